@@ -1,0 +1,166 @@
+// Package command is the public contract of what may be asked. Commands are
+// published by the API and carried out by exactly one worker; services that only
+// follow events never need it. It compiles neither NATS nor Pebble nor Parquet.
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"headwater/bus/event"
+)
+
+// Stream is the JetStream work queue that holds commands until they are done.
+const Stream = "HEADWATER_COMMANDS"
+
+// SubjectPrefix begins the subject of every command.
+const SubjectPrefix = "headwater.commands"
+
+// Command is one request about one source.
+type Command struct {
+	ID          string    // UUIDv7; derived ids make a repeated publish harmless
+	Time        time.Time // UTC
+	TraceParent string    // W3C trace context, may be empty
+	Deliveries  uint64    // how often a worker was handed it, from 1; 0 before publishing
+	Data        Data      // pointer to one of the payload types
+}
+
+// Data is a payload: a pointer to one of the structs of this package.
+type Data interface {
+	// CommandName returns the literal verb that ends the subject and sits in
+	// the CloudEvents type, such as "SyncSource".
+	CommandName() string
+	// Header returns the fields that every payload carries.
+	Header() *Meta
+}
+
+// Meta begins every payload.
+type Meta struct {
+	event.Meta
+	Deadline time.Time `json:"deadline"` // after it the command is failed, not begun
+}
+
+// Header lets embedding payloads satisfy Data.
+func (m *Meta) Header() *Meta { return m }
+
+// Name returns the command's verb, such as "SyncSource".
+func (c *Command) Name() string { return c.Data.CommandName() }
+
+// Address returns which source the command is about.
+func (c *Command) Address() event.Address { return c.Data.Header().Address() }
+
+// Subject returns the subject on which the command is published.
+func (c *Command) Subject() string {
+	return SubjectPrefix + "." + c.Address().Tokens() + "." + c.Name()
+}
+
+// FilterFor returns the subject filter of one verb.
+func FilterFor(name string) string { return SubjectPrefix + ".*.*.*.*." + name }
+
+// All returns a fresh zero payload of every command.
+func All() []Data {
+	return []Data{
+		new(ConnectSource),
+		new(TestConnection),
+		new(SyncSource),
+		new(CancelOperation),
+		new(RemoveSource),
+		new(DiscoverSchema),
+	}
+}
+
+// New returns a pointer to the zero payload of the named command, nil for a
+// name that is not known.
+func New(name string) Data {
+	for _, d := range All() {
+		if d.CommandName() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+func (*ConnectSource) CommandName() string   { return "ConnectSource" }
+func (*TestConnection) CommandName() string  { return "TestConnection" }
+func (*SyncSource) CommandName() string      { return "SyncSource" }
+func (*CancelOperation) CommandName() string { return "CancelOperation" }
+func (*RemoveSource) CommandName() string    { return "RemoveSource" }
+func (*DiscoverSchema) CommandName() string  { return "DiscoverSchema" }
+
+// ConnectSource asks to check a source, read its schema and save it.
+type ConnectSource struct {
+	Meta
+	Name      string          `json:"name"`
+	Type      string          `json:"type"`
+	Connector string          `json:"connector"`
+	Config    json.RawMessage `json:"config"`               // the public settings
+	SecretRef string          `json:"secret_ref,omitempty"` // sealed before the command was published
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+}
+
+// TestConnection asks to try a configuration and save nothing.
+type TestConnection struct {
+	Meta
+	Type      string          `json:"type"`
+	Connector string          `json:"connector"`
+	Config    json.RawMessage `json:"config"`
+	SecretRef string          `json:"secret_ref,omitempty"` // destroyed with the outcome
+}
+
+// SyncSource asks to land a source's tables in the lake.
+type SyncSource struct {
+	Meta
+	SyncID  string      `json:"sync_id"`
+	Options SyncOptions `json:"options"`
+}
+
+// SyncOptions are the caller's sync_options.
+type SyncOptions struct {
+	Mode        string            `json:"mode,omitempty"`           // full_refresh (default) or incremental
+	BatchSize   int               `json:"batch_size,omitempty"`     // rows a batch, 0 for the default
+	Tables      []string          `json:"tables,omitempty"`         // name patterns (path.Match), all if empty
+	CursorField map[string]string `json:"cursor_columns,omitempty"` // table to cursor column
+}
+
+// CancelOperation asks to stop what another operation is doing to this source.
+type CancelOperation struct {
+	Meta
+	Cancels string `json:"cancels"`           // id of the operation to stop
+	SyncID  string `json:"sync_id,omitempty"` // its sync of this source
+}
+
+// RemoveSource asks to remove a source and destroy its keys.
+type RemoveSource struct {
+	Meta
+	Purge bool `json:"purge"`
+}
+
+// DiscoverSchema asks to read a source's schema again.
+type DiscoverSchema struct {
+	Meta
+}
+
+// ErrUnknown is returned by Parse for a command this build does not know.
+var ErrUnknown = errors.New("unknown command")
+
+// Parse reads a command from its headers and body, as event.Parse does.
+func Parse(get func(header string) string, body []byte) (*Command, error) {
+	if get(event.HeaderDataRef) != "" && len(body) == 0 {
+		return nil, event.ErrReferenced
+	}
+	name := event.NameOf(get(event.HeaderType))
+	data := New(name)
+	if data == nil {
+		return nil, fmt.Errorf("%w: type %q", ErrUnknown, get(event.HeaderType))
+	}
+	if err := json.Unmarshal(body, data); err != nil {
+		return nil, fmt.Errorf("payload of %s: %w", name, err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, get(event.HeaderTime))
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", event.HeaderTime, name, err)
+	}
+	return &Command{ID: get(event.HeaderID), Time: at, TraceParent: get(event.HeaderTraceParent), Data: data}, nil
+}

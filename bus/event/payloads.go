@@ -1,0 +1,204 @@
+package event
+
+import "encoding/json"
+
+// New returns a pointer to the zero payload of the named event, nil for a name
+// that is not known.
+func New(name string) Data {
+	for _, d := range All() {
+		if d.EventName() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// All returns a fresh zero payload of every event, in the order of a source's
+// life.
+func All() []Data {
+	return []Data{
+		new(OperationAccepted),
+		new(CommandRejected),
+		new(ConnectionTested),
+		new(SourceConnected),
+		new(SourceConnectFailed),
+		new(SchemaDiscovered),
+		new(SyncStarted),
+		new(SyncProgressed),
+		new(SyncCompleted),
+		new(SyncFailed),
+		new(SyncCancelled),
+		new(SourceRemoved),
+	}
+}
+
+func (*OperationAccepted) EventName() string   { return "OperationAccepted" }
+func (*CommandRejected) EventName() string     { return "CommandRejected" }
+func (*ConnectionTested) EventName() string    { return "ConnectionTested" }
+func (*SourceConnected) EventName() string     { return "SourceConnected" }
+func (*SourceConnectFailed) EventName() string { return "SourceConnectFailed" }
+func (*SchemaDiscovered) EventName() string    { return "SchemaDiscovered" }
+func (*SyncStarted) EventName() string         { return "SyncStarted" }
+func (*SyncProgressed) EventName() string      { return "SyncProgressed" }
+func (*SyncCompleted) EventName() string       { return "SyncCompleted" }
+func (*SyncFailed) EventName() string          { return "SyncFailed" }
+func (*SyncCancelled) EventName() string       { return "SyncCancelled" }
+func (*SourceRemoved) EventName() string       { return "SourceRemoved" }
+
+// OperationAccepted announces an operation that outlives its request: the
+// caller was answered 202. Its address has the operation's id in the place of
+// the source.
+type OperationAccepted struct {
+	Meta
+	Accepted []Target `json:"accepted"` // in the order of Operation.Target
+}
+
+// Target is one source that an operation is about.
+type Target struct {
+	SourceID string `json:"source_id"`
+	Name     string `json:"name,omitempty"`
+	SyncID   string `json:"sync_id,omitempty"`  // the sync it started or attached to
+	Attached bool   `json:"attached,omitempty"` // it waits for a sync that was already running
+}
+
+// CommandRejected ends a target whose command could not be carried out for a
+// reason that no other failure event covers.
+type CommandRejected struct {
+	Meta
+	Command string `json:"command"` // name of the command, such as "SyncSource"
+	Reason  Reason `json:"reason"`
+	Message string `json:"message"`
+	SyncID  string `json:"sync_id,omitempty"` // with ReasonAlreadySyncing: the sync to follow instead
+}
+
+// ConnectionTested ends a test-connection. Its address has the test's own id in
+// the place of the source; nothing is saved.
+type ConnectionTested struct {
+	Meta
+	Connector string     `json:"connector"`
+	OK        bool       `json:"ok"`
+	Reason    Reason     `json:"reason,omitempty"`
+	Message   string     `json:"message"`
+	Steps     []TestStep `json:"steps"`
+}
+
+// TestStep is one step of a connection test.
+type TestStep struct {
+	Name       string `json:"name"`   // resolve, connect, authenticate, permissions, read
+	Status     string `json:"status"` // ok, failed, skipped
+	DurationMS int64  `json:"duration_ms"`
+	Message    string `json:"message,omitempty"`
+}
+
+// SourceConnected says that a source was checked and its configuration saved
+// under a new version. It ends the target when the schema did not change with
+// it; otherwise SchemaDiscovered follows and ends it.
+type SourceConnected struct {
+	Meta
+	Name          string          `json:"name"`
+	Type          string          `json:"type"`      // as asked for: database, api, file, postgresql, ...
+	Connector     string          `json:"connector"` // the driver it resolved to
+	ConfigVersion int             `json:"config_version"`
+	Config        json.RawMessage `json:"config"`               // the public settings, never a secret
+	SecretRef     string          `json:"secret_ref,omitempty"` // name of the sealed secrets
+	Metadata      json.RawMessage `json:"metadata,omitempty"`   // the caller's own
+	Unchanged     bool            `json:"unchanged,omitempty"`  // the same configuration as before: no new version
+}
+
+// SourceConnectFailed ends a target that could not be connected. What was
+// connected under the name before stays as it was.
+type SourceConnectFailed struct {
+	Meta
+	Name      string `json:"name"`
+	Type      string `json:"type"`
+	Connector string `json:"connector,omitempty"`
+	Reason    Reason `json:"reason"`
+	Message   string `json:"message"`
+}
+
+// SchemaDiscovered is a new version of a source's schema: whole, and as the
+// difference from the version before.
+type SchemaDiscovered struct {
+	Meta
+	Version int        `json:"version"` // from 1
+	Cause   string     `json:"cause"`   // connect, sync, discover
+	SyncID  string     `json:"sync_id,omitempty"`
+	Tables  []Table    `json:"tables"`
+	Diff    SchemaDiff `json:"diff"`
+}
+
+// SyncStarted says that a worker took a sync. Its own stream sequence is the
+// sync's fence: table commits with a smaller one are refused.
+type SyncStarted struct {
+	Meta
+	SyncID  string   `json:"sync_id"`
+	Attempt int      `json:"attempt"` // from 1; more than 1 after a worker was lost
+	Mode    string   `json:"mode"`    // full_refresh, incremental
+	Tables  []string `json:"tables"`
+}
+
+// SyncProgressed is a checkpoint: what of one table is durably committed.
+type SyncProgressed struct {
+	Meta
+	SyncID  string      `json:"sync_id"`
+	Table   TableResult `json:"table"`
+	Records int64       `json:"records_processed"` // of the whole sync so far
+	Bytes   int64       `json:"bytes"`
+}
+
+// SyncCompleted ends a sync of which at least one table landed.
+type SyncCompleted struct {
+	Meta
+	SyncID     string        `json:"sync_id"`
+	Status     string        `json:"status"` // completed, or partial when a table failed
+	Mode       string        `json:"mode"`
+	Records    int64         `json:"records_processed"`
+	Bytes      int64         `json:"bytes"`
+	DurationMS int64         `json:"duration_ms"`
+	Tables     []TableResult `json:"tables"`
+}
+
+// SyncFailed ends a sync of which no table landed.
+type SyncFailed struct {
+	Meta
+	SyncID     string        `json:"sync_id"`
+	Reason     Reason        `json:"reason"`
+	Message    string        `json:"message"`
+	DurationMS int64         `json:"duration_ms"`
+	Tables     []TableResult `json:"tables"`
+}
+
+// SyncCancelled ends a sync that was told to stop. What was committed stays.
+type SyncCancelled struct {
+	Meta
+	SyncID  string `json:"sync_id"`
+	Reason  Reason `json:"reason"` // cancelled, or source_removed
+	By      string `json:"by,omitempty"`
+	Message string `json:"message"`
+}
+
+// SourceRemoved ends a source's history. A later source of the same name has
+// another id.
+type SourceRemoved struct {
+	Meta
+	Name   string `json:"name"`
+	Purged bool   `json:"purged"` // its keys were destroyed at once
+}
+
+// TableResult is what a sync did to one table.
+type TableResult struct {
+	Name       string `json:"name"`
+	Namespace  string `json:"namespace,omitempty"`
+	Status     string `json:"status"` // completed, failed, running, skipped
+	Mode       string `json:"mode"`   // full_refresh, incremental
+	Records    int64  `json:"records_processed"`
+	Bytes      int64  `json:"bytes"` // of the Parquet files written
+	Files      int    `json:"files"`
+	Cursor     string `json:"cursor,omitempty"`      // value after which the next incremental sync goes on
+	CursorName string `json:"cursor_name,omitempty"` // its column
+	SnapshotID int64  `json:"snapshot_id,omitempty"` // of the Iceberg table
+	Location   string `json:"location,omitempty"`    // of the table's metadata file
+	Reason     Reason `json:"reason,omitempty"`
+	Message    string `json:"message,omitempty"`
+	DurationMS int64  `json:"duration_ms"`
+}

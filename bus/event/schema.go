@@ -1,0 +1,42 @@
+package event
+
+// Table is one table, view, file or endpoint of a source.
+type Table struct {
+	Name        string   `json:"name"`
+	Namespace   string   `json:"namespace,omitempty"` // database schema; empty where the source has none
+	Kind        string   `json:"kind"`                // table, view, file, endpoint
+	RowEstimate *int64   `json:"row_estimate,omitempty"`
+	PrimaryKey  []string `json:"primary_key"`
+	Cursor      string   `json:"cursor_column,omitempty"` // column an incremental sync uses unless told otherwise
+	Columns     []Column `json:"columns"`
+}
+
+// Column is one column of a Table.
+type Column struct {
+	Name       string `json:"name"`
+	Type       string `json:"type"`        // boolean, int32, int64, float32, float64, decimal(p,s), string, bytes, date, time, timestamp, timestamptz, uuid, json
+	SourceType string `json:"source_type"` // as the source calls it
+	Nullable   bool   `json:"nullable"`
+	Comment    string `json:"comment,omitempty"`
+}
+
+// SchemaDiff is the difference between two versions of a source's schema.
+// Names are "namespace.table" or "namespace.table.column" ("table" alone where
+// there is no namespace), sorted.
+type SchemaDiff struct {
+	Added    []string       `json:"added,omitempty"`
+	Removed  []string       `json:"removed,omitempty"`
+	Changed  []ColumnChange `json:"changed,omitempty"`
+	Breaking bool           `json:"breaking"` // a reader of the old version may fail on the new one
+}
+
+// Empty reports whether the two versions are the same.
+func (d SchemaDiff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
+
+// ColumnChange is a column, or a table's key, that is not what it was.
+type ColumnChange struct {
+	Name string `json:"name"`
+	What string `json:"what"` // type, nullable, primary_key, kind
+	From string `json:"from"`
+	To   string `json:"to"`
+}

@@ -1,0 +1,183 @@
+// Package driver is the contract between Headwater and what talks to sources.
+// A connector implements Driver and Source and imports nothing else of the
+// project; callers hold a *connectors.Conn, which adds time limits, error kinds
+// and the scrubbing of secrets around every Source.
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// Driver makes sources of one kind. It is safe for concurrent use.
+type Driver interface {
+	Spec() Spec
+	// Open prepares a source from a configuration that was validated against
+	// Spec().Settings. It may dial; a failure is an *Error. The caller closes
+	// the source.
+	Open(ctx context.Context, cfg Config) (Source, error)
+}
+
+// Source is one open database, API or set of files. Its methods are called one
+// at a time, except that Read's loop may be left at any moment.
+type Source interface {
+	// Check proves that the source can be read: it connects, authenticates and
+	// reads something small. A failure is an *Error.
+	Check(ctx context.Context) error
+	// Discover returns every table the source offers, sorted by namespace and
+	// name. A source without tables returns an empty list, not an error.
+	Discover(ctx context.Context) ([]Table, error)
+	// Read yields the rows of t's columns, in t's column order, as record
+	// batches of ArrowSchema(t). With from.Column set it yields only rows whose
+	// cursor lies after from.Value, and rows with a NULL cursor only when
+	// from.Value is nil. It stops at the first error, which it yields with a
+	// zero Batch. The consumer owns each Batch.Record and releases it.
+	Read(ctx context.Context, t Table, from Cursor) iter.Seq2[Batch, error]
+	// Close releases everything. It is safe to call twice.
+	Close() error
+}
+
+// Stepper is an optional interface of a Source whose check has parts worth
+// reporting: resolve, connect, authenticate, permissions, read. It returns the
+// steps done so far together with the error of the one that failed.
+type Stepper interface {
+	CheckSteps(ctx context.Context) ([]Step, error)
+}
+
+// Step is one part of a check.
+type Step struct {
+	Name     string // resolve, connect, authenticate, permissions, read
+	Duration time.Duration
+	Message  string // for people, may be empty
+	Err      error  // nil when it passed
+}
+
+// Spec describes a driver.
+type Spec struct {
+	Name    string   // as in "type": postgresql, mysql, sqlite, file, api
+	Aliases []string // further exact names: postgres, mariadb, csv, ...
+	Class   string   // database, file or api: what "type" may say instead of the name
+	Schemes []string // URL schemes that mean this driver
+	Ports   []int    // TCP ports that mean this driver
+	Endings []string // file endings that mean this driver, with the dot
+	Title   string   // for people
+	// Settings is a pointer to a zero value of the typed configuration. Its
+	// fields are tagged for encoding/json and invopop/jsonschema. A field is a
+	// secret unless it is tagged public:"true"; only listed keys are accepted.
+	Settings any
+}
+
+// Config is what a Source is opened with.
+type Config struct {
+	// Settings is the JSON object of public fields and secrets together, valid
+	// for Spec().Settings. Drivers decode it with Decode.
+	Settings json.RawMessage
+	// Dial is the only way to the network. It refuses addresses that the
+	// operator does not allow.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Files is the only way to local files. Names are slash-separated and
+	// relative.
+	Files fs.FS
+	// Limits bound what a source may cost.
+	Limits Limits
+	// Log is for the operator; never for row values or settings.
+	Log *slog.Logger
+}
+
+// Limits bound what one source may cost. Zero fields mean the default.
+type Limits struct {
+	BatchRows   int           // rows a batch, default 65,536
+	BatchBytes  int64         // bytes a batch, about, default 16 MiB
+	MaxBytes    int64         // bytes read from the source in one Read; 0 is no limit
+	MaxFileSize int64         // bytes of one file after decompression; 0 is no limit
+	MaxPages    int           // pages of an HTTP API, default 100,000
+	MaxColumns  int           // columns of one table, default 10,000
+	MaxRowBytes int64         // bytes of one row, default 64 MiB
+	Idle        time.Duration // without a byte from the source, default 60 s
+}
+
+// WithDefaults fills the zero fields that have a default.
+func (l Limits) WithDefaults() Limits {
+	if l.BatchRows <= 0 {
+		l.BatchRows = 65_536
+	}
+	if l.BatchBytes <= 0 {
+		l.BatchBytes = 16 << 20
+	}
+	if l.MaxPages <= 0 {
+		l.MaxPages = 100_000
+	}
+	if l.MaxColumns <= 0 {
+		l.MaxColumns = 10_000
+	}
+	if l.MaxRowBytes <= 0 {
+		l.MaxRowBytes = 64 << 20
+	}
+	if l.Idle <= 0 {
+		l.Idle = 60 * time.Second
+	}
+	return l
+}
+
+// Table is one table, view, file or endpoint.
+type Table struct {
+	Namespace   string
+	Name        string
+	Kind        string // table, view, file, endpoint
+	RowEstimate int64  // -1 where the source cannot tell
+	PrimaryKey  []string
+	Cursor      string // column that an incremental sync would use by default, "" if none fits
+	Columns     []Column
+}
+
+// String returns "namespace.name", or the name alone.
+func (t Table) String() string {
+	if t.Namespace == "" {
+		return t.Name
+	}
+	return t.Namespace + "." + t.Name
+}
+
+// Column returns the named column.
+func (t Table) Column(name string) (Column, bool) {
+	for _, c := range t.Columns {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Column{}, false
+}
+
+// Column is one column of a Table.
+type Column struct {
+	Name       string
+	Type       Type
+	SourceType string // as the source calls it
+	Nullable   bool
+	Comment    string
+}
+
+// Cursor says where an incremental read goes on. The zero Cursor reads
+// everything, in any order.
+type Cursor struct {
+	Column string  `json:"column,omitempty"`
+	Value  *string `json:"value,omitempty"` // in the text form of FormatCursor; nil before the first row
+}
+
+// Batch is one record batch of a Read.
+type Batch struct {
+	Record arrow.RecordBatch
+	// Resume is the cursor to read on from once every batch up to and including
+	// this one is kept: no row would be missing and none twice. nil means that
+	// this is no place to resume, as between rows that share one cursor value.
+	Resume *Cursor
+	// Bytes is about how much the source sent for this batch.
+	Bytes int64
+}

@@ -1,0 +1,69 @@
+package driver
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Kinds of failure. They are the reasons that cross the bus and the API; a
+// driver wraps every error it returns with one of them by E.
+var (
+	ErrInvalidConfig  = errors.New("invalid configuration")
+	ErrUnreachable    = errors.New("unreachable")
+	ErrAuthentication = errors.New("authentication failed")
+	ErrPermission     = errors.New("permission denied")
+	ErrNotFound       = errors.New("not found")
+	ErrBadData        = errors.New("bad data")
+	ErrUnsupported    = errors.New("unsupported")
+	ErrLimit          = errors.New("limit passed")
+	ErrTimeout        = errors.New("timed out")
+)
+
+// Error is a failure with its kind and a message written for people, which says
+// what to change. It never holds a secret; connectors.Conn scrubs it again.
+type Error struct {
+	Kind    error  // one of the kinds above
+	Message string // "table public.orders, row 12: ..."
+	Cause   error  // the library's own error, may be nil
+}
+
+// E returns an *Error. The format's arguments must hold no secret.
+func E(kind, cause error, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Cause.Error()
+}
+
+// Unwrap lets errors.Is find both the kind and the cause.
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Cause}
+}
+
+// Decode reads settings into the driver's typed struct. Unknown keys are an
+// ErrInvalidConfig that names the key; values are never quoted.
+func Decode(settings json.RawMessage, into any) error {
+	d := json.NewDecoder(bytes.NewReader(settings))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return E(ErrInvalidConfig, nil, "connection_config.%s must be %s, not %s", wrong.Field, wrong.Type, wrong.Value)
+		}
+		return E(ErrInvalidConfig, nil, "connection_config: %v", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return E(ErrInvalidConfig, nil, "connection_config: more than one JSON value")
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+# Everything a contributor runs. `make test` is what CI runs.
+
+GOTESTSUM   = go run gotest.tools/gotestsum@v1.13.0
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build test deps lint golden compose clean
+
+build: ## one static binary, ./headwater
+	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
+
+deps: ## what the tests need and the machine may lack: private PostgreSQL and MariaDB, a C compiler for -race
+	@.ci/deps
+
+lint: ## formatting, vet, staticcheck
+	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(STATICCHECK) ./...
+
+test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
+	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails --hide-summary=skipped -- -race -short -timeout 20m ./...
+
+golden: ## rewrite the golden files after a deliberate change of a contract
+	go test ./bus/... ./api -update
+
+compose: ## check docker-compose.yml where docker is installed
+	docker compose config --quiet
+
+clean:
+	rm -rf headwater headwater-data

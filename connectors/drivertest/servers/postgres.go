@@ -1,0 +1,68 @@
+package servers
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver of database/sql
+)
+
+// StartPostgres makes a fresh PostgreSQL in dir, which must not exist or be
+// empty, and starts it. It returns a *MissingError when PostgreSQL is not
+// installed. The caller calls Stop.
+func StartPostgres(ctx context.Context, dir string) (*Server, error) {
+	initdb, err := find("postgresql", "initdb", "/usr/lib/postgresql/*/bin")
+	if err != nil {
+		return nil, err
+	}
+	postgres := filepath.Join(filepath.Dir(initdb), "postgres")
+	if err := own(dir); err != nil {
+		return nil, err
+	}
+	s := &Server{Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGINT}
+	secret, data := filepath.Join(dir, "password"), filepath.Join(dir, "data")
+	if err := os.WriteFile(secret, []byte(s.Password+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	defer os.Remove(secret)
+	out, err := command(ctx, dir, initdb, "-D", data, "-U", s.User, "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--locale", "C", "--no-sync").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	for range startAttempts {
+		if s.Port, err = freePort(); err != nil {
+			return nil, err
+		}
+		args := []string{"-D", data, "-h", s.Host, "-p", strconv.Itoa(s.Port)}
+		for _, setting := range []string{"unix_socket_directories=", "fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB", "shared_buffers=64MB", "timezone=UTC"} {
+			args = append(args, "-c", setting)
+		}
+		if err = launch(ctx, s, dir, postgres, args, s.readyPostgres); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// OpenPostgres returns a handle for filling the server. The caller closes it.
+func (s *Server) OpenPostgres() (*sql.DB, error) { return s.openPostgres(s.Database) }
+
+func (s *Server) openPostgres(database string) (*sql.DB, error) {
+	return sql.Open("pgx", fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", s.User, s.Password, s.Address(), database))
+}
+
+// readyPostgres connects and makes the database on the first success.
+func (s *Server) readyPostgres(ctx context.Context) error {
+	db, err := s.openPostgres("postgres")
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "CREATE DATABASE "+s.Database)
+	return errors.Join(err, db.Close())
+}

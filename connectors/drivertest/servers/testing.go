@@ -1,0 +1,46 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+)
+
+// Postgres starts a private PostgreSQL for one test and stops it when the test
+// ends. Without an installed PostgreSQL it fails the test when the environment
+// has CI or HEADWATER_TEST_REQUIRE, and skips it otherwise.
+func Postgres(t testing.TB) *Server {
+	t.Helper()
+	return start(t, StartPostgres)
+}
+
+// MariaDB is Postgres for MariaDB.
+func MariaDB(t testing.TB) *Server {
+	t.Helper()
+	return start(t, StartMariaDB)
+}
+
+func start(t testing.TB, launch func(context.Context, string) (*Server, error)) *Server {
+	t.Helper()
+	// Not t.TempDir: its parents are closed to the account the server runs as.
+	dir, err := os.MkdirTemp("", "headwater-server-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s, err := launch(t.Context(), dir)
+	var missing *MissingError
+	switch {
+	case errors.As(err, &missing) && os.Getenv("CI") == "" && os.Getenv("HEADWATER_TEST_REQUIRE") == "":
+		t.Skip(missing)
+	case err != nil:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("stop the server: %v", err)
+		}
+	})
+	return s
+}

@@ -1,0 +1,46 @@
+package landing
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrFenced means that another worker took the table over, or that the
+	// table was dropped: nothing of this writer may land any more.
+	ErrFenced = errors.New("another worker has taken over this table")
+	// ErrSchemaChanged means that the landed table cannot hold what the source
+	// has become by appending to it. A full refresh can.
+	ErrSchemaChanged = errors.New("the table's schema changed; run a full refresh")
+	// ErrBadTable means that a table's columns cannot be landed at all: none,
+	// two of the same name, or a name that is empty or not text.
+	ErrBadTable = errors.New("the table's columns cannot be landed")
+	// ErrNoCursor means that an incremental sync has no column to go by, or
+	// that rows came without the cursor that resumes after them.
+	ErrNoCursor = errors.New("no cursor")
+	// ErrNoTable means that the table was never landed, or is gone.
+	ErrNoTable = errors.New("no such table in the lake")
+	// ErrStorage means that the lake could not be read or written: disk full,
+	// permission, bucket unreachable. The cause is wrapped beside it.
+	ErrStorage = errors.New("the lake's storage failed")
+	// ErrUnknown means that it is not known whether a commit happened, because
+	// the catalog did not answer. The next Begin finds out.
+	ErrUnknown = errors.New("it is not known whether the commit happened")
+	// ErrClosed means that the Writer was used after Abort or its final commit.
+	ErrClosed = errors.New("the table's writer is closed")
+)
+
+// What a KV's errors must satisfy with errors.Is.
+var (
+	ErrKeyNotFound = errors.New("no such key")
+	ErrKeyExists   = errors.New("the key exists")
+	ErrConflict    = errors.New("the key has another revision")
+)
+
+// storage wraps a failure of the lake's files with ErrStorage, once.
+func storage(doing string, err error) error {
+	if err == nil || errors.Is(err, ErrStorage) {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", ErrStorage, doing, err)
+}

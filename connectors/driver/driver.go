@@ -181,3 +181,9 @@ type Batch struct {
 	// Bytes is about how much the source sent for this batch.
 	Bytes int64
 }
+
+// Validator is an optional interface of a pointer to Spec.Settings for what a
+// JSON Schema cannot say. The error names the field and never its value.
+type Validator interface {
+	Validate() error
+}

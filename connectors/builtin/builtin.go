@@ -1,0 +1,11 @@
+// Package builtin is the one list of the connectors in the binary.
+package builtin
+
+import (
+	"headwater/connectors/driver"
+)
+
+// Drivers returns every connector that ships with Headwater.
+func Drivers() []driver.Driver {
+	return []driver.Driver{}
+}

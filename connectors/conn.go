@@ -1,0 +1,221 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// Timeouts bound each call of a Conn. Zero fields mean the default. A Read has
+// no limit of its own: the idle limit ends one that stands still.
+type Timeouts struct {
+	Open     time.Duration // default 20 s
+	Check    time.Duration // default 30 s
+	Discover time.Duration // default 5 min
+	Close    time.Duration // default 20 s
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, f := range []struct {
+		at      *time.Duration
+		standby time.Duration
+	}{{&t.Open, 20 * time.Second}, {&t.Check, 30 * time.Second}, {&t.Discover, 5 * time.Minute}, {&t.Close, 20 * time.Second}} {
+		if *f.at <= 0 {
+			*f.at = f.standby
+		}
+	}
+	return t
+}
+
+// Conn is an open source. Its methods are called one at a time, except Close
+// and Stats, which may be called at any moment. Every error is a *driver.Error
+// without secrets; its causes are dropped, but errors.Is still finds
+// context.Canceled.
+type Conn struct {
+	source   driver.Source
+	scrubber *scrubber
+	timeouts Timeouts
+	limits   driver.Limits
+
+	batches, rows, bytes atomic.Int64
+	close                sync.Once
+	closed               error
+}
+
+// Stats counts what a Conn has read.
+type Stats struct {
+	Batches int64
+	Rows    int64
+	Bytes   int64 // as the source sent them, about
+}
+
+// Stats returns the counts so far.
+func (c *Conn) Stats() Stats { return Stats{c.batches.Load(), c.rows.Load(), c.bytes.Load()} }
+
+// Check proves that the source can be read and returns the parts of the check:
+// those that were done, the last of them with the error that is also returned.
+func (c *Conn) Check(ctx context.Context) ([]driver.Step, error) {
+	var steps []driver.Step
+	began := time.Now()
+	err := c.guard(ctx, "checking the source", c.timeouts.Check, func(ctx context.Context) error {
+		if stepper, ok := c.source.(driver.Stepper); ok {
+			var err error
+			steps, err = stepper.CheckSteps(ctx)
+			return err
+		}
+		return c.source.Check(ctx)
+	})
+	if len(steps) == 0 {
+		steps = []driver.Step{{Name: "read", Duration: time.Since(began), Err: err}}
+	}
+	for i := range steps {
+		steps[i].Message = c.scrubber.scrub(steps[i].Message)
+		if steps[i].Err != nil {
+			steps[i].Err = c.clean(ctx, steps[i].Err)
+		}
+	}
+	return steps, err
+}
+
+// Discover returns every table of the source, sorted by namespace and name.
+func (c *Conn) Discover(ctx context.Context) ([]driver.Table, error) {
+	var tables []driver.Table
+	err := c.guard(ctx, "reading the schema", c.timeouts.Discover, func(ctx context.Context) error {
+		var err error
+		tables, err = c.source.Discover(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tables, nil
+}
+
+// Read yields the rows of t after from, as driver.Source says, and stops with an
+// ErrLimit when Limits.MaxBytes is passed. The consumer releases each record.
+func (c *Conn) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
+	return func(yield func(driver.Batch, error) bool) {
+		var total int64
+		inBody, done := false, false
+		give := func(b driver.Batch, err error) bool {
+			inBody = true
+			more := yield(b, err)
+			inBody = false
+			done = !more || err != nil
+			return !done
+		}
+		defer func() {
+			if p := recover(); p != nil {
+				if inBody || done { // the consumer's own panic, or too late to report
+					panic(p)
+				}
+				give(driver.Batch{}, c.clean(ctx, panicked("reading "+t.String(), p)))
+			}
+		}()
+		c.source.Read(ctx, t, from)(func(b driver.Batch, err error) bool {
+			if err != nil {
+				return give(driver.Batch{}, c.clean(ctx, err))
+			}
+			total += b.Bytes
+			c.batches.Add(1)
+			c.rows.Add(b.Record.NumRows())
+			c.bytes.Add(b.Bytes)
+			if c.limits.MaxBytes > 0 && total > c.limits.MaxBytes {
+				b.Record.Release()
+				return give(driver.Batch{}, driver.E(driver.ErrLimit, nil, "%s sent more than %d bytes in one read", t, c.limits.MaxBytes))
+			}
+			return give(b, nil)
+		})
+	}
+}
+
+// Close releases everything. It is safe to call twice.
+func (c *Conn) Close() error {
+	c.close.Do(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				c.closed = c.clean(nil, panicked("closing the source", p))
+			}
+		}()
+		if err := c.source.Close(); err != nil {
+			c.closed = c.clean(nil, err)
+		}
+	})
+	return c.closed
+}
+
+// guard runs one call of a driver within a time limit, turns a panic into an
+// error and cleans the error.
+func (c *Conn) guard(ctx context.Context, what string, limit time.Duration, call func(context.Context) error) (err error) {
+	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s took longer than %s: %w", what, limit, context.DeadlineExceeded))
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(what, p)
+		}
+		if err != nil {
+			err = c.clean(limited, err)
+		}
+	}()
+	return call(limited)
+}
+
+// panicked describes a driver's panic by its type alone: its text may hold
+// anything.
+func panicked(what string, p any) error {
+	if err, ok := p.(error); ok && strings.HasPrefix(err.Error(), "runtime error:") {
+		return driver.E(driver.ErrBadData, nil, "%s failed inside the connector (%s)", what, err)
+	}
+	return driver.E(driver.ErrBadData, nil, "%s failed inside the connector (a panic of type %T)", what, p)
+}
+
+// clean returns err as a *driver.Error whose whole text is scrubbed. The library's
+// own error goes no further: its fields may hold what its text does not.
+func (c *Conn) clean(ctx context.Context, err error) error {
+	kind := KindOf(err)
+	text := c.scrubber.scrub(err.Error())
+	if ctx != nil && ctx.Err() != nil && (kind == nil || kind == driver.ErrUnreachable || kind == driver.ErrTimeout) {
+		kind = driver.ErrTimeout
+		if cause := context.Cause(ctx); cause != nil && errors.Is(cause, context.DeadlineExceeded) {
+			text = c.scrubber.scrub(cause.Error())
+		}
+	}
+	if kind == nil {
+		kind = driver.ErrBadData
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+			kind = driver.ErrTimeout
+		}
+	}
+	cleaned := &driver.Error{Kind: kind, Message: text}
+	if errors.Is(err, context.Canceled) || ctx != nil && errors.Is(ctx.Err(), context.Canceled) {
+		cleaned.Message = strings.TrimSuffix(text, ": "+context.Canceled.Error())
+		cleaned.Cause = context.Canceled
+	}
+	return cleaned
+}
+
+// KindOf returns which of driver's kinds the error has, that of the outermost
+// *driver.Error if there are several, and nil if there is none.
+func KindOf(err error) error {
+	var typed *driver.Error
+	if errors.As(err, &typed) {
+		return typed.Kind
+	}
+	for _, kind := range []error{
+		driver.ErrInvalidConfig, driver.ErrUnreachable, driver.ErrAuthentication, driver.ErrPermission, driver.ErrNotFound,
+		driver.ErrBadData, driver.ErrUnsupported, driver.ErrLimit, driver.ErrTimeout,
+	} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}

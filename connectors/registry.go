@@ -1,0 +1,131 @@
+// Package connectors is what callers hold of a source: a Registry that knows
+// every driver, judges configurations and keeps secrets apart, and a Conn that
+// adds time limits, error kinds and scrubbing around a driver's Source.
+package connectors
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// Options are what every connection of a Registry shares.
+type Options struct {
+	Egress    Policy // which addresses sources may be reached at
+	FilesRoot string // the only folder that sources may read; "" is none
+	Timeouts  Timeouts
+	Log       *slog.Logger // for the operator; nil discards
+}
+
+// Registry is the set of drivers. It is safe for concurrent use.
+type Registry struct {
+	drivers []*entry // sorted by name
+	byName  map[string]*entry
+	options Options
+	files   *files
+}
+
+// entry is one driver with what was made of its Spec.
+type entry struct {
+	driver   driver.Driver
+	spec     driver.Spec
+	settings *settings
+}
+
+// New returns the registry of the drivers. It fails when two drivers claim one
+// name or a driver's settings make no JSON Schema. The caller closes it.
+func New(o Options, drivers ...driver.Driver) (*Registry, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Timeouts = o.Timeouts.withDefaults()
+	r := &Registry{byName: map[string]*entry{}, options: o}
+	for _, d := range drivers {
+		spec := d.Spec()
+		s, err := newSettings(spec)
+		if err != nil {
+			return nil, fmt.Errorf("connector %s: %w", spec.Name, err)
+		}
+		e := &entry{driver: d, spec: spec, settings: s}
+		r.drivers = append(r.drivers, e)
+		for _, name := range append([]string{spec.Name}, spec.Aliases...) {
+			if other, taken := r.byName[name]; taken {
+				return nil, fmt.Errorf("connectors %s and %s both claim the name %q", other.spec.Name, spec.Name, name)
+			}
+			r.byName[name] = e
+		}
+	}
+	slices.SortFunc(r.drivers, func(a, b *entry) int { return strings.Compare(a.spec.Name, b.spec.Name) })
+	var err error
+	r.files, err = openFiles(o.FilesRoot)
+	return r, err
+}
+
+// Close lets go of the files root. Connections are closed by who opened them.
+func (r *Registry) Close() error { return r.files.close() }
+
+// Files is the files root as drivers see it: regular files and folders below
+// Options.FilesRoot, nothing else.
+func (r *Registry) Files() fs.FS { return r.files }
+
+// Description is what a caller may know of a connector.
+type Description struct {
+	Name    string   `json:"name"`
+	Aliases []string `json:"aliases"`
+	Class   string   `json:"class"`
+	Title   string   `json:"title"`
+	// Schema is the JSON Schema (2020-12) of connection_config. Secret fields
+	// have "x-secret": true and "writeOnly": true.
+	Schema json.RawMessage `json:"schema"`
+}
+
+// Describe returns every connector, sorted by name.
+func (r *Registry) Describe() []Description {
+	all := make([]Description, len(r.drivers))
+	for i, e := range r.drivers {
+		all[i] = Description{
+			Name: e.spec.Name, Aliases: append([]string{}, e.spec.Aliases...), Class: e.spec.Class, Title: e.spec.Title,
+			Schema: bytes.Clone(e.settings.document),
+		}
+	}
+	return all
+}
+
+// find returns the connector of a name that Resolve has returned.
+func (r *Registry) find(connector string) (*entry, error) {
+	if e, ok := r.byName[connector]; ok {
+		return e, nil
+	}
+	return nil, driver.E(driver.ErrUnsupported, nil, "connector %q is not known; known are %s", connector, r.names(""))
+}
+
+// Open opens a source with the two halves that Split returned. The error is a
+// scrubbed *driver.Error. The caller closes the Conn.
+func (r *Registry) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (*Conn, error) {
+	e, err := r.find(connector)
+	if err != nil {
+		return nil, err
+	}
+	merged, err := merge(public, secret)
+	if err != nil {
+		return nil, err
+	}
+	limits = limits.WithDefaults()
+	d := &dialer{policy: r.options.Egress, log: r.options.Log, idle: limits.Idle}
+	c := &Conn{scrubber: newScrubber(secret), timeouts: r.options.Timeouts, limits: limits}
+	err = c.guard(ctx, "opening the source", c.timeouts.Open, func(ctx context.Context) error {
+		c.source, err = e.driver.Open(ctx, driver.Config{Settings: merged, Dial: d.dial, Files: r.files, Limits: limits, Log: r.options.Log.With("connector", e.spec.Name)})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}

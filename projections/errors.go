@@ -1,0 +1,24 @@
+package projections
+
+import "errors"
+
+var (
+	// ErrNotFound says that nothing of that id is there, or not in that
+	// organization and workspace: the two look alike on purpose.
+	ErrNotFound = errors.New("not found")
+	// ErrClosed is returned by every method of a Store after Close.
+	ErrClosed = errors.New("the projection is closed")
+	// ErrDamaged says that stored bytes fail their checksum. Nothing of them is
+	// served; the next Open rebuilds the store from the log.
+	ErrDamaged = errors.New("the projection is damaged")
+	// ErrInUse is returned by Open when another process holds the directory.
+	ErrInUse = errors.New("the projection is in use by another process")
+	// ErrBadCursor says that a page cursor was not made by this query.
+	ErrBadCursor = errors.New("the cursor does not belong to this query")
+	// ErrFuture says that a read as of a sequence asks for one that is not
+	// applied yet.
+	ErrFuture = errors.New("the sequence lies in the future")
+	// ErrTruncated is returned by Follow when the log no longer holds the event
+	// after the store's position.
+	ErrTruncated = errors.New("the log no longer holds the events that follow")
+)

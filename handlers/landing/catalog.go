@@ -1,0 +1,269 @@
+package landing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	iceio "github.com/apache/iceberg-go/io"
+	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+)
+
+// Catalog is an Apache Iceberg catalog over a KV: a key for each table holds
+// the place of its metadata file and its fence, and changes by compare-and-set.
+// It is safe for concurrent use, by many processes over one KV and one lake.
+// Parts of identifiers are of [A-Za-z0-9_=-].
+type Catalog struct {
+	kv    KV
+	files store
+	root  string
+	seam  func(step string) error // a test's fault, nil otherwise
+}
+
+var _ catalog.Catalog = (*Catalog)(nil)
+
+// CatalogType returns "headwater".
+func (c *Catalog) CatalogType() catalog.Type { return "headwater" }
+
+func (c *Catalog) location(ident table.Identifier) string {
+	return c.root + "/" + strings.Join(ident, "/")
+}
+
+// open makes a table of what was loaded. What it writes goes through files.
+func (c *Catalog) open(l loaded, files store) *table.Table {
+	fs := func(context.Context) (iceio.IO, error) { return files, nil }
+	return table.New(l.ident, l.meta, l.pointer.Location, fs, c)
+}
+
+// load returns the table as it is, or an error that satisfies
+// catalog.ErrNoSuchTable.
+func (c *Catalog) load(ctx context.Context, ident table.Identifier) (loaded, error) {
+	p, revision, err := c.pointerOf(ctx, ident)
+	if err != nil {
+		return loaded{}, err
+	}
+	meta, err := c.read(p.Location)
+	if err != nil {
+		return loaded{}, err
+	}
+	return loaded{ident, p, revision, meta}, nil
+}
+
+func (c *Catalog) read(location string) (table.Metadata, error) {
+	f, err := c.files.Open(location)
+	if err != nil {
+		return nil, storage("open the table's metadata", err)
+	}
+	meta, err := table.ParseMetadata(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, storage("read the table's metadata", err)
+	}
+	return meta, nil
+}
+
+// write stores metadata as a new file, durably, and returns its name.
+func (c *Catalog) write(files store, meta table.Metadata, previous string) (string, error) {
+	content, err := json.Marshal(meta)
+	if err != nil {
+		return "", err
+	}
+	location := fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", meta.Location(), metadataVersion(previous)+1, uuid.New())
+	return location, storage("write the table's metadata", files.WriteFile(location, content))
+}
+
+func metadataVersion(location string) int {
+	digits, _, _ := strings.Cut(path.Base(location), "-")
+	version, err := strconv.Atoi(digits)
+	if err != nil {
+		return -1
+	}
+	return version
+}
+
+// commit makes updates to the table as it was loaded. mark changes the pointer
+// beside its location, and may refuse. Nothing has changed when it fails,
+// except with ErrUnknown; a table that moved meanwhile is ErrConflict.
+func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []table.Update, mark func(*pointer)) (loaded, error) {
+	meta, err := table.UpdateTableMetadata(l.meta, updates, l.pointer.Location)
+	if err != nil {
+		return l, fmt.Errorf("commit to %v: %w", l.ident, err)
+	}
+	next := l
+	next.meta = meta
+	if next.pointer.Location, err = c.write(files, meta, l.pointer.Location); err != nil {
+		return l, err
+	}
+	mark(&next.pointer)
+	if err := c.at("metadata"); err != nil {
+		return l, err
+	}
+	if next.revision, err = c.swap(ctx, l.ident, next.pointer, l.revision); err != nil {
+		return l, err
+	}
+	return next, c.at("swapped")
+}
+
+func (c *Catalog) at(step string) error {
+	if c.seam == nil {
+		return nil
+	}
+	return c.seam(step)
+}
+
+// create stores a new table. An existing one is catalog.ErrTableAlreadyExists.
+func (c *Catalog) create(ctx context.Context, ident table.Identifier, p pointer, sc *iceberg.Schema, cfg catalog.CreateTableCfg) (loaded, error) {
+	meta, err := table.NewMetadata(sc, cfg.PartitionSpec, cfg.SortOrder, c.location(ident), cfg.Properties)
+	if err != nil {
+		return loaded{}, fmt.Errorf("create %v: %w", ident, err)
+	}
+	if p.Location, err = c.write(c.files, meta, ""); err != nil {
+		return loaded{}, err
+	}
+	p.UUID = meta.TableUUID().String()
+	value, err := json.Marshal(p)
+	if err != nil {
+		return loaded{}, err
+	}
+	revision, err := c.kv.Create(ctx, tableKey(ident), value, 0)
+	if errors.Is(err, ErrKeyExists) {
+		return loaded{}, errors.Join(fmt.Errorf("%w: %v", catalog.ErrTableAlreadyExists, ident), remove(c.files, p.Location))
+	}
+	if err != nil {
+		return loaded{}, fmt.Errorf("the catalog: %w", err)
+	}
+	return loaded{ident, p, revision, meta}, nil
+}
+
+// CreateTable creates an empty table in an existing namespace.
+func (c *Catalog) CreateTable(ctx context.Context, ident table.Identifier, sc *iceberg.Schema, opts ...catalog.CreateTableOpt) (*table.Table, error) {
+	if len(ident) < 2 || !legal(ident) {
+		return nil, fmt.Errorf("%w: %v", catalog.ErrInvalidIdentifier, ident)
+	}
+	cfg := catalog.NewCreateTableCfg()
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	if cfg.Location != "" && strings.TrimSuffix(cfg.Location, "/") != c.location(ident) {
+		return nil, fmt.Errorf("%w: tables lie where the lake puts them", errors.ErrUnsupported)
+	}
+	namespace := catalog.NamespaceFromIdent(ident)
+	exists, err := c.CheckNamespaceExists(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		return nil, fmt.Errorf("%w: %v", catalog.ErrNoSuchNamespace, namespace)
+	}
+	l, err := c.create(ctx, ident, pointer{}, sc, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return c.open(l, c.files), nil
+}
+
+// LoadTable returns the table as it is now.
+func (c *Catalog) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
+	l, err := c.load(ctx, ident)
+	if err != nil {
+		return nil, err
+	}
+	return c.open(l, c.files), nil
+}
+
+// CommitTable commits for Iceberg's own transactions, as of a tool that
+// compacts. It leaves the fence as it is: a sync that commits at the same time
+// starts again from what this left. It does not create tables.
+func (c *Catalog) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
+	l, err := c.load(ctx, ident)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, r := range reqs {
+		if err := r.Validate(l.meta); err != nil {
+			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
+		}
+	}
+	made := &recorder{store: c.files}
+	next, err := c.commit(ctx, l, made, updates, func(*pointer) {})
+	if errors.Is(err, ErrConflict) {
+		return nil, "", errors.Join(fmt.Errorf("%w: %w", table.ErrCommitFailed, err), made.undo())
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return next.meta, next.pointer.Location, nil
+}
+
+// ListTables yields the tables right in a namespace.
+func (c *Catalog) ListTables(ctx context.Context, namespace table.Identifier) iter.Seq2[table.Identifier, error] {
+	return func(yield func(table.Identifier, error) bool) {
+		exists, err := c.CheckNamespaceExists(ctx, namespace)
+		if err == nil && !exists {
+			err = fmt.Errorf("%w: %v", catalog.ErrNoSuchNamespace, namespace)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		idents, err := c.identifiers(ctx, "table.", namespace)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, ident := range idents {
+			if len(ident) == len(namespace)+1 && !yield(ident, nil) {
+				return
+			}
+		}
+	}
+}
+
+// identifiers returns what the catalog keeps below a namespace, at any depth.
+func (c *Catalog) identifiers(ctx context.Context, kind string, below table.Identifier) ([]table.Identifier, error) {
+	prefix := kind
+	if len(below) > 0 {
+		if !legal(below) {
+			return nil, nil
+		}
+		prefix += strings.Join(below, ".") + "."
+	}
+	keys, err := c.kv.Keys(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("the catalog: %w", err)
+	}
+	found := make([]table.Identifier, len(keys))
+	for i, key := range keys {
+		found[i] = strings.Split(strings.TrimPrefix(key, kind), ".")
+	}
+	return found, nil
+}
+
+// DropTable forgets a table. Its files stay.
+func (c *Catalog) DropTable(ctx context.Context, ident table.Identifier) error {
+	if _, _, err := c.pointerOf(ctx, ident); err != nil {
+		return err
+	}
+	return c.kv.Erase(ctx, tableKey(ident))
+}
+
+// RenameTable is not supported: a table lies where its name says.
+func (c *Catalog) RenameTable(context.Context, table.Identifier, table.Identifier) (*table.Table, error) {
+	return nil, fmt.Errorf("%w: tables of the lake are not renamed", errors.ErrUnsupported)
+}
+
+// CheckTableExists reports whether the catalog has the table.
+func (c *Catalog) CheckTableExists(ctx context.Context, ident table.Identifier) (bool, error) {
+	_, _, err := c.pointerOf(ctx, ident)
+	if errors.Is(err, catalog.ErrNoSuchTable) {
+		return false, nil
+	}
+	return err == nil, err
+}

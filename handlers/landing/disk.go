@@ -1,0 +1,149 @@
+package landing
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	iceio "github.com/apache/iceberg-go/io"
+)
+
+// disk is a local lake. A file is on the disk, and its name in its folder, once
+// its writer's Close or WriteFile returned nil. Names are file:// URLs or
+// absolute paths.
+type disk struct{}
+
+func localPath(name string) (string, error) {
+	if !strings.HasPrefix(name, "file:") {
+		return name, nil
+	}
+	u, err := url.Parse(name)
+	if err != nil {
+		return "", err
+	}
+	if u.Host != "" && u.Host != "localhost" {
+		return "", &fs.PathError{Op: "open", Path: name, Err: errors.New("a file URL of another host")}
+	}
+	return filepath.FromSlash(u.Path), nil
+}
+
+func fileURL(path string) string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
+}
+
+func (disk) Open(name string) (iceio.File, error) {
+	path, err := localPath(name)
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// Create makes a new file. It never opens one that exists: no name is written
+// twice in a lake.
+func (disk) Create(name string) (iceio.FileWriter, error) {
+	path, err := localPath(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDirs(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	return &diskFile{File: f}, nil
+}
+
+func (d disk) WriteFile(name string, content []byte) error {
+	w, err := d.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(content)
+	return errors.Join(err, w.Close())
+}
+
+func (disk) Remove(name string) error {
+	path, err := localPath(name)
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// WalkDir calls fn with file:// URLs.
+func (disk) WalkDir(root string, fn fs.WalkDirFunc) error {
+	path, err := localPath(root)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+		return fn(fileURL(path), d, err)
+	})
+}
+
+// RemoveAll removes a folder and what is in it.
+func (disk) RemoveAll(name string) error {
+	path, err := localPath(name)
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
+}
+
+// diskFile is durable once Close returned nil.
+type diskFile struct {
+	*os.File
+	closed bool
+}
+
+func (f *diskFile) Close() error {
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	err := f.Sync()
+	if e := f.File.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.Name()))
+}
+
+// makeDirs makes a folder and its parents, each durable in its own parent.
+func makeDirs(dir string) error {
+	if info, err := os.Stat(dir); err == nil {
+		if !info.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+		}
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent == dir {
+		return os.Mkdir(dir, 0o750)
+	}
+	if err := makeDirs(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
+}

@@ -1,0 +1,89 @@
+package landing
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// memory is a KV in memory. before and after are faults: an error of before
+// keeps an update from happening, one of after loses its answer.
+type memory struct {
+	mu       sync.Mutex
+	revision uint64
+	entries  map[string]Entry
+	before   func(key string, value []byte) error
+	after    func(key string, value []byte) error
+}
+
+func newMemory() *memory { return &memory{entries: map[string]Entry{}} }
+
+func (m *memory) Get(_ context.Context, key string) (Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.entries[key]
+	if !ok {
+		return Entry{}, ErrKeyNotFound
+	}
+	return e, nil
+}
+
+func (m *memory) Create(_ context.Context, key string, value []byte, _ time.Duration) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.entries[key]; ok {
+		return 0, ErrKeyExists
+	}
+	return m.put(key, value), nil
+}
+
+func (m *memory) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if m.before != nil {
+		if err := m.before(key, value); err != nil {
+			return 0, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.entries[key].Revision != revision {
+		return 0, ErrConflict
+	}
+	next := m.put(key, value)
+	if m.after != nil {
+		if err := m.after(key, value); err != nil {
+			return 0, err
+		}
+	}
+	return next, nil
+}
+
+func (m *memory) put(key string, value []byte) uint64 {
+	m.revision++
+	m.entries[key] = Entry{slices.Clone(value), m.revision}
+	return m.revision
+}
+
+func (m *memory) Erase(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, key)
+	return nil
+}
+
+func (m *memory) Keys(_ context.Context, prefix string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var keys []string
+	for key := range m.entries {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
+}

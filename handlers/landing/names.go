@@ -1,0 +1,72 @@
+package landing
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/event"
+)
+
+// maxPart keeps every folder name below the 255 bytes that file systems take.
+const maxPart = 200
+
+// part encodes any text as one folder name, one catalog token and one part of
+// an Iceberg identifier. It is event.Token, shortened by a hash where the token
+// is too long for a folder; no Token holds the "=-" before the hash.
+func part(text string) string { return shorten(event.Token(text)) }
+
+func shorten(token string) string {
+	if len(token) <= maxPart {
+		return token
+	}
+	sum := sha256.Sum256([]byte(token))
+	return token[:maxPart-40] + "=-" + hex.EncodeToString(sum[:16])
+}
+
+// namespaceOf returns the Iceberg namespace of a source: organization,
+// workspace, owner and source.
+func namespaceOf(a event.Address) table.Identifier {
+	owner := event.Shared
+	if a.Owner != "" {
+		owner = part(a.Owner)
+	}
+	return table.Identifier{part(a.Organization), part(a.Workspace), owner, part(a.Source)}
+}
+
+// identifierOf returns the Iceberg identifier of a source's table. The source's
+// own namespace and the table's name are one part, joined by "==", which no
+// Token holds.
+func identifierOf(a event.Address, namespace, name string) table.Identifier {
+	token := event.Token(name)
+	if namespace != "" {
+		token = event.Token(namespace) + "==" + token
+	}
+	return append(namespaceOf(a), shorten(token))
+}
+
+// legalPart reports whether a part of an identifier may become a catalog key
+// and a folder as it is.
+func legalPart(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '=') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxPart
+}
+
+func legal(ident table.Identifier) bool {
+	for _, p := range ident {
+		if !legalPart(p) {
+			return false
+		}
+	}
+	return len(ident) > 0
+}
+
+func tableKey(ident table.Identifier) string     { return "table." + strings.Join(ident, ".") }
+func namespaceKey(ident table.Identifier) string { return "namespace." + strings.Join(ident, ".") }

@@ -1,0 +1,115 @@
+package landing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
+)
+
+// pointer is the value of a table's key: which metadata file is the table, and
+// which worker may change it. It changes by compare-and-set only.
+type pointer struct {
+	Location string `json:"metadata_location"`
+	UUID     string `json:"table_uuid"`
+	// Fence is the largest fence that ever began to write.
+	Fence uint64 `json:"fence"`
+	// Unswept means that files which no snapshot refers to may lie about.
+	Unswept bool `json:"unswept,omitempty"`
+	// Name is the table as its source calls it.
+	Name string `json:"name,omitempty"`
+}
+
+// loaded is a table as one revision of its key has it.
+type loaded struct {
+	ident    table.Identifier
+	pointer  pointer
+	revision uint64
+	meta     table.Metadata
+}
+
+// How long and how often a compare-and-set is asked about again once it was
+// sent: it goes on past the caller's context, for half an answer helps nobody.
+const (
+	swapTries   = 5
+	swapTimeout = 10 * time.Second
+	swapPause   = 100 * time.Millisecond
+)
+
+func (c *Catalog) pointerOf(ctx context.Context, ident table.Identifier) (pointer, uint64, error) {
+	if len(ident) < 2 || !legal(ident) {
+		return pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
+	}
+	entry, err := c.kv.Get(ctx, tableKey(ident))
+	if errors.Is(err, ErrKeyNotFound) {
+		return pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
+	}
+	if err != nil {
+		return pointer{}, 0, fmt.Errorf("the catalog: %w", err)
+	}
+	var p pointer
+	if err := json.Unmarshal(entry.Value, &p); err != nil {
+		return pointer{}, 0, fmt.Errorf("the catalog's entry of %v: %w", ident, err)
+	}
+	return p, entry.Revision, nil
+}
+
+// swap replaces the pointer of a revision. It returns ErrConflict when the
+// pointer has moved, and ErrUnknown when the catalog stays silent. An answer
+// that never came is found out by asking for the same swap again: it conflicts
+// with itself when the first one was done.
+func (c *Catalog) swap(ctx context.Context, ident table.Identifier, p pointer, revision uint64) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	value, err := json.Marshal(p)
+	if err != nil {
+		return 0, err
+	}
+	key := tableKey(ident)
+	asked := false
+	for try := 0; ; try++ {
+		next, err := c.update(ctx, key, value, revision)
+		if err == nil {
+			return next, nil
+		}
+		if errors.Is(err, ErrConflict) || errors.Is(err, ErrKeyNotFound) {
+			if !asked {
+				return 0, fmt.Errorf("%w: %v", ErrConflict, ident)
+			}
+			return c.ours(ctx, key, value)
+		}
+		asked = true
+		if try == swapTries-1 {
+			return 0, fmt.Errorf("%w: the catalog: %w", ErrUnknown, err)
+		}
+		time.Sleep(swapPause << try)
+	}
+}
+
+func (c *Catalog) update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), swapTimeout)
+	defer cancel()
+	return c.kv.Update(ctx, key, value, revision)
+}
+
+// ours decides a swap whose first answer was lost: the pointer holds either our
+// value, whose metadata file has a name of its own, or that of someone else.
+func (c *Catalog) ours(ctx context.Context, key string, value []byte) (uint64, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), swapTimeout)
+	defer cancel()
+	entry, err := c.kv.Get(ctx, key)
+	if err != nil {
+		return 0, fmt.Errorf("%w: the catalog: %w", ErrUnknown, err)
+	}
+	if string(entry.Value) == string(value) {
+		return entry.Revision, nil
+	}
+	// Ours may have happened and been followed by another: only the next Begin,
+	// which reads the table's history, can tell.
+	return 0, fmt.Errorf("%w: the table moved on meanwhile", ErrUnknown)
+}

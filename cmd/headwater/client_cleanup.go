@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// CleanupCmd removes sources and what was landed of them.
+type CleanupCmd struct {
+	ClientFlags `embed:""`
+	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
+	Yes         bool     `short:"y" help:"Do not ask before all sources are removed."`
+	DryRun      bool     `help:"Say what would be removed, and remove nothing."`
+}
+
+// Run removes the sources. Without any named it lists those of the scope, asks,
+// and removes exactly those listed: one connected meanwhile stays.
+func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	ids, err := api.sourceIDs(ctx, c.Scope, c.Sources)
+	if err != nil {
+		return err
+	}
+	listed, err := api.sources(ctx, c.Scope)
+	if err != nil {
+		return err
+	}
+	if len(c.Sources) == 0 {
+		for _, source := range listed {
+			ids = append(ids, source.ID)
+		}
+		if len(ids) == 0 {
+			return c.show(s, cleanupDoc{Deleted: []string{}}, nil)
+		}
+		if !c.Yes && !c.DryRun {
+			if err := c.confirm(s, listed); err != nil {
+				return err
+			}
+		}
+	}
+	body := map[string]any{"scope": c.Scope, "source_ids": ids}
+	if c.DryRun {
+		body["dry_run"] = true
+	}
+	a, err := api.post(ctx, api.path("cleanup"), body, "")
+	if err != nil {
+		return err
+	}
+	op, waited, err := api.settled(ctx, s, a)
+	if err != nil {
+		return err
+	}
+	var doc cleanupDoc
+	if !waited {
+		if err := a.into(&doc); err != nil {
+			return err
+		}
+		return c.show(s, doc, listed)
+	}
+	for _, target := range op.Targets {
+		if target.Status == "completed" {
+			doc.Deleted = append(doc.Deleted, target.SourceID)
+		}
+	}
+	doc.Count = len(doc.Deleted)
+	return errors.Join(c.show(s, doc, listed), operationError(op))
+}
+
+type cleanupDoc struct {
+	Count   int      `json:"deleted_count"`
+	Deleted []string `json:"deleted_sources"`
+}
+
+func (c *CleanupCmd) show(s Streams, doc cleanupDoc, listed []sourceDoc) error {
+	if c.JSON {
+		return printJSON(s, doc)
+	}
+	done := "removed "
+	if c.DryRun {
+		done = "would remove "
+	}
+	for _, id := range doc.Deleted {
+		name := id
+		if at := slices.IndexFunc(listed, func(d sourceDoc) bool { return d.ID == id }); at >= 0 {
+			name = plain(listed[at].Name) + "  " + id
+		}
+		fmt.Fprintln(s.Out, done+name)
+	}
+	if len(doc.Deleted) == 0 {
+		_, err := fmt.Fprintf(s.Out, "nothing to remove with scope %s in workspace %s\n", c.Scope, c.Workspace)
+		return err
+	}
+	return nil
+}
+
+// confirm asks, and returns an error unless the answer is yes.
+func (c *CleanupCmd) confirm(s Streams, listed []sourceDoc) error {
+	names := make([]string, len(listed))
+	for i, source := range listed {
+		names[i] = plain(source.Name)
+	}
+	question := fmt.Sprintf("Remove %s with scope %s of workspace %s (%s)? [y/N] ",
+		several(len(listed), "source"), c.Scope, c.Workspace, strings.Join(names, ", "))
+	typed, err := s.line(question, false)
+	if err != nil {
+		return errors.New("nobody to ask: name the sources, or give --yes to remove all of the scope")
+	}
+	if typed = strings.ToLower(strings.TrimSpace(typed)); typed != "y" && typed != "yes" {
+		return errors.New("nothing was removed")
+	}
+	return nil
+}

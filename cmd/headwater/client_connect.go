@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ConnectCmd connects one source.
+type ConnectCmd struct {
+	ClientFlags `embed:""`
+	SourceFlags `embed:""`
+	Name        string   `short:"n" required:"" help:"Name of the source in its workspace. A name that exists gets a new version of its configuration."`
+	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks about the source, shown in lists; may repeat, same forms as --config."`
+}
+
+// Run connects the source and waits for the outcome. A source that could not be
+// connected is an error.
+func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	config, err := c.connectionConfig(s)
+	if err != nil {
+		return err
+	}
+	metadata := map[string]any{}
+	for _, flag := range c.Metadata {
+		if err := setting(metadata, flag); err != nil {
+			return fmt.Errorf("--metadata: %w", err)
+		}
+	}
+	doc, raw, err := api.connect(ctx, s, c.Scope, sourceSpec{Type: c.Type, Name: c.Name, Config: config, Metadata: metadata})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(s, raw)
+	} else {
+		err = connectedGrid(doc.Connected).print(s.Out, "nothing was connected")
+	}
+	return errors.Join(err, failures(doc))
+}
+
+// sourceSpec is one entry of a connect request.
+type sourceSpec struct {
+	Type     string         `json:"type"`
+	Name     string         `json:"name"`
+	Config   map[string]any `json:"connection_config"`
+	Metadata map[string]any `json:"metadata,omitempty"`
+}
+
+// connect sends one connect request for all sources and returns the outcome,
+// decoded and as sent. Single failures are in the outcome; an error means that
+// none was connected or that the outcome is not known.
+func (c *client) connect(ctx context.Context, s Streams, scope string, sources ...sourceSpec) (connectDoc, any, error) {
+	var doc connectDoc
+	a, err := c.post(ctx, c.path("connect"), map[string]any{"scope": scope, "sources": sources}, "")
+	if err != nil {
+		return doc, nil, err
+	}
+	op, waited, err := c.settled(ctx, s, a)
+	if err != nil {
+		return doc, nil, err
+	}
+	if !waited {
+		return doc, a.Data, a.into(&doc)
+	}
+	if err := operationError(op); err != nil {
+		return doc, nil, err
+	}
+	listed, err := c.sources(ctx, scope)
+	if err != nil {
+		return doc, nil, err
+	}
+	for _, target := range op.Targets {
+		for _, source := range listed {
+			if source.ID == target.SourceID && target.Status == "completed" {
+				doc.Connected = append(doc.Connected, source)
+			}
+		}
+	}
+	doc.OperationID = op.OperationID
+	return doc, doc, nil
+}
+
+func connectedGrid(sources []sourceDoc) *grid {
+	g := newGrid("NAME", "TYPE", "CONNECTOR", "SCOPE", "STATUS", "#TABLES", "ID")
+	for _, source := range sources {
+		g.add(source.Name, source.Type, source.Connector, source.Scope, source.Status, count(int64(source.Tables)), source.ID)
+	}
+	return g
+}
+
+// failures returns an error that names every source that was not connected.
+func failures(doc connectDoc) error {
+	var lines []string
+	for _, f := range doc.Failed {
+		lines = append(lines, plain(f.Name)+": "+plain(f.Error))
+	}
+	if lines == nil {
+		return nil
+	}
+	return fmt.Errorf("%s not connected\n  %s", several(len(lines), "source"), strings.Join(lines, "\n  "))
+}
+
+// TestCmd tries a connection and saves nothing.
+type TestCmd struct {
+	ClientFlags `embed:""`
+	SourceFlags `embed:""`
+}
+
+// Run prints the steps of the test. A connection that does not work is an error
+// that says why.
+func (c *TestCmd) Run(ctx context.Context, s Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	config, err := c.connectionConfig(s)
+	if err != nil {
+		return err
+	}
+	doc, raw, failed := api.test(ctx, s, c.Type, config)
+	if failed != nil && raw == nil {
+		return failed
+	}
+	if c.JSON {
+		return errors.Join(printJSON(s, raw), failed)
+	}
+	g := newGrid("STEP", "RESULT", "#TIME", "MESSAGE")
+	for _, step := range doc.Steps {
+		g.add(step.Name, step.Status, took(step.DurationMS), step.Message)
+	}
+	if err := g.print(s.Out, "no steps were reported"); err != nil {
+		return err
+	}
+	return failed
+}
+
+// test tries a connection. It returns the steps also with the error of one that
+// failed; raw is nil when there was no outcome.
+func (c *client) test(ctx context.Context, s Streams, kind string, config map[string]any) (doc testDoc, raw any, err error) {
+	body := map[string]any{"source_config": map[string]any{"type": kind, "connection_config": config}}
+	a, err := c.post(ctx, c.path("test-connection"), body, "")
+	if err != nil {
+		return doc, nil, err
+	}
+	op, waited, err := c.settled(ctx, s, a)
+	if err != nil {
+		return doc, nil, err
+	}
+	if waited {
+		if len(op.Targets) != 1 {
+			return doc, op, operationError(op)
+		}
+		a = answer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
+		if op.Targets[0].Status != "completed" {
+			a.Status = "error"
+		}
+	}
+	if len(a.Data) > 0 && string(a.Data) != "null" {
+		if err := a.into(&doc); err != nil {
+			return doc, nil, err
+		}
+	}
+	if a.Status != "success" {
+		return doc, a.Data, errors.New(plain(a.Message))
+	}
+	return doc, a.Data, nil
+}

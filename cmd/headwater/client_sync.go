@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// SyncCmd syncs sources and shows how they come along.
+type SyncCmd struct {
+	ClientFlags `embed:""`
+	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
+	Mode        string   `enum:",full_refresh,incremental" default:"" help:"full_refresh replaces what is there, incremental goes on after it; the service chooses without."`
+	Table       []string `sep:"none" help:"Only this table; may repeat."`
+	BatchSize   int      `help:"Rows a batch; 0 leaves it to the service."`
+	Detach      bool     `help:"Start the sync, print its operation and return."`
+	Cancel      bool     `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
+}
+
+// Run starts the sync and follows it to its end. A source or table that was not
+// synced is an error, and so is leaving before the end.
+func (c *SyncCmd) Run(ctx context.Context, s Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	ids, err := api.sourceIDs(ctx, c.Scope, c.Sources)
+	if err != nil {
+		return err
+	}
+	options := map[string]any{}
+	if c.Mode != "" {
+		options["mode"] = c.Mode
+	}
+	if len(c.Table) > 0 {
+		options["tables"] = c.Table
+	}
+	if c.BatchSize != 0 {
+		options["batch_size"] = c.BatchSize
+	}
+	id, err := api.startSync(ctx, c.Scope, ids, options)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		s.note("there is nothing to sync with scope %s in workspace %s", c.Scope, c.Workspace)
+		if c.JSON {
+			return printJSON(s, syncAnswer(operationDoc{}, nil))
+		}
+		return nil
+	}
+	if c.Detach {
+		if c.JSON {
+			return printJSON(s, map[string]string{"operation_id": id})
+		}
+		_, err := fmt.Fprintln(s.Out, id)
+		return err
+	}
+	p := newProgress(s)
+	if s.Terminal && c.Mode != "incremental" {
+		p.expect(api.estimates(ctx, c.Scope, ids, c.Table))
+	}
+	op, syncs, err := api.followSync(ctx, id, p)
+	p.close()
+	if ctx.Err() != nil {
+		return c.leave(ctx, api, id)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(s, syncAnswer(op, syncs))
+	} else {
+		err = printSyncs(s, op, syncs)
+	}
+	return errors.Join(err, operationError(op))
+}
+
+// leave ends a follow that Ctrl-C broke off, and says what becomes of the sync.
+func (c *SyncCmd) leave(ctx context.Context, api *client, id string) error {
+	if !c.Cancel {
+		return interrupted(id, ctx.Err())
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer stop()
+	op, err := api.cancel(ctx, id)
+	if err != nil {
+		return fmt.Errorf("the sync could not be cancelled and may go on as %s: %w", id, err)
+	}
+	return fmt.Errorf("interrupted; the sync ended as %s", op.Status)
+}
+
+// interrupted is the error of a command that stopped following an operation.
+func interrupted(id string, cause error) error {
+	return fmt.Errorf("stopped following (%w); it goes on in the service: 'headwater operation %s' shows it, with --cancel it ends", cause, id)
+}
+
+// startSync starts a sync without waiting for it and returns its operation, ""
+// when there was nothing to sync.
+func (c *client) startSync(ctx context.Context, scope string, ids []string, options map[string]any) (string, error) {
+	body := map[string]any{"scope": scope}
+	if len(ids) > 0 {
+		body["source_ids"] = ids
+	}
+	if len(options) > 0 {
+		body["sync_options"] = options
+	}
+	a, err := c.post(ctx, c.path("sync"), body, "respond-async")
+	if err != nil {
+		return "", err
+	}
+	var accepted struct {
+		OperationID string `json:"operation_id"`
+	}
+	if err := a.into(&accepted); err != nil {
+		return "", err
+	}
+	return accepted.OperationID, nil
+}
+
+// cancel asks for an operation to be cancelled and returns it as it then is.
+func (c *client) cancel(ctx context.Context, id string) (operationDoc, error) {
+	if _, err := c.post(ctx, c.path("operations", id, "cancel"), map[string]any{}, ""); err != nil {
+		return operationDoc{}, err
+	}
+	return c.waitOperation(ctx, id)
+}
+
+// estimates returns about how many rows the sources hold in all, 0 when some
+// source cannot tell.
+func (c *client) estimates(ctx context.Context, scope string, ids, tables []string) int64 {
+	if len(ids) == 0 {
+		listed, err := c.sources(ctx, scope)
+		if err != nil {
+			return 0
+		}
+		for _, source := range listed {
+			ids = append(ids, source.ID)
+		}
+	}
+	wanted := map[string]bool{}
+	for _, table := range tables {
+		wanted[table] = true
+	}
+	var total int64
+	for _, id := range ids {
+		schema, err := fetch[schemaDoc](ctx, c, c.path("schema"), map[string][]string{"scope": {scope}, "source_id": {id}})
+		if err != nil {
+			return 0
+		}
+		for _, t := range schema.Tables {
+			if len(wanted) > 0 && !wanted[t.Name] && !wanted[full(t.Namespace, t.Name)] {
+				continue
+			}
+			if t.RowEstimate == nil || *t.RowEstimate < 0 {
+				return 0
+			}
+			total += *t.RowEstimate
+		}
+	}
+	return total
+}
+
+// patience is how many looks at a running operation may fail in a row before
+// its follower gives up.
+const patience = 10
+
+// followSync shows a sync operation on p until it has ended, and returns it with
+// its syncs in the order of its targets. With an error the operation is what was
+// last seen.
+func (c *client) followSync(ctx context.Context, id string, p *progress) (op operationDoc, syncs []syncDoc, err error) {
+	for failed := 0; ; {
+		seen, seenSyncs, err := c.look(ctx, id)
+		switch {
+		case err == nil:
+			op, syncs, failed = seen, seenSyncs, 0
+			p.show(syncs)
+			if op.Status != "running" {
+				return op, syncs, nil
+			}
+		case ctx.Err() != nil:
+			return op, syncs, ctx.Err()
+		default:
+			var refused *APIError
+			if failed++; failed >= patience || errors.As(err, &refused) && refused.HTTP < 500 {
+				return op, syncs, fmt.Errorf("%w\n  the sync is %s and may go on", err, id)
+			}
+		}
+		if err := sleep(ctx, c.poll); err != nil {
+			return op, syncs, err
+		}
+	}
+}
+
+// look reads an operation and its syncs. A sync that no worker has taken yet has
+// no document and is left out.
+func (c *client) look(ctx context.Context, id string) (operationDoc, []syncDoc, error) {
+	// The operation comes first: once it has ended, its syncs do not change.
+	op, err := c.operation(ctx, id)
+	if err != nil {
+		return op, nil, err
+	}
+	var syncs []syncDoc
+	for _, target := range op.Targets {
+		if target.SyncID == "" {
+			continue
+		}
+		sync, err := c.syncOf(ctx, target.SyncID)
+		if notFound(err) {
+			continue
+		}
+		if err != nil {
+			return op, nil, err
+		}
+		if sync.SourceName == "" {
+			sync.SourceName = target.Name
+		}
+		syncs = append(syncs, sync)
+	}
+	return op, syncs, nil
+}
+
+// syncAnswer is what POST sync answers, for --json.
+func syncAnswer(op operationDoc, syncs []syncDoc) map[string]any {
+	var records int64
+	for _, sync := range syncs {
+		records += sync.Records
+	}
+	if syncs == nil {
+		syncs = []syncDoc{}
+	}
+	return map[string]any{"records_processed": records, "syncs": syncs, "operation_id": op.OperationID}
+}
+
+// printSyncs prints every table that was synced, and a line with the sums.
+func printSyncs(s Streams, op operationDoc, syncs []syncDoc) error {
+	var records, bytes, tables int64
+	g := newGrid("SOURCE", "TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "#ROWS/S")
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			g.add(sync.SourceName, full(t.Namespace, t.Name), t.Status, t.Mode,
+				count(t.Records), size(t.Bytes), took(t.DurationMS), rate(t.Records, t.DurationMS))
+			tables++
+		}
+		records, bytes = records+sync.Records, bytes+sync.Bytes
+	}
+	if err := g.print(s.Out, "no table was synced"); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(s.Out, "%s, %s in %s of %s\n", several(int(records), "row"), size(bytes),
+		several(int(tables), "table"), several(len(op.Targets), "source"))
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			if t.Message != "" {
+				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), plain(t.Message))
+			}
+		}
+	}
+	return err
+}
+
+// operationError returns nil for an operation that was carried out, else an
+// error that says what became of each target that was not.
+func operationError(op operationDoc) error {
+	if op.Status == "completed" {
+		return nil
+	}
+	text := fmt.Sprintf("%s %s", op.Kind, op.Status)
+	for _, target := range op.Targets {
+		if target.Status == "completed" {
+			continue
+		}
+		name := target.Name
+		if name == "" {
+			name = target.SourceID
+		}
+		why := []string{target.Status}
+		for _, part := range []string{target.Reason, target.Message} {
+			if part != "" && part != target.Status {
+				why = append(why, part)
+			}
+		}
+		text += "\n  " + plain(name+": "+strings.Join(why, ": "))
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"charm.land/lipgloss/v2"
+	"charm.land/lipgloss/v2/table"
+	"github.com/dustin/go-humanize"
+)
+
+// grid is a table for people: no colours and no frame, so that it reads the same
+// in a terminal, a pipe and a log. Columns whose heading begins with "#" hold
+// numbers and are set right.
+type grid struct {
+	headings []string
+	rows     [][]string
+}
+
+func newGrid(headings ...string) *grid { return &grid{headings: headings} }
+
+func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
+
+// print writes the grid, or the given sentence when it has no rows.
+func (g *grid) print(w io.Writer, empty string) error {
+	if len(g.rows) == 0 {
+		_, err := fmt.Fprintln(w, empty)
+		return err
+	}
+	heads, right := make([]string, len(g.headings)), make([]bool, len(g.headings))
+	for i, heading := range g.headings {
+		heads[i], right[i] = strings.CutPrefix(heading, "#")
+	}
+	t := table.New().Border(lipgloss.HiddenBorder()).
+		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
+		BorderHeader(false).BorderColumn(false).Wrap(false).
+		StyleFunc(func(_, column int) lipgloss.Style {
+			style := lipgloss.NewStyle()
+			if column < len(heads)-1 {
+				style = style.PaddingRight(2)
+			}
+			if right[column] {
+				style = style.Align(lipgloss.Right)
+			}
+			return style
+		}).
+		Headers(heads...)
+	for _, row := range g.rows {
+		clean := make([]string, len(row))
+		for i, cell := range row {
+			clean[i] = plain(cell)
+		}
+		t.Row(clean...)
+	}
+	for line := range strings.Lines(t.String() + "\n") {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plain returns text on one line without control characters: names and messages
+// come from other people's systems and must not drive the terminal.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			return '�'
+		}
+		return r
+	}, text)
+}
+
+func count(n int64) string { return humanize.Comma(n) }
+
+func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
+
+// took shows milliseconds: "12 ms", "3.4 s", "2m5s".
+func took(ms int64) string {
+	switch {
+	case ms < 1000:
+		return fmt.Sprintf("%d ms", ms)
+	case ms < 60_000:
+		return fmt.Sprintf("%.1f s", float64(ms)/1000)
+	}
+	return (time.Duration(ms) * time.Millisecond).Round(time.Second).String()
+}
+
+// rate shows rows per second, "" where there was no time to measure.
+func rate(rows, ms int64) string {
+	if rows == 0 || ms <= 0 {
+		return ""
+	}
+	return count(rows * 1000 / ms)
+}
+
+// several returns "1 table" or "3 tables".
+func several(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return count(int64(n)) + " " + noun + "s"
+}

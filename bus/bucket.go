@@ -1,0 +1,141 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/seal"
+)
+
+// Entry is one stored value with its revision.
+type Entry = seal.Entry
+
+// Bucket is a key-value store on the broker, replicated and fsynced like the
+// streams. Reads go to the leader, so a value is visible to every node as soon
+// as its writer was answered. Its errors wrap ErrKeyNotFound, ErrKeyExists,
+// ErrConflict or ErrUnavailable. It may be used concurrently.
+type Bucket = seal.Store
+
+// Bucket returns one of the buckets that Open made: BucketSecrets,
+// BucketCatalog, BucketIdempotency. Another name is a mistake in the program
+// and yields a bucket whose every call fails.
+func (b *Bus) Bucket(name string) Bucket {
+	if found := b.buckets[name]; found != nil {
+		return found
+	}
+	return &bucket{name: name}
+}
+
+type bucket struct {
+	name   string
+	kv     jetstream.KeyValue
+	stream jetstream.Stream
+}
+
+func (b *bucket) Get(ctx context.Context, key string) (Entry, error) {
+	if b.kv == nil {
+		return Entry{}, b.unknown()
+	}
+	entry, err := b.kv.Get(ctx, key)
+	if err != nil {
+		return Entry{}, b.failed("get", key, err)
+	}
+	return Entry{Value: entry.Value(), Revision: entry.Revision()}, nil
+}
+
+func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+	if b.kv == nil {
+		return 0, b.unknown()
+	}
+	var opts []jetstream.KVCreateOpt
+	if ttl > 0 {
+		opts = append(opts, jetstream.KeyTTL(max(time.Second, ttl)))
+	}
+	revision, err := b.kv.Create(ctx, key, value, opts...)
+	if err != nil {
+		return 0, b.failed("create", key, err)
+	}
+	return revision, nil
+}
+
+func (b *bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if b.kv == nil {
+		return 0, b.unknown()
+	}
+	next, err := b.kv.Update(ctx, key, value, revision)
+	if err != nil {
+		if errors.Is(err, jetstream.ErrKeyExists) || wrongSequence(err) {
+			err = ErrConflict
+		}
+		return 0, b.failed("update", key, err)
+	}
+	return next, nil
+}
+
+// Erase removes the oldest revision first: whatever moment it is cut off at, no
+// older value comes back to life. SecureDelete writes random bytes over the
+// message in its file.
+func (b *bucket) Erase(ctx context.Context, key string) error {
+	if b.kv == nil {
+		return b.unknown()
+	}
+	for from := uint64(1); ; {
+		msg, err := b.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(b.subject(key)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return b.failed("erase", key, err)
+		}
+		if err := b.stream.SecureDeleteMsg(ctx, msg.Sequence); err != nil && !gone(err) {
+			return b.failed("erase", key, err)
+		}
+		from = msg.Sequence + 1
+	}
+}
+
+func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
+	if b.kv == nil {
+		return nil, b.unknown()
+	}
+	// One subject is one key: erasing leaves no delete markers behind.
+	subjects := []string{b.subject(">")}
+	if prefix != "" {
+		subjects = []string{b.subject(prefix), b.subject(prefix + ".>")}
+	}
+	var keys []string
+	for _, subject := range subjects {
+		info, err := b.stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			return nil, b.failed("list", prefix, err)
+		}
+		for subject := range info.State.Subjects {
+			keys = append(keys, strings.TrimPrefix(subject, b.subject("")))
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+func (b *bucket) subject(key string) string { return "$KV." + b.name + "." + key }
+
+func (b *bucket) unknown() error { return fmt.Errorf("there is no bucket %q", b.name) }
+
+func (b *bucket) failed(doing, key string, err error) error {
+	switch {
+	case errors.Is(err, ErrConflict):
+	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
+		err = ErrKeyNotFound
+	case errors.Is(err, jetstream.ErrKeyExists):
+		err = ErrKeyExists
+	default:
+		err = unavailable(err)
+	}
+	return fmt.Errorf("bucket %s: %s %s: %w", b.name, doing, key, err)
+}

@@ -1,0 +1,185 @@
+// Package bus is the wire: the only package that knows NATS. It runs the
+// embedded broker or joins a cluster, keeps the streams and buckets as they
+// must be, publishes commands and events, hands commands to workers and events
+// to readers as Watermill messages.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Config says which broker to use.
+type Config struct {
+	Dir      string // store of the embedded broker, used when URL is empty; becomes mode 0700
+	URL      string // external cluster: nats://host:port, several joined by commas
+	Creds    string // credentials file for URL, may be empty
+	Replicas int    // copies of every stream in an external cluster; 0 means 1; the embedded broker always has 1
+	// Listen is the host:port at which the embedded broker takes subscribers;
+	// "" or "off" takes none.
+	Listen string
+	// Authenticate checks a subscriber's token, given as the password (or
+	// token) of its connection. It may be called concurrently. nil refuses
+	// every subscriber.
+	Authenticate func(password string) (Grant, error)
+	Log          *slog.Logger // nil discards
+}
+
+// Grant is what a subscriber's token allows.
+type Grant struct {
+	// Subscribe are the event subject filters it may read. Anything that does
+	// not lie below event.SubjectPrefix is refused.
+	Subscribe []string
+	// Expires ends the connection at that time; the zero time does not.
+	Expires time.Time
+}
+
+// Bus is an open connection to the broker, and the broker itself when it is
+// embedded. Its methods may be called concurrently. Close it when everything
+// that uses it has ended.
+type Bus struct {
+	log      *slog.Logger
+	broker   *broker // nil with an external cluster
+	replicas int
+
+	conns   []*nats.Conn
+	publish jetstream.JetStream // commands, events, buckets
+	jobs    jetstream.JetStream // pulls and acks of commands
+	reads   jetstream.JetStream // ordered reads: their bulk must not delay an ack
+
+	events   jetstream.Stream
+	buckets  map[string]*bucket
+	payloads *payloads
+
+	closeOnce sync.Once
+	closeErr  error
+	mu        sync.Mutex
+	closed    bool
+	open      map[subscriber]struct{}
+}
+
+// subscriber is what Close ends before it closes the connections.
+type subscriber interface{ Close() error }
+
+// Open starts or reaches the broker, creates what is missing, and reads every
+// setting back. It returns ErrUnsafe, ErrHistoryMissing, or an error that says
+// what to change, and leaves nothing running then.
+func Open(ctx context.Context, cfg Config) (*Bus, error) {
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[subscriber]struct{}{}}
+	if err := b.start(ctx, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the bus: %w", err), b.Close(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+func (b *Bus) start(ctx context.Context, cfg Config) error {
+	var dial func(name string) (*nats.Conn, error)
+	if cfg.URL != "" {
+		dial = dialCluster(ctx, cfg, b.log)
+	} else {
+		b.replicas = 1
+		var err error
+		if b.broker, err = startBroker(ctx, cfg, b.log); err != nil {
+			return err
+		}
+		dial = b.broker.dial
+	}
+	for _, use := range []struct {
+		name string
+		js   *jetstream.JetStream
+	}{{"headwater-publish", &b.publish}, {"headwater-jobs", &b.jobs}, {"headwater-reads", &b.reads}} {
+		nc, err := dial(use.name)
+		if err != nil {
+			return fmt.Errorf("connect to the broker: %w", err)
+		}
+		b.conns = append(b.conns, nc)
+		if *use.js, err = jetstream.New(nc); err != nil {
+			return fmt.Errorf("connect to the broker: %w", err)
+		}
+	}
+	if err := b.prepareStreams(ctx); err != nil {
+		return err
+	}
+	if b.broker != nil {
+		return b.broker.admit(b.conns[0])
+	}
+	return nil
+}
+
+// Listening returns the host:port at which the embedded broker takes
+// subscribers, "" if it takes none.
+func (b *Bus) Listening() string {
+	if b.broker == nil {
+		return ""
+	}
+	return b.broker.address
+}
+
+// Close ends the subscribers (running handlers get their drain time), the
+// connections and the embedded broker, and returns what went wrong on the way.
+// It stops waiting for handlers when ctx ends. Safe to call twice.
+func (b *Bus) Close(ctx context.Context) error {
+	b.closeOnce.Do(func() { b.closeErr = b.close(ctx) })
+	return b.closeErr
+}
+
+func (b *Bus) close(ctx context.Context) error {
+	b.mu.Lock()
+	b.closed = true
+	open := make([]subscriber, 0, len(b.open))
+	for s := range b.open {
+		open = append(open, s)
+	}
+	b.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var wg sync.WaitGroup
+		for _, s := range open {
+			wg.Go(func() { _ = s.Close() })
+		}
+		wg.Wait()
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("close the bus: handlers still run: %w", ctx.Err())
+	}
+	for _, nc := range b.conns {
+		nc.Close()
+	}
+	if b.broker != nil {
+		err = errors.Join(err, b.broker.stop())
+	}
+	return err
+}
+
+// track remembers a subscriber for Close; it returns ErrClosed after Close.
+func (b *Bus) track(s subscriber) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	b.open[s] = struct{}{}
+	return nil
+}
+
+func (b *Bus) untrack(s subscriber) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.open, s)
+}

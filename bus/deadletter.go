@@ -1,0 +1,47 @@
+package bus
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Metadata of a dead letter, beside everything the message carried.
+const (
+	MetaDeadReason     = "headwater-dead-reason"
+	MetaDeadSequence   = "headwater-dead-sequence" // position in the stream it came from
+	MetaDeadDeliveries = "headwater-dead-deliveries"
+)
+
+const maxReason = 1 << 10
+
+// bury keeps a message that was given up. Its id comes from its place in its
+// stream, so giving up twice leaves one letter.
+func (b *Bus) bury(ctx context.Context, d *delivery, cause error) error {
+	letter := message.NewMessageWithContext(ctx, "dead-"+d.meta.Stream+"-"+strconv.FormatUint(d.meta.Sequence.Stream, 10), d.in.Data())
+	for k, v := range d.msg.Metadata {
+		if !strings.HasPrefix(strings.ToLower(k), "nats-") {
+			letter.Metadata.Set(k, v)
+		}
+	}
+	letter.Metadata.Set(MetaDeadReason, reasonText(cause))
+	letter.Metadata.Set(MetaDeadSequence, strconv.FormatUint(d.meta.Sequence.Stream, 10))
+	letter.Metadata.Set(MetaDeadDeliveries, strconv.FormatUint(d.meta.NumDelivered, 10))
+	_, err := b.store(ctx, SubjectDeadLetters+"."+d.in.Subject(), letter)
+	return err
+}
+
+// reasonText makes an error one header line of bounded length.
+func reasonText(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > maxReason {
+		text = text[:maxReason]
+		for !utf8.ValidString(text) {
+			text = text[:len(text)-1]
+		}
+	}
+	return text
+}

@@ -1,0 +1,155 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// delivery is one handing out of one message to one worker.
+type delivery struct {
+	*jobSubscription
+	in   jetstream.Msg
+	msg  *message.Message
+	meta *jetstream.MsgMetadata
+
+	counted   bool
+	postponed uint64
+}
+
+// heartbeat renews the worker's lease until the returned function is called.
+func (d *delivery) heartbeat(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(d.jobs.cfg.AckWait / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if err := d.in.InProgress(); err != nil {
+					d.jobs.bus.log.Warn("cannot renew the lease", "message", d.msg.UUID, "error", err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+// failures returns how many deliveries before this one failed: all of them but
+// those that were put off or given back.
+func (d *delivery) failures() int {
+	before := d.meta.NumDelivered - 1
+	if before == 0 {
+		return 0
+	}
+	return int(before - min(before, d.timesPostponed()))
+}
+
+func (d *delivery) postponedKey() string {
+	return d.meta.Stream + "." + strconv.FormatUint(d.meta.Sequence.Stream, 10)
+}
+
+func (d *delivery) timesPostponed() uint64 {
+	if d.counted {
+		return d.postponed
+	}
+	entry, err := d.jobs.bus.buckets[bucketPostponed].Get(d.working, d.postponedKey())
+	if err != nil && !errors.Is(err, ErrKeyNotFound) {
+		// Unknown counts as never postponed: at worst the message is given up
+		// early, not retried for ever.
+		d.jobs.bus.log.Warn("cannot read how often a message was put off", "message", d.msg.UUID, "error", err)
+	}
+	d.counted = true
+	d.postponed, _ = strconv.ParseUint(string(entry.Value), 10, 64)
+	return d.postponed
+}
+
+// done tells the broker that the message was handled, and waits until it knows.
+func (d *delivery) done(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
+	defer cancel()
+	if err := d.in.DoubleAck(ctx); err != nil {
+		// The handler's work stands; another worker will find it done.
+		d.jobs.bus.log.Warn("an ack was not confirmed, the message may come again", "message", d.msg.UUID, "error", err)
+	}
+	if d.postponed > 0 {
+		if err := d.jobs.bus.buckets[bucketPostponed].Erase(ctx, d.postponedKey()); err != nil {
+			d.jobs.bus.log.Debug("cannot forget how often a message was put off", "error", err)
+		}
+	}
+}
+
+// failed decides what a handler's error means.
+func (d *delivery) failed(ctx context.Context, cause error) {
+	if delay, ok := Snoozed(cause); ok {
+		d.putOff(ctx, delay)
+		return
+	}
+	failures := d.failures() + 1
+	if !IsPermanent(cause) && !isPoison(cause) && failures < d.jobs.cfg.MaxDeliver {
+		d.retry(d.jobs.cfg.Backoff(failures))
+		return
+	}
+	d.giveUp(ctx, cause, failures)
+}
+
+func (d *delivery) retry(delay time.Duration) {
+	if err := d.in.NakWithDelay(delay); err != nil {
+		d.jobs.bus.log.Warn("cannot give a message back, its lease will end by itself", "message", d.msg.UUID, "error", err)
+	}
+}
+
+// putOff gives the message back without counting the delivery as a failure. The
+// broker counts deliveries only, so the exceptions are kept beside it.
+func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
+	defer cancel()
+	count := strconv.FormatUint(d.timesPostponed()+1, 10)
+	if _, err := d.jobs.bus.buckets[bucketPostponed].kv.PutString(ctx, d.postponedKey(), count); err != nil {
+		d.jobs.bus.log.Warn("a message that was put off counts as failed", "message", d.msg.UUID, "error", err)
+	}
+	d.retry(delay)
+}
+
+// giveBack returns a message that no handler finished, for another worker.
+func (d *delivery) giveBack(ctx context.Context) { d.putOff(ctx, 0) }
+
+// giveUp tells the owner, keeps a copy, and ends the message. Each step is safe
+// to repeat, so whatever cuts it off, the next worker takes it up again.
+func (d *delivery) giveUp(ctx context.Context, cause error, failures int) {
+	ctx = context.WithoutCancel(ctx)
+	if hook := d.jobs.cfg.OnExhausted; hook != nil {
+		err := d.callHook(ctx, hook, cause)
+		if err != nil && failures < 2*d.jobs.cfg.MaxDeliver {
+			d.jobs.bus.log.Warn("cannot tell that a message is given up, will try again", "message", d.msg.UUID, "error", err)
+			d.retry(d.jobs.cfg.Backoff(failures))
+			return
+		}
+		cause = errors.Join(cause, err)
+	}
+	if err := d.jobs.bus.bury(ctx, d, cause); err != nil {
+		d.jobs.bus.log.Error("cannot write a dead letter, will try again", "message", d.msg.UUID, "error", err)
+		d.retry(d.jobs.cfg.Backoff(failures))
+		return
+	}
+	d.done(ctx)
+}
+
+func (d *delivery) callHook(ctx context.Context, hook func(context.Context, *message.Message, error) error, cause error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	return hook(ctx, d.msg, cause)
+}
+
+func isPoison(err error) bool { return errors.Is(err, ErrPoison) }

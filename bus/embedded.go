@@ -1,0 +1,174 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	brokerStart = 30 * time.Second // a large store takes a while to recover
+	// maxPayload leaves room for headers above MaxInline; larger bodies travel
+	// through the object store.
+	maxPayload = 1 << 20
+)
+
+// broker is a NATS server inside this process.
+type broker struct {
+	server   *server.Server
+	log      *slog.Logger
+	user     string // random: nobody outside this process can be us
+	password string
+	address  string // of the TCP listener, "" without
+	door     *door
+	lock     *os.File
+}
+
+// startBroker runs a server over cfg.Dir. Two servers over one store destroy
+// it, so the folder is locked.
+func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, err error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("the embedded broker needs a folder")
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("broker folder: %w", err)
+	}
+	if err := os.Chmod(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("broker folder: %w", err)
+	}
+	b := &broker{log: log, user: rand.Text(), password: rand.Text()}
+	if b.lock, err = lockFile(filepath.Join(cfg.Dir, "lock")); err != nil {
+		return nil, fmt.Errorf("broker folder %s: %w", cfg.Dir, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.stop())
+		}
+	}()
+
+	opts := &server.Options{
+		ServerName: "headwater",
+		JetStream:  true,
+		StoreDir:   cfg.Dir,
+		SyncAlways: true,
+		DontListen: true,
+		NoSigs:     true,
+		MaxPayload: maxPayload,
+	}
+	b.door = newDoor(b, cfg.Authenticate)
+	opts.CustomClientAuthentication = b.door
+	if cfg.Listen != "" && cfg.Listen != "off" {
+		if err := listenOn(ctx, opts, cfg.Listen); err != nil {
+			return nil, err
+		}
+	}
+	if b.server, err = server.NewServer(opts); err != nil {
+		return nil, fmt.Errorf("embedded broker: %w", err)
+	}
+	logger := &brokerLog{log: log}
+	b.server.SetLogger(logger, false, false)
+	b.server.Start()
+	if !b.server.ReadyForConnections(brokerStart) || !b.server.JetStreamEnabled() {
+		return nil, fmt.Errorf("embedded broker did not start: %s", logger.lastFatal())
+	}
+	if jsc := b.server.JetStreamConfig(); jsc == nil || !jsc.SyncAlways {
+		return nil, fmt.Errorf("%w: the embedded broker does not sync every write", ErrUnsafe)
+	}
+	if !opts.DontListen {
+		b.address = b.server.Addr().String()
+	}
+	return b, nil
+}
+
+// listenOn fills in the TCP listener after trying whether the port is free: the
+// server itself would only log that it is not.
+func listenOn(ctx context.Context, opts *server.Options, address string) error {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--nats-listen %q is not host:port: %w", address, err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return fmt.Errorf("--nats-listen %q: the port is not a number up to 65535", address)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("subscribers' listener: %w; choose another address with --nats-listen, or --nats-listen off for none", err)
+	}
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("subscribers' listener: %w", err)
+	}
+	opts.DontListen = false
+	opts.Host, opts.Port = host, int(port)
+	if port == 0 {
+		opts.Port = server.RANDOM_PORT
+	}
+	return nil
+}
+
+func (b *broker) dial(name string) (*nats.Conn, error) {
+	return nats.Connect("", append(connOptions(name, b.log),
+		nats.InProcessServer(b.server), nats.UserInfo(b.user, b.password), nats.MaxReconnects(-1))...)
+}
+
+// admit opens the TCP listener's door to subscribers, once the streams stand.
+func (b *broker) admit(nc *nats.Conn) error { return b.door.open(nc) }
+
+// stop ends the server after it wrote everything down, and unlocks the folder.
+func (b *broker) stop() error {
+	if b.server != nil {
+		b.server.Shutdown()
+		b.server.WaitForShutdown()
+	}
+	if b.lock == nil {
+		return nil
+	}
+	return b.lock.Close()
+}
+
+// brokerLog sends the server's log to slog. A fatal error must not end the
+// process; it is kept for the error that Open returns.
+type brokerLog struct {
+	log   *slog.Logger
+	mu    sync.Mutex
+	fatal string
+}
+
+func (l *brokerLog) lastFatal() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fatal == "" {
+		return "no reason given within " + brokerStart.String()
+	}
+	return l.fatal
+}
+
+func (l *brokerLog) Fatalf(format string, v ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fatal = fmt.Sprintf(format, v...)
+}
+
+func (l *brokerLog) Noticef(format string, v ...any) {
+	l.log.Debug("broker: " + fmt.Sprintf(format, v...))
+}
+func (l *brokerLog) Warnf(format string, v ...any) {
+	l.log.Warn("broker: " + fmt.Sprintf(format, v...))
+}
+func (l *brokerLog) Errorf(format string, v ...any) {
+	l.log.Error("broker: " + fmt.Sprintf(format, v...))
+}
+func (l *brokerLog) Debugf(string, ...any) {}
+func (l *brokerLog) Tracef(string, ...any) {}

@@ -1,0 +1,30 @@
+package bus
+
+import (
+	"headwater/bus/command"
+	"headwater/bus/event"
+)
+
+// Durable identifiers on the broker. Renaming one strands what it holds.
+const (
+	StreamCommands    = command.Stream
+	StreamEvents      = event.Stream
+	StreamDeadLetters = "HEADWATER_DEADLETTERS"
+
+	// SubjectDeadLetters begins the subject of every dead letter; the rest is
+	// the subject it came from.
+	SubjectDeadLetters = "headwater.deadletters"
+
+	BucketSecrets     = "HEADWATER_SECRETS"
+	BucketCatalog     = "HEADWATER_CATALOG"
+	BucketIdempotency = "HEADWATER_IDEMPOTENCY" // a key lives 24 h from its last write
+
+	// ObjectsPayloads holds bodies larger than MaxInline.
+	ObjectsPayloads = "HEADWATER_PAYLOADS"
+
+	bucketPostponed = "HEADWATER_POSTPONED" // how often a command was put off, which is no failure
+)
+
+// DurableFor returns the name of the durable consumer that hands out the named
+// command.
+func DurableFor(name string) string { return "workers-" + name }

@@ -1,0 +1,232 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	// A smaller window can stop nats.go's pulling until a heartbeat is missed.
+	orderedWindow = 1000
+	// orderedExpiry bounds such a stall.
+	orderedExpiry = 5 * time.Second
+	orderedBuffer = 256
+)
+
+// Ordered returns a Watermill subscriber that reads events in the order of the
+// log, each one once, beginning after the given sequence. Its topic is a
+// subject filter, or several joined by commas; each Subscribe reads on its own.
+//
+// Nothing is acknowledged: Ack and Nack mean nothing, and the next message does
+// not wait for either. A reader keeps its own position and begins after it. A
+// sequence beyond the end of the log reads nothing until the log gets there:
+// compare with EventsState first. Reading goes on across lost connections until
+// ctx ends or Close is called.
+func (b *Bus) Ordered(after uint64) message.Subscriber {
+	return &ordered{bus: b, stream: StreamEvents, after: after, stop: make(chan struct{})}
+}
+
+type ordered struct {
+	bus    *Bus
+	stream string
+	after  uint64
+
+	stop    chan struct{}
+	mu      sync.Mutex
+	closed  bool
+	active  int
+	readers sync.WaitGroup
+}
+
+// begin and end keep the bus from remembering subscribers that read no more: a
+// client's event stream makes one, ends its context and never calls Close.
+func (o *ordered) begin() error {
+	o.active++
+	return o.bus.track(o)
+}
+
+func (o *ordered) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.active--; o.active == 0 {
+		o.bus.untrack(o)
+	}
+}
+
+// Subscribe starts reading. The channel is closed when ctx ends or Close is
+// called; until then the messages' context stands.
+func (o *ordered) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil, ErrClosed
+	}
+	r := &orderedReader{ordered: o, filters: strings.Split(topic, ","), last: o.after, out: make(chan *message.Message, orderedBuffer)}
+	messages, err := r.open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, unavailable(err))
+	}
+	if err := o.begin(); err != nil {
+		messages.Stop()
+		return nil, err
+	}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	o.readers.Add(2)
+	go func() {
+		defer o.readers.Done()
+		defer o.end()
+		defer r.cancel()
+		defer close(r.out)
+		r.run(messages)
+	}()
+	go func() {
+		defer o.readers.Done()
+		select {
+		case <-o.stop:
+			r.cancel()
+		case <-r.ctx.Done():
+		}
+	}()
+	return r.out, nil
+}
+
+// Close ends every subscription and returns when they ended. Safe to call
+// twice.
+func (o *ordered) Close() error {
+	o.mu.Lock()
+	if !o.closed {
+		o.closed = true
+		close(o.stop)
+	}
+	o.mu.Unlock()
+	o.readers.Wait()
+	return nil
+}
+
+// orderedReader is one subscription. It replaces a consumer that broke, or lost
+// a delivery, by one that begins after the last message handed on.
+type orderedReader struct {
+	*ordered
+	filters []string
+	out     chan *message.Message
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	last      uint64 // sequence handed on
+	consumer  string // name of the current one
+	delivered uint64 // its own count, without gaps unless a delivery was lost
+}
+
+// open makes a consumer of our own rather than nats.go's OrderedConsumer: that
+// one replaces a lost consumer inside Next, where no context can end the wait.
+func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTry)
+	defer cancel()
+	cfg := jetstream.ConsumerConfig{
+		Name:              nuid.Next(),
+		FilterSubjects:    r.filters,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       r.last + 1,
+		AckPolicy:         jetstream.AckNonePolicy,
+		InactiveThreshold: 5 * time.Minute,
+		Replicas:          1,
+		MemoryStorage:     true,
+	}
+	consumer, err := r.bus.reads.CreateConsumer(ctx, r.stream, cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.consumer, r.delivered = cfg.Name, 0
+	return consumer.Messages(jetstream.PullMaxMessages(orderedWindow), jetstream.PullExpiry(orderedExpiry),
+		jetstream.WithMessagesErrOnMissingHeartbeat(true))
+}
+
+// drop ends a consumer that is not needed any more. Failing only means that the
+// broker ends it later.
+func (r *orderedReader) drop(messages jetstream.MessagesContext) {
+	messages.Stop()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), time.Second)
+	defer cancel()
+	if err := r.bus.reads.DeleteConsumer(ctx, r.stream, r.consumer); err != nil {
+		r.bus.log.Debug("a reader's consumer is left to expire", "error", err)
+	}
+}
+
+func (r *orderedReader) run(messages jetstream.MessagesContext) {
+	for {
+		r.read(messages)
+		r.drop(messages)
+		for {
+			if r.ctx.Err() != nil {
+				return
+			}
+			var err error
+			if messages, err = r.open(r.ctx); err == nil {
+				break
+			}
+			if r.ctx.Err() == nil {
+				r.bus.log.Warn("cannot read the log, will try again", "after", r.last, "error", err)
+			}
+			wait(r.ctx, 500*time.Millisecond)
+		}
+	}
+}
+
+// read hands on messages until the consumer fails, skips one, or the reader
+// ends.
+func (r *orderedReader) read(messages jetstream.MessagesContext) {
+	for {
+		in, err := messages.Next(jetstream.NextContext(r.ctx))
+		if err != nil {
+			if r.ctx.Err() == nil {
+				r.bus.log.Debug("a reader's consumer ended, making another", "after", r.last, "error", err)
+			}
+			return
+		}
+		msg, meta, err := receive(in)
+		if msg == nil {
+			return
+		}
+		if r.delivered++; meta.Sequence.Consumer != r.delivered {
+			return
+		}
+		if err != nil {
+			r.bus.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
+		}
+		if !r.resolve(msg) {
+			return
+		}
+		msg.SetContext(r.ctx)
+		select {
+		case r.out <- msg:
+			r.last = meta.Sequence.Stream
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// resolve fetches a large body, for as long as it takes. A body that is lost
+// for good leaves the reference in the message, which EventOf reports: skipping
+// it is not the transport's decision.
+func (r *orderedReader) resolve(msg *message.Message) bool {
+	for {
+		err := r.bus.payloads.resolve(r.ctx, msg)
+		if err == nil || isPoison(err) {
+			if err != nil {
+				r.bus.log.Error("an event's body is lost", "sequence", msg.Metadata.Get(MetaSequence), "error", err)
+			}
+			return true
+		}
+		if !wait(r.ctx, time.Second) {
+			return false
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package bus
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/event"
+)
+
+// MaxInline is the largest body that travels in a message, in bytes; larger
+// ones are put into the object store and the message refers to them.
+const MaxInline = 256 << 10
+
+// MaxBody is the largest body of a command or event, in bytes.
+const MaxBody = 64 << 20
+
+const payloadScheme = "sha256:"
+
+// payloads keeps large bodies under the hex SHA-256 of their content, so the
+// same body is stored once and a reader can tell that it got the right one.
+type payloads struct{ store jetstream.ObjectStore }
+
+// put stores a body, fsynced, and returns the reference for ce-dataref.
+func (p *payloads) put(ctx context.Context, body []byte) (string, error) {
+	if len(body) > MaxBody {
+		return "", fmt.Errorf("%w: a body of %d bytes, at most %d", ErrTooLarge, len(body), MaxBody)
+	}
+	sum := sha256.Sum256(body)
+	name := hex.EncodeToString(sum[:])
+	info, err := p.store.GetInfo(ctx, name)
+	if err == nil && info.Size == uint64(len(body)) {
+		return payloadScheme + name, nil
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
+		return "", fmt.Errorf("look for payload %s: %w", name, unavailable(err))
+	}
+	if _, err := p.store.PutBytes(ctx, name, body); err != nil {
+		return "", fmt.Errorf("store payload %s: %w", name, unavailable(err))
+	}
+	return payloadScheme + name, nil
+}
+
+// get returns the body behind a reference. It returns ErrPoison for a reference
+// that is not ours or whose body is missing or another; any other error may
+// pass.
+func (p *payloads) get(ctx context.Context, ref string) ([]byte, error) {
+	name, ok := strings.CutPrefix(ref, payloadScheme)
+	if !ok || len(name) != 2*sha256.Size {
+		return nil, fmt.Errorf("%w: payload reference %q", ErrPoison, ref)
+	}
+	info, err := p.store.GetInfo(ctx, name)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, fmt.Errorf("%w: payload %s is missing", ErrPoison, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for payload %s: %w", name, err)
+	}
+	if info.Size > MaxBody {
+		return nil, fmt.Errorf("%w: payload %s has %d bytes", ErrPoison, name, info.Size)
+	}
+	body, err := p.store.GetBytes(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read payload %s: %w", name, err)
+	}
+	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != name {
+		return nil, fmt.Errorf("%w: payload %s is damaged", ErrPoison, name)
+	}
+	return body, nil
+}
+
+// resolve replaces a referenced body by the body itself. The metadata keeps the
+// reference.
+func (p *payloads) resolve(ctx context.Context, msg *message.Message) error {
+	ref := msg.Metadata.Get(event.HeaderDataRef)
+	if ref == "" || len(msg.Payload) > 0 {
+		return nil
+	}
+	body, err := p.get(ctx, ref)
+	if err != nil {
+		return err
+	}
+	msg.Payload = body
+	return nil
+}

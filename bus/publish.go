@@ -1,0 +1,130 @@
+package bus
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/event"
+)
+
+const (
+	publishTry  = 5 * time.Second  // until one publish counts as not confirmed
+	publishWait = 15 * time.Second // for all tries, where the context has no deadline
+)
+
+// publisher is the Watermill side of publishing: one message after the other,
+// each confirmed as stored.
+type publisher struct{ bus *Bus }
+
+// Publisher returns a Watermill publisher whose topics are subjects. Publish
+// returns when every message is stored and synced, or an error that wraps
+// ErrUnavailable when that is unknown; a message published again with the same
+// UUID within ten minutes is stored once. The message's context bounds the
+// wait. Closing it does nothing: the connection is the bus's.
+func (b *Bus) Publisher() message.Publisher { return publisher{b} }
+
+func (p publisher) Publish(topic string, messages ...*message.Message) error {
+	for _, msg := range messages {
+		if _, err := p.bus.store(msg.Context(), topic, msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (publisher) Close() error { return nil }
+
+// store publishes one message and waits until it is durable.
+func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, publishWait)
+		defer cancel()
+	}
+	wire, err := (&wmnats.NATSMarshaler{}).Marshal(subject, msg)
+	if err != nil {
+		return nil, fmt.Errorf("publish %s: %w", subject, err)
+	}
+	if len(wire.Data) > MaxInline {
+		ref, err := b.payloads.put(ctx, wire.Data)
+		if err != nil {
+			return nil, fmt.Errorf("publish %s: %w", subject, err)
+		}
+		wire.Header.Set(event.HeaderDataRef, ref)
+		wire.Data = nil
+	}
+	wire.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
+	for {
+		// The same message id makes a repeat harmless, so a lost
+		// confirmation need not become an error.
+		try, cancel := context.WithTimeout(ctx, publishTry)
+		ack, err := b.publish.PublishMsg(try, wire, opts...)
+		cancel()
+		if err == nil {
+			return ack, nil
+		}
+		if !passing(err) || !wait(ctx, 50*time.Millisecond) {
+			return nil, fmt.Errorf("publish %s: %w", subject, unavailable(err))
+		}
+	}
+}
+
+// dedupID names a message for the broker's deduplication, which spans the whole
+// stream: the same id on another subject is another message.
+func dedupID(subject, id string) string {
+	sum := sha256.Sum256([]byte(subject + "\x00" + id))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// passing reports whether the broker may accept the same message a moment
+// later.
+func passing(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
+}
+
+// unavailable marks what the broker, not the caller, did wrong.
+func unavailable(err error) error {
+	if wrongSequence(err) {
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrPoison) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+func wrongSequence(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// gone reports whether a message to delete is not there any more.
+func gone(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrMsgNotFound) ||
+		errors.As(err, &api) && (api.ErrorCode == 10043 || api.ErrorCode == jetstream.JSErrCodeMessageNotFound)
+}
+
+// wait sleeps and reports whether ctx still stands.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

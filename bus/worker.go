@@ -1,0 +1,115 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	fetchExpiry = 20 * time.Second // of one pull request that waits for work
+	ackLimit    = 5 * time.Second  // for the broker to confirm an ack
+)
+
+var errNacked = errors.New("the handler gave the message back without a reason")
+
+// jobSubscription is what one Subscribe started.
+type jobSubscription struct {
+	jobs     *jobs
+	topic    string
+	consumer jetstream.Consumer
+	out      chan<- *message.Message
+
+	fetching     context.Context // ends: fetch no more
+	stopFetching context.CancelFunc
+	working      context.Context // ends: handlers are out of time
+	stopWorking  context.CancelFunc
+}
+
+// work is one worker: it fetches a message when it is free, and holds it until
+// the broker has confirmed what became of it.
+func (s *jobSubscription) work() {
+	for s.fetching.Err() == nil {
+		in, err := s.next()
+		if err == nil {
+			s.handle(in)
+			continue
+		}
+		if s.fetching.Err() != nil || isPassingFetch(err) {
+			continue
+		}
+		if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) {
+			s.jobs.bus.log.Warn("the durable consumer is gone, making it again", "topic", s.topic)
+			if _, err := s.jobs.consumer(s.fetching, s.topic); err != nil {
+				s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
+			}
+		}
+		wait(s.fetching, 250*time.Millisecond)
+	}
+}
+
+// next waits for one message. Messages(PullMaxMessages(1)) would do the same
+// with less traffic, but can stop pulling.
+func (s *jobSubscription) next() (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
+	defer cancel()
+	in, err := s.consumer.Next(jetstream.FetchContext(ctx))
+	if errors.Is(err, nats.ErrTimeout) {
+		return nil, jetstream.ErrNoMessages
+	}
+	return in, err
+}
+
+// handle passes one message on and settles it.
+func (s *jobSubscription) handle(in jetstream.Msg) {
+	msg, meta, err := receive(in)
+	if msg == nil {
+		s.jobs.bus.log.Error("unusable delivery", "topic", s.topic, "error", err)
+		return
+	}
+	ctx, result := withOutcome(s.working)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	msg.SetContext(ctx)
+
+	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
+	stopBeating := d.heartbeat(ctx)
+	defer stopBeating()
+
+	if err == nil {
+		err = s.jobs.bus.payloads.resolve(ctx, msg)
+	}
+	if err != nil {
+		d.failed(ctx, err)
+		return
+	}
+	if d.failures() >= s.jobs.cfg.MaxDeliver {
+		// The workers that had it died with it, or were cut off before they
+		// could give it up.
+		d.failed(ctx, fmt.Errorf("%d workers ended without an answer", d.failures()))
+		return
+	}
+	select {
+	case s.out <- msg:
+	case <-s.fetching.Done():
+		d.giveBack(ctx)
+		return
+	}
+	select {
+	case <-msg.Acked():
+		d.done(ctx)
+	case <-msg.Nacked():
+		err := result.err
+		if err == nil {
+			err = errNacked
+		}
+		d.failed(ctx, err)
+	case <-s.working.Done():
+		d.giveBack(context.WithoutCancel(ctx))
+	}
+}

@@ -1,0 +1,190 @@
+// Package records turns the text and JSON that sources send into record
+// batches: it guesses column types without losing a value, builds batches of a
+// bounded size, and gives them the cursors that a read can resume from. The
+// connectors whose sources have no types of their own share it.
+package records
+
+import (
+	"math"
+	"unicode/utf8"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/extensions"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/google/uuid"
+
+	"headwater/connectors/driver"
+)
+
+// Builder builds record batches of one table row by row. Every column gets one
+// value, by Text, Null or its Field, before EndRow. It is not safe for
+// concurrent use.
+type Builder struct {
+	rb     *array.RecordBuilder
+	append []func(v []byte) bool
+	limits driver.Limits
+	rows   int
+	bytes  int64 // of rows in the builder
+	sent   int64 // bytes the source sent for them
+}
+
+// NewBuilder returns an empty builder. The caller releases it.
+func NewBuilder(t driver.Table, limits driver.Limits) *Builder {
+	b := &Builder{rb: array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t)), limits: limits.WithDefaults()}
+	for i, c := range t.Columns {
+		b.append = append(b.append, appender(b.rb.Field(i), c.Type))
+	}
+	return b
+}
+
+// Text appends a value given in text: numbers in decimal, ISO 8601 dates and
+// times, true and false, UTF-8. It returns ErrMisfit, and appends nothing, when
+// the column cannot hold it unchanged. v may be reused.
+func (b *Builder) Text(column int, v []byte) error {
+	if !b.append[column](v) {
+		return ErrMisfit
+	}
+	return nil
+}
+
+// Null appends a NULL.
+func (b *Builder) Null(column int) { b.rb.Field(column).AppendNull() }
+
+// Field returns the column's own builder, for values that are no text.
+func (b *Builder) Field(column int) array.Builder { return b.rb.Field(column) }
+
+// EndRow ends a row of about so many bytes and reports whether the batch is
+// full.
+func (b *Builder) EndRow(bytes int64) (full bool) {
+	b.rows++
+	b.bytes += bytes
+	b.sent += bytes
+	return b.rows >= b.limits.BatchRows || b.bytes >= b.limits.BatchBytes
+}
+
+// Rows returns the number of rows since the last Batch.
+func (b *Builder) Rows() int { return b.rows }
+
+// Batch returns the rows since the last one and begins anew. The caller
+// releases its record.
+func (b *Builder) Batch() driver.Batch {
+	batch := driver.Batch{Record: b.rb.NewRecordBatch(), Bytes: b.sent}
+	b.rows, b.bytes, b.sent = 0, 0, 0
+	return batch
+}
+
+// Release frees the rows that were not taken. It is safe to call twice.
+func (b *Builder) Release() {
+	if b.rb != nil {
+		b.rb.Release()
+		b.rb = nil
+	}
+}
+
+// appender returns the function that parses text of one type.
+func appender(field array.Builder, t driver.Type) func([]byte) bool {
+	switch f := field.(type) {
+	case *array.BooleanBuilder:
+		return func(v []byte) bool {
+			x, ok := parseBool(v)
+			if ok {
+				f.Append(x)
+			}
+			return ok
+		}
+	case *array.Int32Builder:
+		return func(v []byte) bool {
+			n, ok := parseInt(v)
+			ok = ok && n == int64(int32(n))
+			if ok {
+				f.Append(int32(n))
+			}
+			return ok
+		}
+	case *array.Int64Builder:
+		return func(v []byte) bool {
+			n, ok := parseInt(v)
+			if ok {
+				f.Append(n)
+			}
+			return ok
+		}
+	case *array.Float32Builder:
+		return func(v []byte) bool {
+			x, ok := parseFloat(v)
+			n, _ := shape(v)
+			if ok = ok && !math.IsInf(float64(float32(x)), 0) && (n.significant <= 6 || float64(float32(x)) == x); ok {
+				f.Append(float32(x))
+			}
+			return ok
+		}
+	case *array.Float64Builder:
+		return func(v []byte) bool {
+			x, ok := parseFloat(v)
+			if ok {
+				f.Append(x)
+			}
+			return ok
+		}
+	case *array.Decimal128Builder:
+		return func(v []byte) bool {
+			var n decimal128.Num
+			n, ok := parseDecimal(v, t.Precision, t.Scale)
+			if ok {
+				f.Append(n)
+			}
+			return ok
+		}
+	case *array.Date32Builder:
+		return func(v []byte) bool {
+			d, ok := parseDate(v)
+			if ok {
+				f.Append(arrow.Date32(d))
+			}
+			return ok
+		}
+	case *array.Time64Builder:
+		return func(v []byte) bool {
+			m, rest, ok := parseClock(v)
+			ok = ok && len(rest) == 0
+			if ok {
+				f.Append(arrow.Time64(m))
+			}
+			return ok
+		}
+	case *array.TimestampBuilder:
+		return func(v []byte) bool {
+			m, zoned, ok := parseTimestamp(v)
+			ok = ok && zoned == (t.Kind == driver.TimestampTZ)
+			if ok {
+				f.Append(arrow.Timestamp(m))
+			}
+			return ok
+		}
+	case *extensions.UUIDBuilder:
+		return func(v []byte) bool {
+			id, err := uuid.ParseBytes(v)
+			ok := err == nil && len(v) == 36
+			if ok {
+				f.Append(id)
+			}
+			return ok
+		}
+	case *array.StringBuilder:
+		return func(v []byte) bool {
+			ok := utf8.Valid(v)
+			if ok {
+				f.BinaryBuilder.Append(v)
+			}
+			return ok
+		}
+	case *array.BinaryBuilder:
+		return func(v []byte) bool {
+			f.Append(v)
+			return true
+		}
+	}
+	return func([]byte) bool { return false }
+}

@@ -1,0 +1,262 @@
+package records
+
+import (
+	"encoding/json"
+
+	"headwater/connectors/driver"
+)
+
+// Extra is the column that holds the fields which did not appear in the sample
+// that the columns were found by, as a JSON object. A table has it only when
+// its sample did not reach its end.
+const Extra = "_extra"
+
+// unsampled is the source type of Extra, which tells it from a field of that
+// name.
+const unsampled = "unsampled fields"
+
+// Shape finds the columns of JSON records. The zero Shape is ready.
+//
+// A field of numbers, booleans or strings alone gets the type of Sniffer, a
+// field of several of them is text, and one that holds an object or array
+// anywhere, or was always null, is JSON. Keys that are missing are NULL.
+type Shape struct {
+	names   []string
+	index   map[string]int
+	fields  []field
+	records int64
+}
+
+type field struct {
+	sniff                         Sniffer
+	boolean, number, text, nested bool
+	values                        int64 // that are not null
+}
+
+// Records returns how many records were seen.
+func (s *Shape) Records() int64 { return s.records }
+
+// Always reports whether every record had a value in the field.
+func (s *Shape) Always(name string) bool {
+	i, ok := s.index[name]
+	return ok && s.records > 0 && s.fields[i].values == s.records
+}
+
+// Record takes one valid JSON value into account. It returns an ErrBadData for
+// one that is no object and an ErrLimit for more than limits.MaxColumns fields.
+func (s *Shape) Record(raw []byte, limits driver.Limits) error {
+	if raw[0] != '{' {
+		return driver.E(driver.ErrBadData, nil, "record %d is %s, not an object", s.records+1, kindOf(raw))
+	}
+	if s.index == nil {
+		s.index = map[string]int{}
+	}
+	s.records++
+	next := 0
+	for key, value := range Fields(raw) {
+		i := next
+		if i >= len(s.names) || s.names[i] != string(key) {
+			var ok bool
+			if i, ok = s.index[string(key)]; !ok {
+				i = len(s.names)
+				if i >= limits.WithDefaults().MaxColumns {
+					return driver.E(driver.ErrLimit, nil, "record %d brings the number of fields over %d; keys that are data belong into values", s.records, i)
+				}
+				s.names = append(s.names, string(key))
+				s.index[s.names[i]] = i
+				s.fields = append(s.fields, field{})
+			}
+		}
+		next = i + 1
+		s.fields[i].value(value)
+	}
+	return nil
+}
+
+func (f *field) value(raw []byte) {
+	switch raw[0] {
+	case 'n':
+		return
+	case '{', '[':
+		f.nested = true
+	case 't', 'f':
+		f.boolean = true
+		f.sniff.Text(raw)
+	case '"':
+		f.text = true
+		v := Unquote(raw)
+		var s Sniffer
+		s.Text(v)
+		switch s.Type().Kind {
+		case driver.Date, driver.Timestamp, driver.TimestampTZ:
+			f.sniff.Merge(s)
+		default:
+			// A number or a boolean between quotes is text.
+			f.sniff.cannot, f.sniff.seen = text7, true
+		}
+	default:
+		f.number = true
+		f.sniff.Text(raw)
+	}
+	f.values++
+}
+
+func (f *field) column(name string) driver.Column {
+	c := driver.Column{Name: name, Nullable: true}
+	kinds := 0
+	for _, k := range []struct {
+		is   bool
+		name string
+	}{{f.boolean, "boolean"}, {f.number, "number"}, {f.text, "string"}, {f.nested, "object or array"}} {
+		if k.is {
+			kinds++
+			if c.SourceType != "" {
+				c.SourceType += ", "
+			}
+			c.SourceType += k.name
+		}
+	}
+	switch {
+	case kinds == 0:
+		c.Type, c.SourceType = driver.Of(driver.JSON), "null"
+	case f.nested:
+		c.Type = driver.Of(driver.JSON)
+	case kinds > 1:
+		c.Type = driver.Of(driver.String)
+	default:
+		c.Type = f.sniff.Type()
+	}
+	return c
+}
+
+// Columns returns the columns found, in the order of their first appearance,
+// and Extra when extra is set and no field has its name. types replaces the
+// types of columns by name; a name or type that is unknown is an
+// ErrInvalidConfig.
+func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, error) {
+	columns := make([]driver.Column, 0, len(s.names)+1)
+	for i, name := range s.names {
+		columns = append(columns, s.fields[i].column(name))
+	}
+	if _, taken := s.index[Extra]; extra && !taken {
+		columns = append(columns, driver.Column{Name: Extra, Type: driver.Of(driver.JSON), SourceType: unsampled, Nullable: true,
+			Comment: "fields that did not appear in the sample"})
+	}
+	return columns, Retype(columns, types)
+}
+
+// Retype replaces the types of columns by name. A type that is unknown is an
+// ErrInvalidConfig; a name that no column has is left alone, because a source
+// may hold several tables.
+func Retype(columns []driver.Column, types map[string]string) error {
+	for i, c := range columns {
+		name, ok := types[c.Name]
+		if !ok {
+			continue
+		}
+		t, err := driver.ParseType(name)
+		if err != nil {
+			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: column %q: %v; use one of string, boolean, int32, int64, float64, decimal(precision,scale), date, time, timestamp, timestamptz, uuid, json, bytes", c.Name, err)
+		}
+		columns[i].Type = t
+	}
+	return nil
+}
+
+func kindOf(raw []byte) string {
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "text"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// Rows builds batches out of JSON records. It is not safe for concurrent use.
+type Rows struct {
+	*Builder
+	table  driver.Table
+	index  map[string]int
+	extra  int
+	values [][]byte
+	rest   []byte
+	number int64
+}
+
+// NewRows returns an empty builder for t. The caller releases it.
+func NewRows(t driver.Table, limits driver.Limits) *Rows {
+	r := &Rows{Builder: NewBuilder(t, limits), table: t, index: map[string]int{}, extra: -1, values: make([][]byte, len(t.Columns))}
+	for i, c := range t.Columns {
+		r.index[c.Name] = i
+		if c.Name == Extra && c.SourceType == unsampled {
+			r.extra = i
+		}
+	}
+	return r
+}
+
+// Record appends one valid JSON value and reports whether the batch is full.
+// It returns an ErrBadData that names the record and the field for what is no
+// object and for a value that its column cannot hold.
+func (r *Rows) Record(raw []byte) (full bool, err error) {
+	r.number++
+	if raw[0] != '{' {
+		return false, driver.E(driver.ErrBadData, nil, "table %s, record %d is %s, not an object", r.table, r.number, kindOf(raw))
+	}
+	clear(r.values)
+	r.rest = r.rest[:0]
+	next := 0
+	for key, value := range Fields(raw) {
+		i := next
+		if i >= len(r.values) || r.table.Columns[i].Name != string(key) {
+			var ok bool
+			if i, ok = r.index[string(key)]; !ok || i == r.extra {
+				r.unknown(key, value)
+				continue
+			}
+		}
+		next = i + 1
+		r.values[i] = value
+	}
+	for i, value := range r.values {
+		switch {
+		case i == r.extra && len(r.rest) > 0:
+			value = append(r.rest, '}')
+		case value == nil || value[0] == 'n':
+			r.Null(i)
+			continue
+		}
+		if r.table.Columns[i].Type.Kind != driver.JSON {
+			value = Unquote(value)
+		}
+		if err := r.Text(i, value); err != nil {
+			c := r.table.Columns[i]
+			return false, driver.E(driver.ErrBadData, nil, "table %s, record %d: field %q has a value that is not %s as in the records before it; raise sample_rows, or set connection_config.column_types.%s to \"string\"", r.table, r.number, c.Name, c.Type, c.Name)
+		}
+	}
+	return r.EndRow(int64(len(raw))), nil
+}
+
+// unknown keeps a field that has no column, where there is a place for it.
+func (r *Rows) unknown(key, value []byte) {
+	if r.extra < 0 {
+		return
+	}
+	if len(r.rest) == 0 {
+		r.rest = append(r.rest, '{')
+	} else {
+		r.rest = append(r.rest, ',')
+	}
+	name, err := json.Marshal(string(key))
+	if err != nil {
+		return
+	}
+	r.rest = append(append(append(r.rest, name...), ':'), value...)
+}

@@ -1,0 +1,132 @@
+package records
+
+import (
+	"headwater/connectors/driver"
+)
+
+// Sniffer finds the narrowest type that holds every text it has seen, without
+// changing one: "007" stays text, an integer over 64 bits becomes a decimal,
+// and a fraction that a float64 would round becomes a decimal too. UUIDs,
+// times of day and anything unsure stay text. The zero Sniffer is ready.
+type Sniffer struct {
+	seen    bool
+	cannot  kinds
+	integer int // most digits before the point, of numbers
+	scale   int // most after it
+}
+
+// kinds is a set of types that are ruled out.
+type kinds uint8
+
+const (
+	notBoolean kinds = 1 << iota
+	notInt64
+	notFloat64
+	notDecimal
+	notDate
+	notTimestamp
+	notTimestampTZ
+	text7 = 1<<iota - 1 // everything but text
+)
+
+// Text takes one value into account. A NULL is not given to it.
+func (s *Sniffer) Text(v []byte) {
+	s.seen = true
+	if s.cannot == text7 {
+		return
+	}
+	if len(v) == 0 || len(v) > 64 {
+		s.cannot = text7
+		return
+	}
+	switch c := v[0]; {
+	case c == 't' || c == 'f' || c == 'T' || c == 'F':
+		if _, ok := parseBool(v); !ok {
+			s.cannot = text7
+			return
+		}
+		s.cannot |= text7 &^ notBoolean
+	case c-'0' <= 9 || c == '-' || c == '.':
+		s.number(v)
+	default:
+		s.cannot = text7
+	}
+}
+
+// number rules out what a text that begins like a number or a date is not.
+func (s *Sniffer) number(v []byte) {
+	s.cannot |= notBoolean
+	n, ok := shape(v)
+	if ok {
+		s.cannot |= notDate | notTimestamp | notTimestampTZ
+		s.integer, s.scale = max(s.integer, n.integer), max(s.scale, n.scale)
+		if s.cannot&notInt64 == 0 {
+			if _, ok := parseInt(v); !ok {
+				s.cannot |= notInt64
+			}
+		}
+		if s.cannot&notFloat64 == 0 && (n.exponent || n.significant > 15) {
+			if _, ok := parseFloat(v); !ok {
+				s.cannot |= notFloat64
+			}
+		}
+		if n.exponent {
+			s.cannot |= notDecimal
+		}
+		return
+	}
+	s.cannot |= notInt64 | notFloat64 | notDecimal
+	if s.cannot&notDate == 0 {
+		if _, ok := parseDate(v); ok {
+			s.cannot |= notTimestamp | notTimestampTZ
+			return
+		}
+		s.cannot |= notDate
+	}
+	if s.cannot&(notTimestamp|notTimestampTZ) == notTimestamp|notTimestampTZ {
+		return
+	}
+	_, zoned, ok := parseTimestamp(v)
+	if !ok || zoned {
+		s.cannot |= notTimestamp
+	}
+	if !ok || !zoned {
+		s.cannot |= notTimestampTZ
+	}
+}
+
+// Merge takes into account what other has seen.
+func (s *Sniffer) Merge(other Sniffer) {
+	s.seen = s.seen || other.seen
+	s.cannot |= other.cannot
+	s.integer, s.scale = max(s.integer, other.integer), max(s.scale, other.scale)
+}
+
+// Seen reports whether there was any value.
+func (s *Sniffer) Seen() bool { return s.seen }
+
+// Type returns the type. Without any value it is String.
+func (s *Sniffer) Type() driver.Type {
+	can := func(k kinds) bool { return s.cannot&k == 0 }
+	switch {
+	case !s.seen:
+		return driver.Of(driver.String)
+	case can(notBoolean):
+		return driver.Of(driver.Boolean)
+	case can(notInt64):
+		return driver.Of(driver.Int64)
+	case can(notDecimal) && s.scale == 0 && s.integer > 15 && s.integer <= 38:
+		return driver.DecimalOf(38, 0)
+	case can(notFloat64):
+		return driver.Of(driver.Float64)
+	case can(notDecimal) && s.integer+s.scale <= 38:
+		return driver.DecimalOf(38, int32(s.scale))
+	case can(notDate):
+		return driver.Of(driver.Date)
+	case can(notTimestamp):
+		return driver.Of(driver.Timestamp)
+	case can(notTimestampTZ):
+		return driver.Of(driver.TimestampTZ)
+	}
+	return driver.Of(driver.String)
+}

@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	sqldriver "database/sql/driver"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// declaration is what a declared type promises, which SQLite does not keep.
+type declaration uint8
+
+const (
+	asIs declaration = iota
+	isInteger
+	isReal
+	isText
+	isBlob
+	isBoolean
+	isDate
+	isTimestamp
+	isJSON
+)
+
+// declaredAs reads a declared type, by SQLite's rules of affinity and the names
+// that other databases have made usual.
+func declaredAs(s string) declaration {
+	s = strings.ToUpper(s)
+	has := func(parts ...string) bool {
+		for _, p := range parts {
+			if strings.Contains(s, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("BOOL"):
+		return isBoolean
+	case has("TIMESTAMP", "DATETIME"):
+		return isTimestamp
+	case s == "DATE":
+		return isDate
+	case has("JSON"):
+		return isJSON
+	case has("INT"):
+		return isInteger
+	case has("CHAR", "CLOB", "TEXT"):
+		return isText
+	case has("BLOB"):
+		return isBlob
+	case has("REAL", "FLOA", "DOUB", "DEC", "NUM"):
+		return isReal
+	}
+	return asIs
+}
+
+// guess finds the type that holds every value seen in a column unchanged.
+type guess struct {
+	declared declaration
+	integers, reals, texts, blobs,
+	wide, // an integer that a float64 would round
+	notBit, notJSON bool
+	text records.Sniffer
+}
+
+func (g *guess) value(v sqldriver.Value) {
+	switch v := v.(type) {
+	case int64:
+		g.integers = true
+		g.notBit = g.notBit || v != 0 && v != 1
+		g.wide = g.wide || v > 1<<53 || v < -1<<53
+	case float64:
+		g.reals = true
+	case string:
+		g.texts = true
+		switch g.declared {
+		case isDate, isTimestamp:
+			g.text.Text([]byte(v))
+		case isJSON:
+			g.notJSON = g.notJSON || !json.Valid([]byte(v))
+		}
+	case []byte:
+		g.blobs = true
+	}
+}
+
+// columnType returns the type: that of the values where they agree, text where
+// numbers and text mix, bytes where blobs and others do. Decimals and money are
+// float64, because that is what SQLite stores. Without a value it is what was
+// declared.
+func (g *guess) columnType() driver.Type {
+	numbers := g.integers || g.reals
+	switch {
+	case g.blobs:
+		return driver.Of(driver.Bytes)
+	case g.texts && numbers:
+		return driver.Of(driver.String)
+	case g.texts:
+		return g.textType()
+	case g.reals && g.wide:
+		return driver.Of(driver.String)
+	case g.reals:
+		return driver.Of(driver.Float64)
+	case g.integers:
+		switch {
+		case g.declared == isBoolean && !g.notBit:
+			return driver.Of(driver.Boolean)
+		case g.declared == isReal && !g.wide:
+			return driver.Of(driver.Float64)
+		}
+		return driver.Of(driver.Int64)
+	}
+	return map[declaration]driver.Type{
+		isInteger: driver.Of(driver.Int64), isReal: driver.Of(driver.Float64), isBlob: driver.Of(driver.Bytes), isBoolean: driver.Of(driver.Boolean),
+		isDate: driver.Of(driver.Date), isTimestamp: driver.Of(driver.Timestamp), isJSON: driver.Of(driver.JSON),
+	}[g.declared] // the zero Type is String
+}
+
+func (g *guess) textType() driver.Type {
+	switch t := g.text.Type(); {
+	case g.declared == isJSON && !g.notJSON:
+		return driver.Of(driver.JSON)
+	case t.Kind == driver.Date, t.Kind == driver.Timestamp, t.Kind == driver.TimestampTZ:
+		return t
+	}
+	return driver.Of(driver.String)
+}
+
+// text returns the text form of a value: what SQLite holds as text, or a
+// number's shortest digits.
+func text(v sqldriver.Value) ([]byte, bool) {
+	switch v := v.(type) {
+	case int64:
+		return strconv.AppendInt(nil, v, 10), true
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, false
+		}
+		return strconv.AppendFloat(nil, v, 'g', -1, 64), true
+	case string:
+		return []byte(v), utf8.ValidString(v)
+	}
+	return nil, false
+}

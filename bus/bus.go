@@ -48,6 +48,7 @@ type Bus struct {
 	log      *slog.Logger
 	broker   *broker // nil with an external cluster
 	replicas int
+	back     signal // raised when a lost connection stands again
 
 	conns   []*nats.Conn
 	publish jetstream.JetStream // commands, events, buckets
@@ -86,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 func (b *Bus) start(ctx context.Context, cfg Config) error {
 	var dial func(name string) (*nats.Conn, error)
 	if cfg.URL != "" {
-		dial = dialCluster(ctx, cfg, b.log)
+		dial = dialCluster(ctx, cfg, b.log, &b.back)
 	} else {
 		b.replicas = 1
 		var err error

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -10,9 +11,9 @@ import (
 
 // dialCluster returns a function that opens connections to an external cluster,
 // which are kept up for ever once they stood.
-func dialCluster(ctx context.Context, cfg Config, log *slog.Logger) func(name string) (*nats.Conn, error) {
+func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *signal) func(name string) (*nats.Conn, error) {
 	return func(name string) (*nats.Conn, error) {
-		opts := append(connOptions(name, log),
+		opts := append(connOptions(name, log, back),
 			nats.MaxReconnects(-1),
 			nats.ReconnectWait(500*time.Millisecond),
 			nats.ReconnectJitter(200*time.Millisecond, time.Second),
@@ -29,7 +30,7 @@ func dialCluster(ctx context.Context, cfg Config, log *slog.Logger) func(name st
 	}
 }
 
-func connOptions(name string, log *slog.Logger) []nats.Option {
+func connOptions(name string, log *slog.Logger, back *signal) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -37,9 +38,53 @@ func connOptions(name string, log *slog.Logger) []nats.Option {
 				log.Warn("lost the broker", "connection", name, "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info("reached the broker again", "connection", name) }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			log.Info("reached the broker again", "connection", name)
+			back.raise()
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("broker connection", "connection", name, "error", err)
 		}),
 	}
+}
+
+// signal wakes everybody who waits for it, any number of times. After a
+// reconnect, requests that wait at the broker may be forgotten there; without
+// it they would be missed only when their heartbeats are.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// raised returns a channel that is closed the next time raise is called.
+func (s *signal) raised() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+}
+
+// until returns a context that ends with ctx or when the signal is raised.
+func (s *signal) until(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	raised := s.raised()
+	go func() {
+		select {
+		case <-raised:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

@@ -119,7 +119,7 @@ func listenOn(ctx context.Context, opts *server.Options, address string) error {
 }
 
 func (b *broker) dial(name string) (*nats.Conn, error) {
-	return nats.Connect("", append(connOptions(name, b.log),
+	return nats.Connect("", append(connOptions(name, b.log, new(signal)),
 		nats.InProcessServer(b.server), nats.UserInfo(b.user, b.password), nats.MaxReconnects(-1))...)
 }
 

@@ -182,8 +182,10 @@ func (r *orderedReader) run(messages jetstream.MessagesContext) {
 // read hands on messages until the consumer fails, skips one, or the reader
 // ends.
 func (r *orderedReader) read(messages jetstream.MessagesContext) {
+	ctx, forget := r.bus.back.until(r.ctx)
+	defer forget()
 	for {
-		in, err := messages.Next(jetstream.NextContext(r.ctx))
+		in, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			if r.ctx.Err() == nil {
 				r.bus.log.Debug("a reader's consumer ended, making another", "after", r.last, "error", err)

@@ -58,8 +58,10 @@ func (s *jobSubscription) work() {
 func (s *jobSubscription) next() (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
 	defer cancel()
+	ctx, forget := s.jobs.bus.back.until(ctx)
+	defer forget()
 	in, err := s.consumer.Next(jetstream.FetchContext(ctx))
-	if errors.Is(err, nats.ErrTimeout) {
+	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.Canceled) {
 		return nil, jetstream.ErrNoMessages
 	}
 	return in, err
@@ -108,8 +110,12 @@ func (s *jobSubscription) handle(in jetstream.Msg) {
 		if err == nil {
 			err = errNacked
 		}
+		if s.working.Err() != nil && errors.Is(err, context.Canceled) {
+			d.giveBack(ctx) // cut off by us, which is not its failure
+			return
+		}
 		d.failed(ctx, err)
 	case <-s.working.Done():
-		d.giveBack(context.WithoutCancel(ctx))
+		d.giveBack(ctx)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// memory is a KV in memory. before and after are faults: an error of before
+// memoryKV is a KV in memory. before and after are faults: an error of before
 // keeps an update from happening, one of after loses its answer.
-type memory struct {
+type memoryKV struct {
 	mu       sync.Mutex
 	revision uint64
 	entries  map[string]Entry
@@ -18,9 +18,9 @@ type memory struct {
 	after    func(key string, value []byte) error
 }
 
-func newMemory() *memory { return &memory{entries: map[string]Entry{}} }
+func newMemoryKV() *memoryKV { return &memoryKV{entries: map[string]Entry{}} }
 
-func (m *memory) Get(_ context.Context, key string) (Entry, error) {
+func (m *memoryKV) Get(_ context.Context, key string) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, ok := m.entries[key]
@@ -30,7 +30,7 @@ func (m *memory) Get(_ context.Context, key string) (Entry, error) {
 	return e, nil
 }
 
-func (m *memory) Create(_ context.Context, key string, value []byte, _ time.Duration) (uint64, error) {
+func (m *memoryKV) Create(_ context.Context, key string, value []byte, _ time.Duration) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.entries[key]; ok {
@@ -39,7 +39,7 @@ func (m *memory) Create(_ context.Context, key string, value []byte, _ time.Dura
 	return m.put(key, value), nil
 }
 
-func (m *memory) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+func (m *memoryKV) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -62,20 +62,20 @@ func (m *memory) Update(ctx context.Context, key string, value []byte, revision 
 	return next, nil
 }
 
-func (m *memory) put(key string, value []byte) uint64 {
+func (m *memoryKV) put(key string, value []byte) uint64 {
 	m.revision++
 	m.entries[key] = Entry{slices.Clone(value), m.revision}
 	return m.revision
 }
 
-func (m *memory) Erase(_ context.Context, key string) error {
+func (m *memoryKV) Erase(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.entries, key)
 	return nil
 }
 
-func (m *memory) Keys(_ context.Context, prefix string) ([]string, error) {
+func (m *memoryKV) Keys(_ context.Context, prefix string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var keys []string

@@ -13,10 +13,10 @@ import (
 // maxPart keeps every folder name below the 255 bytes that file systems take.
 const maxPart = 200
 
-// part encodes any text as one folder name, one catalog token and one part of
+// folder encodes any text as one folder name, one catalog token and one part of
 // an Iceberg identifier. It is event.Token, shortened by a hash where the token
 // is too long for a folder; no Token holds the "=-" before the hash.
-func part(text string) string { return shorten(event.Token(text)) }
+func folder(text string) string { return shorten(event.Token(text)) }
 
 func shorten(token string) string {
 	if len(token) <= maxPart {
@@ -31,9 +31,9 @@ func shorten(token string) string {
 func namespaceOf(a event.Address) table.Identifier {
 	owner := event.Shared
 	if a.Owner != "" {
-		owner = part(a.Owner)
+		owner = folder(a.Owner)
 	}
-	return table.Identifier{part(a.Organization), part(a.Workspace), owner, part(a.Source)}
+	return table.Identifier{folder(a.Organization), folder(a.Workspace), owner, folder(a.Source)}
 }
 
 // identifierOf returns the Iceberg identifier of a source's table. The source's
@@ -68,5 +68,7 @@ func legal(ident table.Identifier) bool {
 	return len(ident) > 0
 }
 
-func tableKey(ident table.Identifier) string     { return "table." + strings.Join(ident, ".") }
-func namespaceKey(ident table.Identifier) string { return "namespace." + strings.Join(ident, ".") }
+func joined(ident table.Identifier) string { return strings.Join(ident, ".") }
+
+func tableKey(ident table.Identifier) string     { return "table." + joined(ident) }
+func namespaceKey(ident table.Identifier) string { return "namespace." + joined(ident) }

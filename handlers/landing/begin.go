@@ -1,0 +1,129 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/connectors/driver"
+)
+
+// conflictTries bounds how often a step starts again because the table moved.
+const conflictTries = 10
+
+// Begin takes the table over for one attempt of a sync: it raises the table's
+// fence, so that no commit of an earlier attempt can land any more, removes
+// what earlier attempts left behind, and says where to go on. A table that does
+// not exist is created, empty. It returns ErrFenced when a later attempt has
+// begun already, ErrSchemaChanged when an incremental sync cannot append,
+// ErrBadTable, ErrNoCursor, ErrStorage, or the KV's error. The caller ends the
+// Writer.
+func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
+	if err := errors.Join(t.validate(), checkColumns(t.Table)); err != nil {
+		return nil, err
+	}
+	w := &Writer{lake: l, target: t, ident: identifierOf(t.Address, t.Table.Namespace, t.Table.Name), nonce: newNonce()}
+	unswept, err := w.takeOver(ctx)
+	if err != nil {
+		return nil, w.wrap(err)
+	}
+	if unswept {
+		w.unswept = !l.tidy(ctx, w.ident)
+	}
+	if err := w.resume(); err != nil {
+		return nil, w.wrap(err)
+	}
+	return w, nil
+}
+
+// takeOver raises the fence and leaves the table in w.base. It reports whether
+// files of earlier attempts may lie about.
+func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
+	for range conflictTries {
+		found, err := w.lake.catalog.load(ctx, w.ident)
+		if errors.Is(err, catalog.ErrNoSuchTable) {
+			w.base, err = w.create(ctx)
+			if errors.Is(err, catalog.ErrTableAlreadyExists) {
+				continue
+			}
+			return false, err
+		}
+		if err != nil {
+			return false, err
+		}
+		if found.pointer.Fence > w.target.Fence {
+			return false, ErrFenced
+		}
+		unswept = found.pointer.Unswept
+		found.pointer.Fence, found.pointer.Unswept = w.target.Fence, true
+		found.revision, err = w.lake.catalog.swap(ctx, w.ident, found.pointer, found.revision)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		w.base = found
+		return unswept, err
+	}
+	return false, fmt.Errorf("%w again and again", ErrConflict)
+}
+
+func (w *Writer) create(ctx context.Context) (loaded, error) {
+	c := w.lake.catalog
+	err := c.CreateNamespace(ctx, catalog.NamespaceFromIdent(w.ident), nil)
+	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		return loaded{}, err
+	}
+	cfg := catalog.NewCreateTableCfg()
+	cfg.Properties = iceberg.Properties{
+		table.PropertyFormatVersion:               "2",
+		table.ParquetCompressionKey:               "zstd",
+		table.MetadataPreviousVersionsMaxKey:      "20",
+		table.MetadataDeleteAfterCommitEnabledKey: "true",
+		"headwater.table":                         w.target.Table.String(),
+	}
+	p := pointer{Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
+	return c.create(ctx, w.ident, p, freshSchema(w.target.Table), cfg)
+}
+
+// resume decides where the writer goes on and how its rows are laid out.
+func (w *Writer) resume() error {
+	s, err := stateOf(w.base.meta)
+	if err != nil {
+		return err
+	}
+	w.began = s
+	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor}
+	if s.Sync == w.target.SyncID {
+		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID
+	}
+	if _, finished := w.Finished(); finished {
+		w.cursor = s.Cursor
+		return nil
+	}
+	w.cursor = driver.Cursor{Column: w.target.CursorColumn}
+	switch {
+	case w.target.Mode == FullRefresh:
+		w.replace = true
+	case s.Cursor.Column == w.target.CursorColumn && s.Cursor.Value != nil:
+		w.cursor = s.Cursor
+	default:
+		// There is no place to go on from. Whatever the table holds would be
+		// read again, so it has to be replaced, not appended to.
+		w.replace = s.Total > 0
+	}
+	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
+	if w.replace {
+		w.schema = replaced(current, last, w.target.Table)
+	} else if w.schema, err = evolved(current, last, w.target.Table); err != nil {
+		return err
+	}
+	columns := make([]string, len(w.target.Table.Columns))
+	for i, c := range w.target.Table.Columns {
+		columns[i] = c.Name
+	}
+	w.layout, err = layoutOf(w.schema, columns, w.base.meta.Properties())
+	return err
+}

@@ -1,0 +1,217 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/connectors/driver"
+)
+
+// Commit makes the rows written so far durable, and visible together with next,
+// the cursor that resumes behind them, in one step. final ends this table of
+// this sync and closes the writer.
+//
+// Nothing becomes visible, and the rows wait for a later Commit, while a commit
+// that is not final has no cursor to resume from, or replaces everything: of a
+// full refresh, and of an incremental sync that had no cursor to start from,
+// readers see the whole new generation or the old one.
+//
+// It returns ErrFenced when a later attempt took over, ErrNoCursor when rows
+// behind a cursor come to their end without a new one, ErrStorage, or
+// ErrUnknown. After any error the caller aborts; what was committed before
+// stays.
+func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (Committed, error) {
+	if w.closed {
+		return w.landed, ErrClosed
+	}
+	if w.failed != nil {
+		return w.landed, w.failed
+	}
+	if err := w.flush(); err != nil {
+		return w.landed, err
+	}
+	w.lake.catalog.at("parts")
+	if !final && (w.replace || next == nil) {
+		return w.landed, nil
+	}
+	cursor, err := w.advance(next)
+	if err != nil {
+		return w.landed, w.wrap(err)
+	}
+	if err := w.land(ctx, cursor, final); err != nil {
+		if errors.Is(err, ErrUnknown) {
+			w.names = nil // they may be part of the table
+		}
+		w.failed = w.wrap(err)
+		return w.landed, w.failed
+	}
+	w.closed = final
+	if final && w.unswept {
+		w.lake.tidy(ctx, w.ident)
+	}
+	return w.landed, nil
+}
+
+// advance returns the cursor to commit.
+func (w *Writer) advance(next *driver.Cursor) (driver.Cursor, error) {
+	if next != nil {
+		if next.Column != w.target.CursorColumn || next.Column == "" {
+			return driver.Cursor{}, fmt.Errorf("%w: rows by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, next.Column)
+		}
+		return *next, nil
+	}
+	if w.target.Mode == Incremental && w.cursor.Value != nil && len(w.staged) > 0 {
+		return driver.Cursor{}, fmt.Errorf("%w behind the rows after %q: they would be read again", ErrNoCursor, *w.cursor.Value)
+	}
+	return w.cursor, nil
+}
+
+// land commits what is staged, starting again when the table moves.
+func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) error {
+	at := w.base
+	for range conflictTries {
+		if err := w.stillOurs(at); err != nil {
+			return err
+		}
+		made := &recorder{store: w.lake.files}
+		err := w.landOn(ctx, at, made, cursor, final)
+		if err == nil || errors.Is(err, ErrUnknown) {
+			return err
+		}
+		if undone := made.undo(); !errors.Is(err, ErrConflict) {
+			return errors.Join(err, undone)
+		}
+		at, err = w.lake.catalog.load(ctx, w.ident)
+		if errors.Is(err, catalog.ErrNoSuchTable) {
+			return fmt.Errorf("%w: it was dropped", ErrFenced)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w again and again", ErrConflict)
+}
+
+// stillOurs refuses a table that was taken over, dropped and made again, or
+// written by another sync: the rows at hand follow the state that was read at
+// the beginning. A tool that only rearranged files does not matter.
+func (w *Writer) stillOurs(at loaded) error {
+	if at.pointer.Fence > w.target.Fence || at.meta.TableUUID() != w.base.meta.TableUUID() {
+		return ErrFenced
+	}
+	now, err := stateOf(at.meta)
+	if err != nil {
+		return err
+	}
+	before, err := stateOf(w.base.meta)
+	if err != nil {
+		return err
+	}
+	if now.SnapshotID != before.SnapshotID && now.Sync != "" {
+		return fmt.Errorf("%w: sync %s committed meanwhile", ErrFenced, now.Sync)
+	}
+	return nil
+}
+
+// landOn commits to the table as it was loaded.
+func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor driver.Cursor, final bool) error {
+	was, err := stateOf(at.meta)
+	if err != nil {
+		return err
+	}
+	now := state{
+		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
+		Generation: max(1, was.Generation),
+		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(w.staged),
+	}
+	if w.replace && was.SnapshotID != 0 {
+		now.Generation = was.Generation + 1
+	}
+	for _, f := range w.staged {
+		now.Records += f.Count()
+		now.Bytes += f.FileSizeBytes()
+	}
+	updates, err := w.updates(ctx, at, made, now)
+	if err != nil {
+		return err
+	}
+	unswept := w.unswept
+	if expired := expirable(at.meta, w.lake.now()); len(expired) > 0 {
+		updates = append(updates, table.NewRemoveSnapshotsUpdate(expired, false))
+		unswept = true
+	}
+	next, err := w.lake.catalog.commit(ctx, at, made, updates, func(p *pointer) {
+		p.Fence = w.target.Fence
+		p.Unswept = !final || unswept
+	})
+	if err != nil {
+		return err
+	}
+	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
+	w.staged, w.names = nil, nil
+	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
+	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
+	return nil
+}
+
+// updates are the changes of one commit: the schema, where it changed, and one
+// snapshot.
+func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now state) ([]table.Update, error) {
+	if !sameColumns(at.meta.CurrentSchema(), w.base.meta.CurrentSchema()) {
+		return nil, fmt.Errorf("%w while it was synced", ErrSchemaChanged)
+	}
+	var updates []table.Update
+	if !sameColumns(at.meta.CurrentSchema(), w.schema) {
+		updates = append(updates,
+			table.NewAddSchemaUpdate(iceberg.NewSchema(0, w.schema.Fields()...)),
+			table.NewSetCurrentSchemaUpdate(-1))
+		meta, err := table.UpdateTableMetadata(at.meta, updates, at.pointer.Location)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadTable, err)
+		}
+		at.meta = meta
+	}
+	props, err := now.properties()
+	if err != nil {
+		return nil, err
+	}
+	txn := w.lake.catalog.open(at, made).NewTransaction()
+	if err := w.stage(ctx, txn, at, props); err != nil {
+		return nil, storage("write the snapshot", err)
+	}
+	commit, err := txn.TableCommit()
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range commit.Updates {
+		// AddFiles brings a mapping of names to ids, for files without ids.
+		if u.Action() != table.UpdateSetProperties {
+			updates = append(updates, u)
+		}
+	}
+	return updates, nil
+}
+
+// stage adds one snapshot to a transaction: of what is staged, in the place of
+// everything or beside it. A snapshot without rows still says how far the sync
+// is.
+func (w *Writer) stage(ctx context.Context, txn *table.Transaction, at loaded, props iceberg.Properties) error {
+	if w.replace {
+		old, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
+		if err != nil {
+			return err
+		}
+		if len(old) > 0 {
+			return txn.ReplaceDataFilesWithDataFiles(ctx, old, w.staged, props, table.WithoutAutoNameMapping())
+		}
+	}
+	if len(w.staged) > 0 {
+		return txn.AddDataFiles(ctx, w.staged, props, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
+	}
+	return txn.AddFiles(ctx, nil, props, true)
+}

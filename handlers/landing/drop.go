@@ -1,0 +1,71 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/event"
+)
+
+// Drop removes every table of a source: from the catalog first, which fences
+// out whoever still writes, then the files. A source without tables is no
+// error, so it may be repeated after a failure. It returns ErrStorage or the
+// KV's error.
+func (l *Lake) Drop(ctx context.Context, a event.Address) error {
+	namespace := namespaceOf(a)
+	for _, kind := range []string{"table.", "namespace."} {
+		idents, err := l.catalog.identifiers(ctx, kind, namespace)
+		if err != nil {
+			return err
+		}
+		if kind == "namespace." {
+			idents = append(idents, namespace)
+		}
+		for _, ident := range idents {
+			if err := l.catalog.kv.Erase(ctx, kind+joined(ident)); err != nil {
+				return fmt.Errorf("the catalog: %w", err)
+			}
+		}
+	}
+	return l.removeAll(l.catalog.location(namespace))
+}
+
+// Tables returns the landed tables of a source by the names its source gave
+// them, in the catalog's order.
+func (l *Lake) Tables(ctx context.Context, a event.Address) ([]string, error) {
+	idents, err := l.catalog.identifiers(ctx, "table.", namespaceOf(a))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(idents))
+	for _, ident := range idents {
+		p, _, err := l.catalog.pointerOf(ctx, table.Identifier(ident))
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, p.Name)
+	}
+	return names, nil
+}
+
+func (l *Lake) removeAll(root string) error {
+	if d, ok := l.files.(disk); ok {
+		return storage("remove "+root, d.RemoveAll(root))
+	}
+	found, err := list(l.files, root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(found))
+	for i, f := range found {
+		names[i] = f.name
+	}
+	return remove(l.files, names...)
+}

@@ -1,0 +1,59 @@
+// Package landing is where a sync lands: Arrow batches become Parquet files,
+// and one atomic commit of an Apache Iceberg table makes them, and the cursor
+// that resumes behind them, visible together.
+package landing
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// retention is how long readers can still read what a commit has replaced.
+const retention = 15 * time.Minute
+
+// Lake is a folder or bucket of tables. It is safe for concurrent use, also by
+// many processes that share the files and the KV.
+type Lake struct {
+	catalog  *Catalog
+	files    store
+	root     string
+	log      *slog.Logger
+	now      func() time.Time
+	partSize int64
+}
+
+// Open opens the lake at a directory path, a file:// URL or a bucket URL as
+// s3://bucket/folder?region=R&endpoint=URL. The credentials of a bucket come
+// from the environment, as the AWS tools take them. A directory is created. It
+// returns an ErrStorage when the lake cannot be reached. The caller closes the
+// lake.
+func Open(ctx context.Context, url string, kv KV, log *slog.Logger) (*Lake, error) {
+	files, root, err := openStore(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	return &Lake{
+		catalog:  &Catalog{kv: kv, files: files, root: root},
+		files:    files,
+		root:     root,
+		log:      log,
+		now:      time.Now,
+		partSize: partSize,
+	}, nil
+}
+
+// Close lets go of the bucket. It is safe to call twice; Writers end first.
+func (l *Lake) Close() error {
+	if c, ok := l.files.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// Catalog returns the lake's Iceberg catalog.
+func (l *Lake) Catalog() *Catalog { return l.catalog }
+
+// Location returns the lake's root as a URL.
+func (l *Lake) Location() string { return l.root }

@@ -1,0 +1,173 @@
+package landing
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/apache/iceberg-go"
+
+	"headwater/connectors/driver"
+)
+
+// icebergType returns the Iceberg type that holds every value of a column type.
+// JSON is text.
+func icebergType(t driver.Type) iceberg.Type {
+	switch t.Kind {
+	case driver.Boolean:
+		return iceberg.PrimitiveTypes.Bool
+	case driver.Int32:
+		return iceberg.PrimitiveTypes.Int32
+	case driver.Int64:
+		return iceberg.PrimitiveTypes.Int64
+	case driver.Float32:
+		return iceberg.PrimitiveTypes.Float32
+	case driver.Float64:
+		return iceberg.PrimitiveTypes.Float64
+	case driver.Decimal:
+		return iceberg.DecimalTypeOf(int(t.Precision), int(t.Scale))
+	case driver.Bytes:
+		return iceberg.PrimitiveTypes.Binary
+	case driver.Date:
+		return iceberg.PrimitiveTypes.Date
+	case driver.Time:
+		return iceberg.PrimitiveTypes.Time
+	case driver.Timestamp:
+		return iceberg.PrimitiveTypes.Timestamp
+	case driver.TimestampTZ:
+		return iceberg.PrimitiveTypes.TimestampTz
+	case driver.UUID:
+		return iceberg.PrimitiveTypes.UUID
+	default: // String, JSON
+		return iceberg.PrimitiveTypes.String
+	}
+}
+
+// driverType reverses icebergType, as far as text tells.
+func driverType(t iceberg.Type) (driver.Type, bool) {
+	if d, ok := t.(iceberg.DecimalType); ok {
+		return driver.DecimalOf(int32(d.Precision()), int32(d.Scale())), true
+	}
+	for k := driver.String; k < driver.JSON; k++ {
+		if k != driver.Decimal && icebergType(driver.Of(k)).Equals(t) {
+			return driver.Of(k), true
+		}
+	}
+	return driver.Type{}, false
+}
+
+// checkColumns refuses what no Iceberg table can hold. Names that differ only
+// by case, that hold dots, or that are words of SQL are kept as they are.
+func checkColumns(t driver.Table) error {
+	if len(t.Columns) == 0 {
+		return fmt.Errorf("%w: %s has no columns", ErrBadTable, t)
+	}
+	seen := make(map[string]bool, len(t.Columns))
+	for i, c := range t.Columns {
+		switch {
+		case c.Name == "":
+			return fmt.Errorf("%w: column %d of %s has no name", ErrBadTable, i+1, t)
+		case !utf8.ValidString(c.Name) || strings.ContainsRune(c.Name, 0):
+			return fmt.Errorf("%w: column %d of %s has a name that is not text: %q", ErrBadTable, i+1, t, c.Name)
+		case seen[c.Name]:
+			return fmt.Errorf("%w: %s has two columns named %q", ErrBadTable, t, c.Name)
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}
+
+func fieldOf(c driver.Column, id int) iceberg.NestedField {
+	doc := c.Comment
+	if doc == "" {
+		doc = c.SourceType
+	}
+	return iceberg.NestedField{ID: id, Name: c.Name, Type: icebergType(c.Type), Required: !c.Nullable, Doc: doc}
+}
+
+// freshSchema is the schema of a new table.
+func freshSchema(t driver.Table) *iceberg.Schema {
+	fields := make([]iceberg.NestedField, len(t.Columns))
+	for i, c := range t.Columns {
+		fields[i] = fieldOf(c, i+1)
+	}
+	return iceberg.NewSchema(0, fields...)
+}
+
+// replaced is the schema of a table whose rows are all replaced: exactly that
+// of the source. A column keeps its id as long as its old values could be read
+// as its new type; otherwise it is another column of the same name.
+func replaced(current *iceberg.Schema, lastID int, t driver.Table) *iceberg.Schema {
+	fields := make([]iceberg.NestedField, len(t.Columns))
+	for i, c := range t.Columns {
+		old, ok := current.FindFieldByName(c.Name)
+		if ok && widens(old.Type, icebergType(c.Type)) {
+			fields[i] = fieldOf(c, old.ID)
+			continue
+		}
+		lastID++
+		fields[i] = fieldOf(c, lastID)
+	}
+	return iceberg.NewSchema(0, fields...)
+}
+
+// evolved is the schema of a table that is appended to. Columns the source has
+// gained are added and read NULL in older rows, those it has lost stay and read
+// NULL in newer ones, and a type may get wider. A column that is narrower now
+// keeps the wider type. Everything else is ErrSchemaChanged.
+func evolved(current *iceberg.Schema, lastID int, t driver.Table) (*iceberg.Schema, error) {
+	fields := current.Fields()
+	for i, old := range fields {
+		c, ok := t.Column(old.Name)
+		if !ok {
+			fields[i].Required = false
+			continue
+		}
+		fields[i].Required = old.Required && !c.Nullable
+		switch now := icebergType(c.Type); {
+		case widens(old.Type, now):
+			fields[i].Type = now
+		case !widens(now, old.Type):
+			return nil, fmt.Errorf("%w: column %q of %s was %s and is %s", ErrSchemaChanged, c.Name, t, old.Type, now)
+		}
+	}
+	for _, c := range t.Columns {
+		if _, ok := current.FindFieldByName(c.Name); ok {
+			continue
+		}
+		lastID++
+		added := fieldOf(c, lastID)
+		added.Required = false // older rows have no value
+		fields = append(fields, added)
+	}
+	return iceberg.NewSchema(0, fields...), nil
+}
+
+// widens reports whether every value of from is one of to, by the promotions
+// that Iceberg knows.
+func widens(from, to iceberg.Type) bool {
+	if from.Equals(to) {
+		return true
+	}
+	if a, ok := from.(iceberg.DecimalType); ok {
+		b, ok := to.(iceberg.DecimalType)
+		return ok && a.Scale() == b.Scale() && a.Precision() <= b.Precision()
+	}
+	return from.Equals(iceberg.PrimitiveTypes.Int32) && to.Equals(iceberg.PrimitiveTypes.Int64) ||
+		from.Equals(iceberg.PrimitiveTypes.Float32) && to.Equals(iceberg.PrimitiveTypes.Float64)
+}
+
+// sameColumns reports whether two schemas mean the same to a reader. Comments
+// do not count.
+func sameColumns(a, b *iceberg.Schema) bool {
+	if a.NumFields() != b.NumFields() {
+		return false
+	}
+	for i := range a.NumFields() {
+		x, y := a.Field(i), b.Field(i)
+		if x.ID != y.ID || x.Name != y.Name || x.Required != y.Required || !x.Type.Equals(y.Type) {
+			return false
+		}
+	}
+	return true
+}

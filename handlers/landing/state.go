@@ -1,0 +1,118 @@
+package landing
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/connectors/driver"
+)
+
+// What a snapshot says about the sync that made it, beside what Iceberg itself
+// says. These names are read by other services.
+const (
+	propCursor       = "headwater.cursor" // JSON of driver.Cursor
+	propCursorColumn = "headwater.cursor-column"
+	propSync         = "headwater.sync-id"
+	propFence        = "headwater.fence"
+	propGeneration   = "headwater.generation"
+	propMode         = "headwater.mode"
+	propFinal        = "headwater.final"
+	propRecords      = "headwater.records" // of this sync so far
+	propBytes        = "headwater.bytes"
+	propFiles        = "headwater.files"
+)
+
+// state is what the current snapshot says.
+type state struct {
+	SnapshotID int64 // 0 when there is none
+	Sync       string
+	Fence      uint64
+	Generation int64 // rises each time a commit replaces everything
+	Mode       string
+	Final      bool
+	Cursor     driver.Cursor
+	Records    int64 // of that sync so far
+	Bytes      int64
+	Files      int
+	Total      int64 // records of the whole table
+}
+
+func (s state) properties() (iceberg.Properties, error) {
+	cursor, err := json.Marshal(s.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return iceberg.Properties{
+		propCursor:       string(cursor),
+		propCursorColumn: s.Cursor.Column,
+		propSync:         s.Sync,
+		propFence:        strconv.FormatUint(s.Fence, 10),
+		propGeneration:   strconv.FormatInt(s.Generation, 10),
+		propMode:         s.Mode,
+		propFinal:        strconv.FormatBool(s.Final),
+		propRecords:      strconv.FormatInt(s.Records, 10),
+		propBytes:        strconv.FormatInt(s.Bytes, 10),
+		propFiles:        strconv.Itoa(s.Files),
+	}, nil
+}
+
+// stateOf reads the state back. Snapshots that no sync made, as a compaction's,
+// are passed over: the newest sync before them counts.
+func stateOf(meta table.Metadata) (state, error) {
+	head := meta.CurrentSnapshot()
+	if head == nil {
+		return state{}, nil
+	}
+	made := head
+	for made != nil && (made.Summary == nil || made.Summary.Properties[propSync] == "") {
+		if made.ParentSnapshotID == nil {
+			made = nil
+			break
+		}
+		made = meta.SnapshotByID(*made.ParentSnapshotID)
+	}
+	s := state{SnapshotID: head.SnapshotID}
+	var err error
+	if s.Total, err = totalRecords(head); err != nil {
+		return state{}, err
+	}
+	if made == nil {
+		return s, nil
+	}
+	p := made.Summary.Properties
+	s.SnapshotID = made.SnapshotID
+	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
+	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {
+		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propCursor, err)
+	}
+	if s.Fence, err = strconv.ParseUint(p[propFence], 10, 64); err != nil {
+		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propFence, err)
+	}
+	for _, n := range []struct {
+		name string
+		into *int64
+	}{{propGeneration, &s.Generation}, {propRecords, &s.Records}, {propBytes, &s.Bytes}} {
+		if *n.into, err = strconv.ParseInt(p[n.name], 10, 64); err != nil {
+			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, n.name, err)
+		}
+	}
+	if s.Files, err = strconv.Atoi(p[propFiles]); err != nil {
+		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propFiles, err)
+	}
+	return s, nil
+}
+
+func totalRecords(s *table.Snapshot) (int64, error) {
+	if s.Summary == nil {
+		return 0, fmt.Errorf("snapshot %d has no summary", s.SnapshotID)
+	}
+	n, err := strconv.ParseInt(s.Summary.Properties["total-records"], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("snapshot %d: total-records: %w", s.SnapshotID, err)
+	}
+	return n, nil
+}

@@ -1,0 +1,153 @@
+package landing
+
+import (
+	"context"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+)
+
+// metadataGrace is how old a metadata file must be to be swept: longer than any
+// commit that has written its files and not yet swapped the pointer can take.
+const metadataGrace = time.Hour
+
+// expirable returns the snapshots that a commit now should forget: those that
+// another replaced longer ago than the retention, unless a tag or branch names
+// them. The newest is never among them.
+func expirable(meta table.Metadata, now time.Time) []int64 {
+	keep := map[int64]bool{}
+	for _, ref := range meta.Refs() {
+		keep[ref.SnapshotID] = true
+	}
+	// Snapshots are in the order in which they were added.
+	var expired []int64
+	snapshots := meta.Snapshots()
+	for i := range len(snapshots) - 1 {
+		replaced := time.UnixMilli(snapshots[i+1].TimestampMs)
+		if !keep[snapshots[i].SnapshotID] && now.Sub(replaced) > retention {
+			expired = append(expired, snapshots[i].SnapshotID)
+		}
+	}
+	return expired
+}
+
+// tidy sweeps, and logs what keeps it from it: a sync does not fail for files
+// that only take room. It reports whether it swept all.
+func (l *Lake) tidy(ctx context.Context, ident table.Identifier) bool {
+	removed, err := l.sweep(ctx, ident)
+	if err != nil {
+		l.log.Warn("files that no snapshot refers to could not be removed", "table", strings.Join(ident, "."), "error", err)
+		return false
+	}
+	if removed > 0 {
+		l.log.Debug("removed files that no snapshot refers to", "table", strings.Join(ident, "."), "files", removed)
+	}
+	return true
+}
+
+// sweep removes the files of a table that nothing refers to and nothing can
+// refer to any more: parts of fences below the current one, and metadata older
+// than its grace. It lists before it loads: a file listed and then not referred
+// to is either garbage or in the hands of a writer with the current fence.
+func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, err error) {
+	found, err := list(l.files, l.catalog.location(ident))
+	if err != nil {
+		return 0, err
+	}
+	at, err := l.catalog.load(ctx, ident)
+	if err != nil {
+		return 0, err
+	}
+	live, err := l.referred(at)
+	if err != nil {
+		return 0, err
+	}
+	var garbage []string
+	for _, f := range found {
+		if live[f.base] {
+			continue
+		}
+		fence, isPart := fenceOf(f.base)
+		if isPart && fence < at.pointer.Fence || !isPart && isMetadata(f.base) && l.now().Sub(f.modified) > metadataGrace {
+			garbage = append(garbage, f.name)
+		}
+	}
+	return len(garbage), remove(l.files, garbage...)
+}
+
+// referred returns the base names of every file that the table needs. Base
+// names are unique in a table, and do not depend on how a path is spelled.
+func (l *Lake) referred(at loaded) (map[string]bool, error) {
+	live := map[string]bool{path.Base(at.pointer.Location): true}
+	for entry := range at.meta.PreviousFiles() {
+		live[path.Base(entry.MetadataFile)] = true
+	}
+	for s := range at.meta.Statistics() {
+		live[path.Base(s.StatisticsPath)] = true
+	}
+	for s := range at.meta.PartitionStatistics() {
+		live[path.Base(s.StatisticsPath)] = true
+	}
+	for _, snapshot := range at.meta.Snapshots() {
+		live[path.Base(snapshot.ManifestList)] = true
+		manifests, err := snapshot.Manifests(l.files)
+		if err != nil {
+			return nil, storage("read a manifest list", err)
+		}
+		for _, m := range manifests {
+			if live[path.Base(m.FilePath())] {
+				continue
+			}
+			live[path.Base(m.FilePath())] = true
+			for entry, err := range m.Entries(l.files, true) {
+				if err != nil {
+					return nil, storage("read a manifest", err)
+				}
+				live[path.Base(entry.DataFile().FilePath())] = true
+			}
+		}
+	}
+	return live, nil
+}
+
+// dataFiles returns the files of a snapshot, none of nil.
+func (l *Lake) dataFiles(s *table.Snapshot) ([]iceberg.DataFile, error) {
+	if s == nil {
+		return nil, nil
+	}
+	manifests, err := s.Manifests(l.files)
+	if err != nil {
+		return nil, storage("read a manifest list", err)
+	}
+	var files []iceberg.DataFile
+	for _, m := range manifests {
+		if m.ManifestContent() != iceberg.ManifestContentData {
+			continue
+		}
+		for entry, err := range m.Entries(l.files, true) {
+			if err != nil {
+				return nil, storage("read a manifest", err)
+			}
+			files = append(files, entry.DataFile())
+		}
+	}
+	return files, nil
+}
+
+// fenceOf reads the fence from the name of a part.
+func fenceOf(base string) (uint64, bool) {
+	digits, _, ok := strings.Cut(base, "-")
+	if !ok || len(digits) != 20 || !strings.HasSuffix(base, ".parquet") {
+		return 0, false
+	}
+	fence, err := strconv.ParseUint(digits, 10, 64)
+	return fence, err == nil
+}
+
+func isMetadata(base string) bool {
+	return strings.HasSuffix(base, ".avro") || strings.HasSuffix(base, ".metadata.json")
+}

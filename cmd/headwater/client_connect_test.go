@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -176,5 +177,62 @@ func TestCleanup(t *testing.T) {
 			}
 			same(t, "request", sent, test.request)
 		})
+	}
+}
+
+type clientCLI struct {
+	Connect ConnectCmd `cmd:""`
+	Sync    SyncCmd    `cmd:""`
+	Cleanup CleanupCmd `cmd:""`
+	Schema  SchemaCmd  `cmd:""`
+	Syncs   SyncsCmd   `cmd:""`
+	Demo    DemoCmd    `cmd:""`
+}
+
+func parse(t *testing.T, args ...string) (clientCLI, error) {
+	t.Helper()
+	var c clientCLI
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = parser.Parse(args)
+	return c, err
+}
+
+// The command line splits nothing that the user wrote as one value.
+func TestCommandLine(t *testing.T) {
+	c, err := parse(t, "connect", "--url", "http://h:1", "--token", "x", "-w", "w", "-t", "database", "-n", "crm", "-c", `{"a":1,"b":2}`, "-c", "columns=x,y",
+		"-s", "password=env:PASSWORD", "-m", "team=a,b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{`{"a":1,"b":2}`, "columns=x,y"}, c.Connect.Config); diff != "" {
+		t.Error(diff)
+	}
+	if c.Connect.Token != "x" || c.Connect.URL != "http://h:1" || c.Connect.Workspace != "w" {
+		t.Errorf("flags %+v", c.Connect.ClientFlags)
+	}
+	c, err = parse(t, "sync", "crm", "airports", "--mode", "incremental", "--table", "a,b", "--cancel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a,b"}, c.Sync.Table); diff != "" {
+		t.Error(diff)
+	}
+	for _, args := range [][]string{
+		{"cleanup", "-y", "--dry-run"},
+		{"schema", "crm", "--columns"},
+		{"syncs", "--scope", "organization"},
+		{"demo", "--once", "--postgres", "postgres://u:p@h/d"},
+	} {
+		if _, err := parse(t, args...); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	for _, args := range [][]string{{"sync", "--mode", "merge"}, {"syncs", "--scope", "everyone"}, {"connect", "-t", "api"}, {"schema"}} {
+		if _, err := parse(t, args...); err == nil {
+			t.Errorf("%q was taken", args)
+		}
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/schollz/progressbar/v3"
 )
 
@@ -15,12 +17,14 @@ type progress struct {
 	rows   int64                    // what the bar shows
 	total  int64                    // what the bar is full at, 0 if not known
 	ended  map[string]bool          // tables that have their line
+	began  time.Time                // when following began
 	spoke  time.Time                // of the last line about running tables
 	remark time.Duration            // between two such lines
 }
 
 func newProgress(s Streams) *progress {
-	return &progress{s: s, ended: map[string]bool{}, spoke: time.Now(), remark: 10 * time.Second}
+	now := time.Now()
+	return &progress{s: s, ended: map[string]bool{}, began: now, spoke: now, remark: 10 * time.Second}
 }
 
 // expect sets how many rows there are about; 0 when nobody knows. It must come
@@ -31,6 +35,9 @@ func (p *progress) expect(total int64) { p.total = total }
 func (p *progress) show(syncs []syncDoc) {
 	var rows, running int64
 	current := "waiting for a worker"
+	if len(syncs) > 0 {
+		current = "finishing"
+	}
 	for _, sync := range syncs {
 		rows += sync.Records
 		for _, t := range sync.Tables {
@@ -94,8 +101,9 @@ func (p *progress) draw(rows int64, current string) {
 			most = p.total
 		}
 		p.bar = progressbar.NewOptions64(most,
-			progressbar.OptionSetWriter(p.s.Err), progressbar.OptionSetWidth(24), progressbar.OptionClearOnFinish(),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
+			progressbar.OptionSetWriter(p.s.Err), progressbar.OptionUseANSICodes(true), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetWidth(16), progressbar.OptionSetPredictTime(false),
+			progressbar.OptionShowCount(),
 			// Zero starts no goroutine: only show draws.
 			progressbar.OptionSetSpinnerChangeInterval(0))
 	}
@@ -104,7 +112,13 @@ func (p *progress) draw(rows int64, current string) {
 		p.total = rows + rows/10 + 1
 		p.bar.ChangeMax64(p.total)
 	}
-	p.bar.Describe("  " + current)
+	per := ""
+	if since := time.Since(p.began).Milliseconds(); since >= 500 && rows > 0 {
+		per = rate(rows, since) + " rows/s"
+	}
+	// A fixed width keeps the bar in its place and the line within 80 columns.
+	current = ansi.Truncate(current, 24, "…")
+	p.bar.Describe("  " + current + strings.Repeat(" ", 24-ansi.StringWidth(current)) + fmt.Sprintf(" %16s", per))
 	_ = p.bar.Add64(rows - p.rows)
 	p.rows = rows
 }

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// looks answers the first, second, ... request with the given data, and the last
+// one from then on.
+func looks(data ...string) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		at := min(int(n.Add(1)), len(data)) - 1
+		if data[at] == "" {
+			refuses(404, "no such sync", `[]`)(w, r)
+			return
+		}
+		says(data[at])(w, r)
+	}
+}
+
+// accepts answers 202 with an operation.
+func accepts(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Preference-Applied", "respond-async")
+	envelope(w, 202, `{"status":"success","message":"accepted","data":{"operation_id":"op_1"}}`)
+}
+
+const (
+	opRunning = `{"operation_id":"op_1","kind":"sync","status":"running","targets":[
+		{"source_id":"src_a","name":"airports","status":"running","sync_id":"syn_a"},
+		{"source_id":"src_b","name":"crm","status":"running","sync_id":"syn_b"}]}`
+	opPartial = `{"operation_id":"op_1","kind":"sync","status":"partial","targets":[
+		{"source_id":"src_a","name":"airports","status":"completed","sync_id":"syn_a"},
+		{"source_id":"src_b","name":"crm","status":"failed","sync_id":"syn_b","reason":"permission","message":"not allowed to read people"}]}`
+	opDone = `{"operation_id":"op_1","kind":"sync","status":"completed","targets":[
+		{"source_id":"src_a","name":"airports","status":"completed","sync_id":"syn_a"}]}`
+	syncRunning = `{"sync_id":"syn_a","source_id":"src_a","source_name":"airports","status":"running","mode":"full_refresh","records_processed":1000,"tables":[
+		{"name":"airports","status":"running","mode":"full_refresh","records_processed":1000,"duration_ms":200}]}`
+	syncDone = `{"sync_id":"syn_a","source_id":"src_a","source_name":"airports","status":"completed","mode":"full_refresh","records_processed":3376,"bytes":150000,"duration_ms":700,"tables":[
+		{"name":"airports","status":"completed","mode":"full_refresh","records_processed":3376,"bytes":150000,"files":1,"duration_ms":500}]}`
+	syncFailed = `{"sync_id":"syn_b","source_id":"src_b","source_name":"crm","status":"failed","mode":"full_refresh","records_processed":0,"duration_ms":40,"tables":[
+		{"name":"people","namespace":"public","status":"failed","mode":"full_refresh","message":"not allowed to read people","duration_ms":40}],
+		"error":{"reason":"permission","message":"not allowed to read people"}}`
+)
+
+func TestSyncFollowsToTheEnd(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{
+		"POST /data/w1/sync":           accepts,
+		"GET /data/w1/operations/op_1": looks(opRunning, opRunning, opRunning, opPartial),
+		"GET /data/w1/syncs/syn_a":     looks("", syncRunning, syncDone),
+		"GET /data/w1/syncs/syn_b":     looks("", "", syncFailed),
+	})
+	s, out, errs := streams("")
+	err := (&SyncCmd{ClientFlags: api.flags(), Sources: []string{"src_a", "src_b", "src_a"}, Mode: "full_refresh", Table: []string{"airports"}, BatchSize: 500}).Run(t.Context(), s)
+	if err == nil {
+		t.Fatal("a sync that failed in part is no success")
+	}
+	same(t, "error", err.Error(), "sync partial\n  crm: failed: permission: not allowed to read people")
+	same(t, "output", out.String(), `
+SOURCE    TABLE          STATUS     MODE           ROWS    BYTES    TIME  ROWS/S
+airports  airports       completed  full_refresh  3,376  146 KiB  500 ms   6,752
+crm       public.people  failed     full_refresh      0      0 B   40 ms
+3,376 rows, 146 KiB in 2 tables of 2 sources
+`)
+	same(t, "progress", errs.String(), `
+  ✓ airports: airports: 3,376 rows, 6,752 rows/s, 500 ms
+  ✗ crm: public.people: not allowed to read people
+crm: public.people: not allowed to read people
+`)
+	asked := api.asked("POST /data/w1/sync")[0]
+	same(t, "request", asked.Body, `{"scope":"user","source_ids":["src_a","src_b"],"sync_options":{"batch_size":500,"mode":"full_refresh","tables":["airports"]}}`)
+	same(t, "preference", asked.Header.Get("Prefer"), "respond-async")
+}
+
+func TestSyncJSON(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{
+		"POST /data/w1/sync": accepts, "GET /data/w1/operations/op_1": looks(opDone), "GET /data/w1/syncs/syn_a": looks(syncDone),
+	})
+	flags := api.flags()
+	flags.JSON = true
+	s, out, _ := streams("")
+	if err := (&SyncCmd{ClientFlags: flags}).Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"records_processed": 3376`, `"operation_id": "op_1"`, `"sync_id": "syn_a"`} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("%s is not in %s", part, out)
+		}
+	}
+}
+
+func TestNothingToSync(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{"POST /data/w1/sync": says(`{"records_processed":0,"syncs":[]}`)})
+	s, out, errs := streams("")
+	if err := (&SyncCmd{ClientFlags: api.flags()}).Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "output", out.String()+errs.String(), "there is nothing to sync with scope user in workspace w1\n")
+}
+
+// On a terminal a bar counts rows, and the lines of tables stand above it.
+func TestSyncBar(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{
+		"POST /data/w1/sync":           accepts,
+		"GET /data/w1/operations/op_1": looks(opRunning, opDone),
+		"GET /data/w1/syncs/syn_a":     looks(syncRunning, syncDone),
+		"GET /data/w1/syncs/syn_b":     looks(""),
+		"GET /data/w1/schema":          says(`{"tables":[{"name":"airports","row_estimate":2000}]}`),
+	})
+	s, _, errs := streams("")
+	s.Terminal = true
+	if err := (&SyncCmd{ClientFlags: api.flags(), Sources: []string{"src_a"}}).Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	shown := errs.String()
+	bar := strings.Index(shown, " 50% |████████        | (1000/2000)")
+	line := strings.Index(shown, "✓ airports: airports: 3,376 rows")
+	if bar < 0 || line < bar || !strings.Contains(shown, "\r  airports: airports ") {
+		t.Errorf("want a bar at half its way, then the table's line; got %q", shown)
+	}
+	if !strings.HasSuffix(shown, "\x1b[2K\r") {
+		t.Errorf("the bar still stands: %q", shown)
+	}
+}
+
+func TestInterruptLeavesTheSyncRunning(t *testing.T) {
+	for name, cancels := range map[string]bool{"goes on": false, "--cancel": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx, interrupt := context.WithTimeout(t.Context(), 10*time.Second)
+			defer interrupt()
+			var cancelled atomic.Bool
+			api := newService(t, map[string]http.HandlerFunc{
+				"POST /data/w1/sync": accepts,
+				"GET /data/w1/operations/op_1": func(w http.ResponseWriter, r *http.Request) {
+					if cancelled.Load() {
+						says(`{"operation_id":"op_1","kind":"sync","status":"cancelled","targets":[]}`)(w, r)
+						return
+					}
+					says(opRunning)(w, r)
+					interrupt()
+				},
+				"POST /data/w1/operations/op_1/cancel": func(w http.ResponseWriter, r *http.Request) {
+					cancelled.Store(true)
+					says(`{"operation_id":"op_1"}`)(w, r)
+				},
+			})
+			s, _, _ := streams("")
+			err := (&SyncCmd{ClientFlags: api.flags(), Cancel: cancels}).Run(ctx, s)
+			want := "stopped following (context canceled); it goes on in the service: 'headwater operation op_1' shows it, with --cancel it ends"
+			if cancels {
+				want = "interrupted; the sync ended as cancelled"
+			}
+			if err == nil || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			if cancelled.Load() != cancels {
+				t.Errorf("cancelled: %v", cancelled.Load())
+			}
+		})
+	}
+}
+
+// A service that restarts while a sync is followed is waited for; one that says
+// the operation does not exist is not.
+func TestFollowOutlivesAnOutage(t *testing.T) {
+	failing := atomic.Int64{}
+	failing.Store(3)
+	api := newService(t, map[string]http.HandlerFunc{
+		"POST /data/w1/sync": accepts,
+		"GET /data/w1/operations/op_1": func(w http.ResponseWriter, r *http.Request) {
+			if failing.Add(-1) >= 0 {
+				refuses(500, "starting", `[]`)(w, r)
+				return
+			}
+			says(opDone)(w, r)
+		},
+		"GET /data/w1/syncs/syn_a": looks(syncDone),
+	})
+	c, err := newClient(api.URL, "the-token", "w1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.poll = time.Millisecond
+	s, _, _ := streams("")
+	op, syncs, err := c.followSync(t.Context(), "op_1", newProgress(s))
+	if err != nil || op.Status != "completed" || len(syncs) != 1 {
+		t.Errorf("got %+v, %+v, %v", op, syncs, err)
+	}
+	if _, _, err := c.followSync(t.Context(), "op_2", newProgress(s)); !notFound(err) {
+		t.Errorf("got %v", err)
+	}
+	failing.Store(1 << 40)
+	if _, _, err := c.followSync(t.Context(), "op_1", newProgress(s)); err == nil || !strings.Contains(err.Error(), "the sync is op_1 and may go on") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLongTablesAreRemarkedOn(t *testing.T) {
+	s, _, errs := streams("")
+	p := newProgress(s)
+	doc := syncDoc{SyncID: "syn_a", SourceName: "crm", Status: "running", StartedAt: time.Now().Add(-20 * time.Second),
+		Tables: []tableSync{{Name: "people", Status: "running", Records: 40_000}}}
+	p.show([]syncDoc{doc})
+	same(t, "too early", errs.String(), "")
+	p.spoke = time.Now().Add(-p.remark)
+	p.show([]syncDoc{doc})
+	p.show([]syncDoc{doc})
+	if got := errs.String(); !strings.HasPrefix(got, "  … crm: people: 40,000 rows, 1,99") && !strings.HasPrefix(got, "  … crm: people: 40,000 rows, 2,000") || strings.Count(got, "\n") != 1 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOperationAndSyncs(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{
+		"GET /data/w1/operations/op_1": looks(opPartial),
+		"GET /data/w1/syncs":           says(`[` + syncFailed + `]`),
+		"GET /data/w1/syncs/syn_b":     looks(syncFailed),
+	})
+	s, out, _ := streams("")
+	err := (&OperationCmd{ClientFlags: api.flags(), ID: "op_1", Wait: true}).Run(t.Context(), s)
+	if err == nil || !strings.HasPrefix(err.Error(), "sync partial") {
+		t.Errorf("got %v", err)
+	}
+	_, table, _ := strings.Cut(out.String(), "\n")
+	same(t, "operation", table, `
+SOURCE    STATUS     REASON      SYNC   MESSAGE
+airports  completed              syn_a
+crm       failed     permission  syn_b  not allowed to read people
+`)
+	for id, want := range map[string]string{"": "syn_b  crm     failed  full_refresh       1     0    0 B  40 ms", "syn_b": "permission: not allowed to read people"} {
+		s, out, _ := streams("")
+		if err := (&SyncsCmd{ClientFlags: api.flags(), ID: id, Limit: 5}).Run(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	if query := api.asked("GET /data/w1/syncs")[0].Query; query != "limit=5&scope=user" {
+		t.Errorf("asked for %q", query)
+	}
+}

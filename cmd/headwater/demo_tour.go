@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// demoWorkspace is where the demo connects its sources.
+const demoWorkspace = "demo"
+
+const demoScope = "user"
+
+// tour runs the demo's steps one after the other and remembers what failed. A
+// step that fails does not stop the others.
+type tour struct {
+	s      Streams
+	api    *client
+	failed []error
+}
+
+func newTour(s Streams) *tour { return &tour{s: s} }
+
+func (t *tour) heading(text string) { section(t.s.Out, text) }
+
+// step does one thing and prints a line with its outcome and duration. It
+// returns whether it worked.
+func (t *tour) step(name string, do func() (detail string, err error)) bool {
+	start := time.Now()
+	detail, err := do()
+	mark := "✓"
+	if err != nil {
+		mark, detail = "✗", strings.ReplaceAll(err.Error(), "\n", "\n      ")
+		t.failed = append(t.failed, fmt.Errorf("%s: %w", name, err))
+	}
+	fmt.Fprintf(t.s.Out, "  %s %-14s %7s  %s\n", mark, name, took(time.Since(start).Milliseconds()), detail)
+	return err == nil
+}
+
+// err returns what failed so far, nil when everything worked.
+func (t *tour) err() error {
+	if len(t.failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s of the demo failed: %w", several(len(t.failed), "step"), errors.Join(t.failed...))
+}
+
+// run does the main job through the public API: test, connect, list, sync, list
+// again, schema.
+func (t *tour) run(ctx context.Context, samples []sourceSpec) {
+	t.heading("Test the connections: nothing is saved")
+	for _, sample := range samples {
+		t.step(sample.Name, func() (string, error) {
+			doc, _, err := t.api.test(ctx, t.s, sample.Type, sample.Config)
+			var steps []string
+			for _, step := range doc.Steps {
+				steps = append(steps, plain(step.Name)+" "+plain(step.Status))
+			}
+			return strings.Join(steps, ", "), err
+		})
+	}
+
+	t.heading("Connect them: settings are kept, secrets are sealed, the schema is read")
+	t.step("connect", func() (string, error) {
+		doc, _, err := t.api.connect(ctx, t.s, demoScope, samples...)
+		if err != nil {
+			return "", err
+		}
+		return several(len(doc.Connected), "source"), failures(doc)
+	})
+	t.list(ctx)
+
+	t.heading("Sync them: rows land as Parquet files of Iceberg tables")
+	t.sync(ctx)
+	t.list(ctx)
+
+	t.heading("What landed")
+	t.schemas(ctx)
+}
+
+func (t *tour) list(ctx context.Context) {
+	sources, err := t.api.sources(ctx, demoScope)
+	if err == nil {
+		err = sourceGrid(sources, time.Now()).print(t.s.Out, "no sources")
+	}
+	if err != nil {
+		t.step("list", func() (string, error) { return "", err })
+	}
+}
+
+func (t *tour) sync(ctx context.Context) {
+	t.step("sync", func() (string, error) {
+		p := newProgress(t.s)
+		if t.s.Terminal {
+			p.expect(t.api.estimates(ctx, demoScope, nil, nil))
+		}
+		id, err := t.api.startSync(ctx, demoScope, nil, nil)
+		if err != nil {
+			return "", err
+		}
+		op, syncs, err := t.api.followSync(ctx, id, p)
+		p.close()
+		if err != nil {
+			return "", err
+		}
+		var rows, bytes int64
+		tables := 0
+		for _, sync := range syncs {
+			rows, bytes, tables = rows+sync.Records, bytes+sync.Bytes, tables+len(sync.Tables)
+		}
+		return fmt.Sprintf("%s, %s in %s", several(int(rows), "row"), size(bytes), several(tables, "table")), operationError(op)
+	})
+}
+
+func (t *tour) schemas(ctx context.Context) {
+	sources, err := t.api.sources(ctx, demoScope)
+	if err != nil {
+		t.step("schema", func() (string, error) { return "", err })
+		return
+	}
+	g := newGrid("SOURCE", "TABLE", "KIND", "KEY", "COLUMNS")
+	for _, source := range sources {
+		schema, err := fetch[schemaDoc](ctx, t.api, t.api.path("schema"), map[string][]string{"scope": {demoScope}, "source_id": {source.ID}})
+		if err != nil {
+			t.step("schema", func() (string, error) { return "", fmt.Errorf("%s: %w", source.Name, err) })
+			continue
+		}
+		for _, table := range schema.Tables {
+			g.add(source.Name, full(table.Namespace, table.Name), table.Kind, strings.Join(table.PrimaryKey, ", "), columns(table, 64))
+		}
+	}
+	if err := g.print(t.s.Out, "no tables"); err != nil {
+		t.failed = append(t.failed, err)
+	}
+}
+
+// columns lists the columns with their types in at most width characters or a
+// little more.
+func columns(table tableDoc, width int) string {
+	var b strings.Builder
+	for i, column := range table.Columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if b.Len() > width {
+			fmt.Fprintf(&b, "and %d more", len(table.Columns)-i)
+			break
+		}
+		b.WriteString(column.Name + " " + column.Type)
+	}
+	return b.String()
+}
+
+// goOn prints what to try next, ready to be pasted into another terminal.
+func (t *tour) goOn(base, token string, cfg DemoServer, temporary bool) {
+	out := t.s.Out
+	t.heading("Go on in another terminal")
+	fmt.Fprintf(out, "  export HEADWATER_URL=%s HEADWATER_WORKSPACE=%s HEADWATER_TOKEN=%s\n", base, demoWorkspace, token)
+	for _, line := range []string{
+		`curl -s "$HEADWATER_URL/api/v1/data/demo/list?scope=user" -H "Authorization: Bearer $HEADWATER_TOKEN"`,
+		`curl -s -X POST "$HEADWATER_URL/api/v1/data/demo/sync" -H "Authorization: Bearer $HEADWATER_TOKEN" -H "Content-Type: application/json" -d '{"sync_options":{"incremental":true}}'`,
+		`curl -s "$HEADWATER_URL/api/v1/data/demo/syncs?limit=3" -H "Authorization: Bearer $HEADWATER_TOKEN"`,
+		`curl -s "$HEADWATER_URL/api/v1/connectors" -H "Authorization: Bearer $HEADWATER_TOKEN"`,
+		`headwater list`,
+		`headwater schema timezones --columns`,
+		`headwater sync airports earthquakes`,
+	} {
+		fmt.Fprintln(out, "  "+line)
+	}
+	place := filepath.Join(cfg.DataDir, "lake")
+	if temporary {
+		place += " (removed at exit; --data-dir keeps it)"
+	}
+	fmt.Fprintf(out, "\n  Landed tables: %s\n  File sources read: %s\n\nServing until Ctrl-C.\n", place, cfg.FilesRoot)
+}

@@ -159,7 +159,7 @@ func (o Operation) Ended() bool { return o.Status != StatusRunning }
 
 // Target is one source of an operation.
 type Target struct {
-	Index    int          `json:"index"` // Operation.Target of its events
+	Index    int          `json:"-"` // Operation.Target of its events
 	SourceID string       `json:"source_id"`
 	Name     string       `json:"name"`
 	Status   string       `json:"status"` // running, completed, failed, cancelled

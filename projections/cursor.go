@@ -1,0 +1,35 @@
+package projections
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+)
+
+// cursorBinding is how many bytes of a cursor tie it to its query.
+const cursorBinding = 8
+
+// binding is a fingerprint of what a query selects.
+func binding(query ...any) []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", query))
+	return sum[:cursorBinding]
+}
+
+// makeCursor returns an opaque cursor of a query for what lies behind place.
+func makeCursor(bound, place []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append(bytes.Clone(bound), place...))
+}
+
+// readCursor returns the place of a cursor, nil for "". It returns ErrBadCursor
+// for one of another query.
+func readCursor(cursor string, bound []byte) ([]byte, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) <= cursorBinding || !bytes.Equal(b[:cursorBinding], bound) {
+		return nil, ErrBadCursor
+	}
+	return b[cursorBinding:], nil
+}

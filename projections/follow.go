@@ -1,0 +1,171 @@
+package projections
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus/event"
+)
+
+// A batch of Follow ends with either.
+const (
+	batchEvents = 256
+	batchBytes  = 8 << 20
+)
+
+// Log is the history that Follow folds. The wiring adapts the bus to it.
+type Log interface {
+	// State returns the first and last sequence that the stream holds and when
+	// the stream was created.
+	State(ctx context.Context) (first, last uint64, created time.Time, err error)
+	// Ordered returns a subscriber to the events after that sequence, in order.
+	// Follow closes it.
+	Ordered(after uint64) message.Subscriber
+	// Decode reads a message. The sequence is valid also when err is not nil:
+	// what cannot be read is skipped, by every node alike.
+	Decode(msg *message.Message) (sequence uint64, e *event.Event, err error)
+}
+
+// Follow applies the log from the store's position on, and goes on as it grows,
+// until ctx ends, when it returns nil. It applies what is ready, up to 256
+// events, as one batch. A store that is of another stream, or ahead of this one,
+// is emptied and built again. It returns ErrTruncated when the log begins after
+// the store's position, and an error when the subscription ends by itself; both
+// leave the store readable as it is.
+func (s *Store) Follow(ctx context.Context, log Log) error {
+	last, err := s.agree(ctx, log)
+	if err != nil {
+		return unlessDone(ctx, fmt.Errorf("follow: %w", err))
+	}
+	subscriber := log.Ordered(s.Position())
+	messages, err := subscriber.Subscribe(ctx, event.SubjectPrefix+".>")
+	if err == nil {
+		err = s.fold(ctx, log, messages, last)
+	}
+	return unlessDone(ctx, errors.Join(err, subscriber.Close()))
+}
+
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Ready returns a channel that is closed once Follow has applied everything
+// that was in the log when it began.
+func (s *Store) Ready() <-chan struct{} { return s.ready }
+
+func (s *Store) readyAt(last uint64) {
+	if s.Position() >= last {
+		s.readyOnce.Do(func() { close(s.ready) })
+	}
+}
+
+// agree makes sure that the log is the continuation of the store and returns
+// the log's last sequence.
+func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
+	first, last, created, err := log.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	identity := created.UTC().AppendFormat(nil, time.RFC3339Nano)
+	stored, err := s.identity()
+	if err != nil {
+		return 0, err
+	}
+	position := s.Position()
+	foreign := position > 0 && !bytes.Equal(stored, identity)
+	if foreign || last < position {
+		s.log.Warn("the projection is not of this log and is built again",
+			"position", position, "last", last, "stream_created", string(identity), "followed", string(stored))
+		position = 0
+	}
+	if first > position+1 {
+		return 0, fmt.Errorf("%w: it begins at %d, the projection needs %d", ErrTruncated, first, position+1)
+	}
+	if position == 0 && (s.Position() > 0 || !bytes.Equal(stored, identity)) {
+		if err := s.reset(identity); err != nil {
+			return 0, err
+		}
+	}
+	s.readyAt(last)
+	return last, nil
+}
+
+// identity returns which stream the store follows, nil for none yet.
+func (s *Store) identity() ([]byte, error) {
+	db, done, err := s.using()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	v, err := s.get(db, []byte{keyFollowed, 's'})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// fold applies messages until they end.
+func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Message, last uint64) error {
+	batch := make([]*event.Event, 0, batchEvents)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case msg, ok := <-messages:
+			if !ok {
+				return errors.New("follow: the subscription ended")
+			}
+			var err error
+			if batch, err = s.gather(log, msg, messages, batch[:0]); err != nil {
+				return err
+			}
+		}
+		if err := s.Apply(batch...); err != nil {
+			return err
+		}
+		clear(batch)
+		s.readyAt(last)
+	}
+}
+
+// gather returns the events of msg and of the messages that are ready behind
+// it.
+func (s *Store) gather(log Log, msg *message.Message, messages <-chan *message.Message, batch []*event.Event) ([]*event.Event, error) {
+	for size := 0; ; {
+		size += len(msg.Payload)
+		sequence, e, err := log.Decode(msg)
+		if sequence == 0 {
+			return nil, fmt.Errorf("follow: message %s has no place in the log: %w", msg.UUID, err)
+		}
+		if err != nil {
+			if !errors.Is(err, event.ErrUnknown) {
+				s.log.Error("an event cannot be read and is skipped", "sequence", sequence, "error", err)
+			}
+			e = &event.Event{Sequence: sequence}
+		}
+		e.Sequence = sequence
+		batch = append(batch, e)
+		// The position is the acknowledgement; this only frees the transport.
+		msg.Ack()
+		if len(batch) == batchEvents || size >= batchBytes {
+			return batch, nil
+		}
+		var ok bool
+		select {
+		case msg, ok = <-messages:
+			if !ok {
+				return batch, nil
+			}
+		default:
+			return batch, nil
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package projections
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/bus/event"
+)
+
+// listHead holds what lists filter by, before the document, so that filtering
+// decodes no JSON.
+func listHead(src *Source) []byte {
+	b := make([]byte, 0, 96)
+	for _, text := range []string{src.Address.Source, src.Name, src.Type, src.Connector, src.Status} {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	return b
+}
+
+// readListHead reverses listHead. The texts point into head.
+func readListHead(head []byte) (texts [5][]byte, err error) {
+	for i := range texts {
+		n, size := binary.Uvarint(head)
+		if size <= 0 || uint64(len(head)-size) < n {
+			return texts, fmt.Errorf("%w: head of a source document", ErrDamaged)
+		}
+		texts[i], head = head[size:size+int(n)], head[size+int(n):]
+	}
+	return texts, nil
+}
+
+// filter decides which sources a list holds.
+type filter struct{ typ, name, status, search string }
+
+func (q *ListQuery) filter() filter {
+	return filter{q.Type, q.Name, q.Status, strings.ToLower(q.Search)}
+}
+
+func (f *filter) match(texts [5][]byte) bool {
+	if f.typ != "" && string(texts[2]) != f.typ && string(texts[3]) != f.typ {
+		return false
+	}
+	return (f.name == "" || string(texts[1]) == f.name) &&
+		(f.status == "" || string(texts[4]) == f.status) &&
+		(f.search == "" || strings.Contains(strings.ToLower(string(texts[1])), f.search))
+}
+
+// List returns source documents in the order in which the sources were first
+// connected. It returns ErrBadCursor for a cursor of another query and
+// ErrFuture for a sequence that is not applied yet. A page costs what it holds;
+// filters other than the name read on to the next match.
+func (s *Store) List(q ListQuery) (Page, error) {
+	out := []byte{'['}
+	page, err := s.walk(q, func(_ string, doc []byte) error {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, doc...)
+		return nil
+	})
+	page.JSON = append(out, ']')
+	return page, err
+}
+
+// Sources returns what is known of the sources of a list, and the cursor of the
+// next page. AsOf is not supported: it returns ErrFuture for any but 0.
+func (s *Store) Sources(q ListQuery) (all []Source, next string, err error) {
+	if q.AsOf != 0 {
+		return nil, "", fmt.Errorf("sources: %w", ErrFuture)
+	}
+	var ids []string
+	page, err := s.walk(q, func(id string, _ []byte) error { ids = append(ids, id); return nil })
+	if err != nil {
+		return nil, "", err
+	}
+	for _, id := range ids {
+		src, err := s.Source(event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: id})
+		if errors.Is(err, ErrNotFound) { // removed since
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		all = append(all, src)
+	}
+	return all, page.Next, nil
+}
+
+// walk calls add for each source of the page.
+func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page Page, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return page, err
+	}
+	defer done()
+	page.Sequence = s.position.Load()
+	if q.AsOf > page.Sequence {
+		return page, fmt.Errorf("list as of %d: %w", q.AsOf, ErrFuture)
+	}
+	bound := binding("list", q.Organization, q.Workspace, q.Owner, q.Type, q.Name, q.Status, q.Search, q.AsOf)
+	place, err := readCursor(q.Cursor, bound)
+	if err != nil {
+		return page, fmt.Errorf("list: %w", err)
+	}
+	f := q.filter()
+	visit := func(suffix, v []byte) (more bool, err error) {
+		head, doc, err := unframe(v)
+		if err != nil {
+			return false, err
+		}
+		texts, err := readListHead(head)
+		if err != nil || !f.match(texts) {
+			return true, err
+		}
+		if q.Limit > 0 && page.Count == q.Limit {
+			page.Next = makeCursor(bound, place)
+			return false, nil
+		}
+		page.Count++
+		place = append(place[:0], suffix...)
+		return true, add(string(texts[0]), doc)
+	}
+	switch {
+	case q.AsOf != 0:
+		err = s.walkHistory(db, q, place, visit)
+	case q.Name != "":
+		err = s.walkName(db, q, visit)
+	default:
+		err = s.walkCurrent(db, q, place, visit)
+	}
+	return page, err
+}
+
+// walkCurrent visits every source behind place.
+func (s *Store) walkCurrent(db pebble.Reader, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
+	prefix := key(keyCurrent, q.Organization, q.Workspace, q.Owner)
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	start := prefix
+	if place != nil {
+		start = append(append(start[:len(start):len(start)], place...), 0)
+	}
+	for ok := it.SeekGE(start); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return s.fault(err)
+		}
+		if more, err := visit(it.Key()[len(prefix):], v); err != nil || !more {
+			return err
+		}
+	}
+	return s.fault(it.Error())
+}
+
+// walkName visits the one source that has the name.
+func (s *Store) walkName(db *pebble.DB, q ListQuery, visit func(suffix, v []byte) (bool, error)) (err error) {
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	entry, err := s.nameAt(snapshot, q.Organization, q.Workspace, q.Owner, q.Name)
+	if err != nil || entry.id == "" || q.Cursor != "" {
+		return err
+	}
+	v, err := s.currentDoc(snapshot, event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: entry.id})
+	if err != nil {
+		return err
+	}
+	_, err = visit(nil, v)
+	return err
+}
+
+// walkHistory visits, of every source behind place, the version at q.AsOf. The
+// versions of one source lie newest first, so each costs one or two seeks.
+func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
+	prefix := key(keyHistory, q.Organization, q.Workspace, q.Owner)
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	start := prefix
+	if place != nil {
+		start = pastGroup(append(start[:len(start):len(start)], place...))
+	}
+	for ok := it.SeekGE(start); ok; {
+		k := it.Key()
+		if getSequence(k[len(prefix):]) > q.AsOf { // created later, as are all that follow
+			return nil
+		}
+		group := append([]byte(nil), k[:len(k)-8]...)
+		if ^getSequence(k[len(k)-8:]) > q.AsOf {
+			if ok = it.SeekGE(putNewest(group, q.AsOf)); !ok {
+				break
+			}
+			if k = it.Key(); string(k[:len(k)-8]) != string(group) {
+				continue
+			}
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return s.fault(err)
+		}
+		if len(v) > 0 {
+			if more, err := visit(group[len(prefix):], v); err != nil || !more {
+				return err
+			}
+		}
+		ok = it.SeekGE(pastGroup(group))
+	}
+	return s.fault(it.Error())
+}
+
+// pastGroup returns the first key behind every version of a source.
+func pastGroup(group []byte) []byte {
+	return append(putNewest(group[:len(group):len(group)], 0), 0)
+}
+
+// ListVersion returns the sequence of the last event that changed a source
+// document of the owner, and how many sources there are. An unfiltered list
+// changes exactly when the version does. Both are 0 where there never was one.
+func (s *Store) ListVersion(organization, workspace, owner string) (version uint64, count int, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer done()
+	v, err := s.get(db, key(keyScope, organization, workspace, owner))
+	if errors.Is(err, ErrNotFound) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	scope, err := decodeScope(v)
+	return scope.version, int(scope.count), err
+}

@@ -1,0 +1,299 @@
+package projections
+
+import (
+	"encoding/json"
+
+	"headwater/bus/event"
+)
+
+// news is what one event says of one target of an operation.
+type news struct {
+	name, syncID string
+	status       string // of the target, if the event is final; "" is completed
+	reason       event.Reason
+	message      string
+	result       func(*Result) // adds to the target's result
+	follows      bool          // the target waits for the sync syncID, another operation's
+}
+
+// newsOfSync is what a sync's end means to a target that waited for it. It
+// reads y when it is told, not before.
+func newsOfSync(y *Sync) *news {
+	n := &news{name: y.SourceName, syncID: y.ID}
+	n.result = func(r *Result) {
+		records, bytes, duration := y.Records, y.Bytes, y.DurationMS
+		r.Status, r.Records, r.Bytes, r.DurationMS = y.Status, &records, &bytes, &duration
+		switch y.Status {
+		case StatusFailed, StatusCancelled:
+			n.status = y.Status
+			if y.Error != nil {
+				n.reason, n.message = y.Error.Reason, y.Error.Message
+			}
+		}
+	}
+	return n
+}
+
+// report tells the target of the event's operation.
+func (t *turn) report(meta *event.Meta, n *news) error {
+	if n == nil || meta.Operation.ID == "" || meta.Operation.Target < 0 {
+		return nil
+	}
+	o, err := t.operation(meta)
+	if err != nil || o.v.Ended() {
+		return err
+	}
+	o.v.Total = max(o.v.Total, meta.Operation.Target+1)
+	if n.follows {
+		return t.follow(o, meta.Operation.Target, meta.SourceID, n, true)
+	}
+	_, err = t.target(o, meta.Operation.Target, meta.Operation.Final, func(g *Target) { g.take(meta.SourceID, n) })
+	return err
+}
+
+// operation returns the operation of an event, begun if it is new.
+func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
+	op := meta.Operation
+	o, err := t.operations.get(t.db, key(keyOperation, meta.Organization, meta.WorkspaceID, op.ID))
+	if err != nil {
+		return nil, err
+	}
+	if !o.exists {
+		o.v = Operation{
+			ID: op.ID, Organization: meta.Organization, Workspace: meta.WorkspaceID, Owner: meta.Owner, Actor: op.Actor,
+			Kind: op.Kind, Status: StatusRunning, Total: max(op.Targets, 1), CreatedAt: t.at, UpdatedAt: t.at, Sequence: t.sequence,
+		}
+		t.operations.touch(o)
+	}
+	return o, nil
+}
+
+// target changes one target of an operation that has not ended, unless the
+// target has. running reports whether it still waits for its end.
+func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Target)) (running bool, err error) {
+	g, err := t.targets.get(t.db, putIndex(key(keyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
+	if err != nil {
+		return false, err
+	}
+	before := g.v
+	if !g.exists {
+		before = Target{Status: StatusRunning}
+	}
+	if before.Status != StatusRunning {
+		return false, nil
+	}
+	now := before
+	if before.Result != nil {
+		result := *before.Result
+		now.Result = &result
+	}
+	if change(&now); !final {
+		now.Status = StatusRunning
+	}
+	if g.exists && string(targetDocument(&before)) == string(targetDocument(&now)) {
+		return true, nil
+	}
+	g.v = now
+	t.targets.touch(g)
+	o.v.UpdatedAt, o.v.Sequence = t.at, t.sequence
+	t.operations.touch(o)
+	t.conclude(o, now.Status)
+	return now.Status == StatusRunning, nil
+}
+
+// conclude counts the end of one target and, with the last, ends the whole.
+func (t *turn) conclude(o *cell[Operation], status string) {
+	switch status {
+	case StatusCompleted:
+		o.v.Completed++
+	case StatusFailed:
+		o.v.Failed++
+	case StatusCancelled:
+		o.v.Cancelled++
+	}
+	if o.v.Completed+o.v.Failed+o.v.Cancelled < o.v.Total {
+		return
+	}
+	switch o.v.Total {
+	case o.v.Completed:
+		o.v.Status = StatusCompleted
+	case o.v.Failed:
+		o.v.Status = StatusFailed
+	case o.v.Cancelled:
+		o.v.Status = StatusCancelled
+	default:
+		o.v.Status = StatusPartial
+	}
+	at := t.at
+	o.v.FinishedAt = &at
+	t.ended = append(t.ended, o.key)
+}
+
+// take merges what an event says into a target.
+func (g *Target) take(sourceID string, n *news) {
+	if sourceID != "" {
+		g.SourceID = sourceID
+	}
+	if n.name != "" {
+		g.Name = n.name
+	}
+	if n.syncID != "" {
+		g.SyncID = n.syncID
+	}
+	if n.result != nil {
+		if g.Result == nil {
+			g.Result = &Result{}
+		}
+		n.result(g.Result)
+	}
+	if g.Status = n.status; n.status == "" {
+		g.Status = StatusCompleted
+	}
+	if n.message != "" || n.reason != "" {
+		g.Reason, g.Message = n.reason, n.message
+	}
+}
+
+// follow attaches a target to a running sync. One that has ended ends the
+// target at once; one that nobody knows does so where the sync must have been
+// known to whoever named it.
+func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, known bool) error {
+	y, err := t.syncs.get(t.db, key(keySync, o.v.Organization, o.v.Workspace, n.syncID))
+	if err != nil {
+		return err
+	}
+	if y.v.Began == 0 && known {
+		_, err := t.target(o, index, true, func(g *Target) { g.take(sourceID, n) })
+		return err
+	}
+	if y.v.Began != 0 && y.v.Ended() {
+		_, err := t.target(o, index, true, func(g *Target) {
+			g.Attached = true
+			g.take(sourceID, newsOfSync(&y.v.Sync))
+		})
+		return err
+	}
+	running, err := t.target(o, index, false, func(g *Target) {
+		g.Attached = true
+		g.take(sourceID, &news{name: n.name, syncID: n.syncID})
+	})
+	if err != nil || !running {
+		return err
+	}
+	for _, f := range y.v.Followers {
+		if f.Operation == o.v.ID && f.Target == index {
+			return nil
+		}
+	}
+	y.v.Followers = append(y.v.Followers, follower{o.v.ID, index})
+	t.syncs.touch(y)
+	return nil
+}
+
+// finish ends a target with the outcome of the sync it waited for.
+func (t *turn) finish(y *Sync, operation string, index int) error {
+	o, err := t.operations.get(t.db, key(keyOperation, y.Address.Organization, y.Address.Workspace, operation))
+	if err != nil || !o.exists || o.v.Ended() {
+		return err
+	}
+	_, err = t.target(o, index, true, func(g *Target) { g.take(y.Address.Source, newsOfSync(y)) })
+	return err
+}
+
+// accepted makes an operation readable before any of its targets has news.
+func (t *turn) accepted(d *event.OperationAccepted) error {
+	if d.Operation.ID == "" {
+		return nil
+	}
+	o, err := t.operation(&d.Meta)
+	if err != nil || o.v.Ended() {
+		return err
+	}
+	o.v.Total = max(o.v.Total, len(d.Accepted))
+	t.operations.touch(o)
+	for i, a := range d.Accepted {
+		n := &news{name: a.Name, syncID: a.SyncID}
+		if a.Attached && a.SyncID != "" {
+			err = t.follow(o, i, a.SourceID, n, false)
+		} else {
+			_, err = t.target(o, i, false, func(g *Target) { g.take(a.SourceID, n) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) rejected(d *event.CommandRejected) (*news, error) {
+	n := &news{name: t.source.v.Name, syncID: d.SyncID, status: outcome(d.Reason), reason: d.Reason, message: d.Message}
+	n.follows = d.Reason == event.ReasonAlreadySyncing && d.SyncID != ""
+	running := t.source.v.Running
+	if !n.follows && d.Operation.Final && running != nil && t.alive() &&
+		running.Operation.ID == d.Operation.ID && running.Operation.Target == d.Operation.Target {
+		return n, t.supersede(n.status, d.Reason, d.Message)
+	}
+	return n, nil
+}
+
+func (t *turn) tested(d *event.ConnectionTested) *news {
+	n := &news{reason: d.Reason, message: d.Message, status: StatusCompleted, result: func(r *Result) {
+		ok := d.OK
+		r.OK, r.Connector, r.Steps = &ok, d.Connector, d.Steps
+	}}
+	if !d.OK {
+		n.status = outcome(d.Reason)
+	}
+	return n
+}
+
+// targetDocument writes what clients are shown of a target.
+func targetDocument(g *Target) []byte {
+	o := newObject(320)
+	o.text("source_id", g.SourceID)
+	o.text("name", g.Name)
+	o.text("status", g.Status)
+	o.textOrNull("sync_id", g.SyncID)
+	o.truth("attached", g.Attached)
+	o.textOrNull("reason", string(g.Reason))
+	o.textOrNull("message", g.Message)
+	if g.Result != nil {
+		if raw, err := json.Marshal(g.Result); err == nil { // plain values only: it always marshals
+			o.raw("result", raw)
+		}
+	}
+	return o.end()
+}
+
+func encodeTarget(g *Target) ([]byte, error) { return targetDocument(g), nil }
+
+// operationDocument writes what clients are shown of an operation, without its
+// targets.
+func operationDocument(o *Operation) []byte {
+	w := newObject(320)
+	w.text("operation_id", o.ID)
+	w.text("kind", o.Kind)
+	w.text("status", o.Status)
+	w.time("created_at", o.CreatedAt)
+	w.time("updated_at", o.UpdatedAt)
+	w.timeOrNull("finished_at", o.FinishedAt)
+	w.textOrNull("actor", o.Actor)
+	w.number("targets_total", int64(o.Total))
+	return w.end()
+}
+
+func encodeOperation(o *Operation) ([]byte, error) {
+	state, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	return frame(state, operationDocument(o)), nil
+}
+
+func decodeOperation(v []byte) (o Operation, err error) {
+	state, _, err := unframe(v)
+	if err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal(state, &o)
+}

@@ -1,0 +1,246 @@
+package projections
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/bus/event"
+)
+
+// SchemaPage returns a version of a source's schema as clients are shown it. It
+// returns ErrNotFound for a source that is not there or has no schema yet,
+// ErrBadCursor for a cursor of another query, ErrFuture for a sequence that is
+// not applied yet. A page costs what it holds, however wide the schema is.
+func (s *Store) SchemaPage(q SchemaQuery) (page SchemaPage, err error) {
+	bound := binding("schema", q.Address.Tokens(), q.Table, q.AsOf)
+	place, err := readCursor(q.Cursor, bound)
+	if err == nil && place != nil && len(place) != 12 {
+		err = ErrBadCursor
+	}
+	if err != nil {
+		return page, fmt.Errorf("schema of %s: %w", q.Address.Source, err)
+	}
+	asOf, start := q.AsOf, 0
+	if place != nil {
+		asOf, start = getSequence(place), int(binary.BigEndian.Uint32(place[8:]))
+	}
+	err = s.schemaAt(q.Address, q.AsOf, asOf, func(v *schemaVersion) error {
+		page.Version, page.Sequence = v.version, v.sequence
+		page.JSON, err = withArray(v.doc, "tables", func(add func([]byte)) error {
+			return v.tables(s, q.Table, start, func(index int, table []byte) bool {
+				if q.Limit > 0 && page.Tables == q.Limit {
+					page.Next = makeCursor(bound, putIndex(putSequence(nil, v.sequence), index))
+					return false
+				}
+				page.Tables++
+				add(table)
+				return true
+			})
+		})
+		return err
+	})
+	return page, err
+}
+
+// Schema returns a version of a source's schema, decoded: the latest, or the
+// one at asOf if that is not 0. It fails as SchemaPage does.
+func (s *Store) Schema(a event.Address, asOf uint64) (schema Schema, err error) {
+	err = s.schemaAt(a, asOf, asOf, func(v *schemaVersion) error {
+		schema.Version, schema.Sequence, schema.DiscoveredAt = v.version, v.sequence, v.at
+		var decodeErr error
+		err := v.tables(s, "", 0, func(_ int, doc []byte) bool {
+			var table event.Table
+			decodeErr = json.Unmarshal(doc, &table)
+			schema.Tables = append(schema.Tables, table)
+			return decodeErr == nil
+		})
+		return errors.Join(err, decodeErr)
+	})
+	return schema, err
+}
+
+// schemaVersion is one stored version, valid while schemaAt runs.
+type schemaVersion struct {
+	it       *pebble.Iterator // over the source's schemas
+	prefix   []byte           // of this version
+	version  int
+	sequence uint64
+	at       time.Time
+	doc      []byte
+}
+
+// schemaAt calls use with the version at the sequence version (0 is the
+// latest), if the source was there at the sequence asOf.
+func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schemaVersion) error) (err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if position := s.position.Load(); asOf > position {
+		return fmt.Errorf("schema of %s as of %d: %w", a.Source, asOf, ErrFuture)
+	}
+	if err := s.wasThere(db, a, asOf); err != nil {
+		return fmt.Errorf("schema of %s: %w", a.Source, err)
+	}
+	prefix := addressKey(keySchema, a)
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	start := prefix
+	if version != 0 {
+		start = putNewest(prefix[:len(prefix):len(prefix)], version)
+	}
+	if !it.SeekGE(start) {
+		return errors.Join(s.fault(it.Error()), fmt.Errorf("schema of %s: %w", a.Source, ErrNotFound))
+	}
+	k := it.Key()
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return s.fault(err)
+	}
+	head, doc, err := unframe(v)
+	if err != nil || len(head) != 16 || len(k) != len(prefix)+9 {
+		return errors.Join(err, fmt.Errorf("%w: head of a schema", ErrDamaged))
+	}
+	return use(&schemaVersion{
+		it: it, prefix: append([]byte(nil), k[:len(k)-1]...),
+		version: int(getSequence(head)), sequence: ^getSequence(k[len(prefix):]),
+		at: time.Unix(0, int64(getSequence(head[8:]))).UTC(), doc: append([]byte(nil), doc...),
+	})
+}
+
+// wasThere returns ErrNotFound unless the source was connected and not removed
+// at that sequence, 0 being now.
+func (s *Store) wasThere(db pebble.Reader, a event.Address, asOf uint64) (err error) {
+	created, removed, err := s.createdAt(db, a)
+	if err != nil {
+		return err
+	}
+	if asOf == 0 {
+		if removed {
+			return ErrNotFound
+		}
+		return nil
+	}
+	k := historyKey(&Source{Address: a, CreatedSequence: created}, asOf)
+	it, err := s.scan(db, k[:len(k)-8])
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	if !it.SeekGE(k) {
+		return errors.Join(s.fault(it.Error()), ErrNotFound)
+	}
+	if v, err := it.ValueAndErr(); err != nil || len(v) == 0 {
+		return errors.Join(s.fault(err), ErrNotFound)
+	}
+	return nil
+}
+
+// tables calls add with the tables from an index on, those of that name only
+// if name is not empty, until add returns false.
+func (v *schemaVersion) tables(s *Store, name string, from int, add func(index int, doc []byte) bool) error {
+	if name != "" {
+		return v.named(s, name, from, add)
+	}
+	prefix := append(v.prefix[:len(v.prefix):len(v.prefix)], partTable)
+	for ok := v.it.SeekGE(putIndex(prefix, from)); ok; ok = v.it.Next() {
+		k := v.it.Key()
+		if len(k) != len(prefix)+4 || string(k[:len(prefix)]) != string(prefix) {
+			break
+		}
+		doc, err := v.it.ValueAndErr()
+		if err != nil {
+			return s.fault(err)
+		}
+		if !add(int(binary.BigEndian.Uint32(k[len(prefix):])), doc) {
+			break
+		}
+	}
+	return s.fault(v.it.Error())
+}
+
+func (v *schemaVersion) named(s *Store, name string, from int, add func(index int, doc []byte) bool) error {
+	prefix := putText(append(v.prefix[:len(v.prefix):len(v.prefix)], partName), name)
+	var found []int
+	for ok := v.it.SeekGE(putIndex(prefix, from)); ok; ok = v.it.Next() {
+		k := v.it.Key()
+		if len(k) != len(prefix)+4 || string(k[:len(prefix)]) != string(prefix) {
+			break
+		}
+		found = append(found, int(binary.BigEndian.Uint32(k[len(prefix):])))
+	}
+	for _, index := range found {
+		k := putIndex(append(v.prefix[:len(v.prefix):len(v.prefix)], partTable), index)
+		if !v.it.SeekGE(k) || string(v.it.Key()) != string(k) {
+			return errors.Join(s.fault(v.it.Error()), fmt.Errorf("%w: table %d of a schema", ErrDamaged, index))
+		}
+		doc, err := v.it.ValueAndErr()
+		if err != nil {
+			return s.fault(err)
+		}
+		if !add(index, doc) {
+			break
+		}
+	}
+	return s.fault(v.it.Error())
+}
+
+// SchemaHistory returns the versions of a source's schema, newest first, each
+// with its diff, cause and sync. It fails as SchemaPage does, except that a
+// source without a schema has an empty history.
+func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (page Page, err error) {
+	bound := binding("history", a.Tokens())
+	place, err := readCursor(cursor, bound)
+	if err == nil && place != nil && len(place) != 8 {
+		err = ErrBadCursor
+	}
+	if err != nil {
+		return page, fmt.Errorf("schema history of %s: %w", a.Source, err)
+	}
+	db, done, err := s.using()
+	if err != nil {
+		return page, err
+	}
+	defer done()
+	page.Sequence = s.position.Load()
+	if err := s.wasThere(db, a, 0); err != nil {
+		return page, fmt.Errorf("schema history of %s: %w", a.Source, err)
+	}
+	prefix := addressKey(keySchema, a)
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return page, err
+	}
+	defer s.finish(it, &err)
+	out := []byte{'['}
+	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; {
+		version := append([]byte(nil), it.Key()[:len(prefix)+8]...)
+		if limit > 0 && page.Count == limit {
+			page.Next = makeCursor(bound, version[len(prefix):])
+			break
+		}
+		if !it.SeekGE(append(version, partEntry)) {
+			break
+		}
+		entry, err := it.ValueAndErr()
+		if err != nil {
+			return page, s.fault(err)
+		}
+		if page.Count++; page.Count > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, entry...)
+		ok = it.SeekGE(append(version, partEnd))
+	}
+	page.JSON = append(out, ']')
+	return page, s.fault(it.Error())
+}

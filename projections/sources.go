@@ -1,0 +1,306 @@
+package projections
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/bus/event"
+)
+
+// connected applies a new version of a source's configuration.
+func (t *turn) connected(d *event.SourceConnected) (*news, error) {
+	n := &news{name: d.Name, result: func(r *Result) {
+		r.Connector, r.ConfigVersion, r.Unchanged = d.Connector, d.ConfigVersion, d.Unchanged
+	}}
+	src := &t.source.v
+	alive := t.source.exists && !src.Removed
+	if alive && d.Unchanged {
+		return n, nil
+	}
+	config, err := compact(d.Config, "{}")
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	metadata, err := compact(d.Metadata, "{}")
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	if !t.source.exists {
+		*src = Source{Address: d.Address(), CreatedAt: t.at, CreatedSequence: t.sequence}
+	}
+	if !alive {
+		src.Removed, src.Running = false, nil
+		if err := t.count(+1); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.rename(src.Name, d.Name); err != nil {
+		return nil, err
+	}
+	src.Name, src.Type, src.Connector = d.Name, d.Type, d.Connector
+	src.Config, src.Metadata, src.SecretRef, src.ConfigVersion = config, metadata, d.SecretRef, d.ConfigVersion
+	if src.Status = StatusConnected; src.Running != nil {
+		src.Status = StatusSyncing
+	}
+	t.changeDocument()
+	return n, nil
+}
+
+// rename makes a name lead to the source at hand.
+func (t *turn) rename(before, now string) error {
+	a := t.source.v.Address
+	if before != "" && before != now {
+		old, err := t.names.get(t.db, key(keyName, a.Organization, a.Workspace, a.Owner, before))
+		if err != nil {
+			return err
+		}
+		if old.v.id == a.Source {
+			old.v.id = ""
+			t.names.touch(old)
+		}
+	}
+	name, err := t.names.get(t.db, key(keyName, a.Organization, a.Workspace, a.Owner, now))
+	if err != nil {
+		return err
+	}
+	name.v.id = a.Source
+	t.names.touch(name)
+	return nil
+}
+
+// removed ends a source. What is known of its past stays readable as of then.
+func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
+	n := &news{name: d.Name, status: StatusCompleted, result: func(r *Result) { r.Purged = d.Purged }}
+	src := &t.source.v
+	if !t.source.exists || src.Removed {
+		return n, nil
+	}
+	if err := t.supersede(StatusCancelled, event.ReasonSourceRemoved, "the source was removed"); err != nil {
+		return nil, err
+	}
+	name, err := t.names.get(t.db, key(keyName, src.Address.Organization, src.Address.Workspace, src.Address.Owner, src.Name))
+	if err != nil {
+		return nil, err
+	}
+	if name.v.id == src.Address.Source {
+		name.v = nameEntry{incarnation: t.sequence}
+		t.names.touch(name)
+	}
+	src.Removed, src.Running = true, nil
+	src.SecretRef = ""
+	t.changeDocument()
+	return n, t.count(-1)
+}
+
+// count adds to the number of sources of the owner.
+func (t *turn) count(by int) error {
+	a := t.source.v.Address
+	scope, err := t.scopes.get(t.db, key(keyScope, a.Organization, a.Workspace, a.Owner))
+	if err != nil {
+		return err
+	}
+	scope.v.count += uint64(by)
+	t.scopes.touch(scope)
+	return nil
+}
+
+// alive reports whether the event at hand is about a source that is there.
+func (t *turn) alive() bool { return t.source.exists && !t.source.v.Removed }
+
+// changeDocument has the source's document written once the event is applied.
+func (t *turn) changeDocument() {
+	t.document = true
+	t.source.v.UpdatedAt = t.at
+	t.source.exists = true
+}
+
+// writeDocument writes the source's document as it is after this event, as the
+// current one and as a version of its history.
+func (t *turn) writeDocument() error {
+	src := &t.source.v
+	a := src.Address
+	scope, err := t.scopes.get(t.db, key(keyScope, a.Organization, a.Workspace, a.Owner))
+	if err != nil {
+		return err
+	}
+	scope.v.version = t.sequence
+	t.scopes.touch(scope)
+	if src.Removed {
+		if err := t.batch.Delete(currentKey(src), nil); err != nil {
+			return err
+		}
+		return t.batch.Set(historyKey(src, t.sequence), nil, nil)
+	}
+	v := frame(listHead(src), sourceDocument(src))
+	if err := t.batch.Set(currentKey(src), v, nil); err != nil {
+		return err
+	}
+	return t.batch.Set(historyKey(src, t.sequence), v, nil)
+}
+
+func currentKey(src *Source) []byte {
+	a := src.Address
+	k := putSequence(key(keyCurrent, a.Organization, a.Workspace, a.Owner), src.CreatedSequence)
+	return putText(k, a.Source)
+}
+
+func historyKey(src *Source, sequence uint64) []byte {
+	k := currentKey(src)
+	k[0] = keyHistory
+	return putNewest(k, sequence)
+}
+
+// sourceDocument writes what clients are shown of a source.
+func sourceDocument(src *Source) []byte {
+	o := newObject(640 + len(src.Config) + len(src.Metadata))
+	o.text("id", src.Address.Source)
+	o.text("name", src.Name)
+	o.text("type", src.Type)
+	o.text("connector", src.Connector)
+	o.text("scope", src.Address.Scope())
+	o.textOrNull("owner", src.Address.Owner)
+	o.text("status", src.Status)
+	o.raw("metadata", src.Metadata)
+	o.raw("config", src.Config)
+	o.number("tables", int64(src.Tables))
+	o.number("records", src.Records)
+	o.number("config_version", int64(src.ConfigVersion))
+	o.number("schema_version", int64(src.SchemaVersion))
+	o.time("created_at", src.CreatedAt)
+	o.time("updated_at", src.UpdatedAt)
+	if src.LastSync == nil {
+		o.raw("last_sync", nil)
+		return o.end()
+	}
+	l := newObject(320)
+	l.text("sync_id", src.LastSync.SyncID)
+	l.text("status", src.LastSync.Status)
+	l.text("mode", src.LastSync.Mode)
+	l.number("records_processed", src.LastSync.Records)
+	l.number("bytes", src.LastSync.Bytes)
+	l.number("duration_ms", src.LastSync.DurationMS)
+	l.time("started_at", src.LastSync.StartedAt)
+	l.timeOrNull("finished_at", src.LastSync.FinishedAt)
+	l.failure("error", src.LastSync.Error)
+	o.raw("last_sync", l.end())
+	return o.end()
+}
+
+// encodeSource frames the created sequence and whether the source is removed,
+// which the hot reads need, before the rest.
+func encodeSource(src *Source) ([]byte, error) {
+	state, err := json.Marshal(src)
+	if err != nil {
+		return nil, err
+	}
+	head := append(putSequence(nil, src.CreatedSequence), 0)
+	if src.Removed {
+		head[8] = 1
+	}
+	return frame(head, state), nil
+}
+
+func decodeSource(v []byte) (src Source, err error) {
+	_, state, err := unframe(v)
+	if err != nil {
+		return src, err
+	}
+	return src, json.Unmarshal(state, &src)
+}
+
+// Source returns what is known of one source. It returns ErrNotFound for one
+// that was never connected or was removed.
+func (s *Store) Source(a event.Address) (Source, error) {
+	db, done, err := s.using()
+	if err != nil {
+		return Source{}, err
+	}
+	defer done()
+	src, err := s.sourceAt(db, a)
+	if err == nil && src.Removed {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Source{}, fmt.Errorf("source %s: %w", a.Source, err)
+	}
+	return src, nil
+}
+
+// SourceDoc returns the document of one source, ErrNotFound as Source does.
+func (s *Store) SourceDoc(a event.Address) ([]byte, error) {
+	db, done, err := s.using()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	doc, err := s.currentDoc(db, a)
+	if err != nil {
+		return nil, fmt.Errorf("source %s: %w", a.Source, err)
+	}
+	_, doc, err = unframe(doc)
+	return doc, err
+}
+
+// currentDoc returns the framed document of one source.
+func (s *Store) currentDoc(db pebble.Reader, a event.Address) ([]byte, error) {
+	created, removed, err := s.createdAt(db, a)
+	if err == nil && removed {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.get(db, currentKey(&Source{Address: a, CreatedSequence: created}))
+}
+
+// createdAt returns the head of a source without decoding the rest.
+func (s *Store) createdAt(db pebble.Reader, a event.Address) (created uint64, removed bool, err error) {
+	v, err := s.get(db, addressKey(keySource, a))
+	if err != nil {
+		return 0, false, err
+	}
+	head, _, err := unframe(v)
+	if err == nil && len(head) < 9 {
+		err = fmt.Errorf("%w: short source", ErrDamaged)
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return getSequence(head), head[8] != 0, nil
+}
+
+// FindSource returns the source that has a name. Where none has it, found is
+// false and incarnation goes into the SourceID of the next one.
+func (s *Store) FindSource(organization, workspace, owner, name string) (src Source, incarnation uint64, found bool, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return src, 0, false, err
+	}
+	defer done()
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	entry, err := s.nameAt(snapshot, organization, workspace, owner, name)
+	if err != nil || entry.id == "" {
+		return src, entry.incarnation, false, err
+	}
+	src, err = s.sourceAt(snapshot, event.Address{Organization: organization, Workspace: workspace, Owner: owner, Source: entry.id})
+	if err != nil {
+		return src, 0, false, fmt.Errorf("source named %q: %w", name, err)
+	}
+	return src, entry.incarnation, true, nil
+}
+
+// nameAt returns who has a name, the zero entry if nobody ever had.
+func (s *Store) nameAt(db pebble.Reader, organization, workspace, owner, name string) (nameEntry, error) {
+	v, err := s.get(db, key(keyName, organization, workspace, owner, name))
+	if errors.Is(err, ErrNotFound) {
+		return nameEntry{}, nil
+	}
+	if err != nil {
+		return nameEntry{}, err
+	}
+	return decodeName(v)
+}

@@ -1,0 +1,214 @@
+package projections
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/bus/event"
+)
+
+// Sync returns one sync of a workspace with its document, also after its source
+// was removed. It returns ErrNotFound for an id that is not there.
+func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return y, err
+	}
+	defer done()
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	v, err := s.get(snapshot, key(keySync, organization, workspace, id))
+	if err != nil {
+		return y, fmt.Errorf("sync %s: %w", id, err)
+	}
+	entry, err := decodeSync(v)
+	if err != nil {
+		return y, fmt.Errorf("sync %s: %w: %w", id, ErrDamaged, err)
+	}
+	if entry.Began == 0 {
+		return y, fmt.Errorf("sync %s: %w", id, ErrNotFound)
+	}
+	y = entry.Sync
+	_, doc, err := unframe(v)
+	if err != nil {
+		return y, err
+	}
+	y.JSON, err = withArray(doc, "tables", func(add func([]byte)) error {
+		return s.syncTables(snapshot, &y, organization, workspace, add)
+	})
+	return y, err
+}
+
+// syncTables calls add with what the sync did to each table, by name.
+func (s *Store) syncTables(db pebble.Reader, y *Sync, organization, workspace string, add func([]byte)) (err error) {
+	it, err := s.scan(db, key(keySyncTable, organization, workspace, y.ID))
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return s.fault(err)
+		}
+		status, doc, err := unframe(v)
+		if err != nil {
+			return err
+		}
+		if y.Ended() && string(status) == StatusRunning {
+			if doc, err = stopped(doc, y); err != nil {
+				return err
+			}
+		}
+		add(doc)
+	}
+	return s.fault(it.Error())
+}
+
+// stopped is the result of a table whose sync ended without one: its last
+// checkpoint, which no longer runs.
+func stopped(doc []byte, y *Sync) ([]byte, error) {
+	var r event.TableResult
+	if err := json.Unmarshal(doc, &r); err != nil {
+		return nil, fmt.Errorf("%w: table of sync %s: %w", ErrDamaged, y.ID, err)
+	}
+	if r.Status = StatusFailed; y.Status == StatusCancelled {
+		r.Status = StatusCancelled
+	}
+	if y.Error != nil {
+		r.Reason, r.Message = y.Error.Reason, y.Error.Message
+	}
+	return json.Marshal(r)
+}
+
+// Syncs returns documents of syncs, without their tables, newest first. It
+// returns ErrBadCursor for a cursor of another query.
+func (s *Store) Syncs(q SyncQuery) (page Page, err error) {
+	owners := slices.Clone(q.Owners)
+	slices.Sort(owners)
+	owners = slices.Compact(owners)
+	bound := binding("syncs", q.Organization, q.Workspace, owners, q.SourceID, q.Status)
+	place, err := readCursor(q.Cursor, bound)
+	if err == nil && place != nil && len(place) != 8 {
+		err = ErrBadCursor
+	}
+	if err != nil {
+		return page, fmt.Errorf("syncs: %w", err)
+	}
+	db, done, err := s.using()
+	if err != nil {
+		return page, err
+	}
+	defer done()
+	page.Sequence = s.position.Load()
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	out := []byte{'['}
+	err = s.newest(snapshot, q, owners, place, func(began []byte, id string) (bool, error) {
+		status, doc, err := s.syncDoc(snapshot, q.Organization, q.Workspace, id)
+		if err != nil || q.Status != "" && status != q.Status {
+			return true, err
+		}
+		if q.Limit > 0 && page.Count == q.Limit {
+			page.Next = makeCursor(bound, began)
+			return false, nil
+		}
+		if page.Count++; page.Count > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, doc...)
+		return true, nil
+	})
+	page.JSON = append(out, ']')
+	return page, err
+}
+
+// syncDoc returns the status and document of a sync without its tables.
+func (s *Store) syncDoc(db pebble.Reader, organization, workspace, id string) (status string, doc []byte, err error) {
+	v, err := s.get(db, key(keySync, organization, workspace, id))
+	if err != nil {
+		return "", nil, fmt.Errorf("sync %s: %w", id, err)
+	}
+	state, doc, err := unframe(v)
+	if err != nil {
+		return "", nil, err
+	}
+	var head struct {
+		Status string `json:"status"`
+	}
+	if err := json.Unmarshal(state, &head); err != nil {
+		return "", nil, fmt.Errorf("%w: sync %s: %w", ErrDamaged, id, err)
+	}
+	return head.Status, doc, nil
+}
+
+// newest merges the owners' syncs, newest first, from place on. An event begins
+// one sync at most, so that its sequence names it.
+func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []byte, visit func(began []byte, id string) (bool, error)) (err error) {
+	type stream struct {
+		it     *pebble.Iterator
+		prefix int
+	}
+	var streams []stream
+	for _, owner := range owners {
+		prefix := key(keySyncOwner, q.Organization, q.Workspace, owner)
+		if q.SourceID != "" {
+			prefix = key(keySyncOf, q.Organization, q.Workspace, owner, q.SourceID)
+		}
+		it, err := s.scan(db, prefix)
+		if err != nil {
+			return err
+		}
+		defer s.finish(it, &err)
+		if it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)) {
+			streams = append(streams, stream{it, len(prefix)})
+		} else if err := s.fault(it.Error()); err != nil {
+			return err
+		}
+	}
+	for len(streams) > 0 {
+		first := 0
+		for i := range streams {
+			if string(streams[i].it.Key()[streams[i].prefix:]) < string(streams[first].it.Key()[streams[first].prefix:]) {
+				first = i
+			}
+		}
+		at := streams[first]
+		suffix := at.it.Key()[at.prefix:]
+		id, _, err := getText(suffix[8:])
+		if err != nil {
+			return err
+		}
+		if more, err := visit(suffix[:8], id); err != nil || !more {
+			return err
+		}
+		if !at.it.Next() {
+			if err := s.fault(at.it.Error()); err != nil {
+				return err
+			}
+			streams = slices.Delete(streams, first, first+1)
+		}
+	}
+	return nil
+}
+
+// Landed returns what lies in the lake of one table, named "table" or
+// "namespace.table" as in the schema; ErrNotFound before its first sync and
+// once the source is removed.
+func (s *Store) Landed(a event.Address, table string) (l Landed, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return l, err
+	}
+	defer done()
+	if err = s.wasThere(db, a, 0); err == nil {
+		var v []byte
+		if v, err = s.get(db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, table)); err == nil {
+			return decodeJSON[Landed](v)
+		}
+	}
+	return l, fmt.Errorf("table %s of %s: %w", table, a.Source, err)
+}

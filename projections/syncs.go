@@ -1,0 +1,274 @@
+package projections
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"headwater/bus/event"
+)
+
+// syncOf returns the sync an event of this source speaks of, begun if it is new
+// and begin is set; nil for one that ended or is another source's, which no
+// event can change.
+func (t *turn) syncOf(meta *event.Meta, id string) (*cell[syncEntry], error) {
+	y, err := t.syncs.get(t.db, key(keySync, meta.Organization, meta.WorkspaceID, id))
+	if err != nil {
+		return nil, err
+	}
+	if y.v.Began != 0 {
+		if y.v.Ended() || y.v.Address != meta.Address() {
+			return nil, nil
+		}
+		return y, nil
+	}
+	op := meta.Operation
+	op.Final = false
+	y.v.Sync = Sync{
+		ID: id, Address: meta.Address(), SourceName: t.source.v.Name, Operation: op, Status: StatusRunning,
+		Began: t.sequence, StartedAt: t.at, UpdatedAt: t.at,
+	}
+	t.syncs.touch(y)
+	byOwner := putText(putNewest(key(keySyncOwner, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), id)
+	if err := t.batch.Set(byOwner, nil, nil); err != nil {
+		return nil, err
+	}
+	return y, t.batch.Set(putText(putNewest(addressKey(keySyncOf, meta.Address()), t.sequence), id), nil, nil)
+}
+
+// syncStarted says that a worker took a sync, or took it over from a lost one.
+func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
+	y, err := t.syncOf(&d.Meta, d.SyncID)
+	if y == nil || err != nil {
+		return nil, err
+	}
+	y.v.Attempt, y.v.Mode, y.v.Fence, y.v.UpdatedAt = d.Attempt, d.Mode, t.sequence, t.at
+	t.syncs.touch(y)
+	n := &news{name: y.v.SourceName, syncID: d.SyncID}
+	if !t.alive() {
+		return n, nil
+	}
+	src := &t.source.v
+	takeover := src.Running != nil && src.Running.SyncID == d.SyncID
+	if !takeover {
+		if err := t.supersede(StatusFailed, event.ReasonConflict, "another sync of the source took its place"); err != nil {
+			return nil, err
+		}
+	}
+	src.Running = &Running{SyncID: d.SyncID, Attempt: d.Attempt, Fence: t.sequence, Operation: y.v.Operation}
+	if !takeover {
+		src.Status, src.LastSync = StatusSyncing, lastSync(&y.v.Sync)
+		t.changeDocument()
+	}
+	return n, nil
+}
+
+// syncProgressed counts what was committed. The source's document does not
+// change with it: its history would grow with every checkpoint.
+func (t *turn) syncProgressed(d *event.SyncProgressed) error {
+	y, err := t.syncOf(&d.Meta, d.SyncID)
+	if y == nil || err != nil {
+		return err
+	}
+	y.v.Records, y.v.Bytes, y.v.UpdatedAt = d.Records, d.Bytes, t.at
+	t.syncs.touch(y)
+	return t.tables(y, []event.TableResult{d.Table})
+}
+
+func (t *turn) syncCompleted(d *event.SyncCompleted) (*news, error) {
+	y, err := t.syncOf(&d.Meta, d.SyncID)
+	if y == nil || err != nil {
+		return t.newsOfEnded(&d.Meta, d.SyncID, err)
+	}
+	y.v.Mode, y.v.Records, y.v.Bytes, y.v.DurationMS = d.Mode, d.Records, d.Bytes, d.DurationMS
+	if err := t.tables(y, d.Tables); err != nil {
+		return nil, err
+	}
+	status := StatusCompleted
+	if d.Status == StatusPartial {
+		status = StatusPartial
+	}
+	return newsOfSync(&y.v.Sync), t.endSync(y, status, nil)
+}
+
+func (t *turn) syncFailed(d *event.SyncFailed) (*news, error) {
+	y, err := t.syncOf(&d.Meta, d.SyncID)
+	if y == nil || err != nil {
+		return t.newsOfEnded(&d.Meta, d.SyncID, err)
+	}
+	y.v.DurationMS = d.DurationMS
+	if err := t.tables(y, d.Tables); err != nil {
+		return nil, err
+	}
+	return newsOfSync(&y.v.Sync), t.endSync(y, StatusFailed, &Failure{d.Reason, d.Message})
+}
+
+func (t *turn) syncCancelled(d *event.SyncCancelled) (*news, error) {
+	y, err := t.syncOf(&d.Meta, d.SyncID)
+	if y == nil || err != nil {
+		return t.newsOfEnded(&d.Meta, d.SyncID, err)
+	}
+	y.v.DurationMS = t.at.Sub(y.v.StartedAt).Milliseconds()
+	return newsOfSync(&y.v.Sync), t.endSync(y, StatusCancelled, &Failure{d.Reason, d.Message})
+}
+
+// newsOfEnded is for an outcome that comes after another: the target that it
+// ends learns the first.
+func (t *turn) newsOfEnded(meta *event.Meta, id string, err error) (*news, error) {
+	if err != nil {
+		return nil, err
+	}
+	y, err := t.syncs.get(t.db, key(keySync, meta.Organization, meta.WorkspaceID, id))
+	if err != nil {
+		return nil, err
+	}
+	return newsOfSync(&y.v.Sync), nil
+}
+
+// supersede ends the sync that holds the source, whose own worker did not: a
+// sync must not be left running.
+func (t *turn) supersede(status string, reason event.Reason, message string) error {
+	running := t.source.v.Running
+	if running == nil {
+		return nil
+	}
+	a := t.source.v.Address
+	y, err := t.syncs.get(t.db, key(keySync, a.Organization, a.Workspace, running.SyncID))
+	if err != nil || y.v.Began == 0 || y.v.Ended() {
+		return err
+	}
+	y.v.DurationMS = t.at.Sub(y.v.StartedAt).Milliseconds()
+	if err := t.endSync(y, status, &Failure{reason, message}); err != nil {
+		return err
+	}
+	return t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
+}
+
+// endSync gives a sync its outcome, and the targets that followed it theirs.
+func (t *turn) endSync(y *cell[syncEntry], status string, failure *Failure) error {
+	at := t.at
+	y.v.Status, y.v.Error, y.v.UpdatedAt, y.v.FinishedAt = status, failure, at, &at
+	followers := y.v.Followers
+	y.v.Followers = nil
+	t.syncs.touch(y)
+	for _, f := range followers {
+		if err := t.finish(&y.v.Sync, f.Operation, f.Target); err != nil {
+			return err
+		}
+	}
+	src := &t.source.v
+	if !t.alive() || src.Running != nil && src.Running.SyncID != y.v.ID {
+		return nil
+	}
+	src.Running, src.LastSync = nil, lastSync(&y.v.Sync)
+	if src.Status = StatusConnected; status == StatusFailed {
+		src.Status = StatusFailed
+	}
+	t.changeDocument()
+	return nil
+}
+
+func lastSync(y *Sync) *LastSync {
+	return &LastSync{
+		SyncID: y.ID, Status: y.Status, Mode: y.Mode, Records: y.Records, Bytes: y.Bytes,
+		DurationMS: y.DurationMS, StartedAt: y.StartedAt, FinishedAt: y.FinishedAt, Error: y.Error,
+	}
+}
+
+// tables keeps what a sync did to tables, and what lies in the lake after it.
+func (t *turn) tables(y *cell[syncEntry], results []event.TableResult) error {
+	for i := range results {
+		r := &results[i]
+		doc, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("table %s: %w", r.Name, err)
+		}
+		name := qualified(r.Namespace, r.Name)
+		k := key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, name)
+		if err := t.batch.Set(k, frame([]byte(r.Status), doc), nil); err != nil {
+			return err
+		}
+		if err := t.land(y, name, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// land counts the records of one table. A result counts everything that its
+// sync committed so far, so a repeated one adds nothing; a full refresh is
+// committed only when it is whole.
+func (t *turn) land(y *cell[syncEntry], name string, r *event.TableResult) error {
+	incremental := r.Mode == "incremental"
+	if !t.alive() || r.Status == "skipped" || !incremental && r.Status != StatusCompleted {
+		return nil
+	}
+	a := t.source.v.Address
+	entry, err := t.landed.get(t.db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, name))
+	if err != nil {
+		return err
+	}
+	l := &entry.v
+	before := l.Records
+	if l.SyncID != y.v.ID {
+		if l.Base = 0; incremental {
+			l.Base = l.Records
+		}
+		l.Records, l.SyncID = l.Base, y.v.ID
+	}
+	// A failed table reports no more than its last checkpoint did.
+	l.Records = max(l.Records, l.Base+r.Records)
+	l.Mode, l.At = r.Mode, t.at
+	if r.Location != "" {
+		l.Location, l.SnapshotID = r.Location, r.SnapshotID
+	}
+	if r.CursorName != "" {
+		l.Cursor, l.CursorName = r.Cursor, r.CursorName
+	}
+	t.landed.touch(entry)
+	t.source.v.Records += l.Records - before
+	return nil
+}
+
+// qualified names a table within its source.
+func qualified(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "." + name
+}
+
+// syncDocument writes what clients are shown of a sync, without its tables.
+func syncDocument(y *Sync) []byte {
+	o := newObject(480)
+	o.text("sync_id", y.ID)
+	o.text("source_id", y.Address.Source)
+	o.text("source_name", y.SourceName)
+	o.text("operation_id", y.Operation.ID)
+	o.text("status", y.Status)
+	o.text("mode", y.Mode)
+	o.number("attempt", int64(y.Attempt))
+	o.number("records_processed", y.Records)
+	o.number("bytes", y.Bytes)
+	o.number("duration_ms", y.DurationMS)
+	o.time("started_at", y.StartedAt)
+	o.time("updated_at", y.UpdatedAt)
+	o.timeOrNull("finished_at", y.FinishedAt)
+	o.failure("error", y.Error)
+	return o.end()
+}
+
+func encodeSync(y *syncEntry) ([]byte, error) {
+	state, err := json.Marshal(y)
+	if err != nil {
+		return nil, err
+	}
+	return frame(state, syncDocument(&y.Sync)), nil
+}
+
+func decodeSync(v []byte) (y syncEntry, err error) {
+	state, _, err := unframe(v)
+	if err != nil {
+		return y, err
+	}
+	return y, json.Unmarshal(state, &y)
+}

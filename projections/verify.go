@@ -1,0 +1,156 @@
+package projections
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// verify reads every block of the store, so that every checksum is checked, and
+// proves by the marks that no batch is missing between the first and the
+// position. Pebble alone does not notice that: it takes a damaged manifest for
+// a shorter one and replays the newest write-ahead log over an older state.
+func (s *Store) verify() (err error) {
+	defer func() {
+		// Checksums guard the blocks, not every length beside them.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	stored, err := s.get(s.db, []byte{keyFollowed, 'l'})
+	if errors.Is(err, ErrNotFound) {
+		return s.begin()
+	}
+	if err != nil {
+		return err
+	}
+	if got := getSequence(stored); got != layout {
+		return fmt.Errorf("%w: its layout is %d, not %d", errLayout, got, layout)
+	}
+	position, err := s.readPosition()
+	if err != nil {
+		return err
+	}
+	through, err := s.readAll()
+	if err != nil {
+		return err
+	}
+	if through != position {
+		return fmt.Errorf("%w: batches reach %d, the position is %d", ErrDamaged, through, position)
+	}
+	s.position.Store(position)
+	return nil
+}
+
+// begin marks an empty store with its layout. Anything in a store without one
+// is damage.
+func (s *Store) begin() error {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return s.fault(err)
+	}
+	found := it.First()
+	if err := s.fault(it.Close()); err != nil {
+		return err
+	}
+	if found {
+		return fmt.Errorf("%w: it has no layout", ErrDamaged)
+	}
+	s.position.Store(0)
+	return s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout), pebble.Sync)
+}
+
+func (s *Store) readPosition() (uint64, error) {
+	v, err := s.get(s.db, []byte{keyPosition})
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return getSequence(v), err
+}
+
+// readAll reads every key and value and returns the sequence up to which the
+// marks are without a gap.
+func (s *Store) readAll() (through uint64, err error) {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return 0, s.fault(err)
+	}
+	defer s.finish(it, &err)
+	for ok := it.First(); ok; ok = it.Next() {
+		k := it.Key()
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return 0, s.fault(err)
+		}
+		if k[0] != keyMark {
+			continue
+		}
+		if before := getSequence(v); before != through {
+			return 0, fmt.Errorf("%w: a batch begins after %d, the one before ends at %d", ErrDamaged, before, through)
+		}
+		through = binary.BigEndian.Uint64(k[1:])
+	}
+	return through, s.fault(it.Error())
+}
+
+var errLayout = errors.New("the store is of another version")
+
+// refusesRebuild reports whether an error of opening says nothing about what is
+// stored, so that emptying the folder would not help.
+func refusesRebuild(err error) bool {
+	for _, system := range []error{fs.ErrPermission, syscall.ENOSPC, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if errors.Is(err, system) {
+			return true
+		}
+	}
+	return false
+}
+
+// empty removes everything in the folder but its lock, which the caller holds.
+func empty(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return fmt.Errorf("empty %s: %w", dir, err)
+	}
+	for _, name := range names {
+		if name == "LOCK" {
+			continue
+		}
+		if err := fsys.RemoveAll(fsys.PathJoin(dir, name)); err != nil {
+			return fmt.Errorf("empty %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// reset empties the open store and remembers which stream it follows from now
+// on. Readers see the old state or the empty one.
+func (s *Store) reset(identity []byte) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.db == nil {
+		return ErrClosed
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if err := b.DeleteRange([]byte{0}, []byte{0xff}, nil); err != nil {
+		return err
+	}
+	if err := b.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout), nil); err != nil {
+		return err
+	}
+	if err := b.Set([]byte{keyFollowed, 's'}, identity, nil); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("empty the projection: %w", s.fault(err))
+	}
+	s.memory = newMemory()
+	s.position.Store(0)
+	return nil
+}

@@ -1,0 +1,172 @@
+package projections
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"headwater/bus/event"
+)
+
+// waiting holds who is to be woken, and by what. Nobody costs a goroutine, and
+// a batch touches only those it concerns.
+type waiting struct {
+	mu         sync.Mutex
+	applied    uint64
+	sequences  sequenceHeap
+	operations map[string]map[chan struct{}]struct{}
+	sources    map[event.Address]map[chan struct{}]struct{}
+}
+
+// wake signals everyone that a batch concerns. It never blocks.
+func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.applied = position
+	for len(w.sequences) > 0 && w.sequences[0].sequence <= position {
+		close(heap.Pop(&w.sequences).(*sequenceWait).done)
+	}
+	for _, k := range ended {
+		for ch := range w.operations[k] {
+			close(ch)
+		}
+		delete(w.operations, k)
+	}
+	if len(w.sources) == 0 {
+		return
+	}
+	for a := range changed {
+		for ch := range w.sources[a] {
+			signal(ch)
+		}
+	}
+}
+
+// signal leaves one signal in a channel of one place. A reader that has not
+// taken the last one will look again anyway.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// operation returns a channel that is closed when the operation of that key
+// ends from now on. The caller calls stop.
+func (w *waiting) operation(k string) (ended <-chan struct{}, stop func()) {
+	ch := make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.operations == nil {
+		w.operations = make(map[string]map[chan struct{}]struct{})
+	}
+	add(w.operations, k, ch)
+	return ch, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		remove(w.operations, k, ch)
+	}
+}
+
+func add[K comparable](all map[K]map[chan struct{}]struct{}, k K, ch chan struct{}) {
+	if all[k] == nil {
+		all[k] = make(map[chan struct{}]struct{})
+	}
+	all[k][ch] = struct{}{}
+}
+
+func remove[K comparable](all map[K]map[chan struct{}]struct{}, k K, ch chan struct{}) {
+	if delete(all[k], ch); len(all[k]) == 0 {
+		delete(all, k)
+	}
+}
+
+// Wait waits until the log is applied up to sequence. It returns the context's
+// error when that ends first, ErrClosed when the store does.
+func (s *Store) Wait(ctx context.Context, sequence uint64) error {
+	if s.Position() >= sequence {
+		return nil
+	}
+	w := &s.waiting
+	entry := &sequenceWait{sequence: sequence, done: make(chan struct{})}
+	w.mu.Lock()
+	if w.applied >= sequence && s.Position() >= sequence {
+		w.mu.Unlock()
+		return nil
+	}
+	heap.Push(&w.sequences, entry)
+	w.mu.Unlock()
+	select {
+	case <-entry.done:
+		return nil
+	case <-s.closed:
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if entry.index < 0 { // woken meanwhile
+		return nil
+	}
+	heap.Remove(&w.sequences, entry.index)
+	if ctx.Err() == nil {
+		return ErrClosed
+	}
+	return fmt.Errorf("wait for sequence %d: %w", sequence, context.Cause(ctx))
+}
+
+// WatchSource returns a channel that has a signal whenever anything of that
+// source was applied since the last one was taken. Look at the source first,
+// then wait. The channel is never closed; it is forgotten when ctx ends.
+func (s *Store) WatchSource(ctx context.Context, a event.Address) <-chan struct{} {
+	ch := make(chan struct{}, 1)
+	w := &s.waiting
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sources == nil {
+		w.sources = make(map[event.Address]map[chan struct{}]struct{})
+	}
+	add(w.sources, a, ch)
+	context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		remove(w.sources, a, ch)
+	})
+	return ch
+}
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+// sequenceWait is one Wait.
+type sequenceWait struct {
+	sequence uint64
+	done     chan struct{}
+	index    int // in the heap, -1 once woken
+}
+
+// sequenceHeap has the smallest sequence first.
+type sequenceHeap []*sequenceWait
+
+func (h sequenceHeap) Len() int           { return len(h) }
+func (h sequenceHeap) Less(i, j int) bool { return h[i].sequence < h[j].sequence }
+func (h sequenceHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push is for container/heap.
+func (h *sequenceHeap) Push(x any) {
+	entry := x.(*sequenceWait)
+	entry.index = len(*h)
+	*h = append(*h, entry)
+}
+
+// Pop is for container/heap.
+func (h *sequenceHeap) Pop() any {
+	last := len(*h) - 1
+	entry := (*h)[last]
+	(*h)[last], *h = nil, (*h)[:last]
+	entry.index = -1
+	return entry
+}

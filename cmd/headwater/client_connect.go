@@ -156,7 +156,7 @@ func (c *client) test(ctx context.Context, s Streams, kind string, config map[st
 		if len(op.Targets) != 1 {
 			return doc, op, operationError(op)
 		}
-		a = answer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
+		a = apiAnswer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
 		if op.Targets[0].Status != "completed" {
 			a.Status = "error"
 		}

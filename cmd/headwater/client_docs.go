@@ -161,7 +161,7 @@ func (c *client) syncOf(ctx context.Context, id string) (syncDoc, error) {
 
 // settled returns the operation behind a 202 once it has ended. It returns
 // false for an answer that is already the outcome.
-func (c *client) settled(ctx context.Context, s Streams, a answer) (operationDoc, bool, error) {
+func (c *client) settled(ctx context.Context, s Streams, a apiAnswer) (operationDoc, bool, error) {
 	if a.Code != 202 {
 		return operationDoc{}, false, nil
 	}

@@ -56,8 +56,8 @@ func newClient(address, token, workspace string) (*client, error) {
 	}, nil
 }
 
-// answer is the envelope around every answer that is not an error.
-type answer struct {
+// apiAnswer is the envelope around every answer that is not an error.
+type apiAnswer struct {
 	Code    int             `json:"-"` // HTTP status: 200 or 202
 	Status  string          `json:"status"`
 	Message string          `json:"message"`
@@ -74,7 +74,7 @@ type errorDetail struct {
 }
 
 // into decodes the answer's data.
-func (a answer) into(data any) error {
+func (a apiAnswer) into(data any) error {
 	if err := json.Unmarshal(a.Data, data); err != nil {
 		return fmt.Errorf("the service's answer is not as expected, is it another version? %w", err)
 	}
@@ -124,7 +124,7 @@ func (c *client) path(parts ...string) string {
 	return path
 }
 
-func (c *client) get(ctx context.Context, path string, query url.Values) (answer, error) {
+func (c *client) get(ctx context.Context, path string, query url.Values) (apiAnswer, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
@@ -133,10 +133,10 @@ func (c *client) get(ctx context.Context, path string, query url.Values) (answer
 
 // post sends body as JSON. Its idempotency key makes a repeat after a refusal or
 // a broken connection have one effect at most. prefer may be empty.
-func (c *client) post(ctx context.Context, path string, body any, prefer string) (answer, error) {
+func (c *client) post(ctx context.Context, path string, body any, prefer string) (apiAnswer, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		return answer{}, err
+		return apiAnswer{}, err
 	}
 	return c.do(ctx, http.MethodPost, path, encoded, prefer)
 }
@@ -144,7 +144,7 @@ func (c *client) post(ctx context.Context, path string, body any, prefer string)
 // do makes a request and returns its envelope, or an *APIError for an answer
 // that refuses, except that a 2xx whose status says "error" (a connection test
 // that failed) is returned as it is. Overload is tried again twice.
-func (c *client) do(ctx context.Context, method, path string, body []byte, prefer string) (answer, error) {
+func (c *client) do(ctx context.Context, method, path string, body []byte, prefer string) (apiAnswer, error) {
 	header := http.Header{"Authorization": {"Bearer " + c.token}, "Accept": {"application/json"}}
 	if body != nil {
 		header.Set("Content-Type", "application/json")
@@ -156,18 +156,18 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, prefe
 	for try := 1; ; try++ {
 		request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 		if err != nil {
-			return answer{}, err
+			return apiAnswer{}, err
 		}
 		request.Header = header
 		response, err := c.http.Do(request)
 		if err != nil {
-			return answer{}, c.unreachable(ctx, err)
+			return apiAnswer{}, c.unreachable(ctx, err)
 		}
 		again := response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable
 		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); again && err == nil && seconds <= 10 && try < 3 {
 			response.Body.Close()
 			if err := sleep(ctx, time.Duration(seconds)*time.Second); err != nil {
-				return answer{}, err
+				return apiAnswer{}, err
 			}
 			continue
 		}
@@ -175,16 +175,16 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, prefe
 	}
 }
 
-func (c *client) read(response *http.Response) (answer, error) {
+func (c *client) read(response *http.Response) (apiAnswer, error) {
 	defer response.Body.Close()
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return answer{}, fmt.Errorf("the answer of %s broke off: %w", c.base, err)
+		return apiAnswer{}, fmt.Errorf("the answer of %s broke off: %w", c.base, err)
 	}
-	var a answer
+	var a apiAnswer
 	if err := json.Unmarshal(body, &a); err != nil || a.Status == "" {
-		return answer{}, fmt.Errorf("%s answered %s (%s), which is not Headwater's API; is --url right?", c.base, response.Status, plain(kind))
+		return apiAnswer{}, fmt.Errorf("%s answered %s (%s), which is not Headwater's API; is --url right?", c.base, response.Status, plain(kind))
 	}
 	a.Code = response.StatusCode
 	if a.Code >= 200 && a.Code < 300 {
@@ -194,7 +194,7 @@ func (c *client) read(response *http.Response) (answer, error) {
 	if a.Error != nil {
 		refused.Code, refused.Details = a.Error.Code, a.Error.Details
 	}
-	return answer{}, refused
+	return apiAnswer{}, refused
 }
 
 func (c *client) unreachable(ctx context.Context, err error) error {

@@ -73,9 +73,9 @@ func (d *DemoCmd) Run(ctx context.Context, s Streams, start Starter) (err error)
 		written, err := writeDemoFiles(cfg.FilesRoot)
 		return fmt.Sprintf("%s (%s)", strings.Join(demoFiles, ", "), size(written)), err
 	})
-	var sample *runningSample
+	var sample *runningDemoAPI
 	t.step("sample API", func() (_ string, err error) {
-		if sample, err = startSampleAPI(); err != nil {
+		if sample, err = startDemoAPI(); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("%s, %s records in %d pages, behind an API key", sample.url, count(int64(len(sample.records))), sample.pages()), nil

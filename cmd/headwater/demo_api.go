@@ -14,22 +14,22 @@ import (
 	"time"
 )
 
-// sampleAPI is the JSON API that the demo connects to: one week of earthquakes
+// demoAPI is the JSON API that the demo connects to: one week of earthquakes
 // at /v1/earthquakes, in pages that a Link header ties together, behind an API
 // key in X-API-Key or as a bearer token. It is safe for concurrent use.
-type sampleAPI struct {
+type demoAPI struct {
 	key     string
 	records []json.RawMessage
 }
 
-const samplePage = 200 // records, unless ?limit= says less
+const demoPage = 200 // records, unless ?limit= says less
 
-func newSampleAPI(key string) (*sampleAPI, error) {
+func newDemoAPI(key string) (*demoAPI, error) {
 	body, err := demodata.ReadFile("demodata/earthquakes.ndjson")
 	if err != nil {
 		return nil, err
 	}
-	api := &sampleAPI{key: key}
+	api := &demoAPI{key: key}
 	for line := range bytes.Lines(body) {
 		api.records = append(api.records, json.RawMessage(bytes.TrimSpace(line)))
 	}
@@ -37,10 +37,10 @@ func newSampleAPI(key string) (*sampleAPI, error) {
 }
 
 // pages returns how many requests read everything.
-func (a *sampleAPI) pages() int { return (len(a.records) + samplePage - 1) / samplePage }
+func (a *demoAPI) pages() int { return (len(a.records) + demoPage - 1) / demoPage }
 
 // ServeHTTP answers one page, or a JSON object that says what is wrong.
-func (a *sampleAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *demoAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path != "/v1/earthquakes":
 		refuse(w, http.StatusNotFound, "there is only /v1/earthquakes")
@@ -59,7 +59,7 @@ func (a *sampleAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	limit, err := number(r, "limit", samplePage, 1, samplePage)
+	limit, err := number(r, "limit", demoPage, 1, demoPage)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
@@ -71,7 +71,7 @@ func (a *sampleAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"total": len(a.records), "earthquakes": a.records[after:end]})
 }
 
-func (a *sampleAPI) allowed(r *http.Request) bool {
+func (a *demoAPI) allowed(r *http.Request) bool {
 	given := r.Header.Get("X-API-Key")
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && given == "" {
 		given = bearer
@@ -102,16 +102,16 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // an error is the reader's, who left
 }
 
-// runningSample is the sample API on a free loopback port.
-type runningSample struct {
-	*sampleAPI
+// runningDemoAPI is the sample API on a free loopback port.
+type runningDemoAPI struct {
+	*demoAPI
 	url  string
 	stop func(context.Context) error
 }
 
-// startSampleAPI serves the sample API under a fresh key until stop is called.
-func startSampleAPI() (*runningSample, error) {
-	api, err := newSampleAPI(rand.Text())
+// startDemoAPI serves the sample API under a fresh key until stop is called.
+func startDemoAPI() (*runningDemoAPI, error) {
+	api, err := newDemoAPI(rand.Text())
 	if err != nil {
 		return nil, err
 	}
@@ -121,5 +121,5 @@ func startSampleAPI() (*runningSample, error) {
 	}
 	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // returns when stop closes the server
-	return &runningSample{api, "http://" + listener.Addr().String() + "/v1/earthquakes", server.Shutdown}, nil
+	return &runningDemoAPI{api, "http://" + listener.Addr().String() + "/v1/earthquakes", server.Shutdown}, nil
 }

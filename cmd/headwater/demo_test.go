@@ -92,8 +92,8 @@ func readPages(t *testing.T, url, key string) (records []map[string]any, pages i
 	return records, pages
 }
 
-func TestSampleAPIPages(t *testing.T) {
-	sample, err := startSampleAPI()
+func TestDemoAPIPages(t *testing.T) {
+	sample, err := startDemoAPI()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +115,8 @@ func TestSampleAPIPages(t *testing.T) {
 	}
 }
 
-func TestSampleAPIRefuses(t *testing.T) {
-	api, err := newSampleAPI("right")
+func TestDemoAPIRefuses(t *testing.T) {
+	api, err := newDemoAPI("right")
 	if err != nil {
 		t.Fatal(err)
 	}

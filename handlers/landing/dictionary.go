@@ -81,15 +81,9 @@ func rawSize(rec arrow.RecordBatch) int64 {
 func columnSize(column arrow.Array) int64 {
 	switch a := column.(type) {
 	case *array.String:
-		if a.Len() == 0 {
-			return 0
-		}
-		return int64(a.ValueOffset(a.Len())-a.ValueOffset(0)) + 4*int64(a.Len())
+		return int64(len(a.ValueBytes())) + 4*int64(a.Len())
 	case *array.Binary:
-		if a.Len() == 0 {
-			return 0
-		}
-		return a.ValueOffset64(a.Len()) - a.ValueOffset64(0) + 4*int64(a.Len())
+		return int64(len(a.ValueBytes())) + 4*int64(a.Len())
 	case array.ExtensionArray:
 		return columnSize(a.Storage())
 	}

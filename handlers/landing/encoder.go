@@ -3,6 +3,7 @@ package landing
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -17,6 +18,7 @@ type encoder struct {
 	layout   layout
 	name     func() string // of the next file
 	partSize int64
+	log      *slog.Logger
 
 	in     chan arrow.RecordBatch
 	done   chan struct{}
@@ -24,8 +26,8 @@ type encoder struct {
 	failed error              // once done
 }
 
-func startEncoder(files store, l layout, partSize int64, name func() string) *encoder {
-	e := &encoder{files: files, layout: l, name: name, partSize: partSize,
+func (l *Lake) startEncoder(layout layout, name func() string) *encoder {
+	e := &encoder{files: l.files, layout: layout, name: name, partSize: l.partSize, log: l.log,
 		in: make(chan arrow.RecordBatch, 1), done: make(chan struct{})}
 	go e.run()
 	return e
@@ -60,7 +62,8 @@ func (e *encoder) run() {
 	defer func() {
 		// A value that trips the Parquet library must end its table only.
 		if p := recover(); p != nil {
-			e.failed = fmt.Errorf("encode a batch: panic: %v\n%s", p, debug.Stack())
+			e.failed = fmt.Errorf("encode a batch: panic: %v", p)
+			e.log.Error("encoding a batch panicked", "panic", p, "stack", string(debug.Stack()))
 		}
 		if open != nil {
 			open.drop()

@@ -29,7 +29,8 @@ type Writer struct {
 	cursor  driver.Cursor
 
 	nonce string
-	names []string // parts begun and not committed
+	begun int      // parts
+	names []string // of the parts that are not committed
 	enc   *encoder
 	// staged parts are durable and not committed.
 	staged  []iceberg.DataFile
@@ -68,7 +69,7 @@ func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
 		return nil
 	}
 	if w.enc == nil {
-		w.enc = startEncoder(w.lake.files, w.layout, w.lake.partSize, w.nextName)
+		w.enc = w.lake.startEncoder(w.layout, w.nextName)
 	}
 	rec.Retain()
 	if err := w.enc.put(ctx, rec); err != nil {
@@ -80,7 +81,8 @@ func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
 // nextName names a part so that a sweep can tell whose it was: by the fence.
 // The nonce keeps two writers of one fence apart.
 func (w *Writer) nextName() string {
-	name := fmt.Sprintf("%s/data/%020d-%s-%s%05d.parquet", w.base.meta.Location(), w.target.Fence, folder(w.target.SyncID), w.nonce, len(w.names))
+	name := fmt.Sprintf("%s/data/%020d-%s-%s-%05d.parquet", w.base.meta.Location(), w.target.Fence, folder(w.target.SyncID), w.nonce, w.begun)
+	w.begun++
 	w.names = append(w.names, name)
 	return name
 }

@@ -30,8 +30,8 @@ type Harness struct {
 	Secrets []string
 	// Bad configurations must fail, at Open or at Check.
 	Bad []Bad
-	// Tables must all be discovered, as they are given here, and no others when
-	// Exact is set.
+	// Tables must all be discovered, as they are given here, and no others but
+	// Large when Exact is set.
 	Tables []Expected
 	Exact  bool
 	// Large names a table ("namespace.name") whose read takes at least five

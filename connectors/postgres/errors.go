@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"headwater/connectors/driver"
+)
+
+// kinds maps SQLSTATEs and, by two characters, their classes.
+var kinds = map[string]error{
+	"28P01": driver.ErrAuthentication, "28": driver.ErrAuthentication,
+	"42501": driver.ErrPermission,
+	"3D000": driver.ErrNotFound, "3F000": driver.ErrNotFound, "42P01": driver.ErrNotFound, "42703": driver.ErrNotFound,
+	"57014": driver.ErrTimeout, "55P03": driver.ErrTimeout,
+	"08": driver.ErrUnreachable, "53": driver.ErrUnreachable, "57": driver.ErrUnreachable, "58": driver.ErrUnreachable, "40": driver.ErrUnreachable,
+	"0A": driver.ErrUnsupported, "42": driver.ErrUnsupported,
+	"54": driver.ErrLimit,
+}
+
+// classify turns an error of pgconn into one of ours. what names what was being
+// read, "" if nothing in particular.
+func classify(ctx context.Context, err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	if what != "" {
+		what += ": "
+	}
+	var typed *driver.Error
+	if errors.As(err, &typed) {
+		return typed
+	}
+	if ctx.Err() != nil {
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "%sstopped", what)
+	}
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		kind, ok := kinds[server.Code]
+		if !ok && len(server.Code) == 5 {
+			kind, ok = kinds[server.Code[:2]]
+		}
+		if !ok {
+			kind = driver.ErrBadData
+		}
+		if len(server.Code) == 5 && (server.Code[:2] == "22" || server.Code[:2] == "23") {
+			// These messages quote the value.
+			return driver.E(kind, nil, "%sthe server cannot evaluate a row (SQLSTATE %s)", what, server.Code)
+		}
+		return driver.E(kind, nil, "%s%s (SQLSTATE %s)", what, server.Message, server.Code)
+	}
+	var tooLong *pgproto3.ExceededMaxBodyLenErr
+	if errors.As(err, &tooLong) {
+		return driver.E(driver.ErrLimit, nil, "%sa row has %d bytes, more than the limit of %d", what, tooLong.ActualBodyLen, tooLong.MaxExpectedBodyLen)
+	}
+	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
+}
+
+// connectError explains a failed connect.
+func (s *source) connectError(ctx context.Context, err error) error {
+	var server *pgconn.PgError
+	var typed *driver.Error
+	switch {
+	case errors.As(err, &typed):
+		return typed
+	case errors.As(err, &server):
+		switch server.Code {
+		case "28P01":
+			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password")
+		case "3D000":
+			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.settings.Database)
+		}
+		return classify(ctx, err, "")
+	case ctx.Err() != nil:
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "the server did not answer in time")
+	}
+	// pgconn has no types for these.
+	if text := err.Error(); strings.Contains(text, "require_auth") || strings.Contains(text, "SASL") || strings.Contains(text, "unsupported authentication") {
+		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe on this connection or not supported: set sslmode to require, or let the server use scram-sha-256")
+	}
+	return driver.E(driver.ErrUnreachable, nil, "the server ended the connection while it was being made: is this a PostgreSQL server?")
+}

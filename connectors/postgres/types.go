@@ -1,0 +1,140 @@
+package postgres
+
+import (
+	"strconv"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// Type ids of PostgreSQL's own types; they never change.
+const (
+	oidBool, oidBytea, oidName                    = 16, 17, 19
+	oidInt8, oidInt2, oidInt4                     = 20, 21, 23
+	oidText, oidJSON, oidBpchar, oidVarchar       = 25, 114, 1042, 1043
+	oidFloat4, oidFloat8, oidNumeric              = 700, 701, 1700
+	oidDate, oidTime, oidTimestamp, oidTimestampZ = 1082, 1083, 1114, 1184
+	oidUUID, oidJSONB                             = 2950, 3802
+)
+
+// attribute is one column as the catalog has it. Domains are resolved to the
+// types they are made of.
+type attribute struct {
+	oid int64
+	mod int32
+}
+
+// decoding says how a value's bytes are read.
+type decoding uint8
+
+const (
+	asText decoding = iota // as it is; also what was cast to text
+	asBool
+	asInt2
+	asInt4
+	asInt8
+	asFloat4
+	asFloat8
+	asNumeric
+	asBytea
+	asDate
+	asTime
+	asTimestamp
+	asUUID
+	asJSONB // text after a version byte
+)
+
+// mapped is what becomes of a column.
+type mapped struct {
+	typ  driver.Type
+	how  decoding
+	cast bool // to text, on the server: the type has no kind of its own
+	// follow is how a cursor may be compared: ordered says whether at all,
+	// collate that bytes are to decide.
+	ordered, collate bool
+}
+
+// mapType maps a column. Everything that no kind holds (numeric without a fixed
+// scale or of more than 38 digits, intervals, arrays, ranges, network
+// addresses, enumerations, composites, geometry) becomes its text.
+func mapType(a attribute) mapped {
+	plain := func(k driver.Kind, how decoding, ordered bool) mapped {
+		return mapped{typ: driver.Of(k), how: how, ordered: ordered}
+	}
+	switch a.oid {
+	case oidBool:
+		return plain(driver.Boolean, asBool, false)
+	case oidInt2:
+		return plain(driver.Int32, asInt2, true)
+	case oidInt4:
+		return plain(driver.Int32, asInt4, true)
+	case oidInt8:
+		return plain(driver.Int64, asInt8, true)
+	case oidFloat4:
+		return plain(driver.Float32, asFloat4, false)
+	case oidFloat8:
+		return plain(driver.Float64, asFloat8, false)
+	case oidNumeric:
+		if precision, scale, ok := numericMod(a.mod); ok {
+			return mapped{typ: driver.DecimalOf(precision, scale), how: asNumeric, ordered: true}
+		}
+	case oidText, oidVarchar, oidBpchar:
+		return mapped{typ: driver.Of(driver.String), ordered: true, collate: true}
+	case oidName:
+		return plain(driver.String, asText, false)
+	case oidBytea:
+		return plain(driver.Bytes, asBytea, false)
+	case oidDate:
+		return plain(driver.Date, asDate, true)
+	case oidTime:
+		return plain(driver.Time, asTime, false)
+	case oidTimestamp:
+		return plain(driver.Timestamp, asTimestamp, true)
+	case oidTimestampZ:
+		return plain(driver.TimestampTZ, asTimestamp, true)
+	case oidUUID:
+		return plain(driver.UUID, asUUID, true)
+	case oidJSON:
+		return plain(driver.JSON, asText, false)
+	case oidJSONB:
+		return plain(driver.JSON, asJSONB, false)
+	}
+	return mapped{typ: driver.Of(driver.String), cast: true}
+}
+
+// numericMod reads precision and scale out of a numeric's type modifier. It
+// reports false when no Decimal holds them: none were declared, too many
+// digits, or a scale below zero or above the precision.
+func numericMod(mod int32) (precision, scale int32, ok bool) {
+	if mod < 4 {
+		return 0, 0, false
+	}
+	precision = (mod - 4) >> 16 & 0xffff
+	scale = ((mod-4)&0x7ff ^ 1024) - 1024 // 11 bits with a sign
+	return precision, scale, precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision
+}
+
+// changed are names that columns with the time of the last change go by.
+const changed = " updated_at modified_at updated_on modified_on last_updated last_modified last_updated_at last_modified_at update_time updated modified changed_at last_update updatedat modifiedat "
+
+// defaultCursor picks the column that an incremental sync follows: first a
+// not-null time of the last change, which finds changed rows, then a
+// single-column integer key, which finds new ones.
+func defaultCursor(t driver.Table) string {
+	for _, c := range t.Columns {
+		if (c.Type.Kind == driver.TimestampTZ || c.Type.Kind == driver.Timestamp) && !c.Nullable && strings.Contains(changed, " "+strings.ToLower(c.Name)+" ") {
+			return c.Name
+		}
+	}
+	if len(t.PrimaryKey) == 1 {
+		if c, ok := t.Column(t.PrimaryKey[0]); ok && (c.Type.Kind == driver.Int32 || c.Type.Kind == driver.Int64) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+func number(text []byte) int64 {
+	n, _ := strconv.ParseInt(string(text), 10, 64)
+	return n
+}

@@ -71,6 +71,9 @@ crm       public.people  failed     full_refresh      0      0 B   40 ms
   ✗ crm: public.people: not allowed to read people
 crm: public.people: not allowed to read people
 `)
+	if asked := api.asked("GET /data/w1/syncs/syn_a"); len(asked) != 3 {
+		t.Errorf("a sync that is over was read again: %d times in all", len(asked))
+	}
 	asked := api.asked("POST /data/w1/sync")[0]
 	same(t, "request", asked.Body, `{"scope":"user","source_ids":["src_a","src_b"],"sync_options":{"batch_size":500,"mode":"full_refresh","tables":["airports"]}}`)
 	same(t, "preference", asked.Header.Get("Prefer"), "respond-async")

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// estimates returns about how many rows the sources hold in all, 0 when some
+// source cannot tell.
+func (c *client) estimates(ctx context.Context, scope string, ids, tables []string) int64 {
+	if len(ids) == 0 {
+		listed, err := c.sources(ctx, scope)
+		if err != nil {
+			return 0
+		}
+		for _, source := range listed {
+			ids = append(ids, source.ID)
+		}
+	}
+	wanted := map[string]bool{}
+	for _, table := range tables {
+		wanted[table] = true
+	}
+	var total int64
+	for _, id := range ids {
+		schema, err := fetch[schemaDoc](ctx, c, c.path("schema"), map[string][]string{"scope": {scope}, "source_id": {id}})
+		if err != nil {
+			return 0
+		}
+		for _, t := range schema.Tables {
+			if len(wanted) > 0 && !wanted[t.Name] && !wanted[full(t.Namespace, t.Name)] {
+				continue
+			}
+			if t.RowEstimate == nil || *t.RowEstimate < 0 {
+				return 0
+			}
+			total += *t.RowEstimate
+		}
+	}
+	return total
+}
+
+const (
+	// patience is how many looks at a running operation may fail in a row before
+	// its follower gives up.
+	patience = 10
+	// eager is how many looks come quickly; a sync that runs longer is looked at
+	// a fifth as often.
+	eager = 50
+)
+
+// followSync shows a sync operation on p until it has ended, and returns it with
+// its syncs in the order of its targets. With an error the operation is what was
+// last seen.
+func (c *client) followSync(ctx context.Context, id string, p *progress) (op operationDoc, syncs []syncDoc, err error) {
+	over := map[string]syncDoc{}
+	for looks, failed := 1, 0; ; looks++ {
+		seen, seenSyncs, err := c.look(ctx, id, over)
+		switch {
+		case err == nil:
+			op, syncs, failed = seen, seenSyncs, 0
+			p.show(syncs)
+			if op.Status != "running" {
+				return op, syncs, nil
+			}
+		case ctx.Err() != nil:
+			return op, syncs, ctx.Err()
+		default:
+			var refused *APIError
+			if failed++; failed >= patience || errors.As(err, &refused) && refused.HTTP < 500 {
+				return op, syncs, fmt.Errorf("%w\n  the sync is %s and may go on", err, id)
+			}
+		}
+		pause := c.poll
+		if looks > eager {
+			pause *= 5
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return op, syncs, err
+		}
+	}
+}
+
+// look reads an operation and its syncs. A sync that no worker has taken yet has
+// no document and is left out; one that is over is kept in over and not read
+// again.
+func (c *client) look(ctx context.Context, id string, over map[string]syncDoc) (operationDoc, []syncDoc, error) {
+	// The operation comes first: once it has ended, its syncs do not change.
+	op, err := c.operation(ctx, id)
+	if err != nil {
+		return op, nil, err
+	}
+	var syncs []syncDoc
+	for _, target := range op.Targets {
+		if target.SyncID == "" {
+			continue
+		}
+		sync, known := over[target.SyncID]
+		if !known {
+			sync, err = c.syncOf(ctx, target.SyncID)
+			if notFound(err) {
+				continue
+			}
+			if err != nil {
+				return op, nil, err
+			}
+			if sync.SourceName == "" {
+				sync.SourceName = target.Name
+			}
+			if sync.Status != "running" {
+				over[target.SyncID] = sync
+			}
+		}
+		syncs = append(syncs, sync)
+	}
+	return op, syncs, nil
+}

@@ -1,0 +1,165 @@
+package bus
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestBucket(t *testing.T) {
+	b := openBus(t, Config{})
+	kv, ctx := b.Bucket(BucketCatalog), t.Context()
+	if _, err := kv.Get(ctx, "a"); !errors.Is(err, ErrKeyNotFound) {
+		t.Errorf("get of nothing: %v", err)
+	}
+	rev, err := kv.Create(ctx, "a", []byte("1"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Create(ctx, "a", []byte("2"), 0); !errors.Is(err, ErrKeyExists) {
+		t.Errorf("create again: %v", err)
+	}
+	next, err := kv.Update(ctx, "a", []byte("2"), rev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Update(ctx, "a", []byte("3"), rev); !errors.Is(err, ErrConflict) {
+		t.Errorf("update of an old revision: %v", err)
+	}
+	if _, err := kv.Update(ctx, "new", []byte("3"), 7); !errors.Is(err, ErrConflict) {
+		t.Errorf("update of a key that is not there: %v", err)
+	}
+	if e, err := kv.Get(ctx, "a"); err != nil || string(e.Value) != "2" || e.Revision != next {
+		t.Errorf("got %q at %d, %v", e.Value, e.Revision, err)
+	}
+	for _, key := range []string{"a.b", "a.b.c", "ab", "b.a"} {
+		if _, err := kv.Create(ctx, key, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for prefix, want := range map[string][]string{
+		"":    {"a", "a.b", "a.b.c", "ab", "b.a"},
+		"a":   {"a", "a.b", "a.b.c"},
+		"a.b": {"a.b", "a.b.c"},
+		"c":   nil,
+	} {
+		if got, err := kv.Keys(ctx, prefix); err != nil || !slices.Equal(got, want) {
+			t.Errorf("keys of %q: %v, %v; wanted %v", prefix, got, err, want)
+		}
+	}
+	for range 2 {
+		if err := kv.Erase(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := kv.Get(ctx, "a"); !errors.Is(err, ErrKeyNotFound) {
+		t.Errorf("get of an erased key: %v", err)
+	}
+	if got, err := kv.Keys(ctx, "a"); err != nil || !slices.Equal(got, []string{"a.b", "a.b.c"}) {
+		t.Errorf("keys after erasing: %v, %v", got, err)
+	}
+	if _, err := kv.Update(ctx, "a", []byte("back"), next); !errors.Is(err, ErrConflict) {
+		t.Errorf("update of an erased key: %v", err)
+	}
+	if _, err := kv.Create(ctx, "a", []byte("anew"), 0); err != nil {
+		t.Errorf("create after erasing: %v", err)
+	}
+	if _, err := b.Bucket("HEADWATER_OTHER").Get(ctx, "a"); err == nil {
+		t.Error("read from a bucket that does not exist")
+	}
+}
+
+func TestBucketKeysExpire(t *testing.T) {
+	b := openBus(t, Config{})
+	kv := b.Bucket(BucketIdempotency)
+	if _, err := kv.Create(t.Context(), "short", []byte("1"), time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Create(t.Context(), "long", []byte("1"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the key expires", func() bool {
+		_, err := kv.Get(t.Context(), "short")
+		return errors.Is(err, ErrKeyNotFound)
+	})
+	if _, err := kv.Create(t.Context(), "short", []byte("2"), 0); err != nil {
+		t.Errorf("create after expiry: %v", err)
+	}
+	if _, err := kv.Get(t.Context(), "long"); err != nil {
+		t.Errorf("the other key: %v", err)
+	}
+	if got := b.buckets[BucketIdempotency].stream.CachedInfo().Config.MaxAge; got != 24*time.Hour {
+		t.Errorf("keys live %v", got)
+	}
+}
+
+// filesWith returns the files below dir that hold the bytes.
+func filesWith(t *testing.T, dir string, needle []byte) []string {
+	t.Helper()
+	var found []string
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(body, needle) {
+			found = append(found, path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestEraseOverwritesEveryRevision(t *testing.T) {
+	dir := t.TempDir()
+	b := openBus(t, Config{Dir: dir})
+	kv, ctx := b.Bucket(BucketSecrets), t.Context()
+	canary := func(n string) []byte { return []byte("canary-" + n + "-4f1d9c") }
+	rev, err := kv.Create(ctx, "keyset.acme", canary("one"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []string{"two", "three"} {
+		if rev, err = kv.Update(ctx, "keyset.acme", canary(n), rev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := kv.Create(ctx, "keyset.other", canary("other"), 0); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"one", "two", "three", "other"}
+	for _, n := range all {
+		if len(filesWith(t, dir, canary(n))) == 0 {
+			t.Fatalf("%s is not in the files before erasing: this test sees nothing", n)
+		}
+	}
+	if err := kv.Erase(ctx, "keyset.acme"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		t.Helper()
+		for _, n := range all[:3] {
+			if found := filesWith(t, dir, canary(n)); len(found) != 0 {
+				t.Errorf("%s: %s is still in %v", when, n, found)
+			}
+		}
+	}
+	check("at once")
+	closeBus(t, b)
+	check("after closing")
+	b = openBus(t, Config{Dir: dir})
+	if e, err := b.Bucket(BucketSecrets).Get(ctx, "keyset.other"); err != nil || !bytes.Equal(e.Value, canary("other")) {
+		t.Errorf("the neighbour is %q, %v", e.Value, err)
+	}
+	if _, err := b.Bucket(BucketSecrets).Get(ctx, "keyset.acme"); !errors.Is(err, ErrKeyNotFound) {
+		t.Errorf("an erased key after a restart: %v", err)
+	}
+	check("after a restart")
+}

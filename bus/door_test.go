@@ -1,0 +1,331 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+)
+
+const (
+	adasEvents   = "headwater.events.acme.*.ada.>"
+	sharedEvents = "headwater.events.acme.*._.>"
+	evesEvents   = "headwater.events.evil.>"
+)
+
+// guarded is a bus whose door knows two people.
+func guarded(t *testing.T) *Bus {
+	t.Helper()
+	return openBus(t, Config{Listen: "127.0.0.1:0", Authenticate: func(token string) (Grant, error) {
+		switch token {
+		case "adas-token":
+			return Grant{Subscribe: []string{adasEvents, sharedEvents}}, nil
+		case "eves-token":
+			return Grant{Subscribe: []string{evesEvents}}, nil
+		case "short-token":
+			return Grant{Subscribe: []string{adasEvents}, Expires: time.Now().Add(500 * time.Millisecond)}, nil
+		case "greedy-token":
+			return Grant{Subscribe: []string{"headwater.>"}}, nil
+		}
+		return Grant{}, errors.New("unknown token")
+	}})
+}
+
+func enter(t *testing.T, b *Bus, token string, opts ...nats.Option) (*nats.Conn, error) {
+	t.Helper()
+	nc, err := nats.Connect("nats://"+b.Listening(), append(opts, nats.UserInfo("someone", token), nats.PermissionErrOnSubscribe(true), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
+	if err == nil {
+		t.Cleanup(nc.Close)
+	}
+	return nc, err
+}
+
+func mustEnter(t *testing.T, b *Bus, token string) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := enter(t, b, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A call that is not allowed is never answered.
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(300*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
+}
+
+func TestDoorRefuses(t *testing.T) {
+	b := guarded(t)
+	for name, token := range map[string]string{"no token": "", "a wrong one": "hunter2", "one for more than events": "greedy-token"} {
+		if _, err := enter(t, b, token); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := nats.Connect("nats://" + b.Listening()); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("no credentials at all: %v", err)
+	}
+	nobody := openBus(t, Config{Listen: "127.0.0.1:0"})
+	if _, err := enter(t, nobody, "adas-token"); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("without Authenticate: %v", err)
+	}
+}
+
+func TestDoorClosesWhenTheTokenExpires(t *testing.T) {
+	b := guarded(t)
+	closed := make(chan struct{})
+	if _, err := enter(t, b, "short-token", nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(closed) })); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-closed:
+	case <-time.After(testLimit):
+		t.Error("the connection outlived its token")
+	}
+}
+
+func TestGuestFollowsItsEvents(t *testing.T) {
+	b := guarded(t)
+	nc, js := mustEnter(t, b, "adas-token")
+	foreign, shared := testAddress, testAddress
+	foreign.Organization, shared.Owner = "evil", ""
+
+	live, err := nc.SubscribeSync(adasEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	appendMany(t, b, foreign, 1)
+	appendMany(t, b, testAddress, 2)
+	appendMany(t, b, shared, 1)
+	m, err := live.NextMsg(testLimit)
+	if err != nil || m.Header.Get(event.HeaderType) != event.Type("SyncProgressed") {
+		t.Errorf("live: %v, %v", m, err)
+	}
+
+	// From the beginning, with the client's own ordered consumer.
+	consumer, err := js.OrderedConsumer(t.Context(), StreamEvents, jetstream.OrderedConsumerConfig{FilterSubjects: []string{adasEvents, sharedEvents}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Stop()
+	for want := uint64(2); want <= 4; want++ {
+		m, err := messages.Next(jetstream.NextMaxWait(testLimit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		meta, err := m.Metadata()
+		if err != nil || meta.Sequence.Stream != want {
+			t.Fatalf("sequence %+v, %v; wanted %d", meta, err, want)
+		}
+		if want < 4 && !strings.HasPrefix(m.Subject(), "headwater.events.acme.w1.ada.") {
+			t.Errorf("subject %s", m.Subject())
+		}
+	}
+	appendMany(t, b, foreign, 1)
+	appendMany(t, b, testAddress, 1)
+	if m, err := messages.Next(jetstream.NextMaxWait(testLimit)); err != nil || !strings.Contains(m.Subject(), ".ada.") {
+		t.Errorf("what came later: %v, %v", m, err)
+	}
+	stream, err := js.Stream(t.Context(), StreamEvents)
+	if err != nil || stream.CachedInfo().State.LastSeq != 6 {
+		t.Errorf("the stream's bounds: %v", err)
+	}
+}
+
+// The subscriber that comes with watermill-nats follows what happens through
+// the door as well.
+func TestStockSubscriberAtTheDoor(t *testing.T) {
+	b := guarded(t)
+	sub, err := wmnats.NewSubscriber(wmnats.SubscriberConfig{
+		URL: "nats://" + b.Listening(), NatsOptions: []nats.Option{nats.UserInfo("ada", "adas-token")},
+		Unmarshaler: &wmnats.NATSMarshaler{}, CloseTimeout: time.Second, JetStream: wmnats.JetStreamConfig{Disabled: true},
+	}, watermill.NopLogger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	messages, err := sub.Subscribe(t.Context(), adasEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It follows from now on, and does not say when now begins.
+	var msg *message.Message
+	eventually(t, "an event arrives", func() bool {
+		appendMany(t, b, testAddress, 1)
+		select {
+		case msg = <-messages:
+		case <-time.After(50 * time.Millisecond):
+		}
+		return msg != nil
+	})
+	defer msg.Ack()
+	if _, err := event.Parse(msg.Metadata.Get, msg.Payload); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuestReadsNothingElse(t *testing.T) {
+	b := guarded(t)
+	nc, js := mustEnter(t, b, "eves-token")
+	appendMany(t, b, testAddress, 1)
+	send(t, b, &command.SyncSource{SyncID: "syn_secret"})
+	if _, err := b.Bucket(BucketSecrets).Create(t.Context(), "keyset.x", []byte("sealed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{">", "headwater.>", "headwater.events.>", adasEvents, "headwater.commands.>", "$KV.>", "$JS.>", "$SYS.>", "_R_.>", gateSubject + ".>"} {
+		sub, err := nc.SubscribeSync(subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := sub.NextMsg(testLimit); !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("subscribed to %s: %v, %v", subject, m, err)
+		}
+	}
+	for _, filter := range []string{adasEvents, "headwater.events.>", ">", ""} {
+		cfg := jetstream.OrderedConsumerConfig{}
+		if filter != "" {
+			cfg.FilterSubjects = []string{filter}
+		}
+		if _, err := js.OrderedConsumer(t.Context(), StreamEvents, cfg); err == nil {
+			t.Errorf("made a consumer of %q", filter)
+		}
+	}
+	for _, stream := range []string{StreamCommands, kvStream(BucketSecrets), StreamDeadLetters} {
+		if _, err := js.Stream(t.Context(), stream); err == nil {
+			t.Errorf("looked at stream %s", stream)
+		}
+		if _, err := js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{evesEvents}}); err == nil {
+			t.Errorf("made a consumer of stream %s", stream)
+		}
+	}
+	for _, call := range []string{
+		"$JS.API.STREAM.MSG.GET.HEADWATER_EVENTS", "$JS.API.DIRECT.GET.HEADWATER_EVENTS", "$JS.API.CONSUMER.LIST.HEADWATER_EVENTS",
+		"$JS.API.CONSUMER.NAMES.HEADWATER_EVENTS", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.INFO", "$JS.API.STREAM.PURGE.HEADWATER_COMMANDS",
+		"$JS.API.STREAM.DELETE.HEADWATER_EVENTS", "$JS.API.CONSUMER.DURABLE.CREATE.HEADWATER_EVENTS.x", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.STATZ",
+	} {
+		if m, err := nc.Request(call, []byte(`{"seq":1}`), 200*time.Millisecond); err == nil {
+			t.Errorf("%s answered %s", call, m.Data)
+		}
+	}
+	// The list of everybody's subjects is an option of a call that is allowed.
+	m, err := nc.Request(apiStream, []byte(`{"subjects_filter":">"}`), time.Second)
+	if err != nil || strings.Contains(string(m.Data), ".ada.") {
+		t.Errorf("stream info: %s, %v", m.Data, err)
+	}
+}
+
+func TestGuestChangesNothing(t *testing.T) {
+	b := guarded(t)
+	appendMany(t, b, event.Address{Organization: "evil", Workspace: "w", Source: "s"}, 1)
+	nc, js := mustEnter(t, b, "eves-token")
+	for _, subject := range []string{
+		"headwater.events.evil.w._.s.SyncFailed", "headwater.commands.acme.w1.ada.src_1.RemoveSource", "$KV.HEADWATER_SECRETS.keyset", "_INBOX.x", gateSubject + ".x.stream",
+	} {
+		if _, err := js.Publish(t.Context(), subject, []byte("{}")); err == nil {
+			t.Errorf("published on %s", subject)
+		}
+	}
+
+	name := "0123456789abcdefghij"
+	ask := func(change func(*consumerRequest)) string {
+		req := consumerRequest{Stream: StreamEvents, Action: "create", Config: consumerConfig{
+			Name: name, AckPolicy: "none", DeliverPolicy: "all", ReplayPolicy: "instant", FilterSubject: evesEvents}}
+		change(&req)
+		body, err := json.Marshal(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	request := func(subject, body string) string {
+		t.Helper()
+		m, err := nc.Request(subject, []byte(body), time.Second)
+		if err != nil {
+			return "error: " + err.Error()
+		}
+		return string(m.Data)
+	}
+	create := apiCreate + "." + name + "." + evesEvents
+	if got := request(create, ask(func(*consumerRequest) {})); strings.Contains(got, `"error"`) {
+		t.Fatalf("an honest request was refused: %s", got)
+	}
+	for what, body := range map[string]string{
+		"push to commands": strings.Replace(ask(func(*consumerRequest) {}), `"name"`, `"deliver_subject":"headwater.commands.a.b.c.d.RemoveSource","name"`, 1),
+		"with acks":        ask(func(r *consumerRequest) { r.Config.AckPolicy = "explicit" }),
+		"another name":     ask(func(r *consumerRequest) { r.Config.Name = "somebody_elses_consumer" }),
+		"another stream":   ask(func(r *consumerRequest) { r.Stream = StreamCommands }),
+		"another filter":   ask(func(r *consumerRequest) { r.Config.FilterSubject = adasEvents }),
+		"more filters":     ask(func(r *consumerRequest) { r.Config.FilterSubjects = []string{adasEvents} }),
+	} {
+		if got := request(create, body); !strings.Contains(got, "error") {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
+	if got := request(apiCreate+".short."+evesEvents, ask(func(r *consumerRequest) { r.Config.Name = "short" })); !strings.Contains(got, "error") {
+		t.Errorf("a name to guess: %s", got)
+	}
+
+	// An answer may be asked for at any subject, but none of ours is in reach.
+	before := streamSizes(t, b)
+	for _, reply := range []string{"headwater.commands.acme.w1.ada.src_1.RemoveSource", "headwater.events.acme.w1.ada.src_1.SourceRemoved", "$KV.HEADWATER_SECRETS.keyset", "$JS.API.STREAM.DELETE.HEADWATER_EVENTS"} {
+		for subject, body := range map[string]string{apiStream: "", apiNext + "." + name: `{"batch":1,"expires":100000000}`, create: ask(func(*consumerRequest) {})} {
+			if err := nc.PublishRequest(subject, reply, []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := request(apiStream, ""); !strings.Contains(got, StreamEvents) { // answered in order, so the others were too
+		t.Errorf("the stream is %s", got)
+	}
+	for name, size := range streamSizes(t, b) {
+		if size != before[name] {
+			t.Errorf("%s grew from %d to %d", name, before[name], size)
+		}
+	}
+}
+
+func streamSizes(t *testing.T, b *Bus) map[string]uint64 {
+	t.Helper()
+	sizes := map[string]uint64{}
+	for _, c := range streamConfigs(1) {
+		s, err := b.publish.Stream(context.WithoutCancel(t.Context()), c.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes[c.Name] = s.CachedInfo().State.LastSeq
+	}
+	return sizes
+}
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		outer, inner string
+		want         bool
+	}{
+		{"a.>", "a.b", true}, {"a.>", "a.b.c", true}, {"a.>", "a.>", true}, {"a.>", "a", false}, {"a.>", "b.c", false},
+		{"a.*", "a.b", true}, {"a.*", "a.*", true}, {"a.*", "a.>", false}, {"a.*", "a.b.c", false}, {"a.b", "a.*", false},
+		{"a.*.c.>", "a.>", false}, {"a.*.c.>", "a.*.c.d", true}, {"a.*.c.>", "a.b.c.>", true},
+		{"a.>", "a.>.b", false}, {"a.>", "a..b", false}, {"a.>", "", false}, {"a.>", "a.b ", false}, {"a.>", "a.b>", false},
+	} {
+		if got := covers(c.outer, c.inner); got != c.want {
+			t.Errorf("covers(%q, %q) = %v", c.outer, c.inner, got)
+		}
+	}
+}

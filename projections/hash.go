@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // Hash returns a fingerprint of everything that follows from the log alone:
@@ -45,29 +47,34 @@ func (s *Store) HashTables(ctx context.Context) (all []TableHash, err error) {
 		if table.local {
 			continue
 		}
-		it, err := s.scan(snapshot, []byte{table.prefix})
+		hashed, err := s.hashTable(ctx, snapshot, table)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("hash %s: %w", table.name, err)
 		}
-		defer s.finish(it, &err)
-		h, keys := sha256.New(), 0
-		for ok := it.First(); ok; ok = it.Next() {
-			v, err := it.ValueAndErr()
-			if err != nil {
-				return nil, s.fault(err)
-			}
-			hashPart(h, it.Key())
-			hashPart(h, v)
-			if keys++; keys%4096 == 0 && ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-		}
-		if err := s.fault(it.Error()); err != nil {
-			return nil, err
-		}
-		all = append(all, TableHash{table.name, keys, hex.EncodeToString(h.Sum(nil))})
+		all = append(all, hashed)
 	}
 	return all, nil
+}
+
+func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table keyTable) (hashed TableHash, err error) {
+	it, err := s.scan(db, []byte{table.prefix})
+	if err != nil {
+		return hashed, err
+	}
+	defer s.finish(it, &err)
+	h, keys := sha256.New(), 0
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return hashed, s.fault(err)
+		}
+		hashPart(h, it.Key())
+		hashPart(h, v)
+		if keys++; keys%4096 == 0 && ctx.Err() != nil {
+			return hashed, context.Cause(ctx)
+		}
+	}
+	return TableHash{table.name, keys, hex.EncodeToString(h.Sum(nil))}, s.fault(it.Error())
 }
 
 func hashPart(h hash.Hash, part []byte) {

@@ -14,7 +14,6 @@ import (
 // a batch touches only those it concerns.
 type waiting struct {
 	mu         sync.Mutex
-	applied    uint64
 	sequences  sequenceHeap
 	operations map[string]map[chan struct{}]struct{}
 	sources    map[event.Address]map[chan struct{}]struct{}
@@ -24,7 +23,6 @@ type waiting struct {
 func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.applied = position
 	for len(w.sequences) > 0 && w.sequences[0].sequence <= position {
 		close(heap.Pop(&w.sequences).(*sequenceWait).done)
 	}
@@ -92,7 +90,8 @@ func (s *Store) Wait(ctx context.Context, sequence uint64) error {
 	w := &s.waiting
 	entry := &sequenceWait{sequence: sequence, done: make(chan struct{})}
 	w.mu.Lock()
-	if w.applied >= sequence && s.Position() >= sequence {
+	// Apply moves the position before it takes mu to wake.
+	if s.Position() >= sequence {
 		w.mu.Unlock()
 		return nil
 	}

@@ -69,7 +69,7 @@ func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name str
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	scan := l.catalog.open(at, l.files).Scan(table.WithLimit(int64(limit)), table.WithMaxConcurrency(1), table.WithArrowBatchSize(limit))
+	scan := l.catalog.open(at, l.files).Scan(table.WithLimit(int64(limit)), table.WithMaxConcurrency(1), table.WithArrowBatchSize(max(limit, 64)))
 	_, batches, err := scan.ToArrowRecords(ctx)
 	if err != nil {
 		return nil, nil, storage("read "+name, err)

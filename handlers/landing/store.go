@@ -26,9 +26,13 @@ type store interface {
 // openStore returns the files under a directory path, a file:// URL or a bucket
 // URL, with the root that names below it begin with.
 func openStore(ctx context.Context, lake string) (store, string, error) {
-	u, err := url.Parse(lake)
-	if err != nil || u.Scheme == "" || filepath.IsAbs(lake) {
+	if !strings.Contains(lake, "://") && !strings.HasPrefix(lake, "file:") {
 		return openDisk(lake)
+	}
+	u, err := url.Parse(lake)
+	if err != nil {
+		// The error quotes the URL, which may hold a password by mistake.
+		return nil, "", errors.New("the lake is neither a directory nor a URL")
 	}
 	if u.Scheme == "file" {
 		path, err := localPath(lake)

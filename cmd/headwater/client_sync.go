@@ -75,7 +75,7 @@ func (c *SyncCmd) Run(ctx context.Context, s Streams) error {
 	} else {
 		err = printSyncs(s, op, syncs)
 	}
-	return errors.Join(err, operationError(op))
+	return errors.Join(err, syncError(op, syncs))
 }
 
 // leave ends a follow that Ctrl-C broke off, and says what becomes of the sync.
@@ -165,6 +165,26 @@ func printSyncs(s Streams, op operationDoc, syncs []syncDoc) error {
 		}
 	}
 	return err
+}
+
+// syncError returns nil when everything was synced, else an error that names
+// every source that was not and every table of the others that was not.
+func syncError(op operationDoc, syncs []syncDoc) error {
+	if err := operationError(op); err != nil {
+		return err
+	}
+	var lines []string
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			if sync.Status != "completed" && t.Status != "completed" {
+				lines = append(lines, plain(fmt.Sprintf("%s: %s: %s: %s", sync.SourceName, full(t.Namespace, t.Name), t.Status, t.Message)))
+			}
+		}
+	}
+	if lines == nil {
+		return nil
+	}
+	return fmt.Errorf("%s not synced\n  %s", several(len(lines), "table"), strings.Join(lines, "\n  "))
 }
 
 // operationError returns nil for an operation that was carried out, else an

@@ -79,6 +79,20 @@ crm: public.people: not allowed to read people
 	same(t, "preference", asked.Header.Get("Prefer"), "respond-async")
 }
 
+// A table that failed in a sync whose other tables landed is an error too.
+func TestPartialSyncIsAnError(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{
+		"POST /data/w1/sync": accepts, "GET /data/w1/operations/op_1": looks(opDone),
+		"GET /data/w1/syncs/syn_a": looks(`{"sync_id":"syn_a","source_name":"crm","status":"partial","records_processed":5,"tables":[
+			{"name":"a","status":"completed","records_processed":5},{"name":"b","status":"failed","message":"cannot be read"}]}`),
+	})
+	s, _, _ := streams("")
+	err := (&SyncCmd{ClientFlags: api.flags()}).Run(t.Context(), s)
+	if err == nil || err.Error() != "1 table not synced\n  crm: b: failed: cannot be read" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSyncJSON(t *testing.T) {
 	api := newService(t, map[string]http.HandlerFunc{
 		"POST /data/w1/sync": accepts, "GET /data/w1/operations/op_1": looks(opDone), "GET /data/w1/syncs/syn_a": looks(syncDone),

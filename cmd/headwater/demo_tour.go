@@ -111,7 +111,7 @@ func (t *tour) sync(ctx context.Context) {
 		for _, sync := range syncs {
 			rows, bytes, tables = rows+sync.Records, bytes+sync.Bytes, tables+len(sync.Tables)
 		}
-		return fmt.Sprintf("%s, %s in %s", several(int(rows), "row"), size(bytes), several(tables, "table")), operationError(op)
+		return fmt.Sprintf("%s, %s in %s", several(int(rows), "row"), size(bytes), several(tables, "table")), syncError(op, syncs)
 	})
 }
 

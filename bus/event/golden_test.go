@@ -1,0 +1,259 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	ce "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func exampleMeta() Meta {
+	return At(Address{"acme", "sales-eu", "ada", "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}, Operation{
+		ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada"})
+}
+
+func exampleTable() TableResult {
+	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Bytes: 48213, Files: 2,
+		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207000,
+		Location: "file:///lake/acme/orders/metadata/00002.json", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830}
+}
+
+// examples holds one realistic payload of every event, with no field left zero,
+// so that the golden files show each one's name.
+func examples() map[string]Data {
+	rows := int64(1200)
+	m, table := exampleMeta(), exampleTable()
+	all := []Data{
+		&OperationAccepted{Meta: m, Accepted: []Target{{SourceID: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", Name: "warehouse", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attached: true}}},
+		&CommandRejected{Meta: m, Command: "SyncSource", Reason: ReasonAlreadySyncing, Message: "another sync runs", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2"},
+		&ConnectionTested{Meta: m, Connector: "postgresql", OK: true, Reason: ReasonUnreachable, Message: "no route to host",
+			Steps: []TestStep{{Name: "connect", Status: "failed", DurationMS: 12, Message: "no route to host"}}},
+		&SourceConnected{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2,
+			Config: json.RawMessage(`{"host":"db.acme.test","port":5432}`), SecretRef: "sec_7k3b6r8t9v1c0d2ef4hq5w2mzx",
+			Metadata: json.RawMessage(`{"team":"sales"}`), Unchanged: true},
+		&SourceConnectFailed{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", Reason: ReasonAuthentication, Message: "the password is wrong"},
+		&SchemaDiscovered{Meta: m, Version: 3, Cause: "sync", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2",
+			Tables: []Table{{Name: "orders", Namespace: "public", Kind: "table", RowEstimate: &rows, PrimaryKey: []string{"id"}, Cursor: "updated_at",
+				Columns: []Column{{Name: "id", Type: "int64", SourceType: "bigint", Nullable: true, Comment: "never reused"}}}},
+			Diff: SchemaDiff{Added: []string{"public.orders.note"}, Removed: []string{"public.carts"},
+				Changed: []ColumnChange{{Name: "public.orders.id", What: "type", From: "int32", To: "int64"}}, Breaking: true}},
+		&SyncStarted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attempt: 2, Mode: "incremental", Tables: []string{"public.orders"}},
+		&SyncProgressed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Table: table, Records: 1200, Bytes: 48213},
+		&SyncCompleted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Status: "partial", Mode: "incremental", Records: 1200, Bytes: 48213, DurationMS: 2100, Tables: []TableResult{table}},
+		&SyncFailed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonTimeout, Message: "no row within 30 s", DurationMS: 30000, Tables: []TableResult{table}},
+		&SyncCancelled{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonCancelled, By: "ada", Message: "cancelled by ada"},
+		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true},
+	}
+	byName := map[string]Data{}
+	for _, d := range all {
+		byName[d.EventName()] = d
+	}
+	return byName
+}
+
+func example(d Data) *Event {
+	return &Event{ID: "019ab2f0-7c55-7d3e-9a41-0c2f6d1b8e77", Time: time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.UTC),
+		Causation: "019ab2f0-7c00-7aaa-8f10-5b1d2c3e4f50", TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Data: d}
+}
+
+// The wire format is a promise to services that are not built with us: a
+// difference here breaks them, unless it only adds.
+func TestGolden(t *testing.T) {
+	examples := examples()
+	for _, d := range All() {
+		name := d.EventName()
+		t.Run(name, func(t *testing.T) {
+			d := examples[name]
+			if d == nil {
+				t.Fatalf("no example of %s", name)
+			}
+			for _, field := range zeroFields("", reflect.ValueOf(d).Elem()) {
+				t.Errorf("the example leaves %s zero", field)
+			}
+			e := example(d)
+			headers, body, err := e.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, name, e.Subject(), headers, body)
+			validate(t, headers, body)
+
+			back, err := Parse(func(h string) string { return headers[h] }, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(e, back); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func compareGolden(t *testing.T, name, subject string, headers map[string]string, body []byte) {
+	t.Helper()
+	var got bytes.Buffer
+	fmt.Fprintln(&got, subject)
+	for _, key := range slices.Sorted(maps.Keys(headers)) {
+		fmt.Fprintf(&got, "%s: %s\n", key, headers[key])
+	}
+	got.WriteByte('\n')
+	if err := json.Indent(&got, body, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	got.WriteByte('\n')
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("the wire format of %s changed:\n%s", name, diff)
+	}
+}
+
+// validate reads the message as the CloudEvents SDK would and asks whether it
+// is a CloudEvent.
+func validate(t *testing.T, headers map[string]string, body []byte) {
+	t.Helper()
+	e := ce.New(headers[HeaderSpecVersion])
+	for key, value := range headers {
+		attribute, ok := strings.CutPrefix(key, "ce-")
+		switch attribute {
+		case HeaderContentType:
+			e.SetDataContentType(value)
+		case "id":
+			e.SetID(value)
+		case "type":
+			e.SetType(value)
+		case "source":
+			e.SetSource(value)
+		case "subject":
+			e.SetSubject(value)
+		case "dataschema":
+			e.SetDataSchema(value)
+		case "time":
+			at, err := time.Parse(time.RFC3339, value)
+			if err != nil {
+				t.Error(err)
+			}
+			e.SetTime(at)
+		case "specversion":
+		default:
+			if !ok {
+				t.Errorf("header %q is no attribute of a CloudEvent", key)
+			}
+			e.SetExtension(attribute, value)
+		}
+	}
+	e.DataEncoded = body
+	if err := e.Validate(); err != nil {
+		t.Errorf("not a CloudEvent: %v", err)
+	}
+	var data map[string]any
+	if err := e.DataAs(&data); err != nil || len(data) == 0 {
+		t.Errorf("data %v, %v", data, err)
+	}
+}
+
+func zeroFields(path string, v reflect.Value) []string {
+	if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[time.Time]() {
+		if v.IsZero() {
+			return []string{path}
+		}
+		if v.Kind() == reflect.Slice && v.Len() > 0 {
+			return zeroFields(path+"[0]", v.Index(0))
+		}
+		return nil
+	}
+	var zero []string
+	for i := range v.NumField() {
+		zero = append(zero, zeroFields(path+"."+v.Type().Field(i).Name, v.Field(i))...)
+	}
+	return zero
+}
+
+func TestParse(t *testing.T) {
+	e := example(examples()["SyncCompleted"])
+	headers, body, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change map[string]string
+		body   string
+		err    error // nil: any
+		fails  bool
+	}{
+		"as it is":            {body: string(body)},
+		"fields of later":     {body: `{"new_field":{"a":1},` + string(body[1:])},
+		"headers of later":    {change: map[string]string{"ce-new": "1"}, body: string(body)},
+		"an event of later":   {change: map[string]string{HeaderType: "headwater.SyncDreamt.v1"}, body: "{}", err: ErrUnknown, fails: true},
+		"a version of later":  {change: map[string]string{HeaderType: "headwater.SyncCompleted.v2"}, body: "{}", err: ErrUnknown, fails: true},
+		"not ours":            {change: map[string]string{HeaderType: "com.example.thing"}, body: "{}", err: ErrUnknown, fails: true},
+		"body elsewhere":      {change: map[string]string{HeaderDataRef: "sha256:00"}, err: ErrReferenced, fails: true},
+		"body fetched":        {change: map[string]string{HeaderDataRef: "sha256:00"}, body: string(body)},
+		"no body":             {fails: true},
+		"not JSON":            {body: "{", fails: true},
+		"no time":             {change: map[string]string{HeaderTime: ""}, body: string(body), fails: true},
+		"another type inside": {body: `{"records_processed":"many"}`, fails: true},
+	} {
+		h := maps.Clone(headers)
+		maps.Copy(h, c.change)
+		_, err := Parse(func(k string) string { return h[k] }, []byte(c.body))
+		if c.fails != (err != nil) || c.err != nil && !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestEncodeRefusesIncompleteEvents(t *testing.T) {
+	for name, change := range map[string]func(e *Event){
+		"no id":           func(e *Event) { e.ID = "" },
+		"no time":         func(e *Event) { e.Time = time.Time{} },
+		"no data":         func(e *Event) { e.Data = nil },
+		"no organization": func(e *Event) { e.Data.Header().Organization = "" },
+		"no workspace":    func(e *Event) { e.Data.Header().WorkspaceID = "" },
+		"no source":       func(e *Event) { e.Data.Header().SourceID = "" },
+	} {
+		e := example(examples()["SyncCompleted"])
+		change(e)
+		if _, _, err := e.Encode(); err == nil {
+			t.Errorf("%s: encoded", name)
+		}
+	}
+}
+
+func TestHeadersTakeNoForeignText(t *testing.T) {
+	e := example(examples()["SyncCompleted"])
+	e.TraceParent = "00-evil\r\nNats-Rollup: all"
+	e.Data.Header().Operation.ID = "op \"1\"\r\n€%"
+	headers, _, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, there := headers[HeaderTraceParent]; there {
+		t.Errorf("traceparent %q", got)
+	}
+	if got, want := headers[HeaderCorrelationID], "op%20%221%22%0D%0A%E2%82%AC%25"; got != want {
+		t.Errorf("correlationid %q, wanted %q", got, want)
+	}
+}

@@ -1,0 +1,126 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"headwater/bus/event"
+	"headwater/connectors"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+// Opened returns the registry as the Connectors of Deps.
+func Opened(r *connectors.Registry) Connectors { return opened{r} }
+
+type opened struct{ registry *connectors.Registry }
+
+func (o opened) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Conn, error) {
+	conn, err := o.registry.Open(ctx, connector, public, secret, limits)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Landing returns the lake as the Lake of Deps.
+func Landing(l *landing.Lake) Lake { return landed{l} }
+
+type landed struct{ lake *landing.Lake }
+
+func (l landed) Begin(ctx context.Context, t landing.Target) (Writer, error) {
+	w, err := l.lake.Begin(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (l landed) Drop(ctx context.Context, a event.Address) error { return l.lake.Drop(ctx, a) }
+
+// Projected returns the projection as the State of Deps.
+func Projected(s *projections.Store) State { return projected{s} }
+
+type projected struct{ store *projections.Store }
+
+func (p projected) Wait(ctx context.Context, sequence uint64) error {
+	return p.store.Wait(ctx, sequence)
+}
+
+func (p projected) Source(a event.Address) (Source, error) {
+	s, err := p.store.Source(a)
+	if errors.Is(err, projections.ErrNotFound) {
+		return Source{}, nil
+	}
+	if err != nil {
+		return Source{}, err
+	}
+	source := Source{
+		Connected: s.ConfigVersion > 0 && !s.Removed, Name: s.Name, Type: s.Type, Connector: s.Connector,
+		Config: s.Config, SecretRef: s.SecretRef, Metadata: s.Metadata, ConfigVersion: s.ConfigVersion,
+	}
+	if s.Running == nil {
+		return source, nil
+	}
+	sync, err := p.store.Sync(a.Organization, a.Workspace, s.Running.SyncID)
+	if err != nil && !errors.Is(err, projections.ErrNotFound) {
+		return Source{}, err
+	}
+	source.Running = &Running{
+		SyncID: s.Running.SyncID, Attempt: s.Running.Attempt, Fence: s.Running.Fence, Operation: s.Running.Operation,
+		Started: sync.StartedAt, Updated: sync.UpdatedAt,
+	}
+	return source, nil
+}
+
+func (p projected) SourceID(organization, workspace, owner, name string) (string, error) {
+	s, incarnation, found, err := p.store.FindSource(organization, workspace, owner, name)
+	if err != nil || found {
+		return s.Address.Source, err
+	}
+	return projections.SourceID(organization, workspace, owner, name, incarnation), nil
+}
+
+func (p projected) Schema(a event.Address) (version int, tables []event.Table, err error) {
+	s, err := p.store.Schema(a, 0)
+	if errors.Is(err, projections.ErrNotFound) {
+		return 0, nil, nil
+	}
+	return s.Version, s.Tables, err
+}
+
+func (p projected) Sync(a event.Address, syncID string) (Sync, error) {
+	s, err := p.store.Sync(a.Organization, a.Workspace, syncID)
+	// The id of a sync of another source is as unknown as one never seen.
+	if errors.Is(err, projections.ErrNotFound) || err == nil && s.Address != a {
+		return Sync{}, nil
+	}
+	if err != nil {
+		return Sync{}, err
+	}
+	return Sync{Ended: s.Ended(), Attempt: s.Attempt, Started: s.StartedAt}, nil
+}
+
+func (p projected) Operation(a event.Address, id string) (Operation, error) {
+	o, err := p.store.Operation(a.Organization, a.Workspace, id)
+	if errors.Is(err, projections.ErrNotFound) {
+		return Operation{}, nil
+	}
+	if err != nil {
+		return Operation{}, err
+	}
+	op := Operation{Kind: o.Kind, Actor: o.Actor, Total: o.Total}
+	for _, t := range o.Targets {
+		op.Targets = append(op.Targets, Target{
+			Index: t.Index, SourceID: t.SourceID, SyncID: t.SyncID,
+			Ended: t.Status != projections.StatusRunning, Done: t.Status == projections.StatusCompleted, Attached: t.Attached,
+		})
+	}
+	return op, nil
+}
+
+func (p projected) Watch(ctx context.Context, a event.Address) <-chan struct{} {
+	return p.store.WatchSource(ctx, a)
+}

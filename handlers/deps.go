@@ -1,0 +1,137 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// Events is the log as handlers write it. *bus.Bus is one.
+type Events interface {
+	// Append publishes e as the next event of its source's history, whose last
+	// sequence must be after, and returns its sequence. It returns an error
+	// that wraps bus.ErrConflict when the history has moved on.
+	Append(ctx context.Context, after uint64, e *event.Event) (uint64, error)
+	// LastSequence returns the sequence of the address's last event, 0 if it
+	// has none.
+	LastSequence(ctx context.Context, a event.Address) (uint64, error)
+}
+
+// State is what the history has made of sources so far, on this node. See
+// Projected.
+type State interface {
+	// Wait returns once the event at sequence, and all before it, are in the
+	// answers of the other methods.
+	Wait(ctx context.Context, sequence uint64) error
+	// Source returns the zero Source for an address that has none, or none any
+	// more.
+	Source(a event.Address) (Source, error)
+	// SourceID returns the id of the source of that name, or that the next one
+	// will have: another than that of every source of the name before.
+	SourceID(organization, workspace, owner, name string) (string, error)
+	// Schema returns the newest version of an address's schema, 0 and no tables
+	// before the first.
+	Schema(a event.Address) (version int, tables []event.Table, err error)
+	// Sync returns the zero Sync for an id that nothing is known of.
+	Sync(a event.Address, syncID string) (Sync, error)
+	// Operation returns the zero Operation for an id that nothing is known of.
+	Operation(a event.Address, id string) (Operation, error)
+	// Watch returns a channel that receives after anything of the address was
+	// applied, until ctx ends.
+	Watch(ctx context.Context, a event.Address) <-chan struct{}
+}
+
+// Source is a source as its history tells it.
+type Source struct {
+	Connected     bool // and not removed
+	Name          string
+	Type          string
+	Connector     string
+	Config        json.RawMessage // public settings
+	SecretRef     string
+	Metadata      json.RawMessage
+	ConfigVersion int
+	Running       *Running // the sync that was started and has not ended
+}
+
+// Running is a sync under way.
+type Running struct {
+	SyncID    string
+	Attempt   int
+	Fence     uint64 // sequence of its newest SyncStarted
+	Operation event.Operation
+	Started   time.Time // its first attempt
+	Updated   time.Time // its newest event
+}
+
+// Sync is one sync, under way or ended.
+type Sync struct {
+	Ended   bool
+	Attempt int
+	Started time.Time
+}
+
+// Operation is what one request asked for, target by target.
+type Operation struct {
+	Kind    string
+	Actor   string
+	Total   int      // targets it has
+	Targets []Target // those that anything is known of
+}
+
+// Target is one source of an Operation.
+type Target struct {
+	Index    int
+	SourceID string
+	SyncID   string
+	Ended    bool
+	Done     bool // ended as asked for
+	Attached bool // it ends when a sync of another operation does
+}
+
+// Connectors opens sources. See Opened for *connectors.Registry.
+type Connectors interface {
+	// Open prepares the source that the public settings and the secrets
+	// describe. A failure of the source is a *driver.Error.
+	Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Conn, error)
+}
+
+// Conn is one open source. *connectors.Conn is one. Its methods are called one
+// at a time; its errors are *driver.Error without any secret.
+type Conn interface {
+	Check(ctx context.Context) ([]driver.Step, error)
+	Discover(ctx context.Context) ([]driver.Table, error)
+	Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error]
+	Close() error
+}
+
+// Lake is where tables land. See Landing for *landing.Lake.
+type Lake interface {
+	// Begin takes a table over for one attempt of a sync.
+	Begin(ctx context.Context, t landing.Target) (Writer, error)
+	// Drop removes every table and file of a source. It is safe twice.
+	Drop(ctx context.Context, a event.Address) error
+}
+
+// Writer lands one table. *landing.Writer is one.
+type Writer interface {
+	Cursor() driver.Cursor
+	Finished() (landing.Committed, bool)
+	Write(ctx context.Context, batch arrow.RecordBatch) error
+	Commit(ctx context.Context, next *driver.Cursor, final bool) (landing.Committed, error)
+	Abort(ctx context.Context) error
+}
+
+// Vault keeps the sealed secrets of sources. *seal.Vault is one.
+type Vault interface {
+	Open(ctx context.Context, a event.Address, ref string) ([]byte, error)
+	Forget(ctx context.Context, a event.Address, ref string) error
+	Destroy(ctx context.Context, a event.Address) error
+}

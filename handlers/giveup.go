@@ -1,0 +1,107 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+)
+
+// Exhausted ends the target of a command that the bus hands out no more: its
+// error was permanent, its retries are used up, or it cannot be read. The
+// subscriber calls it before it moves the message to the dead letters; an error
+// means that the outcome could not be told and the call is to be repeated.
+// A message that does not even name an operation has no target to end.
+func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause error) error {
+	c, err := bus.CommandOf(msg)
+	if err == nil {
+		return h.giveUp(ctx, h.newJob(c), cause)
+	}
+	var meta command.Meta
+	if json.Unmarshal(msg.Payload, &meta) != nil || meta.Operation.ID == "" || meta.Organization == "" {
+		h.log.Error("a command without a readable operation", "message", msg.UUID, "error", err)
+		return nil
+	}
+	j := h.newJob(&command.Command{ID: msg.UUID, Time: time.Now(), Data: &unreadable{meta}})
+	return h.giveUp(ctx, j, failf(event.ReasonInternal, "the request could not be read by this version of the service"))
+}
+
+// unreadable stands for a command whose payload is not what its name says.
+type unreadable struct{ command.Meta }
+
+func (*unreadable) CommandName() string { return "unreadable" }
+
+// giveUp ends the job's target with the failure event of its verb, and does
+// what else must not be left behind.
+func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.options.Grace)
+	defer cancel()
+	reason, message := explain(cause)
+	if reason == event.ReasonInternal || reason == event.ReasonCancelled {
+		// A worker that was stopped again and again is our fault as well.
+		reason = event.ReasonInternal
+		j.log.Error("a command was given up", "error", cause)
+	}
+	_, err := j.advance(ctx, func(v view) (move, error) {
+		if v.ended {
+			return move{}, nil
+		}
+		return j.failed(v, reason, message)
+	})
+	if err != nil {
+		return fmt.Errorf("give up %s of %s: %w", j.name, j.address.Source, err)
+	}
+	switch c := j.data.(type) {
+	case *command.ConnectSource:
+		return j.settleSecrets(ctx, c)
+	case *command.TestConnection:
+		return j.destroyTest(ctx)
+	case *command.RemoveSource:
+		v, err := j.load(ctx)
+		if err != nil || !v.done {
+			return err
+		}
+		return errors.Join(h.vault.Destroy(ctx, j.address), h.lake.Drop(ctx, j.address))
+	}
+	return nil
+}
+
+// failed returns the final event of the job's verb for a failure.
+func (j *job) failed(v view, reason event.Reason, message string) (move, error) {
+	why := &failure{reason, message}
+	switch c := j.data.(type) {
+	case *command.ConnectSource:
+		return move{data: connectFailed(j, c, why)}, nil
+	case *command.TestConnection:
+		return move{data: tested(j, c, nil, why)}, nil
+	case *command.SyncSource:
+		sync, err := j.h.state.Sync(j.address, c.SyncID)
+		if err != nil {
+			return move{}, fmt.Errorf("read the sync's state: %w", err)
+		}
+		if sync.Ended {
+			return move{}, nil
+		}
+		if v.Running != nil && v.Running.SyncID != c.SyncID || !v.Connected {
+			return j.rejected(reason, message), nil
+		}
+		failed := &event.SyncFailed{Meta: j.meta(true), SyncID: c.SyncID, Reason: reason, Message: message, Tables: []event.TableResult{}}
+		if !sync.Started.IsZero() {
+			failed.DurationMS = time.Since(sync.Started).Milliseconds()
+		}
+		return move{data: failed}, nil
+	}
+	return j.rejected(reason, message), nil
+}
+
+// rejected returns the CommandRejected that ends the job's target.
+func (j *job) rejected(reason event.Reason, message string) move {
+	return move{data: &event.CommandRejected{Meta: j.meta(true), Command: j.name, Reason: reason, Message: message}}
+}

@@ -1,0 +1,120 @@
+// Package handlers carries commands out: one file a command, each of which
+// turns a command into what a connector does and what the source's history says
+// about it.
+//
+// Every command names one target of one operation, and every target ends with
+// exactly one final event, whatever happens to its worker: a handler decides
+// from the source's state what is left to say, says it at the history's
+// expected end, and only then lets the command go. So a command that is handed
+// out again finishes what was begun and repeats nothing.
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus"
+	"headwater/bus/command"
+)
+
+// Deps are what handlers work with. They are lent: nothing of them is closed.
+type Deps struct {
+	Events     Events
+	State      State
+	Connectors Connectors
+	Lake       Lake
+	Vault      Vault
+	Log        *slog.Logger // nil discards
+	Options    Options
+}
+
+// Handlers carries commands out. It is safe for concurrent use.
+type Handlers struct {
+	events     Events
+	state      State
+	connectors Connectors
+	lake       Lake
+	vault      Vault
+	log        *slog.Logger
+	options    Options
+}
+
+// New returns handlers that work with d.
+func New(d Deps) *Handlers {
+	log := d.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Handlers{d.Events, d.State, d.Connectors, d.Lake, d.Vault, log, d.Options.WithDefaults()}
+}
+
+// HandlerFor returns the durable name of the Watermill handler of a command.
+func HandlerFor(name string) string { return "handle-" + name }
+
+// Register adds one handler a command to the router, each with a subscriber of
+// its own, so that a slow sync never holds up a connect. jobs returns the
+// subscriber of a command that hands out at most concurrency messages at a
+// time; it must call Exhausted for a message that it gives up.
+func (h *Handlers) Register(router *message.Router, jobs func(command string, concurrency int) (message.Subscriber, error)) error {
+	for _, verb := range []struct {
+		data   command.Data
+		handle message.NoPublishHandlerFunc
+	}{
+		{new(command.ConnectSource), typed(h, h.connect)},
+		{new(command.TestConnection), typed(h, h.test)},
+		{new(command.SyncSource), typed(h, h.sync)},
+		{new(command.CancelOperation), typed(h, h.cancel)},
+		{new(command.RemoveSource), typed(h, h.remove)},
+		{new(command.DiscoverSchema), typed(h, h.discover)},
+	} {
+		name := verb.data.CommandName()
+		subscriber, err := jobs(name, h.options.Concurrency[name])
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", name, err)
+		}
+		router.AddConsumerHandler(HandlerFor(name), command.FilterFor(name), subscriber, verb.handle).
+			AddMiddleware(bus.Outcomes)
+	}
+	return nil
+}
+
+// typed reads the command, gives up one whose deadline has passed, and calls
+// handle with a context that ends a little after the deadline, when even the
+// outcome can no longer be told.
+func typed[D command.Data](h *Handlers, handle func(context.Context, *job, D) error) message.NoPublishHandlerFunc {
+	return func(msg *message.Message) error {
+		c, err := bus.CommandOf(msg)
+		if err != nil {
+			return bus.Permanent(err)
+		}
+		data, ok := c.Data.(D)
+		if !ok {
+			return bus.Permanent(fmt.Errorf("%s came to the handler of another command", c.Name()))
+		}
+		ctx, cancel := context.WithCancel(msg.Context())
+		defer cancel()
+		j := h.newJob(c)
+		if j.overdue() {
+			return h.giveUp(ctx, j, errOverdue)
+		}
+		if !j.deadline.IsZero() {
+			ctx, cancel = context.WithDeadline(ctx, j.deadline.Add(h.options.Grace))
+			defer cancel()
+		}
+		if err := handle(ctx, j, data); err != nil {
+			return fmt.Errorf("%s of %s: %w", c.Name(), j.address.Source, err)
+		}
+		return nil
+	}
+}
+
+// errOverdue and errDeadline are why a command that took or waited too long
+// ends.
+var (
+	errOverdue  = errors.New("the command was not begun before its deadline")
+	errDeadline = errors.New("the command's deadline passed")
+)

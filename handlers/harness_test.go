@@ -1,0 +1,539 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/bus/seal"
+	"headwater/connectors"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+const patience = 30 * time.Second
+
+// world is a whole node but its API: broker, projection, vault, lake, connectors
+// and workers, with a source of its own making.
+type world struct {
+	t         *testing.T
+	bus       *bus.Bus
+	store     *projections.Store
+	vault     *seal.Vault
+	lake      *landing.Lake
+	source    *fakeSource
+	address   event.Address
+	seams     *seams
+	handlers  *Handlers
+	log       *slog.Logger
+	lastID    atomic.Int64
+	historyMu sync.Mutex
+	history   []*event.Event
+	// Faults put in the way of the real parts; nil lets everything pass.
+	faults faults
+}
+
+type faults struct {
+	append func(*event.Event) error
+	commit func(table string, final bool) error
+	begin  func(landing.Target) error
+}
+
+// quick are options under which nothing waits longer than it must.
+func quick() Options {
+	return Options{
+		RetryDelay: 10 * time.Millisecond, ProgressEvery: 20 * time.Millisecond, HeartbeatEvery: time.Hour,
+		Grace: 10 * time.Second, Lease: 100 * time.Millisecond,
+	}
+}
+
+func newWorld(t *testing.T, options Options) *world {
+	t.Helper()
+	w := &world{
+		t: t, source: newFakeSource(), log: slog.New(slog.DiscardHandler), seams: &seams{handed: map[string]int{}},
+		address: event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: projections.SourceID("acme", "w1", "ada", "shop", 0)},
+	}
+	if os.Getenv("HANDLERS_TEST_LOG") != "" {
+		w.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	t.Cleanup(cancel)
+	var err error
+	w.bus, err = bus.Open(ctx, bus.Config{Dir: t.TempDir(), Log: w.log})
+	w.check(err)
+	t.Cleanup(func() { w.check(w.bus.Close(context.WithoutCancel(ctx))) })
+	w.store, err = projections.Open(projections.Options{Dir: "projection", FS: vfs.NewMem(), Log: w.log})
+	w.check(err)
+	t.Cleanup(func() { w.check(w.store.Close()) })
+	w.lake, err = landing.Open(ctx, t.TempDir(), catalog{w.bus.Bucket(bus.BucketCatalog)}, w.log)
+	w.check(err)
+	t.Cleanup(func() { w.check(w.lake.Close()) })
+	w.vault, err = seal.New(make([]byte, seal.MasterKeySize), w.bus.Bucket(bus.BucketSecrets))
+	w.check(err)
+	registry, err := connectors.New(connectors.Options{Log: w.log}, w.source)
+	w.check(err)
+	t.Cleanup(func() { w.check(registry.Close()) })
+
+	var following sync.WaitGroup
+	following.Go(func() {
+		if err := w.store.Follow(ctx, busLog{w.bus}); err != nil && ctx.Err() == nil {
+			t.Errorf("follow: %v", err)
+		}
+	})
+	following.Go(func() { w.collect(ctx) })
+	t.Cleanup(func() { cancel(); following.Wait() })
+
+	options.Seam = w.seams.reached
+	w.handlers = New(Deps{
+		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry), Lake: faultyLake{w, Landing(w.lake)},
+		Vault: w.vault, Log: w.log, Options: options,
+	})
+	w.start()
+	return w
+}
+
+// start runs the workers until the test ends.
+func (w *world) start() {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: patience}, watermill.NewSlogLogger(w.log))
+	w.check(err)
+	err = w.handlers.Register(router, func(name string, concurrency int) (message.Subscriber, error) {
+		return w.bus.Jobs(bus.JobsConfig{
+			Command: name, Concurrency: concurrency, AckWait: 2 * time.Second, OnExhausted: w.handlers.Exhausted,
+			Backoff: func(int) time.Duration { return 10 * time.Millisecond }, Drain: 5 * time.Second,
+		})
+	})
+	w.check(err)
+	// A worker that a seam has killed comes back to life with the next delivery.
+	router.AddMiddleware(func(h message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			w.seams.running.Add(1)
+			defer w.seams.running.Add(-1)
+			w.seams.revive(event.NameOf(msg.Metadata.Get(event.HeaderType)))
+			return h(msg)
+		}
+	})
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := router.Run(context.WithoutCancel(w.t.Context())); err != nil {
+			w.t.Errorf("router: %v", err)
+		}
+	})
+	<-router.Running()
+	w.t.Cleanup(func() { w.check(router.Close()); running.Wait() })
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// collect keeps the whole log.
+func (w *world) collect(ctx context.Context) {
+	messages, err := w.bus.Ordered(0).Subscribe(ctx, event.SubjectPrefix+".>")
+	if err != nil {
+		w.t.Errorf("read the log: %v", err)
+		return
+	}
+	for msg := range messages {
+		e, err := bus.EventOf(msg)
+		if err != nil {
+			w.t.Errorf("event: %v", err)
+			continue
+		}
+		w.historyMu.Lock()
+		w.history = append(w.history, e)
+		w.historyMu.Unlock()
+	}
+}
+
+// events returns what the log holds of an address at this moment.
+func (w *world) events(a event.Address) []*event.Event {
+	w.t.Helper()
+	last, err := w.bus.LastSequence(w.t.Context(), a)
+	w.check(err)
+	var found []*event.Event
+	w.eventually("the log to be read", func() bool {
+		w.historyMu.Lock()
+		defer w.historyMu.Unlock()
+		found = nil
+		for _, e := range w.history {
+			if e.Address() == a {
+				found = append(found, e)
+			}
+		}
+		return last == 0 || len(found) > 0 && found[len(found)-1].Sequence >= last
+	})
+	return found
+}
+
+func (w *world) names(a event.Address) []string {
+	w.t.Helper()
+	names := []string{}
+	for _, e := range w.events(a) {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// outcomes returns the names without progress.
+func (w *world) outcomes(a event.Address) []string {
+	w.t.Helper()
+	return slices.DeleteFunc(w.names(a), func(n string) bool { return n == "SyncProgressed" })
+}
+
+func (w *world) wantOutcomes(want ...string) {
+	w.t.Helper()
+	if got := w.outcomes(w.address); !slices.Equal(got, want) {
+		w.t.Fatalf("the history holds %v, want %v", got, want)
+	}
+}
+
+// last returns the newest event of the source that is a T.
+func last[T event.Data](w *world) T {
+	w.t.Helper()
+	var found T
+	ok := false
+	for _, e := range w.events(w.address) {
+		if d, is := e.Data.(T); is {
+			found, ok = d, true
+		}
+	}
+	if !ok {
+		w.t.Fatalf("no %T in %v", found, w.names(w.address))
+	}
+	return found
+}
+
+func (w *world) eventually(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	w.t.Fatalf("waited %v in vain for %s", patience, what)
+}
+
+// operation returns a new operation of one target, and the meta of its command.
+func (w *world) operation(kind string) command.Meta {
+	id := fmt.Sprintf("op_%d", w.lastID.Add(1))
+	return command.Meta{
+		Meta:     event.At(w.address, event.Operation{ID: id, Kind: kind, Targets: 1, Actor: "ada"}),
+		Deadline: time.Now().Add(patience),
+	}
+}
+
+func (w *world) send(data command.Data) {
+	w.t.Helper()
+	id := fmt.Sprintf("0190a000-0000-7000-8000-%012d", w.lastID.Add(1))
+	w.check(w.bus.Send(w.t.Context(), &command.Command{ID: id, Time: time.Now().UTC(), Data: data}))
+}
+
+// do sends a command and waits for the end of its operation.
+func (w *world) do(data command.Data) projections.Operation {
+	w.t.Helper()
+	w.send(data)
+	return w.ended(data)
+}
+
+func (w *world) ended(data command.Data) projections.Operation {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	m := data.Header()
+	op, err := w.store.WaitOperation(ctx, m.Organization, m.WorkspaceID, m.Operation.ID)
+	if err != nil {
+		w.t.Fatalf("%s never ended: %v; history %v", data.CommandName(), err, w.names(w.address))
+	}
+	return op
+}
+
+// idle waits until no command is left, so that what handlers do after their
+// last event is done.
+func (w *world) idle() {
+	w.t.Helper()
+	w.eventually("the commands to be acked", func() bool { return w.seams.running.Load() == 0 })
+}
+
+func (w *world) seal(secret string) string {
+	w.t.Helper()
+	ref, err := w.vault.Seal(w.t.Context(), w.address, []byte(secret))
+	w.check(err)
+	return ref
+}
+
+func (w *world) connectCommand(config, secret string) *command.ConnectSource {
+	return &command.ConnectSource{
+		Meta: w.operation(event.KindConnect), Name: "shop", Type: "fake", Connector: "fake",
+		Config: json.RawMessage(config), SecretRef: w.seal(secret),
+	}
+}
+
+// connect connects the source and fails the test if that does not work.
+func (w *world) connect() {
+	w.t.Helper()
+	if op := w.do(w.connectCommand(`{"host":"a"}`, `{"password":"hunter2"}`)); op.Status != projections.StatusCompleted {
+		w.t.Fatalf("connect: %s %+v", op.Status, op.Targets)
+	}
+}
+
+func (w *world) syncCommand(options command.SyncOptions) *command.SyncSource {
+	return &command.SyncSource{
+		Meta: w.operation(event.KindSync), SyncID: fmt.Sprintf("syn_%d", w.lastID.Add(1)), Options: options,
+	}
+}
+
+// landed returns the ids that lie in the lake for a table, sorted.
+func (w *world) landed(table string) []int64 {
+	w.t.Helper()
+	_, rows, err := w.lake.Preview(w.t.Context(), w.address, "public", table, 100_000)
+	if errors.Is(err, landing.ErrNoTable) {
+		return nil
+	}
+	w.check(err)
+	ids := []int64{}
+	for _, r := range rows {
+		var id int64
+		_, err := fmt.Sscan(fmt.Sprint(r[0]), &id)
+		w.check(err)
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (w *world) wantLanded(table string, from, to int64) {
+	w.t.Helper()
+	got := w.landed(table)
+	if !slices.Equal(got, span(from, to)) {
+		w.t.Fatalf("%s holds %d rows %v, want %d to %d", table, len(got), head(got), from, to)
+	}
+}
+
+func head(ids []int64) []int64 { return ids[:min(len(ids), 20)] }
+
+func span(from, to int64) []int64 {
+	ids := []int64{}
+	for i := from; i < to; i++ {
+		ids = append(ids, i)
+	}
+	return ids
+}
+
+// seams kill a worker at a step: from then on it can do nothing that outlasts
+// it, until the command is handed out again.
+type seams struct {
+	mu      sync.Mutex
+	step    string
+	left    int
+	dead    bool
+	kills   int
+	running atomic.Int64
+	handed  map[string]int // deliveries by command
+	at      func(step string)
+}
+
+var errKilled = errors.New("the worker was killed")
+
+// kill arms the seam: the worker dies when it comes to the step the nth time.
+func (s *seams) kill(step string, nth int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.step, s.left = step, nth
+}
+
+func (s *seams) reached(step string) {
+	s.mu.Lock()
+	at := s.at
+	if step == s.step && s.left > 0 {
+		if s.left--; s.left == 0 {
+			s.dead = true
+			s.kills++
+		}
+	}
+	s.mu.Unlock()
+	if at != nil {
+		at(step)
+	}
+}
+
+func (s *seams) revive(command string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead = false
+	s.handed[command]++
+}
+
+// deliveries returns how often a command of that name was handed out.
+func (s *seams) deliveries(command string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.handed[command]
+}
+
+func (s *seams) alive() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return errKilled
+	}
+	return nil
+}
+
+func (s *seams) killed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kills
+}
+
+type faultyEvents struct{ w *world }
+
+func (f faultyEvents) Append(ctx context.Context, after uint64, e *event.Event) (uint64, error) {
+	if err := f.w.seams.alive(); err != nil {
+		return 0, err
+	}
+	if hook := f.w.faults.append; hook != nil {
+		if err := hook(e); err != nil {
+			return 0, err
+		}
+	}
+	return f.w.bus.Append(ctx, after, e)
+}
+
+func (f faultyEvents) LastSequence(ctx context.Context, a event.Address) (uint64, error) {
+	if err := f.w.seams.alive(); err != nil {
+		return 0, err
+	}
+	return f.w.bus.LastSequence(ctx, a)
+}
+
+type faultyLake struct {
+	w    *world
+	lake Lake
+}
+
+func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error) {
+	if err := f.w.seams.alive(); err != nil {
+		return nil, err
+	}
+	if hook := f.w.faults.begin; hook != nil {
+		if err := hook(t); err != nil {
+			return nil, err
+		}
+	}
+	w, err := f.lake.Begin(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyWriter{Writer: w, w: f.w, table: t.Table.Name}, nil
+}
+
+func (f faultyLake) Drop(ctx context.Context, a event.Address) error {
+	if err := f.w.seams.alive(); err != nil {
+		return err
+	}
+	return f.lake.Drop(ctx, a)
+}
+
+type faultyWriter struct {
+	Writer
+	w     *world
+	table string
+}
+
+func (f *faultyWriter) Write(ctx context.Context, batch arrow.RecordBatch) error {
+	if err := f.w.seams.alive(); err != nil {
+		return err
+	}
+	return f.Writer.Write(ctx, batch)
+}
+
+func (f *faultyWriter) Commit(ctx context.Context, next *driverCursor, final bool) (landing.Committed, error) {
+	if err := f.w.seams.alive(); err != nil {
+		return landing.Committed{}, err
+	}
+	if hook := f.w.faults.commit; hook != nil {
+		if err := hook(f.table, final); err != nil {
+			return landing.Committed{}, err
+		}
+	}
+	return f.Writer.Commit(ctx, next, final)
+}
+
+// Abort leaves everything lying about when the worker was killed.
+func (f *faultyWriter) Abort(ctx context.Context) error {
+	if f.w.seams.alive() != nil {
+		return nil
+	}
+	return f.Writer.Abort(ctx)
+}
+
+// busLog is the log as the projection reads it.
+type busLog struct{ bus *bus.Bus }
+
+func (l busLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
+	s, err := l.bus.EventsState(ctx)
+	return s.First, s.Last, s.Created, err
+}
+
+func (l busLog) Ordered(after uint64) message.Subscriber { return l.bus.Ordered(after) }
+
+func (l busLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
+	e, err := bus.EventOf(msg)
+	if err != nil {
+		return 0, nil, err
+	}
+	return e.Sequence, e, nil
+}
+
+// catalog is a bucket as the lake's catalog.
+type catalog struct{ bus.Bucket }
+
+func kvError(err error) error {
+	for from, to := range map[error]error{
+		bus.ErrKeyNotFound: landing.ErrKeyNotFound, bus.ErrKeyExists: landing.ErrKeyExists, bus.ErrConflict: landing.ErrConflict,
+	} {
+		if errors.Is(err, from) {
+			return fmt.Errorf("%w: %w", to, err)
+		}
+	}
+	return err
+}
+
+func (c catalog) Get(ctx context.Context, key string) (landing.Entry, error) {
+	e, err := c.Bucket.Get(ctx, key)
+	return landing.Entry{Value: e.Value, Revision: e.Revision}, kvError(err)
+}
+
+func (c catalog) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+	revision, err := c.Bucket.Create(ctx, key, value, ttl)
+	return revision, kvError(err)
+}
+
+func (c catalog) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	next, err := c.Bucket.Update(ctx, key, value, revision)
+	return next, kvError(err)
+}
+
+func (c catalog) Keys(ctx context.Context, prefix string) ([]string, error) {
+	keys, err := c.Bucket.Keys(ctx, prefix[:max(0, len(prefix)-1)])
+	return keys, kvError(err)
+}

@@ -1,0 +1,171 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"headwater/bus"
+	"headwater/bus/event"
+)
+
+// overtaken says that a sync is no longer this worker's.
+type overtaken struct {
+	removed bool // its source was removed
+	resumed bool // another worker has started it again
+}
+
+func (o *overtaken) Error() string {
+	switch {
+	case o.removed:
+		return "the source was removed while it was synced"
+	case o.resumed:
+		return "another worker has taken the sync over"
+	}
+	return "the sync was ended by somebody else"
+}
+
+// historyError says that an event which must be written could not be.
+type historyError struct{ err error }
+
+func (e *historyError) Error() string { return e.err.Error() }
+func (e *historyError) Unwrap() error { return e.err }
+
+// owns returns *overtaken if the source is not in the hands of this attempt.
+func (a *attempt) owns(s Source) error {
+	switch {
+	case !s.Connected:
+		return &overtaken{removed: true}
+	case s.Running == nil || s.Running.SyncID != a.id:
+		return &overtaken{}
+	case s.Running.Fence != a.fence:
+		return &overtaken{resumed: true}
+	}
+	return nil
+}
+
+// journal writes the events of one attempt, one at a time. It is safe for
+// concurrent use.
+type journal struct {
+	attempt *attempt
+	mu      sync.Mutex
+	after   uint64
+	written int
+}
+
+// write appends an event. When somebody else wrote into the source's history,
+// it goes on behind that if the sync is still this attempt's, and else returns
+// *overtaken. Every other error is a *historyError.
+func (g *journal) write(ctx context.Context, m move) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for tries := 0; ; tries++ {
+		sequence, err := g.attempt.j.append(ctx, g.after, m)
+		if err == nil {
+			g.after = max(g.after, sequence)
+			return nil
+		}
+		if !errors.Is(err, bus.ErrConflict) || tries == maxConflicts {
+			return &historyError{err}
+		}
+		if err := g.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// catchUp moves to the history's end, if the sync is still this attempt's.
+func (g *journal) catchUp(ctx context.Context) error {
+	v, err := g.attempt.j.load(ctx)
+	if err != nil {
+		return &historyError{err}
+	}
+	if err := g.attempt.owns(v.Source); err != nil {
+		return err
+	}
+	g.after = v.after
+	return nil
+}
+
+// confirm returns *overtaken if the sync is not this attempt's any more by what
+// the log holds at this moment, whatever the projection has seen of it.
+func (g *journal) confirm(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last, err := g.attempt.h.events.LastSequence(ctx, g.attempt.j.address)
+	if err != nil {
+		return &historyError{fmt.Errorf("read where the history ends: %w", err)}
+	}
+	if last == g.after {
+		return nil
+	}
+	return g.catchUp(ctx)
+}
+
+// decide appends what next makes of the source's newest state, if anything.
+func (g *journal) decide(ctx context.Context, next func(view) (move, error)) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sequence, err := g.attempt.j.advance(ctx, func(v view) (move, error) {
+		if err := g.attempt.owns(v.Source); err != nil {
+			return move{}, err
+		}
+		m, err := next(v)
+		m.stop = true
+		return m, err
+	})
+	var lost *overtaken
+	if err != nil && !errors.As(err, &lost) {
+		return &historyError{err}
+	}
+	g.after = max(g.after, sequence)
+	return err
+}
+
+// progress writes how far a table is.
+func (g *journal) progress(ctx context.Context, table event.TableResult, records, bytes int64) error {
+	g.mu.Lock()
+	g.written++
+	n := g.written
+	g.mu.Unlock()
+	return g.write(ctx, move{
+		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(n),
+		data: &event.SyncProgressed{
+			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: table, Records: records, Bytes: bytes,
+		},
+	})
+}
+
+// watch ends the attempt's work as soon as this node's projection shows that
+// the sync is not this attempt's any more. The returned function waits until it
+// has stopped watching, which it does when work ends.
+func (a *attempt) watch(work context.Context, stop context.CancelCauseFunc) (wait func()) {
+	var wg sync.WaitGroup
+	changes := a.h.state.Watch(work, a.j.address)
+	wg.Go(func() {
+		for {
+			source, err := a.h.state.Source(a.j.address)
+			if err == nil {
+				err = a.owns(source)
+			}
+			if err != nil {
+				stop(err)
+				return
+			}
+			select {
+			case <-work.Done():
+				return
+			case _, open := <-changes:
+				if !open {
+					return
+				}
+			}
+		}
+	})
+	return func() {
+		stop(nil)
+		wg.Wait()
+	}
+}

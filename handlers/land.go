@@ -1,0 +1,238 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// errIdle is the cause of a context that ended a read which brought nothing.
+var errIdle = errors.New("the source went silent")
+
+// landAll lands every table, a few at once, each on a connection of its own; it
+// closes first, which serves one of them. A table that fails leaves the others
+// alone. The error is one that ends the attempt.
+func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFunc, first Conn) error {
+	queue := make(chan *tableRun, len(a.tables))
+	for _, t := range a.tables {
+		queue <- t
+	}
+	close(queue)
+	stopReports := a.report(work, stop)
+	defer stopReports()
+
+	var wg sync.WaitGroup
+	for i := range min(len(a.tables), a.h.options.TableParallelism) {
+		wg.Go(func() {
+			l := &lander{attempt: a}
+			if i == 0 {
+				l.conn = first
+			}
+			defer l.close()
+			for t := range queue {
+				if err := l.table(ctx, work, t); err != nil {
+					stop(err)
+					return
+				}
+			}
+		})
+	}
+	if len(a.tables) == 0 {
+		a.j.closing(first)
+	}
+	wg.Wait()
+	if err := context.Cause(work); err != nil && !errors.Is(err, errDeadline) {
+		return err
+	}
+	return nil
+}
+
+// lander lands one table after another over one connection.
+type lander struct {
+	*attempt
+	conn Conn // nil before the first use and after a failure
+}
+
+func (l *lander) close() {
+	if l.conn != nil {
+		l.j.closing(l.conn)
+		l.conn = nil
+	}
+}
+
+// table lands one table, trying again when what went wrong may pass. The
+// outcome of the table is in its result; the error is one that ends the attempt.
+func (l *lander) table(ctx, work context.Context, t *tableRun) error {
+	began := time.Now()
+	if work.Err() != nil {
+		if err := context.Cause(work); !errors.Is(err, errDeadline) {
+			return err
+		}
+		reason, message := explain(errDeadline)
+		t.fail(reason, message, 0)
+		return nil
+	}
+	t.begin()
+	delay := l.h.options.RetryDelay
+	for tries := 0; ; tries++ {
+		err := because(work, l.try(ctx, work, t))
+		var lost *overtaken
+		var unwritten *historyError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &lost), errors.As(err, &unwritten):
+			return err
+		case errors.Is(err, landing.ErrFenced):
+			if err := l.journal.confirm(ctx); err != nil {
+				return err
+			}
+		}
+		l.close() // a connection that failed once is not to be trusted
+		if !passing(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
+			return l.failed(ctx, t, err, time.Since(began))
+		}
+		l.j.log.Debug("a table is tried again", "table", t.table.String(), "try", tries+1, "error", err)
+		select {
+		case <-work.Done():
+		case <-time.After(delay):
+		}
+		delay *= 4
+	}
+}
+
+// failed writes down that a table did not land.
+func (l *lander) failed(ctx context.Context, t *tableRun, err error, took time.Duration) error {
+	reason, message := explain(err)
+	if reason == event.ReasonInternal {
+		l.j.log.Error("a table could not be landed", "table", t.table.String(), "error", err)
+	}
+	t.fail(reason, message, took)
+	return l.checkpoint(ctx, t)
+}
+
+// try lands one table once. A panic is the table's failure, so that it takes
+// neither the process nor the other tables with it.
+func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.j.log.Error("landing a table panicked", "table", t.table.String(), "stack", string(debug.Stack()))
+			err = fmt.Errorf("landing %s panicked (%T)", t.table, p)
+		}
+	}()
+	if l.conn == nil {
+		if l.conn, err = l.j.openCurrent(work, l.source, limitsOf(l.options)); err != nil {
+			return err
+		}
+	}
+	writer, err := l.h.lake.Begin(work, landing.Target{
+		Address: l.j.address, Table: t.table, SyncID: l.id, Fence: l.fence, Mode: t.mode(), CursorColumn: t.cursor,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// What was not committed is swept away, even when it is the context's
+		// end that stopped the work.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(work), l.h.options.Grace)
+		defer cancel()
+		if aborted := writer.Abort(ctx); aborted != nil {
+			l.j.log.Warn("uncommitted files stay until the table is written again", "table", t.table.String(), "error", aborted)
+		}
+	}()
+	// Taking the table over may have made it again behind the back of a worker
+	// that removed the source.
+	if err := l.journal.confirm(work); err != nil {
+		return err
+	}
+	return l.copy(base, work, t, writer)
+}
+
+// copy moves rows from the source to the writer and commits them.
+func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) error {
+	if done, ok := writer.Finished(); ok {
+		t.commit(done, true)
+		return l.checkpoint(base, t)
+	}
+	incremental := t.mode() == landing.Incremental
+	from := driver.Cursor{}
+	if incremental {
+		from = writer.Cursor()
+	}
+	t.restart()
+	ctx, cancel := context.WithCancelCause(work)
+	defer cancel(nil)
+	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(errIdle) })
+	defer idle.Stop()
+
+	var (
+		next    *driver.Cursor
+		pending int64 // bytes read since the last commit
+		since   = time.Now()
+		open    = false // rows of an incremental sync were written behind next
+	)
+	for batch, err := range l.conn.Read(ctx, t.table, from) {
+		idle.Stop()
+		if err != nil {
+			return because(ctx, err)
+		}
+		rows := batch.Record.NumRows()
+		err := writer.Write(ctx, batch.Record)
+		batch.Record.Release()
+		if err != nil {
+			return because(ctx, err)
+		}
+		l.h.seam("wrote")
+		t.add(rows, batch.Bytes)
+		pending += batch.Bytes
+		if open = incremental && batch.Resume == nil; !open && incremental {
+			next = batch.Resume
+		}
+		if next != nil && !open && (pending >= l.h.options.CommitBytes || time.Since(since) >= l.h.options.CommitEvery) {
+			if err := l.commit(base, ctx, t, writer, next, false); err != nil {
+				return err
+			}
+			pending, since = 0, time.Now()
+		}
+		idle.Reset(l.h.options.IdleLimit)
+	}
+	idle.Stop()
+	// A source may take the end of its context for the end of the rows.
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if open {
+		return fmt.Errorf("%w: the last rows of %s came without the cursor that resumes behind them", landing.ErrNoCursor, t.table)
+	}
+	return l.commit(base, ctx, t, writer, next, true)
+}
+
+// commit makes the rows written so far part of the table, and then says so.
+func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, next *driver.Cursor, final bool) error {
+	committed, err := writer.Commit(ctx, next, final)
+	if err != nil {
+		return because(ctx, err)
+	}
+	l.h.seam("committed")
+	t.commit(committed, final)
+	return l.checkpoint(base, t)
+}
+
+// checkpoint writes what of a table is durably committed.
+func (l *lander) checkpoint(ctx context.Context, t *tableRun) error {
+	_, records, bytes := l.results()
+	if err := l.journal.progress(ctx, t.snapshot(), records, bytes); err != nil {
+		return err
+	}
+	l.h.seam("checkpointed")
+	return nil
+}

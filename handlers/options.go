@@ -1,0 +1,69 @@
+package handlers
+
+import (
+	"cmp"
+	"maps"
+	"time"
+)
+
+// Options bound what handlers do. The zero value of a field means its default.
+type Options struct {
+	// Concurrency is how many commands of a name run at once on this node.
+	Concurrency map[string]int
+
+	InspectLimit time.Duration // to open, check and discover a source: 2 min
+	Grace        time.Duration // to tell the outcome after a deadline: 30 s
+	MaxTables    int           // of one source: 50,000
+	MaxColumns   int           // of all tables of one source: 1,000,000
+
+	TableParallelism int           // tables of one sync that are read at once: 2
+	TableRetries     int           // of a table whose failure may pass: 3; negative for none
+	RetryDelay       time.Duration // before the first, four times as long before each next: 1 s
+	IdleLimit        time.Duration // without a batch from the source: 10 min
+	ProgressEvery    time.Duration // between progress events while rows flow: 2 s
+	HeartbeatEvery   time.Duration // between progress events while none do: 30 s
+	StaleAfter       time.Duration // without any event, a sync is taken for lost: 15 min
+	CommitBytes      int64         // read since the last commit of an incremental sync: 64 MiB
+	CommitEvery      time.Duration // since the last commit of an incremental sync: 30 s
+	Lease            time.Duration // how long a worker that was overtaken leaves the command alone: 2 min
+
+	// Seam is called at each step of the durability order, for tests that stop
+	// a worker there. nil in production.
+	Seam func(step string)
+}
+
+// WithDefaults fills the zero fields.
+func (o Options) WithDefaults() Options {
+	concurrency := map[string]int{
+		"ConnectSource":   8,
+		"TestConnection":  8,
+		"SyncSource":      4,
+		"CancelOperation": 4,
+		"RemoveSource":    8,
+		"DiscoverSchema":  4,
+	}
+	maps.Copy(concurrency, o.Concurrency)
+	o.Concurrency = concurrency
+	o.InspectLimit = cmp.Or(o.InspectLimit, 2*time.Minute)
+	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	o.MaxTables = cmp.Or(o.MaxTables, 50_000)
+	o.MaxColumns = cmp.Or(o.MaxColumns, 1_000_000)
+	o.TableParallelism = cmp.Or(o.TableParallelism, 2)
+	o.TableRetries = cmp.Or(o.TableRetries, 3)
+	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
+	o.IdleLimit = cmp.Or(o.IdleLimit, 10*time.Minute)
+	o.ProgressEvery = cmp.Or(o.ProgressEvery, 2*time.Second)
+	o.HeartbeatEvery = cmp.Or(o.HeartbeatEvery, 30*time.Second)
+	o.StaleAfter = cmp.Or(o.StaleAfter, 15*time.Minute)
+	o.CommitBytes = cmp.Or(o.CommitBytes, 64<<20)
+	o.CommitEvery = cmp.Or(o.CommitEvery, 30*time.Second)
+	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
+	return o
+}
+
+// seam marks a step of the durability order.
+func (h *Handlers) seam(step string) {
+	if h.options.Seam != nil {
+		h.options.Seam(step)
+	}
+}

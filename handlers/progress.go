@@ -1,0 +1,152 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// The statuses of a table within a sync.
+const (
+	statusWaiting   = "skipped" // as it stays when the sync ends before its turn
+	statusRunning   = "running"
+	statusCompleted = "completed"
+	statusFailed    = "failed"
+)
+
+// tableRun is one table of one attempt and how far it is. While it runs, its
+// result counts the rows and bytes that were read on top of those committed;
+// afterwards it counts what landed. It is safe for concurrent use.
+type tableRun struct {
+	table  driver.Table
+	cursor string // column of an incremental sync
+
+	mu        sync.Mutex
+	result    event.TableResult
+	committed landing.Committed
+	began     time.Time
+	changed   bool // since the last snapshot
+}
+
+func (t *tableRun) mode() string { return t.result.Mode } // never changes
+
+func (t *tableRun) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.Status, t.began, t.changed = statusRunning, time.Now(), true
+}
+
+// restart forgets what was read but not committed.
+func (t *tableRun) restart() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.Records, t.result.Bytes = t.committed.Records, t.committed.Bytes
+}
+
+func (t *tableRun) add(rows, bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.Records += rows
+	t.result.Bytes += bytes
+	t.result.DurationMS = time.Since(t.began).Milliseconds()
+	t.changed = true
+}
+
+func (t *tableRun) commit(c landing.Committed, final bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.committed = c
+	t.result.Records, t.result.Bytes, t.result.Files = c.Records, c.Bytes, c.Files
+	t.result.SnapshotID, t.result.Location = c.SnapshotID, c.Location
+	if c.Cursor.Value != nil {
+		t.result.Cursor, t.result.CursorName = *c.Cursor.Value, c.Cursor.Column
+	}
+	t.result.DurationMS = time.Since(t.began).Milliseconds()
+	if final {
+		t.result.Status = statusCompleted
+	}
+}
+
+// fail ends the table with what of it was committed.
+func (t *tableRun) fail(reason event.Reason, message string, took time.Duration) {
+	t.restart()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.Status, t.result.Reason, t.result.Message = statusFailed, reason, message
+	t.result.DurationMS = took.Milliseconds()
+}
+
+func (t *tableRun) snapshot() event.TableResult {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changed = false
+	return t.result
+}
+
+// running reports whether the table runs, and whether it moved since its last
+// snapshot.
+func (t *tableRun) running() (running, moved bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.result.Status == statusRunning, t.changed
+}
+
+// results returns how far each table is, and the sums over all of them.
+func (a *attempt) results() (tables []event.TableResult, records, bytes int64) {
+	tables = make([]event.TableResult, 0, len(a.tables))
+	for _, t := range a.tables {
+		t.mu.Lock()
+		r := t.result
+		t.mu.Unlock()
+		tables = append(tables, r)
+		records += r.Records
+		bytes += r.Bytes
+	}
+	return tables, records, bytes
+}
+
+// report writes the progress of running tables: of those that move often, and
+// of one that stands still now and then, so that a sync which waits for its
+// source is told from one whose worker is lost. The returned function ends it.
+func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (end func()) {
+	ctx, cancel := context.WithCancel(work)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(a.h.options.ProgressEvery)
+		defer tick.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			for _, t := range a.tables {
+				running, moved := t.running()
+				if !running || !moved && time.Since(last) < a.h.options.HeartbeatEvery {
+					continue
+				}
+				last = time.Now()
+				_, records, bytes := a.results()
+				err := a.journal.progress(ctx, t.snapshot(), records, bytes)
+				var lost *overtaken
+				if errors.As(err, &lost) {
+					stop(err)
+					return
+				}
+				if err != nil && ctx.Err() == nil {
+					a.j.log.Warn("progress could not be written", "error", err)
+				}
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}

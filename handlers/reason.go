@@ -1,0 +1,93 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"headwater/bus"
+	"headwater/bus/event"
+	"headwater/bus/seal"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// failure is an outcome for people and programs: the command was carried out as
+// far as it can be, and this is why there is no more.
+type failure struct {
+	reason  event.Reason
+	message string
+}
+
+func (f *failure) Error() string { return f.message }
+
+func failf(reason event.Reason, format string, args ...any) *failure {
+	return &failure{reason, fmt.Sprintf(format, args...)}
+}
+
+// reasons maps what packages return to what crosses the bus. The first match
+// counts, so what says more stands above what it is wrapped with.
+var reasons = []struct {
+	err    error
+	reason event.Reason
+	say    string // instead of the error's own text, which is not for people
+}{
+	{errOverdue, event.ReasonTimeout, "it was not begun within its time limit; try again"},
+	{errDeadline, event.ReasonTimeout, "the time limit of the operation passed"},
+	{errIdle, event.ReasonTimeout, "the source sent nothing for too long"},
+	{errInspectLimit, event.ReasonTimeout, "the source took too long to be checked and its schema read"},
+	{seal.ErrDestroyed, event.ReasonSecretDestroyed, "the secrets of the source are destroyed; connect it again"},
+	{seal.ErrRefused, event.ReasonSecretDestroyed, "the secrets of the source cannot be unsealed; connect it again"},
+	{landing.ErrSchemaChanged, event.ReasonSchemaChanged, "the table no longer fits what was landed before; run a full refresh"},
+	{landing.ErrBadTable, event.ReasonUnsupported, ""},
+	{landing.ErrNoCursor, event.ReasonInvalidConfig, ""},
+	{landing.ErrFenced, event.ReasonConflict, "the table was dropped from the lake while it was written"},
+	{landing.ErrUnknown, event.ReasonStorage, "the lake's catalog did not answer; the next sync goes on from what was committed"},
+	{landing.ErrStorage, event.ReasonStorage, "the lake could not be written: its disk or bucket refused"},
+	{driver.ErrInvalidConfig, event.ReasonInvalidConfig, ""},
+	{driver.ErrUnreachable, event.ReasonUnreachable, ""},
+	{driver.ErrAuthentication, event.ReasonAuthentication, ""},
+	{driver.ErrPermission, event.ReasonPermission, ""},
+	{driver.ErrNotFound, event.ReasonNotFound, ""},
+	{driver.ErrBadData, event.ReasonBadData, ""},
+	{driver.ErrUnsupported, event.ReasonUnsupported, ""},
+	{driver.ErrLimit, event.ReasonLimit, ""},
+	{driver.ErrTimeout, event.ReasonTimeout, ""},
+	{context.DeadlineExceeded, event.ReasonTimeout, "the time limit of the operation passed"},
+	{context.Canceled, event.ReasonCancelled, "it was stopped"},
+}
+
+// explain returns the reason of an error and a message for people. An error of
+// no known kind may hold anything, so its text is left to the log.
+func explain(err error) (event.Reason, string) {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.reason, f.message
+	}
+	for _, r := range reasons {
+		if !errors.Is(err, r.err) {
+			continue
+		}
+		var d *driver.Error
+		switch {
+		case r.say != "":
+			return r.reason, r.say
+		case errors.As(err, &d):
+			return r.reason, d.Error()
+		default:
+			return r.reason, err.Error()
+		}
+	}
+	return event.ReasonInternal, "an internal error; the service's log has the rest"
+}
+
+// passing reports whether a failure may pass by itself, so that trying again
+// soon is worth it.
+func passing(err error) bool {
+	for _, kind := range []error{driver.ErrUnreachable, driver.ErrTimeout, errIdle, landing.ErrStorage, landing.ErrUnknown, bus.ErrUnavailable} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

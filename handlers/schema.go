@@ -1,0 +1,125 @@
+package handlers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+)
+
+// tablesOf returns the tables in the form that events carry, sorted by
+// namespace and name.
+func tablesOf(tables []driver.Table) []event.Table {
+	out := make([]event.Table, 0, len(tables))
+	for _, t := range tables {
+		e := event.Table{
+			Name: t.Name, Namespace: t.Namespace, Kind: t.Kind, Cursor: t.Cursor,
+			PrimaryKey: append([]string{}, t.PrimaryKey...),
+			Columns:    make([]event.Column, len(t.Columns)),
+		}
+		if t.RowEstimate >= 0 {
+			rows := t.RowEstimate
+			e.RowEstimate = &rows
+		}
+		for i, c := range t.Columns {
+			e.Columns[i] = event.Column{
+				Name: c.Name, Type: c.Type.String(), SourceType: c.SourceType, Nullable: c.Nullable, Comment: c.Comment,
+			}
+		}
+		out = append(out, e)
+	}
+	slices.SortStableFunc(out, func(a, b event.Table) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+func nameOf(t event.Table) string {
+	if t.Namespace == "" {
+		return t.Name
+	}
+	return t.Namespace + "." + t.Name
+}
+
+// diff returns what changed from one version of a schema to the next. Estimates
+// and comments are no part of a version. A diff is breaking when a reader of
+// the old version may fail on the new one: something is gone, has another type
+// or key, or may be null now.
+func diff(from, to []event.Table) event.SchemaDiff {
+	type key struct{ namespace, name string }
+	before := make(map[key]event.Table, len(from))
+	for _, t := range from {
+		before[key{t.Namespace, t.Name}] = t
+	}
+	var d event.SchemaDiff
+	for _, t := range to {
+		k := key{t.Namespace, t.Name}
+		old, known := before[k]
+		if !known {
+			d.Added = append(d.Added, nameOf(t))
+			continue
+		}
+		delete(before, k)
+		diffTable(&d, old, t)
+	}
+	for _, t := range before {
+		d.Removed = append(d.Removed, nameOf(t))
+	}
+	d.Breaking = d.Breaking || len(d.Removed) > 0
+	slices.Sort(d.Added)
+	slices.Sort(d.Removed)
+	slices.SortFunc(d.Changed, func(a, b event.ColumnChange) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.What, b.What))
+	})
+	return d
+}
+
+func diffTable(d *event.SchemaDiff, from, to event.Table) {
+	table := nameOf(to)
+	change := func(name, what, was, is string, breaking bool) {
+		if was != is {
+			d.Changed = append(d.Changed, event.ColumnChange{Name: name, What: what, From: was, To: is})
+			d.Breaking = d.Breaking || breaking
+		}
+	}
+	change(table, "kind", from.Kind, to.Kind, false)
+	change(table, "primary_key", strings.Join(from.PrimaryKey, ", "), strings.Join(to.PrimaryKey, ", "), true)
+	before := make(map[string]event.Column, len(from.Columns))
+	for _, c := range from.Columns {
+		before[c.Name] = c
+	}
+	for _, c := range to.Columns {
+		name := table + "." + c.Name
+		old, known := before[c.Name]
+		if !known {
+			d.Added = append(d.Added, name)
+			continue
+		}
+		delete(before, c.Name)
+		change(name, "type", old.Type, c.Type, true)
+		change(name, "nullable", strconv.FormatBool(old.Nullable), strconv.FormatBool(c.Nullable), c.Nullable)
+	}
+	for c := range before {
+		d.Removed = append(d.Removed, table+"."+c)
+	}
+}
+
+// schemaMove returns the SchemaDiscovered that makes tables the source's schema,
+// without data if they are that already.
+func (j *job) schemaMove(final bool, cause, syncID string, tables []event.Table) (move, error) {
+	version, current, err := j.h.state.Schema(j.address)
+	if err != nil {
+		return move{}, fmt.Errorf("read the schema: %w", err)
+	}
+	d := diff(current, tables)
+	if version > 0 && d.Empty() {
+		return move{}, nil
+	}
+	return move{data: &event.SchemaDiscovered{
+		Meta: j.meta(final), Version: version + 1, Cause: cause, SyncID: syncID, Tables: tables, Diff: d,
+	}}, nil
+}

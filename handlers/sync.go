@@ -1,0 +1,246 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// attempt is one worker's go at one sync. The sequence of its SyncStarted is its
+// fence: whoever starts the sync again, cancels it or removes the source writes
+// an event behind it, after which this worker can neither write another event
+// nor, with a later fence, commit to a table.
+//
+// The order is always: files durable, table commit, checkpoint event, ack. A
+// worker that dies between two of them is followed by one that reads from the
+// lake what was committed and goes on there.
+type attempt struct {
+	h       *Handlers
+	j       *job
+	id      string
+	options command.SyncOptions
+	mode    string
+	number  int
+	fence   uint64
+	begun   time.Time // when the first attempt was started
+	source  view
+	journal *journal
+	tables  []*tableRun
+}
+
+// sync lands a source's tables in the lake.
+func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) error {
+	a := &attempt{h: h, j: j, id: c.SyncID, options: c.Options, mode: c.Options.Mode}
+	if a.mode == "" {
+		a.mode = landing.FullRefresh
+	}
+	if err := a.begin(ctx); err != nil || a.fence == 0 {
+		return err
+	}
+	err := a.run(ctx)
+	var lost *overtaken
+	if !errors.As(err, &lost) || ctx.Err() != nil {
+		return err
+	}
+	switch {
+	case lost.removed:
+		// A table may have been begun again after the source's were dropped.
+		if err := h.lake.Drop(ctx, j.address); err != nil {
+			return fmt.Errorf("drop the tables of a removed source: %w", err)
+		}
+		return nil
+	case lost.resumed:
+		// The command is in the hands of the worker that took over; neither an
+		// ack nor an early redelivery may come between.
+		return bus.Snooze(h.options.Lease)
+	}
+	return nil
+}
+
+// begin takes the sync, or ends the command when there is nothing to take. It
+// leaves the fence at 0 then.
+func (a *attempt) begin(ctx context.Context) error {
+	taken := false
+	sequence, err := a.j.advance(ctx, func(v view) (move, error) {
+		taken, a.source = false, v
+		known, err := a.h.state.Sync(a.j.address, a.id)
+		switch {
+		case err != nil:
+			return move{}, fmt.Errorf("read the sync's state: %w", err)
+		case v.ended || known.Ended:
+			return move{}, nil
+		case missing(v) != nil:
+			reason, message := explain(missing(v))
+			return a.j.rejected(reason, message), nil
+		case v.Running != nil && v.Running.SyncID != a.id:
+			return a.behind(v.Running), nil
+		}
+		names, err := a.expected()
+		if err != nil {
+			return move{}, err
+		}
+		taken, a.number, a.begun = true, known.Attempt+1, known.Started
+		// Two workers that take the same attempt must not look like one that
+		// says so twice, so this id is nobody else's.
+		id, err := uuid.NewV7()
+		if err != nil {
+			return move{}, fmt.Errorf("make an id: %w", err)
+		}
+		return move{id: id.String(), stop: true, data: &event.SyncStarted{
+			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names,
+		}}, nil
+	})
+	if err != nil || !taken {
+		return err
+	}
+	a.fence = sequence
+	if a.begun.IsZero() {
+		a.begun = time.Now()
+	}
+	a.journal = &journal{attempt: a, after: sequence}
+	return nil
+}
+
+// behind returns the move for a source that another sync holds: follow that
+// one, unless its worker has not been heard of for so long that it must be lost
+// together with its command.
+func (a *attempt) behind(other *Running) move {
+	if time.Since(other.Updated) < a.h.options.StaleAfter {
+		m := a.j.rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
+		m.data.(*event.CommandRejected).SyncID = other.SyncID
+		return m
+	}
+	op := other.Operation
+	op.Final = true
+	return move{discriminator: other.SyncID, data: &event.SyncFailed{
+		Meta: event.At(a.j.address, op), SyncID: other.SyncID, Reason: event.ReasonInternal,
+		Message: "its worker was lost", DurationMS: time.Since(other.Started).Milliseconds(), Tables: []event.TableResult{},
+	}}
+}
+
+// expected returns the tables that the sync would take by the schema known so
+// far.
+func (a *attempt) expected() ([]string, error) {
+	_, tables, err := a.h.state.Schema(a.j.address)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema: %w", err)
+	}
+	names := []string{}
+	for _, t := range tables {
+		if matches(a.options.Tables, t.Namespace, t.Name) {
+			names = append(names, nameOf(t))
+		}
+	}
+	return names, nil
+}
+
+// run carries the attempt out and writes its outcome. Its error is *overtaken,
+// or a reason to try the command again.
+func (a *attempt) run(ctx context.Context) error {
+	work, done := a.j.work(ctx)
+	defer done()
+	work, stop := context.WithCancelCause(work)
+	defer stop(nil)
+	if err := a.h.state.Wait(work, a.fence); err != nil {
+		return fmt.Errorf("wait for the projection: %w", because(work, err))
+	}
+	defer a.watch(work, stop)()
+
+	why, err := a.settle(ctx, work, a.carry(ctx, work, stop))
+	if err != nil {
+		return err
+	}
+	return a.finish(ctx, why)
+}
+
+// settle tells an outcome of the whole attempt from a reason to try again.
+func (a *attempt) settle(ctx, work context.Context, err error) (why, again error) {
+	err = because(work, err)
+	var lost *overtaken
+	var unwritten *historyError
+	switch {
+	case err == nil:
+		return nil, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &lost), errors.As(err, &unwritten):
+		return nil, err
+	case ofSource(ctx, err):
+		return err, nil
+	}
+	return nil, err
+}
+
+// carry reads the schema and lands the tables.
+func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc) error {
+	conn, err := a.j.openCurrent(work, a.source, limitsOf(a.options))
+	if err != nil {
+		return err
+	}
+	found, err := a.h.discoverTables(work, conn)
+	if err == nil {
+		err = a.recordSchema(ctx, found)
+	}
+	if err == nil {
+		a.tables, err = a.plan(found)
+	}
+	if err != nil {
+		a.j.closing(conn)
+		return err
+	}
+	return a.landAll(ctx, work, stop, conn)
+}
+
+// recordSchema writes a new version of the schema if the source has changed.
+func (a *attempt) recordSchema(ctx context.Context, found []driver.Table) error {
+	tables := tablesOf(found)
+	return a.journal.decide(ctx, func(view) (move, error) {
+		return a.j.schemaMove(false, "sync", a.id, tables)
+	})
+}
+
+// finish writes the outcome of the sync: why is what kept all of it from
+// landing.
+func (a *attempt) finish(ctx context.Context, why error) error {
+	results, records, bytes := a.results()
+	landed, failed := 0, (*event.TableResult)(nil)
+	for i := range results {
+		if results[i].Status == statusCompleted {
+			landed++
+		} else if failed == nil {
+			failed = &results[i]
+		}
+	}
+	duration := time.Since(a.begun).Milliseconds()
+	if why == nil && (landed > 0 || failed == nil) {
+		status := "completed"
+		if failed != nil {
+			status = "partial"
+		}
+		return a.journal.write(ctx, move{data: &event.SyncCompleted{
+			Meta: a.j.meta(true), SyncID: a.id, Status: status, Mode: a.mode,
+			Records: records, Bytes: bytes, DurationMS: duration, Tables: results,
+		}})
+	}
+	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results}
+	if why != nil {
+		e.Reason, e.Message = explain(why)
+	} else {
+		e.Reason = failed.Reason
+		e.Message = fmt.Sprintf("none of %d tables landed; %s: %s", len(results), resultName(*failed), failed.Message)
+	}
+	return a.journal.write(ctx, move{data: e})
+}
+
+func resultName(r event.TableResult) string {
+	return nameOf(event.Table{Namespace: r.Namespace, Name: r.Name})
+}

@@ -1,0 +1,483 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+func TestSyncLandsEveryTable(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("customers", 7)
+	w.source.put("empty", 0)
+	w.connect()
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	if op := w.do(c); op.Status != projections.StatusCompleted {
+		t.Fatalf("%+v", op.Targets)
+	}
+	w.wantLanded("orders", 0, 100)
+	w.wantLanded("customers", 0, 7)
+	w.wantLanded("empty", 0, 0)
+	w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCompleted")
+	done := last[*event.SyncCompleted](w)
+	if done.Status != "completed" || done.Records != 107 || done.Bytes == 0 || len(done.Tables) != 3 || !done.Operation.Final || done.SyncID != c.SyncID {
+		t.Errorf("%+v", done)
+	}
+	started := last[*event.SyncStarted](w)
+	if started.Attempt != 1 || started.Mode != landing.FullRefresh || len(started.Tables) != 3 {
+		t.Errorf("%+v", started)
+	}
+	checkpoints := 0
+	for _, e := range w.events(w.address) {
+		if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.Status == statusCompleted {
+			checkpoints++
+		}
+	}
+	if checkpoints != 3 {
+		t.Errorf("%d tables were told of as committed", checkpoints)
+	}
+	w.idle()
+	w.source.memory.AssertSize(t, 0)
+
+	w.source.put("orders", 40)
+	w.do(w.syncCommand(command.SyncOptions{}))
+	w.wantLanded("orders", 0, 40)
+}
+
+func TestSyncGoesOnBehindTheCursor(t *testing.T) {
+	o := quick()
+	o.CommitBytes = 200 // two batches
+	w := newWorld(t, o)
+	w.connect()
+	options := command.SyncOptions{Mode: landing.Incremental, BatchSize: 10}
+	w.do(w.syncCommand(options))
+	w.wantLanded("orders", 0, 100)
+	done := last[*event.SyncCompleted](w)
+	if r := done.Tables[0]; r.Cursor != "99" || r.CursorName != "id" || r.Mode != landing.Incremental || r.Files != 5 || r.Records != 100 {
+		t.Errorf("%+v", r)
+	}
+
+	w.source.put("orders", 130)
+	w.do(w.syncCommand(options))
+	w.wantLanded("orders", 0, 130)
+	if done := last[*event.SyncCompleted](w); done.Records != 30 {
+		t.Errorf("%+v", done)
+	}
+	w.do(w.syncCommand(options))
+	w.wantLanded("orders", 0, 130)
+	if done := last[*event.SyncCompleted](w); done.Records != 0 || done.Tables[0].Cursor != "129" {
+		t.Errorf("nothing new: %+v", done)
+	}
+	if w.source.sent("orders") != 130 {
+		t.Errorf("%d rows were read for 130", w.source.sent("orders"))
+	}
+}
+
+// Whatever step a worker dies at, and however often, nothing is lost, nothing
+// is landed twice, and the sync ends once.
+func TestSyncSurvivesItsWorker(t *testing.T) {
+	steps := []struct {
+		name string
+		nth  int
+	}{
+		{"appended SyncStarted", 1}, {"wrote", 1}, {"wrote", 7}, {"wrote", 13}, {"committed", 1}, {"committed", 2},
+		{"appended SyncProgressed", 1}, {"checkpointed", 1}, {"checkpointed", 2}, {"appended SyncCompleted", 1},
+	}
+	for _, mode := range []string{landing.FullRefresh, landing.Incremental} {
+		for _, step := range steps {
+			t.Run(fmt.Sprintf("%s/%s %d", mode, step.name, step.nth), func(t *testing.T) {
+				o := quick()
+				o.CommitBytes, o.TableParallelism = 200, 1
+				w := newWorld(t, o)
+				w.source.put("customers", 50)
+				w.connect()
+				w.seams.kill(step.name, step.nth)
+				c := w.syncCommand(command.SyncOptions{Mode: mode, BatchSize: 10})
+				if op := w.do(c); op.Status != projections.StatusCompleted {
+					t.Fatalf("%+v", op.Targets)
+				}
+				w.idle()
+				w.wantLanded("orders", 0, 100)
+				w.wantLanded("customers", 0, 50)
+				if w.seams.killed() != 1 {
+					t.Error("nothing was killed")
+				}
+				done := last[*event.SyncCompleted](w)
+				if done.Status != "completed" || done.Records != 150 {
+					t.Errorf("%+v", done)
+				}
+				want := []string{"SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncStarted", "SyncCompleted"}
+				if step.name == "appended SyncCompleted" {
+					want = slices.Delete(want, 3, 4)
+				}
+				w.wantOutcomes(want...)
+				if want := len(want) - 4 + 1; last[*event.SyncStarted](w).Attempt != want {
+					t.Errorf("attempt %d, want %d", last[*event.SyncStarted](w).Attempt, want)
+				}
+				w.do(w.syncCommand(command.SyncOptions{Mode: mode, BatchSize: 10}))
+				w.wantLanded("orders", 0, 100)
+			})
+		}
+	}
+}
+
+func TestSyncSkipsWhatAnEarlierAttemptFinished(t *testing.T) {
+	o := quick()
+	o.TableParallelism = 1
+	w := newWorld(t, o)
+	w.source.put("customers", 50)
+	w.connect()
+	w.seams.kill("checkpointed", 1)
+	w.do(w.syncCommand(command.SyncOptions{BatchSize: 10}))
+	if w.source.sent("orders") != 100 || w.source.sent("customers") != 50 {
+		t.Errorf("read %d of 100 and %d of 50", w.source.sent("orders"), w.source.sent("customers"))
+	}
+	if done := last[*event.SyncCompleted](w); done.Records != 150 {
+		t.Errorf("%+v", done)
+	}
+}
+
+func TestFailingTableLeavesTheOthers(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("secret", 5)
+	w.source.put("bad", 5)
+	w.source.onBatch = func(_ context.Context, table string, _ int) error {
+		switch table {
+		case "secret":
+			return driver.E(driver.ErrPermission, nil, "permission denied for table secret")
+		case "bad":
+			panic("a driver's panic")
+		}
+		return nil
+	}
+	w.connect()
+	op := w.do(w.syncCommand(command.SyncOptions{}))
+	if op.Status != projections.StatusCompleted {
+		t.Errorf("%+v", op.Targets)
+	}
+	done := last[*event.SyncCompleted](w)
+	if done.Status != "partial" || done.Records != 100 {
+		t.Errorf("%+v", done)
+	}
+	for _, r := range done.Tables {
+		if r.Name == "secret" && (r.Status != statusFailed || r.Reason != event.ReasonPermission || r.Message != "permission denied for table secret") ||
+			r.Name == "bad" && (r.Status != statusFailed || r.Reason != event.ReasonBadData) || r.Name == "orders" && r.Status != statusCompleted {
+			t.Errorf("%+v", r)
+		}
+	}
+
+	w.do(w.syncCommand(command.SyncOptions{Tables: []string{"secret"}}))
+	if failed := last[*event.SyncFailed](w); failed.Reason != event.ReasonPermission || !strings.Contains(failed.Message, "public.secret") || len(failed.Tables) != 1 {
+		t.Errorf("%+v", failed)
+	}
+	w.idle()
+	w.source.memory.AssertSize(t, 0)
+}
+
+func TestPassingFailuresAreTriedAgain(t *testing.T) {
+	for _, mode := range []string{landing.FullRefresh, landing.Incremental} {
+		o := quick()
+		o.CommitBytes = 200
+		w := newWorld(t, o)
+		w.connect()
+		var left, storage atomic.Int64
+		left.Store(2)
+		w.source.onBatch = func(_ context.Context, _ string, batch int) error {
+			if batch == 3 && left.Add(-1) >= 0 {
+				return driver.E(driver.ErrUnreachable, nil, "connection reset")
+			}
+			return nil
+		}
+		w.faults.commit = func(string, bool) error {
+			if storage.Add(1) == 1 {
+				return fmt.Errorf("%w: disk full", landing.ErrStorage)
+			}
+			return nil
+		}
+		w.do(w.syncCommand(command.SyncOptions{BatchSize: 10, Mode: mode}))
+		w.wantLanded("orders", 0, 100)
+		if done := last[*event.SyncCompleted](w); done.Status != "completed" || done.Records != 100 {
+			t.Errorf("%+v", done)
+		}
+
+		left.Store(1000)
+		w.source.put("orders", 200)
+		w.do(w.syncCommand(command.SyncOptions{BatchSize: 10, Mode: mode}))
+		if failed := last[*event.SyncFailed](w); failed.Reason != event.ReasonUnreachable {
+			t.Errorf("%+v", failed)
+		}
+	}
+}
+
+func TestSyncOptionsThatCannotBeMet(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	for _, c := range []struct {
+		options command.SyncOptions
+		reason  event.Reason
+		says    string
+	}{
+		{command.SyncOptions{Tables: []string{"orders", "nosuch*"}}, event.ReasonNotFound, `"nosuch*"; the source has public.orders`},
+		{command.SyncOptions{Tables: []string{"[a"}}, event.ReasonInvalidConfig, `"[a" is not a pattern`},
+		{command.SyncOptions{Mode: "merge"}, event.ReasonInvalidConfig, `mode is "merge"`},
+		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"orders": "when"}}, event.ReasonInvalidConfig, `no column "when"`},
+		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"people": "id"}}, event.ReasonInvalidConfig, `no table "people"`},
+	} {
+		op := w.do(w.syncCommand(c.options))
+		got := op.Targets[0]
+		if got.Status != projections.StatusFailed || got.Reason != c.reason || !strings.Contains(got.Message, c.says) {
+			t.Errorf("%+v: %+v", c.options, got)
+		}
+	}
+	if w.source.sent("orders") != 0 {
+		t.Error("rows were read")
+	}
+	if w.landed("orders") != nil {
+		t.Error("a table was made")
+	}
+}
+
+func TestIncrementalWithoutAColumnToGoBy(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.mu.Lock()
+	w.source.tables[0].Cursor = ""
+	w.source.mu.Unlock()
+	w.connect()
+	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
+	if r := last[*event.SyncCompleted](w).Tables[0]; r.Mode != landing.FullRefresh || !strings.Contains(r.Message, "cursor_columns") {
+		t.Errorf("%+v", r)
+	}
+	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental, CursorField: map[string]string{"public.orders": "id"}}))
+	if r := last[*event.SyncCompleted](w).Tables[0]; r.Mode != landing.Incremental || r.Cursor != "99" {
+		t.Errorf("%+v", r)
+	}
+	w.wantLanded("orders", 0, 100)
+}
+
+func TestSyncTellsOfAChangedSchema(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	w.source.put("orders", 100, column("price", driver.Float64))
+	w.do(w.syncCommand(command.SyncOptions{}))
+	w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SchemaDiscovered", "SyncCompleted")
+	if e := last[*event.SchemaDiscovered](w); e.Version != 2 || e.Cause != "sync" || e.SyncID == "" || e.Operation.Final ||
+		!slices.Equal(e.Diff.Added, []string{"public.orders.price"}) {
+		t.Errorf("%+v", e)
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	if e := last[*event.SchemaDiscovered](w); e.Version != 2 {
+		t.Errorf("a new version without a change: %+v", e)
+	}
+}
+
+func TestSyncOfNothing(t *testing.T) {
+	w := newWorld(t, quick())
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Targets[0].Reason != event.ReasonSourceRemoved {
+		t.Errorf("a source that never was: %+v", op.Targets)
+	}
+	w.source.mu.Lock()
+	w.source.dropLocked("orders")
+	w.source.mu.Unlock()
+	w.connect()
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted {
+		t.Errorf("a source without tables: %+v", op.Targets)
+	}
+}
+
+// hold makes reads wait at a batch until the test or their context ends.
+func (w *world) hold(batch int) (reached <-chan struct{}, release func()) {
+	at, on := make(chan struct{}), make(chan struct{})
+	var once, off atomic.Bool
+	w.source.onBatch = func(ctx context.Context, _ string, n int) error {
+		if n != batch || off.Load() {
+			return nil
+		}
+		if once.CompareAndSwap(false, true) {
+			close(at)
+		}
+		select {
+		case <-on:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return at, func() {
+		if off.CompareAndSwap(false, true) {
+			close(on)
+		}
+	}
+}
+
+func TestSecondSyncFollowsTheFirst(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	reached, release := w.hold(3)
+	defer release()
+	first := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	w.send(first)
+	<-reached
+	second := w.syncCommand(command.SyncOptions{})
+	w.send(second)
+	w.eventually("the rejection", func() bool { return slices.Contains(w.names(w.address), "CommandRejected") })
+	if e := last[*event.CommandRejected](w); e.Reason != event.ReasonAlreadySyncing || e.SyncID != first.SyncID {
+		t.Errorf("%+v", e)
+	}
+	release()
+	for _, c := range []*command.SyncSource{first, second} {
+		op := w.ended(c)
+		if op.Status != projections.StatusCompleted || op.Targets[0].SyncID != first.SyncID || op.Targets[0].Attached != (c == second) {
+			t.Errorf("%+v", op.Targets)
+		}
+	}
+	w.wantLanded("orders", 0, 100)
+}
+
+func TestLostSyncMakesRoom(t *testing.T) {
+	o := quick()
+	o.StaleAfter = time.Nanosecond
+	w := newWorld(t, o)
+	w.connect()
+	lost := &event.SyncStarted{Meta: w.operation(event.KindSync).Meta, SyncID: "syn_lost", Attempt: 1, Mode: landing.FullRefresh}
+	after, err := w.bus.LastSequence(t.Context(), w.address)
+	w.check(err)
+	_, err = w.bus.Append(t.Context(), after, &event.Event{ID: "lost", Time: time.Now().Add(-time.Hour).UTC(), Data: lost})
+	w.check(err)
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted {
+		t.Errorf("%+v", op.Targets)
+	}
+	sync, err := w.store.Sync("acme", "w1", "syn_lost")
+	if err != nil || sync.Status != projections.StatusFailed {
+		t.Errorf("the lost sync: %+v, %v", sync, err)
+	}
+}
+
+// A worker that was only slow finds, when it comes back, that another one has
+// started its sync again: it says and lands nothing more.
+func TestOvertakenWorkerFallsSilent(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	reached, release := w.hold(3)
+	defer release()
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	stale := w.handlers.newJob(&command.Command{ID: "0190a000-0000-7000-8000-0000000000aa", Data: c})
+	ended := make(chan error, 1)
+	go func() { ended <- w.handlers.sync(t.Context(), stale, c) }()
+	<-reached
+
+	v, err := stale.load(t.Context())
+	w.check(err)
+	taken := &event.SyncStarted{Meta: c.Meta.Meta, SyncID: c.SyncID, Attempt: 2, Mode: landing.FullRefresh}
+	fence, err := w.bus.Append(t.Context(), v.after, &event.Event{ID: "taken", Time: time.Now().UTC(), Data: taken})
+	if err != nil {
+		// A progress event came between.
+		v, err = stale.load(t.Context())
+		w.check(err)
+		fence, err = w.bus.Append(t.Context(), v.after, &event.Event{ID: "taken", Time: time.Now().UTC(), Data: taken})
+	}
+	w.check(err)
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "put off") {
+			t.Errorf("the overtaken worker answers %v; the command is not its to ack", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the overtaken worker goes on")
+	}
+	if events := w.events(w.address); events[len(events)-1].Sequence != fence {
+		t.Errorf("it said more: %v", w.names(w.address))
+	}
+	if rows := w.landed("orders"); len(rows) != 0 {
+		t.Errorf("it landed %d rows", len(rows))
+	}
+}
+
+func TestSyncThatTakesTooLong(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("quick", 5)
+	w.connect()
+	w.source.onBatch = func(ctx context.Context, table string, batch int) error {
+		if table == "orders" && batch == 2 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	c.Deadline = time.Now().Add(time.Second)
+	w.do(c)
+	done := last[*event.SyncCompleted](w)
+	if done.Status != "partial" || done.Records != 5 {
+		t.Errorf("%+v", done)
+	}
+	for _, r := range done.Tables {
+		if r.Name == "orders" && r.Reason != event.ReasonTimeout {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestSilentSourceIsCut(t *testing.T) {
+	o := quick()
+	o.IdleLimit, o.TableRetries = 100*time.Millisecond, -1
+	w := newWorld(t, o)
+	w.connect()
+	_, release := w.hold(2)
+	defer release()
+	if op := w.do(w.syncCommand(command.SyncOptions{BatchSize: 10})); op.Targets[0].Reason != event.ReasonTimeout {
+		t.Errorf("%+v", op.Targets)
+	}
+}
+
+func TestProgressWhileRowsFlow(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	var once atomic.Bool
+	w.source.onBatch = func(ctx context.Context, _ string, batch int) error {
+		if batch != 5 || !once.CompareAndSwap(false, true) {
+			return nil
+		}
+		for ctx.Err() == nil { // until somebody was told of the rows so far
+			sync, err := w.store.Sync("acme", "w1", "syn_watched")
+			if err == nil && sync.Records > 0 {
+				return nil
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		return ctx.Err()
+	}
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	c.SyncID = "syn_watched"
+	w.do(c)
+	w.wantLanded("orders", 0, 100)
+}
+
+func TestSyncOutlivesATroubledHistory(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	var failures atomic.Int64
+	w.faults.append = func(e *event.Event) error {
+		if e.Name() == "SyncCompleted" && failures.Add(1) <= 2 {
+			return errors.New("no answer")
+		}
+		return nil
+	}
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted {
+		t.Errorf("%+v", op.Targets)
+	}
+	if got := w.source.sent("orders"); got != 100 {
+		t.Errorf("%d rows were read for 100", got)
+	}
+	w.wantLanded("orders", 0, 100)
+}

@@ -1,0 +1,143 @@
+package mysql
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/drivertest"
+	"headwater/connectors/drivertest/servers"
+)
+
+const schema = "SET time_zone = '+00:00'; SET sql_mode = '';" + `
+CREATE TABLE every (
+  id int PRIMARY KEY, ti tinyint(1), tu tinyint unsigned, si smallint, mi mediumint, iu int unsigned, b bigint, bu bigint unsigned,
+  d decimal(15,2), dd decimal(38,10), big decimal(65,30), f float, g double, bits bit(9), one bit(1), wide bit(64), y year, dt date, tm time, t6 time(6),
+  ts timestamp(6) NULL, dtm datetime, j json, c char(5), v varchar(20) COMMENT 'any text', tx text, bin varbinary(9), bl blob, e enum('a','b'), s set('x','y'), u uuid, g0 point);
+INSERT INTO every VALUES
+ (1, 2, 255, -32768, -8388608, 4294967295, -9223372036854775808, 18446744073709551615, -12345.6, 1234567890123456789012345678.0123456789, 1e-30,
+  16777217, 0.1, b'101010101', b'1', 18446744073709551615, 2024, '1969-12-31', '-838:59:59', '12:34:56.789', '2024-02-29 10:00:00.000001', '1000-01-01 00:00:00',
+  '{"a": [1, "ü"]}', 'ab', 'Grüße', 'x', x'00ff', x'0a', 'b', 'x,y', '00112233-4455-6677-8899-aabbccddeeff', ST_GeomFromText('POINT(1 2)')),
+ (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+CREATE TABLE events (id bigint unsigned PRIMARY KEY, updated_at timestamp(6) NOT NULL, seen date, tag varchar(9) COLLATE utf8mb4_general_ci, code char(4), amount decimal(9,2), u uuid, at datetime(3)) ENGINE=InnoDB;
+INSERT INTO events SELECT seq, '2024-01-01' + INTERVAL seq DIV 4 HOUR, IF(seq % 5, '2024-01-01' + INTERVAL seq DIV 3 DAY, NULL), IF(seq % 4, CONCAT(CHAR(65 + seq % 3), CHAR(97 + seq % 2)), NULL),
+  IF(seq < 17, NULL, 'É''\'), (seq DIV 2) * 1.5, CONCAT('00000000-0000-4000-8000-0000000000', LPAD(seq DIV 2, 2, '0')), '2024-01-01 00:00:00.5' FROM seq_1_to_20;
+CREATE TABLE blanks (k varchar(5) NOT NULL); INSERT INTO blanks VALUES ('a'), ('a '), ('A'), ('ä'), ('b'), ('a '), ('');
+CREATE TABLE empty (a int NOT NULL, b varchar(3) NOT NULL, PRIMARY KEY (b, a));
+CREATE TABLE zero_date (d date); INSERT INTO zero_date VALUES ('2024-01-01'), ('0000-00-00');
+CREATE TABLE zero_month (d datetime); INSERT INTO zero_month VALUES ('2024-00-10 00:00:00');
+CREATE VIEW seen AS SELECT id, tag FROM events WHERE id > 19;
+CREATE TABLE ` + "`odd ``name 'x'; --` (`a ``b` int NOT NULL, `select` text); INSERT INTO `odd ``name 'x'; --` VALUES (1, 'x');" + `
+CREATE TABLE large AS SELECT seq AS id, REPEAT('x', 200) AS pad FROM seq_1_to_200000;
+CREATE DATABASE other; CREATE TABLE other.t (a int);
+CREATE USER reader IDENTIFIED BY 'reader-pass-7391'; GRANT SELECT ON headwater.* TO reader;
+CREATE USER pauper IDENTIFIED BY 'pauper-pass-7391'; GRANT INSERT ON headwater.* TO pauper;
+`
+
+func TestMySQL(t *testing.T) {
+	server := servers.MariaDB(t)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), strings.ReplaceAll(schema, `É''\'`, `É''\\'`)); err != nil {
+		t.Fatal(err)
+	}
+	with := func(change func(*Settings)) Settings {
+		s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: "reader", Password: "reader-pass-7391"}
+		change(&s)
+		return s
+	}
+	drivertest.Run(t, drivertest.Harness{
+		Driver: Driver{}, Settings: with(func(*Settings) {}), Exact: true,
+		Secrets: []string{"reader-pass-7391", "pauper-pass-7391", "wrong-pass-5520"},
+		Bad: []drivertest.Bad{
+			{Name: "password", Settings: with(func(s *Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},
+			{Name: "no password", Settings: with(func(s *Settings) { s.Password = "" }), Kind: driver.ErrAuthentication},
+			{Name: "no user", Settings: with(func(s *Settings) { s.Username = "" }), Kind: driver.ErrInvalidConfig},
+			{Name: "database", Settings: with(func(s *Settings) { s.Database, s.Username, s.Password = "missing", server.User, server.Password }), Kind: driver.ErrNotFound},
+			{Name: "database of others", Settings: with(func(s *Settings) { s.Database = "other" }), Kind: driver.ErrPermission},
+			{Name: "option in a name", Settings: with(func(s *Settings) { s.Database = "headwater?allowAllFiles=true" }), Kind: driver.ErrPermission},
+			{Name: "permission", Settings: with(func(s *Settings) { s.Username, s.Password = "pauper", "pauper-pass-7391" }), Kind: driver.ErrPermission},
+			{Name: "tls", Settings: with(func(s *Settings) { s.SSLMode = "require" }), Kind: driver.ErrUnreachable},
+			{Name: "unknown key", Settings: map[string]any{"host": "h", "allowAllFiles": true}, Kind: driver.ErrInvalidConfig},
+		},
+		Large: "headwater.large", LargeRows: 200000,
+		Tables: expected(),
+	})
+}
+
+// columns reads "name:type" or "name:type?" for a nullable one, with what the
+// server calls the type behind a slash.
+func columns(specs ...string) []driver.Column {
+	var all []driver.Column
+	for _, spec := range specs {
+		spec, source, _ := strings.Cut(spec, "/")
+		name, typ, _ := strings.Cut(spec, ":")
+		typ, nullable := strings.CutSuffix(typ, "?")
+		parsed, err := driver.ParseType(typ)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, driver.Column{Name: name, Type: parsed, SourceType: source, Nullable: nullable})
+	}
+	return all
+}
+
+func expected() []drivertest.Expected {
+	const null = drivertest.Null
+	table := func(name string, rows [][]string, specs ...string) drivertest.Expected {
+		return drivertest.Expected{Table: driver.Table{Namespace: "headwater", Name: name, Kind: "table", Columns: columns(specs...)}, Rows: rows}
+	}
+	every := table("every", nil,
+		"id:int32/int(11)", "ti:int32?/tinyint(1)", "tu:int32?", "si:int32?", "mi:int32?", "iu:int64?", "b:int64?", "bu:decimal(20,0)?/bigint(20) unsigned",
+		"d:decimal(15,2)?", "dd:decimal(38,10)?", "big:string?/decimal(65,30)", "f:float32?", "g:float64?", "bits:int64?", "one:boolean?", "wide:decimal(20,0)?", "y:int32?", "dt:date?", "tm:string?", "t6:string?",
+		"ts:timestamptz?", "dtm:timestamp?", "j:json?/longtext", "c:string?", "v:string?", "tx:string?", "bin:bytes?", "bl:bytes?", "e:string?", "s:string?", "u:uuid?", "g0:bytes?/point")
+	every.Table.PrimaryKey, every.Table.Cursor = []string{"id"}, "id"
+	every.Cursors = []string{"id", "bits", "wide", "bu"}
+	nulls := make([]string, len(every.Table.Columns))
+	for i := range nulls {
+		nulls[i] = null
+		if every.Table.Columns[i].Name == "v" {
+			every.Table.Columns[i].Comment = "any text"
+		}
+	}
+	nulls[0] = "2"
+	every.Rows = [][]string{
+		{"1", "2", "255", "-32768", "-8388608", "4294967295", "-9223372036854775808", "18446744073709551615", "-12345.60", "1234567890123456789012345678.0123456789", "0.000000000000000000000000000001",
+			"1.6777216e+07", "0.1", "341", "true", "18446744073709551615", "2024", "1969-12-31", "-838:59:59", "12:34:56.789000", "2024-02-29T10:00:00.000001Z", "1000-01-01T00:00:00.000000",
+			`{"a": [1, "ü"]}`, "ab", "Grüße", "x", "00ff", "0a", "b", "x,y", "00112233-4455-6677-8899-aabbccddeeff", "000000000101000000000000000000f03f0000000000000040"},
+		nulls,
+	}
+	events := table("events", nil, "id:decimal(20,0)", "updated_at:timestamptz/timestamp(6)", "seen:date?", "tag:string?", "code:string?", "amount:decimal(9,2)?", "u:uuid?", "at:timestamp?")
+	events.Table.PrimaryKey, events.Table.Cursor = []string{"id"}, "updated_at"
+	events.Cursors = []string{"id", "updated_at", "seen", "tag", "code", "amount", "u", "at"}
+	for i := 1; i <= 20; i++ {
+		seen, tag, code := null, null, `É'\`
+		if i%5 > 0 {
+			seen = fmt.Sprintf("2024-01-%02d", 1+i/3)
+		}
+		if i%4 > 0 {
+			tag = string([]byte{byte(65 + i%3), byte(97 + i%2)})
+		}
+		if i < 17 {
+			code = null
+		}
+		half := i / 2
+		events.Rows = append(events.Rows, []string{fmt.Sprint(i), fmt.Sprintf("2024-01-01T%02d:00:00.000000Z", i/4), seen, tag, code,
+			fmt.Sprintf("%d.%02d", half*3/2, half%2*50), fmt.Sprintf("00000000-0000-4000-8000-0000000000%02d", half), "2024-01-01T00:00:00.500000"})
+	}
+	blanks := table("blanks", [][]string{{"a"}, {"a "}, {"A"}, {"ä"}, {"b"}, {"a "}, {""}}, "k:string")
+	blanks.Cursors = []string{"k"}
+	empty := table("empty", nil, "a:int32", "b:string")
+	empty.Table.PrimaryKey, empty.Cursors = []string{"b", "a"}, []string{"a", "b"}
+	date, month := table("zero_date", nil, "d:date?"), table("zero_month", nil, "d:timestamp?")
+	date.Broken, month.Broken = driver.ErrBadData, driver.ErrBadData
+	view := table("seen", [][]string{{"20", null}}, "id:decimal(20,0)", "tag:string?")
+	view.Table.Kind, view.Table.RowEstimate = "view", -1
+	odd := table("odd `name 'x'; --", [][]string{{"1", "x"}}, "a `b:int32", "select:string?")
+	odd.Cursors = []string{"a `b"}
+	return []drivertest.Expected{every, events, blanks, empty, date, month, view, odd}
+}

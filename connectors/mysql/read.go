@@ -1,0 +1,214 @@
+package mysql
+
+import (
+	"context"
+	sqldriver "database/sql/driver"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// Read yields the table's rows in one snapshot. Rows are read and decoded on
+// their own; the consumer's pace holds them back.
+func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
+	return func(yield func(driver.Batch, error) bool) {
+		more := true
+		give := func(b driver.Batch) bool {
+			more = yield(b, nil)
+			return more
+		}
+		if err := s.read(ctx, t, from, give); err != nil && more {
+			yield(driver.Batch{}, err)
+		}
+	}
+}
+
+func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
+	c, err := s.transaction(ctx)
+	if err != nil {
+		return err
+	}
+	whole := true // the result was read to its end, so the session is of further use
+	defer func() {
+		if whole {
+			s.keep(ctx, c)
+		} else {
+			c.close()
+		}
+	}()
+	columns, err := s.plan(ctx, c, t)
+	if err != nil {
+		return err
+	}
+	query, err := selection(t, columns, from)
+	if err != nil {
+		return err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	whole = false
+	batches, done := make(chan driver.Batch), make(chan error, 1)
+	go func() {
+		defer close(batches)
+		done <- s.stream(inner, c, t, from, query, batches)
+	}()
+	for b := range batches {
+		if !give(b) {
+			cancel()
+			break
+		}
+	}
+	for b := range batches {
+		b.Record.Release()
+	}
+	err = <-done
+	if ctx.Err() != nil {
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", t)
+	}
+	whole = err == nil
+	return err
+}
+
+// stream runs the query and sends its batches.
+func (s *source) stream(ctx context.Context, c *session, t driver.Table, from driver.Cursor, query string, batches chan<- driver.Batch) (err error) {
+	what := "table " + t.String()
+	d := newDecoder(t, from.Column, s.limits, func(b driver.Batch) error {
+		select {
+		case batches <- b:
+			return nil
+		case <-ctx.Done():
+			b.Record.Release()
+			return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s: stopped", what)
+		}
+	})
+	defer d.release()
+	defer func() {
+		if recover() != nil {
+			err = driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
+		}
+	}()
+	// The driver watches its context by a goroutine that would go on reading a
+	// result that nobody wants; closing the socket ends it at once.
+	defer context.AfterFunc(ctx, func() { c.socket.Close() })()
+	rows, err := c.conn.(sqldriver.QueryerContext).QueryContext(ctx, query, nil)
+	if err != nil {
+		return classify(ctx, err, what)
+	}
+	values := make([]sqldriver.Value, len(t.Columns))
+	if len(rows.Columns()) != len(values) {
+		return driver.E(driver.ErrBadData, nil, "%s: the server sent other columns than asked for", what)
+	}
+	for {
+		err := rows.Next(values)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return classify(ctx, err, what)
+		}
+		if err := d.append(values); err != nil {
+			return err
+		}
+	}
+	if err := rows.Close(); err != nil {
+		return classify(ctx, err, what)
+	}
+	return d.finish()
+}
+
+// plan compares the table with the catalog and returns how each of its columns
+// is read.
+func (s *source) plan(ctx context.Context, c *session, t driver.Table) ([]mapped, error) {
+	missing := driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
+	if t.Namespace != s.settings.Database {
+		return nil, missing
+	}
+	found, err := s.describe(ctx, c, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(found, func(d described) bool { return d.Name == t.Name })
+	if at < 0 {
+		return nil, missing
+	}
+	columns := make([]mapped, len(t.Columns))
+	for i, want := range t.Columns {
+		j := slices.IndexFunc(found[at].Columns, func(have driver.Column) bool { return have.Name == want.Name })
+		if j < 0 {
+			return nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
+		}
+		if have := found[at].Columns[j]; have.Type != want.Type {
+			return nil, driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
+		}
+		columns[i] = found[at].columns[j]
+	}
+	if len(columns) == 0 {
+		return nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
+	}
+	return columns, nil
+}
+
+// selection builds the statement. Nothing in it is SQL of the caller:
+// identifiers and the cursor's value are quoted here.
+func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, error) {
+	list := make([]string, len(columns))
+	for i, c := range t.Columns {
+		list[i] = quote(c.Name)
+		if columns[i].expr != "" {
+			list[i] = strings.Replace(columns[i].expr, "%s", list[i], 1)
+		}
+	}
+	query := "SELECT " + strings.Join(list, ", ") + " FROM " + relation(t)
+	if from.Column == "" {
+		return query, nil
+	}
+	at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
+	if at < 0 {
+		return "", driver.E(driver.ErrNotFound, nil, "table %s has no cursor column %s", t, from.Column)
+	}
+	if columns[at].order == "" {
+		return "", driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s) has no order that a cursor can follow", t, from.Column, t.Columns[at].SourceType)
+	}
+	by := strings.Replace(columns[at].order, "%s", quote(from.Column), 1)
+	if from.Value != nil {
+		value, err := constant(t, t.Columns[at], *from.Value)
+		if err != nil {
+			return "", err
+		}
+		query += fmt.Sprintf(" WHERE %s > %s", by, value)
+	}
+	return query + " ORDER BY " + by, nil // NULL comes first
+}
+
+// constant writes a cursor's value in the column's type.
+func constant(t driver.Table, c driver.Column, value string) (string, error) {
+	var err error
+	switch c.Type.Kind {
+	case driver.Int32, driver.Int64, driver.Decimal:
+		if _, _, _, ok := splitDecimal([]byte(value)); ok {
+			return value, nil // not quoted: a string would be compared as floating point
+		}
+		err = errNumber
+	case driver.Date:
+		if _, err = time.Parse("2006-01-02", value); err == nil {
+			return literal(value), nil
+		}
+	case driver.Timestamp, driver.TimestampTZ:
+		layout := "2006-01-02T15:04:05.999999"
+		if c.Type.Kind == driver.TimestampTZ {
+			layout += "Z"
+		}
+		var at time.Time
+		if at, err = time.Parse(layout, value); err == nil {
+			return literal(at.Format("2006-01-02 15:04:05.000000")), nil
+		}
+	default:
+		return "CAST(_utf8mb4" + literal(value) + " AS BINARY)", nil
+	}
+	return "", driver.E(driver.ErrInvalidConfig, nil, "table %s: the cursor's value is no %s, the type of column %s", t, c.Type, c.Name)
+}

@@ -1,0 +1,132 @@
+package mysql
+
+import (
+	"strconv"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// mapped is what becomes of a column.
+type mapped struct {
+	typ    driver.Type
+	expr   string // wraps the quoted column as %s; "" selects it as it is
+	length int64  // characters of a text column
+	// order is the expression to compare a cursor by, "" if the column has no
+	// order that can be followed. Text is compared by the bytes of its UTF-8.
+	order string
+}
+
+const (
+	asNumber   = "%s + 0" // a bit column itself comes as raw bytes
+	plainOrder = "%s"
+	// Collations order, and pad, in their own ways.
+	textOrder = "CAST(CONVERT(%s USING utf8mb4) AS BINARY)"
+	uuidOrder = "CAST(CAST(%s AS CHAR) AS BINARY)"
+)
+
+// maxCursorText is how long a text column may be that a cursor follows: the
+// server sorts longer values by their beginning only.
+const maxCursorText = 255
+
+// mapType maps a column by information_schema's DATA_TYPE and COLUMN_TYPE.
+//
+// tinyint(1) stays a number: it may hold more than 0 and 1. time becomes text:
+// it goes from -838 to 838 hours. float is read as double, which is exact: its
+// own text has six digits. bit of more than one digit becomes a number.
+func mapType(data, full string, length, precision, scale int64, binary, json bool) mapped {
+	unsigned := strings.Contains(full, "unsigned") || strings.Contains(full, "zerofill")
+	number := func(k driver.Kind) mapped { return mapped{typ: driver.Of(k), order: plainOrder} }
+	switch data {
+	case "tinyint", "smallint", "mediumint", "year":
+		return number(driver.Int32)
+	case "int", "integer":
+		if unsigned {
+			return number(driver.Int64)
+		}
+		return number(driver.Int32)
+	case "bigint":
+		if unsigned {
+			return mapped{typ: driver.DecimalOf(20, 0), order: plainOrder}
+		}
+		return number(driver.Int64)
+	case "bit":
+		switch {
+		case precision == 1:
+			return mapped{typ: driver.Of(driver.Boolean), expr: asNumber}
+		case precision < 64:
+			return mapped{typ: driver.Of(driver.Int64), expr: asNumber, order: plainOrder}
+		}
+		return mapped{typ: driver.DecimalOf(20, 0), expr: asNumber, order: plainOrder}
+	case "decimal", "numeric":
+		if precision >= 1 && precision <= 38 {
+			return mapped{typ: driver.DecimalOf(int32(precision), int32(scale)), order: plainOrder}
+		}
+		return mapped{typ: driver.Of(driver.String)}
+	case "float":
+		return mapped{typ: driver.Of(driver.Float32), expr: "%s * 1e0"}
+	case "double", "real":
+		return mapped{typ: driver.Of(driver.Float64)}
+	case "date":
+		return number(driver.Date)
+	case "datetime":
+		return number(driver.Timestamp)
+	case "timestamp":
+		return number(driver.TimestampTZ)
+	case "json":
+		return mapped{typ: driver.Of(driver.JSON)}
+	case "uuid":
+		return mapped{typ: driver.Of(driver.UUID), order: uuidOrder}
+	case "char", "varchar", "tinytext", "text", "mediumtext", "longtext":
+		if json {
+			return mapped{typ: driver.Of(driver.JSON)}
+		}
+		if binary {
+			return mapped{typ: driver.Of(driver.Bytes)}
+		}
+		m := mapped{typ: driver.Of(driver.String), length: length}
+		if length <= maxCursorText && !strings.HasSuffix(data, "text") {
+			m.order = textOrder
+		}
+		return m
+	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector",
+		"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection":
+		return mapped{typ: driver.Of(driver.Bytes)}
+	case "enum", "set", "time", "inet4", "inet6":
+		return mapped{typ: driver.Of(driver.String)}
+	}
+	return mapped{typ: driver.Of(driver.String), expr: "CAST(%s AS CHAR)"}
+}
+
+// changed are names that columns with the time of the last change go by.
+const changed = " updated_at modified_at updated_on modified_on last_updated last_modified last_updated_at last_modified_at update_time updated modified changed_at last_update updatedat modifiedat "
+
+// defaultCursor picks the column that an incremental sync follows: first a
+// not-null time of the last change, which finds changed rows, then a
+// single-column integer key, which finds new ones.
+func defaultCursor(t driver.Table) string {
+	for _, c := range t.Columns {
+		if (c.Type.Kind == driver.TimestampTZ || c.Type.Kind == driver.Timestamp) && !c.Nullable && strings.Contains(changed, " "+strings.ToLower(c.Name)+" ") {
+			return c.Name
+		}
+	}
+	if len(t.PrimaryKey) == 1 {
+		c, ok := t.Column(t.PrimaryKey[0])
+		if ok && (c.Type.Kind == driver.Int32 || c.Type.Kind == driver.Int64 || c.Type == driver.DecimalOf(20, 0)) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+// integer reads a number of the catalog, 0 for NULL.
+func integer(text *string) int64 {
+	if text == nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(*text, 10, 64)
+	if err != nil { // LONGTEXT has 4294967295, other values fit
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,273 @@
+// Package file reads CSV, TSV, JSON, NDJSON and Parquet files below the files
+// root, plain or compressed with gzip or zstd. A path names one file, a folder
+// or a pattern; every file is one table, named after the file.
+//
+// Types are found by reading: every value of a file of up to 256 MiB, and those
+// of the first 256 MiB of a larger one (sample_rows says otherwise). A type is
+// chosen only if it gives every value back unchanged, so "007" stays text. A
+// value after the sample that does not fit is an error that names row and
+// column; column_types settles it.
+package file
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"slices"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// Settings configure a file, a folder or a pattern of files.
+type Settings struct {
+	Path        string            `json:"path" public:"true" jsonschema:"required,minLength=1,title=Path,description=A file or folder or pattern such as sales/*.csv.gz: a relative path below the files root,example=sales.csv"`
+	Format      string            `json:"format,omitempty" public:"true" jsonschema:"title=Format,description=Found by ending and content when absent,enum=csv,enum=tsv,enum=json,enum=ndjson,enum=parquet"`
+	Compression string            `json:"compression,omitempty" public:"true" jsonschema:"title=Compression,description=Found by content when absent,enum=none,enum=gzip,enum=zstd"`
+	Delimiter   string            `json:"delimiter,omitempty" public:"true" jsonschema:"title=Delimiter,description=What separates the fields of a CSV file; found when absent,maxLength=1"`
+	Quote       *string           `json:"quote,omitempty" public:"true" jsonschema:"title=Quote,description=What encloses fields of a CSV file; found when absent and empty for none,maxLength=1"`
+	Header      *bool             `json:"header,omitempty" public:"true" jsonschema:"title=Header,description=Whether the first row of a CSV file holds the names; found when absent"`
+	Encoding    string            `json:"encoding,omitempty" public:"true" jsonschema:"title=Encoding,enum=utf-8"`
+	NullValues  []string          `json:"null_values,omitempty" public:"true" jsonschema:"title=Null values,description=Unquoted values of a CSV file that mean NULL beside the empty one"`
+	RecordsPath string            `json:"records_path,omitempty" public:"true" jsonschema:"title=Records path,description=The dotted path to the list of records in a JSON file; found when absent"`
+	PrimaryKey  []string          `json:"primary_key,omitempty" public:"true" jsonschema:"title=Primary key,description=Columns that identify a row"`
+	Cursor      string            `json:"cursor,omitempty" public:"true" jsonschema:"title=Cursor,description=The column that incremental syncs follow"`
+	SampleRows  int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many rows decide the types: 0 is every row of the first 256 MiB and -1 every row,minimum=-1"`
+	ColumnTypes map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=Types by column name that replace those found such as string or decimal(15\\,2)"`
+}
+
+// Driver is the driver of files.
+type Driver struct{}
+
+var _ driver.Driver = Driver{}
+
+// Spec describes the driver.
+func (Driver) Spec() driver.Spec {
+	return driver.Spec{
+		Name: "file", Aliases: []string{"csv", "tsv", "json", "ndjson", "jsonl", "parquet"}, Class: "file", Title: "Files (CSV, TSV, JSON, NDJSON, Parquet)",
+		Schemes:  []string{"file"},
+		Endings:  []string{".csv", ".tsv", ".tab", ".txt", ".json", ".ndjson", ".jsonl", ".parquet", ".pq", ".gz", ".zst", ".zstd"},
+		Settings: &Settings{},
+	}
+}
+
+// Open looks whether there are files at the path.
+func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
+	s := &source{files: cfg.Files, limits: cfg.Limits.WithDefaults(), log: cfg.Log}
+	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
+		return nil, err
+	}
+	if err := s.settings.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Files == nil {
+		return nil, driver.E(driver.ErrUnsupported, nil, "this server reads no local files")
+	}
+	if _, err := s.list(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Settings) check() error {
+	if s.Encoding != "" && s.Encoding != "utf-8" {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.encoding must be utf-8; convert the file first")
+	}
+	if !slices.Contains([]string{"", "csv", "tsv", "json", "ndjson", "parquet"}, s.Format) {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.format must be csv, tsv, json, ndjson or parquet")
+	}
+	if !slices.Contains([]string{"", "none", "gzip", "zstd"}, s.Compression) {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.compression must be none, gzip or zstd")
+	}
+	if len(s.Delimiter) > 1 || s.Delimiter == "\n" || s.Delimiter == "\r" || s.Delimiter == "\x00" {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.delimiter must be one character such as \",\" or \";\"")
+	}
+	if s.Quote != nil && (len(*s.Quote) > 1 || *s.Quote == "\n" || *s.Quote == "\r" || *s.Quote != "" && *s.Quote == s.Delimiter) {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote must be one character, another than the delimiter, or empty for none")
+	}
+	return records.Retype(nil, s.ColumnTypes)
+}
+
+// source is a set of files. It holds none of them open between calls.
+type source struct {
+	settings Settings
+	files    fs.FS
+	limits   driver.Limits
+	log      *slog.Logger
+}
+
+// Check reads the beginning of every file.
+func (s *source) Check(ctx context.Context) error {
+	entries, err := s.list(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.check(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *source) check(ctx context.Context, e entry) error {
+	in, err := s.open(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	switch in.format {
+	case "parquet":
+		_, err = s.openParquet(ctx, in)
+	case "csv", "tsv":
+		_, err = s.dialect(in)
+	default:
+		for _, err := range s.values(in) {
+			return err // the first record is enough
+		}
+	}
+	return err
+}
+
+// Discover reads every file as far as its types need.
+func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
+	entries, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tables := make([]driver.Table, 0, len(entries))
+	for _, e := range entries {
+		table, err := s.discover(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, table)
+	}
+	slices.SortFunc(tables, func(a, b driver.Table) int { return cmp.Compare(a.Name, b.Name) })
+	return tables, nil
+}
+
+func (s *source) discover(ctx context.Context, e entry) (table driver.Table, err error) {
+	in, err := s.open(ctx, e)
+	if err != nil {
+		return table, err
+	}
+	defer in.Close()
+	switch in.format {
+	case "parquet":
+		table, err = s.discoverParquet(ctx, in)
+	case "csv", "tsv":
+		table, err = s.discoverCSV(ctx, in)
+	default:
+		table, err = s.discoverJSON(ctx, in)
+	}
+	if err != nil {
+		return table, in.failed(ctx, err)
+	}
+	if len(table.Columns) > s.limits.MaxColumns {
+		return table, driver.E(driver.ErrLimit, nil, "%s has %d columns, over the limit of %d", e.path, len(table.Columns), s.limits.MaxColumns)
+	}
+	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
+		return table, err
+	}
+	table.Name, table.Kind = e.table, "file"
+	if err := s.keys(&table); err != nil {
+		return table, err
+	}
+	return table, in.unchanged()
+}
+
+// keys sets the primary key and the cursor that the settings name, where the
+// table has those columns.
+func (s *source) keys(table *driver.Table) error {
+	missing := func(name string) error {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config: table %s has no column %q", table, name)
+	}
+	for _, name := range s.settings.PrimaryKey {
+		if _, ok := table.Column(name); !ok {
+			return missing(name)
+		}
+	}
+	table.PrimaryKey = slices.Clone(s.settings.PrimaryKey)
+	if table.Cursor = s.settings.Cursor; table.Cursor == "" {
+		table.Cursor = records.DefaultCursor(*table)
+	} else if _, ok := table.Column(table.Cursor); !ok {
+		return missing(table.Cursor)
+	}
+	return records.CheckCursor(*table, driver.Cursor{Column: table.Cursor})
+}
+
+// Read reads the table's file from its beginning to its end. Files have no
+// index: an incremental read looks at every row and has one place to resume, at
+// its end.
+func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
+	batches := func(yield func(driver.Batch, error) bool) {
+		if err := s.read(ctx, t, from, yield); err != nil && !errors.Is(err, errLeft) {
+			yield(driver.Batch{}, err)
+		}
+	}
+	return records.Unordered(ctx, t, from, batches)
+}
+
+// errLeft ends a read whose loop was left.
+var errLeft = errors.New("left")
+
+func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, yield func(driver.Batch, error) bool) error {
+	entries, err := s.list(ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(entries, func(e entry) bool { return e.table == t.Name })
+	if at < 0 || t.Namespace != "" {
+		return driver.E(driver.ErrNotFound, nil, "there is no file for table %s at %s any more; discover the schema again", t, s.settings.Path)
+	}
+	if err := records.CheckCursor(t, from); err != nil {
+		return err
+	}
+	in, err := s.open(ctx, entries[at])
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
+	switch in.format {
+	case "parquet":
+		err = s.readParquet(ctx, in, t, meter.batch)
+	case "csv", "tsv":
+		err = s.readCSV(ctx, in, t, meter.batch)
+	default:
+		err = s.readJSON(ctx, in, t, meter.batch)
+	}
+	if err == nil {
+		err = in.unchanged()
+	}
+	if err != nil && !errors.Is(err, errLeft) {
+		return in.failed(ctx, err)
+	}
+	return err
+}
+
+// meter passes batches on while their bytes stay under the limit of a read.
+type meter struct {
+	yield func(driver.Batch, error) bool
+	bytes int64
+	limit int64
+	table driver.Table
+}
+
+func (m *meter) batch(b driver.Batch) error {
+	if m.bytes += b.Bytes; m.limit > 0 && m.bytes > m.limit {
+		b.Record.Release()
+		return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", m.table, m.limit)
+	}
+	if !m.yield(b, nil) {
+		return errLeft
+	}
+	return nil
+}
+
+// Close does nothing: no file stays open.
+func (s *source) Close() error { return nil }

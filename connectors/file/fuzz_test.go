@@ -1,0 +1,154 @@
+package file
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+)
+
+// decodeAll reads a CSV text in blocks of a size.
+func decodeAll(t *testing.T, text string, size int) ([][]string, error) {
+	f := &csvFile{dialect: dialect{comma: ',', quote: '"'}, limits: driver.Limits{MaxRowBytes: math.MaxInt64}}
+	s := newSplitter(strings.NewReader(text), '"', driver.Limits{BatchBytes: 1, MaxRowBytes: 1 << 30})
+	s.size = size
+	var rows [][]string
+	for {
+		block, err := s.next()
+		if err == io.EOF {
+			return rows, nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := decoder{comma: f.comma, quote: f.quote}
+		for rest := block; len(rest) > 0; {
+			n, err := d.next(rest)
+			if err != nil {
+				return rows, err
+			}
+			if n <= 0 || n > len(rest) {
+				t.Fatalf("%q: a record of %d bytes", rest, n)
+			}
+			rest = rest[n:]
+			if len(d.cells) == 0 {
+				continue
+			}
+			var row []string
+			for _, c := range d.cells {
+				row = append(row, string(c.text))
+			}
+			rows = append(rows, row)
+		}
+		s.recycle(block)
+	}
+}
+
+// FuzzCSV compares with the standard library, which alone turns \r\n in a
+// quoted field into \n.
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{
+		"a,b\n1,2\n", "\"a\nb\",c\r\n\"\"\"\",\"\"\r\n", "a\"b\n", "\"a\"b\n", "\"open\n", "\n\n\r\nx\n", ",,\n,\n", "x\r", "x\r\r\n", "\"\r\n\"\r\n", "\"a\"\r", "a\rb\n", "\"\"",
+		"\"a\"\n\"b\"\n\"c,\"\"d\"\"\"\nx", "é,\xff\n", "\r", "\r\r", "a,\r\n", "\"x\"\r\r\n",
+	} {
+		f.Add(s, 1)
+		f.Add(s, 7)
+	}
+	f.Fuzz(func(t *testing.T, text string, size int) {
+		r := csv.NewReader(strings.NewReader(text))
+		r.FieldsPerRecord = -1
+		want, wantErr := r.ReadAll()
+		got, err := decodeAll(t, text, max(1, min(size, 1<<16)))
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%q: error %v, the library %v", text, err, wantErr)
+		}
+		if err != nil {
+			if !errors.Is(err, errBareQuote) && !errors.Is(err, errOpenQuote) && !errors.Is(err, errAfterEnd) {
+				t.Fatalf("%q: %v", text, err)
+			}
+			return
+		}
+		for _, row := range got {
+			for i := range row {
+				row[i] = strings.ReplaceAll(row[i], "\r\n", "\n")
+			}
+		}
+		if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q in blocks of %d:\n got %q\nwant %q", text, size, got, want)
+		}
+	})
+}
+
+// FuzzFormats feeds any bytes to every format: what comes is rows or a typed
+// error.
+func FuzzFormats(f *testing.F) {
+	f.Add([]byte("a,b\n1,2\n"), 0)
+	f.Add([]byte("'a';'b'\n'1';'2'\n"), 0)
+	f.Add([]byte(`[{"a":1},{"a":"x","b":{}}]`), 1)
+	f.Add([]byte("{\"a\":1}\n{\"b\":[2]}"), 2)
+	f.Add([]byte(`{"x":{"y":[{"a":"\ud83d\ude00"}]}}`), 1)
+	f.Add([]byte("PAR1PAR1"), 3)
+	f.Fuzz(func(t *testing.T, content []byte, format int) {
+		name := []string{"f.csv", "f.json", "f.ndjson", "f.parquet"}[uint(format)%4]
+		src, err := Driver{}.Open(t.Context(), driver.Config{
+			Settings: fmt.Appendf(nil, `{"path":%q}`, name), Files: oneFile{name, content}, Limits: driver.Limits{MaxRowBytes: 1 << 20},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		typed := func(err error) {
+			var typed *driver.Error
+			if !errors.As(err, &typed) {
+				t.Fatalf("%q: %v is not typed", content, err)
+			}
+		}
+		tables, err := src.Discover(t.Context())
+		if err != nil {
+			typed(err)
+			return
+		}
+		var rows int64
+		for batch, err := range src.Read(t.Context(), tables[0], driver.Cursor{}) {
+			if err != nil {
+				typed(err)
+				return
+			}
+			rows += batch.Record.NumRows()
+			batch.Record.Release()
+		}
+		if rows != tables[0].RowEstimate && name != "f.parquet" {
+			t.Fatalf("%q: %d rows, but %d were discovered", content, rows, tables[0].RowEstimate)
+		}
+	})
+}
+
+func TestSplitterKeepsEveryByte(t *testing.T) {
+	text := strings.Repeat("1,\"a\nb\"\"c\"\r\n22,x\n\n", 1000) + "3,end"
+	for _, size := range []int{1, 5, 64, 4096, 1 << 20} {
+		s := newSplitter(odd(text), '"', driver.Limits{BatchBytes: 1, MaxRowBytes: 1 << 20})
+		s.size = size
+		var all bytes.Buffer
+		for {
+			block, err := s.next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(block)
+			s.recycle(block)
+		}
+		if all.String() != text {
+			t.Errorf("blocks of %d bytes: %d bytes, want %d", size, all.Len(), len(text))
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// maxDocument bounds a JSON document that is one object, which is held in
+// memory to find the records in it. Lists and NDJSON are streamed.
+const maxDocument = 256 << 20
+
+// values yields the raw records of a JSON or NDJSON file, valid until the next
+// step, and stops at the first error.
+func (s *source) values(in *input) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		err := s.eachValue(in, func(raw []byte) error {
+			if !yield(raw, nil) {
+				return errLeft
+			}
+			return nil
+		})
+		if err != nil && err != errLeft {
+			yield(nil, in.failed(in.ctx, err))
+		}
+	}
+}
+
+func (s *source) eachValue(in *input, each func([]byte) error) error {
+	st := &stream{in: in, row: s.limits.MaxRowBytes}
+	st.decoder = json.NewDecoder(st)
+	head, err := in.Peek(headSize)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	text := bytes.TrimLeft(head, " \t\r\n")
+	if len(text) == 0 {
+		return driver.E(driver.ErrBadData, nil, "%s holds no JSON", in.entry.path)
+	}
+	if text[0] == '[' && s.settings.RecordsPath == "" {
+		if _, err := st.decoder.Token(); err != nil {
+			return st.broken(err)
+		}
+		return st.elements(each)
+	}
+	if in.format != "ndjson" {
+		st.row = maxDocument
+	}
+	first, err := st.next()
+	if err != nil {
+		return err
+	}
+	st.row = s.limits.MaxRowBytes
+	first = bytes.Clone(first)
+	second, err := st.next()
+	if err == io.EOF && in.format != "ndjson" {
+		return s.document(in, first, each)
+	}
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if err := each(first); err != nil {
+		return err
+	}
+	for err == nil {
+		if err := each(second); err != nil {
+			return err
+		}
+		second, err = st.next()
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return err
+}
+
+// document yields the records inside one object.
+func (s *source) document(in *input, raw []byte, each func([]byte) error) error {
+	list := records.List{Path: strings.Split(s.settings.RecordsPath, ".")}
+	if s.settings.RecordsPath == "" {
+		var err error
+		if list, err = records.Locate(raw, in.entry.table); err != nil {
+			return driver.E(driver.ErrBadData, err, "%s", in.entry.path)
+		}
+	}
+	found := list.Records(raw)
+	switch {
+	case list.Single:
+		return each(found)
+	case found == nil:
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.records_path: %s has no list at %s", in.entry.path, s.settings.RecordsPath)
+	}
+	for element := range records.Elements(found) {
+		if err := each(element); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream decodes JSON values, each of a bounded size.
+type stream struct {
+	in      *input
+	decoder *json.Decoder
+	read    int64
+	until   int64
+	row     int64
+	count   int64
+	raw     json.RawMessage
+}
+
+// Read gives the decoder no more than one value may take.
+func (s *stream) Read(p []byte) (int, error) {
+	if s.until > 0 && s.read >= s.until {
+		return 0, driver.E(driver.ErrLimit, nil, "%s, record %d is longer than %d bytes", s.in.entry.path, s.count, s.row)
+	}
+	n, err := s.in.Read(p)
+	s.read += int64(n)
+	return n, err
+}
+
+// next returns the next value, valid until the one after it, or io.EOF.
+func (s *stream) next() ([]byte, error) {
+	s.count++
+	s.until = s.decoder.InputOffset() + s.row
+	s.raw = s.raw[:0]
+	if err := s.decoder.Decode(&s.raw); err != nil {
+		return nil, s.broken(err)
+	}
+	return s.raw, nil
+}
+
+// elements yields the values of the array that the decoder is in.
+func (s *stream) elements(each func([]byte) error) error {
+	for s.decoder.More() {
+		raw, err := s.next()
+		if err == io.EOF {
+			err = s.broken(io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return err
+		}
+		if err := each(raw); err != nil {
+			return err
+		}
+	}
+	if _, err := s.decoder.Token(); err != nil {
+		return s.broken(cut(err))
+	}
+	if _, err := s.decoder.Token(); err != io.EOF {
+		return driver.E(driver.ErrBadData, nil, "%s has text after the end of its list", s.in.entry.path)
+	}
+	return nil
+}
+
+// cut makes an end of file inside a value one that is not expected.
+func cut(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func (s *stream) broken(err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case err == io.EOF:
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return driver.E(driver.ErrBadData, nil, "%s, record %d: the file ends in the middle of it", s.in.entry.path, max(s.count, 1))
+	case errors.As(err, &syntax):
+		// The library's text quotes a character of the data, but no more.
+		return driver.E(driver.ErrBadData, err, "%s, record %d, near byte %d: the JSON is broken", s.in.entry.path, max(s.count, 1), s.decoder.InputOffset())
+	}
+	return err
+}
+
+// discoverJSON finds the fields and their types.
+func (s *source) discoverJSON(ctx context.Context, in *input) (driver.Table, error) {
+	var shape records.Shape
+	var size int64
+	whole := true
+	for raw, err := range s.values(in) {
+		if err != nil {
+			return driver.Table{}, err
+		}
+		if s.settings.SampleRows > 0 && shape.Records() >= s.settings.SampleRows || s.settings.SampleRows == 0 && size >= sampleBytes {
+			whole = false
+			break
+		}
+		size += int64(len(raw))
+		if err := shape.Record(raw, s.limits); err != nil {
+			return driver.Table{}, driver.E(errKind(err), err, "%s", in.entry.path)
+		}
+	}
+	table := driver.Table{RowEstimate: shape.Records()}
+	if !whole {
+		table.RowEstimate = in.estimate(shape.Records(), size)
+	}
+	var err error
+	table.Columns, err = shape.Columns(s.settings.ColumnTypes, !whole)
+	return table, err
+}
+
+// errKind returns the kind of a driver's error.
+func errKind(err error) error {
+	var typed *driver.Error
+	if errors.As(err, &typed) {
+		return typed.Kind
+	}
+	return driver.ErrBadData
+}
+
+// readJSON yields the records as rows of t's columns.
+func (s *source) readJSON(ctx context.Context, in *input, t driver.Table, yield func(driver.Batch) error) error {
+	rows := records.NewRows(t, s.limits)
+	defer rows.Release()
+	for raw, err := range s.values(in) {
+		if err != nil {
+			return err
+		}
+		full, err := rows.Record(raw)
+		if err != nil {
+			return err
+		}
+		if full {
+			if err := yield(rows.Batch()); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	if rows.Rows() == 0 {
+		return nil
+	}
+	return yield(rows.Batch())
+}

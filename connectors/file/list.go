@@ -1,0 +1,170 @@
+package file
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// maxFiles bounds the tables of one source.
+const maxFiles = 10_000
+
+// entry is one file and the table made of it.
+type entry struct {
+	path  string
+	table string
+}
+
+// list resolves the configured path to files, sorted by table name.
+func (s *source) list(ctx context.Context) ([]entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, driver.E(driver.ErrTimeout, err, "%s: stopped", s.settings.Path)
+	}
+	name, err := cleanPath(s.settings.Path)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	if strings.ContainsAny(name, "*?[") {
+		if paths, err = s.match(name); err != nil {
+			return nil, err
+		}
+	} else {
+		info, err := fs.Stat(s.files, name)
+		if err != nil {
+			return nil, fileError(err, name)
+		}
+		paths = []string{name}
+		if info.IsDir() {
+			if paths, err = s.folder(name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(paths) > maxFiles {
+		return nil, driver.E(driver.ErrLimit, nil, "%s holds more than %d files; name fewer", name, maxFiles)
+	}
+	return named(paths), nil
+}
+
+// cleanPath returns a path below the root, or an ErrInvalidConfig.
+func cleanPath(name string) (string, error) {
+	clean := path.Clean(name)
+	if name == "" || strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\x00\\") || !fs.ValidPath(clean) {
+		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.path must be a relative path below the files root, without \"..\"")
+	}
+	return clean, nil
+}
+
+// match returns the regular files that a pattern names.
+func (s *source) match(pattern string) ([]string, error) {
+	found, err := fs.Glob(s.files, pattern)
+	if err != nil {
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.path is no valid pattern: brackets must be closed")
+	}
+	found = slices.DeleteFunc(found, func(name string) bool {
+		info, err := fs.Stat(s.files, name)
+		return err != nil || !info.Mode().IsRegular()
+	})
+	if len(found) == 0 {
+		return nil, driver.E(driver.ErrNotFound, nil, "no file below the files root is named like %s", pattern)
+	}
+	return found, nil
+}
+
+// folder returns the files of a folder that have a known ending. Folders in it
+// and hidden files are left out.
+func (s *source) folder(name string) ([]string, error) {
+	found, err := fs.ReadDir(s.files, name)
+	if err != nil {
+		return nil, fileError(err, name)
+	}
+	var paths []string
+	for _, f := range found {
+		if f.IsDir() || strings.HasPrefix(f.Name(), ".") {
+			continue
+		}
+		base, _ := withoutCompression(f.Name())
+		if formatOf(base) != "" {
+			paths = append(paths, path.Join(name, f.Name()))
+		}
+	}
+	if len(paths) == 0 {
+		return nil, driver.E(driver.ErrNotFound, nil, "folder %s holds no .csv, .tsv, .json, .ndjson or .parquet file", name)
+	}
+	return paths, nil
+}
+
+// named gives each file its table name: the file's name without endings, or
+// with them where two files would share it, or the whole path.
+func named(paths []string) []entry {
+	forms := []func(string) string{
+		func(p string) string {
+			base, _ := withoutCompression(path.Base(p))
+			if formatOf(base) != "" {
+				base = strings.TrimSuffix(base, path.Ext(base))
+			}
+			return base
+		},
+		path.Base,
+		func(p string) string { return p },
+	}
+	entries := make([]entry, len(paths))
+	for _, form := range forms {
+		uses := map[string]int{}
+		for i, p := range paths {
+			entries[i] = entry{path: p, table: form(p)}
+			uses[entries[i].table]++
+		}
+		if len(uses) == len(paths) {
+			break
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.table, b.table) })
+	return entries
+}
+
+// withoutCompression removes the ending of a compressed file and names the
+// compression.
+func withoutCompression(name string) (string, string) {
+	switch ext := strings.ToLower(path.Ext(name)); ext {
+	case ".gz", ".gzip":
+		return name[:len(name)-len(ext)], "gzip"
+	case ".zst", ".zstd":
+		return name[:len(name)-len(ext)], "zstd"
+	}
+	return name, ""
+}
+
+// formatOf returns the format that an ending means, or "".
+func formatOf(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".csv", ".txt":
+		return "csv"
+	case ".tsv", ".tab":
+		return "tsv"
+	case ".json":
+		return "json"
+	case ".ndjson", ".jsonl":
+		return "ndjson"
+	case ".parquet", ".pq":
+		return "parquet"
+	}
+	return ""
+}
+
+func fileError(err error, name string) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return driver.E(driver.ErrNotFound, nil, "there is no file %s below the files root", name)
+	case errors.Is(err, fs.ErrPermission):
+		return driver.E(driver.ErrPermission, nil, "the server may not read %s", name)
+	}
+	return driver.E(driver.ErrInvalidConfig, nil, "%s cannot be opened: it must lie below the files root, also through links", name)
+}

@@ -59,11 +59,24 @@ func unlessDone(ctx context.Context, err error) error {
 
 // Ready returns a channel that is closed once Follow has applied everything
 // that was in the log when it began.
-func (s *Store) Ready() <-chan struct{} { return s.ready }
+func (s *Store) Ready() <-chan struct{} {
+	s.readyMu.Lock()
+	defer s.readyMu.Unlock()
+	return s.ready
+}
 
-func (s *Store) readyAt(last uint64) {
-	if s.Position() >= last {
-		s.readyOnce.Do(func() { close(s.ready) })
+func (s *Store) setReady(ready bool) {
+	s.readyMu.Lock()
+	defer s.readyMu.Unlock()
+	select {
+	case <-s.ready:
+		if !ready {
+			s.ready = make(chan struct{})
+		}
+	default:
+		if ready {
+			close(s.ready)
+		}
 	}
 }
 
@@ -94,7 +107,7 @@ func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 			return 0, err
 		}
 	}
-	s.readyAt(last)
+	s.setReady(s.Position() >= last)
 	return last, nil
 }
 
@@ -132,7 +145,9 @@ func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Mess
 			return err
 		}
 		clear(batch)
-		s.readyAt(last)
+		if s.Position() >= last {
+			s.setReady(true)
+		}
 	}
 }
 

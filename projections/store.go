@@ -41,8 +41,8 @@ type Store struct {
 	position atomic.Uint64
 	waiting  waiting
 
-	readyOnce sync.Once
-	ready     chan struct{}
+	readyMu sync.Mutex
+	ready   chan struct{} // closed when caught up, a new one after reset
 }
 
 // Open opens the store in opts.Dir, or makes an empty one. A store that is

@@ -7,9 +7,8 @@ import (
 	"headwater/bus/event"
 )
 
-// syncOf returns the sync an event of this source speaks of, begun if it is new
-// and begin is set; nil for one that ended or is another source's, which no
-// event can change.
+// syncOf returns the sync an event of this source speaks of, begun if it is new;
+// nil for one that ended or is another source's, which no event can change.
 func (t *turn) syncOf(meta *event.Meta, id string) (*cell[syncEntry], error) {
 	y, err := t.syncs.get(t.db, key(keySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
@@ -45,7 +44,10 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 	t.syncs.touch(y)
 	n := &news{name: y.v.SourceName, syncID: d.SyncID}
 	if !t.alive() {
-		return n, nil
+		if err := t.endSync(y, StatusCancelled, &Failure{event.ReasonSourceRemoved, "the source is not there"}); err != nil {
+			return nil, err
+		}
+		return newsOfSync(&y.v.Sync), t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
 	}
 	src := &t.source.v
 	takeover := src.Running != nil && src.Running.SyncID == d.SyncID
@@ -65,8 +67,8 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 // syncProgressed counts what was committed. The source's document does not
 // change with it: its history would grow with every checkpoint.
 func (t *turn) syncProgressed(d *event.SyncProgressed) error {
-	y, err := t.syncOf(&d.Meta, d.SyncID)
-	if y == nil || err != nil {
+	y, err := t.syncs.get(t.db, key(keySync, d.Organization, d.WorkspaceID, d.SyncID))
+	if err != nil || y.v.Began == 0 || y.v.Ended() || y.v.Address != d.Address() {
 		return err
 	}
 	y.v.Records, y.v.Bytes, y.v.UpdatedAt = d.Records, d.Bytes, t.at

@@ -1,0 +1,220 @@
+package projections
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
+	"headwater/bus/event"
+)
+
+// drawHistory makes a history of a few sources, syncs and operations in any
+// order, most of it impossible for well-behaved writers.
+func drawHistory(t *rapid.T) []*event.Event {
+	var h history
+	sources := []event.Address{ann, shared, at("ann", "src_b"), at("bob", "src_b"), {Organization: "acme", Workspace: "w2", Owner: "ann", Source: "src_a"}}
+	statuses := rapid.SampledFrom([]string{"running", "completed", "failed", "skipped"})
+	modes := rapid.SampledFrom([]string{"full_refresh", "incremental"})
+	reasons := rapid.SampledFrom([]event.Reason{event.ReasonCancelled, event.ReasonTimeout, event.ReasonAlreadySyncing})
+	for range rapid.IntRange(1, 60).Draw(t, "length") {
+		a := rapid.SampledFrom(sources).Draw(t, "source")
+		op := event.Operation{
+			ID: rapid.SampledFrom([]string{"op_1", "op_2", "op_3", ""}).Draw(t, "op"), Kind: "sync", Actor: "ann",
+			Targets: rapid.IntRange(0, 3).Draw(t, "targets"), Target: rapid.IntRange(0, 2).Draw(t, "target"), Final: rapid.Bool().Draw(t, "final"),
+		}
+		sync := rapid.SampledFrom([]string{"syn_1", "syn_2", "syn_3", "syn_4"}).Draw(t, "sync")
+		reason := reasons.Draw(t, "reason")
+		result := table(statuses.Draw(t, "status"), modes.Draw(t, "mode"), rapid.Int64Range(0, 9).Draw(t, "records"))
+		var d event.Data
+		switch rapid.IntRange(0, 12).Draw(t, "kind") {
+		case 0, 1:
+			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
+			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
+			d = c
+		case 2:
+			d = discovered(a, op, 1+len(h.events), rapid.SampledFrom([][]string{{"t"}, {"t", "u"}, {}}).Draw(t, "tables")...)
+		case 3, 4:
+			d = started(a, op, sync, rapid.IntRange(1, 2).Draw(t, "attempt"))
+		case 5:
+			d = progressed(a, op, sync, result)
+		case 6:
+			d = completed(a, op, sync, "completed", result)
+		case 7:
+			d = &event.SyncFailed{Meta: event.At(a, op), SyncID: sync, Reason: reason, Tables: []event.TableResult{result}}
+		case 8:
+			d = &event.SyncCancelled{Meta: event.At(a, op), SyncID: sync, Reason: reason, Message: "<stop> \x00é"}
+		case 9:
+			d = &event.SourceRemoved{Meta: event.At(a, op), Name: "a"}
+		case 10:
+			d = &event.CommandRejected{Meta: event.At(a, op), Reason: reason, SyncID: sync}
+		case 11:
+			d = &event.OperationAccepted{Meta: event.At(at("ann", op.ID), op), Accepted: []event.Target{
+				{SourceID: a.Source, SyncID: sync, Attached: rapid.Bool().Draw(t, "attached")}, {SourceID: "src_b"}}}
+		case 12:
+			d = nil
+		}
+		e := h.add(d)
+		if d != nil {
+			e.Time = epoch.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond)
+		}
+	}
+	return h.events
+}
+
+// TestBatchesDoNotMatter: all at once, one by one, in any batches with any
+// restarts: the same history gives the same store.
+func TestBatchesDoNotMatter(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		events := drawHistory(rt)
+		whole := openRapid(rt, vfs.NewMem())
+		applyRapid(rt, whole, events...)
+		want := hashRapid(rt, whole)
+
+		fs := vfs.NewMem()
+		s := openRapid(rt, fs)
+		for from := 0; from < len(events); {
+			to := from + rapid.IntRange(1, len(events)-from).Draw(rt, "batch")
+			applyRapid(rt, s, events[from:to]...)
+			if rapid.IntRange(0, 3).Draw(rt, "restart") == 0 {
+				if err := s.Close(); err != nil {
+					rt.Fatal(err)
+				}
+				s = openRapid(rt, fs)
+			}
+			// A redelivery, from somewhere before.
+			from = to
+			if again := rapid.IntRange(0, to).Draw(rt, "again"); again < to {
+				applyRapid(rt, s, events[again:to]...)
+			}
+		}
+		if got := hashRapid(rt, s); got != want {
+			a, _ := whole.HashTables(t.Context())
+			b, _ := s.HashTables(t.Context())
+			rt.Fatalf("in batches\n%v\nall at once\n%v", b, a)
+		}
+	})
+}
+
+// TestPastEqualsRebuilt: what a read as of a sequence answers is what a store
+// that knows nothing later answers.
+func TestPastEqualsRebuilt(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		events := drawHistory(rt)
+		now := openRapid(rt, vfs.NewMem())
+		applyRapid(rt, now, events...)
+		then := uint64(rapid.IntRange(1, len(events)).Draw(rt, "then"))
+		old := openRapid(rt, vfs.NewMem())
+		applyRapid(rt, old, events[:then]...)
+		addresses := map[event.Address]bool{}
+		for _, e := range events {
+			if e.Data != nil {
+				addresses[e.Address()] = true
+			}
+		}
+		for a := range addresses {
+			q := ListQuery{Organization: a.Organization, Workspace: a.Workspace, Owner: a.Owner}
+			list, err := old.List(q)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			q.AsOf = then
+			past, err := now.List(q)
+			if err != nil || string(past.JSON) != string(list.JSON) {
+				rt.Fatalf("list as of %d: %s (%v)\nwas %s", then, past.JSON, err, list.JSON)
+			}
+			want, wantErr := old.SchemaPage(SchemaQuery{Address: a})
+			got, gotErr := now.SchemaPage(SchemaQuery{Address: a, AsOf: then})
+			if string(got.JSON) != string(want.JSON) || isNotFound(gotErr) != isNotFound(wantErr) {
+				rt.Fatalf("schema as of %d: %s (%v)\nwas %s (%v)", then, got.JSON, gotErr, want.JSON, wantErr)
+			}
+		}
+	})
+}
+
+// TestNothingIsLeftRunning holds what follows from the documents' meaning,
+// whatever the history.
+func TestNothingIsLeftRunning(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		events := drawHistory(rt)
+		s := openRapid(rt, vfs.NewMem())
+		for i, e := range events {
+			before, errBefore := s.Operation("acme", "w1", "op_1")
+			applyRapid(rt, s, e)
+			after, err := s.Operation("acme", "w1", "op_1")
+			if errBefore == nil && before.Ended() && string(before.JSON) != string(after.JSON) {
+				rt.Fatalf("event %d changed an operation that had ended\n%s\n%s", i+1, before.JSON, after.JSON)
+			}
+			if err == nil {
+				ended := 0
+				for _, g := range after.Targets {
+					if g.Status != StatusRunning {
+						ended++
+					}
+				}
+				if after.Ended() != (ended == after.Total) || ended != after.Completed+after.Failed+after.Cancelled {
+					rt.Fatalf("%d of %d targets ended: %s", ended, after.Total, after.JSON)
+				}
+			}
+		}
+		for _, owner := range []string{"ann", "bob", ""} {
+			q := ListQuery{Organization: "acme", Workspace: "w1", Owner: owner}
+			page, err := s.List(q)
+			_, count, errVersion := s.ListVersion("acme", "w1", owner)
+			all, _, errSources := s.Sources(q)
+			if err != nil || errVersion != nil || errSources != nil || page.Count != count || len(all) != count {
+				rt.Fatalf("%d listed, %d counted, %d read: %v %v %v", page.Count, count, len(all), err, errVersion, errSources)
+			}
+			for _, src := range all {
+				held := ""
+				if src.Running != nil {
+					held = src.Running.SyncID
+				}
+				if (src.Status == StatusSyncing) != (held != "") {
+					rt.Fatalf("source is %s and held by %q", src.Status, held)
+				}
+			}
+		}
+		for _, id := range []string{"syn_1", "syn_2", "syn_3", "syn_4"} {
+			y, err := s.Sync("acme", "w1", id)
+			if err != nil || y.Ended() {
+				continue
+			}
+			if src, err := s.Source(y.Address); err != nil || src.Running == nil || src.Running.SyncID != id {
+				rt.Fatalf("sync %s runs, the source is held by %+v (%v)", id, src.Running, err)
+			}
+		}
+	})
+}
+
+func openRapid(t *rapid.T, fs vfs.FS) *Store {
+	s, err := Open(Options{Dir: "store", FS: fs, Cache: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func applyRapid(t *rapid.T, s *Store, events ...*event.Event) {
+	if err := s.Apply(events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hashRapid(t *rapid.T, s *Store) string {
+	h, err := s.Hash(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Position() == 0 {
+		t.Fatal(fmt.Errorf("nothing was applied"))
+	}
+	return h
+}

@@ -78,7 +78,7 @@ func (r *Registry) Split(connector string, config json.RawMessage) (public, secr
 		return nil, nil, err
 	}
 	if err := e.settings.validate(merged); err != nil {
-		return nil, nil, wrong(FieldError{Message: strings.TrimPrefix(err.Error(), "connection_config ")})
+		return nil, nil, wrong(fieldOf(err))
 	}
 	open, hidden := part(object, e.settings.fields)
 	if public, err = json.Marshal(open); err != nil {
@@ -86,6 +86,15 @@ func (r *Registry) Split(connector string, config json.RawMessage) (public, secr
 	}
 	secret, err = json.Marshal(hidden)
 	return public, secret, err
+}
+
+// fieldOf reads "connection_config.port must ...", as drivers word it.
+func fieldOf(err error) FieldError {
+	at, message, _ := strings.Cut(err.Error(), " ")
+	if field, ok := strings.CutPrefix(at, "connection_config."); ok {
+		return FieldError{field, message}
+	}
+	return FieldError{Message: strings.TrimPrefix(err.Error(), "connection_config ")}
 }
 
 // validate lets the driver's settings judge what a schema cannot say.
@@ -215,7 +224,7 @@ func (s *settings) keys(at []string) string {
 func requirement(k validator.ErrorKind) string {
 	switch k := k.(type) {
 	case *kind.Type:
-		return fmt.Sprintf("must be a %s, not a %s", strings.Join(k.Want, " or a "), k.Got)
+		return fmt.Sprintf("must be of type %s, not %s", strings.Join(k.Want, " or "), k.Got)
 	case *kind.Enum:
 		want := make([]string, len(k.Want))
 		for i, v := range k.Want {

@@ -3,9 +3,14 @@ package builtin
 
 import (
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql"
+	"headwater/connectors/postgres"
 )
 
 // Drivers returns every connector that ships with Headwater.
 func Drivers() []driver.Driver {
-	return []driver.Driver{}
+	return []driver.Driver{
+		postgres.Driver{},
+		mysql.Driver{},
+	}
 }

@@ -1,0 +1,91 @@
+package builtin_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"headwater/connectors"
+	"headwater/connectors/builtin"
+	"headwater/connectors/driver"
+	"headwater/connectors/drivertest/servers"
+)
+
+// The drivers make one registry, and what looks like a secret is one.
+func TestDriversDescribeThemselves(t *testing.T) {
+	r, err := connectors.New(connectors.Options{}, builtin.Drivers()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, d := range r.Describe() {
+		var schema struct {
+			Properties map[string]struct {
+				Secret bool `json:"x-secret"`
+			}
+		}
+		if err := json.Unmarshal(d.Schema, &schema); err != nil {
+			t.Fatal(err)
+		}
+		for name, property := range schema.Properties {
+			for _, word := range []string{"password", "token", "api_key", "secret"} {
+				if name == word && !property.Secret {
+					t.Errorf("%s.%s is not marked as a secret", d.Name, name)
+				}
+			}
+		}
+	}
+	for typ, want := range map[string]string{"postgres": "postgresql", "postgresql": "postgresql", "mariadb": "mysql", "mysql": "mysql"} {
+		if got, err := r.Resolve(typ, nil); got != want || err != nil {
+			t.Errorf("Resolve(%s) = %s, %v", typ, got, err)
+		}
+	}
+	for port, want := range map[string]string{"5432": "postgresql", "3306": "mysql"} {
+		if got, err := r.Resolve("database", json.RawMessage(`{"host":"db.example.com","port":`+port+`}`)); got != want || err != nil {
+			t.Errorf("Resolve(database, %s) = %s, %v", port, got, err)
+		}
+	}
+}
+
+// The whole way of a configuration, with the servers' own words scrubbed and the
+// egress policy at work.
+func TestConfigurationsReachServers(t *testing.T) {
+	for connector, start := range map[string]func(testing.TB) *servers.Server{"postgresql": servers.Postgres, "mysql": servers.MariaDB} {
+		t.Run(connector, func(t *testing.T) {
+			server := start(t)
+			for _, local := range []bool{true, false} {
+				policy, err := connectors.ParsePolicy("auto", local)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := connectors.New(connectors.Options{Egress: policy}, builtin.Drivers()...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				config, _ := json.Marshal(map[string]any{"driver": connector, "host": server.Host, "port": server.Port, "database": server.Database, "username": server.User, "password": server.Password})
+				name, err := r.Resolve("database", config)
+				if err != nil || name != connector {
+					t.Fatalf("Resolve = %s, %v", name, err)
+				}
+				public, secret, err := r.Split(name, config)
+				if err != nil || strings.Contains(string(public), server.Password) || !strings.Contains(string(secret), server.Password) {
+					t.Fatalf("Split = %s, %v", public, err)
+				}
+				conn, err := r.Open(t.Context(), name, public, secret, driver.Limits{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				steps, err := conn.Check(t.Context())
+				if local && err != nil {
+					t.Errorf("Check = %v, %v", steps, err)
+				}
+				if !local && (!errors.Is(err, driver.ErrUnreachable) || steps[len(steps)-1].Name != "connect") {
+					t.Errorf("loopback was reached against the policy: %v, %v", steps, err)
+				}
+			}
+		})
+	}
+}

@@ -36,6 +36,7 @@ type bucket struct {
 	name   string
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
+	room   *room
 }
 
 func (b *bucket) Get(ctx context.Context, key string) (Entry, error) {
@@ -53,6 +54,9 @@ func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.
 	if b.kv == nil {
 		return 0, b.unknown()
 	}
+	if err := b.room.check(len(value)); err != nil {
+		return 0, fmt.Errorf("bucket %s: %w", b.name, err)
+	}
 	var opts []jetstream.KVCreateOpt
 	if ttl > 0 {
 		opts = append(opts, jetstream.KeyTTL(max(time.Second, ttl)))
@@ -67,6 +71,9 @@ func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.
 func (b *bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	if b.kv == nil {
 		return 0, b.unknown()
+	}
+	if err := b.room.check(len(value)); err != nil {
+		return 0, fmt.Errorf("bucket %s: %w", b.name, err)
 	}
 	next, err := b.kv.Update(ctx, key, value, revision)
 	if err != nil {

@@ -48,6 +48,7 @@ type Bus struct {
 	log      *slog.Logger
 	broker   *broker // nil with an external cluster
 	replicas int
+	room     room
 	back     signal // raised when a lost connection stands again
 
 	conns   []*nats.Conn
@@ -90,6 +91,7 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 		dial = dialCluster(ctx, cfg, b.log, &b.back)
 	} else {
 		b.replicas = 1
+		b.room = room{dir: cfg.Dir, reserve: diskReserve, log: b.log}
 		var err error
 		if b.broker, err = startBroker(ctx, cfg, b.log); err != nil {
 			return err

@@ -39,7 +39,7 @@ func connOptions(name string, log *slog.Logger, back *signal) []nats.Option {
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
-			log.Info("reached the broker again", "connection", name)
+			log.Warn("reached the broker again", "connection", name)
 			back.raise()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

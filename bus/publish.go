@@ -50,6 +50,9 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, o
 		ctx, cancel = context.WithTimeout(ctx, publishWait)
 		defer cancel()
 	}
+	if err := b.room.check(len(msg.Payload)); err != nil {
+		return nil, fmt.Errorf("publish %s: %w", subject, err)
+	}
 	wire, err := (&wmnats.NATSMarshaler{}).Marshal(subject, msg)
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", subject, err)

@@ -137,7 +137,7 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 		if err != nil {
 			return fmt.Errorf("open bucket %s: %w", kv, err)
 		}
-		b.buckets[kv] = &bucket{name: kv, kv: store, stream: stream}
+		b.buckets[kv] = &bucket{name: kv, kv: store, stream: stream, room: &b.room}
 	}
 	if name == objStream(ObjectsPayloads) {
 		store, err := b.publish.ObjectStore(ctx, ObjectsPayloads)

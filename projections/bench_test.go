@@ -63,6 +63,9 @@ func BenchmarkReads(b *testing.B) {
 		}
 		a := at("ann", "src_7")
 		apply(b, s, append(h.events, h.add(discovered(a, final("op_d", "discover", 1, 0), 1, names...)))...)
+		if err := s.db.Compact(b.Context(), []byte{0}, []byte{0xff}, true); err != nil {
+			b.Fatal(err)
+		}
 		list := ListQuery{Organization: "acme", Workspace: "w1", Owner: "ann", Limit: 100}
 		for name, read := range map[string]func() error{
 			"list of 100": func() error { _, err := s.List(list); return err },

@@ -14,8 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// fullStore leaves a closed store that holds several table files, an edited
-// manifest and a write-ahead log.
+// fullStore leaves a closed store that holds several table files and an edited
+// manifest.
 func fullStore(t *testing.T, h *history) *vfs.MemFS {
 	t.Helper()
 	mem := vfs.NewMem()
@@ -161,7 +161,7 @@ func TestMissingBatchIsNoticed(t *testing.T) {
 	if err := b.Delete(putSequence([]byte{keyMark}, 20), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(b.Commit(pebble.Sync), s.Close()); err != nil {
+	if err := errors.Join(b.Commit(pebble.NoSync), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if s = openOn(t, mem); s.Position() != 0 {
@@ -203,7 +203,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a second Open: %v", err)
 	}
 	apply(t, s, life(3).events...)
-	if err := s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout+1), pebble.Sync); err != nil {
+	if err := s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout+1), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"headwater/bus/event"
 )
 
-// A batch of Follow ends with either.
 const (
-	batchEvents = 256
-	batchBytes  = 8 << 20
+	batchEvents = 256      // a batch of Follow ends with either
+	batchBytes  = 8 << 20  // of payloads
+	roomBytes   = 32 << 20 // of payloads that are decoded and not applied
 )
 
 // Log is the history that Follow folds. The wiring adapts the bus to it.
@@ -125,9 +127,45 @@ func (s *Store) identity() ([]byte, error) {
 	return v, err
 }
 
-// fold applies messages until they end.
+// delivery is one decoded event on its way to a batch.
+type delivery struct {
+	event *event.Event
+	size  int64 // of its payload, in room
+}
+
+// fold applies messages until they end. Decoding runs beside applying: the two
+// cost about the same, and while one batch is applied the next gathers.
 func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Message, last uint64) error {
-	batch := make([]*event.Event, 0, batchEvents)
+	group, ctx := errgroup.WithContext(ctx)
+	deliveries := make(chan delivery, batchEvents)
+	room := semaphore.NewWeighted(roomBytes)
+	group.Go(func() error { return s.receive(ctx, log, messages, deliveries, room) })
+	group.Go(func() error {
+		batch := make([]*event.Event, 0, batchEvents)
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case d := <-deliveries:
+				var size int64
+				batch, size = gather(d, deliveries, batch[:0])
+				if err := s.Apply(batch...); err != nil {
+					return err
+				}
+				room.Release(size)
+				clear(batch)
+			}
+			if s.Position() >= last {
+				s.setReady(true)
+			}
+		}
+	})
+	return group.Wait()
+}
+
+// receive decodes messages until they end. It holds back while more than
+// roomBytes of payloads are not applied.
+func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.Message, deliveries chan<- delivery, room *semaphore.Weighted) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -136,51 +174,44 @@ func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Mess
 			if !ok {
 				return errors.New("follow: the subscription ended")
 			}
-			var err error
-			if batch, err = s.gather(log, msg, messages, batch[:0]); err != nil {
-				return err
+			d := delivery{size: min(int64(len(msg.Payload)), roomBytes)}
+			if room.Acquire(ctx, d.size) != nil {
+				return nil
 			}
-		}
-		if err := s.Apply(batch...); err != nil {
-			return err
-		}
-		clear(batch)
-		if s.Position() >= last {
-			s.setReady(true)
+			sequence, e, err := log.Decode(msg)
+			if sequence == 0 {
+				return fmt.Errorf("follow: message %s has no place in the log: %w", msg.UUID, err)
+			}
+			if err != nil {
+				if !errors.Is(err, event.ErrUnknown) {
+					s.log.Error("an event cannot be read and is skipped", "sequence", sequence, "error", err)
+				}
+				e = &event.Event{}
+			}
+			e.Sequence, d.event = sequence, e
+			// The position is the acknowledgement; this only frees the transport.
+			msg.Ack()
+			select {
+			case deliveries <- d:
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
 }
 
-// gather returns the events of msg and of the messages that are ready behind
-// it.
-func (s *Store) gather(log Log, msg *message.Message, messages <-chan *message.Message, batch []*event.Event) ([]*event.Event, error) {
-	for size := 0; ; {
-		size += len(msg.Payload)
-		sequence, e, err := log.Decode(msg)
-		if sequence == 0 {
-			return nil, fmt.Errorf("follow: message %s has no place in the log: %w", msg.UUID, err)
-		}
-		if err != nil {
-			if !errors.Is(err, event.ErrUnknown) {
-				s.log.Error("an event cannot be read and is skipped", "sequence", sequence, "error", err)
-			}
-			e = &event.Event{Sequence: sequence}
-		}
-		e.Sequence = sequence
-		batch = append(batch, e)
-		// The position is the acknowledgement; this only frees the transport.
-		msg.Ack()
+// gather returns the events of d and of what is ready behind it, and what they
+// take of the room.
+func gather(d delivery, deliveries <-chan delivery, batch []*event.Event) ([]*event.Event, int64) {
+	for size := int64(0); ; {
+		batch, size = append(batch, d.event), size+d.size
 		if len(batch) == batchEvents || size >= batchBytes {
-			return batch, nil
+			return batch, size
 		}
-		var ok bool
 		select {
-		case msg, ok = <-messages:
-			if !ok {
-				return batch, nil
-			}
+		case d = <-deliveries:
 		default:
-			return batch, nil
+			return batch, size
 		}
 	}
 }

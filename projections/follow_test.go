@@ -56,7 +56,8 @@ func (l *memoryLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return sequence, l.events[sequence-1], nil
+	e := *l.events[sequence-1]
+	return sequence, &e, nil
 }
 
 func (l *memoryLog) Ordered(after uint64) message.Subscriber {
@@ -179,6 +180,9 @@ func TestFollow(t *testing.T) {
 		t.Errorf("after a restart at %d", s.Position())
 	}
 	follow(t, s, log)
+	if hashed, err := s.HashTables(t.Context()); err != nil || len(hashed) < 10 {
+		t.Error(hashed, err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

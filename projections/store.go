@@ -110,6 +110,7 @@ func (s *Store) openDB(opts Options) (*pebble.DB, error) {
 		Logger:                pebbleLog{s.log},
 		FormatMajorVersion:    pebble.FormatNewest,
 		MemTableSize:          32 << 20,
+		DisableWAL:            true, // the log is the write-ahead log
 		L0CompactionThreshold: 4,
 		EventListener: &pebble.EventListener{
 			DataCorruption:  func(pebble.DataCorruptionInfo) { s.damaged.Store(true) },
@@ -129,7 +130,11 @@ func (s *Store) Close() error {
 		return nil
 	}
 	close(s.closed)
-	err := s.db.Close()
+	var err error
+	if s.Err() == nil {
+		err = s.db.Flush() // the next start goes on from here
+	}
+	err = errors.Join(err, s.db.Close())
 	s.db = nil
 	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("close projection: %w", err)

@@ -14,7 +14,7 @@ import (
 // verify reads every block of the store, so that every checksum is checked, and
 // proves by the marks that no batch is missing between the first and the
 // position. Pebble alone does not notice that: it takes a damaged manifest for
-// a shorter one and replays the newest write-ahead log over an older state.
+// a shorter one.
 func (s *Store) verify() (err error) {
 	defer func() {
 		// Checksums guard the blocks, not every length beside them.
@@ -62,7 +62,7 @@ func (s *Store) begin() error {
 		return fmt.Errorf("%w: it has no layout", ErrDamaged)
 	}
 	s.position.Store(0)
-	return s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout), pebble.Sync)
+	return s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout), pebble.NoSync)
 }
 
 func (s *Store) readPosition() (uint64, error) {
@@ -129,7 +129,8 @@ func empty(fsys vfs.FS, dir string) error {
 }
 
 // reset empties the open store and remembers which stream it follows from now
-// on. Readers see the old state or the empty one.
+// on. Readers see the old state or the empty one; a crash before the next flush
+// brings the old one back, which the next Follow empties again.
 func (s *Store) reset(identity []byte) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -147,7 +148,7 @@ func (s *Store) reset(identity []byte) error {
 	if err := b.Set([]byte{keyFollowed, 's'}, identity, nil); err != nil {
 		return err
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
+	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("empty the projection: %w", s.fault(err))
 	}
 	s.memory = newMemory()

@@ -13,6 +13,7 @@ type CleanupCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
 	Yes         bool     `short:"y" help:"Do not ask before all sources are removed."`
+	Purge       bool     `help:"Destroy the sources' keys at once, without a grace period."`
 	DryRun      bool     `help:"Say what would be removed, and remove nothing."`
 }
 
@@ -48,6 +49,9 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 	if c.DryRun {
 		body["dry_run"] = true
 	}
+	if c.Purge {
+		body["purge"] = true
+	}
 	a, err := api.post(ctx, api.path("cleanup"), body, "")
 	if err != nil {
 		return err
@@ -61,7 +65,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 		if err := a.into(&doc); err != nil {
 			return err
 		}
-		return c.show(s, doc, listed)
+		return errors.Join(c.show(s, doc, listed), doc.failure())
 	}
 	for _, target := range op.Targets {
 		if target.Status == "completed" {
@@ -75,6 +79,19 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 type cleanupDoc struct {
 	Count   int      `json:"deleted_count"`
 	Deleted []string `json:"deleted_sources"`
+	Failed  []struct {
+		Name  string `json:"name"`
+		Error string `json:"error"`
+	} `json:"failed_sources,omitempty"`
+}
+
+// failure returns an error that names every source that was not removed.
+func (d cleanupDoc) failure() error {
+	var errs []error
+	for _, f := range d.Failed {
+		errs = append(errs, fmt.Errorf("not removed: %s: %s", plain(f.Name), plain(f.Error)))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *CleanupCmd) show(s Streams, doc cleanupDoc, listed []sourceDoc) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -71,6 +72,7 @@ type apiAnswer struct {
 type errorDetail struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
+	Name    string `json:"name"` // of the source it is about
 }
 
 // into decodes the answer's data.
@@ -96,8 +98,8 @@ func (e *APIError) Error() string {
 	text := plain(e.Message)
 	for _, d := range e.Details {
 		text += "\n  "
-		if d.Field != "" {
-			text += plain(d.Field) + ": "
+		if about := cmp.Or(d.Field, d.Name); about != "" {
+			text += plain(about) + ": "
 		}
 		text += plain(d.Message)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -196,6 +197,7 @@ func settingsGrid(s Streams, connector connectorDoc) error {
 		Required   []string `json:"required"`
 		Properties map[string]struct {
 			Type        any    `json:"type"`
+			Title       string `json:"title"`
 			Description string `json:"description"`
 			Secret      bool   `json:"x-secret"`
 		} `json:"properties"`
@@ -217,7 +219,7 @@ func settingsGrid(s Streams, connector connectorDoc) error {
 	for _, name := range names {
 		p := schema.Properties[name]
 		kind, _ := p.Type.(string)
-		g.add(name, kind, mark[required[name]], mark[p.Secret], p.Description)
+		g.add(name, kind, mark[required[name]], mark[p.Secret], cmp.Or(p.Description, p.Title))
 	}
 	return g.print(s.Out, "it has no settings")
 }

@@ -135,10 +135,10 @@ func (c *SyncsCmd) one(ctx context.Context, s Streams, api *client) error {
 }
 
 func syncGrid(syncs []syncDoc, now time.Time) *grid {
-	g := newGrid("SYNC", "SOURCE", "STATUS", "MODE", "#TABLES", "#ROWS", "#BYTES", "#TIME", "STARTED")
+	g := newGrid("SYNC", "SOURCE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "STARTED")
 	for _, sync := range syncs {
-		g.add(sync.SyncID, sync.SourceName, sync.Status, sync.Mode, count(int64(len(sync.Tables))), count(sync.Records),
-			size(sync.Bytes), took(sync.DurationMS), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
+		g.add(sync.SyncID, sync.SourceName, sync.Status, sync.Mode, count(sync.Records), size(sync.Bytes),
+			took(sync.DurationMS), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
 	}
 	return g
 }

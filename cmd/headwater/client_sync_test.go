@@ -248,7 +248,7 @@ SOURCE    STATUS     REASON      SYNC   MESSAGE
 airports  completed              syn_a
 crm       failed     permission  syn_b  not allowed to read people
 `)
-	for id, want := range map[string]string{"": "syn_b  crm     failed  full_refresh       1     0    0 B  40 ms", "syn_b": "permission: not allowed to read people"} {
+	for id, want := range map[string]string{"": "syn_b  crm     failed  full_refresh     0    0 B  40 ms", "syn_b": "permission: not allowed to read people"} {
 		s, out, _ := streams("")
 		if err := (&SyncsCmd{ClientFlags: api.flags(), ID: id, Limit: 5}).Run(t.Context(), s); err != nil {
 			t.Fatal(err)

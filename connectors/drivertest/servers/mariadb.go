@@ -27,7 +27,7 @@ func StartMariaDB(ctx context.Context, dir string) (*Server, error) {
 	if err := own(dir); err != nil {
 		return nil, err
 	}
-	s := &Server{Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGTERM}
+	s := &Server{Dir: dir, Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGTERM}
 	data, setup := filepath.Join(dir, "data"), filepath.Join(dir, "setup.sql")
 	if err := bootstrap(ctx, dir, data, mariadbd); err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func StartPostgres(ctx context.Context, dir string) (*Server, error) {
 	if err := own(dir); err != nil {
 		return nil, err
 	}
-	s := &Server{Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGINT}
+	s := &Server{Dir: dir, Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGINT}
 	secret, data := filepath.Join(dir, "password"), filepath.Join(dir, "data")
 	if err := os.WriteFile(secret, []byte(s.Password+"\n"), 0o644); err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type Server struct {
 	User     string
 	Password string
 	Database string
+	Dir      string // holds the data; owned by the account that the server runs as
 
 	cmd    *exec.Cmd
 	signal os.Signal // asks for a quick stop

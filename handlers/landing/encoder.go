@@ -20,6 +20,7 @@ type encoder struct {
 	partSize int64
 	log      *slog.Logger
 
+	rows   int64 // taken so far
 	in     chan arrow.RecordBatch
 	done   chan struct{}
 	parts  []iceberg.DataFile // once done
@@ -96,11 +97,12 @@ func (e *encoder) run() {
 
 func (e *encoder) encode(open *part, rec arrow.RecordBatch) (*part, error) {
 	defer rec.Release()
-	fit, err := e.layout.conform(rec)
+	fit, err := e.layout.conform(rec, e.rows+1)
 	if err != nil {
 		return open, err
 	}
 	defer fit.Release()
+	e.rows += rec.NumRows()
 	if open == nil {
 		if open, err = createPart(e.files, e.layout, e.name(), fit); err != nil {
 			return nil, err

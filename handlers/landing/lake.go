@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -22,17 +23,21 @@ type Lake struct {
 	log      *slog.Logger
 	now      func() time.Time
 	partSize int64
+	close    func() error
 }
 
 // Open opens the lake at a directory path, a file:// URL or a bucket URL as
 // s3://bucket/folder?region=R&endpoint=URL. The credentials of a bucket come
-// from the environment, as the AWS tools take them. A directory is created. It
-// returns an ErrStorage when the lake cannot be reached. The caller closes the
-// lake.
+// from the environment, as the AWS tools take them. A directory is created. A
+// nil log is silent. It returns an ErrStorage when the lake cannot be reached.
+// The caller closes the lake.
 func Open(ctx context.Context, url string, kv KV, log *slog.Logger) (*Lake, error) {
 	files, root, err := openStore(ctx, url)
 	if err != nil {
 		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
 	return &Lake{
 		catalog:  &Catalog{kv: kv, files: files, root: root},
@@ -41,16 +46,17 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger) (*Lake, erro
 		log:      log,
 		now:      time.Now,
 		partSize: partSize,
+		close: sync.OnceValue(func() error {
+			if c, ok := files.(io.Closer); ok {
+				return c.Close()
+			}
+			return nil
+		}),
 	}, nil
 }
 
 // Close lets go of the bucket. It is safe to call twice; Writers end first.
-func (l *Lake) Close() error {
-	if c, ok := l.files.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
+func (l *Lake) Close() error { return l.close() }
 
 // Catalog returns the lake's Iceberg catalog.
 func (l *Lake) Catalog() *Catalog { return l.catalog }

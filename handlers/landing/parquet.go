@@ -11,6 +11,8 @@ import (
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/connectors/driver"
 )
 
 // Sizes of what is written. A row group is in memory until it is complete, so
@@ -48,12 +50,14 @@ func layoutOf(schema *iceberg.Schema, columns []string, props iceberg.Properties
 	return layout{schema: schema, arrow: sc, props: props}, nil
 }
 
-// conform returns a batch of the source as the files hold it. The caller
-// releases it.
-func (l layout) conform(rec arrow.RecordBatch) (arrow.RecordBatch, error) {
+// conform returns a batch of the source as the files hold it, which the caller
+// releases. A NULL where none can be is a driver.ErrBadData that names the row,
+// counted from the batch's first, which is number row.
+func (l layout) conform(rec arrow.RecordBatch, row int64) (arrow.RecordBatch, error) {
 	if int(rec.NumCols()) != l.arrow.NumFields() {
 		return nil, fmt.Errorf("a batch of %d columns where %d were announced", rec.NumCols(), l.arrow.NumFields())
 	}
+	first := row
 	columns := make([]arrow.Array, 0, rec.NumCols())
 	defer func() {
 		for _, c := range columns {
@@ -66,7 +70,10 @@ func (l layout) conform(rec arrow.RecordBatch) (arrow.RecordBatch, error) {
 			return nil, fmt.Errorf("column %q where %q was announced", rec.ColumnName(i), field.Name)
 		}
 		if !field.Nullable && column.NullN() > 0 {
-			return nil, fmt.Errorf("%w: column %q was discovered as not null and holds NULL", ErrSchemaChanged, field.Name)
+			for column.IsValid(int(row - first)) {
+				row++
+			}
+			return nil, driver.E(driver.ErrBadData, nil, "row %d: column %q was discovered as not null and holds NULL", row, field.Name)
 		}
 		wide, err := widen(column, field.Type)
 		if err != nil {

@@ -35,8 +35,8 @@ type loaded struct {
 // How long and how often a compare-and-set is asked about again once it was
 // sent: it goes on past the caller's context, for half an answer helps nobody.
 const (
-	swapTries   = 5
-	swapTimeout = 10 * time.Second
+	swapTries   = 4
+	swapTimeout = 5 * time.Second
 	swapPause   = 100 * time.Millisecond
 )
 

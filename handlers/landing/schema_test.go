@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -179,7 +180,7 @@ func TestSchemaEvolution(t *testing.T) {
 func TestNullWhereNoneWasAnnounced(t *testing.T) {
 	l := openLake(t, newMemoryKV())
 	err := land(l, FullRefresh, 1, 1, []driver.Column{column("x", driver.Of(driver.String), false)}, `{"id":1,"x":null}`)
-	if !errors.Is(err, ErrSchemaChanged) {
+	if !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), `row 1: column "x"`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -55,7 +55,7 @@ func (w *Writer) Landed() Committed { return w.landed }
 
 // Write takes the rows of a batch of the target's columns, in their order. It
 // returns before they are encoded; what goes wrong then is returned by a later
-// Write or by Commit: ErrSchemaChanged for a NULL in a column without any,
+// Write or by Commit: a driver.ErrBadData for a NULL in a column that has none,
 // ErrStorage. It keeps its own reference: the caller releases its own, and must
 // not change the memory.
 func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {

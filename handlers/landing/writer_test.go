@@ -175,3 +175,34 @@ func TestAbortLeavesNothing(t *testing.T) {
 		t.Errorf("a write after the abort: %v", err)
 	}
 }
+
+func TestPartsAreCutBySize(t *testing.T) {
+	l := openLake(t, newMemoryKV())
+	l.partSize = 100 << 10
+	const n = 600_000
+	w := begin(t, l, incremental(1, "syn_1"))
+	for from := int64(0); from < n; from += 50_000 {
+		write(t, w, from, from+50_000)
+	}
+	c := commit(t, w, behind(n-1), true)
+	if c.Files < 3 || c.Files > 12 || c.Records != n {
+		t.Errorf("%+v", c)
+	}
+	parts, _ := files(t, l)
+	if len(parts) != c.Files {
+		t.Errorf("%d files, %d committed", len(parts), c.Files)
+	}
+	wantIDs(t, l, span(0, n))
+}
+
+// A commit does not wait for the encoder to notice that rows are gone: the
+// caller may release its batch as soon as Write returned.
+func TestWriteKeepsItsOwnReference(t *testing.T) {
+	l := openLake(t, newMemoryKV())
+	w := begin(t, l, full(1, "syn_1"))
+	for i := range int64(50) {
+		write(t, w, 100*i, 100*i+100)
+	}
+	commit(t, w, nil, true)
+	wantIDs(t, l, span(0, 5000))
+}

@@ -56,7 +56,7 @@ func (Driver) Spec() driver.Spec {
 
 // Open looks whether there are files at the path.
 func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{files: cfg.Files, limits: cfg.Limits.WithDefaults(), log: cfg.Log}
+	s := &source{files: cfg.Files, limits: cfg.Limits.WithDefaults(), log: cfg.Log, known: map[string][]driver.Column{}}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
@@ -97,6 +97,7 @@ type source struct {
 	files    fs.FS
 	limits   driver.Limits
 	log      *slog.Logger
+	known    map[string][]driver.Column // by table, what Discover found
 }
 
 // Check reads the beginning of every file.
@@ -144,6 +145,7 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.known[table.Name] = table.Columns
 		tables = append(tables, table)
 	}
 	slices.SortFunc(tables, func(a, b driver.Table) int { return cmp.Compare(a.Name, b.Name) })

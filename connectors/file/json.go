@@ -220,7 +220,7 @@ func errKind(err error) error {
 
 // readJSON yields the records as rows of t's columns.
 func (s *source) readJSON(ctx context.Context, in *input, t driver.Table, yield func(driver.Batch) error) error {
-	rows := records.NewRows(t, s.limits)
+	rows := records.NewRows(t, s.limits, s.known[t.Name])
 	defer rows.Release()
 	for raw, err := range s.values(in) {
 		if err != nil {

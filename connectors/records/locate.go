@@ -24,6 +24,11 @@ func wellKnown(name string) bool {
 	return slices.Contains([]string{"data", "items", "results", "result", "records", "rows", "value", "values", "entries", "hits", "list", "content", "objects", "elements", "resources", "features"}, name)
 }
 
+// beside are the names of lists that stand beside the records.
+func beside(name string) bool {
+	return slices.Contains([]string{"links", "link", "_links", "errors", "warnings", "messages", "included", "facets"}, name)
+}
+
 // Locate finds the records of a valid JSON document: the document itself when
 // it is an array, else the one array of objects inside, nearest to the root.
 // name is the table's, which settles the choice between several arrays. An
@@ -44,6 +49,9 @@ func Locate(document []byte, name string) (List, error) {
 		var full [][]string
 		for _, n := range level {
 			for key, value := range Fields(n.raw) {
+				if beside(string(key)) {
+					continue
+				}
 				path := append(slices.Clone(n.path), string(key))
 				switch value[0] {
 				case '{':

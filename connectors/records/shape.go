@@ -8,7 +8,7 @@ import (
 
 // Extra is the column that holds the fields which did not appear in the sample
 // that the columns were found by, as a JSON object. A table has it only when
-// its sample did not reach its end.
+// its sample did not reach its end, or held no field at all.
 const Extra = "_extra"
 
 // unsampled is the source type of Extra, which tells it from a field of that
@@ -130,7 +130,7 @@ func (f *field) column(name string) driver.Column {
 }
 
 // Columns returns the columns found, in the order of their first appearance,
-// and Extra when extra is set and no field has its name. types replaces the
+// and Extra when extra is set, or there are no others, and no field has its name. types replaces the
 // types of columns by name; a name or type that is unknown is an
 // ErrInvalidConfig.
 func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, error) {
@@ -138,7 +138,7 @@ func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, e
 	for i, name := range s.names {
 		columns = append(columns, s.fields[i].column(name))
 	}
-	if _, taken := s.index[Extra]; extra && !taken {
+	if _, taken := s.index[Extra]; (extra || len(s.names) == 0) && !taken {
 		columns = append(columns, driver.Column{Name: Extra, Type: driver.Of(driver.JSON), SourceType: unsampled, Nullable: true,
 			Comment: "fields that did not appear in the sample"})
 	}
@@ -179,6 +179,9 @@ func kindOf(raw []byte) string {
 	return "a number"
 }
 
+// unwanted is the place of a column that was left out of a read.
+const unwanted = -2
+
 // Rows builds batches out of JSON records. It is not safe for concurrent use.
 type Rows struct {
 	*Builder
@@ -190,9 +193,14 @@ type Rows struct {
 	number int64
 }
 
-// NewRows returns an empty builder for t. The caller releases it.
-func NewRows(t driver.Table, limits driver.Limits) *Rows {
+// NewRows returns an empty builder for t. Fields that are neither columns of t
+// nor among known, the columns that were discovered, go to Extra where t has
+// it. The caller releases it.
+func NewRows(t driver.Table, limits driver.Limits, known []driver.Column) *Rows {
 	r := &Rows{Builder: NewBuilder(t, limits), table: t, index: map[string]int{}, extra: -1, values: make([][]byte, len(t.Columns))}
+	for _, c := range known {
+		r.index[c.Name] = unwanted
+	}
 	for i, c := range t.Columns {
 		r.index[c.Name] = i
 		if c.Name == Extra && c.SourceType == unsampled {
@@ -217,8 +225,11 @@ func (r *Rows) Record(raw []byte) (full bool, err error) {
 		i := next
 		if i >= len(r.values) || r.table.Columns[i].Name != string(key) {
 			var ok bool
-			if i, ok = r.index[string(key)]; !ok || i == r.extra {
+			if i, ok = r.index[string(key)]; !ok || i >= 0 && i == r.extra {
 				r.unknown(key, value)
+				continue
+			}
+			if i == unwanted {
 				continue
 			}
 		}

@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// endpoint is one table's address.
+type endpoint struct {
+	Endpoint
+	url *url.URL
+}
+
+// endpoints checks the settings and returns what to read, sorted by name.
+func (s *Settings) endpoints() ([]endpoint, error) {
+	base, err := baseURL(s.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	all := slices.Clone(s.Endpoints)
+	for _, p := range s.Paths {
+		all = append(all, Endpoint{Path: p})
+	}
+	if len(all) == 0 {
+		all = []Endpoint{{}}
+	}
+	var endpoints []endpoint
+	for _, e := range all {
+		if strings.ContainsAny(e.Path, "?#@\\") || strings.Contains(e.Path, "//") || strings.ContainsFunc(e.Path, func(r rune) bool { return r < ' ' }) {
+			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config: a path must be like \"orders\" or \"/v1/orders\", without host and query; query parameters belong into connection_config.params")
+		}
+		u := *base
+		if e.Path != "" {
+			u.RawPath = ""
+			u.Path = strings.TrimSuffix(base.Path, "/") + "/" + strings.TrimPrefix(e.Path, "/")
+		}
+		if e.Name == "" {
+			e.Name = nameOf(u.Path)
+		}
+		if e.RecordsPath == "" {
+			e.RecordsPath = s.RecordsPath
+		}
+		if e.PrimaryKey == nil {
+			e.PrimaryKey = s.PrimaryKey
+		}
+		if e.Cursor == "" {
+			e.Cursor = s.Cursor
+		}
+		if slices.ContainsFunc(endpoints, func(other endpoint) bool { return other.Name == e.Name }) {
+			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.endpoints: two would be named %q; give them a name", e.Name)
+		}
+		endpoints = append(endpoints, endpoint{e, &u})
+	}
+	slices.SortFunc(endpoints, func(a, b endpoint) int { return strings.Compare(a.Name, b.Name) })
+	return endpoints, nil
+}
+
+// baseURL parses the address. It must hold no credentials, because it is not
+// kept secret.
+func baseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url is missing")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url must be an address like https://api.example.com/v1/orders")
+	case u.User != nil:
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url must hold no user and password; put them into username and password, where they are kept secret")
+	case u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(s, "?"):
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url must end before \"?\" and \"#\"; put query parameters into params, where they are kept secret")
+	}
+	return u, nil
+}
+
+// nameOf returns the last part of a path, without .json.
+func nameOf(p string) string {
+	name := strings.TrimSuffix(path.Base(path.Clean("/"+p)), ".json")
+	if name == "/" || name == "" {
+		return "records"
+	}
+	return name
+}
+
+// check refuses what requests could not be made with.
+func (s *Settings) check() error {
+	bad := func(what string) error { return driver.E(driver.ErrInvalidConfig, nil, "connection_config.%s", what) }
+	if s.APIKeyHeader != "" && s.APIKeyParam != "" {
+		return bad("api_key_header and api_key_param exclude each other")
+	}
+	if s.BearerToken != "" && (s.Username != "" || s.Password != "") {
+		return bad("bearer_token and username with password exclude each other")
+	}
+	names := []string{s.APIKeyHeader}
+	values := []string{s.APIKey, s.BearerToken, s.Username, s.Password}
+	for name, value := range s.Headers {
+		if name == "" {
+			return bad("headers: a name is empty")
+		}
+		names, values = append(names, name), append(values, value)
+	}
+	for _, name := range names {
+		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r) }) {
+			return bad("headers: a name holds a character that HTTP does not allow")
+		}
+		switch http.CanonicalHeaderKey(name) {
+		case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding", "Upgrade", "Te", "Trailer", "Proxy-Authorization":
+			return bad("headers: Host, Accept-Encoding and the headers of the connection cannot be set")
+		}
+	}
+	for _, value := range values {
+		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return bad("a credential or header holds a line break or control character; it may have been copied with one")
+		}
+	}
+	if p := s.Pagination.Type; !slices.Contains([]string{"", "auto", "link", "next_url", "cursor", "page", "offset", "none"}, p) {
+		return bad("pagination.type must be auto, link, next_url, cursor, page, offset or none")
+	}
+	if s.PageSize < 0 || s.MaxPages < 0 || s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600 {
+		return bad("page_size, max_pages and timeout_seconds must be positive, timeout_seconds at most 600")
+	}
+	return records.Retype(nil, s.ColumnTypes)
+}

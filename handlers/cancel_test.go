@@ -8,6 +8,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/landing"
 	"headwater/projections"
 )
 
@@ -178,5 +179,25 @@ func TestRemoveEndsARunningSync(t *testing.T) {
 	}
 	if rows := w.landed("orders"); rows != nil {
 		t.Errorf("its table holds %d rows", len(rows))
+	}
+}
+
+// A worker that is slow to hear of the removal makes a table again after it was
+// dropped, and cleans up behind itself.
+func TestRemovedTablesStayRemoved(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	w.faults.deaf = true
+	w.faults.begin = func(landing.Target) error {
+		w.do(&command.RemoveSource{Meta: w.operation(event.KindCleanup)})
+		w.eventually("the tables to be dropped", func() bool { return w.seams.running.Load() == 1 })
+		return nil
+	}
+	c := w.syncCommand(command.SyncOptions{})
+	w.do(c)
+	w.idle()
+	tables, err := w.lake.Tables(t.Context(), w.address)
+	if err != nil || len(tables) != 0 {
+		t.Errorf("the lake still holds %v, %v", tables, err)
 	}
 }

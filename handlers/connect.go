@@ -108,7 +108,9 @@ func (j *job) read(ctx context.Context, s settings) ([]driver.Table, error) {
 	return j.h.discoverTables(ctx, conn)
 }
 
-// recordConnect writes the outcome of an inspection.
+// recordConnect writes the outcome of an inspection, and then forgets the
+// secrets that the new ones replace. A worker that dies between the two leaves
+// the old ones sealed until the source is removed.
 func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, tables []event.Table, why error) error {
 	var replaced string
 	_, err := j.advance(ctx, func(v view) (move, error) {

@@ -24,19 +24,26 @@ func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause er
 	if err == nil {
 		return h.giveUp(ctx, h.newJob(c), cause)
 	}
-	var meta command.Meta
-	if json.Unmarshal(msg.Payload, &meta) != nil || meta.Operation.ID == "" || meta.Organization == "" {
+	// Where a message may have its effect is told by its subject, not its body.
+	address, name, addressErr := event.ParseAddress(command.SubjectPrefix, msg.Metadata.Get(bus.MetaSubject))
+	var meta event.Meta
+	if addressErr != nil || json.Unmarshal(msg.Payload, &meta) != nil || meta.Operation.ID == "" {
 		h.log.Error("a command without a readable operation", "message", msg.UUID, "error", err)
 		return nil
 	}
-	j := h.newJob(&command.Command{ID: msg.UUID, Time: time.Now(), Data: &unreadable{meta}})
+	lost := &unreadable{name: name}
+	lost.Meta.Meta = event.At(address, meta.Operation)
+	j := h.newJob(&command.Command{ID: msg.UUID, Time: time.Now(), Data: lost})
 	return h.giveUp(ctx, j, failf(event.ReasonInternal, "the request could not be read by this version of the service"))
 }
 
 // unreadable stands for a command whose payload is not what its name says.
-type unreadable struct{ command.Meta }
+type unreadable struct {
+	command.Meta
+	name string
+}
 
-func (*unreadable) CommandName() string { return "unreadable" }
+func (u *unreadable) CommandName() string { return u.name }
 
 // giveUp ends the job's target with the failure event of its verb, and does
 // what else must not be left behind.

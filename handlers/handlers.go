@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -41,6 +42,9 @@ type Handlers struct {
 	vault      Vault
 	log        *slog.Logger
 	options    Options
+
+	stopping chan struct{}
+	stopOnce sync.Once
 }
 
 // New returns handlers that work with d.
@@ -49,8 +53,16 @@ func New(d Deps) *Handlers {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Handlers{d.Events, d.State, d.Connectors, d.Lake, d.Vault, log, d.Options.WithDefaults()}
+	return &Handlers{
+		events: d.Events, state: d.State, connectors: d.Connectors, lake: d.Lake, vault: d.Vault, log: log,
+		options: d.Options.WithDefaults(), stopping: make(chan struct{}),
+	}
 }
+
+// Stop ends the syncs that run on this node, at their last commit, and gives
+// their commands back for another worker; everything else is short enough to be
+// finished. Call it before the router is closed. It is safe to call twice.
+func (h *Handlers) Stop() { h.stopOnce.Do(func() { close(h.stopping) }) }
 
 // HandlerFor returns the durable name of the Watermill handler of a command.
 func HandlerFor(name string) string { return "handle-" + name }
@@ -112,9 +124,9 @@ func typed[D command.Data](h *Handlers, handle func(context.Context, *job, D) er
 	}
 }
 
-// errOverdue and errDeadline are why a command that took or waited too long
-// ends.
+// Why a command ends that took or waited too long, or whose worker stops.
 var (
 	errOverdue  = errors.New("the command was not begun before its deadline")
 	errDeadline = errors.New("the command's deadline passed")
+	errStopping = errors.New("the worker stops")
 )

@@ -15,7 +15,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/bus"
@@ -23,6 +22,8 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
+	"headwater/connectors/file"
+	"headwater/connectors/sqlite"
 	"headwater/handlers/landing"
 	"headwater/projections"
 )
@@ -38,6 +39,7 @@ type world struct {
 	vault     *seal.Vault
 	lake      *landing.Lake
 	source    *fakeSource
+	files     string // the folder that file sources may read
 	address   event.Address
 	seams     *seams
 	handlers  *Handlers
@@ -53,6 +55,7 @@ type faults struct {
 	append func(*event.Event) error
 	commit func(table string, final bool) error
 	begin  func(landing.Target) error
+	deaf   bool // Begin does not hear that it is to stop
 }
 
 // quick are options under which nothing waits longer than it must.
@@ -86,7 +89,8 @@ func newWorld(t *testing.T, options Options) *world {
 	t.Cleanup(func() { w.check(w.lake.Close()) })
 	w.vault, err = seal.New(make([]byte, seal.MasterKeySize), w.bus.Bucket(bus.BucketSecrets))
 	w.check(err)
-	registry, err := connectors.New(connectors.Options{Log: w.log}, w.source)
+	w.files = t.TempDir()
+	registry, err := connectors.New(connectors.Options{FilesRoot: w.files, Log: w.log}, w.source, sqlite.Driver{}, file.Driver{})
 	w.check(err)
 	t.Cleanup(func() { w.check(registry.Close()) })
 
@@ -336,204 +340,4 @@ func span(from, to int64) []int64 {
 		ids = append(ids, i)
 	}
 	return ids
-}
-
-// seams kill a worker at a step: from then on it can do nothing that outlasts
-// it, until the command is handed out again.
-type seams struct {
-	mu      sync.Mutex
-	step    string
-	left    int
-	dead    bool
-	kills   int
-	running atomic.Int64
-	handed  map[string]int // deliveries by command
-	at      func(step string)
-}
-
-var errKilled = errors.New("the worker was killed")
-
-// kill arms the seam: the worker dies when it comes to the step the nth time.
-func (s *seams) kill(step string, nth int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.step, s.left = step, nth
-}
-
-func (s *seams) reached(step string) {
-	s.mu.Lock()
-	at := s.at
-	if step == s.step && s.left > 0 {
-		if s.left--; s.left == 0 {
-			s.dead = true
-			s.kills++
-		}
-	}
-	s.mu.Unlock()
-	if at != nil {
-		at(step)
-	}
-}
-
-func (s *seams) revive(command string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dead = false
-	s.handed[command]++
-}
-
-// deliveries returns how often a command of that name was handed out.
-func (s *seams) deliveries(command string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.handed[command]
-}
-
-func (s *seams) alive() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead {
-		return errKilled
-	}
-	return nil
-}
-
-func (s *seams) killed() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kills
-}
-
-type faultyEvents struct{ w *world }
-
-func (f faultyEvents) Append(ctx context.Context, after uint64, e *event.Event) (uint64, error) {
-	if err := f.w.seams.alive(); err != nil {
-		return 0, err
-	}
-	if hook := f.w.faults.append; hook != nil {
-		if err := hook(e); err != nil {
-			return 0, err
-		}
-	}
-	return f.w.bus.Append(ctx, after, e)
-}
-
-func (f faultyEvents) LastSequence(ctx context.Context, a event.Address) (uint64, error) {
-	if err := f.w.seams.alive(); err != nil {
-		return 0, err
-	}
-	return f.w.bus.LastSequence(ctx, a)
-}
-
-type faultyLake struct {
-	w    *world
-	lake Lake
-}
-
-func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error) {
-	if err := f.w.seams.alive(); err != nil {
-		return nil, err
-	}
-	if hook := f.w.faults.begin; hook != nil {
-		if err := hook(t); err != nil {
-			return nil, err
-		}
-	}
-	w, err := f.lake.Begin(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	return &faultyWriter{Writer: w, w: f.w, table: t.Table.Name}, nil
-}
-
-func (f faultyLake) Drop(ctx context.Context, a event.Address) error {
-	if err := f.w.seams.alive(); err != nil {
-		return err
-	}
-	return f.lake.Drop(ctx, a)
-}
-
-type faultyWriter struct {
-	Writer
-	w     *world
-	table string
-}
-
-func (f *faultyWriter) Write(ctx context.Context, batch arrow.RecordBatch) error {
-	if err := f.w.seams.alive(); err != nil {
-		return err
-	}
-	return f.Writer.Write(ctx, batch)
-}
-
-func (f *faultyWriter) Commit(ctx context.Context, next *driverCursor, final bool) (landing.Committed, error) {
-	if err := f.w.seams.alive(); err != nil {
-		return landing.Committed{}, err
-	}
-	if hook := f.w.faults.commit; hook != nil {
-		if err := hook(f.table, final); err != nil {
-			return landing.Committed{}, err
-		}
-	}
-	return f.Writer.Commit(ctx, next, final)
-}
-
-// Abort leaves everything lying about when the worker was killed.
-func (f *faultyWriter) Abort(ctx context.Context) error {
-	if f.w.seams.alive() != nil {
-		return nil
-	}
-	return f.Writer.Abort(ctx)
-}
-
-// busLog is the log as the projection reads it.
-type busLog struct{ bus *bus.Bus }
-
-func (l busLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
-	s, err := l.bus.EventsState(ctx)
-	return s.First, s.Last, s.Created, err
-}
-
-func (l busLog) Ordered(after uint64) message.Subscriber { return l.bus.Ordered(after) }
-
-func (l busLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
-	e, err := bus.EventOf(msg)
-	if err != nil {
-		return 0, nil, err
-	}
-	return e.Sequence, e, nil
-}
-
-// catalog is a bucket as the lake's catalog.
-type catalog struct{ bus.Bucket }
-
-func kvError(err error) error {
-	for from, to := range map[error]error{
-		bus.ErrKeyNotFound: landing.ErrKeyNotFound, bus.ErrKeyExists: landing.ErrKeyExists, bus.ErrConflict: landing.ErrConflict,
-	} {
-		if errors.Is(err, from) {
-			return fmt.Errorf("%w: %w", to, err)
-		}
-	}
-	return err
-}
-
-func (c catalog) Get(ctx context.Context, key string) (landing.Entry, error) {
-	e, err := c.Bucket.Get(ctx, key)
-	return landing.Entry{Value: e.Value, Revision: e.Revision}, kvError(err)
-}
-
-func (c catalog) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
-	revision, err := c.Bucket.Create(ctx, key, value, ttl)
-	return revision, kvError(err)
-}
-
-func (c catalog) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	next, err := c.Bucket.Update(ctx, key, value, revision)
-	return next, kvError(err)
-}
-
-func (c catalog) Keys(ctx context.Context, prefix string) ([]string, error) {
-	keys, err := c.Bucket.Keys(ctx, prefix[:max(0, len(prefix)-1)])
-	return keys, kvError(err)
 }

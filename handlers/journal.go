@@ -13,18 +13,14 @@ import (
 
 // overtaken says that a sync is no longer this worker's.
 type overtaken struct {
-	removed bool // its source was removed
 	resumed bool // another worker has started it again
 }
 
 func (o *overtaken) Error() string {
-	switch {
-	case o.removed:
-		return "the source was removed while it was synced"
-	case o.resumed:
+	if o.resumed {
 		return "another worker has taken the sync over"
 	}
-	return "the sync was ended by somebody else"
+	return "somebody else has ended the sync"
 }
 
 // historyError says that an event which must be written could not be.
@@ -36,8 +32,6 @@ func (e *historyError) Unwrap() error { return e.err }
 // owns returns *overtaken if the source is not in the hands of this attempt.
 func (a *attempt) owns(s Source) error {
 	switch {
-	case !s.Connected:
-		return &overtaken{removed: true}
 	case s.Running == nil || s.Running.SyncID != a.id:
 		return &overtaken{}
 	case s.Running.Fence != a.fence:
@@ -125,7 +119,7 @@ func (g *journal) decide(ctx context.Context, next func(view) (move, error)) err
 }
 
 // progress writes how far a table is.
-func (g *journal) progress(ctx context.Context, table event.TableResult, records, bytes int64) error {
+func (g *journal) progress(ctx context.Context, t *tableRun) error {
 	g.mu.Lock()
 	g.written++
 	n := g.written
@@ -133,7 +127,8 @@ func (g *journal) progress(ctx context.Context, table event.TableResult, records
 	return g.write(ctx, move{
 		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(n),
 		data: &event.SyncProgressed{
-			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: table, Records: records, Bytes: bytes,
+			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: t.snapshot(),
+			Records: g.attempt.totals.records.Load(), Bytes: g.attempt.totals.bytes.Load(),
 		},
 	})
 }
@@ -156,6 +151,9 @@ func (a *attempt) watch(work context.Context, stop context.CancelCauseFunc) (wai
 			}
 			select {
 			case <-work.Done():
+				return
+			case <-a.h.stopping:
+				stop(errStopping)
 				return
 			case _, open := <-changes:
 				if !open {

@@ -90,7 +90,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &lost), errors.As(err, &unwritten):
+		case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, errStopping):
 			return err
 		case errors.Is(err, landing.ErrFenced):
 			if err := l.journal.confirm(ctx); err != nil {
@@ -229,8 +229,7 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, n
 
 // checkpoint writes what of a table is durably committed.
 func (l *lander) checkpoint(ctx context.Context, t *tableRun) error {
-	_, records, bytes := l.results()
-	if err := l.journal.progress(ctx, t.snapshot(), records, bytes); err != nil {
+	if err := l.journal.progress(ctx, t); err != nil {
 		return err
 	}
 	l.h.seam("checkpointed")

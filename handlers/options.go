@@ -28,7 +28,9 @@ type Options struct {
 	Lease            time.Duration // how long a worker that was overtaken leaves the command alone: 2 min
 
 	// Seam is called at each step of the durability order, for tests that stop
-	// a worker there. nil in production.
+	// a worker there: "appended <Event>", "wrote" (a batch), "committed" (to a
+	// table), "checkpointed" (the commit was told of), "destroyed" (the keys of
+	// a removed source). nil in production.
 	Seam func(step string)
 }
 

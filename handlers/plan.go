@@ -29,7 +29,7 @@ func (a *attempt) plan(found []driver.Table) ([]*tableRun, error) {
 		if !matches(a.options.Tables, t.Namespace, t.Name) {
 			continue
 		}
-		run := &tableRun{table: t}
+		run := &tableRun{table: t, totals: &a.totals}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		if a.mode == landing.Incremental {
 			run.cursor = cursorOf(t, a.options.CursorField)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headwater/bus/event"
@@ -19,12 +20,16 @@ const (
 	statusFailed    = "failed"
 )
 
+// totals are the sums over the tables of an attempt.
+type totals struct{ records, bytes atomic.Int64 }
+
 // tableRun is one table of one attempt and how far it is. While it runs, its
 // result counts the rows and bytes that were read on top of those committed;
 // afterwards it counts what landed. It is safe for concurrent use.
 type tableRun struct {
 	table  driver.Table
 	cursor string // column of an incremental sync
+	totals *totals
 
 	mu        sync.Mutex
 	result    event.TableResult
@@ -45,14 +50,20 @@ func (t *tableRun) begin() {
 func (t *tableRun) restart() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.result.Records, t.result.Bytes = t.committed.Records, t.committed.Bytes
+	t.count(t.committed.Records, t.committed.Bytes)
+}
+
+// count sets what the table counts, and moves the sums with it.
+func (t *tableRun) count(records, bytes int64) {
+	t.totals.records.Add(records - t.result.Records)
+	t.totals.bytes.Add(bytes - t.result.Bytes)
+	t.result.Records, t.result.Bytes = records, bytes
 }
 
 func (t *tableRun) add(rows, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.result.Records += rows
-	t.result.Bytes += bytes
+	t.count(t.result.Records+rows, t.result.Bytes+bytes)
 	t.result.DurationMS = time.Since(t.began).Milliseconds()
 	t.changed = true
 }
@@ -61,8 +72,8 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.committed = c
-	t.result.Records, t.result.Bytes, t.result.Files = c.Records, c.Bytes, c.Files
-	t.result.SnapshotID, t.result.Location = c.SnapshotID, c.Location
+	t.count(c.Records, c.Bytes)
+	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, c.SnapshotID, c.Location
 	if c.Cursor.Value != nil {
 		t.result.Cursor, t.result.CursorName = *c.Cursor.Value, c.Cursor.Column
 	}
@@ -96,18 +107,15 @@ func (t *tableRun) running() (running, moved bool) {
 	return t.result.Status == statusRunning, t.changed
 }
 
-// results returns how far each table is, and the sums over all of them.
-func (a *attempt) results() (tables []event.TableResult, records, bytes int64) {
-	tables = make([]event.TableResult, 0, len(a.tables))
+// results returns how far each table is.
+func (a *attempt) results() []event.TableResult {
+	tables := make([]event.TableResult, 0, len(a.tables))
 	for _, t := range a.tables {
 		t.mu.Lock()
-		r := t.result
+		tables = append(tables, t.result)
 		t.mu.Unlock()
-		tables = append(tables, r)
-		records += r.Records
-		bytes += r.Bytes
 	}
-	return tables, records, bytes
+	return tables
 }
 
 // report writes the progress of running tables: of those that move often, and
@@ -132,8 +140,7 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 					continue
 				}
 				last = time.Now()
-				_, records, bytes := a.results()
-				err := a.journal.progress(ctx, t.snapshot(), records, bytes)
+				err := a.journal.progress(ctx, t)
 				var lost *overtaken
 				if errors.As(err, &lost) {
 					stop(err)

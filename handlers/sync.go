@@ -35,6 +35,7 @@ type attempt struct {
 	source  view
 	journal *journal
 	tables  []*tableRun
+	totals  totals
 }
 
 // sync lands a source's tables in the lake.
@@ -47,18 +48,27 @@ func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) erro
 		return err
 	}
 	err := a.run(ctx)
+	if errors.Is(err, errStopping) {
+		// Another worker goes on with what is committed; nobody failed.
+		return bus.Snooze(0)
+	}
 	var lost *overtaken
 	if !errors.As(err, &lost) || ctx.Err() != nil {
 		return err
 	}
-	switch {
-	case lost.removed:
-		// A table may have been begun again after the source's were dropped.
+	v, err := j.load(ctx)
+	if err != nil {
+		return err
+	}
+	if !v.Connected {
+		// This worker may have begun a table again after whoever removed the
+		// source had dropped it.
 		if err := h.lake.Drop(ctx, j.address); err != nil {
 			return fmt.Errorf("drop the tables of a removed source: %w", err)
 		}
 		return nil
-	case lost.resumed:
+	}
+	if lost.resumed {
 		// The command is in the hands of the worker that took over; neither an
 		// ack nor an early redelivery may come between.
 		return bus.Snooze(h.options.Lease)
@@ -172,7 +182,7 @@ func (a *attempt) settle(ctx, work context.Context, err error) (why, again error
 		return nil, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.As(err, &lost), errors.As(err, &unwritten):
+	case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, errStopping):
 		return nil, err
 	case ofSource(ctx, err):
 		return err, nil
@@ -211,7 +221,7 @@ func (a *attempt) recordSchema(ctx context.Context, found []driver.Table) error 
 // finish writes the outcome of the sync: why is what kept all of it from
 // landing.
 func (a *attempt) finish(ctx context.Context, why error) error {
-	results, records, bytes := a.results()
+	results := a.results()
 	landed, failed := 0, (*event.TableResult)(nil)
 	for i := range results {
 		if results[i].Status == statusCompleted {
@@ -228,7 +238,7 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		}
 		return a.journal.write(ctx, move{data: &event.SyncCompleted{
 			Meta: a.j.meta(true), SyncID: a.id, Status: status, Mode: a.mode,
-			Records: records, Bytes: bytes, DurationMS: duration, Tables: results,
+			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results,
 		}})
 	}
 	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results}

@@ -1,0 +1,236 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/bus/seal"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+func TestReasons(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want event.Reason
+		says string
+	}{
+		{driver.E(driver.ErrNotFound, nil, "no table x"), event.ReasonNotFound, "no table x"},
+		{fmt.Errorf("sync: %w", driver.E(driver.ErrBadData, nil, "row 12")), event.ReasonBadData, "row 12"},
+		{fmt.Errorf("%w: /var/lake: no space left", landing.ErrStorage), event.ReasonStorage, "lake"},
+		{fmt.Errorf("landing x: %w", landing.ErrSchemaChanged), event.ReasonSchemaChanged, "full refresh"},
+		{fmt.Errorf("open: %w", seal.ErrDestroyed), event.ReasonSecretDestroyed, "connect it again"},
+		{context.DeadlineExceeded, event.ReasonTimeout, "time limit"},
+		{context.Canceled, event.ReasonCancelled, "stopped"},
+		{errors.New("dial hunter2"), event.ReasonInternal, "the service's log"},
+		{failf(event.ReasonLimit, "%d tables", 3), event.ReasonLimit, "3 tables"},
+	} {
+		reason, message := explain(c.err)
+		if reason != c.want || !strings.Contains(message, c.says) || strings.Contains(message, "hunter2") {
+			t.Errorf("explain(%v) = %s, %q", c.err, reason, message)
+		}
+	}
+}
+
+func TestEventIDs(t *testing.T) {
+	id := eventID("c", "SyncCompleted", "")
+	if id != eventID("c", "SyncCompleted", "") || len(id) != 36 || id[14] != '8' {
+		t.Errorf("%s is no stable UUID of version 8", id)
+	}
+	// Parts that run together must not make one id.
+	seen := map[string]bool{}
+	for _, parts := range [][3]string{{"ab", "c", ""}, {"a", "bc", ""}, {"a", "b", "c"}, {"", "abc", ""}} {
+		seen[eventID(parts[0], parts[1], parts[2])] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d ids for 4 events", len(seen))
+	}
+}
+
+func TestSchemaDiff(t *testing.T) {
+	table := func(name string, columns ...event.Column) event.Table {
+		return event.Table{Namespace: "s", Name: name, Kind: "table", PrimaryKey: []string{"id"}, Columns: columns}
+	}
+	id := event.Column{Name: "id", Type: "int64"}
+	text := event.Column{Name: "note", Type: "string", Nullable: true}
+	for _, c := range []struct {
+		name     string
+		from, to []event.Table
+		want     string
+	}{
+		{"same", []event.Table{table("a", id)}, []event.Table{table("a", id)}, "[] [] [] false"},
+		{"table added", []event.Table{table("a", id)}, []event.Table{table("a", id), table("b", id)}, "[s.b] [] [] false"},
+		{"table removed", []event.Table{table("a", id), table("b", id)}, []event.Table{table("a", id)}, "[] [s.b] [] true"},
+		{"column added", []event.Table{table("a", id)}, []event.Table{table("a", id, text)}, "[s.a.note] [] [] false"},
+		{"column removed", []event.Table{table("a", id, text)}, []event.Table{table("a", id)}, "[] [s.a.note] [] true"},
+		{"type", []event.Table{table("a", id)}, []event.Table{table("a", event.Column{Name: "id", Type: "string"})}, "[] [] [{s.a.id type int64 string}] true"},
+		{"may be null now", []event.Table{table("a", id)}, []event.Table{table("a", event.Column{Name: "id", Type: "int64", Nullable: true})}, "[] [] [{s.a.id nullable false true}] true"},
+		{"never null now", []event.Table{table("a", text)}, []event.Table{table("a", event.Column{Name: "note", Type: "string"})}, "[] [] [{s.a.note nullable true false}] false"},
+		{"namespaces are no prefixes", []event.Table{{Namespace: "a.b", Name: "c"}}, []event.Table{{Namespace: "a", Name: "b.c"}}, "[a.b.c] [a.b.c] [] true"},
+	} {
+		d := diff(c.from, c.to)
+		if got := fmt.Sprint(d.Added, d.Removed, d.Changed, d.Breaking); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	for _, c := range []struct {
+		pattern string
+		want    bool
+	}{
+		{"orders", true}, {"public.orders", true}, {"ord*", true}, {"public.*", true}, {"*", true}, {"order?", true},
+		{"other.*", false}, {"order", false}, {"[", false},
+	} {
+		if got := matches([]string{c.pattern}, "public", "orders"); got != c.want {
+			t.Errorf("%q: %v", c.pattern, got)
+		}
+	}
+	if !matches([]string{"odd[1]"}, "", "odd[1]") || !matches(nil, "", "x") {
+		t.Error("a table is not found by its own name")
+	}
+}
+
+// A command of a shape that this build cannot read ends as well.
+func TestUnreadableCommandEnds(t *testing.T) {
+	w := newWorld(t, quick())
+	c := w.syncCommand(command.SyncOptions{})
+	body := fmt.Sprintf(`{"organization":"another","operation":{"id":%q,"kind":"sync","targets":1},"sync_id":7}`, c.Operation.ID)
+	msg := message.NewMessage("0190a000-0000-7000-8000-00000000ffff", []byte(body))
+	for k, v := range map[string]string{
+		event.HeaderID: msg.UUID, event.HeaderType: event.Type("SyncSource"), event.HeaderSpecVersion: "1.0",
+		event.HeaderTime: time.Now().UTC().Format(time.RFC3339Nano),
+	} {
+		msg.Metadata.Set(k, v)
+	}
+	w.check(w.bus.Publisher().Publish(command.SubjectPrefix+"."+w.address.Tokens()+".SyncSource", msg))
+	if op := w.ended(c); op.Status != projections.StatusFailed {
+		t.Errorf("%+v", op.Targets)
+	}
+	w.wantOutcomes("CommandRejected")
+}
+
+func TestRunningSyncLetsOthersWrite(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	reached, release := w.hold(3)
+	defer release()
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	w.send(c)
+	<-reached
+	rotated := w.connectCommand(`{"host":"b"}`, `{"password":"hunter3"}`)
+	w.do(rotated)
+	release()
+	if op := w.ended(c); op.Status != projections.StatusCompleted {
+		t.Errorf("%+v", op.Targets)
+	}
+	w.wantLanded("orders", 0, 100)
+}
+
+func TestStillSyncShowsThatItLives(t *testing.T) {
+	o := quick()
+	o.HeartbeatEvery = 20 * time.Millisecond
+	w := newWorld(t, o)
+	w.connect()
+	_, release := w.hold(0)
+	defer release()
+	c := w.syncCommand(command.SyncOptions{})
+	w.send(c)
+	w.eventually("three signs of life", func() bool {
+		n := 0
+		for _, name := range w.names(w.address) {
+			if name == "SyncProgressed" {
+				n++
+			}
+		}
+		return n >= 3
+	})
+	release()
+	w.ended(c)
+}
+
+// Stop gives running syncs back, and the next worker goes on.
+func TestStopGivesSyncsBack(t *testing.T) {
+	o := quick()
+	o.CommitBytes = 100
+	w := newWorld(t, o)
+	w.connect()
+	reached, release := w.hold(3)
+	defer release()
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10, Mode: landing.Incremental})
+	j := w.handlers.newJob(&command.Command{ID: "0190a000-0000-7000-8000-0000000000bb", Data: c})
+	ended := make(chan error, 1)
+	stopped := New(Deps{
+		Events: w.bus, State: w.handlers.state, Connectors: w.handlers.connectors, Lake: w.handlers.lake, Vault: w.vault, Options: o,
+	})
+	j.h = stopped
+	go func() { ended <- stopped.sync(t.Context(), j, c) }()
+	<-reached
+	stopped.Stop()
+	stopped.Stop()
+	if _, snoozed := bus.Snoozed(<-ended); !snoozed {
+		t.Error("a stopped sync counts as failed or done")
+	}
+	release()
+	w.do(c)
+	w.wantLanded("orders", 0, 100)
+	if started := last[*event.SyncStarted](w); started.Attempt != 2 {
+		t.Errorf("%+v", started)
+	}
+	if sent := w.source.sent("orders"); sent > 110 {
+		t.Errorf("%d rows were read for 100", sent)
+	}
+}
+
+// A table that is dropped from the lake under its writer is that table's
+// failure, for the sync is still this worker's.
+func TestTableFencedByNobody(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("customers", 3)
+	w.connect()
+	w.faults.begin = func(target landing.Target) error {
+		if target.Table.Name == "orders" {
+			return landing.ErrFenced
+		}
+		return nil
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	done := last[*event.SyncCompleted](w)
+	i := slices.IndexFunc(done.Tables, func(r event.TableResult) bool { return r.Name == "orders" })
+	if done.Status != "partial" || done.Tables[i].Reason != event.ReasonConflict {
+		t.Errorf("%+v", done)
+	}
+}
+
+// A panic while a table lands is that table's failure.
+func TestPanicWhileLanding(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("customers", 3)
+	w.connect()
+	var panics atomic.Int64
+	w.faults.commit = func(table string, _ bool) error {
+		if table == "orders" {
+			panics.Add(1)
+			panic("hunter2")
+		}
+		return nil
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	done := last[*event.SyncCompleted](w)
+	if done.Status != "partial" || panics.Load() != 1 {
+		t.Errorf("%d panics: %+v", panics.Load(), done)
+	}
+}

@@ -1,0 +1,94 @@
+package handlers
+
+import (
+	"database/sql"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+// connectTo connects a real source under the world's name.
+func (w *world) connectTo(connector, config string) {
+	w.t.Helper()
+	op := w.do(&command.ConnectSource{
+		Meta: w.operation(event.KindConnect), Name: "shop", Type: connector, Connector: connector, Config: json.RawMessage(config),
+	})
+	if op.Status != projections.StatusCompleted {
+		w.t.Fatalf("%+v", op.Targets)
+	}
+}
+
+func (w *world) count(namespace, table string) int64 {
+	w.t.Helper()
+	n, err := w.lake.Count(w.t.Context(), w.address, namespace, table)
+	w.check(err)
+	return n
+}
+
+func TestSQLiteSource(t *testing.T) {
+	w := newWorld(t, quick())
+	db, err := sql.Open("sqlite", filepath.Join(w.files, "shop.db"))
+	w.check(err)
+	defer db.Close()
+	exec := func(statements ...string) {
+		for _, s := range statements {
+			if _, err := db.Exec(s); err != nil {
+				t.Fatalf("%s: %v", s, err)
+			}
+		}
+	}
+	exec(`create table orders (id integer primary key, note text, price decimal(10,2))`,
+		`create view cheap as select * from orders where price < 10`,
+		`insert into orders select value, 'order ' || value, value * 1.5 from (with recursive n(value) as (select 1 union all select value+1 from n where value < 5000) select value from n)`)
+	w.connectTo("sqlite", `{"path":"shop.db"}`)
+	schema := last[*event.SchemaDiscovered](w)
+	if len(schema.Tables) != 2 {
+		t.Fatalf("%+v", schema.Tables)
+	}
+	options := command.SyncOptions{Mode: landing.Incremental, Tables: []string{"orders"}, CursorField: map[string]string{"orders": "id"}, BatchSize: 100}
+	w.do(w.syncCommand(options))
+	done := last[*event.SyncCompleted](w)
+	if done.Status != "completed" || done.Records != 5000 || done.Tables[0].Cursor != "5000" {
+		t.Fatalf("%+v", done)
+	}
+	namespace := done.Tables[0].Namespace
+	exec(`insert into orders values (5001, 'one more', 1)`)
+	w.do(w.syncCommand(options))
+	if done := last[*event.SyncCompleted](w); done.Records != 1 || w.count(namespace, "orders") != 5001 {
+		t.Errorf("%d rows in all, %+v", w.count(namespace, "orders"), done)
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" || len(done.Tables) != 2 {
+		t.Errorf("%+v", done)
+	}
+	if got := w.count(namespace, "orders"); got != 5001 {
+		t.Errorf("%d rows after a full refresh", got)
+	}
+}
+
+func TestCSVSource(t *testing.T) {
+	w := newWorld(t, quick())
+	path := filepath.Join(w.files, "people.csv")
+	w.check(os.WriteFile(path, []byte("id,name\n1,Ada\n2,Grace\n3,\"Edsger, W.\"\n"), 0o600))
+	w.connectTo("file", `{"path":"people.csv"}`)
+	w.do(w.syncCommand(command.SyncOptions{}))
+	done := last[*event.SyncCompleted](w)
+	if done.Records != 3 {
+		t.Fatalf("%+v", done)
+	}
+	w.check(os.WriteFile(path, []byte("id,name\n1,Ada\n\"unfinished"), 0o600))
+	w.do(w.syncCommand(command.SyncOptions{}))
+	names := w.outcomes(w.address)
+	if names[len(names)-1] != "SyncFailed" {
+		t.Errorf("a broken file: %v", names)
+	}
+	if got := w.count(done.Tables[0].Namespace, done.Tables[0].Name); got != 3 {
+		t.Errorf("a failed refresh left %d rows of the 3 before", got)
+	}
+}

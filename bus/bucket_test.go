@@ -75,6 +75,7 @@ func TestBucket(t *testing.T) {
 }
 
 func TestBucketKeysExpire(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	kv := b.Bucket(BucketIdempotency)
 	if _, err := kv.Create(t.Context(), "short", []byte("1"), time.Second); err != nil {

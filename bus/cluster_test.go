@@ -69,6 +69,7 @@ func TestReplicasMustBeAsConfigured(t *testing.T) {
 // A broker that goes away and comes back is not noticed by readers, workers and
 // writers, beyond the wait.
 func TestEverythingSurvivesAReconnect(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := startServer(t, dir, 0)
 	port := s.Addr().(*net.TCPAddr).Port

@@ -82,6 +82,7 @@ func TestDoorRefuses(t *testing.T) {
 }
 
 func TestDoorClosesWhenTheTokenExpires(t *testing.T) {
+	t.Parallel()
 	b := guarded(t)
 	closed := make(chan struct{})
 	if _, err := enter(t, b, "short-token", nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(closed) })); err != nil {
@@ -182,6 +183,7 @@ func TestStockSubscriberAtTheDoor(t *testing.T) {
 }
 
 func TestGuestReadsNothingElse(t *testing.T) {
+	t.Parallel()
 	b := guarded(t)
 	nc, js := mustEnter(t, b, "eves-token")
 	appendMany(t, b, testAddress, 1)
@@ -232,6 +234,7 @@ func TestGuestReadsNothingElse(t *testing.T) {
 }
 
 func TestGuestChangesNothing(t *testing.T) {
+	t.Parallel()
 	b := guarded(t)
 	appendMany(t, b, event.Address{Organization: "evil", Workspace: "w", Source: "s"}, 1)
 	nc, js := mustEnter(t, b, "eves-token")

@@ -130,10 +130,10 @@ func TestSlowHandlerKeepsItsCommand(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
 	var calls atomic.Int64
-	cfg := JobsConfig{Command: "SyncSource", AckWait: 300 * time.Millisecond, Concurrency: 2}
+	cfg := JobsConfig{Command: "SyncSource", AckWait: time.Second, Concurrency: 2}
 	runJobs(t, b, cfg, func(*message.Message) error {
 		calls.Add(1)
-		time.Sleep(4 * cfg.AckWait) // what is tested is a handler that outlives its lease
+		time.Sleep(5 * cfg.AckWait / 2) // what is tested is a handler that outlives its lease
 		return nil
 	})
 	send(t, b, &command.SyncSource{})
@@ -304,6 +304,7 @@ func TestPoisonStopsNobody(t *testing.T) {
 }
 
 func TestCloseDrainsHandlers(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	started, finished := make(chan struct{}), atomic.Bool{}
 	router := runJobs(t, b, JobsConfig{Command: "SyncSource"}, func(msg *message.Message) error {

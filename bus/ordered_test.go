@@ -156,7 +156,7 @@ func TestOrderedHandsOnWhatItCannotRead(t *testing.T) {
 }
 
 func TestOrderedKeepsUpWithALongLog(t *testing.T) {
-	const n = 3*orderedWindow + 7
+	const n = orderedWindow + orderedWindow/2
 	b := openBus(t, Config{})
 	nc := b.conns[0]
 	for range n { // unconfirmed: the log's length matters, not how it got there

@@ -93,6 +93,7 @@ func TestAppendTwiceIsStoredOnce(t *testing.T) {
 
 // Beyond the broker's memory of ids, the log itself shows the repeat.
 func TestAppendTwiceAfterTheWindow(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	e := testEvent(testAddress, &event.SyncStarted{SyncID: "syn_1"})
 	if _, err := b.Append(t.Context(), 0, e); err != nil {

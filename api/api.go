@@ -1,0 +1,142 @@
+// Package api is how the outside asks and reads: REST in, reads out. A command
+// becomes messages on the bus and waits for its outcome in the projection; a
+// read is written through from the projection. openapi.yaml is the contract:
+// requests are validated against it, and tests validate every answer.
+//
+// The server around the Handler sets ReadHeaderTimeout, IdleTimeout and
+// MaxHeaderBytes; a Handler moves the deadlines of its own requests, because a
+// command may wait for minutes.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/bus/seal"
+	"headwater/connectors"
+	"headwater/projections"
+)
+
+// Commands takes commands for the workers. *bus.Bus is one.
+type Commands interface {
+	// Send returns when the command is durable. A repeat with the same id is
+	// stored once. An error leaves open whether it was stored.
+	Send(ctx context.Context, c *command.Command) error
+}
+
+// Events is the log, for what the API itself has to say. *bus.Bus is one.
+type Events interface {
+	// Append publishes e as the next event of its address's history, whose last
+	// sequence must be after; an error wraps seal.ErrConflict when it is not.
+	Append(ctx context.Context, after uint64, e *event.Event) (uint64, error)
+	LastSequence(ctx context.Context, a event.Address) (uint64, error)
+}
+
+// Reads is the read model. *projections.Store is one.
+type Reads interface {
+	Position() uint64
+	Wait(ctx context.Context, sequence uint64) error
+	SequenceAt(at time.Time) (uint64, error)
+
+	Source(a event.Address) (projections.Source, error)
+	SourceDoc(a event.Address) ([]byte, error)
+	FindSource(organization, workspace, owner, name string) (src projections.Source, incarnation uint64, found bool, err error)
+	Sources(q projections.ListQuery) (all []projections.Source, next string, err error)
+	List(q projections.ListQuery) (projections.Page, error)
+	ListVersion(organization, workspace, owner string) (version uint64, count int, err error)
+
+	SchemaPage(q projections.SchemaQuery) (projections.SchemaPage, error)
+	SchemaHistory(a event.Address, limit int, cursor string) (projections.Page, error)
+
+	Sync(organization, workspace, id string) (projections.Sync, error)
+	Syncs(q projections.SyncQuery) (projections.Page, error)
+
+	Operation(organization, workspace, id string) (projections.Operation, error)
+	WaitOperation(ctx context.Context, organization, workspace, id string) (projections.Operation, error)
+}
+
+// Connectors judges configurations. *connectors.Registry is one.
+type Connectors interface {
+	Describe() []connectors.Description
+	Resolve(typ string, config json.RawMessage) (connector string, err error)
+	Split(connector string, config json.RawMessage) (public, secret json.RawMessage, err error)
+}
+
+// Vault seals what must not cross the bus in the clear. *seal.Vault is one.
+type Vault interface {
+	Seal(ctx context.Context, a event.Address, plaintext []byte) (ref string, err error)
+	SealFor(ctx context.Context, a event.Address, plaintext []byte, ttl time.Duration) (ref string, err error)
+	MAC(data []byte) []byte
+}
+
+// Bucket keeps the answers to requests with an Idempotency-Key, visible to all
+// nodes. The bus's bucket BucketIdempotency is one. Its errors are those of
+// package seal.
+type Bucket interface {
+	Get(ctx context.Context, key string) (seal.Entry, error)
+	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+}
+
+// Deps are what a Handler is built from. All are lent: the Handler closes none
+// of them. Every field but Ready, Log and Options is needed.
+type Deps struct {
+	Commands    Commands
+	Events      Events
+	Reads       Reads
+	Connectors  Connectors
+	Vault       Vault
+	Idempotency Bucket
+	Auth        *Auth
+	// Ready returns nil when this node can serve: the projection has caught up
+	// and the bus is connected. Its error is shown to whoever asks /readyz. nil
+	// means always ready.
+	Ready   func(ctx context.Context) error
+	Log     *slog.Logger // for the operator; nil discards
+	Options Options
+}
+
+// Options bound what requests may cost. Zero fields mean the default.
+type Options struct {
+	Wait            time.Duration // a command waits for its outcome, default 60 s
+	MaxWait         time.Duration // at most so long with Prefer: wait, default 5 min or Wait if that is longer
+	MinSequenceWait time.Duration // a request waits for X-Headwater-Min-Sequence, default 10 s
+	Send            time.Duration // until commands that the bus does not take are given up, default 15 s
+	Deadline        time.Duration // of connects, tests, cleanups and cancels, default 10 min
+	SyncDeadline    time.Duration // of syncs, default 24 h
+	Lease           time.Duration // after it a request with an Idempotency-Key counts as abandoned, default 15 s
+	KeepAnswers     time.Duration // of requests with an Idempotency-Key, default 24 h
+	MaxBody         int64         // bytes of a request, default 1 MiB
+	MaxMetadata     int           // bytes of one source's metadata, default 16 KiB
+	MaxInFlight     int           // commands one workspace may have under way on this node, default 128
+}
+
+func (o Options) withDefaults() Options {
+	def := func(d *time.Duration, value time.Duration) {
+		if *d <= 0 {
+			*d = value
+		}
+	}
+	def(&o.Wait, 60*time.Second)
+	def(&o.MaxWait, max(5*time.Minute, o.Wait))
+	def(&o.MinSequenceWait, 10*time.Second)
+	def(&o.Send, 15*time.Second)
+	def(&o.Deadline, 10*time.Minute)
+	def(&o.SyncDeadline, 24*time.Hour)
+	def(&o.Lease, 15*time.Second)
+	def(&o.KeepAnswers, 24*time.Hour)
+	if o.MaxBody <= 0 {
+		o.MaxBody = 1 << 20
+	}
+	if o.MaxMetadata <= 0 {
+		o.MaxMetadata = 16 << 10
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = 128
+	}
+	return o
+}

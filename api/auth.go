@@ -1,0 +1,226 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+
+	"headwater/bus/event"
+)
+
+// The roles of a token. A viewer may only read.
+const (
+	RoleViewer = "viewer"
+	RoleEditor = "editor"
+	RoleAdmin  = "admin"
+)
+
+const (
+	maxToken = 16 << 10 // bytes
+	maxName  = 200      // bytes of an organization or user
+	minKey   = 32       // bytes of an HS256 key
+	skew     = 30 * time.Second
+)
+
+// ErrToken says that a token is not valid here. The text around it says why and
+// holds nothing of the token.
+var ErrToken = errors.New("the token is not valid")
+
+// Claims are what a token says about its bearer.
+type Claims struct {
+	Organization string
+	Username     string
+	Role         string
+	Expires      time.Time // filled by Verify
+}
+
+// AuthConfig says who signs tokens: Key or JWKSURL, never both.
+type AuthConfig struct {
+	Key      []byte       // HS256, at least 32 bytes
+	JWKSURL  string       // public keys for RSA, ECDSA or Ed25519 signatures
+	Issuer   string       // required iss, "" for any
+	Audience string       // required aud, "" for any
+	Client   *http.Client // fetches the JWKS, nil for one with a time limit of 10 s
+	Log      *slog.Logger // for failed refreshes of the JWKS; nil discards
+}
+
+// Auth verifies tokens, and issues them where it has the key. It is safe for
+// concurrent use.
+type Auth struct {
+	key    []byte // nil with a JWKS
+	find   jwt.Keyfunc
+	parser *jwt.Parser
+	config AuthConfig
+}
+
+// NewAuth returns the judge of tokens. With a JWKS it begins to fetch the keys
+// and goes on, also after failures, until ctx is done.
+func NewAuth(ctx context.Context, c AuthConfig) (*Auth, error) {
+	if (len(c.Key) == 0) == (c.JWKSURL == "") {
+		return nil, errors.New("auth: tokens need exactly one of a key and a JWKS URL")
+	}
+	a := &Auth{config: c}
+	options := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithStrictDecoding()}
+	if c.Issuer != "" {
+		options = append(options, jwt.WithIssuer(c.Issuer))
+	}
+	if c.Audience != "" {
+		options = append(options, jwt.WithAudience(c.Audience))
+	}
+	if c.JWKSURL == "" {
+		if len(c.Key) < minKey {
+			return nil, fmt.Errorf("auth: the HS256 key has %d bytes, it needs at least %d", len(c.Key), minKey)
+		}
+		a.key = slices.Clone(c.Key)
+		a.find = func(*jwt.Token) (any, error) { return a.key, nil }
+		options = append(options, jwt.WithValidMethods([]string{"HS256"}))
+	} else {
+		keys, err := followJWKS(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("auth: %w", err)
+		}
+		a.find = keys.Keyfunc
+		// A symmetric method is never among them: a public key must not become
+		// an HMAC secret.
+		options = append(options, jwt.WithLeeway(skew), jwt.WithValidMethods([]string{
+			"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}))
+	}
+	a.parser = jwt.NewParser(options...)
+	return a, nil
+}
+
+func followJWKS(ctx context.Context, c AuthConfig) (keyfunc.Keyfunc, error) {
+	if c.Client == nil {
+		c.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return keyfunc.NewDefaultOverrideCtx(ctx, []string{c.JWKSURL}, keyfunc.Override{
+		Client: c.Client, HTTPTimeout: 10 * time.Second, RateLimitWaitMax: time.Second,
+		RefreshErrorHandlerFunc: func(u string) func(context.Context, error) {
+			return func(_ context.Context, err error) {
+				c.Log.Error("cannot refresh the token keys", "url", u, "error", err)
+			}
+		},
+	})
+}
+
+// tokenClaims is the wire form of Claims.
+type tokenClaims struct {
+	jwt.RegisteredClaims
+	Organization string `json:"organization"`
+	Username     string `json:"username,omitempty"`
+	Role         string `json:"role,omitempty"`
+}
+
+// Verify returns what a valid token says. Its error wraps ErrToken. A token
+// without a username is its subject's; one without a role is a viewer's.
+func (a *Auth) Verify(token string) (Claims, error) {
+	if token == "" || len(token) > maxToken {
+		return Claims{}, fmt.Errorf("%w: it is empty or too long", ErrToken)
+	}
+	var t tokenClaims
+	if _, err := a.parser.ParseWithClaims(token, &t, a.find); err != nil {
+		return Claims{}, fmt.Errorf("%w: %s", ErrToken, whyInvalid(err))
+	}
+	c := Claims{Organization: t.Organization, Username: t.Username, Role: t.Role, Expires: t.ExpiresAt.Time}
+	if c.Username == "" {
+		c.Username = t.Subject
+	}
+	if c.Role == "" {
+		c.Role = RoleViewer
+	}
+	if err := c.check(); err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	return c, nil
+}
+
+// whyInvalid names the reason without a byte of the token.
+func whyInvalid(err error) string {
+	for _, known := range []struct {
+		err  error
+		text string
+	}{
+		{jwt.ErrTokenExpired, "it has expired"},
+		{jwt.ErrTokenNotValidYet, "it is not valid yet"},
+		{jwt.ErrTokenUsedBeforeIssued, "it was issued in the future"},
+		{jwt.ErrTokenInvalidIssuer, "another issuer signed it"},
+		{jwt.ErrTokenInvalidAudience, "it is for another audience"},
+		{jwt.ErrTokenRequiredClaimMissing, "a required claim (exp, iss or aud) is missing"},
+		{jwt.ErrTokenMalformed, "it is not a JSON Web Token"},
+		{jwt.ErrTokenUnverifiable, "its signing key is not known"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.text
+		}
+	}
+	return "its signature is wrong"
+}
+
+func (c Claims) check() error {
+	for claim, value := range map[string]string{"organization": c.Organization, "username": c.Username} {
+		if value == "" {
+			return fmt.Errorf("the claim %s is missing", claim)
+		}
+		if len(value) > maxName || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			return fmt.Errorf("the claim %s is too long or holds control characters", claim)
+		}
+	}
+	if c.Role != RoleViewer && c.Role != RoleEditor && c.Role != RoleAdmin {
+		return fmt.Errorf("the claim role is not one of %s, %s, %s", RoleViewer, RoleEditor, RoleAdmin)
+	}
+	return nil
+}
+
+// Issue returns a token for the claims, which expires after ttl. It fails where
+// tokens are signed by somebody else.
+func (a *Auth) Issue(c Claims, ttl time.Duration) (string, error) {
+	if a.key == nil {
+		return "", errors.New("issue a token: tokens are signed by the owner of the JWKS, ask there")
+	}
+	if err := c.check(); err != nil {
+		return "", fmt.Errorf("issue a token: %w", err)
+	}
+	if ttl <= 0 {
+		return "", errors.New("issue a token: it must expire later than now")
+	}
+	now := time.Now()
+	t := tokenClaims{Organization: c.Organization, Username: c.Username, Role: c.Role, RegisteredClaims: jwt.RegisteredClaims{
+		Subject: c.Username, Issuer: a.config.Issuer, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+	}}
+	if a.config.Audience != "" {
+		t.Audience = jwt.ClaimStrings{a.config.Audience}
+	}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, t).SignedString(a.key)
+	if err != nil {
+		return "", fmt.Errorf("issue a token: %w", err)
+	}
+	return signed, nil
+}
+
+// Grant returns the filters of the event subjects that a token may read on the
+// bus, and when it expires: the user's own and the organization's sources, all
+// of the organization for an admin. Its error wraps ErrToken.
+func (a *Auth) Grant(token string) (subjects []string, expires time.Time, err error) {
+	c, err := a.Verify(token)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	own := event.SubjectPrefix + "." + event.Token(c.Organization)
+	if c.Role == RoleAdmin {
+		return []string{own + ".>"}, c.Expires, nil
+	}
+	return []string{own + ".*." + event.Token(c.Username) + ".>", own + ".*." + event.Shared + ".>"}, c.Expires, nil
+}

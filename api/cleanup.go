@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+type cleanupRequest struct {
+	Scope     string    `json:"scope"`
+	SourceIDs *[]string `json:"source_ids"`
+	DryRun    bool      `json:"dry_run"`
+	Purge     bool      `json:"purge"`
+}
+
+func (h *Handler) planCleanup(r *request, _ seed, prior []target) (*job, error) {
+	var body cleanupRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	owner := r.owner(body.Scope)
+	j := &job{kind: event.KindCleanup, owner: owner, targets: prior}
+	if prior == nil {
+		sources, err := h.chosen(r, owner, body.SourceIDs)
+		if err != nil {
+			return nil, err
+		}
+		for i, source := range sources {
+			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+		}
+	}
+	if body.DryRun {
+		return dryCleanup(j)
+	}
+	if len(j.targets) == 0 {
+		var err error
+		j.done, err = success(http.StatusOK, "There is no data source to remove", cleaned(nil, nil))
+		return j, err
+	}
+	j.payload = func(context.Context, target) (command.Data, error) {
+		return &command.RemoveSource{Purge: body.Purge}, nil
+	}
+	j.compose = func(op projections.Operation) (*answer, error) { return composeCleanup(body.SourceIDs, j, op) }
+	return j, nil
+}
+
+// dryCleanup answers what would go.
+func dryCleanup(j *job) (*job, error) {
+	ids := make([]string, len(j.targets))
+	for i, t := range j.targets {
+		ids[i] = t.SourceID
+	}
+	data := cleaned(ids, nil)
+	data["dry_run"] = true
+	var err error
+	j.done, err = success(http.StatusOK, "Would remove "+count(len(ids), "data source")+"; nothing was removed", data)
+	return j, err
+}
+
+func cleaned(ids []string, operation any) map[string]any {
+	if ids == nil {
+		ids = []string{}
+	}
+	return map[string]any{"deleted_count": len(ids), "deleted_sources": ids, "operation_id": operation}
+}
+
+func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+	var deleted []string
+	var failed []failedSource
+	gone := 0 // removed by somebody else meanwhile, which is as good
+	for i, t := range j.targets {
+		g := reported(op, i)
+		switch {
+		case g != nil && g.Status == projections.StatusCompleted:
+			deleted = append(deleted, t.SourceID)
+		case g != nil && g.Reason == event.ReasonSourceRemoved:
+			gone++
+		default:
+			failed = append(failed, failedTarget(t, g))
+		}
+	}
+	if len(deleted)+gone == 0 {
+		return nil, none("No data source was removed", failed, func(f failedSource) string {
+			if ids == nil {
+				return f.Name
+			}
+			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
+		})
+	}
+	data := cleaned(deleted, op.ID)
+	if failed != nil {
+		data["failed_sources"] = failed
+	}
+	return success(http.StatusOK, "Removed "+of(len(deleted), len(j.targets), "data source"), data)
+}

@@ -1,0 +1,261 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors"
+	"headwater/connectors/driver"
+	"headwater/projections"
+)
+
+type connectRequest struct {
+	Scope    string                     `json:"scope"`
+	Sources  []sourceRequest            `json:"sources"`
+	Database map[string]json.RawMessage `json:"database"`
+}
+
+type sourceRequest struct {
+	Type     string          `json:"type"`
+	Name     string          `json:"name"`
+	Config   json.RawMessage `json:"connection_config"`
+	Metadata json.RawMessage `json:"metadata"`
+}
+
+// resolved is a source whose configuration a connector takes.
+type resolved struct {
+	connector      string
+	public, secret json.RawMessage
+}
+
+// connecting is one connect request.
+type connecting struct {
+	h       *Handler
+	r       *request
+	owner   string
+	form    *databaseForm // nil for the form with "sources"
+	sources []sourceRequest
+	ready   map[int]resolved // by place in the request
+	failed  []failedSource   // whose configuration cannot be right
+}
+
+func (h *Handler) planConnect(r *request, s seed, prior []target) (*job, error) {
+	var body connectRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	c := &connecting{h: h, r: r, owner: r.owner(body.Scope), sources: body.Sources, ready: map[int]resolved{}}
+	switch {
+	case body.Database != nil && body.Sources != nil:
+		return nil, malformed(detail{Field: "database", Message: "cannot be combined with sources; send one of the two"})
+	case body.Database != nil:
+		form, source, err := parseDatabase(body.Database)
+		if err != nil {
+			return nil, err
+		}
+		c.form, c.sources = form, []sourceRequest{source}
+	case body.Sources == nil:
+		return nil, malformed(detail{Field: "sources", Message: "is missing: send a list of at least one source"})
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	for i, source := range c.sources {
+		if err := c.resolve(i, source); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.ready) == 0 {
+		return nil, c.none(c.failed)
+	}
+	j := &job{kind: event.KindConnect, owner: c.owner, payload: c.payload}
+	j.targets = prior
+	if prior == nil {
+		var err error
+		if j.targets, err = c.targets(); err != nil {
+			return nil, err
+		}
+	}
+	j.compose = func(op projections.Operation) (*answer, error) { return c.compose(j, op) }
+	return j, nil
+}
+
+// check refuses what no source may look like.
+func (c *connecting) check() error {
+	var wrong []detail
+	names := map[string]int{}
+	for i, s := range c.sources {
+		at := func(field string) string { return c.field(i, field) }
+		if first, taken := names[s.Name]; taken {
+			wrong = append(wrong, detail{Field: at("name"), Message: fmt.Sprintf("is the same as that of sources[%d]; a name may come once", first)})
+		} else {
+			names[s.Name] = i
+		}
+		if strings.TrimSpace(s.Name) != s.Name || strings.ContainsFunc(s.Name, unicode.IsControl) {
+			wrong = append(wrong, detail{Field: at("name"), Message: "must not begin or end with white space or hold control characters"})
+		}
+		if len(s.Metadata) > c.h.Options.MaxMetadata {
+			wrong = append(wrong, detail{Field: at("metadata"), Message: fmt.Sprintf("must have at most %d bytes", c.h.Options.MaxMetadata)})
+		}
+	}
+	if wrong != nil {
+		return malformed(wrong...)
+	}
+	return nil
+}
+
+// field returns the place of something of a source in the request.
+func (c *connecting) field(i int, field string) string {
+	if c.form != nil {
+		return c.form.field(field)
+	}
+	name := fmt.Sprintf("sources[%d]", i)
+	if field != "" {
+		name += "." + field
+	}
+	return name
+}
+
+// resolve finds the connector and parts the secrets from the rest.
+func (c *connecting) resolve(i int, s sourceRequest) error {
+	found, details, err := c.h.resolve(s.Type, s.Config, func(field string) string { return c.field(i, field) })
+	if err != nil {
+		return err
+	}
+	if details != nil {
+		messages := make([]string, len(details))
+		for n, d := range details {
+			messages[n] = d.Field + " " + d.Message
+		}
+		c.failed = append(c.failed, failedSource{Name: s.Name, Error: strings.Join(messages, "; "), Reason: event.ReasonInvalidConfig, Details: details, at: i})
+		return nil
+	}
+	c.ready[i] = found
+	return nil
+}
+
+// resolve judges a configuration. What is wrong with it is returned as details,
+// whose places the function field names.
+func (h *Handler) resolve(kind string, config json.RawMessage, field func(string) string) (found resolved, wrong []detail, err error) {
+	found.connector, err = h.Connectors.Resolve(kind, config)
+	if err == nil {
+		found.public, found.secret, err = h.Connectors.Split(found.connector, config)
+	}
+	var bad *connectors.ConfigError
+	switch {
+	case err == nil:
+		return found, nil, nil
+	case errors.As(err, &bad):
+		for _, f := range bad.Fields {
+			name := "connection_config"
+			if f.Field != "" {
+				name += "." + f.Field
+			}
+			wrong = append(wrong, detail{Field: field(name), Message: f.Message, Reason: string(event.ReasonInvalidConfig)})
+		}
+		return found, wrong, nil
+	case errors.Is(err, driver.ErrInvalidConfig), errors.Is(err, driver.ErrUnsupported):
+		place, message := "type", err.Error()
+		if strings.HasPrefix(message, "connection_config") {
+			place = "connection_config"
+		}
+		return found, []detail{{Field: field(place), Message: message, Reason: string(event.ReasonInvalidConfig)}}, nil
+	}
+	return found, nil, err
+}
+
+// targets names the sources. A name that is connected already keeps its id.
+func (c *connecting) targets() ([]target, error) {
+	var targets []target
+	for i, s := range c.sources {
+		if _, ok := c.ready[i]; !ok {
+			continue
+		}
+		org, ws := c.r.caller.Organization, c.r.workspace
+		known, incarnation, found, err := c.h.Reads.FindSource(org, ws, c.owner, s.Name)
+		if err != nil {
+			return nil, err
+		}
+		id := known.Address.Source
+		if !found {
+			id = projections.SourceID(org, ws, c.owner, s.Name, incarnation)
+		}
+		targets = append(targets, target{SourceID: id, Name: s.Name, At: i})
+	}
+	return targets, nil
+}
+
+func (c *connecting) payload(ctx context.Context, t target) (command.Data, error) {
+	s, found := c.sources[t.At], c.ready[t.At]
+	ref, err := c.h.seal(ctx, found.secret, func(secret []byte) (string, error) {
+		address := event.Address{Organization: c.r.caller.Organization, Workspace: c.r.workspace, Owner: c.owner, Source: t.SourceID}
+		return c.h.Vault.Seal(ctx, address, secret)
+	})
+	if err != nil {
+		return nil, err
+	}
+	metadata := s.Metadata
+	if string(metadata) == "null" {
+		metadata = nil
+	}
+	return &command.ConnectSource{Name: s.Name, Type: s.Type, Connector: found.connector, Config: found.public, SecretRef: ref, Metadata: metadata}, nil
+}
+
+// seal stores secrets, if there are any, and returns their reference.
+func (h *Handler) seal(_ context.Context, secret json.RawMessage, store func([]byte) (string, error)) (string, error) {
+	if trimmed := bytes.TrimSpace(secret); len(trimmed) == 0 || string(trimmed) == "{}" || string(trimmed) == "null" {
+		return "", nil
+	}
+	return store(secret)
+}
+
+func (c *connecting) compose(j *job, op projections.Operation) (*answer, error) {
+	failed := slices.Clone(c.failed)
+	connected := []json.RawMessage{}
+	for i, t := range j.targets {
+		g := reported(op, i)
+		if g == nil || g.Status != projections.StatusCompleted {
+			failed = append(failed, failedTarget(t, g))
+			continue
+		}
+		doc, err := c.h.Reads.SourceDoc(event.Address{Organization: c.r.caller.Organization, Workspace: c.r.workspace, Owner: c.owner, Source: t.SourceID})
+		if errors.Is(err, projections.ErrNotFound) {
+			failed = append(failed, failedSource{Name: t.Name, SourceID: t.SourceID, at: t.At, Reason: event.ReasonSourceRemoved, Error: "it was connected and then removed"})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		connected = append(connected, doc)
+	}
+	slices.SortStableFunc(failed, func(a, b failedSource) int { return a.at - b.at })
+	if len(connected) == 0 {
+		return nil, c.none(failed)
+	}
+	if failed == nil {
+		failed = []failedSource{}
+	}
+	data := map[string]any{"connected_sources": connected, "failed_sources": failed, "operation_id": op.ID}
+	if c.form != nil {
+		data["connectionStatus"], data["sources"], data["errorMessage"] = true, connected, nil
+	}
+	return success(http.StatusOK, "Connected "+of(len(connected), len(c.sources), "data source"), data)
+}
+
+// none is the answer when nothing was connected.
+func (c *connecting) none(failed []failedSource) *failure {
+	f := none("No data source was connected", failed, func(f failedSource) string { return c.field(f.at, "") })
+	if c.form != nil {
+		f.data = map[string]any{"connectionStatus": false, "sources": []any{}, "errorMessage": failed[0].Error}
+	}
+	return f
+}

@@ -1,0 +1,129 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// databaseForm is the form of connect in which the Python client sends one
+// database, in camel case.
+type databaseForm struct{}
+
+// databaseFields maps the form's keys to those of a connection_config. What a
+// connector does not know is refused with the connector's own list.
+var databaseFields = map[string]string{
+	"databaseName": "database", "host": "host", "port": "port", "username": "username", "password": "password", "schema": "schema",
+}
+
+// databaseUnused are keys of the form that choose what to read of the database,
+// which a connection does not: everything is connected, syncs choose.
+var databaseUnused = map[string]string{
+	"selectedTables":  "is not part of a connection: choose with sync_options.tables of a sync",
+	"ignoreTables":    "is not part of a connection: choose with sync_options.tables of a sync",
+	"selectedColumns": "is not supported: all columns are read",
+	"ignoreColumns":   "is not supported: all columns are read",
+	"query":           "is not supported: connect the tables, or a view of that query",
+	"catalog":         "is not supported: the database to connect is databaseName",
+}
+
+// parseDatabase translates the form. Keys with null, an empty text or an empty
+// list are as good as absent: the client sends all of them.
+func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceRequest, error) {
+	config := map[string]json.RawMessage{}
+	var s sourceRequest
+	var wrong []detail
+	for _, key := range slices.Sorted(maps.Keys(form)) {
+		value := bytes.TrimSpace(form[key])
+		to, known := databaseFields[key]
+		unused, refused := databaseUnused[key]
+		switch {
+		case key == "databaseType":
+			s.Type = text(value)
+		case key == "name":
+			s.Name = text(value)
+		case !known && !refused && key != "options":
+			keys := append(slices.Sorted(maps.Keys(databaseFields)), "databaseType", "name", "options")
+			wrong = append(wrong, detail{Field: "database." + printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
+		case empty(value):
+		case refused:
+			wrong = append(wrong, detail{Field: "database." + key, Message: unused})
+		case key == "options":
+			var options map[string]json.RawMessage
+			if json.Unmarshal(value, &options) != nil {
+				wrong = append(wrong, detail{Field: "database.options", Message: "must be an object"})
+			}
+			for name, option := range options {
+				if _, taken := config[name]; !taken {
+					config[name] = option
+				}
+			}
+		case key == "port":
+			// The client passes on what its user typed.
+			config[to] = json.RawMessage(strings.Trim(string(value), `"`))
+			if _, err := json.Number(config[to]).Int64(); err != nil {
+				wrong = append(wrong, detail{Field: "database.port", Message: "must be a number"})
+			}
+		default:
+			config[to] = value
+		}
+	}
+	if wrong != nil {
+		return nil, s, malformed(wrong...)
+	}
+	if s.Name == "" {
+		s.Name = databaseName(config)
+	}
+	var err error
+	s.Config, err = json.Marshal(config)
+	return &databaseForm{}, s, err
+}
+
+// databaseName names a database that came without a name by where it is, so
+// that databases of one name on two servers are two sources.
+func databaseName(config map[string]json.RawMessage) string {
+	name := text(config["database"])
+	if host := text(config["host"]); host != "" {
+		name += "@" + host
+	}
+	if port := string(config["port"]); port != "" {
+		name += ":" + port
+	}
+	if name == "" {
+		name = "database"
+	}
+	return name
+}
+
+// field returns the place in the form of a field of a source.
+func (*databaseForm) field(name string) string {
+	if name == "type" {
+		return "database.databaseType"
+	}
+	setting, ok := strings.CutPrefix(name, "connection_config.")
+	if !ok {
+		return "database"
+	}
+	for key, to := range databaseFields {
+		if to == setting {
+			return "database." + key
+		}
+	}
+	return "database.options." + setting
+}
+
+func text(value json.RawMessage) string {
+	var s string
+	_ = json.Unmarshal(value, &s) // "" for what is no text
+	return s
+}
+
+func empty(value json.RawMessage) bool {
+	switch string(value) {
+	case "null", `""`, "[]", "{}":
+		return true
+	}
+	return false
+}

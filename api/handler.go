@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/gorilla/mux"
+)
+
+// Handler serves the REST API. It is an http.Handler and safe for concurrent
+// use. Call Drain when the server begins to shut down and Close after it has.
+type Handler struct {
+	Deps
+	contract *contract
+	router   *mux.Router
+	limits   limiter
+	schemas  map[string][]byte // JSON Schemas of payloads by name
+
+	draining  chan struct{}
+	drainOnce sync.Once
+	work      sync.WaitGroup // commands under way
+}
+
+// New returns the handler of the whole API. It fails when something in d is
+// missing or openapi.yaml does not fit the routes.
+func New(d Deps) (*Handler, error) {
+	if err := d.check(); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	d.Options = d.Options.withDefaults()
+	h := &Handler{Deps: d, draining: make(chan struct{}), limits: limiter{max: d.Options.MaxInFlight, inFlight: map[string]int{}}}
+	var err error
+	if h.schemas, err = payloadSchemas(); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if h.contract, err = loadContract(); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if h.router, err = h.routes(); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	return h, nil
+}
+
+func (d *Deps) check() error {
+	var errs []error
+	for name, missing := range map[string]bool{
+		"Commands": d.Commands == nil, "Events": d.Events == nil, "Reads": d.Reads == nil, "Connectors": d.Connectors == nil,
+		"Vault": d.Vault == nil, "Idempotency": d.Idempotency == nil, "Auth": d.Auth == nil,
+	} {
+		if missing {
+			errs = append(errs, errors.New("Deps."+name+" is missing"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.serve(w, r)
+}
+
+// Drain makes every request that waits for an outcome answer 202 now. It
+// returns at once and is safe to call twice; give it to
+// http.Server.RegisterOnShutdown.
+func (h *Handler) Drain() { h.drainOnce.Do(func() { close(h.draining) }) }
+
+// Close drains and waits until the commands whose clients have left are
+// recorded too, or until ctx is done, whose error it then returns. Call it
+// before what was lent in Deps is closed. It is safe to call twice.
+func (h *Handler) Close(ctx context.Context) error {
+	h.Drain()
+	done := make(chan struct{})
+	go func() {
+		h.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the api: %w", ctx.Err())
+	}
+}

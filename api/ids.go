@@ -1,0 +1,56 @@
+package api
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"time"
+)
+
+// seed is what every id of one accepted request derives from. A request that is
+// taken up again, by another node or after a crash, has the same one, so that
+// nothing of it happens twice.
+type seed struct {
+	Bytes []byte    `json:"bytes"`
+	At    time.Time `json:"at"`
+}
+
+func newSeed(now time.Time) seed {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	return seed{b, now.UTC().Truncate(time.Millisecond)}
+}
+
+// derive returns 16 bytes that the seed and the texts determine.
+func (s seed) derive(parts ...string) []byte {
+	h := sha256.New()
+	h.Write(s.Bytes)
+	for _, part := range parts {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write([]byte(part))
+	}
+	return h.Sum(nil)[:16]
+}
+
+// id returns an id of the house: a prefix and 26 letters and digits.
+func (s seed) id(prefix string, parts ...string) string {
+	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.derive(append(parts, prefix)...))
+	return prefix + strings.ToLower(text)
+}
+
+// uuid returns a UUIDv7 of the seed's time.
+func (s seed) uuid(parts ...string) string {
+	b := s.derive(append(parts, "uuid")...)
+	var at [8]byte
+	binary.BigEndian.PutUint64(at[:], uint64(s.At.UnixMilli()))
+	copy(b, at[2:])
+	b[6] = b[6]&0x0f | 0x70
+	b[8] = b[8]&0x3f | 0x80
+	text := hex.EncodeToString(b)
+	return text[:8] + "-" + text[8:12] + "-" + text[12:16] + "-" + text[16:20] + "-" + text[20:]
+}

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// maxDepth bounds how deep a request nests.
+const maxDepth = 32
+
+// parseJSON reads exactly one JSON value and says what is wrong with it without
+// a byte of it: two values, a key that comes twice, or too deep a nest are
+// refused, because readers disagree about them.
+func parseJSON(body []byte) (any, *detail) {
+	wrong := func(format string, args ...any) (any, *detail) {
+		return nil, &detail{Field: "body", Message: fmt.Sprintf(format, args...)}
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return wrong("is empty; send a JSON object")
+	}
+	if !utf8.Valid(body) {
+		return wrong("is not UTF-8")
+	}
+	if d := walkJSON(body); d != nil {
+		return nil, d
+	}
+	var value any
+	if err := json.Unmarshal(body, &value); err != nil {
+		return wrong("holds a number that is too large")
+	}
+	if _, object := value.(map[string]any); !object {
+		return wrong("must be a JSON object")
+	}
+	return value, nil
+}
+
+// walkJSON checks the tokens one by one.
+func walkJSON(body []byte) *detail {
+	type level struct {
+		keys  map[string]bool // of an object, else nil
+		isKey bool            // the next token is a key
+	}
+	var levels []level
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	wrong := func(format string, args ...any) *detail {
+		return &detail{Field: "body", Message: fmt.Sprintf(format, args...)}
+	}
+	for values := 0; ; {
+		token, err := d.Token()
+		if err == io.EOF && len(levels) == 0 {
+			return nil
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return wrong("is not valid JSON: it ends too early")
+		}
+		if err != nil {
+			return wrong("is not valid JSON at byte %d", d.InputOffset()+1)
+		}
+		if len(levels) == 0 {
+			if values++; values > 1 {
+				return wrong("holds more than one JSON value")
+			}
+		}
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			levels = levels[:len(levels)-1]
+			continue
+		}
+		if n := len(levels); n > 0 && levels[n-1].keys != nil {
+			if levels[n-1].isKey {
+				key, _ := token.(string)
+				if levels[n-1].keys[key] {
+					return wrong("holds the key %q twice in one object", printable(key))
+				}
+				levels[n-1].keys[key], levels[n-1].isKey = true, false
+				continue
+			}
+			levels[n-1].isKey = true
+		}
+		switch token {
+		case json.Delim('{'):
+			levels = append(levels, level{keys: map[string]bool{}, isKey: true})
+		case json.Delim('['):
+			levels = append(levels, level{})
+		}
+		if len(levels) > maxDepth {
+			return wrong("nests deeper than %d levels", maxDepth)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"net/http"
+
+	"headwater/bus/event"
+)
+
+// outcomes maps why something failed to what HTTP calls it. The error code of an
+// answer is the reason itself.
+var outcomes = map[event.Reason]int{
+	event.ReasonInvalidConfig:   http.StatusUnprocessableEntity,
+	event.ReasonUnreachable:     http.StatusUnprocessableEntity,
+	event.ReasonAuthentication:  http.StatusUnprocessableEntity,
+	event.ReasonPermission:      http.StatusUnprocessableEntity,
+	event.ReasonNotFound:        http.StatusUnprocessableEntity, // in the source; what is missing here is a 404 before any command
+	event.ReasonBadData:         http.StatusUnprocessableEntity,
+	event.ReasonUnsupported:     http.StatusUnprocessableEntity,
+	event.ReasonLimit:           http.StatusUnprocessableEntity,
+	event.ReasonTimeout:         http.StatusUnprocessableEntity,
+	event.ReasonSchemaChanged:   http.StatusUnprocessableEntity,
+	event.ReasonStorage:         http.StatusUnprocessableEntity,
+	event.ReasonSecretDestroyed: http.StatusUnprocessableEntity,
+	event.ReasonCancelled:       http.StatusUnprocessableEntity,
+	event.ReasonInternal:        http.StatusUnprocessableEntity, // the outcome is known, so it is no 5xx
+	event.ReasonConflict:        http.StatusConflict,
+	event.ReasonAlreadySyncing:  http.StatusConflict,
+	event.ReasonSourceRemoved:   http.StatusConflict,
+}
+
+// statusOf returns the status of a request none of whose targets was carried
+// out: what all reasons have in common, else 422.
+func statusOf(reasons []event.Reason) (status int, code string) {
+	for i, reason := range reasons {
+		s, known := outcomes[reason]
+		if !known {
+			s = http.StatusUnprocessableEntity
+		}
+		if i == 0 {
+			status, code = s, string(reason)
+			continue
+		}
+		if s != status {
+			status = http.StatusUnprocessableEntity
+		}
+		if string(reason) != code {
+			code = "failed"
+		}
+	}
+	if status == 0 || code == "" {
+		return http.StatusUnprocessableEntity, "failed"
+	}
+	return status, code
+}

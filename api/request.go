@@ -1,0 +1,246 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+const (
+	headerRequestID   = "X-Request-Id"
+	headerSequence    = "X-Headwater-Sequence"
+	headerMinSequence = "X-Headwater-Min-Sequence"
+)
+
+var (
+	requestID   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	workspaceID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	trace       = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+)
+
+// request is one call by somebody known, with everything that was checked
+// before the call itself looks at it.
+type request struct {
+	route     route
+	http      *http.Request
+	caller    Claims
+	workspace string // "" where the path has none
+	query     url.Values
+	body      []byte // one JSON value that the contract allows; nil for none
+}
+
+// variable returns a part of the path, decoded.
+func (r *request) variable(name string) string {
+	text, err := url.PathUnescape(mux.Vars(r.http)[name])
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// owner returns whose sources a scope means: the caller's, or "" for those of
+// the organization.
+func (r *request) owner(scope string) string {
+	if scope == "organization" {
+		return ""
+	}
+	return r.caller.Username
+}
+
+// decode reads the body into a struct that fits the contract.
+func (r *request) decode(into any) error {
+	if len(r.body) == 0 {
+		return nil
+	}
+	err := json.Unmarshal(r.body, into)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return malformed(detail{Field: wrong.Field, Message: "must be a plain " + wrong.Type.String()})
+	}
+	if err != nil {
+		return malformed(detail{Field: "body", Message: "is not what this call takes"})
+	}
+	return nil
+}
+
+// serve gives the request its id and turns a panic into an answer.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get(headerRequestID)
+	if !requestID.MatchString(id) {
+		id = rand.Text()
+	}
+	r.Header.Set(headerRequestID, id)
+	header := w.Header()
+	header.Set(headerRequestID, id)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(p)
+		}
+		h.panicked(id, p)
+		h.write(w, r, asFailure(errors.New("panic")).answer())
+	}()
+	h.router.ServeHTTP(w, r)
+}
+
+// panicked tells the operator where, but not the value, which may quote a
+// request.
+func (h *Handler) panicked(id string, p any) {
+	h.Log.Error("panic in a request", "request_id", id, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+}
+
+// handle checks a request in the order in which its faults are told: who asks,
+// what they may, where, and then what they said.
+func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
+	r := &request{route: t, http: hr, query: hr.URL.Query()}
+	a, err := h.answer(w, r)
+	if err != nil {
+		f := asFailure(err)
+		if f.status >= 500 && hr.Context().Err() == nil {
+			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.OperationID, "status", f.status, "error", err)
+		}
+		a = f.answer()
+	}
+	if a != nil { // nil: the client has left
+		h.write(w, hr, a)
+	}
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *request) (*answer, error) {
+	if r.route.open {
+		return r.route.read(h, r.http.Context(), r)
+	}
+	if err := h.authorize(r); err != nil {
+		return nil, err
+	}
+	if wrong := checkQuery(r.route.operation, r.query); len(wrong) > 0 {
+		return nil, malformed(wrong...)
+	}
+	if r.route.method == http.MethodPost {
+		if err := h.readBody(w, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.catchUp(r); err != nil {
+		return nil, err
+	}
+	if r.route.plan != nil {
+		return h.command(w, r)
+	}
+	return r.route.read(h, r.http.Context(), r)
+}
+
+// authorize fills in the caller and the workspace.
+func (h *Handler) authorize(r *request) error {
+	scheme, token, _ := strings.Cut(r.http.Header.Get("Authorization"), " ")
+	refuse := func(message, challenge string) error {
+		return fail(http.StatusUnauthorized, "unauthorized", "%s", message).set("WWW-Authenticate", challenge)
+	}
+	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(token) == "" {
+		return refuse("A token is needed: send the header Authorization: Bearer <token>", `Bearer realm="headwater"`)
+	}
+	var err error
+	if r.caller, err = h.Auth.Verify(strings.TrimSpace(token)); err != nil {
+		_, why, _ := strings.Cut(err.Error(), ": ")
+		return refuse("The token is not valid: "+why, `Bearer realm="headwater", error="invalid_token"`)
+	}
+	vars := mux.Vars(r.http)
+	if _, tenant := vars["org"]; tenant && (r.variable("org") != r.caller.Organization || r.variable("user") != r.caller.Username) {
+		return fail(http.StatusForbidden, "forbidden", "The organization and user in the path are not those of the token")
+	}
+	if r.route.method != http.MethodGet && r.caller.Role == RoleViewer {
+		return fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", RoleEditor, RoleAdmin)
+	}
+	if _, named := vars["workspace_id"]; named {
+		if r.workspace = r.variable("workspace_id"); !workspaceID.MatchString(r.workspace) {
+			return malformed(detail{Field: "workspace_id", Message: "must be 1 to 64 letters, digits, _ or -"})
+		}
+	}
+	return nil
+}
+
+// readBody reads, parses and judges the body of a POST.
+func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
+	limit := h.Options.MaxBody
+	tooLarge := fail(http.StatusRequestEntityTooLarge, "too_large", "The request is larger than %d bytes; send fewer sources at once", limit)
+	if r.http.ContentLength > limit {
+		return tooLarge
+	}
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.http.Body, limit)); err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return tooLarge
+		}
+		return malformed(detail{Field: "body", Message: "could not be read to its end"})
+	}
+	declared := r.route.operation.RequestBody.Value
+	if !declared.Required && b.Len() == 0 {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(r.http.Header.Get("Content-Type"))
+	charset := params["charset"]
+	if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || r.http.Header.Get("Content-Encoding") != "" {
+		return fail(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send plain JSON with the header Content-Type: application/json")
+	}
+	value, wrong := parseJSON(b.Bytes())
+	if wrong != nil {
+		return malformed(*wrong)
+	}
+	if wrong := checkValue(declared.Content.Get("application/json").Schema.Value, value, ""); len(wrong) > 0 {
+		return malformed(wrong...)
+	}
+	r.body = b.Bytes()
+	return nil
+}
+
+// catchUp waits until this node knows what the caller knows.
+func (h *Handler) catchUp(r *request) error {
+	text := r.http.Header.Get(headerMinSequence)
+	if text == "" {
+		return nil
+	}
+	sequence, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return malformed(detail{Field: headerMinSequence, Message: "must be the number of an earlier answer's " + headerSequence})
+	}
+	ctx, cancel := context.WithTimeout(r.http.Context(), h.Options.MinSequenceWait)
+	defer cancel()
+	if err := h.Reads.Wait(ctx, sequence); err != nil {
+		return &hidden{fail(http.StatusServiceUnavailable, "behind", "This node has not reached that part of the log yet; try again").later(time.Second), err}
+	}
+	return nil
+}
+
+// write sends an answer. A client that left is nobody's error.
+func (h *Handler) write(w http.ResponseWriter, r *http.Request, a *answer) {
+	header := w.Header()
+	for key, values := range a.header {
+		header[key] = values
+	}
+	if a.status != http.StatusNotModified {
+		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead && a.status != http.StatusNotModified {
+		_, _ = w.Write(a.body)
+	}
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gorilla/mux"
+)
+
+// The two places at which the API is mounted; see openapi.yaml, servers.
+const (
+	basePath    = "/api/v1"
+	tenantPath  = "/jarvispy/{org}/{user}/api/v1"
+	allowMethod = "Allow"
+)
+
+// read answers a GET.
+type read func(h *Handler, ctx context.Context, r *request) (*answer, error)
+
+// route is one operation of the contract.
+type route struct {
+	method, path string // as in openapi.yaml
+	open         bool   // needs no token; also served at the root
+	read         read   // of a GET
+	plan         plan   // of a POST
+
+	operation *openapi3.Operation
+}
+
+func (h *Handler) table() []route {
+	const data = "/data/{workspace_id}"
+	return []route{
+		{method: http.MethodPost, path: data + "/connect", plan: (*Handler).planConnect},
+		{method: http.MethodGet, path: data + "/list", read: (*Handler).list},
+		{method: http.MethodPost, path: data + "/sync", plan: (*Handler).planSync},
+		{method: http.MethodPost, path: data + "/cleanup", plan: (*Handler).planCleanup},
+		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
+		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
+		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
+		{method: http.MethodGet, path: data + "/syncs", read: (*Handler).syncs},
+		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: (*Handler).sync},
+		{method: http.MethodGet, path: data + "/operations/{operation_id}", read: (*Handler).operation},
+		{method: http.MethodPost, path: data + "/operations/{operation_id}/cancel", plan: (*Handler).planCancel},
+		{method: http.MethodGet, path: "/connectors", read: (*Handler).connectors},
+		{method: http.MethodGet, path: "/healthz", open: true, read: (*Handler).healthz},
+		{method: http.MethodGet, path: "/readyz", open: true, read: (*Handler).readyz},
+		{method: http.MethodGet, path: "/openapi.yaml", open: true, read: (*Handler).openapi},
+		{method: http.MethodGet, path: "/schemas/{name}", open: true, read: (*Handler).payloadSchema},
+	}
+}
+
+// routes mounts every operation. It fails for one that the contract lacks.
+func (h *Handler) routes() (*mux.Router, error) {
+	// An encoded slash belongs to a name, and a path that needs cleaning is a
+	// mistake to tell, not to redirect.
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	byPath := map[string][]route{}
+	var paths []string
+	for _, t := range h.table() {
+		var err error
+		if t.operation, err = h.contract.operation(t.method, t.path); err != nil {
+			return nil, err
+		}
+		if byPath[t.path] == nil {
+			paths = append(paths, t.path)
+		}
+		byPath[t.path] = append(byPath[t.path], t)
+	}
+	for _, path := range paths {
+		methods := byPath[path]
+		mounts := []string{basePath, tenantPath}
+		if methods[0].open {
+			mounts = append(mounts, "")
+		}
+		for _, mount := range mounts {
+			router.HandleFunc(mount+path, func(w http.ResponseWriter, r *http.Request) { h.dispatch(w, r, methods) })
+		}
+	}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.write(w, r, fail(http.StatusNotFound, "not_found", "There is nothing at this path; /openapi.yaml lists the calls").answer())
+	})
+	return router, nil
+}
+
+// dispatch picks the operation of the path that has the request's method.
+func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, methods []route) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	at := slices.IndexFunc(methods, func(t route) bool { return t.method == method })
+	if at < 0 {
+		var allowed []string
+		for _, t := range methods {
+			allowed = append(allowed, t.method)
+			if t.method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
+		}
+		allow := strings.Join(allowed, ", ")
+		h.write(w, r, fail(http.StatusMethodNotAllowed, "method_not_allowed", "This path takes %s", allow).set(allowMethod, allow).answer())
+		return
+	}
+	h.handle(w, r, methods[at])
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+// schema answers a version of one source's schema.
+func (h *Handler) schema(_ context.Context, r *request) (*answer, error) {
+	asOf, err := h.asOf(r)
+	if err != nil {
+		return nil, err
+	}
+	sequence := h.Reads.Position()
+	page, err := h.Reads.SchemaPage(projections.SchemaQuery{
+		Address: r.source(), Table: r.query.Get("table"), Limit: r.limit(), Cursor: r.query.Get("cursor"), AsOf: asOf,
+	})
+	if err != nil {
+		return nil, h.schemaFailure(r, err, asOf)
+	}
+	tag := etag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(page.Sequence, 10))
+	if matches(r.http.Header, tag) {
+		return unchanged(tag, sequence), nil
+	}
+	a, err := compose(http.StatusOK, "success", count(page.Tables, "table"), raw(page.JSON), page.Next, nil)
+	if err != nil {
+		return nil, err
+	}
+	a.header.Set(headerSequence, strconv.FormatUint(sequence, 10))
+	a.header.Set("ETag", tag)
+	r.linkNext(a, page.Next)
+	return a, nil
+}
+
+// schemaHistory answers the versions of one source's schema.
+func (h *Handler) schemaHistory(_ context.Context, r *request) (*answer, error) {
+	page, err := h.Reads.SchemaHistory(r.source(), r.limit(), r.query.Get("cursor"))
+	if err != nil {
+		return nil, h.schemaFailure(r, err, 0)
+	}
+	return r.page(count(page.Count, "version"), page)
+}
+
+// source returns the address that the query names.
+func (r *request) source() event.Address {
+	return event.Address{
+		Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(r.query.Get("scope")), Source: r.query.Get("source_id"),
+	}
+}
+
+// schemaFailure tells a source that is not there from one whose schema is not
+// known.
+func (h *Handler) schemaFailure(r *request, err error, asOf uint64) error {
+	if !errors.Is(err, projections.ErrNotFound) {
+		return readFailure(err)
+	}
+	id := r.query.Get("source_id")
+	source, findErr := h.Reads.Source(r.source())
+	if findErr == nil && !source.Removed {
+		if asOf != 0 {
+			return fail(http.StatusNotFound, "not_found", "The source %s had no schema then", printable(id))
+		}
+		return fail(http.StatusNotFound, "not_found", "The schema of %s is not known yet", printable(id))
+	}
+	return noSource(detail{Field: "source_id", Message: "there is no source " + printable(id)})
+}

@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/bus/seal"
+)
+
+// sendAtOnce bounds how many commands of one request are published at a time.
+const sendAtOnce = 8
+
+// send publishes the command of every target. A target whose command the bus
+// did not take is ended as failed, so that the operation ends; when that cannot
+// be recorded either, it is unknown what was taken and the error is a 503.
+func (t *task) send(ctx context.Context) error {
+	sending, cancel := context.WithTimeout(ctx, t.h.Options.Send)
+	defer cancel()
+	errs := make([]error, len(t.targets))
+	places := make(chan struct{}, sendAtOnce)
+	var all sync.WaitGroup
+	for i, target := range t.targets {
+		if target.Attached {
+			continue
+		}
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					t.h.panicked(t.request, p)
+					errs[i] = errors.New("panic")
+				}
+				<-places
+			}()
+			errs[i] = t.sendOne(sending, i)
+		})
+	}
+	all.Wait()
+	recording, cancelRecording := context.WithTimeout(ctx, 5*time.Second)
+	defer cancelRecording()
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		if rejectErr := t.reject(recording, i, err); rejectErr != nil {
+			return unavailable(errors.Join(err, rejectErr))
+		}
+		t.h.Log.Error("a command was not taken", "request_id", t.request, "operation", t.id, "target", i, "error", err)
+	}
+	return nil
+}
+
+func (t *task) sendOne(ctx context.Context, i int) error {
+	data, err := t.payload(ctx, t.targets[i])
+	if err != nil {
+		return fmt.Errorf("prepare a command: %w", err)
+	}
+	now := time.Now().UTC()
+	*data.Header() = command.Meta{
+		Meta:     event.At(t.address(t.targets[i].SourceID), t.operation(i)),
+		Deadline: now.Add(t.deadline),
+	}
+	return t.h.Commands.Send(ctx, &command.Command{ID: t.commandID(i), Time: now, TraceParent: t.trace, Data: data})
+}
+
+func (t *task) commandID(i int) string { return t.seed.uuid("command", strconv.Itoa(i)) }
+
+// reject ends a target in the log. A worker that gets the command nevertheless
+// finds the target ended and leaves it.
+func (t *task) reject(ctx context.Context, i int, cause error) error {
+	address, op := t.address(t.targets[i].SourceID), t.operation(i)
+	op.Final = true
+	reason, message := event.ReasonInternal, "the service could not hand the command to a worker; try again"
+	if errors.Is(cause, bus.ErrTooLarge) {
+		reason, message = event.ReasonLimit, "the configuration is too large"
+	}
+	e := &event.Event{
+		ID: t.seed.uuid("rejected", strconv.Itoa(i)), Time: time.Now().UTC(), Causation: t.commandID(i), TraceParent: t.trace,
+		Data: &event.CommandRejected{Meta: event.At(address, op), Command: commandName(t.kind), Reason: reason, Message: message},
+	}
+	for try := 0; ; try++ {
+		after, err := t.h.Events.LastSequence(ctx, address)
+		if err != nil {
+			return err
+		}
+		if _, err = t.h.Events.Append(ctx, after, e); err == nil || try >= 16 || !errors.Is(err, seal.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func commandName(kind string) string {
+	switch kind {
+	case event.KindConnect:
+		return (*command.ConnectSource)(nil).CommandName()
+	case event.KindTest:
+		return (*command.TestConnection)(nil).CommandName()
+	case event.KindSync:
+		return (*command.SyncSource)(nil).CommandName()
+	case event.KindCleanup:
+		return (*command.RemoveSource)(nil).CommandName()
+	}
+	return (*command.CancelOperation)(nil).CommandName()
+}

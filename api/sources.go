@@ -1,0 +1,128 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+// chosen returns the sources that a request means: those of the ids, without
+// repeats, or all of the workspace and owner where ids is absent or null. An id
+// that is foreign or missing is a 404 that names it, whoever it belongs to.
+func (h *Handler) chosen(r *request, owner string, ids *[]string) ([]projections.Source, error) {
+	if ids == nil {
+		all, _, err := h.Reads.Sources(projections.ListQuery{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner})
+		return all, err
+	}
+	var sources []projections.Source
+	var missing []detail
+	seen := map[string]bool{}
+	for i, id := range *ids {
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		source, err := h.Reads.Source(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
+		switch {
+		case errors.Is(err, projections.ErrNotFound), err == nil && source.Removed:
+			missing = append(missing, detail{Field: fmt.Sprintf("source_ids[%d]", i), Message: "there is no source " + printable(id)})
+		case err != nil:
+			return nil, err
+		default:
+			sources = append(sources, source)
+		}
+	}
+	if missing != nil {
+		return nil, noSource(missing...)
+	}
+	return sources, nil
+}
+
+// noSource is the answer to ids that are foreign, removed or made up.
+func noSource(missing ...detail) *failure {
+	f := fail(http.StatusNotFound, "not_found", "There is no such source in this workspace and scope").with(missing...)
+	if len(missing) == 1 {
+		f.message = strings.ToUpper(missing[0].Message[:1]) + missing[0].Message[1:] + " in this workspace and scope"
+	}
+	return f
+}
+
+// failedSource is one source that a request could not be carried out for.
+type failedSource struct {
+	Name     string       `json:"name"`
+	Error    string       `json:"error"`
+	Reason   event.Reason `json:"reason,omitempty"`
+	SourceID string       `json:"source_id,omitempty"`
+	Details  []detail     `json:"details,omitempty"`
+
+	at int // place in the request
+}
+
+// failedTarget says why a target has no result.
+func failedTarget(t target, g *projections.Target) failedSource {
+	f := failedSource{Name: t.Name, SourceID: t.SourceID, at: t.At, Reason: event.ReasonInternal, Error: "there is no outcome"}
+	if g == nil {
+		return f
+	}
+	if g.Reason != "" {
+		f.Reason = g.Reason
+	}
+	if f.Error = g.Message; f.Error == "" {
+		f.Error = string(f.Reason)
+	}
+	return f
+}
+
+// reported returns what an operation says of the target with that index.
+func reported(op projections.Operation, index int) *projections.Target {
+	at := slices.IndexFunc(op.Targets, func(g projections.Target) bool { return g.Index == index })
+	if at < 0 {
+		return nil
+	}
+	return &op.Targets[at]
+}
+
+// none is the answer to a request of which nothing was carried out. field names
+// the place of a source in the request.
+func none(what string, failed []failedSource, field func(failedSource) string) *failure {
+	reasons := make([]event.Reason, len(failed))
+	var details []detail
+	for i, f := range failed {
+		reasons[i] = f.Reason
+		if len(f.Details) > 0 {
+			details = append(details, f.Details...)
+			continue
+		}
+		details = append(details, detail{Field: field(f), Message: f.Error, Reason: string(f.Reason), SourceID: f.SourceID, Name: f.Name})
+	}
+	status, code := statusOf(reasons)
+	message := what
+	if len(failed) > 0 {
+		message += ": " + failed[0].Error
+	}
+	if len(failed) > 1 {
+		message += fmt.Sprintf(" (and %d more)", len(failed)-1)
+	}
+	return fail(status, code, "%s", message).with(details...)
+}
+
+// count writes a number of things for people.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// of writes "2 of 3 sources", or "3 sources" when it is all of them.
+func of(done, all int, what string) string {
+	if done == all {
+		return count(all, what)
+	}
+	return fmt.Sprintf("%d of %s", done, count(all, what))
+}

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+type syncRequest struct {
+	Scope     string       `json:"scope"`
+	SourceIDs *[]string    `json:"source_ids"`
+	Options   *syncOptions `json:"sync_options"`
+}
+
+type syncOptions struct {
+	Incremental *bool             `json:"incremental"`
+	Mode        string            `json:"mode"`
+	BatchSize   int               `json:"batch_size"`
+	Tables      []string          `json:"tables"`
+	Cursors     map[string]string `json:"cursor_columns"`
+}
+
+const (
+	modeFull        = "full_refresh"
+	modeIncremental = "incremental"
+)
+
+// command returns the options as workers take them.
+func (o *syncOptions) command() (command.SyncOptions, error) {
+	if o == nil {
+		return command.SyncOptions{}, nil
+	}
+	var wrong []detail
+	mode := o.Mode
+	if o.Incremental != nil {
+		asked := modeFull
+		if *o.Incremental {
+			asked = modeIncremental
+		}
+		if mode != "" && mode != asked {
+			wrong = append(wrong, detail{Field: "sync_options.incremental", Message: "contradicts sync_options.mode; send one of the two"})
+		}
+		mode = asked
+	}
+	for i, pattern := range o.Tables {
+		if _, err := path.Match(pattern, ""); err != nil {
+			wrong = append(wrong, detail{Field: fmt.Sprintf("sync_options.tables[%d]", i), Message: "is not a pattern: a [ or \\ in a name needs a \\ before it"})
+		}
+	}
+	if wrong != nil {
+		return command.SyncOptions{}, malformed(wrong...)
+	}
+	return command.SyncOptions{Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors}, nil
+}
+
+// planSync attaches to the syncs that run already: a command for those would
+// queue behind them.
+func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
+	var body syncRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	options, err := body.Options.command()
+	if err != nil {
+		return nil, err
+	}
+	owner := r.owner(body.Scope)
+	j := &job{kind: event.KindSync, owner: owner, targets: prior}
+	if prior == nil {
+		sources, err := h.chosen(r, owner, body.SourceIDs)
+		if err != nil {
+			return nil, err
+		}
+		for i, source := range sources {
+			t := target{SourceID: source.Address.Source, Name: source.Name, At: i}
+			if source.Running != nil {
+				t.SyncID, t.Attached = source.Running.SyncID, true
+			} else {
+				t.SyncID = s.id("syn_", t.SourceID)
+			}
+			j.targets = append(j.targets, t)
+		}
+	}
+	if len(j.targets) == 0 {
+		j.done, err = success(http.StatusOK, "There is no data source to sync", synced(0, nil, nil))
+		return j, err
+	}
+	j.payload = func(_ context.Context, t target) (command.Data, error) {
+		return &command.SyncSource{SyncID: t.SyncID, Options: options}, nil
+	}
+	j.compose = func(op projections.Operation) (*answer, error) { return h.composeSync(r, body.SourceIDs, j, op) }
+	return j, nil
+}
+
+func synced(records int64, syncs []json.RawMessage, operation any) map[string]any {
+	if syncs == nil {
+		syncs = []json.RawMessage{}
+	}
+	return map[string]any{"records_processed": records, "syncs": syncs, "operation_id": operation}
+}
+
+func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.Operation) (*answer, error) {
+	var records int64
+	var syncs []json.RawMessage
+	var failed []failedSource
+	done := 0
+	for i, t := range j.targets {
+		g := reported(op, i)
+		id := t.SyncID
+		if g != nil && g.SyncID != "" {
+			id = g.SyncID // it may have been attached to another one
+		}
+		sync, err := h.Reads.Sync(r.caller.Organization, r.workspace, id)
+		if errors.Is(err, projections.ErrNotFound) {
+			f := failedTarget(t, g)
+			failed = append(failed, f)
+			doc, err := neverSynced(f, g)
+			if err != nil {
+				return nil, err
+			}
+			syncs = append(syncs, doc)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		syncs = append(syncs, sync.JSON)
+		records += sync.Records
+		if sync.Status == projections.StatusCompleted || sync.Status == projections.StatusPartial {
+			done++
+			continue
+		}
+		f := failedTarget(t, g)
+		if sync.Error != nil {
+			f.Reason, f.Error = sync.Error.Reason, sync.Error.Message
+		}
+		failed = append(failed, f)
+	}
+	if done == 0 {
+		return nil, none("No data source was synced", failed, func(f failedSource) string {
+			if ids == nil {
+				return f.Name
+			}
+			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
+		})
+	}
+	message := fmt.Sprintf("Synced %s: %s", of(done, len(j.targets), "data source"), count(int(records), "record"))
+	return success(http.StatusOK, message, synced(records, syncs, op.ID))
+}
+
+// neverSynced stands for a sync that ended before it began.
+func neverSynced(f failedSource, g *projections.Target) (json.RawMessage, error) {
+	status := projections.StatusFailed
+	if g != nil && g.Status == projections.StatusCancelled {
+		status = g.Status
+	}
+	return json.Marshal(map[string]any{
+		"sync_id": nil, "source_id": f.SourceID, "source_name": f.Name, "status": status, "tables": []any{},
+		"records_processed": 0, "bytes": 0, "duration_ms": 0, "error": projections.Failure{Reason: f.Reason, Message: f.Error},
+	})
+}

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+type testRequest struct {
+	Config struct {
+		Type   string          `json:"type"`
+		Name   string          `json:"name"`
+		Config json.RawMessage `json:"connection_config"`
+	} `json:"source_config"`
+}
+
+func (h *Handler) planTest(r *request, s seed, prior []target) (*job, error) {
+	var body testRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	found, wrong, err := h.resolve(body.Config.Type, body.Config.Config, func(field string) string { return "source_config." + field })
+	if err != nil {
+		return nil, err
+	}
+	if wrong != nil {
+		message := wrong[0].Field + " " + wrong[0].Message
+		return nil, fail(outcomes[event.ReasonInvalidConfig], string(event.ReasonInvalidConfig), "The configuration cannot be right: %s", message).with(wrong...)
+	}
+	j := &job{kind: event.KindTest, owner: r.caller.Username, targets: prior}
+	if prior == nil {
+		j.targets = []target{{SourceID: s.id("tst_"), Name: body.Config.Name}}
+	}
+	j.payload = func(ctx context.Context, t target) (command.Data, error) {
+		ref, err := h.seal(ctx, found.secret, func(secret []byte) (string, error) {
+			address := event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: j.owner, Source: t.SourceID}
+			return h.Vault.SealFor(ctx, address, secret, h.Options.Deadline+time.Minute)
+		})
+		return &command.TestConnection{Type: body.Config.Type, Connector: found.connector, Config: found.public, SecretRef: ref}, err
+	}
+	j.compose = func(op projections.Operation) (*answer, error) { return composeTest(found.connector, j, op) }
+	return j, nil
+}
+
+// composeTest answers how far the test came. A connection that does not work is
+// an answer, not an error.
+func composeTest(connector string, j *job, op projections.Operation) (*answer, error) {
+	g := reported(op, 0)
+	steps := []event.TestStep{}
+	ok := g != nil && g.Status == projections.StatusCompleted
+	if g != nil && g.Result != nil {
+		if g.Result.Steps != nil {
+			steps = g.Result.Steps
+		}
+		ok = ok && g.Result.OK != nil && *g.Result.OK
+	}
+	data := map[string]any{"connector": connector, "steps": steps, "operation_id": op.ID}
+	if ok {
+		return success(http.StatusOK, "The connection works", data)
+	}
+	f := failedTarget(j.targets[0], g)
+	data["reason"] = f.Reason
+	return compose(http.StatusOK, "error", f.Error, data, "", &apiError{string(f.Reason), []detail{}})
+}

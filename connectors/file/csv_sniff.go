@@ -52,7 +52,7 @@ func (s *source) dialect(in *input) (dialect, error) {
 		d.comma = findComma(head, d.quote, whole)
 	}
 	if d.comma == d.quote {
-		return d, driver.E(driver.ErrInvalidConfig, nil, "connection_config: delimiter and quote are the same")
+		return d, driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote is the delimiter, too; set one of them")
 	}
 	if s.settings.Quote == nil && !bytes.ContainsRune(head, '"') && singleQuoted(head, d.comma, whole) {
 		d.quote = '\''

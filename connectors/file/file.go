@@ -42,7 +42,10 @@ type Settings struct {
 // Driver is the driver of files.
 type Driver struct{}
 
-var _ driver.Driver = Driver{}
+var (
+	_ driver.Driver    = Driver{}
+	_ driver.Validator = (*Settings)(nil)
+)
 
 // Spec describes the driver.
 func (Driver) Spec() driver.Spec {
@@ -60,7 +63,7 @@ func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
-	if err := s.settings.check(); err != nil {
+	if err := s.settings.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Files == nil {
@@ -72,7 +75,11 @@ func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error
 	return s, nil
 }
 
-func (s *Settings) check() error {
+// Validate returns an ErrInvalidConfig that names the field that is wrong.
+func (s *Settings) Validate() error {
+	if _, err := cleanPath(s.Path); err != nil {
+		return err
+	}
 	if s.Encoding != "" && s.Encoding != "utf-8" {
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.encoding must be utf-8; convert the file first")
 	}
@@ -88,7 +95,7 @@ func (s *Settings) check() error {
 	if s.Quote != nil && (len(*s.Quote) > 1 || *s.Quote == "\n" || *s.Quote == "\r" || *s.Quote != "" && *s.Quote == s.Delimiter) {
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote must be one character, another than the delimiter, or empty for none")
 	}
-	return records.Retype(nil, s.ColumnTypes)
+	return records.CheckTypes(s.ColumnTypes)
 }
 
 // source is a set of files. It holds none of them open between calls.
@@ -186,7 +193,7 @@ func (s *source) discover(ctx context.Context, e entry) (table driver.Table, err
 // table has those columns.
 func (s *source) keys(table *driver.Table) error {
 	missing := func(name string) error {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config: table %s has no column %q", table, name)
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.primary_key or cursor names column %q, which table %s does not have", name, table)
 	}
 	for _, name := range s.settings.PrimaryKey {
 		if _, ok := table.Column(name); !ok {

@@ -36,7 +36,7 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 	var endpoints []endpoint
 	for _, e := range all {
 		if strings.ContainsAny(e.Path, "?#@\\") || strings.Contains(e.Path, "//") || strings.ContainsFunc(e.Path, func(r rune) bool { return r < ' ' }) {
-			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config: a path must be like \"orders\" or \"/v1/orders\", without host and query; query parameters belong into connection_config.params")
+			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.paths must be like \"orders\" or \"/v1/orders\", without host and query; query parameters belong into connection_config.params")
 		}
 		u := *base
 		if e.Path != "" {
@@ -56,7 +56,7 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 			e.Cursor = s.Cursor
 		}
 		if slices.ContainsFunc(endpoints, func(other endpoint) bool { return other.Name == e.Name }) {
-			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.endpoints: two would be named %q; give them a name", e.Name)
+			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.endpoints has two tables named %q; give them a name", e.Name)
 		}
 		endpoints = append(endpoints, endpoint{e, &u})
 	}
@@ -90,42 +90,58 @@ func nameOf(p string) string {
 	return name
 }
 
+// Validate returns an ErrInvalidConfig that names the field that is wrong, but
+// never its value.
+func (s *Settings) Validate() error {
+	_, err := s.endpoints()
+	return err
+}
+
 // check refuses what requests could not be made with.
 func (s *Settings) check() error {
-	bad := func(what string) error { return driver.E(driver.ErrInvalidConfig, nil, "connection_config.%s", what) }
+	bad := func(field, what string) error {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.%s %s", field, what)
+	}
 	if s.APIKeyHeader != "" && s.APIKeyParam != "" {
-		return bad("api_key_header and api_key_param exclude each other")
+		return bad("api_key_param", "and api_key_header exclude each other")
 	}
 	if s.BearerToken != "" && (s.Username != "" || s.Password != "") {
-		return bad("bearer_token and username with password exclude each other")
+		return bad("bearer_token", "and username with password exclude each other")
 	}
-	names := []string{s.APIKeyHeader}
-	values := []string{s.APIKey, s.BearerToken, s.Username, s.Password}
+	if s.APIKeyHeader != "" {
+		if what := headerName(s.APIKeyHeader); what != "" {
+			return bad("api_key_header", what)
+		}
+	}
+	values := []struct{ field, value string }{{"api_key", s.APIKey}, {"bearer_token", s.BearerToken}, {"username", s.Username}, {"password", s.Password}}
 	for name, value := range s.Headers {
-		if name == "" {
-			return bad("headers: a name is empty")
+		if what := headerName(name); what != "" {
+			return bad("headers", what)
 		}
-		names, values = append(names, name), append(values, value)
+		values = append(values, struct{ field, value string }{"headers", value})
 	}
-	for _, name := range names {
-		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r) }) {
-			return bad("headers: a name holds a character that HTTP does not allow")
-		}
-		switch http.CanonicalHeaderKey(name) {
-		case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding", "Upgrade", "Te", "Trailer", "Proxy-Authorization":
-			return bad("headers: Host, Accept-Encoding and the headers of the connection cannot be set")
-		}
-	}
-	for _, value := range values {
-		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			return bad("a credential or header holds a line break or control character; it may have been copied with one")
+	for _, v := range values {
+		if strings.ContainsFunc(v.value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return bad(v.field, "holds a line break or control character; it may have been copied with one")
 		}
 	}
 	if p := s.Pagination.Type; !slices.Contains([]string{"", "auto", "link", "next_url", "cursor", "page", "offset", "none"}, p) {
-		return bad("pagination.type must be auto, link, next_url, cursor, page, offset or none")
+		return bad("pagination.type", "must be auto, link, next_url, cursor, page, offset or none")
 	}
 	if s.PageSize < 0 || s.MaxPages < 0 || s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600 {
-		return bad("page_size, max_pages and timeout_seconds must be positive, timeout_seconds at most 600")
+		return bad("timeout_seconds", "must be 1 to 600, page_size and max_pages at least 1")
 	}
-	return records.Retype(nil, s.ColumnTypes)
+	return records.CheckTypes(s.ColumnTypes)
+}
+
+// headerName returns what is wrong with a header's name, or "".
+func headerName(name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r) }) {
+		return "must be a name that HTTP allows, such as X-Api-Token"
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding", "Upgrade", "Te", "Trailer", "Proxy-Authorization":
+		return "must not be Host, Accept-Encoding or a header of the connection"
+	}
+	return ""
 }

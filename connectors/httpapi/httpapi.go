@@ -21,7 +21,7 @@ import (
 
 // Settings configure an API.
 type Settings struct {
-	BaseURL string `json:"base_url" public:"true" jsonschema:"required,title=Base URL,description=The address of the API without user and query: put credentials and parameters into their own fields,pattern=^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$,example=https://api.example.com/v1/orders"`
+	BaseURL string `json:"base_url" public:"true" jsonschema:"required,title=Base URL,description=The address of the API without user and query: put credentials and parameters into their own fields,example=https://api.example.com/v1/orders"`
 
 	APIKey       string            `json:"api_key,omitempty" jsonschema:"title=API key,description=Sent as X-API-Key and where that is refused as a bearer token"`
 	APIKeyHeader string            `json:"api_key_header,omitempty" public:"true" jsonschema:"title=API key header,description=The only header to send the API key in"`
@@ -70,7 +70,10 @@ type Pagination struct {
 // Driver is the driver of HTTP APIs.
 type Driver struct{}
 
-var _ driver.Driver = Driver{}
+var (
+	_ driver.Driver    = Driver{}
+	_ driver.Validator = (*Settings)(nil)
+)
 
 // Spec describes the driver. Its URL schemes are not claimed: other connectors
 // speak HTTP too, and "type": "api" names this one.

@@ -78,7 +78,7 @@ func (s *source) discover(ctx context.Context, e endpoint) (driver.Table, error)
 func keys(table *driver.Table, e endpoint) error {
 	for _, name := range append(slices.Clone(e.PrimaryKey), e.Cursor) {
 		if _, ok := table.Column(name); name != "" && !ok && len(table.Columns) > 1 {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config: table %s has no field %q for primary_key or cursor", table, name)
+			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.primary_key or cursor names field %q, which table %s does not have", name, table)
 		}
 	}
 	if len(e.PrimaryKey) > 0 && len(table.Columns) > 1 {

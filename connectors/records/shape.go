@@ -145,10 +145,23 @@ func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, e
 	return columns, Retype(columns, types)
 }
 
+// CheckTypes returns an ErrInvalidConfig unless every type is known.
+func CheckTypes(types map[string]string) error {
+	for name, text := range types {
+		if _, err := driver.ParseType(text); err != nil {
+			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types has no type for column %q: use one of string, boolean, int32, int64, float32, float64, decimal(precision,scale), date, time, timestamp, timestamptz, uuid, json, bytes", name)
+		}
+	}
+	return nil
+}
+
 // Retype replaces the types of columns by name. A type that is unknown is an
 // ErrInvalidConfig; a name that no column has is left alone, because a source
 // may hold several tables.
 func Retype(columns []driver.Column, types map[string]string) error {
+	if err := CheckTypes(types); err != nil {
+		return err
+	}
 	for i, c := range columns {
 		name, ok := types[c.Name]
 		if !ok {
@@ -156,7 +169,7 @@ func Retype(columns []driver.Column, types map[string]string) error {
 		}
 		t, err := driver.ParseType(name)
 		if err != nil {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: column %q: %v; use one of string, boolean, int32, int64, float64, decimal(precision,scale), date, time, timestamp, timestamptz, uuid, json, bytes", c.Name, err)
+			return err
 		}
 		columns[i].Type = t
 	}

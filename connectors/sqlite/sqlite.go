@@ -24,6 +24,7 @@ import (
 	"modernc.org/sqlite/vfs"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/records"
 )
 
 // Settings configure a SQLite file.
@@ -39,7 +40,10 @@ type Settings struct {
 // Driver is the SQLite driver.
 type Driver struct{}
 
-var _ driver.Driver = Driver{}
+var (
+	_ driver.Driver    = Driver{}
+	_ driver.Validator = (*Settings)(nil)
+)
 
 // Spec describes the driver.
 func (Driver) Spec() driver.Spec {
@@ -54,6 +58,9 @@ func (Driver) Spec() driver.Spec {
 func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
 	var settings Settings
 	if err := driver.Decode(cfg.Settings, &settings); err != nil {
+		return nil, err
+	}
+	if err := settings.Validate(); err != nil {
 		return nil, err
 	}
 	name, err := settings.name()
@@ -75,13 +82,13 @@ func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error
 }
 
 // name returns the file's path below the root.
-func (s Settings) name() (string, error) {
+func (s *Settings) name() (string, error) {
 	name := s.Path
 	switch {
 	case name == "":
 		name = s.Database
 	case s.Database != "" && s.Database != s.Path:
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config: path and database name the same thing; give one of them")
+		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.database names the same thing as path; give one of them")
 	}
 	if name == "" {
 		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.path is missing: the path of the database file below the files root")
@@ -91,6 +98,14 @@ func (s Settings) name() (string, error) {
 		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.path must be a relative path below the files root, without \"..\"")
 	}
 	return clean, nil
+}
+
+// Validate returns an ErrInvalidConfig that names the field that is wrong.
+func (s *Settings) Validate() error {
+	if _, err := s.name(); err != nil {
+		return err
+	}
+	return records.CheckTypes(s.ColumnTypes)
 }
 
 // source is one open file.

@@ -57,6 +57,13 @@ func (r *Registry) Resolve(typ string, config json.RawMessage) (string, error) {
 	if len(class) == 1 {
 		return class[0].spec.Name, nil
 	}
+	if _, server := object["host"]; server {
+		for _, e := range class {
+			if e.spec.Default {
+				return e.spec.Name, nil
+			}
+		}
+	}
 	return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config does not say which %s this is: add \"driver\" (one of %s) or the port", name, r.names(name))
 }
 

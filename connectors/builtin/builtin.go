@@ -3,8 +3,11 @@ package builtin
 
 import (
 	"headwater/connectors/driver"
+	"headwater/connectors/file"
+	"headwater/connectors/httpapi"
 	"headwater/connectors/mysql"
 	"headwater/connectors/postgres"
+	"headwater/connectors/sqlite"
 )
 
 // Drivers returns every connector that ships with Headwater.
@@ -12,5 +15,8 @@ func Drivers() []driver.Driver {
 	return []driver.Driver{
 		postgres.Driver{},
 		mysql.Driver{},
+		sqlite.Driver{},
+		file.Driver{},
+		httpapi.Driver{},
 	}
 }

@@ -67,7 +67,10 @@ type Spec struct {
 	Schemes []string // URL schemes that mean this driver
 	Ports   []int    // TCP ports that mean this driver
 	Endings []string // file endings that mean this driver, with the dot
-	Title   string   // for people
+	// Default is what a configuration of the class means that names a host and
+	// says nothing else: one driver of a class may have it.
+	Default bool
+	Title   string // for people
 	// Settings is a pointer to a zero value of the typed configuration. Its
 	// fields are tagged for encoding/json and invopop/jsonschema. A field is a
 	// secret unless it is tagged public:"true"; only listed keys are accepted.

@@ -57,6 +57,7 @@ func (Driver) Spec() driver.Spec {
 		Class:    "database",
 		Schemes:  []string{"postgres", "postgresql"},
 		Ports:    []int{5432},
+		Default:  true,
 		Title:    "PostgreSQL",
 		Settings: &Settings{},
 	}

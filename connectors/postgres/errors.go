@@ -82,5 +82,5 @@ func (s *source) connectError(ctx context.Context, err error) error {
 	if text := err.Error(); strings.Contains(text, "require_auth") || strings.Contains(text, "SASL") || strings.Contains(text, "unsupported authentication") {
 		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe on this connection or not supported: set sslmode to require, or let the server use scram-sha-256")
 	}
-	return driver.E(driver.ErrUnreachable, nil, "the server ended the connection while it was being made: is this a PostgreSQL server?")
+	return driver.E(driver.ErrUnreachable, nil, "the server ended the connection while it was being made: is this a PostgreSQL server? If it is another kind of database, add \"driver\" to connection_config")
 }

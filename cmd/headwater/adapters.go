@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus"
+	"headwater/bus/event"
+	"headwater/handlers/landing"
+)
+
+// The packages declare the interfaces they use; here the others are made to fit.
+
+// eventLog is the bus as the projection follows it.
+type eventLog struct{ *bus.Bus }
+
+func (l eventLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
+	s, err := l.EventsState(ctx)
+	return s.First, s.Last, s.Created, err
+}
+
+func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
+	sequence, err := strconv.ParseUint(msg.Metadata.Get(bus.MetaSequence), 10, 64)
+	if err != nil {
+		return 0, nil, fmt.Errorf("message %s has no sequence: %w", msg.UUID, err)
+	}
+	e, err := bus.EventOf(msg)
+	return sequence, e, err
+}
+
+// catalogKV is a bucket as the lake's catalog uses it.
+type catalogKV struct{ bus.Bucket }
+
+func (k catalogKV) Get(ctx context.Context, key string) (landing.Entry, error) {
+	e, err := k.Bucket.Get(ctx, key)
+	return landing.Entry{Value: e.Value, Revision: e.Revision}, catalogError(err)
+}
+
+func (k catalogKV) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+	revision, err := k.Bucket.Create(ctx, key, value, ttl)
+	return revision, catalogError(err)
+}
+
+func (k catalogKV) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	revision, err := k.Bucket.Update(ctx, key, value, revision)
+	return revision, catalogError(err)
+}
+
+func (k catalogKV) Keys(ctx context.Context, prefix string) ([]string, error) {
+	keys, err := k.Bucket.Keys(ctx, strings.TrimSuffix(prefix, "."))
+	return keys, catalogError(err)
+}
+
+func catalogError(err error) error {
+	for from, to := range map[error]error{
+		bus.ErrKeyNotFound: landing.ErrKeyNotFound,
+		bus.ErrKeyExists:   landing.ErrKeyExists,
+		bus.ErrConflict:    landing.ErrConflict,
+	} {
+		if errors.Is(err, from) {
+			return fmt.Errorf("%w: %w", to, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is everything `headwater serve` can be told, by flag or by the
+// variable of the same name. Defaults stand here and nowhere else.
+type Config struct {
+	Listen        string        `env:"HEADWATER_LISTEN" default:"127.0.0.1:8080" help:"Address of the REST API."`
+	DataDir       string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, projection and lake. Made with mode 0700."`
+	NATSURL       string        `name:"nats-url" env:"HEADWATER_NATS_URL" help:"An external JetStream cluster. Without it the broker is embedded and every ack is fsynced."`
+	NATSCreds     string        `name:"nats-creds" env:"HEADWATER_NATS_CREDS" help:"Credentials file for --nats-url."`
+	Replicas      int           `env:"HEADWATER_REPLICAS" default:"0" help:"Copies of every stream with --nats-url. 0 means 3."`
+	NATSListen    string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
+	Lake          string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
+	FilesRoot     string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files)."`
+	EgressAllow   string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto allows private and loopback addresses only while the API itself listens on loopback."`
+	JWKSURL       string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
+	JWTSecretFile string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
+	JWTIssuer     string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Required issuer of tokens."`
+	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Required audience of tokens."`
+	MasterKeyFile string        `env:"HEADWATER_MASTER_KEY_FILE" help:"Wraps the secrets' keys (default <data-dir>/keys/master.key, made on first start)."`
+	Roles         []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
+	MetricsListen string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
+	Wait          time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
+}
+
+// The roles a node may have.
+const (
+	roleAPI    = "api"
+	roleWorker = "worker"
+)
+
+// Validate fills the defaults that depend on other settings and returns every
+// mistake, joined, each naming the flag to change.
+func (c *Config) Validate() error {
+	var errs []error
+	wrong := func(flag, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+	}
+	if c.DataDir == "" {
+		wrong("data-dir", "must not be empty")
+	}
+	in := func(value *string, parts ...string) {
+		if *value == "" {
+			*value = filepath.Join(append([]string{c.DataDir}, parts...)...)
+		}
+	}
+	in(&c.Lake, "lake")
+	in(&c.FilesRoot, "files")
+	in(&c.MasterKeyFile, "keys", "master.key")
+
+	for flag, address := range map[string]string{"listen": c.Listen, "nats-listen": c.NATSListen, "metrics-listen": c.MetricsListen} {
+		if address == "off" && flag != "listen" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			wrong(flag, "%q is no host:port", address)
+		}
+	}
+	if c.JWKSURL != "" && c.JWTSecretFile != "" {
+		wrong("jwks-url", "cannot be combined with --jwt-secret-file: tokens have one signer")
+	}
+	if c.JWKSURL != "" {
+		if u, err := url.Parse(c.JWKSURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			wrong("jwks-url", "must be an http or https URL")
+		}
+	}
+	if c.JWKSURL == "" {
+		in(&c.JWTSecretFile, "keys", "jwt.key")
+	}
+	if c.NATSURL == "" && c.Replicas > 1 {
+		wrong("replicas", "the embedded broker keeps one copy; give --nats-url to replicate")
+	}
+	if c.NATSURL == "" && c.NATSCreds != "" {
+		wrong("nats-creds", "needs --nats-url")
+	}
+	if c.Replicas < 0 || c.Replicas > 5 {
+		wrong("replicas", "must be 0 to 5, not %d", c.Replicas)
+	}
+	if c.NATSURL != "" && c.Replicas == 0 {
+		c.Replicas = 3
+	}
+	if len(c.Roles) == 0 {
+		wrong("roles", "must name api, worker or both")
+	}
+	for _, role := range c.Roles {
+		if role != roleAPI && role != roleWorker {
+			wrong("roles", "%q is neither api nor worker", role)
+		}
+	}
+	if c.NATSURL == "" && len(c.Roles) == 1 {
+		wrong("roles", "a node with one role needs --nats-url, where the other role can join it")
+	}
+	if c.Wait <= 0 || c.Wait > 10*time.Minute {
+		wrong("wait", "must be more than 0 and at most 10m")
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// path returns a path inside the data directory.
+func (c *Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.DataDir}, parts...)...)
+}
+
+// loopback reports whether the API is reachable from this machine only.
+func (c *Config) loopback() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// testVariables are read by the project's own tests, not by the program.
+var testVariables = []string{"HEADWATER_TEST_REQUIRE", "HEADWATER_TEST_SIX_CALLS", "HEADWATER_TEST_PYTHON", "HEADWATER_TEST_MAIN"}
+
+// unknownVariables returns an error that names every HEADWATER_* variable of
+// the environment that no flag reads: a typo must not be silent.
+func unknownVariables(environ, known []string) error {
+	var errs []error
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "HEADWATER_") && !slices.Contains(known, name) && !slices.Contains(testVariables, name) {
+			errs = append(errs, fmt.Errorf("unknown variable %s; `headwater serve --help` lists the known ones", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// makeDataDir creates the data directory and the folders in it, for this user
+// alone.
+func (c *Config) makeDataDir() error {
+	for _, dir := range []string{c.DataDir, c.path("keys"), c.path("bus"), c.path("projection")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("--data-dir: %w", err)
+		}
+	}
+	if err := os.Chmod(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	return os.MkdirAll(c.FilesRoot, 0o700)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pkg is what `go list -json` says of one package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "headwater/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func under(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+// TestImportArrows keeps the picture of the README true: who may import whom.
+func TestImportArrows(t *testing.T) {
+	only := []struct {
+		library string
+		users   []string
+		because string
+	}{
+		{"github.com/nats-io", []string{"headwater/bus"}, "only bus knows NATS: everything else sees messages, events and buckets"},
+		{"github.com/cockroachdb/pebble", []string{"headwater/projections"}, "only projections knows Pebble: the read model can change its store"},
+		{"github.com/gorilla/mux", []string{"headwater/api"}, "only api routes requests"},
+		{"github.com/apache/iceberg-go", []string{"headwater/handlers/landing"}, "only landing knows the table format"},
+		{"github.com/tink-crypto", []string{"headwater/bus/seal"}, "only seal handles keys"},
+		{"headwater/cmd", []string{"headwater/cmd"}, "nobody imports the wiring"},
+		{"headwater/connectors/builtin", []string{"headwater/cmd", "headwater/connectors/builtin"}, "which connectors are in the binary is read from main"},
+	}
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for _, rule := range only {
+				if under(imported, rule.library) && !slices.ContainsFunc(rule.users, func(u string) bool { return under(p.ImportPath, u) }) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imported, rule.because)
+				}
+			}
+			if under(p.ImportPath, "headwater/connectors") && p.ImportPath != "headwater/connectors/builtin" &&
+				under(imported, "headwater") && !under(imported, "headwater/connectors") {
+				t.Errorf("%s imports %s: connectors know the driver contract and nothing else of the house", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// TestContractsAreLeaves keeps bus/event, bus/command and connectors/driver
+// cheap to import for other services.
+func TestContractsAreLeaves(t *testing.T) {
+	heavy := map[string][]string{
+		"headwater/bus/event":         {"github.com/", "headwater/"},
+		"headwater/bus/command":       {"github.com/", "headwater/bus/seal", "headwater/connectors"},
+		"headwater/connectors/driver": {"github.com/nats-io", "github.com/cockroachdb", "github.com/apache/iceberg-go", "github.com/jackc", "headwater/bus"},
+	}
+	for _, p := range packages(t) {
+		for _, dep := range p.Deps {
+			for _, prefix := range heavy[p.ImportPath] {
+				if strings.HasPrefix(dep, prefix) && dep != p.ImportPath {
+					t.Errorf("%s compiles %s: the contract must stay a leaf", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/api"
+	"headwater/bus"
+	"headwater/bus/seal"
+	"headwater/connectors"
+	"headwater/connectors/builtin"
+	"headwater/handlers"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+// drainLimit is how long Close waits for what runs: SIGTERM is answered within
+// 30 s.
+const drainLimit = 28 * time.Second
+
+// node is one running service: everything of the flow line, in one process.
+type node struct {
+	URL  string // of the REST API, "" without the api role
+	NATS string // host:port for subscribers, "" for none
+	Lake string // where tables land
+
+	issue   func(api.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
+	failed  chan error                                      // the first part that ended by itself
+	closers []func(context.Context) error                   // run in reverse
+	once    sync.Once
+	err     error
+}
+
+// startNode builds everything, in the order of the flow, and returns when the
+// projection has caught up and the API answers. It returns an error that says
+// what to change, and leaves nothing running then. Cancelling ctx does not end
+// the node; Close does.
+func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := cfg.makeDataDir(); err != nil {
+		return nil, err
+	}
+	n := &node{failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	n.onClose(func(context.Context) error { end(); return nil })
+
+	auth, err := newAuth(life, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	n.issue = auth.Issue
+	masterKey, err := seal.LoadOrCreateMasterKey(cfg.MasterKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--master-key-file: %w", err)
+	}
+
+	wire, err := bus.Open(ctx, bus.Config{
+		Dir: cfg.path("bus"), URL: cfg.NATSURL, Creds: cfg.NATSCreds, Replicas: cfg.Replicas,
+		Listen: cfg.NATSListen, Authenticate: grants(auth), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.onClose(wire.Close)
+	n.NATS = wire.Listening()
+	vault, err := seal.New(masterKey, wire.Bucket(bus.BucketSecrets))
+	if err != nil {
+		return nil, err
+	}
+	if err := vault.Verify(ctx); err != nil {
+		return nil, err
+	}
+
+	view, err := projections.Open(projections.Options{Dir: cfg.path("projection"), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	n.onClose(func(context.Context) error { return view.Close() })
+	if err := n.follow(ctx, life, view, eventLog{wire}); err != nil {
+		return nil, err
+	}
+
+	policy, err := connectors.ParsePolicy(cfg.EgressAllow, cfg.loopback())
+	if err != nil {
+		return nil, fmt.Errorf("--egress-allow: %w", err)
+	}
+	registry, err := connectors.New(connectors.Options{Egress: policy, FilesRoot: cfg.FilesRoot, Log: log}, builtin.Drivers()...)
+	if err != nil {
+		return nil, err
+	}
+	n.onClose(func(context.Context) error { return registry.Close() })
+
+	tables, err := landing.Open(ctx, cfg.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
+	if err != nil {
+		return nil, fmt.Errorf("--lake: %w", err)
+	}
+	n.onClose(func(context.Context) error { return tables.Close() })
+	n.Lake = tables.Location()
+
+	if cfg.has(roleWorker) {
+		h := handlers.New(handlers.Deps{
+			Events: wire, State: handlers.Projected(view), Connectors: handlers.Opened(registry), Lake: handlers.Landing(tables), Vault: vault, Log: log,
+		})
+		if err := n.work(life, h, wire, log); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.has(roleAPI) {
+		handler, err := api.New(api.Deps{
+			Commands: wire, Events: wire, Reads: view, Connectors: registry, Vault: vault,
+			Idempotency: wire.Bucket(bus.BucketIdempotency), Auth: auth, Ready: n.ready(wire, view),
+			Log: log, Options: api.Options{Wait: cfg.Wait},
+		})
+		if err != nil {
+			return nil, err
+		}
+		address, err := n.listen(ctx, "listen", cfg.Listen, handler, log)
+		if err != nil {
+			return nil, err
+		}
+		n.URL = "http://" + address.String()
+	}
+	if cfg.MetricsListen == "off" {
+		return n, nil
+	}
+	_, err = n.listen(ctx, "metrics-listen", cfg.MetricsListen, metrics(view), log)
+	return n, err
+}
+
+// newAuth returns the judge of tokens that the configuration describes.
+func newAuth(ctx context.Context, cfg Config, log *slog.Logger) (*api.Auth, error) {
+	c := api.AuthConfig{JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Log: log}
+	if c.JWKSURL == "" {
+		var err error
+		if c.Key, err = api.LoadOrCreateKey(cfg.JWTSecretFile); err != nil {
+			return nil, fmt.Errorf("--jwt-secret-file: %w", err)
+		}
+	}
+	return api.NewAuth(ctx, c)
+}
+
+// grants lets the holder of an API token read the same history on the bus.
+func grants(auth *api.Auth) func(string) (bus.Grant, error) {
+	return func(token string) (bus.Grant, error) {
+		subjects, expires, err := auth.Grant(token)
+		return bus.Grant{Subscribe: subjects, Expires: expires}, err
+	}
+}
+
+// ready tells whether this node can serve: the store is sound and the log
+// answers and is not far ahead of it.
+func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := view.Err(); err != nil {
+			return err
+		}
+		log, err := wire.EventsState(ctx)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		if err := view.Wait(ctx, log.Last); err != nil {
+			return fmt.Errorf("the projection is at %d of %d", view.Position(), log.Last)
+		}
+		return nil
+	}
+}
+
+func (n *node) onClose(f func(context.Context) error) { n.closers = append(n.closers, f) }
+
+// fail reports that a part ended by itself. The first report counts.
+func (n *node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// Close ends the node in the reverse order of its start: no new requests, then
+// no new commands, then the broker. Running work has until the drain limit or
+// the end of ctx; what is not done then goes on at the next start. It is safe to
+// call twice.
+func (n *node) Close(ctx context.Context) error {
+	n.once.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, drainLimit)
+		defer cancel()
+		var errs []error
+		for i := len(n.closers) - 1; i >= 0; i-- {
+			errs = append(errs, n.closers[i](ctx))
+		}
+		n.err = errors.Join(errs...)
+	})
+	return n.err
+}
+
+// follow keeps the projection at the end of the log and returns when it has
+// caught up with what was there.
+func (n *node) follow(ctx, life context.Context, view *projections.Store, log eventLog) error {
+	ended := make(chan error, 1)
+	go func() {
+		err := view.Follow(life, log)
+		ended <- err
+		if err != nil {
+			n.fail(fmt.Errorf("projection: %w", err))
+		}
+	}()
+	select {
+	case <-view.Ready():
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("projection: %w", err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// work runs the handlers on a Watermill router until the node is closed.
+func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, log *slog.Logger) error {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drainLimit}, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
+		slog.LevelInfo: slog.LevelDebug, // Watermill tells of every subscription
+	}))
+	if err != nil {
+		return err
+	}
+	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
+		return wire.Jobs(bus.JobsConfig{Command: command, Concurrency: concurrency, OnExhausted: h.Exhausted})
+	})
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := router.Run(life); err != nil {
+			n.fail(fmt.Errorf("workers: %w", err))
+		}
+	}()
+	n.onClose(func(ctx context.Context) error {
+		err := router.Close()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+		return err
+	})
+	select {
+	case <-router.Running():
+		return nil
+	case <-ended:
+		return errors.New("workers: the router did not start")
+	}
+}
+
+// listen serves handler at address until the node is closed.
+func (n *node) listen(ctx context.Context, flag, address string, handler http.Handler, log *slog.Logger) (net.Addr, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.fail(fmt.Errorf("--%s: %w", flag, err))
+		}
+	}()
+	n.onClose(func(ctx context.Context) error {
+		// Long waits are cut short so that the workers get their share of the drain.
+		ctx, cancel := context.WithTimeout(ctx, drainLimit/4)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			return server.Close()
+		}
+		return nil
+	})
+	return l.Addr(), nil
+}

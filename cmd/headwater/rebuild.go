@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"headwater/bus"
+	"headwater/projections"
+)
+
+// RebuildCmd folds history into a fresh projection.
+type RebuildCmd struct {
+	Config
+	Verify bool `required:"" help:"Compare the fresh projection with the stored one, table by table; change nothing."`
+}
+
+// Run prints the hashes of every table of the stored and of the rebuilt
+// projection. It returns an error when they differ.
+func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	log := newLog(s.Err, slog.LevelWarn)
+	wire, err := bus.Open(ctx, bus.Config{Dir: c.path("bus"), URL: c.NATSURL, Creds: c.NATSCreds, Replicas: c.Replicas, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, wire.Close(context.WithoutCancel(ctx))) }()
+
+	stored, err := fold(ctx, wire, c.path("projection"), log)
+	if err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp(c.DataDir, "rebuild-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	began := time.Now()
+	fresh, err := fold(ctx, wire, scratch, log)
+	if err != nil {
+		return err
+	}
+
+	var differ []string
+	fmt.Fprintf(s.Out, "%-24s %10s  %s\n", "table", "keys", "sha-256")
+	for i, t := range fresh.tables {
+		mark := "same"
+		if i >= len(stored.tables) || stored.tables[i] != t {
+			mark = "DIFFERS"
+			differ = append(differ, t.Table)
+		}
+		fmt.Fprintf(s.Out, "%-24s %10d  %s  %s\n", t.Table, t.Keys, t.Hash, mark)
+	}
+	fmt.Fprintf(s.Out, "%d events folded in %s\n", fresh.position, time.Since(began).Round(time.Millisecond))
+	if stored.position != fresh.position {
+		return fmt.Errorf("the stored projection is at sequence %d, history at %d", stored.position, fresh.position)
+	}
+	if len(differ) > 0 || len(stored.tables) != len(fresh.tables) {
+		return fmt.Errorf("the stored projection differs from history in %v: remove %s and start the service to rebuild it", differ, c.path("projection"))
+	}
+	return nil
+}
+
+// folded is the state of a projection at the end of the log.
+type folded struct {
+	position uint64
+	tables   []projections.TableHash
+}
+
+// fold brings the projection in dir to the end of the log and closes it again.
+func fold(ctx context.Context, wire *bus.Bus, dir string, log *slog.Logger) (f folded, err error) {
+	view, err := projections.Open(projections.Options{Dir: dir, Log: log})
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, view.Close()) }()
+	following, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- view.Follow(following, eventLog{wire}) }()
+	select {
+	case <-view.Ready():
+	case err := <-ended:
+		stop()
+		return f, errors.Join(err, ctx.Err())
+	}
+	stop()
+	if err := <-ended; err != nil {
+		return f, err
+	}
+	f.position = view.Position()
+	f.tables, err = view.HashTables(ctx)
+	return f, err
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// cli is the whole command line.
+type cli struct {
+	Serve ServeCmd `cmd:"" help:"Run the service: API, worker, broker and projection in one process."`
+	Demo  DemoCmd  `cmd:"" help:"Show all of it on data that ships with the program."`
+	Token TokenCmd `cmd:"" help:"Print a token for the API and the event stream."`
+
+	Connectors ConnectorsCmd `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
+	Test       TestCmd       `cmd:"" group:"client" help:"Try a connection and save nothing."`
+	Connect    ConnectCmd    `cmd:"" group:"client" help:"Connect a source to a workspace."`
+	List       ListCmd       `cmd:"" group:"client" help:"List the sources of a workspace."`
+	Schema     SchemaCmd     `cmd:"" group:"client" help:"Show a source's tables and columns."`
+	Sync       SyncCmd       `cmd:"" group:"client" help:"Sync sources into the lake."`
+	Syncs      SyncsCmd      `cmd:"" group:"client" help:"List past and running syncs."`
+	Operation  OperationCmd  `cmd:"" group:"client" help:"Show or cancel an operation."`
+	Cleanup    CleanupCmd    `cmd:"" group:"client" help:"Remove sources."`
+
+	Rebuild RebuildCmd `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
+}
+
+// run is the program: it parses args, refuses unknown HEADWATER_* variables and
+// runs the chosen command until it ends or ctx is done.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("headwater"),
+		kong.Description("Connects a workspace to its data sources, syncs them into open tables, and tells everyone what happened."),
+		kong.UsageOnError(),
+		kong.Writers(stdout, stderr),
+		kong.ExplicitGroups([]kong.Group{{Key: "client", Title: "Client commands (--url, --token):"}}),
+	)
+	if err != nil {
+		return err
+	}
+	if err := unknownVariables(environ, variables(parser.Model)); err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return err
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, Starter(startDemo))
+	return command.Run()
+}
+
+// variables returns every environment variable that some flag reads.
+func variables(model *kong.Application) []string {
+	var names []string
+	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			names = append(names, flag.Envs...)
+		}
+		return next(nil)
+	})
+	return names
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// newLog returns the operator's log: text for people at a terminal, JSON
+// elsewhere.
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"headwater/api"
+)
+
+// ServeCmd runs the service until the context ends.
+type ServeCmd struct {
+	Config
+	Verbose bool `short:"v" help:"Log what happens, not only what is wrong."`
+}
+
+// Run prints where the service listens, serves until ctx is done, and drains.
+// It returns the error of a start that failed, or of a part that ended by
+// itself.
+func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	_, err := os.Stat(c.DataDir)
+	first := errors.Is(err, fs.ErrNotExist)
+	level := slog.LevelInfo
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	n, err := startNode(ctx, c.Config, newLog(s.Err, level))
+	if err != nil {
+		return err
+	}
+	s.note("headwater serves at %s", n.URL)
+	if n.NATS != "" {
+		s.note("  events    nats://%s (a token is the password)", n.NATS)
+	}
+	s.note("  data      %s", absolute(c.DataDir))
+	s.note("  lake      %s", n.Lake)
+	s.note("  files     %s", absolute(c.FilesRoot))
+	if first && c.JWKSURL == "" {
+		s.note("\nFirst start. A token to try it with, in another terminal:\n  export HEADWATER_TOKEN=$(headwater token --data-dir %q --org acme --user ada)\n  headwater list", c.DataDir)
+	}
+	select {
+	case <-ctx.Done():
+		s.note("draining")
+	case err = <-n.failed:
+	}
+	return errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+}
+
+func absolute(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
+// TokenCmd prints a token, signed with the service's own key.
+type TokenCmd struct {
+	Org           string        `required:"" help:"Organization of the bearer."`
+	User          string        `required:"" help:"User name of the bearer."`
+	Role          string        `enum:"viewer,editor,admin" default:"editor" help:"viewer, editor or admin."`
+	TTL           time.Duration `name:"ttl" default:"24h" help:"How long the token is valid."`
+	DataDir       string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Data directory of the service."`
+	JWTSecretFile string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key)."`
+	JWTIssuer     string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Issuer to name."`
+	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Audience to name."`
+}
+
+// Run prints the token and nothing else on Out.
+func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
+	if c.JWTSecretFile == "" {
+		c.JWTSecretFile = filepath.Join(c.DataDir, "keys", "jwt.key")
+	}
+	key, err := api.LoadOrCreateKey(c.JWTSecretFile)
+	if err != nil {
+		return err
+	}
+	auth, err := api.NewAuth(ctx, api.AuthConfig{Key: key, Issuer: c.JWTIssuer, Audience: c.JWTAudience})
+	if err != nil {
+		return err
+	}
+	token, err := auth.Issue(api.Claims{Organization: c.Org, Username: c.User, Role: c.Role}, c.TTL)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(s.Out, token)
+	return err
+}
+
+// startDemo runs the service for the demo: everything on this machine, and no
+// listener but the API's.
+func startDemo(ctx context.Context, d DemoServer) (baseURL, token string, stop func(context.Context) error, err error) {
+	cfg := Config{
+		Listen: d.Listen, DataDir: d.DataDir, FilesRoot: d.FilesRoot, NATSListen: "off", EgressAllow: "auto",
+		Roles: []string{roleAPI, roleWorker}, MetricsListen: "off", Wait: time.Minute,
+	}
+	n, err := startNode(ctx, cfg, newLog(os.Stderr, slog.LevelWarn))
+	if err != nil {
+		return "", "", nil, err
+	}
+	token, err = n.issue(api.Claims{Organization: d.Organization, Username: d.User, Role: api.RoleEditor}, 24*time.Hour)
+	if err != nil {
+		return "", "", nil, errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+	}
+	return n.URL, token, n.Close, nil
+}

@@ -60,6 +60,31 @@ func TestParseDates(t *testing.T) {
 	}
 }
 
+// Cursor values are the only text of the caller in a statement.
+func TestConstantsAreQuoted(t *testing.T) {
+	for _, c := range []struct {
+		typ      driver.Type
+		in, want string
+	}{
+		{driver.Of(driver.Int64), "-9223372036854775808", "-9223372036854775808"},
+		{driver.DecimalOf(9, 2), "1.50", "1.50"},
+		{driver.Of(driver.Date), "2024-01-02", "'2024-01-02'"},
+		{driver.Of(driver.Timestamp), "2024-01-02T03:04:05.000000", "'2024-01-02 03:04:05.000000'"},
+		{driver.Of(driver.TimestampTZ), "2024-01-02T03:04:05.000006Z", "'2024-01-02 03:04:05.000006'"},
+		{driver.Of(driver.String), `a' OR "1"='1\`, `CAST(_utf8mb4'a'' OR "1"=''1\' AS BINARY)`},
+		{driver.Of(driver.Int32), "1; DROP TABLE t", ""},
+		{driver.Of(driver.Int64), "1 OR 1=1", ""},
+		{driver.DecimalOf(9, 2), "1e9", ""},
+		{driver.Of(driver.Date), "2024-01-02' OR '1", ""},
+		{driver.Of(driver.Timestamp), "2024-01-02", ""},
+	} {
+		got, err := constant(driver.Table{Name: "t"}, driver.Column{Name: "c", Type: c.typ}, c.in)
+		if got != c.want || (err == nil) != (c.want != "") || err != nil && !errors.Is(err, driver.ErrInvalidConfig) {
+			t.Errorf("constant(%s, %q) = %s, %v; want %s", c.typ, c.in, got, err, c.want)
+		}
+	}
+}
+
 // FuzzText throws text at every parser: what they accept must mean the same to
 // the standard library.
 func FuzzText(f *testing.F) {

@@ -29,7 +29,7 @@ CREATE TABLE zero_date (d date); INSERT INTO zero_date VALUES ('2024-01-01'), ('
 CREATE TABLE zero_month (d datetime); INSERT INTO zero_month VALUES ('2024-00-10 00:00:00');
 CREATE VIEW seen AS SELECT id, tag FROM events WHERE id > 19;
 CREATE TABLE ` + "`odd ``name 'x'; --` (`a ``b` int NOT NULL, `select` text); INSERT INTO `odd ``name 'x'; --` VALUES (1, 'x');" + `
-CREATE TABLE large AS SELECT seq AS id, REPEAT('x', 200) AS pad FROM seq_1_to_200000;
+CREATE VIEW large AS SELECT seq AS id, REPEAT('x', 200) AS pad FROM seq_1_to_100000000;
 CREATE DATABASE other; CREATE TABLE other.t (a int);
 CREATE USER reader IDENTIFIED BY 'reader-pass-7391'; GRANT SELECT ON headwater.* TO reader;
 CREATE USER pauper IDENTIFIED BY 'pauper-pass-7391'; GRANT INSERT ON headwater.* TO pauper;

@@ -34,7 +34,7 @@ func expected() []drivertest.Expected {
 	all := []drivertest.Expected{every()}
 
 	events := table("events", nil, "id:int64/bigint", "updated_at:timestamptz/timestamp with time zone", "seen:date?", "tag:string?/text", "code:string?/character varying(9)", "amount:decimal(9,2)?/numeric(9,2)", "u:uuid?")
-	events.Table.PrimaryKey, events.Table.Cursor = []string{"id"}, "updated_at"
+	events.Table.PrimaryKey, events.Table.Cursor, events.Table.RowEstimate = []string{"id"}, "updated_at", 20
 	events.Cursors = []string{"id", "updated_at", "seen", "tag", "code", "amount", "u"}
 	for i := 1; i <= 20; i++ {
 		seen, tag, code := null, null, `É'\`

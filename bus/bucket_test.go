@@ -12,6 +12,7 @@ import (
 )
 
 func TestBucket(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	kv, ctx := b.Bucket(BucketCatalog), t.Context()
 	if _, err := kv.Get(ctx, "a"); !errors.Is(err, ErrKeyNotFound) {
@@ -119,6 +120,7 @@ func filesWith(t *testing.T, dir string, needle []byte) []string {
 }
 
 func TestEraseOverwritesEveryRevision(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := openBus(t, Config{Dir: dir})
 	kv, ctx := b.Bucket(BucketSecrets), t.Context()

@@ -39,12 +39,14 @@ func stopServer(s *server.Server) {
 }
 
 func TestClusterOutOfReach(t *testing.T) {
+	t.Parallel()
 	if _, err := Open(t.Context(), Config{URL: "nats://127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "connect to the broker") {
 		t.Errorf("opened: %v", err)
 	}
 }
 
 func TestTwoNodesShareOneCluster(t *testing.T) {
+	t.Parallel()
 	url := startServer(t, t.TempDir(), 0).ClientURL()
 	one, two := openBus(t, Config{URL: url}), openBus(t, Config{URL: url})
 	if _, err := one.Append(t.Context(), 0, testEvent(testAddress, &event.SyncStarted{})); err != nil {
@@ -59,6 +61,7 @@ func TestTwoNodesShareOneCluster(t *testing.T) {
 }
 
 func TestReplicasMustBeAsConfigured(t *testing.T) {
+	t.Parallel()
 	url := startServer(t, t.TempDir(), 0).ClientURL()
 	openBus(t, Config{URL: url})
 	if _, err := Open(t.Context(), Config{URL: url, Replicas: 3}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "num_replicas") {

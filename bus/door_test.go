@@ -66,6 +66,7 @@ func mustEnter(t *testing.T, b *Bus, token string) (*nats.Conn, jetstream.JetStr
 }
 
 func TestDoorRefuses(t *testing.T) {
+	t.Parallel()
 	b := guarded(t)
 	for name, token := range map[string]string{"no token": "", "a wrong one": "hunter2", "one for more than events": "greedy-token"} {
 		if _, err := enter(t, b, token); !errors.Is(err, nats.ErrAuthorization) {
@@ -96,6 +97,7 @@ func TestDoorClosesWhenTheTokenExpires(t *testing.T) {
 }
 
 func TestGuestFollowsItsEvents(t *testing.T) {
+	t.Parallel()
 	b := guarded(t)
 	nc, js := mustEnter(t, b, "adas-token")
 	foreign, shared := testAddress, testAddress
@@ -153,6 +155,7 @@ func TestGuestFollowsItsEvents(t *testing.T) {
 // The subscriber that comes with watermill-nats follows what happens through
 // the door as well.
 func TestStockSubscriberAtTheDoor(t *testing.T) {
+	t.Parallel()
 	b := guarded(t)
 	sub, err := wmnats.NewSubscriber(wmnats.SubscriberConfig{
 		URL: "nats://" + b.Listening(), NatsOptions: []nats.Option{nats.UserInfo("ada", "adas-token")},
@@ -318,6 +321,7 @@ func streamSizes(t *testing.T, b *Bus) map[string]uint64 {
 }
 
 func TestCovers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		outer, inner string
 		want         bool

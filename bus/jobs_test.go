@@ -92,6 +92,7 @@ func deadLetters(t *testing.T, b *Bus) []*jetstream.RawStreamMsg {
 }
 
 func TestJobCarriesTheCommand(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	got := make(chan *command.Command, 1)
 	runJobs(t, b, JobsConfig{Command: "SyncSource"}, func(msg *message.Message) error {
@@ -112,6 +113,7 @@ func TestJobCarriesTheCommand(t *testing.T) {
 }
 
 func TestOneVerbDoesNotHoldUpAnother(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	release, connected := make(chan struct{}), make(chan struct{})
 	runJobs(t, b, JobsConfig{Command: "SyncSource"}, func(*message.Message) error { <-release; return nil })
@@ -174,6 +176,7 @@ func TestSilentWorkerLosesItsCommand(t *testing.T) {
 }
 
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	const maxDeliver = 3
 	for name, c := range map[string]struct {
 		handle    func(call int64) error
@@ -251,6 +254,7 @@ func errAfter(call, first int64) error {
 }
 
 func TestExhaustedHookIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	var told atomic.Int64
 	runJobs(t, b, JobsConfig{
@@ -273,6 +277,7 @@ func TestExhaustedHookIsAskedAgain(t *testing.T) {
 }
 
 func TestPoisonStopsNobody(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	subject := (&command.Command{Data: testCommand(testAddress, &command.SyncSource{}).Data}).Subject()
 	poison := map[string]*nats.Msg{
@@ -329,6 +334,7 @@ func TestCloseDrainsHandlers(t *testing.T) {
 }
 
 func TestCloseGivesUnfinishedCommandsBack(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	started := make(chan struct{})
 	cfg := JobsConfig{Command: "SyncSource", MaxDeliver: 2, Drain: 50 * time.Millisecond}
@@ -363,6 +369,7 @@ func TestCloseGivesUnfinishedCommandsBack(t *testing.T) {
 }
 
 func TestJobsRefusesOtherTopics(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	if _, err := b.Jobs(JobsConfig{Command: "DropTables"}); !errors.Is(err, command.ErrUnknown) {
 		t.Errorf("an unknown command: %v", err)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestDurableNames(t *testing.T) {
+	t.Parallel()
 	var got []string
 	for _, c := range streamConfigs(1) {
 		got = append(got, c.Name+" "+strings.Join(c.Subjects, ","))
@@ -39,6 +40,7 @@ func TestDurableNames(t *testing.T) {
 }
 
 func TestOpenMakesAFolderForTheOwnerOnly(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "broker")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -51,6 +53,7 @@ func TestOpenMakesAFolderForTheOwnerOnly(t *testing.T) {
 }
 
 func TestOpenRefusesAFolderInUse(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	openBus(t, Config{Dir: dir})
 	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "another process") {
@@ -59,6 +62,7 @@ func TestOpenRefusesAFolderInUse(t *testing.T) {
 }
 
 func TestRestartKeepsEverything(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := openBus(t, Config{Dir: dir})
 	first := testEvent(testAddress, &event.SyncStarted{SyncID: "syn_1"})
@@ -94,6 +98,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 }
 
 func TestOpenRefusesUnsafeSettings(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(c *jetstream.StreamConfig){
 		"storage": func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },
 		"persist_mode": func(c *jetstream.StreamConfig) {
@@ -133,6 +138,7 @@ func TestOpenRefusesUnsafeSettings(t *testing.T) {
 }
 
 func TestOpenNeverMakesLostStateAgain(t *testing.T) {
+	t.Parallel()
 	for _, lost := range []string{StreamEvents, StreamCommands, kvStream(BucketSecrets), kvStream(BucketCatalog), objStream(ObjectsPayloads)} {
 		t.Run(lost, func(t *testing.T) {
 			t.Parallel()
@@ -153,6 +159,7 @@ func TestOpenNeverMakesLostStateAgain(t *testing.T) {
 }
 
 func TestBusyPortNamesTheWayOut(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -165,12 +172,14 @@ func TestBusyPortNamesTheWayOut(t *testing.T) {
 }
 
 func TestListenOffTakesNobody(t *testing.T) {
+	t.Parallel()
 	if at := openBus(t, Config{Listen: "off"}).Listening(); at != "" {
 		t.Errorf("listens at %s", at)
 	}
 }
 
 func TestCloseTwice(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	closeBus(t, b)
 	closeBus(t, b)

@@ -39,6 +39,7 @@ func receiveOne(t *testing.T, messages <-chan *message.Message) *message.Message
 }
 
 func TestOrderedBeginsAfterASequence(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	appendMany(t, b, testAddress, 5)
 	for after := range uint64(5) {
@@ -53,6 +54,7 @@ func TestOrderedBeginsAfterASequence(t *testing.T) {
 }
 
 func TestOrderedFilters(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	shared, foreign := testAddress, testAddress
 	shared.Owner, foreign.Owner = "", "eve"
@@ -74,6 +76,7 @@ func TestOrderedFilters(t *testing.T) {
 
 // A consumer that the broker dropped leaves neither a gap nor a repeat.
 func TestOrderedReplacesALostConsumer(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	messages, err := b.Ordered(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
 	if err != nil {
@@ -98,6 +101,7 @@ func TestOrderedReplacesALostConsumer(t *testing.T) {
 }
 
 func TestOrderedEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	appendMany(t, b, testAddress, 1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -125,6 +129,7 @@ func TestOrderedEndsWithItsContext(t *testing.T) {
 // What is not an event is handed on all the same: only the reader may decide to
 // skip it.
 func TestOrderedHandsOnWhatItCannotRead(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	subject := testAddress.Subject("SyncStarted")
 	for _, m := range []*nats.Msg{
@@ -156,6 +161,7 @@ func TestOrderedHandsOnWhatItCannotRead(t *testing.T) {
 }
 
 func TestOrderedKeepsUpWithALongLog(t *testing.T) {
+	t.Parallel()
 	const n = orderedWindow + orderedWindow/2
 	b := openBus(t, Config{})
 	nc := b.conns[0]

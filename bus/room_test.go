@@ -10,6 +10,7 @@ import (
 )
 
 func TestFullDiskRefusesWritesAndKeepsReads(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	appendMany(t, b, testAddress, 1)
 	kv := b.Bucket(BucketCatalog)

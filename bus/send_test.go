@@ -39,6 +39,7 @@ func readEvents(t *testing.T, b *Bus, after uint64, n int) []*event.Event {
 }
 
 func TestAppendIsFenced(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	first := testEvent(testAddress, &event.SyncStarted{SyncID: "syn_1", Attempt: 1})
 	seq, err := b.Append(t.Context(), 0, first)
@@ -72,6 +73,7 @@ func TestAppendIsFenced(t *testing.T) {
 }
 
 func TestAppendTwiceIsStoredOnce(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	e := testEvent(testAddress, &event.SyncStarted{SyncID: "syn_1"})
 	for range 3 {
@@ -111,6 +113,7 @@ func TestAppendTwiceAfterTheWindow(t *testing.T) {
 }
 
 func TestLargeBodiesRoundTrip(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	tables := make([]event.Table, 4000)
 	for i := range tables {
@@ -138,6 +141,7 @@ func TestLargeBodiesRoundTrip(t *testing.T) {
 }
 
 func TestSendTwiceIsStoredOnce(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	c := testCommand(testAddress, &command.SyncSource{SyncID: "syn_1"})
 	for range 2 {
@@ -160,6 +164,7 @@ func TestSendTwiceIsStoredOnce(t *testing.T) {
 }
 
 func TestSendRefusesIncompleteCommands(t *testing.T) {
+	t.Parallel()
 	b := openBus(t, Config{})
 	c := testCommand(event.Address{}, &command.SyncSource{})
 	if err := b.Send(t.Context(), c); err == nil {

@@ -32,6 +32,7 @@ func suiteBus(t *testing.T) *Bus {
 }
 
 func TestWatermillSuite(t *testing.T) {
+	t.Parallel()
 	b := suiteBus(t)
 	open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
 		sub, err := b.newJobs(JobsConfig{
@@ -61,6 +62,7 @@ func TestWatermillSuite(t *testing.T) {
 // The ordered subscriber knows no acks, so only the parts of the suite that
 // need no redelivery apply to it.
 func TestWatermillSuiteOrdered(t *testing.T) {
+	t.Parallel()
 	b := suiteBus(t)
 	features := tests.Features{
 		GuaranteedOrder: true, Persistent: true, NewSubscriberReceivesOldMessages: true,
@@ -88,6 +90,7 @@ func TestWatermillSuiteOrdered(t *testing.T) {
 // Another service reads our events with the subscriber that comes with
 // watermill-nats, through JetStream from the beginning.
 func TestStockSubscriberReadsEvents(t *testing.T) {
+	t.Parallel()
 	url := startServer(t, t.TempDir(), 0).ClientURL()
 	b := openBus(t, Config{URL: url})
 	e := testEvent(testAddress, &event.SyncCompleted{SyncID: "syn_1", Status: "completed", Records: 42})
@@ -118,6 +121,7 @@ func TestStockSubscriberReadsEvents(t *testing.T) {
 }
 
 func TestPublisherKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	b := suiteBus(t)
 	var sent []string
 	for range 20 {

@@ -126,6 +126,14 @@ func TestResolve(t *testing.T) {
 			t.Errorf("Resolve(%s, %s) = %s, %v; want an error with %s", c.typ, c.config, got, err, c.want)
 		}
 	}
+	withDefault := registry(t, Options{},
+		newFake("one", "database", func(s *driver.Spec) { s.Default = true }),
+		newFake("two", "database", func(s *driver.Spec) { s.Ports = []int{3306} }))
+	for config, want := range map[string]string{`{"host":"h"}`: "one", `{"host":"h","port":15432}`: "one", `{"host":"h","port":3306}`: "two", `{"path":"x"}`: ""} {
+		if got, err := withDefault.Resolve("database", json.RawMessage(config)); got != want || (err == nil) != (want != "") {
+			t.Errorf("with a default, Resolve(%s) = %s, %v; want %s", config, got, err, want)
+		}
+	}
 	if _, err := New(Options{}, newFake("a", "api", nil), newFake("a", "api", nil)); err == nil {
 		t.Error("two connectors took one name")
 	}

@@ -1,10 +1,12 @@
 package builtin_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/connectors"
 	"headwater/connectors/builtin"
@@ -85,6 +87,57 @@ func TestConfigurationsReachServers(t *testing.T) {
 				if !local && (!errors.Is(err, driver.ErrUnreachable) || steps[len(steps)-1].Name != "connect") {
 					t.Errorf("loopback was reached against the policy: %v, %v", steps, err)
 				}
+			}
+		})
+	}
+}
+
+// A source that stands still is given up after the idle limit, and said to have
+// timed out.
+func TestSilentSourcesEnd(t *testing.T) {
+	for connector, c := range map[string]struct {
+		start func(testing.TB) *servers.Server
+		open  func(*servers.Server) (*sql.DB, error)
+		view  string
+	}{
+		"postgresql": {servers.Postgres, (*servers.Server).OpenPostgres, "CREATE VIEW slow AS SELECT pg_sleep(60)::text AS s"},
+		"mysql":      {servers.MariaDB, (*servers.Server).OpenMariaDB, "CREATE VIEW slow AS SELECT SLEEP(60) AS s"},
+	} {
+		t.Run(connector, func(t *testing.T) {
+			server := c.start(t)
+			db, err := c.open(server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.ExecContext(t.Context(), c.view); err != nil {
+				t.Fatal(err)
+			}
+			policy, _ := connectors.ParsePolicy("auto", true)
+			r, err := connectors.New(connectors.Options{Egress: policy}, builtin.Drivers()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			config, _ := json.Marshal(map[string]any{"host": server.Host, "port": server.Port, "database": server.Database, "username": server.User, "password": server.Password})
+			conn, err := r.Open(t.Context(), connector, config, nil, driver.Limits{Idle: 500 * time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			tables, err := conn.Discover(t.Context())
+			if err != nil || len(tables) != 1 {
+				t.Fatalf("Discover = %v, %v", tables, err)
+			}
+			began := time.Now()
+			var last error
+			for b, err := range conn.Read(t.Context(), tables[0], driver.Cursor{}) {
+				if last = err; err == nil {
+					b.Record.Release()
+				}
+			}
+			if took := time.Since(began); connectors.KindOf(last) != driver.ErrTimeout || took > 20*time.Second {
+				t.Errorf("after %v: %v, want a time-out", took, last)
 			}
 		})
 	}

@@ -71,6 +71,9 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", t)
 	}
 	whole = err == nil
+	if failed := c.socket.failed.Load(); err != nil && failed != nil {
+		return driver.E(failed.Kind, nil, "table %s: %s", t, failed.Message)
+	}
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -23,7 +24,23 @@ type dialFunc = func(ctx context.Context, network, address string) (net.Conn, er
 // and conversions are not wanted here.
 type session struct {
 	conn   sqldriver.Conn
-	socket net.Conn
+	socket *socket
+}
+
+// socket keeps the error that ended it: go-sql-driver tells only that the
+// connection is invalid, not that our own side gave up waiting.
+type socket struct {
+	net.Conn
+	failed atomic.Pointer[driver.Error]
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	var typed *driver.Error
+	if errors.As(err, &typed) {
+		s.failed.Store(typed)
+	}
+	return n, err
 }
 
 // trace receives what a check tells of connecting.
@@ -80,7 +97,8 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := s.dial(ctx, network, address)
 		if err == nil {
-			c.socket, tr.dialled, tr.secure = conn, time.Now(), secured != nil
+			c.socket, tr.dialled, tr.secure = &socket{Conn: conn}, time.Now(), secured != nil
+			conn = c.socket
 		}
 		return conn, err
 	}

@@ -164,9 +164,13 @@ func (h *Handler) resolve(kind string, config json.RawMessage, field func(string
 		}
 		return found, wrong, nil
 	case errors.Is(err, driver.ErrInvalidConfig), errors.Is(err, driver.ErrUnsupported):
-		place, message := "type", err.Error()
-		if strings.HasPrefix(message, "connection_config") {
-			place = "connection_config"
+		// The registry's messages begin with the place that they are about.
+		place, message := "type", strings.TrimPrefix(err.Error(), "type ")
+		if rest, ok := strings.CutPrefix(message, "connection_config"); ok {
+			place, message = "connection_config", strings.TrimSpace(rest)
+			if key, rest, ok := strings.Cut(message, " "); ok && strings.HasPrefix(key, ".") {
+				place, message = place+key, rest
+			}
 		}
 		return found, []detail{{Field: field(place), Message: message, Reason: string(event.ReasonInvalidConfig)}}, nil
 	}

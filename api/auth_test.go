@@ -1,0 +1,313 @@
+package api
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+func goodClaims() jwt.MapClaims {
+	return jwt.MapClaims{"organization": "acme", "username": "ada", "role": "editor", "exp": time.Now().Add(time.Hour).Unix()}
+}
+
+func with(claims jwt.MapClaims, key string, value any) jwt.MapClaims {
+	if value == nil {
+		delete(claims, key)
+	} else {
+		claims[key] = value
+	}
+	return claims
+}
+
+func signed(t *testing.T, method jwt.SigningMethod, key any, claims jwt.Claims) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, claims)
+	token.Header["kid"] = "k1"
+	text, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestVerify(t *testing.T) {
+	key := bytes.Repeat([]byte("s"), minKey)
+	auth, err := NewAuth(t.Context(), AuthConfig{Key: key, Issuer: "us", Audience: "headwater"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := func() jwt.MapClaims { return with(with(goodClaims(), "iss", "us"), "aud", "headwater") }
+	hs := func(claims jwt.MapClaims) string { return signed(t, jwt.SigningMethodHS256, key, claims) }
+	none := signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, good())
+	parts := strings.Split(hs(good()), ".")
+	for _, test := range []struct{ name, token, why string }{
+		{"good", hs(good()), ""},
+		{"subject instead of username", hs(with(with(good(), "username", nil), "sub", "ada")), ""},
+		{"no expiry", hs(with(good(), "exp", nil)), "missing"},
+		{"expired", hs(with(good(), "exp", time.Now().Add(-time.Second).Unix())), "expired"},
+		{"not yet", hs(with(good(), "nbf", time.Now().Add(time.Hour).Unix())), "not valid yet"},
+		{"other issuer", hs(with(good(), "iss", "them")), "issuer"},
+		{"no issuer", hs(with(good(), "iss", nil)), "missing"},
+		{"other audience", hs(with(good(), "aud", "others")), "audience"},
+		{"no organization", hs(with(good(), "organization", nil)), "organization"},
+		{"no user", hs(with(good(), "username", nil)), "username"},
+		{"control character", hs(with(good(), "username", "a\x00")), "username"},
+		{"long name", hs(with(good(), "username", strings.Repeat("a", 201))), "username"},
+		{"other role", hs(with(good(), "role", "root")), "role"},
+		{"alg none", none, "signature"},
+		{"signature cut off", parts[0] + "." + parts[1] + ".", "signature"},
+		{"other key", signed(t, jwt.SigningMethodHS256, bytes.Repeat([]byte("x"), minKey), good()), "signature"},
+		{"other length", signed(t, jwt.SigningMethodHS512, key, good()), "signature"},
+		{"no token", "not.a.token", "not a JSON Web Token"},
+		{"dots", strings.Repeat(".", 10_000), "not a JSON Web Token"},
+		{"too long", strings.Repeat("a", maxToken+1), "too long"},
+	} {
+		c, err := auth.Verify(test.token)
+		if test.why == "" {
+			if err != nil || c.Organization != "acme" || c.Username != "ada" || c.Role != "editor" || c.Expires.IsZero() {
+				t.Errorf("%s: %+v, %v", test.name, c, err)
+			}
+			continue
+		}
+		if !errors.Is(err, ErrToken) || !strings.Contains(err.Error(), test.why) || (c != Claims{}) {
+			t.Errorf("%s: %+v, %v; want an error with %q", test.name, c, err, test.why)
+		}
+	}
+	if c, err := auth.Verify(hs(with(good(), "role", nil))); err != nil || c.Role != RoleViewer {
+		t.Errorf("a token without a role: %+v, %v", c, err)
+	}
+}
+
+func TestIssue(t *testing.T) {
+	auth, err := NewAuth(t.Context(), AuthConfig{Key: bytes.Repeat([]byte("k"), minKey), Issuer: "us", Audience: "it"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := auth.Issue(Claims{Organization: "a.b", Username: "_", Role: RoleAdmin}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := auth.Verify(token)
+	if err != nil || c.Username != "_" || time.Until(c.Expires) > time.Minute {
+		t.Errorf("issued %+v, %v", c, err)
+	}
+	for _, bad := range []Claims{{Username: "a", Role: RoleViewer}, {Organization: "o", Role: RoleViewer}, {Organization: "o", Username: "a", Role: "boss"}} {
+		if _, err := auth.Issue(bad, time.Minute); err == nil {
+			t.Errorf("issued %+v", bad)
+		}
+	}
+	if _, err := auth.Issue(c, 0); err == nil {
+		t.Error("issued a token that has expired")
+	}
+	for _, bad := range []AuthConfig{{}, {Key: []byte("short")}, {Key: bytes.Repeat([]byte("k"), 32), JWKSURL: "http://x"}} {
+		if _, err := NewAuth(t.Context(), bad); err == nil {
+			t.Errorf("auth of %+v", bad)
+		}
+	}
+}
+
+func TestGrant(t *testing.T) {
+	auth, err := NewAuth(t.Context(), AuthConfig{Key: bytes.Repeat([]byte("k"), minKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		claims Claims
+		want   []string
+	}{
+		{Claims{Organization: "acme", Username: "ada", Role: RoleViewer}, []string{"headwater.events.acme.*.ada.>", "headwater.events.acme.*._.>"}},
+		{Claims{Organization: "a.>", Username: "*", Role: RoleEditor}, []string{"headwater.events.a=2E=3E.*.=2A.>", "headwater.events.a=2E=3E.*._.>"}},
+		{Claims{Organization: "acme", Username: "_", Role: RoleEditor}, []string{"headwater.events.acme.*.=5F.>", "headwater.events.acme.*._.>"}},
+		{Claims{Organization: "acme", Username: "root", Role: RoleAdmin}, []string{"headwater.events.acme.>"}},
+	} {
+		token, err := auth.Issue(test.claims, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, expires, err := auth.Grant(token)
+		if err != nil || !slices.Equal(got, test.want) || expires.Before(time.Now()) {
+			t.Errorf("%+v: %v, %v, %v; want %v", test.claims, got, expires, err, test.want)
+		}
+	}
+	if got, _, err := auth.Grant("x.y.z"); err == nil || got != nil {
+		t.Errorf("a bad token may read %v", got)
+	}
+}
+
+// TestJWKS holds that only asymmetric signatures of the published keys count;
+// above all that a public key is no HMAC secret.
+func TestJWKS(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	n, e := rsaKey.N.Bytes(), big.NewInt(int64(rsaKey.E)).Bytes()
+	point, err := ecKey.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := json.Marshal(object{"keys": []object{
+		{"kty": "RSA", "kid": "k1", "alg": "RS256", "use": "sig", "n": b64(n), "e": b64(e)},
+		{"kty": "EC", "kid": "k2", "alg": "ES256", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])},
+		{"kty": "OKP", "kid": "k3", "alg": "EdDSA", "crv": "Ed25519", "x": b64(edKey.Public().(ed25519.PublicKey))},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(keys) }))
+	t.Cleanup(server.Close)
+	auth, err := NewAuth(t.Context(), AuthConfig{JWKSURL: server.URL, Client: server.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := func(id string, method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
+		token := jwt.NewWithClaims(method, claims)
+		token.Header["kid"] = id
+		text, err := token.SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for _, test := range []struct {
+		name, token string
+		ok          bool
+	}{
+		{"RS256", kid("k1", jwt.SigningMethodRS256, rsaKey, goodClaims()), true},
+		{"ES256", kid("k2", jwt.SigningMethodES256, ecKey, goodClaims()), true},
+		{"EdDSA", kid("k3", jwt.SigningMethodEdDSA, edKey, goodClaims()), true},
+		{"public key as a secret", kid("k1", jwt.SigningMethodHS256, public, goodClaims()), false},
+		{"modulus as a secret", kid("k1", jwt.SigningMethodHS256, n, goodClaims()), false},
+		{"key of another kid", kid("k2", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},
+		{"unknown kid", kid("../k1", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},
+		{"other signer", kid("k1", jwt.SigningMethodRS256, other, goodClaims()), false},
+		{"none", kid("k1", jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()), false},
+		{"no expiry", kid("k1", jwt.SigningMethodRS256, rsaKey, with(goodClaims(), "exp", nil)), false},
+		{"expired", kid("k1", jwt.SigningMethodRS256, rsaKey, with(goodClaims(), "exp", time.Now().Add(-time.Minute).Unix())), false},
+	} {
+		if _, err := auth.Verify(test.token); (err == nil) != test.ok {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	if _, err := auth.Issue(Claims{Organization: "o", Username: "u", Role: RoleViewer}, time.Hour); err == nil {
+		t.Error("issued a token without a key")
+	}
+}
+
+func TestLoadOrCreateKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys", "jwt.key")
+	var made [8][]byte
+	var all sync.WaitGroup
+	for i := range made {
+		all.Go(func() {
+			key, err := LoadOrCreateKey(path)
+			if err != nil {
+				t.Error(err)
+			}
+			made[i] = key
+		})
+	}
+	all.Wait()
+	for _, key := range made {
+		if !bytes.Equal(key, made[0]) || len(key) < minKey {
+			t.Errorf("made %d bytes, another than the first", len(key))
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".key-*")); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+	short := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadOrCreateKey(short); err == nil {
+		t.Error("a short key was taken")
+	}
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	h := newHouse(t)
+	viewer, editor := h.as("acme", "eve", RoleViewer), h.as("acme", "ada.lovelace@x/y", RoleEditor)
+	for _, test := range []struct {
+		name          string
+		c             caller
+		method, path  string
+		authorization string
+		code          int
+	}{
+		{"no token", editor, "GET", "/data/w1/list", "", 401},
+		{"no bearer", editor, "GET", "/data/w1/list", "Basic YTpi", 401},
+		{"a bad token", editor, "GET", "/data/w1/list", "Bearer x.y.z", 401},
+		{"lower case", editor, "GET", "/data/w1/list", "bearer " + editor.token, 200},
+		{"no token for connectors", editor, "GET", "/connectors", "", 401},
+		{"no token for a bad workspace", editor, "GET", "/data/a.b/list", "", 401},
+		{"viewer reads", viewer, "GET", "/data/w1/list", "Bearer " + viewer.token, 200},
+		{"viewer writes", viewer, "POST", "/data/w1/cleanup", "Bearer " + viewer.token, 403},
+		{"viewer tests", viewer, "POST", "/data/w1/test-connection", "Bearer " + viewer.token, 403},
+		{"viewer cancels", viewer, "POST", "/data/w1/operations/op_x/cancel", "Bearer " + viewer.token, 403},
+	} {
+		var body any
+		if test.method == "POST" {
+			body = `{}`
+		}
+		r := test.c.call(test.method, test.path, body, "Authorization", test.authorization)
+		if r.Code != test.code || (r.Code == 401) != (r.Header.Get("WWW-Authenticate") != "") {
+			t.Errorf("%s: %d %v, want %d", test.name, r.Code, r.Header, test.code)
+		}
+	}
+	for base, code := range map[string]int{
+		"/jarvispy/acme/ada.lovelace@x%2Fy/api/v1":  200,
+		"/jarvispy/acme/eve/api/v1":                 403,
+		"/jarvispy/other/ada.lovelace@x%2Fy/api/v1": 403,
+		"/jarvispy/acme/ada.lovelace@x/y/api/v1":    404,
+		"/jarvispy//ada.lovelace@x%2Fy/api/v1":      404,
+	} {
+		c := editor
+		c.base = base
+		if r := c.get("/data/w1/list"); r.Code != code {
+			t.Errorf("%s: %d, want %d", base, r.Code, code)
+		}
+	}
+}

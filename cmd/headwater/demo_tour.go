@@ -93,8 +93,12 @@ func (t *tour) list(ctx context.Context) {
 
 func (t *tour) sync(ctx context.Context) {
 	t.step("sync", func() (string, error) {
-		p := newProgress(t.s)
-		if t.s.Terminal {
+		show := t.s
+		if !show.Terminal {
+			show.Err = show.Out // a tour that is kept in a file is kept whole
+		}
+		p := newProgress(show)
+		if show.Terminal {
 			p.expect(t.api.estimates(ctx, demoScope, nil, nil))
 		}
 		id, err := t.api.startSync(ctx, demoScope, nil, nil)
@@ -129,7 +133,7 @@ func (t *tour) schemas(ctx context.Context) {
 			continue
 		}
 		for _, table := range schema.Tables {
-			g.add(source.Name, full(table.Namespace, table.Name), table.Kind, strings.Join(table.PrimaryKey, ", "), columns(table, 64))
+			g.add(source.Name, full(table.Namespace, table.Name), table.Kind, strings.Join(table.PrimaryKey, ", "), columns(table, 40))
 		}
 	}
 	if err := g.print(t.s.Out, "no tables"); err != nil {
@@ -164,7 +168,7 @@ func (t *tour) goOn(base, token string, cfg DemoServer, temporary bool) {
 		`curl -s -X POST "$HEADWATER_URL/api/v1/data/demo/sync" -H "Authorization: Bearer $HEADWATER_TOKEN" -H "Content-Type: application/json" -d '{"sync_options":{"incremental":true}}'`,
 		`curl -s "$HEADWATER_URL/api/v1/data/demo/syncs?limit=3" -H "Authorization: Bearer $HEADWATER_TOKEN"`,
 		`curl -s "$HEADWATER_URL/api/v1/connectors" -H "Authorization: Bearer $HEADWATER_TOKEN"`,
-		`headwater list`,
+		`headwater list                  # go run ./cmd/headwater list, where it is not installed`,
 		`headwater schema timezones --columns`,
 		`headwater sync airports earthquakes`,
 	} {

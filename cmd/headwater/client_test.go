@@ -135,10 +135,10 @@ func TestErrorsSayWhatToChange(t *testing.T) {
 		"control characters": {
 			answer: refuses(404, `bad\u001b[2Jname\r\nnext`, `[]`), want: "bad�[2Jname  next"},
 		"no envelope": {
-			answer: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 502) },
+			answer: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) },
 			want:   "BASE/api/v1 answered 502 Bad Gateway (text/plain), which is not Headwater's API; is --url right?"},
 		"redirect": {
-			answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) },
+			answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
 			want:   "BASE/api/v1 answered 302 Found (text/html), which is not Headwater's API; is --url right?"},
 		"bad token": {
 			spoil: func(f *ClientFlags) { f.Token = "stale" },

@@ -3,6 +3,7 @@ package handlers
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,6 +174,32 @@ func TestConnectAtOnce(t *testing.T) {
 	}
 }
 
+// A connect that is overtaken between its two events still ends, and does not
+// bring its settings back.
+func TestConnectOvertakenHalfway(t *testing.T) {
+	w := newWorld(t, quick())
+	first := w.connectCommand(`{"host":"a"}`, `{"password":"hunter2"}`)
+	second := w.connectCommand(`{"host":"b"}`, `{"password":"hunter3"}`)
+	var once atomic.Bool
+	w.seams.at = func(step string) {
+		if step == "appended SourceConnected" && once.CompareAndSwap(false, true) {
+			w.do(second)
+		}
+	}
+	if op := w.do(first); op.Status != projections.StatusCompleted {
+		t.Errorf("%+v", op.Targets)
+	}
+	w.idle()
+	source, err := w.store.Source(w.address)
+	w.check(err)
+	if source.ConfigVersion != 2 || source.SecretRef != second.SecretRef || string(source.Config) != `{"host":"b"}` {
+		t.Errorf("%+v", source)
+	}
+	if !w.destroyed(first.SecretRef) || w.destroyed(second.SecretRef) {
+		t.Error("the wrong secrets are kept")
+	}
+}
+
 func TestGivenUpCommandsEnd(t *testing.T) {
 	t.Run("deadline passed", func(t *testing.T) {
 		w := newWorld(t, quick())
@@ -208,6 +235,18 @@ func TestGivenUpCommandsEnd(t *testing.T) {
 		if op.Status == projections.StatusRunning {
 			t.Errorf("%+v", op.Targets)
 		}
+	})
+	t.Run("a test's secrets", func(t *testing.T) {
+		w := newWorld(t, quick())
+		w.address.Source = "tst_1"
+		ref := w.seal(`{"password":"hunter2"}`)
+		m := w.operation(event.KindTest)
+		m.Deadline = time.Now().Add(-time.Second)
+		w.do(&command.TestConnection{Meta: m, Connector: "fake", SecretRef: ref})
+		if w.idle(); !w.destroyed(ref) {
+			t.Error("they are kept")
+		}
+		w.wantOutcomes("ConnectionTested")
 	})
 	t.Run("every other verb", func(t *testing.T) {
 		w := newWorld(t, quick())

@@ -156,6 +156,9 @@ func (f *faultyWriter) Commit(ctx context.Context, next *driverCursor, final boo
 			return landing.Committed{}, err
 		}
 	}
+	if f.w.faults.deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
 	return f.Writer.Commit(ctx, next, final)
 }
 

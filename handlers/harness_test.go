@@ -55,7 +55,7 @@ type faults struct {
 	append func(*event.Event) error
 	commit func(table string, final bool) error
 	begin  func(landing.Target) error
-	deaf   bool // Begin does not hear that it is to stop
+	deaf   bool // the lake does not hear that it is to stop
 }
 
 // quick are options under which nothing waits longer than it must.

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -97,6 +98,9 @@ func (f *fakeSource) Open(_ context.Context, cfg driver.Config) (driver.Source, 
 	return &fakeConn{f, cfg.Limits}, nil
 }
 
+// errEnd from onBatch ends the rows without an error.
+var errEnd = errors.New("no more rows")
+
 type fakeConn struct {
 	*fakeSource
 	limits driver.Limits
@@ -137,7 +141,11 @@ func (c *fakeConn) Read(ctx context.Context, t driver.Table, from driver.Cursor)
 		}
 		for batch := 0; next < end; batch++ {
 			if hook != nil {
-				if err := hook(ctx, t.Name, batch); err != nil {
+				err := hook(ctx, t.Name, batch)
+				if errors.Is(err, errEnd) {
+					return
+				}
+				if err != nil {
 					yield(driver.Batch{}, err)
 					return
 				}

@@ -332,6 +332,30 @@ func TestSilentSourceIsCut(t *testing.T) {
 	}
 }
 
+// A source may take the end of its context for the end of its rows: what it sent
+// until then is not the table.
+func TestCutReadIsNoEnd(t *testing.T) {
+	o := quick()
+	o.IdleLimit, o.TableRetries = 50*time.Millisecond, -1
+	w := newWorld(t, o)
+	w.connect()
+	w.do(w.syncCommand(command.SyncOptions{}))
+	w.faults.deaf = true
+	w.source.onBatch = func(ctx context.Context, _ string, batch int) error {
+		if batch < 5 {
+			return nil
+		}
+		<-ctx.Done()
+		return errEnd
+	}
+	for _, mode := range []string{landing.FullRefresh, landing.Incremental} {
+		if op := w.do(w.syncCommand(command.SyncOptions{BatchSize: 10, Mode: mode})); op.Targets[0].Reason != event.ReasonTimeout {
+			t.Errorf("%s: %+v", mode, op.Targets)
+		}
+		w.wantLanded("orders", 0, 100)
+	}
+}
+
 func TestProgressWhileRowsFlow(t *testing.T) {
 	w := newWorld(t, quick())
 	w.connect()

@@ -84,6 +84,15 @@ func TestDocuments(t *testing.T) {
 		{"failed operation", failed, "operation", map[string]any{"status": "failed"}},
 		{"cancelled keeps what was committed", cancelled, "source", map[string]any{"status": "connected", "records": 3.}},
 		{"cancelled sync", cancelled, "sync", map[string]any{"status": "cancelled", "duration_ms": 2000., "records_processed": 3.}},
+		{"its tables run no more", cancelled, "sync", map[string]any{"tables": []any{map[string]any{
+			"name": "t", "namespace": "public", "status": "cancelled", "mode": "incremental", "records_processed": 3., "bytes": 30., "files": 0.,
+			"reason": "cancelled", "message": "stopped", "duration_ms": 0.}}}},
+		{"running while it does", func(h *history) {
+			h.connect(ann, "op_1", "a")
+			h.add(started(ann, going("op_2", "sync", 1, 0), "syn_1", 1))
+			h.add(progressed(ann, going("op_2", "sync", 1, 0), "syn_1", table("running", "incremental", 3)))
+		}, "sync", map[string]any{"records_processed": 3., "tables": []any{map[string]any{
+			"name": "t", "namespace": "public", "status": "running", "mode": "incremental", "records_processed": 3., "bytes": 30., "files": 0., "duration_ms": 0.}}}},
 		{"cancelled operation", cancelled, "operation", map[string]any{"status": "cancelled"}},
 		{"second attempt", func(h *history) {
 			h.connect(ann, "op_1", "a")
@@ -323,5 +332,11 @@ func TestApplySkipsAndRefuses(t *testing.T) {
 	}
 	if src, err := s.Source(ann); err != nil || src.Running != nil {
 		t.Errorf("half a batch stayed in memory: %+v, %v", src.Running, err)
+	}
+	next := &event.Event{Sequence: 10, Data: discovered(ann, final("op_3", "discover", 1, 0), 2, "u")}
+	clean := openMem(t)
+	apply(t, clean, append(h.events, &event.Event{Sequence: 9}, next)...)
+	if apply(t, s, next); hashOf(t, s) != hashOf(t, clean) {
+		t.Error("half a batch came back with the next")
 	}
 }

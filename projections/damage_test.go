@@ -167,6 +167,13 @@ func TestMissingBatchIsNoticed(t *testing.T) {
 	if s = openOn(t, mem); s.Position() != 0 {
 		t.Errorf("a store without its second batch opens at %d", s.Position())
 	}
+	apply(t, s, h.events...)
+	if err := errors.Join(s.db.Delete(putSequence([]byte{keyMark}, s.Position()), nil), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s = openOn(t, mem); s.Position() != 0 {
+		t.Errorf("a store without the mark of its last batch opens at %d", s.Position())
+	}
 }
 
 // TestPowerLoss drops what was not synced: the store is behind, not wrong.

@@ -70,6 +70,7 @@ type Connectors interface {
 type Vault interface {
 	Seal(ctx context.Context, a event.Address, plaintext []byte) (ref string, err error)
 	SealFor(ctx context.Context, a event.Address, plaintext []byte, ttl time.Duration) (ref string, err error)
+	Forget(ctx context.Context, a event.Address, ref string) error
 	MAC(data []byte) []byte
 }
 

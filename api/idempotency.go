@@ -256,7 +256,7 @@ func (c *claim) take(a *answer) error {
 	if err := z.Close(); err != nil {
 		return err
 	}
-	if b.Len() <= maxKept {
+	if c.record.Body = nil; b.Len() <= maxKept {
 		c.record.Body = b.Bytes()
 	}
 	return nil

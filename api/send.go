@@ -23,7 +23,7 @@ const sendAtOnce = 8
 func (t *task) send(ctx context.Context) error {
 	sending, cancel := context.WithTimeout(ctx, t.h.Options.Send)
 	defer cancel()
-	errs := make([]error, len(t.targets))
+	errs, refs := make([]error, len(t.targets)), make([]string, len(t.targets))
 	places := make(chan struct{}, sendAtOnce)
 	var all sync.WaitGroup
 	for i, target := range t.targets {
@@ -39,7 +39,7 @@ func (t *task) send(ctx context.Context) error {
 				}
 				<-places
 			}()
-			errs[i] = t.sendOne(sending, i)
+			refs[i], errs[i] = t.sendOne(sending, i)
 		})
 	}
 	all.Wait()
@@ -52,22 +52,34 @@ func (t *task) send(ctx context.Context) error {
 		if rejectErr := t.reject(recording, i, err); rejectErr != nil {
 			return unavailable(errors.Join(err, rejectErr))
 		}
+		// The target has ended, so nobody opens its secret any more.
+		if refs[i] != "" {
+			err = errors.Join(err, t.h.Vault.Forget(recording, t.address(t.targets[i].SourceID), refs[i]))
+		}
 		t.h.Log.Error("a command was not taken", "request_id", t.request, "operation", t.id, "target", i, "error", err)
 	}
 	return nil
 }
 
-func (t *task) sendOne(ctx context.Context, i int) error {
+// sendOne publishes one command and returns the reference of the secret that
+// was sealed for it, also with an error.
+func (t *task) sendOne(ctx context.Context, i int) (ref string, err error) {
 	data, err := t.payload(ctx, t.targets[i])
 	if err != nil {
-		return fmt.Errorf("prepare a command: %w", err)
+		return "", fmt.Errorf("prepare a command: %w", err)
+	}
+	switch d := data.(type) {
+	case *command.ConnectSource:
+		ref = d.SecretRef
+	case *command.TestConnection:
+		ref = d.SecretRef
 	}
 	now := time.Now().UTC()
 	*data.Header() = command.Meta{
 		Meta:     event.At(t.address(t.targets[i].SourceID), t.operation(i)),
 		Deadline: now.Add(t.deadline),
 	}
-	return t.h.Commands.Send(ctx, &command.Command{ID: t.commandID(i), Time: now, TraceParent: t.trace, Data: data})
+	return ref, t.h.Commands.Send(ctx, &command.Command{ID: t.commandID(i), Time: now, TraceParent: t.trace, Data: data})
 }
 
 func (t *task) commandID(i int) string { return t.seed.uuid("command", strconv.Itoa(i)) }

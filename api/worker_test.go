@@ -38,7 +38,7 @@ type worker struct {
 func startWorker(t *testing.T, b *bus.Bus, view *projections.Store, vault *seal.Vault) *worker {
 	t.Helper()
 	w := &worker{t: t, bus: b, view: view, vault: vault, gate: make(chan struct{}), seen: map[string]int{}, ids: map[string]bool{}}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	var subscribers []message.Subscriber
 	for _, data := range command.All() {

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+func TestService(t *testing.T) {
+	ready := errors.New("the projection is at 3 of 7")
+	h := newHouse(t, func(d *Deps) { d.Ready = func(context.Context) error { return ready } })
+	c := h.ada()
+	anyone := caller{h, "", ""}
+	for _, base := range []string{"", "/api/v1"} {
+		anyone.base = base
+		if r := anyone.get("/healthz"); r.Code != 200 || r.Status != "success" {
+			t.Errorf("%s/healthz: %d %s", base, r.Code, r.Raw)
+		}
+		if r := anyone.get("/readyz"); r.Code != 503 || !strings.Contains(r.Message, "3 of 7") {
+			t.Errorf("%s/readyz: %d %s", base, r.Code, r.Raw)
+		}
+		if r := anyone.get("/openapi.yaml"); r.Code != 200 || r.Raw != string(document) {
+			t.Errorf("%s/openapi.yaml: %d", base, r.Code)
+		}
+	}
+	ready = nil
+	if r := anyone.get("/readyz"); r.Code != 200 {
+		t.Errorf("ready: %d %s", r.Code, r.Raw)
+	}
+	if r := c.get("/connectors"); r.Code != 200 || !strings.Contains(r.Raw, `"x-secret":true`) {
+		t.Errorf("connectors: %d %s", r.Code, r.Raw)
+	}
+	for _, name := range []string{"SyncCompleted.v1.json", "SyncCompleted", "ConnectSource.v1.json"} {
+		r := anyone.get("/schemas/" + name)
+		parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(r.Raw))
+		if err != nil || r.Code != 200 {
+			t.Fatalf("%s: %d %v", name, r.Code, err)
+		}
+		compiler := jsonschema.NewCompiler()
+		if err := errors.Join(compiler.AddResource("urn:x", parsed)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := compiler.Compile("urn:x"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !strings.Contains(anyone.get("/schemas/SyncCompleted").Raw, `"$id": "`+event.DataSchema("SyncCompleted")+`"`) {
+		t.Error("the schema is not the one that events name")
+	}
+	if r := anyone.get("/schemas/Nothing"); r.Code != 404 {
+		t.Errorf("unknown schema: %d", r.Code)
+	}
+	if r := c.get("/data/w1/list", headerRequestID, "my-id.1"); r.Header.Get(headerRequestID) != "my-id.1" {
+		t.Errorf("request id: %v", r.Header)
+	}
+	if r := c.get("/data/w1/list", headerRequestID, "a b;c"); r.Header.Get(headerRequestID) == "a b;c" {
+		t.Error("any text is a request id")
+	}
+}
+
+// TestEveryCallIsMounted holds routes and contract together.
+func TestEveryCallIsMounted(t *testing.T) {
+	h := newHouse(t)
+	var contract, mounted []string
+	for path, item := range h.contract.doc.Paths.Map() {
+		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
+			contract = append(contract, method+" "+path)
+		}
+	}
+	for _, route := range h.handler.table() {
+		mounted = append(mounted, route.method+" "+route.path)
+		if open := route.operation == nil && route.open; open {
+			op, err := h.contract.operation(route.method, route.path)
+			if err != nil || op.Security == nil || len(*op.Security) != 0 {
+				t.Errorf("%s is open and the contract does not say so", route.path)
+			}
+		}
+	}
+	slices.Sort(contract)
+	slices.Sort(mounted)
+	if !slices.Equal(contract, mounted) {
+		t.Errorf("contract %v\nmounted %v", contract, mounted)
+	}
+}
+
+// TestEveryReasonHasAStatus holds that the table of reasons is whole.
+func TestEveryReasonHasAStatus(t *testing.T) {
+	for _, reason := range []event.Reason{
+		event.ReasonInvalidConfig, event.ReasonUnreachable, event.ReasonAuthentication, event.ReasonPermission, event.ReasonNotFound, event.ReasonBadData,
+		event.ReasonUnsupported, event.ReasonLimit, event.ReasonTimeout, event.ReasonConflict, event.ReasonAlreadySyncing, event.ReasonSourceRemoved,
+		event.ReasonCancelled, event.ReasonSchemaChanged, event.ReasonStorage, event.ReasonSecretDestroyed, event.ReasonInternal,
+	} {
+		if outcomes[reason] == 0 {
+			t.Errorf("%s has no status", reason)
+		}
+	}
+	for _, test := range []struct {
+		reasons []event.Reason
+		status  int
+		code    string
+	}{
+		{[]event.Reason{event.ReasonConflict, event.ReasonConflict}, 409, "conflict"},
+		{[]event.Reason{event.ReasonConflict, event.ReasonUnreachable}, 422, "failed"},
+		{[]event.Reason{event.ReasonTimeout, event.ReasonUnreachable}, 422, "failed"},
+		{[]event.Reason{"new_reason"}, 422, "new_reason"},
+		{nil, 422, "failed"},
+	} {
+		if status, code := statusOf(test.reasons); status != test.status || code != test.code {
+			t.Errorf("%v: %d %s", test.reasons, status, code)
+		}
+	}
+}
+
+// panicking is a read model with a defect.
+type panicking struct{ Reads }
+
+func (panicking) List(projections.ListQuery) (projections.Page, error) { panic("hunter2-canary") }
+func (panicking) SourceDoc(event.Address) ([]byte, error)              { panic("hunter2-canary") }
+func (panicking) Syncs(projections.SyncQuery) (projections.Page, error) {
+	return projections.Page{}, projections.ErrDamaged
+}
+
+func TestOurOwnFaults(t *testing.T) {
+	h := newHouse(t, func(d *Deps) { d.Reads = panicking{d.Reads} })
+	c := h.ada()
+	for name, r := range map[string]reply{
+		"a read":    c.get("/data/w1/list"),
+		"a command": c.post("/data/w1/connect", object{"sources": []object{source("x", "db")}}),
+		"an error":  c.get("/data/w1/syncs"),
+	} {
+		if r.Code != http.StatusInternalServerError || r.code() != "internal" {
+			t.Errorf("%s: %d %s", name, r.Code, r.Raw)
+		}
+		if id := r.Header.Get(headerRequestID); !strings.Contains(h.logs.String(), id) {
+			t.Errorf("%s: the log does not know %s", name, id)
+		}
+	}
+	if shown := h.answers.String() + h.logs.String(); strings.Contains(shown, "hunter2") || strings.Contains(h.answers.String(), "damaged") {
+		t.Error("the value of a panic, or the cause of an error, was shown")
+	}
+	if logs := h.logs.String(); !strings.Contains(logs, "service_test.go") || !strings.Contains(logs, "the projection is damaged") {
+		t.Errorf("the log does not say where: %s", logs)
+	}
+}

@@ -168,7 +168,7 @@ func TestMissingBatchIsNoticed(t *testing.T) {
 		t.Errorf("a store without its second batch opens at %d", s.Position())
 	}
 	apply(t, s, h.events...)
-	if err := errors.Join(s.db.Delete(putSequence([]byte{keyMark}, s.Position()), nil), s.Close()); err != nil {
+	if err := errors.Join(s.db.Delete(putSequence([]byte{keyMark}, s.Position()), pebble.NoSync), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if s = openOn(t, mem); s.Position() != 0 {

@@ -117,7 +117,11 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		h := handlers.New(handlers.Deps{
 			Events: wire, State: handlers.Projected(view), Connectors: handlers.Opened(registry), Lake: handlers.Landing(tables), Vault: vault, Log: log,
 		})
-		if err := n.work(life, h, wire, log); err != nil {
+		var lease time.Duration // the bus's default
+		if cfg.NATSURL == "" {
+			lease = embeddedLease
+		}
+		if err := n.work(life, h, wire, lease, log); err != nil {
 			return nil, err
 		}
 	}
@@ -231,8 +235,12 @@ func (n *node) follow(ctx, life context.Context, view *projections.Store, log ev
 	}
 }
 
+// embeddedLease is how long a command of a process that died stays with it when
+// no other process could be at work on it: only a restart comes after it.
+const embeddedLease = 5 * time.Second
+
 // work runs the handlers on a Watermill router until the node is closed.
-func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, log *slog.Logger) error {
+func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, lease time.Duration, log *slog.Logger) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drainLimit}, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
 		slog.LevelInfo: slog.LevelDebug, // Watermill tells of every subscription
 	}))
@@ -240,7 +248,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 		return err
 	}
 	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
-		return wire.Jobs(bus.JobsConfig{Command: command, Concurrency: concurrency, OnExhausted: h.Exhausted})
+		return wire.Jobs(bus.JobsConfig{Command: command, Concurrency: concurrency, AckWait: lease, OnExhausted: h.Exhausted})
 	})
 	if err != nil {
 		return err
@@ -253,6 +261,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 		}
 	}()
 	n.onClose(func(ctx context.Context) error {
+		h.Stop()
 		err := router.Close()
 		select {
 		case <-ended:

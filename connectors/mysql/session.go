@@ -18,6 +18,10 @@ import (
 	"headwater/connectors/driver"
 )
 
+// greetingLimit bounds the way from dialling to the end of authentication. A
+// server of another protocol waits for us as we wait for it.
+const greetingLimit = 10 * time.Second
+
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // session is one connection of the driver underneath database/sql, whose pool
@@ -106,9 +110,14 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	if err != nil {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "the connection settings are not valid together")
 	}
-	if c.conn, err = connector.Connect(ctx); err != nil {
+	greeting, cancel := context.WithTimeout(ctx, greetingLimit)
+	defer cancel()
+	if c.conn, err = connector.Connect(greeting); err != nil {
 		if c.socket != nil {
 			c.socket.Close()
+		}
+		if greeting.Err() != nil && ctx.Err() == nil {
+			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as MySQL does within %s: check host and port", greetingLimit)
 		}
 		return nil, err
 	}

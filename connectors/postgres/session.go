@@ -17,6 +17,10 @@ import (
 	"headwater/connectors/driver"
 )
 
+// greetingLimit bounds the way from dialling to the end of authentication. A
+// server of another protocol waits for us as we wait for it.
+const greetingLimit = 10 * time.Second
+
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // session is one connection with everything that was dialled for it.
@@ -94,9 +98,14 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 		}
 		return conn, nil
 	}
-	c.pg, err = pgconn.ConnectConfig(ctx, cfg)
+	greeting, cancel := context.WithTimeout(ctx, greetingLimit)
+	defer cancel()
+	c.pg, err = pgconn.ConnectConfig(greeting, cfg)
 	if err != nil {
 		c.drop()
+		if greeting.Err() != nil && ctx.Err() == nil {
+			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as PostgreSQL does within %s: check host and port, or add \"driver\" to connection_config if it is another kind of database", greetingLimit)
+		}
 		return nil, s.connectError(ctx, err)
 	}
 	return c, nil

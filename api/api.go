@@ -94,7 +94,7 @@ type Deps struct {
 	Idempotency Bucket
 	Auth        *Auth
 	// Ready returns nil when this node can serve: the projection has caught up
-	// and the bus is connected. Its error is shown to whoever asks /readyz. nil
+	// and the bus is connected. Its error is logged when somebody asks /readyz. nil
 	// means always ready.
 	Ready   func(ctx context.Context) error
 	Log     *slog.Logger // for the operator; nil discards

@@ -2,7 +2,9 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -124,6 +126,30 @@ func TestBadInput(t *testing.T) {
 		at := strings.Index(shown, canary)
 		t.Errorf("a value was echoed: %s", shown[max(0, at-300):at+50])
 	}
+}
+
+// TestEndlessBody sends a body whose length nobody tells.
+func TestEndlessBody(t *testing.T) {
+	h := newHouse(t)
+	c := h.ada()
+	req := httptest.NewRequest(http.MethodPost, "/api/v1/data/w1/connect", io.MultiReader(strings.NewReader(`{"scope":"`), endless{}))
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Content-Type", "application/json")
+	req.ContentLength = -1
+	w := newRecorder()
+	h.handler.ServeHTTP(w, req)
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
 }
 
 func TestExamplesOfTheReferenceAreValid(t *testing.T) {

@@ -130,7 +130,9 @@ func explain(e *openapi3.SchemaError, at string) detail {
 	case "enum":
 		values := make([]string, 0, len(s.Enum))
 		for _, v := range s.Enum {
-			values = append(values, fmt.Sprintf("%q", fmt.Sprint(v)))
+			if v != nil { // null is as good as absent and no choice to tell of
+				values = append(values, fmt.Sprint(v))
+			}
 		}
 		return must("must be one of %s", strings.Join(values, ", "))
 	case "pattern":

@@ -148,11 +148,12 @@ func compose(status int, outcome, message string, data any, next string, failed 
 			b.Write(through)
 			continue
 		}
-		encoded, err := json.Marshal(part.value)
-		if err != nil {
+		encoder := json.NewEncoder(&b)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(part.value); err != nil {
 			return nil, fmt.Errorf("encode the answer: %w", err)
 		}
-		b.Write(encoded)
+		b.Truncate(b.Len() - 1) // Encode's newline
 	}
 	b.WriteString("}\n")
 	return &answer{status, http.Header{"Content-Type": {"application/json; charset=utf-8"}}, b.Bytes()}, nil

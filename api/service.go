@@ -29,7 +29,8 @@ func (h *Handler) readyz(ctx context.Context, _ *request) (*answer, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := h.Ready(ctx); err != nil {
-			return fail(http.StatusServiceUnavailable, "not_ready", "Not ready: %v", err).later(time.Second).answer(), nil
+			// Anybody may ask, so the cause, which may name hosts, is not told.
+			return nil, &hidden{fail(http.StatusServiceUnavailable, "not_ready", "The node is not ready; its log says why").later(time.Second), err}
 		}
 	}
 	return success(http.StatusOK, "ready", nil)

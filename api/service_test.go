@@ -25,7 +25,7 @@ func TestService(t *testing.T) {
 		if r := anyone.get("/healthz"); r.Code != 200 || r.Status != "success" {
 			t.Errorf("%s/healthz: %d %s", base, r.Code, r.Raw)
 		}
-		if r := anyone.get("/readyz"); r.Code != 503 || !strings.Contains(r.Message, "3 of 7") {
+		if r := anyone.get("/readyz"); r.Code != 503 || strings.Contains(r.Raw, "3 of 7") || !strings.Contains(h.logs.String(), "3 of 7") {
 			t.Errorf("%s/readyz: %d %s", base, r.Code, r.Raw)
 		}
 		if r := anyone.get("/openapi.yaml"); r.Code != 200 || r.Raw != string(document) {

@@ -189,7 +189,7 @@ func TestOutcomes(t *testing.T) {
 		"permanent":        {func(int64) error { return fmt.Errorf("while working: %w", Permanent(errors.New("cannot be"))) }, 1, "cannot be"},
 		"snoozed":          {func(call int64) error { return snoozeUntil(call, 6) }, 6, ""},
 		"panic":            {func(int64) error { panic("hunter2") }, maxDeliver, "handler panicked: string"},
-		"runtime panic":    {func(int64) error { var m map[string]int; m["a"] = 1; return nil }, maxDeliver, "nil map"},
+		"runtime panic":    {func(int64) error { none()["a"] = 1; return nil }, maxDeliver, "nil map"},
 		"snooze then fail": {func(call int64) error { return errors.Join(snoozeUntil(call, 3), errAfter(call, 3)) }, 2 + maxDeliver, "no luck"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -382,3 +382,5 @@ func TestJobsRefusesOtherTopics(t *testing.T) {
 		t.Error("subscribed to every command")
 	}
 }
+
+func none() map[string]int { return nil }

@@ -140,13 +140,14 @@ func (c *Conn) Read(ctx context.Context, t driver.Table, from driver.Cursor) ite
 // Close releases everything. It is safe to call twice.
 func (c *Conn) Close() error {
 	c.close.Do(func() {
+		unlimited := context.Background() // a close has no caller to be cancelled by
 		defer func() {
 			if p := recover(); p != nil {
-				c.closed = c.clean(nil, panicked("closing the source", p))
+				c.closed = c.clean(unlimited, panicked("closing the source", p))
 			}
 		}()
 		if err := c.source.Close(); err != nil {
-			c.closed = c.clean(nil, err)
+			c.closed = c.clean(unlimited, err)
 		}
 	})
 	return c.closed
@@ -182,7 +183,7 @@ func panicked(what string, p any) error {
 func (c *Conn) clean(ctx context.Context, err error) error {
 	kind := KindOf(err)
 	text := c.scrubber.scrub(err.Error())
-	if ctx != nil && ctx.Err() != nil && (kind == nil || kind == driver.ErrUnreachable || kind == driver.ErrTimeout) {
+	if ctx.Err() != nil && (kind == nil || kind == driver.ErrUnreachable || kind == driver.ErrTimeout) {
 		kind = driver.ErrTimeout
 		if cause := context.Cause(ctx); cause != nil && errors.Is(cause, context.DeadlineExceeded) {
 			text = c.scrubber.scrub(cause.Error())
@@ -195,7 +196,7 @@ func (c *Conn) clean(ctx context.Context, err error) error {
 		}
 	}
 	cleaned := &driver.Error{Kind: kind, Message: text}
-	if errors.Is(err, context.Canceled) || ctx != nil && errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled) {
 		cleaned.Message = strings.TrimSuffix(text, ": "+context.Canceled.Error())
 		cleaned.Cause = context.Canceled
 	}

@@ -190,15 +190,13 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 
 // constant writes a cursor's value in the column's type.
 func constant(t driver.Table, c driver.Column, value string) (string, error) {
-	var err error
 	switch c.Type.Kind {
 	case driver.Int32, driver.Int64, driver.Decimal:
 		if _, _, _, ok := splitDecimal([]byte(value)); ok {
 			return value, nil // not quoted: a string would be compared as floating point
 		}
-		err = errNumber
 	case driver.Date:
-		if _, err = time.Parse("2006-01-02", value); err == nil {
+		if _, err := time.Parse("2006-01-02", value); err == nil {
 			return literal(value), nil
 		}
 	case driver.Timestamp, driver.TimestampTZ:
@@ -206,8 +204,7 @@ func constant(t driver.Table, c driver.Column, value string) (string, error) {
 		if c.Type.Kind == driver.TimestampTZ {
 			layout += "Z"
 		}
-		var at time.Time
-		if at, err = time.Parse(layout, value); err == nil {
+		if at, err := time.Parse(layout, value); err == nil {
 			return literal(at.Format("2006-01-02 15:04:05.000000")), nil
 		}
 	default:

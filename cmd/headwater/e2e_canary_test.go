@@ -77,7 +77,9 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 	var sources []object
 	for _, s := range configs {
-		post("/data/w/test-connection", object{"source_config": object{"type": s.kind, "connection_config": s.config}})
+		if !strings.HasPrefix(s.name, "http_server_as_") { // they take as long as a greeting may; the connect does it for all at once
+			post("/data/w/test-connection", object{"source_config": object{"type": s.kind, "connection_config": s.config}})
+		}
 		sources = append(sources, object{"type": s.kind, "name": s.name, "connection_config": s.config})
 	}
 	if a := post("/data/w/connect", object{"sources": sources}); a.Code != 200 {

@@ -35,12 +35,13 @@ const (
 	keyTarget    = 'q' // org, workspace, operation, index -> target document
 )
 
-// The parts of one schema version, after its ^sequence.
+// The parts of one schema version, after its ^sequence. The entry, which can be
+// long, lies apart from the head: they would share a block.
 const (
 	partHead  = 0 // -> document without tables
-	partEntry = 1 // -> history entry with the diff
-	partTable = 2 // index -> table document
-	partName  = 3 // table name, index -> nothing
+	partTable = 1 // index -> table document
+	partName  = 2 // table name, index -> nothing
+	partEntry = 3 // -> history entry with the diff
 	partEnd   = 0xff
 )
 

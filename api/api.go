@@ -4,8 +4,8 @@
 // requests are validated against it, and tests validate every answer.
 //
 // The server around the Handler sets ReadHeaderTimeout, IdleTimeout and
-// MaxHeaderBytes; a Handler moves the deadlines of its own requests, because a
-// command may wait for minutes.
+// MaxHeaderBytes. The deadlines of bodies and answers are the Handler's: it sets
+// them for every request, because a command may wait for minutes.
 package api
 
 import (

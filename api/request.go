@@ -23,6 +23,9 @@ const (
 	headerRequestID   = "X-Request-Id"
 	headerSequence    = "X-Headwater-Sequence"
 	headerMinSequence = "X-Headwater-Min-Sequence"
+
+	bodyTime   = 30 * time.Second // for a client to send its body
+	answerTime = 2 * time.Minute  // for a client to take its answer
 )
 
 var (
@@ -111,6 +114,8 @@ func (h *Handler) panicked(id string, p any) {
 // what they may, where, and then what they said.
 func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 	r := &request{route: t, http: hr, query: hr.URL.Query()}
+	// Not every ResponseWriter has deadlines; a server's has.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime + h.Options.MinSequenceWait + answerTime))
 	a, err := h.answer(w, r)
 	if err != nil {
 		f := asFailure(err)
@@ -184,6 +189,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	if r.http.ContentLength > limit {
 		return tooLarge
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.http.Body, limit)); err != nil {
 		var over *http.MaxBytesError

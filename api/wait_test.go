@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +131,8 @@ func TestOutcomesOfSyncs(t *testing.T) {
 
 // TestClientLeaves holds that what was accepted goes on without its client.
 func TestClientLeaves(t *testing.T) {
-	h := newHouse(t)
+	// With so long a lease nobody takes the request up again meanwhile.
+	h := newHouse(t, func(d *Deps) { d.Options.Lease = time.Hour })
 	c := h.ada()
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -161,9 +163,10 @@ func TestDrainAnswersWhoWaits(t *testing.T) {
 		waiting <- r
 	}()
 	eventually(t, "the worker has it", func() bool { return h.worker.count("ConnectSource") == 1 })
+	begun := time.Now()
 	h.handler.Drain()
-	if r := <-waiting; r.Code != http.StatusAccepted {
-		t.Errorf("while draining: %d %s", r.Code, r.Raw)
+	if r := <-waiting; r.Code != http.StatusAccepted || time.Since(begun) > testLimit {
+		t.Errorf("while draining: %d after %s: %s", r.Code, time.Since(begun), r.Raw)
 	}
 	c.token = ""
 	if r := c.get("/readyz"); r.Code != 503 {
@@ -190,5 +193,20 @@ func TestTooManyAtOnce(t *testing.T) {
 	<-waiting
 	if r := c.post("/data/w1/cleanup", object{}); r.Code != 200 {
 		t.Errorf("afterwards: %d %s", r.Code, r.Raw)
+	}
+}
+
+// TestServerTimeouts holds that a server's own limits do not end a wait.
+func TestServerTimeouts(t *testing.T) {
+	h := newHouse(t)
+	server := httptest.NewUnstartedServer(h.handler)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	c := h.ada()
+	elsewhere := *h
+	elsewhere.server, c.house = server, &elsewhere
+	if r := c.post("/data/w1/connect", object{"sources": []object{source("x", "slow")}}, "Prefer", "wait=1"); r.Code != http.StatusAccepted {
+		t.Errorf("%d %s", r.Code, r.Raw)
 	}
 }

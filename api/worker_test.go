@@ -109,7 +109,7 @@ func (w *worker) say(ctx context.Context, c *command.Command, final bool, data e
 		if err := w.view.Wait(ctx, after); err != nil {
 			return err
 		}
-		known, err := w.view.Operation(op_(c), c.Data.Header().WorkspaceID, op.ID)
+		known, err := w.view.Operation(c.Address().Organization, c.Address().Workspace, op.ID)
 		if err == nil {
 			if g := reported(known, op.Target); g != nil && g.Status != projections.StatusRunning {
 				return nil
@@ -121,8 +121,6 @@ func (w *worker) say(ctx context.Context, c *command.Command, final bool, data e
 		}
 	}
 }
-
-func op_(c *command.Command) string { return c.Data.Header().Organization }
 
 // opened opens the secrets that a command refers to.
 func (w *worker) opened(ctx context.Context, c *command.Command, ref string) error {

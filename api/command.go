@@ -95,11 +95,7 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	if err := claim.begin(ctx, j.targets); err != nil {
 		return nil, err
 	}
-	// While it waits the client sends nothing, and a read that times out would
-	// look as if it had left.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})
-	_ = control.SetWriteDeadline(time.Now().Add(prefer.wait + h.Options.Send + answerTime))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(prefer.wait + h.Options.Send + answerTime))
 
 	t := &task{
 		job: j, h: h, seed: s, id: s.id("op_"), request: r.http.Header.Get(headerRequestID), caller: r.caller, workspace: r.workspace,

@@ -134,7 +134,8 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		if err != nil {
 			return nil, err
 		}
-		address, err := n.listen(ctx, "listen", cfg.Listen, handler, log)
+		n.onClose(handler.Close)
+		address, err := n.listen(ctx, "listen", cfg.Listen, handler, handler.Drain, log)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +144,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if cfg.MetricsListen == "off" {
 		return n, nil
 	}
-	_, err = n.listen(ctx, "metrics-listen", cfg.MetricsListen, metrics(view), log)
+	_, err = n.listen(ctx, "metrics-listen", cfg.MetricsListen, metrics(view), nil, log)
 	return n, err
 }
 
@@ -277,8 +278,9 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	}
 }
 
-// listen serves handler at address until the node is closed.
-func (n *node) listen(ctx context.Context, flag, address string, handler http.Handler, log *slog.Logger) (net.Addr, error) {
+// listen serves handler at address until the node is closed. drain, if any, is
+// told of the close first.
+func (n *node) listen(ctx context.Context, flag, address string, handler http.Handler, drain func(), log *slog.Logger) (net.Addr, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -287,10 +289,12 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if drain != nil {
+		server.RegisterOnShutdown(drain)
 	}
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -123,6 +123,8 @@ type Lake interface {
 // Writer lands one table. *landing.Writer is one.
 type Writer interface {
 	Cursor() driver.Cursor
+	// Finished returns what earlier attempts of the sync have landed in the
+	// table, and whether that is all of it.
 	Finished() (landing.Committed, bool)
 	Write(ctx context.Context, batch arrow.RecordBatch) error
 	Commit(ctx context.Context, next *driver.Cursor, final bool) (landing.Committed, error)

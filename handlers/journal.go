@@ -55,6 +55,10 @@ type journal struct {
 func (g *journal) write(ctx context.Context, m move) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.writeLocked(ctx, m)
+}
+
+func (g *journal) writeLocked(ctx context.Context, m move) error {
 	for tries := 0; ; tries++ {
 		sequence, err := g.attempt.j.append(ctx, g.after, m)
 		if err == nil {
@@ -121,11 +125,27 @@ func (g *journal) decide(ctx context.Context, next func(view) (move, error)) err
 // progress writes how far a table is.
 func (g *journal) progress(ctx context.Context, t *tableRun) error {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.progressLocked(ctx, t)
+}
+
+// running is progress for a table that still runs when it is its turn; nothing
+// is written of one that has ended, which has told so itself.
+func (g *journal) running(ctx context.Context, t *tableRun) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if running, _ := t.running(); !running {
+		return nil
+	}
+	return g.progressLocked(ctx, t)
+}
+
+// progressLocked looks at the table under the journal's lock, so that a later
+// event never tells of an earlier state.
+func (g *journal) progressLocked(ctx context.Context, t *tableRun) error {
 	g.written++
-	n := g.written
-	g.mu.Unlock()
-	return g.write(ctx, move{
-		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(n),
+	return g.writeLocked(ctx, move{
+		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(g.written),
 		data: &event.SyncProgressed{
 			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: t.snapshot(),
 			Records: g.attempt.totals.records.Load(), Bytes: g.attempt.totals.bytes.Load(),

@@ -159,8 +159,9 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 
 // copy moves rows from the source to the writer and commits them.
 func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) error {
-	if done, ok := writer.Finished(); ok {
-		t.commit(done, true)
+	landed, finished := writer.Finished()
+	if finished {
+		t.commit(landed, true)
 		return l.checkpoint(base, t)
 	}
 	incremental := t.mode() == landing.Incremental
@@ -168,7 +169,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	if incremental {
 		from = writer.Cursor()
 	}
-	t.restart()
+	t.resume(landed)
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
 	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(errIdle) })

@@ -23,9 +23,9 @@ const (
 // totals are the sums over the tables of an attempt.
 type totals struct{ records, bytes atomic.Int64 }
 
-// tableRun is one table of one attempt and how far it is. While it runs, its
-// result counts the rows and bytes that were read on top of those committed;
-// afterwards it counts what landed. It is safe for concurrent use.
+// tableRun is one table of one attempt and how far it is. Its own result counts
+// the rows and bytes that were read on top of those committed, for the sums; what
+// it tells others counts what is committed. It is safe for concurrent use.
 type tableRun struct {
 	table  driver.Table
 	cursor string // column of an incremental sync
@@ -46,13 +46,6 @@ func (t *tableRun) begin() {
 	t.result.Status, t.began, t.changed = statusRunning, time.Now(), true
 }
 
-// restart forgets what was read but not committed.
-func (t *tableRun) restart() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.count(t.committed.Records, t.committed.Bytes)
-}
-
 // count sets what the table counts, and moves the sums with it.
 func (t *tableRun) count(records, bytes int64) {
 	t.totals.records.Add(records - t.result.Records)
@@ -66,6 +59,15 @@ func (t *tableRun) add(rows, bytes int64) {
 	t.count(t.result.Records+rows, t.result.Bytes+bytes)
 	t.result.DurationMS = time.Since(t.began).Milliseconds()
 	t.changed = true
+}
+
+// resume sets what earlier attempts of the sync committed, and forgets what was
+// read but not committed.
+func (t *tableRun) resume(c landing.Committed) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.committed = c
+	t.count(c.Records, c.Bytes)
 }
 
 func (t *tableRun) commit(c landing.Committed, final bool) {
@@ -85,18 +87,21 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 
 // fail ends the table with what of it was committed.
 func (t *tableRun) fail(reason event.Reason, message string, took time.Duration) {
-	t.restart()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.count(t.committed.Records, t.committed.Bytes)
 	t.result.Status, t.result.Reason, t.result.Message = statusFailed, reason, message
 	t.result.DurationMS = took.Milliseconds()
 }
 
+// snapshot returns the table as events tell of it: with what is committed.
 func (t *tableRun) snapshot() event.TableResult {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changed = false
-	return t.result
+	r := t.result
+	r.Records, r.Bytes = t.committed.Records, t.committed.Bytes
+	return r
 }
 
 // running reports whether the table runs, and whether it moved since its last
@@ -111,9 +116,7 @@ func (t *tableRun) running() (running, moved bool) {
 func (a *attempt) results() []event.TableResult {
 	tables := make([]event.TableResult, 0, len(a.tables))
 	for _, t := range a.tables {
-		t.mu.Lock()
-		tables = append(tables, t.result)
-		t.mu.Unlock()
+		tables = append(tables, t.snapshot())
 	}
 	return tables
 }
@@ -140,7 +143,7 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 					continue
 				}
 				last = time.Now()
-				err := a.journal.progress(ctx, t)
+				err := a.journal.running(ctx, t)
 				var lost *overtaken
 				if errors.As(err, &lost) {
 					stop(err)

@@ -44,8 +44,8 @@ type Writer struct {
 // alone when it starts from the beginning.
 func (w *Writer) Cursor() driver.Cursor { return w.cursor }
 
-// Finished reports that an earlier attempt of this sync has already finished
-// this table, and with what. Nothing is to be written then.
+// Finished returns what of this sync has landed, and whether an earlier attempt
+// has already finished this table. Nothing is to be written then.
 func (w *Writer) Finished() (Committed, bool) {
 	return w.landed, w.began.Sync == w.target.SyncID && w.began.Final
 }

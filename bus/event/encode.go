@@ -16,7 +16,7 @@ const ContentType = "application/json"
 
 // DataSchema returns the CloudEvents dataschema of the named event or command.
 // CloudEvents wants an absolute URI, and only the deployment knows its host, so
-// it is a URN; the API serves the document at SchemaURI.
+// it is a URN; the API serves the document at /schemas/<name>.v1.json.
 func DataSchema(name string) string { return "urn:headwater:schema:" + name + ":v1" }
 
 // Subject returns the subject on which the event is published.

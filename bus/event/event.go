@@ -90,10 +90,6 @@ func (e *Event) Address() Address { return e.Data.Header().Address() }
 // Type returns the CloudEvents type of the named event or command.
 func Type(name string) string { return "headwater." + name + ".v1" }
 
-// SchemaURI returns the CloudEvents dataschema of the named event or command,
-// relative to the API's base URL.
-func SchemaURI(name string) string { return "/schemas/" + name + ".v1.json" }
-
 // Headers of the CloudEvents NATS binding.
 const (
 	HeaderID            = "ce-id"

@@ -142,8 +142,8 @@ type SyncProgressed struct {
 	Meta
 	SyncID  string      `json:"sync_id"`
 	Table   TableResult `json:"table"`
-	Records int64       `json:"records_processed"` // of the whole sync so far
-	Bytes   int64       `json:"bytes"`
+	Records int64       `json:"records_processed"` // read by the whole sync so far, committed or not
+	Bytes   int64       `json:"bytes"`             // the same: of files where committed, else as the source sent them
 }
 
 // SyncCompleted ends a sync of which at least one table landed.
@@ -185,7 +185,8 @@ type SourceRemoved struct {
 	Purged bool   `json:"purged"` // its keys were destroyed at once
 }
 
-// TableResult is what a sync did to one table.
+// TableResult is what a sync did to one table. It counts what the sync has
+// committed to it so far, over all its attempts.
 type TableResult struct {
 	Name       string `json:"name"`
 	Namespace  string `json:"namespace,omitempty"`
@@ -197,7 +198,7 @@ type TableResult struct {
 	Cursor     string `json:"cursor,omitempty"`      // value after which the next incremental sync goes on
 	CursorName string `json:"cursor_name,omitempty"` // its column
 	SnapshotID int64  `json:"snapshot_id,omitempty"` // of the Iceberg table
-	Location   string `json:"location,omitempty"`    // of the table's metadata file
+	Location   string `json:"location,omitempty"`    // of the table's folder, as a URL
 	Reason     Reason `json:"reason,omitempty"`
 	Message    string `json:"message,omitempty"`
 	DurationMS int64  `json:"duration_ms"`

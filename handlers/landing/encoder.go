@@ -21,6 +21,7 @@ type encoder struct {
 	log      *slog.Logger
 
 	rows   int64 // taken so far
+	open   *part // nil between two
 	in     chan arrow.RecordBatch
 	done   chan struct{}
 	parts  []iceberg.DataFile // once done
@@ -54,71 +55,60 @@ func (e *encoder) put(ctx context.Context, rec arrow.RecordBatch) error {
 func (e *encoder) finish() ([]iceberg.DataFile, error) {
 	close(e.in)
 	<-e.done
+	for rec := range e.in { // put after the encoder had failed
+		rec.Release()
+	}
 	return e.parts, e.failed
 }
 
 func (e *encoder) run() {
 	defer close(e.done)
-	var open *part
 	defer func() {
 		// A value that trips the Parquet library must end its table only.
 		if p := recover(); p != nil {
-			e.failed = fmt.Errorf("encode a batch: panic: %v", p)
-			e.log.Error("encoding a batch panicked", "panic", p, "stack", string(debug.Stack()))
+			e.log.Error("encoding a batch panicked", "stack", string(debug.Stack()))
+			e.failed = fmt.Errorf("encoding a batch panicked (%T)", p)
 		}
-		if open != nil {
-			open.drop()
-		}
-		if e.failed != nil {
-			// Whoever is in put sees done; what is in the channel is released.
-			for {
-				select {
-				case rec, ok := <-e.in:
-					if !ok {
-						return
-					}
-					rec.Release()
-				default:
-					return
-				}
-			}
+		if e.open != nil {
+			e.open.drop()
 		}
 	}()
 	for rec := range e.in {
-		if open, e.failed = e.encode(open, rec); e.failed != nil {
+		if e.failed = e.encode(rec); e.failed != nil {
 			return
 		}
 	}
-	if open != nil {
-		e.failed = e.complete(open)
-		open = nil
+	if e.open != nil {
+		e.failed = e.complete()
 	}
 }
 
-func (e *encoder) encode(open *part, rec arrow.RecordBatch) (*part, error) {
+func (e *encoder) encode(rec arrow.RecordBatch) error {
 	defer rec.Release()
 	fit, err := e.layout.conform(rec, e.rows+1)
 	if err != nil {
-		return open, err
+		return err
 	}
 	defer fit.Release()
 	e.rows += rec.NumRows()
-	if open == nil {
-		if open, err = createPart(e.files, e.layout, e.name(), fit); err != nil {
-			return nil, err
+	if e.open == nil {
+		if e.open, err = createPart(e.files, e.layout, e.name(), fit); err != nil {
+			return err
 		}
 	}
-	if err := open.write(fit); err != nil {
-		return open, err
+	if err := e.open.write(fit); err != nil {
+		return err
 	}
-	if open.w.TotalCompressedBytes() < e.partSize {
-		return open, nil
+	if e.open.w.TotalCompressedBytes() < e.partSize {
+		return nil
 	}
-	return nil, e.complete(open)
+	return e.complete()
 }
 
-func (e *encoder) complete(p *part) error {
-	file, err := p.close()
+// complete ends the open part.
+func (e *encoder) complete() error {
+	file, err := e.open.close()
+	e.open = nil
 	if err != nil {
 		return err
 	}

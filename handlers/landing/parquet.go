@@ -134,13 +134,16 @@ func createPart(files store, l layout, name string, first arrow.RecordBatch) (*p
 	if err != nil {
 		return nil, storage("create a part", err)
 	}
-	out := &counter{file: file}
-	w, err := pqarrow.NewFileWriter(l.arrow, out, l.properties(first), pqarrow.DefaultWriterProps())
-	if err != nil {
-		file.Close()
+	p := &part{layout: l, name: name, out: &counter{file: file}}
+	defer func() {
+		if p.w == nil { // failed, or panicked
+			p.drop()
+		}
+	}()
+	if p.w, err = pqarrow.NewFileWriter(l.arrow, p.out, l.properties(first), pqarrow.DefaultWriterProps()); err != nil {
 		return nil, storage("start a part", err)
 	}
-	return &part{layout: l, name: name, out: out, w: w}, nil
+	return p, nil
 }
 
 // write appends a batch that conforms to the layout.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,9 +53,12 @@ func (k catalogKV) Update(ctx context.Context, key string, value []byte, revisio
 	return revision, catalogError(err)
 }
 
+// Keys leaves out the key that is the prefix without its dot, which a bucket
+// counts in: a namespace does not lie in itself.
 func (k catalogKV) Keys(ctx context.Context, prefix string) ([]string, error) {
-	keys, err := k.Bucket.Keys(ctx, strings.TrimSuffix(prefix, "."))
-	return keys, catalogError(err)
+	below := strings.TrimSuffix(prefix, ".")
+	keys, err := k.Bucket.Keys(ctx, below)
+	return slices.DeleteFunc(keys, func(key string) bool { return key == below }), catalogError(err)
 }
 
 func catalogError(err error) error {

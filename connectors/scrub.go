@@ -87,12 +87,12 @@ func forms(value string) []string {
 	e := json.NewEncoder(&plain)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(value)
-	goQuoted := strconv.Quote(value)
+	goQuoted, asciiQuoted := strconv.Quote(value), strconv.QuoteToASCII(value)
 	all := []string{
 		value, strings.TrimSpace(value),
 		url.QueryEscape(value), url.PathEscape(value), url.UserPassword("", value).String()[1:],
 		string(quoted[1 : len(quoted)-1]), strings.Trim(strings.TrimSpace(plain.String()), `"`),
-		goQuoted[1 : len(goQuoted)-1], strconv.QuoteToASCII(value),
+		goQuoted[1 : len(goQuoted)-1], asciiQuoted[1 : len(asciiQuoted)-1],
 		strings.ReplaceAll(value, "'", "''"),
 	}
 	if len(value) >= shortest {

@@ -16,7 +16,7 @@ func TestScrub(t *testing.T) {
 	quoted, _ := json.Marshal(secret)
 	basic := base64.StdEncoding.EncodeToString([]byte("user:" + secret))
 	for _, leak := range []string{
-		secret, url.QueryEscape(secret), url.PathEscape(secret), (&url.URL{Scheme: "x", Host: "h", User: url.UserPassword("u", secret)}).String(), string(quoted), strconv.Quote(secret),
+		secret, url.QueryEscape(secret), url.PathEscape(secret), (&url.URL{Scheme: "x", Host: "h", User: url.UserPassword("u", secret)}).String(), string(quoted), strconv.Quote(secret), strconv.QuoteToASCII("u:" + secret + "@h"),
 		strings.ReplaceAll(secret, "'", "''"), hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), base64.StdEncoding.EncodeToString([]byte(secret)),
 		base64.URLEncoding.EncodeToString([]byte(secret)), basic, base64.StdEncoding.EncodeToString([]byte("u:" + secret + "!")), base64.StdEncoding.EncodeToString([]byte("ab:" + secret)),
 		"tok-4f2a", "pin is 4711.", "(ab)",

@@ -56,9 +56,6 @@ const (
 // Address returns "host:port".
 func (s *Server) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
-// Output returns the end of what the server wrote.
-func (s *Server) Output() string { return s.output.String() }
-
 // Stop ends the server by its own process id and waits for it. It is safe to
 // call twice. The folder stays.
 func (s *Server) Stop() error {

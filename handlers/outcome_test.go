@@ -184,6 +184,9 @@ func TestStopGivesSyncsBack(t *testing.T) {
 	if _, snoozed := bus.Snoozed(<-ended); !snoozed {
 		t.Error("a stopped sync counts as failed or done")
 	}
+	if _, snoozed := bus.Snoozed(stopped.sync(t.Context(), j, c)); !snoozed {
+		t.Error("a worker that stops took a sync")
+	}
 	release()
 	w.do(c)
 	w.wantLanded("orders", 0, 100)

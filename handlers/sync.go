@@ -44,6 +44,12 @@ func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) erro
 	if a.mode == "" {
 		a.mode = landing.FullRefresh
 	}
+	select {
+	case <-h.stopping:
+		// Given back, it may come again before this worker's subscriber closes.
+		return bus.Snooze(0)
+	default:
+	}
 	if err := a.begin(ctx); err != nil || a.fence == 0 {
 		return err
 	}

@@ -47,9 +47,6 @@ func (d *delivery) heartbeat(ctx context.Context) (stop func()) {
 // those that were put off or given back.
 func (d *delivery) failures() int {
 	before := d.meta.NumDelivered - 1
-	if before == 0 {
-		return 0
-	}
 	return int(before - min(before, d.timesPostponed()))
 }
 
@@ -58,7 +55,7 @@ func (d *delivery) postponedKey() string {
 }
 
 func (d *delivery) timesPostponed() uint64 {
-	if d.counted {
+	if d.counted || d.meta.NumDelivered == 1 {
 		return d.postponed
 	}
 	entry, err := d.jobs.bus.buckets[bucketPostponed].Get(d.working, d.postponedKey())

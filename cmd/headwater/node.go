@@ -23,9 +23,13 @@ import (
 	"headwater/projections"
 )
 
-// drainLimit is how long Close waits for what runs: SIGTERM is answered within
-// 30 s.
-const drainLimit = 28 * time.Second
+// How long Close waits for what runs: SIGTERM is answered within 30 s. Requests
+// and handlers share the limit, and what is left closes the rest.
+const (
+	drainLimit    = 28 * time.Second
+	requestsDrain = 7 * time.Second
+	handlersDrain = 18 * time.Second
+)
 
 // node is one running service: everything of the flow line, in one process.
 type node struct {
@@ -215,21 +219,31 @@ func (n *node) Close(ctx context.Context) error {
 	return n.err
 }
 
-// follow keeps the projection at the end of the log and returns when it has
-// caught up with what was there.
+// follow keeps the projection at the end of the log until the node is closed,
+// and returns when it has caught up with what was there.
 func (n *node) follow(ctx, life context.Context, view *projections.Store, log eventLog) error {
-	ended := make(chan error, 1)
+	life, stop := context.WithCancel(life)
+	ended := make(chan struct{})
+	var err error // once ended
 	go func() {
-		err := view.Follow(life, log)
-		ended <- err
-		if err != nil {
+		defer close(ended)
+		if err = view.Follow(life, log); err != nil {
 			n.fail(fmt.Errorf("projection: %w", err))
 		}
 	}()
+	n.onClose(func(ctx context.Context) error {
+		stop()
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("close the projection: %w", ctx.Err())
+		}
+	})
 	select {
 	case <-view.Ready():
 		return nil
-	case err := <-ended:
+	case <-ended:
 		return fmt.Errorf("projection: %w", err)
 	case <-ctx.Done():
 		return ctx.Err()
@@ -242,14 +256,14 @@ const embeddedLease = 5 * time.Second
 
 // work runs the handlers on a Watermill router until the node is closed.
 func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, lease time.Duration, log *slog.Logger) error {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: drainLimit}, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: handlersDrain + time.Second}, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
 		slog.LevelInfo: slog.LevelDebug, // Watermill tells of every subscription
 	}))
 	if err != nil {
 		return err
 	}
 	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
-		return wire.Jobs(bus.JobsConfig{Command: command, Concurrency: concurrency, AckWait: lease, OnExhausted: h.Exhausted})
+		return wire.Jobs(bus.JobsConfig{Command: command, Concurrency: concurrency, AckWait: lease, Drain: handlersDrain, OnExhausted: h.Exhausted})
 	})
 	if err != nil {
 		return err
@@ -303,7 +317,7 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 	}()
 	n.onClose(func(ctx context.Context) error {
 		// Long waits are cut short so that the workers get their share of the drain.
-		ctx, cancel := context.WithTimeout(ctx, drainLimit/4)
+		ctx, cancel := context.WithTimeout(ctx, requestsDrain)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			return server.Close()

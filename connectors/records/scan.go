@@ -2,8 +2,10 @@ package records
 
 import (
 	"bytes"
-	"encoding/json"
 	"iter"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // The functions of this file walk JSON that encoding/json has found valid.
@@ -120,7 +122,8 @@ next:
 }
 
 // Unquote returns the text of a valid JSON string. What is no string it
-// returns as it is.
+// returns as it is. Half of a surrogate pair, which is no character, comes out
+// as bytes that are not UTF-8, so that it is refused like them and not replaced.
 func Unquote(raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {
 		return raw
@@ -129,9 +132,56 @@ func Unquote(raw []byte) []byte {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return inner
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return inner
+	text := make([]byte, 0, len(inner))
+	for i := 0; i < len(inner); {
+		if inner[i] != '\\' || i+1 == len(inner) {
+			text = append(text, inner[i])
+			i++
+			continue
+		}
+		if inner[i+1] != 'u' {
+			text = append(text, unescaped(inner[i+1]))
+			i += 2
+			continue
+		}
+		r, n := rune(hex4(inner[i+2:])), 6
+		if low := inner[min(i+6, len(inner)):]; utf16.IsSurrogate(r) && len(low) > 1 && low[0] == '\\' && low[1] == 'u' {
+			if pair := utf16.DecodeRune(r, rune(hex4(low[2:]))); pair != utf8.RuneError {
+				r, n = pair, 12
+			}
+		}
+		if utf16.IsSurrogate(r) {
+			text = append(text, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0x3f, 0x80|byte(r)&0x3f)
+		} else {
+			text = utf8.AppendRune(text, r)
+		}
+		i = min(i+n, len(inner))
 	}
-	return []byte(s)
+	return text
+}
+
+// unescaped returns the character that a one-letter escape means.
+func unescaped(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c // a quote, a slash, a backslash
+}
+
+// hex4 reads four hexadecimal digits, 0 where there are none.
+func hex4(b []byte) uint16 {
+	n, err := strconv.ParseUint(string(b[:min(4, len(b))]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
 }

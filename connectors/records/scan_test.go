@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+	"unicode/utf8"
 
 	"headwater/connectors/driver"
 )
@@ -65,4 +66,28 @@ func FuzzScan(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestUnquote compares with encoding/json, which is right about everything but
+// what is no text: it puts U+FFFD in the place of that.
+func TestUnquote(t *testing.T) {
+	for _, raw := range []string{
+		`""`, `"a"`, `"\"\\\/\b\f\n\r\t"`, `"\u0000\u0041\u00e9\u20AC\uffff\ufffd"`, `"\ud83d\ude00"`, `"x\uD83D\uDE00\ud83d\ude00y"`, `"日本\n😀"`, `"\\ud800"`,
+	} {
+		var want string
+		if err := json.Unmarshal([]byte(raw), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(Unquote([]byte(raw))); got != want {
+			t.Errorf("%s is %q, want %q", raw, got, want)
+		}
+	}
+	for _, raw := range []string{`"\ud800"`, `"\udc00 x"`, `"\ud83d\ud83d\ude00"`, `"\ud83d\u0041"`, "\"\\n\xff\""} {
+		if got := Unquote([]byte(raw)); utf8.Valid(got) {
+			t.Errorf("%s, which is no text, became %q", raw, got)
+		}
+	}
+	for _, raw := range []string{`12`, `null`, `"\u12"`, `"\`, `"\u"`, `"\ud800\u"`} { // not all of it valid
+		Unquote([]byte(raw))
+	}
 }

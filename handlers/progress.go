@@ -68,6 +68,9 @@ func (t *tableRun) resume(c landing.Committed) {
 	defer t.mu.Unlock()
 	t.committed = c
 	t.count(c.Records, c.Bytes)
+	if c.SnapshotID != 0 || c.Total > 0 { // a commit whose checkpoint was lost counts, too
+		t.result.Total = &c.Total
+	}
 }
 
 func (t *tableRun) commit(c landing.Committed, final bool) {
@@ -75,6 +78,7 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	defer t.mu.Unlock()
 	t.committed = c
 	t.count(c.Records, c.Bytes)
+	t.result.Total = &c.Total
 	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, c.SnapshotID, c.Location
 	if c.Cursor.Value != nil {
 		t.result.Cursor, t.result.CursorName = *c.Cursor.Value, c.Cursor.Column

@@ -70,6 +70,12 @@ func TestSQLiteSource(t *testing.T) {
 	if got := w.count(namespace, "orders"); got != 5001 {
 		t.Errorf("%d rows after a full refresh", got)
 	}
+	// Without a cursor to go on from, an incremental sync replaces what is there:
+	// the records of the source are the rows of its tables, not all ever read.
+	w.do(w.syncCommand(options))
+	if src, err := w.store.Source(w.address); err != nil || w.count(namespace, "orders") != 5001 || src.Records != 5001+7 {
+		t.Errorf("%d rows in all, the source tells of %d (%v)", w.count(namespace, "orders"), src.Records, err)
+	}
 }
 
 func TestCSVSource(t *testing.T) {

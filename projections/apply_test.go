@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -25,7 +26,7 @@ func TestDocuments(t *testing.T) {
 		return func(h *history) {
 			h.connect(ann, "op_1", "a")
 			h.add(started(ann, going("op_2", "sync", 1, 0), "syn_1", 1))
-			h.add(completed(ann, final("op_2", "sync", 1, 0), "syn_1", status, table("completed", "full_refresh", 7)))
+			h.add(completed(ann, final("op_2", "sync", 1, 0), "syn_1", status, holding(7, table("completed", "full_refresh", 7))))
 		}
 	}
 	failed := func(h *history) {
@@ -36,7 +37,7 @@ func TestDocuments(t *testing.T) {
 	cancelled := func(h *history) {
 		h.connect(ann, "op_1", "a")
 		h.add(started(ann, going("op_2", "sync", 1, 0), "syn_1", 1))
-		h.add(progressed(ann, going("op_2", "sync", 1, 0), "syn_1", table("running", "incremental", 3)))
+		h.add(progressed(ann, going("op_2", "sync", 1, 0), "syn_1", holding(3, table("running", "incremental", 3))))
 		h.add(&event.SyncCancelled{Meta: event.At(ann, final("op_2", "sync", 1, 0)), SyncID: "syn_1", Reason: event.ReasonCancelled, Message: "stopped"})
 	}
 	for _, c := range []struct {
@@ -85,14 +86,14 @@ func TestDocuments(t *testing.T) {
 		{"cancelled keeps what was committed", cancelled, "source", map[string]any{"status": "connected", "records": 3.}},
 		{"cancelled sync", cancelled, "sync", map[string]any{"status": "cancelled", "duration_ms": 2000., "records_processed": 3.}},
 		{"its tables run no more", cancelled, "sync", map[string]any{"tables": []any{map[string]any{
-			"name": "t", "namespace": "public", "status": "cancelled", "mode": "incremental", "records_processed": 3., "bytes": 30., "files": 0.,
+			"name": "t", "namespace": "public", "status": "cancelled", "mode": "incremental", "records_processed": 3., "total_records": 3., "bytes": 30., "files": 0.,
 			"reason": "cancelled", "message": "stopped", "duration_ms": 0.}}}},
 		{"running while it does", func(h *history) {
 			h.connect(ann, "op_1", "a")
 			h.add(started(ann, going("op_2", "sync", 1, 0), "syn_1", 1))
-			h.add(progressed(ann, going("op_2", "sync", 1, 0), "syn_1", table("running", "incremental", 3)))
+			h.add(progressed(ann, going("op_2", "sync", 1, 0), "syn_1", holding(3, table("running", "incremental", 3))))
 		}, "sync", map[string]any{"records_processed": 3., "tables": []any{map[string]any{
-			"name": "t", "namespace": "public", "status": "running", "mode": "incremental", "records_processed": 3., "bytes": 30., "files": 0., "duration_ms": 0.}}}},
+			"name": "t", "namespace": "public", "status": "running", "mode": "incremental", "records_processed": 3., "total_records": 3., "bytes": 30., "files": 0., "duration_ms": 0.}}}},
 		{"cancelled operation", cancelled, "operation", map[string]any{"status": "cancelled"}},
 		{"second attempt", func(h *history) {
 			h.connect(ann, "op_1", "a")
@@ -232,13 +233,15 @@ func TestRecords(t *testing.T) {
 		results []event.TableResult // checkpoints, then the outcome
 		want    int64
 	}{
-		{[]event.TableResult{table("running", "full_refresh", 4), table("completed", "full_refresh", 10)}, 10},
-		{[]event.TableResult{table("completed", "full_refresh", 8)}, 8},
+		{[]event.TableResult{table("running", "full_refresh", 4), holding(10, table("completed", "full_refresh", 10))}, 10},
+		{[]event.TableResult{holding(8, table("completed", "full_refresh", 8))}, 8},
 		{[]event.TableResult{table("failed", "full_refresh", 3)}, 8},
 		{[]event.TableResult{table("skipped", "incremental", 3)}, 8},
-		{[]event.TableResult{table("running", "incremental", 2), table("running", "incremental", 5), table("completed", "incremental", 6)}, 14},
-		{[]event.TableResult{table("running", "incremental", 2), table("failed", "incremental", 0)}, 16},
-		{[]event.TableResult{table("completed", "full_refresh", 1)}, 1},
+		{[]event.TableResult{table("running", "incremental", 2), holding(13, table("running", "incremental", 5)), holding(14, table("completed", "incremental", 6))}, 14},
+		{[]event.TableResult{holding(16, table("running", "incremental", 2)), table("running", "incremental", 90), holding(16, table("failed", "incremental", 2))}, 16},
+		{[]event.TableResult{holding(18, table("completed", "incremental", 18))}, 18}, // from the start, in the place of what was there
+		{[]event.TableResult{holding(1, table("completed", "full_refresh", 1))}, 1},
+		{[]event.TableResult{holding(0, table("completed", "full_refresh", 0))}, 0},
 	} {
 		n++
 		id, op := fmt.Sprint("syn_", n), fmt.Sprint("op_s", n)
@@ -251,9 +254,31 @@ func TestRecords(t *testing.T) {
 		if err != nil || src.Records != c.want {
 			t.Errorf("sync %d: %d records, want %d (%v)", n, src.Records, c.want, err)
 		}
-		if l, err := s.Landed(ann, "public.t"); err != nil || l.Records != c.want {
+		if l, err := s.Landed(ann, "public", "t"); err != nil || l.Records != c.want {
 			t.Errorf("sync %d: table has %d records, want %d (%v)", n, l.Records, c.want, err)
 		}
+	}
+}
+
+// TestTablesWithDots keeps apart what joins to the same text.
+func TestTablesWithDots(t *testing.T) {
+	var h history
+	h.connect(ann, "op_1", "a")
+	h.add(started(ann, going("op_2", "sync", 1, 0), "syn_1", 1))
+	one, other := holding(3, table("completed", "full_refresh", 3)), holding(4, table("completed", "full_refresh", 4))
+	one.Namespace, one.Name, other.Namespace, other.Name = "s", "x.y", "s.x", "y"
+	done := completed(ann, final("op_2", "sync", 1, 0), "syn_1", "completed", one)
+	done.Tables = append(done.Tables, other)
+	h.add(done)
+	s := openMem(t)
+	apply(t, s, h.events...)
+	if src, err := s.Source(ann); err != nil || src.Records != 7 {
+		t.Errorf("%d records, want 7 (%v)", src.Records, err)
+	}
+	y, err := s.Sync("acme", "w1", "syn_1")
+	var doc struct{ Tables []event.TableResult }
+	if err := errors.Join(err, json.Unmarshal(y.JSON, &doc)); err != nil || len(doc.Tables) != 2 {
+		t.Errorf("the sync shows %d tables, want 2 (%v): %s", len(doc.Tables), err, y.JSON)
 	}
 }
 
@@ -286,7 +311,7 @@ func TestSourceLife(t *testing.T) {
 	_, errDoc := s.SourceDoc(ann)
 	_, errSchema := s.SchemaPage(SchemaQuery{Address: ann})
 	_, errHistory := s.SchemaHistory(ann, 0, "")
-	_, errLanded := s.Landed(ann, "public.t")
+	_, errLanded := s.Landed(ann, "public", "t")
 	_, errOrg := s.Operation("other", "w1", "op_1")
 	_, errWorkspace := s.Sync("acme", "w2", "syn_1")
 	for i, err := range []error{errSource, errDoc, errSchema, errHistory, errLanded, errOrg, errWorkspace} {

@@ -71,9 +71,8 @@ type Failure struct {
 
 // Landed is what lies in the lake of one table.
 type Landed struct {
-	Records    int64     `json:"records"` // of the current generation, over all its syncs
-	Base       int64     `json:"base"`    // of them, before the sync SyncID
-	SyncID     string    `json:"sync_id"`
+	Records    int64     `json:"records"` // that readers see, of all syncs
+	SyncID     string    `json:"sync_id"` // the last that committed
 	Mode       string    `json:"mode"`
 	Location   string    `json:"location,omitempty"`
 	SnapshotID int64     `json:"snapshot_id,omitempty"`

@@ -149,8 +149,8 @@ func life(n int) *history {
 	for i := range n {
 		a, op, id := at("ann", fmt.Sprint("src_", i%5)), fmt.Sprint("op_s", i), fmt.Sprint("syn_", i)
 		h.add(started(a, going(op, "sync", 1, 0), id, 1))
-		h.add(progressed(a, going(op, "sync", 1, 0), id, table("running", "incremental", 5)))
-		h.add(completed(a, final(op, "sync", 1, 0), id, "completed", table("completed", "incremental", 9)))
+		h.add(progressed(a, going(op, "sync", 1, 0), id, holding(int64(9*(i/5)+5), table("running", "incremental", 5))))
+		h.add(completed(a, final(op, "sync", 1, 0), id, "completed", holding(int64(9*(i/5)+9), table("completed", "incremental", 9))))
 	}
 	return &h
 }

@@ -9,7 +9,7 @@ import (
 
 // layout is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const layout = 1
+const layout = 2
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by putText, so that no text reaches into its neighbour and one
@@ -26,9 +26,9 @@ const (
 	keyCurrent   = 'h' // org, workspace, owner, created sequence, source -> source document
 	keyHistory   = 'i' // the same, ^sequence -> source document, empty once removed
 	keySchema    = 'j' // org, workspace, owner, source, ^sequence, part ... -> schema documents
-	keyLanded    = 'k' // org, workspace, owner, source, table -> Landed
+	keyLanded    = 'k' // org, workspace, owner, source, namespace, table -> Landed
 	keySync      = 'l' // org, workspace, sync -> Sync and its document without tables
-	keySyncTable = 'm' // org, workspace, sync, table -> TableResult
+	keySyncTable = 'm' // org, workspace, sync, namespace, table -> TableResult
 	keySyncOwner = 'n' // org, workspace, owner, ^began, sync -> nothing
 	keySyncOf    = 'o' // org, workspace, owner, source, ^began, sync -> nothing
 	keyOperation = 'p' // org, workspace, operation -> Operation and its document without targets

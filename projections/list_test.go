@@ -193,7 +193,7 @@ func TestSyncs(t *testing.T) {
 		op, id := fmt.Sprint("op_s", i), fmt.Sprint("syn_", i)
 		h.add(started(a, going(op, "sync", 1, 0), id, 1))
 		if i != 5 {
-			h.add(completed(a, final(op, "sync", 1, 0), id, "completed", table("completed", "full_refresh", 1)))
+			h.add(completed(a, final(op, "sync", 1, 0), id, "completed", holding(1, table("completed", "full_refresh", 1))))
 		}
 	}
 	apply(t, s, h.events...)

@@ -28,6 +28,9 @@ func drawHistory(t *rapid.T) []*event.Event {
 		sync := rapid.SampledFrom([]string{"syn_1", "syn_2", "syn_3", "syn_4"}).Draw(t, "sync")
 		reason := reasons.Draw(t, "reason")
 		result := table(statuses.Draw(t, "status"), modes.Draw(t, "mode"), rapid.Int64Range(0, 9).Draw(t, "records"))
+		if rapid.Bool().Draw(t, "committed") {
+			result = holding(rapid.Int64Range(0, 30).Draw(t, "total"), result)
+		}
 		var d event.Data
 		switch rapid.IntRange(0, 12).Draw(t, "kind") {
 		case 0, 1:

@@ -195,10 +195,10 @@ func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []b
 	return nil
 }
 
-// Landed returns what lies in the lake of one table, named "table" or
-// "namespace.table" as in the schema; ErrNotFound before its first sync and
+// Landed returns what lies in the lake of one table, whose namespace is empty
+// where the source has none; ErrNotFound before its first sync and
 // once the source is removed.
-func (s *Store) Landed(a event.Address, table string) (l Landed, err error) {
+func (s *Store) Landed(a event.Address, namespace, table string) (l Landed, err error) {
 	db, done, err := s.using()
 	if err != nil {
 		return l, err
@@ -206,7 +206,7 @@ func (s *Store) Landed(a event.Address, table string) (l Landed, err error) {
 	defer done()
 	if err = s.wasThere(db, a, 0); err == nil {
 		var v []byte
-		if v, err = s.get(db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, table)); err == nil {
+		if v, err = s.get(db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, namespace, table)); err == nil {
 			return decodeJSON[Landed](v)
 		}
 	}

@@ -184,42 +184,32 @@ func (t *turn) tables(y *cell[syncEntry], results []event.TableResult) error {
 		if err != nil {
 			return fmt.Errorf("table %s: %w", r.Name, err)
 		}
-		name := qualified(r.Namespace, r.Name)
-		k := key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, name)
+		k := key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
 		if err := t.batch.Set(k, frame([]byte(r.Status), doc), nil); err != nil {
 			return err
 		}
-		if err := t.land(y, name, r); err != nil {
+		if err := t.land(y, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// land counts the records of one table. A result counts everything that its
-// sync committed so far, so a repeated one adds nothing; a full refresh is
-// committed only when it is whole.
-func (t *turn) land(y *cell[syncEntry], name string, r *event.TableResult) error {
-	incremental := r.Mode == "incremental"
-	if !t.alive() || r.Status == "skipped" || !incremental && r.Status != StatusCompleted {
+// land counts the records of one table as its last commit left them. What a
+// sync read says nothing of it: rows may wait for their commit, be appended, or
+// take the place of all there were.
+func (t *turn) land(y *cell[syncEntry], r *event.TableResult) error {
+	if !t.alive() || r.Total == nil {
 		return nil
 	}
 	a := t.source.v.Address
-	entry, err := t.landed.get(t.db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, name))
+	entry, err := t.landed.get(t.db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, r.Namespace, r.Name))
 	if err != nil {
 		return err
 	}
 	l := &entry.v
-	before := l.Records
-	if l.SyncID != y.v.ID {
-		if l.Base = 0; incremental {
-			l.Base = l.Records
-		}
-		l.Records, l.SyncID = l.Base, y.v.ID
-	}
-	// A failed table reports no more than its last checkpoint did.
-	l.Records = max(l.Records, l.Base+r.Records)
-	l.Mode, l.At = r.Mode, t.at
+	t.source.v.Records += *r.Total - l.Records
+	l.Records, l.SyncID, l.Mode, l.At = *r.Total, y.v.ID, r.Mode, t.at
 	if r.Location != "" {
 		l.Location, l.SnapshotID = r.Location, r.SnapshotID
 	}
@@ -227,7 +217,6 @@ func (t *turn) land(y *cell[syncEntry], name string, r *event.TableResult) error
 		l.Cursor, l.CursorName = r.Cursor, r.CursorName
 	}
 	t.landed.touch(entry)
-	t.source.v.Records += l.Records - before
 	return nil
 }
 

@@ -100,6 +100,12 @@ func table(status, mode string, records int64) event.TableResult {
 	return event.TableResult{Name: "t", Namespace: "public", Status: status, Mode: mode, Records: records, Bytes: 10 * records}
 }
 
+// holding says how many rows the table has after the result.
+func holding(total int64, r event.TableResult) event.TableResult {
+	r.Total = &total
+	return r
+}
+
 func progressed(a event.Address, op event.Operation, sync string, r event.TableResult) *event.SyncProgressed {
 	return &event.SyncProgressed{Meta: event.At(a, op), SyncID: sync, Table: r, Records: r.Records, Bytes: r.Bytes}
 }

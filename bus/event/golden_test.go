@@ -27,9 +27,10 @@ func exampleMeta() Meta {
 }
 
 func exampleTable() TableResult {
-	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Bytes: 48213, Files: 2,
+	total := int64(96_000)
+	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Total: &total, Bytes: 48213, Files: 2,
 		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207000,
-		Location: "file:///lake/acme/orders/metadata/00002.json", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830}
+		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830}
 }
 
 // examples holds one realistic payload of every event, with no field left zero,

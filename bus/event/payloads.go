@@ -193,7 +193,8 @@ type TableResult struct {
 	Status     string `json:"status"` // completed, failed, running, skipped
 	Mode       string `json:"mode"`   // full_refresh, incremental
 	Records    int64  `json:"records_processed"`
-	Bytes      int64  `json:"bytes"` // of the Parquet files written
+	Total      *int64 `json:"total_records,omitempty"` // rows of the whole table after the last commit; absent before there is one
+	Bytes      int64  `json:"bytes"`                   // of the Parquet files written
 	Files      int    `json:"files"`
 	Cursor     string `json:"cursor,omitempty"`      // value after which the next incremental sync goes on
 	CursorName string `json:"cursor_name,omitempty"` // its column

@@ -95,7 +95,7 @@ func (w *Writer) resume() error {
 		return err
 	}
 	w.began = s
-	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor}
+	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor, Total: s.Total}
 	if s.Sync == w.target.SyncID {
 		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID
 	}

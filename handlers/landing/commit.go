@@ -132,8 +132,12 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	if w.replace && was.SnapshotID != 0 {
 		now.Generation = was.Generation + 1
 	}
+	if !w.replace {
+		now.Total = was.Total
+	}
 	for _, f := range w.staged {
 		now.Records += f.Count()
+		now.Total += f.Count()
 		now.Bytes += f.FileSizeBytes()
 	}
 	updates, err := w.updates(ctx, at, made, now)
@@ -155,6 +159,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
 	w.staged, w.names = nil, nil
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
+	w.landed.Total = now.Total
 	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
 	return nil
 }

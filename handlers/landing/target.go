@@ -54,6 +54,9 @@ func (t Target) validate() error {
 type Committed struct {
 	Records, Bytes int64
 	Files          int
+	// Total counts the rows that readers see in the table, of this sync and of
+	// those before.
+	Total int64
 	// SnapshotID is 0 while nothing of the sync is visible.
 	SnapshotID int64
 	// Location is the table's folder as a URL.

@@ -15,13 +15,13 @@ func TestIncrementalGoesOnBehindItsCursor(t *testing.T) {
 	}
 	write(t, w, 0, 100)
 	first := commit(t, w, behind(99), false)
-	if first.Records != 100 || first.Files != 1 || first.Bytes == 0 || first.SnapshotID == 0 {
+	if first.Records != 100 || first.Total != 100 || first.Files != 1 || first.Bytes == 0 || first.SnapshotID == 0 {
 		t.Errorf("first commit: %+v", first)
 	}
 	wantIDs(t, l, span(0, 100))
 	write(t, w, 100, 150)
 	last := commit(t, w, behind(149), true)
-	if last.Records != 150 || last.Files != 2 {
+	if last.Records != 150 || last.Total != 150 || last.Files != 2 {
 		t.Errorf("last commit: %+v", last)
 	}
 	wantIDs(t, l, span(0, 150))
@@ -34,13 +34,13 @@ func TestIncrementalGoesOnBehindItsCursor(t *testing.T) {
 		t.Error("a new sync is taken for finished")
 	}
 	nothing := commit(t, w, nil, true)
-	if nothing.Records != 0 || *nothing.Cursor.Value != "149" {
+	if nothing.Records != 0 || nothing.Total != 150 || *nothing.Cursor.Value != "149" {
 		t.Errorf("a sync that found nothing: %+v", nothing)
 	}
 	wantIDs(t, l, span(0, 150))
 
 	again := begin(t, l, incremental(3, "syn_2"))
-	if c, finished := again.Finished(); !finished || *c.Cursor.Value != "149" {
+	if c, finished := again.Finished(); !finished || *c.Cursor.Value != "149" || c.Total != 150 {
 		t.Errorf("the next attempt of a finished sync: %+v, %v", c, finished)
 	}
 }
@@ -56,7 +56,7 @@ func TestFullRefreshReplaces(t *testing.T) {
 			t.Fatalf("a full refresh shows before its end: %+v", staged)
 		}
 		done := commit(t, w, nil, true)
-		if done.Records != n {
+		if done.Records != n || done.Total != n {
 			t.Errorf("refresh %d: %+v", i, done)
 		}
 		wantIDs(t, l, span(0, n))
@@ -81,7 +81,9 @@ func TestIncrementalWithoutAPlaceToGoOnReplaces(t *testing.T) {
 	commit(t, w, behind(59), false)
 	wantIDs(t, l, span(0, 100))
 	write(t, w, 60, 120)
-	commit(t, w, behind(119), true)
+	if c := commit(t, w, behind(119), true); c.Total != 120 {
+		t.Errorf("what replaced 100 rows: %+v", c)
+	}
 	wantIDs(t, l, span(0, 120))
 
 	w = begin(t, l, incremental(3, "syn_3"))

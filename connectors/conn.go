@@ -14,20 +14,20 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Timeouts bound each call of a Conn. Zero fields mean the default. A Read has
-// no limit of its own: the idle limit ends one that stands still.
+// Timeouts bound the calls of a Conn. Zero fields mean the default. A Read has
+// no limit of its own: the idle limit ends one that stands still. How long a
+// Close waits for its server is the driver's to bound.
 type Timeouts struct {
 	Open     time.Duration // default 20 s
 	Check    time.Duration // default 30 s
 	Discover time.Duration // default 5 min
-	Close    time.Duration // default 20 s
 }
 
 func (t Timeouts) withDefaults() Timeouts {
 	for _, f := range []struct {
 		at      *time.Duration
 		standby time.Duration
-	}{{&t.Open, 20 * time.Second}, {&t.Check, 30 * time.Second}, {&t.Discover, 5 * time.Minute}, {&t.Close, 20 * time.Second}} {
+	}{{&t.Open, 20 * time.Second}, {&t.Check, 30 * time.Second}, {&t.Discover, 5 * time.Minute}} {
 		if *f.at <= 0 {
 			*f.at = f.standby
 		}

@@ -111,7 +111,7 @@ func TestOvertakenWorkerFallsSilent(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "put off") {
 			t.Errorf("the overtaken worker answers %v; the command is not its to ack", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the overtaken worker goes on")
 	}
 	if events := w.events(w.address); events[len(events)-1].Sequence != fence {

@@ -17,7 +17,7 @@ func lockFile(path string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another process uses it")
+			err = errors.New("another process uses it; stop that one first, or choose another folder")
 		}
 		return nil, errors.Join(err, f.Close())
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/api"
 )
 
 // process is the program in a process of its own, for tests that kill it.
@@ -91,6 +93,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := new(bytes.Buffer)
+	if _, err := api.LoadOrCreateKey(filepath.Join(dir, "keys", "jwt.key")); err != nil {
+		t.Fatal(err)
+	}
 	tokens := &TokenCmd{Org: "acme", User: "ada", Role: "editor", TTL: time.Hour, DataDir: dir}
 	if err := tokens.Run(t.Context(), Streams{Out: token, Err: io.Discard}); err != nil {
 		t.Fatal(err)

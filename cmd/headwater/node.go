@@ -298,7 +298,7 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flag, err)
+		return nil, fmt.Errorf("%w; choose another address with --%s", err, flag)
 	}
 	server := &http.Server{
 		Handler:           handler,

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -48,11 +50,24 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return err
+		return withHelp(err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, Starter(startDemo))
 	return command.Run()
+}
+
+// withHelp adds to a mistake on the command line where the right one is shown.
+func withHelp(err error) error {
+	var mistake *kong.ParseError
+	if !errors.As(err, &mistake) {
+		return err
+	}
+	command := "headwater"
+	if node := mistake.Context.Selected(); node != nil {
+		command += " " + node.Name
+	}
+	return fmt.Errorf("%w; '%s --help' shows how", err, command)
 }
 
 // variables returns every environment variable that some flag reads.

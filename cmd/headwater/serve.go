@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"headwater/api"
@@ -44,7 +45,7 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	s.note("  lake      %s", n.Lake)
 	s.note("  files     %s", absolute(c.FilesRoot))
 	if first && c.JWKSURL == "" {
-		s.note("\nFirst start. A token to try it with, in another terminal:\n  export HEADWATER_TOKEN=$(headwater token --data-dir %q --org acme --user ada)\n  headwater list", c.DataDir)
+		s.note("\nFirst start. A token to try it with, in another terminal:\n  export HEADWATER_TOKEN=$(%[1]s token --data-dir %[2]q --org acme --user ada)\n  %[1]s list", program(os.Args[0]), c.DataDir)
 	}
 	select {
 	case <-ctx.Done():
@@ -52,6 +53,15 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	case err = <-n.failed:
 	}
 	return errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+}
+
+// program returns how to call this program again: as it was called, or by its
+// name alone when that was from a folder that 'go run' removes.
+func program(called string) string {
+	if !strings.ContainsRune(called, filepath.Separator) || strings.Contains(called, string(filepath.Separator)+"go-build") {
+		return "headwater"
+	}
+	return called
 }
 
 func absolute(path string) string {
@@ -73,10 +83,14 @@ type TokenCmd struct {
 	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Audience to name."`
 }
 
-// Run prints the token and nothing else on Out.
+// Run prints the token and nothing else on Out. It makes no key: the service
+// would not know one that lies elsewhere.
 func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 	if c.JWTSecretFile == "" {
 		c.JWTSecretFile = filepath.Join(c.DataDir, "keys", "jwt.key")
+	}
+	if _, err := os.Stat(c.JWTSecretFile); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no key at %s: the first start of 'headwater serve' makes it; --data-dir or HEADWATER_DATA_DIR says where the service keeps its data", absolute(c.JWTSecretFile))
 	}
 	key, err := api.LoadOrCreateKey(c.JWTSecretFile)
 	if err != nil {

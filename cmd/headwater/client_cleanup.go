@@ -13,7 +13,6 @@ type CleanupCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
 	Yes         bool     `short:"y" help:"Do not ask before all sources are removed."`
-	Purge       bool     `help:"Destroy the sources' keys at once, without a grace period."`
 	DryRun      bool     `help:"Say what would be removed, and remove nothing."`
 }
 
@@ -48,9 +47,6 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 	body := map[string]any{"scope": c.Scope, "source_ids": ids}
 	if c.DryRun {
 		body["dry_run"] = true
-	}
-	if c.Purge {
-		body["purge"] = true
 	}
 	a, err := api.post(ctx, api.path("cleanup"), body, "")
 	if err != nil {

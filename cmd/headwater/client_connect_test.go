@@ -186,12 +186,12 @@ func TestCleanupThatLeavesSome(t *testing.T) {
 		"POST /data/w1/cleanup": says(`{"deleted_count":1,"deleted_sources":["src_a"],"failed_sources":[{"name":"crm","error":"the lake is full"}]}`),
 	})
 	s, out, _ := streams("")
-	err := (&CleanupCmd{ClientFlags: api.flags(), Sources: []string{"airports", "crm"}, Purge: true}).Run(t.Context(), s)
+	err := (&CleanupCmd{ClientFlags: api.flags(), Sources: []string{"airports", "crm"}}).Run(t.Context(), s)
 	if err == nil || err.Error() != "not removed: crm: the lake is full" {
 		t.Errorf("got %v", err)
 	}
 	same(t, "output", out.String(), "removed airports  src_a\n")
-	same(t, "request", api.asked("POST /data/w1/cleanup")[0].Body, `{"purge":true,"scope":"user","source_ids":["src_a","src_b"]}`)
+	same(t, "request", api.asked("POST /data/w1/cleanup")[0].Body, `{"scope":"user","source_ids":["src_a","src_b"]}`)
 }
 
 type clientCLI struct {

@@ -12,7 +12,7 @@ import (
 type SyncCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	Mode        string   `enum:",full_refresh,incremental" default:"" help:"full_refresh replaces what is there, incremental goes on after it; the service chooses without."`
+	Mode        string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads what lies behind the cursor and appends it."`
 	Table       []string `sep:"none" help:"Only this table; may repeat."`
 	BatchSize   int      `help:"Rows a batch; 0 leaves it to the service."`
 	Detach      bool     `help:"Start the sync, print its operation and return."`

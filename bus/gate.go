@@ -123,7 +123,7 @@ func (g *gate) checked(tokens []string, body []byte) ([]byte, error) {
 	c := &req.Config
 	switch {
 	case !consumerName.MatchString(tokens[2]) || c.Name != tokens[2]:
-		return nil, errors.New("leave the consumer's name to the client: it must be 20 to 64 characters that nobody guesses")
+		return nil, errors.New("use an ordered consumer: other consumers need a name of 20 to 64 characters that nobody guesses")
 	case req.Stream != StreamEvents:
 		return nil, fmt.Errorf("the stream is %s", StreamEvents)
 	case c.AckPolicy != "none":

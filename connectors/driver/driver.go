@@ -38,7 +38,9 @@ type Source interface {
 	// batches of ArrowSchema(t). With from.Column set it yields only rows whose
 	// cursor lies after from.Value, and rows with a NULL cursor only when
 	// from.Value is nil. It stops at the first error, which it yields with a
-	// zero Batch. The consumer owns each Batch.Record and releases it.
+	// zero Batch. A batch without rows is allowed: it says that the read goes on
+	// while none of its rows are wanted. The consumer owns each Batch.Record and
+	// releases it.
 	Read(ctx context.Context, t Table, from Cursor) iter.Seq2[Batch, error]
 	// Close releases everything. It is safe to call twice.
 	Close() error
@@ -98,6 +100,7 @@ type Config struct {
 type Limits struct {
 	BatchRows   int           // rows a batch, default 65,536
 	BatchBytes  int64         // bytes a batch, about, default 16 MiB
+	BatchAge    time.Duration // that rows wait for their batch to fill while more come, default 30 s
 	MaxBytes    int64         // bytes read from the source in one Read; 0 is no limit
 	MaxFileSize int64         // bytes of one file after decompression; 0 is no limit
 	MaxPages    int           // pages of an HTTP API, default 100,000
@@ -113,6 +116,9 @@ func (l Limits) WithDefaults() Limits {
 	}
 	if l.BatchBytes <= 0 {
 		l.BatchBytes = 16 << 20
+	}
+	if l.BatchAge <= 0 {
+		l.BatchAge = 30 * time.Second
 	}
 	if l.MaxPages <= 0 {
 		l.MaxPages = 100_000

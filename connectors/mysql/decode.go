@@ -24,9 +24,10 @@ type decoder struct {
 	limits  driver.Limits
 	cursor  int // index of the cursor column, -1 for none
 	emit    func(driver.Batch) error
-	row     int64           // of the read, from 1
-	rows    int             // in the batch
-	bytes   int64           // in the batch
+	row     int64 // of the read, from 1
+	rows    int   // in the batch
+	bytes   int64 // in the batch
+	pace    driver.Pace
 	full    bool            // the batch is complete but for its Resume
 	last    sqldriver.Value // the cursor in the last row of a full batch
 }
@@ -82,7 +83,7 @@ func (d *decoder) append(values []sqldriver.Value) error {
 	}
 	d.rows++
 	d.bytes += size
-	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes {
+	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
 			d.last = values[d.cursor]

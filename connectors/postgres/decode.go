@@ -26,11 +26,12 @@ type decoder struct {
 	ascii    bool // the server does not vouch for UTF-8
 	cursor   int  // index of the cursor column, -1 for none
 	emit     func(driver.Batch) error
-	started  bool   // the header was seen
-	ended    bool   // the trailer was seen
-	row      int64  // of the read, from 1
-	rows     int    // in the batch
-	bytes    int64  // in the batch
+	started  bool  // the header was seen
+	ended    bool  // the trailer was seen
+	row      int64 // of the read, from 1
+	rows     int   // in the batch
+	bytes    int64 // in the batch
+	pace     driver.Pace
 	full     bool   // the batch is complete but for its Resume
 	last     []byte // the cursor's bytes in the last row of a full batch
 	lastNull bool
@@ -198,7 +199,7 @@ func (d *decoder) tuple(p []byte) error {
 	}
 	d.rows++
 	d.bytes += size
-	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes {
+	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
 			field, null := d.field(start)

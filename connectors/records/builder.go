@@ -28,6 +28,7 @@ type Builder struct {
 	rows   int
 	bytes  int64 // of rows in the builder
 	sent   int64 // bytes the source sent for them
+	pace   driver.Pace
 }
 
 // NewBuilder returns an empty builder. The caller releases it.
@@ -56,12 +57,12 @@ func (b *Builder) Null(column int) { b.rb.Field(column).AppendNull() }
 func (b *Builder) Field(column int) array.Builder { return b.rb.Field(column) }
 
 // EndRow ends a row of about so many bytes and reports whether the batch is
-// full.
+// full, or has waited for as long as Limits.BatchAge.
 func (b *Builder) EndRow(bytes int64) (full bool) {
 	b.rows++
 	b.bytes += bytes
 	b.sent += bytes
-	return b.rows >= b.limits.BatchRows || b.bytes >= b.limits.BatchBytes
+	return b.rows >= b.limits.BatchRows || b.bytes >= b.limits.BatchBytes || b.pace.Due(b.rows, b.limits.BatchAge)
 }
 
 // Rows returns the number of rows since the last Batch.

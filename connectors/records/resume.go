@@ -115,11 +115,10 @@ type filter struct {
 	greatest *string
 }
 
-// rows yields the batches without the rows that are not after the cursor, and
-// without those that are then empty.
+// rows yields the batches without the rows that are not after the cursor. One
+// that is then empty still says that the read goes on.
 func (f *filter) rows(ctx context.Context, column int, batches iter.Seq2[driver.Batch, error]) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
-		var unread int64
 		for batch, err := range batches {
 			if err != nil {
 				yield(driver.Batch{}, err)
@@ -132,13 +131,6 @@ func (f *filter) rows(ctx context.Context, column int, batches iter.Seq2[driver.
 				return
 			}
 			batch.Record = kept
-			batch.Bytes += unread
-			unread = 0
-			if kept.NumRows() == 0 {
-				unread = batch.Bytes
-				kept.Release()
-				continue
-			}
 			if !yield(batch, nil) {
 				return
 			}

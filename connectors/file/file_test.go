@@ -292,6 +292,7 @@ func TestBadFiles(t *testing.T) {
 		{"two lists", "f.json", `{"a":[{"x":1}],"b":[{"y":1}]}`, "", driver.ErrBadData, "records_path"},
 		{"wrong path", "f.json", `{"a":[{"x":1}]}`, `,"records_path":"b.c"`, driver.ErrInvalidConfig, "records_path"},
 		{"long record", "f.ndjson", `{"a":"` + strings.Repeat("x", 3<<20) + `"}`, "", driver.ErrLimit, "longer than"},
+		{"record a little too long", "f.ndjson", "{\"a\":1}\n" + `{"a":"` + strings.Repeat("x", 2<<20) + `"}`, "", driver.ErrLimit, "record 2 is longer than"},
 		{"later JSON value", "f.ndjson", "{\"a\":1}\n{\"a\":\"x\"}\n", `,"sample_rows":1`, driver.ErrBadData, `record 2: field "a"`},
 		{"no such key", "f.csv", "a,b\n1,2\n", `,"primary_key":["c"]`, driver.ErrInvalidConfig, `column "c", which table f does not have`},
 		{"too wide", "f.csv", strings.Repeat("a,", 20) + "b\n", "", driver.ErrLimit, "21 columns"},

@@ -121,6 +121,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	if s.until > 0 && s.read >= s.until {
 		return 0, driver.E(driver.ErrLimit, nil, "%s, record %d is longer than %d bytes", s.in.entry.path, s.count, s.row)
 	}
+	if s.until > 0 {
+		p = p[:min(int64(len(p)), s.until-s.read)]
+	}
 	n, err := s.in.Read(p)
 	s.read += int64(n)
 	return n, err

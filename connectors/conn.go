@@ -156,7 +156,7 @@ func (c *Conn) Close() error {
 // guard runs one call of a driver within a time limit, turns a panic into an
 // error and cleans the error.
 func (c *Conn) guard(ctx context.Context, what string, limit time.Duration, call func(context.Context) error) (err error) {
-	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s took longer than %s: %w", what, limit, context.DeadlineExceeded))
+	limited, cancel := context.WithTimeoutCause(ctx, limit, &slow{what, limit})
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
@@ -168,6 +168,18 @@ func (c *Conn) guard(ctx context.Context, what string, limit time.Duration, call
 	}()
 	return call(limited)
 }
+
+// slow is the end of a call's time limit, for people.
+type slow struct {
+	what  string
+	limit time.Duration
+}
+
+func (e *slow) Error() string {
+	return fmt.Sprintf("%s took longer than %s: check that the address is right and that what listens there answers in time", e.what, e.limit)
+}
+
+func (e *slow) Unwrap() error { return context.DeadlineExceeded }
 
 // panicked describes a driver's panic by its type alone: its text may hold
 // anything.

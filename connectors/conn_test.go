@@ -112,7 +112,7 @@ func TestConnLimitsTimeAndBytes(t *testing.T) {
 	if f.config.Dial == nil || f.config.Files == nil || f.config.Log == nil || f.config.Limits.BatchRows == 0 {
 		t.Errorf("Open got %+v", f.config)
 	}
-	if _, err := c.Check(t.Context()); KindOf(err) != driver.ErrTimeout || !strings.Contains(err.Error(), "longer than 10ms") {
+	if _, err := c.Check(t.Context()); KindOf(err) != driver.ErrTimeout || !strings.Contains(err.Error(), "longer than 10ms: check") || strings.Contains(err.Error(), "context deadline") {
 		t.Errorf("Check = %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

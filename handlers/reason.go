@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"headwater/bus"
 	"headwater/bus/event"
@@ -43,6 +44,8 @@ var reasons = []struct {
 	{landing.ErrNoCursor, event.ReasonInvalidConfig, ""},
 	{landing.ErrFenced, event.ReasonConflict, "the table was dropped from the lake while it was written"},
 	{landing.ErrUnknown, event.ReasonStorage, "the lake's catalog did not answer; the next sync goes on from what was committed"},
+	{syscall.ENOSPC, event.ReasonStorage, "the lake's disk is full: free space there, then sync again"},
+	{syscall.EDQUOT, event.ReasonStorage, "the lake's disk quota is used up: free space there, then sync again"},
 	{landing.ErrStorage, event.ReasonStorage, "the lake could not be written: its disk or bucket refused"},
 	{driver.ErrInvalidConfig, event.ReasonInvalidConfig, ""},
 	{driver.ErrUnreachable, event.ReasonUnreachable, ""},

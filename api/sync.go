@@ -111,7 +111,7 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 	var records int64
 	var syncs []json.RawMessage
 	var failed []failedSource
-	done := 0
+	done, partial := 0, 0
 	for i, t := range j.targets {
 		g := reported(op, i)
 		id := t.SyncID
@@ -136,6 +136,9 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 		records += sync.Records
 		if sync.Status == projections.StatusCompleted || sync.Status == projections.StatusPartial {
 			done++
+			if sync.Status == projections.StatusPartial {
+				partial++
+			}
 			continue
 		}
 		f := failedTarget(t, g)
@@ -153,6 +156,9 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 		})
 	}
 	message := fmt.Sprintf("Synced %s: %s", of(done, len(j.targets), "data source"), count(int(records), "record"))
+	if partial > 0 {
+		message += fmt.Sprintf("; of %s some tables failed, see their messages in syncs", count(partial, "data source"))
+	}
 	return success(http.StatusOK, message, synced(records, syncs, op.ID))
 }
 

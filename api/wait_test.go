@@ -119,6 +119,10 @@ func TestOutcomesOfSyncs(t *testing.T) {
 	if r.Code != 200 || r.Message != "Synced 1 of 3 data sources: 42 records" || strings.Count(r.Raw, `"status":"failed"`) != 2 {
 		t.Errorf("one of three: %d %s", r.Code, r.Raw)
 	}
+	half := c.connected("user", source("partial", "db"))["partial"]
+	if r := c.post("/data/w1/sync", object{"source_ids": []string{half}}); r.Code != 200 || r.Message != "Synced 1 data source: 42 records; of 1 data source some tables failed, see their messages in syncs" {
+		t.Errorf("in part: %d %s", r.Code, r.Raw)
+	}
 	r = c.post("/data/w1/sync", object{"source_ids": []string{ids["gone"], ids["gone"], ids["broken"]}})
 	if r.Code != 422 || r.fields() != "source_ids[0] source_ids[2]" || r.Error.Details[1].Reason != "bad_data" || r.Error.Details[1].Name != "broken" {
 		t.Errorf("none of two: %d %s", r.Code, r.Raw)

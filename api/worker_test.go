@@ -224,9 +224,14 @@ func (w *worker) sync(ctx context.Context, c *command.Command, d *command.SyncSo
 	if strings.HasPrefix(source.Name, "broken") {
 		return w.say(ctx, c, true, &event.SyncFailed{SyncID: d.SyncID, Reason: event.ReasonBadData, Message: "row 12 cannot be read"})
 	}
-	return w.say(ctx, c, true, &event.SyncCompleted{SyncID: d.SyncID, Status: "completed", Mode: mode, Records: 42, Bytes: 1000, DurationMS: 5, Tables: []event.TableResult{
+	done := &event.SyncCompleted{SyncID: d.SyncID, Status: "completed", Mode: mode, Records: 42, Bytes: 1000, DurationMS: 5, Tables: []event.TableResult{
 		{Name: "customers", Namespace: "public", Status: "completed", Mode: mode, Records: 42, Bytes: 1000, Files: 1},
-	}})
+	}}
+	if strings.HasPrefix(source.Name, "partial") {
+		done.Status = "partial"
+		done.Tables = append(done.Tables, event.TableResult{Name: "orders", Namespace: "public", Status: "failed", Mode: mode, Reason: event.ReasonPermission, Message: "not allowed"})
+	}
+	return w.say(ctx, c, true, done)
 }
 
 func (w *worker) cancel(ctx context.Context, c *command.Command, d *command.CancelOperation) error {

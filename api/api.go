@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -34,6 +36,23 @@ type Events interface {
 	// sequence must be after; an error wraps seal.ErrConflict when it is not.
 	Append(ctx context.Context, after uint64, e *event.Event) (uint64, error)
 	LastSequence(ctx context.Context, a event.Address) (uint64, error)
+}
+
+// History is the log as readers of events see it. The wiring adapts the bus to
+// it.
+type History interface {
+	// State returns the first and last sequence that the log holds and when it
+	// was begun.
+	State(ctx context.Context) (first, last uint64, created time.Time, err error)
+	// NewestOf returns the sequence of the newest event on any of the subject
+	// filters, 0 for none.
+	NewestOf(ctx context.Context, filters ...string) (uint64, error)
+	// Ordered returns a subscriber to the events after that sequence, in order;
+	// its topic is one or more subject filters, joined by commas. A subscription
+	// ends, and its channel is closed, when its context does.
+	Ordered(after uint64) message.Subscriber
+	// Decode reads a message. The sequence is valid also when err is not nil.
+	Decode(msg *message.Message) (sequence uint64, e *event.Event, err error)
 }
 
 // Reads is the read model. *projections.Store is one.
@@ -88,6 +107,7 @@ type Bucket interface {
 type Deps struct {
 	Commands    Commands
 	Events      Events
+	History     History
 	Reads       Reads
 	Connectors  Connectors
 	Vault       Vault
@@ -114,6 +134,10 @@ type Options struct {
 	MaxBody         int64         // bytes of a request, default 1 MiB
 	MaxMetadata     int           // bytes of one source's metadata, default 16 KiB
 	MaxInFlight     int           // commands one workspace may have under way on this node, default 128
+	MaxStreams      int           // event streams one workspace may have open on this node, default 64
+	Heartbeat       time.Duration // between two signs of life of an event stream, default 15 s
+	StreamWrite     time.Duration // for a client to take one event, longer for a large one, default 10 s
+	PageWait        time.Duration // for the log to give one page of events, default 30 s
 }
 
 func (o Options) withDefaults() Options {
@@ -130,6 +154,9 @@ func (o Options) withDefaults() Options {
 	def(&o.SyncDeadline, 24*time.Hour)
 	def(&o.Lease, 15*time.Second)
 	def(&o.KeepAnswers, 24*time.Hour)
+	def(&o.Heartbeat, 15*time.Second)
+	def(&o.StreamWrite, 10*time.Second)
+	def(&o.PageWait, 30*time.Second)
 	if o.MaxBody <= 0 {
 		o.MaxBody = 1 << 20
 	}
@@ -138,6 +165,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 128
+	}
+	if o.MaxStreams <= 0 {
+		o.MaxStreams = 64
 	}
 	return o
 }

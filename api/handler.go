@@ -17,7 +17,8 @@ type Handler struct {
 	Deps
 	contract *contract
 	router   *mux.Router
-	limits   limiter
+	limits   limiter           // commands
+	streams  limiter           // of events
 	schemas  map[string][]byte // JSON Schemas of payloads by name
 
 	draining  chan struct{}
@@ -35,7 +36,8 @@ func New(d Deps) (*Handler, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.Options = d.Options.withDefaults()
-	h := &Handler{Deps: d, draining: make(chan struct{}), limits: limiter{max: d.Options.MaxInFlight, inFlight: map[string]int{}}}
+	h := &Handler{Deps: d, draining: make(chan struct{}), limits: limiter{max: d.Options.MaxInFlight, inFlight: map[string]int{}},
+		streams: limiter{max: d.Options.MaxStreams, inFlight: map[string]int{}}}
 	var err error
 	if h.schemas, err = payloadSchemas(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -52,7 +54,7 @@ func New(d Deps) (*Handler, error) {
 func (d *Deps) check() error {
 	var errs []error
 	for name, missing := range map[string]bool{
-		"Commands": d.Commands == nil, "Events": d.Events == nil, "Reads": d.Reads == nil, "Connectors": d.Connectors == nil,
+		"Commands": d.Commands == nil, "Events": d.Events == nil, "History": d.History == nil, "Reads": d.Reads == nil, "Connectors": d.Connectors == nil,
 		"Vault": d.Vault == nil, "Idempotency": d.Idempotency == nil, "Auth": d.Auth == nil,
 	} {
 		if missing {
@@ -67,7 +69,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r)
 }
 
-// Drain makes every request that waits for an outcome answer 202 now. It
+// Drain makes every request that waits for an outcome answer 202 now, and ends
+// every event stream. It
 // returns at once and is safe to call twice; give it to
 // http.Server.RegisterOnShutdown.
 func (h *Handler) Drain() { h.drainOnce.Do(func() { close(h.draining) }) }

@@ -159,7 +159,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 	must(err)
 	h.worker = startWorker(t, h.bus, h.view, h.vault)
 	d := Deps{
-		Commands: h.bus, Events: h.bus, Reads: h.view, Connectors: testRegistry(t), Vault: h.vault,
+		Commands: h.bus, Events: h.bus, History: eventLog{h.bus}, Reads: h.view, Connectors: testRegistry(t), Vault: h.vault,
 		Idempotency: h.bus.Bucket(bus.BucketIdempotency), Auth: h.auth, Log: log,
 	}
 	for _, c := range change {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -39,6 +38,7 @@ var (
 type request struct {
 	route     route
 	http      *http.Request
+	writer    http.ResponseWriter // for an answer without end
 	caller    Claims
 	workspace string // "" where the path has none
 	query     url.Values
@@ -113,7 +113,7 @@ func (h *Handler) panicked(id string, p any) {
 // handle checks a request in the order in which its faults are told: who asks,
 // what they may, where, and then what they said.
 func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
-	r := &request{route: t, http: hr, query: hr.URL.Query()}
+	r := &request{route: t, http: hr, writer: w, query: hr.URL.Query()}
 	// Not every ResponseWriter has deadlines; a server's has.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime + h.Options.MinSequenceWait + answerTime))
 	a, err := h.answer(w, r)
@@ -124,7 +124,7 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 		}
 		a = f.answer()
 	}
-	if a != nil { // nil: the client has left
+	if a != nil { // nil: the client has left, or was answered already
 		h.write(w, hr, a)
 	}
 }
@@ -228,12 +228,7 @@ func (h *Handler) catchUp(r *request) error {
 	if err != nil {
 		return malformed(detail{Field: headerMinSequence, Message: "must be the number of an earlier answer's " + headerSequence})
 	}
-	ctx, cancel := context.WithTimeout(r.http.Context(), h.Options.MinSequenceWait)
-	defer cancel()
-	if err := h.Reads.Wait(ctx, sequence); err != nil {
-		return &hidden{fail(http.StatusServiceUnavailable, "behind", "This node has not reached that part of the log yet; try again").later(time.Second), err}
-	}
-	return nil
+	return h.reach(r.http.Context(), sequence)
 }
 
 // write sends an answer. A client that left is nobody's error.

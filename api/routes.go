@@ -44,10 +44,12 @@ func (h *Handler) table() []route {
 		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: (*Handler).sync},
 		{method: http.MethodGet, path: data + "/operations/{operation_id}", read: (*Handler).operation},
 		{method: http.MethodPost, path: data + "/operations/{operation_id}/cancel", plan: (*Handler).planCancel},
+		{method: http.MethodGet, path: data + "/events", read: (*Handler).events},
 		{method: http.MethodGet, path: "/connectors", read: (*Handler).connectors},
 		{method: http.MethodGet, path: "/healthz", open: true, read: (*Handler).healthz},
 		{method: http.MethodGet, path: "/readyz", open: true, read: (*Handler).readyz},
 		{method: http.MethodGet, path: "/openapi.yaml", open: true, read: (*Handler).openapi},
+		{method: http.MethodGet, path: "/asyncapi.yaml", open: true, read: (*Handler).asyncapi},
 		{method: http.MethodGet, path: "/schemas/{name}", open: true, read: (*Handler).payloadSchema},
 	}
 }

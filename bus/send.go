@@ -72,6 +72,7 @@ func (b *Bus) LastSequence(ctx context.Context, a event.Address) (uint64, error)
 type StreamState struct {
 	First, Last uint64 // sequences; Last is 0 when nothing was ever published
 	Created     time.Time
+	Readers     int // consumers that the broker keeps for readers
 }
 
 // EventsState returns the state of the events' stream.
@@ -80,7 +81,7 @@ func (b *Bus) EventsState(ctx context.Context) (StreamState, error) {
 	if err != nil {
 		return StreamState{}, fmt.Errorf("state of %s: %w", StreamEvents, unavailable(err))
 	}
-	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created}, nil
+	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created, Readers: info.State.Consumers}, nil
 }
 
 func newMessage(ctx context.Context, id string, headers map[string]string, body []byte) *message.Message {

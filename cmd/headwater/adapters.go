@@ -18,7 +18,7 @@ import (
 
 // The packages declare the interfaces they use; here the others are made to fit.
 
-// eventLog is the bus as the projection follows it.
+// eventLog is the bus as the projection and the API's readers follow it.
 type eventLog struct{ *bus.Bus }
 
 func (l eventLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {

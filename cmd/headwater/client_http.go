@@ -63,7 +63,9 @@ type apiAnswer struct {
 	Status  string          `json:"status"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"`
-	Error   *struct {
+	// NextCursor leads to the next page, "" for none.
+	NextCursor string `json:"next_cursor"`
+	Error      *struct {
 		Code    string        `json:"code"`
 		Details []errorDetail `json:"details"`
 	} `json:"error"`

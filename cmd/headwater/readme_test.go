@@ -63,7 +63,7 @@ func TestReadmeExamples(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the README's examples: %v\n%s\nthe service said:\n%s", err, out, p.log.Bytes())
 	}
-	for _, want := range []string{`"status":"success"`, `"records_processed":3376`, `"deleted_count":1`, `"connected_sources":[{`, `"operation_id"`} {
+	for _, want := range []string{`"status":"success"`, `"records_processed":3376`, `"deleted_count":1`, `"connected_sources":[{`, `"operation_id"`, `"type":"headwater.SyncCompleted.v1"`, "completed: 3,376 rows"} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("the examples' output lacks %s:\n%s", want, out)
 		}

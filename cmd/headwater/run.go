@@ -26,6 +26,7 @@ type cli struct {
 	Sync       SyncCmd       `cmd:"" group:"client" help:"Sync sources into the lake."`
 	Syncs      SyncsCmd      `cmd:"" group:"client" help:"List past and running syncs."`
 	Operation  OperationCmd  `cmd:"" group:"client" help:"Show or cancel an operation."`
+	Events     EventsCmd     `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
 	Cleanup    CleanupCmd    `cmd:"" group:"client" help:"Remove sources."`
 
 	Rebuild RebuildCmd `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+const (
+	pageEvents = 100     // of a page of events without a limit
+	pageBytes  = 8 << 20 // with which a page of events is full before its limit
+)
+
+// events answers what happened: one page, or a stream without end.
+func (h *Handler) events(ctx context.Context, r *request) (*answer, error) {
+	stream := r.http.Method == http.MethodGet && wantsStream(r.http.Header)
+	q, err := h.eventQuery(ctx, r, stream)
+	if err != nil {
+		return nil, err
+	}
+	if stream {
+		return nil, h.stream(ctx, r, q)
+	}
+	return h.eventPage(ctx, r, q)
+}
+
+// eventPage answers what is in the log now, and waits for nothing that is not.
+func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Options.PageWait)
+	defer cancel()
+	end, err := h.pageEnd(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	p := eventPage{limit: r.limit()}
+	if p.limit == 0 {
+		p.limit = pageEvents
+	}
+	if end > q.after {
+		err := h.follow(ctx, q, func(messages <-chan *message.Message) error { return h.fill(ctx, &p, q, messages, end) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	position, next := max(q.last, end), ""
+	if p.cut {
+		position, next = p.position, strconv.FormatUint(p.position, 10)
+	}
+	a, err := compose(http.StatusOK, "success", count(p.count, "event"), raw("["+p.items.String()+"]"), next, nil)
+	if err != nil {
+		return nil, err
+	}
+	a.header.Set(headerSequence, strconv.FormatUint(position, 10))
+	r.linkNext(a, next)
+	return a, nil
+}
+
+// pageEnd returns the sequence at which a page has seen everything that its
+// query means.
+func (h *Handler) pageEnd(ctx context.Context, q eventQuery) (uint64, error) {
+	end, err := h.History.NewestOf(ctx, q.filters...)
+	if err != nil {
+		return 0, unreadable(err)
+	}
+	if q.until.IsZero() {
+		return end, nil
+	}
+	// Times are the projection's, which must know them all.
+	if err := h.reach(ctx, q.last); err != nil {
+		return 0, err
+	}
+	bound, err := h.Reads.SequenceAt(q.until)
+	return min(end, bound), err
+}
+
+// fill reads until the page is full or has seen everything up to end. A later
+// event that the query means, if there is one, ends it too.
+func (h *Handler) fill(ctx context.Context, p *eventPage, q eventQuery, messages <-chan *message.Message, end uint64) error {
+	for {
+		select {
+		case msg, open := <-messages:
+			if !open {
+				return unreadable(errors.New("the subscription ended"))
+			}
+			sequence, item := h.logged(msg, q)
+			if sequence > end || item != nil && !p.add(item) || sequence == end {
+				return nil
+			}
+		case <-ctx.Done():
+			return unreadable(ctx.Err())
+		}
+	}
+}
+
+// eventPage collects the items of one page.
+type eventPage struct {
+	items    bytes.Buffer
+	count    int
+	limit    int
+	position uint64 // of the last item
+	cut      bool   // there is more than fits
+}
+
+// add takes one more item, or reports that the page is full.
+func (p *eventPage) add(item *logged) bool {
+	if p.count == p.limit || p.count > 0 && p.items.Len() >= pageBytes {
+		p.cut = true
+		return false
+	}
+	if p.count++; p.count > 1 {
+		p.items.WriteByte(',')
+	}
+	p.items.Write(item.json)
+	p.position = item.sequence
+	return true
+}
+
+// follow subscribes to what the query means and gives it to take. When it
+// returns, nothing of the subscription is left.
+func (h *Handler) follow(ctx context.Context, q eventQuery, take func(<-chan *message.Message) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	messages, err := h.History.Ordered(q.after).Subscribe(ctx, strings.Join(q.filters, ","))
+	if err != nil {
+		cancel()
+		return unreadable(err)
+	}
+	defer func() {
+		cancel()
+		for range messages { // closed when the reader has ended
+		}
+	}()
+	return take(messages)
+}
+
+// reach waits until the projection knows that much of the log.
+func (h *Handler) reach(ctx context.Context, sequence uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, h.Options.MinSequenceWait)
+	defer cancel()
+	if err := h.Reads.Wait(ctx, sequence); err != nil {
+		return &hidden{fail(http.StatusServiceUnavailable, "behind", "This node has not reached that part of the log yet; try again").later(time.Second), err}
+	}
+	return nil
+}
+
+func unreadable(err error) error {
+	return &hidden{fail(http.StatusServiceUnavailable, "unavailable", "The log cannot be read now; try again").later(2 * time.Second), err}
+}

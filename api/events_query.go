@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"mime"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"headwater/bus/event"
+)
+
+const headerLastEvent = "Last-Event-ID"
+
+// historyID is what the history of a source, an operation or a test is called.
+var historyID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+
+// eventQuery is which events a request means, and where it begins.
+type eventQuery struct {
+	filters      []string // of subjects: no more than the caller may see
+	after        uint64   // sequence
+	since, until time.Time
+	last         uint64 // of the whole log when the query was made
+}
+
+// eventQuery reads the parameters of a request whose single values the contract
+// allows.
+func (h *Handler) eventQuery(ctx context.Context, r *request, stream bool) (eventQuery, error) {
+	var q eventQuery
+	names, wrong := eventNames(r.query.Get("type"))
+	source := r.query.Get("source_id")
+	if source != "" && !historyID.MatchString(source) {
+		wrong = append(wrong, detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
+	}
+	now := time.Now()
+	for field, at := range map[string]*time.Time{"since": &q.since, "until": &q.until} {
+		text := r.query.Get(field)
+		if text == "" {
+			continue
+		}
+		var err error
+		if *at, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			wrong = append(wrong, detail{Field: field, Message: "must be a time such as 2026-01-31T12:00:00Z"})
+		}
+	}
+	if q.since.After(now) {
+		wrong = append(wrong, detail{Field: "since", Message: "lies in the future"})
+	}
+	if !q.until.IsZero() && !q.until.After(q.since) {
+		wrong = append(wrong, detail{Field: "until", Message: "must be later than since"})
+	}
+	if stream {
+		for _, field := range []string{"until", "limit", "cursor"} {
+			if r.query.Has(field) {
+				wrong = append(wrong, detail{Field: field, Message: "belongs to a page; a stream has no end"})
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return q, malformed(sorted(wrong)...)
+	}
+	q.filters = r.eventFilters(source, names)
+	return q, h.position(ctx, r, &q, stream)
+}
+
+// position finds out where the query begins: at the latest of the places that
+// the request names, or at the beginning. A stream that is resumed goes on
+// where it was, whatever else its URL says.
+func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, stream bool) error {
+	first, last, _, err := h.History.State(ctx)
+	if err != nil {
+		return unreadable(err)
+	}
+	q.last = last
+	given := map[string]string{"after": r.query.Get("after"), "cursor": r.query.Get("cursor")}
+	if resumed := r.http.Header.Get(headerLastEvent); stream && resumed != "" {
+		given = map[string]string{headerLastEvent: resumed}
+	}
+	var wrong []detail
+	for field, text := range given {
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 64)
+		switch {
+		case err != nil:
+			wrong = append(wrong, detail{Field: field, Message: "must be the sequence of an event"})
+		case n > last:
+			wrong = append(wrong, detail{Field: field, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it a position in another log?", last)})
+		case n > 0 && n+1 < first:
+			wrong = append(wrong, detail{Field: field, Message: fmt.Sprintf("lies before the beginning of the log, which holds events from %d on; 0 begins there", first)})
+		}
+		q.after = max(q.after, n)
+	}
+	if len(wrong) > 0 {
+		return malformed(sorted(wrong)...)
+	}
+	if !q.since.IsZero() {
+		// A projection that is behind only makes the reader skip more.
+		before, err := h.Reads.SequenceAt(q.since.Add(-time.Millisecond))
+		if err != nil {
+			return err
+		}
+		q.after = max(q.after, min(before, last))
+	}
+	return nil
+}
+
+// eventNames reads one event's name, or several joined by commas.
+func eventNames(text string) (names []string, wrong []detail) {
+	if text == "" {
+		return []string{"*"}, nil
+	}
+	for name := range strings.SplitSeq(text, ",") {
+		if event.New(name) == nil {
+			var known []string
+			for _, e := range event.All() {
+				known = append(known, e.EventName())
+			}
+			wrong = append(wrong, detail{Field: "type", Message: "must name events, without wildcards: " + strings.Join(known, ", ")})
+			return nil, wrong
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// eventFilters returns subjects that are among those of Auth.Grant, in the
+// request's workspace. No two of them overlap.
+func (r *request) eventFilters(source string, names []string) []string {
+	owners := []string{event.Token(r.caller.Username), event.Shared}
+	switch scope := r.query.Get("scope"); {
+	case scope == "user":
+		owners = owners[:1]
+	case scope == "organization":
+		owners = owners[1:]
+	case r.caller.Role == RoleAdmin:
+		owners = []string{"*"}
+	}
+	history := "*"
+	if source != "" {
+		history = event.Token(source)
+	}
+	var filters []string
+	seen := map[string]bool{}
+	for _, owner := range owners {
+		for _, name := range names {
+			filter := strings.Join([]string{event.SubjectPrefix, event.Token(r.caller.Organization), event.Token(r.workspace), owner, history, name}, ".")
+			if !seen[filter] {
+				seen[filter] = true
+				filters = append(filters, filter)
+			}
+		}
+	}
+	return filters
+}
+
+// wantsStream reports whether the client asked for server-sent events.
+func wantsStream(h http.Header) bool {
+	for _, item := range strings.Split(strings.Join(h.Values("Accept"), ","), ",") {
+		kind, params, err := mime.ParseMediaType(item)
+		if err != nil || kind != "text/event-stream" {
+			continue
+		}
+		if q, err := strconv.ParseFloat(params["q"], 64); err != nil || q > 0 {
+			return true
+		}
+	}
+	return false
+}

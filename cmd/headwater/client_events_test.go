@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"headwater/api"
+	"headwater/bus/event"
+)
+
+const oneEvent = `{"specversion":"1.0","id":"1","type":"headwater.SyncCompleted.v1","subject":"src_a","time":"2026-01-02T03:04:05Z","sequence":%d,
+	"data":{"status":"completed","records_processed":3376,"bytes":2048,"duration_ms":1500}}`
+
+func item(sequence int) string {
+	return strings.ReplaceAll(fmt.Sprintf(oneEvent, sequence), "\n\t", "")
+}
+
+func TestEventsPrintsPages(t *testing.T) {
+	api := newService(t, map[string]http.HandlerFunc{
+		"GET /data/w1/list": says(twoSources),
+		"GET /data/w1/events": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("cursor") == "" {
+				envelope(w, 200, `{"status":"success","message":"done","data":[`+item(7)+`],"next_cursor":"7"}`)
+				return
+			}
+			says("["+strings.Replace(item(9), "SyncCompleted", "SyncDreamt", 1)+"]")(w, r)
+		},
+	})
+	s, out, _ := streams("")
+	c := EventsCmd{URL: api.URL, Token: "the-token", Workspace: "w1", Type: []string{"SyncCompleted", "SyncFailed"}, Source: "airports", After: 3, Since: "2026-01-01T00:00:00Z"}
+	if err := c.Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local().Format(time.DateTime)
+	same(t, "output", strings.ReplaceAll(out.String(), at, "2026-01-02 03:04:05"), `
+SEQUENCE  TIME                 EVENT                SOURCE                          WHAT
+       7  2026-01-02 03:04:05  SyncCompleted        src_a                           completed: 3,376 rows, 2.0 KiB in 1.5 s
+       9  2026-01-02 03:04:05  SyncDreamt           src_a
+`)
+	asked := api.asked("GET /data/w1/events")
+	if len(asked) != 2 || asked[0].Query != "after=3&limit=1000&since=2026-01-01T00%3A00%3A00Z&source_id=src_a&type=SyncCompleted%2CSyncFailed" || !strings.Contains(asked[1].Query, "cursor=7") {
+		t.Errorf("asked %+v", asked)
+	}
+	c.Source = "nobody"
+	if err := c.Run(t.Context(), s); err == nil || !strings.Contains(err.Error(), `no source "nobody"`) {
+		t.Errorf("unknown source: %v", err)
+	}
+	s, out, _ = streams("")
+	c = EventsCmd{URL: api.URL, Token: "the-token", Workspace: "w1", JSON: true}
+	if err := c.Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 2 || !json.Valid([]byte(lines[0])) || lines[0] != item(7) {
+		t.Errorf("JSON %q", out)
+	}
+}
+
+// A stream that breaks off in the middle of an event, repeats one, or is
+// refused for a while costs nothing; one that is refused for good is an error.
+func TestEventsFollowsOverBrokenStreams(t *testing.T) {
+	stream := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, text)
+		}
+	}
+	sse := func(sequence int) string {
+		return fmt.Sprintf("id: %d\nevent: SyncCompleted\ndata: %s\n\n", sequence, item(sequence))
+	}
+	answers := []http.HandlerFunc{
+		stream("retry: 1000\n\n" + sse(1) + ": \n\n" + sse(2) + "data: " + item(3)[:40]),
+		refuses(503, "starting", `[]`),
+		stream(sse(2) + sse(3)),
+		refuses(429, "too many", `[]`),
+		stream(sse(4) + ": the token has expired\n\n"),
+		refuses(401, "The token is not valid: it has expired", `[]`),
+	}
+	n := 0
+	api := newService(t, map[string]http.HandlerFunc{"GET /data/w1/events": func(w http.ResponseWriter, r *http.Request) {
+		n++
+		answers[min(n, len(answers))-1](w, r)
+	}})
+	s, out, _ := streams("")
+	err := (&EventsCmd{URL: api.URL, Token: "the-token", Workspace: "w1", JSON: true, Follow: true}).Run(t.Context(), s)
+	if err == nil || !strings.Contains(err.Error(), "it has expired") {
+		t.Errorf("got %v", err)
+	}
+	same(t, "output", out.String(), item(1)+"\n"+item(2)+"\n"+item(3)+"\n"+item(4)+"\n")
+	var from []string
+	for _, r := range api.asked("GET /data/w1/events") {
+		from = append(from, r.Header.Get("Last-Event-ID"))
+	}
+	if strings.Join(from, ",") != ",2,2,3,3,4" {
+		t.Errorf("resumed after %q", from)
+	}
+	refused := newService(t, map[string]http.HandlerFunc{"GET /data/w1/events": refuses(503, "away", `[]`)})
+	if err := (&EventsCmd{URL: refused.URL, Token: "the-token", Workspace: "w1", Follow: true}).Run(t.Context(), s); err == nil {
+		t.Error("a service that is away at first is no error")
+	}
+}
+
+// TestEventsFollowsOverARestart follows a real service that is stopped and
+// started again, and gets every event once.
+func TestEventsFollowsOverARestart(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Listen = freePort(t)
+	files := filepath.Join(cfg.DataDir, "files")
+	if err := os.MkdirAll(files, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(files, "a.csv"), []byte("id,name\n1,x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := startTestNode(t, cfg)
+	token, err := n.issue(api.Claims{Organization: "acme", Username: "ada", Role: "editor"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func(n *testNode, name string) {
+		t.Helper()
+		if a := n.as(t, "acme", "ada", "editor").post("/data/w/connect", object{"sources": []object{{"type": "file", "name": name, "connection_config": object{"path": "a.csv"}}}}); a.Code != 200 {
+			t.Fatalf("connect: %s", a.Body)
+		}
+	}
+	connect(n, "before")
+	var out, errs lockedBuffer
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		done <- (&EventsCmd{URL: n.URL, Token: token, Workspace: "w", Follow: true, JSON: true}).Run(ctx, Streams{Out: &out, Err: &errs})
+	}()
+	names := func() (all []string) {
+		for line := range strings.Lines(string(out.Bytes())) {
+			var e eventDoc
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, fmt.Sprint(e.Sequence, event.NameOf(e.Type)))
+		}
+		return all
+	}
+	wait := func(want ...string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !slices.Equal(names(), want); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("got %v, want %v\n%s", names(), want, errs.Bytes())
+			}
+		}
+	}
+	wait("1SourceConnected", "2SchemaDiscovered")
+	began := time.Now()
+	if err := n.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("an open stream held up the drain for %s", took)
+	}
+	n = startTestNode(t, cfg)
+	connect(n, "after")
+	wait("1SourceConnected", "2SchemaDiscovered", "3SourceConnected", "4SchemaDiscovered")
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("after Ctrl-C: %v", err)
+	}
+}

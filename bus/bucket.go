@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"headwater/bus/seal"
 )
@@ -34,16 +35,17 @@ func (b *Bus) Bucket(name string) Bucket {
 
 type bucket struct {
 	name   string
+	js     jetstream.JetStream // nil: there is no such bucket
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
 	room   *room
 }
 
 func (b *bucket) Get(ctx context.Context, key string) (Entry, error) {
-	if b.kv == nil {
+	if b.js == nil {
 		return Entry{}, b.unknown()
 	}
-	entry, err := b.kv.Get(ctx, key)
+	entry, err := ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return b.kv.Get(ctx, key) })
 	if err != nil {
 		return Entry{}, b.failed("get", key, err)
 	}
@@ -51,17 +53,17 @@ func (b *bucket) Get(ctx context.Context, key string) (Entry, error) {
 }
 
 func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
-	if b.kv == nil {
+	if b.js == nil {
 		return 0, b.unknown()
 	}
-	if err := b.room.check(len(value)); err != nil {
-		return 0, fmt.Errorf("bucket %s: %w", b.name, err)
-	}
-	var opts []jetstream.KVCreateOpt
+	var opts []jetstream.PublishOpt
 	if ttl > 0 {
-		opts = append(opts, jetstream.KeyTTL(max(time.Second, ttl)))
+		opts = append(opts, jetstream.WithMsgTTL(max(time.Second, ttl)))
 	}
-	revision, err := b.kv.Create(ctx, key, value, opts...)
+	revision, err := b.write(ctx, key, value, 0, opts...)
+	if wrongSequence(err) {
+		err = ErrKeyExists
+	}
 	if err != nil {
 		return 0, b.failed("create", key, err)
 	}
@@ -69,38 +71,60 @@ func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.
 }
 
 func (b *bucket) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	if b.kv == nil {
+	if b.js == nil {
 		return 0, b.unknown()
 	}
-	if err := b.room.check(len(value)); err != nil {
-		return 0, fmt.Errorf("bucket %s: %w", b.name, err)
+	next, err := b.write(ctx, key, value, revision)
+	if wrongSequence(err) {
+		err = ErrConflict
 	}
-	next, err := b.kv.Update(ctx, key, value, revision)
 	if err != nil {
-		if errors.Is(err, jetstream.ErrKeyExists) || wrongSequence(err) {
-			err = ErrConflict
-		}
 		return 0, b.failed("update", key, err)
 	}
 	return next, nil
+}
+
+// write stores the next revision of a key. nats.go's own bucket gives a write
+// no id, so that one whose confirmation was lost cannot be repeated: the repeat
+// would meet the first and look like another writer's.
+func (b *bucket) write(ctx context.Context, key string, value []byte, after uint64, opts ...jetstream.PublishOpt) (uint64, error) {
+	if !validKey(key) {
+		return 0, jetstream.ErrInvalidKey
+	}
+	if err := b.room.check(len(value)); err != nil {
+		return 0, err
+	}
+	opts = append(opts, jetstream.WithMsgID(nuid.Next()), jetstream.WithExpectLastSequencePerSubject(after))
+	ack, err := repeat(ctx, publishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
+		return b.js.Publish(ctx, b.subject(key), value, opts...)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }
 
 // Erase removes the oldest revision first: whatever moment it is cut off at, no
 // older value comes back to life. SecureDelete writes random bytes over the
 // message in its file.
 func (b *bucket) Erase(ctx context.Context, key string) error {
-	if b.kv == nil {
+	if b.js == nil {
 		return b.unknown()
 	}
 	for from := uint64(1); ; {
-		msg, err := b.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(b.subject(key)))
+		msg, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+			return b.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(b.subject(key)))
+		})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil
 		}
 		if err != nil {
 			return b.failed("erase", key, err)
 		}
-		if err := b.stream.SecureDeleteMsg(ctx, msg.Sequence); err != nil && !gone(err) {
+		_, err = ask(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, b.stream.SecureDeleteMsg(ctx, msg.Sequence)
+		})
+		if err != nil && !gone(err) {
 			return b.failed("erase", key, err)
 		}
 		from = msg.Sequence + 1
@@ -108,7 +132,7 @@ func (b *bucket) Erase(ctx context.Context, key string) error {
 }
 
 func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
-	if b.kv == nil {
+	if b.js == nil {
 		return nil, b.unknown()
 	}
 	// One subject is one key: erasing leaves no delete markers behind.
@@ -118,7 +142,9 @@ func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
 	}
 	var keys []string
 	for _, subject := range subjects {
-		info, err := b.stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+		info, err := ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+			return b.stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+		})
 		if err != nil {
 			return nil, b.failed("list", prefix, err)
 		}
@@ -131,6 +157,11 @@ func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
 }
 
 func (b *bucket) subject(key string) string { return "$KV." + b.name + "." + key }
+
+// validKey reports whether a key is one subject below the bucket's.
+func validKey(key string) bool {
+	return key != "" && !strings.ContainsAny(key, " \t\r\n*>") && !strings.HasPrefix(key, ".") && !strings.HasSuffix(key, ".") && !strings.Contains(key, "..")
+}
 
 func (b *bucket) unknown() error { return fmt.Errorf("there is no bucket %q", b.name) }
 

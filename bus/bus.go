@@ -22,6 +22,9 @@ type Config struct {
 	URL      string // external cluster: nats://host:port, several joined by commas
 	Creds    string // credentials file for URL, may be empty
 	Replicas int    // copies of every stream in an external cluster; 0 means 1; the embedded broker always has 1
+	// Patience is how long Open waits for an external cluster that is not
+	// reachable, or not complete enough for Replicas; 0 means 30 s.
+	Patience time.Duration
 	// Listen is the host:port at which the embedded broker takes subscribers;
 	// "" or "off" takes none.
 	Listen string
@@ -52,9 +55,10 @@ type Bus struct {
 	back     signal // raised when a lost connection stands again
 
 	conns   []*nats.Conn
-	publish jetstream.JetStream // commands, events, buckets
-	jobs    jetstream.JetStream // pulls and acks of commands
-	reads   jetstream.JetStream // ordered reads: their bulk must not delay an ack
+	publish jetstream.JetStream   // commands, events, buckets
+	jobs    jetstream.JetStream   // pulls and acks of commands
+	reads   jetstream.JetStream   // ordered reads: their bulk must not delay an ack
+	leader  nats.JetStreamManager // reads of single events that no lagging replica may answer
 
 	events   jetstream.Stream
 	buckets  map[string]*bucket
@@ -106,18 +110,23 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 		if err != nil {
 			return fmt.Errorf("connect to the broker: %w", err)
 		}
+		if b.leader == nil {
+			if b.leader, err = nc.JetStream(); err != nil {
+				return fmt.Errorf("connect to the broker: %w", err)
+			}
+		}
 		b.conns = append(b.conns, nc)
 		if *use.js, err = jetstream.New(nc); err != nil {
 			return fmt.Errorf("connect to the broker: %w", err)
 		}
 	}
+	if b.broker == nil {
+		return await(ctx, cfg, b.log, b.prepareStreams)
+	}
 	if err := b.prepareStreams(ctx); err != nil {
 		return err
 	}
-	if b.broker != nil {
-		return b.broker.admit(b.conns[0])
-	}
-	return nil
+	return b.broker.admit(b.conns[0])
 }
 
 // Listening returns the host:port at which the embedded broker takes

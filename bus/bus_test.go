@@ -11,11 +11,13 @@ import (
 
 	"go.uber.org/goleak"
 
+	"headwater/bus/bustest"
 	"headwater/bus/command"
 	"headwater/bus/event"
 )
 
 func TestMain(m *testing.M) {
+	bustest.Main()
 	goleak.VerifyTestMain(m,
 		// Watermill's suite leaves its own helper's goroutines behind.
 		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe.func2"),

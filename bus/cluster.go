@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +27,23 @@ func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *signal
 		if deadline, ok := ctx.Deadline(); ok {
 			opts = append(opts, nats.Timeout(max(time.Millisecond, min(5*time.Second, time.Until(deadline)))))
 		}
-		return nats.Connect(cfg.URL, opts...)
+		var nc *nats.Conn
+		err := await(ctx, cfg, log, func(context.Context) (err error) {
+			nc, err = nats.Connect(cfg.URL, opts...)
+			return err
+		})
+		return nc, err
 	}
+}
+
+// redactedURLs returns the servers of a list of URLs without credentials.
+func redactedURLs(list string) []string {
+	var servers []string
+	for server := range strings.SplitSeq(list, ",") {
+		server = server[strings.LastIndex(server, "@")+1:]
+		servers = append(servers, server[strings.LastIndex(server, "/")+1:])
+	}
+	return servers
 }
 
 func connOptions(name string, log *slog.Logger, back *signal) []nats.Option {

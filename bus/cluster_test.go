@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strings"
@@ -40,8 +41,14 @@ func stopServer(s *server.Server) {
 
 func TestClusterOutOfReach(t *testing.T) {
 	t.Parallel()
-	if _, err := Open(t.Context(), Config{URL: "nats://127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "connect to the broker") {
+	_, err := Open(t.Context(), Config{URL: "nats://user:hunter2@127.0.0.1:1", Patience: time.Second})
+	if err == nil || !strings.Contains(err.Error(), "connect to the broker: the NATS cluster was not ready within 1s: nothing answers at 127.0.0.1:1") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("opened: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := Open(ctx, Config{URL: "nats://127.0.0.1:1"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waited beyond its context: %v", err)
 	}
 }
 

@@ -73,7 +73,8 @@ func (d *delivery) timesPostponed() uint64 {
 func (d *delivery) done(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
 	defer cancel()
-	if err := d.in.DoubleAck(ctx); err != nil {
+	_, err := ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.in.DoubleAck(ctx) })
+	if err != nil {
 		// The handler's work stands; another worker will find it done.
 		d.jobs.bus.log.Warn("an ack was not confirmed, the message may come again", "message", d.msg.UUID, "error", err)
 	}
@@ -110,7 +111,10 @@ func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
 	defer cancel()
 	count := strconv.FormatUint(d.timesPostponed()+1, 10)
-	if _, err := d.jobs.bus.buckets[bucketPostponed].kv.PutString(ctx, d.postponedKey(), count); err != nil {
+	_, err := ask(ctx, func(ctx context.Context) (uint64, error) {
+		return d.jobs.bus.buckets[bucketPostponed].kv.PutString(ctx, d.postponedKey(), count)
+	})
+	if err != nil {
 		d.jobs.bus.log.Warn("a message that was put off counts as failed", "message", d.msg.UUID, "error", err)
 	}
 	d.retry(delay)

@@ -108,7 +108,7 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	if j.closed {
 		return nil, ErrClosed
 	}
-	consumer, err := j.consumer(ctx, topic)
+	consumer, err := repeat(ctx, publishTry, func(ctx context.Context) (jetstream.Consumer, error) { return j.consumer(ctx, topic) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}

@@ -17,6 +17,9 @@ const (
 	orderedWindow = 1000
 	// orderedExpiry bounds such a stall.
 	orderedExpiry = 5 * time.Second
+	// A consumer lives on one server: when that one dies, twice this passes
+	// until its reader knows.
+	orderedPulse  = time.Second
 	orderedBuffer = 256
 )
 
@@ -69,7 +72,7 @@ func (o *ordered) Subscribe(ctx context.Context, topic string) (<-chan *message.
 		return nil, ErrClosed
 	}
 	r := &orderedReader{ordered: o, filters: strings.Split(topic, ","), last: o.after, out: make(chan *message.Message, orderedBuffer)}
-	messages, err := r.open(ctx)
+	messages, err := repeat(ctx, publishTry, r.open)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, unavailable(err))
 	}
@@ -144,7 +147,7 @@ func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, er
 		return nil, err
 	}
 	r.consumer, r.delivered = cfg.Name, 0
-	return consumer.Messages(jetstream.PullMaxMessages(orderedWindow), jetstream.PullExpiry(orderedExpiry),
+	return consumer.Messages(jetstream.PullMaxMessages(orderedWindow), jetstream.PullExpiry(orderedExpiry), jetstream.PullHeartbeat(orderedPulse),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 }
 

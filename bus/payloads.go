@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,10 @@ const MaxInline = 256 << 10
 // MaxBody is the largest body of a command or event, in bytes.
 const MaxBody = 64 << 20
 
+// payloadWait bounds the transfer of one body: a server that dies in the middle
+// of it would be waited for without end.
+const payloadWait = time.Minute
+
 const payloadScheme = "sha256:"
 
 // payloads keeps large bodies under the hex SHA-256 of their content, so the
@@ -34,7 +39,7 @@ func (p *payloads) put(ctx context.Context, body []byte) (string, error) {
 	}
 	sum := sha256.Sum256(body)
 	name := hex.EncodeToString(sum[:])
-	info, err := p.store.GetInfo(ctx, name)
+	info, err := ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return p.store.GetInfo(ctx, name) })
 	if err == nil && info.Size == uint64(len(body)) {
 		return payloadScheme + name, nil
 	}
@@ -51,11 +56,13 @@ func (p *payloads) put(ctx context.Context, body []byte) (string, error) {
 // that is not ours or whose body is missing or another; any other error may
 // pass.
 func (p *payloads) get(ctx context.Context, ref string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, payloadWait)
+	defer cancel()
 	name, ok := strings.CutPrefix(ref, payloadScheme)
 	if !ok || len(name) != 2*sha256.Size {
 		return nil, fmt.Errorf("%w: payload reference %q", ErrPoison, ref)
 	}
-	info, err := p.store.GetInfo(ctx, name)
+	info, err := ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return p.store.GetInfo(ctx, name) })
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, fmt.Errorf("%w: payload %s is missing", ErrPoison, name)
 	}

@@ -66,19 +66,15 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, o
 		wire.Data = nil
 	}
 	wire.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
-	for {
-		// The same message id makes a repeat harmless, so a lost
-		// confirmation need not become an error.
-		try, cancel := context.WithTimeout(ctx, publishTry)
-		ack, err := b.publish.PublishMsg(try, wire, opts...)
-		cancel()
-		if err == nil {
-			return ack, nil
-		}
-		if !passing(err) || !wait(ctx, 50*time.Millisecond) {
-			return nil, fmt.Errorf("publish %s: %w", subject, unavailable(err))
-		}
+	// The same message id makes a repeat harmless, so a lost confirmation need
+	// not become an error.
+	ack, err := repeat(ctx, publishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
+		return b.publish.PublishMsg(ctx, wire, opts...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("publish %s: %w", subject, unavailable(err))
 	}
+	return ack, nil
 }
 
 // dedupID names a message for the broker's deduplication, which spans the whole
@@ -86,14 +82,6 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, o
 func dedupID(subject, id string) string {
 	sum := sha256.Sum256([]byte(subject + "\x00" + id))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// passing reports whether the broker may accept the same message a moment
-// later.
-func passing(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
 }
 
 // unavailable marks what the broker, not the caller, did wrong.
@@ -108,16 +96,13 @@ func unavailable(err error) error {
 }
 
 func wrongSequence(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+	return apiCode(err) == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
 // gone reports whether a message to delete is not there any more.
 func gone(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrMsgNotFound) ||
-		errors.As(err, &api) && (api.ErrorCode == 10043 || api.ErrorCode == jetstream.JSErrCodeMessageNotFound)
+	code := apiCode(err)
+	return errors.Is(err, jetstream.ErrMsgNotFound) || code == 10043 || code == jetstream.JSErrCodeMessageNotFound
 }
 
 // wait sleeps and reports whether ctx still stands.

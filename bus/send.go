@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/command"
@@ -41,7 +42,7 @@ func (b *Bus) Append(ctx context.Context, after uint64, e *event.Event) (uint64,
 	if errors.Is(err, ErrConflict) {
 		// Beyond the broker's memory of ids, a repeat looks like a conflict
 		// with itself.
-		last, lookErr := b.events.GetLastMsgForSubject(ctx, e.Subject())
+		last, lookErr := b.newest(ctx, e.Subject())
 		if lookErr == nil && last.Header.Get(event.HeaderID) == headers[event.HeaderID] {
 			e.Sequence = last.Sequence
 			return last.Sequence, nil
@@ -57,14 +58,23 @@ func (b *Bus) Append(ctx context.Context, after uint64, e *event.Event) (uint64,
 // LastSequence returns the sequence of the newest event of the source's
 // history, 0 if it has none.
 func (b *Bus) LastSequence(ctx context.Context, a event.Address) (uint64, error) {
-	msg, err := b.events.GetLastMsgForSubject(ctx, a.Filter())
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	msg, err := b.newest(ctx, a.Filter())
+	if errors.Is(err, nats.ErrMsgNotFound) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("last sequence of %s: %w", a.Filter(), unavailable(err))
 	}
 	return msg.Sequence, nil
+}
+
+// newest returns the newest event of a subject filter as the leader has it. The
+// handle of the stream would ask any replica, and one that lags does not know
+// what its own node was told a moment ago.
+func (b *Bus) newest(ctx context.Context, filter string) (*nats.RawStreamMsg, error) {
+	return ask(ctx, func(ctx context.Context) (*nats.RawStreamMsg, error) {
+		return b.leader.GetLastMsg(StreamEvents, filter, nats.Context(ctx))
+	})
 }
 
 // StreamState says which history a stream holds. Two streams with different
@@ -77,7 +87,7 @@ type StreamState struct {
 
 // EventsState returns the state of the events' stream.
 func (b *Bus) EventsState(ctx context.Context) (StreamState, error) {
-	info, err := b.events.Info(ctx)
+	info, err := ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return b.events.Info(ctx) })
 	if err != nil {
 		return StreamState{}, fmt.Errorf("state of %s: %w", StreamEvents, unavailable(err))
 	}

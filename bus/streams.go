@@ -113,7 +113,9 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 func (b *Bus) findStreams(ctx context.Context, configs []jetstream.StreamConfig) (map[string]jetstream.Stream, error) {
 	found := map[string]jetstream.Stream{}
 	for _, want := range configs {
-		stream, err := b.publish.Stream(ctx, want.Name)
+		try, cancel := context.WithTimeout(ctx, askTry)
+		stream, err := b.publish.Stream(try, want.Name)
+		cancel()
 		switch {
 		case err == nil:
 			found[want.Name] = stream
@@ -137,7 +139,7 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 		if err != nil {
 			return fmt.Errorf("open bucket %s: %w", kv, err)
 		}
-		b.buckets[kv] = &bucket{name: kv, kv: store, stream: stream, room: &b.room}
+		b.buckets[kv] = &bucket{name: kv, js: b.publish, kv: store, stream: stream, room: &b.room}
 	}
 	if name == objStream(ObjectsPayloads) {
 		store, err := b.publish.ObjectStore(ctx, ObjectsPayloads)

@@ -13,7 +13,8 @@ import (
 
 const (
 	fetchExpiry = 20 * time.Second // of one pull request that waits for work
-	ackLimit    = 5 * time.Second  // for the broker to confirm an ack
+	ackLimit    = 15 * time.Second // for the broker to confirm an ack, across the election of a leader
+	fetchPulse  = 2 * time.Second  // a request without a sign of life for twice as long was forgotten by the broker
 )
 
 var errNacked = errors.New("the handler gave the message back without a reason")
@@ -60,7 +61,7 @@ func (s *jobSubscription) next() (jetstream.Msg, error) {
 	defer cancel()
 	ctx, forget := s.jobs.bus.back.until(ctx)
 	defer forget()
-	in, err := s.consumer.Next(jetstream.FetchContext(ctx))
+	in, err := s.consumer.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
 	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.Canceled) {
 		return nil, jetstream.ErrNoMessages
 	}

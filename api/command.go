@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"headwater/bus/command"
@@ -171,6 +172,8 @@ func (t *task) outcome(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	t.prefer.applied(a.header, false)
+	// Kept with the answer: a repeat on a node that is behind tells it too.
+	a.header.Set(headerSequence, strconv.FormatUint(t.h.Reads.Position(), 10))
 	return a, nil
 }
 

@@ -21,6 +21,9 @@ func TestRepeats(t *testing.T) {
 	body := object{"sources": []object{source("x", "db")}}
 	first := c.post("/data/w1/connect", body, "Idempotency-Key", `"k-1"`)
 	again := c.post("/data/w1/connect", body, "Idempotency-Key", "k-1")
+	if seq := first.Header.Get("X-Headwater-Sequence"); seq == "" || again.Header.Get("X-Headwater-Sequence") != seq {
+		t.Errorf("answered at sequence %q, repeated at %q", seq, again.Header.Get("X-Headwater-Sequence"))
+	}
 	if first.Code != 200 || again.Raw != first.Raw || again.Header.Get("Idempotency-Replayed") != "true" || first.Header.Get("Idempotency-Replayed") != "" {
 		t.Errorf("first %s\nagain %d %s", first.Raw, again.Code, again.Raw)
 	}

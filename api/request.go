@@ -125,6 +125,9 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 		a = f.answer()
 	}
 	if a != nil { // nil: the client has left, or was answered already
+		if !t.open && a.header.Get(headerSequence) == "" {
+			a.header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
+		}
 		h.write(w, hr, a)
 	}
 }

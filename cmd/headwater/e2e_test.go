@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"headwater/api"
+	"headwater/bus/bustest"
 )
 
 // mainVariable makes the test binary be the program: tests that kill it need a
@@ -21,6 +22,7 @@ import (
 const mainVariable = "HEADWATER_TEST_MAIN"
 
 func TestMain(m *testing.M) {
+	bustest.Main()
 	if os.Getenv(mainVariable) != "" {
 		_ = os.Unsetenv(mainVariable)
 		main()

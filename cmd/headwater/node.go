@@ -179,12 +179,12 @@ func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Contex
 		if err := view.Err(); err != nil {
 			return err
 		}
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
 		log, err := wire.EventsState(ctx)
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
 		if err := view.Wait(ctx, log.Last); err != nil {
 			return fmt.Errorf("the projection is at %d of %d", view.Position(), log.Last)
 		}

@@ -247,11 +247,16 @@ func serversDie(t *testing.T, servers *bustest.Cluster, one, two *caller) {
 		known.faults, known.ok, len(known.promised), len(known.operations), known.unknown, known.slowest.Round(time.Millisecond))
 }
 
-// noMajority leaves one server of three: nodes say that they are not ready, go
+// noMajority leaves one server of three, not the events' leader, which would
+// take itself for one for a while: nodes say that they are not ready, go
 // on answering reads, and a request waits for the others to come back.
 func noMajority(t *testing.T, servers *bustest.Cluster, n *testNode, one, two *caller) {
-	servers.Kill(0)
-	servers.Kill(1)
+	servers.WaitCurrent(t)
+	leader := servers.Leader(t, bus.StreamEvents)
+	victims := []int{leader, (leader + 1) % 3}
+	for _, i := range victims {
+		servers.Kill(i)
+	}
 	root := &caller{t: t, base: n.URL, token: two.token}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		began := time.Now()
@@ -280,8 +285,9 @@ func noMajority(t *testing.T, servers *bustest.Cluster, n *testNode, one, two *c
 		}
 		waiting <- a
 	}()
-	servers.Start(t, 0)
-	servers.Start(t, 1)
+	for _, i := range victims {
+		servers.Start(t, i)
+	}
 	if a := <-waiting; a.Code == 503 && a.Header.Get("Retry-After") != "" {
 		t.Logf("the request that waited was told: %s", a.Message)
 	} else if a.Code != 200 {

@@ -5,7 +5,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test deps lint golden compose clean
+.PHONY: build test torture bench deps lint golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
@@ -21,8 +21,15 @@ lint: ## formatting, vet, staticcheck
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
 
+torture: deps ## the same suite at full length: more kills, more histories, longer Watermill suites
+	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 2h ./...
+
+bench: deps ## ratios beside the limit in the same run (x-psql), and the projection's rates
+	go test -run '^$$' -bench . -benchtime 5x ./connectors/postgres
+	go test -run '^$$' -bench . ./projections
+
 golden: ## rewrite the golden files after a deliberate change of a contract
-	go test ./bus/... ./api -update
+	go test ./bus/event ./bus/command ./api -update
 
 compose: ## check docker-compose.yml where docker is installed
 	docker compose config --quiet

@@ -31,6 +31,9 @@ func runnable(t *testing.T) string {
 // port, against the program in a process of its own.
 func TestReadmeExamples(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("HEADWATER_TEST_REQUIRE") != "" {
+			t.Fatal("the examples need curl: apt-get install curl")
+		}
 		t.Skip("the examples need curl")
 	}
 	dir := t.TempDir()

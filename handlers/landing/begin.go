@@ -124,6 +124,6 @@ func (w *Writer) resume() error {
 	for i, c := range w.target.Table.Columns {
 		columns[i] = c.Name
 	}
-	w.layout, err = layoutOf(w.schema, columns, w.base.meta.Properties())
+	w.layout, err = layoutOf(w.schema, columns)
 	return err
 }

@@ -3,6 +3,8 @@ package landing
 import (
 	"errors"
 	"fmt"
+
+	"headwater/handlers/landing/parts"
 )
 
 var (
@@ -22,7 +24,7 @@ var (
 	ErrNoTable = errors.New("no such table in the lake")
 	// ErrStorage means that the lake could not be read or written: disk full,
 	// permission, bucket unreachable. The cause is wrapped beside it.
-	ErrStorage = errors.New("the lake's storage failed")
+	ErrStorage = parts.ErrStorage
 	// ErrUnknown means that it is not known whether a commit happened, because
 	// the catalog did not answer. The next Begin finds out.
 	ErrUnknown = errors.New("it is not known whether the commit happened")

@@ -22,7 +22,7 @@ type Lake struct {
 	root     string
 	log      *slog.Logger
 	now      func() time.Time
-	partSize int64
+	partSize int64 // bytes; 0 for the default
 	close    func() error
 }
 
@@ -40,12 +40,11 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger) (*Lake, erro
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Lake{
-		catalog:  &Catalog{kv: kv, files: files, root: root},
-		files:    files,
-		root:     root,
-		log:      log,
-		now:      time.Now,
-		partSize: partSize,
+		catalog: &Catalog{kv: kv, files: files, root: root},
+		files:   files,
+		root:    root,
+		log:     log,
+		now:     time.Now,
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {
 				return c.Close()

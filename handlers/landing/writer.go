@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/parts"
 )
 
 // Writer lands one table of one attempt of a sync. It is used by one goroutine,
@@ -22,7 +23,7 @@ type Writer struct {
 	base   loaded // the table as this writer saw it last
 	began  state  // what had landed when it began
 	schema *iceberg.Schema
-	layout layout
+	layout parts.Layout
 	// replace says that the next commit puts a new generation in the place of
 	// everything there is.
 	replace bool
@@ -31,7 +32,7 @@ type Writer struct {
 	nonce string
 	begun int      // parts
 	names []string // of the parts that are not committed
-	enc   *encoder
+	enc   *parts.Encoder
 	// staged parts are durable and not committed.
 	staged  []iceberg.DataFile
 	landed  Committed
@@ -69,10 +70,10 @@ func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
 		return nil
 	}
 	if w.enc == nil {
-		w.enc = w.lake.startEncoder(w.layout, w.nextName)
+		w.enc = parts.Start(parts.Config{Files: partFiles{w.lake.files}, Layout: w.layout, Name: w.nextName, Size: w.lake.partSize, Log: w.lake.log})
 	}
 	rec.Retain()
-	if err := w.enc.put(ctx, rec); err != nil {
+	if err := w.enc.Put(ctx, rec); err != nil {
 		return w.wrap(err)
 	}
 	return nil
@@ -98,13 +99,21 @@ func (w *Writer) flush() error {
 	if w.enc == nil {
 		return nil
 	}
-	parts, err := w.enc.finish()
+	made, err := w.enc.Finish()
 	w.enc = nil
+	for _, p := range made {
+		if err != nil {
+			break
+		}
+		var file iceberg.DataFile
+		if file, err = w.dataFile(p); err == nil {
+			w.staged = append(w.staged, file)
+		}
+	}
 	if err != nil {
 		w.failed = w.wrap(err)
 		return w.failed
 	}
-	w.staged = append(w.staged, parts...)
 	return nil
 }
 
@@ -119,7 +128,7 @@ func (w *Writer) Abort(context.Context) error {
 	w.closed = true
 	if w.enc != nil {
 		// Its outcome no longer matters; its files go below.
-		w.enc.finish()
+		w.enc.Finish()
 		w.enc = nil
 	}
 	names := w.names

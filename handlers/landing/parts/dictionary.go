@@ -1,4 +1,4 @@
-package landing
+package parts
 
 import (
 	"math"

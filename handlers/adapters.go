@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 
 	"headwater/bus/event"
 	"headwater/connectors"
@@ -35,7 +36,7 @@ func (l landed) Begin(ctx context.Context, t landing.Target) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w, nil
+	return &encoded{Writer: w, log: slog.New(slog.DiscardHandler)}, nil
 }
 
 func (l landed) Drop(ctx context.Context, a event.Address) error { return l.lake.Drop(ctx, a) }

@@ -120,7 +120,7 @@ type Lake interface {
 	Drop(ctx context.Context, a event.Address) error
 }
 
-// Writer lands one table. *landing.Writer is one.
+// Writer lands one table.
 type Writer interface {
 	Cursor() driver.Cursor
 	// Finished returns what earlier attempts of the sync have landed in the

@@ -42,6 +42,7 @@ var reasons = []struct {
 	{landing.ErrSchemaChanged, event.ReasonSchemaChanged, "the table no longer fits what was landed before; run a full refresh"},
 	{landing.ErrBadTable, event.ReasonUnsupported, ""},
 	{landing.ErrNoCursor, event.ReasonInvalidConfig, ""},
+	{landing.ErrBadKey, event.ReasonInvalidConfig, ""},
 	{landing.ErrFenced, event.ReasonConflict, "the table was dropped from the lake while it was written"},
 	{landing.ErrUnknown, event.ReasonStorage, "the lake's catalog did not answer; the next sync goes on from what was committed"},
 	{syscall.ENOSPC, event.ReasonStorage, "the lake's disk is full: free space there, then sync again"},

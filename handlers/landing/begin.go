@@ -37,6 +37,9 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 	if err := w.resume(); err != nil {
 		return nil, w.wrap(err)
 	}
+	if err := w.resumeStaged(ctx); err != nil {
+		return nil, w.wrap(err)
+	}
 	return w, nil
 }
 
@@ -59,6 +62,10 @@ func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 			return false, ErrFenced
 		}
 		unswept = found.pointer.Unswept
+		if s := found.pointer.Staged; s != nil && s.Sync != w.target.SyncID {
+			// That sync was given up, and what it staged with it.
+			found.pointer.Staged, unswept = nil, true
+		}
 		found.pointer.Fence, found.pointer.Unswept = w.target.Fence, true
 		found.revision, err = w.lake.catalog.swap(ctx, w.ident, found.pointer, found.revision)
 		if errors.Is(err, ErrConflict) {
@@ -94,7 +101,7 @@ func (w *Writer) resume() error {
 	if err != nil {
 		return err
 	}
-	w.began = s
+	w.began, w.folder = s, w.base.meta.Location()
 	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor, Total: s.Total}
 	if s.Sync == w.target.SyncID {
 		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID
@@ -105,14 +112,21 @@ func (w *Writer) resume() error {
 	}
 	w.cursor = driver.Cursor{Column: w.target.CursorColumn}
 	switch {
-	case w.target.Mode == FullRefresh:
+	case w.target.Mode == FullRefresh || w.target.Reset:
 		w.replace = true
+	case w.target.From != nil && s.Sync != w.target.SyncID:
+		w.cursor, w.overlap = *w.target.From, true
 	case s.Cursor.Column == w.target.CursorColumn && s.Cursor.Value != nil:
-		w.cursor = s.Cursor
+		w.cursor, w.overlap = s.Cursor, s.Overlap
+	case w.target.From != nil:
+		w.cursor, w.overlap = *w.target.From, true
 	default:
 		// There is no place to go on from. Whatever the table holds would be
 		// read again, so it has to be replaced, not appended to.
 		w.replace = s.Total > 0
+	}
+	if w.overlap && len(w.target.Key) == 0 {
+		return fmt.Errorf("%w: a sync that read rows again did not come to its end; reset the table, or give its key", ErrBadKey)
 	}
 	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
 	if w.replace {

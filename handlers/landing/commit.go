@@ -12,14 +12,16 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Commit makes the rows written so far durable, and visible together with next,
-// the cursor that resumes behind them, in one step. final ends this table of
-// this sync and closes the writer.
+// Commit makes the parts added so far visible together with next, the cursor
+// that resumes behind them, in one step. final ends this table of this sync,
+// makes everything that is staged visible too, and closes the writer; without a
+// next it takes StagedMax.
 //
-// Nothing becomes visible, and the rows wait for a later Commit, while a commit
-// that is not final has no cursor to resume from, or replaces everything: of a
-// full refresh, and of an incremental sync that had no cursor to start from,
-// readers see the whole new generation or the old one.
+// Nothing becomes visible, and the parts wait for a later Commit, while a commit
+// that is not final has no cursor to resume from, replaces everything, or comes
+// while ranges are staged: of a full refresh, and of an incremental sync that
+// had no cursor to start from, readers see the whole new generation or the old
+// one.
 //
 // It returns ErrFenced when a later attempt took over, ErrNoCursor when rows
 // behind a cursor come to their end without a new one, ErrStorage, or
@@ -27,34 +29,33 @@ import (
 // stays.
 func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (Committed, error) {
 	if w.closed {
-		return w.landed, ErrClosed
+		return w.Landed(), ErrClosed
 	}
 	if w.failed != nil {
-		return w.landed, w.failed
-	}
-	if err := w.flush(); err != nil {
-		return w.landed, err
+		return w.Landed(), w.failed
 	}
 	w.lake.catalog.at("parts")
-	if !final && (w.replace || next == nil) {
-		return w.landed, nil
+	if !final && (w.replace || next == nil || len(w.stage.list()) > 0) {
+		return w.Landed(), nil
 	}
 	cursor, err := w.advance(next)
 	if err != nil {
-		return w.landed, w.wrap(err)
+		return w.Landed(), w.wrap(err)
 	}
+	segments := w.stage.segments
 	if err := w.land(ctx, cursor, final); err != nil {
 		if errors.Is(err, ErrUnknown) {
 			w.names = nil // they may be part of the table
 		}
 		w.failed = w.wrap(err)
-		return w.landed, w.failed
+		return w.Landed(), w.failed
 	}
 	w.closed = final
+	w.discard(segments)
 	if final && w.unswept {
 		w.lake.tidy(ctx, w.ident)
 	}
-	return w.landed, nil
+	return w.Landed(), nil
 }
 
 // advance returns the cursor to commit.
@@ -65,13 +66,20 @@ func (w *Writer) advance(next *driver.Cursor) (driver.Cursor, error) {
 		}
 		return *next, nil
 	}
-	if w.target.Mode == Incremental && w.cursor.Value != nil && len(w.staged) > 0 {
+	largest, err := w.StagedMax()
+	if err != nil {
+		return driver.Cursor{}, err
+	}
+	if largest != nil {
+		return *largest, nil
+	}
+	if w.target.Mode == Incremental && w.cursor.Value != nil && len(w.added) > 0 {
 		return driver.Cursor{}, fmt.Errorf("%w behind the rows after %q: they would be read again", ErrNoCursor, *w.cursor.Value)
 	}
 	return w.cursor, nil
 }
 
-// land commits what is staged, starting again when the table moves.
+// land commits what is pending, starting again when the table moves.
 func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) error {
 	at := w.base
 	for range conflictTries {
@@ -115,6 +123,9 @@ func (w *Writer) stillOurs(at loaded) error {
 	if now.SnapshotID != before.SnapshotID && now.Sync != "" {
 		return fmt.Errorf("%w: sync %s committed meanwhile", ErrFenced, now.Sync)
 	}
+	if !sameColumns(at.meta.CurrentSchema(), w.base.meta.CurrentSchema()) {
+		return fmt.Errorf("%w while it was synced", ErrSchemaChanged)
+	}
 	return nil
 }
 
@@ -124,10 +135,12 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	if err != nil {
 		return err
 	}
+	pending := w.pending()
 	now := state{
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation),
-		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(w.staged),
+		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(pending),
+		Overlap: w.overlap && !final,
 	}
 	if w.replace && was.SnapshotID != 0 {
 		now.Generation = was.Generation + 1
@@ -135,7 +148,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	if !w.replace {
 		now.Total = was.Total
 	}
-	for _, f := range w.staged {
+	for _, f := range pending {
 		now.Records += f.Count()
 		now.Total += f.Count()
 		now.Bytes += f.FileSizeBytes()
@@ -152,12 +165,14 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	next, err := w.lake.catalog.commit(ctx, at, made, updates, func(p *pointer) {
 		p.Fence = w.target.Fence
 		p.Unswept = !final || unswept
+		p.Staged = nil
 	})
 	if err != nil {
 		return err
 	}
 	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
-	w.staged, w.names = nil, nil
+	w.added, w.names = nil, nil
+	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total = now.Total
 	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
@@ -167,9 +182,6 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 // updates are the changes of one commit: the schema, where it changed, and one
 // snapshot.
 func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now state) ([]table.Update, error) {
-	if !sameColumns(at.meta.CurrentSchema(), w.base.meta.CurrentSchema()) {
-		return nil, fmt.Errorf("%w while it was synced", ErrSchemaChanged)
-	}
 	var updates []table.Update
 	if !sameColumns(at.meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
@@ -186,7 +198,7 @@ func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now sta
 		return nil, err
 	}
 	txn := w.lake.catalog.open(at, made).NewTransaction()
-	if err := w.stage(ctx, txn, at, props); err != nil {
+	if err := w.snapshot(ctx, txn, at, props); err != nil {
 		return nil, storage("write the snapshot", err)
 	}
 	commit, err := txn.TableCommit()
@@ -202,21 +214,22 @@ func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now sta
 	return updates, nil
 }
 
-// stage adds one snapshot to a transaction: of what is staged, in the place of
-// everything or beside it. A snapshot without rows still says how far the sync
-// is.
-func (w *Writer) stage(ctx context.Context, txn *table.Transaction, at loaded, props iceberg.Properties) error {
+// snapshot adds one snapshot to a transaction: of what is pending, in the place
+// of everything or beside it. A snapshot without rows still says how far the
+// sync is.
+func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, at loaded, props iceberg.Properties) error {
+	pending := w.pending()
 	if w.replace {
-		old, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
+		old, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
 		if err != nil {
 			return err
 		}
 		if len(old) > 0 {
-			return txn.ReplaceDataFilesWithDataFiles(ctx, old, w.staged, props, table.WithoutAutoNameMapping())
+			return txn.ReplaceFiles(ctx, old, pending, deletes, props, table.WithoutAutoNameMapping())
 		}
 	}
-	if len(w.staged) > 0 {
-		return txn.AddDataFiles(ctx, w.staged, props, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
+	if len(pending) > 0 {
+		return txn.AddDataFiles(ctx, pending, props, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
 	}
 	return txn.AddFiles(ctx, nil, props, true)
 }

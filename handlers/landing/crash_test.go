@@ -40,7 +40,7 @@ func crash(l *Lake, step string, nth int, f func()) (crashed bool) {
 
 // source reads the orders below 300, in batches of 50, into a writer, with a
 // commit after each.
-func source(ctx context.Context, w *Writer) error {
+func source(ctx context.Context, w *encoding) error {
 	if _, finished := w.Finished(); finished {
 		return nil
 	}
@@ -81,7 +81,7 @@ func TestCrashLosesAndRepeatsNothing(t *testing.T) {
 						target.Fence, target.CursorColumn = 2, ""
 					}
 					attempt := func() {
-						w, err := l.Begin(t.Context(), target)
+						w, err := beginEncoding(t.Context(), l, target)
 						if err == nil {
 							err = sourceFor(t.Context(), w, mode)
 						}
@@ -118,7 +118,7 @@ func TestCrashLosesAndRepeatsNothing(t *testing.T) {
 	}
 }
 
-func sourceFor(ctx context.Context, w *Writer, mode string) error {
+func sourceFor(ctx context.Context, w *encoding, mode string) error {
 	if mode == Incremental {
 		return source(ctx, w)
 	}

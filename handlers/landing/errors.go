@@ -20,6 +20,9 @@ var (
 	// ErrNoCursor means that an incremental sync has no column to go by, or
 	// that rows came without the cursor that resumes after them.
 	ErrNoCursor = errors.New("no cursor")
+	// ErrBadKey means that rows cannot be told apart by their key: there is none,
+	// or one of its columns holds NULL.
+	ErrBadKey = errors.New("no key to tell rows apart by")
 	// ErrNoTable means that the table was never landed, or is gone.
 	ErrNoTable = errors.New("no such table in the lake")
 	// ErrStorage means that the lake could not be read or written: disk full,

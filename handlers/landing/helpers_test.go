@@ -66,9 +66,9 @@ func full(fence uint64, sync string) Target {
 	return Target{Address: home, Table: orders(), SyncID: sync, Fence: fence, Mode: FullRefresh}
 }
 
-func begin(t *testing.T, l *Lake, target Target) *Writer {
+func begin(t *testing.T, l *Lake, target Target) *encoding {
 	t.Helper()
-	w, err := l.Begin(t.Context(), target)
+	w, err := beginEncoding(t.Context(), l, target)
 	if err != nil {
 		t.Fatalf("begin: %v", err)
 	}
@@ -76,7 +76,7 @@ func begin(t *testing.T, l *Lake, target Target) *Writer {
 	return w
 }
 
-func write(t *testing.T, w *Writer, from, to int64) {
+func write(t *testing.T, w *encoding, from, to int64) {
 	t.Helper()
 	rec := rows(from, to)
 	defer rec.Release()
@@ -85,7 +85,7 @@ func write(t *testing.T, w *Writer, from, to int64) {
 	}
 }
 
-func commit(t *testing.T, w *Writer, next *driver.Cursor, final bool) Committed {
+func commit(t *testing.T, w *encoding, next *driver.Cursor, final bool) Committed {
 	t.Helper()
 	c, err := w.Commit(t.Context(), next, final)
 	if err != nil {

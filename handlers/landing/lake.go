@@ -1,5 +1,5 @@
-// Package landing is where a sync lands: Arrow batches become Parquet files,
-// and one atomic commit of an Apache Iceberg table makes them, and the cursor
+// Package landing is where a sync lands: Parquet files that a connector's rows
+// became, and one atomic commit of an Apache Iceberg table makes them, and the cursor
 // that resumes behind them, visible together.
 package landing
 
@@ -17,13 +17,12 @@ const retention = 15 * time.Minute
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the KV.
 type Lake struct {
-	catalog  *Catalog
-	files    store
-	root     string
-	log      *slog.Logger
-	now      func() time.Time
-	partSize int64 // bytes; 0 for the default
-	close    func() error
+	catalog *Catalog
+	files   store
+	root    string
+	log     *slog.Logger
+	now     func() time.Time
+	close   func() error
 }
 
 // Open opens the lake at a directory path, a file:// URL or a bucket URL as

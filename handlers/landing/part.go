@@ -1,9 +1,12 @@
 package landing
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
@@ -29,26 +32,54 @@ func layoutOf(schema *iceberg.Schema, columns []string) (parts.Layout, error) {
 	return parts.Layout{Schema: sc}, nil
 }
 
-// dataFile returns what a commit says about a part.
-func (w *Writer) dataFile(p parts.Part) (iceberg.DataFile, error) {
-	footer, err := p.Metadata()
-	if err != nil {
-		return nil, storage("read a part's footer", err)
+// dataFiles returns what a commit says about parts.
+func (w *Writer) dataFiles(made []parts.Part) ([]iceberg.DataFile, error) {
+	files := make([]iceberg.DataFile, len(made))
+	for i, p := range made {
+		footer, err := p.Metadata()
+		if err != nil {
+			return nil, storage("read a part's footer", err)
+		}
+		if footer.NumRows != p.Rows {
+			return nil, storage("read a part's footer", fmt.Errorf("part %s has %d rows where %d were announced", p.Name, footer.NumRows, p.Rows))
+		}
+		if files[i], err = w.describe(p.Name, p.Size, footer); err != nil {
+			return nil, err
+		}
 	}
-	file, err := table.DataFileFromMetadata(table.DataFileArgs{
+	return files, nil
+}
+
+// footer reads the metadata of a Parquet file.
+func (l *Lake) footer(name string) (*metadata.FileMetaData, error) {
+	f, err := l.files.Open(name)
+	if err != nil {
+		return nil, storage("open a part", err)
+	}
+	r, err := file.NewParquetReader(f)
+	if err != nil {
+		return nil, storage("read a part's footer", errors.Join(err, f.Close()))
+	}
+	footer := r.MetaData()
+	return footer, storage("close a part", r.Close())
+}
+
+// describe returns what a commit says about a data file.
+func (w *Writer) describe(name string, size int64, footer *metadata.FileMetaData) (iceberg.DataFile, error) {
+	described, err := table.DataFileFromMetadata(table.DataFileArgs{
 		Schema:     w.schema,
 		Spec:       *iceberg.UnpartitionedSpec,
 		Format:     iceberg.ParquetFile,
 		Metadata:   footer,
-		FilePath:   p.Name,
-		FileSize:   p.Size,
+		FilePath:   name,
+		FileSize:   size,
 		Content:    iceberg.EntryContentData,
 		Properties: w.base.meta.Properties(),
 	})
 	if err != nil {
 		return nil, storage("read a part's footer", err)
 	}
-	return file, nil
+	return described, nil
 }
 
 // partFiles makes parts in a store.

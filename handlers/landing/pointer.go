@@ -20,8 +20,17 @@ type pointer struct {
 	Fence uint64 `json:"fence"`
 	// Unswept means that files which no snapshot refers to may lie about.
 	Unswept bool `json:"unswept,omitempty"`
+	// Staged is what a sync has staged, nil for nothing.
+	Staged *stagedHead `json:"staged,omitempty"`
 	// Name is the table as its source calls it.
 	Name string `json:"name,omitempty"`
+}
+
+// stagedHead says where the ranges are that a sync has staged.
+type stagedHead struct {
+	Sync string `json:"sync"`
+	// Segment is the newest file of the chain that lists them.
+	Segment string `json:"segment"`
 }
 
 // loaded is a table as one revision of its key has it.

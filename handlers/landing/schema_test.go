@@ -23,7 +23,7 @@ func land(l *Lake, mode string, fence uint64, id int64, columns []driver.Column,
 	tbl := driver.Table{Name: "t", Columns: append([]driver.Column{column("id", driver.Of(driver.Int64), false)}, columns...)}
 	target := Target{Address: home, Table: tbl, SyncID: fmt.Sprint("syn_", fence), Fence: fence, Mode: mode, CursorColumn: "id"}
 	ctx := context.Background()
-	w, err := l.Begin(ctx, target)
+	w, err := beginEncoding(ctx, l, target)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func TestThousandsOfColumns(t *testing.T) {
 		tbl.Columns = append(tbl.Columns, column(fmt.Sprintf("c%04d", i), driver.Of(kind), i%3 > 0))
 	}
 	l := openLake(t, newMemoryKV())
-	w, err := l.Begin(t.Context(), Target{Address: home, Table: tbl, SyncID: "syn_1", Fence: 1, Mode: FullRefresh})
+	w, err := beginEncoding(t.Context(), l, Target{Address: home, Table: tbl, SyncID: "syn_1", Fence: 1, Mode: FullRefresh})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ const (
 	propGeneration   = "headwater.generation"
 	propMode         = "headwater.mode"
 	propFinal        = "headwater.final"
+	propOverlap      = "headwater.overlap"
 	propRecords      = "headwater.records" // of this sync so far
 	propBytes        = "headwater.bytes"
 	propFiles        = "headwater.files"
@@ -35,10 +36,13 @@ type state struct {
 	Mode       string
 	Final      bool
 	Cursor     driver.Cursor
-	Records    int64 // of that sync so far
-	Bytes      int64
-	Files      int
-	Total      int64 // records of the whole table
+	// Overlap means that rows behind the cursor may have landed: a sync that
+	// started From a cursor has not come to its end.
+	Overlap bool
+	Records int64 // of that sync so far
+	Bytes   int64
+	Files   int
+	Total   int64 // records of the whole table
 }
 
 func (s state) properties() (iceberg.Properties, error) {
@@ -54,6 +58,7 @@ func (s state) properties() (iceberg.Properties, error) {
 		propGeneration:   strconv.FormatInt(s.Generation, 10),
 		propMode:         s.Mode,
 		propFinal:        strconv.FormatBool(s.Final),
+		propOverlap:      strconv.FormatBool(s.Overlap),
 		propRecords:      strconv.FormatInt(s.Records, 10),
 		propBytes:        strconv.FormatInt(s.Bytes, 10),
 		propFiles:        strconv.Itoa(s.Files),
@@ -86,6 +91,7 @@ func stateOf(meta table.Metadata) (state, error) {
 	p := made.Summary.Properties
 	s.SnapshotID = made.SnapshotID
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
+	s.Overlap = p[propOverlap] == "true"
 	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {
 		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propCursor, err)
 	}

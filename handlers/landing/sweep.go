@@ -92,6 +92,13 @@ func (l *Lake) referred(at loaded) (map[string]bool, error) {
 	for s := range at.meta.PartitionStatistics() {
 		live[path.Base(s.StatisticsPath)] = true
 	}
+	staged, segments, err := l.readStaged(at.pointer.Staged)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range append(segments, partNames(staged)...) {
+		live[path.Base(name)] = true
+	}
 	for _, snapshot := range at.meta.Snapshots() {
 		live[path.Base(snapshot.ManifestList)] = true
 		manifests, err := snapshot.Manifests(l.files)
@@ -114,34 +121,35 @@ func (l *Lake) referred(at loaded) (map[string]bool, error) {
 	return live, nil
 }
 
-// dataFiles returns the files of a snapshot, none of nil.
-func (l *Lake) dataFiles(s *table.Snapshot) ([]iceberg.DataFile, error) {
+// dataFiles returns the files of a snapshot, none of nil: those of rows, and
+// those that delete rows.
+func (l *Lake) dataFiles(s *table.Snapshot) (rows, deletes []iceberg.DataFile, err error) {
 	if s == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	manifests, err := s.Manifests(l.files)
 	if err != nil {
-		return nil, storage("read a manifest list", err)
+		return nil, nil, storage("read a manifest list", err)
 	}
-	var files []iceberg.DataFile
 	for _, m := range manifests {
-		if m.ManifestContent() != iceberg.ManifestContentData {
-			continue
-		}
 		for entry, err := range m.Entries(l.files, true) {
 			if err != nil {
-				return nil, storage("read a manifest", err)
+				return nil, nil, storage("read a manifest", err)
 			}
-			files = append(files, entry.DataFile())
+			if f := entry.DataFile(); f.ContentType() == iceberg.EntryContentData {
+				rows = append(rows, f)
+			} else {
+				deletes = append(deletes, f)
+			}
 		}
 	}
-	return files, nil
+	return rows, deletes, nil
 }
 
-// fenceOf reads the fence from the name of a part.
+// fenceOf reads the fence from the name of a part, or of a list of staged ones.
 func fenceOf(base string) (uint64, bool) {
 	digits, _, ok := strings.Cut(base, "-")
-	if !ok || len(digits) != 20 || !strings.HasSuffix(base, ".parquet") {
+	if !ok || len(digits) != 20 || !strings.HasSuffix(base, ".parquet") && !strings.HasSuffix(base, stagedSuffix) {
 		return 0, false
 	}
 	fence, err := strconv.ParseUint(digits, 10, 64)

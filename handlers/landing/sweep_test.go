@@ -144,9 +144,9 @@ func (f *fullFile) Write(p []byte) (int, error) {
 }
 
 func TestDiskFull(t *testing.T) {
-	for name, fill := range map[string]func(d *fullDisk, w *Writer){
-		"while rows are written": func(d *fullDisk, w *Writer) { d.set.Store(true) },
-		"at the commit": func(d *fullDisk, w *Writer) {
+	for name, fill := range map[string]func(d *fullDisk, w *encoding){
+		"while rows are written": func(d *fullDisk, w *encoding) { d.set.Store(true) },
+		"at the commit": func(d *fullDisk, w *encoding) {
 			w.lake.catalog.seam = func(step string) { d.set.Store(step == "parts") }
 		},
 	} {

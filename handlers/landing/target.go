@@ -26,6 +26,25 @@ type Target struct {
 	// CursorColumn is what an incremental sync goes by. A full refresh may name
 	// it too, so that later incremental syncs go on behind it.
 	CursorColumn string
+	// Merge, with Incremental, lets a row replace the landed rows of the same
+	// Key.
+	Merge bool
+	// Key are the columns that identify a row: the primary key for Merge; the
+	// primary key and the cursor column, which together identify a version of a
+	// row, for an append that reads versions again (From).
+	Key []string
+	// Deleted, with Merge, is a column that says that the source deleted the
+	// row: true of a boolean, anything but NULL of another type. Such a row
+	// removes the landed rows of its key and does not stay itself.
+	Deleted string
+	// Reset forgets what landed before: the table starts over, and replaces
+	// what there is in the one final commit.
+	Reset bool
+	// From is where an incremental sync starts instead of behind the committed
+	// cursor: an earlier checkpoint, or an overlap with it. It needs Key, as
+	// rows behind it may have landed. Later attempts of the sync go on behind
+	// what the first ones committed. A nil Value is the beginning.
+	From *driver.Cursor
 }
 
 func (t Target) validate() error {
@@ -37,6 +56,9 @@ func (t Target) validate() error {
 	case t.Mode == Incremental && t.CursorColumn == "":
 		return fmt.Errorf("%w: an incremental sync of %s needs a cursor column", ErrNoCursor, t.Table)
 	}
+	if err := t.validateKey(); err != nil {
+		return err
+	}
 	if t.CursorColumn != "" {
 		c, ok := t.Table.Column(t.CursorColumn)
 		if !ok {
@@ -45,6 +67,37 @@ func (t Target) validate() error {
 		if !c.Type.Ordered() {
 			return fmt.Errorf("%w: column %q of %s is %s, which has no order", ErrNoCursor, c.Name, t.Table, c.Type)
 		}
+	}
+	return nil
+}
+
+func (t Target) validateKey() error {
+	switch {
+	case t.Merge && t.Mode != Incremental:
+		return fmt.Errorf("landing %s: only an incremental sync merges", t.Table)
+	case t.Merge && len(t.Key) == 0:
+		return fmt.Errorf("%w: %s has no key to merge by; name its key, or append", ErrBadKey, t.Table)
+	case t.Deleted != "" && !t.Merge:
+		return fmt.Errorf("landing %s: only a merge removes rows", t.Table)
+	case t.From != nil && (t.Mode != Incremental || t.Reset):
+		return fmt.Errorf("landing %s: only an incremental sync that is no reset starts from a cursor", t.Table)
+	case t.From != nil && t.From.Column != t.CursorColumn:
+		return fmt.Errorf("%w: %s goes by %q and was to start from a cursor of %q", ErrNoCursor, t.Table, t.CursorColumn, t.From.Column)
+	case t.From != nil && len(t.Key) == 0:
+		return fmt.Errorf("%w: %s has no key, so rows that are read again would land twice", ErrBadKey, t.Table)
+	}
+	seen := map[string]bool{}
+	for _, name := range t.Key {
+		if _, ok := t.Table.Column(name); !ok {
+			return fmt.Errorf("%w: %s has no column %q", ErrBadKey, t.Table, name)
+		}
+		if seen[name] {
+			return fmt.Errorf("%w: %s names column %q twice", ErrBadKey, t.Table, name)
+		}
+		seen[name] = true
+	}
+	if _, ok := t.Table.Column(t.Deleted); t.Deleted != "" && !ok {
+		return fmt.Errorf("%w: %s has no column %q that says which rows are deleted", ErrBadTable, t.Table, t.Deleted)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func typesBatch(t driver.Table) arrow.RecordBatch {
 func TestTypesComeBack(t *testing.T) {
 	l := openLake(t, newMemoryKV())
 	tbl := typesTable()
-	w, err := l.Begin(t.Context(), Target{Address: home, Table: tbl, SyncID: "syn_1", Fence: 1, Mode: FullRefresh})
+	w, err := beginEncoding(t.Context(), l, Target{Address: home, Table: tbl, SyncID: "syn_1", Fence: 1, Mode: FullRefresh})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestTypesComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, err := l.dataFiles(at.meta.CurrentSnapshot())
+	parts, _, err := l.dataFiles(at.meta.CurrentSnapshot())
 	if err != nil || len(parts) != 1 {
 		t.Fatalf("%d parts, %v", len(parts), err)
 	}
@@ -170,7 +170,7 @@ func TestOddNames(t *testing.T) {
 	a := home
 	a.Organization, a.Workspace, a.Owner = "..", "a/b", "_"
 	l := openLake(t, newMemoryKV())
-	w, err := l.Begin(t.Context(), Target{Address: a, Table: tbl, SyncID: "../syn/1", Fence: 1, Mode: FullRefresh})
+	w, err := beginEncoding(t.Context(), l, Target{Address: a, Table: tbl, SyncID: "../syn/1", Fence: 1, Mode: FullRefresh})
 	if err != nil {
 		t.Fatal(err)
 	}

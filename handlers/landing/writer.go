@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"sync"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
@@ -14,8 +14,9 @@ import (
 	"headwater/handlers/landing/parts"
 )
 
-// Writer lands one table of one attempt of a sync. It is used by one goroutine,
-// which ends it with a final Commit or with Abort.
+// Writer lands one table of one attempt of a sync. NextName, Add and Stage may
+// be called concurrently; everything else comes when they have returned, from
+// one goroutine, which ends the writer with a final Commit or with Abort.
 type Writer struct {
 	lake   *Lake
 	target Target
@@ -23,21 +24,25 @@ type Writer struct {
 	base   loaded // the table as this writer saw it last
 	began  state  // what had landed when it began
 	schema *iceberg.Schema
+	folder string // of the table, a URL
 	layout parts.Layout
 	// replace says that the next commit puts a new generation in the place of
 	// everything there is.
 	replace bool
+	// overlap says that rows which are read may have landed.
+	overlap bool
 	cursor  driver.Cursor
 
+	mu    sync.Mutex // of the next four
 	nonce string
-	begun int      // parts
-	names []string // of the parts that are not committed
-	enc   *parts.Encoder
-	// staged parts are durable and not committed.
-	staged  []iceberg.DataFile
-	landed  Committed
-	unswept bool  // commits of this writer left files behind for the sweep
-	failed  error // what broke the writer
+	begun int      // names
+	names []string // of files that are neither committed nor staged
+	added []iceberg.DataFile
+
+	stage   stage
+	landed  Committed // without what is staged
+	unswept bool      // commits of this writer left files behind for the sweep
+	failed  error     // what broke the writer
 	closed  bool
 }
 
@@ -45,47 +50,61 @@ type Writer struct {
 // alone when it starts from the beginning.
 func (w *Writer) Cursor() driver.Cursor { return w.cursor }
 
-// Finished returns what of this sync has landed, and whether an earlier attempt
-// has already finished this table. Nothing is to be written then.
+// Finished returns what of this sync has landed or is staged, and whether an
+// earlier attempt has already finished this table. Nothing is to be added then.
 func (w *Writer) Finished() (Committed, bool) {
-	return w.landed, w.began.Sync == w.target.SyncID && w.began.Final
+	return w.Landed(), w.began.Sync == w.target.SyncID && w.began.Final
 }
 
-// Landed returns what of this sync has landed up to now.
-func (w *Writer) Landed() Committed { return w.landed }
-
-// Write takes the rows of a batch of the target's columns, in their order. It
-// returns before they are encoded; what goes wrong then is returned by a later
-// Write or by Commit: a driver.ErrBadData for a NULL in a column that has none,
-// ErrStorage. It keeps its own reference: the caller releases its own, and must
-// not change the memory.
-func (w *Writer) Write(ctx context.Context, rec arrow.RecordBatch) error {
-	if w.closed {
-		return ErrClosed
+// Landed returns what of this sync has landed or is staged up to now.
+func (w *Writer) Landed() Committed {
+	c := w.landed
+	for _, r := range w.stage.list() {
+		c.Records += r.Rows
+		c.Files += len(r.Parts)
+		for _, p := range r.Parts {
+			c.Bytes += p.Size
+		}
 	}
-	if w.failed != nil {
-		return w.failed
-	}
-	if rec.NumRows() == 0 {
-		return nil
-	}
-	if w.enc == nil {
-		w.enc = parts.Start(parts.Config{Files: partFiles{w.lake.files}, Layout: w.layout, Name: w.nextName, Size: w.lake.partSize, Log: w.lake.log})
-	}
-	rec.Retain()
-	if err := w.enc.Put(ctx, rec); err != nil {
-		return w.wrap(err)
-	}
-	return nil
+	return c
 }
 
-// nextName names a part so that a sweep can tell whose it was: by the fence.
-// The nonce keeps two writers of one fence apart.
-func (w *Writer) nextName() string {
-	name := fmt.Sprintf("%s/data/%020d-%s-%s-%05d.parquet", w.base.meta.Location(), w.target.Fence, folder(w.target.SyncID), w.nonce, w.begun)
+// Layout returns how the target's columns are encoded in parts.
+func (w *Writer) Layout() parts.Layout { return w.layout }
+
+// Files returns where parts are written, under the names of NextName.
+func (w *Writer) Files() parts.Files { return partFiles{w.lake.files} }
+
+// NextName names a file so that a sweep can tell whose it was: by the fence.
+// The nonce keeps two writers of one fence apart. A name need not be used.
+func (w *Writer) NextName() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nextName("data", ".parquet")
+}
+
+func (w *Writer) nextName(in, suffix string) string {
+	name := fmt.Sprintf("%s/%s/%020d-%s-%s-%05d%s", w.folder, in, w.target.Fence, folder(w.target.SyncID), w.nonce, w.begun, suffix)
 	w.begun++
 	w.names = append(w.names, name)
 	return name
+}
+
+// Add takes durable parts that the next Commit makes visible: files of Files,
+// under names of NextName, in the Layout. Their order is that of the rows. It
+// fails on a part whose footer is no Parquet footer of the layout.
+func (w *Writer) Add(made ...parts.Part) error {
+	if w.closed {
+		return ErrClosed
+	}
+	files, err := w.dataFiles(made)
+	if err != nil {
+		return w.wrap(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.added = append(w.added, files...)
+	return nil
 }
 
 func newNonce() string {
@@ -94,31 +113,26 @@ func newNonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// flush waits until all that was written is in durable files.
-func (w *Writer) flush() error {
-	if w.enc == nil {
-		return nil
+// forget takes names from those that Abort removes.
+func (w *Writer) forget(names ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gone := make(map[string]bool, len(names))
+	for _, n := range names {
+		gone[n] = true
 	}
-	made, err := w.enc.Finish()
-	w.enc = nil
-	for _, p := range made {
-		if err != nil {
-			break
-		}
-		var file iceberg.DataFile
-		if file, err = w.dataFile(p); err == nil {
-			w.staged = append(w.staged, file)
+	left := w.names[:0]
+	for _, n := range w.names {
+		if !gone[n] {
+			left = append(left, n)
 		}
 	}
-	if err != nil {
-		w.failed = w.wrap(err)
-		return w.failed
-	}
-	return nil
+	w.names = left
 }
 
-// Abort ends the writer and removes the files it did not commit. What was
-// committed stays. It is safe to call twice, and does nothing after a final
+// Abort ends the writer and removes the files that are neither committed nor
+// staged. The next attempt of the sync goes on with those. Whoever still writes
+// to Files ends first. It is safe to call twice, and does nothing after a final
 // Commit. Files that an unanswered commit may refer to stay for the next Begin
 // to judge.
 func (w *Writer) Abort(context.Context) error {
@@ -126,13 +140,8 @@ func (w *Writer) Abort(context.Context) error {
 		return nil
 	}
 	w.closed = true
-	if w.enc != nil {
-		// Its outcome no longer matters; its files go below.
-		w.enc.Finish()
-		w.enc = nil
-	}
 	names := w.names
-	w.names, w.staged = nil, nil
+	w.names, w.added = nil, nil
 	return w.wrap(remove(w.lake.files, names...))
 }
 

@@ -180,9 +180,9 @@ func TestAbortLeavesNothing(t *testing.T) {
 
 func TestPartsAreCutBySize(t *testing.T) {
 	l := openLake(t, newMemoryKV())
-	l.partSize = 100 << 10
 	const n = 600_000
 	w := begin(t, l, incremental(1, "syn_1"))
+	w.size = 100 << 10
 	for from := int64(0); from < n; from += 50_000 {
 		write(t, w, from, from+50_000)
 	}

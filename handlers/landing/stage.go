@@ -1,0 +1,326 @@
+package landing
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/parts"
+)
+
+// stage is what a writer has staged. Ranges that are staged while others are
+// being written down wait, and are written down together.
+type stage struct {
+	flushing sync.Mutex // held while a group is written down
+	mu       sync.Mutex // of what follows
+	waiting  []*staging
+	ranges   []stagedRange // never changed in place
+	open     int           // the first range of the newest segment
+	segments []string      // names of the chain, oldest first
+}
+
+func (s *stage) list() []stagedRange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ranges
+}
+
+func (s *stage) set(ranges []stagedRange, open int, segments []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ranges, s.open, s.segments = ranges, open, segments
+}
+
+// staging is a range that waits to be written down.
+type staging struct {
+	stagedRange
+	done bool // guarded by stage.flushing, as is err
+	err  error
+}
+
+// Staged returns the ranges of this sync that are staged, with the counts of
+// their rows: at first those of earlier attempts.
+func (w *Writer) Staged() []driver.Range {
+	staged := w.stage.list()
+	ranges := make([]driver.Range, len(staged))
+	for i, r := range staged {
+		ranges[i] = r.Range
+	}
+	return ranges
+}
+
+// StagedMax returns the largest of the cursors that were staged, nil for none.
+func (w *Writer) StagedMax() (*driver.Cursor, error) {
+	column, _ := w.target.Table.Column(w.target.CursorColumn)
+	var largest *driver.Cursor
+	for _, r := range w.stage.list() {
+		if r.Max == nil || r.Max.Value == nil {
+			continue
+		}
+		if largest == nil {
+			largest = r.Max
+			continue
+		}
+		order, err := driver.CompareCursors(column.Type, *r.Max.Value, *largest.Value)
+		if err != nil {
+			return nil, w.wrap(err)
+		}
+		if order > 0 {
+			largest = r.Max
+		}
+	}
+	return largest, nil
+}
+
+// Stage durably remembers that r is read to its end and lies in made, zero or
+// more durable parts as Add takes them. max is the largest cursor among the
+// rows, nil for none. Nothing is visible before the final Commit, and a later
+// attempt of the same sync finds the range in Staged. Only a sync that starts
+// from the beginning stages. It returns ErrFenced when a later attempt took
+// over, ErrStorage, or ErrUnknown; after any error the caller aborts.
+func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, made []parts.Part) error {
+	if w.closed {
+		return ErrClosed
+	}
+	if w.cursor.Value != nil {
+		return w.wrap(errors.New("a sync that goes on behind a cursor reads no ranges"))
+	}
+	if max != nil && max.Column != w.target.CursorColumn {
+		return w.wrap(fmt.Errorf("%w: a range by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, max.Column))
+	}
+	one := &staging{stagedRange: stagedRange{Range: r, Max: max}}
+	one.Rows = 0
+	for _, p := range made {
+		one.Rows += p.Rows
+		one.Parts = append(one.Parts, stagedPart{Name: p.Name, Rows: p.Rows, Size: p.Size})
+	}
+	var err error
+	if one.files, err = w.dataFiles(made); err != nil {
+		return w.wrap(err)
+	}
+	w.stage.mu.Lock()
+	w.stage.waiting = append(w.stage.waiting, one)
+	w.stage.mu.Unlock()
+
+	w.stage.flushing.Lock()
+	defer w.stage.flushing.Unlock()
+	if one.done {
+		return w.wrap(one.err)
+	}
+	w.stage.mu.Lock()
+	group := w.stage.waiting
+	w.stage.waiting = nil
+	w.stage.mu.Unlock()
+	err = w.stageGroup(ctx, group)
+	for _, g := range group {
+		g.done, g.err = true, err
+	}
+	return w.wrap(err)
+}
+
+// stageGroup writes ranges down.
+func (w *Writer) stageGroup(ctx context.Context, group []*staging) error {
+	if w.failed != nil {
+		return w.failed
+	}
+	next, open := slices.Clip(w.stage.ranges), w.stage.open
+	for _, g := range group {
+		if slices.ContainsFunc(next, func(r stagedRange) bool { return r.Token == g.Token }) {
+			return fmt.Errorf("range %q was staged before", g.Token)
+		}
+		next = append(next, g.stagedRange)
+	}
+	older, replaced := w.stage.segments, []string(nil)
+	if n := len(older); n > 0 && len(w.stage.ranges)-open < segmentRanges {
+		older, replaced = older[:n-1], older[n-1:]
+	} else {
+		open = len(w.stage.ranges)
+	}
+	if err := w.restage(ctx, next, open, older); err != nil {
+		return err
+	}
+	for _, g := range group {
+		w.forget(g.names()...)
+	}
+	w.discard(replaced)
+	return nil
+}
+
+// Keep gives up what is staged except the kept ranges, which it tells by their
+// Tokens, and removes the parts of the others. It returns what Stage returns.
+func (w *Writer) Keep(ctx context.Context, kept []driver.Range) error {
+	if w.closed {
+		return ErrClosed
+	}
+	if w.failed != nil {
+		return w.failed
+	}
+	var next []stagedRange
+	var given []string
+	for _, r := range w.stage.ranges {
+		if slices.ContainsFunc(kept, func(k driver.Range) bool { return k.Token == r.Token }) {
+			next = append(next, r)
+		} else {
+			given = append(given, r.names()...)
+		}
+	}
+	if len(next) == len(w.stage.ranges) {
+		return nil
+	}
+	given = append(given, w.stage.segments...)
+	if err := w.restage(ctx, next, 0, nil); err != nil {
+		return w.wrap(err)
+	}
+	w.discard(given)
+	return nil
+}
+
+// restage puts a list of staged ranges, of which those from open on are written
+// as a new segment behind the older ones, in the place of the present one.
+func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, older []string) error {
+	var head *stagedHead
+	segments := slices.Clone(older)
+	if len(ranges) > 0 {
+		layout, err := w.layout.Marshal()
+		if err != nil {
+			return err
+		}
+		s := segment{Layout: layout, Ranges: ranges[open:]}
+		if len(older) > 0 {
+			s.Older = older[len(older)-1]
+		}
+		content, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		name := w.nextName("metadata", stagedSuffix)
+		w.mu.Unlock()
+		if err := w.lake.files.WriteFile(name, content); err != nil {
+			w.failed = storage("write what is staged", err)
+			return w.failed
+		}
+		w.lake.catalog.at("staged")
+		head = &stagedHead{Sync: w.target.SyncID, Segment: name}
+		segments = append(segments, name)
+	}
+	if err := w.point(ctx, head); err != nil {
+		if errors.Is(err, ErrUnknown) {
+			w.mu.Lock()
+			w.names = nil // they may be staged
+			w.mu.Unlock()
+		}
+		w.failed = err
+		return err
+	}
+	w.lake.catalog.at("stage swapped")
+	w.forget(segments...)
+	w.stage.set(ranges, open, segments)
+	return nil
+}
+
+// point swaps what the table's key says is staged. The fence is checked by the
+// same swap.
+func (w *Writer) point(ctx context.Context, head *stagedHead) error {
+	at := w.base
+	for range conflictTries {
+		if err := w.stillOurs(at); err != nil {
+			return err
+		}
+		at.pointer.Staged, at.pointer.Unswept = head, true
+		revision, err := w.lake.catalog.swap(ctx, w.ident, at.pointer, at.revision)
+		if err == nil {
+			at.revision = revision
+			w.base = at
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		at, err = w.lake.catalog.load(ctx, w.ident)
+		if errors.Is(err, catalog.ErrNoSuchTable) {
+			return fmt.Errorf("%w: it was dropped", ErrFenced)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w again and again", ErrConflict)
+}
+
+// discard removes files that nothing refers to any more. What cannot be removed
+// is swept later.
+func (w *Writer) discard(names []string) {
+	if err := remove(w.lake.files, names...); err != nil {
+		w.unswept = true
+		w.lake.log.Warn("files that are no longer staged stay until the next sync", "table", w.target.Table.String(), "error", err)
+	}
+}
+
+// resumeStaged takes over what earlier attempts of this sync staged. It is
+// given up when it no longer fits: the sync goes on behind a cursor, the
+// columns changed, or a part is gone.
+func (w *Writer) resumeStaged(ctx context.Context) error {
+	segments, names, err := w.lake.readStaged(w.base.pointer.Staged)
+	if err != nil || len(segments) == 0 {
+		return err
+	}
+	w.stage.segments = names
+	layout, err := w.layout.Marshal()
+	if err != nil {
+		return err
+	}
+	_, finished := w.Finished()
+	fits := !finished && w.cursor.Value == nil
+	for _, s := range segments {
+		w.stage.open = len(w.stage.ranges)
+		w.stage.ranges = append(w.stage.ranges, s.Ranges...)
+		fits = fits && bytes.Equal(s.Layout, layout)
+	}
+	for i := 0; fits && i < len(w.stage.ranges); i++ {
+		r := &w.stage.ranges[i]
+		r.files, err = w.reread(r.Parts)
+		if errors.Is(err, fs.ErrNotExist) {
+			fits = false
+		} else if err != nil {
+			return err
+		}
+	}
+	if fits {
+		return nil
+	}
+	return w.Keep(ctx, nil)
+}
+
+// reread returns what a commit says about parts of an earlier attempt.
+func (w *Writer) reread(staged []stagedPart) ([]iceberg.DataFile, error) {
+	files := make([]iceberg.DataFile, len(staged))
+	for i, p := range staged {
+		footer, err := w.lake.footer(p.Name)
+		if err != nil {
+			return nil, err
+		}
+		if files[i], err = w.describe(p.Name, p.Size, footer); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// pending returns what the next visible commit adds, in the order of its rows.
+func (w *Writer) pending() []iceberg.DataFile {
+	var files []iceberg.DataFile
+	for _, r := range w.stage.list() {
+		files = append(files, r.files...)
+	}
+	return append(files, w.added...)
+}

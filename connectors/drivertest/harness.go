@@ -38,6 +38,9 @@ type Harness struct {
 	// batches of LargeRows/5 rows; it is left early and cancelled midway.
 	Large     string
 	LargeRows int
+	// Divided is a table to read in ranges, for a driver whose sources are a
+	// driver.Scanner.
+	Divided *Divided
 	// Patience bounds how long a cancelled or abandoned read may take to let go;
 	// default 5 s.
 	Patience time.Duration
@@ -63,6 +66,31 @@ type Expected struct {
 	Broken error
 }
 
+// Divided is a table that a Scan divides into at least four ranges; drivers
+// have a way for their tests to make ranges small.
+type Divided struct {
+	Table string // "namespace.name"; every row must be unlike all others
+	// Write inserts, updates and deletes rows all over the table and commits. It
+	// is called again and again, also while ranges are read.
+	Write func(ctx context.Context) error
+	// Changes come between one Scan, all of which landed, and the next. Each
+	// finds the table as the one before left it.
+	Changes []Change
+}
+
+// Change is something that happens to a table between two Scans.
+type Change struct {
+	Name  string
+	Apply func(ctx context.Context) error
+	// Keep is how many of the landed ranges must still be kept, at least; for
+	// less than all it is a demand on the driver's thrift, not on its truth.
+	// KeepAll demands every one.
+	Keep int
+}
+
+// KeepAll as Change.Keep: the change touches no row.
+const KeepAll = -1
+
 // Run tests a driver. Its parts run one after the other.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
@@ -85,6 +113,7 @@ func Run(t *testing.T, h Harness) {
 		t.Run("Break", h.testBreak)
 		t.Run("Cancel", h.testCancel)
 	}
+	h.testScans(t)
 }
 
 // open opens the harness's source and closes it with the test.

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -84,9 +85,16 @@ type resume struct {
 // collect reads to the end and checks each batch's shape.
 func (h Harness) collect(t *testing.T, src driver.Source, table driver.Table, from driver.Cursor, limits driver.Limits) (result, error) {
 	t.Helper()
+	return drain(t, src.Read(t.Context(), table, from), table, from.Value != nil, limits)
+}
+
+// drain takes every batch of a read and checks its shape. With empty, batches
+// without rows are allowed.
+func drain(t *testing.T, batches iter.Seq2[driver.Batch, error], table driver.Table, empty bool, limits driver.Limits) (result, error) {
+	t.Helper()
 	var r result
 	schema := driver.ArrowSchema(table)
-	for batch, err := range src.Read(t.Context(), table, from) {
+	for batch, err := range batches {
 		if err != nil {
 			if batch.Record != nil {
 				t.Error("an error came with a record")
@@ -97,7 +105,7 @@ func (h Harness) collect(t *testing.T, src driver.Source, table driver.Table, fr
 			t.Errorf("a batch has schema %v, want %v", batch.Record.Schema(), schema)
 		}
 		n := int(batch.Record.NumRows())
-		if n == 0 && from.Value == nil || n > limits.BatchRows {
+		if n == 0 && !empty || n > limits.BatchRows {
 			t.Errorf("a batch has %d rows, want 1 to %d", n, limits.BatchRows)
 		}
 		if batch.Bytes < 0 {

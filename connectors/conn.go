@@ -36,7 +36,7 @@ func (t Timeouts) withDefaults() Timeouts {
 }
 
 // Conn is an open source. Its methods are called one at a time, except Close
-// and Stats, which may be called at any moment. Every error is a *driver.Error
+// and Stats, which may be called at any moment, and the Reads of one Scan. Every error is a *driver.Error
 // without secrets; its causes are dropped, but errors.Is still finds
 // context.Canceled.
 type Conn struct {
@@ -102,6 +102,12 @@ func (c *Conn) Discover(ctx context.Context) ([]driver.Table, error) {
 // Read yields the rows of t after from, as driver.Source says, and stops with an
 // ErrLimit when Limits.MaxBytes is passed. The consumer releases each record.
 func (c *Conn) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
+	return c.guarded(ctx, t, func(yield func(driver.Batch, error) bool) { c.source.Read(ctx, t, from)(yield) })
+}
+
+// guarded adds to a driver's loop what a Conn adds: counts, limits, and errors
+// without secrets.
+func (c *Conn) guarded(ctx context.Context, t driver.Table, read iter.Seq2[driver.Batch, error]) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		var total int64
 		inBody, done := false, false
@@ -120,7 +126,7 @@ func (c *Conn) Read(ctx context.Context, t driver.Table, from driver.Cursor) ite
 				give(driver.Batch{}, c.clean(ctx, panicked("reading "+t.String(), p)))
 			}
 		}()
-		c.source.Read(ctx, t, from)(func(b driver.Batch, err error) bool {
+		read(func(b driver.Batch, err error) bool {
 			if err != nil {
 				return give(driver.Batch{}, c.clean(ctx, err))
 			}

@@ -4,26 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 
 	"headwater/bus/event"
 	"headwater/connectors"
 	"headwater/connectors/driver"
+	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/projections"
 )
 
-// Opened returns the registry as the Connectors of Deps.
-func Opened(r *connectors.Registry) Connectors { return opened{r} }
-
-type opened struct{ registry *connectors.Registry }
-
-func (o opened) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Conn, error) {
-	conn, err := o.registry.Open(ctx, connector, public, secret, limits)
-	if err != nil {
-		return nil, err
-	}
-	return conn, nil
+// Opened returns the registry as the Connectors of Deps: sources are read in
+// this process. A service reads them in an extract.Pool.
+func Opened(r *connectors.Registry, log *slog.Logger) Connectors {
+	return extract.LocalOpener{Log: log, OpenSource: func(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Source, error) {
+		return r.Open(ctx, connector, public, secret, limits)
+	}}
 }
 
 // Landing returns the lake as the Lake of Deps.
@@ -36,8 +33,13 @@ func (l landed) Begin(ctx context.Context, t landing.Target) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &encoded{Writer: w, log: slog.New(slog.DiscardHandler)}, nil
+	return landedTable{w}, nil
 }
+
+// landedTable writes its parts to the lake's files.
+type landedTable struct{ *landing.Writer }
+
+func (t landedTable) Create(name string) (io.WriteCloser, error) { return t.Files().Create(name) }
 
 func (l landed) Drop(ctx context.Context, a event.Address) error { return l.lake.Drop(ctx, a) }
 

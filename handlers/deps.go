@@ -3,14 +3,13 @@ package handlers
 import (
 	"context"
 	"encoding/json"
-	"iter"
 	"time"
-
-	"github.com/apache/arrow-go/v18/arrow"
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/extract"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/parts"
 )
 
 // Events is the log as handlers write it. *bus.Bus is one.
@@ -96,21 +95,12 @@ type Target struct {
 	Attached bool // it ends when a sync of another operation does
 }
 
-// Connectors opens sources. See Opened for *connectors.Registry.
-type Connectors interface {
-	// Open prepares the source that the public settings and the secrets
-	// describe. A failure of the source is a *driver.Error.
-	Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Conn, error)
-}
+// Connectors opens sources: an *extract.Pool in child processes, Opened in this
+// one.
+type Connectors = extract.Opener
 
-// Conn is one open source. *connectors.Conn is one. Its methods are called one
-// at a time; its errors are *driver.Error without any secret.
-type Conn interface {
-	Check(ctx context.Context) ([]driver.Step, error)
-	Discover(ctx context.Context) ([]driver.Table, error)
-	Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error]
-	Close() error
-}
+// Conn is one open source.
+type Conn = extract.Session
 
 // Lake is where tables land. See Landing for *landing.Lake.
 type Lake interface {
@@ -120,14 +110,24 @@ type Lake interface {
 	Drop(ctx context.Context, a event.Address) error
 }
 
-// Writer lands one table.
+// Writer lands one table. *landing.Writer is one.
 type Writer interface {
+	extract.Files
+	// Cursor returns where to read on, without a value from the beginning.
 	Cursor() driver.Cursor
 	// Finished returns what earlier attempts of the sync have landed in the
 	// table, and whether that is all of it.
 	Finished() (landing.Committed, bool)
-	Write(ctx context.Context, batch arrow.RecordBatch) error
+	// Landed returns what of the sync has landed or is staged.
+	Landed() landing.Committed
+	Layout() parts.Layout
+	Add(made ...parts.Part) error
 	Commit(ctx context.Context, next *driver.Cursor, final bool) (landing.Committed, error)
+	// Staged, Keep, Stage and StagedMax are about the ranges of a whole read.
+	Staged() []driver.Range
+	Keep(ctx context.Context, kept []driver.Range) error
+	Stage(ctx context.Context, r driver.Range, max *driver.Cursor, made []parts.Part) error
+	StagedMax() (*driver.Cursor, error)
 	Abort(ctx context.Context) error
 }
 

@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/apache/arrow-go/v18/arrow"
 
 	"headwater/bus"
 	"headwater/bus/event"
+	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/parts"
 )
 
 // seams kill a worker at a step: from then on it can do nothing that outlasts
@@ -140,11 +142,18 @@ type faultyWriter struct {
 	table string
 }
 
-func (f *faultyWriter) Write(ctx context.Context, batch arrow.RecordBatch) error {
+func (f *faultyWriter) Create(name string) (io.WriteCloser, error) {
+	if err := f.w.seams.alive(); err != nil {
+		return nil, err
+	}
+	return f.Writer.Create(name)
+}
+
+func (f *faultyWriter) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, made []parts.Part) error {
 	if err := f.w.seams.alive(); err != nil {
 		return err
 	}
-	return f.Writer.Write(ctx, batch)
+	return f.Writer.Stage(ctx, r, max, made)
 }
 
 func (f *faultyWriter) Commit(ctx context.Context, next *driverCursor, final bool) (landing.Committed, error) {

@@ -63,6 +63,7 @@ func quick() Options {
 	return Options{
 		RetryDelay: 10 * time.Millisecond, ProgressEvery: 20 * time.Millisecond, HeartbeatEvery: time.Hour,
 		Grace: 10 * time.Second, Lease: 100 * time.Millisecond,
+		TellEvery: time.Nanosecond, // a seam after every batch
 	}
 }
 
@@ -105,7 +106,7 @@ func newWorld(t *testing.T, options Options) *world {
 
 	options.Seam = w.seams.reached
 	w.handlers = New(Deps{
-		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry), Lake: faultyLake{w, Landing(w.lake)},
+		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry, w.log), Lake: faultyLake{w, Landing(w.lake)},
 		Vault: w.vault, Log: w.log, Options: options,
 	})
 	w.start()

@@ -10,6 +10,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 )
 
@@ -157,17 +158,13 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 	return l.copy(base, work, t, writer)
 }
 
-// copy moves rows from the source to the writer and commits them.
+// copy moves rows from the source to the table: it commits at every checkpoint
+// of an incremental read, and stages every range of a whole one.
 func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) error {
 	landed, finished := writer.Finished()
 	if finished {
 		t.commit(landed, true)
 		return l.checkpoint(base, t)
-	}
-	incremental := t.mode() == landing.Incremental
-	from := driver.Cursor{}
-	if incremental {
-		from = writer.Cursor()
 	}
 	t.resume(landed)
 	ctx, cancel := context.WithCancelCause(work)
@@ -175,56 +172,78 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(errIdle) })
 	defer idle.Stop()
 
-	var (
-		next    *driver.Cursor
-		pending int64 // bytes read since the last commit
-		since   = time.Now()
-		open    = false // rows of an incremental sync were written behind next
-	)
-	for batch, err := range l.conn.Read(ctx, t.table, from) {
+	for m, err := range l.conn.Extract(ctx, l.request(t, writer), writer) {
 		idle.Stop()
 		if err != nil {
 			return because(ctx, err)
 		}
-		rows := batch.Record.NumRows()
-		err := writer.Write(ctx, batch.Record)
-		batch.Record.Release()
-		if err != nil {
-			return because(ctx, err)
+		t.add(m.Rows, m.Bytes)
+		if m.Rows > 0 {
+			l.h.seam("wrote")
 		}
-		l.h.seam("wrote")
-		t.add(rows, batch.Bytes)
-		pending += batch.Bytes
-		if open = incremental && batch.Resume == nil; !open && incremental {
-			next = batch.Resume
-		}
-		if next != nil && !open && (pending >= l.h.options.CommitBytes || time.Since(since) >= l.h.options.CommitEvery) {
-			if err := l.commit(base, ctx, t, writer, next, false); err != nil {
+		switch {
+		case m.Plan != nil:
+			if err := writer.Keep(ctx, m.Plan.Kept); err != nil {
+				return because(ctx, err)
+			}
+			t.resume(writer.Landed())
+		case m.Range != nil:
+			if err := writer.Stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Parts); err != nil {
+				return because(ctx, err)
+			}
+			l.h.seam("staged")
+		case m.Checkpoint != nil:
+			if err := l.commit(base, ctx, t, writer, m.Checkpoint); err != nil {
 				return err
 			}
-			pending, since = 0, time.Now()
+			if m.Checkpoint.Final {
+				return nil
+			}
 		}
 		idle.Reset(l.h.options.IdleLimit)
 	}
-	idle.Stop()
 	// A source may take the end of its context for the end of the rows.
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if open {
-		return fmt.Errorf("%w: the last rows of %s came without the cursor that resumes behind them", landing.ErrNoCursor, t.table)
-	}
-	return l.commit(base, ctx, t, writer, next, true)
+	return fmt.Errorf("the rows of %s came to no end", t.table)
 }
 
-// commit makes the rows written so far part of the table, and then says so.
-func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, next *driver.Cursor, final bool) error {
-	committed, err := writer.Commit(ctx, next, final)
+// request says what is to be read of a table.
+func (l *lander) request(t *tableRun, writer Writer) extract.Request {
+	from := writer.Cursor()
+	whole := from.Value == nil
+	if t.mode() == landing.FullRefresh {
+		from = driver.Cursor{} // any order will do
+	}
+	return extract.Request{
+		Table: t.table, Layout: writer.Layout(),
+		Whole: whole, From: from, Landed: writer.Staged(), Largest: t.cursor,
+		Parallelism:     l.h.options.RangeParallelism,
+		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,
+	}
+}
+
+// commit makes what was read up to a checkpoint part of the table, and then says
+// so.
+func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c *extract.Checkpoint) error {
+	next := c.Next
+	if len(c.Parts) > 0 {
+		if err := writer.Add(c.Parts...); err != nil {
+			return because(ctx, err)
+		}
+	} else if c.Final && next == nil {
+		var err error
+		if next, err = writer.StagedMax(); err != nil {
+			return because(ctx, err)
+		}
+	}
+	committed, err := writer.Commit(ctx, next, c.Final)
 	if err != nil {
 		return because(ctx, err)
 	}
 	l.h.seam("committed")
-	t.commit(committed, final)
+	t.commit(committed, c.Final)
 	return l.checkpoint(base, t)
 }
 

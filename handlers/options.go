@@ -17,10 +17,12 @@ type Options struct {
 	MaxColumns   int           // of all tables of one source: 1,000,000
 
 	TableParallelism int           // tables of one sync that are read at once: 2
+	RangeParallelism int           // ranges of one table that are read at once: 2
 	TableRetries     int           // of a table whose failure may pass: 3; negative for none
 	RetryDelay       time.Duration // before the first, four times as long before each next: 1 s
 	IdleLimit        time.Duration // without a batch from the source: 10 min
 	ProgressEvery    time.Duration // between progress events while rows flow: 2 s
+	TellEvery        time.Duration // between two looks at what was read: 100 ms
 	HeartbeatEvery   time.Duration // between progress events while none do: 30 s
 	StaleAfter       time.Duration // without any event, a sync is taken for lost: 15 min
 	CommitBytes      int64         // read since the last commit of an incremental sync: 64 MiB
@@ -28,8 +30,8 @@ type Options struct {
 	Lease            time.Duration // how long a worker that was overtaken leaves the command alone: 2 min
 
 	// Seam is called at each step of the durability order, for tests that stop
-	// a worker there: "appended <Event>", "wrote" (a batch), "committed" (to a
-	// table), "checkpointed" (the commit was told of), "destroyed" (the keys of
+	// a worker there: "appended <Event>", "wrote" (some
+	// rows), "staged" (a range), "committed" (to a table), "checkpointed" (the commit was told of), "destroyed" (the keys of
 	// a removed source). nil in production.
 	Seam func(step string)
 }
@@ -51,6 +53,7 @@ func (o Options) WithDefaults() Options {
 	o.MaxTables = cmp.Or(o.MaxTables, 50_000)
 	o.MaxColumns = cmp.Or(o.MaxColumns, 1_000_000)
 	o.TableParallelism = cmp.Or(o.TableParallelism, 2)
+	o.RangeParallelism = cmp.Or(o.RangeParallelism, 2)
 	o.TableRetries = cmp.Or(o.TableRetries, 3)
 	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
 	o.IdleLimit = cmp.Or(o.IdleLimit, 10*time.Minute)

@@ -31,8 +31,9 @@ func (a *attempt) plan(found []driver.Table) ([]*tableRun, error) {
 		}
 		run := &tableRun{table: t, totals: &a.totals}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
+		// A full refresh notes it too: the next incremental sync goes on there.
+		run.cursor = cursorOf(t, a.options.CursorField)
 		if a.mode == landing.Incremental {
-			run.cursor = cursorOf(t, a.options.CursorField)
 			if run.cursor == "" {
 				run.result.Mode = landing.FullRefresh
 				run.result.Message = "no column to go by: the whole table is read each time; name one in sync_options.cursor_columns"

@@ -77,7 +77,11 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.committed = c
-	t.count(c.Records, c.Bytes)
+	if final {
+		t.count(c.Records, c.Bytes)
+	} else { // more may have been read meanwhile
+		t.count(max(t.result.Records, c.Records), max(t.result.Bytes, c.Bytes))
+	}
 	t.result.Total = &c.Total
 	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, c.SnapshotID, c.Location
 	if c.Cursor.Value != nil {

@@ -341,6 +341,7 @@ func TestCutReadIsNoEnd(t *testing.T) {
 	w.connect()
 	w.do(w.syncCommand(command.SyncOptions{}))
 	w.faults.deaf = true
+	w.source.put("orders", 200)
 	w.source.onBatch = func(ctx context.Context, _ string, batch int) error {
 		if batch < 5 {
 			return nil

@@ -23,7 +23,7 @@ const mainVariable = "HEADWATER_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	bustest.Main()
-	if os.Getenv(mainVariable) != "" {
+	if os.Getenv(mainVariable) != "" || len(os.Args) > 1 && os.Args[1] == connectorCommand {
 		_ = os.Unsetenv(mainVariable)
 		main()
 		return

@@ -11,6 +11,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == connectorCommand {
+		if err := runConnector(context.Background(), os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "headwater: "+err.Error())
+			os.Exit(1)
+		}
+		return
+	}
 	// The first signal drains; a second one ends the process at once. A terminal
 	// that closes is one, unless nohup said to stay.
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}

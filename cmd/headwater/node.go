@@ -118,8 +118,13 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	n.Lake = tables.Location()
 
 	if cfg.has(roleWorker) {
+		pool, err := connectorPool(cfg, log)
+		if err != nil {
+			return nil, err
+		}
+		n.onClose(func(context.Context) error { return pool.Close() })
 		h := handlers.New(handlers.Deps{
-			Events: wire, State: handlers.Projected(view), Connectors: handlers.Opened(registry), Lake: handlers.Landing(tables), Vault: vault, Log: log,
+			Events: wire, State: handlers.Projected(view), Connectors: pool, Lake: handlers.Landing(tables), Vault: vault, Log: log,
 		})
 		var lease time.Duration // the bus's default
 		if cfg.NATSURL == "" {

@@ -1,0 +1,219 @@
+package extract
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/parts"
+)
+
+// Serve is a child: it opens one source as it is told on in, answers on out,
+// and returns when in ends. setup makes the Opener out of
+// PoolConfig.Setup; what goes to the log it is given comes out of PoolConfig.Log.
+// The error is that of the pipes.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.RawMessage, *slog.Logger) (Opener, error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, c := bufio.NewReader(in), &child{out: newPipe(out)}
+	kind, payload, err := receive(r)
+	if err != nil || kind != frameSetup {
+		return fmt.Errorf("no setup came: %w", err)
+	}
+	lines := writerFunc(func(line []byte) (int, error) { return len(line), c.out.send(frameLog, line) })
+	opener, err := setup(payload, slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if err := errors.Join(c.out.sendJSON(frameReady, failureOf(err)), err); err != nil {
+		return err
+	}
+	defer func() {
+		if c.session != nil {
+			c.session.Close()
+		}
+	}()
+	// Frames are read while a call runs, so that it can be cancelled and ends
+	// with the parent.
+	calls := make(chan call)
+	ended := make(chan error, 1)
+	running := atomic.Pointer[context.CancelFunc]{}
+	go func() {
+		defer cancel()
+		defer close(calls)
+		for {
+			kind, payload, err := receive(r)
+			if err != nil {
+				ended <- err
+				return
+			}
+			if kind == frameCancel {
+				if stop := running.Load(); stop != nil {
+					(*stop)()
+				}
+				continue
+			}
+			ctx, stop := context.WithCancel(ctx)
+			running.Store(&stop)
+			calls <- call{ctx, kind, payload}
+		}
+	}()
+	for call := range calls {
+		answer := c.handle(call, opener)
+		(*running.Load())()
+		if err := c.out.sendJSON(frameResult, answer); err != nil {
+			return err
+		}
+	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+type call struct {
+	ctx     context.Context
+	kind    byte
+	payload []byte
+}
+
+type child struct {
+	out     *pipe
+	session Session
+	files   atomic.Uint32
+}
+
+// handle carries one call out.
+func (c *child) handle(call call, opener Opener) (answer result) {
+	fail := func(err error) result { return result{Failure: failureOf(err)} }
+	if call.kind != frameOpen && c.session == nil {
+		return fail(errors.New("no source is open"))
+	}
+	switch call.kind {
+	case frameOpen:
+		var o openCall
+		err := json.Unmarshal(call.payload, &o)
+		if err == nil && c.session != nil {
+			err = errors.New("a source is open")
+		}
+		if err == nil {
+			c.session, err = opener.Open(call.ctx, o.Connector, o.Public, o.Secret, o.Limits)
+		}
+		return fail(err)
+	case frameCheck:
+		steps, err := c.session.Check(call.ctx)
+		answer := fail(err)
+		for _, s := range steps {
+			e := failureOf(s.Err)
+			s.Err = nil
+			answer.Steps = append(answer.Steps, step{s, e})
+		}
+		return answer
+	case frameDiscover:
+		tables, err := c.session.Discover(call.ctx)
+		answer := fail(err)
+		answer.Tables = tables
+		return answer
+	case frameExtract:
+		var x extractCall
+		err := json.Unmarshal(call.payload, &x)
+		if err == nil {
+			x.Request.Layout, err = parts.UnmarshalLayout(x.Layout)
+		}
+		if err == nil {
+			err = c.extract(call.ctx, x.Request)
+		}
+		return fail(err)
+	}
+	return fail(fmt.Errorf("an unknown call %q", call.kind))
+}
+
+func (c *child) extract(ctx context.Context, r Request) error {
+	for m, err := range c.session.Extract(ctx, r, c) {
+		if err == nil {
+			err = c.out.sendJSON(frameMessage, m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NextName names a part by its number; the parent knows where it lies.
+func (c *child) NextName() string {
+	return remotePrefix + strconv.FormatUint(uint64(c.files.Add(1)), 10)
+}
+
+// remotePrefix begins the name of every part that a child makes.
+const remotePrefix = "part-"
+
+// Create sends what is written to the parent, which makes it durable before it
+// believes any Message that names the part.
+func (c *child) Create(name string) (io.WriteCloser, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(name, remotePrefix), 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("a part called %q", name)
+	}
+	f := &remoteFile{out: c.out}
+	binary.LittleEndian.PutUint32(f.number[:], uint32(n))
+	f.buffer = bufio.NewWriterSize(writerFunc(f.send), chunk)
+	return f, f.out.send(frameCreate, f.number[:])
+}
+
+// remoteFile is a part on its way to the parent.
+type remoteFile struct {
+	out    *pipe
+	number [4]byte
+	buffer *bufio.Writer
+	closed bool
+}
+
+func (f *remoteFile) Write(p []byte) (int, error) { return f.buffer.Write(p) }
+
+func (f *remoteFile) send(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		n := min(len(rest), maxBytes)
+		if err := f.out.send(frameBytes, f.number[:], rest[:n]); err != nil {
+			return len(p) - len(rest), err
+		}
+		rest = rest[n:]
+	}
+	return len(p), nil
+}
+
+func (f *remoteFile) Close() error {
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	if err := f.buffer.Flush(); err != nil {
+		return err
+	}
+	return f.out.send(frameEnd, f.number[:])
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// LocalOpener opens sources of this process: what a child's setup returns.
+type LocalOpener struct {
+	OpenSource func(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Source, error)
+	Log        *slog.Logger
+}
+
+// Open returns the source as a Session of this process.
+func (o LocalOpener) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
+	s, err := o.OpenSource(ctx, connector, public, secret, limits)
+	if err != nil {
+		return nil, err
+	}
+	return Local(s, o.Log), nil
+}

@@ -1,0 +1,127 @@
+// Package extract is the half of a sync that touches the source: it reads rows
+// and encodes them as Parquet parts. Local does so in this process; a Pool does
+// so in child processes with bounded memory, which is what the service uses: a
+// hostile server or file can end its child, never the service.
+package extract
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/parts"
+)
+
+// Opener opens sources. Its errors are *driver.Error without any secret.
+type Opener interface {
+	Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error)
+}
+
+// Session is one open source. Its methods are called one at a time; Close may
+// be called at any moment. Errors of the source are *driver.Error without any
+// secret; those of the files have parts.ErrStorage.
+type Session interface {
+	Check(ctx context.Context) ([]driver.Step, error)
+	Discover(ctx context.Context) ([]driver.Table, error)
+	// Extract reads a table into parts. It stops at the first error, which it
+	// yields with a zero Message. Leaving the loop stops the reading; parts that
+	// no Message told of are left behind in the files.
+	Extract(ctx context.Context, r Request, to Files) iter.Seq2[Message, error]
+	Close() error
+}
+
+// Source is an open source in this process: *connectors.Conn is one.
+type Source interface {
+	Check(ctx context.Context) ([]driver.Step, error)
+	Discover(ctx context.Context) ([]driver.Table, error)
+	Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error]
+	Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error)
+	Close() error
+}
+
+// Files is where parts are written. Both methods may be called concurrently.
+type Files interface {
+	parts.Files
+	// NextName returns the name of a new part.
+	NextName() string
+}
+
+// Request says what to read of a table and how to hand it over. Its layout must
+// be that of the table's columns.
+type Request struct {
+	Table  driver.Table
+	Layout parts.Layout
+
+	// Whole reads every row, in ranges where the source can, else in the order of
+	// From.Column if that is set. Without Whole the rows behind From are read, in
+	// the order of its column.
+	Whole  bool
+	From   driver.Cursor
+	Landed []driver.Range // ranges that an earlier attempt has staged
+	// Largest names an ordered column whose largest value is reported of what
+	// is read whole, so that later reads go on behind it. "" for none.
+	Largest string
+	// Parallelism is how many ranges are read at once, each over its own
+	// connection. 0 is 1.
+	Parallelism int
+
+	// A checkpoint is due after so many bytes or so much time, where the source
+	// can resume. Zero fields mean the default: 64 MiB, 30 s.
+	CheckpointBytes int64
+	CheckpointEvery time.Duration
+	PartSize        int64         // bytes; 0 for the default
+	TellEvery       time.Duration // at the least between two Messages that only count; 0 for 100 ms
+}
+
+// Message tells what was read since the message before. At most one of its
+// pointers is set.
+type Message struct {
+	Rows  int64 // read by now and not told before, encoded or not
+	Bytes int64 // the same, as the source sent them
+
+	Plan       *Plan
+	Range      *Range
+	Checkpoint *Checkpoint
+}
+
+// Plan comes first of a read in ranges.
+type Plan struct {
+	Kept   []driver.Range // of Request.Landed; the rest is read again
+	Unread int            // how many ranges are read now
+	Rows   int64          // about how many rows they have, -1 if unknown
+}
+
+// Range is a range that was read to its end, and the durable parts of its rows.
+type Range struct {
+	driver.Range                // with the rows counted
+	Largest      *driver.Cursor // of Request.Largest, nil without a value
+	Parts        []parts.Part
+}
+
+// Checkpoint is a place to commit: everything read so far is in the parts of
+// this and the messages before.
+type Checkpoint struct {
+	Next  *driver.Cursor // to resume behind, nil where there is none
+	Parts []parts.Part
+	// Final says that the table has been read to its end. After a read in
+	// ranges it carries neither parts nor a cursor.
+	Final bool
+}
+
+func (r Request) withDefaults() Request {
+	if r.Parallelism <= 0 {
+		r.Parallelism = 1
+	}
+	if r.CheckpointBytes <= 0 {
+		r.CheckpointBytes = 64 << 20
+	}
+	if r.CheckpointEvery <= 0 {
+		r.CheckpointEvery = 30 * time.Second
+	}
+	if r.TellEvery <= 0 {
+		r.TellEvery = 100 * time.Millisecond
+	}
+	return r
+}

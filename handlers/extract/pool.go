@@ -1,0 +1,131 @@
+package extract
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"headwater/connectors/driver"
+)
+
+// PoolConfig says what children a Pool runs.
+type PoolConfig struct {
+	// Command is the path of the program and its arguments; it must call Serve
+	// on its standard input and output.
+	Command []string
+	// Setup is what the child's Opener is made of, as JSON.
+	Setup any
+	// Memory is how many bytes one child may have; default 512 MiB. Where the
+	// system cannot say how much a process has, it is the child's to keep to.
+	Memory int64
+	Log    *slog.Logger
+}
+
+// DefaultMemory is what one child may have.
+const DefaultMemory = 512 << 20
+
+// Pool is an Opener whose sources live in child processes, one each: memory,
+// file descriptors and crashes of one are nobody else's. A child that has had a
+// source is never given another. One child waits ready, because a start takes
+// longer than many a sync. It is safe for concurrent use.
+type Pool struct {
+	config PoolConfig
+
+	mu     sync.Mutex
+	spare  *process
+	closed bool
+	fills  sync.WaitGroup
+}
+
+// NewPool returns a pool and starts its first child. The caller closes it.
+func NewPool(c PoolConfig) *Pool {
+	if c.Memory <= 0 {
+		c.Memory = DefaultMemory
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Pool{config: c}
+	p.fill()
+	return p
+}
+
+// fill sees to it that a child waits, in the background.
+func (p *Pool) fill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.spare != nil {
+		return
+	}
+	p.fills.Go(func() {
+		made, err := start(p.config)
+		if err != nil {
+			return // Open will meet the same error, and somebody who wants to know
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.closed || p.spare != nil {
+			go made.close()
+			return
+		}
+		p.spare = made
+	})
+}
+
+// take returns a child: the one that waits, or a new one.
+func (p *Pool) take() (*process, error) {
+	p.mu.Lock()
+	taken, closed := p.spare, p.closed
+	p.spare = nil
+	p.mu.Unlock()
+	if closed {
+		return nil, errors.New("the pool of connector processes is closed")
+	}
+	defer p.fill()
+	if taken != nil {
+		select {
+		case <-taken.dead: // it died while it waited
+		default:
+			return taken, nil
+		}
+	}
+	return start(p.config)
+}
+
+// Open opens a source in a child of its own. The caller closes the Session,
+// which ends the child.
+func (p *Pool) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
+	child, err := p.take()
+	if err != nil {
+		return nil, err
+	}
+	s := &remote{process: child, unwatch: child.watch()}
+	_, err = s.wait(ctx) // ready
+	if err == nil {
+		_, err = s.call(ctx, frameOpen, openCall{Connector: connector, Public: public, Secret: secret, Limits: limits})
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the child that waits. Sessions are closed by who opened them. It is
+// safe to call twice.
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.fills.Wait()
+	p.mu.Lock()
+	spare := p.spare
+	p.spare = nil
+	p.mu.Unlock()
+	if spare != nil {
+		spare.close()
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package extract
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// remote is a source in a child.
+type remote struct {
+	*process
+	unwatch func()
+	closing sync.Once
+}
+
+// call makes one call and returns its result. When ctx ends the child is told
+// to stop, and killed if it does not.
+func (s *remote) call(ctx context.Context, kind byte, v any) (*result, error) {
+	if err := s.begin(kind, v); err != nil {
+		return nil, err
+	}
+	return s.wait(ctx)
+}
+
+func (s *remote) begin(kind byte, v any) error {
+	if err := s.in.sendJSON(kind, v); err != nil {
+		<-s.killed()
+		return s.err
+	}
+	return nil
+}
+
+// killed ends a child that cannot be talked to.
+func (s *remote) killed() <-chan struct{} {
+	s.kill(nil)
+	return s.drained()
+}
+
+// drained returns dead, and keeps the child's last words from blocking it.
+func (s *remote) drained() <-chan struct{} {
+	go func() {
+		for {
+			select {
+			case <-s.replies:
+			case <-s.dead:
+				return
+			}
+		}
+	}()
+	return s.dead
+}
+
+// wait returns the result of the running call, whose messages it drops.
+func (s *remote) wait(ctx context.Context) (*result, error) {
+	for {
+		r, err := s.next(ctx)
+		if err != nil || r.result != nil {
+			return r.result, err
+		}
+	}
+}
+
+// next returns what the running call sends next. An error ends the call.
+func (s *remote) next(ctx context.Context) (reply, error) {
+	select {
+	case r := <-s.replies:
+		return r, r.failed()
+	case <-ctx.Done():
+		s.cancel()
+		return reply{}, context.Cause(ctx)
+	case <-s.dead:
+		select { // what it said before it died
+		case r := <-s.replies:
+			return r, r.failed()
+		default:
+			return reply{}, s.err
+		}
+	}
+}
+
+func (r reply) failed() error {
+	if r.result == nil {
+		return nil
+	}
+	return r.result.Failure.err()
+}
+
+// cancel ends the running call: by itself, or with the child.
+func (s *remote) cancel() {
+	timer := time.NewTimer(cancelGrace)
+	defer timer.Stop()
+	if s.in.send(frameCancel) != nil {
+		s.kill(nil)
+	}
+	for {
+		select {
+		case r := <-s.replies:
+			if r.result != nil {
+				return
+			}
+		case <-timer.C:
+			s.kill(nil)
+		case <-s.dead:
+			return
+		}
+	}
+}
+
+func (s *remote) Check(ctx context.Context) ([]driver.Step, error) {
+	r, err := s.call(ctx, frameCheck, struct{}{})
+	if r == nil {
+		return nil, err
+	}
+	steps := make([]driver.Step, len(r.Steps))
+	for i, step := range r.Steps {
+		steps[i] = step.Step
+		steps[i].Err = step.Err.err()
+	}
+	return steps, err
+}
+
+func (s *remote) Discover(ctx context.Context) ([]driver.Table, error) {
+	r, err := s.call(ctx, frameDiscover, struct{}{})
+	if err != nil {
+		return nil, err
+	}
+	return r.Tables, nil
+}
+
+func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		layout, err := r.Layout.Marshal()
+		if err != nil {
+			yield(Message{}, err)
+			return
+		}
+		files := newUploads(to)
+		s.use(files)
+		defer func() {
+			s.use(nil)
+			files.close()
+		}()
+		if err := s.begin(frameExtract, extractCall{Request: r, Layout: layout}); err != nil {
+			yield(Message{}, err)
+			return
+		}
+		// A file that cannot be written ends the call like its caller does.
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		go func() {
+			select {
+			case <-files.failed:
+				stop(files.err)
+			case <-ctx.Done():
+			}
+		}()
+		for {
+			reply, err := s.next(ctx)
+			if err == nil && reply.result != nil {
+				return
+			}
+			if err == nil {
+				err = files.name(reply.message)
+				if err != nil {
+					s.cancel()
+				}
+			}
+			if err != nil {
+				yield(Message{}, err)
+				return
+			}
+			if !yield(*reply.message, nil) {
+				s.cancel()
+				return
+			}
+		}
+	}
+}
+
+// use says where the files of the running call go.
+func (s *remote) use(files *uploads) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = files
+}
+
+// Close ends the child. It returns nil: what a source says at its end changes
+// nothing.
+func (s *remote) Close() error {
+	s.closing.Do(func() {
+		s.close()
+		s.unwatch()
+	})
+	return nil
+}

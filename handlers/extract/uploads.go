@@ -1,0 +1,180 @@
+package extract
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"headwater/handlers/landing/parts"
+)
+
+// errProtocol means that a child sent what makes no sense.
+var errProtocol = errors.New("the connector process sent something unexpected")
+
+// uploads are the files that the parts of one Extract are written to. take is
+// called by one goroutine.
+type uploads struct {
+	to     Files
+	failed chan struct{} // closed when a file could not be written
+	err    error         // of the first one, once failed
+	quit   chan struct{} // closed when no more is wanted
+
+	mu    sync.Mutex
+	files map[uint32]*upload
+	fails sync.Once
+	quits sync.Once
+}
+
+// upload is one file. Its own goroutine writes it, so that an fsync does not
+// hold up what else the child sends.
+type upload struct {
+	name string
+	in   chan []byte
+	done chan struct{}
+	size int64 // once done
+	err  error // once done
+	open bool  // in is not closed; of take alone
+}
+
+func newUploads(to Files) *uploads {
+	return &uploads{to: to, failed: make(chan struct{}), quit: make(chan struct{}), files: map[uint32]*upload{}}
+}
+
+func (u *uploads) take(kind byte, payload []byte) error {
+	if len(payload) < 4 {
+		return errProtocol
+	}
+	number := binary.LittleEndian.Uint32(payload)
+	select {
+	case <-u.quit:
+		return nil
+	default:
+	}
+	f := u.file(number)
+	switch {
+	case kind == frameCreate && f == nil:
+		f = &upload{name: u.to.NextName(), in: make(chan []byte, 2), done: make(chan struct{}), open: true}
+		u.mu.Lock()
+		u.files[number] = f
+		u.mu.Unlock()
+		go u.write(f)
+	case kind == frameBytes && f != nil && f.open:
+		select {
+		case f.in <- payload[4:]:
+		case <-u.quit:
+		}
+	case kind == frameEnd && f != nil && f.open:
+		f.open = false
+		close(f.in)
+	default:
+		return errProtocol
+	}
+	return nil
+}
+
+func (u *uploads) file(number uint32) *upload {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.files[number]
+}
+
+func (u *uploads) write(f *upload) {
+	defer close(f.done)
+	f.size, f.err = u.save(f)
+	if f.err == nil {
+		return
+	}
+	u.fails.Do(func() {
+		u.err = f.err
+		close(u.failed)
+	})
+	for more := true; more; {
+		_, more = u.next(f)
+	}
+}
+
+// next returns more of a file, false when there is no more.
+func (u *uploads) next(f *upload) ([]byte, bool) {
+	select {
+	case b, more := <-f.in:
+		return b, more
+	case <-u.quit:
+		return nil, false
+	}
+}
+
+func (u *uploads) save(f *upload) (size int64, err error) {
+	w, err := u.to.Create(f.name)
+	if err != nil {
+		return 0, fmt.Errorf("%w: create a part: %w", parts.ErrStorage, err)
+	}
+	for b, more := u.next(f); more; b, more = u.next(f) {
+		n, err := w.Write(b)
+		size += int64(n)
+		if err != nil {
+			w.Close()
+			return size, fmt.Errorf("%w: write a part: %w", parts.ErrStorage, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return size, fmt.Errorf("%w: finish a part: %w", parts.ErrStorage, err)
+	}
+	return size, nil
+}
+
+// settle waits until the files of parts are durable, and names them.
+func (u *uploads) settle(made []parts.Part) error {
+	for i := range made {
+		number, err := strconv.ParseUint(strings.TrimPrefix(made[i].Name, remotePrefix), 10, 32)
+		if err != nil {
+			return errProtocol
+		}
+		f := u.file(uint32(number))
+		if f == nil {
+			return errProtocol
+		}
+		select { // the child has ended it before it told of it
+		case <-f.done:
+		case <-u.quit:
+			return errProtocol
+		}
+		if f.err != nil {
+			return f.err
+		}
+		if f.size != made[i].Size {
+			return errProtocol
+		}
+		made[i].Name = f.name
+	}
+	return nil
+}
+
+// abandon gives up what is not complete.
+func (u *uploads) abandon() { u.quits.Do(func() { close(u.quit) }) }
+
+// close is abandon, and waits until nothing is written any more.
+func (u *uploads) close() {
+	u.abandon()
+	u.mu.Lock()
+	files := slices.Collect(maps.Values(u.files))
+	u.mu.Unlock()
+	for _, f := range files {
+		<-f.done
+	}
+}
+
+// name settles the parts of a message.
+func (u *uploads) name(m *Message) error {
+	switch {
+	case m.Range != nil:
+		return u.settle(m.Range.Parts)
+	case m.Checkpoint != nil:
+		return u.settle(m.Checkpoint.Parts)
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package extract
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/parts"
+)
+
+// A frame is a byte that says what it is, the length of the rest in four bytes
+// (little endian), and the rest: JSON, or for the last three the number of a
+// file in four bytes, then its bytes.
+const (
+	frameSetup    = 'S' // to the child, first: what the Opener is made of
+	frameOpen     = 'O' // to the child: openCall
+	frameCheck    = 'C' // to the child
+	frameDiscover = 'D' // to the child
+	frameExtract  = 'X' // to the child: extractCall
+	frameCancel   = 'c' // to the child: ends the running call
+	frameReady    = 'r' // from the child: the answer to frameSetup
+	frameLog      = 'L' // from the child: a line of its log, as slog's JSON
+	frameResult   = 'R' // from the child: result, the end of a call
+	frameMessage  = 'M' // from the child: Message
+	frameCreate   = 'F' // from the child: a file begins
+	frameBytes    = 'B' // from the child: more of a file
+	frameEnd      = 'E' // from the child: the file is complete
+)
+
+// Bounds of what a child may send at once.
+const (
+	maxJSON  = 256 << 20 // the schema of 50,000 tables
+	maxBytes = 1 << 20
+	chunk    = 256 << 10 // what a child sends of a file at once
+)
+
+type openCall struct {
+	Connector string          `json:"connector"`
+	Public    json.RawMessage `json:"public"`
+	Secret    json.RawMessage `json:"secret,omitempty"`
+	Limits    driver.Limits   `json:"limits"`
+}
+
+type extractCall struct {
+	Request
+	Layout []byte // instead of the Request's
+}
+
+// result is the end of a call.
+type result struct {
+	Failure *failure       `json:"failure,omitempty"`
+	Steps   []step         `json:"steps,omitempty"`
+	Tables  []driver.Table `json:"tables,omitempty"`
+}
+
+type step struct {
+	driver.Step
+	Err *failure // instead of the Step's
+}
+
+// failure is an error on the wire. Errors of sources are scrubbed before.
+type failure struct {
+	Kind      int    `json:"kind"` // index of kinds; -1 for an error of no kind
+	Message   string `json:"message"`
+	Cancelled bool   `json:"cancelled,omitempty"`
+}
+
+var kinds = []error{
+	driver.ErrInvalidConfig, driver.ErrUnreachable, driver.ErrAuthentication, driver.ErrPermission, driver.ErrNotFound,
+	driver.ErrBadData, driver.ErrUnsupported, driver.ErrLimit, driver.ErrTimeout, parts.ErrStorage,
+}
+
+func failureOf(err error) *failure {
+	if err == nil {
+		return nil
+	}
+	f := &failure{Kind: -1, Message: err.Error(), Cancelled: errors.Is(err, context.Canceled)}
+	for i, kind := range kinds {
+		if errors.Is(err, kind) {
+			f.Kind = i
+			break
+		}
+	}
+	return f
+}
+
+func (f *failure) err() error {
+	if f == nil {
+		return nil
+	}
+	var cause error
+	if f.Cancelled {
+		cause = context.Canceled
+	}
+	if f.Kind < 0 || f.Kind >= len(kinds) {
+		if f.Cancelled {
+			return cause
+		}
+		return errors.New(f.Message)
+	}
+	return &driver.Error{Kind: kinds[f.Kind], Message: f.Message, Cause: cause}
+}
+
+// pipe writes frames. It is safe for concurrent use.
+type pipe struct {
+	mu sync.Mutex
+	w  *bufio.Writer
+}
+
+func newPipe(w io.Writer) *pipe { return &pipe{w: bufio.NewWriterSize(w, chunk)} }
+
+// send writes one frame whose payload is the parts one after another.
+func (p *pipe) send(kind byte, payload ...[]byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, b := range payload {
+		n += len(b)
+	}
+	var head [5]byte
+	head[0] = kind
+	binary.LittleEndian.PutUint32(head[1:], uint32(n))
+	if _, err := p.w.Write(head[:]); err != nil {
+		return err
+	}
+	for _, b := range payload {
+		if _, err := p.w.Write(b); err != nil {
+			return err
+		}
+	}
+	return p.w.Flush()
+}
+
+func (p *pipe) sendJSON(kind byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write a frame: %w", err)
+	}
+	if len(b) > maxJSON {
+		return driver.E(driver.ErrLimit, nil, "the answer has %d MiB; at most %d are read", len(b)>>20, maxJSON>>20)
+	}
+	return p.send(kind, b)
+}
+
+// receive reads one frame. Its payload is the caller's.
+func receive(r *bufio.Reader) (kind byte, payload []byte, err error) {
+	var head [5]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := binary.LittleEndian.Uint32(head[1:])
+	limit := uint32(maxJSON)
+	if head[0] == frameBytes {
+		limit = maxBytes + 4
+	}
+	if n > limit {
+		return 0, nil, fmt.Errorf("a frame %q of %d bytes", head[0], n)
+	}
+	payload = make([]byte, n)
+	_, err = io.ReadFull(r, payload)
+	return head[0], payload, err
+}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"headwater/handlers/extract"
 )
 
 // Config is everything `headwater serve` can be told, by flag or by the
@@ -31,7 +33,7 @@ type Config struct {
 	MasterKeyFile   string        `env:"HEADWATER_MASTER_KEY_FILE" help:"Wraps the secrets' keys (default <data-dir>/keys/master.key, made on first start)."`
 	Roles           []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
 	MetricsListen   string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
-	ConnectorMemory int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"512" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does."`
+	ConnectorMemory int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
 	Wait            time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 }
 
@@ -101,6 +103,9 @@ func (c *Config) Validate() error {
 	}
 	if c.NATSURL == "" && len(c.Roles) == 1 {
 		wrong("roles", "a node with one role needs --nats-url, where the other role can join it")
+	}
+	if c.ConnectorMemory == 0 {
+		c.ConnectorMemory = extract.DefaultMemory >> 20
 	}
 	if c.ConnectorMemory < 128 || c.ConnectorMemory > 1<<20 {
 		wrong("connector-memory", "must be at least 128 (MiB), not %d", c.ConnectorMemory)

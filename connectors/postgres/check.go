@@ -31,7 +31,7 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	defer c.close()
 
 	began := time.Now()
-	if err := c.exec(ctx, begin); err != nil {
+	if err := c.exec(ctx, c.begin("")); err != nil {
 		return steps, step("permissions", time.Since(began), err, "")
 	}
 	total, readable, first, err := s.count(ctx, c)

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
 )
@@ -21,7 +21,8 @@ var (
 type decoder struct {
 	table    driver.Table
 	columns  []column
-	builder  *array.RecordBuilder
+	schema   *arrow.Schema
+	part     string // of the table that is read, for people
 	limits   driver.Limits
 	ascii    bool // the server does not vouch for UTF-8
 	cursor   int  // index of the cursor column, -1 for none
@@ -30,6 +31,7 @@ type decoder struct {
 	ended    bool  // the trailer was seen
 	row      int64 // of the read, from 1
 	rows     int   // in the batch
+	room     int   // rows that the columns have room for
 	bytes    int64 // in the batch
 	pace     driver.Pace
 	full     bool   // the batch is complete but for its Resume
@@ -38,73 +40,34 @@ type decoder struct {
 	before   int // rows of the batch before, which the next will be like
 }
 
-// column is one column with its builder under its own type.
-type column struct {
-	name     string
-	how      decoding
-	nullable bool
-	decimal  driver.Type
+// batchRows is the most rows of a batch here. More of them do not fit the
+// processor's caches between the decoder and the consumer, fewer wake the
+// consumer too often.
+const batchRows = 16_384
 
-	any     array.Builder
-	boolean *array.BooleanBuilder
-	int32   *array.Int32Builder
-	int64   *array.Int64Builder
-	float32 *array.Float32Builder
-	float64 *array.Float64Builder
-	numeric *array.Decimal128Builder
-	binary  *array.BinaryBuilder
-	date    *array.Date32Builder
-	time    *array.Time64Builder
-	stamp   *array.TimestampBuilder
-	fixed   *array.FixedSizeBinaryBuilder
-}
+// batchBytes keeps the offsets of a batch within 31 bits, whatever the limits.
+const batchBytes = 1 << 29
 
 // newDecoder reads rows of the table's columns. It hands each batch to emit,
-// which owns it. The caller calls release.
+// which owns it.
 func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.Limits, emit func(driver.Batch) error) *decoder {
-	d := &decoder{table: t, limits: limits, cursor: -1, emit: emit, columns: make([]column, len(columns))}
-	d.builder = array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t))
+	limits.BatchRows, limits.BatchBytes = min(limits.BatchRows, batchRows), min(limits.BatchBytes, batchBytes)
+	d := &decoder{table: t, limits: limits, cursor: -1, emit: emit, columns: make([]column, len(columns)), schema: driver.ArrowSchema(t)}
 	for i := range d.columns {
-		c := &d.columns[i]
-		*c = column{name: t.Columns[i].Name, how: columns[i].how, nullable: t.Columns[i].Nullable, decimal: t.Columns[i].Type, any: d.builder.Field(i)}
-		switch b := c.any.(type) {
-		case *array.BooleanBuilder:
-			c.boolean = b
-		case *array.Int32Builder:
-			c.int32 = b
-		case *array.Int64Builder:
-			c.int64 = b
-		case *array.Float32Builder:
-			c.float32 = b
-		case *array.Float64Builder:
-			c.float64 = b
-		case *array.Decimal128Builder:
-			c.numeric = b
-		case *array.StringBuilder:
-			c.binary = b.BinaryBuilder
-		case *array.BinaryBuilder:
-			c.binary = b
-		case *array.Date32Builder:
-			c.date = b
-		case *array.Time64Builder:
-			c.time = b
-		case *array.TimestampBuilder:
-			c.stamp = b
-		case interface{ StorageBuilder() array.Builder }:
-			c.fixed = b.StorageBuilder().(*array.FixedSizeBinaryBuilder)
-		}
-		if c.name == cursor {
+		c := t.Columns[i]
+		how := columns[i].how
+		d.columns[i] = column{name: c.Name, how: how, nullable: c.Nullable, decimal: c.Type, arrow: d.schema.Field(i).Type, width: widths[how]}
+		if c.Name == cursor {
 			d.cursor = i
 		}
 	}
 	return d
 }
 
-func (d *decoder) release() { d.builder.Release() }
-
-// chunk decodes whole rows; the server sends each row in one message.
-func (d *decoder) chunk(p []byte) error {
-	if !d.started && len(p) > 0 {
+// message takes the bytes of one CopyData message: the server sends each row in
+// one, the header before the first, and the trailer alone.
+func (d *decoder) message(p []byte) error {
+	if !d.started {
 		if len(p) < 19 || !bytes.HasPrefix(p, signature) {
 			return d.malformed()
 		}
@@ -119,133 +82,132 @@ func (d *decoder) chunk(p []byte) error {
 			return d.malformed()
 		}
 		fields := int(int16(binary.BigEndian.Uint16(p)))
+		p = p[2:]
 		if fields == -1 {
-			p, d.ended = p[2:], true
+			d.ended = true
 			continue
 		}
 		if fields != len(d.columns) {
 			return d.malformed()
 		}
-		size, ok := d.measure(p)
-		if !ok {
-			return d.malformed()
-		}
-		if err := d.tuple(p[2:size]); err != nil {
+		rest, err := d.tuple(p)
+		if err != nil {
 			return err
 		}
-		p = p[size:]
+		p = rest
 	}
 	return nil
 }
 
 func (d *decoder) malformed() error {
-	return driver.E(driver.ErrBadData, nil, "table %s, after row %d: %v", d.table, d.row, errMalformed)
+	return driver.E(driver.ErrBadData, nil, "table %s, after row %d%s: %v", d.table, d.row, d.part, errMalformed)
 }
 
-// measure returns the length of the row at p, and whether all of it is there,
-// so that tuple need not look.
-func (d *decoder) measure(p []byte) (int, bool) {
-	at := 2
-	for range d.columns {
-		if len(p)-at < 4 {
-			return 0, false
-		}
-		n := int(int32(binary.BigEndian.Uint32(p[at:])))
-		at += 4
-		if n > 0 {
-			if n > len(p)-at {
-				return 0, false
-			}
-			at += n
-		} else if n < -1 {
-			return 0, false
-		}
-	}
-	return at, true
+func (d *decoder) tooLong(size int64) error {
+	return driver.E(driver.ErrLimit, nil, "table %s, row %d%s has %d bytes, more than the limit of %d", d.table, d.row, d.part, size, d.limits.MaxRowBytes)
 }
 
-// tuple appends one row.
-func (d *decoder) tuple(p []byte) error {
+// tuple appends the row at p and returns what follows it.
+func (d *decoder) tuple(p []byte) ([]byte, error) {
 	if d.full {
 		// Only now it shows whether the next row shares the cursor's value.
-		if err := d.flush(!d.sameCursor(p)); err != nil {
-			return err
+		same, err := d.sameCursor(p)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.flush(!same); err != nil {
+			return nil, err
 		}
 	}
-	if d.rows == 0 {
+	if d.rows == d.room {
 		d.reserve()
 	}
 	d.row++
-	size := int64(len(p))
-	if size > d.limits.MaxRowBytes {
-		return driver.E(driver.ErrLimit, nil, "table %s, row %d has %d bytes, more than the limit of %d", d.table, d.row, size, d.limits.MaxRowBytes)
-	}
 	start := p
 	for i := range d.columns {
 		c := &d.columns[i]
-		n := int32(binary.BigEndian.Uint32(p))
+		if len(p) < 4 {
+			return nil, d.malformed()
+		}
+		n := int(int32(binary.BigEndian.Uint32(p)))
 		p = p[4:]
 		if n < 0 {
-			if !c.nullable {
-				return d.bad(c, errNull)
+			if n < -1 {
+				return nil, d.malformed()
 			}
-			c.any.AppendNull()
+			if !c.nullable {
+				return nil, d.bad(c, errNull)
+			}
+			c.setNull(d.rows, d.room)
 			continue
 		}
-		if err := d.value(c, p[:n]); err != nil {
-			return d.bad(c, err)
+		if n > len(p) {
+			return nil, d.malformed()
+		}
+		if err := d.value(c, p[:n:n]); err != nil {
+			return nil, d.bad(c, err)
 		}
 		p = p[n:]
+	}
+	size := int64(len(start) - len(p))
+	if size > d.limits.MaxRowBytes {
+		return nil, d.tooLong(size)
 	}
 	d.rows++
 	d.bytes += size
 	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
-			field, null := d.field(start)
+			field, null, err := d.field(start)
+			if err != nil {
+				return nil, err
+			}
 			d.last, d.lastNull = append(d.last[:0], field...), null
 		}
 	}
-	return nil
+	return p, nil
 }
 
-// reserve makes room for a batch like the one before.
+// reserve makes room for a batch like the one before, or for twice as much.
 func (d *decoder) reserve() {
-	rows := d.before
-	if rows == 0 {
-		rows = min(d.limits.BatchRows, 256)
+	rows := max(2*d.room, 256)
+	if d.room == 0 {
+		rows = max(d.before, 256)
 	}
+	rows = min(rows, d.limits.BatchRows)
 	for i := range d.columns {
-		d.columns[i].any.Reserve(rows)
+		d.columns[i].reserve(d.rows, rows)
 	}
+	d.room = rows
 }
 
 // bad names the place of a value that cannot be held, never the value.
 func (d *decoder) bad(c *column, err error) error {
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d: %v", d.table, c.name, d.row, err)
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d%s: %v", d.table, c.name, d.row, d.part, err)
 }
 
 // field returns the cursor's bytes in a row.
-func (d *decoder) field(p []byte) (value []byte, null bool) {
-	for i := 0; ; i++ {
-		n := int32(binary.BigEndian.Uint32(p))
+func (d *decoder) field(p []byte) (value []byte, null bool, err error) {
+	for i := 0; len(p) >= 4; i++ {
+		n := int(int32(binary.BigEndian.Uint32(p)))
 		p = p[4:]
+		if n > len(p) {
+			break
+		}
 		if i == d.cursor {
-			if n < 0 {
-				return nil, true
-			}
-			return p[:n], false
+			return p[:max(n, 0)], n < 0, nil
 		}
 		p = p[max(n, 0):]
 	}
+	return nil, false, d.malformed()
 }
 
-func (d *decoder) sameCursor(next []byte) bool {
+func (d *decoder) sameCursor(next []byte) (bool, error) {
 	if d.cursor < 0 {
-		return false
+		return false, nil
 	}
-	value, null := d.field(next)
-	return null == d.lastNull && bytes.Equal(value, d.last)
+	value, null, err := d.field(next)
+	return null == d.lastNull && bytes.Equal(value, d.last), err
 }
 
 // finish emits the last batch. The stream must have come to its end.
@@ -261,11 +223,18 @@ func (d *decoder) finish() error {
 
 // flush emits the batch. With boundary, the next row has another cursor value.
 func (d *decoder) flush(boundary bool) error {
-	record := d.builder.NewRecordBatch()
+	arrays := make([]arrow.Array, len(d.columns))
+	for i := range arrays {
+		arrays[i] = d.columns[i].array(d.rows)
+	}
+	record := array.NewRecordBatch(d.schema, arrays, int64(d.rows))
+	for _, a := range arrays {
+		a.Release() // the record has its own hold
+	}
 	b := driver.Batch{Record: record, Bytes: d.bytes}
 	last := d.rows - 1
 	d.before = d.rows
-	d.rows, d.bytes, d.full = 0, 0, false
+	d.rows, d.room, d.bytes, d.full = 0, 0, 0, false
 	// Rows with a NULL cursor come first and only to a read from the start, so
 	// they are no place to resume.
 	if d.cursor >= 0 && boundary && !record.Column(d.cursor).IsNull(last) {

@@ -122,8 +122,7 @@ func FuzzRows(f *testing.F) {
 			b.Record.Release()
 			return nil
 		})
-		defer d.release()
-		if err := d.chunk(data); err != nil {
+		if err := d.message(data); err != nil {
 			return
 		}
 		if err := d.finish(); err == nil && rows != d.row {

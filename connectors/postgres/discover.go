@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"headwater/connectors/driver"
@@ -29,8 +30,10 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
 
 const (
 	inOrder  = " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", a.attnum"
-	ofSchema = " AND n.nspname IN (SELECT json_array_elements_text($1::json))"
-	ofTable  = " AND n.nspname = $1 AND c.relname = $2"
+	ofSchema = " AND n.nspname IN (SELECT json_array_elements_text(%s::json))"
+	ofTable  = " AND n.nspname = %s AND c.relname = %s"
+	// ofDomains comes before: it selects what each domain is made of.
+	ofDomains = "SELECT oid::int8, typbasetype::int8, typtypmod FROM pg_type WHERE typtype = 'd';"
 )
 
 // relationKinds maps relkind to Table.Kind.
@@ -46,19 +49,15 @@ type described struct {
 // Discover returns every relation that the account may read, with the columns
 // that it may read.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
-	c, err := s.transaction(ctx)
+	where := ""
+	if len(s.settings.Schemas) > 0 {
+		where = fmt.Sprintf(ofSchema, literal(jsonList(s.settings.Schemas)))
+	}
+	c, found, err := s.describe(ctx, where)
 	if err != nil {
 		return nil, err
 	}
 	defer s.keep(ctx, c)
-	where, args := "", []string(nil)
-	if len(s.settings.Schemas) > 0 {
-		where, args = ofSchema, []string{jsonList(s.settings.Schemas)}
-	}
-	found, err := s.describe(ctx, c, where, args...)
-	if err != nil {
-		return nil, err
-	}
 	tables := make([]driver.Table, len(found))
 	for i, d := range found {
 		tables[i] = d.Table
@@ -70,14 +69,15 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	return tables, nil
 }
 
-// describe reads the catalog.
-func (s *source) describe(ctx context.Context, c *session, where string, args ...string) ([]described, error) {
-	domains, err := domains(ctx, c)
-	if err != nil {
-		return nil, err
-	}
+// describe reads the catalog in a new transaction, whose session it returns.
+func (s *source) describe(ctx context.Context, where string) (*session, []described, error) {
+	domains := domainMap{}
 	var found []described
-	err = c.query(ctx, catalog+where+inOrder, func(row [][]byte) error {
+	c, err := s.transaction(ctx, ofDomains+catalog+where+inOrder, func(statement int, row [][]byte) error {
+		if statement == 0 {
+			domains[number(row[0])] = attribute{oid: number(row[1]), mod: int32(number(row[2]))}
+			return nil
+		}
 		namespace, name := string(row[0]), string(row[1])
 		if n := len(found); n == 0 || found[n-1].Namespace != namespace || found[n-1].Name != name {
 			d := described{Table: driver.Table{Namespace: namespace, Name: name, Kind: relationKinds[string(row[2])], RowEstimate: -1}}
@@ -104,9 +104,9 @@ func (s *source) describe(ctx context.Context, c *session, where string, args ..
 			Name: string(row[5]), Type: m.typ, SourceType: string(row[6]), Nullable: string(row[9]) != "t", Comment: string(row[10]),
 		})
 		return nil
-	}, args...)
+	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range found {
 		d := &found[i]
@@ -118,20 +118,11 @@ func (s *source) describe(ctx context.Context, c *session, where string, args ..
 		}
 		d.Cursor = defaultCursor(d.Table)
 	}
-	return found, nil
+	return c, found, nil
 }
 
 // domainMap leads from a domain to the type it is made of.
 type domainMap map[int64]attribute
-
-func domains(ctx context.Context, c *session) (domainMap, error) {
-	m := domainMap{}
-	err := c.query(ctx, "SELECT oid::int8, typbasetype::int8, typtypmod FROM pg_type WHERE typtype = 'd'", func(row [][]byte) error {
-		m[number(row[0])] = attribute{oid: number(row[1]), mod: int32(number(row[2]))}
-		return nil
-	})
-	return m, err
-}
 
 // resolve follows domains of domains. A server that answers with a circle is
 // stopped by the count.

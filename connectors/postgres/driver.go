@@ -89,27 +89,28 @@ type source struct {
 	closed  bool
 }
 
-// acquire returns the kept session or a new one. The caller gives it back by
-// keep or closes it.
-func (s *source) acquire(ctx context.Context) (*session, error) {
+// acquire returns the kept session or a new one, and which of them. The caller
+// gives it back by keep or closes it.
+func (s *source) acquire(ctx context.Context) (c *session, old bool, err error) {
 	s.mu.Lock()
 	kept, closed := s.session, s.closed
 	s.session = nil
 	s.mu.Unlock()
 	switch {
 	case closed:
-		return nil, driver.E(driver.ErrUnreachable, nil, "the connection is closed")
+		return nil, false, driver.E(driver.ErrUnreachable, nil, "the connection is closed")
 	case kept != nil && !kept.pg.IsClosed():
-		return kept, nil
+		return kept, true, nil
 	case kept != nil:
 		kept.close()
 	}
-	return s.connect(ctx, nil)
+	c, err = s.connect(ctx, nil)
+	return c, false, err
 }
 
 // keep gives a session back, ending its transaction; a broken one is closed.
 func (s *source) keep(ctx context.Context, c *session) {
-	if c.pg.IsClosed() || c.exec(ctx, "ROLLBACK") != nil {
+	if c.pg.IsClosed() || !c.idle && c.exec(ctx, "ROLLBACK") != nil {
 		c.close()
 		return
 	}

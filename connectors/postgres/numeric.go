@@ -38,6 +38,9 @@ func numeric(b []byte, precision, scale int32) (decimal128.Num, error) {
 	if int(groups)*2 != len(digits) {
 		return decimal128.Num{}, errMalformed
 	}
+	if weight >= -1 && 4*(weight+1)+scale <= 18 && groups <= weight+2 && scale <= 4 {
+		return small(digits, groups, weight, precision, scale, sign)
+	}
 	// 38 digits take at most 10 groups before the point.
 	if groups > 0 && weight > 9 {
 		return decimal128.Num{}, errTooLarge
@@ -82,6 +85,38 @@ func numeric(b []byte, precision, scale int32) (decimal128.Num, error) {
 	}
 	return n, nil
 }
+
+// small decodes what fits 64 bits and has at most one group behind the point:
+// amounts of money, mostly.
+func small(digits []byte, groups, weight, precision, scale int32, sign uint16) (decimal128.Num, error) {
+	var u, fraction uint64
+	for i := range weight + 2 {
+		d := uint64(0)
+		if i < groups {
+			if d = uint64(binary.BigEndian.Uint16(digits[2*i:])); d >= 10000 {
+				return decimal128.Num{}, errMalformed
+			}
+		}
+		if i <= weight {
+			u = u*10000 + d
+		} else {
+			fraction = d
+		}
+	}
+	cut := powersOf10[4-scale]
+	u = u*powersOf10[scale] + fraction/cut
+	if fraction%cut != 0 || precision < 18 && u >= tenTo[precision] {
+		return decimal128.Num{}, errTooLarge
+	}
+	n := int64(u)
+	if sign == negative {
+		n = -n
+	}
+	return decimal128.FromI64(n), nil
+}
+
+// tenTo are the powers that precisions below 18 are compared with.
+var tenTo = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17}
 
 type uint128 struct{ hi, lo uint64 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -11,9 +12,7 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Read yields the table's rows in one snapshot. The network, the decoding and
-// the consumer each run on their own; the consumer's pace holds the others
-// back.
+// Read yields the table's rows in one snapshot.
 func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		more := true
@@ -27,67 +26,102 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 	}
 }
 
+// read takes two round trips: one for the transaction and the catalog, one for
+// the rows and the end of the transaction.
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
-	c, err := s.transaction(ctx)
+	c, columns, err := s.plan(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer func() { s.keep(ctx, c) }()
-	columns, err := s.plan(ctx, c, t)
-	if err != nil {
-		return err
-	}
 	query, err := selection(t, columns, from)
 	if err != nil {
 		return err
 	}
-
-	inner, cancel := context.WithCancel(ctx)
-	p := &pipe{ctx: inner, full: make(chan []byte, 2), free: make(chan []byte, 4), batches: make(chan driver.Batch)}
-	d := newDecoder(t, columns, from.Column, s.limits, p.emit)
-	d.ascii = c.pg.ParameterStatus("server_encoding") == "SQL_ASCII"
-	copied, decoded := make(chan error, 1), make(chan error, 1)
-	go func() {
-		defer close(p.full)
-		_, err := c.pg.CopyTo(inner, p, "COPY ("+query+") TO STDOUT (FORMAT binary)")
-		p.last()
-		p.failed = classify(ctx, err, "table "+t.String())
-		copied <- p.failed
-	}()
-	go func() {
-		defer close(p.batches)
-		decoded <- p.decode(d)
-	}()
-	for b := range p.batches {
-		if !give(b) {
-			cancel() // what is in flight is released below
-			break
-		}
-	}
-	for b := range p.batches {
-		b.Record.Release()
-	}
-	decodeErr := <-decoded
-	cancel() // the decoder is done, so nobody takes what the server still sends
-	copyErr := <-copied
-	d.release()
-	if ctx.Err() != nil {
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", t)
-	}
-	if decodeErr != nil {
-		return decodeErr
-	}
-	return copyErr
+	d := newDecoder(t, columns, from.Column, s.limits, nil)
+	return c.stream(ctx, d, "COPY ("+query+") TO STDOUT (FORMAT binary); ROLLBACK", give)
 }
 
-// plan compares the table with the catalog of the same snapshot and returns how
-// each of its columns is read.
-func (s *source) plan(ctx context.Context, c *session, t driver.Table) ([]mapped, error) {
-	found, err := s.describe(ctx, c, ofTable, t.Namespace, t.Name)
-	if err != nil {
-		return nil, err
+// stream runs a COPY and gives its rows to the consumer, who works on a batch
+// while the next is decoded. The decoder follows the network and is held back by
+// the consumer.
+func (c *session) stream(ctx context.Context, d *decoder, sql string, give func(driver.Batch) bool) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan driver.Batch, 1)
+	stopped := driver.E(driver.ErrTimeout, context.Canceled, "stopped")
+	d.emit = func(b driver.Batch) error {
+		select {
+		case batches <- b:
+			return nil
+		case <-inner.Done():
+			b.Record.Release()
+			return stopped
+		}
 	}
-	if len(found) == 0 {
+	d.ascii = c.pg.ParameterStatus("server_encoding") == "SQL_ASCII"
+	result := make(chan error, 1)
+	go func() {
+		defer close(batches)
+		result <- c.decode(inner, d, sql)
+	}()
+	more := true
+	for b := range batches {
+		if more {
+			if more = give(b); !more {
+				cancel()
+			}
+			continue
+		}
+		b.Record.Release()
+	}
+	err := <-result
+	if ctx.Err() != nil {
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", d.table)
+	}
+	return err
+}
+
+// decode runs a COPY through the decoder.
+func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error) {
+	defer func() {
+		if recover() != nil {
+			c.abort()
+			err = d.malformed()
+		}
+	}()
+	if err := c.copyOut(ctx, sql, d.limits.MaxRowBytes, d.message); err != nil {
+		var long *longRow
+		switch {
+		case errors.Is(err, errMalformed):
+			return d.malformed()
+		case errors.As(err, &long):
+			d.row++
+			return d.tooLong(long.size)
+		}
+		return classify(ctx, err, "table "+d.table.String())
+	}
+	return d.finish()
+}
+
+// plan begins a transaction, compares the table with the catalog in it and
+// returns how each of its columns is read.
+func (s *source) plan(ctx context.Context, t driver.Table) (*session, []mapped, error) {
+	c, found, err := s.describe(ctx, fmt.Sprintf(ofTable, literal(t.Namespace), literal(t.Name)))
+	if err != nil {
+		return nil, nil, err
+	}
+	columns, err := match(t, found)
+	if err != nil {
+		s.keep(ctx, c)
+		return nil, nil, err
+	}
+	return c, columns, nil
+}
+
+// match compares the table with what the catalog has under its name.
+func match(t driver.Table, found []described) ([]mapped, error) {
+	if len(found) == 0 || found[0].Namespace != t.Namespace || found[0].Name != t.Name {
 		return nil, driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
 	}
 	columns := make([]mapped, len(t.Columns))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type dialFunc = func(ctx context.Context, network, address string) (net.Conn, er
 // session is one connection with everything that was dialled for it.
 type session struct {
 	pg      *pgconn.PgConn
+	idle    bool // known to be outside a transaction
 	mu      sync.Mutex
 	sockets []net.Conn // the connection and requests to cancel on it
 }
@@ -40,9 +42,31 @@ type trace struct {
 // The session's settings. The first part is what a pooler such as PgBouncer
 // lets through at start-up; the rest is set in each transaction. The narrow
 // search path keeps names that we do not qualify from being shadowed.
-const begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;" +
-	"SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;" +
-	"SET LOCAL lock_timeout = '10s'; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'iso_8601'"
+const (
+	begin    = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+	settings = "SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;" +
+		"SET LOCAL lock_timeout = '10s'; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'iso_8601'"
+)
+
+// begin returns the statements that begin a transaction, with snapshot the one
+// that was exported under that name.
+func (c *session) begin(snapshot string) string {
+	first := begin
+	if snapshot != "" {
+		first += "; SET TRANSACTION SNAPSHOT " + literal(snapshot)
+	}
+	if c.version() >= 17 {
+		return first + "; SET LOCAL transaction_timeout = 0;" + settings
+	}
+	return first + ";" + settings
+}
+
+// version returns the server's major version, 0 if it does not tell.
+func (c *session) version() int {
+	major, _, _ := strings.Cut(c.pg.ParameterStatus("server_version"), ".")
+	digits := strings.TrimLeft(major, "0123456789")
+	return int(number([]byte(strings.TrimSuffix(major, digits)))) // 18beta1
+}
 
 // connect dials and authenticates.
 func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
@@ -202,8 +226,28 @@ func (c *session) close() {
 
 // exec runs statements of ours and ignores their rows.
 func (c *session) exec(ctx context.Context, sql string) error {
-	_, err := c.pg.Exec(ctx, sql).ReadAll()
-	return classify(ctx, err, "")
+	return c.run(ctx, sql, func(int, [][]byte) error { return nil })
+}
+
+// run sends statements of ours in one message, which costs one round trip, and
+// hands each row to f as text, with the index of its statement among those that
+// return rows; nil is NULL. f keeps nothing of the row.
+func (c *session) run(ctx context.Context, sql string, f func(statement int, row [][]byte) error) error {
+	c.idle = false
+	results := c.pg.Exec(ctx, sql)
+	var failed error
+	for n := 0; results.NextResult(); {
+		r := results.ResultReader()
+		for r.NextRow() {
+			if failed == nil {
+				failed = f(n, r.Values())
+			}
+		}
+		if len(r.FieldDescriptions()) > 0 {
+			n++
+		}
+	}
+	return errors.Join(classify(ctx, results.Close(), ""), failed)
 }
 
 // query runs one statement of ours and hands each row to f as text; nil is
@@ -224,27 +268,32 @@ func (c *session) query(ctx context.Context, sql string, f func(row [][]byte) er
 	return errors.Join(classify(ctx, err, ""), failed)
 }
 
-// transaction returns a session in a fresh read-only snapshot.
-func (s *source) transaction(ctx context.Context) (*session, error) {
-	c, err := s.acquire(ctx)
+// transaction returns a session in a fresh read-only snapshot in which sql has
+// run, as session.run runs it. It takes one round trip.
+func (s *source) transaction(ctx context.Context, sql string, f func(statement int, row [][]byte) error) (*session, error) {
+	c, kept, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.exec(ctx, begin); err != nil {
+	heard := false
+	for {
+		err := c.run(ctx, c.begin("")+";"+sql, func(statement int, row [][]byte) error {
+			heard = true
+			return f(statement, row)
+		})
+		if err == nil {
+			return c, nil
+		}
+		lost := kept && !heard && c.pg.IsClosed() && ctx.Err() == nil // it was cut while it was not used
 		c.close()
-		if ctx.Err() != nil {
+		if !lost {
 			return nil, err
 		}
-		// The kept session may have been cut while it was not used.
+		kept = false
 		if c, err = s.connect(ctx, nil); err != nil {
 			return nil, err
 		}
-		if err := c.exec(ctx, begin); err != nil {
-			c.close()
-			return nil, err
-		}
 	}
-	return c, nil
 }
 
 // quote makes an identifier.

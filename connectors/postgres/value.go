@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math"
 	"unicode/utf8"
-
-	"github.com/apache/arrow-go/v18/arrow"
 )
 
 var (
@@ -23,107 +21,118 @@ const (
 	dayMicros   = 86400 * 1000000
 )
 
-// value appends one value that is not NULL.
+// value sets a value of the row that is being read; it is not NULL.
 func (d *decoder) value(c *column, v []byte) error {
+	row := d.rows
 	switch c.how {
-	case asText:
-		if d.ascii && !utf8.Valid(v) {
+	case asText, asBytea, asJSONB:
+		if c.how == asJSONB {
+			if len(v) == 0 || v[0] != 1 {
+				return errMalformed
+			}
+			v = v[1:]
+		}
+		if d.ascii && c.how != asBytea && !utf8.Valid(v) {
 			return errUTF8
 		}
-		c.binary.Append(v)
-		return nil
-	case asBytea:
-		c.binary.Append(v)
-		return nil
-	case asJSONB:
-		if len(v) == 0 || v[0] != 1 {
-			return errMalformed
-		}
-		if d.ascii && !utf8.Valid(v) {
-			return errUTF8
-		}
-		c.binary.Append(v[1:])
+		c.bytes = append(c.bytes, v...)
+		c.endBytes(row)
 		return nil
 	case asNumeric:
 		n, err := numeric(v, c.decimal.Precision, c.decimal.Scale)
 		if err != nil {
 			return err
 		}
-		c.numeric.Append(n)
+		at := c.fixed[16*row : 16*row+16]
+		low, high := at[:8], at[8:]
+		if bigEndian {
+			low, high = high, low
+		}
+		binary.NativeEndian.PutUint64(low, n.LowBits())
+		binary.NativeEndian.PutUint64(high, uint64(n.HighBits()))
 		return nil
-	case asInt8, asTimestamp, asTime, asFloat8:
+	case asInt8, asFloat8:
 		if len(v) != 8 {
 			return errLength
 		}
-		return c.eight(binary.BigEndian.Uint64(v))
-	case asInt4, asDate, asFloat4:
+		binary.NativeEndian.PutUint64(c.fixed[8*row:], binary.BigEndian.Uint64(v))
+		return nil
+	case asTimestamp, asTime:
+		if len(v) != 8 {
+			return errLength
+		}
+		n, err := micros(c.how, int64(binary.BigEndian.Uint64(v)))
+		if err != nil {
+			return err
+		}
+		binary.NativeEndian.PutUint64(c.fixed[8*row:], uint64(n))
+		return nil
+	case asInt4, asFloat4:
 		if len(v) != 4 {
 			return errLength
 		}
-		return c.four(binary.BigEndian.Uint32(v))
+		binary.NativeEndian.PutUint32(c.fixed[4*row:], binary.BigEndian.Uint32(v))
+		return nil
+	case asDate:
+		if len(v) != 4 {
+			return errLength
+		}
+		n, err := days(int32(binary.BigEndian.Uint32(v)))
+		if err != nil {
+			return err
+		}
+		binary.NativeEndian.PutUint32(c.fixed[4*row:], uint32(n))
+		return nil
 	case asInt2:
 		if len(v) != 2 {
 			return errLength
 		}
-		c.int32.Append(int32(int16(binary.BigEndian.Uint16(v))))
+		binary.NativeEndian.PutUint32(c.fixed[4*row:], uint32(int32(int16(binary.BigEndian.Uint16(v)))))
 		return nil
 	case asBool:
 		if len(v) != 1 {
 			return errLength
 		}
-		c.boolean.Append(v[0] != 0)
+		if v[0] != 0 {
+			c.fixed[row>>3] |= 1 << (row & 7)
+		}
 		return nil
 	case asUUID:
 		if len(v) != 16 {
 			return errLength
 		}
-		c.fixed.Append(v)
+		copy(c.fixed[16*row:], v)
 		return nil
 	}
 	return errMalformed
 }
 
-// eight appends a value of eight bytes.
-func (c *column) eight(v uint64) error {
-	n := int64(v)
-	switch c.how {
-	case asInt8:
-		c.int64.Append(n)
-	case asFloat8:
-		c.float64.Append(math.Float64frombits(v))
-	case asTime:
+// bigEndian is the machine's order of bytes: Arrow keeps decimals in it.
+var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+
+// micros turns a time of day, or a point in time, into Arrow's.
+func micros(how decoding, n int64) (int64, error) {
+	switch {
+	case how == asTime:
 		if n < 0 || n >= dayMicros { // PostgreSQL has 24:00:00
-			return errRange
+			return 0, errRange
 		}
-		c.time.Append(arrow.Time64(n))
-	default:
-		if n == math.MaxInt64 || n == math.MinInt64 {
-			return errInfinite
-		}
-		if n > math.MaxInt64-epochMicros {
-			return errRange
-		}
-		c.stamp.Append(arrow.Timestamp(n + epochMicros))
+		return n, nil
+	case n == math.MaxInt64 || n == math.MinInt64:
+		return 0, errInfinite
+	case n > math.MaxInt64-epochMicros:
+		return 0, errRange
 	}
-	return nil
+	return n + epochMicros, nil
 }
 
-// four appends a value of four bytes.
-func (c *column) four(v uint32) error {
-	n := int32(v)
-	switch c.how {
-	case asInt4:
-		c.int32.Append(n)
-	case asFloat4:
-		c.float32.Append(math.Float32frombits(v))
-	default:
-		if n == math.MaxInt32 || n == math.MinInt32 {
-			return errInfinite
-		}
-		if n > math.MaxInt32-epochDays {
-			return errRange
-		}
-		c.date.Append(arrow.Date32(n + epochDays))
+// days turns a date into Arrow's.
+func days(n int32) (int32, error) {
+	switch {
+	case n == math.MaxInt32 || n == math.MinInt32:
+		return 0, errInfinite
+	case n > math.MaxInt32-epochDays:
+		return 0, errRange
 	}
-	return nil
+	return n + epochDays, nil
 }

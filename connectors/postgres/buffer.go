@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"headwater/connectors/driver"
+)
+
+// column gathers the values of one column for a batch in the layout of Arrow.
+// Arrow's own builders ask for room, count and mark validity at every value.
+type column struct {
+	name     string
+	how      decoding
+	nullable bool
+	decimal  driver.Type
+	arrow    arrow.DataType
+
+	width   int    // bytes of a value, 0 for booleans and for bytes of any length
+	fixed   []byte // values of a width, or the bits of booleans
+	bytes   []byte // values of any length, one behind the other
+	offsets []byte // where in bytes each value begins and the last ends, as int32
+	valid   []byte // bits, nil while there is no NULL
+	nulls   int
+	before  int // length of bytes in the batch before, which the next will be like
+}
+
+// widths of the values of each decoding, in Arrow's layout.
+var widths = [...]int{
+	asInt2: 4, asInt4: 4, asInt8: 8, asFloat4: 4, asFloat8: 8, asNumeric: 16, asDate: 4, asTime: 8, asTimestamp: 8, asUUID: 16, asJSONB: 0,
+}
+
+func (c *column) variable() bool { return c.how == asText || c.how == asBytea || c.how == asJSONB }
+
+// reserve makes room for rows in all, of which so many are there.
+func (c *column) reserve(have, rows int) {
+	switch {
+	case c.variable():
+		if have == 0 {
+			c.bytes = make([]byte, 0, c.before+c.before/16+64)
+		}
+		c.offsets = grow(c.offsets, 4*(rows+1))
+	case c.how == asBool:
+		c.fixed = grow(c.fixed, (rows+7)/8)
+	default:
+		c.fixed = grow(c.fixed, rows*c.width)
+	}
+	if c.valid != nil {
+		from := len(c.valid)
+		c.valid = grow(c.valid, (rows+7)/8)
+		setAll(c.valid[from:])
+	}
+}
+
+func grow(b []byte, size int) []byte {
+	to := make([]byte, size)
+	copy(to, b)
+	return to
+}
+
+func setAll(b []byte) {
+	for i := range b {
+		b[i] = 0xff
+	}
+}
+
+// setNull marks a row; rows is how many there is room for.
+func (c *column) setNull(row, rows int) {
+	if c.valid == nil {
+		c.valid = make([]byte, (rows+7)/8)
+		setAll(c.valid)
+	}
+	c.valid[row>>3] &^= 1 << (row & 7)
+	c.nulls++
+	if c.variable() {
+		c.endBytes(row)
+	}
+}
+
+// endBytes notes that the value of row ends where bytes ends.
+func (c *column) endBytes(row int) {
+	binary.NativeEndian.PutUint32(c.offsets[4*row+4:], uint32(len(c.bytes)))
+}
+
+// array hands the values over and starts anew.
+func (c *column) array(rows int) arrow.Array {
+	buffers := make([]*memory.Buffer, 2, 3)
+	if c.nulls > 0 {
+		buffers[0] = memory.NewBufferBytes(c.valid[:(rows+7)/8])
+	}
+	switch {
+	case c.variable():
+		if cap(c.bytes) > 2*len(c.bytes)+1024 { // not what a longer batch before has asked for
+			c.bytes = slices.Clone(c.bytes)
+		}
+		buffers[1] = memory.NewBufferBytes(c.offsets[:4*(rows+1)])
+		buffers = append(buffers, memory.NewBufferBytes(c.bytes))
+	case c.how == asBool:
+		buffers[1] = memory.NewBufferBytes(c.fixed[:(rows+7)/8])
+	default:
+		buffers[1] = memory.NewBufferBytes(c.fixed[:rows*c.width])
+	}
+	data := array.NewData(c.arrow, rows, buffers, nil, c.nulls, 0)
+	defer data.Release()
+	c.before = len(c.bytes)
+	c.fixed, c.bytes, c.offsets, c.valid, c.nulls = nil, nil, nil, nil, 0
+	return array.MakeFromData(data)
+}

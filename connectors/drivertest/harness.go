@@ -31,7 +31,7 @@ type Harness struct {
 	// Bad configurations must fail, at Open or at Check.
 	Bad []Bad
 	// Tables must all be discovered, as they are given here, and no others but
-	// Large when Exact is set.
+	// Large and Divided when Exact is set.
 	Tables []Expected
 	Exact  bool
 	// Large names a table ("namespace.name") whose read takes at least five

@@ -12,7 +12,9 @@ import (
 )
 
 // Driver opens PostgreSQL databases. Its zero value is ready.
-type Driver struct{}
+type Driver struct {
+	rangeBytes int64 // of a Scan's ranges; tests make them small
+}
 
 // Settings is the connection_config of a PostgreSQL source.
 type Settings struct {
@@ -64,8 +66,11 @@ func (Driver) Spec() driver.Spec {
 }
 
 // Open prepares the source. It does not dial.
-func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults()}
+func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
+	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults(), rangeBytes: d.rangeBytes}
+	if s.rangeBytes <= 0 {
+		s.rangeBytes = 64 << 20
+	}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
@@ -80,9 +85,10 @@ func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) 
 
 // source is one database. It keeps one session between calls.
 type source struct {
-	settings Settings
-	dial     dialFunc
-	limits   driver.Limits
+	settings   Settings
+	dial       dialFunc
+	limits     driver.Limits
+	rangeBytes int64
 
 	mu      sync.Mutex // Close may come at any moment
 	session *session
@@ -108,9 +114,11 @@ func (s *source) acquire(ctx context.Context) (c *session, old bool, err error) 
 	return c, false, err
 }
 
-// keep gives a session back, ending its transaction; a broken one is closed.
+// keep gives a session back, ending its transaction; a broken one is closed. It
+// commits: reading tidies the server's pages, and what a transaction that rolls
+// back has logged of that waits for somebody else to write it to disk.
 func (s *source) keep(ctx context.Context, c *session) {
-	if c.pg.IsClosed() || !c.idle && c.exec(ctx, "ROLLBACK") != nil {
+	if c.pg.IsClosed() || !c.idle && c.exec(ctx, "COMMIT") != nil {
 		c.close()
 		return
 	}

@@ -13,8 +13,8 @@ import (
 	"headwater/connectors/drivertest/servers"
 )
 
-const schema = `
-CREATE SCHEMA shop; CREATE SCHEMA "odd ""name"; CREATE SCHEMA hidden;
+const schema = ledger + `
+CREATE SCHEMA "odd ""name"; CREATE SCHEMA hidden;
 CREATE DOMAIN shop.amount AS numeric(12,3); CREATE DOMAIN shop.price AS shop.amount;
 CREATE TYPE shop.mood AS ENUM ('ok', 'sad');
 CREATE TABLE shop.every (
@@ -71,7 +71,8 @@ func TestPostgres(t *testing.T) {
 		return s
 	}
 	drivertest.Run(t, drivertest.Harness{
-		Driver: Driver{}, Settings: with(func(*Settings) {}), Exact: true,
+		Driver: Driver{rangeBytes: smallRange}, Settings: with(func(*Settings) {}), Exact: true,
+		Divided: divided(t, server),
 		Secrets: []string{"reader-pass-7391", "pauper-pass-7391", "wrong-pass-5520"},
 		Bad: []drivertest.Bad{
 			{Name: "password", Settings: with(func(s *Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},

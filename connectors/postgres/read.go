@@ -39,7 +39,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 		return err
 	}
 	d := newDecoder(t, columns, from.Column, s.limits, nil)
-	return c.stream(ctx, d, "COPY ("+query+") TO STDOUT (FORMAT binary); ROLLBACK", give)
+	return c.stream(ctx, d, "COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
 // stream runs a COPY and gives its rows to the consumer, who works on a batch
@@ -144,14 +144,7 @@ func match(t driver.Table, found []described) ([]mapped, error) {
 // selection builds the statement. Nothing in it is SQL of the caller:
 // identifiers and the cursor's value are quoted here.
 func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, error) {
-	list := make([]string, len(columns))
-	for i, c := range t.Columns {
-		list[i] = quote(c.Name)
-		if columns[i].cast {
-			list[i] += "::text"
-		}
-	}
-	query := "SELECT " + strings.Join(list, ", ") + " FROM " + relation(t)
+	query := "SELECT " + list(t, columns) + " FROM " + relation(t)
 	if from.Column == "" {
 		return query, nil
 	}

@@ -1,0 +1,263 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+
+	"headwater/connectors/driver"
+)
+
+// scan is one exported snapshot of a table, divided by the blocks of its heap.
+// The session that exported the snapshot does nothing else: as long as its
+// transaction is open, others can join it.
+type scan struct {
+	source   *source
+	table    driver.Table
+	columns  []mapped
+	exporter *session
+	basis    basis
+	unread   []driver.Range
+	kept     []driver.Range
+	parts    map[string]part // by token
+
+	mu    sync.Mutex
+	spare []*session // in the snapshot, used by no Read
+	close sync.Once
+}
+
+// part is what a Read of a range needs.
+type part struct {
+	leaf   *leaf
+	lo, hi int64 // blocks
+	open   bool  // nothing lies behind it
+}
+
+// attempts is how often a table may be rewritten while a Scan begins.
+const attempts = 3
+
+// Scan divides a table, an inheritance tree or all partitions of one by ranges
+// of blocks. Views, foreign tables, storage other than PostgreSQL's own, tables
+// with row security and accounts that may read some columns alone are left to
+// Read.
+func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
+	for n := 1; ; n++ {
+		sc, err := s.scan(ctx, t, landed)
+		if !errors.Is(err, errRewritten) || n == attempts {
+			if err != nil {
+				return nil, err
+			}
+			return sc, nil
+		}
+	}
+}
+
+func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range) (*scan, error) {
+	c, columns, err := s.plan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	sc := &scan{source: s, table: t, columns: columns, exporter: c, parts: map[string]part{}}
+	if err := sc.divide(ctx, landed); err != nil {
+		sc.Close()
+		return nil, err
+	}
+	return sc, nil
+}
+
+// divide finds where the table's rows lie, holds that still, verifies what
+// landed and cuts the rest into ranges.
+func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
+	leaves, err := sc.exporter.leaves(ctx, sc.table, sc.columns)
+	if err != nil {
+		return err
+	}
+	if sc.basis, err = sc.exporter.export(ctx, sc.table, sc.columns, leaves); err != nil {
+		return err
+	}
+	var blocks, size int64
+	for _, l := range leaves {
+		blocks += l.blocks
+		size += l.bytes
+	}
+	if sc.basis.history != "" && !sc.basis.durable && size > sc.source.rangeBytes { // else there is one range, which is soon read again
+		sc.basis.durable = sc.settle(ctx) == nil
+	}
+	held, err := sc.exporter.verify(ctx, sc.basis, leaves, landed)
+	if err != nil {
+		return err
+	}
+	step := stepOf(blocks, size, sc.source.rangeBytes)
+	for _, l := range leaves {
+		at := int64(0)
+		for _, h := range held[l] {
+			sc.kept = append(sc.kept, h.landed)
+			sc.cut(l, at, h.lo, step)
+			at = h.hi
+		}
+		sc.cut(l, at, l.blocks, step)
+	}
+	return nil
+}
+
+// maxRanges bounds the ranges of a table: beyond 1 TiB they grow.
+const maxRanges = 16_384
+
+// stepOf returns how many blocks have about rangeBytes, with what they hold
+// outside of the heap. Its limit keeps a table's ranges countable.
+func stepOf(blocks, size, rangeBytes int64) int64 {
+	if blocks == 0 {
+		return 1
+	}
+	return max(1, rangeBytes/max(size/blocks, 1), (blocks+maxRanges-1)/maxRanges)
+}
+
+// cut adds the blocks from lo to hi to what is to be read, in even parts of at
+// most step.
+func (sc *scan) cut(l *leaf, lo, hi, step int64) {
+	n := (hi - lo + step - 1) / step
+	for i := range max(n, 0) {
+		p := part{leaf: l, lo: lo + (hi-lo)*i/n, hi: lo + (hi-lo)*(i+1)/n}
+		p.open = p.hi == l.blocks
+		r := driver.Range{Token: sc.basis.token(l, p.lo, p.hi).String(), Rows: -1}
+		if l.density >= 0 {
+			r.Rows = int64(l.density * float64(p.hi-p.lo))
+		}
+		sc.unread = append(sc.unread, r)
+		sc.parts[r.Token] = p
+	}
+}
+
+// Unread returns the ranges in the order of the heap.
+func (sc *scan) Unread() []driver.Range { return sc.unread }
+
+// Kept returns the landed ranges whose rows are the same in this snapshot.
+func (sc *scan) Kept() []driver.Range { return sc.kept }
+
+// Read yields the rows of a range.
+func (sc *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
+	return func(yield func(driver.Batch, error) bool) {
+		more := true
+		give := func(b driver.Batch) bool {
+			more = yield(b, nil)
+			return more
+		}
+		if err := sc.read(ctx, r, give); err != nil && more {
+			yield(driver.Batch{}, err)
+		}
+	}
+}
+
+func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch) bool) error {
+	p, ok := sc.parts[r.Token]
+	if !ok {
+		return driver.E(driver.ErrNotFound, nil, "table %s: this range is none of the unread ones of this scan", sc.table)
+	}
+	c, err := sc.join(ctx)
+	if err != nil {
+		return err
+	}
+	d := newDecoder(sc.table, sc.columns, "", sc.source.limits, nil)
+	d.part = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
+	query := "SELECT " + list(sc.table, sc.columns) + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
+	if err := c.stream(ctx, d, "COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
+		c.close() // a failed transaction reads nothing more
+		return err
+	}
+	sc.mu.Lock()
+	sc.spare = append(sc.spare, c)
+	sc.mu.Unlock()
+	return nil
+}
+
+// within is the condition for rows in blocks. A scan by it begins and ends
+// there, since PostgreSQL 14.
+func within(lo, hi int64, open bool) string {
+	if open {
+		return fmt.Sprintf("ctid >= '(%d,0)'", lo)
+	}
+	return fmt.Sprintf("ctid >= '(%d,0)' AND ctid < '(%d,0)'", lo, hi)
+}
+
+// join returns a session in the scan's snapshot.
+func (sc *scan) join(ctx context.Context) (*session, error) {
+	sc.mu.Lock()
+	if n := len(sc.spare); n > 0 {
+		c := sc.spare[n-1]
+		sc.spare = sc.spare[:n-1]
+		sc.mu.Unlock()
+		return c, nil
+	}
+	sc.mu.Unlock()
+	c, err := sc.source.connect(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c, sc.enter(ctx, c)
+}
+
+// settle makes the server write to disk that the snapshot's transactions began:
+// it ends one that began after them. The session is there for the first Read.
+func (sc *scan) settle(ctx context.Context) error {
+	c, err := sc.source.connect(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := c.exec(ctx, "BEGIN READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
+		c.close()
+		return err
+	}
+	if err := sc.enter(ctx, c); err != nil {
+		return err
+	}
+	sc.spare = append(sc.spare, c)
+	return nil
+}
+
+// enter begins a transaction in the scan's snapshot. It closes the session on
+// failure.
+func (sc *scan) enter(ctx context.Context, c *session) error {
+	same := false
+	err := c.run(ctx, c.begin(sc.basis.snapshot)+"; SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SELECT pg_current_snapshot()::text", func(_ int, row [][]byte) error {
+		same = string(row[0]) == sc.basis.extent
+		return nil
+	})
+	switch {
+	case err == nil && same:
+		return nil
+	case err != nil && (ctx.Err() != nil || c.pg.IsClosed()):
+	default:
+		// A pool of servers answers like this, too.
+		err = driver.E(driver.ErrUnreachable, nil, "table %s: the server no longer has the snapshot that this scan began with", sc.table)
+	}
+	c.close()
+	return err
+}
+
+// Close ends every session but one, which the source keeps.
+func (sc *scan) Close() error {
+	sc.close.Do(func() {
+		for _, c := range sc.spare {
+			c.close()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit) // closing outlives the call
+		defer cancel()
+		sc.source.keep(ctx, sc.exporter)
+	})
+	return nil
+}
+
+// list returns the columns to select.
+func list(t driver.Table, columns []mapped) string {
+	names := make([]string, len(columns))
+	for i, c := range t.Columns {
+		names[i] = quote(c.Name)
+		if columns[i].cast {
+			names[i] += "::text"
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,197 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// leaf is one relation that holds rows of a table: the table itself, a
+// partition, or one that inherits from it.
+type leaf struct {
+	oid, filenode   int64
+	namespace, name string
+	shape           uint64  // of its columns, which change without the heap
+	blocks          int64   // of the heap
+	bytes           int64   // of the heap and what it keeps outside
+	density         float64 // rows a block, -1 if unknown
+}
+
+func (l *leaf) only() string { return "ONLY " + quote(l.namespace) + "." + quote(l.name) }
+
+// tree lists a table and everything below it. The last column says how the
+// columns are stored: dropping one and adding another of the same name and type
+// changes its rows, and nothing else.
+const tree = `
+WITH RECURSIVE tree AS (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+SELECT c.oid::int8, c.relkind, n.nspname, c.relname, row_security_active(c.oid), coalesce(m.amname = 'heap', false),
+  (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, a.atttypmod)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am m ON m.oid = c.relam
+ORDER BY c.oid;
+SELECT md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum`
+
+// leaves returns the relations that hold the table's rows, an ErrUnsupported if
+// one of them cannot be read by blocks.
+func (c *session) leaves(ctx context.Context, t driver.Table, columns []mapped) ([]*leaf, error) {
+	if c.version() < 14 {
+		return nil, undivided(t, "needs PostgreSQL 14 or later")
+	}
+	var found []*leaf
+	var stored []map[string]string
+	labels := ""
+	err := c.run(ctx, fmt.Sprintf(tree, literal(t.Namespace), literal(t.Name)), func(statement int, row [][]byte) error {
+		if statement == 1 {
+			labels = string(row[0])
+			return nil
+		}
+		kind := string(row[1])
+		if kind == "p" && string(row[4]) != "t" { // it has no rows of its own
+			return nil
+		}
+		if kind != "r" && kind != "m" || string(row[4]) == "t" || string(row[5]) != "t" {
+			return undivided(t, "is not stored as plain tables, or has row security")
+		}
+		attributes := map[string]string{}
+		if err := json.Unmarshal(row[6], &attributes); err != nil {
+			return undivided(t, "has an unreadable catalog")
+		}
+		found, stored = append(found, &leaf{oid: number(row[0]), namespace: string(row[2]), name: string(row[3])}), append(stored, attributes)
+		return nil
+	})
+	if err != nil {
+		return nil, unsupported(t, err)
+	}
+	for i, l := range found {
+		h := fnv.New64a()
+		for at, column := range t.Columns {
+			fmt.Fprintf(h, "%q %s,", column.Name, stored[i][column.Name])
+			if columns[at].cast {
+				fmt.Fprintf(h, "%s,", labels) // renaming a label changes rows as well
+			}
+		}
+		l.shape = h.Sum64()
+	}
+	return found, nil
+}
+
+func undivided(t driver.Table, why string) error {
+	return driver.E(driver.ErrUnsupported, nil, "table %s cannot be read in ranges: it %s", t, why)
+}
+
+// unsupported turns a server's refusal into ErrUnsupported: what speaks
+// PostgreSQL's protocol need not store rows as it does.
+func unsupported(t driver.Table, err error) error {
+	if errors.Is(err, driver.ErrUnreachable) || errors.Is(err, driver.ErrTimeout) || errors.Is(err, driver.ErrUnsupported) {
+		return err
+	}
+	return driver.E(driver.ErrUnsupported, err, "table %s cannot be read in ranges", t)
+}
+
+// basis is the snapshot of a scan.
+type basis struct {
+	snapshot string // its exported name
+	extent   string // xmin, xmax and who was active
+	xmin     uint64 // every transaction before it had ended
+	xmax     uint64
+	// history names the server and its timeline: transaction ids mean nothing
+	// elsewhere. It is "" when the server does not tell, and nothing is kept.
+	history string
+	// durable says that the server has written to disk that transactions up to
+	// xmin began. If it had not, a crash would have it give out their ids again.
+	durable bool
+	block   int64 // bytes
+}
+
+var errRewritten = driver.E(driver.ErrUnreachable, nil, "the table was truncated or rewritten just now: try again")
+
+// where tells the snapshot. A standby may lag behind what a token was made
+// with, so it has no history.
+const where = `
+SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_snapshot_xmin(pg_current_snapshot())::text, pg_snapshot_xmax(pg_current_snapshot())::text, current_setting('block_size'),
+  pg_is_in_recovery(), bool_and(has_function_privilege(f, 'EXECUTE'))
+FROM unnest(array['pg_control_system()', 'pg_control_checkpoint()', 'pg_walfile_name(pg_lsn)', 'pg_current_wal_lsn()', 'pg_current_wal_insert_lsn()', 'pg_current_wal_flush_lsn()']) f`
+
+// sizes tells how large the relations are now: larger than anything that the
+// snapshot, which is older, shows of them. The two filenodes differ when the
+// heap was replaced between the snapshot and our lock on it, and the snapshot
+// would find it empty.
+const sizes = `
+SELECT c.oid::int8, c.relfilenode::int8, pg_relation_filenode(c.oid)::int8, pg_relation_size(c.oid), CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END,
+  c.reltuples, c.relpages
+FROM pg_class c WHERE c.oid = ANY (%s::oid[])`
+
+// export locks the leaves against whatever would replace their heaps, exports
+// the snapshot and fills in the leaves' sizes.
+func (c *session) export(ctx context.Context, t driver.Table, columns []mapped, leaves []*leaf) (basis, error) {
+	var b basis
+	var sql strings.Builder
+	byOID := map[int64]*leaf{}
+	oids := make([]string, len(leaves))
+	for i, l := range leaves {
+		fmt.Fprintf(&sql, "SELECT %s, xmin FROM %s WHERE ctid = '(0,0)' LIMIT 0;", list(t, columns), l.only())
+		byOID[l.oid], oids[i] = l, strconv.FormatInt(l.oid, 10)
+	}
+	sql.WriteString(where + ";" + fmt.Sprintf(sizes, literal("{"+strings.Join(oids, ",")+"}")))
+	told, known := false, 0
+	err := c.run(ctx, sql.String(), func(statement int, row [][]byte) error {
+		if statement == len(leaves) {
+			b = basis{snapshot: string(row[0]), extent: string(row[1]), block: max(number(row[4]), 1)}
+			b.xmin, _ = strconv.ParseUint(string(row[2]), 10, 64)
+			b.xmax, _ = strconv.ParseUint(string(row[3]), 10, 64)
+			told = string(row[5]) == "f" && string(row[6]) == "t"
+			return nil
+		}
+		l := byOID[number(row[0])]
+		if l == nil {
+			return errMalformed
+		}
+		if row[2] == nil || number(row[1]) != number(row[2]) {
+			return errRewritten
+		}
+		known++
+		l.filenode = number(row[2])
+		l.blocks = max(number(row[3]), 0)/b.block + min(number(row[3])%b.block, 1)
+		l.bytes = max(number(row[3]), 0) + max(number(row[4]), 0)
+		tuples, _ := strconv.ParseFloat(string(row[5]), 64)
+		l.density = -1
+		if pages := number(row[6]); pages > 0 && tuples >= 0 {
+			l.density = tuples / float64(pages)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errRewritten):
+		return b, errRewritten
+	case err != nil:
+		return b, unsupported(t, err)
+	case known < len(leaves):
+		return b, errRewritten // dropped
+	}
+	for _, column := range t.Columns {
+		told = told && !strings.HasPrefix(column.SourceType, "reg") // the text of a regclass follows what it names
+	}
+	if told {
+		err = c.history(ctx, &b)
+	}
+	return b, err
+}
+
+// history finds the name of the server's history, and whether a crash could
+// bend it.
+func (c *session) history(ctx context.Context, b *basis) error {
+	return c.run(ctx, fmt.Sprintf(`SELECT s.system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
+  OR split_part(k.next_xid, ':', 1)::numeric * 4294967296 + split_part(k.next_xid, ':', 2)::numeric >= %d FROM pg_control_system() s, pg_control_checkpoint() k`, b.xmin), func(_ int, row [][]byte) error {
+		if name := string(row[0]); len(name) <= maxHistory && !strings.Contains(name, ":") {
+			b.history, b.durable = name, string(row[1]) == "t"
+		}
+		return nil
+	})
+}

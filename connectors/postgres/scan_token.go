@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// token names a range of a heap as one snapshot showed it.
+type token struct {
+	history       string
+	oid, filenode int64 // a filenode is a heap: rewriting the table makes another
+	shape         uint64
+	xmin          uint64 // of the snapshot
+	lo, hi        int64  // blocks
+}
+
+func (b basis) token(l *leaf, lo, hi int64) token {
+	t := token{oid: l.oid, filenode: l.filenode, shape: l.shape, xmin: b.xmin, lo: lo, hi: hi}
+	if b.durable {
+		t.history = b.history
+	}
+	return t
+}
+
+// String returns the form in which the token is kept.
+func (t token) String() string {
+	return fmt.Sprintf("1:%s:%d:%d:%x:%d:%d:%d", t.history, t.oid, t.filenode, t.shape, t.xmin, t.lo, t.hi)
+}
+
+// parseToken reverses String. It reports false for everything else.
+func parseToken(text string) (token, bool) {
+	f := strings.Split(text, ":")
+	if len(f) != 8 {
+		return token{}, false
+	}
+	signed := func(s string) int64 { n, _ := strconv.ParseInt(s, 10, 64); return n }
+	t := token{history: f[1], oid: signed(f[2]), filenode: signed(f[3]), lo: signed(f[6]), hi: signed(f[7])}
+	t.shape, _ = strconv.ParseUint(f[4], 16, 64)
+	t.xmin, _ = strconv.ParseUint(f[5], 10, 64)
+	return t, t.String() == text && t.history != "" && len(t.history) <= maxHistory && t.lo >= 0 && t.lo < t.hi && t.hi <= 1<<32
+}
+
+// maxHistory bounds what a server says of itself: two numbers.
+const maxHistory = 64
+
+// held is a landed range that may be kept.
+type held struct {
+	token
+	landed driver.Range
+	leaf   *leaf
+}
+
+// maxAge is how many transactions may have begun since a range was read. The
+// rows tell 32 bits of theirs; half of that orders them, and a margin is left.
+const maxAge = 1<<31 - 1<<24
+
+// firstXID is the first id that a transaction has; those before it are special.
+const firstXID = 3
+
+// verifyAtOnce is how many ranges are counted in one statement: few enough that
+// an answer comes within the idle limit.
+const verifyAtOnce = 16
+
+// verify returns those of the landed ranges that a read in this snapshot would
+// find to hold the very same rows, by leaf and in the order of blocks.
+//
+// All rows that are visible now and whose transactions had ended before the
+// older snapshot were visible in it: a row that is still there was there. If
+// there are as many of them as were read, and no others, they are the rows that
+// were read. The server counts them without sending any.
+func (c *session) verify(ctx context.Context, b basis, leaves []*leaf, landed []driver.Range) (map[*leaf][]held, error) {
+	candidates := b.candidates(leaves, landed)
+	kept := map[*leaf][]held{}
+	for group := range slices.Chunk(candidates, verifyAtOnce) {
+		counts := make([]string, len(group))
+		for i, h := range group {
+			counts[i] = fmt.Sprintf("SELECT %d, count(*), count(*) FILTER (WHERE age(xmin) > age('%d'::xid)) FROM %s WHERE %s", i, uint32(h.xmin), h.leaf.only(), within(h.lo, h.hi, false))
+		}
+		err := c.run(ctx, "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off;"+strings.Join(counts, " UNION ALL "), func(_ int, row [][]byte) error {
+			i := number(row[0])
+			if i < 0 || i >= int64(len(group)) {
+				return errMalformed
+			}
+			h := group[i]
+			if visible, old := number(row[1]), number(row[2]); visible == h.landed.Rows && old == visible {
+				kept[h.leaf] = append(kept[h.leaf], h)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, of := range kept {
+		slices.SortFunc(of, func(a, b held) int { return cmp.Compare(a.lo, b.lo) })
+	}
+	return kept, nil
+}
+
+// candidates returns the landed ranges that were read of these heaps, none
+// overlapping another.
+func (b basis) candidates(leaves []*leaf, landed []driver.Range) []held {
+	var all []held
+	for _, r := range landed {
+		t, ok := parseToken(r.Token)
+		if !ok || t.history != b.history || t.xmin > b.xmin || b.xmax-t.xmin > maxAge || uint32(t.xmin) < firstXID {
+			continue
+		}
+		at := slices.IndexFunc(leaves, func(l *leaf) bool { return l.oid == t.oid && l.filenode == t.filenode && l.shape == t.shape })
+		if at >= 0 {
+			all = append(all, held{t, r, leaves[at]})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b held) int { return cmp.Or(cmp.Compare(a.oid, b.oid), cmp.Compare(a.lo, b.lo)) })
+	apart := all[:0]
+	for _, h := range all {
+		if n := len(apart); n == 0 || apart[n-1].oid != h.oid || apart[n-1].hi <= h.lo {
+			apart = append(apart, h)
+		}
+	}
+	return apart
+}

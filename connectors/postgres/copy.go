@@ -20,7 +20,7 @@ const readSize = 256 << 10
 const (
 	msgCopyData, msgCopyOut, msgCopyDone, msgComplete = 'd', 'H', 'c', 'C'
 	msgError, msgNotice, msgParameter, msgNotify      = 'E', 'N', 'S', 'A'
-	msgReady                                          = 'Z'
+	msgColumns, msgRow, msgReady                      = 'T', 'D', 'Z'
 )
 
 // longRow is a row beyond the limit, of which nothing was read.
@@ -31,7 +31,8 @@ func (e *longRow) Error() string { return "a row is too long" }
 // maxReply bounds every message that is no row.
 const maxReply = 1 << 20
 
-// copyOut sends statements of which one is a COPY TO STDOUT and hands the bytes
+// copyOut sends statements of which one is a COPY TO STDOUT, and one may be
+// unreplaced, and hands the bytes
 // of each CopyData message, which are one row, to row as they lie in the
 // network's buffer; row keeps nothing of them. A row longer than limit is a
 // *longRow. After an error that did not come from the server the session is
@@ -134,7 +135,11 @@ func (c *session) reply(kind byte, body []byte, failed *error) (done bool, err e
 		if len(body) == 0 || body[0] != 1 { // not the binary format
 			return false, errMalformed
 		}
-	case msgCopyDone, msgComplete, msgNotice, msgParameter, msgNotify:
+	case msgRow: // of unreplaced
+		if string(body) != "\x00\x01\x00\x00\x00\x01f" {
+			return false, errRewritten
+		}
+	case msgColumns, msgCopyDone, msgComplete, msgNotice, msgParameter, msgNotify:
 	default:
 		return false, errMalformed
 	}

@@ -26,6 +26,18 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 	}
 }
 
+// unreplaced locks a table and answers whether one of its heaps was replaced
+// since the snapshot, which would then find it empty: truncating, and altering a
+// column's type, do that to transactions older than they are.
+const unreplaced = `SELECT 1 FROM %s LIMIT 0; ` + below + `
+SELECT coalesce(bool_or(c.relfilenode <> pg_relation_filenode(c.oid)), false) FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind IN ('r', 'm') AND c.relfilenode <> 0;`
+
+// below selects a table and all that are part of it or inherit from it.
+const below = `
+WITH RECURSIVE tree AS (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
+
 // read takes two round trips: one for the transaction and the catalog, one for
 // the rows and the end of the transaction.
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
@@ -39,7 +51,14 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 		return err
 	}
 	d := newDecoder(t, columns, from.Column, s.limits, nil)
-	return c.stream(ctx, d, "COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
+	return c.copyTable(ctx, d, query, give)
+}
+
+// copyTable reads what the query selects of the decoder's table and ends the
+// transaction.
+func (c *session) copyTable(ctx context.Context, d *decoder, query string, give func(driver.Batch) bool) error {
+	t := d.table
+	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name))+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
 // stream runs a COPY and gives its rows to the consumer, who works on a batch

@@ -28,10 +28,7 @@ func (l *leaf) only() string { return "ONLY " + quote(l.namespace) + "." + quote
 // tree lists a table and everything below it. The last column says how the
 // columns are stored: dropping one and adding another of the same name and type
 // changes its rows, and nothing else.
-const tree = `
-WITH RECURSIVE tree AS (
-  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
-  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+const tree = below + `
 SELECT c.oid::int8, c.relkind, n.nspname, c.relname, row_security_active(c.oid), coalesce(m.amname = 'heap', false),
   (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, a.atttypmod)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am m ON m.oid = c.relam

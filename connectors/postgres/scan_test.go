@@ -233,6 +233,65 @@ func TestScanUndivided(t *testing.T) {
 	}
 }
 
+// TestReplaced replaces a heap between a snapshot and the lock on it: the
+// snapshot would find the table empty.
+func TestReplaced(t *testing.T) {
+	server := servers.Postgres(t)
+	src, db := openSmall(t, server, driver.Limits{})
+	fill(t, server.OpenPostgres, "CREATE TABLE base (id bigint); CREATE TABLE derived () INHERITS (base); INSERT INTO base VALUES (1); INSERT INTO derived VALUES (2)")
+	table := tableOfName(t, src, "base")
+	c, columns, err := src.plan(t.Context(), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "BEGIN; CREATE TABLE kept AS SELECT * FROM ONLY derived; TRUNCATE derived; INSERT INTO derived SELECT * FROM kept; COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	leaves, err := c.leaves(t.Context(), table, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.export(t.Context(), table, columns, leaves); !errors.Is(err, errRewritten) {
+		t.Errorf("export = %v, want %v", err, errRewritten)
+	}
+	src.keep(t.Context(), c)
+
+	query, err := selection(table, columns, driver.Cursor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, truncate := range []bool{false, true} {
+		if c, columns, err = src.plan(t.Context(), table); err != nil {
+			t.Fatal(err)
+		}
+		if truncate {
+			if _, err := db.ExecContext(t.Context(), "TRUNCATE derived"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := c.copyTable(t.Context(), newDecoder(table, columns, "", src.limits, nil), query, func(b driver.Batch) bool {
+			b.Record.Release()
+			return true
+		})
+		if truncate != errors.Is(err, errRewritten) || !truncate && err != nil {
+			t.Errorf("truncated %v: %v", truncate, err)
+		}
+		src.keep(t.Context(), c)
+	}
+
+	sc, err := src.Scan(t.Context(), table, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "SET lock_timeout = '50ms'; TRUNCATE base"); err == nil {
+		t.Error("a table was truncated while it was scanned")
+	}
+	sc.Close()
+	if _, err := db.ExecContext(t.Context(), "TRUNCATE base"); err != nil {
+		t.Errorf("after the scan: %v", err)
+	}
+}
+
 // TestCandidates holds the age of what may be kept to what 32 bits can order.
 func TestCandidates(t *testing.T) {
 	l := &leaf{oid: 7, filenode: 8, shape: 9}

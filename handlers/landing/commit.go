@@ -135,11 +135,14 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	if err != nil {
 		return err
 	}
-	pending := w.pending()
+	c, err := w.change(ctx, at)
+	if err != nil {
+		return err
+	}
 	now := state{
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation),
-		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(pending),
+		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
 		Overlap: w.overlap && !final,
 	}
 	if w.replace && was.SnapshotID != 0 {
@@ -148,12 +151,13 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	if !w.replace {
 		now.Total = was.Total
 	}
-	for _, f := range pending {
+	for _, f := range c.add {
 		now.Records += f.Count()
 		now.Total += f.Count()
 		now.Bytes += f.FileSizeBytes()
 	}
-	updates, err := w.updates(ctx, at, made, now)
+	now.Total -= c.doomed.count()
+	updates, err := w.updates(ctx, at, made, c, now)
 	if err != nil {
 		return err
 	}
@@ -181,7 +185,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 
 // updates are the changes of one commit: the schema, where it changed, and one
 // snapshot.
-func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now state) ([]table.Update, error) {
+func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, c change, now state) ([]table.Update, error) {
 	var updates []table.Update
 	if !sameColumns(at.meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
@@ -198,7 +202,7 @@ func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now sta
 		return nil, err
 	}
 	txn := w.lake.catalog.open(at, made).NewTransaction()
-	if err := w.snapshot(ctx, txn, at, props); err != nil {
+	if err := w.snapshot(ctx, txn, made, c, props); err != nil {
 		return nil, storage("write the snapshot", err)
 	}
 	commit, err := txn.TableCommit()
@@ -214,22 +218,59 @@ func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, now sta
 	return updates, nil
 }
 
-// snapshot adds one snapshot to a transaction: of what is pending, in the place
-// of everything or beside it. A snapshot without rows still says how far the
-// sync is.
-func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, at loaded, props iceberg.Properties) error {
-	pending := w.pending()
+// change is what a commit does to the rows of a table.
+type change struct {
+	old, deletes []iceberg.DataFile // what it replaces
+	add          []iceberg.DataFile
+	doomed       positions // what it removes from files that stay or are added
+}
+
+// change finds out what a commit to the table as it was loaded does.
+func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
+	c.add = w.pending()
+	if !w.replace && !w.target.Merge && !w.overlap || len(c.add) == 0 && !w.replace {
+		return c, nil
+	}
+	live, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
+	if err != nil {
+		return c, err
+	}
 	if w.replace {
-		old, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
+		c.old, c.deletes = live, deletes
+		live, deletes = nil, nil
+	}
+	if !w.merging(live) {
+		return c, nil
+	}
+	gone, err := w.lake.goneRows(ctx, deletes)
+	if err != nil {
+		return c, err
+	}
+	c.doomed, err = w.doomedRows(ctx, live, gone)
+	return c, err
+}
+
+// snapshot adds a change to a transaction. A snapshot without rows still says
+// how far the sync is. Rows that are replaced while some of their successors go
+// away at once take two snapshots, of which readers see the second.
+func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *recorder, c change, props iceberg.Properties) error {
+	add := c.add
+	if len(c.old) > 0 {
+		if err := txn.ReplaceFiles(ctx, c.old, add, c.deletes, props, table.WithoutAutoNameMapping()); err != nil || len(c.doomed) == 0 {
+			return err
+		}
+		add = nil
+	}
+	if len(c.doomed) > 0 {
+		deletes, err := w.writeDeletes(ctx, made, c.doomed)
 		if err != nil {
 			return err
 		}
-		if len(old) > 0 {
-			return txn.ReplaceFiles(ctx, old, pending, deletes, props, table.WithoutAutoNameMapping())
-		}
+		w.lake.catalog.at("deletes")
+		return txn.NewRowDelta(props).AddRows(add...).AddDeletes(deletes).Commit(ctx)
 	}
-	if len(pending) > 0 {
-		return txn.AddDataFiles(ctx, pending, props, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
+	if len(add) > 0 {
+		return txn.AddDataFiles(ctx, add, props, table.WithoutAutoNameMapping(), table.WithoutDuplicateCheck())
 	}
 	return txn.AddFiles(ctx, nil, props, true)
 }

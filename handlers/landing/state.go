@@ -120,5 +120,14 @@ func totalRecords(s *table.Snapshot) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("snapshot %d: total-records: %w", s.SnapshotID, err)
 	}
-	return n, nil
+	// A position delete that a sync or a tool wrote removes one row each.
+	gone := s.Summary.Properties["total-position-deletes"]
+	if gone == "" {
+		return n, nil
+	}
+	deleted, err := strconv.ParseInt(gone, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("snapshot %d: total-position-deletes: %w", s.SnapshotID, err)
+	}
+	return n - deleted, nil
 }

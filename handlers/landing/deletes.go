@@ -1,0 +1,150 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/handlers/landing/parts"
+)
+
+// positions are rows of data files by the files' names.
+type positions map[string]*rowSet
+
+func (p positions) add(name string, row int64) {
+	set := p[name]
+	if set == nil {
+		set = &rowSet{}
+		p[name] = set
+	}
+	set.add(row)
+}
+
+func (p positions) count() (n int64) {
+	for _, set := range p {
+		n += set.n
+	}
+	return n
+}
+
+// rowSet is a set of row numbers, a bit each. A nil one is empty.
+type rowSet struct {
+	words []uint64
+	n     int64
+}
+
+func (s *rowSet) has(row int64) bool {
+	return s != nil && row>>6 < int64(len(s.words)) && s.words[row>>6]&(1<<(row&63)) != 0
+}
+
+func (s *rowSet) add(row int64) {
+	if s.has(row) {
+		return
+	}
+	if need := int(row>>6) + 1; need > len(s.words) {
+		s.words = append(s.words, make([]uint64, need-len(s.words))...)
+	}
+	s.words[row>>6] |= 1 << (row & 63)
+	s.n++
+}
+
+// goneRows reads what position deletes of a table remove.
+func (l *Lake) goneRows(ctx context.Context, deletes []iceberg.DataFile) (positions, error) {
+	gone := positions{}
+	fields := iceberg.PositionalDeleteSchema.Fields()
+	for _, f := range deletes {
+		if f.ContentType() != iceberg.EntryContentPosDeletes || f.FileFormat() != iceberg.ParquetFile {
+			continue
+		}
+		err := l.columns(ctx, f.FilePath(), fields, func(_ int64, columns []arrow.Array) error {
+			names, ok := columns[0].(*array.String)
+			rows, ok2 := columns[1].(*array.Int64)
+			if !ok || !ok2 {
+				return storage("read position deletes", errors.New("a file of them has other columns"))
+			}
+			for i := range names.Len() {
+				if row := rows.Value(i); row >= 0 {
+					gone.add(names.Value(i), row)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return gone, nil
+}
+
+// writeDeletes writes the positions as one file of position deletes, ordered by
+// file and row.
+func (w *Writer) writeDeletes(ctx context.Context, made *recorder, doomed positions) (iceberg.DataFile, error) {
+	sc, err := table.SchemaToArrowSchema(iceberg.PositionalDeleteSchema, nil, true, false)
+	if err != nil {
+		return nil, err
+	}
+	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: parts.Layout{Schema: sc}, Name: w.NextName, Size: 1 << 40, Log: w.lake.log})
+	names := slices.Sorted(maps.Keys(doomed))
+	err = putPositions(ctx, enc, sc, names, doomed)
+	done, failed := enc.Finish()
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	footer, err := done[0].Metadata()
+	if err != nil {
+		return nil, storage("read the footer of position deletes", err)
+	}
+	args := table.DataFileArgs{
+		Schema:   iceberg.PositionalDeleteSchema,
+		Spec:     *iceberg.UnpartitionedSpec,
+		Format:   iceberg.ParquetFile,
+		Metadata: footer,
+		FilePath: done[0].Name,
+		FileSize: done[0].Size,
+		Content:  iceberg.EntryContentPosDeletes,
+		// Whole names, so that readers see which files are concerned.
+		Properties: iceberg.Properties{table.MetricsModeColumnConfPrefix + ".file_path": "full"},
+	}
+	if len(names) == 1 {
+		args.ReferencedDataFile = &names[0]
+	}
+	f, err := table.DataFileFromMetadata(args)
+	return f, storage("describe position deletes", err)
+}
+
+// putPositions hands the positions to an encoder, some at a time.
+func putPositions(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, names []string, doomed positions) error {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
+	defer b.Release()
+	paths, rows := b.Field(0).(*array.StringBuilder), b.Field(1).(*array.Int64Builder)
+	for _, name := range names {
+		set := doomed[name]
+		for at := range set.words {
+			for bit, word := int64(0), set.words[at]; word != 0; bit, word = bit+1, word>>1 {
+				if word&1 != 0 {
+					paths.Append(name)
+					rows.Append(int64(at)<<6 + bit)
+				}
+			}
+			if rows.Len() >= readRows {
+				if err := enc.Put(ctx, b.NewRecordBatch()); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if rows.Len() == 0 {
+		return nil
+	}
+	return enc.Put(ctx, b.NewRecordBatch())
+}

@@ -1,0 +1,163 @@
+package landing
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/iceberg-go"
+)
+
+// key stands for the values of a row's key columns. Keys of fixed width that
+// fit are the values themselves. Others are the first half of their SHA-256:
+// no two different ones are known that share it, and none can be made up.
+type key [16]byte
+
+// part spreads keys evenly over some parts.
+func (k key) part(parts int) int {
+	if parts == 1 {
+		return 0
+	}
+	mixed := (binary.LittleEndian.Uint64(k[:8]) ^ binary.LittleEndian.Uint64(k[8:])*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
+	return int((mixed >> 32) % uint64(parts))
+}
+
+// keyColumns make the keys of rows.
+type keyColumns struct {
+	fields []iceberg.NestedField
+	exact  bool
+	buf    []byte
+}
+
+// keyOf returns how keys of the named columns are made.
+func keyOf(schema *iceberg.Schema, names []string) (*keyColumns, error) {
+	k := &keyColumns{}
+	width := 0
+	for _, name := range names {
+		field, ok := schema.FindFieldByName(name)
+		if !ok {
+			return nil, fmt.Errorf("%w: column %q is not in the table", ErrBadKey, name)
+		}
+		k.fields = append(k.fields, field)
+		switch t := field.Type.(type) {
+		case iceberg.StringType, iceberg.BinaryType:
+			width += 17
+		case iceberg.UUIDType:
+			width += 16
+		case iceberg.DecimalType:
+			if width += 8; t.Precision() > 18 {
+				width += 8
+			}
+		default:
+			width += 8
+		}
+	}
+	k.exact = width <= len(key{})
+	return k, nil
+}
+
+// appender appends one value, in a form that differs for values that differ and
+// does not depend on how wide the column was when the file was written.
+type appender func(buf []byte, row int) []byte
+
+// of returns how to make the keys of a batch. The int is the column that holds
+// NULL in that row, -1 for none: then it has no key.
+func (k *keyColumns) of(columns []arrow.Array) (func(row int) (key, int), error) {
+	add := make([]appender, len(columns))
+	for i, column := range columns {
+		if column == nil {
+			return func(int) (key, int) { return key{}, i }, nil
+		}
+		if add[i] = appenderOf(column, k.fields[i].Type); add[i] == nil {
+			return nil, fmt.Errorf("%w: column %q of %s cannot be part of a key", ErrBadKey, k.fields[i].Name, k.fields[i].Type)
+		}
+	}
+	return func(row int) (made key, null int) {
+		k.buf = k.buf[:0]
+		for i, column := range columns {
+			if column.IsNull(row) {
+				return key{}, i
+			}
+			k.buf = add[i](k.buf, row)
+		}
+		if k.exact {
+			copy(made[:], k.buf)
+			return made, -1
+		}
+		sum := sha256.Sum256(k.buf)
+		copy(made[:], sum[:])
+		return made, -1
+	}, nil
+}
+
+func appenderOf(column arrow.Array, t iceberg.Type) appender {
+	number := func(value func(int) int64) appender {
+		return func(buf []byte, row int) []byte { return binary.LittleEndian.AppendUint64(buf, uint64(value(row))) }
+	}
+	float := func(value func(int) float64) appender {
+		return func(buf []byte, row int) []byte {
+			v := value(row)
+			switch {
+			case v == 0:
+				v = 0 // of either sign
+			case v != v:
+				v = math.NaN() // of any kind
+			}
+			return binary.LittleEndian.AppendUint64(buf, math.Float64bits(v))
+		}
+	}
+	text := func(value func(int) []byte) appender {
+		return func(buf []byte, row int) []byte {
+			v := value(row)
+			return append(binary.AppendUvarint(buf, uint64(len(v))), v...)
+		}
+	}
+	switch a := column.(type) {
+	case *array.Boolean:
+		return func(buf []byte, row int) []byte {
+			if a.Value(row) {
+				return binary.LittleEndian.AppendUint64(buf, 1)
+			}
+			return binary.LittleEndian.AppendUint64(buf, 0)
+		}
+	case *array.Int32:
+		return number(func(row int) int64 { return int64(a.Value(row)) })
+	case *array.Int64:
+		return number(a.Value)
+	case *array.Date32:
+		return number(func(row int) int64 { return int64(a.Value(row)) })
+	case *array.Time64:
+		return number(func(row int) int64 { return int64(a.Value(row)) })
+	case *array.Timestamp:
+		return number(func(row int) int64 { return int64(a.Value(row)) })
+	case *array.Float32:
+		return float(func(row int) float64 { return float64(a.Value(row)) })
+	case *array.Float64:
+		return float(a.Value)
+	case *array.Decimal128:
+		short := false
+		if d, ok := t.(iceberg.DecimalType); ok {
+			short = d.Precision() <= 18
+		}
+		return func(buf []byte, row int) []byte {
+			v := a.Value(row)
+			buf = binary.LittleEndian.AppendUint64(buf, v.LowBits())
+			if !short {
+				buf = binary.LittleEndian.AppendUint64(buf, uint64(v.HighBits()))
+			}
+			return buf
+		}
+	case *array.String:
+		return text(func(row int) []byte { return []byte(a.Value(row)) })
+	case *array.Binary:
+		return text(a.Value)
+	case *array.FixedSizeBinary:
+		return func(buf []byte, row int) []byte { return append(buf, a.Value(row)...) }
+	case array.ExtensionArray:
+		return appenderOf(a.Storage(), t)
+	}
+	return nil
+}

@@ -101,7 +101,7 @@ func (w *Writer) resume() error {
 	if err != nil {
 		return err
 	}
-	w.began, w.folder = s, w.base.meta.Location()
+	w.began, w.folder, w.props = s, w.base.meta.Location(), w.base.meta.Properties()
 	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor, Total: s.Total}
 	if s.Sync == w.target.SyncID {
 		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID

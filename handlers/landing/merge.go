@@ -16,7 +16,7 @@ const passKeys = 2 << 20
 
 // place is where the newest row of a key is, among the pending files.
 type place struct {
-	file int32 // -1 when the row does not stay
+	file int32
 	row  int64
 }
 
@@ -105,13 +105,12 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 			if k.part(m.parts) != part {
 				continue
 			}
-			if before, ok := newest[k]; ok && before.file >= 0 {
+			if before, ok := newest[k]; ok {
 				m.doomed.add(m.pending[before.file].FilePath(), before.row)
 			}
 			at := place{number, first + int64(row)}
 			if deleted(row) {
 				m.doomed.add(f.FilePath(), at.row)
-				at.file = -1
 			}
 			newest[k] = at
 		}

@@ -74,7 +74,7 @@ func (w *Writer) describe(name string, size int64, footer *metadata.FileMetaData
 		FilePath:   name,
 		FileSize:   size,
 		Content:    iceberg.EntryContentData,
-		Properties: w.base.meta.Properties(),
+		Properties: w.props,
 	})
 	if err != nil {
 		return nil, storage("read a part's footer", err)

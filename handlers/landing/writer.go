@@ -24,7 +24,8 @@ type Writer struct {
 	base   loaded // the table as this writer saw it last
 	began  state  // what had landed when it began
 	schema *iceberg.Schema
-	folder string // of the table, a URL
+	folder string             // of the table, a URL
+	props  iceberg.Properties // of the table
 	layout parts.Layout
 	// replace says that the next commit puts a new generation in the place of
 	// everything there is.

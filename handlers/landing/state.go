@@ -80,16 +80,23 @@ func stateOf(meta table.Metadata) (state, error) {
 		}
 		made = meta.SnapshotByID(*made.ParentSnapshotID)
 	}
-	s := state{SnapshotID: head.SnapshotID}
-	var err error
-	if s.Total, err = totalRecords(head); err != nil {
+	total, err := totalRecords(head)
+	if err != nil {
 		return state{}, err
 	}
 	if made == nil {
-		return s, nil
+		return state{SnapshotID: head.SnapshotID, Total: total}, nil
 	}
+	s, err := stateIn(made)
+	s.Total = total
+	return s, err
+}
+
+// stateIn reads what a snapshot that a sync made says, but the Total.
+func stateIn(made *table.Snapshot) (state, error) {
 	p := made.Summary.Properties
-	s.SnapshotID = made.SnapshotID
+	s := state{SnapshotID: made.SnapshotID}
+	var err error
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
 	s.Overlap = p[propOverlap] == "true"
 	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {

@@ -1,0 +1,74 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+)
+
+// Checkpoint is a place from which an incremental sync can go on.
+type Checkpoint struct {
+	SnapshotID int64         `json:"snapshot_id"`
+	SyncID     string        `json:"sync_id"`
+	Cursor     driver.Cursor `json:"cursor"`
+	Time       time.Time     `json:"time"`  // of the commit
+	Final      bool          `json:"final"` // the sync's last
+	// Total counts the rows that readers of the table saw then.
+	Total int64 `json:"total"`
+}
+
+// Checkpoints returns, for each landed table of a source by the name its source
+// gave it, the checkpoints that its snapshots still tell of, newest first. A
+// commit that has no cursor is none. It returns ErrStorage or the KV's error.
+func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]Checkpoint, error) {
+	idents, err := l.catalog.identifiers(ctx, "table.", namespaceOf(a))
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string][]Checkpoint, len(idents))
+	for _, ident := range idents {
+		at, err := l.catalog.load(ctx, ident)
+		if errors.Is(err, catalog.ErrNoSuchTable) {
+			continue // dropped meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if all[at.pointer.Name], err = checkpointsOf(at.meta); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func checkpointsOf(meta table.Metadata) ([]Checkpoint, error) {
+	found := []Checkpoint{}
+	for _, s := range slices.Backward(meta.Snapshots()) {
+		if s.Summary == nil || s.Summary.Properties[propSync] == "" {
+			continue
+		}
+		was, err := stateIn(&s)
+		if err != nil {
+			return nil, err
+		}
+		if was.Cursor.Value == nil {
+			continue
+		}
+		total, err := totalRecords(&s)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, Checkpoint{
+			SnapshotID: s.SnapshotID, SyncID: was.Sync, Cursor: was.Cursor, Final: was.Final,
+			Time: time.UnixMilli(s.TimestampMs).UTC(), Total: total,
+		})
+	}
+	return found, nil
+}

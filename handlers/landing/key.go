@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -16,13 +17,24 @@ import (
 // no two different ones are known that share it, and none can be made up.
 type key [16]byte
 
-// part spreads keys evenly over some parts.
-func (k key) part(parts int) int {
-	if parts == 1 {
-		return 0
-	}
-	mixed := (binary.LittleEndian.Uint64(k[:8]) ^ binary.LittleEndian.Uint64(k[8:])*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
-	return int((mixed >> 32) % uint64(parts))
+// mixed spreads keys evenly, whatever they are made of. Keys that differ may
+// have the same.
+func (k key) mixed() uint64 {
+	h := binary.LittleEndian.Uint64(k[:8]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(k[8:])*0x9e3779b97f4a7c15, 32)
+	h = (h ^ h>>32) * 0xff51afd7ed558ccd
+	return h ^ h>>29
+}
+
+// sieve tells most keys that are not in a set apart without a look at the set:
+// looks at a large map cost most of a merge.
+type sieve []uint64
+
+func newSieve(keys int64) sieve { return make(sieve, 1<<bits.Len64(uint64(keys)/4)) }
+
+func (s sieve) add(mixed uint64) { s[mixed>>6&uint64(len(s)-1)] |= 1 << (mixed & 63) }
+
+func (s sieve) mayHave(mixed uint64) bool {
+	return s[mixed>>6&uint64(len(s)-1)]&(1<<(mixed&63)) != 0
 }
 
 // keyColumns make the keys of rows.

@@ -17,12 +17,13 @@ const retention = 15 * time.Minute
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the KV.
 type Lake struct {
-	catalog *Catalog
-	files   store
-	root    string
-	log     *slog.Logger
-	now     func() time.Time
-	close   func() error
+	catalog  *Catalog
+	files    store
+	root     string
+	log      *slog.Logger
+	now      func() time.Time
+	passKeys int64 // keys of a merge that are in memory at a time
+	close    func() error
 }
 
 // Open opens the lake at a directory path, a file:// URL or a bucket URL as
@@ -39,11 +40,12 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger) (*Lake, erro
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Lake{
-		catalog: &Catalog{kv: kv, files: files, root: root},
-		files:   files,
-		root:    root,
-		log:     log,
-		now:     time.Now,
+		catalog:  &Catalog{kv: kv, files: files, root: root},
+		files:    files,
+		root:     root,
+		log:      log,
+		now:      time.Now,
+		passKeys: passKeys,
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {
 				return c.Close()

@@ -32,7 +32,7 @@ type merge struct {
 	gone    positions
 	doomed  positions
 	parts   int // that the keys are divided into
-	perPass int64
+	sieve   sieve
 }
 
 // merging reports whether a commit has to look for rows to remove.
@@ -51,7 +51,7 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 	if err != nil {
 		return nil, err
 	}
-	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: w.pending(), gone: gone, doomed: positions{}, perPass: passKeys}
+	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: w.pending(), gone: gone, doomed: positions{}}
 	if w.target.Deleted != "" {
 		field, ok := w.schema.FindFieldByName(w.target.Deleted)
 		if !ok {
@@ -69,9 +69,10 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 	for _, f := range m.pending {
 		rows += f.Count()
 	}
-	m.parts = int(rows/m.perPass) + 1
+	m.parts = int(rows/w.lake.passKeys) + 1
 	for part := range m.parts {
-		newest := make(map[key]place, min(rows, m.perPass*5/4))
+		newest := make(map[key]place, rows/int64(m.parts))
+		m.sieve = newSieve(rows / int64(m.parts))
 		for i, f := range m.pending {
 			if err := m.take(ctx, part, int32(i), f, newest); err != nil {
 				return nil, err
@@ -102,9 +103,11 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 			if null >= 0 {
 				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, m.keys.fields[null].Name)
 			}
-			if k.part(m.parts) != part {
+			mixed := k.mixed()
+			if m.partOf(mixed) != part {
 				continue
 			}
+			m.sieve.add(mixed)
 			if before, ok := newest[k]; ok {
 				m.doomed.add(m.pending[before.file].FilePath(), before.row)
 			}
@@ -129,7 +132,10 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 		}
 		for row, n := 0, rowsOf(columns); row < n; row++ {
 			k, null := of(row)
-			if null >= 0 || k.part(m.parts) != part {
+			if null >= 0 {
+				continue
+			}
+			if mixed := k.mixed(); !m.sieve.mayHave(mixed) || m.partOf(mixed) != part {
 				continue
 			}
 			if _, ok := newest[k]; ok && !gone.has(first+int64(row)) {
@@ -139,6 +145,9 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 		return nil
 	})
 }
+
+// partOf returns which part of the keys one belongs to.
+func (m *merge) partOf(mixed uint64) int { return int((mixed >> 32) % uint64(m.parts)) }
 
 func rowsOf(columns []arrow.Array) int {
 	for _, c := range columns {

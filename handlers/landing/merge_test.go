@@ -422,6 +422,7 @@ func TestBadKeys(t *testing.T) {
 func TestMergeIsAMap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := openLakeAt(t, t.TempDir(), newMemoryKV())
+		l.passKeys = rapid.SampledFrom([]int64{3, passKeys}).Draw(rt, "keys in memory")
 		want := map[int64]int64{}
 		next, fence := int64(0), uint64(0)
 		for sync := range rapid.IntRange(1, 4).Draw(rt, "syncs") {
@@ -500,6 +501,9 @@ func TestMergeIsAMap(t *testing.T) {
 			}
 			if diff := cmp.Diff(model, got); diff != "" {
 				rt.Fatal(diff)
+			}
+			if left, err := orphans(t.Context(), l, "accounts"); err != nil || len(left) > 0 {
+				rt.Fatalf("orphans %v, %v", left, err)
 			}
 		}
 	})

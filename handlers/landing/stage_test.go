@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
 )
@@ -56,23 +59,27 @@ func load(mode string, fence uint64, sync string) Target {
 // ranges refer to.
 func noOrphans(t *testing.T, l *Lake) {
 	t.Helper()
-	live := liveParts(t, l)
-	found, _ := files(t, l)
-	folder := l.catalog.location(identifierOf(home, "public", "orders"))
-	all, err := list(l.files, folder)
-	if err != nil {
-		t.Fatal(err)
+	if found, err := orphans(t.Context(), l, "orders"); err != nil || len(found) > 0 {
+		t.Errorf("orphans %v, %v", found, err)
 	}
+}
+
+func orphans(ctx context.Context, l *Lake, name string) (found []string, err error) {
+	at, err := l.catalog.load(ctx, identifierOf(home, "public", name))
+	if err != nil {
+		return nil, err
+	}
+	live, err := l.referred(at)
+	if err != nil {
+		return nil, err
+	}
+	all, err := list(l.files, at.meta.Location())
 	for _, f := range all {
-		if strings.HasSuffix(f.base, stagedSuffix) {
+		if _, ours := fenceOf(f.base); ours && !live[f.base] {
 			found = append(found, f.base)
 		}
 	}
-	for _, name := range found {
-		if !live[name] {
-			t.Errorf("orphan %s", name)
-		}
-	}
+	return found, err
 }
 
 func TestALoadGoesOnWhereItsRangesEnd(t *testing.T) {
@@ -310,6 +317,44 @@ func TestCrashWhileStaging(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Ranges that were staged with columns that the table does not have yet land
+// with them, after a crash too.
+func TestStagedRangesOfAnotherSchema(t *testing.T) {
+	l := openLake(t, newMemoryKV())
+	w := begin(t, l, full(1, "syn_0"))
+	write(t, w, 1000, 1010)
+	commit(t, w, nil, true)
+	target := load(FullRefresh, 2, "syn_1")
+	target.Table.Columns = append(slices.Clone(target.Table.Columns), driver.Column{Name: "more", Type: driver.Of(driver.Int64)})
+	target.Table.Columns[1].Type = driver.Of(driver.Int32) // was text
+	for i := range int64(3) {
+		w := begin(t, l, withFence(target, 2+uint64(i)))
+		if got := len(w.Staged()); got != int(i) {
+			t.Fatalf("%d ranges staged, want %d", got, i)
+		}
+		b := array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(target.Table))
+		if err := b.UnmarshalJSON(fmt.Appendf(nil, `{"id":%d,"note":7,"more":8}`, i)); err != nil {
+			t.Fatal(err)
+		}
+		done, err := made(t.Context(), w.Writer, b.NewRecordBatch())
+		if err == nil {
+			err = w.Stage(t.Context(), driver.Range{Token: fmt.Sprint(i)}, behind(i), done)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 2 {
+			w.Abort(t.Context())
+			continue
+		}
+		commit(t, w, nil, true)
+	}
+	columns, shown, err := l.Preview(t.Context(), home, "public", "orders", 10)
+	if err != nil || len(columns) != 3 || len(shown) != 3 || shown[0][1] != int64(7) || shown[2][2] != int64(8) {
+		t.Errorf("%v %v %v", columns, shown, err)
 	}
 }
 

@@ -109,21 +109,6 @@ type TestConnection struct {
 	SecretRef string          `json:"secret_ref,omitempty"` // destroyed with the outcome
 }
 
-// SyncSource asks to land a source's tables in the lake.
-type SyncSource struct {
-	Meta
-	SyncID  string      `json:"sync_id"`
-	Options SyncOptions `json:"options"`
-}
-
-// SyncOptions are the caller's sync_options.
-type SyncOptions struct {
-	Mode        string            `json:"mode,omitempty"`           // full_refresh (default) or incremental
-	BatchSize   int               `json:"batch_size,omitempty"`     // rows a batch, 0 for the default
-	Tables      []string          `json:"tables,omitempty"`         // name patterns (path.Match), all if empty
-	CursorField map[string]string `json:"cursor_columns,omitempty"` // table to cursor column
-}
-
 // CancelOperation asks to stop what another operation is doing to this source.
 type CancelOperation struct {
 	Meta

@@ -1,0 +1,116 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// SyncSource asks to land a source's tables in the lake.
+type SyncSource struct {
+	Meta
+	SyncID  string      `json:"sync_id"`
+	Options SyncOptions `json:"options"`
+}
+
+// SyncOptions are the caller's sync_options. Tables are named as "table" or
+// "namespace.table"; patterns are those of path.Match over the same names. The
+// zero value of a field means its default.
+type SyncOptions struct {
+	Mode        string             `json:"mode,omitempty"`           // full_refresh (default) or incremental
+	BatchSize   int                `json:"batch_size,omitempty"`     // rows a batch, 0 for the default
+	Tables      []string           `json:"tables,omitempty"`         // patterns, all tables if empty
+	CursorField map[string]string  `json:"cursor_columns,omitempty"` // table to cursor column
+	Merge       bool               `json:"merge,omitempty"`          // with incremental: replace rows of the same primary key
+	Columns     map[string]Columns `json:"columns,omitempty"`        // table pattern to what of it is read
+	Lookback    Lookback           `json:"lookback,omitempty"`       // how far behind the cursor an incremental read begins
+	Parallelism int                `json:"parallelism,omitempty"`    // connections that one table is read over, 0 for the default
+	Reset       []string           `json:"reset,omitempty"`          // patterns of tables that start over
+	StartFrom   map[string]string  `json:"start_from,omitempty"`     // table to the cursor value of an earlier checkpoint
+	Deleted     map[string]string  `json:"deleted_columns,omitempty"` // with merge: table to the column that says a row is deleted
+	Timeout     Duration           `json:"timeout,omitempty"`       // of the whole sync
+	TableLimit  Duration           `json:"table_timeout,omitempty"` // of one table, its retries included
+}
+
+// Columns chooses columns of a table.
+type Columns struct {
+	Exclude []string `json:"exclude"` // patterns; neither read nor landed
+}
+
+// Duration is a length of time that is written as "90s", "15m", "2h" or "3d",
+// also in combination ("1h30m"). The empty one is none.
+type Duration string
+
+// ErrDuration is returned for a text that is no Duration above zero.
+var ErrDuration = errors.New(`is not a length of time such as "90s", "15m", "2h" or "3d"`)
+
+var days = regexp.MustCompile(`^(\d{1,6})d`)
+
+// Value returns the length, 0 for the empty Duration. It returns ErrDuration for
+// one that cannot be read, is not above zero or is longer than 100 years.
+func (d Duration) Value() (time.Duration, error) {
+	if d == "" {
+		return 0, nil
+	}
+	const most = 36_500 * 24 * time.Hour
+	var total time.Duration
+	rest := string(d)
+	if m := days.FindStringSubmatch(rest); m != nil {
+		n, _ := strconv.Atoi(m[1]) // at most six digits
+		if n > 36_500 {
+			return 0, ErrDuration
+		}
+		total, rest = time.Duration(n)*24*time.Hour, rest[len(m[0]):]
+	}
+	if rest != "" {
+		more, err := time.ParseDuration(rest)
+		if err != nil || more <= 0 || more > most {
+			return 0, ErrDuration
+		}
+		total += more
+	}
+	if total <= 0 || total > most {
+		return 0, ErrDuration
+	}
+	return total, nil
+}
+
+// Lookback is an overlap behind the cursor: a Duration for cursors that are
+// times, a whole number for cursors that are numbers. The empty one is none.
+type Lookback string
+
+// UnmarshalJSON reads a JSON string or a whole number.
+func (l *Lookback) UnmarshalJSON(b []byte) error {
+	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '"' {
+		var text string
+		if err := json.Unmarshal(b, &text); err != nil {
+			return err
+		}
+		*l = Lookback(text)
+		return nil
+	}
+	var n *int64
+	if err := json.Unmarshal(b, &n); err != nil {
+		return fmt.Errorf("lookback: %w", err)
+	}
+	if n != nil {
+		*l = Lookback(strconv.FormatInt(*n, 10))
+	}
+	return nil
+}
+
+// Number returns the overlap of a cursor of numbers, and whether it is one.
+func (l Lookback) Number() (int64, bool) {
+	n, err := strconv.ParseInt(string(l), 10, 64)
+	return n, err == nil && n > 0
+}
+
+// Time returns the overlap of a cursor of times, and whether it is one.
+func (l Lookback) Time() (time.Duration, bool) {
+	d, err := Duration(l).Value()
+	return d, err == nil && d > 0
+}

@@ -134,7 +134,7 @@ func (g *journal) progress(ctx context.Context, t *tableRun) error {
 func (g *journal) running(ctx context.Context, t *tableRun) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if running, _ := t.running(); !running {
+	if !t.running() {
 		return nil
 	}
 	return g.progressLocked(ctx, t)

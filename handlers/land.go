@@ -14,9 +14,6 @@ import (
 	"headwater/handlers/landing"
 )
 
-// errIdle is the cause of a context that ended a read which brought nothing.
-var errIdle = errors.New("the source went silent")
-
 // landAll lands every table, a few at once, each on a connection of its own; it
 // closes first, which serves one of them. A table that fails leaves the others
 // alone. The error is one that ends the attempt.
@@ -81,6 +78,8 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 		return nil
 	}
 	t.begin()
+	work, done := t.within(work)
+	defer done()
 	delay := l.h.options.RetryDelay
 	for tries := 0; ; tries++ {
 		err := because(work, l.try(ctx, work, t))
@@ -169,7 +168,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	t.resume(landed)
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(errIdle) })
+	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(l.h.silent()) })
 	defer idle.Stop()
 
 	for m, err := range l.conn.Extract(ctx, l.request(t, writer), writer) {

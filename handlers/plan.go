@@ -2,9 +2,7 @@ package handlers
 
 import (
 	"fmt"
-	"path"
-	"slices"
-	"strings"
+	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -12,118 +10,99 @@ import (
 	"headwater/handlers/landing"
 )
 
+// wish is what the options ask of one table beyond how it is read.
+type wish struct {
+	Merge    bool     // upsert on Key
+	Key      []string // the primary key, in the source's order
+	Deleted  string   // with Merge: the column that says that a row is deleted
+	Reset    bool     // start over
+	From     *driver.Cursor
+	Lookback command.Lookback
+	Limit    time.Duration // of the table with its retries, 0 for none
+}
+
 // plan chooses the tables of a sync and how each is read. Options that cannot
 // be met are a failure that names them, before anything is read.
 func (a *attempt) plan(found []driver.Table) ([]*tableRun, error) {
-	if a.mode != landing.FullRefresh && a.mode != landing.Incremental {
-		return nil, failf(event.ReasonInvalidConfig, "sync_options.mode is %q; it can be %s or %s", a.mode, landing.FullRefresh, landing.Incremental)
-	}
-	if err := checkPatterns(a.options.Tables, found); err != nil {
+	if err := a.check(found); err != nil {
 		return nil, err
 	}
-	if err := checkCursors(a.options.CursorField, found); err != nil {
-		return nil, err
+	limit, err := a.options.TableLimit.Value()
+	if err != nil {
+		return nil, fmt.Errorf("sync_options.table_timeout: %w", err)
 	}
 	var runs []*tableRun
 	for _, t := range found {
 		if !matches(a.options.Tables, t.Namespace, t.Name) {
 			continue
 		}
-		run := &tableRun{table: t, totals: &a.totals}
+		run := &tableRun{table: exclude(a.options.Columns, t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		// A full refresh notes it too: the next incremental sync goes on there.
-		run.cursor = cursorOf(t, a.options.CursorField)
+		run.cursor = cursorOf(run.table, a.options.CursorField)
+		if t.RowEstimate >= 0 {
+			rows := t.RowEstimate
+			run.result.Estimate = &rows
+		}
+		run.wish = wish{Reset: matchesAny(a.options.Reset, t.Namespace, t.Name), Limit: limit}
 		if a.mode == landing.Incremental {
-			if run.cursor == "" {
-				run.result.Mode = landing.FullRefresh
-				run.result.Message = "no column to go by: the whole table is read each time; name one in sync_options.cursor_columns"
-			}
+			a.planIncremental(run, t)
 		}
 		runs = append(runs, run)
 	}
 	return runs, nil
 }
 
-// matches reports whether a table is chosen: by its name alone or with its
-// namespace, by any of the patterns, or because there are none.
-func matches(patterns []string, namespace, name string) bool {
-	if len(patterns) == 0 {
-		return true
+func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
+	if run.cursor == "" {
+		run.result.Mode = landing.FullRefresh
+		run.result.Message = "no column to go by: the whole table is read each time; name one in sync_options.cursor_columns"
+		return
 	}
-	full := driver.Table{Namespace: namespace, Name: name}.String()
-	return slices.ContainsFunc(patterns, func(p string) bool { return matchesOne(p, full, name) })
-}
-
-func matchesOne(pattern, full, name string) bool {
-	if pattern == full || pattern == name {
-		return true // a name may hold what a pattern reads as a class
+	run.wish.Key, run.wish.Lookback = t.PrimaryKey, a.options.Lookback
+	if a.options.Merge {
+		run.wish.Merge = true
+		run.wish.Deleted, _ = named(a.options.Deleted, t.Namespace, t.Name)
 	}
-	ok, err := path.Match(pattern, full)
-	if err == nil && !ok {
-		ok, err = path.Match(pattern, name)
-	}
-	return ok && err == nil
-}
-
-func checkPatterns(patterns []string, found []driver.Table) error {
-	for _, p := range patterns {
-		if slices.ContainsFunc(found, func(t driver.Table) bool { return matchesOne(p, t.String(), t.Name) }) {
-			continue
-		}
-		if _, err := path.Match(p, ""); err != nil {
-			return failf(event.ReasonInvalidConfig, "sync_options.tables: %q is not a pattern", p)
-		}
-		return failf(event.ReasonNotFound, "sync_options.tables: no table matches %q; %s", p, offer(found))
-	}
-	return nil
-}
-
-// offer names some tables of a source.
-func offer(found []driver.Table) string {
-	if len(found) == 0 {
-		return "the source has no tables"
-	}
-	names := make([]string, 0, 10)
-	for _, t := range found[:min(len(found), cap(names))] {
-		names = append(names, t.String())
-	}
-	more := ""
-	if n := len(found) - len(names); n > 0 {
-		more = fmt.Sprintf(" and %d more", n)
-	}
-	return "the source has " + strings.Join(names, ", ") + more
-}
-
-func checkCursors(columns map[string]string, found []driver.Table) error {
-	for table, column := range columns {
-		known := false
-		for _, t := range found {
-			if table != t.String() && table != t.Name {
-				continue
-			}
-			known = true
-			c, ok := t.Column(column)
-			if !ok {
-				return failf(event.ReasonInvalidConfig, "sync_options.cursor_columns: table %s has no column %q", t, column)
-			}
-			if !c.Type.Ordered() {
-				return failf(event.ReasonInvalidConfig, "sync_options.cursor_columns: column %q of %s is %s, which has no order to go by", column, t, c.Type)
-			}
-		}
-		if !known {
-			return failf(event.ReasonInvalidConfig, "sync_options.cursor_columns: there is no table %q; %s", table, offer(found))
+	if text, ok := named(a.options.StartFrom, t.Namespace, t.Name); ok {
+		column, _ := t.Column(run.cursor)
+		if value, err := cursorValue(column.Type, text); err == nil { // checked before
+			run.wish.From = &driver.Cursor{Column: run.cursor, Value: &value}
 		}
 	}
-	return nil
+}
+
+// check asks of the tables that were found what the API asked of those known
+// before.
+func (a *attempt) check(found []driver.Table) error {
+	// An attempt that goes on with start_from may have passed it already.
+	_, problems := CheckOptions(a.options, tablesOf(found), nil)
+	if len(problems) == 0 {
+		return nil
+	}
+	f := failf(problems[0].Reason, "%s", problems[0].Error())
+	if n := len(problems) - 1; n > 0 {
+		f.message += fmt.Sprintf(" (and %d more)", n)
+	}
+	return f
+}
+
+// behind returns where a read begins that goes on at a cursor: the lookback
+// behind it.
+func (t *tableRun) behind(from driver.Cursor) driver.Cursor {
+	column, ok := t.table.Column(from.Column)
+	if !ok || from.Value == nil || t.wish.Lookback == "" {
+		return from
+	}
+	value := behind(column.Type, *from.Value, t.wish.Lookback)
+	from.Value = &value
+	return from
 }
 
 // cursorOf returns the column that an incremental sync of the table goes by, ""
 // if there is none.
 func cursorOf(t driver.Table, columns map[string]string) string {
-	if c, ok := columns[t.String()]; ok {
-		return c
-	}
-	if c, ok := columns[t.Name]; ok {
+	if c, ok := named(columns, t.Namespace, t.Name); ok {
 		return c
 	}
 	if c, ok := t.Column(t.Cursor); ok && c.Type.Ordered() {

@@ -29,13 +29,20 @@ type totals struct{ records, bytes atomic.Int64 }
 type tableRun struct {
 	table  driver.Table
 	cursor string // column of an incremental sync
-	totals *totals
+	wish   wish
+	// patience is how long the source may send nothing before it is waited for.
+	patience time.Duration
+	totals   *totals
 
 	mu        sync.Mutex
 	result    event.TableResult
 	committed landing.Committed
 	began     time.Time
-	changed   bool // since the last snapshot
+	changed   bool      // since the last snapshot
+	moved     time.Time // when rows last came, or the table began
+	told      time.Time // when the last snapshot was taken
+	waiting   bool      // as the last snapshot told
+	pace      pace
 }
 
 func (t *tableRun) mode() string { return t.result.Mode } // never changes
@@ -43,7 +50,9 @@ func (t *tableRun) mode() string { return t.result.Mode } // never changes
 func (t *tableRun) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.result.Status, t.began, t.changed = statusRunning, time.Now(), true
+	now := time.Now()
+	t.result.Status, t.began, t.moved, t.changed = statusRunning, now, now, true
+	t.pace.begin(now)
 }
 
 // count sets what the table counts, and moves the sums with it.
@@ -57,8 +66,25 @@ func (t *tableRun) add(rows, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count(t.result.Records+rows, t.result.Bytes+bytes)
-	t.result.DurationMS = time.Since(t.began).Milliseconds()
-	t.changed = true
+	now := time.Now()
+	t.result.DurationMS = now.Sub(t.began).Milliseconds()
+	if t.changed = true; rows > 0 {
+		at := now.UTC()
+		t.result.LastRowAt, t.moved = &at, now
+		t.pace.add(rows)
+	}
+}
+
+// startAt returns where a read begins that goes on at a cursor: the lookback
+// behind it. How many rows lie there, nobody knows.
+func (t *tableRun) startAt(from driver.Cursor) driver.Cursor {
+	if from.Value == nil {
+		return from
+	}
+	t.mu.Lock()
+	t.result.Estimate = nil
+	t.mu.Unlock()
+	return t.behind(from)
 }
 
 // resume sets what earlier attempts of the sync committed, and forgets what was
@@ -90,6 +116,7 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	t.result.DurationMS = time.Since(t.began).Milliseconds()
 	if final {
 		t.result.Status = statusCompleted
+		t.result.Rate = perSecond(t.result.Records, time.Since(t.began))
 	}
 }
 
@@ -99,25 +126,49 @@ func (t *tableRun) fail(reason event.Reason, message string, took time.Duration)
 	defer t.mu.Unlock()
 	t.count(t.committed.Records, t.committed.Bytes)
 	t.result.Status, t.result.Reason, t.result.Message = statusFailed, reason, message
-	t.result.DurationMS = took.Milliseconds()
+	t.result.DurationMS, t.result.Rate = took.Milliseconds(), 0
 }
 
-// snapshot returns the table as events tell of it: with what is committed.
+// snapshot returns the table as events tell of it: with what is committed, and
+// beside it what is read.
 func (t *tableRun) snapshot() event.TableResult {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.changed = false
+	now := time.Now()
+	t.changed, t.told, t.waiting = false, now, t.waitsLocked(now)
 	r := t.result
+	r.RowsRead, r.BytesRead = r.Records, r.Bytes
 	r.Records, r.Bytes = t.committed.Records, t.committed.Bytes
+	if r.Status == statusRunning {
+		r.Rate = t.pace.measure(now)
+	}
+	if t.waiting {
+		since := t.moved.UTC()
+		r.WaitingSince = &since
+	}
 	return r
 }
 
-// running reports whether the table runs, and whether it moved since its last
-// snapshot.
-func (t *tableRun) running() (running, moved bool) {
+// waitsLocked reports whether the source sends nothing.
+func (t *tableRun) waitsLocked(now time.Time) bool {
+	return t.result.Status == statusRunning && now.Sub(t.moved) >= t.patience
+}
+
+// due reports whether a running table is to be told of: it moved since it was
+// last told of, it begins to wait or ends to, or was silent for so long that its
+// worker could be taken for lost.
+func (t *tableRun) due(heartbeat time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.result.Status == statusRunning, t.changed
+	now := time.Now()
+	return t.result.Status == statusRunning && (t.changed || t.waitsLocked(now) != t.waiting || now.Sub(t.told) >= heartbeat)
+}
+
+// running reports whether the table runs.
+func (t *tableRun) running() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.result.Status == statusRunning
 }
 
 // results returns how far each table is.
@@ -138,7 +189,6 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 	wg.Go(func() {
 		tick := time.NewTicker(a.h.options.ProgressEvery)
 		defer tick.Stop()
-		last := time.Now()
 		for {
 			select {
 			case <-ctx.Done():
@@ -146,11 +196,9 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 			case <-tick.C:
 			}
 			for _, t := range a.tables {
-				running, moved := t.running()
-				if !running || !moved && time.Since(last) < a.h.options.HeartbeatEvery {
+				if !t.due(a.h.options.HeartbeatEvery) {
 					continue
 				}
-				last = time.Now()
 				err := a.journal.running(ctx, t)
 				var lost *overtaken
 				if errors.As(err, &lost) {

@@ -100,7 +100,7 @@ func (a *attempt) begin(ctx context.Context) error {
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Running), nil
 		}
-		names, err := a.expected()
+		names, estimates, err := a.expected()
 		if err != nil {
 			return move{}, err
 		}
@@ -112,7 +112,7 @@ func (a *attempt) begin(ctx context.Context) error {
 			return move{}, fmt.Errorf("make an id: %w", err)
 		}
 		return move{id: id.String(), stop: true, data: &event.SyncStarted{
-			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names,
+			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates,
 		}}, nil
 	})
 	if err != nil || !taken {
@@ -144,19 +144,28 @@ func (a *attempt) behind(other *Running) move {
 }
 
 // expected returns the tables that the sync would take by the schema known so
-// far.
-func (a *attempt) expected() ([]string, error) {
+// far, and about how many rows each will bring where the mode tells.
+func (a *attempt) expected() (names []string, estimates []int64, err error) {
 	_, tables, err := a.h.state.Schema(a.j.address)
 	if err != nil {
-		return nil, fmt.Errorf("read the schema: %w", err)
+		return nil, nil, fmt.Errorf("read the schema: %w", err)
 	}
-	names := []string{}
+	names = []string{}
 	for _, t := range tables {
-		if matches(a.options.Tables, t.Namespace, t.Name) {
-			names = append(names, nameOf(t))
+		if !matches(a.options.Tables, t.Namespace, t.Name) {
+			continue
 		}
+		names = append(names, nameOf(t))
+		if a.mode != landing.FullRefresh {
+			continue // what lies behind a cursor is not known
+		}
+		rows := int64(-1)
+		if t.RowEstimate != nil {
+			rows = *t.RowEstimate
+		}
+		estimates = append(estimates, rows)
 	}
-	return names, nil
+	return names, estimates, nil
 }
 
 // run carries the attempt out and writes its outcome. Its error is *overtaken,
@@ -164,6 +173,8 @@ func (a *attempt) expected() ([]string, error) {
 func (a *attempt) run(ctx context.Context) error {
 	work, done := a.j.work(ctx)
 	defer done()
+	work, late := a.limited(work)
+	defer late()
 	work, stop := context.WithCancelCause(work)
 	defer stop(nil)
 	if err := a.h.state.Wait(work, a.fence); err != nil {

@@ -230,9 +230,9 @@ func TestSyncOptionsThatCannotBeMet(t *testing.T) {
 	}{
 		{command.SyncOptions{Tables: []string{"orders", "nosuch*"}}, event.ReasonNotFound, `"nosuch*"; the source has public.orders`},
 		{command.SyncOptions{Tables: []string{"[a"}}, event.ReasonInvalidConfig, `"[a" is not a pattern`},
-		{command.SyncOptions{Mode: "merge"}, event.ReasonInvalidConfig, `mode is "merge"`},
+		{command.SyncOptions{Mode: "merge"}, event.ReasonInvalidConfig, `sync_options.mode: is "merge"`},
 		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"orders": "when"}}, event.ReasonInvalidConfig, `no column "when"`},
-		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"people": "id"}}, event.ReasonInvalidConfig, `no table "people"`},
+		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"people": "id"}}, event.ReasonNotFound, `no table "people"`},
 	} {
 		op := w.do(w.syncCommand(c.options))
 		got := op.Targets[0]

@@ -21,19 +21,19 @@ type SyncSource struct {
 // "namespace.table"; patterns are those of path.Match over the same names. The
 // zero value of a field means its default.
 type SyncOptions struct {
-	Mode        string             `json:"mode,omitempty"`           // full_refresh (default) or incremental
-	BatchSize   int                `json:"batch_size,omitempty"`     // rows a batch, 0 for the default
-	Tables      []string           `json:"tables,omitempty"`         // patterns, all tables if empty
-	CursorField map[string]string  `json:"cursor_columns,omitempty"` // table to cursor column
-	Merge       bool               `json:"merge,omitempty"`          // with incremental: replace rows of the same primary key
-	Columns     map[string]Columns `json:"columns,omitempty"`        // table pattern to what of it is read
-	Lookback    Lookback           `json:"lookback,omitempty"`       // how far behind the cursor an incremental read begins
-	Parallelism int                `json:"parallelism,omitempty"`    // connections that one table is read over, 0 for the default
-	Reset       []string           `json:"reset,omitempty"`          // patterns of tables that start over
-	StartFrom   map[string]string  `json:"start_from,omitempty"`     // table to the cursor value of an earlier checkpoint
+	Mode        string             `json:"mode,omitempty"`            // full_refresh (default) or incremental
+	BatchSize   int                `json:"batch_size,omitempty"`      // rows a batch, 0 for the default
+	Tables      []string           `json:"tables,omitempty"`          // patterns, all tables if empty
+	CursorField map[string]string  `json:"cursor_columns,omitempty"`  // table to cursor column
+	Merge       bool               `json:"merge,omitempty"`           // with incremental: replace rows of the same primary key
+	Columns     map[string]Columns `json:"columns,omitempty"`         // table pattern to what of it is read
+	Lookback    Lookback           `json:"lookback,omitempty"`        // how far behind the cursor an incremental read begins
+	Parallelism int                `json:"parallelism,omitempty"`     // connections that one table is read over, 0 for the default
+	Reset       []string           `json:"reset,omitempty"`           // patterns of tables that start over
+	StartFrom   map[string]string  `json:"start_from,omitempty"`      // table to the cursor value of an earlier checkpoint
 	Deleted     map[string]string  `json:"deleted_columns,omitempty"` // with merge: table to the column that says a row is deleted
-	Timeout     Duration           `json:"timeout,omitempty"`       // of the whole sync
-	TableLimit  Duration           `json:"table_timeout,omitempty"` // of one table, its retries included
+	Timeout     Duration           `json:"timeout,omitempty"`         // of the whole sync
+	TableLimit  Duration           `json:"table_timeout,omitempty"`   // of one table, its retries included
 }
 
 // Columns chooses columns of a table.

@@ -27,10 +27,12 @@ func exampleMeta() Meta {
 }
 
 func exampleTable() TableResult {
-	total := int64(96_000)
+	total, estimate := int64(96_000), int64(100_000)
+	row, waiting := time.Date(2026, 11, 23, 9, 59, 58, 0, time.UTC), time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Total: &total, Bytes: 48213, Files: 2,
 		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207000,
-		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830}
+		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830,
+		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting}
 }
 
 // examples holds one realistic payload of every event, with no field left zero,
@@ -52,7 +54,7 @@ func examples() map[string]Data {
 				Columns: []Column{{Name: "id", Type: "int64", SourceType: "bigint", Nullable: true, Comment: "never reused"}}}},
 			Diff: SchemaDiff{Added: []string{"public.orders.note"}, Removed: []string{"public.carts"},
 				Changed: []ColumnChange{{Name: "public.orders.id", What: "type", From: "int32", To: "int64"}}, Breaking: true}},
-		&SyncStarted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attempt: 2, Mode: "incremental", Tables: []string{"public.orders"}},
+		&SyncStarted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attempt: 2, Mode: "incremental", Tables: []string{"public.orders"}, Estimates: []int64{100_000}},
 		&SyncProgressed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Table: table, Records: 1200, Bytes: 48213},
 		&SyncCompleted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Status: "partial", Mode: "incremental", Records: 1200, Bytes: 48213, DurationMS: 2100, Tables: []TableResult{table}},
 		&SyncFailed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonTimeout, Message: "no row within 30 s", DurationMS: 30000, Tables: []TableResult{table}},

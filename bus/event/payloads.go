@@ -1,6 +1,9 @@
 package event
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // New returns a pointer to the zero payload of the named event, nil for a name
 // that is not known.
@@ -135,6 +138,9 @@ type SyncStarted struct {
 	Attempt int      `json:"attempt"` // from 1; more than 1 after a worker was lost
 	Mode    string   `json:"mode"`    // full_refresh, incremental
 	Tables  []string `json:"tables"`
+	// Estimates are about how many rows each of Tables holds, -1 where the source
+	// cannot tell; absent where that says nothing of how much will be read.
+	Estimates []int64 `json:"row_estimates,omitempty"`
 }
 
 // SyncProgressed is a checkpoint: what of one table is durably committed.
@@ -203,4 +209,15 @@ type TableResult struct {
 	Reason     Reason `json:"reason,omitempty"`
 	Message    string `json:"message,omitempty"`
 	DurationMS int64  `json:"duration_ms"`
+
+	RowsRead  int64  `json:"rows_read,omitempty"`       // committed or not
+	BytesRead int64  `json:"bytes_read,omitempty"`      // of files where committed, else as the source sent them
+	Rate      int64  `json:"rows_per_second,omitempty"` // of late while running, then of the whole
+	Estimate  *int64 `json:"row_estimate,omitempty"`    // about how many rows will be read; absent where nobody knows
+	// LastRowAt is when the source last sent rows in this attempt.
+	LastRowAt *time.Time `json:"last_row_at,omitempty"`
+	// WaitingSince is there while the table runs and the source sends nothing:
+	// since when. A worker that waits says so again every 30 s; one that says
+	// nothing for longer has stalled.
+	WaitingSince *time.Time `json:"waiting_since,omitempty"`
 }

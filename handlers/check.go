@@ -1,0 +1,276 @@
+package handlers
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// Problem is one thing in a caller's sync options that cannot be met.
+type Problem struct {
+	Field   string // such as sync_options.cursor_columns.orders
+	Message string // what is wrong and what there is to choose from
+	Reason  event.Reason
+	// Absent says that the field names what this source lacks: another source of
+	// the same sync may have it.
+	Absent bool
+}
+
+// Error returns the field and the message.
+func (p Problem) Error() string { return p.Field + ": " + p.Message }
+
+// Reached tells how far a table was landed: its cursor column and value, both
+// "" where it has none.
+type Reached func(namespace, table string) (column, value string)
+
+// CheckOptions says which of the options a source with these tables cannot meet,
+// in the order of the fields, and returns the options without what names tables
+// that it lacks. It is what the API asks before anything starts, and what a
+// worker asks again of the tables it found. reached may be nil.
+func CheckOptions(o command.SyncOptions, tables []event.Table, reached Reached) (fitting command.SyncOptions, problems []Problem) {
+	c := &check{o: o, tables: tables, reached: reached, fitting: o}
+	c.alone()
+	c.patterns()
+	c.cursors()
+	c.columns()
+	c.merge()
+	c.lookback()
+	c.startOver()
+	return c.fitting, c.problems
+}
+
+type check struct {
+	o        command.SyncOptions
+	tables   []event.Table
+	reached  Reached
+	fitting  command.SyncOptions
+	problems []Problem
+}
+
+func (c *check) add(field, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Field: "sync_options." + field, Message: fmt.Sprintf(format, args...), Reason: event.ReasonInvalidConfig})
+}
+
+func (c *check) absent(field, format string, args ...any) {
+	c.add(field, format, args...)
+	p := &c.problems[len(c.problems)-1]
+	p.Absent, p.Reason = true, event.ReasonNotFound
+}
+
+func (c *check) incremental() bool { return c.o.Mode == landing.Incremental }
+
+// chosen returns the tables that the sync takes.
+func (c *check) chosen() []event.Table {
+	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matches(c.o.Tables, t.Namespace, t.Name) })
+}
+
+// alone checks what can be told without a table.
+func (c *check) alone() {
+	if m := c.o.Mode; m != "" && m != landing.FullRefresh && m != landing.Incremental {
+		c.add("mode", "is %q; it can be %s or %s", m, landing.FullRefresh, landing.Incremental)
+	}
+	if n := c.o.Parallelism; n < 0 || n > MaxParallelism {
+		c.add("parallelism", "is %d; it can be 1 to %d", n, MaxParallelism)
+	}
+	for _, d := range []struct {
+		field string
+		value command.Duration
+	}{{"timeout", c.o.Timeout}, {"table_timeout", c.o.TableLimit}} {
+		if _, err := d.value.Value(); err != nil {
+			c.add(d.field, "%v", err)
+		}
+	}
+	if !c.incremental() {
+		for field, given := range map[string]bool{"lookback": c.o.Lookback != "", "merge": c.o.Merge, "start_from": len(c.o.StartFrom) > 0} {
+			if given {
+				c.add(field, "goes with mode %s: a full refresh replaces every row", landing.Incremental)
+			}
+		}
+	}
+	if len(c.o.Deleted) > 0 && !c.o.Merge {
+		c.add("deleted_columns", "goes with merge: rows that are appended cannot delete others")
+	}
+	slices.SortFunc(c.problems, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
+}
+
+// patterns checks that every table pattern matches a table.
+func (c *check) patterns() {
+	c.fitting.Tables = c.matching("tables", c.o.Tables)
+	c.fitting.Reset = c.matching("reset", c.o.Reset)
+}
+
+func (c *check) matching(field string, patterns []string) (matched []string) {
+	for i, p := range patterns {
+		at := field + "[" + strconv.Itoa(i) + "]"
+		switch {
+		case slices.ContainsFunc(c.tables, func(t event.Table) bool { return matchesOne(p, nameOf(t), t.Name) }):
+			matched = append(matched, p)
+		case !isPattern(p):
+			c.add(at, "%q is not a pattern", p)
+		default:
+			c.absent(at, "no table matches %q; %s", p, offerTables(c.tables))
+		}
+	}
+	return matched
+}
+
+func isPattern(p string) bool {
+	_, err := path.Match(p, "")
+	return err == nil
+}
+
+// tablesOf returns the tables of a name, and tells when there are none.
+func (c *check) tablesNamed(field, name string) (found []event.Table) {
+	for _, t := range c.tables {
+		if name == nameOf(t) || name == t.Name {
+			found = append(found, t)
+		}
+	}
+	if found == nil {
+		c.absent(field, "there is no table %q; %s", name, offerTables(c.tables))
+	}
+	return found
+}
+
+// each calls use for every table that a map of the options names, and returns
+// the map without the names of tables that are not there.
+func each[V any](c *check, option string, m map[string]V, use func(field string, t event.Table, v V)) map[string]V {
+	var fitting map[string]V
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		field := option + "." + name
+		found := c.tablesNamed(field, name)
+		for _, t := range found {
+			use(field, t, m[name])
+		}
+		if found != nil {
+			if fitting == nil {
+				fitting = map[string]V{}
+			}
+			fitting[name] = m[name]
+		}
+	}
+	return fitting
+}
+
+// cursors checks that every cursor column is there and has an order.
+func (c *check) cursors() {
+	c.fitting.CursorField = each(c, "cursor_columns", c.o.CursorField, func(field string, t event.Table, column string) {
+		typ, ok := columnOf(t, column)
+		switch {
+		case !ok:
+			c.add(field, "table %s has no column %q to go by; %s", nameOf(t), column, offerColumns(t, "columns with an order", driver.Type.Ordered))
+		case !typ.Ordered():
+			c.add(field, "column %q of %s is %s, which has no order to go by; %s", column, nameOf(t), typ, offerColumns(t, "columns with an order", driver.Type.Ordered))
+		}
+	})
+}
+
+// cursor returns the column that an incremental sync of the table goes by, ""
+// for none.
+func (c *check) cursor(t event.Table) string {
+	if column, ok := named(c.o.CursorField, t.Namespace, t.Name); ok {
+		return column
+	}
+	if typ, ok := columnOf(t, t.Cursor); ok && c.incremental() && typ.Ordered() {
+		return t.Cursor
+	}
+	return ""
+}
+
+// columns checks what is excluded: it must be there, and it must leave what the
+// sync itself goes by.
+func (c *check) columns() {
+	c.fitting.Columns = nil
+	for _, pattern := range slices.Sorted(maps.Keys(c.o.Columns)) {
+		field := "columns." + pattern
+		found := slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matchesOne(pattern, nameOf(t), t.Name) })
+		switch {
+		case len(found) > 0:
+		case !isPattern(pattern):
+			c.add(field, "%q is not a pattern", pattern)
+			continue
+		default:
+			c.absent(field, "no table matches %q; %s", pattern, offerTables(c.tables))
+			continue
+		}
+		var fitting []string
+		for i, exclude := range c.o.Columns[pattern].Exclude {
+			at := fmt.Sprintf("%s.exclude[%d]", field, i)
+			if c.excluded(at, exclude, found) {
+				fitting = append(fitting, exclude)
+			}
+		}
+		if fitting != nil {
+			if c.fitting.Columns == nil {
+				c.fitting.Columns = map[string]command.Columns{}
+			}
+			c.fitting.Columns[pattern] = command.Columns{Exclude: fitting}
+		}
+	}
+	for _, t := range c.chosen() {
+		if len(t.Columns) > 0 && len(kept(c.o.Columns, t)) == 0 {
+			c.add("columns", "every column of %s is excluded; leave at least one", nameOf(t))
+		}
+	}
+}
+
+// excluded checks one pattern of columns and reports whether it matches any.
+func (c *check) excluded(field, pattern string, tables []event.Table) (matched bool) {
+	for _, t := range tables {
+		deleted, _ := named(c.o.Deleted, t.Namespace, t.Name)
+		for _, column := range t.Columns {
+			if !matchesOne(pattern, column.Name, column.Name) {
+				continue
+			}
+			matched = true
+			switch {
+			case !matches(c.o.Tables, t.Namespace, t.Name):
+			case slices.Contains(t.PrimaryKey, column.Name):
+				c.add(field, "column %s of %s is part of its primary key, which is always read", column.Name, nameOf(t))
+			case column.Name == c.cursor(t):
+				c.add(field, "column %s of %s is the cursor that the sync goes by", column.Name, nameOf(t))
+			case column.Name == deleted:
+				c.add(field, "column %s of %s tells which rows are deleted", column.Name, nameOf(t))
+			}
+		}
+	}
+	switch {
+	case matched:
+	case !isPattern(pattern):
+		c.add(field, "%q is not a pattern", pattern)
+	default:
+		c.absent(field, "no column matches %q; %s", pattern, offerColumns(tables[0], "columns", func(driver.Type) bool { return true }))
+	}
+	return matched
+}
+
+// kept returns the columns of a table that are not excluded.
+func kept(columns map[string]command.Columns, t event.Table) []string {
+	var names []string
+	for _, column := range t.Columns {
+		if !excludes(columns, t.Namespace, t.Name, column.Name) {
+			names = append(names, column.Name)
+		}
+	}
+	return names
+}
+
+func excludes(columns map[string]command.Columns, namespace, table, column string) bool {
+	for pattern, c := range columns {
+		if !matchesAny([]string{pattern}, namespace, table) {
+			continue
+		}
+		if slices.ContainsFunc(c.Exclude, func(p string) bool { return matchesOne(p, column, column) }) {
+			return true
+		}
+	}
+	return false
+}

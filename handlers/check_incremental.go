@@ -1,0 +1,130 @@
+package handlers
+
+import (
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+)
+
+// MaxParallelism bounds over how many connections one table is read.
+const MaxParallelism = 16
+
+// merge checks that rows can be told apart, and that the columns which say that
+// a row is deleted can say so.
+func (c *check) merge() {
+	if c.o.Merge && c.incremental() {
+		if without := c.withoutKey(); len(without) > 0 {
+			c.add("merge", "needs a primary key: %s; choose tables in sync_options.tables", offer("there is none where the source", without, "tables"))
+		}
+	}
+	c.fitting.Deleted = each(c, "deleted_columns", c.o.Deleted, func(field string, t event.Table, column string) {
+		fits := func(typ driver.Type) bool {
+			return typ.Kind == driver.Boolean || typ.Kind == driver.Timestamp || typ.Kind == driver.TimestampTZ
+		}
+		const what = "columns that are boolean or a timestamp"
+		typ, ok := columnOf(t, column)
+		switch {
+		case !ok:
+			c.add(field, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, what, fits))
+		case !fits(typ):
+			c.add(field, "column %q of %s is %s; deletes are told by a boolean or a timestamp: %s", column, nameOf(t), typ, offerColumns(t, what, fits))
+		}
+	})
+}
+
+// withoutKey names the chosen tables without a primary key.
+func (c *check) withoutKey() (names []string) {
+	for _, t := range c.chosen() {
+		if len(t.PrimaryKey) == 0 {
+			names = append(names, nameOf(t))
+		}
+	}
+	return names
+}
+
+// lookback checks that the overlap fits every cursor, and that the rows which it
+// reads again are told apart from new ones.
+func (c *check) lookback() {
+	l := c.o.Lookback
+	if l == "" || !c.incremental() {
+		return
+	}
+	_, isNumber := l.Number()
+	_, isTime := l.Time()
+	if !isNumber && !isTime {
+		c.add("lookback", `is neither a length of time such as "15m" or "3d" nor a whole number above zero`)
+		return
+	}
+	applies := false
+	for _, t := range c.chosen() {
+		column := c.cursor(t)
+		typ, ok := columnOf(t, column)
+		if !ok || !typ.Ordered() {
+			continue // read whole each time, or told by cursors
+		}
+		applies = true
+		if wrong := lookbackFits(typ, l); wrong != "" {
+			c.add("lookback", "does not fit the cursor %s of %s, which is %s: %s", column, nameOf(t), typ, wrong)
+		} else if len(t.PrimaryKey) == 0 {
+			c.add("lookback", "needs a primary key, which %s lacks: rows that are read again could not be told from new ones", nameOf(t))
+		}
+	}
+	if !applies && len(c.chosen()) > 0 {
+		c.add("lookback", "no table has a cursor to look back from; name one in sync_options.cursor_columns")
+	}
+}
+
+// startOver checks the tables that begin again, at their start or at an earlier
+// checkpoint.
+func (c *check) startOver() {
+	c.fitting.StartFrom = each(c, "start_from", c.o.StartFrom, func(field string, t event.Table, text string) {
+		column := c.cursor(t)
+		typ, ok := columnOf(t, column)
+		switch {
+		case !matches(c.o.Tables, t.Namespace, t.Name):
+			c.add(field, "table %s is not among sync_options.tables", nameOf(t))
+			return
+		case matchesAny(c.o.Reset, t.Namespace, t.Name):
+			c.add(field, "table %s is also in sync_options.reset; choose one of the two", nameOf(t))
+			return
+		case !ok || !typ.Ordered():
+			if c.incremental() {
+				c.add(field, "table %s has no cursor to start from; name one in sync_options.cursor_columns", nameOf(t))
+			}
+			return
+		}
+		value, err := cursorValue(typ, text)
+		if err != nil {
+			c.add(field, "%v", err)
+			return
+		}
+		if c.reached == nil {
+			return
+		}
+		at, now := c.reached(t.Namespace, t.Name)
+		if at != column {
+			return
+		}
+		if order, err := driver.CompareCursors(typ, value, now); err == nil && order > 0 {
+			c.add(field, "lies after the cursor of %s, so that rows between the two would be missed; GET .../checkpoints lists what there is to start from", nameOf(t))
+		}
+	})
+}
+
+// exclude returns the table without the columns that the options exclude.
+func exclude(columns map[string]command.Columns, t driver.Table) driver.Table {
+	if len(columns) == 0 {
+		return t
+	}
+	all := t.Columns
+	t.Columns = nil
+	for _, column := range all {
+		if !excludes(columns, t.Namespace, t.Name, column.Name) {
+			t.Columns = append(t.Columns, column)
+		}
+	}
+	if _, ok := t.Column(t.Cursor); !ok {
+		t.Cursor = ""
+	}
+	return t
+}

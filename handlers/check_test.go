@@ -1,0 +1,170 @@
+package handlers
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing"
+)
+
+// shop is the schema that the checks are tried on.
+func shop() []event.Table {
+	col := func(name, typ string) event.Column { return event.Column{Name: name, Type: typ} }
+	return []event.Table{
+		{Namespace: "public", Name: "orders", PrimaryKey: []string{"id"}, Cursor: "updated_at", Columns: []event.Column{
+			col("id", "int64"), col("updated_at", "timestamptz"), col("total", "decimal(15,2)"), col("note", "string"), col("gone", "boolean"), col("data", "json")}},
+		{Namespace: "public", Name: "events", PrimaryKey: []string{}, Cursor: "seq", Columns: []event.Column{col("seq", "int64"), col("body", "json")}},
+		{Namespace: "public", Name: "tags", PrimaryKey: []string{"id"}, Columns: []event.Column{col("id", "uuid"), col("name", "string")}},
+	}
+}
+
+func TestCheckOptions(t *testing.T) {
+	type o = command.SyncOptions
+	one := func(table, value string) map[string]string { return map[string]string{table: value} }
+	without := func(table string, columns ...string) map[string]command.Columns {
+		return map[string]command.Columns{table: {Exclude: columns}}
+	}
+	reached := func(_, table string) (string, string) {
+		if table == "orders" {
+			return "updated_at", "2026-01-31T12:00:00.000000Z"
+		}
+		return "", ""
+	}
+	incremental := landing.Incremental
+	for name, c := range map[string]struct {
+		options o
+		want    string // field and part of the message of each problem; "" for none
+	}{
+		"nothing asked":                {o{}, ""},
+		"everything that fits":         {o{Mode: incremental, Merge: true, Tables: []string{"orders"}, Columns: without("*", "note"), Lookback: "15m", Parallelism: 4, Reset: []string{"tags"}, StartFrom: one("orders", "2026-01-01T00:00:00Z"), Deleted: one("public.orders", "gone"), Timeout: "2h", TableLimit: "1d"}, ""},
+		"no such mode":                 {o{Mode: "upsert"}, `mode: is "upsert"; it can be full_refresh`},
+		"merge of a full refresh":      {o{Merge: true}, "merge: goes with mode incremental"},
+		"lookback of a full refresh":   {o{Lookback: "1h"}, "lookback: goes with mode incremental"},
+		"start of a full refresh":      {o{StartFrom: one("orders", "2026-01-01T00:00:00Z")}, "start_from: goes with mode incremental"},
+		"deletes without merge":        {o{Mode: incremental, Deleted: one("orders", "gone")}, "deleted_columns: goes with merge"},
+		"too parallel":                 {o{Parallelism: 17}, "parallelism: is 17; it can be 1 to 16"},
+		"no time":                      {o{Timeout: "soon"}, "timeout: is not a length of time"},
+		"no time of a table":           {o{TableLimit: "0s"}, "table_timeout: is not a length of time"},
+		"no such table":                {o{Tables: []string{"orders", "carts*"}}, `tables[1]: no table matches "carts*"; the source has public.orders, public.events, public.tags`},
+		"no pattern":                   {o{Tables: []string{"[a"}}, `tables[0]: "[a" is not a pattern`},
+		"no such cursor":               {o{Mode: incremental, CursorField: one("orders", "when")}, `cursor_columns.orders: table public.orders has no column "when" to go by; it has id, updated_at, total, note`},
+		"no order":                     {o{Mode: incremental, CursorField: one("public.orders", "data")}, `cursor_columns.public.orders: column "data" of public.orders is json, which has no order`},
+		"cursor of no table":           {o{Mode: incremental, CursorField: one("carts", "id")}, `cursor_columns.carts: there is no table "carts"`},
+		"key excluded":                 {o{Columns: without("orders", "i*")}, "columns.orders.exclude[0]: column id of public.orders is part of its primary key"},
+		"cursor excluded":              {o{Mode: incremental, Columns: without("public.ord*", "note", "updated_at")}, "columns.public.ord*.exclude[1]: column updated_at of public.orders is the cursor"},
+		"cursor of another mode":       {o{Columns: without("orders", "updated_at")}, ""},
+		"delete mark excluded":         {o{Mode: incremental, Merge: true, Tables: []string{"orders"}, Deleted: one("orders", "gone"), Columns: without("orders", "gone")}, "columns.orders.exclude[0]: column gone of public.orders tells which rows are deleted"},
+		"no such column":               {o{Columns: without("tags", "x*")}, `columns.tags.exclude[0]: no column matches "x*"; it has id, name`},
+		"columns of no table":          {o{Columns: without("carts", "x")}, `columns.carts: no table matches "carts"`},
+		"every column excluded":        {o{Tables: []string{"events"}, Columns: without("events", "*")}, "columns: every column of public.events"},
+		"merge without a key":          {o{Mode: incremental, Merge: true}, "merge: needs a primary key: there is none where the source has public.events"},
+		"merge of those with a key":    {o{Mode: incremental, Merge: true, Tables: []string{"orders", "tags"}}, ""},
+		"lookback without a key":       {o{Mode: incremental, Tables: []string{"events"}, Lookback: "100"}, "lookback: needs a primary key, which public.events lacks"},
+		"time behind a number":         {o{Mode: incremental, Tables: []string{"events"}, Lookback: "1h"}, "lookback: does not fit the cursor seq of public.events, which is int64"},
+		"number behind a time":         {o{Mode: incremental, Tables: []string{"orders"}, Lookback: "100"}, "lookback: does not fit the cursor updated_at of public.orders, which is timestamptz"},
+		"lookback behind text":         {o{Mode: incremental, Tables: []string{"tags"}, CursorField: one("tags", "name"), Lookback: "1h"}, "lookback: does not fit the cursor name of public.tags, which is string"},
+		"lookback behind nothing":      {o{Mode: incremental, Tables: []string{"tags"}, Lookback: "1h"}, "lookback: no table has a cursor"},
+		"no lookback":                  {o{Mode: incremental, Lookback: "-5"}, "lookback: is neither a length of time"},
+		"reset of no table":            {o{Reset: []string{"carts"}}, `reset[0]: no table matches "carts"`},
+		"reset and start":              {o{Mode: incremental, Reset: []string{"ord*"}, StartFrom: one("orders", "2026-01-01T00:00:00Z")}, "start_from.orders: table public.orders is also in sync_options.reset"},
+		"start that is no time":        {o{Mode: incremental, StartFrom: one("orders", "yesterday")}, "start_from.orders: is no time with a zone"},
+		"start that is no number":      {o{Mode: incremental, StartFrom: one("events", "1.5")}, "start_from.events: is no value of int64"},
+		"start that lies ahead":        {o{Mode: incremental, StartFrom: one("orders", "2026-02-01T00:00:00Z")}, "start_from.orders: lies after the cursor of public.orders"},
+		"start at the cursor":          {o{Mode: incremental, StartFrom: one("orders", "2026-01-31T13:00:00+01:00")}, ""},
+		"start of what was not landed": {o{Mode: incremental, StartFrom: one("events", "5")}, ""},
+		"start without a cursor":       {o{Mode: incremental, StartFrom: one("tags", "5")}, "start_from.tags: table public.tags has no cursor"},
+		"start of another table":       {o{Mode: incremental, Tables: []string{"tags"}, StartFrom: one("orders", "2026-01-01T00:00:00Z")}, "start_from.orders: table public.orders is not among"},
+		"deletes told by text":         {o{Mode: incremental, Merge: true, Tables: []string{"orders"}, Deleted: one("orders", "note")}, "deleted_columns.orders: column \"note\" of public.orders is string; deletes are told by a boolean or a timestamp: it has updated_at, gone"},
+		"deletes told by nothing":      {o{Mode: incremental, Merge: true, Tables: []string{"orders"}, Deleted: one("orders", "x")}, `deleted_columns.orders: table public.orders has no column "x"`},
+	} {
+		_, problems := CheckOptions(c.options, shop(), reached)
+		switch {
+		case c.want == "" && len(problems) == 0:
+		case c.want == "" || len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "sync_options."+c.want):
+			t.Errorf("%s: %v, wanted %q", name, problems, c.want)
+		}
+	}
+}
+
+// With several sources an option may name what only one of them has.
+func TestCheckOptionsLeavesWhatIsElsewhere(t *testing.T) {
+	fitting, problems := CheckOptions(command.SyncOptions{
+		Mode: landing.Incremental, Tables: []string{"orders", "carts"}, Reset: []string{"carts"},
+		CursorField: map[string]string{"orders": "id", "carts": "id"}, StartFrom: map[string]string{"carts": "5"},
+		Columns: map[string]command.Columns{"orders": {Exclude: []string{"note", "x"}}, "carts": {Exclude: []string{"x"}}},
+	}, shop(), nil)
+	for _, p := range problems {
+		if !p.Absent {
+			t.Errorf("%v is not only absent", p)
+		}
+	}
+	if len(problems) != 6 {
+		t.Errorf("%d problems: %v", len(problems), problems)
+	}
+	if _, left := CheckOptions(fitting, shop(), nil); len(left) > 0 || len(fitting.Tables) != 1 || len(fitting.CursorField) != 1 || fitting.StartFrom != nil || fitting.Reset != nil {
+		t.Errorf("%+v: %v", fitting, left)
+	}
+}
+
+func TestCursorValue(t *testing.T) {
+	for _, c := range []struct {
+		typ      driver.Type
+		in, want string // "" for a refusal
+	}{
+		{driver.Of(driver.Int32), "+7", "7"}, {driver.Of(driver.Int32), "2147483648", ""}, {driver.Of(driver.Int64), "9223372036854775807", "9223372036854775807"},
+		{driver.DecimalOf(15, 2), "-1.50", "-1.50"}, {driver.DecimalOf(15, 2), "1e5", ""}, {driver.DecimalOf(15, 2), "1/2", ""},
+		{driver.Of(driver.Date), "2026-02-30", ""}, {driver.Of(driver.Date), "2026-02-28", "2026-02-28"},
+		{driver.Of(driver.Timestamp), "2026-01-31 12:00:00", "2026-01-31T12:00:00.000000"}, {driver.Of(driver.Timestamp), "2026-01-31T12:00:00Z", ""},
+		{driver.Of(driver.TimestampTZ), "2026-01-31T12:00:00.5+02:00", "2026-01-31T10:00:00.500000Z"}, {driver.Of(driver.TimestampTZ), "2026-01-31T12:00:00", ""},
+		{driver.Of(driver.UUID), "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, {driver.Of(driver.UUID), "x", ""},
+		{driver.Of(driver.String), "x", "x"},
+	} {
+		got, err := cursorValue(c.typ, c.in)
+		if got != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%s %q: %q %v, wanted %q", c.typ, c.in, got, err, c.want)
+		}
+	}
+}
+
+func TestBehind(t *testing.T) {
+	for _, c := range []struct {
+		typ      driver.Type
+		at       string
+		lookback command.Lookback
+		want     string
+	}{
+		{driver.Of(driver.Int64), "1000", "100", "900"},
+		{driver.Of(driver.Int32), "-2147483000", "1000", "-2147483648"},
+		{driver.DecimalOf(15, 2), "10.50", "3", "7.50"},
+		{driver.Of(driver.Date), "2026-03-01", "15m", "2026-02-28"},
+		{driver.Of(driver.Timestamp), "2026-03-01T00:00:00.000001", "1d", "2026-02-28T00:00:00.000001"},
+		{driver.Of(driver.TimestampTZ), "2026-03-01T00:10:00.000000Z", "15m", "2026-02-28T23:55:00.000000Z"},
+		{driver.Of(driver.TimestampTZ), "0001-01-02T00:00:00.000000Z", "3d", "0001-01-01T00:00:00.000000Z"},
+		{driver.Of(driver.String), "x", "100", "x"},
+		{driver.Of(driver.Int64), "1000", "1h", "1000"},
+	} {
+		if got := behind(c.typ, c.at, c.lookback); got != c.want {
+			t.Errorf("%s %s - %s: %s, wanted %s", c.typ, c.at, c.lookback, got, c.want)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	var p pace
+	at := time.Unix(0, 0)
+	p.begin(at)
+	p.add(1000)
+	if got := p.measure(at.Add(time.Millisecond)); got != 0 {
+		t.Errorf("measured in a millisecond: %d", got)
+	}
+	if got := p.measure(at.Add(time.Second)); got != 1000 {
+		t.Errorf("the first second: %d", got)
+	}
+	if got := p.measure(at.Add(2 * time.Second)); got != 500 {
+		t.Errorf("a second without rows: %d", got)
+	}
+}

@@ -1,0 +1,43 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"headwater/bus/event"
+)
+
+// errIdle is the cause of a context that ended a read which brought nothing.
+var errIdle = errors.New("the source went silent")
+
+// passed returns the cause of a context that a limit ended: what it is for those
+// who ask with errors.Is, and a message that names the limit.
+func passed(kind error, format string, args ...any) error {
+	return errors.Join(failf(event.ReasonTimeout, format, args...), kind)
+}
+
+// silent is why a read ends that brought nothing for too long.
+func (h *Handlers) silent() error {
+	return passed(errIdle, "the source sent nothing for %v, the idle limit", h.options.IdleLimit)
+}
+
+// limited returns the context of an attempt, which ends with the whole sync's
+// own limit. The time of earlier attempts counts.
+func (a *attempt) limited(work context.Context) (context.Context, context.CancelFunc) {
+	limit, err := a.options.Timeout.Value()
+	if err != nil || limit == 0 { // the plan tells of one that cannot be read
+		return context.WithCancel(work)
+	}
+	return context.WithDeadlineCause(work, a.begun.Add(limit), passed(errDeadline, "the sync took longer than sync_options.timeout, %s", a.options.Timeout))
+}
+
+// within returns the context of one table, which ends with the table's own
+// limit.
+func (t *tableRun) within(work context.Context) (context.Context, context.CancelFunc) {
+	limit := t.wish.Limit
+	if limit == 0 {
+		return context.WithCancel(work)
+	}
+	return context.WithTimeoutCause(work, limit, failf(event.ReasonTimeout, "the table took longer than sync_options.table_timeout, %v", limit.Round(time.Millisecond)))
+}

@@ -1,0 +1,41 @@
+package handlers
+
+import "time"
+
+// pace measures how fast rows come of late: over the last measurements, the
+// newest counting most, so that a number which people watch neither jumps nor
+// lags. The zero pace must begin first.
+type pace struct {
+	rows  int64 // since at
+	at    time.Time
+	rate  float64
+	known bool
+}
+
+// leastSpan is what a measurement takes at least: batches come in bursts.
+const leastSpan = 200 * time.Millisecond
+
+func (p *pace) begin(now time.Time) { *p = pace{at: now} }
+
+func (p *pace) add(rows int64) { p.rows += rows }
+
+// measure returns rows per second.
+func (p *pace) measure(now time.Time) int64 {
+	span := now.Sub(p.at)
+	if span < leastSpan {
+		return int64(p.rate)
+	}
+	newest := float64(p.rows) / span.Seconds()
+	if p.rate = (p.rate + newest) / 2; !p.known {
+		p.rate, p.known = newest, true
+	}
+	p.rows, p.at = 0, now
+	return int64(p.rate)
+}
+
+func perSecond(rows int64, took time.Duration) int64 {
+	if took <= 0 {
+		return 0
+	}
+	return int64(float64(rows) / took.Seconds())
+}

@@ -19,6 +19,7 @@ type delivery struct {
 	meta *jetstream.MsgMetadata
 
 	counted   bool
+	noted     bool // something is kept of it
 	postponed uint64
 }
 
@@ -78,7 +79,7 @@ func (d *delivery) done(ctx context.Context) {
 		// The handler's work stands; another worker will find it done.
 		d.jobs.bus.log.Warn("an ack was not confirmed, the message may come again", "message", d.msg.UUID, "error", err)
 	}
-	if d.postponed > 0 {
+	if d.noted || d.postponed > 0 {
 		if err := d.jobs.bus.buckets[bucketPostponed].Erase(ctx, d.postponedKey()); err != nil {
 			d.jobs.bus.log.Debug("cannot forget how often a message was put off", "error", err)
 		}
@@ -110,14 +111,21 @@ func (d *delivery) retry(delay time.Duration) {
 func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
 	defer cancel()
-	count := strconv.FormatUint(d.timesPostponed()+1, 10)
+	d.notePostponed(ctx, d.timesPostponed()+1)
+	d.retry(delay)
+}
+
+// notePostponed keeps how many deliveries of the message are no failures.
+func (d *delivery) notePostponed(ctx context.Context, times uint64) {
+	count := strconv.FormatUint(times, 10)
 	_, err := ask(ctx, func(ctx context.Context) (uint64, error) {
 		return d.jobs.bus.buckets[bucketPostponed].kv.PutString(ctx, d.postponedKey(), count)
 	})
 	if err != nil {
 		d.jobs.bus.log.Warn("a message that was put off counts as failed", "message", d.msg.UUID, "error", err)
+		return
 	}
-	d.retry(delay)
+	d.counted, d.noted, d.postponed = true, true, times
 }
 
 // giveBack returns a message that no handler finished, for another worker.

@@ -20,6 +20,10 @@ type JobsConfig struct {
 	Concurrency int           // handlers at once in this process; 0 means 1
 	AckWait     time.Duration // after which a silent worker's command goes to another; 0 means 30 s
 	MaxDeliver  int           // failed deliveries before a command is given up; 0 means 5
+	// PerWorkspace bounds how many of the handlers work for one workspace, and
+	// gives workspaces their turns: one that sent many commands keeps another
+	// waiting for one turn, not for all of them. 0 hands commands out as they come.
+	PerWorkspace int
 	// Backoff returns the delay before the next try after that many failures,
 	// from 1; nil doubles from 1 s to 1 min, with jitter.
 	Backoff func(failures int) time.Duration
@@ -59,7 +63,8 @@ func (c JobsConfig) withDefaults() JobsConfig {
 // command.FilterFor of it; subscribe once per subscriber. The durable consumer
 // is shared by all nodes and survives them.
 //
-// A message is fetched only when a worker is free. While its handler works, the
+// A message is fetched only when a worker is free, or, with PerWorkspace, ahead
+// to wait for its workspace's turn. While it waits or its handler works, the
 // lease is renewed every third of AckWait. Ack is confirmed by the broker; Nack
 // means what the handler's error means (see Outcomes). Close stops fetching and
 // gives handlers the drain time; what they had not finished goes to another
@@ -76,6 +81,11 @@ func (b *Bus) Jobs(cfg JobsConfig) (message.Subscriber, error) {
 		return StreamCommands, jetstream.ConsumerConfig{Durable: DurableFor(cfg.Command), FilterSubject: filter}, nil
 	})
 }
+
+// maxPending is how many commands may be with workers or put off at once. One
+// workspace's that wait for their turn must not fill it: behind it nothing of
+// anybody is handed out.
+const maxPending = 1_000_000
 
 // place says which stream and durable consumer a topic is read from.
 type place func(topic string) (stream string, consumer jetstream.ConsumerConfig, err error)
@@ -119,8 +129,12 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
 
 	var wg sync.WaitGroup
-	for range j.cfg.Concurrency {
-		wg.Go(s.work)
+	if j.cfg.PerWorkspace > 0 {
+		wg.Go(s.workFairly)
+	} else {
+		for range j.cfg.Concurrency {
+			wg.Go(s.work)
+		}
 	}
 	done := make(chan struct{})
 	j.workers.Add(2)
@@ -145,7 +159,7 @@ func (j *jobs) consumer(ctx context.Context, topic string) (jetstream.Consumer, 
 	cfg.AckPolicy = jetstream.AckExplicitPolicy
 	cfg.AckWait = j.cfg.AckWait
 	cfg.MaxDeliver = -1 // the broker would only strand a message; giving up is ours
-	cfg.MaxAckPending = 10_000
+	cfg.MaxAckPending = maxPending
 	cfg.MaxWaiting = 10_000
 	return j.bus.jobs.CreateOrUpdateConsumer(ctx, stream, cfg)
 }

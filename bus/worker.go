@@ -38,20 +38,25 @@ func (s *jobSubscription) work() {
 	for s.fetching.Err() == nil {
 		in, err := s.next()
 		if err == nil {
-			s.handle(in)
+			s.handle(in, nil)
 			continue
 		}
-		if s.fetching.Err() != nil || isPassingFetch(err) {
-			continue
-		}
-		if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) {
-			s.jobs.bus.log.Warn("the durable consumer is gone, making it again", "topic", s.topic)
-			if _, err := s.jobs.consumer(s.fetching, s.topic); err != nil {
-				s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
-			}
-		}
-		wait(s.fetching, 250*time.Millisecond)
+		s.missed(err)
 	}
+}
+
+// missed mends what it can after a fetch that brought nothing.
+func (s *jobSubscription) missed(err error) {
+	if s.fetching.Err() != nil || isPassingFetch(err) {
+		return
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) {
+		s.jobs.bus.log.Warn("the durable consumer is gone, making it again", "topic", s.topic)
+		if _, err := s.jobs.consumer(s.fetching, s.topic); err != nil {
+			s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
+		}
+	}
+	wait(s.fetching, 250*time.Millisecond)
 }
 
 // next waits for one message. Messages(PullMaxMessages(1)) would do the same
@@ -68,8 +73,9 @@ func (s *jobSubscription) next() (jetstream.Msg, error) {
 	return in, err
 }
 
-// handle passes one message on and settles it.
-func (s *jobSubscription) handle(in jetstream.Msg) {
+// handle passes one message on and settles it. ready, unless nil, is asked
+// before it is passed on; when it returns false it has settled the message.
+func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	msg, meta, err := receive(in)
 	if msg == nil {
 		s.jobs.bus.log.Error("unusable delivery", "topic", s.topic, "error", err)
@@ -95,6 +101,9 @@ func (s *jobSubscription) handle(in jetstream.Msg) {
 		// The workers that had it died with it, or were cut off before they
 		// could give it up.
 		d.failed(ctx, fmt.Errorf("%d workers ended without an answer", d.failures()))
+		return
+	}
+	if ready != nil && !ready(d) {
 		return
 	}
 	select {

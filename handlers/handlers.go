@@ -94,6 +94,15 @@ func (h *Handlers) Register(router *message.Router, jobs func(command string, co
 	return nil
 }
 
+// PerWorkspace returns how many commands of a name may run at once for one
+// workspace on this node, 0 for as many as there are: those take turns.
+func (h *Handlers) PerWorkspace(name string) int {
+	if name == new(command.SyncSource).CommandName() {
+		return h.options.SyncsPerWorkspace
+	}
+	return 0
+}
+
 // typed reads the command, gives up one whose deadline has passed, and calls
 // handle with a context that ends a little after the deadline, when even the
 // outcome can no longer be told.

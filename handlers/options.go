@@ -10,6 +10,8 @@ import (
 type Options struct {
 	// Concurrency is how many commands of a name run at once on this node.
 	Concurrency map[string]int
+	// SyncsPerWorkspace is how many of them may be one workspace's syncs: 2.
+	SyncsPerWorkspace int
 
 	InspectLimit time.Duration // to open, check and discover a source: 2 min
 	Grace        time.Duration // to tell the outcome after a deadline: 30 s
@@ -48,6 +50,7 @@ func (o Options) WithDefaults() Options {
 	}
 	maps.Copy(concurrency, o.Concurrency)
 	o.Concurrency = concurrency
+	o.SyncsPerWorkspace = cmp.Or(o.SyncsPerWorkspace, 2)
 	o.InspectLimit = cmp.Or(o.InspectLimit, 2*time.Minute)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.MaxTables = cmp.Or(o.MaxTables, 50_000)

@@ -268,7 +268,10 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 		return err
 	}
 	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
-		return wire.Jobs(bus.JobsConfig{Command: command, Concurrency: concurrency, AckWait: lease, Drain: handlersDrain, OnExhausted: h.Exhausted})
+		return wire.Jobs(bus.JobsConfig{
+			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command),
+			AckWait: lease, Drain: handlersDrain, OnExhausted: h.Exhausted,
+		})
 	})
 	if err != nil {
 		return err

@@ -79,6 +79,8 @@ type Landed struct {
 	Cursor     string    `json:"cursor,omitempty"`
 	CursorName string    `json:"cursor_name,omitempty"`
 	At         time.Time `json:"at"`
+	// Checkpoints are the sequences of those that are kept, oldest first.
+	Checkpoints []uint64 `json:"checkpoints,omitempty"`
 }
 
 // Schema is one version of a source's schema, decoded.
@@ -116,16 +118,20 @@ type Sync struct {
 	Status     string          `json:"status"`
 	Mode       string          `json:"mode"`
 	Attempt    int             `json:"attempt"`
-	Fence      uint64          `json:"fence"` // sequence of the latest SyncStarted
-	Began      uint64          `json:"began"` // sequence of the first event of it; orders lists
-	Records    int64           `json:"records_processed"`
-	Bytes      int64           `json:"bytes"`
-	DurationMS int64           `json:"duration_ms"`
-	StartedAt  time.Time       `json:"started_at"`
-	UpdatedAt  time.Time       `json:"updated_at"`
-	FinishedAt *time.Time      `json:"finished_at,omitempty"`
-	Error      *Failure        `json:"error,omitempty"`
-	JSON       []byte          `json:"-"` // the document, with its tables
+	// TablesTotal and Expected are what its latest start knew: how many tables it
+	// takes and about how many rows they hold, -1 where one cannot tell.
+	TablesTotal int        `json:"tables_total,omitempty"`
+	Expected    int64      `json:"rows_expected,omitempty"`
+	Fence       uint64     `json:"fence"` // sequence of the latest SyncStarted
+	Began       uint64     `json:"began"` // sequence of the first event of it; orders lists
+	Records     int64      `json:"records_processed"`
+	Bytes       int64      `json:"bytes"`
+	DurationMS  int64      `json:"duration_ms"`
+	StartedAt   time.Time  `json:"started_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+	Error       *Failure   `json:"error,omitempty"`
+	JSON        []byte     `json:"-"` // the document, with its tables
 }
 
 // Ended reports whether the sync has its outcome.

@@ -9,30 +9,31 @@ import (
 
 // layout is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const layout = 2
+const layout = 3
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by putText, so that no text reaches into its neighbour and one
 // prefix is one scan; sequences are 8 bytes, complemented where the newest
 // comes first.
 const (
-	keyFollowed  = 'a' // -> stream identity, layout: of this node alone
-	keyMark      = 'b' // last sequence of a batch -> first: proof that no batch is missing
-	keyPosition  = 'c' // -> sequence applied
-	keyTime      = 'd' // millisecond -> last sequence of an event of that time
-	keySource    = 'e' // org, workspace, owner, source -> Source
-	keyName      = 'f' // org, workspace, owner, name -> incarnation, source id while it lives
-	keyScope     = 'g' // org, workspace, owner -> sequence of the last change, count of sources
-	keyCurrent   = 'h' // org, workspace, owner, created sequence, source -> source document
-	keyHistory   = 'i' // the same, ^sequence -> source document, empty once removed
-	keySchema    = 'j' // org, workspace, owner, source, ^sequence, part ... -> schema documents
-	keyLanded    = 'k' // org, workspace, owner, source, namespace, table -> Landed
-	keySync      = 'l' // org, workspace, sync -> Sync and its document without tables
-	keySyncTable = 'm' // org, workspace, sync, namespace, table -> TableResult
-	keySyncOwner = 'n' // org, workspace, owner, ^began, sync -> nothing
-	keySyncOf    = 'o' // org, workspace, owner, source, ^began, sync -> nothing
-	keyOperation = 'p' // org, workspace, operation -> Operation and its document without targets
-	keyTarget    = 'q' // org, workspace, operation, index -> target document
+	keyFollowed   = 'a' // -> stream identity, layout: of this node alone
+	keyMark       = 'b' // last sequence of a batch -> first: proof that no batch is missing
+	keyPosition   = 'c' // -> sequence applied
+	keyTime       = 'd' // millisecond -> last sequence of an event of that time
+	keySource     = 'e' // org, workspace, owner, source -> Source
+	keyName       = 'f' // org, workspace, owner, name -> incarnation, source id while it lives
+	keyScope      = 'g' // org, workspace, owner -> sequence of the last change, count of sources
+	keyCurrent    = 'h' // org, workspace, owner, created sequence, source -> source document
+	keyHistory    = 'i' // the same, ^sequence -> source document, empty once removed
+	keySchema     = 'j' // org, workspace, owner, source, ^sequence, part ... -> schema documents
+	keyLanded     = 'k' // org, workspace, owner, source, namespace, table -> Landed
+	keySync       = 'l' // org, workspace, sync -> Sync and its document without tables
+	keySyncTable  = 'm' // org, workspace, sync, namespace, table -> TableResult
+	keySyncOwner  = 'n' // org, workspace, owner, ^began, sync -> nothing
+	keySyncOf     = 'o' // org, workspace, owner, source, ^began, sync -> nothing
+	keyOperation  = 'p' // org, workspace, operation -> Operation and its document without targets
+	keyTarget     = 'q' // org, workspace, operation, index -> target document
+	keyCheckpoint = 'r' // org, workspace, owner, source, ^sequence, namespace, table -> checkpoint document
 )
 
 // The parts of one schema version, after its ^sequence. The entry, which can be
@@ -72,6 +73,7 @@ func keyTables() []keyTable {
 		{keySyncOf, "syncs by source", false},
 		{keyOperation, "operations", false},
 		{keyTarget, "targets", false},
+		{keyCheckpoint, "checkpoints", false},
 	}
 }
 

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,10 +37,21 @@ func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 	if err != nil {
 		return y, err
 	}
-	y.JSON, err = withArray(doc, "tables", func(add func([]byte)) error {
-		return s.syncTables(snapshot, &y, organization, workspace, add)
+	p := progress{sync: &y}
+	var failed error
+	doc, err = withArray(doc, "tables", func(add func([]byte)) error {
+		return s.syncTables(snapshot, &y, organization, workspace, func(table []byte) {
+			add(table)
+			failed = errors.Join(failed, p.add(table))
+		})
 	})
-	return y, err
+	if err = errors.Join(err, failed); err != nil {
+		return y, err
+	}
+	o := &object{doc[:len(doc)-1]}
+	o.raw("progress", p.document())
+	y.JSON = o.end()
+	return y, nil
 }
 
 // syncTables calls add with what the sync did to each table, by name.
@@ -78,6 +90,7 @@ func stopped(doc []byte, y *Sync) ([]byte, error) {
 	if r.Status = StatusFailed; y.Status == StatusCancelled {
 		r.Status = StatusCancelled
 	}
+	r.Rate, r.WaitingSince = 0, nil
 	if y.Error != nil {
 		r.Reason, r.Message = y.Error.Reason, y.Error.Message
 	}

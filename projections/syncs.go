@@ -41,6 +41,7 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 		return nil, err
 	}
 	y.v.Attempt, y.v.Mode, y.v.Fence, y.v.UpdatedAt = d.Attempt, d.Mode, t.sequence, t.at
+	y.v.TablesTotal, y.v.Expected = expectations(d)
 	t.syncs.touch(y)
 	n := &news{name: y.v.SourceName, syncID: d.SyncID}
 	if !t.alive() {
@@ -208,6 +209,9 @@ func (t *turn) land(y *cell[syncEntry], r *event.TableResult) error {
 		return err
 	}
 	l := &entry.v
+	if err := t.checkpoint(y, l, r); err != nil {
+		return err
+	}
 	t.source.v.Records += *r.Total - l.Records
 	l.Records, l.SyncID, l.Mode, l.At = *r.Total, y.v.ID, r.Mode, t.at
 	if r.Location != "" {

@@ -1,0 +1,126 @@
+package projections
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/bus/event"
+)
+
+// keptCheckpoints is how many of a table are kept, the newest.
+const keptCheckpoints = 100
+
+// CheckpointQuery selects commits of one source's tables, newest first.
+type CheckpointQuery struct {
+	Address event.Address
+	Table   string // "table" or "namespace.table", exactly; all if empty
+	Limit   int    // documents a page; 0 is all
+	Cursor  string // Page.Next of the page before
+}
+
+func checkpointKey(a event.Address, sequence uint64, namespace, table string) []byte {
+	return putText(putText(putNewest(addressKey(keyCheckpoint, a), sequence), namespace), table)
+}
+
+// checkpoint keeps a commit that was not told of before, and forgets the oldest
+// of the table when there are too many. l is what the table's last commit left.
+func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) error {
+	if r.SnapshotID == 0 || r.SnapshotID == l.SnapshotID {
+		return nil
+	}
+	a := t.source.v.Address
+	o := newObject(320)
+	o.text("table", r.Name)
+	o.text("namespace", r.Namespace)
+	o.textOrNull("cursor_column", r.CursorName)
+	if r.CursorName == "" {
+		o.raw("cursor", nil)
+	} else {
+		o.text("cursor", r.Cursor)
+	}
+	o.number("snapshot_id", r.SnapshotID)
+	o.text("sync_id", y.v.ID)
+	o.text("mode", r.Mode)
+	o.number("sequence", int64(t.sequence))
+	o.time("time", t.at)
+	o.number("total_records", *r.Total)
+	if err := t.batch.Set(checkpointKey(a, t.sequence, r.Namespace, r.Name), o.end(), nil); err != nil {
+		return err
+	}
+	l.SnapshotID = r.SnapshotID
+	l.Checkpoints = append(l.Checkpoints, t.sequence)
+	if len(l.Checkpoints) <= keptCheckpoints {
+		return nil
+	}
+	oldest := l.Checkpoints[0]
+	l.Checkpoints = append(l.Checkpoints[:0], l.Checkpoints[1:]...)
+	return t.batch.Delete(checkpointKey(a, oldest, r.Namespace, r.Name), nil)
+}
+
+// Checkpoints returns documents of the newest commits, up to 100 of each table.
+// It returns ErrNotFound for a source that is not there, and ErrBadCursor for a
+// cursor of another query.
+func (s *Store) Checkpoints(q CheckpointQuery) (page Page, err error) {
+	bound := binding("checkpoints", q.Address.Tokens(), q.Table)
+	place, err := readCursor(q.Cursor, bound)
+	if err == nil && place != nil && len(place) < 8 {
+		err = ErrBadCursor
+	}
+	if err != nil {
+		return page, fmt.Errorf("checkpoints of %s: %w", q.Address.Source, err)
+	}
+	db, done, err := s.using()
+	if err != nil {
+		return page, err
+	}
+	defer done()
+	page.Sequence = s.position.Load()
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	if err := s.wasThere(snapshot, q.Address, 0); err != nil {
+		return page, fmt.Errorf("checkpoints of %s: %w", q.Address.Source, err)
+	}
+	page.JSON, err = s.checkpoints(snapshot, q, place, bound, &page)
+	return page, err
+}
+
+func (s *Store) checkpoints(db pebble.Reader, q CheckpointQuery, place, bound []byte, page *Page) (out []byte, err error) {
+	prefix := addressKey(keyCheckpoint, q.Address)
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return nil, err
+	}
+	defer s.finish(it, &err)
+	out = []byte{'['}
+	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; ok = it.Next() {
+		suffix := it.Key()[len(prefix):]
+		if len(suffix) < 8 {
+			return nil, fmt.Errorf("%w: key of a checkpoint", ErrDamaged)
+		}
+		namespace, rest, err := getText(suffix[8:])
+		if err != nil {
+			return nil, err
+		}
+		table, _, err := getText(rest)
+		if err != nil {
+			return nil, err
+		}
+		if q.Table != "" && q.Table != table && q.Table != qualified(namespace, table) {
+			continue
+		}
+		if q.Limit > 0 && page.Count == q.Limit {
+			page.Next = makeCursor(bound, suffix)
+			break
+		}
+		doc, err := it.ValueAndErr()
+		if err != nil {
+			return nil, s.fault(err)
+		}
+		if page.Count++; page.Count > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, doc...)
+	}
+	return append(out, ']'), s.fault(it.Error())
+}

@@ -1,0 +1,175 @@
+package projections
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"headwater/bus/event"
+)
+
+// progress sums up how far a sync is, from what its tables told last. It knows
+// no clock: whether the worker still lives is told by the age of updated_at.
+type progress struct {
+	sync *Sync
+
+	rows, bytes, rate int64
+	expected          int64 // rows of the tables that have told anything
+	planned           int64 // what was expected of those before they began
+	unknown           bool  // a table cannot tell how many rows it has
+	told, ended       int
+	running, waiting  int
+	since             time.Time // the source has sent nothing to any table
+	tables            []byte
+}
+
+// expectations returns how many tables a sync takes and how many rows are
+// expected of them in all, -1 where a table cannot tell.
+func expectations(d *event.SyncStarted) (tables int, rows int64) {
+	if len(d.Estimates) < len(d.Tables) {
+		return len(d.Tables), -1
+	}
+	for _, n := range d.Estimates {
+		if n < 0 {
+			return len(d.Tables), -1
+		}
+		rows += n
+	}
+	return len(d.Tables), rows
+}
+
+func (p *progress) add(doc []byte) error {
+	var r event.TableResult
+	if err := json.Unmarshal(doc, &r); err != nil {
+		return fmt.Errorf("%w: table of sync %s: %w", ErrDamaged, p.sync.ID, err)
+	}
+	read := max(r.RowsRead, r.Records)
+	p.rows, p.bytes, p.told = p.rows+read, p.bytes+max(r.BytesRead, r.Bytes), p.told+1
+	var total *int64
+	switch running := r.Status == StatusRunning; {
+	case !running:
+		p.ended++
+		total = &read
+	case r.Estimate != nil:
+		most := max(*r.Estimate, read)
+		total = &most
+	default:
+		p.unknown = true
+	}
+	if total != nil {
+		p.expected += *total
+	}
+	if r.Estimate != nil {
+		p.planned += *r.Estimate
+	}
+	if r.Status == StatusRunning {
+		p.running++
+		p.rate += r.Rate
+		if r.WaitingSince != nil {
+			p.waiting++
+			if r.WaitingSince.After(p.since) {
+				p.since = *r.WaitingSince
+			}
+		}
+	}
+	o := newObject(240)
+	o.text("name", r.Name)
+	o.text("namespace", r.Namespace)
+	o.text("status", r.Status)
+	done := r.Status == StatusCompleted
+	o.fraction("fraction", read, total, done)
+	o.number("rows", read)
+	o.number("bytes", max(r.BytesRead, r.Bytes))
+	o.number("rows_per_second", r.Rate)
+	o.numberOrNull("row_estimate", r.Estimate)
+	o.remaining("eta_seconds", read, total, r.Rate, r.Status == StatusRunning)
+	o.timeOrNull("last_row_at", r.LastRowAt)
+	o.timeOrNull("waiting_since", r.WaitingSince)
+	if len(p.tables) > 0 {
+		p.tables = append(p.tables, ',')
+	}
+	p.tables = append(p.tables, o.end()...)
+	return nil
+}
+
+// total returns how many rows there will be, nil where nobody knows. Of tables
+// that told nothing yet, it is what was expected at the start.
+func (p *progress) total() *int64 {
+	if p.sync.Ended() {
+		return &p.rows
+	}
+	rest := p.sync.Expected - p.planned
+	if p.unknown || p.told < p.sync.TablesTotal && p.sync.Expected < 0 {
+		return nil
+	}
+	total := p.expected
+	if p.told < p.sync.TablesTotal {
+		total += max(rest, 0)
+	}
+	return &total
+}
+
+func (p *progress) document() []byte {
+	y, total := p.sync, p.total()
+	if y.Ended() {
+		p.rate = 0
+		if y.DurationMS > 0 {
+			p.rate = int64(float64(p.rows) * 1000 / float64(y.DurationMS))
+		}
+	}
+	o := newObject(400 + len(p.tables))
+	o.fraction("fraction", p.rows, total, y.Status == StatusCompleted)
+	o.number("rows", p.rows)
+	o.number("bytes", p.bytes)
+	o.number("rows_per_second", p.rate)
+	if y.Ended() {
+		o.raw("row_estimate", nil)
+	} else {
+		o.numberOrNull("row_estimate", total)
+	}
+	o.remaining("eta_seconds", p.rows, total, p.rate, !y.Ended())
+	if p.running > 0 && p.waiting == p.running {
+		o.time("waiting_since", p.since)
+	} else {
+		o.raw("waiting_since", nil)
+	}
+	o.number("tables_ended", int64(p.ended))
+	o.number("tables_total", int64(max(y.TablesTotal, p.told)))
+	o.raw("tables", append(append([]byte{'['}, p.tables...), ']'))
+	return o.end()
+}
+
+// fraction writes how much of total n is, from 0 to 1 with three digits, null
+// where nobody knows. Only what is done is 1.
+func (o *object) fraction(name string, n int64, total *int64, done bool) {
+	if o.field(name); done {
+		o.b = append(o.b, '1')
+		return
+	}
+	if total == nil || *total <= 0 {
+		o.b = append(o.b, "null"...)
+		return
+	}
+	f := math.Floor(float64(n)/float64(*total)*1000) / 1000
+	o.b = strconv.AppendFloat(o.b, min(f, 0.999), 'f', -1, 64)
+}
+
+// remaining writes how many seconds are left at the rate, null where nobody
+// knows.
+func (o *object) remaining(name string, n int64, total *int64, rate int64, running bool) {
+	if !running || total == nil || rate <= 0 || *total < n {
+		o.raw(name, nil)
+		return
+	}
+	o.number(name, (*total-n+rate-1)/rate)
+}
+
+func (o *object) numberOrNull(name string, v *int64) {
+	if v == nil {
+		o.raw(name, nil)
+		return
+	}
+	o.number(name, *v)
+}

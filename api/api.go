@@ -70,9 +70,12 @@ type Reads interface {
 
 	SchemaPage(q projections.SchemaQuery) (projections.SchemaPage, error)
 	SchemaHistory(a event.Address, limit int, cursor string) (projections.Page, error)
+	Schema(a event.Address, asOf uint64) (projections.Schema, error)
 
 	Sync(organization, workspace, id string) (projections.Sync, error)
 	Syncs(q projections.SyncQuery) (projections.Page, error)
+	Landed(a event.Address, namespace, table string) (projections.Landed, error)
+	Checkpoints(q projections.CheckpointQuery) (projections.Page, error)
 
 	Operation(organization, workspace, id string) (projections.Operation, error)
 	WaitOperation(ctx context.Context, organization, workspace, id string) (projections.Operation, error)
@@ -103,7 +106,7 @@ type Bucket interface {
 }
 
 // Deps are what a Handler is built from. All are lent: the Handler closes none
-// of them. Every field but Ready, Log and Options is needed.
+// of them. Every field but Ready, CheckSync, Log and Options is needed.
 type Deps struct {
 	Commands    Commands
 	Events      Events
@@ -116,9 +119,12 @@ type Deps struct {
 	// Ready returns nil when this node can serve: the projection has caught up
 	// and the bus is connected. Its error is logged when somebody asks /readyz. nil
 	// means always ready.
-	Ready   func(ctx context.Context) error
-	Log     *slog.Logger // for the operator; nil discards
-	Options Options
+	Ready func(ctx context.Context) error
+	// CheckSync judges sync options before anything starts. nil leaves it to the
+	// workers.
+	CheckSync CheckSync
+	Log       *slog.Logger // for the operator; nil discards
+	Options   Options
 }
 
 // Options bound what requests may cost. Zero fields mean the default.

@@ -42,6 +42,7 @@ func (h *Handler) table() []route {
 		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
 		{method: http.MethodGet, path: data + "/syncs", read: (*Handler).syncs},
 		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: (*Handler).sync},
+		{method: http.MethodGet, path: data + "/checkpoints", read: (*Handler).checkpoints},
 		{method: http.MethodGet, path: data + "/operations/{operation_id}", read: (*Handler).operation},
 		{method: http.MethodPost, path: data + "/operations/{operation_id}/cancel", plan: (*Handler).planCancel},
 		{method: http.MethodGet, path: data + "/events", read: (*Handler).events},

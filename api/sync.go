@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 
 	"headwater/bus/command"
@@ -18,47 +17,6 @@ type syncRequest struct {
 	Scope     string       `json:"scope"`
 	SourceIDs *[]string    `json:"source_ids"`
 	Options   *syncOptions `json:"sync_options"`
-}
-
-type syncOptions struct {
-	Incremental *bool             `json:"incremental"`
-	Mode        string            `json:"mode"`
-	BatchSize   int               `json:"batch_size"`
-	Tables      []string          `json:"tables"`
-	Cursors     map[string]string `json:"cursor_columns"`
-}
-
-const (
-	modeFull        = "full_refresh"
-	modeIncremental = "incremental"
-)
-
-// command returns the options as workers take them.
-func (o *syncOptions) command() (command.SyncOptions, error) {
-	if o == nil {
-		return command.SyncOptions{}, nil
-	}
-	var wrong []detail
-	mode := o.Mode
-	if o.Incremental != nil {
-		asked := modeFull
-		if *o.Incremental {
-			asked = modeIncremental
-		}
-		if mode != "" && mode != asked {
-			wrong = append(wrong, detail{Field: "sync_options.incremental", Message: "contradicts sync_options.mode; send one of the two"})
-		}
-		mode = asked
-	}
-	for i, pattern := range o.Tables {
-		if _, err := path.Match(pattern, ""); err != nil {
-			wrong = append(wrong, detail{Field: fmt.Sprintf("sync_options.tables[%d]", i), Message: "is not a pattern: a [ or \\ in a name needs a \\ before it"})
-		}
-	}
-	if wrong != nil {
-		return command.SyncOptions{}, malformed(wrong...)
-	}
-	return command.SyncOptions{Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors}, nil
 }
 
 // planSync attaches to the syncs that run already: a command for those would
@@ -74,11 +32,19 @@ func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
 	}
 	owner := r.owner(body.Scope)
 	j := &job{kind: event.KindSync, owner: owner, targets: prior}
+	sent := func(source string) (command.SyncOptions, error) {
+		return h.fitAgain(r, owner, source, len(prior), options)
+	}
 	if prior == nil {
 		sources, err := h.chosen(r, owner, body.SourceIDs)
 		if err != nil {
 			return nil, err
 		}
+		sources, fitting, err := h.fit(sources, options, body.SourceIDs == nil)
+		if err != nil {
+			return nil, err
+		}
+		sent = func(source string) (command.SyncOptions, error) { return fitting[source], nil }
 		for i, source := range sources {
 			t := target{SourceID: source.Address.Source, Name: source.Name, At: i}
 			if source.Running != nil {
@@ -94,7 +60,8 @@ func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
 		return j, err
 	}
 	j.payload = func(_ context.Context, t target) (command.Data, error) {
-		return &command.SyncSource{SyncID: t.SyncID, Options: options}, nil
+		options, err := sent(t.SourceID)
+		return &command.SyncSource{SyncID: t.SyncID, Options: options}, err
 	}
 	j.compose = func(op projections.Operation) (*answer, error) { return h.composeSync(r, body.SourceIDs, j, op) }
 	return j, nil

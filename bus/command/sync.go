@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"strconv"
 	"time"
@@ -95,7 +94,7 @@ func (l *Lookback) UnmarshalJSON(b []byte) error {
 	}
 	var n *int64
 	if err := json.Unmarshal(b, &n); err != nil {
-		return fmt.Errorf("lookback: %w", err)
+		return errors.New("lookback is neither a text nor a whole number")
 	}
 	if n != nil {
 		*l = Lookback(strconv.FormatInt(*n, 10))

@@ -11,8 +11,11 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"headwater/api"
 	"headwater/bus"
+	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers"
 	"headwater/handlers/landing"
 )
 
@@ -33,6 +36,16 @@ func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
 	}
 	e, err := bus.EventOf(msg)
 	return sequence, e, err
+}
+
+// checkSync is the workers' judgement of sync options as the API asks for it.
+func checkSync(o command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (command.SyncOptions, []api.SyncProblem) {
+	fitting, problems := handlers.CheckOptions(o, tables, reached)
+	told := make([]api.SyncProblem, len(problems))
+	for i, p := range problems {
+		told[i] = api.SyncProblem(p)
+	}
+	return fitting, told
 }
 
 // catalogKV is a bucket as the lake's catalog uses it.

@@ -137,7 +137,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault,
-			Idempotency: wire.Bucket(bus.BucketIdempotency), Auth: auth, Ready: n.ready(wire, view),
+			Idempotency: wire.Bucket(bus.BucketIdempotency), Auth: auth, Ready: n.ready(wire, view), CheckSync: checkSync,
 			Log: log, Options: api.Options{Wait: cfg.Wait},
 		})
 		if err != nil {

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+// SyncProblem is one thing in sync_options that a source cannot meet.
+type SyncProblem struct {
+	Field   string // such as sync_options.cursor_columns.orders
+	Message string
+	Reason  event.Reason
+	Absent  bool // it names what this source lacks, and another may have
+}
+
+// CheckSync says what of the options a source with these tables cannot meet, and
+// returns the options without what names tables that it lacks. reached tells the
+// cursor column and value up to which a table was landed, "" for none.
+type CheckSync func(o command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (
+	fitting command.SyncOptions, problems []SyncProblem)
+
+type syncOptions struct {
+	Incremental  *bool                      `json:"incremental"`
+	Mode         string                     `json:"mode"`
+	BatchSize    int                        `json:"batch_size"`
+	Tables       []string                   `json:"tables"`
+	Cursors      map[string]string          `json:"cursor_columns"`
+	Merge        bool                       `json:"merge"`
+	Columns      map[string]command.Columns `json:"columns"`
+	Lookback     command.Lookback           `json:"lookback"`
+	Parallelism  int                        `json:"parallelism"`
+	Reset        []string                   `json:"reset"`
+	StartFrom    map[string]string          `json:"start_from"`
+	Deleted      map[string]string          `json:"deleted_columns"`
+	Timeout      command.Duration           `json:"timeout"`
+	TableTimeout command.Duration           `json:"table_timeout"`
+}
+
+const (
+	modeFull        = "full_refresh"
+	modeIncremental = "incremental"
+)
+
+// command returns the options as workers take them.
+func (o *syncOptions) command() (command.SyncOptions, error) {
+	if o == nil {
+		return command.SyncOptions{}, nil
+	}
+	var wrong []detail
+	mode := o.Mode
+	if o.Incremental != nil {
+		asked := modeFull
+		if *o.Incremental {
+			asked = modeIncremental
+		}
+		if mode != "" && mode != asked {
+			wrong = append(wrong, detail{Field: "sync_options.incremental", Message: "contradicts sync_options.mode; send one of the two"})
+		}
+		mode = asked
+	}
+	for i, pattern := range o.Tables {
+		if _, err := path.Match(pattern, ""); err != nil {
+			wrong = append(wrong, detail{Field: fmt.Sprintf("sync_options.tables[%d]", i), Message: "is not a pattern: a [ or \\ in a name needs a \\ before it"})
+		}
+	}
+	if wrong != nil {
+		return command.SyncOptions{}, malformed(wrong...)
+	}
+	return command.SyncOptions{
+		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
+		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: o.StartFrom, Deleted: o.Deleted,
+		Timeout: o.Timeout, TableLimit: o.TableTimeout,
+	}, nil
+}
+
+// fit checks the options against what is known of the sources, and returns those
+// that each is to be sent. What names tables applies to the sources that have
+// them, and at least one must. Of a sync of everything, sources that have none of
+// the tables asked for are left out. What else a source cannot meet is a failure
+// that names it, before anything starts. A source whose schema is not known yet
+// is judged by its worker.
+func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, everything bool) ([]projections.Source, map[string]command.SyncOptions, error) {
+	options := map[string]command.SyncOptions{}
+	if h.CheckSync == nil {
+		for _, s := range sources {
+			options[s.Address.Source] = asked
+		}
+		return sources, options, nil
+	}
+	var taken []projections.Source
+	var wrong []detail
+	absent := map[string]int{} // field to how many sources lack what it names
+	lacking := map[string]detail{}
+	var fields []string
+	for _, s := range sources {
+		fitting, known, problems, err := h.fitOne(s, asked)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, p := range problems {
+			d := detail{Field: p.Field, Message: p.Message, Reason: string(p.Reason), SourceID: s.Address.Source, Name: s.Name}
+			switch {
+			case !p.Absent:
+				wrong = append(wrong, d)
+			case known:
+				if absent[p.Field]++; absent[p.Field] == 1 {
+					lacking[p.Field] = d
+					fields = append(fields, p.Field)
+				}
+			}
+		}
+		none := known && len(asked.Tables) > 0 && len(fitting.Tables) == 0
+		switch {
+		case !known || len(sources) == 1:
+			fitting = asked
+		case none && everything:
+			continue
+		case none:
+			fitting.Tables = asked.Tables // for its worker to refuse
+		}
+		taken = append(taken, s)
+		options[s.Address.Source] = fitting
+	}
+	for _, field := range fields {
+		if absent[field] == len(sources) {
+			wrong = append(wrong, lacking[field])
+		}
+	}
+	if wrong != nil {
+		return nil, nil, unfit(wrong)
+	}
+	return taken, options, nil
+}
+
+// fitAgain returns the options for one of n sources of a request that was planned
+// before.
+func (h *Handler) fitAgain(r *request, owner, source string, n int, asked command.SyncOptions) (command.SyncOptions, error) {
+	if h.CheckSync == nil || n == 1 {
+		return asked, nil
+	}
+	fitting, known, _, err := h.fitOne(projections.Source{Address: event.Address{
+		Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: source,
+	}}, asked)
+	if err != nil || !known {
+		return asked, err
+	}
+	if len(fitting.Tables) == 0 {
+		fitting.Tables = asked.Tables
+	}
+	return fitting, nil
+}
+
+// fitOne checks the options against one source, and reports whether its tables
+// are known.
+func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitting command.SyncOptions, known bool, problems []SyncProblem, err error) {
+	schema, err := h.Reads.Schema(s.Address, 0)
+	if err != nil && !errors.Is(err, projections.ErrNotFound) {
+		return fitting, false, nil, err
+	}
+	known = err == nil
+	var failed error
+	fitting, problems = h.CheckSync(asked, schema.Tables, func(namespace, table string) (string, string) {
+		landed, err := h.Reads.Landed(s.Address, namespace, table)
+		if err != nil && !errors.Is(err, projections.ErrNotFound) {
+			failed = err
+		}
+		return landed.CursorName, landed.Cursor
+	})
+	return fitting, known, problems, failed
+}
+
+// unfit is the answer to options that cannot be met.
+func unfit(wrong []detail) *failure {
+	reasons := make([]event.Reason, len(wrong))
+	for i, d := range wrong {
+		reasons[i] = event.Reason(d.Reason)
+	}
+	_, code := statusOf(reasons)
+	message := wrong[0].Field + ": " + wrong[0].Message
+	if n := len(wrong) - 1; n > 0 {
+		message += fmt.Sprintf(" (and %d more)", n)
+	}
+	return fail(http.StatusUnprocessableEntity, code, "%s", message).with(wrong...)
+}

@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/handlers"
+)
+
+// checked lets the workers' own judgement check the options, as the binary does.
+func checked(d *Deps) {
+	d.CheckSync = func(o command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
+		fitting, problems := handlers.CheckOptions(o, tables, reached)
+		var told []SyncProblem
+		for _, p := range problems {
+			told = append(told, SyncProblem(p))
+		}
+		return fitting, told
+	}
+}
+
+// sentOptions keeps what the workers were sent.
+type sentOptions struct {
+	mu  sync.Mutex
+	all map[string]command.SyncOptions // by source
+}
+
+func (s *sentOptions) take() map[string]command.SyncOptions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.all
+	s.all = map[string]command.SyncOptions{}
+	return all
+}
+
+func (s *sentOptions) keep(d *Deps) {
+	d.Commands = sender{d.Commands, func(_ context.Context, c *command.Command) error {
+		if sync, ok := c.Data.(*command.SyncSource); ok {
+			s.mu.Lock()
+			s.all[c.Address().Source] = sync.Options
+			s.mu.Unlock()
+		}
+		return nil
+	}}
+}
+
+func TestSyncOptionsAreCheckedFirst(t *testing.T) {
+	sent := &sentOptions{all: map[string]command.SyncOptions{}}
+	h := newHouse(t, checked, sent.keep)
+	c := h.ada()
+	id := c.connected("user", source("one", "db"))["one"]
+	for _, test := range []struct {
+		name, options string
+		code          int
+		want, fields  string // error code; fields of the details
+		says          string
+	}{
+		{"unknown option", `{"lookbak":"15m"}`, 400, "invalid_request", "sync_options.lookbak", ""},
+		{"unknown part", `{"columns":{"orders":{"exclud":["name"]}}}`, 400, "invalid_request", "sync_options.columns.orders.exclud sync_options.columns.orders.exclude", ""},
+		{"too parallel", `{"parallelism":17}`, 400, "invalid_request", "sync_options.parallelism", ""},
+		{"lookback of a wrong type", `{"lookback":true}`, 400, "invalid_request", "sync_options.lookback", ""},
+		{"no lookback", `{"lookback":null}`, 200, "", "", ""},
+		{"start of a wrong type", `{"start_from":{"orders":5}}`, 400, "invalid_request", "sync_options.start_from.orders", ""},
+		{"no table", `{"tables":["customers","cart*"]}`, 422, "not_found", "sync_options.tables[1]", "public.customers, public.orders"},
+		{"no column", `{"mode":"incremental","cursor_columns":{"orders":"when"}}`, 422, "invalid_config", "sync_options.cursor_columns.orders", "it has id, name"},
+		{"merge of everything", `{"merge":true}`, 422, "invalid_config", "sync_options.merge", "mode incremental"},
+		{"lookback of everything", `{"lookback":"15m","mode":"full_refresh"}`, 422, "invalid_config", "sync_options.lookback", "mode incremental"},
+		{"time behind a number", `{"mode":"incremental","cursor_columns":{"orders":"id"},"tables":["orders"],"lookback":"15m"}`, 422, "invalid_config", "sync_options.lookback", "whole number"},
+		{"key excluded", `{"columns":{"orders":{"exclude":["id"]}}}`, 422, "invalid_config", "sync_options.columns.orders.exclude[0]", "primary key"},
+		{"both", `{"mode":"incremental","cursor_columns":{"orders":"id"},"reset":["orders"],"start_from":{"orders":"5"}}`, 422, "invalid_config", "sync_options.start_from.orders", "sync_options.reset"},
+		{"two at once", `{"timeout":"soon","reset":["cart"]}`, 422, "failed", "sync_options.timeout sync_options.reset[0]", "(and 1 more)"},
+	} {
+		r := c.post("/data/w1/sync", fmt.Sprintf(`{"source_ids":[%q],"sync_options":%s}`, id, test.options))
+		var fields []string
+		if r.Error != nil {
+			for _, d := range r.Error.Details {
+				fields = append(fields, d.Field)
+			}
+		}
+		if r.Code != test.code || r.code() != test.want || strings.Join(fields, " ") != test.fields || !strings.Contains(r.Message, test.says) {
+			t.Errorf("%s: %d %s", test.name, r.Code, r.Raw)
+		}
+	}
+	if got := sent.take(); len(got) != 1 {
+		t.Errorf("something was started that cannot be: %v", got)
+	}
+	r := c.post("/data/w1/sync", fmt.Sprintf(`{"source_ids":[%q],"sync_options":{"mode":"incremental","merge":true,"columns":{"*":{"exclude":["name"]}},"cursor_columns":{"orders":"id","customers":"id"},
+		"lookback":500,"parallelism":3,"reset":["orders"],"start_from":{"customers":"5"},"timeout":"2h","table_timeout":null}}`, id))
+	got := sent.take()[id]
+	if r.Code != 200 || !got.Merge || got.Lookback != "500" || got.Parallelism != 3 || got.Reset[0] != "orders" || got.StartFrom["customers"] != "5" || got.Timeout != "2h" || got.Columns["*"].Exclude[0] != "name" {
+		t.Errorf("%d %s: %+v", r.Code, r.Raw, got)
+	}
+}
+
+// What names tables applies to the sources that have them.
+func TestSyncOptionsOfSeveralSources(t *testing.T) {
+	sent := &sentOptions{all: map[string]command.SyncOptions{}}
+	h := newHouse(t, checked, sent.keep)
+	c := h.ada()
+	ids := c.connected("user", source("one", "db"), source("two", "db"))
+	extra := event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: ids["two"]}
+	last, err := h.bus.LastSequence(t.Context(), extra)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequence, err := h.bus.Append(t.Context(), last, &event.Event{ID: "more", Time: time.Now(), Data: &event.SchemaDiscovered{
+		Meta: event.At(extra, event.Operation{}), Version: 2, Tables: []event.Table{
+			{Name: "carts", Namespace: "public", PrimaryKey: []string{"id"}, Columns: []event.Column{{Name: "id", Type: "int64"}}},
+			{Name: "orders", Namespace: "public", PrimaryKey: []string{"id"}, Columns: []event.Column{{Name: "id", Type: "int64"}}},
+		}}})
+	if err == nil {
+		err = h.view.Wait(t.Context(), sequence)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.post("/data/w1/sync", `{"sync_options":{"tables":["carts"]}}`); r.Code != 200 {
+		t.Fatalf("%d %s", r.Code, r.Raw)
+	}
+	if got := sent.take(); len(got) != 1 || got[ids["two"]].Tables[0] != "carts" {
+		t.Errorf("a source that has none of the tables: %+v", got)
+	}
+	if r := c.post("/data/w1/sync", `{"sync_options":{"tables":["orders","carts"],"mode":"incremental","cursor_columns":{"carts":"id"}}}`); r.Code != 200 {
+		t.Fatalf("%d %s", r.Code, r.Raw)
+	}
+	if got := sent.take(); len(got) != 2 || len(got[ids["one"]].Tables) != 1 || got[ids["one"]].CursorField != nil || len(got[ids["two"]].CursorField) != 1 {
+		t.Errorf("what one of two has: %+v", got)
+	}
+	if r := c.post("/data/w1/sync", `{"sync_options":{"tables":["orders","basket"]}}`); r.Code != 422 || len(r.Error.Details) != 1 || r.Error.Details[0].Field != "sync_options.tables[1]" {
+		t.Errorf("what none has: %d %s", r.Code, r.Raw)
+	}
+	r := c.post("/data/w1/sync", `{"sync_options":{"columns":{"orders":{"exclude":["name"]}},"mode":"incremental","cursor_columns":{"orders":"name"}}}`)
+	if r.Code != 422 || len(r.Error.Details) != 2 || r.Error.Details[0].SourceID == r.Error.Details[1].SourceID {
+		t.Errorf("what fits neither: %d %s", r.Code, r.Raw)
+	}
+}
+
+func TestCheckpoints(t *testing.T) {
+	h := newHouse(t)
+	c := h.ada()
+	id := c.connected("user", source("one", "db"))["one"]
+	a := event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: id}
+	var sequence uint64
+	for n := int64(1); n <= 3; n++ {
+		last, err := h.bus.LastSequence(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sequence, err = h.bus.Append(t.Context(), last, &event.Event{ID: fmt.Sprint("done", n), Time: time.Now(), Data: &event.SyncCompleted{
+			Meta: event.At(a, event.Operation{ID: fmt.Sprint("op_", n), Kind: event.KindSync, Targets: 1, Final: true}), SyncID: fmt.Sprint("syn_", n), Status: "completed", Mode: modeIncremental,
+			Tables: []event.TableResult{{Name: "orders", Namespace: "public", Status: "completed", Mode: modeIncremental, Records: n, Total: &n, SnapshotID: 100 + n, Cursor: fmt.Sprint(n), CursorName: "id"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	min := []string{headerMinSequence, fmt.Sprint(sequence)}
+	path := "/data/w1/checkpoints?source_id=" + id
+	r := c.get(path+"&table=orders&limit=2", min...)
+	var docs []struct {
+		Cursor string `json:"cursor"`
+		Table  string `json:"table"`
+		SyncID string `json:"sync_id"`
+	}
+	if err := json.Unmarshal(r.Data, &docs); err != nil || r.Code != 200 || len(docs) != 2 || docs[0].Cursor != "3" || docs[1].SyncID != "syn_2" || r.NextCursor == "" {
+		t.Fatalf("%d %s", r.Code, r.Raw)
+	}
+	if r = c.get(path + "&table=orders&limit=2&cursor=" + r.NextCursor); r.Code != 200 || !strings.Contains(r.Raw, `"cursor":"1"`) || r.NextCursor != "" {
+		t.Errorf("the second page: %d %s", r.Code, r.Raw)
+	}
+	if r = c.get(path + "&table=other"); r.Code != 200 || string(r.Data) != "[]" {
+		t.Errorf("another table: %d %s", r.Code, r.Raw)
+	}
+	if r = h.as("acme", "bob", RoleEditor).get(path); r.Code != 404 {
+		t.Errorf("somebody else: %d %s", r.Code, r.Raw)
+	}
+	if r = c.get("/data/w1/checkpoints"); r.Code != 400 {
+		t.Errorf("no source: %d %s", r.Code, r.Raw)
+	}
+}

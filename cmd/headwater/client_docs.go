@@ -98,18 +98,20 @@ type targetDoc struct {
 }
 
 type syncDoc struct {
-	SyncID      string      `json:"sync_id"`
-	SourceID    string      `json:"source_id"`
-	SourceName  string      `json:"source_name"`
-	OperationID string      `json:"operation_id"`
-	Status      string      `json:"status"` // running, completed, partial, failed, cancelled
-	Mode        string      `json:"mode"`
-	Attempt     int         `json:"attempt"`
-	Records     int64       `json:"records_processed"`
-	Bytes       int64       `json:"bytes"`
-	DurationMS  int64       `json:"duration_ms"`
-	StartedAt   time.Time   `json:"started_at"`
-	Tables      []tableSync `json:"tables"`
+	SyncID      string       `json:"sync_id"`
+	SourceID    string       `json:"source_id"`
+	SourceName  string       `json:"source_name"`
+	OperationID string       `json:"operation_id"`
+	Status      string       `json:"status"` // running, completed, partial, failed, cancelled
+	Mode        string       `json:"mode"`
+	Attempt     int          `json:"attempt"`
+	Records     int64        `json:"records_processed"`
+	Bytes       int64        `json:"bytes"`
+	DurationMS  int64        `json:"duration_ms"`
+	StartedAt   time.Time    `json:"started_at"`
+	UpdatedAt   time.Time    `json:"updated_at"`
+	Tables      []tableSync  `json:"tables"`
+	Progress    *progressDoc `json:"progress,omitempty"`
 	Error       *struct {
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
@@ -127,6 +129,11 @@ type tableSync struct {
 	Location   string `json:"location"`
 	Message    string `json:"message"`
 	DurationMS int64  `json:"duration_ms"`
+
+	RowsRead     int64      `json:"rows_read,omitempty"`
+	Rate         int64      `json:"rows_per_second,omitempty"`
+	Estimate     *int64     `json:"row_estimate,omitempty"`
+	WaitingSince *time.Time `json:"waiting_since,omitempty"`
 }
 
 // full returns "namespace.table", or the name alone.

@@ -6,41 +6,6 @@ import (
 	"fmt"
 )
 
-// estimates returns about how many rows the sources hold in all, 0 when some
-// source cannot tell.
-func (c *client) estimates(ctx context.Context, scope string, ids, tables []string) int64 {
-	if len(ids) == 0 {
-		listed, err := c.sources(ctx, scope)
-		if err != nil {
-			return 0
-		}
-		for _, source := range listed {
-			ids = append(ids, source.ID)
-		}
-	}
-	wanted := map[string]bool{}
-	for _, table := range tables {
-		wanted[table] = true
-	}
-	var total int64
-	for _, id := range ids {
-		schema, err := fetch[schemaDoc](ctx, c, c.path("schema"), map[string][]string{"scope": {scope}, "source_id": {id}})
-		if err != nil {
-			return 0
-		}
-		for _, t := range schema.Tables {
-			if len(wanted) > 0 && !wanted[t.Name] && !wanted[full(t.Namespace, t.Name)] {
-				continue
-			}
-			if t.RowEstimate == nil || *t.RowEstimate < 0 {
-				return 0
-			}
-			total += *t.RowEstimate
-		}
-	}
-	return total
-}
-
 const (
 	// patience is how many looks at a running operation may fail in a row before
 	// its follower gives up.

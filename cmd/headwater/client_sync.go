@@ -12,11 +12,9 @@ import (
 type SyncCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	Mode        string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads what lies behind the cursor and appends it."`
-	Table       []string `sep:"none" help:"Only this table; may repeat."`
-	BatchSize   int      `help:"Rows a batch; 0 leaves it to the service."`
-	Detach      bool     `help:"Start the sync, print its operation and return."`
-	Cancel      bool     `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
+	SyncFlags   `embed:""`
+	Detach      bool `help:"Start the sync, print its operation and return."`
+	Cancel      bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
 }
 
 // Run starts the sync and follows it to its end. A source or table that was not
@@ -30,15 +28,9 @@ func (c *SyncCmd) Run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	options := map[string]any{}
-	if c.Mode != "" {
-		options["mode"] = c.Mode
-	}
-	if len(c.Table) > 0 {
-		options["tables"] = c.Table
-	}
-	if c.BatchSize != 0 {
-		options["batch_size"] = c.BatchSize
+	options, err := c.options()
+	if err != nil {
+		return err
 	}
 	id, err := api.startSync(ctx, c.Scope, ids, options)
 	if err != nil {
@@ -59,9 +51,6 @@ func (c *SyncCmd) Run(ctx context.Context, s Streams) error {
 		return err
 	}
 	p := newProgress(s)
-	if s.Terminal && c.Mode != "incremental" {
-		p.expect(api.estimates(ctx, c.Scope, ids, c.Table))
-	}
 	op, syncs, err := api.followSync(ctx, id, p)
 	p.close()
 	if ctx.Err() != nil {

@@ -89,7 +89,7 @@ func TestDemoForReal(t *testing.T) {
 		{&SchemaCmd{ClientFlags: flags, Source: "timezones", Table: "zones"}, "latitude"},
 		{&TestCmd{ClientFlags: flags, SourceFlags: SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
 		{&ConnectCmd{ClientFlags: flags, Name: "again", SourceFlags: SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
-		{&SyncCmd{ClientFlags: flags, Sources: []string{"again"}, Mode: "full_refresh"}, "3,376 rows"},
+		{&SyncCmd{ClientFlags: flags, Sources: []string{"again"}, SyncFlags: SyncFlags{Mode: "full_refresh"}}, "3,376 rows"},
 		{&SyncsCmd{ClientFlags: flags, Source: "again", Limit: 5}, "completed"},
 		{&CleanupCmd{ClientFlags: flags, Sources: []string{"again"}, DryRun: true}, "would remove again"},
 		{&CleanupCmd{ClientFlags: flags, Sources: []string{"again"}}, "removed again"},

@@ -98,9 +98,6 @@ func (t *tour) sync(ctx context.Context) {
 			show.Err = show.Out // a tour that is kept in a file is kept whole
 		}
 		p := newProgress(show)
-		if show.Terminal {
-			p.expect(t.api.estimates(ctx, demoScope, nil, nil))
-		}
 		id, err := t.api.startSync(ctx, demoScope, nil, nil)
 		if err != nil {
 			return "", err

@@ -18,16 +18,17 @@ type cli struct {
 	Demo  DemoCmd  `cmd:"" help:"Show all of it on data that ships with the program."`
 	Token TokenCmd `cmd:"" help:"Print a token for the API and the event stream."`
 
-	Connectors ConnectorsCmd `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
-	Test       TestCmd       `cmd:"" group:"client" help:"Try a connection and save nothing."`
-	Connect    ConnectCmd    `cmd:"" group:"client" help:"Connect a source to a workspace."`
-	List       ListCmd       `cmd:"" group:"client" help:"List the sources of a workspace."`
-	Schema     SchemaCmd     `cmd:"" group:"client" help:"Show a source's tables and columns."`
-	Sync       SyncCmd       `cmd:"" group:"client" help:"Sync sources into the lake."`
-	Syncs      SyncsCmd      `cmd:"" group:"client" help:"List past and running syncs."`
-	Operation  OperationCmd  `cmd:"" group:"client" help:"Show or cancel an operation."`
-	Events     EventsCmd     `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
-	Cleanup    CleanupCmd    `cmd:"" group:"client" help:"Remove sources."`
+	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
+	Test        TestCmd        `cmd:"" group:"client" help:"Try a connection and save nothing."`
+	Connect     ConnectCmd     `cmd:"" group:"client" help:"Connect a source to a workspace."`
+	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
+	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
+	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
+	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
+	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
+	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
+	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
+	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
 
 	Rebuild RebuildCmd `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
 }

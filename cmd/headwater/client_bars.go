@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+	"golang.org/x/term"
+)
+
+const (
+	mostBars = 8  // tables that have a bar of their own at once
+	barWidth = 14 // columns
+	// workerSilence is how long a running sync may say nothing: its worker tells of it
+	// every 30 s even while it waits for the source.
+	workerSilence = 45 * time.Second
+)
+
+// progressDoc is how far a sync is, as the API shows it.
+type progressDoc struct {
+	measure
+	TablesEnded int             `json:"tables_ended"`
+	TablesTotal int             `json:"tables_total"`
+	Tables      []tableProgress `json:"tables"`
+}
+
+type tableProgress struct {
+	measure
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Status    string `json:"status"`
+}
+
+// measure is what a table's and a whole sync's progress have in common; what
+// nobody knows is nil.
+type measure struct {
+	Fraction     *float64   `json:"fraction"`
+	Rows         int64      `json:"rows"`
+	Rate         int64      `json:"rows_per_second"`
+	Estimate     *int64     `json:"row_estimate"`
+	ETA          *int64     `json:"eta_seconds"`
+	WaitingSince *time.Time `json:"waiting_since"`
+}
+
+// bars is a block of lines at the bottom of a terminal that is drawn over and
+// over.
+type bars struct {
+	s     Streams
+	drawn int // lines that stand there
+}
+
+// draw puts the lines in the place of those before.
+func (b *bars) draw(lines []string) {
+	var out strings.Builder
+	if b.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
+	}
+	most := b.width() - 1
+	for _, line := range lines {
+		out.WriteString("\r\x1b[2K" + ansi.Truncate(line, most, "…") + "\n")
+	}
+	if len(lines) < b.drawn {
+		out.WriteString("\x1b[J")
+	}
+	b.drawn = len(lines)
+	fmt.Fprint(b.s.Err, out.String())
+}
+
+// erase takes the lines away, so that something else can stand there.
+func (b *bars) erase() {
+	if b.drawn > 0 {
+		fmt.Fprintf(b.s.Err, "\x1b[%dA\r\x1b[J", b.drawn)
+		b.drawn = 0
+	}
+}
+
+// width is that of the terminal: a line that wraps could not be taken away.
+func (b *bars) width() int {
+	if f, ok := b.s.Err.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 1 {
+			return w
+		}
+	}
+	return 80
+}
+
+// barLine shows one measure: name, bar, rows, rate and what is left, or for how
+// long nothing came.
+func barLine(name string, m measure, now time.Time) string {
+	name = ansi.Truncate(name, 22, "…")
+	line := "  " + name + strings.Repeat(" ", 22-ansi.StringWidth(name)) + " " + bar(m.Fraction)
+	percent := ""
+	if m.Fraction != nil {
+		percent = fmt.Sprintf("%d%%", int(*m.Fraction*100))
+	}
+	line += fmt.Sprintf(" %4s %11s", percent, count(m.Rows))
+	if m.WaitingSince != nil {
+		return line + "  no rows for " + lasted(now.Sub(*m.WaitingSince))
+	}
+	line += fmt.Sprintf(" %11s", count(m.Rate)+"/s")
+	if m.ETA != nil {
+		line += fmt.Sprintf(" %9s", lasted(time.Duration(*m.ETA)*time.Second)+" left")
+	}
+	return line
+}
+
+// bar shows a fraction; one that nobody knows has no marks.
+func bar(fraction *float64) string {
+	if fraction == nil {
+		return strings.Repeat("·", barWidth)
+	}
+	full := int(*fraction*barWidth + 0.5)
+	return strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
+}
+
+// lasted shows a length of time in whole seconds: "42s", "3m10s", "2h5m".
+func lasted(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	if d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return d.String()
+}
+
+// barsOf returns the lines of running syncs: their running tables, and of more
+// than one table the whole.
+func barsOf(syncs []syncDoc, now time.Time) []string {
+	var lines []string
+	hidden := 0
+	for _, sync := range syncs {
+		if sync.Status != "running" {
+			continue
+		}
+		if sync.Progress == nil || sync.Progress.TablesTotal == 0 {
+			lines = append(lines, "  "+plain(sync.SourceName)+": reading the schema")
+			continue
+		}
+		p := sync.Progress
+		for _, t := range p.Tables {
+			if t.Status != "running" {
+				continue
+			}
+			if len(lines) >= mostBars {
+				hidden++
+				continue
+			}
+			lines = append(lines, barLine(plain(full(t.Namespace, t.Name)), t.measure, now))
+		}
+		if p.TablesTotal > 1 {
+			lines = append(lines, barLine(fmt.Sprintf("%s: %d of %d", plain(sync.SourceName), p.TablesEnded, p.TablesTotal), p.measure, now))
+		}
+		if quiet := now.Sub(sync.UpdatedAt); !sync.UpdatedAt.IsZero() && quiet > workerSilence {
+			lines = append(lines, "  "+plain(sync.SourceName)+": stalled, no sign of its worker for "+lasted(quiet))
+		}
+	}
+	if hidden > 0 {
+		lines = append(lines, "  and "+several(hidden, "more table"))
+	}
+	return lines
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// CheckpointsCmd lists what of a source's tables was committed.
+type CheckpointsCmd struct {
+	ClientFlags `embed:""`
+	Source      string `arg:"" help:"Name or id of the source."`
+	Table       string `help:"Only this table."`
+	Limit       int    `default:"20" help:"At most so many; 0 is all that are kept, 100 of each table."`
+}
+
+type checkpointDoc struct {
+	Table        string    `json:"table"`
+	Namespace    string    `json:"namespace"`
+	CursorColumn string    `json:"cursor_column"`
+	Cursor       string    `json:"cursor"`
+	SnapshotID   int64     `json:"snapshot_id"`
+	SyncID       string    `json:"sync_id"`
+	Sequence     int64     `json:"sequence"`
+	Time         time.Time `json:"time"`
+	Total        int64     `json:"total_records"`
+}
+
+// Run prints the checkpoints, the newest first. None is no error.
+func (c *CheckpointsCmd) Run(ctx context.Context, s Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	ids, err := api.sourceIDs(ctx, c.Scope, []string{c.Source})
+	if err != nil {
+		return err
+	}
+	query := url.Values{"scope": {c.Scope}, "source_id": {ids[0]}}
+	if c.Table != "" {
+		query.Set("table", c.Table)
+	}
+	if c.Limit > 0 {
+		query.Set("limit", strconv.Itoa(c.Limit))
+	}
+	a, err := api.get(ctx, api.path("checkpoints"), query)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(s, a.Data)
+	}
+	var all []checkpointDoc
+	if err := a.into(&all); err != nil {
+		return err
+	}
+	g := newGrid("TIME", "TABLE", "CURSOR", "VALUE", "#RECORDS", "#SEQUENCE", "SYNC")
+	for _, d := range all {
+		g.add(d.Time.UTC().Format(time.RFC3339), full(d.Namespace, d.Table), d.CursorColumn, d.Cursor, count(d.Total), strconv.FormatInt(d.Sequence, 10), d.SyncID)
+	}
+	return g.print(s.Out, "no table of the source was committed yet")
+}

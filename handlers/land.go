@@ -1,10 +1,12 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,9 +136,7 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 			return err
 		}
 	}
-	writer, err := l.h.lake.Begin(work, landing.Target{
-		Address: l.j.address, Table: t.table, SyncID: l.id, Fence: l.fence, Mode: t.mode(), CursorColumn: t.cursor,
-	})
+	writer, err := l.h.lake.Begin(work, t.target(l.attempt))
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,24 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 		return err
 	}
 	return l.copy(base, work, t, writer)
+}
+
+// target says how a table lands.
+func (t *tableRun) target(a *attempt) landing.Target {
+	target := landing.Target{
+		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: t.mode(), CursorColumn: t.cursor,
+		Merge: t.wish.Merge, Deleted: t.wish.Deleted, Reset: t.wish.Reset, From: t.wish.From,
+	}
+	if target.Mode != landing.Incremental {
+		return target
+	}
+	if target.Key = slices.Clone(t.wish.Key); len(target.Key) > 0 && !target.Merge && !slices.Contains(target.Key, t.cursor) {
+		target.Key = append(target.Key, t.cursor) // versions of a row, not rows
+	}
+	if t.wish.Lookback != "" {
+		target.Back = t.behind
+	}
+	return target
 }
 
 // copy moves rows from the source to the table: it commits at every checkpoint
@@ -212,13 +230,14 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 	from := writer.Cursor()
 	whole := from.Value == nil
+	t.expect(whole)
 	if t.mode() == landing.FullRefresh {
 		from = driver.Cursor{} // any order will do
 	}
 	return extract.Request{
 		Table: t.table, Layout: writer.Layout(),
 		Whole: whole, From: from, Landed: writer.Staged(), Largest: t.cursor,
-		Parallelism:     l.h.options.RangeParallelism,
+		Parallelism:     cmp.Or(l.options.Parallelism, l.h.options.RangeParallelism),
 		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,
 	}
 }

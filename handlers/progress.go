@@ -75,16 +75,15 @@ func (t *tableRun) add(rows, bytes int64) {
 	}
 }
 
-// startAt returns where a read begins that goes on at a cursor: the lookback
-// behind it. How many rows lie there, nobody knows.
-func (t *tableRun) startAt(from driver.Cursor) driver.Cursor {
-	if from.Value == nil {
-		return from
+// expect forgets the estimate of a read that is not whole: how many rows lie
+// behind a cursor, nobody knows.
+func (t *tableRun) expect(whole bool) {
+	if whole {
+		return
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.result.Estimate = nil
-	t.mu.Unlock()
-	return t.behind(from)
 }
 
 // resume sets what earlier attempts of the sync committed, and forgets what was

@@ -336,7 +336,7 @@ func TestSilentSourceIsCut(t *testing.T) {
 // until then is not the table.
 func TestCutReadIsNoEnd(t *testing.T) {
 	o := quick()
-	o.IdleLimit, o.TableRetries = 50*time.Millisecond, -1
+	o.IdleLimit, o.TableRetries = 500*time.Millisecond, -1
 	w := newWorld(t, o)
 	w.connect()
 	w.do(w.syncCommand(command.SyncOptions{}))

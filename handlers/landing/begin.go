@@ -111,22 +111,10 @@ func (w *Writer) resume() error {
 		return nil
 	}
 	w.cursor = driver.Cursor{Column: w.target.CursorColumn}
-	switch {
-	case w.target.Mode == FullRefresh || w.target.Reset:
+	if w.target.Mode == FullRefresh || w.target.Reset {
 		w.replace = true
-	case w.target.From != nil && s.Sync != w.target.SyncID:
-		w.cursor, w.overlap = *w.target.From, true
-	case s.Cursor.Column == w.target.CursorColumn && s.Cursor.Value != nil:
-		w.cursor, w.overlap = s.Cursor, s.Overlap
-	case w.target.From != nil:
-		w.cursor, w.overlap = *w.target.From, true
-	default:
-		// There is no place to go on from. Whatever the table holds would be
-		// read again, so it has to be replaced, not appended to.
-		w.replace = s.Total > 0
-	}
-	if w.overlap && len(w.target.Key) == 0 {
-		return fmt.Errorf("%w: a sync that read rows again did not come to its end; reset the table, or give its key", ErrBadKey)
+	} else if err := w.startBehind(s); err != nil {
+		return err
 	}
 	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
 	if w.replace {
@@ -140,4 +128,59 @@ func (w *Writer) resume() error {
 	}
 	w.layout, err = layoutOf(w.schema, columns)
 	return err
+}
+
+// startBehind decides where an incremental sync goes on in a table that is at s.
+func (w *Writer) startBehind(s state) error {
+	known := s.Cursor.Column == w.target.CursorColumn && s.Cursor.Value != nil
+	if known {
+		w.cursor, w.overlap = s.Cursor, s.Overlap
+	}
+	var start *driver.Cursor
+	switch {
+	case known && s.Sync == w.target.SyncID: // an attempt before this one has started
+	case w.target.From != nil:
+		start = w.target.From
+	case known && w.target.Back != nil:
+		back := w.target.Back(s.Cursor)
+		start = &back
+	case !known:
+		// There is no place to go on from. Whatever the table holds would be
+		// read again, so it has to be replaced, not appended to.
+		w.replace = s.Total > 0
+	}
+	if start != nil {
+		reached := w.cursor
+		if w.overlap != nil {
+			var err error
+			if reached, err = w.further(reached, *w.overlap); err != nil {
+				return err
+			}
+		}
+		w.cursor, w.overlap = *start, &reached
+	}
+	if w.overlap != nil && len(w.target.Key) == 0 {
+		return fmt.Errorf("%w: a sync that read rows again did not come to its end; reset the table, or give its key", ErrBadKey)
+	}
+	return nil
+}
+
+// further returns that of two cursors of the target's column which is behind the
+// other.
+func (w *Writer) further(a, b driver.Cursor) (driver.Cursor, error) {
+	if a.Value == nil || a.Column != w.target.CursorColumn {
+		return b, nil
+	}
+	if b.Value == nil || b.Column != w.target.CursorColumn {
+		return a, nil
+	}
+	column, _ := w.target.Table.Column(w.target.CursorColumn)
+	order, err := driver.CompareCursors(column.Type, *a.Value, *b.Value)
+	if err != nil {
+		return a, fmt.Errorf("%w: %w", ErrNoCursor, err)
+	}
+	if order < 0 {
+		return b, nil
+	}
+	return a, nil
 }

@@ -39,6 +39,10 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 		return w.Landed(), nil
 	}
 	cursor, err := w.advance(next)
+	if err == nil && final && w.overlap != nil {
+		// Rows that were deleted at the source must not take the cursor back.
+		cursor, err = w.further(cursor, *w.overlap)
+	}
 	if err != nil {
 		return w.Landed(), w.wrap(err)
 	}
@@ -143,7 +147,9 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation),
 		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
-		Overlap: w.overlap && !final,
+	}
+	if !final {
+		now.Overlap = w.overlap
 	}
 	if w.replace && was.SnapshotID != 0 {
 		now.Generation = was.Generation + 1
@@ -228,7 +234,7 @@ type change struct {
 // change finds out what a commit to the table as it was loaded does.
 func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 	c.add = w.pending()
-	if !w.replace && !w.target.Merge && !w.overlap || len(c.add) == 0 && !w.replace {
+	if !w.replace && !w.target.Merge && w.overlap == nil || len(c.add) == 0 && !w.replace {
 		return c, nil
 	}
 	live, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())

@@ -37,7 +37,7 @@ type merge struct {
 
 // merging reports whether a commit has to look for rows to remove.
 func (w *Writer) merging(live []iceberg.DataFile) bool {
-	if !w.target.Merge && !w.overlap {
+	if !w.target.Merge && w.overlap == nil {
 		return false
 	}
 	// Ranges of one table hold each row once: that is the contract of a Scan.

@@ -36,9 +36,10 @@ type state struct {
 	Mode       string
 	Final      bool
 	Cursor     driver.Cursor
-	// Overlap means that rows behind the cursor may have landed: a sync that
-	// started From a cursor has not come to its end.
-	Overlap bool
+	// Overlap, while a sync that reads rows again is under way, is where the
+	// table had come to before it; nil otherwise. Rows up to there may have
+	// landed, and the sync does not end before it.
+	Overlap *driver.Cursor
 	Records int64 // of that sync so far
 	Bytes   int64
 	Files   int
@@ -50,6 +51,10 @@ func (s state) properties() (iceberg.Properties, error) {
 	if err != nil {
 		return nil, err
 	}
+	overlap, err := json.Marshal(s.Overlap)
+	if err != nil {
+		return nil, err
+	}
 	return iceberg.Properties{
 		propCursor:       string(cursor),
 		propCursorColumn: s.Cursor.Column,
@@ -58,7 +63,7 @@ func (s state) properties() (iceberg.Properties, error) {
 		propGeneration:   strconv.FormatInt(s.Generation, 10),
 		propMode:         s.Mode,
 		propFinal:        strconv.FormatBool(s.Final),
-		propOverlap:      strconv.FormatBool(s.Overlap),
+		propOverlap:      string(overlap),
 		propRecords:      strconv.FormatInt(s.Records, 10),
 		propBytes:        strconv.FormatInt(s.Bytes, 10),
 		propFiles:        strconv.Itoa(s.Files),
@@ -98,7 +103,11 @@ func stateIn(made *table.Snapshot) (state, error) {
 	s := state{SnapshotID: made.SnapshotID}
 	var err error
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
-	s.Overlap = p[propOverlap] == "true"
+	if text := p[propOverlap]; text != "" {
+		if err := json.Unmarshal([]byte(text), &s.Overlap); err != nil {
+			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propOverlap, err)
+		}
+	}
 	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {
 		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propCursor, err)
 	}

@@ -45,6 +45,10 @@ type Target struct {
 	// rows behind it may have landed. Later attempts of the sync go on behind
 	// what the first ones committed. A nil Value is the beginning.
 	From *driver.Cursor
+	// Back returns where an incremental sync starts that goes on behind a
+	// committed cursor: some way before it, so that rows which came late are
+	// found. nil starts at the cursor. It needs Key, for the same reason.
+	Back func(driver.Cursor) driver.Cursor
 }
 
 func (t Target) validate() error {
@@ -83,7 +87,7 @@ func (t Target) validateKey() error {
 		return fmt.Errorf("landing %s: only an incremental sync that is no reset starts from a cursor", t.Table)
 	case t.From != nil && t.From.Column != t.CursorColumn:
 		return fmt.Errorf("%w: %s goes by %q and was to start from a cursor of %q", ErrNoCursor, t.Table, t.CursorColumn, t.From.Column)
-	case t.From != nil && len(t.Key) == 0:
+	case (t.From != nil || t.Back != nil) && len(t.Key) == 0:
 		return fmt.Errorf("%w: %s has no key, so rows that are read again would land twice", ErrBadKey, t.Table)
 	}
 	seen := map[string]bool{}

@@ -30,8 +30,9 @@ type Writer struct {
 	// replace says that the next commit puts a new generation in the place of
 	// everything there is.
 	replace bool
-	// overlap says that rows which are read may have landed.
-	overlap bool
+	// overlap, if not nil, says that rows which are read may have landed: up to
+	// that cursor.
+	overlap *driver.Cursor
 	cursor  driver.Cursor
 
 	mu    sync.Mutex // of the next four

@@ -3,11 +3,14 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,10 +47,10 @@ func psql(b *testing.B) string {
 	return found[len(found)-1]
 }
 
-// BenchmarkRead reads a table into record batches and, in turn, drains the same
-// rows with psql's binary \copy, which is as fast as one connection sends them.
-// It reports the median of the pairs' ratios: below 1 is faster than psql.
-func BenchmarkRead(b *testing.B) {
+// bench fills a server and opens it, and returns how to drain the table with
+// psql.
+func bench(b *testing.B) (driver.Source, driver.Table, func() time.Duration) {
+	b.Helper()
 	client := psql(b)
 	server := servers.Postgres(b)
 	db, err := server.OpenPostgres()
@@ -68,14 +71,12 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer source.Close()
+	b.Cleanup(func() { source.Close() })
 	tables, err := source.Discover(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-
-	var ratios []float64
-	for b.Loop() {
+	return source, tables[0], func() time.Duration {
 		drain := exec.CommandContext(b.Context(), client, "-X", "-q", "-c", `\copy (select * from wide) to /dev/null (format binary)`)
 		drain.Env = []string{"PGHOST=" + server.Host, fmt.Sprintf("PGPORT=%d", server.Port), "PGDATABASE=" + server.Database,
 			"PGUSER=" + server.User, "PGPASSWORD=" + server.Password, "PGSSLMODE=disable"}
@@ -83,18 +84,19 @@ func BenchmarkRead(b *testing.B) {
 		if out, err := drain.CombinedOutput(); err != nil {
 			b.Fatalf("psql: %v\n%s", err, out)
 		}
-		limit := time.Since(began)
+		return time.Since(began)
+	}
+}
 
-		began = time.Now()
-		var rows int64
-		for batch, err := range source.Read(b.Context(), tables[0], driver.Cursor{}) {
-			if err != nil {
-				b.Fatal(err)
-			}
-			rows += batch.Record.NumRows()
-			batch.Record.Release()
-		}
-		if rows != benchRows {
+// rival runs psql and read in turn and reports the median of the pairs' ratios:
+// below 1 is faster than psql, which is as fast as one connection sends.
+func rival(b *testing.B, drain func() time.Duration, read func() int64) {
+	b.Helper()
+	var ratios []float64
+	for b.Loop() {
+		limit := drain()
+		began := time.Now()
+		if rows := read(); rows != benchRows {
 			b.Fatalf("read %d rows of %d", rows, benchRows)
 		}
 		ratios = append(ratios, time.Since(began).Seconds()/limit.Seconds())
@@ -102,4 +104,52 @@ func BenchmarkRead(b *testing.B) {
 	slices.Sort(ratios)
 	b.ReportMetric(ratios[len(ratios)/2], "x-psql")
 	b.ReportMetric(0, "ns/op")
+}
+
+// count reads to the end.
+func count(b *testing.B, batches iter.Seq2[driver.Batch, error]) (rows int64) {
+	for batch, err := range batches {
+		if err != nil {
+			b.Error(err)
+			break
+		}
+		rows += batch.Record.NumRows()
+		batch.Record.Release()
+	}
+	return rows
+}
+
+// BenchmarkRead reads over one connection.
+func BenchmarkRead(b *testing.B) {
+	source, table, drain := bench(b)
+	rival(b, drain, func() int64 { return count(b, source.Read(b.Context(), table, driver.Cursor{})) })
+}
+
+// BenchmarkScan reads ranges over two connections.
+func BenchmarkScan(b *testing.B) {
+	source, table, drain := bench(b)
+	rival(b, drain, func() int64 {
+		scan, err := source.(driver.Scanner).Scan(b.Context(), table, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer scan.Close()
+		var rows atomic.Int64
+		var wg sync.WaitGroup
+		unread := scan.Unread()
+		var next atomic.Int64
+		for range 2 {
+			wg.Go(func() {
+				for {
+					i := int(next.Add(1)) - 1
+					if i >= len(unread) {
+						return
+					}
+					rows.Add(count(b, scan.Read(b.Context(), unread[i])))
+				}
+			})
+		}
+		wg.Wait()
+		return rows.Load()
+	})
 }

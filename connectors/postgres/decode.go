@@ -45,8 +45,9 @@ type decoder struct {
 // consumer too often.
 const batchRows = 16_384
 
-// batchBytes keeps the offsets of a batch within 31 bits, whatever the limits.
-const batchBytes = 1 << 29
+// batchBytes is the same for long rows, of which three batches are in memory for
+// every Read: one that is decoded, one that waits, one with the consumer.
+const batchBytes = 4 << 20
 
 // newDecoder reads rows of the table's columns. It hands each batch to emit,
 // which owns it.

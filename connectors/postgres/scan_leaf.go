@@ -35,6 +35,9 @@ FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.r
 ORDER BY c.oid;
 SELECT md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum`
 
+// maxLeaves bounds the statements of one message.
+const maxLeaves = 10_000
+
 // leaves returns the relations that hold the table's rows, an ErrUnsupported if
 // one of them cannot be read by blocks.
 func (c *session) leaves(ctx context.Context, t driver.Table, columns []mapped) ([]*leaf, error) {
@@ -55,6 +58,9 @@ func (c *session) leaves(ctx context.Context, t driver.Table, columns []mapped) 
 		}
 		if kind != "r" && kind != "m" || string(row[4]) == "t" || string(row[5]) != "t" {
 			return undivided(t, "is not stored as plain tables, or has row security")
+		}
+		if len(found) == maxLeaves {
+			return undivided(t, fmt.Sprintf("has more than %d partitions", maxLeaves))
 		}
 		attributes := map[string]string{}
 		if err := json.Unmarshal(row[6], &attributes); err != nil {

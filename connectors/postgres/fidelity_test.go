@@ -47,10 +47,9 @@ func rowsOf(t *testing.T, src *source, table driver.Table, ranges bool) (rows []
 	return rows, nil
 }
 
-// TestFidelity reads what lies at the edge of PostgreSQL's types: the value
+// testFidelity reads what lies at the edge of PostgreSQL's types: the value
 // comes whole, or an error names its place and not the value.
-func TestFidelity(t *testing.T) {
-	server := servers.Postgres(t)
+func testFidelity(t *testing.T, server *servers.Server) {
 	var many []string
 	for i := range 1600 { // PostgreSQL has no more; booleans are small enough for a row
 		many = append(many, fmt.Sprintf("c%d bool", i))
@@ -130,10 +129,9 @@ func (c *turns) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestRoundTrips holds a read to one round trip for the catalog and one for the
+// testRoundTrips holds a read to one round trip for the catalog and one for the
 // rows: sources are far away.
-func TestRoundTrips(t *testing.T) {
-	server := servers.Postgres(t)
+func testRoundTrips(t *testing.T, server *servers.Server) {
 	fill(t, server.OpenPostgres, "CREATE TABLE seen (id bigint PRIMARY KEY); INSERT INTO seen SELECT generate_series(1, 10)")
 	src, _ := openSmall(t, server, driver.Limits{})
 	var count atomic.Int64

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"time"
 
 	"headwater/connectors/driver"
 )
@@ -86,7 +87,7 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 	if sc.basis.history != "" && !sc.basis.durable && size > sc.source.rangeBytes { // else there is one range, which is soon read again
 		sc.basis.durable = sc.settle(ctx) == nil
 	}
-	held, err := sc.exporter.verify(ctx, sc.basis, leaves, landed)
+	held, err := sc.exporter.verify(ctx, sc.basis, leaves, landed, half(ctx))
 	if err != nil {
 		return err
 	}
@@ -102,6 +103,19 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 	}
 	return nil
 }
+
+// half returns when half of the time that the call has left will be over: a
+// Scan that keeps a part is better than one that fails, again and again.
+func half(ctx context.Context) time.Time {
+	now := time.Now()
+	if end, ok := ctx.Deadline(); ok {
+		return now.Add(end.Sub(now) / 2)
+	}
+	return now.Add(longVerify)
+}
+
+// longVerify is how long verifying may take where nothing else bounds it.
+const longVerify = time.Hour
 
 // maxRanges bounds the ranges of a table: beyond 1 TiB they grow.
 const maxRanges = 16_384

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -135,11 +136,20 @@ func readScan(t *testing.T, sc driver.Scan) (landed []driver.Range, ids map[stri
 	return landed, ids
 }
 
-// TestScanLateCommit commits, between two scans, what a transaction that was
+// TestEdges tests what has a table of its own, on one server.
+func TestEdges(t *testing.T) {
+	server := servers.Postgres(t)
+	for name, test := range map[string]func(*testing.T, *servers.Server){
+		"fidelity": testFidelity, "round trips": testRoundTrips, "late commit": testScanLateCommit, "undivided": testScanUndivided, "replaced": testReplaced,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, server) })
+	}
+}
+
+// testScanLateCommit commits, between two scans, what a transaction that was
 // older than the first had written: in the same blocks, as many rows as are
 // deleted. Nothing but the age of their transaction tells.
-func TestScanLateCommit(t *testing.T) {
-	server := servers.Postgres(t)
+func testScanLateCommit(t *testing.T, server *servers.Server) {
 	src, db := openSmall(t, server, driver.Limits{})
 	fill(t, server.OpenPostgres, ledger+"DELETE FROM shop.ledger WHERE id BETWEEN 1 AND 10")
 	fill(t, server.OpenPostgres, "VACUUM shop.ledger")
@@ -176,6 +186,13 @@ func TestScanLateCommit(t *testing.T) {
 	if len(second.Kept()) != len(landed)-1 {
 		t.Errorf("%d of %d ranges kept, want all but one", len(second.Kept()), len(landed))
 	}
+	sc := second.(*scan)
+	l := sc.parts[sc.unread[0].Token].leaf
+	for late, want := range map[time.Duration]int{time.Hour: len(sc.kept), -time.Second: 0} {
+		if kept, err := sc.exporter.verify(t.Context(), sc.basis, []*leaf{l}, landed, time.Now().Add(late)); err != nil || len(kept[l]) != want {
+			t.Errorf("with %v to verify, %d ranges are kept (%v), want %d", late, len(kept[l]), err, want)
+		}
+	}
 	_, after := readScan(t, second)
 	for _, ids := range after {
 		got = append(got, ids...)
@@ -195,9 +212,8 @@ func TestScanLateCommit(t *testing.T) {
 	}
 }
 
-// TestScanUndivided has tables that only Read may read, and trees of tables.
-func TestScanUndivided(t *testing.T) {
-	server := servers.Postgres(t)
+// testScanUndivided has tables that only Read may read, and trees of tables.
+func testScanUndivided(t *testing.T, server *servers.Server) {
 	fill(t, server.OpenPostgres, `
 		CREATE TABLE base (id bigint); CREATE TABLE derived (extra int) INHERITS (base); INSERT INTO base VALUES (1); INSERT INTO derived VALUES (2), (3);
 		CREATE TABLE secured (id bigint); ALTER TABLE secured ENABLE ROW LEVEL SECURITY; ALTER TABLE secured FORCE ROW LEVEL SECURITY;
@@ -233,18 +249,17 @@ func TestScanUndivided(t *testing.T) {
 	}
 }
 
-// TestReplaced replaces a heap between a snapshot and the lock on it: the
+// testReplaced replaces a heap between a snapshot and the lock on it: the
 // snapshot would find the table empty.
-func TestReplaced(t *testing.T) {
-	server := servers.Postgres(t)
+func testReplaced(t *testing.T, server *servers.Server) {
 	src, db := openSmall(t, server, driver.Limits{})
-	fill(t, server.OpenPostgres, "CREATE TABLE base (id bigint); CREATE TABLE derived () INHERITS (base); INSERT INTO base VALUES (1); INSERT INTO derived VALUES (2)")
-	table := tableOfName(t, src, "base")
+	fill(t, server.OpenPostgres, "CREATE TABLE front (id bigint); CREATE TABLE behind () INHERITS (front); INSERT INTO front VALUES (1); INSERT INTO behind VALUES (2)")
+	table := tableOfName(t, src, "front")
 	c, columns, err := src.plan(t.Context(), table)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), "BEGIN; CREATE TABLE kept AS SELECT * FROM ONLY derived; TRUNCATE derived; INSERT INTO derived SELECT * FROM kept; COMMIT"); err != nil {
+	if _, err := db.ExecContext(t.Context(), "BEGIN; CREATE TABLE kept AS SELECT * FROM ONLY behind; TRUNCATE behind; INSERT INTO behind SELECT * FROM kept; COMMIT"); err != nil {
 		t.Fatal(err)
 	}
 	leaves, err := c.leaves(t.Context(), table, columns)
@@ -265,7 +280,7 @@ func TestReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		if truncate {
-			if _, err := db.ExecContext(t.Context(), "TRUNCATE derived"); err != nil {
+			if _, err := db.ExecContext(t.Context(), "TRUNCATE behind"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -283,11 +298,11 @@ func TestReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), "SET lock_timeout = '50ms'; TRUNCATE base"); err == nil {
+	if _, err := db.ExecContext(t.Context(), "SET lock_timeout = '50ms'; TRUNCATE front"); err == nil {
 		t.Error("a table was truncated while it was scanned")
 	}
 	sc.Close()
-	if _, err := db.ExecContext(t.Context(), "TRUNCATE base"); err != nil {
+	if _, err := db.ExecContext(t.Context(), "TRUNCATE front"); err != nil {
 		t.Errorf("after the scan: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"headwater/connectors/driver"
 )
@@ -73,11 +74,15 @@ const verifyAtOnce = 16
 // All rows that are visible now and whose transactions had ended before the
 // older snapshot were visible in it: a row that is still there was there. If
 // there are as many of them as were read, and no others, they are the rows that
-// were read. The server counts them without sending any.
-func (c *session) verify(ctx context.Context, b basis, leaves []*leaf, landed []driver.Range) (map[*leaf][]held, error) {
+// were read. The server counts them without sending any, until the time given;
+// what it has not come to by then is not kept.
+func (c *session) verify(ctx context.Context, b basis, leaves []*leaf, landed []driver.Range, until time.Time) (map[*leaf][]held, error) {
 	candidates := b.candidates(leaves, landed)
 	kept := map[*leaf][]held{}
 	for group := range slices.Chunk(candidates, verifyAtOnce) {
+		if time.Now().After(until) {
+			break
+		}
 		counts := make([]string, len(group))
 		for i, h := range group {
 			counts[i] = fmt.Sprintf("SELECT %d, count(*), count(*) FILTER (WHERE age(xmin) > age('%d'::xid)) FROM %s WHERE %s", i, uint32(h.xmin), h.leaf.only(), within(h.lo, h.hi, false))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -18,14 +19,16 @@ import (
 // positions are rows of data files by the files' names.
 type positions map[string]*rowSet
 
-func (p positions) add(name string, row int64) {
+func (p positions) of(name string) *rowSet {
 	set := p[name]
 	if set == nil {
 		set = &rowSet{}
-		p[name] = set
+		p[strings.Clone(name)] = set
 	}
-	set.add(row)
+	return set
 }
+
+func (p positions) add(name string, row int64) { p.of(name).add(row) }
 
 func (p positions) count() (n int64) {
 	for _, set := range p {
@@ -69,9 +72,13 @@ func (l *Lake) goneRows(ctx context.Context, deletes []iceberg.DataFile) (positi
 			if !ok || !ok2 {
 				return storage("read position deletes", errors.New("a file of them has other columns"))
 			}
+			var set *rowSet
 			for i := range names.Len() {
+				if i == 0 || names.Value(i) != names.Value(i-1) {
+					set = gone.of(names.Value(i))
+				}
 				if row := rows.Value(i); row >= 0 {
-					gone.add(names.Value(i), row)
+					set.add(row)
 				}
 			}
 			return nil

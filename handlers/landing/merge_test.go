@@ -217,16 +217,23 @@ func TestMergeReplacesRowsOfAKey(t *testing.T) {
 	}
 	wantAccounts(t, l, map[int64][]int64{3: {1}, 4: {3}, 6: {3}})
 
-	// A full refresh takes the position deletes away with the rows.
+	// A full refresh takes the position deletes away with the rows, also one that
+	// finds nothing.
 	target := merging(3, "syn_3")
 	target.Mode, target.Merge, target.Deleted = FullRefresh, false, ""
+	w = begin(t, l, target)
+	if c := commit(t, w, version(4), true); c.Total != 0 {
+		t.Errorf("%+v", c)
+	}
+	wantAccounts(t, l, map[int64][]int64{})
+	target.SyncID, target.Fence = "syn_3b", 4
 	w = begin(t, l, target)
 	put(t, w, account{7, 5, false}, account{8, 5, false})
 	if c := commit(t, w, version(5), true); c.Total != 2 {
 		t.Errorf("%+v", c)
 	}
 	wantAccounts(t, l, map[int64][]int64{7: {5}, 8: {5}})
-	w = begin(t, l, merging(4, "syn_4"))
+	w = begin(t, l, merging(5, "syn_4"))
 	if at := w.Cursor(); at.Value == nil || *at.Value != "5" {
 		t.Errorf("the cursor of the full refresh is %+v", at)
 	}

@@ -3,6 +3,7 @@ package landing
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -427,6 +428,11 @@ func TestBadKeys(t *testing.T) {
 // Random syncs that crash anywhere leave what a map holds that had the same
 // rows put and deleted.
 func TestMergeIsAMap(t *testing.T) {
+	if testing.Short() {
+		if err := flag.Set("rapid.checks", "30"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		l := openLakeAt(t, t.TempDir(), newMemoryKV())
 		l.passKeys = rapid.SampledFrom([]int64{3, passKeys}).Draw(rt, "keys in memory")

@@ -97,10 +97,26 @@ func (disk) RemoveAll(name string) error {
 	return os.RemoveAll(path)
 }
 
+// writebackSize is how much of a file is written before the disk is asked to
+// begin with it, so that little is left to wait for when it is closed.
+const writebackSize = 8 << 20
+
 // diskFile is durable once Close returned nil.
 type diskFile struct {
 	*os.File
-	closed bool
+	closed  bool
+	written int64
+	begun   int64 // of it, handed to the disk
+}
+
+func (f *diskFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.written += int64(n)
+	if f.written-f.begun >= writebackSize {
+		beginWriteback(f.File, f.begun, f.written-f.begun)
+		f.begun = f.written
+	}
+	return n, err
 }
 
 func (f *diskFile) Close() error {

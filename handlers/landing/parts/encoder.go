@@ -28,6 +28,8 @@ type Encoder struct {
 	Config
 	rows   int64 // taken so far
 	open   *file // nil between two
+	press  *press
+	sizes  sizes
 	in     chan arrow.RecordBatch
 	done   chan struct{}
 	parts  []Part // once done
@@ -35,11 +37,13 @@ type Encoder struct {
 }
 
 // Start starts an encoder. The caller ends it by Finish, whatever happens.
-func Start(c Config) *Encoder {
+func Start(c Config) *Encoder { return start(c, usual) }
+
+func start(c Config, limit sizes) *Encoder {
 	if c.Size <= 0 {
 		c.Size = DefaultSize
 	}
-	e := &Encoder{Config: c, in: make(chan arrow.RecordBatch, 1), done: make(chan struct{})}
+	e := &Encoder{Config: c, sizes: limit, in: make(chan arrow.RecordBatch, 1), done: make(chan struct{})}
 	go e.run()
 	return e
 }
@@ -96,21 +100,28 @@ func (e *Encoder) run() {
 
 func (e *Encoder) encode(rec arrow.RecordBatch) error {
 	defer rec.Release()
-	fit, err := e.Layout.conform(rec, e.rows+1)
-	if err != nil {
+	if err := e.Layout.conforms(rec, e.rows+1); err != nil || rec.NumRows() == 0 {
 		return err
 	}
-	defer fit.Release()
 	e.rows += rec.NumRows()
-	if e.open == nil {
-		if e.open, err = create(e.Files, e.Layout, e.Name(), fit); err != nil {
+	if e.press == nil {
+		p, err := newPress()
+		if err != nil {
 			return err
 		}
+		e.press = p
 	}
-	if err := e.open.write(fit); err != nil {
+	if e.open == nil {
+		f, err := create(e.Files, e.Layout, e.Name(), rec, e.press, e.sizes)
+		if err != nil {
+			return err
+		}
+		e.open = f
+	}
+	if err := e.open.write(rec); err != nil {
 		return err
 	}
-	if e.open.w.TotalCompressedBytes() < e.Size {
+	if !e.open.full(e.Size) {
 		return nil
 	}
 	return e.complete()

@@ -1,0 +1,180 @@
+package handlers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/handlers/landing"
+	"headwater/projections"
+)
+
+// A source that hangs is ended by whichever limit comes first, and told so; what
+// was committed before stays.
+func TestLimitsEndAHangingSource(t *testing.T) {
+	for name, c := range map[string]struct {
+		options command.SyncOptions
+		idle    time.Duration
+		says    string
+	}{
+		"idle":     {command.SyncOptions{}, 100 * time.Millisecond, "the source sent nothing for 100ms, the idle limit"},
+		"timeout":  {command.SyncOptions{Timeout: "900ms"}, time.Hour, "the sync took longer than sync_options.timeout, 900ms"},
+		"of table": {command.SyncOptions{TableLimit: "400ms"}, time.Hour, "the table took longer than sync_options.table_timeout, 400ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := quick()
+			o.IdleLimit, o.TableRetries, o.CommitBytes = c.idle, -1, 100
+			w := newWorld(t, o)
+			w.connect()
+			w.source.put("orders", 50)
+			warm := command.SyncOptions{Mode: landing.Incremental, BatchSize: 10}
+			w.do(w.syncCommand(warm))
+			w.source.put("orders", 100)
+			_, release := w.hold(3)
+			defer release()
+			c.options.Mode, c.options.BatchSize = landing.Incremental, 10
+			w.do(w.syncCommand(c.options))
+			failed := last[*event.SyncFailed](w)
+			r := failed.Tables[0]
+			if failed.Reason != event.ReasonTimeout || r.Reason != event.ReasonTimeout || r.Message != c.says || !strings.Contains(failed.Message, c.says) {
+				t.Errorf("%s: %s; the table: %s: %s", failed.Reason, failed.Message, r.Reason, r.Message)
+			}
+			w.wantLanded("orders", 0, 80)
+		})
+	}
+}
+
+// cancelLimit is how soon a cancelled sync has ended, even if its source hangs.
+const cancelLimit = 5 * time.Second
+
+func TestCancelEndsAHangingReadSoon(t *testing.T) {
+	o := quick()
+	o.CommitBytes, o.IdleLimit = 100, time.Hour
+	w := newWorld(t, o)
+	w.connect()
+	reached, release := w.hold(3)
+	defer release()
+	c := w.syncCommand(command.SyncOptions{Mode: landing.Incremental, BatchSize: 10})
+	w.send(c)
+	<-reached
+	began := time.Now()
+	w.send(w.cancelCommand(c))
+	if op := w.ended(c); op.Status != projections.StatusCancelled {
+		t.Errorf("%+v", op.Targets)
+	}
+	w.idle()
+	if took := time.Since(began); took > cancelLimit {
+		t.Errorf("it took %v", took)
+	}
+	w.wantLanded("orders", 0, 30)
+	release()
+	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental, BatchSize: 10}))
+	w.wantLanded("orders", 0, 100)
+}
+
+// While rows flow, and when they stop, a table tells how far it is.
+func TestProgressTellsOfRowsAndOfSilence(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	reached, release := w.hold(3)
+	defer release()
+	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	w.send(c)
+	<-reached
+	var waiting event.TableResult
+	w.eventually("the silence to be told of", func() bool {
+		for _, e := range w.events(w.address) {
+			if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.WaitingSince != nil {
+				waiting = p.Table
+				return true
+			}
+		}
+		return false
+	})
+	if waiting.RowsRead != 30 || waiting.Records != 0 || waiting.Estimate == nil || *waiting.Estimate != 100 || waiting.LastRowAt == nil || waiting.WaitingSince.After(time.Now()) {
+		t.Errorf("%+v", waiting)
+	}
+	release()
+	w.ended(c)
+	done := last[*event.SyncCompleted](w).Tables[0]
+	if done.WaitingSince != nil || done.RowsRead != 100 || done.Records != 100 || done.Rate == 0 {
+		t.Errorf("%+v", done)
+	}
+	if begun := last[*event.SyncStarted](w); len(begun.Estimates) != 1 || begun.Estimates[0] != 100 {
+		t.Errorf("%+v", begun)
+	}
+}
+
+func TestExcludedColumnsAreNeitherReadNorLanded(t *testing.T) {
+	w := newWorld(t, quick())
+	w.connect()
+	w.do(w.syncCommand(command.SyncOptions{Columns: map[string]command.Columns{"public.*": {Exclude: []string{"no*"}}}}))
+	columns, rows, err := w.lake.Preview(t.Context(), w.address, "public", "orders", 1)
+	if err != nil || len(columns) != 1 || columns[0].Name != "id" || len(rows) != 1 {
+		t.Errorf("%v %v %v", columns, rows, err)
+	}
+}
+
+// A workspace that sends very many syncs does not keep another's waiting.
+func TestSyncsTakeTurns(t *testing.T) {
+	o := quick()
+	o.Concurrency, o.SyncsPerWorkspace = map[string]int{"SyncSource": 2}, 1
+	w := newWorld(t, o)
+	const many = 200
+	step := make(chan struct{})
+	w.handlers.state = gatedState{w.handlers.state, step}
+	sync := func(workspace string, n int) *command.SyncSource {
+		c := w.syncCommand(command.SyncOptions{})
+		a := w.address
+		a.Workspace, a.Source = workspace, fmt.Sprintf("src_%d", n) // not connected: rejected when its turn comes
+		c.Meta.Meta = event.At(a, c.Operation)
+		w.send(c)
+		return c
+	}
+	var all []*command.SyncSource
+	for n := range many {
+		all = append(all, sync("a", n))
+	}
+	b := sync("b", 0)
+	ended := func(c *command.SyncSource) bool {
+		op, err := w.store.Operation("acme", c.WorkspaceID, c.Operation.ID)
+		return err == nil && op.Ended()
+	}
+	turns := 0
+	for deadline := time.Now().Add(patience); !ended(b); {
+		select {
+		case step <- struct{}{}:
+			turns++
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("b still waits after %d turns", turns)
+		}
+	}
+	if turns > 12 {
+		t.Errorf("b waited for %d turns", turns)
+	}
+	close(step)
+	for _, c := range all {
+		if op := w.ended(c); op.Targets[0].Reason != event.ReasonNotFound && op.Targets[0].Reason != event.ReasonSourceRemoved {
+			t.Fatalf("%+v", op.Targets)
+		}
+	}
+}
+
+// gatedState lets each sync look at its source when it is told to.
+type gatedState struct {
+	State
+	step <-chan struct{}
+}
+
+func (g gatedState) Source(a event.Address) (Source, error) {
+	if strings.HasPrefix(a.Source, "src_") && len(a.Source) < 10 {
+		<-g.step
+	}
+	return g.State.Source(a)
+}

@@ -133,7 +133,7 @@ func barsOf(syncs []syncDoc, now time.Time) []string {
 		if sync.Status != "running" {
 			continue
 		}
-		if sync.Progress == nil || sync.Progress.TablesTotal == 0 {
+		if sync.Progress == nil || len(sync.Progress.Tables) == 0 {
 			lines = append(lines, "  "+plain(sync.SourceName)+": reading the schema")
 			continue
 		}

@@ -93,6 +93,10 @@ func (c *check) startOver() {
 			}
 			return
 		}
+		if len(t.PrimaryKey) == 0 {
+			c.add(field, "needs a primary key, which %s lacks: rows that are read again could not be told from those that landed", nameOf(t))
+			return
+		}
 		value, err := cursorValue(typ, text)
 		if err != nil {
 			c.add(field, "%v", err)

@@ -17,9 +17,10 @@ import (
 const mariadbPackage = "mariadb-server-core"
 
 // StartMariaDB makes a fresh MariaDB in dir, which must not exist or be empty,
-// and starts it. It returns a *MissingError when MariaDB is not installed. The
+// and starts it with further settings, such as "innodb-buffer-pool-size=1G", that
+// override its own. It returns a *MissingError when MariaDB is not installed. The
 // caller calls Stop.
-func StartMariaDB(ctx context.Context, dir string) (*Server, error) {
+func StartMariaDB(ctx context.Context, dir string, settings ...string) (*Server, error) {
 	mariadbd, err := find(mariadbPackage, "mariadbd", "/usr/sbin")
 	if err != nil {
 		return nil, err
@@ -45,6 +46,9 @@ func StartMariaDB(ctx context.Context, dir string) (*Server, error) {
 			"--no-defaults", "--datadir=" + data, "--init-file=" + setup, "--bind-address=" + s.Host, "--port=" + strconv.Itoa(s.Port),
 			"--socket=" + filepath.Join(dir, "s"), "--pid-file=" + filepath.Join(dir, "pid"), "--skip-log-bin", "--skip-name-resolve",
 			"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=64M", "--default-time-zone=+00:00", "--local-infile=0",
+		}
+		for _, setting := range settings {
+			args = append(args, "--"+setting)
 		}
 		if err = launch(ctx, s, dir, mariadbd, args, s.readyMariaDB); err == nil {
 			return s, nil

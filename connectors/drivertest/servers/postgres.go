@@ -14,9 +14,10 @@ import (
 )
 
 // StartPostgres makes a fresh PostgreSQL in dir, which must not exist or be
-// empty, and starts it. It returns a *MissingError when PostgreSQL is not
-// installed. The caller calls Stop.
-func StartPostgres(ctx context.Context, dir string) (*Server, error) {
+// empty, and starts it with further settings, such as "shared_buffers=1GB", that
+// override its own. It returns a *MissingError when PostgreSQL is not installed.
+// The caller calls Stop.
+func StartPostgres(ctx context.Context, dir string, settings ...string) (*Server, error) {
 	initdb, err := find("postgresql", "initdb", "/usr/lib/postgresql/*/bin")
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func StartPostgres(ctx context.Context, dir string) (*Server, error) {
 			return nil, err
 		}
 		args := []string{"-D", data, "-h", s.Host, "-p", strconv.Itoa(s.Port)}
-		for _, setting := range []string{"unix_socket_directories=", "fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB", "shared_buffers=64MB", "timezone=UTC"} {
+		for _, setting := range append([]string{"unix_socket_directories=", "fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB", "shared_buffers=64MB", "timezone=UTC"}, settings...) {
 			args = append(args, "-c", setting)
 		}
 		if err = launch(ctx, s, dir, postgres, args, s.readyPostgres); err == nil {

@@ -21,7 +21,7 @@ func MariaDB(t testing.TB) *Server {
 	return start(t, StartMariaDB)
 }
 
-func start(t testing.TB, launch func(context.Context, string) (*Server, error)) *Server {
+func start(t testing.TB, launch func(context.Context, string, ...string) (*Server, error)) *Server {
 	t.Helper()
 	// Not t.TempDir: its parents are closed to the account the server runs as.
 	dir, err := os.MkdirTemp("", "headwater-server-")

@@ -1,0 +1,109 @@
+// Command bench measures whole syncs through the service, each beside the
+// fastest that its source can be read at all, in turn on the same machine in the
+// same run. `make bench` runs it; it makes its data and starts its own servers.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are what a run can be told.
+type settings struct {
+	cache    string
+	only     string
+	runs     int
+	quick    bool
+	readme   string
+	parallel int
+	program  string
+}
+
+// run measures the works that were asked for and prints the table. Its error
+// joins what went wrong; a missed target is none.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var s settings
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&s.cache, "cache", filepath.Join(os.TempDir(), "headwater-bench"), "folder for the data, which is kept; servers must be able to read below it")
+	flags.StringVar(&s.only, "only", "", "works to run, by the start of their names, separated by commas: "+strings.Join(names(), ", "))
+	flags.IntVar(&s.runs, "n", 5, "measured runs of each side; the median counts")
+	flags.BoolVar(&s.quick, "quick", false, "a tenth of the rows")
+	flags.StringVar(&s.readme, "readme", "", "write the table into this file, between its bench:sync comments")
+	flags.IntVar(&s.parallel, "parallel", 2, "connections of the works that read a table over several")
+	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 {
+		return errors.New("no arguments beside flags; -n is at least 1 and -parallel at least 2")
+	}
+	chosen, err := choose(s.only)
+	if err != nil {
+		return err
+	}
+	b, err := newBench(ctx, s, stderr)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+
+	var rows []result
+	var failed []error
+	for _, w := range chosen {
+		found, err := w.run(b, ctx)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", w.name, err))
+			b.say("%s: %v", w.name, err)
+			found = append(found, result{work: w.name, failed: true})
+		}
+		rows = append(rows, found...)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	table := render(rows, b.machine(ctx), s)
+	fmt.Fprint(stdout, table)
+	if s.readme != "" && len(failed) == 0 {
+		failed = append(failed, writeBetween(s.readme, table))
+	}
+	return errors.Join(failed...)
+}
+
+// choose returns the works whose names begin with one of the parts of only, all
+// for none.
+func choose(only string) ([]work, error) {
+	if only == "" {
+		return works, nil
+	}
+	var chosen []work
+	for part := range strings.SplitSeq(only, ",") {
+		found := false
+		for _, w := range works {
+			if strings.HasPrefix(w.name, strings.TrimSpace(part)) {
+				chosen, found = append(chosen, w), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("-only: there is no work %q; there are %s", part, strings.Join(names(), ", "))
+		}
+	}
+	return chosen, nil
+}

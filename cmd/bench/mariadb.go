@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"headwater/connectors/drivertest/servers"
+)
+
+func (b *bench) mariadbWide(ctx context.Context) ([]result, error) {
+	client, err := exec.LookPath("mariadb")
+	if err != nil {
+		return nil, err
+	}
+	file, err := b.tabbed()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := b.folder("mariadb")
+	if err != nil {
+		return nil, err
+	}
+	server, err := servers.StartMariaDB(ctx, dir, "innodb-buffer-pool-size=2G", "local-infile=1")
+	if err != nil {
+		return nil, err
+	}
+	defer server.Stop()
+	execute := func(ctx context.Context, statement string) (time.Duration, error) {
+		return drain(ctx, []string{"MYSQL_PWD=" + server.Password}, client, "--no-defaults", "--local-infile=1", "--quick", "-B", "-N",
+			"-h", server.Host, "-P", strconv.Itoa(server.Port), "-u", server.User, server.Database, "-e", statement)
+	}
+	b.say("loading wide into MariaDB")
+	for _, s := range []string{
+		"create table wide (" + columnsOf(func(c column) string { return c.my }) + ") engine=InnoDB default charset=utf8mb4",
+		"set time_zone='+00:00'; load data local infile '" + file.Path + "' into table wide character set utf8mb4",
+		"analyze table wide; select count(*) from wide",
+	} {
+		if _, err := execute(ctx, s); err != nil {
+			return nil, fmt.Errorf("load wide: %w", err)
+		}
+	}
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	var version string
+	if err := db.QueryRowContext(ctx, "select substring_index(version(), '-', 1)").Scan(&version); err != nil {
+		return nil, err
+	}
+	b.uses("MariaDB " + version)
+
+	s, err := b.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.connect(ctx, "mariadb", "mariadb", object{"host": server.Host, "port": server.Port, "database": server.Database,
+		"username": server.User, "password": server.Password, "sslmode": "disable"})
+	if err != nil {
+		return nil, err
+	}
+	rows := int(file.Sums.Rows)
+	name := fmt.Sprintf("MariaDB wide, %d x %d", rows, len(wide))
+	var last landed
+	ours, limit, err := b.pair(ctx, name,
+		s.syncing(source, object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
+		func(ctx context.Context) (time.Duration, error) { return execute(ctx, "select * from wide") })
+	if err != nil {
+		return nil, err
+	}
+	return []result{ratio(name, "mariadb --quick", rows, ours, limit, 1.20)}, b.check(ctx, last, file.Sums)
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// memory measures the most that the service and its children hold while one
+// table is synced, on a fresh service each, and while one of four times the rows
+// is.
+func (b *bench) memory(ctx context.Context) ([]result, error) {
+	const most = 300 << 20
+	var peaks [2]int64
+	var rates [2]float64
+	for i, times := range []int{1, narrowTimes} {
+		rows := b.rows(narrowRows) * times
+		table := fmt.Sprintf("narrow_%d", times)
+		if err := b.fillNarrow(ctx, table, rows); err != nil {
+			return nil, err
+		}
+		s, err := b.start(ctx, b.cache)
+		if err != nil {
+			return nil, err
+		}
+		source, err := b.connectPostgres(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		watch := watchMemory(s.cmd.Process.Pid)
+		_, took, err := s.sync(ctx, source, object{"mode": "full_refresh", "tables": []string{table}})
+		peak, marks := watch()
+		s.stop()
+		if err != nil {
+			return nil, err
+		}
+		peaks[i], rates[i] = peak, float64(rows)/took.Seconds()/1000
+		b.say("memory, %d rows: at most %d MiB at once, high-water marks of all processes together %d MiB", rows, peak>>20, marks>>20)
+	}
+	row := func(rows int, peak int64, rate float64, target string, ok bool) result {
+		return result{work: fmt.Sprintf("memory of all processes, PostgreSQL, %d x 5", rows), ours: fmt.Sprintf("%d MiB", peak>>20),
+			limit: "-", ratio: "-", target: target, rate: fmt.Sprintf("%.0f krows/s", rate), ok: ok}
+	}
+	small := b.rows(narrowRows)
+	larger := row(small*narrowTimes, peaks[1], rates[1], "no more than that, within 10 %", peaks[1] <= max(peaks[0]+peaks[0]/10, 0) && peaks[1] <= most+most/10)
+	larger.ratio = fmt.Sprintf("%.2f", float64(peaks[1])/float64(peaks[0]))
+	return []result{row(small, peaks[0], rates[0], "at most 300 MiB", peaks[0] <= most), larger}, nil
+}
+
+// sampleEvery is how often memory is looked at.
+const sampleEvery = 50 * time.Millisecond
+
+// watchMemory follows a process and its descendants. The returned function ends
+// that and returns the most bytes that they held in memory at once, pages that
+// they share counted for each, and the sum of each process's own high-water
+// mark, which is as much or more.
+func watchMemory(pid int) func() (peak, marks int64) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var most int64
+	high := map[int]int64{}
+	wg.Go(func() {
+		tick := time.NewTicker(sampleEvery)
+		defer tick.Stop()
+		for {
+			var now int64
+			for _, p := range family(pid) {
+				rss, mark := held(p)
+				now += rss
+				high[p] = max(high[p], mark)
+			}
+			most = max(most, now)
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return func() (peak, marks int64) {
+		close(stop)
+		wg.Wait()
+		for _, m := range high {
+			marks += m
+		}
+		return most, marks
+	}
+}
+
+// family returns a process and all below it.
+func family(root int) []int {
+	children := map[int][]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state ppid; the name may hold anything.
+		end := strings.LastIndexByte(string(text), ')')
+		fields := strings.Fields(string(text[end+1:]))
+		if end < 0 || len(fields) < 2 {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		parent, _ := strconv.Atoi(fields[1])
+		children[parent] = append(children[parent], pid)
+	}
+	all := []int{root}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all
+}
+
+// held returns a process's resident memory and its high-water mark in bytes, 0
+// for one that has ended.
+func held(pid int) (rss, mark int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		switch name {
+		case "VmRSS":
+			rss = kib << 10
+		case "VmHWM":
+			mark = kib << 10
+		}
+	}
+	return rss, mark
+}

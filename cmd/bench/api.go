@@ -12,35 +12,48 @@ import (
 	"time"
 )
 
-// pages serves records of the wide table's first columns in numbered pages.
-func pages(records int) (*httptest.Server, int, error) {
+// record is one object of the API.
+type record struct {
+	ID        int64       `json:"id"`
+	OrderID   int64       `json:"order_id"`
+	Price     json.Number `json:"price"`
+	ShipDate  string      `json:"ship_date"`
+	UpdatedAt string      `json:"updated_at"`
+	Mode      string      `json:"mode"`
+	Comment   string      `json:"comment"`
+	UUID      string      `json:"row_uuid"`
+}
+
+// page is one answer of the API.
+type page struct {
+	Records []record `json:"records"`
+	Page    int      `json:"page"`
+	Total   int      `json:"total_pages"`
+}
+
+// pages serves records in numbered pages and encodes each page when it is asked
+// for, as APIs do.
+func pages(records int) (server *httptest.Server, count int) {
 	g := newGenerator()
-	count := records / apiPage
-	bodies := make([][]byte, count)
-	for p := range bodies {
-		list := make([]object, apiPage)
-		for i := range list {
-			g.next()
-			list[i] = object{"id": g.id, "order_id": g.id/4 + 1, "price": json.Number(g.values[4]), "ship_date": g.values[6],
-				"updated_at": g.values[8][:10] + "T" + g.values[8][11:] + "Z", "mode": g.values[10], "comment": g.values[12], "row_uuid": g.values[15]}
-		}
-		var err error
-		if bodies[p], err = json.Marshal(object{"records": list, "page": p + 1, "total_pages": count}); err != nil {
-			return nil, 0, err
-		}
+	all := make([]record, records)
+	for i := range all {
+		g.next()
+		all[i] = record{g.id, g.id/4 + 1, json.Number(g.values[4]), g.values[6],
+			g.values[8][:10] + "T" + g.values[8][11:] + "Z", g.values[10], g.values[12], g.values[15]}
 	}
+	count = (records + apiPage - 1) / apiPage
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page := 1
+		n := 1
 		if text := r.URL.Query().Get("page"); text != "" {
-			page, _ = strconv.Atoi(text)
+			n, _ = strconv.Atoi(text)
 		}
-		if page < 1 || page > count {
+		if n < 1 || n > count {
 			http.Error(w, `{"error":"no such page"}`, http.StatusNotFound)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(bodies[page-1])
-	})), count, nil
+		_ = json.NewEncoder(w).Encode(page{all[(n-1)*apiPage : min(n*apiPage, records)], n, count})
+	})), count
 }
 
 // fetchAhead reads all pages, each whole, with one request ahead of the page
@@ -84,10 +97,7 @@ func fetchAhead(ctx context.Context, url string, count int) (time.Duration, erro
 
 func (b *bench) api(ctx context.Context) ([]result, error) {
 	records := b.rows(apiRecords)
-	server, count, err := pages(records)
-	if err != nil {
-		return nil, err
-	}
+	server, count := pages(records)
 	defer server.Close()
 	s, err := b.serve(ctx)
 	if err != nil {

@@ -30,8 +30,18 @@ type process struct {
 // startProcess runs `headwater serve` over dir and waits until it answers.
 func startProcess(t *testing.T, dir, listen string) *process {
 	t.Helper()
+	return startProcessOf(t, "", dir, listen)
+}
+
+// startProcessOf is startProcess of a program that was built, or of this test's
+// own for "".
+func startProcessOf(t *testing.T, program, dir, listen string, flags ...string) *process {
+	t.Helper()
 	p := &process{base: "http://" + listen + "/api/v1", log: new(lockedBuffer)}
-	p.cmd = exec.Command(os.Args[0], "serve", "--data-dir", dir, "--listen", listen, "--nats-listen", "off", "--metrics-listen", "off")
+	if program == "" {
+		program = os.Args[0]
+	}
+	p.cmd = exec.Command(program, append([]string{"serve", "--data-dir", dir, "--listen", listen, "--nats-listen", "off", "--metrics-listen", "off"}, flags...)...)
 	p.cmd.Env = []string{mainVariable + "=1", "PATH=" + os.Getenv("PATH")}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()

@@ -21,10 +21,18 @@ lint: ## formatting, vet, staticcheck
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
 
-torture: deps ## the same suite at full length: more kills, more histories, longer Watermill suites
+torture: deps ## the same suite at full length: 200 kills amid syncs, stopped owners, more histories, longer Watermill suites
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 2h ./...
 
-bench: deps ## ratios beside the limit in the same run (x-psql), and the projection's rates
+# Where the bench keeps its data between runs, and what it is told: -quick for a
+# tenth of the rows, -only postgres,csv for some of the works; README.md gets the
+# whole table only.
+BENCH_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-bench
+BENCH       ?= -readme README.md
+
+bench: deps ## whole syncs beside the limit of their source in the same run; then reading alone (x-psql), and the projection's rates
+	@.ci/bench-deps $(BENCH_CACHE)
+	go run ./cmd/bench -cache $(BENCH_CACHE) $(BENCH)
 	go test -run '^$$' -bench . -benchtime 5x ./connectors/postgres
 	go test -run '^$$' -bench . ./projections
 

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&s.only, "only", "", "works to run, by the start of their names, separated by commas: "+strings.Join(names(), ", "))
 	flags.IntVar(&s.runs, "n", 5, "measured runs of each side; the median counts")
 	flags.BoolVar(&s.quick, "quick", false, "a tenth of the rows")
-	flags.StringVar(&s.readme, "readme", "", "write the table into this file, between its bench:sync comments")
+	flags.StringVar(&s.readme, "readme", "", "write the whole table into this file, between its bench:sync comments")
 	flags.IntVar(&s.parallel, "parallel", 2, "connections of the works that read a table over several")
 	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
 	if err := flags.Parse(args); err != nil {
@@ -54,6 +54,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 {
 		return errors.New("no arguments beside flags; -n is at least 1 and -parallel at least 2")
+	}
+	if s.readme != "" && (s.quick || s.only != "") {
+		return errors.New("-readme takes the whole table: leave out -quick and -only")
 	}
 	chosen, err := choose(s.only)
 	if err != nil {

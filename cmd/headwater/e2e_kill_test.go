@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -44,6 +45,8 @@ type killRun struct {
 	caller  *caller
 }
 
+var killsWanted = flag.Int("kills", 0, "how often TestKilledSyncsLoseAndRepeatNothing kills (200, or 3 in the short suite)")
+
 // killsPerSync stays below the deaths after which a command is given up.
 const killsPerSync = 4
 
@@ -54,6 +57,9 @@ func TestKilledSyncsLoseAndRepeatNothing(t *testing.T) {
 	kills, rows := 200, 1_000_000
 	if testing.Short() {
 		kills, rows = 3, 60_000
+	}
+	if *killsWanted > 0 {
+		kills = *killsWanted
 	}
 	r := newKillRun(t)
 	all := []*killed{

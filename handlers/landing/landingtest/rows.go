@@ -89,6 +89,31 @@ func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
+// Newest returns the current snapshot of the newest metadata file of a table, 0
+// for a table without one. After a crash that need not be what was committed.
+func Newest(location string) (snapshot int64, err error) {
+	root, err := localPath(location)
+	if err != nil {
+		return 0, err
+	}
+	found, err := filepath.Glob(filepath.Join(escapeGlob(root), "metadata", "*.metadata.json"))
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	text, err := os.ReadFile(slices.Max(found))
+	if err != nil {
+		return 0, err
+	}
+	meta, err := table.ParseMetadataBytes(text)
+	if err != nil {
+		return 0, err
+	}
+	if s := meta.CurrentSnapshot(); s != nil {
+		snapshot = s.SnapshotID
+	}
+	return snapshot, nil
+}
+
 // part is a data file of a snapshot.
 type part struct {
 	path     string // as manifests and delete files name it

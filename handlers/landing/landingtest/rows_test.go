@@ -165,6 +165,9 @@ func TestRows(t *testing.T) {
 	}
 	check("after the deletes", now, 60_000-1020, 40_000-1010, gone)
 	later := land(t, lake, 3, true, 60_000, 60_010)
+	if newest, err := landingtest.Newest(later.Location); newest != later.SnapshotID || err != nil {
+		t.Errorf("the newest snapshot is %d, %v", newest, err)
+	}
 	check("after more rows", later.SnapshotID, 60_010-1020, 40_000-1010, gone)
 	check("the snapshot before", first.SnapshotID, 60_000, 40_000, func(int64) bool { return false })
 }

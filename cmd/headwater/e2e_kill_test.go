@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ type killed struct {
 	most    int // the largest id of the source
 
 	source, operation, sync string
-	expected                time.Duration // what the sync takes when it is left alone
+	pace                    time.Duration // what a row takes when the sync is left alone
 	before                  int64         // rows of the table that the source had read before the round
 	fresh                   int64         // rows that the round's sync must read
 	kills                   int           // that this round's sync survived
@@ -273,7 +274,7 @@ func (r *killRun) kill(all []*killed, nth int) bool {
 		for _, k := range all {
 			if on, attempts := r.state(k); on {
 				running++
-				longest = max(longest, k.expected)
+				longest = max(longest, time.Duration(float64(k.pace)*float64(k.fresh)))
 				if attempts > k.kills {
 					begun++
 				}
@@ -290,6 +291,9 @@ func (r *killRun) kill(all []*killed, nth int) bool {
 		}
 	}
 	time.Sleep(rand.N(longest)) // the moment is the point
+	if !slices.ContainsFunc(all, func(k *killed) bool { on, _ := r.state(k); return on }) {
+		return false
+	}
 	r.process.kill()
 	r.restart()
 	hit := false
@@ -341,7 +345,7 @@ func (r *killRun) compare(k *killed) {
 		return
 	}
 	if k.kills == 0 {
-		k.expected = max(time.Duration(s.DurationMS)*time.Millisecond, 10*time.Millisecond)
+		k.pace = max(time.Duration(s.DurationMS)*time.Millisecond/time.Duration(k.fresh), 1)
 	}
 	read := r.source.read(k.table) - k.before - k.fresh
 	want := r.source.contents(k.table)

@@ -3,6 +3,7 @@ package landingtest_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/landingtest"
+	"headwater/handlers/landing/parts"
 )
 
 // keys is a catalog's KV in memory.
@@ -113,7 +115,16 @@ func land(t *testing.T, lake *landing.Lake, fence uint64, wide bool, from, to in
 	}
 	rec := b.NewRecordBatch()
 	defer rec.Release()
-	if err := w.Write(t.Context(), rec); err != nil {
+	enc := parts.Start(parts.Config{Files: w.Files(), Layout: w.Layout(), Name: w.NextName, Log: slog.New(slog.DiscardHandler)})
+	rec.Retain()
+	if err := enc.Put(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	made, err := enc.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Add(made...); err != nil {
 		t.Fatal(err)
 	}
 	last := fmt.Sprint(to - 1)

@@ -74,7 +74,7 @@ func newBench(ctx context.Context, s settings, out io.Writer) (*bench, error) {
 	if b.program == "" {
 		b.program = filepath.Join(b.cache, "headwater")
 		b.say("building the service")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.program, "./cmd/headwater")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program, "./cmd/headwater")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build the service: %w: %s", err, out)

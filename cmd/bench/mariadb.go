@@ -23,7 +23,7 @@ func (b *bench) mariadbWide(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := servers.StartMariaDB(ctx, dir, "innodb-buffer-pool-size=2G", "local-infile=1")
+	server, err := servers.StartMariaDB(ctx, dir, "--innodb-buffer-pool-size=2G", "--local-infile=1")
 	if err != nil {
 		return nil, err
 	}

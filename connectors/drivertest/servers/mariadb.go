@@ -17,10 +17,9 @@ import (
 const mariadbPackage = "mariadb-server-core"
 
 // StartMariaDB makes a fresh MariaDB in dir, which must not exist or be empty,
-// and starts it with further settings, such as "innodb-buffer-pool-size=1G", that
-// override its own. It returns a *MissingError when MariaDB is not installed. The
-// caller calls Stop.
-func StartMariaDB(ctx context.Context, dir string, settings ...string) (*Server, error) {
+// and starts it, with further options of mariadbd if need be. It returns a
+// *MissingError when MariaDB is not installed. The caller calls Stop.
+func StartMariaDB(ctx context.Context, dir string, options ...string) (*Server, error) {
 	mariadbd, err := find(mariadbPackage, "mariadbd", "/usr/sbin")
 	if err != nil {
 		return nil, err
@@ -47,10 +46,7 @@ func StartMariaDB(ctx context.Context, dir string, settings ...string) (*Server,
 			"--socket=" + filepath.Join(dir, "s"), "--pid-file=" + filepath.Join(dir, "pid"), "--skip-log-bin", "--skip-name-resolve",
 			"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=64M", "--default-time-zone=+00:00", "--local-infile=0",
 		}
-		for _, setting := range settings {
-			args = append(args, "--"+setting)
-		}
-		if err = launch(ctx, s, dir, mariadbd, args, s.readyMariaDB); err == nil {
+		if err = launch(ctx, s, dir, mariadbd, append(args, options...), s.readyMariaDB); err == nil {
 			return s, nil
 		}
 	}

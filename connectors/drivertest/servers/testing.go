@@ -18,7 +18,13 @@ func Postgres(t testing.TB) *Server {
 // MariaDB is Postgres for MariaDB.
 func MariaDB(t testing.TB) *Server {
 	t.Helper()
-	return start(t, StartMariaDB)
+	return MariaDBWith(t)
+}
+
+// MariaDBWith is MariaDB with further options of mariadbd.
+func MariaDBWith(t testing.TB, options ...string) *Server {
+	t.Helper()
+	return start(t, func(ctx context.Context, dir string) (*Server, error) { return StartMariaDB(ctx, dir, options...) })
 }
 
 func start(t testing.TB, launch func(context.Context, string, ...string) (*Server, error)) *Server {

@@ -1,13 +1,12 @@
 package mysql
 
 import (
-	sqldriver "database/sql/driver"
+	"bytes"
 	"errors"
-	"math"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
@@ -19,8 +18,7 @@ var errNull = errors.New("a NULL came for a column that was not nullable when th
 type decoder struct {
 	table   driver.Table
 	builder *array.RecordBuilder
-	fields  []array.Builder
-	fixed   []*array.FixedSizeBinaryBuilder // of UUID columns
+	columns []column
 	limits  driver.Limits
 	cursor  int // index of the cursor column, -1 for none
 	emit    func(driver.Batch) error
@@ -28,8 +26,26 @@ type decoder struct {
 	rows    int   // in the batch
 	bytes   int64 // in the batch
 	pace    driver.Pace
-	full    bool            // the batch is complete but for its Resume
-	last    sqldriver.Value // the cursor in the last row of a full batch
+	full    bool   // the batch is complete but for its Resume
+	last    []byte // the cursor in the last row of a full batch, nil for NULL
+}
+
+// column appends to one column of the batch; the builder is that of its kind.
+type column struct {
+	kind             driver.Kind
+	nullable         bool
+	precision, scale int32
+	builder          array.Builder
+	binary           *array.BinaryBuilder // also of strings
+	boolean          *array.BooleanBuilder
+	int32            *array.Int32Builder
+	int64            *array.Int64Builder
+	float32          *array.Float32Builder
+	float64          *array.Float64Builder
+	decimal          *array.Decimal128Builder
+	date             *array.Date32Builder
+	stamp            *array.TimestampBuilder
+	fixed            *array.FixedSizeBinaryBuilder
 }
 
 // newDecoder reads rows of the table's columns. It hands each batch to emit,
@@ -37,11 +53,35 @@ type decoder struct {
 func newDecoder(t driver.Table, cursor string, limits driver.Limits, emit func(driver.Batch) error) *decoder {
 	d := &decoder{table: t, limits: limits, cursor: -1, emit: emit}
 	d.builder = array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t))
-	d.fields, d.fixed = d.builder.Fields(), make([]*array.FixedSizeBinaryBuilder, len(t.Columns))
-	for i, b := range d.fields {
-		if e, ok := b.(interface{ StorageBuilder() array.Builder }); ok {
-			d.fixed[i], _ = e.StorageBuilder().(*array.FixedSizeBinaryBuilder)
+	d.columns = make([]column, len(t.Columns))
+	for i, b := range d.builder.Fields() {
+		typ := t.Columns[i].Type
+		c := column{kind: typ.Kind, nullable: t.Columns[i].Nullable, precision: typ.Precision, scale: typ.Scale, builder: b}
+		switch b := b.(type) {
+		case *array.StringBuilder:
+			c.binary = b.BinaryBuilder
+		case *array.BinaryBuilder:
+			c.binary = b
+		case *array.BooleanBuilder:
+			c.boolean = b
+		case *array.Int32Builder:
+			c.int32 = b
+		case *array.Int64Builder:
+			c.int64 = b
+		case *array.Float32Builder:
+			c.float32 = b
+		case *array.Float64Builder:
+			c.float64 = b
+		case *array.Decimal128Builder:
+			c.decimal = b
+		case *array.Date32Builder:
+			c.date = b
+		case *array.TimestampBuilder:
+			c.stamp = b
+		case interface{ StorageBuilder() array.Builder }:
+			c.fixed, _ = b.StorageBuilder().(*array.FixedSizeBinaryBuilder)
 		}
+		d.columns[i] = c
 		if t.Columns[i].Name == cursor {
 			d.cursor = i
 		}
@@ -51,57 +91,72 @@ func newDecoder(t driver.Table, cursor string, limits driver.Limits, emit func(d
 
 func (d *decoder) release() { d.builder.Release() }
 
-// append takes one row; it keeps nothing of values.
-func (d *decoder) append(values []sqldriver.Value) error {
+// append takes the packet of one row; it keeps nothing of it.
+func (d *decoder) append(p []byte) error {
 	if d.full {
 		// Only now it shows whether the next row shares the cursor's value.
-		if err := d.flush(d.cursor >= 0 && !same(values[d.cursor], d.last)); err != nil {
+		boundary := false
+		if d.cursor >= 0 {
+			next, ok := nth(p, d.cursor)
+			if !ok {
+				return d.malformed()
+			}
+			boundary = (next == nil) != (d.last == nil) || !bytes.Equal(next, d.last)
+		}
+		if err := d.flush(boundary, false); err != nil {
 			return err
 		}
 	}
 	d.row++
-	var size int64
-	for i, v := range values {
-		c := &d.table.Columns[i]
-		if v == nil {
-			if !c.Nullable {
+	row := p
+	for i := range d.columns {
+		c := &d.columns[i]
+		// The two commonest forms of a field are read here, in place.
+		var text []byte
+		switch {
+		case len(p) > 0 && p[0] < null && int(p[0]) < len(p):
+			n := 1 + int(p[0])
+			text, p = p[1:n], p[n:]
+		case len(p) > 0 && p[0] == null:
+			if !c.nullable {
 				return d.bad(i, errNull)
 			}
-			d.fields[i].AppendNull()
+			p = p[1:]
+			c.builder.AppendNull()
 			continue
+		default:
+			var ok bool
+			if text, p, ok = field(p); !ok {
+				return d.malformed()
+			}
 		}
-		if err := d.value(i, c.Type, v); err != nil {
+		if err := c.append(text); err != nil {
 			return d.bad(i, err)
 		}
-		size += 8
-		if text, ok := v.([]byte); ok {
-			size += int64(len(text)) - 8
-		}
 	}
-	if size > d.limits.MaxRowBytes {
-		return driver.E(driver.ErrLimit, nil, "table %s, row %d has %d bytes, more than the limit of %d", d.table, d.row, size, d.limits.MaxRowBytes)
+	if len(p) > 0 {
+		return d.malformed()
 	}
 	d.rows++
-	d.bytes += size
+	d.bytes += int64(len(row))
 	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
-			d.last = values[d.cursor]
-			if text, ok := d.last.([]byte); ok {
-				d.last = string(text)
-			}
+			last, _ := nth(row, d.cursor)
+			d.last = bytes.Clone(last)
 		}
 	}
 	return nil
 }
 
-// same compares a cursor's value with a kept one.
-func same(v, kept sqldriver.Value) bool {
-	if text, ok := v.([]byte); ok {
-		other, ok := kept.(string)
-		return ok && string(text) == other
+// nth returns the field with that index, nil for NULL.
+func nth(p []byte, index int) (text []byte, ok bool) {
+	for range index + 1 {
+		if text, p, ok = field(p); !ok {
+			return nil, false
+		}
 	}
-	return v == kept
+	return text, true
 }
 
 // bad names the place of a value that cannot be held, never the value.
@@ -109,16 +164,32 @@ func (d *decoder) bad(i int, err error) error {
 	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d: %v", d.table, d.table.Columns[i].Name, d.row, err)
 }
 
+func (d *decoder) malformed() error {
+	return driver.E(driver.ErrBadData, nil, "table %s, row %d: the server sent malformed bytes", d.table, d.row)
+}
+
+// reserve makes room for a batch like the last one, so that it grows once.
+func (d *decoder) reserve(last arrow.RecordBatch) {
+	d.builder.Reserve(int(last.NumRows()))
+	for i := range d.columns {
+		if data, ok := last.Column(i).(interface{ ValueBytes() []byte }); ok && d.columns[i].binary != nil {
+			n := len(data.ValueBytes())
+			d.columns[i].binary.ReserveData(n + n/16)
+		}
+	}
+}
+
 // finish emits the last batch.
 func (d *decoder) finish() error {
 	if d.rows == 0 {
 		return nil
 	}
-	return d.flush(true)
+	return d.flush(true, true)
 }
 
-// flush emits the batch. With boundary, the next row has another cursor value.
-func (d *decoder) flush(boundary bool) error {
+// flush emits the batch. With boundary, the next row has another cursor value;
+// with end there is none.
+func (d *decoder) flush(boundary, end bool) error {
 	record := d.builder.NewRecordBatch()
 	b := driver.Batch{Record: record, Bytes: d.bytes}
 	last := d.rows - 1
@@ -129,113 +200,80 @@ func (d *decoder) flush(boundary bool) error {
 		value := driver.FormatCursor(record.Column(d.cursor), last)
 		b.Resume = &driver.Cursor{Column: d.table.Columns[d.cursor].Name, Value: &value}
 	}
+	if !end {
+		d.reserve(record)
+	}
 	return d.emit(b)
 }
 
-// value appends one value that is not NULL. The driver has made numbers of the
-// integer and floating point columns already; the rest is text.
-func (d *decoder) value(i int, t driver.Type, v sqldriver.Value) error {
-	text, isText := v.([]byte)
-	switch b := d.fields[i].(type) {
-	case *array.StringBuilder:
-		if !isText {
-			b.Append(textOf(v))
-			return nil
+// append appends one value that is not NULL.
+func (c *column) append(text []byte) error {
+	switch c.kind {
+	case driver.String, driver.JSON:
+		if !utf8.Valid(text) {
+			return errUTF8
 		}
-		b.BinaryBuilder.Append(text)
-		return nil
-	case *array.BinaryBuilder:
-		if !isText {
-			return errType
-		}
-		b.Append(text)
-		return nil
-	case *array.Int32Builder:
-		n, err := int64Of(v)
+		c.binary.Append(text)
+	case driver.Bytes:
+		c.binary.Append(text)
+	case driver.Int32:
+		n, err := parseInt(text)
 		if err == nil && int64(int32(n)) != n {
 			err = errRange
 		}
 		if err != nil {
 			return err
 		}
-		b.Append(int32(n))
-		return nil
-	case *array.Int64Builder:
-		n, err := int64Of(v)
+		c.int32.Append(int32(n))
+	case driver.Int64:
+		n, err := parseInt(text)
 		if err != nil {
 			return err
 		}
-		b.Append(n)
-		return nil
-	case *array.BooleanBuilder:
-		n, err := int64Of(v)
-		if err == nil && n != 0 && n != 1 {
-			err = errRange
-		}
-		if err != nil {
-			return err
-		}
-		b.Append(n == 1)
-		return nil
-	case *array.Decimal128Builder:
-		n, err := decimalOf(v, t.Precision, t.Scale)
-		if err != nil {
-			return err
-		}
-		b.Append(n)
-		return nil
-	case *array.Float64Builder:
-		n, ok := v.(float64)
-		if !ok {
-			return errType
-		}
-		b.Append(n)
-		return nil
-	case *array.Float32Builder:
-		n, ok := v.(float64)
-		if !ok {
-			return errType
-		}
-		if math.Abs(n) > math.MaxFloat32 {
+		c.int64.Append(n)
+	case driver.Boolean:
+		if len(text) != 1 || text[0]&^1 != '0' {
 			return errRange
 		}
-		b.Append(float32(n))
-		return nil
-	case *array.Date32Builder:
+		c.boolean.Append(text[0] == '1')
+	case driver.Decimal:
+		n, err := parseDecimal(text, c.precision, c.scale)
+		if err != nil {
+			return err
+		}
+		c.decimal.Append(n)
+	case driver.Float64:
+		n, err := parseFloat(text, 64)
+		if err != nil {
+			return err
+		}
+		c.float64.Append(n)
+	case driver.Float32:
+		n, err := parseFloat(text, 32)
+		if err != nil {
+			return err
+		}
+		c.float32.Append(float32(n))
+	case driver.Date:
 		n, err := parseDate(text)
 		if err != nil {
 			return err
 		}
-		b.Append(arrow.Date32(n))
-		return nil
-	case *array.TimestampBuilder:
+		c.date.Append(arrow.Date32(n))
+	case driver.Timestamp, driver.TimestampTZ:
 		n, err := parseTimestamp(text)
 		if err != nil {
 			return err
 		}
-		b.Append(arrow.Timestamp(n))
-		return nil
-	}
-	if d.fixed[i] == nil {
+		c.stamp.Append(arrow.Timestamp(n))
+	case driver.UUID:
+		u, err := parseUUID(text)
+		if err != nil {
+			return err
+		}
+		c.fixed.Append(u[:])
+	default:
 		return errType
 	}
-	u, err := parseUUID(text)
-	if err != nil {
-		return err
-	}
-	d.fixed[i].Append(u[:])
 	return nil
-}
-
-// decimalOf reads a decimal's text or an unsigned integer.
-func decimalOf(v sqldriver.Value, precision, scale int32) (decimal128.Num, error) {
-	switch v := v.(type) {
-	case []byte:
-		return parseDecimal(v, precision, scale)
-	case uint64:
-		return decimal128.FromU64(v), nil
-	case int64:
-		return decimal128.FromI64(v), nil
-	}
-	return decimal128.Num{}, errType
 }

@@ -1,12 +1,15 @@
 package mysql
 
 import (
-	sqldriver "database/sql/driver"
+	"bytes"
 	"errors"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"headwater/connectors/driver"
 )
@@ -109,43 +112,66 @@ func FuzzText(f *testing.F) {
 				t.Fatalf("timestamp %q became %d (%v)", text, micros, err)
 			}
 		}
+		if n, err := parseInt(text); err == nil {
+			if want, err := strconv.ParseInt(string(text), 10, 64); err != nil || want != n {
+				t.Fatalf("integer %q became %d (%v)", text, n, err)
+			}
+		} else if _, err := strconv.ParseInt(strings.TrimPrefix(string(text), "+"), 10, 64); err == nil && !bytes.HasPrefix(text, []byte("+")) {
+			t.Fatalf("integer %q was refused", text)
+		}
 		if _, err := parseUUID(text); err == nil && strings.Count(string(text), "-") != 4 {
 			t.Fatalf("UUID %q", text)
 		}
 	})
 }
 
-// FuzzRows feeds the decoder values of every kind for columns of every kind: it
-// must end with a batch or an error.
+// FuzzRows feeds the decoder packets for columns of every kind: it must end with
+// a batch or an error, and find the same fields as a plain reader does.
 func FuzzRows(f *testing.F) {
 	kinds := []driver.Type{
-		driver.Of(driver.String), driver.Of(driver.Boolean), driver.Of(driver.Int32), driver.Of(driver.Int64), driver.Of(driver.Float32), driver.Of(driver.Float64), driver.DecimalOf(20, 0),
+		driver.Of(driver.String), driver.Of(driver.Boolean), driver.Of(driver.Int32), driver.Of(driver.Int64), driver.Of(driver.Float32), driver.Of(driver.Float64), driver.DecimalOf(20, 0), driver.DecimalOf(9, 3),
 		driver.Of(driver.Bytes), driver.Of(driver.Date), driver.Of(driver.Timestamp), driver.Of(driver.TimestampTZ), driver.Of(driver.UUID), driver.Of(driver.JSON), driver.Of(driver.Time),
 	}
 	for i := range kinds {
-		f.Add(uint8(i), uint8(i), int64(i), []byte("1"))
+		f.Add(uint8(i), []byte("\x011\x012"))
+		f.Add(uint8(i)|128, []byte("\xfb\xfc\x01\x002"))
 	}
-	f.Fuzz(func(t *testing.T, kind, form uint8, number int64, text []byte) {
-		forms := []sqldriver.Value{text, number, uint64(number), float64(number), float32(number), nil, "string", time.Time{}, true}
-		table := driver.Table{Name: "t", Columns: []driver.Column{{Name: "c", Type: kinds[int(kind)%len(kinds)], Nullable: kind >= 128}}}
+	f.Fuzz(func(t *testing.T, kind uint8, packet []byte) {
+		typ := kinds[int(kind&127)%len(kinds)]
+		table := driver.Table{Name: "t", Columns: []driver.Column{{Name: "c", Type: typ, Nullable: kind >= 128}, {Name: "d", Type: driver.Of(driver.Bytes), Nullable: true}}}
 		cursor := ""
-		if table.Columns[0].Type.Ordered() {
+		if typ.Ordered() {
 			cursor = "c"
 		}
 		var rows int64
+		var second [][]byte
 		d := newDecoder(table, cursor, driver.Limits{BatchRows: 2}.WithDefaults(), func(b driver.Batch) error {
 			rows += b.Record.NumRows()
+			column := b.Record.Column(1).(*array.Binary)
+			for i := range column.Len() {
+				if column.IsNull(i) {
+					second = append(second, nil)
+				} else {
+					second = append(second, bytes.Clone(column.Value(i)))
+				}
+			}
 			b.Record.Release()
 			return nil
 		})
 		defer d.release()
 		for range 5 {
-			if d.append([]sqldriver.Value{forms[int(form)%len(forms)]}) != nil {
+			if d.append(packet) != nil {
 				return
 			}
 		}
-		if err := d.finish(); err == nil && rows != 5 {
-			t.Fatalf("%d rows of 5", rows)
+		if err := d.finish(); err != nil || rows != 5 {
+			t.Fatalf("%d rows of 5: %v", rows, err)
+		}
+		want, ok := nth(packet, 1)
+		for _, got := range second {
+			if !ok || !bytes.Equal(got, want) || (got == nil) != (want == nil) {
+				t.Fatalf("%x has the field %x, not %x", packet, want, got)
+			}
 		}
 	})
 }

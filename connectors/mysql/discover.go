@@ -10,21 +10,31 @@ import (
 	"headwater/connectors/driver"
 )
 
-const (
-	tablesQuery = `SELECT TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM information_schema.TABLES
-WHERE TABLE_SCHEMA = %s AND TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')`
-	columnsQuery = `SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CHARACTER_SET_NAME, COLUMN_COMMENT
-FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND FIND_IN_SET('select', PRIVILEGES) > 0`
-	keysQuery = `SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %s AND INDEX_NAME = 'PRIMARY'`
-	// MariaDB has no JSON type but this check on a longtext.
-	jsonQuery = `SELECT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s AND CHECK_CLAUSE LIKE 'json_valid(%%'`
-)
+// catalogQuery asks for everything at once, because every question is a round
+// trip: tables, columns and keys, each as ten texts. It has %[1]s where the
+// database's name goes and %[2]s where a condition for one table may.
+const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, NULL, NULL, NULL, NULL, NULL
+FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s AND TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')%[2]s
+UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', PRIVILEGES) > 0%[2]s
+UNION ALL SELECT 'k', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %[1]s AND INDEX_NAME = 'PRIMARY'%[2]s`
+
+// jsonQuery goes on for MariaDB, which has no JSON type but this check on a
+// longtext. MySQL has a type of its own, and a CHECK_CONSTRAINTS without tables.
+const jsonQuery = `
+UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s AND CHECK_CLAUSE LIKE 'json_valid(%%'%[2]s`
 
 // described is a table with what the catalog says of its columns, in the same
 // order.
 type described struct {
 	driver.Table
-	columns []mapped
+	columns  []mapped
+	engine   string
+	created  string // when, as the server writes it
+	bytes    int64  // of its rows, an estimate
+	prefixed bool   // the primary key holds only the beginning of a column
 }
 
 // Discover returns the tables and views of the database with the columns that
@@ -34,7 +44,7 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.keep(ctx, c)
+	defer s.keep(c)
 	found, err := s.describe(ctx, c, "")
 	if err != nil {
 		return nil, err
@@ -48,49 +58,53 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 
 // describe reads the catalog of one table, or of all for "".
 func (s *source) describe(ctx context.Context, c *session, table string) ([]described, error) {
-	found := map[string]*described{}
-	err := c.query(ctx, s.catalog(tablesQuery, table, ""), func(row []*string) error {
-		d := &described{Table: driver.Table{Namespace: s.settings.Database, Name: str(row[0]), Kind: "table", RowEstimate: -1}}
-		if str(row[1]) == "VIEW" {
-			d.Kind = "view"
-		} else if row[2] != nil {
-			d.RowEstimate = integer(row[2])
-		}
-		found[d.Name] = d
+	query, only := catalogQuery, ""
+	if c.mariadb {
+		query += jsonQuery
+	}
+	if table != "" {
+		only = " AND TABLE_NAME = " + literal(table)
+	}
+	var rows [][]*string
+	err := c.query(ctx, fmt.Sprintf(query, literal(s.settings.Database), only), func(row []*string) error {
+		rows = append(rows, row)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	json, err := s.jsonColumns(ctx, c, table)
-	if err != nil {
-		return nil, err
+	// The parts of a union come in no order that is promised: columns and keys
+	// are sorted by their position.
+	slices.SortStableFunc(rows, func(a, b []*string) int {
+		return cmp.Or(cmp.Compare(str(a[1]), str(b[1])), cmp.Compare(integer(a[3]), integer(b[3])))
+	})
+	found, json := map[string]*described{}, map[[2]string]bool{}
+	for _, row := range rows {
+		switch str(row[0]) {
+		case "t":
+			found[str(row[1])] = s.table(row)
+		case "j":
+			name, closed := strings.CutSuffix(strings.TrimPrefix(str(row[2]), "json_valid(`"), "`)")
+			if closed {
+				json[[2]string{str(row[1]), strings.ReplaceAll(name, "``", "`")}] = true
+			}
+		}
 	}
-	err = c.query(ctx, s.catalog(columnsQuery, table, " ORDER BY TABLE_NAME, ORDINAL_POSITION"), func(row []*string) error {
-		d := found[str(row[0])]
+	for _, row := range rows {
+		d := found[str(row[1])]
 		if d == nil { // made since
-			return nil
+			continue
 		}
-		if len(d.Columns) == s.limits.MaxColumns {
-			return driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", d.Table, s.limits.MaxColumns)
+		switch str(row[0]) {
+		case "c":
+			if len(d.Columns) == s.limits.MaxColumns {
+				return nil, driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", d.Table, s.limits.MaxColumns)
+			}
+			d.column(row, json[[2]string{d.Name, str(row[2])}])
+		case "k":
+			d.PrimaryKey = append(d.PrimaryKey, str(row[2]))
+			d.prefixed = d.prefixed || row[4] != nil
 		}
-		name := str(row[1])
-		m := mapType(strings.ToLower(str(row[2])), strings.ToLower(str(row[3])), integer(row[5]), integer(row[6]), integer(row[7]), row[8] == nil, json[[2]string{d.Name, name}])
-		d.columns = append(d.columns, m)
-		d.Columns = append(d.Columns, driver.Column{Name: name, Type: m.typ, SourceType: str(row[3]), Nullable: str(row[4]) != "NO", Comment: str(row[9])})
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = c.query(ctx, s.catalog(keysQuery, table, " ORDER BY TABLE_NAME, SEQ_IN_INDEX"), func(row []*string) error {
-		if d := found[str(row[0])]; d != nil {
-			d.PrimaryKey = append(d.PrimaryKey, str(row[1]))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	var all []described
 	for _, d := range found {
@@ -107,35 +121,26 @@ func (s *source) describe(ctx context.Context, c *session, table string) ([]desc
 	return all, nil
 }
 
-// jsonColumns returns the columns that a check keeps JSON. MySQL has a type of
-// its own, and a CHECK_CONSTRAINTS without tables.
-func (s *source) jsonColumns(ctx context.Context, c *session, table string) (map[[2]string]bool, error) {
-	columns := map[[2]string]bool{}
-	mariadb := false
-	err := c.query(ctx, "SELECT VERSION()", func(row []*string) error {
-		mariadb = strings.Contains(strings.ToLower(str(row[0])), "mariadb")
-		return nil
-	})
-	if err != nil || !mariadb {
-		return columns, err
+// table reads a row of TABLES.
+func (s *source) table(row []*string) *described {
+	d := &described{Table: driver.Table{Namespace: s.settings.Database, Name: str(row[1]), Kind: "table", RowEstimate: -1}}
+	if str(row[2]) == "VIEW" {
+		d.Kind = "view"
+	} else if row[3] != nil {
+		d.RowEstimate = integer(row[3])
 	}
-	err = c.query(ctx, s.catalog(jsonQuery, table, ""), func(row []*string) error {
-		name, closed := strings.CutSuffix(strings.TrimPrefix(str(row[1]), "json_valid(`"), "`)")
-		if closed {
-			columns[[2]string{str(row[0]), strings.ReplaceAll(name, "``", "`")}] = true
-		}
-		return nil
-	})
-	return columns, err
+	d.bytes, d.engine, d.created = integer(row[4]), str(row[5]), str(row[6])
+	return d
 }
 
-// catalog completes a query for this database, for one table or all.
-func (s *source) catalog(query, table, order string) string {
-	query = fmt.Sprintf(query, literal(s.settings.Database))
-	if table != "" {
-		query += " AND TABLE_NAME = " + literal(table)
-	}
-	return query + order
+// column adds a row of COLUMNS.
+func (d *described) column(row []*string, json bool) {
+	name, full := str(row[2]), strings.ToLower(str(row[5]))
+	charset, collation, _ := strings.Cut(str(row[10]), " ")
+	m := mapType(strings.ToLower(str(row[4])), full, integer(row[7]), integer(row[8]), integer(row[9]), charset, json)
+	m.charset, m.collation = charset, collation
+	d.columns = append(d.columns, m)
+	d.Columns = append(d.Columns, driver.Column{Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11])})
 }
 
 func str(text *string) string {

@@ -84,25 +84,26 @@ type source struct {
 	closed  bool
 }
 
-// acquire returns the kept session or a new one. The caller gives it back by
-// keep or closes it.
-func (s *source) acquire(ctx context.Context) (*session, error) {
+// acquire returns the kept session, and that it is that one, or a new one. The
+// caller gives it back by keep or closes it.
+func (s *source) acquire(ctx context.Context) (c *session, kept bool, err error) {
 	s.mu.Lock()
-	kept, closed := s.session, s.closed
+	c, closed := s.session, s.closed
 	s.session = nil
 	s.mu.Unlock()
 	switch {
 	case closed:
-		return nil, driver.E(driver.ErrUnreachable, nil, "the connection is closed")
-	case kept != nil:
-		return kept, nil
+		return nil, false, driver.E(driver.ErrUnreachable, nil, "the connection is closed")
+	case c != nil:
+		return c, true, nil
 	}
-	return s.connect(ctx, nil)
+	c, err = s.connect(ctx, nil)
+	return c, false, err
 }
 
 // keep gives a session back, ending its transaction; a broken one is closed.
-func (s *source) keep(ctx context.Context, c *session) {
-	if c.exec(ctx, "ROLLBACK") != nil {
+func (s *source) keep(c *session) {
+	if c.forgo() != nil {
 		c.close()
 		return
 	}

@@ -54,10 +54,22 @@ func classify(ctx context.Context, err error, what string) error {
 			return driver.E(kind, nil, "%sthe server cannot answer (error %d)", what, server.Number)
 		}
 		return driver.E(kind, nil, "%s%s (error %d)", what, server.Message, server.Number)
-	case errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul):
+	case errors.Is(err, errPacket), errors.Is(err, errTooLong):
 		return driver.E(driver.ErrBadData, nil, "%sthe server sent malformed bytes", what)
 	}
 	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
+}
+
+// explain classifies an error of this session. When it was our own side that
+// gave up waiting, that is the reason.
+func (c *session) explain(ctx context.Context, err error, what string) error {
+	if failed := c.socket.failed.Load(); failed != nil && ctx.Err() == nil {
+		err = failed
+		if what != "" {
+			err = driver.E(failed.Kind, nil, "%s: %s", what, failed.Message)
+		}
+	}
+	return classify(ctx, err, what)
 }
 
 // connectError explains a failed connect.

@@ -2,9 +2,8 @@ package mysql
 
 import (
 	"context"
-	sqldriver "database/sql/driver"
+	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -33,29 +32,33 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if err != nil {
 		return err
 	}
-	whole := true // the result was read to its end, so the session is of further use
-	defer func() {
-		if whole {
-			s.keep(ctx, c)
-		} else {
-			c.close()
-		}
-	}()
-	columns, err := s.plan(ctx, c, t)
+	_, columns, err := s.plan(ctx, c, t)
 	if err != nil {
+		s.keep(c)
 		return err
 	}
 	query, err := selection(t, columns, from)
 	if err != nil {
+		s.keep(c)
 		return err
 	}
+	if err := s.rows(ctx, c, t, from.Column, query, give); err != nil {
+		c.close()
+		return err
+	}
+	s.keep(c)
+	return nil
+}
+
+// rows runs a query and gives its batches until give is false. With an error, or
+// when the batches were not all wanted, the session is closed.
+func (s *source) rows(ctx context.Context, c *session, t driver.Table, cursor, query string, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	whole = false
 	batches, done := make(chan driver.Batch), make(chan error, 1)
 	go func() {
 		defer close(batches)
-		done <- s.stream(inner, c, t, from, query, batches)
+		done <- s.stream(inner, c, t, cursor, query, batches)
 	}()
 	for b := range batches {
 		if !give(b) {
@@ -66,21 +69,17 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	for b := range batches {
 		b.Record.Release()
 	}
-	err = <-done
+	err := <-done
 	if ctx.Err() != nil {
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", t)
-	}
-	whole = err == nil
-	if failed := c.socket.failed.Load(); err != nil && failed != nil {
-		return driver.E(failed.Kind, nil, "table %s: %s", t, failed.Message)
 	}
 	return err
 }
 
 // stream runs the query and sends its batches.
-func (s *source) stream(ctx context.Context, c *session, t driver.Table, from driver.Cursor, query string, batches chan<- driver.Batch) (err error) {
+func (s *source) stream(ctx context.Context, c *session, t driver.Table, cursor, query string, batches chan<- driver.Batch) (err error) {
 	what := "table " + t.String()
-	d := newDecoder(t, from.Column, s.limits, func(b driver.Batch) error {
+	d := newDecoder(t, cursor, s.limits, func(b driver.Batch) error {
 		select {
 		case batches <- b:
 			return nil
@@ -92,68 +91,68 @@ func (s *source) stream(ctx context.Context, c *session, t driver.Table, from dr
 	defer d.release()
 	defer func() {
 		if recover() != nil {
-			err = driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
+			err = d.malformed()
+		}
+		if err != nil {
+			c.close()
 		}
 	}()
-	// The driver watches its context by a goroutine that would go on reading a
-	// result that nobody wants; closing the socket ends it at once.
-	defer context.AfterFunc(ctx, func() { c.socket.Close() })()
-	rows, err := c.conn.(sqldriver.QueryerContext).QueryContext(ctx, query, nil)
+	defer c.watch(ctx)()
+	names, err := c.start(query)
 	if err != nil {
-		return classify(ctx, err, what)
+		return c.explain(ctx, err, what)
 	}
-	values := make([]sqldriver.Value, len(t.Columns))
-	if len(rows.Columns()) != len(values) {
+	if len(names) != len(t.Columns) {
 		return driver.E(driver.ErrBadData, nil, "%s: the server sent other columns than asked for", what)
 	}
 	for {
-		err := rows.Next(values)
-		if err == io.EOF {
-			break
+		p, err := c.row()
+		switch {
+		case errors.Is(err, errTooLong):
+			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d", what, d.row+1, s.limits.MaxRowBytes)
+		case errors.Is(err, errPacket):
+			return driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
+		case err != nil:
+			return c.explain(ctx, err, what)
+		case p == nil:
+			return d.finish()
 		}
-		if err != nil {
-			return classify(ctx, err, what)
-		}
-		if err := d.append(values); err != nil {
+		if err := d.append(p); err != nil {
 			return err
 		}
 	}
-	if err := rows.Close(); err != nil {
-		return classify(ctx, err, what)
-	}
-	return d.finish()
 }
 
-// plan compares the table with the catalog and returns how each of its columns
-// is read.
-func (s *source) plan(ctx context.Context, c *session, t driver.Table) ([]mapped, error) {
+// plan compares the table with the catalog and returns what is there now, and
+// how each of t's columns is read.
+func (s *source) plan(ctx context.Context, c *session, t driver.Table) (described, []mapped, error) {
 	missing := driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
 	if t.Namespace != s.settings.Database {
-		return nil, missing
+		return described{}, nil, missing
 	}
 	found, err := s.describe(ctx, c, t.Name)
 	if err != nil {
-		return nil, err
+		return described{}, nil, err
 	}
 	at := slices.IndexFunc(found, func(d described) bool { return d.Name == t.Name })
 	if at < 0 {
-		return nil, missing
+		return described{}, nil, missing
 	}
 	columns := make([]mapped, len(t.Columns))
 	for i, want := range t.Columns {
 		j := slices.IndexFunc(found[at].Columns, func(have driver.Column) bool { return have.Name == want.Name })
 		if j < 0 {
-			return nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
+			return described{}, nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
 		}
 		if have := found[at].Columns[j]; have.Type != want.Type {
-			return nil, driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
+			return described{}, nil, driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
 		}
 		columns[i] = found[at].columns[j]
 	}
 	if len(columns) == 0 {
-		return nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
+		return described{}, nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
 	}
-	return columns, nil
+	return found[at], columns, nil
 }
 
 // selection builds the statement. Nothing in it is SQL of the caller:
@@ -163,7 +162,7 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 	for i, c := range t.Columns {
 		list[i] = quote(c.Name)
 		if columns[i].expr != "" {
-			list[i] = strings.Replace(columns[i].expr, "%s", list[i], 1)
+			list[i] = strings.ReplaceAll(columns[i].expr, "%s", list[i])
 		}
 	}
 	query := "SELECT " + strings.Join(list, ", ") + " FROM " + relation(t)

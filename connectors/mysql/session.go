@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	sqldriver "database/sql/driver"
 	"errors"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -24,15 +22,18 @@ const greetingLimit = 10 * time.Second
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// session is one connection of the driver underneath database/sql, whose pool
-// and conversions are not wanted here.
+// session is one connection. go-sql-driver logs in; statements and rows go over
+// our own wire. It is used by one goroutine at a time.
 type session struct {
-	conn   sqldriver.Conn
-	socket *socket
+	socket   *socket
+	wire     *wire
+	endsByOK bool // results end by an OK packet, not by EOF
+	mariadb  bool
+	owed     bool // the answer to a ROLLBACK was not read yet
 }
 
-// socket keeps the error that ended it: go-sql-driver tells only that the
-// connection is invalid, not that our own side gave up waiting.
+// socket keeps the error that ended it: TLS wraps it, and a closed socket hides
+// that it was our own side that gave up waiting.
 type socket struct {
 	net.Conn
 	failed atomic.Pointer[driver.Error]
@@ -53,16 +54,17 @@ type trace struct {
 	secure  bool
 }
 
-// settle prepares a session: instants in UTC, plain quoting, and a server that
-// waits for a slow consumer instead of hanging up after a minute.
-const settle = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+00:00', net_write_timeout = 3600, max_sort_length = 4096, character_set_results = utf8mb4"
+// settle prepares a session: instants in UTC, plain quoting, text in the bytes
+// of its column, and a server that waits for a slow consumer instead of hanging
+// up after a minute. %s is what this server calls the isolation level.
+const settle = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+00:00', net_write_timeout = 3600, max_sort_length = 4096, character_set_results = NULL, %s = 'REPEATABLE-READ'"
 
 const (
-	isolate = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-	begin   = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+	begin    = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+	rollback = "ROLLBACK"
 )
 
-// connect dials and authenticates.
+// connect dials, authenticates and settles.
 func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	if tr == nil {
 		tr = &trace{}
@@ -78,7 +80,11 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	if err != nil {
 		return nil, s.connectError(ctx, err)
 	}
-	if err := c.exec(ctx, settle); err != nil {
+	isolation := "transaction_isolation"
+	if c.mariadb {
+		isolation = "tx_isolation"
+	}
+	if err := c.exec(ctx, strings.Replace(settle, "%s", isolation, 1)); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -88,23 +94,29 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 // connectWith makes one attempt. The driver is configured through its struct
 // alone; everything dangerous (files, clear-text passwords, several statements,
 // fallbacks) stays off.
-func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace) (*session, error) {
-	c := &session{}
+func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace) (c *session, err error) {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(strings.Trim(s.settings.Host, "[]"), strconv.Itoa(s.settings.Port))
+	if secured != nil {
+		// So the driver calls every transport that is safe without its own TLS.
+		cfg.Net = "unix"
+	}
 	cfg.User, cfg.Passwd, cfg.DBName = s.settings.user(), s.settings.Password, s.settings.Database
-	cfg.TLS = secured
 	cfg.AllowNativePasswords, cfg.CheckConnLiveness = true, false
 	cfg.AllowAllFiles, cfg.AllowCleartextPasswords, cfg.AllowFallbackToPlaintext, cfg.AllowOldPasswords, cfg.MultiStatements, cfg.ParseTime = false, false, false, false, false, false
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.ConnectionAttributes = "program_name:headwater"
-	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := s.dial(ctx, network, address)
-		if err == nil {
-			c.socket, tr.dialled, tr.secure = &socket{Conn: conn}, time.Now(), secured != nil
-			conn = c.socket
+	var l *login
+	var own *socket
+	cfg.DialFunc = func(ctx context.Context, _, address string) (net.Conn, error) {
+		conn, err := s.dial(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		own = &socket{Conn: conn}
+		l = &login{Conn: own, socket: own, secure: secured}
+		tr.dialled, tr.secure = time.Now(), secured != nil
+		return l, nil
 	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
@@ -112,15 +124,31 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	}
 	greeting, cancel := context.WithTimeout(ctx, greetingLimit)
 	defer cancel()
-	if c.conn, err = connector.Connect(greeting); err != nil {
-		if c.socket != nil {
-			c.socket.Close()
+	defer func() { // the driver trusts its servers
+		if recover() != nil {
+			l.Close()
+			c, err = nil, driver.E(driver.ErrBadData, nil, "the server's part of the login is malformed")
+		}
+	}()
+	conn, err := connector.Connect(greeting)
+	if err != nil {
+		if l != nil {
+			l.Close()
+			if l.failed != nil && ctx.Err() == nil {
+				err = l.failed
+			}
 		}
 		if greeting.Err() != nil && ctx.Err() == nil {
 			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as MySQL does within %s: check host and port", greetingLimit)
 		}
 		return nil, err
 	}
+	c = &session{
+		socket: own, wire: newWire(l.leave(), s.limits.MaxRowBytes),
+		endsByOK: l.flags&capabilityDeprecateEOF != 0,
+		mariadb:  strings.Contains(strings.ToLower(l.version), "mariadb"),
+	}
+	_ = conn.Close() // ends the driver's goroutine
 	return c, nil
 }
 
@@ -153,68 +181,100 @@ func (s *Settings) roots() (*x509.CertPool, error) {
 }
 
 // close hangs up. A result that is still being sent is cut off.
-func (c *session) close() {
-	c.socket.Close() // first: the driver would wait for the server
-	_ = c.conn.Close()
+func (c *session) close() { c.socket.Close() }
+
+// watch closes the session when ctx ends; the caller calls the stop that it
+// returns.
+func (c *session) watch(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, c.close)
 }
 
 // exec runs a statement of ours without rows.
 func (c *session) exec(ctx context.Context, statement string) error {
-	_, err := c.conn.(sqldriver.ExecerContext).ExecContext(ctx, statement, nil)
-	return classify(ctx, err, "")
+	return c.query(ctx, statement, nil)
 }
 
 // query runs one statement of ours and hands each row to f as text; nil is
 // NULL.
 func (c *session) query(ctx context.Context, statement string, f func(row []*string) error) error {
-	rows, err := c.conn.(sqldriver.QueryerContext).QueryContext(ctx, statement, nil)
-	if err != nil {
-		return classify(ctx, err, "")
+	defer c.watch(ctx)()
+	err := c.ask(statement, f)
+	if err == nil {
+		return nil
 	}
-	values := make([]sqldriver.Value, len(rows.Columns()))
+	var server *mysql.MySQLError
+	if !errors.As(err, &server) {
+		c.close() // who knows what comes next on it
+	}
+	return c.explain(ctx, err, "")
+}
+
+func (c *session) ask(statement string, f func(row []*string) error) error {
+	names, err := c.start(statement)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	if f == nil {
+		return errPacket
+	}
+	var failed error // of f: the rest is read all the same
 	for {
-		err := rows.Next(values)
-		if err == io.EOF {
-			return classify(ctx, rows.Close(), "")
-		}
+		p, err := c.row()
 		if err != nil {
-			rows.Close()
-			return classify(ctx, err, "")
+			return err
 		}
-		row := make([]*string, len(values))
-		for i, v := range values {
-			if v != nil {
-				text := textOf(v)
-				row[i] = &text
+		if p == nil {
+			return failed
+		}
+		row := make([]*string, len(names))
+		for i := range row {
+			var text []byte
+			var ok bool
+			if text, p, ok = field(p); !ok {
+				return errPacket
+			}
+			if text != nil {
+				s := string(text)
+				row[i] = &s
 			}
 		}
-		if err := f(row); err != nil {
-			return errors.Join(err, rows.Close())
+		if len(p) > 0 {
+			return errPacket
+		}
+		if failed == nil {
+			failed = f(row)
 		}
 	}
 }
 
+// forgo ends the transaction. The answer is read before the next statement,
+// which saves waiting for it now.
+func (c *session) forgo() error {
+	if c.owed {
+		return nil
+	}
+	c.owed = true
+	return c.wire.command(comQuery, rollback)
+}
+
 // transaction returns a session in a fresh read-only snapshot.
 func (s *source) transaction(ctx context.Context) (*session, error) {
-	c, err := s.acquire(ctx)
+	c, kept, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.exec(ctx, isolate); err != nil {
-		c.close()
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		// The kept session may have been cut while it was not used.
-		if c, err = s.connect(ctx, nil); err != nil {
-			return nil, err
-		}
-		if err := c.exec(ctx, isolate); err != nil {
-			c.close()
-			return nil, err
-		}
+	if err = c.exec(ctx, begin); err == nil {
+		return c, nil
 	}
-	if err := c.exec(ctx, begin); err != nil {
+	c.close()
+	if !kept || ctx.Err() != nil {
+		return nil, err
+	}
+	// The kept session may have been cut while it was not used.
+	if c, err = s.connect(ctx, nil); err != nil {
+		return nil, err
+	}
+	if err = c.exec(ctx, begin); err != nil {
 		c.close()
 		return nil, err
 	}

@@ -1,10 +1,7 @@
 package mysql
 
 import (
-	sqldriver "database/sql/driver"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"math"
 	"math/big"
 	"strconv"
@@ -19,41 +16,49 @@ var (
 	errDate   = errors.New("this is no date of the calendar, such as 0000-00-00: make it NULL or a real date")
 	errTime   = errors.New("this is no time")
 	errUUID   = errors.New("this is no UUID")
+	errUTF8   = errors.New("the text is not valid in its character set: store it as binary, or correct it")
 )
 
-// textOf writes what the driver has parsed as text again.
-func textOf(v sqldriver.Value) string {
-	switch v := v.(type) {
-	case []byte:
-		return string(v)
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case uint64:
-		return strconv.FormatUint(v, 10)
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64)
+// parseInt reads an integer, with the leading zeros of ZEROFILL.
+func parseInt(text []byte) (int64, error) {
+	digits := text
+	negative := len(text) > 0 && text[0] == '-'
+	if negative {
+		digits = text[1:]
 	}
-	return fmt.Sprint(v)
-}
-
-// int64Of reads an integer of any of the forms that the driver gives it.
-func int64Of(v sqldriver.Value) (int64, error) {
-	switch v := v.(type) {
-	case int64:
-		return v, nil
-	case uint64:
-		if v > math.MaxInt64 {
-			return 0, errRange
-		}
-		return int64(v), nil
-	case []byte:
-		n, err := strconv.ParseInt(string(v), 10, 64)
-		if err != nil {
+	if len(digits) == 0 {
+		return 0, errNumber
+	}
+	var u uint64
+	for _, c := range digits {
+		c -= '0'
+		if c > 9 {
 			return 0, errNumber
 		}
-		return n, nil
+		if u > (1<<63)/10 { // the next digit could pass what fits
+			return 0, errRange
+		}
+		u = u*10 + uint64(c)
 	}
-	return 0, errType
+	switch {
+	case negative && u <= 1<<63:
+		return -int64(u), nil
+	case u < 1<<63 && !negative:
+		return int64(u), nil
+	}
+	return 0, errRange
+}
+
+// parseFloat reads a floating point number of that many bits.
+func parseFloat(text []byte, bits int) (float64, error) {
+	n, err := strconv.ParseFloat(string(text), bits)
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, errRange
+	}
+	if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+		return 0, errNumber
+	}
+	return n, nil
 }
 
 // splitDecimal parts "-12.34" into sign and digits. It reports false for
@@ -81,8 +86,60 @@ func splitDecimal(text []byte) (negative bool, whole, fraction []byte, ok bool) 
 	return negative, whole, fraction, len(whole) > 0
 }
 
+// shortDecimal is how many digits a decimal may have that is read at once into
+// 64 bits.
+const shortDecimal = 18
+
 // parseDecimal returns the unscaled value.
 func parseDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
+	if len(text) > shortDecimal {
+		return longDecimal(text, precision, scale)
+	}
+	digits := text
+	negative := len(text) > 0 && text[0] == '-'
+	if negative {
+		digits = text[1:]
+	}
+	var u int64
+	point := -1
+	for i, c := range digits {
+		if c == '.' && point < 0 && i > 0 {
+			point = i
+			continue
+		}
+		c -= '0'
+		if c > 9 {
+			return decimal128.Num{}, errNumber
+		}
+		u = u*10 + int64(c)
+	}
+	fraction := 0
+	if point >= 0 {
+		fraction = len(digits) - point - 1
+	}
+	if len(digits) == 0 || point >= 0 && fraction == 0 {
+		return decimal128.Num{}, errNumber
+	}
+	if fraction != int(scale) || precision < shortDecimal && u >= powers[precision] {
+		return longDecimal(text, precision, scale)
+	}
+	if negative {
+		u = -u
+	}
+	return decimal128.FromI64(u), nil
+}
+
+var powers = func() (p [shortDecimal]int64) {
+	p[0] = 1
+	for i := 1; i < len(p); i++ {
+		p[i] = 10 * p[i-1]
+	}
+	return p
+}()
+
+// longDecimal reads a decimal of any length, and of another scale if nothing is
+// lost.
+func longDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
 	negative, whole, fraction, ok := splitDecimal(text)
 	if !ok {
 		return decimal128.Num{}, errNumber
@@ -99,24 +156,12 @@ func parseDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
 	if len(whole) > int(precision-scale) {
 		return decimal128.Num{}, errRange
 	}
-	var n decimal128.Num
-	if len(whole)+int(scale) <= 18 {
-		var u int64
-		for _, c := range whole {
-			u = u*10 + int64(c-'0')
-		}
-		for i := range int(scale) {
-			u *= 10
-			if i < len(fraction) {
-				u += int64(fraction[i] - '0')
-			}
-		}
-		n = decimal128.FromI64(u)
-	} else {
-		digits := append(append([]byte{}, whole...), fraction...)
-		for range int(scale) - len(fraction) {
-			digits = append(digits, '0')
-		}
+	digits := append(append([]byte{}, whole...), fraction...)
+	for range int(scale) - len(fraction) {
+		digits = append(digits, '0')
+	}
+	n := decimal128.Num{}
+	if len(digits) > 0 {
 		u, ok := new(big.Int).SetString(string(digits), 10)
 		if !ok {
 			return decimal128.Num{}, errNumber
@@ -205,13 +250,32 @@ func parseUUID(text []byte) (u [16]byte, err error) {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return u, errUUID
 	}
-	var plain [32]byte
 	n := 0
-	for _, part := range [][]byte{text[:8], text[9:13], text[14:18], text[19:23], text[24:]} {
-		n += copy(plain[n:], part)
-	}
-	if _, err := hex.Decode(u[:], plain[:]); err != nil {
-		return u, errUUID
+	for i := 0; i < len(text); i += 2 {
+		switch i {
+		case 8, 13, 18, 23:
+			i++
+		}
+		high, low := nibble[text[i]], nibble[text[i+1]]
+		if high|low > 15 {
+			return u, errUUID
+		}
+		u[n] = high<<4 | low
+		n++
 	}
 	return u, nil
 }
+
+// nibble is the value of a hexadecimal digit, 255 of another byte.
+var nibble = func() (n [256]byte) {
+	for i := range n {
+		n[i] = 255
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		n[c] = byte(i)
+	}
+	for i, c := range []byte("ABCDEF") {
+		n[c] = byte(10 + i)
+	}
+	return n
+}()

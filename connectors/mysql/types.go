@@ -10,11 +10,13 @@ import (
 // mapped is what becomes of a column.
 type mapped struct {
 	typ    driver.Type
-	expr   string // wraps the quoted column as %s; "" selects it as it is
+	expr   string // wraps the quoted column, each %s of it; "" selects it as it is
 	length int64  // characters of a text column
 	// order is the expression to compare a cursor by, "" if the column has no
 	// order that can be followed. Text is compared by the bytes of its UTF-8.
 	order string
+	// of a text column, as the server calls them
+	charset, collation string
 }
 
 const (
@@ -34,7 +36,7 @@ const maxCursorText = 255
 // tinyint(1) stays a number: it may hold more than 0 and 1. time becomes text:
 // it goes from -838 to 838 hours. float is read as double, which is exact: its
 // own text has six digits. bit of more than one digit becomes a number.
-func mapType(data, full string, length, precision, scale int64, binary, json bool) mapped {
+func mapType(data, full string, length, precision, scale int64, charset string, json bool) mapped {
 	unsigned := strings.Contains(full, "unsigned") || strings.Contains(full, "zerofill")
 	number := func(k driver.Kind) mapped { return mapped{typ: driver.Of(k), order: plainOrder} }
 	switch data {
@@ -78,13 +80,13 @@ func mapType(data, full string, length, precision, scale int64, binary, json boo
 	case "uuid":
 		return mapped{typ: driver.Of(driver.UUID), order: uuidOrder}
 	case "char", "varchar", "tinytext", "text", "mediumtext", "longtext":
-		if json {
-			return mapped{typ: driver.Of(driver.JSON)}
-		}
-		if binary {
+		if charset == "" {
 			return mapped{typ: driver.Of(driver.Bytes)}
 		}
-		m := mapped{typ: driver.Of(driver.String), length: length}
+		if json {
+			return mapped{typ: driver.Of(driver.JSON), expr: inUTF8(charset)}
+		}
+		m := mapped{typ: driver.Of(driver.String), length: length, expr: inUTF8(charset)}
 		if length <= maxCursorText && !strings.HasSuffix(data, "text") {
 			m.order = textOrder
 		}
@@ -92,10 +94,29 @@ func mapType(data, full string, length, precision, scale int64, binary, json boo
 	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector",
 		"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection":
 		return mapped{typ: driver.Of(driver.Bytes)}
-	case "enum", "set", "time", "inet4", "inet6":
+	case "enum", "set":
+		return mapped{typ: driver.Of(driver.String), expr: inUTF8(charset)}
+	case "time", "inet4", "inet6":
 		return mapped{typ: driver.Of(driver.String)}
 	}
 	return mapped{typ: driver.Of(driver.String), expr: "CAST(%s AS CHAR)"}
+}
+
+// inUTF8 returns the expression that reads text of a character set as UTF-8, ""
+// if its bytes are that already. A server that converts writes a question mark
+// for what it cannot, and says nothing; so bytes that do not come back the same
+// are read as 0xff, which no text holds.
+func inUTF8(charset string) string {
+	switch charset {
+	case "utf8mb4", "utf8mb3", "utf8", "ascii", "":
+		return ""
+	case "latin1": // has a character for every byte
+		return "CONVERT(%s USING utf8mb4)"
+	}
+	if strings.Trim(charset, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return "CONVERT(%s USING utf8mb4)"
+	}
+	return "IF(CAST(CONVERT(CONVERT(%s USING utf8mb4) USING " + charset + ") AS BINARY) <> CAST(%s AS BINARY), x'ff', CAST(CONVERT(%s USING utf8mb4) AS BINARY))"
 }
 
 // changed are names that columns with the time of the last change go by.

@@ -1,0 +1,152 @@
+package mysql
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const (
+	comQuery = 0x03
+
+	headerOK     = 0x00
+	headerInfile = 0xfb // in place of a column count: the server wants a file of ours
+	headerEnd    = 0xfe // EOF, or the OK packet that took its place
+	headerErr    = 0xff
+	null         = 0xfb // in place of a field
+
+	statusMoreResults = 0x0008
+)
+
+// isErr and isEnd know a row from the packets that may come in its place: no
+// row begins with 0xff, and one that begins with 0xfe fills more than a frame.
+func isErr(p []byte) bool { return len(p) > 0 && p[0] == headerErr }
+func isEnd(p []byte) bool { return len(p) > 0 && p[0] == headerEnd && len(p) < maxFrame }
+
+// serverError reads an ERR packet. It returns a *mysql.MySQLError.
+func serverError(p []byte) error {
+	if len(p) < 3 {
+		return errPacket
+	}
+	e := &mysql.MySQLError{Number: binary.LittleEndian.Uint16(p[1:])}
+	text := p[3:]
+	if len(text) >= 6 && text[0] == '#' {
+		copy(e.SQLState[:], text[1:6])
+		text = text[6:]
+	}
+	e.Message = string(text)
+	return e
+}
+
+// start sends a statement and reads the answer up to the first row. It returns
+// the names of the result's columns, none for a statement without rows.
+func (c *session) start(statement string) ([]string, error) {
+	if err := c.send(statement); err != nil {
+		return nil, err
+	}
+	return c.head()
+}
+
+// send sends a statement whose answer is still to be read.
+func (c *session) send(statement string) error {
+	if c.owed {
+		c.owed = false
+		if _, err := c.head(); err != nil {
+			return err
+		}
+	}
+	return c.wire.command(comQuery, statement)
+}
+
+// head reads an answer up to its first row.
+func (c *session) head() ([]string, error) {
+	p, err := c.wire.packet()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(p) == 0, p[0] == headerInfile:
+		return nil, errPacket
+	case isErr(p):
+		return nil, serverError(p)
+	case p[0] == headerOK:
+		return nil, ended(p, true)
+	}
+	n, flag, ok := lenenc(p)
+	// MariaDB adds whether the columns' definitions follow, as they always do
+	// here.
+	if !ok || n == 0 || n > 1<<16 || len(flag) > 0 && flag[0] == 0 {
+		return nil, errPacket
+	}
+	names := make([]string, n)
+	for i := range names {
+		if p, err = c.wire.packet(); err != nil {
+			return nil, err
+		}
+		if names[i], err = columnName(p); err != nil {
+			return nil, err
+		}
+	}
+	if !c.endsByOK {
+		if p, err = c.wire.packet(); err == nil && !isEnd(p) {
+			err = errPacket
+		}
+	}
+	return names, err
+}
+
+// columnName reads the definition of a result's column.
+func columnName(p []byte) (string, error) {
+	if isErr(p) {
+		return "", serverError(p)
+	}
+	var name []byte
+	ok := true
+	for range 5 { // catalog, schema, table, original table, name
+		if name, p, ok = field(p); !ok {
+			return "", errPacket
+		}
+	}
+	return string(bytes.ToValidUTF8(name, []byte("?"))), nil
+}
+
+// row returns the next row's packet, valid until the next call, or nil after
+// the last.
+func (c *session) row() ([]byte, error) {
+	p, err := c.wire.packet()
+	if err != nil || len(p) == 0 {
+		if err == nil {
+			err = errPacket
+		}
+		return nil, err
+	}
+	if p[0] < headerEnd {
+		return p, nil
+	}
+	if isErr(p) {
+		return nil, serverError(p)
+	}
+	if isEnd(p) {
+		return nil, ended(p, c.endsByOK)
+	}
+	return p, nil
+}
+
+// ended checks an OK or EOF packet: nothing may follow it.
+func ended(p []byte, byOK bool) error {
+	p = p[1:]
+	if byOK {
+		for range 2 { // affected rows, last insert id
+			var ok bool
+			if _, p, ok = lenenc(p); !ok {
+				return errPacket
+			}
+		}
+	} else if len(p) >= 2 {
+		p = p[2:] // warnings
+	}
+	if len(p) < 2 || binary.LittleEndian.Uint16(p)&statusMoreResults != 0 {
+		return errPacket
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package mysql
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/drivertest/servers"
+)
+
+func TestTLS(t *testing.T) {
+	files := makeCertificate(t)
+	server := servers.MariaDBWith(t, "--ssl-cert="+files.certificate, "--ssl-key="+files.key)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE t AS SELECT seq AS i, REPEAT('x', 1000) AS x FROM seq_1_to_50000"); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Settings)
+		step   string // the message of the connect step
+		fails  error
+	}{
+		"prefer":                 {func(s *Settings) {}, "encrypted", nil},
+		"disable":                {func(s *Settings) { s.SSLMode = "disable" }, "not encrypted", nil},
+		"require":                {func(s *Settings) { s.SSLMode = "require" }, "encrypted", nil},
+		"verify":                 {func(s *Settings) { s.SSLMode, s.CACertificate = "verify-full", files.authority }, "encrypted", nil},
+		"unknown authority":      {func(s *Settings) { s.SSLMode = "verify-full" }, "", driver.ErrUnreachable},
+		"another name than that": {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", files.authority, "localhost" }, "", driver.ErrUnreachable},
+		"wrong password":         {func(s *Settings) { s.SSLMode, s.Password = "require", "wrong-pass-5520" }, "", driver.ErrAuthentication},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := openSource(t, settingsOf(server, c.change))
+			steps, err := src.CheckSteps(t.Context())
+			if c.fails != nil {
+				if !errors.Is(err, c.fails) {
+					t.Errorf("CheckSteps = %v, want %v", err, c.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range steps {
+				if step.Name == "connect" && step.Message != c.step {
+					t.Errorf("connect is %s, want %s", step.Message, c.step)
+				}
+			}
+			tables, err := src.Discover(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []int64{1, 50000} { // left early, and read whole
+				var rows int64
+				for b, err := range src.Read(t.Context(), tables[0], driver.Cursor{}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					rows += b.Record.NumRows()
+					b.Record.Release()
+					if want == 1 {
+						break
+					}
+				}
+				if rows < want {
+					t.Errorf("%d rows, want %d", rows, want)
+				}
+			}
+		})
+	}
+}
+
+// settingsOf returns what opens the server's database, changed.
+func settingsOf(server *servers.Server, change func(*Settings)) Settings {
+	s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: server.User, Password: server.Password}
+	change(&s)
+	return s
+}
+
+func openSource(t testing.TB, settings Settings) *source {
+	t.Helper()
+	raw, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := Driver{}.Open(t.Context(), driver.Config{Settings: raw, Dial: (&net.Dialer{}).DialContext})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { src.Close() })
+	return src.(*source)
+}
+
+// files are where a server finds its certificate and key.
+type files struct {
+	certificate, key string
+	authority        string // the certificate as PEM
+}
+
+// makeCertificate makes a certificate for 127.0.0.1 that signs itself.
+func makeCertificate(t testing.TB) files {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not t.TempDir: its parents are closed to the account the server runs as.
+	dir, err := os.MkdirTemp("", "headwater-certificate-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	made := files{certificate: filepath.Join(dir, "server.crt"), key: filepath.Join(dir, "server.key")}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	made.authority = string(certificate)
+	err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(made.certificate, certificate, 0o644),
+		os.WriteFile(made.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}

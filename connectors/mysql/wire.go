@@ -1,0 +1,167 @@
+package mysql
+
+import (
+	"errors"
+	"io"
+	"net"
+)
+
+var (
+	errPacket = errors.New("a packet is not of the form that was expected")
+	// errTooLong is a packet beyond the limit. It was not read.
+	errTooLong = errors.New("a packet is longer than the limit")
+)
+
+const (
+	headerLen = 4
+	maxFrame  = 1<<24 - 1 // a frame of this length is followed by another of its packet
+	// readSize is how much one read of the socket takes at most: a reader that
+	// falls back a little costs both sides fewer wake-ups.
+	readSize = 256 << 10
+)
+
+// wire reads and writes the packets of an authenticated connection. It reads
+// rows where the network put them. It is not safe for concurrent use.
+type wire struct {
+	conn  net.Conn
+	limit int64  // bytes of one packet
+	seq   byte   // of the next frame, either way
+	buf   []byte // buf[r:w] is read and not yet handed out
+	r, w  int
+	whole []byte // a packet that came in several frames
+}
+
+func newWire(conn net.Conn, limit int64) *wire {
+	return &wire{conn: conn, limit: limit, buf: make([]byte, readSize)}
+}
+
+// command sends a command, the first packet of an exchange.
+func (w *wire) command(code byte, text string) error {
+	n := 1 + len(text)
+	if n >= maxFrame {
+		return errTooLong
+	}
+	packet := make([]byte, 0, headerLen+n)
+	packet = append(packet, byte(n), byte(n>>8), byte(n>>16), 0, code)
+	packet = append(packet, text...)
+	w.seq = 1
+	_, err := w.conn.Write(packet)
+	return err
+}
+
+// packet returns the next packet's payload, which is valid until the next call.
+// A packet over the limit is errTooLong before it is read, an end within one is
+// io.ErrUnexpectedEOF.
+func (w *wire) packet() ([]byte, error) {
+	p, more, err := w.frame(w.limit)
+	if err != nil || !more {
+		return p, err
+	}
+	w.whole = w.whole[:0]
+	for {
+		w.whole = append(w.whole, p...)
+		if !more {
+			break
+		}
+		if p, more, err = w.frame(w.limit - int64(len(w.whole))); err != nil {
+			return nil, err
+		}
+	}
+	whole := w.whole
+	if cap(whole) > 4*readSize { // one huge row must not stay
+		w.whole = nil
+	}
+	return whole, nil
+}
+
+// frame returns one frame and whether its packet goes on.
+func (w *wire) frame(limit int64) (p []byte, more bool, err error) {
+	if w.w-w.r < headerLen {
+		if err := w.fill(headerLen); err != nil {
+			return nil, false, err
+		}
+	}
+	h := w.buf[w.r : w.r+headerLen]
+	n, seq := int(h[0])|int(h[1])<<8|int(h[2])<<16, h[3]
+	if int64(n) > limit {
+		return nil, false, errTooLong
+	}
+	if w.w-w.r < headerLen+n {
+		if err := w.fill(headerLen + n); err != nil {
+			return nil, false, err
+		}
+	}
+	p = w.buf[w.r+headerLen : w.r+headerLen+n : w.r+headerLen+n]
+	w.r += headerLen + n
+	// A server that is shut down speaks up between two packets of others.
+	if seq != w.seq && !isErr(p) {
+		return nil, false, errPacket
+	}
+	w.seq = seq + 1
+	return p, n == maxFrame, nil
+}
+
+// fill reads until n bytes are there.
+func (w *wire) fill(n int) error {
+	switch {
+	case n > len(w.buf):
+		grown := make([]byte, n)
+		w.w = copy(grown, w.buf[w.r:w.w])
+		w.buf = grown
+	case w.r == w.w && len(w.buf) > 4*readSize:
+		w.buf, w.w = make([]byte, max(n, readSize)), 0
+	default:
+		w.w = copy(w.buf, w.buf[w.r:w.w])
+	}
+	w.r = 0
+	for w.w < n {
+		read, err := w.conn.Read(w.buf[w.w:])
+		w.w += read
+		if err != nil && w.w < n {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// lenenc reads a length-encoded integer and returns what lies behind it. NULL,
+// the ERR header and an end within are not ok.
+func lenenc(p []byte) (n uint64, rest []byte, ok bool) {
+	if len(p) == 0 {
+		return 0, nil, false
+	}
+	size := 0
+	switch c := p[0]; {
+	case c < null:
+		return uint64(c), p[1:], true
+	case c == 0xfc:
+		size = 2
+	case c == 0xfd:
+		size = 3
+	case c == 0xfe:
+		size = 8
+	}
+	if size == 0 || len(p) <= size {
+		return 0, nil, false
+	}
+	for i := size; i > 0; i-- {
+		n = n<<8 | uint64(p[i])
+	}
+	return n, p[1+size:], true
+}
+
+// field returns the first length-encoded string, nil for NULL, and what lies
+// behind it.
+func field(p []byte) (text, rest []byte, ok bool) {
+	if len(p) > 0 && p[0] == null {
+		return nil, p[1:], true
+	}
+	n, rest, ok := lenenc(p)
+	if !ok || n > uint64(len(rest)) {
+		return nil, nil, false
+	}
+	return rest[:n:n], rest[n:], true
+}

@@ -1,0 +1,172 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// recorded is a connection that sends what was recorded and hears nothing.
+type recorded struct {
+	net.Conn
+	io.Reader
+}
+
+func (r recorded) Read(p []byte) (int, error) { return r.Reader.Read(p) }
+func (recorded) Write(p []byte) (int, error)  { return len(p), nil }
+func (recorded) Close() error                 { return nil }
+func replay(sent []byte, limit int64) *wire {
+	return newWire(recorded{Reader: bytes.NewReader(sent)}, limit)
+}
+func frame(seq byte, payload []byte) []byte {
+	n := len(payload)
+	return append([]byte{byte(n), byte(n >> 8), byte(n >> 16), seq}, payload...)
+}
+
+// packets writes each payload as the server does, in frames of at most 16 MiB.
+func packets(seq byte, payloads ...[]byte) []byte {
+	var sent []byte
+	for _, p := range payloads {
+		for {
+			n := min(len(p), maxFrame)
+			sent = append(sent, frame(seq, p[:n])...)
+			seq++
+			if p = p[n:]; n < maxFrame {
+				break
+			}
+		}
+	}
+	return sent
+}
+
+func TestPackets(t *testing.T) {
+	long := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+	for _, payloads := range [][][]byte{
+		{{}, []byte("a"), {}, bytes.Repeat([]byte("b"), 3*readSize)},
+		{long[:maxFrame-1], long[:maxFrame], []byte("after"), append(long[:maxFrame:maxFrame], long...), []byte("end")},
+	} {
+		w := replay(packets(0, payloads...), 1<<30)
+		for i, want := range payloads {
+			if got, err := w.packet(); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("packet %d has %d bytes (%v), want %d", i, len(got), err, len(want))
+			}
+		}
+		if _, err := w.packet(); err != io.ErrUnexpectedEOF {
+			t.Errorf("after the last: %v", err)
+		}
+	}
+}
+
+// A packet over the limit is refused by its header: nothing of it is needed.
+func TestLongPacketsAreNotRead(t *testing.T) {
+	for name, sent := range map[string][]byte{
+		"one frame":   {0x01, 0x00, 0x10, 0},                                               // 1 MiB + 1
+		"two frames":  append(packets(0, make([]byte, maxFrame))[:4+maxFrame], 1, 0, 0, 1), // 16 MiB
+		"no sequence": frame(9, []byte("x")),
+	} {
+		limit, want := int64(1<<20), errTooLong
+		switch name {
+		case "two frames":
+			limit = maxFrame
+		case "no sequence":
+			want = errPacket
+		}
+		w := replay(sent, limit)
+		if _, err := w.packet(); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if name == "one frame" && len(w.buf) > readSize {
+			t.Errorf("%d bytes were set aside", len(w.buf))
+		}
+	}
+}
+
+// An error may come in the middle of a result, and under a number out of turn.
+func TestErrorWithinResult(t *testing.T) {
+	failure := append([]byte{headerErr, 0x25, 0x05}, "#70100killed"...)
+	sent := packets(1, []byte{1}, definition("a"), []byte("\x01x"))
+	sent = append(sent, frame(77, failure)...)
+	c := &session{wire: replay(sent, 1<<20), endsByOK: true}
+	if names, err := c.start("SELECT"); err != nil || len(names) != 1 || names[0] != "a" {
+		t.Fatal(names, err)
+	}
+	if p, err := c.row(); err != nil || string(p) != "\x01x" {
+		t.Fatal(p, err)
+	}
+	var server *mysql.MySQLError
+	if _, err := c.row(); !errors.As(err, &server) || server.Number != 1317 || server.Message != "killed" {
+		t.Errorf("row = %v, want error 1317", err)
+	}
+}
+
+// definition is a column's, as far as it is read.
+func definition(name string) []byte {
+	return append([]byte{3, 'd', 'e', 'f', 0, 0, 0, byte(len(name))}, name...)
+}
+
+// FuzzResult replays bytes as the answer to a statement: it ends with an error or
+// after the last row, and never with rows that were not sent whole.
+func FuzzResult(f *testing.F) {
+	ok := []byte{headerEnd, 0, 0, 2, 0, 0, 0}
+	eof := []byte{headerEnd, 0, 0, 2, 0}
+	f.Add(packets(1, []byte{1}, definition("a"), []byte("\x01x"), ok), true)
+	f.Add(packets(1, []byte{1, 1}, definition("a"), []byte("\xfb"), ok), true)
+	f.Add(packets(1, []byte{1}, definition("a"), eof, []byte("\x01x"), eof), false)
+	f.Add(packets(1, []byte{0, 0, 0, 2, 0}), true)
+	f.Add(packets(1, []byte{0xfb, '/', 'e', 't', 'c'}), true)
+	f.Add(packets(1, append([]byte{headerErr, 0x25, 0x05}, "#70100killed"...)), true)
+	f.Fuzz(func(t *testing.T, sent []byte, endsByOK bool) {
+		c := &session{wire: replay(sent, 1<<10), socket: &socket{Conn: recorded{}}, endsByOK: endsByOK}
+		names, err := c.start("SELECT")
+		if err != nil || len(names) == 0 {
+			return
+		}
+		size := 0
+		for {
+			p, err := c.row()
+			if err != nil || p == nil {
+				break
+			}
+			if size += headerLen + len(p); size > len(sent) {
+				t.Fatalf("%d bytes of rows in %d", size, len(sent))
+			}
+			if _, ok := nth(p, len(names)-1); !ok {
+				break
+			}
+		}
+	})
+}
+
+// FuzzLogin replays bytes as a server's part of the login, through
+// go-sql-driver: it ends with a session or an error.
+func FuzzLogin(f *testing.F) {
+	greeting := append([]byte("\x0a10.11.9-MariaDB\x00\x01\x00\x00\x0012345678\x00"), 0xfe, 0xff, 45, 2, 0, 0xff, 0x81, 21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	greeting = append(greeting, "123456789012\x00mysql_native_password\x00"...)
+	f.Add(append(frame(0, greeting), frame(2, []byte{0, 0, 0, 2, 0, 0, 0})...), false)
+	f.Add(frame(0, greeting), true)
+	f.Add(append(frame(0, greeting), frame(2, append([]byte("\xfesha256_password\x00"), "12345678901234567890\x00"...))...), false)
+	f.Fuzz(func(t *testing.T, sent []byte, secure bool) {
+		s := &source{settings: Settings{Host: "h", Port: 1, Database: "d", Username: "u", Password: "p", SSLMode: "disable"}}
+		if secure {
+			s.settings.SSLMode = "require"
+		}
+		s.limits = s.limits.WithDefaults()
+		s.dial = dialOf(recorded{Reader: bytes.NewReader(sent)})
+		c, err := s.connect(t.Context(), nil)
+		if err == nil {
+			c.close()
+		} else if strings.Contains(err.Error(), "login is malformed") { // go-sql-driver panicked, and leaves a goroutine
+			t.Errorf("%x: %v", sent, err)
+		}
+	})
+}
+
+func dialOf(conn net.Conn) dialFunc {
+	return func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+}

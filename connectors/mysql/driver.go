@@ -60,7 +60,7 @@ func (Driver) Spec() driver.Spec {
 
 // Open prepares the source. It does not dial.
 func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults()}
+	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults(), rangeSize: rangeBytes}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
@@ -75,9 +75,10 @@ func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) 
 
 // source is one database. It keeps one session between calls.
 type source struct {
-	settings Settings
-	dial     dialFunc
-	limits   driver.Limits
+	settings  Settings
+	dial      dialFunc
+	limits    driver.Limits
+	rangeSize int64 // bytes of a range of a Scan, about
 
 	mu      sync.Mutex // Close may come at any moment
 	session *session

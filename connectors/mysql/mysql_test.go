@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"headwater/connectors/driver"
@@ -27,6 +29,8 @@ CREATE TABLE blanks (k varchar(5) NOT NULL); INSERT INTO blanks VALUES ('a'), ('
 CREATE TABLE empty (a int NOT NULL, b varchar(3) NOT NULL, PRIMARY KEY (b, a));
 CREATE TABLE zero_date (d date); INSERT INTO zero_date VALUES ('2024-01-01'), ('0000-00-00');
 CREATE TABLE zero_month (d datetime); INSERT INTO zero_month VALUES ('2024-00-10 00:00:00');
+CREATE TABLE divided (id bigint PRIMARY KEY, n int NOT NULL, pad varchar(100) NOT NULL);
+INSERT INTO divided SELECT seq * 3, seq, CONCAT('row ', seq, REPEAT('.', 60)) FROM seq_1_to_3000; ANALYZE TABLE divided;
 CREATE VIEW seen AS SELECT id, tag FROM events WHERE id > 19;
 CREATE TABLE ` + "`odd ``name 'x'; --` (`a ``b` int NOT NULL, `select` text); INSERT INTO `odd ``name 'x'; --` VALUES (1, 'x');" + `
 CREATE VIEW large AS SELECT seq AS id, REPEAT('x', 200) AS pad FROM seq_1_to_100000000;
@@ -50,8 +54,17 @@ func TestMySQL(t *testing.T) {
 		change(&s)
 		return s
 	}
+	run := func(statements string) func(context.Context) error {
+		var one sync.Mutex // InnoDB would end one of two with a deadlock
+		return func(ctx context.Context) error {
+			one.Lock()
+			defer one.Unlock()
+			_, err := db.ExecContext(ctx, statements)
+			return err
+		}
+	}
 	drivertest.Run(t, drivertest.Harness{
-		Driver: Driver{}, Settings: with(func(*Settings) {}), Exact: true,
+		Driver: smallRanges{}, Settings: with(func(*Settings) {}), Exact: true,
 		Secrets: []string{"reader-pass-7391", "pauper-pass-7391", "wrong-pass-5520"},
 		Bad: []drivertest.Bad{
 			{Name: "password", Settings: with(func(s *Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},
@@ -66,7 +79,33 @@ func TestMySQL(t *testing.T) {
 		},
 		Large: "headwater.large", LargeRows: 200000,
 		Tables: expected(),
+		Divided: &drivertest.Divided{
+			Table: "headwater.divided", Write: run(`INSERT INTO divided SELECT MAX(id) + 3, 0, UUID() FROM divided; INSERT INTO divided SELECT MIN(id) - 3, 0, UUID() FROM divided;
+UPDATE divided SET n = n + 1 WHERE id MOD 7 = 0; DELETE FROM divided ORDER BY id LIMIT 2; DELETE FROM divided WHERE id > 4000 ORDER BY id LIMIT 1`),
+			Changes: []drivertest.Change{
+				{Name: "nothing", Apply: run("DO 1"), Keep: drivertest.KeepAll},
+				{Name: "insert below and above", Apply: run("INSERT INTO divided VALUES (-1000000, 1, 'below'), (1000000000, 2, 'above')"), Keep: 3},
+				{Name: "insert between", Apply: run("INSERT INTO divided VALUES (4501, 1, 'between')"), Keep: 3},
+				{Name: "delete", Apply: run("DELETE FROM divided WHERE id BETWEEN 4500 AND 4600"), Keep: 3},
+				{Name: "empty", Apply: run("DELETE FROM divided")},
+				{Name: "fill anew", Apply: run("INSERT INTO divided SELECT seq * 1000000, seq, CONCAT('new ', seq, REPEAT('.', 60)) FROM seq_1_to_3000; ANALYZE TABLE divided")},
+				{Name: "another table of that name", Apply: run(`CREATE TABLE next LIKE divided; INSERT INTO next SELECT id, n + 1, pad FROM divided;
+DO (SELECT SLEEP(2) FROM information_schema.TABLES WHERE TABLE_NAME = 'divided' AND CREATE_TIME >= NOW() - INTERVAL 1 SECOND); -- the catalog's clock ticks in seconds
+DROP TABLE divided; CREATE TABLE divided (id bigint PRIMARY KEY, n int NOT NULL, pad varchar(100) NOT NULL); INSERT INTO divided SELECT * FROM next; DROP TABLE next`)},
+			},
+		},
 	})
+}
+
+// smallRanges is the driver with ranges so small that tests have many.
+type smallRanges struct{ Driver }
+
+func (d smallRanges) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
+	src, err := d.Driver.Open(ctx, cfg)
+	if err == nil {
+		src.(*source).rangeSize = 32 << 10
+	}
+	return src, err
 }
 
 // columns reads "name:type" or "name:type?" for a nullable one, with what the
@@ -135,9 +174,14 @@ func expected() []drivertest.Expected {
 	empty.Table.PrimaryKey, empty.Cursors = []string{"b", "a"}, []string{"a", "b"}
 	date, month := table("zero_date", nil, "d:date?"), table("zero_month", nil, "d:timestamp?")
 	date.Broken, month.Broken = driver.ErrBadData, driver.ErrBadData
+	divided := table("divided", nil, "id:int64", "n:int32", "pad:string")
+	divided.Table.PrimaryKey, divided.Table.Cursor = []string{"id"}, "id"
+	for i := 1; i <= 3000; i++ {
+		divided.Rows = append(divided.Rows, []string{fmt.Sprint(3 * i), fmt.Sprint(i), fmt.Sprintf("row %d%s", i, strings.Repeat(".", 60))})
+	}
 	view := table("seen", [][]string{{"20", null}}, "id:decimal(20,0)", "tag:string?")
 	view.Table.Kind, view.Table.RowEstimate = "view", -1
 	odd := table("odd `name 'x'; --", [][]string{{"1", "x"}}, "a `b:int32", "select:string?")
 	odd.Cursors = []string{"a `b"}
-	return []drivertest.Expected{every, events, blanks, empty, date, month, view, odd}
+	return []drivertest.Expected{every, events, blanks, divided, empty, date, month, view, odd}
 }

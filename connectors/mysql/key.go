@@ -1,0 +1,218 @@
+package mysql
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// key is the primary key that a table is divided by. InnoDB keeps the rows in
+// its order.
+type key struct {
+	columns []keyColumn
+	// sign tells this table and key, and the order that it has, from others: a
+	// token with another sign says nothing about this one.
+	sign string
+}
+
+type keyColumn struct {
+	name  string
+	quote string // as an identifier
+	form  form
+	// introduces text in the column's own character set, and the order it has
+	charset, collation string
+}
+
+// form is how a value of a key is written in tokens and statements.
+type form uint8
+
+const (
+	formNumber form = iota // decimal digits
+	formInteger
+	formText  // hexadecimal, of the bytes in the column's character set
+	formBytes // hexadecimal
+	formMoment
+	formUUID
+)
+
+// longBound is how many bytes a bound may have as text: tokens are kept.
+const longBound = 180
+
+// newKey returns an error of kind driver.ErrUnsupported for a table that cannot
+// be divided.
+func newKey(d described) (*key, error) {
+	no := func(why string) (*key, error) {
+		return nil, driver.E(driver.ErrUnsupported, nil, "table %s cannot be read in ranges: %s", d.Table, why)
+	}
+	switch {
+	case d.Kind == "view":
+		return no("it is a view")
+	case !strings.EqualFold(d.engine, "InnoDB"):
+		return no("only InnoDB keeps rows in the order of their key")
+	case len(d.PrimaryKey) == 0:
+		return no("it has no primary key that this account may read")
+	case d.prefixed:
+		return no("its primary key holds only the beginning of a column")
+	}
+	k := &key{}
+	sign := []any{d.Namespace, d.Name, d.created}
+	for _, name := range d.PrimaryKey {
+		for i, c := range d.Columns {
+			if c.Name != name {
+				continue
+			}
+			m := d.columns[i]
+			f, ok := formOf(c, m)
+			if !ok {
+				return no("values of the key column " + c.Name + " (" + c.SourceType + ") cannot be written exactly")
+			}
+			k.columns = append(k.columns, keyColumn{name: name, quote: quote(name), form: f, charset: m.charset, collation: m.collation})
+			sign = append(sign, name, c.SourceType, m.charset, m.collation)
+		}
+	}
+	text, err := json.Marshal(sign)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	k.sign = hex.EncodeToString(sum[:8])
+	return k, nil
+}
+
+// formOf reports false for types whose text is not their exact value or does not
+// compare as the index does.
+func formOf(c driver.Column, m mapped) (form, bool) {
+	source, _, _ := strings.Cut(strings.ToLower(c.SourceType), "(")
+	source, _, _ = strings.Cut(source, " ")
+	switch source {
+	case "tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year":
+		return formInteger, true
+	case "decimal", "numeric":
+		return formNumber, true
+	case "char", "varchar":
+		return formText, word(m.charset) && word(m.collation)
+	case "binary", "varbinary":
+		return formBytes, true
+	case "date", "datetime", "timestamp":
+		return formMoment, true
+	case "uuid":
+		return formUUID, true
+	}
+	return 0, false
+}
+
+// word reports whether text may stand in a statement as it is.
+func word(text string) bool {
+	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}
+
+// bound is a place between rows: just before every row whose key begins with
+// these values or with higher ones. nil is the place before all rows, or behind
+// them.
+type bound []string
+
+// interval is a part of a table: the rows from lo to before hi.
+type interval struct{ lo, hi bound }
+
+// token is an interval as text.
+type token struct {
+	Key string `json:"key"`
+	Lo  bound  `json:"lo,omitempty"`
+	Hi  bound  `json:"hi,omitempty"`
+}
+
+func (k *key) token(v interval) string {
+	text, _ := json.Marshal(token{k.sign, v.lo, v.hi}) // strings cannot fail
+	return string(text)
+}
+
+// parse reads a token. It reports false for one of another table or key.
+func (k *key) parse(text string) (interval, bool) {
+	var t token
+	if err := json.Unmarshal([]byte(text), &t); err != nil || t.Key != k.sign {
+		return interval{}, false
+	}
+	for _, b := range []bound{t.Lo, t.Hi} {
+		if len(b) > len(k.columns) || b != nil && len(b) == 0 {
+			return interval{}, false
+		}
+		for i, value := range b {
+			if _, ok := k.columns[i].constant(value); !ok {
+				return interval{}, false
+			}
+		}
+	}
+	return interval{t.Lo, t.Hi}, true
+}
+
+// value writes what the server sent of a key's column.
+func (c keyColumn) value(raw string) string {
+	if c.form == formText || c.form == formBytes {
+		return hex.EncodeToString([]byte(raw))
+	}
+	return raw
+}
+
+// constant writes a value as SQL that compares with the column as the index is
+// ordered. It reports false for what is no value of the column.
+func (c keyColumn) constant(value string) (string, bool) {
+	switch c.form {
+	case formNumber, formInteger:
+		_, _, fraction, ok := splitDecimal([]byte(value))
+		return value, ok && (c.form == formNumber || len(fraction) == 0)
+	case formMoment:
+		return literal(value), value != "" && strings.Trim(value, "0123456789-: .") == ""
+	case formUUID:
+		_, err := parseUUID([]byte(value))
+		return "CAST(" + literal(value) + " AS UUID)", err == nil
+	}
+	if _, err := hex.DecodeString(value); err != nil {
+		return "", false
+	}
+	if c.form == formBytes {
+		return "x'" + value + "'", true
+	}
+	return fmt.Sprintf("_%s x'%s' COLLATE %s", c.charset, value, c.collation), true
+}
+
+// where returns the condition for the rows of an interval, "" for all of them.
+// It is written out column by column: servers do not use an index for
+// comparisons of whole rows.
+func (k *key) where(v interval) string {
+	var parts []string
+	if v.lo != nil {
+		parts = append(parts, k.side(v.lo, ">", ">="))
+	}
+	if v.hi != nil {
+		parts = append(parts, k.side(v.hi, "<", "<"))
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// side compares the key with a bound: with last in the last of its columns, and
+// with strict in those before.
+func (k *key) side(b bound, strict, last string) string {
+	condition := ""
+	for i := len(b) - 1; i >= 0; i-- {
+		value, _ := k.columns[i].constant(b[i]) // checked when the bound was made
+		if i == len(b)-1 {
+			condition = fmt.Sprintf("%s %s %s", k.columns[i].quote, last, value)
+			continue
+		}
+		condition = fmt.Sprintf("(%[1]s %[2]s %[3]s OR (%[1]s = %[3]s AND %[4]s))", k.columns[i].quote, strict, value, condition)
+	}
+	return condition
+}
+
+// list returns the key's columns for a statement.
+func (k *key) list() string {
+	names := make([]string, len(k.columns))
+	for i, c := range k.columns {
+		names[i] = c.quote
+	}
+	return strings.Join(names, ", ")
+}

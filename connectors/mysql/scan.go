@@ -149,6 +149,9 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if !ok {
 		return driver.E(driver.ErrInvalidConfig, nil, "table %s: this range is of another table or of another division", sc.table)
 	}
+	if ctx.Err() != nil { // a small range might be read before anybody notices
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", sc.table)
+	}
 	c, err := sc.take(ctx)
 	if err != nil {
 		return err

@@ -126,7 +126,9 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	defer cancel()
 	defer func() { // the driver trusts its servers
 		if recover() != nil {
-			l.Close()
+			if l != nil {
+				l.Close()
+			}
 			c, err = nil, driver.E(driver.ErrBadData, nil, "the server's part of the login is malformed")
 		}
 	}()

@@ -24,10 +24,10 @@ func MariaDB(t testing.TB) *Server {
 // MariaDBWith is MariaDB with further options of mariadbd.
 func MariaDBWith(t testing.TB, options ...string) *Server {
 	t.Helper()
-	return start(t, func(ctx context.Context, dir string) (*Server, error) { return StartMariaDB(ctx, dir, options...) })
+	return start(t, StartMariaDB, options...)
 }
 
-func start(t testing.TB, launch func(context.Context, string, ...string) (*Server, error)) *Server {
+func start(t testing.TB, launch func(context.Context, string, ...string) (*Server, error), options ...string) *Server {
 	t.Helper()
 	// Not t.TempDir: its parents are closed to the account the server runs as.
 	dir, err := os.MkdirTemp("", "headwater-server-")
@@ -35,7 +35,7 @@ func start(t testing.TB, launch func(context.Context, string, ...string) (*Serve
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s, err := launch(t.Context(), dir)
+	s, err := launch(t.Context(), dir, options...)
 	var missing *MissingError
 	switch {
 	case errors.As(err, &missing) && os.Getenv("CI") == "" && os.Getenv("HEADWATER_TEST_REQUIRE") == "":

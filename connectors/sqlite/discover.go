@@ -24,6 +24,7 @@ type dbTable struct {
 	name         string
 	kind         string
 	withoutRowid bool
+	computed     bool // some columns are
 	columns      []dbColumn
 }
 
@@ -31,6 +32,7 @@ type dbColumn struct {
 	name     string
 	declared string
 	notNull  bool
+	defaults bool  // to something
 	key      int64 // place in the primary key, from 1
 }
 
@@ -61,7 +63,8 @@ func (s *source) describe(ctx context.Context, t *dbTable) error {
 			return nil
 		}
 		key, _ := row[5].(int64)
-		t.columns = append(t.columns, dbColumn{name: asText(row[1]), declared: asText(row[2]), notNull: row[3] == int64(1), key: key})
+		t.computed = t.computed || row[6] != int64(0)
+		t.columns = append(t.columns, dbColumn{name: asText(row[1]), declared: asText(row[2]), notNull: row[3] == int64(1), defaults: row[4] != nil, key: key})
 		return nil
 	})
 	if err != io.EOF {
@@ -115,8 +118,7 @@ func (s *source) discover(ctx context.Context, t dbTable) (driver.Table, error) 
 	} else {
 		table.RowEstimate = s.estimate(ctx, t)
 	}
-	keys := slices.DeleteFunc(slices.Clone(t.columns), func(c dbColumn) bool { return c.key == 0 })
-	slices.SortFunc(keys, func(a, b dbColumn) int { return int(a.key - b.key) })
+	keys := t.keys()
 	rowid := rowidAlias(t, keys)
 	for i, c := range t.columns {
 		column := driver.Column{Name: c.name, Type: guesses[i].columnType(), SourceType: c.declared, Nullable: !c.notNull}
@@ -155,16 +157,17 @@ func (s *source) scan(ctx context.Context, t dbTable, names []string, guesses []
 	if limit == 0 {
 		limit = max(sampleValues/int64(len(names)), 1000)
 	}
-	ctx, idle := watch(ctx, s.limits.Idle)
-	defer idle.stop()
-	err = s.rows(ctx, selectFrom(t.name, names), nil, func(row []sqldriver.Value) error {
+	from, err := s.stored(ctx, t, names)
+	if err != nil {
+		return 0, false, err
+	}
+	err = s.each(ctx, plan{table: t.name, query: selectFrom(t.name, names), stored: from, span: everything}, func(row []value, _ *watchdog) error {
 		if rows == limit {
 			return errEnough
 		}
 		rows++
-		idle.alive()
-		for i, v := range row {
-			guesses[i].value(v)
+		for i := range row {
+			guesses[i].value(&row[i])
 		}
 		return nil
 	})
@@ -196,21 +199,16 @@ func selectFrom(table string, columns []string) string {
 // or returns -1.
 func (s *source) estimate(ctx context.Context, t dbTable) int64 {
 	rows := int64(-1)
-	if t.kind != "table" || t.withoutRowid {
+	name := rowidName(t)
+	if t.kind != "table" || t.withoutRowid || name == "" {
 		return rows
 	}
-	for _, name := range []string{"_rowid_", "rowid", "oid"} {
-		if slices.ContainsFunc(t.columns, func(c dbColumn) bool { return strings.EqualFold(c.name, name) }) {
-			continue
+	s.rows(ctx, "SELECT (SELECT max("+name+") FROM main."+quote(t.name)+") - (SELECT min("+name+") FROM main."+quote(t.name)+") + 1", nil, func(row []sqldriver.Value) error {
+		if n, ok := row[0].(int64); ok {
+			rows = n
 		}
-		s.rows(ctx, "SELECT max("+name+") - min("+name+") + 1 FROM main."+quote(t.name), nil, func(row []sqldriver.Value) error {
-			if n, ok := row[0].(int64); ok {
-				rows = n
-			}
-			return nil
-		})
-		break
-	}
+		return nil
+	})
 	return rows
 }
 

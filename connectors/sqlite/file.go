@@ -36,7 +36,6 @@ func (v *view) Close() error               { return nil } // the source closes t
 func (v *view) Read(p []byte) (int, error) {
 	n, err := v.file.ReadAt(p, v.at)
 	v.at += int64(n)
-	v.read += int64(n)
 	return n, err
 }
 
@@ -58,11 +57,12 @@ type dbFile struct {
 		fs.File
 		io.ReaderAt
 	}
+	layout
 	name     string
 	size     int64
 	modified time.Time
 	utf8     bool
-	read     int64 // bytes
+	header   [100]byte
 }
 
 // openFile opens a regular file and checks that it is a whole database.
@@ -129,10 +129,8 @@ func (f *dbFile) inspect(files fs.FS, maxSize int64) error {
 	if n < len(header) || string(header[:16]) != "SQLite format 3\x00" {
 		return driver.E(driver.ErrBadData, nil, "%s is not a SQLite 3 database, or it is encrypted", f.name)
 	}
-	page := int64(binary.BigEndian.Uint16(header[16:]))
-	if page == 1 {
-		page = 65536
-	}
+	f.layout = layoutOf(header[:], f.size)
+	page := int64(f.layout.size)
 	if page < 512 || page&(page-1) != 0 {
 		return driver.E(driver.ErrBadData, nil, "%s is damaged: its header gives a page size of %d", f.name, page)
 	}
@@ -142,6 +140,7 @@ func (f *dbFile) inspect(files fs.FS, maxSize int64) error {
 	if current && pages*page > f.size || f.size < page {
 		return driver.E(driver.ErrBadData, nil, "%s is truncated: it has %d of %d bytes", f.name, f.size, max(pages, 1)*page)
 	}
+	f.header = header
 	f.utf8 = binary.BigEndian.Uint32(header[56:]) <= 1
 	if info, err := fs.Stat(files, f.name+"-wal"); err == nil && info.Size() > 0 {
 		return driver.E(driver.ErrUnsupported, nil, "%s has changes in %s-wal that are not in the file: close the program that writes it, or make a copy with VACUUM INTO", f.name, f.name)

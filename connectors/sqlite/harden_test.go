@@ -86,7 +86,8 @@ func TestTypesFollowTheValues(t *testing.T) {
 	} {
 		g := guess{declared: c.declared}
 		for _, v := range c.values {
-			g.value(v)
+			v := valueOf(v)
+			g.value(&v)
 		}
 		if got := g.columnType(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,40 +46,90 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 
 // plan is the statement of one read.
 type plan struct {
+	table   string
 	query   string
 	args    []sqldriver.NamedValue
 	ordered bool
+	stored  *stored // set when the engine is not needed; then rows within span
+	span    span
+	part    bool // the rows are those of one range of a Scan
 }
 
-func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (plan, error) {
+// each gives the rows of a plan to f, until it returns an error, and io.EOF
+// after the last. The values are valid until f returns.
+func (s *source) each(ctx context.Context, p plan, f func(row []value, idle *watchdog) error) error {
+	ctx, idle := watch(ctx, s.limits.Idle)
+	defer idle.stop()
+	var err error
+	if p.stored != nil {
+		err = p.stored.rows(ctx, p.span, func(row []value) error {
+			idle.alive()
+			return f(row, idle)
+		})
+	} else {
+		err = s.step(ctx, p, idle, f)
+	}
+	if err != io.EOF && err != errLeft && err != errEnough && ctx.Err() != nil {
+		return s.failed(ctx, err, "reading "+p.table) // here, where the idle limit is known
+	}
+	return err
+}
+
+// step has the engine go through the rows of a plan.
+func (s *source) step(ctx context.Context, p plan, idle *watchdog, f func(row []value, idle *watchdog) error) error {
+	var values []value
+	return s.rows(ctx, p.query, p.args, func(row []sqldriver.Value) error {
+		idle.alive()
+		values = values[:0]
+		for _, v := range row {
+			values = append(values, valueOf(v))
+		}
+		return f(values, idle)
+	})
+}
+
+// find returns the table as it is in the file and the names of t's columns, all
+// of which it has.
+func (s *source) find(ctx context.Context, t driver.Table) (dbTable, []string, error) {
 	tables, err := s.tables(ctx)
 	if err != nil {
-		return plan{}, err
+		return dbTable{}, nil, err
 	}
 	at := slices.IndexFunc(tables, func(f dbTable) bool { return f.name == t.Name })
 	if at < 0 || t.Namespace != "" {
-		return plan{}, driver.E(driver.ErrNotFound, nil, "%s holds no table %s; discover the schema again", s.file.name, t)
+		return dbTable{}, nil, driver.E(driver.ErrNotFound, nil, "%s holds no table %s; discover the schema again", s.file.name, t)
 	}
 	found := tables[at]
 	if err := s.describe(ctx, &found); err != nil {
-		return plan{}, err
+		return found, nil, err
 	}
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		names[i] = c.Name
 		if !slices.ContainsFunc(found.columns, func(f dbColumn) bool { return f.name == c.Name }) {
-			return plan{}, driver.E(driver.ErrNotFound, nil, "table %s has no column %q; discover the schema again", t, c.Name)
+			return found, nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %q; discover the schema again", t, c.Name)
 		}
 	}
 	if len(names) == 0 {
-		return plan{}, driver.E(driver.ErrUnsupported, nil, "table %s has no columns", t)
+		return found, nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns", t)
+	}
+	return found, names, nil
+}
+
+func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (plan, error) {
+	found, names, err := s.find(ctx, t)
+	if err != nil {
+		return plan{}, err
 	}
 	if err := records.CheckCursor(t, from); err != nil {
 		return plan{}, err
 	}
-	all := plan{query: selectFrom(t.Name, names)}
-	if from.Column == "" {
-		return all, nil
+	all := plan{table: t.Name, query: selectFrom(t.Name, names), span: everything}
+	if all.stored, err = s.stored(ctx, found, names); err != nil || from.Column == "" {
+		return all, err
+	}
+	if all.stored != nil && all.stored.alias >= 0 && names[all.stored.alias] == from.Column {
+		return all.after(from), nil
 	}
 	ordered, ok := s.follow(t, found, from, all.query)
 	if !ok {
@@ -95,12 +146,30 @@ func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (
 	return ordered, nil
 }
 
+// after returns the plan for the rows behind a row number, in its order.
+func (p plan) after(from driver.Cursor) plan {
+	p.ordered = true
+	if from.Value == nil {
+		return p
+	}
+	n, err := strconv.ParseInt(*from.Value, 10, 64)
+	switch {
+	case err != nil: // no row number, but in order to them: the read drops rows itself
+		p.ordered = false
+	case n == math.MaxInt64:
+		p.span = span{1, 0}
+	default:
+		p.span.first = n + 1
+	}
+	return p
+}
+
 // follow returns the statement that reads in the order of the cursor, where
 // SQLite's order is that of the contract.
 func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query string) (plan, bool) {
 	c, _ := t.Column(from.Column)
 	at := slices.IndexFunc(found.columns, func(f dbColumn) bool { return f.name == c.Name })
-	p := plan{query: query, ordered: true}
+	p := plan{table: t.Name, query: query, ordered: true}
 	column := quote(c.Name)
 	var value any
 	switch {
@@ -129,39 +198,37 @@ func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query
 	return p, true
 }
 
-// read runs the statement and yields full batches.
+// read carries the plan out and yields full batches.
 func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(driver.Batch, error) bool) error {
 	b := records.NewBuilder(t, s.limits)
 	defer b.Release()
-	ctx, idle := watch(ctx, s.limits.Idle)
-	defer idle.stop()
 	append := make([]appender, len(t.Columns))
 	for i, c := range t.Columns {
 		append[i] = appenderOf(b, i, c.Type)
 	}
 	var number, total int64
-	err := s.rows(ctx, p.query, p.args, func(row []sqldriver.Value) error {
+	err := s.each(ctx, p, func(row []value, idle *watchdog) error {
 		number++
-		idle.alive()
 		size := int64(0)
-		for i, v := range row {
-			if v == nil {
+		for i := range row {
+			v := &row[i]
+			if v.class == null {
 				if !t.Columns[i].Nullable {
-					return driver.E(driver.ErrBadData, nil, "table %s, row %d: column %q is NULL, but was said not to be; discover the schema again", t, number, t.Columns[i].Name)
+					return driver.E(driver.ErrBadData, nil, "table %s, row %d: column %q is NULL, but was said not to be; discover the schema again", t, s.place(ctx, p, number), t.Columns[i].Name)
 				}
 				b.Null(i)
 				continue
 			}
 			if !append[i](v) {
-				return s.misfit(t, i, number, v)
+				return misfit(t, i, s.place(ctx, p, number), v)
 			}
-			size += weight(v)
+			size += v.weight()
 		}
 		if total += size; s.limits.MaxBytes > 0 && total > s.limits.MaxBytes {
 			return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", t, s.limits.MaxBytes)
 		}
 		if size > s.limits.MaxRowBytes {
-			return driver.E(driver.ErrLimit, nil, "table %s, row %d is larger than %d bytes", t, number, s.limits.MaxRowBytes)
+			return driver.E(driver.ErrLimit, nil, "table %s, row %d is larger than %d bytes", t, s.place(ctx, p, number), s.limits.MaxRowBytes)
 		}
 		if !b.EndRow(size) {
 			return nil
@@ -174,106 +241,87 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 		return ctx.Err()
 	})
 	if err != io.EOF {
-		if err != errLeft {
-			err = s.failed(ctx, err, "reading "+t.Name)
-		}
 		return err
 	}
-	if b.Rows() > 0 {
-		idle.pause()
-		if !yield(b.Batch(), nil) {
-			return errLeft
-		}
+	if b.Rows() > 0 && !yield(b.Batch(), nil) {
+		return errLeft
 	}
 	return nil
 }
 
-func (s *source) misfit(t driver.Table, column int, row int64, v sqldriver.Value) error {
-	kind := "a value"
-	switch v := v.(type) {
-	case int64:
-		kind = "an integer"
-	case float64:
-		kind = "a floating point number"
-	case string:
-		kind = "text"
-		if _, ok := text(v); !ok {
-			kind = "text that is not UTF-8"
-		}
-	case []byte:
-		kind = "a blob"
+// place returns which row of the table the nth of a plan is, as far as it can
+// be told: rows behind a cursor are counted from there.
+func (s *source) place(ctx context.Context, p plan, number int64) int64 {
+	if !p.part || p.span.first == math.MinInt64 {
+		return number
 	}
+	// A tree of its own: the rows being read belong to that of the plan.
+	d := stored{source: s, tree: newTree(s.file, p.stored.tree.root, s.limits.MaxRowBytes)}
+	before, err := d.count(ctx, span{math.MinInt64, p.span.first - 1})
+	if err != nil {
+		return number
+	}
+	return before + number
+}
+
+func misfit(t driver.Table, column int, row int64, v *value) error {
 	c := t.Columns[column]
-	return driver.E(driver.ErrBadData, nil, "table %s, row %d: column %q holds %s that does not fit %s; set connection_config.sample_rows to -1 to have every row looked at, or connection_config.column_types.%s to \"string\" or \"bytes\"", t, row, c.Name, kind, c.Type, c.Name)
+	return driver.E(driver.ErrBadData, nil, "table %s, row %d: column %q holds %s that does not fit %s; set connection_config.sample_rows to -1 to have every row looked at, or connection_config.column_types.%s to \"string\" or \"bytes\"", t, row, c.Name, v.kind(), c.Type, c.Name)
 }
 
 // appender appends a value that is not NULL, or returns false.
-type appender func(v sqldriver.Value) bool
+type appender func(v *value) bool
 
 func appenderOf(b *records.Builder, i int, t driver.Type) appender {
+	scratch := make([]byte, 0, 32)
 	switch f := b.Field(i).(type) {
 	case *array.Int64Builder:
-		return func(v sqldriver.Value) bool {
-			n, ok := v.(int64)
-			if ok {
-				f.Append(n)
+		return func(v *value) bool {
+			if v.class == integer {
+				f.Append(v.n)
 			}
-			return ok
+			return v.class == integer
 		}
 	case *array.Float64Builder:
-		return func(v sqldriver.Value) bool {
-			switch v := v.(type) {
-			case float64:
-				f.Append(v)
-				return true
-			case int64:
-				if v <= 1<<53 && v >= -1<<53 {
-					f.Append(float64(v))
-					return true
-				}
+		return func(v *value) bool {
+			switch {
+			case v.class == real:
+				f.Append(v.f)
+			case v.class == integer && v.n <= 1<<53 && v.n >= -1<<53:
+				f.Append(float64(v.n))
+			default:
+				return false
 			}
-			return false
+			return true
 		}
 	case *array.BooleanBuilder:
-		return func(v sqldriver.Value) bool {
-			n, ok := v.(int64)
-			ok = ok && (n == 0 || n == 1)
+		return func(v *value) bool {
+			ok := v.class == integer && (v.n == 0 || v.n == 1)
 			if ok {
-				f.Append(n == 1)
+				f.Append(v.n == 1)
 			}
 			return ok
 		}
 	case *array.BinaryBuilder:
-		return func(v sqldriver.Value) bool {
-			if blob, ok := v.([]byte); ok {
-				f.Append(blob)
+		return func(v *value) bool {
+			if v.class >= textual { // bytes need not be UTF-8
+				f.Append(v.bytes)
 				return true
 			}
-			x, ok := text(v)
-			if s, is := v.(string); is { // bytes need not be UTF-8
-				x, ok = []byte(s), true
-			}
+			x, ok := v.text(scratch)
 			if ok {
 				f.Append(x)
 			}
 			return ok
 		}
 	}
-	return func(v sqldriver.Value) bool {
-		x, ok := text(v)
+	return func(v *value) bool {
+		if v.class == textual {
+			return b.Text(i, v.bytes) == nil // which looks whether it is UTF-8 itself
+		}
+		x, ok := v.text(scratch)
 		return ok && b.Text(i, x) == nil
 	}
-}
-
-// weight is about how many bytes a value takes.
-func weight(v sqldriver.Value) int64 {
-	switch v := v.(type) {
-	case string:
-		return int64(len(v)) + 4
-	case []byte:
-		return int64(len(v)) + 4
-	}
-	return 8
 }
 
 // watchdog cancels a statement that yields no row for too long, such as an

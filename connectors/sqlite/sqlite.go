@@ -38,7 +38,9 @@ type Settings struct {
 }
 
 // Driver is the SQLite driver.
-type Driver struct{}
+type Driver struct {
+	rangeBytes int64 // of a range; 0 is the default
+}
 
 var (
 	_ driver.Driver    = Driver{}
@@ -55,7 +57,7 @@ func (Driver) Spec() driver.Spec {
 }
 
 // Open opens the file and checks that it is a whole SQLite database.
-func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
+func (d Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
 	var settings Settings
 	if err := driver.Decode(cfg.Settings, &settings); err != nil {
 		return nil, err
@@ -70,7 +72,10 @@ func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error
 	if cfg.Files == nil {
 		return nil, driver.E(driver.ErrUnsupported, nil, "this server reads no local files")
 	}
-	s := &source{settings: settings, limits: cfg.Limits.WithDefaults(), log: cfg.Log}
+	s := &source{settings: settings, rangeBytes: d.rangeBytes, limits: cfg.Limits.WithDefaults(), log: cfg.Log}
+	if s.rangeBytes <= 0 {
+		s.rangeBytes = rangeBytes
+	}
 	if s.file, err = openFile(cfg.Files, name, cfg.Limits.MaxFileSize); err != nil {
 		return nil, err
 	}
@@ -117,8 +122,11 @@ type source struct {
 	vfs      *vfs.FS
 	db       *sql.DB
 	conn     *sql.Conn
-	close    sync.Once
-	closeErr error
+	// engineOnly keeps the source from reading pages itself, for comparison.
+	engineOnly bool
+	rangeBytes int64
+	close      sync.Once
+	closeErr   error
 }
 
 // options harden the connection before the file's schema is parsed.
@@ -179,7 +187,7 @@ func authorize(action sqlite.AuthorizerActionCode, arg1, arg2, _, _ string) sqli
 		return sqlite.AuthorizerOK
 	case sqlite.AuthPragma:
 		switch strings.ToLower(arg1) {
-		case "table_list", "table_xinfo":
+		case "table_list", "table_xinfo", "index_list":
 			return sqlite.AuthorizerOK
 		}
 	}

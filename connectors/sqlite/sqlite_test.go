@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,9 +100,24 @@ func TestConformance(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "tiny.db"), whole[:50], 0o600)
 	os.Mkdir(filepath.Join(dir, "folder.db"), 0o700)
 	os.Symlink("/etc/passwd", filepath.Join(dir, "link.db"))
+	var writing sync.Mutex
+	writes := 0
+	write := func(ctx context.Context) error {
+		writing.Lock()
+		defer writing.Unlock()
+		writes++
+		return replace(ctx, filepath.Join(dir, "shop.db"),
+			fmt.Sprintf(`UPDATE big SET text = 'written %d ' || id WHERE id %% 97 = %d`, writes, writes%97),
+			fmt.Sprintf(`DELETE FROM big WHERE id %% 101 = %d`, writes%101),
+			fmt.Sprintf(`INSERT INTO big (text) VALUES ('new %d'), ('new %d and more')`, writes, writes))
+	}
 	text, integer, float := driver.Of(driver.String), driver.Of(driver.Int64), driver.Of(driver.Float64)
 	drivertest.Run(t, drivertest.Harness{
-		Driver: sqlite.Driver{}, Files: files, Settings: map[string]any{"path": "shop.db"}, Exact: true, Large: "big", LargeRows: 20000,
+		Driver: sqlite.Dividing(32 << 10), Files: files,
+		Divided: &drivertest.Divided{Table: "big", Write: write, Changes: []drivertest.Change{
+			{Name: "rows", Apply: write}, {Name: "nothing", Apply: func(context.Context) error { return nil }, Keep: drivertest.KeepAll},
+		}},
+		Settings: map[string]any{"path": "shop.db"}, Exact: true, Large: "big", LargeRows: 20000,
 		Bad: []drivertest.Bad{
 			{Name: "no path", Settings: map[string]any{}, Kind: driver.ErrInvalidConfig},
 			{Name: "unknown key", Settings: map[string]any{"path": "shop.db", "mode": "rw"}, Kind: driver.ErrInvalidConfig},
@@ -153,6 +169,32 @@ func TestConformance(t *testing.T) {
 			{Table: driver.Table{Name: "big", Kind: "table", RowEstimate: 20000, PrimaryKey: []string{"id"}, Cursor: "id", Columns: []driver.Column{col("id", integer, false), col("text", text, true)}}, Rows: bigRows()},
 		},
 	})
+}
+
+// replace changes a copy of a database and puts it in the place of the file, as
+// whoever writes a file that is read should.
+func replace(ctx context.Context, path string, statements ...string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", path+".new")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 func bigRows() [][]string {

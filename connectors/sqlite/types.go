@@ -1,12 +1,8 @@
 package sqlite
 
 import (
-	sqldriver "database/sql/driver"
 	"encoding/json"
-	"math"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
@@ -69,23 +65,23 @@ type guess struct {
 	text records.Sniffer
 }
 
-func (g *guess) value(v sqldriver.Value) {
-	switch v := v.(type) {
-	case int64:
+func (g *guess) value(v *value) {
+	switch v.class {
+	case integer:
 		g.integers = true
-		g.notBit = g.notBit || v != 0 && v != 1
-		g.wide = g.wide || v > 1<<53 || v < -1<<53
-	case float64:
+		g.notBit = g.notBit || v.n != 0 && v.n != 1
+		g.wide = g.wide || v.n > 1<<53 || v.n < -1<<53
+	case real:
 		g.reals = true
-	case string:
+	case textual:
 		g.texts = true
 		switch g.declared {
 		case isDate, isTimestamp:
-			g.text.Text([]byte(v))
+			g.text.Text(v.bytes)
 		case isJSON:
-			g.notJSON = g.notJSON || !json.Valid([]byte(v))
+			g.notJSON = g.notJSON || !json.Valid(v.bytes)
 		}
-	case []byte:
+	case blob:
 		g.blobs = true
 	}
 }
@@ -130,21 +126,4 @@ func (g *guess) textType() driver.Type {
 		return t
 	}
 	return driver.Of(driver.String)
-}
-
-// text returns the text form of a value: what SQLite holds as text, or a
-// number's shortest digits.
-func text(v sqldriver.Value) ([]byte, bool) {
-	switch v := v.(type) {
-	case int64:
-		return strconv.AppendInt(nil, v, 10), true
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, false
-		}
-		return strconv.AppendFloat(nil, v, 'g', -1, 64), true
-	case string:
-		return []byte(v), utf8.ValidString(v)
-	}
-	return nil, false
 }

@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+
+	"headwater/connectors/driver"
+)
+
+// rangeBytes is about how much of the file one range is.
+const rangeBytes = 64 << 20
+
+var _ driver.Scanner = (*source)(nil)
+
+// scan is a table divided at the row numbers that the tree itself is divided
+// at. The snapshot is the open file, which nobody may write to.
+type scan struct {
+	source *source
+	table  driver.Table
+	found  dbTable
+	names  []string
+	spans  map[string]span // by token
+	unread []driver.Range
+	kept   []driver.Range
+}
+
+// Scan divides a table that is read without SQLite's engine into intervals of
+// row numbers of about 64 MiB of pages. A landed range is kept if the file's
+// header, which every transaction changes, its size and the time of its last
+// change are what they were, and if it still holds as many rows.
+func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
+	found, names, err := s.find(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.stored(ctx, found, names)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, driver.E(driver.ErrUnsupported, nil, "%s is read from its beginning to its end", t)
+	}
+	spans, err := d.divide(ctx, s.rangeBytes)
+	if err != nil {
+		return nil, err
+	}
+	c := &scan{source: s, table: t, found: found, names: names, spans: map[string]span{}}
+	mark := s.file.mark(t, d.tree.root)
+	for _, sp := range spans {
+		token := fmt.Sprintf("%s.%d.%d", mark, sp.first, sp.last)
+		c.spans[token] = sp
+		at := slices.IndexFunc(landed, func(r driver.Range) bool { return r.Token == token })
+		if at >= 0 {
+			if n, err := d.count(ctx, sp); err != nil {
+				return nil, err
+			} else if n == landed[at].Rows {
+				c.kept = append(c.kept, landed[at])
+				continue
+			}
+		}
+		c.unread = append(c.unread, driver.Range{Token: token, Rows: -1})
+	}
+	return c, s.file.unchanged()
+}
+
+func (c *scan) Unread() []driver.Range { return slices.Clone(c.unread) }
+func (c *scan) Kept() []driver.Range   { return slices.Clone(c.kept) }
+func (c *scan) Close() error           { return nil } // the source closes the file
+
+// Read reads one interval.
+func (c *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
+	return func(yield func(driver.Batch, error) bool) {
+		sp, ok := c.spans[r.Token]
+		if !ok {
+			yield(driver.Batch{}, driver.E(driver.ErrNotFound, nil, "table %s has no such range any more; sync again", c.table))
+			return
+		}
+		d, err := c.source.stored(ctx, c.found, c.names)
+		if err == nil && d == nil {
+			err = driver.E(driver.ErrUnsupported, nil, "%s is read from its beginning to its end", c.table)
+		}
+		if err == nil {
+			err = c.source.read(ctx, c.table, plan{table: c.table.Name, stored: d, span: sp, part: true}, yield)
+		}
+		if err == nil {
+			err = c.source.file.unchanged()
+		}
+		if err != nil && err != errLeft {
+			yield(driver.Batch{}, c.source.failed(ctx, err, "reading "+c.table.Name))
+		}
+	}
+}
+
+// mark names what the ranges of a table belong to: this content of the file,
+// and these columns.
+func (f *dbFile) mark(t driver.Table, root uint32) string {
+	h := sha256.New()
+	h.Write(f.header[:])
+	var b [20]byte
+	binary.BigEndian.PutUint64(b[:], uint64(f.size))
+	binary.BigEndian.PutUint64(b[8:], uint64(f.modified.UnixNano()))
+	binary.BigEndian.PutUint32(b[16:], root)
+	h.Write(b[:])
+	fmt.Fprintf(h, "%q", t.Name)
+	for _, c := range t.Columns {
+		fmt.Fprintf(h, "%q %s %t", c.Name, c.Type, c.Nullable)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// divide returns intervals that together hold every row number, each of about
+// so many bytes of leaf pages. It reads the interior pages alone.
+func (d *stored) divide(ctx context.Context, size int64) ([]span, error) {
+	perRange := max(size/int64(d.tree.size), 1)
+	spans := []span{}
+	begin, leaves := int64(math.MinInt64), int64(0)
+	err := d.tree.leaves(ctx, func(bounds span) {
+		if leaves++; leaves >= perRange && bounds.last < math.MaxInt64 {
+			spans = append(spans, span{begin, bounds.last})
+			begin, leaves = bounds.last+1, 0
+		}
+	})
+	if err != nil {
+		return nil, d.failed(err)
+	}
+	return append(spans, span{begin, math.MaxInt64}), nil
+}
+
+// count returns how many rows there are within s.
+func (d *stored) count(ctx context.Context, s span) (int64, error) {
+	n := int64(0)
+	d.tree.keysOnly = true
+	defer func() { d.tree.keysOnly = false }()
+	err := d.tree.rows(ctx, s, func(int64, []byte) error {
+		n++
+		return nil
+	})
+	return n, d.failed(err)
+}
+
+// failed says that the file is damaged where it is.
+func (d *stored) failed(err error) error {
+	if errors.Is(err, errDamaged) {
+		return driver.E(driver.ErrBadData, nil, "%s, reading %s: the file is damaged, not a readable SQLite database", d.source.file.name, d.table.name)
+	}
+	return err
+}

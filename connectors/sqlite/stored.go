@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	sqldriver "database/sql/driver"
+	"io"
+	"slices"
+	"strings"
+)
+
+// stored is a table whose rows are read straight out of the file's pages, which
+// is several times faster than SQLite's engine stepping over them. It is not
+// safe for concurrent use.
+type stored struct {
+	source   *source
+	table    dbTable
+	tree     *tree
+	target   []int // where a stored column goes in a row, or -1
+	row      []value
+	alias    int   // place in a row of the column that is the row number, or -1
+	reals    []int // places of REAL columns, whose whole numbers are stored as integers
+	missing  map[int]value
+	rowidSQL string // what the engine calls the row number, "" when columns took every name
+}
+
+// stored returns how to read the columns of a table without the engine, or nil
+// where only the engine can: views, WITHOUT ROWID tables, computed columns,
+// UTF-16.
+func (s *source) stored(ctx context.Context, found dbTable, names []string) (*stored, error) {
+	if found.kind != "table" || found.withoutRowid || found.computed || !s.file.utf8 || s.engineOnly {
+		return nil, nil
+	}
+	d := &stored{source: s, table: found, alias: -1, row: make([]value, len(names)), missing: map[int]value{}, rowidSQL: rowidName(found)}
+	root, keyed := int64(0), false
+	err := s.rows(ctx, "SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND name = ?1", []sqldriver.NamedValue{{Ordinal: 1, Value: found.name}}, func(row []sqldriver.Value) error {
+		root, _ = row[0].(int64)
+		return nil
+	})
+	if err == io.EOF {
+		// INTEGER PRIMARY KEY DESC is no alias of the row number: it has an index.
+		err = s.rows(ctx, "PRAGMA main.index_list("+quote(found.name)+")", nil, func(row []sqldriver.Value) error {
+			keyed = keyed || asText(row[3]) == "pk"
+			return nil
+		})
+	}
+	if err != io.EOF {
+		return nil, s.failed(ctx, err, "reading the schema of "+found.name)
+	}
+	if root < 1 || root > int64(s.file.count) {
+		return nil, nil
+	}
+	d.tree = newTree(s.file, uint32(root), s.limits.MaxRowBytes)
+	alias := rowidAlias(found, found.keys())
+	for _, c := range found.columns {
+		at := slices.Index(names, c.name)
+		d.target = append(d.target, at)
+		if at < 0 {
+			continue
+		}
+		if c.name == alias && !keyed {
+			d.alias = at
+		}
+		if realAffinity(c.declared) {
+			d.reals = append(d.reals, at)
+		}
+		if c.defaults && d.rowidSQL == "" {
+			return nil, nil // what an old row lacks could not be asked for
+		}
+	}
+	return d, nil
+}
+
+// keys returns the columns of the primary key, in its order.
+func (t dbTable) keys() []dbColumn {
+	keys := slices.DeleteFunc(slices.Clone(t.columns), func(c dbColumn) bool { return c.key == 0 })
+	slices.SortFunc(keys, func(a, b dbColumn) int { return int(a.key - b.key) })
+	return keys
+}
+
+// rowidName returns a name of the row number that no column of the table has,
+// or "".
+func rowidName(t dbTable) string {
+	for _, name := range []string{"_rowid_", "rowid", "oid"} {
+		if !slices.ContainsFunc(t.columns, func(c dbColumn) bool { return strings.EqualFold(c.name, name) }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// realAffinity follows SQLite's rules in their order.
+func realAffinity(declared string) bool {
+	s := strings.ToUpper(declared)
+	for _, other := range []string{"INT", "CHAR", "CLOB", "TEXT", "BLOB"} {
+		if strings.Contains(s, other) {
+			return false
+		}
+	}
+	return strings.Contains(s, "REAL") || strings.Contains(s, "FLOA") || strings.Contains(s, "DOUB")
+}
+
+// rows gives the rows within s to f, in the order of their row numbers, until
+// it returns an error, and io.EOF after the last. The values are valid until f
+// returns.
+func (d *stored) rows(ctx context.Context, s span, f func(row []value) error) error {
+	err := d.tree.rows(ctx, s, func(rowid int64, payload []byte) error {
+		n, err := record(payload, d.target, d.row)
+		if err == nil && n < len(d.target) {
+			err = d.complete(ctx, rowid, n)
+		}
+		if err != nil {
+			return err
+		}
+		if d.alias >= 0 {
+			d.row[d.alias] = value{class: integer, n: rowid}
+		}
+		for _, at := range d.reals {
+			if v := &d.row[at]; v.class == integer {
+				*v = value{class: real, f: float64(v.n)}
+			}
+		}
+		return f(d.row)
+	})
+	if err == nil {
+		err = io.EOF
+	}
+	return d.failed(err)
+}
+
+// complete fills in the columns from the nth on of a row that is older than
+// they are. They have their default, the same in every such row, which only the
+// engine can work out.
+func (d *stored) complete(ctx context.Context, rowid int64, n int) error {
+	for i := n; i < len(d.target); i++ {
+		at := d.target[i]
+		if at < 0 {
+			continue
+		}
+		if c := d.table.columns[i]; c.defaults {
+			v, ok := d.missing[i]
+			if !ok {
+				err := d.source.rows(ctx, "SELECT +"+quote(c.name)+" FROM main."+quote(d.table.name)+" WHERE "+d.rowidSQL+" = ?1", []sqldriver.NamedValue{{Ordinal: 1, Value: rowid}}, func(row []sqldriver.Value) error {
+					v = valueOf(row[0])
+					v.bytes = bytes.Clone(v.bytes)
+					return nil
+				})
+				if err != io.EOF {
+					return err
+				}
+				d.missing[i] = v
+			}
+			d.row[at] = v
+		} else {
+			d.row[at] = value{}
+		}
+	}
+	return nil
+}

@@ -16,7 +16,7 @@ import (
 
 // sampleBytes is how much of a file decides its types when the settings do not
 // say how many rows.
-const sampleBytes = 256 << 20
+const sampleBytes = 64 << 20
 
 // csvFile decodes the blocks of one CSV file.
 type csvFile struct {
@@ -43,7 +43,7 @@ func (f *csvFile) null(c cell) bool {
 	if c.quoted {
 		return false
 	}
-	return len(c.text) == 0 || slices.ContainsFunc(f.nulls, func(v []byte) bool { return bytes.Equal(v, c.text) })
+	return len(c.text) == 0 || len(f.nulls) > 0 && slices.ContainsFunc(f.nulls, func(v []byte) bool { return bytes.Equal(v, c.text) })
 }
 
 // rowError is what is wrong in a row of a block. Rows count from 1.
@@ -211,9 +211,25 @@ func (s *source) readCSV(ctx context.Context, in *input, t driver.Table, yield f
 	unlimited := s.limits
 	unlimited.BatchRows = math.MaxInt
 	unlimited.BatchBytes = math.MaxInt64
+	// Builders are used again: they begin with the room that they had.
+	builders := make(chan *records.Builder, maxWorkers)
+	defer func() {
+		for close(builders); ; {
+			b, ok := <-builders
+			if !ok {
+				return
+			}
+			b.Release()
+		}
+	}()
 	decode := func(b block) decoded {
-		builder := records.NewBuilder(t, unlimited)
-		defer builder.Release()
+		var builder *records.Builder
+		select {
+		case builder = <-builders:
+		default:
+			builder = records.NewBuilder(t, unlimited)
+		}
+		defer func() { builders <- builder }()
 		var out decoded
 		out.rows, out.err = f.rows(b, func(row int64, cells []cell, size int) error {
 			for i, c := range cells {
@@ -232,6 +248,7 @@ func (s *source) readCSV(ctx context.Context, in *input, t driver.Table, yield f
 		})
 		if out.err == nil {
 			out.batch = builder.Batch()
+			builder.Reserve(int(out.rows))
 		}
 		return out
 	}
@@ -276,6 +293,9 @@ type block struct {
 	short bool // ends within a row that is too long
 }
 
+// maxWorkers is how many blocks of a file are decoded at a time, at most.
+const maxWorkers = 4
+
 // inOrder gives the blocks of a file to work, several at a time, and their
 // results to each in order. The results that each does not see go to discard.
 // It returns when nothing runs any more: with the first error of each, or of
@@ -285,7 +305,7 @@ func inOrder[T any](ctx context.Context, s *splitter, work func(block) T, each f
 		block block
 		out   chan T
 	}
-	workers := min(runtime.GOMAXPROCS(0), 4)
+	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
 	stop := make(chan struct{})
 	jobs := make(chan job)
 	order := make(chan chan T, workers)

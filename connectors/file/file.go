@@ -2,8 +2,8 @@
 // root, plain or compressed with gzip or zstd. A path names one file, a folder
 // or a pattern; every file is one table, named after the file.
 //
-// Types are found by reading: every value of a file of up to 256 MiB, and those
-// of the first 256 MiB of a larger one (sample_rows says otherwise). A type is
+// Types are found by reading: every value of a file of up to 64 MiB, and those
+// of the first 64 MiB of a larger one (sample_rows says otherwise). A type is
 // chosen only if it gives every value back unchanged, so "007" stays text. A
 // value after the sample that does not fit is an error that names row and
 // column; column_types settles it.
@@ -35,7 +35,7 @@ type Settings struct {
 	RecordsPath string            `json:"records_path,omitempty" public:"true" jsonschema:"title=Records path,description=The dotted path to the list of records in a JSON file; found when absent"`
 	PrimaryKey  []string          `json:"primary_key,omitempty" public:"true" jsonschema:"title=Primary key,description=Columns that identify a row"`
 	Cursor      string            `json:"cursor,omitempty" public:"true" jsonschema:"title=Cursor,description=The column that incremental syncs follow"`
-	SampleRows  int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many rows decide the types: 0 is every row of the first 256 MiB and -1 every row,minimum=-1"`
+	SampleRows  int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many rows decide the types: 0 is every row of the first 64 MiB and -1 every row,minimum=-1"`
 	ColumnTypes map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=Types by column name that replace those found such as string or decimal(15\\,2)"`
 }
 

@@ -87,7 +87,7 @@ func convertArray(a arrow.Array, t driver.Type, want arrow.DataType) (arrow.Arra
 			return nil, i
 		}
 	}
-	return b.Field(0).NewArray(), 0
+	return b.Array(0), 0
 }
 
 // putter returns the function that appends one value, or returns false.

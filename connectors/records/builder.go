@@ -6,7 +6,6 @@ package records
 
 import (
 	"math"
-	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -22,20 +21,34 @@ import (
 // value, by Text, Null or its Field, before EndRow. It is not safe for
 // concurrent use.
 type Builder struct {
-	rb     *array.RecordBuilder
-	append []func(v []byte) bool
-	limits driver.Limits
-	rows   int
-	bytes  int64 // of rows in the builder
-	sent   int64 // bytes the source sent for them
-	pace   driver.Pace
+	schema  *arrow.Schema
+	columns []column
+	limits  driver.Limits
+	rows    int
+	bytes   int64 // of rows in the builder
+	sent    int64 // bytes the source sent for them
+	pace    driver.Pace
+}
+
+// column is one column in the making. One of builder and texts is set.
+type column struct {
+	append  func(v []byte) bool
+	builder array.Builder
+	texts   *texts
 }
 
 // NewBuilder returns an empty builder. The caller releases it.
 func NewBuilder(t driver.Table, limits driver.Limits) *Builder {
-	b := &Builder{rb: array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t)), limits: limits.WithDefaults()}
+	b := &Builder{schema: driver.ArrowSchema(t), limits: limits.WithDefaults(), columns: make([]column, len(t.Columns))}
 	for i, c := range t.Columns {
-		b.append = append(b.append, appender(b.rb.Field(i), c.Type))
+		to := &b.columns[i]
+		if k := c.Type.Kind; k == driver.String || k == driver.JSON {
+			to.texts = &texts{}
+			to.append = to.texts.valid
+			continue
+		}
+		to.builder = array.NewBuilder(memory.DefaultAllocator, b.schema.Field(i).Type)
+		to.append = appender(to.builder, c.Type)
 	}
 	return b
 }
@@ -44,17 +57,24 @@ func NewBuilder(t driver.Table, limits driver.Limits) *Builder {
 // times, true and false, UTF-8. It returns ErrMisfit, and appends nothing, when
 // the column cannot hold it unchanged. v may be reused.
 func (b *Builder) Text(column int, v []byte) error {
-	if !b.append[column](v) {
+	if !b.columns[column].append(v) {
 		return ErrMisfit
 	}
 	return nil
 }
 
 // Null appends a NULL.
-func (b *Builder) Null(column int) { b.rb.Field(column).AppendNull() }
+func (b *Builder) Null(column int) {
+	if c := &b.columns[column]; c.texts != nil {
+		c.texts.null()
+	} else {
+		c.builder.AppendNull()
+	}
+}
 
-// Field returns the column's own builder, for values that are no text.
-func (b *Builder) Field(column int) array.Builder { return b.rb.Field(column) }
+// Field returns the column's own builder, for values that are no text. Columns
+// of text have none.
+func (b *Builder) Field(column int) array.Builder { return b.columns[column].builder }
 
 // EndRow ends a row of about so many bytes and reports whether the batch is
 // full, or has waited for as long as Limits.BatchAge.
@@ -71,17 +91,42 @@ func (b *Builder) Rows() int { return b.rows }
 // Batch returns the rows since the last one and begins anew. The caller
 // releases its record.
 func (b *Builder) Batch() driver.Batch {
-	batch := driver.Batch{Record: b.rb.NewRecordBatch(), Bytes: b.sent}
+	arrays := make([]arrow.Array, len(b.columns))
+	for i := range b.columns {
+		arrays[i] = b.Array(i)
+		defer arrays[i].Release()
+	}
+	batch := driver.Batch{Record: array.NewRecordBatch(b.schema, arrays, int64(b.rows)), Bytes: b.sent}
 	b.rows, b.bytes, b.sent = 0, 0, 0
 	return batch
 }
 
+// Array returns the values of one column, for who builds no batches, and begins
+// it anew. The caller releases it.
+func (b *Builder) Array(column int) arrow.Array {
+	if c := &b.columns[column]; c.texts != nil {
+		return c.texts.array()
+	}
+	return b.columns[column].builder.NewArray()
+}
+
+// Reserve makes room for rows to come, where about so many are known to.
+func (b *Builder) Reserve(rows int) {
+	for _, c := range b.columns {
+		if c.builder != nil {
+			c.builder.Reserve(rows)
+		}
+	}
+}
+
 // Release frees the rows that were not taken. It is safe to call twice.
 func (b *Builder) Release() {
-	if b.rb != nil {
-		b.rb.Release()
-		b.rb = nil
+	for _, c := range b.columns {
+		if c.builder != nil {
+			c.builder.Release()
+		}
 	}
+	b.columns = nil
 }
 
 // appender returns the function that parses text of one type.
@@ -170,14 +215,6 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 			ok := err == nil && len(v) == 36
 			if ok {
 				f.Append(id)
-			}
-			return ok
-		}
-	case *array.StringBuilder:
-		return func(v []byte) bool {
-			ok := utf8.Valid(v)
-			if ok {
-				f.BinaryBuilder.Append(v)
 			}
 			return ok
 		}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/big"
 	"strconv"
-	"time"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -110,6 +109,9 @@ func shape(v []byte) (number, bool) {
 // parseFloat reads a number that a float64 gives back: one of at most 15
 // significant digits, or one whose shortest form has the same value.
 func parseFloat(v []byte) (float64, bool) {
+	if f, ok := shortFloat(v); ok {
+		return f, true
+	}
 	n, ok := shape(v)
 	if !ok {
 		return 0, false
@@ -130,6 +132,45 @@ func parseFloat(v []byte) (float64, bool) {
 	}
 	got, _ := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
 	return f, want.Cmp(got) == 0
+}
+
+// powers are the powers of ten that a number of 15 digits can be divided by.
+var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// shortFloat reads the plain form of a number of at most 15 digits, which is
+// exact: both the digits and the power of ten are whole numbers that a float64
+// holds, and a division of two of those is rounded once.
+func shortFloat(v []byte) (float64, bool) {
+	digits := v
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 16 || digits[0]-'0' > 9 || digits[0] == '0' && len(digits) > 1 && digits[1] != '.' {
+		return 0, false
+	}
+	var n int64
+	point := -1
+	for i, c := range digits {
+		if c -= '0'; c <= 9 {
+			n = n*10 + int64(c)
+			continue
+		}
+		if digits[i] != '.' || point >= 0 {
+			return 0, false
+		}
+		point = i
+	}
+	f := float64(n)
+	switch {
+	case point < 0 && len(digits) > 15:
+		return 0, false
+	case point >= 0:
+		f /= powers[len(digits)-1-point]
+	}
+	if len(digits) < len(v) {
+		f = -f
+	}
+	return f, true
 }
 
 // parseDecimal reads a plain number of at most scale digits after the point
@@ -190,12 +231,21 @@ func parseDate(v []byte) (int32, bool) {
 	if century > 99 || year > 99 || month < 1 || month > 12 || day < 1 || day > 31 || century+year == 0 {
 		return 0, false
 	}
-	t := time.Date(century*100+year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	if t.Day() != day {
+	year += century * 100
+	leap := year%4 == 0 && (year%100 != 0 || year%400 == 0)
+	if day > monthDays[month] && !(day == 29 && month == 2 && leap) {
 		return 0, false
 	}
-	return int32(t.Unix() / 86400), true
+	// Years that begin in March have their leap day at the end.
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	days := 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1
+	return int32(days - 719468), true
 }
+
+var monthDays = [13]int{0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
 
 // parseClock reads HH:MM:SS with up to six digits after the point as
 // microseconds and returns what follows.

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/records"
 )
 
 const (
@@ -28,6 +28,21 @@ type answer struct {
 	url    *url.URL
 	header http.Header
 	body   []byte // valid JSON, or empty with status 204
+	fields map[string][]byte
+}
+
+// top returns the fields of an answer that is an object, found in one walk over
+// all of it.
+func (a *answer) top() map[string][]byte {
+	if a.fields == nil {
+		a.fields = map[string][]byte{}
+		for key, value := range records.Fields(a.body) {
+			if _, twice := a.fields[string(key)]; !twice {
+				a.fields[string(key)] = value
+			}
+		}
+	}
+	return a.fields
 }
 
 // statusError is an answer that is not 2xx.
@@ -181,21 +196,22 @@ func (s *source) try(ctx context.Context, u *url.URL) (a *answer, wait time.Dura
 		io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
 		return nil, retryAfter(res), statusOf(u, res.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxPage+1))
-	if err != nil {
+	read := bytes.NewBuffer(make([]byte, 0, min(max(res.ContentLength, 64<<10), 1<<20)+bytes.MinRead)) // in one piece, mostly
+	if _, err := read.ReadFrom(io.LimitReader(res.Body, maxPage+1)); err != nil {
 		return nil, 0, s.failed(ctx, u, err)
 	}
+	body := read.Bytes()
 	if len(body) > maxPage {
 		return nil, -1, driver.E(driver.ErrLimit, nil, "%s answers with more than %d MiB in one page; set page_size", where(u), maxPage>>20)
 	}
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 && res.StatusCode == http.StatusNoContent {
-		return &answer{u, res.Header, nil}, 0, nil
+		return &answer{url: u, header: res.Header}, 0, nil
 	}
-	if !json.Valid(body) {
+	if !records.Valid(body) {
 		return nil, -1, notJSON(u, res.Header.Get("Content-Type"), body)
 	}
-	return &answer{u, res.Header, body}, 0, nil
+	return &answer{url: u, header: res.Header, body: body}, 0, nil
 }
 
 // notJSON says what the answer is instead, as far as can be told.

@@ -43,33 +43,40 @@ type signs struct {
 }
 
 // detect reads the signs of an answer.
-func detect(header http.Header, body []byte) signs {
+func detect(a *answer) signs {
 	g := signs{page: -1, pages: -1, offset: -1, total: -1, count: -1}
 	for _, name := range []string{"X-Total-Count", "X-Total", "Total-Count"} {
-		if n, err := strconv.ParseInt(header.Get(name), 10, 64); err == nil && n >= 0 {
+		if n, err := strconv.ParseInt(a.header.Get(name), 10, 64); err == nil && n >= 0 {
 			g.total = n
 		}
 	}
-	if len(body) == 0 || body[0] != '{' {
+	if len(a.body) == 0 || a.body[0] != '{' {
 		return g
 	}
+	top := a.top()
 	for _, path := range containers {
-		object := records.Field(body, path...)
-		if len(object) == 0 || object[0] != '{' {
-			if len(object) > 0 && object[0] == '[' {
+		fields := top
+		if len(path) > 0 {
+			object := records.Field(top[path[0]], path[1:]...)
+			if len(object) == 0 {
+				continue
+			}
+			if last := path[len(path)-1]; object[0] == '[' && (last == "links" || last == "_links") {
 				g.relations(object)
 			}
-			continue
-		}
-		fields := map[string][]byte{}
-		for key, value := range records.Fields(object) {
-			fields[string(key)] = value
+			if object[0] != '{' {
+				continue
+			}
+			fields = map[string][]byte{}
+			for key, value := range records.Fields(object) {
+				fields[string(key)] = value
+			}
 		}
 		g.links(fields)
 		g.cursors(fields)
 		g.numbers(fields)
 	}
-	if raw := records.Field(body, "link"); len(raw) > 0 {
+	if raw := top["link"]; len(raw) > 0 {
 		g.relations(raw)
 	}
 	return g

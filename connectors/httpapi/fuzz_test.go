@@ -27,7 +27,7 @@ func FuzzAnswer(f *testing.F) {
 		s := &source{maxPages: 10}
 		for _, header := range []http.Header{{}, {"Link": {link}}} {
 			p := newPager(s, endpoint{Endpoint{Name: "x"}, base})
-			a := &answer{base, header, trimmed(body)}
+			a := &answer{url: base, header: header, body: trimmed(body)}
 			pg, err := p.read(a)
 			if err != nil {
 				continue

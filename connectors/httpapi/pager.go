@@ -3,10 +3,11 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,8 @@ import (
 type page struct {
 	list    []byte // the raw array, or one object
 	single  bool
-	records int
+	all     [][]byte // the raw records
+	records int      // how many
 	bytes   int64
 }
 
@@ -41,16 +43,17 @@ type pager struct {
 	list  records.List
 	found bool // list was found in an answer that had records
 
-	count  int             // pages
-	seen   int64           // records
-	total  int64           // that the API says there are, -1 is unknown
-	last   page            // the page last read
-	hashes map[string]bool // of its records
-	urls   map[string]bool // that were read
+	count int             // pages
+	seen  int64           // records
+	total int64           // that the API says there are, -1 is unknown
+	pages int64           // that it says there are, -1 is unknown
+	last  page            // the page last read
+	urls  map[string]bool // that were read
+	early *early          // the request for the page after it, if one is under way
 }
 
 func newPager(s *source, e endpoint) *pager {
-	p := &pager{s: s, e: e, url: e.url, total: -1, urls: map[string]bool{}}
+	p := &pager{s: s, e: e, url: e.url, total: -1, pages: -1, urls: map[string]bool{}}
 	c := s.settings.Pagination
 	if c.Type != "" && c.Type != "auto" {
 		p.mode = c.Type
@@ -95,7 +98,7 @@ func (p *pager) next(ctx context.Context) (*page, error) {
 	if err := p.within(); err != nil {
 		return nil, err
 	}
-	a, err := p.s.get(ctx, p.url, p.count > 0)
+	a, err := p.get(ctx)
 	if err != nil {
 		var status *statusError
 		// Some APIs answer 404 after the last numbered page.
@@ -141,18 +144,24 @@ func (p *pager) read(a *answer) (page, error) {
 			return pg, driver.E(driver.ErrBadData, err, "%s", where(p.e.url))
 		}
 	}
-	pg.list, pg.single = list.Records(a.body), list.Single
+	if pg.single = list.Single; pg.single || len(list.Path) == 0 || a.body[0] != '{' {
+		pg.list = list.Records(a.body)
+	} else if inner := a.top()[list.Path[0]]; len(inner) > 0 {
+		pg.list = records.List{Path: list.Path[1:]}.Records(inner)
+	}
 	switch {
 	case pg.single:
-		pg.records = 1
+		pg.records, pg.all = 1, [][]byte{pg.list}
 	case pg.list == nil && p.e.RecordsPath != "" && p.count == 0:
 		return pg, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q", where(p.e.url), p.e.RecordsPath)
 	default:
+		pg.all = make([][]byte, 0, p.last.records)
 		for element := range records.Elements(pg.list) {
 			if element[0] != '{' {
 				return pg, driver.E(driver.ErrBadData, nil, "%s answers with a list whose element %d is no object; set records_path", where(p.e.url), pg.records+1)
 			}
 			pg.records++
+			pg.all = append(pg.all, element)
 		}
 	}
 	if pg.records > 0 && (p.found || p.count == 0 || !pg.single) {
@@ -163,7 +172,8 @@ func (p *pager) read(a *answer) (page, error) {
 
 // take accepts a page and finds the way to the one after it.
 func (p *pager) take(a *answer, pg page) (*page, error) {
-	g := detect(a.header, a.body)
+	g := detect(a)
+	p.pages = int64(g.pages)
 	if g.total >= 0 {
 		p.total = g.total
 	} else if p.count == 0 && g.count > int64(pg.records) {
@@ -171,7 +181,7 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	}
 	if pg.single && p.count > 0 {
 		// An empty page may be an object without any list.
-		pg.records, pg.list = 0, nil
+		pg.records, pg.list, pg.all = 0, nil, nil
 	}
 	same := p.count > 0 && pg.records > 0 && bytes.Equal(pg.list, p.last.list)
 	if same && (p.mode == "page" || p.mode == "offset" || p.mode == "after") {
@@ -183,7 +193,7 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	p.count++
 	p.seen += int64(pg.records)
 	p.urls[a.url.String()] = true
-	p.remember(pg)
+	p.last = pg
 	if err := p.advance(a, g, pg); err != nil {
 		return nil, err
 	}
@@ -200,30 +210,18 @@ func (p *pager) end(ignored bool) error {
 	return nil
 }
 
-// remember keeps what tells a page from the next.
-func (p *pager) remember(pg page) {
-	p.last = pg
-	p.hashes = map[string]bool{}
-	for element := range pg.elements() {
-		sum := sha256.Sum256(element)
-		p.hashes[string(sum[:16])] = true
-	}
-}
-
 // elements yields the raw records.
-func (pg *page) elements() func(yield func([]byte) bool) {
-	if pg.single && pg.records > 0 {
-		return func(yield func([]byte) bool) { yield(pg.list) }
-	}
-	return records.Elements(pg.list)
-}
+func (pg *page) elements() iter.Seq[[]byte] { return slices.Values(pg.all) }
 
 // repeats reports whether most records of a page were on the one before.
 func (p *pager) repeats(pg page) bool {
+	before := map[string]bool{}
+	for element := range p.last.elements() {
+		before[string(element)] = true
+	}
 	again := 0
 	for element := range pg.elements() {
-		sum := sha256.Sum256(element)
-		if p.hashes[string(sum[:16])] {
+		if before[string(element)] {
 			again++
 		}
 	}

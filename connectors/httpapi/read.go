@@ -34,6 +34,7 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 func (s *source) discover(ctx context.Context, e endpoint) (driver.Table, error) {
 	var shape records.Shape
 	p := newPager(s, e)
+	defer p.stop()
 	limit, pages := s.settings.SampleRows, s.maxPages
 	if limit == 0 {
 		limit, pages = sampleRecords, samplePages
@@ -171,6 +172,7 @@ func ahead(ctx context.Context, p *pager) iter.Seq2[*page, error] {
 		results := make(chan result)
 		go func() {
 			defer close(results)
+			defer p.stop()
 			for {
 				pg, err := p.next(ctx)
 				if pg == nil && err == nil {

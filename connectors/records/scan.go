@@ -2,7 +2,9 @@ package records
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -51,19 +53,24 @@ func endOf(b []byte, i int) int {
 }
 
 func endOfString(b []byte, i int) int {
+	const lows, highs = 0x0101010101010101, 0x8080808080808080
 	for i++; i < len(b); {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			return len(b)
+		for i+8 <= len(b) {
+			word := binary.LittleEndian.Uint64(b[i:])
+			quote, slash := word^'"'*lows, word^'\\'*lows
+			if found := ((quote-lows)&^quote | (slash-lows)&^slash) & highs; found != 0 {
+				i += bits.TrailingZeros64(found) / 8 // the lowest is exact
+				break
+			}
+			i += 8
 		}
-		i += n + 1
-		escapes := 0
-		for j := i - 2; j >= 0 && b[j] == '\\'; j-- {
-			escapes++
+		for i < len(b) && b[i] != '"' && b[i] != '\\' {
+			i++
 		}
-		if escapes%2 == 0 {
-			return i
+		if i < len(b) && b[i] == '"' {
+			return i + 1
 		}
+		i += 2
 	}
 	return len(b)
 }

@@ -24,6 +24,9 @@ type csvFile struct {
 	input  *input
 	nulls  [][]byte
 	limits driver.Limits
+	// before counts the rows before the part that is read, to say which row is
+	// wrong; nil where the whole file is read.
+	before func() (int64, error)
 }
 
 func (s *source) csvFile(in *input) (*csvFile, error) {
@@ -106,6 +109,13 @@ func (f *csvFile) explain(err error, before int64, t driver.Table) error {
 		return err
 	}
 	row := before + at.row
+	if f.before != nil {
+		n, err := f.before()
+		if err != nil {
+			return err
+		}
+		row += n
+	}
 	switch at.err {
 	case errRagged:
 		return driver.E(at.kind, nil, "%s, row %d (after the header) has %d fields, the first row %d; check connection_config.delimiter and quote", f.input.entry.path, row, at.column, len(f.names))
@@ -199,6 +209,12 @@ func (s *source) readCSV(ctx context.Context, in *input, t driver.Table, yield f
 	if err != nil {
 		return err
 	}
+	return s.readRows(ctx, f, t, yield)
+}
+
+// readRows yields the rows of a file, or of a part of it.
+func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield func(driver.Batch) error) error {
+	in := f.input
 	target := make([]int, len(f.names)) // place in t, or -1
 	for i, name := range f.names {
 		target[i] = slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == name })

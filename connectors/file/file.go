@@ -40,7 +40,9 @@ type Settings struct {
 }
 
 // Driver is the driver of files.
-type Driver struct{}
+type Driver struct {
+	rangeBytes int64 // of a range; 0 is the default
+}
 
 var (
 	_ driver.Driver    = Driver{}
@@ -58,8 +60,11 @@ func (Driver) Spec() driver.Spec {
 }
 
 // Open looks whether there are files at the path.
-func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{files: cfg.Files, limits: cfg.Limits.WithDefaults(), log: cfg.Log, known: map[string][]driver.Column{}}
+func (d Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
+	s := &source{files: cfg.Files, rangeBytes: d.rangeBytes, limits: cfg.Limits.WithDefaults(), log: cfg.Log, known: map[string][]driver.Column{}}
+	if s.rangeBytes <= 0 {
+		s.rangeBytes = rangeBytes
+	}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
@@ -100,11 +105,12 @@ func (s *Settings) Validate() error {
 
 // source is a set of files. It holds none of them open between calls.
 type source struct {
-	settings Settings
-	files    fs.FS
-	limits   driver.Limits
-	log      *slog.Logger
-	known    map[string][]driver.Column // by table, what Discover found
+	settings   Settings
+	files      fs.FS
+	limits     driver.Limits
+	log        *slog.Logger
+	known      map[string][]driver.Column // by table, what Discover found
+	rangeBytes int64
 }
 
 // Check reads the beginning of every file.
@@ -225,18 +231,10 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 var errLeft = errors.New("left")
 
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, yield func(driver.Batch, error) bool) error {
-	entries, err := s.list(ctx)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(entries, func(e entry) bool { return e.table == t.Name })
-	if at < 0 || t.Namespace != "" {
-		return driver.E(driver.ErrNotFound, nil, "there is no file for table %s at %s any more; discover the schema again", t, s.settings.Path)
-	}
 	if err := records.CheckCursor(t, from); err != nil {
 		return err
 	}
-	in, err := s.open(ctx, entries[at])
+	in, err := s.openTable(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -257,6 +255,19 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 		return in.failed(ctx, err)
 	}
 	return err
+}
+
+// openTable opens the file of a table. The caller closes it.
+func (s *source) openTable(ctx context.Context, t driver.Table) (*input, error) {
+	entries, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(entries, func(e entry) bool { return e.table == t.Name })
+	if at < 0 || t.Namespace != "" {
+		return nil, driver.E(driver.ErrNotFound, nil, "there is no file for table %s at %s any more; discover the schema again", t, s.settings.Path)
+	}
+	return s.open(ctx, entries[at])
 }
 
 // meter passes batches on while their bytes stay under the limit of a read.

@@ -3,6 +3,7 @@ package file_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -133,6 +135,34 @@ func salesTable(name string) drivertest.Expected {
 	}
 }
 
+// rewrite returns a function that puts another file in the place of a CSV file:
+// with rows more at its end, and changed and fewer before when anywhere is set.
+func rewrite(path string, anywhere bool) func(context.Context) error {
+	var mu sync.Mutex
+	n := 0
+	return func(context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		lines := strings.SplitAfter(string(content), "\n")
+		if anywhere {
+			at := 1 + n*997%(len(lines)-10)
+			lines[at] = strings.Replace(lines[at], "row", "ROW", 1)
+			lines[at+1] = ""
+		}
+		id := strings.Count(string(content), "\n") + 1_000_000 + n
+		lines = append(lines, fmt.Sprintf("%d;\"new; %d\"\n", id, id))
+		if err := os.WriteFile(path+".new", []byte(strings.Join(lines, "")), 0o600); err != nil {
+			return err
+		}
+		return os.Rename(path+".new", path)
+	}
+}
+
 func TestConformance(t *testing.T) {
 	var big strings.Builder
 	big.WriteString("n;text\n")
@@ -165,7 +195,12 @@ func TestConformance(t *testing.T) {
 	os.Symlink("/etc", filepath.Join(dir, "link"))
 	writeParquet(t, filepath.Join(dir, "data", "types.parquet"))
 	drivertest.Run(t, drivertest.Harness{
-		Driver: file.Driver{}, Files: files, Settings: map[string]any{"path": "data"}, Exact: true, Large: "big", LargeRows: 20_000,
+		Driver: file.Dividing(32 << 10), Files: files, Settings: map[string]any{"path": "data"}, Exact: true, Large: "big", LargeRows: 20_000,
+		Divided: &drivertest.Divided{Table: "big", Write: rewrite(filepath.Join(dir, "data", "big.csv"), true), Changes: []drivertest.Change{
+			{Name: "rows anywhere", Apply: rewrite(filepath.Join(dir, "data", "big.csv"), true)},
+			{Name: "rows at the end", Apply: rewrite(filepath.Join(dir, "data", "big.csv"), false), Keep: 5},
+			{Name: "nothing", Apply: func(context.Context) error { return nil }, Keep: drivertest.KeepAll},
+		}},
 		Bad: []drivertest.Bad{
 			{Name: "no path", Settings: map[string]any{}, Kind: driver.ErrInvalidConfig},
 			{Name: "unknown key", Settings: map[string]any{"path": "data", "url": "x"}, Kind: driver.ErrInvalidConfig},

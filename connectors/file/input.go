@@ -127,8 +127,17 @@ func (s *source) prepare(in *input) error {
 	default:
 		in.compressed = ""
 	}
-	in.Reader = bufio.NewReaderSize(bounded{in}, headSize)
+	in.Reader = newReader(in)
 	return s.findFormat(in)
+}
+
+func newReader(in *input) *bufio.Reader { return bufio.NewReaderSize(bounded{in}, headSize) }
+
+// skipMark skips the byte order mark of a UTF-8 text.
+func skipMark(in *input) {
+	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
+		in.Discard(3)
+	}
 }
 
 // bounded reads the decompressed bytes within the limits.

@@ -25,7 +25,7 @@ const null = drivertest.Null
 
 // create runs statements on a database file that it creates, and returns the
 // folder's file system.
-func create(t *testing.T, name string, statements ...string) (fs.FS, string) {
+func create(t testing.TB, name string, statements ...string) (fs.FS, string) {
 	t.Helper()
 	dir := t.TempDir()
 	db, err := sql.Open("sqlite", filepath.Join(dir, name))
@@ -43,7 +43,7 @@ func create(t *testing.T, name string, statements ...string) (fs.FS, string) {
 }
 
 // rooted is the file system that the registry gives to drivers.
-func rooted(t *testing.T, dir string) fs.FS {
+func rooted(t testing.TB, dir string) fs.FS {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -53,7 +53,7 @@ func rooted(t *testing.T, dir string) fs.FS {
 	return root.FS()
 }
 
-func open(t *testing.T, files fs.FS, settings string, limits driver.Limits) (driver.Source, error) {
+func open(t testing.TB, files fs.FS, settings string, limits driver.Limits) (driver.Source, error) {
 	t.Helper()
 	src, err := sqlite.Driver{}.Open(t.Context(), driver.Config{Settings: json.RawMessage(settings), Files: files, Limits: limits, Log: slog.New(slog.DiscardHandler)})
 	if err == nil {

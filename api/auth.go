@@ -218,9 +218,16 @@ func (a *Auth) Grant(token string) (subjects []string, expires time.Time, err er
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	return c.Subjects(), c.Expires, nil
+}
+
+// Subjects returns the filters of the event subjects that the bearer may read:
+// the user's own and the organization's sources, all of the organization for an
+// admin.
+func (c Claims) Subjects() []string {
 	own := event.SubjectPrefix + "." + event.Token(c.Organization)
 	if c.Role == RoleAdmin {
-		return []string{own + ".>"}, c.Expires, nil
+		return []string{own + ".>"}
 	}
-	return []string{own + ".*." + event.Token(c.Username) + ".>", own + ".*." + event.Shared + ".>"}, c.Expires, nil
+	return []string{own + ".*." + event.Token(c.Username) + ".>", own + ".*." + event.Shared + ".>"}
 }

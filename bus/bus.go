@@ -32,7 +32,13 @@ type Config struct {
 	// token) of its connection. It may be called concurrently. nil refuses
 	// every subscriber.
 	Authenticate func(password string) (Grant, error)
-	Log          *slog.Logger // nil discards
+	// AuthIssuer is the seed of the account nkey with which an external cluster
+	// lets us decide about its connections (auth_callout); nil leaves them to it.
+	AuthIssuer []byte
+	// AuthAccount is the account of that cluster in which subscribers are put;
+	// {organization} in it stands for the token of theirs in a subject.
+	AuthAccount string
+	Log         *slog.Logger // nil discards
 }
 
 // Grant is what a subscriber's token allows.
@@ -40,6 +46,9 @@ type Grant struct {
 	// Subscribe are the event subject filters it may read. Anything that does
 	// not lie below event.SubjectPrefix is refused.
 	Subscribe []string
+	// Inbox is what the bearer's answers begin with on an external cluster, such
+	// as "_INBOX.acme.ada"; nobody else's may begin so.
+	Inbox string
 	// Expires ends the connection at that time; the zero time does not.
 	Expires time.Time
 }
@@ -121,7 +130,10 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 		}
 	}
 	if b.broker == nil {
-		return await(ctx, cfg, b.log, b.prepareStreams)
+		if err := await(ctx, cfg, b.log, b.prepareStreams); err != nil || cfg.AuthIssuer == nil {
+			return err
+		}
+		return answerCallouts(b.conns[0], cfg, b.log)
 	}
 	if err := b.prepareStreams(ctx); err != nil {
 		return err

@@ -1,12 +1,9 @@
 package bus
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,13 +17,21 @@ import (
 // maxGuests bounds the accounts of subscribers, one for each distinct grant.
 const maxGuests = 10_000
 
+// JetStream's calls on the events, and the acknowledgement of one delivery.
 const (
-	apiCreate = "$JS.API.CONSUMER.CREATE." + StreamEvents
-	apiNext   = "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents
-	apiInfo   = "$JS.API.CONSUMER.INFO." + StreamEvents
-	apiDelete = "$JS.API.CONSUMER.DELETE." + StreamEvents
-	apiStream = "$JS.API.STREAM.INFO." + StreamEvents
+	apiConsumer = "$JS.API.CONSUMER."
+	apiNext     = "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents
+	apiAck      = "$JS.ACK." + StreamEvents
 )
+
+// guestCalls are what a subscriber may publish: calls that the gate looks at,
+// and pulls and acks, which go straight to JetStream.
+func guestCalls() []string {
+	return []string{api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST", api + "STREAM.INFO." + StreamEvents,
+		apiConsumer + "NAMES." + StreamEvents, apiConsumer + "LIST." + StreamEvents,
+		apiConsumer + "CREATE." + StreamEvents + ".>", apiConsumer + "INFO." + StreamEvents + ".*", apiConsumer + "DELETE." + StreamEvents + ".*",
+		apiNext + ".*", apiAck + ".>"}
+}
 
 // door lets connections into the embedded broker. Ours, in-process and with
 // random credentials, get the account that holds the streams. A subscriber gets
@@ -53,17 +58,17 @@ func (d *door) open(nc *nats.Conn) error {
 	if err := home.AddStreamExport(event.SubjectPrefix+".>", nil); err != nil {
 		return fmt.Errorf("offer the events to subscribers: %w", err)
 	}
-	if err := home.AddServiceExport(gateSubject+".>", nil); err != nil {
-		return fmt.Errorf("offer the gate to subscribers: %w", err)
-	}
 	for subject, answers := range map[string]server.ServiceRespType{
-		apiNext + ".*": server.Streamed, apiInfo + ".*": server.Singleton, apiDelete + ".*": server.Singleton,
+		gateSubject + ".>": server.Singleton, apiNext + ".*": server.Streamed, apiAck + ".>": server.Streamed,
 	} {
 		if err := home.AddServiceExportWithResponse(subject, answers, nil); err != nil {
 			return fmt.Errorf("offer %s to subscribers: %w", subject, err)
 		}
 	}
-	g := &gate{nc: nc, log: d.broker.log, busy: make(chan struct{}, gateRequests), guests: map[string]*guest{}}
+	g := newGate(nc, d.broker.log)
+	if err := g.remember(); err != nil {
+		return fmt.Errorf("find the subscribers' consumers: %w", err)
+	}
 	if err := g.listen(); err != nil {
 		return err
 	}
@@ -105,7 +110,7 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 		Account:            account,
 		ConnectionDeadline: grant.Expires,
 		Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: []string{apiStream, apiCreate + ".>", apiNext + ".*", apiInfo + ".*", apiDelete + ".*"}},
+			Publish:   &server.SubjectPermission{Allow: guestCalls()},
 			Subscribe: &server.SubjectPermission{Allow: append([]string{"_INBOX.>"}, grant.Subscribe...)},
 		},
 	})
@@ -120,88 +125,48 @@ func (d *door) account(grant Grant) (*server.Account, error) {
 	if !grant.Expires.IsZero() && !grant.Expires.After(time.Now()) {
 		return nil, errors.New("the token has expired")
 	}
-	filters := slices.Sorted(slices.Values(grant.Subscribe))
-	filters = slices.Compact(filters)
-	if len(filters) == 0 {
-		return nil, errors.New("the token may read nothing")
+	if !eventFilters(grant.Subscribe) {
+		return nil, errors.New("the token may read nothing, or more than events")
 	}
-	for _, f := range filters {
-		if !covers(event.SubjectPrefix+".>", f) {
-			return nil, fmt.Errorf("the filter %q is not one of events", f)
-		}
-	}
-	sum := sha256.Sum256([]byte(strings.Join(filters, "\n")))
-	name := "guest-" + hex.EncodeToString(sum[:16])
-
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.gate == nil {
 		return nil, errors.New("the bus is still starting")
 	}
-	if account := d.guests[name]; account != nil {
+	who := d.gate.register(grant.Subscribe)
+	if account := d.guests[who.name]; account != nil {
 		return account, nil
 	}
 	if len(d.guests) >= maxGuests {
 		return nil, errors.New("too many different subscribers since the start")
 	}
-	account, err := d.build(name, filters)
+	account, err := d.build(who)
 	if err != nil {
 		return nil, err
 	}
-	d.guests[name] = account
-	d.gate.register(name, filters)
+	d.guests[who.name] = account
 	return account, nil
 }
 
-func (d *door) build(name string, filters []string) (*server.Account, error) {
+func (d *door) build(who *guest) (*server.Account, error) {
 	home := d.broker.server.GlobalAccount()
-	account, err := d.broker.server.RegisterAccount(name)
+	account, err := d.broker.server.RegisterAccount(who.name)
 	if err != nil {
-		return nil, fmt.Errorf("account %s: %w", name, err)
+		return nil, fmt.Errorf("account %s: %w", who.name, err)
 	}
-	for _, f := range filters {
+	for _, f := range who.filters {
 		if err := account.AddStreamImport(home, f, ""); err != nil {
 			return nil, fmt.Errorf("import %s: %w", f, err)
 		}
 	}
-	for from, to := range map[string]string{
-		apiCreate + ".>": gateSubject + "." + name + ".create.>",
-		apiStream:        gateSubject + "." + name + ".stream",
-		apiNext + ".*":   apiNext + ".*",
-		apiInfo + ".*":   apiInfo + ".*",
-		apiDelete + ".*": apiDelete + ".*",
-	} {
+	for _, from := range guestCalls() {
+		to := from
+		if call, ok := strings.CutPrefix(from, api); ok && from != apiNext+".*" {
+			to = gateSubject + "." + who.name + "." + call
+		}
 		if err := account.AddServiceImport(home, from, to); err != nil {
 			return nil, fmt.Errorf("import %s: %w", from, err)
 		}
 	}
-	return account, nil
-}
-
-// covers reports whether every subject that inner matches is also matched by
-// outer. Both must be well-formed filters.
-func covers(outer, inner string) bool {
-	o, i := strings.Split(outer, "."), strings.Split(inner, ".")
-	for n, token := range i {
-		if token == "" || token == ">" && n != len(i)-1 || strings.ContainsAny(token, " \t\r\n") {
-			return false
-		}
-		if len(token) > 1 && strings.ContainsAny(token, "*>") {
-			return false
-		}
-	}
-	for n, token := range o {
-		if n >= len(i) {
-			return false
-		}
-		switch {
-		case token == ">":
-			return true
-		case i[n] == ">":
-			return false
-		case token != "*" && token != i[n]:
-			return false
-		}
-	}
-	return len(o) == len(i)
+	return account, who.bind(account)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,7 @@ const limit = 30 * time.Second
 type Cluster struct {
 	URL     string // of all servers, joined by commas
 	routes  string
+	config  string // file with further settings of every server
 	servers []*process
 }
 
@@ -80,12 +82,29 @@ func Start(t testing.TB, n int) *Cluster {
 	return c
 }
 
+// StartConfigured is Start with a configuration file of the server for all of
+// them, under which login is a user that may store.
+func StartConfigured(t testing.TB, n int, config string, login *url.Userinfo) *Cluster {
+	t.Helper()
+	c := New(t, n)
+	c.config = config
+	c.URL = strings.ReplaceAll(c.URL, "nats://", "nats://"+login.String()+"@")
+	for i := range n {
+		c.Start(t, i)
+	}
+	c.WaitFormed(t)
+	return c
+}
+
+// Address returns the host:port at which server i takes clients.
+func (c *Cluster) Address(i int) string { return c.servers[i].client }
+
 // Start runs server i, from 0, which must not run, and returns when it takes
 // clients.
 func (c *Cluster) Start(t testing.TB, i int) {
 	t.Helper()
 	s := c.servers[i]
-	cmd := exec.Command(os.Args[0], mainArgument, s.name, s.dir, s.client, s.route, c.routes)
+	cmd := exec.Command(os.Args[0], mainArgument, s.name, s.dir, s.client, s.route, c.routes, c.config)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	// The server ends with the test, however that ends: its input closes.

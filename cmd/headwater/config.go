@@ -17,24 +17,26 @@ import (
 // Config is everything `headwater serve` can be told, by flag or by the
 // variable of the same name. Defaults stand here and nowhere else.
 type Config struct {
-	Listen          string        `env:"HEADWATER_LISTEN" default:"127.0.0.1:8080" help:"Address of the REST API."`
-	DataDir         string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, projection and lake. Made with mode 0700."`
-	NATSURL         string        `name:"nats-url" env:"HEADWATER_NATS_URL" help:"An external JetStream cluster. Without it the broker is embedded and every ack is fsynced."`
-	NATSCreds       string        `name:"nats-creds" env:"HEADWATER_NATS_CREDS" help:"Credentials file for --nats-url."`
-	Replicas        int           `env:"HEADWATER_REPLICAS" default:"0" help:"Copies of every stream with --nats-url. 0 means 3."`
-	NATSListen      string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
-	Lake            string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
-	FilesRoot       string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files)."`
-	EgressAllow     string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto allows private and loopback addresses only while the API itself listens on loopback."`
-	JWKSURL         string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
-	JWTSecretFile   string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
-	JWTIssuer       string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Required issuer of tokens."`
-	JWTAudience     string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Required audience of tokens."`
-	MasterKeyFile   string        `env:"HEADWATER_MASTER_KEY_FILE" help:"Wraps the secrets' keys (default <data-dir>/keys/master.key, made on first start)."`
-	Roles           []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
-	MetricsListen   string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
-	ConnectorMemory int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
-	Wait            time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
+	Listen             string        `env:"HEADWATER_LISTEN" default:"127.0.0.1:8080" help:"Address of the REST API."`
+	DataDir            string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, projection and lake. Made with mode 0700."`
+	NATSURL            string        `name:"nats-url" env:"HEADWATER_NATS_URL" help:"An external JetStream cluster. Without it the broker is embedded and every ack is fsynced."`
+	NATSCreds          string        `name:"nats-creds" env:"HEADWATER_NATS_CREDS" help:"Credentials file for --nats-url."`
+	NATSAuthIssuerFile string        `name:"nats-auth-issuer-file" env:"HEADWATER_NATS_AUTH_ISSUER_FILE" help:"Seed of the account nkey that --nats-url's auth_callout trusts: tokens become its subscribers' passwords."`
+	NATSAuthAccount    string        `name:"nats-auth-account" env:"HEADWATER_NATS_AUTH_ACCOUNT" help:"Account of --nats-url for those subscribers (default HEADWATER_{organization})."`
+	Replicas           int           `env:"HEADWATER_REPLICAS" default:"0" help:"Copies of every stream with --nats-url. 0 means 3."`
+	NATSListen         string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
+	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
+	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files)."`
+	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto allows private and loopback addresses only while the API itself listens on loopback."`
+	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
+	JWTSecretFile      string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
+	JWTIssuer          string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Required issuer of tokens."`
+	JWTAudience        string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Required audience of tokens."`
+	MasterKeyFile      string        `env:"HEADWATER_MASTER_KEY_FILE" help:"Wraps the secrets' keys (default <data-dir>/keys/master.key, made on first start)."`
+	Roles              []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
+	MetricsListen      string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
+	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
+	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 }
 
 // The roles a node may have.
@@ -86,6 +88,12 @@ func (c *Config) Validate() error {
 	}
 	if c.NATSURL == "" && c.NATSCreds != "" {
 		wrong("nats-creds", "needs --nats-url")
+	}
+	if c.NATSURL == "" && c.NATSAuthIssuerFile != "" {
+		wrong("nats-auth-issuer-file", "needs --nats-url; the embedded broker takes tokens as it is")
+	}
+	if c.NATSAuthIssuerFile == "" && c.NATSAuthAccount != "" {
+		wrong("nats-auth-account", "needs --nats-auth-issuer-file")
 	}
 	if c.Replicas < 0 || c.Replicas > 5 {
 		wrong("replicas", "must be 0 to 5, not %d", c.Replicas)

@@ -18,13 +18,15 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 		t.Fatalf("the defaults are refused: %v", c.Validate())
 	}
 	for want, spoil := range map[string]func(*Config){
-		"--listen":      func(c *Config) { c.Listen = "8080" },
-		"--nats-listen": func(c *Config) { c.NATSListen = "nowhere" },
-		"--jwks-url":    func(c *Config) { c.JWKSURL = "ftp://keys" },
-		"--roles":       func(c *Config) { c.Roles = []string{"api"} },
-		"--replicas":    func(c *Config) { c.Replicas = 3 },
-		"--nats-creds":  func(c *Config) { c.NATSCreds = "x.creds" },
-		"--wait":        func(c *Config) { c.Wait = 0 },
+		"--listen":                func(c *Config) { c.Listen = "8080" },
+		"--nats-listen":           func(c *Config) { c.NATSListen = "nowhere" },
+		"--jwks-url":              func(c *Config) { c.JWKSURL = "ftp://keys" },
+		"--roles":                 func(c *Config) { c.Roles = []string{"api"} },
+		"--replicas":              func(c *Config) { c.Replicas = 3 },
+		"--nats-creds":            func(c *Config) { c.NATSCreds = "x.creds" },
+		"--nats-auth-issuer-file": func(c *Config) { c.NATSAuthIssuerFile = "issuer.seed" },
+		"--nats-auth-account":     func(c *Config) { c.NATSURL, c.NATSAuthAccount = "nats://x", "A" },
+		"--wait":                  func(c *Config) { c.Wait = 0 },
 	} {
 		c := validConfig()
 		spoil(&c)

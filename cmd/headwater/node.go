@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"headwater/api"
 	"headwater/bus"
+	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
 	"headwater/connectors/builtin"
@@ -73,10 +75,16 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if err != nil {
 		return nil, fmt.Errorf("--master-key-file: %w", err)
 	}
+	var issuer []byte
+	if cfg.NATSAuthIssuerFile != "" {
+		if issuer, err = os.ReadFile(cfg.NATSAuthIssuerFile); err != nil {
+			return nil, fmt.Errorf("--nats-auth-issuer-file: %w", err)
+		}
+	}
 
 	wire, err := bus.Open(ctx, bus.Config{
 		Dir: cfg.path("bus"), URL: cfg.NATSURL, Creds: cfg.NATSCreds, Replicas: cfg.Replicas,
-		Listen: cfg.NATSListen, Authenticate: grants(auth), Log: log,
+		Listen: cfg.NATSListen, Authenticate: grants(auth), AuthIssuer: issuer, AuthAccount: cfg.NATSAuthAccount, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -172,8 +180,12 @@ func newAuth(ctx context.Context, cfg Config, log *slog.Logger) (*api.Auth, erro
 // grants lets the holder of an API token read the same history on the bus.
 func grants(auth *api.Auth) func(string) (bus.Grant, error) {
 	return func(token string) (bus.Grant, error) {
-		subjects, expires, err := auth.Grant(token)
-		return bus.Grant{Subscribe: subjects, Expires: expires}, err
+		claims, err := auth.Verify(token)
+		if err != nil {
+			return bus.Grant{}, err
+		}
+		inbox := "_INBOX." + event.Token(claims.Organization) + "." + event.Token(claims.Username)
+		return bus.Grant{Subscribe: claims.Subjects(), Inbox: inbox, Expires: claims.Expires}, nil
 	}
 }
 

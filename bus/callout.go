@@ -1,0 +1,152 @@
+package bus
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"headwater/bus/event"
+)
+
+// AuthAccountDefault is where subscribers of an external cluster are put: an
+// account for each organization.
+const AuthAccountDefault = "HEADWATER_{organization}"
+
+// callout decides about the connections of an external cluster, which asks it
+// by NATS auth callout, as door does about those of the embedded broker.
+type callout struct {
+	issuer       nkeys.KeyPair
+	secret       []byte // of the names of durables
+	account      string
+	authenticate func(password string) (Grant, error)
+	log          *slog.Logger
+}
+
+// answerCallouts begins to decide about a cluster's connections, until nc is
+// closed, and opens the gate to those that it lets in.
+func answerCallouts(nc *nats.Conn, cfg Config, log *slog.Logger) error {
+	c := &callout{account: cfg.AuthAccount, authenticate: cfg.Authenticate, log: log}
+	if c.account == "" {
+		c.account = AuthAccountDefault
+	}
+	seed := bytes.TrimSpace(cfg.AuthIssuer)
+	var err error
+	if c.issuer, err = nkeys.FromSeed(seed); err != nil {
+		return errors.New("the auth issuer is no nkey seed: make one with `nats auth nkey gen account`")
+	}
+	if public, err := c.issuer.PublicKey(); err != nil || !nkeys.IsValidPublicAccountKey(public) {
+		return errors.New("the auth issuer is not the nkey of an account: its seed begins with SA")
+	}
+	if c.authenticate == nil {
+		return errors.New("nobody judges the tokens of subscribers")
+	}
+	c.secret = calloutSecret(seed)
+
+	g := newGate(nc, log)
+	g.replicas, g.outside = max(1, cfg.Replicas), c
+	if err := g.listen(); err != nil {
+		return err
+	}
+	if _, err := nc.QueueSubscribe(server.AuthCalloutSubject, gateQueue, c.receive); err != nil {
+		return fmt.Errorf("answer the cluster's auth callout: %w", err)
+	}
+	return nc.FlushTimeout(gateWait)
+}
+
+// receive answers one question. A question that is none is not answered: the
+// connection is refused when its time is over.
+func (c *callout) receive(m *nats.Msg) {
+	question, err := jwt.DecodeAuthorizationRequestClaims(string(m.Data))
+	if err != nil {
+		c.log.Warn("the cluster asks about a connection in a way that is not understood; remove xkey from its auth_callout", "error", err)
+		return
+	}
+	// In a goroutine: a JWKS may have to be fetched first.
+	go func() {
+		answer := jwt.NewAuthorizationResponseClaims(question.UserNkey)
+		answer.Audience = question.Server.ID
+		if answer.Jwt, err = c.decide(question); err != nil {
+			c.log.Debug("refused a subscriber", "address", question.ClientInformation.Host, "error", err)
+			answer.Error = "the token is not valid" // it ends in the cluster's log
+		}
+		signed, err := answer.Encode(c.issuer)
+		if err == nil {
+			err = m.Respond([]byte(signed))
+		}
+		if err != nil {
+			c.log.Warn("cannot answer the cluster's auth callout", "error", err)
+		}
+	}()
+}
+
+// decide returns the signed user that a connection becomes.
+func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, error) {
+	token := question.ConnectOptions.Password
+	if token == "" {
+		token = question.ConnectOptions.Token
+	}
+	if token == "" {
+		return "", errors.New("no token")
+	}
+	grant, err := c.authenticate(token)
+	if err != nil {
+		return "", err
+	}
+	if !eventFilters(grant.Subscribe) || !covers("_INBOX.>", grant.Inbox) {
+		return "", errors.New("the token may read nothing, or more than events")
+	}
+	if !grant.Expires.IsZero() && !grant.Expires.After(time.Now()) {
+		return "", errors.New("the token has expired")
+	}
+	organization := strings.Split(strings.TrimPrefix(grant.Subscribe[0], event.SubjectPrefix+"."), ".")[0]
+	filters := slices.Compact(slices.Sorted(slices.Values(grant.Subscribe)))
+
+	user := jwt.NewUserClaims(question.UserNkey)
+	user.Name = strings.Join(filters, " ") // the gate finds the grant in it
+	user.Audience = strings.ReplaceAll(c.account, "{organization}", organization)
+	if !grant.Expires.IsZero() {
+		user.Expires = grant.Expires.Unix()
+	}
+	user.Pub.Allow = guestCalls()
+	user.Sub.Allow = append(jwt.StringList{grant.Inbox + ".>"}, filters...)
+	return user.Encode(c.issuer)
+}
+
+// nameable refuses consumers whose name others could guess: here their account
+// lets several grants pull, and the name is what keeps them out.
+func (c *callout) nameable(who *guest, config *consumerConfig) error {
+	if config.Durable == "" {
+		if len(config.Name) < 8 {
+			return errors.New("a consumer's name has 8 characters at least, such as clients make up")
+		}
+		return nil
+	}
+	if suffix := c.suffix(who); !strings.HasSuffix(config.Durable, suffix) {
+		return fmt.Errorf("on this cluster the names of your durable consumers end with %s, which nobody else knows: take %s%s", suffix, config.Durable, suffix)
+	}
+	return nil
+}
+
+func calloutSecret(seed []byte) []byte {
+	mac := hmac.New(sha256.New, seed)
+	mac.Write([]byte("headwater durable names"))
+	return mac.Sum(nil)
+}
+
+func (c *callout) suffix(who *guest) string {
+	mac := hmac.New(sha256.New, c.secret)
+	mac.Write([]byte(who.name))
+	return "-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:15]))
+}

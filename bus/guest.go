@@ -1,0 +1,181 @@
+package bus
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"headwater/bus/event"
+)
+
+const (
+	// A guest may make this many consumers that pass in each window; the broker
+	// ends one that nobody pulls from after the same time.
+	guestConsumers = 200
+	guestWindow    = 5 * time.Minute
+)
+
+// guest is everybody who holds the same grant.
+type guest struct {
+	name    string // from the filters alone: the same after a restart and on every node
+	filters []string
+	account *server.Account // nil on an external cluster
+
+	making sync.Mutex // held while a consumer is made or removed
+
+	mu    sync.Mutex
+	real  map[string]string // names on the stream of the consumers it named; unused on an external cluster
+	since time.Time
+	made  int
+}
+
+// eventFilters reports whether every filter is one of events, and there is one.
+func eventFilters(filters []string) bool {
+	for _, f := range filters {
+		if !covers(event.SubjectPrefix+".>", f) {
+			return false
+		}
+	}
+	return len(filters) > 0
+}
+
+func guestName(filters []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(filters, "\n")))
+	return "guest-" + hex.EncodeToString(sum[:16])
+}
+
+// register returns the guest with these filters, a new one if need be.
+func (g *gate) register(filters []string) *guest {
+	filters = slices.Compact(slices.Sorted(slices.Values(filters)))
+	name := guestName(filters)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	who := g.guests[name]
+	if who == nil {
+		if len(g.guests) >= maxGuests && g.outside != nil {
+			clear(g.guests) // there they only count consumers within a window
+		}
+		who = &guest{name: name, filters: filters, real: g.left[name]}
+		if who.real == nil {
+			who.real = map[string]string{}
+		}
+		delete(g.left, name)
+		g.guests[name] = who
+	}
+	return who
+}
+
+// bind gives the guest its account and the names of the consumers that it left.
+func (w *guest) bind(account *server.Account) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.account = account
+	for name, real := range w.real {
+		if err := account.AddMapping(apiNext+"."+name, apiNext+"."+real); err != nil {
+			return fmt.Errorf("consumer %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// alias lets the guest pull from the consumer under its own name for it, or no
+// longer with an empty real name.
+func (w *guest) alias(name, real string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if real == "" {
+		w.drop(name)
+		return nil
+	}
+	w.real[name] = real
+	if w.account == nil {
+		return nil
+	}
+	return w.account.AddMapping(apiNext+"."+name, apiNext+"."+real)
+}
+
+// aliases returns a copy of the names.
+func (w *guest) aliases() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.real)
+}
+
+// forget drops a name, unless it means another consumer by now.
+func (w *guest) forget(name, real string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.real[name] == real {
+		w.drop(name)
+	}
+}
+
+func (w *guest) drop(name string) {
+	delete(w.real, name)
+	if w.account != nil {
+		w.account.RemoveMapping(apiNext + "." + name)
+	}
+}
+
+func (w *guest) realName(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.real[name]
+}
+
+// count refuses more consumers than a window has room for.
+func (w *guest) count() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := time.Now(); now.Sub(w.since) > guestWindow {
+		w.since, w.made = now, 0
+	}
+	w.made++
+	return w.made <= guestConsumers
+}
+
+func (w *guest) allows(filter string) bool { return coversAny(w.filters, filter) }
+
+func coversAny(outer []string, inner string) bool {
+	for _, o := range outer {
+		if covers(o, inner) {
+			return true
+		}
+	}
+	return false
+}
+
+// covers reports whether every subject that inner matches is also matched by
+// outer. Both must be well-formed filters.
+func covers(outer, inner string) bool {
+	o, i := strings.Split(outer, "."), strings.Split(inner, ".")
+	for n, token := range i {
+		if token == "" || token == ">" && n != len(i)-1 || strings.ContainsAny(token, " \t\r\n") {
+			return false
+		}
+		if len(token) > 1 && strings.ContainsAny(token, "*>") {
+			return false
+		}
+	}
+	for n, token := range o {
+		if n >= len(i) {
+			return false
+		}
+		switch {
+		case token == ">":
+			return true
+		case i[n] == ">":
+			return false
+		case token != "*" && token != i[n]:
+			return false
+		}
+	}
+	return len(o) == len(i)
+}

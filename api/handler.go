@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/gorilla/mux"
+
+	"headwater/bus/schemas"
 )
 
 // Handler serves the REST API. It is an http.Handler and safe for concurrent
@@ -39,7 +41,7 @@ func New(d Deps) (*Handler, error) {
 	h := &Handler{Deps: d, draining: make(chan struct{}), limits: limiter{max: d.Options.MaxInFlight, inFlight: map[string]int{}},
 		streams: limiter{max: d.Options.MaxStreams, inFlight: map[string]int{}}}
 	var err error
-	if h.schemas, err = payloadSchemas(); err != nil {
+	if h.schemas, err = schemas.All(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	if h.contract, err = loadContract(); err != nil {

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headwater/bus"
+	"headwater/bus/bustest"
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
@@ -28,7 +29,10 @@ import (
 	"headwater/projections"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bustest.CheckEvents()
+	goleak.VerifyTestMain(m)
+}
 
 const testLimit = 20 * time.Second
 

@@ -18,6 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	bustest.Main()
+	bustest.CheckEvents()
 	goleak.VerifyTestMain(m,
 		// Watermill's suite leaves its own helper's goroutines behind.
 		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe.func2"),

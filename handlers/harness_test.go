@@ -18,6 +18,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/bus"
+	"headwater/bus/bustest"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -27,6 +28,11 @@ import (
 	"headwater/handlers/landing"
 	"headwater/projections"
 )
+
+func TestMain(m *testing.M) {
+	bustest.CheckEvents()
+	os.Exit(m.Run())
+}
 
 const patience = 30 * time.Second
 

@@ -14,11 +14,15 @@ import (
 	"go.uber.org/goleak"
 
 	"headwater/bus"
+	"headwater/bus/bustest"
 	"headwater/bus/event"
 	"headwater/projections"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bustest.CheckEvents()
+	goleak.VerifyTestMain(m)
+}
 
 // wire adapts the bus as the binary does.
 type wire struct{ *bus.Bus }

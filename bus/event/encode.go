@@ -22,6 +22,11 @@ func DataSchema(name string) string { return "urn:headwater:schema:" + name + ":
 // Subject returns the subject on which the event is published.
 func (e *Event) Subject() string { return e.Address().Subject(e.Name()) }
 
+// Checked, if set, is asked about every payload before Encode returns it, and
+// its error is Encode's. Tests hold what they publish against the JSON Schemas
+// with it; set it before the first Encode.
+var Checked func(name string, body []byte) error
+
 // Encode returns the headers and the body with which the event is published. It
 // fails for an event that lacks what every event must have.
 func (e *Event) Encode() (headers map[string]string, body []byte, err error) {
@@ -37,6 +42,11 @@ func (e *Event) Encode() (headers map[string]string, body []byte, err error) {
 	}
 	if body, err = json.Marshal(e.Data); err != nil {
 		return nil, nil, fmt.Errorf("payload of %s: %w", e.Name(), err)
+	}
+	if Checked != nil {
+		if err := Checked(e.Name(), body); err != nil {
+			return nil, nil, fmt.Errorf("payload of %s: %w", e.Name(), err)
+		}
 	}
 	return headers, body, nil
 }

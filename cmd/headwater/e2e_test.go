@@ -23,6 +23,7 @@ const mainVariable = "HEADWATER_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	bustest.Main()
+	bustest.CheckEvents()
 	if os.Getenv(mainVariable) != "" || len(os.Args) > 1 && os.Args[1] == connectorCommand {
 		_ = os.Unsetenv(mainVariable)
 		main()

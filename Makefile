@@ -5,18 +5,22 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test torture bench deps lint golden compose clean
+.PHONY: build test torture bench deps lint contracts golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
 
-deps: ## what the tests need and the machine may lack: private PostgreSQL and MariaDB, a C compiler for -race
+deps: ## what the tests need and the machine may lack: private PostgreSQL and MariaDB, a C compiler for -race, node, the nats command line
 	@.ci/deps
+	@.ci/tools
 
 lint: ## formatting, vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	$(STATICCHECK) ./...
+
+contracts: deps ## Spectral, the AsyncAPI parser and the CloudEvents SDKs read what a running service says
+	HEADWATER_TEST_REQUIRE=1 go test -count=1 -run 'TestContractsAreLinted|TestCloudEventsSDKs' ./api ./bus
 
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...

@@ -28,9 +28,9 @@ type process struct {
 }
 
 // startProcess runs `headwater serve` over dir and waits until it answers.
-func startProcess(t *testing.T, dir, listen string) *process {
+func startProcess(t *testing.T, dir, listen string, flags ...string) *process {
 	t.Helper()
-	return startProcessOf(t, "", dir, listen)
+	return startProcessOf(t, "", dir, listen, flags...)
 }
 
 // startProcessOf is startProcess of a program that was built, or of this test's

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// runnable returns the shell blocks of the README that are marked to be run.
-func runnable(t *testing.T) string {
+// blocks returns the README's code blocks of a language, such as "sh run".
+func blocks(t *testing.T, language string) string {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -20,22 +20,20 @@ func runnable(t *testing.T) string {
 	}
 	var script strings.Builder
 	for i, block := range strings.Split(string(readme), "\n```") {
-		if code, ok := strings.CutPrefix(block, "sh run\n"); ok && i > 0 {
+		if code, ok := strings.CutPrefix(block, language+"\n"); ok && i > 0 {
 			script.WriteString(code + "\n")
 		}
+	}
+	if script.Len() == 0 {
+		t.Fatalf("the README has no %q", language)
 	}
 	return script.String()
 }
 
-// TestReadmeExamples runs the README's examples as they stand, but for the
-// port, against the program in a process of its own.
-func TestReadmeExamples(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CI") != "" || os.Getenv("HEADWATER_TEST_REQUIRE") != "" {
-			t.Fatal("the examples need curl: apt-get install curl")
-		}
-		t.Skip("the examples need curl")
-	}
+// readmeDir returns a folder in which the README's commands find what they
+// name: the program and the demo's data.
+func readmeDir(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	demodata, err := filepath.Abs("demodata")
 	if err != nil {
@@ -51,11 +49,24 @@ func TestReadmeExamples(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "headwater"), []byte(wrapper), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// TestReadmeExamples runs the README's examples as they stand, but for the
+// port, against the program in a process of its own.
+func TestReadmeExamples(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("HEADWATER_TEST_REQUIRE") != "" {
+			t.Fatal("the examples need curl: apt-get install curl")
+		}
+		t.Skip("the examples need curl")
+	}
+	dir := readmeDir(t)
 	listen := freePort(t)
 	p := startProcess(t, filepath.Join(dir, "headwater-data"), listen)
 	defer p.kill()
 
-	script := strings.ReplaceAll(runnable(t), "127.0.0.1:8080", listen)
+	script := strings.ReplaceAll(blocks(t, "sh run"), "127.0.0.1:8080", listen)
 	if strings.Count(script, "call ") < 10 || !strings.Contains(script, "./headwater sync") {
 		t.Fatalf("the README's examples were not found:\n%s", script)
 	}

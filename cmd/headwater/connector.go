@@ -59,7 +59,7 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 	}
 	debug.SetMemoryLimit(memory / 4 * 3)
 	debug.SetGCPercent(50) // batches come and go: half the memory for little time
-	debug.FreeOSMemory() // what packages that only the service uses made at their start
+	debug.FreeOSMemory()   // what packages that only the service uses made at their start
 	return extract.Serve(ctx, in, out, func(raw json.RawMessage, log *slog.Logger) (extract.Opener, error) {
 		var setup connectorSetup
 		if err := json.Unmarshal(raw, &setup); err != nil {

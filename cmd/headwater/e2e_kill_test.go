@@ -34,6 +34,9 @@ type killed struct {
 	syncs, hits, rows, again, missing, repeated int64
 }
 
+// path is below a workspace of the series' own: syncs of one take turns.
+func (k *killed) path(rest string) string { return "/data/" + k.mode + "/" + rest }
+
 // killRun is the service and what was done to it.
 type killRun struct {
 	t       *testing.T
@@ -201,11 +204,11 @@ func (r *killRun) prepare(k *killed, round, rows int) {
 func (r *killRun) connect(k *killed, name string) {
 	r.t.Helper()
 	if k.source != "" {
-		if a := r.caller.post("/data/w/cleanup", object{"source_ids": []string{k.source}}); a.Code != 200 {
+		if a := r.caller.post(k.path("cleanup"), object{"source_ids": []string{k.source}}); a.Code != 200 {
 			r.t.Fatalf("cleanup: %s", a.Body)
 		}
 	}
-	a := r.caller.post("/data/w/connect", object{"sources": []object{{"type": "postgresql", "name": k.mode + "-" + name, "connection_config": r.source.settings()}}})
+	a := r.caller.post(k.path("connect"), object{"sources": []object{{"type": "postgresql", "name": k.mode + "-" + name, "connection_config": r.source.settings()}}})
 	var connected struct {
 		Sources []struct{ ID string } `json:"connected_sources"`
 	}
@@ -222,7 +225,7 @@ func (r *killRun) start(all ...*killed) {
 		k.before, k.kills = r.source.read(k.table), 0
 	}
 	for _, k := range all {
-		a := r.caller.call("POST", "/data/w/sync", object{"source_ids": []string{k.source}, "sync_options": k.options}, "Prefer", "respond-async")
+		a := r.caller.call("POST", k.path("sync"), object{"source_ids": []string{k.source}, "sync_options": k.options}, "Prefer", "respond-async")
 		var accepted struct {
 			ID string `json:"operation_id"`
 		}
@@ -243,7 +246,7 @@ func (r *killRun) state(k *killed) (running bool, attempts int) {
 			Sync string `json:"sync_id"`
 		}
 	}
-	a := r.caller.get("/data/w/operations/" + k.operation)
+	a := r.caller.get(k.path("operations/" + k.operation))
 	if a.into(r.t, &o); a.Code != 200 || len(o.Targets) != 1 {
 		r.t.Fatalf("operation: %d %s", a.Code, a.Body)
 	}
@@ -253,7 +256,7 @@ func (r *killRun) state(k *killed) (running bool, attempts int) {
 			Sync string `json:"sync_id"`
 		}
 	}
-	r.caller.get("/data/w/events?type=SyncStarted&limit=100&source_id="+k.source).into(r.t, &events)
+	r.caller.get(k.path("events?type=SyncStarted&limit=100&source_id="+k.source)).into(r.t, &events)
 	for _, e := range events {
 		if e.Data.Sync == k.sync && k.sync != "" {
 			attempts++
@@ -267,14 +270,14 @@ func (r *killRun) state(k *killed) (running bool, attempts int) {
 // it again. It reports whether that hit a sync.
 func (r *killRun) kill(all []*killed, nth int) bool {
 	r.t.Helper()
-	var longest time.Duration
+	var moments []time.Duration // of the syncs that run, how long each takes
 	for deadline := time.Now().Add(90 * time.Second); ; time.Sleep(time.Millisecond) {
 		begun, running := 0, 0
-		longest = 0
+		moments = moments[:0]
 		for _, k := range all {
 			if on, attempts := r.state(k); on {
 				running++
-				longest = max(longest, time.Duration(float64(k.pace)*float64(k.fresh)))
+				moments = append(moments, time.Duration(float64(k.pace)*float64(k.fresh)))
 				if attempts > k.kills {
 					begun++
 				}
@@ -290,7 +293,7 @@ func (r *killRun) kill(all []*killed, nth int) bool {
 			r.t.Fatalf("attempt %d of a sync has not begun", nth)
 		}
 	}
-	time.Sleep(rand.N(longest)) // the moment is the point
+	time.Sleep(rand.N(moments[rand.IntN(len(moments))])) // the moment is the point
 	if !slices.ContainsFunc(all, func(k *killed) bool { on, _ := r.state(k); return on }) {
 		return false
 	}
@@ -339,7 +342,7 @@ func (r *killRun) compare(k *killed) {
 			Snapshot int64 `json:"snapshot_id"`
 		}
 	}
-	a := r.caller.get("/data/w/syncs/" + k.sync)
+	a := r.caller.get(k.path("syncs/" + k.sync))
 	if a.into(r.t, &s); s.Status != "completed" || len(s.Tables) != 1 {
 		r.t.Errorf("%s: the sync ended as %s", k.mode, a.Body)
 		return

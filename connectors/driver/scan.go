@@ -37,8 +37,14 @@ type Scan interface {
 	Close() error
 }
 
-// Range is a part of a table. Every Range has some 64 MiB of rows, so that
-// little is read again after a crash and many can share the work.
+// RangeSize returns how many bytes a range of a table of so many bytes should
+// have, about: a sixteenth, so that few connections end at nearly the same time,
+// but 16 to 256 MiB, so that neither are the files many nor is much read again
+// after a crash.
+func RangeSize(table int64) int64 { return min(max(table/16, 16<<20), 256<<20) }
+
+// Range is a part of a table, about as large as RangeSize says where the source
+// can tell.
 type Range struct {
 	// Token names the range to the driver that made it, and to nobody else. It
 	// is short text, holds no value of a secret column, and is valid in other

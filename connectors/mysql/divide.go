@@ -10,12 +10,9 @@ import (
 	"headwater/connectors/driver"
 )
 
-const (
-	rangeBytes = 64 << 20
-	// maxRanges bounds how many ranges a table has, and with it the questions
-	// asked of the index; those of larger tables are longer.
-	maxRanges = 8192
-)
+// maxRanges bounds how many ranges a table has, and with it the questions asked
+// of the index; those of larger tables are longer.
+const maxRanges = 8192
 
 // divider cuts parts of one table into ranges of about rows rows.
 type divider struct {
@@ -32,6 +29,9 @@ type divider struct {
 func newDivider(c *session, k *key, d described, size int64) *divider {
 	v := &divider{c: c, key: k, from: relation(d.Table) + " FORCE INDEX (PRIMARY)", rows: 1 << 62, dives: 4 * maxRanges}
 	if d.RowEstimate > 0 && d.bytes > 0 {
+		if size <= 0 {
+			size = driver.RangeSize(int64(d.bytes))
+		}
 		v.rows = max(int64(float64(size)*float64(d.RowEstimate)/float64(d.bytes)), d.RowEstimate/maxRanges, 1)
 	}
 	return v

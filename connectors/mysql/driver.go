@@ -60,7 +60,7 @@ func (Driver) Spec() driver.Spec {
 
 // Open prepares the source. It does not dial.
 func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults(), rangeSize: rangeBytes}
+	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults()}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ type source struct {
 	settings  Settings
 	dial      dialFunc
 	limits    driver.Limits
-	rangeSize int64 // bytes of a range of a Scan, about
+	rangeSize int64 // bytes of a range of a Scan, about; 0 for driver.RangeSize
 
 	mu      sync.Mutex // Close may come at any moment
 	session *session

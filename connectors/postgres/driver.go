@@ -13,7 +13,7 @@ import (
 
 // Driver opens PostgreSQL databases. Its zero value is ready.
 type Driver struct {
-	rangeBytes int64 // of a Scan's ranges; tests make them small
+	rangeBytes int64 // of a Scan's ranges, 0 for driver.RangeSize; tests make them small
 }
 
 // Settings is the connection_config of a PostgreSQL source.
@@ -68,9 +68,6 @@ func (Driver) Spec() driver.Spec {
 // Open prepares the source. It does not dial.
 func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
 	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults(), rangeBytes: d.rangeBytes}
-	if s.rangeBytes <= 0 {
-		s.rangeBytes = 64 << 20
-	}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,14 +85,15 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 		blocks += l.blocks
 		size += l.bytes
 	}
-	if sc.basis.history != "" && !sc.basis.durable && size > sc.source.rangeBytes { // else there is one range, which is soon read again
+	rangeBytes := cmp.Or(sc.source.rangeBytes, driver.RangeSize(size))
+	if sc.basis.history != "" && !sc.basis.durable && size > rangeBytes { // else there is one range, which is soon read again
 		sc.basis.durable = sc.settle(ctx) == nil
 	}
 	held, err := sc.exporter.verify(ctx, sc.basis, leaves, landed, half(ctx))
 	if err != nil {
 		return err
 	}
-	step := stepOf(blocks, size, sc.source.rangeBytes)
+	step := stepOf(blocks, size, rangeBytes)
 	for _, l := range leaves {
 		at := int64(0)
 		for _, h := range held[l] {

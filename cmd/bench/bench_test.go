@@ -145,7 +145,7 @@ func TestMedian(t *testing.T) {
 
 // The memory of a process's children counts.
 func TestMemoryOfChildren(t *testing.T) {
-	if _, err := os.Stat("/proc/self/status"); err != nil {
+	if _, err := os.Stat("/proc/self/smaps_rollup"); err != nil {
 		t.Skip("only Linux tells")
 	}
 	alone := watchMemory(os.Getpid())
@@ -160,7 +160,7 @@ func TestMemoryOfChildren(t *testing.T) {
 		found = found || p == child.Process.Pid
 	}
 	m := held(child.Process.Pid)
-	if !found || own == 0 || m["VmRSS"] == 0 || m["VmHWM"] < m["VmRSS"] || m["RssAnon"] >= m["VmRSS"] {
+	if !found || own == 0 || m["Pss"] == 0 || m["Pss"] > m["Rss"] || m["Pss_Anon"] >= m["Pss"] {
 		t.Errorf("child found: %v, it holds %v; this process %d bytes", found, m, own)
 	}
 }

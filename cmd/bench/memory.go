@@ -44,7 +44,7 @@ func (b *bench) memory(ctx context.Context) ([]result, error) {
 		b.say("memory, %d rows: at most %d MiB at once, %d MiB without pages of files", rows, peak>>20, own>>20)
 	}
 	row := func(rows int, peak, own int64, rate float64, target string, ok bool) result {
-		return result{work: fmt.Sprintf("memory of all processes, PostgreSQL, %d x 5", rows), ours: fmt.Sprintf("%d MiB (%d without the program's own pages)", peak>>20, own>>20),
+		return result{work: fmt.Sprintf("memory of all processes, PostgreSQL, %d x 5", rows), ours: fmt.Sprintf("%d MiB (%d of them not pages of the program)", peak>>20, own>>20),
 			limit: "-", ratio: "-", target: target, rate: fmt.Sprintf("%.0f krows/s", rate), ok: ok}
 	}
 	small := b.rows(narrowRows)
@@ -57,10 +57,10 @@ func (b *bench) memory(ctx context.Context) ([]result, error) {
 const sampleEvery = 50 * time.Millisecond
 
 // watchMemory follows a process and its descendants. The returned function ends
-// that and returns the most bytes that they held in memory at once, pages that
-// they share counted for each, and the most of that which was not pages of
-// files, as the program itself is: its children are the same program. The first
-// is no less than the high-water mark that the kernel keeps of the first process.
+// that and returns the most bytes of memory that they held at once (the sum of
+// their proportional set sizes: a page that they share counts once, and the
+// children are the same program), and the most of that which was not pages of
+// files.
 func watchMemory(pid int) func() (peak, own int64) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -72,10 +72,10 @@ func watchMemory(pid int) func() (peak, own int64) {
 			var now, nowOwn int64
 			for _, p := range family(pid) {
 				m := held(p)
-				now += m["VmRSS"]
-				nowOwn += m["RssAnon"]
+				now += m["Pss"]
+				nowOwn += m["Pss_Anon"]
 			}
-			most, mostOwn = max(most, now, held(pid)["VmHWM"]), max(mostOwn, nowOwn)
+			most, mostOwn = max(most, now), max(mostOwn, nowOwn)
 			select {
 			case <-stop:
 				return
@@ -119,7 +119,7 @@ func family(root int) []int {
 // held returns what the kernel says of a process's memory, in bytes by name,
 // nothing of one that has ended.
 func held(pid int) map[string]int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return nil
 	}

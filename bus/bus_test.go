@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe.func3"))
 }
 
-const testLimit = 20 * time.Second
+const testLimit = time.Minute
 
 func testLog() *slog.Logger {
 	if os.Getenv("BUS_TEST_LOG") != "" {

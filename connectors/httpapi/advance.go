@@ -186,7 +186,7 @@ func (p *pager) probe(ctx context.Context) (*page, error) {
 		if err := p.within(); err != nil {
 			return nil, err
 		}
-		a, err := p.s.get(ctx, with(p.e.url, try.param, strconv.FormatInt(try.at, 10)), true)
+		a, err := p.s.get(ctx, with(p.e.url, try.param, strconv.FormatInt(try.at, 10)), true, nil)
 		var status *statusError
 		if errors.As(err, &status) && slices.Contains([]int{400, 404, 405, 410, 416, 422}, status.status) {
 			ignored = true

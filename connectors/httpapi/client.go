@@ -27,16 +27,17 @@ const (
 type answer struct {
 	url    *url.URL
 	header http.Header
-	body   []byte // valid JSON, or empty with status 204
+	body   []byte        // valid JSON, or empty with status 204
+	in     *body         // that has its index
+	list   *records.List // that the index is of, nil for none
 	fields map[string][]byte
 }
 
-// top returns the fields of an answer that is an object, found in one walk over
-// all of it.
+// top returns the fields of an answer that is an object.
 func (a *answer) top() map[string][]byte {
 	if a.fields == nil {
 		a.fields = map[string][]byte{}
-		for key, value := range records.Fields(a.body) {
+		for key, value := range a.in.index.Top() {
 			if _, twice := a.fields[string(key)]; !twice {
 				a.fields[string(key)] = value
 			}
@@ -87,9 +88,10 @@ func port(u *url.URL) string {
 
 // get makes a request, again after failures that may pass: always after 429,
 // 502, 503 and 504, and after a broken connection when patient is set.
-func (s *source) get(ctx context.Context, u *url.URL, patient bool) (*answer, error) {
+// The answer's index is of list, or of no records.
+func (s *source) get(ctx context.Context, u *url.URL, patient bool, list *records.List) (*answer, error) {
 	for attempt := 1; ; attempt++ {
-		a, wait, err := s.try(ctx, u)
+		a, wait, err := s.try(ctx, u, list)
 		if err == nil || ctx.Err() != nil {
 			return a, err
 		}
@@ -97,11 +99,12 @@ func (s *source) get(ctx context.Context, u *url.URL, patient bool) (*answer, er
 		switch {
 		case errors.As(err, &status):
 			if status.status == http.StatusUnauthorized || status.status == http.StatusForbidden {
-				return s.retryAsBearer(ctx, u, err)
+				return s.retryAsBearer(ctx, u, err, list)
 			}
 			if wait < 0 {
 				return nil, err
 			}
+			s.throttled.Store(true)
 		case !patient || !errors.Is(err, driver.ErrUnreachable):
 			return nil, err
 		}
@@ -123,14 +126,14 @@ func (s *source) get(ctx context.Context, u *url.URL, patient bool) (*answer, er
 
 // retryAsBearer sends the API key as a bearer token, when nothing says how the
 // API wants it. It keeps to what worked.
-func (s *source) retryAsBearer(ctx context.Context, u *url.URL, refused error) (*answer, error) {
-	if s.bearer || s.settings.APIKey == "" || s.settings.APIKeyHeader != "" || s.settings.APIKeyParam != "" || s.settings.BearerToken != "" || s.settings.Username != "" {
+func (s *source) retryAsBearer(ctx context.Context, u *url.URL, refused error, list *records.List) (*answer, error) {
+	if s.bearer.Load() || s.settings.APIKey == "" || s.settings.APIKeyHeader != "" || s.settings.APIKeyParam != "" || s.settings.BearerToken != "" || s.settings.Username != "" {
 		return nil, refused
 	}
-	s.bearer = true
-	a, _, err := s.try(ctx, u)
+	s.bearer.Store(true)
+	a, _, err := s.try(ctx, u, list)
 	if err != nil {
-		s.bearer = false
+		s.bearer.Store(false)
 		return nil, refused
 	}
 	return a, nil
@@ -163,7 +166,7 @@ func (s *source) request(ctx context.Context, u *url.URL) (*http.Request, error)
 	}
 	switch key := s.settings.APIKey; {
 	case key == "" || s.settings.APIKeyParam != "":
-	case s.bearer:
+	case s.bearer.Load():
 		req.Header.Set("Authorization", "Bearer "+key)
 	case strings.EqualFold(s.settings.APIKeyHeader, "Authorization") && !strings.Contains(key, " "):
 		req.Header.Set("Authorization", "Bearer "+key)
@@ -180,7 +183,7 @@ func (s *source) request(ctx context.Context, u *url.URL) (*http.Request, error)
 
 // try makes one request. With a status that may pass, wait is how long the
 // server asks to wait, or 0; otherwise it is negative.
-func (s *source) try(ctx context.Context, u *url.URL) (a *answer, wait time.Duration, err error) {
+func (s *source) try(ctx context.Context, u *url.URL, list *records.List) (a *answer, wait time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := s.request(limited, u)
@@ -196,22 +199,22 @@ func (s *source) try(ctx context.Context, u *url.URL) (a *answer, wait time.Dura
 		io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
 		return nil, retryAfter(res), statusOf(u, res.StatusCode)
 	}
-	read := bytes.NewBuffer(make([]byte, 0, min(max(res.ContentLength, 64<<10), 1<<20)+bytes.MinRead)) // in one piece, mostly
-	if _, err := read.ReadFrom(io.LimitReader(res.Body, maxPage+1)); err != nil {
+	in := s.take()
+	if err := in.read(res.Body, res.ContentLength); err != nil {
 		return nil, 0, s.failed(ctx, u, err)
 	}
-	body := read.Bytes()
+	body := in.bytes
 	if len(body) > maxPage {
 		return nil, -1, driver.E(driver.ErrLimit, nil, "%s answers with more than %d MiB in one page; set page_size", where(u), maxPage>>20)
 	}
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 && res.StatusCode == http.StatusNoContent {
-		return &answer{url: u, header: res.Header}, 0, nil
+		return &answer{url: u, header: res.Header, in: in}, 0, nil
 	}
-	if !records.Valid(body) {
+	if !in.index.Read(body, list) {
 		return nil, -1, notJSON(u, res.Header.Get("Content-Type"), body)
 	}
-	return &answer{url: u, header: res.Header, body: body}, 0, nil
+	return &answer{url: u, header: res.Header, body: body, in: in, list: list}, 0, nil
 }
 
 // notJSON says what the answer is instead, as far as can be told.

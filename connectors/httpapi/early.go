@@ -4,10 +4,15 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+
+	"headwater/connectors/records"
 )
 
-// early is a request that was made before the answer to the one before it was
-// looked at.
+// defaultRequests are under way at once where pages are known beforehand.
+const defaultRequests = 3
+
+// early is a request that may have been made before the answers to those before
+// it were looked at.
 type early struct {
 	url    *url.URL
 	cancel context.CancelFunc
@@ -16,51 +21,74 @@ type early struct {
 	err    error
 }
 
-// get requests the page at p.url, or takes the answer if it was asked for early,
-// and asks for the page after it where it is sure that there is one.
+// get returns the answer to p.url, and has the pages after it asked for where it
+// is sure that there are any.
 func (p *pager) get(ctx context.Context) (*answer, error) {
-	var a *answer
-	var err error
-	if e := p.early; e != nil && e.url.String() == p.url.String() {
-		p.early = nil
-		<-e.done
-		e.cancel()
-		a, err = e.answer, e.err
-	} else {
+	if len(p.early) > 0 && p.early[0].url.String() != p.url.String() {
 		p.stop()
-		a, err = p.s.get(ctx, p.url, p.count > 0)
 	}
-	if err != nil {
-		return nil, err
+	if len(p.early) == 0 {
+		p.ask(ctx, p.url)
 	}
-	if next := p.foreseen(); next != nil {
-		limited, cancel := context.WithCancel(ctx)
-		e := &early{url: next, cancel: cancel, done: make(chan struct{})}
-		p.early = e
-		go func() {
-			defer close(e.done)
-			e.answer, e.err = p.s.get(limited, next, true)
-		}()
+	p.foresee(ctx, 0)
+	e := p.early[0]
+	<-e.done
+	e.cancel()
+	p.early = p.early[1:]
+	if e.err != nil {
+		return nil, e.err
 	}
-	return a, nil
+	p.foresee(ctx, 1)
+	return e.answer, nil
 }
 
-// foreseen returns the URL of the page after the one at p.url, if pages are
-// numbered and what the API said before means that there is one: an API is never
-// asked for pages that it may not have. It is nil else.
-func (p *pager) foreseen() *url.URL {
-	if p.count == 0 || p.count+2 > p.s.maxPages {
+// ask makes a request in the background.
+func (p *pager) ask(ctx context.Context, u *url.URL) {
+	ctx, cancel := context.WithCancel(ctx)
+	e := &early{url: u, cancel: cancel, done: make(chan struct{})}
+	p.early = append(p.early, e)
+	var list *records.List
+	if p.found {
+		known := p.list
+		list = &known
+	}
+	patient := p.count > 0
+	go func() {
+		defer close(e.done)
+		e.answer, e.err = p.s.get(ctx, u, patient, list)
+	}()
+}
+
+// foresee asks for pages after the one at p.url until as many requests are under
+// way as may be. taken is how many of the pages from p.url on are not among them
+// any more.
+func (p *pager) foresee(ctx context.Context, taken int) {
+	for len(p.early) < p.s.atOnce() {
+		next := p.foreseen(int64(len(p.early) + taken))
+		if next == nil {
+			return
+		}
+		p.ask(ctx, next)
+	}
+}
+
+// foreseen returns the URL of the page so many steps after the one at p.url, if
+// pages are numbered and what the API said before means that there is one: an
+// API is never asked for pages that it may not have. It is nil else, and where
+// a sample does not need the page.
+func (p *pager) foreseen(steps int64) *url.URL {
+	size := int64(p.last.records)
+	if p.count == 0 || int64(p.count)+1+steps > int64(p.s.maxPages) || p.sample > 0 && p.seen+size*steps >= p.sample {
 		return nil
 	}
-	size := int64(p.last.records)
-	after := p.at + 1
+	after := p.at + steps
 	switch {
 	case p.mode == "offset":
-		after = p.at + size
+		after = p.at + size*steps
 		if p.total < after+1 {
 			return nil
 		}
-	case p.mode != "page", p.pages < after+1 && p.total <= p.seen+size:
+	case p.mode != "page", p.pages < after+1 && p.total <= p.seen+size*steps:
 		// The number of pages of an API that counts them from 0 is one more than
 		// that of its last.
 		return nil
@@ -68,11 +96,23 @@ func (p *pager) foreseen() *url.URL {
 	return with(p.url, p.param, strconv.FormatInt(after, 10))
 }
 
-// stop ends a request that nobody waits for any more. It is safe to call twice.
+// atOnce returns how many requests may be under way. An API that asked to wait
+// gets one at a time from then on.
+func (s *source) atOnce() int {
+	if s.throttled.Load() {
+		return 1
+	}
+	return s.requests
+}
+
+// stop ends the requests that nobody waits for any more. It is safe to call
+// twice.
 func (p *pager) stop() {
-	if e := p.early; e != nil {
-		p.early = nil
+	for _, e := range p.early {
 		e.cancel()
+	}
+	for _, e := range p.early {
 		<-e.done
 	}
+	p.early = nil
 }

@@ -39,14 +39,25 @@ func TestPagesAreAskedForOnceAndNeverBeyondTheLast(t *testing.T) {
 		{"offsets", "offset", []string{"0", "3", "6", "9", "12"}, func(n int, list string) string {
 			return fmt.Sprintf(`{"total":14,"data":[%s]}`, list)
 		}, map[string]any{"pagination": map[string]any{"type": "offset"}}},
+		{"one at a time", "page", []string{"", "2", "3", "4", "5"}, func(n int, list string) string {
+			return fmt.Sprintf(`{"page":%d,"total_pages":5,"data":[%s]}`, max(n, 1), list)
+		}, map[string]any{"concurrent_requests": 1}},
 	} {
 		var mu sync.Mutex
 		var asked []string
+		running, most := 0, 0
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			at := r.URL.Query().Get(c.param)
 			mu.Lock()
 			asked = append(asked, at)
+			running++
+			most = max(most, running)
 			mu.Unlock()
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				running--
+			}()
 			n := slices.Index(c.want, at)
 			if n < 0 {
 				http.Error(w, "no such page", http.StatusNotFound)
@@ -86,6 +97,12 @@ func TestPagesAreAskedForOnceAndNeverBeyondTheLast(t *testing.T) {
 			}
 			rows += batch.Record.NumRows()
 			batch.Record.Release()
+		}
+		if limit, set := c.settings["concurrent_requests"]; !set {
+			// Requests under way at once arrive in any order.
+			slices.SortFunc(asked, func(a, b string) int { return slices.Index(c.want, a) - slices.Index(c.want, b) })
+		} else if most > limit.(int) {
+			t.Errorf("%s: %d requests at once", c.name, most)
 		}
 		if rows != 14 || !slices.Equal(asked, c.want) {
 			t.Errorf("%s: %d records, asked for %q, want 14 and %q", c.name, rows, asked, c.want)

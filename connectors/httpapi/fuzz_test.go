@@ -20,20 +20,21 @@ func FuzzAnswer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, body []byte, link string) {
-		if !json.Valid(body) {
+	f.Fuzz(func(t *testing.T, document []byte, link string) {
+		if !json.Valid(document) {
 			return
 		}
 		s := &source{maxPages: 10}
 		for _, header := range []http.Header{{}, {"Link": {link}}} {
 			p := newPager(s, endpoint{Endpoint{Name: "x"}, base})
-			a := &answer{url: base, header: header, body: trimmed(body)}
+			a := &answer{url: base, header: header, body: trimmed(document), in: new(body)}
+			a.in.index.Read(a.body, nil)
 			pg, err := p.read(a)
 			if err != nil {
 				continue
 			}
 			if _, err := p.take(a, pg); err == nil && (p.url.Scheme != "https" || p.url.Host != base.Host && p.url.Host != base.Host+":443" || p.url.User != nil) {
-				t.Fatalf("%q with link %q leads to %s", body, link, p.url)
+				t.Fatalf("%q with link %q leads to %s", document, link, p.url)
 			}
 		}
 	})

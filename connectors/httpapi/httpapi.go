@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"headwater/connectors/driver"
@@ -32,17 +33,18 @@ type Settings struct {
 	Headers      map[string]string `json:"headers,omitempty" jsonschema:"title=Headers,description=Sent with every request"`
 	Params       map[string]string `json:"params,omitempty" jsonschema:"title=Parameters,description=Query parameters of every request"`
 
-	Paths          []string          `json:"paths,omitempty" public:"true" jsonschema:"title=Paths,description=Paths below base_url: each is one table; base_url itself when absent"`
-	Endpoints      []Endpoint        `json:"endpoints,omitempty" public:"true" jsonschema:"title=Endpoints,description=Like paths with settings of their own"`
-	RecordsPath    string            `json:"records_path,omitempty" public:"true" jsonschema:"title=Records path,description=The dotted path to the list of records in an answer; found when absent"`
-	Pagination     Pagination        `json:"pagination,omitzero" public:"true" jsonschema:"title=Pagination,description=Found when absent"`
-	PageSize       int               `json:"page_size,omitempty" public:"true" jsonschema:"title=Page size,description=Records to ask for in one page,minimum=1"`
-	MaxPages       int               `json:"max_pages,omitempty" public:"true" jsonschema:"title=Most pages,minimum=1"`
-	TimeoutSeconds int               `json:"timeout_seconds,omitempty" public:"true" jsonschema:"title=Time limit,description=Seconds that one request may take (30),minimum=1,maximum=600"`
-	PrimaryKey     []string          `json:"primary_key,omitempty" public:"true" jsonschema:"title=Primary key,description=Fields that identify a record"`
-	Cursor         string            `json:"cursor,omitempty" public:"true" jsonschema:"title=Cursor,description=The field that incremental syncs follow"`
-	SampleRows     int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many records decide the types: 0 is 1000 and -1 all,minimum=-1"`
-	ColumnTypes    map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=Types by field name that replace those found such as string or decimal(15\\,2)"`
+	Paths              []string          `json:"paths,omitempty" public:"true" jsonschema:"title=Paths,description=Paths below base_url: each is one table; base_url itself when absent"`
+	Endpoints          []Endpoint        `json:"endpoints,omitempty" public:"true" jsonschema:"title=Endpoints,description=Like paths with settings of their own"`
+	RecordsPath        string            `json:"records_path,omitempty" public:"true" jsonschema:"title=Records path,description=The dotted path to the list of records in an answer; found when absent"`
+	Pagination         Pagination        `json:"pagination,omitzero" public:"true" jsonschema:"title=Pagination,description=Found when absent"`
+	PageSize           int               `json:"page_size,omitempty" public:"true" jsonschema:"title=Page size,description=Records to ask for in one page,minimum=1"`
+	MaxPages           int               `json:"max_pages,omitempty" public:"true" jsonschema:"title=Most pages,minimum=1"`
+	ConcurrentRequests int               `json:"concurrent_requests,omitempty" public:"true" jsonschema:"title=Requests at once,description=Pages to ask for at a time where the API tells beforehand that there are more (3): 1 for an API that minds,minimum=1,maximum=16"`
+	TimeoutSeconds     int               `json:"timeout_seconds,omitempty" public:"true" jsonschema:"title=Time limit,description=Seconds that one request may take (30),minimum=1,maximum=600"`
+	PrimaryKey         []string          `json:"primary_key,omitempty" public:"true" jsonschema:"title=Primary key,description=Fields that identify a record"`
+	Cursor             string            `json:"cursor,omitempty" public:"true" jsonschema:"title=Cursor,description=The field that incremental syncs follow"`
+	SampleRows         int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many records decide the types: 0 is 1000 and -1 all,minimum=-1"`
+	ColumnTypes        map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=Types by field name that replace those found such as string or decimal(15\\,2)"`
 }
 
 // Endpoint is one table of an API. Empty fields take the value of Settings.
@@ -83,7 +85,7 @@ func (Driver) Spec() driver.Spec {
 
 // Open checks the settings. It does not connect.
 func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{limits: cfg.Limits.WithDefaults(), log: cfg.Log, sleep: sleep, known: map[string][]driver.Column{}}
+	s := &source{limits: cfg.Limits.WithDefaults(), log: cfg.Log, sleep: sleep, bodies: make(chan *body, keptBodies), known: map[string][]driver.Column{}}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
@@ -95,13 +97,18 @@ func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error
 	if s.settings.TimeoutSeconds > 0 {
 		s.timeout = time.Duration(s.settings.TimeoutSeconds) * time.Second
 	}
+	connections := max(4, s.settings.ConcurrentRequests)
 	s.maxPages = s.limits.MaxPages
 	if n := s.settings.MaxPages; n > 0 {
 		s.maxPages = min(n, s.maxPages)
 	}
+	s.requests = defaultRequests
+	if n := s.settings.ConcurrentRequests; n > 0 {
+		s.requests = n
+	}
 	s.transport = &http.Transport{
-		Proxy: nil, DialContext: cfg.Dial, ForceAttemptHTTP2: true, MaxConnsPerHost: 4, MaxIdleConns: 4, IdleConnTimeout: 30 * time.Second,
-		TLSHandshakeTimeout: 15 * time.Second, MaxResponseHeaderBytes: 1 << 20,
+		Proxy: nil, DialContext: cfg.Dial, ForceAttemptHTTP2: true, MaxConnsPerHost: connections, MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 30 * time.Second,
+		TLSHandshakeTimeout: 15 * time.Second, MaxResponseHeaderBytes: 1 << 20, ReadBufferSize: 64 << 10,
 	}
 	s.client = &http.Client{Transport: s.transport, CheckRedirect: redirect}
 	return s, nil
@@ -117,7 +124,10 @@ type source struct {
 	maxPages  int
 	transport *http.Transport
 	client    *http.Client
-	bearer    bool                       // the API key is accepted as a bearer token only
+	bearer    atomic.Bool                // the API key is accepted as a bearer token only
+	requests  int                        // at once, where pages are known beforehand
+	throttled atomic.Bool                // the API asked to wait
+	bodies    chan *body                 // to be used again
 	known     map[string][]driver.Column // by table, what Discover found
 	sleep     func(context.Context, time.Duration) error
 }

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +18,8 @@ import (
 type page struct {
 	list    []byte // the raw array, or one object
 	single  bool
-	all     [][]byte // the raw records
-	records int      // how many
+	body    *body // with its index; valid until the next page, unless kept
+	records int   // how many
 	bytes   int64
 }
 
@@ -43,13 +42,14 @@ type pager struct {
 	list  records.List
 	found bool // list was found in an answer that had records
 
-	count int             // pages
-	seen  int64           // records
-	total int64           // that the API says there are, -1 is unknown
-	pages int64           // that it says there are, -1 is unknown
-	last  page            // the page last read
-	urls  map[string]bool // that were read
-	early *early          // the request for the page after it, if one is under way
+	count  int             // pages
+	seen   int64           // records
+	total  int64           // that the API says there are, -1 is unknown
+	pages  int64           // that it says there are, -1 is unknown
+	last   page            // the page last read
+	urls   map[string]bool // that were read
+	early  []*early        // the requests for it and pages after it that are under way
+	sample int64           // records that are enough, 0 for all
 }
 
 func newPager(s *source, e endpoint) *pager {
@@ -133,7 +133,7 @@ func (p *pager) within() error {
 
 // read finds the records of an answer.
 func (p *pager) read(a *answer) (page, error) {
-	pg := page{bytes: int64(len(a.body))}
+	pg := page{bytes: int64(len(a.body)), body: a.in}
 	if len(a.body) == 0 {
 		return pg, nil
 	}
@@ -144,25 +144,26 @@ func (p *pager) read(a *answer) (page, error) {
 			return pg, driver.E(driver.ErrBadData, err, "%s", where(p.e.url))
 		}
 	}
-	if pg.single = list.Single; pg.single || len(list.Path) == 0 || a.body[0] != '{' {
+	if a.list == nil || !p.found {
+		a.in.index.Read(a.body, &list)
+	}
+	if pg.single = list.Single; pg.single {
 		pg.list = list.Records(a.body)
-	} else if inner := a.top()[list.Path[0]]; len(inner) > 0 {
-		pg.list = records.List{Path: list.Path[1:]}.Records(inner)
+	} else {
+		pg.list = a.in.index.List()
 	}
 	switch {
 	case pg.single:
-		pg.records, pg.all = 1, [][]byte{pg.list}
+		pg.records = 1
 	case pg.list == nil && p.e.RecordsPath != "" && p.count == 0:
 		return pg, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q", where(p.e.url), p.e.RecordsPath)
 	default:
-		pg.all = make([][]byte, 0, p.last.records)
-		for element := range records.Elements(pg.list) {
-			if element[0] != '{' {
-				return pg, driver.E(driver.ErrBadData, nil, "%s answers with a list whose element %d is no object; set records_path", where(p.e.url), pg.records+1)
+		for n := range a.in.index.Len() {
+			if a.in.index.Record(n)[0] != '{' {
+				return pg, driver.E(driver.ErrBadData, nil, "%s answers with a list whose element %d is no object; set records_path", where(p.e.url), n+1)
 			}
-			pg.records++
-			pg.all = append(pg.all, element)
 		}
+		pg.records = a.in.index.Len()
 	}
 	if pg.records > 0 && (p.found || p.count == 0 || !pg.single) {
 		p.list, p.found = list, true
@@ -181,7 +182,8 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	}
 	if pg.single && p.count > 0 {
 		// An empty page may be an object without any list.
-		pg.records, pg.list, pg.all = 0, nil, nil
+		pg.records, pg.list, pg.single = 0, nil, false
+		pg.body.index.Read(nil, nil)
 	}
 	same := p.count > 0 && pg.records > 0 && bytes.Equal(pg.list, p.last.list)
 	if same && (p.mode == "page" || p.mode == "offset" || p.mode == "after") {
@@ -193,6 +195,7 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	p.count++
 	p.seen += int64(pg.records)
 	p.urls[a.url.String()] = true
+	p.s.letGo(p.last.body)
 	p.last = pg
 	if err := p.advance(a, g, pg); err != nil {
 		return nil, err
@@ -211,7 +214,19 @@ func (p *pager) end(ignored bool) error {
 }
 
 // elements yields the raw records.
-func (pg *page) elements() iter.Seq[[]byte] { return slices.Values(pg.all) }
+func (pg *page) elements() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if pg.single {
+			yield(pg.list)
+			return
+		}
+		for n := range pg.records {
+			if !yield(pg.body.index.Record(n)) {
+				return
+			}
+		}
+	}
+}
 
 // repeats reports whether most records of a page were on the one before.
 func (p *pager) repeats(pg page) bool {

@@ -39,6 +39,7 @@ func (s *source) discover(ctx context.Context, e endpoint) (driver.Table, error)
 	if limit == 0 {
 		limit, pages = sampleRecords, samplePages
 	}
+	p.sample = max(limit, 0)
 	whole := false
 	ids := map[string]bool{}
 	for p.count < pages {
@@ -135,11 +136,18 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 		if bytes += pg.bytes; s.limits.MaxBytes > 0 && bytes > s.limits.MaxBytes {
 			return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", t, s.limits.MaxBytes)
 		}
+		n := -1
 		for raw := range pg.elements() {
+			n++
 			if int64(len(raw)) > s.limits.MaxRowBytes {
 				return driver.E(driver.ErrLimit, nil, "table %s has a record of more than %d bytes", t, s.limits.MaxRowBytes)
 			}
-			full, err := rows.Record(raw)
+			var full bool
+			if pg.single {
+				full, err = rows.Record(raw)
+			} else {
+				full, err = rows.Indexed(&pg.body.index, n)
+			}
 			if err != nil {
 				return err
 			}
@@ -153,6 +161,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 				return errLeft
 			}
 		}
+		s.letGo(pg.body)
 	}
 	if rows.Rows() > 0 && !yield(rows.Batch(), nil) {
 		return errLeft
@@ -160,8 +169,9 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 	return nil
 }
 
-// ahead yields the pages while the one after is already being fetched. It
-// returns when nothing runs any more.
+// ahead yields the pages while the one after is already being fetched. Their
+// bodies are kept, for whoever reads them to let go of. It returns when nothing
+// runs any more.
 func ahead(ctx context.Context, p *pager) iter.Seq2[*page, error] {
 	type result struct {
 		page *page
@@ -177,6 +187,9 @@ func ahead(ctx context.Context, p *pager) iter.Seq2[*page, error] {
 				pg, err := p.next(ctx)
 				if pg == nil && err == nil {
 					return
+				}
+				if pg != nil && pg.body != nil {
+					pg.body.keep()
 				}
 				select {
 				case results <- result{pg, err}:

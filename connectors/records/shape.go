@@ -201,7 +201,9 @@ type Rows struct {
 	table  driver.Table
 	index  map[string]int
 	extra  int
-	values [][]byte
+	kinds  []driver.Kind // of the columns
+	values [][]byte      // of the record
+	has    []uint8       // what stringEnd says of them
 	rest   []byte
 	number int64
 }
@@ -210,12 +212,13 @@ type Rows struct {
 // nor among known, the columns that were discovered, go to Extra where t has
 // it. The caller releases it.
 func NewRows(t driver.Table, limits driver.Limits, known []driver.Column) *Rows {
-	r := &Rows{Builder: NewBuilder(t, limits), table: t, index: map[string]int{}, extra: -1, values: make([][]byte, len(t.Columns))}
+	r := &Rows{Builder: NewBuilder(t, limits), table: t, index: map[string]int{}, extra: -1, values: make([][]byte, len(t.Columns)), has: make([]uint8, len(t.Columns))}
 	for _, c := range known {
 		r.index[c.Name] = unwanted
 	}
 	for i, c := range t.Columns {
 		r.index[c.Name] = i
+		r.kinds = append(r.kinds, c.Type.Kind)
 		if c.Name == Extra && c.SourceType == unsampled {
 			r.extra = i
 		}
@@ -227,45 +230,97 @@ func NewRows(t driver.Table, limits driver.Limits, known []driver.Column) *Rows 
 // It returns an ErrBadData that names the record and the field for what is no
 // object and for a value that its column cannot hold.
 func (r *Rows) Record(raw []byte) (full bool, err error) {
-	r.number++
-	if raw[0] != '{' {
-		return false, driver.E(driver.ErrBadData, nil, "table %s, record %d is %s, not an object", r.table, r.number, kindOf(raw))
+	if err := r.begin(raw[0]); err != nil {
+		return false, err
 	}
-	clear(r.values)
-	r.rest = r.rest[:0]
 	next := 0
 	for key, value := range Fields(raw) {
 		i := next
-		if i >= len(r.values) || r.table.Columns[i].Name != string(key) {
-			var ok bool
-			if i, ok = r.index[string(key)]; !ok || i >= 0 && i == r.extra {
-				r.unknown(key, value)
-				continue
-			}
-			if i == unwanted {
+		if i >= len(r.values) || i == r.extra || r.table.Columns[i].Name != string(key) {
+			if i = r.place(key, value); i < 0 {
 				continue
 			}
 		}
 		next = i + 1
 		r.values[i] = value
+		r.has[i] = escaped | beyond7 // perhaps
 	}
+	return r.end(len(raw))
+}
+
+// Indexed is Record for the record at place n of an index.
+func (r *Rows) Indexed(x *Index, n int) (full bool, err error) {
+	raw, fields := x.record(n)
+	if err := r.begin(raw[0]); err != nil {
+		return false, err
+	}
+	next := 0
+	for f := range fields {
+		f := &fields[f]
+		i, key := next, x.document[f.key:f.keyEnd]
+		if i >= len(r.values) || i == r.extra || r.table.Columns[i].Name != string(key) || f.keyHas&escaped != 0 {
+			if f.keyHas&escaped != 0 {
+				key = Unquote(x.document[f.key-1 : f.keyEnd+1])
+			}
+			if i = r.place(key, x.document[f.value:f.end]); i < 0 {
+				continue
+			}
+		}
+		next = i + 1
+		r.values[i] = x.document[f.value:f.end]
+		r.has[i] = f.has
+	}
+	return r.end(len(raw))
+}
+
+// begin begins a record whose first byte is given.
+func (r *Rows) begin(first byte) error {
+	r.number++
+	if first != '{' {
+		return driver.E(driver.ErrBadData, nil, "table %s, record %d is %s, not an object", r.table, r.number, kindOf([]byte{first}))
+	}
+	clear(r.values)
+	r.rest = r.rest[:0]
+	return nil
+}
+
+// place returns the column of a field, or a negative number when it has none.
+func (r *Rows) place(key, value []byte) int {
+	i, ok := r.index[string(key)]
+	if !ok || i >= 0 && i == r.extra {
+		r.unknown(key, value)
+		return unwanted
+	}
+	return i
+}
+
+// end appends the values of a record of so many bytes.
+func (r *Rows) end(bytes int) (full bool, err error) {
 	for i, value := range r.values {
+		has := r.has[i]
 		switch {
 		case i == r.extra && len(r.rest) > 0:
-			value = append(r.rest, '}')
+			value, has = append(r.rest, '}'), beyond7
 		case value == nil || value[0] == 'n':
 			r.Null(i)
 			continue
 		}
-		if r.table.Columns[i].Type.Kind != driver.JSON {
-			value = Unquote(value)
+		if value[0] == '"' && r.kinds[i] != driver.JSON {
+			if has&escaped == 0 {
+				value = value[1 : len(value)-1]
+			} else {
+				value = Unquote(value)
+				has |= beyond7 // that escapes stand for
+			}
 		}
-		if err := r.Text(i, value); err != nil {
+		if to := &r.columns[i]; to.texts != nil && has&beyond7 == 0 {
+			to.texts.append(value)
+		} else if !to.append(value) {
 			c := r.table.Columns[i]
 			return false, driver.E(driver.ErrBadData, nil, "table %s, record %d: field %q has a value that is not %s as in the records before it; raise sample_rows, or set connection_config.column_types.%s to \"string\"", r.table, r.number, c.Name, c.Type, c.Name)
 		}
 	}
-	return r.EndRow(int64(len(raw))), nil
+	return r.EndRow(int64(bytes)), nil
 }
 
 // unknown keeps a field that has no column, where there is a place for it.

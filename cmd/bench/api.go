@@ -12,16 +12,50 @@ import (
 	"time"
 )
 
-// record is one object of the API.
+// record is one object of the API: an order line as order APIs send them, about
+// 400 bytes.
 type record struct {
-	ID        int64       `json:"id"`
-	OrderID   int64       `json:"order_id"`
-	Price     json.Number `json:"price"`
-	ShipDate  string      `json:"ship_date"`
-	UpdatedAt string      `json:"updated_at"`
-	Mode      string      `json:"mode"`
-	Comment   string      `json:"comment"`
-	UUID      string      `json:"row_uuid"`
+	ID           int64           `json:"id"`
+	OrderID      int64           `json:"order_id"`
+	LineNo       int             `json:"line_no"`
+	Quantity     json.Number     `json:"quantity"`
+	Price        json.Number     `json:"price"`
+	Discount     *json.Number    `json:"discount"`
+	ShipDate     string          `json:"ship_date"`
+	ReceiptDate  *string         `json:"receipt_date"`
+	UpdatedAt    string          `json:"updated_at"`
+	ReturnFlag   string          `json:"return_flag"`
+	ShipMode     string          `json:"ship_mode"`
+	ShipInstruct string          `json:"ship_instruct"`
+	Comment      *string         `json:"comment"`
+	Attrs        json.RawMessage `json:"attrs"`
+	Active       *bool           `json:"active"`
+	UUID         string          `json:"row_uuid"`
+}
+
+// recordOf returns the generator's last row.
+func recordOf(g *generator) record {
+	text := func(column int) *string {
+		if g.null[column] {
+			return nil
+		}
+		value := g.values[column]
+		return &value
+	}
+	r := record{
+		ID: g.id, OrderID: g.id/4 + 1, LineNo: int(g.id%7 + 1), Quantity: json.Number(g.values[3]), Price: json.Number(g.values[4]),
+		Discount: (*json.Number)(text(5)), ShipDate: g.values[6], ReceiptDate: text(7),
+		UpdatedAt:  g.values[8][:10] + "T" + g.values[8][11:] + "Z",
+		ReturnFlag: g.values[9], ShipMode: g.values[10], ShipInstruct: g.values[11], Comment: text(12), UUID: g.values[15],
+	}
+	if value := text(13); value != nil {
+		r.Attrs = json.RawMessage(*value)
+	}
+	if value := text(14); value != nil {
+		active := *value == "true"
+		r.Active = &active
+	}
+	return r
 }
 
 // page is one answer of the API.
@@ -38,8 +72,7 @@ func pages(records int) (server *httptest.Server, count int) {
 	all := make([]record, records)
 	for i := range all {
 		g.next()
-		all[i] = record{g.id, g.id/4 + 1, json.Number(g.values[4]), g.values[6],
-			g.values[8][:10] + "T" + g.values[8][11:] + "Z", g.values[10], g.values[12], g.values[15]}
+		all[i] = recordOf(g)
 	}
 	count = (records + apiPage - 1) / apiPage
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +96,7 @@ func fetchAhead(ctx context.Context, url string, count int) (time.Duration, erro
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	began := time.Now()
-	ahead := make(chan *http.Response, 1)
+	ahead := make(chan *http.Response) // without room, or two would be ahead
 	failed := make(chan error, 1)
 	go func() {
 		defer close(ahead)

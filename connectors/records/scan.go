@@ -139,11 +139,19 @@ func Unquote(raw []byte) []byte {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return inner
 	}
-	text := make([]byte, 0, len(inner))
+	return unquote(make([]byte, 0, len(inner)), inner)
+}
+
+// unquote appends what is between the quotes of a string as text.
+func unquote(text, inner []byte) []byte {
 	for i := 0; i < len(inner); {
 		if inner[i] != '\\' || i+1 == len(inner) {
-			text = append(text, inner[i])
-			i++
+			next := bytes.IndexByte(inner[i+1:], '\\')
+			if next < 0 {
+				return append(text, inner[i:]...)
+			}
+			text = append(text, inner[i:i+1+next]...)
+			i += 1 + next
 			continue
 		}
 		if inner[i+1] != 'u' {

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"headwater/connectors/driver"
@@ -205,6 +206,7 @@ type Rows struct {
 	values [][]byte      // of the record
 	has    []uint8       // what stringEnd says of them
 	rest   []byte
+	text   []byte // of a value with escapes
 	number int64
 }
 
@@ -295,7 +297,7 @@ func (r *Rows) place(key, value []byte) int {
 }
 
 // end appends the values of a record of so many bytes.
-func (r *Rows) end(bytes int) (full bool, err error) {
+func (r *Rows) end(size int) (full bool, err error) {
 	for i, value := range r.values {
 		has := r.has[i]
 		switch {
@@ -306,10 +308,11 @@ func (r *Rows) end(bytes int) (full bool, err error) {
 			continue
 		}
 		if value[0] == '"' && r.kinds[i] != driver.JSON {
-			if has&escaped == 0 {
+			if has&escaped == 0 || bytes.IndexByte(value, '\\') < 0 {
 				value = value[1 : len(value)-1]
 			} else {
-				value = Unquote(value)
+				r.text = unquote(r.text[:0], value[1:len(value)-1])
+				value = r.text
 				has |= beyond7 // that escapes stand for
 			}
 		}
@@ -320,7 +323,7 @@ func (r *Rows) end(bytes int) (full bool, err error) {
 			return false, driver.E(driver.ErrBadData, nil, "table %s, record %d: field %q has a value that is not %s as in the records before it; raise sample_rows, or set connection_config.column_types.%s to \"string\"", r.table, r.number, c.Name, c.Type, c.Name)
 		}
 	}
-	return r.EndRow(int64(bytes)), nil
+	return r.EndRow(int64(size)), nil
 }
 
 // unknown keeps a field that has no column, where there is a place for it.

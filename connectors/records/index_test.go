@@ -109,3 +109,16 @@ func arrowEqual(a, b arrow.RecordBatch) bool {
 	want, err2 := b.MarshalJSON()
 	return err == nil && err2 == nil && bytes.Equal(got, want)
 }
+
+// TestNamesAreText holds that a later field's name that is no UTF-8 is refused
+// and not kept under another one.
+func TestNamesAreText(t *testing.T) {
+	table := driver.Table{Name: "t", Columns: []driver.Column{{Name: Extra, Type: driver.Of(driver.JSON), SourceType: unsampled, Nullable: true}}}
+	for raw, ok := range map[string]bool{`{"é":1}`: true, "{\"\x87\":1}": false, `{"\ud800":1}`: false} {
+		rows := NewRows(table, driver.Limits{}, nil)
+		defer rows.Release()
+		if _, err := rows.Record([]byte(raw)); (err == nil) != ok {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}

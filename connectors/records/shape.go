@@ -3,6 +3,7 @@ package records
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 
 	"headwater/connectors/driver"
 )
@@ -44,7 +45,7 @@ func (s *Shape) Always(name string) bool {
 }
 
 // Record takes one valid JSON value into account. It returns an ErrBadData for
-// one that is no object and an ErrLimit for more than limits.MaxColumns fields.
+// one that is no object or names a field in no UTF-8, and an ErrLimit for more than limits.MaxColumns fields.
 func (s *Shape) Record(raw []byte, limits driver.Limits) error {
 	if raw[0] != '{' {
 		return driver.E(driver.ErrBadData, nil, "record %d is %s, not an object", s.records+1, kindOf(raw))
@@ -60,6 +61,9 @@ func (s *Shape) Record(raw []byte, limits driver.Limits) error {
 			var ok bool
 			if i, ok = s.index[string(key)]; !ok {
 				i = len(s.names)
+				if !utf8.Valid(key) {
+					return driver.E(driver.ErrBadData, nil, "record %d has a field whose name is not UTF-8", s.records)
+				}
 				if i >= limits.WithDefaults().MaxColumns {
 					return driver.E(driver.ErrLimit, nil, "record %d brings the number of fields over %d; keys that are data belong into values", s.records, i)
 				}
@@ -337,8 +341,8 @@ func (r *Rows) unknown(key, value []byte) {
 		r.rest = append(r.rest, ',')
 	}
 	name, err := json.Marshal(string(key))
-	if err != nil {
-		return
+	if err != nil || !utf8.Valid(key) {
+		name = key // which the column refuses, instead of another name in its place
 	}
 	r.rest = append(append(append(r.rest, name...), ':'), value...)
 }

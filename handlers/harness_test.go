@@ -24,6 +24,8 @@ import (
 	"headwater/bus/seal"
 	"headwater/connectors"
 	"headwater/connectors/file"
+	"headwater/connectors/mysql"
+	"headwater/connectors/postgres"
 	"headwater/connectors/sqlite"
 	"headwater/handlers/landing"
 	"headwater/projections"
@@ -97,7 +99,9 @@ func newWorld(t *testing.T, options Options) *world {
 	w.vault, err = seal.New(make([]byte, seal.MasterKeySize), w.bus.Bucket(bus.BucketSecrets))
 	w.check(err)
 	w.files = t.TempDir()
-	registry, err := connectors.New(connectors.Options{FilesRoot: w.files, Log: w.log}, w.source, sqlite.Driver{}, file.Driver{})
+	egress, err := connectors.ParsePolicy("auto", true) // servers on loopback
+	w.check(err)
+	registry, err := connectors.New(connectors.Options{Egress: egress, FilesRoot: w.files, Log: w.log}, w.source, sqlite.Driver{}, file.Driver{}, postgres.Driver{}, mysql.Driver{})
 	w.check(err)
 	t.Cleanup(func() { w.check(registry.Close()) })
 

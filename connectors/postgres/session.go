@@ -231,7 +231,8 @@ func (c *session) exec(ctx context.Context, sql string) error {
 
 // run sends statements of ours in one message, which costs one round trip, and
 // hands each row to f as text, with the index of its statement among those that
-// return rows; nil is NULL. f keeps nothing of the row.
+// return rows; nil is NULL. f keeps nothing of the row. The error of f breaks the
+// session: what else the server has to say may have no end.
 func (c *session) run(ctx context.Context, sql string, f func(statement int, row [][]byte) error) error {
 	c.idle = false
 	results := c.pg.Exec(ctx, sql)
@@ -240,18 +241,23 @@ func (c *session) run(ctx context.Context, sql string, f func(statement int, row
 		r := results.ResultReader()
 		for r.NextRow() {
 			if failed == nil {
-				failed = f(n, r.Values())
+				if failed = f(n, r.Values()); failed != nil {
+					c.drop()
+				}
 			}
 		}
 		if len(r.FieldDescriptions()) > 0 {
 			n++
 		}
 	}
-	return errors.Join(classify(ctx, results.Close(), ""), failed)
+	if err := results.Close(); failed == nil {
+		return classify(ctx, err, "")
+	}
+	return failed
 }
 
 // query runs one statement of ours and hands each row to f as text; nil is
-// NULL. f keeps nothing of the row.
+// NULL. f keeps nothing of the row, and its error breaks the session.
 func (c *session) query(ctx context.Context, sql string, f func(row [][]byte) error, args ...string) error {
 	params := make([][]byte, len(args))
 	for i, arg := range args {
@@ -261,11 +267,15 @@ func (c *session) query(ctx context.Context, sql string, f func(row [][]byte) er
 	var failed error
 	for r.NextRow() {
 		if failed == nil {
-			failed = f(r.Values())
+			if failed = f(r.Values()); failed != nil {
+				c.drop()
+			}
 		}
 	}
-	_, err := r.Close()
-	return errors.Join(classify(ctx, err, ""), failed)
+	if _, err := r.Close(); failed == nil {
+		return classify(ctx, err, "")
+	}
+	return failed
 }
 
 // transaction returns a session in a fresh read-only snapshot in which sql has

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,7 +77,7 @@ func (s *source) Close() error { return nil }
 
 func (s *source) Check(context.Context) ([]driver.Step, error) {
 	err := driver.E(driver.ErrPermission, nil, "no")
-	return []driver.Step{{Name: "resolve", Duration: time.Second, Message: "fine"}, {Name: "read", Err: err}}, err
+	return []driver.Step{{Name: "resolve", Duration: time.Second, Message: strconv.Itoa(os.Getpid())}, {Name: "read", Err: err}}, err
 }
 
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
@@ -402,5 +403,55 @@ func TestChildDies(t *testing.T) {
 	}
 	if tables, err := open(t, p, "plain").Discover(t.Context()); err != nil || len(tables) != 1 {
 		t.Errorf("the next one: %v, %v", tables, err)
+	}
+}
+
+// A child that was stopped, and so neither reads nor answers, ends with its
+// caller's patience, however much it was to read.
+func TestStoppedChild(t *testing.T) {
+	p := pool(t, 256<<20)
+	for name, comment := range map[string]string{"a short call": "", "a call beyond the pipe": strings.Repeat("x", 1<<20)} {
+		s := open(t, p, "plain")
+		steps, _ := s.Check(t.Context())
+		pid, err := strconv.Atoi(steps[0].Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		why := errors.New("enough")
+		ctx, done := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, why)
+		defer done()
+		r := request()
+		r.Table.Columns[0].Comment = comment
+		began := time.Now()
+		var failed error
+		for _, err := range s.Extract(ctx, r, &folder{dir: t.TempDir()}) {
+			failed = err
+		}
+		s.Close()
+		if took := time.Since(began); !errors.Is(failed, why) || took > 5*time.Second {
+			t.Errorf("%s: after %s: %v", name, took, failed)
+		}
+	}
+}
+
+// A child that somebody else kills is told apart from one that failed.
+func TestKilledChild(t *testing.T) {
+	s := open(t, pool(t, 256<<20), "waits")
+	steps, _ := s.Check(t.Context())
+	pid, err := strconv.Atoi(steps[0].Message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	for m, err := range s.Extract(t.Context(), request(), &folder{dir: t.TempDir()}) {
+		if failed = err; m.Rows > 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	if !errors.Is(failed, driver.ErrLimit) || !strings.Contains(failed.Error(), "killed from outside") {
+		t.Errorf("%v", failed)
 	}
 }

@@ -102,6 +102,8 @@ func (p *Pool) Open(ctx context.Context, connector string, public, secret json.R
 		return nil, err
 	}
 	s := &remote{process: child, unwatch: child.watch()}
+	ctx, done := context.WithTimeoutCause(ctx, openLimit, errMute)
+	defer done()
 	_, err = s.wait(ctx) // ready
 	if err == nil {
 		_, err = s.call(ctx, frameOpen, openCall{Connector: connector, Public: public, Secret: secret, Limits: limits})

@@ -196,6 +196,9 @@ func (p *process) obituary(exit error, last *tail) error {
 		return errClosed
 	}
 	p.log.Error("a connector process ended by itself", "exit", exit, "stack", stackOf(text))
+	if exit.Error() == "signal: killed" {
+		return driver.E(driver.ErrLimit, nil, "the connector's process was killed from outside, as by a system that is short of memory")
+	}
 	return driver.E(driver.ErrBadData, nil, "the connector failed while it worked on what the source sent (%s)", exit)
 }
 

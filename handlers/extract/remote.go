@@ -9,6 +9,17 @@ import (
 	"headwater/connectors/driver"
 )
 
+// How long a child may take to be ready and to open its source, and for any other
+// call but Extract: longer than the connectors' own limits, which end what hangs
+// unless the child itself does.
+const (
+	openLimit = 45 * time.Second
+	callLimit = 6 * time.Minute
+)
+
+// errMute is why a call ends whose child says nothing at all.
+var errMute = driver.E(driver.ErrTimeout, nil, "the connector's process did not answer in time")
+
 // remote is a source in a child.
 type remote struct {
 	*process
@@ -19,14 +30,27 @@ type remote struct {
 // call makes one call and returns its result. When ctx ends the child is told
 // to stop, and killed if it does not.
 func (s *remote) call(ctx context.Context, kind byte, v any) (*result, error) {
-	if err := s.begin(kind, v); err != nil {
+	ctx, done := context.WithTimeoutCause(ctx, callLimit, errMute)
+	defer done()
+	if err := s.begin(ctx, kind, v); err != nil {
 		return nil, err
 	}
 	return s.wait(ctx)
 }
 
-func (s *remote) begin(kind byte, v any) error {
-	if err := s.in.sendJSON(kind, v); err != nil {
+// begin sends a call. A child that reads nothing, as one that was stopped, is
+// killed when ctx ends.
+func (s *remote) begin(ctx context.Context, kind byte, v any) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	stop := context.AfterFunc(ctx, func() { s.kill(nil) })
+	err := s.in.sendJSON(kind, v)
+	if !stop() {
+		<-s.killed()
+		return context.Cause(ctx)
+	}
+	if err != nil {
 		<-s.killed()
 		return s.err
 	}
@@ -143,7 +167,7 @@ func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mes
 			s.use(nil)
 			files.close()
 		}()
-		if err := s.begin(frameExtract, extractCall{Request: r, Layout: layout}); err != nil {
+		if err := s.begin(ctx, frameExtract, extractCall{Request: r, Layout: layout}); err != nil {
 			yield(Message{}, err)
 			return
 		}

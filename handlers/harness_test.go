@@ -343,6 +343,16 @@ func (w *world) wantLanded(table string, from, to int64) {
 	}
 }
 
+// wantPrefix is wantLanded where the last checkpoints may still have been on
+// their way: the first ids and no others, at least so many and at most.
+func (w *world) wantPrefix(table string, least, most int) {
+	w.t.Helper()
+	got := w.landed(table)
+	if !slices.Equal(got, span(0, int64(len(got)))) || len(got) < least || len(got) > most {
+		w.t.Fatalf("%s holds %d rows %v, want the first %d to %d", table, len(got), head(got), least, most)
+	}
+}
+
 func head(ids []int64) []int64 { return ids[:min(len(ids), 20)] }
 
 func span(from, to int64) []int64 {

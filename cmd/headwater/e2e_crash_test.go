@@ -127,6 +127,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 
 		ctx, stop := context.WithCancel(t.Context())
+		before := len(operations)
 		var clients sync.WaitGroup
 		for client := range 3 {
 			clients.Go(func() {
@@ -170,7 +171,15 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(300*time.Millisecond + rand.N(1200*time.Millisecond)) // the moment is the point
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			mu.Lock()
+			some := len(operations) > before
+			mu.Unlock()
+			if some || time.Now().After(deadline) {
+				break
+			}
+		}
+		time.Sleep(rand.N(1200 * time.Millisecond)) // the moment is the point
 		p.kill()
 		stop()
 		clients.Wait()

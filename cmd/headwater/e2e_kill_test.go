@@ -172,16 +172,18 @@ func (r *killRun) offers(option string) bool {
 	return bytes.Contains(text, []byte(" "+option+": {"))
 }
 
-// prepare changes the source for the next sync. Full refreshes read all of it
-// each time. Incremental ones read all of it into a new table, and in the next
+// prepare changes the source for the next sync. Every second one goes into a new
+// table. Full refreshes read all of the source each time. Incremental ones read all of it into a new table, and in the next
 // round what came since, into the same one.
 func (r *killRun) prepare(k *killed, round, rows int) {
 	r.t.Helper()
 	more := round%2 == 1
 	switch {
-	case !more && round > 0 && k.mode != "full_refresh":
-		r.source.exec(fmt.Sprintf("DELETE FROM %s WHERE id > %d", k.table, rows), "VACUUM "+k.table)
-		k.most = rows
+	case !more && round > 0:
+		if k.mode != "full_refresh" {
+			r.source.exec(fmt.Sprintf("DELETE FROM %s WHERE id > %d", k.table, rows), "VACUUM "+k.table)
+			k.most = rows
+		}
 		r.connect(k, fmt.Sprint(round))
 	case round == 0:
 		r.connect(k, "0")

@@ -18,6 +18,12 @@ var (
 	// ErrFuture says that a read as of a sequence asks for one that is not
 	// applied yet.
 	ErrFuture = errors.New("the sequence lies in the future")
+	// ErrOtherLog is returned by Follow when the log is not the one that the
+	// store followed: the stream was lost and made anew, or exchanged.
+	ErrOtherLog = errors.New("the log is not the one that the projection followed")
+	// ErrAhead is returned by Follow when the log ends before the store's
+	// position: it lost its end.
+	ErrAhead = errors.New("the log ends before the projection does")
 	// ErrTruncated is returned by Follow when the log no longer holds the event
 	// after the store's position.
 	ErrTruncated = errors.New("the log no longer holds the events that follow")

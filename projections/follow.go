@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,10 +34,11 @@ type Log interface {
 
 // Follow applies the log from the store's position on, and goes on as it grows,
 // until ctx ends, when it returns nil. It applies what is ready, up to 256
-// events, as one batch. A store that is of another stream, or ahead of this one,
-// is emptied and built again. It returns ErrTruncated when the log begins after
-// the store's position, and an error when the subscription ends by itself; both
-// leave the store readable as it is.
+// events, as one batch. It returns ErrOtherLog for a store that followed another
+// stream, ErrAhead for one that knows more than the log holds, ErrTruncated when
+// the log begins after the store's position, and an error when the subscription
+// ends by itself; all leave the store readable as it is. Nothing is emptied:
+// what the log lost may be in the store alone.
 func (s *Store) Follow(ctx context.Context, log Log) error {
 	last, err := s.agree(ctx, log)
 	if err != nil {
@@ -85,32 +85,68 @@ func (s *Store) setReady(ready bool) {
 // agree makes sure that the log is the continuation of the store and returns
 // the log's last sequence.
 func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
-	first, last, created, err := log.State(ctx)
+	first, last, identity, err := state(ctx, log)
 	if err != nil {
 		return 0, err
 	}
-	identity := created.UTC().AppendFormat(nil, time.RFC3339Nano)
-	stored, err := s.identity()
-	if err != nil {
+	// A leader that was cut off and does not know yet may answer of the past.
+	for try := 0; try < 4 && last < s.Position(); try++ {
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
+		if first, last, identity, err = state(ctx, log); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.fits(s.Position(), first, last, identity); err != nil {
 		return 0, err
 	}
-	position := s.Position()
-	foreign := position > 0 && !bytes.Equal(stored, identity)
-	if foreign || last < position {
-		s.log.Warn("the projection is not of this log and is built again",
-			"position", position, "last", last, "stream_created", string(identity), "followed", string(stored))
-		position = 0
-	}
-	if first > position+1 {
-		return 0, fmt.Errorf("%w: it begins at %d, the projection needs %d", ErrTruncated, first, position+1)
-	}
-	if position == 0 && (s.Position() > 0 || !bytes.Equal(stored, identity)) {
-		if err := s.reset(identity); err != nil {
+	if s.Position() == 0 {
+		if err := s.adopt(identity); err != nil {
 			return 0, err
 		}
 	}
 	s.setReady(s.Position() >= last)
 	return last, nil
+}
+
+// state asks where the log begins and ends and which stream it is.
+func state(ctx context.Context, log Log) (first, last uint64, identity string, err error) {
+	first, last, created, err := log.State(ctx)
+	return first, last, created.UTC().Format(time.RFC3339Nano), err
+}
+
+// Agree returns what Follow would: why the log, as it is now, cannot be the
+// continuation of the store; nil if it can, or the error of asking the log.
+func (s *Store) Agree(ctx context.Context, log Log) error {
+	position := s.Position() // first: it moves while the log is asked
+	first, last, identity, err := state(ctx, log)
+	if err != nil {
+		return err
+	}
+	return s.fits(position, first, last, identity)
+}
+
+func (s *Store) fits(position, first, last uint64, identity string) error {
+	if position > 0 {
+		stored, err := s.identity()
+		if err != nil {
+			return err
+		}
+		if string(stored) != identity {
+			return fmt.Errorf("%w: this one was begun at %s, the projection followed one that was begun at %s; restore the broker's data, or remove %s to go on with this log",
+				ErrOtherLog, identity, stored, s.dir)
+		}
+	}
+	if last < position {
+		return fmt.Errorf("%w: it ends at %d, the projection knows of %d; restore the broker's data, or remove %s to go on without what was lost", ErrAhead, last, position, s.dir)
+	}
+	if first > position+1 {
+		return fmt.Errorf("%w: it begins at %d, the projection needs %d; restore the broker's data, or start from a snapshot that reaches %d", ErrTruncated, first, position+1, first-1)
+	}
+	return nil
 }
 
 // identity returns which stream the store follows, nil for none yet.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -195,39 +196,32 @@ func TestFollow(t *testing.T) {
 		t.Error("a store rebuilt from history is another one")
 	}
 
-	// A stream that is younger than the store, or another one.
-	short := newLog(h.events[:100]...)
-	follow(t, s, short)
-	if s.Position() != 100 {
-		t.Errorf("a store ahead of its log is at %d", s.Position())
+	for name, bad := range map[string]struct {
+		change func(*memoryLog)
+		want   error
+	}{
+		"a log that lost its end":        {func(l *memoryLog) { l.events = l.events[:100] }, ErrAhead},
+		"a log that was made anew":       {func(l *memoryLog) { l.created = epoch.Add(time.Hour) }, ErrOtherLog},
+		"a log that was made anew, long": {func(l *memoryLog) { l.created = epoch.Add(time.Hour); l.events = life(900).events }, ErrOtherLog},
+		"a log without its beginning":    {func(l *memoryLog) { l.events = life(900).events; l.first = uint64(len(h.events)) + 2 }, ErrTruncated},
+	} {
+		log := newLog(h.events...)
+		bad.change(log)
+		err := s.Follow(t.Context(), log)
+		if !errors.Is(err, bad.want) || !strings.Contains(err.Error(), "restore") || s.Position() != uint64(len(h.events)) || hashOf(t, s) != want {
+			t.Errorf("%s: %v at %d", name, err, s.Position())
+		}
+		if err := s.Agree(t.Context(), log); !errors.Is(err, bad.want) {
+			t.Errorf("%s: Agree: %v", name, err)
+		}
 	}
-	short.created = epoch.Add(time.Hour)
-	short.events = h.events[:200]
-	follow(t, s, short)
-	short.created = epoch.Add(2 * time.Hour)
-	short.events = life(40).events[3:103]
-	for i := range short.events {
-		copied := *short.events[i]
-		copied.Sequence = uint64(i + 1)
-		short.events[i] = &copied
-	}
-	fresh := openMem(t)
-	apply(t, fresh, short.events...)
-	follow(t, s, short)
-	if hashOf(t, s) != hashOf(t, fresh) {
-		t.Error("something of another log's history was kept")
-	}
-
+	empty := openMem(t)
 	gone := newLog(h.events...)
-	gone.created, gone.first = short.created, 102
-	if err := s.Follow(t.Context(), gone); !errors.Is(err, ErrTruncated) || s.Position() != 100 {
-		t.Errorf("a truncated log: %v at %d", err, s.Position())
+	gone.first = 2
+	if err := empty.Follow(t.Context(), gone); !errors.Is(err, ErrTruncated) || empty.Position() != 0 {
+		t.Errorf("an empty store, a log without its beginning: %v at %d", err, empty.Position())
 	}
-	gone.created = epoch
-	if err := s.Follow(t.Context(), gone); !errors.Is(err, ErrTruncated) || s.Position() != 100 {
-		t.Errorf("another, truncated log: %v at %d", err, s.Position())
-	}
-	for _, s := range []*Store{s, whole, fresh} {
+	for _, s := range []*Store{s, whole, empty} {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

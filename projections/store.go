@@ -29,6 +29,9 @@ type Options struct {
 // Follow take turns.
 type Store struct {
 	log     *slog.Logger
+	fs      vfs.FS
+	dir     string
+	cache   int64
 	lock    *pebble.Lock
 	damaged atomic.Bool
 
@@ -49,7 +52,13 @@ type Store struct {
 // damaged or of another layout is emptied, which is logged: Follow fills it
 // again. It returns ErrInUse while another process has it open. The caller
 // closes the Store.
-func Open(opts Options) (*Store, error) {
+func Open(opts Options) (*Store, error) { return open(opts, (*Store).openOrRebuild) }
+
+// openSound is Open, but returns what is wrong with a store instead of emptying
+// it.
+func openSound(opts Options) (*Store, error) { return open(opts, (*Store).openVerified) }
+
+func open(opts Options, begin func(*Store) error) (*Store, error) {
 	if opts.FS == nil {
 		opts.FS = vfs.Default
 	}
@@ -66,45 +75,49 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open projection %s: %w: %w", opts.Dir, ErrInUse, err)
 	}
-	s := &Store{log: opts.Log, lock: lock, closed: make(chan struct{}), memory: newMemory(), ready: make(chan struct{})}
-	if err := s.openOrRebuild(opts); err != nil {
+	s := &Store{
+		log: opts.Log, fs: opts.FS, dir: opts.Dir, cache: opts.Cache, lock: lock,
+		closed: make(chan struct{}), memory: newMemory(), ready: make(chan struct{}),
+	}
+	if err := begin(s); err != nil {
 		return nil, errors.Join(fmt.Errorf("open projection %s: %w", opts.Dir, err), lock.Close())
 	}
 	return s, nil
 }
 
-// openOrRebuild opens the database, and empties the folder when what is there
-// cannot be trusted.
-func (s *Store) openOrRebuild(opts Options) error {
-	db, err := s.openDB(opts)
-	if err == nil {
-		s.db = db
-		if err = s.verify(); err == nil {
-			return nil
-		}
-		// A store that cannot be read is not closed cleanly either.
-		err = errors.Join(err, db.Close())
-		s.db = nil
-	}
-	if refusesRebuild(err) {
+// openVerified opens the database and reads all of it.
+func (s *Store) openVerified() (err error) {
+	if s.db, err = s.openDB(); err != nil {
 		return err
 	}
-	s.log.Error("the projection cannot be trusted and is rebuilt from the log", "dir", opts.Dir, "error", err)
-	if err := empty(opts.FS, opts.Dir); err != nil {
+	if err = s.verify(); err != nil {
+		// A store that cannot be read is not closed cleanly either.
+		err = errors.Join(err, s.db.Close())
+		s.db = nil
+	}
+	return err
+}
+
+// openOrRebuild opens the database, and empties the folder when what is there
+// cannot be trusted.
+func (s *Store) openOrRebuild() error {
+	err := s.openVerified()
+	if err == nil || refusesRebuild(err) {
+		return err
+	}
+	s.log.Error("the projection cannot be trusted and is rebuilt from the log", "dir", s.dir, "error", err)
+	if err := empty(s.fs, s.dir); err != nil {
 		return err
 	}
 	s.damaged.Store(false)
-	if s.db, err = s.openDB(opts); err != nil {
-		return err
-	}
-	return s.verify()
+	return s.openVerified()
 }
 
-func (s *Store) openDB(opts Options) (*pebble.DB, error) {
-	cache := pebble.NewCache(opts.Cache)
+func (s *Store) openDB() (*pebble.DB, error) {
+	cache := pebble.NewCache(s.cache)
 	defer cache.Unref()
-	return pebble.Open(opts.Dir, &pebble.Options{
-		FS:                    opts.FS,
+	return pebble.Open(s.dir, &pebble.Options{
+		FS:                    s.fs,
 		Lock:                  s.lock,
 		Cache:                 cache,
 		Logger:                pebbleLog{s.log},

@@ -128,30 +128,15 @@ func empty(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// reset empties the open store and remembers which stream it follows from now
-// on. Readers see the old state or the empty one; a crash before the next flush
-// brings the old one back, which the next Follow empties again.
-func (s *Store) reset(identity []byte) error {
+// adopt remembers which stream the empty store follows from now on.
+func (s *Store) adopt(identity string) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.db == nil {
 		return ErrClosed
 	}
-	b := s.db.NewBatch()
-	defer b.Close()
-	if err := b.DeleteRange([]byte{0}, []byte{0xff}, nil); err != nil {
-		return err
+	if err := s.db.Set([]byte{keyFollowed, 's'}, []byte(identity), pebble.NoSync); err != nil {
+		return fmt.Errorf("begin the projection: %w", s.fault(err))
 	}
-	if err := b.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout), nil); err != nil {
-		return err
-	}
-	if err := b.Set([]byte{keyFollowed, 's'}, identity, nil); err != nil {
-		return err
-	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("empty the projection: %w", s.fault(err))
-	}
-	s.memory = newMemory()
-	s.position.Store(0)
 	return nil
 }

@@ -189,8 +189,8 @@ func grants(auth *api.Auth) func(string) (bus.Grant, error) {
 	}
 }
 
-// ready tells whether this node can serve: the store is sound and the log
-// answers and is not far ahead of it.
+// ready tells whether this node can serve: the store is sound, and the log
+// answers, is the one that the store follows, and is not far ahead of it.
 func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := view.Err(); err != nil {
@@ -198,6 +198,9 @@ func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Contex
 		}
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
+		if err := view.Agree(ctx, eventLog{wire}); err != nil {
+			return err
+		}
 		log, err := wire.EventsState(ctx)
 		if err != nil {
 			return err

@@ -69,9 +69,10 @@ type Bus struct {
 	reads   jetstream.JetStream   // ordered reads: their bulk must not delay an ack
 	leader  nats.JetStreamManager // reads of single events that no lagging replica may answer
 
-	events   jetstream.Stream
-	buckets  map[string]*bucket
-	payloads *payloads
+	events    jetstream.Stream
+	buckets   map[string]*bucket
+	payloads  *payloads
+	snapshots *Snapshots
 
 	closeOnce sync.Once
 	closeErr  error

@@ -22,6 +22,9 @@ const (
 	// ObjectsPayloads holds bodies larger than MaxInline.
 	ObjectsPayloads = "HEADWATER_PAYLOADS"
 
+	// ObjectsSnapshots holds snapshots of projections. They can be made again.
+	ObjectsSnapshots = "HEADWATER_SNAPSHOTS"
+
 	bucketPostponed = "HEADWATER_POSTPONED" // how often a command was put off, which is no failure
 )
 

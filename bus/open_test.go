@@ -30,6 +30,7 @@ func TestDurableNames(t *testing.T) {
 		"KV_HEADWATER_IDEMPOTENCY $KV.HEADWATER_IDEMPOTENCY.>",
 		"KV_HEADWATER_POSTPONED $KV.HEADWATER_POSTPONED.>",
 		"OBJ_HEADWATER_PAYLOADS $O.HEADWATER_PAYLOADS.C.>,$O.HEADWATER_PAYLOADS.M.>",
+		"OBJ_HEADWATER_SNAPSHOTS $O.HEADWATER_SNAPSHOTS.C.>,$O.HEADWATER_SNAPSHOTS.M.>",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("streams are now\n%s\nwanted\n%s\nrenaming one strands what it holds", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -54,6 +54,8 @@ func streamConfigs(replicas int) []jetstream.StreamConfig {
 		kvConfig(bucketPostponed, 1, 48*time.Hour),
 		{Name: objStream(ObjectsPayloads), Description: "bodies too large for a message", AllowRollup: true,
 			Subjects: []string{"$O." + ObjectsPayloads + ".C.>", "$O." + ObjectsPayloads + ".M.>"}},
+		{Name: objStream(ObjectsSnapshots), Description: "snapshots of projections", AllowRollup: true,
+			Subjects: []string{"$O." + ObjectsSnapshots + ".C.>", "$O." + ObjectsSnapshots + ".M.>"}},
 	}
 	for i := range all {
 		c := &all[i]
@@ -147,6 +149,14 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 			return fmt.Errorf("open object store %s: %w", ObjectsPayloads, err)
 		}
 		b.payloads = &payloads{store: store}
+	}
+	if name == objStream(ObjectsSnapshots) {
+		// Their bulk must not delay an ack.
+		store, err := b.reads.ObjectStore(ctx, ObjectsSnapshots)
+		if err != nil {
+			return fmt.Errorf("open object store %s: %w", ObjectsSnapshots, err)
+		}
+		b.snapshots = &Snapshots{room: &b.room, store: store, stream: stream}
 	}
 	return nil
 }

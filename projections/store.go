@@ -32,6 +32,7 @@ type Store struct {
 	fs      vfs.FS
 	dir     string
 	cache   int64
+	still   bool // no compactions: it is opened to be read once
 	lock    *pebble.Lock
 	damaged atomic.Bool
 
@@ -56,7 +57,9 @@ func Open(opts Options) (*Store, error) { return open(opts, (*Store).openOrRebui
 
 // openSound is Open, but returns what is wrong with a store instead of emptying
 // it.
-func openSound(opts Options) (*Store, error) { return open(opts, (*Store).openVerified) }
+func openSound(opts Options) (*Store, error) {
+	return open(opts, func(s *Store) error { s.still = true; return s.openVerified() })
+}
 
 func open(opts Options, begin func(*Store) error) (*Store, error) {
 	if opts.FS == nil {
@@ -125,6 +128,8 @@ func (s *Store) openDB() (*pebble.DB, error) {
 		MemTableSize:          32 << 20,
 		DisableWAL:            true, // the log is the write-ahead log
 		L0CompactionThreshold: 4,
+
+		DisableAutomaticCompactions: s.still,
 		EventListener: &pebble.EventListener{
 			DataCorruption:  func(pebble.DataCorruptionInfo) { s.damaged.Store(true) },
 			BackgroundError: func(err error) { s.log.Error("projection", "error", err) },
@@ -139,16 +144,20 @@ func (s *Store) Close() error {
 	defer s.write.Unlock()
 	s.open.Lock()
 	defer s.open.Unlock()
-	if s.db == nil {
+	select {
+	case <-s.closed:
 		return nil
+	default:
+		close(s.closed)
 	}
-	close(s.closed)
 	var err error
-	if s.Err() == nil {
+	if s.db != nil && s.Err() == nil {
 		err = s.db.Flush() // the next start goes on from here
 	}
-	err = errors.Join(err, s.db.Close())
-	s.db = nil
+	if s.db != nil { // nil after a Restore that failed
+		err = errors.Join(err, s.db.Close())
+		s.db = nil
+	}
 	if err = errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("close projection: %w", err)
 	}

@@ -1,0 +1,91 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// SnapshotPolicy says when a node makes a snapshot. Every field is needed.
+type SnapshotPolicy struct {
+	Events uint64        // so many events after the newest one
+	Age    time.Duration // or so long, if anything happened since
+	Keep   int           // how many are kept
+	Look   time.Duration // how often it is looked; nodes look at different moments
+}
+
+// KeepSnapshots makes snapshots as the policy says, and removes those that are
+// too many, until ctx ends. Nodes share them: what another one made counts.
+// What goes wrong is logged and tried again.
+func (s *Store) KeepSnapshots(ctx context.Context, to Snapshots, policy SnapshotPolicy) {
+	began := time.Now()
+	for {
+		// Two nodes that look at the same moment would both make one.
+		pause := policy.Look/2 + rand.N(policy.Look)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if err := s.keep(ctx, to, policy, began); err != nil && ctx.Err() == nil {
+			s.log.Warn("a snapshot was not made, will try again", "error", err)
+		}
+	}
+}
+
+func (s *Store) keep(ctx context.Context, to Snapshots, policy SnapshotPolicy, began time.Time) error {
+	all, err := to.List(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := s.identity()
+	if err != nil {
+		return err
+	}
+	newest := SnapshotInfo{Made: began}
+	newestFirst(all)
+	for _, info := range all {
+		if info.Layout == layout && info.Log == string(log) {
+			newest = info
+			break
+		}
+	}
+	position := s.Position()
+	if position <= newest.Sequence || position-newest.Sequence < policy.Events && time.Since(newest.Made) < policy.Age {
+		return nil
+	}
+	made, err := s.Snapshot(ctx, to)
+	if err != nil {
+		return errors.Join(err, to.Sweep(ctx))
+	}
+	s.log.Debug("made a snapshot", "sequence", made.Sequence)
+	return errors.Join(s.thin(ctx, to, policy.Keep, string(log)), to.Sweep(ctx))
+}
+
+// thin removes snapshots of other logs, and all but the newest few of each
+// layout: of layouts that are not ours, which nodes of another version may
+// still start from, one.
+func (s *Store) thin(ctx context.Context, to Snapshots, keep int, log string) error {
+	all, err := to.List(ctx)
+	if err != nil {
+		return err
+	}
+	newestFirst(all)
+	kept := map[int]int{}
+	for _, info := range all {
+		limit := 1
+		if info.Layout == layout {
+			limit = keep
+		}
+		if info.Log == log && kept[info.Layout] < limit {
+			kept[info.Layout]++
+			continue
+		}
+		if err := to.Remove(ctx, info.Name); err != nil {
+			return fmt.Errorf("remove snapshot %s: %w", info.Name, err)
+		}
+	}
+	return nil
+}

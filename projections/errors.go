@@ -24,6 +24,8 @@ var (
 	// ErrAhead is returned by Follow when the log ends before the store's
 	// position: it lost its end.
 	ErrAhead = errors.New("the log ends before the projection does")
+	// ErrDrift says that an audit found the store to differ from the log.
+	ErrDrift = errors.New("the projection is not what the log says")
 	// ErrTruncated is returned by Follow when the log no longer holds the event
 	// after the store's position.
 	ErrTruncated = errors.New("the log no longer holds the events that follow")

@@ -214,19 +214,11 @@ func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.M
 			if room.Acquire(ctx, d.size) != nil {
 				return nil
 			}
-			sequence, e, err := log.Decode(msg)
-			if sequence == 0 {
-				return fmt.Errorf("follow: message %s has no place in the log: %w", msg.UUID, err)
-			}
+			e, err := s.decode(log, msg)
 			if err != nil {
-				if !errors.Is(err, event.ErrUnknown) {
-					s.log.Error("an event cannot be read and is skipped", "sequence", sequence, "error", err)
-				}
-				e = &event.Event{}
+				return fmt.Errorf("follow: %w", err)
 			}
-			e.Sequence, d.event = sequence, e
-			// The position is the acknowledgement; this only frees the transport.
-			msg.Ack()
+			d.event = e
 			select {
 			case deliveries <- d:
 			case <-ctx.Done():
@@ -234,6 +226,25 @@ func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.M
 			}
 		}
 	}
+}
+
+// decode reads a message; what cannot be read is an event without data. An
+// error says that it has no sequence.
+func (s *Store) decode(log Log, msg *message.Message) (*event.Event, error) {
+	sequence, e, err := log.Decode(msg)
+	if sequence == 0 {
+		return nil, fmt.Errorf("message %s has no place in the log: %w", msg.UUID, err)
+	}
+	if err != nil {
+		if !errors.Is(err, event.ErrUnknown) {
+			s.log.Error("an event cannot be read and is skipped", "sequence", sequence, "error", err)
+		}
+		e = &event.Event{}
+	}
+	e.Sequence = sequence
+	// The position is the acknowledgement; this only frees the transport.
+	msg.Ack()
+	return e, nil
 }
 
 // gather returns the events of d and of what is ready behind it, and what they

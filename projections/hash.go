@@ -35,28 +35,38 @@ type TableHash struct {
 
 // HashTables returns the fingerprint of each kind of key by itself, to tell
 // where two stores differ.
-func (s *Store) HashTables(ctx context.Context) (all []TableHash, err error) {
+func (s *Store) HashTables(ctx context.Context) ([]TableHash, error) {
+	_, all, err := s.hashTables(ctx, nil)
+	return all, err
+}
+
+// hashTables also returns the position that the hashes are of.
+func (s *Store) hashTables(ctx context.Context, p *pace) (position uint64, all []TableHash, err error) {
 	db, done, err := s.using()
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer done()
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
+	stored, err := s.get(snapshot, []byte{keyPosition})
+	if err != nil && !isNotFound(err) {
+		return 0, nil, err
+	}
 	for _, table := range keyTables() {
 		if table.local {
 			continue
 		}
-		hashed, err := s.hashTable(ctx, snapshot, table)
+		hashed, err := s.hashTable(ctx, snapshot, table, p)
 		if err != nil {
-			return nil, fmt.Errorf("hash %s: %w", table.name, err)
+			return 0, nil, fmt.Errorf("hash %s: %w", table.name, err)
 		}
 		all = append(all, hashed)
 	}
-	return all, nil
+	return getSequence(stored), all, nil
 }
 
-func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table keyTable) (hashed TableHash, err error) {
+func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table keyTable, p *pace) (hashed TableHash, err error) {
 	it, err := s.scan(db, []byte{table.prefix})
 	if err != nil {
 		return hashed, err
@@ -70,7 +80,7 @@ func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table keyTable)
 		}
 		hashPart(h, it.Key())
 		hashPart(h, v)
-		if keys++; keys%4096 == 0 && ctx.Err() != nil {
+		if keys++; keys%4096 == 0 && !p.rest(ctx) {
 			return hashed, context.Cause(ctx)
 		}
 	}

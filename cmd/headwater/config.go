@@ -37,6 +37,9 @@ type Config struct {
 	MetricsListen      string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
 	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
+	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
+	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never."`
+	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
 }
 
 // The roles a node may have.
@@ -117,6 +120,12 @@ func (c *Config) Validate() error {
 	}
 	if c.ConnectorMemory < 128 || c.ConnectorMemory > 1<<20 {
 		wrong("connector-memory", "must be at least 128 (MiB), not %d", c.ConnectorMemory)
+	}
+	if c.AuditEvery < 0 {
+		wrong("audit-every", "must not be below 0")
+	}
+	if c.SnapshotEvents > 0 && c.SnapshotEvery <= 0 {
+		wrong("snapshot-every", "must be above 0; --snapshot-events 0 makes no snapshots")
 	}
 	if c.Wait <= 0 || c.Wait > 10*time.Minute {
 		wrong("wait", "must be more than 0 and at most 10m")

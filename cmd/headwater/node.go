@@ -39,6 +39,7 @@ type node struct {
 	NATS string // host:port for subscribers, "" for none
 	Lake string // where tables land
 
+	audits  *projections.Auditor
 	issue   func(api.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
 	failed  chan error                                      // the first part that ended by itself
 	closers []func(context.Context) error                   // run in reverse
@@ -104,9 +105,13 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		return nil, err
 	}
 	n.onClose(func(context.Context) error { return view.Close() })
+	if err := restore(ctx, view, wire); err != nil {
+		return nil, err
+	}
 	if err := n.follow(ctx, life, view, eventLog{wire}); err != nil {
 		return nil, err
 	}
+	n.tend(life, cfg, view, wire)
 
 	policy, err := connectors.ParsePolicy(cfg.EgressAllow, cfg.loopback())
 	if err != nil {
@@ -161,7 +166,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if cfg.MetricsListen == "off" {
 		return n, nil
 	}
-	_, err = n.listen(ctx, "metrics-listen", cfg.MetricsListen, metrics(view), nil, log)
+	_, err = n.listen(ctx, "metrics-listen", cfg.MetricsListen, metrics(view, n.audits), nil, log)
 	return n, err
 }
 
@@ -189,11 +194,11 @@ func grants(auth *api.Auth) func(string) (bus.Grant, error) {
 	}
 }
 
-// ready tells whether this node can serve: the store is sound, and the log
-// answers, is the one that the store follows, and is not far ahead of it.
+// ready tells whether this node can serve: the store is sound and was found to
+// be what the log says, and the log answers, is the one that the store follows, and is not far ahead of it.
 func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := view.Err(); err != nil {
+		if err := errors.Join(view.Err(), n.audited()); err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"headwater/bus"
@@ -46,13 +48,12 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 		return err
 	}
 
-	var differ []string
+	differ := projections.Differing(stored.tables, fresh.tables)
 	fmt.Fprintf(s.Out, "%-24s %10s  %s\n", "table", "keys", "sha-256")
-	for i, t := range fresh.tables {
+	for _, t := range fresh.tables {
 		mark := "same"
-		if i >= len(stored.tables) || stored.tables[i] != t {
+		if slices.Contains(differ, t.Table) {
 			mark = "DIFFERS"
-			differ = append(differ, t.Table)
 		}
 		fmt.Fprintf(s.Out, "%-24s %10d  %s  %s\n", t.Table, t.Keys, t.Hash, mark)
 	}
@@ -60,8 +61,8 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 	if stored.position != fresh.position {
 		return fmt.Errorf("the stored projection is at sequence %d, history at %d", stored.position, fresh.position)
 	}
-	if len(differ) > 0 || len(stored.tables) != len(fresh.tables) {
-		return fmt.Errorf("the stored projection differs from history in %v: remove %s and start the service to rebuild it", differ, c.path("projection"))
+	if len(differ) > 0 {
+		return fmt.Errorf("the stored projection differs from history in %s: remove %s and start the service to rebuild it", strings.Join(differ, ", "), c.path("projection"))
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ type Reads interface {
 
 	SchemaPage(q projections.SchemaQuery) (projections.SchemaPage, error)
 	SchemaHistory(a event.Address, limit int, cursor string) (projections.Page, error)
+	Columns(q projections.ColumnQuery) (projections.Page, error)
 	Schema(a event.Address, asOf uint64) (projections.Schema, error)
 
 	Sync(organization, workspace, id string) (projections.Sync, error)

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -89,6 +90,9 @@ func (h *Handler) asOf(r *request) (uint64, error) {
 		return 0, nil
 	}
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil && n > 0 {
+		if now := h.Reads.Position(); n > now {
+			return 0, malformed(detail{Field: "as_of", Message: fmt.Sprintf("lies in the future: the newest sequence is %d", now)})
+		}
 		return n, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
@@ -103,7 +107,7 @@ func (h *Handler) asOf(r *request) (uint64, error) {
 		return 0, err
 	}
 	if sequence == 0 {
-		return 0, fail(http.StatusNotFound, "not_found", "There is no history of that time")
+		return 0, fail(http.StatusNotFound, "not_found", "There is no history of that time: the first event is later")
 	}
 	return sequence, nil
 }

@@ -113,4 +113,14 @@ func TestSchemaPages(t *testing.T) {
 	if history.Code != 200 || len(into[[]object](t, history)) != 1 {
 		t.Errorf("history: %d %s", history.Code, history.Raw)
 	}
+	columns := "/data/w1/schema/columns?scope=organization&source_id=" + id
+	if r := c.get(columns + "&table=public.orders"); r.Code != 200 || len(into[[]object](t, r)) == 0 || into[[]object](t, r)[0]["removed"] != nil {
+		t.Errorf("columns: %d %s", r.Code, r.Raw)
+	}
+	if r := c.get(columns + "&table=orders&column=none"); r.Code != 404 || !strings.Contains(r.Message, "never had a column none") {
+		t.Errorf("a column that never was: %d %s", r.Code, r.Raw)
+	}
+	if r := c.get(columns); r.Code != 400 || r.Error.Details[0].Field != "table" {
+		t.Errorf("columns of no table: %d %s", r.Code, r.Raw)
+	}
 }

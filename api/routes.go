@@ -40,6 +40,7 @@ func (h *Handler) table() []route {
 		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
 		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
 		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
+		{method: http.MethodGet, path: data + "/schema/columns", read: (*Handler).schemaColumns},
 		{method: http.MethodGet, path: data + "/syncs", read: (*Handler).syncs},
 		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: (*Handler).sync},
 		{method: http.MethodGet, path: data + "/checkpoints", read: (*Handler).checkpoints},

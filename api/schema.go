@@ -46,6 +46,26 @@ func (h *Handler) schemaHistory(_ context.Context, r *request) (*answer, error) 
 	return r.page(count(page.Count, "version"), page)
 }
 
+// schemaColumns answers what became of the columns of one table.
+func (h *Handler) schemaColumns(_ context.Context, r *request) (*answer, error) {
+	table, column := r.query.Get("table"), r.query.Get("column")
+	page, err := h.Reads.Columns(projections.ColumnQuery{Address: r.source(), Table: table, Column: column})
+	if errors.Is(err, projections.ErrNotFound) {
+		source, findErr := h.Reads.Source(r.source())
+		switch {
+		case findErr != nil || source.Removed:
+		case column != "":
+			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a column %s in a table %s", printable(source.Address.Source), printable(column), printable(table))
+		default:
+			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a table %s with columns", printable(source.Address.Source), printable(table))
+		}
+	}
+	if err != nil {
+		return nil, h.schemaFailure(r, err, 0)
+	}
+	return r.page(count(page.Count, "column"), page)
+}
+
 // source returns the address that the query names.
 func (r *request) source() event.Address {
 	return event.Address{

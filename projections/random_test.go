@@ -101,16 +101,30 @@ func TestBatchesDoNotMatter(t *testing.T) {
 	})
 }
 
-// TestPastEqualsRebuilt: what a read as of a sequence answers is what a store
-// that knows nothing later answers.
+// TestPastEqualsRebuilt: what a read as of a sequence, or of a time, answers is
+// what a store that knows nothing later answers, filtered and page by page too.
 func TestPastEqualsRebuilt(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawHistory(rt)
+		then := uint64(rapid.IntRange(1, len(events)).Draw(rt, "then"))
+		byTime := rapid.Bool().Draw(rt, "by time")
+		if byTime { // clocks that agree; often several events in a millisecond
+			at := epoch
+			for _, e := range events {
+				if at = at.Add(time.Duration(rapid.IntRange(0, 1500).Draw(rt, "us")) * time.Microsecond); e.Data != nil {
+					e.Time = at
+				}
+			}
+		}
 		now := openRapid(rt, vfs.NewMem())
 		applyRapid(rt, now, events...)
-		then := uint64(rapid.IntRange(1, len(events)).Draw(rt, "then"))
+		if byTime {
+			then = askedAt(rt, now, events)
+		}
 		old := openRapid(rt, vfs.NewMem())
-		applyRapid(rt, old, events[:then]...)
+		if applyRapid(rt, old, events[:then]...); then == 0 {
+			return
+		}
 		addresses := map[event.Address]bool{}
 		for _, e := range events {
 			if e.Data != nil {
@@ -118,7 +132,11 @@ func TestPastEqualsRebuilt(t *testing.T) {
 			}
 		}
 		for a := range addresses {
-			q := ListQuery{Organization: a.Organization, Workspace: a.Workspace, Owner: a.Owner}
+			q := ListQuery{
+				Organization: a.Organization, Workspace: a.Workspace, Owner: a.Owner,
+				Name: rapid.SampledFrom([]string{"", "", "a"}).Draw(rt, "name"), Status: rapid.SampledFrom([]string{"", "", "syncing", "connected"}).Draw(rt, "status"),
+				Search: rapid.SampledFrom([]string{"", "B"}).Draw(rt, "search"),
+			}
 			list, err := old.List(q)
 			if err != nil {
 				rt.Fatal(err)
@@ -128,13 +146,43 @@ func TestPastEqualsRebuilt(t *testing.T) {
 			if err != nil || string(past.JSON) != string(list.JSON) {
 				rt.Fatalf("list as of %d: %s (%v)\nwas %s", then, past.JSON, err, list.JSON)
 			}
-			want, wantErr := old.SchemaPage(SchemaQuery{Address: a})
-			got, gotErr := now.SchemaPage(SchemaQuery{Address: a, AsOf: then})
+			paged := 0
+			for q.Limit = 1; ; {
+				page, err := now.List(q)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				paged += page.Count
+				if q.Cursor = page.Next; q.Cursor == "" {
+					break
+				}
+			}
+			if paged != list.Count {
+				rt.Fatalf("list as of %d by pages holds %d of %d", then, paged, list.Count)
+			}
+			table := rapid.SampledFrom([]string{"", "t", "public.u"}).Draw(rt, "table")
+			want, wantErr := old.SchemaPage(SchemaQuery{Address: a, Table: table})
+			got, gotErr := now.SchemaPage(SchemaQuery{Address: a, Table: table, AsOf: then})
 			if string(got.JSON) != string(want.JSON) || isNotFound(gotErr) != isNotFound(wantErr) {
 				rt.Fatalf("schema as of %d: %s (%v)\nwas %s (%v)", then, got.JSON, gotErr, want.JSON, wantErr)
 			}
 		}
 	})
+}
+
+// askedAt draws a moment and returns the sequence that it means: of all events
+// up to the end of its millisecond, which a linear search finds.
+func askedAt(t *rapid.T, s *Store, events []*event.Event) (want uint64) {
+	at := epoch.Add(time.Duration(rapid.IntRange(-2000, 60_000).Draw(t, "asked")) * time.Microsecond)
+	for _, e := range events {
+		if e.Data != nil && e.Time.UnixMilli() <= at.UnixMilli() {
+			want = e.Sequence
+		}
+	}
+	if got, err := s.SequenceAt(at); err != nil || got != want {
+		t.Fatalf("at %s the log was at %d (%v), want %d", at, got, err, want)
+	}
+	return want
 }
 
 // TestNothingIsLeftRunning holds what follows from the documents' meaning,

@@ -20,6 +20,7 @@ type ListCmd struct {
 	Name        string `help:"Only the source of this name."`
 	Status      string `help:"Only sources with this status: connected, syncing or failed."`
 	Query       string `short:"q" help:"Only sources whose name holds this text."`
+	AsOf        string `name:"as-of" help:"As they were then: a sequence, or a time such as 2026-01-31T12:00:00Z."`
 }
 
 // Run prints the sources. None is no error.
@@ -29,7 +30,7 @@ func (c *ListCmd) Run(ctx context.Context, s Streams) error {
 		return err
 	}
 	query := url.Values{"scope": {c.Scope}}
-	for name, value := range map[string]string{"type": c.Type, "name": c.Name, "status": c.Status, "q": c.Query} {
+	for name, value := range map[string]string{"type": c.Type, "name": c.Name, "status": c.Status, "q": c.Query, "as_of": c.AsOf} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -70,6 +71,7 @@ type SchemaCmd struct {
 	Source      string `arg:"" help:"Name or id of the source."`
 	Table       string `help:"Only this table, with its columns."`
 	Columns     bool   `help:"Every table with its columns."`
+	AsOf        string `name:"as-of" help:"As it was then: a sequence, or a time such as 2026-01-31T12:00:00Z."`
 }
 
 // Run prints the schema as it was last discovered.
@@ -85,6 +87,9 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 	query := url.Values{"scope": {c.Scope}, "source_id": {ids[0]}}
 	if c.Table != "" {
 		query.Set("table", c.Table)
+	}
+	if c.AsOf != "" {
+		query.Set("as_of", c.AsOf)
 	}
 	a, err := api.get(ctx, api.path("schema"), query)
 	if err != nil {

@@ -108,7 +108,7 @@ func (paperDriver) Open(context.Context, driver.Config) (driver.Source, error) {
 	return nil, driver.E(driver.ErrUnreachable, nil, "the API never opens a source")
 }
 
-func testRegistry(t *testing.T) *connectors.Registry {
+func testRegistry(t testing.TB) *connectors.Registry {
 	t.Helper()
 	r, err := connectors.New(connectors.Options{},
 		paperDriver{driver.Spec{Name: "postgresql", Aliases: []string{"postgres"}, Class: "database", Ports: []int{5432}, Title: "PostgreSQL", Settings: &databaseSettings{}}},

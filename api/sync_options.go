@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"reflect"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -87,7 +88,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 // is judged by its worker.
 func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, everything bool) ([]projections.Source, map[string]command.SyncOptions, error) {
 	options := map[string]command.SyncOptions{}
-	if h.CheckSync == nil {
+	if h.CheckSync == nil || plainSync(asked) {
 		for _, s := range sources {
 			options[s.Address.Source] = asked
 		}
@@ -136,6 +137,13 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 		return nil, nil, unfit(wrong)
 	}
 	return taken, options, nil
+}
+
+// plainSync reports whether options name nothing that a source could lack: its
+// schema, which may be wide, need not be read then.
+func plainSync(o command.SyncOptions) bool {
+	o.Mode, o.BatchSize = "", 0 // the contract was checked
+	return reflect.DeepEqual(o, command.SyncOptions{})
 }
 
 // fitAgain returns the options for one of n sources of a request that was planned

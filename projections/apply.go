@@ -32,7 +32,7 @@ func (s *Store) Apply(events ...*event.Event) error {
 		err = t.batch.Commit(pebble.NoSync)
 	}
 	if err = s.fault(errors.Join(err, t.batch.Close())); err != nil {
-		s.memory = newMemory()
+		s.memory = newMemory(s.written)
 		return fmt.Errorf("apply events after %d: %w", s.position.Load(), err)
 	}
 	if t.touched {

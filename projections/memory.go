@@ -50,15 +50,16 @@ type follower struct {
 	Target    int    `json:"target"`
 }
 
-func newMemory() *memory {
+// newMemory returns an empty memory of a store that has written those keys.
+func newMemory(w *written) *memory {
 	return &memory{
-		sources:    cells[Source]{decode: decodeSource, encode: encodeSource},
-		names:      cells[nameEntry]{decode: decodeName, encode: encodeName},
-		scopes:     cells[scopeEntry]{decode: decodeScope, encode: encodeScope},
-		landed:     cells[Landed]{decode: decodeJSON[Landed], encode: encodeJSON[Landed]},
-		syncs:      cells[syncEntry]{decode: decodeSync, encode: encodeSync},
-		operations: cells[Operation]{decode: decodeOperation, encode: encodeOperation},
-		targets:    cells[Target]{decode: decodeJSON[Target], encode: encodeTarget},
+		sources:    cells[Source]{written: w, decode: decodeSource, encode: encodeSource},
+		names:      cells[nameEntry]{written: w, decode: decodeName, encode: encodeName},
+		scopes:     cells[scopeEntry]{written: w, decode: decodeScope, encode: encodeScope},
+		landed:     cells[Landed]{written: w, decode: decodeJSON[Landed], encode: encodeJSON[Landed]},
+		syncs:      cells[syncEntry]{written: w, decode: decodeSync, encode: encodeSync},
+		operations: cells[Operation]{written: w, decode: decodeOperation, encode: encodeOperation},
+		targets:    cells[Target]{written: w, decode: decodeJSON[Target], encode: encodeTarget},
 	}
 }
 
@@ -81,10 +82,11 @@ func (m *memory) flush(b *pebble.Batch) error {
 
 // cells caches the values under one prefix.
 type cells[T any] struct {
-	all    map[string]*cell[T]
-	dirty  []*cell[T]
-	decode func(value []byte) (T, error)
-	encode func(*T) ([]byte, error)
+	all     map[string]*cell[T]
+	dirty   []*cell[T]
+	written *written // every key of these that is stored, nil for not known
+	decode  func(value []byte) (T, error)
+	encode  func(*T) ([]byte, error)
 }
 
 // cell is one value. Who changes v calls touch.
@@ -101,16 +103,9 @@ func (c *cells[T]) get(db pebble.Reader, k []byte) (*cell[T], error) {
 		return found, nil
 	}
 	entry := &cell[T]{key: string(k)}
-	v, closer, err := db.Get(k)
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-	case err != nil:
-		return nil, err
-	default:
-		entry.exists = true
-		entry.v, err = c.decode(v)
-		if err = errors.Join(err, closer.Close()); err != nil {
-			return nil, fmt.Errorf("%w: value under %q: %w", ErrDamaged, k, err)
+	if !c.written.never(k) {
+		if err := c.read(db, k, entry); err != nil {
+			return nil, err
 		}
 	}
 	if c.all == nil {
@@ -118,6 +113,22 @@ func (c *cells[T]) get(db pebble.Reader, k []byte) (*cell[T], error) {
 	}
 	c.all[entry.key] = entry
 	return entry, nil
+}
+
+func (c *cells[T]) read(db pebble.Reader, k []byte, entry *cell[T]) error {
+	v, closer, err := db.Get(k)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	entry.exists = true
+	entry.v, err = c.decode(v)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return fmt.Errorf("%w: value under %q: %w", ErrDamaged, k, err)
+	}
+	return nil
 }
 
 // touch says that the cell was changed and is to be written.
@@ -138,6 +149,7 @@ func (c *cells[T]) flush(b *pebble.Batch) error {
 		if err := b.Set([]byte(entry.key), v, nil); err != nil {
 			return err
 		}
+		c.written.add(entry.key)
 		entry.dirty = false
 	}
 	clear(c.dirty)

@@ -130,7 +130,6 @@ func (s *Store) replace(info SnapshotInfo) (err error) {
 	if err := errors.Join(s.fs.RemoveAll(dir), s.openVerified()); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	s.memory = newMemory()
 	s.log.Info("the projection begins from a snapshot", "sequence", info.Sequence, "made", info.Made)
 	return nil
 }

@@ -42,6 +42,7 @@ type Store struct {
 
 	write    sync.Mutex // one Apply at a time
 	memory   *memory    // what Apply has decoded; guarded by write
+	written  *written   // nil for a store that was not empty when it was opened
 	position atomic.Uint64
 	waiting  waiting
 
@@ -80,7 +81,7 @@ func open(opts Options, begin func(*Store) error) (*Store, error) {
 	}
 	s := &Store{
 		log: opts.Log, fs: opts.FS, dir: opts.Dir, cache: opts.Cache, lock: lock,
-		closed: make(chan struct{}), memory: newMemory(), ready: make(chan struct{}),
+		closed: make(chan struct{}), ready: make(chan struct{}),
 	}
 	if err := begin(s); err != nil {
 		return nil, errors.Join(fmt.Errorf("open projection %s: %w", opts.Dir, err), lock.Close())
@@ -97,8 +98,14 @@ func (s *Store) openVerified() (err error) {
 		// A store that cannot be read is not closed cleanly either.
 		err = errors.Join(err, s.db.Close())
 		s.db = nil
+		return err
 	}
-	return err
+	s.written = nil
+	if s.Position() == 0 && !s.still {
+		s.written = newWritten()
+	}
+	s.memory = newMemory(s.written)
+	return nil
 }
 
 // openOrRebuild opens the database, and empties the folder when what is there

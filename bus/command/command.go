@@ -68,6 +68,8 @@ func All() []Data {
 		new(CancelOperation),
 		new(RemoveSource),
 		new(DiscoverSchema),
+		new(RestoreSource),
+		new(PurgeSource),
 	}
 }
 
@@ -88,6 +90,8 @@ func (*SyncSource) CommandName() string      { return "SyncSource" }
 func (*CancelOperation) CommandName() string { return "CancelOperation" }
 func (*RemoveSource) CommandName() string    { return "RemoveSource" }
 func (*DiscoverSchema) CommandName() string  { return "DiscoverSchema" }
+func (*RestoreSource) CommandName() string   { return "RestoreSource" }
+func (*PurgeSource) CommandName() string     { return "PurgeSource" }
 
 // ConnectSource asks to check a source, read its schema and save it.
 type ConnectSource struct {
@@ -116,10 +120,25 @@ type CancelOperation struct {
 	SyncID  string `json:"sync_id,omitempty"` // its sync of this source
 }
 
-// RemoveSource asks to remove a source and destroy its keys.
+// RemoveSource asks to remove a source. Its keys and tables are kept for the
+// grace period; with Purge they are destroyed at once, also those of a source
+// that is removed already.
 type RemoveSource struct {
 	Meta
 	Purge bool `json:"purge"`
+}
+
+// RestoreSource asks to bring a removed source back.
+type RestoreSource struct {
+	Meta
+	Name string `json:"name,omitempty"` // instead of the one it had
+}
+
+// PurgeSource asks to destroy the keys and tables of a source whose grace
+// period has passed, if it is still removed by that event.
+type PurgeSource struct {
+	Meta
+	Removed uint64 `json:"removed_sequence"` // of its SourceRemoved
 }
 
 // DiscoverSchema asks to read a source's schema again.

@@ -38,7 +38,7 @@ func exampleTable() TableResult {
 // examples holds one realistic payload of every event, with no field left zero,
 // so that the golden files show each one's name.
 func examples() map[string]Data {
-	rows := int64(1200)
+	rows, destroyed := int64(1200), time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)
 	m, table := exampleMeta(), exampleTable()
 	all := []Data{
 		&OperationAccepted{Meta: m, Accepted: []Target{{SourceID: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", Name: "warehouse", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attached: true}}},
@@ -59,7 +59,9 @@ func examples() map[string]Data {
 		&SyncCompleted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Status: "partial", Mode: "incremental", Records: 1200, Bytes: 48213, DurationMS: 2100, Tables: []TableResult{table}},
 		&SyncFailed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonTimeout, Message: "no row within 30 s", DurationMS: 30000, Tables: []TableResult{table}},
 		&SyncCancelled{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonCancelled, By: "ada", Message: "cancelled by ada"},
-		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true},
+		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed},
+		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true},
+		&SourcePurged{Meta: m, Name: "warehouse", Removed: 4711},
 	}
 	byName := map[string]Data{}
 	for _, d := range all {

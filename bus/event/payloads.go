@@ -32,6 +32,8 @@ func All() []Data {
 		new(SyncFailed),
 		new(SyncCancelled),
 		new(SourceRemoved),
+		new(SourceRestored),
+		new(SourcePurged),
 	}
 }
 
@@ -47,6 +49,8 @@ func (*SyncCompleted) EventName() string       { return "SyncCompleted" }
 func (*SyncFailed) EventName() string          { return "SyncFailed" }
 func (*SyncCancelled) EventName() string       { return "SyncCancelled" }
 func (*SourceRemoved) EventName() string       { return "SourceRemoved" }
+func (*SourceRestored) EventName() string      { return "SourceRestored" }
+func (*SourcePurged) EventName() string        { return "SourcePurged" }
 
 // OperationAccepted announces an operation that outlives its request: the
 // caller was answered 202. Its address has the operation's id in the place of
@@ -183,12 +187,36 @@ type SyncCancelled struct {
 	Message string `json:"message"`
 }
 
-// SourceRemoved ends a source's history. A later source of the same name has
-// another id.
+// SourceRemoved takes a source away. A later source of the same name has another
+// id. Its history ends here, or with SourcePurged, unless SourceRestored brings
+// it back before.
 type SourceRemoved struct {
 	Meta
 	Name   string `json:"name"`
-	Purged bool   `json:"purged"` // its keys were destroyed at once
+	Purged bool   `json:"purged"` // its keys and tables are destroyed at once
+	// DestroyedAfter is until when it can be restored; absent when Purged.
+	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
+}
+
+// SourceRestored brings a removed source back, as it was when it was removed:
+// id, configuration and its secrets, schema, landed tables and their cursors.
+type SourceRestored struct {
+	Meta
+	Name          string `json:"name"` // from now on; another than before if that was asked for
+	Type          string `json:"type"`
+	Connector     string `json:"connector"`
+	ConfigVersion int    `json:"config_version"`
+	SchemaVersion int    `json:"schema_version,omitempty"`
+	Removed       uint64 `json:"removed_sequence,omitempty"` // of the SourceRemoved that it undoes
+	Unchanged     bool   `json:"unchanged,omitempty"`        // the source was there: nothing was done
+}
+
+// SourcePurged says that a removed source cannot be restored any more: from now
+// on its keys and landed tables are destroyed. It ends the source's history.
+type SourcePurged struct {
+	Meta
+	Name    string `json:"name"`
+	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
 }
 
 // TableResult is what a sync did to one table. It counts what the sync has

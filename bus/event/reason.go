@@ -18,6 +18,7 @@ const (
 	ReasonConflict        Reason = "conflict"         // the name is taken by another type, or the state moved on
 	ReasonAlreadySyncing  Reason = "already_syncing"  // another sync of the source runs: follow that one
 	ReasonSourceRemoved   Reason = "source_removed"   // the source was removed meanwhile
+	ReasonPurged          Reason = "purged"           // the removed source is destroyed, or is to be: its grace period has passed
 	ReasonCancelled       Reason = "cancelled"        // somebody asked for it
 	ReasonSchemaChanged   Reason = "schema_changed"   // the table no longer fits what was landed
 	ReasonStorage         Reason = "storage"          // the lake or disk refused

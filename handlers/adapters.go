@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"time"
 
 	"headwater/bus/event"
 	"headwater/connectors"
@@ -53,7 +54,7 @@ func (p projected) Wait(ctx context.Context, sequence uint64) error {
 }
 
 func (p projected) Source(a event.Address) (Source, error) {
-	s, err := p.store.Source(a)
+	s, err := p.store.AnySource(a)
 	if errors.Is(err, projections.ErrNotFound) {
 		return Source{}, nil
 	}
@@ -63,6 +64,13 @@ func (p projected) Source(a event.Address) (Source, error) {
 	source := Source{
 		Connected: s.ConfigVersion > 0 && !s.Removed, Name: s.Name, Type: s.Type, Connector: s.Connector,
 		Config: s.Config, SecretRef: s.SecretRef, Metadata: s.Metadata, ConfigVersion: s.ConfigVersion,
+		SchemaVersion: s.SchemaVersion,
+	}
+	if s.Removed {
+		source.Removal = &Removal{Sequence: s.Removal.Sequence, Purged: s.Removal.Purged}
+		if after := s.Removal.DestroyedAfter; after != nil {
+			source.Removal.DestroyedAfter = *after
+		}
 	}
 	if s.Running == nil {
 		return source, nil
@@ -122,6 +130,15 @@ func (p projected) Operation(a event.Address, id string) (Operation, error) {
 		})
 	}
 	return op, nil
+}
+
+func (p projected) Due(before time.Time) ([]Due, error) {
+	found, err := p.store.Due(before)
+	all := make([]Due, len(found))
+	for i, d := range found {
+		all[i] = Due(d)
+	}
+	return all, err
 }
 
 func (p projected) Watch(ctx context.Context, a event.Address) <-chan struct{} {

@@ -91,6 +91,10 @@ func commandOf(kind string) string {
 		return new(command.SyncSource).CommandName()
 	case event.KindCleanup:
 		return new(command.RemoveSource).CommandName()
+	case event.KindRestore:
+		return new(command.RestoreSource).CommandName()
+	case event.KindPurge:
+		return new(command.PurgeSource).CommandName()
 	case event.KindDiscover:
 		return new(command.DiscoverSchema).CommandName()
 	}

@@ -2,44 +2,38 @@ package handlers
 
 import (
 	"context"
-	"fmt"
+	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
 )
 
-// remove ends a source: a running sync first, then its history, then its keys
-// and what it landed. The last two come after the event, so that a source whose
-// data is gone is never shown as connected; a worker that dies between is
-// followed by one that finds the source removed and finishes.
-//
-// No grace period is kept: the keys are destroyed at once, whether the command
-// asks to purge or not, and the event says so.
-func (h *Handlers) remove(ctx context.Context, j *job, _ *command.RemoveSource) error {
-	removed := false
+// remove takes a source away: it ends a running sync first, then the source.
+// Its keys and what it landed are kept for the grace period, sealed and hidden,
+// and destroyed after it by purge; at once where there is none or the command
+// says so. A source that is kept is purged by a command that does.
+func (h *Handlers) remove(ctx context.Context, j *job, c *command.RemoveSource) error {
 	_, err := j.advance(ctx, func(v view) (move, error) {
-		removed = v.done
 		switch {
 		case v.ended:
 			return move{}, nil
+		case v.restorable() && c.Purge:
+			return purged(j, v), nil
 		case missing(v) != nil:
 			reason, message := explain(missing(v))
 			return j.rejected(reason, message), nil
 		case v.Running != nil:
 			return cancelled(j, v.Running.SyncID, v.Running.Operation, event.ReasonSourceRemoved, "the source was removed"), nil
 		}
-		removed = true
-		return move{data: &event.SourceRemoved{Meta: j.meta(true), Name: v.Name, Purged: true}}, nil
+		removed := &event.SourceRemoved{Meta: j.meta(true), Name: v.Name, Purged: c.Purge || h.options.Keep <= 0}
+		if !removed.Purged {
+			after := time.Now().Add(h.options.Keep).UTC()
+			removed.DestroyedAfter = &after
+		}
+		return move{data: removed}, nil
 	})
-	if err != nil || !removed {
+	if err != nil {
 		return err
 	}
-	if err := h.vault.Destroy(ctx, j.address); err != nil {
-		return fmt.Errorf("destroy the keys of a removed source: %w", err)
-	}
-	h.seam("destroyed")
-	if err := h.lake.Drop(ctx, j.address); err != nil {
-		return fmt.Errorf("drop the tables of a removed source: %w", err)
-	}
-	return nil
+	return j.destroyPurged(ctx)
 }

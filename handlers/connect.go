@@ -211,7 +211,7 @@ func (j *job) settleSecrets(ctx context.Context, c *command.ConnectSource) error
 	if err != nil {
 		return err
 	}
-	if dead {
+	if dead && !v.restorable() {
 		// Sealing them may have made a keyset again after the source's own was
 		// destroyed.
 		if err := j.h.vault.Destroy(ctx, j.address); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
@@ -29,8 +30,8 @@ type State interface {
 	// Wait returns once the event at sequence, and all before it, are in the
 	// answers of the other methods.
 	Wait(ctx context.Context, sequence uint64) error
-	// Source returns the zero Source for an address that has none, or none any
-	// more.
+	// Source returns the zero Source for an address that never had one; of one
+	// that was removed it tells the Removal.
 	Source(a event.Address) (Source, error)
 	// SourceID returns the id of the source of that name, or that the next one
 	// will have: another than that of every source of the name before.
@@ -42,6 +43,9 @@ type State interface {
 	Sync(a event.Address, syncID string) (Sync, error)
 	// Operation returns the zero Operation for an id that nothing is known of.
 	Operation(a event.Address, id string) (Operation, error)
+	// Due returns the removed sources whose grace period ended before the time
+	// and that are not purged.
+	Due(before time.Time) ([]Due, error)
 	// Watch returns a channel that receives after anything of the address was
 	// applied, until ctx ends.
 	Watch(ctx context.Context, a event.Address) <-chan struct{}
@@ -49,7 +53,8 @@ type State interface {
 
 // Source is a source as its history tells it.
 type Source struct {
-	Connected     bool // and not removed
+	Connected     bool     // and not removed
+	Removal       *Removal // of one that was removed, else nil
 	Name          string
 	Type          string
 	Connector     string
@@ -57,7 +62,21 @@ type Source struct {
 	SecretRef     string
 	Metadata      json.RawMessage
 	ConfigVersion int
+	SchemaVersion int
 	Running       *Running // the sync that was started and has not ended
+}
+
+// Removal is how a source was removed.
+type Removal struct {
+	Sequence       uint64 // of its SourceRemoved
+	Purged         bool   // it can never be restored; its keys and tables are destroyed or about to be
+	DestroyedAfter time.Time
+}
+
+// Due is a removal whose grace period has passed.
+type Due struct {
+	Address event.Address
+	Removed uint64 // Removal.Sequence
 }
 
 // Running is a sync under way.
@@ -93,6 +112,11 @@ type Target struct {
 	Ended    bool
 	Done     bool // ended as asked for
 	Attached bool // it ends when a sync of another operation does
+}
+
+// Commands sends commands. *bus.Bus is one.
+type Commands interface {
+	Send(ctx context.Context, c *command.Command) error
 }
 
 // Connectors opens sources: an *extract.Pool in child processes, Opened in this

@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -57,7 +56,7 @@ func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
 		j.log.Error("a command was given up", "error", cause)
 	}
 	_, err := j.advance(ctx, func(v view) (move, error) {
-		if v.ended {
+		if _, unasked := j.data.(*command.PurgeSource); unasked || v.ended {
 			return move{}, nil
 		}
 		return j.failed(v, reason, message)
@@ -70,12 +69,8 @@ func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
 		return j.settleSecrets(ctx, c)
 	case *command.TestConnection:
 		return j.destroyTest(ctx)
-	case *command.RemoveSource:
-		v, err := j.load(ctx)
-		if err != nil || !v.done {
-			return err
-		}
-		return errors.Join(h.vault.Destroy(ctx, j.address), h.lake.Drop(ctx, j.address))
+	case *command.RemoveSource, *command.PurgeSource:
+		return j.destroyPurged(ctx)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type Deps struct {
 	Connectors Connectors
 	Lake       Lake
 	Vault      Vault
+	Commands   Commands     // where Sweep sends what is due
 	Log        *slog.Logger // nil discards
 	Options    Options
 }
@@ -40,6 +41,7 @@ type Handlers struct {
 	connectors Connectors
 	lake       Lake
 	vault      Vault
+	commands   Commands
 	log        *slog.Logger
 	options    Options
 
@@ -54,7 +56,7 @@ func New(d Deps) *Handlers {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Handlers{
-		events: d.Events, state: d.State, connectors: d.Connectors, lake: d.Lake, vault: d.Vault, log: log,
+		events: d.Events, state: d.State, connectors: d.Connectors, lake: d.Lake, vault: d.Vault, commands: d.Commands, log: log,
 		options: d.Options.WithDefaults(), stopping: make(chan struct{}),
 	}
 }
@@ -82,6 +84,8 @@ func (h *Handlers) Register(router *message.Router, jobs func(command string, co
 		{new(command.CancelOperation), typed(h, h.cancel)},
 		{new(command.RemoveSource), typed(h, h.remove)},
 		{new(command.DiscoverSchema), typed(h, h.discover)},
+		{new(command.RestoreSource), typed(h, h.restore)},
+		{new(command.PurgeSource), typed(h, h.purge)},
 	} {
 		name := verb.data.CommandName()
 		subscriber, err := jobs(name, h.options.Concurrency[name])

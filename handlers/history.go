@@ -73,6 +73,10 @@ type view struct {
 	repeated bool
 }
 
+// restorable reports whether the source was removed and its history still allows
+// to restore it; whether its time has passed is another question.
+func (v view) restorable() bool { return v.Removal != nil && !v.Removal.Purged }
+
 // load returns the source with every event in it that was stored when load was
 // called.
 func (j *job) load(ctx context.Context) (view, error) {

@@ -31,10 +31,16 @@ type Options struct {
 	CommitEvery      time.Duration // since the last commit of an incremental sync: 30 s
 	Lease            time.Duration // how long a worker that was overtaken leaves the command alone: 2 min
 
+	// Keep is how long what is removed can be restored: 0, which is not at all.
+	Keep time.Duration
+	// SweepEvery is how often Sweep looks for what is kept no longer: 1 min, or a
+	// tenth of Keep where that is less, but not below 1 s.
+	SweepEvery time.Duration
+
 	// Seam is called at each step of the durability order, for tests that stop
 	// a worker there: "appended <Event>", "wrote" (some
 	// rows), "staged" (a range), "committed" (to a table), "checkpointed" (the commit was told of), "destroyed" (the keys of
-	// a removed source). nil in production.
+	// a purged source). nil in production.
 	Seam func(step string)
 }
 
@@ -47,6 +53,8 @@ func (o Options) WithDefaults() Options {
 		"CancelOperation": 4,
 		"RemoveSource":    8,
 		"DiscoverSchema":  4,
+		"RestoreSource":   4,
+		"PurgeSource":     2,
 	}
 	maps.Copy(concurrency, o.Concurrency)
 	o.Concurrency = concurrency
@@ -66,6 +74,11 @@ func (o Options) WithDefaults() Options {
 	o.CommitBytes = cmp.Or(o.CommitBytes, 64<<20)
 	o.CommitEvery = cmp.Or(o.CommitEvery, 30*time.Second)
 	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
+	if o.SweepEvery == 0 {
+		if o.SweepEvery = time.Minute; o.Keep > 0 {
+			o.SweepEvery = max(time.Second, min(time.Minute, o.Keep/10))
+		}
+	}
 	return o
 }
 

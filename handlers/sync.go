@@ -66,13 +66,10 @@ func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) erro
 	if err != nil {
 		return err
 	}
-	if !v.Connected {
-		// This worker may have begun a table again after whoever removed the
+	if v.Removal != nil {
+		// This worker may have begun a table again after whoever purged the
 		// source had dropped it.
-		if err := h.lake.Drop(ctx, j.address); err != nil {
-			return fmt.Errorf("drop the tables of a removed source: %w", err)
-		}
-		return nil
+		return j.destroyPurged(ctx)
 	}
 	if lost.resumed {
 		// The command is in the hands of the worker that took over; neither an

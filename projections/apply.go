@@ -148,6 +148,10 @@ func (t *turn) tell(e *event.Event) (*news, error) {
 		return t.syncCancelled(d)
 	case *event.SourceRemoved:
 		return t.removed(d)
+	case *event.SourceRestored:
+		return t.restored(d)
+	case *event.SourcePurged:
+		return t.purged(d)
 	}
 	return nil, nil
 }

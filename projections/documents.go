@@ -15,6 +15,7 @@ const (
 	StatusCompleted = "completed" // operation, target, sync
 	StatusFailed    = "failed"    // operation, target, sync, source
 	StatusCancelled = "cancelled" // operation, target, sync
+	StatusRemoved   = "removed"   // source, in lists of removed ones
 	StatusPartial   = "partial"   // operation, sync
 )
 
@@ -40,7 +41,20 @@ type Source struct {
 	Running         *Running        `json:"running,omitempty"`
 	LastSync        *LastSync       `json:"last_sync,omitempty"`
 	Removed         bool            `json:"removed,omitempty"`
+	Removal         *Removal        `json:"removal,omitempty"` // while Removed
 }
+
+// Removal is how a source was removed.
+type Removal struct {
+	Sequence       uint64     `json:"sequence"` // of its SourceRemoved
+	At             time.Time  `json:"at"`
+	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
+	Purged         bool       `json:"purged,omitempty"` // its keys and tables are destroyed or about to be
+}
+
+// Restorable reports whether the history still allows to restore the source;
+// whether its time has passed is for who has a clock.
+func (s *Source) Restorable() bool { return s.Removed && s.Removal != nil && !s.Removal.Purged }
 
 // Running is the sync that holds a source.
 type Running struct {
@@ -189,4 +203,6 @@ type Result struct {
 	Connector     string           `json:"connector,omitempty"`
 	Steps         []event.TestStep `json:"steps,omitempty"`
 	Purged        bool             `json:"purged,omitempty"`
+	// DestroyedAfter is until when a removed source can be restored.
+	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
 }

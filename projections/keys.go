@@ -9,7 +9,7 @@ import (
 
 // layout is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const layout = 3
+const layout = 4
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by putText, so that no text reaches into its neighbour and one
@@ -34,6 +34,8 @@ const (
 	keyOperation  = 'p' // org, workspace, operation -> Operation and its document without targets
 	keyTarget     = 'q' // org, workspace, operation, index -> target document
 	keyCheckpoint = 'r' // org, workspace, owner, source, ^sequence, namespace, table -> checkpoint document
+	keyRemoved    = 's' // org, workspace, owner, created sequence, source -> document of a removed source that can be restored
+	keyDue        = 't' // millisecond, org, workspace, owner, source -> sequence of the SourceRemoved whose grace period ends then
 )
 
 // The parts of one schema version, after its ^sequence. The entry, which can be
@@ -74,6 +76,8 @@ func keyTables() []keyTable {
 		{keyOperation, "operations", false},
 		{keyTarget, "targets", false},
 		{keyCheckpoint, "checkpoints", false},
+		{keyRemoved, "removed sources", false},
+		{keyDue, "grace periods", false},
 	}
 }
 

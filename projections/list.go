@@ -78,8 +78,8 @@ func (s *Store) Sources(q ListQuery) (all []Source, next string, err error) {
 		return nil, "", err
 	}
 	for _, id := range ids {
-		src, err := s.Source(event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: id})
-		if errors.Is(err, ErrNotFound) { // removed since
+		src, err := s.AnySource(event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: id})
+		if errors.Is(err, ErrNotFound) || err == nil && (src.Removed != q.Removed || q.Removed && !src.Restorable()) { // changed since
 			continue
 		}
 		if err != nil {
@@ -101,7 +101,7 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 	if q.AsOf > page.Sequence {
 		return page, fmt.Errorf("list as of %d: %w", q.AsOf, ErrFuture)
 	}
-	bound := binding("list", q.Organization, q.Workspace, q.Owner, q.Type, q.Name, q.Status, q.Search, q.AsOf)
+	bound := binding("list", q.Organization, q.Workspace, q.Owner, q.Type, q.Name, q.Status, q.Search, q.AsOf, q.Removed)
 	place, err := readCursor(q.Cursor, bound)
 	if err != nil {
 		return page, fmt.Errorf("list: %w", err)
@@ -125,19 +125,22 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 		return true, add(string(texts[0]), doc)
 	}
 	switch {
+	case q.Removed:
+		err = s.walkCurrent(db, keyRemoved, q, place, visit)
 	case q.AsOf != 0:
 		err = s.walkHistory(db, q, place, visit)
 	case q.Name != "":
 		err = s.walkName(db, q, visit)
 	default:
-		err = s.walkCurrent(db, q, place, visit)
+		err = s.walkCurrent(db, keyCurrent, q, place, visit)
 	}
 	return page, err
 }
 
-// walkCurrent visits every source behind place.
-func (s *Store) walkCurrent(db pebble.Reader, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
-	prefix := key(keyCurrent, q.Organization, q.Workspace, q.Owner)
+// walkCurrent visits every source behind place that lies under the prefix,
+// keyCurrent or keyRemoved.
+func (s *Store) walkCurrent(db pebble.Reader, under byte, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
+	prefix := key(under, q.Organization, q.Workspace, q.Owner)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return err

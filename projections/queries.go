@@ -12,6 +12,7 @@ type ListQuery struct {
 	Limit                   int    // documents a page; 0 is all
 	Cursor                  string // Page.Next of the page before
 	AsOf                    uint64 // as it was after that sequence; 0 is now
+	Removed                 bool   // those that were removed and can be restored, instead of those that are there
 }
 
 // SchemaQuery selects tables of one source's schema.

@@ -32,7 +32,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 			result = holding(rapid.Int64Range(0, 30).Draw(t, "total"), result)
 		}
 		var d event.Data
-		switch rapid.IntRange(0, 12).Draw(t, "kind") {
+		switch rapid.IntRange(0, 15).Draw(t, "kind") {
 		case 0, 1:
 			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
@@ -50,7 +50,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 		case 8:
 			d = &event.SyncCancelled{Meta: event.At(a, op), SyncID: sync, Reason: reason, Message: "<stop> \x00é"}
 		case 9:
-			d = &event.SourceRemoved{Meta: event.At(a, op), Name: "a"}
+			d = &event.SourceRemoved{Meta: event.At(a, op), Name: "a", Purged: true}
 		case 10:
 			d = &event.CommandRejected{Meta: event.At(a, op), Reason: reason, SyncID: sync}
 		case 11:
@@ -58,6 +58,13 @@ func drawHistory(t *rapid.T) []*event.Event {
 				{SourceID: a.Source, SyncID: sync, Attached: rapid.Bool().Draw(t, "attached")}, {SourceID: "src_b"}}}
 		case 12:
 			d = nil
+		case 13:
+			after := epoch.Add(time.Duration(rapid.IntRange(-5000, 5000).Draw(t, "after")) * time.Millisecond)
+			d = &event.SourceRemoved{Meta: event.At(a, op), Name: "a", DestroyedAfter: &after}
+		case 14:
+			d = &event.SourceRestored{Meta: event.At(a, op), Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "restored"), Unchanged: rapid.IntRange(0, 4).Draw(t, "unchanged") == 0}
+		case 15:
+			d = &event.SourcePurged{Meta: event.At(a, op), Name: "a"}
 		}
 		e := h.add(d)
 		if d != nil {

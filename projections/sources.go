@@ -32,8 +32,7 @@ func (t *turn) connected(d *event.SourceConnected) (*news, error) {
 		*src = Source{Address: d.Address(), CreatedAt: t.at, CreatedSequence: t.sequence}
 	}
 	if !alive {
-		src.Removed, src.Running = false, nil
-		if err := t.count(+1); err != nil {
+		if err := t.revive(); err != nil {
 			return nil, err
 		}
 	}
@@ -73,7 +72,7 @@ func (t *turn) rename(before, now string) error {
 
 // removed ends a source. What is known of its past stays readable as of then.
 func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
-	n := &news{name: d.Name, status: StatusCompleted, result: func(r *Result) { r.Purged = d.Purged }}
+	n := &news{name: d.Name, status: StatusCompleted, result: func(r *Result) { r.Purged, r.DestroyedAfter = d.Purged, d.DestroyedAfter }}
 	src := &t.source.v
 	if !t.source.exists || src.Removed {
 		return n, nil
@@ -90,8 +89,15 @@ func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
 		t.names.touch(name)
 	}
 	src.Removed, src.Running = true, nil
-	src.SecretRef = ""
+	src.Removal = &Removal{Sequence: t.sequence, At: t.at, Purged: d.Purged || d.DestroyedAfter == nil}
+	if !src.Removal.Purged {
+		after := d.DestroyedAfter.UTC()
+		src.Removal.DestroyedAfter = &after
+	}
 	t.changeDocument()
+	if err := t.keepRemoved(); err != nil {
+		return nil, err
+	}
 	return n, t.count(-1)
 }
 
@@ -171,6 +177,10 @@ func sourceDocument(src *Source) []byte {
 	o.number("schema_version", int64(src.SchemaVersion))
 	o.time("created_at", src.CreatedAt)
 	o.time("updated_at", src.UpdatedAt)
+	if src.Removed {
+		o.time("removed_at", src.Removal.At)
+		o.timeOrNull("destroyed_after", src.Removal.DestroyedAfter)
+	}
 	if src.LastSync == nil {
 		o.raw("last_sync", nil)
 		return o.end()
@@ -223,6 +233,21 @@ func (s *Store) Source(a event.Address) (Source, error) {
 	if err == nil && src.Removed {
 		err = ErrNotFound
 	}
+	if err != nil {
+		return Source{}, fmt.Errorf("source %s: %w", a.Source, err)
+	}
+	return src, nil
+}
+
+// AnySource is Source for one that was removed, too: it returns ErrNotFound only
+// for one that was never connected.
+func (s *Store) AnySource(a event.Address) (Source, error) {
+	db, done, err := s.using()
+	if err != nil {
+		return Source{}, err
+	}
+	defer done()
+	src, err := s.sourceAt(db, a)
 	if err != nil {
 		return Source{}, fmt.Errorf("source %s: %w", a.Source, err)
 	}

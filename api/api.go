@@ -62,6 +62,8 @@ type Reads interface {
 	SequenceAt(at time.Time) (uint64, error)
 
 	Source(a event.Address) (projections.Source, error)
+	AnySource(a event.Address) (projections.Source, error)
+	WasThere(a event.Address, sequence uint64) (bool, error)
 	SourceDoc(a event.Address) ([]byte, error)
 	FindSource(organization, workspace, owner, name string) (src projections.Source, incarnation uint64, found bool, err error)
 	Sources(q projections.ListQuery) (all []projections.Source, next string, err error)

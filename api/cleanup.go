@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -26,7 +27,7 @@ func (h *Handler) planCleanup(r *request, _ seed, prior []target) (*job, error) 
 	owner := r.owner(body.Scope)
 	j := &job{kind: event.KindCleanup, owner: owner, targets: prior}
 	if prior == nil {
-		sources, err := h.chosen(r, owner, body.SourceIDs)
+		sources, err := h.removable(r, owner, body)
 		if err != nil {
 			return nil, err
 		}
@@ -49,6 +50,23 @@ func (h *Handler) planCleanup(r *request, _ seed, prior []target) (*job, error) 
 	return j, nil
 }
 
+// removable returns the sources that a cleanup means: with purge also those that
+// are removed and could still be restored.
+func (h *Handler) removable(r *request, owner string, body cleanupRequest) ([]projections.Source, error) {
+	if !body.Purge {
+		return h.chosen(r, owner, body.SourceIDs)
+	}
+	if body.SourceIDs != nil {
+		return h.pick(r, owner, *body.SourceIDs, func(s *projections.Source) bool { return !s.Removed || s.Restorable() })
+	}
+	there, err := h.chosen(r, owner, nil)
+	if err != nil {
+		return nil, err
+	}
+	kept, _, err := h.Reads.Sources(projections.ListQuery{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Removed: true})
+	return append(there, kept...), err
+}
+
 // dryCleanup answers what would go.
 func dryCleanup(j *job) (*job, error) {
 	ids := make([]string, len(j.targets))
@@ -66,18 +84,22 @@ func cleaned(ids []string, operation any) map[string]any {
 	if ids == nil {
 		ids = []string{}
 	}
-	return map[string]any{"deleted_count": len(ids), "deleted_sources": ids, "operation_id": operation}
+	return map[string]any{"deleted_count": len(ids), "deleted_sources": ids, "restorable_until": nil, "operation_id": operation}
 }
 
 func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, error) {
 	var deleted []string
 	var failed []failedSource
-	gone := 0 // removed by somebody else meanwhile, which is as good
+	gone := 0            // removed by somebody else meanwhile, which is as good
+	var until *time.Time // all can be restored
 	for i, t := range j.targets {
 		g := reported(op, i)
 		switch {
 		case g != nil && g.Status == projections.StatusCompleted:
 			deleted = append(deleted, t.SourceID)
+			if after := g.Result; after != nil && after.DestroyedAfter != nil && (until == nil || after.DestroyedAfter.Before(*until)) {
+				until = after.DestroyedAfter
+			}
 		case g != nil && g.Reason == event.ReasonSourceRemoved:
 			gone++
 		default:
@@ -96,5 +118,10 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, e
 	if failed != nil {
 		data["failed_sources"] = failed
 	}
-	return success(http.StatusOK, "Removed "+of(len(deleted), len(j.targets), "data source"), data)
+	message := "Removed " + of(len(deleted), len(j.targets), "data source")
+	if until != nil {
+		data["restorable_until"] = until
+		message += "; restore brings back what was removed until " + until.Format(time.RFC3339)
+	}
+	return success(http.StatusOK, message, data)
 }

@@ -22,6 +22,12 @@ func (b behind) Source(a event.Address) (projections.Source, error) {
 	return s, err
 }
 
+func (b behind) AnySource(a event.Address) (projections.Source, error) {
+	s, err := b.Reads.AnySource(a)
+	s.Running = nil
+	return s, err
+}
+
 // sender is a bus that may refuse commands.
 type sender struct {
 	Commands

@@ -18,6 +18,9 @@ import (
 
 // list answers the sources of a scope as the projection holds them.
 func (h *Handler) list(_ context.Context, r *request) (*answer, error) {
+	if r.query.Get("removed") == "true" {
+		return h.listRemoved(r)
+	}
 	asOf, err := h.asOf(r)
 	if err != nil {
 		return nil, err
@@ -51,6 +54,22 @@ func (h *Handler) list(_ context.Context, r *request) (*answer, error) {
 	}
 	a.header.Set("ETag", tag)
 	return a, nil
+}
+
+// listRemoved answers the sources that can be restored.
+func (h *Handler) listRemoved(r *request) (*answer, error) {
+	if r.query.Has("as_of") {
+		return nil, malformed(detail{Field: "as_of", Message: "cannot be combined with removed: list as of that time instead"})
+	}
+	page, err := h.Reads.List(projections.ListQuery{
+		Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(r.query.Get("scope")),
+		Type: r.query.Get("type"), Name: r.query.Get("name"), Status: r.query.Get("status"), Search: r.query.Get("q"),
+		Limit: r.limit(), Cursor: r.query.Get("cursor"), Removed: true,
+	})
+	if err != nil {
+		return nil, readFailure(err)
+	}
+	return r.page(count(page.Count, "removed data source"), page)
 }
 
 // page answers one page of documents.
@@ -89,6 +108,11 @@ func (h *Handler) asOf(r *request) (uint64, error) {
 	if text == "" {
 		return 0, nil
 	}
+	return h.moment(text)
+}
+
+// moment returns the sequence that an as_of means.
+func (h *Handler) moment(text string) (uint64, error) {
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil && n > 0 {
 		if now := h.Reads.Position(); n > now {
 			return 0, malformed(detail{Field: "as_of", Message: fmt.Sprintf("lies in the future: the newest sequence is %d", now)})

@@ -26,6 +26,7 @@ var outcomes = map[event.Reason]int{
 	event.ReasonConflict:        http.StatusConflict,
 	event.ReasonAlreadySyncing:  http.StatusConflict,
 	event.ReasonSourceRemoved:   http.StatusConflict,
+	event.ReasonPurged:          http.StatusGone,
 }
 
 // statusOf returns the status of a request none of whose targets was carried

@@ -37,6 +37,7 @@ func (h *Handler) table() []route {
 		{method: http.MethodGet, path: data + "/list", read: (*Handler).list},
 		{method: http.MethodPost, path: data + "/sync", plan: (*Handler).planSync},
 		{method: http.MethodPost, path: data + "/cleanup", plan: (*Handler).planCleanup},
+		{method: http.MethodPost, path: data + "/restore", plan: (*Handler).planRestore},
 		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
 		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
 		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},

@@ -118,6 +118,8 @@ func commandName(kind string) string {
 		return (*command.SyncSource)(nil).CommandName()
 	case event.KindCleanup:
 		return (*command.RemoveSource)(nil).CommandName()
+	case event.KindRestore:
+		return (*command.RestoreSource)(nil).CommandName()
 	}
 	return (*command.CancelOperation)(nil).CommandName()
 }

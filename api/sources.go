@@ -13,23 +13,30 @@ import (
 
 // chosen returns the sources that a request means: those of the ids, without
 // repeats, or all of the workspace and owner where ids is absent or null. An id
-// that is foreign or missing is a 404 that names it, whoever it belongs to.
+// that is foreign, missing or removed is a 404 that names it, whoever it belongs
+// to.
 func (h *Handler) chosen(r *request, owner string, ids *[]string) ([]projections.Source, error) {
 	if ids == nil {
 		all, _, err := h.Reads.Sources(projections.ListQuery{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner})
 		return all, err
 	}
+	return h.pick(r, owner, *ids, func(s *projections.Source) bool { return !s.Removed })
+}
+
+// pick returns the sources of the ids that fit, without repeats, or a 404 that
+// names the others.
+func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projections.Source) bool) ([]projections.Source, error) {
 	var sources []projections.Source
 	var missing []detail
 	seen := map[string]bool{}
-	for i, id := range *ids {
+	for i, id := range ids {
 		if seen[id] {
 			continue
 		}
 		seen[id] = true
-		source, err := h.Reads.Source(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
+		source, err := h.Reads.AnySource(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
 		switch {
-		case errors.Is(err, projections.ErrNotFound), err == nil && source.Removed:
+		case errors.Is(err, projections.ErrNotFound), err == nil && !fits(&source):
 			missing = append(missing, detail{Field: fmt.Sprintf("source_ids[%d]", i), Message: "there is no source " + printable(id)})
 		case err != nil:
 			return nil, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type worker struct {
 	view  *projections.Store
 	vault *seal.Vault
 
+	keep     time.Duration // that removed sources can be restored
 	gate     chan struct{}
 	openOnce sync.Once
 	mu       sync.Mutex
@@ -155,15 +157,46 @@ func (w *worker) do(ctx context.Context, c *command.Command) error {
 	case *command.SyncSource:
 		return w.sync(ctx, c, d)
 	case *command.RemoveSource:
-		source, err := w.view.Source(c.Address())
+		source, err := w.view.AnySource(c.Address())
+		if err == nil && d.Purge && source.Restorable() {
+			return w.say(ctx, c, true, &event.SourcePurged{Name: source.Name, Removed: source.Removal.Sequence})
+		}
 		if err != nil || source.Removed {
 			return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonSourceRemoved, Message: "the source was removed"})
 		}
-		return w.say(ctx, c, true, &event.SourceRemoved{Name: source.Name, Purged: d.Purge})
+		removed := &event.SourceRemoved{Name: source.Name, Purged: d.Purge || w.keep == 0}
+		if !removed.Purged {
+			after := time.Now().Add(w.keep)
+			removed.DestroyedAfter = &after
+		}
+		return w.say(ctx, c, true, removed)
+	case *command.RestoreSource:
+		return w.restore(ctx, c, d)
 	case *command.CancelOperation:
 		return w.cancel(ctx, c, d)
 	}
 	return nil
+}
+
+func (w *worker) restore(ctx context.Context, c *command.Command, d *command.RestoreSource) error {
+	source, err := w.view.AnySource(c.Address())
+	if err != nil {
+		return err
+	}
+	name := cmp.Or(d.Name, source.Name)
+	refuse := func(reason event.Reason, message string) error {
+		return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: reason, Message: message})
+	}
+	if !source.Removed {
+		return w.say(ctx, c, true, &event.SourceRestored{Name: source.Name, Unchanged: true})
+	}
+	if !source.Restorable() {
+		return refuse(event.ReasonPurged, "it is destroyed")
+	}
+	if _, _, taken, err := w.view.FindSource(c.Address().Organization, c.Address().Workspace, c.Address().Owner, name); err != nil || taken {
+		return refuse(event.ReasonConflict, "the name is taken")
+	}
+	return w.say(ctx, c, true, &event.SourceRestored{Name: name, Connector: source.Connector, ConfigVersion: source.ConfigVersion, Removed: source.Removal.Sequence})
 }
 
 func (w *worker) slow(text string) {

@@ -1,6 +1,8 @@
 package projections
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -89,6 +91,24 @@ func (t *turn) purged(d *event.SourcePurged) (*news, error) {
 	}
 	src.Removal.Purged, src.SecretRef = true, ""
 	return n, nil
+}
+
+// WasThere reports whether a source was connected and not removed at that
+// sequence. It returns ErrFuture for one that is not applied yet.
+func (s *Store) WasThere(a event.Address, sequence uint64) (bool, error) {
+	db, done, err := s.using()
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	if sequence > s.position.Load() {
+		return false, fmt.Errorf("source %s as of %d: %w", a.Source, sequence, ErrFuture)
+	}
+	err = s.wasThere(db, a, sequence)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func removedKey(src *Source) []byte {

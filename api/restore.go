@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+type restoreRequest struct {
+	Scope     string            `json:"scope"`
+	SourceIDs *[]string         `json:"source_ids"`
+	AsOf      string            `json:"as_of"`
+	Names     map[string]string `json:"names"`
+	DryRun    bool              `json:"dry_run"`
+}
+
+func (h *Handler) planRestore(r *request, _ seed, prior []target) (*job, error) {
+	var body restoreRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	if (body.SourceIDs == nil) == (body.AsOf == "") {
+		return nil, malformed(detail{Field: "source_ids", Message: "give either source_ids or as_of"})
+	}
+	owner := r.owner(body.Scope)
+	j := &job{kind: event.KindRestore, owner: owner, targets: prior}
+	var sources []projections.Source
+	if prior == nil {
+		var err error
+		if sources, err = h.restorable(r, owner, body); err != nil {
+			return nil, err
+		}
+		for i, source := range sources {
+			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+		}
+	}
+	for id := range body.Names {
+		if !slices.ContainsFunc(j.targets, func(t target) bool { return t.SourceID == id }) {
+			return nil, malformed(detail{Field: "names." + printable(id), Message: "is not among the sources to restore"})
+		}
+	}
+	if body.DryRun {
+		return h.dryRestore(j, sources, body)
+	}
+	if len(j.targets) == 0 {
+		var err error
+		j.done, err = success(http.StatusOK, "There is no data source to restore", restored(nil, nil, nil))
+		return j, err
+	}
+	j.payload = func(_ context.Context, t target) (command.Data, error) {
+		return &command.RestoreSource{Name: body.Names[t.SourceID]}, nil
+	}
+	j.compose = func(op projections.Operation) (*answer, error) { return composeRestore(body.SourceIDs, j, op) }
+	return j, nil
+}
+
+// restorable returns the sources that a restore means: those of the ids, also
+// ones that are there or destroyed, whose outcome says so; or those that were
+// there at a time and are removed now.
+func (h *Handler) restorable(r *request, owner string, body restoreRequest) ([]projections.Source, error) {
+	if body.SourceIDs != nil {
+		return h.pick(r, owner, *body.SourceIDs, func(*projections.Source) bool { return true })
+	}
+	asOf, err := h.moment(body.AsOf)
+	if err != nil {
+		return nil, err
+	}
+	removed, _, err := h.Reads.Sources(projections.ListQuery{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Removed: true})
+	if err != nil {
+		return nil, err
+	}
+	var then []projections.Source
+	for _, source := range removed {
+		there, err := h.Reads.WasThere(source.Address, asOf)
+		if err != nil {
+			return nil, readFailure(err)
+		}
+		if there {
+			then = append(then, source)
+		}
+	}
+	return then, nil
+}
+
+// dryRestore answers what would come back, as far as can be told before it is
+// done: the history has the last word.
+func (h *Handler) dryRestore(j *job, sources []projections.Source, body restoreRequest) (*job, error) {
+	var back, unchanged []string
+	var failed []failedSource
+	refuse := func(source *projections.Source, reason event.Reason, format string, args ...any) {
+		failed = append(failed, failedSource{Name: source.Name, SourceID: source.Address.Source, Reason: reason, Error: fmt.Sprintf(format, args...)})
+	}
+	for i := range sources {
+		source := &sources[i]
+		name := body.Names[source.Address.Source]
+		if name == "" {
+			name = source.Name
+		}
+		switch {
+		case !source.Removed:
+			unchanged = append(unchanged, source.Address.Source)
+			continue
+		case !source.Restorable() || !time.Now().Before(*source.Removal.DestroyedAfter):
+			refuse(source, event.ReasonPurged, "%q is destroyed; connect it again", source.Name)
+			continue
+		}
+		a := source.Address
+		other, _, taken, err := h.Reads.FindSource(a.Organization, a.Workspace, a.Owner, name)
+		if err != nil {
+			return nil, err
+		}
+		if taken {
+			refuse(source, event.ReasonConflict, "%q is the name of another source now (%s)", name, other.Address.Source)
+			continue
+		}
+		back = append(back, a.Source)
+	}
+	data := restored(back, unchanged, nil)
+	data["dry_run"] = true
+	if failed != nil {
+		data["failed_sources"] = failed
+	}
+	var err error
+	j.done, err = success(http.StatusOK, "Would restore "+of(len(back), len(sources), "data source")+"; nothing was restored", data)
+	return j, err
+}
+
+func restored(ids, unchanged []string, operation any) map[string]any {
+	if ids == nil {
+		ids = []string{}
+	}
+	data := map[string]any{"restored_count": len(ids), "restored_sources": ids, "operation_id": operation}
+	if unchanged != nil {
+		data["unchanged_sources"] = unchanged
+	}
+	return data
+}
+
+func composeRestore(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+	var back, unchanged []string
+	var failed []failedSource
+	for i, t := range j.targets {
+		g := reported(op, i)
+		switch {
+		case g == nil || g.Status != projections.StatusCompleted:
+			failed = append(failed, failedTarget(t, g))
+		case g.Result != nil && g.Result.Unchanged:
+			unchanged = append(unchanged, t.SourceID)
+		default:
+			back = append(back, t.SourceID)
+		}
+	}
+	if len(back)+len(unchanged) == 0 {
+		return nil, none("No data source was restored", failed, func(f failedSource) string {
+			if ids == nil {
+				return f.Name
+			}
+			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
+		})
+	}
+	data := restored(back, unchanged, op.ID)
+	if failed != nil {
+		data["failed_sources"] = failed
+	}
+	return success(http.StatusOK, "Restored "+of(len(back), len(j.targets), "data source"), data)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // CleanupCmd removes sources and what was landed of them.
@@ -14,6 +15,7 @@ type CleanupCmd struct {
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
 	Yes         bool     `short:"y" help:"Do not ask before all sources are removed."`
 	DryRun      bool     `help:"Say what would be removed, and remove nothing."`
+	Purge       bool     `help:"Destroy secrets and tables at once, also of sources that were removed before: nothing can be restored."`
 }
 
 // Run removes the sources. Without any named it lists those of the scope, asks,
@@ -23,11 +25,18 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	ids, err := api.sourceIDs(ctx, c.Scope, c.Sources)
+	listed, err := api.sources(ctx, c.Scope)
 	if err != nil {
 		return err
 	}
-	listed, err := api.sources(ctx, c.Scope)
+	if c.Purge {
+		removed, err := api.removedSources(ctx, c.Scope)
+		if err != nil {
+			return err
+		}
+		listed = append(listed, removed...)
+	}
+	ids, err := idsAmong(listed, c.Sources, fmt.Sprintf("no source %%q with scope %s in workspace %s; 'headwater list' shows what is there", c.Scope, c.Workspace))
 	if err != nil {
 		return err
 	}
@@ -47,6 +56,9 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 	body := map[string]any{"scope": c.Scope, "source_ids": ids}
 	if c.DryRun {
 		body["dry_run"] = true
+	}
+	if c.Purge {
+		body["purge"] = true
 	}
 	a, err := api.post(ctx, api.path("cleanup"), body, "")
 	if err != nil {
@@ -75,7 +87,9 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 type cleanupDoc struct {
 	Count   int      `json:"deleted_count"`
 	Deleted []string `json:"deleted_sources"`
-	Failed  []struct {
+	// RestorableUntil is nil where nothing can be restored.
+	RestorableUntil *time.Time `json:"restorable_until,omitempty"`
+	Failed          []struct {
 		Name  string `json:"name"`
 		Error string `json:"error"`
 	} `json:"failed_sources,omitempty"`
@@ -105,6 +119,9 @@ func (c *CleanupCmd) show(s Streams, doc cleanupDoc, listed []sourceDoc) error {
 		}
 		fmt.Fprintln(s.Out, done+name)
 	}
+	if doc.RestorableUntil != nil {
+		fmt.Fprintf(s.Out, "'headwater restore' brings back what was removed until %s\n", doc.RestorableUntil.Format(time.RFC3339))
+	}
 	if len(doc.Deleted) == 0 {
 		_, err := fmt.Fprintf(s.Out, "nothing to remove with scope %s in workspace %s\n", c.Scope, c.Workspace)
 		return err
@@ -118,7 +135,11 @@ func (c *CleanupCmd) confirm(s Streams, listed []sourceDoc) error {
 	for i, source := range listed {
 		names[i] = plain(source.Name)
 	}
-	question := fmt.Sprintf("Remove %s with scope %s of workspace %s (%s)? [y/N] ",
+	verb := "Remove"
+	if c.Purge {
+		verb = "Destroy for good"
+	}
+	question := fmt.Sprintf(verb+" %s with scope %s of workspace %s (%s)? [y/N] ",
 		several(len(listed), "source"), c.Scope, c.Workspace, strings.Join(names, ", "))
 	typed, err := s.line(question, false)
 	if err != nil {

@@ -19,6 +19,9 @@ type sourceDoc struct {
 	Records   int64           `json:"records"`
 	LastSync  *lastSync       `json:"last_sync"`
 	Metadata  json.RawMessage `json:"metadata"`
+
+	RemovedAt      *time.Time `json:"removed_at"`      // of removed ones
+	DestroyedAfter *time.Time `json:"destroyed_after"` // likewise
 }
 
 type lastSync struct {
@@ -156,6 +159,11 @@ func fetch[T any](ctx context.Context, c *client, path string, query url.Values)
 
 func (c *client) sources(ctx context.Context, scope string) ([]sourceDoc, error) {
 	return fetch[[]sourceDoc](ctx, c, c.path("list"), url.Values{"scope": {scope}})
+}
+
+// removedSources returns the sources that can be restored.
+func (c *client) removedSources(ctx context.Context, scope string) ([]sourceDoc, error) {
+	return fetch[[]sourceDoc](ctx, c, c.path("list"), url.Values{"scope": {scope}, "removed": {"true"}})
 }
 
 func (c *client) operation(ctx context.Context, id string) (operationDoc, error) {

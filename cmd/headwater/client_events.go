@@ -261,6 +261,13 @@ func (e eventDoc) what() string {
 	case *event.SourceConnectFailed:
 		return fmt.Sprintf("%s: %s: %s", d.Name, d.Reason, d.Message)
 	case *event.SourceRemoved:
+		if d.DestroyedAfter != nil {
+			return fmt.Sprintf("%s, can be restored until %s", d.Name, d.DestroyedAfter.Format(time.RFC3339))
+		}
+		return d.Name
+	case *event.SourceRestored:
+		return d.Name
+	case *event.SourcePurged:
 		return d.Name
 	case *event.SchemaDiscovered:
 		return fmt.Sprintf("version %d, %s", d.Version, several(len(d.Tables), "table"))

@@ -21,6 +21,7 @@ type ListCmd struct {
 	Status      string `help:"Only sources with this status: connected, syncing or failed."`
 	Query       string `short:"q" help:"Only sources whose name holds this text."`
 	AsOf        string `name:"as-of" help:"As they were then: a sequence, or a time such as 2026-01-31T12:00:00Z."`
+	Removed     bool   `help:"Those that were removed and can be restored."`
 }
 
 // Run prints the sources. None is no error.
@@ -35,6 +36,9 @@ func (c *ListCmd) Run(ctx context.Context, s Streams) error {
 			query.Set(name, value)
 		}
 	}
+	if c.Removed {
+		query.Set("removed", "true")
+	}
 	a, err := api.get(ctx, api.path("list"), query)
 	if err != nil {
 		return err
@@ -45,6 +49,9 @@ func (c *ListCmd) Run(ctx context.Context, s Streams) error {
 	var sources []sourceDoc
 	if err := a.into(&sources); err != nil {
 		return err
+	}
+	if c.Removed {
+		return removedGrid(sources, time.Now()).print(s.Out, fmt.Sprintf("no removed sources with scope %s in workspace %s", c.Scope, c.Workspace))
 	}
 	return sourceGrid(sources, time.Now()).print(s.Out, fmt.Sprintf("no sources with scope %s in workspace %s", c.Scope, c.Workspace))
 }

@@ -36,6 +36,7 @@ type Config struct {
 	Roles              []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
 	MetricsListen      string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
 	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
+	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
 	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never."`
@@ -47,6 +48,10 @@ const (
 	roleAPI    = "api"
 	roleWorker = "worker"
 )
+
+// maxGrace is the longest --grace, ten years: a mistyped unit must not keep
+// secrets for ever.
+const maxGrace = 10 * 365 * 24 * time.Hour
 
 // Validate fills the defaults that depend on other settings and returns every
 // mistake, joined, each naming the flag to change.
@@ -126,6 +131,7 @@ func (c *Config) Validate() error {
 	}
 	if c.SnapshotEvents > 0 && c.SnapshotEvery <= 0 {
 		wrong("snapshot-every", "must be above 0; --snapshot-events 0 makes no snapshots")
+		wrong("grace", "must be 0 to %v, not %v", maxGrace, c.Grace)
 	}
 	if c.Wait <= 0 || c.Wait > 10*time.Minute {
 		wrong("wait", "must be more than 0 and at most 10m")

@@ -137,7 +137,8 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		}
 		n.onClose(func(context.Context) error { return pool.Close() })
 		h := handlers.New(handlers.Deps{
-			Events: wire, State: handlers.Projected(view), Connectors: pool, Lake: handlers.Landing(tables), Vault: vault, Log: log,
+			Events: wire, State: handlers.Projected(view), Connectors: pool, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
+			Options: handlers.Options{Keep: cfg.Grace},
 		})
 		var lease time.Duration // the bus's default
 		if cfg.NATSURL == "" {
@@ -314,10 +315,31 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	})
 	select {
 	case <-router.Running():
+		n.sweep(life, h)
 		return nil
 	case <-ended:
 		return errors.New("workers: the router did not start")
 	}
+}
+
+// sweep destroys removed sources whose grace period has passed until the node is
+// closed.
+func (n *node) sweep(life context.Context, h *handlers.Handlers) {
+	life, stop := context.WithCancel(life)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.Sweep(life)
+	}()
+	n.onClose(func(ctx context.Context) error {
+		stop()
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("close the sweep: %w", ctx.Err())
+		}
+	})
 }
 
 // listen serves handler at address until the node is closed. drain, if any, is

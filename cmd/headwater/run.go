@@ -29,6 +29,7 @@ type cli struct {
 	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
 	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
+	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
 
 	Rebuild RebuildCmd `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
 }

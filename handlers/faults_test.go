@@ -133,6 +133,11 @@ func (f faultyLake) Drop(ctx context.Context, a event.Address) error {
 	if err := f.w.seams.alive(); err != nil {
 		return err
 	}
+	if hook := f.w.faults.drop; hook != nil {
+		if err := hook(); err != nil {
+			return err
+		}
+	}
 	return f.lake.Drop(ctx, a)
 }
 

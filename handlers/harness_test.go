@@ -63,6 +63,7 @@ type faults struct {
 	append func(*event.Event) error
 	commit func(table string, final bool) error
 	begin  func(landing.Target) error
+	drop   func() error
 	deaf   bool // the lake does not hear that it is to stop
 }
 
@@ -117,7 +118,7 @@ func newWorld(t *testing.T, options Options) *world {
 	options.Seam = w.seams.reached
 	w.handlers = New(Deps{
 		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry, w.log), Lake: faultyLake{w, Landing(w.lake)},
-		Vault: w.vault, Log: w.log, Options: options,
+		Vault: w.vault, Commands: w.bus, Log: w.log, Options: options,
 	})
 	w.start()
 	return w

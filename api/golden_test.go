@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -52,7 +53,14 @@ func TestBodies(t *testing.T) {
 	show("operation", c.get("/data/w1/operations/"+op))
 	show("syncs", c.get("/data/w1/syncs"))
 	show("cleanup, dry run", c.post("/data/w1/cleanup", object{"dry_run": true}))
+	h.worker.keepFor(time.Hour)
+	show("cleanup that can be undone", c.post("/data/w1/cleanup", object{}))
+	show("list of what can be restored", c.get("/data/w1/list?removed=true"))
+	show("restore, dry run", c.post("/data/w1/restore", object{"source_ids": []string{id}, "dry_run": true}))
+	show("restore", c.post("/data/w1/restore", object{"source_ids": []string{id}}))
+	show("restore of what is there", c.post("/data/w1/restore", object{"source_ids": []string{id}}))
 	show("cleanup", c.post("/data/w1/cleanup", object{"purge": true}))
+	show("restore of what is destroyed", c.post("/data/w1/restore", object{"source_ids": []string{id}}))
 	show("cleanup of nothing", c.post("/data/w1/cleanup", object{}))
 	show("sync of nothing", c.post("/data/w1/sync", object{}))
 	show("list of nothing", c.get("/data/w1/list"))

@@ -168,5 +168,9 @@ func composeRestore(ids *[]string, j *job, op projections.Operation) (*answer, e
 	if failed != nil {
 		data["failed_sources"] = failed
 	}
-	return success(http.StatusOK, "Restored "+of(len(back), len(j.targets), "data source"), data)
+	message := "Restored " + of(len(back), len(j.targets)-len(unchanged), "data source")
+	if unchanged != nil {
+		message += "; there already: " + count(len(unchanged), "data source")
+	}
+	return success(http.StatusOK, message, data)
 }

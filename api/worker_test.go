@@ -28,13 +28,13 @@ type worker struct {
 	view  *projections.Store
 	vault *seal.Vault
 
-	keep     time.Duration // that removed sources can be restored
 	gate     chan struct{}
 	openOnce sync.Once
 	mu       sync.Mutex
 	seen     map[string]int // commands by name
 	ids      map[string]bool
-	secrets  []string // opened secrets
+	secrets  []string      // opened secrets
+	keep     time.Duration // that removed sources can be restored
 }
 
 func startWorker(t *testing.T, b *bus.Bus, view *projections.Store, vault *seal.Vault) *worker {
@@ -164,9 +164,10 @@ func (w *worker) do(ctx context.Context, c *command.Command) error {
 		if err != nil || source.Removed {
 			return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonSourceRemoved, Message: "the source was removed"})
 		}
-		removed := &event.SourceRemoved{Name: source.Name, Purged: d.Purge || w.keep == 0}
+		keep := w.keeping()
+		removed := &event.SourceRemoved{Name: source.Name, Purged: d.Purge || keep == 0}
 		if !removed.Purged {
-			after := time.Now().Add(w.keep)
+			after := time.Now().Add(keep)
 			removed.DestroyedAfter = &after
 		}
 		return w.say(ctx, c, true, removed)
@@ -176,6 +177,19 @@ func (w *worker) do(ctx context.Context, c *command.Command) error {
 		return w.cancel(ctx, c, d)
 	}
 	return nil
+}
+
+// keepFor lets sources that are removed from now on be restored for so long.
+func (w *worker) keepFor(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keep = d
+}
+
+func (w *worker) keeping() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.keep
 }
 
 func (w *worker) restore(ctx context.Context, c *command.Command, d *command.RestoreSource) error {
@@ -190,7 +204,7 @@ func (w *worker) restore(ctx context.Context, c *command.Command, d *command.Res
 	if !source.Removed {
 		return w.say(ctx, c, true, &event.SourceRestored{Name: source.Name, Unchanged: true})
 	}
-	if !source.Restorable() {
+	if !source.Restorable() || !time.Now().Before(*source.Removal.DestroyedAfter) {
 		return refuse(event.ReasonPurged, "it is destroyed")
 	}
 	if _, _, taken, err := w.view.FindSource(c.Address().Organization, c.Address().Workspace, c.Address().Owner, name); err != nil || taken {

@@ -328,10 +328,12 @@ func TestUndoSurvivesItsWorker(t *testing.T) {
 // A lake that is down for longer than a command is retried does not keep tables
 // from being dropped when it is back.
 func TestPurgeOutlastsALakeThatIsDown(t *testing.T) {
-	w := newWorld(t, keeping(time.Hour))
+	o := keeping(time.Hour)
+	o.RetryDelay = time.Millisecond
+	w := newWorld(t, o)
 	w.connect()
 	w.do(w.syncCommand(incremental))
-	ref, down := w.secretRef(), 7
+	ref, down := w.secretRef(), 20
 	w.faults.drop = func() error {
 		if down--; down >= 0 {
 			return landing.ErrStorage

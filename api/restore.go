@@ -71,6 +71,9 @@ func (h *Handler) restorable(r *request, owner string, body restoreRequest) ([]p
 	if err != nil {
 		return nil, err
 	}
+	if asOf > h.Reads.Position() {
+		return nil, readFailure(projections.ErrFuture)
+	}
 	removed, _, err := h.Reads.Sources(projections.ListQuery{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Removed: true})
 	if err != nil {
 		return nil, err

@@ -40,7 +40,9 @@ func TestSecretsAreNowhere(t *testing.T) {
 		"header value":     "canary-header-value-e0d4",
 		"unknown field":    "canary-unknown-field-1c9e",
 	}
-	n := startTestNode(t, testConfig(t))
+	cfg := testConfig(t)
+	cfg.Grace = time.Hour
+	n := startTestNode(t, cfg)
 	c := n.as(t, "acme", "ada", "editor")
 	var answers bytes.Buffer
 	post := func(path string, body any) answer {
@@ -115,6 +117,13 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 	scan("while connected")
 	post("/data/w/cleanup", object{})
+	answers.Write(c.get("/data/w/list?removed=true").Body)
+	scan("while removed")
+	if a := post("/data/w/restore", object{"source_ids": []string{listed[0].ID}}); a.Code != 200 {
+		t.Fatalf("restore: %s", a.Body)
+	}
+	post("/data/w/sync", object{})
+	post("/data/w/cleanup", object{"purge": true})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := n.Close(ctx); err != nil {

@@ -27,7 +27,8 @@ func TestRestore(t *testing.T) {
 	h := newHouse(t)
 	h.worker.keepFor(time.Hour)
 	c := h.ada()
-	ids := c.connected("user", source("one", "db"), source("two", "db"))
+	ids := c.connected("user", source("one", "db"))
+	ids["two"] = c.connected("user", source("two", "db"))["two"] // after it: lists are in this order
 	before := c.get("/data/w1/list")
 	r := c.post("/data/w1/cleanup", object{})
 	gone := into[struct {

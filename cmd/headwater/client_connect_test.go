@@ -198,6 +198,7 @@ type clientCLI struct {
 	Connect ConnectCmd `cmd:""`
 	Sync    SyncCmd    `cmd:""`
 	Cleanup CleanupCmd `cmd:""`
+	Restore RestoreCmd `cmd:""`
 	Schema  SchemaCmd  `cmd:""`
 	Syncs   SyncsCmd   `cmd:""`
 	Demo    DemoCmd    `cmd:""`
@@ -236,6 +237,9 @@ func TestCommandLine(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"cleanup", "-y", "--dry-run"},
+		{"cleanup", "crm", "--purge"},
+		{"restore", "crm", "--rename", "crm 2"},
+		{"restore", "--as-of", "2026-01-31T12:00:00Z", "--dry-run"},
 		{"schema", "crm", "--columns"},
 		{"syncs", "--scope", "organization"},
 		{"demo", "--once", "--postgres", "postgres://u:p@h/d"},

@@ -96,7 +96,7 @@ func TestAsyncContract(t *testing.T) {
 	for name := range trait.Properties {
 		headers[name] = true
 	}
-	for _, name := range append(slices.Clone(attributes), event.HeaderSpecVersion, event.HeaderDataRef) {
+	for _, name := range append(event.Attributes(), event.HeaderSpecVersion, event.HeaderDataRef) {
 		if !headers[name] {
 			t.Errorf("the header %s is not described", name)
 		}

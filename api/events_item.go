@@ -2,12 +2,7 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"maps"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,64 +35,9 @@ func (h *Handler) logged(msg *message.Message, q eventQuery) (uint64, *logged) {
 	}
 	name := event.NameOf(msg.Metadata.Get(event.HeaderType))
 	var b bytes.Buffer
-	if err := writeCloudEvent(&b, sequence, msg.Metadata, msg.Payload); err != nil || name == "" || strings.ContainsAny(name, "\r\n") {
+	if err := event.WriteStructured(&b, sequence, msg.Metadata, msg.Payload); err != nil || name == "" || strings.ContainsAny(name, "\r\n") {
 		h.Log.Debug("an event cannot be shown", "sequence", sequence, "error", err)
 		return sequence, nil
 	}
 	return sequence, &logged{sequence, name, b.Bytes()}
-}
-
-// attributes are the headers that every reader knows, in the order in which
-// they are shown.
-var attributes = []string{
-	event.HeaderID, event.HeaderType, event.HeaderSource, event.HeaderSubject, event.HeaderTime, event.HeaderDataSchema,
-	event.HeaderCorrelationID, event.HeaderCausationID, event.HeaderTraceParent,
-}
-
-// writeCloudEvent writes the JSON of structured mode: the message's attributes,
-// its sequence and its payload as it is. It fails for a payload that is not
-// JSON.
-func writeCloudEvent(b *bytes.Buffer, sequence uint64, headers map[string]string, payload []byte) error {
-	b.Grow(len(payload) + 1024)
-	b.WriteString(`{"specversion":"1.0"`)
-	known := map[string]bool{event.HeaderSpecVersion: true, event.HeaderDataRef: len(payload) > 0, "ce-sequence": true, "ce-data": true}
-	order := slices.Clone(attributes)
-	for _, header := range attributes {
-		known[header] = true
-	}
-	for _, header := range slices.Sorted(maps.Keys(headers)) {
-		if strings.HasPrefix(header, "ce-") && !known[header] {
-			order = append(order, header) // of a later build
-		}
-	}
-	for _, header := range order {
-		value := headers[header]
-		if value == "" {
-			continue
-		}
-		if plain, err := url.PathUnescape(value); err == nil { // the binding's encoding
-			value = plain
-		}
-		b.WriteByte(',')
-		for i, part := range []string{strings.TrimPrefix(header, "ce-"), value} {
-			if i == 1 {
-				b.WriteByte(':')
-			}
-			encoder := json.NewEncoder(b)
-			encoder.SetEscapeHTML(false)
-			if err := encoder.Encode(part); err != nil {
-				return err
-			}
-			b.Truncate(b.Len() - 1) // Encode's newline
-		}
-	}
-	b.WriteString(`,"sequence":` + strconv.FormatUint(sequence, 10))
-	if len(payload) > 0 {
-		b.WriteString(`,"datacontenttype":"` + event.ContentType + `","data":`)
-		if err := json.Compact(b, payload); err != nil {
-			return err
-		}
-	}
-	b.WriteByte('}')
-	return nil
 }

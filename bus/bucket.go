@@ -24,7 +24,7 @@ type Entry = seal.Entry
 type Bucket = seal.Store
 
 // Bucket returns one of the buckets that Open made: BucketSecrets,
-// BucketCatalog, BucketIdempotency. Another name is a mistake in the program
+// BucketCatalog, BucketIdempotency, BucketWebhooks. Another name is a mistake in the program
 // and yields a bucket whose every call fails.
 func (b *Bus) Bucket(name string) Bucket {
 	if found := b.buckets[name]; found != nil {

@@ -19,6 +19,8 @@ const (
 	BucketCatalog     = "HEADWATER_CATALOG"
 	BucketIdempotency = "HEADWATER_IDEMPOTENCY" // a key lives 24 h from its last write
 
+	BucketWebhooks = "HEADWATER_WEBHOOKS" // what is delivered where, and how far
+
 	// ObjectsPayloads holds bodies larger than MaxInline.
 	ObjectsPayloads = "HEADWATER_PAYLOADS"
 

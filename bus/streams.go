@@ -51,6 +51,7 @@ func streamConfigs(replicas int) []jetstream.StreamConfig {
 		kvConfig(BucketSecrets, secretHistory, 0),
 		kvConfig(BucketCatalog, 1, 0),
 		kvConfig(BucketIdempotency, 1, idempotencyTTL),
+		kvConfig(BucketWebhooks, 1, 0),
 		kvConfig(bucketPostponed, 1, 48*time.Hour),
 		{Name: objStream(ObjectsPayloads), Description: "bodies too large for a message", AllowRollup: true,
 			Subjects: []string{"$O." + ObjectsPayloads + ".C.>", "$O." + ObjectsPayloads + ".M.>"}},

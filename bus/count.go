@@ -1,0 +1,34 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// CountAfter returns how many events the log holds on the subject filters after
+// that sequence. It makes a consumer for the question and removes it; one that
+// is left by a broken connection expires within seconds. It returns
+// ErrUnavailable when the broker did not answer.
+func (b *Bus) CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error) {
+	name := nuid.Next()
+	consumer, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return b.reads.CreateOrUpdateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
+			Name: name, FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+			AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Second, Replicas: 1, MemoryStorage: true,
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count events: %w", unavailable(err))
+	}
+	pending := consumer.CachedInfo().NumPending
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := b.reads.DeleteConsumer(limited, StreamEvents, name); err != nil {
+		b.log.Debug("a counting consumer is left to expire", "error", err)
+	}
+	return pending, nil
+}

@@ -1,0 +1,202 @@
+package webhooks
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"headwater/bus/event"
+	"headwater/bus/seal"
+)
+
+const leaseKey = "lease"
+
+// Deliver delivers every webhook while this process has the lease, and waits
+// for it otherwise. It returns when ctx has ended, requests have had their
+// grace, positions are written and the lease is free. Each process calls it once
+// at most.
+func (g *Registry) Deliver(ctx context.Context) {
+	l := &lease{bucket: g.Bucket, holder: rand.Text(), time: g.Options.Lease}
+	for ctx.Err() == nil {
+		if err := l.acquire(ctx); err != nil {
+			if ctx.Err() == nil {
+				g.Log.Warn("cannot ask who delivers webhooks, will try again", "error", err)
+				wait(ctx, g.Options.Lease/3)
+			}
+			continue
+		}
+		g.hold(ctx, l)
+	}
+}
+
+// hold delivers until ctx ends or the lease is lost.
+func (g *Registry) hold(ctx context.Context, l *lease) {
+	// Without the lease nothing may run on; with ctx's end requests have grace.
+	hard, lost := context.WithCancel(context.WithoutCancel(ctx))
+	soft, stop := context.WithCancel(ctx)
+	defer lost()
+	defer stop()
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		if err := l.keep(hard); err != nil {
+			g.Log.Warn("another process may deliver the webhooks now", "error", err)
+			lost()
+			stop()
+		}
+	})
+	g.supervise(soft, hard)
+	lost()
+	renewing.Wait()
+	if ctx.Err() != nil {
+		l.free(context.WithoutCancel(ctx))
+	}
+}
+
+// supervise keeps a runner for every webhook until ctx ends, and returns when
+// all of them have ended.
+func (g *Registry) supervise(ctx, hard context.Context) {
+	active := map[string]context.CancelFunc{}
+	ended := make(chan string)
+	look := time.NewTimer(0)
+	defer look.Stop()
+	stopped := ctx.Done()
+	for stopped != nil || len(active) > 0 {
+		select {
+		case key := <-ended:
+			active[key]()
+			delete(active, key)
+		case <-look.C:
+			if ctx.Err() == nil {
+				g.look(ctx, hard, active, ended)
+				look.Reset(g.Options.Poll)
+			}
+		case <-stopped:
+			stopped = nil // every runner's context has ended with this one
+		}
+	}
+}
+
+// look starts what is new and stops what was deleted.
+func (g *Registry) look(ctx, hard context.Context, active map[string]context.CancelFunc, ended chan<- string) {
+	keys, err := g.Bucket.Keys(ctx, "def")
+	if err != nil {
+		if ctx.Err() == nil {
+			g.Log.Warn("cannot list the webhooks, will try again", "error", err)
+		}
+		return
+	}
+	there := map[string]bool{}
+	for _, key := range keys {
+		there[key] = true
+		a, ok := addressOf(key)
+		if !ok || active[key] != nil {
+			continue
+		}
+		one, cancel := context.WithCancel(ctx)
+		active[key] = cancel
+		go func() {
+			err := g.deliver(one, hard, a)
+			if err != nil && !errors.Is(err, errSuperseded) && one.Err() == nil {
+				g.Log.Warn("a webhook stands still, will try again", "webhook", a.Source, "error", err)
+				wait(one, g.Options.Lease)
+			}
+			ended <- key
+		}()
+	}
+	for key, cancel := range active {
+		if !there[key] {
+			cancel()
+		}
+	}
+}
+
+// addressOf reads a webhook's address from the key of its definition.
+func addressOf(key string) (event.Address, bool) {
+	tokens, ok := strings.CutPrefix(key, "def.")
+	a, _, err := event.ParseAddress("def", "def."+tokens+".webhook")
+	return a, ok && err == nil
+}
+
+// lease is the right to deliver. It is taken from a holder whose revision has
+// not moved for its whole time, as this process's own clock tells.
+type lease struct {
+	bucket   seal.Store
+	holder   string
+	time     time.Duration
+	revision uint64
+}
+
+// acquire returns when this process has the lease, or ctx ends.
+func (l *lease) acquire(ctx context.Context) error {
+	var seen uint64
+	var since time.Time
+	for {
+		entry, err := l.bucket.Get(ctx, leaseKey)
+		switch {
+		case errors.Is(err, seal.ErrKeyNotFound):
+			l.revision, err = l.bucket.Create(ctx, leaseKey, []byte(l.holder), 0)
+			if err == nil {
+				return nil
+			}
+		case err != nil:
+			return err
+		case len(entry.Value) == 0, entry.Revision == seen && time.Since(since) >= l.time:
+			l.revision, err = l.bucket.Update(ctx, leaseKey, []byte(l.holder), entry.Revision)
+			if err == nil {
+				return nil
+			}
+		case entry.Revision != seen:
+			seen, since = entry.Revision, time.Now()
+		}
+		if err != nil && !errors.Is(err, seal.ErrConflict) && !errors.Is(err, seal.ErrKeyExists) {
+			return err
+		}
+		if !wait(ctx, l.time/10) {
+			return ctx.Err()
+		}
+	}
+}
+
+// keep renews the lease until ctx ends. It returns an error when it is lost, or
+// could not be renewed while another may not have it yet.
+func (l *lease) keep(ctx context.Context) error {
+	renewed := time.Now()
+	for wait(ctx, l.time/3) {
+		begun := time.Now()
+		try, cancel := context.WithDeadline(ctx, renewed.Add(l.time*2/3))
+		revision, err := l.bucket.Update(try, leaseKey, []byte(l.holder), l.revision)
+		cancel()
+		switch {
+		case err == nil:
+			l.revision, renewed = revision, begun
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return fmt.Errorf("the lease was not renewed: %w", err)
+		}
+	}
+	return nil
+}
+
+// free lets another take the lease at once. Failing only means that it waits.
+func (l *lease) free(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, _ = l.bucket.Update(ctx, leaseKey, nil, l.revision)
+}
+
+// wait sleeps and reports whether ctx still stands.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,260 @@
+package webhooks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus/event"
+	"headwater/bus/seal"
+)
+
+// errSuperseded ends a runner whose webhook was deleted, or whose state another
+// process has written.
+var errSuperseded = errors.New("another process has the webhook, or nobody")
+
+// runner delivers one webhook. One goroutine owns it; attempts report to it.
+type runner struct {
+	*Registry
+	hook     Webhook
+	revision uint64 // of the stored state
+	state    State
+	window   *window
+	lanes    *lanes
+	dirty    bool
+	results  chan result
+}
+
+// result is what an attempt reports.
+type result struct {
+	lane    *lane
+	attempt Attempt
+	at      time.Time
+	err     error // nothing was sent
+}
+
+// deliver runs until ctx ends, or the webhook is deleted or another process's.
+// Running requests then have the grace period, unless hard ends too.
+func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
+	r := &runner{Registry: g, results: make(chan result)}
+	var err error
+	if r.hook, err = g.Get(ctx, a); err != nil {
+		return superseded(err)
+	}
+	if r.revision, err = g.read(ctx, stateKey(a), &r.state); err != nil {
+		return superseded(err)
+	}
+	if _, last, _, err := g.Events.State(ctx); err != nil {
+		return err
+	} else if r.state.Floor > last {
+		return fmt.Errorf("the webhook is at %d and the log ends at %d: is it another log?", r.state.Floor, last)
+	}
+	r.window, r.lanes = newWindow(r.state), newLanes(r.state, g.Options)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	subscriber := g.Events.Ordered(r.window.floor)
+	messages, err := subscriber.Subscribe(reading, strings.Join(r.hook.Filters(), ","))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// Its consumer is gone from the broker when the channel is closed.
+		stop()
+		for range messages {
+		}
+	}()
+	sending, abort := context.WithCancel(hard)
+	defer abort()
+	return r.run(ctx, sending, abort, messages)
+}
+
+func superseded(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return errSuperseded
+	}
+	return err
+}
+
+func (r *runner) run(ctx, sending context.Context, abort func(), messages <-chan *message.Message) error {
+	save := time.NewTicker(r.Options.Save)
+	defer save.Stop()
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	var ended error
+	for ended == nil {
+		r.start(ctx, sending, wake)
+		in := messages
+		if r.window.full() {
+			in = nil
+		}
+		select {
+		case msg, open := <-in:
+			if !open {
+				ended = errors.New("the log cannot be read now")
+				break
+			}
+			r.take(msg)
+		case done := <-r.results:
+			ended = r.settle(done)
+		case <-wake.C:
+		case <-save.C:
+			ended = r.save(ctx)
+		case <-ctx.Done():
+			ended = ctx.Err()
+		}
+	}
+	return r.finish(ended, sending, abort)
+}
+
+// finish waits for running requests and writes the state down.
+func (r *runner) finish(ended error, sending context.Context, abort func()) error {
+	if errors.Is(ended, errSuperseded) {
+		abort()
+	}
+	grace := time.AfterFunc(r.Options.Grace, abort)
+	defer grace.Stop()
+	for r.lanes.busy > 0 {
+		if err := r.settle(<-r.results); err != nil && !errors.Is(ended, errSuperseded) {
+			ended = err
+		}
+	}
+	if !errors.Is(ended, errSuperseded) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(sending), r.Options.Grace)
+		defer cancel()
+		if err := r.save(ctx); err != nil {
+			return err
+		}
+	}
+	return ended
+}
+
+// start sends what is due, and sets when to look again.
+func (r *runner) start(ctx, sending context.Context, wake *time.Timer) {
+	for ctx.Err() == nil {
+		now := time.Now()
+		one, at := r.lanes.next(now)
+		if one == nil {
+			if !at.IsZero() {
+				wake.Reset(time.Until(at))
+			}
+			return
+		}
+		r.lanes.begin(one, now)
+		first := one.queue[0]
+		go func() {
+			a, err := r.attempt(sending, first)
+			r.results <- result{one, a, now, err}
+		}()
+	}
+}
+
+// attempt reads what the webhook is now, signs and sends. It touches nothing of
+// the runner's.
+func (r *runner) attempt(ctx context.Context, i *item) (Attempt, error) {
+	hook, err := r.Get(ctx, r.hook.Address())
+	if err != nil {
+		return Attempt{}, superseded(err)
+	}
+	keys, err := r.keys(ctx, hook)
+	if err != nil {
+		return Attempt{}, err
+	}
+	a := r.sender.send(ctx, hook.URL, i.id, i.body, keys...)
+	if !a.Taken() && ctx.Err() != nil {
+		return Attempt{}, ctx.Err() // cut off by us
+	}
+	return a, nil
+}
+
+// take puts an event into the window.
+func (r *runner) take(msg *message.Message) {
+	sequence, e, err := r.Events.Decode(msg)
+	i := &item{sequence: sequence, id: msg.Metadata.Get(event.HeaderID)}
+	var body bytes.Buffer
+	readable := err == nil || errors.Is(err, event.ErrUnknown) || errors.Is(err, event.ErrReferenced)
+	if readable {
+		readable = event.WriteStructured(&body, sequence, msg.Metadata, msg.Payload) == nil
+	}
+	if !readable {
+		r.Log.Warn("an event cannot be read and is not delivered", "webhook", r.hook.ID, "sequence", sequence)
+		i.done = true
+	}
+	i.body = body.Bytes()
+	if r.window.add(i) {
+		r.lanes.add(sourceOf(msg, e), i, time.Now())
+		return
+	}
+	r.dirty = true
+}
+
+// sourceOf returns whose history an event belongs to.
+func sourceOf(msg *message.Message, e *event.Event) string {
+	if e != nil {
+		return e.Address().Source
+	}
+	return msg.Metadata.Get(event.HeaderSubject)
+}
+
+// settle writes down what became of an attempt.
+func (r *runner) settle(done result) error {
+	now := time.Now()
+	if done.err != nil {
+		r.lanes.again(done.lane, now.Add(r.Options.Backoff))
+		if errors.Is(done.err, errSuperseded) || errors.Is(done.err, seal.ErrDestroyed) {
+			return errSuperseded
+		}
+		if !errors.Is(done.err, context.Canceled) {
+			r.Log.Warn("an event could not be sent to a webhook", "webhook", r.hook.ID, "error", done.err)
+		}
+		return nil
+	}
+	r.dirty = true
+	at := done.at.UTC()
+	r.state.LastAttemptAt, r.state.LastStatus, r.state.LastReason = &at, done.attempt.Status, done.attempt.Reason
+	if !done.attempt.Taken() {
+		r.state.Failures++
+		r.lanes.refused(done.lane, done.attempt, now)
+		return nil
+	}
+	i := r.lanes.taken(done.lane)
+	r.state.Failures = 0
+	delivered := now.UTC()
+	r.state.LastDelivered, r.state.LastDeliveredAt = max(r.state.LastDelivered, i.sequence), &delivered
+	r.window.done(i)
+	return nil
+}
+
+// save writes the state if it has changed. It returns errSuperseded when
+// another has written it, or it was erased.
+func (r *runner) save(ctx context.Context) error {
+	if !r.dirty {
+		return nil
+	}
+	r.state.Floor, r.state.Ahead, r.state.Waiting = r.window.floor, r.window.taken(), r.lanes.waiting()
+	r.state.NextAttemptAt = nil
+	for _, w := range r.state.Waiting {
+		if next := r.state.NextAttemptAt; next == nil || w.NextAttemptAt != nil && w.NextAttemptAt.Before(*next) {
+			r.state.NextAttemptAt = w.NextAttemptAt
+		}
+	}
+	encoded, err := json.Marshal(r.state)
+	if err != nil {
+		return err
+	}
+	revision, err := r.Bucket.Update(ctx, stateKey(r.hook.Address()), encoded, r.revision)
+	switch {
+	case errors.Is(err, seal.ErrConflict):
+		return errSuperseded
+	case err != nil:
+		r.Log.Warn("a webhook's position could not be written, will try again", "webhook", r.hook.ID, "error", err)
+		return nil
+	}
+	r.revision, r.dirty = revision, false
+	return nil
+}

@@ -1,0 +1,35 @@
+package webhooks
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The headers of the Standard Webhooks convention.
+const (
+	HeaderID        = "webhook-id"
+	HeaderTimestamp = "webhook-timestamp"
+	HeaderSignature = "webhook-signature"
+)
+
+const secretPrefix = "whsec_"
+
+// Secret writes a key of 24 to 64 bytes as the convention does.
+func Secret(key []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(key) }
+
+// signature returns the value of HeaderSignature: one signature for each key,
+// joined by spaces.
+func signature(id string, at time.Time, body []byte, keys ...[]byte) string {
+	var all []string
+	for _, key := range keys {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
+		mac.Write(body)
+		all = append(all, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
+	return strings.Join(all, " ")
+}

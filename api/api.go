@@ -20,6 +20,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
+	"headwater/handlers/webhooks"
 	"headwater/projections"
 )
 
@@ -108,6 +109,20 @@ type Bucket interface {
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
+// Webhooks keeps where events are posted to. *webhooks.Registry is one; its
+// errors are those of that package.
+type Webhooks interface {
+	CheckURL(ctx context.Context, text string) error
+	// Create leaves one that is there already as it is.
+	Create(ctx context.Context, w webhooks.Webhook, key []byte) error
+	Get(ctx context.Context, a event.Address) (webhooks.Webhook, error)
+	List(ctx context.Context, organization, workspace, owner string) ([]webhooks.Webhook, error)
+	Progress(ctx context.Context, w webhooks.Webhook) (s webhooks.State, pending uint64, err error)
+	Rotate(ctx context.Context, a event.Address, key []byte) (webhooks.Webhook, error)
+	Test(ctx context.Context, a event.Address, id string) (webhooks.Attempt, error)
+	Delete(ctx context.Context, a event.Address) error
+}
+
 // Deps are what a Handler is built from. All are lent: the Handler closes none
 // of them. Every field but Ready, CheckSync, Log and Options is needed.
 type Deps struct {
@@ -118,6 +133,7 @@ type Deps struct {
 	Connectors  Connectors
 	Vault       Vault
 	Idempotency Bucket
+	Webhooks    Webhooks
 	Auth        *Auth
 	// Ready returns nil when this node can serve: the projection has caught up
 	// and the bus is connected. Its error is logged when somebody asks /readyz. nil

@@ -68,8 +68,7 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	prefer := h.preferences(r.http.Header)
 	place := r.caller.Organization + "\x00" + r.workspace
 	if !h.limits.enter(place) {
-		return nil, fail(http.StatusTooManyRequests, "too_many_requests",
-			"The workspace has %d commands under way already; wait for one to end", h.Options.MaxInFlight).later(time.Second)
+		return nil, h.crowded()
 	}
 	begun := false
 	defer func() {
@@ -119,6 +118,12 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	case <-ctx.Done():
 		return nil, nil
 	}
+}
+
+// crowded refuses what a workspace has too much of under way.
+func (h *Handler) crowded() *failure {
+	return fail(http.StatusTooManyRequests, "too_many_requests",
+		"The workspace has %d commands under way already; wait for one to end", h.Options.MaxInFlight).later(time.Second)
 }
 
 type result struct {

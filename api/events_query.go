@@ -85,13 +85,10 @@ func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, strea
 			continue
 		}
 		n, err := strconv.ParseUint(text, 10, 64)
-		switch {
-		case err != nil:
+		if err != nil {
 			wrong = append(wrong, detail{Field: field, Message: "must be the sequence of an event"})
-		case n > last:
-			wrong = append(wrong, detail{Field: field, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it a position in another log?", last)})
-		case n > 0 && n+1 < first:
-			wrong = append(wrong, detail{Field: field, Message: fmt.Sprintf("lies before the beginning of the log, which holds events from %d on; 0 begins there", first)})
+		} else if d := checkAfter(field, n, first, last); d != nil {
+			wrong = append(wrong, *d)
 		}
 		q.after = max(q.after, n)
 	}
@@ -105,6 +102,18 @@ func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, strea
 			return err
 		}
 		q.after = max(q.after, min(before, last))
+	}
+	return nil
+}
+
+// checkAfter says what is wrong with a position in a log that holds the events
+// from first to last.
+func checkAfter(field string, n, first, last uint64) *detail {
+	switch {
+	case n > last:
+		return &detail{Field: field, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it a position in another log?", last)}
+	case n > 0 && n+1 < first:
+		return &detail{Field: field, Message: fmt.Sprintf("lies before the beginning of the log, which holds events from %d on; 0 begins there", first)}
 	}
 	return nil
 }

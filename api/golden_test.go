@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,6 +65,14 @@ func TestBodies(t *testing.T) {
 	show("cleanup of nothing", c.post("/data/w1/cleanup", object{}))
 	show("sync of nothing", c.post("/data/w1/sync", object{}))
 	show("list of nothing", c.get("/data/w1/list"))
+	hook := show("webhook created", c.post("/data/w1/webhooks", object{"url": "http://127.0.0.1:1/in", "types": []string{"SyncCompleted"}, "after": 0}))
+	hookID := into[webhookDoc](t, hook).ID
+	show("webhooks", c.get("/data/w1/webhooks"))
+	show("webhook", c.get("/data/w1/webhooks/"+hookID))
+	show("webhook tested", c.post("/data/w1/webhooks/"+hookID+"/test", nil))
+	show("webhook rotated", c.post("/data/w1/webhooks/"+hookID+"/rotate", nil))
+	show("webhook deleted", c.call(http.MethodDelete, "/data/w1/webhooks/"+hookID, nil))
+	show("webhook refused", c.post("/data/w1/webhooks", object{"url": "http://169.254.169.254/"}))
 	show("bad request", c.post("/data/w1/sync", `{"scope":"all","source_ids":[],"sync_options":{"batch_size":"x","bulk":1}}`))
 	show("missing", c.post("/data/w1/sync", `{"source_ids":["src_1"]}`))
 	show("wrong method", c.get("/data/w1/sync"))
@@ -90,7 +99,7 @@ func TestBodies(t *testing.T) {
 // scrub replaces ids by numbers in the order in which they appear, and times.
 func scrub(text string) string {
 	names := map[string]string{}
-	text = regexp.MustCompile(`\b(op|syn|tst|src)_[a-z2-7]{26}\b`).ReplaceAllStringFunc(text, func(id string) string {
+	text = regexp.MustCompile(`\b(op|syn|tst|src|whk)_[a-z2-7]{26}\b`).ReplaceAllStringFunc(text, func(id string) string {
 		if names[id] == "" {
 			kind, _, _ := strings.Cut(id, "_")
 			names[id] = fmt.Sprintf("%s_%d", kind, len(names)+1)
@@ -98,5 +107,8 @@ func scrub(text string) string {
 		return names[id]
 	})
 	text = regexp.MustCompile(`"sequence": \d+`).ReplaceAllString(text, `"sequence": 0`) // others' events may come between
+	text = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]{44}`).ReplaceAllString(text, "whsec_KEY")
+	text = regexp.MustCompile(`"event_id": "[0-9a-f-]{36}"`).ReplaceAllString(text, `"event_id": "ID"`)
+	text = regexp.MustCompile(`"duration_ms": \d+,\n    "event_id"`).ReplaceAllString(text, "\"duration_ms\": 0,\n    \"event_id\"")
 	return regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`).ReplaceAllString(text, "TIME")
 }

@@ -58,6 +58,7 @@ func (d *Deps) check() error {
 	for name, missing := range map[string]bool{
 		"Commands": d.Commands == nil, "Events": d.Events == nil, "History": d.History == nil, "Reads": d.Reads == nil, "Connectors": d.Connectors == nil,
 		"Vault": d.Vault == nil, "Idempotency": d.Idempotency == nil, "Auth": d.Auth == nil,
+		"Webhooks": d.Webhooks == nil,
 	} {
 		if missing {
 			errs = append(errs, errors.New("Deps."+name+" is missing"))

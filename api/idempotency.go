@@ -67,7 +67,7 @@ func (h *Handler) claim(ctx context.Context, r *request) (*claim, *answer, error
 		return nil, nil, malformed(detail{Field: "Idempotency-Key", Message: fmt.Sprintf("must be one text of 1 to %d printable ASCII characters", maxIdempotencyKey)})
 	}
 	// The same call under either base path is the same call.
-	call := []string{r.caller.Organization, r.caller.Username, r.route.method, r.route.path, r.workspace, r.variable("operation_id")}
+	call := []string{r.caller.Organization, r.caller.Username, r.route.method, r.route.path, r.workspace, r.variable("operation_id") + r.variable("webhook_id")}
 	c := &claim{
 		h:      h,
 		key:    event.Token(r.caller.Organization) + "." + hex.EncodeToString(h.fingerprint("idempotency key", append(call, key)...)),
@@ -223,6 +223,26 @@ func (c *claim) finish(ctx context.Context, a *answer) {
 			return
 		}
 	}
+	c.conclude(ctx)
+}
+
+// settle notes that the request was carried out and keeps nothing of its
+// answer, which shows a secret: a repeat composes it anew.
+func (c *claim) settle(ctx context.Context) {
+	if c == nil || c.record.Done {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return
+	}
+	c.record.Until, c.record.Done = time.Time{}, true
+	c.conclude(ctx)
+}
+
+// conclude stores the record for the last time. The caller holds mu.
+func (c *claim) conclude(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	// A renewal that was cut off may have been stored, as a revision that this

@@ -153,6 +153,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *request) (*answer, error) {
 	if r.route.plan != nil {
 		return h.command(w, r)
 	}
+	if r.route.act != nil {
+		return h.action(r)
+	}
 	return r.route.read(h, r.http.Context(), r)
 }
 

@@ -17,7 +17,7 @@ const (
 	allowMethod = "Allow"
 )
 
-// read answers a GET.
+// read answers a GET or a DELETE.
 type read func(h *Handler, ctx context.Context, r *request) (*answer, error)
 
 // route is one operation of the contract.
@@ -25,7 +25,9 @@ type route struct {
 	method, path string // as in openapi.yaml
 	open         bool   // needs no token; also served at the root
 	read         read   // of a GET
-	plan         plan   // of a POST
+	plan         plan   // of a POST that sends commands
+	act          act    // of another POST
+	unkept       bool   // the answer of act shows a secret
 
 	operation *openapi3.Operation
 }
@@ -48,6 +50,12 @@ func (h *Handler) table() []route {
 		{method: http.MethodGet, path: data + "/operations/{operation_id}", read: (*Handler).operation},
 		{method: http.MethodPost, path: data + "/operations/{operation_id}/cancel", plan: (*Handler).planCancel},
 		{method: http.MethodGet, path: data + "/events", read: (*Handler).events},
+		{method: http.MethodPost, path: data + "/webhooks", act: (*Handler).createWebhook, unkept: true},
+		{method: http.MethodGet, path: data + "/webhooks", read: (*Handler).webhooks},
+		{method: http.MethodGet, path: data + "/webhooks/{webhook_id}", read: (*Handler).webhook},
+		{method: http.MethodDelete, path: data + "/webhooks/{webhook_id}", read: (*Handler).deleteWebhook},
+		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/test", act: (*Handler).testWebhook},
+		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/rotate", act: (*Handler).rotateWebhook, unkept: true},
 		{method: http.MethodGet, path: "/connectors", read: (*Handler).connectors},
 		{method: http.MethodGet, path: "/healthz", open: true, read: (*Handler).healthz},
 		{method: http.MethodGet, path: "/readyz", open: true, read: (*Handler).readyz},

@@ -22,6 +22,7 @@ import (
 	"headwater/connectors/builtin"
 	"headwater/handlers"
 	"headwater/handlers/landing"
+	"headwater/handlers/webhooks"
 	"headwater/projections"
 )
 
@@ -123,6 +124,12 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	}
 	n.onClose(func(context.Context) error { return registry.Close() })
 
+	hooks := webhooks.New(webhooks.Deps{
+		Bucket: wire.Bucket(bus.BucketWebhooks), Vault: vault, Events: eventLog{wire},
+		Dial: connectors.Outbound(policy, time.Minute, log), Allows: policy.Allows, Log: log,
+	})
+	n.onClose(func(context.Context) error { return hooks.Close() })
+
 	tables, err := landing.Open(ctx, cfg.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
 	if err != nil {
 		return nil, fmt.Errorf("--lake: %w", err)
@@ -147,11 +154,12 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		if err := n.work(life, h, wire, lease, log); err != nil {
 			return nil, err
 		}
+		n.deliver(life, hooks)
 	}
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault,
-			Idempotency: wire.Bucket(bus.BucketIdempotency), Auth: auth, Ready: n.ready(wire, view), CheckSync: checkSync,
+			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view), CheckSync: checkSync,
 			Log: log, Options: api.Options{Wait: cfg.Wait},
 		})
 		if err != nil {

@@ -1,0 +1,289 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"headwater/bus/event"
+	"headwater/handlers/webhooks"
+)
+
+type webhookRequest struct {
+	Scope       string   `json:"scope"`
+	URL         string   `json:"url"`
+	Description string   `json:"description"`
+	Types       []string `json:"types"`
+	SourceID    string   `json:"source_id"`
+	After       *uint64  `json:"after"`
+}
+
+// webhookDoc is a webhook as it is shown, never with its secret but in the
+// answers that make one.
+type webhookDoc struct {
+	ID             string     `json:"id"`
+	URL            string     `json:"url"`
+	Scope          string     `json:"scope"`
+	Owner          *string    `json:"owner"`
+	Description    string     `json:"description"`
+	Types          []string   `json:"types"`
+	SourceID       *string    `json:"source_id"`
+	After          uint64     `json:"after"`
+	CreatedAt      time.Time  `json:"created_at"`
+	CreatedBy      string     `json:"created_by"`
+	PreviousSecret *time.Time `json:"previous_secret_until"`
+	Secret         string     `json:"secret,omitempty"`
+	Delivery       *delivery  `json:"delivery,omitempty"`
+}
+
+// delivery is how far a webhook is.
+type delivery struct {
+	Position        uint64      `json:"position"` // everything up to here was taken
+	Pending         uint64      `json:"pending"`
+	LastDelivered   *uint64     `json:"last_delivered"`
+	LastDeliveredAt *time.Time  `json:"last_delivered_at"`
+	Failures        int         `json:"consecutive_failures"`
+	LastAttemptAt   *time.Time  `json:"last_attempt_at"`
+	LastStatus      *int        `json:"last_status"`
+	LastReason      *string     `json:"last_reason"`
+	NextAttemptAt   *time.Time  `json:"next_attempt_at"`
+	Waiting         []waitingAt `json:"waiting"`
+}
+
+type waitingAt struct {
+	SourceID      string     `json:"source_id"`
+	Sequence      uint64     `json:"sequence"`
+	Failures      int        `json:"failures"`
+	Status        *int       `json:"status"`
+	Reason        string     `json:"reason"`
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
+}
+
+// createWebhook begins deliveries to a URL.
+func (h *Handler) createWebhook(ctx context.Context, r *request, s seed, settled bool) (*answer, error) {
+	var body webhookRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	w := webhooks.Webhook{
+		ID: s.id("whk_"), Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(body.Scope),
+		URL: body.URL, Description: body.Description, SourceID: body.SourceID, CreatedAt: s.At, CreatedBy: r.caller.Username,
+	}
+	if settled {
+		known, err := h.Webhooks.Get(ctx, w.Address())
+		if err != nil {
+			return nil, webhookFailure(err, w.ID)
+		}
+		return h.shown(http.StatusOK, "Created webhook "+w.ID, known, h.webhookKey(s, w.ID))
+	}
+	if err := h.webhookEvents(ctx, &w, body); err != nil {
+		return nil, err
+	}
+	key := h.webhookKey(s, w.ID)
+	if err := h.Webhooks.Create(ctx, w, key); err != nil {
+		return nil, webhookFailure(err, w.ID)
+	}
+	// A request that is taken up again may have found it there.
+	known, err := h.Webhooks.Get(ctx, w.Address())
+	if err != nil {
+		return nil, webhookFailure(err, w.ID)
+	}
+	return h.shown(http.StatusOK, "Created webhook "+w.ID+"; its secret is shown only now", known, key)
+}
+
+// webhookEvents fills in which events are meant and where they begin.
+func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body webhookRequest) error {
+	var wrong []detail
+	if len(body.Types) > 0 {
+		names, bad := eventNames(strings.Join(body.Types, ","))
+		for i := range bad {
+			bad[i].Field = "types"
+		}
+		slices.Sort(names)
+		w.Types, wrong = slices.Compact(names), append(wrong, bad...)
+	}
+	if body.SourceID != "" && !historyID.MatchString(body.SourceID) {
+		wrong = append(wrong, detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
+	}
+	first, last, _, err := h.History.State(ctx)
+	if err != nil {
+		return unreadable(err)
+	}
+	w.After = last
+	if body.After != nil {
+		w.After = *body.After
+		if d := checkAfter("after", w.After, first, last); d != nil {
+			wrong = append(wrong, *d)
+		}
+	}
+	if len(wrong) > 0 {
+		return malformed(sorted(wrong)...)
+	}
+	return nil
+}
+
+// webhookKey returns what signs for a webhook: the seed determines it, and only
+// with the master key.
+func (h *Handler) webhookKey(s seed, id string) []byte {
+	return h.fingerprint("webhook secret", hex.EncodeToString(s.Bytes), id)
+}
+
+// webhooks answers those of one scope, sorted by id.
+func (h *Handler) webhooks(ctx context.Context, r *request) (*answer, error) {
+	all, err := h.Webhooks.List(ctx, r.caller.Organization, r.workspace, r.owner(r.query.Get("scope")))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	docs := make([]webhookDoc, len(all))
+	for i, w := range all {
+		docs[i] = webhookAsShown(w)
+	}
+	return success(http.StatusOK, count(len(docs), "webhook"), docs)
+}
+
+// webhook answers one with how far it is.
+func (h *Handler) webhook(ctx context.Context, r *request) (*answer, error) {
+	w, err := h.findWebhook(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	state, pending, err := h.Webhooks.Progress(ctx, w)
+	if err != nil {
+		return nil, webhookFailure(err, w.ID)
+	}
+	doc := webhookAsShown(w)
+	doc.Delivery = deliveryAsShown(state, pending)
+	return success(http.StatusOK, deliveryMessage(doc.Delivery), doc)
+}
+
+// deleteWebhook ends one. Nothing is sent to it any more.
+func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*answer, error) {
+	w, err := h.findWebhook(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Webhooks.Delete(ctx, w.Address()); err != nil {
+		return nil, webhookFailure(err, w.ID)
+	}
+	return success(http.StatusOK, "Deleted webhook "+w.ID, map[string]string{"id": w.ID})
+}
+
+// rotateWebhook gives one a new secret. The one before signs too for a while.
+func (h *Handler) rotateWebhook(ctx context.Context, r *request, s seed, settled bool) (*answer, error) {
+	w, err := h.findWebhook(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	key := h.webhookKey(s, w.ID)
+	if !settled {
+		if w, err = h.Webhooks.Rotate(ctx, w.Address(), key); err != nil {
+			return nil, webhookFailure(err, w.ID)
+		}
+	}
+	return h.shown(http.StatusOK, "Webhook "+w.ID+" has a new secret, shown only now; the one before signs too until "+w.PreviousUntil.Format(time.RFC3339), w, key)
+}
+
+// testWebhook sends one event that did not happen.
+func (h *Handler) testWebhook(ctx context.Context, r *request, s seed, _ bool) (*answer, error) {
+	w, err := h.findWebhook(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.Webhooks.Test(ctx, w.Address(), s.uuid("webhook test"))
+	if err != nil {
+		return nil, webhookFailure(err, w.ID)
+	}
+	data := map[string]any{
+		"webhook_id": w.ID, "event_id": s.uuid("webhook test"), "status": orNull(a.Status, 0), "duration_ms": a.Duration.Milliseconds(), "reason": orNull(a.Reason, ""),
+	}
+	if !a.Taken() {
+		return compose(http.StatusOK, "error", a.Reason, data, "", &apiError{"not_delivered", []detail{}})
+	}
+	return success(http.StatusOK, "The receiver took the test event", data)
+}
+
+// findWebhook returns the webhook of the path: the caller's own, or one shared
+// in the organization. Another's is not there.
+func (h *Handler) findWebhook(ctx context.Context, r *request) (webhooks.Webhook, error) {
+	id := r.variable("webhook_id")
+	for _, owner := range []string{r.caller.Username, ""} {
+		w, err := h.Webhooks.Get(ctx, event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
+		if !errors.Is(err, webhooks.ErrNotFound) {
+			if err != nil {
+				err = unavailable(err)
+			}
+			return w, err
+		}
+	}
+	return webhooks.Webhook{}, webhookFailure(webhooks.ErrNotFound, id)
+}
+
+// webhookFailure says what an error of the registry is to the caller.
+func webhookFailure(err error, id string) error {
+	var problem *webhooks.Problem
+	switch {
+	case errors.Is(err, webhooks.ErrNotFound):
+		return fail(http.StatusNotFound, "not_found", "There is no webhook %s in this workspace", printable(id))
+	case errors.Is(err, webhooks.ErrTooMany):
+		return fail(http.StatusConflict, "too_many_webhooks", "The workspace has %d webhooks of this scope already; delete one", webhooks.MaxPerScope)
+	case errors.As(err, &problem) && errors.Is(problem, webhooks.ErrUnreachable):
+		return fail(http.StatusUnprocessableEntity, string(event.ReasonUnreachable), "%s", problem.Message).with(detail{Field: "url", Message: problem.Message})
+	case errors.As(err, &problem):
+		return malformed(detail{Field: "url", Message: problem.Message})
+	}
+	return unavailable(err)
+}
+
+// shown answers a webhook with its secret.
+func (h *Handler) shown(status int, message string, w webhooks.Webhook, key []byte) (*answer, error) {
+	doc := webhookAsShown(w)
+	doc.Secret = webhooks.Secret(key)
+	return success(status, message, doc)
+}
+
+func webhookAsShown(w webhooks.Webhook) webhookDoc {
+	a := w.Address()
+	doc := webhookDoc{
+		ID: w.ID, URL: w.URL, Scope: a.Scope(), Owner: orNull(w.Owner, ""), Description: w.Description, Types: w.Types, SourceID: orNull(w.SourceID, ""),
+		After: w.After, CreatedAt: w.CreatedAt, CreatedBy: w.CreatedBy,
+	}
+	if doc.Types == nil {
+		doc.Types = []string{}
+	}
+	if w.PreviousUntil.After(time.Now()) {
+		doc.PreviousSecret = &w.PreviousUntil
+	}
+	return doc
+}
+
+func deliveryAsShown(s webhooks.State, pending uint64) *delivery {
+	d := &delivery{
+		Position: s.Floor, Pending: pending, LastDelivered: orNull(s.LastDelivered, 0), LastDeliveredAt: s.LastDeliveredAt, Failures: s.Failures,
+		LastAttemptAt: s.LastAttemptAt, LastStatus: orNull(s.LastStatus, 0), LastReason: orNull(s.LastReason, ""), NextAttemptAt: s.NextAttemptAt,
+		Waiting: make([]waitingAt, len(s.Waiting)),
+	}
+	for i, w := range s.Waiting {
+		d.Waiting[i] = waitingAt{w.SourceID, w.Sequence, w.Failures, orNull(w.Status, 0), w.Reason, w.NextAttemptAt}
+	}
+	return d
+}
+
+func deliveryMessage(d *delivery) string {
+	waits := count(int(d.Pending), "event") + " to deliver"
+	if d.LastReason != nil && d.Failures > 0 {
+		return waits + "; the last attempt failed: " + *d.LastReason
+	}
+	return waits
+}
+
+// orNull returns nil for a value that means nothing.
+func orNull[T comparable](value, nothing T) *T {
+	if value == nothing {
+		return nil
+	}
+	return &value
+}

@@ -28,6 +28,7 @@ type cli struct {
 	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
 	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
 	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
+	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Have events posted to URLs."`
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
 	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
 
@@ -68,7 +69,7 @@ func withHelp(err error) error {
 	}
 	command := "headwater"
 	if node := mistake.Context.Selected(); node != nil {
-		command += " " + node.Name
+		command = node.FullPath()
 	}
 	return fmt.Errorf("%w; '%s --help' shows how", err, command)
 }

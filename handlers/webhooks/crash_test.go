@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,15 +16,26 @@ import (
 	"headwater/bus/seal"
 )
 
-// failing is a bucket that loses the writes of states, as a process does that
-// is killed before them.
+const (
+	whole       = iota
+	lost        // as by a process that is killed before the write
+	unconfirmed // stored, and only the confirmation lost
+)
+
+// failing is a bucket that fails the writes of states.
 type failing struct {
 	seal.Store
-	broken *atomic.Bool
+	mode *atomic.Int32
 }
 
 func (f failing) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	if f.broken.Load() && strings.HasPrefix(key, "state.") {
+	if mode := f.mode.Load(); mode != whole && strings.HasPrefix(key, "state.") {
+		if mode == unconfirmed {
+			_, err := f.Store.Update(ctx, key, value, revision)
+			if err != nil {
+				return 0, err
+			}
+		}
 		return 0, bus.ErrUnavailable
 	}
 	return f.Store.Update(ctx, key, value, revision)
@@ -32,8 +44,8 @@ func (f failing) Update(ctx context.Context, key string, value []byte, revision 
 // TestRestarts holds that a deliverer that ends at any moment, with its
 // position written or not, skips nothing and keeps the order.
 func TestRestarts(t *testing.T) {
-	var broken atomic.Bool
-	h := newHouse(t, func(d *Deps) { d.Bucket = failing{d.Bucket, &broken} })
+	var mode atomic.Int32
+	h := newHouse(t, func(d *Deps) { d.Bucket = failing{d.Bucket, &mode} })
 	r := newReceiver(t)
 	var n atomic.Int64
 	r.answers(func(w http.ResponseWriter, _ *http.Request, _ got) bool {
@@ -47,7 +59,7 @@ func TestRestarts(t *testing.T) {
 	hook := h.hook(r.URL)
 	sources := []string{"src_a", "src_b", "src_c"}
 	for round := range 6 {
-		broken.Store(round%2 == 1)
+		mode.Store(int32(round % 3))
 		stop := h.deliver()
 		for _, source := range sources {
 			h.happen(h.address(source), 8)
@@ -55,7 +67,7 @@ func TestRestarts(t *testing.T) {
 		h.eventually("some events", func() bool { return len(r.of("")) > round*24 })
 		stop()
 	}
-	broken.Store(false)
+	mode.Store(whole)
 	h.deliver()
 	h.eventually("all", func() bool { return len(r.of("")) == 6*24 })
 	for _, source := range sources {
@@ -158,6 +170,64 @@ func TestPlacesThatAreRefused(t *testing.T) {
 	}
 	allowed.Store(true)
 	h.eventually("the event", func() bool { return r.all() == 1 })
+}
+
+// TestASecretThatIsLost holds that a webhook whose keys are gone says so, and
+// that a rotation mends it.
+func TestASecretThatIsLost(t *testing.T) {
+	h := newHouse(t)
+	r := newReceiver(t)
+	hook := h.hook(r.URL)
+	if err := h.registry.Vault.Destroy(t.Context(), hook.Address()); err != nil {
+		t.Fatal(err)
+	}
+	h.deliver()
+	h.happen(h.address("src_a"), 2)
+	h.eventually("the reason", func() bool { s, _ := h.state(hook); return strings.Contains(s.LastReason, "rotate") })
+	if _, err := h.registry.Rotate(t.Context(), hook.Address(), testKey); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the events", func() bool { return r.all() == 2 })
+	r.inOrder("src_a", 2)
+}
+
+// TestAnotherLog holds that a position beyond the log is told.
+func TestAnotherLog(t *testing.T) {
+	h := newHouse(t)
+	hook := h.hook("http://127.0.0.1:1/", func(w *Webhook) { w.After = 1000 })
+	h.deliver()
+	h.eventually("the reason", func() bool { s, _ := h.state(hook); return strings.Contains(s.LastReason, "1000") && s.Failures == 1 })
+}
+
+// TestALongSilence holds that a receiver that was down while more happened than
+// the window holds gets all of it, and was not flooded meanwhile.
+func TestALongSilence(t *testing.T) {
+	if testing.Short() {
+		t.Skip("publishes thousands of events")
+	}
+	h := newHouse(t)
+	r := newReceiver(t)
+	r.answers(status(502))
+	hook := h.hook(r.URL)
+	stop := h.deliver()
+	const sources, each = 8, 300
+	for i := range sources {
+		h.happen(h.address("src_"+strconv.Itoa(i)), each)
+	}
+	h.eventually("the end of the window", func() bool { _, pending := h.state(hook); return pending == sources*each })
+	stop()
+	asked := r.asked()
+	h.deliver()
+	h.eventually("another attempt", func() bool { return r.asked() > asked })
+	r.answers(nil)
+	h.eventually("all", func() bool { return len(r.of("")) == sources*each })
+	for i := range sources {
+		r.inOrder("src_"+strconv.Itoa(i), each)
+	}
+	if r.all() != sources*each {
+		t.Errorf("%d events, want %d", r.all(), sources*each)
+	}
+	h.eventually("the position", func() bool { s, pending := h.state(hook); return pending == 0 && s.Floor == sources*each })
 }
 
 // TestTooMany holds the limit of a scope.

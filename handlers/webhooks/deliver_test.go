@@ -1,12 +1,14 @@
 package webhooks
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"headwater/bus"
 	"headwater/bus/event"
 )
 
@@ -19,7 +21,7 @@ func TestDelivers(t *testing.T) {
 	foreign := newReceiver(t)
 	h.hook(foreign.URL, func(w *Webhook) { w.SourceID = "src_none" })
 	narrow := newReceiver(t)
-	h.hook(narrow.URL, func(w *Webhook) { w.SourceID, w.Types, w.After = "src_b", []string{"SourceRemoved", "SyncFailed"}, 5 })
+	h.hook(narrow.URL, func(w *Webhook) { w.SourceID, w.Types, w.After = "src_a", []string{"SourceRemoved", "SyncFailed"}, 1 })
 	shared := newReceiver(t)
 	h.hook(shared.URL, func(w *Webhook) { w.Owner = "" })
 	h.deliver()
@@ -32,17 +34,17 @@ func TestDelivers(t *testing.T) {
 		h.happen(event.Address{Organization: "other", Workspace: "w1", Owner: "ada", Source: "src_e"}, 1)
 		h.happen(event.Address{Organization: "acme", Workspace: "w1", Owner: "_", Source: "src_f"}, 1)
 	}
-	h.eventually("all events", func() bool { return r.all() >= 17 && shared.all() >= 3 && narrow.all() >= 5 })
+	h.eventually("all events", func() bool { return r.all() >= 17 && shared.all() >= 3 && narrow.all() >= 7 })
 	r.inOrder("src_a", 8)
 	r.inOrder("src_b", 6)
 	r.inOrder("src_s", 3)
-	narrow.inOrder("src_b", 5)
+	narrow.inOrder("src_a", 7)
 	shared.inOrder("src_s", 3)
 	h.eventually("the position", func() bool {
 		s, pending := h.state(all)
 		return pending == 0 && s.LastDelivered == s.Floor && len(s.Ahead) == 0 && s.Failures == 0 && s.LastStatus == 200 && s.LastAttemptAt != nil
 	})
-	if r.all() != 17 || shared.all() != 3 || narrow.all() != 5 || foreign.asked() != 0 {
+	if r.all() != 17 || shared.all() != 3 || narrow.all() != 7 || foreign.asked() != 0 {
 		t.Errorf("%d, %d, %d and %d events", r.all(), shared.all(), narrow.all(), foreign.asked())
 	}
 }
@@ -215,6 +217,20 @@ func TestRotate(t *testing.T) {
 	}
 	if r.all() != 2 {
 		t.Errorf("%d events", r.all())
+	}
+	// Sealed at rest, whatever one looks at.
+	for _, name := range []string{bus.BucketWebhooks, bus.BucketSecrets} {
+		bucket := h.bus.Bucket(name)
+		keys, err := bucket.Keys(t.Context(), "")
+		if err != nil || len(keys) < 2 {
+			t.Fatalf("%s: %v %v", name, keys, err)
+		}
+		for _, key := range keys {
+			entry, err := bucket.Get(t.Context(), key)
+			if err != nil || bytes.Contains(entry.Value, next) || bytes.Contains(entry.Value, testKey) || strings.Contains(string(entry.Value), Secret(next)[10:]) {
+				t.Errorf("%s of %s shows a secret, or %v", key, name, err)
+			}
+		}
 	}
 	third := []byte(strings.Repeat("m", 32))
 	if _, err := h.registry.Rotate(t.Context(), hook.Address(), third); err != nil {

@@ -28,6 +28,7 @@ type runner struct {
 	window   *window
 	lanes    *lanes
 	dirty    bool
+	unsure   []byte // a state of which it is unknown whether it was stored
 	results  chan result
 }
 
@@ -53,7 +54,7 @@ func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
 	if _, last, _, err := g.Events.State(ctx); err != nil {
 		return err
 	} else if r.state.Floor > last {
-		return fmt.Errorf("the webhook is at %d and the log ends at %d: is it another log?", r.state.Floor, last)
+		return r.astray(ctx, last)
 	}
 	r.window, r.lanes = newWindow(r.state), newLanes(r.state, g.Options)
 	reading, stop := context.WithCancel(ctx)
@@ -72,6 +73,24 @@ func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
 	sending, abort := context.WithCancel(hard)
 	defer abort()
 	return r.run(ctx, sending, abort, messages)
+}
+
+// astray tells that the position lies beyond the log, which was replaced by an
+// older one: from there nothing would ever be read, in silence.
+func (r *runner) astray(ctx context.Context, last uint64) error {
+	why := fmt.Sprintf("the webhook stands at %d and the log ends at %d: was it restored? Create the webhook again", r.state.Floor, last)
+	if r.state.LastReason != why {
+		r.state.LastReason = why
+		r.state.Failures++
+		encoded, err := json.Marshal(r.state)
+		if err != nil {
+			return err
+		}
+		if _, err := r.Bucket.Update(ctx, stateKey(r.hook.Address()), encoded, r.revision); err != nil {
+			return err
+		}
+	}
+	return errors.New(why)
 }
 
 func superseded(err error) error {
@@ -125,9 +144,7 @@ func (r *runner) finish(ended error, sending context.Context, abort func()) erro
 		}
 	}
 	if !errors.Is(ended, errSuperseded) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(sending), r.Options.Grace)
-		defer cancel()
-		if err := r.save(ctx); err != nil {
+		if err := r.save(sending); err != nil {
 			return err
 		}
 	}
@@ -162,6 +179,9 @@ func (r *runner) attempt(ctx context.Context, i *item) (Attempt, error) {
 		return Attempt{}, superseded(err)
 	}
 	keys, err := r.keys(ctx, hook)
+	if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrRefused) {
+		return Attempt{Reason: "the webhook's secret cannot be opened any more: rotate it"}, nil
+	}
 	if err != nil {
 		return Attempt{}, err
 	}
@@ -206,7 +226,7 @@ func (r *runner) settle(done result) error {
 	now := time.Now()
 	if done.err != nil {
 		r.lanes.again(done.lane, now.Add(r.Options.Backoff))
-		if errors.Is(done.err, errSuperseded) || errors.Is(done.err, seal.ErrDestroyed) {
+		if errors.Is(done.err, errSuperseded) {
 			return errSuperseded
 		}
 		if !errors.Is(done.err, context.Canceled) {
@@ -231,11 +251,14 @@ func (r *runner) settle(done result) error {
 }
 
 // save writes the state if it has changed. It returns errSuperseded when
-// another has written it, or it was erased.
+// another has written it, or it was erased. The end of ctx does not cut it off:
+// whether it was stored would be unknown.
 func (r *runner) save(ctx context.Context) error {
 	if !r.dirty {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Options.Grace)
+	defer cancel()
 	r.state.Floor, r.state.Ahead, r.state.Waiting = r.window.floor, r.window.taken(), r.lanes.waiting()
 	r.state.NextAttemptAt = nil
 	for _, w := range r.state.Waiting {
@@ -250,11 +273,17 @@ func (r *runner) save(ctx context.Context) error {
 	revision, err := r.Bucket.Update(ctx, stateKey(r.hook.Address()), encoded, r.revision)
 	switch {
 	case errors.Is(err, seal.ErrConflict):
-		return errSuperseded
+		entry, err := r.Bucket.Get(ctx, stateKey(r.hook.Address()))
+		if err != nil || r.unsure == nil || !bytes.Equal(entry.Value, r.unsure) {
+			return errSuperseded
+		}
+		r.revision, r.unsure = entry.Revision, nil
+		return nil
 	case err != nil:
+		r.unsure = encoded
 		r.Log.Warn("a webhook's position could not be written, will try again", "webhook", r.hook.ID, "error", err)
 		return nil
 	}
-	r.revision, r.dirty = revision, false
+	r.revision, r.dirty, r.unsure = revision, false, nil
 	return nil
 }

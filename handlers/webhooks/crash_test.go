@@ -199,24 +199,37 @@ func TestAnotherLog(t *testing.T) {
 	h.eventually("the reason", func() bool { s, _ := h.state(hook); return strings.Contains(s.LastReason, "1000") && s.Failures == 1 })
 }
 
-// TestALongSilence holds that a receiver that was down while more happened than
-// the window holds gets all of it, and was not flooded meanwhile.
+// TestALongSilence holds that a source whose event is refused lets as many of
+// others pass as the window holds, and that a receiver that was down while more
+// happened than that gets all of it.
 func TestALongSilence(t *testing.T) {
 	if testing.Short() {
 		t.Skip("publishes thousands of events")
 	}
 	h := newHouse(t)
 	r := newReceiver(t)
-	r.answers(status(502))
+	r.answers(func(w http.ResponseWriter, _ *http.Request, g got) bool {
+		if g.source == "src_0" {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		return g.source != "src_0"
+	})
 	hook := h.hook(r.URL)
 	stop := h.deliver()
 	const sources, each = 8, 300
 	for i := range sources {
 		h.happen(h.address("src_"+strconv.Itoa(i)), each)
 	}
-	h.eventually("the end of the window", func() bool { _, pending := h.state(hook); return pending == sources*each })
-	stop()
+	const passed = maxWindow - each
+	h.eventually("the end of the window", func() bool { s, pending := h.state(hook); return pending == sources*each-passed && len(s.Ahead) == passed })
 	asked := r.asked()
+	h.eventually("more attempts", func() bool { return r.asked() > asked+3 })
+	if r.all() != passed {
+		t.Errorf("%d events passed the one that waits, the window holds %d", r.all(), passed)
+	}
+	r.answers(status(502))
+	stop()
+	asked = r.asked()
 	h.deliver()
 	h.eventually("another attempt", func() bool { return r.asked() > asked })
 	r.answers(nil)

@@ -194,6 +194,25 @@ func TestDeleteInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestDeleteWhileIdle holds that a webhook to which nothing happens leaves no
+// reader behind either.
+func TestDeleteWhileIdle(t *testing.T) {
+	h := newHouse(t)
+	hook := h.hook("http://127.0.0.1:1/")
+	h.deliver()
+	readers := func(n int) func() bool {
+		return func() bool {
+			s, err := h.bus.EventsState(t.Context())
+			return err == nil && s.Readers == n
+		}
+	}
+	h.eventually("its reader", readers(1))
+	if err := h.registry.Delete(t.Context(), hook.Address()); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("its reader to go", readers(0))
+}
+
 // TestRotate holds that both secrets sign for a while.
 func TestRotate(t *testing.T) {
 	h := newHouse(t)

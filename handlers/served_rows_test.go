@@ -48,7 +48,7 @@ func manyOfOneCursor(t *testing.T, fresh func(*testing.T, Options) *served) {
 	}
 	s.exec("INSERT INTO ties VALUES " + seed(0, 10_000, row("02")))
 	s.open()
-	options := incremental("ties", "at")
+	options := byCursors("ties", "at")
 	options.BatchSize = 1000
 	s.same(s.sync(options)["ties"], "ties", "id", "note")
 
@@ -80,7 +80,7 @@ func nullCursors(t *testing.T, fresh func(*testing.T, Options) *served) {
 		return fmt.Sprintf("(%d, %d)", i, i)
 	}))
 	s.open()
-	options := incremental("gaps", "version")
+	options := byCursors("gaps", "version")
 	options.BatchSize = 100
 	s.same(s.sync(options)["gaps"], "gaps", "id", "version")
 	s.exec("INSERT INTO gaps VALUES (5000, 5000), (5001, 5001)")
@@ -108,7 +108,7 @@ func lateRows(t *testing.T, fresh func(*testing.T, Options) *served) {
 		s.exec(`CREATE TABLE late (id int PRIMARY KEY, version bigint NOT NULL, note varchar(20))`)
 		s.exec("INSERT INTO late VALUES " + seed(0, 500, func(i int) string { return fmt.Sprintf("(%d, %d, 'n%d')", i, 10*i, i) }))
 		s.open()
-		options := incremental("late", "version")
+		options := byCursors("late", "version")
 		options.Merge = merge
 		s.sync(options)
 		s.exec("INSERT INTO late VALUES (1000, 4985, 'late'), (1001, 5000, 'new')", "UPDATE late SET version = 4987 WHERE id = 3")
@@ -134,7 +134,7 @@ func newestDeleted(t *testing.T, fresh func(*testing.T, Options) *served) {
 	s.exec(`CREATE TABLE shrinks (id int PRIMARY KEY, note varchar(20))`)
 	s.exec("INSERT INTO shrinks VALUES " + seed(0, 100, func(i int) string { return fmt.Sprintf("(%d, 'n%d')", i, i) }))
 	s.open()
-	options := incremental("shrinks", "id")
+	options := byCursors("shrinks", "id")
 	options.Lookback = "20"
 	all := s.rows(s.sync(options)["shrinks"], "id")
 	s.exec("DELETE FROM shrinks WHERE id >= 90")
@@ -154,7 +154,7 @@ func mergeOverAppended(t *testing.T, fresh func(*testing.T, Options) *served) {
 	s.exec(`CREATE TABLE doubles (id int PRIMARY KEY, version bigint NOT NULL, gone boolean NOT NULL)`)
 	s.exec("INSERT INTO doubles VALUES " + seed(0, 300, func(i int) string { return fmt.Sprintf("(%d, %d, false)", i, i) }))
 	s.open()
-	options := incremental("doubles", "version")
+	options := byCursors("doubles", "version")
 	s.sync(options)
 	for n := range 2 {
 		s.exec(fmt.Sprintf("UPDATE doubles SET version = version + 1000 WHERE id < %d", 100*(n+1)))
@@ -203,7 +203,7 @@ func writtenMeanwhile(t *testing.T, fresh func(*testing.T, Options) *served) {
 		s.exec(`CREATE TABLE busy (id int PRIMARY KEY, version bigint NOT NULL, note varchar(20))`, `CREATE INDEX busy_version ON busy (version)`)
 		s.exec("INSERT INTO busy VALUES " + seed(0, rows, func(i int) string { return fmt.Sprintf("(%d, %d, 'n%d')", i, i, i) }))
 		s.open()
-		options := incremental("busy", "version")
+		options := byCursors("busy", "version")
 		options.Merge, options.BatchSize = merge, 400
 		stop := s.writes(func(n int) string {
 			return fmt.Sprintf("UPDATE busy SET version = %d, note = 'v%d' WHERE id = %d", rows+n, n, n*7919%rows)
@@ -261,7 +261,7 @@ func oneMoment(t *testing.T, fresh func(*testing.T, Options) *served) {
 func startFrom(t *testing.T, fresh func(*testing.T, Options) *served) {
 	s := fresh(t, quick())
 	s.exec(`CREATE TABLE steps (id int PRIMARY KEY, version bigint NOT NULL, note varchar(20))`)
-	options := incremental("steps", "version")
+	options := byCursors("steps", "version")
 	var first string
 	for n := range 3 {
 		s.exec("INSERT INTO steps VALUES " + seed(100*n, 100*(n+1), func(i int) string { return fmt.Sprintf("(%d, %d, 'n%d')", i, i, i) }))
@@ -304,7 +304,7 @@ func keysOfAllKinds(t *testing.T, fresh func(*testing.T, Options) *served) {
 		return fmt.Sprintf("('k%s', %d, %d, 'n', 'hidden')", odd[i%len(odd)], i/len(odd), i)
 	}))
 	s.open()
-	options := incremental("pairs", "version")
+	options := byCursors("pairs", "version")
 	options.Merge = true
 	options.Columns = map[string]command.Columns{"pairs": {Exclude: []string{"secret"}}}
 	for _, parallelism := range []int{1, 2, 8} {
@@ -331,7 +331,7 @@ func oneTableReset(t *testing.T, fresh func(*testing.T, Options) *served) {
 			"INSERT INTO "+table+" VALUES "+seed(0, 100, func(i int) string { return fmt.Sprintf("(%d, 'n')", i) }))
 	}
 	s.open()
-	options := incremental("one", "id", "two", "id")
+	options := byCursors("one", "id", "two", "id")
 	s.sync(options)
 	for _, table := range []string{"one", "two"} {
 		s.exec("DELETE FROM "+table+" WHERE id < 10", "UPDATE "+table+" SET note = 'changed' WHERE id < 20")

@@ -106,7 +106,7 @@ func TestTablesChangeDuringASync(t *testing.T) {
 						s.open()
 						options := command.SyncOptions{Mode: mode}
 						if mode == landing.Incremental {
-							options = incremental("thing", "version", "rest", "id")
+							options = byCursors("thing", "version", "rest", "id")
 							s.sync(options)
 							s.exec("UPDATE thing SET version = version + 200 WHERE id < 10")
 						}
@@ -147,7 +147,7 @@ func TestTablesChangeBetweenSyncs(t *testing.T) {
 					s := fresh(t, quick())
 					s.thing()
 					s.open()
-					options := incremental("thing", "version", "rest", "id")
+					options := byCursors("thing", "version", "rest", "id")
 					options.Merge = true
 					s.sync(options)
 					s.alter(c)

@@ -218,7 +218,7 @@ func (s *served) between(table string, do func()) {
 	}
 }
 
-func incremental(cursors ...string) command.SyncOptions {
+func byCursors(cursors ...string) command.SyncOptions {
 	o := command.SyncOptions{Mode: landing.Incremental, CursorField: map[string]string{}}
 	for i := 0; i+1 < len(cursors); i += 2 {
 		o.CursorField[cursors[i]] = cursors[i+1]

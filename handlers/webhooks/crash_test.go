@@ -221,7 +221,10 @@ func TestALongSilence(t *testing.T) {
 		h.happen(h.address("src_"+strconv.Itoa(i)), each)
 	}
 	const passed = maxWindow - each
-	h.eventually("the end of the window", func() bool { s, pending := h.state(hook); return pending == sources*each-passed && len(s.Ahead) == passed })
+	h.eventually("the end of the window", func() bool {
+		s, pending := h.state(hook)
+		return pending == sources*each-passed && len(s.Ahead) == passed
+	})
 	asked := r.asked()
 	h.eventually("more attempts", func() bool { return r.asked() > asked+3 })
 	if r.all() != passed {

@@ -44,6 +44,7 @@ type killRun struct {
 	dir     string
 	listen  string
 	program string
+	flags   []string
 	token   string
 	process *process
 	caller  *caller
@@ -117,9 +118,12 @@ func TestKilledSyncsLoseAndRepeatNothing(t *testing.T) {
 	t.Logf("%d kills of the service:%s", done, &table)
 }
 
-func newKillRun(t *testing.T) *killRun {
+func newKillRun(t *testing.T) *killRun { return newKillRunOf(t, newKillSource(t)) }
+
+// newKillRunOf starts a service, with further flags, beside a source.
+func newKillRunOf(t *testing.T, source *killSource, flags ...string) *killRun {
 	t.Helper()
-	r := &killRun{t: t, source: newKillSource(t), dir: filepath.Join(t.TempDir(), "data"), listen: freePort(t)}
+	r := &killRun{t: t, source: source, flags: flags, dir: filepath.Join(t.TempDir(), "data"), listen: freePort(t)}
 	if !testing.Short() {
 		// The program as it is shipped: the race detector would make each round
 		// several times as long.
@@ -154,7 +158,7 @@ func newKillRun(t *testing.T) *killRun {
 // restart starts the service over what the last one left.
 func (r *killRun) restart() {
 	r.t.Helper()
-	r.process = startProcessOf(r.t, r.program, r.dir, r.listen)
+	r.process = startProcessOf(r.t, r.program, r.dir, r.listen, r.flags...)
 	r.caller = &caller{t: r.t, base: r.process.base, token: r.token}
 }
 

@@ -23,12 +23,16 @@ import (
 	"go.uber.org/goleak"
 
 	"headwater/bus"
+	"headwater/bus/bustest"
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	bustest.CheckEvents()
+	goleak.VerifyTestMain(m)
+}
 
 const testLimit = 20 * time.Second
 

@@ -40,7 +40,7 @@ func TestRangesSurviveTheirWorker(t *testing.T) {
 			s := fresh(t, quick())
 			s.exec(`CREATE TABLE wide (id int PRIMARY KEY, note text, filler text) WITH (autovacuum_enabled = off)`,
 				`ALTER TABLE wide ALTER COLUMN filler SET STORAGE PLAIN`,
-				`INSERT INTO wide SELECT i, 'n' || i, repeat('x', 7900) FROM generate_series(1, 17000) i`)
+				`INSERT INTO wide SELECT i, 'n' || i, repeat('x', 7900) FROM generate_series(1, 5000) i`)
 			s.open()
 			var staged atomic.Int64
 			killed := make(chan struct{})

@@ -144,7 +144,7 @@ func TestHostileFiles(t *testing.T) {
 			if strings.HasSuffix(name, "db") {
 				kind = "sqlite"
 			}
-			answer := a.caller.call("POST", "/data/w/connect", object{"sources": []object{{"type": kind, "name": "damaged", "connection_config": path}}}, "Prefer", "wait=100")
+			answer := a.caller.call("POST", "/data/w/connect", object{"sources": []object{{"type": kind, "name": "damaged " + kind, "connection_config": path}}}, "Prefer", "wait=100")
 			var connected struct {
 				Sources []struct{ ID string } `json:"connected_sources"`
 			}

@@ -39,6 +39,7 @@ func newAttack(t *testing.T) *attack {
 	a.write("good.csv", "id,name\n1,Ada\n2,Grace\n")
 	a.good, _ = a.connectTo("good", "file", object{"path": "good.csv"})
 	a.pid = a.process.cmd.Process.Pid
+	t.Cleanup(func() { a.process.end(t) }) // in order: what was done to it must not keep it
 	a.serves()
 	a.await("rest", func() bool { return len(children(a.pid)) == 1 })
 	a.rest, a.opened = len(children(a.pid)), openFiles(a.pid)
@@ -224,10 +225,10 @@ func TestHostilePostgres(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
 	for name, c := range map[string]attempt{
 		"silent":             {silent, []string{"timeout"}, "sync_options.timeout", true},
-		"garbage":            {garbage, []string{"bad_data", "unreachable", "limit"}, "", false},
+		"garbage":            {garbage, []string{"bad_data", "unreachable", "limit"}, "", true},
 		"slow rows for ever": {sends(begins, copyRow("x"), 50*time.Millisecond), []string{"timeout"}, "sync_options.timeout", true},
 		"rows for ever":      {sends(begins, bytes.Repeat(copyRow(long), 10), 0), []string{"timeout"}, "sync_options.timeout", false},
-		"a row of 1 GiB":     {sends(append(bytes.Clone(begins), 'd', 0x40, 0, 0, 0), []byte(long), 0), []string{"limit", "bad_data"}, "row", false},
+		"a row of 1 GiB":     {sends(append(bytes.Clone(begins), 'd', 0x40, 0, 0, 0), []byte(long), 0), []string{"limit"}, "row", true},
 		"a row without end":  {sends(append(bytes.Clone(begins), 'd', 0x01, 0, 0, 0), []byte("x"), time.Millisecond), []string{"timeout"}, "sync_options.timeout", true},
 		"a notice of 1 GiB":  {sends([]byte{'N', 0x40, 0, 0, 0}, []byte(long), 0), []string{"bad_data", "limit"}, "", true},
 		"notices for ever":   {sends(nil, pgMessage('N', []byte("SNOTICE\x00Mhello\x00\x00")), 0), []string{"timeout"}, "sync_options.timeout", true},
@@ -290,6 +291,9 @@ func TestHostilePostgres(t *testing.T) {
 
 // The same of a MySQL server.
 func TestHostileMySQL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("PostgreSQL stands for both")
+	}
 	server := servers.MariaDB(t)
 	db, err := server.OpenMariaDB()
 	if err != nil {
@@ -312,7 +316,7 @@ func TestHostileMySQL(t *testing.T) {
 	full := bytes.Repeat([]byte{'x'}, 0xffffff)
 	for name, c := range map[string]attempt{
 		"silent":             {silent, []string{"timeout"}, "sync_options.timeout", true},
-		"garbage":            {garbage, []string{"bad_data", "unreachable", "limit"}, "", false},
+		"garbage":            {garbage, []string{"bad_data", "unreachable", "limit"}, "", true},
 		"slow rows for ever": {repeatRow(50 * time.Millisecond), []string{"timeout"}, "sync_options.timeout", true},
 		"rows for ever":      {repeatRow(0), []string{"timeout"}, "sync_options.timeout", false},
 		"many columns":       {sends(mysqlPacket(1, []byte{0xfe, 0, 0, 0, 0, 0, 1, 0, 0}), nil, time.Millisecond), []string{"bad_data", "limit"}, "", false},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 
@@ -37,9 +38,15 @@ func connectorPool(cfg Config, log *slog.Logger) (*extract.Pool, error) {
 	if _, err := os.Stat("/proc/self/exe"); err == nil {
 		self = "/proc/self/exe"
 	}
+	root := cfg.FilesRoot
+	if root != "" { // a child stands in another folder
+		if root, err = filepath.Abs(root); err != nil {
+			return nil, fmt.Errorf("--files-root: %w", err)
+		}
+	}
 	return extract.NewPool(extract.PoolConfig{
 		Command: []string{self, connectorCommand, strconv.FormatInt(cfg.ConnectorMemory<<20, 10)},
-		Setup:   connectorSetup{Egress: cfg.EgressAllow, Loopback: cfg.loopback(), FilesRoot: cfg.FilesRoot},
+		Setup:   connectorSetup{Egress: cfg.EgressAllow, Loopback: cfg.loopback(), FilesRoot: root},
 		Memory:  cfg.ConnectorMemory << 20,
 		Log:     log,
 	}), nil

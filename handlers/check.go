@@ -69,7 +69,7 @@ func (c *check) incremental() bool { return c.o.Mode == landing.Incremental }
 
 // chosen returns the tables that the sync takes.
 func (c *check) chosen() []event.Table {
-	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matches(c.o.Tables, t.Namespace, t.Name) })
+	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !c.takes(t) })
 }
 
 // alone checks what can be told without a table.
@@ -105,6 +105,33 @@ func (c *check) alone() {
 func (c *check) patterns() {
 	c.fitting.Tables = c.matching("tables", c.o.Tables)
 	c.fitting.Reset = c.matching("reset", c.o.Reset)
+	reset := c.fitting.Reset
+	c.fitting.Reset = nil
+	for i, p := range c.o.Reset {
+		if slices.Contains(reset, p) && c.reaches("reset["+strconv.Itoa(i)+"]", p) {
+			c.fitting.Reset = append(c.fitting.Reset, p)
+		}
+	}
+}
+
+// reaches reports whether a pattern matches a table that the sync takes. One that
+// matches others alone would do nothing, and is told of.
+func (c *check) reaches(field, pattern string) bool {
+	matched := slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matchesOne(pattern, nameOf(t), t.Name) })
+	if len(matched) > 0 && !slices.ContainsFunc(matched, c.takes) {
+		c.unreached(field, matched[0])
+		return false
+	}
+	return true
+}
+
+func (c *check) takes(t event.Table) bool { return matches(c.o.Tables, t.Namespace, t.Name) }
+
+// unreached says that a field names only what the sync does not take of this
+// source; it may take it of another.
+func (c *check) unreached(field string, t event.Table) {
+	c.add(field, "table %s is not among sync_options.tables", nameOf(t))
+	c.problems[len(c.problems)-1].Absent = true
 }
 
 func (c *check) matching(field string, patterns []string) (matched []string) {
@@ -140,21 +167,38 @@ func (c *check) tablesNamed(field, name string) (found []event.Table) {
 	return found
 }
 
-// each calls use for every table that a map of the options names, and returns
-// the map without the names of tables that are not there.
+// each calls use for every table of the sync that a map of the options names,
+// and returns the map without the names of others. A name that
+// the sync does not take, or that says nothing beside a full one, is told of.
 func each[V any](c *check, option string, m map[string]V, use func(field string, t event.Table, v V)) map[string]V {
 	var fitting map[string]V
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		field := option + "." + name
 		found := c.tablesNamed(field, name)
-		for _, t := range found {
+		if found == nil {
+			continue
+		}
+		taken := slices.DeleteFunc(slices.Clone(found), func(t event.Table) bool { return !c.takes(t) })
+		if len(taken) == 0 {
+			c.unreached(field, found[0])
+			continue
+		}
+		if fitting == nil {
+			fitting = map[string]V{}
+		}
+		fitting[name] = m[name]
+		used := false
+		for _, t := range taken {
+			if full := nameOf(t); full != name {
+				if _, ok := m[full]; ok {
+					continue
+				}
+			}
+			used = true
 			use(field, t, m[name])
 		}
-		if found != nil {
-			if fitting == nil {
-				fitting = map[string]V{}
-			}
-			fitting[name] = m[name]
+		if !used {
+			c.add(field, "%s is named in full, too; leave one of the two", nameOf(taken[0]))
 		}
 	}
 	return fitting
@@ -194,6 +238,9 @@ func (c *check) columns() {
 		found := slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matchesOne(pattern, nameOf(t), t.Name) })
 		switch {
 		case len(found) > 0:
+			if !c.reaches(field, pattern) {
+				continue
+			}
 		case !isPattern(pattern):
 			c.add(field, "%q is not a pattern", pattern)
 			continue

@@ -28,6 +28,8 @@ func (c *check) merge() {
 			c.add(field, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, what, fits))
 		case !fits(typ):
 			c.add(field, "column %q of %s is %s; deletes are told by a boolean or a timestamp: %s", column, nameOf(t), typ, offerColumns(t, what, fits))
+		case c.o.Merge && c.incremental() && c.cursor(t) == "":
+			c.add(field, "table %s has no cursor, so it is read whole each time and what it says of deletes is not looked at; name one in sync_options.cursor_columns", nameOf(t))
 		}
 	})
 }
@@ -81,9 +83,6 @@ func (c *check) startOver() {
 		column := c.cursor(t)
 		typ, ok := columnOf(t, column)
 		switch {
-		case !matches(c.o.Tables, t.Namespace, t.Name):
-			c.add(field, "table %s is not among sync_options.tables", nameOf(t))
-			return
 		case matchesAny(c.o.Reset, t.Namespace, t.Name):
 			c.add(field, "table %s is also in sync_options.reset; choose one of the two", nameOf(t))
 			return

@@ -1,9 +1,13 @@
 package handlers
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -18,6 +22,7 @@ func shop() []event.Table {
 		{Namespace: "public", Name: "orders", PrimaryKey: []string{"id"}, Cursor: "updated_at", Columns: []event.Column{
 			col("id", "int64"), col("updated_at", "timestamptz"), col("total", "decimal(15,2)"), col("note", "string"), col("gone", "boolean"), col("data", "json")}},
 		{Namespace: "public", Name: "events", PrimaryKey: []string{}, Cursor: "seq", Columns: []event.Column{col("seq", "int64"), col("body", "json")}},
+		{Namespace: "public", Name: "flags", PrimaryKey: []string{"id"}, Columns: []event.Column{col("id", "uuid"), col("gone", "boolean")}},
 		{Namespace: "public", Name: "tags", PrimaryKey: []string{"id"}, Columns: []event.Column{col("id", "uuid"), col("name", "string")}},
 	}
 }
@@ -40,7 +45,12 @@ func TestCheckOptions(t *testing.T) {
 		want    string // field and part of the message of each problem; "" for none
 	}{
 		"nothing asked":                {o{}, ""},
-		"everything that fits":         {o{Mode: incremental, Merge: true, Tables: []string{"orders"}, Columns: without("*", "note"), Lookback: "15m", Parallelism: 4, Reset: []string{"tags"}, StartFrom: one("orders", "2026-01-01T00:00:00Z"), Deleted: one("public.orders", "gone"), Timeout: "2h", TableLimit: "1d"}, ""},
+		"everything that fits":         {o{Mode: incremental, Merge: true, Tables: []string{"orders"}, Columns: without("*", "note"), Lookback: "15m", Parallelism: 4, StartFrom: one("orders", "2026-01-01T00:00:00Z"), Deleted: one("public.orders", "gone"), Timeout: "2h", TableLimit: "1d"}, ""},
+		"reset of what is not taken":   {o{Tables: []string{"orders"}, Reset: []string{"ord*", "tags"}}, "reset[1]: table public.tags is not among sync_options.tables"},
+		"cursor of what is not taken":  {o{Mode: incremental, Tables: []string{"orders"}, CursorField: one("events", "seq")}, "cursor_columns.events: table public.events is not among sync_options.tables"},
+		"columns of what is not taken": {o{Tables: []string{"orders"}, Columns: without("tags", "name")}, "columns.tags: table public.tags is not among sync_options.tables"},
+		"named twice":                  {o{Mode: incremental, CursorField: map[string]string{"orders": "id", "public.orders": "updated_at"}}, "cursor_columns.orders: public.orders is named in full, too"},
+		"deletes without a cursor":     {o{Mode: incremental, Merge: true, Tables: []string{"flags"}, Deleted: one("flags", "gone")}, "deleted_columns.flags: table public.flags has no cursor"},
 		"no such mode":                 {o{Mode: "upsert"}, `mode: is "upsert"; it can be full_refresh`},
 		"merge of a full refresh":      {o{Merge: true}, "merge: goes with mode incremental"},
 		"lookback of a full refresh":   {o{Lookback: "1h"}, "lookback: goes with mode incremental"},
@@ -49,7 +59,7 @@ func TestCheckOptions(t *testing.T) {
 		"too parallel":                 {o{Parallelism: 17}, "parallelism: is 17; it can be 1 to 16"},
 		"no time":                      {o{Timeout: "soon"}, "timeout: is not a length of time"},
 		"no time of a table":           {o{TableLimit: "0s"}, "table_timeout: is not a length of time"},
-		"no such table":                {o{Tables: []string{"orders", "carts*"}}, `tables[1]: no table matches "carts*"; the source has public.orders, public.events, public.tags`},
+		"no such table":                {o{Tables: []string{"orders", "carts*"}}, `tables[1]: no table matches "carts*"; the source has public.orders, public.events, public.flags, public.tags`},
 		"no pattern":                   {o{Tables: []string{"[a"}}, `tables[0]: "[a" is not a pattern`},
 		"no such cursor":               {o{Mode: incremental, CursorField: one("orders", "when")}, `cursor_columns.orders: table public.orders has no column "when" to go by; it has id, updated_at, total, note`},
 		"no order":                     {o{Mode: incremental, CursorField: one("public.orders", "data")}, `cursor_columns.public.orders: column "data" of public.orders is json, which has no order`},
@@ -168,4 +178,59 @@ func TestPace(t *testing.T) {
 	if got := p.measure(at.Add(2 * time.Second)); got != 500 {
 		t.Errorf("a second without rows: %d", got)
 	}
+}
+
+// Whatever is asked of whatever source, what is accepted has an effect: every
+// name is of a table that the sync takes, and nothing is left out silently.
+func TestNothingIsAcceptedAndIgnored(t *testing.T) {
+	tables := shop()
+	var names, columns []string
+	for _, table := range tables {
+		names = append(names, table.Name, table.Namespace+"."+table.Name)
+		for _, c := range table.Columns {
+			columns = append(columns, c.Name)
+		}
+	}
+	names = append(names, "*", "public.*", "o*", "[a", "carts", "", "public.")
+	columns = append(columns, "*", "n*", "[", "nosuch", "")
+	rapid.Check(t, func(r *rapid.T) {
+		name, column := rapid.SampledFrom(names), rapid.SampledFrom(columns)
+		text := rapid.SampledFrom([]string{"", "0", "5", "-5", "15m", "3d", "1h", "0s", "soon", "9999999999999999999", "2026-01-01T00:00:00Z", "true"})
+		o := command.SyncOptions{
+			Mode:        rapid.SampledFrom([]string{"", landing.FullRefresh, landing.Incremental, landing.Incremental, "upsert"}).Draw(r, "mode"),
+			Tables:      rapid.SliceOfN(name, 0, 2).Draw(r, "tables"),
+			CursorField: rapid.MapOfN(name, column, 0, 2).Draw(r, "cursors"),
+			Merge:       rapid.Bool().Draw(r, "merge"),
+			Columns:     rapid.MapOfN(name, rapid.Map(rapid.SliceOfN(column, 0, 2), func(x []string) command.Columns { return command.Columns{Exclude: x} }), 0, 2).Draw(r, "columns"),
+			Lookback:    command.Lookback(text.Draw(r, "lookback")),
+			Parallelism: rapid.IntRange(-1, 20).Draw(r, "parallelism"),
+			Reset:       rapid.SliceOfN(name, 0, 2).Draw(r, "reset"),
+			StartFrom:   rapid.MapOfN(name, text, 0, 2).Draw(r, "start"),
+			Deleted:     rapid.MapOfN(name, column, 0, 2).Draw(r, "deleted"),
+			Timeout:     command.Duration(text.Draw(r, "timeout")),
+			TableLimit:  command.Duration(text.Draw(r, "limit")),
+		}
+		_, problems := CheckOptions(o, tables, nil)
+		for _, p := range problems {
+			if !strings.HasPrefix(p.Field, "sync_options.") || p.Message == "" || p.Reason == "" {
+				r.Fatalf("%+v", p)
+			}
+		}
+		if len(problems) > 0 {
+			return
+		}
+		taken := func(pattern string) bool {
+			return slices.ContainsFunc(tables, func(t event.Table) bool {
+				return matches(o.Tables, t.Namespace, t.Name) && matchesAny([]string{pattern}, t.Namespace, t.Name)
+			})
+		}
+		for _, n := range slices.Concat(o.Tables, o.Reset, slices.Collect(maps.Keys(o.CursorField)), slices.Collect(maps.Keys(o.Columns)), slices.Collect(maps.Keys(o.StartFrom)), slices.Collect(maps.Keys(o.Deleted))) {
+			if !taken(n) {
+				r.Fatalf("%q names nothing of the sync, and is accepted", n)
+			}
+		}
+		if o.Mode != landing.Incremental && (o.Merge || o.Lookback != "" || len(o.StartFrom) > 0) {
+			r.Fatalf("it goes with incremental alone, and is accepted")
+		}
+	})
 }

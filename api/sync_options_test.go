@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers"
@@ -183,4 +185,40 @@ func TestCheckpoints(t *testing.T) {
 	if r = c.get("/data/w1/checkpoints"); r.Code != 400 {
 		t.Errorf("no source: %d %s", r.Code, r.Raw)
 	}
+}
+
+// Whatever stands in sync_options, the answer is that of a sync or says what is
+// wrong with a field; it is never a failure of the service.
+func TestAnySyncOptionsAreAnswered(t *testing.T) {
+	sent := &sentOptions{all: map[string]command.SyncOptions{}}
+	h := newHouse(t, checked, sent.keep)
+	c := h.ada()
+	id := c.connected("user", source("one", "db"))["one"]
+	keys := []string{"mode", "incremental", "tables", "columns", "cursor_columns", "merge", "deleted_columns", "lookback", "reset", "start_from", "parallelism", "batch_size", "timeout", "table_timeout", "bulk"}
+	leaf := rapid.SampledFrom([]any{nil, true, false, 0, 1, -1, 1e308, 3.5, "", "orders", "public.*", "id", "name", "[a", "\x00", "15m", "5", strings.Repeat("9", 400), "full_refresh", "incremental", []any{}, object{}})
+	value := rapid.OneOf(leaf,
+		rapid.Map(rapid.SliceOfN(leaf, 0, 3), func(x []any) any { return x }),
+		rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"orders", "public.orders", "customers", "*", "", "exclude"}), leaf, 0, 2), func(x map[string]any) any { return x }),
+		rapid.Map(rapid.SampledFrom([]string{"id", "name", "*", "[", ""}), func(x string) any { return object{"orders": object{"exclude": []string{x}}} }),
+	)
+	rapid.Check(t, func(r *rapid.T) {
+		options := rapid.MapOfN(rapid.SampledFrom(keys), value, 0, 3).Draw(r, "options")
+		body := c.post("/data/w1/sync", object{"source_ids": []string{id}, "sync_options": options})
+		got, started := sent.take()[id]
+		switch body.Code {
+		case 200, 202:
+			if !started {
+				r.Fatalf("%v: %d without a sync", options, body.Code)
+			}
+			if _, unknown := options["bulk"]; unknown {
+				r.Fatalf("an unknown option is accepted: %+v", got)
+			}
+		case 400, 422:
+			if started || body.Error == nil || len(body.Error.Details) == 0 || !strings.HasPrefix(body.Error.Details[0].Field, "sync_options") {
+				r.Fatalf("%v: started %t: %d %s", options, started, body.Code, body.Raw)
+			}
+		default:
+			r.Fatalf("%v: %d %s", options, body.Code, body.Raw)
+		}
+	})
 }

@@ -207,7 +207,9 @@ func TestFollow(t *testing.T) {
 	} {
 		log := newLog(h.events...)
 		bad.change(log)
-		err := s.Follow(t.Context(), log)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second) // which a Follow that goes on ends by
+		err := s.Follow(ctx, log)
+		stop()
 		if !errors.Is(err, bad.want) || !strings.Contains(err.Error(), "restore") || s.Position() != uint64(len(h.events)) || hashOf(t, s) != want {
 			t.Errorf("%s: %v at %d", name, err, s.Position())
 		}

@@ -193,8 +193,8 @@ func TestUnfitSnapshots(t *testing.T) {
 	follow(t, fresh, short)
 	short.first = 102
 	late := openMem(t)
-	if err := errors.Join(late.Restore(t.Context(), short, old), late.Follow(t.Context(), short)); !errors.Is(err, ErrTruncated) {
-		t.Errorf("a snapshot that does not reach the log: %v", err)
+	if err := errors.Join(late.Restore(t.Context(), short, old), late.Follow(t.Context(), short)); !errors.Is(err, ErrTruncated) || late.Position() != 0 {
+		t.Errorf("a snapshot that does not reach the log: %v at %d", err, late.Position())
 	}
 }
 

@@ -49,7 +49,7 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 	segments := w.stage.segments
 	if err := w.land(ctx, cursor, final); err != nil {
 		if errors.Is(err, ErrUnknown) {
-			w.names = nil // they may be part of the table
+			w.forgetAll() // they may be part of the table
 		}
 		w.failed = w.wrap(err)
 		return w.Landed(), w.failed
@@ -181,7 +181,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		return err
 	}
 	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
-	w.added, w.names = nil, nil
+	w.settled(made)
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total = now.Total

@@ -215,9 +215,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 	}
 	if err := w.point(ctx, head); err != nil {
 		if errors.Is(err, ErrUnknown) {
-			w.mu.Lock()
-			w.names = nil // they may be staged
-			w.mu.Unlock()
+			w.forgetAll() // they may be staged
 		}
 		w.failed = err
 		return err

@@ -170,6 +170,13 @@ func (r *recorder) note(name string) {
 	r.mu.Unlock()
 }
 
+// names returns what was made.
+func (r *recorder) names() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.made)
+}
+
 // undo removes what was made.
 func (r *recorder) undo() error {
 	r.mu.Lock()

@@ -132,6 +132,25 @@ func (w *Writer) forget(names ...string) {
 	w.names = left
 }
 
+func (w *Writer) forgetAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names = nil
+}
+
+// settled lets go of what a commit has made part of the table. Names of parts
+// that are written meanwhile, behind it, stay.
+func (w *Writer) settled(made *recorder) {
+	names := made.names()
+	for _, f := range w.added {
+		names = append(names, f.FilePath())
+	}
+	w.mu.Lock()
+	w.added = nil
+	w.mu.Unlock()
+	w.forget(names...)
+}
+
 // Abort ends the writer and removes the files that are neither committed nor
 // staged. The next attempt of the sync goes on with those. Whoever still writes
 // to Files ends first. It is safe to call twice, and does nothing after a final

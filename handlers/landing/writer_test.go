@@ -45,6 +45,30 @@ func TestIncrementalGoesOnBehindItsCursor(t *testing.T) {
 	}
 }
 
+// The part behind a checkpoint is begun while the checkpoint is committed: if it
+// never gets into the table, Abort removes it.
+func TestAbortRemovesWhatWasBegunBeforeACommit(t *testing.T) {
+	l := openLake(t, newMemoryKV())
+	w := begin(t, l, incremental(1, "syn_1"))
+	write(t, w, 0, 100)
+	name := w.NextName()
+	part, err := w.Files().Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, w, behind(99), false)
+	if err := part.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Abort(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if parts, _ := files(t, l); len(parts) != 1 {
+		t.Errorf("the lake holds %v, want the one part that was committed", parts)
+	}
+	wantIDs(t, l, span(0, 100))
+}
+
 func TestFullRefreshReplaces(t *testing.T) {
 	l := openLake(t, newMemoryKV())
 	for i, n := range []int64{100, 30, 0, 7} {

@@ -36,6 +36,7 @@ type Config struct {
 	Roles              []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
 	MetricsListen      string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
 	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
+	ConnectorKeep      time.Duration `env:"HEADWATER_CONNECTOR_KEEP" default:"1m" help:"How long the process of a source waits for the source's next call, which then needs no start; 0 ends it with each call."`
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
@@ -125,6 +126,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ConnectorMemory < 128 || c.ConnectorMemory > 1<<20 {
 		wrong("connector-memory", "must be at least 128 (MiB), not %d", c.ConnectorMemory)
+	}
+	if c.ConnectorKeep < 0 {
+		wrong("connector-keep", "must not be below 0; 0 keeps no process")
 	}
 	if c.AuditEvery < 0 {
 		wrong("audit-every", "must not be below 0")

@@ -48,6 +48,7 @@ func connectorPool(cfg Config, log *slog.Logger) (*extract.Pool, error) {
 		Command: []string{self, connectorCommand, strconv.FormatInt(cfg.ConnectorMemory<<20, 10)},
 		Setup:   connectorSetup{Egress: cfg.EgressAllow, Loopback: cfg.loopback(), FilesRoot: root},
 		Memory:  cfg.ConnectorMemory << 20,
+		Keep:    cfg.ConnectorKeep,
 		Log:     log,
 	}), nil
 }

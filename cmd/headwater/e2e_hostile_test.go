@@ -34,7 +34,7 @@ func newAttack(t *testing.T) *attack {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("needs /proc")
 	}
-	a := &attack{killRun: newKillRunOf(t, nil, "--connector-memory", "160")}
+	a := &attack{killRun: newKillRunOf(t, nil, "--connector-memory", "160", "--connector-keep", "0")}
 	a.files = filepath.Join(a.dir, "files")
 	a.write("good.csv", "id,name\n1,Ada\n2,Grace\n")
 	a.good, _ = a.connectTo("good", "file", object{"path": "good.csv"})

@@ -17,8 +17,8 @@ import (
 	"headwater/handlers/landing/parts"
 )
 
-// Serve is a child: it opens one source as it is told on in, answers on out,
-// and returns when in ends. setup makes the Opener out of
+// Serve is a child: it opens a source as it is told on in, one at a time, answers
+// on out, and returns when in ends. setup makes the Opener out of
 // PoolConfig.Setup; what goes to the log it is given comes out of PoolConfig.Log.
 // The error is that of the pipes.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.RawMessage, *slog.Logger) (Opener, error)) error {
@@ -129,6 +129,10 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		if err == nil {
 			err = c.extract(call.ctx, x.Request)
 		}
+		return fail(err)
+	case frameClose:
+		err := c.session.Close()
+		c.session = nil
 		return fail(err)
 	}
 	return fail(fmt.Errorf("an unknown call %q", call.kind))

@@ -99,7 +99,9 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	case "hangs": // and does not listen
 		select {}
 	}
-	return []driver.Table{table()}, nil
+	found := table()
+	found.Columns[0].Comment = strconv.Itoa(os.Getpid())
+	return []driver.Table{found}, nil
 }
 
 func (s *source) batch(n int) driver.Batch {
@@ -226,7 +228,7 @@ func pool(t *testing.T, memory int64) *extract.Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := extract.NewPool(extract.PoolConfig{Command: []string{self, childArgument, strconv.FormatInt(memory, 10)}, Memory: memory})
+	p := extract.NewPool(extract.PoolConfig{Command: []string{self, childArgument, strconv.FormatInt(memory, 10)}, Memory: memory, Keep: time.Minute})
 	t.Cleanup(func() { p.Close() })
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"headwater/connectors/driver"
 )
@@ -20,7 +21,10 @@ type PoolConfig struct {
 	// Memory is how many bytes one child may have; default 512 MiB. Where the
 	// system cannot say how much a process has, it is the child's to keep to.
 	Memory int64
-	Log    *slog.Logger
+	// Keep is how long a child whose calls all succeeded waits for its source to
+	// be opened again; 0 ends it with its Session.
+	Keep time.Duration
+	Log  *slog.Logger
 }
 
 // DefaultMemory is what one child may have.
@@ -28,10 +32,11 @@ const DefaultMemory = 512 << 20
 
 // Pool is an Opener whose sources live in child processes, one each: memory,
 // file descriptors and crashes of one are nobody else's. A child that has had a
-// source is never given another. One child waits ready, because a start takes
-// longer than many a sync. It is safe for concurrent use.
+// source is never given another. Because a start takes longer than many a sync,
+// one child waits ready, and those of PoolConfig.Keep for their own sources. It is safe for concurrent use.
 type Pool struct {
 	config PoolConfig
+	kept   kept
 
 	mu     sync.Mutex
 	spare  *process
@@ -47,7 +52,7 @@ func NewPool(c PoolConfig) *Pool {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{config: c}
+	p := &Pool{config: c, kept: kept{time: c.Keep}}
 	p.fill()
 	return p
 }
@@ -97,31 +102,40 @@ func (p *Pool) take() (*process, error) {
 // Open opens a source in a child of its own. The caller closes the Session,
 // which ends the child.
 func (p *Pool) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
+	key := keyOf(connector, public, secret)
+	source := openCall{Connector: connector, Public: public, Secret: secret, Limits: limits}
+	if child := p.kept.take(key); child != nil {
+		s := &remote{process: child, unwatch: child.watch(), rest: func() { p.kept.put(key, child) }}
+		if s.open(ctx, source) == nil {
+			return s, nil
+		}
+		// Whatever it was, a new child has the last word on it.
+		s.Close()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
 	child, err := p.take()
 	if err != nil {
 		return nil, err
 	}
-	s := &remote{process: child, unwatch: child.watch()}
-	ctx, done := context.WithTimeoutCause(ctx, openLimit, errMute)
-	defer done()
-	_, err = s.wait(ctx) // ready
-	if err == nil {
-		_, err = s.call(ctx, frameOpen, openCall{Connector: connector, Public: public, Secret: secret, Limits: limits})
-	}
-	if err != nil {
+	s := &remote{process: child, unwatch: child.watch(), rest: func() { p.kept.put(key, child) }}
+	s.busy.Store(true) // until it says that it is ready
+	if err := s.open(ctx, source); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// Close ends the child that waits. Sessions are closed by who opened them. It is
+// Close ends the children that wait. Sessions are closed by who opened them. It is
 // safe to call twice.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.fills.Wait()
+	p.kept.drop()
 	p.mu.Lock()
 	spare := p.spare
 	p.spare = nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headwater/connectors/driver"
@@ -24,7 +25,24 @@ var errMute = driver.E(driver.ErrTimeout, nil, "the connector's process did not 
 type remote struct {
 	*process
 	unwatch func()
+	rest    func() // takes the child back when its source is closed
 	closing sync.Once
+	busy    atomic.Bool // a call runs, or there will be no more
+	failed  atomic.Bool // one did: the child is not used again
+}
+
+// open opens the source in a child, once that is ready. Any error is the
+// caller's reason to close the Session.
+func (s *remote) open(ctx context.Context, o openCall) error {
+	ctx, done := context.WithTimeoutCause(ctx, openLimit, errMute)
+	defer done()
+	if s.busy.Load() {
+		if _, err := s.wait(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := s.call(ctx, frameOpen, o)
+	return err
 }
 
 // call makes one call and returns its result. When ctx ends the child is told
@@ -43,6 +61,14 @@ func (s *remote) call(ctx context.Context, kind byte, v any) (*result, error) {
 func (s *remote) begin(ctx context.Context, kind byte, v any) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if s.busy.Swap(true) {
+		select {
+		case <-s.dead:
+			return s.err
+		default:
+			return errClosed
+		}
 	}
 	stop := context.AfterFunc(ctx, func() { s.kill(nil) })
 	err := s.in.sendJSON(kind, v)
@@ -91,25 +117,32 @@ func (s *remote) wait(ctx context.Context) (*result, error) {
 func (s *remote) next(ctx context.Context) (reply, error) {
 	select {
 	case r := <-s.replies:
-		return r, r.failed()
+		return r, s.took(r)
 	case <-ctx.Done():
+		s.failed.Store(true)
 		s.cancel()
 		return reply{}, context.Cause(ctx)
 	case <-s.dead:
 		select { // what it said before it died
 		case r := <-s.replies:
-			return r, r.failed()
+			return r, s.took(r)
 		default:
 			return reply{}, s.err
 		}
 	}
 }
 
-func (r reply) failed() error {
+// took notes what a reply means for the calls to come, and returns its error.
+func (s *remote) took(r reply) error {
 	if r.result == nil {
 		return nil
 	}
-	return r.result.Failure.err()
+	err := r.result.Failure.err()
+	if err != nil {
+		s.failed.Store(true)
+	}
+	s.busy.Store(false)
+	return err
 }
 
 // cancel ends the running call: by itself, or with the child.
@@ -123,6 +156,7 @@ func (s *remote) cancel() {
 		select {
 		case r := <-s.replies:
 			if r.result != nil {
+				s.busy.Store(false)
 				return
 			}
 		case <-timer.C:
@@ -189,6 +223,7 @@ func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mes
 			if err == nil {
 				err = files.name(reply.message)
 				if err != nil {
+					s.failed.Store(true)
 					s.cancel()
 				}
 			}
@@ -196,7 +231,10 @@ func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mes
 				yield(Message{}, err)
 				return
 			}
-			if !yield(*reply.message, nil) {
+			if m := reply.message; !yield(*m, nil) {
+				if m.Checkpoint == nil || !m.Checkpoint.Final { // with rows still to come
+					s.failed.Store(true)
+				}
 				s.cancel()
 				return
 			}
@@ -211,12 +249,34 @@ func (s *remote) use(files *uploads) {
 	s.files = files
 }
 
-// Close ends the child. It returns nil: what a source says at its end changes
-// nothing.
+// Close closes the source, and ends its child unless that may have it again. It
+// returns nil: what a source says at its end changes nothing.
 func (s *remote) Close() error {
 	s.closing.Do(func() {
+		defer s.unwatch()
+		if idle := !s.busy.Swap(true); idle && !s.failed.Load() && s.closeSource() {
+			s.rest()
+			return
+		}
 		s.close()
-		s.unwatch()
 	})
 	return nil
+}
+
+// closeSource reports whether the child has closed its source and stands as at
+// its start.
+func (s *remote) closeSource() bool {
+	ctx, done := context.WithTimeout(context.Background(), closeGrace)
+	defer done()
+	stop := context.AfterFunc(ctx, func() { s.kill(nil) })
+	defer stop()
+	if s.in.sendJSON(frameClose, struct{}{}) != nil {
+		return false
+	}
+	select {
+	case r := <-s.replies:
+		return r.result != nil && r.result.Failure == nil
+	case <-s.dead:
+		return false
+	}
 }

@@ -23,6 +23,7 @@ const (
 	frameCheck    = 'C' // to the child
 	frameDiscover = 'D' // to the child
 	frameExtract  = 'X' // to the child: extractCall
+	frameClose    = 'Z' // to the child: closes the source, which may be opened again
 	frameCancel   = 'c' // to the child: ends the running call
 	frameReady    = 'r' // from the child: the answer to frameSetup
 	frameLog      = 'L' // from the child: a line of its log, as slog's JSON

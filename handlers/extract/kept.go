@@ -1,0 +1,109 @@
+package extract
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+)
+
+// How many children may wait for their sources to be opened again, and how many
+// bytes each may have left over.
+const (
+	keepMost   = 4
+	keepMemory = 64 << 20
+)
+
+// sourceKey tells sources apart by everything that opens them.
+type sourceKey [sha256.Size]byte
+
+func keyOf(connector string, public, secret json.RawMessage) sourceKey {
+	h := sha256.New()
+	// Written as JSON, no two sources run together into one text.
+	_ = json.NewEncoder(h).Encode([]string{connector, string(public), string(secret)})
+	return sourceKey(h.Sum(nil))
+}
+
+// kept holds the children whose source was closed a moment ago, for whoever
+// opens it next. It is safe for concurrent use; drop ends it.
+type kept struct {
+	time time.Duration // 0 for not at all
+
+	mu      sync.Mutex
+	closed  bool
+	waiting []waiting // the longest first
+}
+
+type waiting struct {
+	child *process
+	key   sourceKey
+	timer *time.Timer
+}
+
+// put lets a child wait, and ends the one that waits longest where there is no
+// room. The child must have no open source.
+func (k *kept) put(key sourceKey, child *process) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || k.time <= 0 || resident(child.cmd.Process.Pid) > keepMemory {
+		go child.close()
+		return
+	}
+	if len(k.waiting) == keepMost {
+		k.waiting[0].timer.Stop()
+		go k.waiting[0].child.close()
+		k.waiting = slices.Delete(k.waiting, 0, 1)
+	}
+	timer := time.AfterFunc(k.time, func() {
+		if k.remove(child) {
+			child.close()
+		}
+	})
+	k.waiting = append(k.waiting, waiting{child, key, timer})
+}
+
+// take returns a child that has had this source and nothing else, or nil.
+func (k *kept) take(key sourceKey) *process {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := len(k.waiting) - 1; i >= 0; i-- {
+		w := k.waiting[i]
+		if w.key != key {
+			continue
+		}
+		w.timer.Stop()
+		k.waiting = slices.Delete(k.waiting, i, i+1)
+		select {
+		case <-w.child.dead: // it died while it waited
+		default:
+			return w.child
+		}
+	}
+	return nil
+}
+
+// remove reports whether a child was still waiting.
+func (k *kept) remove(child *process) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.IndexFunc(k.waiting, func(w waiting) bool { return w.child == child })
+	if i < 0 {
+		return false
+	}
+	k.waiting = slices.Delete(k.waiting, i, i+1)
+	return true
+}
+
+// drop ends every child that waits and, from now on, all that are put.
+func (k *kept) drop() {
+	k.mu.Lock()
+	k.closed = true
+	all := k.waiting
+	k.waiting = nil
+	k.mu.Unlock()
+	for _, w := range all {
+		w.timer.Stop()
+		w.child.close()
+	}
+}

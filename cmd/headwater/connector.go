@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 
@@ -68,6 +69,10 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 	debug.SetMemoryLimit(memory / 4 * 3)
 	debug.SetGCPercent(50) // batches come and go: half the memory for little time
 	debug.FreeOSMemory()   // what packages that only the service uses made at their start
+	// Bytes that nobody touches cost nothing and let the collector wait for so
+	// much more garbage.
+	ballast := make([]byte, memory/16)
+	defer runtime.KeepAlive(ballast)
 	return extract.Serve(ctx, in, out, func(raw json.RawMessage, log *slog.Logger) (extract.Opener, error) {
 		var setup connectorSetup
 		if err := json.Unmarshal(raw, &setup); err != nil {

@@ -12,7 +12,7 @@ import (
 // bytes each may have left over.
 const (
 	keepMost   = 4
-	keepMemory = 64 << 20
+	keepMemory = 96 << 20
 )
 
 // sourceKey tells sources apart by everything that opens them.

@@ -27,21 +27,33 @@ const (
 	quickDivisor = 10
 )
 
-// work is one part of the bench; it may give several rows of the table.
+// The tables, by the names of their comments in the README.
+const (
+	tableSync    = "sync"
+	tableHistory = "history"
+)
+
+var tables = []string{tableSync, tableHistory}
+
+// work is one part of the bench; it may give several rows of its table.
 type work struct {
-	name string
-	run  func(*bench, context.Context) ([]result, error)
+	name  string
+	table string
+	run   func(*bench, context.Context) ([]result, error)
 }
 
 var works = []work{
-	{"postgres-wide", (*bench).postgresWide},
-	{"postgres-accounts", (*bench).postgresAccounts},
-	{"mariadb", (*bench).mariadbWide},
-	{"csv", (*bench).csv},
-	{"sqlite", (*bench).sqlite},
-	{"api", (*bench).api},
-	{"memory", (*bench).memory},
-	{"incremental", (*bench).incremental},
+	{"postgres-wide", tableSync, (*bench).postgresWide},
+	{"postgres-accounts", tableSync, (*bench).postgresAccounts},
+	{"mariadb", tableSync, (*bench).mariadbWide},
+	{"csv", tableSync, (*bench).csv},
+	{"sqlite", tableSync, (*bench).sqlite},
+	{"api", tableSync, (*bench).api},
+	{"memory", tableSync, (*bench).memory},
+	{"incremental", tableSync, (*bench).incremental},
+	{"list", tableHistory, (*bench).list},
+	{"schema", tableHistory, (*bench).schema},
+	{"unchanged", tableHistory, (*bench).unchanged},
 }
 
 func names() []string {
@@ -63,6 +75,7 @@ type bench struct {
 	postgres *servers.Server
 	loaded   map[string]bool
 	service  *service
+	listed   *reading
 }
 
 func newBench(ctx context.Context, s settings, out io.Writer) (*bench, error) {

@@ -167,26 +167,27 @@ func TestMemoryOfChildren(t *testing.T) {
 
 func TestTableIsWrittenBetweenItsMarks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "README.md")
-	table := render([]result{ratio("work", "limit", 1000, 2*time.Second, time.Second, 1.1)}, "2 cores", settings{runs: 5})
+	begin, end := marks(tableSync)
+	table := render(tableSync, []result{ratio("work", "limit", 1000, 2*time.Second, time.Second, 1.1)}, "2 cores", settings{runs: 5})
 	if !strings.Contains(table, "| work | 2.00 s | 1.00 s `limit` | 2.00 | at most 1.10 | 0 krows/s | MISSED |") {
 		t.Errorf("the table:\n%s", table)
 	}
-	if err := os.WriteFile(path, []byte("before\n"+markBegin+"\nold\n"+markEnd+"\nafter\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("before\n"+begin+"\nold\n"+end+"\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := writeBetween(path, table); err != nil {
+		if err := writeBetween(path, tableSync, table); err != nil {
 			t.Fatal(err)
 		}
 	}
 	text, _ := os.ReadFile(path)
-	if want := "before\n" + markBegin + "\n" + table + markEnd + "\nafter\n"; string(text) != want {
+	if want := "before\n" + begin + "\n" + table + end + "\nafter\n"; string(text) != want {
 		t.Errorf("%s\nwant\n%s", text, want)
 	}
 	if err := os.WriteFile(path, []byte("no marks"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBetween(path, table); err == nil {
+	if err := writeBetween(path, tableSync, table); err == nil {
 		t.Error("a file without marks was written")
 	}
 }

@@ -1,6 +1,6 @@
 // Command bench measures whole syncs through the service, each beside the
-// fastest that its source can be read at all, in turn on the same machine in the
-// same run. `make bench` runs it; it makes its data and starts its own servers.
+// fastest that its source can be read at all, and reads and commands beside what
+// a server and a disk can do at all, in turn on the same machine in the same run. `make bench` runs it; it makes its data and starts its own servers.
 package main
 
 import (
@@ -17,6 +17,13 @@ import (
 )
 
 func main() {
+	if played, err := play(os.Getenv(partVariable), os.Stdin, os.Stdout); played {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
@@ -46,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&s.only, "only", "", "works to run, by the start of their names, separated by commas: "+strings.Join(names(), ", "))
 	flags.IntVar(&s.runs, "n", 5, "measured runs of each side; the median counts")
 	flags.BoolVar(&s.quick, "quick", false, "a tenth of the rows")
-	flags.StringVar(&s.readme, "readme", "", "write the whole table into this file, between its bench:sync comments")
+	flags.StringVar(&s.readme, "readme", "", "write the tables into this file, between their bench:sync and bench:history comments")
 	flags.IntVar(&s.parallel, "parallel", 2, "connections of the works that read a table over several")
 	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
 	if err := flags.Parse(args); err != nil {
@@ -68,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer b.close()
 
-	var rows []result
+	rows := map[string][]result{}
 	var failed []error
 	for _, w := range chosen {
 		found, err := w.run(b, ctx)
@@ -77,15 +84,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			b.say("%s: %v", w.name, err)
 			found = append(found, result{work: w.name, failed: true})
 		}
-		rows = append(rows, found...)
+		rows[w.table] = append(rows[w.table], found...)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	table := render(rows, b.machine(ctx), s)
-	fmt.Fprint(stdout, table)
-	if s.readme != "" && len(failed) == 0 {
-		failed = append(failed, writeBetween(s.readme, table))
+	machine := b.machine(ctx)
+	for _, name := range tables {
+		if len(rows[name]) == 0 {
+			continue
+		}
+		table := render(name, rows[name], machine, s)
+		fmt.Fprintln(stdout, table)
+		if s.readme != "" && len(failed) == 0 {
+			failed = append(failed, writeBetween(s.readme, name, table))
+		}
 	}
 	return errors.Join(failed...)
 }

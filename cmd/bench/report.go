@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,13 +37,33 @@ func ratio(work, beside string, rows int, ours, limit time.Duration, most float6
 	}
 }
 
+// pace returns the row of a work that must be at least so many times as fast as
+// its limit, which does the same number of things.
+func pace(work, beside string, count int, ours, limit time.Duration, least float64) result {
+	x := limit.Seconds() / ours.Seconds()
+	return result{
+		work: work, beside: beside, ours: perSecond(count, ours), limit: perSecond(count, limit),
+		ratio: fmt.Sprintf("%.2f", x), target: fmt.Sprintf("at least %.2f", least), ok: x >= least,
+	}
+}
+
+func perSecond(count int, d time.Duration) string {
+	return fmt.Sprintf("%.0f/s", float64(count)/d.Seconds())
+}
+
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// render returns the table as Markdown, with the machine it was measured on.
-func render(rows []result, machine string, s settings) string {
+// render returns a table as Markdown, with the machine it was measured on.
+func render(table string, rows []result, machine string, s settings) string {
 	var b strings.Builder
-	fmt.Fprintln(&b, "| work, through the service | ours | limit, in turn | ratio | target | rate | |")
-	fmt.Fprintln(&b, "|---|---|---|---|---|---|---|")
+	rated := table == tableSync
+	if rated {
+		fmt.Fprintln(&b, "| work, through the service | ours | limit, in turn | ratio | target | rate | |")
+		fmt.Fprintln(&b, "|---|---|---|---|---|---|---|")
+	} else {
+		fmt.Fprintln(&b, "| work | ours | limit, in turn | ratio | target | |")
+		fmt.Fprintln(&b, "|---|---|---|---|---|---|")
+	}
 	for _, r := range rows {
 		verdict := "MISSED"
 		switch {
@@ -56,7 +76,11 @@ func render(rows []result, machine string, s settings) string {
 		if r.beside != "" {
 			limit = strings.TrimSpace(limit + " `" + r.beside + "`")
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", r.work, r.ours, limit, r.ratio, r.target, r.rate, verdict)
+		cells := []string{r.work, r.ours, limit, r.ratio, r.target, r.rate, verdict}
+		if !rated {
+			cells = slices.Delete(cells, 5, 6)
+		}
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 	}
 	size := ""
 	if s.quick {
@@ -101,25 +125,25 @@ func lineAfter(path, name string) string {
 	return ""
 }
 
-// The comments between which the table stands in a Markdown file.
-const (
-	markBegin = "<!-- bench:sync -->"
-	markEnd   = "<!-- /bench:sync -->"
-)
+// marks returns the comments between which a table stands in a Markdown file.
+func marks(table string) (begin, end string) {
+	return "<!-- bench:" + table + " -->", "<!-- /bench:" + table + " -->"
+}
 
-// writeBetween replaces what stands between the marks of a file.
-func writeBetween(path, table string) error {
+// writeBetween replaces what stands between a table's marks in a file.
+func writeBetween(path, name, table string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := bytes.Cut(text, []byte(markBegin))
-	_, after, ends := bytes.Cut(rest, []byte(markEnd))
+	begin, end := marks(name)
+	before, rest, begins := bytes.Cut(text, []byte(begin))
+	_, after, ends := bytes.Cut(rest, []byte(end))
 	if !begins || !ends {
-		return errors.Join(fmt.Errorf("%s has no %s and %s", path, markBegin, markEnd))
+		return fmt.Errorf("%s has no %s and %s", path, begin, end)
 	}
 	var out bytes.Buffer
-	for _, part := range [][]byte{before, []byte(markBegin + "\n"), []byte(table), []byte(markEnd), after} {
+	for _, part := range [][]byte{before, []byte(begin + "\n"), []byte(table), []byte(end), after} {
 		out.Write(part)
 	}
 	return os.WriteFile(path, out.Bytes(), 0o644)

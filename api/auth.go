@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,6 +62,7 @@ type Auth struct {
 	find   jwt.Keyfunc
 	parser *jwt.Parser
 	config AuthConfig
+	known  tokens
 }
 
 // NewAuth returns the judge of tokens. With a JWKS it begins to fetch the keys
@@ -130,8 +132,13 @@ func (a *Auth) Verify(token string) (Claims, error) {
 	if token == "" || len(token) > maxToken {
 		return Claims{}, fmt.Errorf("%w: it is empty or too long", ErrToken)
 	}
+	id := sha256.Sum256([]byte(token))
+	if seen, ok := a.known.get(id); ok && a.stands(seen) {
+		return seen.claims, nil
+	}
 	var t tokenClaims
-	if _, err := a.parser.ParseWithClaims(token, &t, a.find); err != nil {
+	parsed, err := a.parser.ParseWithClaims(token, &t, a.find)
+	if err != nil {
 		return Claims{}, fmt.Errorf("%w: %s", ErrToken, whyInvalid(err))
 	}
 	c := Claims{Organization: t.Organization, Username: t.Username, Role: t.Role, Expires: t.ExpiresAt.Time}
@@ -144,6 +151,7 @@ func (a *Auth) Verify(token string) (Claims, error) {
 	if err := c.check(); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
+	a.remember(id, c, parsed)
 	return c, nil
 }
 

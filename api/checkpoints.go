@@ -19,5 +19,5 @@ func (h *Handler) checkpoints(_ context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	return r.page(count(page.Count, "checkpoint"), page)
+	return r.page(count(page.Count, "checkpoint"), page), nil
 }

@@ -41,25 +41,21 @@ func (c *contract) operation(method, path string) (*openapi3.Operation, error) {
 
 // checkQuery returns everything that is wrong with the query of a request.
 func checkQuery(op *openapi3.Operation, query url.Values) (wrong []detail) {
-	known := map[string]*openapi3.Parameter{}
-	var names []string
-	for _, p := range op.Parameters {
-		if p.Value.In == openapi3.ParameterInQuery {
-			known[p.Value.Name] = p.Value
-			names = append(names, p.Value.Name)
-		}
-	}
 	for name := range query {
-		if known[name] == nil {
+		if queryParameter(op, name) == nil {
 			takes := "it takes none"
-			if len(names) > 0 {
+			if names := queryNames(op); len(names) > 0 {
 				takes = "it takes " + strings.Join(names, ", ")
 			}
 			wrong = append(wrong, detail{Field: printable(name), Message: "is not a query parameter of this call; " + takes})
 		}
 	}
-	for name, p := range known {
-		values := query[name]
+	for _, ref := range op.Parameters {
+		p := ref.Value
+		if p.In != openapi3.ParameterInQuery {
+			continue
+		}
+		name, values := p.Name, query[p.Name]
 		switch {
 		case len(values) > 1:
 			wrong = append(wrong, detail{Field: name, Message: "is given more than once"})
@@ -70,6 +66,26 @@ func checkQuery(op *openapi3.Operation, query url.Values) (wrong []detail) {
 		}
 	}
 	return sorted(wrong)
+}
+
+// queryParameter returns what the contract says of a query parameter, nil for
+// nothing.
+func queryParameter(op *openapi3.Operation, name string) *openapi3.Parameter {
+	for _, ref := range op.Parameters {
+		if ref.Value.In == openapi3.ParameterInQuery && ref.Value.Name == name {
+			return ref.Value
+		}
+	}
+	return nil
+}
+
+func queryNames(op *openapi3.Operation) (names []string) {
+	for _, ref := range op.Parameters {
+		if ref.Value.In == openapi3.ParameterInQuery {
+			names = append(names, ref.Value.Name)
+		}
+	}
+	return names
 }
 
 // parameterValue reads a query parameter as what its schema wants.

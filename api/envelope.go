@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,57 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	// through, if any, belongs into the body before its last tail bytes. It is
+	// not ours to change.
+	through raw
+	tail    int
+}
+
+// buffers are for the joining of answers.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxBuffer is the capacity above which a buffer is not used again.
+const maxBuffer = 1 << 20
+
+// send writes the body. A client that left is nobody's error.
+func (a *answer) send(w http.ResponseWriter) {
+	if a.through == nil {
+		_, _ = w.Write(a.body)
+		return
+	}
+	// One copy costs less than the further system calls of three writes.
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	end := len(a.body) - a.tail
+	b.Write(a.body[:end])
+	b.Write(a.through)
+	b.Write(a.body[end:])
+	_, _ = w.Write(b.Bytes())
+	if b.Cap() <= maxBuffer {
+		buffers.Put(b)
+	}
+}
+
+// page writes the envelope around documents that are written through. next is
+// the cursor of the next page, "" for none.
+func page(message string, documents raw, next string) *answer {
+	b := append(make([]byte, 0, 128), `{"status":"success","message":`...)
+	b = appendText(b, message)
+	b = append(b, `,"data":`...)
+	head := len(b)
+	if next != "" {
+		b = appendText(append(b, `,"next_cursor":`...), next)
+	}
+	b = append(b, "}\n"...)
+	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {contentJSON}}, body: b, through: documents, tail: len(b) - head}
+}
+
+const contentJSON = "application/json; charset=utf-8"
+
+// appendText appends a JSON string.
+func appendText(b []byte, text string) []byte {
+	encoded, _ := json.Marshal(text) // a string always marshals
+	return append(b, encoded...)
 }
 
 // raw is JSON that is written through as it is.
@@ -156,5 +208,5 @@ func compose(status int, outcome, message string, data any, next string, failed 
 		b.Truncate(b.Len() - 1) // Encode's newline
 	}
 	b.WriteString("}\n")
-	return &answer{status, http.Header{"Content-Type": {"application/json; charset=utf-8"}}, b.Bytes()}, nil
+	return &answer{status: status, header: http.Header{"Content-Type": {contentJSON}}, body: b.Bytes()}, nil
 }

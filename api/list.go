@@ -48,11 +48,8 @@ func (h *Handler) list(_ context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	a, err := r.page(count(page.Count, "data source"), page)
-	if err != nil {
-		return nil, err
-	}
-	a.header.Set("ETag", tag)
+	a := r.page(count(page.Count, "data source"), page)
+	a.header["Etag"] = []string{tag}
 	return a, nil
 }
 
@@ -73,14 +70,11 @@ func (h *Handler) listRemoved(r *request) (*answer, error) {
 }
 
 // page answers one page of documents.
-func (r *request) page(message string, page projections.Page) (*answer, error) {
-	a, err := compose(http.StatusOK, "success", message, raw(page.JSON), page.Next, nil)
-	if err != nil {
-		return nil, err
-	}
-	a.header.Set(headerSequence, strconv.FormatUint(page.Sequence, 10))
-	r.linkNext(a, page.Next)
-	return a, nil
+func (r *request) page(message string, p projections.Page) *answer {
+	a := page(message, p.JSON, p.Next)
+	a.header[headerSequence] = []string{strconv.FormatUint(p.Sequence, 10)}
+	r.linkNext(a, p.Next)
+	return a
 }
 
 // linkNext points at the next page, if there is one.

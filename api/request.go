@@ -237,17 +237,17 @@ func (h *Handler) catchUp(r *request) error {
 	return h.reach(r.http.Context(), sequence)
 }
 
-// write sends an answer. A client that left is nobody's error.
+// write sends an answer.
 func (h *Handler) write(w http.ResponseWriter, r *http.Request, a *answer) {
 	header := w.Header()
 	for key, values := range a.header {
 		header[key] = values
 	}
 	if a.status != http.StatusNotModified {
-		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+		header.Set("Content-Length", strconv.Itoa(len(a.body)+len(a.through)))
 	}
 	w.WriteHeader(a.status)
 	if r.Method != http.MethodHead && a.status != http.StatusNotModified {
-		_, _ = w.Write(a.body)
+		a.send(w)
 	}
 }

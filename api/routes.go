@@ -35,13 +35,14 @@ type route struct {
 func (h *Handler) table() []route {
 	const data = "/data/{workspace_id}"
 	return []route{
-		{method: http.MethodPost, path: data + "/connect", plan: (*Handler).planConnect},
+		// The router tries one after another, so what is asked for most comes first.
 		{method: http.MethodGet, path: data + "/list", read: (*Handler).list},
+		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
+		{method: http.MethodPost, path: data + "/connect", plan: (*Handler).planConnect},
 		{method: http.MethodPost, path: data + "/sync", plan: (*Handler).planSync},
 		{method: http.MethodPost, path: data + "/cleanup", plan: (*Handler).planCleanup},
 		{method: http.MethodPost, path: data + "/restore", plan: (*Handler).planRestore},
 		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
-		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
 		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
 		{method: http.MethodGet, path: data + "/schema/columns", read: (*Handler).schemaColumns},
 		{method: http.MethodGet, path: data + "/syncs", read: (*Handler).syncs},

@@ -17,23 +17,20 @@ func (h *Handler) schema(_ context.Context, r *request) (*answer, error) {
 		return nil, err
 	}
 	sequence := h.Reads.Position()
-	page, err := h.Reads.SchemaPage(projections.SchemaQuery{
+	found, err := h.Reads.SchemaPage(projections.SchemaQuery{
 		Address: r.source(), Table: r.query.Get("table"), Limit: r.limit(), Cursor: r.query.Get("cursor"), AsOf: asOf,
 	})
 	if err != nil {
 		return nil, h.schemaFailure(r, err, asOf)
 	}
-	tag := etag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(page.Sequence, 10))
+	tag := etag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(found.Sequence, 10))
 	if matches(r.http.Header, tag) {
 		return unchanged(tag, sequence), nil
 	}
-	a, err := compose(http.StatusOK, "success", count(page.Tables, "table"), raw(page.JSON), page.Next, nil)
-	if err != nil {
-		return nil, err
-	}
-	a.header.Set(headerSequence, strconv.FormatUint(sequence, 10))
-	a.header.Set("ETag", tag)
-	r.linkNext(a, page.Next)
+	a := page(count(found.Tables, "table"), found.JSON, found.Next)
+	a.header[headerSequence] = []string{strconv.FormatUint(sequence, 10)}
+	a.header["Etag"] = []string{tag}
+	r.linkNext(a, found.Next)
 	return a, nil
 }
 
@@ -43,7 +40,7 @@ func (h *Handler) schemaHistory(_ context.Context, r *request) (*answer, error) 
 	if err != nil {
 		return nil, h.schemaFailure(r, err, 0)
 	}
-	return r.page(count(page.Count, "version"), page)
+	return r.page(count(page.Count, "version"), page), nil
 }
 
 // schemaColumns answers what became of the columns of one table.

@@ -38,7 +38,7 @@ func (h *Handler) readyz(ctx context.Context, _ *request) (*answer, error) {
 
 // openapi answers the contract itself.
 func (h *Handler) openapi(context.Context, *request) (*answer, error) {
-	return &answer{http.StatusOK, http.Header{"Content-Type": {"application/yaml"}, "Cache-Control": {"max-age=300"}}, document}, nil
+	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/yaml"}, "Cache-Control": {"max-age=300"}}, body: document}, nil
 }
 
 // payloadSchema answers the JSON Schema of an event's or a command's payload.
@@ -48,5 +48,5 @@ func (h *Handler) payloadSchema(_ context.Context, r *request) (*answer, error) 
 	if !ok {
 		return nil, fail(http.StatusNotFound, "not_found", "There is no payload of that name; names look like SyncCompleted.v1.json")
 	}
-	return &answer{http.StatusOK, http.Header{"Content-Type": {"application/schema+json"}, "Cache-Control": {"max-age=300"}}, schema}, nil
+	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/schema+json"}, "Cache-Control": {"max-age=300"}}, body: schema}, nil
 }

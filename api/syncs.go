@@ -18,7 +18,7 @@ func (h *Handler) syncs(_ context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	return r.page(count(page.Count, "sync"), page)
+	return r.page(count(page.Count, "sync"), page), nil
 }
 
 // sync answers one sync with its tables. One of another user is not there.

@@ -66,7 +66,7 @@ func (h *Handler) listRemoved(r *request) (*answer, error) {
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	return r.page(count(page.Count, "removed data source"), page)
+	return r.page(count(page.Count, "removed data source"), page), nil
 }
 
 // page answers one page of documents.

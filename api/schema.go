@@ -60,7 +60,7 @@ func (h *Handler) schemaColumns(_ context.Context, r *request) (*answer, error) 
 	if err != nil {
 		return nil, h.schemaFailure(r, err, 0)
 	}
-	return r.page(count(page.Count, "column"), page)
+	return r.page(count(page.Count, "column"), page), nil
 }
 
 // source returns the address that the query names.

@@ -52,8 +52,34 @@ func (f *filter) match(texts [5][]byte) bool {
 // List returns source documents in the order in which the sources were first
 // connected. It returns ErrBadCursor for a cursor of another query and
 // ErrFuture for a sequence that is not applied yet. A page costs what it holds;
-// filters other than the name read on to the next match.
+// filters other than the name read on to the next match. What was asked for
+// lately, and has not changed, is not read again. The caller must not change
+// the page's JSON.
 func (s *Store) List(q ListQuery) (Page, error) {
+	// The version says nothing of removed sources, which a purge takes away.
+	if q.AsOf != 0 || q.Name != "" || q.Removed {
+		return s.list(q)
+	}
+	position := s.position.Load()
+	version, _, err := s.ListVersion(q.Organization, q.Workspace, q.Owner)
+	if err != nil {
+		return Page{}, err
+	}
+	k := pageKey{q, version}
+	answer, epoch := s.pages.get(k)
+	if page, ok := answer.(Page); ok {
+		page.Sequence = position
+		return page, nil
+	}
+	page, err := s.list(q)
+	if err == nil {
+		s.pages.put(k, epoch, page, len(page.JSON)+len(page.Next))
+	}
+	return page, err
+}
+
+// list reads a page.
+func (s *Store) list(q ListQuery) (Page, error) {
 	out := []byte{'['}
 	page, err := s.walk(q, func(_ string, doc []byte) error {
 		if len(out) > 1 {
@@ -233,13 +259,9 @@ func (s *Store) ListVersion(organization, workspace, owner string) (version uint
 		return 0, 0, err
 	}
 	defer done()
-	v, err := s.get(db, key(keyScope, organization, workspace, owner))
+	scope, err := s.versionOf(db, organization, workspace, owner)
 	if errors.Is(err, ErrNotFound) {
 		return 0, 0, nil
 	}
-	if err != nil {
-		return 0, 0, err
-	}
-	scope, err := decodeScope(v)
 	return scope.version, int(scope.count), err
 }

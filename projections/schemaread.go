@@ -15,8 +15,30 @@ import (
 // SchemaPage returns a version of a source's schema as clients are shown it. It
 // returns ErrNotFound for a source that is not there or has no schema yet,
 // ErrBadCursor for a cursor of another query, ErrFuture for a sequence that is
-// not applied yet. A page costs what it holds, however wide the schema is.
+// not applied yet. A page costs what it holds, however wide the schema is; one
+// that was asked for lately is kept as List keeps its pages. The caller must not
+// change the page's JSON.
 func (s *Store) SchemaPage(q SchemaQuery) (page SchemaPage, err error) {
+	if q.AsOf != 0 {
+		return s.schemaPage(q)
+	}
+	a := q.Address
+	version, _, err := s.ListVersion(a.Organization, a.Workspace, a.Owner)
+	if err != nil {
+		return page, err
+	}
+	k := pageKey{q, version}
+	answer, epoch := s.pages.get(k)
+	if page, ok := answer.(SchemaPage); ok {
+		return page, nil
+	}
+	if page, err = s.schemaPage(q); err == nil {
+		s.pages.put(k, epoch, page, len(page.JSON)+len(page.Next))
+	}
+	return page, err
+}
+
+func (s *Store) schemaPage(q SchemaQuery) (page SchemaPage, err error) {
 	bound := binding("schema", q.Address.Tokens(), q.Table, q.AsOf)
 	place, err := readCursor(q.Cursor, bound)
 	if err == nil && place != nil && len(place) != 12 {

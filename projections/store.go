@@ -45,6 +45,7 @@ type Store struct {
 	written  *written   // nil for a store that was not empty when it was opened
 	position atomic.Uint64
 	waiting  waiting
+	pages    pages
 
 	readyMu sync.Mutex
 	ready   chan struct{} // closed when caught up, a new one after reset
@@ -105,6 +106,7 @@ func (s *Store) openVerified() (err error) {
 		s.written = newWritten()
 	}
 	s.memory = newMemory(s.written)
+	s.pages.reset()
 	return nil
 }
 

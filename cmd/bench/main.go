@@ -1,6 +1,7 @@
 // Command bench measures whole syncs through the service, each beside the
 // fastest that its source can be read at all, and reads and commands beside what
-// a server and a disk can do at all, in turn on the same machine in the same run. `make bench` runs it; it makes its data and starts its own servers.
+// a server and a disk can do at all, in turn on the same machine in the same run.
+// `make bench` runs it; it makes its data and starts its own servers.
 package main
 
 import (
@@ -62,12 +63,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 {
 		return errors.New("no arguments beside flags; -n is at least 1 and -parallel at least 2")
 	}
-	if s.readme != "" && (s.quick || s.only != "") {
-		return errors.New("-readme takes the whole table: leave out -quick and -only")
-	}
 	chosen, err := choose(s.only)
 	if err != nil {
 		return err
+	}
+	if s.readme != "" && (s.quick || !wholeTables(chosen)) {
+		return errors.New("-readme takes whole tables: leave out -quick, and name all works of a table or none")
 	}
 	b, err := newBench(ctx, s, stderr)
 	if err != nil {
@@ -122,4 +123,21 @@ func choose(only string) ([]work, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// wholeTables reports whether works are all of every table that they are of.
+func wholeTables(chosen []work) bool {
+	parts := map[string]map[string]bool{}
+	for _, w := range chosen {
+		if parts[w.table] == nil {
+			parts[w.table] = map[string]bool{}
+		}
+		parts[w.table][w.name] = true
+	}
+	for _, w := range works {
+		if parts[w.table] != nil && !parts[w.table][w.name] {
+			return false
+		}
+	}
+	return true
 }

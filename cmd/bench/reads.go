@@ -15,7 +15,7 @@ const (
 	readRequests    = 30_000
 	noteRequests    = 60_000 // of a 304, which is quicker
 	listSources     = 100
-	schemaColumns   = 100
+	schemaColumns   = 120
 	metadataPadding = 20 // bytes, for documents of the size of real ones
 )
 
@@ -37,7 +37,7 @@ func (b *bench) reads(ctx context.Context) (*reading, error) {
 	}
 	var names []string
 	for i := range schemaColumns {
-		names = append(names, fmt.Sprintf("column_%02d", i))
+		names = append(names, fmt.Sprintf("column_%03d", i))
 	}
 	for name, text := range map[string]string{"narrow.csv": "id,name\n1,one\n", "wide.csv": strings.Join(names, ",") + "\n" + strings.Repeat("1,", schemaColumns-1) + "1\n"} {
 		if err := os.WriteFile(filepath.Join(files, name), []byte(text), 0o644); err != nil {

@@ -40,7 +40,6 @@ bench: deps ## whole syncs beside the limit of their source in the same run; the
 	go test -run '^$$' -bench . -benchtime 5x ./connectors/postgres ./connectors/mysql ./connectors/sqlite ./connectors/httpapi
 	go test -run '^$$' -bench . ./projections
 	go test -run '^$$' -bench Rebuild -benchtime 1x ./bus
-	go test -run '^$$' -bench Scale -benchtime 1000x ./api
 
 golden: ## rewrite the golden files after a deliberate change of a contract
 	go test ./bus/event ./bus/command ./api -update

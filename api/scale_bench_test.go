@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/handlers"
+	"headwater/handlers/webhooks"
 	"headwater/projections"
 )
 
@@ -97,7 +98,7 @@ func sized(b *testing.B, sources, tables int) (call func(method, path, body stri
 		b.Fatal(err)
 	}
 	h, err := New(Deps{
-		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: keeper{}, Auth: auth,
+		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: keeper{}, Webhooks: new(webhooks.Registry), Auth: auth,
 		CheckSync: func(o command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
 			fitting, _ := handlers.CheckOptions(o, tables, reached)
 			return fitting, nil

@@ -54,6 +54,7 @@ var works = []work{
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},
 	{"unchanged", tableHistory, (*bench).unchanged},
+	{"scale", tableHistory, (*bench).scale},
 }
 
 func names() []string {

@@ -135,6 +135,8 @@ func (c *Config) Validate() error {
 	}
 	if c.SnapshotEvents > 0 && c.SnapshotEvery <= 0 {
 		wrong("snapshot-every", "must be above 0; --snapshot-events 0 makes no snapshots")
+	}
+	if c.Grace < 0 || c.Grace > maxGrace {
 		wrong("grace", "must be 0 to %v, not %v", maxGrace, c.Grace)
 	}
 	if c.Wait <= 0 || c.Wait > 10*time.Minute {

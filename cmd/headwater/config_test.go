@@ -27,6 +27,10 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 		"--nats-auth-issuer-file": func(c *Config) { c.NATSAuthIssuerFile = "issuer.seed" },
 		"--nats-auth-account":     func(c *Config) { c.NATSURL, c.NATSAuthAccount = "nats://x", "A" },
 		"--wait":                  func(c *Config) { c.Wait = 0 },
+		"--audit-every":           func(c *Config) { c.AuditEvery = -1 },
+		"--snapshot-every":        func(c *Config) { c.SnapshotEvents = 1 },
+		"--grace: must be":        func(c *Config) { c.Grace = -time.Second },
+		"--grace":                 func(c *Config) { c.Grace = maxGrace + 1 },
 	} {
 		c := validConfig()
 		spoil(&c)
@@ -35,6 +39,11 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 		}
 	}
 	c := validConfig()
+	c.SnapshotEvents = 1
+	if err := c.Validate(); err == nil || strings.Contains(err.Error(), "--grace") {
+		t.Errorf("a mistake in one flag must not be told of another: %v", err)
+	}
+	c = validConfig()
 	c.Listen, c.Roles = "x", nil
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "--listen") || !strings.Contains(err.Error(), "--roles") {
 		t.Errorf("two mistakes must both be named, got %v", err)

@@ -204,7 +204,8 @@ func grants(auth *api.Auth) func(string) (bus.Grant, error) {
 }
 
 // ready tells whether this node can serve: the store is sound and was found to
-// be what the log says, and the log answers, is the one that the store follows, and is not far ahead of it.
+// be what the log says, and the log answers, with a majority behind it, is the one
+// that the store follows, and is not far ahead of it.
 func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := errors.Join(view.Err(), n.audited()); err != nil {
@@ -213,6 +214,10 @@ func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Contex
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		if err := view.Agree(ctx, eventLog{wire}); err != nil {
+			return err
+		}
+		// The state may be told by a leader that was cut off and does not know.
+		if err := wire.Quorum(ctx); err != nil {
 			return err
 		}
 		log, err := wire.EventsState(ctx)

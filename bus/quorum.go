@@ -1,0 +1,65 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// quorumSilence is how long a copy may be silent before a leader's word that it
+// leads is not believed. Copies answer its heartbeat every second; a leader that
+// is cut off needs 10 to 20 s to notice.
+const quorumSilence = 5 * time.Second
+
+// Quorum returns nil when every stream that a write needs has a leader that heard
+// from a majority of its copies in the last 5 s, and else an error that wraps
+// ErrUnavailable. The embedded broker has one copy and always has it. A nil says
+// what was so at most 5 s ago: writes may wait all the same.
+func (b *Bus) Quorum(ctx context.Context) error {
+	if b.broker != nil || b.replicas == 1 {
+		return nil
+	}
+	var needed []string
+	for _, c := range streamConfigs(b.replicas) {
+		if c.Name == StreamEvents || stateful(c.Name) || c.Name == kvStream(BucketIdempotency) {
+			needed = append(needed, c.Name)
+		}
+	}
+	errs := make([]error, len(needed))
+	var asked sync.WaitGroup
+	for i, name := range needed {
+		asked.Go(func() {
+			stream, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.reads.Stream(ctx, name) })
+			if err == nil {
+				err = heard(stream.CachedInfo())
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("%s: %w", name, unavailable(err))
+			}
+		})
+	}
+	asked.Wait()
+	return errors.Join(errs...)
+}
+
+// heard tells whether the leader that gave this answer has a majority behind it.
+func heard(info *jetstream.StreamInfo) error {
+	if info.Cluster == nil || info.Cluster.Leader == "" {
+		return errors.New("it has no leader")
+	}
+	heard := 1 // the leader itself
+	for _, r := range info.Cluster.Replicas {
+		// 0 is of a copy that this leader never heard from.
+		if r.Active > 0 && r.Active <= quorumSilence {
+			heard++
+		}
+	}
+	if copies := info.Config.Replicas; heard <= copies/2 {
+		return fmt.Errorf("its leader heard from %d of %d copies in the last %s", heard, copies, quorumSilence)
+	}
+	return nil
+}

@@ -5,6 +5,7 @@ package bustest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,12 +33,14 @@ type Cluster struct {
 	routes  string
 	config  string // file with further settings of every server
 	servers []*process
+	network *network // nil: servers and clients reach each other directly
 }
 
 // process is one server; cmd is nil while it does not run.
 type process struct {
 	name, dir, url string
 	client, route  string
+	monitor        string
 	mu             sync.Mutex
 	cmd            *exec.Cmd
 	leash          io.Closer
@@ -51,9 +54,9 @@ func New(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{}
 	var urls, routes []string
-	ports := freePorts(t, 2*n)
+	ports := freePorts(t, 3*n)
 	for i := range n {
-		s := &process{name: fmt.Sprintf("n%d", i+1), dir: filepath.Join(t.TempDir(), "nats"), client: ports[2*i], route: ports[2*i+1]}
+		s := &process{name: fmt.Sprintf("n%d", i+1), dir: filepath.Join(t.TempDir(), "nats"), client: ports[3*i], route: ports[3*i+1], monitor: ports[3*i+2]}
 		s.url = "nats://" + s.client
 		c.servers = append(c.servers, s)
 		urls, routes = append(urls, s.url), append(routes, "nats://"+s.route)
@@ -75,6 +78,27 @@ func New(t testing.TB, n int) *Cluster {
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := New(t, n)
+	for i := range n {
+		c.Start(t, i)
+	}
+	c.WaitFormed(t)
+	return c
+}
+
+// StartParted is Start with a network between the servers, and between them and
+// clients that use URL, which CutPeers and CutOff part.
+func StartParted(t testing.TB, n int) *Cluster {
+	t.Helper()
+	c := New(t, n)
+	var clients, routes, urls []string
+	for _, s := range c.servers {
+		clients, routes = append(clients, s.client), append(routes, s.route)
+	}
+	c.network = newNetwork(t, clients, routes)
+	for _, l := range c.network.clients {
+		urls = append(urls, "nats://"+l.address)
+	}
+	c.URL = strings.Join(urls, ",")
 	for i := range n {
 		c.Start(t, i)
 	}
@@ -104,7 +128,18 @@ func (c *Cluster) Address(i int) string { return c.servers[i].client }
 func (c *Cluster) Start(t testing.TB, i int) {
 	t.Helper()
 	s := c.servers[i]
-	cmd := exec.Command(os.Args[0], mainArgument, s.name, s.dir, s.client, s.route, c.routes, c.config)
+	given := settings{Name: s.name, Dir: s.dir, Client: s.client, Route: s.route, Monitor: s.monitor, Routes: c.routes, Config: c.config}
+	if c.network != nil {
+		// Servers tell each other where they are. Routes that are not laid here must
+		// lead nowhere, or a cut would be gone around.
+		given.Routes = c.network.from(i)
+		given.AdvertisedClient, given.AdvertisedRoute = c.network.clients[i].address, c.network.nowhere
+	}
+	told, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], mainArgument, string(told))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	// The server ends with the test, however that ends: its input closes.

@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -14,37 +15,56 @@ import (
 // mainArgument makes the test binary be a NATS server.
 const mainArgument = "bustest-nats-server"
 
+// settings are one server's, as the test tells them to the process.
+type settings struct {
+	Name, Dir              string
+	Client, Route, Monitor string // host:port to listen at
+	Routes                 string // of the cluster's servers, joined by commas
+	Config                 string // file with further settings, or ""
+	// What the server tells others to reach it at, "" for where it listens.
+	AdvertisedClient, AdvertisedRoute string
+}
+
 // Main runs a NATS server when this process was started to be one, until its
 // input closes, and never returns then. Call it first in TestMain.
 func Main() {
-	if len(os.Args) != 8 || os.Args[1] != mainArgument {
+	if len(os.Args) != 3 || os.Args[1] != mainArgument {
 		return
 	}
-	if err := serve(os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6], os.Args[7]); err != nil {
+	var s settings
+	err := json.Unmarshal([]byte(os.Args[2]), &s)
+	if err == nil {
+		err = serve(s)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-// serve runs a server with the settings of a configuration file, if config names
-// one, and over them those that make it part of the test's cluster.
-func serve(name, dir, client, route, routes, config string) error {
+// serve runs a server with the settings of a configuration file, if there is one,
+// and over them those that make it part of the test's cluster.
+func serve(given settings) error {
 	opts := &server.Options{}
 	var err error
-	if config != "" {
-		if opts, err = server.ProcessConfigFile(config); err != nil {
+	if given.Config != "" {
+		if opts, err = server.ProcessConfigFile(given.Config); err != nil {
 			return err
 		}
 	}
-	opts.ServerName, opts.JetStream, opts.StoreDir, opts.SyncAlways, opts.NoSigs, opts.Logtime = name, true, dir, true, true, true
-	if opts.Host, opts.Port, err = split(client); err != nil {
+	opts.ServerName, opts.JetStream, opts.StoreDir, opts.SyncAlways, opts.NoSigs, opts.Logtime = given.Name, true, given.Dir, true, true, true
+	opts.ClientAdvertise = given.AdvertisedClient
+	if opts.Host, opts.Port, err = split(given.Client); err != nil {
 		return err
 	}
-	if strings.Contains(routes, ",") { // a server alone is no cluster, and would wait for one
-		opts.Cluster = server.ClusterOpts{Name: "headwater"}
-		opts.Routes = server.RoutesFromStr(routes)
-		if opts.Cluster.Host, opts.Cluster.Port, err = split(route); err != nil {
+	if opts.HTTPHost, opts.HTTPPort, err = split(given.Monitor); err != nil {
+		return err
+	}
+	if strings.Contains(given.Routes, ",") { // a server alone is no cluster, and would wait for one
+		opts.Cluster = server.ClusterOpts{Name: "headwater", Advertise: given.AdvertisedRoute}
+		opts.Routes = server.RoutesFromStr(given.Routes)
+		if opts.Cluster.Host, opts.Cluster.Port, err = split(given.Route); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -118,6 +119,14 @@ type answer struct {
 	} `json:"error"`
 }
 
+// decode reads the envelope in the answer's body.
+func (a *answer) decode() error {
+	if err := json.Unmarshal(a.Body, a); err != nil {
+		return fmt.Errorf("the answer is no envelope: %w", err)
+	}
+	return nil
+}
+
 // into decodes the answer's data.
 func (a answer) into(t *testing.T, v any) {
 	t.Helper()
@@ -173,7 +182,7 @@ func (c *caller) try(method, path string, body any, headers ...string) (answer, 
 	if a.Body, err = io.ReadAll(res.Body); err != nil {
 		return answer{}, err
 	}
-	if err := json.Unmarshal(a.Body, &a); err != nil || a.Status == "" {
+	if err := a.decode(); err != nil || a.Status == "" {
 		c.t.Errorf("%s %s: answer %d is no envelope: %s", method, path, res.StatusCode, a.Body)
 	}
 	return a, nil

@@ -96,10 +96,10 @@ func (h *History) Operations() []Operation {
 	return all
 }
 
-// Count returns how many operations ended so.
-func (h *History) Count(outcome Outcome) (n int) {
+// Count returns how many operations of a kind ended so.
+func (h *History) Count(kind Kind, outcome Outcome) (n int) {
 	for _, op := range h.Operations() {
-		if op.Outcome == outcome && op.End > 0 {
+		if op.Kind == kind && op.Outcome == outcome && op.End > 0 {
 			n++
 		}
 	}

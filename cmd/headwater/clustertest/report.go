@@ -99,7 +99,9 @@ func Report(faults []Fault, history []Operation, e Evidence, found []Violation, 
 				continue
 			}
 			n++
-			hits += len(interrupted(f, e.Events))
+			if f.Syncs {
+				hits += len(interrupted(f, e.Events))
+			}
 			if took, ok := Recovery(f, history, e.Events, nodes); ok {
 				times = append(times, took)
 			} else {

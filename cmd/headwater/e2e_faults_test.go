@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"headwater/api"
+	"headwater/bus/bustest"
+	"headwater/bus/seal"
+	"headwater/cmd/headwater/clustertest"
+)
+
+var faultsWanted = flag.Int("faults", 0, "how many faults TestFaults does to a cluster (28, or 4 in the short suite)")
+
+// faultRun is a cluster of two API nodes and two workers, each a process, over
+// three NATS servers, what clients do on it, and what is done to it.
+type faultRun struct {
+	t       *testing.T
+	program string
+	shared  string
+	servers *bustest.Cluster
+	source  *killSource
+	auth    *api.Auth
+	bulk    int // rows of the tables that are meant to be interrupted
+
+	nodes   []*faultNode // the two API nodes
+	workers []*faultNode
+	clients []*faultClient
+	history *clustertest.History
+	faults  []clustertest.Fault
+}
+
+// faultNode is a process that comes and goes over a data directory.
+type faultNode struct {
+	name, role, dir, listen string
+	process                 *process
+}
+
+// TestFaults kills, stops and cuts off the parts of a cluster while clients use
+// it, and then compares what each client was told, or was not, with all streams,
+// all projections and all landed tables.
+func TestFaults(t *testing.T) {
+	faults := 28
+	if testing.Short() {
+		faults = 4
+	}
+	if *faultsWanted > 0 {
+		faults = *faultsWanted
+	}
+	r := newFaultRun(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var working sync.WaitGroup
+	for _, c := range r.clients {
+		working.Go(func() { c.work(ctx) })
+	}
+	r.settle(clustertest.Fault{Name: "none", Began: time.Now()})
+	for i := 0; i < faults && !t.Failed(); i++ {
+		r.fault(i)
+	}
+	stop()
+	working.Wait()
+	if t.Failed() {
+		return
+	}
+	evidence := r.evidence()
+	history := r.history.Operations()
+	found := clustertest.Check(history, evidence)
+	t.Log(clustertest.Report(r.faults, history, evidence, found, len(r.nodes)))
+	for _, v := range found {
+		t.Errorf("%s: %s", v.Rule, v.Message)
+	}
+	for _, kind := range []clustertest.Kind{clustertest.Connect, clustertest.Sync, clustertest.Cleanup, clustertest.List} {
+		if r.history.Count(kind, clustertest.OK) < 2 {
+			t.Errorf("clients got no %s done: nothing was tested", kind)
+		}
+	}
+}
+
+func newFaultRun(t *testing.T) *faultRun {
+	t.Helper()
+	r := &faultRun{t: t, shared: t.TempDir(), bulk: 40_000, history: new(clustertest.History)}
+	if !testing.Short() {
+		r.program, r.bulk = filepath.Join(t.TempDir(), "headwater"), 400_000
+		if out, err := exec.Command("go", "build", "-o", r.program, ".").CombinedOutput(); err != nil {
+			t.Fatalf("build: %v\n%s", err, out)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(r.shared, "files"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.LoadOrCreateMasterKey(filepath.Join(r.shared, "master.key")); err != nil {
+		t.Fatal(err)
+	}
+	key, err := api.LoadOrCreateKey(filepath.Join(r.shared, "jwt.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.auth, err = api.NewAuth(t.Context(), api.AuthConfig{Key: key, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	r.source = newKillSource(t)
+	r.servers = bustest.StartParted(t, 3)
+	for i := range 2 {
+		r.nodes = append(r.nodes, &faultNode{name: fmt.Sprint("api ", i), role: roleAPI, dir: filepath.Join(t.TempDir(), "data"), listen: freePort(t)})
+		r.workers = append(r.workers, &faultNode{name: fmt.Sprint("worker ", i), role: roleWorker, dir: filepath.Join(t.TempDir(), "data"), listen: freePort(t)})
+	}
+	t.Cleanup(func() {
+		for _, n := range append(r.nodes, r.workers...) {
+			if n.process == nil {
+				continue
+			}
+			n.process.kill()
+			if t.Failed() {
+				all := n.process.log.Bytes()
+				t.Logf("%s said at the end:\n%s", n.name, all[max(0, len(all)-3<<10):])
+			}
+		}
+	})
+	for _, n := range append(r.nodes, r.workers...) {
+		r.start(n)
+	}
+	for i := range 2 {
+		r.clients = append(r.clients, newFaultClient(r, fmt.Sprint("small", i), 0), newFaultClient(r, fmt.Sprint("bulk", i), r.bulk))
+	}
+	return r
+}
+
+// start runs a node over what its last process left.
+func (r *faultRun) start(n *faultNode) {
+	r.t.Helper()
+	n.process = startProcessOf(r.t, r.program, n.dir, n.listen, "--roles", n.role, "--nats-url", r.servers.URL, "--wait", "20s",
+		"--lake", filepath.Join(r.shared, "lake"), "--files-root", filepath.Join(r.shared, "files"),
+		"--master-key-file", filepath.Join(r.shared, "master.key"), "--jwt-secret-file", filepath.Join(r.shared, "jwt.key"))
+}
+
+// send makes one request in the name of a user. Its error is that there was no
+// whole answer.
+func (r *faultRun) send(node int, actor, method, path string, body []byte, headers ...string) (a answer, err error) {
+	token, err := r.auth.Issue(api.Claims{Organization: "acme", Username: actor, Role: api.RoleEditor}, time.Hour)
+	if err != nil {
+		return a, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.nodes[node].listen+"/api/v1"+path, bytes.NewReader(body))
+	if err != nil {
+		return a, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return a, err
+	}
+	defer res.Body.Close()
+	a.Code, a.Header = res.StatusCode, res.Header
+	if a.Body, err = io.ReadAll(res.Body); err != nil {
+		return a, err
+	}
+	return a, a.decode()
+}
+
+// pick returns a random element.
+func pick[T any](all []T) T { return all[rand.IntN(len(all))] }

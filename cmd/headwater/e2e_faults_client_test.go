@@ -28,11 +28,11 @@ type faultClient struct {
 type faultSource struct {
 	name, id, table string
 	rows            int
-	landed          struct { // as the newest sync told
-		location string
-		snapshot int64
-	}
 }
+
+// clientPatience is how long a client asks for the outcome of one operation: a
+// worker may die with it, and the one that it goes to, before it is done.
+const clientPatience = 2 * time.Minute
 
 func newFaultClient(r *faultRun, name string, bulk int) *faultClient {
 	c := &faultClient{run: r, name: name, bulk: bulk}
@@ -94,16 +94,14 @@ func (c *faultClient) connect(ctx context.Context, refused bool) *faultSource {
 	}
 	op, a := c.write(ctx, clustertest.Connect, s.name, "connect", object{"scope": "organization",
 		"sources": []object{{"type": "postgresql", "name": s.name, "connection_config": settings}}})
-	var told struct {
-		Sources []struct{ ID string } `json:"connected_sources"`
+	if op.Outcome == clustertest.OK {
+		if s.id = done(a).Source; s.id == "" {
+			c.run.t.Errorf("connect answered %s", a.Body)
+		}
 	}
-	if op.Outcome == clustertest.OK && (json.Unmarshal(a.Data, &told) != nil || len(told.Sources) != 1) {
-		c.run.t.Errorf("connect answered %s", a.Body)
+	for range 3 {
+		c.list(s)
 	}
-	if len(told.Sources) == 1 {
-		s.id = told.Sources[0].ID
-	}
-	c.list(s)
 	if s.id == "" {
 		return nil
 	}
@@ -111,26 +109,8 @@ func (c *faultClient) connect(ctx context.Context, refused bool) *faultSource {
 }
 
 func (c *faultClient) sync(ctx context.Context, s *faultSource) *clustertest.Operation {
-	op, a := c.write(ctx, clustertest.Sync, s.name, "sync", object{"scope": "organization", "source_ids": []string{s.id},
+	op, _ := c.write(ctx, clustertest.Sync, s.name, "sync", object{"scope": "organization", "source_ids": []string{s.id},
 		"sync_options": object{"mode": "incremental", "tables": []string{s.table}, "cursor_columns": object{s.table: "id"}}})
-	if op.Outcome != clustertest.OK {
-		return op
-	}
-	var told struct {
-		Syncs []struct {
-			Tables []struct {
-				Location string
-				Snapshot int64 `json:"snapshot_id"`
-			}
-		}
-	}
-	if json.Unmarshal(a.Data, &told) != nil || len(told.Syncs) != 1 || len(told.Syncs[0].Tables) != 1 {
-		c.run.t.Errorf("sync answered %s", a.Body)
-		return op
-	}
-	if t := told.Syncs[0].Tables[0]; t.Location != "" {
-		s.landed.location, s.landed.snapshot = t.Location, t.Snapshot
-	}
 	return op
 }
 
@@ -182,31 +162,22 @@ func (c *faultClient) write(ctx context.Context, kind clustertest.Kind, source, 
 	}
 	node := rand.IntN(len(c.run.nodes))
 	op := c.run.history.Begin(clustertest.Operation{Client: c.name, Actor: actor, Kind: kind, Source: source, Seen: c.seen})
+	patience := time.Now().Add(clientPatience)
 	for try := 1; ; try++ {
 		headers := []string{"Idempotency-Key", actor, "X-Headwater-Min-Sequence", strconv.FormatUint(c.seen, 10)}
 		a, err := c.run.send(node, actor, "POST", base+call, text, headers...)
 		outcome := outcomeOf(a, err)
 		if err == nil && a.Code == 202 {
-			a, outcome = c.follow(ctx, actor, kind, base, a)
-			if outcome == clustertest.OK {
-				continue // the key has the answer by now
-			}
+			a, outcome = c.follow(ctx, actor, base, a)
 		}
-		if outcome == clustertest.Unknown && ctx.Err() == nil && rand.IntN(4) > 0 && try < 60 {
+		if outcome == clustertest.Unknown && ctx.Err() == nil && rand.IntN(4) > 0 && time.Now().Before(patience) {
 			node = (node + 1) % len(c.run.nodes)
 			time.Sleep(time.Duration(100+rand.IntN(200)) * time.Millisecond) // a client's back-off
 			continue
 		}
 		c.end(op, outcome, a, err, func(op *clustertest.Operation) {
 			op.Node, op.Tries = node, try
-			var told struct {
-				Syncs []struct {
-					ID string `json:"sync_id"`
-				}
-			}
-			if kind == clustertest.Sync && outcome == clustertest.OK && json.Unmarshal(a.Data, &told) == nil && len(told.Syncs) == 1 {
-				op.SyncID = told.Syncs[0].ID
-			}
+			op.SyncID = done(a).Sync
 		})
 		return op, a
 	}
@@ -226,25 +197,60 @@ func outcomeOf(a answer, err error) clustertest.Outcome {
 	return clustertest.Failed
 }
 
-// follow waits for an operation that was accepted. OK says that it has ended,
-// however it did.
-func (c *faultClient) follow(ctx context.Context, actor string, kind clustertest.Kind, base string, accepted answer) (answer, clustertest.Outcome) {
+// follow waits for the end of an operation that was accepted, on any node, and
+// returns it as the answer. Repeating the request would only say that it was
+// accepted.
+func (c *faultClient) follow(ctx context.Context, actor, base string, accepted answer) (answer, clustertest.Outcome) {
 	var told struct {
 		ID string `json:"operation_id"`
 	}
 	if json.Unmarshal(accepted.Data, &told) != nil || told.ID == "" {
-		c.run.t.Errorf("%s was accepted without an operation: %s", kind, accepted.Body)
+		c.run.t.Errorf("accepted without an operation: %s", accepted.Body)
 		return accepted, clustertest.Unknown
 	}
-	for deadline := time.Now().Add(2 * time.Minute); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(clientPatience); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		a, err := c.run.send(rand.IntN(len(c.run.nodes)), actor, "GET", base+"operations/"+told.ID, nil,
 			"X-Headwater-Min-Sequence", accepted.Header.Get("X-Headwater-Sequence"))
 		var o struct{ Status string }
-		if err == nil && a.Code == 200 && json.Unmarshal(a.Data, &o) == nil && o.Status != "running" {
+		if err != nil || a.Code != 200 || json.Unmarshal(a.Data, &o) != nil || o.Status == "running" {
+			continue
+		}
+		a.Message = "202, then " + a.Message
+		if o.Status == "completed" {
 			return a, clustertest.OK
 		}
+		return a, clustertest.Failed
 	}
 	return accepted, clustertest.Unknown
+}
+
+// outcome is what an answer to a write about one source says of it, be it the
+// outcome itself or the operation that led to it.
+type outcome struct{ Source, Sync string }
+
+func done(a answer) (o outcome) {
+	var told struct {
+		Sources []struct{ ID string } `json:"connected_sources"`
+		Syncs   []struct {
+			ID string `json:"sync_id"`
+		}
+		Targets []struct {
+			Source string `json:"source_id"`
+			Sync   string `json:"sync_id"`
+		}
+	}
+	if json.Unmarshal(a.Data, &told) != nil {
+		return o
+	}
+	switch {
+	case len(told.Sources) == 1:
+		o.Source = told.Sources[0].ID
+	case len(told.Syncs) == 1:
+		o.Sync = told.Syncs[0].ID
+	case len(told.Targets) == 1:
+		o.Source, o.Sync = told.Targets[0].Source, told.Targets[0].Sync
+	}
+	return o
 }
 
 func (c *faultClient) end(op *clustertest.Operation, outcome clustertest.Outcome, a answer, err error, set func(*clustertest.Operation)) {

@@ -32,13 +32,15 @@ func (r *faultRun) evidence() clustertest.Evidence {
 			if c.bulk == 0 {
 				c.grow(s, 50)
 			}
-			if op := c.sync(r.t.Context(), s); op.Outcome != clustertest.OK {
-				r.t.Errorf("the last sync of %s: %s", s.name, op.Answer)
+			op := c.sync(r.t.Context(), s)
+			if op.Outcome != clustertest.OK {
+				r.t.Errorf("the last sync of %s, of an operation that is %s: %s", s.name, op.Outcome, op.Answer)
 				continue
 			}
+			location, snapshot := c.landed(op)
 			e.Tables[s.name] = clustertest.Table{
 				Source: contentsOf(r.source.contents(s.table)),
-				Landed: contentsOf(landedContents(r.t, s.landed.location, s.landed.snapshot, s.rows)),
+				Landed: contentsOf(landedContents(r.t, location, snapshot, s.rows)),
 			}
 		}
 		for i, n := range r.nodes {
@@ -68,6 +70,21 @@ func (r *faultRun) evidence() clustertest.Evidence {
 	e.Copies = r.servers.Copies(r.t)
 	r.folds(&e)
 	return e
+}
+
+// landed returns where the table of a sync is, and at which snapshot.
+func (c *faultClient) landed(op *clustertest.Operation) (location string, snapshot int64) {
+	a, err := c.run.send(0, c.name, "GET", "/data/"+c.name+"/syncs/"+op.SyncID, nil, "X-Headwater-Min-Sequence", strconv.FormatUint(c.seen, 10))
+	var s struct {
+		Tables []struct {
+			Location string
+			Snapshot int64 `json:"snapshot_id"`
+		}
+	}
+	if err != nil || json.Unmarshal(a.Data, &s) != nil || len(s.Tables) != 1 {
+		c.run.t.Fatalf("the last sync of %s: %v %s", op.Source, err, a.Body)
+	}
+	return s.Tables[0].Location, s.Tables[0].Snapshot
 }
 
 func contentsOf(c contents) clustertest.Contents {

@@ -14,8 +14,8 @@ import (
 // leaseEnds is longer than the lease of a command.
 const leaseEnds = 33 * time.Second
 
-// fault does the nth thing to the cluster, and returns when that is over and each
-// node has acknowledged a write that began after it.
+// fault does the nth thing to the cluster, heals it, and returns when each node has
+// acknowledged a write that began after that.
 func (r *faultRun) fault(n int) {
 	r.t.Helper()
 	kinds := []struct {
@@ -41,6 +41,7 @@ func (r *faultRun) fault(n int) {
 	f.Began = time.Now()
 	r.faults = append(r.faults, f)
 	kind.do()
+	f.Began = time.Now() // healed
 	r.settle(f)
 }
 
@@ -56,6 +57,11 @@ func (r *faultRun) settle(f clustertest.Fault) {
 			return
 		}
 		if time.Now().After(deadline) {
+			for _, op := range r.history.Operations() {
+				if op.End == 0 || op.Completed.After(f.Began) {
+					r.t.Logf("%s's %s of %s (%s): begun after %s, %s: %s", op.Client, op.Kind, op.Source, op.Actor, op.Invoked.Sub(f.Began), op.Outcome, op.Answer)
+				}
+			}
 			r.t.Fatalf("%s: within 90 s not every node acknowledged a write", f.Name)
 		}
 	}

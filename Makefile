@@ -5,7 +5,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test torture bench deps lint contracts golden compose clean
+.PHONY: build test torture faults bench deps lint contracts golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
@@ -25,8 +25,13 @@ contracts: deps ## Spectral, the AsyncAPI parser and the CloudEvents SDKs read w
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
 
-torture: deps ## the same suite at full length: 200 kills amid syncs, stopped owners, more histories, longer Watermill suites
+torture: deps ## the same suite at full length: 200 kills amid syncs, 32 faults of a cluster, stopped owners, more histories, longer Watermill suites
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 3h ./...
+
+FAULTS ?= 32
+
+faults: deps ## FAULTS faults of a cluster in use; prints what was lost, doubled or stuck, and how long each took to recover from
+	HEADWATER_TEST_REQUIRE=1 go test -count=1 -timeout 6h -v -run 'TestFaults$$' ./cmd/headwater -faults $(FAULTS)
 
 # Where the bench keeps its data between runs, and what it is told: -quick for a
 # tenth of the rows, -only postgres,csv for some of the works; README.md gets the

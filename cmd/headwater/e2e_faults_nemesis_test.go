@@ -31,6 +31,7 @@ func (r *faultRun) fault(n int) {
 		{"server cut off from peers and clients", false, func() { r.cut(r.servers.CutOff, rand.IntN(2) == 0) }},
 		{"worker stopped beyond its lease, then resumed", true, r.workerStops},
 		{"API node stopped for 8 s, then resumed", false, r.nodeStops},
+		{"leader of the events and a worker killed", true, func() { r.workerDies(); r.leaderDies() }},
 	}
 	kind := kinds[n%len(kinds)]
 	r.servers.WaitCurrent(r.t)

@@ -22,7 +22,7 @@ import (
 	"headwater/cmd/headwater/clustertest"
 )
 
-var faultsWanted = flag.Int("faults", 0, "how many faults TestFaults does to a cluster (28, or 4 in the short suite)")
+var faultsWanted = flag.Int("faults", 0, "how many faults TestFaults does to a cluster (32, or 4 in the short suite)")
 
 // faultRun is a cluster of two API nodes and two workers, each a process, over
 // three NATS servers, what clients do on it, and what is done to it.
@@ -52,7 +52,7 @@ type faultNode struct {
 // it, and then compares what each client was told, or was not, with all streams,
 // all projections and all landed tables.
 func TestFaults(t *testing.T) {
-	faults := 28
+	faults := 32
 	if testing.Short() {
 		faults = 4
 	}
@@ -132,8 +132,15 @@ func newFaultRun(t *testing.T) *faultRun {
 	for _, n := range append(r.nodes, r.workers...) {
 		r.start(n)
 	}
+	small := 2
+	if !testing.Short() {
+		small = 6
+	}
+	for i := range small {
+		r.clients = append(r.clients, newFaultClient(r, fmt.Sprint("small", i), 0))
+	}
 	for i := range 2 {
-		r.clients = append(r.clients, newFaultClient(r, fmt.Sprint("small", i), 0), newFaultClient(r, fmt.Sprint("bulk", i), r.bulk))
+		r.clients = append(r.clients, newFaultClient(r, fmt.Sprint("bulk", i), r.bulk))
 	}
 	return r
 }

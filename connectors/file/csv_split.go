@@ -49,9 +49,9 @@ func (s *splitter) next() ([]byte, error) {
 	}
 	b = append(b[:0], s.carry...)
 	for {
-		n, err := io.ReadFull(s.r, b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		var err error
+		b, err = fill(s.r, b)
+		if err == io.EOF {
 			s.done = true
 			if len(b) == 0 {
 				return nil, io.EOF
@@ -71,6 +71,19 @@ func (s *splitter) next() ([]byte, error) {
 		}
 		b = append(b, make([]byte, len(b))...)[:len(b)]
 	}
+}
+
+// fill reads until b is full. Unlike io.ReadFull it returns io.EOF with what
+// came before the end, so that it differs from the io.ErrUnexpectedEOF of a
+// decompressor whose stream is cut off.
+func fill(r io.Reader, b []byte) ([]byte, error) {
+	for len(b) < cap(b) {
+		n, err := r.Read(b[len(b):cap(b)])
+		if b = b[:len(b)+n]; err != nil {
+			return b, err
+		}
+	}
+	return b, nil
 }
 
 // cut returns where the last whole record ends, or 0.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -298,6 +299,11 @@ func TestDialects(t *testing.T) {
 
 func TestBadFiles(t *testing.T) {
 	many := "n,s\n" + strings.Repeat("1,x\n", 300_000)
+	var rows strings.Builder
+	for n := range 100_000 {
+		fmt.Fprintf(&rows, "%d,%08x\n", n, rand.Uint32())
+	}
+	whole, pressed := gzipped("n,s\n"+rows.String()), zstandard("n,s\n"+rows.String())
 	for _, c := range []struct {
 		name, file, content, settings string
 		kind                          error
@@ -316,6 +322,12 @@ func TestBadFiles(t *testing.T) {
 		{"long row", "f.csv", "a,b\n1," + strings.Repeat("x", 3<<20) + "\n", "", driver.ErrLimit, "longer than"},
 		{"long row at the end of many", "f.csv", many + "1,\"" + strings.Repeat("x\n", 5<<20) + "\"\n", "", driver.ErrLimit, "row 300001 is longer"},
 		{"truncated gzip", "f.csv.gz", gzipped(many)[:500], "", driver.ErrBadData, "truncated"},
+		{"gzip without its last byte", "f.csv.gz", whole[:len(whole)-1], "", driver.ErrBadData, "truncated"},
+		{"gzip without its checksum", "f.csv.gz", whole[:len(whole)-8], "", driver.ErrBadData, "truncated"},
+		{"gzip cut in its last row", "f.csv.gz", whole[:len(whole)-12], "", driver.ErrBadData, "truncated"},
+		{"gzip with a cut second member", "f.csv.gz", whole + whole[:len(whole)/2], "", driver.ErrBadData, "truncated"},
+		{"zstd without its last byte", "f.csv.zst", pressed[:len(pressed)-1], "", driver.ErrBadData, "truncated"},
+		{"zstd cut in its last block", "f.csv.zst", pressed[:len(pressed)-9], "", driver.ErrBadData, "truncated"},
 		{"damaged gzip", "f.csv.gz", strings.Replace(gzipped(many), gzipped(many)[200:240], strings.Repeat("?", 40), 1), "", driver.ErrBadData, "f.csv.gz"},
 		{"bomb", "f.csv.gz", gzipped("a,b\n" + strings.Repeat("0,0\n", 30<<20)), "", driver.ErrLimit, "bytes after decompression"},
 		{"broken JSON", "f.json", `[{"a":1},{"a":}]`, "", driver.ErrBadData, "record 2"},

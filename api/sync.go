@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"headwater/bus/command"
@@ -20,7 +21,8 @@ type syncRequest struct {
 }
 
 // planSync attaches to the syncs that run already: a command for those would
-// queue behind them.
+// queue behind them. A request with options of its own is refused then, for a
+// running sync does not take them.
 func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
 	var body syncRequest
 	if err := r.decode(&body); err != nil {
@@ -45,6 +47,9 @@ func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
 			return nil, err
 		}
 		sent = func(source string) (command.SyncOptions, error) { return fitting[source], nil }
+		if err := busy(sources, options, body.SourceIDs); err != nil {
+			return nil, err
+		}
 		for i, source := range sources {
 			t := target{SourceID: source.Address.Source, Name: source.Name, At: i}
 			if source.Running != nil {
@@ -65,6 +70,34 @@ func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
 	}
 	j.compose = func(op projections.Operation) (*answer, error) { return h.composeSync(r, body.SourceIDs, j, op) }
 	return j, nil
+}
+
+// busy refuses options where a source is syncing already.
+func busy(sources []projections.Source, options command.SyncOptions, ids *[]string) error {
+	if reflect.ValueOf(options).IsZero() {
+		return nil
+	}
+	var failed []failedSource
+	for _, source := range sources {
+		if source.Running != nil {
+			failed = append(failed, failedSource{Name: source.Name, SourceID: source.Address.Source, Reason: event.ReasonAlreadySyncing, Error: fmt.Sprintf(
+				"%s is syncing (%s), which these sync_options cannot change; wait for it, cancel it, or leave sync_options out to follow it", source.Name, source.Running.SyncID)})
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return none("No data source was synced", failed, fieldOf(ids))
+}
+
+// fieldOf returns how an error names a source of a request.
+func fieldOf(ids *[]string) func(failedSource) string {
+	return func(f failedSource) string {
+		if ids == nil {
+			return f.Name
+		}
+		return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
+	}
 }
 
 func synced(records int64, syncs []json.RawMessage, operation any) map[string]any {
@@ -115,12 +148,7 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 		failed = append(failed, f)
 	}
 	if done == 0 {
-		return nil, none("No data source was synced", failed, func(f failedSource) string {
-			if ids == nil {
-				return f.Name
-			}
-			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
-		})
+		return nil, none("No data source was synced", failed, fieldOf(ids))
 	}
 	message := fmt.Sprintf("Synced %s: %s", of(done, len(j.targets), "data source"), count(int(records), "record"))
 	if partial > 0 {

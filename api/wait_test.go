@@ -50,6 +50,10 @@ func TestWaiting(t *testing.T) {
 	if n := h.worker.count("SyncSource"); n != 1 {
 		t.Errorf("%d syncs were begun", n)
 	}
+	// What a running sync would not do is not answered as if it had been done.
+	if r := c.post("/data/w1/sync", object{"sync_options": object{"batch_size": 10}}); r.Code != 409 || !strings.Contains(r.Message, "slow_one is syncing (syn_") || !strings.Contains(r.Raw, `"already_syncing"`) {
+		t.Errorf("options of its own: %d %s", r.Code, r.Raw)
+	}
 	third := make(chan reply, 1)
 	go func() {
 		r, _ := c.try(t.Context(), http.MethodPost, "/data/w1/sync", object{})

@@ -35,5 +35,6 @@ func (h *Handlers) remove(ctx context.Context, j *job, c *command.RemoveSource) 
 	if err != nil {
 		return err
 	}
+	j.h.connectors.Forget(j.address.Tokens())
 	return j.destroyPurged(ctx)
 }

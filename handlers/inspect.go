@@ -31,7 +31,7 @@ func (j *job) open(ctx context.Context, s settings, limits driver.Limits) (Conn,
 			return nil, fmt.Errorf("open the secrets: %w", err)
 		}
 	}
-	return j.h.connectors.Open(ctx, s.connector, s.config, secret, limits)
+	return j.h.connectors.Open(ctx, j.address.Tokens(), s.connector, s.config, secret, limits)
 }
 
 // openCurrent opens the source with its newest settings: when the secrets were

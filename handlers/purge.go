@@ -57,6 +57,7 @@ func (j *job) destroyPurged(ctx context.Context) error {
 }
 
 func (j *job) destroy(ctx context.Context) error {
+	j.h.connectors.Forget(j.address.Tokens())
 	if err := j.h.vault.Destroy(ctx, j.address); err != nil {
 		return fmt.Errorf("destroy the keys of a removed source: %w", err)
 	}

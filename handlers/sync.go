@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/google/uuid"
@@ -128,6 +129,9 @@ func (a *attempt) begin(ctx context.Context) error {
 // together with its command.
 func (a *attempt) behind(other *Running) move {
 	if time.Since(other.Updated) < a.h.options.StaleAfter {
+		if !reflect.ValueOf(a.options).IsZero() { // which that one does not have, or not surely
+			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; wait for it or cancel it")
+		}
 		m := a.j.rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
 		m.data.(*event.CommandRejected).SyncID = other.SyncID
 		return m

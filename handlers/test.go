@@ -40,6 +40,7 @@ func (h *Handlers) test(ctx context.Context, j *job, c *command.TestConnection) 
 }
 
 func (j *job) destroyTest(ctx context.Context) error {
+	j.h.connectors.Forget(j.address.Tokens())
 	if err := j.h.vault.Destroy(ctx, j.address); err != nil {
 		return fmt.Errorf("destroy the test's secrets: %w", err)
 	}

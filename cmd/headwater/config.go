@@ -50,6 +50,10 @@ const (
 	roleWorker = "worker"
 )
 
+// maxKeep is the longest --connector-keep: a kept process holds its source's
+// secrets in memory.
+const maxKeep = 10 * time.Minute
+
 // maxGrace is the longest --grace, ten years: a mistyped unit must not keep
 // secrets for ever.
 const maxGrace = 10 * 365 * 24 * time.Hour
@@ -127,8 +131,8 @@ func (c *Config) Validate() error {
 	if c.ConnectorMemory < 128 || c.ConnectorMemory > 1<<20 {
 		wrong("connector-memory", "must be at least 128 (MiB), not %d", c.ConnectorMemory)
 	}
-	if c.ConnectorKeep < 0 {
-		wrong("connector-keep", "must not be below 0; 0 keeps no process")
+	if c.ConnectorKeep < 0 || c.ConnectorKeep > maxKeep {
+		wrong("connector-keep", "must be 0, which keeps no process, to %v, not %v", maxKeep, c.ConnectorKeep)
 	}
 	if c.AuditEvery < 0 {
 		wrong("audit-every", "must not be below 0")

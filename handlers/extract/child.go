@@ -103,7 +103,7 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 			err = errors.New("a source is open")
 		}
 		if err == nil {
-			c.session, err = opener.Open(call.ctx, o.Connector, o.Public, o.Secret, o.Limits)
+			c.session, err = opener.Open(call.ctx, "", o.Connector, o.Public, o.Secret, o.Limits)
 		}
 		return fail(err)
 	case frameCheck:
@@ -214,10 +214,13 @@ type LocalOpener struct {
 }
 
 // Open returns the source as a Session of this process.
-func (o LocalOpener) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
+func (o LocalOpener) Open(ctx context.Context, _, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
 	s, err := o.OpenSource(ctx, connector, public, secret, limits)
 	if err != nil {
 		return nil, err
 	}
 	return Local(s, o.Log), nil
 }
+
+// Forget does nothing: nothing is kept in this process.
+func (o LocalOpener) Forget(string) {}

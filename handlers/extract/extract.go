@@ -16,7 +16,11 @@ import (
 
 // Opener opens sources. Its errors are *driver.Error without any secret.
 type Opener interface {
-	Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error)
+	// Open opens a source. of names it among all: what is kept of a source is for
+	// the same one only.
+	Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error)
+	// Forget ends what is kept of a source that is not open.
+	Forget(of string)
 }
 
 // Session is one open source. Its methods are called one at a time; Close may

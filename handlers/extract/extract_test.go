@@ -235,7 +235,7 @@ func pool(t *testing.T, memory int64) *extract.Pool {
 
 func open(t *testing.T, o extract.Opener, kind string) extract.Session {
 	t.Helper()
-	s, err := o.Open(t.Context(), kind, nil, nil, driver.Limits{BatchRows: 10})
+	s, err := o.Open(t.Context(), "acme/a", kind, nil, nil, driver.Limits{BatchRows: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%+v, %v", tables, err)
 		}
 	})
-	if _, err := pool(t, 256<<20).Open(t.Context(), "refused", nil, nil, driver.Limits{}); !errors.Is(err, driver.ErrAuthentication) {
+	if _, err := pool(t, 256<<20).Open(t.Context(), "acme/a", "refused", nil, nil, driver.Limits{}); !errors.Is(err, driver.ErrAuthentication) {
 		t.Errorf("%v", err)
 	}
 }

@@ -15,14 +15,17 @@ const (
 	keepMemory = 96 << 20
 )
 
-// sourceKey tells sources apart by everything that opens them.
-type sourceKey [sha256.Size]byte
+// sourceKey is a source, with everything that opens it.
+type sourceKey struct {
+	of       string
+	settings [sha256.Size]byte
+}
 
-func keyOf(connector string, public, secret json.RawMessage) sourceKey {
+func hashOf(connector string, public, secret json.RawMessage) [sha256.Size]byte {
 	h := sha256.New()
-	// Written as JSON, no two sources run together into one text.
+	// Written as JSON, no two of them run together into one text.
 	_ = json.NewEncoder(h).Encode([]string{connector, string(public), string(secret)})
-	return sourceKey(h.Sum(nil))
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // kept holds the children whose source was closed a moment ago, for whoever
@@ -63,10 +66,19 @@ func (k *kept) put(key sourceKey, child *process) {
 	k.waiting = append(k.waiting, waiting{child, key, timer})
 }
 
-// take returns a child that has had this source and nothing else, or nil.
+// take returns a child that has had this source and nothing else, or nil. Those
+// that wait for the source with settings it had before are ended.
 func (k *kept) take(key sourceKey) *process {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.waiting = slices.DeleteFunc(k.waiting, func(w waiting) bool {
+		outdated := w.key.of == key.of && w.key != key
+		if outdated {
+			w.timer.Stop()
+			go w.child.close()
+		}
+		return outdated
+	})
 	for i := len(k.waiting) - 1; i >= 0; i-- {
 		w := k.waiting[i]
 		if w.key != key {
@@ -93,6 +105,25 @@ func (k *kept) remove(child *process) bool {
 	}
 	k.waiting = slices.Delete(k.waiting, i, i+1)
 	return true
+}
+
+// forget ends the children that wait for a source. It returns when they are
+// gone.
+func (k *kept) forget(of string) {
+	k.mu.Lock()
+	var gone []waiting
+	k.waiting = slices.DeleteFunc(k.waiting, func(w waiting) bool {
+		if w.key.of != of {
+			return false
+		}
+		gone = append(gone, w)
+		return true
+	})
+	k.mu.Unlock()
+	for _, w := range gone {
+		w.timer.Stop()
+		w.child.close()
+	}
 }
 
 // drop ends every child that waits and, from now on, all that are put.

@@ -13,9 +13,9 @@ import (
 
 // pidOf discovers a source that is opened with a secret, closes it, and returns
 // its child.
-func pidOf(t *testing.T, p *extract.Pool, secret string, spoil func(extract.Session)) int {
+func pidOf(t *testing.T, p *extract.Pool, of, secret string, spoil func(extract.Session)) int {
 	t.Helper()
-	s, err := p.Open(t.Context(), "plain", nil, json.RawMessage(secret), driver.Limits{BatchRows: 10})
+	s, err := p.Open(t.Context(), of, "plain", nil, json.RawMessage(secret), driver.Limits{BatchRows: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,13 +37,20 @@ func pidOf(t *testing.T, p *extract.Pool, secret string, spoil func(extract.Sess
 // A child waits for its own source, for no other one, and not after a failure.
 func TestKeptChild(t *testing.T) {
 	p := pool(t, 256<<20)
-	first := pidOf(t, p, `"a"`, nil)
-	if other := pidOf(t, p, `"b"`, nil); other == first {
-		t.Error("another source got the child of the first")
+	first := pidOf(t, p, "acme/a", `"a"`, nil)
+	if other := pidOf(t, p, "acme/b", `"a"`, nil); other == first {
+		t.Error("another source with the same settings got the child of the first")
 	}
-	if again := pidOf(t, p, `"a"`, nil); again != first {
+	if again := pidOf(t, p, "acme/a", `"a"`, nil); again != first {
 		t.Errorf("child %d was not kept, %d came", first, again)
 	}
+	second := pidOf(t, p, "acme/a", `"b"`, nil)
+	if second == first {
+		t.Error("the child was kept for other secrets")
+	}
+	gone(t, first)
+	p.Forget("acme/a")
+	gone(t, second)
 	spoils := map[string]func(extract.Session){
 		"a failed call": func(s extract.Session) { _, _ = s.Check(t.Context()) },
 		"a call left early": func(s extract.Session) {
@@ -53,8 +60,8 @@ func TestKeptChild(t *testing.T) {
 		},
 	}
 	for name, spoil := range spoils {
-		spoiled := pidOf(t, p, `"a"`, spoil)
-		if after := pidOf(t, p, `"a"`, nil); after == spoiled {
+		spoiled := pidOf(t, p, "acme/a", `"a"`, spoil)
+		if after := pidOf(t, p, "acme/a", `"a"`, nil); after == spoiled {
 			t.Errorf("after %s the child was kept", name)
 		}
 		gone(t, spoiled)
@@ -64,15 +71,15 @@ func TestKeptChild(t *testing.T) {
 // A kept child that dies is not offered, and none outlives its pool.
 func TestKeptChildEnds(t *testing.T) {
 	p := pool(t, 256<<20)
-	first := pidOf(t, p, `"a"`, nil)
+	first := pidOf(t, p, "acme/a", `"a"`, nil)
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	second := pidOf(t, p, `"a"`, nil)
+	second := pidOf(t, p, "acme/a", `"a"`, nil)
 	if second == first {
 		t.Error("a dead child was kept")
 	}
-	s, err := p.Open(t.Context(), "plain", nil, nil, driver.Limits{BatchRows: 10})
+	s, err := p.Open(t.Context(), "acme/b", "plain", nil, nil, driver.Limits{BatchRows: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +96,11 @@ func TestKeptChildren(t *testing.T) {
 	p := pool(t, 256<<20)
 	var pids []int
 	for n := range 5 {
-		pids = append(pids, pidOf(t, p, strconv.Itoa(n), nil))
+		pids = append(pids, pidOf(t, p, strconv.Itoa(n), "0", nil))
 	}
 	gone(t, pids[0])
 	for n := 1; n < 5; n++ {
-		if pid := pidOf(t, p, strconv.Itoa(n), nil); pid != pids[n] {
+		if pid := pidOf(t, p, strconv.Itoa(n), "0", nil); pid != pids[n] {
 			t.Errorf("source %d: child %d was not kept, %d came", n, pids[n], pid)
 		}
 	}

@@ -101,8 +101,8 @@ func (p *Pool) take() (*process, error) {
 
 // Open opens a source in a child of its own. The caller closes the Session,
 // which ends the child.
-func (p *Pool) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
-	key := keyOf(connector, public, secret)
+func (p *Pool) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
+	key := sourceKey{of, hashOf(connector, public, secret)}
 	source := openCall{Connector: connector, Public: public, Secret: secret, Limits: limits}
 	if child := p.kept.take(key); child != nil {
 		s := &remote{process: child, unwatch: child.watch(), rest: func() { p.kept.put(key, child) }}
@@ -127,6 +127,10 @@ func (p *Pool) Open(ctx context.Context, connector string, public, secret json.R
 	}
 	return s, nil
 }
+
+// Forget ends the children that wait for a source and hold its secrets. Those of
+// open sessions end or wait as before.
+func (p *Pool) Forget(of string) { p.kept.forget(of) }
 
 // Close ends the children that wait. Sessions are closed by who opened them. It is
 // safe to call twice.

@@ -25,10 +25,10 @@ contracts: deps ## Spectral, the AsyncAPI parser and the CloudEvents SDKs read w
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
 
-torture: deps ## the same suite at full length: 200 kills amid syncs, 32 faults of a cluster, stopped owners, more histories, longer Watermill suites
+torture: deps ## the same suite at full length: 200 kills amid syncs, 36 faults of a cluster, stopped owners, more histories, longer Watermill suites
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 3h ./...
 
-FAULTS ?= 32
+FAULTS ?= 36
 
 faults: deps ## FAULTS faults of a cluster in use; prints what was lost, doubled or stuck, and how long each took to recover from
 	HEADWATER_TEST_REQUIRE=1 go test -count=1 -timeout 6h -v -run 'TestFaults$$' ./cmd/headwater -faults $(FAULTS)

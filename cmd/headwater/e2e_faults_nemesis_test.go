@@ -31,6 +31,7 @@ func (r *faultRun) fault(n int) {
 		{"server cut off from peers and clients", false, func() { r.cut(r.servers.CutOff, rand.IntN(2) == 0) }},
 		{"worker stopped beyond its lease, then resumed", true, r.workerStops},
 		{"API node stopped for 8 s, then resumed", false, r.nodeStops},
+		{"every NATS server killed, started again", false, r.serversDie},
 		{"leader of the events and a worker killed", true, func() { r.workerDies(); r.leaderDies() }},
 	}
 	kind := kinds[n%len(kinds)]
@@ -103,6 +104,15 @@ func (r *faultRun) leaderDies() {
 	r.servers.Kill(leader)
 	time.Sleep(rand.N(6 * time.Second)) // before, amid or after the election
 	r.servers.Start(r.t, leader)
+}
+
+func (r *faultRun) serversDie() {
+	for i := range 3 {
+		r.servers.Kill(i)
+	}
+	for i := range 3 {
+		r.servers.Start(r.t, i)
+	}
 }
 
 // cut cuts a server off for longer than the others need to elect another leader.

@@ -10,6 +10,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// silence is after how long at most a server that says nothing, without closing
+// the connection, is given up for another one: within what a publish may take.
+const silence = 8 * time.Second
+
 // dialCluster returns a function that opens connections to an external cluster,
 // which are kept up for ever once they stood.
 func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *signal) func(name string) (*nats.Conn, error) {
@@ -18,7 +22,7 @@ func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *signal
 			nats.MaxReconnects(-1),
 			nats.ReconnectWait(500*time.Millisecond),
 			nats.ReconnectJitter(200*time.Millisecond, time.Second),
-			nats.PingInterval(10*time.Second),
+			nats.PingInterval(silence/4),
 			nats.MaxPingsOutstanding(2),
 		)
 		if cfg.Creds != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -179,4 +180,24 @@ func TestLeadersDie(t *testing.T) {
 	if _, err := one.Bucket(BucketCatalog).Update(ctx, "k", nil, revision); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("wrote a key without a majority: %v", err)
 	}
+}
+
+// A server that vanishes without a word, as one that loses its power or its
+// network does, is left for another one before a publish is given up.
+func TestSilentServerIsLeft(t *testing.T) {
+	t.Parallel()
+	c := bustest.StartParted(t, 3)
+	b := openBus(t, Config{URL: c.URL, Replicas: 3})
+	c.WaitCurrent(t)
+	mine := slices.Index(strings.Split(c.URL, ","), b.conns[0].ConnectedUrl())
+	if mine < 0 {
+		t.Fatalf("connected to %s, not one of %s", b.conns[0].ConnectedUrl(), c.URL)
+	}
+	c.CutOff(mine)
+	began := time.Now()
+	if _, err := b.Append(t.Context(), 0, testEvent(testAddress, &event.SyncStarted{})); err != nil {
+		t.Errorf("append, with the server gone: %v", err)
+	}
+	t.Logf("stored after %s", time.Since(began).Round(100*time.Millisecond))
+	c.Heal()
 }

@@ -26,9 +26,9 @@ func (r *faultRun) fault(n int) {
 		{"worker killed amid syncs, another started", true, r.workerDies},
 		{"leader of the events killed, started again", false, r.leaderDies},
 		{"API node killed, started again", false, r.nodeDies},
-		{"leader of the events cut off from its peers", false, func() { r.cut(r.servers.CutPeers, true) }},
+		{"leader of the events cut off from its peers", false, func() { r.cut(r.servers.CutPeers, true, 10*time.Second) }},
 		// The short suite ends here.
-		{"server cut off from peers and clients", false, func() { r.cut(r.servers.CutOff, rand.IntN(2) == 0) }},
+		{"server cut off from peers and clients", false, func() { r.cut(r.servers.CutOff, rand.IntN(2) == 0, 20*time.Second) }},
 		{"worker stopped beyond its lease, then resumed", true, r.workerStops},
 		{"API node stopped for 8 s, then resumed", false, r.nodeStops},
 		{"every NATS server killed, started again", false, r.serversDie},
@@ -115,14 +115,15 @@ func (r *faultRun) serversDie() {
 	}
 }
 
-// cut cuts a server off for longer than the others need to elect another leader.
-func (r *faultRun) cut(cut func(int), leader bool) {
+// cut cuts a server off for longer than the others need to elect another leader,
+// and its clients, where they are cut off too, to leave it.
+func (r *faultRun) cut(cut func(int), leader bool, d time.Duration) {
 	victim := r.servers.Leader(r.t, bus.StreamEvents)
 	if !leader {
 		victim = (victim + 1) % 3
 	}
 	cut(victim)
-	time.Sleep(10*time.Second + rand.N(4*time.Second))
+	time.Sleep(d + rand.N(4*time.Second))
 	r.servers.Heal()
 }
 

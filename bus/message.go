@@ -30,7 +30,7 @@ func EventOf(msg *message.Message) (*event.Event, error) {
 	}
 	// The subject decides who may read an event, so a body must not claim
 	// another address.
-	if subject := msg.Metadata.Get(MetaSubject); subject != "" && subject != e.Subject() {
+	if subject := msg.Metadata.Get(MetaSubject); subject != "" && !e.Address().Publishes(subject, e.Name()) {
 		return nil, fmt.Errorf("%w: event of %s on subject %s", ErrPoison, e.Subject(), subject)
 	}
 	e.Sequence = number(msg, MetaSequence)

@@ -50,6 +50,23 @@ func (a Address) Subject(name string) string {
 	return SubjectPrefix + "." + a.Tokens() + "." + name
 }
 
+// Publishes reports whether subject is the one on which the named event of this
+// address is published. It is for those who compare each message of a history.
+func (a Address) Publishes(subject, name string) bool {
+	rest, ok := strings.CutPrefix(subject, SubjectPrefix)
+	owner := Shared
+	if a.Owner != "" {
+		owner = Token(a.Owner)
+	}
+	for _, token := range [...]string{Token(a.Organization), Token(a.Workspace), owner, Token(a.Source), name} {
+		if !ok || len(rest) <= len(token) || rest[0] != '.' || rest[1:1+len(token)] != token {
+			return false
+		}
+		rest = rest[1+len(token):]
+	}
+	return rest == ""
+}
+
 // Filter returns the subject filter that matches the whole history of this
 // address.
 func (a Address) Filter() string { return a.Subject("*") }
@@ -88,6 +105,9 @@ func Token(text string) string {
 	}
 	if text == Shared {
 		return "=5F"
+	}
+	if plain(text) {
+		return text
 	}
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -131,6 +151,15 @@ func Untoken(token string) (string, error) {
 		return "", errToken
 	}
 	return text, nil
+}
+
+func plain(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if !plainByte(text[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func plainByte(c byte) bool {

@@ -41,6 +41,15 @@ func TestAddressRoundTrip(t *testing.T) {
 		if err != nil || got != a || name != "SyncCompleted" {
 			t.Errorf("%+v came back as %+v, %q, %v", a, got, name, err)
 		}
+		subject := a.Subject("SyncCompleted")
+		if !a.Publishes(subject, "SyncCompleted") {
+			t.Errorf("%+v does not publish on %s", a, subject)
+		}
+		for _, other := range []string{"", SubjectPrefix, subject + ".x", subject + "x", subject[:len(subject)-1], "x" + subject, Address{"acme", "w1", "bob", "src_1"}.Subject("SyncCompleted"), a.Subject("SyncFailed")} {
+			if a.Publishes(other, "SyncCompleted") {
+				t.Errorf("%+v publishes on %q", a, other)
+			}
+		}
 	}
 	if _, _, err := ParseAddress(SubjectPrefix, "headwater.events.a.b.c.SyncCompleted"); err == nil {
 		t.Error("a subject that lacks a token was read")

@@ -9,7 +9,6 @@
 package event
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -128,7 +127,7 @@ func Parse(get func(header string) string, body []byte) (*Event, error) {
 	if data == nil {
 		return nil, fmt.Errorf("%w: type %q", ErrUnknown, get(HeaderType))
 	}
-	if err := json.Unmarshal(body, data); err != nil {
+	if err := decode(body, data); err != nil {
 		return nil, fmt.Errorf("payload of %s: %w", name, err)
 	}
 	at, err := time.Parse(time.RFC3339Nano, get(HeaderTime))

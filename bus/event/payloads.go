@@ -8,12 +8,29 @@ import (
 // New returns a pointer to the zero payload of the named event, nil for a name
 // that is not known.
 func New(name string) Data {
-	for _, d := range All() {
-		if d.EventName() == name {
-			return d
-		}
+	makes := payloads[name]
+	if makes == nil {
+		return nil
 	}
-	return nil
+	return makes()
+}
+
+// payloads makes the payload of each name.
+var payloads = map[string]func() Data{
+	(*OperationAccepted)(nil).EventName():   func() Data { return new(OperationAccepted) },
+	(*CommandRejected)(nil).EventName():     func() Data { return new(CommandRejected) },
+	(*ConnectionTested)(nil).EventName():    func() Data { return new(ConnectionTested) },
+	(*SourceConnected)(nil).EventName():     func() Data { return new(SourceConnected) },
+	(*SourceConnectFailed)(nil).EventName(): func() Data { return new(SourceConnectFailed) },
+	(*SchemaDiscovered)(nil).EventName():    func() Data { return new(SchemaDiscovered) },
+	(*SyncStarted)(nil).EventName():         func() Data { return new(SyncStarted) },
+	(*SyncProgressed)(nil).EventName():      func() Data { return new(SyncProgressed) },
+	(*SyncCompleted)(nil).EventName():       func() Data { return new(SyncCompleted) },
+	(*SyncFailed)(nil).EventName():          func() Data { return new(SyncFailed) },
+	(*SyncCancelled)(nil).EventName():       func() Data { return new(SyncCancelled) },
+	(*SourceRemoved)(nil).EventName():       func() Data { return new(SourceRemoved) },
+	(*SourceRestored)(nil).EventName():      func() Data { return new(SourceRestored) },
+	(*SourcePurged)(nil).EventName():        func() Data { return new(SourcePurged) },
 }
 
 // All returns a fresh zero payload of every event, in the order of a source's

@@ -1,0 +1,287 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"headwater/bus/event"
+)
+
+const (
+	replayWindow = 10000    // messages on their way, at most
+	replayBytes  = 16 << 20 // and of what size
+	chunkEvents  = 256
+	chunkBytes   = 256 << 10
+	chunksAhead  = 32 // chunks that are read and not handed on
+)
+
+// Replay reads the events after one sequence up to another and hands each to
+// the function, in order, each one once. It is Ordered for a stretch of history
+// that is known to be there: several times as fast, since it makes no Watermill
+// messages and decodes on all processors. What cannot be read is handed on with
+// EventOf's error and no event. size is the length of the body.
+//
+// It returns nil when the last sequence, or one behind it, was read; the error
+// of the function, which ends it; or why it cannot go on: ctx ended or the bus
+// is closed. Lost connections and consumers are replaced. It waits for a
+// sequence that is beyond the end of the log.
+func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
+	if after >= last {
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &replay{bus: b, ctx: ctx, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead)}
+	end := &ending{cancel}
+	if err := b.track(end); err != nil {
+		cancel(err)
+		return fmt.Errorf("replay: %w", err)
+	}
+	var working sync.WaitGroup
+	defer func() {
+		cancel(nil)
+		working.Wait()
+		b.untrack(end)
+	}()
+	working.Go(r.read)
+	for range min(4, runtime.GOMAXPROCS(0)) {
+		working.Go(r.work)
+	}
+	for {
+		select {
+		case c, more := <-r.chunks:
+			if !more {
+				return nil
+			}
+			select {
+			case <-c.decoded:
+			case <-ctx.Done():
+				return fmt.Errorf("replay: %w", context.Cause(ctx))
+			}
+			for i := range c.messages {
+				m := &c.messages[i]
+				if err := each(m.sequence, m.event, m.size, m.err); err != nil {
+					return err
+				}
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("replay: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// ending lets the bus end a replay when it is closed.
+type ending struct{ cancel context.CancelCauseFunc }
+
+func (e *ending) Close() error { e.cancel(ErrClosed); return nil }
+
+// replay is one run of Replay: read -> decode, by several -> chunks, in order.
+type replay struct {
+	bus    *Bus
+	ctx    context.Context
+	at     uint64 // sequence read
+	last   uint64
+	decode chan *chunk
+	chunks chan *chunk // closed when the last is read
+
+	filling *chunk
+	plain   bool // nats.go reads, also from the broker in this process
+}
+
+// chunk is some messages in a row.
+type chunk struct {
+	messages []replayed
+	text     []byte // what messages read by wire lie in
+	bytes    int
+	decoded  chan struct{} // closed then
+}
+
+// replayed is one message, then the event in it.
+type replayed struct {
+	sequence uint64
+	subject  string
+	headers  interface{ Get(header string) string }
+	body     []byte
+
+	event *event.Event
+	size  int
+	err   error
+}
+
+// read gathers chunks until the last message, by as many consumers as it takes.
+func (r *replay) read() {
+	defer close(r.decode)
+	for r.ctx.Err() == nil {
+		if err := r.consume(); err != nil && r.ctx.Err() == nil {
+			r.bus.log.Warn("cannot read the log, will try again", "after", r.at, "error", err)
+			wait(r.ctx, 500*time.Millisecond)
+		}
+		if r.at >= r.last {
+			close(r.chunks)
+			return
+		}
+	}
+}
+
+// consume reads until the last message, or until the consumer breaks or skips
+// one, when it returns nil, too.
+func (r *replay) consume() error {
+	cfg := jetstream.ConsumerConfig{
+		Name: nuid.Next(), FilterSubjects: []string{event.SubjectPrefix + ".>"},
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.at + 1,
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Minute, Replicas: 1, MemoryStorage: true,
+	}
+	try, cancel := context.WithTimeout(r.ctx, publishTry)
+	consumer, err := r.bus.reads.CreateConsumer(try, StreamEvents, cfg)
+	cancel()
+	if err != nil {
+		return unavailable(err)
+	}
+	defer r.drop(cfg.Name)
+	if r.bus.broker == nil || r.plain {
+		return r.callback(consumer)
+	}
+	err = r.pull(cfg.Name)
+	r.plain = errors.Is(err, errWire)
+	return err
+}
+
+// callback reads a cluster by nats.go.
+func (r *replay) callback(consumer jetstream.Consumer) error {
+	ctx, forget := r.bus.back.until(r.ctx)
+	defer forget()
+	// The callback runs on one goroutine at a time; nothing else touches what it
+	// gathers until the consumer is closed.
+	ended, once := make(chan struct{}), sync.Once{}
+	end := func() { once.Do(func() { close(ended) }) }
+	delivered, over := uint64(0), false
+	consuming, err := consumer.Consume(func(in jetstream.Msg) {
+		if over {
+			return
+		}
+		meta, err := in.Metadata()
+		delivered++
+		if err == nil && meta.Sequence.Consumer == delivered {
+			r.chunk().add(replayed{sequence: meta.Sequence.Stream, subject: in.Subject(), headers: in.Headers(), body: in.Data()})
+			if r.pass(meta.Sequence.Stream) {
+				return
+			}
+		}
+		over = true
+		end()
+	}, jetstream.PullMaxMessagesWithBytesLimit(replayWindow, replayBytes), jetstream.PullExpiry(orderedExpiry), jetstream.PullHeartbeat(orderedPulse),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConnectionClosed) {
+				r.bus.log.Debug("a replay's consumer ended, making another", "error", err)
+				end()
+			}
+		}))
+	if err != nil {
+		return unavailable(err)
+	}
+	select {
+	case <-ended:
+	case <-consuming.Closed():
+	case <-ctx.Done():
+	}
+	consuming.Stop()
+	<-consuming.Closed()
+	return nil
+}
+
+// drop ends a consumer. Failing only means that the broker ends it later.
+func (r *replay) drop(name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), time.Second)
+	defer cancel()
+	if err := r.bus.reads.DeleteConsumer(ctx, StreamEvents, name); err != nil {
+		r.bus.log.Debug("a replay's consumer is left to expire", "error", err)
+	}
+}
+
+// chunk returns the chunk that is being filled.
+func (r *replay) chunk() *chunk {
+	if r.filling == nil {
+		r.filling = &chunk{messages: make([]replayed, 0, chunkEvents), decoded: make(chan struct{})}
+	}
+	return r.filling
+}
+
+func (c *chunk) add(m replayed) { c.messages, c.bytes = append(c.messages, m), c.bytes+len(m.body) }
+
+// pass hands the chunk on when it is full or ends with the last message. It
+// reports whether there is more to read.
+func (r *replay) pass(sequence uint64) bool {
+	c := r.filling
+	newest := &c.messages[len(c.messages)-1]
+	r.at = sequence
+	if sequence > r.last { // the last itself is gone from the log
+		c.messages = c.messages[:len(c.messages)-1]
+	}
+	// A body that lies elsewhere may be a large one.
+	if sequence < r.last && len(c.messages) < chunkEvents && c.bytes < chunkBytes && newest.headers.Get(event.HeaderDataRef) == "" {
+		return true
+	}
+	r.filling = nil
+	for _, to := range []chan *chunk{r.decode, r.chunks} {
+		select {
+		case to <- c:
+		case <-r.ctx.Done():
+			return false
+		}
+	}
+	return sequence < r.last
+}
+
+// work decodes chunks until there are no more.
+func (r *replay) work() {
+	for c := range r.decode {
+		for i := range c.messages {
+			c.messages[i].parse(r)
+		}
+		c.text = nil
+		close(c.decoded)
+	}
+}
+
+func (m *replayed) parse(r *replay) {
+	body := m.body
+	if ref := m.headers.Get(event.HeaderDataRef); ref != "" && len(body) == 0 {
+		body = r.resolve(ref, m.sequence)
+	}
+	m.size = len(body)
+	e, err := event.Parse(m.headers.Get, body)
+	if err == nil && !e.Address().Publishes(m.subject, e.Name()) {
+		err = fmt.Errorf("%w: event of %s on subject %s", ErrPoison, e.Subject(), m.subject)
+	}
+	m.headers, m.body = nil, nil
+	if err != nil {
+		m.err = fmt.Errorf("message %d: %w", m.sequence, err)
+		return
+	}
+	e.Sequence = m.sequence
+	m.event = e
+}
+
+// resolve fetches a large body, for as long as it takes; nil for one that is
+// lost for good, which Parse reports.
+func (r *replay) resolve(ref string, sequence uint64) []byte {
+	for {
+		body, err := r.bus.payloads.get(r.ctx, ref)
+		if err == nil {
+			return body
+		}
+		if isPoison(err) {
+			r.bus.log.Error("an event's body is lost", "sequence", sequence, "error", err)
+			return nil
+		}
+		if !wait(r.ctx, time.Second) {
+			return nil
+		}
+	}
+}

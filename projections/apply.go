@@ -26,11 +26,12 @@ func (s *Store) Apply(events ...*event.Event) error {
 	}
 	t := &turn{db: s.db, memory: s.memory, position: s.position.Load()}
 	t.memory.trim()
-	t.batch = s.db.NewBatch()
+	t.batch = s.db.NewBatchWithSize(s.batchSize)
 	err := t.run(events)
 	if err == nil && t.touched {
 		err = t.batch.Commit(pebble.NoSync)
 	}
+	s.batchSize = min(t.batch.Len(), largestBatch) // the next is about as large
 	if err = s.fault(errors.Join(err, t.batch.Close())); err != nil {
 		s.memory = newMemory(s.written)
 		return fmt.Errorf("apply events after %d: %w", s.position.Load(), err)
@@ -41,6 +42,9 @@ func (s *Store) Apply(events ...*event.Event) error {
 	}
 	return nil
 }
+
+// largestBatch is how much memory a batch begins with at most, in bytes.
+const largestBatch = 8 << 20
 
 // turn is one call of Apply.
 type turn struct {
@@ -53,9 +57,16 @@ type turn struct {
 	changed map[event.Address]struct{} // sources of which anything was applied
 	ended   []string                   // keys of operations that have their outcome
 
+	// What a later event of the batch would write again is written once.
+	documents map[string][]byte             // current documents by key, nil for none
+	results   map[string]*event.TableResult // tables of syncs by key
+	moment    []byte                        // key of the time of the event before
+	until     uint64                        // its sequence
+
 	// Of the event at hand.
 	sequence uint64
 	at       time.Time
+	address  event.Address
 	source   *cell[Source]
 	document bool // the source's document changed
 }
@@ -63,6 +74,7 @@ type turn struct {
 func (t *turn) run(events []*event.Event) error {
 	start := t.position
 	t.changed = make(map[event.Address]struct{})
+	t.documents, t.results = make(map[string][]byte), make(map[string]*event.TableResult)
 	for _, e := range events {
 		if e.Sequence <= t.position {
 			if e.Sequence == 0 {
@@ -81,7 +93,7 @@ func (t *turn) run(events []*event.Event) error {
 	if !t.touched {
 		return nil
 	}
-	if err := t.flush(t.batch); err != nil {
+	if err := errors.Join(t.writeLast(), t.flush(t.batch)); err != nil {
 		return err
 	}
 	if err := t.batch.Set([]byte{keyPosition}, putSequence(nil, t.position), nil); err != nil {
@@ -93,14 +105,16 @@ func (t *turn) run(events []*event.Event) error {
 // apply folds one event: first what it says of the source and its sync, then
 // what it means for the operation that asked for it.
 func (t *turn) apply(e *event.Event) error {
-	address := e.Address()
 	t.sequence, t.at, t.document = e.Sequence, e.Time.UTC(), false
-	t.changed[address] = struct{}{}
-	source, err := t.sources.get(t.db, addressKey(keySource, address))
-	if err != nil {
-		return err
+	// Events of a sync mostly follow each other.
+	if address := e.Address(); t.source == nil || address != t.address {
+		t.changed[address] = struct{}{}
+		source, err := t.sources.get(t.db, addressKey(keySource, address))
+		if err != nil {
+			return err
+		}
+		t.source, t.address = source, address
 	}
-	t.source = source
 	news, err := t.tell(e)
 	if err != nil {
 		return err
@@ -117,7 +131,49 @@ func (t *turn) apply(e *event.Event) error {
 			return err
 		}
 	}
-	return t.batch.Set(timeKey(t.at), putSequence(nil, t.sequence), nil)
+	k := timeKey(t.at)
+	if string(k) != string(t.moment) {
+		if err := t.writeMoment(); err != nil {
+			return err
+		}
+	}
+	t.moment, t.until = k, t.sequence
+	return nil
+}
+
+// writeMoment writes the last sequence of a millisecond. Events of one mostly
+// follow each other.
+func (t *turn) writeMoment() error {
+	if t.moment == nil {
+		return nil
+	}
+	return t.batch.Set(t.moment, putSequence(nil, t.until), nil)
+}
+
+// writeLast writes what the events of the batch left of keys that each of them
+// would have written anew.
+func (t *turn) writeLast() error {
+	for k, doc := range t.documents {
+		var err error
+		if doc == nil {
+			err = t.batch.Delete([]byte(k), nil)
+		} else {
+			err = t.batch.Set([]byte(k), doc, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for k, r := range t.results {
+		doc, err := tableState(r)
+		if err != nil {
+			return fmt.Errorf("table %s: %w", r.Name, err)
+		}
+		if err := t.batch.Set([]byte(k), frame([]byte(r.Status), doc), nil); err != nil {
+			return err
+		}
+	}
+	return t.writeMoment()
 }
 
 // tell applies the event to the source and its sync and returns what there is

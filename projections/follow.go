@@ -44,6 +44,10 @@ func (s *Store) Follow(ctx context.Context, log Log) error {
 	if err != nil {
 		return unlessDone(ctx, fmt.Errorf("follow: %w", err))
 	}
+	if err := s.catchUp(ctx, log, last); err != nil {
+		return unlessDone(ctx, fmt.Errorf("follow: %w", err))
+	}
+	s.setReady(s.Position() >= last)
 	subscriber := log.Ordered(s.Position())
 	messages, err := subscriber.Subscribe(ctx, event.SubjectPrefix+".>")
 	if err == nil {
@@ -235,6 +239,13 @@ func (s *Store) decode(log Log, msg *message.Message) (*event.Event, error) {
 	if sequence == 0 {
 		return nil, fmt.Errorf("message %s has no place in the log: %w", msg.UUID, err)
 	}
+	// The position is the acknowledgement; this only frees the transport.
+	msg.Ack()
+	return s.readable(sequence, e, err), nil
+}
+
+// readable returns the event, or one without data for what cannot be read.
+func (s *Store) readable(sequence uint64, e *event.Event, err error) *event.Event {
 	if err != nil {
 		if !errors.Is(err, event.ErrUnknown) {
 			s.log.Error("an event cannot be read and is skipped", "sequence", sequence, "error", err)
@@ -242,9 +253,7 @@ func (s *Store) decode(log Log, msg *message.Message) (*event.Event, error) {
 		e = &event.Event{}
 	}
 	e.Sequence = sequence
-	// The position is the acknowledgement; this only frees the transport.
-	msg.Ack()
-	return e, nil
+	return e
 }
 
 // gather returns the events of d and of what is ready behind it, and what they

@@ -16,7 +16,7 @@ type object struct{ b []byte }
 func newObject(size int) *object { return &object{append(make([]byte, 0, size), '{')} }
 
 func (o *object) field(name string) {
-	if len(o.b) > 1 {
+	if o.b[len(o.b)-1] != '{' {
 		o.b = append(o.b, ',')
 	}
 	o.b = append(o.b, '"')

@@ -56,7 +56,7 @@ func newMemory(w *written) *memory {
 		sources:    cells[Source]{written: w, decode: decodeSource, encode: encodeSource},
 		names:      cells[nameEntry]{written: w, decode: decodeName, encode: encodeName},
 		scopes:     cells[scopeEntry]{written: w, decode: decodeScope, encode: encodeScope},
-		landed:     cells[Landed]{written: w, decode: decodeJSON[Landed], encode: encodeJSON[Landed]},
+		landed:     cells[Landed]{written: w, decode: decodeJSON[Landed], encode: landedState},
 		syncs:      cells[syncEntry]{written: w, decode: decodeSync, encode: encodeSync},
 		operations: cells[Operation]{written: w, decode: decodeOperation, encode: encodeOperation},
 		targets:    cells[Target]{written: w, decode: decodeJSON[Target], encode: encodeTarget},
@@ -164,8 +164,6 @@ func (c *cells[T]) trim() {
 }
 
 func decodeJSON[T any](b []byte) (v T, err error) { return v, json.Unmarshal(b, &v) }
-
-func encodeJSON[T any](v *T) ([]byte, error) { return json.Marshal(v) }
 
 func decodeName(b []byte) (nameEntry, error) {
 	if len(b) < 8 {

@@ -258,8 +258,9 @@ func targetDocument(g *Target) []byte {
 	o.textOrNull("reason", string(g.Reason))
 	o.textOrNull("message", g.Message)
 	if g.Result != nil {
-		if raw, err := json.Marshal(g.Result); err == nil { // plain values only: it always marshals
-			o.raw("result", raw)
+		before := len(o.b)
+		if o.result("result", g.Result) != nil { // a time that events cannot hold
+			o.b = o.b[:before]
 		}
 	}
 	return o.end()
@@ -283,7 +284,7 @@ func operationDocument(o *Operation) []byte {
 }
 
 func encodeOperation(o *Operation) ([]byte, error) {
-	state, err := json.Marshal(o)
+	state, err := operationState(o)
 	if err != nil {
 		return nil, err
 	}

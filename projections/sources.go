@@ -135,15 +135,11 @@ func (t *turn) writeDocument() error {
 	scope.v.version = t.sequence
 	t.scopes.touch(scope)
 	if src.Removed {
-		if err := t.batch.Delete(currentKey(src), nil); err != nil {
-			return err
-		}
+		t.documents[string(currentKey(src))] = nil
 		return t.batch.Set(historyKey(src, t.sequence), nil, nil)
 	}
 	v := frame(listHead(src), sourceDocument(src))
-	if err := t.batch.Set(currentKey(src), v, nil); err != nil {
-		return err
-	}
+	t.documents[string(currentKey(src))] = v
 	return t.batch.Set(historyKey(src, t.sequence), v, nil)
 }
 
@@ -202,7 +198,7 @@ func sourceDocument(src *Source) []byte {
 // encodeSource frames the created sequence and whether the source is removed,
 // which the hot reads need, before the rest.
 func encodeSource(src *Source) ([]byte, error) {
-	state, err := json.Marshal(src)
+	state, err := sourceState(src)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type Store struct {
 	dir     string
 	cache   int64
 	still   bool // no compactions: it is opened to be read once
+	bulk    bool // a long history is being folded and nobody reads yet
 	lock    *pebble.Lock
 	damaged atomic.Bool
 
@@ -40,12 +41,13 @@ type Store struct {
 	db     *pebble.DB   // nil after Close
 	closed chan struct{}
 
-	write    sync.Mutex // one Apply at a time
-	memory   *memory    // what Apply has decoded; guarded by write
-	written  *written   // nil for a store that was not empty when it was opened
-	position atomic.Uint64
-	waiting  waiting
-	pages    pages
+	write     sync.Mutex // one Apply at a time
+	memory    *memory    // what Apply has decoded; guarded by write, as the next
+	batchSize int        // bytes of the batch before
+	written   *written   // nil for a store that was not empty when it was opened
+	position  atomic.Uint64
+	waiting   waiting
+	pages     pages
 
 	readyMu sync.Mutex
 	ready   chan struct{} // closed when caught up, a new one after reset
@@ -128,7 +130,7 @@ func (s *Store) openOrRebuild() error {
 func (s *Store) openDB() (*pebble.DB, error) {
 	cache := pebble.NewCache(s.cache)
 	defer cache.Unref()
-	return pebble.Open(s.dir, &pebble.Options{
+	opts := &pebble.Options{
 		FS:                    s.fs,
 		Lock:                  s.lock,
 		Cache:                 cache,
@@ -137,13 +139,18 @@ func (s *Store) openDB() (*pebble.DB, error) {
 		MemTableSize:          32 << 20,
 		DisableWAL:            true, // the log is the write-ahead log
 		L0CompactionThreshold: 4,
+		L0StopWritesThreshold: 1000, // a replay leaves many, which must not stop what comes next
 
 		DisableAutomaticCompactions: s.still,
 		EventListener: &pebble.EventListener{
 			DataCorruption:  func(pebble.DataCorruptionInfo) { s.damaged.Store(true) },
 			BackgroundError: func(err error) { s.log.Error("projection", "error", err) },
 		},
-	})
+	}
+	if s.bulk {
+		bulkOptions(opts)
+	}
+	return pebble.Open(s.dir, opts)
 }
 
 // Close stops every wait with ErrClosed and releases the folder. It is safe to

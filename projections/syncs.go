@@ -2,7 +2,6 @@ package projections
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"headwater/bus/event"
 )
@@ -181,14 +180,8 @@ func lastSync(y *Sync) *LastSync {
 func (t *turn) tables(y *cell[syncEntry], results []event.TableResult) error {
 	for i := range results {
 		r := &results[i]
-		doc, err := json.Marshal(r)
-		if err != nil {
-			return fmt.Errorf("table %s: %w", r.Name, err)
-		}
 		k := key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
-		if err := t.batch.Set(k, frame([]byte(r.Status), doc), nil); err != nil {
-			return err
-		}
+		t.results[string(k)] = r
 		if err := t.land(y, r); err != nil {
 			return err
 		}
@@ -253,7 +246,7 @@ func syncDocument(y *Sync) []byte {
 }
 
 func encodeSync(y *syncEntry) ([]byte, error) {
-	state, err := json.Marshal(y)
+	state, err := syncState(y)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,6 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	began := time.Now()
 	fresh, err := fold(ctx, wire, scratch, log)
 	if err != nil {
 		return err
@@ -57,7 +56,7 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 		}
 		fmt.Fprintf(s.Out, "%-24s %10d  %s  %s\n", t.Table, t.Keys, t.Hash, mark)
 	}
-	fmt.Fprintf(s.Out, "%d events folded in %s\n", fresh.position, time.Since(began).Round(time.Millisecond))
+	fmt.Fprintf(s.Out, "%d events folded in %s\n", fresh.position, fresh.took.Round(time.Millisecond))
 	if stored.position != fresh.position {
 		return fmt.Errorf("the stored projection is at sequence %d, history at %d", stored.position, fresh.position)
 	}
@@ -69,12 +68,14 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 
 // folded is the state of a projection at the end of the log.
 type folded struct {
+	took     time.Duration // until everything was flushed
 	position uint64
 	tables   []projections.TableHash
 }
 
 // fold brings the projection in dir to the end of the log and closes it again.
 func fold(ctx context.Context, wire *bus.Bus, dir string, log *slog.Logger) (f folded, err error) {
+	began := time.Now()
 	view, err := projections.Open(projections.Options{Dir: dir, Log: log})
 	if err != nil {
 		return f, err
@@ -85,6 +86,7 @@ func fold(ctx context.Context, wire *bus.Bus, dir string, log *slog.Logger) (f f
 	go func() { ended <- view.Follow(following, eventLog{wire}) }()
 	select {
 	case <-view.Ready():
+		f.took = time.Since(began)
 	case err := <-ended:
 		stop()
 		return f, errors.Join(err, ctx.Err())

@@ -44,7 +44,6 @@ bench: deps ## whole syncs beside the limit of their source in the same run; the
 	go run ./cmd/bench -cache $(BENCH_CACHE) $(BENCH)
 	go test -run '^$$' -bench . -benchtime 5x ./connectors/postgres ./connectors/mysql ./connectors/sqlite ./connectors/httpapi
 	go test -run '^$$' -bench . ./projections
-	go test -run '^$$' -bench Rebuild -benchtime 1x ./bus
 
 golden: ## rewrite the golden files after a deliberate change of a contract
 	go test ./bus/event ./bus/command ./api -update

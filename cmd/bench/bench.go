@@ -55,6 +55,7 @@ var works = []work{
 	{"schema", tableHistory, (*bench).schema},
 	{"unchanged", tableHistory, (*bench).unchanged},
 	{"scale", tableHistory, (*bench).scale},
+	{"rebuild", tableHistory, (*bench).rebuild},
 }
 
 func names() []string {

@@ -101,6 +101,8 @@ func play(part string, in io.Reader, out io.Writer) (bool, error) {
 		took, err := l.generate()
 		fmt.Fprintln(out, took)
 		return true, err
+	case "drain":
+		return true, drainStream(in, out)
 	case "bare":
 		return true, serveBare(in, out)
 	}

@@ -123,7 +123,7 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}
 	out := make(chan *message.Message)
-	s := &jobSubscription{jobs: j, topic: topic, consumer: consumer, out: out}
+	s := &jobSubscription{jobs: j, topic: topic, consumer: consumer, out: out, acks: make(chan struct{}, maxAcks)}
 	s.fetching, s.stopFetching = context.WithCancel(ctx)
 	// Handlers outlive ctx by the drain time.
 	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
@@ -141,6 +141,7 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	go func() {
 		defer j.workers.Done()
 		wg.Wait()
+		s.acking.Wait()
 		close(out)
 		close(done)
 	}()

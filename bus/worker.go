@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -15,6 +16,10 @@ const (
 	fetchExpiry = 20 * time.Second // of one pull request that waits for work
 	ackLimit    = 15 * time.Second // for the broker to confirm an ack, across the election of a leader
 	fetchPulse  = 2 * time.Second  // a request without a sign of life for twice as long was forgotten by the broker
+	// ackPause lets the next command be stored before the ack of this one: a
+	// stream of commands that becomes empty begins a new file.
+	ackPause = 10 * time.Millisecond
+	maxAcks  = 64 // under way beside the workers of one subscription
 )
 
 var errNacked = errors.New("the handler gave the message back without a reason")
@@ -30,6 +35,9 @@ type jobSubscription struct {
 	stopFetching context.CancelFunc
 	working      context.Context // ends: handlers are out of time
 	stopWorking  context.CancelFunc
+
+	acks   chan struct{} // a place for each ack under way
+	acking sync.WaitGroup
 }
 
 // work is one worker: it fetches a message when it is free, and holds it until
@@ -88,7 +96,12 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 
 	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
 	stopBeating := d.heartbeat(ctx)
-	defer stopBeating()
+	later := false
+	defer func() {
+		if !later {
+			stopBeating()
+		}
+	}()
 
 	if err == nil {
 		err = s.jobs.bus.payloads.resolve(ctx, msg)
@@ -114,7 +127,9 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	}
 	select {
 	case <-msg.Acked():
-		d.done(ctx)
+		if later = ready == nil && s.ackLater(d, stopBeating); !later {
+			d.done(ctx)
+		}
 	case <-msg.Nacked():
 		err := result.err
 		if err == nil {
@@ -128,4 +143,23 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	case <-s.working.Done():
 		d.giveBack(ctx)
 	}
+}
+
+// ackLater acks a message that was handled beside the worker, which goes on
+// with the next. It returns false when that many are under way that the worker
+// had better wait itself. A process that dies in between has the message come
+// again, as one does that dies before any ack.
+func (s *jobSubscription) ackLater(d *delivery, stopBeating func()) bool {
+	select {
+	case s.acks <- struct{}{}:
+	default:
+		return false
+	}
+	s.acking.Go(func() {
+		defer func() { <-s.acks }()
+		defer stopBeating()
+		wait(s.fetching, ackPause)
+		d.done(s.working)
+	})
+	return true
 }

@@ -13,7 +13,9 @@ import (
 // and destroyed after it by purge; at once where there is none or the command
 // says so. A source that is kept is purged by a command that does.
 func (h *Handlers) remove(ctx context.Context, j *job, c *command.RemoveSource) error {
-	_, err := j.advance(ctx, func(v view) (move, error) {
+	purges := false
+	_, err := j.advanceKnown(ctx, func(v view) (move, error) {
+		purges = v.Removal != nil && (v.Removal.Purged || c.Purge)
 		switch {
 		case v.ended:
 			return move{}, nil
@@ -30,9 +32,10 @@ func (h *Handlers) remove(ctx context.Context, j *job, c *command.RemoveSource) 
 			after := time.Now().Add(h.options.Keep).UTC()
 			removed.DestroyedAfter = &after
 		}
+		purges = removed.Purged
 		return move{data: removed}, nil
 	})
-	if err != nil {
+	if err != nil || !purges {
 		return err
 	}
 	j.h.connectors.Forget(j.address.Tokens())

@@ -53,6 +53,7 @@ type State interface {
 
 // Source is a source as its history tells it.
 type Source struct {
+	Last          uint64   // sequence of the newest event that is in here, 0 if that is not known
 	Connected     bool     // and not removed
 	Removal       *Removal // of one that was removed, else nil
 	Name          string

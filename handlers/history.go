@@ -87,10 +87,31 @@ func (j *job) load(ctx context.Context) (view, error) {
 	if err := j.h.state.Wait(ctx, last); err != nil {
 		return view{}, fmt.Errorf("wait for the projection: %w", err)
 	}
-	v := view{after: last}
+	v, err := j.recall()
+	v.after = last
+	return v, err
+}
+
+// look returns what this node knows if that is known to be something, or else
+// loads and says so.
+func (j *job) look(ctx context.Context, known *bool) (view, error) {
+	if *known {
+		v, err := j.recall()
+		if err != nil || v.after > 0 {
+			return v, err
+		}
+		*known = false
+	}
+	return j.load(ctx)
+}
+
+// recall returns the source as this node knows it, which may lack the newest
+// events. It asks nobody.
+func (j *job) recall() (v view, err error) {
 	if v.Source, err = j.h.state.Source(j.address); err != nil {
 		return view{}, fmt.Errorf("read the source's state: %w", err)
 	}
+	v.after = v.Source.Last
 	op, err := j.h.state.Operation(j.address, j.operation.ID)
 	if err != nil {
 		return view{}, fmt.Errorf("read the operation's state: %w", err)
@@ -116,18 +137,38 @@ type move struct {
 // somebody else's event comes between, next decides again. It returns the
 // sequence of the last event appended, 0 if there was none.
 func (j *job) advance(ctx context.Context, next func(view) (move, error)) (uint64, error) {
+	return j.advanceFrom(ctx, false, next)
+}
+
+// advanceKnown is advance that decides first on what this node knows, without
+// asking the broker where the history ends: the append asks that too, and
+// refuses what was decided on less. Only a target that has ended is believed to
+// need no move. What next notes must be the last view's alone.
+func (j *job) advanceKnown(ctx context.Context, next func(view) (move, error)) (uint64, error) {
+	return j.advanceFrom(ctx, true, next)
+}
+
+func (j *job) advanceFrom(ctx context.Context, known bool, next func(view) (move, error)) (uint64, error) {
 	var appended uint64
 	conflicts, repeated := 0, false
 	for moves := 0; ; moves++ {
-		v, err := j.load(ctx)
+		v, err := j.look(ctx, &known)
 		if err != nil {
 			return appended, err
 		}
 		v.repeated = repeated
 		m, err := next(v)
+		if known && !v.ended && (err != nil || m.data == nil) {
+			known = false
+			if v, err = j.load(ctx); err != nil {
+				return appended, err
+			}
+			m, err = next(v)
+		}
 		if err != nil || m.data == nil {
 			return appended, err
 		}
+		known = false // what was appended meanwhile is to be in the next view
 		if moves-conflicts > maxMoves {
 			return appended, fmt.Errorf("%s is decided again and again: the state does not follow the history", m.data.EventName())
 		}

@@ -15,7 +15,7 @@ import (
 // again. It is refused once the grace period has passed, also before purge has
 // come to the source; of the two events, the history takes one.
 func (h *Handlers) restore(ctx context.Context, j *job, c *command.RestoreSource) error {
-	_, err := j.advance(ctx, func(v view) (move, error) {
+	_, err := j.advanceKnown(ctx, func(v view) (move, error) {
 		if v.ended {
 			return move{}, nil
 		}

@@ -56,6 +56,8 @@ var works = []work{
 	{"unchanged", tableHistory, (*bench).unchanged},
 	{"scale", tableHistory, (*bench).scale},
 	{"rebuild", tableHistory, (*bench).rebuild},
+	{"command-one", tableHistory, (*bench).command},
+	{"command-many", tableHistory, (*bench).commands},
 }
 
 func names() []string {
@@ -78,6 +80,9 @@ type bench struct {
 	loaded   map[string]bool
 	service  *service
 	listed   *reading
+
+	ordered   *service // that takes commands
+	orderable []string // its sources
 }
 
 func newBench(ctx context.Context, s settings, out io.Writer) (*bench, error) {
@@ -154,15 +159,25 @@ type side func(context.Context) (time.Duration, error)
 // pair runs ours and the limit in turn, once unmeasured and then n times each,
 // and returns the medians.
 func (b *bench) pair(ctx context.Context, name string, ours, limit side) (our, lim time.Duration, err error) {
+	return b.pairIn(ctx, name, 1, ours, limit)
+}
+
+// pairIn is pair whose runs each consist of so many turns of both sides, for
+// what depends on a disk that is quick one moment and slow the next.
+func (b *bench) pairIn(ctx context.Context, name string, turns int, ours, limit side) (our, lim time.Duration, err error) {
 	var a, z []time.Duration
 	for i := range b.runs + 1 {
-		x, err := ours(ctx)
-		if err != nil {
-			return 0, 0, fmt.Errorf("ours: %w", err)
-		}
-		y, err := limit(ctx)
-		if err != nil {
-			return 0, 0, fmt.Errorf("the limit: %w", err)
+		var x, y time.Duration
+		for range turns {
+			took, err := ours(ctx)
+			if err != nil {
+				return 0, 0, fmt.Errorf("ours: %w", err)
+			}
+			x += took
+			if took, err = limit(ctx); err != nil {
+				return 0, 0, fmt.Errorf("the limit: %w", err)
+			}
+			y += took
 		}
 		if i == 0 {
 			continue // caches are warm now, on both sides

@@ -48,21 +48,25 @@ func get(base, path string, status, length, count int, headers ...string) load {
 // generating is the side that makes the load in a process of its own: the same
 // generator for both sides, so that what it costs itself weighs on both.
 func generating(l load) side {
-	return func(ctx context.Context) (time.Duration, error) {
-		told, err := json.Marshal(l)
-		if err != nil {
-			return 0, err
-		}
-		cmd, err := self(ctx, "generate", told)
-		if err != nil {
-			return 0, err
-		}
-		out, err := cmd.Output()
-		if err != nil {
-			return 0, fmt.Errorf("the load: %w: %s", err, stderrOf(err))
-		}
-		return time.ParseDuration(strings.TrimSpace(string(out)))
+	return func(ctx context.Context) (time.Duration, error) { return apart(ctx, "generate", l) }
+}
+
+// apart has a part of this program, in a process of its own, do what it is told
+// and returns how long that took.
+func apart(ctx context.Context, part string, told any) (time.Duration, error) {
+	input, err := json.Marshal(told)
+	if err != nil {
+		return 0, err
 	}
+	cmd, err := self(ctx, part, input)
+	if err != nil {
+		return 0, err
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("the load: %w: %s", err, stderrOf(err))
+	}
+	return time.ParseDuration(strings.TrimSpace(string(out)))
 }
 
 // self returns this program in another part; input is its standard input.
@@ -94,19 +98,28 @@ func play(part string, in io.Reader, out io.Writer) (bool, error) {
 	case "":
 		return false, nil
 	case "generate":
-		var l load
-		if err := json.NewDecoder(in).Decode(&l); err != nil {
-			return true, err
-		}
-		took, err := l.generate()
-		fmt.Fprintln(out, took)
-		return true, err
+		return true, generate[load](in, out)
+	case "order":
+		return true, generate[orders](in, out)
 	case "drain":
 		return true, drainStream(in, out)
 	case "bare":
 		return true, serveBare(in, out)
 	}
 	return true, fmt.Errorf("there is no part %q", part)
+}
+
+// generate makes the load that it is told and prints how long that took.
+func generate[L interface {
+	generate() (time.Duration, error)
+}](in io.Reader, out io.Writer) error {
+	var l L
+	if err := json.NewDecoder(in).Decode(&l); err != nil {
+		return err
+	}
+	took, err := l.generate()
+	fmt.Fprintln(out, took)
+	return err
 }
 
 // generate sends the requests and returns how long that took, without the time
@@ -144,31 +157,41 @@ func (l load) generate() (time.Duration, error) {
 
 var lengthHeader = []byte("Content-Length: ")
 
-// answer reads one answer. It knows no more of HTTP than what both sides speak.
+// answer reads one answer.
 func (l load) answer(in *bufio.Reader) error {
-	line, err := in.ReadSlice('\n')
+	status, length, err := readHead(in)
 	if err != nil {
 		return err
 	}
-	if len(line) < 12 || string(line[9:12]) != strconv.Itoa(l.Status) {
-		return fmt.Errorf("the answer is %q, want %d", line, l.Status)
-	}
-	length := 0
-	for len(bytes.TrimRight(line, "\r\n")) > 0 {
-		if line, err = in.ReadSlice('\n'); err != nil {
-			return err
-		}
-		if text, ok := bytes.CutPrefix(line, lengthHeader); ok {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(text))); err != nil {
-				return err
-			}
-		}
-	}
-	if length != l.Length {
-		return fmt.Errorf("the answer has %d bytes, want %d", length, l.Length)
+	if status != strconv.Itoa(l.Status) || length != l.Length {
+		return fmt.Errorf("the answer is %s with %d bytes, want %d with %d", status, length, l.Status, l.Length)
 	}
 	_, err = in.Discard(length)
 	return err
+}
+
+// readHead reads what stands before an answer's body. It knows no more of HTTP
+// than what both sides speak.
+func readHead(in *bufio.Reader) (status string, length int, err error) {
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return "", 0, err
+	}
+	if len(line) < 12 {
+		return "", 0, fmt.Errorf("the answer begins with %q", line)
+	}
+	status = string(line[9:12])
+	for len(bytes.TrimRight(line, "\r\n")) > 0 {
+		if line, err = in.ReadSlice('\n'); err != nil {
+			return "", 0, err
+		}
+		if text, ok := bytes.CutPrefix(line, lengthHeader); ok {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(text))); err != nil {
+				return "", 0, err
+			}
+		}
+	}
+	return status, length, nil
 }
 
 // constant is what the bare server answers to everything.

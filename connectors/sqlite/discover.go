@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
@@ -94,7 +95,7 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, cmp.Or(s.file.unchanged(), err)
 		}
 		tables = append(tables, table)
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -65,8 +66,30 @@ type dbFile struct {
 	header   [100]byte
 }
 
-// openFile opens a regular file and checks that it is a whole database.
-func openFile(files fs.FS, name string, maxSize int64) (*dbFile, error) {
+// A transaction that is under way when the file is opened is waited for, since
+// most take no longer.
+const (
+	patience = time.Second
+	pause    = 10 * time.Millisecond
+)
+
+// openFile opens a regular file and checks that it is a whole database to which
+// nobody writes. An ErrUnreachable says that somebody goes on writing.
+func openFile(ctx context.Context, files fs.FS, name string, maxSize int64) (*dbFile, error) {
+	for until := time.Now().Add(patience); ; {
+		f, err := openOnce(files, name, maxSize)
+		if !errors.Is(err, driver.ErrUnreachable) || time.Now().After(until) {
+			return f, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+func openOnce(files fs.FS, name string, maxSize int64) (*dbFile, error) {
 	// The file is looked at before it is opened: opening a pipe would block.
 	info, err := fs.Stat(files, name)
 	if err != nil {
@@ -142,19 +165,41 @@ func (f *dbFile) inspect(files fs.FS, maxSize int64) error {
 	}
 	f.header = header
 	f.utf8 = binary.BigEndian.Uint32(header[56:]) <= 1
+	if err := f.unlocked(); err != nil {
+		return err
+	}
 	if info, err := fs.Stat(files, f.name+"-wal"); err == nil && info.Size() > 0 {
 		return driver.E(driver.ErrUnsupported, nil, "%s has changes in %s-wal that are not in the file: close the program that writes it, or make a copy with VACUUM INTO", f.name, f.name)
 	}
 	if info, err := fs.Stat(files, f.name+"-journal"); err == nil && info.Size() > 0 {
+		if err := f.unlocked(); err != nil { // begun just now
+			return err
+		}
 		return driver.E(driver.ErrUnsupported, nil, "%s is in the middle of a transaction (%s-journal is there): close the program that writes it, or make a copy with VACUUM INTO", f.name, f.name)
 	}
 	return nil
 }
 
-// unchanged returns an ErrBadData if the file is not as it was when opened.
+// unlocked returns an ErrUnreachable if another process writes to the file.
+func (f *dbFile) unlocked() error {
+	if locked(f.file) {
+		return driver.E(driver.ErrUnreachable, nil, "%s is being written: another program is in the middle of a transaction; try again when it is done, or make a copy with VACUUM INTO", f.name)
+	}
+	return nil
+}
+
+// unchanged returns an error if what was read up to now may not be what the file
+// held, committed, when it was opened: an ErrUnreachable while somebody writes,
+// an ErrBadData once somebody has.
 func (f *dbFile) unchanged() error {
-	info, err := f.file.Stat()
-	if err != nil || info.Size() != f.size || !info.ModTime().Equal(f.modified) {
+	// In this order, a transaction that ends in between is seen by its traces.
+	if err := f.unlocked(); err != nil {
+		return err
+	}
+	var header [100]byte
+	_, err := f.file.ReadAt(header[:], 0)
+	info, err2 := f.file.Stat()
+	if err != nil || err2 != nil || header != f.header || info.Size() != f.size || !info.ModTime().Equal(f.modified) {
 		return driver.E(driver.ErrBadData, nil, "%s changed while it was read; make a copy with VACUUM INTO and read that", f.name)
 	}
 	return nil

@@ -31,9 +31,6 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 	}
 	batches := func(yield func(driver.Batch, error) bool) {
 		err := s.read(ctx, t, plan, yield)
-		if err == nil {
-			err = s.file.unchanged()
-		}
 		if err != nil && err != errLeft {
 			yield(driver.Batch{}, s.failed(ctx, err, "reading "+t.Name))
 		}
@@ -198,7 +195,7 @@ func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query
 	return p, true
 }
 
-// read carries the plan out and yields full batches.
+// read carries the plan out and yields full batches, of committed rows alone.
 func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(driver.Batch, error) bool) error {
 	b := records.NewBuilder(t, s.limits)
 	defer b.Release()
@@ -233,6 +230,10 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 		if !b.EndRow(size) {
 			return nil
 		}
+		// What is given away may be kept before the read ends.
+		if err := s.file.unchanged(); err != nil {
+			return err
+		}
 		idle.pause()
 		if !yield(b.Batch(), nil) {
 			return errLeft
@@ -240,6 +241,13 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 		idle.alive()
 		return ctx.Err()
 	})
+	if err == errLeft {
+		return err
+	}
+	// A file that is written to may also look damaged, or hold what does not fit.
+	if err := s.file.unchanged(); err != nil {
+		return err
+	}
 	if err != io.EOF {
 		return err
 	}

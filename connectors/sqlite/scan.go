@@ -89,9 +89,6 @@ func (c *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch,
 		if err == nil {
 			err = c.source.read(ctx, c.table, plan{table: c.table.Name, stored: d, span: sp, part: true}, yield)
 		}
-		if err == nil {
-			err = c.source.file.unchanged()
-		}
 		if err != nil && err != errLeft {
 			yield(driver.Batch{}, c.source.failed(ctx, err, "reading "+c.table.Name))
 		}

@@ -3,9 +3,10 @@
 // The file is hostile until proven otherwise: SQLite sees it through a virtual
 // file system that holds this one file and cannot write, opens it immutable,
 // defensive and with an untrusted schema, and an authorizer allows nothing but
-// reading. Because nobody may write to an immutable file, one that is in the
-// middle of a transaction or has changes in a write-ahead log is refused, and a
-// read during which the file changed fails.
+// reading. Because nobody may write to an immutable file, one that another
+// program's locks or journal show in the middle of a transaction, or that has
+// changes in a write-ahead log, is refused, and so are rows during whose reading
+// somebody wrote.
 package sqlite
 
 import (
@@ -76,7 +77,7 @@ func (d Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, err
 	if s.rangeBytes <= 0 {
 		s.rangeBytes = rangeBytes
 	}
-	if s.file, err = openFile(cfg.Files, name, cfg.Limits.MaxFileSize); err != nil {
+	if s.file, err = openFile(ctx, cfg.Files, name, cfg.Limits.MaxFileSize); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {

@@ -85,16 +85,26 @@ func (c *Conn) Check(ctx context.Context) ([]driver.Step, error) {
 	return steps, err
 }
 
-// Discover returns every table of the source, sorted by namespace and name.
+// Discover returns every table of the source, sorted by namespace and name. With
+// a *driver.UnreadTables, whose errors are clean too, it returns the others.
 func (c *Conn) Discover(ctx context.Context) ([]driver.Table, error) {
 	var tables []driver.Table
+	var unread *driver.UnreadTables
 	err := c.guard(ctx, "reading the schema", c.timeouts.Discover, func(ctx context.Context) error {
 		var err error
-		tables, err = c.source.Discover(ctx)
-		return err
+		if tables, err = c.source.Discover(ctx); !errors.As(err, &unread) {
+			return err
+		}
+		for i := range unread.Tables {
+			unread.Tables[i].Err = c.clean(ctx, unread.Tables[i].Err)
+		}
+		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case unread != nil:
+		return tables, unread
 	}
 	return tables, nil
 }

@@ -51,6 +51,28 @@ func TestConnCleansErrors(t *testing.T) {
 	}
 }
 
+func TestConnCleansErrorsOfTables(t *testing.T) {
+	leak := fmt.Errorf("dial postgres://u:%s@h", canary)
+	f := newFake("x", "database", nil)
+	f.discover = func(context.Context) ([]driver.Table, error) {
+		return []driver.Table{{Name: "a"}}, &driver.UnreadTables{Tables: []driver.UnreadTable{{Name: "b", Err: leak}, {Name: "c", Err: driver.E(driver.ErrLimit, leak, "long")}}}
+	}
+	tables, err := open(t, f, `{"password":"`+canary+`"}`).Discover(t.Context())
+	var unread *driver.UnreadTables
+	if len(tables) != 1 || !errors.As(err, &unread) || len(unread.Tables) != 2 {
+		t.Fatalf("%v, %v", tables, err)
+	}
+	for i, kind := range []error{driver.ErrBadData, driver.ErrLimit} {
+		e := unread.Tables[i].Err
+		if KindOf(e) != kind || errors.Is(e, leak) || strings.Contains(fmt.Sprintf("%v %+v", err, e), canary) || !strings.Contains(e.Error(), redacted) {
+			t.Errorf("%#v", e)
+		}
+	}
+	if KindOf(err) != driver.ErrBadData || !strings.Contains(err.Error(), "(and 1 more cannot be read)") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestConnSurvivesPanics(t *testing.T) {
 	f := newFake("x", "database", nil)
 	f.check = func(context.Context) error { panic("a panic about " + canary) }

@@ -32,7 +32,8 @@ type Source interface {
 	// reads something small. A failure is an *Error.
 	Check(ctx context.Context) error
 	// Discover returns every table the source offers, sorted by namespace and
-	// name. A source without tables returns an empty list, not an error.
+	// name. A source without tables returns an empty list, not an error. With an
+	// *UnreadTables it returns the others.
 	Discover(ctx context.Context) ([]Table, error)
 	// Read yields the rows of t's columns, in t's column order, as record
 	// batches of ArrowSchema(t). With from.Column set it yields only rows whose

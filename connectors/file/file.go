@@ -146,23 +146,35 @@ func (s *source) check(ctx context.Context, e entry) error {
 	return err
 }
 
-// Discover reads every file as far as its types need.
+// Discover reads every file as far as its types need. A file that cannot be read
+// among others that can is told of by an UnreadTables.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	entries, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
 	tables := make([]driver.Table, 0, len(entries))
+	var unread []driver.UnreadTable
 	for _, e := range entries {
 		table, err := s.discover(ctx, e)
-		if err != nil {
+		if err != nil && ctx.Err() != nil {
 			return nil, err
+		}
+		if err != nil {
+			unread = append(unread, driver.UnreadTable{Name: e.table, Err: err})
+			continue
 		}
 		s.known[table.Name] = table.Columns
 		tables = append(tables, table)
 	}
 	slices.SortFunc(tables, func(a, b driver.Table) int { return cmp.Compare(a.Name, b.Name) })
-	return tables, nil
+	switch {
+	case len(unread) == 0:
+		return tables, nil
+	case len(tables) == 0:
+		return nil, unread[0].Err
+	}
+	return tables, &driver.UnreadTables{Tables: unread}
 }
 
 func (s *source) discover(ctx context.Context, e entry) (table driver.Table, err error) {

@@ -354,6 +354,39 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// A file that cannot be read leaves the others readable, and is told of; one that
+// is alone is the source's failure.
+func TestBadFilesAmongOthers(t *testing.T) {
+	files, _ := folder(t, map[string]string{"a.csv": "id,at\n1,2026-01-01\n", "b.csv": "", "c.csv": "id,at\n1,2,3\n4\n", "d.csv": "id,at\n1,2026-01-01\n", "e.csv": "nope\n1\n"})
+	src, err := open(t, files, `{"path":"*.csv","cursor":"at"}`, driver.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := src.Discover(t.Context())
+	var unread *driver.UnreadTables
+	if len(tables) != 2 || tables[0].Name != "a" || tables[1].Name != "d" || !errors.As(err, &unread) {
+		t.Fatalf("%+v, %v", tables, err)
+	}
+	want := []driver.UnreadTable{{Name: "b", Err: driver.ErrBadData}, {Name: "c", Err: driver.ErrBadData}, {Name: "e", Err: driver.ErrInvalidConfig}}
+	for i, u := range unread.Tables {
+		if i >= len(want) || u.Name != want[i].Name || !errors.Is(u.Err, want[i].Err) {
+			t.Errorf("%s: %v", u.Name, u.Err)
+		}
+	}
+	if rows, _, err := read(t, src, tables[1], driver.Cursor{}); err != nil || len(rows) != 1 {
+		t.Errorf("%v, %v", rows, err)
+	}
+	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrBadData) {
+		t.Errorf("the check said %v", err)
+	}
+	if src, err = open(t, files, `{"path":"[bc].csv"}`, driver.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := src.Discover(t.Context()); err == nil || errors.As(err, &unread) {
+		t.Errorf("bad files alone: %v", err)
+	}
+}
+
 func TestFieldsAfterTheSampleAreKept(t *testing.T) {
 	got, rows, err := table(t, "f.ndjson", "{\"a\":1}\n{\"a\":2,\"b\":\"x\",\"c\":[1]}\n{\"a\":3}\n", `{"path":"f.ndjson","sample_rows":1}`, driver.Limits{})
 	if want := `[[1 ` + null + `] [2 {"b":"x","c":[1]}] [3 ` + null + `]]`; err != nil || fmt.Sprint(rows) != want || got.Columns[1].Name != "_extra" {

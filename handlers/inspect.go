@@ -64,14 +64,16 @@ func ofSource(base context.Context, err error) bool {
 	return reason != event.ReasonInternal && reason != event.ReasonCancelled
 }
 
-// discoverTables reads the schema within the limits of size.
+// discoverTables reads the schema within the limits of size. Beside a
+// *driver.UnreadTables it returns the other tables.
 func (h *Handlers) discoverTables(ctx context.Context, conn Conn) ([]driver.Table, error) {
 	tables, err := conn.Discover(ctx)
-	if err != nil {
+	unread := unreadOf(err)
+	if err != nil && unread == nil {
 		return nil, err
 	}
-	if len(tables) > h.options.MaxTables {
-		return nil, failf(event.ReasonLimit, "the source has %d tables; at most %d are read", len(tables), h.options.MaxTables)
+	if n := len(tables) + len(unread); n > h.options.MaxTables {
+		return nil, failf(event.ReasonLimit, "the source has %d tables; at most %d are read", n, h.options.MaxTables)
 	}
 	columns := 0
 	for _, t := range tables {
@@ -80,7 +82,17 @@ func (h *Handlers) discoverTables(ctx context.Context, conn Conn) ([]driver.Tabl
 	if columns > h.options.MaxColumns {
 		return nil, failf(event.ReasonLimit, "the source has %d columns in all; at most %d are read", columns, h.options.MaxColumns)
 	}
-	return tables, nil
+	return tables, err
+}
+
+// unreadOf returns the tables that an error of discoverTables is about, nil
+// where it is about the whole source.
+func unreadOf(err error) []driver.UnreadTable {
+	var some *driver.UnreadTables
+	if errors.As(err, &some) {
+		return some.Tables
+	}
+	return nil
 }
 
 // because returns the cause of the context's end in the place of an error that

@@ -80,6 +80,9 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 		return nil
 	}
 	t.begin()
+	if t.unread != nil {
+		return l.failed(ctx, t, t.unread, 0)
+	}
 	work, done := t.within(work)
 	defer done()
 	delay := l.h.options.RetryDelay

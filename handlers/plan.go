@@ -21,10 +21,11 @@ type wish struct {
 	Limit    time.Duration // of the table with its retries, 0 for none
 }
 
-// plan chooses the tables of a sync and how each is read. Options that cannot
-// be met are a failure that names them, before anything is read.
-func (a *attempt) plan(found []driver.Table) ([]*tableRun, error) {
-	if err := a.check(found); err != nil {
+// plan chooses the tables of a sync and how each is read; the unread ones fail
+// when it is their turn. Options that the tables of the schema cannot meet are a
+// failure that names them, before anything is read.
+func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema []event.Table) ([]*tableRun, error) {
+	if err := a.check(schema); err != nil {
 		return nil, err
 	}
 	limit, err := a.options.TableLimit.Value()
@@ -50,6 +51,13 @@ func (a *attempt) plan(found []driver.Table) ([]*tableRun, error) {
 		}
 		runs = append(runs, run)
 	}
+	for _, u := range unread {
+		if matches(a.options.Tables, u.Namespace, u.Name) {
+			run := &tableRun{table: driver.Table{Namespace: u.Namespace, Name: u.Name}, unread: u.Err, totals: &a.totals}
+			run.result = event.TableResult{Name: u.Name, Namespace: u.Namespace, Status: statusWaiting, Mode: a.mode}
+			runs = append(runs, run)
+		}
+	}
 	return runs, nil
 }
 
@@ -74,9 +82,9 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 
 // check asks of the tables that were found what the API asked of those known
 // before.
-func (a *attempt) check(found []driver.Table) error {
+func (a *attempt) check(found []event.Table) error {
 	// An attempt that goes on with start_from may have passed it already.
-	_, problems := CheckOptions(a.options, tablesOf(found), nil)
+	_, problems := CheckOptions(a.options, found, nil)
 	if len(problems) == 0 {
 		return nil
 	}

@@ -30,6 +30,7 @@ type tableRun struct {
 	table  driver.Table
 	cursor string // column of an incremental sync
 	wish   wish
+	unread error // why nothing but the name is known of the table
 	// patience is how long the source may send nothing before it is waited for.
 	patience time.Duration
 	totals   *totals

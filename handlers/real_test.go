@@ -98,3 +98,67 @@ func TestCSVSource(t *testing.T) {
 		t.Errorf("a failed refresh left %d rows of the 3 before", got)
 	}
 }
+
+// One bad file among others is the failure of its table: the others land, and
+// what was known and landed of it stays.
+func TestBadFileLeavesTheOthers(t *testing.T) {
+	w := newWorld(t, quick())
+	write := func(name, content string) {
+		t.Helper()
+		w.check(os.WriteFile(filepath.Join(w.files, name), []byte(content), 0o600))
+	}
+	write("a.csv", "id,at\n1,2026-01-01T00:00:00Z\n")
+	write("b.csv", "id,at\n1,2026-01-01T00:00:00Z\n2,2026-01-02T00:00:00Z\n")
+	w.connectTo("file", `{"path":"*.csv","cursor":"at"}`)
+	incremental := command.SyncOptions{Mode: landing.Incremental}
+	w.do(w.syncCommand(incremental))
+	bad := map[string]string{"empty": "", "binary": "\x00\x01\x02", "a bad row": "id,at\n1,2,3\n4\n", "no cursor": "nope,cols\n1,2\n"}
+	for name, content := range bad {
+		for _, file := range []string{"b", "new"} {
+			t.Run(name+" "+file, func(t *testing.T) {
+				before, err := os.ReadFile(filepath.Join(w.files, "b.csv"))
+				w.check(err)
+				write(file+".csv", content)
+				for _, options := range []command.SyncOptions{{}, incremental} {
+					w.do(w.syncCommand(options))
+					done := last[*event.SyncCompleted](w)
+					if done.Status != "partial" || len(done.Tables) != 2+len(file)/3 {
+						t.Fatalf("%+v", done)
+					}
+					for _, r := range done.Tables {
+						if ok := r.Name != file; ok != (r.Status == statusCompleted) || !ok && (r.Status != statusFailed || r.Message == "" || r.Reason == event.ReasonInternal) {
+							t.Errorf("%+v", r)
+						}
+					}
+					options.Tables = []string{"a"}
+					w.do(w.syncCommand(options))
+					if done := last[*event.SyncCompleted](w); done.Status != "completed" || len(done.Tables) != 1 {
+						t.Errorf("without it: %+v", done)
+					}
+				}
+				options := command.SyncOptions{Tables: []string{"b"}}
+				w.do(w.syncCommand(options))
+				if names := w.outcomes(w.address); file == "b" && names[len(names)-1] != "SyncFailed" {
+					t.Errorf("it alone: %v", names)
+				}
+				if schema := last[*event.SchemaDiscovered](w); schema.Version != 1 || len(schema.Tables) != 2 {
+					t.Errorf("the schema became %+v", schema)
+				}
+				if n := w.count("", "b"); n != 2 {
+					t.Errorf("%d of 2 rows are left", n)
+				}
+				// Whoever connects is told.
+				c := &command.ConnectSource{Meta: w.operation(event.KindConnect), Name: "shop", Type: "file", Connector: "file", Config: json.RawMessage(`{"path":"*.csv","cursor":"at","header":true}`)}
+				if op := w.do(c); op.Targets[0].Status == projections.StatusCompleted {
+					t.Errorf("connected: %+v", op.Targets)
+				}
+				w.check(os.Remove(filepath.Join(w.files, file+".csv")))
+				write("b.csv", string(before))
+			})
+		}
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" || len(done.Tables) != 2 {
+		t.Errorf("%+v", done)
+	}
+}

@@ -32,10 +32,14 @@ func tablesOf(tables []driver.Table) []event.Table {
 		}
 		out = append(out, e)
 	}
-	slices.SortStableFunc(out, func(a, b event.Table) int {
+	sortTables(out)
+	return out
+}
+
+func sortTables(tables []event.Table) {
+	slices.SortStableFunc(tables, func(a, b event.Table) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	return out
 }
 
 func nameOf(t event.Table) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -215,11 +216,19 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 		return err
 	}
 	found, err := a.h.discoverTables(work, conn)
+	unread := unreadOf(err)
+	if unread != nil {
+		err = nil // it is theirs alone
+	}
+	var tables []event.Table
 	if err == nil {
-		err = a.recordSchema(ctx, found)
+		tables, err = a.schema(found, unread)
 	}
 	if err == nil {
-		a.tables, err = a.plan(found)
+		err = a.recordSchema(ctx, tables)
+	}
+	if err == nil {
+		a.tables, err = a.plan(found, unread, tables)
 	}
 	if err != nil {
 		a.j.closing(conn)
@@ -228,9 +237,28 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 	return a.landAll(ctx, work, stop, conn)
 }
 
-// recordSchema writes a new version of the schema if the source has changed.
-func (a *attempt) recordSchema(ctx context.Context, found []driver.Table) error {
+// schema returns the source's tables: those that were found, and those that
+// cannot be read now as they were known before, if they were.
+func (a *attempt) schema(found []driver.Table, unread []driver.UnreadTable) ([]event.Table, error) {
 	tables := tablesOf(found)
+	if len(unread) == 0 {
+		return tables, nil
+	}
+	_, known, err := a.h.state.Schema(a.j.address)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema: %w", err)
+	}
+	for _, t := range known {
+		if slices.ContainsFunc(unread, func(u driver.UnreadTable) bool { return u.Namespace == t.Namespace && u.Name == t.Name }) {
+			tables = append(tables, t)
+		}
+	}
+	sortTables(tables)
+	return tables, nil
+}
+
+// recordSchema writes a new version of the schema if the source has changed.
+func (a *attempt) recordSchema(ctx context.Context, tables []event.Table) error {
 	return a.journal.decide(ctx, func(view) (move, error) {
 		return a.j.schemaMove(false, "sync", a.id, tables)
 	})

@@ -117,8 +117,16 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		return answer
 	case frameDiscover:
 		tables, err := c.session.Discover(call.ctx)
-		answer := fail(err)
-		answer.Tables = tables
+		var some *driver.UnreadTables
+		if !errors.As(err, &some) {
+			return result{Failure: failureOf(err), Tables: tables}
+		}
+		answer := result{Tables: tables}
+		for _, t := range some.Tables {
+			e := failureOf(t.Err)
+			t.Err = nil
+			answer.Unread = append(answer.Unread, unread{t, e})
+		}
 		return answer
 	case frameExtract:
 		var x extractCall

@@ -28,6 +28,7 @@ type Opener interface {
 // secret; those of the files have parts.ErrStorage.
 type Session interface {
 	Check(ctx context.Context) ([]driver.Step, error)
+	// Discover returns tables beside a *driver.UnreadTables, too.
 	Discover(ctx context.Context) ([]driver.Table, error)
 	// Extract reads a table into parts. It stops at the first error, which it
 	// yields with a zero Message. Leaving the loop stops the reading; parts that

@@ -98,6 +98,9 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 		return nil, fmt.Errorf("%d", len(held))
 	case "hangs": // and does not listen
 		select {}
+	case "some":
+		return []driver.Table{table()}, &driver.UnreadTables{Tables: []driver.UnreadTable{
+			{Namespace: "n", Name: "a", Err: driver.E(driver.ErrBadData, nil, "a is empty")}, {Name: "b", Err: driver.E(driver.ErrLimit, nil, "b is long")}}}
 	}
 	found := table()
 	found.Columns[0].Comment = strconv.Itoa(os.Getpid())
@@ -351,6 +354,23 @@ func TestFailures(t *testing.T) {
 	if _, err := pool(t, 256<<20).Open(t.Context(), "acme/a", "refused", nil, nil, driver.Limits{}); !errors.Is(err, driver.ErrAuthentication) {
 		t.Errorf("%v", err)
 	}
+}
+
+// Tables that cannot be read come beside those that can.
+func TestUnreadTables(t *testing.T) {
+	sessions(t, "some", func(t *testing.T, s extract.Session) {
+		for range 2 {
+			tables, err := s.Discover(t.Context())
+			var unread *driver.UnreadTables
+			if len(tables) != 1 || !errors.As(err, &unread) || len(unread.Tables) != 2 {
+				t.Fatalf("%+v, %v", tables, err)
+			}
+			a, b := unread.Tables[0], unread.Tables[1]
+			if a.Namespace != "n" || a.Name != "a" || !errors.Is(a.Err, driver.ErrBadData) || a.Err.Error() != "a is empty" || b.Name != "b" || !errors.Is(b.Err, driver.ErrLimit) {
+				t.Errorf("%+v", unread.Tables)
+			}
+		}
+	})
 }
 
 // Cancelling and leaving the loop end the read, also when the source does not

@@ -185,7 +185,7 @@ func (s *remote) Discover(ctx context.Context) ([]driver.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Tables, nil
+	return r.tables()
 }
 
 func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Message, error] {

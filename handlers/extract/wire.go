@@ -58,11 +58,29 @@ type result struct {
 	Failure *failure       `json:"failure,omitempty"`
 	Steps   []step         `json:"steps,omitempty"`
 	Tables  []driver.Table `json:"tables,omitempty"`
+	Unread  []unread       `json:"unread,omitempty"` // beside Tables, and no Failure of the call
 }
 
 type step struct {
 	driver.Step
 	Err *failure // instead of the Step's
+}
+
+type unread struct {
+	driver.UnreadTable
+	Err *failure // instead of the UnreadTable's
+}
+
+func (r *result) tables() ([]driver.Table, error) {
+	if len(r.Unread) == 0 {
+		return r.Tables, nil
+	}
+	e := &driver.UnreadTables{}
+	for _, t := range r.Unread {
+		t.UnreadTable.Err = t.Err.err()
+		e.Tables = append(e.Tables, t.UnreadTable)
+	}
+	return r.Tables, e
 }
 
 // failure is an error on the wire. Errors of sources are scrubbed before.

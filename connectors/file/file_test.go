@@ -328,6 +328,9 @@ func TestBadFiles(t *testing.T) {
 		{"gzip with a cut second member", "f.csv.gz", whole + whole[:len(whole)/2], "", driver.ErrBadData, "truncated"},
 		{"zstd without its last byte", "f.csv.zst", pressed[:len(pressed)-1], "", driver.ErrBadData, "truncated"},
 		{"zstd cut in its last block", "f.csv.zst", pressed[:len(pressed)-9], "", driver.ErrBadData, "truncated"},
+		{"gzip with the head of a second member", "f.csv.gz", whole + whole[:5], "", driver.ErrBadData, "truncated"},
+		{"bytes behind gzip", "f.csv.gz", whole + "junk", "", driver.ErrBadData, "f.csv.gz has bytes behind its end"},
+		{"bytes behind gzip and its padding", "f.csv.gz", whole + strings.Repeat("\x00", 512) + whole, "", driver.ErrBadData, "f.csv.gz has bytes behind its end"},
 		{"damaged gzip", "f.csv.gz", strings.Replace(gzipped(many), gzipped(many)[200:240], strings.Repeat("?", 40), 1), "", driver.ErrBadData, "f.csv.gz"},
 		{"bomb", "f.csv.gz", gzipped("a,b\n" + strings.Repeat("0,0\n", 30<<20)), "", driver.ErrLimit, "bytes after decompression"},
 		{"broken JSON", "f.json", `[{"a":1},{"a":}]`, "", driver.ErrBadData, "record 2"},
@@ -391,6 +394,19 @@ func TestFieldsAfterTheSampleAreKept(t *testing.T) {
 	got, rows, err := table(t, "f.ndjson", "{\"a\":1}\n{\"a\":2,\"b\":\"x\",\"c\":[1]}\n{\"a\":3}\n", `{"path":"f.ndjson","sample_rows":1}`, driver.Limits{})
 	if want := `[[1 ` + null + `] [2 {"b":"x","c":[1]}] [3 ` + null + `]]`; err != nil || fmt.Sprint(rows) != want || got.Columns[1].Name != "_extra" {
 		t.Errorf("%v %q, want %q (%v)", got.Columns, fmt.Sprint(rows), want, err)
+	}
+}
+
+// Members follow each other, also empty ones, and zeros fill the last block up.
+func TestGzipMembersAndPadding(t *testing.T) {
+	text := "n,s\n" + strings.Repeat("1,x\n", 300_000)
+	for name, content := range map[string]string{
+		"one": gzipped(text), "many": gzipped(text[:100]) + gzipped("") + gzipped(text[100:]), "padded": gzipped(text) + strings.Repeat("\x00", 512),
+		"a zero": gzipped(text) + "\x00", "padded beyond what is read at once": gzipped(text) + strings.Repeat("\x00", 100_000),
+	} {
+		if _, rows, err := table(t, "f.csv.gz", content, `{"path":"f.csv.gz"}`, driver.Limits{}); err != nil || len(rows) != 300_000 {
+			t.Errorf("%s: %d rows, %v", name, len(rows), err)
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"headwater/connectors/driver"
@@ -111,12 +110,12 @@ func (s *source) prepare(in *input) error {
 	in.decoder = disk
 	switch in.compressed {
 	case "gzip":
-		z, err := gzip.NewReader(disk)
+		z, err := newMembers(disk, in.entry.path)
 		if err != nil {
 			return driver.E(driver.ErrBadData, err, "%s is no gzip file", in.entry.path)
 		}
 		in.decoder = z
-		in.closers = append(in.closers, z.Close)
+		in.closers = append(in.closers, z.z.Close)
 	case "zstd":
 		z, err := zstd.NewReader(disk, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {

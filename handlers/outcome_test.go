@@ -32,7 +32,7 @@ func TestReasons(t *testing.T) {
 		{fmt.Errorf("sync: %w", driver.E(driver.ErrBadData, nil, "row 12")), event.ReasonBadData, "row 12"},
 		{fmt.Errorf("%w: /var/lake: no space left", landing.ErrStorage), event.ReasonStorage, "lake"},
 		{fmt.Errorf("%w: write part: %w", landing.ErrStorage, syscall.ENOSPC), event.ReasonStorage, "disk is full"},
-		{fmt.Errorf("landing x: %w", landing.ErrSchemaChanged), event.ReasonSchemaChanged, "full refresh"},
+		{fmt.Errorf("landing x: %w: column \"a\"", landing.ErrSchemaChanged), event.ReasonSchemaChanged, "landed before: column \"a\""},
 		{fmt.Errorf("open: %w", seal.ErrDestroyed), event.ReasonSecretDestroyed, "connect it again"},
 		{context.DeadlineExceeded, event.ReasonTimeout, "time limit"},
 		{context.Canceled, event.ReasonCancelled, "stopped"},

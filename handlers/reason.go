@@ -39,7 +39,7 @@ var reasons = []struct {
 	{errInspectLimit, event.ReasonTimeout, "the source took too long to be checked and its schema read"},
 	{seal.ErrDestroyed, event.ReasonSecretDestroyed, "the secrets of the source are destroyed; connect it again"},
 	{seal.ErrRefused, event.ReasonSecretDestroyed, "the secrets of the source cannot be unsealed; connect it again"},
-	{landing.ErrSchemaChanged, event.ReasonSchemaChanged, "the table no longer fits what was landed before; run a full refresh"},
+	{landing.ErrSchemaChanged, event.ReasonSchemaChanged, ""},
 	{landing.ErrBadTable, event.ReasonUnsupported, ""},
 	{landing.ErrNoCursor, event.ReasonInvalidConfig, ""},
 	{landing.ErrBadKey, event.ReasonInvalidConfig, ""},

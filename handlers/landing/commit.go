@@ -128,7 +128,7 @@ func (w *Writer) stillOurs(at loaded) error {
 		return fmt.Errorf("%w: sync %s committed meanwhile", ErrFenced, now.Sync)
 	}
 	if !sameColumns(at.meta.CurrentSchema(), w.base.meta.CurrentSchema()) {
-		return fmt.Errorf("%w while it was synced", ErrSchemaChanged)
+		return fmt.Errorf("%w: its schema was changed in the lake while it was synced", ErrSchemaChanged)
 	}
 	return nil
 }
@@ -145,8 +145,8 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	}
 	now := state{
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
-		Generation: max(1, was.Generation),
-		Records:    w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
+		Generation: max(1, was.Generation), JSON: w.json,
+		Records: w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
 	}
 	if !final {
 		now.Overlap = w.overlap

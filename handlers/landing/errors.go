@@ -13,7 +13,7 @@ var (
 	ErrFenced = errors.New("another worker has taken over this table")
 	// ErrSchemaChanged means that the landed table cannot hold what the source
 	// has become by appending to it. A full refresh can.
-	ErrSchemaChanged = errors.New("the table's schema changed; run a full refresh")
+	ErrSchemaChanged = errors.New("the table no longer fits what was landed before")
 	// ErrBadTable means that a table's columns cannot be landed at all: none,
 	// two of the same name, or a name that is empty or not text.
 	ErrBadTable = errors.New("the table's columns cannot be landed")

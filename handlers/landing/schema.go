@@ -2,6 +2,7 @@ package landing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -114,9 +115,12 @@ func replaced(current *iceberg.Schema, lastID int, t driver.Table) *iceberg.Sche
 // evolved is the schema of a table that is appended to. Columns the source has
 // gained are added and read NULL in older rows, those it has lost stay and read
 // NULL in newer ones, and a type may get wider. A column that is narrower now
-// keeps the wider type. Everything else is ErrSchemaChanged.
-func evolved(current *iceberg.Schema, lastID int, t driver.Table) (*iceberg.Schema, error) {
+// keeps the wider type. Everything else is ErrSchemaChanged, which names the
+// columns. json are the ids of the columns that were landed as JSON, nil where
+// that is not known.
+func evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*iceberg.Schema, error) {
 	fields := current.Fields()
+	var changed []string
 	for i, old := range fields {
 		c, ok := t.Column(old.Name)
 		if !ok {
@@ -124,12 +128,18 @@ func evolved(current *iceberg.Schema, lastID int, t driver.Table) (*iceberg.Sche
 			continue
 		}
 		fields[i].Required = old.Required && !c.Nullable
-		switch now := icebergType(c.Type); {
-		case widens(old.Type, now):
+		now, landed := icebergType(c.Type), landedType(old, json)
+		// Both are text, but what is plain in one column is quoted in the other.
+		reads := json == nil || (landed.Kind == driver.JSON) == (c.Type.Kind == driver.JSON)
+		switch {
+		case reads && widens(old.Type, now):
 			fields[i].Type = now
-		case !widens(now, old.Type):
-			return nil, fmt.Errorf("%w: column %q of %s was %s and is %s", ErrSchemaChanged, c.Name, t, old.Type, now)
+		case !reads || !widens(now, old.Type):
+			changed = append(changed, fmt.Sprintf("column %q was landed as %s and is %s now", c.Name, landed, c.Type))
 		}
+	}
+	if len(changed) > 0 {
+		return nil, schemaChanged(changed)
 	}
 	for _, c := range t.Columns {
 		if _, ok := current.FindFieldByName(c.Name); ok {
@@ -141,6 +151,39 @@ func evolved(current *iceberg.Schema, lastID int, t driver.Table) (*iceberg.Sche
 		fields = append(fields, added)
 	}
 	return iceberg.NewSchema(0, fields...), nil
+}
+
+// schemaChanged names the first few columns that no longer fit.
+func schemaChanged(columns []string) error {
+	const most = 3
+	more := ""
+	if n := len(columns) - most; n > 0 {
+		columns, more = columns[:most], fmt.Sprintf(", and %d more columns changed", n)
+	}
+	return fmt.Errorf("%w: %s%s; run a full refresh", ErrSchemaChanged, strings.Join(columns, ", "), more)
+}
+
+// landedType is the type of a column of the lake, as far as it is known.
+func landedType(f iceberg.NestedField, json []int) driver.Type {
+	if slices.Contains(json, f.ID) {
+		return driver.Of(driver.JSON)
+	}
+	t, _ := driverType(f.Type) // String for what no sync lands
+	return t
+}
+
+// jsonFields returns the ids of the columns whose text is JSON, in the schema
+// that a sync writes the source's table by. A column that the source lacks is
+// what it was before.
+func jsonFields(s *iceberg.Schema, t driver.Table, before []int) []int {
+	ids := []int{}
+	for _, f := range s.Fields() {
+		c, ok := t.Column(f.Name)
+		if ok && c.Type.Kind == driver.JSON || !ok && slices.Contains(before, f.ID) {
+			ids = append(ids, f.ID)
+		}
+	}
+	return ids
 }
 
 // widens reports whether every value of from is one of to, by the promotions

@@ -25,6 +25,7 @@ const (
 	propRecords      = "headwater.records" // of this sync so far
 	propBytes        = "headwater.bytes"
 	propFiles        = "headwater.files"
+	propJSON         = "headwater.json-fields" // ids of the columns whose text is JSON
 )
 
 // state is what the current snapshot says.
@@ -44,6 +45,9 @@ type state struct {
 	Bytes   int64
 	Files   int
 	Total   int64 // records of the whole table
+	// JSON are the ids of the columns whose text is JSON. Iceberg has one type
+	// for both. It is nil where nobody noted them.
+	JSON []int
 }
 
 func (s state) properties() (iceberg.Properties, error) {
@@ -55,7 +59,12 @@ func (s state) properties() (iceberg.Properties, error) {
 	if err != nil {
 		return nil, err
 	}
+	fields, err := json.Marshal(append([]int{}, s.JSON...))
+	if err != nil {
+		return nil, err
+	}
 	return iceberg.Properties{
+		propJSON:         string(fields),
 		propCursor:       string(cursor),
 		propCursorColumn: s.Cursor.Column,
 		propSync:         s.Sync,
@@ -106,6 +115,11 @@ func stateIn(made *table.Snapshot) (state, error) {
 	if text := p[propOverlap]; text != "" {
 		if err := json.Unmarshal([]byte(text), &s.Overlap); err != nil {
 			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propOverlap, err)
+		}
+	}
+	if text := p[propJSON]; text != "" {
+		if err := json.Unmarshal([]byte(text), &s.JSON); err != nil {
+			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propJSON, err)
 		}
 	}
 	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {

@@ -24,6 +24,7 @@ type Writer struct {
 	base   loaded // the table as this writer saw it last
 	began  state  // what had landed when it began
 	schema *iceberg.Schema
+	json   []int              // fields of the schema whose text is JSON
 	folder string             // of the table, a URL
 	props  iceberg.Properties // of the table
 	layout parts.Layout

@@ -47,12 +47,17 @@ func offer(who string, names []string, what string) string {
 	if len(names) == 0 {
 		return fmt.Sprintf("%s has no %s", who, what)
 	}
+	return who + " has " + someOf(names)
+}
+
+// someOf names the first few.
+func someOf(names []string) string {
 	const most = 10
 	more := ""
 	if n := len(names) - most; n > 0 {
 		names, more = names[:most], fmt.Sprintf(" and %d more", n)
 	}
-	return who + " has " + strings.Join(names, ", ") + more
+	return strings.Join(names, ", ") + more
 }
 
 func offerTables(tables []event.Table) string {

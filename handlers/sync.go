@@ -37,6 +37,7 @@ type attempt struct {
 	source  view
 	journal *journal
 	tables  []*tableRun
+	gone    []event.TableResult // of tables that were known and are no longer there
 	totals  totals
 }
 
@@ -225,7 +226,7 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 		tables, err = a.schema(found, unread)
 	}
 	if err == nil {
-		err = a.recordSchema(ctx, tables)
+		err = a.recordSchema(ctx, tables, unread)
 	}
 	if err == nil {
 		a.tables, err = a.plan(found, unread, tables)
@@ -257,8 +258,18 @@ func (a *attempt) schema(found []driver.Table, unread []driver.UnreadTable) ([]e
 	return tables, nil
 }
 
-// recordSchema writes a new version of the schema if the source has changed.
-func (a *attempt) recordSchema(ctx context.Context, tables []event.Table) error {
+// recordSchema writes a new version of the schema if the source has changed. A
+// source that shows no table at all is a failure: it is more likely that it may
+// not be read than that all of it was dropped, and what is known of it stays.
+func (a *attempt) recordSchema(ctx context.Context, tables []event.Table, unread []driver.UnreadTable) error {
+	_, known, err := a.h.state.Schema(a.j.address)
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	if len(tables)+len(unread) == 0 {
+		return nothingFound(known)
+	}
+	a.gone = a.vanished(known, tables)
 	return a.journal.decide(ctx, func(view) (move, error) {
 		return a.j.schemaMove(false, "sync", a.id, tables)
 	})
@@ -268,6 +279,7 @@ func (a *attempt) recordSchema(ctx context.Context, tables []event.Table) error 
 // landing.
 func (a *attempt) finish(ctx context.Context, why error) error {
 	results := a.results()
+	total := len(results)
 	landed, failed := 0, (*event.TableResult)(nil)
 	for i := range results {
 		if results[i].Status == statusCompleted {
@@ -276,6 +288,7 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 			failed = &results[i]
 		}
 	}
+	results = append(results, a.gone...)
 	duration := time.Since(a.begun).Milliseconds()
 	if why == nil && (landed > 0 || failed == nil) {
 		status := "completed"
@@ -292,7 +305,7 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		e.Reason, e.Message = explain(why)
 	} else {
 		e.Reason = failed.Reason
-		e.Message = fmt.Sprintf("none of %d tables landed; %s: %s", len(results), resultName(*failed), failed.Message)
+		e.Message = fmt.Sprintf("none of %d tables landed; %s: %s", total, resultName(*failed), failed.Message)
 	}
 	return a.journal.write(ctx, move{data: e})
 }

@@ -290,8 +290,59 @@ func TestSyncOfNothing(t *testing.T) {
 	w.source.dropLocked("orders")
 	w.source.mu.Unlock()
 	w.connect()
-	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted {
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusFailed || op.Targets[0].Reason != event.ReasonNotFound {
 		t.Errorf("a source without tables: %+v", op.Targets)
+	}
+}
+
+// A source that lost tables is told of: one of them beside the others, all of
+// them as a failure that leaves the schema as it was known.
+func TestSyncWhoseTablesAreGone(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("carts", 5)
+	w.connect()
+	w.do(w.syncCommand(command.SyncOptions{}))
+	gone := func(table string) {
+		w.source.mu.Lock()
+		defer w.source.mu.Unlock()
+		w.source.dropLocked(table)
+		delete(w.source.rows, table)
+	}
+	gone("carts")
+	w.do(w.syncCommand(command.SyncOptions{Tables: []string{"orders"}}))
+	if e := last[*event.SyncCompleted](w); len(e.Tables) != 1 {
+		t.Errorf("a table that the sync does not take: %+v", e.Tables)
+	}
+	w.source.put("carts", 5)
+	w.do(w.syncCommand(command.SyncOptions{}))
+	gone("carts")
+	w.do(w.syncCommand(command.SyncOptions{}))
+	e := last[*event.SyncCompleted](w)
+	if e.Status != "completed" || len(e.Tables) != 2 || e.Tables[0].Status != "completed" {
+		t.Fatalf("one table is gone: %+v", e)
+	}
+	if r := e.Tables[1]; r.Name != "carts" || r.Namespace != "public" || r.Status != "skipped" || r.Reason != event.ReasonNotFound || !strings.Contains(r.Message, "no longer") {
+		t.Errorf("the table that is gone: %+v", r)
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	if e := last[*event.SyncCompleted](w); len(e.Tables) != 1 {
+		t.Errorf("told of again: %+v", e.Tables)
+	}
+	version := last[*event.SchemaDiscovered](w).Version
+
+	gone("orders")
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusFailed {
+		t.Fatalf("no table is left: %+v", op)
+	}
+	if e := last[*event.SyncFailed](w); e.Reason != event.ReasonNotFound || !strings.Contains(e.Message, "public.orders") || !strings.Contains(e.Message, "grants") {
+		t.Errorf("no table is left: %+v", e)
+	}
+	if last[*event.SchemaDiscovered](w).Version != version {
+		t.Error("the schema was replaced by an empty one")
+	}
+	w.source.put("orders", 100)
+	if op := w.do(w.syncCommand(command.SyncOptions{Tables: []string{"orders"}})); op.Status != projections.StatusCompleted {
+		t.Errorf("the table is back: %+v", op.Targets)
 	}
 }
 

@@ -122,6 +122,9 @@ func checkValue(s *openapi3.Schema, value any, at string) (wrong []detail) {
 	return sorted(wrong)
 }
 
+// plainNumber writes a number without an exponent.
+func plainNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
 // explain says what a value must be, never what it is.
 func explain(e *openapi3.SchemaError, at string) detail {
 	path, s := place(at, e.JSONPointer()), e.Schema
@@ -168,9 +171,9 @@ func explain(e *openapi3.SchemaError, at string) detail {
 	case "maxItems":
 		return must("must have at most %d entries", *s.MaxItems)
 	case "minimum":
-		return must("must be at least %v", *s.Min)
+		return must("must be at least %s", plainNumber(*s.Min))
 	case "maximum":
-		return must("must be at most %v", *s.Max)
+		return must("must be at most %s", plainNumber(*s.Max))
 	case "maxProperties":
 		return must("must have at most %d fields", *s.MaxProps)
 	case "minProperties":

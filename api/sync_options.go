@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,6 +28,33 @@ type SyncProblem struct {
 type CheckSync func(o command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (
 	fitting command.SyncOptions, problems []SyncProblem)
 
+// cursorText is a cursor value as text. A number in JSON is as good, and keeps
+// its digits.
+type cursorText string
+
+// UnmarshalJSON reads a JSON string or number.
+func (c *cursorText) UnmarshalJSON(b []byte) error {
+	var text string
+	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '"' {
+		*c = cursorText(b) // the contract lets nothing else through
+		return nil
+	}
+	err := json.Unmarshal(b, &text)
+	*c = cursorText(text)
+	return err
+}
+
+func textsOf(values map[string]cursorText) map[string]string {
+	if values == nil {
+		return nil
+	}
+	texts := make(map[string]string, len(values))
+	for name, value := range values {
+		texts[name] = string(value)
+	}
+	return texts
+}
+
 type syncOptions struct {
 	Incremental  *bool                      `json:"incremental"`
 	Mode         string                     `json:"mode"`
@@ -37,7 +66,7 @@ type syncOptions struct {
 	Lookback     command.Lookback           `json:"lookback"`
 	Parallelism  int                        `json:"parallelism"`
 	Reset        []string                   `json:"reset"`
-	StartFrom    map[string]string          `json:"start_from"`
+	StartFrom    map[string]cursorText      `json:"start_from"`
 	Deleted      map[string]string          `json:"deleted_columns"`
 	Timeout      command.Duration           `json:"timeout"`
 	TableTimeout command.Duration           `json:"table_timeout"`
@@ -75,7 +104,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 	}
 	return command.SyncOptions{
 		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
-		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: o.StartFrom, Deleted: o.Deleted,
+		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: textsOf(o.StartFrom), Deleted: o.Deleted,
 		Timeout: o.Timeout, TableLimit: o.TableTimeout,
 	}, nil
 }
@@ -110,6 +139,9 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 			case !p.Absent:
 				wrong = append(wrong, d)
 			case known:
+				if p.Reason == event.ReasonNotFound {
+					d.Message += "; a sync without it reads the source's schema anew"
+				}
 				if absent[p.Field]++; absent[p.Field] == 1 {
 					lacking[p.Field] = d
 					fields = append(fields, p.Field)

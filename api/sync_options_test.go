@@ -67,10 +67,11 @@ func TestSyncOptionsAreCheckedFirst(t *testing.T) {
 		{"unknown option", `{"lookbak":"15m"}`, 400, "invalid_request", "sync_options.lookbak", ""},
 		{"unknown part", `{"columns":{"orders":{"exclud":["name"]}}}`, 400, "invalid_request", "sync_options.columns.orders.exclud sync_options.columns.orders.exclude", ""},
 		{"too parallel", `{"parallelism":17}`, 400, "invalid_request", "sync_options.parallelism", ""},
+		{"too large batches", `{"batch_size":2000000}`, 400, "invalid_request", "sync_options.batch_size", "at most 1000000"},
 		{"lookback of a wrong type", `{"lookback":true}`, 400, "invalid_request", "sync_options.lookback", ""},
 		{"no lookback", `{"lookback":null}`, 200, "", "", ""},
-		{"start of a wrong type", `{"start_from":{"orders":5}}`, 400, "invalid_request", "sync_options.start_from.orders", ""},
-		{"no table", `{"tables":["customers","cart*"]}`, 422, "not_found", "sync_options.tables[1]", "public.customers, public.orders"},
+		{"start of a wrong type", `{"start_from":{"orders":true}}`, 400, "invalid_request", "sync_options.start_from.orders", ""},
+		{"no table", `{"tables":["customers","cart*"]}`, 422, "not_found", "sync_options.tables[1]", "public.customers, public.orders; a sync without it reads the source's schema anew"},
 		{"no column", `{"mode":"incremental","cursor_columns":{"orders":"when"}}`, 422, "invalid_config", "sync_options.cursor_columns.orders", "it has id, name"},
 		{"merge of everything", `{"merge":true}`, 422, "invalid_config", "sync_options.merge", "mode incremental"},
 		{"lookback of everything", `{"lookback":"15m","mode":"full_refresh"}`, 422, "invalid_config", "sync_options.lookback", "mode incremental"},
@@ -94,9 +95,9 @@ func TestSyncOptionsAreCheckedFirst(t *testing.T) {
 		t.Errorf("something was started that cannot be: %v", got)
 	}
 	r := c.post("/data/w1/sync", fmt.Sprintf(`{"source_ids":[%q],"sync_options":{"mode":"incremental","merge":true,"columns":{"*":{"exclude":["name"]}},"cursor_columns":{"orders":"id","customers":"id"},
-		"lookback":500,"parallelism":3,"reset":["orders"],"start_from":{"customers":"5"},"timeout":"2h","table_timeout":null}}`, id))
+		"lookback":500,"parallelism":3,"start_from":{"customers":9007199254740993},"timeout":"2h","table_timeout":null}}`, id))
 	got := sent.take()[id]
-	if r.Code != 200 || !got.Merge || got.Lookback != "500" || got.Parallelism != 3 || got.Reset[0] != "orders" || got.StartFrom["customers"] != "5" || got.Timeout != "2h" || got.Columns["*"].Exclude[0] != "name" {
+	if r.Code != 200 || !got.Merge || got.Lookback != "500" || got.Parallelism != 3 || got.StartFrom["customers"] != "9007199254740993" || got.Timeout != "2h" || got.Columns["*"].Exclude[0] != "name" {
 		t.Errorf("%d %s: %+v", r.Code, r.Raw, got)
 	}
 }

@@ -9,12 +9,15 @@ import (
 // MaxParallelism bounds over how many connections one table is read.
 const MaxParallelism = 16
 
+// nameKey says how a table without a primary key gets one.
+const nameKey = "name the key of a file or an API in its connection_config.primary_key"
+
 // merge checks that rows can be told apart, and that the columns which say that
 // a row is deleted can say so.
 func (c *check) merge() {
 	if c.o.Merge && c.incremental() {
 		if without := c.withoutKey(); len(without) > 0 {
-			c.add("merge", "needs a primary key: %s; choose tables in sync_options.tables", offer("there is none where the source", without, "tables"))
+			c.add("merge", "needs a primary key: %s; choose tables in sync_options.tables, or %s", offer("there is none where the source", without, "tables"), nameKey)
 		}
 	}
 	c.fitting.Deleted = each(c, "deleted_columns", c.o.Deleted, func(field string, t event.Table, column string) {
@@ -44,8 +47,9 @@ func (c *check) withoutKey() (names []string) {
 	return names
 }
 
-// lookback checks that the overlap fits every cursor, and that the rows which it
-// reads again are told apart from new ones.
+// lookback checks that the overlap fits every cursor that it is taken from, that
+// there is one, and that the rows which it reads again are told apart from new
+// ones.
 func (c *check) lookback() {
 	l := c.o.Lookback
 	if l == "" || !c.incremental() {
@@ -54,24 +58,34 @@ func (c *check) lookback() {
 	_, isNumber := l.Number()
 	_, isTime := l.Time()
 	if !isNumber && !isTime {
-		c.add("lookback", `is neither a length of time such as "15m" or "3d" nor a whole number above zero`)
+		c.add("lookback", `is neither a length of time such as "15m" or "3d" (d, h, m and s, at most 36500d) nor a whole number above zero`)
 		return
 	}
-	applies := false
+	applies, elsewhere := false, false
 	for _, t := range c.chosen() {
 		column := c.cursor(t)
 		typ, ok := columnOf(t, column)
 		if !ok || !typ.Ordered() {
 			continue // read whole each time, or told by cursors
 		}
+		if _, starts := named(c.o.StartFrom, t.Namespace, t.Name); starts {
+			elsewhere = true
+			continue
+		}
 		applies = true
 		if wrong := lookbackFits(typ, l); wrong != "" {
 			c.add("lookback", "does not fit the cursor %s of %s, which is %s: %s", column, nameOf(t), typ, wrong)
 		} else if len(t.PrimaryKey) == 0 {
-			c.add("lookback", "needs a primary key, which %s lacks: rows that are read again could not be told from new ones", nameOf(t))
+			c.add("lookback", "needs a primary key, which %s lacks: rows that are read again could not be told from new ones; %s", nameOf(t), nameKey)
 		}
 	}
-	if !applies && len(c.chosen()) > 0 {
+	switch {
+	case applies:
+	case elsewhere:
+		c.add("lookback", "has no effect: every table with a cursor begins where sync_options.start_from says")
+		c.problems[len(c.problems)-1].Absent = true // another source may have more tables
+		c.fitting.Lookback = ""
+	case len(c.chosen()) > 0:
 		c.add("lookback", "no table has a cursor to look back from; name one in sync_options.cursor_columns")
 	}
 }
@@ -93,7 +107,7 @@ func (c *check) startOver() {
 			return
 		}
 		if len(t.PrimaryKey) == 0 {
-			c.add(field, "needs a primary key, which %s lacks: rows that are read again could not be told from those that landed", nameOf(t))
+			c.add(field, "needs a primary key, which %s lacks: rows that are read again could not be told from those that landed; %s", nameOf(t), nameKey)
 			return
 		}
 		value, err := cursorValue(typ, text)

@@ -45,7 +45,7 @@ type Columns struct {
 type Duration string
 
 // ErrDuration is returned for a text that is no Duration above zero.
-var ErrDuration = errors.New(`is not a length of time such as "90s", "15m", "2h" or "3d"`)
+var ErrDuration = errors.New(`is not a length of time such as "90s", "15m", "2h" or "3d", of at most 36500d`)
 
 var days = regexp.MustCompile(`^(\d{1,6})d`)
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -182,9 +183,14 @@ func (d *decoder) reserve() {
 	d.room = rows
 }
 
-// bad names the place of a value that cannot be held, never the value.
+// bad names the place of a value that cannot be held, never the value, and what
+// leads around one that only the source can change.
 func (d *decoder) bad(c *column, err error) error {
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d%s: %v", d.table, c.name, d.row, d.part, err)
+	out := ""
+	if slices.Contains([]error{errInfinite, errNotFinite, errRange, errUTF8}, err) {
+		out = "; change it, exclude the column in sync_options.columns, or sync a view that casts it"
+	}
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d%s: %v%s", d.table, c.name, d.row, d.part, err, out)
 }
 
 // field returns the cursor's bytes in a row.

@@ -59,7 +59,10 @@ func (p *progress) line(source string, t tableSync) {
 	case "failed":
 		mark, text = "✗", t.Message
 	case "skipped":
-		mark, text = "-", "skipped "+t.Message
+		mark, text = "-", "skipped"
+		if t.Message != "" {
+			text += ": " + t.Message
+		}
 	}
 	p.bars.erase()
 	p.s.note("  %s %s: %s: %s", mark, plain(source), plain(full(t.Namespace, t.Name)), plain(text))

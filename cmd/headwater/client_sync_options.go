@@ -9,6 +9,7 @@ import (
 // allowed, one such as public.order*.
 type SyncFlags struct {
 	Mode          string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads what lies behind the cursor and appends it."`
+	Incremental   bool     `help:"Short for --mode incremental."`
 	Table         []string `sep:"none" help:"Only this table or pattern; may repeat."`
 	BatchSize     int      `help:"Rows a batch; 0 leaves it to the service."`
 	CursorColumn  []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What an incremental sync of a table goes by; may repeat."`
@@ -27,7 +28,14 @@ type SyncFlags struct {
 // a flag which is not TABLE=SOMETHING.
 func (f *SyncFlags) options() (map[string]any, error) {
 	o := map[string]any{}
-	for name, value := range map[string]string{"mode": f.Mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout} {
+	mode := f.Mode
+	if f.Incremental {
+		if mode != "" && mode != "incremental" {
+			return nil, fmt.Errorf("--incremental contradicts --mode %s; leave one of the two", mode)
+		}
+		mode = "incremental"
+	}
+	for name, value := range map[string]string{"mode": mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout} {
 		if value != "" {
 			o[name] = value
 		}
@@ -46,16 +54,17 @@ func (f *SyncFlags) options() (map[string]any, error) {
 		o["merge"] = true
 	}
 	for _, m := range []struct {
-		name, flag string
-		pairs      []string
+		name, flag, takes string
+		pairs             []string
 	}{
-		{"cursor_columns", "--cursor-column", f.CursorColumn}, {"deleted_columns", "--deleted-column", f.DeletedColumn}, {"start_from", "--start-from", f.StartFrom},
+		{"cursor_columns", "--cursor-column", "COLUMN", f.CursorColumn}, {"deleted_columns", "--deleted-column", "COLUMN", f.DeletedColumn},
+		{"start_from", "--start-from", "VALUE", f.StartFrom},
 	} {
 		values := map[string]string{}
 		for _, pair := range m.pairs {
 			table, value, ok := strings.Cut(pair, "=")
 			if !ok || table == "" || value == "" {
-				return nil, fmt.Errorf("%s %s: write TABLE=%s", m.flag, pair, strings.ToUpper(strings.TrimPrefix(m.flag, "--")))
+				return nil, fmt.Errorf("%s %s: write TABLE=%s", m.flag, pair, m.takes)
 			}
 			values[table] = value
 		}

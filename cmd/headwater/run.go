@@ -32,6 +32,8 @@ type cli struct {
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
 	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
 
+	Version versionFlag `help:"Print the version and end."`
+
 	Rebuild RebuildCmd `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
 }
 

@@ -73,5 +73,5 @@ func (a *Auditor) Err() error {
 	if len(r.Drift) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w in %s, as of sequence %d: stop the node, remove %s and start it again", ErrDrift, strings.Join(r.Drift, ", "), r.Sequence, a.store.dir)
+	return fmt.Errorf("%w in %s, as of sequence %d: stop the node, remove %s and start it again, with --snapshot-events 0 where a snapshot may have been made of it", ErrDrift, strings.Join(r.Drift, ", "), r.Sequence, a.store.dir)
 }

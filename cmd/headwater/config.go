@@ -40,7 +40,7 @@ type Config struct {
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
-	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never."`
+	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never, and a node without a projection replays history."`
 	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
 }
 

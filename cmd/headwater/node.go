@@ -106,8 +106,10 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		return nil, err
 	}
 	n.onClose(func(context.Context) error { return view.Close() })
-	if err := restore(ctx, view, wire); err != nil {
-		return nil, err
+	if cfg.SnapshotEvents > 0 { // a snapshot of what drifted would drift again
+		if err := restore(ctx, view, wire); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.follow(ctx, life, view, eventLog{wire}); err != nil {
 		return nil, err

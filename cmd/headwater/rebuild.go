@@ -61,7 +61,7 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 		return fmt.Errorf("the stored projection is at sequence %d, history at %d", stored.position, fresh.position)
 	}
 	if len(differ) > 0 {
-		return fmt.Errorf("the stored projection differs from history in %s: remove %s and start the service to rebuild it", strings.Join(differ, ", "), c.path("projection"))
+		return fmt.Errorf("the stored projection differs from history in %s: remove %s and start the service with --snapshot-events 0 to rebuild it", strings.Join(differ, ", "), c.path("projection"))
 	}
 	return nil
 }

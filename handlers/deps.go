@@ -146,6 +146,8 @@ type Writer interface {
 	// Landed returns what of the sync has landed or is staged.
 	Landed() landing.Committed
 	Layout() parts.Layout
+	// Table returns the table as it is to be read, so that it fits what landed.
+	Table() driver.Table
 	Add(made ...parts.Part) error
 	Commit(ctx context.Context, next *driver.Cursor, final bool) (landing.Committed, error)
 	// Staged, Keep, Stage and StagedMax are about the ranges of a whole read.

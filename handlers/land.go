@@ -157,6 +157,7 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 	if err := l.journal.confirm(work); err != nil {
 		return err
 	}
+	t.kept(writer.Table())
 	return l.copy(base, work, t, writer)
 }
 
@@ -238,7 +239,7 @@ func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 		from = driver.Cursor{} // any order will do
 	}
 	return extract.Request{
-		Table: t.table, Layout: writer.Layout(),
+		Table: writer.Table(), Layout: writer.Layout(),
 		Whole: whole, From: from, Landed: writer.Staged(), Largest: t.cursor,
 		Parallelism:     cmp.Or(l.options.Parallelism, l.h.options.RangeParallelism),
 		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,6 +119,23 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 		t.result.Status = statusCompleted
 		t.result.Rate = perSecond(t.result.Records, time.Since(t.began))
 	}
+}
+
+// kept says which columns are read as what they were landed as, though the
+// source shows another type for them now.
+func (t *tableRun) kept(as driver.Table) {
+	var kept []string
+	for i, c := range as.Columns {
+		if now := t.table.Columns[i]; now.Type != c.Type && now.SourceType != driver.Unseen {
+			kept = append(kept, fmt.Sprintf("column %q stays %s, as it was landed before, and is %s now", c.Name, c.Type, now.Type))
+		}
+	}
+	if len(kept) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.Message = someOf(kept) + "; a full refresh lands it anew"
 }
 
 // fail ends the table with what of it was committed.

@@ -281,6 +281,28 @@ func TestSyncTellsOfAChangedSchema(t *testing.T) {
 	}
 }
 
+// A column whose type was found in a sample is read as what it was landed as,
+// and the outcome says so.
+func TestSampledColumnStaysAsItLanded(t *testing.T) {
+	w := newWorld(t, quick())
+	sampled := func(kind driver.Kind) driver.Column {
+		return driver.Column{Name: "extra", Type: driver.Of(kind), SourceType: "x", Nullable: true, Sampled: true}
+	}
+	w.source.put("orders", 100, sampled(driver.JSON))
+	w.connect()
+	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
+	w.source.put("orders", 150, sampled(driver.Int64)) // which lands as JSON, not as int64
+	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
+	r := last[*event.SyncCompleted](w).Tables[0]
+	if r.Records != 50 || !strings.Contains(r.Message, `column "extra" stays json, as it was landed before, and is int64 now`) {
+		t.Errorf("%+v", r)
+	}
+	w.do(w.syncCommand(command.SyncOptions{}))
+	if r := last[*event.SyncCompleted](w).Tables[0]; r.Status != statusCompleted || r.Message != "" {
+		t.Errorf("a full refresh: %+v", r)
+	}
+}
+
 func TestSyncOfNothing(t *testing.T) {
 	w := newWorld(t, quick())
 	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Targets[0].Reason != event.ReasonSourceRemoved {

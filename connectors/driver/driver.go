@@ -172,7 +172,14 @@ type Column struct {
 	SourceType string // as the source calls it
 	Nullable   bool
 	Comment    string
+	// Sampled says that the type was found by looking at JSON values, and may be
+	// another the next time: the column can be read as JSON just as well, and as
+	// any type when it held nothing (SourceType Unseen).
+	Sampled bool
 }
+
+// Unseen is the SourceType of a Sampled column that held no value.
+const Unseen = "null"
 
 // Cursor says where an incremental read goes on. The zero Cursor reads
 // everything, in any order.

@@ -210,6 +210,9 @@ func loosen(got, want driver.Table) driver.Table {
 		if ok && column.Comment == "" {
 			got.Columns[i].Comment = ""
 		}
+		if ok && !column.Sampled {
+			got.Columns[i].Sampled = false
+		}
 	}
 	if len(got.PrimaryKey) == 0 && len(want.PrimaryKey) == 0 {
 		got.PrimaryKey = want.PrimaryKey

@@ -107,7 +107,7 @@ func (f *field) value(raw []byte) {
 }
 
 func (f *field) column(name string) driver.Column {
-	c := driver.Column{Name: name, Nullable: true}
+	c := driver.Column{Name: name, Nullable: true, Sampled: true}
 	kinds := 0
 	for _, k := range []struct {
 		is   bool
@@ -123,7 +123,7 @@ func (f *field) column(name string) driver.Column {
 	}
 	switch {
 	case kinds == 0:
-		c.Type, c.SourceType = driver.Of(driver.JSON), "null"
+		c.Type, c.SourceType = driver.Of(driver.JSON), driver.Unseen
 	case f.nested:
 		c.Type = driver.Of(driver.JSON)
 	case kinds > 1:
@@ -176,7 +176,7 @@ func Retype(columns []driver.Column, types map[string]string) error {
 		if err != nil {
 			return err
 		}
-		columns[i].Type = t
+		columns[i].Type, columns[i].Sampled = t, false
 	}
 	return nil
 }

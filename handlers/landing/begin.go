@@ -119,8 +119,11 @@ func (w *Writer) resume() error {
 	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
 	if w.replace {
 		w.schema = replaced(current, last, w.target.Table)
-	} else if w.schema, err = evolved(current, last, s.JSON, w.target.Table); err != nil {
-		return err
+	} else {
+		w.target.Table = w.target.asLanded(current, s.JSON)
+		if w.schema, err = evolved(current, last, s.JSON, w.target.Table); err != nil {
+			return err
+		}
 	}
 	w.json = jsonFields(w.schema, w.target.Table, s.JSON)
 	columns := make([]string, len(w.target.Table.Columns))

@@ -153,6 +153,28 @@ func evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*
 	return iceberg.NewSchema(0, fields...), nil
 }
 
+// asLanded returns the target's table with the types that its sampled columns
+// were landed as before, where they can be read as those: what landed as JSON
+// stays JSON, and what held nothing this time is what it was. Columns that rows
+// are ordered or told apart by stay as they are.
+func (t Target) asLanded(current *iceberg.Schema, json []int) driver.Table {
+	as := t.Table
+	if json == nil {
+		return as
+	}
+	as.Columns = slices.Clone(as.Columns)
+	for i, c := range as.Columns {
+		old, ok := current.FindFieldByName(c.Name)
+		if !ok || !c.Sampled || c.Name == t.CursorColumn || slices.Contains(t.Key, c.Name) {
+			continue
+		}
+		if landed := landedType(old, json); landed.Kind == driver.JSON || c.Type.Kind == driver.JSON && c.SourceType == driver.Unseen {
+			as.Columns[i].Type = landed
+		}
+	}
+	return as
+}
+
 // schemaChanged names the first few columns that no longer fit.
 func schemaChanged(columns []string) error {
 	const most = 3

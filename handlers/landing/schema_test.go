@@ -207,6 +207,52 @@ func TestJSONIsRememberedWhileItIsAway(t *testing.T) {
 	}
 }
 
+// What a sample found stays what it was landed as where it can be read as that.
+func TestSampledTypesStay(t *testing.T) {
+	x := func(k driver.Kind, source string) []driver.Column {
+		return []driver.Column{{Name: "x", Type: driver.Of(k), SourceType: source, Nullable: true, Sampled: true}}
+	}
+	for name, c := range map[string]struct {
+		before, after []driver.Column
+		first, second string
+		read          string // the type that the second is read as, "" for a refusal
+	}{
+		"text becomes nothing":   {x(driver.String, "string"), x(driver.JSON, driver.Unseen), `{"id":1,"x":"a"}`, `{"id":2,"x":null}`, "string"},
+		"a number, then nothing": {x(driver.Int64, "number"), x(driver.JSON, driver.Unseen), `{"id":1,"x":1}`, `{"id":2,"x":null}`, "int64"},
+		"nothing becomes text":   {x(driver.JSON, driver.Unseen), x(driver.String, "string"), `{"id":1,"x":null}`, `{"id":2,"x":"\"a\""}`, "json"},
+		"JSON becomes a number":  {x(driver.JSON, "object or array"), x(driver.Int64, "number"), `{"id":1,"x":"{}"}`, `{"id":2,"x":"7"}`, "json"},
+		"text becomes JSON":      {x(driver.String, "string"), x(driver.JSON, "object or array, string"), `{"id":1,"x":"a"}`, `{"id":2,"x":"{}"}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := openLake(t, newMemoryKV())
+			if err := land(l, Incremental, 1, 1, c.before, c.first); err != nil {
+				t.Fatal(err)
+			}
+			tbl := driver.Table{Name: "t", Columns: append([]driver.Column{column("id", driver.Of(driver.Int64), false)}, c.after...)}
+			w, err := l.Begin(t.Context(), Target{Address: home, Table: tbl, SyncID: "syn_2", Fence: 2, Mode: Incremental, CursorColumn: "id"})
+			if c.read == "" {
+				if !errors.Is(err, ErrSchemaChanged) {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			as := w.Table()
+			if err := w.Abort(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := as.Columns[1].Type.String(); got != c.read {
+				t.Fatalf("it is read as %s", got)
+			}
+			if err := land(l, Incremental, 3, 2, as.Columns[1:], c.second); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestNullWhereNoneWasAnnounced(t *testing.T) {
 	l := openLake(t, newMemoryKV())
 	err := land(l, FullRefresh, 1, 1, []driver.Column{column("x", driver.Of(driver.String), false)}, `{"id":1,"x":null}`)

@@ -75,6 +75,10 @@ func (w *Writer) Landed() Committed {
 // Layout returns how the target's columns are encoded in parts.
 func (w *Writer) Layout() parts.Layout { return w.layout }
 
+// Table returns the target's table as it is to be read: columns whose types were
+// found in a sample have those that were landed before, where they can.
+func (w *Writer) Table() driver.Table { return w.target.Table }
+
 // Files returns where parts are written, under the names of NextName.
 func (w *Writer) Files() parts.Files { return partFiles{w.lake.files} }
 

@@ -97,7 +97,7 @@ func (r *killRun) unmoved(k *killed) {
 			Snapshot int64 `json:"snapshot_id"`
 		}
 	}
-	r.caller.get(k.path("syncs/" + k.sync)).into(r.t, &s)
+	r.caller.get(k.path("syncs/"+k.sync)).into(r.t, &s)
 	now, err := landingtest.Newest(s.Tables[0].Location)
 	if err != nil || now != s.Tables[0].Snapshot {
 		r.t.Errorf("the table is at snapshot %d, the sync ended with %d: %v", now, s.Tables[0].Snapshot, err)
@@ -108,7 +108,7 @@ func (r *killRun) unmoved(k *killed) {
 			Sync string `json:"sync_id"`
 		}
 	}
-	r.caller.get(k.path("events?type=SyncCompleted,SyncFailed,SyncCancelled&limit=100&source_id=" + k.source)).into(r.t, &ends)
+	r.caller.get(k.path("events?type=SyncCompleted,SyncFailed,SyncCancelled&limit=100&source_id="+k.source)).into(r.t, &ends)
 	if len(ends) != 1 || ends[0].Data.Sync != k.sync || !strings.Contains(ends[0].Type, "SyncCompleted") {
 		r.t.Errorf("the sync's ends: %+v", ends)
 	}

@@ -69,9 +69,9 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 	debug.SetMemoryLimit(memory / 4 * 3)
 	debug.SetGCPercent(50) // batches come and go: half the memory for little time
 	debug.FreeOSMemory()   // what packages that only the service uses made at their start
-	// Bytes that nobody touches cost nothing and let the collector wait for so
-	// much more garbage.
-	ballast := make([]byte, memory/16)
+	// Bytes that nobody touches cost nothing and let the collector wait for half
+	// as much more garbage. A small limit has no room for that.
+	ballast := make([]byte, max(0, memory-256<<20)/8)
 	defer runtime.KeepAlive(ballast)
 	return extract.Serve(ctx, in, out, func(raw json.RawMessage, log *slog.Logger) (extract.Opener, error) {
 		var setup connectorSetup

@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&s.runs, "n", 5, "measured runs of each side; the median counts")
 	flags.BoolVar(&s.quick, "quick", false, "a tenth of the rows")
 	flags.StringVar(&s.readme, "readme", "", "write the tables into this file, between their bench:sync and bench:history comments")
-	flags.IntVar(&s.parallel, "parallel", 2, "connections of the works that read a table over several")
+	flags.IntVar(&s.parallel, "parallel", 4, "connections of the works that read a table over several")
 	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
 	if err := flags.Parse(args); err != nil {
 		return err

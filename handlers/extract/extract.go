@@ -19,7 +19,7 @@ type Opener interface {
 	// Open opens a source. of names it among all: what is kept of a source is for
 	// the same one only.
 	Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error)
-	// Forget ends what is kept of a source that is not open.
+	// Forget ends what is kept of a source, and keeps nothing of its open sessions.
 	Forget(of string)
 }
 

@@ -36,6 +36,13 @@ type kept struct {
 	mu      sync.Mutex
 	closed  bool
 	waiting []waiting // the longest first
+	working map[string]*working
+}
+
+// working counts the open sessions of a source.
+type working struct {
+	sessions  int
+	forgotten bool // their children are not to wait
 }
 
 type waiting struct {
@@ -44,12 +51,36 @@ type waiting struct {
 	timer *time.Timer
 }
 
-// put lets a child wait, and ends the one that waits longest where there is no
-// room. The child must have no open source.
+// begin notes a session of a source; end does so at its end.
+func (k *kept) begin(of string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.working == nil {
+		k.working = map[string]*working{}
+	}
+	if k.working[of] == nil {
+		k.working[of] = new(working)
+	}
+	k.working[of].sessions++
+}
+
+func (k *kept) end(of string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if w := k.working[of]; w.sessions > 1 {
+		w.sessions--
+		return
+	}
+	delete(k.working, of)
+}
+
+// put lets the child of a session wait, unless its source was forgotten, and ends
+// the one that waits longest where there is no room. The child must have no open
+// source.
 func (k *kept) put(key sourceKey, child *process) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed || k.time <= 0 || resident(child.cmd.Process.Pid) > keepMemory {
+	if k.closed || k.time <= 0 || k.working[key.of].forgotten || resident(child.cmd.Process.Pid) > keepMemory {
 		go child.close()
 		return
 	}
@@ -107,10 +138,13 @@ func (k *kept) remove(child *process) bool {
 	return true
 }
 
-// forget ends the children that wait for a source. It returns when they are
-// gone.
+// forget ends the children that wait for a source, and has those that are at work
+// not wait. It returns when the former are gone.
 func (k *kept) forget(of string) {
 	k.mu.Lock()
+	if w := k.working[of]; w != nil {
+		w.forgotten = true
+	}
 	var gone []waiting
 	k.waiting = slices.DeleteFunc(k.waiting, func(w waiting) bool {
 		if w.key.of != of {

@@ -52,7 +52,8 @@ func TestKeptChild(t *testing.T) {
 	p.Forget("acme/a")
 	gone(t, second)
 	spoils := map[string]func(extract.Session){
-		"a failed call": func(s extract.Session) { _, _ = s.Check(t.Context()) },
+		"being forgotten while it was open": func(extract.Session) { p.Forget("acme/a") },
+		"a failed call":                     func(s extract.Session) { _, _ = s.Check(t.Context()) },
 		"a call left early": func(s extract.Session) {
 			for range s.Extract(t.Context(), request(), &folder{dir: t.TempDir()}) {
 				break

@@ -105,7 +105,7 @@ func (p *Pool) Open(ctx context.Context, of, connector string, public, secret js
 	key := sourceKey{of, hashOf(connector, public, secret)}
 	source := openCall{Connector: connector, Public: public, Secret: secret, Limits: limits}
 	if child := p.kept.take(key); child != nil {
-		s := &remote{process: child, unwatch: child.watch(), rest: func() { p.kept.put(key, child) }}
+		s := p.session(key, child)
 		if s.open(ctx, source) == nil {
 			return s, nil
 		}
@@ -119,7 +119,7 @@ func (p *Pool) Open(ctx context.Context, of, connector string, public, secret js
 	if err != nil {
 		return nil, err
 	}
-	s := &remote{process: child, unwatch: child.watch(), rest: func() { p.kept.put(key, child) }}
+	s := p.session(key, child)
 	s.busy.Store(true) // until it says that it is ready
 	if err := s.open(ctx, source); err != nil {
 		s.Close()
@@ -128,8 +128,18 @@ func (p *Pool) Open(ctx context.Context, of, connector string, public, secret js
 	return s, nil
 }
 
+// session returns the Session of a source in a child.
+func (p *Pool) session(key sourceKey, child *process) *remote {
+	p.kept.begin(key.of)
+	unwatch := child.watch()
+	return &remote{
+		process: child, rest: func() { p.kept.put(key, child) },
+		ended: func() { unwatch(); p.kept.end(key.of) },
+	}
+}
+
 // Forget ends the children that wait for a source and hold its secrets. Those of
-// open sessions end or wait as before.
+// open sessions end with them.
 func (p *Pool) Forget(of string) { p.kept.forget(of) }
 
 // Close ends the children that wait. Sessions are closed by who opened them. It is

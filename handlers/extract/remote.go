@@ -24,8 +24,8 @@ var errMute = driver.E(driver.ErrTimeout, nil, "the connector's process did not 
 // remote is a source in a child.
 type remote struct {
 	*process
-	unwatch func()
 	rest    func() // takes the child back when its source is closed
+	ended   func() // last of all, once
 	closing sync.Once
 	busy    atomic.Bool // a call runs, or there will be no more
 	failed  atomic.Bool // one did: the child is not used again
@@ -253,7 +253,7 @@ func (s *remote) use(files *uploads) {
 // returns nil: what a source says at its end changes nothing.
 func (s *remote) Close() error {
 	s.closing.Do(func() {
-		defer s.unwatch()
+		defer s.ended()
 		if idle := !s.busy.Swap(true); idle && !s.failed.Load() && s.closeSource() {
 			s.rest()
 			return

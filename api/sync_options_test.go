@@ -69,6 +69,8 @@ func TestSyncOptionsAreCheckedFirst(t *testing.T) {
 		{"too parallel", `{"parallelism":17}`, 400, "invalid_request", "sync_options.parallelism", ""},
 		{"too large batches", `{"batch_size":2000000}`, 400, "invalid_request", "sync_options.batch_size", "at most 1000000"},
 		{"lookback of a wrong type", `{"lookback":true}`, 400, "invalid_request", "sync_options.lookback", ""},
+		{"lookback beyond all numbers", `{"lookback":1e+308}`, 400, "invalid_request", "sync_options.lookback", "int64"},
+		{"lookback with a point", `{"lookback":5.0}`, 400, "invalid_request", "sync_options.lookback", "int64"},
 		{"no lookback", `{"lookback":null}`, 200, "", "", ""},
 		{"start of a wrong type", `{"start_from":{"orders":true}}`, 400, "invalid_request", "sync_options.start_from.orders", ""},
 		{"no table", `{"tables":["customers","cart*"]}`, 422, "not_found", "sync_options.tables[1]", "public.customers, public.orders; a sync without it reads the source's schema anew"},

@@ -82,7 +82,8 @@ func (d Duration) Value() (time.Duration, error) {
 // times, a whole number for cursors that are numbers. The empty one is none.
 type Lookback string
 
-// UnmarshalJSON reads a JSON string or a whole number.
+// UnmarshalJSON reads a JSON string or a whole number. For anything else it returns
+// a json.UnmarshalTypeError, to which encoding/json adds the name of the field.
 func (l *Lookback) UnmarshalJSON(b []byte) error {
 	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '"' {
 		var text string
@@ -94,7 +95,7 @@ func (l *Lookback) UnmarshalJSON(b []byte) error {
 	}
 	var n *int64
 	if err := json.Unmarshal(b, &n); err != nil {
-		return errors.New("lookback is neither a text nor a whole number")
+		return err
 	}
 	if n != nil {
 		*l = Lookback(strconv.FormatInt(*n, 10))

@@ -19,7 +19,7 @@ const (
 	replayBytes  = 16 << 20 // and of what size
 	chunkEvents  = 256
 	chunkBytes   = 256 << 10
-	chunksAhead  = 32 // chunks that are read and not handed on
+	chunksAhead  = 80 // chunks that are read and not handed on
 )
 
 // Replay reads the events after one sequence up to another and hands each to
@@ -133,7 +133,7 @@ func (r *replay) read() {
 // one, when it returns nil, too.
 func (r *replay) consume() error {
 	cfg := jetstream.ConsumerConfig{
-		Name: nuid.Next(), FilterSubjects: []string{event.SubjectPrefix + ".>"},
+		Name:          nuid.Next(), // of all subjects: the stream has no others
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.at + 1,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Minute, Replicas: 1, MemoryStorage: true,
 	}
@@ -255,7 +255,7 @@ func (m *replayed) parse(r *replay) {
 		body = r.resolve(ref, m.sequence)
 	}
 	m.size = len(body)
-	e, err := event.Parse(m.headers.Get, body)
+	e, err := event.ParseString(m.headers.Get, shared(body)) // which never changes again
 	if err == nil && !e.Address().Publishes(m.subject, e.Name()) {
 		err = fmt.Errorf("%w: event of %s on subject %s", ErrPoison, e.Subject(), m.subject)
 	}

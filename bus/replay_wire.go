@@ -29,6 +29,8 @@ type wire struct {
 	inbox string
 	next  string // subject of pulls
 	owed  int    // messages that were asked for and have not come
+
+	fields [][]byte // of the line before
 }
 
 var (
@@ -53,7 +55,7 @@ func (r *replay) pull(consumer string) error {
 		case <-stop:
 		}
 	}()
-	w := &wire{conn: conn, in: bufio.NewReaderSize(patient{conn}, 128<<10), inbox: "_INBOX." + nuid.Next(), next: "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + consumer}
+	w := &wire{conn: conn, in: bufio.NewReaderSize(&patient{Conn: conn}, 128<<10), inbox: "_INBOX." + nuid.Next(), next: "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + consumer}
 	if err := w.connect(r.bus.broker.user, r.bus.broker.password); err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
@@ -109,11 +111,18 @@ func (w *wire) write(text string) error {
 
 // patient is a connection on which something comes before two pulls have ended:
 // a broker in this process does not die by itself, but a busy machine is slow.
-type patient struct{ net.Conn }
+type patient struct {
+	net.Conn
+	set time.Time // the deadline was, last
+}
 
-func (p patient) Read(b []byte) (int, error) {
-	if err := p.SetReadDeadline(time.Now().Add(2 * orderedExpiry)); err != nil {
-		return 0, err
+func (p *patient) Read(b []byte) (int, error) {
+	// A deadline is a timer, which not each of 200,000 reads a second needs anew.
+	if now := time.Now(); now.Sub(p.set) > time.Second {
+		if err := p.SetReadDeadline(now.Add(2 * orderedExpiry)); err != nil {
+			return 0, err
+		}
+		p.set = now
 	}
 	return p.Conn.Read(b)
 }
@@ -181,8 +190,11 @@ type told struct {
 // perhaps where to answer, the size of the headers if there are any, and of all;
 // then these.
 func (w *wire) message(c *chunk, args []byte, headed bool) (told, error) {
-	fields, header, sizes := bytes.Fields(args), 0, 1
-	if headed {
+	fields, header, sizes := w.fields[:0], 0, 1
+	for field := range bytes.FieldsSeq(args) {
+		fields = append(fields, field)
+	}
+	if w.fields = fields; headed {
 		sizes = 2
 	}
 	if n := len(fields) - sizes; n != 2 && n != 3 {
@@ -200,19 +212,25 @@ func (w *wire) message(c *chunk, args []byte, headed bool) (told, error) {
 		t.stream, t.consumer = places(fields[2])
 	}
 	subject := len(fields[0])
-	text := c.take(subject + size)
+	text := c.take(subject + header)
 	copy(text, fields[0]) // before the line is read over
 	if _, err := io.ReadFull(w.in, text[subject:]); err != nil {
+		return told{}, err
+	}
+	// The texts of the event will point into its body, long after its neighbours
+	// are forgotten.
+	body := make([]byte, size-header)
+	if _, err := io.ReadFull(w.in, body); err != nil {
 		return told{}, err
 	}
 	if end, err := w.line(); err != nil || len(end) > 0 {
 		return told{}, errors.Join(err, errWire)
 	}
-	headers := headersOf(shared(text[subject : subject+header]))
+	headers := headersOf(shared(text[subject:]))
 	if t.stream == 0 {
 		return headers.status(), nil
 	}
-	c.add(replayed{sequence: t.stream, subject: shared(text[:subject]), headers: headers, body: text[subject+header:]})
+	c.add(replayed{sequence: t.stream, subject: shared(text[:subject]), headers: headers, body: body})
 	return t, nil
 }
 

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -18,23 +19,56 @@ import (
 func (s *Store) Apply(events ...*event.Event) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.db == nil {
-		return ErrClosed
-	}
-	if err := s.Err(); err != nil {
+	t, err := s.turn(s.Position(), s.db)
+	if err != nil {
 		return err
 	}
-	t := &turn{db: s.db, memory: s.memory, position: s.position.Load()}
-	t.memory.trim()
-	t.batch = s.db.NewBatchWithSize(s.batchSize)
-	err := t.run(events)
+	for _, e := range events {
+		if err = t.fold(e); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = s.seal(t)
+	}
+	if err = s.commit(t, err); err != nil {
+		s.memory = newMemory(s.written)
+	}
+	return err
+}
+
+// turn begins a batch of what follows that sequence. The caller holds s.write
+// until commit.
+func (s *Store) turn(after uint64, db getter) (*turn, error) {
+	if s.db == nil {
+		return nil, ErrClosed
+	}
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	s.memory.trim()
+	return &turn{
+		memory: s.memory, db: db, batch: s.db.NewBatchWithSize(s.batchSize), start: after, position: after,
+		changed: make(map[event.Address]struct{}), documents: make(map[string]*document), results: make(map[string]*result),
+	}, nil
+}
+
+// seal writes the rest of a batch. Nothing can be folded into it any more, and
+// the next one can begin.
+func (s *Store) seal(t *turn) error {
+	err := t.flush()
+	s.batchSize = min(t.batch.Len()+t.batch.Len()/8, largestBatch) // the next is about as large
+	return err
+}
+
+// commit applies a sealed batch or, with an error, throws it away. After an error
+// memory knows what is not so.
+func (s *Store) commit(t *turn, err error) error {
 	if err == nil && t.touched {
 		err = t.batch.Commit(pebble.NoSync)
 	}
-	s.batchSize = min(t.batch.Len(), largestBatch) // the next is about as large
 	if err = s.fault(errors.Join(err, t.batch.Close())); err != nil {
-		s.memory = newMemory(s.written)
-		return fmt.Errorf("apply events after %d: %w", s.position.Load(), err)
+		return fmt.Errorf("apply events after %d: %w", t.start, err)
 	}
 	if t.touched {
 		s.position.Store(t.position)
@@ -44,62 +78,73 @@ func (s *Store) Apply(events ...*event.Event) error {
 }
 
 // largestBatch is how much memory a batch begins with at most, in bytes.
-const largestBatch = 8 << 20
+const largestBatch = 64 << 20
 
-// turn is one call of Apply.
+// turn is one batch of events.
 type turn struct {
 	*memory
-	db       *pebble.DB
+	db       getter
 	batch    *pebble.Batch
+	start    uint64 // the position before
 	position uint64
 	touched  bool // any event moved the position
 
-	changed map[event.Address]struct{} // sources of which anything was applied
+	changed map[event.Address]struct{} // sources of which anything was applied, nil for not counted
 	ended   []string                   // keys of operations that have their outcome
 
 	// What a later event of the batch would write again is written once.
-	documents map[string][]byte             // current documents by key, nil for none
-	results   map[string]*event.TableResult // tables of syncs by key
-	moment    []byte                        // key of the time of the event before
-	until     uint64                        // its sequence
+	documents map[string]*document // current documents of sources by key
+	results   map[string]*result   // tables of syncs by key
 
 	// Of the event at hand.
 	sequence uint64
 	at       time.Time
 	address  event.Address
 	source   *cell[Source]
-	document bool // the source's document changed
+	moments  *cell[moments]
+	span     int64 // of moments
+	document bool  // the source's document changed
 }
 
-func (t *turn) run(events []*event.Event) error {
-	start := t.position
-	t.changed = make(map[event.Address]struct{})
-	t.documents, t.results = make(map[string][]byte), make(map[string]*event.TableResult)
-	for _, e := range events {
-		if e.Sequence <= t.position {
-			if e.Sequence == 0 {
-				return fmt.Errorf("event %s has no sequence", e.ID)
-			}
-			continue
+// document is the current document of a source, framed, as a batch leaves it.
+type document struct {
+	v    []byte
+	gone bool
+}
+
+// result is what a batch leaves of one table of a sync.
+type result struct{ *event.TableResult }
+
+// fold takes the next event into the batch.
+func (t *turn) fold(e *event.Event) error {
+	if e.Sequence <= t.position {
+		if e.Sequence == 0 {
+			return fmt.Errorf("event %s has no sequence", e.ID)
 		}
-		t.position, t.touched = e.Sequence, true
-		if e.Data == nil {
-			continue
-		}
-		if err := t.apply(e); err != nil {
-			return fmt.Errorf("event %d (%s): %w", e.Sequence, e.Name(), err)
-		}
+		return nil
 	}
+	t.position, t.touched = e.Sequence, true
+	if e.Data == nil {
+		return nil
+	}
+	if err := t.apply(e); err != nil {
+		return fmt.Errorf("event %d (%s): %w", e.Sequence, e.Name(), err)
+	}
+	return nil
+}
+
+// flush writes what the events left, and how far they came.
+func (t *turn) flush() error {
 	if !t.touched {
 		return nil
 	}
-	if err := errors.Join(t.writeLast(), t.flush(t.batch)); err != nil {
+	if err := errors.Join(t.writeLast(), t.memory.flush(t.batch)); err != nil {
 		return err
 	}
 	if err := t.batch.Set([]byte{keyPosition}, putSequence(nil, t.position), nil); err != nil {
 		return err
 	}
-	return t.batch.Set(putSequence([]byte{keyMark}, t.position), putSequence(nil, start), nil)
+	return t.batch.Set(putSequence([]byte{keyMark}, t.position), putSequence(nil, t.start), nil)
 }
 
 // apply folds one event: first what it says of the source and its sync, then
@@ -108,8 +153,10 @@ func (t *turn) apply(e *event.Event) error {
 	t.sequence, t.at, t.document = e.Sequence, e.Time.UTC(), false
 	// Events of a sync mostly follow each other.
 	if address := e.Address(); t.source == nil || address != t.address {
-		t.changed[address] = struct{}{}
-		source, err := t.sources.get(t.db, addressKey(keySource, address))
+		if t.changed != nil {
+			t.changed[address] = struct{}{}
+		}
+		source, err := t.sources.get(t.db, t.key(keySource, address.Organization, address.Workspace, address.Owner, address.Source))
 		if err != nil {
 			return err
 		}
@@ -131,23 +178,7 @@ func (t *turn) apply(e *event.Event) error {
 			return err
 		}
 	}
-	k := timeKey(t.at)
-	if string(k) != string(t.moment) {
-		if err := t.writeMoment(); err != nil {
-			return err
-		}
-	}
-	t.moment, t.until = k, t.sequence
-	return nil
-}
-
-// writeMoment writes the last sequence of a millisecond. Events of one mostly
-// follow each other.
-func (t *turn) writeMoment() error {
-	if t.moment == nil {
-		return nil
-	}
-	return t.batch.Set(t.moment, putSequence(nil, t.until), nil)
+	return t.moment()
 }
 
 // writeLast writes what the events of the batch left of keys that each of them
@@ -155,25 +186,27 @@ func (t *turn) writeMoment() error {
 func (t *turn) writeLast() error {
 	for k, doc := range t.documents {
 		var err error
-		if doc == nil {
+		if doc.gone {
 			err = t.batch.Delete([]byte(k), nil)
 		} else {
-			err = t.batch.Set([]byte(k), doc, nil)
+			err = set(t.batch, k, doc.v)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	v := t.room
 	for k, r := range t.results {
-		doc, err := tableState(r)
-		if err != nil {
+		var err error
+		v = append(binary.AppendUvarint(v[:0], uint64(len(r.Status))), r.Status...)
+		if v, err = appendTable(v, r.TableResult); err != nil {
 			return fmt.Errorf("table %s: %w", r.Name, err)
 		}
-		if err := t.batch.Set([]byte(k), frame([]byte(r.Status), doc), nil); err != nil {
+		if err := set(t.batch, k, v); err != nil {
 			return err
 		}
 	}
-	return t.writeMoment()
+	return nil
 }
 
 // tell applies the event to the source and its sync and returns what there is

@@ -19,8 +19,10 @@ type CheckpointQuery struct {
 	Cursor  string // Page.Next of the page before
 }
 
-func checkpointKey(a event.Address, sequence uint64, namespace, table string) []byte {
-	return putText(putText(putNewest(addressKey(keyCheckpoint, a), sequence), namespace), table)
+// checkpointKey is good until the next key.
+func (m *memory) checkpointKey(a event.Address, sequence uint64, namespace, table string) []byte {
+	k := m.key(keyCheckpoint, a.Organization, a.Workspace, a.Owner, a.Source)
+	return putText(putText(putNewest(k, sequence), namespace), table)
 }
 
 // checkpoint keeps a commit that was not told of before, and forgets the oldest
@@ -30,7 +32,7 @@ func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) e
 		return nil
 	}
 	a := t.source.v.Address
-	o := newObject(320)
+	o := objectIn(t.room[:0])
 	o.text("table", r.Name)
 	o.text("namespace", r.Namespace)
 	o.textOrNull("cursor_column", r.CursorName)
@@ -45,7 +47,8 @@ func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) e
 	o.number("sequence", int64(t.sequence))
 	o.time("time", t.at)
 	o.number("total_records", *r.Total)
-	if err := t.batch.Set(checkpointKey(a, t.sequence, r.Namespace, r.Name), o.end(), nil); err != nil {
+	t.room = o.end()
+	if err := t.batch.Set(t.checkpointKey(a, t.sequence, r.Namespace, r.Name), t.room, nil); err != nil {
 		return err
 	}
 	l.SnapshotID = r.SnapshotID
@@ -55,7 +58,7 @@ func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) e
 	}
 	oldest := l.Checkpoints[0]
 	l.Checkpoints = append(l.Checkpoints[:0], l.Checkpoints[1:]...)
-	return t.batch.Delete(checkpointKey(a, oldest, r.Namespace, r.Name), nil)
+	return t.batch.Delete(t.checkpointKey(a, oldest, r.Namespace, r.Name), nil)
 }
 
 // Checkpoints returns documents of the newest commits, up to 100 of each table.

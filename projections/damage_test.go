@@ -154,7 +154,7 @@ func TestMissingBatchIsNoticed(t *testing.T) {
 	// Every key that the second batch alone wrote.
 	b := s.db.NewBatch()
 	for _, e := range h.events[10:20] {
-		if err := b.Delete(timeKey(e.Time), nil); err != nil {
+		if err := b.Delete(addressKey(keySyncOf, e.Address()), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,8 +105,8 @@ func (o *object) rawOrNone(name string, raw json.RawMessage) error {
 	return nil
 }
 
-func sourceState(s *Source) ([]byte, error) {
-	o := newObject(800 + len(s.Config) + len(s.Metadata))
+func appendSource(b []byte, s *Source) ([]byte, error) {
+	o := objectIn(b)
 	o.address("address", s.Address)
 	o.text("name", s.Name)
 	o.text("type", s.Type)
@@ -156,8 +156,8 @@ func sourceState(s *Source) ([]byte, error) {
 	return o.end(), err
 }
 
-func syncState(y *syncEntry) ([]byte, error) {
-	o := newObject(640)
+func appendSync(b []byte, y *syncEntry) ([]byte, error) {
+	o := objectIn(b)
 	o.text("sync_id", y.ID)
 	o.address("address", y.Address)
 	o.text("source_name", y.SourceName)
@@ -194,8 +194,8 @@ func syncState(y *syncEntry) ([]byte, error) {
 	return o.end(), nil
 }
 
-func operationState(v *Operation) ([]byte, error) {
-	o := newObject(400)
+func appendOperation(b []byte, v *Operation) ([]byte, error) {
+	o := objectIn(b)
 	o.text("operation_id", v.ID)
 	o.text("organization", v.Organization)
 	o.text("workspace", v.Workspace)
@@ -220,8 +220,8 @@ func operationState(v *Operation) ([]byte, error) {
 	return o.end(), nil
 }
 
-func landedState(l *Landed) ([]byte, error) {
-	o := newObject(320)
+func appendLanded(b []byte, l *Landed) ([]byte, error) {
+	o := objectIn(b)
 	o.number("records", l.Records)
 	o.text("sync_id", l.SyncID)
 	o.text("mode", l.Mode)
@@ -244,8 +244,8 @@ func landedState(l *Landed) ([]byte, error) {
 	return o.end(), nil
 }
 
-func tableState(r *event.TableResult) ([]byte, error) {
-	o := newObject(480)
+func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
+	o := objectIn(b)
 	o.text("name", r.Name)
 	o.textOrNone("namespace", r.Namespace)
 	o.text("status", r.Status)

@@ -15,6 +15,9 @@ type object struct{ b []byte }
 
 func newObject(size int) *object { return &object{append(make([]byte, 0, size), '{')} }
 
+// objectIn begins an object behind b.
+func objectIn(b []byte) object { return object{append(b, '{')} }
+
 func (o *object) field(name string) {
 	if o.b[len(o.b)-1] != '{' {
 		o.b = append(o.b, ',')
@@ -67,10 +70,10 @@ func (o *object) failure(name string, f *Failure) {
 		o.raw(name, nil)
 		return
 	}
-	inner := newObject(64)
-	inner.text("reason", string(f.Reason))
-	inner.text("message", f.Message)
-	o.raw(name, inner.end())
+	o.open(name)
+	o.text("reason", string(f.Reason))
+	o.text("message", f.Message)
+	o.close()
 }
 
 func (o *object) end() []byte { return append(o.b, '}') }
@@ -105,8 +108,29 @@ func compact(raw json.RawMessage, fallback string) (json.RawMessage, error) {
 
 // frame joins two parts of one value: what the code needs, and the document.
 func frame(head, doc []byte) []byte {
-	v := binary.AppendUvarint(make([]byte, 0, len(head)+len(doc)+3), uint64(len(head)))
-	return append(append(v, head...), doc...)
+	return append(appendHead(make([]byte, 0, len(head)+len(doc)+3), head), doc...)
+}
+
+// appendHead appends the first part of a framed value; the document goes behind it.
+func appendHead(b, head []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(head))), head...)
+}
+
+// headSize is how many bytes the length of most heads takes.
+const headSize = 2
+
+// headFrom frames what lies behind b[begin+headSize:] as the first part of a value
+// that begins at begin.
+func headFrom(b []byte, begin int) []byte {
+	head := len(b) - begin - headSize
+	var size [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(size[:], uint64(head))
+	for len(b) < begin+n+head {
+		b = append(b, 0)
+	}
+	copy(b[begin+n:], b[begin+headSize:begin+headSize+head])
+	copy(b[begin:], size[:n])
+	return b[:begin+n+head]
 }
 
 // unframe splits what frame joined. The parts point into v.

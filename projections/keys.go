@@ -3,13 +3,14 @@ package projections
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"headwater/bus/event"
 )
 
 // layout is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const layout = 4
+const layout = 5
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by putText, so that no text reaches into its neighbour and one
@@ -19,7 +20,7 @@ const (
 	keyFollowed   = 'a' // -> stream identity, layout: of this node alone
 	keyMark       = 'b' // last sequence of a batch -> first: proof that no batch is missing
 	keyPosition   = 'c' // -> sequence applied
-	keyTime       = 'd' // millisecond -> last sequence of an event of that time
+	keyTime       = 'd' // span of 256 ms -> those that have an event, each with the sequence of its last
 	keySource     = 'e' // org, workspace, owner, source -> Source
 	keyName       = 'f' // org, workspace, owner, name -> incarnation, source id while it lives
 	keyScope      = 'g' // org, workspace, owner -> sequence of the last change, count of sources
@@ -88,7 +89,11 @@ func key(prefix byte, texts ...string) []byte {
 	for _, t := range texts {
 		size += len(t) + 2
 	}
-	k := append(make([]byte, 0, size), prefix)
+	return appendKey(make([]byte, 0, size), prefix, texts...)
+}
+
+func appendKey(k []byte, prefix byte, texts ...string) []byte {
+	k = append(k, prefix)
 	for _, t := range texts {
 		k = putText(k, t)
 	}
@@ -103,12 +108,14 @@ func addressKey(prefix byte, a event.Address) []byte {
 // putText appends a text so that it is injective, ordered as the text is, and
 // no prefix of another text: 0 becomes 0 255, the end is 0 1.
 func putText(k []byte, text string) []byte {
-	for i := 0; i < len(text); i++ {
-		if k = append(k, text[i]); text[i] == 0 {
-			k = append(k, 0xff)
+	for {
+		i := strings.IndexByte(text, 0)
+		if i < 0 {
+			return append(append(k, text...), 0, 1)
 		}
+		k = append(append(k, text[:i]...), 0, 0xff)
+		text = text[i+1:]
 	}
-	return append(k, 0, 1)
 }
 
 // getText reverses putText and returns what follows.

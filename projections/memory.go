@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -12,6 +13,9 @@ import (
 
 // memoryLimit is how many decoded values of one kind are kept between batches.
 const memoryLimit = 8192
+
+// valueRoom is how large a value may be for its memory to be used again.
+const valueRoom = 64 << 10
 
 // memory is what Apply has read and decoded. It is written back at the end of
 // each batch and kept, so that a history about the same sources decodes each of
@@ -22,8 +26,19 @@ type memory struct {
 	scopes     cells[scopeEntry]
 	landed     cells[Landed]
 	syncs      cells[syncEntry]
+	times      cells[moments]
 	operations cells[Operation]
 	targets    cells[Target]
+
+	limit   int    // memoryLimit
+	keyRoom []byte // of the last key
+	room    []byte // of the last document
+}
+
+// key is the function key in memory that the next call uses again.
+func (m *memory) key(prefix byte, texts ...string) []byte {
+	m.keyRoom = appendKey(m.keyRoom[:0], prefix, texts...)
+	return m.keyRoom
 }
 
 // nameEntry says who has a name.
@@ -53,11 +68,14 @@ type follower struct {
 // newMemory returns an empty memory of a store that has written those keys.
 func newMemory(w *written) *memory {
 	return &memory{
+		limit:      memoryLimit,
+		keyRoom:    make([]byte, 0, 512),
 		sources:    cells[Source]{written: w, decode: decodeSource, encode: encodeSource},
 		names:      cells[nameEntry]{written: w, decode: decodeName, encode: encodeName},
 		scopes:     cells[scopeEntry]{written: w, decode: decodeScope, encode: encodeScope},
-		landed:     cells[Landed]{written: w, decode: decodeJSON[Landed], encode: landedState},
+		landed:     cells[Landed]{written: w, decode: decodeJSON[Landed], encode: appendLanded},
 		syncs:      cells[syncEntry]{written: w, decode: decodeSync, encode: encodeSync},
+		times:      cells[moments]{written: w, decode: decodeMoments, encode: encodeMoments},
 		operations: cells[Operation]{written: w, decode: decodeOperation, encode: encodeOperation},
 		targets:    cells[Target]{written: w, decode: decodeJSON[Target], encode: encodeTarget},
 	}
@@ -65,19 +83,25 @@ func newMemory(w *written) *memory {
 
 // trim forgets what has become too much. Only between batches.
 func (m *memory) trim() {
-	m.sources.trim()
-	m.names.trim()
-	m.scopes.trim()
-	m.landed.trim()
-	m.syncs.trim()
-	m.operations.trim()
-	m.targets.trim()
+	m.sources.trim(m.limit)
+	m.names.trim(m.limit)
+	m.scopes.trim(m.limit)
+	m.landed.trim(m.limit)
+	m.syncs.trim(m.limit)
+	m.times.trim(m.limit)
+	m.operations.trim(m.limit)
+	m.targets.trim(m.limit)
 }
 
 // flush writes back what the batch changed.
 func (m *memory) flush(b *pebble.Batch) error {
 	return errors.Join(m.sources.flush(b), m.names.flush(b), m.scopes.flush(b), m.landed.flush(b),
-		m.syncs.flush(b), m.operations.flush(b), m.targets.flush(b))
+		m.syncs.flush(b), m.times.flush(b), m.operations.flush(b), m.targets.flush(b))
+}
+
+// getter is what is stored.
+type getter interface {
+	Get(key []byte) (value []byte, closer io.Closer, err error)
 }
 
 // cells caches the values under one prefix.
@@ -86,7 +110,8 @@ type cells[T any] struct {
 	dirty   []*cell[T]
 	written *written // every key of these that is stored, nil for not known
 	decode  func(value []byte) (T, error)
-	encode  func(*T) ([]byte, error)
+	encode  func(b []byte, v *T) ([]byte, error) // appends to b
+	value   []byte                               // that was encoded last
 }
 
 // cell is one value. Who changes v calls touch.
@@ -94,11 +119,14 @@ type cell[T any] struct {
 	key    string
 	v      T
 	exists bool
+	kept   bool // in all
 	dirty  bool
 }
 
-// get returns the cell of a key, with the zero value where nothing is stored.
-func (c *cells[T]) get(db pebble.Reader, k []byte) (*cell[T], error) {
+// get returns the cell of a key, with the zero value where nothing is stored. One
+// of those is forgotten unless it is touched, so whoever means to change it does
+// so before the next get.
+func (c *cells[T]) get(db getter, k []byte) (*cell[T], error) {
 	if found := c.all[string(k)]; found != nil {
 		return found, nil
 	}
@@ -108,14 +136,23 @@ func (c *cells[T]) get(db pebble.Reader, k []byte) (*cell[T], error) {
 			return nil, err
 		}
 	}
-	if c.all == nil {
-		c.all = make(map[string]*cell[T])
+	if entry.exists {
+		c.keep(entry)
 	}
-	c.all[entry.key] = entry
 	return entry, nil
 }
 
-func (c *cells[T]) read(db pebble.Reader, k []byte, entry *cell[T]) error {
+func (c *cells[T]) keep(entry *cell[T]) {
+	if entry.kept {
+		return
+	}
+	if c.all == nil {
+		c.all = make(map[string]*cell[T])
+	}
+	c.all[entry.key], entry.kept = entry, true
+}
+
+func (c *cells[T]) read(db getter, k []byte, entry *cell[T]) error {
 	v, closer, err := db.Get(k)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
@@ -134,6 +171,7 @@ func (c *cells[T]) read(db pebble.Reader, k []byte, entry *cell[T]) error {
 // touch says that the cell was changed and is to be written.
 func (c *cells[T]) touch(entry *cell[T]) {
 	entry.exists = true
+	c.keep(entry)
 	if !entry.dirty {
 		entry.dirty = true
 		c.dirty = append(c.dirty, entry)
@@ -142,11 +180,14 @@ func (c *cells[T]) touch(entry *cell[T]) {
 
 func (c *cells[T]) flush(b *pebble.Batch) error {
 	for _, entry := range c.dirty {
-		v, err := c.encode(&entry.v)
+		v, err := c.encode(c.value[:0], &entry.v)
 		if err != nil {
 			return fmt.Errorf("value under %q: %w", entry.key, err)
 		}
-		if err := b.Set([]byte(entry.key), v, nil); err != nil {
+		if c.value = v; cap(v) > valueRoom {
+			c.value = nil
+		}
+		if err := set(b, entry.key, v); err != nil {
 			return err
 		}
 		c.written.add(entry.key)
@@ -157,8 +198,16 @@ func (c *cells[T]) flush(b *pebble.Batch) error {
 	return nil
 }
 
-func (c *cells[T]) trim() {
-	if len(c.all) > memoryLimit {
+// set is b.Set without a copy of the key.
+func set(b *pebble.Batch, k string, v []byte) error {
+	op := b.SetDeferred(len(k), len(v))
+	copy(op.Key, k)
+	copy(op.Value, v)
+	return op.Finish()
+}
+
+func (c *cells[T]) trim(limit int) {
+	if len(c.all) > limit {
 		c.all = nil
 	}
 }
@@ -172,8 +221,8 @@ func decodeName(b []byte) (nameEntry, error) {
 	return nameEntry{id: string(b[8:]), incarnation: getSequence(b)}, nil
 }
 
-func encodeName(n *nameEntry) ([]byte, error) {
-	return append(putSequence(nil, n.incarnation), n.id...), nil
+func encodeName(b []byte, n *nameEntry) ([]byte, error) {
+	return append(putSequence(b, n.incarnation), n.id...), nil
 }
 
 func decodeScope(b []byte) (scopeEntry, error) {
@@ -183,8 +232,8 @@ func decodeScope(b []byte) (scopeEntry, error) {
 	return scopeEntry{version: getSequence(b), count: getSequence(b[8:])}, nil
 }
 
-func encodeScope(s *scopeEntry) ([]byte, error) {
-	return putSequence(putSequence(nil, s.version), s.count), nil
+func encodeScope(b []byte, s *scopeEntry) ([]byte, error) {
+	return putSequence(putSequence(b, s.version), s.count), nil
 }
 
 // sourceAt reads one source as it is stored now.

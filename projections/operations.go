@@ -54,7 +54,7 @@ func (t *turn) report(meta *event.Meta, n *news) error {
 // operation returns the operation of an event, begun if it is new.
 func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
 	op := meta.Operation
-	o, err := t.operations.get(t.db, key(keyOperation, meta.Organization, meta.WorkspaceID, op.ID))
+	o, err := t.operations.get(t.db, t.key(keyOperation, meta.Organization, meta.WorkspaceID, op.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
 // target changes one target of an operation that has not ended, unless the
 // target has. running reports whether it still waits for its end.
 func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Target)) (running bool, err error) {
-	g, err := t.targets.get(t.db, putIndex(key(keyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
+	g, err := t.targets.get(t.db, putIndex(t.key(keyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
 	if err != nil {
 		return false, err
 	}
@@ -90,7 +90,7 @@ func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Ta
 	if change(&now); !final {
 		now.Status = StatusRunning
 	}
-	if g.exists && string(targetDocument(&before)) == string(targetDocument(&now)) {
+	if g.exists && sameTarget(&before, &now) {
 		return true, nil
 	}
 	g.v = now
@@ -158,7 +158,7 @@ func (g *Target) take(sourceID string, n *news) {
 // target at once; one that nobody knows does so where the sync must have been
 // known to whoever named it.
 func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, known bool) error {
-	y, err := t.syncs.get(t.db, key(keySync, o.v.Organization, o.v.Workspace, n.syncID))
+	y, err := t.syncs.get(t.db, t.key(keySync, o.v.Organization, o.v.Workspace, n.syncID))
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, k
 
 // finish ends a target with the outcome of the sync it waited for.
 func (t *turn) finish(y *Sync, operation string, index int) error {
-	o, err := t.operations.get(t.db, key(keyOperation, y.Address.Organization, y.Address.Workspace, operation))
+	o, err := t.operations.get(t.db, t.key(keyOperation, y.Address.Organization, y.Address.Workspace, operation))
 	if err != nil || !o.exists || o.v.Ended() {
 		return err
 	}
@@ -247,9 +247,19 @@ func (t *turn) tested(d *event.ConnectionTested) *news {
 	return n
 }
 
-// targetDocument writes what clients are shown of a target.
-func targetDocument(g *Target) []byte {
-	o := newObject(320)
+// sameTarget reports whether clients are shown the same of both.
+func sameTarget(a, b *Target) bool {
+	plainA, plainB := *a, *b
+	plainA.Result, plainB.Result = nil, nil
+	if plainA != plainB || a.Result == nil || b.Result == nil {
+		return plainA == plainB && a.Result == b.Result
+	}
+	return string(targetDocument(nil, a)) == string(targetDocument(nil, b))
+}
+
+// targetDocument appends what clients are shown of a target.
+func targetDocument(b []byte, g *Target) []byte {
+	o := objectIn(b)
 	o.text("source_id", g.SourceID)
 	o.text("name", g.Name)
 	o.text("status", g.Status)
@@ -266,12 +276,12 @@ func targetDocument(g *Target) []byte {
 	return o.end()
 }
 
-func encodeTarget(g *Target) ([]byte, error) { return targetDocument(g), nil }
+func encodeTarget(b []byte, g *Target) ([]byte, error) { return targetDocument(b, g), nil }
 
-// operationDocument writes what clients are shown of an operation, without its
+// operationDocument appends what clients are shown of an operation, without its
 // targets.
-func operationDocument(o *Operation) []byte {
-	w := newObject(320)
+func operationDocument(b []byte, o *Operation) []byte {
+	w := objectIn(b)
 	w.text("operation_id", o.ID)
 	w.text("kind", o.Kind)
 	w.text("status", o.Status)
@@ -283,12 +293,13 @@ func operationDocument(o *Operation) []byte {
 	return w.end()
 }
 
-func encodeOperation(o *Operation) ([]byte, error) {
-	state, err := operationState(o)
+func encodeOperation(b []byte, o *Operation) ([]byte, error) {
+	begin := len(b)
+	b, err := appendOperation(append(b, make([]byte, headSize)...), o)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	return frame(state, operationDocument(o)), nil
+	return operationDocument(headFrom(b, begin), o), nil
 }
 
 func decodeOperation(v []byte) (o Operation, err error) {

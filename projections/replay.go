@@ -3,9 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	"github.com/cockroachdb/pebble/v2"
+	"io"
 
 	"headwater/bus/event"
 )
@@ -13,8 +11,12 @@ import (
 const (
 	// replayLeast is how far behind the log a store must be for Follow to replay.
 	replayLeast = 2048
-	replayBatch = 8192     // a batch of a replay ends with either
-	replayBytes = 16 << 20 // of payloads
+	replayBatch = 32768    // a batch of a replay ends with either
+	replayBytes = 64 << 20 // of payloads
+
+	// uncompactedBatches of an empty store are not compacted before all are written,
+	// some 2 GiB of keys and values. Of a longer history the rest is, as always.
+	uncompactedBatches = 48
 )
 
 // Replayer is a Log that reads a stretch of history which is known to be there
@@ -39,60 +41,108 @@ func (s *Store) catchUp(ctx context.Context, log Log, last uint64) error {
 }
 
 // replay folds the log up to last in batches of so many events. A crash leaves
-// the beginning of the history that was flushed last, as always.
-func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int) (err error) {
-	if s.Position() == 0 {
-		if err := s.reopen(true); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.reopen(false)) }()
-	}
-	batch, size := make([]*event.Event, 0, most), 0
-	fold := func() error {
-		err := s.Apply(batch...)
-		clear(batch)
-		batch, size = batch[:0], 0
-		return err
-	}
-	err = from.Replay(ctx, s.Position(), last, func(sequence uint64, e *event.Event, bytes int, err error) error {
-		batch, size = append(batch, s.readable(sequence, e, err)), size+bytes
-		if len(batch) < most && size < replayBytes {
-			return nil
-		}
-		return fold()
-	})
-	return errors.Join(err, fold())
-}
-
-// bulkOptions are for folding a long history into an empty store: what is
-// flushed is not compacted before there are 64 tables over each other, some 2 GiB
-// of keys and values. The next open compacts them beside its work.
-func bulkOptions(opts *pebble.Options) {
-	opts.MemTableStopWritesThreshold = 4
-	opts.L0CompactionThreshold = 64
-}
-
-// reopen flushes the database and opens it again with other options. Reads wait
-// for it. After an error the store is closed for reads and writes.
-func (s *Store) reopen(bulk bool) error {
+// the beginning of the history that was flushed last, as always. Whoever applies
+// something else meanwhile waits; Close ends the replay.
+func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	s.open.Lock()
-	defer s.open.Unlock()
 	if s.db == nil {
 		return ErrClosed
 	}
-	if err := s.Err(); err != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.closed:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	}()
+	r := &replayed{store: s, most: most, at: s.Position()}
+	if r.at == 0 {
+		s.compactions.hold(true)
+		defer s.compactions.hold(false)
+	}
+	err := from.Replay(ctx, r.at, last, r.take)
+	if err = errors.Join(err, r.end(), r.settle()); err != nil {
+		s.memory = newMemory(s.written)
 		return err
 	}
-	err := errors.Join(s.db.Flush(), s.db.Close())
-	s.db = nil
-	if err == nil {
-		s.bulk = bulk
-		s.db, err = s.openDB()
+	return s.fault(s.db.Flush()) // where a restart finds it
+}
+
+// replayed is the part of the log that is being folded. While one batch is
+// committed the next gathers. Events are garbage as soon as they are folded: the
+// collector would look at those of a whole batch again and again.
+type replayed struct {
+	store *Store
+	most  int
+	at    uint64 // what the batches reached
+	ended int    // batches
+
+	batch        *turn // nil between two
+	events, size int
+
+	committing chan error // nil for no batch
+	failed     error      // why one was not committed
+}
+
+// take folds the next event.
+func (r *replayed) take(sequence uint64, e *event.Event, size int, unread error) error {
+	if r.batch == nil {
+		t, err := r.store.turn(r.at, settled{r})
+		if err != nil {
+			return err
+		}
+		t.changed = nil
+		r.batch, r.events, r.size = t, 0, 0
 	}
-	if err != nil {
-		return fmt.Errorf("reopen projection %s: %w", s.dir, s.fault(err))
+	if err := r.batch.fold(r.store.readable(sequence, e, unread)); err != nil {
+		t := r.batch
+		r.batch = nil
+		return r.store.commit(t, err)
 	}
+	if r.events, r.size = r.events+1, r.size+size; r.events < r.most && r.size < replayBytes {
+		return nil
+	}
+	return r.end()
+}
+
+// end has the batch committed, after the one before.
+func (r *replayed) end() error {
+	t := r.batch
+	if t == nil {
+		return nil
+	}
+	r.batch = nil
+	err := r.store.seal(t)
+	if err = errors.Join(err, r.settle()); err != nil {
+		return r.store.commit(t, err)
+	}
+	if r.at, r.ended = t.position, r.ended+1; r.ended == uncompactedBatches {
+		r.store.compactions.hold(false)
+	}
+	done := make(chan error, 1)
+	r.committing = done
+	go func() { done <- r.store.commit(t, nil) }()
 	return nil
+}
+
+// settle waits until the batch before is committed.
+func (r *replayed) settle() error {
+	if r.committing != nil {
+		r.failed = <-r.committing
+		r.committing = nil
+	}
+	return r.failed
+}
+
+// settled is the database with what the batch before wrote.
+type settled struct{ *replayed }
+
+func (s settled) Get(k []byte) ([]byte, io.Closer, error) {
+	if err := s.settle(); err != nil {
+		return nil, nil, err
+	}
+	return s.store.db.Get(k)
 }

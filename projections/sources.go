@@ -1,9 +1,11 @@
 package projections
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -52,7 +54,7 @@ func (t *turn) connected(d *event.SourceConnected) (*news, error) {
 func (t *turn) rename(before, now string) error {
 	a := t.source.v.Address
 	if before != "" && before != now {
-		old, err := t.names.get(t.db, key(keyName, a.Organization, a.Workspace, a.Owner, before))
+		old, err := t.names.get(t.db, t.key(keyName, a.Organization, a.Workspace, a.Owner, before))
 		if err != nil {
 			return err
 		}
@@ -61,7 +63,7 @@ func (t *turn) rename(before, now string) error {
 			t.names.touch(old)
 		}
 	}
-	name, err := t.names.get(t.db, key(keyName, a.Organization, a.Workspace, a.Owner, now))
+	name, err := t.names.get(t.db, t.key(keyName, a.Organization, a.Workspace, a.Owner, now))
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
 	if err := t.supersede(StatusCancelled, event.ReasonSourceRemoved, "the source was removed"); err != nil {
 		return nil, err
 	}
-	name, err := t.names.get(t.db, key(keyName, src.Address.Organization, src.Address.Workspace, src.Address.Owner, src.Name))
+	name, err := t.names.get(t.db, t.key(keyName, src.Address.Organization, src.Address.Workspace, src.Address.Owner, src.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
 // count adds to the number of sources of the owner.
 func (t *turn) count(by int) error {
 	a := t.source.v.Address
-	scope, err := t.scopes.get(t.db, key(keyScope, a.Organization, a.Workspace, a.Owner))
+	scope, err := t.scopes.get(t.db, t.key(keyScope, a.Organization, a.Workspace, a.Owner))
 	if err != nil {
 		return err
 	}
@@ -128,19 +130,26 @@ func (t *turn) changeDocument() {
 func (t *turn) writeDocument() error {
 	src := &t.source.v
 	a := src.Address
-	scope, err := t.scopes.get(t.db, key(keyScope, a.Organization, a.Workspace, a.Owner))
+	scope, err := t.scopes.get(t.db, t.key(keyScope, a.Organization, a.Workspace, a.Owner))
 	if err != nil {
 		return err
 	}
 	scope.v.version = t.sequence
 	t.scopes.touch(scope)
 	if src.Removed {
-		t.documents[string(currentKey(src))] = nil
+		t.documents[string(currentKey(src))] = &document{gone: true}
 		return t.batch.Set(historyKey(src, t.sequence), nil, nil)
 	}
-	v := frame(listHead(src), sourceDocument(src))
-	t.documents[string(currentKey(src))] = v
-	return t.batch.Set(historyKey(src, t.sequence), v, nil)
+	k := t.key(keyCurrent, a.Organization, a.Workspace, a.Owner)
+	k = putText(putSequence(k, src.CreatedSequence), a.Source)
+	doc := t.documents[string(k)]
+	if doc == nil {
+		doc = &document{}
+		t.documents[string(k)] = doc
+	}
+	doc.gone, doc.v = false, appendSourceDocument(appendHead(doc.v[:0], listHead(src)), src)
+	k[0] = keyHistory
+	return t.batch.Set(putNewest(k, t.sequence), doc.v, nil)
 }
 
 func currentKey(src *Source) []byte {
@@ -156,8 +165,10 @@ func historyKey(src *Source, sequence uint64) []byte {
 }
 
 // sourceDocument writes what clients are shown of a source.
-func sourceDocument(src *Source) []byte {
-	o := newObject(640 + len(src.Config) + len(src.Metadata))
+func sourceDocument(src *Source) []byte { return appendSourceDocument(nil, src) }
+
+func appendSourceDocument(b []byte, src *Source) []byte {
+	o := objectIn(slices.Grow(b, 800+len(src.Config)+len(src.Metadata)))
 	o.text("id", src.Address.Source)
 	o.text("name", src.Name)
 	o.text("type", src.Type)
@@ -181,32 +192,30 @@ func sourceDocument(src *Source) []byte {
 		o.raw("last_sync", nil)
 		return o.end()
 	}
-	l := newObject(320)
-	l.text("sync_id", src.LastSync.SyncID)
-	l.text("status", src.LastSync.Status)
-	l.text("mode", src.LastSync.Mode)
-	l.number("records_processed", src.LastSync.Records)
-	l.number("bytes", src.LastSync.Bytes)
-	l.number("duration_ms", src.LastSync.DurationMS)
-	l.time("started_at", src.LastSync.StartedAt)
-	l.timeOrNull("finished_at", src.LastSync.FinishedAt)
-	l.failure("error", src.LastSync.Error)
-	o.raw("last_sync", l.end())
+	l := src.LastSync
+	o.open("last_sync")
+	o.text("sync_id", l.SyncID)
+	o.text("status", l.Status)
+	o.text("mode", l.Mode)
+	o.number("records_processed", l.Records)
+	o.number("bytes", l.Bytes)
+	o.number("duration_ms", l.DurationMS)
+	o.time("started_at", l.StartedAt)
+	o.timeOrNull("finished_at", l.FinishedAt)
+	o.failure("error", l.Error)
+	o.close()
 	return o.end()
 }
 
 // encodeSource frames the created sequence and whether the source is removed,
 // which the hot reads need, before the rest.
-func encodeSource(src *Source) ([]byte, error) {
-	state, err := sourceState(src)
-	if err != nil {
-		return nil, err
-	}
-	head := append(putSequence(nil, src.CreatedSequence), 0)
+func encodeSource(b []byte, src *Source) ([]byte, error) {
+	var head [9]byte
+	binary.BigEndian.PutUint64(head[:], src.CreatedSequence)
 	if src.Removed {
 		head[8] = 1
 	}
-	return frame(head, state), nil
+	return appendSource(appendHead(b, head[:]), src)
 }
 
 func decodeSource(v []byte) (src Source, err error) {

@@ -33,13 +33,16 @@ type Store struct {
 	dir     string
 	cache   int64
 	still   bool // no compactions: it is opened to be read once
-	bulk    bool // a long history is being folded and nobody reads yet
 	lock    *pebble.Lock
 	damaged atomic.Bool
 
-	open   sync.RWMutex // held for reading while db is used, for writing by Close
-	db     *pebble.DB   // nil after Close
-	closed chan struct{}
+	compactions *compactions
+
+	open   sync.RWMutex  // held for reading while db is used, for writing by Close
+	db     *pebble.DB    // nil after Close
+	closed chan struct{} // by Close, first
+
+	closing sync.Once
 
 	write     sync.Mutex // one Apply at a time
 	memory    *memory    // what Apply has decoded; guarded by write, as the next
@@ -139,7 +142,9 @@ func (s *Store) openDB() (*pebble.DB, error) {
 		MemTableSize:          32 << 20,
 		DisableWAL:            true, // the log is the write-ahead log
 		L0CompactionThreshold: 4,
-		L0StopWritesThreshold: 1000, // a replay leaves many, which must not stop what comes next
+
+		MemTableStopWritesThreshold: 4,
+		L0StopWritesThreshold:       1000, // a replay leaves many, which must not stop what comes next
 
 		DisableAutomaticCompactions: s.still,
 		EventListener: &pebble.EventListener{
@@ -147,24 +152,22 @@ func (s *Store) openDB() (*pebble.DB, error) {
 			BackgroundError: func(err error) { s.log.Error("projection", "error", err) },
 		},
 	}
-	if s.bulk {
-		bulkOptions(opts)
-	}
+	s.compactions = newCompactions()
+	opts.Experimental.CompactionScheduler = s.compactions
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	return pebble.Open(s.dir, opts)
 }
 
 // Close stops every wait with ErrClosed and releases the folder. It is safe to
 // call twice. It waits for reads that are under way.
 func (s *Store) Close() error {
+	s.closing.Do(func() { close(s.closed) }) // ends waits, and a replay
 	s.write.Lock()
 	defer s.write.Unlock()
 	s.open.Lock()
 	defer s.open.Unlock()
-	select {
-	case <-s.closed:
+	if s.lock == nil {
 		return nil
-	default:
-		close(s.closed)
 	}
 	var err error
 	if s.db != nil && s.Err() == nil {
@@ -174,7 +177,8 @@ func (s *Store) Close() error {
 		err = errors.Join(err, s.db.Close())
 		s.db = nil
 	}
-	if err = errors.Join(err, s.lock.Close()); err != nil {
+	err = errors.Join(err, s.lock.Close())
+	if s.lock = nil; err != nil {
 		return fmt.Errorf("close projection: %w", err)
 	}
 	return nil

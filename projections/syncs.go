@@ -9,7 +9,7 @@ import (
 // syncOf returns the sync an event of this source speaks of, begun if it is new;
 // nil for one that ended or is another source's, which no event can change.
 func (t *turn) syncOf(meta *event.Meta, id string) (*cell[syncEntry], error) {
-	y, err := t.syncs.get(t.db, key(keySync, meta.Organization, meta.WorkspaceID, id))
+	y, err := t.syncs.get(t.db, t.key(keySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
 		return nil, err
 	}
@@ -26,11 +26,12 @@ func (t *turn) syncOf(meta *event.Meta, id string) (*cell[syncEntry], error) {
 		Began: t.sequence, StartedAt: t.at, UpdatedAt: t.at,
 	}
 	t.syncs.touch(y)
-	byOwner := putText(putNewest(key(keySyncOwner, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), id)
+	byOwner := putText(putNewest(t.key(keySyncOwner, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), id)
 	if err := t.batch.Set(byOwner, nil, nil); err != nil {
 		return nil, err
 	}
-	return y, t.batch.Set(putText(putNewest(addressKey(keySyncOf, meta.Address()), t.sequence), id), nil, nil)
+	bySource := putText(putNewest(t.key(keySyncOf, meta.Organization, meta.WorkspaceID, meta.Owner, meta.SourceID), t.sequence), id)
+	return y, t.batch.Set(bySource, nil, nil)
 }
 
 // syncStarted says that a worker took a sync, or took it over from a lost one.
@@ -67,7 +68,7 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 // syncProgressed counts what was committed. The source's document does not
 // change with it: its history would grow with every checkpoint.
 func (t *turn) syncProgressed(d *event.SyncProgressed) error {
-	y, err := t.syncs.get(t.db, key(keySync, d.Organization, d.WorkspaceID, d.SyncID))
+	y, err := t.syncs.get(t.db, t.key(keySync, d.Organization, d.WorkspaceID, d.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() || y.v.Address != d.Address() {
 		return err
 	}
@@ -119,7 +120,7 @@ func (t *turn) newsOfEnded(meta *event.Meta, id string, err error) (*news, error
 	if err != nil {
 		return nil, err
 	}
-	y, err := t.syncs.get(t.db, key(keySync, meta.Organization, meta.WorkspaceID, id))
+	y, err := t.syncs.get(t.db, t.key(keySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func (t *turn) supersede(status string, reason event.Reason, message string) err
 		return nil
 	}
 	a := t.source.v.Address
-	y, err := t.syncs.get(t.db, key(keySync, a.Organization, a.Workspace, running.SyncID))
+	y, err := t.syncs.get(t.db, t.key(keySync, a.Organization, a.Workspace, running.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() {
 		return err
 	}
@@ -180,8 +181,12 @@ func lastSync(y *Sync) *LastSync {
 func (t *turn) tables(y *cell[syncEntry], results []event.TableResult) error {
 	for i := range results {
 		r := &results[i]
-		k := key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
-		t.results[string(k)] = r
+		k := t.key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
+		if known := t.results[string(k)]; known != nil {
+			known.TableResult = r
+		} else {
+			t.results[string(k)] = &result{r}
+		}
 		if err := t.land(y, r); err != nil {
 			return err
 		}
@@ -197,7 +202,7 @@ func (t *turn) land(y *cell[syncEntry], r *event.TableResult) error {
 		return nil
 	}
 	a := t.source.v.Address
-	entry, err := t.landed.get(t.db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, r.Namespace, r.Name))
+	entry, err := t.landed.get(t.db, t.key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, r.Namespace, r.Name))
 	if err != nil {
 		return err
 	}
@@ -225,9 +230,9 @@ func qualified(namespace, name string) string {
 	return namespace + "." + name
 }
 
-// syncDocument writes what clients are shown of a sync, without its tables.
-func syncDocument(y *Sync) []byte {
-	o := newObject(480)
+// syncDocument appends what clients are shown of a sync, without its tables.
+func syncDocument(b []byte, y *Sync) []byte {
+	o := objectIn(b)
 	o.text("sync_id", y.ID)
 	o.text("source_id", y.Address.Source)
 	o.text("source_name", y.SourceName)
@@ -245,12 +250,13 @@ func syncDocument(y *Sync) []byte {
 	return o.end()
 }
 
-func encodeSync(y *syncEntry) ([]byte, error) {
-	state, err := syncState(y)
+func encodeSync(b []byte, y *syncEntry) ([]byte, error) {
+	begin := len(b)
+	b, err := appendSync(append(b, make([]byte, headSize)...), y)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	return frame(state, syncDocument(&y.Sync)), nil
+	return syncDocument(headFrom(b, begin), &y.Sync), nil
 }
 
 func decodeSync(v []byte) (y syncEntry, err error) {

@@ -19,7 +19,8 @@ type waiting struct {
 	sources    map[event.Address]map[chan struct{}]struct{}
 }
 
-// wake signals everyone that a batch concerns. It never blocks.
+// wake signals everyone that a batch concerns; everyone who watches a source, if
+// changed is nil. It never blocks.
 func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -34,6 +35,13 @@ func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ende
 	}
 	if len(w.sources) == 0 {
 		return
+	}
+	if changed == nil {
+		for _, watching := range w.sources {
+			for ch := range watching {
+				signal(ch)
+			}
+		}
 	}
 	for a := range changed {
 		for ch := range w.sources[a] {

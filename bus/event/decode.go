@@ -5,15 +5,15 @@ import "encoding/json"
 // decode reads a payload. The payloads that make up nearly all of a history are
 // read by hand as this build writes them; whatever looks otherwise, and every
 // other payload, is encoding/json's. Both give the same.
-func decode(body []byte, data Data) error {
+func decode(body string, data Data) error {
 	if scan(body, data) {
 		return nil
 	}
-	return json.Unmarshal(body, data)
+	return json.Unmarshal([]byte(body), data)
 }
 
 // scan reports whether it has filled data, which it leaves alone otherwise.
-func scan(body []byte, data Data) bool {
+func scan(body string, data Data) bool {
 	p := &scanner{}
 	switch d := data.(type) {
 	case *SyncProgressed:
@@ -34,16 +34,16 @@ func scan(body []byte, data Data) bool {
 	return false
 }
 
-func scanned[T any](p *scanner, body []byte, into *T, read func(*scanner, *T)) bool {
-	p.s = string(body)
-	var v T
+func scanned[T any](p *scanner, body string, into *T, read func(*scanner, *T)) bool {
+	p.s = body
 	if p.want('{'); p.bad {
 		return false
 	}
-	if read(p, &v); p.bad || !p.take('}') || p.i != len(p.s) {
+	before := *into
+	if read(p, into); p.bad || !p.take('}') || p.i != len(p.s) {
+		*into = before
 		return false
 	}
-	*into = v
 	return true
 }
 

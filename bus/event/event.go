@@ -119,6 +119,11 @@ var ErrReferenced = errors.New("the payload is in the object store, see ce-datar
 // Parse reads an event from its headers and body. get returns the first value
 // of a header, "" where there is none. The sequence is the caller's to fill.
 func Parse(get func(header string) string, body []byte) (*Event, error) {
+	return ParseString(get, string(body))
+}
+
+// ParseString is Parse of a body that the event's texts may point into.
+func ParseString(get func(header string) string, body string) (*Event, error) {
 	if get(HeaderDataRef) != "" && len(body) == 0 {
 		return nil, ErrReferenced
 	}

@@ -22,7 +22,7 @@ const (
 	keyPosition   = 'c' // -> sequence applied
 	keyTime       = 'd' // span of 256 ms -> those that have an event, each with the sequence of its last
 	keySource     = 'e' // org, workspace, owner, source -> Source
-	keyName       = 'f' // org, workspace, owner, name -> incarnation, source id while it lives
+	keyName       = 'f' // org, workspace, owner, name -> incarnation, whether shared, source id while it lives
 	keyScope      = 'g' // org, workspace, owner -> sequence of the last change, count of sources
 	keyCurrent    = 'h' // org, workspace, owner, created sequence, source -> source document
 	keyHistory    = 'i' // the same, ^sequence -> source document, empty once removed

@@ -156,7 +156,7 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 	case q.AsOf != 0:
 		err = s.walkHistory(db, q, place, visit)
 	case q.Name != "":
-		err = s.walkName(db, q, visit)
+		err = s.walkName(db, q, place, visit)
 	default:
 		err = s.walkCurrent(db, keyCurrent, q, place, visit)
 	}
@@ -188,11 +188,15 @@ func (s *Store) walkCurrent(db pebble.Reader, under byte, q ListQuery, place []b
 	return s.fault(it.Error())
 }
 
-// walkName visits the one source that has the name.
-func (s *Store) walkName(db *pebble.DB, q ListQuery, visit func(suffix, v []byte) (bool, error)) (err error) {
+// walkName visits the one source that has the name, and looks at all only where
+// another may have it, too.
+func (s *Store) walkName(db *pebble.DB, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
 	entry, err := s.nameAt(snapshot, q.Organization, q.Workspace, q.Owner, q.Name)
+	if err == nil && entry.shared {
+		return s.walkCurrent(snapshot, keyCurrent, q, place, visit)
+	}
 	if err != nil || entry.id == "" || q.Cursor != "" {
 		return err
 	}

@@ -45,6 +45,7 @@ func (m *memory) key(prefix byte, texts ...string) []byte {
 type nameEntry struct {
 	id          string // empty after the source was removed
 	incarnation uint64 // sequence of the SourceRemoved before, 0 if none
+	shared      bool   // another source may have it, too: a restore and a connect came at once
 }
 
 // scopeEntry sums up the sources of one owner.
@@ -215,14 +216,18 @@ func (c *cells[T]) trim(limit int) {
 func decodeJSON[T any](b []byte) (v T, err error) { return v, json.Unmarshal(b, &v) }
 
 func decodeName(b []byte) (nameEntry, error) {
-	if len(b) < 8 {
+	if len(b) < 9 {
 		return nameEntry{}, errors.New("short name entry")
 	}
-	return nameEntry{id: string(b[8:]), incarnation: getSequence(b)}, nil
+	return nameEntry{id: string(b[9:]), incarnation: getSequence(b), shared: b[8] != 0}, nil
 }
 
 func encodeName(b []byte, n *nameEntry) ([]byte, error) {
-	return append(putSequence(b, n.incarnation), n.id...), nil
+	shared := byte(0)
+	if n.shared {
+		shared = 1
+	}
+	return append(append(putSequence(b, n.incarnation), shared), n.id...), nil
 }
 
 func decodeScope(b []byte) (scopeEntry, error) {

@@ -73,8 +73,10 @@ func (t *turn) restored(d *event.SourceRestored) (*news, error) {
 	// A connect may have been first by a moment; it keeps the name.
 	if name.v.id == "" {
 		name.v.id = a.Source
-		t.names.touch(name)
+	} else if name.v.id != a.Source {
+		name.v.shared = true
 	}
+	t.names.touch(name)
 	t.changeDocument()
 	return n, nil
 }

@@ -67,6 +67,9 @@ func (t *turn) rename(before, now string) error {
 	if err != nil {
 		return err
 	}
+	if name.v.id != "" && name.v.id != a.Source {
+		name.v.shared = true
+	}
 	name.v.id = a.Source
 	t.names.touch(name)
 	return nil
@@ -87,7 +90,7 @@ func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
 		return nil, err
 	}
 	if name.v.id == src.Address.Source {
-		name.v = nameEntry{incarnation: t.sequence}
+		name.v.id, name.v.incarnation = "", t.sequence
 		t.names.touch(name)
 	}
 	src.Removed, src.Running = true, nil

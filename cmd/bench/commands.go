@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	lonelyCommands  = 500 // of one caller, a run
+	lonelyCommands  = 2000 // of one caller, a run
 	crowdCommands   = 7680
 	crowd           = 64  // callers
 	turnsOfRun      = 10  // between the sides in one run: the disk's pace changes by the second

@@ -24,23 +24,29 @@ func (t *task) send(ctx context.Context) error {
 	sending, cancel := context.WithTimeout(ctx, t.h.Options.Send)
 	defer cancel()
 	errs, refs := make([]error, len(t.targets)), make([]string, len(t.targets))
+	one := func(i int) {
+		defer func() {
+			if p := recover(); p != nil {
+				t.h.panicked(t.request, p)
+				errs[i] = errors.New("panic")
+			}
+		}()
+		refs[i], errs[i] = t.sendOne(sending, i)
+	}
 	places := make(chan struct{}, sendAtOnce)
 	var all sync.WaitGroup
 	for i, target := range t.targets {
-		if target.Attached {
-			continue
+		switch {
+		case target.Attached:
+		case len(t.targets) == 1: // as most are
+			one(i)
+		default:
+			places <- struct{}{}
+			all.Go(func() {
+				defer func() { <-places }()
+				one(i)
+			})
 		}
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					t.h.panicked(t.request, p)
-					errs[i] = errors.New("panic")
-				}
-				<-places
-			}()
-			refs[i], errs[i] = t.sendOne(sending, i)
-		})
 	}
 	all.Wait()
 	recording, cancelRecording := context.WithTimeout(ctx, 5*time.Second)

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // Operation returns one operation of a workspace with its document. It returns
@@ -16,9 +18,13 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 		return o, err
 	}
 	defer done()
+	k := key(keyOperation, organization, workspace, id)
+	if s.written.never(k) { // as when the one who asked for it begins to wait
+		return o, fmt.Errorf("operation %s: %w", id, ErrNotFound)
+	}
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
-	v, err := s.get(snapshot, key(keyOperation, organization, workspace, id))
+	v, err := s.get(snapshot, k)
 	if err != nil {
 		return o, fmt.Errorf("operation %s: %w", id, err)
 	}
@@ -29,28 +35,47 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 	if err != nil {
 		return o, err
 	}
-	prefix := key(keyTarget, organization, workspace, id)
-	it, err := s.scan(snapshot, prefix)
-	if err != nil {
-		return o, err
-	}
-	defer s.finish(it, &err)
 	o.JSON, err = withArray(doc, "targets", func(add func([]byte)) error {
-		for ok := it.First(); ok; ok = it.Next() {
-			doc, err := it.ValueAndErr()
-			if err != nil {
-				return s.fault(err)
-			}
-			target := Target{Index: int(binary.BigEndian.Uint32(it.Key()[len(prefix):]))}
+		return s.targets(snapshot, o.Total, key(keyTarget, organization, workspace, id), func(index int, doc []byte) error {
+			target := Target{Index: index}
 			if err := json.Unmarshal(doc, &target); err != nil {
-				return fmt.Errorf("target %d of operation %s: %w: %w", target.Index, id, ErrDamaged, err)
+				return fmt.Errorf("target %d of operation %s: %w: %w", index, id, ErrDamaged, err)
 			}
 			o.Targets = append(o.Targets, target)
 			add(doc)
-		}
-		return s.fault(it.Error())
+			return nil
+		})
 	})
 	return o, err
+}
+
+// targets calls each for the targets of an operation that anything is known of.
+func (s *Store) targets(db pebble.Reader, total int, prefix []byte, each func(index int, doc []byte) error) (err error) {
+	if total == 1 { // as most have; an iterator looks at all tables there are
+		doc, err := s.get(db, putIndex(prefix, 0))
+		if isNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return each(0, doc)
+	}
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	for ok := it.First(); ok; ok = it.Next() {
+		doc, err := it.ValueAndErr()
+		if err != nil {
+			return s.fault(err)
+		}
+		if err := each(int(binary.BigEndian.Uint32(it.Key()[len(prefix):])), doc); err != nil {
+			return err
+		}
+	}
+	return s.fault(it.Error())
 }
 
 // WaitOperation waits until the operation has ended, also when nothing is known

@@ -47,7 +47,7 @@ type Store struct {
 	write     sync.Mutex // one Apply at a time
 	memory    *memory    // what Apply has decoded; guarded by write, as the next
 	batchSize int        // bytes of the batch before
-	written   *written   // nil for a store that was not empty when it was opened
+	written   *written   // nil for a store that is opened to be read once
 	position  atomic.Uint64
 	waiting   waiting
 	pages     pages
@@ -100,15 +100,14 @@ func (s *Store) openVerified() (err error) {
 	if s.db, err = s.openDB(); err != nil {
 		return err
 	}
+	if s.written = nil; !s.still {
+		s.written = newWritten()
+	}
 	if err = s.verify(); err != nil {
 		// A store that cannot be read is not closed cleanly either.
 		err = errors.Join(err, s.db.Close())
 		s.db = nil
 		return err
-	}
-	s.written = nil
-	if s.Position() == 0 && !s.still {
-		s.written = newWritten()
 	}
 	s.memory = newMemory(s.written)
 	s.pages.reset()

@@ -88,6 +88,7 @@ func (s *Store) readAll() (through uint64, err error) {
 			return 0, s.fault(err)
 		}
 		if k[0] != keyMark {
+			s.written.found(k)
 			continue
 		}
 		if before := getSequence(v); before != through {

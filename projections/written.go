@@ -1,6 +1,9 @@
 package projections
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync/atomic"
+)
 
 const (
 	// writtenBits is the size of a written set, 4 MiB. With three million keys
@@ -9,11 +12,12 @@ const (
 	writtenProbes = 4
 )
 
-// written remembers, inexactly, which keys a store that began empty has written
-// (a Bloom filter): of most that it has not, it knows so. Folding history asks
-// for a new sync and a new operation all the time, and to look for what is not
-// there is the dearest look of all. A nil set knows nothing. It changes how
-// often Pebble is asked, never an answer.
+// written remembers, inexactly, which keys of cells a store holds (a Bloom
+// filter): of most that it does not, it knows so. Folding history asks for a new
+// sync and a new operation all the time, as a worker and a caller do that wait
+// for one, and to look for what is not there is the dearest look of all. A nil
+// set knows nothing. It changes how often Pebble is asked, never an answer: a key
+// is added before it is committed. It is safe for concurrent use.
 type written struct {
 	seed maphash.Seed
 	bits []uint64
@@ -24,12 +28,27 @@ func newWritten() *written {
 }
 
 func (w *written) add(key string) {
+	if w != nil {
+		w.mark(maphash.String(w.seed, key))
+	}
+}
+
+// found adds a key that a store was opened with, if cells have such.
+func (w *written) found(key []byte) {
 	if w == nil {
 		return
 	}
-	h := maphash.String(w.seed, key)
+	switch key[0] {
+	case keyTime, keySource, keyName, keyScope, keyLanded, keySync, keyOperation, keyTarget:
+		w.mark(maphash.Bytes(w.seed, key))
+	}
+}
+
+func (w *written) mark(h uint64) {
 	for range writtenProbes {
-		w.bits[h%writtenBits/64] |= 1 << (h % 64)
+		if word := &w.bits[h%writtenBits/64]; atomic.LoadUint64(word)&(1<<(h%64)) == 0 {
+			atomic.OrUint64(word, 1<<(h%64))
+		}
 		h = h>>25 | h<<39
 	}
 }
@@ -41,7 +60,7 @@ func (w *written) never(key []byte) bool {
 	}
 	h := maphash.Bytes(w.seed, key)
 	for range writtenProbes {
-		if w.bits[h%writtenBits/64]&(1<<(h%64)) == 0 {
+		if atomic.LoadUint64(&w.bits[h%writtenBits/64])&(1<<(h%64)) == 0 {
 			return true
 		}
 		h = h>>25 | h<<39

@@ -19,6 +19,7 @@ const (
 	replayBytes  = 16 << 20 // and of what size
 	chunkEvents  = 256
 	chunkBytes   = 256 << 10
+	largeAhead   = 4  // of them with a body that lies elsewhere, up to 64 MiB each
 	chunksAhead  = 80 // chunks that are read and not handed on
 )
 
@@ -37,7 +38,7 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &replay{bus: b, ctx: ctx, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead)}
+	r := &replay{bus: b, ctx: ctx, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
 	end := &ending{cancel}
 	if err := b.track(end); err != nil {
 		cancel(err)
@@ -70,6 +71,9 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 					return err
 				}
 			}
+			if c.large {
+				<-r.large
+			}
 		case <-ctx.Done():
 			return fmt.Errorf("replay: %w", context.Cause(ctx))
 		}
@@ -88,7 +92,8 @@ type replay struct {
 	at     uint64 // sequence read
 	last   uint64
 	decode chan *chunk
-	chunks chan *chunk // closed when the last is read
+	chunks chan *chunk   // closed when the last is read
+	large  chan struct{} // a place for each chunk ahead that ends with a large body
 
 	filling *chunk
 	plain   bool // nats.go reads, also from the broker in this process
@@ -97,8 +102,9 @@ type replay struct {
 // chunk is some messages in a row.
 type chunk struct {
 	messages []replayed
-	text     []byte // what messages read by wire lie in
-	bytes    int
+	text     []byte        // what subjects and headers read by wire lie in
+	bytes    int           // of bodies
+	large    bool          // the last body lies elsewhere
 	decoded  chan struct{} // closed then
 }
 
@@ -223,11 +229,18 @@ func (r *replay) pass(sequence uint64) bool {
 	if sequence > r.last { // the last itself is gone from the log
 		c.messages = c.messages[:len(c.messages)-1]
 	}
-	// A body that lies elsewhere may be a large one.
-	if sequence < r.last && len(c.messages) < chunkEvents && c.bytes < chunkBytes && newest.headers.Get(event.HeaderDataRef) == "" {
+	c.large = newest.headers.Get(event.HeaderDataRef) != ""
+	if sequence < r.last && len(c.messages) < chunkEvents && c.bytes < chunkBytes && !c.large {
 		return true
 	}
 	r.filling = nil
+	if c.large {
+		select {
+		case r.large <- struct{}{}:
+		case <-r.ctx.Done():
+			return false
+		}
+	}
 	for _, to := range []chan *chunk{r.decode, r.chunks} {
 		select {
 		case to <- c:

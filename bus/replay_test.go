@@ -1,13 +1,16 @@
 package bus
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -246,8 +249,62 @@ func TestWireReads(t *testing.T) {
 		"NATS/1.0 409 Consumer Deleted\r\n\r\n":                                                 {over: true},
 		"NATS/1.0 503\r\n\r\n":                                                                  {over: true},
 	} {
-		if got := headersOf(block).status(); got != want {
+		if got := headersOf(block).status(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v", block, got)
 		}
 	}
+}
+
+// TestWireSkips: what comes behind a lost delivery is not handed on, since the
+// next consumer brings it again, behind the lost one.
+func TestWireSkips(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() {
+		defer theirs.Close()
+		for _, place := range []string{"1.1", "3.3"} {
+			headers := "NATS/1.0\r\nce-type: headwater.X.v1\r\n\r\n"
+			fmt.Fprintf(theirs, "HMSG s 1 $JS.ACK.EVENTS.c.1.%s.0.0 %d %d\r\n%s\r\n", place, len(headers), len(headers), headers)
+		}
+	}()
+	r := &replay{ctx: t.Context(), last: 10}
+	if err := r.gather(&wire{in: bufio.NewReader(ours), owed: replayWindow}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.filling.messages; len(got) != 1 || got[0].sequence != 1 || r.at != 1 {
+		t.Errorf("read up to %d: %+v", r.at, got)
+	}
+}
+
+// TestReplayHoldsFewLargeBodies: who does not take what is read does not have
+// all of it fetched.
+func TestReplayHoldsFewLargeBodies(t *testing.T) {
+	b := openBus(t, Config{})
+	const events = 3 * largeAhead
+	var last uint64
+	for n := range events {
+		e := &event.Event{ID: fmt.Sprint("large", n), Time: time.Now(), Data: &event.SyncFailed{
+			Meta: event.At(testAddress, event.Operation{ID: "op_1"}), SyncID: fmt.Sprint("syn_", n), Message: strings.Repeat("m", MaxInline+1)}}
+		var err error
+		if last, err = b.Append(t.Context(), last, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &replay{bus: b, ctx: t.Context(), last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		r.read()
+	}()
+	for n := range events {
+		c := <-r.chunks
+		if ahead := len(r.chunks); !c.large || ahead >= largeAhead {
+			t.Fatalf("%d large ones are read ahead", ahead)
+		}
+		if len(c.messages) != 1 || c.messages[0].sequence != uint64(n+1) {
+			t.Fatalf("chunk %d: %+v", n, c.messages)
+		}
+		<-r.large
+	}
+	<-reading
 }

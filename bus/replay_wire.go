@@ -59,15 +59,23 @@ func (r *replay) pull(consumer string) error {
 	if err := w.connect(r.bus.broker.user, r.bus.broker.password); err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
+	return r.gather(w)
+}
+
+// gather reads until the last message or a gap.
+func (r *replay) gather(w *wire) error {
 	for delivered := uint64(1); ; delivered++ {
 		if err := w.ask(); err != nil {
 			return err
 		}
-		stream, consumer, err := w.read(r)
+		m, consumer, err := w.read(r)
 		if err != nil {
 			return err
 		}
-		if consumer != delivered || !r.pass(stream) {
+		if consumer != delivered { // what came behind the gap comes again
+			return nil
+		}
+		if r.chunk().add(m); !r.pass(m.sequence) {
 			return nil
 		}
 	}
@@ -143,37 +151,37 @@ func (w *wire) ask() error {
 	return w.write(fmt.Sprintf("PUB %s %s %d\r\n%s\r\n", w.next, w.inbox, len(body), body))
 }
 
-// read adds the next message to the chunk at hand and returns its places in the
-// stream and among those of the consumer.
-func (w *wire) read(r *replay) (stream, consumer uint64, err error) {
+// read returns the next message, which lies in the memory of the chunk at hand,
+// and its place among those of the consumer.
+func (w *wire) read(r *replay) (m replayed, consumer uint64, err error) {
 	for {
 		line, err := w.line()
 		if err != nil {
-			return 0, 0, err
+			return m, 0, err
 		}
 		switch verb, args, _ := bytes.Cut(line, []byte(" ")); {
 		case bytes.EqualFold(verb, []byte("HMSG")), bytes.EqualFold(verb, []byte("MSG")):
 			told, err := w.message(r.chunk(), args, len(verb) == len("HMSG"))
 			if err != nil {
-				return 0, 0, err
+				return m, 0, err
 			}
-			if told.stream > 0 {
+			if told.sequence > 0 {
 				w.owed--
-				return told.stream, told.consumer, nil
+				return told.replayed, told.consumer, nil
 			}
 			if w.owed -= told.pending; told.over {
-				return 0, 0, errGone
+				return m, 0, errGone
 			}
 			if err := w.ask(); err != nil {
-				return 0, 0, err
+				return m, 0, err
 			}
 		case bytes.EqualFold(verb, []byte("PING")):
 			if err := w.write("PONG\r\n"); err != nil {
-				return 0, 0, err
+				return m, 0, err
 			}
 		case bytes.EqualFold(verb, []byte("PONG")), bytes.EqualFold(verb, []byte("INFO")), bytes.EqualFold(verb, []byte("+OK")):
 		default:
-			return 0, 0, fmt.Errorf("%w: %q", errWire, line)
+			return m, 0, fmt.Errorf("%w: %q", errWire, line)
 		}
 	}
 }
@@ -181,9 +189,10 @@ func (w *wire) read(r *replay) (stream, consumer uint64, err error) {
 // told is what one message says of itself: an event has its places, anything
 // else is a status.
 type told struct {
-	stream, consumer uint64
-	pending          int  // messages of a pull that ended without them
-	over             bool // the consumer is gone
+	replayed
+	consumer uint64
+	pending  int  // messages of a pull that ended without them
+	over     bool // the consumer is gone
 }
 
 // message reads what stands behind "MSG " or "HMSG ": subject, subscription,
@@ -209,7 +218,7 @@ func (w *wire) message(c *chunk, args []byte, headed bool) (told, error) {
 	}
 	var t told
 	if len(fields)-sizes == 3 {
-		t.stream, t.consumer = places(fields[2])
+		t.sequence, t.consumer = places(fields[2])
 	}
 	subject := len(fields[0])
 	text := c.take(subject + header)
@@ -227,10 +236,10 @@ func (w *wire) message(c *chunk, args []byte, headed bool) (told, error) {
 		return told{}, errors.Join(err, errWire)
 	}
 	headers := headersOf(shared(text[subject:]))
-	if t.stream == 0 {
+	if t.sequence == 0 {
 		return headers.status(), nil
 	}
-	c.add(replayed{sequence: t.stream, subject: shared(text[:subject]), headers: headers, body: body})
+	t.subject, t.headers, t.body = shared(text[:subject]), headers, body
 	return t, nil
 }
 

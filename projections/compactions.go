@@ -18,6 +18,7 @@ type compactions struct {
 	held    bool
 	closed  bool
 	running int
+	refused bool // the database waits to be asked, which it is told of once
 }
 
 var _ pebble.CompactionScheduler = (*compactions)(nil)
@@ -46,25 +47,35 @@ func (c *compactions) look() {
 	}
 }
 
-// take counts one more, if it may run.
-func (c *compactions) take() bool {
+// take counts one more, if it may run. asked says that the database wants to know.
+func (c *compactions) take(asked bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held || c.closed || c.running >= c.db.GetAllowedWithoutPermission() {
+		c.refused = c.refused || asked
 		return false
 	}
 	c.running++
 	return true
 }
 
+// giveBack is for one that was taken and is not there. Who was refused because of
+// it is asked again.
+func (c *compactions) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running--; c.refused {
+		c.refused = false
+		c.look()
+	}
+}
+
 func (c *compactions) start() {
 	defer close(c.done)
 	for range c.poke {
-		for c.take() {
+		for c.take(false) {
 			if waits, _ := c.db.GetWaitingCompaction(); !waits || !c.db.Schedule(c) {
-				c.mu.Lock()
-				c.running--
-				c.mu.Unlock()
+				c.giveBack()
 				break
 			}
 		}
@@ -87,7 +98,7 @@ func (c *compactions) Unregister() {
 }
 
 // TrySchedule is called for one that could run.
-func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) { return c.take(), c }
+func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) { return c.take(true), c }
 
 // UpdateGetAllowedWithoutPermission is called after a flush.
 func (c *compactions) UpdateGetAllowedWithoutPermission() { c.changed(0) }

@@ -63,8 +63,11 @@ func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int
 		s.compactions.hold(true)
 		defer s.compactions.hold(false)
 	}
-	err := from.Replay(ctx, r.at, last, r.take)
-	if err = errors.Join(err, r.end(), r.settle()); err != nil {
+	err := errors.Join(from.Replay(ctx, r.at, last, r.take), r.end())
+	if settled := r.settle(); err == nil {
+		err = settled
+	}
+	if err != nil {
 		s.memory = newMemory(s.written)
 		return err
 	}
@@ -115,9 +118,11 @@ func (r *replayed) end() error {
 		return nil
 	}
 	r.batch = nil
-	err := r.store.seal(t)
-	if err = errors.Join(err, r.settle()); err != nil {
+	if err := r.store.seal(t); err != nil {
 		return r.store.commit(t, err)
+	}
+	if err := r.settle(); err != nil {
+		return errors.Join(err, t.batch.Close())
 	}
 	if r.at, r.ended = t.position, r.ended+1; r.ended == uncompactedBatches {
 		r.store.compactions.hold(false)

@@ -62,6 +62,10 @@ func (p *scanner) field(name string) bool {
 	return true
 }
 
+// longBody is how large a body may be for its texts to point into it: one that is
+// kept keeps all of it.
+const longBody = 16 << 10
+
 // quoted reads a string.
 func (p *scanner) quoted() string {
 	if p.want('"'); p.bad {
@@ -73,11 +77,14 @@ func (p *scanner) quoted() string {
 		case c == '"':
 			text := p.s[start:p.i]
 			p.i++
-			if plain || utf8.ValidString(text) {
-				return text
+			if !plain && !utf8.ValidString(text) {
+				p.bad = true
+				return ""
 			}
-			p.bad = true
-			return ""
+			if len(p.s) > longBody {
+				return strings.Clone(text)
+			}
+			return text
 		case c == '\\':
 			return p.escaped(start - 1)
 		case c < 0x20:

@@ -218,7 +218,7 @@ func TestHostilePostgres(t *testing.T) {
 		return id
 	}
 	id := connect("rows", rows)
-	if e := a.sync(id, limits()); e.Status != "completed" {
+	if e := a.sync(id, object{}); e.Status != "completed" {
 		t.Fatal(e.says())
 	}
 	begins := copyBegins()
@@ -310,7 +310,7 @@ func TestHostileMySQL(t *testing.T) {
 	if id == "" {
 		t.Fatal(why)
 	}
-	if e := a.sync(id, limits()); e.Status != "completed" {
+	if e := a.sync(id, object{}); e.Status != "completed" {
 		t.Fatal(e.says())
 	}
 	full := bytes.Repeat([]byte{'x'}, 0xffffff)

@@ -105,6 +105,17 @@ func (o *object) rawOrNone(name string, raw json.RawMessage) error {
 	return nil
 }
 
+// outcome writes what the state of a source and its document say of its last sync
+// alike.
+func (o *object) outcome(l *LastSync) {
+	o.text("sync_id", l.SyncID)
+	o.text("status", l.Status)
+	o.text("mode", l.Mode)
+	o.number("records_processed", l.Records)
+	o.number("bytes", l.Bytes)
+	o.number("duration_ms", l.DurationMS)
+}
+
 func appendSource(b []byte, s *Source) ([]byte, error) {
 	o := objectIn(b)
 	o.address("address", s.Address)
@@ -132,12 +143,7 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	}
 	if l := s.LastSync; l != nil {
 		o.open("last_sync")
-		o.text("sync_id", l.SyncID)
-		o.text("status", l.Status)
-		o.text("mode", l.Mode)
-		o.number("records_processed", l.Records)
-		o.number("bytes", l.Bytes)
-		o.number("duration_ms", l.DurationMS)
+		o.outcome(l)
 		err = errors.Join(err, o.moment("started_at", l.StartedAt))
 		if l.FinishedAt == nil {
 			o.raw("finished_at", nil)

@@ -21,7 +21,7 @@ func (t *turn) keepRemoved() error {
 	}
 	shown := *src
 	shown.Status = StatusRemoved
-	if err := t.batch.Set(removedKey(src), frame(listHead(&shown), sourceDocument(&shown)), nil); err != nil {
+	if err := t.batch.Set(removedKey(src), sourceDocument(appendHead(nil, listHead(&shown)), &shown), nil); err != nil {
 		return err
 	}
 	return t.batch.Set(dueKey(src), putSequence(nil, src.Removal.Sequence), nil)

@@ -150,7 +150,7 @@ func (t *turn) writeDocument() error {
 		doc = &document{}
 		t.documents[string(k)] = doc
 	}
-	doc.gone, doc.v = false, appendSourceDocument(appendHead(doc.v[:0], listHead(src)), src)
+	doc.gone, doc.v = false, sourceDocument(appendHead(doc.v[:0], listHead(src)), src)
 	k[0] = keyHistory
 	return t.batch.Set(putNewest(k, t.sequence), doc.v, nil)
 }
@@ -167,10 +167,8 @@ func historyKey(src *Source, sequence uint64) []byte {
 	return putNewest(k, sequence)
 }
 
-// sourceDocument writes what clients are shown of a source.
-func sourceDocument(src *Source) []byte { return appendSourceDocument(nil, src) }
-
-func appendSourceDocument(b []byte, src *Source) []byte {
+// sourceDocument appends what clients are shown of a source.
+func sourceDocument(b []byte, src *Source) []byte {
 	o := objectIn(slices.Grow(b, 800+len(src.Config)+len(src.Metadata)))
 	o.text("id", src.Address.Source)
 	o.text("name", src.Name)
@@ -197,12 +195,7 @@ func appendSourceDocument(b []byte, src *Source) []byte {
 	}
 	l := src.LastSync
 	o.open("last_sync")
-	o.text("sync_id", l.SyncID)
-	o.text("status", l.Status)
-	o.text("mode", l.Mode)
-	o.number("records_processed", l.Records)
-	o.number("bytes", l.Bytes)
-	o.number("duration_ms", l.DurationMS)
+	o.outcome(l)
 	o.time("started_at", l.StartedAt)
 	o.timeOrNull("finished_at", l.FinishedAt)
 	o.failure("error", l.Error)

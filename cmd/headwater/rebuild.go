@@ -27,8 +27,7 @@ func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	// The process does nothing else, and most of its memory is not the collector's
-	// to find: a third more of it saves a tenth of the time.
+	// The process does nothing else: a third more memory makes it some 6 % faster.
 	defer debug.SetGCPercent(debug.SetGCPercent(200))
 	log := newLog(s.Err, slog.LevelWarn)
 	wire, err := bus.Open(ctx, bus.Config{Dir: c.path("bus"), URL: c.NATSURL, Creds: c.NATSCreds, Replicas: c.Replicas, Log: log})

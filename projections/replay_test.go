@@ -117,8 +117,16 @@ func TestFollowReplays(t *testing.T) {
 		log := &replayLog{memoryLog: newLog(h.events...)}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
+		watched := s.WatchSource(ctx, at("ann", "src_1"))
 		go func() { ended <- s.Follow(ctx, log) }()
 		<-s.Ready()
+		if before <= 100 { // what is replayed is told of, too
+			select {
+			case <-watched:
+			default:
+				t.Errorf("%s: a watched source was not told of", name)
+			}
+		}
 		if s.compactions.held {
 			t.Errorf("%s: ready with its compactions held back", name)
 		}

@@ -145,6 +145,14 @@ func TestDocuments(t *testing.T) {
 			h.connect(ann, "op_1", "a")
 			h.add(discovered(ann, final("op_2", "connect", 2, 0), 2, "t", "u"))
 		}, "operation", map[string]any{"status": "partial"}},
+		{"a target beyond those told of", func(h *history) {
+			h.add(connected(ann, going("op_2", "connect", 0, 0), "a"))
+			h.add(started(shared, going("op_2", "sync", 0, 1), "syn_1", 1)) // of a source that is not there: it ends at once
+		}, "operation", map[string]any{"status": "running", "targets_total": 2., "finished_at": nil}},
+		{"a target that cannot be", func(h *history) {
+			h.add(connected(ann, going("op_2", "connect", 1, 0), "a"))
+			h.add(started(shared, going("op_2", "sync", 1, -1), "syn_1", 1))
+		}, "operation", map[string]any{"status": "running", "targets_total": 1., "finished_at": nil}},
 		{"accepted after the end", func(h *history) {
 			h.connect(ann, "op_2", "a")
 			h.add(&event.OperationAccepted{Meta: event.At(at("ann", "op_2"), going("op_2", "connect", 1, 0)), Accepted: []event.Target{{SourceID: "src_a", Name: "a"}}})

@@ -43,7 +43,6 @@ func (t *turn) report(meta *event.Meta, n *news) error {
 	if err != nil || o.v.Ended() {
 		return err
 	}
-	o.v.Total = max(o.v.Total, meta.Operation.Target+1)
 	if n.follows {
 		return t.follow(o, meta.Operation.Target, meta.SourceID, n, true)
 	}
@@ -95,6 +94,7 @@ func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Ta
 	}
 	g.v = now
 	t.targets.touch(g)
+	o.v.Total = max(o.v.Total, index+1)
 	o.v.UpdatedAt, o.v.Sequence = t.at, t.sequence
 	t.operations.touch(o)
 	t.conclude(o, now.Status)
@@ -192,6 +192,9 @@ func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, k
 
 // finish ends a target with the outcome of the sync it waited for.
 func (t *turn) finish(y *Sync, operation string, index int) error {
+	if index < 0 { // report tells no such target either
+		return nil
+	}
 	o, err := t.operations.get(t.db, t.key(keyOperation, y.Address.Organization, y.Address.Workspace, operation))
 	if err != nil || !o.exists || o.v.Ended() {
 		return err

@@ -105,7 +105,7 @@ func filesWith(t *testing.T, dir string, needle []byte) []string {
 	t.Helper()
 	var found []string
 	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		body, err := os.ReadFile(path)

@@ -69,16 +69,21 @@ type Bus struct {
 	reads   jetstream.JetStream   // ordered reads: their bulk must not delay an ack
 	leader  nats.JetStreamManager // reads of single events that no lagging replica may answer
 
+	groups    map[string]*group // by stream, of the embedded broker where it can stage batches
 	events    jetstream.Stream
 	buckets   map[string]*bucket
 	payloads  *payloads
 	snapshots *Snapshots
+
+	stopTrimming context.CancelFunc // nil with an external cluster
+	trims        sync.WaitGroup
 
 	closeOnce sync.Once
 	closeErr  error
 	mu        sync.Mutex
 	closed    bool
 	open      map[subscriber]struct{}
+	leading   map[string]*jobSubscription // by command, those that handle it ahead
 }
 
 // subscriber is what Close ends before it closes the connections.
@@ -139,6 +144,12 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 	if err := b.prepareStreams(ctx); err != nil {
 		return err
 	}
+	if err := b.gather(ctx, cfg.Dir); err != nil {
+		return err
+	}
+	trimmed, stop := context.WithCancel(context.Background())
+	b.stopTrimming = stop
+	b.trims.Go(func() { b.trimming(trimmed) })
 	return b.broker.admit(b.conns[0])
 }
 
@@ -183,6 +194,10 @@ func (b *Bus) close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("close the bus: handlers still run: %w", ctx.Err())
 	}
+	if b.stopTrimming != nil {
+		b.stopTrimming()
+		b.trims.Wait()
+	}
 	for _, nc := range b.conns {
 		nc.Close()
 	}
@@ -190,6 +205,23 @@ func (b *Bus) close(ctx context.Context) error {
 		err = errors.Join(err, b.broker.stop())
 	}
 	return err
+}
+
+// leadBy has the commands of a name handled ahead by a subscription, until
+// another one is.
+func (b *Bus) leadBy(name string, s *jobSubscription) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.leading == nil {
+		b.leading = map[string]*jobSubscription{}
+	}
+	b.leading[name] = s
+}
+
+func (b *Bus) ahead(name string) *jobSubscription {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.leading[name]
 }
 
 // track remembers a subscriber for Close; it returns ErrClosed after Close.

@@ -352,7 +352,7 @@ func TestGuestChangesNothing(t *testing.T) {
 func streamSizes(t *testing.T, b *Bus) map[string]uint64 {
 	t.Helper()
 	sizes := map[string]uint64{}
-	for _, c := range streamConfigs(1) {
+	for _, c := range streamConfigs(1, true) {
 		s, err := b.publish.Stream(context.WithoutCancel(t.Context()), c.Name)
 		if err != nil {
 			t.Fatal(err)

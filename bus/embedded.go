@@ -33,6 +33,7 @@ type broker struct {
 	address  string // of the TCP listener, "" without
 	door     *door
 	lock     *os.File
+	staging  *staging // nil where there is no memory to stage batches in
 }
 
 // startBroker runs a server over cfg.Dir. Two servers over one store destroy
@@ -135,10 +136,14 @@ func (b *broker) stop() error {
 		b.server.Shutdown()
 		b.server.WaitForShutdown()
 	}
-	if b.lock == nil {
-		return nil
+	var err error
+	if b.staging != nil {
+		err = b.staging.remove()
 	}
-	return b.lock.Close()
+	if b.lock != nil {
+		err = errors.Join(err, b.lock.Close())
+	}
+	return err
 }
 
 // brokerLog sends the server's log to slog. A fatal error must not end the

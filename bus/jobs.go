@@ -24,6 +24,10 @@ type JobsConfig struct {
 	// gives workspaces their turns: one that sent many commands keeps another
 	// waiting for one turn, not for all of them. 0 hands commands out as they come.
 	PerWorkspace int
+	// Ahead lets the handler of a command that this process sends begin while the
+	// embedded broker stores it, besides Concurrency as many at once. It is for
+	// handlers that ask nobody outside.
+	Ahead bool
 	// Backoff returns the delay before the next try after that many failures,
 	// from 1; nil doubles from 1 s to 1 min, with jitter.
 	Backoff func(failures int) time.Duration
@@ -123,7 +127,7 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}
 	out := make(chan *message.Message)
-	s := &jobSubscription{jobs: j, topic: topic, consumer: consumer, out: out, acks: make(chan struct{}, maxAcks)}
+	s := &jobSubscription{jobs: j, topic: topic, consumer: consumer, out: out}
 	s.fetching, s.stopFetching = context.WithCancel(ctx)
 	// Handlers outlive ctx by the drain time.
 	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
@@ -132,16 +136,25 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	if j.cfg.PerWorkspace > 0 {
 		wg.Go(s.workFairly)
 	} else {
+		s.fetched = make(chan jetstream.Msg)
+		s.supply = supply{workers: j.cfg.Concurrency, more: make(chan struct{}, 1)}
+		wg.Go(s.fetch)
 		for range j.cfg.Concurrency {
 			wg.Go(s.work)
 		}
+	}
+	if j.cfg.Ahead && j.bus.broker != nil {
+		s.leads = newLeads(j.cfg.Concurrency)
+		j.bus.leadBy(j.cfg.Command, s)
 	}
 	done := make(chan struct{})
 	j.workers.Add(2)
 	go func() {
 		defer j.workers.Done()
 		wg.Wait()
-		s.acking.Wait()
+		if s.leads != nil {
+			s.leads.close()
+		}
 		close(out)
 		close(done)
 	}()
@@ -173,6 +186,9 @@ func (j *jobs) Close() error {
 	j.mu.Unlock()
 	j.stopOnce.Do(func() { close(j.stop) })
 	j.workers.Wait()
+	if j.bus.broker != nil { // whose acks are not confirmed
+		_ = j.bus.conns[1].FlushTimeout(time.Second)
+	}
 	j.bus.untrack(j)
 	return nil
 }

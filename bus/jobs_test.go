@@ -61,14 +61,18 @@ func send(t *testing.T, b *Bus, data command.Data) *command.Command {
 	return c
 }
 
-// waitDone waits until the work queue is empty: every command was settled.
+// waitDone waits until every command was settled: once those that are done are
+// removed, none is left.
 func waitDone(t *testing.T, b *Bus) {
 	t.Helper()
 	s, err := b.publish.Stream(t.Context(), StreamCommands)
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the work queue is empty", func() bool {
+	eventually(t, "every command is settled", func() bool {
+		if err := b.trim(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
 		info, err := s.Info(t.Context())
 		return err == nil && info.State.Msgs == 0
 	})

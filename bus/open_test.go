@@ -18,7 +18,7 @@ import (
 func TestDurableNames(t *testing.T) {
 	t.Parallel()
 	var got []string
-	for _, c := range streamConfigs(1) {
+	for _, c := range streamConfigs(1, true) {
 		got = append(got, c.Name+" "+strings.Join(c.Subjects, ","))
 	}
 	want := []string{
@@ -117,7 +117,7 @@ func TestOpenRefusesUnsafeSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := startServer(t, t.TempDir(), 0).ClientURL()
-			foreign := streamConfigs(1)[0]
+			foreign := streamConfigs(1, true)[0]
 			change(&foreign)
 			nc, err := nats.Connect(url)
 			if err != nil {

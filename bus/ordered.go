@@ -205,7 +205,7 @@ func (r *orderedReader) read(messages jetstream.MessagesContext) {
 		if err != nil {
 			r.bus.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
 		}
-		if !r.resolve(msg) {
+		if !r.resolve(msg) || !r.bus.synced(r.ctx, meta.Sequence.Stream) {
 			return
 		}
 		msg.SetContext(r.ctx)

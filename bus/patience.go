@@ -25,6 +25,7 @@ const (
 	errNoLeader      = 10008 // the cluster elects one
 	errNoPeers       = 10005 // fewer servers than replicas are up
 	errIDInProcess   = 10158 // an earlier try of the same message is being stored
+	errRepeated      = 10201 // a batch holds a message that is stored
 	errSequenceInUse = jetstream.JSErrCodeStreamWrongLastSequenceConstant
 )
 

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 )
 
@@ -43,8 +45,9 @@ func (p publisher) Publish(topic string, messages ...*message.Message) error {
 
 func (publisher) Close() error { return nil }
 
-// store publishes one message and waits until it is durable.
-func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+// store publishes one message and waits until it is durable. headers are the
+// broker's own.
+func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, headers ...string) (*jetstream.PubAck, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, publishWait)
@@ -66,15 +69,29 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, o
 		wire.Data = nil
 	}
 	wire.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
-	// The same message id makes a repeat harmless, so a lost confirmation need
-	// not become an error.
-	ack, err := repeat(ctx, publishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
-		return b.publish.PublishMsg(ctx, wire, opts...)
-	})
+	for i := 0; i < len(headers); i += 2 {
+		wire.Header.Set(headers[i], headers[i+1])
+	}
+	store := b.storeAlone
+	if g := b.groups[streamOf(subject)]; g != nil {
+		store = g.store
+	}
+	ack, err := store(ctx, wire)
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", subject, unavailable(err))
 	}
 	return ack, nil
+}
+
+// streamOf returns which of the two busy streams keeps a subject, "" for others.
+func streamOf(subject string) string {
+	switch {
+	case strings.HasPrefix(subject, event.SubjectPrefix+"."):
+		return StreamEvents
+	case strings.HasPrefix(subject, command.SubjectPrefix+"."):
+		return StreamCommands
+	}
+	return ""
 }
 
 // dedupID names a message for the broker's deduplication, which spans the whole

@@ -20,11 +20,18 @@ const quorumSilence = 5 * time.Second
 // ErrUnavailable. The embedded broker has one copy and always has it. A nil says
 // what was so at most 5 s ago: writes may wait all the same.
 func (b *Bus) Quorum(ctx context.Context) error {
-	if b.broker != nil || b.replicas == 1 {
+	if b.broker != nil {
+		var errs []error
+		for _, g := range b.groups {
+			errs = append(errs, g.failure())
+		}
+		return errors.Join(errs...)
+	}
+	if b.replicas == 1 {
 		return nil
 	}
 	var needed []string
-	for _, c := range streamConfigs(b.replicas) {
+	for _, c := range streamConfigs(b.replicas, false) {
 		if c.Name == StreamEvents || stateful(c.Name) || c.Name == kvStream(BucketIdempotency) {
 			needed = append(needed, c.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -23,7 +24,14 @@ func (b *Bus) Send(ctx context.Context, c *command.Command) error {
 	if err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
-	_, err = b.store(ctx, c.Subject(), newMessage(ctx, c.ID, headers, body))
+	msg, forget := newMessage(ctx, c.ID, headers, body), func() {}
+	if s := b.ahead(c.Name()); s != nil && len(body) <= MaxInline && b.room.check(len(body)) == nil {
+		forget = s.lead(c.Subject(), msg)
+	}
+	ack, err := b.store(ctx, c.Subject(), msg)
+	if err != nil || ack.Duplicate { // no delivery is sure to come
+		forget()
+	}
 	return err
 }
 
@@ -38,7 +46,7 @@ func (b *Bus) Append(ctx context.Context, after uint64, e *event.Event) (uint64,
 		return 0, fmt.Errorf("append: %w", err)
 	}
 	ack, err := b.store(ctx, e.Subject(), newMessage(ctx, e.ID, headers, body),
-		jetstream.WithExpectLastSequenceForSubject(after, e.Address().Filter()))
+		jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(after, 10), jetstream.ExpectedLastSubjSeqSubjHeader, e.Address().Filter())
 	if errors.Is(err, ErrConflict) {
 		// Beyond the broker's memory of ids, a repeat looks like a conflict
 		// with itself.

@@ -41,6 +41,12 @@ type Snapshot struct {
 // Snapshots keeps snapshots in the object store HEADWATER_SNAPSHOTS, replicated
 // and fsynced like the streams. Its methods may be called concurrently and from
 // several nodes; their errors wrap ErrUnavailable, ErrKeyNotFound or ErrPoison.
+//
+// A snapshot is many objects, and one without a dot in its name that is stored
+// last: until then it does not exist. nats.go's Put of one large object keeps up
+// to 4,000 chunks under way, in memory, and is repeated from its beginning.
+// Deleting an object leaves a marker for ever, so the marker is purged; what a
+// process that died left unfinished is swept.
 type Snapshots struct {
 	room   *room
 	store  jetstream.ObjectStore

@@ -40,7 +40,7 @@ func objStream(store string) string { return "OBJ_" + store }
 
 // streamConfigs returns every stream in the order of creation. The events come
 // first: that another one exists without them shows that they were lost.
-func streamConfigs(replicas int) []jetstream.StreamConfig {
+func streamConfigs(replicas int, embedded bool) []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		{Name: StreamEvents, Description: "what happened", Subjects: []string{event.SubjectPrefix + ".>"},
 			Retention: jetstream.LimitsPolicy, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true},
@@ -57,6 +57,11 @@ func streamConfigs(replicas int) []jetstream.StreamConfig {
 			Subjects: []string{"$O." + ObjectsPayloads + ".C.>", "$O." + ObjectsPayloads + ".M.>"}},
 		{Name: objStream(ObjectsSnapshots), Description: "snapshots of projections", AllowRollup: true,
 			Subjects: []string{"$O." + ObjectsSnapshots + ".C.>", "$O." + ObjectsSnapshots + ".M.>"}},
+	}
+	if embedded {
+		// There an ack of a work queue is a synced write of its own; what is done
+		// is removed by many at once instead (trim).
+		all[1].Retention, all[1].AllowAtomicPublish = jetstream.LimitsPolicy, true
 	}
 	for i := range all {
 		c := &all[i]
@@ -78,7 +83,7 @@ func kvConfig(name string, history int64, ttl time.Duration) jetstream.StreamCon
 
 // prepareStreams creates what is missing and checks what exists.
 func (b *Bus) prepareStreams(ctx context.Context) error {
-	configs := streamConfigs(b.replicas)
+	configs := streamConfigs(b.replicas, b.broker != nil)
 	found, err := b.findStreams(ctx, configs)
 	if err != nil {
 		return err

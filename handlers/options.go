@@ -51,9 +51,9 @@ func (o Options) WithDefaults() Options {
 		"TestConnection":  8,
 		"SyncSource":      4,
 		"CancelOperation": 4,
-		"RemoveSource":    16, // as RestoreSource: one event, nothing outside
+		"RemoveSource":    64, // as RestoreSource: one event, nothing outside
 		"DiscoverSchema":  4,
-		"RestoreSource":   16,
+		"RestoreSource":   64,
 		"PurgeSource":     2,
 	}
 	maps.Copy(concurrency, o.Concurrency)

@@ -12,7 +12,7 @@ import (
 	"headwater/bus/event"
 )
 
-// Stream is the JetStream work queue that holds commands until they are done.
+// Stream is the JetStream stream that holds commands until they are done.
 const Stream = "HEADWATER_COMMANDS"
 
 // SubjectPrefix begins the subject of every command.

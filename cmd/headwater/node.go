@@ -305,7 +305,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	}
 	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
 		return wire.Jobs(bus.JobsConfig{
-			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command),
+			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), Ahead: handlers.AsksNobody(command),
 			AckWait: lease, Drain: handlersDrain, OnExhausted: h.Exhausted,
 		})
 	})

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	if c.Verbose {
 		level = slog.LevelDebug
 	}
+	c.useProcessors()
 	n, err := startNode(ctx, c.Config, newLog(s.Err, level))
 	if err != nil {
 		return err
@@ -53,6 +55,16 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	case err = <-n.failed:
 	}
 	return errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+}
+
+// useProcessors lets more goroutines run at once than there are processors, if
+// nobody said how many shall: in the broker that runs in this process, the
+// writers of commands and of events mostly wait for the disk, and the runtime
+// counts one that does as running.
+func (c *ServeCmd) useProcessors() {
+	if c.NATSURL == "" && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	}
 }
 
 // program returns how to call this program again: as it was called, or by its

@@ -1,0 +1,135 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	fetchExpiry = 20 * time.Second // of one pull request that waits for work
+	fetchPulse  = 2 * time.Second  // a request without a sign of life for twice as long was forgotten by the broker
+)
+
+// fetch hands messages to the workers, as many as are free.
+func (s *jobSubscription) fetch() {
+	defer close(s.fetched)
+	var handing sync.WaitGroup
+	defer handing.Wait()
+	for {
+		n := s.supply.wanted(s.fetching)
+		if n == 0 {
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
+		ctx, forget := s.jobs.bus.back.until(ctx)
+		batch, err := s.consumer.Fetch(n, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
+		if err != nil {
+			forget()
+			cancel()
+			s.missed(err)
+			s.supply.came(0, n)
+			continue
+		}
+		handing.Go(func() {
+			defer cancel()
+			defer forget()
+			for in := range batch.Messages() {
+				n--
+				s.supply.came(1, 1)
+				s.fetched <- in
+			}
+			if err := batch.Error(); err != nil {
+				s.missed(err)
+			}
+			s.supply.came(0, n)
+		})
+	}
+}
+
+// supply counts workers and the messages that are asked for on their behalf.
+type supply struct {
+	workers int
+
+	mu    sync.Mutex
+	busy  int
+	asked int
+	more  chan struct{} // has room for one
+}
+
+// wanted returns how many messages to ask for, when it is worth it: a request
+// costs the broker and us about as much for one as for many. It returns 0 when
+// ctx ended.
+func (s *supply) wanted(ctx context.Context) int {
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		n := s.workers - s.busy - s.asked
+		if n > 0 && (s.asked == 0 || n >= s.workers/2) {
+			s.asked += n
+			s.mu.Unlock()
+			return n
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.more:
+		case <-ctx.Done():
+		}
+	}
+	return 0
+}
+
+// came says what became of messages that were asked for: so many are with
+// workers now, of so many.
+func (s *supply) came(messages, of int) {
+	s.mu.Lock()
+	s.busy += messages
+	s.asked -= of
+	s.mu.Unlock()
+	s.look()
+}
+
+func (s *supply) ended() {
+	s.mu.Lock()
+	s.busy--
+	s.mu.Unlock()
+	s.look()
+}
+
+func (s *supply) look() {
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for one message. Messages(PullMaxMessages(1)) would do the same
+// with less traffic, but can stop pulling.
+func (s *jobSubscription) next() (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
+	defer cancel()
+	ctx, forget := s.jobs.bus.back.until(ctx)
+	defer forget()
+	in, err := s.consumer.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
+	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.Canceled) {
+		return nil, jetstream.ErrNoMessages
+	}
+	return in, err
+}
+
+// missed mends what it can after a fetch that brought nothing.
+func (s *jobSubscription) missed(err error) {
+	if s.fetching.Err() != nil || isPassingFetch(err) {
+		return
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) {
+		s.jobs.bus.log.Warn("the durable consumer is gone, making it again", "topic", s.topic)
+		if _, err := s.jobs.consumer(s.fetching, s.topic); err != nil {
+			s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
+		}
+	}
+	wait(s.fetching, 250*time.Millisecond)
+}

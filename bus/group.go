@@ -1,0 +1,360 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	// groupFrom is how many messages must wait before they are stored together: a
+	// batch takes the broker as long as four that it syncs one by one.
+	groupFrom = 5
+	groupMost = 128
+	// groupBytes bounds a batch; a message of half of it goes alone.
+	groupBytes = 256 << 10
+	// groupWait is until a batch counts as lost that the broker, which is in
+	// this process, says nothing of.
+	groupWait = time.Minute
+	// groupPause is how long nothing is stored together after the broker refused
+	// a batch for another reason than one of its messages.
+	groupPause = 10 * time.Second
+)
+
+// errRefused says that the broker stored nothing of a batch.
+var errRefused = errors.New("the broker refused a batch")
+
+// The headers of an atomic batch (NATS ADR-50). They stay on what is stored.
+const (
+	headerBatch       = "Nats-Batch-Id"
+	headerBatchPlace  = "Nats-Batch-Sequence"
+	headerBatchCommit = "Nats-Batch-Commit"
+)
+
+// group stores the messages of one stream of the embedded broker, which syncs
+// each by itself: while many wait, they go as one atomic batch, which is synced
+// once. Few go one by one, which is sooner.
+//
+// The broker hands the messages of a batch to consumers before it syncs them;
+// our own readers wait for that (synced).
+type group struct {
+	log *slog.Logger
+	// alone stores one message, batch all or none of several, whose last
+	// sequence it returns.
+	alone func(context.Context, *nats.Msg) (*jetstream.PubAck, error)
+	batch func(context.Context, []*nats.Msg) (last uint64, err error)
+	// health returns why the broker writes to the stream no more, or nil.
+	health func() error
+
+	mu     sync.Mutex
+	apart  int      // messages on their way one by one
+	queue  []*write // that wait
+	failed error    // set when the broker cannot write, for good
+	pause  time.Time
+
+	flight    atomic.Pointer[flight] // the batch on its way, nil without
+	confirmed atomic.Uint64          // last sequence of the last batch
+}
+
+// flight is a batch on its way.
+type flight struct{ ended chan struct{} }
+
+// write is a message that waits to be stored.
+type write struct {
+	msg   *nats.Msg
+	turn  chan struct{} // closed when it is decided: stored, to go alone, or failed
+	left  bool          // nobody waits for it
+	alone bool
+	ack   *jetstream.PubAck
+	err   error
+}
+
+// gather has the embedded broker's busy streams store what comes at once
+// together, where it can.
+func (b *Bus) gather(ctx context.Context, dir string) (err error) {
+	var busy []string
+	for _, name := range []string{StreamEvents, StreamCommands} {
+		stream, err := b.publish.Stream(ctx, name)
+		if err != nil {
+			return fmt.Errorf("look at stream %s: %w", name, err)
+		}
+		if stream.CachedInfo().Config.AllowAtomicPublish {
+			busy = append(busy, name)
+		}
+	}
+	if b.broker.staging, err = stageInMemory(dir, busy...); err != nil {
+		b.log.Info("messages are stored one by one: there is no memory to stage batches in", "error", err)
+		return nil
+	}
+	b.groups = map[string]*group{}
+	for _, stream := range busy {
+		b.groups[stream] = &group{
+			log:    b.log.With("stream", stream),
+			alone:  b.storeAlone,
+			batch:  b.storeBatch,
+			health: func() error { return b.broker.health(stream) },
+		}
+	}
+	return nil
+}
+
+// store stores a message, alone or with others, and returns when it is synced.
+// When ctx ends before, it may be stored nevertheless.
+func (g *group) store(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, error) {
+	w, err := g.enter(msg)
+	if err != nil {
+		return nil, err
+	}
+	if w != nil {
+		select {
+		case <-w.turn:
+		case <-ctx.Done():
+			if g.leave(w) {
+				return nil, ctx.Err()
+			}
+		}
+		if !w.alone {
+			return w.ack, w.err
+		}
+	}
+	defer g.landed()
+	return g.alone(ctx, msg)
+}
+
+// enter returns no write for a message that goes alone at once.
+func (g *group) enter(msg *nats.Msg) (*write, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failed != nil {
+		return nil, g.failed
+	}
+	if msg.Size() > groupBytes/2 || g.flight.Load() == nil && len(g.queue) == 0 && g.apart < groupFrom {
+		g.apart++
+		return nil, nil
+	}
+	w := &write{msg: msg, turn: make(chan struct{})}
+	g.queue = append(g.queue, w)
+	g.next()
+	return w, nil
+}
+
+// leave gives up waiting; it returns false when it was decided before.
+func (g *group) leave(w *write) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-w.turn:
+		return false
+	default:
+	}
+	w.left = true
+	g.queue = slices.DeleteFunc(g.queue, func(q *write) bool { return q == w })
+	return true
+}
+
+func (g *group) landed() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.apart--
+	g.next()
+}
+
+// next decides about those who wait. The lock is held.
+func (g *group) next() {
+	if g.flight.Load() != nil {
+		return
+	}
+	if len(g.queue) >= groupFrom && time.Now().After(g.pause) {
+		count, size := 0, 0
+		for count < min(len(g.queue), groupMost) && size < groupBytes {
+			size += g.queue[count].msg.Size()
+			count++
+		}
+		f := &flight{ended: make(chan struct{})}
+		g.flight.Store(f)
+		go g.fly(f, slices.Clone(g.queue[:count]))
+		g.queue = slices.Delete(g.queue, 0, count)
+		return
+	}
+	for len(g.queue) > 0 && g.apart < groupFrom {
+		w := g.queue[0]
+		g.queue = slices.Delete(g.queue, 0, 1)
+		g.goAlone(w)
+	}
+}
+
+func (g *group) goAlone(w *write) {
+	w.alone = true
+	g.apart++
+	close(w.turn)
+}
+
+// fly stores writes as a batch, or has each go alone when the broker refuses
+// the batch, as it does when one of them is a repeat or its history moved on.
+func (g *group) fly(f *flight, writes []*write) {
+	messages := make([]*nats.Msg, len(writes))
+	for i, w := range writes {
+		messages[i] = w.msg
+	}
+	last, err := g.send(messages)
+	refused := errors.Is(err, errRefused)
+	var broken error
+	if err != nil && !refused {
+		broken = g.health()
+	}
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.confirmed.Store(last)
+	}
+	for i, w := range writes {
+		switch {
+		case w.left:
+			continue
+		case refused:
+			g.goAlone(w)
+			continue
+		case err == nil:
+			w.ack = &jetstream.PubAck{Sequence: last - uint64(len(writes)-1-i)}
+		}
+		w.err = err
+		close(w.turn)
+	}
+	if refused && !refusedOne(err) {
+		g.pause = time.Now().Add(groupPause)
+		g.log.Warn("the broker stores messages one by one for a while", "error", err)
+	}
+	if broken != nil {
+		// What the broker could not write it hands out and takes for stored until
+		// it is started again. So the flight never ends, and nothing follows it.
+		g.fail(broken)
+		return
+	}
+	g.flight.Store(nil)
+	close(f.ended)
+	g.next()
+}
+
+// refusedOne reports whether a batch was refused for one of its messages, which
+// happens: it is a repeat or its history moved on.
+func refusedOne(err error) bool {
+	return wrongSequence(err) || apiCode(err) == errRepeated || apiCode(err) == errSequenceInUse
+}
+
+// send asks the broker to store a batch. It gives up early when the broker's
+// disk has failed, for then there is no answer.
+func (g *group) send(messages []*nats.Msg) (last uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), groupWait)
+	defer cancel()
+	watch := time.AfterFunc(publishTry, func() {
+		if g.health() != nil {
+			cancel()
+		}
+	})
+	defer watch.Stop()
+	return g.batch(ctx, messages)
+}
+
+func (g *group) fail(cause error) {
+	g.failed = fmt.Errorf("%w; it takes nothing more until it is started again", cause)
+	for _, w := range g.queue {
+		w.err = g.failed
+		close(w.turn)
+	}
+	g.queue = nil
+}
+
+// failure returns why nothing more is stored, or nil.
+func (g *group) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failed
+}
+
+// synced waits until a message that a consumer handed out is on disk, and
+// returns false when ctx ended before. Only the batch on its way may not be.
+func (g *group) synced(ctx context.Context, sequence uint64) bool {
+	f := g.flight.Load()
+	if f == nil || sequence <= g.confirmed.Load() {
+		return true
+	}
+	select {
+	case <-f.ended:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// synced is group.synced of an event.
+func (b *Bus) synced(ctx context.Context, sequence uint64) bool {
+	g := b.groups[StreamEvents]
+	return g == nil || g.synced(ctx, sequence)
+}
+
+// storeAlone stores one message. The same message id makes a repeat harmless, so
+// a lost confirmation need not become an error.
+func (b *Bus) storeAlone(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, error) {
+	return repeat(ctx, publishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
+		return b.publish.PublishMsg(ctx, msg)
+	})
+}
+
+// storeBatch stores all or none of several messages of one stream and returns
+// the last one's sequence; the others' are those before it.
+func (b *Bus) storeBatch(ctx context.Context, messages []*nats.Msg) (uint64, error) {
+	nc, id := b.conns[0], nuid.Next()
+	for i, m := range messages {
+		m.Header.Set(headerBatch, id)
+		m.Header.Set(headerBatchPlace, strconv.Itoa(i+1))
+	}
+	end := len(messages) - 1
+	for _, m := range messages[:end] {
+		if err := nc.PublishMsg(m); err != nil {
+			return 0, err
+		}
+	}
+	messages[end].Header.Set(headerBatchCommit, "1")
+	answer, err := nc.RequestMsgWithContext(ctx, messages[end])
+	if err != nil {
+		return 0, err
+	}
+	var ack struct {
+		Sequence uint64              `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(answer.Data, &ack); err != nil {
+		return 0, fmt.Errorf("the broker's answer to a batch: %w", err)
+	}
+	if ack.Error == nil {
+		return ack.Sequence, nil
+	}
+	for _, m := range messages {
+		m.Header.Del(headerBatch)
+		m.Header.Del(headerBatchPlace)
+		m.Header.Del(headerBatchCommit)
+	}
+	return 0, fmt.Errorf("%w of %d: %w", errRefused, len(messages), ack.Error)
+}
+
+// health returns why the broker writes to a stream no more.
+func (b *broker) health(stream string) error {
+	h := b.server.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: stream})
+	if h.Error != "" {
+		return errors.New(h.Error)
+	}
+	return nil
+}

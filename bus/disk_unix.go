@@ -2,7 +2,10 @@
 
 package bus
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // freeBytes returns how much may still be written below dir.
 func freeBytes(dir string) (uint64, error) {
@@ -11,4 +14,10 @@ func freeBytes(dir string) (uint64, error) {
 		return 0, err
 	}
 	return uint64(fs.Bavail) * uint64(fs.Bsize), nil
+}
+
+// ours reports whether a file is this user's.
+func ours(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Getuid()
 }

@@ -77,6 +77,13 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 			return nil, err
 		}
 	}
+	staging, err := stagingOf(cfg.Dir, StreamEvents, StreamCommands)
+	if err != nil {
+		return nil, fmt.Errorf("broker folder: %w", err)
+	}
+	if err := staging.check(); err != nil {
+		return nil, fmt.Errorf("broker folder: %w", err)
+	}
 	if b.server, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}

@@ -125,8 +125,8 @@ func (s *jobSubscription) missed(err error) {
 	if s.fetching.Err() != nil || isPassingFetch(err) {
 		return
 	}
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) {
-		s.jobs.bus.log.Warn("the durable consumer is gone, making it again", "topic", s.topic)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrNoHeartbeat) {
+		s.jobs.bus.log.Warn("the durable consumer is gone or silent, making it again", "topic", s.topic, "error", err)
 		if _, err := s.jobs.consumer(s.fetching, s.topic); err != nil {
 			s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ const (
 	// a batch for another reason than one of its messages.
 	groupPause = 10 * time.Second
 )
+
+// errNoAnswer says that the broker did not confirm a batch, whatever the time.
+var errNoAnswer = errors.New("the broker does not answer")
 
 // errRefused says that the broker stored nothing of a batch.
 var errRefused = errors.New("the broker refused a batch")
@@ -74,6 +78,7 @@ type flight struct{ ended chan struct{} }
 // write is a message that waits to be stored.
 type write struct {
 	msg   *nats.Msg
+	chain string        // of which a batch takes one, "" for any number
 	turn  chan struct{} // closed when it is decided: stored, to go alone, or failed
 	left  bool          // nobody waits for it
 	alone bool
@@ -83,31 +88,51 @@ type write struct {
 
 // gather has the embedded broker's busy streams store what comes at once
 // together, where it can.
-func (b *Bus) gather(ctx context.Context, dir string) (err error) {
-	var busy []string
+func (b *Bus) gather(ctx context.Context, dir string) error {
+	var busy []jetstream.Stream
+	var names []string
 	for _, name := range []string{StreamEvents, StreamCommands} {
 		stream, err := b.publish.Stream(ctx, name)
 		if err != nil {
 			return fmt.Errorf("look at stream %s: %w", name, err)
 		}
 		if stream.CachedInfo().Config.AllowAtomicPublish {
-			busy = append(busy, name)
+			busy, names = append(busy, stream), append(names, name)
 		}
 	}
-	if b.broker.staging, err = stageInMemory(dir, busy...); err != nil {
+	staging, err := stagingOf(dir, names...)
+	if err == nil {
+		err = staging.begin()
+	}
+	if err != nil {
 		b.log.Info("messages are stored one by one: there is no memory to stage batches in", "error", err)
 		return nil
 	}
+	b.broker.staging = staging
 	b.groups = map[string]*group{}
 	for _, stream := range busy {
-		b.groups[stream] = &group{
-			log:    b.log.With("stream", stream),
+		name := stream.CachedInfo().Config.Name
+		g := &group{
+			log:    b.log.With("stream", name),
 			alone:  b.storeAlone,
 			batch:  b.storeBatch,
-			health: func() error { return b.broker.health(stream) },
+			health: func() error { return b.broker.health(name) },
 		}
+		// All that is there by now is synced.
+		g.confirmed.Store(stream.CachedInfo().State.LastSeq)
+		b.groups[name] = g
 	}
 	return nil
+}
+
+// chainOf returns what orders a message among others: the history of an event's
+// source. Within a batch the broker does not compare the end that is expected of
+// a history with what the batch itself adds to it.
+func chainOf(subject string) string {
+	if streamOf(subject) != StreamEvents {
+		return ""
+	}
+	return subject[:strings.LastIndexByte(subject, '.')]
 }
 
 // store stores a message, alone or with others, and returns when it is synced.
@@ -129,8 +154,9 @@ func (g *group) store(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, er
 			return w.ack, w.err
 		}
 	}
-	defer g.landed()
-	return g.alone(ctx, msg)
+	ack, err := g.alone(ctx, msg)
+	g.landed(ack, err)
+	return ack, err
 }
 
 // enter returns no write for a message that goes alone at once.
@@ -144,7 +170,7 @@ func (g *group) enter(msg *nats.Msg) (*write, error) {
 		g.apart++
 		return nil, nil
 	}
-	w := &write{msg: msg, turn: make(chan struct{})}
+	w := &write{msg: msg, chain: chainOf(msg.Subject), turn: make(chan struct{})}
 	g.queue = append(g.queue, w)
 	g.next()
 	return w, nil
@@ -164,11 +190,28 @@ func (g *group) leave(w *write) bool {
 	return true
 }
 
-func (g *group) landed() {
+// landed ends what went alone.
+func (g *group) landed(ack *jetstream.PubAck, err error) {
+	var broken error
+	if err != nil && passing(err) { // there was no answer
+		broken = g.health()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err == nil {
+		g.confirm(ack.Sequence)
+	}
+	if broken != nil {
+		g.fail(broken)
+	}
 	g.apart--
 	g.next()
+}
+
+// confirm notes that all up to a sequence is synced, for the broker writes one
+// after the other. The lock is held.
+func (g *group) confirm(sequence uint64) {
+	g.confirmed.Store(max(sequence, g.confirmed.Load()))
 }
 
 // next decides about those who wait. The lock is held.
@@ -177,22 +220,34 @@ func (g *group) next() {
 		return
 	}
 	if len(g.queue) >= groupFrom && time.Now().After(g.pause) {
-		count, size := 0, 0
-		for count < min(len(g.queue), groupMost) && size < groupBytes {
-			size += g.queue[count].msg.Size()
-			count++
+		if writes, rest := together(g.queue); len(writes) >= groupFrom {
+			f := &flight{ended: make(chan struct{})}
+			g.flight.Store(f)
+			g.queue = rest
+			go g.fly(f, writes)
+			return
 		}
-		f := &flight{ended: make(chan struct{})}
-		g.flight.Store(f)
-		go g.fly(f, slices.Clone(g.queue[:count]))
-		g.queue = slices.Delete(g.queue, 0, count)
-		return
 	}
 	for len(g.queue) > 0 && g.apart < groupFrom {
 		w := g.queue[0]
 		g.queue = slices.Delete(g.queue, 0, 1)
 		g.goAlone(w)
 	}
+}
+
+// together picks what may be in one batch, first come first served.
+func together(queue []*write) (writes, rest []*write) {
+	size, taken := 0, map[string]bool{}
+	for _, w := range queue {
+		if len(writes) == groupMost || size >= groupBytes || taken[w.chain] {
+			rest = append(rest, w)
+			continue
+		}
+		writes = append(writes, w)
+		size += w.msg.Size()
+		taken[w.chain] = w.chain != ""
+	}
+	return writes, rest
 }
 
 func (g *group) goAlone(w *write) {
@@ -210,15 +265,15 @@ func (g *group) fly(f *flight, writes []*write) {
 	}
 	last, err := g.send(messages)
 	refused := errors.Is(err, errRefused)
-	var broken error
-	if err != nil && !refused {
-		broken = g.health()
+	unknown := err != nil && !refused
+	if unknown {
+		err = errors.Join(err, g.health())
 	}
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err == nil {
-		g.confirmed.Store(last)
+		g.confirm(last)
 	}
 	for i, w := range writes {
 		switch {
@@ -237,10 +292,10 @@ func (g *group) fly(f *flight, writes []*write) {
 		g.pause = time.Now().Add(groupPause)
 		g.log.Warn("the broker stores messages one by one for a while", "error", err)
 	}
-	if broken != nil {
-		// What the broker could not write it hands out and takes for stored until
-		// it is started again. So the flight never ends, and nothing follows it.
-		g.fail(broken)
+	if unknown {
+		// What the broker could not sync it hands out and takes for stored until it
+		// is started again. So the flight never ends, and nothing follows it.
+		g.fail(err)
 		return
 	}
 	g.flight.Store(nil)
@@ -265,10 +320,17 @@ func (g *group) send(messages []*nats.Msg) (last uint64, err error) {
 		}
 	})
 	defer watch.Stop()
-	return g.batch(ctx, messages)
+	if last, err = g.batch(ctx, messages); err != nil && ctx.Err() != nil {
+		err = errNoAnswer
+	}
+	return last, err
 }
 
+// fail has nothing more stored. The lock is held.
 func (g *group) fail(cause error) {
+	if g.failed != nil {
+		return
+	}
 	g.failed = fmt.Errorf("%w; it takes nothing more until it is started again", cause)
 	for _, w := range g.queue {
 		w.err = g.failed
@@ -277,11 +339,14 @@ func (g *group) fail(cause error) {
 	g.queue = nil
 }
 
-// failure returns why nothing more is stored, or nil.
+// failure returns why nothing more can be stored, or nil.
 func (g *group) failure() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.failed
+	if g.failed != nil {
+		return g.failed
+	}
+	return g.health()
 }
 
 // synced waits until a message that a consumer handed out is on disk, and

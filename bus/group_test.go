@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -185,6 +188,9 @@ func TestABrokerThatCannotWrite(t *testing.T) {
 	if err := s.failure(); !errors.Is(err, broken) {
 		t.Errorf("readiness is told %v", err)
 	}
+	if !s.synced(t.Context(), s.last) {
+		t.Error("what was stored before cannot be read")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if s.synced(ctx, s.last+1) {
@@ -275,4 +281,89 @@ func TestManyAppendTogether(t *testing.T) {
 		t.Errorf("%d events came in batches, %d were refused, %d repeated", batched, refused.Load(), repeated.Load())
 	}
 	t.Logf("%d of %d events came in batches", batched, len(events))
+}
+
+// Of two writers behind the same end of a history one is refused, also when both
+// wait for the same batch: the broker itself would store both.
+func TestABatchKeepsTheFence(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	const sources = 300
+	won := make([]atomic.Int64, sources)
+	var wg sync.WaitGroup
+	for s := range sources {
+		a := testAddress
+		a.Source = fmt.Sprintf("src_%d", s)
+		for range 2 {
+			wg.Go(func() {
+				switch _, err := b.Append(t.Context(), 0, testEvent(a, &event.SyncFailed{})); {
+				case err == nil:
+					won[s].Add(1)
+				case !errors.Is(err, ErrConflict):
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for s := range won {
+		if n := won[s].Load(); n != 1 {
+			t.Errorf("source %d has %d events behind 0", s, n)
+		}
+	}
+}
+
+// What came in a batch can be sent on, alone.
+func TestWhatCameInABatchIsSentOn(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	msg := message.NewMessage(testID(), []byte("{}"))
+	for _, key := range []string{headerBatch, headerBatchPlace, headerBatchCommit} {
+		msg.Metadata.Set(key, "5")
+	}
+	if err := b.Publisher().Publish(SubjectDeadLetters+".sent.on", msg); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStagingIsOurs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := stagingOf(dir, StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := s.links[0]
+	if err := os.MkdirAll(filepath.Dir(link), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.begin(); err != nil {
+		t.Skip("there is no memory to stage batches in:", err)
+	}
+	t.Cleanup(func() { _ = s.remove() })
+	if err := s.check(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Readlink(link); err != nil {
+		t.Errorf("our own link was removed: %v", err)
+	}
+	// A copy of the folder has the link of the original.
+	copied := filepath.Join(t.TempDir(), "copy")
+	c, err := stagingOf(copied, StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(c.links[0]), 0o700), os.Symlink(s.target(link), c.links[0]), c.check()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(c.links[0]); err == nil {
+		t.Error("the copy follows the link of the original")
+	}
+	// After a restart of the machine the folder is gone, or another's.
+	if err := errors.Join(os.RemoveAll(s.root), s.check()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(link); err == nil {
+		t.Error("a link that leads to nothing is left for whoever makes it first")
+	}
 }

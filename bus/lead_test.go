@@ -126,7 +126,7 @@ func TestCloseWhileAHandlerIsAhead(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
 	begun := make(chan struct{}, 2)
-	stuck := runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 1, Ahead: true, Drain: 50 * time.Millisecond}, func(msg *message.Message) error {
+	stuck := runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 1, Ahead: true, AckWait: time.Second, Drain: 50 * time.Millisecond}, func(msg *message.Message) error {
 		begun <- struct{}{}
 		<-msg.Context().Done()
 		return msg.Context().Err()
@@ -137,7 +137,7 @@ func TestCloseWhileAHandlerIsAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	var handled atomic.Int64
-	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 1}, func(*message.Message) error { handled.Add(1); return nil })
+	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 1, AckWait: time.Second}, func(*message.Message) error { handled.Add(1); return nil })
 	eventually(t, "another worker to have it", func() bool { return handled.Load() == 1 })
 	waitDone(t, b)
 }

@@ -69,6 +69,10 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, h
 		wire.Data = nil
 	}
 	wire.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
+	// A message that came in a batch is one of its own when it is sent on.
+	for _, key := range []string{headerBatch, headerBatchPlace, headerBatchCommit} {
+		wire.Header.Del(key)
+	}
 	for i := 0; i < len(headers); i += 2 {
 		wire.Header.Set(headers[i], headers[i+1])
 	}

@@ -22,8 +22,12 @@ const quorumSilence = 5 * time.Second
 func (b *Bus) Quorum(ctx context.Context) error {
 	if b.broker != nil {
 		var errs []error
-		for _, g := range b.groups {
-			errs = append(errs, g.failure())
+		for _, stream := range []string{StreamEvents, StreamCommands} {
+			if g := b.groups[stream]; g != nil {
+				errs = append(errs, g.failure())
+			} else {
+				errs = append(errs, b.broker.health(stream))
+			}
 		}
 		return errors.Join(errs...)
 	}

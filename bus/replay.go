@@ -65,11 +65,11 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 			case <-ctx.Done():
 				return fmt.Errorf("replay: %w", context.Cause(ctx))
 			}
-			if end := len(c.messages) - 1; end >= 0 && !b.synced(ctx, c.messages[end].sequence) {
-				return fmt.Errorf("replay: %w", context.Cause(ctx))
-			}
 			for i := range c.messages {
 				m := &c.messages[i]
+				if !b.synced(ctx, m.sequence) {
+					return fmt.Errorf("replay: %w", context.Cause(ctx))
+				}
 				if err := each(m.sequence, m.event, m.size, m.err); err != nil {
 					return err
 				}

@@ -14,14 +14,19 @@ import (
 const (
 	trimPause = time.Minute
 	trimFrom  = 10_000 // commands that are stored before it is worth looking
+	trimAny   = 60     // pauses until it is looked for any number of them
 )
 
 // trimming removes commands that are done from the embedded broker's stream,
 // until ctx ends. A work queue would remove each with its ack, which is a synced
 // write of its own.
 func (b *Bus) trimming(ctx context.Context) {
-	for wait(ctx, trimPause) {
-		if err := b.trim(ctx, trimFrom); err != nil && ctx.Err() == nil {
+	for n := 1; wait(ctx, trimPause); n++ {
+		from := uint64(trimFrom)
+		if n%trimAny == 0 {
+			from = 1
+		}
+		if err := b.trim(ctx, from); err != nil && ctx.Err() == nil {
 			b.log.Warn("cannot remove the commands that are done, will try again", "error", err)
 		}
 	}
@@ -39,16 +44,24 @@ func (b *Bus) trim(ctx context.Context, from uint64) error {
 	}
 	// The end is read first: what is sent meanwhile lies behind it.
 	state := stream.CachedInfo().State
-	if state.Msgs < from || state.Msgs == 0 {
+	if state.Msgs == 0 || state.Msgs < from {
 		return nil
 	}
+	floors, err := b.floors(ctx, stream)
+	if err != nil {
+		return err
+	}
 	keep := state.LastSeq + 1
-	for _, c := range command.All() {
-		open, err := b.firstOpen(ctx, stream, c.CommandName(), keep)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.CommandName(), err)
+	for filter, floor := range floors {
+		// The stream itself is asked for the next one: what a consumer counts as
+		// pending comes later than the messages do.
+		next, err := stream.GetMsg(ctx, floor+1, jetstream.WithGetMsgSubject(filter))
+		switch {
+		case err == nil:
+			keep = min(keep, next.Sequence)
+		case !errors.Is(err, jetstream.ErrMsgNotFound):
+			return fmt.Errorf("%s: %w", filter, err)
 		}
-		keep = min(keep, open)
 	}
 	if keep <= state.FirstSeq {
 		return nil
@@ -56,25 +69,17 @@ func (b *Bus) trim(ctx context.Context, from uint64) error {
 	return stream.Purge(ctx, jetstream.WithPurgeSequence(keep))
 }
 
-// firstOpen returns the sequence of the first command of a verb that is not
-// acked, or end when there is none before it. The floor of the acks and the
-// stream itself say so; what the consumer counts as pending comes later than the
-// messages do.
-func (b *Bus) firstOpen(ctx context.Context, stream jetstream.Stream, verb string, end uint64) (uint64, error) {
-	consumer, err := stream.Consumer(ctx, DurableFor(verb))
-	var floor uint64
-	switch {
-	case err == nil:
-		floor = consumer.CachedInfo().AckFloor.Stream
-	case !errors.Is(err, jetstream.ErrConsumerNotFound): // without one, nobody has worked on any
-		return 0, err
+// floors returns for each filter of commands the sequence up to which all are
+// acked: 0 for a command that nobody has worked on. Those of consumers that
+// another build made, for commands that this one does not know, count too.
+func (b *Bus) floors(ctx context.Context, stream jetstream.Stream) (map[string]uint64, error) {
+	floors := map[string]uint64{}
+	for _, c := range command.All() {
+		floors[command.FilterFor(c.CommandName())] = 0
 	}
-	next, err := stream.GetMsg(ctx, floor+1, jetstream.WithGetMsgSubject(command.FilterFor(verb)))
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return end, nil
-	case err != nil:
-		return 0, err
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		floors[info.Config.FilterSubject] = info.AckFloor.Stream
 	}
-	return min(next.Sequence, end), nil
+	return floors, consumers.Err()
 }

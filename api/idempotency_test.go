@@ -187,6 +187,40 @@ func TestBusRefusesOne(t *testing.T) {
 	}
 }
 
+// TestDoneThoughNotConfirmed holds that a target which a worker has ended is not
+// ended again because the broker did not confirm its command.
+func TestDoneThoughNotConfirmed(t *testing.T) {
+	var inner Commands
+	var reads Reads
+	h := newHouse(t, func(d *Deps) {
+		inner, reads = d.Commands, d.Reads
+		d.Commands = sender{d.Commands, func(ctx context.Context, c *command.Command) error {
+			if _, ok := c.Data.(*command.RemoveSource); !ok {
+				return nil
+			}
+			if err := inner.Send(ctx, c); err != nil {
+				return err
+			}
+			meta := c.Data.Header().Meta
+			if _, err := reads.WaitOperation(ctx, meta.Organization, meta.WorkspaceID, meta.Operation.ID); err != nil {
+				return err
+			}
+			return bus.ErrUnavailable
+		}}
+		d.Events = writer{d.Events, func(e *event.Event) error {
+			if _, ok := e.Data.(*event.CommandRejected); ok {
+				t.Errorf("a target that had ended was rejected: %v", e.Data)
+			}
+			return nil
+		}}
+	})
+	c := h.ada()
+	ids := c.connected("user", source("mine", "db"))
+	if r := c.post("/data/w1/cleanup", object{"source_ids": []string{ids["mine"]}}); r.Code != 200 {
+		t.Errorf("a removal that was carried out: %d %s", r.Code, r.Raw)
+	}
+}
+
 func TestBusIsAway(t *testing.T) {
 	h := newHouse(t, func(d *Deps) {
 		d.Commands = sender{d.Commands, func(context.Context, *command.Command) error { return bus.ErrUnavailable }}

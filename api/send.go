@@ -12,6 +12,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
+	"headwater/projections"
 )
 
 // sendAtOnce bounds how many commands of one request are published at a time.
@@ -55,10 +56,14 @@ func (t *task) send(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		if rejectErr := t.reject(recording, i, err); rejectErr != nil {
+		done, rejectErr := t.reject(recording, i, err)
+		if rejectErr != nil {
 			return unavailable(errors.Join(err, rejectErr))
 		}
-		// The target has ended, so nobody opens its secret any more.
+		if done {
+			continue
+		}
+		// The target has failed, so nobody opens its secret any more.
 		if refs[i] != "" {
 			err = errors.Join(err, t.h.Vault.Forget(recording, t.address(t.targets[i].SourceID), refs[i]))
 		}
@@ -90,9 +95,10 @@ func (t *task) sendOne(ctx context.Context, i int) (ref string, err error) {
 
 func (t *task) commandID(i int) string { return t.seed.uuid("command", strconv.Itoa(i)) }
 
-// reject ends a target in the log. A worker that gets the command nevertheless
-// finds the target ended and leaves it.
-func (t *task) reject(ctx context.Context, i int, cause error) error {
+// reject ends a target in the log, unless a worker that got the command
+// nevertheless has ended it, and reports whether that one carried it out. A
+// worker that gets it later finds the target ended and leaves it.
+func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 	address, op := t.address(t.targets[i].SourceID), t.operation(i)
 	op.Final = true
 	reason, message := event.ReasonInternal, "the service could not hand the command to a worker; try again"
@@ -106,12 +112,32 @@ func (t *task) reject(ctx context.Context, i int, cause error) error {
 	for try := 0; ; try++ {
 		after, err := t.h.Events.LastSequence(ctx, address)
 		if err != nil {
-			return err
+			return false, err
+		}
+		if status, err := t.statusBy(ctx, after, i); err != nil || status != projections.StatusRunning {
+			return status == projections.StatusCompleted, err
 		}
 		if _, err = t.h.Events.Append(ctx, after, e); err == nil || try >= 16 || !errors.Is(err, seal.ErrConflict) {
-			return err
+			return false, err
 		}
 	}
+}
+
+// statusBy returns what became of a target by that sequence of the log.
+func (t *task) statusBy(ctx context.Context, sequence uint64, i int) (string, error) {
+	if err := t.h.Reads.Wait(ctx, sequence); err != nil {
+		return "", err
+	}
+	op, err := t.h.Reads.Operation(t.caller.Organization, t.workspace, t.id)
+	if err != nil && !errors.Is(err, projections.ErrNotFound) {
+		return "", err
+	}
+	for _, target := range op.Targets {
+		if target.Index == i {
+			return target.Status, nil
+		}
+	}
+	return projections.StatusRunning, nil
 }
 
 func commandName(kind string) string {

@@ -83,7 +83,7 @@ type Bus struct {
 	mu        sync.Mutex
 	closed    bool
 	open      map[subscriber]struct{}
-	leading   map[string]*jobSubscription // by command, those that handle it ahead
+	leading   map[string]*leads // by command
 }
 
 // subscriber is what Close ends before it closes the connections.
@@ -207,21 +207,33 @@ func (b *Bus) close(ctx context.Context) error {
 	return err
 }
 
-// leadBy has the commands of a name handled ahead by a subscription, until
-// another one is.
-func (b *Bus) leadBy(name string, s *jobSubscription) {
+// leadsOf returns the leads of a command, with that many places if there were
+// none.
+func (b *Bus) leadsOf(name string, places int) *leads {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.leading == nil {
-		b.leading = map[string]*jobSubscription{}
+		b.leading = map[string]*leads{}
 	}
-	b.leading[name] = s
+	if b.leading[name] == nil {
+		b.leading[name] = newLeads(places)
+	}
+	return b.leading[name]
 }
 
-func (b *Bus) ahead(name string) *jobSubscription {
+// ahead returns the leads of a command that is about to be stored, nil where its
+// handler had better not begin.
+func (b *Bus) ahead(ctx context.Context, name string, size int) *leads {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.leading[name]
+	l := b.leading[name]
+	b.mu.Unlock()
+	if l == nil || ctx.Err() != nil || size > MaxInline || b.room.check(size) != nil {
+		return nil
+	}
+	if g := b.groups[StreamCommands]; g != nil && g.stuck() {
+		return nil
+	}
+	return l
 }
 
 // track remembers a subscriber for Close; it returns ErrClosed after Close.

@@ -156,6 +156,9 @@ func (g *group) store(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, er
 	}
 	ack, err := g.alone(ctx, msg)
 	g.landed(ack, err)
+	if err == nil && ack.Duplicate && !g.synced(ctx, ack.Sequence) {
+		return nil, ctx.Err() // the batch that it is in may not be on disk
+	}
 	return ack, err
 }
 
@@ -198,7 +201,7 @@ func (g *group) landed(ack *jetstream.PubAck, err error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err == nil {
+	if err == nil && !ack.Duplicate {
 		g.confirm(ack.Sequence)
 	}
 	if broken != nil {
@@ -337,6 +340,13 @@ func (g *group) fail(cause error) {
 		close(w.turn)
 	}
 	g.queue = nil
+}
+
+// stuck reports whether nothing more is stored.
+func (g *group) stuck() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failed != nil
 }
 
 // failure returns why nothing more can be stored, or nil.

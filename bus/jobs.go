@@ -132,6 +132,10 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	// Handlers outlive ctx by the drain time.
 	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
 
+	if j.cfg.Ahead && j.bus.broker != nil {
+		s.leads = j.bus.leadsOf(j.cfg.Command, j.cfg.Concurrency)
+		s.leads.join(s)
+	}
 	var wg sync.WaitGroup
 	if j.cfg.PerWorkspace > 0 {
 		wg.Go(s.workFairly)
@@ -143,17 +147,13 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 			wg.Go(s.work)
 		}
 	}
-	if j.cfg.Ahead && j.bus.broker != nil {
-		s.leads = newLeads(j.cfg.Concurrency)
-		j.bus.leadBy(j.cfg.Command, s)
-	}
 	done := make(chan struct{})
 	j.workers.Add(2)
 	go func() {
 		defer j.workers.Done()
 		wg.Wait()
 		if s.leads != nil {
-			s.leads.close()
+			s.leads.leave(s)
 		}
 		close(out)
 		close(done)

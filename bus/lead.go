@@ -19,14 +19,15 @@ type leads struct {
 	places chan struct{} // one for each that is under way
 
 	mu     sync.Mutex
-	ended  bool
-	begun  map[string]*lead // by the message's id, until its delivery
+	runner *jobSubscription // whose workers begin, nil without
+	begun  map[string]*lead // by the message's id, until its delivery is settled
 	ending sync.WaitGroup
 }
 
 type lead struct {
-	done    chan struct{}
-	handled bool // when it is done
+	done    chan struct{} // closed when the handler has ended
+	handled bool          // by then: it took the message for done
+	settled bool          // no delivery asks for it any more
 }
 
 func newLeads(places int) *leads {
@@ -34,10 +35,11 @@ func newLeads(places int) *leads {
 }
 
 // lead begins to handle a message that is about to be stored, if a worker is
-// free. The returned function forgets it, for a message that was not stored.
-func (s *jobSubscription) lead(subject string, stored *message.Message) (forget func()) {
-	l := &lead{done: make(chan struct{})}
-	if !s.leads.begin(stored.UUID, l) {
+// free and none handles it already. The returned function is for a message of
+// which no delivery may come.
+func (l *leads) lead(subject string, stored *message.Message) (forget func()) {
+	one, s := l.begin(stored.UUID)
+	if one == nil {
 		return func() {}
 	}
 	msg := message.NewMessage(stored.UUID, stored.Payload)
@@ -45,10 +47,10 @@ func (s *jobSubscription) lead(subject string, stored *message.Message) (forget 
 	msg.Metadata.Set(MetaSubject, subject)
 	msg.Metadata.Set(MetaDeliveries, "1")
 	go func() {
-		defer s.leads.end(l)
-		l.handled = s.tryAhead(msg)
+		defer l.end(stored.UUID, one)
+		one.handled = s.tryAhead(msg)
 	}()
-	return func() { s.leads.take(stored.UUID) }
+	return func() { l.settle(stored.UUID, one) }
 }
 
 // tryAhead reports whether the handler took the message for done.
@@ -72,57 +74,88 @@ func (s *jobSubscription) tryAhead(msg *message.Message) bool {
 }
 
 // led waits for the handler of a delivered message that has begun before, and
-// reports whether it is done.
-func (s *jobSubscription) led(ctx context.Context, id string) bool {
-	if s.leads == nil {
-		return false
-	}
-	l := s.leads.take(id)
-	if l == nil {
+// reports whether it took it for done.
+func (l *leads) led(ctx context.Context, id string) bool {
+	l.mu.Lock()
+	one := l.begun[id]
+	l.mu.Unlock()
+	if one == nil {
 		return false
 	}
 	select {
-	case <-l.done:
-		return l.handled
+	case <-one.done:
+		l.settle(id, one)
+		return one.handled
 	case <-ctx.Done():
 		return false
 	}
 }
 
-func (l *leads) begin(id string, one *lead) bool {
+func (l *leads) begin(id string) (*lead, *jobSubscription) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended || l.begun[id] != nil {
-		return false
+	if l.runner == nil || l.begun[id] != nil {
+		return nil, nil
 	}
 	select {
 	case l.places <- struct{}{}:
 	default:
-		return false
+		return nil, nil
 	}
+	one := &lead{done: make(chan struct{})}
 	l.begun[id] = one
 	l.ending.Add(1)
-	return true
+	return one, l.runner
 }
 
-func (l *leads) end(one *lead) {
+func (l *leads) end(id string, one *lead) {
 	close(one.done)
 	<-l.places
+	l.mu.Lock()
+	if one.settled {
+		delete(l.begun, id)
+	}
+	l.mu.Unlock()
 	l.ending.Done()
 }
 
-func (l *leads) take(id string) *lead {
+// settle forgets a handler's end, once it has come.
+func (l *leads) settle(id string, one *lead) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	one := l.begun[id]
-	delete(l.begun, id)
-	return one
+	one.settled = true
+	select {
+	case <-one.done:
+		if l.begun[id] == one {
+			delete(l.begun, id)
+		}
+	default:
+	}
 }
 
-// close lets none begin and waits for those that have.
-func (l *leads) close() {
+// join has a subscription's workers begin, if no other one's do.
+func (l *leads) join(s *jobSubscription) {
 	l.mu.Lock()
-	l.ended = true
+	defer l.mu.Unlock()
+	if l.runner == nil {
+		l.runner = s
+	}
+}
+
+// leave lets a subscription's workers begin nothing more and waits for what they
+// have begun. What was not delivered by then is handled again.
+func (l *leads) leave(s *jobSubscription) {
+	l.mu.Lock()
+	runs := l.runner == s
+	if runs {
+		l.runner = nil
+	}
 	l.mu.Unlock()
+	if !runs {
+		return
+	}
 	l.ending.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.begun)
 }

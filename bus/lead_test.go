@@ -63,7 +63,7 @@ func TestHandlersBeginWhileTheCommandIsStored(t *testing.T) {
 	if n := ahead.Load(); n == 0 || n == many {
 		t.Errorf("%d of %d began ahead, with 8 places", n, many)
 	}
-	if n := b.ahead("RemoveSource").leads.waiting(); n != 0 {
+	if n := b.leadsOf("RemoveSource", 0).waiting(); n != 0 {
 		t.Errorf("%d are remembered for ever", n)
 	}
 }
@@ -104,8 +104,8 @@ func TestRepeatsAheadLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	waitDone(t, b)
-	s := b.ahead("RemoveSource")
-	if n := s.leads.waiting(); n != 0 {
+	l := b.leadsOf("RemoveSource", 0)
+	if n := l.waiting(); n != 0 {
 		t.Errorf("%d are remembered for ever", n)
 	}
 	if err := router.Close(); err != nil {
@@ -115,7 +115,7 @@ func TestRepeatsAheadLeaveNothingBehind(t *testing.T) {
 	if err := b.Send(t.Context(), testCommand(testAddress, &command.RemoveSource{})); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.leads.waiting(); n != 0 || handled.Load() != before {
+	if n := l.waiting(); n != 0 || handled.Load() != before {
 		t.Errorf("a subscription that is closed began to handle a command")
 	}
 }
@@ -140,4 +140,79 @@ func TestCloseWhileAHandlerIsAhead(t *testing.T) {
 	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 1, AckWait: time.Second}, func(*message.Message) error { handled.Add(1); return nil })
 	eventually(t, "another worker to have it", func() bool { return handled.Load() == 1 })
 	waitDone(t, b)
+}
+
+// A command that is sent again while its handler is at work does not get a second
+// one, and neither does its delivery.
+func TestOneHandlerACommand(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	var at, most, runs atomic.Int64
+	free := make(chan struct{})
+	handle := func(*message.Message) error {
+		runs.Add(1)
+		most.Store(max(most.Load(), at.Add(1)))
+		<-free
+		at.Add(-1)
+		return nil
+	}
+	for range 2 { // also where two subscriptions take the command
+		runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 4, Ahead: true}, handle)
+	}
+	c := testCommand(testAddress, &command.RemoveSource{})
+	for range 6 {
+		if err := b.Send(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the handler to begin", func() bool { return at.Load() > 0 })
+	close(free)
+	waitDone(t, b)
+	if most.Load() != 1 || runs.Load() != 1 {
+		t.Errorf("%d handlers ran, %d at once", runs.Load(), most.Load())
+	}
+	sendMany(t, b, 100)
+	waitDone(t, b)
+	if n := b.leadsOf("RemoveSource", 0).waiting(); n != 0 || runs.Load() != 101 {
+		t.Errorf("%d are remembered for ever; %d handlers ran for 101 commands", n, runs.Load())
+	}
+}
+
+// What waited in the stream before there were workers is handled beside what is
+// sent now.
+func TestLeadsBesideABacklog(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	sendMany(t, b, 50)
+	var handled atomic.Int64
+	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 4, Ahead: true}, func(*message.Message) error { handled.Add(1); return nil })
+	sendMany(t, b, 50)
+	waitDone(t, b)
+	if handled.Load() != 100 {
+		t.Errorf("%d of 100 were handled", handled.Load())
+	}
+}
+
+// What is not stored is not begun either, as far as that is known before.
+func TestWhatIsNotStoredIsNotBegun(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	var handled atomic.Int64
+	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 4, Ahead: true}, func(*message.Message) error { handled.Add(1); return nil })
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Send(ended, testCommand(testAddress, &command.RemoveSource{})); err == nil {
+		t.Error("a command was sent for a request that has ended")
+	}
+	if g := b.groups[StreamCommands]; g != nil {
+		g.mu.Lock()
+		g.fail(errors.New("no space left"))
+		g.mu.Unlock()
+		if err := b.Send(t.Context(), testCommand(testAddress, &command.RemoveSource{})); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("a broker that cannot write: %v", err)
+		}
+	}
+	if handled.Load() != 0 {
+		t.Errorf("%d commands were handled that are not stored", handled.Load())
+	}
 }

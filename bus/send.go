@@ -25,8 +25,8 @@ func (b *Bus) Send(ctx context.Context, c *command.Command) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	msg, forget := newMessage(ctx, c.ID, headers, body), func() {}
-	if s := b.ahead(c.Name()); s != nil && len(body) <= MaxInline && b.room.check(len(body)) == nil {
-		forget = s.lead(c.Subject(), msg)
+	if l := b.ahead(ctx, c.Name(), len(body)); l != nil {
+		forget = l.lead(c.Subject(), msg)
 	}
 	ack, err := b.store(ctx, c.Subject(), msg)
 	if err != nil || ack.Duplicate { // no delivery is sure to come

@@ -73,13 +73,17 @@ func (b *Bus) trim(ctx context.Context, from uint64) error {
 // acked: 0 for a command that nobody has worked on. Those of consumers that
 // another build made, for commands that this one does not know, count too.
 func (b *Bus) floors(ctx context.Context, stream jetstream.Stream) (map[string]uint64, error) {
-	floors := map[string]uint64{}
+	floors, listed := map[string]uint64{}, map[string]bool{}
 	for _, c := range command.All() {
 		floors[command.FilterFor(c.CommandName())] = 0
 	}
 	consumers := stream.ListConsumers(ctx)
 	for info := range consumers.Info() {
-		floors[info.Config.FilterSubject] = info.AckFloor.Stream
+		filter, floor := info.Config.FilterSubject, info.AckFloor.Stream
+		if !listed[filter] || floor < floors[filter] {
+			floors[filter] = floor
+		}
+		listed[filter] = true
 	}
 	return floors, consumers.Err()
 }

@@ -56,9 +56,15 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
 	defer d.heartbeat(ctx)()
 
-	if err == nil && s.led(ctx, msg.UUID) {
-		d.done(ctx)
-		return
+	if err == nil && s.leads != nil {
+		if s.leads.led(ctx, msg.UUID) {
+			d.done(ctx)
+			return
+		}
+		if ctx.Err() != nil {
+			d.giveBack(ctx)
+			return
+		}
 	}
 	if err == nil {
 		err = s.jobs.bus.payloads.resolve(ctx, msg)

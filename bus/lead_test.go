@@ -102,12 +102,10 @@ func TestRepeatsAheadLeaveNothingBehind(t *testing.T) {
 		if err := b.Send(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
+		waitDone(t, b)
 	}
-	waitDone(t, b)
 	l := b.leadsOf("RemoveSource", 0)
-	if n := l.waiting(); n != 0 {
-		t.Errorf("%d are remembered for ever", n)
-	}
+	eventually(t, "nothing is remembered", func() bool { return l.waiting() == 0 })
 	if err := router.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +196,7 @@ func TestWhatIsNotStoredIsNotBegun(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
 	var handled atomic.Int64
-	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 4, Ahead: true}, func(*message.Message) error { handled.Add(1); return nil })
+	router := runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 4, Ahead: true}, func(*message.Message) error { handled.Add(1); return nil })
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := b.Send(ended, testCommand(testAddress, &command.RemoveSource{})); err == nil {
@@ -211,6 +209,9 @@ func TestWhatIsNotStoredIsNotBegun(t *testing.T) {
 		if err := b.Send(t.Context(), testCommand(testAddress, &command.RemoveSource{})); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("a broker that cannot write: %v", err)
 		}
+	}
+	if err := router.Close(); err != nil { // which waits for what has begun
+		t.Fatal(err)
 	}
 	if handled.Load() != 0 {
 		t.Errorf("%d commands were handled that are not stored", handled.Load())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -75,6 +76,7 @@ func (h *Handlers) discoverTables(ctx context.Context, conn Conn) ([]driver.Tabl
 	if n := len(tables) + len(unread); n > h.options.MaxTables {
 		return nil, failf(event.ReasonLimit, "the source has %d tables; at most %d are read", n, h.options.MaxTables)
 	}
+	tables = slices.DeleteFunc(tables, func(t driver.Table) bool { return t.LeftOut != "" })
 	columns := 0
 	for _, t := range tables {
 		columns += len(t.Columns)

@@ -20,6 +20,7 @@ func tablesOf(tables []driver.Table) []event.Table {
 			Name: t.Name, Namespace: t.Namespace, Kind: t.Kind, Cursor: t.Cursor,
 			PrimaryKey: append([]string{}, t.PrimaryKey...),
 			Columns:    make([]event.Column, len(t.Columns)),
+			Notes:      t.Notes,
 		}
 		if t.RowEstimate >= 0 {
 			rows := t.RowEstimate

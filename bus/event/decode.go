@@ -165,6 +165,9 @@ func (p *scanner) tableResult(r *TableResult) {
 	p.reason(&r.Reason, "reason")
 	p.text(&r.Message, "message")
 	p.count(&r.DurationMS, "duration_ms")
+	if p.field("notes") {
+		r.Notes = list(p, readText)
+	}
 	p.count(&r.RowsRead, "rows_read")
 	p.count(&r.BytesRead, "bytes_read")
 	p.count(&r.Rate, "rows_per_second")
@@ -203,6 +206,18 @@ func (p *scanner) schemaDiscovered(d *SchemaDiscovered) {
 	}
 	p.flag(&d.Diff.Breaking, "breaking")
 	p.want('}')
+	if p.field("left_out") {
+		d.LeftOut = list(p, (*scanner).leftOut)
+	}
+}
+
+func (p *scanner) leftOut(l *LeftOut) {
+	p.want('{')
+	p.text(&l.Name, "name")
+	p.text(&l.Namespace, "namespace")
+	p.text(&l.Kind, "kind")
+	p.text(&l.Reason, "reason")
+	p.want('}')
 }
 
 func (p *scanner) columnChange(c *ColumnChange) {
@@ -228,6 +243,9 @@ func (p *scanner) table(t *Table) {
 	p.text(&t.Cursor, "cursor_column")
 	if p.field("columns") {
 		t.Columns = list(p, (*scanner).column)
+	}
+	if p.field("notes") {
+		t.Notes = list(p, readText)
 	}
 	p.want('}')
 }

@@ -31,7 +31,7 @@ func exampleTable() TableResult {
 	row, waiting := time.Date(2026, 11, 23, 9, 59, 58, 0, time.UTC), time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Total: &total, Bytes: 48213, Files: 2,
 		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207000,
-		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830,
+		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830, Notes: []string{"row (id) = (7) has a time beyond now"},
 		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting}
 }
 
@@ -51,9 +51,10 @@ func examples() map[string]Data {
 		&SourceConnectFailed{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", Reason: ReasonAuthentication, Message: "the password is wrong"},
 		&SchemaDiscovered{Meta: m, Version: 3, Cause: "sync", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2",
 			Tables: []Table{{Name: "orders", Namespace: "public", Kind: "table", RowEstimate: &rows, PrimaryKey: []string{"id"}, Cursor: "updated_at",
-				Columns: []Column{{Name: "id", Type: "int64", SourceType: "bigint", Nullable: true, Comment: "never reused"}}}},
+				Columns: []Column{{Name: "id", Type: "int64", SourceType: "bigint", Nullable: true, Comment: "never reused"}}, Notes: []string{"dates show no rows that come later the same day"}}},
 			Diff: SchemaDiff{Added: []string{"public.orders.note"}, Removed: []string{"public.carts"},
-				Changed: []ColumnChange{{Name: "public.orders.id", What: "type", From: "int32", To: "int64"}}, Breaking: true}},
+				Changed: []ColumnChange{{Name: "public.orders.id", What: "type", From: "int32", To: "int64"}}, Breaking: true},
+			LeftOut: []LeftOut{{Name: "audit", Namespace: "public", Kind: "view", Reason: "permission denied for view audit"}}},
 		&SyncStarted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attempt: 2, Mode: "incremental", Tables: []string{"public.orders"}, Estimates: []int64{100_000}},
 		&SyncProgressed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Table: table, Records: 1200, Bytes: 48213},
 		&SyncCompleted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Status: "partial", Mode: "incremental", Records: 1200, Bytes: 48213, DurationMS: 2100, Tables: []TableResult{table}},

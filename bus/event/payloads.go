@@ -149,6 +149,7 @@ type SchemaDiscovered struct {
 	SyncID  string     `json:"sync_id,omitempty"`
 	Tables  []Table    `json:"tables"`
 	Diff    SchemaDiff `json:"diff"`
+	LeftOut []LeftOut  `json:"left_out,omitempty"` // what the source has and does not offer
 }
 
 // SyncStarted says that a worker took a sync. Its own stream sequence is the
@@ -254,6 +255,9 @@ type TableResult struct {
 	Reason     Reason `json:"reason,omitempty"`
 	Message    string `json:"message,omitempty"`
 	DurationMS int64  `json:"duration_ms"`
+	// Notes say in sentences in what the landed rows may differ from the source.
+	// Without any they equal it as of the moment of the read.
+	Notes []string `json:"notes,omitempty"`
 
 	RowsRead  int64  `json:"rows_read,omitempty"`       // committed or not
 	BytesRead int64  `json:"bytes_read,omitempty"`      // of files where committed, else as the source sent them

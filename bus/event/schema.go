@@ -9,6 +9,15 @@ type Table struct {
 	PrimaryKey  []string `json:"primary_key"`
 	Cursor      string   `json:"cursor_column,omitempty"` // column an incremental sync uses unless told otherwise
 	Columns     []Column `json:"columns"`
+	Notes       []string `json:"notes,omitempty"` // what a sync of it cannot see or keep, in sentences
+}
+
+// LeftOut is something a source has and does not offer, and why.
+type LeftOut struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	Reason    string `json:"reason"` // for people
 }
 
 // Column is one column of a Table.

@@ -20,6 +20,9 @@ var (
 	ErrUnsupported    = errors.New("unsupported")
 	ErrLimit          = errors.New("limit passed")
 	ErrTimeout        = errors.New("timed out")
+	// ErrReplaced says that a table is not the one that a cursor belongs to: it
+	// was truncated, swapped or restored. The table is to be read from its start.
+	ErrReplaced = errors.New("the table was replaced")
 )
 
 // Error is a failure with its kind and a message written for people, which says

@@ -37,6 +37,18 @@ type Scan interface {
 	Close() error
 }
 
+// Moments is an optional interface of a Scan that knows of what moment it is.
+type Moments interface {
+	// Start returns the place that an incremental read by the column goes on
+	// from after this Scan: no row that changed since the Scan's first snapshot
+	// lies before it. A Value of nil means that the largest that was read will
+	// do, with the Position.
+	Start(column string) Cursor
+	// Notes say of what moment, or of how many, the rows are, where it is not
+	// one.
+	Notes() []string
+}
+
 // RangeSize returns how many bytes a range of a table of so many bytes should
 // have, about: a sixteenth, so that few connections end at nearly the same time,
 // but 16 to 256 MiB, so that neither are the files many nor is much read again

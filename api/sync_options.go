@@ -70,6 +70,7 @@ type syncOptions struct {
 	Deleted      map[string]string          `json:"deleted_columns"`
 	Timeout      command.Duration           `json:"timeout"`
 	TableTimeout command.Duration           `json:"table_timeout"`
+	AllowEmpty   bool                       `json:"allow_empty"`
 }
 
 const (
@@ -105,7 +106,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 	return command.SyncOptions{
 		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
 		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: textsOf(o.StartFrom), Deleted: o.Deleted,
-		Timeout: o.Timeout, TableLimit: o.TableTimeout,
+		Timeout: o.Timeout, TableLimit: o.TableTimeout, AllowEmpty: o.AllowEmpty,
 	}, nil
 }
 
@@ -174,7 +175,7 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 // plainSync reports whether options name nothing that a source could lack: its
 // schema, which may be wide, need not be read then.
 func plainSync(o command.SyncOptions) bool {
-	o.Mode, o.BatchSize = "", 0 // the contract was checked
+	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract was checked
 	return reflect.DeepEqual(o, command.SyncOptions{})
 }
 

@@ -197,7 +197,7 @@ func TestAnySyncOptionsAreAnswered(t *testing.T) {
 	h := newHouse(t, checked, sent.keep)
 	c := h.ada()
 	id := c.connected("user", source("one", "db"))["one"]
-	keys := []string{"mode", "incremental", "tables", "columns", "cursor_columns", "merge", "deleted_columns", "lookback", "reset", "start_from", "parallelism", "batch_size", "timeout", "table_timeout", "bulk"}
+	keys := []string{"mode", "incremental", "tables", "columns", "cursor_columns", "merge", "deleted_columns", "lookback", "reset", "start_from", "parallelism", "batch_size", "timeout", "table_timeout", "allow_empty", "bulk"}
 	leaf := rapid.SampledFrom([]any{nil, true, false, 0, 1, -1, 1e308, 3.5, "", "orders", "public.*", "id", "name", "[a", "\x00", "15m", "5", strings.Repeat("9", 400), "full_refresh", "incremental", []any{}, object{}})
 	value := rapid.OneOf(leaf,
 		rapid.Map(rapid.SliceOfN(leaf, 0, 3), func(x []any) any { return x }),

@@ -105,7 +105,7 @@ func (j *job) read(ctx context.Context, s settings) ([]driver.Table, error) {
 	if _, err := conn.Check(ctx); err != nil {
 		return nil, err
 	}
-	return j.h.discoverTables(ctx, conn)
+	return j.discoverTables(ctx, conn)
 }
 
 // recordConnect writes the outcome of an inspection, and then forgets the

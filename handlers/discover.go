@@ -83,7 +83,7 @@ func (j *job) readCurrent(ctx context.Context, v view) ([]event.Table, error) {
 		return nil, err
 	}
 	defer j.closing(conn)
-	found, err := j.h.discoverTables(ctx, conn)
+	found, err := j.discoverTables(ctx, conn)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,8 @@ func ofSource(base context.Context, err error) bool {
 
 // discoverTables reads the schema within the limits of size. Beside a
 // *driver.UnreadTables it returns the other tables.
-func (h *Handlers) discoverTables(ctx context.Context, conn Conn) ([]driver.Table, error) {
+func (j *job) discoverTables(ctx context.Context, conn Conn) ([]driver.Table, error) {
+	h := j.h
 	tables, err := conn.Discover(ctx)
 	unread := unreadOf(err)
 	if err != nil && unread == nil {
@@ -84,7 +85,11 @@ func (h *Handlers) discoverTables(ctx context.Context, conn Conn) ([]driver.Tabl
 	if columns > h.options.MaxColumns {
 		return nil, failf(event.ReasonLimit, "the source has %d columns in all; at most %d are read", columns, h.options.MaxColumns)
 	}
-	return tables, err
+	filled, failed := j.filled(tables)
+	if failed != nil {
+		return nil, failed
+	}
+	return filled, err
 }
 
 // unreadOf returns the tables that an error of discoverTables is about, nil

@@ -193,7 +193,8 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(l.h.silent()) })
 	defer idle.Stop()
 
-	for m, err := range l.conn.Extract(ctx, l.request(t, writer), writer) {
+	request := l.request(t, writer)
+	for m, err := range l.conn.Extract(ctx, request, writer) {
 		idle.Stop()
 		if err != nil {
 			return because(ctx, err)
@@ -214,6 +215,9 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			}
 			l.h.seam("staged")
 		case m.Checkpoint != nil:
+			if err := l.emptying(t, request, landed.Total); err != nil && m.Checkpoint.Final {
+				return err
+			}
 			if err := l.commit(base, ctx, t, writer, m.Checkpoint); err != nil {
 				return err
 			}

@@ -216,7 +216,7 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 	if err != nil {
 		return err
 	}
-	found, err := a.h.discoverTables(work, conn)
+	found, err := a.j.discoverTables(work, conn)
 	unread := unreadOf(err)
 	if unread != nil {
 		err = nil // it is theirs alone

@@ -40,7 +40,7 @@ func examples() map[string]Data {
 			Mode: "incremental", BatchSize: 5000, Tables: []string{"public.*"}, CursorField: map[string]string{"public.orders": "updated_at"},
 			Merge: true, Columns: map[string]Columns{"public.*": {Exclude: []string{"note*"}}}, Lookback: "15m", Parallelism: 2, Reset: []string{"public.carts"},
 			StartFrom: map[string]string{"public.orders": "2026-11-23T10:00:00.000000Z"}, Deleted: map[string]string{"public.orders": "deleted_at"},
-			Timeout: "2h", TableLimit: "30m"}},
+			Timeout: "2h", TableLimit: "30m", AllowEmpty: true}},
 		&CancelOperation{Meta: m, Cancels: "op_3b6r8t9v1c0d2ef4hq5w2mzx7k", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2"},
 		&RemoveSource{Meta: m, Purge: true},
 		&DiscoverSchema{Meta: m},

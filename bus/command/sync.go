@@ -33,6 +33,7 @@ type SyncOptions struct {
 	Deleted     map[string]string  `json:"deleted_columns,omitempty"` // with merge: table to the column that says a row is deleted
 	Timeout     Duration           `json:"timeout,omitempty"`         // of the whole sync
 	TableLimit  Duration           `json:"table_timeout,omitempty"`   // of one table, its retries included
+	AllowEmpty  bool               `json:"allow_empty,omitempty"`     // a file or an API that gives no row empties its table
 }
 
 // Columns chooses columns of a table.

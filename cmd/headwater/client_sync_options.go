@@ -22,6 +22,7 @@ type SyncFlags struct {
 	StartFrom     []string `sep:"none" placeholder:"TABLE=VALUE" help:"Start from an earlier checkpoint, see 'headwater checkpoints'; may repeat."`
 	Timeout       string   `help:"Limit of the whole sync, such as 2h."`
 	TableTimeout  string   `help:"Limit of each table, such as 30m."`
+	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }
 
 // options returns sync_options with what was asked for, and an error that names
@@ -50,8 +51,10 @@ func (f *SyncFlags) options() (map[string]any, error) {
 			o[name] = n
 		}
 	}
-	if f.Merge {
-		o["merge"] = true
+	for name, on := range map[string]bool{"merge": f.Merge, "allow_empty": f.AllowEmpty} {
+		if on {
+			o[name] = true
+		}
 	}
 	for _, m := range []struct {
 		name, flag, takes string

@@ -155,6 +155,13 @@ type Table struct {
 	// Notes say in whole sentences, for people, what a sync of this table cannot
 	// see or keep. They are shown by connect, schema and every sync.
 	Notes []string
+	// Blank says that there was no row to find columns, key and cursor by: what
+	// was known of them before stays.
+	Blank bool
+	// Emptied says that the source itself made it clear that it has no row now.
+	// Without it a full refresh of a file or an endpoint that yields none, where
+	// there were rows, is refused.
+	Emptied bool
 	// LeftOut is why the source does not offer what it has under this name. Such
 	// a table has a Namespace, Name and Kind, and is never read. "" for every
 	// table that is offered.

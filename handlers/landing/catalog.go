@@ -33,8 +33,10 @@ var _ catalog.Catalog = (*Catalog)(nil)
 // CatalogType returns "headwater".
 func (c *Catalog) CatalogType() catalog.Type { return "headwater" }
 
+// location is where a new table lies, and where every table of a namespace does
+// that this version has made.
 func (c *Catalog) location(ident table.Identifier) string {
-	return c.root + "/" + strings.Join(ident, "/")
+	return c.root + "/" + folders(ident)
 }
 
 // open makes a table of what was loaded. What it writes goes through files.

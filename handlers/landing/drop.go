@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -31,7 +32,12 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) error {
 			}
 		}
 	}
-	return l.removeAll(l.catalog.location(namespace))
+	for _, place := range slices.Compact([]string{folders(namespace), formerFolders(namespace)}) {
+		if err := l.removeAll(l.root + "/" + place); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Tables returns the landed tables of a source by the names its source gave

@@ -13,9 +13,9 @@ import (
 // maxPart keeps every folder name below the 255 bytes that file systems take.
 const maxPart = 200
 
-// folder encodes any text as one folder name, one catalog token and one part of
-// an Iceberg identifier. It is event.Token, shortened by a hash where the token
-// is too long for a folder; no Token holds the "=-" before the hash.
+// folder encodes any text as one catalog token and one part of an Iceberg
+// identifier. It is event.Token, shortened by a hash where the token is too long
+// for a folder; no Token holds the "=-" before the hash.
 func folder(text string) string { return shorten(event.Token(text)) }
 
 func shorten(token string) string {
@@ -72,3 +72,17 @@ func joined(ident table.Identifier) string { return strings.Join(ident, ".") }
 
 func tableKey(ident table.Identifier) string     { return "table." + joined(ident) }
 func namespaceKey(ident table.Identifier) string { return "namespace." + joined(ident) }
+
+// escape stands in folders for the "=" of identifiers, which readers of Parquet
+// files take for partitions: of ".../id=2Ev2/..." they make a column id. No
+// identifier holds it, so no two tables share a folder.
+const escape = "~"
+
+// folders returns the folders of a namespace or table below the lake's root. A
+// table that an earlier version has made lies where its metadata says.
+func folders(ident table.Identifier) string {
+	return strings.ReplaceAll(strings.Join(ident, "/"), "=", escape)
+}
+
+// formerFolders is what folders was when folders were named like identifiers.
+func formerFolders(ident table.Identifier) string { return strings.Join(ident, "/") }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go/catalog"
@@ -24,6 +25,11 @@ type pointer struct {
 	Staged *stagedHead `json:"staged,omitempty"`
 	// Name is the table as its source calls it.
 	Name string `json:"name,omitempty"`
+}
+
+// folder is where the table lies, whichever version has made it.
+func (p pointer) folder() string {
+	return p.Location[:max(0, strings.LastIndex(p.Location, "/metadata/"))]
 }
 
 // stagedHead says where the ranges are that a sync has staged.

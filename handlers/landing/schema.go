@@ -154,9 +154,8 @@ func evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*
 }
 
 // asLanded returns the target's table with the types that its sampled columns
-// were landed as before, where they can be read as those: what landed as JSON
-// stays JSON, and what held nothing this time is what it was. Columns that rows
-// are ordered or told apart by stay as they are.
+// were landed as before, where they can be read as those: a type that was found
+// in values is no more than what these values allowed.
 func (t Target) asLanded(current *iceberg.Schema, json []int) driver.Table {
 	as := t.Table
 	if json == nil {
@@ -165,14 +164,50 @@ func (t Target) asLanded(current *iceberg.Schema, json []int) driver.Table {
 	as.Columns = slices.Clone(as.Columns)
 	for i, c := range as.Columns {
 		old, ok := current.FindFieldByName(c.Name)
-		if !ok || !c.Sampled || c.Name == t.CursorColumn || slices.Contains(t.Key, c.Name) {
+		if !ok || !c.Sampled {
 			continue
 		}
-		if landed := landedType(old, json); landed.Kind == driver.JSON || c.Type.Kind == driver.JSON && c.SourceType == driver.Unseen {
+		if landed := landedType(old, json); t.readAs(c, landed) {
 			as.Columns[i].Type = landed
 		}
 	}
 	return as
+}
+
+// readAs reports whether a sampled column can be read as the type it was landed
+// as: what held nothing this time as anything, numbers as wider numbers, and
+// anything but JSON as text. What landed as JSON stays JSON. A column that rows
+// are told apart by is never JSON, and one that they are ordered by keeps its
+// order: numbers do not follow each other as their texts do.
+func (t Target) readAs(c driver.Column, landed driver.Type) bool {
+	ordered := c.Name == t.CursorColumn
+	key := ordered || slices.Contains(t.Key, c.Name)
+	switch {
+	case landed.Kind == driver.JSON || key && c.Type.Kind == driver.JSON:
+		return !key && landed.Kind == driver.JSON
+	case c.SourceType == driver.Unseen:
+		return true
+	case c.Type.Kind == driver.JSON:
+		return false
+	case landed.Kind == driver.String:
+		return !ordered
+	}
+	return widerNumber(landed, c.Type)
+}
+
+// widerNumber reports whether a type holds the numbers that a sample of another
+// type lets expect. One that it does not hold is an error when it is read.
+func widerNumber(wide, narrow driver.Type) bool {
+	switch wide.Kind {
+	case driver.Int64:
+		return narrow.Kind == driver.Int32
+	case driver.Float64:
+		return narrow.Kind == driver.Int32 || narrow.Kind == driver.Int64 || narrow.Kind == driver.Float32
+	case driver.Decimal:
+		whole := narrow.Kind == driver.Int32 || narrow.Kind == driver.Int64
+		return whole || narrow.Kind == driver.Decimal && narrow.Scale <= wide.Scale && narrow.Precision <= wide.Precision
+	}
+	return false
 }
 
 // schemaChanged names the first few columns that no longer fit.

@@ -221,6 +221,14 @@ func TestSampledTypesStay(t *testing.T) {
 		"a number, then nothing": {x(driver.Int64, "number"), x(driver.JSON, driver.Unseen), `{"id":1,"x":1}`, `{"id":2,"x":null}`, "int64"},
 		"nothing becomes text":   {x(driver.JSON, driver.Unseen), x(driver.String, "string"), `{"id":1,"x":null}`, `{"id":2,"x":"\"a\""}`, "json"},
 		"JSON becomes a number":  {x(driver.JSON, "object or array"), x(driver.Int64, "number"), `{"id":1,"x":"{}"}`, `{"id":2,"x":"7"}`, "json"},
+		"text becomes a number":  {x(driver.String, "text"), x(driver.Int64, "text"), `{"id":1,"x":"A1"}`, `{"id":2,"x":"300"}`, "string"},
+		"text becomes a day":     {x(driver.String, "text"), x(driver.Date, "text"), `{"id":1,"x":"A1"}`, `{"id":2,"x":"2024-01-01"}`, "string"},
+		"a number, then no text": {x(driver.Int64, "text"), x(driver.String, driver.Unseen), `{"id":1,"x":1}`, `{"id":2,"x":null}`, "int64"},
+		"a day, then no text":    {x(driver.Date, "text"), x(driver.String, driver.Unseen), `{"id":1,"x":"2024-01-01"}`, `{"id":2,"x":null}`, "date"},
+		"a fraction, then none":  {x(driver.Float64, "text"), x(driver.Int64, "text"), `{"id":1,"x":1.5}`, `{"id":2,"x":2}`, "float64"},
+		"a number, then text":    {x(driver.Int64, "text"), x(driver.String, "text"), `{"id":1,"x":1}`, `{"id":2,"x":"a"}`, ""},
+		"a number of fractions":  {x(driver.Int64, "text"), x(driver.Float64, "text"), `{"id":1,"x":1}`, `{"id":2,"x":1.5}`, ""},
+		"a day, then a time":     {x(driver.Date, "text"), x(driver.Timestamp, "text"), `{"id":1,"x":"2024-01-01"}`, `{"id":2,"x":"2024-01-01 10:00:00"}`, ""},
 		"text becomes JSON":      {x(driver.String, "string"), x(driver.JSON, "object or array, string"), `{"id":1,"x":"a"}`, `{"id":2,"x":"{}"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

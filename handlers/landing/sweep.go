@@ -54,7 +54,11 @@ func (l *Lake) tidy(ctx context.Context, ident table.Identifier) bool {
 // than its grace. It lists before it loads: a file listed and then not referred
 // to is either garbage or in the hands of a writer with the current fence.
 func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, err error) {
-	found, err := list(l.files, l.catalog.location(ident))
+	p, _, err := l.catalog.pointerOf(ctx, ident)
+	if err != nil {
+		return 0, err
+	}
+	found, err := list(l.files, p.folder())
 	if err != nil {
 		return 0, err
 	}

@@ -477,3 +477,39 @@ func TestKilledChild(t *testing.T) {
 		t.Errorf("%v", failed)
 	}
 }
+
+// A child that is ended because its caller has had enough is no fault, and the
+// log says so by its silence; one that fails is told of.
+func TestLogOfAChildsEnd(t *testing.T) {
+	for kind, faults := range map[string]int{"hangs": 0, "waits": 0, "panics": 1} {
+		var log strings.Builder
+		p := extract.NewPool(extract.PoolConfig{Command: []string{self(t), childArgument, strconv.FormatInt(256<<20, 10)}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		s := open(t, p, kind)
+		ctx, cancel := context.WithCancel(t.Context())
+		if kind == "waits" {
+			for m := range s.Extract(ctx, request(), &folder{dir: t.TempDir()}) {
+				if m.Rows > 0 {
+					cancel()
+				}
+			}
+		} else {
+			time.AfterFunc(200*time.Millisecond, cancel)
+			_, _ = s.Discover(ctx)
+		}
+		cancel()
+		s.Close()
+		p.Close()
+		if n := strings.Count(log.String(), "level=ERROR"); n != faults {
+			t.Errorf("%s: %d errors in the log, want %d:\n%s", kind, n, faults, log.String())
+		}
+	}
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return self
+}

@@ -36,6 +36,7 @@ type process struct {
 	why     error         // the reason it was killed for, under mu
 
 	mu    sync.Mutex
+	ended bool     // by us, who asked it to end or killed it
 	files *uploads // of the running Extract, nil for none
 }
 
@@ -70,7 +71,7 @@ func start(c PoolConfig) (*process, error) {
 	go func() {
 		broken := p.read(bufio.NewReaderSize(stdout, chunk))
 		if broken != nil {
-			p.kill(nil)
+			cmd.Process.Kill() // what it is found guilty of is its own
 		}
 		exit := cmd.Wait()
 		p.mu.Lock()
@@ -163,12 +164,16 @@ func (p *process) kill(why error) {
 	if p.why == nil {
 		p.why = why
 	}
+	p.ended = true
 	p.mu.Unlock()
 	p.cmd.Process.Kill()
 }
 
 // close lets the child end by itself, or kills it. It returns when it is gone.
 func (p *process) close() {
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
 	p.stdin.Close()
 	timer := time.NewTimer(closeGrace)
 	defer timer.Stop()
@@ -192,10 +197,11 @@ func (p *process) obituary(exit error, last *tail) error {
 	if strings.Contains(text, "out of memory") || strings.Contains(text, "cannot allocate memory") {
 		return tooLarge(p.memory)
 	}
-	if exit == nil {
+	stack := stackOf(text)
+	if exit == nil || p.ended && len(stack) == 0 {
 		return errClosed
 	}
-	p.log.Error("a connector process ended by itself", "exit", exit, "stack", stackOf(text))
+	p.log.Error("a connector process ended by itself", "exit", exit, "stack", stack)
 	if exit.Error() == "signal: killed" {
 		return driver.E(driver.ErrLimit, nil, "the connector's process was killed from outside, as by a system that is short of memory")
 	}

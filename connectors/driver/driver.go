@@ -162,6 +162,9 @@ type Table struct {
 	// Without it a full refresh of a file or an endpoint that yields none, where
 	// there were rows, is refused.
 	Emptied bool
+	// CursorNotes say what an incremental sync that follows Cursor cannot see, as
+	// DefaultCursor returns them. They are told only by a sync that does.
+	CursorNotes []string
 	// LeftOut is why the source does not offer what it has under this name. Such
 	// a table has a Namespace, Name and Kind, and is never read. "" for every
 	// table that is offered.

@@ -220,9 +220,11 @@ func (s *source) keys(table *driver.Table) error {
 	}
 	table.PrimaryKey = slices.Clone(s.settings.PrimaryKey)
 	if table.Cursor = s.settings.Cursor; table.Cursor == "" {
-		table.Cursor = records.DefaultCursor(*table)
+		table.Cursor, table.CursorNotes = driver.DefaultCursor(*table)
 	} else if _, ok := table.Column(table.Cursor); !ok {
 		return missing(table.Cursor)
+	} else {
+		table.CursorNotes = driver.CursorNotes(*table, table.Cursor)
 	}
 	return records.CheckCursor(*table, driver.Cursor{Column: table.Cursor})
 }

@@ -87,9 +87,9 @@ func keys(table *driver.Table, e endpoint) error {
 		table.PrimaryKey = slices.Clone(e.PrimaryKey)
 	}
 	if _, ok := table.Column(e.Cursor); ok {
-		table.Cursor = e.Cursor
+		table.Cursor, table.CursorNotes = e.Cursor, driver.CursorNotes(*table, e.Cursor)
 	} else {
-		table.Cursor = records.DefaultCursor(*table)
+		table.Cursor, table.CursorNotes = driver.DefaultCursor(*table)
 	}
 	return records.CheckCursor(*table, driver.Cursor{Column: table.Cursor})
 }

@@ -114,7 +114,7 @@ func (s *source) describe(ctx context.Context, c *session, table string) ([]desc
 		if slices.ContainsFunc(d.PrimaryKey, func(key string) bool { _, ok := d.Column(key); return !ok }) {
 			d.PrimaryKey = nil
 		}
-		d.Cursor = defaultCursor(d.Table)
+		d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)
 		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b described) int { return cmp.Compare(a.Name, b.Name) })

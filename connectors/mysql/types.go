@@ -119,27 +119,6 @@ func inUTF8(charset string) string {
 	return "IF(CAST(CONVERT(CONVERT(%s USING utf8mb4) USING " + charset + ") AS BINARY) <> CAST(%s AS BINARY), x'ff', CAST(CONVERT(%s USING utf8mb4) AS BINARY))"
 }
 
-// changed are names that columns with the time of the last change go by.
-const changed = " updated_at modified_at updated_on modified_on last_updated last_modified last_updated_at last_modified_at update_time updated modified changed_at last_update updatedat modifiedat "
-
-// defaultCursor picks the column that an incremental sync follows: first a
-// not-null time of the last change, which finds changed rows, then a
-// single-column integer key, which finds new ones.
-func defaultCursor(t driver.Table) string {
-	for _, c := range t.Columns {
-		if (c.Type.Kind == driver.TimestampTZ || c.Type.Kind == driver.Timestamp) && !c.Nullable && strings.Contains(changed, " "+strings.ToLower(c.Name)+" ") {
-			return c.Name
-		}
-	}
-	if len(t.PrimaryKey) == 1 {
-		c, ok := t.Column(t.PrimaryKey[0])
-		if ok && (c.Type.Kind == driver.Int32 || c.Type.Kind == driver.Int64 || c.Type == driver.DecimalOf(20, 0)) {
-			return c.Name
-		}
-	}
-	return ""
-}
-
 // integer reads a number of the catalog, 0 for NULL.
 func integer(text *string) int64 {
 	if text == nil {

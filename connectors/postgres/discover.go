@@ -116,7 +116,7 @@ func (s *source) describe(ctx context.Context, where string) (*session, []descri
 				break
 			}
 		}
-		d.Cursor = defaultCursor(d.Table)
+		d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)
 	}
 	return c, found, nil
 }

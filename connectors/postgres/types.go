@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"strconv"
-	"strings"
 
 	"headwater/connectors/driver"
 )
@@ -112,26 +111,6 @@ func numericMod(mod int32) (precision, scale int32, ok bool) {
 	precision = (mod - 4) >> 16 & 0xffff
 	scale = ((mod-4)&0x7ff ^ 1024) - 1024 // 11 bits with a sign
 	return precision, scale, precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision
-}
-
-// changed are names that columns with the time of the last change go by.
-const changed = " updated_at modified_at updated_on modified_on last_updated last_modified last_updated_at last_modified_at update_time updated modified changed_at last_update updatedat modifiedat "
-
-// defaultCursor picks the column that an incremental sync follows: first a
-// not-null time of the last change, which finds changed rows, then a
-// single-column integer key, which finds new ones.
-func defaultCursor(t driver.Table) string {
-	for _, c := range t.Columns {
-		if (c.Type.Kind == driver.TimestampTZ || c.Type.Kind == driver.Timestamp) && !c.Nullable && strings.Contains(changed, " "+strings.ToLower(c.Name)+" ") {
-			return c.Name
-		}
-	}
-	if len(t.PrimaryKey) == 1 {
-		if c, ok := t.Column(t.PrimaryKey[0]); ok && (c.Type.Kind == driver.Int32 || c.Type.Kind == driver.Int64) {
-			return c.Name
-		}
-	}
-	return ""
 }
 
 func number(text []byte) int64 {

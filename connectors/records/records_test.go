@@ -195,21 +195,6 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-func TestDefaultCursor(t *testing.T) {
-	table := driver.Table{PrimaryKey: []string{"id"}, Columns: []driver.Column{{Name: "id", Type: driver.Of(driver.Int64)}, {Name: "Updated_At", Type: driver.Of(driver.String)}}}
-	if got := DefaultCursor(table); got != "id" {
-		t.Errorf("text is followed: %q", got)
-	}
-	table.Columns[1].Type = driver.Of(driver.TimestampTZ)
-	if got := DefaultCursor(table); got != "Updated_At" {
-		t.Errorf("got %q", got)
-	}
-	table = driver.Table{PrimaryKey: []string{"a", "b"}, Columns: []driver.Column{{Name: "a", Type: driver.Of(driver.Int64)}}}
-	if got := DefaultCursor(table); got != "" {
-		t.Errorf("half a key is followed: %q", got)
-	}
-}
-
 // TestDatesAndNumbersAreThoseOfTheLibrary compares the parsers with the
 // standard library's.
 func TestDatesAndNumbersAreThoseOfTheLibrary(t *testing.T) {

@@ -137,7 +137,7 @@ func (s *source) discover(ctx context.Context, t dbTable) (driver.Table, error) 
 	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
 		return table, err
 	}
-	table.Cursor = records.DefaultCursor(table)
+	table.Cursor, table.CursorNotes = driver.DefaultCursor(table)
 	return table, nil
 }
 

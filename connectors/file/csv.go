@@ -123,6 +123,9 @@ func (f *csvFile) explain(err error, before int64, t driver.Table) error {
 		return driver.E(at.kind, nil, "%s, row %d is longer than %d bytes; a quote may be missing", f.input.entry.path, row, f.limits.MaxRowBytes)
 	case records.ErrMisfit:
 		c := t.Columns[at.column]
+		if c.Type.Kind == driver.JSON {
+			return driver.E(at.kind, nil, "%s, row %d: column %q holds a value that is not JSON; set connection_config.column_types.%s to \"string\"", f.input.entry.path, row, c.Name, c.Name)
+		}
 		return driver.E(at.kind, nil, "%s, row %d: column %q holds a value that is not %s (or not UTF-8); set connection_config.sample_rows to -1 to have every row looked at, or connection_config.column_types.%s to \"string\"", f.input.entry.path, row, c.Name, c.Type, c.Name)
 	}
 	return driver.E(at.kind, nil, "%s, row %d: %v", f.input.entry.path, row, at.err)
@@ -224,6 +227,7 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 			return driver.E(driver.ErrNotFound, nil, "%s has no column %q any more; discover the schema again", in.entry.path, c.Name)
 		}
 	}
+	exact := s.sampled(in, t)
 	unlimited := s.limits
 	unlimited.BatchRows = math.MaxInt
 	unlimited.BatchBytes = math.MaxInt64
@@ -244,6 +248,9 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 		case builder = <-builders:
 		default:
 			builder = records.NewBuilder(t, unlimited)
+			for _, at := range exact {
+				builder.Exact(at)
+			}
 		}
 		defer func() { builders <- builder }()
 		var out decoded
@@ -280,11 +287,6 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 			out.batch.Record.Release()
 		}
 	})
-}
-
-// holdsEmpty reports whether a quoted empty field is a value of the type.
-func holdsEmpty(t driver.Type) bool {
-	return t.Kind == driver.String || t.Kind == driver.Bytes
 }
 
 // sliced yields a batch in pieces of at most so many rows, and releases it.

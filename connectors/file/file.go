@@ -33,6 +33,7 @@ type Settings struct {
 	Encoding    string            `json:"encoding,omitempty" public:"true" jsonschema:"title=Encoding,enum=utf-8"`
 	NullValues  []string          `json:"null_values,omitempty" public:"true" jsonschema:"title=Null values,description=Unquoted values of a CSV file that mean NULL beside the empty one"`
 	RecordsPath string            `json:"records_path,omitempty" public:"true" jsonschema:"title=Records path,description=The dotted path to the list of records in a JSON file; found when absent"`
+	JSONNaN     string            `json:"json_nan,omitempty" public:"true" jsonschema:"title=NaN in JSON,description=What NaN and Infinity in a JSON file become; an error when absent,enum=float,enum=null"`
 	PrimaryKey  []string          `json:"primary_key,omitempty" public:"true" jsonschema:"title=Primary key,description=Columns that identify a row"`
 	Cursor      string            `json:"cursor,omitempty" public:"true" jsonschema:"title=Cursor,description=The column that incremental syncs follow"`
 	SampleRows  int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many rows decide the types: 0 is every row of the first 64 MiB and -1 every row,minimum=-1"`
@@ -93,6 +94,9 @@ func (s *Settings) Validate() error {
 	}
 	if !slices.Contains([]string{"", "none", "gzip", "zstd"}, s.Compression) {
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.compression must be none, gzip or zstd")
+	}
+	if !slices.Contains([]string{"", nanFloat, nanNull}, s.JSONNaN) {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.json_nan must be float or null")
 	}
 	if len(s.Delimiter) > 1 || s.Delimiter == "\n" || s.Delimiter == "\r" || s.Delimiter == "\x00" {
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.delimiter must be one character such as \",\" or \";\"")

@@ -17,6 +17,12 @@ import (
 // memory to find the records in it. Lists and NDJSON are streamed.
 const maxDocument = 256 << 20
 
+// What json_nan makes of NaN and Infinity, which are no JSON.
+const (
+	nanFloat = "float" // the floating point numbers that they mean, and text inside of objects and lists
+	nanNull  = "null"
+)
+
 // values yields the raw records of a JSON or NDJSON file, valid until the next
 // step, and stops at the first error.
 func (s *source) values(in *input) iter.Seq2[[]byte, error] {
@@ -36,6 +42,9 @@ func (s *source) values(in *input) iter.Seq2[[]byte, error] {
 func (s *source) eachValue(in *input, each func([]byte) error) error {
 	st := &stream{in: in, row: s.limits.MaxRowBytes}
 	st.decoder = json.NewDecoder(st)
+	if s.settings.JSONNaN != "" {
+		st.decoder = json.NewDecoder(records.NonFinite(st, s.settings.JSONNaN == nanNull))
+	}
 	head, err := in.Peek(headSize)
 	if err != nil && err != io.EOF {
 		return err
@@ -91,6 +100,9 @@ func (s *source) document(in *input, raw []byte, each func([]byte) error) error 
 		}
 	}
 	found := list.Records(raw)
+	if key := repeated(raw, list.Path); key != "" {
+		return driver.E(driver.ErrBadData, nil, "%s has the key %q twice on the way to its records", in.entry.path, key)
+	}
 	switch {
 	case list.Single:
 		return each(found)
@@ -103,6 +115,25 @@ func (s *source) document(in *input, raw []byte, each func([]byte) error) error 
 		}
 	}
 	return nil
+}
+
+// repeated returns the key of a path that an object on the way has twice: which
+// of the two is meant, no reader can tell.
+func repeated(object []byte, path []string) string {
+	for _, key := range path {
+		var next []byte
+		for k, value := range records.Fields(object) {
+			if string(k) != key {
+				continue
+			}
+			if next != nil {
+				return key
+			}
+			next = value
+		}
+		object = next
+	}
+	return ""
 }
 
 // stream decodes JSON values, each of a bounded size.
@@ -178,11 +209,26 @@ func (s *stream) broken(err error) error {
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return driver.E(driver.ErrBadData, nil, "%s, record %d: the file ends in the middle of it", s.in.entry.path, max(s.count, 1))
+	case errors.As(err, &syntax) && notFinite(syntax.Error()):
+		return driver.E(driver.ErrBadData, nil, "%s, record %d, near byte %d: NaN or Infinity, which is no JSON; set connection_config.json_nan to \"float\" to have the numbers that it means, or to \"null\"", s.in.entry.path, max(s.count, 1), s.decoder.InputOffset())
+	case errors.As(err, &syntax) && strings.HasSuffix(syntax.Error(), "exceeded max depth"):
+		return driver.E(driver.ErrLimit, nil, "%s, record %d has objects or lists more than 10,000 deep in each other", s.in.entry.path, max(s.count, 1))
 	case errors.As(err, &syntax):
 		// The library's text quotes a character of the data, but no more.
 		return driver.E(driver.ErrBadData, err, "%s, record %d, near byte %d: the JSON is broken", s.in.entry.path, max(s.count, 1), s.decoder.InputOffset())
 	}
 	return err
+}
+
+// notFinite reports whether a syntax error of the library is about the first
+// letter of NaN, Infinity or -Infinity.
+func notFinite(message string) bool {
+	for _, at := range []string{"'N' looking for beginning of value", "'I' looking for beginning of value", "'I' in numeric literal"} {
+		if strings.HasSuffix(message, at) {
+			return true
+		}
+	}
+	return false
 }
 
 // discoverJSON finds the fields and their types.

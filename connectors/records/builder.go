@@ -35,6 +35,7 @@ type column struct {
 	append  func(v []byte) bool
 	builder array.Builder
 	texts   *texts
+	json    bool
 }
 
 // NewBuilder returns an empty builder. The caller releases it.
@@ -43,7 +44,7 @@ func NewBuilder(t driver.Table, limits driver.Limits) *Builder {
 	for i, c := range t.Columns {
 		to := &b.columns[i]
 		if k := c.Type.Kind; k == driver.String || k == driver.JSON {
-			to.texts = &texts{}
+			to.texts, to.json = &texts{}, k == driver.JSON
 			to.append = to.texts.valid
 			continue
 		}
@@ -54,13 +55,27 @@ func NewBuilder(t driver.Table, limits driver.Limits) *Builder {
 }
 
 // Text appends a value given in text: numbers in decimal, ISO 8601 dates and
-// times, true and false, UTF-8. It returns ErrMisfit, and appends nothing, when
-// the column cannot hold it unchanged. v may be reused.
+// times, true and false, UTF-8, JSON. It returns ErrMisfit, and appends nothing,
+// when the column cannot hold it unchanged. v may be reused.
 func (b *Builder) Text(column int, v []byte) error {
-	if !b.columns[column].append(v) {
+	if c := &b.columns[column]; c.json && !Valid(v) || !c.append(v) {
 		return ErrMisfit
 	}
 	return nil
+}
+
+// Exact makes a column of float64 refuse what Sniffer would not have found it
+// for: a number in another form, such as 1.10.
+func (b *Builder) Exact(column int) {
+	if f, ok := b.columns[column].builder.(*array.Float64Builder); ok {
+		b.columns[column].append = func(v []byte) bool {
+			x, ok := parseFloat(v)
+			if ok = ok && written(v); ok {
+				f.Append(x)
+			}
+			return ok
+		}
+	}
 }
 
 // Null appends a NULL.

@@ -49,6 +49,8 @@ type number struct {
 	integer     int // digits before the point
 	scale       int // digits after it
 	significant int // digits without leading and trailing zeros
+	point       bool
+	padded      bool // the last digit after the point is a zero
 	exponent    bool
 }
 
@@ -74,6 +76,7 @@ func shape(v []byte) (number, bool) {
 		return n, false
 	}
 	if i < len(v) && v[i] == '.' {
+		n.point = true
 		for i++; i < len(v) && v[i]-'0' <= 9; i++ {
 			n.scale++
 			if v[i] != '0' {
@@ -90,6 +93,7 @@ func shape(v []byte) (number, bool) {
 	if first >= 0 {
 		n.significant = last - first + 1
 	}
+	n.padded = n.scale > 0 && last < n.integer+n.scale
 	if i < len(v) && (v[i] == 'e' || v[i] == 'E') {
 		n.exponent = true
 		i++

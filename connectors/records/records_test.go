@@ -17,7 +17,10 @@ import (
 func TestSniffer(t *testing.T) {
 	for _, c := range []struct{ values, want string }{
 		{"", "string"}, {"1 -2 0", "int64"}, {"9223372036854775807 -9223372036854775808", "int64"}, {"9223372036854775808", "decimal(38,0)"},
-		{"1 2.5", "float64"}, {"1e3 -.5", "float64"}, {"0.1 123456789012345678", "decimal(38,1)"}, {"1e400", "string"}, {"1e5 12345678901234567.25", "string"},
+		{"1 2.5", "float64"}, {"1e+03 -.5", "float64"}, {"0.1 123456789012345678", "decimal(38,1)"}, {"1e+400", "string"}, {"1e+05 12345678901234567.25", "string"},
+		{"1.9 1.10 1.11", "string"}, {"1.10 1.20", "decimal(38,2)"}, {"1.50 2.00 -0.25", "decimal(38,2)"}, {"1.5 2.25 3", "float64"}, {"1.0 2.0 3.25", "float64"}, {"1.0 2", "string"}, {"1.0 1.00", "string"},
+		{"12E5 7E2", "string"}, {"1e5", "string"}, {"1e+05 100.5 1e-07", "float64"}, {"1.0E10 12.5 1.5E-7", "float64"}, {"1.50e+00 2.25e-03", "float64"}, {"1.50e+00 2.5", "string"}, {"1.50e+00 2.5e+00", "string"},
+		{"12.5e+03", "string"}, {"1.e+05", "string"}, {"5.", "string"}, {".5 0.25", "string"}, {".5 -.25 10.5", "float64"}, {"1.10 12345678901234567.89", "decimal(38,2)"}, {"1.1 12345678901234567.80", "string"},
 		{"007", "string"}, {"-0", "float64"}, {"+1", "string"}, {"1,5", "string"}, {"NaN", "string"}, {"0x10", "string"}, {"1_000", "string"}, {"-", "string"}, {".", "string"}, {"1e", "string"},
 		{"true False TRUE", "boolean"}, {"true 1", "string"}, {"tRUE", "string"}, {"t", "string"},
 		{"2024-02-29", "date"}, {"2023-02-29", "string"}, {"0000-01-01", "string"}, {"2024-13-01", "string"}, {"2024-1-1", "string"},
@@ -47,7 +50,7 @@ func TestSniffer(t *testing.T) {
 // FuzzSnifferKeepsValues requires that a value can be read as the type that was
 // found for it, and that what was read says the same.
 func FuzzSnifferKeepsValues(f *testing.F) {
-	for _, s := range []string{"1", "-0.50", "1e-7", "9223372036854775808", "2024-02-29", "2024-02-29T10:00:00.5+02:00", "true", "é", "", "0.30000000000000004", "123456789012345678.25"} {
+	for _, s := range []string{"1", "-0.50", "1e-7", "9223372036854775808", "2024-02-29", "2024-02-29T10:00:00.5+02:00", "true", "é", "", "0.30000000000000004", "123456789012345678.25", "1.50", "12E5", "1.0", "-0", "1.5e-07"} {
 		f.Add(s, "1.5")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
@@ -68,6 +71,12 @@ func FuzzSnifferKeepsValues(f *testing.F) {
 				t.Fatalf("%q and %q are %s, but %q does not fit", a, b, s.Type(), v)
 			}
 			builder.EndRow(1)
+		}
+		if s.Type().Kind == driver.Float64 && a != "" && b != "" && a != b && !strings.ContainsAny(a+b, "eE") {
+			x, _ := strconv.ParseFloat(a, 64)
+			if y, _ := strconv.ParseFloat(b, 64); math.Float64bits(x) == math.Float64bits(y) {
+				t.Fatalf("%q and %q became one number", a, b)
+			}
 		}
 		if s.Type().Kind != driver.Int64 {
 			return

@@ -2,7 +2,7 @@ package records
 
 import (
 	"bytes"
-	"encoding/json"
+	"fmt"
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
@@ -10,12 +10,24 @@ import (
 
 // Extra is the column that holds the fields which did not appear in the sample
 // that the columns were found by, as a JSON object. A table has it only when
-// its sample did not reach its end, or held no field at all.
+// its sample did not reach its end, or held no field at all. It is called
+// _extra_2, and so on, where a field has the name.
 const Extra = "_extra"
 
 // unsampled is the source type of Extra, which tells it from a field of that
 // name.
 const unsampled = "unsampled fields"
+
+// Unnamed is the column of a field whose name is empty.
+const Unnamed = "unnamed"
+
+// named returns the name of the column of a field.
+func named(key []byte) []byte {
+	if len(key) == 0 {
+		return []byte(Unnamed)
+	}
+	return key
+}
 
 // Shape finds the columns of JSON records. The zero Shape is ready.
 //
@@ -33,6 +45,7 @@ type field struct {
 	sniff                         Sniffer
 	boolean, number, text, nested bool
 	values                        int64 // that are not null
+	last                          int64 // the last record that had it
 }
 
 // Records returns how many records were seen.
@@ -45,7 +58,8 @@ func (s *Shape) Always(name string) bool {
 }
 
 // Record takes one valid JSON value into account. It returns an ErrBadData for
-// one that is no object or names a field in no UTF-8, and an ErrLimit for more than limits.MaxColumns fields.
+// one that is no object, has a field twice, or has a name or text that no column
+// can hold, and an ErrLimit for more than limits.MaxColumns fields.
 func (s *Shape) Record(raw []byte, limits driver.Limits) error {
 	if raw[0] != '{' {
 		return driver.E(driver.ErrBadData, nil, "record %d is %s, not an object", s.records+1, kindOf(raw))
@@ -56,13 +70,17 @@ func (s *Shape) Record(raw []byte, limits driver.Limits) error {
 	s.records++
 	next := 0
 	for key, value := range Fields(raw) {
+		key = named(key)
 		i := next
 		if i >= len(s.names) || s.names[i] != string(key) {
 			var ok bool
 			if i, ok = s.index[string(key)]; !ok {
 				i = len(s.names)
 				if !utf8.Valid(key) {
-					return driver.E(driver.ErrBadData, nil, "record %d has a field whose name is not UTF-8", s.records)
+					return driver.E(driver.ErrBadData, nil, "record %d has a field whose name is not valid Unicode", s.records)
+				}
+				if bytes.IndexByte(key, 0) >= 0 {
+					return driver.E(driver.ErrBadData, nil, "record %d has a field whose name holds a NUL character: %q; rename it in the source", s.records, key)
 				}
 				if i >= limits.WithDefaults().MaxColumns {
 					return driver.E(driver.ErrLimit, nil, "record %d brings the number of fields over %d; keys that are data belong into values", s.records, i)
@@ -73,23 +91,40 @@ func (s *Shape) Record(raw []byte, limits driver.Limits) error {
 			}
 		}
 		next = i + 1
-		s.fields[i].value(value)
+		f := &s.fields[i]
+		if f.last == s.records {
+			return driver.E(driver.ErrBadData, nil, "record %d has the field %q twice", s.records, key)
+		}
+		f.last = s.records
+		if !f.value(value) {
+			return driver.E(driver.ErrBadData, nil, "record %d: the text of field %q is not valid Unicode", s.records, key)
+		}
 	}
 	return nil
 }
 
-func (f *field) value(raw []byte) {
+// value takes a value into account, or returns false for text that is not valid
+// Unicode.
+func (f *field) value(raw []byte) bool {
 	switch raw[0] {
 	case 'n':
-		return
+		return true
 	case '{', '[':
 		f.nested = true
 	case 't', 'f':
 		f.boolean = true
 		f.sniff.Text(raw)
 	case '"':
+		if IsNonFinite(raw) {
+			f.number, f.values = true, f.values+1
+			f.sniff.nonFinite()
+			return true
+		}
 		f.text = true
 		v := Unquote(raw)
+		if !utf8.Valid(v) {
+			return false
+		}
 		var s Sniffer
 		s.Text(v)
 		switch s.Type().Kind {
@@ -101,9 +136,10 @@ func (f *field) value(raw []byte) {
 		}
 	default:
 		f.number = true
-		f.sniff.Text(raw)
+		f.sniff.Number(raw)
 	}
 	f.values++
+	return true
 }
 
 func (f *field) column(name string) driver.Column {
@@ -135,7 +171,7 @@ func (f *field) column(name string) driver.Column {
 }
 
 // Columns returns the columns found, in the order of their first appearance,
-// and Extra when extra is set, or there are no others, and no field has its name. types replaces the
+// and Extra when extra is set, or there are no others. types replaces the
 // types of columns by name; a name or type that is unknown is an
 // ErrInvalidConfig.
 func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, error) {
@@ -143,8 +179,15 @@ func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, e
 	for i, name := range s.names {
 		columns = append(columns, s.fields[i].column(name))
 	}
-	if _, taken := s.index[Extra]; (extra || len(s.names) == 0) && !taken {
-		columns = append(columns, driver.Column{Name: Extra, Type: driver.Of(driver.JSON), SourceType: unsampled, Nullable: true,
+	if extra || len(s.names) == 0 {
+		name := Extra
+		for n := 2; ; n++ {
+			if _, taken := s.index[name]; !taken {
+				break
+			}
+			name = fmt.Sprintf("%s_%d", Extra, n)
+		}
+		columns = append(columns, driver.Column{Name: name, Type: driver.Of(driver.JSON), SourceType: unsampled, Nullable: true,
 			Comment: "fields that did not appear in the sample"})
 	}
 	return columns, Retype(columns, types)
@@ -195,154 +238,4 @@ func kindOf(raw []byte) string {
 		return "null"
 	}
 	return "a number"
-}
-
-// unwanted is the place of a column that was left out of a read.
-const unwanted = -2
-
-// Rows builds batches out of JSON records. It is not safe for concurrent use.
-type Rows struct {
-	*Builder
-	table  driver.Table
-	index  map[string]int
-	extra  int
-	kinds  []driver.Kind // of the columns
-	values [][]byte      // of the record
-	has    []uint8       // what stringEnd says of them
-	rest   []byte
-	text   []byte // of a value with escapes
-	number int64
-}
-
-// NewRows returns an empty builder for t. Fields that are neither columns of t
-// nor among known, the columns that were discovered, go to Extra where t has
-// it. The caller releases it.
-func NewRows(t driver.Table, limits driver.Limits, known []driver.Column) *Rows {
-	r := &Rows{Builder: NewBuilder(t, limits), table: t, index: map[string]int{}, extra: -1, values: make([][]byte, len(t.Columns)), has: make([]uint8, len(t.Columns))}
-	for _, c := range known {
-		r.index[c.Name] = unwanted
-	}
-	for i, c := range t.Columns {
-		r.index[c.Name] = i
-		r.kinds = append(r.kinds, c.Type.Kind)
-		if c.Name == Extra && c.SourceType == unsampled {
-			r.extra = i
-		}
-	}
-	return r
-}
-
-// Record appends one valid JSON value and reports whether the batch is full.
-// It returns an ErrBadData that names the record and the field for what is no
-// object and for a value that its column cannot hold.
-func (r *Rows) Record(raw []byte) (full bool, err error) {
-	if err := r.begin(raw[0]); err != nil {
-		return false, err
-	}
-	next := 0
-	for key, value := range Fields(raw) {
-		i := next
-		if i >= len(r.values) || i == r.extra || r.table.Columns[i].Name != string(key) {
-			if i = r.place(key, value); i < 0 {
-				continue
-			}
-		}
-		next = i + 1
-		r.values[i] = value
-		r.has[i] = escaped | beyond7 // perhaps
-	}
-	return r.end(len(raw))
-}
-
-// Indexed is Record for the record at place n of an index.
-func (r *Rows) Indexed(x *Index, n int) (full bool, err error) {
-	raw, fields := x.record(n)
-	if err := r.begin(raw[0]); err != nil {
-		return false, err
-	}
-	next := 0
-	for f := range fields {
-		f := &fields[f]
-		i, key := next, x.document[f.key:f.keyEnd]
-		if i >= len(r.values) || i == r.extra || r.table.Columns[i].Name != string(key) || f.keyHas&escaped != 0 {
-			if f.keyHas&escaped != 0 {
-				key = Unquote(x.document[f.key-1 : f.keyEnd+1])
-			}
-			if i = r.place(key, x.document[f.value:f.end]); i < 0 {
-				continue
-			}
-		}
-		next = i + 1
-		r.values[i] = x.document[f.value:f.end]
-		r.has[i] = f.has
-	}
-	return r.end(len(raw))
-}
-
-// begin begins a record whose first byte is given.
-func (r *Rows) begin(first byte) error {
-	r.number++
-	if first != '{' {
-		return driver.E(driver.ErrBadData, nil, "table %s, record %d is %s, not an object", r.table, r.number, kindOf([]byte{first}))
-	}
-	clear(r.values)
-	r.rest = r.rest[:0]
-	return nil
-}
-
-// place returns the column of a field, or a negative number when it has none.
-func (r *Rows) place(key, value []byte) int {
-	i, ok := r.index[string(key)]
-	if !ok || i >= 0 && i == r.extra {
-		r.unknown(key, value)
-		return unwanted
-	}
-	return i
-}
-
-// end appends the values of a record of so many bytes.
-func (r *Rows) end(size int) (full bool, err error) {
-	for i, value := range r.values {
-		has := r.has[i]
-		switch {
-		case i == r.extra && len(r.rest) > 0:
-			value, has = append(r.rest, '}'), beyond7
-		case value == nil || value[0] == 'n':
-			r.Null(i)
-			continue
-		}
-		if value[0] == '"' && r.kinds[i] != driver.JSON {
-			if has&escaped == 0 || bytes.IndexByte(value, '\\') < 0 {
-				value = value[1 : len(value)-1]
-			} else {
-				r.text = unquote(r.text[:0], value[1:len(value)-1])
-				value = r.text
-				has |= beyond7 // that escapes stand for
-			}
-		}
-		if to := &r.columns[i]; to.texts != nil && has&beyond7 == 0 {
-			to.texts.append(value)
-		} else if !to.append(value) {
-			c := r.table.Columns[i]
-			return false, driver.E(driver.ErrBadData, nil, "table %s, record %d: field %q has a value that is not %s as in the records before it; raise sample_rows, or set connection_config.column_types.%s to \"string\"", r.table, r.number, c.Name, c.Type, c.Name)
-		}
-	}
-	return r.EndRow(int64(size)), nil
-}
-
-// unknown keeps a field that has no column, where there is a place for it.
-func (r *Rows) unknown(key, value []byte) {
-	if r.extra < 0 {
-		return
-	}
-	if len(r.rest) == 0 {
-		r.rest = append(r.rest, '{')
-	} else {
-		r.rest = append(r.rest, ',')
-	}
-	name, err := json.Marshal(string(key))
-	if err != nil || !utf8.Valid(key) {
-		name = key // which the column refuses, instead of another name in its place
-	}
-	r.rest = append(append(append(r.rest, name...), ':'), value...)
 }

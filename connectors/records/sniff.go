@@ -4,15 +4,22 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Sniffer finds the narrowest type that holds every text it has seen, without
+// Sniffer finds the narrowest type that holds every value it has seen, without
 // changing one: "007" stays text, an integer over 64 bits becomes a decimal,
 // and a fraction that a float64 would round becomes a decimal too. UUIDs,
 // times of day and anything unsure stay text. The zero Sniffer is ready.
+//
+// A number in text is its value and how it is written. So texts are float64 if
+// they are all in the one form of some program that writes floats: 1.5 and 2, or
+// 1.5 and 2.0, or 1.5e-07. They are decimals if they all have as many digits
+// after the point: 1.10 and 2.50. Others, such as 1.9 beside 1.10, or 12E5, are
+// no numbers that would give them back, and stay text.
 type Sniffer struct {
 	seen    bool
 	cannot  kinds
 	integer int // most digits before the point, of numbers
 	scale   int // most after it
+	forms   forms
 }
 
 // kinds is a set of types that are ruled out.
@@ -29,8 +36,19 @@ const (
 	text7 = 1<<iota - 1 // everything but text
 )
 
-// Text takes one value into account. A NULL is not given to it.
-func (s *Sniffer) Text(v []byte) {
+// Text takes one text into account. A NULL is not given to it.
+func (s *Sniffer) Text(v []byte) { s.take(v, true) }
+
+// Number takes a number of JSON into account, for which only its value counts.
+func (s *Sniffer) Number(v []byte) { s.take(v, false) }
+
+// nonFinite takes a NaN or an infinity into account.
+func (s *Sniffer) nonFinite() {
+	s.seen = true
+	s.cannot |= text7 &^ notFloat64
+}
+
+func (s *Sniffer) take(v []byte, written bool) {
 	s.seen = true
 	if s.cannot == text7 {
 		return
@@ -47,17 +65,20 @@ func (s *Sniffer) Text(v []byte) {
 		}
 		s.cannot |= text7 &^ notBoolean
 	case c-'0' <= 9 || c == '-' || c == '.':
-		s.number(v)
+		s.number(v, written)
 	default:
 		s.cannot = text7
 	}
 }
 
 // number rules out what a text that begins like a number or a date is not.
-func (s *Sniffer) number(v []byte) {
+func (s *Sniffer) number(v []byte, written bool) {
 	s.cannot |= notBoolean
 	n, ok := shape(v)
 	if ok {
+		if written {
+			s.forms.take(v, n)
+		}
 		s.cannot |= notDate | notTimestamp | notTimestampTZ
 		s.integer, s.scale = max(s.integer, n.integer), max(s.scale, n.scale)
 		if s.cannot&notInt64 == 0 {
@@ -100,6 +121,7 @@ func (s *Sniffer) Merge(other Sniffer) {
 	s.seen = s.seen || other.seen
 	s.cannot |= other.cannot
 	s.integer, s.scale = max(s.integer, other.integer), max(s.scale, other.scale)
+	s.forms.merge(other.forms)
 }
 
 // Seen reports whether there was any value.
@@ -115,11 +137,11 @@ func (s *Sniffer) Type() driver.Type {
 		return driver.Of(driver.Boolean)
 	case can(notInt64):
 		return driver.Of(driver.Int64)
-	case can(notDecimal) && s.scale == 0 && s.integer > 15 && s.integer <= 38:
+	case can(notDecimal) && s.scale == 0 && s.integer > 15 && s.integer <= 38 && s.forms.decimal():
 		return driver.DecimalOf(38, 0)
-	case can(notFloat64):
+	case can(notFloat64) && s.forms.float():
 		return driver.Of(driver.Float64)
-	case can(notDecimal) && s.integer+s.scale <= 38:
+	case can(notDecimal) && s.integer+s.scale <= 38 && s.forms.decimal():
 		return driver.DecimalOf(38, int32(s.scale))
 	case can(notDate):
 		return driver.Of(driver.Date)

@@ -10,6 +10,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
+
+	"headwater/connectors/driver"
 )
 
 // key stands for the values of a row's key columns. Keys of fixed width that
@@ -40,12 +42,18 @@ func (s sieve) mayHave(mixed uint64) bool {
 // keyColumns make the keys of rows.
 type keyColumns struct {
 	fields []iceberg.NestedField
-	exact  bool
-	buf    []byte
+	forms  []func(string) string // of text, nil where equal bytes are equal
+	// alike are as forms, and take all for equal that the source may take for
+	// equal. It is nil where forms say exactly what the source does.
+	alike []func(string) string
+	exact bool
+	buf   []byte
 }
 
-// keyOf returns how keys of the named columns are made.
-func keyOf(schema *iceberg.Schema, names []string) (*keyColumns, error) {
+// keyOf returns how keys of the named columns of a table are made. It returns
+// ErrBadKey for a column that is not in the schema, or whose source compares its
+// values in a way that is not known.
+func keyOf(schema *iceberg.Schema, t driver.Table, names []string) (*keyColumns, error) {
 	k := &keyColumns{}
 	width := 0
 	for _, name := range names {
@@ -53,7 +61,15 @@ func keyOf(schema *iceberg.Schema, names []string) (*keyColumns, error) {
 		if !ok {
 			return nil, fmt.Errorf("%w: column %q is not in the table", ErrBadKey, name)
 		}
-		k.fields = append(k.fields, field)
+		column, _ := t.Column(name)
+		form, err := canonical(name, column.Equality)
+		if err != nil {
+			return nil, err
+		}
+		k.fields, k.forms = append(k.fields, field), append(k.forms, form)
+		if column.Equality == driver.EqualCollated && k.alike == nil {
+			k.alike = make([]func(string) string, len(names))
+		}
 		switch t := field.Type.(type) {
 		case iceberg.StringType, iceberg.BinaryType:
 			width += 17
@@ -68,6 +84,14 @@ func keyOf(schema *iceberg.Schema, names []string) (*keyColumns, error) {
 		}
 	}
 	k.exact = width <= len(key{})
+	if k.alike != nil {
+		for i, name := range names {
+			k.alike[i] = k.forms[i]
+			if column, _ := t.Column(name); column.Equality == driver.EqualCollated {
+				k.alike[i] = resembling
+			}
+		}
+	}
 	return k, nil
 }
 
@@ -75,15 +99,44 @@ func keyOf(schema *iceberg.Schema, names []string) (*keyColumns, error) {
 // does not depend on how wide the column was when the file was written.
 type appender func(buf []byte, row int) []byte
 
+// asLanded returns the columns whose equal values have equal bytes.
+func (k *keyColumns) asLanded() (fields []iceberg.NestedField) {
+	for i, field := range k.fields {
+		if k.forms[i] == nil {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
 // of returns how to make the keys of a batch. The int is the column that holds
 // NULL in that row, -1 for none: then it has no key.
 func (k *keyColumns) of(columns []arrow.Array) (func(row int) (key, int), error) {
+	return k.by(k.forms, columns)
+}
+
+// group is as of, for what keys share that the source may take for one. Without
+// such keys it is the key itself.
+func (k *keyColumns) group(columns []arrow.Array) (func(row int) (key, int), error) {
+	if k.alike == nil {
+		return k.by(k.forms, columns)
+	}
+	return k.by(k.alike, columns)
+}
+
+func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) (func(row int) (key, int), error) {
 	add := make([]appender, len(columns))
 	for i, column := range columns {
 		if column == nil {
 			return func(int) (key, int) { return key{}, i }, nil
 		}
-		if add[i] = appenderOf(column, k.fields[i].Type); add[i] == nil {
+		if forms[i] != nil {
+			add[i] = inForm(column, forms[i])
+		}
+		if add[i] == nil {
+			add[i] = appenderOf(column, k.fields[i].Type)
+		}
+		if add[i] == nil {
 			return nil, fmt.Errorf("%w: column %q of %s cannot be part of a key", ErrBadKey, k.fields[i].Name, k.fields[i].Type)
 		}
 	}
@@ -105,6 +158,10 @@ func (k *keyColumns) of(columns []arrow.Array) (func(row int) (key, int), error)
 	}, nil
 }
 
+func appendText(buf, text []byte) []byte {
+	return append(binary.AppendUvarint(buf, uint64(len(text))), text...)
+}
+
 func appenderOf(column arrow.Array, t iceberg.Type) appender {
 	number := func(value func(int) int64) appender {
 		return func(buf []byte, row int) []byte { return binary.LittleEndian.AppendUint64(buf, uint64(value(row))) }
@@ -122,10 +179,7 @@ func appenderOf(column arrow.Array, t iceberg.Type) appender {
 		}
 	}
 	text := func(value func(int) []byte) appender {
-		return func(buf []byte, row int) []byte {
-			v := value(row)
-			return append(binary.AppendUvarint(buf, uint64(len(v))), v...)
-		}
+		return func(buf []byte, row int) []byte { return appendText(buf, value(row)) }
 	}
 	switch a := column.(type) {
 	case *array.Boolean:

@@ -8,6 +8,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
+
+	"headwater/connectors/driver"
 )
 
 // passKeys is about how many keys are in memory at a time. A commit with more
@@ -33,6 +35,13 @@ type merge struct {
 	doomed  positions
 	parts   int // that the keys are divided into
 	sieve   sieve
+	// alike are the keys of a pass that the source may take for one another, by
+	// what they share; matched those of them that have landed before in the same
+	// spelling; doubtful what a pending and a landed key share that differ. All
+	// are nil where equal keys have one form.
+	alike    map[key][]key
+	matched  map[key]bool
+	doubtful map[key]bool
 }
 
 // merging reports whether a commit has to look for rows to remove.
@@ -47,7 +56,7 @@ func (w *Writer) merging(live []iceberg.DataFile) bool {
 // doomedRows returns the positions that a commit of what is pending removes
 // from its own files and from the live ones, where gone is removed already.
 func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone positions) (positions, error) {
-	keys, err := keyOf(w.schema, w.target.Key)
+	keys, err := keyOf(w.schema, w.target.Table, w.target.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -59,9 +68,11 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 		}
 		m.read = append(m.read, field)
 	}
-	within := spansOf(m.pending, keys.fields)
+	// Bounds are of values as they landed.
+	bounded := keys.asLanded()
+	within := spansOf(m.pending, bounded)
 	for _, f := range live {
-		if !within.apart(f, keys.fields) {
+		if !within.apart(f, bounded) {
 			m.live = append(m.live, f)
 		}
 	}
@@ -73,6 +84,9 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 	for part := range m.parts {
 		newest := make(map[key]place, rows/int64(m.parts))
 		m.sieve = newSieve(rows / int64(m.parts))
+		if keys.alike != nil {
+			m.alike, m.matched, m.doubtful = map[key][]key{}, map[key]bool{}, map[key]bool{}
+		}
 		for i, f := range m.pending {
 			if err := m.take(ctx, part, int32(i), f, newest); err != nil {
 				return nil, err
@@ -83,14 +97,35 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 				return nil, err
 			}
 		}
+		if err := m.settled(); err != nil {
+			return nil, err
+		}
 	}
 	return m.doomed, nil
+}
+
+// settled returns an ErrReplaced when a pending row may be a landed one under
+// another spelling of its key: the collation of its source decides that, and a
+// whole read shows what it has decided.
+func (m *merge) settled() error {
+	for shared := range m.doubtful {
+		for _, k := range m.alike[shared] {
+			if !m.matched[k] {
+				return driver.E(driver.ErrReplaced, nil, "a key of %s came in a spelling that its collation may take for that of a row that landed before", m.w.target.Table)
+			}
+		}
+	}
+	return nil
 }
 
 // take reads the keys of a pending file.
 func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.DataFile, newest map[key]place) error {
 	return m.w.lake.columns(ctx, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
 		of, err := m.keys.of(columns[:len(m.keys.fields)])
+		if err != nil {
+			return err
+		}
+		group, err := m.keys.group(columns[:len(m.keys.fields)])
 		if err != nil {
 			return err
 		}
@@ -103,13 +138,19 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 			if null >= 0 {
 				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, m.keys.fields[null].Name)
 			}
-			mixed := k.mixed()
+			shared := k
+			if m.alike != nil {
+				shared, _ = group(row)
+			}
+			mixed := shared.mixed()
 			if m.partOf(mixed) != part {
 				continue
 			}
 			m.sieve.add(mixed)
 			if before, ok := newest[k]; ok {
 				m.doomed.add(m.pending[before.file].FilePath(), before.row)
+			} else if m.alike != nil {
+				m.alike[shared] = append(m.alike[shared], k)
 			}
 			at := place{number, first + int64(row)}
 			if deleted(row) {
@@ -130,16 +171,33 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 		if err != nil {
 			return err
 		}
+		group, err := m.keys.group(columns)
+		if err != nil {
+			return err
+		}
 		for row, n := 0, rowsOf(columns); row < n; row++ {
-			k, null := of(row)
+			shared, null := group(row)
 			if null >= 0 {
 				continue
 			}
-			if mixed := k.mixed(); !m.sieve.mayHave(mixed) || m.partOf(mixed) != part {
+			if mixed := shared.mixed(); !m.sieve.mayHave(mixed) || m.partOf(mixed) != part {
 				continue
 			}
-			if _, ok := newest[k]; ok && !gone.has(first+int64(row)) {
-				m.doomed.add(name, first+int64(row))
+			k := shared
+			if m.alike != nil {
+				k, _ = of(row)
+			}
+			at := first + int64(row)
+			if gone.has(at) {
+				continue
+			}
+			if _, ok := newest[k]; ok {
+				m.doomed.add(name, at)
+				if m.alike != nil {
+					m.matched[k] = true
+				}
+			} else if m.alike != nil && m.alike[shared] != nil {
+				m.doubtful[shared] = true
 			}
 		}
 		return nil
@@ -158,13 +216,18 @@ func rowsOf(columns []arrow.Array) int {
 	return 0
 }
 
-// deletedIn returns which rows a column says are deleted.
+// deletedIn returns which rows a column says are deleted: true, a number other
+// than zero, or anything but NULL of another type.
 func deletedIn(column arrow.Array) func(int) bool {
-	if column == nil {
+	switch c := column.(type) {
+	case nil:
 		return func(int) bool { return false }
-	}
-	if b, ok := column.(*array.Boolean); ok {
-		return func(row int) bool { return b.IsValid(row) && b.Value(row) }
+	case *array.Boolean:
+		return func(row int) bool { return c.IsValid(row) && c.Value(row) }
+	case *array.Int32:
+		return func(row int) bool { return c.IsValid(row) && c.Value(row) != 0 }
+	case *array.Int64:
+		return func(row int) bool { return c.IsValid(row) && c.Value(row) != 0 }
 	}
 	return column.IsValid
 }

@@ -71,6 +71,11 @@ type syncOptions struct {
 	Timeout      command.Duration           `json:"timeout"`
 	TableTimeout command.Duration           `json:"table_timeout"`
 	AllowEmpty   bool                       `json:"allow_empty"`
+	Exclude      []string                   `json:"exclude"`
+	Keys         map[string][]string        `json:"key_columns"`
+	OnReplaced   string                     `json:"on_replaced"`
+	OnColumns    string                     `json:"on_columns_changed"`
+	IdleTimeout  command.Duration           `json:"idle_timeout"`
 }
 
 const (
@@ -107,6 +112,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
 		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: textsOf(o.StartFrom), Deleted: o.Deleted,
 		Timeout: o.Timeout, TableLimit: o.TableTimeout, AllowEmpty: o.AllowEmpty,
+		Exclude: o.Exclude, KeyColumns: o.Keys, OnReplaced: o.OnReplaced, OnColumnsChanged: o.OnColumns, IdleTimeout: o.IdleTimeout,
 	}, nil
 }
 
@@ -176,6 +182,7 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 // schema, which may be wide, need not be read then.
 func plainSync(o command.SyncOptions) bool {
 	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract was checked
+	o.OnReplaced, o.OnColumnsChanged = "", ""
 	return reflect.DeepEqual(o, command.SyncOptions{})
 }
 

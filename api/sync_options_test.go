@@ -78,7 +78,7 @@ func TestSyncOptionsAreCheckedFirst(t *testing.T) {
 		{"merge of everything", `{"merge":true}`, 422, "invalid_config", "sync_options.merge", "mode incremental"},
 		{"lookback of everything", `{"lookback":"15m","mode":"full_refresh"}`, 422, "invalid_config", "sync_options.lookback", "mode incremental"},
 		{"time behind a number", `{"mode":"incremental","cursor_columns":{"orders":"id"},"tables":["orders"],"lookback":"15m"}`, 422, "invalid_config", "sync_options.lookback", "whole number"},
-		{"key excluded", `{"columns":{"orders":{"exclude":["id"]}}}`, 422, "invalid_config", "sync_options.columns.orders.exclude[0]", "primary key"},
+		{"key excluded", `{"columns":{"orders":{"exclude":["id"]}}}`, 422, "invalid_config", "sync_options.columns.orders.exclude[0]", "its key"},
 		{"both", `{"mode":"incremental","cursor_columns":{"orders":"id"},"reset":["orders"],"start_from":{"orders":"5"}}`, 422, "invalid_config", "sync_options.start_from.orders", "sync_options.reset"},
 		{"two at once", `{"timeout":"soon","reset":["cart"]}`, 422, "failed", "sync_options.timeout sync_options.reset[0]", "(and 1 more)"},
 	} {

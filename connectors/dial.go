@@ -90,7 +90,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	timer.Stop()
 	if err != nil && c.expired.Load() {
-		return n, driver.E(driver.ErrTimeout, os.ErrDeadlineExceeded, "nothing came from the source for %s", c.idle)
+		return n, driver.E(driver.ErrTimeout, os.ErrDeadlineExceeded, "nothing came from the source for %s; sync_options.idle_timeout raises this limit", c.idle)
 	}
 	return n, err
 }

@@ -41,6 +41,7 @@ func CheckOptions(o command.SyncOptions, tables []event.Table, reached Reached) 
 	c.patterns()
 	c.cursors()
 	c.columns()
+	c.keys()
 	c.merge()
 	c.lookback()
 	c.startOver()
@@ -83,11 +84,18 @@ func (c *check) alone() {
 	for _, d := range []struct {
 		field string
 		value command.Duration
-	}{{"timeout", c.o.Timeout}, {"table_timeout", c.o.TableLimit}} {
+	}{{"timeout", c.o.Timeout}, {"table_timeout", c.o.TableLimit}, {"idle_timeout", c.o.IdleTimeout}} {
 		if _, err := d.value.Value(); err != nil {
 			c.add(d.field, "%v", err)
 		}
 	}
+	oneOf := func(field, value string, choices ...string) {
+		if value != "" && !slices.Contains(choices, value) {
+			c.add(field, "is %q; it can be %s", value, strings.Join(choices, " or "))
+		}
+	}
+	oneOf("on_replaced", c.o.OnReplaced, command.Restart, command.Stop)
+	oneOf("on_columns_changed", c.o.OnColumnsChanged, command.Reread, command.Keep)
 	if !c.incremental() {
 		for field, given := range map[string]bool{"lookback": c.o.Lookback != "", "merge": c.o.Merge, "start_from": len(c.o.StartFrom) > 0} {
 			if given {
@@ -104,12 +112,20 @@ func (c *check) alone() {
 // patterns checks that every table pattern matches a table.
 func (c *check) patterns() {
 	c.fitting.Tables = c.matching("tables", c.o.Tables)
+	c.fitting.Exclude = c.matching("exclude", c.o.Exclude)
 	c.fitting.Reset = c.matching("reset", c.o.Reset)
 	reset := c.fitting.Reset
 	c.fitting.Reset = nil
 	for i, p := range c.o.Reset {
 		if slices.Contains(reset, p) && c.reaches("reset["+strconv.Itoa(i)+"]", p) {
 			c.fitting.Reset = append(c.fitting.Reset, p)
+		}
+	}
+	if len(c.fitting.Exclude) > 0 && len(c.chosen()) == 0 {
+		without := c.o
+		without.Exclude = nil
+		if slices.ContainsFunc(c.tables, func(t event.Table) bool { return takes(without, t.Namespace, t.Name) }) {
+			c.add("exclude", "leaves no table to sync")
 		}
 	}
 }
@@ -125,12 +141,12 @@ func (c *check) reaches(field, pattern string) bool {
 	return true
 }
 
-func (c *check) takes(t event.Table) bool { return matches(c.o.Tables, t.Namespace, t.Name) }
+func (c *check) takes(t event.Table) bool { return takes(c.o, t.Namespace, t.Name) }
 
 // unreached says that a field names only what the sync does not take of this
 // source; it may take it of another.
 func (c *check) unreached(field string, t event.Table) {
-	c.add(field, "table %s is not among sync_options.tables", nameOf(t))
+	c.add(field, "table %s is not among the tables of the sync (sync_options.tables and exclude)", nameOf(t))
 	c.problems[len(c.problems)-1].Absent = true
 }
 
@@ -273,15 +289,16 @@ func (c *check) columns() {
 func (c *check) excluded(field, pattern string, tables []event.Table) (matched bool) {
 	for _, t := range tables {
 		deleted, _ := named(c.o.Deleted, t.Namespace, t.Name)
+		key := c.key(t)
 		for _, column := range t.Columns {
 			if !matchesOne(pattern, column.Name, column.Name) {
 				continue
 			}
 			matched = true
 			switch {
-			case !matches(c.o.Tables, t.Namespace, t.Name):
-			case slices.Contains(t.PrimaryKey, column.Name):
-				c.add(field, "column %s of %s is part of its primary key, which is always read", column.Name, nameOf(t))
+			case !takes(c.o, t.Namespace, t.Name):
+			case slices.Contains(key, column.Name):
+				c.add(field, "column %s of %s is part of its key, which is always read", column.Name, nameOf(t))
 			case column.Name == c.cursor(t):
 				c.add(field, "column %s of %s is the cursor that the sync goes by", column.Name, nameOf(t))
 			case column.Name == deleted:

@@ -1,6 +1,9 @@
 package handlers
 
 import (
+	"fmt"
+	"slices"
+
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
@@ -10,14 +13,14 @@ import (
 const MaxParallelism = 16
 
 // nameKey says how a table without a primary key gets one.
-const nameKey = "name the key of a file or an API in its connection_config.primary_key"
+const nameKey = "name its columns in sync_options.key_columns"
 
 // merge checks that rows can be told apart, and that the columns which say that
 // a row is deleted can say so.
 func (c *check) merge() {
 	if c.o.Merge && c.incremental() {
 		if without := c.withoutKey(); len(without) > 0 {
-			c.add("merge", "needs a primary key: %s; choose tables in sync_options.tables, or %s", offer("there is none where the source", without, "tables"), nameKey)
+			c.add("merge", "needs a key: %s; name its columns in sync_options.key_columns, or leave the table out by sync_options.exclude", offer("there is none where the source", without, "tables"))
 		}
 	}
 	c.fitting.Deleted = each(c, "deleted_columns", c.o.Deleted, func(field string, t event.Table, column string) {
@@ -37,10 +40,37 @@ func (c *check) merge() {
 	})
 }
 
+// keys checks that the columns which tell rows apart are there, each once.
+func (c *check) keys() {
+	c.fitting.KeyColumns = each(c, "key_columns", c.o.KeyColumns, func(field string, t event.Table, columns []string) {
+		fits := func(typ driver.Type) bool {
+			return typ.Kind != driver.JSON && typ.Kind != driver.Float32 && typ.Kind != driver.Float64
+		}
+		const what = "columns that tell rows apart"
+		if len(columns) == 0 {
+			c.add(field, "names no column; %s", offerColumns(t, what, fits))
+		}
+		for i, column := range columns {
+			at := fmt.Sprintf("%s[%d]", field, i)
+			typ, ok := columnOf(t, column)
+			switch {
+			case !ok:
+				c.add(at, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, what, fits))
+			case !fits(typ):
+				c.add(at, "column %q of %s is %s, whose values cannot be told apart surely; %s", column, nameOf(t), typ, offerColumns(t, what, fits))
+			case slices.Contains(columns[:i], column):
+				c.add(at, "names column %q again", column)
+			}
+		}
+	})
+}
+
+func (c *check) key(t event.Table) []string { return keyOf(c.o, t.Namespace, t.Name, t.PrimaryKey) }
+
 // withoutKey names the chosen tables without a primary key.
 func (c *check) withoutKey() (names []string) {
 	for _, t := range c.chosen() {
-		if len(t.PrimaryKey) == 0 {
+		if len(c.key(t)) == 0 {
 			names = append(names, nameOf(t))
 		}
 	}
@@ -75,8 +105,8 @@ func (c *check) lookback() {
 		applies = true
 		if wrong := lookbackFits(typ, l); wrong != "" {
 			c.add("lookback", "does not fit the cursor %s of %s, which is %s: %s", column, nameOf(t), typ, wrong)
-		} else if len(t.PrimaryKey) == 0 {
-			c.add("lookback", "needs a primary key, which %s lacks: rows that are read again could not be told from new ones; %s", nameOf(t), nameKey)
+		} else if len(c.key(t)) == 0 {
+			c.add("lookback", "needs a key, which %s lacks: rows that are read again could not be told from new ones; %s", nameOf(t), nameKey)
 		}
 	}
 	switch {
@@ -106,8 +136,8 @@ func (c *check) startOver() {
 			}
 			return
 		}
-		if len(t.PrimaryKey) == 0 {
-			c.add(field, "needs a primary key, which %s lacks: rows that are read again could not be told from those that landed; %s", nameOf(t), nameKey)
+		if len(c.key(t)) == 0 {
+			c.add(field, "needs a key, which %s lacks: rows that are read again could not be told from those that landed; %s", nameOf(t), nameKey)
 			return
 		}
 		value, err := cursorValue(typ, text)

@@ -6,14 +6,25 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 )
 
-// matches reports whether a table is chosen: by its name alone or with its
-// namespace, by any of the patterns, or because there are none.
-func matches(patterns []string, namespace, name string) bool {
-	return len(patterns) == 0 || matchesAny(patterns, namespace, name)
+// takes reports whether a sync with the options takes a table: any of their
+// patterns matches its name alone or with its namespace, or there are none, and
+// it is not excluded.
+func takes(o command.SyncOptions, namespace, name string) bool {
+	return (len(o.Tables) == 0 || matchesAny(o.Tables, namespace, name)) && !matchesAny(o.Exclude, namespace, name)
+}
+
+// keyOf returns the columns that tell a table's rows apart: those that the
+// options name, else its primary key.
+func keyOf(o command.SyncOptions, namespace, name string, primary []string) []string {
+	if key, ok := named(o.KeyColumns, namespace, name); ok {
+		return key
+	}
+	return primary
 }
 
 func matchesAny(patterns []string, namespace, name string) bool {

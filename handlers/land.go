@@ -190,7 +190,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	t.resume(landed)
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	idle := time.AfterFunc(l.h.options.IdleLimit, func() { cancel(l.h.silent()) })
+	idle := time.AfterFunc(l.idleLimit(), func() { cancel(l.silent()) })
 	defer idle.Stop()
 
 	request := l.request(t, writer)
@@ -225,7 +225,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 				return nil
 			}
 		}
-		idle.Reset(l.h.options.IdleLimit)
+		idle.Reset(l.idleLimit())
 	}
 	// A source may take the end of its context for the end of the rows.
 	if ctx.Err() != nil {

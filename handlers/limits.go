@@ -17,9 +17,16 @@ func passed(kind error, format string, args ...any) error {
 	return errors.Join(failf(event.ReasonTimeout, format, args...), kind)
 }
 
+// idleLimit is how long a read may bring nothing: longer than the source itself
+// may be silent, which sync_options.idle_timeout says.
+func (a *attempt) idleLimit() time.Duration {
+	idle, _ := a.options.IdleTimeout.Value() // the plan tells of one that cannot be read
+	return max(a.h.options.IdleLimit, idle+idle/4)
+}
+
 // silent is why a read ends that brought nothing for too long.
-func (h *Handlers) silent() error {
-	return passed(errIdle, "the source sent nothing for %v, the idle limit", h.options.IdleLimit)
+func (a *attempt) silent() error {
+	return passed(errIdle, "the source sent nothing for %v, the idle limit; sync_options.idle_timeout raises it", a.idleLimit())
 }
 
 // limited returns the context of an attempt, which ends with the whole sync's

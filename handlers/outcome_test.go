@@ -97,11 +97,11 @@ func TestPatterns(t *testing.T) {
 		{"orders", true}, {"public.orders", true}, {"ord*", true}, {"public.*", true}, {"*", true}, {"order?", true},
 		{"other.*", false}, {"order", false}, {"[", false},
 	} {
-		if got := matches([]string{c.pattern}, "public", "orders"); got != c.want {
+		if got := takes(command.SyncOptions{Tables: []string{c.pattern}}, "public", "orders"); got != c.want {
 			t.Errorf("%q: %v", c.pattern, got)
 		}
 	}
-	if !matches([]string{"odd[1]"}, "", "odd[1]") || !matches(nil, "", "x") {
+	if !takes(command.SyncOptions{Tables: []string{"odd[1]"}}, "", "odd[1]") || !takes(command.SyncOptions{}, "", "x") || takes(command.SyncOptions{Exclude: []string{"x*"}}, "", "x") {
 		t.Error("a table is not found by its own name")
 	}
 }

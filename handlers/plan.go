@@ -13,7 +13,7 @@ import (
 // wish is what the options ask of one table beyond how it is read.
 type wish struct {
 	Merge    bool     // upsert on Key
-	Key      []string // the primary key, in the source's order
+	Key      []string // the primary key or key_columns, in the source's order
 	Deleted  string   // with Merge: the column that says that a row is deleted
 	Reset    bool     // start over
 	From     *driver.Cursor
@@ -34,7 +34,7 @@ func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema
 	}
 	var runs []*tableRun
 	for _, t := range found {
-		if !matches(a.options.Tables, t.Namespace, t.Name) {
+		if !takes(a.options, t.Namespace, t.Name) {
 			continue
 		}
 		run := &tableRun{table: exclude(a.options.Columns, t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
@@ -52,7 +52,7 @@ func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema
 		runs = append(runs, run)
 	}
 	for _, u := range unread {
-		if matches(a.options.Tables, u.Namespace, u.Name) {
+		if takes(a.options, u.Namespace, u.Name) {
 			run := &tableRun{table: driver.Table{Namespace: u.Namespace, Name: u.Name}, unread: u.Err, totals: &a.totals}
 			run.result = event.TableResult{Name: u.Name, Namespace: u.Namespace, Status: statusWaiting, Mode: a.mode}
 			runs = append(runs, run)
@@ -67,7 +67,8 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 		run.result.Message = "no column to go by: the whole table is read each time; name one in sync_options.cursor_columns"
 		return
 	}
-	run.wish.Key, run.wish.Lookback = t.PrimaryKey, a.options.Lookback
+	run.wish.Key = keyOf(a.options, t.Namespace, t.Name, t.PrimaryKey)
+	run.wish.Lookback = a.options.Lookback
 	if a.options.Merge {
 		run.wish.Merge = true
 		run.wish.Deleted, _ = named(a.options.Deleted, t.Namespace, t.Name)
@@ -120,4 +121,7 @@ func cursorOf(t driver.Table, columns map[string]string) string {
 }
 
 // limitsOf returns the bounds of what a sync reads.
-func limitsOf(o command.SyncOptions) driver.Limits { return driver.Limits{BatchRows: o.BatchSize} }
+func limitsOf(o command.SyncOptions) driver.Limits {
+	idle, _ := o.IdleTimeout.Value() // checked before
+	return driver.Limits{BatchRows: o.BatchSize, Idle: idle}
+}

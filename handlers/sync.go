@@ -155,7 +155,7 @@ func (a *attempt) expected() (names []string, estimates []int64, err error) {
 	}
 	names = []string{}
 	for _, t := range tables {
-		if !matches(a.options.Tables, t.Namespace, t.Name) {
+		if !takes(a.options, t.Namespace, t.Name) {
 			continue
 		}
 		names = append(names, nameOf(t))

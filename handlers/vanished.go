@@ -28,7 +28,7 @@ func (a *attempt) vanished(known, found []event.Table) (gone []event.TableResult
 		there[nameOf(t)] = true
 	}
 	for _, t := range known {
-		if there[nameOf(t)] || !matches(a.options.Tables, t.Namespace, t.Name) {
+		if there[nameOf(t)] || !takes(a.options, t.Namespace, t.Name) {
 			continue
 		}
 		gone = append(gone, event.TableResult{

@@ -34,7 +34,21 @@ type SyncOptions struct {
 	Timeout     Duration           `json:"timeout,omitempty"`         // of the whole sync
 	TableLimit  Duration           `json:"table_timeout,omitempty"`   // of one table, its retries included
 	AllowEmpty  bool               `json:"allow_empty,omitempty"`     // a file or an API that gives no row empties its table
+
+	Exclude          []string            `json:"exclude,omitempty"`            // patterns of tables that are left out, whatever Tables says
+	KeyColumns       map[string][]string `json:"key_columns,omitempty"`        // table to the columns that tell its rows apart, in the place of a primary key
+	OnReplaced       string              `json:"on_replaced,omitempty"`        // when a table is another one than its cursor belongs to: Restart (default) or Stop
+	OnColumnsChanged string              `json:"on_columns_changed,omitempty"` // when columns of old rows are no more what landed: Reread (default) or Keep
+	IdleTimeout      Duration            `json:"idle_timeout,omitempty"`       // how long a source may send nothing while it is read
 }
+
+// What SyncOptions.OnReplaced and OnColumnsChanged may be.
+const (
+	Restart = "restart" // the table starts over
+	Stop    = "stop"    // the table fails and keeps what landed
+	Reread  = "reread"  // the table is read once in full
+	Keep    = "keep"    // old rows stay as they landed, which the result says
+)
 
 // Columns chooses columns of a table.
 type Columns struct {

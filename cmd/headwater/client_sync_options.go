@@ -15,13 +15,17 @@ type SyncFlags struct {
 	CursorColumn  []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What an incremental sync of a table goes by; may repeat."`
 	Merge         bool     `help:"With --mode incremental: rows take the place of those with the same primary key."`
 	DeletedColumn []string `sep:"none" placeholder:"TABLE=COLUMN" help:"With --merge: the column that says a row is deleted; may repeat."`
-	Exclude       []string `sep:"none" placeholder:"TABLE=COLUMN" help:"Columns (patterns) that are neither read nor landed; may repeat."`
+	Exclude       []string `sep:"none" placeholder:"TABLE[=COLUMN]" help:"Tables, or columns of them (patterns), that are neither read nor landed; may repeat."`
+	KeyColumn     []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What tells the rows of a table apart, in the place of a primary key; repeat for a key of several columns."`
 	Lookback      string   `help:"Begin so far behind the cursor: 15m, 2h, 3d, or a number for cursors that are numbers."`
 	Parallelism   int      `help:"Connections that one table is read over, 1 to 16; 0 leaves it to the service."`
 	Reset         []string `sep:"none" placeholder:"TABLE" help:"This table (or pattern) starts over; may repeat."`
 	StartFrom     []string `sep:"none" placeholder:"TABLE=VALUE" help:"Start from an earlier checkpoint, see 'headwater checkpoints'; may repeat."`
 	Timeout       string   `help:"Limit of the whole sync, such as 2h."`
 	TableTimeout  string   `help:"Limit of each table, such as 30m."`
+	IdleTimeout   string   `help:"How long a source may send nothing while it is read, such as 10m."`
+	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
+	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When old rows are no more what landed: reread (the default) reads the table once in full, keep leaves them."`
 	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }
 
@@ -36,7 +40,8 @@ func (f *SyncFlags) options() (map[string]any, error) {
 		}
 		mode = "incremental"
 	}
-	for name, value := range map[string]string{"mode": mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout} {
+	for name, value := range map[string]string{"mode": mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout,
+		"idle_timeout": f.IdleTimeout, "on_replaced": f.OnReplaced, "on_columns_changed": f.OnColumns} {
 		if value != "" {
 			o[name] = value
 		}
@@ -75,19 +80,41 @@ func (f *SyncFlags) options() (map[string]any, error) {
 			o[m.name] = values
 		}
 	}
-	columns := map[string]map[string][]string{}
+	return o, f.lists(o)
+}
+
+// lists adds what maps a table to several columns.
+func (f *SyncFlags) lists(o map[string]any) error {
+	var excluded []string
+	columns, keys := map[string]map[string][]string{}, map[string][]string{}
 	for _, pair := range f.Exclude {
 		table, column, ok := strings.Cut(pair, "=")
-		if !ok || table == "" || column == "" {
-			return nil, fmt.Errorf("--exclude %s: write TABLE=COLUMN", pair)
-		}
-		if columns[table] == nil {
+		switch {
+		case !ok && pair != "":
+			excluded = append(excluded, pair)
+			continue
+		case table == "" || column == "":
+			return fmt.Errorf("--exclude %s: write TABLE=COLUMN, or TABLE for all of it", pair)
+		case columns[table] == nil:
 			columns[table] = map[string][]string{}
 		}
 		columns[table]["exclude"] = append(columns[table]["exclude"], column)
 	}
+	for _, pair := range f.KeyColumn {
+		table, column, ok := strings.Cut(pair, "=")
+		if !ok || table == "" || column == "" {
+			return fmt.Errorf("--key-column %s: write TABLE=COLUMN", pair)
+		}
+		keys[table] = append(keys[table], column)
+	}
+	if len(excluded) > 0 {
+		o["exclude"] = excluded
+	}
 	if len(columns) > 0 {
 		o["columns"] = columns
 	}
-	return o, nil
+	if len(keys) > 0 {
+		o["key_columns"] = keys
+	}
+	return nil
 }

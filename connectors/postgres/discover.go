@@ -3,64 +3,59 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"headwater/connectors/driver"
-)
-
-// catalog selects one row a column of the relations that this account may
-// read: tables, partitioned tables as one (their partitions are left out),
-// views, materialized views and foreign tables, but not the system's. It is
-// followed by further conditions and the order.
-const catalog = `
-SELECT n.nspname, c.relname, c.relkind,
-  CASE WHEN c.relkind = 'p' THEN (SELECT sum(l.reltuples)::int8 FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf AND l.reltuples >= 0)
-       WHEN c.relkind IN ('v', 'f') THEN -1 ELSE c.reltuples::int8 END,
-  (SELECT json_agg(k.attname ORDER BY array_position(i.indkey::int2[], k.attnum)) FROM pg_index i
-     JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary),
-  a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::int8, a.atttypmod, a.attnotnull, col_description(c.oid, a.attnum)
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(c.oid, a.attnum, 'SELECT')
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
-  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-  AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')`
-
-const (
-	inOrder  = " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\", a.attnum"
-	ofSchema = " AND n.nspname IN (SELECT json_array_elements_text(%s::json))"
-	ofTable  = " AND n.nspname = %s AND c.relname = %s"
-	// ofDomains comes before: it selects what each domain is made of.
-	ofDomains = "SELECT oid::int8, typbasetype::int8, typtypmod FROM pg_type WHERE typtype = 'd';"
 )
 
 // relationKinds maps relkind to Table.Kind.
 var relationKinds = map[string]string{"r": "table", "p": "table", "f": "table", "v": "view", "m": "view"}
 
-// described is a table with what the catalog says of its columns, in the same
-// order.
-type described struct {
+// relationRow is a table with what the catalog says of it and its columns.
+type relationRow struct {
 	driver.Table
-	columns []mapped
+	oid                int64
+	kind               string // relkind
+	unlogged, filled   bool
+	readable, filtered bool
+	extension          string
+	key                []int64 // attnums
+	keyIsPrimary       bool
+	rule               string // hash of a view's definition
+	attributes         []attributeRow
+	family             family
 }
 
-// Discover returns every relation that the account may read, with the columns
-// that it may read.
-func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
-	where := ""
-	if len(s.settings.Schemas) > 0 {
-		where = fmt.Sprintf(ofSchema, literal(jsonList(s.settings.Schemas)))
+// columns returns how each of the table's columns is read, in their order.
+func (r *relationRow) columns() []mapped {
+	all := make([]mapped, 0, len(r.attributes))
+	for _, a := range r.attributes {
+		if a.readable {
+			all = append(all, a.mapped)
+		}
 	}
-	c, found, err := s.describe(ctx, where)
+	return all
+}
+
+// Discover returns every relation of the database but the system's, with the
+// columns that the account may read. Those that cannot be read come with the
+// reason.
+func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
+	c, found, err := s.describe(ctx, s.chosen(), "", nil)
 	if err != nil {
 		return nil, err
 	}
 	defer s.keep(ctx, c)
-	tables := make([]driver.Table, len(found))
-	for i, d := range found {
-		tables[i] = d.Table
+	tables := make([]driver.Table, 0, len(found.relations))
+	for _, r := range found.relations {
+		tables = append(tables, r.Table)
+	}
+	for _, name := range s.settings.Schemas {
+		if !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Namespace == name }) {
+			tables = append(tables, driver.Table{Namespace: name, Name: "*", Kind: "table", RowEstimate: -1, LeftOut: "there is no table in a schema of this name: check connection_config.schemas"})
+		}
 	}
 	// The server has sorted by its own idea of bytes, ours is the contract.
 	slices.SortFunc(tables, func(a, b driver.Table) int {
@@ -69,64 +64,185 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	return tables, nil
 }
 
-// describe reads the catalog in a new transaction, whose session it returns.
-func (s *source) describe(ctx context.Context, where string) (*session, []described, error) {
-	domains := domainMap{}
-	var found []described
-	c, err := s.transaction(ctx, ofDomains+catalog+where+inOrder, func(statement int, row [][]byte) error {
-		if statement == 0 {
-			domains[number(row[0])] = attribute{oid: number(row[1]), mod: int32(number(row[2]))}
-			return nil
-		}
-		namespace, name := string(row[0]), string(row[1])
-		if n := len(found); n == 0 || found[n-1].Namespace != namespace || found[n-1].Name != name {
-			d := described{Table: driver.Table{Namespace: namespace, Name: name, Kind: relationKinds[string(row[2])], RowEstimate: -1}}
-			if row[3] != nil {
-				d.RowEstimate = max(number(row[3]), -1)
-			}
-			if row[4] != nil {
-				if err := json.Unmarshal(row[4], &d.PrimaryKey); err != nil {
-					return driver.E(driver.ErrBadData, nil, "the server's catalog has an unreadable key of %s", d.Table)
-				}
-			}
-			found = append(found, d)
-		}
-		d := &found[len(found)-1]
-		if row[5] == nil { // a table without columns
-			return nil
-		}
-		if len(d.Columns) == s.limits.MaxColumns {
-			return driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", d.Table, s.limits.MaxColumns)
-		}
-		m := mapType(domains.resolve(attribute{oid: number(row[7]), mod: int32(number(row[8]))}))
-		d.columns = append(d.columns, m)
-		d.Columns = append(d.Columns, driver.Column{
-			Name: string(row[5]), Type: m.typ, SourceType: string(row[6]), Nullable: string(row[9]) != "t", Comment: string(row[10]),
-		})
-		return nil
-	})
-	if err != nil {
-		return nil, nil, err
+// chosen returns the condition for the schemas that are configured.
+func (s *source) chosen() string {
+	if len(s.settings.Schemas) == 0 {
+		return ""
 	}
-	for i := range found {
-		d := &found[i]
-		for _, key := range d.PrimaryKey {
-			if _, readable := d.Column(key); !readable {
-				d.PrimaryKey = nil
-				break
-			}
-		}
-		d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)
-	}
-	return c, found, nil
+	return fmt.Sprintf(ofSchema, literal(jsonList(s.settings.Schemas)))
 }
 
-// domainMap leads from a domain to the type it is made of.
-type domainMap map[int64]attribute
+// described is what a description found.
+type described struct {
+	server    server
+	relations []*relationRow
+	children  []child
+}
+
+// describe reads the catalog in a new transaction, whose session it returns.
+// further statements run behind and hand their rows to f, counted from 0.
+func (s *source) describe(ctx context.Context, where, further string, f func(statement int, row [][]byte) error) (*session, *described, error) {
+	for {
+		d := &describing{source: s, further: f, types: typeMap{}, labels: map[int64]string{}, byOID: map[int64]*relationRow{}}
+		c, err := s.transaction(ctx, description(!s.uncontrolled, where)+";"+further, func(statement int, row [][]byte) error {
+			return d.take(statement, row)
+		})
+		switch {
+		case err != nil && !s.uncontrolled && strings.Contains(err.Error(), "pg_control_system"):
+			s.uncontrolled = true // this account may not ask, or this server does not know
+			continue
+		case err != nil:
+			return nil, nil, err
+		}
+		if err := d.server.check(s); err != nil {
+			c.close()
+			return nil, nil, err
+		}
+		found, err := d.finish()
+		if err != nil {
+			s.keep(ctx, c)
+			return nil, nil, err
+		}
+		return c, found, nil
+	}
+}
+
+// describing gathers the rows of a description.
+type describing struct {
+	described
+	source  *source
+	further func(statement int, row [][]byte) error
+	types   typeMap
+	labels  map[int64]string
+	byOID   map[int64]*relationRow
+	raw     []attributeSource
+}
+
+// attributeSource is a column whose type is not resolved yet.
+type attributeSource struct {
+	of                    *relationRow
+	row                   attributeRow
+	typ                   attribute
+	collation, expression string
+}
+
+func (d *describing) take(statement int, row [][]byte) error {
+	switch statement {
+	case rowsTypes:
+		d.types[number(row[0])] = attribute{oid: number(row[1]), mod: int32(number(row[2])), kind: string(row[3]), category: string(row[4]), elem: number(row[5]), name: string(row[6]), system: truth(row[7])}
+	case rowsLabels:
+		d.labels[number(row[0])] = string(row[1])
+	case rowsServer:
+		d.server = serverOf(row)
+	case rowsRelations:
+		r := &relationRow{
+			Table: driver.Table{Namespace: string(row[1]), Name: string(row[2]), Kind: relationKinds[string(row[3])], RowEstimate: -1},
+			oid:   number(row[0]), kind: string(row[3]), unlogged: truth(row[5]), filled: truth(row[6]), readable: truth(row[7]), extension: string(row[8]), filtered: truth(row[9]),
+			keyIsPrimary: truth(row[11]), rule: string(row[12]),
+		}
+		if row[4] != nil {
+			r.RowEstimate = max(number(row[4]), -1)
+		}
+		for _, n := range strings.Fields(string(row[10])) {
+			r.key = append(r.key, number([]byte(n)))
+		}
+		d.relations, d.byOID[r.oid] = append(d.relations, r), r
+	case rowsColumns:
+		return d.column(row)
+	case rowsChildren:
+		d.children = append(d.children, childOf(row))
+	default:
+		return d.further(statement-rowsFurther, row)
+	}
+	return nil
+}
+
+func (d *describing) column(row [][]byte) error {
+	r := d.byOID[number(row[0])]
+	if r == nil {
+		return errMalformed
+	}
+	if n := len(d.raw); n >= d.source.limits.MaxColumns && d.raw[n-d.source.limits.MaxColumns].of == r {
+		return driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", r.Table, d.source.limits.MaxColumns)
+	}
+	a := attributeSource{of: r, collation: string(row[14]), expression: string(row[15])}
+	a.row = attributeRow{number: number(row[1]), readable: truth(row[8]), declared: number(row[4]), rewrite: number(row[5])}
+	a.row.column = driver.Column{Name: string(row[2]), SourceType: string(row[3]), Nullable: !truth(row[6]), Comment: string(row[7]), Unique: truth(row[16])}
+	a.typ = attribute{oid: number(row[4]), mod: int32(number(row[5])), kind: string(row[9]), category: string(row[10]), elem: number(row[11]), name: string(row[12]), system: truth(row[13])}
+	if f := strings.Fields(string(row[17])); len(f) == 3 {
+		a.row.cache, a.row.step, a.row.cycles = number([]byte(f[0])), number([]byte(f[1])), f[2] == "t"
+	}
+	d.raw = append(d.raw, a)
+	return nil
+}
+
+// finish puts together what the statements told.
+func (d *describing) finish() (*described, error) {
+	for _, raw := range d.raw {
+		typ := d.types.resolve(raw.typ)
+		row := raw.row
+		row.mapped = mapType(typ, d.server.moneyScale)
+		col := &row.column
+		if err := d.source.settings.override(raw.of.Table, col.Name, typ, &row.mapped); err != nil {
+			return nil, err
+		}
+		col.Type, col.Grain, col.Equality = row.mapped.typ, grainOf(typ), equalityOf(typ, raw.collation)
+		col.Identity = row.identity(cmp.Or(d.labels[typ.oid], d.labels[typ.elem]), raw.expression)
+		raw.of.attributes = append(raw.of.attributes, row)
+	}
+	d.families()
+	for _, r := range d.relations {
+		r.complete(d.server, &d.source.settings)
+	}
+	return &d.described, nil
+}
+
+// complete fills in the relation's Table.
+func (r *relationRow) complete(on server, settings *Settings) {
+	r.Identity = on.identity(r)
+	var hidden []string
+	for i := range r.attributes {
+		a := &r.attributes[i]
+		if !a.readable {
+			hidden = append(hidden, a.column.Name)
+			continue
+		}
+		a.column.Nullable = a.column.Nullable || slices.Contains(r.family.nullable, a.column.Name)
+		a.column.Unique = a.column.Unique && !r.family.mixed()
+		if settings.nulls() && uncertain(a.column.Type) && !slices.Contains(r.key, a.number) {
+			a.column.Nullable = true
+		}
+		r.Columns = append(r.Columns, a.column)
+	}
+	r.LeftOut = r.leftOut(on)
+	r.PrimaryKey = r.keyNames()
+	r.Cursor = defaultCursor(r)
+	r.Notes = r.notes(on, settings, hidden)
+}
+
+// keyNames returns the columns of the key, none if one may not be read or the
+// rows of other tables are among those of this one.
+func (r *relationRow) keyNames() []string {
+	if r.family.mixed() {
+		return nil
+	}
+	var names []string
+	for _, number := range r.key {
+		at := slices.IndexFunc(r.attributes, func(a attributeRow) bool { return a.number == number && a.readable })
+		if at < 0 {
+			return nil
+		}
+		names = append(names, r.attributes[at].column.Name)
+	}
+	return names
+}
+
+// typeMap leads from a domain to the type it is made of.
+type typeMap map[int64]attribute
 
 // resolve follows domains of domains. A server that answers with a circle is
 // stopped by the count.
-func (m domainMap) resolve(a attribute) attribute {
+func (m typeMap) resolve(a attribute) attribute {
 	for range 32 {
 		base, ok := m[a.oid]
 		if !ok {
@@ -140,16 +256,4 @@ func (m domainMap) resolve(a attribute) attribute {
 	return attribute{}
 }
 
-func jsonList(names []string) string {
-	text, _ := json.Marshal(names) // strings always marshal
-	return string(text)
-}
-
-// tableOf reads a JSON array of namespace and name.
-func tableOf(text []byte) *driver.Table {
-	var names [2]string
-	if json.Unmarshal(text, &names) != nil {
-		return nil
-	}
-	return &driver.Table{Namespace: names[0], Name: names[1]}
-}
+func truth(text []byte) bool { return string(text) == "t" }

@@ -4,6 +4,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -14,41 +15,6 @@ import (
 // Driver opens PostgreSQL databases. Its zero value is ready.
 type Driver struct {
 	rangeBytes int64 // of a Scan's ranges, 0 for driver.RangeSize; tests make them small
-}
-
-// Settings is the connection_config of a PostgreSQL source.
-type Settings struct {
-	Host     string `json:"host" public:"true" jsonschema:"required,minLength=1,maxLength=255,pattern=^[^\\s/@]+$,title=Host,description=Host name or address of the server"`
-	Port     int    `json:"port,omitempty" public:"true" jsonschema:"minimum=1,maximum=65535,default=5432,title=Port"`
-	Database string `json:"database" public:"true" jsonschema:"required,minLength=1,maxLength=255,title=Database"`
-	Username string `json:"username,omitempty" public:"true" jsonschema:"maxLength=255,title=User name"`
-	User     string `json:"user,omitempty" public:"true" jsonschema:"maxLength=255,title=User name (another spelling of username)"`
-	Password string `json:"password,omitempty" jsonschema:"title=Password"`
-	// SSLMode prefer encrypts wherever the server can. It falls back only on the
-	// server's own word that it has no TLS, and then never sends the password in
-	// clear text.
-	SSLMode       string   `json:"sslmode,omitempty" public:"true" jsonschema:"enum=disable,enum=prefer,enum=require,enum=verify-full,default=prefer,title=TLS,description=disable: never; prefer: when the server has it; require: always but without checking who the server is; verify-full: always and check certificate and host name"`
-	CACertificate string   `json:"ca_certificate,omitempty" public:"true" jsonschema:"title=CA certificate,description=PEM text of the authorities that verify-full trusts instead of the system's"`
-	Schemas       []string `json:"schemas,omitempty" public:"true" jsonschema:"title=Schemas,description=Only these schemas; all but the system's when absent"`
-}
-
-// Validate requires one of the two spellings of the user name.
-func (s *Settings) Validate() error {
-	switch {
-	case s.user() == "":
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username is missing")
-	case s.User != "" && s.Username != "" && s.User != s.Username:
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username and connection_config.user differ: give one")
-	}
-	_, err := s.roots()
-	return err
-}
-
-func (s *Settings) user() string {
-	if s.Username != "" {
-		return s.Username
-	}
-	return s.User
 }
 
 // Spec describes the driver.
@@ -67,10 +33,12 @@ func (Driver) Spec() driver.Spec {
 
 // Open prepares the source. It does not dial.
 func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{dial: cfg.Dial, limits: cfg.Limits.WithDefaults(), rangeBytes: d.rangeBytes}
+	s := &source{dial: cfg.Dial, limits: cfg.Limits, rangeBytes: d.rangeBytes}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
+	s.limits.MaxRowBytes = cmp.Or(int64(s.settings.MaxRowMiB)<<20, s.limits.MaxRowBytes)
+	s.limits = s.limits.WithDefaults()
 	if err := s.settings.Validate(); err != nil {
 		return nil, err
 	}
@@ -86,6 +54,8 @@ type source struct {
 	dial       dialFunc
 	limits     driver.Limits
 	rangeBytes int64
+	// uncontrolled says that the server does not tell its system identifier.
+	uncontrolled bool
 
 	mu      sync.Mutex // Close may come at any moment
 	session *session

@@ -2,12 +2,7 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -26,169 +21,58 @@ type dialFunc = func(ctx context.Context, network, address string) (net.Conn, er
 
 // session is one connection with everything that was dialled for it.
 type session struct {
+	source  *source
 	pg      *pgconn.PgConn
 	idle    bool // known to be outside a transaction
 	mu      sync.Mutex
 	sockets []net.Conn // the connection and requests to cancel on it
 }
 
-// trace receives when the parts of connecting were done; its fields are set by
-// connect.
-type trace struct {
-	dialled time.Time // zero when dialling failed
-	secure  bool
-}
-
-// The session's settings. The first part is what a pooler such as PgBouncer
-// lets through at start-up; the rest is set in each transaction. The narrow
-// search path keeps names that we do not qualify from being shadowed.
-const (
-	begin    = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-	settings = "SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;" +
-		"SET LOCAL lock_timeout = '10s'; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'iso_8601'"
-)
-
 // begin returns the statements that begin a transaction, with snapshot the one
-// that was exported under that name.
+// that was exported under that name, and set what changes what a SELECT returns
+// or how long it may take. The narrow search path keeps names that we do not
+// qualify from being shadowed; reading has the account's own.
 func (c *session) begin(snapshot string) string {
-	first := begin
+	first := "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 	if snapshot != "" {
 		first += "; SET TRANSACTION SNAPSHOT " + literal(snapshot)
 	}
 	if c.version() >= 17 {
-		return first + "; SET LOCAL transaction_timeout = 0;" + settings
+		first += "; SET LOCAL transaction_timeout = 0"
 	}
-	return first + ";" + settings
+	if c.ascii() {
+		first += "; SET LOCAL client_encoding = 'SQL_ASCII'" // else the server refuses bytes that are no UTF-8
+	}
+	// A process of ours that was stopped lets go of its locks and its snapshot
+	// after this time, also while the server sends to it.
+	frozen := 2 * c.source.limits.Idle.Milliseconds()
+	return first + fmt.Sprintf("; SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL tcp_user_timeout = %d;"+
+		"SET LOCAL lock_timeout = '10s'; SET LOCAL row_security = %s; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'iso_8601';"+
+		"SET LOCAL DateStyle = 'ISO'; SET LOCAL TimeZone = 'UTC'; SET LOCAL quote_all_identifiers = off", frozen, frozen, c.source.settings.rowSecurity())
 }
+
+// reading returns the statements before one that reads a table's rows: views and
+// policies call functions that need the account's own search path, and the dates
+// of a view depend on its time zone.
+func reading(kind string, on server) string {
+	own := "SET LOCAL search_path TO DEFAULT;"
+	switch {
+	case kind == "v":
+		return own + "SET LOCAL TimeZone TO DEFAULT;"
+	case on.moneyScale == 2:
+		return own + "SET LOCAL lc_monetary = 'C';" // amounts within composites are text
+	}
+	return own
+}
+
+// ascii reports whether the database does not say what its bytes mean.
+func (c *session) ascii() bool { return c.pg.ParameterStatus("server_encoding") == "SQL_ASCII" }
 
 // version returns the server's major version, 0 if it does not tell.
 func (c *session) version() int {
 	major, _, _ := strings.Cut(c.pg.ParameterStatus("server_version"), ".")
 	digits := strings.TrimLeft(major, "0123456789")
 	return int(number([]byte(strings.TrimSuffix(major, digits)))) // 18beta1
-}
-
-// connect dials and authenticates.
-func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
-	if tr == nil {
-		tr = &trace{}
-	}
-	// pgconn insists on a parsed configuration, and parsing reads the process's
-	// environment and home directory. Every field is set below, so nothing of
-	// them survives.
-	cfg, err := pgconn.ParseConfig("host=invalid port=1 user=invalid password=invalid dbname=invalid sslmode=disable sslcertmode=disable passfile='' target_session_attrs=any connect_timeout=0")
-	if err != nil {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "the PG* variables in the environment of this process are not usable: unset them")
-	}
-	tlsConfig, err := s.settings.tls()
-	if err != nil {
-		return nil, err
-	}
-	c := &session{}
-	cfg.Host, cfg.Port, cfg.Database = s.settings.Host, uint16(s.settings.Port), s.settings.Database
-	cfg.User, cfg.Password = s.settings.user(), s.settings.Password
-	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is done while dialling
-	cfg.ConnectTimeout = 0
-	cfg.RuntimeParams = map[string]string{"application_name": "headwater", "client_encoding": "UTF8", "DateStyle": "ISO, YMD", "TimeZone": "UTC", "standard_conforming_strings": "on"}
-	cfg.KerberosSrvName, cfg.KerberosSpn = "", ""
-	cfg.MinProtocolVersion, cfg.MaxProtocolVersion, cfg.ChannelBinding = "3.0", "3.0", "prefer"
-	cfg.RequireAuth = "password,md5,scram-sha-256,none"
-	cfg.ValidateConnect, cfg.AfterConnect, cfg.AfterNetConnect, cfg.OnNotice, cfg.OnNotification, cfg.OAuthTokenProvider = nil, nil, nil, nil, nil, nil
-	cfg.MaxProtocolMessageBodyLen = int(min(s.limits.MaxRowBytes, 1<<30))
-	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil } // Dial resolves, and checks what it resolved
-	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := s.dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		first := c.track(conn) // later ones carry requests to cancel, while others read what is set here
-		if tlsConfig != nil {
-			secured, err := secure(ctx, conn, tlsConfig)
-			switch {
-			case errors.Is(err, errNoTLS) && s.settings.SSLMode != "require" && s.settings.SSLMode != "verify-full":
-				if first {
-					cfg.RequireAuth = "md5,scram-sha-256,none" // no password in clear text where TLS could have been stripped
-				}
-			case err != nil:
-				conn.Close()
-				return nil, err
-			default:
-				conn = secured
-			}
-		}
-		if first {
-			_, tr.secure = conn.(*tls.Conn)
-			tr.dialled = time.Now()
-		}
-		return conn, nil
-	}
-	greeting, cancel := context.WithTimeout(ctx, greetingLimit)
-	defer cancel()
-	c.pg, err = pgconn.ConnectConfig(greeting, cfg)
-	if err != nil {
-		c.drop()
-		if greeting.Err() != nil && ctx.Err() == nil {
-			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as PostgreSQL does within %s: check host and port, or add \"driver\" to connection_config if it is another kind of database", greetingLimit)
-		}
-		return nil, s.connectError(ctx, err)
-	}
-	return c, nil
-}
-
-// tls returns nil for no TLS.
-func (s *Settings) tls() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.Host, InsecureSkipVerify: true}
-	switch s.SSLMode {
-	case "disable":
-		return nil, nil
-	case "verify-full":
-		roots, err := s.roots()
-		if err != nil {
-			return nil, err
-		}
-		cfg.InsecureSkipVerify, cfg.RootCAs = false, roots
-	}
-	return cfg, nil
-}
-
-// roots returns the authorities to trust, nil for the system's.
-func (s *Settings) roots() (*x509.CertPool, error) {
-	if s.CACertificate == "" {
-		return nil, nil
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(s.CACertificate)) {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.ca_certificate holds no PEM certificate")
-	}
-	return pool, nil
-}
-
-var errNoTLS = driver.E(driver.ErrUnreachable, nil, "the server has no TLS: set sslmode to prefer, or to disable, if that is acceptable")
-
-// secure asks the server for TLS and shakes hands.
-func secure(ctx context.Context, conn net.Conn, cfg *tls.Config) (net.Conn, error) {
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), 80877103)
-	if _, err := conn.Write(request); err != nil {
-		return nil, err
-	}
-	var answer [1]byte
-	if _, err := io.ReadFull(conn, answer[:]); err != nil {
-		return nil, err
-	}
-	switch answer[0] {
-	case 'S':
-	case 'N':
-		return nil, errNoTLS
-	default:
-		return nil, driver.E(driver.ErrUnreachable, nil, "what answers there is not a PostgreSQL server")
-	}
-	secured := tls.Client(conn, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, driver.E(driver.ErrUnreachable, err, "TLS with the server failed; sslmode require does not check its certificate")
-	}
-	return secured, nil
 }
 
 // track remembers a socket and reports whether it is the session's first.

@@ -14,13 +14,19 @@ const (
 	oidFloat4, oidFloat8, oidNumeric              = 700, 701, 1700
 	oidDate, oidTime, oidTimestamp, oidTimestampZ = 1082, 1083, 1114, 1184
 	oidUUID, oidJSONB                             = 2950, 3802
+	oidChar, oidInt2Vector, oidOIDVector          = 18, 22, 30
+	oidMoney, oidMoneyArray, oidInterval          = 790, 791, 1186
 )
 
-// attribute is one column as the catalog has it. Domains are resolved to the
-// types they are made of.
+// attribute is the type of one column as the catalog has it. Domains are
+// resolved to the types they are made of.
 type attribute struct {
-	oid int64
-	mod int32
+	oid, elem int64
+	mod       int32
+	kind      string // typtype: b for base types, e, c, r, m, d
+	category  string // typcategory: A for arrays
+	name      string
+	system    bool // of pg_catalog
 }
 
 // decoding says how a value's bytes are read.
@@ -41,22 +47,36 @@ const (
 	asTimestamp
 	asUUID
 	asJSONB // text after a version byte
+	asChar  // a byte
 )
 
 // mapped is what becomes of a column.
 type mapped struct {
 	typ  driver.Type
 	how  decoding
-	cast bool // to text, on the server: the type has no kind of its own
+	cast string // the expression to select, with %s for the column; "" for the column itself
 	// follow is how a cursor may be compared: ordered says whether at all,
 	// collate that bytes are to decide.
 	ordered, collate bool
 }
 
-// mapType maps a column. Everything that no kind holds (numeric without a fixed
-// scale or of more than 38 digits, intervals, arrays, ranges, network
-// addresses, enumerations, composites, geometry) becomes its text.
-func mapType(a attribute) mapped {
+// What is selected instead of a column. Everything is qualified, since the
+// account's own search path is in force.
+const (
+	castText    = "%s::pg_catalog.text"
+	castNumeric = "%s::pg_catalog.numeric" // of money: its text follows lc_monetary
+	castList    = "pg_catalog.to_json(%s)"
+	castAmounts = "pg_catalog.to_json(%s::pg_catalog.numeric[])"
+)
+
+// moneyDigits is how many digits money has: it is an int64 of the smallest unit.
+const moneyDigits = 19
+
+// mapType maps a column. Arrays become JSON lists. Everything else that no kind
+// holds (numeric without a fixed scale or of more than 38 digits, intervals,
+// ranges, network addresses, enumerations, composites, geometry) becomes its
+// text. moneyScale is how many digits of money are behind the point.
+func mapType(a attribute, moneyScale int32) mapped {
 	plain := func(k driver.Kind, how decoding, ordered bool) mapped {
 		return mapped{typ: driver.Of(k), how: how, ordered: ordered}
 	}
@@ -97,8 +117,19 @@ func mapType(a attribute) mapped {
 		return plain(driver.JSON, asText, false)
 	case oidJSONB:
 		return plain(driver.JSON, asJSONB, false)
+	case oidChar:
+		return plain(driver.String, asChar, false)
+	case oidMoney:
+		return mapped{typ: driver.DecimalOf(moneyDigits, moneyScale), how: asNumeric, cast: castNumeric}
+	case oidMoneyArray:
+		return mapped{typ: driver.Of(driver.JSON), cast: castAmounts}
+	case oidInt2Vector, oidOIDVector:
+	default:
+		if a.category == "A" {
+			return mapped{typ: driver.Of(driver.JSON), cast: castList}
+		}
 	}
-	return mapped{typ: driver.Of(driver.String), cast: true}
+	return mapped{typ: driver.Of(driver.String), cast: castText}
 }
 
 // numericMod reads precision and scale out of a numeric's type modifier. It

@@ -1,0 +1,59 @@
+package postgres
+
+import (
+	"strconv"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// server is what the server says of itself and of the session.
+type server struct {
+	name       string // of its data, for as long as it lives
+	database   int64  // oid
+	standby    bool
+	moneyScale int32
+	set        string // what the session was set to, as the server has it
+	blind      bool   // the account does not see what others are doing
+}
+
+func serverOf(row [][]byte) server {
+	scale, err := strconv.ParseInt(string(row[3]), 10, 32)
+	if err != nil || scale < 0 || scale > moneyDigits {
+		scale = 2
+	}
+	return server{name: string(row[0]), database: number(row[1]), standby: truth(row[2]), moneyScale: int32(scale), set: string(row[4]), blind: !truth(row[5])}
+}
+
+// check compares the settings of the session with those that were asked for. A
+// pooler that drops a statement, or a server that means something else by one,
+// would otherwise change what rows look like.
+func (v server) check(s *source) error {
+	want := strings.Fields("repeatable_read on 0 ISO iso_8601 hex 3 on " + s.settings.rowSecurity())
+	have := strings.Fields(strings.Replace(v.set, "repeatable read", "repeatable_read", 1))
+	names := []string{"transaction_isolation", "transaction_read_only", "statement_timeout", "DateStyle", "IntervalStyle", "bytea_output", "extra_float_digits", "standard_conforming_strings", "row_security"}
+	if len(have) != len(want)+1 {
+		return driver.E(driver.ErrUnsupported, nil, "the server does not tell what the session's settings are")
+	}
+	for i, name := range names {
+		if have[i] != want[i] {
+			return driver.E(driver.ErrUnsupported, nil, "the server did not take the session's setting of %s: is a pooler in between that changes statements?", name)
+		}
+	}
+	if encoding := have[len(want)]; encoding != "UTF8" && encoding != "SQL_ASCII" {
+		return driver.E(driver.ErrUnsupported, nil, "the server did not take the session's setting of client_encoding")
+	}
+	return nil
+}
+
+// identity names a relation among all there are: another text is another table.
+func (v server) identity(r *relationRow) string {
+	id := "pg " + v.name + " " + strconv.FormatInt(v.database, 10) + " " + strconv.FormatInt(r.oid, 10)
+	if len(id) > 512 {
+		id = id[:512]
+	}
+	if r.rule != "" {
+		id += " " + r.rule
+	}
+	return id
+}

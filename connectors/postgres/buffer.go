@@ -27,14 +27,26 @@ type column struct {
 	valid   []byte // bits, nil while there is no NULL
 	nulls   int
 	before  int // length of bytes in the batch before, which the next will be like
+
+	nulled int64  // values that became NULL, in the whole read
+	first  string // the row of the first of them
+}
+
+// lost counts a value that became NULL. place tells its row, for people.
+func (c *column) lost(place func() string) {
+	if c.nulled++; c.nulled == 1 {
+		c.first = place()
+	}
 }
 
 // widths of the values of each decoding, in Arrow's layout.
 var widths = [...]int{
-	asInt2: 4, asInt4: 4, asInt8: 8, asFloat4: 4, asFloat8: 8, asNumeric: 16, asDate: 4, asTime: 8, asTimestamp: 8, asUUID: 16, asJSONB: 0,
+	asInt2: 4, asInt4: 4, asInt8: 8, asFloat4: 4, asFloat8: 8, asNumeric: 16, asDate: 4, asTime: 8, asTimestamp: 8, asUUID: 16, asJSONB: 0, asChar: 0,
 }
 
-func (c *column) variable() bool { return c.how == asText || c.how == asBytea || c.how == asJSONB }
+func (c *column) variable() bool {
+	return c.how == asText || c.how == asBytea || c.how == asJSONB || c.how == asChar
+}
 
 // reserve makes room for rows in all, of which so many are there.
 func (c *column) reserve(have, rows int) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptrace"
+	"strings"
 	"time"
 
 	"headwater/connectors/driver"
@@ -34,20 +35,48 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	if err := c.exec(ctx, c.begin("")); err != nil {
 		return steps, step("permissions", time.Since(began), err, "")
 	}
-	total, readable, first, err := s.count(ctx, c)
-	if err == nil && total > 0 && readable == 0 {
-		err = driver.E(driver.ErrPermission, nil, "this account may read none of the %d tables: GRANT USAGE ON the schema and SELECT ON its tables", total)
+	seen, err := s.count(ctx, c)
+	switch {
+	case err != nil:
+	case seen.total > 0 && seen.readable == 0:
+		err = driver.E(driver.ErrPermission, nil, "this account may read none of the %d tables: GRANT USAGE ON the schema and SELECT ON its tables", seen.total)
+	case len(seen.missing) > 0:
+		err = driver.E(driver.ErrNotFound, nil, "connection_config.schemas: there is no schema %s in the database", some(seen.missing))
 	}
-	if step("permissions", time.Since(began), err, "%d of %d tables can be read", readable, total) != nil {
+	if step("permissions", time.Since(began), err, "%d of %d tables can be read", seen.readable, seen.total) != nil {
 		return steps, err
 	}
 
 	began = time.Now()
-	if first == nil {
-		return steps, step("read", time.Since(began), nil, "there is no table to read from")
+	message, err := s.sample(ctx, c, seen.candidates)
+	return steps, step("read", time.Since(began), err, "%s", message)
+}
+
+// How many tables a check tries, and how long it waits for the lock of each.
+const (
+	maxSamples = 12
+	sampleLock = "1500ms"
+)
+
+// sample reads something small of the first table that lets it. One that does
+// not, be it locked, filtered or damaged, says nothing of the others; the message
+// names it. The error is one of the connection.
+func (s *source) sample(ctx context.Context, c *session, candidates []driver.Table) (string, error) {
+	if len(candidates) == 0 {
+		return "there is no table to read from", nil
 	}
-	err = c.exec(ctx, "SELECT 1 FROM "+relation(*first)+" LIMIT 1")
-	return steps, step("read", time.Since(began), err, "read from %s", first)
+	var failed []string
+	for _, t := range candidates {
+		if err := c.exec(ctx, "ROLLBACK;"+c.begin("")+"; SET LOCAL lock_timeout = '"+sampleLock+"';"+reading("", server{})+"SELECT 1 FROM "+relation(t)+" LIMIT 1"); err != nil {
+			if c.pg.IsClosed() || ctx.Err() != nil {
+				return "", err
+			}
+			failed = append(failed, fmt.Sprintf("%s cannot be read: %s", t, err))
+			continue
+		}
+		return strings.Join(append([]string{"read from " + t.String()}, failed...), "; "), nil
+	}
+	return strings.Join(failed, "; "), nil
 }
 
 // checkConnect connects in steps of its own: resolve, connect, authenticate.
@@ -81,27 +110,40 @@ func (s *source) checkConnect(ctx context.Context, step func(string, time.Durati
 	return c, nil
 }
 
-// count returns how many tables there are and how many may be read, and one of
-// those that holds rows of its own, preferring small ones: a view could take
-// hours.
-func (s *source) count(ctx context.Context, c *session) (total, readable int64, first *driver.Table, err error) {
-	const query = `
-SELECT count(*), count(*) FILTER (WHERE ok), min(name) FILTER (WHERE ok AND relkind IN ('r', 'p', 'm')) FROM (
-  SELECT c.relkind, json_build_array(n.nspname, c.relname)::text AS name,
-    has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT') AS ok
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    AND ($1 = 'null' OR n.nspname IN (SELECT json_array_elements_text(CASE WHEN $1 = 'null' THEN '[]' ELSE $1 END::json)))) t`
+// counted is what a check finds in the catalog.
+type counted struct {
+	total, readable int64
+	candidates      []driver.Table // to read from
+	missing         []string       // configured schemas that are not there
+}
+
+// count returns how many tables there are and how many may be read, and some of
+// those that hold rows of their own, small ones first: a view could take hours.
+func (s *source) count(ctx context.Context, c *session) (found counted, err error) {
+	const condition = `c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND ($1 = 'null' OR n.nspname IN (SELECT json_array_elements_text(CASE WHEN $1 = 'null' THEN '[]' ELSE $1 END::json)))`
+	const ok = `has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')`
+	query := fmt.Sprintf(`
+SELECT count(*), count(*) FILTER (WHERE `+ok+`), NULL, NULL FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE `+condition+`
+UNION ALL SELECT NULL, NULL, nspname, relname FROM (
+  SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE `+condition+` AND `+ok+` AND c.relkind IN ('r', 'p', 'm') AND c.relispopulated AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+  ORDER BY c.relpages > 1000, n.nspname, c.relname LIMIT %d) t
+UNION ALL SELECT NULL, NULL, s, NULL FROM json_array_elements_text(CASE WHEN $1 = 'null' THEN '[]' ELSE $1 END::json) s WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = s)`, maxSamples)
 	schemas := "null"
 	if len(s.settings.Schemas) > 0 {
 		schemas = jsonList(s.settings.Schemas)
 	}
 	err = c.query(ctx, query, func(row [][]byte) error {
-		total, readable = number(row[0]), number(row[1])
-		if row[2] != nil {
-			first = tableOf(row[2])
+		switch {
+		case row[0] != nil:
+			found.total, found.readable = number(row[0]), number(row[1])
+		case row[3] == nil:
+			found.missing = append(found.missing, string(row[2]))
+		default:
+			found.candidates = append(found.candidates, driver.Table{Namespace: string(row[2]), Name: string(row[3])})
 		}
 		return nil
 	}, schemas)
-	return total, readable, first, err
+	return found, err
 }

@@ -3,11 +3,14 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/text/encoding"
 
 	"headwater/connectors/driver"
 )
@@ -15,7 +18,7 @@ import (
 var (
 	signature = []byte("PGCOPY\n\xff\r\n\x00")
 
-	errNull = errors.New("a NULL came for a column that was not nullable when the schema was discovered")
+	errNull = errors.New("a NULL came for a column that was NOT NULL when the schema was read")
 )
 
 // decoder turns the binary COPY format into record batches.
@@ -39,6 +42,16 @@ type decoder struct {
 	last     []byte // the cursor's bytes in the last row of a full batch
 	lastNull bool
 	before   int // rows of the batch before, which the next will be like
+
+	charset encoding.Encoding // of text that is not UTF-8, nil if nobody said
+	keys    []int             // columns that name a row to people
+	nulls   bool              // what a type cannot hold becomes NULL
+	notes   []string          // told with the next batch
+
+	from     *string             // the cursor's value that the read goes on from
+	good     *string             // the largest value so far that can be gone on from
+	ceiling  func(string) string // brings a value back to where rows may still come
+	position json.RawMessage     // noted beside it
 }
 
 // batchRows is the most rows of a batch here. More of them do not fit the
@@ -64,6 +77,23 @@ func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.L
 		}
 	}
 	return d
+}
+
+// prepare sets what the source's settings and the server say of the values.
+func (d *decoder) prepare(s *source, p *plan) {
+	d.ascii, d.nulls = p.server.ascii, s.settings.nulls()
+	d.charset, _ = s.settings.charset() // validated
+	for _, key := range d.table.PrimaryKey {
+		d.keys = append(d.keys, slices.IndexFunc(d.columns, func(c column) bool { return c.name == key }))
+	}
+	if slices.Contains(d.keys, -1) {
+		d.keys = nil
+	}
+	for _, note := range p.row.Notes {
+		if p.row.filtered {
+			d.notes = append(d.notes, note)
+		}
+	}
 }
 
 // message takes the bytes of one CopyData message: the server sends each row in
@@ -117,7 +147,7 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := d.flush(!same); err != nil {
+		if err := d.flush(!same, false); err != nil {
 			return nil, err
 		}
 	}
@@ -138,7 +168,7 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 				return nil, d.malformed()
 			}
 			if !c.nullable {
-				return nil, d.bad(c, errNull)
+				return nil, d.bad(c, start, errNull)
 			}
 			c.setNull(d.rows, d.room)
 			continue
@@ -147,7 +177,11 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 			return nil, d.malformed()
 		}
 		if err := d.value(c, p[:n:n]); err != nil {
-			return nil, d.bad(c, err)
+			if !d.nulls || !c.nullable || !slices.Contains(unheld, err) || slices.Contains(d.keys, i) {
+				return nil, d.bad(c, start, err)
+			}
+			c.setNull(d.rows, d.room)
+			c.lost(func() string { return d.place(start) })
 		}
 		p = p[n:]
 	}
@@ -183,14 +217,23 @@ func (d *decoder) reserve() {
 	d.room = rows
 }
 
+// unheld are values that are right in the source and have no place in their
+// column's type.
+var unheld = []error{errInfinite, errNotFinite, errRange, errTooLarge}
+
 // bad names the place of a value that cannot be held, never the value, and what
 // leads around one that only the source can change.
-func (d *decoder) bad(c *column, err error) error {
+func (d *decoder) bad(c *column, row []byte, err error) error {
 	out := ""
-	if slices.Contains([]error{errInfinite, errNotFinite, errRange, errUTF8}, err) {
-		out = "; change it, exclude the column in sync_options.columns, or sync a view that casts it"
+	switch {
+	case errors.Is(err, errUTF8):
+		out = "; set connection_config.encoding to what it is in, or exclude the column in sync_options.columns"
+	case slices.Contains(unheld, err):
+		out = "; set connection_config.column_types to string for this column, or on_bad_value to null, or exclude it in sync_options.columns"
+	case errors.Is(err, errNull):
+		out = ": discover the schema again"
 	}
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d%s: %v%s", d.table, c.name, d.row, d.part, err, out)
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.table, c.name, d.place(row), err, out)
 }
 
 // field returns the cursor's bytes in a row.
@@ -222,14 +265,24 @@ func (d *decoder) finish() error {
 	if !d.ended {
 		return d.malformed()
 	}
-	if d.rows == 0 {
+	for i := range d.columns {
+		if c := &d.columns[i]; c.nulled > 0 {
+			d.notes = append(d.notes, fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", c.nulled, d.table, c.name, c.first))
+		}
+	}
+	if d.rows > 0 {
+		return d.flush(true, true)
+	}
+	if len(d.notes) == 0 && (d.from == nil || d.position == nil) {
 		return nil
 	}
-	return d.flush(true)
+	d.reserve() // a batch without rows says where to go on
+	return d.flush(true, true)
 }
 
-// flush emits the batch. With boundary, the next row has another cursor value.
-func (d *decoder) flush(boundary bool) error {
+// flush emits the batch. With boundary, the next row has another cursor value;
+// with final, there is none.
+func (d *decoder) flush(boundary, final bool) error {
 	arrays := make([]arrow.Array, len(d.columns))
 	for i := range arrays {
 		arrays[i] = d.columns[i].array(d.rows)
@@ -238,21 +291,60 @@ func (d *decoder) flush(boundary bool) error {
 	for _, a := range arrays {
 		a.Release() // the record has its own hold
 	}
-	b := driver.Batch{Record: record, Bytes: d.bytes}
+	b := driver.Batch{Record: record, Bytes: d.bytes, Notes: d.notes}
 	last := d.rows - 1
 	d.before = d.rows
-	d.rows, d.room, d.bytes, d.full = 0, 0, 0, false
-	// Rows with a NULL cursor come first and only to a read from the start, so
-	// they are no place to resume.
-	if d.cursor >= 0 && boundary && !record.Column(d.cursor).IsNull(last) {
-		value := driver.FormatCursor(record.Column(d.cursor), last)
-		if !comparable(d.table.Columns[d.cursor].Type, value) {
+	d.rows, d.room, d.bytes, d.full, d.notes = 0, 0, 0, false, nil
+	if d.cursor >= 0 && boundary {
+		var err error
+		if b.Resume, err = d.resume(record.Column(d.cursor), last, final); err != nil {
 			record.Release()
-			return d.bad(&d.columns[d.cursor], errors.New("a cursor lies outside the years 1 to 9999"))
+			return err
 		}
-		b.Resume = &driver.Cursor{Column: d.columns[d.cursor].name, Value: &value}
 	}
 	return d.emit(b)
+}
+
+// resume returns where a later read goes on behind the last row of a batch, nil
+// if that is no place for it. Rows with a NULL cursor come first, then those that
+// came late behind the value that the read went on from.
+func (d *decoder) resume(column arrow.Array, last int, final bool) (*driver.Cursor, error) {
+	t := d.table.Columns[d.cursor].Type
+	there := last >= 0 && !column.IsNull(last)
+	if there {
+		value := driver.FormatCursor(column, last)
+		if there = comparable(t, value); there {
+			d.good = &value
+		}
+	}
+	value := d.good
+	if d.from != nil {
+		if value != nil {
+			order, err := driver.CompareCursors(t, *value, *d.from)
+			if err != nil {
+				return nil, err
+			}
+			there = there && order >= 0
+			if order < 0 {
+				value = d.from
+			}
+		} else {
+			value = d.from
+		}
+	}
+	if value == nil || !there && !final {
+		return nil, nil
+	}
+	if d.ceiling != nil {
+		text := d.ceiling(*value)
+		if d.from != nil {
+			if order, err := driver.CompareCursors(t, text, *d.from); err != nil || order < 0 {
+				text = *d.from
+			}
+		}
+		value = &text
+	}
+	return &driver.Cursor{Column: d.columns[d.cursor].name, Value: value, Position: d.position}, nil
 }
 
 // comparable reports whether a cursor's text orders like its value: the forms

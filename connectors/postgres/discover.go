@@ -3,9 +3,11 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"headwater/connectors/driver"
 )
@@ -19,6 +21,7 @@ type relationRow struct {
 	oid                int64
 	kind               string // relkind
 	unlogged, filled   bool
+	unnamed            bool // in bytes that are no UTF-8
 	readable, filtered bool
 	extension          string
 	key                []int64 // attnums
@@ -43,7 +46,7 @@ func (r *relationRow) columns() []mapped {
 // columns that the account may read. Those that cannot be read come with the
 // reason.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
-	c, found, err := s.describe(ctx, s.chosen(), "", nil)
+	c, found, err := s.describe(ctx, reads{where: s.chosen()})
 	if err != nil {
 		return nil, err
 	}
@@ -79,21 +82,40 @@ type described struct {
 	children  []child
 }
 
+// reads says what to describe, and what else to ask on the way.
+type reads struct {
+	where   string                                  // a further condition on the relations
+	before  string                                  // statements before the transaction, of which one returns a row
+	further func(c *session) string                 // statements behind the description
+	begin   func()                                  // called before each try
+	first   func(row [][]byte) error                // takes what before returns
+	take    func(statement int, row [][]byte) error // takes what further returns
+}
+
 // describe reads the catalog in a new transaction, whose session it returns.
-// further statements run behind and hand their rows to f, counted from 0.
-func (s *source) describe(ctx context.Context, where, further string, f func(statement int, row [][]byte) error) (*session, *described, error) {
+func (s *source) describe(ctx context.Context, r reads) (*session, *described, error) {
 	for {
-		d := &describing{source: s, further: f, types: typeMap{}, labels: map[int64]string{}, byOID: map[int64]*relationRow{}}
-		c, err := s.transaction(ctx, description(!s.uncontrolled, where)+";"+further, func(statement int, row [][]byte) error {
-			return d.take(statement, row)
-		})
+		d := &describing{source: s, reads: r, types: typeMap{}, labels: map[int64]string{}, byOID: map[int64]*relationRow{}}
+		if r.begin != nil {
+			r.begin()
+		}
+		sql := func(c *session) string {
+			sql := description(!s.uncontrolled, r.where)
+			if r.further != nil {
+				sql += ";" + r.further(c)
+			}
+			return sql
+		}
+		c, err := s.transaction(ctx, r.before, sql, d.take)
+		var refused *driver.Error
 		switch {
-		case err != nil && !s.uncontrolled && strings.Contains(err.Error(), "pg_control_system"):
+		case errors.As(err, &refused) && !s.uncontrolled && strings.Contains(refused.Message, "pg_control_system"):
 			s.uncontrolled = true // this account may not ask, or this server does not know
 			continue
 		case err != nil:
 			return nil, nil, err
 		}
+		d.server.ascii = c.ascii()
 		if err := d.server.check(s); err != nil {
 			c.close()
 			return nil, nil, err
@@ -110,12 +132,12 @@ func (s *source) describe(ctx context.Context, where, further string, f func(sta
 // describing gathers the rows of a description.
 type describing struct {
 	described
-	source  *source
-	further func(statement int, row [][]byte) error
-	types   typeMap
-	labels  map[int64]string
-	byOID   map[int64]*relationRow
-	raw     []attributeSource
+	source *source
+	reads
+	types  typeMap
+	labels map[int64]string
+	byOID  map[int64]*relationRow
+	raw    []attributeSource
 }
 
 // attributeSource is a column whose type is not resolved yet.
@@ -127,6 +149,12 @@ type attributeSource struct {
 }
 
 func (d *describing) take(statement int, row [][]byte) error {
+	if d.before != "" {
+		if statement == 0 {
+			return d.first(row)
+		}
+		statement--
+	}
 	switch statement {
 	case rowsTypes:
 		d.types[number(row[0])] = attribute{oid: number(row[1]), mod: int32(number(row[2])), kind: string(row[3]), category: string(row[4]), elem: number(row[5]), name: string(row[6]), system: truth(row[7])}
@@ -152,7 +180,7 @@ func (d *describing) take(statement int, row [][]byte) error {
 	case rowsChildren:
 		d.children = append(d.children, childOf(row))
 	default:
-		return d.further(statement-rowsFurther, row)
+		return d.reads.take(statement-rowsFurther, row)
 	}
 	return nil
 }
@@ -192,6 +220,10 @@ func (d *describing) finish() (*described, error) {
 	}
 	d.families()
 	for _, r := range d.relations {
+		if !utf8.ValidString(r.Namespace) || !utf8.ValidString(r.Name) {
+			r.unnamed = true
+			r.Namespace, r.Name = strings.ToValidUTF8(r.Namespace, "?"), strings.ToValidUTF8(r.Name, "?")
+		}
 		r.complete(d.server, &d.source.settings)
 	}
 	return &d.described, nil
@@ -203,8 +235,10 @@ func (r *relationRow) complete(on server, settings *Settings) {
 	var hidden []string
 	for i := range r.attributes {
 		a := &r.attributes[i]
+		a.readable = a.readable && utf8.ValidString(a.column.Name)
+		a.column.Comment, a.column.SourceType = strings.ToValidUTF8(a.column.Comment, "?"), strings.ToValidUTF8(a.column.SourceType, "?")
 		if !a.readable {
-			hidden = append(hidden, a.column.Name)
+			hidden = append(hidden, strings.ToValidUTF8(a.column.Name, "?"))
 			continue
 		}
 		a.column.Nullable = a.column.Nullable || slices.Contains(r.family.nullable, a.column.Name)
@@ -216,8 +250,20 @@ func (r *relationRow) complete(on server, settings *Settings) {
 	}
 	r.LeftOut = r.leftOut(on)
 	r.PrimaryKey = r.keyNames()
-	r.Cursor = defaultCursor(r)
+	r.chooseCursor()
 	r.Notes = r.notes(on, settings, hidden)
+}
+
+// chooseCursor sets the default cursor. Numbers that a sequence counts down, or
+// gives out again, are none.
+func (r *relationRow) chooseCursor() {
+	t := r.Table
+	for _, a := range r.attributes {
+		if len(t.PrimaryKey) == 1 && a.column.Name == t.PrimaryKey[0] && (a.step < 0 || a.cycles) {
+			t.PrimaryKey = nil
+		}
+	}
+	r.Cursor, r.CursorNotes = driver.DefaultCursor(t)
 }
 
 // keyNames returns the columns of the key, none if one may not be read or the

@@ -8,6 +8,8 @@ import (
 // leftOut returns why a relation is not offered, "" if it is.
 func (r *relationRow) leftOut(on server) string {
 	switch {
+	case r.unnamed:
+		return "its name is not UTF-8, which the database's encoding SQL_ASCII does not rule out: rename it"
 	case r.extension != "":
 		return fmt.Sprintf("it belongs to the extension %s", r.extension)
 	case !r.readable:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,26 +38,34 @@ WITH RECURSIVE tree AS (
   UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
 
 // read takes two round trips: one for the transaction and the catalog, one for
-// the rows and the end of the transaction.
+// the rows and the end of the transaction. Going on from a cursor may take more.
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
-	c, columns, err := s.plan(ctx, t)
+	c, p, err := s.plan(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer func() { s.keep(ctx, c) }()
-	query, err := selection(t, columns, from)
+	r, err := p.resume(ctx, c, from)
 	if err != nil {
 		return err
 	}
-	d := newDecoder(t, columns, from.Column, s.limits, nil)
-	return c.copyTable(ctx, d, query, give)
+	query, err := p.selection(from, r)
+	if err != nil {
+		return err
+	}
+	d := newDecoder(t, p.columns, from.Column, s.limits, nil)
+	d.prepare(s, p)
+	if from.Column != "" {
+		d.from, d.ceiling, d.position = from.Value, p.ceiling(from.Column), p.moment.position(p.server)
+	}
+	d.notes = append(d.notes, r.notes...)
+	return c.copyTable(ctx, d, p, query, give)
 }
 
-// copyTable reads what the query selects of the decoder's table and ends the
-// transaction.
-func (c *session) copyTable(ctx context.Context, d *decoder, query string, give func(driver.Batch) bool) error {
-	t := d.table
-	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name))+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
+// copyTable reads what the query selects of the table and ends the transaction.
+func (c *session) copyTable(ctx context.Context, d *decoder, p *plan, query string, give func(driver.Batch) bool) error {
+	t := p.table
+	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name))+reading(p.row.kind, p.server)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
 // stream runs a COPY and gives its rows to the consumer, who works on a batch
@@ -78,7 +85,6 @@ func (c *session) stream(ctx context.Context, d *decoder, sql string, give func(
 			return stopped
 		}
 	}
-	d.ascii = c.pg.ParameterStatus("server_encoding") == "SQL_ASCII"
 	result := make(chan error, 1)
 	go func() {
 		defer close(batches)
@@ -121,75 +127,6 @@ func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error
 		return classify(ctx, err, "table "+d.table.String())
 	}
 	return d.finish()
-}
-
-// plan begins a transaction, compares the table with the catalog in it and
-// returns how each of its columns is read.
-func (s *source) plan(ctx context.Context, t driver.Table) (*session, []mapped, error) {
-	c, found, err := s.describe(ctx, fmt.Sprintf(ofTable, literal(t.Namespace), literal(t.Name)))
-	if err != nil {
-		return nil, nil, err
-	}
-	columns, err := match(t, found)
-	if err != nil {
-		s.keep(ctx, c)
-		return nil, nil, err
-	}
-	return c, columns, nil
-}
-
-// match compares the table with what the catalog has under its name.
-func match(t driver.Table, found []described) ([]mapped, error) {
-	if len(found) == 0 || found[0].Namespace != t.Namespace || found[0].Name != t.Name {
-		return nil, driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
-	}
-	columns := make([]mapped, len(t.Columns))
-	for i, want := range t.Columns {
-		at := slices.IndexFunc(found[0].Columns, func(have driver.Column) bool { return have.Name == want.Name })
-		if at < 0 {
-			return nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
-		}
-		if have := found[0].Columns[at]; have.Type != want.Type {
-			return nil, driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
-		}
-		columns[i] = found[0].columns[at]
-	}
-	if len(columns) == 0 {
-		return nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
-	}
-	return columns, nil
-}
-
-// selection builds the statement. Nothing in it is SQL of the caller:
-// identifiers and the cursor's value are quoted here.
-func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, error) {
-	query := "SELECT " + list(t, columns) + " FROM " + relation(t)
-	if from.Column == "" {
-		return query, nil
-	}
-	at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
-	if at < 0 {
-		return "", driver.E(driver.ErrNotFound, nil, "table %s has no cursor column %s", t, from.Column)
-	}
-	if !columns[at].ordered {
-		return "", driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s) has no order that a cursor can follow", t, from.Column, t.Columns[at].SourceType)
-	}
-	by := quote(from.Column)
-	if columns[at].collate {
-		by += ` COLLATE "C"` // the order of bytes, whatever the database's own
-	}
-	switch {
-	case from.Value != nil:
-		if err := checkCursor(t, t.Columns[at], *from.Value); err != nil {
-			return "", err
-		}
-		query += fmt.Sprintf(" WHERE %s > %s ORDER BY %s", by, literal(*from.Value), by)
-	case t.Columns[at].Nullable:
-		query += fmt.Sprintf(" ORDER BY %s NULLS FIRST", by)
-	default: // an index serves this
-		query += fmt.Sprintf(" ORDER BY %s", by)
-	}
-	return query, nil
 }
 
 // checkCursor refuses a value that is not of the column's type.

@@ -20,6 +20,7 @@ type scan struct {
 	source   *source
 	table    driver.Table
 	columns  []mapped
+	plan     *plan
 	exporter *session
 	basis    basis
 	unread   []driver.Range
@@ -58,11 +59,11 @@ func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range
 }
 
 func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range) (*scan, error) {
-	c, columns, err := s.plan(ctx, t)
+	c, p, err := s.plan(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	sc := &scan{source: s, table: t, columns: columns, exporter: c, parts: map[string]part{}}
+	sc := &scan{source: s, table: t, columns: p.columns, plan: p, exporter: c, parts: map[string]part{}}
 	if err := sc.divide(ctx, landed); err != nil {
 		sc.Close()
 		return nil, err
@@ -73,7 +74,7 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 // divide finds where the table's rows lie, holds that still, verifies what
 // landed and cuts the rest into ranges.
 func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
-	leaves, err := sc.exporter.leaves(ctx, sc.table, sc.columns)
+	leaves, err := sc.exporter.leaves(ctx, sc.plan)
 	if err != nil {
 		return err
 	}
@@ -177,9 +178,10 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 		return err
 	}
 	d := newDecoder(sc.table, sc.columns, "", sc.source.limits, nil)
+	d.prepare(sc.source, sc.plan)
 	d.part = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
 	query := "SELECT " + list(sc.table, sc.columns) + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
-	if err := c.stream(ctx, d, "COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
+	if err := c.stream(ctx, d, reading(sc.plan.row.kind, sc.plan.server)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
 		c.close() // a failed transaction reads nothing more
 		return err
 	}
@@ -193,9 +195,9 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 // there, since PostgreSQL 14.
 func within(lo, hi int64, open bool) string {
 	if open {
-		return fmt.Sprintf("ctid >= '(%d,0)'", lo)
+		return fmt.Sprintf("ctid OPERATOR(pg_catalog.>=) '(%d,0)'", lo)
 	}
-	return fmt.Sprintf("ctid >= '(%d,0)' AND ctid < '(%d,0)'", lo, hi)
+	return fmt.Sprintf("ctid OPERATOR(pg_catalog.>=) '(%d,0)' AND ctid OPERATOR(pg_catalog.<) '(%d,0)'", lo, hi)
 }
 
 // join returns a session in the scan's snapshot.
@@ -253,6 +255,25 @@ func (sc *scan) enter(ctx context.Context, c *session) error {
 	return err
 }
 
+// Start returns where an incremental read goes on: at the largest value that was
+// read, or where rows of transactions that were open may still come.
+func (sc *scan) Start(column string) driver.Cursor {
+	start := driver.Cursor{Column: column, Position: sc.plan.moment.position(sc.plan.server)}
+	if earliest := sc.plan.ceiling(column); sc.plan.moment.known {
+		if value := earliest(farthest); value != farthest {
+			start.Value = &value
+		}
+	}
+	return start
+}
+
+// farthest is behind every time that a cursor may have.
+const farthest = "9999-12-31T23:59:59.999999Z"
+
+// Notes returns nothing: however often a Scan is begun again, what it keeps and
+// what it reads are of its own snapshot.
+func (sc *scan) Notes() []string { return nil }
+
 // Close ends every session but one, which the source keeps.
 func (sc *scan) Close() error {
 	sc.close.Do(func() {
@@ -271,8 +292,8 @@ func list(t driver.Table, columns []mapped) string {
 	names := make([]string, len(columns))
 	for i, c := range t.Columns {
 		names[i] = quote(c.Name)
-		if columns[i].cast {
-			names[i] += "::text"
+		if columns[i].cast != "" {
+			names[i] = fmt.Sprintf(columns[i].cast, names[i])
 		}
 	}
 	return strings.Join(names, ", ")

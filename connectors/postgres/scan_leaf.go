@@ -40,7 +40,8 @@ const maxLeaves = 10_000
 
 // leaves returns the relations that hold the table's rows, an ErrUnsupported if
 // one of them cannot be read by blocks.
-func (c *session) leaves(ctx context.Context, t driver.Table, columns []mapped) ([]*leaf, error) {
+func (c *session) leaves(ctx context.Context, p *plan) ([]*leaf, error) {
+	t, columns := p.table, p.columns
 	if c.version() < 14 {
 		return nil, undivided(t, "needs PostgreSQL 14 or later")
 	}
@@ -55,6 +56,9 @@ func (c *session) leaves(ctx context.Context, t driver.Table, columns []mapped) 
 		kind := string(row[1])
 		if kind == "p" && string(row[4]) != "t" { // it has no rows of its own
 			return nil
+		}
+		if _, ours := p.moment.heaps[number(row[0])]; !ours && kind == "r" && p.row.kind == "r" {
+			return nil // it inherits, and is read as itself
 		}
 		if kind != "r" && kind != "m" || string(row[4]) == "t" || string(row[5]) != "t" {
 			return undivided(t, "is not stored as plain tables, or has row security")
@@ -76,7 +80,7 @@ func (c *session) leaves(ctx context.Context, t driver.Table, columns []mapped) 
 		h := fnv.New64a()
 		for at, column := range t.Columns {
 			fmt.Fprintf(h, "%q %s,", column.Name, stored[i][column.Name])
-			if columns[at].cast {
+			if columns[at].cast != "" {
 				fmt.Fprintf(h, "%s,", labels) // renaming a label changes rows as well
 			}
 		}

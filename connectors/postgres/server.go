@@ -14,6 +14,7 @@ type server struct {
 	standby    bool
 	moneyScale int32
 	set        string // what the session was set to, as the server has it
+	ascii      bool   // its text may be in any encoding
 	blind      bool   // the account does not see what others are doing
 }
 

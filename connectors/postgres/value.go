@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"unicode/utf8"
 )
@@ -32,10 +33,17 @@ func (d *decoder) value(c *column, v []byte) error {
 			}
 			v = v[1:]
 		}
-		if d.ascii && c.how != asBytea && !utf8.Valid(v) {
-			return errUTF8
+		if d.ascii && c.how != asBytea {
+			var err error
+			if v, err = decodeText(d.charset, v); err != nil {
+				return err
+			}
 		}
 		c.bytes = append(c.bytes, v...)
+		c.endBytes(row)
+		return nil
+	case asChar:
+		c.bytes = appendChar(c.bytes, v)
 		c.endBytes(row)
 		return nil
 	case asNumeric:
@@ -105,6 +113,18 @@ func (d *decoder) value(c *column, v []byte) error {
 		return nil
 	}
 	return errMalformed
+}
+
+// appendChar appends a "char", which is a byte: beyond ASCII in the octal form
+// that servers from 15 on write, as its bytes alone are no text.
+func appendChar(to, v []byte) []byte {
+	switch {
+	case len(v) != 1 || v[0] == 0:
+		return to
+	case v[0] >= utf8.RuneSelf:
+		return fmt.Appendf(to, `\%03o`, v[0])
+	}
+	return append(to, v[0])
 }
 
 // bigEndian is the machine's order of bytes: Arrow keeps decimals in it.

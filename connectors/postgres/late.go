@@ -1,0 +1,216 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// How large a table may be for all of its rows to be looked at, though the
+// cursor's index leads to the new ones: always, and where it is known that rows
+// came behind the cursor.
+const (
+	lookAlways = 256 << 20
+	lookNeeded = 16 << 30
+)
+
+// summer is how far local time goes back in autumn, and a bit.
+const summer = 65 * time.Minute
+
+// resumption is how a read goes on from a cursor beyond the cursor's value.
+type resumption struct {
+	late  string  // the condition for rows that came behind the value, "" for none
+	fresh []int64 // heaps that were not part of the table
+	notes []string
+}
+
+// late is the condition for rows whose transactions were not over at the
+// position. Ids of subtransactions are not in a snapshot, so every one from its
+// xmin on counts, with those that had ended; exactly leaves these out, for tables
+// without a key that tells repeats apart.
+func (p position) late(exactly bool) string {
+	from := func(xid uint64) string {
+		return fmt.Sprintf("pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(%s)", xidLiteral(xid))
+	}
+	if !exactly {
+		return from(p.xmin)
+	}
+	all := []string{from(p.xmax)}
+	for _, xid := range p.running {
+		all = append(all, "xmin OPERATOR(pg_catalog.=) "+xidLiteral(xid))
+	}
+	return "(" + strings.Join(all, " OR ") + ")"
+}
+
+// resume compares what a cursor has noted with what is there, and finds what a
+// read by its value alone would miss. ErrReplaced says that the rows that landed
+// are not those of the table any more.
+func (p *plan) resume(ctx context.Context, c *session, from driver.Cursor) (r resumption, err error) {
+	old, ok := positionOf(from.Position)
+	if from.Value == nil || !ok || old.Server != p.server.name {
+		return r, nil
+	}
+	now := &p.moment
+	if old.Timeline != 0 && now.timeline != 0 && old.Timeline != now.timeline || now.ends() < old.xmax {
+		return r, p.replaced("its server was restored, or a standby has taken over, since the last sync")
+	}
+	near := now.ends()-old.xmax <= maxAge
+	truncated, err := p.compare(ctx, c, old, near, &r)
+	switch {
+	case err != nil:
+		return r, err
+	case truncated != "":
+		return r, p.replaced(truncated)
+	case !near || !p.plain():
+		return r, nil
+	}
+	at, _ := p.table.Column(from.Column)
+	keyed := len(p.table.PrimaryKey) > 0
+	switch {
+	case keyed && now.size <= lookAlways:
+		if err := p.reloaded(ctx, c, old, from, at); err != nil {
+			return r, err
+		}
+		r.late = old.late(false)
+	case timely(at.Type) && !(keyed || old.Open):
+	case timely(at.Type): // the value that was noted lies before what was open
+	case (old.Open || p.behind(from.Column)) && now.size <= lookNeeded:
+		r.late = old.late(!keyed)
+	case old.Open:
+		r.notes = append(r.notes, fmt.Sprintf("%s was written to by transactions that were open when it was last read: rows of theirs with a %s below the cursor are not looked for in a table of this size; sync_options.lookback finds them.", p.table, from.Column))
+	case p.behind(from.Column):
+		r.notes = append(r.notes, fmt.Sprintf("The sequence of %s.%s hands out numbers ahead (CACHE): rows with a smaller number than the cursor are not looked for in a table of this size; sync_options.lookback finds them.", p.table, from.Column))
+	}
+	return r, nil
+}
+
+func (p *plan) replaced(why string) error {
+	return driver.E(driver.ErrReplaced, nil, "table %s: %s", p.table, why)
+}
+
+// plain reports whether all rows tell which transaction wrote them.
+func (p *plan) plain() bool { return p.moment.heap && len(p.moment.heaps) > 0 && p.row.kind != "f" }
+
+// behind reports whether sessions hold numbers of the column's sequence that they
+// will use later.
+func (p *plan) behind(column string) bool {
+	for _, a := range p.row.attributes {
+		if a.column.Name == column {
+			return a.cache > 1 || a.step > 1 // programs that count within a step
+		}
+	}
+	return false
+}
+
+// compare tells what became of the heaps, "" if all that were there are.
+func (p *plan) compare(ctx context.Context, c *session, old position, near bool, r *resumption) (string, error) {
+	if old.heaps == nil {
+		if len(p.moment.heaps) > maxHeaps {
+			r.notes = append(r.notes, fmt.Sprintf("%s has more than %d partitions: one that was attached or truncated is not noticed.", p.table, maxHeaps))
+		}
+		return "", nil
+	}
+	var checks []string
+	var names []string
+	for oid, node := range p.moment.heaps {
+		was, known := old.heaps[oid]
+		switch {
+		case !known:
+			r.fresh = append(r.fresh, oid)
+		case was != node && !near:
+			return "its heap is another one", nil
+		case was != node:
+			// Rewriting a table (VACUUM FULL) leaves the rows' transactions as they
+			// were; after TRUNCATE all rows are new.
+			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s))", len(names), p.moment.names[oid], xidLiteral(old.xmax)))
+			names = append(names, p.moment.names[oid])
+		}
+	}
+	var gone []string
+	for oid := range old.heaps {
+		if _, there := p.moment.heaps[oid]; !there {
+			gone = append(gone, strconv.FormatInt(oid, 10))
+		}
+	}
+	truncated := ""
+	if len(checks) > 0 {
+		err := c.run(ctx, strings.Join(checks, " UNION ALL "), func(_ int, row [][]byte) error {
+			if at := number(row[0]); !truth(row[1]) && at >= 0 && at < int64(len(names)) {
+				truncated = names[at] + " was truncated"
+			}
+			return nil
+		})
+		if err != nil || truncated != "" {
+			return truncated, err
+		}
+	}
+	if len(gone) == 0 {
+		return "", nil
+	}
+	dropped := len(gone)
+	err := c.run(ctx, fmt.Sprintf("SELECT oid::regclass::text FROM pg_class WHERE oid = ANY ('{%s}'::oid[])", strings.Join(gone, ",")), func(_ int, row [][]byte) error {
+		truncated, dropped = "its partition "+string(row[0])+" was detached", dropped-1
+		return nil
+	})
+	if truncated == "" {
+		r.notes = append(r.notes, fmt.Sprintf("%d partitions of %s were dropped since the last sync: their rows stay in the lake; sync_options.reset starts the table over.", dropped, p.table))
+	}
+	return truncated, err
+}
+
+// reloaded finds a table that was emptied by DELETE and filled again: no row is
+// as old as the cursor, and none has reached it.
+func (p *plan) reloaded(ctx context.Context, c *session, old position, from driver.Cursor, at driver.Column) error {
+	by := p.order(from.Column)
+	again := false
+	err := c.run(ctx, fmt.Sprintf(`SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE age(xmin) > age(%[2]s)) THEN false
+  ELSE coalesce((SELECT %[3]s < %[4]s FROM %[1]s WHERE %[3]s IS NOT NULL ORDER BY %[3]s DESC LIMIT 1), false) END`, p.source(), xidLiteral(old.xmax), by, literal(*from.Value)), func(_ int, row [][]byte) error {
+		again = truth(row[0])
+		return nil
+	})
+	if err != nil || !again {
+		return err
+	}
+	return p.replaced("all of its rows were deleted and others loaded, which do not reach the cursor of the last sync")
+}
+
+// timely reports whether a cursor's values are times, of which those of a
+// transaction are not before its begin.
+func timely(t driver.Type) bool {
+	return t.Kind == driver.TimestampTZ || t.Kind == driver.Timestamp || t.Kind == driver.Date
+}
+
+// ceiling returns the function that brings a cursor's value back to where rows
+// of transactions that are open now may still come.
+func (p *plan) ceiling(column string) func(value string) string {
+	at, _ := p.table.Column(column)
+	m := &p.moment
+	same := func(value string) string { return value }
+	looked := p.plain() && len(p.table.PrimaryKey) > 0 && m.size <= lookAlways
+	if looked || !timely(at.Type) || m.at.IsZero() {
+		return same
+	}
+	begun := m.at.Add(-m.since)
+	switch {
+	case at.Type.Kind == driver.TimestampTZ && m.known:
+		text := begun.Format("2006-01-02T15:04:05.000000Z")
+		return func(value string) string { return min(value, text) }
+	case at.Type.Kind == driver.Date && m.known:
+		text := begun.AddDate(0, 0, -1).Format(time.DateOnly) // whatever zone it is written in
+		return func(value string) string { return min(value, text) }
+	case at.Type.Kind == driver.Timestamp:
+		const layout = "2006-01-02T15:04:05.000000"
+		return func(value string) string {
+			t, err := time.Parse(layout, value)
+			if err != nil || t.Year() < 2 {
+				return value
+			}
+			return t.Add(-m.since - summer).Format(layout)
+		}
+	}
+	return same
+}

@@ -1,0 +1,183 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// plan is a table that is about to be read, as its transaction shows it.
+type plan struct {
+	table   driver.Table
+	row     *relationRow
+	columns []mapped // of the table's columns, in their order
+	server  server
+	moment  moment
+}
+
+// plan begins a transaction and compares the table with the catalog in it.
+func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, error) {
+	namespace, name := literal(t.Namespace), literal(t.Name)
+	p := &plan{table: t}
+	c, found, err := s.describe(ctx, reads{
+		before:  fmt.Sprintf(ofActivity, namespace, name),
+		where:   fmt.Sprintf(ofTable, namespace, name),
+		further: func(c *session) string { return fmt.Sprintf(ofMoment, c.snapshotFunction(), namespace, name) },
+		begin:   func() { p.moment = moment{} },
+		first:   p.moment.takeActivity,
+		take:    p.moment.take,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	p.server = found.server
+	if len(found.relations) > 0 {
+		p.row = found.relations[0]
+		p.moment.only(p.row)
+	}
+	if err := p.match(); err != nil {
+		s.keep(ctx, c)
+		return nil, nil, err
+	}
+	return c, p, nil
+}
+
+// only leaves out the heaps of tables that inherit and are not read with it.
+func (m *moment) only(r *relationRow) {
+	if r.kind != "r" {
+		return
+	}
+	for oid := range m.heaps {
+		if oid != r.oid && !slices.Contains(r.family.below, oid) {
+			delete(m.heaps, oid)
+		}
+	}
+}
+
+// match compares the table with what the catalog has under its name.
+func (p *plan) match() error {
+	t := p.table
+	if p.row == nil || !p.row.readable || p.row.Namespace != t.Namespace || p.row.Name != t.Name {
+		return driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
+	}
+	p.columns = make([]mapped, len(t.Columns))
+	all := p.row.columns()
+	for i, want := range t.Columns {
+		at := slices.IndexFunc(p.row.Columns, func(have driver.Column) bool { return have.Name == want.Name })
+		if at < 0 {
+			return driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
+		}
+		if have := p.row.Columns[at]; have.Type != want.Type {
+			return driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
+		}
+		p.columns[i] = all[at]
+	}
+	if len(p.columns) == 0 {
+		return driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
+	}
+	return nil
+}
+
+// source returns what to select from: the table, alone if others inherit from it
+// that are read as themselves.
+func (p *plan) source() string {
+	if p.row.kind == "r" && len(p.row.family.apart) > 0 && !p.row.family.mixed() {
+		return "ONLY " + relation(p.table)
+	}
+	return relation(p.table)
+}
+
+// own returns the condition that leaves the rows of such tables out, "" for none.
+func (p *plan) own() string {
+	if len(p.row.family.apart) == 0 || !p.row.family.mixed() {
+		return ""
+	}
+	return "tableoid OPERATOR(pg_catalog.=) ANY (" + oidList(append([]int64{p.row.oid}, p.row.family.below...)) + ")"
+}
+
+func oidList(oids []int64) string {
+	text := make([]string, len(oids))
+	for i, oid := range oids {
+		text[i] = strconv.FormatInt(oid, 10)
+	}
+	return "'{" + strings.Join(text, ",") + "}'::pg_catalog.oid[]"
+}
+
+// order returns the expression that a cursor column is compared and sorted by.
+func (p *plan) order(column string) string {
+	by := quote(column)
+	if at := slices.IndexFunc(p.table.Columns, func(c driver.Column) bool { return c.Name == column }); at >= 0 && p.columns[at].collate {
+		by += ` COLLATE pg_catalog."C"` // the order of bytes, whatever the database's own
+	}
+	return by
+}
+
+// selection builds the statement. Nothing in it is SQL of the caller:
+// identifiers and the cursor's value are quoted here. Names are qualified, since
+// the account's own search path is in force.
+func (p *plan) selection(from driver.Cursor, r resumption) (string, error) {
+	t := p.table
+	query := "SELECT " + list(t, p.columns) + " FROM " + p.source()
+	var all []string
+	if own := p.own(); own != "" {
+		all = append(all, own)
+	}
+	if from.Column == "" {
+		return query + whereAll(all), nil
+	}
+	at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
+	if at < 0 {
+		return "", driver.E(driver.ErrNotFound, nil, "table %s has no cursor column %s", t, from.Column)
+	}
+	if !p.columns[at].ordered {
+		return "", driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s) has no order that a cursor can follow", t, from.Column, t.Columns[at].SourceType)
+	}
+	by := p.order(from.Column)
+	nullable := t.Columns[at].Nullable && (from.Value == nil || from.Nulls)
+	if from.Value != nil {
+		if err := checkCursor(t, t.Columns[at], *from.Value); err != nil {
+			return "", err
+		}
+		wanted := p.wanted(by, from, r)
+		if nullable {
+			wanted = append(wanted, quote(from.Column)+" IS NULL")
+		}
+		all = append(all, "("+strings.Join(wanted, " OR ")+")")
+	}
+	query += whereAll(all) + " ORDER BY " + by
+	if nullable { // else an index serves this
+		query += " NULLS FIRST"
+	}
+	return query, nil
+}
+
+// wanted returns the conditions of which a row that is read meets one, beside
+// those without a cursor.
+func (p *plan) wanted(by string, from driver.Cursor, r resumption) []string {
+	than := ">"
+	if from.Inclusive {
+		than = ">="
+	}
+	wanted := []string{fmt.Sprintf("%s OPERATOR(pg_catalog.%s) %s", by, than, literal(*from.Value))}
+	behind := func(condition string) {
+		wanted = append(wanted, fmt.Sprintf("%s IS NOT NULL AND %s", quote(from.Column), condition))
+	}
+	if r.late != "" {
+		behind(r.late)
+	}
+	if len(r.fresh) > 0 {
+		behind("tableoid OPERATOR(pg_catalog.=) ANY (" + oidList(r.fresh) + ")")
+	}
+	return wanted
+}
+
+func whereAll(all []string) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(all, " AND ")
+}

@@ -1,0 +1,178 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// position is what is noted beside a cursor's value: which transactions were not
+// over, and which heaps held the rows.
+type position struct {
+	Server   string `json:"server"`             // as in Table.Identity
+	Timeline int64  `json:"timeline,omitempty"` // 0 on a standby, which does not know it for sure
+	Snapshot string `json:"snapshot"`           // its xmin, its xmax, and those in between that were not over
+	Open     bool   `json:"open,omitempty"`     // others were writing to the table
+	// Heaps are the leaves by oid, with their filenodes, in base 36: "abc.abd abe.abf".
+	Heaps string `json:"heaps,omitempty"`
+
+	xmin, xmax uint64
+	running    []uint64
+	heaps      map[int64]int64
+}
+
+// maxHeaps keeps a position within driver.MaxPosition.
+const (
+	maxHeaps    = 2_000
+	maxSnapshot = 4 << 10 // bytes
+)
+
+// activity is what other sessions were doing before the snapshot was taken, so
+// that nothing that ended in between escapes it.
+const ofActivity = "BEGIN READ ONLY; SET LOCAL search_path = pg_catalog; " + below + `
+SELECT (SELECT extract(epoch FROM statement_timestamp() - min(a.xact_start))::int8 + 1 FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.application_name <> 'headwater'),
+  EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.query = '<insufficient privilege>'),
+  EXISTS (SELECT FROM pg_locks l JOIN tree ON tree.oid = l.relation WHERE l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')),
+  statement_timestamp() AT TIME ZONE 'UTC'; COMMIT;`
+
+// ofMoment tells the snapshot, and where the rows of the table are.
+const ofMoment = `
+SELECT %s, CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END;` + below + `
+SELECT c.oid::int8, c.relfilenode::int8, coalesce(m.amname = 'heap', false), pg_relation_size(c.oid), c.oid::regclass::text FROM tree JOIN pg_class c ON c.oid = tree.oid LEFT JOIN pg_am m ON m.oid = c.relam WHERE c.relkind IN ('r', 'm', 'f')`
+
+// moment is when and of what a read is.
+type moment struct {
+	snapshot string
+	timeline int64
+	since    time.Duration // the age of the oldest transaction of others
+	known    bool          // there was one
+	blind    bool          // there may be more that the account does not see
+	open     bool          // others were writing to the table
+	at       time.Time
+	heaps    map[int64]int64
+	names    map[int64]string // of the heaps, as SQL
+	size     int64            // bytes of the heaps
+	heap     bool             // all are PostgreSQL's own
+}
+
+// take gathers the rows of ofMoment.
+func (m *moment) take(statement int, row [][]byte) error {
+	switch statement {
+	case 0:
+		m.snapshot, m.timeline = string(row[0]), number(row[1])
+	case 1:
+		if m.heaps == nil {
+			m.heaps, m.names, m.heap = map[int64]int64{}, map[int64]string{}, true
+		}
+		m.heaps[number(row[0])], m.names[number(row[0])] = number(row[1]), string(row[4])
+		m.heap = m.heap && truth(row[2])
+		m.size += max(number(row[3]), 0)
+	}
+	return nil
+}
+
+// takeActivity takes the row of ofActivity.
+func (m *moment) takeActivity(row [][]byte) error {
+	if row[0] != nil {
+		m.since, m.known = time.Duration(max(number(row[0]), 0))*time.Second, true
+	}
+	m.blind, m.open = truth(row[1]), truth(row[2])
+	m.at, _ = time.Parse("2006-01-02 15:04:05.999999", string(row[3]))
+	return nil
+}
+
+// position returns what is to be noted of the moment, nil where nothing helps.
+func (m *moment) position(on server) json.RawMessage {
+	if len(m.heaps) == 0 {
+		return nil
+	}
+	p := position{Server: on.name, Timeline: m.timeline, Open: m.open}
+	if p.Snapshot = m.snapshot; len(p.Snapshot) > maxSnapshot {
+		p.Snapshot = strings.Join(strings.SplitN(m.snapshot, ":", 3)[:2], ":") + ":"
+	}
+	if len(m.heaps) <= maxHeaps {
+		oids := make([]int64, 0, len(m.heaps))
+		for oid := range m.heaps {
+			oids = append(oids, oid)
+		}
+		slices.Sort(oids)
+		var b strings.Builder
+		for i, oid := range oids {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(strconv.FormatInt(oid, 36) + "." + strconv.FormatInt(m.heaps[oid], 36))
+		}
+		p.Heaps = b.String()
+	}
+	text, err := json.Marshal(p)
+	if err != nil || len(text) > driver.MaxPosition {
+		return nil
+	}
+	return text
+}
+
+// positionOf reads what was noted. It reports false for everything that was not.
+func positionOf(text json.RawMessage) (position, bool) {
+	var p position
+	if len(text) == 0 || json.Unmarshal(text, &p) != nil {
+		return p, false
+	}
+	f := strings.SplitN(p.Snapshot, ":", 3)
+	if len(f) != 3 {
+		return p, false
+	}
+	var err, err2 error
+	p.xmin, err = strconv.ParseUint(f[0], 10, 64)
+	p.xmax, err2 = strconv.ParseUint(f[1], 10, 64)
+	if err != nil || err2 != nil || p.xmin > p.xmax || p.xmin < firstXID {
+		return p, false
+	}
+	for _, text := range strings.FieldsFunc(f[2], func(r rune) bool { return r == ',' }) {
+		xid, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return p, false
+		}
+		p.running = append(p.running, xid)
+	}
+	if p.Heaps != "" {
+		p.heaps = map[int64]int64{}
+		for _, pair := range strings.Fields(p.Heaps) {
+			left, right, _ := strings.Cut(pair, ".")
+			oid, err := strconv.ParseInt(left, 36, 64)
+			node, err2 := strconv.ParseInt(right, 36, 64)
+			if err != nil || err2 != nil {
+				return p, false
+			}
+			p.heaps[oid] = node
+		}
+	}
+	return p, true
+}
+
+// ends returns the xmax of the moment's snapshot.
+func (m *moment) ends() uint64 {
+	f := strings.SplitN(m.snapshot, ":", 3)
+	if len(f) < 2 {
+		return 0
+	}
+	n, _ := strconv.ParseUint(f[1], 10, 64)
+	return n
+}
+
+// snapshotFunction returns what tells the snapshot, which had another name once.
+func (c *session) snapshotFunction() string {
+	if c.version() < 13 {
+		return "txid_current_snapshot()::text"
+	}
+	return "pg_current_snapshot()::text"
+}
+
+// xidLiteral is the 32 bits of a transaction id that rows have.
+func xidLiteral(xid uint64) string { return fmt.Sprintf("'%d'::pg_catalog.xid", uint32(xid)) }

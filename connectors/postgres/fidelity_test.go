@@ -142,7 +142,9 @@ func testRoundTrips(t *testing.T, server *servers.Server) {
 	table := tableOfName(t, src, "seen")
 	before, last := count.Load(), "10"
 	for b, err := range src.Read(t.Context(), table, driver.Cursor{Column: "id", Value: &last}) {
-		t.Errorf("%d rows, %v", b.Record.NumRows(), err)
+		if err != nil || b.Record.NumRows() > 0 { // an empty batch says where to go on
+			t.Errorf("%v", err)
+		}
 	}
 	if took := count.Load() - before; took != 2 {
 		t.Errorf("an incremental read that finds nothing takes %d round trips, want 2", took)

@@ -215,7 +215,7 @@ func testScanLateCommit(t *testing.T, server *servers.Server) {
 // testScanUndivided has tables that only Read may read, and trees of tables.
 func testScanUndivided(t *testing.T, server *servers.Server) {
 	fill(t, server.OpenPostgres, `
-		CREATE TABLE base (id bigint); CREATE TABLE derived (extra int) INHERITS (base); INSERT INTO base VALUES (1); INSERT INTO derived VALUES (2), (3);
+		CREATE TABLE base (id bigint); CREATE TABLE derived () INHERITS (base); INSERT INTO base VALUES (1); INSERT INTO derived VALUES (2), (3);
 		CREATE TABLE secured (id bigint); ALTER TABLE secured ENABLE ROW LEVEL SECURITY; ALTER TABLE secured FORCE ROW LEVEL SECURITY;
 		CREATE TABLE parted (id bigint) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF parted FOR VALUES FROM (1) TO (10);
 		CREATE TABLE p2 PARTITION OF parted FOR VALUES FROM (10) TO (30) PARTITION BY RANGE (id); CREATE TABLE p21 PARTITION OF p2 DEFAULT; INSERT INTO parted SELECT generate_series(1, 29);
@@ -255,14 +255,15 @@ func testReplaced(t *testing.T, server *servers.Server) {
 	src, db := openSmall(t, server, driver.Limits{})
 	fill(t, server.OpenPostgres, "CREATE TABLE front (id bigint); CREATE TABLE behind () INHERITS (front); INSERT INTO front VALUES (1); INSERT INTO behind VALUES (2)")
 	table := tableOfName(t, src, "front")
-	c, columns, err := src.plan(t.Context(), table)
+	c, p, err := src.plan(t.Context(), table)
 	if err != nil {
 		t.Fatal(err)
 	}
+	columns := p.columns
 	if _, err := db.ExecContext(t.Context(), "BEGIN; CREATE TABLE kept AS SELECT * FROM ONLY behind; TRUNCATE behind; INSERT INTO behind SELECT * FROM kept; COMMIT"); err != nil {
 		t.Fatal(err)
 	}
-	leaves, err := c.leaves(t.Context(), table, columns)
+	leaves, err := c.leaves(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,12 +272,12 @@ func testReplaced(t *testing.T, server *servers.Server) {
 	}
 	src.keep(t.Context(), c)
 
-	query, err := selection(table, columns, driver.Cursor{})
+	query, err := p.selection(driver.Cursor{}, resumption{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, truncate := range []bool{false, true} {
-		if c, columns, err = src.plan(t.Context(), table); err != nil {
+		if c, p, err = src.plan(t.Context(), table); err != nil {
 			t.Fatal(err)
 		}
 		if truncate {
@@ -284,7 +285,7 @@ func testReplaced(t *testing.T, server *servers.Server) {
 				t.Fatal(err)
 			}
 		}
-		err := c.copyTable(t.Context(), newDecoder(table, columns, "", src.limits, nil), query, func(b driver.Batch) bool {
+		err := c.copyTable(t.Context(), newDecoder(table, columns, "", src.limits, nil), p, query, func(b driver.Batch) bool {
 			b.Record.Release()
 			return true
 		})

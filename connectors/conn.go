@@ -100,6 +100,9 @@ func (c *Conn) Discover(ctx context.Context) ([]driver.Table, error) {
 		}
 		return nil
 	})
+	for i := range tables {
+		tables[i].Notes = c.scrubber.all(tables[i].Notes)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -140,6 +143,7 @@ func (c *Conn) guarded(ctx context.Context, t driver.Table, read iter.Seq2[drive
 			if err != nil {
 				return give(driver.Batch{}, c.clean(ctx, err))
 			}
+			b.Notes = c.scrubber.all(b.Notes)
 			total += b.Bytes
 			c.batches.Add(1)
 			c.rows.Add(b.Record.NumRows())

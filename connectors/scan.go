@@ -25,8 +25,24 @@ func (c *Conn) Scan(ctx context.Context, t driver.Table, landed []driver.Range) 
 	if err != nil {
 		return nil, err
 	}
-	return &scan{s, c, t}, nil
+	read := &scan{s, c, t}
+	if m, ok := s.(driver.Moments); ok {
+		return &momentous{read, m}, nil
+	}
+	return read, nil
 }
+
+// momentous is a scan that knows of what moment it is.
+type momentous struct {
+	*scan
+	moments driver.Moments
+}
+
+// Start returns what the driver says.
+func (m *momentous) Start(column string) driver.Cursor { return m.moments.Start(column) }
+
+// Notes returns what the driver says, without secrets.
+func (m *momentous) Notes() []string { return m.conn.scrubber.all(m.moments.Notes()) }
 
 // scan is a driver's Scan with what a Conn adds.
 type scan struct {

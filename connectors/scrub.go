@@ -135,3 +135,15 @@ func replaceWord(text, word string) string {
 func wordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
+
+// all returns texts without the secrets.
+func (s *scrubber) all(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	clean := make([]string, len(texts))
+	for i, text := range texts {
+		clean[i] = s.scrub(text)
+	}
+	return clean
+}

@@ -10,6 +10,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -150,10 +151,17 @@ type Writer interface {
 	Table() driver.Table
 	Add(made ...parts.Part) error
 	Commit(ctx context.Context, next *driver.Cursor, final bool) (landing.Committed, error)
-	// Staged, Keep, Stage and StagedMax are about the ranges of a whole read.
+	// Border, Reached, Notes and Tell are about what a commit says beside its
+	// rows: which of them the next read shows again, and what people are told.
+	Border() *border.Border
+	Reached(b *border.Border, kept border.Kept)
+	Notes() []string
+	Tell(notes []string)
+	// Staged, Keep, Start, Stage and StagedMax are about the ranges of a whole read.
 	Staged() []driver.Range
 	Keep(ctx context.Context, kept []driver.Range) error
-	Stage(ctx context.Context, r driver.Range, max *driver.Cursor, made []parts.Part) error
+	Start(at *driver.Cursor)
+	Stage(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error
 	StagedMax() (*driver.Cursor, error)
 	Abort(ctx context.Context) error
 }

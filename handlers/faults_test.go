@@ -15,6 +15,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -154,11 +155,11 @@ func (f *faultyWriter) Create(name string) (io.WriteCloser, error) {
 	return f.Writer.Create(name)
 }
 
-func (f *faultyWriter) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, made []parts.Part) error {
+func (f *faultyWriter) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
 	if err := f.w.seams.alive(); err != nil {
 		return err
 	}
-	return f.Writer.Stage(ctx, r, max, made)
+	return f.Writer.Stage(ctx, r, max, edge, made)
 }
 
 func (f *faultyWriter) Commit(ctx context.Context, next *driverCursor, final bool) (landing.Committed, error) {

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/border"
 )
 
 // landAll lands every table, a few at once, each on a connection of its own; it
@@ -103,6 +105,12 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			}
 		}
 		l.close() // a connection that failed once is not to be trusted
+		if errors.Is(err, driver.ErrReplaced) && !t.wish.Replaced && work.Err() == nil {
+			var again bool
+			if again, err = l.restart(t, err); again {
+				continue
+			}
+		}
 		if !passing(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
 			return l.failed(ctx, t, err, time.Since(began))
 		}
@@ -113,6 +121,18 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 		}
 		delay *= 4
 	}
+}
+
+// restart has a table that was replaced at its source read from its start, unless
+// the options say to stop: then it returns why.
+func (l *lander) restart(t *tableRun, err error) (again bool, why error) {
+	_, message := explain(err)
+	if l.options.OnReplaced == command.Stop {
+		return false, failf(event.ReasonSchemaChanged, "%s; name it in sync_options.reset to start over, or set sync_options.on_replaced to restart", message)
+	}
+	t.wish.Replaced = true
+	t.note(message + ": it was read from its start, and what had landed was replaced")
+	return true, nil
 }
 
 // failed writes down that a table did not land.
@@ -165,7 +185,11 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 func (t *tableRun) target(a *attempt) landing.Target {
 	target := landing.Target{
 		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: t.mode(), CursorColumn: t.cursor,
-		Merge: t.wish.Merge, Deleted: t.wish.Deleted, Reset: t.wish.Reset, From: t.wish.From,
+		Merge: t.wish.Merge, Deleted: t.wish.Deleted, Reset: t.wish.Reset || t.wish.Replaced, Replaced: t.wish.Replaced && !t.wish.Reset,
+		From: t.wish.From, StopReplaced: a.options.OnReplaced == command.Stop, KeepRows: a.options.OnColumnsChanged == command.Keep, AllowEmpty: a.options.AllowEmpty,
+	}
+	if target.Reset {
+		target.From = nil
 	}
 	if target.Mode != landing.Incremental {
 		return target
@@ -182,6 +206,7 @@ func (t *tableRun) target(a *attempt) landing.Target {
 // copy moves rows from the source to the table: it commits at every checkpoint
 // of an incremental read, and stages every range of a whole one.
 func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) error {
+	t.note(writer.Notes()...)
 	landed, finished := writer.Finished()
 	if finished {
 		t.commit(landed, true)
@@ -200,6 +225,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			return because(ctx, err)
 		}
 		t.add(m.Rows, m.Bytes)
+		t.note(m.Notes...)
 		if m.Rows > 0 {
 			l.h.seam("wrote")
 		}
@@ -208,9 +234,10 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			if err := writer.Keep(ctx, m.Plan.Kept); err != nil {
 				return because(ctx, err)
 			}
+			writer.Start(m.Plan.Start)
 			t.resume(writer.Landed())
 		case m.Range != nil:
-			if err := writer.Stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Parts); err != nil {
+			if err := writer.Stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts); err != nil {
 				return because(ctx, err)
 			}
 			l.h.seam("staged")
@@ -242,9 +269,14 @@ func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 	if t.mode() == landing.FullRefresh {
 		from = driver.Cursor{} // any order will do
 	}
+	reached := writer.Border()
+	if !whole {
+		column, _ := t.table.Column(from.Column)
+		from.Inclusive, from.Nulls = true, column.Nullable && reached.NullRows <= border.MaxNulls
+	}
 	return extract.Request{
 		Table: writer.Table(), Layout: writer.Layout(),
-		Whole: whole, From: from, Landed: writer.Staged(), Largest: t.cursor,
+		Whole: whole, From: from, Border: reached, Keyless: len(t.wish.Key) == 0, Landed: writer.Staged(), Largest: t.cursor,
 		Parallelism:     cmp.Or(l.options.Parallelism, l.h.options.RangeParallelism),
 		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,
 	}
@@ -264,11 +296,14 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 			return because(ctx, err)
 		}
 	}
+	writer.Reached(c.Border, c.Kept)
+	writer.Tell(t.notes())
 	committed, err := writer.Commit(ctx, next, c.Final)
 	if err != nil {
 		return because(ctx, err)
 	}
 	l.h.seam("committed")
+	t.note(writer.Notes()...)
 	t.commit(committed, c.Final)
 	return l.checkpoint(base, t)
 }

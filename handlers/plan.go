@@ -16,6 +16,7 @@ type wish struct {
 	Key      []string // the primary key or key_columns, in the source's order
 	Deleted  string   // with Merge: the column that says that a row is deleted
 	Reset    bool     // start over
+	Replaced bool     // start over, because the source shows another table
 	From     *driver.Cursor
 	Lookback command.Lookback
 	Limit    time.Duration // of the table with its retries, 0 for none
@@ -45,6 +46,7 @@ func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema
 			rows := t.RowEstimate
 			run.result.Estimate = &rows
 		}
+		run.note(t.Notes...)
 		run.wish = wish{Reset: matchesAny(a.options.Reset, t.Namespace, t.Name), Limit: limit}
 		if a.mode == landing.Incremental {
 			a.planIncremental(run, t)

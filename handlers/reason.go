@@ -48,6 +48,7 @@ var reasons = []struct {
 	{syscall.ENOSPC, event.ReasonStorage, "the lake's disk is full: free space there, then sync again"},
 	{syscall.EDQUOT, event.ReasonStorage, "the lake's disk quota is used up: free space there, then sync again"},
 	{landing.ErrStorage, event.ReasonStorage, "the lake could not be written: its disk or bucket refused"},
+	{driver.ErrReplaced, event.ReasonSchemaChanged, ""},
 	{driver.ErrInvalidConfig, event.ReasonInvalidConfig, ""},
 	{driver.ErrUnreachable, event.ReasonUnreachable, ""},
 	{driver.ErrAuthentication, event.ReasonAuthentication, ""},

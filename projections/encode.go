@@ -267,6 +267,11 @@ func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o.textOrNone("reason", string(r.Reason))
 	o.textOrNone("message", r.Message)
 	o.number("duration_ms", r.DurationMS)
+	if len(r.Notes) > 0 {
+		if err := o.any("notes", r.Notes); err != nil {
+			return nil, err
+		}
+	}
 	o.numberOrNone("rows_read", r.RowsRead)
 	o.numberOrNone("bytes_read", r.BytesRead)
 	o.numberOrNone("rows_per_second", r.Rate)

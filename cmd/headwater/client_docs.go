@@ -132,6 +132,8 @@ type tableSync struct {
 	Location   string `json:"location"`
 	Message    string `json:"message"`
 	DurationMS int64  `json:"duration_ms"`
+	// Notes say in what what landed may differ from the source.
+	Notes []string `json:"notes,omitempty"`
 
 	RowsRead     int64      `json:"rows_read,omitempty"`
 	Rate         int64      `json:"rows_per_second,omitempty"`

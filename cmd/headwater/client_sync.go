@@ -151,6 +151,9 @@ func printSyncs(s Streams, op operationDoc, syncs []syncDoc) error {
 			if t.Message != "" {
 				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), plain(t.Message))
 			}
+			for _, text := range t.Notes {
+				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), plain(text))
+			}
 		}
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -65,8 +66,13 @@ type Request struct {
 	Whole  bool
 	From   driver.Cursor
 	Landed []driver.Range // ranges that an earlier attempt has staged
-	// Largest names an ordered column whose largest value is reported of what
-	// is read whole, so that later reads go on behind it. "" for none.
+	// Border is what landed of the rows that a read behind From shows again, at
+	// From or behind it; nil for a whole read.
+	Border *border.Border
+	// Keyless says that rows which landed are never replaced by others.
+	Keyless bool
+	// Largest names an ordered column of which it is reported where later reads
+	// go on. "" for none; without Whole it is From.Column.
 	Largest string
 	// Parallelism is how many ranges are read at once, each over its own
 	// connection. 0 is 1.
@@ -85,6 +91,8 @@ type Request struct {
 type Message struct {
 	Rows  int64 // read by now and not told before, encoded or not
 	Bytes int64 // the same, as the source sent them
+	// Notes are what the source says of the table, each once.
+	Notes []string
 
 	Plan       *Plan
 	Range      *Range
@@ -96,20 +104,27 @@ type Plan struct {
 	Kept   []driver.Range // of Request.Landed; the rest is read again
 	Unread int            // how many ranges are read now
 	Rows   int64          // about how many rows they have, -1 if unknown
+	// Start is where the next read goes on at the latest, as the source says it
+	// of this read's first snapshot; nil where it says nothing.
+	Start *driver.Cursor
 }
 
 // Range is a range that was read to its end, and the durable parts of its rows.
 type Range struct {
 	driver.Range                // with the rows counted
-	Largest      *driver.Cursor // of Request.Largest, nil without a value
+	Largest      *driver.Cursor // of Request.Largest that a read can go on at, nil without a value
+	Border       *border.Border // of this range alone, at Largest or where the read was to start
 	Parts        []parts.Part
 }
 
 // Checkpoint is a place to commit: everything read so far is in the parts of
 // this and the messages before.
 type Checkpoint struct {
-	Next  *driver.Cursor // to resume behind, nil where there is none
+	Next  *driver.Cursor // to resume at, nil where there is none
 	Parts []parts.Part
+	// Border is what of the rows that a read at Next shows has landed with this.
+	Border *border.Border
+	Kept   border.Kept // of the rows since the Checkpoint before
 	// Final says that the table has been read to its end. After a read in
 	// ranges it carries neither parts nor a cursor.
 	Final bool

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"time"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -29,11 +31,12 @@ type local struct {
 func (l *local) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Message, error] {
 	r = r.withDefaults()
 	return func(yield func(Message, error) bool) {
-		e := &extraction{l: l, r: r, to: to, told: meter{every: r.TellEvery}, out: make(chan Message)}
-		var err error
-		if e.max, err = maximumOf(r); err != nil {
-			yield(Message{}, err)
-			return
+		e := &extraction{l: l, r: r, to: to, told: meter{every: r.TellEvery}, out: make(chan Message), began: time.Now()}
+		if r.Largest != "" {
+			if _, err := e.track(nil); err != nil {
+				yield(Message{}, err)
+				return
+			}
 		}
 		work := e.straight
 		if r.Whole {
@@ -43,7 +46,9 @@ func (l *local) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mess
 				work = func(ctx context.Context) error { return e.ranges(ctx, scan) }
 			case undivided(err):
 				// In the order of a cursor it can at least be resumed.
-				e.r.Whole = r.From.Column == ""
+				if e.r.Whole = r.From.Column == ""; !e.r.Whole {
+					e.r.Largest = r.From.Column
+				}
 			default:
 				yield(Message{}, err)
 				return
@@ -60,8 +65,20 @@ type extraction struct {
 	r    Request
 	to   Files
 	told meter
-	max  maximum // without a value: to be copied
 	out  chan Message
+	// began is the moment of the read: values of cursors that lie beyond it are no
+	// place to go on from.
+	began time.Time
+	start *string // the value of Plan.Start
+}
+
+// track returns what follows the rows of one range, or of a read that goes on at
+// from; nil where nobody asks where later reads go on.
+func (e *extraction) track(from *string) (*border.Tracker, error) {
+	if e.r.Largest == "" {
+		return nil, nil
+	}
+	return border.Track(e.r.Table, e.r.Largest, from, e.start, e.began)
 }
 
 // run yields what work sends, and then its error if it has one. It returns when
@@ -98,9 +115,10 @@ func (e *extraction) send(ctx context.Context, m Message) error {
 	}
 }
 
-// count notes a batch, and tells of it now and then.
-func (e *extraction) count(ctx context.Context, b driver.Batch) error {
-	if e.told.add(b); e.told.due() {
+// count notes a batch, of whose rows so many are taken, and tells of it now and
+// then.
+func (e *extraction) count(ctx context.Context, b driver.Batch, rows int64) error {
+	if e.told.add(b, rows); e.told.due() {
 		return e.send(ctx, Message{})
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -16,7 +17,16 @@ func (e *extraction) ranges(ctx context.Context, scan driver.Scan) error {
 		}
 	}()
 	unread := scan.Unread()
-	if err := e.send(ctx, Message{Plan: planOf(scan.Kept(), unread)}); err != nil {
+	plan := planOf(scan.Kept(), unread)
+	moments, _ := scan.(driver.Moments)
+	if moments != nil && e.r.Largest != "" {
+		start := moments.Start(e.r.Largest)
+		plan.Start, e.start = &start, start.Value
+		if _, err := e.track(nil); err != nil {
+			return err
+		}
+	}
+	if err := e.send(ctx, Message{Plan: plan}); err != nil {
 		return err
 	}
 	work := make(chan driver.Range, len(unread))
@@ -37,6 +47,9 @@ func (e *extraction) ranges(ctx context.Context, scan driver.Scan) error {
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return err
+	}
+	if moments != nil {
+		e.told.note(moments.Notes())
 	}
 	return e.send(ctx, Message{Checkpoint: &Checkpoint{Final: true}})
 }
@@ -96,11 +109,15 @@ func (e *extraction) tell(ctx context.Context, r *rangeEnding) error {
 
 // one reads one range to its end.
 func (e *extraction) one(ctx context.Context, scan driver.Scan, r driver.Range) (*rangeEnding, error) {
-	enc, most, rows := e.encode(), e.max, int64(0)
+	seen, err := e.track(nil)
+	if err != nil {
+		return nil, err
+	}
+	enc, rows := e.encode(), int64(0)
 	for batch, err := range scan.Read(ctx, r) {
 		if err == nil {
 			rows += batch.Record.NumRows()
-			err = e.take(ctx, enc, &most, batch)
+			err = e.take(ctx, enc, seen, batch)
 		}
 		if err != nil {
 			enc.Finish()
@@ -112,16 +129,24 @@ func (e *extraction) one(ctx context.Context, scan driver.Scan, r driver.Range) 
 		return nil, err
 	}
 	r.Rows = rows
-	return &rangeEnding{end(enc), Range{Range: r, Largest: most.cursor()}}, nil
+	done := Range{Range: r}
+	if seen != nil {
+		done.Border = seen.Border()
+		if at := seen.Reached(); at != nil {
+			done.Largest = &driver.Cursor{Column: e.r.Largest, Value: at}
+		}
+	}
+	return &rangeEnding{end(enc), done}, nil
 }
 
-func (e *extraction) take(ctx context.Context, enc *parts.Encoder, most *maximum, b driver.Batch) error {
+// take hands a batch of a range to its encoder.
+func (e *extraction) take(ctx context.Context, enc *parts.Encoder, seen *border.Tracker, b driver.Batch) error {
 	defer b.Record.Release()
-	if err := e.count(ctx, b); err != nil {
+	if err := e.count(ctx, b, b.Record.NumRows()); err != nil || b.Record.NumRows() == 0 {
 		return err
 	}
-	if err := most.see(b.Record); err != nil || b.Record.NumRows() == 0 {
-		return err
+	if seen != nil {
+		seen.See(b.Record)
 	}
 	b.Record.Retain()
 	return enc.Put(ctx, b.Record)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -13,17 +14,20 @@ import (
 // goes on.
 type straight struct {
 	*extraction
-	enc     *parts.Encoder // nil between two
-	telling chan error     // the outcome of telling of the checkpoint before, nil for none
-	next    *driver.Cursor // where to resume now
-	open    bool           // rows were read behind next
-	pending int64          // bytes read since the last checkpoint
-	since   time.Time      // the last checkpoint
+	seen    *border.Tracker // nil where nobody asks where later reads go on
+	filter  *border.Filter  // nil where nothing landed before
+	kept    border.Kept     // of what was read since the last checkpoint
+	enc     *parts.Encoder  // nil between two
+	telling chan error      // the outcome of telling of the checkpoint before, nil for none
+	next    *driver.Cursor  // where to resume now
+	open    bool            // rows were read behind next
+	pending int64           // bytes read since the last checkpoint
+	since   time.Time       // the last checkpoint
 }
 
 func (e *extraction) straight(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
-	s := &straight{extraction: e, enc: e.encode(), since: time.Now()}
+	s := &straight{extraction: e, since: time.Now()}
 	// Whatever happens, no encoder and no goroutine outlives the read.
 	defer func() {
 		stop()
@@ -34,6 +38,10 @@ func (e *extraction) straight(ctx context.Context) error {
 			<-s.telling
 		}
 	}()
+	if err := s.watch(); err != nil {
+		return err
+	}
+	s.enc = e.encode()
 	from := e.r.From
 	if e.r.Whole {
 		from = driver.Cursor{}
@@ -56,7 +64,20 @@ func (e *extraction) straight(ctx context.Context) error {
 	return s.finish(ctx)
 }
 
-// take hands a batch to the encoder.
+// watch makes what tells rows that landed from new ones.
+func (s *straight) watch() (err error) {
+	var from *string
+	if b := s.r.Border; b != nil && !s.r.Whole {
+		from = b.Value
+		if s.filter, err = border.Drop(s.r.Table, s.r.From.Column, b); err != nil {
+			return err
+		}
+	}
+	s.seen, err = s.track(from)
+	return err
+}
+
+// take hands the rows of a batch that have not landed to the encoder.
 func (s *straight) take(ctx context.Context, b driver.Batch) error {
 	defer b.Record.Release()
 	s.pending += b.Bytes
@@ -65,19 +86,67 @@ func (s *straight) take(ctx context.Context, b driver.Batch) error {
 			s.next = b.Resume
 		}
 	}
-	if err := s.count(ctx, b); err != nil {
-		return err
+	if s.seen != nil {
+		s.seen.See(b.Record)
 	}
-	if err := s.max.see(b.Record); err != nil || b.Record.NumRows() == 0 {
-		return err
+	runs, kept := s.filter.Keep(b.Record)
+	s.kept.Add(kept)
+	var rows int64
+	for _, run := range runs {
+		rows += run.NumRows()
 	}
-	b.Record.Retain()
-	return s.enc.Put(ctx, b.Record)
+	err := s.count(ctx, b, rows)
+	for _, run := range runs {
+		if err != nil || run.NumRows() == 0 {
+			run.Release()
+			continue
+		}
+		err = s.enc.Put(ctx, run)
+	}
+	return err
+}
+
+// place returns where a later read goes on once everything up to now is kept,
+// nil for nowhere yet, and what of the rows that it shows will have landed.
+func (s *straight) place(final bool) (*driver.Cursor, *border.Border) {
+	if s.seen == nil {
+		return s.next, nil
+	}
+	reached := s.seen.Border()
+	if s.r.Whole || s.next == nil {
+		if !s.r.Whole || reached.Value == nil {
+			return nil, reached
+		}
+		return &driver.Cursor{Column: s.r.Largest, Value: reached.Value}, reached
+	}
+	next := *s.next
+	switch before, err := s.seen.Before(next.Value); {
+	case err != nil || reached.Value == nil:
+		next.Value = reached.Value
+	case before && (!final || !s.looksBack()):
+		// The source goes back to find what it could not see yet.
+		reached.Value, reached.Rows = next.Value, border.Set{Full: true}
+	default: // what lies beyond now is no place
+		next.Value = reached.Value
+	}
+	if s.r.Keyless {
+		s.filter.Left(reached)
+	}
+	if next.Value == nil {
+		return nil, reached
+	}
+	return &next, reached
+}
+
+// looksBack reports whether the read begins before the place that was reached.
+func (s *straight) looksBack() bool {
+	b := s.r.Border
+	return b != nil && b.Value != nil && s.r.From.Value != nil && *b.Value != *s.r.From.Value
 }
 
 // due reports whether a checkpoint should be made, and can.
 func (s *straight) due() bool {
-	return s.next != nil && !s.open && (s.pending >= s.r.CheckpointBytes || time.Since(s.since) >= s.r.CheckpointEvery)
+	return s.next != nil && !s.open && (s.seen == nil || s.seen.Place() != nil) && (s.pending >= s.r.CheckpointBytes || time.Since(s.since) >= s.r.CheckpointEvery)
 }
 
 // checkpoint begins one, once the one before was told of.
@@ -85,12 +154,15 @@ func (s *straight) checkpoint(ctx context.Context) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	ending, next, told := end(s.enc), s.next, make(chan error, 1)
-	s.enc, s.telling, s.pending, s.since = s.encode(), told, 0, time.Now()
+	ending, told := end(s.enc), make(chan error, 1)
+	next, reached := s.place(false)
+	point := &Checkpoint{Next: next, Border: reached, Kept: s.kept}
+	s.enc, s.telling, s.pending, s.since, s.kept = s.encode(), told, 0, time.Now(), border.Kept{}
 	go func() {
 		made, err := ending.wait()
 		if err == nil {
-			err = s.send(ctx, Message{Checkpoint: &Checkpoint{Next: next, Parts: made}})
+			point.Parts = made
+			err = s.send(ctx, Message{Checkpoint: point})
 		}
 		told <- err
 	}()
@@ -119,8 +191,6 @@ func (s *straight) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.r.Whole {
-		s.next = s.max.cursor()
-	}
-	return s.send(ctx, Message{Checkpoint: &Checkpoint{Next: s.next, Parts: made, Final: true}})
+	next, reached := s.place(true)
+	return s.send(ctx, Message{Checkpoint: &Checkpoint{Next: next, Parts: made, Border: reached, Kept: s.kept, Final: true}})
 }

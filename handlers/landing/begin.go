@@ -105,6 +105,7 @@ func (w *Writer) resume() error {
 	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor, Total: s.Total}
 	if s.Sync == w.target.SyncID {
 		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID
+		w.notes = s.Notes
 	}
 	if _, finished := w.Finished(); finished {
 		w.cursor = s.Cursor
@@ -112,11 +113,17 @@ func (w *Writer) resume() error {
 	}
 	w.cursor = driver.Cursor{Column: w.target.CursorColumn}
 	if w.target.Mode == FullRefresh || w.target.Reset {
-		w.replace = true
-	} else if err := w.startBehind(s); err != nil {
+		w.replace, w.restarted = true, w.target.Replaced
+	} else if w.replace, err = w.startOver(s); err != nil {
 		return err
+	} else if !w.replace {
+		if err := errors.Join(w.startBehind(s), w.edgeAt(s)); err != nil {
+			return err
+		}
 	}
+	w.noteLacking()
 	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
+	w.compare(current)
 	if w.replace {
 		w.schema = replaced(current, last, w.target.Table)
 	} else {
@@ -151,7 +158,9 @@ func (w *Writer) startBehind(s state) error {
 	case !known:
 		// There is no place to go on from. Whatever the table holds would be
 		// read again, so it has to be replaced, not appended to.
-		w.replace = s.Total > 0
+		if w.replace = s.Total > 0; w.replace && s.Cursor.Value != nil {
+			w.note(fmt.Sprintf("the cursor is column %q now and was %q: the whole table was read again, and what had landed was replaced", w.target.CursorColumn, s.Cursor.Column))
+		}
 	}
 	if start != nil {
 		reached := w.cursor
@@ -162,9 +171,6 @@ func (w *Writer) startBehind(s state) error {
 			}
 		}
 		w.cursor, w.overlap = *start, &reached
-	}
-	if w.overlap != nil && len(w.target.Key) == 0 {
-		return fmt.Errorf("%w: a sync that read rows again did not come to its end; reset the table, or give its key", ErrBadKey)
 	}
 	return nil
 }

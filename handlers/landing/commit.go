@@ -10,6 +10,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 )
 
 // Commit makes the parts added so far visible together with next, the cursor
@@ -41,10 +42,16 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 	cursor, err := w.advance(next)
 	if err == nil && final && w.overlap != nil {
 		// Rows that were deleted at the source must not take the cursor back.
-		cursor, err = w.further(cursor, *w.overlap)
+		position := cursor.Position
+		if cursor, err = w.further(cursor, *w.overlap); position != nil {
+			cursor.Position = position // it says what this read saw
+		}
 	}
 	if err != nil {
 		return w.Landed(), w.wrap(err)
+	}
+	if final && w.keepsLanded() {
+		cursor = w.keepLanded()
 	}
 	segments := w.stage.segments
 	if err := w.land(ctx, cursor, final); err != nil {
@@ -68,7 +75,7 @@ func (w *Writer) advance(next *driver.Cursor) (driver.Cursor, error) {
 		if next.Column != w.target.CursorColumn || next.Column == "" {
 			return driver.Cursor{}, fmt.Errorf("%w: rows by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, next.Column)
 		}
-		return *next, nil
+		return driver.Cursor{Column: next.Column, Value: next.Value, Position: next.Position}, nil
 	}
 	largest, err := w.StagedMax()
 	if err != nil {
@@ -147,10 +154,17 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation), JSON: w.json,
 		Records: w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
+		Origin: w.origin(was),
 	}
-	if !final {
+	if now.Border, err = w.edge(cursor, was); err != nil {
+		return err
+	}
+	if final {
+		w.noteBeyond(now.Border)
+	} else {
 		now.Overlap = w.overlap
 	}
+	now.Notes = w.told
 	if w.replace && was.SnapshotID != 0 {
 		now.Generation = was.Generation + 1
 	}
@@ -163,6 +177,9 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		now.Bytes += f.FileSizeBytes()
 	}
 	now.Total -= c.doomed.count()
+	if len(w.target.Key) == 0 { // what is removed are copies of what had landed
+		now.Records -= c.doomed.count()
+	}
 	updates, err := w.updates(ctx, at, made, c, now)
 	if err != nil {
 		return err
@@ -182,6 +199,8 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	}
 	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
 	w.settled(made)
+	w.discard(c.dropped)
+	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total = now.Total
@@ -229,12 +248,13 @@ type change struct {
 	old, deletes []iceberg.DataFile // what it replaces
 	add          []iceberg.DataFile
 	doomed       positions // what it removes from files that stay or are added
+	dropped      []string  // names of parts that hold no new row
 }
 
 // change finds out what a commit to the table as it was loaded does.
 func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 	c.add = w.pending()
-	if !w.replace && !w.target.Merge && w.overlap == nil || len(c.add) == 0 && !w.replace {
+	if !w.replace && !w.rereads() || len(c.add) == 0 && !w.replace {
 		return c, nil
 	}
 	live, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
@@ -250,6 +270,10 @@ func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 	}
 	gone, err := w.lake.goneRows(ctx, deletes)
 	if err != nil {
+		return c, err
+	}
+	if len(w.target.Key) == 0 {
+		c.add, c.doomed, c.dropped, err = w.unrepeated(ctx, live, gone)
 		return c, err
 	}
 	c.doomed, err = w.doomedRows(ctx, live, gone)

@@ -47,6 +47,7 @@ type keyColumns struct {
 	// equal. It is nil where forms say exactly what the source does.
 	alike []func(string) string
 	exact bool
+	lacks int // the column that may hold NULL in a key, -1 for none
 	buf   []byte
 }
 
@@ -54,7 +55,7 @@ type keyColumns struct {
 // ErrBadKey for a column that is not in the schema, or whose source compares its
 // values in a way that is not known.
 func keyOf(schema *iceberg.Schema, t driver.Table, names []string) (*keyColumns, error) {
-	k := &keyColumns{}
+	k := &keyColumns{lacks: -1}
 	width := 0
 	for _, name := range names {
 		field, ok := schema.FindFieldByName(name)
@@ -99,10 +100,20 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string) (*keyColumns,
 // does not depend on how wide the column was when the file was written.
 type appender func(buf []byte, row int) []byte
 
+// mayLack says that a key may hold NULL in a column, which is a value like
+// others.
+func (k *keyColumns) mayLack(column string) {
+	for i, field := range k.fields {
+		if field.Name == column && !field.Required {
+			k.lacks, k.exact = i, false
+		}
+	}
+}
+
 // asLanded returns the columns whose equal values have equal bytes.
 func (k *keyColumns) asLanded() (fields []iceberg.NestedField) {
 	for i, field := range k.fields {
-		if k.forms[i] == nil {
+		if k.forms[i] == nil && i != k.lacks {
 			fields = append(fields, field)
 		}
 	}
@@ -127,6 +138,9 @@ func (k *keyColumns) group(columns []arrow.Array) (func(row int) (key, int), err
 func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) (func(row int) (key, int), error) {
 	add := make([]appender, len(columns))
 	for i, column := range columns {
+		if column == nil && i == k.lacks {
+			continue
+		}
 		if column == nil {
 			return func(int) (key, int) { return key{}, i }, nil
 		}
@@ -143,6 +157,13 @@ func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) (fun
 	return func(row int) (made key, null int) {
 		k.buf = k.buf[:0]
 		for i, column := range columns {
+			if i == k.lacks {
+				if column == nil || column.IsNull(row) {
+					k.buf = append(k.buf, 0)
+					continue
+				}
+				k.buf = append(k.buf, 1)
+			}
 			if column.IsNull(row) {
 				return key{}, i
 			}

@@ -44,9 +44,20 @@ type merge struct {
 	doubtful map[key]bool
 }
 
+// rereads reports whether rows that were read may have landed.
+func (w *Writer) rereads() bool {
+	if w.target.Merge || w.overlap != nil {
+		return true
+	}
+	if len(w.target.Key) == 0 {
+		return w.again.Unsure
+	}
+	return w.again.Again
+}
+
 // merging reports whether a commit has to look for rows to remove.
 func (w *Writer) merging(live []iceberg.DataFile) bool {
-	if !w.target.Merge && w.overlap == nil {
+	if !w.rereads() {
 		return false
 	}
 	// Ranges of one table hold each row once: that is the contract of a Scan.
@@ -59,6 +70,9 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 	keys, err := keyOf(w.schema, w.target.Table, w.target.Key)
 	if err != nil {
 		return nil, err
+	}
+	if !w.target.Merge { // versions of rows: one may have no cursor yet
+		keys.mayLack(w.target.CursorColumn)
 	}
 	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: w.pending(), gone: gone, doomed: positions{}}
 	if w.target.Deleted != "" {

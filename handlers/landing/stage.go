@@ -14,6 +14,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -23,9 +24,10 @@ type stage struct {
 	flushing sync.Mutex // held while a group is written down
 	mu       sync.Mutex // of what follows
 	waiting  []*staging
-	ranges   []stagedRange // never changed in place
-	open     int           // the first range of the newest segment
-	segments []string      // names of the chain, oldest first
+	ranges   []stagedRange  // never changed in place
+	open     int            // the first range of the newest segment
+	segments []string       // names of the chain, oldest first
+	start    *driver.Cursor // where the next read goes on at the latest, nil where that is not known
 }
 
 func (s *stage) list() []stagedRange {
@@ -78,16 +80,17 @@ func (w *Writer) StagedMax() (*driver.Cursor, error) {
 			largest = r.Max
 		}
 	}
-	return largest, nil
+	return w.bounded(largest)
 }
 
 // Stage durably remembers that r is read to its end and lies in made, zero or
 // more durable parts as Add takes them. max is the largest cursor among the
-// rows, nil for none. Nothing is visible before the final Commit, and a later
+// rows that a read can go on at, nil for none, and edge what such a read shows
+// again of the range, nil where that is not known. Nothing is visible before the final Commit, and a later
 // attempt of the same sync finds the range in Staged. Only a sync that starts
 // from the beginning stages. It returns ErrFenced when a later attempt took
 // over, ErrStorage, or ErrUnknown; after any error the caller aborts.
-func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, made []parts.Part) error {
+func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
 	if w.closed {
 		return ErrClosed
 	}
@@ -97,7 +100,7 @@ func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, 
 	if max != nil && max.Column != w.target.CursorColumn {
 		return w.wrap(fmt.Errorf("%w: a range by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, max.Column))
 	}
-	one := &staging{stagedRange: stagedRange{Range: r, Max: max}}
+	one := &staging{stagedRange: stagedRange{Range: r, Max: max, Border: edge}}
 	one.Rows = 0
 	for _, p := range made {
 		one.Rows += p.Rows
@@ -194,7 +197,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 		if err != nil {
 			return err
 		}
-		s := segment{Layout: layout, Ranges: ranges[open:]}
+		s := segment{Layout: layout, Start: w.stage.start, Ranges: ranges[open:]}
 		if len(older) > 0 {
 			s.Older = older[len(older)-1]
 		}
@@ -282,6 +285,7 @@ func (w *Writer) resumeStaged(ctx context.Context) error {
 	for _, s := range segments {
 		w.stage.open = len(w.stage.ranges)
 		w.stage.ranges = append(w.stage.ranges, s.Ranges...)
+		w.stage.start = s.Start
 		fits = fits && bytes.Equal(s.Layout, layout)
 	}
 	for i := 0; fits && i < len(w.stage.ranges); i++ {

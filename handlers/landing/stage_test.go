@@ -30,7 +30,7 @@ func stageSpan(ctx context.Context, w *Writer, from, to int64) error {
 	if w.target.CursorColumn == "" {
 		at = nil
 	}
-	return w.Stage(ctx, driver.Range{Token: fmt.Sprintf("%d-%d", from, to), Rows: -1}, at, done)
+	return w.Stage(ctx, driver.Range{Token: fmt.Sprintf("%d-%d", from, to), Rows: -1}, at, nil, done)
 }
 
 func mustStage(t *testing.T, w *encoding, from, to int64) {
@@ -341,7 +341,7 @@ func TestStagedRangesOfAnotherSchema(t *testing.T) {
 		}
 		done, err := made(t.Context(), w.Writer, b.NewRecordBatch())
 		if err == nil {
-			err = w.Stage(t.Context(), driver.Range{Token: fmt.Sprint(i)}, behind(i), done)
+			err = w.Stage(t.Context(), driver.Range{Token: fmt.Sprint(i)}, behind(i), nil, done)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -438,7 +438,7 @@ func BenchmarkStage(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		if err := w.Stage(b.Context(), driver.Range{Token: fmt.Sprint(i)}, behind(int64(i)), done); err != nil {
+		if err := w.Stage(b.Context(), driver.Range{Token: fmt.Sprint(i)}, behind(int64(i)), nil, done); err != nil {
 			b.Fatal(err)
 		}
 	}

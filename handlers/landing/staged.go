@@ -9,6 +9,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 )
 
 // stagedSuffix ends the name of a segment.
@@ -21,16 +22,20 @@ const segmentRanges = 64
 // segment is one file of the chain that lists what is staged. It never changes:
 // a longer one takes its place.
 type segment struct {
-	Older  string        `json:"older,omitempty"` // the full segment before it
-	Layout []byte        `json:"layout"`          // that the parts are encoded in
-	Ranges []stagedRange `json:"ranges"`
+	Older  string `json:"older,omitempty"` // the full segment before it
+	Layout []byte `json:"layout"`          // that the parts are encoded in
+	// Start is where the next read goes on at the latest, as the source said it of
+	// the first snapshot of what is staged.
+	Start  *driver.Cursor `json:"start,omitempty"`
+	Ranges []stagedRange  `json:"ranges"`
 }
 
 // stagedRange is a range that is read to its end. Rows are counted.
 type stagedRange struct {
 	driver.Range
-	Max   *driver.Cursor `json:"max,omitempty"` // of its rows
-	Parts []stagedPart   `json:"parts,omitempty"`
+	Max    *driver.Cursor `json:"max,omitempty"` // of its rows
+	Border *border.Border `json:"border,omitempty"`
+	Parts  []stagedPart   `json:"parts,omitempty"`
 
 	files []iceberg.DataFile
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 )
 
 // What a snapshot says about the sync that made it, beside what Iceberg itself
@@ -26,6 +27,11 @@ const (
 	propBytes        = "headwater.bytes"
 	propFiles        = "headwater.files"
 	propJSON         = "headwater.json-fields" // ids of the columns whose text is JSON
+	propIdentity     = "headwater.identity"    // what the cursor belongs to, as the source says it
+	propColumns      = "headwater.columns"     // JSON object: the columns read, each with a mark of what it is
+	propLacking      = "headwater.lacking"     // JSON array: columns that older rows lack
+	propBorder       = "headwater.border"      // JSON of border.Border
+	propNotes        = "headwater.notes"       // JSON array: what this sync was told of the table
 )
 
 // state is what the current snapshot says.
@@ -47,36 +53,40 @@ type state struct {
 	Total   int64 // records of the whole table
 	// JSON are the ids of the columns whose text is JSON. Iceberg has one type
 	// for both. It is nil where nobody noted them.
-	JSON []int
+	JSON   []int
+	Origin origin
+	// Border is what has landed of the rows that the next read shows again, nil
+	// where that is not known.
+	Border *border.Border
+	Notes  []string // of that sync so far
 }
 
 func (s state) properties() (iceberg.Properties, error) {
-	cursor, err := json.Marshal(s.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	overlap, err := json.Marshal(s.Overlap)
-	if err != nil {
-		return nil, err
-	}
-	fields, err := json.Marshal(append([]int{}, s.JSON...))
-	if err != nil {
-		return nil, err
-	}
-	return iceberg.Properties{
-		propJSON:         string(fields),
-		propCursor:       string(cursor),
+	props := iceberg.Properties{
 		propCursorColumn: s.Cursor.Column,
 		propSync:         s.Sync,
 		propFence:        strconv.FormatUint(s.Fence, 10),
 		propGeneration:   strconv.FormatInt(s.Generation, 10),
 		propMode:         s.Mode,
 		propFinal:        strconv.FormatBool(s.Final),
-		propOverlap:      string(overlap),
 		propRecords:      strconv.FormatInt(s.Records, 10),
 		propBytes:        strconv.FormatInt(s.Bytes, 10),
 		propFiles:        strconv.Itoa(s.Files),
-	}, nil
+		propIdentity:     s.Origin.Identity,
+	}
+	for name, value := range map[string]any{
+		propCursor: s.Cursor, propOverlap: s.Overlap, propJSON: append([]int{}, s.JSON...),
+		propColumns: s.Origin.Columns, propLacking: s.Origin.Lacking, propBorder: s.Border, propNotes: s.Notes,
+	} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		if string(text) != "null" || name == propOverlap {
+			props[name] = string(text)
+		}
+	}
+	return props, nil
 }
 
 // stateOf reads the state back. Snapshots that no sync made, as a compaction's,
@@ -112,14 +122,15 @@ func stateIn(made *table.Snapshot) (state, error) {
 	s := state{SnapshotID: made.SnapshotID}
 	var err error
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
-	if text := p[propOverlap]; text != "" {
-		if err := json.Unmarshal([]byte(text), &s.Overlap); err != nil {
-			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propOverlap, err)
-		}
-	}
-	if text := p[propJSON]; text != "" {
-		if err := json.Unmarshal([]byte(text), &s.JSON); err != nil {
-			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propJSON, err)
+	s.Origin.Identity = p[propIdentity]
+	for name, into := range map[string]any{ // which older snapshots lack
+		propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
+		propBorder: &s.Border, propNotes: &s.Notes,
+	} {
+		if text := p[name]; text != "" {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
+				return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, name, err)
+			}
 		}
 	}
 	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {

@@ -40,14 +40,26 @@ type Target struct {
 	// Reset forgets what landed before: the table starts over, and replaces
 	// what there is in the one final commit.
 	Reset bool
-	// From is where an incremental sync starts instead of behind the committed
-	// cursor: an earlier checkpoint, or an overlap with it. It needs Key, as
-	// rows behind it may have landed. Later attempts of the sync go on behind
+	// Replaced says that Reset is set because the source has shown that the table
+	// is another one than that which landed.
+	Replaced bool
+	// StopReplaced makes Begin return driver.ErrReplaced for a table that is
+	// another one, instead of reading it from its start.
+	StopReplaced bool
+	// KeepRows goes on behind the cursor when columns have changed, and leaves the
+	// rows that landed before as they are, instead of reading the table again.
+	KeepRows bool
+	// AllowEmpty lets a table that was replaced at its source, and that has no row
+	// now, replace what landed.
+	AllowEmpty bool
+	// From is where an incremental sync starts instead of at the committed
+	// cursor: an earlier checkpoint, or an overlap with it. Rows behind it that
+	// have landed are told by Key, or by all that they hold. Later attempts of the sync go on behind
 	// what the first ones committed. A nil Value is the beginning.
 	From *driver.Cursor
-	// Back returns where an incremental sync starts that goes on behind a
-	// committed cursor: some way before it, so that rows which came late are
-	// found. nil starts at the cursor. It needs Key, for the same reason.
+	// Back returns where an incremental sync starts that goes on at a committed
+	// cursor: some way before it, so that rows which came late are found. nil
+	// starts at the cursor.
 	Back func(driver.Cursor) driver.Cursor
 }
 
@@ -87,8 +99,6 @@ func (t Target) validateKey() error {
 		return fmt.Errorf("landing %s: only an incremental sync that is no reset starts from a cursor", t.Table)
 	case t.From != nil && t.From.Column != t.CursorColumn:
 		return fmt.Errorf("%w: %s goes by %q and was to start from a cursor of %q", ErrNoCursor, t.Table, t.CursorColumn, t.From.Column)
-	case (t.From != nil || t.Back != nil) && len(t.Key) == 0:
-		return fmt.Errorf("%w: %s has no key, so rows that are read again would land twice", ErrBadKey, t.Table)
 	}
 	seen := map[string]bool{}
 	for _, name := range t.Key {

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
 )
 
@@ -35,6 +36,18 @@ type Writer struct {
 	// that cursor.
 	overlap *driver.Cursor
 	cursor  driver.Cursor
+	// restarted says that what landed is replaced because the source shows
+	// another table.
+	restarted bool
+	stays     bool     // what landed stays: the source has nothing to put in its place
+	lacking   []string // columns that older rows lack
+	notes     []string
+	told      []string // of this sync, to be committed
+	// comparable are columns whose values in older rows are those of the source.
+	comparable []string
+	border     *border.Border // at which the read goes on, nil for the start
+	reached    *border.Border // what the next commit notes of its own
+	again      border.Kept    // of what the next commit adds
 
 	mu    sync.Mutex // of the next four
 	nonce string

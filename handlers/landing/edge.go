@@ -1,0 +1,121 @@
+package landing
+
+import (
+	"fmt"
+	"slices"
+
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/border"
+)
+
+// edgeAt decides what is known of the rows that a read which goes on at w.cursor
+// shows again, of a table at s.
+func (w *Writer) edgeAt(s state) error {
+	if w.cursor.Value == nil {
+		return nil
+	}
+	noted := s.Cursor
+	if noted.Column != w.target.CursorColumn || noted.Value == nil {
+		noted = w.cursor
+	}
+	if w.border = s.Border; w.border == nil || w.border.Value == nil || *w.border.Value != *noted.Value {
+		w.border = border.Unknown(noted.Value)
+	}
+	for _, reached := range []*driver.Cursor{w.overlap, s.Overlap} {
+		if reached == nil || reached.Value == nil {
+			continue
+		}
+		last, err := w.further(driver.Cursor{Column: w.target.CursorColumn, Value: w.border.Last}, *reached)
+		if err != nil {
+			return err
+		}
+		known := *w.border
+		known.Last = last.Value
+		w.border = &known
+	}
+	if column, _ := w.target.Table.Column(w.target.CursorColumn); column.Nullable && w.border.NullRows > border.MaxNulls {
+		w.note(fmt.Sprintf("%d rows have no value in the cursor column %q, too many to read again each time: "+
+			"rows without one that were added or changed since the last whole read are not found", w.border.NullRows, column.Name))
+	}
+	return nil
+}
+
+// Border returns what is known of the rows that a read at Cursor shows again, nil
+// where it starts from the beginning.
+func (w *Writer) Border() *border.Border { return w.border }
+
+// Reached says of the next Commit which rows a read that goes on at its cursor
+// will show again, and what of the rows that were added since the Commit before
+// is not known.
+func (w *Writer) Reached(b *border.Border, kept border.Kept) {
+	w.reached = b
+	w.again.Add(kept)
+}
+
+// Tell says of the next Commit what is told of the table in this sync.
+func (w *Writer) Tell(notes []string) { w.told = slices.Clone(notes) }
+
+// Start says where the next read goes on at the latest, as the source says it of
+// the first snapshot of this read. An earlier attempt whose ranges are kept has
+// said so of theirs, which is earlier, and counts.
+func (w *Writer) Start(at *driver.Cursor) {
+	if len(w.stage.list()) == 0 {
+		w.stage.start = at
+	}
+}
+
+// bounded returns a cursor that lies no further than the start of what is staged.
+func (w *Writer) bounded(c *driver.Cursor) (*driver.Cursor, error) {
+	start := w.stage.start
+	if start == nil || c == nil || start.Column != "" && start.Column != c.Column {
+		return c, nil
+	}
+	next := driver.Cursor{Column: c.Column, Value: c.Value, Position: start.Position}
+	if start.Value != nil {
+		column, _ := w.target.Table.Column(c.Column)
+		order, err := driver.CompareCursors(column.Type, *c.Value, *start.Value)
+		if err != nil {
+			return nil, w.wrap(err)
+		}
+		if order > 0 {
+			next.Value = start.Value
+		}
+	}
+	return &next, nil
+}
+
+// edge returns the border to commit with a cursor.
+func (w *Writer) edge(cursor driver.Cursor, was state) (*border.Border, error) {
+	if w.stays {
+		return was.Border, nil
+	}
+	if cursor.Value == nil {
+		return nil, nil
+	}
+	staged := w.stage.list()
+	if len(staged) == 0 {
+		if b := w.reached; b != nil && b.Value != nil && *b.Value == *cursor.Value {
+			return b, nil
+		}
+		return border.Unknown(cursor.Value), nil
+	}
+	all := make([]*border.Border, len(staged))
+	for i, r := range staged {
+		all[i] = r.Border
+	}
+	column, _ := w.target.Table.Column(cursor.Column)
+	return border.Join(column.Type, cursor.Value, all)
+}
+
+// noteBeyond tells of a row whose cursor lies beyond now.
+func (w *Writer) noteBeyond(b *border.Border) {
+	if b == nil || b.Beyond == nil {
+		return
+	}
+	at := b.Beyond.Key
+	if at != "" {
+		at = " (" + at + ")"
+	}
+	w.note(fmt.Sprintf("the cursor column %q holds %s in a row%s, which lies beyond now: syncs do not go on behind it, and read such rows again each time; correct the value at the source",
+		w.target.CursorColumn, b.Beyond.Value, at))
+}

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +28,7 @@ type Config struct {
 	Replicas           int           `env:"HEADWATER_REPLICAS" default:"0" help:"Copies of every stream with --nats-url. 0 means 3."`
 	NATSListen         string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
 	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
+	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory, so that an account of readers may have it: 0600, 0640, 0644."`
 	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files)."`
 	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto allows private and loopback addresses only while the API itself listens on loopback."`
 	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
@@ -42,6 +45,8 @@ type Config struct {
 	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
 	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never, and a node without a projection replays history."`
 	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
+
+	lakeMode fs.FileMode // LakeMode, once validated
 }
 
 // The roles a node may have.
@@ -76,6 +81,15 @@ func (c *Config) Validate() error {
 	in(&c.Lake, "lake")
 	in(&c.FilesRoot, "files")
 	in(&c.MasterKeyFile, "keys", "master.key")
+
+	if c.LakeMode == "" {
+		c.LakeMode = "0640"
+	}
+	mode, err := strconv.ParseUint(c.LakeMode, 8, 32)
+	if err != nil || mode&0o600 != 0o600 || mode&^0o644 != 0 {
+		wrong("lake-mode", "must be 0600, 0640 or 0644, not %q: only the service writes to the lake", c.LakeMode)
+	}
+	c.lakeMode = fs.FileMode(mode)
 
 	for flag, address := range map[string]string{"listen": c.Listen, "nats-listen": c.NATSListen, "metrics-listen": c.MetricsListen} {
 		if address == "off" && flag != "listen" {
@@ -154,6 +168,22 @@ func (c *Config) has(role string) bool { return slices.Contains(c.Roles, role) }
 // path returns a path inside the data directory.
 func (c *Config) path(parts ...string) string {
 	return filepath.Join(append([]string{c.DataDir}, parts...)...)
+}
+
+// home returns where the catalog of the lake is, "" on a cluster: a copy of the
+// data directory has another.
+func (c *Config) home() (string, error) {
+	if c.NATSURL != "" {
+		return "", nil
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("--data-dir: %w", err)
+	}
+	return dir, nil
 }
 
 // loopback reports whether the API is reachable from this machine only.

@@ -132,12 +132,22 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	})
 	n.onClose(func(context.Context) error { return hooks.Close() })
 
-	tables, err := landing.Open(ctx, cfg.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
+	tables, err := landing.Open(ctx, cfg.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log, landing.FileMode(cfg.lakeMode))
 	if err != nil {
 		return nil, fmt.Errorf("--lake: %w", err)
 	}
 	n.onClose(func(context.Context) error { return tables.Close() })
 	n.Lake = tables.Location()
+	home, err := cfg.home()
+	if err != nil {
+		return nil, err
+	}
+	if err := tables.Own(ctx, home); err != nil {
+		return nil, fmt.Errorf("--lake: %w", err)
+	}
+	if err := tables.Writable(); err != nil {
+		log.Error("the lake cannot be written: syncs will fail until it can", "lake", n.Lake, "error", err)
+	}
 
 	if cfg.has(roleWorker) {
 		pool, err := connectorPool(cfg, log)
@@ -161,7 +171,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault,
-			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view), CheckSync: checkSync,
+			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
 			Log: log, Options: api.Options{Wait: cfg.Wait},
 		})
 		if err != nil {
@@ -205,12 +215,12 @@ func grants(auth *api.Auth) func(string) (bus.Grant, error) {
 	}
 }
 
-// ready tells whether this node can serve: the store is sound and was found to
-// be what the log says, and the log answers, with a majority behind it, is the one
+// ready tells whether this node can serve: the lake can be written, the store is
+// sound and was found to be what the log says, and the log answers, with a majority behind it, is the one
 // that the store follows, and is not far ahead of it.
-func (n *node) ready(wire *bus.Bus, view *projections.Store) func(context.Context) error {
+func (n *node) ready(wire *bus.Bus, view *projections.Store, lake *landing.Lake) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := errors.Join(view.Err(), n.audited()); err != nil {
+		if err := errors.Join(view.Err(), n.audited(), lake.Writable()); err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

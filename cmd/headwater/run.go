@@ -34,7 +34,8 @@ type cli struct {
 
 	Version versionFlag `help:"Print the version and end."`
 
-	Rebuild RebuildCmd `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
+	Relocate RelocateCmd `cmd:"" help:"Make the tables of a data directory lie in --lake, after either was moved, copied or restored. The service must be stopped."`
+	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
 }
 
 // run is the program: it parses args, refuses unknown HEADWATER_* variables and

@@ -60,13 +60,21 @@ func (s *rowSet) add(row int64) {
 
 // goneRows reads what position deletes of a table remove.
 func (l *Lake) goneRows(ctx context.Context, deletes []iceberg.DataFile) (positions, error) {
+	var names []string
+	for _, f := range deletes {
+		if f.ContentType() == iceberg.EntryContentPosDeletes && f.FileFormat() == iceberg.ParquetFile {
+			names = append(names, f.FilePath())
+		}
+	}
+	return l.goneRowsIn(ctx, names...)
+}
+
+// goneRowsIn reads files of position deletes.
+func (l *Lake) goneRowsIn(ctx context.Context, deletes ...string) (positions, error) {
 	gone := positions{}
 	fields := iceberg.PositionalDeleteSchema.Fields()
-	for _, f := range deletes {
-		if f.ContentType() != iceberg.EntryContentPosDeletes || f.FileFormat() != iceberg.ParquetFile {
-			continue
-		}
-		err := l.columns(ctx, f.FilePath(), fields, func(_ int64, columns []arrow.Array) error {
+	for _, name := range deletes {
+		err := l.columns(ctx, name, fields, func(_ int64, columns []arrow.Array) error {
 			names, ok := columns[0].(*array.String)
 			rows, ok2 := columns[1].(*array.Int64)
 			if !ok || !ok2 {
@@ -93,11 +101,15 @@ func (l *Lake) goneRows(ctx context.Context, deletes []iceberg.DataFile) (positi
 // writeDeletes writes the positions as one file of position deletes, ordered by
 // file and row.
 func (w *Writer) writeDeletes(ctx context.Context, made *recorder, doomed positions) (iceberg.DataFile, error) {
+	return w.lake.writeDeletes(ctx, made, w.NextName, doomed)
+}
+
+func (l *Lake) writeDeletes(ctx context.Context, made store, name func() string, doomed positions) (iceberg.DataFile, error) {
 	sc, err := table.SchemaToArrowSchema(iceberg.PositionalDeleteSchema, nil, true, false)
 	if err != nil {
 		return nil, err
 	}
-	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: parts.Layout{Schema: sc}, Name: w.NextName, Size: 1 << 40, Log: w.lake.log})
+	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: parts.Layout{Schema: sc}, Name: name, Size: 1 << 40, Log: l.log})
 	names := slices.Sorted(maps.Keys(doomed))
 	err = putPositions(ctx, enc, sc, names, doomed)
 	done, failed := enc.Finish()

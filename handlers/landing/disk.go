@@ -15,7 +15,12 @@ import (
 // disk is a local lake. A file is on the disk, and its name in its folder, once
 // its writer's Close or WriteFile returned nil. Names are file:// URLs or
 // absolute paths.
-type disk struct{}
+type disk struct {
+	mode fs.FileMode // of files
+}
+
+// dirMode lets those enter folders who may read files.
+func (d disk) dirMode() fs.FileMode { return d.mode | 0o100 | d.mode&0o444>>2 }
 
 func localPath(name string) (string, error) {
 	if !strings.HasPrefix(name, "file:") {
@@ -45,15 +50,15 @@ func (disk) Open(name string) (iceio.File, error) {
 
 // Create makes a new file. It never opens one that exists: no name is written
 // twice in a lake.
-func (disk) Create(name string) (iceio.FileWriter, error) {
+func (d disk) Create(name string) (iceio.FileWriter, error) {
 	path, err := localPath(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDirs(filepath.Dir(path)); err != nil {
+	if err := makeDirs(filepath.Dir(path), d.dirMode()); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.mode)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +140,7 @@ func (f *diskFile) Close() error {
 }
 
 // makeDirs makes a folder and its parents, each durable in its own parent.
-func makeDirs(dir string) error {
+func makeDirs(dir string, mode fs.FileMode) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
 			return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
@@ -144,12 +149,12 @@ func makeDirs(dir string) error {
 	}
 	parent := filepath.Dir(dir)
 	if parent == dir {
-		return os.Mkdir(dir, 0o750)
+		return os.Mkdir(dir, mode)
 	}
-	if err := makeDirs(parent); err != nil {
+	if err := makeDirs(parent, mode); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(parent)

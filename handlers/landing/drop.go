@@ -14,9 +14,12 @@ import (
 
 // Drop removes every table of a source: from the catalog first, which fences
 // out whoever still writes, then the files. A source without tables is no
-// error, so it may be repeated after a failure. It returns ErrStorage or the
-// KV's error.
+// error, so it may be repeated after a failure. It returns a *ForeignLakeError
+// when the lake has another owner, ErrStorage or the KV's error.
 func (l *Lake) Drop(ctx context.Context, a event.Address) error {
+	if err := l.Owned(ctx); err != nil {
+		return err
+	}
 	namespace := namespaceOf(a)
 	for _, kind := range []string{"table.", "namespace."} {
 		idents, err := l.catalog.identifiers(ctx, kind, namespace)

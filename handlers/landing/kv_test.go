@@ -2,6 +2,7 @@ package landing
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -86,4 +87,11 @@ func (m *memoryKV) Keys(_ context.Context, prefix string) ([]string, error) {
 	}
 	slices.Sort(keys)
 	return keys, nil
+}
+
+// clone returns a copy, as a copied data directory has.
+func (m *memoryKV) clone() *memoryKV {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &memoryKV{revision: m.revision, entries: maps.Clone(m.entries)}
 }

@@ -6,6 +6,7 @@ package landing
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,15 +25,29 @@ type Lake struct {
 	now      func() time.Time
 	passKeys int64 // keys of a merge that are in memory at a time
 	close    func() error
+	probe    probe
 }
+
+// Option changes how a lake is opened.
+type Option func(*options)
+
+type options struct{ mode fs.FileMode }
+
+// FileMode sets the mode of the files of a lake that is a directory, 0640 by
+// default. Folders can be entered by whoever can read files. A bucket has none.
+func FileMode(mode fs.FileMode) Option { return func(o *options) { o.mode = mode } }
 
 // Open opens the lake at a directory path, a file:// URL or a bucket URL as
 // s3://bucket/folder?region=R&endpoint=URL. The credentials of a bucket come
 // from the environment, as the AWS tools take them. A directory is created. A
 // nil log is silent. It returns an ErrStorage when the lake cannot be reached.
 // The caller closes the lake.
-func Open(ctx context.Context, url string, kv KV, log *slog.Logger) (*Lake, error) {
-	files, root, err := openStore(ctx, url)
+func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Option) (*Lake, error) {
+	o := options{mode: 0o640}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	files, root, err := openStore(ctx, url, o.mode)
 	if err != nil {
 		return nil, err
 	}

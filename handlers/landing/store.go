@@ -25,9 +25,9 @@ type store interface {
 
 // openStore returns the files under a directory path, a file:// URL or a bucket
 // URL, with the root that names below it begin with.
-func openStore(ctx context.Context, lake string) (store, string, error) {
+func openStore(ctx context.Context, lake string, mode fs.FileMode) (store, string, error) {
 	if !strings.Contains(lake, "://") && !strings.HasPrefix(lake, "file:") {
-		return openDisk(lake)
+		return openDisk(lake, mode)
 	}
 	u, err := url.Parse(lake)
 	if err != nil {
@@ -39,7 +39,7 @@ func openStore(ctx context.Context, lake string) (store, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		return openDisk(path)
+		return openDisk(path, mode)
 	}
 	if u.Host == "" {
 		return nil, "", fmt.Errorf("the lake %s names no bucket", u.Redacted())
@@ -69,15 +69,16 @@ func openStore(ctx context.Context, lake string) (store, string, error) {
 	return files, root, nil
 }
 
-func openDisk(path string) (store, string, error) {
+func openDisk(path string, mode fs.FileMode) (store, string, error) {
+	files := disk{mode}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, "", storage("open the lake", err)
 	}
-	if err := makeDirs(path); err != nil {
+	if err := makeDirs(path, files.dirMode()); err != nil {
 		return nil, "", storage("open the lake", err)
 	}
-	return disk{}, fileURL(path), nil
+	return files, fileURL(path), nil
 }
 
 // bucketProperties turns the options of a bucket URL, named as gocloud.dev/blob

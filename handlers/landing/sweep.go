@@ -54,6 +54,9 @@ func (l *Lake) tidy(ctx context.Context, ident table.Identifier) bool {
 // than its grace. It lists before it loads: a file listed and then not referred
 // to is either garbage or in the hands of a writer with the current fence.
 func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, err error) {
+	if err := l.Owned(ctx); err != nil {
+		return 0, err
+	}
 	p, _, err := l.catalog.pointerOf(ctx, ident)
 	if err != nil {
 		return 0, err

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"headwater/bus"
+	"headwater/handlers/landing"
+)
+
+// RelocateCmd ties a data directory to a lake, wherever either of them was.
+type RelocateCmd struct {
+	Config
+	From string `help:"URL of the former lake with its options, where a bucket needs them (default: where the catalog says its tables lie)."`
+}
+
+// Run makes every table lie in --lake and prints how many did not. It returns an
+// error that says what to change; tables before the one it names have moved, and
+// the command may be given again.
+func (c *RelocateCmd) Run(ctx context.Context, s Streams) (err error) {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if c.NATSURL == "" {
+		if _, err := os.Stat(c.path("bus")); err != nil {
+			return fmt.Errorf("--data-dir: %w: it is no data directory of a service", err)
+		}
+	}
+	log := newLog(s.Err, slog.LevelWarn)
+	wire, err := bus.Open(ctx, bus.Config{Dir: c.path("bus"), URL: c.NATSURL, Creds: c.NATSCreds, Replicas: c.Replicas, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, wire.Close(context.WithoutCancel(ctx))) }()
+	lake, err := landing.Open(ctx, c.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
+	if err != nil {
+		return fmt.Errorf("--lake: %w", err)
+	}
+	defer func() { err = errors.Join(err, lake.Close()) }()
+	home, err := c.home()
+	if err != nil {
+		return err
+	}
+	done, err := lake.Relocate(ctx, home, c.From)
+	s.note("%d tables now lie in %s, %d lay there before, %d files were copied", done.Tables, lake.Location(), done.Already, done.Copied)
+	return err
+}

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptrace"
+	"strings"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
 )
@@ -32,11 +35,10 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 
 	began := time.Now()
 	var total, readable int64
-	var first *string
-	err = c.query(ctx, fmt.Sprintf(`SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s), COUNT(DISTINCT t.TABLE_NAME), MIN(CASE WHEN t.TABLE_TYPE <> 'VIEW' THEN t.TABLE_NAME END)
+	err = c.query(ctx, fmt.Sprintf(`SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s), COUNT(DISTINCT t.TABLE_NAME)
 FROM information_schema.COLUMNS c JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
 WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, literal(s.settings.Database)), func(row []*string) error {
-		total, readable, first = integer(row[0]), integer(row[1]), row[2]
+		total, readable = integer(row[0]), integer(row[1])
 		return nil
 	})
 	if err == nil && total > 0 && readable == 0 {
@@ -47,12 +49,55 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, liter
 	}
 
 	began = time.Now()
-	if first == nil {
-		return steps, step("read", time.Since(began), nil, "there is no table to read from")
+	message, err := s.readAny(ctx, c)
+	return steps, step("read", time.Since(began), err, "%s", message)
+}
+
+// How many tables a check tries until one can be read, how long it goes on to
+// the next, and how long each may be locked by others, in seconds.
+const (
+	maxProbes   = 50
+	probesLimit = 10 * time.Second
+	probeWait   = 2
+)
+
+// readAny reads a row of a table, and of the next ones while there is something
+// wrong with those before: they keep nobody from the others. It says which one
+// it was and what is wrong with the others, and fails with the first one's error
+// when none can be read.
+func (s *source) readAny(ctx context.Context, c *session) (message string, err error) {
+	var names, broken []string
+	err = c.query(ctx, fmt.Sprintf("SELECT DISTINCT t.TABLE_NAME FROM information_schema.COLUMNS c JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME WHERE c.TABLE_SCHEMA = %s AND t.TABLE_TYPE <> 'VIEW' AND FIND_IN_SET('select', c.PRIVILEGES) > 0 ORDER BY t.TABLE_NAME LIMIT %d", literal(s.settings.Database), maxProbes), func(row []*string) error {
+		names = append(names, str(row[0]))
+		return nil
+	})
+	if err == nil {
+		err = c.exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", probeWait))
 	}
-	table := driver.Table{Namespace: s.settings.Database, Name: *first}
-	err = c.query(ctx, "SELECT 1 FROM "+relation(table)+" LIMIT 1", func([]*string) error { return nil })
-	return steps, step("read", time.Since(began), err, "read from %s", table)
+	if err != nil {
+		return "", err
+	}
+	if len(names) == 0 {
+		return "there is no table to read from", nil
+	}
+	var first error
+	for began := time.Now(); len(names) > 0 && time.Since(began) < probesLimit; names = names[1:] {
+		table := driver.Table{Namespace: s.settings.Database, Name: names[0]}
+		err := c.run(ctx, "SELECT 1 FROM "+relation(table)+" LIMIT 1", func([]*string) error { return nil })
+		if err == nil {
+			return fmt.Sprintf("read from %s%s", table, strings.Join(broken, "")), nil
+		}
+		var server *mysql.MySQLError
+		ours := c.explain(ctx, err, "table "+table.String())
+		if !errors.As(err, &server) {
+			return "", ours
+		}
+		if first == nil {
+			first = ours
+		}
+		broken = append(broken, "; not read: "+ours.Error())
+	}
+	return "", first
 }
 
 // checkConnect connects in steps of its own: resolve, connect, authenticate.

@@ -11,30 +11,38 @@ import (
 )
 
 // catalogQuery asks for everything at once, because every question is a round
-// trip: tables, columns and keys, each as ten texts. It has %[1]s where the
-// database's name goes and %[2]s where a condition for one table may.
-const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, NULL, NULL, NULL, NULL, NULL
+// trip: tables, columns and unique keys, each as fourteen texts. It has %[1]s
+// where the database's name goes, %[2]s where a condition for one table may, and
+// %[3]s where a computed column's expression does.
+const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, UPDATE_TIME, AUTO_INCREMENT, TABLE_COMMENT, NULL, NULL, NULL, NULL
 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s AND TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')%[2]s
-UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT
-FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', PRIVILEGES) > 0%[2]s
-UNION ALL SELECT 'k', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %[1]s AND INDEX_NAME = 'PRIMARY'%[2]s`
+UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT, %[3]s, FIND_IN_SET('select', PRIVILEGES)
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s%[2]s
+UNION ALL SELECT 'k', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART, INDEX_NAME, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %[1]s AND NON_UNIQUE = 0%[2]s`
 
 // jsonQuery goes on for MariaDB, which has no JSON type but this check on a
 // longtext. MySQL has a type of its own, and a CHECK_CONSTRAINTS without tables.
 const jsonQuery = `
-UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s AND CHECK_CLAUSE LIKE 'json_valid(%%'%[2]s`
 
 // described is a table with what the catalog says of its columns, in the same
 // order.
 type described struct {
 	driver.Table
-	columns  []mapped
-	engine   string
-	created  string // when, as the server writes it
-	bytes    int64  // of its rows, an estimate
-	prefixed bool   // the primary key holds only the beginning of a column
+	columns   []mapped
+	engine    string
+	created   string // when, as the server writes it
+	updated   string // when its rows last changed, "" if the server does not know
+	increment string // AUTO_INCREMENT, "" for none
+	comment   string // why it cannot be described, where it cannot
+	bytes     int64  // of its rows, an estimate
+	unique    []index
+	clustered bool     // PrimaryKey is the primary key, in whose order InnoDB keeps the rows
+	prefixed  bool     // the primary key holds only the beginning of a column
+	computed  bool     // reading it evaluates expressions of the source's own
+	withheld  []string // columns that this account may not read
 }
 
 // Discover returns the tables and views of the database with the columns that
@@ -56,28 +64,37 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	return tables, nil
 }
 
-// describe reads the catalog of one table, or of all for "".
-func (s *source) describe(ctx context.Context, c *session, table string) ([]described, error) {
-	query, only := catalogQuery, ""
+// catalog runs the catalog's query and returns its rows. The parts of a union
+// come in no order that is promised: columns and keys are sorted by their
+// position.
+func (s *source) catalog(ctx context.Context, c *session, table string) (rows [][]*string, err error) {
+	query, only, expression := catalogQuery, "", "GENERATION_EXPRESSION"
 	if c.mariadb {
 		query += jsonQuery
+		if c.version < 100200 {
+			expression = "NULL"
+		}
 	}
 	if table != "" {
 		only = " AND TABLE_NAME = " + literal(table)
 	}
-	var rows [][]*string
-	err := c.query(ctx, fmt.Sprintf(query, literal(s.settings.Database), only), func(row []*string) error {
+	err = c.query(ctx, fmt.Sprintf(query, literal(s.settings.Database), only, expression), func(row []*string) error {
 		rows = append(rows, row)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	// The parts of a union come in no order that is promised: columns and keys
-	// are sorted by their position.
 	slices.SortStableFunc(rows, func(a, b []*string) int {
 		return cmp.Or(cmp.Compare(str(a[1]), str(b[1])), cmp.Compare(integer(a[3]), integer(b[3])))
 	})
+	return rows, err
+}
+
+// describe reads the catalog of one table, or of all for "". What cannot be
+// offered has a LeftOut and no columns.
+func (s *source) describe(ctx context.Context, c *session, table string) ([]described, error) {
+	rows, err := s.catalog(ctx, c, table)
+	if err != nil {
+		return nil, err
+	}
 	found, json := map[string]*described{}, map[[2]string]bool{}
 	for _, row := range rows {
 		switch str(row[0]) {
@@ -102,19 +119,12 @@ func (s *source) describe(ctx context.Context, c *session, table string) ([]desc
 			}
 			d.column(row, json[[2]string{d.Name, str(row[2])}])
 		case "k":
-			d.PrimaryKey = append(d.PrimaryKey, str(row[2]))
-			d.prefixed = d.prefixed || row[4] != nil
+			d.key(row)
 		}
 	}
 	var all []described
 	for _, d := range found {
-		if len(d.Columns) == 0 { // nothing of it may be read
-			continue
-		}
-		if slices.ContainsFunc(d.PrimaryKey, func(key string) bool { _, ok := d.Column(key); return !ok }) {
-			d.PrimaryKey = nil
-		}
-		d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)
+		d.settle()
 		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b described) int { return cmp.Compare(a.Name, b.Name) })
@@ -125,22 +135,34 @@ func (s *source) describe(ctx context.Context, c *session, table string) ([]desc
 func (s *source) table(row []*string) *described {
 	d := &described{Table: driver.Table{Namespace: s.settings.Database, Name: str(row[1]), Kind: "table", RowEstimate: -1}}
 	if str(row[2]) == "VIEW" {
-		d.Kind = "view"
+		d.Kind, d.computed = "view", true
 	} else if row[3] != nil {
 		d.RowEstimate = integer(row[3])
 	}
-	d.bytes, d.engine, d.created = integer(row[4]), str(row[5]), str(row[6])
+	d.bytes, d.engine, d.created, d.updated, d.increment = integer(row[4]), str(row[5]), str(row[6]), str(row[7]), str(row[8])
+	if d.engine == "" { // else it is the owner's own
+		d.comment = str(row[9])
+	}
 	return d
 }
 
 // column adds a row of COLUMNS.
 func (d *described) column(row []*string, json bool) {
 	name, full := str(row[2]), strings.ToLower(str(row[5]))
+	if integer(row[13]) == 0 {
+		d.withheld = append(d.withheld, name)
+		return
+	}
 	charset, collation, _ := strings.Cut(str(row[10]), " ")
 	m := mapType(strings.ToLower(str(row[4])), full, integer(row[7]), integer(row[8]), integer(row[9]), charset, json)
 	m.charset, m.collation = charset, collation
 	d.columns = append(d.columns, m)
-	d.Columns = append(d.Columns, driver.Column{Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11])})
+	expression := str(row[12])
+	d.computed = d.computed || expression != ""
+	d.Columns = append(d.Columns, driver.Column{
+		Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11]),
+		Identity: columnIdentity(str(row[5]), expression), Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
+	})
 }
 
 func str(text *string) string {

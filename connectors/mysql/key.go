@@ -53,7 +53,7 @@ func newKey(d described) (*key, error) {
 		return no("it is a view")
 	case !strings.EqualFold(d.engine, "InnoDB"):
 		return no("only InnoDB keeps rows in the order of their key")
-	case len(d.PrimaryKey) == 0:
+	case !d.clustered:
 		return no("it has no primary key that this account may read")
 	case d.prefixed:
 		return no("its primary key holds only the beginning of a column")
@@ -89,8 +89,10 @@ func formOf(c driver.Column, m mapped) (form, bool) {
 	source, _, _ := strings.Cut(strings.ToLower(c.SourceType), "(")
 	source, _, _ = strings.Cut(source, " ")
 	switch source {
-	case "tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year":
+	case "tinyint", "smallint", "mediumint", "int", "integer", "bigint":
 		return formInteger, true
+	case "year": // of two digits it compares as a number without its century
+		return formInteger, m.expr == ""
 	case "decimal", "numeric":
 		return formNumber, true
 	case "char", "varchar":

@@ -32,17 +32,12 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if err != nil {
 		return err
 	}
-	_, columns, err := s.plan(ctx, c, t)
+	r, err := s.reading(ctx, c, t, from)
 	if err != nil {
 		s.keep(c)
 		return err
 	}
-	query, err := selection(t, columns, from)
-	if err != nil {
-		s.keep(c)
-		return err
-	}
-	if err := s.rows(ctx, c, t, from.Column, query, give); err != nil {
+	if err := s.rows(ctx, c, r, give); err != nil {
 		c.close()
 		return err
 	}
@@ -50,15 +45,36 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	return nil
 }
 
+// reading is what is asked of a table, and how its answer is understood.
+type reading struct {
+	table    driver.Table
+	view     bool
+	computed bool   // some values are of the source's own expressions
+	cursor   string // "" for none
+	query    string
+}
+
+func (s *source) reading(ctx context.Context, c *session, t driver.Table, from driver.Cursor) (reading, error) {
+	d, columns, err := s.plan(ctx, c, t)
+	if err != nil {
+		return reading{}, err
+	}
+	query, err := selection(t, columns, from)
+	if err != nil {
+		return reading{}, err
+	}
+	return reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query}, nil
+}
+
 // rows runs a query and gives its batches until give is false. With an error, or
 // when the batches were not all wanted, the session is closed.
-func (s *source) rows(ctx context.Context, c *session, t driver.Table, cursor, query string, give func(driver.Batch) bool) error {
+func (s *source) rows(ctx context.Context, c *session, r reading, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches, done := make(chan driver.Batch), make(chan error, 1)
 	go func() {
 		defer close(batches)
-		done <- s.stream(inner, c, t, cursor, query, batches)
+		done <- s.stream(inner, c, r, batches)
 	}()
 	for b := range batches {
 		if !give(b) {
@@ -71,15 +87,19 @@ func (s *source) rows(ctx context.Context, c *session, t driver.Table, cursor, q
 	}
 	err := <-done
 	if ctx.Err() != nil {
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", t)
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", r.table)
 	}
 	return err
 }
 
 // stream runs the query and sends its batches.
-func (s *source) stream(ctx context.Context, c *session, t driver.Table, cursor, query string, batches chan<- driver.Batch) (err error) {
-	what := "table " + t.String()
-	d := newDecoder(t, cursor, s.limits, func(b driver.Batch) error {
+func (s *source) stream(ctx context.Context, c *session, r reading, batches chan<- driver.Batch) (err error) {
+	what := "table " + r.table.String()
+	explain := c.explain
+	if r.view {
+		what, explain = "view "+r.table.String(), c.explainView
+	}
+	d := newDecoder(r.table, r.cursor, s.limits, func(b driver.Batch) error {
 		select {
 		case batches <- b:
 			return nil
@@ -98,11 +118,11 @@ func (s *source) stream(ctx context.Context, c *session, t driver.Table, cursor,
 		}
 	}()
 	defer c.watch(ctx)()
-	names, err := c.start(query)
+	names, err := c.start(r.query)
 	if err != nil {
-		return c.explain(ctx, err, what)
+		return explain(ctx, err, what)
 	}
-	if len(names) != len(t.Columns) {
+	if len(names) != len(r.table.Columns) {
 		return driver.E(driver.ErrBadData, nil, "%s: the server sent other columns than asked for", what)
 	}
 	for {
@@ -113,7 +133,12 @@ func (s *source) stream(ctx context.Context, c *session, t driver.Table, cursor,
 		case errors.Is(err, errPacket):
 			return driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
 		case err != nil:
-			return c.explain(ctx, err, what)
+			return explain(ctx, err, what)
+		case p == nil && c.warnings > 0:
+			if err := c.complaints(ctx, what, r.computed); err != nil {
+				return err
+			}
+			return d.finish()
 		case p == nil:
 			return d.finish()
 		}
@@ -135,8 +160,11 @@ func (s *source) plan(ctx context.Context, c *session, t driver.Table) (describe
 		return described{}, nil, err
 	}
 	at := slices.IndexFunc(found, func(d described) bool { return d.Name == t.Name })
-	if at < 0 {
+	switch {
+	case at < 0:
 		return described{}, nil, missing
+	case found[at].LeftOut != "":
+		return described{}, nil, driver.E(driver.ErrNotFound, nil, "%s %s: %s", found[at].Kind, t, found[at].LeftOut)
 	}
 	columns := make([]mapped, len(t.Columns))
 	for i, want := range t.Columns {
@@ -176,7 +204,7 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 	if columns[at].order == "" {
 		return "", driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s) has no order that a cursor can follow", t, from.Column, t.Columns[at].SourceType)
 	}
-	by := strings.Replace(columns[at].order, "%s", quote(from.Column), 1)
+	by := strings.ReplaceAll(columns[at].order, "%s", quote(from.Column))
 	if from.Value != nil {
 		value, err := constant(t, t.Columns[at], *from.Value)
 		if err != nil {

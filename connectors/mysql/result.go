@@ -70,7 +70,8 @@ func (c *session) head() ([]string, error) {
 	case isErr(p):
 		return nil, serverError(p)
 	case p[0] == headerOK:
-		return nil, ended(p, true)
+		_, err = ended(p, true)
+		return nil, err
 	}
 	n, flag, ok := lenenc(p)
 	// MariaDB adds whether the columns' definitions follow, as they always do
@@ -127,26 +128,33 @@ func (c *session) row() ([]byte, error) {
 		return nil, serverError(p)
 	}
 	if isEnd(p) {
-		return nil, ended(p, c.endsByOK)
+		c.warnings, err = ended(p, c.endsByOK)
+		return nil, err
 	}
 	return p, nil
 }
 
-// ended checks an OK or EOF packet: nothing may follow it.
-func ended(p []byte, byOK bool) error {
+// ended checks an OK or EOF packet, which nothing may follow, and returns how
+// many warnings the server has.
+func ended(p []byte, byOK bool) (warnings uint16, err error) {
 	p = p[1:]
 	if byOK {
 		for range 2 { // affected rows, last insert id
 			var ok bool
 			if _, p, ok = lenenc(p); !ok {
-				return errPacket
+				return 0, errPacket
 			}
 		}
-	} else if len(p) >= 2 {
-		p = p[2:] // warnings
+		if len(p) < 2 || binary.LittleEndian.Uint16(p)&statusMoreResults != 0 {
+			return 0, errPacket
+		}
+		if len(p) >= 4 {
+			warnings = binary.LittleEndian.Uint16(p[2:])
+		}
+		return warnings, nil
 	}
-	if len(p) < 2 || binary.LittleEndian.Uint16(p)&statusMoreResults != 0 {
-		return errPacket
+	if len(p) < 4 || binary.LittleEndian.Uint16(p[2:])&statusMoreResults != 0 {
+		return 0, errPacket
 	}
-	return nil
+	return binary.LittleEndian.Uint16(p), nil
 }

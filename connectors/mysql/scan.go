@@ -18,6 +18,7 @@ type scan struct {
 	table        driver.Table
 	key          *key
 	query        string // for all rows
+	computed     bool   // some values are of the source's own expressions
 	unread, kept []driver.Range
 
 	mu     sync.Mutex
@@ -61,7 +62,7 @@ func (s *source) divided(ctx context.Context, c *session, t driver.Table, landed
 	if err != nil {
 		return nil, err
 	}
-	sc := &scan{source: s, table: t, key: k, query: query}
+	sc := &scan{source: s, table: t, key: k, query: query, computed: d.computed}
 	gaps, kept, err := k.remainder(ctx, c, t, landed)
 	if err != nil {
 		return nil, err
@@ -160,7 +161,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if where := sc.key.where(v); where != "" {
 		query += " FORCE INDEX (PRIMARY) WHERE " + where
 	}
-	if err := sc.source.rows(ctx, c, sc.table, "", query, give); err != nil {
+	if err := sc.source.rows(ctx, c, reading{table: sc.table, computed: sc.computed, query: query}, give); err != nil {
 		c.close()
 		return err
 	}

@@ -29,7 +29,9 @@ type session struct {
 	wire     *wire
 	endsByOK bool // results end by an OK packet, not by EOF
 	mariadb  bool
-	owed     bool // the answer to a ROLLBACK was not read yet
+	version  int    // 101109 for 10.11.9, 0 if it is not told
+	owed     bool   // the answer to a ROLLBACK was not read yet
+	warnings uint16 // of the last result that was read to its end
 }
 
 // socket keeps the error that ended it: TLS wraps it, and a closed socket hides
@@ -54,11 +56,6 @@ type trace struct {
 	secure  bool
 }
 
-// settle prepares a session: instants in UTC, plain quoting, text in the bytes
-// of its column, and a server that waits for a slow consumer instead of hanging
-// up after a minute. %s is what this server calls the isolation level.
-const settle = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+00:00', net_write_timeout = 3600, max_sort_length = 4096, character_set_results = NULL, %s = 'REPEATABLE-READ'"
-
 const (
 	begin    = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	rollback = "ROLLBACK"
@@ -80,11 +77,7 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	if err != nil {
 		return nil, s.connectError(ctx, err)
 	}
-	isolation := "transaction_isolation"
-	if c.mariadb {
-		isolation = "tx_isolation"
-	}
-	if err := c.exec(ctx, strings.Replace(settle, "%s", isolation, 1)); err != nil {
+	if err := c.settle(ctx, s.limits.Idle); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -148,7 +141,7 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	c = &session{
 		socket: own, wire: newWire(l.leave(), s.limits.MaxRowBytes),
 		endsByOK: l.flags&capabilityDeprecateEOF != 0,
-		mariadb:  strings.Contains(strings.ToLower(l.version), "mariadb"),
+		mariadb:  strings.Contains(strings.ToLower(l.version), "mariadb"), version: versionOf(l.version),
 	}
 	_ = conn.Close() // ends the driver's goroutine
 	return c, nil
@@ -199,16 +192,24 @@ func (c *session) exec(ctx context.Context, statement string) error {
 // query runs one statement of ours and hands each row to f as text; nil is
 // NULL.
 func (c *session) query(ctx context.Context, statement string, f func(row []*string) error) error {
-	defer c.watch(ctx)()
-	err := c.ask(statement, f)
+	err := c.run(ctx, statement, f)
 	if err == nil {
 		return nil
 	}
+	return c.explain(ctx, err, "")
+}
+
+// run is query with the error as it is: a *mysql.MySQLError leaves the session
+// in order.
+func (c *session) run(ctx context.Context, statement string, f func(row []*string) error) error {
+	defer c.watch(ctx)()
+	err := c.ask(statement, f)
 	var server *mysql.MySQLError
-	if !errors.As(err, &server) {
+	var ours *driver.Error
+	if err != nil && !errors.As(err, &server) && !errors.As(err, &ours) {
 		c.close() // who knows what comes next on it
 	}
-	return c.explain(ctx, err, "")
+	return err
 }
 
 func (c *session) ask(statement string, f func(row []*string) error) error {

@@ -21,6 +21,7 @@ type mapped struct {
 
 const (
 	asNumber   = "%s + 0" // a bit column itself comes as raw bytes
+	twoDigits  = "IF(YEAR(%s) = 1900, 0, YEAR(%s))"
 	plainOrder = "%s"
 	// Collations order, and pad, in their own ways.
 	textOrder = "CAST(CONVERT(%s USING utf8mb4) AS BINARY)"
@@ -40,7 +41,12 @@ func mapType(data, full string, length, precision, scale int64, charset string, 
 	unsigned := strings.Contains(full, "unsigned") || strings.Contains(full, "zerofill")
 	number := func(k driver.Kind) mapped { return mapped{typ: driver.Of(k), order: plainOrder} }
 	switch data {
-	case "tinyint", "smallint", "mediumint", "year":
+	case "tinyint", "smallint", "mediumint":
+		return number(driver.Int32)
+	case "year":
+		if full == "year(2)" { // its number has two digits, too
+			return mapped{typ: driver.Of(driver.Int32), expr: twoDigits, order: twoDigits}
+		}
 		return number(driver.Int32)
 	case "int", "integer":
 		if unsigned {
@@ -104,19 +110,26 @@ func mapType(data, full string, length, precision, scale int64, charset string, 
 
 // inUTF8 returns the expression that reads text of a character set as UTF-8, ""
 // if its bytes are that already. A server that converts writes a question mark
-// for what it cannot, and says nothing; so bytes that do not come back the same
-// are read as 0xff, which no text holds.
+// for what it cannot, so text without one lost nothing. Text that has some is
+// good if it comes back as the same bytes, or, as where two codes are one
+// character, if it had as many before. Else it is read as 0xff, which no text
+// holds. Conversions have no limit of length; other functions return NULL for
+// what is longer than max_allowed_packet.
 func inUTF8(charset string) string {
+	const text = "CONVERT(%s USING utf8mb4)"
 	switch charset {
 	case "utf8mb4", "utf8mb3", "utf8", "ascii", "":
 		return ""
 	case "latin1": // has a character for every byte
-		return "CONVERT(%s USING utf8mb4)"
+		return text
 	}
-	if strings.Trim(charset, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return "CONVERT(%s USING utf8mb4)"
+	if !word(charset) {
+		return text
 	}
-	return "IF(CAST(CONVERT(CONVERT(%s USING utf8mb4) USING " + charset + ") AS BINARY) <> CAST(%s AS BINARY), x'ff', CAST(CONVERT(%s USING utf8mb4) AS BINARY))"
+	return "IF(%s IS NULL OR LOCATE('?', " + text + " COLLATE utf8mb4_bin) = 0" +
+		" OR CONVERT(CONVERT(" + text + " USING " + charset + ") USING binary) = CONVERT(%s USING binary)" +
+		" OR CHAR_LENGTH(" + text + ") - CHAR_LENGTH(REPLACE(" + text + ", '?', '')) = CHAR_LENGTH(%s) - CHAR_LENGTH(REPLACE(%s, '?', ''))" +
+		", CONVERT(" + text + " USING binary), x'ff')"
 }
 
 // integer reads a number of the catalog, 0 for NULL.

@@ -55,6 +55,23 @@ func (f *files) Open(name string) (fs.File, error) {
 	return file, nil
 }
 
+// Lstat and ReadLink let a driver find the file that a link leads to, for what
+// lies beside it. They do not leave the folder either.
+func (f *files) Lstat(name string) (fs.FileInfo, error) {
+	if !fs.ValidPath(name) || f.root == nil {
+		return nil, &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist}
+	}
+	return f.root.Lstat(name)
+}
+
+// ReadLink returns where a link leads, as it says.
+func (f *files) ReadLink(name string) (string, error) {
+	if !fs.ValidPath(name) || f.root == nil {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrNotExist}
+	}
+	return f.root.Readlink(name)
+}
+
 func (f *files) close() error {
 	if f.root == nil {
 		return nil

@@ -33,7 +33,7 @@ type tree struct {
 }
 
 func newTree(f *dbFile, root uint32, maxRecord int64) *tree {
-	return &tree{pages: pages{layout: f.layout, file: f.file}, root: root, max: maxRecord}
+	return &tree{pages: pages{layout: f.layout, file: f}, root: root, max: maxRecord}
 }
 
 // span is row numbers from first to last, both among them.

@@ -79,6 +79,11 @@ func (s *source) describe(ctx context.Context, t *dbTable) error {
 // into any column. A view that SQLite itself cannot read is left out with a
 // warning.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	found, err := s.tables(ctx)
 	if err != nil {
 		return nil, err

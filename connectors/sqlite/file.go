@@ -11,71 +11,48 @@ import (
 	"headwater/connectors/driver"
 )
 
-// oneName is what SQLite calls the file. It never sees the real path.
-const oneName = "main.db"
-
-// oneFile is a file system that holds one open file, so that nothing in a
-// database can make SQLite open another.
-type oneFile struct{ file *dbFile }
-
-func (f oneFile) Open(name string) (fs.File, error) {
-	if name != oneName && name != "./"+oneName {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return &view{dbFile: f.file}, nil
+// regular is an open file that can be read anywhere.
+type regular interface {
+	fs.File
+	io.ReaderAt
 }
 
-// view is SQLite's handle on the file, with its own position.
-type view struct {
-	*dbFile
-	at int64
-}
-
-func (v *view) Stat() (fs.FileInfo, error) { return v.file.Stat() }
-func (v *view) Close() error               { return nil } // the source closes the file
-
-func (v *view) Read(p []byte) (int, error) {
-	n, err := v.file.ReadAt(p, v.at)
-	v.at += int64(n)
-	return n, err
-}
-
-func (v *view) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekStart:
-		v.at = offset
-	case io.SeekCurrent:
-		v.at += offset
-	default:
-		return 0, errors.ErrUnsupported
-	}
-	return v.at, nil
-}
-
-// dbFile is the open database file.
+// dbFile is the content of a database at one moment: the file, and over it pages
+// that are in a log beside it. While it is held, no program can change what it
+// reads. It is safe for concurrent use.
 type dbFile struct {
-	file interface {
-		fs.File
-		io.ReaderAt
-	}
 	layout
-	name     string
-	size     int64
-	modified time.Time
-	utf8     bool
-	header   [100]byte
+	name  string // as it was asked for
+	file  regular
+	log   regular          // where the pages of at are: walFile, journal or nil
+	at    map[uint32]int64 // where in the log a page begins
+	wal   *wal             // set with walFile
+	index regular          // the -shm file of a log that is in use, or nil
+
+	walFile, journal regular // or nil
+	size             int64   // with what the log adds
+	utf8             bool
+	header           [100]byte
+	stamp            stamp
+	notes            []string
+	lease            lease
 }
 
-// A transaction that is under way when the file is opened is waited for, since
-// most take no longer.
-const (
-	patience = time.Second
-	pause    = 10 * time.Millisecond
-)
+// stamp is what tells one content of a database from another.
+type stamp struct {
+	inode          uint64
+	header         [100]byte // of the file itself, with its change counter
+	size, modified int64
+	wal            [walHeader]byte
+	frames         int64
+	sums           [2]uint32
+	journal        [journalHeader]byte
+	journaled      int64
+}
 
-// openFile opens a regular file and checks that it is a whole database to which
-// nobody writes. An ErrUnreachable says that somebody goes on writing.
-func openFile(ctx context.Context, files fs.FS, name string, maxSize int64) (*dbFile, error) {
+// openFile opens the database at name as it is at this moment. Short transactions
+// are waited for; an ErrUnreachable says that somebody goes on writing.
+func openFile(ctx context.Context, files fs.FS, name string, maxSize int64, patience time.Duration) (*dbFile, error) {
 	for until := time.Now().Add(patience); ; {
 		f, err := openOnce(files, name, maxSize)
 		if !errors.Is(err, driver.ErrUnreachable) || time.Now().After(until) {
@@ -90,8 +67,23 @@ func openFile(ctx context.Context, files fs.FS, name string, maxSize int64) (*db
 }
 
 func openOnce(files fs.FS, name string, maxSize int64) (*dbFile, error) {
+	real := resolve(files, name)
+	file, err := openRegular(files, real, name)
+	if err != nil {
+		return nil, err
+	}
+	f := &dbFile{name: name, file: file}
+	if err := f.begin(files, real, maxSize); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// openRegular opens a regular file.
+func openRegular(files fs.FS, real, name string) (regular, error) {
 	// The file is looked at before it is opened: opening a pipe would block.
-	info, err := fs.Stat(files, name)
+	info, err := fs.Stat(files, real)
 	if err != nil {
 		return nil, fileError(err, name)
 	}
@@ -101,24 +93,20 @@ func openOnce(files fs.FS, name string, maxSize int64) (*dbFile, error) {
 	if !info.Mode().IsRegular() {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "%s is no regular file", name)
 	}
-	opened, err := files.Open(name)
+	opened, err := files.Open(real)
 	if err != nil {
 		return nil, fileError(err, name)
 	}
-	f := &dbFile{name: name}
-	var ok bool
-	if f.file, ok = opened.(interface {
-		fs.File
-		io.ReaderAt
-	}); !ok {
+	file, ok := opened.(regular)
+	if !ok {
 		opened.Close()
 		return nil, driver.E(driver.ErrUnsupported, nil, "%s: the files root cannot be read at random", name)
 	}
-	if err := f.inspect(files, maxSize); err != nil {
-		opened.Close()
-		return nil, err
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		file.Close()
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "%s is no regular file", name)
 	}
-	return f, nil
+	return file, nil
 }
 
 func fileError(err error, name string) error {
@@ -131,78 +119,123 @@ func fileError(err error, name string) error {
 	return driver.E(driver.ErrInvalidConfig, nil, "%s cannot be opened: it must lie below the files root, also through links", name)
 }
 
-// inspect reads the database header.
-func (f *dbFile) inspect(files fs.FS, maxSize int64) error {
+// begin holds the database, finds what a log adds to it, and reads its header.
+func (f *dbFile) begin(files fs.FS, real string, maxSize int64) error {
 	info, err := f.file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return driver.E(driver.ErrInvalidConfig, nil, "%s is no regular file", f.name)
+	if err != nil {
+		return driver.E(driver.ErrBadData, err, "%s cannot be read", f.name)
 	}
-	f.size, f.modified = info.Size(), info.ModTime()
-	if f.size == 0 {
-		return driver.E(driver.ErrBadData, nil, "%s is empty (0 bytes), not a SQLite database", f.name)
+	if info.Size() == 0 {
+		return f.empty()
+	}
+	if maxSize > 0 && info.Size() > maxSize {
+		return driver.E(driver.ErrLimit, nil, "%s has %d bytes, over the limit of %d", f.name, info.Size(), maxSize)
+	}
+	beside, seen, err := logged(files, real, info)
+	if err != nil {
+		return err
+	}
+	if n := names(info); n > uint64(max(seen, 1)) {
+		f.notes = append(f.notes, "the file has "+plural(n-uint64(max(seen, 1)), "more name")+" (hard links) elsewhere: what a program that opened it by one of those has in a log there is not seen")
+	}
+	if err := f.hold(files, beside); err != nil {
+		return err
+	}
+	if err := f.settled(); err != nil {
+		return err
+	}
+	return f.inspect(maxSize)
+}
+
+// inspect reads the database header, which a log may have anew.
+func (f *dbFile) inspect(maxSize int64) error {
+	if f.log != nil && f.size == 0 {
+		return f.empty()
+	}
+	n, err := f.ReadAt(f.header[:], 0)
+	if err != nil && err != io.EOF {
+		return driver.E(driver.ErrBadData, err, "%s cannot be read", f.name)
+	}
+	if n < len(f.header) || string(f.header[:16]) != "SQLite format 3\x00" {
+		return driver.E(driver.ErrBadData, nil, "%s is not a SQLite 3 database, or it is encrypted", f.name)
+	}
+	logged := f.layout.size
+	if f.log == nil {
+		f.size = f.stamp.size
 	}
 	if maxSize > 0 && f.size > maxSize {
 		return driver.E(driver.ErrLimit, nil, "%s has %d bytes, over the limit of %d", f.name, f.size, maxSize)
 	}
-	var header [100]byte
-	n, err := f.file.ReadAt(header[:], 0)
-	if err != nil && err != io.EOF {
-		return driver.E(driver.ErrBadData, err, "%s cannot be read", f.name)
-	}
-	if n < len(header) || string(header[:16]) != "SQLite format 3\x00" {
-		return driver.E(driver.ErrBadData, nil, "%s is not a SQLite 3 database, or it is encrypted", f.name)
-	}
-	f.layout = layoutOf(header[:], f.size)
+	f.layout = layoutOf(f.header[:], f.size)
 	page := int64(f.layout.size)
-	if page < 512 || page&(page-1) != 0 {
+	if page < 512 || page&(page-1) != 0 || f.log != nil && int(page) != logged {
 		return driver.E(driver.ErrBadData, nil, "%s is damaged: its header gives a page size of %d", f.name, page)
 	}
 	// The number of pages counts only if the last writer kept it up to date.
-	pages := int64(binary.BigEndian.Uint32(header[28:]))
-	current := binary.BigEndian.Uint32(header[24:]) == binary.BigEndian.Uint32(header[92:])
+	pages := int64(binary.BigEndian.Uint32(f.header[28:]))
+	current := binary.BigEndian.Uint32(f.header[24:]) == binary.BigEndian.Uint32(f.header[92:])
 	if current && pages*page > f.size || f.size < page {
 		return driver.E(driver.ErrBadData, nil, "%s is truncated: it has %d of %d bytes", f.name, f.size, max(pages, 1)*page)
 	}
-	f.header = header
-	f.utf8 = binary.BigEndian.Uint32(header[56:]) <= 1
-	if err := f.unlocked(); err != nil {
-		return err
+	f.utf8 = binary.BigEndian.Uint32(f.header[56:]) <= 1
+	return nil
+}
+
+func (f *dbFile) empty() error {
+	return driver.E(driver.ErrBadData, nil, "%s is empty (0 bytes), not a SQLite database", f.name)
+}
+
+// ReadAt reads the database as it was, pages of the log in their places.
+func (f *dbFile) ReadAt(b []byte, at int64) (int, error) {
+	if f.log == nil {
+		return f.file.ReadAt(b, at)
 	}
-	if info, err := fs.Stat(files, f.name+"-wal"); err == nil && info.Size() > 0 {
-		return driver.E(driver.ErrUnsupported, nil, "%s has changes in %s-wal that are not in the file: close the program that writes it, or make a copy with VACUUM INTO", f.name, f.name)
-	}
-	if info, err := fs.Stat(files, f.name+"-journal"); err == nil && info.Size() > 0 {
-		if err := f.unlocked(); err != nil { // begun just now
-			return err
+	b = b[:max(min(int64(len(b)), f.size-at), 0)]
+	size := int64(f.layout.size)
+	done := 0
+	for done < len(b) {
+		from := at + int64(done)
+		page, within := uint32(from/size)+1, from%size
+		part := b[done:min(int64(done)+size-within, int64(len(b)))]
+		in, ok := f.at[page]
+		if ok {
+			if err := readAt(f.log, part, in+within); err != nil {
+				return done, err
+			}
+			done += len(part)
+			continue
 		}
-		return driver.E(driver.ErrUnsupported, nil, "%s is in the middle of a transaction (%s-journal is there): close the program that writes it, or make a copy with VACUUM INTO", f.name, f.name)
+		// Pages of the file that follow each other are read at once.
+		for next := page + 1; done+len(part) < len(b); next++ {
+			if _, ok := f.at[next]; ok {
+				break
+			}
+			part = b[done:min(done+len(part)+int(size), len(b))]
+		}
+		n, err := f.file.ReadAt(part, from)
+		if done += n; n < len(part) {
+			return done, err
+		}
 	}
-	return nil
+	if at+int64(done) >= f.size && done == 0 {
+		return 0, io.EOF
+	}
+	return done, nil
 }
 
-// unlocked returns an ErrUnreachable if another process writes to the file.
-func (f *dbFile) unlocked() error {
-	if locked(f.file) {
-		return driver.E(driver.ErrUnreachable, nil, "%s is being written: another program is in the middle of a transaction; try again when it is done, or make a copy with VACUUM INTO", f.name)
+// Close ends the moment. It is safe to call twice.
+func (f *dbFile) Close() error {
+	f.release()
+	var errs []error
+	for _, file := range []regular{f.file, f.walFile, f.journal, f.index} {
+		if file != nil {
+			errs = append(errs, file.Close())
+		}
 	}
-	return nil
+	f.walFile, f.journal, f.index = nil, nil, nil
+	err := errors.Join(errs...)
+	if errors.Is(err, fs.ErrClosed) {
+		return nil
+	}
+	return err
 }
-
-// unchanged returns an error if what was read up to now may not be what the file
-// held, committed, when it was opened: an ErrUnreachable while somebody writes,
-// an ErrBadData once somebody has.
-func (f *dbFile) unchanged() error {
-	// In this order, a transaction that ends in between is seen by its traces.
-	if err := f.unlocked(); err != nil {
-		return err
-	}
-	var header [100]byte
-	_, err := f.file.ReadAt(header[:], 0)
-	info, err2 := f.file.Stat()
-	if err != nil || err2 != nil || header != f.header || info.Size() != f.size || !info.ModTime().Equal(f.modified) {
-		return driver.E(driver.ErrBadData, nil, "%s changed while it was read; make a copy with VACUUM INTO and read that", f.name)
-	}
-	return nil
-}
-
-func (f *dbFile) Close() error { return f.file.Close() }

@@ -4,6 +4,6 @@ package sqlite
 
 import "io/fs"
 
-// locked would report whether another process writes to a database file. Here
-// only what the writer leaves beside the file, and the file itself, tell.
-func locked(fs.File) bool { return false }
+// writes would report whether another process holds a writer's lock. Here only
+// what a writer leaves beside the file, and the file itself, tell.
+func writes(fs.File, int64, int64) bool { return false }

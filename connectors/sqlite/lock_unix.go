@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !linux
 
 package sqlite
 
@@ -9,17 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where SQLite's locks lie: one byte that whoever is about to lock everything
-// holds, one that whoever writes does, then those that readers share.
-const (
-	pendingByte = 0x40000000
-	lockBytes   = 2 + 510
-)
-
-// locked reports whether another process is about to write to a database file,
-// or does. It takes no lock, so that it never holds up a writer. Where the
-// system or the file system cannot tell, nobody writes.
-func locked(file fs.File) bool {
+// writes reports whether another process holds a writer's lock on bytes of a
+// file. It takes none. Where that cannot be told, nobody does.
+func writes(file fs.File, start, length int64) bool {
 	opened, ok := file.(syscall.Conn)
 	if !ok {
 		return false
@@ -28,8 +20,7 @@ func locked(file fs.File) bool {
 	if err != nil {
 		return false
 	}
-	// Readers' locks do not conflict with the one that is asked about.
-	lock := unix.Flock_t{Type: unix.F_RDLCK, Start: pendingByte, Len: lockBytes}
+	lock := unix.Flock_t{Type: unix.F_RDLCK, Start: start, Len: length}
 	err2 := raw.Control(func(fd uintptr) { err = unix.FcntlFlock(fd, unix.F_GETLK, &lock) })
 	return err == nil && err2 == nil && lock.Type != unix.F_UNLCK
 }

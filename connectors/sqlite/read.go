@@ -25,20 +25,30 @@ var errLeft = errors.New("left")
 // TEXT column, in order where an index gives that order without sorting; any
 // other cursor by reading every row, with one place to resume at the end.
 func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
-	plan, err := s.plan(ctx, t, from)
-	if err != nil {
-		return func(yield func(driver.Batch, error) bool) { yield(driver.Batch{}, err) }
-	}
-	batches := func(yield func(driver.Batch, error) bool) {
-		err := s.read(ctx, t, plan, yield)
-		if err != nil && err != errLeft {
-			yield(driver.Batch{}, s.failed(ctx, err, "reading "+t.Name))
+	return func(yield func(driver.Batch, error) bool) {
+		end, err := s.begin(ctx)
+		if err != nil {
+			yield(driver.Batch{}, err)
+			return
+		}
+		defer end()
+		plan, err := s.plan(ctx, t, from)
+		if err != nil {
+			yield(driver.Batch{}, err)
+			return
+		}
+		batches := func(yield func(driver.Batch, error) bool) {
+			err := s.read(ctx, t, plan, yield)
+			if err != nil && err != errLeft {
+				yield(driver.Batch{}, s.failed(ctx, err, "reading "+t.Name))
+			}
+		}
+		if plan.ordered {
+			records.Ordered(t, from, batches)(yield)
+		} else {
+			records.Unordered(ctx, t, from, batches)(yield)
 		}
 	}
-	if plan.ordered {
-		return records.Ordered(t, from, batches)
-	}
-	return records.Unordered(ctx, t, from, batches)
 }
 
 // plan is the statement of one read.
@@ -94,7 +104,7 @@ func (s *source) find(ctx context.Context, t driver.Table) (dbTable, []string, e
 	}
 	at := slices.IndexFunc(tables, func(f dbTable) bool { return f.name == t.Name })
 	if at < 0 || t.Namespace != "" {
-		return dbTable{}, nil, driver.E(driver.ErrNotFound, nil, "%s holds no table %s; discover the schema again", s.file.name, t)
+		return dbTable{}, nil, driver.E(driver.ErrNotFound, nil, "%s holds no table %s; discover the schema again", s.name, t)
 	}
 	found := tables[at]
 	if err := s.describe(ctx, &found); err != nil {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,8 +19,9 @@ const rangeBytes = 64 << 20
 var _ driver.Scanner = (*source)(nil)
 
 // scan is a table divided at the row numbers that the tree itself is divided
-// at. The snapshot is the open file, which nobody may write to.
+// at. The snapshot is the moment that it holds.
 type scan struct {
+	end    func()
 	source *source
 	table  driver.Table
 	found  dbTable
@@ -36,6 +36,20 @@ type scan struct {
 // header, which every transaction changes, its size and the time of its last
 // change are what they were, and if it still holds as many rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.divided(ctx, t, landed)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	c.end = end
+	return c, nil
+}
+
+func (s *source) divided(ctx context.Context, t driver.Table, landed []driver.Range) (*scan, error) {
 	found, names, err := s.find(ctx, t)
 	if err != nil {
 		return nil, err
@@ -72,7 +86,12 @@ func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range
 
 func (c *scan) Unread() []driver.Range { return slices.Clone(c.unread) }
 func (c *scan) Kept() []driver.Range   { return slices.Clone(c.kept) }
-func (c *scan) Close() error           { return nil } // the source closes the file
+
+// Close lets go of the moment.
+func (c *scan) Close() error {
+	c.end()
+	return nil
+}
 
 // Read reads one interval.
 func (c *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
@@ -99,13 +118,7 @@ func (c *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch,
 // and these columns.
 func (f *dbFile) mark(t driver.Table, root uint32) string {
 	h := sha256.New()
-	h.Write(f.header[:])
-	var b [20]byte
-	binary.BigEndian.PutUint64(b[:], uint64(f.size))
-	binary.BigEndian.PutUint64(b[8:], uint64(f.modified.UnixNano()))
-	binary.BigEndian.PutUint32(b[16:], root)
-	h.Write(b[:])
-	fmt.Fprintf(h, "%q", t.Name)
+	fmt.Fprintf(h, "%+v %d %q", f.stamp, root, t.Name)
 	for _, c := range t.Columns {
 		fmt.Fprintf(h, "%q %s %t", c.Name, c.Type, c.Nullable)
 	}
@@ -145,7 +158,7 @@ func (d *stored) count(ctx context.Context, s span) (int64, error) {
 // failed says that the file is damaged where it is.
 func (d *stored) failed(err error) error {
 	if errors.Is(err, errDamaged) {
-		return driver.E(driver.ErrBadData, nil, "%s, reading %s: the file is damaged, not a readable SQLite database", d.source.file.name, d.table.name)
+		return driver.E(driver.ErrBadData, nil, "%s, reading %s: the file is damaged, not a readable SQLite database", d.source.name, d.table.name)
 	}
 	return err
 }

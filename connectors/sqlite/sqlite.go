@@ -3,13 +3,13 @@
 // The file is hostile until proven otherwise: SQLite sees it through a virtual
 // file system that holds this one file and cannot write, opens it immutable,
 // defensive and with an untrusted schema, and an authorizer allows nothing but
-// reading. Because nobody may write to an immutable file, one that another
-// program's locks or journal show in the middle of a transaction, or that has
-// changes in a write-ahead log, is refused, and so are rows during whose reading
-// somebody wrote.
+// reading. What it sees is one moment (dbFile): the file under SQLite's own lock of
+// readers, with the transactions of a write-ahead log over it and without those
+// that a crash left in the middle. Programs may go on writing.
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
@@ -19,6 +19,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -40,7 +41,8 @@ type Settings struct {
 
 // Driver is the SQLite driver.
 type Driver struct {
-	rangeBytes int64 // of a range; 0 is the default
+	rangeBytes int64         // of a range; 0 is the default
+	patience   time.Duration // with a writer; 0 is the default
 }
 
 var (
@@ -73,17 +75,16 @@ func (d Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, err
 	if cfg.Files == nil {
 		return nil, driver.E(driver.ErrUnsupported, nil, "this server reads no local files")
 	}
-	s := &source{settings: settings, rangeBytes: d.rangeBytes, limits: cfg.Limits.WithDefaults(), log: cfg.Log}
+	s := &source{settings: settings, files: cfg.Files, name: name, rangeBytes: d.rangeBytes, patience: cmp.Or(d.patience, patience), limits: cfg.Limits.WithDefaults(), maxSize: cfg.Limits.MaxFileSize, log: cfg.Log}
 	if s.rangeBytes <= 0 {
 		s.rangeBytes = rangeBytes
 	}
-	if s.file, err = openFile(ctx, cfg.Files, name, cfg.Limits.MaxFileSize); err != nil {
-		return nil, err
-	}
-	if err := s.connect(ctx); err != nil {
+	end, err := s.begin(ctx)
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
+	end()
 	return s, nil
 }
 
@@ -114,15 +115,22 @@ func (s *Settings) Validate() error {
 	return records.CheckTypes(s.ColumnTypes)
 }
 
-// source is one open file.
+// source is one file. Each call opens it as it is then.
 type source struct {
 	settings Settings
+	files    fs.FS
+	name     string
+	patience time.Duration
+	maxSize  int64
 	limits   driver.Limits
 	log      *slog.Logger
-	file     *dbFile
-	vfs      *vfs.FS
-	db       *sql.DB
-	conn     *sql.Conn
+
+	mu    sync.Mutex
+	users int     // of the moment
+	file  *dbFile // the moment, also when nobody uses it any more
+	vfs   *vfs.FS
+	db    *sql.DB
+	conn  *sql.Conn
 	// engineOnly keeps the source from reading pages itself, for comparison.
 	engineOnly bool
 	rangeBytes int64
@@ -133,9 +141,61 @@ type source struct {
 // options harden the connection before the file's schema is parsed.
 const options = "&mode=ro&immutable=1&_defensive=1&_dqs=0&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&_pragma=mmap_size(0)&_pragma=temp_store(2)&_pragma=cache_size(-8192)&_query_only=1"
 
-// connect opens the one connection, which lives as long as the source.
+// patience is how long a transaction that keeps readers out is waited for.
+const patience = 5 * time.Second
+
+// begin opens the database as it is now, or joins those who read it already, and
+// holds it until end is called. Where nothing was written since the last time,
+// the engine goes on with what it knows.
+func (s *source) begin(ctx context.Context) (end func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users == 0 {
+		file, err := openFile(ctx, s.files, s.name, s.maxSize, s.patience)
+		if err != nil {
+			return nil, err
+		}
+		before := s.file
+		s.file = file
+		if before == nil || before.stamp != file.stamp {
+			if err := errors.Join(s.disconnect(), s.connect(ctx)); err != nil {
+				file.release()
+				return nil, err
+			}
+		}
+		if before != nil {
+			before.Close()
+		}
+	}
+	s.users++
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.users--; s.users == 0 {
+			s.file.release()
+		}
+	}), nil
+}
+
+// disconnect closes the connection.
+func (s *source) disconnect() error {
+	var errs []error
+	if s.conn != nil {
+		errs = append(errs, s.conn.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	if s.vfs != nil {
+		errs = append(errs, s.vfs.Close())
+	}
+	s.conn, s.db, s.vfs = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// connect opens the one connection, which lives as long as the content.
 func (s *source) connect(ctx context.Context) error {
-	name, files, err := vfs.New(oneFile{s.file})
+	name, files, err := vfs.New(oneFile{s})
 	if err != nil {
 		return driver.E(driver.ErrUnsupported, err, "SQLite")
 	}
@@ -197,25 +257,24 @@ func authorize(action sqlite.AuthorizerActionCode, arg1, arg2, _, _ string) sqli
 
 // Check reads the schema.
 func (s *source) Check(ctx context.Context) error {
-	_, err := s.tables(ctx)
+	end, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	_, err = s.tables(ctx)
 	return err
 }
 
 // Close closes the connection and the file.
 func (s *source) Close() error {
 	s.close.Do(func() {
-		var errs []error
-		if s.conn != nil {
-			errs = append(errs, s.conn.Close())
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closeErr = s.disconnect()
+		if s.file != nil {
+			s.closeErr = errors.Join(s.closeErr, s.file.Close())
 		}
-		if s.db != nil {
-			errs = append(errs, s.db.Close())
-		}
-		if s.vfs != nil {
-			errs = append(errs, s.vfs.Close())
-		}
-		errs = append(errs, s.file.Close())
-		s.closeErr = errors.Join(errs...)
 	})
 	return s.closeErr
 }
@@ -251,20 +310,20 @@ func (s *source) failed(ctx context.Context, err error, doing string) error {
 		doing = ", " + doing
 	}
 	if ctx.Err() != nil {
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s%s: stopped", s.file.name, doing)
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s%s: stopped", s.name, doing)
 	}
 	var code *sqlite.Error
 	if errors.As(err, &code) {
 		switch code.Code() & 0xff {
 		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-			return driver.E(driver.ErrBadData, err, "%s%s: the file is damaged or encrypted, not a readable SQLite database", s.file.name, doing)
+			return driver.E(driver.ErrBadData, err, "%s%s: the file is damaged or encrypted, not a readable SQLite database", s.name, doing)
 		case sqlite3.SQLITE_TOOBIG:
-			return driver.E(driver.ErrLimit, err, "%s%s: a value is larger than %d bytes", s.file.name, doing, s.limits.MaxRowBytes)
+			return driver.E(driver.ErrLimit, err, "%s%s: a value is larger than %d bytes", s.name, doing, s.limits.MaxRowBytes)
 		case sqlite3.SQLITE_AUTH:
-			return driver.E(driver.ErrPermission, err, "%s%s: the statement does more than read", s.file.name, doing)
+			return driver.E(driver.ErrPermission, err, "%s%s: the statement does more than read", s.name, doing)
 		case sqlite3.SQLITE_INTERRUPT:
-			return driver.E(driver.ErrTimeout, err, "%s%s: stopped", s.file.name, doing)
+			return driver.E(driver.ErrTimeout, err, "%s%s: stopped", s.name, doing)
 		}
 	}
-	return driver.E(driver.ErrBadData, err, "%s%s", s.file.name, doing)
+	return driver.E(driver.ErrBadData, err, "%s%s", s.name, doing)
 }

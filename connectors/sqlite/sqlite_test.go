@@ -289,32 +289,6 @@ func TestColumnTypesReplaceWhatIsFound(t *testing.T) {
 	}
 }
 
-func TestFilesInUseAreRefused(t *testing.T) {
-	for _, ending := range []string{"-wal", "-journal"} {
-		files, dir := create(t, "a.db", `CREATE TABLE t (n INTEGER)`)
-		os.WriteFile(filepath.Join(dir, "a.db"+ending), []byte("changes"), 0o600)
-		if _, err := open(t, files, `{"path":"a.db"}`, driver.Limits{}); !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), "VACUUM INTO") {
-			t.Errorf("%s: %v", ending, err)
-		}
-	}
-}
-
-func TestFileThatChangesWhileReadIsRefused(t *testing.T) {
-	files, dir := create(t, "a.db", `CREATE TABLE t (n INTEGER)`, `INSERT INTO t VALUES (1)`)
-	src, err := open(t, files, `{"path":"a.db"}`, driver.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := src.Discover(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Chtimes(filepath.Join(dir, "a.db"), time.Time{}, time.Now().Add(time.Hour))
-	if _, _, err := read(t, src, tables[0], driver.Cursor{}); !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), "changed while it was read") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestEndlessViewTimesOut(t *testing.T) {
 	files, _ := create(t, "a.db", `CREATE VIEW v AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0`)
 	src, err := open(t, files, `{"path":"a.db"}`, driver.Limits{Idle: 100 * time.Millisecond})

@@ -36,7 +36,7 @@ func CheckCursor(t driver.Table, from driver.Cursor) error {
 }
 
 // Ordered adds the places to resume from to batches that come in the order of
-// from.Column, NULLs first, and hold only rows after from.Value: a batch is one
+// from.Column, NULLs first, and hold only the rows that from asks for: a batch is one
 // unless the next begins with the same cursor. Without a cursor it passes
 // everything on unchanged.
 func Ordered(t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch, error]) iter.Seq2[driver.Batch, error] {
@@ -61,7 +61,7 @@ func Ordered(t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch,
 }
 
 // Unordered reads on in batches that hold every row in any order: it drops the
-// rows that are not after from.Value, and gives the last batch the greatest
+// rows that from does not ask for, and gives the last batch the greatest
 // cursor, because only the end is a place to resume. Without a cursor it passes
 // everything on unchanged.
 func Unordered(ctx context.Context, t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch, error]) iter.Seq2[driver.Batch, error] {
@@ -69,7 +69,12 @@ func Unordered(ctx context.Context, t driver.Table, from driver.Cursor, batches 
 	if from.Column == "" || column < 0 {
 		return batches
 	}
-	f := filter{kind: t.Columns[column].Type, after: from.Value, greatest: from.Value}
+	f := filter{kind: t.Columns[column].Type, after: from.Value, greatest: from.Value, nulls: from.Value == nil || from.Nulls}
+	if from.Inclusive {
+		f.least = 0
+	} else {
+		f.least = 1
+	}
 	return hold(f.rows(ctx, column, batches), func(batch, next *driver.Batch) {
 		if next == nil && f.greatest != nil {
 			batch.Resume = &driver.Cursor{Column: from.Column, Value: f.greatest}
@@ -113,6 +118,8 @@ type filter struct {
 	kind     driver.Type
 	after    *string
 	greatest *string
+	least    int  // how a row must compare with after: 0 takes those at it, too
+	nulls    bool // rows without a cursor are wanted
 }
 
 // rows yields the batches without the rows that are not after the cursor. One
@@ -150,8 +157,8 @@ func (f *filter) apply(ctx context.Context, record arrow.RecordBatch, column int
 	best := -1
 	for i := range keep {
 		if a.IsNull(i) {
-			keep[i] = f.after == nil
-		} else if keep[i] = f.after == nil || after(i) > 0; keep[i] && (best < 0 || compareRows(a, i, best) > 0) {
+			keep[i] = f.nulls
+		} else if keep[i] = f.after == nil || after(i) >= f.least; keep[i] && (best < 0 || compareRows(a, i, best) > 0) {
 			best = i
 		}
 		if keep[i] {

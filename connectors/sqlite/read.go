@@ -153,7 +153,8 @@ func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (
 	return ordered, nil
 }
 
-// after returns the plan for the rows behind a row number, in its order.
+// after returns the plan for the rows behind a row number, or from it on, in its
+// order.
 func (p plan) after(from driver.Cursor) plan {
 	p.ordered = true
 	if from.Value == nil {
@@ -163,6 +164,8 @@ func (p plan) after(from driver.Cursor) plan {
 	switch {
 	case err != nil: // no row number, but in order to them: the read drops rows itself
 		p.ordered = false
+	case from.Inclusive:
+		p.span.first = n
 	case n == math.MaxInt64:
 		p.span = span{1, 0}
 	default:
@@ -198,7 +201,14 @@ func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query
 		return p, false
 	}
 	if value != nil {
-		p.query += " WHERE " + column + " > ?1"
+		than := " > ?1"
+		if from.Inclusive {
+			than = " >= ?1"
+		}
+		p.query += " WHERE " + column + than
+		if from.Nulls {
+			p.query += " OR " + column + " IS NULL"
+		}
 		p.args = []sqldriver.NamedValue{{Ordinal: 1, Value: value}}
 	}
 	p.query += " ORDER BY " + column

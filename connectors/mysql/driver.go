@@ -22,8 +22,9 @@ type Settings struct {
 	Password string `json:"password,omitempty" jsonschema:"title=Password"`
 	// SSLMode prefer encrypts wherever the server can, and falls back only on the
 	// server's own word that it has no TLS.
-	SSLMode       string `json:"sslmode,omitempty" public:"true" jsonschema:"enum=disable,enum=prefer,enum=require,enum=verify-full,default=prefer,title=TLS,description=disable: never; prefer: when the server has it; require: always but without checking who the server is; verify-full: always and check certificate and host name"`
-	CACertificate string `json:"ca_certificate,omitempty" public:"true" jsonschema:"title=CA certificate,description=PEM text of the authorities that verify-full trusts instead of the system's"`
+	SSLMode        string `json:"sslmode,omitempty" public:"true" jsonschema:"enum=disable,enum=prefer,enum=require,enum=verify-full,default=prefer,title=TLS,description=disable: never; prefer: when the server has it; require: always but without checking who the server is; verify-full: always and check certificate and host name"`
+	MaxConnections int    `json:"max_connections,omitempty" public:"true" jsonschema:"minimum=1,maximum=16,default=2,title=Connections a table,description=How many sessions may read one table at once; 1 for an account that may have no second one"`
+	CACertificate  string `json:"ca_certificate,omitempty" public:"true" jsonschema:"title=CA certificate,description=PEM text of the authorities that verify-full trusts instead of the system's"`
 }
 
 // Validate requires one of the two spellings of the user name.

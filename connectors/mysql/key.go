@@ -17,6 +17,7 @@ type key struct {
 	// sign tells this table and key, and the order that it has, from others: a
 	// token with another sign says nothing about this one.
 	sign string
+	at   string // the moment of the snapshot that ranges are read of
 }
 
 type keyColumn struct {
@@ -44,7 +45,7 @@ const longBound = 180
 
 // newKey returns an error of kind driver.ErrUnsupported for a table that cannot
 // be divided.
-func newKey(d described) (*key, error) {
+func newKey(d described, server string) (*key, error) {
 	no := func(why string) (*key, error) {
 		return nil, driver.E(driver.ErrUnsupported, nil, "table %s cannot be read in ranges: %s", d.Table, why)
 	}
@@ -59,7 +60,7 @@ func newKey(d described) (*key, error) {
 		return no("its primary key holds only the beginning of a column")
 	}
 	k := &key{}
-	sign := []any{d.Namespace, d.Name, d.created}
+	sign := []any{server, d.Namespace, d.Name, d.created}
 	for _, name := range d.PrimaryKey {
 		for i, c := range d.Columns {
 			if c.Name != name {
@@ -120,16 +121,26 @@ type bound []string
 // interval is a part of a table: the rows from lo to before hi.
 type interval struct{ lo, hi bound }
 
-// token is an interval as text.
+// token is an interval, and of what moment, as text.
 type token struct {
 	Key string `json:"key"`
+	At  string `json:"at,omitempty"`
 	Lo  bound  `json:"lo,omitempty"`
 	Hi  bound  `json:"hi,omitempty"`
 }
 
 func (k *key) token(v interval) string {
-	text, _ := json.Marshal(token{k.sign, v.lo, v.hi}) // strings cannot fail
+	text, _ := json.Marshal(token{k.sign, k.at, v.lo, v.hi}) // strings cannot fail
 	return string(text)
+}
+
+// momentOf returns when the rows of a range were read.
+func momentOf(text string) (moment, bool) {
+	var t token
+	if json.Unmarshal([]byte(text), &t) != nil {
+		return moment{}, false
+	}
+	return parseMoment(t.At)
 }
 
 // parse reads a token. It reports false for one of another table or key.

@@ -30,20 +30,22 @@ type part struct {
 }
 
 // remainder returns the gaps that landed ranges leave, in the key's order, and
-// the ranges that are kept: those of this table and key that still have as many
-// rows as landed and do not overlap.
-func (k *key) remainder(ctx context.Context, c *session, t driver.Table, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
+// the ranges that are kept: those of this table and key in which nothing can
+// have changed since they were read, which have as many rows as landed, and do
+// not overlap.
+func (k *key) remainder(ctx context.Context, c *session, d described, now moment, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
 	starts := map[string]part{}
 	for _, r := range landed {
 		v, ok := k.parse(r.Token)
-		if !ok {
+		was, told := momentOf(r.Token)
+		if !ok || !told || !unchanged(was, now, d.updated) {
 			continue
 		}
 		lo := v.lo.name("first")
 		if _, twice := starts[lo]; twice {
 			continue
 		}
-		rows, err := k.count(ctx, c, t, v)
+		rows, err := k.count(ctx, c, d.Table, v)
 		if err != nil {
 			return nil, nil, err
 		}

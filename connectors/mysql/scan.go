@@ -4,15 +4,13 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"time"
 
 	"headwater/connectors/driver"
 )
 
-// together is how many sessions take their snapshot at one moment: as many
-// ranges can be read at once from it.
-const together = 2
-
-// scan is a table divided by its primary key.
+// scan is a table divided by its primary key. All that is read of it is of one
+// moment: of one session, or of several whose snapshots show the same rows.
 type scan struct {
 	source       *source
 	table        driver.Table
@@ -21,51 +19,62 @@ type scan struct {
 	computed     bool   // some values are of the source's own expressions
 	unread, kept []driver.Range
 
+	stop func() // ends the goroutine that keeps the sessions
+	tend sync.WaitGroup
+
 	mu     sync.Mutex
 	free   []*session // each in its snapshot; the last is taken first
+	lent   int        // sessions that a Read has
+	whole  int        // ranges that were read to their end
 	closed bool
+	turn   chan struct{} // closed, and made anew, when one came back
 }
 
 // Scan divides an InnoDB table by its primary key. InnoDB cannot hand a snapshot
-// from one session to another: see DESIGN.md for what is of one moment.
+// from one session to another: see DESIGN.md for how several come to show the
+// same rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
+	begun := time.Now()
 	c, err := s.transaction(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sc, err := s.divided(ctx, c, t, landed)
+	sc := &scan{source: s, table: t, turn: make(chan struct{}), free: []*session{c}, stop: func() {}}
+	if err = sc.divide(ctx, c, begun, landed); err == nil && len(sc.unread) > 1 && s.sessions() > 1 {
+		err = sc.join(ctx, landed)
+	}
 	if err != nil {
-		s.keep(c)
+		sc.Close()
 		return nil, err
 	}
-	sc.free = []*session{c}
-	if len(sc.unread) > 1 {
-		if err := sc.align(ctx); err != nil {
-			sc.Close()
-			return nil, err
-		}
-	}
+	sc.keepAlive()
 	return sc, nil
 }
 
-// divided makes the ranges.
-func (s *source) divided(ctx context.Context, c *session, t driver.Table, landed []driver.Range) (*scan, error) {
+// divide makes the ranges, as the session's snapshot has the table.
+func (sc *scan) divide(ctx context.Context, c *session, begun time.Time, landed []driver.Range) error {
+	s, t := sc.source, sc.table
 	d, columns, err := s.plan(ctx, c, t)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	k, err := newKey(d)
+	k, err := newKey(d, c.server)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	now, err := c.moment(ctx, begun)
+	if err != nil {
+		return err
+	}
+	k.at = now.String()
 	query, err := selection(t, columns, driver.Cursor{})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	sc := &scan{source: s, table: t, key: k, query: query, computed: d.computed}
-	gaps, kept, err := k.remainder(ctx, c, t, landed)
+	sc.key, sc.query, sc.computed, sc.unread = k, query, d.computed, nil
+	gaps, kept, err := k.remainder(ctx, c, d, now, landed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sc.kept = kept
 	left := max(d.RowEstimate, 0)
@@ -76,41 +85,12 @@ func (s *source) divided(ctx context.Context, c *session, t driver.Table, landed
 	for _, gap := range gaps {
 		ranges, err := v.divide(ctx, gap, left)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(ranges) == 1 && len(gaps) > 1 {
 			ranges[0].Rows = -1 // left is of all the gaps
 		}
 		sc.unread = append(sc.unread, ranges...)
-	}
-	return sc, nil
-}
-
-// align starts the snapshots of several sessions as close together as a network
-// allows: every statement is sent before the first answer is awaited.
-func (sc *scan) align(ctx context.Context) error {
-	for len(sc.free) < together {
-		c, err := sc.source.connect(ctx, nil)
-		if err != nil {
-			return err
-		}
-		sc.free = append(sc.free, c)
-	}
-	for _, c := range sc.free {
-		defer c.watch(ctx)()
-		if err := c.send(begin); err != nil {
-			return c.explain(ctx, err, "")
-		}
-	}
-	for _, c := range sc.free {
-		if _, err := c.head(); err != nil {
-			return c.explain(ctx, err, "")
-		}
-	}
-	for _, c := range sc.free {
-		if err := sc.check(ctx, c); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -121,7 +101,7 @@ func (sc *scan) check(ctx context.Context, c *session) error {
 	if err != nil {
 		return err
 	}
-	if k, err := newKey(d); err != nil || k.sign != sc.key.sign {
+	if k, err := newKey(d, c.server); err != nil || k.sign != sc.key.sign {
 		return driver.E(driver.ErrBadData, nil, "table %s was changed while it was read: read it again", sc.table)
 	}
 	return nil
@@ -130,8 +110,15 @@ func (sc *scan) check(ctx context.Context, c *session) error {
 func (sc *scan) Unread() []driver.Range { return sc.unread }
 func (sc *scan) Kept() []driver.Range   { return sc.kept }
 
-// Read yields the rows of a range in the order of the key. With one Read at a
-// time, all are of one session and so of one moment.
+// Start returns the largest value that was read: every range is of the Scan's
+// one moment, and a kept one has not changed since its own.
+func (sc *scan) Start(column string) driver.Cursor { return driver.Cursor{Column: column} }
+
+// Notes returns nothing: the rows are of one moment.
+func (sc *scan) Notes() []string { return nil }
+
+// Read yields the rows of a range in the order of the key. It waits while other
+// Reads have all the sessions.
 func (sc *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		more := true
@@ -161,51 +148,113 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if where := sc.key.where(v); where != "" {
 		query += " FORCE INDEX (PRIMARY) WHERE " + where
 	}
-	if err := sc.source.rows(ctx, c, reading{table: sc.table, computed: sc.computed, query: query}, give); err != nil {
-		c.close()
-		return err
-	}
+	err = sc.source.rows(ctx, c, reading{table: sc.table, computed: sc.computed, query: query}, give)
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
-	if sc.closed {
+	sc.lent--
+	if err == nil {
+		sc.whole++
+	}
+	if err != nil || sc.closed {
 		c.close()
 	} else {
 		sc.free = append(sc.free, c)
 	}
-	return nil
+	close(sc.turn)
+	sc.turn = make(chan struct{})
+	return err
 }
 
-// take returns a session in its snapshot, a later one when all are in use.
+// take returns a session in its snapshot, and waits for one while others have
+// them all.
 func (sc *scan) take(ctx context.Context) (*session, error) {
-	sc.mu.Lock()
-	if sc.closed {
+	for {
+		sc.mu.Lock()
+		n, turn := len(sc.free), sc.turn
+		switch {
+		case sc.closed:
+			sc.mu.Unlock()
+			return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the scan is closed", sc.table)
+		case n > 0:
+			c := sc.free[n-1]
+			sc.free = sc.free[:n-1]
+			sc.lent++
+			sc.mu.Unlock()
+			return c, nil
+		case sc.lent == 0:
+			defer sc.mu.Unlock()
+			return sc.anew(ctx)
+		}
 		sc.mu.Unlock()
-		return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the scan is closed", sc.table)
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return nil, driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", sc.table)
+		}
 	}
-	if n := len(sc.free); n > 0 {
-		c := sc.free[n-1]
-		sc.free = sc.free[:n-1]
-		sc.mu.Unlock()
-		return c, nil
+}
+
+// anew begins another snapshot when every session is lost. What has been read
+// already would be of another moment: then the Scan is over.
+func (sc *scan) anew(ctx context.Context) (*session, error) {
+	if sc.whole > 0 || len(sc.kept) > 0 {
+		return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the connection that had its snapshot was lost, and what a new one shows is of another moment: it is read again", sc.table)
 	}
-	sc.mu.Unlock()
 	c, err := sc.source.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.exec(ctx, begin); err != nil {
+	if err = c.exec(ctx, begin); err == nil {
+		err = sc.check(ctx, c)
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
-	if err := sc.check(ctx, c); err != nil {
-		c.close()
-		return nil, err
-	}
+	sc.lent++
 	return c, nil
+}
+
+// keepAlive says something on sessions that no Read has: the server ends those
+// that it takes for forgotten, and would the sooner let go of a snapshot, and of
+// what waits behind it, of a process that stands still.
+func (sc *scan) keepAlive() {
+	ctx, cancel := context.WithCancel(context.Background())
+	sc.stop = cancel
+	every := held(sc.source.limits.Idle) / 4
+	sc.tend.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				sc.touch(ctx)
+			}
+		}
+	})
+}
+
+// touch runs a statement on each free session, which others wait for meanwhile.
+func (sc *scan) touch(ctx context.Context) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	alive := sc.free[:0]
+	for _, c := range sc.free {
+		if err := c.run(ctx, "DO 1", nil); err != nil {
+			c.close()
+			continue
+		}
+		alive = append(alive, c)
+	}
+	sc.free = alive
 }
 
 // Close ends the snapshots.
 func (sc *scan) Close() error {
+	sc.stop()
+	sc.tend.Wait()
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	sc.closed = true

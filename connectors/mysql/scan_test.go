@@ -35,7 +35,7 @@ CREATE TABLE choice (e enum('b','a') PRIMARY KEY);
 ANALYZE TABLE dense, skewed, huge, pair, few, text_ci, text_latin, raw, ids, days, moments, written, changed;`
 
 func TestScan(t *testing.T) {
-	server := servers.MariaDB(t)
+	server := servers.MariaDBWith(t, "--log-bin=log", "--server-id=7")
 	db, err := server.OpenMariaDB()
 	if err != nil {
 		t.Fatal(err)

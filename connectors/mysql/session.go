@@ -30,6 +30,7 @@ type session struct {
 	endsByOK bool // results end by an OK packet, not by EOF
 	mariadb  bool
 	version  int    // 101109 for 10.11.9, 0 if it is not told
+	server   string // which one it is, as far as it tells
 	owed     bool   // the answer to a ROLLBACK was not read yet
 	warnings uint16 // of the last result that was read to its end
 }

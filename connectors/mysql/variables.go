@@ -163,11 +163,13 @@ const (
 
 // settled reads the variables back.
 func (c *session) settled(ctx context.Context, ours []variable, seconds int64) error {
-	reads := make([]string, len(ours))
+	reads := make([]string, len(ours), len(ours)+1)
 	for i, v := range ours {
 		reads[i] = v.read()
 	}
+	reads = append(reads, c.identity())
 	return c.query(ctx, "SELECT "+strings.Join(reads, ", "), func(row []*string) error {
+		c.server = str(row[len(ours)])
 		for i, v := range ours {
 			have := "NULL"
 			if row[i] != nil {
@@ -179,6 +181,14 @@ func (c *session) settled(ctx context.Context, ours []variable, seconds int64) e
 		}
 		return nil
 	})
+}
+
+// identity is the expression that tells this server from others.
+func (c *session) identity() string {
+	if c.mariadb {
+		return "CONCAT_WS(' ', @@hostname, @@port, @@server_id)"
+	}
+	return "@@server_uuid"
 }
 
 // versionOf reads "5.5.5-10.11.9-MariaDB" as 101109 and "8.0.36" as 80036, 0 for

@@ -1,0 +1,152 @@
+package mysql
+
+import (
+	"context"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// together is how many sessions read one table at once, unless the settings say
+// otherwise.
+const together = 2
+
+// alignments is how often several snapshots are begun before it is given up that
+// no transaction commits in between.
+const alignments = 8
+
+// lockLimit is how long, in seconds, a lock that keeps writers out is waited for.
+const lockLimit = 1
+
+// sessions returns how many sessions a Scan may have.
+func (s *source) sessions() int {
+	if s.settings.MaxConnections > 0 {
+		return min(s.settings.MaxConnections, maxTogether)
+	}
+	return together
+}
+
+// maxTogether bounds how many sessions a table is read over.
+const maxTogether = 16
+
+// join brings further sessions to show the rows that the first one shows. Where
+// that cannot be had, the first reads alone: rows of one moment are worth more
+// than a second connection.
+func (sc *scan) join(ctx context.Context, landed []driver.Range) error {
+	first := sc.free[0]
+	more, err := sc.open(ctx, min(sc.source.sessions(), len(sc.unread))-1)
+	if err != nil || len(more) == 0 {
+		return err
+	}
+	begun := time.Now()
+	same, err := sc.align(ctx, append([]*session{first}, more...))
+	if err == nil && !same {
+		same, err = sc.locked(ctx, append([]*session{first}, more...))
+	}
+	if err != nil || !same {
+		for _, c := range more {
+			c.close()
+		}
+		if err != nil {
+			return err
+		}
+		more, begun = nil, time.Now()
+		if err := first.exec(ctx, begin); err != nil {
+			return err
+		}
+	}
+	sc.free = append(sc.free, more...)
+	// The first session's snapshot is another one now.
+	if len(landed) > 0 {
+		return sc.divide(ctx, first, begun, landed)
+	}
+	for _, c := range sc.free {
+		if err := sc.check(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open opens up to n sessions: as many as the server lets this account have.
+func (sc *scan) open(ctx context.Context, n int) (more []*session, err error) {
+	for range n {
+		c, err := sc.source.connect(ctx, nil)
+		if err != nil {
+			if ctx.Err() != nil {
+				for _, c := range more {
+					c.close()
+				}
+				return nil, err
+			}
+			break // one connection less is slower, no more
+		}
+		more = append(more, c)
+	}
+	return more, nil
+}
+
+// align begins all snapshots, each statement sent before the first answer is
+// awaited, and compares where the binary log stood for each, until they agree.
+// It reports false without a binary log, and where they never do.
+func (sc *scan) align(ctx context.Context, all []*session) (bool, error) {
+	for range alignments {
+		for _, c := range all {
+			defer c.watch(ctx)()
+			if err := c.send(begin); err != nil {
+				return false, c.explain(ctx, err, "")
+			}
+		}
+		for _, c := range all {
+			if _, err := c.head(); err != nil {
+				return false, c.explain(ctx, err, "")
+			}
+		}
+		var first moment
+		same := true
+		for i, c := range all {
+			m, err := c.moment(ctx, time.Now())
+			if err != nil {
+				return false, err
+			}
+			if i == 0 {
+				first = m
+			}
+			same = same && m.binlog == first.binlog
+		}
+		if first.binlog == "" {
+			return false, nil
+		}
+		if same {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// locked begins the snapshots while a session of its own keeps writers out of
+// the table: for a moment, and only if it gets the lock soon. It reports false
+// where this account may not lock, or somebody holds the table.
+func (sc *scan) locked(ctx context.Context, all []*session) (bool, error) {
+	locker, err := sc.source.connect(ctx, nil)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, err
+		}
+		return false, nil
+	}
+	defer locker.close() // which ends the lock, whatever happens
+	table := relation(sc.table)
+	if locker.exec(ctx, "SET SESSION lock_wait_timeout = "+string('0'+rune(lockLimit))) != nil {
+		return false, ctx.Err()
+	}
+	if locker.exec(ctx, "LOCK TABLES "+table+" READ") != nil && locker.exec(ctx, "FLUSH TABLES "+table+" WITH READ LOCK") != nil {
+		return false, ctx.Err()
+	}
+	for _, c := range all {
+		if err := c.exec(ctx, begin); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

@@ -171,7 +171,7 @@ func (s *source) findFormat(in *input) error {
 	}
 	is := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
-	case is("PAR1"):
+	case is("PAR1"), is("PARE"):
 		in.format = "parquet"
 		return nil
 	case in.format == "parquet":

@@ -3,16 +3,18 @@ package file
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	pqfile "github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"headwater/connectors/driver"
 )
@@ -22,21 +24,28 @@ import (
 const maxInMemory = 256 << 20
 
 // guard turns a panic of the Parquet library, which trusts its files, into an
-// error.
+// error, and gives errors their kind.
 func guard(in *input, f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = driver.E(driver.ErrBadData, fmt.Errorf("%v", r), "%s is a damaged Parquet file", in.entry.path)
 		}
 	}()
-	if err := f(); err != nil {
-		return driver.E(driver.ErrBadData, err, "%s is a damaged or encrypted Parquet file", in.entry.path)
+	err = f()
+	var typed *driver.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &typed):
+		return driver.E(typed.Kind, typed.Cause, "%s: %s", in.entry.path, typed.Message)
+	case strings.Contains(err.Error(), "exceeds configured limit"):
+		return driver.E(driver.ErrLimit, err, "%s has a page that is too large", in.entry.path)
 	}
-	return nil
+	return driver.E(driver.ErrBadData, err, "%s is a damaged Parquet file", in.entry.path)
 }
 
 // openParquet reads the footer.
-func (s *source) openParquet(ctx context.Context, in *input) (*pqarrow.FileReader, error) {
+func (s *source) openParquet(ctx context.Context, in *input) (*parquetFile, error) {
 	r, ok := in.file.(parquet.ReaderAtSeeker)
 	if !ok || in.compressed != "" {
 		data, err := io.ReadAll(io.LimitReader(in, maxInMemory+1))
@@ -48,155 +57,194 @@ func (s *source) openParquet(ctx context.Context, in *input) (*pqarrow.FileReade
 		}
 		r = bytes.NewReader(data)
 	}
-	var reader *pqarrow.FileReader
-	err := guard(in, func() error {
-		props := parquet.NewReaderProperties(memory.DefaultAllocator)
-		props.BufferedStreamEnabled = true
-		props.BufferSize = 256 << 10
-		file, err := pqfile.NewParquetReader(r, pqfile.WithReadProps(props))
-		if err != nil {
-			return err
-		}
-		for i := range file.NumRowGroups() {
-			group := file.MetaData().RowGroup(i)
-			if group.NumRows() < 0 || group.TotalByteSize() < 0 {
-				return fmt.Errorf("row group %d has a negative size", i)
-			}
-		}
-		reader, err = pqarrow.NewFileReader(file, pqarrow.ArrowReadProperties{BatchSize: s.batchRows(file)}, memory.DefaultAllocator)
+	var p *parquetFile
+	err := guard(in, func() (err error) {
+		p, err = newParquetFile(r)
 		return err
 	})
-	return reader, err
+	return p, err
 }
 
-// batchRows returns how many rows make a batch of the wanted bytes.
-func (s *source) batchRows(file *pqfile.Reader) int64 {
-	return min(int64(s.limits.BatchRows), max(1, s.limits.BatchBytes/max(1, rowBytes(file))))
+// parquetFile is an open file and the fields of its rows.
+type parquetFile struct {
+	*pqfile.Reader
+	fields []*field
+	rows   int64 // of all row groups
+	bytes  int64 // of a row, uncompressed, about
 }
 
-// rowBytes returns about how many bytes a row takes, uncompressed.
-func rowBytes(file *pqfile.Reader) int64 {
-	var size int64
-	for i := range file.NumRowGroups() {
-		size += file.MetaData().RowGroup(i).TotalByteSize()
+func newParquetFile(r parquet.ReaderAtSeeker) (*parquetFile, error) {
+	footer, err := readFooter(r)
+	if err != nil {
+		return nil, err
 	}
-	return size / max(1, file.NumRows())
+	props := parquet.NewReaderProperties(memory.DefaultAllocator)
+	props.BufferedStreamEnabled = true
+	props.BufferSize = 256 << 10
+	file, err := pqfile.NewParquetReader(r, pqfile.WithReadProps(props), pqfile.WithMetadata(footer))
+	if err != nil {
+		return nil, err
+	}
+	p := &parquetFile{Reader: file}
+	for i := range file.NumRowGroups() {
+		group := file.MetaData().RowGroup(i)
+		if group.NumRows() < 0 || group.TotalByteSize() < 0 {
+			return nil, fmt.Errorf("row group %d has a negative size", i)
+		}
+		p.rows += group.NumRows()
+		p.bytes += group.TotalByteSize()
+	}
+	p.bytes /= max(1, p.rows)
+	// Some writers leave the number of all rows out.
+	if n := file.NumRows(); n != p.rows && n != 0 {
+		return nil, fmt.Errorf("the file says that it has %d rows, and its row groups %d", n, p.rows)
+	}
+	schema := file.MetaData().Schema
+	if p.fields, err = (&schemaReader{schema: schema, durations: durations(file)}).fields(); err != nil {
+		return nil, err
+	}
+	for _, f := range p.fields {
+		if err := p.readable(f, 1); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 func (s *source) discoverParquet(ctx context.Context, in *input) (driver.Table, error) {
-	reader, err := s.openParquet(ctx, in)
+	p, err := s.openParquet(ctx, in)
 	if err != nil {
 		return driver.Table{}, err
 	}
-	table := driver.Table{RowEstimate: reader.ParquetReader().NumRows()}
-	for _, field := range reader.Manifest.Fields {
-		f := field.Field
-		if _, twice := table.Column(f.Name); twice {
-			return table, driver.E(driver.ErrUnsupported, nil, "%s has two columns named %q", in.entry.path, f.Name)
+	table := driver.Table{RowEstimate: p.rows}
+	for _, f := range p.fields {
+		c := driver.Column{Name: f.name, Type: f.driverType(), SourceType: f.String(), Nullable: f.nullable}
+		if f.kind == leafField {
+			c.Sampled = f.leaf.value.means == isNothing
+			if f.leaf.value.means == isClock && f.leaf.value.utc {
+				c.Comment = "in UTC"
+			}
 		}
-		table.Columns = append(table.Columns, driver.Column{Name: f.Name, Type: typeOf(f.Type), SourceType: f.Type.String(), Nullable: f.Nullable})
+		table.Columns = append(table.Columns, c)
 	}
 	return table, nil
 }
 
-// leaves adds the Parquet columns that a field is made of.
-func leaves(field *pqarrow.SchemaField, into []int) []int {
-	if field.IsLeaf() {
-		return append(into, field.ColIndex)
-	}
-	for i := range field.Children {
-		into = leaves(&field.Children[i], into)
-	}
-	return into
+// column reads one of a table's columns, batch by batch.
+type column interface {
+	load(rows int64) error
+	array(rows int) (a arrow.Array, row int, err error)
+	release()
 }
 
-// readParquet yields t's columns, row group by row group.
+// column returns the reader of a field as a column of the type.
+func (p *parquetFile) column(f *field, to driver.Type) (column, error) {
+	if err := p.readable(f, math.MaxInt); err != nil {
+		return nil, err
+	}
+	if f.kind == leafField {
+		return newFlat(newColumnReader(p.Reader, f.leaf, isPlainText(f.leaf, to)), to), nil
+	}
+	columns := make([]*columnReader, len(f.leaves))
+	for i, l := range f.leaves {
+		columns[i] = newColumnReader(p.Reader, l, false)
+	}
+	return newNested(f, columns, to)
+}
+
+// readParquet yields t's columns.
 func (s *source) readParquet(ctx context.Context, in *input, t driver.Table, yield func(driver.Batch) error) error {
-	reader, err := s.openParquet(ctx, in)
+	p, err := s.openParquet(ctx, in)
 	if err != nil {
 		return err
 	}
-	var columns []int
+	columns := make([]column, 0, len(t.Columns))
+	defer func() {
+		for _, c := range columns {
+			c.release()
+		}
+	}()
 	for _, c := range t.Columns {
-		at := slices.IndexFunc(reader.Manifest.Fields, func(f pqarrow.SchemaField) bool { return f.Field.Name == c.Name })
+		at := slices.IndexFunc(p.fields, func(f *field) bool { return f.name == c.Name })
 		if at < 0 {
 			return driver.E(driver.ErrNotFound, nil, "%s has no column %q any more; discover the schema again", in.entry.path, c.Name)
 		}
-		columns = leaves(&reader.Manifest.Fields[at], columns)
-	}
-	slices.Sort(columns)
-	var rr pqarrow.RecordReader
-	if err := guard(in, func() (err error) {
-		rr, err = reader.GetRecordReader(ctx, columns, nil)
-		return err
-	}); err != nil {
-		return err
-	}
-	defer rr.Release()
-	file := reader.ParquetReader()
-	size, schema := rowBytes(file), driver.ArrowSchema(t)
-	var rows int64
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		more := false
 		if err := guard(in, func() error {
-			more = rr.Next()
-			return rr.Err()
+			reader, err := p.column(p.fields[at], c.Type)
+			if err == nil {
+				columns = append(columns, reader)
+			}
+			return err
 		}); err != nil {
 			return err
 		}
-		if !more {
-			break
+	}
+	size, schema := min(int64(s.limits.BatchRows), max(1, s.limits.BatchBytes/max(1, p.bytes))), driver.ArrowSchema(t)
+	for before := int64(0); before < p.rows; {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		record, err := convert(in, t, schema, rr.RecordBatch(), rows)
+		rows := min(size, p.rows-before)
+		record, err := readBatch(in, t, schema, columns, before, rows)
 		if err != nil {
 			return err
 		}
-		rows += record.NumRows()
-		batch := driver.Batch{Record: record, Bytes: size * record.NumRows()}
-		if err := sliced(batch, s.limits.BatchRows, yield); err != nil {
+		before += rows
+		if err := yield(driver.Batch{Record: record, Bytes: p.bytes * rows}); err != nil {
 			return err
 		}
-	}
-	if rows != file.NumRows() {
-		return driver.E(driver.ErrBadData, nil, "%s holds %d of the %d rows that it says it has", in.entry.path, rows, file.NumRows())
 	}
 	return nil
 }
 
-// convert makes a batch of t's columns out of one of the file's. before is how
-// many rows came before it.
-func convert(in *input, t driver.Table, schema *arrow.Schema, from arrow.RecordBatch, before int64) (arrow.RecordBatch, error) {
-	columns := make([]arrow.Array, 0, len(t.Columns))
+// readBatch reads the next rows. before is how many rows came before them.
+func readBatch(in *input, t driver.Table, schema *arrow.Schema, columns []column, before, rows int64) (arrow.RecordBatch, error) {
+	arrays := make([]arrow.Array, 0, len(columns))
 	defer func() {
-		for _, c := range columns {
-			c.Release()
+		for _, a := range arrays {
+			a.Release()
 		}
 	}()
 	for i, c := range t.Columns {
-		at := from.Schema().FieldIndices(c.Name)
-		if len(at) != 1 {
-			return nil, driver.E(driver.ErrBadData, nil, "%s lost column %q while it was read", in.entry.path, c.Name)
-		}
-		source := from.Column(at[0])
-		if !c.Nullable && source.NullN() > 0 {
-			return nil, driver.E(driver.ErrBadData, nil, "%s: column %q has NULLs, but was said to have none", in.entry.path, c.Name)
-		}
-		var converted arrow.Array
+		var wrong error
 		row := 0
 		err := guard(in, func() error {
-			converted, row = convertArray(source, c.Type, schema.Field(i).Type)
+			if err := columns[i].load(rows); err != nil {
+				return err
+			}
+			a, at, err := columns[i].array(int(rows))
+			row, wrong = at, err
+			if err == nil {
+				arrays = append(arrays, a)
+			}
 			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		if converted == nil {
-			return nil, driver.E(driver.ErrBadData, nil, "%s, row %d: column %q (%s) holds a value that %s cannot hold unchanged; set connection_config.column_types.%s to \"string\"", in.entry.path, before+int64(row)+1, c.Name, source.DataType(), c.Type, c.Name)
+		if wrong != nil {
+			return nil, misfit(in, c, before+int64(row)+1, wrong)
 		}
-		columns = append(columns, converted)
+		if a := arrays[i]; int64(a.Len()) != rows || !c.Nullable && a.NullN() > 0 {
+			return nil, driver.E(driver.ErrBadData, nil, "%s is a damaged Parquet file: column %q has %d values and %d NULLs in %d rows", in.entry.path, c.Name, a.Len(), a.NullN(), rows)
+		}
 	}
-	return array.NewRecordBatch(schema, columns, from.NumRows()), nil
+	return array.NewRecordBatch(schema, arrays, rows), nil
+}
+
+// misfit is the error for a value of a column, with what helps.
+func misfit(in *input, c driver.Column, row int64, wrong error) error {
+	help := ""
+	switch {
+	case strings.Contains(c.SourceType, "<") || c.SourceType == "variant": // no text is better
+	case wrong == errNoText:
+		help = fmt.Sprintf("; set connection_config.column_types.%s to \"bytes\"", c.Name)
+	case c.Type.Kind != driver.String:
+		help = fmt.Sprintf("; set connection_config.column_types.%s to \"string\"", c.Name)
+	}
+	switch wrong {
+	case errNoText, errNoJSON, errNoClock, errNoValue, errNoVariant:
+		return driver.E(driver.ErrBadData, nil, "%s, row %d: column %q (%s) holds %v%s", in.entry.path, row, c.Name, c.SourceType, wrong, help)
+	}
+	return driver.E(driver.ErrBadData, nil, "%s, row %d: column %q (%s) holds a value that %s cannot hold unchanged%s", in.entry.path, row, c.Name, c.SourceType, c.Type, help)
 }

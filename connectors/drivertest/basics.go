@@ -138,9 +138,10 @@ func (h Harness) testDiscover(t *testing.T) {
 	}
 	found := map[string]driver.Table{}
 	for _, table := range tables {
-		if table.LeftOut == "" {
-			found[table.String()] = table
+		if table.LeftOut != "" {
+			continue
 		}
+		found[table.String()] = table
 		checkTable(t, table)
 	}
 	for _, e := range h.Tables {

@@ -1,10 +1,10 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -24,28 +24,33 @@ var errEnough = errors.New("enough")
 type dbTable struct {
 	name         string
 	kind         string
+	left         string // why it is left out
+	sql          string // that made it
 	withoutRowid bool
 	computed     bool // some columns are
 	columns      []dbColumn
+	notes        []string
 }
 
 type dbColumn struct {
 	name     string
 	declared string
+	fallback string // the default, as SQL
 	notNull  bool
-	defaults bool  // to something
+	defaults bool // to something
+	computed bool
 	key      int64 // place in the primary key, from 1
 }
 
 // quote returns an identifier for a statement.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// tables lists tables and views, without virtual tables and SQLite's own.
+// tables lists tables and views, without SQLite's own. Virtual tables and what
+// they keep their content in are left out.
 func (s *source) tables(ctx context.Context) ([]dbTable, error) {
 	var tables []dbTable
 	err := s.rows(ctx, "PRAGMA main.table_list", nil, func(row []sqldriver.Value) error {
-		name, kind := asText(row[1]), asText(row[2])
-		if (kind == "table" || kind == "view") && !strings.HasPrefix(strings.ToLower(name), "sqlite_") {
+		if name, kind := asText(row[1]), asText(row[2]); !strings.HasPrefix(strings.ToLower(name), "sqlite_") {
 			tables = append(tables, dbTable{name: name, kind: kind, withoutRowid: row[4] == int64(1)})
 		}
 		return nil
@@ -54,6 +59,18 @@ func (s *source) tables(ctx context.Context) ([]dbTable, error) {
 		return nil, s.failed(ctx, err, "reading the schema")
 	}
 	slices.SortFunc(tables, func(a, b dbTable) int { return strings.Compare(a.name, b.name) })
+	made := map[string]string{}
+	err = s.rows(ctx, "SELECT name, sql FROM main.sqlite_schema WHERE type IN ('table', 'view')", nil, func(row []sqldriver.Value) error {
+		made[asText(row[0])] = asText(row[1])
+		return nil
+	})
+	if err != io.EOF {
+		return nil, s.failed(ctx, err, "reading the schema")
+	}
+	for i := range tables {
+		tables[i].sql = made[tables[i].name]
+	}
+	leaveOut(tables)
 	return tables, nil
 }
 
@@ -64,20 +81,42 @@ func (s *source) describe(ctx context.Context, t *dbTable) error {
 			return nil
 		}
 		key, _ := row[5].(int64)
-		t.computed = t.computed || row[6] != int64(0)
-		t.columns = append(t.columns, dbColumn{name: asText(row[1]), declared: asText(row[2]), notNull: row[3] == int64(1), defaults: row[4] != nil, key: key})
+		computed := row[6] != int64(0)
+		t.computed = t.computed || computed
+		t.columns = append(t.columns, dbColumn{name: asText(row[1]), declared: asText(row[2]), notNull: row[3] == int64(1), defaults: row[4] != nil, fallback: asText(row[4]), computed: computed, key: key})
 		return nil
 	})
 	if err != io.EOF {
 		return s.failed(ctx, err, "reading the columns of "+t.name)
 	}
+	return s.evaluated(ctx, t)
+}
+
+// evaluated drops the computed columns whose expression only the program that
+// made them can evaluate.
+func (s *source) evaluated(ctx context.Context, t *dbTable) error {
+	var kept []dbColumn
+	for _, c := range t.columns {
+		if c.computed && t.kind == "table" {
+			err := s.rows(ctx, "SELECT +"+quote(c.name)+" FROM main."+quote(t.name)+" LIMIT 0", nil, func([]sqldriver.Value) error { return nil })
+			if ctx.Err() != nil {
+				return s.failed(ctx, err, "reading the columns of "+t.name)
+			}
+			if err != io.EOF {
+				t.notes = append(t.notes, "Column "+c.name+" is left out: it cannot be computed outside of the program that made it ("+err.Error()+").")
+				continue
+			}
+		}
+		kept = append(kept, c)
+	}
+	t.columns = kept
 	return nil
 }
 
 // Discover lists tables and views. The types are those of the values that a
 // column really holds, as far as the sample goes, because SQLite lets any value
-// into any column. A view that SQLite itself cannot read is left out with a
-// warning.
+// into any column. A table that cannot be read is among the UnreadTables; a view
+// that SQLite itself cannot read is left out, with its reason.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	end, err := s.begin(ctx)
 	if err != nil {
@@ -89,31 +128,56 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 		return nil, err
 	}
 	tables := make([]driver.Table, 0, len(found))
+	var unread []driver.UnreadTable
 	for _, t := range found {
+		left := driver.Table{Name: t.name, Kind: t.kind, RowEstimate: -1, LeftOut: t.left}
+		if t.left != "" {
+			tables = append(tables, left)
+			continue
+		}
 		err := s.describe(ctx, &t)
 		var table driver.Table
 		if err == nil {
 			table, err = s.discover(ctx, t)
 		}
-		if err != nil && t.kind == "view" && ctx.Err() == nil && !errors.Is(err, driver.ErrTimeout) {
-			s.log.WarnContext(ctx, "a view cannot be read and is left out", "view", t.name, "error", err)
-			continue
+		switch {
+		case err == nil:
+			tables = append(tables, table)
+		case ctx.Err() != nil:
+			return nil, err
+		case t.kind == "view" && !errors.Is(err, driver.ErrTimeout):
+			left.LeftOut = "the view cannot be read: " + err.Error()
+			tables = append(tables, left)
+		default:
+			unread = append(unread, driver.UnreadTable{Name: t.name, Err: err})
 		}
-		if err != nil {
-			return nil, cmp.Or(s.file.unchanged(), err)
-		}
-		tables = append(tables, table)
 	}
-	return tables, s.file.unchanged()
+	if err := s.file.unchanged(); err != nil || len(unread) == 0 {
+		return tables, err
+	}
+	if len(unread) == len(found) {
+		return nil, unread[0].Err
+	}
+	return tables, &driver.UnreadTables{Tables: unread}
 }
 
 func (s *source) discover(ctx context.Context, t dbTable) (driver.Table, error) {
-	table := driver.Table{Name: t.name, Kind: t.kind, RowEstimate: -1}
+	table := driver.Table{Name: t.name, Kind: t.kind, RowEstimate: -1, Notes: slices.Concat(t.notes, s.file.notes)}
+	if n := s.file.stamp.inode; n != 0 {
+		table.Identity = fmt.Sprintf("file %d, %s %s", n, t.kind, t.name)
+	}
 	guesses := make([]guess, len(t.columns))
 	names := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		guesses[i].declared = declaredAs(c.declared)
 		names[i] = c.name
+	}
+	keys, unique, err := s.keysOf(ctx, t)
+	if err != nil {
+		return table, err
+	}
+	for i := range guesses {
+		guesses[i].key = slices.ContainsFunc(keys, func(k keyColumn) bool { return k.name == names[i] })
 	}
 	rows, whole, err := s.scan(ctx, t, names, guesses)
 	if err != nil {
@@ -124,26 +188,53 @@ func (s *source) discover(ctx context.Context, t dbTable) (driver.Table, error) 
 	} else {
 		table.RowEstimate = s.estimate(ctx, t)
 	}
-	keys := t.keys()
-	rowid := rowidAlias(t, keys)
+	rowid := rowidAlias(t, t.keys())
 	for i, c := range t.columns {
-		column := driver.Column{Name: c.name, Type: guesses[i].columnType(), SourceType: c.declared, Nullable: !c.notNull}
+		column := driver.Column{Name: c.name, Type: guesses[i].columnType(), SourceType: c.declared, Nullable: !c.notNull, Grain: guesses[i].grain(), Unique: c.name == rowid || unique[c.name]}
 		if c.name == rowid || c.key > 0 && t.withoutRowid {
 			column.Nullable = false
 		}
 		if t.kind == "view" {
 			column.Nullable = true
 		}
+		column.Identity = t.identity(c)
+		if at := slices.IndexFunc(keys, func(k keyColumn) bool { return k.name == c.name }); at >= 0 {
+			column.Equality = keys[at].equality(&guesses[i])
+		}
 		table.Columns = append(table.Columns, column)
 	}
-	for _, c := range keys {
-		table.PrimaryKey = append(table.PrimaryKey, c.name)
+	for _, k := range keys {
+		table.PrimaryKey = append(table.PrimaryKey, k.name)
 	}
 	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
 		return table, err
 	}
-	table.Cursor, table.CursorNotes = driver.DefaultCursor(table)
+	s.chooseCursor(&table, t, rowid, guesses)
 	return table, nil
+}
+
+// chooseCursor sets the default cursor. Row numbers without AUTOINCREMENT are
+// given out again once rows at the end are deleted, and such rows would be missed.
+func (s *source) chooseCursor(table *driver.Table, t dbTable, rowid string, guesses []guess) {
+	choice := *table
+	if rowid != "" && !autoincrement(t.sql) {
+		choice.PrimaryKey = nil
+	}
+	table.Cursor, table.CursorNotes = driver.DefaultCursor(choice)
+	if table.Cursor != "" {
+		return
+	}
+	// What is declared as a time and named like one, but holds something else.
+	declared := choice
+	declared.Columns = slices.Clone(choice.Columns)
+	for i := range declared.Columns {
+		if guesses[i].declared == isTimestamp && s.settings.ColumnTypes[declared.Columns[i].Name] == "" {
+			declared.Columns[i].Type = driver.Of(driver.Timestamp)
+		}
+	}
+	if name, _ := driver.DefaultCursor(declared); name != "" {
+		table.Notes = append(table.Notes, "Column "+name+" is declared as a time, but does not hold times alone, so it is no cursor and an incremental sync reads the whole table; mend the values that are none.")
+	}
 }
 
 // rowidAlias returns the column that is SQLite's own row number, or "".

@@ -4,6 +4,7 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -102,7 +104,7 @@ func (s *source) find(ctx context.Context, t driver.Table) (dbTable, []string, e
 	if err != nil {
 		return dbTable{}, nil, err
 	}
-	at := slices.IndexFunc(tables, func(f dbTable) bool { return f.name == t.Name })
+	at := slices.IndexFunc(tables, func(f dbTable) bool { return f.name == t.Name && f.left == "" })
 	if at < 0 || t.Namespace != "" {
 		return dbTable{}, nil, driver.E(driver.ErrNotFound, nil, "%s holds no table %s; discover the schema again", s.name, t)
 	}
@@ -237,7 +239,7 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 				continue
 			}
 			if !append[i](v) {
-				return misfit(t, i, s.place(ctx, p, number), v)
+				return misfit(t, i, s.named(ctx, t, p, number, row), v)
 			}
 			size += v.weight()
 		}
@@ -277,6 +279,19 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 	return nil
 }
 
+// named returns a row by its key where that is a number or short, else by its
+// place in the table.
+func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64, row []value) string {
+	text := fmt.Sprintf("row %d", s.place(ctx, p, number))
+	if len(t.PrimaryKey) == 1 {
+		at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == t.PrimaryKey[0] })
+		if at >= 0 && row[at].class == integer {
+			text += fmt.Sprintf(" (%s %d)", t.PrimaryKey[0], row[at].n)
+		}
+	}
+	return text
+}
+
 // place returns which row of the table the nth of a plan is, as far as it can
 // be told: rows behind a cursor are counted from there.
 func (s *source) place(ctx context.Context, p plan, number int64) int64 {
@@ -292,9 +307,20 @@ func (s *source) place(ctx context.Context, p plan, number int64) int64 {
 	return before + number
 }
 
-func misfit(t driver.Table, column int, row int64, v *value) error {
+// misfit names a value that its column's type cannot hold, and the type that can.
+func misfit(t driver.Table, column int, row string, v *value) error {
 	c := t.Columns[column]
-	return driver.E(driver.ErrBadData, nil, "table %s, row %d: column %q holds %s that does not fit %s; set connection_config.sample_rows to -1 to have every row looked at, or connection_config.column_types.%s to \"string\" or \"bytes\"", t, row, c.Name, v.kind(), c.Type, c.Name)
+	if v.class == textual && !utf8.Valid(v.bytes) {
+		return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s; set connection_config.column_types.%s to \"bytes\", which lands it as it is", t, row, c.Name, v.kind(), c.Name)
+	}
+	advice := "to \"string\" or \"bytes\""
+	switch {
+	case v.class == blob:
+		advice = "to \"bytes\""
+	case v.class == integer || v.class == real:
+		advice = "to \"string\""
+	}
+	return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s that does not fit %s; set connection_config.column_types.%s %s, or connection_config.sample_rows to -1 to have every row looked at", t, row, c.Name, v.kind(), c.Type, c.Name, advice)
 }
 
 // appender appends a value that is not NULL, or returns false.
@@ -342,6 +368,9 @@ func appenderOf(b *records.Builder, i int, t driver.Type) appender {
 			}
 			return ok
 		}
+	}
+	if t.Kind == driver.Timestamp || t.Kind == driver.TimestampTZ {
+		return func(v *value) bool { return v.class == textual && b.Text(i, midnight(v.bytes)) == nil }
 	}
 	return func(v *value) bool {
 		if v.class == textual {

@@ -248,7 +248,7 @@ func authorize(action sqlite.AuthorizerActionCode, arg1, arg2, _, _ string) sqli
 		return sqlite.AuthorizerOK
 	case sqlite.AuthPragma:
 		switch strings.ToLower(arg1) {
-		case "table_list", "table_xinfo", "index_list":
+		case "table_list", "table_xinfo", "index_list", "index_xinfo":
 			return sqlite.AuthorizerOK
 		}
 	}

@@ -68,7 +68,7 @@ func col(name string, t driver.Type, nullable bool) driver.Column {
 
 func TestConformance(t *testing.T) {
 	files, dir := create(t, "shop.db",
-		`CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT NOT NULL, price DECIMAL(10,2), paid BOOLEAN, day DATE, at DATETIME, doc JSON, raw BLOB, any)`,
+		`CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT NOT NULL, price DECIMAL(10,2), paid BOOLEAN, day DATE, at DATETIME, doc JSON, raw BLOB, any)`,
 		`INSERT INTO orders VALUES
 			(1, 'Ann', 12.5, 1, '2024-02-29', '2024-02-29 10:00:00', '{"a": 1}', x'00ff', 1),
 			(2, 'Bö "b"', 3, 0, '2024-03-01', '2024-03-01 11:00:00.5', NULL, x'', 'two'),
@@ -83,7 +83,7 @@ func TestConformance(t *testing.T) {
 		`CREATE VIRTUAL TABLE notes USING fts5(body)`,
 		`CREATE TABLE "odd ""name" ("a ""b" INTEGER, "select" TEXT)`,
 		`INSERT INTO "odd ""name" VALUES (7, 'x')`,
-		`CREATE TABLE big (id INTEGER PRIMARY KEY, text TEXT)`,
+		`CREATE TABLE big (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT)`,
 		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO big SELECT i, 'row ' || i FROM n`,
 	)
 	if err := os.WriteFile(filepath.Join(dir, "zero.db"), nil, 0o600); err != nil {

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
@@ -62,7 +64,11 @@ type guess struct {
 	integers, reals, texts, blobs,
 	wide, // an integer that a float64 would round
 	notBit, notJSON bool
-	text records.Sniffer
+	nulls     bool
+	key       bool // of a key: its letters count
+	fractions bool // of seconds
+	foreign   bool // letters beyond ASCII
+	text      records.Sniffer
 }
 
 func (g *guess) value(v *value) {
@@ -75,15 +81,53 @@ func (g *guess) value(v *value) {
 		g.reals = true
 	case textual:
 		g.texts = true
+		g.foreign = g.foreign || g.key && !ascii(v.bytes)
 		switch g.declared {
-		case isDate, isTimestamp:
+		case isTimestamp:
+			g.fractions = g.fractions || bytes.IndexByte(v.bytes, '.') >= 0
+			g.text.Text(midnight(v.bytes))
+		case isDate:
 			g.text.Text(v.bytes)
 		case isJSON:
 			g.notJSON = g.notJSON || !json.Valid(v.bytes)
 		}
 	case blob:
 		g.blobs = true
+	case null:
+		g.nulls = true
 	}
+}
+
+func ascii(v []byte) bool {
+	for _, c := range v {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// midnight returns the time that a day alone stands for in a column of times, as
+// SQLite's own functions take it, and any other text as it is.
+func midnight(v []byte) []byte {
+	if len(v) != len("2006-01-02") || v[4] != '-' || v[7] != '-' {
+		return v
+	}
+	return append(append(make([]byte, 0, 19), v...), " 00:00:00"...)
+}
+
+// grain is the step of the times of a column: whole seconds unless one has a
+// fraction, as CURRENT_TIMESTAMP gives them.
+func (g *guess) grain() time.Duration {
+	switch g.columnType().Kind {
+	case driver.Date:
+		return 24 * time.Hour
+	case driver.Timestamp, driver.TimestampTZ:
+		if !g.fractions {
+			return time.Second
+		}
+	}
+	return 0
 }
 
 // columnType returns the type: that of the values where they agree, text where

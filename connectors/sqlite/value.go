@@ -52,8 +52,8 @@ func (v *value) text(scratch []byte) ([]byte, bool) {
 	case integer:
 		return strconv.AppendInt(scratch, v.n, 10), true
 	case real:
-		if math.IsNaN(v.f) || math.IsInf(v.f, 0) {
-			return nil, false
+		if math.IsInf(v.f, 0) { // as the sqlite3 shell prints it
+			return append(scratch, map[bool]string{true: "Inf", false: "-Inf"}[v.f > 0]...), true
 		}
 		return strconv.AppendFloat(scratch, v.f, 'g', -1, 64), true
 	case textual:

@@ -154,7 +154,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation), JSON: w.json,
 		Records: w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
-		Origin: w.origin(was),
+		Origin: w.origin(was), Key: w.distinctBy(was, c), Deleted: w.landed.Deleted + c.deleted,
 	}
 	if now.Border, err = w.edge(cursor, was); err != nil {
 		return err
@@ -203,7 +203,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
-	w.landed.Total = now.Total
+	w.landed.Total, w.landed.Deleted = now.Total, now.Deleted
 	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
 	return nil
 }
@@ -249,12 +249,18 @@ type change struct {
 	add          []iceberg.DataFile
 	doomed       positions // what it removes from files that stay or are added
 	dropped      []string  // names of parts that hold no new row
+	deleted      int64     // rows that were added marked as deleted
 }
 
 // change finds out what a commit to the table as it was loaded does.
 func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 	c.add = w.pending()
-	if !w.replace && !w.rereads() || len(c.add) == 0 && !w.replace {
+	was, err := stateOf(at.meta)
+	if err != nil {
+		return c, err
+	}
+	versions := w.mayHoldVersions(was)
+	if !w.replace && !w.rereads() || len(c.add) == 0 && !w.replace && !versions {
 		return c, nil
 	}
 	live, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
@@ -276,7 +282,7 @@ func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 		c.add, c.doomed, c.dropped, err = w.unrepeated(ctx, live, gone)
 		return c, err
 	}
-	c.doomed, err = w.doomedRows(ctx, live, gone)
+	c.doomed, c.deleted, err = w.doomedRows(ctx, live, gone, versions && !w.replace)
 	return c, err
 }
 

@@ -52,9 +52,9 @@ type keyColumns struct {
 }
 
 // keyOf returns how keys of the named columns of a table are made. It returns
-// ErrBadKey for a column that is not in the schema, or whose source compares its
-// values in a way that is not known.
-func keyOf(schema *iceberg.Schema, t driver.Table, names []string) (*keyColumns, error) {
+// ErrBadKey for a column that is not in the schema, or, of a merge, whose source
+// compares its values in a way that is not known.
+func keyOf(schema *iceberg.Schema, t driver.Table, names []string, merges bool) (*keyColumns, error) {
 	k := &keyColumns{lacks: -1}
 	width := 0
 	for _, name := range names {
@@ -64,11 +64,11 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string) (*keyColumns,
 		}
 		column, _ := t.Column(name)
 		form, err := canonical(name, column.Equality)
-		if err != nil {
+		if err != nil && merges {
 			return nil, err
 		}
 		k.fields, k.forms = append(k.fields, field), append(k.forms, form)
-		if column.Equality == driver.EqualCollated && k.alike == nil {
+		if merges && column.Equality == driver.EqualCollated && k.alike == nil {
 			k.alike = make([]func(string) string, len(names))
 		}
 		switch t := field.Type.(type) {

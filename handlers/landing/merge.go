@@ -30,7 +30,9 @@ type merge struct {
 	keys    *keyColumns
 	read    []iceberg.NestedField // the key's, and the one that says deleted
 	pending []iceberg.DataFile
-	live    []iceberg.DataFile // that the commit keeps
+	older   int                // of pending, the first ones: live files, in the order in which they landed
+	deleted int64              // rows of the others that are marked as deleted
+	live    []iceberg.DataFile // that the commit keeps, and that hold one row of a key
 	gone    positions
 	doomed  positions
 	parts   int // that the keys are divided into
@@ -65,11 +67,13 @@ func (w *Writer) merging(live []iceberg.DataFile) bool {
 }
 
 // doomedRows returns the positions that a commit of what is pending removes
-// from its own files and from the live ones, where gone is removed already.
-func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone positions) (positions, error) {
-	keys, err := keyOf(w.schema, w.target.Table, w.target.Key)
+// from its own files and from the live ones, where gone is removed already, and
+// how many pending rows are marked as deleted. With versions set, live files may
+// hold several rows of a key, of which the last to land stays.
+func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone positions, versions bool) (positions, int64, error) {
+	keys, err := keyOf(w.schema, w.target.Table, w.target.Key, w.target.Merge)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !w.target.Merge { // versions of rows: one may have no cursor yet
 		keys.mayLack(w.target.CursorColumn)
@@ -78,13 +82,17 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 	if w.target.Deleted != "" {
 		field, ok := w.schema.FindFieldByName(w.target.Deleted)
 		if !ok {
-			return nil, fmt.Errorf("%w: column %q is not in the table", ErrBadTable, w.target.Deleted)
+			return nil, 0, fmt.Errorf("%w: column %q is not in the table", ErrBadTable, w.target.Deleted)
 		}
 		m.read = append(m.read, field)
 	}
 	// Bounds are of values as they landed.
 	bounded := keys.asLanded()
 	within := spansOf(m.pending, bounded)
+	if versions {
+		older := inOrder(live)
+		m.older, m.pending, live = len(older), slices.Concat(older, m.pending), nil
+	}
 	for _, f := range live {
 		if !within.apart(f, bounded) {
 			m.live = append(m.live, f)
@@ -103,19 +111,19 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 		}
 		for i, f := range m.pending {
 			if err := m.take(ctx, part, int32(i), f, newest); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 		for _, f := range m.live {
 			if err := m.find(ctx, part, f, newest); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 		if err := m.settled(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return m.doomed, nil
+	return m.doomed, m.deleted, nil
 }
 
 // settled returns an ErrReplaced when a pending row may be a landed one under
@@ -147,8 +155,11 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 		if len(columns) > len(m.keys.fields) {
 			deleted = deletedIn(columns[len(columns)-1])
 		}
-		for row := range columns[0].Len() {
+		for row := range rowsOf(columns) {
 			k, null := of(row)
+			if landed := int(number) < m.older; landed && (null >= 0 || m.gone[f.FilePath()].has(first+int64(row))) {
+				continue
+			}
 			if null >= 0 {
 				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, m.keys.fields[null].Name)
 			}
@@ -169,6 +180,9 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 			at := place{number, first + int64(row)}
 			if deleted(row) {
 				m.doomed.add(f.FilePath(), at.row)
+				if int(number) >= m.older {
+					m.deleted++
+				}
 			}
 			newest[k] = at
 		}

@@ -302,6 +302,74 @@ func TestAppendFromAnEarlierCursor(t *testing.T) {
 	wantAccounts(t, l, map[int64][]int64{1: {1, 3}, 2: {2, 4}, 3: {2, 5, 6}})
 }
 
+// A merge into a table of appended versions leaves the last one of each key, of
+// keys that come again and of those that do not, also when nothing new comes.
+func TestMergeAfterAppends(t *testing.T) {
+	for _, news := range []bool{true, false} {
+		l := openLake(t, newMemoryKV())
+		appending := merging(1, "syn_1")
+		appending.Merge, appending.Deleted, appending.Key = false, "", nil
+		w := begin(t, l, appending)
+		put(t, w, account{1, 1, false}, account{2, 1, false}, account{3, 1, false})
+		commit(t, w, version(1), true)
+		appending.SyncID, appending.Fence = "syn_2", 2
+		w = begin(t, l, appending)
+		put(t, w, account{1, 2, false}, account{2, 2, false})
+		commit(t, w, version(2), true)
+		appending.SyncID, appending.Fence = "syn_3", 3
+		w = begin(t, l, appending)
+		put(t, w, account{2, 3, true}, account{1, 3, false})
+		commit(t, w, version(3), true)
+		wantAccounts(t, l, map[int64][]int64{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {1}})
+
+		w = begin(t, l, merging(4, "syn_4"))
+		want := map[int64][]int64{1: {3}, 3: {1}}
+		if news {
+			put(t, w, account{3, 4, false}, account{4, 4, true})
+			want[3] = []int64{4}
+		}
+		c := commit(t, w, version(4), true)
+		wantAccounts(t, l, want)
+		if deleted := map[bool]int64{true: 1}[news]; c.Deleted != deleted {
+			t.Errorf("%d rows came as deleted, want %d", c.Deleted, deleted)
+		}
+		// From then on it is known, and what was merged is not looked through again.
+		at, err := l.catalog.load(t.Context(), identifierOf(home, "public", "accounts"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := stateOf(at.meta)
+		if err != nil || !slices.Equal(s.Key, []string{"id"}) {
+			t.Errorf("after a merge the key is %v, %v", s.Key, err)
+		}
+		appending.SyncID, appending.Fence = "syn_5", 5
+		w = begin(t, l, appending)
+		put(t, w, account{3, 5, false})
+		commit(t, w, version(5), true)
+		w = begin(t, l, merging(6, "syn_6"))
+		commit(t, w, nil, true)
+		want[3] = []int64{5}
+		wantAccounts(t, l, want)
+	}
+}
+
+// A key whose values the source compares in a way that is not known is refused
+// before anything is read, and no matter for rows that are appended.
+func TestAKeyThatCannotBeCompared(t *testing.T) {
+	l := openLake(t, newMemoryKV())
+	target := merging(1, "syn_1")
+	target.Table.Columns[0].Equality = driver.NotComparable + "it holds values of several kinds"
+	if _, err := l.Begin(t.Context(), target); !errors.Is(err, ErrBadKey) || !strings.Contains(err.Error(), "several kinds") {
+		t.Errorf("a merge: %v", err)
+	}
+	target.Merge, target.Deleted, target.Key = false, "", []string{"id", "version"}
+	if w, err := l.Begin(t.Context(), target); err != nil {
+		t.Error(err)
+	} else if err := w.Abort(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Keys of every type, and of several columns, are told apart by their values.
 func TestKeysOfEveryType(t *testing.T) {
 	for _, c := range []struct {

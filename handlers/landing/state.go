@@ -32,6 +32,8 @@ const (
 	propLacking      = "headwater.lacking"     // JSON array: columns that older rows lack
 	propBorder       = "headwater.border"      // JSON of border.Border
 	propNotes        = "headwater.notes"       // JSON array: what this sync was told of the table
+	propKey          = "headwater.key"         // JSON array: columns of which no two rows share the values
+	propDeleted      = "headwater.deleted"     // rows of this sync so far that came marked as deleted
 )
 
 // state is what the current snapshot says.
@@ -59,6 +61,10 @@ type state struct {
 	// where that is not known.
 	Border *border.Border
 	Notes  []string // of that sync so far
+	// Key are columns by which each row of the table is one, nil where rows may
+	// share their values: rows that are appended are versions.
+	Key     []string
+	Deleted int64 // rows of that sync so far that came marked as deleted
 }
 
 func (s state) properties() (iceberg.Properties, error) {
@@ -73,10 +79,11 @@ func (s state) properties() (iceberg.Properties, error) {
 		propBytes:        strconv.FormatInt(s.Bytes, 10),
 		propFiles:        strconv.Itoa(s.Files),
 		propIdentity:     s.Origin.Identity,
+		propDeleted:      strconv.FormatInt(s.Deleted, 10),
 	}
 	for name, value := range map[string]any{
 		propCursor: s.Cursor, propOverlap: s.Overlap, propJSON: append([]int{}, s.JSON...),
-		propColumns: s.Origin.Columns, propLacking: s.Origin.Lacking, propBorder: s.Border, propNotes: s.Notes,
+		propColumns: s.Origin.Columns, propLacking: s.Origin.Lacking, propBorder: s.Border, propNotes: s.Notes, propKey: s.Key,
 	} {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -124,8 +131,8 @@ func stateIn(made *table.Snapshot) (state, error) {
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
 	s.Origin.Identity = p[propIdentity]
 	for name, into := range map[string]any{ // which older snapshots lack
-		propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
-		propBorder: &s.Border, propNotes: &s.Notes,
+		propDeleted: &s.Deleted, propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
+		propBorder: &s.Border, propNotes: &s.Notes, propKey: &s.Key,
 	} {
 		if text := p[name]; text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {

@@ -105,6 +105,11 @@ func (t Target) validateKey() error {
 		if _, ok := t.Table.Column(name); !ok {
 			return fmt.Errorf("%w: %s has no column %q", ErrBadKey, t.Table, name)
 		}
+		if column, _ := t.Table.Column(name); t.Merge {
+			if _, err := canonical(name, column.Equality); err != nil {
+				return err
+			}
+		}
 		if seen[name] {
 			return fmt.Errorf("%w: %s names column %q twice", ErrBadKey, t.Table, name)
 		}
@@ -130,6 +135,8 @@ type Committed struct {
 	Location string
 	// Cursor is where the next incremental read goes on.
 	Cursor driver.Cursor
+	// Deleted counts the rows of the sync that came marked as deleted.
+	Deleted int64
 }
 
 // Column is one column of a landed table.

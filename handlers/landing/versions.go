@@ -1,0 +1,39 @@
+package landing
+
+import (
+	"cmp"
+	"path"
+	"slices"
+
+	"github.com/apache/iceberg-go"
+)
+
+// mayHoldVersions reports whether a merge meets a table that may hold several
+// rows of a key, as after rows were appended, so that it has to look at all of
+// them once.
+func (w *Writer) mayHoldVersions(was state) bool {
+	return w.target.Merge && was.Total > 0 && !slices.Equal(was.Key, w.target.Key)
+}
+
+// distinctBy returns the columns by which each row of the table is one after a
+// commit to the table as it was, nil where rows may share their values. A source
+// read whole has each row once.
+func (w *Writer) distinctBy(was state, c change) []string {
+	switch {
+	case w.target.Merge:
+		return w.target.Key
+	case w.replace:
+		return w.target.Table.PrimaryKey
+	case rowsIn(c.add) == 0:
+		return was.Key
+	}
+	return nil
+}
+
+// inOrder returns files in the order in which they landed: their names begin
+// with the fence, and end with their number.
+func inOrder(files []iceberg.DataFile) []iceberg.DataFile {
+	return slices.SortedStableFunc(slices.Values(files), func(a, b iceberg.DataFile) int {
+		return cmp.Compare(path.Base(a.FilePath()), path.Base(b.FilePath()))
+	})
+}

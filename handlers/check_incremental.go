@@ -15,29 +15,36 @@ const MaxParallelism = 16
 // nameKey says how a table without a primary key gets one.
 const nameKey = "name its columns in sync_options.key_columns"
 
-// merge checks that rows can be told apart, and that the columns which say that
-// a row is deleted can say so.
+// merge checks that the columns which say that a row is deleted can say so. What
+// has no key is read whole.
 func (c *check) merge() {
-	if c.o.Merge && c.incremental() {
-		if without := c.withoutKey(); len(without) > 0 {
-			c.add("merge", "needs a key: %s; name its columns in sync_options.key_columns, or leave the table out by sync_options.exclude", offer("there is none where the source", without, "tables"))
-		}
-	}
 	c.fitting.Deleted = each(c, "deleted_columns", c.o.Deleted, func(field string, t event.Table, column string) {
-		fits := func(typ driver.Type) bool {
-			return typ.Kind == driver.Boolean || typ.Kind == driver.Timestamp || typ.Kind == driver.TimestampTZ
-		}
-		const what = "columns that are boolean or a timestamp"
 		typ, ok := columnOf(t, column)
 		switch {
 		case !ok:
-			c.add(field, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, what, fits))
-		case !fits(typ):
-			c.add(field, "column %q of %s is %s; deletes are told by a boolean or a timestamp: %s", column, nameOf(t), typ, offerColumns(t, what, fits))
+			c.add(field, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, marks, tellsDeleted))
+		case !tellsDeleted(typ):
+			c.add(field, "column %q of %s is %s; deletes are told by a boolean, a whole number or a timestamp: %s", column, nameOf(t), typ, offerColumns(t, marks, tellsDeleted))
+		case isTime(typ) && !nullable(t, column):
+			c.add(field, "column %q of %s is never NULL, so that every row would count as deleted; deletes are told by a time that is NULL until then, a boolean or a whole number", column, nameOf(t))
 		case c.o.Merge && c.incremental() && c.cursor(t) == "":
 			c.add(field, "table %s has no cursor, so it is read whole each time and what it says of deletes is not looked at; name one in sync_options.cursor_columns", nameOf(t))
+		case c.o.Merge && c.incremental() && len(c.key(t)) == 0:
+			c.add(field, "table %s has no key, so it is read whole each time and what it says of deletes is not looked at; %s", nameOf(t), nameKey)
 		}
 	})
+}
+
+const marks = "columns that are boolean, a whole number or a timestamp"
+
+func tellsDeleted(t driver.Type) bool {
+	return t.Kind == driver.Boolean || t.Kind == driver.Int32 || t.Kind == driver.Int64 || isTime(t)
+}
+
+func isTime(t driver.Type) bool { return t.Kind == driver.Timestamp || t.Kind == driver.TimestampTZ }
+
+func nullable(t event.Table, name string) bool {
+	return slices.ContainsFunc(t.Columns, func(c event.Column) bool { return c.Name == name && c.Nullable })
 }
 
 // keys checks that the columns which tell rows apart are there, each once.
@@ -66,16 +73,6 @@ func (c *check) keys() {
 }
 
 func (c *check) key(t event.Table) []string { return keyOf(c.o, t.Namespace, t.Name, t.PrimaryKey) }
-
-// withoutKey names the chosen tables without a primary key.
-func (c *check) withoutKey() (names []string) {
-	for _, t := range c.chosen() {
-		if len(c.key(t)) == 0 {
-			names = append(names, nameOf(t))
-		}
-	}
-	return names
-}
 
 // lookback checks that the overlap fits every cursor that it is taken from, that
 // there is one, and that the rows which it reads again are told apart from new

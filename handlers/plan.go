@@ -70,6 +70,11 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 		return
 	}
 	run.wish.Key = keyOf(a.options, t.Namespace, t.Name, t.PrimaryKey)
+	if a.options.Merge && len(run.wish.Key) == 0 {
+		run.result.Mode = landing.FullRefresh
+		run.result.Message = "no key to merge by: the whole table is read each time; " + nameKey
+		return
+	}
 	run.wish.Lookback = a.options.Lookback
 	if a.options.Merge {
 		run.wish.Merge = true

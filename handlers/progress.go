@@ -111,6 +111,7 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	}
 	t.result.Total = &c.Total
 	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, c.SnapshotID, c.Location
+	t.result.Deleted = c.Deleted
 	if c.Cursor.Value != nil {
 		t.result.Cursor, t.result.CursorName = *c.Cursor.Value, c.Cursor.Column
 	}

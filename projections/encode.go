@@ -272,6 +272,7 @@ func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 			return nil, err
 		}
 	}
+	o.numberOrNone("deleted_records", r.Deleted)
 	o.numberOrNone("rows_read", r.RowsRead)
 	o.numberOrNone("bytes_read", r.BytesRead)
 	o.numberOrNone("rows_per_second", r.Rate)

@@ -168,6 +168,7 @@ func (p *scanner) tableResult(r *TableResult) {
 	if p.field("notes") {
 		r.Notes = list(p, readText)
 	}
+	p.count(&r.Deleted, "deleted_records")
 	p.count(&r.RowsRead, "rows_read")
 	p.count(&r.BytesRead, "bytes_read")
 	p.count(&r.Rate, "rows_per_second")

@@ -257,7 +257,8 @@ type TableResult struct {
 	DurationMS int64  `json:"duration_ms"`
 	// Notes say in sentences in what the landed rows may differ from the source.
 	// Without any they equal it as of the moment of the read.
-	Notes []string `json:"notes,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
+	Deleted int64    `json:"deleted_records,omitempty"` // rows that came marked as deleted
 
 	RowsRead  int64  `json:"rows_read,omitempty"`       // committed or not
 	BytesRead int64  `json:"bytes_read,omitempty"`      // of files where committed, else as the source sent them

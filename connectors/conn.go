@@ -244,7 +244,7 @@ func KindOf(err error) error {
 	}
 	for _, kind := range []error{
 		driver.ErrInvalidConfig, driver.ErrUnreachable, driver.ErrAuthentication, driver.ErrPermission, driver.ErrNotFound,
-		driver.ErrBadData, driver.ErrUnsupported, driver.ErrLimit, driver.ErrTimeout, driver.ErrReplaced,
+		driver.ErrBadData, driver.ErrUnsupported, driver.ErrLimit, driver.ErrTimeout, driver.ErrReplaced, driver.ErrRetyped,
 	} {
 		if errors.Is(err, kind) {
 			return kind

@@ -88,6 +88,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 	work, done := t.within(work)
 	defer done()
 	delay := l.h.options.RetryDelay
+	retypes := 0
 	for tries := 0; ; tries++ {
 		err := because(work, l.try(ctx, work, t))
 		var lost *overtaken
@@ -103,6 +104,13 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			if err := l.journal.confirm(ctx); err != nil {
 				return err
 			}
+		}
+		if again, wrong := l.retyped(ctx, work, t, err, retypes); again && wrong == nil {
+			retypes++
+			tries--
+			continue
+		} else if again {
+			err = wrong
 		}
 		l.close() // a connection that failed once is not to be trusted
 		if errors.Is(err, driver.ErrReplaced) && !t.wish.Replaced && work.Err() == nil {

@@ -55,6 +55,7 @@ var reasons = []struct {
 	{driver.ErrPermission, event.ReasonPermission, ""},
 	{driver.ErrNotFound, event.ReasonNotFound, ""},
 	{driver.ErrBadData, event.ReasonBadData, ""},
+	{driver.ErrRetyped, event.ReasonBadData, ""},
 	{driver.ErrUnsupported, event.ReasonUnsupported, ""},
 	{driver.ErrLimit, event.ReasonLimit, ""},
 	{driver.ErrTimeout, event.ReasonTimeout, ""},

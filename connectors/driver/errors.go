@@ -23,6 +23,10 @@ var (
 	// ErrReplaced says that a table is not the one that a cursor belongs to: it
 	// was truncated, swapped or restored. The table is to be read from its start.
 	ErrReplaced = errors.New("the table was replaced")
+	// ErrRetyped says that a Read met a value which does not fit the type that a
+	// sample had shown. Discover of the same Source then returns that table, at
+	// least, with types that fit, and it is to be read from its start.
+	ErrRetyped = errors.New("values of other types came")
 )
 
 // Error is a failure with its kind and a message written for people, which says

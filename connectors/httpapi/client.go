@@ -18,19 +18,22 @@ import (
 )
 
 const (
-	maxPage     = 64 << 20 // bytes of one answer, decompressed
-	attempts    = 5
-	longestWait = 2 * time.Minute // that a Retry-After may ask for
+	maxPage       = 64 << 20 // bytes of one answer, decompressed
+	maxRefusal    = 64 << 10 // bytes that are read of an answer that is an error
+	attempts      = 5
+	firstAttempts = 3 // of the first request of a source, where somebody waits
 )
 
 // answer is one successful answer.
 type answer struct {
 	url    *url.URL
+	status int
 	header http.Header
 	body   []byte        // valid JSON, or empty with status 204
 	in     *body         // that has its index
 	list   *records.List // that the index is of, nil for none
 	fields map[string][]byte
+	signs  signs
 }
 
 // top returns the fields of an answer that is an object.
@@ -86,135 +89,126 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// get makes a request, again after failures that may pass: always after 429,
-// 502, 503 and 504, and after a broken connection when patient is set.
-// The answer's index is of list, or of no records.
-func (s *source) get(ctx context.Context, u *url.URL, patient bool, list *records.List) (*answer, error) {
-	for attempt := 1; ; attempt++ {
-		a, wait, err := s.try(ctx, u, list)
-		if err == nil || ctx.Err() != nil {
-			return a, err
+// ask is one request: the credentials and, unless the URL is one that the API
+// gave, the parameters of the settings go with it.
+type ask struct {
+	url   *url.URL
+	given bool
+	list  *records.List // that the answer's index is of, nil for none
+	first bool          // nothing was read of the source so far
+}
+
+// failedTry is a request that did not succeed.
+type failedTry struct {
+	url   *url.URL
+	err   error
+	again bool          // it may succeed the next time
+	asked bool          // the API says how long to wait
+	wait  time.Duration // that it asks for
+}
+
+// get makes a request, again after failures that may pass.
+func (s *source) get(ctx context.Context, q ask) (*answer, error) {
+	var p patience
+	for {
+		a, f := s.try(ctx, q)
+		if f == nil {
+			return a, nil
+		}
+		if ctx.Err() != nil {
+			return nil, f.err
 		}
 		var status *statusError
-		switch {
-		case errors.As(err, &status):
-			if status.status == http.StatusUnauthorized || status.status == http.StatusForbidden {
-				return s.retryAsBearer(ctx, u, err, list)
-			}
-			if wait < 0 {
-				return nil, err
-			}
+		if errors.As(f.err, &status) && !f.again && (status.status == http.StatusUnauthorized || status.status == http.StatusForbidden) {
+			return s.otherwise(ctx, q, f.err)
+		}
+		if !f.again || errors.Is(f.err, driver.ErrUnreachable) && status == nil && q.first {
+			return nil, f.err
+		}
+		wait, err := p.again(s, f, q.first)
+		if err != nil {
+			return nil, err
+		}
+		if f.asked {
 			s.throttled.Store(true)
-		case !patient || !errors.Is(err, driver.ErrUnreachable):
-			return nil, err
-		}
-		if attempt == attempts {
-			return nil, err
-		}
-		if wait > longestWait {
-			return nil, driver.E(driver.ErrUnreachable, nil, "%s asks to wait for %v before the next request; sync later", where(u), wait.Round(time.Second))
-		}
-		backoff := time.Duration(float64(500*time.Millisecond<<(attempt-1)) * (0.75 + rand.Float64()/2))
-		if wait <= 0 {
-			wait = backoff
 		}
 		if err := s.sleep(ctx, wait); err != nil {
-			return nil, stopped(u, err)
+			return nil, stopped(q.url, err)
 		}
 	}
 }
 
-// retryAsBearer sends the API key as a bearer token, when nothing says how the
-// API wants it. It keeps to what worked.
-func (s *source) retryAsBearer(ctx context.Context, u *url.URL, refused error, list *records.List) (*answer, error) {
-	if s.bearer.Load() || s.settings.APIKey == "" || s.settings.APIKeyHeader != "" || s.settings.APIKeyParam != "" || s.settings.BearerToken != "" || s.settings.Username != "" {
-		return nil, refused
-	}
-	s.bearer.Store(true)
-	a, _, err := s.try(ctx, u, list)
+// backoff returns how long to wait before a try, where nobody says.
+func backoff(try int) time.Duration {
+	return time.Duration(float64(500*time.Millisecond<<(try-1)) * (0.75 + rand.Float64()/2))
+}
+
+// try makes one request.
+func (s *source) try(ctx context.Context, q ask) (*answer, *failedTry) {
+	u := q.url
+	timed, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	req, err := s.request(timed, q)
 	if err != nil {
-		s.bearer.Store(false)
-		return nil, refused
+		return nil, &failedTry{url: u, err: err}
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		err = s.failed(ctx, u, err)
+		return nil, &failedTry{url: u, err: err, again: errors.Is(err, driver.ErrUnreachable)}
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, maxRefusal)) // what of it comes will do
+		f := &failedTry{url: u, err: s.statusOf(u, res.StatusCode, body), again: passes(res.StatusCode)}
+		if f.again || limited(res) {
+			f.again = true
+			f.wait, f.asked = waitOf(res.Header, time.Now())
+			if !f.asked && limited(res) {
+				f.wait, f.asked = waitIn(body)
+			}
+		}
+		return nil, f
+	}
+	in := s.take()
+	if err := in.read(res.Body, res.ContentLength); err != nil {
+		err = s.failed(ctx, u, err)
+		return nil, &failedTry{url: u, err: err, again: errors.Is(err, driver.ErrUnreachable)}
+	}
+	a, err := s.answered(q, res, in)
+	if err != nil {
+		return nil, &failedTry{url: u, err: err}
 	}
 	return a, nil
 }
 
-// request makes a request with the credentials.
-func (s *source) request(ctx context.Context, u *url.URL) (*http.Request, error) {
-	full := *u
-	query := full.Query()
-	for name, value := range s.settings.Params {
-		if !query.Has(name) {
-			query.Set(name, value)
-		}
+// waitIn reads how long an error's body asks to wait, as {"retry_after": 1.5}.
+func waitIn(body []byte) (time.Duration, bool) {
+	if body = bytes.TrimSpace(body); len(body) == 0 || body[0] != '{' || !records.Valid(body) {
+		return 0, false
 	}
-	if s.settings.APIKeyParam != "" && s.settings.APIKey != "" {
-		query.Set(s.settings.APIKeyParam, s.settings.APIKey)
-	}
-	full.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, full.String(), nil)
-	if err != nil {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "%s is no address to read from", where(u))
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "headwater")
-	switch c := s.settings; {
-	case c.BearerToken != "":
-		req.Header.Set("Authorization", "Bearer "+c.BearerToken)
-	case c.Username != "" || c.Password != "":
-		req.SetBasicAuth(c.Username, c.Password)
-	}
-	switch key := s.settings.APIKey; {
-	case key == "" || s.settings.APIKeyParam != "":
-	case s.bearer.Load():
-		req.Header.Set("Authorization", "Bearer "+key)
-	case strings.EqualFold(s.settings.APIKeyHeader, "Authorization") && !strings.Contains(key, " "):
-		req.Header.Set("Authorization", "Bearer "+key)
-	case s.settings.APIKeyHeader != "":
-		req.Header.Set(s.settings.APIKeyHeader, key)
-	default:
-		req.Header.Set("X-API-Key", key)
-	}
-	for name, value := range s.settings.Headers {
-		req.Header.Set(name, value)
-	}
-	return req, nil
+	return moment(string(records.Field(body, "retry_after")), time.Now())
 }
 
-// try makes one request. With a status that may pass, wait is how long the
-// server asks to wait, or 0; otherwise it is negative.
-func (s *source) try(ctx context.Context, u *url.URL, list *records.List) (a *answer, wait time.Duration, err error) {
-	limited, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	req, err := s.request(limited, u)
-	if err != nil {
-		return nil, -1, err
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		return nil, 0, s.failed(ctx, u, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
-		return nil, retryAfter(res), statusOf(u, res.StatusCode)
-	}
-	in := s.take()
-	if err := in.read(res.Body, res.ContentLength); err != nil {
-		return nil, 0, s.failed(ctx, u, err)
-	}
-	body := in.bytes
+// answered reads an answer of a good status.
+func (s *source) answered(q ask, res *http.Response, in *body) (*answer, error) {
+	u, body := q.url, in.bytes
 	if len(body) > maxPage {
-		return nil, -1, driver.E(driver.ErrLimit, nil, "%s answers with more than %d MiB in one page; set page_size", where(u), maxPage>>20)
+		return nil, driver.E(driver.ErrLimit, nil, "%s answers with more than %d MiB in one page; set page_size", where(u), maxPage>>20)
 	}
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if len(body) == 0 && res.StatusCode == http.StatusNoContent {
-		return &answer{url: u, header: res.Header, in: in}, 0, nil
+	a := &answer{url: u, status: res.StatusCode, header: res.Header, body: body, in: in, list: q.list}
+	switch {
+	case len(body) == 0 && (res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusAccepted):
+		return a, nil
+	case in.index.Read(body, q.list):
+		return a, nil
 	}
-	if !in.index.Read(body, list) {
-		return nil, -1, notJSON(u, res.Header.Get("Content-Type"), body)
+	if a.body = lines(body); a.body == nil || !in.index.Read(a.body, &records.List{}) {
+		return nil, notJSON(u, res.Header.Get("Content-Type"), body)
 	}
-	return &answer{url: u, header: res.Header, body: body, in: in, list: list}, 0, nil
+	a.list = nil
+	return a, nil
 }
 
 // notJSON says what the answer is instead, as far as can be told.
@@ -231,28 +225,10 @@ func notJSON(u *url.URL, contentType string, body []byte) error {
 	return driver.E(driver.ErrBadData, nil, "%s answers with %q, not JSON", where(u), kind)
 }
 
-// retryAfter returns how long to wait, 0 when the server does not say, or -1
-// when the status will not pass.
-func retryAfter(res *http.Response) time.Duration {
-	switch res.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-	default:
-		return -1
-	}
-	value := res.Header.Get("Retry-After")
-	if n, err := strconv.Atoi(value); err == nil && n >= 0 {
-		return time.Duration(min(n, 1<<20)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(time.Until(at), 0)
-	}
-	return 0
-}
-
-// statusOf returns the error that a status means.
-func statusOf(u *url.URL, status int) error {
+// statusOf returns the error that a status means, with the API's own words.
+func (s *source) statusOf(u *url.URL, status int, body []byte) error {
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
-	kind, advice := driver.ErrBadData, "check base_url, params and pagination"
+	kind, advice := driver.ErrBadData, "check base_url, params, headers and pagination"
 	switch {
 	case status == 401 || status == 407:
 		kind, advice = driver.ErrAuthentication, "check api_key (and api_key_header), bearer_token or username and password"
@@ -260,10 +236,15 @@ func statusOf(u *url.URL, status int) error {
 		kind, advice = driver.ErrPermission, "the credentials are not allowed to read this"
 	case status == 404 || status == 410:
 		kind, advice = driver.ErrNotFound, "check base_url and paths"
-	case status == 408 || status == 429 || status >= 500:
+	case status == 405:
+		kind, advice = driver.ErrUnsupported, "it takes no GET, and POST is not offered; look for an endpoint of the API that lists by GET"
+	case passes(status):
 		kind, advice = driver.ErrUnreachable, "the API is overloaded or failing; try again later"
 	case status >= 300 && status < 400:
 		advice = "it redirects to nowhere; check base_url"
+	}
+	if words := s.clean(own(body)); words != "" {
+		return &statusError{status, driver.E(kind, nil, "%s answers %s: %s; %s", where(u), text, words, advice)}
 	}
 	return &statusError{status, driver.E(kind, nil, "%s answers %s: %s", where(u), text, advice)}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/url"
 	"strconv"
-
-	"headwater/connectors/records"
 )
 
 // defaultRequests are under way at once where pages are known beforehand.
@@ -47,15 +45,10 @@ func (p *pager) ask(ctx context.Context, u *url.URL) {
 	ctx, cancel := context.WithCancel(ctx)
 	e := &early{url: u, cancel: cancel, done: make(chan struct{})}
 	p.early = append(p.early, e)
-	var list *records.List
-	if p.found {
-		known := p.list
-		list = &known
-	}
-	patient := p.count > 0
+	q := p.asked(u)
 	go func() {
 		defer close(e.done)
-		e.answer, e.err = p.s.get(ctx, u, patient, list)
+		e.answer, e.err = p.s.get(ctx, q)
 	}()
 }
 
@@ -78,13 +71,13 @@ func (p *pager) foresee(ctx context.Context, taken int) {
 // a sample does not need the page.
 func (p *pager) foreseen(steps int64) *url.URL {
 	size := int64(p.last.records)
-	if p.count == 0 || int64(p.count)+1+steps > int64(p.s.maxPages) || p.sample > 0 && p.seen+size*steps >= p.sample {
+	if p.count == 0 || size == 0 || int64(p.count)+1+steps > int64(p.s.maxPages) || p.sample > 0 && p.seen+size*steps >= p.sample {
 		return nil
 	}
 	after := p.at + steps
 	switch {
 	case p.mode == "offset":
-		after = p.at + size*steps
+		after = p.at + p.step*steps
 		if p.total < after+1 {
 			return nil
 		}
@@ -93,7 +86,7 @@ func (p *pager) foreseen(steps int64) *url.URL {
 		// that of its last.
 		return nil
 	}
-	return with(p.url, p.param, strconv.FormatInt(after, 10))
+	return with(p.first, p.param, strconv.FormatInt(after, 10))
 }
 
 // atOnce returns how many requests may be under way. An API that asked to wait

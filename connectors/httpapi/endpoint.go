@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"net/url"
 	"path"
@@ -14,7 +16,8 @@ import (
 // endpoint is one table's address.
 type endpoint struct {
 	Endpoint
-	url *url.URL
+	url   *url.URL
+	nests []string // paths into a record's objects that are key or cursor
 }
 
 // endpoints checks the settings and returns what to read, sorted by name.
@@ -40,8 +43,14 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 		}
 		u := *base
 		if e.Path != "" {
-			u.RawPath = ""
-			u.Path = strings.TrimSuffix(base.Path, "/") + "/" + strings.TrimPrefix(e.Path, "/")
+			// What is escaped stays so: %2F within a name is no slash.
+			rest := strings.TrimPrefix(e.Path, "/")
+			u.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + "/" + rest
+			decoded, err := url.PathUnescape(rest)
+			if err != nil {
+				decoded = rest
+			}
+			u.Path = strings.TrimSuffix(base.Path, "/") + "/" + decoded
 		}
 		if e.Name == "" {
 			e.Name = nameOf(u.Path)
@@ -55,10 +64,16 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 		if e.Cursor == "" {
 			e.Cursor = s.Cursor
 		}
+		e.SinceParam = orElse(e.SinceParam, s.SinceParam)
+		e.SinceFormat = orElse(e.SinceFormat, s.SinceFormat)
+		e.SinceLookback = orElse(e.SinceLookback, s.SinceLookback)
+		if _, err := lookbackOf(e.SinceLookback); err != nil {
+			return nil, err
+		}
 		if slices.ContainsFunc(endpoints, func(other endpoint) bool { return other.Name == e.Name }) {
 			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.endpoints has two tables named %q; give them a name", e.Name)
 		}
-		endpoints = append(endpoints, endpoint{e, &u})
+		endpoints = append(endpoints, endpoint{e, &u, nestsOf(e)})
 	}
 	slices.SortFunc(endpoints, func(a, b endpoint) int { return strings.Compare(a.Name, b.Name) })
 	return endpoints, nil
@@ -131,7 +146,41 @@ func (s *Settings) check() error {
 	if s.PageSize < 0 || s.MaxPages < 0 || s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600 {
 		return bad("timeout_seconds", "must be 1 to 600, page_size and max_pages at least 1")
 	}
+	for _, shape := range append([]string{s.RecordShape}, shapesOf(s.Endpoints)...) {
+		if !slices.Contains([]string{"", "list", "map", "single"}, shape) {
+			return bad("record_shape", "must be list, map or single")
+		}
+	}
+	if s.MaxWaitSeconds < 0 || s.MaxWaitSeconds > 3600 {
+		return bad("max_wait_seconds", "must be 1 to 3600")
+	}
+	if _, err := s.authorities(); err != nil {
+		return err
+	}
 	return records.CheckTypes(s.ColumnTypes)
+}
+
+func shapesOf(endpoints []Endpoint) (shapes []string) {
+	for _, e := range endpoints {
+		shapes = append(shapes, e.RecordShape)
+	}
+	return shapes
+}
+
+// authorities returns the TLS configuration that trusts the settings' authority
+// beside the system's, nil where there is none.
+func (s *Settings) authorities() (*tls.Config, error) {
+	if s.CACertificate == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM([]byte(s.CACertificate)) {
+		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.ca_certificate holds no certificate in PEM form")
+	}
+	return &tls.Config{RootCAs: pool}, nil
 }
 
 // headerName returns what is wrong with a header's name, or "".

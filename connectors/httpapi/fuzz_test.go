@@ -26,7 +26,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		s := &source{maxPages: 10}
 		for _, header := range []http.Header{{}, {"Link": {link}}} {
-			p := newPager(s, endpoint{Endpoint{Name: "x"}, base})
+			p := newPager(s, endpoint{Endpoint: Endpoint{Name: "x"}, url: base}, nil)
 			a := &answer{url: base, header: header, body: trimmed(document), in: new(body)}
 			a.in.index.Read(a.body, nil)
 			pg, err := p.read(a)

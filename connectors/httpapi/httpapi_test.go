@@ -185,7 +185,7 @@ func TestConformance(t *testing.T) {
 				Cursors: []string{"id", "updated_at"},
 			},
 			{Table: driver.Table{Name: "large", Kind: "endpoint", RowEstimate: -1, PrimaryKey: []string{"id"}, Cursor: "id", Columns: []driver.Column{col("id", integer), col("name", text), extra}}, Rows: largeRows},
-			{Table: driver.Table{Name: "none", Kind: "endpoint", Columns: []driver.Column{extra}}},
+			{Table: driver.Table{Name: "none", Kind: "endpoint", Blank: true, Columns: []driver.Column{extra}}},
 		},
 	})
 }
@@ -304,16 +304,18 @@ func TestPages(t *testing.T) {
 			w.Header().Set("X-Total-Count", "25")
 			fmt.Fprint(w, slice(number(r, "offset", 0), size, total))
 		},
-		"everything at once": func(srv string, w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, items(0, total)) },
+		"everything at once": func(srv string, w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"total":25,"rows":%s}`, items(0, total))
+		},
 		"everything, strict parameters": func(srv string, w http.ResponseWriter, r *http.Request) {
 			if r.URL.RawQuery != "" {
 				http.Error(w, "unknown parameter", http.StatusBadRequest)
 				return
 			}
-			fmt.Fprintf(w, `{"count":25,"rows":%s}`, items(0, total))
+			fmt.Fprintf(w, `{"total":25,"rows":%s}`, items(0, total))
 		},
 		"everything with a time in it": func(srv string, w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"request":%q,"rows":%s}`, r.URL.RawQuery, items(0, total))
+			fmt.Fprintf(w, `{"request":%q,"next":null,"rows":%s}`, r.URL.RawQuery, items(0, total))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -401,10 +403,10 @@ func TestBadAnswers(t *testing.T) {
 		}, driver.ErrBadData, "same records again"},
 		"cursor that is ignored": {func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"next_cursor":"abc","data":%s}`, items(0, 10))
-		}, driver.ErrBadData, "cursor_param"},
+		}, driver.ErrInvalidConfig, "cursor_param"},
 		"total that cannot be reached": {func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"total":100,"data":%s}`, items(0, 10))
-		}, driver.ErrBadData, "says that it has 100 records, but gave 10"},
+		}, driver.ErrInvalidConfig, "says that it has 100 records and gave 10"},
 		"next page elsewhere": {func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"next":"%s/x?key=hunter2","data":%s}`, strings.Replace(other.URL, "127.0.0.1", "localhost", 1), items(0, 10))
 		}, driver.ErrPermission, "another host"},
@@ -426,7 +428,7 @@ func TestBadAnswers(t *testing.T) {
 		"HTML":          {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "\n<html>") }, driver.ErrBadData, "login page"},
 		"list of words": {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `["a"]`) }, driver.ErrBadData, "no object"},
 		"a number":      {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `5`) }, driver.ErrBadData, "neither a list nor an object"},
-		"two lists":     {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"a":[{}],"b":[{}]}`) }, driver.ErrBadData, "records_path"},
+		"two lists":     {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"a":[{}],"b":[{}]}`) }, driver.ErrInvalidConfig, "records_path"},
 		"too large": {func(w http.ResponseWriter, r *http.Request) {
 			chunk := []byte(`[` + strings.Repeat(" ", 1<<20))
 			for range 70 {
@@ -447,7 +449,7 @@ func TestBadAnswers(t *testing.T) {
 				return
 			}
 			fmt.Fprintf(w, `{"page":%d,"pages":3,"data":%s}`, n, items(n*1000, n*1000+1000))
-		}, driver.ErrBadData, `record 2001: field "id"`},
+		}, driver.ErrRetyped, `record 2001: field "id"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -456,7 +458,7 @@ func TestBadAnswers(t *testing.T) {
 			if c.kind == driver.ErrTimeout {
 				timeout = 1
 			}
-			_, rows, err := all(t, map[string]any{"base_url": srv.URL, "params": map[string]string{"key": "hunter2"}, "api_key": "hunter2", "max_pages": 30, "timeout_seconds": timeout})
+			_, rows, err := all(t, map[string]any{"base_url": srv.URL, "params": map[string]string{"key": "hunter2"}, "api_key": "hunter2", "api_key_header": "X-Key", "max_pages": 30, "timeout_seconds": timeout})
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.message) {
 				t.Fatalf("%d rows, %v; want %v: %s", len(rows), err, c.kind, c.message)
 			}

@@ -7,8 +7,8 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
@@ -26,57 +26,77 @@ type page struct {
 // pager walks through the pages of an endpoint. It is not safe for concurrent
 // use.
 //
-// How an API pages is read from its first answer: a Link header, the URL or
-// cursor of the next page, page numbers or an offset. When nothing is said, the
-// second page is asked for, by number and then by offset; what comes back tells
-// whether the API understood, because one that did not gives the first page
-// again.
+// How an API pages is read from its first answer and proven by its second: see
+// choose and probe. The walk ends on proof alone: see over.
 type pager struct {
 	s     *source
 	e     endpoint
+	first *url.URL // of the first page
 	url   *url.URL // of the next page
+	given bool     // that URL is the API's own
 	done  bool
-	mode  string // link, next_url, cursor, page, offset, after or probe; "" before the first page
-	param string
-	at    int64 // page number or offset of the page last read
-	list  records.List
-	found bool // list was found in an answer that had records
 
-	count  int             // pages
-	seen   int64           // records
-	total  int64           // that the API says there are, -1 is unknown
-	pages  int64           // that it says there are, -1 is unknown
-	last   page            // the page last read
-	urls   map[string]bool // that were read
-	early  []*early        // the requests for it and pages after it that are under way
-	sample int64           // records that are enough, 0 for all
+	mode  string // link, next_url, token, page, offset, after, none; "" before it is known
+	param string
+	sign  string // the name of the sign that the mode goes by
+	tried string // the token that was sent last
+	at    int64  // page number or offset of the page last read
+	step  int64  // that an offset goes on by
+	ways  []way  // to the second page, to be tried
+
+	place place
+	found bool   // place was found in an answer that had records, or is set
+	begun *first // what the first page was like
+
+	count   int             // pages
+	seen    int64           // records
+	total   int64           // that the API says there are, -1 is unknown
+	least   int64           // the least total that it said, -1 is unknown
+	largest int             // records on the largest page
+	pages   int64           // that it says there are, -1 is unknown
+	zero    bool            // pages are counted from 0
+	last    page            // the page last read
+	urls    map[string]bool // that were read
+	early   []*early        // the requests for it and pages after it that are under way
+	sample  int64           // records that are enough, 0 for all
 }
 
-func newPager(s *source, e endpoint) *pager {
-	p := &pager{s: s, e: e, url: e.url, total: -1, pages: -1, urls: map[string]bool{}}
+// first is what a first page was like.
+type first struct {
+	signs   signs
+	fields  map[string]bool // of the answer
+	keys    map[string]bool // of its first record
+	hashes  map[uint64]bool // of its records
+	uniform bool            // its records are all the same
+}
+
+// newPager returns a pager for an endpoint whose first request has these
+// parameters beside those of the settings.
+func newPager(s *source, e endpoint, more url.Values) *pager {
+	p := &pager{s: s, e: e, total: -1, least: -1, pages: -1, urls: map[string]bool{}}
 	c := s.settings.Pagination
-	if c.Type != "" && c.Type != "auto" {
-		p.mode = c.Type
+	u := e.url
+	for name, values := range more {
+		u = with(u, name, values[0])
 	}
 	size := c.SizeParam
-	switch p.mode {
+	switch c.Type {
 	case "page":
 		p.at, p.param = 1, orElse(c.PageParam, "page")
 		if c.StartPage != nil {
 			p.at = int64(*c.StartPage)
 		}
-		p.url = with(p.url, p.param, strconv.FormatInt(p.at, 10))
+		u = with(u, p.param, strconv.FormatInt(p.at, 10))
 		size = orElse(size, "per_page")
+		p.zero = p.at == 0
 	case "offset":
 		p.param = orElse(c.OffsetParam, "offset")
-		p.url = with(p.url, p.param, "0")
+		u = with(u, p.param, "0")
 	}
 	if s.settings.PageSize > 0 {
-		p.url = with(p.url, orElse(size, "limit"), strconv.Itoa(s.settings.PageSize))
+		u = with(u, orElse(size, "limit"), strconv.Itoa(s.settings.PageSize))
 	}
-	if e.RecordsPath != "" {
-		p.list, p.found = records.List{Path: strings.Split(e.RecordsPath, ".")}, true
-	}
+	p.first, p.url = u, u
 	return p
 }
 
@@ -87,31 +107,71 @@ func orElse(a, b string) string {
 	return b
 }
 
+// with returns u with a query parameter set.
+func with(u *url.URL, name, value string) *url.URL {
+	out := *u
+	query := out.Query()
+	query.Set(name, value)
+	out.RawQuery = query.Encode()
+	return &out
+}
+
 // next returns the next page, or nil after the last.
 func (p *pager) next(ctx context.Context) (*page, error) {
+	if len(p.ways) > 0 && !p.done {
+		if err := p.probe(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if p.done {
 		return nil, nil
-	}
-	if p.mode == "probe" {
-		return p.probe(ctx)
 	}
 	if err := p.within(); err != nil {
 		return nil, err
 	}
 	a, err := p.get(ctx)
 	if err != nil {
-		var status *statusError
-		// Some APIs answer 404 after the last numbered page.
-		if errors.As(err, &status) && status.status == http.StatusNotFound && p.count > 0 && (p.mode == "page" || p.mode == "offset") {
-			return nil, p.end(false)
-		}
-		return nil, plain(err)
+		return nil, p.past(err)
 	}
 	pg, err := p.read(a)
 	if err != nil {
 		return nil, err
 	}
+	if p.count == 0 {
+		other, err := p.s.credible(ctx, p.asked(p.url), a)
+		if err != nil {
+			return nil, plain(err)
+		}
+		if other != a {
+			a = other
+			if pg, err = p.read(a); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return p.take(a, pg)
+}
+
+// asked is the request for a page.
+func (p *pager) asked(u *url.URL) ask {
+	q := ask{url: u, given: p.given && !p.s.paramsAlways.Load() && p.count > 0, first: p.count == 0 && p.s.cautious.Load()}
+	if p.found {
+		q.list = p.place.list()
+	}
+	return q
+}
+
+// past tells the end of numbered pages from a failure: some APIs answer 404 or
+// 416 after the last page.
+func (p *pager) past(err error) error {
+	var status *statusError
+	if !errors.As(err, &status) {
+		return err
+	}
+	if (status.status == http.StatusNotFound || status.status == http.StatusRequestedRangeNotSatisfiable) && p.count > 0 && (p.mode == "page" || p.mode == "offset") {
+		return p.over("the answer " + strconv.Itoa(status.status))
+	}
+	return status.err
 }
 
 // plain returns the *driver.Error in an error, which is all that callers know.
@@ -134,30 +194,53 @@ func (p *pager) within() error {
 // read finds the records of an answer.
 func (p *pager) read(a *answer) (page, error) {
 	pg := page{bytes: int64(len(a.body)), body: a.in}
-	if len(a.body) == 0 {
-		return pg, nil
-	}
-	list := p.list
+	at := p.place
 	if !p.found {
 		var err error
-		if list, err = records.Locate(a.body, p.e.Name); err != nil {
-			return pg, driver.E(driver.ErrBadData, err, "%s", where(p.e.url))
+		if at, err = p.locate(a); err != nil {
+			return pg, err
 		}
 	}
-	if a.list == nil || !p.found {
-		a.in.index.Read(a.body, &list)
+	list, listed := []byte(nil), false
+	if len(a.body) > 0 && at.shape != "single" {
+		raw := records.Field(a.body, at.path...)
+		listed = len(raw) > 0 && (raw[0] == '[' || raw[0] == '{' && at.shape == "map")
 	}
-	if pg.single = list.Single; pg.single {
-		pg.list = list.Records(a.body)
-	} else {
-		pg.list = a.in.index.List()
+	if err := p.s.failure(a, listed); err != nil {
+		return pg, err
 	}
-	switch {
-	case pg.single:
-		pg.records = 1
-	case pg.list == nil && p.e.RecordsPath != "" && p.count == 0:
-		return pg, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q", where(p.e.url), p.e.RecordsPath)
+	if len(a.body) == 0 {
+		a.signs = signsOf(a, nil, p.s.settings.Pagination.Ignore)
+		return pg, nil
+	}
+	a.signs = signsOf(a, at.path, p.s.settings.Pagination.Ignore)
+	if !listed && at.shape != "single" {
+		if err := p.missing(a, at); err != nil {
+			return pg, err
+		}
+		a.in.index.Read(nil, nil)
+		return pg, nil
+	}
+	switch at.shape {
+	case "single":
+		if pg.single = true; p.count > 0 {
+			return pg, p.missing(a, at)
+		}
+		pg.list, pg.records = a.body, 1
+	case "list":
+		if a.list == nil || !p.found {
+			a.in.index.Read(a.body, at.list())
+		}
+		list = a.in.index.List()
 	default:
+		var err error
+		if list, err = at.asList(a.body); err != nil {
+			return pg, driver.E(driver.ErrBadData, err, "%s", where(p.e.url))
+		}
+		a.in.index.Read(list, &records.List{})
+	}
+	if !pg.single {
+		pg.list = list
 		for n := range a.in.index.Len() {
 			if a.in.index.Record(n)[0] != '{' {
 				return pg, driver.E(driver.ErrBadData, nil, "%s answers with a list whose element %d is no object; set records_path", where(p.e.url), n+1)
@@ -165,50 +248,84 @@ func (p *pager) read(a *answer) (page, error) {
 		}
 		pg.records = a.in.index.Len()
 	}
-	if pg.records > 0 && (p.found || p.count == 0 || !pg.single) {
-		p.list, p.found = list, true
+	if pg.records > 0 || at.sure {
+		p.place, p.found = at, true
+	} else if p.count == 0 {
+		p.place = at
 	}
 	return pg, nil
 }
 
-// take accepts a page and finds the way to the one after it.
-func (p *pager) take(a *answer, pg page) (*page, error) {
-	g := detect(a)
-	p.pages = int64(g.pages)
-	if g.total >= 0 {
-		p.total = g.total
-	} else if p.count == 0 && g.count > int64(pg.records) {
-		p.total = g.count // not the number of records on this page
+// locate finds where an answer keeps its records.
+func (p *pager) locate(a *answer) (place, error) {
+	if len(a.body) == 0 {
+		return place{shape: "single"}, nil
 	}
-	if pg.single && p.count > 0 {
-		// An empty page may be an object without any list.
-		pg.records, pg.list, pg.single = 0, nil, false
-		pg.body.index.Read(nil, nil)
+	shape := orElse(p.e.RecordShape, p.s.settings.RecordShape)
+	if p.e.RecordsPath == "" && shape == "" {
+		at, err := locate(a.body, p.e.Name)
+		if err == nil && at.shape == "single" && p.count == 0 {
+			err = p.enveloped(a)
+		}
+		if err != nil {
+			// What is wrong with an answer comes before what is open about it.
+			if failed := p.s.failure(a, false); failed != nil {
+				return at, failed
+			}
+			return at, driver.E(kindOf(err), err, "%s", where(p.e.url))
+		}
+		return at, nil
 	}
-	same := p.count > 0 && pg.records > 0 && bytes.Equal(pg.list, p.last.list)
-	if same && (p.mode == "page" || p.mode == "offset" || p.mode == "after") {
-		return nil, p.end(true)
+	path, raw := fieldAt(a.body, p.e.RecordsPath)
+	at := place{path: path, shape: orElse(shape, "list"), sure: true}
+	switch {
+	case raw == nil || string(raw) == "null":
+		if failed := p.s.failure(a, false); failed != nil {
+			return at, failed
+		}
+		if raw == nil && p.count == 0 {
+			return at, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q", where(p.e.url), p.e.RecordsPath)
+		}
+	case shape == "" && raw[0] == '{' && isMap(raw):
+		at.shape = "map"
+	case shape == "" && raw[0] == '{', at.shape == "list" && raw[0] != '[', at.shape == "map" && raw[0] != '{':
+		return at, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q; set connection_config.record_shape to \"map\" if it holds records by their keys, or \"single\"", where(p.e.url), p.e.RecordsPath)
+	case raw[0] == '[':
+		f := found{path: path, raw: raw}
+		if header := headingOfRows(a.body, f); header != nil {
+			at.shape, at.header = "rows", header
+		}
 	}
-	if same {
-		return nil, driver.E(driver.ErrBadData, nil, "%s gives the same records again as its next page; set pagination, with cursor_param for example", where(p.e.url))
-	}
-	p.count++
-	p.seen += int64(pg.records)
-	p.urls[a.url.String()] = true
-	p.s.letGo(p.last.body)
-	p.last = pg
-	if err := p.advance(a, g, pg); err != nil {
-		return nil, err
-	}
-	return &pg, nil
+	return at, nil
 }
 
-// end ends the walk. ignored is set when the API did not understand what asks
-// for the next page: then there must be none.
-func (p *pager) end(ignored bool) error {
-	p.done = true
-	if ignored && p.total > p.seen {
-		return driver.E(driver.ErrBadData, nil, "%s says that it has %d records, but gave %d and then no other page; set pagination, or pagination.type to \"none\" if these are all", where(p.e.url), p.total, p.seen)
+// enveloped refuses an object that tells of pages but has no list: it is no
+// record. One that says that there are no records has none.
+func (p *pager) enveloped(a *answer) error {
+	g := signsOf(a, nil, p.s.settings.Pagination.Ignore)
+	none := g.total.known && g.total.n == 0 || g.count.known && g.count.n == 0
+	if none || g.said() == "" && g.over == "" && !(g.page.known && (g.pages.known || g.total.known)) {
+		return nil
+	}
+	return driver.E(driver.ErrInvalidConfig, nil, "the answer tells of pages but holds no list of records: set connection_config.records_path to it, or record_shape to \"single\" if the answer is one record")
+}
+
+// missing accepts an answer behind the first that has no list if it is an empty
+// page: it has no field that the first answer had not.
+func (p *pager) missing(a *answer, at place) error {
+	if p.count == 0 || len(a.body) == 0 {
+		return nil
+	}
+	if raw := records.Field(a.body, at.path...); string(raw) == "null" {
+		return nil
+	}
+	for key := range a.top() {
+		if !p.begun.fields[key] {
+			return p.s.refused(a.url, driver.ErrBadData, a.body, "page "+strconv.Itoa(p.count+1)+" without the list of records that the page before it had")
+		}
+	}
+	if len(a.top()) == 0 && a.body[0] != '[' && string(a.body) != "{}" {
+		return driver.E(driver.ErrBadData, nil, "%s answers page %d with something else than the page before it", where(p.e.url), p.count+1)
 	}
 	return nil
 }
@@ -228,17 +345,17 @@ func (pg *page) elements() iter.Seq[[]byte] {
 	}
 }
 
-// repeats reports whether most records of a page were on the one before.
-func (p *pager) repeats(pg page) bool {
-	before := map[string]bool{}
-	for element := range p.last.elements() {
-		before[string(element)] = true
-	}
-	again := 0
-	for element := range pg.elements() {
-		if before[string(element)] {
-			again++
-		}
-	}
-	return again*2 > pg.records
+// same reports whether a page has the very records of the one before.
+func (p *pager) same(pg page) bool {
+	return p.count > 0 && pg.records > 0 && bytes.Equal(pg.list, p.last.list)
 }
+
+// configured reports whether the settings say how the API pages.
+func (p *pager) configured() string {
+	if t := p.s.settings.Pagination.Type; t != "auto" {
+		return t
+	}
+	return ""
+}
+
+func isNumbered(mode string) bool { return slices.Contains([]string{"page", "offset"}, mode) }

@@ -50,6 +50,10 @@ func TestAThrottledAPIGetsOneRequestAtATime(t *testing.T) {
 	mu.Lock()
 	limited = true
 	mu.Unlock()
+	src, err = open(t, map[string]any{"base_url": srv.URL}, driver.Limits{}) // which has read nothing yet
+	if err != nil {
+		t.Fatal(err)
+	}
 	rows := int64(0)
 	for batch, err := range src.Read(t.Context(), tables[0], driver.Cursor{}) {
 		if err != nil {

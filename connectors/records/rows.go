@@ -198,7 +198,7 @@ func (r *Rows) misfit(i int, value []byte) error {
 	if !utf8.Valid(value) {
 		return driver.E(driver.ErrBadData, nil, "table %s, record %d: the text of field %q is not valid Unicode", r.table, r.number, c.Name)
 	}
-	return driver.E(driver.ErrBadData, nil, "table %s, record %d: field %q has a value that is not %s as in the records before it; raise sample_rows, or set connection_config.column_types.%s to \"string\"", r.table, r.number, c.Name, c.Type, c.Name)
+	return &Misfit{Column: c.Name, err: driver.E(driver.ErrBadData, nil, "table %s, record %d: field %q has a value that is not %s as in the records before it; raise sample_rows, or set connection_config.column_types.%s to \"string\"", r.table, r.number, c.Name, c.Type, c.Name)}
 }
 
 // unknown keeps a field that has no column, where there is a place for it.

@@ -92,7 +92,7 @@ type failure struct {
 
 var kinds = []error{
 	driver.ErrInvalidConfig, driver.ErrUnreachable, driver.ErrAuthentication, driver.ErrPermission, driver.ErrNotFound,
-	driver.ErrBadData, driver.ErrUnsupported, driver.ErrLimit, driver.ErrTimeout, parts.ErrStorage, driver.ErrReplaced,
+	driver.ErrBadData, driver.ErrUnsupported, driver.ErrLimit, driver.ErrTimeout, parts.ErrStorage, driver.ErrReplaced, driver.ErrRetyped,
 }
 
 func failureOf(err error) *failure {

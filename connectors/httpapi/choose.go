@@ -1,0 +1,394 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// take accepts a page and finds the way to the one after it. It returns nil for
+// an answer that is no page but the end.
+func (p *pager) take(a *answer, pg page) (*page, error) {
+	g := a.signs
+	p.note(g, pg)
+	if p.count > 0 {
+		if end, err := p.repeated(a, pg); end || err != nil {
+			return nil, err
+		}
+	} else {
+		p.begun = firstOf(a, pg)
+	}
+	p.count++
+	p.seen += int64(pg.records)
+	p.largest = max(p.largest, pg.records)
+	p.urls[a.url.String()] = true
+	p.s.letGo(p.last.body)
+	p.last = pg
+	if err := p.advance(a, g, pg); err != nil {
+		return nil, err
+	}
+	return &pg, nil
+}
+
+// note remembers what an answer says of all pages.
+func (p *pager) note(g signs, pg page) {
+	p.pages = -1
+	if g.pages.known {
+		p.pages = g.pages.n
+	}
+	total := g.total
+	if !total.known && g.count.known && (p.count == 0 && g.count.n > int64(pg.records) || p.count > 0 && p.total >= 0 && p.begun.signs.count.known) {
+		total = g.count // not the number of records on this page
+	}
+	if total.known {
+		p.total = total.n
+		if p.least < 0 || total.n < p.least {
+			p.least = total.n
+		}
+	}
+}
+
+// advance finds the way to the page after pg.
+func (p *pager) advance(a *answer, g signs, pg page) error {
+	if err := p.configure(a, &g); err != nil {
+		return err
+	}
+	switch p.mode {
+	case "":
+		return p.choose(a, g, pg)
+	case "none":
+		p.done = true
+		return nil
+	case "link":
+		return p.follow(a.url, g, "Link")
+	case "next_url":
+		return p.follow(a.url, g, p.sign)
+	case "token":
+		return p.token(g)
+	case "after":
+		return p.after(g, pg)
+	}
+	return p.numbered(g, pg)
+}
+
+// configure replaces what was found by what the settings say. A field that they
+// name must be in the first answer, unless that has few records.
+func (p *pager) configure(a *answer, g *signs) error {
+	c := p.s.settings.Pagination
+	set := func(setting, name string, raw []byte, there bool) error {
+		if name == "" {
+			return nil
+		}
+		if !there && p.count == 1 && g.over == "" && (round(p.last.records) || p.last.records == p.s.settings.PageSize || g.said() != "") {
+			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.pagination.%s is %q, which the first answer of %s does not have%s", setting, name, where(p.e.url), p.offer(*g))
+		}
+		g.nexts, g.tokens = nil, nil
+		switch text := string(records.Unquote(raw)); {
+		case len(raw) == 0 || empty(raw):
+			g.gone = append(g.gone, name)
+		case setting == "cursor_field" || setting == "next_header" && !looksLikeURL(text):
+			g.tokens = []token{{name, text, unique([]string{orElse(c.CursorParam, tokenParams(name)[0])})}}
+			if c.CursorParam == "" {
+				g.tokens[0].params = tokenParams(name)
+			}
+		default:
+			g.nexts = []link{{name, text}}
+		}
+		return nil
+	}
+	field := func(name string) ([]byte, bool) {
+		if name == "" || len(a.body) == 0 || a.body[0] != '{' {
+			return nil, false
+		}
+		_, raw := fieldAt(a.body, name)
+		return raw, raw != nil
+	}
+	raw, there := field(c.NextField)
+	if err := set("next_field", c.NextField, raw, there); err != nil {
+		return err
+	}
+	raw, there = field(c.CursorField)
+	if err := set("cursor_field", c.CursorField, raw, there); err != nil {
+		return err
+	}
+	if c.NextHeader != "" {
+		raw = []byte(a.header.Get(c.NextHeader))
+		if err := set("next_header", c.NextHeader, raw, len(a.header.Values(c.NextHeader)) > 0); err != nil {
+			return err
+		}
+	}
+	if c.CursorParam != "" {
+		for i := range g.tokens {
+			g.tokens[i].params = []string{c.CursorParam}
+		}
+	}
+	return nil
+}
+
+// choose finds the way to the second page by what the first answer says. What it
+// does not know for sure it leaves to probe.
+func (p *pager) choose(a *answer, g signs, pg page) error {
+	c := p.s.settings.Pagination
+	kind := p.configured()
+	if kind == "" {
+		switch {
+		case c.NextField != "":
+			kind = "next_url"
+		case c.CursorField != "":
+			kind = "cursor"
+		}
+	}
+	switch kind {
+	case "none":
+		p.mode, p.done = kind, true
+		return nil
+	case "page", "offset":
+		p.mode, p.step = kind, p.stepOf(g, pg)
+		return p.numbered(g, pg)
+	}
+	isLink := func(l link) bool { return l.name == "Link" }
+	nexts := g.nexts
+	if kind == "link" || kind == "next_url" || kind == "cursor" {
+		nexts = nil
+		for _, l := range g.nexts {
+			if kind != "cursor" && isLink(l) == (kind == "link") {
+				nexts = append(nexts, l)
+			}
+		}
+	}
+	switch {
+	case g.over != "":
+		return p.over(g.over)
+	case len(nexts) > 0 && isLink(nexts[0]):
+		p.mode = "link"
+		return p.follow(a.url, g, "Link")
+	case len(nexts) > 0:
+		p.mode, p.sign = "next_url", nexts[0].name
+		return p.follow(a.url, g, p.sign)
+	case kind == "link", kind == "next_url", kind == "cursor" && len(g.tokens) == 0:
+		return p.atEnd(g, pg)
+	case pg.single:
+		p.done = true
+		return nil
+	}
+	p.ways = p.waysOf(g, pg, kind)
+	if len(p.ways) > 0 {
+		return nil
+	}
+	return p.atEnd(g, pg)
+}
+
+// atEnd ends the walk after a first page that names no other, if something says
+// that there is none or the page is no full one.
+func (p *pager) atEnd(g signs, pg page) error {
+	if g.linked || len(g.gone) > 0 {
+		return p.over(append(g.gone, "Link")[0])
+	}
+	if proof := p.complete(g, pg); proof != "" {
+		return p.over(proof)
+	}
+	return p.unproven(g, pg, nil)
+}
+
+// complete returns the numbers that say that the first page is all, "" for none.
+func (p *pager) complete(g signs, pg page) string {
+	switch {
+	case g.pages.known && (g.pages.n <= 1 || g.page.known && g.page.n >= g.pages.n):
+		return g.pages.name
+	case p.total >= 0 && p.seen >= p.total && !g.atLeast:
+		return "total"
+	case pg.records == 0 && !(p.total > 0):
+		return "an empty list"
+	}
+	return ""
+}
+
+// over ends the walk by a sign, or tells of another that contradicts it.
+func (p *pager) over(proof string) error {
+	p.done = true
+	if p.begun == nil {
+		return nil
+	}
+	if covered := p.covered(); p.least > covered {
+		return driver.E(driver.ErrBadData, nil, "%s says that it has %d records, but gave %d and then no other page (%s); set connection_config.pagination, with \"ignore\": [%q] in it if that number means something else, or {\"type\": \"none\"} if these are all",
+			where(p.e.url), p.least, p.seen, proof, p.totalName())
+	}
+	return nil
+}
+
+// covered returns how many records the pages read so far had room for: some APIs
+// leave out of a page what the caller may not see.
+func (p *pager) covered() int64 {
+	size := int64(0)
+	if p.begun.signs.size.known {
+		size = p.begun.signs.size.n
+	}
+	if n := int64(p.s.settings.PageSize); n > size {
+		size = n
+	}
+	switch p.mode {
+	case "offset":
+		return max(p.seen, p.at+max(p.step, size))
+	case "page":
+		if p.begun.signs.pages.known {
+			size = max(size, int64(p.largest))
+		}
+	}
+	return max(p.seen, int64(p.count)*size)
+}
+
+func (p *pager) totalName() string {
+	if g := p.begun.signs; !g.total.known && g.count.known {
+		return g.count.name
+	}
+	return orElse(p.begun.signs.total.name, "total")
+}
+
+// contradiction is the error of signs of which one says that there is more and
+// another that there is not.
+func (p *pager) contradiction(more, over string) error {
+	return driver.E(driver.ErrBadData, nil, "%s contradicts itself on page %d: %s says that there is a next page and %s that there is none; set connection_config.pagination, with \"ignore\": [%q] in it if that means something else",
+		where(p.e.url), p.count, more, over, more)
+}
+
+// unproven ends the walk after a first page where nothing says that it is all,
+// or refuses to where it may well not be.
+func (p *pager) unproven(g signs, pg page, tried []string) error {
+	p.done = true
+	var why string
+	switch {
+	case g.said() != "":
+		why = fmt.Sprintf("says by %s that there are more", g.said())
+	case p.total > p.seen && p.total >= 0:
+		why = fmt.Sprintf("says that it has %d records and gave %d", p.total, p.seen)
+	case g.pages.known && g.pages.n > 1:
+		why = fmt.Sprintf("says by %s that it has %d pages", g.pages.name, g.pages.n)
+	case len(g.odd) > 0:
+		why = fmt.Sprintf("has the field %s, which may lead to more", g.odd[0])
+	case pg.records > 0 && (round(pg.records) || pg.records == p.s.settings.PageSize):
+		why = fmt.Sprintf("gave %d records, which may be one page of many, and nothing says that they are all", pg.records)
+	default:
+		return nil
+	}
+	if len(tried) > 0 {
+		why += ", and took no notice of " + strings.Join(tried[:min(len(tried), 12)], ", ")
+	}
+	return driver.E(driver.ErrInvalidConfig, nil, "%s %s%s", where(p.e.url), why, p.offer(g))
+}
+
+// offer is the settings to choose from where the way to the next page is open.
+func (p *pager) offer(g signs) string {
+	var list []string
+	for _, t := range g.tokens {
+		setting := "cursor_field"
+		if !strings.Contains(t.name, ".") && p.begun != nil && !p.begun.fields[t.name] {
+			setting = "next_header"
+		}
+		list = append(list, fmt.Sprintf(`{"type": "cursor", %q: %q, "cursor_param": "..."}`, setting, t.name))
+	}
+	for _, l := range g.nexts {
+		list = append(list, fmt.Sprintf(`{"type": "next_url", "next_field": %q}`, l.name))
+	}
+	list = append(list, `{"type": "page", "page_param": "..."}`, `{"type": "offset", "offset_param": "...", "size_param": "..."}`, `{"type": "cursor", "cursor_field": "...", "cursor_param": "..."}`, `{"type": "next_url", "next_field": "..."}`, `{"type": "none"} if these are all`)
+	if g.more != "" {
+		list = append(list, fmt.Sprintf(`{"ignore": [%q]} if that means something else`, g.more))
+	}
+	return ": set connection_config.pagination to one of " + strings.Join(unique(list), ", ")
+}
+
+// follow goes to the URL of the next page, which must be on the same host. It is
+// taken as it is given.
+func (p *pager) follow(from *url.URL, g signs, sign string) error {
+	next := ""
+	for _, l := range g.nexts {
+		if l.name == sign || next == "" && sign == "" {
+			next = l.url
+		}
+	}
+	if next == "" && len(g.nexts) > 0 && sign != "Link" && len(p.s.settings.Pagination.NextField) == 0 {
+		next = g.nexts[0].url
+	}
+	switch {
+	case g.over != "":
+		return p.over(g.over)
+	case next == "" && g.more != "":
+		return p.contradiction(g.more, sign)
+	case next == "" && g.page.known && g.pages.known && g.page.n > 0 && g.page.n < g.pages.n:
+		return p.contradiction(g.pages.name, sign)
+	case next == "":
+		return p.over(sign)
+	}
+	u, err := from.Parse(next)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return driver.E(driver.ErrBadData, nil, "%s gives a next page that is no URL; set pagination", where(p.e.url))
+	}
+	u.User, u.Fragment = nil, ""
+	if !sameHost(p.e.url, u) {
+		// APIs behind a proxy that ends TLS often write http into their links.
+		if !strings.EqualFold(u.Hostname(), p.e.url.Hostname()) || u.Scheme != "http" || p.e.url.Scheme != "https" {
+			return driver.E(driver.ErrPermission, nil, "%s has its next page on another host (%s), which would get the credentials; if that is right, set base_url to it", where(p.e.url), u.Host)
+		}
+		u.Scheme, u.Host = p.e.url.Scheme, p.e.url.Host
+	}
+	p.given = true
+	return p.to(u)
+}
+
+// to goes to a URL that was not read before.
+func (p *pager) to(u *url.URL) error {
+	if p.urls[u.String()] {
+		return driver.E(driver.ErrBadData, nil, "%s gives pages in circles: page %d leads back to an earlier one; set pagination", where(p.e.url), p.count)
+	}
+	p.url = u
+	return nil
+}
+
+// token asks for the next page with what the answer gave for it.
+func (p *pager) token(g signs) error {
+	value := ""
+	for _, t := range g.tokens {
+		if t.name == p.sign {
+			value = t.value
+		}
+	}
+	switch {
+	case g.over != "":
+		return p.over(g.over)
+	case value == "" && g.more != "":
+		return p.contradiction(g.more, p.sign)
+	case value == "":
+		return p.over(p.sign)
+	}
+	return p.to(with(p.first, p.param, value))
+}
+
+// after asks for what comes after the last record's id.
+func (p *pager) after(g signs, pg page) error {
+	id := lastID(pg)
+	switch {
+	case g.over != "":
+		return p.over(g.over)
+	case pg.records == 0 && g.more != "":
+		return p.contradiction(g.more, "an empty page")
+	case pg.records == 0:
+		return p.over("an empty page")
+	case id == "":
+		return driver.E(driver.ErrBadData, nil, "%s says that there are more pages, but its last record has no id to ask for them by; set pagination", where(p.e.url))
+	}
+	return p.to(with(p.first, p.param, id))
+}
+
+// lastID returns the id of the last record, "" where it has none.
+func lastID(pg page) string {
+	var id []byte
+	for element := range pg.elements() {
+		id = records.Field(element, "id")
+	}
+	if len(id) == 0 || id[0] == '{' || id[0] == '[' || empty(id) {
+		return ""
+	}
+	return string(records.Unquote(id))
+}

@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// longestWords bounds what is repeated of an API's own words, in bytes.
+const longestWords = 300
+
+var (
+	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "description", "reason", "title", "error", "errors", "fault", "code", "error_code", "errorCode", "status"}
+	failed    = wordsOf(`error fail failed failure denied unauthorized forbidden`)
+	// failing are the fields of answers that are nothing but an error.
+	failing = wordsOf(`code message msg status error errors detail details type title requestid documentationurl timestamp path success ok errcode errmsg errorcode errormessage
+		errordescription errormsg traceid help docs doc documentation info reason description statuscode statustext result data instance method moreinfo fault faultcode faultstring errorid hint logref correlationid apierrorcode`)
+)
+
+// own returns what an API says of an error in its own words, "" for nothing. It
+// may hold what was sent: whoever shows it takes secrets out.
+func own(body []byte) string {
+	body = []byte(strings.TrimSpace(string(body)))
+	if len(body) == 0 || !records.Valid(body) {
+		return ""
+	}
+	return spoken(body, 0)
+}
+
+func spoken(raw []byte, depth int) string {
+	if depth > 4 || len(raw) == 0 {
+		return ""
+	}
+	switch raw[0] {
+	case '"':
+		return readable(string(records.Unquote(raw)))
+	case '[':
+		for element := range records.Elements(raw) {
+			return spoken(element, depth+1)
+		}
+	case '{':
+		var words []string
+		for _, name := range wordNames {
+			value := records.Field(raw, name)
+			if len(value) == 0 || empty(value) || string(value) == "true" {
+				continue
+			}
+			text := spoken(value, depth+1)
+			if text == "" && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
+				text = string(value)
+			}
+			if text != "" && !strings.Contains(strings.Join(words, ": "), text) {
+				words = append(words, text)
+			}
+			if len(words) == 2 {
+				break
+			}
+		}
+		return readable(strings.Join(words, ": "))
+	}
+	return ""
+}
+
+// readable returns text in one line of bounded length.
+func readable(text string) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError }), " ")
+	if len(text) > longestWords {
+		text = strings.ToValidUTF8(text[:longestWords], "") + "..."
+	}
+	return text
+}
+
+// failure returns the error that an answer with a good status is all the same,
+// nil for one that is none: {"ok":false}, {"errors":[...]} and the like. listed
+// says that it holds a list of records.
+func (s *source) failure(a *answer, listed bool) error {
+	if a.status == http.StatusAccepted {
+		return s.refused(a.url, driver.ErrUnreachable, a.body, "202 Accepted: it prepares the answer; sync later")
+	}
+	if len(a.body) == 0 || a.body[0] != '{' {
+		return nil
+	}
+	says, only := "", true
+	words := false
+	for key, value := range a.in.index.Top() {
+		plain := plainName(string(key))
+		if s.ignored(string(key)) {
+			continue
+		}
+		text := strings.ToLower(string(records.Unquote(value)))
+		none := empty(value) || string(value) == "[]" || string(value) == "{}" || string(value) == "0"
+		switch {
+		case (plain == "ok" || plain == "success" || plain == "successful" || plain == "issuccess") && text == "false":
+			says = string(key) + ": false"
+		case plain == "status" && value[0] == '"' && failed[text]:
+			says = string(key) + ": " + text
+		case plain == "errors" && !none && (!listed || value[0] == '['), plain == "error" && !none && (!listed || value[0] != '['):
+			says = string(key)
+		case (plain == "timedout" || plain == "incompleteresults" || plain == "partial" || plain == "partialresults") && text == "true":
+			says = string(key) + ": true"
+		case (plain == "code" || plain == "statuscode" || plain == "status" || plain == "errorcode" || plain == "errcode") && !listed && isFailing(value):
+			says = string(key) + ": " + text
+		}
+		if !failing[plain] {
+			only = false
+		}
+		if !none && (plain == "message" || plain == "msg" || plain == "detail" || plain == "errormessage" || plain == "errmsg" || plain == "errordescription") {
+			words = true
+		}
+	}
+	switch {
+	case says != "" && (strings.HasPrefix(says, "code") || strings.HasPrefix(says, "errcode")) && !only:
+		return nil // a record that has a code
+	case says == "" && (listed || !only || !words):
+		return nil
+	case says == "":
+		says = "no records"
+	}
+	return s.refused(a.url, driver.ErrBadData, a.body, "an error ("+says+")")
+}
+
+// isFailing reports whether a code is one of HTTP's for failures, or more.
+func isFailing(value []byte) bool {
+	n, ok := whole(value)
+	return ok && n >= 400
+}
+
+// refused returns an error that has the API's own words.
+func (s *source) refused(u *url.URL, kind error, body []byte, what string) error {
+	if words := s.clean(own(body)); words != "" {
+		return driver.E(kind, nil, "%s answers %s; it says: %s", where(u), what, words)
+	}
+	return driver.E(kind, nil, "%s answers %s", where(u), what)
+}
+
+// clean takes what is secret in the settings out of a text.
+func (s *source) clean(text string) string {
+	c := s.settings
+	for _, secret := range []string{c.APIKey, c.BearerToken, c.Password} {
+		if len(secret) > 3 {
+			text = strings.ReplaceAll(text, secret, "[redacted]")
+		}
+	}
+	for _, m := range []map[string]string{c.Headers, c.Params} {
+		for _, secret := range m {
+			if len(secret) > 3 {
+				text = strings.ReplaceAll(text, secret, "[redacted]")
+			}
+		}
+	}
+	return text
+}
+
+// ignored reports whether the settings say not to look at a sign.
+func (s *source) ignored(name string) bool {
+	for _, i := range s.settings.Pagination.Ignore {
+		if plainName(i) == plainName(name) {
+			return true
+		}
+	}
+	return false
+}

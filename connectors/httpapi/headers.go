@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headwater/connectors/records"
+)
+
+// headers reads the signs that headers hold.
+func (g *signs) headers(header http.Header) {
+	if g.ignores("Link") {
+		header = header.Clone()
+		header.Del("Link")
+	}
+	next, over, linked := nextLink(header)
+	g.linked = linked
+	switch {
+	case over:
+		g.setOver(`Link; results="false"`)
+	case next != "":
+		g.nexts = append(g.nexts, link{"Link", next})
+	}
+	for name, values := range header {
+		if len(values) == 0 || g.ignores(name) {
+			continue
+		}
+		g.header(name, strings.TrimSpace(values[0]))
+	}
+	slices.SortFunc(g.tokens, func(a, b token) int { return strings.Compare(a.name, b.name) })
+}
+
+func (g *signs) ignores(name string) bool { return slices.Contains(g.ignore, plainName(name)) }
+
+// header takes one header into account, such as X-Next-Page, X-WP-TotalPages,
+// x-ms-continuationtoken or X-Pagination with JSON in it.
+func (g *signs) header(name, value string) {
+	plain := plainName(name)
+	for _, other := range []string{"ratelimit", "remaining", "reset", "quota", "contentlength", "age", "retry", "timeout", "policy"} {
+		if strings.Contains(plain, other) && !strings.Contains(plain, "page") && other != "age" || plain == other {
+			return
+		}
+	}
+	if strings.Contains(plain, "pagination") && strings.HasPrefix(value, "{") {
+		var x records.Index
+		if x.Read([]byte(value), nil) {
+			g.object(x.Top(), scope{path: []string{name}, envelope: true})
+		}
+		return
+	}
+	if plain == "contentrange" {
+		g.contentRange(name, value)
+		return
+	}
+	ends := func(suffixes ...string) bool {
+		return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(plain, s) })
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	isNumber := err == nil && n >= 0
+	set := func(to *number) {
+		if isNumber && !to.known {
+			*to = number{name, n, true}
+		}
+	}
+	switch {
+	case ends("nextpage", "nextcursor", "nexttoken", "nextpagetoken", "continuationtoken", "continuation", "nextmarker", "nextoffset", "nextpageurl", "nextlink", "pagenext"):
+		switch {
+		case value == "":
+			g.gone = append(g.gone, name)
+		case looksLikeURL(value):
+			g.nexts = append(g.nexts, link{name, value})
+		default:
+			g.tokens = append(g.tokens, token{name, value, headerParams(plain)})
+		}
+	case ends("hasmore", "hasnextpage", "hasmorepages"):
+		if value == "true" {
+			g.setMore(name)
+		} else if value == "false" {
+			g.setOver(name)
+		}
+	case ends("totalpages", "pagecount", "pagestotal", "totalpagecount", "lastpage"):
+		set(&g.pages)
+	case ends("totalcount", "xtotal", "wptotal", "totalresults", "totalitems", "totalrecords", "paginationtotal", "listtotal", "paginationcount", "totalelements"), plain == "totalcount", plain == "total":
+		set(&g.total)
+	case ends("perpage", "pagesize", "paginationlimit", "pagelimit"):
+		set(&g.size)
+	case ends("currentpage", "xpage", "paginationpage", "pagenumber"):
+		set(&g.page)
+	case ends("paginationoffset", "xoffset"):
+		set(&g.offset)
+	}
+}
+
+// headerParams returns the parameters that may take what a header holds.
+func headerParams(plain string) []string {
+	for _, h := range []struct{ end, as string }{
+		{"continuationtoken", "continuationToken"}, {"continuation", "continuation"}, {"nextpagetoken", "next_page_token"}, {"nextcursor", "next_cursor"},
+		{"nexttoken", "next_token"}, {"nextmarker", "next_marker"}, {"nextoffset", "next_offset"}, {"pagenext", "next_page"},
+	} {
+		if strings.HasSuffix(plain, h.end) {
+			return tokenParams(h.as)
+		}
+	}
+	return tokenParams("next_page")
+}
+
+// contentRange reads "items 0-24/250".
+func (g *signs) contentRange(name, value string) {
+	if at := strings.LastIndexByte(value, ' '); at >= 0 {
+		if strings.HasPrefix(value, "bytes") {
+			return
+		}
+		value = value[at+1:]
+	}
+	span, total, _ := strings.Cut(value, "/")
+	if n, err := strconv.ParseInt(total, 10, 64); err == nil && n >= 0 && !g.total.known {
+		g.total = number{name, n, true}
+	}
+	from, _, _ := strings.Cut(span, "-")
+	if n, err := strconv.ParseInt(from, 10, 64); err == nil && n >= 0 && !g.offset.known {
+		g.offset = number{name, n, true}
+	}
+}
+
+// nextLink returns the target of rel="next" of the Link headers (RFC 8288), or
+// "". over is set where such a link says results="false", linked where there was
+// any link to a page.
+func nextLink(header http.Header) (next string, over, linked bool) {
+	for _, value := range header.Values("Link") {
+		for len(value) > 0 {
+			start := strings.IndexByte(value, '<')
+			if start < 0 {
+				break
+			}
+			end := strings.IndexByte(value[start:], '>')
+			if end < 0 {
+				break
+			}
+			target := value[start+1 : start+end]
+			value = value[start+end+1:]
+			params := value
+			if i := strings.IndexByte(value, '<'); i >= 0 {
+				params = value[:i]
+			}
+			rels, none := "", false
+			for param := range strings.SplitSeq(params, ";") {
+				name, v, _ := strings.Cut(strings.Trim(param, " ,\t"), "=")
+				v = strings.Trim(strings.Trim(v, " ,"), `"`)
+				switch strings.ToLower(strings.TrimSpace(name)) {
+				case "rel":
+					rels = v
+				case "results":
+					none = strings.EqualFold(v, "false")
+				}
+			}
+			for rel := range strings.FieldsSeq(rels) {
+				switch strings.ToLower(rel) {
+				case "next":
+					next, over, linked = target, none, true
+				case "prev", "previous", "first", "last":
+					linked = true
+				}
+			}
+		}
+	}
+	return next, over, linked
+}

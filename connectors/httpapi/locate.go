@@ -1,0 +1,275 @@
+package httpapi
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/records"
+)
+
+// deepestList is how many objects down the records are looked for.
+const deepestList = 4
+
+// place is where an answer keeps its records.
+type place struct {
+	path   []string // to it, outermost key first; empty for the answer itself
+	shape  string   // list, map or single; rows for lists of values
+	header []string // of rows: the path to the columns' names
+	sure   bool     // also where it is empty: its name says that these are the records
+	beside bool     // it is empty and another list beside it is not
+}
+
+// list returns the place as an index takes it, nil where an index finds none.
+func (p *place) list() *records.List {
+	if p.shape != "list" {
+		return nil
+	}
+	return &records.List{Path: p.path}
+}
+
+var (
+	// usual are the names that APIs give to the list of records.
+	usual = wordsOf(`data items results result records rows value values entries entry hits list content objects elements resources features documents docs nodes edges collection members`)
+	// aside are the names of lists that stand beside the records.
+	aside = wordsOf(`links link errors warnings messages included facets notifications alerts debug aggregations expand sort`)
+	// headings are the names of lists of column names.
+	headings = wordsOf(`columns fields headers header cols schema columnnames fieldnames columnheaders`)
+)
+
+// found is a list in an answer.
+type found struct {
+	path  []string
+	raw   []byte
+	full  bool // it holds objects
+	rows  bool // it holds lists
+	score int
+}
+
+// locate finds the records of an answer: itself when it is a list, else the list
+// whose name says it, nearest to the top. name is the table's. It returns an
+// error that names records_path where the choice is open.
+func locate(document []byte, name string) (place, error) {
+	switch {
+	case document[0] == '[':
+		return place{shape: "list"}, nil
+	case document[0] != '{':
+		return place{}, driver.E(driver.ErrBadData, nil, "the JSON is neither a list nor an object")
+	}
+	if isMap(document) {
+		return place{shape: "map"}, nil
+	}
+	lists := listsIn(document, name)
+	for depth := range deepestList {
+		level := slices.DeleteFunc(slices.Clone(lists), func(f found) bool { return len(f.path) != depth+1 || f.score == 0 })
+		if p, ok, err := pick(level, document); ok || err != nil {
+			return p, err
+		}
+	}
+	// Lists with the names of what usually stands beside records are the records
+	// where there are no others.
+	lists = slices.DeleteFunc(lists, func(f found) bool { return f.score > 0 || isLinks(f.raw) })
+	for _, full := range []bool{true, false} {
+		left := slices.DeleteFunc(slices.Clone(lists), func(f found) bool { return f.full != full })
+		if len(left) == 1 && plainName(left[0].path[len(left[0].path)-1]) != "errors" {
+			return place{path: left[0].path, shape: "list", sure: true}, nil
+		}
+	}
+	return place{shape: "single"}, nil
+}
+
+// listsIn returns the lists of an answer that may be records.
+func listsIn(document []byte, name string) (lists []found) {
+	type node struct {
+		path []string
+		raw  []byte
+	}
+	level := []node{{raw: document}}
+	for range deepestList {
+		var next []node
+		for _, n := range level {
+			for key, value := range records.Fields(n.raw) {
+				path := append(slices.Clone(n.path), string(key))
+				switch value[0] {
+				case '{':
+					next = append(next, node{path, value})
+				case '[':
+					f := found{path: path, raw: value, score: score(string(key), name)}
+					switch first := bytes.TrimLeft(value[1:], " \n\t\r"); first[0] {
+					case '{':
+						f.full = true
+					case '[':
+						f.rows = true
+					case ']':
+					default:
+						continue // a list of values
+					}
+					lists = append(lists, f)
+				}
+			}
+		}
+		level = next
+	}
+	return lists
+}
+
+// score says how much a list's name speaks for the records.
+func score(key, table string) int {
+	plain, table := plainName(key), plainName(table)
+	switch {
+	case plain != "" && (plain == table || plain+"s" == table || plain == table+"s" || strings.HasSuffix(plain, table) && len(table) > 2):
+		return 3
+	case usual[plain]:
+		return 2
+	case aside[plain]:
+		return 0
+	}
+	return 1
+}
+
+// pick chooses among the lists of one depth.
+func pick(level []found, document []byte) (p place, ok bool, err error) {
+	for _, f := range level {
+		if f.rows {
+			if header := headingOf(document, f); header != nil {
+				return place{path: f.path, shape: "rows", header: header}, true, nil
+			}
+		}
+	}
+	level = slices.DeleteFunc(slices.Clone(level), func(f found) bool { return f.rows })
+	best, full := 0, 0
+	for _, f := range level {
+		best = max(best, f.score)
+		if f.full {
+			full++
+		}
+	}
+	top := slices.DeleteFunc(slices.Clone(level), func(f found) bool { return f.score != best })
+	switch {
+	case len(level) == 0:
+		return p, false, nil
+	case len(top) == 1 && (best > 1 || len(level) == 1 && full == 1):
+		return place{path: top[0].path, shape: "list", sure: best > 1, beside: full > 0 && !top[0].full}, true, nil
+	case full == 0 && (len(level) > 1 || best == 1):
+		return p, false, nil // there may be records further down
+	}
+	var names []string
+	for _, f := range level {
+		names = append(names, strings.Join(f.path, "."))
+	}
+	return p, false, driver.E(driver.ErrInvalidConfig, nil, "the answer holds several lists (%s): set connection_config.records_path to the one that holds the records", strings.Join(names[:min(len(names), 8)], ", "))
+}
+
+// headingOf returns the path to the list beside rows that names their columns.
+func headingOf(document []byte, rows found) []string {
+	above := records.Field(document, rows.path[:len(rows.path)-1]...)
+	width := 0
+	for row := range records.Elements(rows.raw) {
+		for range records.Elements(row) {
+			width++
+		}
+		break
+	}
+	for key, value := range records.Fields(above) {
+		if headings[plainName(string(key))] && value[0] == '[' && len(columnNames(value)) == width {
+			return append(slices.Clone(rows.path[:len(rows.path)-1]), string(key))
+		}
+	}
+	return nil
+}
+
+// headingOfRows is headingOf for a list that the settings name, nil where that is
+// no list of lists.
+func headingOfRows(document []byte, list found) []string {
+	for element := range records.Elements(list.raw) {
+		if element[0] != '[' || len(list.path) == 0 {
+			return nil
+		}
+		return headingOf(document, list)
+	}
+	return nil
+}
+
+// columnNames reads a list of names, or of objects that have one, nil where it
+// is neither or a name comes twice.
+func columnNames(list []byte) []string {
+	var names []string
+	for element := range records.Elements(list) {
+		raw := element
+		if element[0] == '{' {
+			raw = nil
+			for _, key := range []string{"name", "fieldName", "field", "key", "id", "columnName", "label", "title"} {
+				if raw = records.Field(element, key); len(raw) > 0 && raw[0] == '"' {
+					break
+				}
+			}
+		}
+		if len(raw) == 0 || raw[0] != '"' || slices.Contains(names, string(records.Unquote(raw))) {
+			return nil
+		}
+		names = append(names, string(records.Unquote(raw)))
+	}
+	return names
+}
+
+// isLinks reports whether a list holds links to pages.
+func isLinks(list []byte) bool {
+	for element := range records.Elements(list) {
+		if element[0] != '{' {
+			return false
+		}
+		return records.Field(element, "rel") != nil || records.Field(element, "relation") != nil
+	}
+	return false
+}
+
+// isMap reports whether an object holds nothing but objects of one shape, two or
+// more: records by their keys.
+func isMap(object []byte) bool {
+	var first map[string]bool
+	n := 0
+	for key, value := range records.Fields(object) {
+		if value[0] != '{' || envelopes[plainName(string(key))] {
+			return false
+		}
+		keys := map[string]bool{}
+		same := 0
+		for k, v := range records.Fields(value) {
+			if v[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(v[1:], " \n\t\r"), []byte("{")) {
+				return false // lists of their own
+			}
+			keys[string(k)] = true
+			if first[string(k)] {
+				same++
+			}
+		}
+		if n++; n == 1 {
+			first = keys
+		} else if same*2 < max(len(first), len(keys)) {
+			return false
+		}
+	}
+	return n > 1 && len(first) > 0
+}
+
+// fieldAt returns the raw value at a dotted path and the keys that lead to it.
+// What is one key, dots and all, is found before what is several.
+func fieldAt(object []byte, dotted string) (keys []string, raw []byte) {
+	if dotted == "" {
+		return nil, object
+	}
+	for at := len(dotted); at > 0; at = strings.LastIndexByte(dotted[:at], '.') {
+		raw := records.Field(object, dotted[:at])
+		if len(raw) == 0 {
+			continue
+		}
+		if at == len(dotted) {
+			return []string{dotted}, raw
+		}
+		if more, found := fieldAt(raw, dotted[at+1:]); found != nil {
+			return append([]string{dotted[:at]}, more...), found
+		}
+	}
+	return nil, nil
+}

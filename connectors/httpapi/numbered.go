@@ -1,0 +1,121 @@
+package httpapi
+
+import (
+	"slices"
+	"strconv"
+
+	"headwater/connectors/driver"
+)
+
+// stepOf returns how far an offset goes on: by what was asked for, not by what
+// came, because some APIs hide records after they counted them.
+func (p *pager) stepOf(g signs, pg page) int64 {
+	switch {
+	case p.s.settings.PageSize > 0:
+		return int64(p.s.settings.PageSize)
+	case g.size.known && g.size.n >= int64(pg.records) && g.size.n > 0:
+		return g.size.n
+	}
+	return int64(pg.records)
+}
+
+// turn goes to a page number or offset.
+func (p *pager) turn(at int64) {
+	p.at = at
+	p.url = with(p.first, p.param, strconv.FormatInt(at, 10))
+}
+
+// repeated tells a page that was asked for from the end that answers an earlier
+// one once more. It ends the walk there.
+func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
+	g := a.signs
+	more := p.promised(g)
+	if p.mode == "page" && g.page.known && p.begun.signs.page.known && g.page.n != p.at && (pg.records == 0 || p.begun.again(pg) || p.same(pg)) {
+		if more != "" && !p.begun.again(pg) && !p.same(pg) {
+			return true, p.contradiction(more, g.page.name)
+		}
+		return true, p.over("page " + strconv.FormatInt(p.at, 10) + " answers page " + strconv.FormatInt(g.page.n, 10))
+	}
+	same := p.same(pg)
+	if !same && !(isNumbered(p.mode) && p.begun.again(pg)) {
+		return false, nil
+	}
+	if p.begun.uniform && more != "" {
+		return false, nil // records that are all the same tell no page from another
+	}
+	switch {
+	case isNumbered(p.mode) && (more != "" || p.begun.uniform) && p.echoes(g):
+		return false, nil
+	case isNumbered(p.mode) && (p.count > 1 || more == ""), p.mode == "after" && p.count > 1:
+		return true, p.over("a page that repeats an earlier one")
+	}
+	return true, driver.E(driver.ErrBadData, nil, "%s gives the same records again as its next page; set pagination, with cursor_param for example", where(p.e.url))
+}
+
+// echoes reports whether an answer says that it is the page that was asked for.
+func (p *pager) echoes(g signs) bool {
+	return p.mode == "page" && g.page.known && g.page.n == p.at && p.begun.signs.page.known && p.begun.signs.page.n != p.at || p.mode == "offset" && g.offset.known && g.offset.n == p.at
+}
+
+// promised returns the sign that says that there are pages after the one at p.at,
+// "" for none.
+func (p *pager) promised(g signs) string {
+	if s := g.said(); s != "" {
+		return s
+	}
+	if p.mode == "page" && g.pages.known && p.at < p.lastPage(g) {
+		return g.pages.name
+	}
+	return ""
+}
+
+// lastPage returns the number of the last page. Pages counted from 0 have it
+// before the number of pages.
+func (p *pager) lastPage(g signs) int64 {
+	if p.zero {
+		return g.pages.n - 1
+	}
+	return g.pages.n
+}
+
+// numbered goes on by page number or offset, or ends on proof: a sign that says
+// so, all that the total counts, or an empty page.
+func (p *pager) numbered(g signs, pg page) error {
+	step := int64(1)
+	if p.mode == "offset" {
+		step = max(p.step, 1)
+	}
+	more, over := p.promised(g), g.over
+	if over == "" && p.mode == "page" && g.pages.known && p.at >= p.lastPage(g) {
+		over = g.pages.name
+	}
+	if over == "" && len(g.gone) > 0 && len(g.nexts)+len(g.tokens) == 0 && slices.Contains(append(p.begun.names(), p.begun.signs.gone...), g.gone[0]) {
+		over = g.gone[0]
+	}
+	switch {
+	case more != "" && over != "":
+		return p.contradiction(more, over)
+	case more != "":
+	case over != "":
+		return p.over(over)
+	case p.total >= 0 && p.total >= p.seen && p.covered() >= p.total && !(capped(p.total) && pg.records > 0 && pg.records >= p.largest) && !g.atLeast:
+		return p.over("total")
+	case pg.records == 0 && p.count == 1 && p.configured() == "" && p.total > 0:
+		return p.unproven(g, pg, nil)
+	case pg.records == 0:
+		return p.over("an empty page")
+	}
+	p.turn(p.at + step)
+	return nil
+}
+
+// names returns the fields of the first answer that held the next page.
+func (f *first) names() (names []string) {
+	for _, l := range f.signs.nexts {
+		names = append(names, l.name)
+	}
+	for _, t := range f.signs.tokens {
+		names = append(names, t.name)
+	}
+	return names
+}

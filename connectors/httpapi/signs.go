@@ -1,0 +1,307 @@
+package httpapi
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+
+	"headwater/connectors/records"
+)
+
+// deepestSign is how many objects down an answer's signs are looked for.
+const deepestSign = 4
+
+// number is a whole number that an answer tells, under its name there.
+type number struct {
+	name  string
+	n     int64
+	known bool
+}
+
+// token is what the next page is asked for with: a cursor, an offset, a number.
+type token struct {
+	name, value string
+	params      []string // that may take it
+}
+
+// link is the address of the next page.
+type link struct{ name, url string }
+
+// signs are what an answer tells about the pages after it, each under its name:
+// the dotted path to a field, or a header.
+type signs struct {
+	nexts  []link
+	tokens []token
+	lastID token    // of the last record; says nothing by itself
+	gone   []string // fields that would hold the next page and say none
+	more   string   // a flag that there is a next page
+	over   string   // a flag that there is none
+	odd    []string // what may hold the next page and is of no known form
+	linked bool     // there are Link headers to pages
+
+	page, pages, offset, size, total, count number
+	atLeast                                 bool // total is a lower bound
+
+	ignore []string // plain names of signs not to look at
+}
+
+// said reports whether an answer says that there is a next page, and by what.
+func (g *signs) said() string {
+	switch {
+	case g.over != "":
+		return ""
+	case len(g.nexts) > 0:
+		return g.nexts[0].name
+	case len(g.tokens) > 0:
+		return g.tokens[0].name
+	}
+	return g.more
+}
+
+// signsOf reads the signs of an answer. inside are the keys on the way to its
+// records.
+func signsOf(a *answer, inside, ignore []string) signs {
+	var g signs
+	for _, name := range ignore {
+		g.ignore = append(g.ignore, plainName(name))
+	}
+	g.headers(a.header)
+	if len(a.body) > 0 && a.body[0] == '{' {
+		top := a.in.index.Top()
+		g.object(top, scope{inside: inside, envelope: true})
+	}
+	return g
+}
+
+// scope is where in an answer an object lies.
+type scope struct {
+	path     []string
+	inside   []string // keys that still lead to the records
+	envelope bool     // its numbers are about pages
+	next     bool     // it is all about the next page
+}
+
+func (s scope) name(key string) string {
+	if len(s.path) == 0 {
+		return key
+	}
+	return strings.Join(s.path, ".") + "." + key
+}
+
+// fieldsOf is the fields of one object.
+type fieldsOf = func(yield func(key, value []byte) bool)
+
+func (g *signs) object(fields fieldsOf, in scope) {
+	for k, value := range fields {
+		if len(value) == 0 {
+			continue
+		}
+		key := string(k)
+		plain := plainName(key)
+		name := in.name(key)
+		if slices.Contains(g.ignore, plain) || slices.Contains(g.ignore, plainName(name)) {
+			continue
+		}
+		switch value[0] {
+		case '{':
+			g.nested(name, key, plain, value, in)
+		case '[':
+			switch {
+			case strings.HasSuffix(plain, "links") || plain == "link":
+				g.relations(name, value)
+			case oddNames[plain] && value[len(value)-2] != '[':
+				g.odd = append(g.odd, name)
+			}
+		default:
+			g.scalar(name, plain, value, in)
+		}
+	}
+}
+
+// nested looks into an object of an answer.
+func (g *signs) nested(name, key, plain string, value []byte, in scope) {
+	child := scope{path: append(slices.Clone(in.path), key), envelope: in.envelope && envelopes[plain]}
+	if len(in.inside) > 0 && in.inside[0] == key {
+		child.inside, child.envelope = in.inside[1:], true
+	}
+	switch word, next := nextWord(plain); {
+	case len(child.path) > deepestSign || backwards[plain] || in.next:
+		return
+	case next && (word == "" || word == "page" || word == "link"):
+		child.next = true
+		before := len(g.nexts) + len(g.tokens)
+		g.object(records.Fields(value), child)
+		if len(g.nexts)+len(g.tokens) == before && len(bytes.Trim(value, "{} \n\t\r")) > 0 {
+			g.odd = append(g.odd, name)
+		}
+		return
+	case oddNames[plain]:
+		g.odd = append(g.odd, name)
+		return
+	case totalNames[plain] && in.envelope:
+		if n, ok := whole(records.Field(value, "value")); ok {
+			g.total = number{name + ".value", n, true}
+			relation := records.Unquote(records.Field(value, "relation"))
+			g.atLeast = len(relation) > 0 && string(relation) != "eq"
+		}
+		return
+	}
+	g.object(records.Fields(value), child)
+}
+
+// scalar takes one field into account that is no object and no list.
+func (g *signs) scalar(name, plain string, value []byte, in scope) {
+	text := string(records.Unquote(value))
+	_, next := nextWord(plain)
+	flag, isFlag := flagOf(text)
+	switch {
+	case in.next:
+		g.continuation(name, value, text, !backwards[plain])
+	case next && isFlag && flag:
+		g.setMore(name)
+	case moreNames[plain] && isFlag && (in.envelope || strings.HasPrefix(plain, "has")):
+		if flag {
+			g.setMore(name)
+		} else {
+			g.setOver(name)
+		}
+	case next:
+		g.continuation(name, value, text, true)
+	case overNames[plain] && isFlag && in.envelope:
+		if flag {
+			g.setOver(name)
+		} else {
+			g.setMore(name)
+		}
+	case !in.envelope:
+	case lastIDs[plain] && !empty(value):
+		g.lastID = token{name, text, tokenParams(name)}
+	case tokenNames[plain] || plain == "offset" && value[0] == '"' && !digits(text):
+		if empty(value) {
+			if plain != "cursor" && plain != "after" && plain != "marker" {
+				g.gone = append(g.gone, name)
+			}
+			return
+		}
+		g.continuation(name, value, text, true)
+	default:
+		g.counts(name, plain, value, in)
+	}
+}
+
+// continuation takes what says where the next page is: its address, or what it
+// is asked for with. One that says none is gone.
+func (g *signs) continuation(name string, value []byte, text string, wanted bool) {
+	switch {
+	case !wanted:
+	case empty(value):
+		g.gone = append(g.gone, name)
+	case value[0] == '"' && looksLikeURL(text):
+		g.nexts = append(g.nexts, link{name, text})
+	case value[0] == 't' || value[0] == 'f':
+	default:
+		g.tokens = append(g.tokens, token{name, text, tokenParams(name)})
+	}
+}
+
+func (g *signs) setMore(name string) {
+	if g.more == "" {
+		g.more = name
+	}
+}
+
+func (g *signs) setOver(name string) {
+	if g.over == "" {
+		g.over = name
+	}
+}
+
+// counts takes a number into account that tells of pages or records.
+func (g *signs) counts(name, plain string, value []byte, in scope) {
+	n, ok := whole(value)
+	if !ok {
+		return
+	}
+	set := func(to *number) {
+		if !to.known {
+			*to = number{name, n, true}
+		}
+	}
+	inPage := len(in.path) > 0 && plainName(in.path[len(in.path)-1]) == "page"
+	switch {
+	case pageNames[plain], plain == "number" && (inPage || g.pages.known || g.page.known || len(in.path) == 0):
+		set(&g.page)
+	case pagesNames[plain]:
+		set(&g.pages)
+	case skipNames[plain]:
+		set(&g.offset)
+	case totalNames[plain]:
+		if !g.total.known || n > g.total.n {
+			g.total = number{name, n, true}
+		}
+	case sizeNames[plain]:
+		set(&g.size)
+	case countNames[plain]:
+		set(&g.count)
+	}
+}
+
+// relations reads a list of links, as in [{"rel":"next","href":"..."}].
+func (g *signs) relations(name string, list []byte) {
+	for element := range records.Elements(list) {
+		if element[0] != '{' {
+			return
+		}
+		var rel, href string
+		for key, value := range records.Fields(element) {
+			switch string(key) {
+			case "rel", "relation":
+				rel = string(records.Unquote(value))
+			case "href", "url", "uri":
+				href = string(records.Unquote(value))
+			}
+		}
+		if rel != "" {
+			g.linked = true
+		}
+		if rel == "next" && looksLikeURL(href) {
+			g.nexts = append(g.nexts, link{name, href})
+		}
+	}
+}
+
+// flagOf reads true and false, also between quotes.
+func flagOf(text string) (flag, ok bool) {
+	switch strings.ToLower(text) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
+}
+
+// whole reads a whole number of at least 0, also between quotes.
+func whole(value []byte) (int64, bool) {
+	n, err := strconv.ParseInt(string(records.Unquote(value)), 10, 64)
+	return n, err == nil && n >= 0
+}
+
+func digits(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+}
+
+// empty reports whether a value says "none".
+func empty(raw []byte) bool {
+	switch string(raw) {
+	case "null", `""`, "false":
+		return true
+	}
+	return false
+}
+
+func looksLikeURL(s string) bool {
+	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "?") ||
+		!strings.ContainsAny(s, " \t\n{}\"") && strings.Contains(s, "?") && strings.Contains(s[strings.IndexByte(s, '?'):], "=")
+}

@@ -1,0 +1,155 @@
+package httpapi
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// plainName returns a name without case and punctuation, so that one entry of
+// the catalogue stands for next_cursor, nextCursor, Next-Cursor and next.cursor.
+func plainName(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	return b.String()
+}
+
+// words is a set of plain names.
+type words map[string]bool
+
+func wordsOf(text string) words {
+	w := words{}
+	for _, word := range strings.Fields(text) {
+		w[word] = true
+	}
+	return w
+}
+
+// The names by which APIs tell about their pages, plain.
+var (
+	// envelopes are the objects beside or around the records that tell of pages.
+	envelopes = wordsOf(`meta pagination paging pager paginator pageinfo page pages responsemetadata metadata info links cursors cursor data result results
+		response hits list search resultinfo listinfo resultset payload body summary collection feed envelope next pagedata pagingmetadata resultsetmetadata listmetadata`)
+	// afterNext are the words behind "next" that make a name one of a next page;
+	// next_billing_at is none.
+	afterNext = wordsOf(`url uri link href page pageurl pageuri pagelink pagehref pagetoken pagecursor pageid pagenumber pageno pagenum pagepath pagelinkuri
+		token cursor continuationtoken continuation marker key offset start startat startindex startkey startingafter skip skiptoken after position bookmark scrollid
+		recordsurl resultsurl results set batch path request id index query pagequery cursorid partitionkey rowkey evaluatedkey searchafter from`)
+	neverNext = wordsOf(`nextsynctoken nextdeltatoken deltalink odatadeltalink`)
+	moreNames = wordsOf(`hasmore more hasnext hasnextpage hasmoreitems moreitems moreavailable moreresults hasmoreresults hasmoredata hasmorepages morepages
+		moreitemsincollection hasmorerecords morerecords istruncated truncated hasnextresults existsnextpage nextpageexists hasadditionalresults hasfollowing`)
+	overNames = wordsOf(`islast islastpage lastpage last done isdone finished isfinished iscomplete complete endoflist endofresults endofrecords endoffile eof isend end isfinal finalpage
+		nomore nomoreresults allloaded`)
+	tokenNames = wordsOf(`cursor endcursor aftercursor after continuationtoken continuation continuationkey scrollid paginationtoken pagingtoken resumptiontoken
+		lastkey lastevaluatedkey bookmark marker pagestate skiptoken pagetoken cursornext pagingcursor continue`)
+	lastIDs    = wordsOf(`lastid lastrecordid lastitemid`)
+	oddNames   = wordsOf(`continue lastevaluatedkey searchafter nextsearchafter nextkey exclusivestartkey`)
+	pageNames  = wordsOf(`page currentpage pagenumber pageno pagenum pageindex curpage thispage current currentpagenumber pagecurrent`)
+	pagesNames = wordsOf(`totalpages pages lastpage pagecount numpages nbpages pagetotal pagestotal totalpagecount maxpage lastpagenumber totalpage pagescount numberofpages
+		totalnumberofpages noofpages pagetotalcount`)
+	skipNames  = wordsOf(`offset skip start startat startindex startrow startposition recordstart firstresult from`)
+	totalNames = wordsOf(`total totalcount totalresults totalrecords totalelements totalitems totalsize totalrows totalhits nbhits numfound recordstotal recordsfiltered
+		fullcount allcount totalnumber totalobjects totalentries odatacount totalrecordcount totalresultcount totalitemcount numberofrecords numberofresults`)
+	countNames = wordsOf(`count resultcount itemcount itemscount numresults recordcount recordscount resultscount size length`)
+	sizeNames  = wordsOf(`limit perpage pagesize size hitsperpage itemsperpage maxresults pagelimit recordsperpage resultsperpage top take pagelength`)
+	// backwards are the names of links to other pages than the next.
+	backwards = wordsOf(`previous prev previouspage prevpage first last self current firstpage lastpage before startcursor`)
+)
+
+// nextWord returns what stands behind "next" in a plain name that may be one of
+// a next page.
+func nextWord(plain string) (word string, ok bool) {
+	if neverNext[plain] {
+		return "", false
+	}
+	if plain == "more" || plain == "moreurl" || plain == "loadmore" || plain == "loadmoreurl" {
+		return "url", true
+	}
+	at := strings.LastIndex(plain, "next")
+	if at < 0 || at > 0 && !strings.HasPrefix(plain, "odata") && !slices.Contains([]string{"url", "uri", "link", "href", "page", "token", "cursor", "pagetoken", "pageurl", "", "pageuri", "pagelink"}, plain[at+4:]) {
+		return "", false
+	}
+	word = plain[at+4:]
+	return word, word == "" || afterNext[word]
+}
+
+// tokenParams returns the names that the parameter for a token may have, the
+// likeliest first: APIs ask for next_cursor as cursor, for nextPageToken as
+// pageToken.
+func tokenParams(name string) []string {
+	key := name
+	if at := strings.LastIndexByte(name, '.'); at >= 0 && at < len(name)-1 {
+		key = name[at+1:]
+	}
+	plain := plainName(key)
+	word, next := nextWord(plain)
+	if !next {
+		word = plain
+	}
+	bare := stripNext(key)
+	var list []string
+	switch word {
+	case "cursor", "endcursor", "aftercursor", "pagecursor", "cursornext", "pagingcursor":
+		list = []string{bare, "cursor", "after", key, "page_cursor", "starting_after", "pageCursor"}
+		if word == "endcursor" || word == "aftercursor" {
+			list = []string{"after", "cursor", key}
+		}
+	case "pagetoken":
+		list = []string{bare, "page_token", "pageToken", key, "token", "cursor"}
+	case "token":
+		list = []string{key, "pagination_token", "page_token", "pageToken", bare, "cursor"}
+	case "continuationtoken", "continuation":
+		list = []string{bare, "continuationToken", "continuation_token", "continuation", "token"}
+	case "", "page", "pageid":
+		list = []string{"page", "page_token", key, "pageToken", "cursor", "after", "offset"}
+	case "pagenumber", "pageno", "pagenum", "index":
+		list = []string{"page", bare, key}
+	case "offset", "start", "startat", "startindex", "skip", "position", "from":
+		list = []string{bare, key, "offset", "skip", "start"}
+	case "scrollid":
+		list = []string{bare, "scroll_id", "scrollId", "scroll"}
+	case "lastid", "lastrecordid", "lastitemid":
+		list = []string{"after", "after_id", "starting_after", key, "since_id"}
+	default:
+		list = []string{bare, key, "cursor", "after", "page_token"}
+	}
+	return unique(list)
+}
+
+// stripNext returns a name without "next" at its front, in the same spelling.
+func stripNext(key string) string {
+	if len(key) <= 4 || !strings.EqualFold(key[:4], "next") {
+		return key
+	}
+	rest := strings.TrimLeft(key[4:], "_-")
+	if len(rest) == 0 {
+		return key
+	}
+	if rest[0] >= 'A' && rest[0] <= 'Z' && key[0] == 'n' {
+		rest = strings.ToLower(rest[:1]) + rest[1:]
+	}
+	return rest
+}
+
+func unique(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// round reports whether so many records may be a full page: most APIs have 10,
+// 20, 25, 30, 50, 100 ... to a page, some powers of two or dozens.
+func round(n int) bool {
+	return n >= 10 && (n%10 == 0 || n%25 == 0 || n == 12 || n == 15 || n == 24 || n == 36 || n == 48 || n == 96 || n >= 16 && n&(n-1) == 0 || n == 99 || n == 255)
+}
+
+// capped reports whether a total may be the most that the API counts.
+func capped(n int64) bool { return n >= 50 && n%50 == 0 }

@@ -78,12 +78,21 @@ func dialError(ctx context.Context, address string, err error) error {
 type watchedConn struct {
 	net.Conn
 	idle    time.Duration
+	patient atomic.Int64 // nanoseconds instead of idle, 0 for idle
 	expired atomic.Bool
 	once    atomic.Bool
 }
 
+// Patience sets how long a read may wait for its first byte from now on, 0 for
+// the usual idle limit. A driver that has asked for what takes long says so.
+func (c *watchedConn) Patience(limit time.Duration) { c.patient.Store(int64(limit)) }
+
 func (c *watchedConn) Read(p []byte) (int, error) {
-	timer := time.AfterFunc(c.idle, func() {
+	idle := c.idle
+	if patient := time.Duration(c.patient.Load()); patient > 0 {
+		idle = patient
+	}
+	timer := time.AfterFunc(idle, func() {
 		c.expired.Store(true)
 		c.Close()
 	})

@@ -99,7 +99,7 @@ func (c *column) endBytes(row int) {
 }
 
 // array hands the values over and starts anew.
-func (c *column) array(rows int) arrow.Array {
+func (c *column) array(rows int, l *lease) arrow.Array {
 	buffers := make([]*memory.Buffer, 2, 3)
 	if c.nulls > 0 {
 		buffers[0] = memory.NewBufferBytes(c.valid[:(rows+7)/8])
@@ -110,7 +110,7 @@ func (c *column) array(rows int) arrow.Array {
 			c.bytes = slices.Clone(c.bytes)
 		}
 		buffers[1] = memory.NewBufferBytes(c.offsets[:4*(rows+1)])
-		buffers = append(buffers, memory.NewBufferBytes(c.bytes))
+		buffers = append(buffers, buffer(c.bytes, l))
 	case c.how == asBool:
 		buffers[1] = memory.NewBufferBytes(c.fixed[:(rows+7)/8])
 	default:
@@ -118,7 +118,12 @@ func (c *column) array(rows int) arrow.Array {
 	}
 	data := array.NewData(c.arrow, rows, buffers, nil, c.nulls, 0)
 	defer data.Release()
-	c.before = len(c.bytes)
+	for _, b := range buffers {
+		if b != nil {
+			b.Release() // the data has its own hold
+		}
+	}
+	c.before = min(len(c.bytes), batchBytes)
 	c.fixed, c.bytes, c.offsets, c.valid, c.nulls = nil, nil, nil, nil, 0
 	return array.MakeFromData(data)
 }

@@ -85,7 +85,7 @@ func (s *source) checkConnect(ctx context.Context, step func(string, time.Durati
 	var resolved time.Time
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) { resolved = time.Now() }})
 	var tr trace
-	c, err := s.connect(traced, &tr)
+	c, err := s.connectFirst(traced, &tr)
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return nil, step("resolve", time.Since(began), err, "")

@@ -23,24 +23,40 @@ const (
 	msgColumns, msgRow, msgReady                      = 'T', 'D', 'Z'
 )
 
-// longRow is a row beyond the limit, of which nothing was read.
-type longRow struct{ size int64 }
+// longRow is a row beyond the limit, of which no more than the beginning was
+// read.
+type longRow struct {
+	size  int64
+	begin []byte
+}
 
 func (e *longRow) Error() string { return "a row is too long" }
 
 // maxReply bounds every message that is no row.
 const maxReply = 1 << 20
 
+// longBegin is how much is read of a row beyond the limit, to tell which column
+// it is.
+const longBegin = 64 << 10
+
+// rowTaker takes the rows of a COPY.
+type rowTaker interface {
+	// message takes the bytes of a row as they lie in the network's buffer, and
+	// keeps nothing of them.
+	message(p []byte) error
+	// announce says how long the next row is, before it is read into memory.
+	announce(size int64) error
+}
+
 // copyOut sends statements of which one is a COPY TO STDOUT, and one may be
-// unreplaced, and hands the bytes
-// of each CopyData message, which are one row, to row as they lie in the
-// network's buffer; row keeps nothing of them. A row longer than limit is a
-// *longRow. After an error that did not come from the server the session is
+// unreplaced, and hands the bytes of each CopyData message, which are one row, to
+// rows. A row longer than limit is a *longRow. The first row may take as long as
+// patience says, those behind it too if always is set. After an error that did not come from the server the session is
 // broken and was dropped.
 //
 // It reads the socket itself: through pgconn, every row costs two calls through
 // interfaces and a copy.
-func (c *session) copyOut(ctx context.Context, sql string, limit int64, row func([]byte) error) error {
+func (c *session) copyOut(ctx context.Context, sql string, limit int64, patience patience, rows rowTaker) error {
 	if err := c.pg.SyncConn(ctx); err != nil {
 		return classify(ctx, err, "")
 	}
@@ -50,7 +66,9 @@ func (c *session) copyOut(ctx context.Context, sql string, limit int64, row func
 		defer close(fired)
 		_ = conn.SetDeadline(time.Unix(1, 0)) // ends the read or write in flight
 	})
-	err := c.exchange(sql, limit, row)
+	c.wait(patience.limit)
+	err := c.exchange(sql, limit, patience, rows)
+	c.wait(0)
 	if !stop() {
 		<-fired
 		c.abort()
@@ -63,8 +81,23 @@ func (c *session) copyOut(ctx context.Context, sql string, limit int64, row func
 	return err
 }
 
+// patience is how long a query may take before its rows come.
+type patience struct {
+	limit  time.Duration
+	always bool // before every row, not only the first
+}
+
+// wait sets how long the session's reads may wait, 0 for the idle limit.
+func (c *session) wait(limit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conn, ok := c.sockets[0].(interface{ Patience(time.Duration) }); ok {
+		conn.Patience(limit)
+	}
+}
+
 // exchange sends the query and takes the answer up to ReadyForQuery.
-func (c *session) exchange(sql string, limit int64, row func([]byte) error) error {
+func (c *session) exchange(sql string, limit int64, patience patience, rows rowTaker) error {
 	conn := c.pg.Conn()
 	query := append(make([]byte, 0, len(sql)+6), 'Q')
 	query = binary.BigEndian.AppendUint32(query, uint32(len(sql)+5))
@@ -75,6 +108,7 @@ func (c *session) exchange(sql string, limit int64, row func([]byte) error) erro
 	buf := make([]byte, readSize)
 	at, end := 0, 0 // what was read and not yet taken
 	var failed error
+	announced, begun := false, false
 	for {
 		need := 5
 		for end-at >= 5 {
@@ -84,7 +118,19 @@ func (c *session) exchange(sql string, limit int64, row func([]byte) error) erro
 			case size < 0 || kind != msgCopyData && size > maxReply:
 				return errMalformed
 			case kind == msgCopyData && size > limit:
-				return &longRow{size}
+				if need = 5 + int(min(size, longBegin)); end-at < need {
+					break
+				}
+				return &longRow{size, buf[at+5 : at+need]}
+			}
+			if kind == msgCopyData && size > limit {
+				break
+			}
+			if kind == msgCopyData && size > longSize && !announced {
+				if err := rows.announce(size); err != nil {
+					return err
+				}
+				announced = true
 			}
 			if need = 5 + int(size); end-at < need {
 				break
@@ -92,9 +138,14 @@ func (c *session) exchange(sql string, limit int64, row func([]byte) error) erro
 			body := buf[at+5 : at+need]
 			at, need = at+need, 5
 			if kind == msgCopyData {
-				if err := row(body); err != nil {
+				if !begun && !patience.always && size > 19 { // not the header alone
+					begun = true
+					c.wait(0)
+				}
+				if err := rows.message(body); err != nil {
 					return err
 				}
+				announced = false
 				continue
 			}
 			done, err := c.reply(kind, body, &failed)
@@ -108,7 +159,7 @@ func (c *session) exchange(sql string, limit int64, row func([]byte) error) erro
 				return failed
 			}
 		}
-		buf, at, end = room(buf, at, end, need)
+		buf, at, end = room(buf, at, end, need, announced)
 		n, err := conn.Read(buf[end:])
 		end += n
 		if n == 0 && err != nil {
@@ -147,11 +198,13 @@ func (c *session) reply(kind byte, body []byte, failed *error) (done bool, err e
 }
 
 // room makes place behind end for a message of need bytes that begins at at. It
-// grows a long row's buffer as its bytes come, not on the server's word, and
-// does not keep it.
-func room(buf []byte, at, end, need int) ([]byte, int, int) {
+// grows a long row's buffer as its bytes come, not on the server's word, but for
+// an announced one, of which there is one at a time, and does not keep it.
+func room(buf []byte, at, end, need int, announced bool) ([]byte, int, int) {
 	to := buf
 	switch {
+	case announced && need > len(buf):
+		to = make([]byte, need)
 	case at == end && len(buf) > readSize:
 		to = make([]byte, readSize)
 	case end-at == len(buf) && need > len(buf):

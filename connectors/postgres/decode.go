@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -48,6 +50,12 @@ type decoder struct {
 	nulls   bool              // what a type cannot hold becomes NULL
 	notes   []string          // told with the next batch
 
+	ctx      context.Context // of the read
+	patience patience
+	lease    *lease      // of a long row that is not given away
+	spoke    atomic.Bool // a batch without rows said that the read goes on
+	unplaced bool        // the last batch was no place to go on from
+
 	from     *string             // the cursor's value that the read goes on from
 	good     *string             // the largest value so far that can be gone on from
 	ceiling  func(string) string // brings a value back to where rows may still come
@@ -82,6 +90,7 @@ func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.L
 // prepare sets what the source's settings and the server say of the values.
 func (d *decoder) prepare(s *source, p *plan) {
 	d.ascii, d.nulls = p.server.ascii, s.settings.nulls()
+	d.patience = patience{limit: s.settings.firstRow(), always: p.row.kind == "v" || p.row.kind == "f"}
 	d.charset, _ = s.settings.charset() // validated
 	for _, key := range d.table.PrimaryKey {
 		d.keys = append(d.keys, slices.IndexFunc(d.columns, func(c column) bool { return c.name == key }))
@@ -135,10 +144,6 @@ func (d *decoder) malformed() error {
 	return driver.E(driver.ErrBadData, nil, "table %s, after row %d%s: %v", d.table, d.row, d.part, errMalformed)
 }
 
-func (d *decoder) tooLong(size int64) error {
-	return driver.E(driver.ErrLimit, nil, "table %s, row %d%s has %d bytes, more than the limit of %d", d.table, d.row, d.part, size, d.limits.MaxRowBytes)
-}
-
 // tuple appends the row at p and returns what follows it.
 func (d *decoder) tuple(p []byte) ([]byte, error) {
 	if d.full {
@@ -187,10 +192,13 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 	}
 	size := int64(len(start) - len(p))
 	if size > d.limits.MaxRowBytes {
-		return nil, d.tooLong(size)
+		return nil, d.tooLong(size, append([]byte{0, 0}, start[:min(len(start), longBegin)]...))
 	}
 	d.rows++
 	d.bytes += size
+	if d.lease != nil { // nobody else reads a long row before this one is gone
+		return p, d.flush(false, false)
+	}
 	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
@@ -273,7 +281,8 @@ func (d *decoder) finish() error {
 	if d.rows > 0 {
 		return d.flush(true, true)
 	}
-	if len(d.notes) == 0 && (d.from == nil || d.position == nil) {
+	ordered := d.cursor >= 0 && (d.from != nil && (d.position != nil || d.spoke.Load()) || d.unplaced)
+	if len(d.notes) == 0 && !ordered {
 		return nil
 	}
 	d.reserve() // a batch without rows says where to go on
@@ -285,22 +294,27 @@ func (d *decoder) finish() error {
 func (d *decoder) flush(boundary, final bool) error {
 	arrays := make([]arrow.Array, len(d.columns))
 	for i := range arrays {
-		arrays[i] = d.columns[i].array(d.rows)
+		arrays[i] = d.columns[i].array(d.rows, d.lease)
 	}
 	record := array.NewRecordBatch(d.schema, arrays, int64(d.rows))
 	for _, a := range arrays {
 		a.Release() // the record has its own hold
 	}
+	d.release()
 	b := driver.Batch{Record: record, Bytes: d.bytes, Notes: d.notes}
 	last := d.rows - 1
 	d.before = d.rows
 	d.rows, d.room, d.bytes, d.full, d.notes = 0, 0, 0, false, nil
-	if d.cursor >= 0 && boundary {
-		var err error
-		if b.Resume, err = d.resume(record.Column(d.cursor), last, final); err != nil {
+	if d.cursor >= 0 {
+		place, err := d.resume(record.Column(d.cursor), last, final)
+		if err != nil {
 			record.Release()
 			return err
 		}
+		if boundary {
+			b.Resume = place
+		}
+		d.unplaced = b.Resume == nil
 	}
 	return d.emit(b)
 }

@@ -77,7 +77,7 @@ func (s *source) acquire(ctx context.Context) (c *session, old bool, err error) 
 	case kept != nil:
 		kept.close()
 	}
-	c, err = s.connect(ctx, nil)
+	c, err = s.connectFirst(ctx, nil)
 	return c, false, err
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -47,11 +48,11 @@ func classify(ctx context.Context, err error, what string) error {
 		if !ok {
 			kind = driver.ErrBadData
 		}
-		if len(server.Code) == 5 && (server.Code[:2] == "22" || server.Code[:2] == "23") {
-			// These messages quote the value.
+		if len(server.Code) == 5 && slices.Contains([]string{"22", "23", "P0"}, server.Code[:2]) && !slices.Contains(harmless, server.Code) {
+			// These messages may quote the value.
 			return driver.E(kind, nil, "%sthe server cannot evaluate a row (SQLSTATE %s)", what, server.Code)
 		}
-		return driver.E(kind, nil, "%s%s (SQLSTATE %s)", what, server.Message, server.Code)
+		return driver.E(kind, nil, "%s%s%s (SQLSTATE %s)", what, server.Message, advice[server.Code], server.Code)
 	}
 	var tooLong *pgproto3.ExceededMaxBodyLenErr
 	if errors.As(err, &tooLong) {
@@ -59,6 +60,21 @@ func classify(ctx context.Context, err error, what string) error {
 	}
 	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
 }
+
+// advice is what leads on from what a server says.
+var advice = map[string]string{
+	"55P03": ": another session holds a lock on it for long (ALTER, VACUUM FULL or LOCK TABLE in an open transaction)",
+	"55000": ": if it is a materialized view, REFRESH it",
+	"42501": ": where row security is the reason, give the account BYPASSRLS or set connection_config.row_security to filter; else GRANT SELECT",
+	"25P03": ": this process stood still for long",
+	"53100": ": the server's disk is full",
+}
+
+// errCrowded says that the server has no free connection for the account.
+var errCrowded = errors.New("all connections are taken")
+
+// plainly named SQLSTATEs of classes whose messages quote values, that do not.
+var harmless = []string{"22012", "2200H", "22004", "2201E", "2201F", "2201W", "2201X", "22030"}
 
 // connectError explains a failed connect.
 func (s *source) connectError(ctx context.Context, err error) error {
@@ -71,6 +87,8 @@ func (s *source) connectError(ctx context.Context, err error) error {
 		switch server.Code {
 		case "28P01":
 			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password")
+		case "53300":
+			return driver.E(driver.ErrUnreachable, errCrowded, "%s: raise the account's or the server's limit, or lower sync_options.parallelism and connection_config.max_connections", server.Message)
 		case "3D000":
 			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.settings.Database)
 		}

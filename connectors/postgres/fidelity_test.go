@@ -86,7 +86,7 @@ func testFidelity(t *testing.T, server *servers.Server) {
 			t.Errorf("1600 columns: %d rows, %v", len(rows), err)
 		}
 		_, err = rowsOf(t, src, tableOfName(t, src, "long"), ranges)
-		place := "table public.long, row 3"
+		place := "table public.long, column body: row 3"
 		if ranges {
 			place = "blocks 0 to 0 of public.long"
 		}

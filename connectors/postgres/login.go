@@ -19,11 +19,44 @@ type trace struct {
 	secure  bool
 }
 
-// connect dials and authenticates.
+// How long a source waits for its first connection where the account has no
+// free one: others of ours are soon done with theirs.
+const (
+	crowdLimit = 50 * time.Second
+	crowdPause = 500 * time.Millisecond
+)
+
+// connectFirst is connect, and waits where there is no free connection.
+func (s *source) connectFirst(ctx context.Context, tr *trace) (*session, error) {
+	limit := time.Now().Add(crowdLimit)
+	for {
+		c, err := s.connect(ctx, tr)
+		if !errors.Is(err, errCrowded) || time.Now().After(limit) {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(crowdPause):
+		}
+	}
+}
+
+// connect dials and authenticates. The password goes in the form that SCRAM
+// hashes; other methods take it as it is.
 func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	if tr == nil {
 		tr = &trace{}
 	}
+	prepared := saslprep(s.settings.Password)
+	c, err := s.login(ctx, tr, prepared)
+	if prepared != s.settings.Password && errors.Is(err, driver.ErrAuthentication) {
+		return s.login(ctx, tr, s.settings.Password)
+	}
+	return c, err
+}
+
+func (s *source) login(ctx context.Context, tr *trace, password string) (*session, error) {
 	// pgconn insists on a parsed configuration, and parsing reads the process's
 	// environment and home directory. Every field is set below, so nothing of
 	// them survives.
@@ -37,7 +70,7 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	}
 	c := &session{source: s}
 	cfg.Host, cfg.Port, cfg.Database = s.settings.Host, uint16(s.settings.Port), s.settings.Database
-	cfg.User, cfg.Password = s.settings.user(), s.settings.Password
+	cfg.User, cfg.Password = s.settings.user(), password
 	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is done while dialling
 	cfg.ConnectTimeout = 0
 	cfg.RuntimeParams = map[string]string{"application_name": "headwater", "client_encoding": "UTF8", "standard_conforming_strings": "on"}

@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"strings"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
 )
@@ -90,21 +95,55 @@ func (c *session) stream(ctx context.Context, d *decoder, sql string, give func(
 		defer close(batches)
 		result <- c.decode(inner, d, sql)
 	}()
-	more := true
-	for b := range batches {
-		if more {
-			if more = give(b); !more {
-				cancel()
-			}
-			continue
-		}
-		b.Record.Release()
-	}
+	deliver(batches, give, cancel, d)
 	err := <-result
 	if ctx.Err() != nil {
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", d.table)
 	}
 	return err
+}
+
+// heartbeat is how often a batch without rows says that a query is still at work.
+const heartbeat = 20 * time.Second
+
+// deliver gives batches to the consumer until there are no more, those behind
+// one that it wants no more of to nobody.
+func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel func(), d *decoder) {
+	more := true
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case b, ok := <-batches:
+			switch {
+			case !ok:
+				return
+			case !more:
+				b.Record.Release()
+			default:
+				more = give(b)
+			}
+			beat.Reset(heartbeat)
+		case <-beat.C:
+			if more {
+				d.spoke.Store(true)
+				more = give(d.nothing())
+			}
+		}
+		if !more {
+			cancel()
+		}
+	}
+}
+
+// nothing returns a batch without rows.
+func (d *decoder) nothing() driver.Batch {
+	arrays := make([]arrow.Array, len(d.columns))
+	for i := range arrays {
+		arrays[i] = array.MakeArrayOfNull(memory.DefaultAllocator, d.schema.Field(i).Type, 0)
+		defer arrays[i].Release() // the record has its own hold
+	}
+	return driver.Batch{Record: array.NewRecordBatch(d.schema, arrays, 0)}
 }
 
 // decode runs a COPY through the decoder.
@@ -115,14 +154,19 @@ func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error
 			err = d.malformed()
 		}
 	}()
-	if err := c.copyOut(ctx, sql, d.limits.MaxRowBytes, d.message); err != nil {
+	d.ctx = ctx
+	defer d.release()
+	if err := c.copyOut(ctx, sql, d.limits.MaxRowBytes, d.patience, d); err != nil {
 		var long *longRow
 		switch {
 		case errors.Is(err, errMalformed):
 			return d.malformed()
 		case errors.As(err, &long):
 			d.row++
-			return d.tooLong(long.size)
+			return d.tooLong(long.size, long.begin)
+		case errors.Is(err, os.ErrDeadlineExceeded) && (d.row == 0 || d.patience.always):
+			// Whoever asks again waits as long again.
+			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.table, d.patience.limit)
 		}
 		return classify(ctx, err, "table "+d.table.String())
 	}

@@ -27,10 +27,17 @@ type scan struct {
 	kept     []driver.Range
 	parts    map[string]part // by token
 
-	mu    sync.Mutex
-	spare []*session // in the snapshot, used by no Read
-	close sync.Once
+	spare chan *session // in the snapshot, used by no Read
+
+	mu     sync.Mutex
+	others int    // connections beside the exporter's
+	alone  bool   // there can be no others
+	quiet  func() // ends the exporter's signs of life
+	close  sync.Once
 }
+
+// maxSessions bounds the sessions of a scan.
+const maxSessions = 256
 
 // part is what a Read of a range needs.
 type part struct {
@@ -63,10 +70,15 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 	if err != nil {
 		return nil, err
 	}
-	sc := &scan{source: s, table: t, columns: p.columns, plan: p, exporter: c, parts: map[string]part{}}
+	sc := &scan{source: s, table: t, columns: p.columns, plan: p, exporter: c, parts: map[string]part{}, spare: make(chan *session, maxSessions), quiet: func() {}}
 	if err := sc.divide(ctx, landed); err != nil {
 		sc.Close()
 		return nil, err
+	}
+	if len(sc.unread) > 1 && s.settings.MaxConnections != 1 {
+		sc.quiet = sc.live()
+	} else if !sc.alone {
+		sc.goAlone() // one connection does
 	}
 	return sc, nil
 }
@@ -183,11 +195,12 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	query := "SELECT " + list(sc.table, sc.columns) + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
 	if err := c.stream(ctx, d, reading(sc.plan.row.kind, sc.plan.server)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
 		c.close() // a failed transaction reads nothing more
+		if c != sc.exporter {
+			sc.fewer(false)
+		}
 		return err
 	}
-	sc.mu.Lock()
-	sc.spare = append(sc.spare, c)
-	sc.mu.Unlock()
+	sc.spare <- c
 	return nil
 }
 
@@ -198,61 +211,6 @@ func within(lo, hi int64, open bool) string {
 		return fmt.Sprintf("ctid OPERATOR(pg_catalog.>=) '(%d,0)'", lo)
 	}
 	return fmt.Sprintf("ctid OPERATOR(pg_catalog.>=) '(%d,0)' AND ctid OPERATOR(pg_catalog.<) '(%d,0)'", lo, hi)
-}
-
-// join returns a session in the scan's snapshot.
-func (sc *scan) join(ctx context.Context) (*session, error) {
-	sc.mu.Lock()
-	if n := len(sc.spare); n > 0 {
-		c := sc.spare[n-1]
-		sc.spare = sc.spare[:n-1]
-		sc.mu.Unlock()
-		return c, nil
-	}
-	sc.mu.Unlock()
-	c, err := sc.source.connect(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c, sc.enter(ctx, c)
-}
-
-// settle makes the server write to disk that the snapshot's transactions began:
-// it ends one that began after them. The session is there for the first Read.
-func (sc *scan) settle(ctx context.Context) error {
-	c, err := sc.source.connect(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := c.exec(ctx, "BEGIN READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
-		c.close()
-		return err
-	}
-	if err := sc.enter(ctx, c); err != nil {
-		return err
-	}
-	sc.spare = append(sc.spare, c)
-	return nil
-}
-
-// enter begins a transaction in the scan's snapshot. It closes the session on
-// failure.
-func (sc *scan) enter(ctx context.Context, c *session) error {
-	same := false
-	err := c.run(ctx, c.begin(sc.basis.snapshot)+"; SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SELECT pg_current_snapshot()::text", func(_ int, row [][]byte) error {
-		same = string(row[0]) == sc.basis.extent
-		return nil
-	})
-	switch {
-	case err == nil && same:
-		return nil
-	case err != nil && (ctx.Err() != nil || c.pg.IsClosed()):
-	default:
-		// A pool of servers answers like this, too.
-		err = driver.E(driver.ErrUnreachable, nil, "table %s: the server no longer has the snapshot that this scan began with", sc.table)
-	}
-	c.close()
-	return err
 }
 
 // Start returns where an incremental read goes on: at the largest value that was
@@ -277,8 +235,11 @@ func (sc *scan) Notes() []string { return nil }
 // Close ends every session but one, which the source keeps.
 func (sc *scan) Close() error {
 	sc.close.Do(func() {
-		for _, c := range sc.spare {
-			c.close()
+		sc.quiet()
+		for len(sc.spare) > 0 {
+			if c := <-sc.spare; c != sc.exporter {
+				c.close()
+			}
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit) // closing outlives the call
 		defer cancel()

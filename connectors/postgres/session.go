@@ -185,7 +185,7 @@ func (s *source) transaction(ctx context.Context, before string, sql func(*sessi
 			return nil, err
 		}
 		kept = false
-		if c, err = s.connect(ctx, nil); err != nil {
+		if c, err = s.connectFirst(ctx, nil); err != nil {
 			return nil, err
 		}
 	}

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"headwater/connectors/driver"
 )
@@ -69,6 +71,11 @@ func (s *Settings) user() string {
 // nulls reports whether a value that its column's type cannot hold lands as
 // NULL.
 func (s *Settings) nulls() bool { return s.OnBadValue == "null" }
+
+// firstRow returns how long a query may take before its first row comes.
+func (s *Settings) firstRow() time.Duration {
+	return time.Duration(cmp.Or(s.FirstRowLimit, 3600)) * time.Second
+}
 
 // rowSecurity returns the server's setting: off makes an error of a query that a
 // policy would filter.

@@ -3,6 +3,7 @@ package parts
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -20,10 +21,10 @@ func (e *extremes) add(v []byte) {
 		return
 	}
 	if !e.any || key < e.leastKey || key == e.leastKey && bytes.Compare(v, e.least) < 0 {
-		e.least, e.leastKey = append(e.least[:0], v...), key
+		e.least, e.leastKey = append(e.least[:0], v[:min(len(v), keptSize)]...), key
 	}
 	if !e.any || key > e.mostKey || key == e.mostKey && bytes.Compare(v, e.most) > 0 {
-		e.most, e.mostKey = append(e.most[:0], v...), key
+		e.most, e.mostKey = append(e.most[:0], atMost(v)...), key
 	}
 	e.any = true
 }
@@ -43,22 +44,38 @@ func keyOf(v []byte) uint64 {
 // footer's size does not depend on the values'.
 const boundSize = 256
 
+// keptSize is how much is kept of an extreme: enough to cut a bound from.
+const keptSize = boundSize + utf8.UTFMax
+
+// atMost returns what is kept of the largest value: all of it where no shorter
+// bound may lie above it.
+func atMost(v []byte) []byte {
+	const high = 0x8f // every byte of the last character is at least this
+	if len(v) > keptSize && slices.ContainsFunc(v[:boundSize-utf8.UTFMax], func(b byte) bool { return b < high }) {
+		return v[:keptSize]
+	}
+	return v
+}
+
 // bounds returns copies of the extremes, cut if they are long.
 func (e *extremes) bounds(text bool) (bounds, bool) {
 	if !e.any {
 		return bounds{}, false
 	}
-	// An empty value is a bound, and nil is none.
-	b := bounds{min: append([]byte{}, e.least...), max: append([]byte{}, e.most...)}
-	if len(b.min) > boundSize {
-		b.min, b.minCut = prefix(b.min, text), true
+	// An empty value is a bound, and nil is none. What is cut is copied after the
+	// cut: bounds stay until the file ends, and values may be long.
+	var b bounds
+	least, most := e.least, e.most
+	if len(least) > boundSize {
+		least, b.minCut = prefix(least, text), true
 	}
-	if len(b.max) > boundSize {
+	if len(most) > boundSize {
 		// What no shorter bound lies above stays whole.
-		if above, ok := next(prefix(b.max, text), text); ok {
-			b.max, b.maxCut = above, true
+		if above, ok := next(append([]byte{}, prefix(most, text)...), text); ok {
+			most, b.maxCut = above, true
 		}
 	}
+	b.min, b.max = append([]byte{}, least...), append([]byte{}, most...)
 	return b, true
 }
 

@@ -1,0 +1,158 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// How long a further connection may take before the reading goes on over the
+// first: a pooler that has none may leave us waiting for minutes.
+const (
+	joinLimit = 6 * time.Second
+	joinPause = 200 * time.Millisecond
+)
+
+// join returns a session in the scan's snapshot that nobody uses: a spare one, a
+// new one, or where there can be none, the one that exported the snapshot.
+func (sc *scan) join(ctx context.Context) (*session, error) {
+	for {
+		select {
+		case c := <-sc.spare:
+			return c, nil
+		default:
+		}
+		if sc.may() {
+			c, err := sc.another(ctx)
+			if err == nil || ctx.Err() != nil {
+				return c, err
+			}
+			sc.fewer(true)
+		}
+		if sc.exporter.pg.IsClosed() {
+			return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the connection that holds the snapshot was lost", sc.table)
+		}
+		select {
+		case c := <-sc.spare:
+			return c, nil
+		case <-ctx.Done():
+			return nil, driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", sc.table)
+		case <-time.After(joinPause): // one may have broken, and another be had
+		}
+	}
+}
+
+// may reports whether one more connection may be tried, and counts it.
+func (sc *scan) may() bool {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	most := sc.source.settings.MaxConnections - 1
+	if sc.alone || most >= 0 && sc.others >= most {
+		return false
+	}
+	sc.others++
+	return true
+}
+
+// fewer counts a connection that is no more. With alone, no other is tried: the
+// one that exported the snapshot is read over.
+func (sc *scan) fewer(alone bool) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.others--
+	if alone && !sc.alone {
+		sc.goAlone()
+	}
+}
+
+// goAlone offers the session that exported the snapshot. sc.mu is held.
+func (sc *scan) goAlone() {
+	sc.alone = true
+	sc.quiet()
+	sc.spare <- sc.exporter
+}
+
+// another connects and enters the snapshot.
+func (sc *scan) another(ctx context.Context) (*session, error) {
+	limited, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	c, err := sc.source.connect(limited, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c, sc.enter(limited, c)
+}
+
+// settle makes the server write to disk that the snapshot's transactions began:
+// it ends one that began after them. The session is there for the first Read.
+func (sc *scan) settle(ctx context.Context) error {
+	if !sc.may() {
+		return errCrowded
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	c, err := sc.source.connect(ctx, nil)
+	if err != nil {
+		sc.fewer(true)
+		return err
+	}
+	if err := c.exec(ctx, "BEGIN READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
+		c.close()
+		sc.fewer(true)
+		return err
+	}
+	if err := sc.enter(ctx, c); err != nil {
+		sc.fewer(true)
+		return err
+	}
+	sc.spare <- c
+	return nil
+}
+
+// enter begins a transaction in the scan's snapshot. It closes the session on
+// failure.
+func (sc *scan) enter(ctx context.Context, c *session) error {
+	same := false
+	err := c.run(ctx, c.begin(sc.basis.snapshot)+"; SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SELECT pg_current_snapshot()::text", func(_ int, row [][]byte) error {
+		same = string(row[0]) == sc.basis.extent
+		return nil
+	})
+	switch {
+	case err == nil && same:
+		return nil
+	case err != nil && (ctx.Err() != nil || c.pg.IsClosed()):
+	default:
+		// A pool of servers answers like this, too.
+		err = driver.E(driver.ErrUnreachable, nil, "table %s: the server no longer has the snapshot that this scan began with", sc.table)
+	}
+	c.close()
+	return err
+}
+
+// live gives signs of life to the server, which ends a transaction that stands
+// still. The function that it returns ends that.
+func (sc *scan) live() (quiet func()) {
+	ctx, cancel := context.WithCancel(context.Background()) // as long as the scan
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		beat := time.NewTicker(sc.source.limits.Idle / 2)
+		defer beat.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-beat.C:
+				if sc.exporter.exec(context.Background(), "SELECT 1") != nil { // a Read will find out
+					return
+				}
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+}

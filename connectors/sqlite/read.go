@@ -39,6 +39,21 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 			yield(driver.Batch{}, err)
 			return
 		}
+		if err := s.same(ctx, t, from); err != nil {
+			yield(driver.Batch{}, err)
+			return
+		}
+		take := yield
+		yield = func(batch driver.Batch, err error) bool {
+			if err == nil && batch.Resume != nil {
+				batch.Resume.Position, err = s.note(ctx, plan.found, from.Column, batch.Resume.Value)
+				if err != nil {
+					batch.Record.Release()
+					batch = driver.Batch{}
+				}
+			}
+			return take(batch, err) && err == nil
+		}
 		batches := func(yield func(driver.Batch, error) bool) {
 			err := s.read(ctx, t, plan, yield)
 			if err != nil && err != errLeft {
@@ -56,6 +71,7 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 // plan is the statement of one read.
 type plan struct {
 	table   string
+	found   dbTable
 	query   string
 	args    []sqldriver.NamedValue
 	ordered bool
@@ -133,12 +149,15 @@ func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (
 	if err := records.CheckCursor(t, from); err != nil {
 		return plan{}, err
 	}
-	all := plan{table: t.Name, query: selectFrom(t.Name, names), span: everything}
+	all := plan{table: t.Name, found: found, query: selectFrom(t.Name, names), span: everything}
 	if all.stored, err = s.stored(ctx, found, names); err != nil || from.Column == "" {
 		return all, err
 	}
 	if all.stored != nil && all.stored.alias >= 0 && names[all.stored.alias] == from.Column {
 		return all.after(from), nil
+	}
+	if from.Column == rowidAlias(found, found.keys()) && !autoincrement(found.sql) {
+		return all, nil // the engine cannot be asked for a row while it reads others
 	}
 	ordered, ok := s.follow(t, found, from, all.query)
 	if !ok {
@@ -181,7 +200,7 @@ func (p plan) after(from driver.Cursor) plan {
 func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query string) (plan, bool) {
 	c, _ := t.Column(from.Column)
 	at := slices.IndexFunc(found.columns, func(f dbColumn) bool { return f.name == c.Name })
-	p := plan{table: t.Name, query: query, ordered: true}
+	p := plan{table: t.Name, found: found, query: query, ordered: true}
 	column := quote(c.Name)
 	var value any
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -21,14 +22,16 @@ var _ driver.Scanner = (*source)(nil)
 // scan is a table divided at the row numbers that the tree itself is divided
 // at. The snapshot is the moment that it holds.
 type scan struct {
-	end    func()
-	source *source
-	table  driver.Table
-	found  dbTable
-	names  []string
-	spans  map[string]span // by token
-	unread []driver.Range
-	kept   []driver.Range
+	end func()
+	// positions are what is noted beside each column that may be a cursor.
+	positions map[string]json.RawMessage
+	source    *source
+	table     driver.Table
+	found     dbTable
+	names     []string
+	spans     map[string]span // by token
+	unread    []driver.Range
+	kept      []driver.Range
 }
 
 // Scan divides a table that is read without SQLite's engine into intervals of
@@ -66,6 +69,9 @@ func (s *source) divided(ctx context.Context, t driver.Table, landed []driver.Ra
 		return nil, err
 	}
 	c := &scan{source: s, table: t, found: found, names: names, spans: map[string]span{}}
+	if c.positions, err = s.positions(ctx, t, found); err != nil {
+		return nil, err
+	}
 	mark := s.file.mark(t, d.tree.root)
 	for _, sp := range spans {
 		token := fmt.Sprintf("%s.%d.%d", mark, sp.first, sp.last)

@@ -1,0 +1,66 @@
+package sqlite_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"headwater/connectors/driver"
+)
+
+func TestTableThatWasFilledAnewIsReplaced(t *testing.T) {
+	const rows = `INSERT INTO t VALUES (1, '2024-01-01 00:00:00', 1), (2, '2024-01-02 00:00:00', 2), (3, '2024-01-03 00:00:00', 3)`
+	for _, c := range []struct {
+		name, table, cursor string
+		then                []string
+		replaced            bool
+		rows                int
+	}{
+		{"new rows", `id INTEGER PRIMARY KEY`, "id", []string{`INSERT INTO t VALUES (4, NULL, 4)`}, false, 1},
+		{"changed rows", `id INTEGER PRIMARY KEY`, "updated_at", []string{`UPDATE t SET updated_at = '2024-02-01 00:00:00' WHERE id < 3`}, false, 2},
+		{"numbers given out again", `id INTEGER PRIMARY KEY`, "id", []string{`DELETE FROM t WHERE id > 1`, `INSERT INTO t (n) VALUES (12), (13), (14)`}, true, 0},
+		{"numbers that are not", `id INTEGER PRIMARY KEY AUTOINCREMENT`, "id", []string{`UPDATE t SET n = 7`, `INSERT INTO t (n) VALUES (14)`}, false, 1},
+		{"rows deleted at the end", `id INTEGER PRIMARY KEY AUTOINCREMENT`, "id", []string{`DELETE FROM t WHERE id > 1`}, true, 0},
+		{"made anew", `id INTEGER PRIMARY KEY`, "updated_at", []string{`DROP TABLE t`, `CREATE TABLE t (id INTEGER PRIMARY KEY, updated_at DATETIME, n INT)`, `INSERT INTO t VALUES (1, '2023-01-01 00:00:00', 1)`}, true, 0},
+		{"by an index", `id INTEGER PRIMARY KEY`, "n", []string{`DELETE FROM t WHERE n = 3`}, true, 0},
+		{"emptied", `id INTEGER PRIMARY KEY`, "updated_at", []string{`DELETE FROM t`}, true, 0},
+		{"computed columns", `g INT AS (n + 1), id INTEGER PRIMARY KEY`, "id", []string{`INSERT INTO t (id, n) VALUES (9, 9)`}, false, 1},
+	} {
+		insert := rows
+		if c.name == "computed columns" {
+			insert = `INSERT INTO t (id, updated_at, n) VALUES (1, NULL, 1), (2, NULL, 2)`
+		}
+		files, dir := create(t, "a.db", `CREATE TABLE t (`+c.table+`, updated_at DATETIME, n INT)`, insert, `CREATE INDEX t_n ON t(n)`)
+		src, err := open(t, files, `{"path":"a.db"}`, driver.Limits{BatchRows: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := src.Discover(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, reached, err := read(t, src, tables[0], driver.Cursor{Column: c.cursor})
+		if err != nil || reached == nil || len(reached.Position) == 0 {
+			t.Fatalf("%s: %+v, %v", c.name, reached, err)
+		}
+		from := []driver.Cursor{*reached}
+		if scan, err := src.(driver.Scanner).Scan(t.Context(), tables[0], nil); err == nil {
+			start := scan.(driver.Moments).Start(c.cursor)
+			scan.Close()
+			start.Value = reached.Value
+			from = append(from, start)
+		}
+		if rows, _, err := read(t, src, tables[0], from[0]); err != nil || len(rows) != 0 {
+			t.Errorf("%s: at once: %v, %v", c.name, rows, err)
+		}
+		if err := replace(t.Context(), filepath.Join(dir, "a.db"), c.then...); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range from {
+			rows, _, err := read(t, src, tables[0], from)
+			if errors.Is(err, driver.ErrReplaced) != c.replaced || !c.replaced && (err != nil || len(rows) != c.rows) {
+				t.Errorf("%s: %v, %v", c.name, rows, err)
+			}
+		}
+	}
+}

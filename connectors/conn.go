@@ -112,6 +112,20 @@ func (c *Conn) Discover(ctx context.Context) ([]driver.Table, error) {
 	return tables, nil
 }
 
+// Knows reports whether the source asks what is known of it, see Know.
+func (c *Conn) Knows() bool {
+	_, ok := c.source.(driver.Knower)
+	return ok
+}
+
+// Know tells the source which tables it had when it was last looked at, if it
+// asks for that. It comes before Check and Discover.
+func (c *Conn) Know(tables []driver.Table) {
+	if k, ok := c.source.(driver.Knower); ok {
+		k.Know(tables)
+	}
+}
+
 // Read yields the rows of t after from, as driver.Source says, and stops with an
 // ErrLimit when Limits.MaxBytes is passed. The consumer releases each record.
 func (c *Conn) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {

@@ -102,6 +102,9 @@ func (j *job) read(ctx context.Context, s settings) ([]driver.Table, error) {
 		return nil, err
 	}
 	defer j.closing(conn)
+	if err := j.tell(conn); err != nil {
+		return nil, err
+	}
 	if _, err := conn.Check(ctx); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors/driver"
+	"headwater/handlers/extract"
 )
 
 // settings say how to open a source.
@@ -69,6 +70,9 @@ func ofSource(base context.Context, err error) bool {
 // *driver.UnreadTables it returns the other tables.
 func (j *job) discoverTables(ctx context.Context, conn Conn) ([]driver.Table, error) {
 	h := j.h
+	if err := j.tell(conn); err != nil {
+		return nil, err
+	}
 	tables, err := conn.Discover(ctx)
 	unread := unreadOf(err)
 	if err != nil && unread == nil {
@@ -90,6 +94,26 @@ func (j *job) discoverTables(ctx context.Context, conn Conn) ([]driver.Table, er
 		return nil, failed
 	}
 	return filled, err
+}
+
+// tell hands a source that asks for it what is known of its tables.
+func (j *job) tell(conn Conn) error {
+	k, ok := conn.(extract.Knower)
+	if !ok || !k.Knows() {
+		return nil
+	}
+	_, known, err := j.h.state.Schema(j.address)
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	tables := []driver.Table{}
+	for _, t := range known {
+		if len(t.Columns) > 0 {
+			tables = append(tables, asKnown(driver.Table{Namespace: t.Namespace, Name: t.Name, Kind: t.Kind}, t))
+		}
+	}
+	k.Know(tables)
+	return nil
 }
 
 // unreadOf returns the tables that an error of discoverTables is about, nil

@@ -56,6 +56,13 @@ type Stepper interface {
 	CheckSteps(ctx context.Context) ([]Step, error)
 }
 
+// Knower is an optional interface of a Source that guesses how its tables are
+// written. It is told before Discover which tables it had when it was last looked
+// at, so that what was guessed then is not guessed otherwise now.
+type Knower interface {
+	Know(tables []Table)
+}
+
 // Step is one part of a check.
 type Step struct {
 	Name     string // resolve, connect, authenticate, permissions, read

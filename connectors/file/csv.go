@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"math"
-	"runtime"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
@@ -21,20 +21,35 @@ const sampleBytes = 64 << 20
 // csvFile decodes the blocks of one CSV file.
 type csvFile struct {
 	dialect
-	input  *input
-	nulls  [][]byte
-	limits driver.Limits
+	input   *input
+	source  *source
+	nulls   [][]byte
+	limits  driver.Limits
+	skips   *allSkips // of rows that cannot be read; nil where they fail
+	format  format
+	decimal bool  // numbers have a decimal comma
+	done    int64 // rows of the blocks before
 	// before counts the rows before the part that is read, to say which row is
 	// wrong; nil where the whole file is read.
 	before func() (int64, error)
 }
 
+// csvFile opens a CSV file. The rows are what follows in the input.
 func (s *source) csvFile(in *input) (*csvFile, error) {
 	d, err := s.dialect(in)
 	if err != nil {
 		return nil, err
 	}
-	f := &csvFile{dialect: d, input: in, limits: s.limits}
+	if _, err := in.Discard(d.skip); err != nil {
+		return nil, in.failed(in.ctx, err)
+	}
+	f := &csvFile{dialect: d, input: in, source: s, limits: s.limits, decimal: s.settings.Decimal == ","}
+	if f.format, err = parseFormat(s.settings.DateFormat); err != nil {
+		return nil, err
+	}
+	if s.settings.BadRows == skip {
+		f.skips = &allSkips{}
+	}
 	for _, v := range s.settings.NullValues {
 		f.nulls = append(f.nulls, []byte(v))
 	}
@@ -59,9 +74,10 @@ type rowError struct {
 
 func (e *rowError) Error() string { return e.err.Error() }
 
-// rows decodes a block and gives each record to each, with its length.
-func (f *csvFile) rows(b block, each func(row int64, cells []cell, size int) error) (int64, error) {
-	d := decoder{comma: f.comma, quote: f.quote}
+// rows decodes a block and gives each record to each, with its length. What is
+// skipped of them goes to bad.
+func (f *csvFile) rows(b block, bad *skips, each func(row int64, cells []cell, size int) error) (int64, error) {
+	d := decoder{comma: f.dialect.comma, quote: f.quote}
 	block := b.data
 	nul := bytes.IndexByte(block, 0) >= 0
 	skip := b.first && f.header
@@ -74,19 +90,29 @@ func (f *csvFile) rows(b block, each func(row int64, cells []cell, size int) err
 		if err == errOpenQuote && b.short {
 			return row, &rowError{row + 1, -1, driver.ErrLimit, errLongRow}
 		}
+		if err == errOpenQuote && f.input.grew() {
+			return row, nil // it is being written
+		}
 		if err != nil {
 			return row, &rowError{row + 1, -1, driver.ErrBadData, err}
 		}
 		block = block[n:]
 		if len(d.cells) == 0 {
-			continue
+			if skip || len(f.names) != 1 {
+				continue
+			}
+			d.cells = append(d.cells, cell{}) // a line is all that a row of one column has
 		}
 		if skip {
 			skip = false
 			continue
 		}
 		row++
-		if len(d.cells) != len(f.names) {
+		if len(d.cells) != len(f.names) && !f.fill(&d) {
+			if f.skips != nil {
+				bad.add(row, fmt.Sprintf("%d fields instead of %d", len(d.cells), len(f.names)))
+				continue
+			}
 			return row, &rowError{row, len(d.cells), driver.ErrBadData, errRagged}
 		}
 		if int64(n) > f.limits.MaxRowBytes {
@@ -97,6 +123,24 @@ func (f *csvFile) rows(b block, each func(row int64, cells []cell, size int) err
 		}
 	}
 	return row, nil
+}
+
+// fill makes a row of another length one like the others, where the settings
+// say so and nothing of it is lost.
+func (f *csvFile) fill(d *decoder) bool {
+	if f.source.settings.RaggedRows != ragged {
+		return false
+	}
+	for len(d.cells) < len(f.names) {
+		d.cells = append(d.cells, cell{})
+	}
+	for _, c := range d.cells[len(f.names):] {
+		if len(c.text) > 0 {
+			return false
+		}
+	}
+	d.cells = d.cells[:len(f.names)]
+	return true
 }
 
 var errRagged = errors.New("wrong number of fields")
@@ -118,7 +162,7 @@ func (f *csvFile) explain(err error, before int64, t driver.Table) error {
 	}
 	switch at.err {
 	case errRagged:
-		return driver.E(at.kind, nil, "%s, row %d (after the header) has %d fields, the first row %d; check connection_config.delimiter and quote", f.input.entry.path, row, at.column, len(f.names))
+		return driver.E(at.kind, nil, "%s, row %d (after the header) has %d fields, the first row %d; check connection_config.delimiter and quote, or set ragged_rows to \"fill\" (with NULL), bad_rows to \"skip\", or skip_rows where lines stand before the header", f.input.entry.path, row, at.column, len(f.names))
 	case errLongRow:
 		return driver.E(at.kind, nil, "%s, row %d is longer than %d bytes; a quote may be missing", f.input.entry.path, row, f.limits.MaxRowBytes)
 	case records.ErrMisfit:
@@ -136,6 +180,7 @@ type sniffed struct {
 	columns []records.Sniffer
 	rows    int64
 	bytes   int64
+	bad     skips
 	err     error
 }
 
@@ -145,64 +190,111 @@ func (s *source) discoverCSV(ctx context.Context, in *input) (driver.Table, erro
 	if err != nil {
 		return driver.Table{}, err
 	}
-	sniff := func(b block) sniffed {
-		out := sniffed{columns: make([]records.Sniffer, len(f.names))}
-		limit := int64(math.MaxInt64)
-		if s.settings.SampleRows > 0 {
-			limit = s.settings.SampleRows
+	columns, rows, whole, err := f.types(ctx)
+	if err != nil {
+		return driver.Table{}, err
+	}
+	table := driver.Table{RowEstimate: rows.rows, Notes: in.notes, Blank: rows.rows == 0}
+	if !whole {
+		table.RowEstimate = in.estimate(rows.rows, rows.bytes)
+	}
+	for i, name := range f.names {
+		switch {
+		case !utf8.ValidString(name):
+			return table, driver.E(driver.ErrBadData, nil, "%s: the name of column %d is not UTF-8", in.entry.path, i+1)
+		case strings.IndexByte(name, 0) >= 0:
+			return table, driver.E(driver.ErrBadData, nil, "%s: the name of column %d has a NUL byte", in.entry.path, i+1)
 		}
-		out.rows, out.err = f.rows(b, func(row int64, cells []cell, size int) error {
+		c := driver.Column{Name: name, Type: columns[i].Type(), SourceType: "text", Nullable: true, Sampled: true}
+		if !columns[i].Seen() {
+			c.SourceType = driver.Unseen
+		}
+		table.Columns = append(table.Columns, c)
+	}
+	return table, nil
+}
+
+// types looks at the values as far as the settings say, and returns what it
+// counted and whether that is all of the file.
+func (f *csvFile) types(ctx context.Context) (columns []records.Sniffer, seen sniffed, whole bool, err error) {
+	sample := f.source.settings.SampleRows
+	limit := int64(math.MaxInt64)
+	if sample > 0 {
+		limit = sample
+	}
+	sniff := func(f *csvFile, b block) sniffed {
+		out := sniffed{columns: make([]records.Sniffer, len(f.names))}
+		var scratch []byte
+		out.rows, out.err = f.rows(b, &out.bad, func(row int64, cells []cell, size int) error {
 			if row > limit {
 				return errLeft
 			}
 			out.bytes += int64(size)
 			for i, c := range cells {
 				if !f.null(c) && len(c.text) > 0 {
-					out.columns[i].Text(c.text)
+					out.columns[i].Text(f.converted(&scratch, c.text))
 				}
 			}
 			return nil
 		})
 		return out
 	}
-	columns := make([]records.Sniffer, len(f.names))
-	var rows, bytes int64
-	whole := true
-	err = inOrder(ctx, newSplitter(in, f.quote, s.limits), sniff, func(out sniffed) error {
+	columns, whole = make([]records.Sniffer, len(f.names)), true
+	err = eachBlock(ctx, f, sniff, func(out sniffed) error { return out.err }, func(f *csvFile, out sniffed) error {
 		if out.err != nil && out.err != errLeft {
-			return f.explain(out.err, rows, driver.Table{})
+			return f.explain(out.err, f.done, driver.Table{})
 		}
 		for i := range columns {
 			columns[i].Merge(out.columns[i])
 		}
-		rows += out.rows
-		bytes += out.bytes
-		if out.err == errLeft || s.settings.SampleRows == 0 && bytes >= sampleBytes || s.settings.SampleRows > 0 && rows >= s.settings.SampleRows {
+		f.done += out.rows
+		seen.bytes += out.bytes
+		seen.rows = f.done
+		if out.err == errLeft || sample == 0 && seen.bytes >= sampleBytes || sample > 0 && f.done >= sample {
 			whole = false
 			return errLeft
 		}
 		return nil
 	}, func(sniffed) {})
-	if err != nil && err != errLeft {
-		return driver.Table{}, err
+	if err == errLeft {
+		err = nil
 	}
-	table := driver.Table{RowEstimate: rows}
-	if !whole {
-		table.RowEstimate = in.estimate(rows, bytes)
-	}
-	for i, name := range f.names {
-		if !utf8.ValidString(name) {
-			return table, driver.E(driver.ErrBadData, nil, "%s: the name of column %d is not UTF-8", in.entry.path, i+1)
+	return columns, seen, whole, err
+}
+
+// converted returns a value as the types are found and read by: with a decimal
+// point, and days in ISO 8601, where the settings say how the file writes them.
+func (f *csvFile) converted(scratch *[]byte, v []byte) []byte {
+	if f.format.layout != "" {
+		if iso := f.format.iso((*scratch)[:0], v); iso != nil {
+			*scratch = iso
+			return iso
 		}
-		table.Columns = append(table.Columns, driver.Column{Name: name, Type: columns[i].Type(), SourceType: "text", Nullable: true})
 	}
-	return table, nil
+	if f.decimal {
+		if *scratch = slices.Grow((*scratch)[:0], len(v)); len(v) > 0 {
+			return plainNumber(*scratch, v)
+		}
+	}
+	return v
+}
+
+// converts reports whether values of a type are converted before they are read.
+func (f *csvFile) converts(t driver.Type) bool {
+	switch t.Kind {
+	case driver.Date, driver.Timestamp, driver.TimestampTZ:
+		return f.format.layout != ""
+	case driver.Int32, driver.Int64, driver.Float32, driver.Float64, driver.Decimal:
+		return f.decimal
+	}
+	return false
 }
 
 // decoded is the rows of one block.
 type decoded struct {
 	batch driver.Batch
 	rows  int64
+	bad   skips
 	err   error
 }
 
@@ -222,10 +314,12 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 	for i, name := range f.names {
 		target[i] = slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == name })
 	}
-	for _, c := range t.Columns {
+	convert := make([]bool, len(t.Columns))
+	for i, c := range t.Columns {
 		if !slices.Contains(f.names, c.Name) {
 			return driver.E(driver.ErrNotFound, nil, "%s has no column %q any more; discover the schema again", in.entry.path, c.Name)
 		}
+		convert[i] = f.converts(c.Type)
 	}
 	exact := s.sampled(in, t)
 	unlimited := s.limits
@@ -242,7 +336,7 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 			b.Release()
 		}
 	}()
-	decode := func(b block) decoded {
+	decode := func(f *csvFile, b block) decoded {
 		var builder *records.Builder
 		select {
 		case builder = <-builders:
@@ -254,7 +348,10 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 		}
 		defer func() { builders <- builder }()
 		var out decoded
-		out.rows, out.err = f.rows(b, func(row int64, cells []cell, size int) error {
+		var scratch []byte
+		var misfits []int64
+		out.rows, out.err = f.rows(b, &out.bad, func(row int64, cells []cell, size int) error {
+			fits := true
 			for i, c := range cells {
 				at := target[i]
 				if at < 0 {
@@ -262,31 +359,54 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 				}
 				if f.null(c) || len(c.text) == 0 && !holdsEmpty(t.Columns[at].Type) {
 					builder.Null(at)
-				} else if err := builder.Text(at, c.text); err != nil {
+					continue
+				}
+				text := c.text
+				if convert[at] {
+					text = f.converted(&scratch, text)
+				}
+				if err := builder.Text(at, text); err != nil && f.skips == nil {
 					return &rowError{row, at, driver.ErrBadData, err}
+				} else if err != nil {
+					builder.Null(at)
+					if fits {
+						fits = false
+						misfits = append(misfits, int64(builder.Rows()))
+						out.bad.add(row, fmt.Sprintf("column %q holds a value that is not %s", t.Columns[at].Name, t.Columns[at].Type))
+					}
 				}
 			}
 			builder.EndRow(int64(size))
 			return nil
 		})
-		if out.err == nil {
-			out.batch = builder.Batch()
-			builder.Reserve(int(out.rows))
+		out.batch = builder.Batch() // also of a block that is read again
+		if out.err != nil {
+			out.batch.Record.Release()
+			out.batch.Record = nil
+			return out
 		}
+		out.err = without(ctx, &out.batch, misfits)
+		builder.Reserve(int(out.rows))
 		return out
 	}
-	var rows int64
-	return inOrder(ctx, newSplitter(in, f.quote, s.limits), decode, func(out decoded) error {
+	err := eachBlock(ctx, f, decode, func(out decoded) error { return out.err }, func(f *csvFile, out decoded) error {
 		if out.err != nil {
-			return f.explain(out.err, rows, t)
+			return f.explain(out.err, f.done, t)
 		}
-		rows += out.rows
+		if f.skips != nil {
+			f.skips.merge(out.bad, f.done)
+		}
+		f.done += out.rows
 		return sliced(out.batch, s.limits.BatchRows, yield)
 	}, func(out decoded) {
 		if out.batch.Record != nil {
 			out.batch.Record.Release()
 		}
 	})
+	if note := f.skips.note(in.entry.path); err == nil && note != "" {
+		return yield(noted(t, note))
+	}
+	return err
 }
 
 // sliced yields a batch in pieces of at most so many rows, and releases it.
@@ -302,90 +422,4 @@ func sliced(b driver.Batch, rows int, yield func(driver.Batch) error) error {
 		from = to
 	}
 	return nil
-}
-
-// block is one part of a CSV file.
-type block struct {
-	data  []byte
-	first bool // begins with the header
-	short bool // ends within a row that is too long
-}
-
-// maxWorkers is how many blocks of a file are decoded at a time, at most.
-const maxWorkers = 4
-
-// inOrder gives the blocks of a file to work, several at a time, and their
-// results to each in order. The results that each does not see go to discard.
-// It returns when nothing runs any more: with the first error of each, or of
-// reading.
-func inOrder[T any](ctx context.Context, s *splitter, work func(block) T, each func(T) error, discard func(T)) error {
-	type job struct {
-		block block
-		out   chan T
-	}
-	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
-	stop := make(chan struct{})
-	jobs := make(chan job)
-	order := make(chan chan T, workers)
-	finished := make(chan struct{}, workers)
-	var readErr error
-	go func() {
-		defer close(order)
-		defer close(jobs)
-		for first := true; ; first = false {
-			data, err := s.next()
-			if err != nil && err != errLongRow {
-				if err != io.EOF {
-					readErr = err
-				}
-				return
-			}
-			j := job{block{data, first, err != nil}, make(chan T, 1)}
-			select {
-			case jobs <- j:
-				order <- j.out
-			case <-stop:
-				return
-			}
-			if err != nil {
-				readErr = err
-				return
-			}
-		}
-	}()
-	for range workers {
-		go func() {
-			for j := range jobs {
-				j.out <- work(j.block)
-				s.recycle(j.block.data)
-			}
-			finished <- struct{}{}
-		}()
-	}
-	var err error
-	stopped := false
-	for out := range order {
-		result := <-out
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			discard(result)
-		} else {
-			err = each(result)
-		}
-		if err != nil && !stopped {
-			stopped = true
-			close(stop)
-		}
-	}
-	for range workers {
-		<-finished
-	}
-	if err == nil && readErr == errLongRow {
-		err = driver.E(driver.ErrLimit, nil, "the file has a row that is longer than %d bytes; a quote may be missing", s.max)
-	} else if err == nil {
-		err = readErr
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -9,69 +10,83 @@ import (
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
-	"headwater/connectors/records"
 )
 
-// sniffRows is how many rows of the head decide the dialect.
-const sniffRows = 1000
+const (
+	sniffRows = 1000 // rows of the head that decide the dialect
+	mostLead  = 50   // lines before the header, where nobody says how many
+)
 
 // dialect is how a CSV file is written.
 type dialect struct {
 	comma, quote byte
 	header       bool
 	names        []string
+	skip         int      // bytes before the header or first row
+	loose        *writing // set where the decoder needs the text written anew
+}
+
+// guess is one way to read the head of a file.
+type guess struct {
+	writing  writing
+	rows     [][]cell // from the header on
+	at       []int    // where they begin
+	lead     int      // rows before the header
+	comments bool     // they all are
+	fields   int
+	share    float64 // of the rows, that have as many fields
+	err      error   // that ended the rows
 }
 
 // dialect finds the dialect by the settings and the head of the file, which it
-// leaves unread.
+// leaves unread. Where the table's columns are known from before, what was decided
+// then is not decided otherwise now.
 func (s *source) dialect(in *input) (dialect, error) {
-	head, err := in.Peek(headSize)
-	whole := err == io.EOF
-	if err != nil && !whole {
-		return dialect{}, in.failed(in.ctx, err)
-	}
-	if bytes.IndexByte(head, '\n') < 0 && bytes.IndexByte(bytes.TrimRight(head, "\r"), '\r') >= 0 {
-		return dialect{}, driver.E(driver.ErrBadData, nil, "%s ends its lines with a carriage return alone; convert the line ends", in.entry.path)
-	}
-	if !utf8.Valid(trimPartial(head)) {
-		return dialect{}, driver.E(driver.ErrBadData, nil, "%s is not UTF-8 text; convert it, from Latin-1 for example", in.entry.path)
-	}
-	d := dialect{quote: '"'}
-	if s.settings.Quote != nil {
-		d.quote = 0
-		if *s.settings.Quote != "" {
-			d.quote = (*s.settings.Quote)[0]
-		}
-	}
-	switch {
-	case s.settings.Delimiter != "":
-		d.comma = s.settings.Delimiter[0]
-	case in.format == "tsv":
-		d.comma = '\t'
-	default:
-		d.comma = findComma(head, d.quote, whole)
-	}
-	if d.comma == d.quote {
-		return d, driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote is the delimiter, too; set one of them")
-	}
-	if s.settings.Quote == nil && !bytes.ContainsRune(head, '"') && singleQuoted(head, d.comma, whole) {
-		d.quote = '\''
-	}
-	rows, err := headRows(head, d.comma, d.quote, whole)
-	if len(rows) == 0 {
+	for size := headSize; ; size *= 8 {
+		head, whole, err := in.head(size)
 		if err != nil {
-			return d, driver.E(driver.ErrBadData, err, "%s, row 1", in.entry.path)
+			return dialect{}, in.failed(in.ctx, err)
 		}
-		return d, driver.E(driver.ErrBadData, nil, "%s holds no rows", in.entry.path)
+		if at := notUTF8(head); at >= 0 {
+			return dialect{}, driver.E(driver.ErrBadData, nil, "%s is not UTF-8 text (byte %d); set connection_config.encoding to what it is, windows-1252 for example", in.entry.path, at+1)
+		}
+		d, err := s.sniff(in, head, whole)
+		if err == errLongRow && !whole && int64(size) < s.limits.MaxRowBytes {
+			continue // the first row goes beyond the head
+		}
+		if err == errLongRow {
+			err = driver.E(driver.ErrLimit, nil, "%s, row 1 is longer than %d bytes; a quote may be missing", in.entry.path, s.limits.MaxRowBytes)
+		}
+		return d, err
 	}
-	if d.header = findHeader(rows); s.settings.Header != nil {
-		d.header = *s.settings.Header
+}
+
+// head returns the first bytes of a file, and whether they are all.
+func (in *input) head(size int) (head []byte, whole bool, err error) {
+	if size > in.Size() {
+		in.Reader = bufio.NewReaderSize(in.Reader, size)
 	}
-	if len(rows[0]) > s.limits.MaxColumns {
-		return d, driver.E(driver.ErrLimit, nil, "%s has %d columns, over the limit of %d", in.entry.path, len(rows[0]), s.limits.MaxColumns)
+	head, err = in.Peek(size)
+	if whole = err == io.EOF; whole {
+		err = nil
 	}
-	d.names = columnNames(rows[0], d.header)
-	return d, nil
+	return head, whole, err
+}
+
+// notUTF8 returns where the first byte is that is no UTF-8, or -1. A character
+// that the end cuts off is none.
+func notUTF8(b []byte) int {
+	b = trimPartial(b)
+	if utf8.Valid(b) {
+		return -1
+	}
+	for at := 0; ; {
+		r, n := utf8.DecodeRune(b[at:])
+		if r == utf8.RuneError && n <= 1 {
+			return at
+		}
+		at += n
+	}
 }
 
 // trimPartial cuts a character that the end of the head may have split.
@@ -87,121 +102,324 @@ func trimPartial(b []byte) []byte {
 	return b
 }
 
-// headRows decodes the rows of a head, up to sniffRows, without the last one if
-// it may be cut off. It stops at the first error.
-func headRows(head []byte, comma, quote byte, whole bool) ([][]cell, error) {
-	d := decoder{comma: comma, quote: quote}
-	var rows [][]cell
-	for len(head) > 0 && len(rows) < sniffRows {
-		n, err := d.next(head)
-		if n == len(head) && !whole && head[n-1] != '\n' {
-			if len(rows) == 0 && err == nil {
-				err = errLongRow
-			}
-			return rows, err
+func (s *source) sniff(in *input, head []byte, whole bool) (dialect, error) {
+	known := in.known
+	base := writing{quote: '"', comment: s.settings.Comment}
+	if s.settings.Quote != nil {
+		base.quote = 0
+		if *s.settings.Quote != "" {
+			base.quote = (*s.settings.Quote)[0]
 		}
-		if err != nil {
-			return rows, err
-		}
-		head = head[n:]
-		if len(d.cells) == 0 {
-			continue
-		}
-		row := make([]cell, len(d.cells))
-		for i, c := range d.cells {
-			row[i] = cell{bytes.Clone(c.text), c.quoted}
-		}
-		rows = append(rows, row)
 	}
-	return rows, nil
+	if s.settings.Escape != "" && s.settings.Escape[0] != base.quote {
+		base.escape = s.settings.Escape[0]
+	}
+	skip := linesEnd(head, s.settings.SkipRows)
+	delimiters := []string{",", ";", "\t", "|"}
+	if in.format == "tsv" {
+		delimiters = []string{"\t"}
+	}
+	if delimiter, n := separatorLine(head[skip:]); n > 0 && s.settings.SkipRows == nil {
+		delimiters, skip = []string{delimiter}, n
+	}
+	if set := s.settings.delimiter(); set != "" {
+		delimiters = []string{set}
+	}
+	if len(delimiters) == 1 && base.quote != 0 && strings.IndexByte(delimiters[0], base.quote) >= 0 {
+		return dialect{}, driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote is the delimiter, too; set one of them")
+	}
+	g := s.choose(head[skip:], whole, base, delimiters, known, in.format == "tsv")
+	if len(g.rows) == 0 {
+		switch g.err {
+		case errLongRow:
+			return dialect{}, g.err
+		case nil:
+			return dialect{}, driver.E(driver.ErrBadData, nil, "%s holds no rows", in.entry.path)
+		}
+		return dialect{}, driver.E(driver.ErrBadData, g.err, "%s, row 1", in.entry.path)
+	}
+	return s.settle(in, g, skip)
 }
 
-// findComma returns the delimiter that gives most rows as many fields as the
-// first; of several the one that gives the most fields.
-func findComma(head []byte, quote byte, whole bool) byte {
-	best, bestShare, bestFields := byte(','), 0.0, 0
-	for _, comma := range []byte{',', ';', '\t', '|'} {
-		rows, _ := headRows(head, comma, quote, whole)
-		if len(rows) == 0 || len(rows[0]) < 2 {
-			continue
+// settle makes a dialect of the best guess.
+func (s *source) settle(in *input, g guess, skip int) (dialect, error) {
+	known := in.known
+	first := g.rows[0]
+	if len(first) > s.limits.MaxColumns {
+		return dialect{}, driver.E(driver.ErrLimit, nil, "%s has %d columns, over the limit of %d", in.entry.path, len(first), s.limits.MaxColumns)
+	}
+	d := dialect{skip: skip + g.at[0], quote: g.writing.quote}
+	h := findHeader(g.rows)
+	switch {
+	case s.settings.Header != nil:
+		d.header = *s.settings.Header
+	case known != nil:
+		d.header = !unnamed(known) || holdsNames(known, first)
+	default:
+		if d.header = h.is; h.doubt != "" {
+			in.note(fmt.Sprintf("The first row of %s was taken for %s: %s. Set connection_config.header to %t if that is wrong.", in.entry.path, map[bool]string{true: "the names of the columns", false: "a row, not for names"}[h.is], h.doubt, !h.is))
 		}
-		same := 0
-		for _, row := range rows {
-			if len(row) == len(rows[0]) {
-				same++
+	}
+	if g.lead > 0 {
+		if !g.comments && !h.sure && !(known != nil && holdsNames(known, first)) && s.settings.Header == nil {
+			return d, driver.E(driver.ErrBadData, nil, "%s: line 1 has one field, and those after it have %d with the delimiter %q; set connection_config.skip_rows to %d if it is a title, or connection_config.delimiter to what separates the fields", in.entry.path, g.fields, g.writing.delimiter, g.lead)
+		}
+		in.note(fmt.Sprintf("%d lines before the header of %s were left out as a title or comments. Set connection_config.skip_rows to 0 if they are rows.", g.lead, in.entry.path))
+	}
+	d.names = columnNames(first, d.header)
+	w := g.writing
+	if d.comma = w.delimiter[0]; len(w.delimiter) > 1 || w.escape != 0 || w.comment != "" || w.cr || w.loose {
+		w.cells, w.scratch = nil, nil
+		d.comma, d.quote, d.loose = plainComma, plainQuote, &w
+	}
+	return d, nil
+}
+
+// linesEnd returns where the first lines of a text end.
+func linesEnd(head []byte, lines *int) int {
+	if lines == nil {
+		return 0
+	}
+	w := writing{delimiter: ",", cr: bytes.IndexByte(head, '\n') < 0}
+	at := 0
+	for range *lines {
+		n, _ := w.line(head[at:], true)
+		at += n
+	}
+	return at
+}
+
+// separatorLine returns the delimiter that the first line names, as Excel reads
+// and writes it (sep=;), and the line's length.
+func separatorLine(head []byte) (string, int) {
+	line, _, _ := bytes.Cut(head[:min(len(head), 64)], []byte{'\n'})
+	text := strings.Trim(strings.TrimRight(string(line), "\r"), `"`)
+	if cr := strings.IndexByte(text, '\r'); cr > 0 { // carriage returns end the lines
+		text = text[:cr]
+	}
+	if len(text) < 5 || !strings.EqualFold(text[:4], "sep=") || utf8.RuneCountInString(text[4:]) != 1 {
+		return "", 0
+	}
+	n := bytes.IndexAny(head, "\r\n")
+	if n < 0 {
+		return "", 0
+	}
+	w := writing{cr: true}
+	length, _ := w.end(head, n, true)
+	return text[4:], n + length
+}
+
+// choose returns the best way to read a head: that which finds the known names,
+// else that by which most rows have as many fields as the first.
+func (s *source) choose(head []byte, whole bool, base writing, delimiters, known []string, tsv bool) guess {
+	single := s.settings.Quote == nil && !bytes.ContainsRune(head, '"') && bytes.ContainsRune(head, '\'')
+	var best guess
+	for i, delimiter := range delimiters {
+		w := base
+		w.delimiter = delimiter
+		g := s.ends(head, whole, w, known, tsv)
+		if single {
+			w.quote = '\''
+			if q := s.ends(head, whole, w, known, tsv); q.err == nil && q.singleQuoted() && q.share > g.share-0.05 {
+				g = q
 			}
 		}
-		share := float64(same) / float64(len(rows))
-		if share > bestShare+0.05 || share > bestShare-0.05 && len(rows[0]) > bestFields {
-			best, bestShare, bestFields = comma, share, len(rows[0])
+		if i == 0 || g.better(best, known) {
+			best = g
 		}
 	}
 	return best
 }
 
-// singleQuoted reports whether some column is in single quotes in every row.
-func singleQuoted(head []byte, comma byte, whole bool) bool {
-	rows, err := headRows(head, comma, '\'', whole)
-	if err != nil || len(rows) == 0 {
+// ends returns the better of two guesses: that carriage returns alone end lines,
+// if the head has any, and that they do not.
+func (s *source) ends(head []byte, whole bool, w writing, known []string, tsv bool) guess {
+	read := func(cr bool) guess {
+		w.cr = cr
+		g := s.guess(head, whole, w, known)
+		if g.err != nil && g.err != errLongRow {
+			g = s.instead(head, whole, g, known, tsv)
+		}
+		return g
+	}
+	plain := read(false)
+	text := bytes.TrimRight(head, "\r\n")
+	alone := bytes.Count(text, []byte{'\r'}) - bytes.Count(text, []byte("\r\n"))
+	if alone == 0 {
+		return plain
+	}
+	g := read(true)
+	most := alone > bytes.Count(head, []byte{'\n'})
+	switch {
+	case g.share == 1 && (g.fields > 1 || most), plain.share < g.share, most && plain.err != nil:
+		return g
+	}
+	return plain
+}
+
+// better reports whether g is a better guess than another one of another
+// delimiter.
+func (g guess) better(than guess, known []string) bool {
+	if known != nil && len(g.rows) > 0 && len(than.rows) > 0 {
+		if fits := holdsNames(known, g.rows[0]); fits != holdsNames(known, than.rows[0]) {
+			return fits
+		}
+	}
+	switch {
+	case g.fields < 2:
+		return false
+	case than.fields < 2 || g.share > than.share+0.05:
+		return true
+	case g.share <= than.share-0.05:
+		return false
+	case (g.lead == 0) != (than.lead == 0):
+		return g.lead == 0
+	}
+	return g.fields > than.fields
+}
+
+// instead returns what becomes of a guess whose quotes are wrong, by what quotes
+// mean besides: with a backslash before those inside of fields, or nothing in a
+// file of tabs, whose definition has none.
+func (s *source) instead(head []byte, whole bool, g guess, known []string, tsv bool) guess {
+	var others []writing
+	if s.settings.Escape == "" && g.writing.quote != 0 {
+		w := g.writing
+		w.escape = '\\'
+		others = append(others, w)
+	}
+	if s.settings.Quote == nil && tsv {
+		w := g.writing
+		w.quote = 0
+		others = append(others, w)
+	}
+	for _, w := range others {
+		w.loose = false
+		if o := s.guess(head, whole, w, known); o.err == nil && o.share == 1 {
+			return o
+		}
+	}
+	return g
+}
+
+// guess takes a head apart in one way.
+func (s *source) guess(head []byte, whole bool, w writing, known []string) guess {
+	g := guess{writing: w, err: nil}
+	at := 0
+	for at < len(head) && len(g.rows) < sniffRows {
+		n, err := g.writing.next(head[at:], whole)
+		if err == errMore {
+			if len(g.rows) == 0 {
+				g.err = errLongRow
+			}
+			break
+		}
+		if err != nil {
+			g.err = err
+			break
+		}
+		if len(g.writing.cells) > 0 {
+			row := make([]cell, len(g.writing.cells))
+			for i, c := range g.writing.cells {
+				row[i] = cell{bytes.Clone(c.text), c.quoted}
+			}
+			g.rows, g.at = append(g.rows, row), append(g.at, at)
+		}
+		at += n
+	}
+	g.findLead(s.settings.SkipRows != nil, known)
+	return g
+}
+
+// findLead finds the first row that is no title and no comment, and drops those
+// before it. said is that somebody says that there are none.
+func (g *guess) findLead(said bool, known []string) {
+	if len(g.rows) == 0 {
+		return
+	}
+	lead := 0
+	if !said {
+		lead = g.titles(known)
+	}
+	g.comments = !slices.ContainsFunc(g.rows[:lead], func(row []cell) bool { return !bytes.HasPrefix(row[0].text, []byte{'#'}) })
+	g.lead, g.rows, g.at = lead, g.rows[lead:], g.at[lead:]
+	g.fields = len(g.rows[0])
+	same := 0
+	for _, row := range g.rows {
+		if len(row) == g.fields {
+			same++
+		}
+	}
+	g.share = float64(same) / float64(len(g.rows))
+}
+
+// titles counts the rows before the header: all of one field, where those after
+// them have more.
+func (g *guess) titles(known []string) int {
+	if known != nil {
+		for i, row := range g.rows[:min(len(g.rows), mostLead)] {
+			if holdsNames(known, row) {
+				return i
+			}
+		}
+	}
+	counts := map[int]int{}
+	for _, row := range g.rows {
+		counts[len(row)]++
+	}
+	usual := 0
+	for fields, rows := range counts {
+		if fields > 1 && (usual == 0 || rows > counts[usual] || rows == counts[usual] && fields > usual) {
+			usual = fields
+		}
+	}
+	lead := slices.IndexFunc(g.rows, func(row []cell) bool { return len(row) == usual })
+	if lead == 0 && usual > 2 && len(g.rows) > 2 && filled(g.rows[0]) == 1 && filled(g.rows[1]) == usual && findHeader(g.rows[1:]).sure {
+		return 1 // a title in the first of many cells
+	}
+	if lead <= 0 {
+		return g.comment()
+	}
+	if lead > mostLead || counts[usual] < 2 || counts[usual] < (len(g.rows)-lead+1)/2 {
+		return 0
+	}
+	for _, row := range g.rows[:lead] {
+		if filled(row) != 1 && !bytes.HasPrefix(row[0].text, []byte{'#'}) {
+			return 0
+		}
+	}
+	return lead
+}
+
+// comment counts the lines of comments that a file of one column begins with.
+func (g *guess) comment() int {
+	at := slices.IndexFunc(g.rows, func(row []cell) bool { return !bytes.HasPrefix(row[0].text, []byte("# ")) })
+	if at > 0 && len(g.rows[0]) == 1 {
+		return at
+	}
+	return 0
+}
+
+// filled counts the cells of a row that hold something.
+func filled(row []cell) int {
+	n := 0
+	for _, c := range row {
+		if len(bytes.TrimSpace(c.text)) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// singleQuoted reports whether some column is in quotes in every row.
+func (g guess) singleQuoted() bool {
+	if len(g.rows) == 0 {
 		return false
 	}
-	for i := range rows[len(rows)-1] {
-		if !slices.ContainsFunc(rows[min(1, len(rows)-1):], func(row []cell) bool { return i >= len(row) || !row[i].quoted && len(row[i].text) > 0 }) {
-			return slices.ContainsFunc(rows, func(row []cell) bool { return i < len(row) && row[i].quoted })
+	for i := range g.rows[len(g.rows)-1] {
+		if !slices.ContainsFunc(g.rows[min(1, len(g.rows)-1):], func(row []cell) bool { return i >= len(row) || !row[i].quoted && len(row[i].text) > 0 }) {
+			return slices.ContainsFunc(g.rows, func(row []cell) bool { return i < len(row) && row[i].quoted })
 		}
 	}
 	return false
-}
-
-// findHeader reports whether the first row holds names: it does where a cell of
-// it does not have the type of the column below, and where everything is text,
-// unless a cell is empty, comes twice, looks like a value or comes again below.
-func findHeader(rows [][]cell) bool {
-	first := rows[0]
-	body := make([]records.Sniffer, len(first))
-	values := make([]map[string]bool, len(first))
-	for i := range values {
-		values[i] = map[string]bool{}
-	}
-	for _, row := range rows[1:] {
-		for i, c := range row {
-			if i < len(body) && len(c.text) > 0 {
-				body[i].Text(c.text)
-				values[i][string(c.text)] = true
-			}
-		}
-	}
-	names := true
-	seen := map[string]bool{}
-	for i, c := range first {
-		var own records.Sniffer
-		if own.Text(c.text); len(c.text) > 0 && own.Type().Kind == driver.String && body[i].Seen() && body[i].Type().Kind != driver.String {
-			return true
-		}
-		if len(c.text) == 0 || len(c.text) > 256 || own.Type().Kind != driver.String || seen[string(c.text)] || values[i][string(c.text)] {
-			names = false
-		}
-		seen[string(c.text)] = true
-	}
-	return names
-}
-
-// columnNames returns unique, non-empty names.
-func columnNames(first []cell, header bool) []string {
-	names := make([]string, len(first))
-	used := map[string]bool{}
-	for i, c := range first {
-		name := fmt.Sprintf("column_%d", i+1)
-		if text := strings.TrimSpace(string(c.text)); header && text != "" {
-			name = text
-		}
-		for n := 2; used[name]; n++ {
-			if next := fmt.Sprintf("%s_%d", name, n); !used[next] {
-				name = next
-			}
-		}
-		used[name] = true
-		names[i] = name
-	}
-	return names
 }

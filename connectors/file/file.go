@@ -1,5 +1,5 @@
 // Package file reads CSV, TSV, JSON, NDJSON and Parquet files below the files
-// root, plain or compressed with gzip or zstd. A path names one file, a folder
+// root, plain or compressed with gzip, zstd or bzip2. A path names one file, a folder
 // or a pattern; every file is one table, named after the file.
 //
 // Types are found by reading: every value of a file of up to 64 MiB, and those
@@ -22,24 +22,6 @@ import (
 	"headwater/connectors/records"
 )
 
-// Settings configure a file, a folder or a pattern of files.
-type Settings struct {
-	Path        string            `json:"path" public:"true" jsonschema:"required,minLength=1,title=Path,description=A file or folder or pattern such as sales/*.csv.gz: a relative path below the files root,example=sales.csv"`
-	Format      string            `json:"format,omitempty" public:"true" jsonschema:"title=Format,description=Found by ending and content when absent,enum=csv,enum=tsv,enum=json,enum=ndjson,enum=parquet"`
-	Compression string            `json:"compression,omitempty" public:"true" jsonschema:"title=Compression,description=Found by content when absent,enum=none,enum=gzip,enum=zstd"`
-	Delimiter   string            `json:"delimiter,omitempty" public:"true" jsonschema:"title=Delimiter,description=What separates the fields of a CSV file; found when absent,maxLength=1"`
-	Quote       *string           `json:"quote,omitempty" public:"true" jsonschema:"title=Quote,description=What encloses fields of a CSV file; found when absent and empty for none,maxLength=1"`
-	Header      *bool             `json:"header,omitempty" public:"true" jsonschema:"title=Header,description=Whether the first row of a CSV file holds the names; found when absent"`
-	Encoding    string            `json:"encoding,omitempty" public:"true" jsonschema:"title=Encoding,enum=utf-8"`
-	NullValues  []string          `json:"null_values,omitempty" public:"true" jsonschema:"title=Null values,description=Unquoted values of a CSV file that mean NULL beside the empty one"`
-	RecordsPath string            `json:"records_path,omitempty" public:"true" jsonschema:"title=Records path,description=The dotted path to the list of records in a JSON file; found when absent"`
-	JSONNaN     string            `json:"json_nan,omitempty" public:"true" jsonschema:"title=NaN in JSON,description=What NaN and Infinity in a JSON file become; an error when absent,enum=float,enum=null"`
-	PrimaryKey  []string          `json:"primary_key,omitempty" public:"true" jsonschema:"title=Primary key,description=Columns that identify a row"`
-	Cursor      string            `json:"cursor,omitempty" public:"true" jsonschema:"title=Cursor,description=The column that incremental syncs follow"`
-	SampleRows  int64             `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many rows decide the types: 0 is every row of the first 64 MiB and -1 every row,minimum=-1"`
-	ColumnTypes map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=Types by column name that replace those found such as string or decimal(15\\,2)"`
-}
-
 // Driver is the driver of files.
 type Driver struct {
 	rangeBytes int64 // of a range; 0 is the default
@@ -48,6 +30,7 @@ type Driver struct {
 var (
 	_ driver.Driver    = Driver{}
 	_ driver.Validator = (*Settings)(nil)
+	_ driver.Knower    = (*source)(nil)
 )
 
 // Spec describes the driver.
@@ -55,7 +38,7 @@ func (Driver) Spec() driver.Spec {
 	return driver.Spec{
 		Name: "file", Aliases: []string{"csv", "tsv", "json", "ndjson", "jsonl", "parquet"}, Class: "file", Title: "Files (CSV, TSV, JSON, NDJSON, Parquet)",
 		Schemes:  []string{"file"},
-		Endings:  []string{".csv", ".tsv", ".tab", ".txt", ".json", ".ndjson", ".jsonl", ".parquet", ".pq", ".gz", ".zst", ".zstd"},
+		Endings:  []string{".csv", ".tsv", ".tab", ".txt", ".json", ".ndjson", ".jsonl", ".parquet", ".pq", ".gz", ".zst", ".zstd", ".bz2"},
 		Settings: &Settings{},
 	}
 }
@@ -81,32 +64,6 @@ func (d Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, err
 	return s, nil
 }
 
-// Validate returns an ErrInvalidConfig that names the field that is wrong.
-func (s *Settings) Validate() error {
-	if _, err := cleanPath(s.Path); err != nil {
-		return err
-	}
-	if s.Encoding != "" && s.Encoding != "utf-8" {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.encoding must be utf-8; convert the file first")
-	}
-	if !slices.Contains([]string{"", "csv", "tsv", "json", "ndjson", "parquet"}, s.Format) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.format must be csv, tsv, json, ndjson or parquet")
-	}
-	if !slices.Contains([]string{"", "none", "gzip", "zstd"}, s.Compression) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.compression must be none, gzip or zstd")
-	}
-	if !slices.Contains([]string{"", nanFloat, nanNull}, s.JSONNaN) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.json_nan must be float or null")
-	}
-	if len(s.Delimiter) > 1 || s.Delimiter == "\n" || s.Delimiter == "\r" || s.Delimiter == "\x00" {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.delimiter must be one character such as \",\" or \";\"")
-	}
-	if s.Quote != nil && (len(*s.Quote) > 1 || *s.Quote == "\n" || *s.Quote == "\r" || *s.Quote != "" && *s.Quote == s.Delimiter) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote must be one character, another than the delimiter, or empty for none")
-	}
-	return records.CheckTypes(s.ColumnTypes)
-}
-
 // source is a set of files. It holds none of them open between calls.
 type source struct {
 	settings   Settings
@@ -114,7 +71,19 @@ type source struct {
 	limits     driver.Limits
 	log        *slog.Logger
 	known      map[string][]driver.Column // by table, what Discover found
+	before     map[string][]string        // by table, the columns that were known before it was opened
 	rangeBytes int64
+}
+
+// Know is told the tables as they were when the source was last looked at: which
+// row has the names and what is a record is then decided like that again.
+func (s *source) Know(tables []driver.Table) {
+	s.before = map[string][]string{}
+	for _, t := range tables {
+		if len(t.Columns) > 0 {
+			s.before[t.Name] = namesOf(t.Columns)
+		}
+	}
 }
 
 // Check reads the beginning of every file.
@@ -137,6 +106,7 @@ func (s *source) check(ctx context.Context, e entry) error {
 		return err
 	}
 	defer in.Close()
+	in.known = s.before[e.table]
 	switch in.format {
 	case "parquet":
 		_, err = s.openParquet(ctx, in)
@@ -187,6 +157,7 @@ func (s *source) discover(ctx context.Context, e entry) (table driver.Table, err
 		return table, err
 	}
 	defer in.Close()
+	in.known = s.before[e.table]
 	switch in.format {
 	case "parquet":
 		table, err = s.discoverParquet(ctx, in)
@@ -285,7 +256,21 @@ func (s *source) openTable(ctx context.Context, t driver.Table) (*input, error) 
 	if at < 0 || t.Namespace != "" {
 		return nil, driver.E(driver.ErrNotFound, nil, "there is no file for table %s at %s any more; discover the schema again", t, s.settings.Path)
 	}
-	return s.open(ctx, entries[at])
+	in, err := s.open(ctx, entries[at])
+	if err != nil {
+		return nil, err
+	}
+	in.known = namesOf(t.Columns)
+	return in, nil
+}
+
+// namesOf returns the names of columns.
+func namesOf(columns []driver.Column) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return names
 }
 
 // meter passes batches on while their bytes stay under the limit of a read.

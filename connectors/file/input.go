@@ -7,9 +7,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/cespare/xxhash/v2"
 
 	"headwater/connectors/driver"
 )
@@ -32,8 +33,11 @@ type input struct {
 	entry      entry
 	ctx        context.Context
 	format     string
-	compressed string // gzip, zstd or ""
-	size       int64  // on disk
+	compressed string // gzip, zstd, bzip2 or ""
+	mark       int64  // bytes that tell the encoding, at the beginning
+	encoded    bool   // not in UTF-8
+	size       int64  // on disk, when it was opened
+	last       int64  // where the last line begins, if it has no end; else the size
 	modified   time.Time
 	raw        *counter // what is read from disk
 	out        int64    // bytes after decompression
@@ -41,13 +45,23 @@ type input struct {
 	file       fs.File
 	decoder    io.Reader
 	closers    []func() error
+	known      []string // the columns that the table had before, nil for none
+	notes      []string // for people, about what was guessed
 }
 
-// counter counts and stops with the context.
+// note keeps a sentence for people.
+func (in *input) note(text string) {
+	if text != "" && !slices.Contains(in.notes, text) {
+		in.notes = append(in.notes, text)
+	}
+}
+
+// counter counts and sums up what is read, and stops with the context.
 type counter struct {
 	ctx context.Context
 	r   io.Reader
 	n   int64
+	sum *xxhash.Digest // nil for none
 }
 
 func (c *counter) Read(p []byte) (int, error) {
@@ -56,6 +70,9 @@ func (c *counter) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
+	if c.sum != nil {
+		c.sum.Write(p[:n])
+	}
 	return n, err
 }
 
@@ -91,53 +108,23 @@ func (s *source) prepare(in *input) error {
 	}
 	in.size, in.modified = info.Size(), info.ModTime()
 	if in.size == 0 {
-		return driver.E(driver.ErrBadData, nil, "%s is empty (0 bytes)", in.entry.path)
+		return emptyFile(in.entry.path, "")
 	}
-	in.raw = &counter{ctx: in.ctx, r: in.file}
-	disk := bufio.NewReaderSize(in.raw, 64<<10)
-	magic, err := disk.Peek(4)
-	if err != nil && err != io.EOF {
+	in.last = in.size
+	if file, ok := in.file.(io.ReaderAt); ok && s.lined(in.entry.path) {
+		if in.last, err = lastLine(file, in.size); err != nil {
+			return err
+		}
+	}
+	in.raw = &counter{ctx: in.ctx, r: &upToSize{in: in}, sum: xxhash.New()}
+	if err := s.decompress(in, bufio.NewReaderSize(in.raw, 64<<10)); err != nil {
 		return err
-	}
-	if in.compressed = s.settings.Compression; in.compressed == "" {
-		switch {
-		case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-			in.compressed = "gzip"
-		case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-			in.compressed = "zstd"
-		}
-	}
-	in.decoder = disk
-	switch in.compressed {
-	case "gzip":
-		z, err := newMembers(disk, in.entry.path)
-		if err != nil {
-			return driver.E(driver.ErrBadData, err, "%s is no gzip file", in.entry.path)
-		}
-		in.decoder = z
-		in.closers = append(in.closers, z.z.Close)
-	case "zstd":
-		z, err := zstd.NewReader(disk, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderMaxMemory(256<<20))
-		if err != nil {
-			return driver.E(driver.ErrBadData, err, "%s is no zstd file", in.entry.path)
-		}
-		in.decoder = z
-		in.closers = append(in.closers, func() error { z.Close(); return nil })
-	default:
-		in.compressed = ""
 	}
 	in.Reader = newReader(in)
 	return s.findFormat(in)
 }
 
 func newReader(in *input) *bufio.Reader { return bufio.NewReaderSize(bounded{in}, headSize) }
-
-// skipMark skips the byte order mark of a UTF-8 text.
-func skipMark(in *input) {
-	if head, _ := in.Peek(3); string(head) == "\xef\xbb\xbf" {
-		in.Discard(3)
-	}
-}
 
 // bounded reads the decompressed bytes within the limits.
 type bounded struct{ in *input }
@@ -154,40 +141,42 @@ func (b bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// findFormat finds the format by settings, ending and content, and skips a byte
-// order mark.
+// findFormat finds the format by settings, ending and content, and makes UTF-8
+// of text.
 func (s *source) findFormat(in *input) error {
 	head, err := in.Peek(headSize)
 	if err != nil && err != io.EOF {
 		return err
 	}
 	if len(head) == 0 {
-		return driver.E(driver.ErrBadData, nil, "%s is empty (0 bytes after decompression)", in.entry.path)
+		return emptyFile(in.entry.path, "after decompression")
 	}
 	base, _ := withoutCompression(in.entry.path)
 	in.format = s.settings.Format
 	if in.format == "" {
 		in.format = formatOf(base)
 	}
-	is := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
-	case is("PAR1"), is("PARE"):
+	case (bytes.HasPrefix(head, []byte("PAR1")) || bytes.HasPrefix(head, []byte("PARE"))) && (s.settings.Format == "" || s.settings.Format == "parquet"):
 		in.format = "parquet"
 		return nil
 	case in.format == "parquet":
+		if err := s.notData(in, head); err != nil {
+			return err
+		}
 		return driver.E(driver.ErrBadData, nil, "%s is no Parquet file", in.entry.path)
-	case is("PK\x03\x04"), is("\xd0\xcf\x11\xe0"):
-		return driver.E(driver.ErrUnsupported, nil, "%s is a ZIP archive or an Excel workbook; save it as CSV", in.entry.path)
-	case is("SQLite format 3\x00"):
-		return driver.E(driver.ErrUnsupported, nil, "%s is a SQLite database; connect it with type sqlite", in.entry.path)
-	case is("\xff\xfe"), is("\xfe\xff"):
-		return driver.E(driver.ErrBadData, nil, "%s is UTF-16 text; save it as UTF-8", in.entry.path)
-	case is("\xef\xbb\xbf"):
-		in.Discard(3)
-		head = head[3:]
+	}
+	if err := notText(in, head); err != nil {
+		return err
+	}
+	if err := s.decoded(in, head); err != nil {
+		return err
+	}
+	if head, err = in.Peek(headSize); err != nil && err != io.EOF {
+		return err
 	}
 	if at := bytes.IndexByte(head[:min(len(head), 4096)], 0); at >= 0 {
-		return driver.E(driver.ErrBadData, nil, "%s is no text: byte %d is NUL; it may be UTF-16 or binary", in.entry.path, at)
+		return driver.E(driver.ErrBadData, nil, "%s is no text: byte %d is NUL; if it is UTF-16, set connection_config.encoding to utf-16le or utf-16be", in.entry.path, at)
 	}
 	if in.format == "" {
 		in.format = "csv"
@@ -195,7 +184,17 @@ func (s *source) findFormat(in *input) error {
 			in.format = "json"
 		}
 	}
-	return nil
+	return s.notData(in, head)
+}
+
+// errEmpty is the cause of an error about a file without a byte.
+var errEmpty = errors.New("0 bytes")
+
+func emptyFile(path, where string) error {
+	if where != "" {
+		path += " " + where
+	}
+	return driver.E(driver.ErrBadData, errEmpty, "%s is empty", path)
 }
 
 // failed turns an error into a driver's.
@@ -210,15 +209,6 @@ func (in *input) failed(ctx context.Context, err error) error {
 		return driver.E(driver.ErrBadData, nil, "%s ends in the middle; it is truncated", in.entry.path)
 	}
 	return driver.E(driver.ErrBadData, err, "%s cannot be read", in.entry.path)
-}
-
-// unchanged returns an ErrBadData if the file is not as it was when opened.
-func (in *input) unchanged() error {
-	info, err := in.file.Stat()
-	if err != nil || info.Size() != in.size || !info.ModTime().Equal(in.modified) {
-		return driver.E(driver.ErrBadData, nil, "%s changed while it was read; sync again", in.entry.path)
-	}
-	return nil
 }
 
 // Close releases decoders and the file. It is safe to call twice.

@@ -94,10 +94,12 @@ func (s *source) eachValue(in *input, each func([]byte) error) error {
 func (s *source) document(in *input, raw []byte, each func([]byte) error) error {
 	list := records.List{Path: strings.Split(s.settings.RecordsPath, ".")}
 	if s.settings.RecordsPath == "" {
-		var err error
-		if list, err = records.Locate(raw, in.entry.table); err != nil {
+		at, err := locate(raw, in.entry.table, in.known)
+		if err != nil {
 			return driver.E(driver.ErrBadData, err, "%s", in.entry.path)
 		}
+		list = records.List{Path: at.path, Single: at.single}
+		in.note(at.note(in.entry.path))
 	}
 	found := list.Records(raw)
 	if key := repeated(raw, list.Path); key != "" {
@@ -249,7 +251,7 @@ func (s *source) discoverJSON(ctx context.Context, in *input) (driver.Table, err
 			return driver.Table{}, driver.E(errKind(err), err, "%s", in.entry.path)
 		}
 	}
-	table := driver.Table{RowEstimate: shape.Records()}
+	table := driver.Table{RowEstimate: shape.Records(), Blank: shape.Records() == 0, Notes: in.notes}
 	if !whole {
 		table.RowEstimate = in.estimate(shape.Records(), size)
 	}

@@ -138,6 +138,8 @@ func withoutCompression(name string) (string, string) {
 		return name[:len(name)-len(ext)], "gzip"
 	case ".zst", ".zstd":
 		return name[:len(name)-len(ext)], "zstd"
+	case ".bz2":
+		return name[:len(name)-len(ext)], "bzip2"
 	}
 	return name, ""
 }

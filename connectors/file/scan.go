@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"iter"
+	"math/bits"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -31,6 +33,7 @@ type scan struct {
 	in     *input
 	table  driver.Table
 	csv    *csvFile
+	begin  int64           // of the first part
 	parts  map[string]part // by token
 	unread []driver.Range
 	kept   []driver.Range
@@ -64,7 +67,7 @@ func (c *scan) divide(ctx context.Context, landed []driver.Range) error {
 	in, s := c.in, c.source
 	file, ok := in.file.(io.ReaderAt)
 	text := in.format == "csv" || in.format == "tsv"
-	if !ok || in.compressed != "" || !text && in.format != "ndjson" || in.size < 2*s.rangeBytes || s.limits.MaxFileSize > 0 && in.size > s.limits.MaxFileSize {
+	if !ok || in.compressed != "" || in.encoded || !text && in.format != "ndjson" || in.size < 2*s.rangeBytes || s.limits.MaxFileSize > 0 && in.size > s.limits.MaxFileSize {
 		return driver.E(driver.ErrUnsupported, nil, "%s is read from its beginning to its end", c.table)
 	}
 	mark := sha256.New()
@@ -72,19 +75,24 @@ func (c *scan) divide(ctx context.Context, landed []driver.Range) error {
 	for _, col := range c.table.Columns {
 		fmt.Fprintf(mark, "%q %s %t", col.Name, col.Type, col.Nullable)
 	}
-	quote := byte(0)
+	quote, comma, begin := byte(0), byte(0), in.mark
 	if text {
 		var err error
 		if c.csv, err = s.csvFile(in); err != nil {
 			return err
 		}
-		quote = c.csv.quote
+		if c.csv.loose != nil || c.csv.skips != nil {
+			return driver.E(driver.ErrUnsupported, nil, "%s is read from its beginning to its end", c.table)
+		}
+		quote, comma, begin = c.csv.quote, c.csv.comma, begin+int64(c.csv.skip)
 		fmt.Fprintf(mark, "%d %d %t %q %q", c.csv.comma, quote, c.csv.header, c.csv.names, c.csv.nulls)
 	} else if !lines(in) {
 		return driver.E(driver.ErrUnsupported, nil, "%s is read from its beginning to its end: its records are not on lines of their own", c.table)
 	}
 	prefix := hex.EncodeToString(mark.Sum(nil)[:8])
-	return split(ctx, file, in.size, s.rangeBytes, quote, func(p part) error {
+	c.begin = begin
+	check := &quotes{quote: quote, comma: comma, last: '\n'}
+	return split(ctx, file, begin, in.whole(), s.rangeBytes, check, func(p part) error {
 		token := fmt.Sprintf("%s.%d.%d.%016x", prefix, p.from, p.to, p.sum)
 		c.parts[token] = p
 		if at := slices.IndexFunc(landed, func(r driver.Range) bool { return r.Token == token }); at >= 0 {
@@ -116,14 +124,13 @@ func lines(in *input) bool {
 	return end > 0
 }
 
-// split gives the parts of a file to each, in order. A part ends at the first
+// split gives the parts of a file from a place on to each, in order. A part ends at the first
 // newline at or after its size that has an even number of quotes before it.
-func split(ctx context.Context, file io.ReaderAt, size, each int64, quote byte, f func(part) error) error {
+func split(ctx context.Context, file io.ReaderAt, begin, size, each int64, q *quotes, f func(part) error) error {
 	buffer := make([]byte, 256<<10)
 	sum := xxhash.New()
-	p := part{first: true}
-	odd := false
-	for at := int64(0); at < size; {
+	p := part{from: begin, first: true}
+	for at := begin; at < size; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -135,10 +142,13 @@ func split(ctx context.Context, file io.ReaderAt, size, each int64, quote byte, 
 			return err
 		}
 		b := buffer[:n]
+		if q.wrong {
+			return driver.E(driver.ErrUnsupported, nil, "a quote amid a field: what is behind it is found by reading from the beginning")
+		}
 		for len(b) > 0 {
 			if rest := p.from + each - 1 - at; rest > 0 { // no end may come before it
 				take := b[:min(int64(len(b)), rest)]
-				odd = odd != (quote != 0 && bytes.Count(take, []byte{quote})%2 == 1)
+				q.pass(take)
 				sum.Write(take)
 				at += int64(len(take))
 				b = b[len(take):]
@@ -149,11 +159,11 @@ func split(ctx context.Context, file io.ReaderAt, size, each int64, quote byte, 
 			if end > 0 {
 				take = b[:end]
 			}
-			odd = odd != (quote != 0 && bytes.Count(take, []byte{quote})%2 == 1)
+			q.pass(take)
 			sum.Write(take)
 			at += int64(len(take))
 			b = b[len(take):]
-			if end > 0 && !odd && at < size {
+			if end > 0 && !q.open && at < size {
 				p.to, p.sum = at, sum.Sum64()
 				if err := f(p); err != nil {
 					return err
@@ -163,8 +173,54 @@ func split(ctx context.Context, file io.ReaderAt, size, each int64, quote byte, 
 			}
 		}
 	}
+	if q.wrong {
+		return driver.E(driver.ErrUnsupported, nil, "a quote amid a field: what is behind it is found by reading from the beginning")
+	}
 	p.to, p.sum = size, sum.Sum64()
 	return f(p)
+}
+
+// quotes follows the quotes of a CSV text.
+type quotes struct {
+	quote, comma byte // quote 0 is none
+	open         bool // inside of a quoted field
+	wrong        bool // a field has a quote and does not begin with one
+	last         byte // that was passed
+}
+
+// pass goes over a piece of the text, eight bytes at a time.
+func (q *quotes) pass(b []byte) {
+	if q.quote == 0 || len(b) == 0 {
+		return
+	}
+	i, quote := 0, uint64(q.quote)*lows
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ quote
+		// The high bit of each byte that is zero, exactly.
+		found := ^((x&^highs + ^uint64(highs)) | x) & highs
+		for ; found != 0; found &= found - 1 {
+			q.at(b, i+bits.TrailingZeros64(found)/8)
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] == q.quote {
+			q.at(b, i)
+		}
+	}
+	q.last = b[len(b)-1]
+}
+
+// at passes the quote at b[i].
+func (q *quotes) at(b []byte, i int) {
+	if !q.open {
+		before := q.last
+		if i > 0 {
+			before = b[i-1]
+		}
+		// Behind a quote it is the second of two, which mean one.
+		q.wrong = q.wrong || before != q.comma && before != '\n' && before != q.quote
+	}
+	q.open = !q.open
 }
 
 func (c *scan) Unread() []driver.Range { return slices.Clone(c.unread) }
@@ -182,9 +238,6 @@ func (c *scan) view(ctx context.Context, p part) (*input, hash.Hash64) {
 	in.raw = &counter{ctx: ctx, r: io.TeeReader(section, sum)}
 	in.decoder = in.raw
 	in.Reader = newReader(in)
-	if p.first {
-		skipMark(in)
-	}
 	return in, sum
 }
 
@@ -209,8 +262,8 @@ func (c *scan) read(ctx context.Context, p part, yield func(driver.Batch, error)
 	var err error
 	if c.csv != nil {
 		f := *c.csv
-		f.input = in
-		f.before = func() (int64, error) { return c.count(ctx, part{to: p.from, first: true}) }
+		f.input, f.done = in, 0
+		f.before = func() (int64, error) { return c.count(ctx, part{from: c.begin, to: p.from, first: true}) }
 		f.header = f.header && p.first
 		err = c.source.readRows(ctx, &f, c.table, meter.batch)
 	} else {
@@ -258,13 +311,14 @@ func (c *scan) count(ctx context.Context, p part) (int64, error) {
 		return rows, nil
 	}
 	f := *c.csv
+	f.input, f.done = in, 0
 	f.header = f.header && p.first
 	type counted struct {
 		rows int64
 		err  error
 	}
-	err := inOrder(ctx, newSplitter(in, f.quote, c.source.limits), func(b block) counted {
-		n, err := f.rows(b, func(int64, []cell, int) error { return nil })
+	err := inOrder(ctx, f.splitter(), func(b block) counted {
+		n, err := f.rows(b, nil, func(int64, []cell, int) error { return nil })
 		return counted{n, err}
 	}, func(n counted) error {
 		rows += n.rows

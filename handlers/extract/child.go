@@ -105,8 +105,15 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		if err == nil {
 			c.session, err = opener.Open(call.ctx, "", o.Connector, o.Public, o.Secret, o.Limits)
 		}
-		return fail(err)
+		answer := fail(err)
+		if k, ok := c.session.(Knower); ok && err == nil {
+			answer.Knows = k.Knows()
+		}
+		return answer
 	case frameCheck:
+		if err := c.know(call.payload); err != nil {
+			return fail(err)
+		}
 		steps, err := c.session.Check(call.ctx)
 		answer := fail(err)
 		for _, s := range steps {
@@ -116,6 +123,9 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		}
 		return answer
 	case frameDiscover:
+		if err := c.know(call.payload); err != nil {
+			return fail(err)
+		}
 		tables, err := c.session.Discover(call.ctx)
 		var some *driver.UnreadTables
 		if !errors.As(err, &some) {
@@ -144,6 +154,18 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		return fail(err)
 	}
 	return fail(fmt.Errorf("an unknown call %q", call.kind))
+}
+
+// know hands the source what the caller knows of it.
+func (c *child) know(payload []byte) error {
+	var l lookCall
+	if err := json.Unmarshal(payload, &l); err != nil {
+		return err
+	}
+	if k, ok := c.session.(Knower); ok && l.Known != nil {
+		k.Know(l.Known)
+	}
+	return nil
 }
 
 func (c *child) extract(ctx context.Context, r Request) error {

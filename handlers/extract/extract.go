@@ -38,6 +38,15 @@ type Session interface {
 	Close() error
 }
 
+// Knower is an optional interface of a Session and of a Source: what is known of
+// the tables goes to sources that guess how they are written.
+type Knower interface {
+	// Knows reports whether the source wants to know.
+	Knows() bool
+	// Know is told the tables as they were, before Check and Discover.
+	Know(tables []driver.Table)
+}
+
 // Source is an open source in this process: *connectors.Conn is one.
 type Source interface {
 	Check(ctx context.Context) ([]driver.Step, error)

@@ -26,6 +26,17 @@ type local struct {
 	log *slog.Logger
 }
 
+func (l *local) Knows() bool {
+	k, ok := l.Source.(Knower)
+	return ok && k.Knows()
+}
+
+func (l *local) Know(tables []driver.Table) {
+	if k, ok := l.Source.(Knower); ok {
+		k.Know(tables)
+	}
+}
+
 // Extract reads whole tables in ranges where the source can, and everything
 // else in one go.
 func (l *local) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Message, error] {

@@ -27,6 +27,8 @@ type remote struct {
 	rest    func() // takes the child back when its source is closed
 	ended   func() // last of all, once
 	closing sync.Once
+	knows   bool
+	known   []driver.Table
 	busy    atomic.Bool // a call runs, or there will be no more
 	failed  atomic.Bool // one did: the child is not used again
 }
@@ -41,7 +43,8 @@ func (s *remote) open(ctx context.Context, o openCall) error {
 			return err
 		}
 	}
-	_, err := s.call(ctx, frameOpen, o)
+	r, err := s.call(ctx, frameOpen, o)
+	s.knows = err == nil && r.Knows
 	return err
 }
 
@@ -167,8 +170,13 @@ func (s *remote) cancel() {
 	}
 }
 
+func (s *remote) Knows() bool { return s.knows }
+
+// Know keeps the tables for the next Check and Discover.
+func (s *remote) Know(tables []driver.Table) { s.known = tables }
+
 func (s *remote) Check(ctx context.Context) ([]driver.Step, error) {
-	r, err := s.call(ctx, frameCheck, struct{}{})
+	r, err := s.call(ctx, frameCheck, lookCall{s.known})
 	if r == nil {
 		return nil, err
 	}
@@ -181,7 +189,7 @@ func (s *remote) Check(ctx context.Context) ([]driver.Step, error) {
 }
 
 func (s *remote) Discover(ctx context.Context) ([]driver.Table, error) {
-	r, err := s.call(ctx, frameDiscover, struct{}{})
+	r, err := s.call(ctx, frameDiscover, lookCall{s.known})
 	if err != nil {
 		return nil, err
 	}

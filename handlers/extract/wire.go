@@ -20,8 +20,8 @@ import (
 const (
 	frameSetup    = 'S' // to the child, first: what the Opener is made of
 	frameOpen     = 'O' // to the child: openCall
-	frameCheck    = 'C' // to the child
-	frameDiscover = 'D' // to the child
+	frameCheck    = 'C' // to the child: lookCall
+	frameDiscover = 'D' // to the child: lookCall
 	frameExtract  = 'X' // to the child: extractCall
 	frameClose    = 'Z' // to the child: closes the source, which may be opened again
 	frameCancel   = 'c' // to the child: ends the running call
@@ -48,6 +48,12 @@ type openCall struct {
 	Limits    driver.Limits   `json:"limits"`
 }
 
+// lookCall is a check or a discovery of a source that may want to know what it
+// was before.
+type lookCall struct {
+	Known []driver.Table `json:"known,omitempty"`
+}
+
 type extractCall struct {
 	Request
 	Layout []byte // instead of the Request's
@@ -58,6 +64,7 @@ type result struct {
 	Failure *failure       `json:"failure,omitempty"`
 	Steps   []step         `json:"steps,omitempty"`
 	Tables  []driver.Table `json:"tables,omitempty"`
+	Knows   bool           `json:"knows,omitempty"`  // of an open: the source is a Knower
 	Unread  []unread       `json:"unread,omitempty"` // beside Tables, and no Failure of the call
 }
 

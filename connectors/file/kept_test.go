@@ -1,0 +1,100 @@
+package file_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+)
+
+// versions are a file as it is when it is connected and as it is later.
+type versions struct {
+	name, first, then, settings string
+	want                        string // of the second
+}
+
+// What was guessed when a file was connected is not guessed otherwise later, by
+// whoever opens it then and by whoever reads it.
+func TestWhatWasDecidedStays(t *testing.T) {
+	for name, c := range map[string]versions{
+		"a header whose word comes as a value": {"f.csv", "status,owner\nopen,Ann\n", "status,owner\nowner,owner\nowner,owner\nowner,owner\nowner,owner\n", "", "[status:string owner:string] [[owner owner] [owner owner] [owner owner] [owner owner]]"},
+		"a header over nothing":                {"f.csv", "id,2024\n1,5\n", "id,2024\n7,2024\n", "", "[id:int64 2024:int64] [[7 2024]]"},
+		"no header over text":                  {"f.csv", "1,x\n2,y\n", "a,b\nc,d\n", "", "[column_1:string column_2:string] [[a b] [c d]]"},
+		"a title that goes":                    {"f.csv", "# May\na;b\n1;2\n", "a;b\n3;4\n", "", "[a:int64 b:int64] [[3 4]]"},
+		"a title that comes":                   {"f.csv", "item;shelf\nbolt;A\n", "Stock, of May\nitem;shelf\nbolt;B\n", "", "[item:string shelf:string] [[bolt B]]"},
+		"another delimiter in text":            {"f.csv", "a;b\n1;x\n", "a;b\n1,2,3;x\n4,5,6;y\n", "", "[a:string b:string] [[1,2,3 x] [4,5,6 y]]"},
+		"an order, then two":                   {"f.json", `{"order":7,"buyer":"Ann","lines":[{"sku":"p"}]}`, "{\"order\":7,\"buyer\":\"Ann\",\"lines\":[{\"sku\":\"p\"}]}\n{\"order\":8,\"buyer\":\"Bob\",\"lines\":[]}\n", "", `[order:int64 buyer:string lines:json] [[7 Ann [{"sku":"p"}]] [8 Bob []]]`},
+		"an order, then a list of two":         {"f.json", `{"order":7,"lines":[{"sku":"p"}]}`, `[{"order":7,"lines":[{"sku":"p"}]},{"order":8,"lines":[]}]`, "", `[order:int64 lines:json] [[7 [{"sku":"p"}]] [8 []]]`},
+		"an envelope that says more":           {"f.json", `{"data":[{"a":1}],"count":1}`, `{"data":[{"a":2}],"count":1,"report":"May"}`, "", "[a:int64] [[2]]"},
+		"a record that says less":              {"f.json", `{"id":1,"data":[{"a":1}]}`, `{"data":[{"a":1}]}`, "", `[data:json] [[[{"a":1}]]]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files, dir := folder(t, map[string]string{c.name: c.first})
+			settings := `{"path":"` + c.name + `"` + c.settings + `}`
+			src, err := open(t, files, settings, driver.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := src.Discover(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, c.name), []byte(c.then), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			later, err := open(t, files, settings, driver.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			later.(driver.Knower).Know(before)
+			if err := later.Check(t.Context()); err != nil {
+				t.Errorf("check: %v", err)
+			}
+			tables, err := later.Discover(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader, err := open(t, files, settings, driver.Limits{}) // of another process
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, _, err := read(t, reader, tables[0], driver.Cursor{})
+			if got := shaped(tables[0], rows); err != nil || got != c.want {
+				t.Errorf("\n got %s\nwant %s (%v)", got, c.want, err)
+			}
+		})
+	}
+}
+
+// One object is one record unless it is an envelope, and what it was taken for
+// is said where it may be the other.
+func TestEnvelopes(t *testing.T) {
+	for _, c := range []struct{ name, content, want, note string }{
+		{"an order", `{"order":7,"buyer":"Ann","lines":[{"sku":"p","n":1},{"sku":"q","n":2}]}`, `[order:int64 buyer:string lines:json] [[7 Ann [{"sku":"p","n":1},{"sku":"q","n":2}]]]`, `one record, which holds the list "lines"`},
+		{"an order of items", `{"order":7,"buyer":"Ann","items":[{"sku":"p"}]}`, `[order:int64 buyer:string items:json] [[7 Ann [{"sku":"p"}]]]`, `records_path to "items"`},
+		{"an order that says its status", `{"type":"order","status":"open","lines":[{"sku":"p"}]}`, `[type:string status:string lines:json] [[order open [{"sku":"p"}]]]`, "one record"},
+		{"a customer of a record", `{"id":1,"customer":{"name":"Ann","addresses":[{"city":"Rome"}]}}`, `[id:int64 customer:json] [[1 {"name":"Ann","addresses":[{"city":"Rome"}]}]]`, ""},
+		{"a person of addresses", `{"customer":{"name":"Ann","addresses":[{"city":"Rome"}]}}`, `[customer:json] [[{"name":"Ann","addresses":[{"city":"Rome"}]}]]`, "one record"},
+		{"nothing but a list", `{"readings":[{"a":1},{"a":2}]}`, "[a:int64] [[1] [2]]", `its list "readings"`},
+		{"a list and its count", `{"count":2,"readings":[{"a":1},{"a":2}]}`, "[a:int64] [[1] [2]]", `its list "readings"`},
+		{"a list and its state", `{"status":"ok","generated_at":"2024-01-01","data":[{"a":1}]}`, "[a:int64] [[1]]", `its list "data"`},
+		{"features", `{"type":"FeatureCollection","features":[{"id":1,"geometry":null}]}`, "[id:int64 geometry:json] [[1 NULL]]", `its list "features"`},
+		{"a list far down", `{"response":{"status":200,"docs":[{"a":1}]}}`, "[a:int64] [[1]]", `its list "response.docs"`},
+		{"a list beside errors", `{"errors":[],"results":[{"a":1}]}`, "[a:int64] [[1]]", `its list "results"`},
+		{"a record of two lists", `{"id":1,"a":[{"x":1}],"b":[{"y":1}]}`, `[id:int64 a:json b:json] [[1 [{"x":1}] [{"y":1}]]]`, "one record"},
+		{"a record of texts", `{"id":1,"tags":["a"]}`, `[id:int64 tags:json] [[1 ["a"]]]`, ""},
+		{"a record with nothing in a list", `{"id":1,"tags":[]}`, `[id:int64 tags:json] [[1 []]]`, ""},
+	} {
+		got, rows, err := table(t, "f.json", c.content, `{"path":"f.json"}`, driver.Limits{})
+		notes := strings.Join(got.Notes, " ")
+		if text := shaped(got, rows); err != nil || text != c.want || !strings.Contains(notes, c.note) || (c.note == "") != (notes == "") {
+			t.Errorf("%s:\n got %s\nwant %s (%v, notes %q)", c.name, text, c.want, err, notes)
+		}
+	}
+	if _, _, err := table(t, "f.json", `{"a":[{"x":1}],"b":[{"y":1}]}`, `{"path":"f.json"}`, driver.Limits{}); !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), "records_path") {
+		t.Errorf("two lists: %v", err)
+	}
+}

@@ -11,6 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
 	"headwater/connectors/driver"
 )
 
@@ -126,6 +132,55 @@ func FuzzFormats(f *testing.F) {
 		}
 		if rows != tables[0].RowEstimate && name != "f.parquet" {
 			t.Fatalf("%q: %d rows, but %d were discovered", content, rows, tables[0].RowEstimate)
+		}
+	})
+}
+
+// FuzzParquet reads damaged files: rows or a typed error.
+func FuzzParquet(f *testing.F) {
+	for _, nested := range []bool{false, true} {
+		schema := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, {Name: "s", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
+		rows := `[{"n":1,"s":"x"},{"n":null,"s":"x"},{"n":3,"s":null}]`
+		if nested {
+			schema = arrow.NewSchema([]arrow.Field{{Name: "l", Type: arrow.ListOf(arrow.StructOf(arrow.Field{Name: "a", Type: &arrow.Decimal128Type{Precision: 20, Scale: 2}, Nullable: true})), Nullable: true}}, nil)
+			rows = `[{"l":[{"a":"1.10"},null]},{"l":[]},{"l":null}]`
+		}
+		record, _, err := array.RecordFromJSON(memory.DefaultAllocator, schema, strings.NewReader(rows))
+		if err != nil {
+			f.Fatal(err)
+		}
+		var out bytes.Buffer
+		w, err := pqarrow.NewFileWriter(schema, &out, parquet.NewWriterProperties(parquet.WithStats(false)), pqarrow.DefaultWriterProps())
+		if err != nil {
+			f.Fatal(err)
+		}
+		if err := errors.Join(w.Write(record), w.Close()); err != nil {
+			f.Fatal(err)
+		}
+		for at := 0; at < out.Len(); at += 9 {
+			f.Add(out.Bytes(), at, byte(0x55))
+		}
+	}
+	f.Fuzz(func(t *testing.T, content []byte, at int, mask byte) {
+		if len(content) > 0 {
+			content = bytes.Clone(content)
+			content[uint(at)%uint(len(content))] ^= mask
+		}
+		src, err := Driver{}.Open(t.Context(), driver.Config{Settings: []byte(`{"path":"f.parquet"}`), Files: oneFile{"f.parquet", content}, Limits: driver.Limits{BatchRows: 2}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := src.Discover(t.Context())
+		if err == nil {
+			for batch, failed := range src.Read(t.Context(), tables[0], driver.Cursor{}) {
+				if err = failed; err == nil {
+					batch.Record.Release()
+				}
+			}
+		}
+		var typed *driver.Error
+		if err != nil && !errors.As(err, &typed) {
+			t.Fatalf("%v is not typed", err)
 		}
 	})
 }

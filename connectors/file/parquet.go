@@ -68,6 +68,7 @@ func (s *source) openParquet(ctx context.Context, in *input) (*parquetFile, erro
 // parquetFile is an open file and the fields of its rows.
 type parquetFile struct {
 	*pqfile.Reader
+	source io.ReaderAt
 	fields []*field
 	rows   int64 // of all row groups
 	bytes  int64 // of a row, uncompressed, about
@@ -85,7 +86,7 @@ func newParquetFile(r parquet.ReaderAtSeeker) (*parquetFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parquetFile{Reader: file}
+	p := &parquetFile{Reader: file, source: r}
 	for i := range file.NumRowGroups() {
 		group := file.MetaData().RowGroup(i)
 		if group.NumRows() < 0 || group.TotalByteSize() < 0 {
@@ -143,11 +144,11 @@ func (p *parquetFile) column(f *field, to driver.Type) (column, error) {
 		return nil, err
 	}
 	if f.kind == leafField {
-		return newFlat(newColumnReader(p.Reader, f.leaf, isPlainText(f.leaf, to)), to), nil
+		return newFlat(newColumnReader(p, f.leaf, isPlainText(f.leaf, to)), to), nil
 	}
 	columns := make([]*columnReader, len(f.leaves))
 	for i, l := range f.leaves {
-		columns[i] = newColumnReader(p.Reader, l, false)
+		columns[i] = newColumnReader(p, l, false)
 	}
 	return newNested(f, columns, to)
 }

@@ -20,7 +20,7 @@ var (
 
 // columnReader reads the values of one leaf, over all row groups.
 type columnReader struct {
-	file   *pqfile.Reader
+	file   *parquetFile
 	leaf   *leaf
 	reader pqfile.RecordReader
 	group  int   // the next row group
@@ -30,7 +30,7 @@ type columnReader struct {
 
 // newColumnReader returns a reader that makes text of a type of its own where
 // the values become a column of text as they are.
-func newColumnReader(file *pqfile.Reader, l *leaf, asText bool) *columnReader {
+func newColumnReader(file *parquetFile, l *leaf, asText bool) *columnReader {
 	var binary arrow.DataType = arrow.BinaryTypes.Binary
 	if asText {
 		binary = arrow.BinaryTypes.String
@@ -79,6 +79,17 @@ func (c *columnReader) next() error {
 	c.group++
 	if c.left = group.NumRows(); c.left == 0 {
 		return nil
+	}
+	chunk, err := group.MetaData().ColumnChunk(c.leaf.column)
+	if err != nil {
+		return err
+	}
+	start := chunk.DataPageOffset()
+	if at := chunk.DictionaryPageOffset(); chunk.HasDictionaryPage() && at > 0 && at < start {
+		start = at
+	}
+	if err := checkPages(c.file.source, start, chunk.TotalCompressedSize()); err != nil {
+		return err
 	}
 	pages, err := group.GetColumnPageReader(c.leaf.column)
 	if err != nil {

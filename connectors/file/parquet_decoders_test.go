@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -126,6 +128,35 @@ func FuzzDeltaByteArrays(f *testing.F) {
 			t.Fatalf("%d bytes of values of %d", len(out), width)
 		}
 	})
+}
+
+// TestChecksums finds a page whose bytes are others than were written, where the
+// pages say what theirs sum up to.
+func TestChecksums(t *testing.T) {
+	page := func(body string, sum uint32, summed bool) []byte {
+		head := []byte{0x15, 0, 0x15}
+		head = append(binary.AppendVarint(head, int64(len(body))), 0x15)
+		head = binary.AppendVarint(head, int64(len(body)))
+		if summed {
+			head = binary.AppendVarint(append(head, 0x15), int64(int32(sum)))
+		}
+		return append(append(head, 0), body...)
+	}
+	right := func(body string) []byte { return page(body, crc32.ChecksumIEEE([]byte(body)), true) }
+	long := strings.Repeat("x", 100_000)
+	for name, c := range map[string]struct {
+		pages [][]byte
+		want  error
+	}{
+		"right": {[][]byte{right("one"), right(long), right("")}, nil}, "none": {[][]byte{page("one", 0, false), page(long, 0, false)}, nil},
+		"wrong": {[][]byte{page("one", 1, true)}, errChecksum}, "wrong behind a long one": {[][]byte{right(long), page("two", 1, true)}, errChecksum},
+		"cut off": {[][]byte{right(long)[:50_000]}, nil}, "no page": {[][]byte{{0xff, 0xff}}, nil}, "nothing": {nil, nil},
+	} {
+		all := append([]byte("before"), bytes.Join(c.pages, nil)...)
+		if err := checkPages(bytes.NewReader(all), 6, int64(len(all)-6)); err != c.want {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
 }
 
 // TestCodecsOfOld reads LZ4 as Hadoop and others write it, and no bytes as none.

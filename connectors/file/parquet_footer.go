@@ -191,8 +191,7 @@ func (t *thrift) fields(each func(id int16, kind byte)) {
 		if delta := b >> 4; delta != 0 {
 			id += int16(delta)
 		} else {
-			n := t.varint()
-			id = int16(n>>1) ^ -int16(n&1)
+			id = int16(t.zigzag())
 		}
 		t.header = header
 		each(id, b&15)
@@ -216,6 +215,11 @@ func (t *thrift) varint() uint64 {
 	}
 	t.at += size
 	return n
+}
+
+func (t *thrift) zigzag() int64 {
+	n := t.varint()
+	return int64(n>>1) ^ -int64(n&1)
 }
 
 // list reads the beginning of a list and returns how many elements it has.

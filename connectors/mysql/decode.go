@@ -20,7 +20,8 @@ type decoder struct {
 	builder *array.RecordBuilder
 	columns []column
 	limits  driver.Limits
-	cursor  int // index of the cursor column, -1 for none
+	cursor  int     // index of the cursor column, -1 for none
+	reading reading // what is asked
 	emit    func(driver.Batch) error
 	row     int64 // of the read, from 1
 	rows    int   // in the batch
@@ -181,7 +182,7 @@ func (d *decoder) reserve(last arrow.RecordBatch) {
 
 // finish emits the last batch.
 func (d *decoder) finish() error {
-	if d.rows == 0 {
+	if d.rows == 0 && len(d.reading.notes) == 0 {
 		return nil
 	}
 	return d.flush(true, true)
@@ -193,17 +194,41 @@ func (d *decoder) flush(boundary, end bool) error {
 	record := d.builder.NewRecordBatch()
 	b := driver.Batch{Record: record, Bytes: d.bytes}
 	last := d.rows - 1
+	boundary = boundary && d.rows > 0
 	d.rows, d.bytes, d.full = 0, 0, false
 	// Rows with a NULL cursor come first and only to a read from the start, so
 	// they are no place to resume.
 	if d.cursor >= 0 && boundary && !record.Column(d.cursor).IsNull(last) {
-		value := driver.FormatCursor(record.Column(d.cursor), last)
-		b.Resume = &driver.Cursor{Column: d.table.Columns[d.cursor].Name, Value: &value}
+		value := d.below(driver.FormatCursor(record.Column(d.cursor), last))
+		b.Resume = &driver.Cursor{Column: d.table.Columns[d.cursor].Name, Value: &value, Position: d.reading.position}
+	}
+	if end {
+		b.Notes = d.reading.notes
+	}
+	if record.NumRows() == 0 && d.reading.from != nil {
+		b.Resume = &driver.Cursor{Column: d.reading.cursor, Value: d.reading.from, Position: d.reading.position}
 	}
 	if !end {
 		d.reserve(record)
 	}
 	return d.emit(b)
+}
+
+// below returns a place to go on from that no row lies behind which is still to
+// come, and that is no step back.
+func (d *decoder) below(value string) string {
+	typ := d.table.Columns[d.cursor].Type
+	lower := func(a, b string) bool {
+		order, err := driver.CompareCursors(typ, a, b)
+		return err == nil && order < 0
+	}
+	if c := d.reading.ceiling; c != "" && lower(c, value) {
+		value = c
+	}
+	if from := d.reading.from; from != nil && lower(value, *from) {
+		value = *from
+	}
+	return value
 }
 
 // append appends one value that is not NULL.

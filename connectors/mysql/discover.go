@@ -3,9 +3,12 @@ package mysql
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
 )
@@ -14,7 +17,7 @@ import (
 // trip: tables, columns and unique keys, each as fourteen texts. It has %[1]s
 // where the database's name goes, %[2]s where a condition for one table may, and
 // %[3]s where a computed column's expression does.
-const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, UPDATE_TIME, AUTO_INCREMENT, TABLE_COMMENT, NULL, NULL, NULL, NULL
+const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, UPDATE_TIME, NULL, TABLE_COMMENT, NULL, NULL, NULL, NULL
 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s AND TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')%[2]s
 UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT, %[3]s, FIND_IN_SET('select', PRIVILEGES)
 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s%[2]s
@@ -35,7 +38,7 @@ type described struct {
 	engine    string
 	created   string // when, as the server writes it
 	updated   string // when its rows last changed, "" if the server does not know
-	increment string // AUTO_INCREMENT, "" for none
+	counter   string // the column that AUTO_INCREMENT is of, "" for none
 	comment   string // why it cannot be described, where it cannot
 	bytes     int64  // of its rows, an estimate
 	unique    []index
@@ -48,7 +51,7 @@ type described struct {
 // Discover returns the tables and views of the database with the columns that
 // the account may read.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
-	c, err := s.transaction(ctx)
+	c, err := s.transaction(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +60,21 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	var server *mysql.MySQLError
+	err = c.run(ctx, "SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1", func([]*string) error { return nil })
+	if err != nil && !errors.As(err, &server) {
+		return nil, c.explain(ctx, err, "")
+	}
 	tables := make([]driver.Table, len(found))
 	for i, d := range found {
 		tables[i] = d.Table
+		switch {
+		case d.Cursor == "":
+		case d.Kind == "view":
+			tables[i].CursorNotes = append(d.CursorNotes, fmt.Sprintf("%s is a view: rows that a transaction commits late, behind the cursor %s, are not seen; sync_options.lookback finds them.", d.Table, d.Cursor))
+		case err != nil:
+			tables[i].CursorNotes = append(d.CursorNotes, fmt.Sprintf("This account may not see open transactions (GRANT PROCESS lets it): rows that one commits late, behind the cursor %s, are not seen; sync_options.lookback finds them.", d.Cursor))
+		}
 	}
 	return tables, nil
 }
@@ -68,11 +83,11 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 // come in no order that is promised: columns and keys are sorted by their
 // position.
 func (s *source) catalog(ctx context.Context, c *session, table string) (rows [][]*string, err error) {
-	query, only, expression := catalogQuery, "", "GENERATION_EXPRESSION"
+	query, only, expression := catalogQuery, "", "IF(EXTRA LIKE '%auto_increment%', 'auto_increment', GENERATION_EXPRESSION)"
 	if c.mariadb {
 		query += jsonQuery
 		if c.version < 100200 {
-			expression = "NULL"
+			expression = "IF(EXTRA LIKE '%auto_increment%', 'auto_increment', NULL)"
 		}
 	}
 	if table != "" {
@@ -139,7 +154,7 @@ func (s *source) table(row []*string) *described {
 	} else if row[3] != nil {
 		d.RowEstimate = integer(row[3])
 	}
-	d.bytes, d.engine, d.created, d.updated, d.increment = integer(row[4]), str(row[5]), str(row[6]), str(row[7]), str(row[8])
+	d.bytes, d.engine, d.created, d.updated = integer(row[4]), str(row[5]), str(row[6]), str(row[7])
 	if d.engine == "" { // else it is the owner's own
 		d.comment = str(row[9])
 	}
@@ -158,6 +173,9 @@ func (d *described) column(row []*string, json bool) {
 	m.charset, m.collation = charset, collation
 	d.columns = append(d.columns, m)
 	expression := str(row[12])
+	if expression == "auto_increment" {
+		d.counter, expression = name, ""
+	}
 	d.computed = d.computed || expression != ""
 	d.Columns = append(d.Columns, driver.Column{
 		Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11]),

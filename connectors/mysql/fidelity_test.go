@@ -115,10 +115,10 @@ func TestFidelity(t *testing.T) {
 func testRoundTrips(t *testing.T, src *source, table driver.Table, sent *atomic.Int64) {
 	last := "100"
 	from := driver.Cursor{Column: "id", Value: &last}
-	cold := int64(1 + 2 + 4) // login, settings and reading them back, and as below
+	cold := int64(1 + 2 + 6) // login, settings and reading them back, and as below
 	src.Close()
 	src.closed = false
-	for _, want := range []int64{cold, 4, 4} { // begin, catalog, rows, rollback
+	for _, want := range []int64{cold, 6, 6} { // open transactions, begin, catalog, both ends, rows, rollback
 		before := sent.Load()
 		if rows := keysOf(t, src.Read(t.Context(), table, from)); len(rows) > 0 {
 			t.Errorf("%d rows are new", len(rows))

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"headwater/connectors/driver"
@@ -59,21 +61,15 @@ func newKey(d described, server string) (*key, error) {
 	case d.prefixed:
 		return no("its primary key holds only the beginning of a column")
 	}
-	k := &key{}
+	columns, err := keyColumns(d)
+	if err != nil {
+		return no(err.Error())
+	}
+	k := &key{columns: columns}
 	sign := []any{server, d.Namespace, d.Name, d.created}
-	for _, name := range d.PrimaryKey {
-		for i, c := range d.Columns {
-			if c.Name != name {
-				continue
-			}
-			m := d.columns[i]
-			f, ok := formOf(c, m)
-			if !ok {
-				return no("values of the key column " + c.Name + " (" + c.SourceType + ") cannot be written exactly")
-			}
-			k.columns = append(k.columns, keyColumn{name: name, quote: quote(name), form: f, charset: m.charset, collation: m.collation})
-			sign = append(sign, name, c.SourceType, m.charset, m.collation)
-		}
+	for _, c := range columns {
+		of, _ := d.Column(c.name)
+		sign = append(sign, c.name, of.SourceType, c.charset, c.collation)
 	}
 	text, err := json.Marshal(sign)
 	if err != nil {
@@ -82,6 +78,24 @@ func newKey(d described, server string) (*key, error) {
 	sum := sha256.Sum256(text)
 	k.sign = hex.EncodeToString(sum[:8])
 	return k, nil
+}
+
+// keyColumns returns the columns of the table's key. An error says why a row
+// cannot be named by it.
+func keyColumns(d described) (columns []keyColumn, err error) {
+	for _, name := range d.PrimaryKey {
+		at := slices.IndexFunc(d.Columns, func(c driver.Column) bool { return c.Name == name })
+		c, m := d.Columns[at], d.columns[at]
+		f, ok := formOf(c, m)
+		if !ok {
+			return nil, fmt.Errorf("values of the key column %s (%s) cannot be written exactly", c.Name, c.SourceType)
+		}
+		columns = append(columns, keyColumn{name: name, quote: quote(name), form: f, charset: m.charset, collation: m.collation})
+	}
+	if len(columns) == 0 {
+		return nil, errors.New("it has no key")
+	}
+	return columns, nil
 }
 
 // formOf reports false for types whose text is not their exact value or does not

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -28,11 +29,17 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 }
 
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
-	c, err := s.transaction(ctx)
+	var w witness
+	c, err := s.transaction(ctx, func(c *session) (err error) {
+		if from.Column != "" {
+			w, err = s.look(ctx, c, t)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	r, err := s.reading(ctx, c, t, from)
+	r, err := s.reading(ctx, c, t, from, &w)
 	if err != nil {
 		s.keep(c)
 		return err
@@ -52,9 +59,17 @@ type reading struct {
 	computed bool   // some values are of the source's own expressions
 	cursor   string // "" for none
 	query    string
+	notes    []string // of the table's result
+	// Of a read by a cursor: what is noted beside its value, and the value behind
+	// which rows may still come, "" for none.
+	position json.RawMessage
+	ceiling  string
+	from     *string // no place to go on from lies before it
 }
 
-func (s *source) reading(ctx context.Context, c *session, t driver.Table, from driver.Cursor) (reading, error) {
+// reading prepares the read, and makes sure that the table is the one that from
+// belongs to.
+func (s *source) reading(ctx context.Context, c *session, t driver.Table, from driver.Cursor, w *witness) (reading, error) {
 	d, columns, err := s.plan(ctx, c, t)
 	if err != nil {
 		return reading{}, err
@@ -63,7 +78,52 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 	if err != nil {
 		return reading{}, err
 	}
-	return reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query}, nil
+	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query, from: from.Value}
+	if from.Column == "" || r.view {
+		return r, nil
+	}
+	was := positionOf(from.Position)
+	var old []sample
+	if was != nil {
+		old = was.Rows
+	}
+	again, err := s.see(ctx, c, w, d, old)
+	if err != nil {
+		return reading{}, err
+	}
+	if was != nil && from.Value != nil {
+		v := w.judge(was, again, from.Column)
+		if !v.replaced && w.columns == nil {
+			v.replaced, err = s.below(ctx, c, t, columns, from)
+			if err != nil {
+				return reading{}, err
+			}
+		}
+		if v.replaced {
+			return reading{}, driver.E(driver.ErrReplaced, nil, "table %s is not the one that was read before: it was made anew, swapped, emptied or restored, or the source leads elsewhere", t)
+		}
+		if v.note != "" {
+			r.notes = append(r.notes, v.note)
+		}
+	}
+	column, _ := t.Column(from.Column)
+	r.position, r.ceiling = w.note(was), w.ceiling(column, was)
+	return r, nil
+}
+
+// below reports whether a table whose rows cannot be found again has some, but
+// none at the cursor or behind it.
+func (s *source) below(ctx context.Context, c *session, t driver.Table, columns []mapped, from driver.Cursor) (all bool, err error) {
+	query, err := selection(t, columns, driver.Cursor{Column: from.Column, Value: from.Value, Inclusive: true})
+	if err != nil {
+		return false, err
+	}
+	_, rest, _ := strings.Cut(query, " FROM "+relation(t))
+	err = c.query(ctx, "SELECT EXISTS (SELECT 1 FROM "+relation(t)+"), EXISTS (SELECT 1 FROM "+relation(t)+rest+")", func(row []*string) error {
+		all = str(row[0]) == "1" && str(row[1]) == "0"
+		return nil
+	})
+	return all, err
 }
 
 // rows runs a query and gives its batches until give is false. With an error, or
@@ -108,6 +168,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 			return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s: stopped", what)
 		}
 	})
+	d.reading = r
 	defer d.release()
 	defer func() {
 		if recover() != nil {
@@ -210,7 +271,15 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 		if err != nil {
 			return "", err
 		}
-		query += fmt.Sprintf(" WHERE %s > %s", by, value)
+		than := ">"
+		if from.Inclusive {
+			than = ">="
+		}
+		where := fmt.Sprintf("%s %s %s", by, than, value)
+		if from.Nulls {
+			where = quote(from.Column) + " IS NULL OR " + where
+		}
+		query += " WHERE " + where
 	}
 	return query + " ORDER BY " + by, nil // NULL comes first
 }

@@ -18,6 +18,7 @@ type scan struct {
 	query        string // for all rows
 	computed     bool   // some values are of the source's own expressions
 	unread, kept []driver.Range
+	witness      witness
 
 	stop func() // ends the goroutine that keeps the sessions
 	tend sync.WaitGroup
@@ -35,11 +36,15 @@ type scan struct {
 // same rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	begun := time.Now()
-	c, err := s.transaction(ctx)
+	sc := &scan{source: s, table: t, turn: make(chan struct{}), stop: func() {}}
+	c, err := s.transaction(ctx, func(c *session) (err error) {
+		sc.witness, err = s.look(ctx, c, t)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	sc := &scan{source: s, table: t, turn: make(chan struct{}), free: []*session{c}, stop: func() {}}
+	sc.free = []*session{c}
 	if err = sc.divide(ctx, c, begun, landed); err == nil && len(sc.unread) > 1 && s.sessions() > 1 {
 		err = sc.join(ctx, landed)
 	}
@@ -77,6 +82,11 @@ func (sc *scan) divide(ctx context.Context, c *session, begun time.Time, landed 
 		return err
 	}
 	sc.kept = kept
+	w := &sc.witness
+	w.rows, w.columns = nil, nil
+	if _, err := s.see(ctx, c, w, d, nil); err != nil {
+		return err
+	}
 	left := max(d.RowEstimate, 0)
 	for _, r := range kept {
 		left = max(left-r.Rows, 0)
@@ -110,9 +120,17 @@ func (sc *scan) check(ctx context.Context, c *session) error {
 func (sc *scan) Unread() []driver.Range { return sc.unread }
 func (sc *scan) Kept() []driver.Range   { return sc.kept }
 
-// Start returns the largest value that was read: every range is of the Scan's
-// one moment, and a kept one has not changed since its own.
-func (sc *scan) Start(column string) driver.Cursor { return driver.Cursor{Column: column} }
+// Start returns the largest value that was read, but for rows that were still to
+// be committed: every range is of the Scan's one moment, and a kept one has not
+// changed since its own.
+func (sc *scan) Start(column string) driver.Cursor {
+	start := driver.Cursor{Column: column, Position: sc.witness.note(nil)}
+	c, _ := sc.table.Column(column)
+	if ceiling := sc.witness.ceiling(c, nil); ceiling != "" {
+		start.Value = &ceiling
+	}
+	return start
+}
 
 // Notes returns nothing: the rows are of one moment.
 func (sc *scan) Notes() []string { return nil }

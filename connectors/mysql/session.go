@@ -261,13 +261,22 @@ func (c *session) forgo() error {
 	return c.wire.command(comQuery, rollback)
 }
 
-// transaction returns a session in a fresh read-only snapshot.
-func (s *source) transaction(ctx context.Context) (*session, error) {
+// transaction returns a session in a fresh read-only snapshot. before, unless it
+// is nil, runs on the session before the snapshot is taken.
+func (s *source) transaction(ctx context.Context, before func(*session) error) (*session, error) {
+	start := func(c *session) error {
+		if before != nil {
+			if err := before(c); err != nil {
+				return err
+			}
+		}
+		return c.exec(ctx, begin)
+	}
 	c, kept, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err = c.exec(ctx, begin); err == nil {
+	if err = start(c); err == nil {
 		return c, nil
 	}
 	c.close()
@@ -278,7 +287,7 @@ func (s *source) transaction(ctx context.Context) (*session, error) {
 	if c, err = s.connect(ctx, nil); err != nil {
 		return nil, err
 	}
-	if err = c.exec(ctx, begin); err != nil {
+	if err = start(c); err != nil {
 		c.close()
 		return nil, err
 	}

@@ -1,0 +1,91 @@
+package mysql
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"headwater/connectors/driver"
+)
+
+func sha256Of(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
+
+// verdict is whether a table is the one that a position was noted of.
+type verdict struct {
+	replaced bool
+	note     string // what speaks against it, where it is taken for the same
+}
+
+// judge compares a table with what was noted of it. A time of creation changes
+// by ALTER and RENAME as well as by making the table anew, and not by TRUNCATE;
+// another server may be a copy. So those are reasons to look at rows that were
+// seen before: they tell.
+func (w *witness) judge(was *position, again []sample, column string) verdict {
+	reason := ""
+	switch {
+	case was.Server != "" && w.server != was.Server:
+		reason = "the source leads to another server than before"
+	case was.Created != w.created:
+		reason = "the table was altered, renamed or made anew since the last sync"
+	case less(w.next, was.Next):
+		reason = "the table gives out numbers from the beginning again"
+	}
+	if len(w.rows) == 0 || len(was.Rows) == 0 {
+		// Without a row now, nothing is missed by going on; without one noted, or a
+		// key to find it by, the outward signs alone are left.
+		return verdict{replaced: reason != "" && (len(was.Rows) > 0 || len(w.columns) == 0 || len(w.rows) > 0)}
+	}
+	intact, changed, gone := w.compare(was, again, column)
+	total := intact + changed + gone
+	switch {
+	case reason != "":
+		if changed > 0 || intact == 0 || gone > intact {
+			return verdict{replaced: true}
+		}
+		return verdict{note: fmt.Sprintf("%s; %d rows at its ends are as they were, so it was gone on from: if it is another table, sync it with reset", reason, intact)}
+	case total == 0 || 2*intact >= total:
+		return verdict{}
+	case changed == 0 && w.next != "": // old rows were deleted, and numbers went on
+		return verdict{}
+	}
+	return verdict{replaced: true}
+}
+
+// compare counts the rows of old that are there as they were, are there and
+// differ, and are gone. A row whose cursor moved says nothing: it is read anew.
+func (w *witness) compare(was *position, again []sample, cursor string) (intact, changed, gone int) {
+	for _, old := range was.Rows {
+		at := slices.IndexFunc(again, func(now sample) bool { return slices.Equal(now.Key, old.Key) })
+		if at < 0 {
+			gone++
+			continue
+		}
+		same, moved := true, false
+		for i, name := range was.Columns {
+			j := slices.Index(w.columns, name)
+			if j < 0 || len(old.Marks) < (i+1)*markLen || len(again[at].Marks) < (j+1)*markLen {
+				continue
+			}
+			if old.Marks[i*markLen:(i+1)*markLen] != again[at].Marks[j*markLen:(j+1)*markLen] {
+				same = false
+				moved = moved || name == cursor
+			}
+		}
+		switch {
+		case same:
+			intact++
+		case !moved:
+			changed++
+		}
+	}
+	return intact, changed, gone
+}
+
+// less compares two numbers of AUTO_INCREMENT; what is none is not less.
+func less(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	order, err := driver.CompareCursors(driver.DecimalOf(20, 0), a, b)
+	return err == nil && order < 0
+}

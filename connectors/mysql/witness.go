@@ -1,0 +1,259 @@
+package mysql
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/driver"
+)
+
+// witness is what is seen of a table beside its rows, just before a snapshot and
+// in it.
+type witness struct {
+	now    int64  // seconds since 1970 by the server's clock, before the snapshot
+	next   string // AUTO_INCREMENT before the snapshot, "" for none
+	sees   bool   // this account sees the transactions of others
+	oldest int64  // when the oldest that writes was begun, 0 if none is open
+	step   int64  // auto_increment_increment
+
+	server, created string
+	counter         string // the column that AUTO_INCREMENT is of
+	columns         []string
+	rows            []sample // both ends of the table in the order of its key
+}
+
+// sample is a row that was seen: its key, and a mark of each column's value.
+type sample struct {
+	Key   []string `json:"k"`
+	Marks string   `json:"m"` // four characters a column
+}
+
+const (
+	sampleRows    = 16 // at each end of a table
+	sampleColumns = 64
+	markLen       = 4
+	noProcess     = 1227 // the error of an account that may not see transactions
+)
+
+// look asks, before the snapshot, for what will tell which rows it cannot show
+// yet: transactions that are open then may commit rows later that bear an older
+// time or a lower number than rows that it shows.
+func (s *source) look(ctx context.Context, c *session, t driver.Table) (w witness, err error) {
+	const clock = "SELECT UNIX_TIMESTAMP(SYSDATE()), (SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s), @@auto_increment_increment, %s"
+	const open = "(SELECT UNIX_TIMESTAMP(CONVERT_TZ(MIN(trx_started), 'SYSTEM', '+00:00')) FROM information_schema.INNODB_TRX WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID() AND (trx_rows_modified > 0 OR trx_query IS NOT NULL))"
+	ask := func(open string) error {
+		return c.run(ctx, fmt.Sprintf(clock, literal(t.Namespace), literal(t.Name), open), func(row []*string) error {
+			w.now, w.next, w.step, w.oldest = integer(row[0]), str(row[1]), max(integer(row[2]), 1), integer(row[3])
+			return nil
+		})
+	}
+	w.sees = true
+	err = ask(open)
+	var server *mysql.MySQLError
+	if errors.As(err, &server) && server.Number == noProcess {
+		w.sees = false
+		err = ask("NULL")
+	}
+	if err != nil {
+		return w, c.explain(ctx, err, "table "+t.String())
+	}
+	return w, nil
+}
+
+// see adds what the snapshot has: both ends of the table, and the rows of old
+// that are there now.
+func (s *source) see(ctx context.Context, c *session, w *witness, d described, old []sample) (again []sample, err error) {
+	w.server, w.created, w.counter = c.server, d.created, d.counter
+	columns, err := keyColumns(d)
+	if err != nil || d.Kind == "view" { // no row of it can be found again
+		return nil, nil
+	}
+	k := &key{columns: columns}
+	list := []string{k.list()}
+	for i, column := range d.Columns[:min(len(d.Columns), sampleColumns)] {
+		w.columns = append(w.columns, column.Name)
+		list = append(list, marked(column, d.columns[i]))
+	}
+	part := func(of int, rest string, limit int) string {
+		return fmt.Sprintf("(SELECT %d, %s FROM %s %s LIMIT %d)", of, strings.Join(list, ", "), relation(d.Table), rest, limit)
+	}
+	parts := []string{part(1, "ORDER BY "+ordered(columns, ""), sampleRows), part(1, "ORDER BY "+ordered(columns, " DESC"), sampleRows)}
+	if where := k.these(old); where != "" {
+		parts = append(parts, part(0, "WHERE "+where, 2*sampleRows))
+	}
+	err = c.run(ctx, strings.Join(parts, " UNION ALL "), func(row []*string) error {
+		r := sample{}
+		for i, column := range columns {
+			r.Key = append(r.Key, column.value(str(row[1+i])))
+		}
+		for _, value := range row[1+len(columns):] {
+			r.Marks += mark(value)
+		}
+		switch {
+		case str(row[0]) == "0":
+			again = append(again, r)
+		case !slices.ContainsFunc(w.rows, func(have sample) bool { return slices.Equal(have.Key, r.Key) }): // a small table's ends meet
+			w.rows = append(w.rows, r)
+		}
+		return nil
+	})
+	var server *mysql.MySQLError
+	if errors.As(err, &server) { // the rows are not read for it: outward signs are left
+		w.rows, w.columns = nil, nil
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.explain(ctx, err, "table "+d.String())
+	}
+	return again, nil
+}
+
+func ordered(columns []keyColumn, direction string) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.quote + direction
+	}
+	return strings.Join(names, ", ")
+}
+
+// these is the condition for rows with those keys, "" for none.
+func (k *key) these(rows []sample) string {
+	var any []string
+	for _, r := range rows {
+		if len(r.Key) != len(k.columns) {
+			return ""
+		}
+		var all []string
+		for i, c := range k.columns {
+			value, ok := c.constant(r.Key[i])
+			if !ok {
+				return ""
+			}
+			all = append(all, c.quote+" = "+value)
+		}
+		any = append(any, "("+strings.Join(all, " AND ")+")")
+	}
+	return strings.Join(any, " OR ")
+}
+
+// marked is what of a column is compared: of long values their beginning.
+func marked(c driver.Column, m mapped) string {
+	name := quote(c.Name)
+	if c.Type.Kind == driver.Bytes || c.Type.Kind == driver.JSON || c.Type.Kind == driver.String && (m.length > maxCursorText || m.length == 0) {
+		return "LEFT(" + name + ", 256)"
+	}
+	return name
+}
+
+// mark stands for a value.
+func mark(value *string) string {
+	if value == nil {
+		return "NULL" // no base64 of three bytes that is likelier than others
+	}
+	sum := sha256Of(*value)
+	return base64.RawStdEncoding.EncodeToString(sum[:3])
+}
+
+// position is what is kept of a witness beside a cursor's value, for the read
+// that goes on there.
+type position struct {
+	Server  string    `json:"server"`
+	Created string    `json:"created"`
+	Next    string    `json:"next,omitempty"`
+	Columns []string  `json:"columns,omitempty"`
+	Rows    []sample  `json:"rows,omitempty"`
+	Seen    []numbers `json:"seen,omitempty"`
+}
+
+// numbers say which number would have been given out next at a time.
+type numbers struct {
+	At   int64  `json:"at"`
+	Next string `json:"next"`
+}
+
+const maxSeen = 24
+
+// note writes the witness down behind what was noted before. Where nothing of
+// the table moved it is the same text.
+func (w *witness) note(was *position) json.RawMessage {
+	p := position{Server: w.server, Created: w.created, Next: w.next, Columns: w.columns, Rows: w.rows}
+	if was != nil {
+		p.Seen = was.Seen
+	}
+	if n := len(p.Seen); w.next != "" && (n == 0 || p.Seen[n-1].Next != w.next) {
+		p.Seen = append(slices.Clone(p.Seen), numbers{w.now, w.next})
+		if len(p.Seen) > maxSeen { // of older ones every other stays
+			p.Seen = slices.Delete(p.Seen, 1, 2)
+		}
+	}
+	text, err := json.Marshal(p)
+	if err != nil || len(text) > driver.MaxPosition {
+		p.Rows, p.Columns = nil, nil
+		text, _ = json.Marshal(p) // strings and numbers cannot fail
+	}
+	return text
+}
+
+// positionOf reads what was noted, nil for nothing.
+func positionOf(text json.RawMessage) *position {
+	var p position
+	if len(text) == 0 || json.Unmarshal(text, &p) != nil || p.Created == "" && p.Server == "" {
+		return nil
+	}
+	return &p
+}
+
+// ceiling returns the value of a column that no row which comes late can lie
+// below, "" where there is none such: nobody writes, or it cannot be told.
+func (w *witness) ceiling(c driver.Column, was *position) string {
+	if !w.sees {
+		return ""
+	}
+	at := w.now - 1 // who began since is not among those that were seen
+	if w.oldest > 0 {
+		at = min(at, w.oldest-1)
+	}
+	switch {
+	case c.Type.Kind == driver.TimestampTZ:
+		return time.Unix(at, 0).UTC().Format("2006-01-02T15:04:05.000000Z")
+	case c.Type.Kind == driver.Timestamp && w.oldest > 0: // of any zone
+		return time.Unix(at, 0).Add(-12 * time.Hour).UTC().Format("2006-01-02T15:04:05.000000")
+	case c.Type.Kind == driver.Date && w.oldest > 0:
+		return time.Unix(at, 0).Add(-12 * time.Hour).UTC().Format(time.DateOnly)
+	case c.Name == w.counter && w.next != "":
+		return w.lowest(at, was)
+	}
+	return ""
+}
+
+// blindRows is how many numbers are looked back over for a transaction that is
+// older than what is known of the numbers.
+const blindRows = 1000
+
+// lowest returns the lowest number that a transaction begun at that time may
+// hold.
+func (w *witness) lowest(at int64, was *position) string {
+	if w.oldest == 0 {
+		return w.next
+	}
+	if was != nil {
+		for _, seen := range slices.Backward(was.Seen) {
+			if seen.At <= at {
+				return seen.Next
+			}
+		}
+	}
+	n, err := parseInt([]byte(w.next))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(max(n-blindRows*w.step, 0))
+}

@@ -3,6 +3,7 @@ package mysql
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -22,6 +23,9 @@ type decoder struct {
 	limits  driver.Limits
 	cursor  int     // index of the cursor column, -1 for none
 	reading reading // what is asked
+	keys    []int   // of the columns, those that name a row
+	nulls   bool    // what a type cannot hold lands as NULL
+	nulled  []nulled
 	emit    func(driver.Batch) error
 	row     int64 // of the read, from 1
 	rows    int   // in the batch
@@ -86,6 +90,9 @@ func newDecoder(t driver.Table, cursor string, limits driver.Limits, emit func(d
 		if t.Columns[i].Name == cursor {
 			d.cursor = i
 		}
+		if slices.Contains(t.PrimaryKey, t.Columns[i].Name) {
+			d.keys = append(d.keys, i)
+		}
 	}
 	return d
 }
@@ -120,7 +127,7 @@ func (d *decoder) append(p []byte) error {
 			text, p = p[1:n], p[n:]
 		case len(p) > 0 && p[0] == null:
 			if !c.nullable {
-				return d.bad(i, errNull)
+				return d.bad(i, row, errNull)
 			}
 			p = p[1:]
 			c.builder.AppendNull()
@@ -132,7 +139,9 @@ func (d *decoder) append(p []byte) error {
 			}
 		}
 		if err := c.append(text); err != nil {
-			return d.bad(i, err)
+			if err := d.amiss(i, row, err); err != nil {
+				return err
+			}
 		}
 	}
 	if len(p) > 0 {
@@ -158,11 +167,6 @@ func nth(p []byte, index int) (text []byte, ok bool) {
 		}
 	}
 	return text, true
-}
-
-// bad names the place of a value that cannot be held, never the value.
-func (d *decoder) bad(i int, err error) error {
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, row %d: %v", d.table, d.table.Columns[i].Name, d.row, err)
 }
 
 func (d *decoder) malformed() error {
@@ -203,7 +207,7 @@ func (d *decoder) flush(boundary, end bool) error {
 		b.Resume = &driver.Cursor{Column: d.table.Columns[d.cursor].Name, Value: &value, Position: d.reading.position}
 	}
 	if end {
-		b.Notes = d.reading.notes
+		b.Notes = append(d.reading.notes, d.untold()...)
 	}
 	if record.NumRows() == 0 && d.reading.from != nil {
 		b.Resume = &driver.Cursor{Column: d.reading.cursor, Value: d.reading.from, Position: d.reading.position}

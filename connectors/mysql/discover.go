@@ -132,14 +132,14 @@ func (s *source) describe(ctx context.Context, c *session, table string) ([]desc
 			if len(d.Columns) == s.limits.MaxColumns {
 				return nil, driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", d.Table, s.limits.MaxColumns)
 			}
-			d.column(row, json[[2]string{d.Name, str(row[2])}])
+			d.column(row, json[[2]string{d.Name, str(row[2])}], &s.settings)
 		case "k":
 			d.key(row)
 		}
 	}
 	var all []described
 	for _, d := range found {
-		d.settle()
+		d.settle(s.settings.nulls())
 		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b described) int { return cmp.Compare(a.Name, b.Name) })
@@ -162,7 +162,7 @@ func (s *source) table(row []*string) *described {
 }
 
 // column adds a row of COLUMNS.
-func (d *described) column(row []*string, json bool) {
+func (d *described) column(row []*string, json bool, settings *Settings) {
 	name, full := str(row[2]), strings.ToLower(str(row[5]))
 	if integer(row[13]) == 0 {
 		d.withheld = append(d.withheld, name)
@@ -170,6 +170,9 @@ func (d *described) column(row []*string, json bool) {
 	}
 	charset, collation, _ := strings.Cut(str(row[10]), " ")
 	m := mapType(strings.ToLower(str(row[4])), full, integer(row[7]), integer(row[8]), integer(row[9]), charset, json)
+	if settings.asText(d.Name, name) {
+		m = m.text()
+	}
 	m.charset, m.collation = charset, collation
 	d.columns = append(d.columns, m)
 	expression := str(row[12])

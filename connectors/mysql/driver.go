@@ -3,8 +3,10 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"sync"
+	"time"
 
 	"headwater/connectors/driver"
 )
@@ -22,18 +24,33 @@ type Settings struct {
 	Password string `json:"password,omitempty" jsonschema:"title=Password"`
 	// SSLMode prefer encrypts wherever the server can, and falls back only on the
 	// server's own word that it has no TLS.
-	SSLMode        string `json:"sslmode,omitempty" public:"true" jsonschema:"enum=disable,enum=prefer,enum=require,enum=verify-full,default=prefer,title=TLS,description=disable: never; prefer: when the server has it; require: always but without checking who the server is; verify-full: always and check certificate and host name"`
-	MaxConnections int    `json:"max_connections,omitempty" public:"true" jsonschema:"minimum=1,maximum=16,default=2,title=Connections a table,description=How many sessions may read one table at once; 1 for an account that may have no second one"`
-	CACertificate  string `json:"ca_certificate,omitempty" public:"true" jsonschema:"title=CA certificate,description=PEM text of the authorities that verify-full trusts instead of the system's"`
+	SSLMode           string            `json:"sslmode,omitempty" public:"true" jsonschema:"enum=disable,enum=prefer,enum=require,enum=verify-ca,enum=verify-full,default=prefer,title=TLS,description=disable: never; prefer: when the server has it; require: always but without checking who the server is; verify-ca: always and check who signed the certificate; verify-full: check the host name as well"`
+	CACertificate     string            `json:"ca_certificate,omitempty" public:"true" jsonschema:"title=CA certificate,description=PEM text of the authorities that verify-ca and verify-full trust instead of the system's"`
+	ClientCertificate string            `json:"client_certificate,omitempty" public:"true" jsonschema:"title=Client certificate,description=PEM text of the certificate (with its chain) that the account logs in with; needs client_key"`
+	ClientKey         string            `json:"client_key,omitempty" jsonschema:"title=Client key,description=PEM text of the private key of client_certificate, not encrypted"`
+	OnBadValue        string            `json:"on_bad_value,omitempty" public:"true" jsonschema:"enum=fail,enum=null,default=fail,title=Values that a type cannot hold,description=0000-00-00 and other days off the calendar and text that is not valid in its character set: fail ends the table; null lands NULL and says how often"`
+	ColumnTypes       map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=By column or table.column: string for the server's own text of a date or time or number"`
+	MaxConnections    int               `json:"max_connections,omitempty" public:"true" jsonschema:"minimum=1,maximum=16,default=2,title=Connections,description=Most connections that the reading of one table takes at once; 1 for an account that may have no second one"`
+	MaxRowMiB         int               `json:"max_row_mib,omitempty" public:"true" jsonschema:"minimum=1,maximum=1024,title=Longest row,description=In MiB; 64 when absent. A row takes several times its length of the connector's memory (--connector-memory)"`
+	FirstRowLimit     int               `json:"first_row_seconds,omitempty" public:"true" jsonschema:"minimum=1,maximum=86400,default=3600,title=Wait for rows,description=Seconds that a query may take before its first row comes"`
 }
 
-// Validate requires one of the two spellings of the user name.
+// Validate requires one of the two spellings of the user name, and that what is
+// given can be used.
 func (s *Settings) Validate() error {
 	switch {
 	case s.user() == "":
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username is missing")
 	case s.User != "" && s.Username != "" && s.User != s.Username:
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username and connection_config.user differ: give one")
+	}
+	for name, text := range s.ColumnTypes {
+		if text != driver.Of(driver.String).String() {
+			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: %q must be string", name)
+		}
+	}
+	if _, err := s.identity(); err != nil {
+		return err
 	}
 	_, err := s.roots()
 	return err
@@ -44,6 +61,24 @@ func (s *Settings) user() string {
 		return s.Username
 	}
 	return s.User
+}
+
+// asText reports whether column_types asks for the text of a column.
+func (s *Settings) asText(table, column string) bool {
+	for _, name := range []string{s.Database + "." + table + "." + column, table + "." + column, column} {
+		if _, ok := s.ColumnTypes[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// nulls reports whether a value that its column's type cannot hold lands as NULL.
+func (s *Settings) nulls() bool { return s.OnBadValue == "null" }
+
+// patience is how long a query may take before its first row comes.
+func (s *Settings) patience() time.Duration {
+	return time.Duration(cmp.Or(s.FirstRowLimit, 3600)) * time.Second
 }
 
 // Spec describes the driver.
@@ -68,9 +103,8 @@ func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) 
 	if err := s.settings.Validate(); err != nil {
 		return nil, err
 	}
-	if s.settings.Port == 0 {
-		s.settings.Port = 3306
-	}
+	s.settings.Port = cmp.Or(s.settings.Port, 3306)
+	s.limits.MaxRowBytes = cmp.Or(int64(s.settings.MaxRowMiB)<<20, s.limits.MaxRowBytes)
 	return s, nil
 }
 

@@ -92,7 +92,7 @@ func (c *session) explain(ctx context.Context, err error, what string) error {
 }
 
 // connectError explains a failed connect.
-func (s *source) connectError(ctx context.Context, err error) error {
+func (s *source) connectError(ctx context.Context, err error, secure bool) error {
 	var server *mysql.MySQLError
 	var typed *driver.Error
 	switch {
@@ -103,7 +103,7 @@ func (s *source) connectError(ctx context.Context, err error) error {
 	case errors.As(err, &server):
 		switch server.Number {
 		case 1045, 1698:
-			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password")
+			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password%s", s.settings.perhaps(secure))
 		case 1049:
 			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.settings.Database)
 		}
@@ -114,6 +114,18 @@ func (s *source) connectError(ctx context.Context, err error) error {
 		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe or not supported: let the account use caching_sha2_password, ed25519 or mysql_native_password")
 	}
 	return driver.E(driver.ErrUnreachable, nil, "the connection failed while it was being made: is this a MySQL or MariaDB server, and is its TLS certificate good?")
+}
+
+// perhaps says what else may be behind a refused login: the server says the same
+// of a wrong password and of an account that asks for more than one.
+func (s *Settings) perhaps(secure bool) string {
+	switch {
+	case !secure:
+		return ", or the account is made with REQUIRE SSL: set sslmode to require"
+	case s.ClientCertificate == "":
+		return " (if the account is made with REQUIRE X509, set client_certificate and client_key)"
+	}
+	return ", or not this client certificate: its authority, issuer or subject may not be what the account requires"
 }
 
 // wayOut is what to do about an error, where the server's words do not say it.

@@ -29,13 +29,20 @@ func (d *described) key(row []*string) {
 	i.partial = i.partial || row[2] == nil || row[4] != nil
 }
 
-// settle works out what follows from columns and indexes together.
-func (d *described) settle() {
+// settle works out what follows from columns and indexes together. With nulls, a
+// time that is none lands as NULL.
+func (d *described) settle(nulls bool) {
 	if len(d.Columns) == 0 {
 		d.LeftOut = d.unoffered()
 		return
 	}
 	d.chooseKey()
+	for i := range d.Columns {
+		c := &d.Columns[i]
+		if nulls && (c.Type.Kind == driver.Date || c.Type.Kind == driver.Timestamp || c.Type.Kind == driver.TimestampTZ) && !slices.Contains(d.PrimaryKey, c.Name) {
+			c.Nullable = true
+		}
+	}
 	for _, i := range d.unique {
 		if len(i.columns) != 1 || i.partial {
 			continue
@@ -46,6 +53,9 @@ func (d *described) settle() {
 	}
 	if len(d.withheld) > 0 {
 		d.Notes = append(d.Notes, fmt.Sprintf("Left out are columns that this account may not read: %s.", strings.Join(d.withheld, ", ")))
+	}
+	if d.locks() && d.bytes > bufferMost {
+		d.Notes = append(d.Notes, fmt.Sprintf("%s keeps no versions of rows (%s): who writes to this table waits for a lock while it is read.", d.Table, d.engine))
 	}
 	d.Identity = "database " + d.Namespace
 	d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/driver"
 )
 
 const (
@@ -156,7 +159,11 @@ func (l *login) upgrade(response []byte) error {
 	}
 	conn := tls.Client(l.Conn, l.secure)
 	if err := conn.Handshake(); err != nil {
-		return err
+		var typed *driver.Error
+		if errors.As(err, &typed) { // our own side gave up waiting
+			return typed
+		}
+		return handshakeError(err)
 	}
 	l.Conn, l.shift = conn, 1
 	return nil

@@ -78,7 +78,7 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 	if err != nil {
 		return reading{}, err
 	}
-	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query, from: from.Value}
+	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: d.unlocking(query), from: from.Value}
 	if from.Column == "" || r.view {
 		return r, nil
 	}
@@ -168,7 +168,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 			return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s: stopped", what)
 		}
 	})
-	d.reading = r
+	d.reading, d.nulls = r, s.settings.nulls()
 	defer d.release()
 	defer func() {
 		if recover() != nil {
@@ -179,6 +179,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 		}
 	}()
 	defer c.watch(ctx)()
+	c.patience(s.settings.patience())
 	names, err := c.start(r.query)
 	if err != nil {
 		return explain(ctx, err, what)
@@ -188,9 +189,12 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 	}
 	for {
 		p, err := c.row()
+		if d.row == 0 {
+			c.patience(0)
+		}
 		switch {
 		case errors.Is(err, errTooLong):
-			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d", what, d.row+1, s.limits.MaxRowBytes)
+			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d: raise connection_config.max_row_mib, or exclude the long column", what, d.row+1, s.limits.MaxRowBytes)
 		case errors.Is(err, errPacket):
 			return driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
 		case err != nil:

@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"strconv"
@@ -72,11 +71,11 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 		return nil, err
 	}
 	c, err := s.connectWith(ctx, secured, tr)
-	if errors.Is(err, mysql.ErrNoTLS) && s.settings.SSLMode != "require" && s.settings.SSLMode != "verify-full" {
+	if errors.Is(err, mysql.ErrNoTLS) && !s.settings.strict() {
 		c, err = s.connectWith(ctx, nil, tr)
 	}
 	if err != nil {
-		return nil, s.connectError(ctx, err)
+		return nil, s.connectError(ctx, err, tr.secure)
 	}
 	if err := c.settle(ctx, s.limits.Idle); err != nil {
 		c.close()
@@ -148,34 +147,6 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	return c, nil
 }
 
-// tls returns nil for no TLS.
-func (s *Settings) tls() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.Host, InsecureSkipVerify: true}
-	switch s.SSLMode {
-	case "disable":
-		return nil, nil
-	case "verify-full":
-		roots, err := s.roots()
-		if err != nil {
-			return nil, err
-		}
-		cfg.InsecureSkipVerify, cfg.RootCAs = false, roots
-	}
-	return cfg, nil
-}
-
-// roots returns the authorities to trust, nil for the system's.
-func (s *Settings) roots() (*x509.CertPool, error) {
-	if s.CACertificate == "" {
-		return nil, nil
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(s.CACertificate)) {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.ca_certificate holds no PEM certificate")
-	}
-	return pool, nil
-}
-
 // close hangs up. A result that is still being sent is cut off.
 func (c *session) close() { c.socket.Close() }
 
@@ -183,6 +154,14 @@ func (c *session) close() { c.socket.Close() }
 // returns.
 func (c *session) watch(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, c.close)
+}
+
+// patience sets how long the server may take before it says something, 0 for as
+// long as always.
+func (c *session) patience(limit time.Duration) {
+	if conn, ok := c.socket.Conn.(interface{ Patience(time.Duration) }); ok {
+		conn.Patience(limit)
+	}
 }
 
 // exec runs a statement of ours without rows.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,33 +23,42 @@ import (
 
 func TestTLS(t *testing.T) {
 	files := makeCertificate(t)
-	server := servers.MariaDBWith(t, "--ssl-cert="+files.certificate, "--ssl-key="+files.key)
+	server := servers.MariaDBWith(t, "--ssl-cert="+files.certificate, "--ssl-key="+files.key, "--ssl-ca="+files.certificate)
 	db, err := server.OpenMariaDB()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), "CREATE TABLE t AS SELECT seq AS i, REPEAT('x', 1000) AS x FROM seq_1_to_50000"); err != nil {
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE t AS SELECT seq AS i, REPEAT('x', 1000) AS x FROM seq_1_to_50000; CREATE USER signed IDENTIFIED BY 'signed-pass-1190' REQUIRE X509; GRANT SELECT ON headwater.* TO signed; CREATE USER safe IDENTIFIED BY 'signed-pass-1190' REQUIRE SSL; GRANT SELECT ON headwater.* TO safe"); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
 		change func(*Settings)
-		step   string // the message of the connect step
+		step   string // the message of the connect step, or a part of the failure's
 		fails  error
 	}{
+		"verify the authority":  {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-ca", files.authority, "localhost" }, "encrypted", nil},
+		"an authority, unknown": {func(s *Settings) { s.SSLMode = "verify-ca" }, "ca_certificate", driver.ErrUnreachable},
+		"a certificate of ours": {func(s *Settings) {
+			as(s, "signed")
+			s.SSLMode, s.ClientCertificate, s.ClientKey = "require", files.authority, files.private
+		}, "encrypted", nil},
+		"no certificate of ours": {func(s *Settings) { as(s, "signed"); s.SSLMode = "require" }, "client_certificate", driver.ErrAuthentication},
+		"TLS is required":        {func(s *Settings) { as(s, "safe"); s.SSLMode = "disable" }, "REQUIRE SSL", driver.ErrAuthentication},
+		"TLS, as is required":    {func(s *Settings) { as(s, "safe") }, "encrypted", nil},
 		"prefer":                 {func(s *Settings) {}, "encrypted", nil},
 		"disable":                {func(s *Settings) { s.SSLMode = "disable" }, "not encrypted", nil},
 		"require":                {func(s *Settings) { s.SSLMode = "require" }, "encrypted", nil},
 		"verify":                 {func(s *Settings) { s.SSLMode, s.CACertificate = "verify-full", files.authority }, "encrypted", nil},
-		"unknown authority":      {func(s *Settings) { s.SSLMode = "verify-full" }, "", driver.ErrUnreachable},
-		"another name than that": {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", files.authority, "localhost" }, "", driver.ErrUnreachable},
+		"unknown authority":      {func(s *Settings) { s.SSLMode = "verify-full" }, "ca_certificate", driver.ErrUnreachable},
+		"another name than that": {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", files.authority, "localhost" }, "another host name", driver.ErrUnreachable},
 		"wrong password":         {func(s *Settings) { s.SSLMode, s.Password = "require", "wrong-pass-5520" }, "", driver.ErrAuthentication},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := openSource(t, settingsOf(server, c.change))
 			steps, err := src.CheckSteps(t.Context())
 			if c.fails != nil {
-				if !errors.Is(err, c.fails) {
+				if !errors.Is(err, c.fails) || !strings.Contains(err.Error(), c.step) {
 					t.Errorf("CheckSteps = %v, want %v", err, c.fails)
 				}
 				return
@@ -85,6 +95,30 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// as makes the settings those of an account that the test made.
+func as(s *Settings, user string) { s.Username, s.Password = user, "signed-pass-1190" }
+
+// A certificate without its key, and a key of another, are refused before
+// anything is dialled, and no part of the key is shown.
+func TestClientCertificates(t *testing.T) {
+	one, other := makeCertificate(t), makeCertificate(t)
+	for name, c := range map[string]struct {
+		settings Settings
+		says     string
+	}{
+		"no key":         {Settings{ClientCertificate: one.authority}, "client_key is missing"},
+		"no certificate": {Settings{ClientKey: one.private}, "client_certificate is missing"},
+		"not its key":    {Settings{ClientCertificate: one.authority, ClientKey: other.private}, "its own"},
+		"without TLS":    {Settings{ClientCertificate: one.authority, ClientKey: one.private, SSLMode: "disable"}, "needs TLS"},
+		"an odd type":    {Settings{ColumnTypes: map[string]string{"t.d": "int64"}}, "column_types"},
+	} {
+		c.settings.Username = "u"
+		if err := c.settings.Validate(); !errors.Is(err, driver.ErrInvalidConfig) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // settingsOf returns what opens the server's database, changed.
 func settingsOf(server *servers.Server, change func(*Settings)) Settings {
 	s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: server.User, Password: server.Password}
@@ -110,6 +144,7 @@ func openSource(t testing.TB, settings Settings) *source {
 type files struct {
 	certificate, key string
 	authority        string // the certificate as PEM
+	private          string // and its key
 }
 
 // makeCertificate makes a certificate for 127.0.0.1 that signs itself.
@@ -140,6 +175,7 @@ func makeCertificate(t testing.TB) files {
 	made := files{certificate: filepath.Join(dir, "server.crt"), key: filepath.Join(dir, "server.key")}
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	made.authority = string(certificate)
+	made.private = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 	err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(made.certificate, certificate, 0o644),
 		os.WriteFile(made.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o644))
 	if err != nil {

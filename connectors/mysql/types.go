@@ -108,6 +108,18 @@ func mapType(data, full string, length, precision, scale int64, charset string, 
 	return mapped{typ: driver.Of(driver.String), expr: "CAST(%s AS CHAR)"}
 }
 
+// text returns how the column's own text is read: numbers, dates and times come
+// as text anyway.
+func (m mapped) text() mapped {
+	switch m.typ.Kind {
+	case driver.String, driver.JSON:
+		return m
+	case driver.Bytes:
+		return mapped{typ: driver.Of(driver.String), expr: "HEX(%s)"}
+	}
+	return mapped{typ: driver.Of(driver.String), expr: m.expr}
+}
+
 // inUTF8 returns the expression that reads text of a character set as UTF-8, ""
 // if its bytes are that already. A server that converts writes a question mark
 // for what it cannot, so text without one lost nothing. Text that has some is

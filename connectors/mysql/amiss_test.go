@@ -1,0 +1,112 @@
+package mysql
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/drivertest/servers"
+)
+
+const oddDays = `SET sql_mode = '';
+CREATE TABLE days (id int PRIMARY KEY, d date NOT NULL, at datetime, t varchar(9) CHARACTER SET ascii); INSERT INTO days VALUES (1, '2024-02-29', NULL, 'x'), (7, '0000-00-00', '2024-02-00 00:00:00', _ascii x'41e4'), (9, '2024-00-10', '2024-02-29 01:02:03', NULL);
+CREATE TABLE keyed (d date PRIMARY KEY); INSERT INTO keyed VALUES ('0000-00-00');`
+
+// A day that is none ends the table by default, with the row's key and the way
+// out; or it lands as text, or as NULL, counted.
+func TestOddDays(t *testing.T) {
+	server := servers.MariaDB(t)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run(t, db, oddDays)
+	const null = "\x00NULL"
+	for name, c := range map[string]struct {
+		change func(*Settings)
+		table  string
+		rows   []string
+		says   []string // parts of the error, or of the notes
+	}{
+		"fail": {func(*Settings) {}, "days", nil, []string{"column d, row 2 (id = 7)", "column_types", "on_bad_value"}},
+		"as text": {func(s *Settings) {
+			s.ColumnTypes = map[string]string{"days.d": "string", "at": "string", "t": "string"}
+			s.OnBadValue = "null"
+		}, "days", []string{"1|2024-02-29|" + null + "|x", "7|0000-00-00|2024-02-00 00:00:00|" + null, "9|2024-00-10|2024-02-29 01:02:03|" + null}, []string{"1 values of headwater.days.t", "id = 7"}},
+		"as NULL":    {func(s *Settings) { s.OnBadValue = "null" }, "days", []string{"1|2024-02-29|" + null + "|x", "7|" + null + "|" + null + "|" + null, "9|" + null + "|2024-02-29T01:02:03.000000|" + null}, []string{"2 values of headwater.days.d", "the first is in row 2 (id = 7)", "1 values of headwater.days.at"}},
+		"but no key": {func(s *Settings) { s.OnBadValue = "null" }, "keyed", nil, []string{"column d, row 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := openSource(t, settingsOf(server, c.change))
+			found, err := src.Discover(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			table := found[0]
+			if table.Name != c.table {
+				table = found[1]
+			}
+			var rows, notes []string
+			for b, failed := range src.Read(t.Context(), table, driver.Cursor{}) {
+				if err = failed; err != nil {
+					break
+				}
+				rows = append(rows, keysOf(t, func(yield func(driver.Batch, error) bool) { yield(driver.Batch{Record: b.Record}, nil) })...)
+				notes = append(notes, b.Notes...)
+			}
+			told := strings.Join(notes, " ")
+			if c.rows == nil {
+				if !errors.Is(err, driver.ErrBadData) {
+					t.Fatalf("Read = %v", err)
+				}
+				told = err.Error()
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			same(t, c.rows, rows)
+			for _, want := range c.says {
+				if !strings.Contains(told, want) {
+					t.Errorf("%q does not say %q", told, want)
+				}
+			}
+		})
+	}
+}
+
+// Who writes to a table without versions of rows need not wait for us to take
+// what we asked for.
+func TestWritersOfLockedTables(t *testing.T) {
+	server := servers.MariaDB(t)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run(t, db, "CREATE TABLE logbook (id int PRIMARY KEY, v varchar(300)) ENGINE=MyISAM; INSERT INTO logbook SELECT seq, REPEAT('x', 205) FROM seq_1_to_100000; CREATE TABLE inno (id int PRIMARY KEY)")
+	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	found, err := src.Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := int64(0)
+	for b, err := range src.Read(t.Context(), found[1], driver.Cursor{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows == 0 { // most rows are still on the server's side
+			run(t, db, "SET SESSION lock_wait_timeout = 5, max_statement_time = 5; UPDATE logbook SET v = 'y' WHERE id = 99999")
+		}
+		rows += b.Record.NumRows()
+		b.Record.Release()
+	}
+	if rows != 100000 {
+		t.Errorf("%d rows", rows)
+	}
+	large := described{Table: driver.Table{Name: "t", Kind: "table", Columns: []driver.Column{{Name: "a"}}}, columns: []mapped{{}}, engine: "MyISAM", bytes: bufferMost + 1}
+	large.settle(false)
+	if len(large.Notes) != 1 || !strings.Contains(large.Notes[0], "MyISAM") || large.unlocking("SELECT 1") != "SELECT 1" {
+		t.Errorf("a table too large to copy: %q", large.Notes)
+	}
+}

@@ -42,6 +42,9 @@ func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		// A full refresh notes it too: the next incremental sync goes on there.
 		run.cursor = cursorOf(run.table, a.options.CursorField)
+		if c, ok := run.table.Column(run.cursor); ok && c.Unordered {
+			return nil, failf(event.ReasonInvalidConfig, "sync_options.cursor_columns: column %q of %s is %s, which has no order at the source that a cursor can follow", c.Name, t, c.SourceType)
+		}
 		if t.RowEstimate >= 0 {
 			rows := t.RowEstimate
 			run.result.Estimate = &rows

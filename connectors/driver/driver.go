@@ -212,6 +212,9 @@ type Column struct {
 	// that were there before it. When it changes, values that landed before may
 	// not be those of the source. "" where the source cannot tell.
 	Identity string
+	// Unordered says that the source has no order of the column's values that a
+	// cursor can follow, though its Type has one: an enum, a time that is text.
+	Unordered bool
 	// Unique says that no two rows share a value.
 	Unique bool
 	// Grain is the step of the values of a time column: 24 h for dates, 1 s for

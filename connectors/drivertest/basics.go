@@ -228,6 +228,9 @@ func loosen(got, want driver.Table) driver.Table {
 		if ok && column.Identity == "" {
 			got.Columns[i].Identity = ""
 		}
+		if ok && !column.Unordered {
+			got.Columns[i].Unordered = false
+		}
 		if ok && !column.Unique {
 			got.Columns[i].Unique = false
 		}

@@ -182,7 +182,7 @@ func (d *described) column(row []*string, json bool, settings *Settings) {
 	d.computed = d.computed || expression != ""
 	d.Columns = append(d.Columns, driver.Column{
 		Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11]),
-		Identity: columnIdentity(str(row[5]), expression), Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
+		Unordered: m.order == "" && m.typ.Ordered(), Identity: columnIdentity(str(row[5]), expression), Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
 	})
 }
 

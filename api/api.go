@@ -75,6 +75,7 @@ type Reads interface {
 	SchemaHistory(a event.Address, limit int, cursor string) (projections.Page, error)
 	Columns(q projections.ColumnQuery) (projections.Page, error)
 	Schema(a event.Address, asOf uint64) (projections.Schema, error)
+	Remarks(a event.Address) (projections.Remarks, error)
 
 	Sync(organization, workspace, id string) (projections.Sync, error)
 	Syncs(q projections.SyncQuery) (projections.Page, error)

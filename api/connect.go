@@ -239,6 +239,9 @@ func (c *connecting) compose(j *job, op projections.Operation) (*answer, error) 
 		if err != nil {
 			return nil, err
 		}
+		if doc, err = c.remarked(doc, t.SourceID); err != nil {
+			return nil, err
+		}
 		connected = append(connected, doc)
 	}
 	slices.SortStableFunc(failed, func(a, b failedSource) int { return a.at - b.at })
@@ -253,6 +256,27 @@ func (c *connecting) compose(j *job, op projections.Operation) (*answer, error) 
 		data["connectionStatus"], data["sources"], data["errorMessage"] = true, connected, nil
 	}
 	return success(http.StatusOK, "Connected "+of(len(connected), len(c.sources), "data source"), data)
+}
+
+// remarked returns a source's document with what of it is left out, and what
+// syncs of its tables cannot see or keep.
+func (c *connecting) remarked(doc []byte, source string) ([]byte, error) {
+	r, err := c.h.Reads.Remarks(event.Address{Organization: c.r.caller.Organization, Workspace: c.r.workspace, Owner: c.owner, Source: source})
+	if err != nil && !errors.Is(err, projections.ErrNotFound) {
+		return nil, err
+	}
+	more, err := json.Marshal(map[string]any{"left_out": orEmpty(r.LeftOut), "notes": orEmpty(r.Notes)})
+	if err != nil {
+		return nil, err
+	}
+	return append(append(doc[:len(doc)-1:len(doc)-1], ','), more[1:]...), nil
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // none is the answer when nothing was connected.

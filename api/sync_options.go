@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
-	"path"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -100,11 +103,6 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 		}
 		mode = asked
 	}
-	for i, pattern := range o.Tables {
-		if _, err := path.Match(pattern, ""); err != nil {
-			wrong = append(wrong, detail{Field: fmt.Sprintf("sync_options.tables[%d]", i), Message: "is not a pattern: a [ or \\ in a name needs a \\ before it"})
-		}
-	}
 	if wrong != nil {
 		return command.SyncOptions{}, malformed(wrong...)
 	}
@@ -118,8 +116,9 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 
 // fit checks the options against what is known of the sources, and returns those
 // that each is to be sent. What names tables applies to the sources that have
-// them, and at least one must. Of a sync of everything, sources that have none of
-// the tables asked for are left out. What else a source cannot meet is a failure
+// them. A table that none is known to have is looked for in each of them by its
+// worker: it may be new. Of a sync of everything, sources that have none of the
+// tables asked for are left out. What else a source cannot meet is a failure
 // that names it, before anything starts. A source whose schema is not known yet
 // is judged by its worker.
 func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, everything bool) ([]projections.Source, map[string]command.SyncOptions, error) {
@@ -130,12 +129,12 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 		}
 		return sources, options, nil
 	}
-	var taken []projections.Source
 	var wrong []detail
+	fits := make([]fitted, len(sources))
 	absent := map[string]int{} // field to how many sources lack what it names
 	lacking := map[string]detail{}
 	var fields []string
-	for _, s := range sources {
+	for i, s := range sources {
 		fitting, known, problems, err := h.fitOne(s, asked)
 		if err != nil {
 			return nil, nil, err
@@ -146,15 +145,31 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 			case !p.Absent:
 				wrong = append(wrong, d)
 			case known:
-				if p.Reason == event.ReasonNotFound {
-					d.Message += "; a sync without it reads the source's schema anew"
-				}
 				if absent[p.Field]++; absent[p.Field] == 1 {
 					lacking[p.Field] = d
 					fields = append(fields, p.Field)
 				}
 			}
 		}
+		fits[i] = fitted{fitting, known}
+	}
+	for _, field := range fields {
+		switch {
+		case absent[field] < len(sources):
+		case namesTable(field, lacking[field]):
+			for i := range fits {
+				keep(&fits[i].options, asked, field)
+			}
+		default:
+			wrong = append(wrong, lacking[field])
+		}
+	}
+	if wrong != nil {
+		return nil, nil, unfit(wrong)
+	}
+	var taken []projections.Source
+	for i, s := range sources {
+		fitting, known := fits[i].options, fits[i].known
 		none := known && len(asked.Tables) > 0 && len(fitting.Tables) == 0
 		switch {
 		case !known || len(sources) == 1:
@@ -167,15 +182,61 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 		taken = append(taken, s)
 		options[s.Address.Source] = fitting
 	}
-	for _, field := range fields {
-		if absent[field] == len(sources) {
-			wrong = append(wrong, lacking[field])
+	return taken, options, nil
+}
+
+// fitted is what of the options one source can meet.
+type fitted struct {
+	options command.SyncOptions
+	known   bool // its tables are
+}
+
+// namesTable reports whether what no source is known to have is a table, and not
+// a column of one that is known.
+func namesTable(field string, d detail) bool {
+	return d.Reason == string(event.ReasonNotFound) && !strings.Contains(field, ".exclude[")
+}
+
+// keep takes over from the options asked for what a field of them says, such as
+// sync_options.tables[1] or sync_options.start_from.orders.
+func keep(fitting *command.SyncOptions, asked command.SyncOptions, field string) {
+	field = strings.TrimPrefix(field, "sync_options.")
+	option, name, isMap := strings.Cut(field, ".")
+	if !isMap {
+		option, name, _ = strings.Cut(strings.TrimSuffix(field, "]"), "[")
+	}
+	item := func(to *[]string, from []string) {
+		if i, err := strconv.Atoi(name); err == nil && i < len(from) {
+			*to = append(slices.Clip(*to), from[i])
 		}
 	}
-	if wrong != nil {
-		return nil, nil, unfit(wrong)
+	switch option {
+	case "tables":
+		item(&fitting.Tables, asked.Tables)
+	case "exclude":
+		item(&fitting.Exclude, asked.Exclude)
+	case "reset":
+		item(&fitting.Reset, asked.Reset)
+	case "cursor_columns":
+		keepNamed(&fitting.CursorField, asked.CursorField, name)
+	case "columns":
+		keepNamed(&fitting.Columns, asked.Columns, name)
+	case "start_from":
+		keepNamed(&fitting.StartFrom, asked.StartFrom, name)
+	case "deleted_columns":
+		keepNamed(&fitting.Deleted, asked.Deleted, name)
+	case "key_columns":
+		keepNamed(&fitting.KeyColumns, asked.KeyColumns, name)
 	}
-	return taken, options, nil
+}
+
+func keepNamed[V any](to *map[string]V, from map[string]V, name string) {
+	m := maps.Clone(*to)
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[name] = from[name]
+	*to = m
 }
 
 // plainSync reports whether options name nothing that a source could lack: its

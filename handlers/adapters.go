@@ -95,12 +95,24 @@ func (p projected) SourceID(organization, workspace, owner, name string) (string
 	return projections.SourceID(organization, workspace, owner, name, incarnation), nil
 }
 
-func (p projected) Schema(a event.Address) (version int, tables []event.Table, err error) {
+func (p projected) Schema(a event.Address) (Schema, error) {
 	s, err := p.store.Schema(a, 0)
 	if errors.Is(err, projections.ErrNotFound) {
-		return 0, nil, nil
+		return Schema{}, nil
 	}
-	return s.Version, s.Tables, err
+	return Schema{s.Version, s.Tables, s.LeftOut}, err
+}
+
+func (p projected) Landed(a event.Address) ([]LandedTable, error) {
+	found, err := p.store.LandedTables(a)
+	if errors.Is(err, projections.ErrNotFound) {
+		return nil, nil
+	}
+	all := make([]LandedTable, len(found))
+	for i, t := range found {
+		all[i] = LandedTable{Namespace: t.Namespace, Name: t.Name, Cursor: t.CursorName}
+	}
+	return all, err
 }
 
 func (p projected) Sync(a event.Address, syncID string) (Sync, error) {

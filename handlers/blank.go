@@ -15,10 +15,11 @@ func (j *job) filled(found []driver.Table) ([]driver.Table, error) {
 	if !slices.ContainsFunc(found, func(t driver.Table) bool { return t.Blank }) {
 		return found, nil
 	}
-	_, known, err := j.h.state.Schema(j.address)
+	schema, err := j.h.state.Schema(j.address)
 	if err != nil {
 		return nil, fmt.Errorf("read the schema: %w", err)
 	}
+	known := schema.Tables
 	found = slices.Clone(found)
 	for i, t := range found {
 		if !t.Blank {

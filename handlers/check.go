@@ -3,7 +3,6 @@ package handlers
 import (
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,10 +32,14 @@ type Reached func(namespace, table string) (column, value string)
 
 // CheckOptions says which of the options a source with these tables cannot meet,
 // in the order of the fields, and returns the options without what names tables
-// that it lacks. It is what the API asks before anything starts, and what a
-// worker asks again of the tables it found. reached may be nil.
+// that it lacks. It is what the API asks before anything starts; a worker asks
+// again of the tables it found. reached may be nil.
 func CheckOptions(o command.SyncOptions, tables []event.Table, reached Reached) (fitting command.SyncOptions, problems []Problem) {
-	c := &check{o: o, tables: tables, reached: reached, fitting: o}
+	c := &check{o: o, tables: tables, reached: reached, fitting: o, choice: newChoice(o, tables)}
+	return c.all()
+}
+
+func (c *check) all() (command.SyncOptions, []Problem) {
 	c.alone()
 	c.patterns()
 	c.cursors()
@@ -54,6 +57,10 @@ type check struct {
 	reached  Reached
 	fitting  command.SyncOptions
 	problems []Problem
+	choice   *choice
+	// absentee, if set, is asked about a text that names no table, and says
+	// whether that is no problem.
+	absentee func(option, text string) bool
 }
 
 func (c *check) add(field, format string, args ...any) {
@@ -71,6 +78,11 @@ func (c *check) incremental() bool { return c.o.Mode == landing.Incremental }
 // chosen returns the tables that the sync takes.
 func (c *check) chosen() []event.Table {
 	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !c.takes(t) })
+}
+
+// meant returns the tables that a pattern means.
+func (c *check) meant(pattern string) []event.Table {
+	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !c.choice.means(pattern, t.Namespace, t.Name) })
 }
 
 // alone checks what can be told without a table.
@@ -122,9 +134,9 @@ func (c *check) patterns() {
 		}
 	}
 	if len(c.fitting.Exclude) > 0 && len(c.chosen()) == 0 {
-		without := c.o
-		without.Exclude = nil
-		if slices.ContainsFunc(c.tables, func(t event.Table) bool { return takes(without, t.Namespace, t.Name) }) {
+		if slices.ContainsFunc(c.tables, func(t event.Table) bool {
+			return len(c.o.Tables) == 0 || c.choice.any(c.o.Tables, t.Namespace, t.Name)
+		}) {
 			c.add("exclude", "leaves no table to sync")
 		}
 	}
@@ -133,7 +145,7 @@ func (c *check) patterns() {
 // reaches reports whether a pattern matches a table that the sync takes. One that
 // matches others alone would do nothing, and is told of.
 func (c *check) reaches(field, pattern string) bool {
-	matched := slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matchesOne(pattern, nameOf(t), t.Name) })
+	matched := c.meant(pattern)
 	if len(matched) > 0 && !slices.ContainsFunc(matched, c.takes) {
 		c.unreached(field, matched[0])
 		return false
@@ -141,7 +153,7 @@ func (c *check) reaches(field, pattern string) bool {
 	return true
 }
 
-func (c *check) takes(t event.Table) bool { return takes(c.o, t.Namespace, t.Name) }
+func (c *check) takes(t event.Table) bool { return c.choice.takes(t.Namespace, t.Name) }
 
 // unreached says that a field names only what the sync does not take of this
 // source; it may take it of another.
@@ -153,31 +165,34 @@ func (c *check) unreached(field string, t event.Table) {
 func (c *check) matching(field string, patterns []string) (matched []string) {
 	for i, p := range patterns {
 		at := field + "[" + strconv.Itoa(i) + "]"
-		switch {
-		case slices.ContainsFunc(c.tables, func(t event.Table) bool { return matchesOne(p, nameOf(t), t.Name) }):
+		if slices.ContainsFunc(c.tables, func(t event.Table) bool { return c.choice.means(p, t.Namespace, t.Name) }) {
 			matched = append(matched, p)
-		case !isPattern(p):
-			c.add(at, "%q is not a pattern", p)
-		default:
-			c.absent(at, "no table matches %q; %s", p, offerTables(c.tables))
+		} else {
+			c.nothing(field, at, p)
 		}
 	}
 	return matched
 }
 
-func isPattern(p string) bool {
-	_, err := path.Match(p, "")
-	return err == nil
+// nothing says that a pattern of an option means no table.
+func (c *check) nothing(option, field, pattern string) {
+	switch {
+	case c.absentee != nil && c.absentee(option, pattern):
+	case c.choice.glob(pattern) == nil:
+		c.absent(field, "there is no table %q, which is not a pattern either: a class needs its ], and a \\ a character behind it; %s", pattern, offerTables(c.tables))
+	default:
+		c.absent(field, "no table matches %q; %s", pattern, offerTables(c.tables))
+	}
 }
 
-// tablesOf returns the tables of a name, and tells when there are none.
-func (c *check) tablesNamed(field, name string) (found []event.Table) {
+// tablesNamed returns the tables of a name, and tells when there are none.
+func (c *check) tablesNamed(option, field, name string) (found []event.Table) {
 	for _, t := range c.tables {
 		if name == nameOf(t) || name == t.Name {
 			found = append(found, t)
 		}
 	}
-	if found == nil {
+	if found == nil && (c.absentee == nil || !c.absentee(option, name)) {
 		c.absent(field, "there is no table %q; %s", name, offerTables(c.tables))
 	}
 	return found
@@ -190,7 +205,7 @@ func each[V any](c *check, option string, m map[string]V, use func(field string,
 	var fitting map[string]V
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		field := option + "." + name
-		found := c.tablesNamed(field, name)
+		found := c.tablesNamed(option, field, name)
 		if found == nil {
 			continue
 		}
@@ -251,17 +266,12 @@ func (c *check) columns() {
 	c.fitting.Columns = nil
 	for _, pattern := range slices.Sorted(maps.Keys(c.o.Columns)) {
 		field := "columns." + pattern
-		found := slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !matchesOne(pattern, nameOf(t), t.Name) })
-		switch {
-		case len(found) > 0:
-			if !c.reaches(field, pattern) {
-				continue
-			}
-		case !isPattern(pattern):
-			c.add(field, "%q is not a pattern", pattern)
+		found := c.meant(pattern)
+		if len(found) == 0 {
+			c.nothing("columns", field, pattern)
 			continue
-		default:
-			c.absent(field, "no table matches %q; %s", pattern, offerTables(c.tables))
+		}
+		if !c.reaches(field, pattern) {
 			continue
 		}
 		var fitting []string
@@ -279,7 +289,7 @@ func (c *check) columns() {
 		}
 	}
 	for _, t := range c.chosen() {
-		if len(t.Columns) > 0 && len(kept(c.o.Columns, t)) == 0 {
+		if len(t.Columns) > 0 && len(c.choice.excluded(t.Namespace, t.Name, columnNames(t))) == len(t.Columns) {
 			c.add("columns", "every column of %s is excluded; leave at least one", nameOf(t))
 		}
 	}
@@ -290,51 +300,29 @@ func (c *check) excluded(field, pattern string, tables []event.Table) (matched b
 	for _, t := range tables {
 		deleted, _ := named(c.o.Deleted, t.Namespace, t.Name)
 		key := c.key(t)
-		for _, column := range t.Columns {
-			if !matchesOne(pattern, column.Name, column.Name) {
-				continue
-			}
+		for _, column := range c.choice.ofColumns(pattern, columnNames(t)) {
 			matched = true
 			switch {
-			case !takes(c.o, t.Namespace, t.Name):
-			case slices.Contains(key, column.Name):
-				c.add(field, "column %s of %s is part of its key, which is always read", column.Name, nameOf(t))
-			case column.Name == c.cursor(t):
-				c.add(field, "column %s of %s is the cursor that the sync goes by", column.Name, nameOf(t))
-			case column.Name == deleted:
-				c.add(field, "column %s of %s tells which rows are deleted", column.Name, nameOf(t))
+			case !c.takes(t):
+			case slices.Contains(key, column):
+				c.add(field, "column %s of %s is part of its key, which is always read", column, nameOf(t))
+			case column == c.cursor(t):
+				c.add(field, "column %s of %s is the cursor that the sync goes by", column, nameOf(t))
+			case column == deleted:
+				c.add(field, "column %s of %s tells which rows are deleted", column, nameOf(t))
 			}
 		}
 	}
-	switch {
-	case matched:
-	case !isPattern(pattern):
-		c.add(field, "%q is not a pattern", pattern)
-	default:
+	if !matched {
 		c.absent(field, "no column matches %q; %s", pattern, offerColumns(tables[0], "columns", func(driver.Type) bool { return true }))
 	}
 	return matched
 }
 
-// kept returns the columns of a table that are not excluded.
-func kept(columns map[string]command.Columns, t event.Table) []string {
-	var names []string
-	for _, column := range t.Columns {
-		if !excludes(columns, t.Namespace, t.Name, column.Name) {
-			names = append(names, column.Name)
-		}
+func columnNames(t event.Table) []string {
+	names := make([]string, len(t.Columns))
+	for i, column := range t.Columns {
+		names[i] = column.Name
 	}
 	return names
-}
-
-func excludes(columns map[string]command.Columns, namespace, table, column string) bool {
-	for pattern, c := range columns {
-		if !matchesAny([]string{pattern}, namespace, table) {
-			continue
-		}
-		if slices.ContainsFunc(c.Exclude, func(p string) bool { return matchesOne(p, column, column) }) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 )
@@ -124,7 +123,7 @@ func (c *check) startOver() {
 		column := c.cursor(t)
 		typ, ok := columnOf(t, column)
 		switch {
-		case matchesAny(c.o.Reset, t.Namespace, t.Name):
+		case c.choice.any(c.o.Reset, t.Namespace, t.Name):
 			c.add(field, "table %s is also in sync_options.reset; choose one of the two", nameOf(t))
 			return
 		case !ok || !typ.Ordered():
@@ -153,22 +152,4 @@ func (c *check) startOver() {
 			c.add(field, "lies after the cursor of %s, so that rows between the two would be missed; GET .../checkpoints lists what there is to start from", nameOf(t))
 		}
 	})
-}
-
-// exclude returns the table without the columns that the options exclude.
-func exclude(columns map[string]command.Columns, t driver.Table) driver.Table {
-	if len(columns) == 0 {
-		return t
-	}
-	all := t.Columns
-	t.Columns = nil
-	for _, column := range all {
-		if !excludes(columns, t.Namespace, t.Name, column.Name) {
-			t.Columns = append(t.Columns, column)
-		}
-	}
-	if _, ok := t.Column(t.Cursor); !ok {
-		t.Cursor = ""
-	}
-	return t
 }

@@ -60,7 +60,7 @@ func TestCheckOptions(t *testing.T) {
 		"no time":                         {o{Timeout: "soon"}, "timeout: is not a length of time"},
 		"no time of a table":              {o{TableLimit: "0s"}, "table_timeout: is not a length of time"},
 		"no such table":                   {o{Tables: []string{"orders", "carts*"}}, `tables[1]: no table matches "carts*"; the source has public.orders, public.events, public.flags, public.tags`},
-		"no pattern":                      {o{Tables: []string{"[a"}}, `tables[0]: "[a" is not a pattern`},
+		"no pattern":                      {o{Tables: []string{"[a"}}, `tables[0]: there is no table "[a", which is not a pattern either`},
 		"no such cursor":                  {o{Mode: incremental, CursorField: one("orders", "when")}, `cursor_columns.orders: table public.orders has no column "when" to go by; it has id, updated_at, total, note`},
 		"no order":                        {o{Mode: incremental, CursorField: one("public.orders", "data")}, `cursor_columns.public.orders: column "data" of public.orders is json, which has no order`},
 		"cursor of no table":              {o{Mode: incremental, CursorField: one("carts", "id")}, `cursor_columns.carts: there is no table "carts"`},
@@ -245,9 +245,10 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 		if len(problems) > 0 {
 			return
 		}
+		choice := newChoice(o, tables)
 		taken := func(pattern string) bool {
 			return slices.ContainsFunc(tables, func(t event.Table) bool {
-				return takes(o, t.Namespace, t.Name) && matchesAny([]string{pattern}, t.Namespace, t.Name)
+				return choice.takes(t.Namespace, t.Name) && choice.means(pattern, t.Namespace, t.Name)
 			})
 		}
 		for _, n := range slices.Concat(o.Tables, o.Reset, slices.Collect(maps.Keys(o.CursorField)), slices.Collect(maps.Keys(o.Columns)), slices.Collect(maps.Keys(o.KeyColumns)), slices.Collect(maps.Keys(o.StartFrom)), slices.Collect(maps.Keys(o.Deleted))) {

@@ -1,47 +1,127 @@
 package handlers
 
 import (
-	"fmt"
-	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 )
 
-// takes reports whether a sync with the options takes a table: any of their
-// patterns matches its name alone or with its namespace, or there are none, and
-// it is not excluded.
-func takes(o command.SyncOptions, namespace, name string) bool {
-	return (len(o.Tables) == 0 || matchesAny(o.Tables, namespace, name)) && !matchesAny(o.Exclude, namespace, name)
+// choice says which tables the options of a sync mean. A text that is the name
+// of a table, alone or with its namespace, means that table and no other,
+// whatever of a pattern it holds; any other is a pattern. It is safe for concurrent
+// use.
+type choice struct {
+	options command.SyncOptions
+	names   map[string]bool // of the tables there are and were
+
+	mu    sync.Mutex
+	globs map[string]glob // compiled; nil for a text that is no pattern
 }
 
-// keyOf returns the columns that tell a table's rows apart: those that the
-// options name, else its primary key.
-func keyOf(o command.SyncOptions, namespace, name string, primary []string) []string {
-	if key, ok := named(o.KeyColumns, namespace, name); ok {
-		return key
+// newChoice makes the choice among tables; of each it takes the names alone.
+func newChoice(o command.SyncOptions, tables ...[]event.Table) *choice {
+	c := &choice{options: o, names: map[string]bool{}, globs: map[string]glob{}}
+	for _, some := range tables {
+		for _, t := range some {
+			c.names[t.Name], c.names[nameOf(t)] = true, true
+		}
 	}
-	return primary
+	return c
 }
 
-func matchesAny(patterns []string, namespace, name string) bool {
+// takes reports whether the sync takes a table: any of the patterns means it, or
+// there are none, and it is not excluded.
+func (c *choice) takes(namespace, name string) bool {
+	return (len(c.options.Tables) == 0 || c.any(c.options.Tables, namespace, name)) && !c.any(c.options.Exclude, namespace, name)
+}
+
+// any reports whether one of the patterns means the table.
+func (c *choice) any(patterns []string, namespace, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return c.means(p, namespace, name) })
+}
+
+// means reports whether a pattern means the table.
+func (c *choice) means(pattern, namespace, name string) bool {
 	full := driver.Table{Namespace: namespace, Name: name}.String()
-	return slices.ContainsFunc(patterns, func(p string) bool { return matchesOne(p, full, name) })
+	switch {
+	case pattern == full || pattern == name:
+		return true
+	case c.names[pattern]:
+		return false // it is another's name
+	}
+	g := c.glob(pattern)
+	return g != nil && (g.match(full) || g.match(name))
 }
 
-func matchesOne(pattern, full, name string) bool {
-	if pattern == full || pattern == name {
-		return true // a name may hold what a pattern reads as a class
+// glob returns a compiled pattern, nil for a text that is none.
+func (c *choice) glob(pattern string) glob {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g, ok := c.globs[pattern]
+	if !ok {
+		if g, ok = compile(pattern); !ok {
+			g = nil
+		}
+		c.globs[pattern] = g
 	}
-	ok, err := path.Match(pattern, full)
-	if err == nil && !ok {
-		ok, err = path.Match(pattern, name)
-	}
-	return ok && err == nil
+	return g
 }
+
+// ofColumns returns which of a table's columns the pattern means: the one of that
+// name, or else those that match.
+func (c *choice) ofColumns(pattern string, columns []string) []string {
+	if slices.Contains(columns, pattern) {
+		return []string{pattern}
+	}
+	g := c.glob(pattern)
+	if g == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(columns), func(name string) bool { return !g.match(name) })
+}
+
+// excluded returns which of a table's columns are neither read nor landed.
+func (c *choice) excluded(namespace, table string, columns []string) map[string]bool {
+	var out map[string]bool
+	for pattern, of := range c.options.Columns {
+		if !c.means(pattern, namespace, table) {
+			continue
+		}
+		for _, p := range of.Exclude {
+			for _, name := range c.ofColumns(p, columns) {
+				if out == nil {
+					out = map[string]bool{}
+				}
+				out[name] = true
+			}
+		}
+	}
+	return out
+}
+
+// without returns the table without the columns that the options exclude.
+func (c *choice) without(t driver.Table) driver.Table {
+	names := make([]string, len(t.Columns))
+	for i, column := range t.Columns {
+		names[i] = column.Name
+	}
+	gone := c.excluded(t.Namespace, t.Name, names)
+	if len(gone) == 0 {
+		return t
+	}
+	t.Columns = slices.DeleteFunc(slices.Clone(t.Columns), func(column driver.Column) bool { return gone[column.Name] })
+	if gone[t.Cursor] {
+		t.Cursor, t.CursorNotes = "", nil
+	}
+	return t
+}
+
+// wild reports whether a text can mean more than the one table of that name.
+func wild(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
 
 // named returns what a caller's map says of a table: under its full name, or
 // else its name alone.
@@ -53,50 +133,11 @@ func named[V any](m map[string]V, namespace, name string) (v V, ok bool) {
 	return v, ok
 }
 
-// offer names some of what there is to choose from.
-func offer(who string, names []string, what string) string {
-	if len(names) == 0 {
-		return fmt.Sprintf("%s has no %s", who, what)
+// keyOf returns the columns that tell a table's rows apart: those that the
+// options name, else its primary key.
+func keyOf(o command.SyncOptions, namespace, name string, primary []string) []string {
+	if key, ok := named(o.KeyColumns, namespace, name); ok {
+		return key
 	}
-	return who + " has " + someOf(names)
-}
-
-// someOf names the first few.
-func someOf(names []string) string {
-	const most = 10
-	more := ""
-	if n := len(names) - most; n > 0 {
-		names, more = names[:most], fmt.Sprintf(" and %d more", n)
-	}
-	return strings.Join(names, ", ") + more
-}
-
-func offerTables(tables []event.Table) string {
-	names := make([]string, len(tables))
-	for i, t := range tables {
-		names[i] = nameOf(t)
-	}
-	return offer("the source", names, "tables")
-}
-
-// offerColumns names the columns of a table that fit.
-func offerColumns(t event.Table, what string, fits func(driver.Type) bool) string {
-	var names []string
-	for _, c := range t.Columns {
-		if typ, err := driver.ParseType(c.Type); err == nil && fits(typ) {
-			names = append(names, c.Name)
-		}
-	}
-	return offer("it", names, what)
-}
-
-// columnOf returns the type of a table's column, and whether it has the column.
-func columnOf(t event.Table, name string) (driver.Type, bool) {
-	for _, c := range t.Columns {
-		if c.Name == name {
-			typ, err := driver.ParseType(c.Type)
-			return typ, err == nil
-		}
-	}
-	return driver.Type{}, false
+	return primary
 }

@@ -33,18 +33,18 @@ func (h *Handlers) connect(ctx context.Context, j *job, c *command.ConnectSource
 		return err
 	}
 	if !v.ended {
-		var tables []event.Table
+		var found discovered
 		why, err := j.refusal(v, c)
 		if err != nil {
 			return err
 		}
 		if why == nil {
-			tables, why, err = j.inspect(ctx, settings{c.Connector, c.Config, c.SecretRef})
+			found, why, err = j.inspect(ctx, settings{c.Connector, c.Config, c.SecretRef})
 			if err != nil {
 				return err
 			}
 		}
-		if err := j.recordConnect(ctx, c, tables, why); err != nil {
+		if err := j.recordConnect(ctx, c, found, why); err != nil {
 			return err
 		}
 	}
@@ -79,42 +79,42 @@ func (j *job) dead(v view, name string) (bool, error) {
 	return id != j.address.Source, nil
 }
 
-// inspect opens and checks a source and returns its tables, or the failure that
+// inspect opens and checks a source and returns what it has, or the failure that
 // is the outcome, or an error for which the command is to be tried again.
-func (j *job) inspect(ctx context.Context, s settings) (tables []event.Table, why, err error) {
+func (j *job) inspect(ctx context.Context, s settings) (found discovered, why, err error) {
 	work, cancel := j.work(ctx)
 	defer cancel()
 	work, cancelLimit := j.h.limited(work)
 	defer cancelLimit()
-	found, err := j.read(work, s)
+	found, err = j.read(work, s)
 	if err = because(work, err); err == nil {
-		return tablesOf(found), nil, nil
+		return found, nil, nil
 	}
 	if ofSource(ctx, err) {
-		return nil, err, nil
+		return found, err, nil
 	}
-	return nil, nil, err
+	return found, nil, err
 }
 
-func (j *job) read(ctx context.Context, s settings) ([]driver.Table, error) {
+func (j *job) read(ctx context.Context, s settings) (found discovered, err error) {
 	conn, err := j.open(ctx, s, driver.Limits{})
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer j.closing(conn)
 	if err := j.tell(conn); err != nil {
-		return nil, err
+		return found, err
 	}
 	if _, err := conn.Check(ctx); err != nil {
-		return nil, err
+		return found, err
 	}
-	return j.discoverTables(ctx, conn)
+	return j.readable(ctx, conn)
 }
 
 // recordConnect writes the outcome of an inspection, and then forgets the
 // secrets that the new ones replace. A worker that dies between the two leaves
 // the old ones sealed until the source is removed.
-func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, tables []event.Table, why error) error {
+func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found discovered, why error) error {
 	var replaced string
 	_, err := j.advance(ctx, func(v view) (move, error) {
 		if v.ended {
@@ -140,7 +140,7 @@ func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, table
 		if same && v.SecretRef != c.SecretRef {
 			replaced = ""
 		}
-		schema, err := j.schemaMove(true, "connect", "", tables)
+		schema, err := j.schemaMove(true, "connect", "", found)
 		if err != nil {
 			return move{}, err
 		}

@@ -37,9 +37,12 @@ type State interface {
 	// SourceID returns the id of the source of that name, or that the next one
 	// will have: another than that of every source of the name before.
 	SourceID(organization, workspace, owner, name string) (string, error)
-	// Schema returns the newest version of an address's schema, 0 and no tables
+	// Schema returns the newest version of an address's schema, the zero Schema
 	// before the first.
-	Schema(a event.Address) (version int, tables []event.Table, err error)
+	Schema(a event.Address) (Schema, error)
+	// Landed returns what lies in the lake of each of a source's tables, in no
+	// order; none of a source that is not there.
+	Landed(a event.Address) ([]LandedTable, error)
 	// Sync returns the zero Sync for an id that nothing is known of.
 	Sync(a event.Address, syncID string) (Sync, error)
 	// Operation returns the zero Operation for an id that nothing is known of.
@@ -66,6 +69,19 @@ type Source struct {
 	ConfigVersion int
 	SchemaVersion int
 	Running       *Running // the sync that was started and has not ended
+}
+
+// Schema is one version of a source's schema.
+type Schema struct {
+	Version int // from 1
+	Tables  []event.Table
+	LeftOut []event.LeftOut
+}
+
+// LandedTable is a table of which a sync has committed something.
+type LandedTable struct {
+	Namespace, Name string
+	Cursor          string // the column that the last sync with one went by
 }
 
 // Removal is how a source was removed.

@@ -17,10 +17,10 @@ func (h *Handlers) discover(ctx context.Context, j *job, _ *command.DiscoverSche
 	if err != nil || v.ended {
 		return err
 	}
-	var tables []event.Table
+	var found discovered
 	why := missing(v)
 	if why == nil {
-		tables, why, err = j.inspectCurrent(ctx, v)
+		found, why, err = j.inspectCurrent(ctx, v)
 		if err != nil {
 			return err
 		}
@@ -36,16 +36,17 @@ func (h *Handlers) discover(ctx context.Context, j *job, _ *command.DiscoverSche
 			reason, message := explain(why)
 			return j.rejected(reason, message), nil
 		}
-		m, err := j.schemaMove(true, "discover", "", tables)
+		m, err := j.schemaMove(true, "discover", "", found)
 		if err != nil || m.data != nil {
 			return m, err
 		}
-		version, _, err := h.state.Schema(j.address)
+		current, err := h.state.Schema(j.address)
 		if err != nil {
 			return move{}, fmt.Errorf("read the schema: %w", err)
 		}
+		tables, left := found.schema(current.Tables)
 		return move{data: &event.SchemaDiscovered{
-			Meta: j.meta(true), Version: version, Cause: "discover", Tables: tables,
+			Meta: j.meta(true), Version: current.Version, Cause: "discover", Tables: tables, LeftOut: left,
 		}}, nil
 	})
 	return err
@@ -62,30 +63,35 @@ func missing(v view) error {
 
 // inspectCurrent reads the schema of a connected source with its newest
 // settings; its results are those of inspect.
-func (j *job) inspectCurrent(ctx context.Context, v view) (tables []event.Table, why, err error) {
+func (j *job) inspectCurrent(ctx context.Context, v view) (found discovered, why, err error) {
 	work, cancel := j.work(ctx)
 	defer cancel()
 	work, cancelLimit := j.h.limited(work)
 	defer cancelLimit()
-	tables, err = j.readCurrent(work, v)
+	found, err = j.readCurrent(work, v)
 	if err = because(work, err); err == nil {
-		return tables, nil, nil
+		return found, nil, nil
 	}
 	if ofSource(ctx, err) {
-		return nil, err, nil
+		return found, err, nil
 	}
-	return nil, nil, err
+	return found, nil, err
 }
 
-func (j *job) readCurrent(ctx context.Context, v view) ([]event.Table, error) {
+func (j *job) readCurrent(ctx context.Context, v view) (discovered, error) {
 	conn, err := j.openCurrent(ctx, v, limitsOf(command.SyncOptions{}))
 	if err != nil {
-		return nil, err
+		return discovered{}, err
 	}
 	defer j.closing(conn)
+	return j.readable(ctx, conn)
+}
+
+// readable returns what the source has, of which something must be readable.
+func (j *job) readable(ctx context.Context, conn Conn) (discovered, error) {
 	found, err := j.discoverTables(ctx, conn)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = found.unreadable()
 	}
-	return tablesOf(found), nil
+	return found, err
 }

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,34 +67,45 @@ func ofSource(base context.Context, err error) bool {
 	return reason != event.ReasonInternal && reason != event.ReasonCancelled
 }
 
-// discoverTables reads the schema within the limits of size. Beside a
-// *driver.UnreadTables it returns the other tables.
-func (j *job) discoverTables(ctx context.Context, conn Conn) ([]driver.Table, error) {
+// discovered is what a source was found to have.
+type discovered struct {
+	tables []driver.Table       // that it offers
+	unread []driver.UnreadTable // that are there, but what they hold could not be told
+	left   []event.LeftOut      // that it does not offer
+}
+
+// discoverTables reads the schema within the limits of size. It fails where
+// nothing could be told of any table.
+func (j *job) discoverTables(ctx context.Context, conn Conn) (d discovered, err error) {
 	h := j.h
 	if err := j.tell(conn); err != nil {
-		return nil, err
+		return d, err
 	}
-	tables, err := conn.Discover(ctx)
-	unread := unreadOf(err)
-	if err != nil && unread == nil {
-		return nil, err
+	d.tables, err = conn.Discover(ctx)
+	var some *driver.UnreadTables
+	switch {
+	case errors.As(err, &some):
+		d.unread = some.Tables
+	case err != nil:
+		return d, err
 	}
-	if n := len(tables) + len(unread); n > h.options.MaxTables {
-		return nil, failf(event.ReasonLimit, "the source has %d tables; at most %d are read", n, h.options.MaxTables)
+	if n := len(d.tables) + len(d.unread); n > h.options.MaxTables {
+		return d, failf(event.ReasonLimit, "the source has %d tables; at most %d are read", n, h.options.MaxTables)
 	}
-	tables = slices.DeleteFunc(tables, func(t driver.Table) bool { return t.LeftOut != "" })
 	columns := 0
-	for _, t := range tables {
-		columns += len(t.Columns)
-	}
+	d.tables = slices.DeleteFunc(d.tables, func(t driver.Table) bool {
+		if t.LeftOut == "" {
+			columns += len(t.Columns)
+			return false
+		}
+		d.left = append(d.left, event.LeftOut{Name: t.Name, Namespace: t.Namespace, Kind: t.Kind, Reason: t.LeftOut})
+		return true
+	})
 	if columns > h.options.MaxColumns {
-		return nil, failf(event.ReasonLimit, "the source has %d columns in all; at most %d are read", columns, h.options.MaxColumns)
+		return d, failf(event.ReasonLimit, "the source has %d columns in all; at most %d are read", columns, h.options.MaxColumns)
 	}
-	filled, failed := j.filled(tables)
-	if failed != nil {
-		return nil, failed
-	}
-	return filled, err
+	d.tables, err = j.filled(d.tables)
+	return d, err
 }
 
 // tell hands a source that asks for it what is known of its tables.
@@ -102,12 +114,12 @@ func (j *job) tell(conn Conn) error {
 	if !ok || !k.Knows() {
 		return nil
 	}
-	_, known, err := j.h.state.Schema(j.address)
+	known, err := j.h.state.Schema(j.address)
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
 	tables := []driver.Table{}
-	for _, t := range known {
+	for _, t := range known.Tables {
 		if len(t.Columns) > 0 {
 			tables = append(tables, asKnown(driver.Table{Namespace: t.Namespace, Name: t.Name, Kind: t.Kind}, t))
 		}
@@ -116,14 +128,34 @@ func (j *job) tell(conn Conn) error {
 	return nil
 }
 
-// unreadOf returns the tables that an error of discoverTables is about, nil
-// where it is about the whole source.
-func unreadOf(err error) []driver.UnreadTable {
-	var some *driver.UnreadTables
-	if errors.As(err, &some) {
-		return some.Tables
+// schema returns what there is to be known of the source: its tables, those that
+// cannot be read now as they were known before, and what is left out with its
+// reason, among it what could never be read.
+func (d discovered) schema(known []event.Table) (tables []event.Table, left []event.LeftOut) {
+	tables, left = tablesOf(d.tables), slices.Clone(d.left)
+	for _, u := range d.unread {
+		at := slices.IndexFunc(known, func(k event.Table) bool { return u.Namespace == k.Namespace && u.Name == k.Name })
+		if at >= 0 {
+			tables = append(tables, known[at])
+			continue
+		}
+		_, message := explain(u.Err)
+		left = append(left, event.LeftOut{Name: u.Name, Namespace: u.Namespace, Reason: message})
 	}
-	return nil
+	sortTables(tables)
+	slices.SortStableFunc(left, func(a, b event.LeftOut) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return tables, left
+}
+
+// unreadable returns why nothing of the source can be read, nil unless it has
+// tables and none can.
+func (d discovered) unreadable() error {
+	if len(d.tables) > 0 || len(d.unread) == 0 {
+		return nil
+	}
+	return &driver.UnreadTables{Tables: d.unread}
 }
 
 // because returns the cause of the context's end in the place of an error that

@@ -89,23 +89,6 @@ func TestSchemaDiff(t *testing.T) {
 	}
 }
 
-func TestPatterns(t *testing.T) {
-	for _, c := range []struct {
-		pattern string
-		want    bool
-	}{
-		{"orders", true}, {"public.orders", true}, {"ord*", true}, {"public.*", true}, {"*", true}, {"order?", true},
-		{"other.*", false}, {"order", false}, {"[", false},
-	} {
-		if got := takes(command.SyncOptions{Tables: []string{c.pattern}}, "public", "orders"); got != c.want {
-			t.Errorf("%q: %v", c.pattern, got)
-		}
-	}
-	if !takes(command.SyncOptions{Tables: []string{"odd[1]"}}, "", "odd[1]") || !takes(command.SyncOptions{}, "", "x") || takes(command.SyncOptions{Exclude: []string{"x*"}}, "", "x") {
-		t.Error("a table is not found by its own name")
-	}
-}
-
 // A command of a shape that this build cannot read ends as well.
 func TestUnreadableCommandEnds(t *testing.T) {
 	w := newWorld(t, quick())

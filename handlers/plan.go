@@ -25,7 +25,7 @@ type wish struct {
 // plan chooses the tables of a sync and how each is read; the unread ones fail
 // when it is their turn. Options that the tables of the schema cannot meet are a
 // failure that names them, before anything is read.
-func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema []event.Table) ([]*tableRun, error) {
+func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, error) {
 	if err := a.check(schema); err != nil {
 		return nil, err
 	}
@@ -34,11 +34,11 @@ func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema
 		return nil, fmt.Errorf("sync_options.table_timeout: %w", err)
 	}
 	var runs []*tableRun
-	for _, t := range found {
-		if !takes(a.options, t.Namespace, t.Name) {
+	for _, t := range found.tables {
+		if !a.choice.takes(t.Namespace, t.Name) {
 			continue
 		}
-		run := &tableRun{table: exclude(a.options.Columns, t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
+		run := &tableRun{table: a.choice.without(t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		// A full refresh notes it too: the next incremental sync goes on there.
 		run.cursor = cursorOf(run.table, a.options.CursorField)
@@ -50,18 +50,21 @@ func (a *attempt) plan(found []driver.Table, unread []driver.UnreadTable, schema
 			run.result.Estimate = &rows
 		}
 		run.note(t.Notes...)
-		run.wish = wish{Reset: matchesAny(a.options.Reset, t.Namespace, t.Name), Limit: limit}
+		run.wish = wish{Reset: a.choice.any(a.options.Reset, t.Namespace, t.Name), Limit: limit}
 		if a.mode == landing.Incremental {
 			a.planIncremental(run, t)
 		}
 		runs = append(runs, run)
 	}
-	for _, u := range unread {
-		if takes(a.options, u.Namespace, u.Name) {
+	for _, u := range found.unread {
+		if a.choice.takes(u.Namespace, u.Name) {
 			run := &tableRun{table: driver.Table{Namespace: u.Namespace, Name: u.Name}, unread: u.Err, totals: &a.totals}
 			run.result = event.TableResult{Name: u.Name, Namespace: u.Namespace, Status: statusWaiting, Mode: a.mode}
 			runs = append(runs, run)
 		}
+	}
+	if len(runs) == 0 && len(a.options.Tables) > 0 {
+		return nil, a.noneOfThem()
 	}
 	return runs, nil
 }
@@ -71,6 +74,11 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 		run.result.Mode = landing.FullRefresh
 		run.result.Message = "no column to go by: the whole table is read each time; name one in sync_options.cursor_columns"
 		return
+	}
+	if run.cursor == t.Cursor {
+		run.note(t.CursorNotes...)
+	} else {
+		run.note(driver.CursorNotes(t, run.cursor)...)
 	}
 	run.wish.Key = keyOf(a.options, t.Namespace, t.Name, t.PrimaryKey)
 	if a.options.Merge && len(run.wish.Key) == 0 {
@@ -95,7 +103,8 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 // before.
 func (a *attempt) check(found []event.Table) error {
 	// An attempt that goes on with start_from may have passed it already.
-	_, problems := CheckOptions(a.options, found, nil)
+	c := &check{o: a.options, tables: found, fitting: a.options, choice: a.choice, absentee: a.absentee}
+	_, problems := c.all()
 	if len(problems) == 0 {
 		return nil
 	}

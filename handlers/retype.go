@@ -18,26 +18,26 @@ const maxRetypes = 4
 // then read from its start.
 func (l *lander) retype(ctx, work context.Context, t *tableRun) error {
 	found, err := l.j.discoverTables(work, l.conn)
-	if err != nil && unreadOf(err) == nil {
+	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(found, func(f driver.Table) bool { return f.Namespace == t.table.Namespace && f.Name == t.table.Name })
+	at := slices.IndexFunc(found.tables, func(f driver.Table) bool { return f.Namespace == t.table.Namespace && f.Name == t.table.Name })
 	if at < 0 {
 		return fmt.Errorf("the types of %s were to be found anew, and it is gone", t.table)
 	}
-	t.table = exclude(l.options.Columns, found[at])
+	t.table = l.choice.without(found.tables[at])
 	return l.journal.decide(ctx, func(view) (move, error) {
-		_, known, err := l.h.state.Schema(l.j.address)
+		known, err := l.h.state.Schema(l.j.address)
 		if err != nil {
 			return move{}, fmt.Errorf("read the schema: %w", err)
 		}
-		tables := slices.Clone(known)
-		for _, now := range tablesOf(found[at : at+1]) {
+		tables := slices.Clone(known.Tables)
+		for _, now := range tablesOf(found.tables[at : at+1]) {
 			if i := slices.IndexFunc(tables, func(k event.Table) bool { return k.Namespace == now.Namespace && k.Name == now.Name }); i >= 0 {
 				tables[i] = now
 			}
 		}
-		return l.j.schemaMove(false, "sync", l.id, tables)
+		return l.j.versionMove(false, "sync", l.id, known, tables, known.LeftOut), nil
 	})
 }
 

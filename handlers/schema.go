@@ -20,7 +20,7 @@ func tablesOf(tables []driver.Table) []event.Table {
 			Name: t.Name, Namespace: t.Namespace, Kind: t.Kind, Cursor: t.Cursor,
 			PrimaryKey: append([]string{}, t.PrimaryKey...),
 			Columns:    make([]event.Column, len(t.Columns)),
-			Notes:      t.Notes,
+			Notes:      t.Notes, CursorNotes: t.CursorNotes,
 		}
 		if t.RowEstimate >= 0 {
 			rows := t.RowEstimate
@@ -92,6 +92,7 @@ func diffTable(d *event.SchemaDiff, from, to event.Table) {
 		}
 	}
 	change(table, "kind", from.Kind, to.Kind, false)
+	change(table, "cursor", from.Cursor, to.Cursor, false)
 	change(table, "primary_key", strings.Join(from.PrimaryKey, ", "), strings.Join(to.PrimaryKey, ", "), true)
 	before := make(map[string]event.Column, len(from.Columns))
 	for _, c := range from.Columns {
@@ -113,18 +114,34 @@ func diffTable(d *event.SchemaDiff, from, to event.Table) {
 	}
 }
 
-// schemaMove returns the SchemaDiscovered that makes tables the source's schema,
-// without data if they are that already.
-func (j *job) schemaMove(final bool, cause, syncID string, tables []event.Table) (move, error) {
-	version, current, err := j.h.state.Schema(j.address)
+// schemaMove returns the SchemaDiscovered that makes what was found the source's
+// schema, without data if it is that already. Other tables that are left out, and
+// other notes, are a new version, too, though nothing that a reader must heed;
+// another reason for the same is not.
+func (j *job) schemaMove(final bool, cause, syncID string, found discovered) (move, error) {
+	current, err := j.h.state.Schema(j.address)
 	if err != nil {
 		return move{}, fmt.Errorf("read the schema: %w", err)
 	}
-	d := diff(current, tables)
-	if version > 0 && d.Empty() {
-		return move{}, nil
+	tables, left := found.schema(current.Tables)
+	return j.versionMove(final, cause, syncID, current, tables, left), nil
+}
+
+// versionMove is schemaMove for a schema that is whole.
+func (j *job) versionMove(final bool, cause, syncID string, current Schema, tables []event.Table, left []event.LeftOut) move {
+	d := diff(current.Tables, tables)
+	if current.Version > 0 && d.Empty() && slices.EqualFunc(current.LeftOut, left, sameLeftOut) && slices.EqualFunc(current.Tables, tables, sameNotes) {
+		return move{}
 	}
 	return move{data: &event.SchemaDiscovered{
-		Meta: j.meta(final), Version: version + 1, Cause: cause, SyncID: syncID, Tables: tables, Diff: d,
-	}}, nil
+		Meta: j.meta(final), Version: current.Version + 1, Cause: cause, SyncID: syncID, Tables: tables, Diff: d, LeftOut: left,
+	}}
+}
+
+func sameLeftOut(a, b event.LeftOut) bool {
+	return a.Namespace == b.Namespace && a.Name == b.Name && a.Kind == b.Kind
+}
+
+func sameNotes(a, b event.Table) bool {
+	return slices.Equal(a.Notes, b.Notes) && slices.Equal(a.CursorNotes, b.CursorNotes)
 }

@@ -26,6 +26,7 @@ type fakeSource struct {
 	rows   map[string]int64 // ids from 0 up to it
 	opened int
 	reads  map[string]int64 // rows sent
+	unread []driver.UnreadTable
 
 	onOpen     func(password string) error
 	onDiscover func(ctx context.Context) error
@@ -117,7 +118,11 @@ func (c *fakeConn) Discover(ctx context.Context) ([]driver.Table, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]driver.Table{}, c.tables...), nil
+	tables := append([]driver.Table{}, c.tables...)
+	if len(c.unread) > 0 {
+		return tables, &driver.UnreadTables{Tables: c.unread}
+	}
+	return tables, nil
 }
 
 func (c *fakeConn) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {

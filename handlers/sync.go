@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +12,6 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 )
 
@@ -37,7 +35,9 @@ type attempt struct {
 	source  view
 	journal *journal
 	tables  []*tableRun
-	gone    []event.TableResult // of tables that were known and are no longer there
+	choice  *choice
+	lost    []event.Table       // that were known or landed and are not offered now; their names alone
+	gone    []event.TableResult // of what the sync would take and the source does not offer
 	totals  totals
 }
 
@@ -149,13 +149,14 @@ func (a *attempt) behind(other *Running) move {
 // expected returns the tables that the sync would take by the schema known so
 // far, and about how many rows each will bring where the mode tells.
 func (a *attempt) expected() (names []string, estimates []int64, err error) {
-	_, tables, err := a.h.state.Schema(a.j.address)
+	schema, err := a.h.state.Schema(a.j.address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the schema: %w", err)
 	}
 	names = []string{}
-	for _, t := range tables {
-		if !takes(a.options, t.Namespace, t.Name) {
+	choice := newChoice(a.options, schema.Tables)
+	for _, t := range schema.Tables {
+		if !choice.takes(t.Namespace, t.Name) {
 			continue
 		}
 		names = append(names, nameOf(t))
@@ -217,19 +218,8 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 		return err
 	}
 	found, err := a.j.discoverTables(work, conn)
-	unread := unreadOf(err)
-	if unread != nil {
-		err = nil // it is theirs alone
-	}
-	var tables []event.Table
 	if err == nil {
-		tables, err = a.schema(found, unread)
-	}
-	if err == nil {
-		err = a.recordSchema(ctx, tables, unread)
-	}
-	if err == nil {
-		a.tables, err = a.plan(found, unread, tables)
+		err = a.recordSchema(ctx, found)
 	}
 	if err != nil {
 		a.j.closing(conn)
@@ -238,41 +228,33 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 	return a.landAll(ctx, work, stop, conn)
 }
 
-// schema returns the source's tables: those that were found, and those that
-// cannot be read now as they were known before, if they were.
-func (a *attempt) schema(found []driver.Table, unread []driver.UnreadTable) ([]event.Table, error) {
-	tables := tablesOf(found)
-	if len(unread) == 0 {
-		return tables, nil
-	}
-	_, known, err := a.h.state.Schema(a.j.address)
-	if err != nil {
-		return nil, fmt.Errorf("read the schema: %w", err)
-	}
-	for _, t := range known {
-		if slices.ContainsFunc(unread, func(u driver.UnreadTable) bool { return u.Namespace == t.Namespace && u.Name == t.Name }) {
-			tables = append(tables, t)
-		}
-	}
-	sortTables(tables)
-	return tables, nil
-}
-
-// recordSchema writes a new version of the schema if the source has changed. A
-// source that shows no table at all is a failure: it is more likely that it may
-// not be read than that all of it was dropped, and what is known of it stays.
-func (a *attempt) recordSchema(ctx context.Context, tables []event.Table, unread []driver.UnreadTable) error {
-	_, known, err := a.h.state.Schema(a.j.address)
+// recordSchema writes a new version of the schema if the source has changed, and
+// plans the sync. A source that shows no table at all is a failure: it is more
+// likely that it may not be read than that all of it was dropped, and what is
+// known of it stays.
+func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
+	known, err := a.h.state.Schema(a.j.address)
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
-	if len(tables)+len(unread) == 0 {
-		return nothingFound(known)
+	landed, err := a.h.state.Landed(a.j.address)
+	if err != nil {
+		return fmt.Errorf("read what landed: %w", err)
 	}
-	a.gone = a.vanished(known, tables)
-	return a.journal.decide(ctx, func(view) (move, error) {
-		return a.j.schemaMove(false, "sync", a.id, tables)
-	})
+	tables, left := found.schema(known.Tables)
+	if len(tables)+len(found.unread) == 0 {
+		return nothingFound(known.Tables, left)
+	}
+	a.lost = lost(known.Tables, landed, tables)
+	a.choice = newChoice(a.options, tables, a.lost, unreadTables(found.unread), leftTables(left))
+	a.gone = a.vanished(left, found.unread)
+	if err := a.journal.decide(ctx, func(view) (move, error) {
+		return a.j.schemaMove(false, "sync", a.id, found)
+	}); err != nil {
+		return err
+	}
+	a.tables, err = a.plan(found, tables)
+	return err
 }
 
 // finish writes the outcome of the sync: why is what kept all of it from

@@ -228,8 +228,10 @@ func TestSyncOptionsThatCannotBeMet(t *testing.T) {
 		reason  event.Reason
 		says    string
 	}{
-		{command.SyncOptions{Tables: []string{"orders", "nosuch*"}}, event.ReasonNotFound, `"nosuch*"; the source has public.orders`},
-		{command.SyncOptions{Tables: []string{"[a"}}, event.ReasonInvalidConfig, `"[a" is not a pattern`},
+		{command.SyncOptions{Tables: []string{"order", "nosuch*"}}, event.ReasonNotFound, `none of the tables of sync_options.tables is there: order (the source has no such table, and nothing of one has landed), nosuch* (`},
+		{command.SyncOptions{Tables: []string{"[a"}}, event.ReasonNotFound, `is there: [a (`},
+		{command.SyncOptions{Exclude: []string{"*"}}, event.ReasonInvalidConfig, `exclude: leaves no table to sync`},
+		{command.SyncOptions{Reset: []string{"nosuch"}}, event.ReasonNotFound, `reset[0]: no table matches "nosuch"; the source has public.orders`},
 		{command.SyncOptions{Mode: "merge"}, event.ReasonInvalidConfig, `sync_options.mode: is "merge"`},
 		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"orders": "when"}}, event.ReasonInvalidConfig, `no column "when"`},
 		{command.SyncOptions{Mode: "incremental", CursorField: map[string]string{"people": "id"}}, event.ReasonNotFound, `no table "people"`},
@@ -347,8 +349,20 @@ func TestSyncWhoseTablesAreGone(t *testing.T) {
 		t.Errorf("the table that is gone: %+v", r)
 	}
 	w.do(w.syncCommand(command.SyncOptions{}))
+	if e := last[*event.SyncCompleted](w); len(e.Tables) != 2 || e.Tables[1].Status != "skipped" {
+		t.Errorf("what lies in the lake of it is told of once: %+v", e.Tables)
+	}
+	w.do(w.syncCommand(command.SyncOptions{Exclude: []string{"carts"}}))
 	if e := last[*event.SyncCompleted](w); len(e.Tables) != 1 {
-		t.Errorf("told of again: %+v", e.Tables)
+		t.Errorf("it is excluded: %+v", e.Tables)
+	}
+	w.do(w.syncCommand(command.SyncOptions{Tables: []string{"carts", "orders", "new"}, Mode: "incremental", CursorField: map[string]string{"carts": "id"}, Reset: []string{"car*"}}))
+	if e := last[*event.SyncCompleted](w); e.Status != "completed" || len(e.Tables) != 3 || e.Tables[0].Name != "orders" || e.Tables[1].Name != "carts" || e.Tables[2].Name != "new" || e.Tables[2].Status != "skipped" {
+		t.Errorf("named beside another: %+v", e)
+	}
+	w.do(w.syncCommand(command.SyncOptions{Tables: []string{"carts"}}))
+	if e := last[*event.SyncFailed](w); e.Reason != event.ReasonNotFound || !strings.Contains(e.Message, "public.carts (the source no longer shows this table") || len(e.Tables) != 1 {
+		t.Errorf("named alone: %+v", e)
 	}
 	version := last[*event.SchemaDiscovered](w).Version
 

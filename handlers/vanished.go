@@ -2,39 +2,135 @@ package handlers
 
 import (
 	"slices"
+	"strings"
 
 	"headwater/bus/event"
+	"headwater/connectors/driver"
 )
 
-// nothingFound is the failure of a sync whose source shows no table, though it
-// was known to have some.
-func nothingFound(known []event.Table) error {
+// maxTold bounds how many tables that are left out, and never landed, a sync
+// tells of: the schema has all of them.
+const maxTold = 100
+
+const stays = "; what landed of it stays as it is"
+
+// nothingFound is the failure of a sync whose source shows no table.
+func nothingFound(known []event.Table, left []event.LeftOut) error {
 	const check = "check its user's grants, its path and which schemas it reads"
+	why := ""
+	if len(left) > 0 {
+		why = "; left out is " + nameOf(event.Table{Namespace: left[0].Namespace, Name: left[0].Name}) + ": " + left[0].Reason
+	}
 	if len(known) == 0 {
-		return failf(event.ReasonNotFound, "the source shows no table; %s", check)
+		return failf(event.ReasonNotFound, "the source shows no table; %s%s", check, why)
 	}
 	names := make([]string, len(known))
 	for i, t := range known {
 		names[i] = nameOf(t)
 	}
-	return failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s", someOf(names), check)
+	return failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s%s", someOf(names), check, why)
 }
 
-// vanished tells of the tables that the sync would have taken by the schema
-// known before, and that are not among those found. What landed of them stays.
-func (a *attempt) vanished(known, found []event.Table) (gone []event.TableResult) {
-	there := make(map[string]bool, len(found))
-	for _, t := range found {
-		there[nameOf(t)] = true
+// lost returns the names of the tables that were known or have landed, and that
+// are not among those offered. A table that was lost long ago is told of by
+// every sync: what lies in the lake is as old as that.
+func lost(known []event.Table, landed []LandedTable, offered []event.Table) (names []event.Table) {
+	seen := make(map[event.LeftOut]bool, len(offered))
+	for _, t := range offered {
+		seen[event.LeftOut{Namespace: t.Namespace, Name: t.Name}] = true
+	}
+	add := func(namespace, name string) {
+		if k := (event.LeftOut{Namespace: namespace, Name: name}); !seen[k] {
+			seen[k] = true
+			names = append(names, event.Table{Namespace: namespace, Name: name})
+		}
 	}
 	for _, t := range known {
-		if there[nameOf(t)] || !takes(a.options, t.Namespace, t.Name) {
+		add(t.Namespace, t.Name)
+	}
+	for _, t := range landed {
+		add(t.Namespace, t.Name)
+	}
+	sortTables(names)
+	return names
+}
+
+func leftTables(left []event.LeftOut) []event.Table {
+	names := make([]event.Table, len(left))
+	for i, l := range left {
+		names[i] = event.Table{Namespace: l.Namespace, Name: l.Name}
+	}
+	return names
+}
+
+func unreadTables(unread []driver.UnreadTable) []event.Table {
+	names := make([]event.Table, len(unread))
+	for i, u := range unread {
+		names[i] = event.Table{Namespace: u.Namespace, Name: u.Name}
+	}
+	return names
+}
+
+// vanished tells of what the sync would take and the source does not offer: the
+// tables that are lost, those that are left out, and names that nothing has.
+func (a *attempt) vanished(left []event.LeftOut, unread []driver.UnreadTable) (gone []event.TableResult) {
+	reasons := map[event.LeftOut]string{}
+	for _, l := range left {
+		reasons[event.LeftOut{Namespace: l.Namespace, Name: l.Name}] = l.Reason
+	}
+	tell := func(namespace, name, message string) {
+		gone = append(gone, event.TableResult{Name: name, Namespace: namespace, Status: statusWaiting, Mode: a.mode, Reason: event.ReasonNotFound, Message: message})
+	}
+	tried := map[event.LeftOut]bool{} // and told of by their own results
+	for _, u := range unread {
+		tried[event.LeftOut{Namespace: u.Namespace, Name: u.Name}] = true
+	}
+	for _, t := range a.lost {
+		k := event.LeftOut{Namespace: t.Namespace, Name: t.Name}
+		if tried[k] || !a.choice.takes(t.Namespace, t.Name) {
 			continue
 		}
-		gone = append(gone, event.TableResult{
-			Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode, Reason: event.ReasonNotFound,
-			Message: "the source no longer shows this table: it was dropped or renamed, or may not be read; what landed of it stays as it is",
-		})
+		message := "the source no longer shows this table: it was dropped or renamed, or may not be read"
+		if reason, ok := reasons[k]; ok {
+			message = "it is left out: " + strings.TrimSuffix(reason, ".")
+		}
+		tell(t.Namespace, t.Name, message+stays)
+		tried[k] = true
+	}
+	for _, l := range left {
+		k := event.LeftOut{Namespace: l.Namespace, Name: l.Name}
+		if !tried[k] && len(gone) < maxTold && a.choice.takes(l.Namespace, l.Name) {
+			tell(l.Namespace, l.Name, "it is left out: "+l.Reason)
+		}
 	}
 	return slices.Clip(gone)
+}
+
+// absentee is asked about a text of the options that means no table which is
+// offered. One of tables is told in the result, beside the tables that land; what
+// is excluded need not be there, nor what else is said of a table that is lost.
+func (a *attempt) absentee(option, text string) bool {
+	named := func(t event.Table) bool { return a.choice.means(text, t.Namespace, t.Name) }
+	told := func(r event.TableResult) bool { return a.choice.means(text, r.Namespace, r.Name) }
+	if slices.ContainsFunc(a.lost, named) || slices.ContainsFunc(a.gone, told) {
+		return true
+	}
+	if option != "tables" && option != "exclude" || option == "exclude" && wild(text) {
+		return option == "exclude"
+	}
+	message := "the source has no such table, and nothing of one has landed"
+	if option == "exclude" {
+		message = "sync_options.exclude names it, and the source has no such table"
+	}
+	a.gone = append(a.gone, event.TableResult{Name: text, Status: statusWaiting, Mode: a.mode, Reason: event.ReasonNotFound, Message: message})
+	return true
+}
+
+// noneOfThem is the failure of a sync that names tables of which none is there.
+func (a *attempt) noneOfThem() error {
+	told := make([]string, len(a.gone))
+	for i, r := range a.gone {
+		told[i] = resultName(r) + " (" + r.Message + ")"
+	}
+	return failf(event.ReasonNotFound, "none of the tables of sync_options.tables is there: %s", someOf(told))
 }

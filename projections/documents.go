@@ -32,7 +32,8 @@ type Source struct {
 	ConfigVersion   int             `json:"config_version"`
 	SchemaVersion   int             `json:"schema_version"` // 0 before the first schema
 	Tables          int             `json:"tables"`
-	Records         int64           `json:"records"` // landed in all tables
+	LeftOut         int             `json:"left_out"` // what the newest schema says that is not offered
+	Records         int64           `json:"records"`  // landed in all tables
 	Status          string          `json:"status"`
 	CreatedAt       time.Time       `json:"created_at"`
 	UpdatedAt       time.Time       `json:"updated_at"`
@@ -103,6 +104,13 @@ type Schema struct {
 	Sequence     uint64 // of its SchemaDiscovered
 	DiscoveredAt time.Time
 	Tables       []event.Table
+	LeftOut      []event.LeftOut
+}
+
+// LandedTable is a table of which something lies in the lake.
+type LandedTable struct {
+	Namespace, Name string
+	Landed
 }
 
 // SchemaPage is one version of a source's schema as clients are shown it.

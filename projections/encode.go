@@ -128,6 +128,7 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	o.number("config_version", int64(s.ConfigVersion))
 	o.number("schema_version", int64(s.SchemaVersion))
 	o.number("tables", int64(s.Tables))
+	o.number("left_out", int64(s.LeftOut))
 	o.number("records", s.Records)
 	o.text("status", s.Status)
 	err = errors.Join(err, o.moment("created_at", s.CreatedAt), o.moment("updated_at", s.UpdatedAt))

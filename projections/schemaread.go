@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -81,9 +82,53 @@ func (s *Store) Schema(a event.Address, asOf uint64) (schema Schema, err error) 
 			schema.Tables = append(schema.Tables, table)
 			return decodeErr == nil
 		})
+		if err == nil && decodeErr == nil {
+			var head struct {
+				LeftOut []event.LeftOut `json:"left_out"`
+			}
+			decodeErr = json.Unmarshal(v.doc, &head)
+			schema.LeftOut = head.LeftOut
+		}
 		return errors.Join(err, decodeErr)
 	})
 	return schema, err
+}
+
+// maxRemarks bounds each part of Remarks.
+const maxRemarks = 100
+
+// Remarks are what people should know of a source that was connected.
+type Remarks struct {
+	LeftOut []event.LeftOut // the first of what it has and does not offer
+	Notes   []string        // the first of what a sync of a table cannot see or keep, as "table: sentence"
+}
+
+// Remarks returns the remarks of the newest schema. It fails as SchemaPage does.
+func (s *Store) Remarks(a event.Address) (r Remarks, err error) {
+	err = s.schemaAt(a, 0, 0, func(v *schemaVersion) error {
+		var head struct {
+			LeftOut []event.LeftOut `json:"left_out"`
+		}
+		if err := json.Unmarshal(v.doc, &head); err != nil {
+			return err
+		}
+		r.LeftOut = head.LeftOut[:min(len(head.LeftOut), maxRemarks)]
+		var decodeErr error
+		err := v.tables(s, "", 0, func(_ int, doc []byte) bool {
+			if !bytes.Contains(doc, []byte(`"notes":[`)) { // nearly all of a wide schema
+				return true
+			}
+			var table event.Table
+			decodeErr = json.Unmarshal(doc, &table)
+			for _, note := range table.Notes {
+				r.Notes = append(r.Notes, qualified(table.Namespace, table.Name)+": "+note)
+			}
+			return decodeErr == nil && len(r.Notes) < maxRemarks
+		})
+		r.Notes = r.Notes[:min(len(r.Notes), maxRemarks)]
+		return errors.Join(err, decodeErr)
+	})
+	return r, err
 }
 
 // schemaVersion is one stored version, valid while schemaAt runs.

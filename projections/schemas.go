@@ -18,7 +18,7 @@ func (t *turn) discovered(d *event.SchemaDiscovered) (*news, error) {
 	if !t.alive() {
 		return n, nil
 	}
-	t.source.v.SchemaVersion, t.source.v.Tables = d.Version, len(d.Tables)
+	t.source.v.SchemaVersion, t.source.v.Tables, t.source.v.LeftOut = d.Version, len(d.Tables), len(d.LeftOut)
 	t.changeDocument()
 
 	version := putNewest(addressKey(keySchema, d.Address()), t.sequence)
@@ -26,7 +26,11 @@ func (t *turn) discovered(d *event.SchemaDiscovered) (*news, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.batch.Set(append(version, partHead), t.schemaHead(d), nil); err != nil {
+	head, err := t.schemaHead(d)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.batch.Set(append(version, partHead), head, nil); err != nil {
 		return nil, err
 	}
 	if err := t.batch.Set(append(version, partEntry), entry, nil); err != nil {
@@ -67,16 +71,25 @@ func (t *turn) putTable(version []byte, index int, table event.Table) error {
 }
 
 // schemaHead frames the version and the table count before the document.
-func (t *turn) schemaHead(d *event.SchemaDiscovered) []byte {
-	o := newObject(192)
+func (t *turn) schemaHead(d *event.SchemaDiscovered) ([]byte, error) {
+	left := d.LeftOut
+	if left == nil {
+		left = []event.LeftOut{}
+	}
+	raw, err := json.Marshal(left)
+	if err != nil {
+		return nil, fmt.Errorf("left out: %w", err)
+	}
+	o := newObject(192 + len(raw))
 	o.text("source_id", d.SourceID)
 	o.number("version", int64(d.Version))
 	o.number("sequence", int64(t.sequence))
 	o.time("discovered_at", t.at)
 	o.text("cause", d.Cause)
 	o.number("tables_total", int64(len(d.Tables)))
+	o.raw("left_out", raw)
 	head := putSequence(nil, uint64(d.Version))
-	return frame(putSequence(head, uint64(t.at.UnixNano())), o.end())
+	return frame(putSequence(head, uint64(t.at.UnixNano())), o.end()), nil
 }
 
 func (t *turn) historyEntry(d *event.SchemaDiscovered) ([]byte, error) {

@@ -180,6 +180,7 @@ func sourceDocument(b []byte, src *Source) []byte {
 	o.raw("metadata", src.Metadata)
 	o.raw("config", src.Config)
 	o.number("tables", int64(src.Tables))
+	o.number("tables_left_out", int64(src.LeftOut))
 	o.number("records", src.Records)
 	o.number("config_version", int64(src.ConfigVersion))
 	o.number("schema_version", int64(src.SchemaVersion))

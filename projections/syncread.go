@@ -208,6 +208,44 @@ func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []b
 	return nil
 }
 
+// LandedTables returns what lies in the lake of each table, by namespace and
+// name; ErrNotFound once the source is removed.
+func (s *Store) LandedTables(a event.Address) (all []LandedTable, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if err := s.wasThere(db, a, 0); err != nil {
+		return nil, fmt.Errorf("tables of %s: %w", a.Source, err)
+	}
+	prefix := addressKey(keyLanded, a)
+	it, err := s.scan(db, prefix)
+	if err != nil {
+		return nil, err
+	}
+	defer s.finish(it, &err)
+	for ok := it.First(); ok; ok = it.Next() {
+		var t LandedTable
+		var rest []byte
+		if t.Namespace, rest, err = getText(it.Key()[len(prefix):]); err != nil {
+			return nil, err
+		}
+		if t.Name, _, err = getText(rest); err != nil {
+			return nil, err
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return nil, s.fault(err)
+		}
+		if t.Landed, err = decodeJSON[Landed](v); err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, s.fault(it.Error())
+}
+
 // Landed returns what lies in the lake of one table, whose namespace is empty
 // where the source has none; ErrNotFound before its first sync and
 // once the source is removed.

@@ -9,7 +9,8 @@ type Table struct {
 	PrimaryKey  []string `json:"primary_key"`
 	Cursor      string   `json:"cursor_column,omitempty"` // column an incremental sync uses unless told otherwise
 	Columns     []Column `json:"columns"`
-	Notes       []string `json:"notes,omitempty"` // what a sync of it cannot see or keep, in sentences
+	Notes       []string `json:"notes,omitempty"`        // what a sync of it cannot see or keep, in sentences
+	CursorNotes []string `json:"cursor_notes,omitempty"` // what an incremental sync that goes by the cursor column cannot see
 }
 
 // LeftOut is something a source has and does not offer, and why.
@@ -45,7 +46,7 @@ func (d SchemaDiff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Chan
 // ColumnChange is a column, or a table's key, that is not what it was.
 type ColumnChange struct {
 	Name string `json:"name"`
-	What string `json:"what"` // type, nullable, primary_key, kind
+	What string `json:"what"` // type, nullable, primary_key, cursor, kind
 	From string `json:"from"`
 	To   string `json:"to"`
 }

@@ -40,6 +40,14 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 		err = printJSON(s, raw)
 	} else {
 		err = connectedGrid(doc.Connected).print(s.Out, "nothing was connected")
+		for _, source := range doc.Connected {
+			for _, l := range source.LeftOut {
+				s.note("%s: %s is left out: %s", plain(source.Name), plain(full(l.Namespace, l.Name)), plain(l.Reason))
+			}
+			for _, text := range source.Notes {
+				s.note("%s: %s", plain(source.Name), plain(text))
+			}
+		}
 	}
 	return errors.Join(err, failures(doc))
 }

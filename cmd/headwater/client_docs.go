@@ -22,6 +22,17 @@ type sourceDoc struct {
 
 	RemovedAt      *time.Time `json:"removed_at"`      // of removed ones
 	DestroyedAfter *time.Time `json:"destroyed_after"` // likewise
+
+	LeftOut []leftOutDoc `json:"left_out,omitempty"` // of one that was just connected
+	Notes   []string     `json:"notes,omitempty"`    // likewise
+}
+
+// leftOutDoc is something that a source has and does not offer.
+type leftOutDoc struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Kind      string `json:"kind"`
+	Reason    string `json:"reason"`
 }
 
 type lastSync struct {
@@ -54,10 +65,11 @@ type testStep struct {
 }
 
 type schemaDoc struct {
-	SourceID     string     `json:"source_id"`
-	Version      int        `json:"version"`
-	DiscoveredAt time.Time  `json:"discovered_at"`
-	Tables       []tableDoc `json:"tables"`
+	SourceID     string       `json:"source_id"`
+	Version      int          `json:"version"`
+	DiscoveredAt time.Time    `json:"discovered_at"`
+	Tables       []tableDoc   `json:"tables"`
+	LeftOut      []leftOutDoc `json:"left_out"`
 }
 
 type tableDoc struct {
@@ -68,6 +80,8 @@ type tableDoc struct {
 	PrimaryKey  []string    `json:"primary_key"`
 	Cursor      string      `json:"cursor_column"`
 	Columns     []columnDoc `json:"columns"`
+	Notes       []string    `json:"notes"`
+	CursorNotes []string    `json:"cursor_notes"`
 }
 
 type columnDoc struct {

@@ -113,7 +113,11 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 		return fmt.Errorf("source %q has no table %q", c.Source, c.Table)
 	}
 	if !c.Columns && c.Table == "" {
-		return tableGrid(schema.Tables).print(s.Out, "the source has no tables")
+		if err := tableGrid(schema.Tables).print(s.Out, "the source has no tables"); err != nil {
+			return err
+		}
+		remarks(s, schema)
+		return nil
 	}
 	for i, t := range schema.Tables {
 		if i > 0 {
@@ -123,8 +127,24 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 		if err := columnGrid(t).print(s.Out, "the table has no columns"); err != nil {
 			return err
 		}
+		for _, text := range append(t.Notes, t.CursorNotes...) {
+			fmt.Fprintln(s.Out, plain(text))
+		}
 	}
 	return nil
+}
+
+// remarks prints what syncs of the tables cannot see or keep, and what of the
+// source is left out.
+func remarks(s Streams, schema schemaDoc) {
+	for _, t := range schema.Tables {
+		for _, text := range append(t.Notes, t.CursorNotes...) {
+			s.note("%s: %s", plain(full(t.Namespace, t.Name)), plain(text))
+		}
+	}
+	for _, l := range schema.LeftOut {
+		s.note("%s is left out: %s", plain(full(l.Namespace, l.Name)), plain(l.Reason))
+	}
 }
 
 func tableGrid(tables []tableDoc) *grid {

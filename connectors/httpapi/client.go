@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -231,7 +233,7 @@ func (s *source) statusOf(u *url.URL, status int, body []byte) error {
 	kind, advice := driver.ErrBadData, "check base_url, params, headers and pagination"
 	switch {
 	case status == 401 || status == 407:
-		kind, advice = driver.ErrAuthentication, "check api_key (and api_key_header), bearer_token or username and password"
+		kind, advice = driver.ErrAuthentication, "check api_key (and api_key_header), bearer_token or username and password; a token of OAuth2 is fetched elsewhere and set as bearer_token"
 	case status == 403:
 		kind, advice = driver.ErrPermission, "the credentials are not allowed to read this"
 	case status == 404 || status == 410:
@@ -242,6 +244,9 @@ func (s *source) statusOf(u *url.URL, status int, body []byte) error {
 		kind, advice = driver.ErrUnreachable, "the API is overloaded or failing; try again later"
 	case status >= 300 && status < 400:
 		advice = "it redirects to nowhere; check base_url"
+	}
+	if (status == 400 || status == 404) && slices.Contains([]string{"graphql", "search", "query"}, strings.ToLower(path.Base(u.Path))) {
+		kind, advice = driver.ErrUnsupported, "if it lists by POST alone, as GraphQL does, it cannot be read: connection_config has no POST; else "+advice
 	}
 	if words := s.clean(own(body)); words != "" {
 		return &statusError{status, driver.E(kind, nil, "%s answers %s: %s; %s", where(u), text, words, advice)}

@@ -41,6 +41,9 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 		if strings.ContainsAny(e.Path, "?#@\\") || strings.Contains(e.Path, "//") || strings.ContainsFunc(e.Path, func(r rune) bool { return r < ' ' }) {
 			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.paths must be like \"orders\" or \"/v1/orders\", without host and query; query parameters belong into connection_config.params")
 		}
+		if strings.ContainsAny(e.Path, "{}") {
+			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.paths has a placeholder in braces: an endpoint for each record of another is not offered; list the paths one by one")
+		}
 		u := *base
 		if e.Path != "" {
 			// What is escaped stays so: %2F within a name is no slash.

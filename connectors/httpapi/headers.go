@@ -29,7 +29,7 @@ func (g *signs) headers(header http.Header) {
 		}
 		g.header(name, strings.TrimSpace(values[0]))
 	}
-	slices.SortFunc(g.tokens, func(a, b token) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(g.tokens, func(a, b token) int { return strings.Compare(a.name, b.name) })
 }
 
 func (g *signs) ignores(name string) bool { return slices.Contains(g.ignore, plainName(name)) }

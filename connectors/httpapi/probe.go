@@ -83,7 +83,7 @@ func (p *pager) numberedWays(g signs, pg page, wide bool) []way {
 	params := []string{c.PageParam}
 	if c.PageParam == "" {
 		if params = append(paramsLike(g.page.name, "number", "current"), "page"); wide {
-			params = append(params, "pageNumber", "page_number", "page[number]", "p")
+			params = append(params, "pageNumber", "page_number", "page[number]", "pagination[page]", "p")
 		}
 	}
 	for _, param := range unique(params) {
@@ -100,7 +100,7 @@ func (p *pager) numberedWays(g signs, pg page, wide bool) []way {
 			params = append(params, "$"+name)
 		}
 		if params = append(params, "offset"); wide {
-			params = append(params, "$offset", "skip", "$skip", "start", "startAt", "startIndex")
+			params = append(params, "$offset", "skip", "$skip", "start", "from", "startAt", "startIndex")
 		}
 	}
 	for _, param := range unique(params) {

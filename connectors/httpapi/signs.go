@@ -71,8 +71,22 @@ func signsOf(a *answer, inside, ignore []string) signs {
 		top := a.in.index.Top()
 		g.object(top, scope{inside: inside, envelope: true})
 	}
+	// A whole address is safer than a part of one, a text than a number.
+	slices.SortStableFunc(g.nexts, func(a, b link) int {
+		return rank(a.name != "Link" && !isWhole(a.url)) - rank(b.name != "Link" && !isWhole(b.url))
+	})
+	slices.SortStableFunc(g.tokens, func(a, b token) int { return rank(digits(a.value)) - rank(digits(b.value)) })
 	return g
 }
+
+func rank(later bool) int {
+	if later {
+		return 1
+	}
+	return 0
+}
+
+func isWhole(address string) bool { return strings.Contains(address, "://") }
 
 // scope is where in an answer an object lies.
 type scope struct {
@@ -262,7 +276,7 @@ func (g *signs) relations(name string, list []byte) {
 				href = string(records.Unquote(value))
 			}
 		}
-		if rel != "" {
+		if backwards[plainName(rel)] && rel != "self" {
 			g.linked = true
 		}
 		if rel == "next" && looksLikeURL(href) {

@@ -84,7 +84,7 @@ func structured(values []string) (wait time.Duration, asked bool) {
 				reset = n
 			}
 		}
-		if left == 0 && reset >= 0 && lasting(reset) > wait {
+		if left == 0 && reset >= 0 && lasting(reset) >= wait {
 			wait, asked = lasting(reset), true
 		}
 	}

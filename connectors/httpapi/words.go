@@ -33,7 +33,7 @@ func wordsOf(text string) words {
 var (
 	// envelopes are the objects beside or around the records that tell of pages.
 	envelopes = wordsOf(`meta pagination paging pager paginator pageinfo page pages responsemetadata metadata info links cursors cursor data result results
-		response hits list search resultinfo listinfo resultset payload body summary collection feed envelope next pagedata pagingmetadata resultsetmetadata listmetadata`)
+		response additionaldata query message hits list search resultinfo listinfo resultset payload body summary collection feed envelope next pagedata pagingmetadata resultsetmetadata listmetadata`)
 	// afterNext are the words behind "next" that make a name one of a next page;
 	// next_billing_at is none.
 	afterNext = wordsOf(`url uri link href page pageurl pageuri pagelink pagehref pagetoken pagecursor pageid pagenumber pageno pagenum pagepath pagelinkuri
@@ -94,7 +94,7 @@ func tokenParams(name string) []string {
 	var list []string
 	switch word {
 	case "cursor", "endcursor", "aftercursor", "pagecursor", "cursornext", "pagingcursor":
-		list = []string{bare, "cursor", "after", key, "page_cursor", "starting_after", "pageCursor"}
+		list = []string{bare, "cursor", "after", "start_cursor", key, "page_cursor", "starting_after", "pageCursor"}
 		if word == "endcursor" || word == "aftercursor" {
 			list = []string{"after", "cursor", key}
 		}

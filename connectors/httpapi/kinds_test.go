@@ -1,0 +1,283 @@
+package httpapi_test
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// TestProofs has answers whose signs are odd, missing or against each other.
+func TestProofs(t *testing.T) {
+	paged := func(c call, size, total int) string { return slice((c.n("page", 1)-1)*size, size, total) }
+	for name, c := range map[string]struct {
+		settings map[string]any
+		answer   func(c call)
+		rows     int // 0 for refused
+		says     string
+	}{
+		"a total that is the most that is counted": {answer: func(c call) {
+			c.say(`{"data":%s,"page":%d,"total":100}`, paged(c, 50, 250), c.n("page", 1))
+		}, rows: 250},
+		"an empty page that is not the last": {answer: func(c call) {
+			list := paged(c, 10, 25)
+			if c.n("page", 1) == 2 {
+				list = "[]"
+			}
+			c.say(`{"data":%s,"page":%d,"total_pages":3}`, list, c.n("page", 1))
+		}, rows: 15},
+		"pages of the same records": {answer: func(c call) {
+			n := []int{0, 10, 10, 5, 0}[min(c.n("page", 1), 4)]
+			c.say(`{"data":[%s],"page":%d,"total_pages":3}`, strings.TrimSuffix(strings.Repeat(`{"id":0},`, n), ","), c.n("page", 1))
+		}, rows: 25},
+		"page 1 again behind the last": {answer: func(c call) {
+			page := c.n("page", 1)
+			if page > 3 {
+				page = 1
+			}
+			c.say(`{"data":%s,"page":%d}`, slice((page-1)*10, 10, 25), page)
+		}, rows: 25},
+		"page 1 again behind the last, without a number": {answer: func(c call) {
+			page := c.n("page", 1)
+			if page > 3 {
+				page = 1
+			}
+			c.say(`%s`, slice((page-1)*10, 10, 25))
+		}, rows: 25},
+		"pages counted from 0, unsaid": {answer: func(c call) { c.say("%s", slice(c.n("page", 0)*10, 10, 25)) }, rows: 25},
+		"two pages counted from 0":     {answer: func(c call) { c.say("%s", slice(c.n("page", 0)*10, 10, 20)) }, rows: 20},
+		"one full page that is all":    {answer: func(c call) { c.say("%s", paged(c, 10, 10)) }, rows: 10},
+		"a full page, parameters are filters": {answer: func(c call) {
+			if c.r.URL.RawQuery != "" {
+				c.say("[]")
+				return
+			}
+			c.say("%s", items(0, 10))
+		}, says: `{"type": "none"}`},
+		"a size that is asked for": {settings: map[string]any{"page_size": 7}, answer: func(c call) {
+			n := c.n("limit", 10)
+			c.say("%s", slice((c.n("page", 1)-1)*n, n, 25))
+		}, rows: 25},
+		"offsets of pages that hide records": {settings: map[string]any{"page_size": 10, "pagination": map[string]any{"type": "offset"}}, answer: func(c call) {
+			var list []string
+			for i := c.n("offset", 0); i < min(c.n("offset", 0)+10, 25); i++ {
+				if i%10 != 9 {
+					list = append(list, item(i))
+				}
+			}
+			c.say(`{"data":[%s],"total":25}`, strings.Join(list, ","))
+		}, rows: 23},
+		"more pages than links": {answer: func(c call) {
+			c.say(`{"data":%s,"page":1,"total_pages":3,"next":null,"has_more":true}`, items(0, 10))
+		}, says: "says"},
+		"fewer records than the total": {answer: func(c call) {
+			at := c.n("cursor", 0)
+			c.say(`{"data":%s,"total":50,"next_cursor":%s}`, slice(at, 10, 20), or(at == 0, `"10"`))
+		}, says: "ignore"},
+		"that number means something else": {settings: map[string]any{"pagination": map[string]any{"ignore": []string{"total"}}}, answer: func(c call) {
+			at := c.n("cursor", 0)
+			c.say(`{"data":%s,"total":50,"next_cursor":%s}`, slice(at, 10, 20), or(at == 0, `"10"`))
+		}, rows: 20},
+		"an unknown field that leads on": {answer: func(c call) { c.say(`{"data":%s,"search_after":[17,"x"]}`, items(0, 7)) }, says: "search_after"},
+		"a cursor in a header": {settings: map[string]any{"pagination": map[string]any{"next_header": "X-Go-On", "cursor_param": "from_here"}}, answer: func(c call) {
+			at := token(c.q("from_here"))
+			if at+10 < 25 {
+				c.w.Header().Set("X-Go-On", fmt.Sprintf("t%d", at+10))
+			}
+			c.say("%s", slice(at, 10, 25))
+		}, rows: 25},
+		"a configured cursor that is not there": {settings: map[string]any{"pagination": map[string]any{"cursor_field": "nxt"}}, answer: func(c call) {
+			c.say(`{"data":%s,"next_cursor":"x"}`, items(0, 10))
+		}, says: `pagination.cursor_field is "nxt"`},
+		"the second page is an error": {answer: func(c call) {
+			if c.q("page") == "3" {
+				c.say(`{"ok":false,"error":"internal_error"}`)
+				return
+			}
+			c.say(`{"data":%s,"page":%d,"total_pages":3}`, paged(c, 10, 25), c.n("page", 1))
+		}, says: "internal_error"},
+		"the second page is GraphQL's": {answer: func(c call) {
+			if c.q("page") == "3" {
+				c.say(`{"data":null,"errors":[{"message":"timeout of a shard"}]}`)
+				return
+			}
+			c.say(`{"data":%s,"page":%d,"total_pages":3}`, paged(c, 10, 25), c.n("page", 1))
+		}, says: "timeout of a shard"},
+		"the list is gone": {answer: func(c call) {
+			if c.q("page") == "3" {
+				c.say(`{"page":3,"total_pages":3,"notice":"maintenance"}`)
+				return
+			}
+			c.say(`{"data":%s,"page":%d,"total_pages":3}`, paged(c, 10, 25), c.n("page", 1))
+		}, says: "without the list"},
+		"an error for an answer":    {answer: func(c call) { c.say(`{"status":"error","code":403,"message":"Invalid API key"}`) }, says: "Invalid API key"},
+		"an error and nothing else": {answer: func(c call) { c.say(`{"message":"Not Found","documentation_url":"https://example.com"}`) }, says: "Not Found"},
+		"a search that timed out":   {answer: func(c call) { c.say(`{"timed_out":true,"hits":{"hits":%s}}`, items(0, 3)) }, says: "timed_out"},
+		"accepted": {answer: func(c call) {
+			c.w.WriteHeader(http.StatusAccepted)
+			c.say(`{"id":"job1"}`)
+		}, says: "202"},
+		"an envelope without a list": {answer: func(c call) { c.say(`{"has_more":true,"next_cursor":"x"}`) }, says: "records_path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var srv *httptest.Server
+			srv = serve(t, func(w http.ResponseWriter, r *http.Request) { c.answer(call{w, r, srv.URL}) })
+			settings := map[string]any{"base_url": srv.URL + "/x"}
+			for k, v := range c.settings {
+				settings[k] = v
+			}
+			_, rows, err := all(t, settings)
+			if c.rows > 0 && (err != nil || len(rows) != c.rows) {
+				t.Errorf("%d rows, %v; want %d", len(rows), err, c.rows)
+			}
+			if c.rows == 0 && (err == nil || len(rows) > 0 || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%d rows, %v; want a refusal that says %s", len(rows), err, c.says)
+			}
+		})
+	}
+}
+
+// TestWhereRecordsAre has answers that hold more than one list, or none.
+func TestWhereRecordsAre(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings map[string]any
+		answer   string
+		want     string // the rows, or what the refusal says
+		refused  bool
+	}{
+		"columns beside rows":      {answer: `{"columns":[{"name":"id"},{"name":"v"}],"rows":[[1,"a"],[2,"b"]]}`, want: "[[1 a] [2 b]]"},
+		"names beside rows":        {answer: `{"result":{"fields":["id","v"],"data":[[1,"a"]]}}`, want: "[[1 a]]"},
+		"a row of another length":  {answer: `{"columns":["id","v"],"rows":[[1,"a"],[2]]}`, want: "1 values for 2 columns", refused: true},
+		"records by their keys":    {answer: `{"id1":{"name":"a"},"id2":{"name":"b"}}`, want: "[[id1 a] [id2 b]]"},
+		"records by keys, said":    {settings: map[string]any{"records_path": "users", "record_shape": "map"}, answer: `{"users":{"k":{"name":"a"}},"n":1}`, want: "[[k a]]"},
+		"one record":               {answer: `{"version":"1.2","up":true}`, want: "[[1.2 true]]"},
+		"messages alone":           {answer: `{"ok":true,"messages":[{"ts":"1"}]}`, want: "[[1]]"},
+		"messages beside records":  {answer: `{"messages":[{"code":1}],"things":[{"id":7}]}`, want: "[[7]]"},
+		"an empty list and others": {answer: `{"results":[],"filters":[{"id":77}]}`, want: "[]"},
+		"called as the table":      {answer: `{"tags":[{"id":1}],"x":[{"id":2}]}`, want: "[[2]]"},
+		"one list too many":        {answer: `{"cars":[{"id":1}],"bikes":[]}`, want: "records_path", refused: true},
+		"a key with a dot":         {settings: map[string]any{"records_path": "a.b"}, answer: `{"a.b":[{"id":3}],"a":{"b":[{"id":4}]}}`, want: "[[3]]"},
+		"lines":                    {answer: "{\"id\":1}\n{\"id\":2}\n", want: "[[1] [2]]"},
+		"broken lines":             {answer: "{\"id\":1}\n{\"id\":\n", want: "broken JSON", refused: true},
+		"key and cursor in an object": {settings: map[string]any{"primary_key": []string{"c.id"}, "cursor": "c.at"},
+			answer: `{"list":[{"c":{"id":5,"at":"2024-01-01T00:00:00Z"}}]}`, want: `[[5 2024-01-01T00:00:00.000000Z {"id":5,"at":"2024-01-01T00:00:00Z"}]]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.RawQuery != "" {
+					http.Error(w, "{}", http.StatusBadRequest)
+					return
+				}
+				fmt.Fprint(w, c.answer)
+			})
+			settings := map[string]any{"base_url": srv.URL + "/x"}
+			for k, v := range c.settings {
+				settings[k] = v
+			}
+			_, rows, err := all(t, settings)
+			for i, row := range rows {
+				rows[i] = slices.DeleteFunc(row, func(v string) bool { return v == null })
+			}
+			if got := fmt.Sprint(rows); !c.refused && (err != nil || got != c.want) {
+				t.Errorf("%s, %v; want %s", got, err, c.want)
+			}
+			if c.refused && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v; want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestOneEndpointFailsAlone keeps the others readable.
+func TestOneEndpointFailsAlone(t *testing.T) {
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/b" {
+			http.Error(w, `{"message":"forbidden"}`, http.StatusForbidden)
+			return
+		}
+		fmt.Fprintf(w, `{"next":null,"data":%s}`, items(0, 3))
+	})
+	src, err := open(t, map[string]any{"base_url": srv.URL, "paths": []string{"a", "b", "c"}}, driver.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := src.Discover(t.Context())
+	var unread *driver.UnreadTables
+	if !errors.As(err, &unread) || len(tables) != 2 || unread.Tables[0].Name != "b" || !errors.Is(unread, driver.ErrPermission) {
+		t.Errorf("%v, %v", tables, err)
+	}
+}
+
+// TestPathsStayEscaped asks for %2F as it is.
+func TestPathsStayEscaped(t *testing.T) {
+	var path atomic.Value
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		path.Store(r.URL.EscapedPath())
+		fmt.Fprint(w, `{"next":null,"data":[{"id":1}]}`)
+	})
+	table, rows, err := all(t, map[string]any{"base_url": srv.URL + "/api", "paths": []string{"projects/group%2Frepo/issues"}})
+	if err != nil || len(rows) != 1 || table.Name != "issues" || path.Load() != "/api/projects/group%2Frepo/issues" {
+		t.Errorf("%v, %v, %v, %v", table.Name, rows, err, path.Load())
+	}
+}
+
+// TestPrivateAuthority trusts a certificate that the settings vouch for.
+func TestPrivateAuthority(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `[{"id":1}]`) }))
+	defer srv.Close()
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
+	if _, rows, err := all(t, map[string]any{"base_url": srv.URL, "ca_certificate": authority}); err != nil || len(rows) != 1 {
+		t.Errorf("%v, %v", rows, err)
+	}
+	if _, _, err := all(t, map[string]any{"base_url": srv.URL, "ca_certificate": "x"}); !errors.Is(err, driver.ErrInvalidConfig) {
+		t.Error(err)
+	}
+}
+
+// TestWaits waits as long as the API asks, in whatever form, and no longer than
+// the settings allow.
+func TestWaits(t *testing.T) {
+	for name, header := range map[string]func() (int, string, string){
+		"403 with decimals": func() (int, string, string) { return 403, "Retry-After", "0.2" },
+		"a date": func() (int, string, string) {
+			return 429, "Retry-After", time.Now().Add(time.Second).UTC().Format(http.TimeFormat)
+		},
+		"a budget that is spent": func() (int, string, string) { return 403, "RateLimit", `"default";r=0;t=0` },
+		"an epoch":               func() (int, string, string) { return 429, "X-RateLimit-Reset", fmt.Sprint(time.Now().Unix()) },
+		"overload":               func() (int, string, string) { return 529, "X", "" },
+		"conflict":               func() (int, string, string) { return 409, "X", "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if requests.Add(1) == 1 {
+					status, name, value := header()
+					w.Header().Set(name, value)
+					http.Error(w, "{}", status)
+					return
+				}
+				fmt.Fprint(w, `{"data":[{"id":1}],"next":null}`)
+			})
+			if _, rows, err := all(t, map[string]any{"base_url": srv.URL}); err != nil || len(rows) != 1 || requests.Load() != 2 {
+				t.Errorf("%d rows by %d requests, %v", len(rows), requests.Load(), err)
+			}
+		})
+	}
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		http.Error(w, "{}", http.StatusTooManyRequests)
+	})
+	if _, _, err := all(t, map[string]any{"base_url": srv.URL, "max_wait_seconds": 5}); err == nil || !strings.Contains(err.Error(), "max_wait_seconds") {
+		t.Error(err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
@@ -174,6 +175,11 @@ func (s *source) discover(ctx context.Context, e entry) (table driver.Table, err
 	}
 	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
 		return table, err
+	}
+	for i, c := range table.Columns {
+		if c.Type.Kind == driver.Date {
+			table.Columns[i].Grain = 24 * time.Hour
+		}
 	}
 	table.Name, table.Kind = e.table, "file"
 	if err := s.keys(&table); err != nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -124,6 +125,9 @@ func (s *source) discoverParquet(ctx context.Context, in *input) (driver.Table, 
 			c.Sampled = f.leaf.value.means == isNothing
 			if f.leaf.value.means == isClock && f.leaf.value.utc {
 				c.Comment = "in UTC"
+			}
+			if f.leaf.value.means == isMoment && f.leaf.value.unit == arrow.Millisecond {
+				c.Grain = time.Millisecond
 			}
 		}
 		table.Columns = append(table.Columns, c)

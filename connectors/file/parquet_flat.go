@@ -45,9 +45,9 @@ func (f *flat) asTheyAre() bool {
 		return false
 	}
 	switch t.means {
-	case isBoolean, isDate, isText:
+	case isBoolean, isDate:
 		return true
-	case isBytes:
+	case isBytes, isText:
 		return t.physical == parquet.Types.ByteArray
 	case isInteger:
 		return t.bits == 32 && !t.unsigned && t.physical == parquet.Types.Int32 || t.bits == 64 && !t.unsigned
@@ -140,8 +140,19 @@ func (f *flat) putter(v *values) func(i int) error {
 			return func(i int) error { to.Append([16]byte(v.bytes.Value(i))); return nil }
 		}
 	}
-	if to, ok := f.b.Field(0).(*array.BinaryBuilder); ok && v.bytes != nil {
-		return func(i int) error { to.Append(v.bytes.Value(i)); return nil }
+	switch to := f.b.Field(0).(type) {
+	case *array.BinaryBuilder:
+		if v.bytes != nil {
+			return func(i int) error { to.Append(v.bytes.Value(i)); return nil }
+		}
+	case *array.Float64Builder:
+		if t.means == isFloat { // the same number, and not the one that its text is short for
+			return func(i int) error {
+				x, _ := t.float(v, i)
+				to.Append(x)
+				return nil
+			}
+		}
 	}
 	var text []byte
 	return func(i int) (err error) {

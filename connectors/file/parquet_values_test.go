@@ -180,6 +180,9 @@ func TestParquetValues(t *testing.T) {
 			"timestamptz [2024-05-01T12:00:00.000000Z] [9999-12-31T00:00:00.000000Z] [1500-01-01T00:00:00.000001Z]", ""},
 		{"INT96 of nanoseconds", leafNode("c", required, parquet.Types.Int96, none, -1), []parquet.Int96{int96(time.Unix(0, 1))}, "", "", "row 1"},
 		{"INT96 as text", leafNode("c", required, parquet.Types.Int96, none, -1), []parquet.Int96{int96(time.Date(9999, 12, 31, 0, 0, 0, 1, time.UTC))}, "string", "string [9999-12-31T00:00:00.000000001Z]", ""},
+		{"float as a longer one", leafNode("c", required, fixed, schema.Float16LogicalType{}, 2), []string{"\x66\x2e"}, "float64", "float64 [0.0999755859375]", ""},
+		{"nothing as a number, as it landed before", leafNode("c", optional, int32s, schema.NullLogicalType{}, -1), []int32(nil), "int64", "int64 [" + null + "]", ""},
+		{"a number as a longer one", leafNode("c", required, int32s, none, -1), []int32{-7}, "int64", "int64 [-7]", ""},
 		{"day", leafNode("c", required, int32s, schema.DateLogicalType{}, -1), []int32{-1}, "string", "string [1969-12-31]", ""},
 		{"no name", leafNode("", required, int32s, none, -1), []int32{1}, "", "int32 [1]", ""},
 	} {

@@ -60,14 +60,20 @@ func manyOfOneCursor(t *testing.T, fresh func(*testing.T, Options) *served) {
 		t.Error("nothing was killed")
 	}
 	s.exec("INSERT INTO ties VALUES " + seed(20_000, 20_100, row("03")))
-	if r := s.sync(options)["ties"]; r.Records != 0 || len(s.rows(r, "id")) != 20_000 {
+	if r := s.sync(options)["ties"]; !atCursor(t) && (r.Records != 0 || len(s.rows(r, "id")) != 20_000) {
 		t.Errorf("rows with the cursor's own value: %+v", r)
+	} else if atCursor(t) {
+		s.same(r, "ties", "id", "note")
 	}
 	options.Lookback = "1m"
 	for range 2 {
 		s.same(s.sync(options)["ties"], "ties", "id", "note")
 	}
 }
+
+// atCursor reports whether the source reads rows at the cursor again, and finds
+// those that came or changed behind it.
+func atCursor(t *testing.T) bool { return strings.Contains(t.Name(), "postgresql") }
 
 // Rows without a cursor value land with the first sync, each once.
 func nullCursors(t *testing.T, fresh func(*testing.T, Options) *served) {
@@ -112,7 +118,11 @@ func lateRows(t *testing.T, fresh func(*testing.T, Options) *served) {
 		options.Merge = merge
 		s.sync(options)
 		s.exec("INSERT INTO late VALUES (1000, 4985, 'late'), (1001, 5000, 'new')", "UPDATE late SET version = 4987 WHERE id = 3")
-		if r := s.sync(options)["late"]; r.Records != 1 {
+		want := int64(1)
+		if atCursor(t) {
+			want = 3
+		}
+		if r := s.sync(options)["late"]; r.Records != want {
 			t.Errorf("merge %t: without a lookback: %+v", merge, r)
 		}
 		options.Lookback = "20"
@@ -279,12 +289,16 @@ func startFrom(t *testing.T, fresh func(*testing.T, Options) *served) {
 	s.exec("UPDATE steps SET note = 'changed' WHERE id >= 50")
 	options.StartFrom = map[string]string{"steps": first}
 	r := s.sync(options)["steps"]
-	if r.Records != 200 || r.Cursor != "299" {
+	begin := 100
+	if atCursor(t) {
+		begin = 99
+	}
+	if r.Records != int64(300-begin) || r.Cursor != "299" {
 		t.Errorf("%+v", r)
 	}
 	s.want(s.rows(r, "id", "note"), func() []string {
-		want := s.sourceRows("steps WHERE id >= 100", "id", "note")
-		for i := range 100 {
+		want := s.sourceRows(fmt.Sprintf("steps WHERE id >= %d", begin), "id", "note")
+		for i := range begin {
 			want = append(want, fmt.Sprintf("%d|n%d", i, i)) // before the checkpoint
 		}
 		slices.Sort(want)
@@ -338,9 +352,12 @@ func oneTableReset(t *testing.T, fresh func(*testing.T, Options) *served) {
 		s.exec("DELETE FROM "+table+" WHERE id < 10", "UPDATE "+table+" SET note = 'changed' WHERE id < 20")
 	}
 	options.Reset = []string{"on*"}
-	got := s.sync(options)
+	got, changed := s.sync(options), int64(0)
+	if atCursor(t) {
+		changed = 10
+	}
 	s.same(got["one"], "one", "id", "note")
-	if n := len(s.rows(got["two"], "id")); n != 100 || got["two"].Records != 0 || got["one"].Records != 90 {
+	if n := len(s.rows(got["two"], "id")); n != 100 || got["two"].Records != changed || got["one"].Records != 90 {
 		t.Errorf("%+v", got)
 	}
 	options.Reset = nil

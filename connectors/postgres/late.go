@@ -184,14 +184,22 @@ func timely(t driver.Type) bool {
 	return t.Kind == driver.TimestampTZ || t.Kind == driver.Timestamp || t.Kind == driver.Date
 }
 
+const layoutTimestamp = "2006-01-02T15:04:05.000000"
+
+// ceiled reports whether rows that come late behind a cursor of the type are
+// found by going back in time, because not every row is looked at.
+func (p *plan) ceiled(t driver.Type) bool {
+	looked := p.plain() && len(p.table.PrimaryKey) > 0 && p.moment.size <= lookAlways
+	return !looked && timely(t) && !p.moment.at.IsZero()
+}
+
 // ceiling returns the function that brings a cursor's value back to where rows
 // of transactions that are open now may still come.
 func (p *plan) ceiling(column string) func(value string) string {
 	at, _ := p.table.Column(column)
 	m := &p.moment
 	same := func(value string) string { return value }
-	looked := p.plain() && len(p.table.PrimaryKey) > 0 && m.size <= lookAlways
-	if looked || !timely(at.Type) || m.at.IsZero() {
+	if !p.ceiled(at.Type) {
 		return same
 	}
 	begun := m.at.Add(-m.since)
@@ -203,13 +211,12 @@ func (p *plan) ceiling(column string) func(value string) string {
 		text := begun.AddDate(0, 0, -1).Format(time.DateOnly) // whatever zone it is written in
 		return func(value string) string { return min(value, text) }
 	case at.Type.Kind == driver.Timestamp:
-		const layout = "2006-01-02T15:04:05.000000"
 		return func(value string) string {
-			t, err := time.Parse(layout, value)
+			t, err := time.Parse(layoutTimestamp, value)
 			if err != nil || t.Year() < 2 {
 				return value
 			}
-			return t.Add(-m.since - summer).Format(layout)
+			return t.Add(-m.since - summer).Format(layoutTimestamp)
 		}
 	}
 	return same

@@ -25,7 +25,8 @@ type scan struct {
 	basis    basis
 	unread   []driver.Range
 	kept     []driver.Range
-	parts    map[string]part // by token
+	parts    map[string]part   // by token
+	largest  map[string]string // values of a cursor, by its column
 
 	spare chan *session // in the snapshot, used by no Read
 
@@ -72,6 +73,10 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 	}
 	sc := &scan{source: s, table: t, columns: p.columns, plan: p, exporter: c, parts: map[string]part{}, spare: make(chan *session, maxSessions), quiet: func() {}}
 	if err := sc.divide(ctx, landed); err != nil {
+		sc.Close()
+		return nil, err
+	}
+	if err := sc.findLargest(ctx); err != nil {
 		sc.Close()
 		return nil, err
 	}
@@ -214,19 +219,46 @@ func within(lo, hi int64, open bool) string {
 }
 
 // Start returns where an incremental read goes on: at the largest value that was
-// read, or where rows of transactions that were open may still come.
+// read, or where rows of transactions that were open, or of an hour that the clock
+// goes back over, may still come.
 func (sc *scan) Start(column string) driver.Cursor {
-	start := driver.Cursor{Column: column, Position: sc.plan.moment.position(sc.plan.server)}
-	if earliest := sc.plan.ceiling(column); sc.plan.moment.known {
-		if value := earliest(farthest); value != farthest {
-			start.Value = &value
+	p := sc.plan
+	start := driver.Cursor{Column: column, Position: p.moment.position(p.server)}
+	at, _ := p.table.Column(column)
+	if at.Type.Kind == driver.Timestamp && p.ceiled(at.Type) {
+		value := p.moment.at.Add(-p.moment.since - zones).Format(layoutTimestamp)
+		if last := sc.largest[column]; last != "" {
+			value = p.ceiling(column)(last)
 		}
+		start.Value = &value
+	} else if value := p.ceiling(column)(farthest); value != farthest {
+		start.Value = &value
 	}
 	return start
 }
 
-// farthest is behind every time that a cursor may have.
-const farthest = "9999-12-31T23:59:59.999999Z"
+// farthest is behind every time that a cursor may have, zones is how far local
+// time may lie behind.
+const (
+	farthest = "9999-12-31T23:59:59.999999Z"
+	zones    = 15 * time.Hour
+)
+
+// findLargest finds the last value of the default cursor where Start needs it.
+// Only small tables are looked at twice.
+func (sc *scan) findLargest(ctx context.Context) error {
+	p := sc.plan
+	at, ok := p.table.Column(p.table.Cursor)
+	if !ok || at.Type.Kind != driver.Timestamp || !p.ceiled(at.Type) || p.moment.size > lookAlways {
+		return nil
+	}
+	return sc.exporter.run(ctx, fmt.Sprintf("SELECT to_char(max(%s), 'YYYY-MM-DD\"T\"HH24:MI:SS.US') FROM %s", quote(at.Name), p.source()), func(_ int, row [][]byte) error {
+		if text := string(row[0]); comparable(at.Type, text) {
+			sc.largest = map[string]string{at.Name: text}
+		}
+		return nil
+	})
+}
 
 // Notes returns nothing: however often a Scan is begun again, what it keeps and
 // what it reads are of its own snapshot.

@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/drivertest"
+	"headwater/connectors/drivertest/servers"
+)
+
+// lake is what one table's incremental syncs have landed, the way that the core
+// lands it: rows by their key, or where there is none as often as they came.
+type lake struct {
+	t        *testing.T
+	src      *source
+	name, by string
+	identity string
+	from     driver.Cursor
+	rows     map[string][]string // by key, or by content where there is none
+	restarts int
+	notes    []string
+}
+
+// sync brings the lake up to date and fails the test unless it has the rows of
+// the table then.
+func (l *lake) sync() {
+	l.t.Helper()
+	table := tableOfName(l.t, l.src, l.name)
+	if l.from.Value != nil && table.Identity != l.identity {
+		l.restart()
+	}
+	l.identity = table.Identity
+	if l.from.Value == nil {
+		l.whole(table)
+	} else if err := l.more(table); errors.Is(err, driver.ErrReplaced) {
+		l.restart()
+		l.whole(table)
+	} else if err != nil {
+		l.t.Fatal(err)
+	}
+	want, err := rowsOf(l.t, l.src, table, false)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	got := make([][]string, 0, len(l.rows))
+	for _, row := range l.rows {
+		got = append(got, row)
+	}
+	for _, rows := range [][][]string{want, got} {
+		slices.SortFunc(rows, slices.Compare)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		l.t.Errorf("landed %v, the table has %v", got, want)
+	}
+}
+
+func (l *lake) restart() {
+	l.rows, l.from = nil, driver.Cursor{}
+	l.restarts++
+}
+
+func (l *lake) whole(table driver.Table) {
+	l.t.Helper()
+	var last *string
+	take := func(read func(func(driver.Batch, error) bool)) {
+		for b, err := range read {
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			l.take(table, b)
+			at := b.Record.Schema().FieldIndices(l.by)[0]
+			for row := range int(b.Record.NumRows()) {
+				if b.Record.Column(at).IsNull(row) {
+					continue
+				}
+				value := driver.FormatCursor(b.Record.Column(at), row)
+				if c, _ := table.Column(l.by); comparable(c.Type, value) && (last == nil || before(l.t, table, l.by, *last, value)) {
+					last = &value
+				}
+			}
+			b.Record.Release()
+		}
+	}
+	l.from = driver.Cursor{Column: l.by}
+	sc, err := l.src.Scan(l.t.Context(), table, nil)
+	if errors.Is(err, driver.ErrUnsupported) {
+		take(l.src.Read(l.t.Context(), table, driver.Cursor{}))
+		l.from.Value = last
+		return
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer sc.Close()
+	for _, r := range sc.Unread() {
+		take(sc.Read(l.t.Context(), r))
+	}
+	start := sc.(driver.Moments).Start(l.by)
+	if l.from = start; start.Value == nil || last != nil && before(l.t, table, l.by, *last, *start.Value) {
+		l.from.Value = last
+	}
+}
+
+func before(t *testing.T, table driver.Table, column, a, b string) bool {
+	t.Helper()
+	c, _ := table.Column(column)
+	order, err := driver.CompareCursors(c.Type, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order < 0
+}
+
+func (l *lake) more(table driver.Table) error {
+	c, _ := table.Column(l.by)
+	l.from.Inclusive, l.from.Nulls = true, c.Nullable
+	placed := true
+	for b, err := range l.src.Read(l.t.Context(), table, l.from) {
+		if err != nil {
+			return err
+		}
+		l.take(table, b)
+		if placed = b.Resume != nil; placed {
+			if before(l.t, table, l.by, *b.Resume.Value, *l.from.Value) {
+				l.t.Errorf("the read goes back from %s to %s", *l.from.Value, *b.Resume.Value)
+			}
+			l.from.Value, l.from.Position = b.Resume.Value, b.Resume.Position
+		}
+		b.Record.Release()
+	}
+	if !placed {
+		l.t.Error("the last batch is no place to go on from")
+	}
+	return nil
+}
+
+func (l *lake) take(table driver.Table, b driver.Batch) {
+	l.notes = append(l.notes, b.Notes...)
+	if l.rows == nil {
+		l.rows = map[string][]string{}
+	}
+	for i := range int(b.Record.NumRows()) {
+		var row, key []string
+		for at, column := range b.Record.Columns() {
+			text := drivertest.Text(column, i)
+			row = append(row, text)
+			if len(table.PrimaryKey) == 0 || slices.Contains(table.PrimaryKey, table.Columns[at].Name) {
+				key = append(key, text)
+			}
+		}
+		l.rows[strings.Join(key, "\x00")] = row
+	}
+}
+
+// TestIncremental has what a cursor's value alone does not find. After each sync
+// the rows that landed are those of the table.
+func TestIncremental(t *testing.T) {
+	server := servers.Postgres(t)
+	src, db := openSmall(t, server, driver.Limits{})
+	src.rangeBytes = 0
+	conn := func(t *testing.T) *sql.Conn {
+		c, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	do := func(t *testing.T, on interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	}, statements string) {
+		t.Helper()
+		if _, err := on.ExecContext(t.Context(), statements); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, by, make string
+		steps          []string // a sync before each, and one behind the last; "open: " stays open until the next step is over, "note: " must be said
+		restarts       int
+	}{
+		{"a transaction that was open", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (10, 1)",
+			[]string{"open: INSERT INTO x VALUES (5, 1)", "INSERT INTO x VALUES (12, 1)", "INSERT INTO x VALUES (13, 1)"}, 0},
+		{"one with a savepoint", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (10, 1)",
+			[]string{"open: SAVEPOINT s; INSERT INTO x VALUES (5, 1); RELEASE s", "INSERT INTO x VALUES (12, 1)"}, 0},
+		{"an old time", "updated_at", "CREATE TABLE x (id int PRIMARY KEY, updated_at timestamptz); INSERT INTO x VALUES (1, '2026-01-01')",
+			[]string{"INSERT INTO x VALUES (2, '2020-01-01'), (3, NULL)", "UPDATE x SET updated_at = NULL WHERE id = 1", "INSERT INTO x VALUES (4, NULL)"}, 0},
+		{"a change that the cursor does not show", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x SELECT g, 1 FROM generate_series(1, 9) g",
+			[]string{"UPDATE x SET v = 2 WHERE id = 3"}, 0},
+		{"a view, and a transaction that was open", "updated_at", "CREATE TABLE x_base (id int, updated_at timestamptz DEFAULT now()); INSERT INTO x_base VALUES (1); CREATE VIEW x AS SELECT * FROM x_base",
+			[]string{"INSERT INTO x_base VALUES (2)", "open: INSERT INTO x_base VALUES (3)", "INSERT INTO x_base VALUES (4)", "INSERT INTO x_base VALUES (5)"}, 0},
+		{"no key, and a transaction that was open", "updated_at", "CREATE TABLE x (id int, updated_at timestamptz DEFAULT now()); INSERT INTO x VALUES (1)",
+			[]string{"open: INSERT INTO x VALUES (2)", "INSERT INTO x VALUES (3)", "INSERT INTO x VALUES (4)"}, 0},
+		{"no key, and local time that goes back", "updated_at", "CREATE TABLE x (id int, updated_at timestamp); INSERT INTO x VALUES (1, '2026-10-25 02:58')",
+			[]string{"INSERT INTO x VALUES (2, '2026-10-25 02:05')", "INSERT INTO x VALUES (3, '2026-10-25 03:10')"}, 0},
+		{"truncated and filled again", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x SELECT g, 1 FROM generate_series(1, 9) g",
+			[]string{"TRUNCATE x; INSERT INTO x SELECT g, 2 FROM generate_series(5, 99) g", "INSERT INTO x VALUES (100, 1)"}, 1},
+		{"truncated", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (1, 1)", []string{"TRUNCATE x"}, 1},
+		{"emptied and filled again", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x SELECT g, 1 FROM generate_series(1, 9) g",
+			[]string{"DELETE FROM x; INSERT INTO x SELECT g, 2 FROM generate_series(1, 4) g"}, 1},
+		{"rewritten", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x SELECT g, 1 FROM generate_series(1, 9) g",
+			[]string{"VACUUM FULL x", "INSERT INTO x VALUES (10, 2)", "CLUSTER x USING x_pkey"}, 0},
+		{"swapped", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x SELECT g, 1 FROM generate_series(1, 9) g",
+			[]string{"DROP TABLE x; CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (2, 2)"}, 1},
+		{"a view with another definition", "id", "CREATE TABLE x_base (id int, v int); INSERT INTO x_base VALUES (1, 1), (2, 2); CREATE VIEW x AS SELECT id, v FROM x_base WHERE v > 1",
+			[]string{"CREATE OR REPLACE VIEW x AS SELECT id, v FROM x_base"}, 1},
+		{"partitions that come and go", "id", `CREATE TABLE x (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day); CREATE TABLE x_feb PARTITION OF x FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+			INSERT INTO x SELECT g + 1000, '2026-02-03' FROM generate_series(1, 3) g; CREATE TABLE x_jan (id int, day date, PRIMARY KEY (id, day)); INSERT INTO x_jan SELECT g, '2026-01-03' FROM generate_series(1, 3) g`,
+			[]string{"ALTER TABLE x ATTACH PARTITION x_jan FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')", "ALTER TABLE x DETACH PARTITION x_feb", "TRUNCATE x_jan; INSERT INTO x VALUES (7, '2026-01-09')"}, 2},
+		{"times beyond the calendar", "updated_at", "CREATE TABLE x (id int PRIMARY KEY, updated_at timestamp); INSERT INTO x VALUES (1, '2026-01-01'), (2, '20226-01-05'), (3, '4000-01-01 BC')",
+			[]string{"INSERT INTO x VALUES (4, '2026-01-02'), (5, '30000-01-01')", "UPDATE x SET updated_at = '2026-01-03' WHERE id = 2"}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			do(t, db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"+c.make)
+			l := &lake{t: t, src: src, name: "x", by: c.by}
+			var open *sql.Conn
+			for _, step := range c.steps {
+				l.sync()
+				statements, held := strings.CutPrefix(step, "open: ")
+				if held {
+					open = conn(t)
+					do(t, open, "BEGIN; "+statements)
+					continue
+				}
+				for _, statement := range strings.Split(statements, "; ") { // VACUUM stands alone
+					do(t, db, statement)
+				}
+				if open != nil {
+					l.sync()
+					do(t, open, "COMMIT")
+					open = nil
+				}
+			}
+			l.sync()
+			if l.restarts != c.restarts {
+				t.Errorf("started over %d times, want %d", l.restarts, c.restarts)
+			}
+		})
+	}
+}

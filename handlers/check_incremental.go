@@ -73,9 +73,8 @@ func (c *check) keys() {
 
 func (c *check) key(t event.Table) []string { return keyOf(c.o, t.Namespace, t.Name, t.PrimaryKey) }
 
-// lookback checks that the overlap fits every cursor that it is taken from, that
-// there is one, and that the rows which it reads again are told apart from new
-// ones.
+// lookback checks that the overlap fits every cursor that it is taken from, and
+// that there is one.
 func (c *check) lookback() {
 	l := c.o.Lookback
 	if l == "" || !c.incremental() {
@@ -101,8 +100,6 @@ func (c *check) lookback() {
 		applies = true
 		if wrong := lookbackFits(typ, l); wrong != "" {
 			c.add("lookback", "does not fit the cursor %s of %s, which is %s: %s", column, nameOf(t), typ, wrong)
-		} else if len(c.key(t)) == 0 {
-			c.add("lookback", "needs a key, which %s lacks: rows that are read again could not be told from new ones; %s", nameOf(t), nameKey)
 		}
 	}
 	switch {
@@ -130,10 +127,6 @@ func (c *check) startOver() {
 			if c.incremental() {
 				c.add(field, "table %s has no cursor to start from; name one in sync_options.cursor_columns", nameOf(t))
 			}
-			return
-		}
-		if len(c.key(t)) == 0 {
-			c.add(field, "needs a key, which %s lacks: rows that are read again could not be told from those that landed; %s", nameOf(t), nameKey)
 			return
 		}
 		value, err := cursorValue(typ, text)

@@ -20,7 +20,7 @@ func TestLimitsEndAHangingSource(t *testing.T) {
 		idle    time.Duration
 		says    string
 	}{
-		"idle":     {command.SyncOptions{}, 100 * time.Millisecond, "the source sent nothing for 100ms, the idle limit"},
+		"idle":     {command.SyncOptions{}, 100 * time.Millisecond, "the source sent nothing for 100ms, the idle limit; sync_options.idle_timeout raises it"},
 		"timeout":  {command.SyncOptions{Timeout: "900ms"}, time.Hour, "the sync took longer than sync_options.timeout, 900ms"},
 		"of table": {command.SyncOptions{TableLimit: "400ms"}, time.Hour, "the table took longer than sync_options.table_timeout, 400ms"},
 	} {

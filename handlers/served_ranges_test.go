@@ -137,7 +137,7 @@ func TestRetriesOfATable(t *testing.T) {
 	got := s.sync(command.SyncOptions{})
 	s.same(got["good"], "good", "id")
 	s.same(got["cut"], "cut", "id")
-	if r := got["bad"]; r.Status != statusFailed || r.Reason != event.ReasonBadData || !strings.Contains(r.Message, "row 100") {
+	if r := got["bad"]; r.Status != statusFailed || r.Reason != event.ReasonBadData || !strings.Contains(r.Message, "the row with id = 77") {
 		t.Errorf("%+v", r)
 	}
 	if done := last[*event.SyncCompleted](s.world); done.Status != "partial" || len(tries["cut"]) != 3 || len(tries["good"]) != 1 {

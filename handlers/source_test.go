@@ -27,6 +27,7 @@ type fakeSource struct {
 	opened int
 	reads  map[string]int64 // rows sent
 	unread []driver.UnreadTable
+	living map[string]*living
 
 	onOpen     func(password string) error
 	onDiscover func(ctx context.Context) error
@@ -119,6 +120,9 @@ func (c *fakeConn) Discover(ctx context.Context) ([]driver.Table, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tables := append([]driver.Table{}, c.tables...)
+	for name, l := range c.living {
+		tables = append(tables, l.table(name))
+	}
 	if len(c.unread) > 0 {
 		return tables, &driver.UnreadTables{Tables: c.unread}
 	}
@@ -128,6 +132,11 @@ func (c *fakeConn) Discover(ctx context.Context) ([]driver.Table, error) {
 func (c *fakeConn) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		c.mu.Lock()
+		if l := c.living[t.Name]; l != nil {
+			c.mu.Unlock()
+			c.readLiving(ctx, l, t, from)(yield)
+			return
+		}
 		end, known := c.rows[t.Name]
 		hook := c.onBatch
 		c.mu.Unlock()

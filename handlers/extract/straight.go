@@ -82,8 +82,10 @@ func (s *straight) take(ctx context.Context, b driver.Batch) error {
 	defer b.Record.Release()
 	s.pending += b.Bytes
 	if !s.r.Whole {
-		if s.open = b.Resume == nil; !s.open {
-			s.next = b.Resume
+		if b.Resume != nil {
+			s.next, s.open = b.Resume, false
+		} else if s.seen == nil || s.seen.Valued(b.Record) { // rows without a value are asked for each time
+			s.open = true
 		}
 	}
 	if s.seen != nil {
@@ -129,8 +131,8 @@ func (s *straight) place(final bool) (*driver.Cursor, *border.Border) {
 	default: // what lies beyond now is no place
 		next.Value = reached.Value
 	}
-	if s.r.Keyless {
-		s.filter.Left(reached)
+	if b := s.r.Border; !final || b != nil && b.Value != nil && reached.Value != nil && *b.Value == *reached.Value {
+		s.filter.Left(reached, s.r.Keyless)
 	}
 	if next.Value == nil {
 		return nil, reached

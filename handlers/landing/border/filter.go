@@ -119,11 +119,20 @@ func (f *Filter) landed(rec arrow.RecordBatch, column arrow.Array, row int, kept
 	return false
 }
 
-// Left adds to a border the rows that this read has not shown yet: they have
-// landed, and a read that goes on there may show them. It is for tables without a
-// key, where a row that landed never goes away.
-func (f *Filter) Left(b *Border) {
+// Left adds to a border what landed before and this read has not shown yet: a
+// read that goes on there may show it. Without keys a row that landed never goes
+// away; with keys it may have been replaced since, so that it must land again
+// when it comes.
+func (f *Filter) Left(b *Border, keyless bool) {
 	if f == nil || b.Value == nil {
+		return
+	}
+	if b.Last == nil {
+		b.Last = &f.last.text
+	} else if last, err := pointOf(f.typ, *b.Last); err != nil || last.compare(f.last.point) < 0 {
+		b.Last = &f.last.text
+	}
+	if !keyless {
 		return
 	}
 	place, err := pointOf(f.typ, *b.Value)

@@ -135,6 +135,12 @@ func (k *Tracker) Reached() *string {
 	return &k.reached.text
 }
 
+// Valued reports whether any row of a batch has a cursor value.
+func (k *Tracker) Valued(rec arrow.RecordBatch) bool {
+	column := rec.Column(k.at)
+	return column.NullN() < column.Len()
+}
+
 // Before reports whether a value lies before Place.
 func (k *Tracker) Before(text *string) (bool, error) {
 	v, err := k.valueOf(text)

@@ -69,6 +69,9 @@ func (s *source) sample(ctx context.Context, e endpoint, w *walk) (*sampled, err
 	if limit == 0 {
 		limit, pages = sampleRecords, samplePages
 	}
+	if e.SinceParam != "" && s.settings.SampleRows == 0 {
+		pages = sincePages // a sync asks for others
+	}
 	w.looked = true
 	w.p.sample = max(limit, 0)
 	for _, pg := range w.pages {

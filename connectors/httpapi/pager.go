@@ -202,7 +202,11 @@ func (p *pager) read(a *answer) (page, error) {
 		}
 	}
 	list, listed := []byte(nil), false
-	if len(a.body) > 0 && at.shape != "single" {
+	switch {
+	case len(a.body) == 0 || at.shape == "single":
+	case a.list != nil && p.found && at.shape == "list":
+		listed = a.in.index.List() != nil
+	default:
 		raw := records.Field(a.body, at.path...)
 		listed = len(raw) > 0 && (raw[0] == '[' || raw[0] == '{' && at.shape == "map")
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	sampleRecords = 1000
 	samplePages   = 20
+	sincePages    = 2        // where a read asks for what changed
 	sampleBytes   = 16 << 20 // of one table's pages that are kept for its read
 	keptPages     = 64 << 20 // of all tables'
 	// keptFor is how long pages that were looked at are good to be read, and the

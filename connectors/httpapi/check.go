@@ -10,17 +10,28 @@ import (
 )
 
 // Check reads the first page of every endpoint, and the second where there is
-// one, so that the way to it is proven.
+// one, so that the way to it is proven. Of several endpoints one must be
+// readable: Discover tells why the others are not.
 func (s *source) Check(ctx context.Context) error {
 	s.checking.Store(true)
 	s.cautious.Store(true)
 	defer s.cautious.Store(false)
+	var first error
+	readable := false
 	for _, e := range s.endpoints {
-		if err := s.beginning(ctx, e); err != nil {
-			return err
+		err := s.beginning(ctx, e)
+		readable = readable || err == nil
+		if err != nil && first == nil {
+			first = err
+		}
+		if ctx.Err() != nil || !readable && errors.Is(err, driver.ErrUnreachable) {
+			return err // the others are not there either
 		}
 	}
-	return nil
+	if readable {
+		return nil
+	}
+	return first
 }
 
 // CheckSteps is Check in its parts.

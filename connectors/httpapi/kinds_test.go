@@ -210,6 +210,9 @@ func TestOneEndpointFailsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := src.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
 	tables, err := src.Discover(t.Context())
 	var unread *driver.UnreadTables
 	if !errors.As(err, &unread) || len(tables) != 2 || unread.Tables[0].Name != "b" || !errors.Is(unread, driver.ErrPermission) {

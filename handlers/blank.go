@@ -42,7 +42,7 @@ func asKnown(t driver.Table, known event.Table) driver.Table {
 		if err != nil {
 			return t
 		}
-		columns[i] = driver.Column{Name: c.Name, Type: typ, SourceType: c.SourceType, Nullable: c.Nullable, Comment: c.Comment, Sampled: true}
+		columns[i] = driver.Column{Name: c.Name, Type: typ, SourceType: c.SourceType, Nullable: c.Nullable, Comment: c.Comment, Unordered: c.Unordered, Sampled: true}
 	}
 	t.Columns, t.Cursor = columns, known.Cursor
 	t.PrimaryKey = slices.Clone(known.PrimaryKey)

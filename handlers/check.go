@@ -36,6 +36,12 @@ type Reached func(namespace, table string) (column, value string)
 // again of the tables it found. reached may be nil.
 func CheckOptions(o command.SyncOptions, tables []event.Table, reached Reached) (fitting command.SyncOptions, problems []Problem) {
 	c := &check{o: o, tables: tables, reached: reached, fitting: o, choice: newChoice(o, tables)}
+	if reached != nil {
+		c.used = func(namespace, table string) string {
+			column, _ := reached(namespace, table)
+			return column
+		}
+	}
 	return c.all()
 }
 
@@ -58,6 +64,7 @@ type check struct {
 	fitting  command.SyncOptions
 	problems []Problem
 	choice   *choice
+	used     func(namespace, table string) (column string) // the cursor that was in use; nil for none
 	// absentee, if set, is asked about a text that names no table, and says
 	// whether that is no problem.
 	absentee func(option, text string) bool
@@ -239,12 +246,18 @@ func each[V any](c *check, option string, m map[string]V, use func(field string,
 func (c *check) cursors() {
 	c.fitting.CursorField = each(c, "cursor_columns", c.o.CursorField, func(field string, t event.Table, column string) {
 		typ, ok := columnOf(t, column)
-		switch {
-		case !ok:
-			c.add(field, "table %s has no column %q to go by; %s", nameOf(t), column, offerColumns(t, "columns with an order", driver.Type.Ordered))
-		case !typ.Ordered():
-			c.add(field, "column %q of %s is %s, which has no order to go by; %s", column, nameOf(t), typ, offerColumns(t, "columns with an order", driver.Type.Ordered))
+		if !ok {
+			c.add(field, "table %s has no column %q to go by; %s", nameOf(t), column, offerOrdered(t))
+			return
 		}
+		if _, ordered := orderedOf(t, column); ordered {
+			return
+		}
+		what := typ.String()
+		if at := slices.IndexFunc(t.Columns, func(other event.Column) bool { return other.Name == column }); typ.Ordered() {
+			what = t.Columns[at].SourceType + " in the source"
+		}
+		c.add(field, "column %q of %s is %s, which has no order to go by; %s", column, nameOf(t), what, offerOrdered(t))
 	})
 }
 
@@ -254,8 +267,17 @@ func (c *check) cursor(t event.Table) string {
 	if column, ok := named(c.o.CursorField, t.Namespace, t.Name); ok {
 		return column
 	}
-	if typ, ok := columnOf(t, t.Cursor); ok && c.incremental() && typ.Ordered() {
-		return t.Cursor
+	if !c.incremental() {
+		return ""
+	}
+	candidates := []string{t.Cursor}
+	if c.used != nil {
+		candidates = []string{c.used(t.Namespace, t.Name), t.Cursor}
+	}
+	for _, column := range candidates {
+		if _, ok := orderedOf(t, column); ok {
+			return column
+		}
 	}
 	return ""
 }

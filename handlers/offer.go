@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"headwater/bus/event"
@@ -43,6 +44,20 @@ func offerColumns(t event.Table, what string, fits func(driver.Type) bool) strin
 		}
 	}
 	return offer("it", names, what)
+}
+
+// orderedOf returns the type of a table's column, and whether a cursor can follow
+// it.
+func orderedOf(t event.Table, name string) (driver.Type, bool) {
+	typ, ok := columnOf(t, name)
+	unordered := slices.ContainsFunc(t.Columns, func(c event.Column) bool { return c.Name == name && c.Unordered })
+	return typ, ok && typ.Ordered() && !unordered
+}
+
+// offerOrdered names the columns of a table that a cursor can follow.
+func offerOrdered(t event.Table) string {
+	t.Columns = slices.DeleteFunc(slices.Clone(t.Columns), func(c event.Column) bool { return c.Unordered })
+	return offerColumns(t, "columns with an order", driver.Type.Ordered)
 }
 
 // columnOf returns the type of a table's column, and whether it has the column.

@@ -41,10 +41,8 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 		run := &tableRun{table: a.choice.without(t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		// A full refresh notes it too: the next incremental sync goes on there.
-		run.cursor = cursorOf(run.table, a.options.CursorField)
-		if c, ok := run.table.Column(run.cursor); ok && c.Unordered {
-			return nil, failf(event.ReasonInvalidConfig, "sync_options.cursor_columns: column %q of %s is %s, which has no order at the source that a cursor can follow", c.Name, t, c.SourceType)
-		}
+		var moved string
+		run.cursor, moved = a.cursorOf(run.table)
 		if t.RowEstimate >= 0 {
 			rows := t.RowEstimate
 			run.result.Estimate = &rows
@@ -52,6 +50,7 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 		run.note(t.Notes...)
 		run.wish = wish{Reset: a.choice.any(a.options.Reset, t.Namespace, t.Name), Limit: limit}
 		if a.mode == landing.Incremental {
+			run.note(moved)
 			a.planIncremental(run, t)
 		}
 		runs = append(runs, run)
@@ -103,7 +102,7 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 // before.
 func (a *attempt) check(found []event.Table) error {
 	// An attempt that goes on with start_from may have passed it already.
-	c := &check{o: a.options, tables: found, fitting: a.options, choice: a.choice, absentee: a.absentee}
+	c := &check{o: a.options, tables: found, fitting: a.options, choice: a.choice, absentee: a.absentee, used: a.used}
 	_, problems := c.all()
 	if len(problems) == 0 {
 		return nil
@@ -125,18 +124,6 @@ func (t *tableRun) behind(from driver.Cursor) driver.Cursor {
 	value := behind(column.Type, *from.Value, t.wish.Lookback)
 	from.Value = &value
 	return from
-}
-
-// cursorOf returns the column that an incremental sync of the table goes by, ""
-// if there is none.
-func cursorOf(t driver.Table, columns map[string]string) string {
-	if c, ok := named(columns, t.Namespace, t.Name); ok {
-		return c
-	}
-	if c, ok := t.Column(t.Cursor); ok && c.Type.Ordered() {
-		return c.Name
-	}
-	return ""
 }
 
 // limitsOf returns the bounds of what a sync reads.

@@ -20,7 +20,7 @@ func tablesOf(tables []driver.Table) []event.Table {
 			Name: t.Name, Namespace: t.Namespace, Kind: t.Kind, Cursor: t.Cursor,
 			PrimaryKey: append([]string{}, t.PrimaryKey...),
 			Columns:    make([]event.Column, len(t.Columns)),
-			Notes:      t.Notes, CursorNotes: t.CursorNotes,
+			Notes:      t.Notes, CursorNotes: t.CursorNotes, NotSeen: notSeen(t),
 		}
 		if t.RowEstimate >= 0 {
 			rows := t.RowEstimate
@@ -28,13 +28,26 @@ func tablesOf(tables []driver.Table) []event.Table {
 		}
 		for i, c := range t.Columns {
 			e.Columns[i] = event.Column{
-				Name: c.Name, Type: c.Type.String(), SourceType: c.SourceType, Nullable: c.Nullable, Comment: c.Comment,
+				Name: c.Name, Type: c.Type.String(), SourceType: c.SourceType, Nullable: c.Nullable, Comment: c.Comment, Unordered: c.Unordered && c.Type.Ordered(),
 			}
 		}
 		out = append(out, e)
 	}
 	sortTables(out)
 	return out
+}
+
+// notSeen says in one sentence what an incremental sync of the table that is told
+// nothing more cannot see, "" where it reads all of it each time.
+func notSeen(t driver.Table) string {
+	c, ok := t.Column(t.Cursor)
+	if !ok || !c.Ordered() {
+		return ""
+	}
+	if driver.FindsChanges(t, t.Cursor) {
+		return fmt.Sprintf("It goes by %s: rows that were deleted, and changes that leave %s as it was, are not seen.", t.Cursor, t.Cursor)
+	}
+	return fmt.Sprintf("It goes by %s: rows that were deleted or changed, and new ones with a lower %s than the highest that was read, are not seen.", t.Cursor, t.Cursor)
 }
 
 func sortTables(tables []event.Table) {
@@ -143,5 +156,5 @@ func sameLeftOut(a, b event.LeftOut) bool {
 }
 
 func sameNotes(a, b event.Table) bool {
-	return slices.Equal(a.Notes, b.Notes) && slices.Equal(a.CursorNotes, b.CursorNotes)
+	return a.NotSeen == b.NotSeen && slices.Equal(a.Notes, b.Notes) && slices.Equal(a.CursorNotes, b.CursorNotes)
 }

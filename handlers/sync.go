@@ -36,6 +36,7 @@ type attempt struct {
 	journal *journal
 	tables  []*tableRun
 	choice  *choice
+	inUse   map[string]string   // table to the cursor column of its last sync
 	lost    []event.Table       // that were known or landed and are not offered now; their names alone
 	gone    []event.TableResult // of what the sync would take and the source does not offer
 	totals  totals
@@ -240,6 +241,10 @@ func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
 	landed, err := a.h.state.Landed(a.j.address)
 	if err != nil {
 		return fmt.Errorf("read what landed: %w", err)
+	}
+	a.inUse = map[string]string{}
+	for _, t := range landed {
+		a.inUse[nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})] = t.Cursor
 	}
 	tables, left := found.schema(known.Tables)
 	if len(tables)+len(found.unread) == 0 {

@@ -10,6 +10,7 @@ type Table struct {
 	Cursor      string   `json:"cursor_column,omitempty"` // column an incremental sync uses unless told otherwise
 	Columns     []Column `json:"columns"`
 	Notes       []string `json:"notes,omitempty"`        // what a sync of it cannot see or keep, in sentences
+	NotSeen     string   `json:"not_seen,omitempty"`     // what an incremental sync by the cursor column cannot see, in one sentence
 	CursorNotes []string `json:"cursor_notes,omitempty"` // what an incremental sync that goes by the cursor column cannot see
 }
 
@@ -28,6 +29,7 @@ type Column struct {
 	SourceType string `json:"source_type"` // as the source calls it
 	Nullable   bool   `json:"nullable"`
 	Comment    string `json:"comment,omitempty"`
+	Unordered  bool   `json:"unordered,omitempty"` // it cannot be followed by a cursor, though its type has an order
 }
 
 // SchemaDiff is the difference between two versions of a source's schema.

@@ -81,6 +81,7 @@ type tableDoc struct {
 	Cursor      string      `json:"cursor_column"`
 	Columns     []columnDoc `json:"columns"`
 	Notes       []string    `json:"notes"`
+	NotSeen     string      `json:"not_seen"`
 	CursorNotes []string    `json:"cursor_notes"`
 }
 

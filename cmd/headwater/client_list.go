@@ -127,6 +127,9 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 		if err := columnGrid(t).print(s.Out, "the table has no columns"); err != nil {
 			return err
 		}
+		if t.NotSeen != "" {
+			fmt.Fprintln(s.Out, "An incremental sync: "+plain(t.NotSeen))
+		}
 		for _, text := range append(t.Notes, t.CursorNotes...) {
 			fmt.Fprintln(s.Out, plain(text))
 		}

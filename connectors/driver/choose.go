@@ -26,7 +26,7 @@ import (
 func DefaultCursor(t Table) (name string, notes []string) {
 	var best []candidate
 	for _, c := range t.Columns {
-		if m, ok := changeTime(t, c); ok {
+		if m, ok := changeTime(t, c); ok && c.Ordered() {
 			best = append(best, m)
 		}
 	}
@@ -35,7 +35,7 @@ func DefaultCursor(t Table) (name string, notes []string) {
 		return best[0].Name, append(CursorNotes(t, best[0].Name), rivals(best)...)
 	}
 	if len(t.PrimaryKey) == 1 {
-		if c, ok := t.Column(t.PrimaryKey[0]); ok && c.integer() {
+		if c, ok := t.Column(t.PrimaryKey[0]); ok && c.integer() && c.Ordered() {
 			return c.Name, CursorNotes(t, c.Name)
 		}
 	}
@@ -64,6 +64,14 @@ func CursorNotes(t Table, column string) (notes []string) {
 		notes = append(notes, fmt.Sprintf("The cursor %s may be NULL: rows without a value are read again by every sync.", column))
 	}
 	return notes
+}
+
+// FindsChanges reports whether a cursor that follows the column finds rows that
+// changed, too, and not new ones alone.
+func FindsChanges(t Table, column string) bool {
+	c, _ := t.Column(column)
+	_, changes := changeTime(t, c)
+	return changes
 }
 
 // rivals tells of other columns that the choice could as well have been.

@@ -82,6 +82,9 @@ func (t Type) Ordered() bool {
 	return false
 }
 
+// Ordered reports whether a cursor can follow the column.
+func (c Column) Ordered() bool { return c.Type.Ordered() && !c.Unordered }
+
 // Arrow returns the Arrow type that columns of this type are read into.
 func (t Type) Arrow() arrow.DataType {
 	switch t.Kind {

@@ -193,7 +193,7 @@ func checkTable(t *testing.T, table driver.Table) {
 		}
 	}
 	if table.Cursor != "" {
-		if column, ok := table.Column(table.Cursor); !ok || !column.Type.Ordered() {
+		if column, ok := table.Column(table.Cursor); !ok || !column.Ordered() {
 			t.Errorf("table %s: cursor %q is no ordered column", table, table.Cursor)
 		}
 	}

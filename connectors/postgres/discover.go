@@ -214,6 +214,7 @@ func (d *describing) finish() (*described, error) {
 		if err := d.source.settings.override(raw.of.Table, col.Name, typ, &row.mapped); err != nil {
 			return nil, err
 		}
+		col.Unordered = !row.mapped.ordered
 		col.Type, col.Grain, col.Equality = row.mapped.typ, grainOf(typ), equalityOf(typ, raw.collation)
 		col.Identity = row.identity(cmp.Or(d.labels[typ.oid], d.labels[typ.elem]), raw.expression)
 		raw.of.attributes = append(raw.of.attributes, row)

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,23 +31,27 @@ func TestTLS(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Settings)
 		step   string // the message of the connect step
-		fails  bool
+		fails  string // what the failure says
 	}{
-		"prefer":                 {func(s *Settings) {}, "encrypted", false},
-		"disable":                {func(s *Settings) { s.SSLMode = "disable" }, "not encrypted", false},
-		"require":                {func(s *Settings) { s.SSLMode = "require" }, "encrypted", false},
-		"verify":                 {func(s *Settings) { s.SSLMode, s.CACertificate = "verify-full", authority }, "encrypted", false},
-		"unknown authority":      {func(s *Settings) { s.SSLMode = "verify-full" }, "", true},
-		"another name than that": {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", authority, "localhost" }, "", true},
+		"prefer":                  {func(s *Settings) {}, "encrypted", ""},
+		"disable":                 {func(s *Settings) { s.SSLMode = "disable" }, "not encrypted", ""},
+		"require":                 {func(s *Settings) { s.SSLMode = "require" }, "encrypted", ""},
+		"verify":                  {func(s *Settings) { s.SSLMode, s.CACertificate = "verify-full", authority }, "encrypted", ""},
+		"verify the authority":    {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-ca", authority, "localhost" }, "encrypted", ""},
+		"unknown authority":       {func(s *Settings) { s.SSLMode = "verify-full" }, "", "authority that is not trusted"},
+		"nobody's authority":      {func(s *Settings) { s.SSLMode = "verify-ca" }, "", "authority that is not trusted"},
+		"another name than that":  {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", authority, "localhost" }, "", "another host name"},
+		"no TLS where it must be": {func(s *Settings) { s.SSLMode, s.User, s.Password = "disable", "over_tls", "tls-pass-8812" }, "", "over TLS only"},
+		"no certificate":          {func(s *Settings) { s.User = "by_certificate" }, "", "client certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings := Settings{Host: server.Host, Port: server.Port, Database: server.Database, User: server.User, Password: server.Password}
 			c.change(&settings)
 			src := openSource(t, settings)
 			steps, err := src.(driver.Stepper).CheckSteps(t.Context())
-			if c.fails {
-				if !errors.Is(err, driver.ErrUnreachable) {
-					t.Errorf("CheckSteps = %v, want a refusal", err)
+			if c.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), c.fails) {
+					t.Errorf("CheckSteps = %v, want %q", err, c.fails)
 				}
 				return
 			}
@@ -128,12 +133,21 @@ func giveCertificate(t *testing.T, server *servers.Server) string {
 			t.Fatal(err)
 		}
 	}
+	rules := filepath.Join(server.Dir, "data", "pg_hba.conf")
+	before, err := os.ReadFile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first = "hostssl all over_tls 127.0.0.1/32 scram-sha-256\nhostssl all by_certificate 127.0.0.1/32 cert\n"
+	if err := os.WriteFile(rules, append([]byte(first), bytes.ReplaceAll(before, []byte("host    all             all "), []byte("host    all             "+server.User))...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	db, err := server.OpenPostgres()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, statement := range []string{"ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()", "CREATE TABLE t AS SELECT i, repeat('x', 1000) AS x FROM generate_series(1, 50000) i"} {
+	for _, statement := range []string{"CREATE ROLE over_tls LOGIN PASSWORD 'tls-pass-8812'", "CREATE ROLE by_certificate LOGIN", "ALTER SYSTEM SET ssl_ca_file = 'server.crt'", "ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()", "CREATE TABLE t AS SELECT i, repeat('x', 1000) AS x FROM generate_series(1, 50000) i"} {
 		if _, err := db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}

@@ -19,8 +19,7 @@ SELECT enumtypid::int8, md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid
 	ofServer = `
 SELECT %s, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()), pg_is_in_recovery(), scale('1'::money::numeric),
   concat_ws(' ', current_setting('transaction_isolation'), current_setting('transaction_read_only'), current_setting('statement_timeout'), split_part(current_setting('DateStyle'), ',', 1),
-    current_setting('IntervalStyle'), current_setting('bytea_output'), current_setting('extra_float_digits'), current_setting('standard_conforming_strings'), current_setting('row_security'), current_setting('client_encoding')),
-  pg_has_role('pg_read_all_stats', 'USAGE');`
+    current_setting('IntervalStyle'), current_setting('bytea_output'), current_setting('extra_float_digits'), current_setting('standard_conforming_strings'), current_setting('row_security'), current_setting('client_encoding'));`
 	byControl = `(SELECT system_identifier::text FROM pg_control_system())`
 	byName    = `current_setting('cluster_name') || '/' || current_database()` // accounts that may not ask for more
 

@@ -252,7 +252,7 @@ func (r *relationRow) complete(on server, settings *Settings) {
 	r.LeftOut = r.leftOut(on)
 	r.PrimaryKey = r.keyNames()
 	r.chooseCursor()
-	r.Notes = r.notes(on, settings, hidden)
+	r.Notes = r.notes(settings, hidden)
 }
 
 // chooseCursor sets the default cursor. Numbers that a sequence counts down, or

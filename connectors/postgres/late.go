@@ -193,6 +193,21 @@ func (p *plan) ceiled(t driver.Type) bool {
 	return !looked && timely(t) && !p.moment.at.IsZero()
 }
 
+// unseen says whose transactions are not seen where rows that come late are found
+// by when theirs began, "" where none are missing.
+func (p *plan) unseen(column string) string {
+	at, _ := p.table.Column(column)
+	switch {
+	case !p.ceiled(at.Type):
+		return ""
+	case p.server.standby:
+		return fmt.Sprintf("%s is read from a standby, which does not show what is open on the primary: rows that a transaction commits late, behind the cursor %s, are found by sync_options.lookback.", p.table, column)
+	case p.moment.blind:
+		return fmt.Sprintf("This account does not see when other accounts' transactions began: rows of %s that they commit late, behind the cursor %s, may be missed. GRANT pg_read_all_stats shows them; sync_options.lookback finds such rows.", p.table, column)
+	}
+	return ""
+}
+
 // ceiling returns the function that brings a cursor's value back to where rows
 // of transactions that are open now may still come.
 func (p *plan) ceiling(column string) func(value string) string {

@@ -25,7 +25,7 @@ func (r *relationRow) leftOut(on server) string {
 }
 
 // notes returns what a sync of the table cannot see or keep.
-func (r *relationRow) notes(on server, settings *Settings, hidden []string) []string {
+func (r *relationRow) notes(settings *Settings, hidden []string) []string {
 	if r.LeftOut != "" {
 		return nil
 	}
@@ -52,22 +52,7 @@ func (r *relationRow) notes(on server, settings *Settings, hidden []string) []st
 	} else if len(r.key) > 0 && !r.keyIsPrimary && len(r.PrimaryKey) > 0 {
 		say("%s has no primary key: its unique columns %s serve as the key.", r.Table, some(r.PrimaryKey))
 	}
-	return append(notes, r.cursorNotes(on)...)
-}
-
-// cursorNotes returns what an incremental sync by the default cursor may miss.
-func (r *relationRow) cursorNotes(on server) []string {
-	if r.Cursor == "" {
-		return nil
-	}
-	switch r.kind {
-	case "v", "f":
-		return []string{fmt.Sprintf("%s is a %s: rows that a transaction commits late, behind the cursor %s, are not seen; sync_options.lookback finds them.", r.Table, map[string]string{"v": "view", "f": "foreign table"}[r.kind], r.Cursor)}
-	}
-	if on.blind && !on.standby {
-		return nil
-	}
-	return nil
+	return notes
 }
 
 // some lists names, but not hundreds.

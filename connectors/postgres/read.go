@@ -63,6 +63,9 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if from.Column != "" {
 		d.from, d.ceiling, d.position = from.Value, p.ceiling(from.Column), p.moment.position(p.server)
 	}
+	if note := p.unseen(from.Column); note != "" && from.Column != "" {
+		r.notes = append(r.notes, note)
+	}
 	d.notes = append(d.notes, r.notes...)
 	return c.copyTable(ctx, d, p, query, give)
 }

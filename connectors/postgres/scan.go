@@ -260,9 +260,14 @@ func (sc *scan) findLargest(ctx context.Context) error {
 	})
 }
 
-// Notes returns nothing: however often a Scan is begun again, what it keeps and
-// what it reads are of its own snapshot.
-func (sc *scan) Notes() []string { return nil }
+// Notes says what the place of Start cannot know. However often a Scan is begun
+// again, what it keeps and what it reads are of its own snapshot: one moment.
+func (sc *scan) Notes() []string {
+	if note := sc.plan.unseen(sc.table.Cursor); note != "" {
+		return []string{note}
+	}
+	return nil
+}
 
 // Close ends every session but one, which the source keeps.
 func (sc *scan) Close() error {

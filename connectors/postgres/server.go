@@ -15,7 +15,6 @@ type server struct {
 	moneyScale int32
 	set        string // what the session was set to, as the server has it
 	ascii      bool   // its text may be in any encoding
-	blind      bool   // the account does not see what others are doing
 }
 
 func serverOf(row [][]byte) server {
@@ -23,7 +22,7 @@ func serverOf(row [][]byte) server {
 	if err != nil || scale < 0 || scale > moneyDigits {
 		scale = 2
 	}
-	return server{name: string(row[0]), database: number(row[1]), standby: truth(row[2]), moneyScale: int32(scale), set: string(row[4]), blind: !truth(row[5])}
+	return server{name: string(row[0]), database: number(row[1]), standby: truth(row[2]), moneyScale: int32(scale), set: string(row[4])}
 }
 
 // check compares the settings of the session with those that were asked for. A

@@ -3,9 +3,6 @@ package postgres
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"headwater/connectors/driver"
@@ -112,21 +109,4 @@ func (s *Settings) override(t driver.Table, column string, a attribute, m *mappe
 func jsonList(names []string) string {
 	text, _ := json.Marshal(names) // strings always marshal
 	return string(text)
-}
-
-// placed says which columns of settings name no column, for people.
-func (s *Settings) unplaced(tables []driver.Table) []string {
-	var names []string
-	for name := range s.ColumnTypes {
-		if !slices.ContainsFunc(tables, func(t driver.Table) bool {
-			return slices.ContainsFunc(t.Columns, func(c driver.Column) bool {
-				full := fmt.Sprintf("%s.%s.%s", t.Namespace, t.Name, c.Name)
-				return full == name || strings.HasSuffix(full, "."+name)
-			})
-		}) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }

@@ -83,6 +83,7 @@ func newParquetFile(r parquet.ReaderAtSeeker) (*parquetFile, error) {
 	props := parquet.NewReaderProperties(memory.DefaultAllocator)
 	props.BufferedStreamEnabled = true
 	props.BufferSize = 256 << 10
+	props.MaxCompressedPageSize = props.MaxUncompressedPageSize // some writers do not compress, and have one page a column
 	file, err := pqfile.NewParquetReader(r, pqfile.WithReadProps(props), pqfile.WithMetadata(footer))
 	if err != nil {
 		return nil, err
@@ -117,6 +118,9 @@ func (s *source) discoverParquet(ctx context.Context, in *input) (driver.Table, 
 	p, err := s.openParquet(ctx, in)
 	if err != nil {
 		return driver.Table{}, err
+	}
+	if len(p.fields) == 0 {
+		return driver.Table{}, driver.E(driver.ErrUnsupported, nil, "%s has no columns", in.entry.path)
 	}
 	table := driver.Table{RowEstimate: p.rows}
 	for _, f := range p.fields {

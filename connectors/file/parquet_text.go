@@ -34,6 +34,9 @@ func (t *valueType) text(dst []byte, v *values, i int, json bool) ([]byte, error
 		return strconv.AppendBool(dst, v.bit(i)), nil
 	case isInteger:
 		n, err := t.integer(v, i)
+		if !json { // text holds what is there
+			err = nil
+		}
 		if t.unsigned {
 			return strconv.AppendUint(dst, uint64(n), 10), err
 		}
@@ -42,10 +45,11 @@ func (t *valueType) text(dst []byte, v *values, i int, json bool) ([]byte, error
 		x, bits := t.float(v, i)
 		return appendFloat(dst, x, bits, json), nil
 	case isJSON:
-		if raw := v.bytes.Value(i); records.Valid(raw) && utf8.Valid(raw) {
-			return append(dst, raw...), nil
+		raw := v.bytes.Value(i)
+		if json && !(records.Valid(raw) && utf8.Valid(raw)) {
+			return dst, errNoJSON
 		}
-		return dst, errNoJSON
+		return append(dst, raw...), nil
 	case isText:
 		if json {
 			return appendQuoted(dst, v.bytes.Value(i))

@@ -114,9 +114,12 @@ func (s *source) check(ctx context.Context, e entry) error {
 	case "csv", "tsv":
 		_, err = s.dialect(in)
 	default:
-		for _, err := range s.values(in) {
-			return err // the first record is enough
+		for _, err = range s.values(in) {
+			break // the first record is enough
 		}
+	}
+	if err == nil && (in.format == "parquet" || len(s.settings.ColumnTypes) > 0) {
+		return s.firstRows(ctx, e)
 	}
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/parquet/schema"
+
 	"headwater/connectors/driver"
 )
 
@@ -58,6 +60,31 @@ func TestValuesAreKeptOrRefused(t *testing.T) {
 		}
 		if text := fmt.Sprint(columns, " ", rows); err != nil || text != c.want {
 			t.Errorf("%s: %.200q, want %.200q (%v)", c.name, text, c.want, err)
+		}
+	}
+}
+
+// TestWhatCannotBeReadDoesNotConnect checks files whose first rows do not fit
+// what the settings, or the file, say of them.
+func TestWhatCannotBeReadDoesNotConnect(t *testing.T) {
+	clock := parquetFile(t, []schema.Node{leafNode("c", required, int32s, schema.NewTimeLogicalType(false, schema.TimeUnitMillis), -1)}, []chunk{{values: []int32{90_000_000}}})
+	for _, c := range []struct{ name, content, settings, message string }{
+		{"a.csv", "id,doc\n1,{}\n2,01\n", `,"column_types":{"doc":"json"}`, "row 2"},
+		{"a.csv", "id,doc\n1,{}\n2,[1]\n", `,"column_types":{"doc":"json"}`, ""},
+		{"a.csv", "id,doc\n1,x\n", `,"column_types":{"doc":"int64"}`, "row 1"},
+		{"a.ndjson", `{"n":"1"}` + "\n" + `{"n":"x"}`, `,"column_types":{"n":"int64"}`, "record 2"},
+		{"a.ndjson", `{"n":"1"}`, `,"column_types":{"n":"int64"}`, ""},
+		{"a.parquet", clock, "", "row 1"},
+		{"a.parquet", clock, `,"column_types":{"c":"string"}`, ""},
+	} {
+		files, _ := folder(t, map[string]string{c.name: c.content})
+		src, err := open(t, files, `{"path":"`+c.name+`"`+c.settings+`}`, driver.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch err := src.Check(t.Context()); {
+		case c.message == "" && err != nil, c.message != "" && (!errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), c.message)):
+			t.Errorf("%s with %s: %v, want %q", c.name, c.settings, err, c.message)
 		}
 	}
 }

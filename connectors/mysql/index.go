@@ -54,8 +54,8 @@ func (d *described) settle(nulls bool) {
 	if len(d.withheld) > 0 {
 		d.Notes = append(d.Notes, fmt.Sprintf("Left out are columns that this account may not read: %s.", strings.Join(d.withheld, ", ")))
 	}
-	if d.locks() && d.bytes > bufferMost {
-		d.Notes = append(d.Notes, fmt.Sprintf("%s keeps no versions of rows (%s): who writes to this table waits for a lock while it is read.", d.Table, d.engine))
+	if note := d.locking(); note != "" {
+		d.Notes = append(d.Notes, note)
 	}
 	d.Identity = "database " + d.Namespace
 	d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)

@@ -80,6 +80,8 @@ func newKey(d described, server string) (*key, error) {
 	return k, nil
 }
 
+var errNoKey = errors.New("it has no key")
+
 // keyColumns returns the columns of the table's key. An error says why a row
 // cannot be named by it.
 func keyColumns(d described) (columns []keyColumn, err error) {
@@ -93,7 +95,7 @@ func keyColumns(d described) (columns []keyColumn, err error) {
 		columns = append(columns, keyColumn{name: name, quote: quote(name), form: f, charset: m.charset, collation: m.collation})
 	}
 	if len(columns) == 0 {
-		return nil, errors.New("it has no key")
+		return nil, errNoKey
 	}
 	return columns, nil
 }

@@ -1,10 +1,18 @@
 package mysql
 
-import "strings"
+import (
+	"context"
+	"fmt"
+	"strings"
+)
 
-// bufferMost is how large a table may be that the server copies before it sends
-// it: the copy takes some seconds, and room for temporary files.
-const bufferMost = 512 << 20
+// pieceSize is how many bytes of a table are read in one statement that locks
+// it. They are taken as fast as they come, whatever becomes of them then, for
+// which pieceAhead batches may wait.
+const (
+	pieceSize  = 8 << 20
+	pieceAhead = 4096
+)
 
 // locks reports whether a read keeps writers out until its last row is sent:
 // engines without versions of rows lock the table for each statement.
@@ -16,13 +24,46 @@ func (d described) locks() bool {
 	return false
 }
 
-// unlocking returns the statement so that the server makes a copy of the result
-// first and then lets go of the table: how fast we take the rows is no matter to
-// those who write.
-func (d described) unlocking(query string) string {
-	rest, ok := strings.CutPrefix(query, "SELECT ")
-	if !ok || !d.locks() || d.bytes > bufferMost {
-		return query
+// locking says what a read of such a table means for who writes to it, "" for
+// other tables.
+func (d described) locking() string {
+	if !d.locks() {
+		return ""
 	}
-	return "SELECT SQL_BUFFER_RESULT " + rest
+	if _, err := d.pieceKey(); err != nil {
+		return fmt.Sprintf("%s keeps no versions of rows (%s), and no primary key to read it in pieces by: who writes to this table waits for a lock while it is read.", d.Table, d.engine)
+	}
+	return fmt.Sprintf("%s keeps no versions of rows (%s): it is read in pieces, so that who writes to this table waits for a lock no longer than a piece is read; its rows are of several moments.", d.Table, d.engine)
+}
+
+// pieceKey is the key that a table is read in pieces by.
+func (d described) pieceKey() (*key, error) {
+	if !d.clustered || d.prefixed { // it has no primary key, or not all of it
+		return nil, errNoKey
+	}
+	columns, err := keyColumns(d)
+	return &key{columns: columns}, err
+}
+
+// pieces returns the statements that together read the whole of a table which a
+// statement locks; the one that was given where it cannot be divided.
+func (s *source) pieces(ctx context.Context, c *session, d described, query string) ([]string, error) {
+	k, err := d.pieceKey()
+	if err != nil || !d.locks() || d.RowEstimate <= 0 || d.bytes <= pieceSize {
+		return []string{query}, nil
+	}
+	ranges, err := newDivider(c, k, d, pieceSize).divide(ctx, interval{}, d.RowEstimate)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]string, len(ranges))
+	for i, r := range ranges {
+		all[i] = query
+		if v, ok := k.parse(r.Token); ok {
+			if where := k.where(v); where != "" {
+				all[i] += " FORCE INDEX (PRIMARY) WHERE " + where
+			}
+		}
+	}
+	return all, nil
 }

@@ -44,9 +44,20 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 		s.keep(c)
 		return err
 	}
-	if err := s.rows(ctx, c, r, give); err != nil {
-		c.close()
-		return err
+	more := true
+	for _, piece := range append(r.pieces[:len(r.pieces):len(r.pieces)], r.query)[:max(len(r.pieces), 1)] {
+		r.query = piece
+		err := s.rows(ctx, c, r, func(b driver.Batch) bool {
+			more = give(b)
+			return more
+		})
+		if err != nil {
+			c.close()
+			return err
+		}
+		if !more {
+			break
+		}
 	}
 	s.keep(c)
 	return nil
@@ -59,6 +70,8 @@ type reading struct {
 	computed bool   // some values are of the source's own expressions
 	cursor   string // "" for none
 	query    string
+	pieces   []string // statements in its place, none for the one
+	ahead    int      // batches that may wait to be given
 	notes    []string // of the table's result
 	// Of a read by a cursor: what is noted beside its value, and the value behind
 	// which rows may still come, "" for none.
@@ -78,9 +91,14 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 	if err != nil {
 		return reading{}, err
 	}
-	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: d.unlocking(query), from: from.Value}
+	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query, from: from.Value}
 	if from.Column == "" || r.view {
-		return r, nil
+		r.pieces, err = s.pieces(ctx, c, d, query)
+		if err == nil && len(r.pieces) > 1 { // no snapshot has them, and it would hold the table's definition
+			r.ahead = pieceAhead
+			err = c.exec(ctx, rollback)
+		}
+		return r, err
 	}
 	was := positionOf(from.Position)
 	var old []sample
@@ -131,7 +149,7 @@ func (s *source) below(ctx context.Context, c *session, t driver.Table, columns 
 func (s *source) rows(ctx context.Context, c *session, r reading, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches, done := make(chan driver.Batch), make(chan error, 1)
+	batches, done := make(chan driver.Batch, r.ahead), make(chan error, 1)
 	go func() {
 		defer close(batches)
 		done <- s.stream(inner, c, r, batches)

@@ -46,7 +46,7 @@ func TestIsolation(t *testing.T) {
 		alike(func(id string) reply {
 			return c.get("/data/w1/schema/columns?table=t&source_id=" + id + "&scope=" + scope)
 		})
-		for _, call := range []string{"sync", "cleanup", "restore"} {
+		for _, call := range []string{"sync", "cleanup", "restore", "verify"} {
 			alike(func(id string) reply {
 				return c.post("/data/w1/"+call, object{"scope": scope, "source_ids": []string{id}})
 			})

@@ -43,6 +43,7 @@ func (h *Handler) table() []route {
 		{method: http.MethodPost, path: data + "/cleanup", plan: (*Handler).planCleanup},
 		{method: http.MethodPost, path: data + "/restore", plan: (*Handler).planRestore},
 		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
+		{method: http.MethodPost, path: data + "/verify", plan: (*Handler).planVerify},
 		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
 		{method: http.MethodGet, path: data + "/schema/columns", read: (*Handler).schemaColumns},
 		{method: http.MethodGet, path: data + "/syncs", read: (*Handler).syncs},

@@ -13,6 +13,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/digest"
 	"headwater/projections"
 )
 
@@ -41,6 +42,14 @@ func (l landed) Begin(ctx context.Context, t landing.Target) (Writer, error) {
 type landedTable struct{ *landing.Writer }
 
 func (t landedTable) Create(name string) (io.WriteCloser, error) { return t.Files().Create(name) }
+
+func (l landed) Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (landing.Standing, error) {
+	return l.lake.Standing(ctx, a, t, key)
+}
+
+func (l landed) Digest(ctx context.Context, st landing.Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error) {
+	return l.lake.Digest(ctx, st, spec, newer)
+}
 
 func (l landed) Drop(ctx context.Context, a event.Address) error { return l.lake.Drop(ctx, a) }
 

@@ -95,6 +95,8 @@ func commandOf(kind string) string {
 		return new(command.RestoreSource).CommandName()
 	case event.KindPurge:
 		return new(command.PurgeSource).CommandName()
+	case event.KindVerify:
+		return new(command.VerifySource).CommandName()
 	case event.KindDiscover:
 		return new(command.DiscoverSchema).CommandName()
 	}

@@ -11,6 +11,7 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/parts"
 )
 
@@ -150,6 +151,9 @@ type Lake interface {
 	Begin(ctx context.Context, t landing.Target) (Writer, error)
 	// Drop removes every table and file of a source. It is safe twice.
 	Drop(ctx context.Context, a event.Address) error
+	// Standing and Digest are *landing.Lake's.
+	Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (landing.Standing, error)
+	Digest(ctx context.Context, st landing.Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error)
 }
 
 // Writer lands one table. *landing.Writer is one.

@@ -107,8 +107,8 @@ func (f faultyEvents) LastSequence(ctx context.Context, a event.Address) (uint64
 }
 
 type faultyLake struct {
-	w    *world
-	lake Lake
+	Lake
+	w *world
 }
 
 func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error) {
@@ -123,7 +123,7 @@ func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error)
 	if f.w.faults.deaf {
 		ctx = context.WithoutCancel(ctx)
 	}
-	w, err := f.lake.Begin(ctx, t)
+	w, err := f.Lake.Begin(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (f faultyLake) Drop(ctx context.Context, a event.Address) error {
 			return err
 		}
 	}
-	return f.lake.Drop(ctx, a)
+	return f.Lake.Drop(ctx, a)
 }
 
 type faultyWriter struct {

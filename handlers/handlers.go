@@ -86,6 +86,7 @@ func (h *Handlers) Register(router *message.Router, jobs func(command string, co
 		{new(command.DiscoverSchema), typed(h, h.discover)},
 		{new(command.RestoreSource), typed(h, h.restore)},
 		{new(command.PurgeSource), typed(h, h.purge)},
+		{new(command.VerifySource), typed(h, h.verify)},
 	} {
 		name := verb.data.CommandName()
 		subscriber, err := jobs(name, h.options.Concurrency[name])

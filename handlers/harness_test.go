@@ -117,7 +117,7 @@ func newWorld(t *testing.T, options Options) *world {
 
 	options.Seam = w.seams.reached
 	w.handlers = New(Deps{
-		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry, w.log), Lake: faultyLake{w, Landing(w.lake)},
+		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry, w.log), Lake: faultyLake{Landing(w.lake), w},
 		Vault: w.vault, Commands: w.bus, Log: w.log, Options: options,
 	})
 	w.start()

@@ -235,6 +235,8 @@ func (t *turn) tell(e *event.Event) (*news, error) {
 		return t.syncFailed(d)
 	case *event.SyncCancelled:
 		return t.syncCancelled(d)
+	case *event.TableVerified:
+		return t.verified(d), nil
 	case *event.SourceRemoved:
 		return t.removed(d)
 	case *event.SourceRestored:

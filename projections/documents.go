@@ -211,6 +211,8 @@ type Result struct {
 	Connector     string           `json:"connector,omitempty"`
 	Steps         []event.TestStep `json:"steps,omitempty"`
 	Purged        bool             `json:"purged,omitempty"`
+	// Verified are the tables of a verification, in the order of their events.
+	Verified []event.Verification `json:"verified,omitempty"`
 	// DestroyedAfter is until when a removed source can be restored.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
 }

@@ -309,6 +309,11 @@ func (o *object) result(name string, r *Result) error {
 		o.raw("steps", steps)
 	}
 	o.truthOrNone("purged", r.Purged)
+	if len(r.Verified) > 0 {
+		if err := o.any("verified", r.Verified); err != nil {
+			return err
+		}
+	}
 	err := o.momentOrNone("destroyed_after", r.DestroyedAfter)
 	o.close()
 	return err

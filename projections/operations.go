@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/json"
+	"slices"
 
 	"headwater/bus/event"
 )
@@ -248,6 +249,15 @@ func (t *turn) tested(d *event.ConnectionTested) *news {
 		n.status = outcome(d.Reason)
 	}
 	return n
+}
+
+// verified adds a table to what a verification has found. A table that differs
+// is a finding, and no failure of the one who looked.
+func (t *turn) verified(d *event.TableVerified) *news {
+	return &news{name: t.source.v.Name, result: func(r *Result) {
+		known := func(v event.Verification) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
+		r.Verified = append(slices.DeleteFunc(slices.Clone(r.Verified), known), d.Table)
+	}}
 }
 
 // sameTarget reports whether clients are shown the same of both.

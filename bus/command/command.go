@@ -70,6 +70,7 @@ func All() []Data {
 		new(DiscoverSchema),
 		new(RestoreSource),
 		new(PurgeSource),
+		new(VerifySource),
 	}
 }
 
@@ -92,6 +93,7 @@ func (*RemoveSource) CommandName() string    { return "RemoveSource" }
 func (*DiscoverSchema) CommandName() string  { return "DiscoverSchema" }
 func (*RestoreSource) CommandName() string   { return "RestoreSource" }
 func (*PurgeSource) CommandName() string     { return "PurgeSource" }
+func (*VerifySource) CommandName() string    { return "VerifySource" }
 
 // ConnectSource asks to check a source, read its schema and save it.
 type ConnectSource struct {
@@ -144,6 +146,12 @@ type PurgeSource struct {
 // DiscoverSchema asks to read a source's schema again.
 type DiscoverSchema struct {
 	Meta
+}
+
+// VerifySource asks to compare what landed of a source with the source.
+type VerifySource struct {
+	Meta
+	Tables []string `json:"tables,omitempty"` // patterns, all tables if empty
 }
 
 // ErrUnknown is returned by Parse for a command this build does not know.

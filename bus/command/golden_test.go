@@ -45,6 +45,7 @@ func examples() map[string]Data {
 		&CancelOperation{Meta: m, Cancels: "op_3b6r8t9v1c0d2ef4hq5w2mzx7k", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2"},
 		&RemoveSource{Meta: m, Purge: true},
 		&DiscoverSchema{Meta: m},
+		&VerifySource{Meta: m, Tables: []string{"public.*"}},
 		&RestoreSource{Meta: m, Name: "warehouse-2"},
 		&PurgeSource{Meta: m, Removed: 4711},
 	} {

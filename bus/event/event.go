@@ -50,7 +50,7 @@ type Meta struct {
 // message that has Final set.
 type Operation struct {
 	ID      string `json:"id"`              // the CloudEvents correlationid
-	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge
+	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify
 	Targets int    `json:"targets"`         // how many targets the request has, at least 1
 	Target  int    `json:"target"`          // which of them this is, from 0
 	Final   bool   `json:"final,omitempty"` // this message is the target's outcome
@@ -66,6 +66,7 @@ const (
 	KindCleanup  = "cleanup"
 	KindDiscover = "discover"
 	KindRestore  = "restore"
+	KindVerify   = "verify"
 	KindPurge    = "purge" // nobody asked: the grace period of a removed source has passed
 )
 

@@ -31,6 +31,7 @@ var payloads = map[string]func() Data{
 	(*SourceRemoved)(nil).EventName():       func() Data { return new(SourceRemoved) },
 	(*SourceRestored)(nil).EventName():      func() Data { return new(SourceRestored) },
 	(*SourcePurged)(nil).EventName():        func() Data { return new(SourcePurged) },
+	(*TableVerified)(nil).EventName():       func() Data { return new(TableVerified) },
 }
 
 // All returns a fresh zero payload of every event, in the order of a source's
@@ -48,6 +49,7 @@ func All() []Data {
 		new(SyncCompleted),
 		new(SyncFailed),
 		new(SyncCancelled),
+		new(TableVerified),
 		new(SourceRemoved),
 		new(SourceRestored),
 		new(SourcePurged),
@@ -68,6 +70,7 @@ func (*SyncCancelled) EventName() string       { return "SyncCancelled" }
 func (*SourceRemoved) EventName() string       { return "SourceRemoved" }
 func (*SourceRestored) EventName() string      { return "SourceRestored" }
 func (*SourcePurged) EventName() string        { return "SourcePurged" }
+func (*TableVerified) EventName() string       { return "TableVerified" }
 
 // OperationAccepted announces an operation that outlives its request: the
 // caller was answered 202. Its address has the operation's id in the place of
@@ -235,6 +238,53 @@ type SourcePurged struct {
 	Meta
 	Name    string `json:"name"`
 	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
+}
+
+// TableVerified says how what landed of one table compares with its source. That
+// of the last table ends the target.
+type TableVerified struct {
+	Meta
+	Table Verification `json:"table"`
+}
+
+// Verification is how what landed of one table compares with its source.
+type Verification struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace,omitempty"`
+	// Status is equal; behind, when all that differs changed after the sync read
+	// the table; different; or unverified, when the two could not be compared.
+	Status  string `json:"status"`
+	Reason  Reason `json:"reason,omitempty"`
+	Message string `json:"message"` // for people
+	// VerifiedThrough is up to when the lake is known to hold what the source
+	// does; absent for tables that are different or unverified.
+	VerifiedThrough *time.Time `json:"verified_through,omitempty"`
+	SnapshotID      int64      `json:"snapshot_id,omitempty"` // that was compared
+	SourceRows      int64      `json:"source_rows"`
+	LandedRows      int64      `json:"landed_rows"`
+	Behind          int64      `json:"behind"`             // rows of the source that changed after the sync
+	Missing         int64      `json:"missing"`            // rows of the source that did not land
+	Changed         int64      `json:"changed"`            // rows that landed with other values
+	Surplus         int64      `json:"surplus"`            // rows that landed and are not in the source
+	AtLeast         bool       `json:"at_least,omitempty"` // of the last three: more were not counted
+	// Rows are some of the rows that differ, by their keys.
+	Rows       []VerifiedRow `json:"rows,omitempty"`
+	NotRead    []string      `json:"columns_not_compared,omitempty"`
+	DurationMS int64         `json:"duration_ms"`
+}
+
+// The statuses of a Verification.
+const (
+	VerifiedEqual     = "equal"
+	VerifiedBehind    = "behind"
+	VerifiedDifferent = "different"
+	Unverified        = "unverified"
+)
+
+// VerifiedRow is one row in which a table differs from its source.
+type VerifiedRow struct {
+	What string `json:"what"` // missing, changed, surplus
+	Key  string `json:"key"`
 }
 
 // TableResult is what a sync did to one table. It counts what the sync has

@@ -283,6 +283,8 @@ func (e eventDoc) what() string {
 		return fmt.Sprintf("%s: %s", d.Reason, d.Message)
 	case *event.ConnectionTested:
 		return d.Message
+	case *event.TableVerified:
+		return fmt.Sprintf("%s is %s: %s", full(d.Table.Namespace, d.Table.Name), d.Table.Status, d.Table.Message)
 	case *event.CommandRejected:
 		return fmt.Sprintf("%s: %s: %s", d.Command, d.Reason, d.Message)
 	case *event.OperationAccepted:

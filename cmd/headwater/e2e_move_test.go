@@ -226,3 +226,46 @@ func TestModeOfTheLake(t *testing.T) {
 		}
 	}
 }
+
+// Verifying over REST and by the command line finds a file equal, and then the
+// rows in which it is not.
+func TestVerifyAFile(t *testing.T) {
+	m := newMovable(t)
+	m.serve(func(c *caller) {
+		run := func(want string) (string, error) {
+			t.Helper()
+			var out bytes.Buffer
+			err := run(t.Context(), []string{"verify", "people", "--url", strings.TrimSuffix(c.base, "/api/v1"), "--token", c.token, "--workspace", "w"}, nil, &out, &out)
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("the command said %q, want %q", out.String(), want)
+			}
+			return out.String(), err
+		}
+		if _, err := run("equal"); err != nil {
+			t.Error(err)
+		}
+		m.write("id,name\n1,Ada\n2,Barbara\n3,Edsger\n")
+		a := c.post("/data/w/verify", object{"tables": []string{"people"}})
+		var data struct {
+			Sources []struct {
+				Tables []struct {
+					Status                            string
+					Behind, Missing, Changed, Surplus int64
+				}
+			} `json:"verified_sources"`
+		}
+		a.into(t, &data)
+		if a.Code != 200 || len(data.Sources) != 1 || len(data.Sources[0].Tables) != 1 {
+			t.Fatalf("verify: %s", a.Body)
+		}
+		if got := data.Sources[0].Tables[0]; got.Status != "different" || got.Behind != 1 || got.Missing != 0 || got.Changed != 1 || got.Surplus != 0 {
+			t.Errorf("%+v", got)
+		}
+		if out, err := run("different"); err == nil || !strings.Contains(out, "changed: id=2") {
+			t.Errorf("%v: %s", err, out)
+		}
+		if a := c.post("/data/w/verify", object{"source_ids": []string{"src_nobodys"}}); a.Code != 404 {
+			t.Errorf("verify of a source that is not there: %s", a.Body)
+		}
+	})
+}

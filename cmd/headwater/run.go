@@ -24,6 +24,7 @@ type cli struct {
 	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
 	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
 	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
+	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
 	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
 	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
 	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`

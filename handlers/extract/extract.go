@@ -12,6 +12,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/parts"
 )
 
@@ -93,6 +94,10 @@ type Request struct {
 	CheckpointEvery time.Duration
 	PartSize        int64         // bytes; 0 for the default
 	TellEvery       time.Duration // at the least between two Messages that only count; 0 for 100 ms
+
+	// Digest, if not nil, sums up the rows of the whole table instead of writing
+	// parts: the last message carries the sums.
+	Digest *digest.Spec
 }
 
 // Message tells what was read since the message before. At most one of its
@@ -106,6 +111,7 @@ type Message struct {
 	Plan       *Plan
 	Range      *Range
 	Checkpoint *Checkpoint
+	Digest     *digest.Sums // of the whole table: the last message
 }
 
 // Plan comes first of a read in ranges.

@@ -49,6 +49,10 @@ func (l *local) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mess
 				return
 			}
 		}
+		if r.Digest != nil {
+			e.run(ctx, e.digest, yield)
+			return
+		}
 		work := e.straight
 		if r.Whole {
 			scan, err := l.Scan(ctx, r.Table, r.Landed)

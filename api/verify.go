@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/projections"
+)
+
+type verifyRequest struct {
+	Scope     string    `json:"scope"`
+	SourceIDs *[]string `json:"source_ids"`
+	Tables    []string  `json:"tables"`
+}
+
+// planVerify compares what landed of sources with the sources.
+func (h *Handler) planVerify(r *request, _ seed, prior []target) (*job, error) {
+	var body verifyRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	owner := r.owner(body.Scope)
+	j := &job{kind: event.KindVerify, owner: owner, targets: prior}
+	if prior == nil {
+		sources, err := h.chosen(r, owner, body.SourceIDs)
+		if err != nil {
+			return nil, err
+		}
+		for i, source := range sources {
+			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+		}
+	}
+	if len(j.targets) == 0 {
+		var err error
+		j.done, err = success(http.StatusOK, "There is no data source to verify", comparedSources(nil, nil, nil))
+		return j, err
+	}
+	j.payload = func(context.Context, target) (command.Data, error) {
+		return &command.VerifySource{Tables: body.Tables}, nil
+	}
+	j.compose = func(op projections.Operation) (*answer, error) { return composeVerify(body.SourceIDs, j, op) }
+	return j, nil
+}
+
+type verifiedSource struct {
+	SourceID string               `json:"source_id"`
+	Name     string               `json:"name"`
+	Tables   []event.Verification `json:"tables"`
+}
+
+func comparedSources(sources []verifiedSource, failed []failedSource, operation any) map[string]any {
+	if sources == nil {
+		sources = []verifiedSource{}
+	}
+	if failed == nil {
+		failed = []failedSource{}
+	}
+	return map[string]any{"verified_sources": sources, "failed_sources": failed, "operation_id": operation}
+}
+
+func composeVerify(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+	var sources []verifiedSource
+	var failed []failedSource
+	found := map[string]int{}
+	tables := 0
+	for i, t := range j.targets {
+		g := reported(op, i)
+		if g == nil || g.Status != projections.StatusCompleted || g.Result == nil {
+			failed = append(failed, failedTarget(t, g))
+			continue
+		}
+		sources = append(sources, verifiedSource{SourceID: t.SourceID, Name: t.Name, Tables: g.Result.Verified})
+		for _, v := range g.Result.Verified {
+			found[v.Status]++
+			tables++
+		}
+	}
+	if len(sources) == 0 {
+		return nil, none("No data source was verified", failed, fieldOf(ids))
+	}
+	message := "Compared " + count(tables, "table")
+	for _, status := range []string{event.VerifiedEqual, event.VerifiedBehind, event.VerifiedDifferent, event.Unverified} {
+		if n := found[status]; n > 0 {
+			message += fmt.Sprintf(", %d %s", n, status)
+		}
+	}
+	return success(http.StatusOK, message, comparedSources(sources, failed, op.ID))
+}

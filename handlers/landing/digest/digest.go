@@ -1,0 +1,267 @@
+// Package digest compares two large sets of rows without holding either: each
+// side sums up the hashes of its rows in buckets of keys, in any order, and only
+// the rows of buckets that differ are looked at one by one.
+package digest
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/zeebo/xxh3"
+
+	"headwater/connectors/driver"
+)
+
+// Buckets is how many sums a side has.
+const Buckets = 4096
+
+// Bounds of what a side holds: keys of rows that are behind, and listed rows.
+const (
+	MaxBehind = 1 << 20
+	MaxListed = 100_000
+)
+
+// Hash stands for values of a row. Hashes of different values are taken to
+// differ.
+type Hash [16]byte
+
+// Spec says what of the rows is compared. Both sides have the same one.
+type Spec struct {
+	Columns []string `json:"columns"` // compared; the order is that of Add's columns
+	// Key are those of Columns that tell rows apart; without any, equal rows are
+	// counted.
+	Key []string `json:"key,omitempty"`
+	// Cursor, with After, is one of Columns: rows whose cursor lies behind After
+	// came later than what they are compared with, and are counted apart.
+	Cursor string      `json:"cursor,omitempty"`
+	Type   driver.Type `json:"type"` // of Cursor
+	After  *string     `json:"after,omitempty"`
+	// Only, if not nil, lists the rows of these buckets, up to MaxListed.
+	Only []int `json:"only,omitempty"`
+}
+
+// Row is one listed row.
+type Row struct {
+	Key, Content Hash
+	Text         string // of the key, for people; at most some 200 bytes
+	Behind       bool
+}
+
+// Sums is what a side knows of its rows.
+type Sums struct {
+	Rows   int64 `json:"rows"`
+	Behind int64 `json:"behind"` // of Rows
+	// Counts and Contents are of the rows that are not behind, by bucket: how
+	// many, and the sum of both halves of their hashes.
+	Counts   []uint32    `json:"counts"`
+	Contents [][2]uint64 `json:"contents"`
+	Newer    []Hash      `json:"newer,omitempty"` // keys of the rows that are behind
+	Over     bool        `json:"over,omitempty"`  // there were more of them than MaxBehind
+	Listed   []Row       `json:"listed,omitempty"`
+	Cut      bool        `json:"cut,omitempty"` // there were more than MaxListed
+}
+
+// Side sums up the rows of one side. It is not safe for concurrent use.
+type Side struct {
+	spec   Spec
+	key    []int
+	cursor int
+	only   map[int]bool
+	newer  map[Hash]bool // keys that the other side has in a newer form
+	buf    []byte
+	sums   Sums
+}
+
+// New returns a side without rows. newer are keys whose rows are left out, for
+// the other side has them in a newer form.
+func New(spec Spec, newer []Hash) *Side {
+	s := &Side{spec: spec, cursor: -1, sums: Sums{Counts: make([]uint32, Buckets), Contents: make([][2]uint64, Buckets)}}
+	for _, name := range spec.Key {
+		s.key = append(s.key, slices.Index(spec.Columns, name))
+	}
+	if spec.After != nil {
+		s.cursor = slices.Index(spec.Columns, spec.Cursor)
+	}
+	if spec.Only != nil {
+		s.only = map[int]bool{}
+		for _, b := range spec.Only {
+			s.only[b] = true
+		}
+	}
+	if len(newer) > 0 {
+		s.newer = make(map[Hash]bool, len(newer))
+		for _, h := range newer {
+			s.newer[h] = true
+		}
+	}
+	return s
+}
+
+// Sums returns what was summed up so far.
+func (s *Side) Sums() Sums { return s.sums }
+
+// Add sums up rows: columns in the order of Spec.Columns, nil for one that holds
+// NULL throughout. Rows that skip reports are left out; it may be nil. The error
+// is one of the cursor's order.
+func (s *Side) Add(columns []arrow.Array, rows int, skip func(row int) bool) error {
+	behind, err := s.behind(columns)
+	if err != nil {
+		return err
+	}
+	for row := range rows {
+		if skip != nil && skip(row) {
+			continue
+		}
+		content := s.hash(columns, row, nil)
+		key := content
+		if len(s.key) > 0 {
+			key = s.hash(columns, row, s.key)
+		}
+		late := behind != nil && behind(row)
+		s.sums.Rows++
+		bucket := int(binary.LittleEndian.Uint64(key[:8]) % Buckets)
+		if s.only[bucket] {
+			s.list(columns, row, key, content, late)
+		}
+		switch {
+		case late:
+			s.sums.Behind++
+			if s.sums.Over = s.sums.Over || len(s.sums.Newer) >= MaxBehind; !s.sums.Over && len(s.key) > 0 && s.only == nil {
+				s.sums.Newer = append(s.sums.Newer, key)
+			}
+		case s.newer[key]:
+		default:
+			s.sums.Counts[bucket]++
+			s.sums.Contents[bucket][0] += binary.LittleEndian.Uint64(content[:8])
+			s.sums.Contents[bucket][1] += binary.LittleEndian.Uint64(content[8:])
+		}
+	}
+	return nil
+}
+
+func (s *Side) list(columns []arrow.Array, row int, key, content Hash, behind bool) {
+	if len(s.sums.Listed) >= MaxListed {
+		s.sums.Cut = true
+		return
+	}
+	var texts []string
+	for i := range columns {
+		if len(s.key) > 0 && !slices.Contains(s.key, i) {
+			continue
+		}
+		text := "NULL"
+		if columns[i] != nil && !columns[i].IsNull(row) {
+			text = strings.ToValidUTF8(columns[i].ValueStr(row), "\uFFFD")
+		}
+		if len(text) > 60 {
+			text = strings.ToValidUTF8(text[:60], "") + "..."
+		}
+		texts = append(texts, s.spec.Columns[i]+"="+text)
+		if len(texts) == 4 {
+			break
+		}
+	}
+	s.sums.Listed = append(s.sums.Listed, Row{key, content, strings.Join(texts, ", "), behind})
+}
+
+// behind returns which rows of a batch came later, nil for none.
+func (s *Side) behind(columns []arrow.Array) (func(row int) bool, error) {
+	if s.cursor < 0 || columns[s.cursor] == nil {
+		return nil, nil
+	}
+	column := columns[s.cursor]
+	last := driver.Largest(column)
+	if last < 0 {
+		return nil, nil
+	}
+	after := func(row int) (bool, error) {
+		if column.IsNull(row) {
+			return false, nil
+		}
+		order, err := driver.CompareCursors(s.spec.Type, driver.FormatCursor(column, row), *s.spec.After)
+		return order > 0, err
+	}
+	if late, err := after(last); err != nil || !late {
+		return nil, err // of the whole batch
+	}
+	return func(row int) bool {
+		late, err := after(row)
+		return late && err == nil
+	}, nil
+}
+
+// hash returns the hash of some columns of a row, of all for nil.
+func (s *Side) hash(columns []arrow.Array, row int, of []int) Hash {
+	s.buf = s.buf[:0]
+	add := func(column arrow.Array) {
+		if column == nil || column.IsNull(row) {
+			s.buf = append(s.buf, 0)
+			return
+		}
+		s.buf = appendValue(append(s.buf, 1), column, row)
+	}
+	if of == nil {
+		for _, column := range columns {
+			add(column)
+		}
+	} else {
+		for _, i := range of {
+			add(columns[i])
+		}
+	}
+	return Hash(xxh3.Hash128(s.buf).Bytes())
+}
+
+// appendValue appends a value in a form that differs for values that differ, and
+// does not depend on how wide its type is.
+func appendValue(buf []byte, column arrow.Array, row int) []byte {
+	number := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(buf, n) }
+	text := func(v string) []byte { return append(binary.AppendUvarint(buf, uint64(len(v))), v...) }
+	float := func(f float64) []byte {
+		if math.IsNaN(f) {
+			f = math.NaN()
+		}
+		return number(math.Float64bits(f))
+	}
+	switch a := column.(type) {
+	case *array.Boolean:
+		if a.Value(row) {
+			return append(buf, 1)
+		}
+		return append(buf, 0)
+	case *array.Int32:
+		return number(uint64(int64(a.Value(row))))
+	case *array.Int64:
+		return number(uint64(a.Value(row)))
+	case *array.Float32:
+		return float(float64(a.Value(row)))
+	case *array.Float64:
+		return float(a.Value(row))
+	case *array.Date32:
+		return number(uint64(int64(a.Value(row))))
+	case *array.Time64:
+		return number(uint64(a.Value(row)))
+	case *array.Timestamp:
+		return number(uint64(a.Value(row)))
+	case *array.Decimal128:
+		v := a.Value(row)
+		return binary.LittleEndian.AppendUint64(number(v.LowBits()), uint64(v.HighBits()))
+	case *array.String:
+		return text(a.Value(row))
+	case *array.LargeString:
+		return text(a.Value(row))
+	case *array.Binary:
+		return text(string(a.Value(row)))
+	case *array.LargeBinary:
+		return text(string(a.Value(row)))
+	case *array.FixedSizeBinary:
+		return append(buf, a.Value(row)...)
+	case array.ExtensionArray:
+		return appendValue(buf, a.Storage(), row)
+	}
+	return text(column.ValueStr(row))
+}

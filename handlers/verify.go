@@ -1,0 +1,262 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/extract"
+	"headwater/handlers/landing"
+	"headwater/handlers/landing/digest"
+	"headwater/handlers/landing/parts"
+)
+
+// shownRows is how many rows that differ are named of a table.
+const shownRows = 20
+
+// verify compares what landed of a source with the source, table by table. Each
+// has its event; a worker that dies is followed by one that begins again.
+func (h *Handlers) verify(ctx context.Context, j *job, c *command.VerifySource) error {
+	v, err := j.load(ctx)
+	if err != nil || v.ended {
+		return err
+	}
+	why := missing(v)
+	if why == nil {
+		why, err = j.verifyAll(ctx, v, c.Tables)
+		if err != nil || why == nil {
+			return err
+		}
+	}
+	_, err = j.advance(ctx, func(v view) (move, error) {
+		if v.ended {
+			return move{}, nil
+		}
+		reason, message := explain(why)
+		return j.rejected(reason, message), nil
+	})
+	return err
+}
+
+// verifyAll verifies the tables that match and writes what it finds. why is what
+// kept it from looking at any, err a reason to try the command again.
+func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, err error) {
+	work, cancel := j.work(ctx)
+	defer cancel()
+	conn, err := j.openCurrent(work, v, driver.Limits{})
+	if err != nil {
+		return j.sorted(ctx, work, err)
+	}
+	defer func() { j.closing(conn) }()
+	found, err := j.discoverTables(work, conn)
+	if err != nil {
+		return j.sorted(ctx, work, err)
+	}
+	only := newChoice(command.SyncOptions{Tables: patterns}, tablesOf(found.tables))
+	var due []event.Verification
+	tables := map[int]driver.Table{}
+	for _, t := range found.tables {
+		if only.takes(t.Namespace, t.Name) {
+			tables[len(due)] = t
+			due = append(due, event.Verification{Name: t.Name, Namespace: t.Namespace})
+		}
+	}
+	for _, u := range found.unread {
+		if only.takes(u.Namespace, u.Name) {
+			reason, message := explain(u.Err)
+			due = append(due, event.Verification{Name: u.Name, Namespace: u.Namespace, Status: event.Unverified, Reason: reason, Message: message})
+		}
+	}
+	if len(due) == 0 {
+		return failf(event.ReasonNotFound, "the source has no such table"), nil
+	}
+	for i, done := range due {
+		if t, ok := tables[i]; ok {
+			select {
+			case <-j.h.stopping:
+				return nil, bus.Snooze(0)
+			default:
+			}
+			if done, err = j.verifyTable(ctx, work, conn, t); err != nil {
+				return nil, err
+			}
+		}
+		if err := j.found(ctx, done, i == len(due)-1); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// sorted tells the source's own failure from a reason to try again.
+func (j *job) sorted(ctx, work context.Context, err error) (why, again error) {
+	if err = because(work, err); ofSource(ctx, err) {
+		return err, nil
+	}
+	return nil, err
+}
+
+// found writes what was found of one table.
+func (j *job) found(ctx context.Context, done event.Verification, last bool) error {
+	_, err := j.advance(ctx, func(v view) (move, error) {
+		if v.ended {
+			return move{}, nil
+		}
+		return move{
+			discriminator: nameOf(event.Table{Namespace: done.Namespace, Name: done.Name}), stop: true,
+			data: &event.TableVerified{Meta: j.meta(last), Table: done},
+		}, nil
+	})
+	return err
+}
+
+// verifyTable compares one table. What keeps it from it is in the result; an
+// error is a reason to try the command again.
+func (j *job) verifyTable(ctx, work context.Context, conn Conn, t driver.Table) (event.Verification, error) {
+	began := time.Now().UTC()
+	c := &comparison{job: j, conn: conn, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
+	err := c.run(work, t)
+	if err = because(work, err); err != nil {
+		if !ofSource(ctx, err) {
+			return c.done, err
+		}
+		reason, message := explain(err)
+		c.done.Status, c.done.Reason, c.done.Message = event.Unverified, reason, message
+	}
+	c.done.DurationMS = time.Since(began).Milliseconds()
+	return c.done, nil
+}
+
+// comparison is that of one table.
+type comparison struct {
+	*job
+	conn  Conn
+	began time.Time
+	stand landing.Standing
+	done  event.Verification
+}
+
+func (c *comparison) run(ctx context.Context, t driver.Table) error {
+	var err error
+	c.stand, err = c.h.lake.Standing(ctx, c.address, t, t.PrimaryKey)
+	if errors.Is(err, landing.ErrNoTable) {
+		return failf(event.ReasonNotFound, "nothing of the table has landed yet")
+	}
+	if err != nil {
+		return err
+	}
+	c.done.SnapshotID, c.done.NotRead, c.done.LandedRows = c.stand.SnapshotID, c.stand.Apart, c.stand.Rows
+	if len(c.stand.Spec.Columns) == 0 {
+		return failf(event.ReasonSchemaChanged, "the table and what landed of it have no column in common")
+	}
+	source, landed, err := c.both(ctx, c.stand.Spec)
+	if err != nil {
+		return err
+	}
+	c.done.SourceRows, c.done.LandedRows, c.done.Behind = source.Rows, landed.Rows, source.Behind
+	buckets, more := digest.Differing(source, landed)
+	if len(buckets) == 0 {
+		c.same()
+		return nil
+	}
+	// The rows of these buckets are looked at one by one.
+	spec := c.stand.Spec
+	spec.Only = buckets
+	if source, landed, err = c.both(ctx, spec); err != nil {
+		return err
+	}
+	c.done.SourceRows, c.done.Behind = source.Rows, source.Behind
+	rows := digest.Compare(source.Listed, landed.Listed)
+	for _, r := range rows {
+		switch r.What {
+		case digest.Missing:
+			c.done.Missing++
+		case digest.Changed:
+			c.done.Changed++
+		default:
+			c.done.Surplus++
+		}
+		if len(c.done.Rows) < shownRows {
+			c.done.Rows = append(c.done.Rows, event.VerifiedRow{What: r.What, Key: r.Key})
+		}
+	}
+	if c.done.AtLeast = more || source.Cut || landed.Cut; len(rows) == 0 && !c.done.AtLeast {
+		c.same() // it had changed between the two looks
+		return nil
+	}
+	c.differs()
+	return nil
+}
+
+// both sums up the source's rows, and then the landed ones.
+func (c *comparison) both(ctx context.Context, spec digest.Spec) (source, landed digest.Sums, err error) {
+	request := extract.Request{Table: c.stand.Table, Layout: parts.Layout{Schema: driver.ArrowSchema(c.stand.Table)}, Whole: true, Digest: &spec}
+	ended := false
+	for m, err := range c.conn.Extract(ctx, request, noFiles{}) {
+		if err != nil {
+			return source, landed, err
+		}
+		if m.Digest != nil {
+			source, ended = *m.Digest, true
+		}
+	}
+	if !ended {
+		return source, landed, errors.Join(context.Cause(ctx), fmt.Errorf("the rows of %s came to no end", c.stand.Table))
+	}
+	if source.Over && len(spec.Key) > 0 {
+		return source, landed, failf(event.ReasonLimit, "more than %d rows changed after the last sync; sync the table, then verify it", digest.MaxBehind)
+	}
+	landed, err = c.h.lake.Digest(ctx, c.stand, spec, source.Newer)
+	return source, landed, err
+}
+
+// same says that nothing differs but rows that are behind.
+func (c *comparison) same() {
+	if c.done.Behind == 0 {
+		c.done.Status, c.done.VerifiedThrough = event.VerifiedEqual, &c.began
+		c.done.Message = fmt.Sprintf("the %d rows are those of the source", c.done.LandedRows)
+		return
+	}
+	c.done.Status, c.done.VerifiedThrough = event.VerifiedBehind, &c.stand.At
+	c.done.Message = fmt.Sprintf("%d rows of the source changed after the last sync; all others are the same", c.done.Behind)
+}
+
+func (c *comparison) differs() {
+	var what []string
+	for _, n := range []struct {
+		rows int64
+		say  string
+	}{{c.done.Missing, "are missing"}, {c.done.Changed, "have other values"}, {c.done.Surplus, "are not in the source"}} {
+		if n.rows > 0 {
+			what = append(what, fmt.Sprintf("%d %s", n.rows, n.say))
+		}
+	}
+	atLeast := ""
+	if c.done.AtLeast {
+		atLeast = "at least "
+	}
+	c.done.Status, c.done.Reason = event.VerifiedDifferent, event.ReasonBadData
+	c.done.Message = "rows differ: " + atLeast + strings.Join(what, ", ")
+	switch {
+	case c.stand.Versions && c.done.Missing == 0 && c.done.Changed == 0:
+		c.done.Message += "; the table is appended to, so older versions and deleted rows stay"
+	case c.stand.Spec.After == nil:
+		c.done.Message += "; the table has no cursor, so rows that changed after the last sync count as different"
+	}
+}
+
+// noFiles is where a digest writes: it does not.
+type noFiles struct{}
+
+func (noFiles) Create(string) (io.WriteCloser, error) {
+	return nil, errors.New("a digest writes no files")
+}
+
+func (noFiles) NextName() string { return "" }

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 // errRefused says that the broker stored nothing of a batch.
@@ -73,7 +72,7 @@ func (b *Bus) storeAlone(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck,
 // storeBatch stores all or none of several messages of one stream and returns
 // the last one's sequence; the others' are those before it.
 func (b *Bus) storeBatch(ctx context.Context, messages []*nats.Msg) (uint64, error) {
-	nc, id := b.conns[0], nuid.Next()
+	nc, id := b.conns[0], secretName()
 	for i, m := range messages {
 		m.Header.Set(headerBatch, id)
 		m.Header.Set(headerBatchPlace, strconv.Itoa(i+1))

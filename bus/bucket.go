@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"headwater/bus/seal"
 )
@@ -94,7 +93,7 @@ func (b *bucket) write(ctx context.Context, key string, value []byte, after uint
 	if err := b.room.check(len(value)); err != nil {
 		return 0, err
 	}
-	opts = append(opts, jetstream.WithMsgID(nuid.Next()), jetstream.WithExpectLastSequencePerSubject(after))
+	opts = append(opts, jetstream.WithMsgID(secretName()), jetstream.WithExpectLastSequencePerSubject(after))
 	ack, err := repeat(ctx, publishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
 		return b.js.Publish(ctx, b.subject(key), value, opts...)
 	})

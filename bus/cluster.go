@@ -53,6 +53,7 @@ func redactedURLs(list string) []string {
 func connOptions(name string, log *slog.Logger, back *signal) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
+		nats.CustomInboxPrefix("_INBOX." + secretName()),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("lost the broker", "connection", name, "error", err)

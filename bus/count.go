@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 // CountAfter returns how many events the log holds on the subject filters after
@@ -14,7 +13,7 @@ import (
 // is left by a broken connection expires within seconds. It returns
 // ErrUnavailable when the broker did not answer.
 func (b *Bus) CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error) {
-	name := nuid.Next()
+	name := secretName()
 	consumer, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.reads.CreateOrUpdateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
 			Name: name, FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,

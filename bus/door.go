@@ -10,8 +10,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-
-	"headwater/bus/event"
 )
 
 // maxGuests bounds the accounts of subscribers, one for each distinct grant.
@@ -25,7 +23,7 @@ const (
 )
 
 // guestCalls are what a subscriber may publish: calls that the gate looks at,
-// and pulls and acks, which go straight to JetStream.
+// and pulls and acks.
 func guestCalls() []string {
 	return []string{api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST", api + "STREAM.INFO." + StreamEvents,
 		apiConsumer + "NAMES." + StreamEvents, apiConsumer + "LIST." + StreamEvents,
@@ -55,7 +53,7 @@ func newDoor(b *broker, authenticate func(string) (Grant, error)) *door {
 // open begins to let subscribers in.
 func (d *door) open(nc *nats.Conn) error {
 	home := d.broker.server.GlobalAccount()
-	if err := home.AddStreamExport(event.SubjectPrefix+".>", nil); err != nil {
+	if err := home.AddStreamExport(subjectLive+".>", nil); err != nil {
 		return fmt.Errorf("offer the events to subscribers: %w", err)
 	}
 	for subject, answers := range map[string]server.ServiceRespType{
@@ -100,17 +98,17 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 		d.broker.log.Debug("refused a subscriber", "address", c.RemoteAddress().String(), "error", err)
 		return false
 	}
-	account, err := d.account(grant)
+	who, err := d.account(grant)
 	if err != nil {
 		d.broker.log.Warn("cannot let a subscriber in", "address", c.RemoteAddress().String(), "error", err)
 		return false
 	}
 	c.RegisterUser(&server.User{
-		Username:           account.GetName(),
-		Account:            account,
+		Username:           who.name,
+		Account:            who.account,
 		ConnectionDeadline: grant.Expires,
 		Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: guestCalls()},
+			Publish:   &server.SubjectPermission{Allow: append(guestCalls(), who.passage+".>")},
 			Subscribe: &server.SubjectPermission{Allow: append([]string{"_INBOX.>"}, grant.Subscribe...)},
 		},
 	})
@@ -119,9 +117,10 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// account returns the account of a grant. Two connections with the same grant
-// share it, and with it their inboxes: neither sees more than the other may.
-func (d *door) account(grant Grant) (*server.Account, error) {
+// account returns the guest of a grant, with its account. Two connections with
+// the same grant share it, and with it their inboxes: neither sees more than the
+// other may.
+func (d *door) account(grant Grant) (*guest, error) {
 	if !grant.Expires.IsZero() && !grant.Expires.After(time.Now()) {
 		return nil, errors.New("the token has expired")
 	}
@@ -134,8 +133,8 @@ func (d *door) account(grant Grant) (*server.Account, error) {
 		return nil, errors.New("the bus is still starting")
 	}
 	who := d.gate.register(grant.Subscribe)
-	if account := d.guests[who.name]; account != nil {
-		return account, nil
+	if d.guests[who.name] != nil {
+		return who, nil
 	}
 	if len(d.guests) >= maxGuests {
 		return nil, errors.New("too many different subscribers since the start")
@@ -145,7 +144,7 @@ func (d *door) account(grant Grant) (*server.Account, error) {
 		return nil, err
 	}
 	d.guests[who.name] = account
-	return account, nil
+	return who, nil
 }
 
 func (d *door) build(who *guest) (*server.Account, error) {
@@ -155,17 +154,20 @@ func (d *door) build(who *guest) (*server.Account, error) {
 		return nil, fmt.Errorf("account %s: %w", who.name, err)
 	}
 	for _, f := range who.filters {
-		if err := account.AddStreamImport(home, f, ""); err != nil {
+		if err := account.AddMappedStreamImport(home, live(f), f); err != nil {
 			return nil, fmt.Errorf("import %s: %w", f, err)
 		}
 	}
+	// Only what a mapping of the guest's leads into the passage gets to JetStream.
+	calls := map[string]string{who.passage + ".next.*": apiNext + ".*", who.passage + ".ack.>": apiAck + ".>"}
 	for _, from := range guestCalls() {
-		to := from
 		if call, ok := strings.CutPrefix(from, api); ok && from != apiNext+".*" {
-			to = gateSubject + "." + who.name + "." + call
+			calls[from] = gateSubject + "." + who.name + "." + call
 		}
+	}
+	for from, to := range calls {
 		if err := account.AddServiceImport(home, from, to); err != nil {
-			return nil, fmt.Errorf("import %s: %w", from, err)
+			return nil, fmt.Errorf("import %s: %w", to, err)
 		}
 	}
 	return account, who.bind(account)

@@ -27,6 +27,7 @@ type guest struct {
 	name    string // from the filters alone: the same after a restart and on every node
 	filters []string
 	account *server.Account // nil on an external cluster
+	passage string          // what leads from the account to JetStream begins so: a secret
 
 	making sync.Mutex // held while a consumer is made or removed
 
@@ -62,7 +63,7 @@ func (g *gate) register(filters []string) *guest {
 		if len(g.guests) >= maxGuests && g.outside != nil {
 			clear(g.guests) // there they only count consumers within a window
 		}
-		who = &guest{name: name, filters: filters, real: g.left[name]}
+		who = &guest{name: name, filters: filters, real: g.left[name], passage: secretName()}
 		if who.real == nil {
 			who.real = map[string]string{}
 		}
@@ -78,27 +79,42 @@ func (w *guest) bind(account *server.Account) error {
 	defer w.mu.Unlock()
 	w.account = account
 	for name, real := range w.real {
-		if err := account.AddMapping(apiNext+"."+name, apiNext+"."+real); err != nil {
-			return fmt.Errorf("consumer %s: %w", name, err)
+		if err := w.lead(name, real); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// alias lets the guest pull from the consumer under its own name for it, or no
-// longer with an empty real name.
+// alias lets the guest pull from the consumer under its own name for it and
+// confirm what it delivers, or no longer with an empty real name.
 func (w *guest) alias(name, real string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if real == "" {
+	if before := w.real[name]; before != real {
 		w.drop(name)
+	}
+	if real == "" {
 		return nil
 	}
 	w.real[name] = real
 	if w.account == nil {
 		return nil
 	}
-	return w.account.AddMapping(apiNext+"."+name, apiNext+"."+real)
+	return w.lead(name, real)
+}
+
+// lead maps the pulls and acks of one consumer into the passage. Those of any
+// other have nowhere to go, whatever its name.
+func (w *guest) lead(name, real string) error {
+	err := w.account.AddMapping(apiNext+"."+name, w.passage+".next."+real)
+	if err == nil {
+		err = w.account.AddMapping(apiAck+"."+real+".>", w.passage+".ack."+real+".>")
+	}
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", name, err)
+	}
+	return nil
 }
 
 // aliases returns a copy of the names.
@@ -118,10 +134,11 @@ func (w *guest) forget(name, real string) {
 }
 
 func (w *guest) drop(name string) {
-	delete(w.real, name)
 	if w.account != nil {
 		w.account.RemoveMapping(apiNext + "." + name)
+		w.account.RemoveMapping(apiAck + "." + w.real[name] + ".>")
 	}
+	delete(w.real, name)
 }
 
 func (w *guest) realName(name string) string {

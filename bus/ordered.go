@@ -9,7 +9,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 const (
@@ -133,7 +132,7 @@ func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, er
 	ctx, cancel := context.WithTimeout(ctx, publishTry)
 	defer cancel()
 	cfg := jetstream.ConsumerConfig{
-		Name:              nuid.Next(),
+		Name:              secretName(),
 		FilterSubjects:    r.filters,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       r.last + 1,

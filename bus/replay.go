@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"headwater/bus/event"
 )
@@ -142,7 +141,7 @@ func (r *replay) read() {
 // one, when it returns nil, too.
 func (r *replay) consume() error {
 	cfg := jetstream.ConsumerConfig{
-		Name:          nuid.Next(), // of all subjects: the stream has no others
+		Name:          secretName(), // of all subjects: the stream has no others
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.at + 1,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Minute, Replicas: 1, MemoryStorage: true,
 	}

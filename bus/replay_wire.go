@@ -13,8 +13,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/nats-io/nuid"
-
 	"headwater/bus/event"
 )
 
@@ -55,7 +53,7 @@ func (r *replay) pull(consumer string) error {
 		case <-stop:
 		}
 	}()
-	w := &wire{conn: conn, in: bufio.NewReaderSize(&patient{Conn: conn}, 128<<10), inbox: "_INBOX." + nuid.Next(), next: "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + consumer}
+	w := &wire{conn: conn, in: bufio.NewReaderSize(&patient{Conn: conn}, 128<<10), inbox: "_INBOX." + secretName(), next: "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + consumer}
 	if err := w.connect(r.bus.broker.user, r.bus.broker.password); err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 const (
@@ -91,7 +90,7 @@ func (s *Snapshots) objects(ctx context.Context) ([]*jetstream.ObjectInfo, error
 func (s *Snapshots) Put(ctx context.Context, about map[string]string, body io.Reader) error {
 	ctx, cancel := context.WithTimeout(ctx, snapshotLimit)
 	defer cancel()
-	name, size, pieces := nuid.Next(), 0, 0
+	name, size, pieces := secretName(), 0, 0
 	for buffer := make([]byte, snapshotPiece); ; pieces++ {
 		n, err := io.ReadFull(body, buffer)
 		if n > 0 {

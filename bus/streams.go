@@ -43,7 +43,8 @@ func objStream(store string) string { return "OBJ_" + store }
 func streamConfigs(replicas int, embedded bool) []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		{Name: StreamEvents, Description: "what happened", Subjects: []string{event.SubjectPrefix + ".>"},
-			Retention: jetstream.LimitsPolicy, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true},
+			Retention: jetstream.LimitsPolicy, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true,
+			RePublish: &jetstream.RePublish{Source: event.SubjectPrefix + ".>", Destination: subjectLive + ".>"}},
 		{Name: StreamCommands, Description: "what is to be done", Subjects: []string{command.SubjectPrefix + ".>"},
 			Retention: jetstream.WorkQueuePolicy},
 		{Name: StreamDeadLetters, Description: "commands that were given up", Subjects: []string{SubjectDeadLetters + ".>"},
@@ -108,6 +109,9 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 				return fmt.Errorf("create stream %s: %w", want.Name, err)
 			}
 		}
+		if stream, err = b.renew(ctx, stream, want); err != nil {
+			return err
+		}
 		if err := verify(stream.CachedInfo().Config, want); err != nil {
 			return err
 		}
@@ -116,6 +120,20 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// renew has a stream of an older build publish live what it stores.
+func (b *Bus) renew(ctx context.Context, stream jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	config := stream.CachedInfo().Config
+	if want.RePublish == nil || config.RePublish != nil {
+		return stream, nil
+	}
+	config.RePublish = want.RePublish
+	renewed, err := b.publish.UpdateStream(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("update stream %s: %w", want.Name, err)
+	}
+	return renewed, nil
 }
 
 func (b *Bus) findStreams(ctx context.Context, configs []jetstream.StreamConfig) (map[string]jetstream.Stream, error) {

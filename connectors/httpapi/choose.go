@@ -146,7 +146,11 @@ func (p *pager) choose(a *answer, g signs, pg page) error {
 		return nil
 	case "page", "offset":
 		p.mode, p.step = kind, p.stepOf(g, pg)
-		return p.numbered(g, pg)
+		if err := p.numbered(g, pg); err != nil || p.done || kind == "page" {
+			return err
+		}
+		p.doubtful(g, pg)
+		return nil
 	}
 	isLink := func(l link) bool { return l.name == "Link" }
 	nexts := g.nexts

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ import (
 const longestWords = 300
 
 var (
-	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "description", "reason", "title", "error", "errors", "fault", "code", "error_code", "errorCode", "status"}
+	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "description", "reason", "title", "error", "errors", "fault", "error_code", "errorCode", "code", "status", "meta", "response", "header"}
 	failed    = wordsOf(`error fail failed failure denied unauthorized forbidden`)
 	// failing are the fields of answers that are nothing but an error.
 	failing = wordsOf(`code message msg status error errors detail details type title requestid documentationurl timestamp path success ok errcode errmsg errorcode errormessage
@@ -100,7 +101,11 @@ func (s *source) failure(a *answer, listed bool) error {
 		switch {
 		case (plain == "ok" || plain == "success" || plain == "successful" || plain == "issuccess") && text == "false":
 			says = string(key) + ": false"
-		case plain == "status" && value[0] == '"' && failed[text]:
+		case (plain == "ok" || plain == "success") && text == "0" && !listed:
+			says = string(key) + ": 0"
+		case (plain == "fault" || plain == "exception") && !none && !listed:
+			says = string(key)
+		case (plain == "status" || plain == "result") && value[0] == '"' && failed[text]:
 			says = string(key) + ": " + text
 		case plain == "errors" && !none && (!listed || value[0] == '['), plain == "error" && !none && (!listed || value[0] != '['):
 			says = string(key)
@@ -111,6 +116,9 @@ func (s *source) failure(a *answer, listed bool) error {
 		}
 		if !failing[plain] {
 			only = false
+		}
+		if value[0] == '{' && !listed && nestedFailure(plain, value) {
+			says = string(key)
 		}
 		if !none && (plain == "message" || plain == "msg" || plain == "detail" || plain == "errormessage" || plain == "errmsg" || plain == "errordescription") {
 			words = true
@@ -125,6 +133,26 @@ func (s *source) failure(a *answer, listed bool) error {
 		says = "no records"
 	}
 	return s.refused(a.url, driver.ErrBadData, a.body, "an error ("+says+")")
+}
+
+// nestedFailure reports whether an object beside the data says that the answer is
+// an error, as in {"meta":{"code":400}} and {"status":{"error_code":1001}}.
+func nestedFailure(plain string, object []byte) bool {
+	if !slices.Contains([]string{"meta", "status", "header", "responsestatus", "response", "result"}, plain) {
+		return false
+	}
+	for key, value := range records.Fields(object) {
+		text := strings.ToLower(string(records.Unquote(value)))
+		switch name := plainName(string(key)); {
+		case (name == "code" || name == "status" || name == "statuscode" || name == "httpstatus") && isFailing(value),
+			(name == "errorcode" || name == "errcode") && !empty(value) && text != "0",
+			name == "status" && value[0] == '"' && failed[text],
+			(name == "error" || name == "errors" || name == "errormessage") && !empty(value) && text != "[]" && text != "{}" && text != "0",
+			(name == "success" || name == "ok") && text == "false":
+			return true
+		}
+	}
+	return false
 }
 
 // isFailing reports whether a code is one of HTTP's for failures, or more.

@@ -42,7 +42,9 @@ func (p *pager) follow(from *url.URL, g signs, sign string) error {
 		}
 		u.Scheme, u.Host = p.e.url.Scheme, p.e.url.Host
 	}
-	p.given = true
+	if p.given = true; p.last.records == 0 && p.urls[u.String()] {
+		return p.over("an empty page that leads to itself")
+	}
 	return p.to(u)
 }
 
@@ -78,7 +80,10 @@ func (p *pager) token(g signs) error {
 		return p.contradiction(g.more, p.sign)
 	case value == "":
 		return p.over(p.sign)
+	case value == p.tried && p.last.records == 0:
+		return p.over("an empty page that leads to itself")
 	}
+	p.tried = value
 	return p.to(with(p.first, p.param, value))
 }
 

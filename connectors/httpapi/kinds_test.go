@@ -86,6 +86,26 @@ func TestProofs(t *testing.T) {
 			at := c.n("cursor", 0)
 			c.say(`{"data":%s,"total":50,"next_cursor":%s}`, slice(at, 10, 20), or(at == 0, `"10"`))
 		}, rows: 20},
+		"a cursor that is always there": {answer: func(c call) {
+			at := c.n("cursor", 0)
+			c.say(`{"data":%s,"cursor":"%d"}`, slice(at, 10, 25), min(at+10, 30))
+		}, rows: 25},
+		"a link that is always there": {answer: func(c call) {
+			at := c.n("after", 0)
+			c.say(`{"data":%s,"next":"%s/x?after=%d"}`, slice(at, 10, 25), c.base, min(at+10, 30))
+		}, rows: 25},
+		"a size that is more than the API gives": {settings: map[string]any{"page_size": 50, "pagination": map[string]any{"type": "offset"}}, answer: func(c call) {
+			c.say("%s", slice(c.n("offset", 0), min(c.n("limit", 10), 10), 25))
+		}, rows: 25},
+		"hidden records and no total": {settings: map[string]any{"page_size": 10, "pagination": map[string]any{"type": "offset"}}, answer: func(c call) {
+			var list []string
+			for i := c.n("offset", 0); i < min(c.n("offset", 0)+10, 25); i++ {
+				if i%10 != 5 {
+					list = append(list, item(i))
+				}
+			}
+			c.say(`{"data":[%s]}`, strings.Join(list, ","))
+		}, rows: 23},
 		"an unknown field that leads on": {answer: func(c call) { c.say(`{"data":%s,"search_after":[17,"x"]}`, items(0, 7)) }, says: "search_after"},
 		"a cursor in a header": {settings: map[string]any{"pagination": map[string]any{"next_header": "X-Go-On", "cursor_param": "from_here"}}, answer: func(c call) {
 			at := token(c.q("from_here"))
@@ -120,6 +140,7 @@ func TestProofs(t *testing.T) {
 		}, says: "without the list"},
 		"an error for an answer":    {answer: func(c call) { c.say(`{"status":"error","code":403,"message":"Invalid API key"}`) }, says: "Invalid API key"},
 		"an error and nothing else": {answer: func(c call) { c.say(`{"message":"Not Found","documentation_url":"https://example.com"}`) }, says: "Not Found"},
+		"an error in a part":        {answer: func(c call) { c.say(`{"meta":{"code":400,"error_message":"no such tag"},"data":null}`) }, says: "no such tag"},
 		"a search that timed out":   {answer: func(c call) { c.say(`{"timed_out":true,"hits":{"hits":%s}}`, items(0, 3)) }, says: "timed_out"},
 		"accepted": {answer: func(c call) {
 			c.w.WriteHeader(http.StatusAccepted)
@@ -154,20 +175,23 @@ func TestWhereRecordsAre(t *testing.T) {
 		want     string // the rows, or what the refusal says
 		refused  bool
 	}{
-		"columns beside rows":      {answer: `{"columns":[{"name":"id"},{"name":"v"}],"rows":[[1,"a"],[2,"b"]]}`, want: "[[1 a] [2 b]]"},
-		"names beside rows":        {answer: `{"result":{"fields":["id","v"],"data":[[1,"a"]]}}`, want: "[[1 a]]"},
-		"a row of another length":  {answer: `{"columns":["id","v"],"rows":[[1,"a"],[2]]}`, want: "1 values for 2 columns", refused: true},
-		"records by their keys":    {answer: `{"id1":{"name":"a"},"id2":{"name":"b"}}`, want: "[[id1 a] [id2 b]]"},
-		"records by keys, said":    {settings: map[string]any{"records_path": "users", "record_shape": "map"}, answer: `{"users":{"k":{"name":"a"}},"n":1}`, want: "[[k a]]"},
-		"one record":               {answer: `{"version":"1.2","up":true}`, want: "[[1.2 true]]"},
-		"messages alone":           {answer: `{"ok":true,"messages":[{"ts":"1"}]}`, want: "[[1]]"},
-		"messages beside records":  {answer: `{"messages":[{"code":1}],"things":[{"id":7}]}`, want: "[[7]]"},
-		"an empty list and others": {answer: `{"results":[],"filters":[{"id":77}]}`, want: "[]"},
-		"called as the table":      {answer: `{"tags":[{"id":1}],"x":[{"id":2}]}`, want: "[[2]]"},
-		"one list too many":        {answer: `{"cars":[{"id":1}],"bikes":[]}`, want: "records_path", refused: true},
-		"a key with a dot":         {settings: map[string]any{"records_path": "a.b"}, answer: `{"a.b":[{"id":3}],"a":{"b":[{"id":4}]}}`, want: "[[3]]"},
-		"lines":                    {answer: "{\"id\":1}\n{\"id\":2}\n", want: "[[1] [2]]"},
-		"broken lines":             {answer: "{\"id\":1}\n{\"id\":\n", want: "broken JSON", refused: true},
+		"columns beside rows":       {answer: `{"columns":[{"name":"id"},{"name":"v"}],"rows":[[1,"a"],[2,"b"]]}`, want: "[[1 a] [2 b]]"},
+		"names beside rows":         {answer: `{"result":{"fields":["id","v"],"data":[[1,"a"]]}}`, want: "[[1 a]]"},
+		"a row of another length":   {answer: `{"columns":["id","v"],"rows":[[1,"a"],[2]]}`, want: "1 values for 2 columns", refused: true},
+		"records by their keys":     {answer: `{"id1":{"name":"a"},"id2":{"name":"b"}}`, want: "[[id1 a] [id2 b]]"},
+		"records by keys, said":     {settings: map[string]any{"records_path": "users", "record_shape": "map"}, answer: `{"users":{"k":{"name":"a"}},"n":1}`, want: "[[k a]]"},
+		"one record":                {answer: `{"version":"1.2","up":true}`, want: "[[1.2 true]]"},
+		"messages alone":            {answer: `{"ok":true,"messages":[{"ts":"1"}]}`, want: "[[1]]"},
+		"messages beside records":   {answer: `{"messages":[{"code":1}],"things":[{"id":7}]}`, want: "[[7]]"},
+		"an empty list and others":  {answer: `{"results":[],"filters":[{"id":77}]}`, want: "[]"},
+		"an empty list of any name": {answer: `{"widgets":[],"next":null,"took":3}`, want: "[]"},
+		"two empty lists":           {answer: `{"cars":[],"bikes":[]}`, want: "records_path", refused: true},
+		"one record without tags":   {answer: `{"id":1,"tags":[],"roles":[]}`, want: "[[1 [] []]]"},
+		"called as the table":       {answer: `{"tags":[{"id":1}],"x":[{"id":2}]}`, want: "[[2]]"},
+		"one list too many":         {answer: `{"cars":[{"id":1}],"bikes":[]}`, want: "records_path", refused: true},
+		"a key with a dot":          {settings: map[string]any{"records_path": "a.b"}, answer: `{"a.b":[{"id":3}],"a":{"b":[{"id":4}]}}`, want: "[[3]]"},
+		"lines":                     {answer: "{\"id\":1}\n{\"id\":2}\n", want: "[[1] [2]]"},
+		"broken lines":              {answer: "{\"id\":1}\n{\"id\":\n", want: "broken JSON", refused: true},
 		"key and cursor in an object": {settings: map[string]any{"primary_key": []string{"c.id"}, "cursor": "c.at"},
 			answer: `{"list":[{"c":{"id":5,"at":"2024-01-01T00:00:00Z"}}]}`, want: `[[5 2024-01-01T00:00:00.000000Z {"id":5,"at":"2024-01-01T00:00:00Z"}]]`},
 	} {

@@ -67,6 +67,9 @@ func locate(document []byte, name string) (place, error) {
 			return p, err
 		}
 	}
+	if p, ok, err := emptied(lists, document); ok || err != nil {
+		return p, err
+	}
 	// Lists with the names of what usually stands beside records are the records
 	// where there are no others.
 	lists = slices.DeleteFunc(lists, func(f found) bool { return f.score > 0 || isLinks(f.raw) })
@@ -160,6 +163,48 @@ func pick(level []found, document []byte) (p place, ok bool, err error) {
 	}
 	return p, false, driver.E(driver.ErrInvalidConfig, nil, "the answer holds several lists (%s): set connection_config.records_path to the one that holds the records", strings.Join(names[:min(len(names), 8)], ", "))
 }
+
+// emptied chooses among empty lists, where there are no others: an envelope that
+// holds one has no records today. What has fields of its own is one record that
+// has none of something.
+func emptied(lists []found, document []byte) (p place, ok bool, err error) {
+	best := 0
+	for _, f := range lists {
+		if !f.full && !f.rows && len(f.path) <= 2 {
+			best = max(best, f.score)
+		}
+	}
+	top := slices.DeleteFunc(slices.Clone(lists), func(f found) bool { return f.full || f.rows || f.score != best || len(f.path) > 2 })
+	switch {
+	case best == 0 || best == 1 && !bare(document):
+		return p, false, nil
+	case len(top) == 1:
+		return place{path: top[0].path, shape: "list", sure: best > 1}, true, nil
+	}
+	var names []string
+	for _, f := range top {
+		names = append(names, strings.Join(f.path, "."))
+	}
+	return p, false, driver.E(driver.ErrInvalidConfig, nil, "the answer holds several lists (%s): set connection_config.records_path to the one that holds the records", strings.Join(names[:min(len(names), 8)], ", "))
+}
+
+// bare reports whether an object is an envelope: it has no values but those that
+// tell of pages, of how the request went, or of the API.
+func bare(object []byte) bool {
+	for key, value := range records.Fields(object) {
+		plain := plainName(string(key))
+		_, next := nextWord(plain)
+		if value[0] == '[' || value[0] == '{' || next || failing[plain] || moreNames[plain] || overNames[plain] || tokenNames[plain] || pageNames[plain] || pagesNames[plain] ||
+			skipNames[plain] || totalNames[plain] || countNames[plain] || sizeNames[plain] || backwards[plain] || asides[plain] {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// asides are other values of envelopes.
+var asides = wordsOf(`object kind type etag took time version apiversion url uri elapsed odatacontext query sort order generated batchcomplete cachets previousurl nexturl number batch`)
 
 // headingOf returns the path to the list beside rows that names their columns.
 func headingOf(document []byte, rows found) []string {

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bytes"
+	"context"
 	"slices"
 	"strconv"
 
@@ -17,6 +19,34 @@ func (p *pager) stepOf(g signs, pg page) int64 {
 		return g.size.n
 	}
 	return int64(pg.records)
+}
+
+// doubtful has the step of offsets found out by probe where fewer records came
+// than were asked for, and nothing says why.
+func (p *pager) doubtful(g signs, pg page) {
+	if n := int64(pg.records); n > 0 && n < p.step && p.s.settings.PageSize > 0 && !g.size.known {
+		p.doubt = true
+		p.ways = []way{{mode: "offset", param: p.param, at: p.at - p.step + n}}
+	}
+}
+
+// settle asks for what comes behind the records that came: where some of them
+// come again, or the same comes behind all that was asked for, others were
+// hidden, and offsets go by what was asked for; else the API gives no more to a
+// page.
+func (p *pager) settle(ctx context.Context, w way) error {
+	p.doubt, p.ways = false, nil
+	e, pg, verdict, err := p.attempt(ctx, w)
+	if err != nil || verdict == nothing || e.err != nil || p.begun.repeats(pg) > 0 {
+		return err
+	}
+	_, far, v, err := p.attempt(ctx, way{mode: "offset", param: w.param, at: p.at})
+	if err != nil || v == accepted && bytes.Equal(far.body.index.Record(0), pg.body.index.Record(0)) {
+		return err
+	}
+	p.step = w.at - (p.at - p.step)
+	p.at, p.url, p.early = w.at, e.url, []*early{e}
+	return nil
 }
 
 // turn goes to a page number or offset.

@@ -43,6 +43,7 @@ type pager struct {
 	at    int64  // page number or offset of the page last read
 	step  int64  // that an offset goes on by
 	ways  []way  // to the second page, to be tried
+	doubt bool   // fewer records came than were asked for: the API hid some, or gives no more to a page
 
 	place place
 	found bool   // place was found in an answer that had records, or is set

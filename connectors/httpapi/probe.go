@@ -143,6 +143,9 @@ const (
 // other records like those of the first page. The answer is kept for next.
 func (p *pager) probe(ctx context.Context) error {
 	ways, g := p.ways, p.begun.signs
+	if p.doubt {
+		return p.settle(ctx, ways[0])
+	}
 	p.ways = nil
 	must := g.said() != "" || p.total > p.seen || g.pages.known && p.complete(g, p.last) == ""
 	var names []string
@@ -279,8 +282,9 @@ func (p *pager) keep(w way, e *early) {
 	if w.mode == "page" && p.begun.signs.page.known {
 		p.zero = p.begun.signs.page.n == 0
 	}
+	p.url, p.early = e.url, []*early{e}
 	if p.mode == "offset" {
 		p.step = p.stepOf(p.begun.signs, p.last)
+		p.doubtful(p.begun.signs, p.last)
 	}
-	p.url, p.early = e.url, []*early{e}
 }

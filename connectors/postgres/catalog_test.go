@@ -116,6 +116,16 @@ func testReader(t *testing.T, server *servers.Server) {
 	if rows, err := rowsOf(t, src, tableOfName(t, src, "ruled"), false); err != nil || len(rows) != 1 {
 		t.Errorf("the rows that the policy lets through: %v, %v", rows, err)
 	}
+	// An account that may not ask for the server's identifier goes by names.
+	was := tableOfName(t, src, "part").Identity
+	fill(t, server.OpenPostgres, "REVOKE EXECUTE ON FUNCTION pg_control_system(), pg_walfile_name(pg_lsn) FROM PUBLIC")
+	src = openWith(t, server, reader)
+	if now := tableOfName(t, src, "part").Identity; now == was || now == "" {
+		t.Errorf("the identity is %q, with rights %q", now, was)
+	}
+	if _, err := rowsOf(t, src, tableOfName(t, src, "part"), false); err != nil {
+		t.Error(err)
+	}
 	src = openWith(t, server, func(s *Settings) { s.Schemas = []string{"public", "pubilc"} })
 	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrNotFound) || !strings.Contains(err.Error(), "pubilc") {
 		t.Errorf("a schema that is not there: %v", err)

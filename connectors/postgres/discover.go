@@ -109,7 +109,7 @@ func (s *source) describe(ctx context.Context, r reads) (*session, *described, e
 		c, err := s.transaction(ctx, r.before, sql, d.take)
 		var refused *driver.Error
 		switch {
-		case errors.As(err, &refused) && !s.uncontrolled && strings.Contains(refused.Message, "pg_control_system"):
+		case errors.As(err, &refused) && !s.uncontrolled && (strings.Contains(refused.Message, "pg_control_system") || strings.Contains(refused.Message, "pg_walfile_name") || strings.Contains(refused.Message, "pg_current_wal_lsn")):
 			s.uncontrolled = true // this account may not ask, or this server does not know
 			continue
 		case err != nil:

@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // child is a table that inherits from another one, which is not partitioned.
@@ -31,8 +32,15 @@ type family struct {
 	within   string   // the table that this one is read with, "" for none
 }
 
-// mixed reports whether rows of other tables are among the table's own.
-func (f family) mixed() bool { return len(f.below) > 0 }
+// chunks is where TimescaleDB keeps the parts of its tables, over all of which
+// their keys are unique.
+const chunks = "_timescaledb_internal."
+
+// mixed reports whether rows of other tables are among the table's own, over
+// which its key is not unique.
+func (f family) mixed() bool {
+	return slices.ContainsFunc(f.names, func(name string) bool { return !strings.HasPrefix(name, chunks) })
+}
 
 // families finds for each relation what is read with it.
 func (d *describing) families() {

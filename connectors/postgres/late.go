@@ -15,7 +15,7 @@ import (
 // came behind the cursor.
 const (
 	lookAlways = 256 << 20
-	lookNeeded = 16 << 30
+	lookNeeded = 4 << 30
 )
 
 // summer is how far local time goes back in autumn, and a bit.
@@ -34,7 +34,9 @@ type resumption struct {
 // without a key that tells repeats apart.
 func (p position) late(exactly bool) string {
 	from := func(xid uint64) string {
-		return fmt.Sprintf("pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(%s)", xidLiteral(xid))
+		// Frozen rows keep their ids, which look as if they were to come when half of
+		// the ids there are have been given out since.
+		return fmt.Sprintf("(pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(%s) AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>=) 0)", xidLiteral(xid))
 	}
 	if !exactly {
 		return from(p.xmin)
@@ -126,7 +128,7 @@ func (p *plan) compare(ctx context.Context, c *session, old position, near bool,
 		case was != node:
 			// Rewriting a table (VACUUM FULL) leaves the rows' transactions as they
 			// were; after TRUNCATE all rows are new.
-			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s))", len(names), p.moment.names[oid], xidLiteral(old.xmax)))
+			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s) OR age(xmin) < 0)", len(names), p.moment.names[oid], xidLiteral(old.xmax)))
 			names = append(names, p.moment.names[oid])
 		}
 	}
@@ -167,7 +169,7 @@ func (p *plan) compare(ctx context.Context, c *session, old position, near bool,
 func (p *plan) reloaded(ctx context.Context, c *session, old position, from driver.Cursor, at driver.Column) error {
 	by := p.order(from.Column)
 	again := false
-	err := c.run(ctx, fmt.Sprintf(`SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE age(xmin) > age(%[2]s)) THEN false
+	err := c.run(ctx, fmt.Sprintf(`SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE age(xmin) > age(%[2]s) OR age(xmin) < 0) THEN false
   ELSE coalesce((SELECT %[3]s < %[4]s FROM %[1]s WHERE %[3]s IS NOT NULL ORDER BY %[3]s DESC LIMIT 1), false) END`, p.source(), xidLiteral(old.xmax), by, literal(*from.Value)), func(_ int, row [][]byte) error {
 		again = truth(row[0])
 		return nil

@@ -24,12 +24,14 @@ func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, err
 	namespace, name := literal(t.Namespace), literal(t.Name)
 	p := &plan{table: t}
 	c, found, err := s.describe(ctx, reads{
-		before:  fmt.Sprintf(ofActivity, namespace, name),
-		where:   fmt.Sprintf(ofTable, namespace, name),
-		further: func(c *session) string { return fmt.Sprintf(ofMoment, c.snapshotFunction(), namespace, name) },
-		begin:   func() { p.moment = moment{} },
-		first:   p.moment.takeActivity,
-		take:    p.moment.take,
+		before: fmt.Sprintf(ofActivity, namespace, name),
+		where:  fmt.Sprintf(ofTable, namespace, name),
+		further: func(c *session) string {
+			return fmt.Sprintf(ofMoment, c.snapshotFunction(), c.timeline(), namespace, name)
+		},
+		begin: func() { p.moment = moment{} },
+		first: p.moment.takeActivity,
+		take:  p.moment.take,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -85,7 +87,7 @@ func (p *plan) match() error {
 // source returns what to select from: the table, alone if others inherit from it
 // that are read as themselves.
 func (p *plan) source() string {
-	if p.row.kind == "r" && len(p.row.family.apart) > 0 && !p.row.family.mixed() {
+	if p.row.kind == "r" && len(p.row.family.apart) > 0 && len(p.row.family.below) == 0 {
 		return "ONLY " + relation(p.table)
 	}
 	return relation(p.table)
@@ -93,7 +95,7 @@ func (p *plan) source() string {
 
 // own returns the condition that leaves the rows of such tables out, "" for none.
 func (p *plan) own() string {
-	if len(p.row.family.apart) == 0 || !p.row.family.mixed() {
+	if len(p.row.family.apart) == 0 || len(p.row.family.below) == 0 {
 		return ""
 	}
 	return "tableoid OPERATOR(pg_catalog.=) ANY (" + oidList(append([]int64{p.row.oid}, p.row.family.below...)) + ")"

@@ -43,8 +43,19 @@ SELECT (SELECT extract(epoch FROM statement_timestamp() - min(a.xact_start))::in
 
 // ofMoment tells the snapshot, and where the rows of the table are.
 const ofMoment = `
-SELECT %s, CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END;` + below + `
+SELECT %s, %s;` + below + `
 SELECT c.oid::int8, c.relfilenode::int8, coalesce(m.amname = 'heap', false), pg_relation_size(c.oid), c.oid::regclass::text FROM tree JOIN pg_class c ON c.oid = tree.oid LEFT JOIN pg_am m ON m.oid = c.relam WHERE c.relkind IN ('r', 'm', 'f')`
+
+// ofTimeline tells the timeline, which a standby does not know for sure.
+const ofTimeline = "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END"
+
+// timeline returns what tells the timeline to an account that may ask.
+func (c *session) timeline() string {
+	if c.source.uncontrolled {
+		return "0"
+	}
+	return ofTimeline
+}
 
 // moment is when and of what a read is.
 type moment struct {

@@ -144,15 +144,39 @@ func columnNames(first []cell, header bool) []string {
 	return names
 }
 
-// holdsNames reports whether a row holds all of these names.
-func holdsNames(names []string, row []cell) bool {
-	has := columnNames(row, true)
-	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(has, name) })
+// known are the columns that a table had before; nil is nothing known.
+type known struct {
+	names []string
+	some  bool // a file of several, which has some of them
 }
 
-// unnamed reports whether names are those of a file without any.
-func unnamed(names []string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool {
+// holds reports whether a row holds all of the names, or, of one of several
+// files, mostly such names.
+func (k *known) holds(row []cell) bool {
+	has := columnNames(row, true)
+	if k.some {
+		n := 0
+		for _, name := range has {
+			if slices.Contains(k.names, name) {
+				n++
+			}
+		}
+		return n > 0 && 2*n >= len(has)
+	}
+	return !slices.ContainsFunc(k.names, func(name string) bool { return !slices.Contains(has, name) })
+}
+
+// literal reports whether a row holds the names as they are, none of them made up
+// for a cell without text.
+func (k *known) literal(row []cell) bool {
+	return len(k.names) > 0 && !slices.ContainsFunc(k.names, func(name string) bool {
+		return !slices.ContainsFunc(row, func(c cell) bool { return strings.TrimSpace(string(c.text)) == name })
+	})
+}
+
+// unnamed reports whether the names are those of a file without any.
+func (k *known) unnamed() bool {
+	return !slices.ContainsFunc(k.names, func(name string) bool {
 		n, err := strconv.Atoi(strings.TrimPrefix(name, "column_"))
 		return err != nil || n < 1 || name != fmt.Sprintf("column_%d", n)
 	})

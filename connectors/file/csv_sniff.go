@@ -154,14 +154,14 @@ func (s *source) settle(in *input, g guess, skip int) (dialect, error) {
 	case s.settings.Header != nil:
 		d.header = *s.settings.Header
 	case known != nil:
-		d.header = !unnamed(known) || holdsNames(known, first)
+		d.header = !known.unnamed() || known.literal(first)
 	default:
 		if d.header = h.is; h.doubt != "" {
 			in.note(fmt.Sprintf("The first row of %s was taken for %s: %s. Set connection_config.header to %t if that is wrong.", in.entry.path, map[bool]string{true: "the names of the columns", false: "a row, not for names"}[h.is], h.doubt, !h.is))
 		}
 	}
 	if g.lead > 0 {
-		if !g.comments && !h.sure && !(known != nil && holdsNames(known, first)) && s.settings.Header == nil {
+		if !g.comments && !h.sure && !(known != nil && known.holds(first)) && s.settings.Header == nil {
 			return d, driver.E(driver.ErrBadData, nil, "%s: line 1 has one field, and those after it have %d with the delimiter %q; set connection_config.skip_rows to %d if it is a title, or connection_config.delimiter to what separates the fields", in.entry.path, g.fields, g.writing.delimiter, g.lead)
 		}
 		in.note(fmt.Sprintf("%d lines before the header of %s were left out as a title or comments. Set connection_config.skip_rows to 0 if they are rows.", g.lead, in.entry.path))
@@ -211,7 +211,7 @@ func separatorLine(head []byte) (string, int) {
 
 // choose returns the best way to read a head: that which finds the known names,
 // else that by which most rows have as many fields as the first.
-func (s *source) choose(head []byte, whole bool, base writing, delimiters, known []string, tsv bool) guess {
+func (s *source) choose(head []byte, whole bool, base writing, delimiters []string, known *known, tsv bool) guess {
 	single := s.settings.Quote == nil && !bytes.ContainsRune(head, '"') && bytes.ContainsRune(head, '\'')
 	var best guess
 	for i, delimiter := range delimiters {
@@ -233,7 +233,7 @@ func (s *source) choose(head []byte, whole bool, base writing, delimiters, known
 
 // ends returns the better of two guesses: that carriage returns alone end lines,
 // if the head has any, and that they do not.
-func (s *source) ends(head []byte, whole bool, w writing, known []string, tsv bool) guess {
+func (s *source) ends(head []byte, whole bool, w writing, known *known, tsv bool) guess {
 	read := func(cr bool) guess {
 		w.cr = cr
 		g := s.guess(head, whole, w, known)
@@ -259,9 +259,9 @@ func (s *source) ends(head []byte, whole bool, w writing, known []string, tsv bo
 
 // better reports whether g is a better guess than another one of another
 // delimiter.
-func (g guess) better(than guess, known []string) bool {
+func (g guess) better(than guess, known *known) bool {
 	if known != nil && len(g.rows) > 0 && len(than.rows) > 0 {
-		if fits := holdsNames(known, g.rows[0]); fits != holdsNames(known, than.rows[0]) {
+		if fits := known.holds(g.rows[0]); fits != known.holds(than.rows[0]) {
 			return fits
 		}
 	}
@@ -281,7 +281,7 @@ func (g guess) better(than guess, known []string) bool {
 // instead returns what becomes of a guess whose quotes are wrong, by what quotes
 // mean besides: with a backslash before those inside of fields, or nothing in a
 // file of tabs, whose definition has none.
-func (s *source) instead(head []byte, whole bool, g guess, known []string, tsv bool) guess {
+func (s *source) instead(head []byte, whole bool, g guess, known *known, tsv bool) guess {
 	var others []writing
 	if s.settings.Escape == "" && g.writing.quote != 0 {
 		w := g.writing
@@ -303,7 +303,7 @@ func (s *source) instead(head []byte, whole bool, g guess, known []string, tsv b
 }
 
 // guess takes a head apart in one way.
-func (s *source) guess(head []byte, whole bool, w writing, known []string) guess {
+func (s *source) guess(head []byte, whole bool, w writing, known *known) guess {
 	g := guess{writing: w, err: nil}
 	at := 0
 	for at < len(head) && len(g.rows) < sniffRows {
@@ -333,7 +333,7 @@ func (s *source) guess(head []byte, whole bool, w writing, known []string) guess
 
 // findLead finds the first row that is no title and no comment, and drops those
 // before it. said is that somebody says that there are none.
-func (g *guess) findLead(said bool, known []string) {
+func (g *guess) findLead(said bool, known *known) {
 	if len(g.rows) == 0 {
 		return
 	}
@@ -355,10 +355,10 @@ func (g *guess) findLead(said bool, known []string) {
 
 // titles counts the rows before the header: all of one field, where those after
 // them have more.
-func (g *guess) titles(known []string) int {
+func (g *guess) titles(known *known) int {
 	if known != nil {
 		for i, row := range g.rows[:min(len(g.rows), mostLead)] {
-			if holdsNames(known, row) {
+			if known.holds(row) {
 				return i
 			}
 		}

@@ -42,14 +42,14 @@ type located struct {
 // locate decides what an object is, whose table has a name and, if known is not
 // nil, had these columns before. It returns an ErrBadData where the choice is
 // open.
-func locate(object []byte, name string, known []string) (located, error) {
+func locate(object []byte, name string, known *known) (located, error) {
 	found := find(object, name, nil, deepest)
 	if known != nil && len(found.lists) > 0 && found.open == "" {
 		// What was decided stays: the columns are fields of the one or the other.
 		paths := append([][]string{nil}, found.paths...)
 		best, most := -1, 0
 		for i, path := range paths {
-			if n := shared(object, path, known); n > most {
+			if n := shared(object, path, known.names); n > most {
 				best, most = i, n
 			}
 		}

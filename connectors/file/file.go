@@ -17,6 +17,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"headwater/connectors/driver"
@@ -87,27 +88,41 @@ func (s *source) Know(tables []driver.Table) {
 	}
 }
 
-// Check reads the beginning of every file.
+// Check reads the beginning of every file. Among others, one that cannot be read
+// is no failure unless the settings say so.
 func (s *source) Check(ctx context.Context) error {
 	entries, err := s.list(ctx)
 	if err != nil {
 		return err
 	}
+	var failed error
+	bad := 0
 	for _, e := range entries {
 		if err := s.check(ctx, e); err != nil {
-			return err
+			if bad++; failed == nil {
+				failed = err
+			}
 		}
+		if failed != nil && (ctx.Err() != nil || s.settings.BadFiles == "fail" || errors.Is(failed, driver.ErrInvalidConfig)) {
+			return failed
+		}
+	}
+	if bad == len(entries) {
+		return failed
 	}
 	return nil
 }
 
 func (s *source) check(ctx context.Context, e entry) error {
 	in, err := s.open(ctx, e)
+	if errors.Is(err, errEmpty) && s.before[e.table] != nil {
+		return nil // it had rows
+	}
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	in.known = s.before[e.table]
+	in.known = s.knownOf(e.table)
 	switch in.format {
 	case "parquet":
 		_, err = s.openParquet(ctx, in)
@@ -118,77 +133,156 @@ func (s *source) check(ctx context.Context, e entry) error {
 			break // the first record is enough
 		}
 	}
-	if err == nil && (in.format == "parquet" || len(s.settings.ColumnTypes) > 0) {
+	if err == nil && s.looksFurther(in.format) {
 		return s.firstRows(ctx, e)
 	}
 	return err
 }
 
+// looksFurther reports whether rows have to be read to see that a file can be.
+func (s *source) looksFurther(format string) bool {
+	return format == "parquet" || len(s.settings.ColumnTypes) > 0
+}
+
+// knownOf returns what is known of a table from before.
+func (s *source) knownOf(table string) *known {
+	if names := s.before[table]; names != nil {
+		return &known{names: names}
+	}
+	return nil
+}
+
 // Discover reads every file as far as its types need. A file that cannot be read
-// among others that can is told of by an UnreadTables.
+// among others that can is left out; if it was read before, it is told of by an
+// UnreadTables.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	entries, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tables := make([]driver.Table, 0, len(entries))
-	var unread []driver.UnreadTable
-	for _, e := range entries {
-		table, err := s.discover(ctx, e)
-		if err != nil && ctx.Err() != nil {
+	g := s.grouped(entries)
+	mode := s.mode(g)
+	files := make([]looked, len(g.entries))
+	for i, e := range g.entries {
+		known := s.knownOf(e.table)
+		if mode == oneTable {
+			if known = s.knownOf(g.name); known != nil {
+				known.some = true
+			}
+		}
+		files[i] = s.look(ctx, e, known)
+		if fresh := s.before != nil && known == nil; fresh && len(files) > 1 && files[i].err == nil && s.looksFurther(files[i].format) {
+			files[i].err = s.firstRows(ctx, e) // a sync would fail by it
+		}
+		if err := files[i].err; err != nil && ctx.Err() != nil {
 			return nil, err
 		}
+	}
+	if mode == oneTable || mode == "" && alike(files) {
+		table, err := s.asOne(g, files)
 		if err != nil {
-			unread = append(unread, driver.UnreadTable{Name: e.table, Err: err})
-			continue
+			return nil, err
 		}
 		s.known[table.Name] = table.Columns
-		tables = append(tables, table)
+		return []driver.Table{table}, nil
+	}
+	return s.each(files)
+}
+
+// each makes a table of each file.
+func (s *source) each(files []looked) ([]driver.Table, error) {
+	tables := make([]driver.Table, 0, len(files))
+	var unread []driver.UnreadTable
+	read := 0
+	var last error
+	for _, f := range files {
+		table, err := f.table, f.err
+		table.Name, table.Kind, table.Identity = f.entry.table, "file", "file:"+f.entry.path
+		if errors.Is(err, errEmpty) && s.before[table.Name] != nil {
+			err, table.Blank = nil, true // what was known of it stays
+		} else if err == nil {
+			err = s.finish(&table)
+		}
+		_, was := s.before[table.Name]
+		switch {
+		case err == nil:
+			read++
+			s.known[table.Name] = table.Columns
+			tables = append(tables, table)
+		case s.before == nil || was || s.settings.BadFiles == "fail" || errors.Is(err, driver.ErrInvalidConfig):
+			unread = append(unread, driver.UnreadTable{Name: table.Name, Err: err})
+		default:
+			tables = append(tables, driver.Table{Name: table.Name, Kind: "file", LeftOut: err.Error()})
+			last = err
+		}
 	}
 	slices.SortFunc(tables, func(a, b driver.Table) int { return cmp.Compare(a.Name, b.Name) })
 	switch {
+	case read == 0 && len(unread) > 0:
+		return nil, unread[0].Err
+	case read == 0:
+		return nil, last
 	case len(unread) == 0:
 		return tables, nil
-	case len(tables) == 0:
-		return nil, unread[0].Err
 	}
 	return tables, &driver.UnreadTables{Tables: unread}
 }
 
-func (s *source) discover(ctx context.Context, e entry) (table driver.Table, err error) {
+// look finds the columns of a file.
+func (s *source) look(ctx context.Context, e entry, known *known) looked {
+	table, format, err := s.shape(ctx, e, known)
+	return looked{entry: e, format: format, table: table, err: err}
+}
+
+func (s *source) shape(ctx context.Context, e entry, known *known) (table driver.Table, format string, err error) {
 	in, err := s.open(ctx, e)
 	if err != nil {
-		return table, err
+		return table, "", err
 	}
 	defer in.Close()
-	in.known = s.before[e.table]
+	in.known = known
 	switch in.format {
 	case "parquet":
+		format = "parquet"
 		table, err = s.discoverParquet(ctx, in)
 	case "csv", "tsv":
+		format = "csv"
 		table, err = s.discoverCSV(ctx, in)
 	default:
+		format = "json"
 		table, err = s.discoverJSON(ctx, in)
 	}
 	if err != nil {
-		return table, in.failed(ctx, err)
+		return table, format, in.failed(ctx, err)
 	}
+	return table, format, in.unchanged()
+}
+
+// maxNames bounds the names of a table's columns: the lake keeps them in a file
+// whose head may have 1 MiB.
+const maxNames = 1 << 20
+
+// finish checks a table's columns and gives it their set types and its keys.
+func (s *source) finish(table *driver.Table) error {
 	if len(table.Columns) > s.limits.MaxColumns {
-		return table, driver.E(driver.ErrLimit, nil, "%s has %d columns, over the limit of %d", e.path, len(table.Columns), s.limits.MaxColumns)
+		return driver.E(driver.ErrLimit, nil, "%s has %d columns, over the limit of %d", table, len(table.Columns), s.limits.MaxColumns)
+	}
+	names := 0
+	for _, c := range table.Columns {
+		names += len(c.Name) + 56 // what is written beside each
+	}
+	if names > maxNames {
+		return driver.E(driver.ErrLimit, nil, "%s has %d columns whose names take %d KiB, more than a table of the lake can have; shorten them, or set connection_config.header to false and skip_rows to 1 to number them", table, len(table.Columns), names>>10)
 	}
 	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
-		return table, err
+		return err
 	}
 	for i, c := range table.Columns {
 		if c.Type.Kind == driver.Date {
 			table.Columns[i].Grain = 24 * time.Hour
 		}
 	}
-	table.Name, table.Kind = e.table, "file"
-	if err := s.keys(&table); err != nil {
-		return table, err
-	}
-	return table, in.unchanged()
+	return s.keys(table)
 }
 
 // keys sets the primary key and the cursor that the settings name, where the
@@ -232,12 +326,18 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 	if err := records.CheckCursor(t, from); err != nil {
 		return err
 	}
+	meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
+	if strings.HasPrefix(t.Identity, manyFiles) {
+		return s.readMany(ctx, t, meter.batch)
+	}
 	in, err := s.openTable(ctx, t)
+	if errors.Is(err, errEmpty) && from.Value != nil {
+		return nil // a day without a row
+	}
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
 	switch in.format {
 	case "parquet":
 		err = s.readParquet(ctx, in, t, meter.batch)
@@ -269,7 +369,7 @@ func (s *source) openTable(ctx context.Context, t driver.Table) (*input, error) 
 	if err != nil {
 		return nil, err
 	}
-	in.known = namesOf(t.Columns)
+	in.known = &known{names: namesOf(t.Columns)}
 	return in, nil
 }
 

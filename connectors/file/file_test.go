@@ -381,8 +381,14 @@ func TestBadFilesAmongOthers(t *testing.T) {
 	if rows, _, err := read(t, src, tables[1], driver.Cursor{}); err != nil || len(rows) != 1 {
 		t.Errorf("%v, %v", rows, err)
 	}
-	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrBadData) {
+	if err := src.Check(t.Context()); err != nil {
 		t.Errorf("the check said %v", err)
+	}
+	if src, err = open(t, files, `{"path":"*.csv","bad_files":"fail"}`, driver.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrBadData) {
+		t.Errorf("the check of files that may not be bad said %v", err)
 	}
 	if src, err = open(t, files, `{"path":"[bc].csv"}`, driver.Limits{}); err != nil {
 		t.Fatal(err)

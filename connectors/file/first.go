@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/records"
 )
 
 // checkedRows is how many rows of a file are read before it connects, so that a
@@ -14,16 +15,25 @@ const checkedRows = 10_000
 // Parquet holds, and what the settings say of a column, is seen by reading alone,
 // and what cannot be read is not to connect.
 func (s *source) firstRows(ctx context.Context, e entry) error {
-	table, err := s.discover(ctx, e)
+	table, _, err := s.shape(ctx, e, s.knownOf(e.table))
 	if err != nil {
 		return err
 	}
+	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
+		return err
+	}
+	table.Name = e.table
+	return s.firstOf(ctx, e, table)
+}
+
+// firstOf reads the first rows of a table.
+func (s *source) firstOf(ctx context.Context, e entry, table driver.Table) error {
 	in, err := s.open(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	in.known = s.before[e.table]
+	in.known = &known{names: namesOf(table.Columns)}
 	leave := func(b driver.Batch) error {
 		b.Record.Release()
 		return errLeft

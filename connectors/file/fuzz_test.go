@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -101,6 +104,7 @@ func FuzzFormats(f *testing.F) {
 	f.Add([]byte("{\"a\":1}\n{\"b\":[2]}"), 2)
 	f.Add([]byte(`{"x":{"y":[{"a":"\ud83d\ude00"}]}}`), 1)
 	f.Add([]byte("PAR1PAR1"), 3)
+	f.Add([]byte("'' "), 0)
 	f.Fuzz(func(t *testing.T, content []byte, format int) {
 		name := []string{"f.csv", "f.json", "f.ndjson", "f.parquet"}[uint(format)%4]
 		src, err := Driver{}.Open(t.Context(), driver.Config{
@@ -206,4 +210,99 @@ func TestSplitterKeepsEveryByte(t *testing.T) {
 			t.Errorf("blocks of %d bytes: %d bytes, want %d", size, all.Len(), len(text))
 		}
 	}
+}
+
+// FuzzLoose writes a text anew in whatever way it was written, and compares what
+// the decoder makes of that with the cells that were read.
+func FuzzLoose(f *testing.F) {
+	for _, s := range []string{"a;b\n1;\"x\\\"y\"\n", "a, \"b\" ,c\r1,2\r\n", "# x\n\"a\"\"b\"\n\n", "5\" pipe,\"\x1e\x1f\n\"\n", "\"open\n", "a||b\r\r\n|"} {
+		f.Add(s, ",", false, true)
+		f.Add(s, "||", true, false)
+		f.Add(s, ";", true, true)
+	}
+	f.Fuzz(func(t *testing.T, text, delimiter string, cr, escape bool) {
+		if len(delimiter) == 0 || len(delimiter) > 16 || strings.ContainsAny(delimiter, "\n\r\x00\"\\") {
+			return
+		}
+		w := writing{delimiter: delimiter, quote: '"', cr: cr, comment: "#"}
+		if escape {
+			w.escape = '\\'
+		}
+		var want [][]string
+		whole := w
+		for rest := []byte(text); len(rest) > 0; {
+			n, err := whole.next(rest, true)
+			if err != nil {
+				want = nil
+				break
+			}
+			if n <= 0 {
+				t.Fatalf("%q: a record of %d bytes", rest, n)
+			}
+			rest = rest[n:]
+			var row []string
+			for _, c := range whole.cells {
+				row = append(row, string(c.text))
+			}
+			if row != nil {
+				want = append(want, row)
+			}
+		}
+		anew, err := io.ReadAll(&looseReader{writing: w, r: odd(text), path: "f", max: 1 << 20})
+		if err != nil {
+			var typed *driver.Error
+			if !errors.As(err, &typed) || want != nil {
+				t.Fatalf("%q: %v, want %q", text, err, want)
+			}
+			return
+		}
+		var got [][]string
+		d := decoder{comma: plainComma, quote: plainQuote}
+		for len(anew) > 0 {
+			n, err := d.next(anew)
+			if err != nil {
+				t.Fatalf("%q became %q: %v", text, anew, err)
+			}
+			anew = anew[n:]
+			var row []string
+			for _, c := range d.cells {
+				row = append(row, string(c.text))
+			}
+			if row != nil {
+				got = append(got, row)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q:\n got %q\nwant %q", text, got, want)
+		}
+	})
+}
+
+// FuzzEncodings decodes any bytes, in pieces, as every encoding: what comes is
+// text or a typed error.
+func FuzzEncodings(f *testing.F) {
+	names := slices.Sorted(maps.Keys(tables))
+	names = append(names, "utf-16le", "utf-16be")
+	for i := range names {
+		f.Add([]byte("a\x81\xff\x00\xd8\x3d\xde\x00"), i)
+	}
+	f.Fuzz(func(t *testing.T, content []byte, which int) {
+		name := names[uint(which)%uint(len(names))]
+		d, err := encodingOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &transcoder{r: odd(string(content)), path: "f", name: name, decode: d.utf16Text}
+		if d.table != nil {
+			tr.decode = (&tableText{decoder: d.table.NewDecoder()}).text
+		}
+		text, err := io.ReadAll(tr)
+		var typed *driver.Error
+		if err != nil && !errors.As(err, &typed) {
+			t.Fatalf("%s: %q: %v", name, content, err)
+		}
+		if !utf8.Valid(text) || d.table != nil && bytes.Contains(text, []byte("\uFFFD")) {
+			t.Fatalf("%s: %q became %q", name, content, text)
+		}
+	})
 }

@@ -45,7 +45,7 @@ type input struct {
 	file       fs.File
 	decoder    io.Reader
 	closers    []func() error
-	known      []string // the columns that the table had before, nil for none
+	known      *known
 	notes      []string // for people, about what was guessed
 }
 

@@ -64,41 +64,123 @@ func cleanPath(name string) (string, error) {
 
 // match returns the regular files that a pattern names.
 func (s *source) match(pattern string) ([]string, error) {
-	found, err := fs.Glob(s.files, pattern)
-	if err != nil {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.path is no valid pattern: brackets must be closed")
+	parts := strings.Split(pattern, "/")
+	for _, part := range parts {
+		if _, err := path.Match(part, ""); err != nil {
+			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.path is no valid pattern: brackets must be closed")
+		}
 	}
-	found = slices.DeleteFunc(found, func(name string) bool {
-		info, err := fs.Stat(s.files, name)
-		return err != nil || !info.Mode().IsRegular()
-	})
+	var found []string
+	if slices.Contains(parts, "**") {
+		fixed := 0
+		for fixed < len(parts) && !strings.ContainsAny(parts[fixed], "*?[") {
+			fixed++
+		}
+		all, err := s.walk(path.Join(append([]string{"."}, parts[:fixed]...)...))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range all {
+			if matches(parts, strings.Split(name, "/")) {
+				found = append(found, name)
+			}
+		}
+	} else {
+		var err error
+		if found, err = fs.Glob(s.files, pattern); err != nil {
+			return nil, fileError(err, pattern)
+		}
+		found = slices.DeleteFunc(found, func(name string) bool {
+			info, err := fs.Stat(s.files, name)
+			return err != nil || !info.Mode().IsRegular()
+		})
+	}
 	if len(found) == 0 {
 		return nil, driver.E(driver.ErrNotFound, nil, "no file below the files root is named like %s", pattern)
 	}
 	return found, nil
 }
 
-// folder returns the files of a folder that have a known ending. Folders in it
-// and hidden files are left out.
+// matches reports whether the parts of a path are as a pattern has them, of
+// which ** is any number.
+func matches(pattern, name []string) bool {
+	for len(pattern) > 0 {
+		if pattern[0] == "**" {
+			for i := range len(name) + 1 {
+				if matches(pattern[1:], name[i:]) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(name) == 0 {
+			return false
+		}
+		if ok, err := path.Match(pattern[0], name[0]); err != nil || !ok {
+			return false
+		}
+		pattern, name = pattern[1:], name[1:]
+	}
+	return len(name) == 0
+}
+
+// walk returns the regular files below a folder, at any depth, without those
+// that are hidden or in a hidden folder.
+func (s *source) walk(folder string) ([]string, error) {
+	var found []string
+	err := fs.WalkDir(s.files, folder, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil && name == folder:
+			return fileError(err, folder)
+		case err != nil:
+			return nil // a folder that went away or may not be read
+		case name != folder && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+		case d.Type().IsRegular():
+			if found = append(found, name); len(found) > 10*maxFiles {
+				return driver.E(driver.ErrLimit, nil, "%s holds more than %d files; name fewer", folder, 10*maxFiles)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// folder returns the files of a folder that have a known ending. Hidden files are
+// left out, and folders in it unless the settings want them, or there is no file
+// beside them and they are named like partitions.
 func (s *source) folder(name string) ([]string, error) {
 	found, err := fs.ReadDir(s.files, name)
 	if err != nil {
 		return nil, fileError(err, name)
 	}
-	var paths []string
+	var names []string
+	deeper := s.settings.Recursive
 	for _, f := range found {
-		if f.IsDir() || strings.HasPrefix(f.Name(), ".") {
-			continue
-		}
-		base, _ := withoutCompression(f.Name())
-		if formatOf(base) != "" {
-			paths = append(paths, path.Join(name, f.Name()))
+		switch {
+		case strings.HasPrefix(f.Name(), "."):
+		case f.IsDir():
+			deeper = deeper || strings.Contains(f.Name(), "=")
+		default:
+			names = append(names, path.Join(name, f.Name()))
 		}
 	}
-	if len(paths) == 0 {
+	data := func(name string) bool {
+		base, _ := withoutCompression(path.Base(name))
+		return formatOf(base) != ""
+	}
+	if deeper && (s.settings.Recursive || !slices.ContainsFunc(names, data)) {
+		if names, err = s.walk(name); err != nil {
+			return nil, err
+		}
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !data(name) })
+	if len(names) == 0 {
 		return nil, driver.E(driver.ErrNotFound, nil, "folder %s holds no .csv, .tsv, .json, .ndjson or .parquet file", name)
 	}
-	return paths, nil
+	return names, nil
 }
 
 // named gives each file its table name: the file's name without endings, or

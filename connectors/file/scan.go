@@ -13,6 +13,7 @@ import (
 	"iter"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -51,6 +52,9 @@ type part struct {
 // is kept if the bytes at its place are those that were read, whatever became of
 // the rest, and hold as many rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
+	if strings.HasPrefix(t.Identity, manyFiles) {
+		return nil, driver.E(driver.ErrUnsupported, nil, "the files of %s are read one after the other", t)
+	}
 	in, err := s.openTable(ctx, t)
 	if err != nil {
 		return nil, err

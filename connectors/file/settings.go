@@ -11,6 +11,9 @@ import (
 // Settings configure a file, a folder or a pattern of files.
 type Settings struct {
 	Path        string            `json:"path" public:"true" jsonschema:"required,minLength=1,title=Path,description=A file or folder or pattern such as sales/*.csv.gz: a relative path below the files root,example=sales.csv"`
+	Files       string            `json:"files,omitempty" public:"true" jsonschema:"title=Files,description=Whether the files of a folder or pattern are one table or a table each; one if they are alike when absent,enum=one_table,enum=table_per_file"`
+	Recursive   bool              `json:"recursive,omitempty" public:"true" jsonschema:"title=Recursive,description=Whether the folders in a folder are read too; they are where it holds no file and they are named like partitions (year=2024)"`
+	BadFiles    string            `json:"bad_files,omitempty" public:"true" jsonschema:"title=Bad files,description=What becomes of files among others that cannot be read: skip them and tell or fail,enum=skip,enum=fail"`
 	Format      string            `json:"format,omitempty" public:"true" jsonschema:"title=Format,description=Found by ending and content when absent,enum=csv,enum=tsv,enum=json,enum=ndjson,enum=parquet"`
 	Compression string            `json:"compression,omitempty" public:"true" jsonschema:"title=Compression,description=Found by content when absent,enum=none,enum=gzip,enum=zstd,enum=bzip2"`
 	Encoding    string            `json:"encoding,omitempty" public:"true" jsonschema:"title=Encoding,description=UTF-8 or what a mark at the beginning says when absent; else a name such as windows-1252 or iso-8859-1 or utf-16le"`
@@ -43,6 +46,12 @@ const (
 func (s *Settings) Validate() error {
 	if _, err := cleanPath(s.Path); err != nil {
 		return err
+	}
+	if !slices.Contains([]string{"", oneTable, tablePerFile}, s.Files) {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.files must be one_table or table_per_file")
+	}
+	if !slices.Contains([]string{"", "fail", skip}, s.BadFiles) {
+		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.bad_files must be skip or fail")
 	}
 	if !slices.Contains([]string{"", "csv", "tsv", "json", "ndjson", "parquet"}, s.Format) {
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.format must be csv, tsv, json, ndjson or parquet")

@@ -23,7 +23,7 @@ func shaped(t driver.Table, rows [][]string) string {
 func TestShapes(t *testing.T) {
 	long := make([]string, 9600)
 	for i := range long {
-		long[i] = fmt.Sprintf("a_name_of_a_column_that_is_as_long_as_some_machines_make_them_and_then_again_and_again_and_again_%05d", i)
+		long[i] = fmt.Sprintf("\"name_%05d%110s\"", i, "") // as some machines pad them
 	}
 	for _, c := range []struct{ name, content, settings, want string }{
 		// Headers.
@@ -136,6 +136,7 @@ func TestShapesThatAreRefused(t *testing.T) {
 		{"a short row", "f.csv", "a,b,c\n1,2,3\n4,5\n", "", driver.ErrBadData, `ragged_rows to "fill"`},
 		{"a total", "f.csv", "id,name\n1,a\n2,b\nTotal: 2\n", "", driver.ErrBadData, `bad_rows to "skip"`},
 		{"a long row, filled", "f.csv", "a,b\n1,2\n3,4,5\n", `,"ragged_rows":"fill"`, driver.ErrBadData, "row 2 (after the header) has 3 fields"},
+		{"names that fit no table of the lake", "f.csv", strings.Repeat(strings.Repeat("x", 200)+",", 6000) + "y\n" + strings.Repeat("1,", 6000) + "2\n", "", driver.ErrLimit, "6001 columns whose names take"},
 		{"text behind quotes", "f.csv", "a,b\n1,\"x\"y\n", "", driver.ErrBadData, "row 1: text after"},
 		{"Latin-1", "f.csv", "name\nM\xfcller\n", "", driver.ErrBadData, "connection_config.encoding"},
 		{"not in the encoding", "f.csv", "name\nM\x81ller\n", `,"encoding":"windows-1252"`, driver.ErrBadData, "f.csv, byte 7: bytes that are no character"},

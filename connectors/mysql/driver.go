@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headwater/connectors/driver"
@@ -115,7 +116,8 @@ type source struct {
 	limits    driver.Limits
 	rangeSize int64 // bytes of a range of a Scan, about; 0 for driver.RangeSize
 
-	mu      sync.Mutex // Close may come at any moment
+	full    atomic.Bool // the last connection was refused: the server has no more of them
+	mu      sync.Mutex  // Close may come at any moment
 	session *session
 	closed  bool
 }
@@ -133,8 +135,31 @@ func (s *source) acquire(ctx context.Context) (c *session, kept bool, err error)
 	case c != nil:
 		return c, true, nil
 	}
-	c, err = s.connect(ctx, nil)
+	c, err = s.await(ctx)
 	return c, false, err
+}
+
+// How long a connection is waited for that the server has none of now, and how
+// often it is asked for: another table of the same sync may have the only one.
+const (
+	fullLimit = 15 * time.Second
+	fullPause = 300 * time.Millisecond
+)
+
+// await connects, and waits for a while where there is no connection to be had.
+func (s *source) await(ctx context.Context) (*session, error) {
+	for began := time.Now(); ; {
+		s.full.Store(false)
+		c, err := s.connect(ctx, nil)
+		if err == nil || !s.full.Load() || time.Since(began) > fullLimit {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(fullPause):
+		}
+	}
 }
 
 // keep gives a session back, ending its transaction; a broken one is closed.

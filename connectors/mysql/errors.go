@@ -102,6 +102,8 @@ func (s *source) connectError(ctx context.Context, err error, secure bool) error
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "the server did not answer in time")
 	case errors.As(err, &server):
 		switch server.Number {
+		case 1040, 1203, 1226:
+			s.full.Store(true)
 		case 1045, 1698:
 			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password%s", s.settings.perhaps(secure))
 		case 1049:

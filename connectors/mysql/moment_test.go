@@ -122,6 +122,28 @@ func transfer(ctx context.Context, db *sql.DB) {
 	}
 }
 
+// An account that may have one connection reads one table after another, also
+// when two are asked for at once.
+func TestTheOnlyConnectionIsWaitedFor(t *testing.T) {
+	server := servers.MariaDB(t)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run(t, db, ledger)
+	settings := settingsOf(server, func(s *Settings) { s.Username, s.Password = "alone", "plain-pass-2291" })
+	first, second := openSource(t, settings), openSource(t, settings)
+	found, err := first.Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(time.Second, func() { first.Close() })
+	if rows := keysOf(t, second.Read(t.Context(), found[0], driver.Cursor{})); len(rows) != 20000 {
+		t.Errorf("%d rows", len(rows))
+	}
+}
+
 func TestUnchanged(t *testing.T) {
 	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC).Unix()
 	was := moment{at: at, up: 1000, binlog: "log.000001:400"}

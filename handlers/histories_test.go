@@ -126,7 +126,7 @@ func (h *history) holds(r event.TableResult, what string) {
 // step changes a table in one way: rows with the newest cursor value or later
 // ones, without a value, or beyond now; and, with keys, rows that change and get
 // such a value.
-func step(r *rand.Rand, l *living, next *int64, updates bool) {
+func step(r *rand.Rand, l *living, next *int64, updates, many bool) {
 	newest := l.newest()
 	if newest.IsZero() {
 		newest = time.Now().UTC().Truncate(time.Second).Add(-1000 * time.Hour)
@@ -150,7 +150,7 @@ func step(r *rand.Rand, l *living, next *int64, updates bool) {
 	l.change(func(rows *[]version) {
 		count := 1 + r.IntN(5)
 		var all *time.Time
-		if r.IntN(15) == 0 { // more of one value than are noted
+		if many && r.IntN(10) == 0 { // more of one value than are noted
 			count, all = 4500, &newest
 		}
 		for range count {
@@ -210,7 +210,7 @@ func TestHistories(t *testing.T) {
 		what := fmt.Sprintf("seed %d/%d", seed, n)
 		var next int64
 		for i := range steps {
-			step(r, l, &next, !keyless)
+			step(r, l, &next, !keyless, h.options.BatchSize == 1000)
 			killed := ""
 			if r.IntN(3) == 0 {
 				killed = []string{"wrote", "committed", "staged", "checkpointed"}[r.IntN(4)]

@@ -157,8 +157,8 @@ func TestTablesChangeBetweenSyncs(t *testing.T) {
 						t.Fatalf("%s %s: %s", r.Status, r.Reason, r.Message)
 					}
 					switch {
-					case server == "mariadb" && slices.Contains([]string{"truncated", "dropped and made anew", "column dropped and added"}, name):
-						// nothing in its catalog tells them
+					case server == "mariadb" && name == "truncated":
+						// an empty table shows nothing that tells a TRUNCATE from a DELETE
 					case name != "truncated":
 						s.same(r, "thing", c.columns...)
 					case !strings.Contains(strings.Join(r.Notes, "\n"), "has no row now"):

@@ -73,15 +73,22 @@ func joined(ident table.Identifier) string { return strings.Join(ident, ".") }
 func tableKey(ident table.Identifier) string     { return "table." + joined(ident) }
 func namespaceKey(ident table.Identifier) string { return "namespace." + joined(ident) }
 
-// escape stands in folders for the "=" of identifiers, which readers of Parquet
-// files take for partitions: of ".../id=2Ev2/..." they make a column id. No
-// identifier holds it, so no two tables share a folder.
+// escape stands in a folder's name for an "=" that has no other beside it, which
+// readers of Parquet files take for a partition: of ".../id=2Ev2/..." they make a
+// column id. A name with several is none to them. No identifier holds it, so no
+// two tables share a folder.
 const escape = "~"
 
 // folders returns the folders of a namespace or table below the lake's root. A
 // table that an earlier version has made lies where its metadata says.
 func folders(ident table.Identifier) string {
-	return strings.ReplaceAll(strings.Join(ident, "/"), "=", escape)
+	parts := make([]string, len(ident))
+	for i, part := range ident {
+		if parts[i] = part; strings.Count(part, "=") == 1 {
+			parts[i] = strings.Replace(part, "=", escape, 1)
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // formerFolders is what folders was when folders were named like identifiers.

@@ -2,6 +2,7 @@ package landing
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func TestFoldersAreNoPartitions(t *testing.T) {
 			a := home
 			a.Organization, a.Workspace, a.Owner, a.Source = "acme.org", "w=1", "ada@example.org", "src.1"
 			at := folders(identifierOf(a, namespace, name))
-			if strings.Contains(at, "=") {
+			if likePartition(at) {
 				t.Errorf("%q of %q lies in %s", name, namespace, at)
 			}
 			if other, taken := seen[at]; taken {
@@ -30,12 +31,18 @@ func TestFoldersAreNoPartitions(t *testing.T) {
 	}
 }
 
+// likePartition reports whether readers take a folder of the path for a column
+// and its value.
+func likePartition(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool { return strings.Count(part, "=") == 1 })
+}
+
 // A table that an earlier version has made stays in its folder, grows there, is
 // swept there, and goes with its source.
 func TestFoldersOfEarlierVersions(t *testing.T) {
 	l := openLake(t, newMemoryKV())
 	target := incremental(2, "syn_2")
-	target.Address.Owner = "ada@example.org"
+	target.Address.Owner = "ada@example"
 	ident := identifierOf(target.Address, target.Table.Namespace, target.Table.Name)
 	if err := l.catalog.CreateNamespace(t.Context(), catalog.NamespaceFromIdent(ident), nil); err != nil {
 		t.Fatal(err)
@@ -82,7 +89,7 @@ func TestFoldersOfEarlierVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if inFormer := strings.HasPrefix(f.name, former+"/"); inFormer != strings.Contains(f.name, "orders") || !inFormer && strings.Contains(f.name, "=") {
+		if inFormer := strings.HasPrefix(f.name, former+"/"); inFormer != strings.Contains(f.name, "orders") || !inFormer && likePartition(f.name) {
 			t.Errorf("%s is not where it belongs", f.name)
 		} else if inFormer && strings.HasSuffix(f.name, ".parquet") {
 			parts++

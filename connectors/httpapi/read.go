@@ -55,6 +55,13 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 		if err != nil {
 			return err
 		}
+		if pg == nil {
+			// An API may let wait for longer than a silent source is borne with.
+			if !yield(rows.Batch(), nil) {
+				return errLeft
+			}
+			continue
+		}
 		if anew != nil {
 			enough, err := anew.look(pg)
 			if s.letGo(pg.body); err != nil {
@@ -126,7 +133,8 @@ func (s *source) reader(e endpoint, t driver.Table, from driver.Cursor) (*pager,
 
 // ahead yields the pages, those that were read before first, while the one after
 // is already being fetched. Their bodies are kept, for whoever reads them to let
-// go of. It returns when nothing runs any more.
+// go of. A nil page says that the next is waited for. It returns when nothing runs
+// any more.
 func ahead(ctx context.Context, p *pager, before []*page) iter.Seq2[*page, error] {
 	type result struct {
 		page *page
@@ -166,9 +174,18 @@ func ahead(ctx context.Context, p *pager, before []*page) iter.Seq2[*page, error
 				return
 			}
 		}
-		for r := range results {
-			if !yield(r.page, r.err) || r.err != nil {
-				return
+		waits := time.NewTicker(max(p.s.limits.BatchAge, 10*time.Millisecond))
+		defer waits.Stop()
+		for more := true; more; {
+			select {
+			case <-waits.C:
+				if !yield(nil, nil) {
+					return
+				}
+			case r, ok := <-results:
+				if more = ok; ok && (!yield(r.page, r.err) || r.err != nil) {
+					return
+				}
 			}
 		}
 		if err := ctx.Err(); err != nil {

@@ -47,3 +47,32 @@ func TestSlowPagesAreHandedOn(t *testing.T) {
 		}
 	}
 }
+
+// An API that lets wait is not silent: who reads it is told that the read goes on.
+func TestWaitingIsTold(t *testing.T) {
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if number(r, "page", 1) == 2 {
+			time.Sleep(300 * time.Millisecond)
+			fmt.Fprintf(w, `{"data":%s,"next":null}`, items(2, 4))
+			return
+		}
+		fmt.Fprintf(w, `{"data":%s,"next":"/?page=2"}`, items(0, 2))
+	})
+	src, err := open(t, map[string]any{"base_url": srv.URL, "cursor": "id"}, driver.Limits{BatchAge: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := driver.Table{Name: "records", Columns: []driver.Column{col("id", driver.Of(driver.Int64))}}
+	batches, rows := 0, int64(0)
+	for batch, err := range src.Read(t.Context(), table, driver.Cursor{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches++
+		rows += batch.Record.NumRows()
+		batch.Record.Release()
+	}
+	if rows != 4 || batches < 3 {
+		t.Errorf("%d rows in %d batches", rows, batches)
+	}
+}

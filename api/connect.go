@@ -29,6 +29,7 @@ type sourceRequest struct {
 	Name     string          `json:"name"`
 	Config   json.RawMessage `json:"connection_config"`
 	Metadata json.RawMessage `json:"metadata"`
+	Sync     *syncOptions    `json:"sync"`
 }
 
 // resolved is a source whose configuration a connector takes.
@@ -109,6 +110,34 @@ func (c *connecting) check() error {
 	}
 	if wrong != nil {
 		return malformed(wrong...)
+	}
+	for i, s := range c.sources {
+		if err := c.checkSync(i, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSync refuses sync options that no source can keep. What they say of tables
+// is told by the first sync, when there are some.
+func (c *connecting) checkSync(i int, s sourceRequest) error {
+	if s.Sync == nil {
+		return nil
+	}
+	options, err := s.Sync.command()
+	if err != nil || c.h.CheckSync == nil {
+		return err
+	}
+	var wrong []detail
+	_, problems := c.h.CheckSync(options, command.SyncOptions{}, nil, nil)
+	for _, p := range problems {
+		if !p.Absent {
+			wrong = append(wrong, detail{Field: c.field(i, "sync"+strings.TrimPrefix(p.Field, "sync_options")), Message: p.Message, Reason: string(p.Reason)})
+		}
+	}
+	if wrong != nil {
+		return unfit(wrong)
 	}
 	return nil
 }
@@ -211,7 +240,15 @@ func (c *connecting) payload(ctx context.Context, t target) (command.Data, error
 	if string(metadata) == "null" {
 		metadata = nil
 	}
-	return &command.ConnectSource{Name: s.Name, Type: s.Type, Connector: found.connector, Config: found.public, SecretRef: ref, Metadata: metadata}, nil
+	connect := &command.ConnectSource{Name: s.Name, Type: s.Type, Connector: found.connector, Config: found.public, SecretRef: ref, Metadata: metadata}
+	if s.Sync != nil {
+		options, err := s.Sync.command()
+		if err != nil {
+			return nil, err
+		}
+		connect.Sync = &options
+	}
+	return connect, nil
 }
 
 // seal stores secrets, if there are any, and returns their reference.

@@ -99,8 +99,8 @@ func sized(b *testing.B, sources, tables int) (call func(method, path, body stri
 	}
 	h, err := New(Deps{
 		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: keeper{}, Webhooks: new(webhooks.Registry), Auth: auth,
-		CheckSync: func(o command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
-			fitting, _ := handlers.CheckOptions(o, tables, reached)
+		CheckSync: func(o, kept command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
+			fitting, _ := handlers.CheckCall(o, kept, tables, reached)
 			return fitting, nil
 		},
 	})

@@ -25,10 +25,11 @@ type SyncProblem struct {
 	Absent  bool // it names what this source lacks, and another may have
 }
 
-// CheckSync says what of the options a source with these tables cannot meet, and
-// returns the options without what names tables that it lacks. reached tells the
+// CheckSync says what of the options a source with these tables, which keeps
+// others, cannot meet, and returns the options without what names tables that it
+// lacks. reached tells the
 // cursor column and value up to which a table was landed, "" for none.
-type CheckSync func(o command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (
+type CheckSync func(o, kept command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (
 	fitting command.SyncOptions, problems []SyncProblem)
 
 // cursorText is a cursor value as text. A number in JSON is as good, and keeps
@@ -79,6 +80,7 @@ type syncOptions struct {
 	OnReplaced   string                     `json:"on_replaced"`
 	OnColumns    string                     `json:"on_columns_changed"`
 	IdleTimeout  command.Duration           `json:"idle_timeout"`
+	Always       bool                       `json:"always"`
 }
 
 const (
@@ -110,7 +112,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
 		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: textsOf(o.StartFrom), Deleted: o.Deleted,
 		Timeout: o.Timeout, TableLimit: o.TableTimeout, AllowEmpty: o.AllowEmpty,
-		Exclude: o.Exclude, KeyColumns: o.Keys, OnReplaced: o.OnReplaced, OnColumnsChanged: o.OnColumns, IdleTimeout: o.IdleTimeout,
+		Exclude: o.Exclude, KeyColumns: o.Keys, OnReplaced: o.OnReplaced, OnColumnsChanged: o.OnColumns, IdleTimeout: o.IdleTimeout, Always: o.Always,
 	}, nil
 }
 
@@ -123,7 +125,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 // is judged by its worker.
 func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, everything bool) ([]projections.Source, map[string]command.SyncOptions, error) {
 	options := map[string]command.SyncOptions{}
-	if h.CheckSync == nil || plainSync(asked) {
+	if h.CheckSync == nil || plainSync(asked) && !slices.ContainsFunc(sources, func(s projections.Source) bool { return len(s.Sync) > 0 }) {
 		for _, s := range sources {
 			options[s.Address.Source] = asked
 		}
@@ -243,7 +245,7 @@ func keepNamed[V any](to *map[string]V, from map[string]V, name string) {
 // schema, which may be wide, need not be read then.
 func plainSync(o command.SyncOptions) bool {
 	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract was checked
-	o.OnReplaced, o.OnColumnsChanged = "", ""
+	o.OnReplaced, o.OnColumnsChanged, o.Always = "", "", false
 	return reflect.DeepEqual(o, command.SyncOptions{})
 }
 
@@ -273,8 +275,14 @@ func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitti
 		return fitting, false, nil, err
 	}
 	known = err == nil
+	var kept command.SyncOptions
+	if len(s.Sync) > 0 {
+		if err := json.Unmarshal(s.Sync, &kept); err != nil {
+			return fitting, false, nil, fmt.Errorf("read the sync options of %s: %w", s.Name, err)
+		}
+	}
 	var failed error
-	fitting, problems = h.CheckSync(asked, schema.Tables, func(namespace, table string) (string, string) {
+	fitting, problems = h.CheckSync(asked, kept, schema.Tables, func(namespace, table string) (string, string) {
 		landed, err := h.Reads.Landed(s.Address, namespace, table)
 		if err != nil && !errors.Is(err, projections.ErrNotFound) {
 			failed = err

@@ -18,8 +18,8 @@ import (
 
 // checked lets the workers' own judgement check the options, as the binary does.
 func checked(d *Deps) {
-	d.CheckSync = func(o command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
-		fitting, problems := handlers.CheckOptions(o, tables, reached)
+	d.CheckSync = func(o, kept command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
+		fitting, problems := handlers.CheckCall(o, kept, tables, reached)
 		var told []SyncProblem
 		for _, p := range problems {
 			told = append(told, SyncProblem(p))

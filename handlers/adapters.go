@@ -74,7 +74,7 @@ func (p projected) Source(a event.Address) (Source, error) {
 		Last:      s.LastSequence,
 		Connected: s.ConfigVersion > 0 && !s.Removed, Name: s.Name, Type: s.Type, Connector: s.Connector,
 		Config: s.Config, SecretRef: s.SecretRef, Metadata: s.Metadata, ConfigVersion: s.ConfigVersion,
-		SchemaVersion: s.SchemaVersion,
+		SchemaVersion: s.SchemaVersion, Sync: s.Sync,
 	}
 	if s.Removed {
 		source.Removal = &Removal{Sequence: s.Removal.Sequence, Purged: s.Removal.Purged}

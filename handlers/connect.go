@@ -131,6 +131,10 @@ func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found
 			replaced = ""
 			return move{data: connectFailed(j, c, why)}, nil
 		}
+		sync, err := keptBy(v, c)
+		if err != nil {
+			return move{}, err
+		}
 		same := v.repeated
 		if !same {
 			if same, err = j.same(ctx, v, c); err != nil {
@@ -148,7 +152,7 @@ func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found
 			replaced = v.SecretRef
 			return move{discriminator: "changed", data: &event.SourceConnected{
 				Meta: j.meta(schema.data == nil), Name: c.Name, Type: c.Type, Connector: c.Connector,
-				ConfigVersion: v.ConfigVersion + 1, Config: c.Config, SecretRef: c.SecretRef, Metadata: c.Metadata,
+				ConfigVersion: v.ConfigVersion + 1, Config: c.Config, SecretRef: c.SecretRef, Metadata: c.Metadata, Sync: sync,
 			}}, nil
 		}
 		if schema.data != nil {
@@ -156,7 +160,7 @@ func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found
 		}
 		return move{discriminator: "unchanged", data: &event.SourceConnected{
 			Meta: j.meta(true), Name: v.Name, Type: v.Type, Connector: v.Connector, ConfigVersion: v.ConfigVersion,
-			Config: v.Config, SecretRef: v.SecretRef, Metadata: v.Metadata, Unchanged: true,
+			Config: v.Config, SecretRef: v.SecretRef, Metadata: v.Metadata, Sync: v.Sync, Unchanged: true,
 		}}, nil
 	})
 	if err != nil || replaced == "" || replaced == c.SecretRef {
@@ -175,11 +179,26 @@ func connectFailed(j *job, c *command.ConnectSource, why error) *event.SourceCon
 	}
 }
 
+// keptBy returns the sync options that the source keeps once it is connected by
+// the command: those that it names, else those that it kept.
+func keptBy(v view, c *command.ConnectSource) (json.RawMessage, error) {
+	if c.Sync == nil {
+		if !v.Connected {
+			return nil, nil
+		}
+		return v.Sync, nil
+	}
+	return json.Marshal(c.Sync.Kept())
+}
+
 // same reports whether the source has the command's settings already.
 func (j *job) same(ctx context.Context, v view, c *command.ConnectSource) (bool, error) {
 	if !v.Connected || v.Type != c.Type || v.Connector != c.Connector ||
 		!sameJSON(v.Config, c.Config) || !sameJSON(v.Metadata, c.Metadata) {
 		return false, nil
+	}
+	if sync, err := keptBy(v, c); err != nil || !sameJSON(v.Sync, sync) {
+		return false, err
 	}
 	if v.SecretRef == c.SecretRef {
 		return true, nil

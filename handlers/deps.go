@@ -67,6 +67,7 @@ type Source struct {
 	Config        json.RawMessage // public settings
 	SecretRef     string
 	Metadata      json.RawMessage
+	Sync          json.RawMessage // the sync options that it keeps, nil for none
 	ConfigVersion int
 	SchemaVersion int
 	Running       *Running // the sync that was started and has not ended

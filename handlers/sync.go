@@ -27,7 +27,8 @@ type attempt struct {
 	h       *Handlers
 	j       *job
 	id      string
-	options command.SyncOptions
+	asked   command.SyncOptions // by the call alone
+	options command.SyncOptions // with those that the source keeps
 	mode    string
 	number  int
 	fence   uint64
@@ -44,10 +45,7 @@ type attempt struct {
 
 // sync lands a source's tables in the lake.
 func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) error {
-	a := &attempt{h: h, j: j, id: c.SyncID, options: c.Options, mode: c.Options.Mode}
-	if a.mode == "" {
-		a.mode = landing.FullRefresh
-	}
+	a := &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options}
 	select {
 	case <-h.stopping:
 		// Given back, it may come again before this worker's subscriber closes.
@@ -101,6 +99,10 @@ func (a *attempt) begin(ctx context.Context) error {
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Running), nil
 		}
+		always, err := a.always()
+		if err != nil {
+			return move{}, err
+		}
 		names, estimates, err := a.expected()
 		if err != nil {
 			return move{}, err
@@ -113,7 +115,7 @@ func (a *attempt) begin(ctx context.Context) error {
 			return move{}, fmt.Errorf("make an id: %w", err)
 		}
 		return move{id: id.String(), stop: true, data: &event.SyncStarted{
-			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates,
+			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates, Always: always,
 		}}, nil
 	})
 	if err != nil || !taken {
@@ -132,7 +134,7 @@ func (a *attempt) begin(ctx context.Context) error {
 // together with its command.
 func (a *attempt) behind(other *Running) move {
 	if time.Since(other.Updated) < a.h.options.StaleAfter {
-		if !reflect.ValueOf(a.options).IsZero() { // which that one does not have, or not surely
+		if !reflect.ValueOf(a.asked).IsZero() { // which that one does not have, or not surely
 			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; wait for it or cancel it")
 		}
 		m := a.j.rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
@@ -153,6 +155,12 @@ func (a *attempt) expected() (names []string, estimates []int64, err error) {
 	schema, err := a.h.state.Schema(a.j.address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the schema: %w", err)
+	}
+	if err := a.mean(schema.Tables); err != nil {
+		return nil, nil, err
+	}
+	if a.mode = a.options.Mode; a.mode == "" {
+		a.mode = landing.FullRefresh
 	}
 	names = []string{}
 	choice := newChoice(a.options, schema.Tables)
@@ -251,6 +259,9 @@ func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
 		return nothingFound(known.Tables, left)
 	}
 	a.lost = lost(known.Tables, landed, tables)
+	if err := a.mean(tables, a.lost, leftTables(left)); err != nil {
+		return err
+	}
 	a.choice = newChoice(a.options, tables, a.lost, unreadTables(found.unread), leftTables(left))
 	a.gone = a.vanished(left, found.unread)
 	if err := a.journal.decide(ctx, func(view) (move, error) {

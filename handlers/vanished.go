@@ -110,6 +110,9 @@ func (a *attempt) vanished(left []event.LeftOut, unread []driver.UnreadTable) (g
 // offered. One of tables is told in the result, beside the tables that land; what
 // is excluded need not be there, nor what else is said of a table that is lost.
 func (a *attempt) absentee(option, text string) bool {
+	if text == "" { // see both
+		return true
+	}
 	named := func(t event.Table) bool { return a.choice.means(text, t.Namespace, t.Name) }
 	told := func(r event.TableResult) bool { return a.choice.means(text, r.Namespace, r.Name) }
 	if slices.ContainsFunc(a.lost, named) || slices.ContainsFunc(a.gone, told) {
@@ -128,6 +131,9 @@ func (a *attempt) absentee(option, text string) bool {
 
 // noneOfThem is the failure of a sync that names tables of which none is there.
 func (a *attempt) noneOfThem() error {
+	if len(a.gone) == 0 {
+		return failf(event.ReasonNotFound, "the tables that are asked for are none of those that the source's own sync options take; list shows them, and a sync with always changes them")
+	}
 	told := make([]string, len(a.gone))
 	for i, r := range a.gone {
 		told[i] = resultName(r) + " (" + r.Message + ")"

@@ -29,6 +29,7 @@ type Source struct {
 	Config          json.RawMessage `json:"config,omitempty"` // public settings only
 	SecretRef       string          `json:"secret_ref,omitempty"`
 	Metadata        json.RawMessage `json:"metadata,omitempty"`
+	Sync            json.RawMessage `json:"sync_options,omitempty"` // that it keeps
 	ConfigVersion   int             `json:"config_version"`
 	SchemaVersion   int             `json:"schema_version"` // 0 before the first schema
 	Tables          int             `json:"tables"`

@@ -124,7 +124,7 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	o.text("connector", s.Connector)
 	err := o.rawOrNone("config", s.Config)
 	o.textOrNone("secret_ref", s.SecretRef)
-	err = errors.Join(err, o.rawOrNone("metadata", s.Metadata))
+	err = errors.Join(err, o.rawOrNone("metadata", s.Metadata), o.rawOrNone("sync_options", s.Sync))
 	o.number("config_version", int64(s.ConfigVersion))
 	o.number("schema_version", int64(s.SchemaVersion))
 	o.number("tables", int64(s.Tables))

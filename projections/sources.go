@@ -42,12 +42,30 @@ func (t *turn) connected(d *event.SourceConnected) (*news, error) {
 		return nil, err
 	}
 	src.Name, src.Type, src.Connector = d.Name, d.Type, d.Connector
+	if src.Sync, err = keptOptions(d.Sync); err != nil {
+		return nil, err
+	}
 	src.Config, src.Metadata, src.SecretRef, src.ConfigVersion = config, metadata, d.SecretRef, d.ConfigVersion
 	if src.Status = StatusConnected; src.Running != nil {
 		src.Status = StatusSyncing
 	}
 	t.changeDocument()
 	return n, nil
+}
+
+// keptOptions returns sync options as a source keeps them, nil for none.
+func keptOptions(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	kept, err := compact(raw, "{}")
+	if err != nil {
+		return nil, fmt.Errorf("sync options: %w", err)
+	}
+	if string(kept) == "{}" {
+		return nil, nil
+	}
+	return kept, nil
 }
 
 // rename makes a name lead to the source at hand.
@@ -179,6 +197,9 @@ func sourceDocument(b []byte, src *Source) []byte {
 	o.text("status", src.Status)
 	o.raw("metadata", src.Metadata)
 	o.raw("config", src.Config)
+	if len(src.Sync) > 0 {
+		o.raw("sync_options", src.Sync)
+	}
 	o.number("tables", int64(src.Tables))
 	o.number("tables_left_out", int64(src.LeftOut))
 	o.number("records", src.Records)

@@ -51,6 +51,11 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 		return newsOfSync(&y.v.Sync), t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
 	}
 	src := &t.source.v
+	if len(d.Always) > 0 {
+		if src.Sync, err = keptOptions(d.Always); err != nil {
+			return nil, err
+		}
+	}
 	takeover := src.Running != nil && src.Running.SyncID == d.SyncID
 	if !takeover {
 		if err := t.supersede(StatusFailed, event.ReasonConflict, "another sync of the source took its place"); err != nil {

@@ -104,6 +104,7 @@ type ConnectSource struct {
 	Config    json.RawMessage `json:"config"`               // the public settings
 	SecretRef string          `json:"secret_ref,omitempty"` // sealed before the command was published
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	Sync      *SyncOptions    `json:"sync,omitempty"` // what every sync of it means; nil leaves what it keeps
 }
 
 // TestConnection asks to try a configuration and save nothing.

@@ -34,14 +34,14 @@ func examples() map[string]Data {
 	config, secret := json.RawMessage(`{"host":"db.acme.test","port":5432}`), "sec_7k3b6r8t9v1c0d2ef4hq5w2mzx"
 	byName := map[string]Data{}
 	for _, d := range []Data{
-		&ConnectSource{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", Config: config, SecretRef: secret, Metadata: json.RawMessage(`{"team":"sales"}`)},
+		&ConnectSource{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", Config: config, SecretRef: secret, Metadata: json.RawMessage(`{"team":"sales"}`), Sync: &SyncOptions{Mode: "incremental"}},
 		&TestConnection{Meta: m, Type: "database", Connector: "postgresql", Config: config, SecretRef: secret},
 		&SyncSource{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Options: SyncOptions{
 			Mode: "incremental", BatchSize: 5000, Tables: []string{"public.*"}, CursorField: map[string]string{"public.orders": "updated_at"},
 			Merge: true, Columns: map[string]Columns{"public.*": {Exclude: []string{"note*"}}}, Lookback: "15m", Parallelism: 2, Reset: []string{"public.carts"},
 			StartFrom: map[string]string{"public.orders": "2026-11-23T10:00:00.000000Z"}, Deleted: map[string]string{"public.orders": "deleted_at"},
 			Timeout: "2h", TableLimit: "30m", AllowEmpty: true,
-			Exclude: []string{"public.tmp_*"}, KeyColumns: map[string][]string{"public.orders": {"region", "number"}}, OnReplaced: Stop, OnColumnsChanged: Keep, IdleTimeout: "10m"}},
+			Exclude: []string{"public.tmp_*"}, KeyColumns: map[string][]string{"public.orders": {"region", "number"}}, OnReplaced: Stop, OnColumnsChanged: Keep, IdleTimeout: "10m", Always: true}},
 		&CancelOperation{Meta: m, Cancels: "op_3b6r8t9v1c0d2ef4hq5w2mzx7k", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2"},
 		&RemoveSource{Meta: m, Purge: true},
 		&DiscoverSchema{Meta: m},

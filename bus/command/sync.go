@@ -40,6 +40,7 @@ type SyncOptions struct {
 	OnReplaced       string              `json:"on_replaced,omitempty"`        // when a table is another one than its cursor belongs to: Restart (default) or Stop
 	OnColumnsChanged string              `json:"on_columns_changed,omitempty"` // when columns of old rows are no more what landed: Reread (default) or Keep
 	IdleTimeout      Duration            `json:"idle_timeout,omitempty"`       // how long a source may send nothing while it is read
+	Always           bool                `json:"always,omitempty"`             // they are the source's own from now on, in the place of those it kept
 }
 
 // What SyncOptions.OnReplaced and OnColumnsChanged may be.

@@ -130,6 +130,7 @@ type SourceConnected struct {
 	SecretRef     string          `json:"secret_ref,omitempty"` // name of the sealed secrets
 	Metadata      json.RawMessage `json:"metadata,omitempty"`   // the caller's own
 	Unchanged     bool            `json:"unchanged,omitempty"`  // the same configuration as before: no new version
+	Sync          json.RawMessage `json:"sync,omitempty"`       // the sync options that the source keeps
 }
 
 // SourceConnectFailed ends a target that could not be connected. What was
@@ -166,6 +167,9 @@ type SyncStarted struct {
 	// Estimates are about how many rows each of Tables holds, -1 where the source
 	// cannot tell; absent where that says nothing of how much will be read.
 	Estimates []int64 `json:"row_estimates,omitempty"`
+	// Always are the sync options that the source keeps from now on, {} for none;
+	// absent where it keeps what it kept.
+	Always json.RawMessage `json:"always,omitempty"`
 }
 
 // SyncProgressed is a checkpoint: what of one table is durably committed.

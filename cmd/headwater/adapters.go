@@ -39,8 +39,8 @@ func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
 }
 
 // checkSync is the workers' judgement of sync options as the API asks for it.
-func checkSync(o command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (command.SyncOptions, []api.SyncProblem) {
-	fitting, problems := handlers.CheckOptions(o, tables, reached)
+func checkSync(o, kept command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (command.SyncOptions, []api.SyncProblem) {
+	fitting, problems := handlers.CheckCall(o, kept, tables, reached)
 	told := make([]api.SyncProblem, len(problems))
 	for i, p := range problems {
 		told[i] = api.SyncProblem(p)

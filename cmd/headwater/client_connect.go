@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ type ConnectCmd struct {
 	ClientFlags `embed:""`
 	SourceFlags `embed:""`
 	Name        string   `short:"n" required:"" help:"Name of the source in its workspace. A name that exists gets a new version of its configuration."`
+	SyncOptions string   `placeholder:"JSON" help:"Sync options that the source keeps for every sync of it, such as '{\"mode\":\"incremental\"}'; {} clears them."`
 	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks about the source, shown in lists; may repeat, same forms as --config."`
 }
 
@@ -32,7 +34,13 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 			return fmt.Errorf("--metadata: %w", err)
 		}
 	}
-	doc, raw, err := api.connect(ctx, s, c.Scope, sourceSpec{Type: c.Type, Name: c.Name, Config: config, Metadata: metadata})
+	spec := sourceSpec{Type: c.Type, Name: c.Name, Config: config, Metadata: metadata}
+	if c.SyncOptions != "" {
+		if spec.Sync = json.RawMessage(c.SyncOptions); !json.Valid(spec.Sync) {
+			return errors.New("--sync-options is not JSON")
+		}
+	}
+	doc, raw, err := api.connect(ctx, s, c.Scope, spec)
 	if err != nil {
 		return err
 	}
@@ -54,10 +62,11 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 
 // sourceSpec is one entry of a connect request.
 type sourceSpec struct {
-	Type     string         `json:"type"`
-	Name     string         `json:"name"`
-	Config   map[string]any `json:"connection_config"`
-	Metadata map[string]any `json:"metadata,omitempty"`
+	Type     string          `json:"type"`
+	Name     string          `json:"name"`
+	Config   map[string]any  `json:"connection_config"`
+	Metadata map[string]any  `json:"metadata,omitempty"`
+	Sync     json.RawMessage `json:"sync,omitempty"`
 }
 
 // connect sends one connect request for all sources and returns the outcome,

@@ -19,6 +19,7 @@ type sourceDoc struct {
 	Records   int64           `json:"records"`
 	LastSync  *lastSync       `json:"last_sync"`
 	Metadata  json.RawMessage `json:"metadata"`
+	Sync      json.RawMessage `json:"sync_options,omitempty"` // that it keeps
 
 	RemovedAt      *time.Time `json:"removed_at"`      // of removed ones
 	DestroyedAfter *time.Time `json:"destroyed_after"` // likewise

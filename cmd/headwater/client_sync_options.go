@@ -26,6 +26,7 @@ type SyncFlags struct {
 	IdleTimeout   string   `help:"How long a source may send nothing while it is read, such as 10m."`
 	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
 	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When old rows are no more what landed: reread (the default) reads the table once in full, keep leaves them."`
+	Always        bool     `help:"These options are the source's own from now on; alone it clears those it kept."`
 	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }
 
@@ -56,7 +57,7 @@ func (f *SyncFlags) options() (map[string]any, error) {
 			o[name] = n
 		}
 	}
-	for name, on := range map[string]bool{"merge": f.Merge, "allow_empty": f.AllowEmpty} {
+	for name, on := range map[string]bool{"merge": f.Merge, "allow_empty": f.AllowEmpty, "always": f.Always} {
 		if on {
 			o[name] = true
 		}

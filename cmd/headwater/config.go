@@ -30,7 +30,7 @@ type Config struct {
 	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
 	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory, so that an account of readers may have it: 0600, 0640, 0644."`
 	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files)."`
-	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto allows private and loopback addresses only while the API itself listens on loopback."`
+	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto, alone or among them, allows private and loopback addresses only while the API itself listens on loopback."`
 	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
 	JWTSecretFile      string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
 	JWTIssuer          string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Required issuer of tokens."`

@@ -91,7 +91,7 @@ func NewAuth(ctx context.Context, c AuthConfig) (*Auth, error) {
 		if err != nil {
 			return nil, fmt.Errorf("auth: %w", err)
 		}
-		a.find = keys.Keyfunc
+		a.find = signers{ctx, keys.Storage()}.find
 		// A symmetric method is never among them: a public key must not become
 		// an HMAC secret.
 		options = append(options, jwt.WithLeeway(skew), jwt.WithValidMethods([]string{
@@ -116,14 +116,6 @@ func followJWKS(ctx context.Context, c AuthConfig) (keyfunc.Keyfunc, error) {
 			}
 		},
 	})
-}
-
-// tokenClaims is the wire form of Claims.
-type tokenClaims struct {
-	jwt.RegisteredClaims
-	Organization string `json:"organization"`
-	Username     string `json:"username,omitempty"`
-	Role         string `json:"role,omitempty"`
 }
 
 // Verify returns what a valid token says. Its error wraps ErrToken. A token
@@ -168,6 +160,7 @@ func whyInvalid(err error) string {
 		{jwt.ErrTokenInvalidAudience, "it is for another audience"},
 		{jwt.ErrTokenRequiredClaimMissing, "a required claim (exp, iss or aud) is missing"},
 		{jwt.ErrTokenMalformed, "it is not a JSON Web Token"},
+		{errUnfitKey, "its signing key is not one for signatures by that algorithm, or an RSA key of less than 2,048 bits"},
 		{jwt.ErrTokenUnverifiable, "its signing key is not known"},
 	} {
 		if errors.Is(err, known.err) {

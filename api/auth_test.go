@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +94,30 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want an error with %q", test.name, c, err, test.why)
 		}
 	}
+	// Claims count by their exact names, and once.
+	for claims, want := range map[string]Claims{
+		`"role":"viewer","ROLE":"admin","Organization":"evil","userName":"eve","EXP":9999999999`: {Organization: "acme", Username: "ada", Role: RoleViewer},
+		`"ROLE":"admin"`:                                 {Organization: "acme", Username: "ada", Role: RoleViewer},
+		`"role":"viewer","role":"admin"`:                 {},
+		`"role":"viewer","\u0072ole":"admin"`:            {},
+		`"organization":"evil"`:                          {},
+		`"role":"viewer","ſub":"eve","roſe":"x","aUd":1`: {Organization: "acme", Username: "ada", Role: RoleViewer},
+	} {
+		ends := time.Now().Add(time.Hour).Unix()
+		body := fmt.Sprintf(`{"organization":"acme","username":"ada","iss":"us","aud":"headwater","exp":%d,%s}`, ends, claims)
+		text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(body))
+		signature, err := jwt.SigningMethodHS256.Sign(text, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := auth.Verify(text + "." + base64.RawURLEncoding.EncodeToString(signature))
+		if err == nil && c.Expires.Unix() == ends {
+			c.Expires = time.Time{}
+		}
+		if c != want || (err == nil) != (want.Role != "") {
+			t.Errorf("%s: %+v, %v", claims, c, err)
+		}
+	}
 	if c, err := auth.Verify(hs(with(good(), "role", nil))); err != nil || c.Role != RoleViewer {
 		t.Errorf("a token without a role: %+v, %v", c, err)
 	}
@@ -161,6 +186,10 @@ func TestJWKS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -178,6 +207,8 @@ func TestJWKS(t *testing.T) {
 	keys, err := json.Marshal(object{"keys": []object{
 		{"kty": "RSA", "kid": "k1", "alg": "RS256", "use": "sig", "n": b64(n), "e": b64(e)},
 		{"kty": "EC", "kid": "k2", "alg": "ES256", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])},
+		{"kty": "RSA", "kid": "enc", "use": "enc", "n": b64(n), "e": "AQAB"}, {"kty": "RSA", "kid": "sig", "use": "sig", "n": b64(n), "e": "AQAB"},
+		{"kty": "RSA", "kid": "wrap", "key_ops": []string{"wrapKey"}, "n": b64(n), "e": "AQAB"}, {"kty": "RSA", "kid": "short", "n": b64(short.N.Bytes()), "e": "AQAB"},
 		{"kty": "OKP", "kid": "k3", "alg": "EdDSA", "crv": "Ed25519", "x": b64(edKey.Public().(ed25519.PublicKey))},
 	}})
 	if err != nil {
@@ -207,6 +238,13 @@ func TestJWKS(t *testing.T) {
 		}
 		return text
 	}
+	unnamed := func(method jwt.SigningMethod, key any, claims jwt.MapClaims) string {
+		text, err := jwt.NewWithClaims(method, claims).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
 	for _, test := range []struct {
 		name, token string
 		ok          bool
@@ -214,6 +252,12 @@ func TestJWKS(t *testing.T) {
 		{"RS256", kid("k1", jwt.SigningMethodRS256, rsaKey, goodClaims()), true},
 		{"ES256", kid("k2", jwt.SigningMethodES256, ecKey, goodClaims()), true},
 		{"EdDSA", kid("k3", jwt.SigningMethodEdDSA, edKey, goodClaims()), true},
+		{"use: sig", kid("sig", jwt.SigningMethodRS256, rsaKey, goodClaims()), true},
+		{"use: enc", kid("enc", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},
+		{"key_ops without verify", kid("wrap", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},
+		{"1,024 bits", kid("short", jwt.SigningMethodRS256, short, goodClaims()), false},
+		{"1,024 bits, no kid", unnamed(jwt.SigningMethodRS256, short, goodClaims()), false},
+		{"no kid", unnamed(jwt.SigningMethodRS256, rsaKey, goodClaims()), true},
 		{"public key as a secret", kid("k1", jwt.SigningMethodHS256, public, goodClaims()), false},
 		{"modulus as a secret", kid("k1", jwt.SigningMethodHS256, n, goodClaims()), false},
 		{"key of another kid", kid("k2", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -73,7 +75,11 @@ func TestListIsReadOnce(t *testing.T) {
 }
 
 func TestMinSequence(t *testing.T) {
-	h := newHouse(t, func(d *Deps) { d.Options.MinSequenceWait = 50 * time.Millisecond })
+	behind := new(atomic.Bool)
+	h := newHouse(t, func(d *Deps) {
+		d.Options.MinSequenceWait = 50 * time.Millisecond
+		d.Reads = lagging{d.Reads, behind}
+	})
 	c := h.ada()
 	c.connected("user", source("x", "db"))
 	at := c.get("/data/w1/list").Header.Get(headerSequence)
@@ -81,10 +87,36 @@ func TestMinSequence(t *testing.T) {
 		t.Errorf("a sequence that is there: %d", r.Code)
 	}
 	for _, r := range []reply{c.get("/data/w1/list", headerMinSequence, "1000000"), c.post("/data/w1/cleanup", object{}, headerMinSequence, "1000000")} {
-		if r.Code != 503 || r.code() != "behind" || r.Header.Get("Retry-After") != "1" {
-			t.Errorf("one that is not: %d %v", r.Code, r.Header)
+		// No answer can have told it: the client's mistake, at once.
+		if r.Code != 400 || !strings.Contains(r.Raw, headerMinSequence) || !strings.Contains(r.Raw, "beyond the end of the log") {
+			t.Errorf("one that is not: %d %s", r.Code, r.Raw)
 		}
 	}
+	behind.Store(true)
+	if r := c.get("/data/w1/list", headerMinSequence, at); r.Code != 503 || r.code() != "behind" || r.Header.Get("Retry-After") != "1" {
+		t.Errorf("one that this node has not reached: %d %v", r.Code, r.Header)
+	}
+}
+
+// lagging is a read model that can be told to have stopped one event ago.
+type lagging struct {
+	Reads
+	behind *atomic.Bool
+}
+
+func (l lagging) Position() uint64 {
+	if l.behind.Load() {
+		return l.Reads.Position() - 1
+	}
+	return l.Reads.Position()
+}
+
+func (l lagging) Wait(ctx context.Context, sequence uint64) error {
+	if l.behind.Load() && sequence > l.Position() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return l.Reads.Wait(ctx, sequence)
 }
 
 func TestSchemaPages(t *testing.T) {

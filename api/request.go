@@ -234,6 +234,13 @@ func (h *Handler) catchUp(r *request) error {
 	if err != nil {
 		return malformed(detail{Field: headerMinSequence, Message: "must be the number of an earlier answer's " + headerSequence})
 	}
+	if sequence > h.Reads.Position() {
+		// Waiting for what no answer can have told would only take a place. The log
+		// may not answer now, and then the wait tells.
+		if _, last, _, err := h.History.State(r.http.Context()); err == nil && sequence > last {
+			return malformed(detail{Field: headerMinSequence, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it of another log?", last)})
+		}
+	}
 	return h.reach(r.http.Context(), sequence)
 }
 

@@ -164,7 +164,7 @@ func (s *source) settle(in *input, g guess, skip int) (dialect, error) {
 		if !g.comments && !h.sure && !(known != nil && known.holds(first)) && s.settings.Header == nil {
 			return d, driver.E(driver.ErrBadData, nil, "%s: line 1 has one field, and those after it have %d with the delimiter %q; set connection_config.skip_rows to %d if it is a title, or connection_config.delimiter to what separates the fields", in.entry.path, g.fields, g.writing.delimiter, g.lead)
 		}
-		in.note(fmt.Sprintf("%d lines before the header of %s were left out as a title or comments. Set connection_config.skip_rows to 0 if they are rows.", g.lead, in.entry.path))
+		in.note(fmt.Sprintf("What stands before the header of %s was left out as a title or comments, %d lines with text. Set connection_config.skip_rows to 0 if they are rows.", in.entry.path, g.lead))
 	}
 	d.names = columnNames(first, d.header)
 	w := g.writing

@@ -61,9 +61,13 @@ func openers(_ json.RawMessage, log *slog.Logger) (extract.Opener, error) {
 // source is a source whose kind says how it misbehaves. Its table holds 100
 // batches of rows.
 type source struct {
-	kind string
-	rows int
+	kind  string
+	rows  int
+	known []driver.Table
 }
+
+func (s *source) Knows() bool                { return s.kind == "knows" }
+func (s *source) Know(tables []driver.Table) { s.known = tables }
 
 const batches = 100
 
@@ -103,6 +107,9 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 			{Namespace: "n", Name: "a", Err: driver.E(driver.ErrBadData, nil, "a is empty")}, {Name: "b", Err: driver.E(driver.ErrLimit, nil, "b is long")}}}
 	}
 	found := table()
+	for _, t := range s.known {
+		found.Notes = append(found.Notes, "it had "+t.Columns[0].Name+" "+t.Columns[0].Type.String())
+	}
 	found.Columns[0].Comment = strconv.Itoa(os.Getpid())
 	return []driver.Table{found}, nil
 }
@@ -408,6 +415,26 @@ func TestCancel(t *testing.T) {
 			t.Errorf("after a loop that was left: %v", err)
 		}
 	})
+}
+
+// A source that wants to know its tables of before is told them, one that does
+// not is not.
+func TestKnownTables(t *testing.T) {
+	for kind, wants := range map[string]bool{"knows": true, "plain": false} {
+		sessions(t, kind, func(t *testing.T, s extract.Session) {
+			k, ok := s.(extract.Knower)
+			if !ok || k.Knows() != wants {
+				t.Fatalf("%s: it says that it wants to know: %t", kind, ok && k.Knows())
+			}
+			if !wants {
+				return
+			}
+			k.Know([]driver.Table{table()})
+			if tables, err := s.Discover(t.Context()); err != nil || len(tables[0].Notes) != 1 || tables[0].Notes[0] != "it had id int64" {
+				t.Errorf("%+v, %v", tables, err)
+			}
+		})
+	}
 }
 
 // A child that dies takes nobody with it, and says nothing of a row.

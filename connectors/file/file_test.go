@@ -279,7 +279,7 @@ func TestDialects(t *testing.T) {
 		{"quoted numbers", "\"a\",\"b\"\n\"1\",\"x\"\n\"\",\"\"\n", "", "[a:int64 b:string] [[1 x] [\x00NULL ]]"},
 		{"floats", "a,b\n1e+05,0.1234567890123456\n.5,0.3\n", "", "[a:float64 b:float64] [[100000 0.1234567890123456] [0.5 0.3]]"},
 		{"fractions a float would round", "a\n1.12345678901234567891\n2\n", yes, "[a:decimal(38,20)] [[1.12345678901234567891] [2.00000000000000000000]]"},
-		{"prices", "a\n1.10\n2.00\n-0.05\n", yes, "[a:decimal(38,2)] [[1.10] [2.00] [-0.05]]"},
+		{"prices", "a\n1.10\n2.00\n-0.05\n", yes, "[a:decimal(18,2)] [[1.10] [2.00] [-0.05]]"},
 		{"versions", "a\n1.9\n1.10\n1.11\n", yes, "[a:string] [[1.9] [1.10] [1.11]]"},
 		{"part numbers", "a\n12E5\n7E2\n", yes, "[a:string] [[12E5] [7E2]]"},
 		{"floats as Python writes them", "a\n1.0\n2.5\n1e-07\n1.5e+16\n", yes, "[a:float64] [[1] [2.5] [1e-07] [1.5e+16]]"},

@@ -177,9 +177,50 @@ func shortFloat(v []byte) (float64, bool) {
 	return f, true
 }
 
+// shortDecimal reads the plain form of a number of at most 18 digits with those
+// that scale adds, as a whole number of its smallest parts.
+func shortDecimal(v []byte, scale int) (int64, bool) {
+	digits := v
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits)+scale > 18 || digits[0]-'0' > 9 || digits[0] == '0' && len(digits) > 1 && digits[1] != '.' {
+		return 0, false
+	}
+	var n int64
+	point := -1
+	for i, c := range digits {
+		if c -= '0'; c <= 9 {
+			n = n*10 + int64(c)
+			continue
+		}
+		if digits[i] != '.' || point >= 0 {
+			return 0, false
+		}
+		point = i
+	}
+	missing := scale
+	if point >= 0 {
+		missing -= len(digits) - 1 - point
+	}
+	if missing < 0 {
+		return 0, false
+	}
+	for range missing {
+		n *= 10
+	}
+	if len(digits) < len(v) {
+		n = -n
+	}
+	return n, true
+}
+
 // parseDecimal reads a plain number of at most scale digits after the point
 // and precision in all.
 func parseDecimal(v []byte, precision, scale int32) (decimal128.Num, bool) {
+	if m, ok := shortDecimal(v, int(scale)); ok && precision >= 18 {
+		return decimal128.FromI64(m), true
+	}
 	n, ok := shape(v)
 	if !ok || n.exponent || n.scale > int(scale) || n.integer+int(scale) > int(precision)+1 {
 		return decimal128.Num{}, false

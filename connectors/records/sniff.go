@@ -141,6 +141,8 @@ func (s *Sniffer) Type() driver.Type {
 		return driver.DecimalOf(38, 0)
 	case can(notFloat64) && s.forms.float():
 		return driver.Of(driver.Float64)
+	case can(notDecimal) && s.integer+s.scale <= 15 && s.forms.decimal():
+		return driver.DecimalOf(18, int32(s.scale)) // in 64 bits, with room for more digits
 	case can(notDecimal) && s.integer+s.scale <= 38 && s.forms.decimal():
 		return driver.DecimalOf(38, int32(s.scale))
 	case can(notDate):

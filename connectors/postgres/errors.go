@@ -20,7 +20,8 @@ var kinds = map[string]error{
 	"57014": driver.ErrTimeout, "55P03": driver.ErrTimeout,
 	"08": driver.ErrUnreachable, "53": driver.ErrUnreachable, "57": driver.ErrUnreachable, "58": driver.ErrUnreachable, "40": driver.ErrUnreachable,
 	"0A": driver.ErrUnsupported, "42": driver.ErrUnsupported,
-	"54": driver.ErrLimit,
+	"54":    driver.ErrLimit,
+	"08001": driver.ErrUnsupported, "HV": driver.ErrUnsupported, // of a foreign table: this server is reached
 }
 
 // classify turns an error of pgconn into one of ours. what names what was being

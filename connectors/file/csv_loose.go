@@ -240,7 +240,7 @@ func encode(out []byte, cells []cell) []byte {
 		if i > 0 {
 			out = append(out, plainComma)
 		}
-		if !c.quoted && bytes.IndexAny(c.text, "\x1e\x1f\n\r") < 0 {
+		if !c.quoted && !bytes.ContainsAny(c.text, "\x1e\x1f\n\r") {
 			out = append(out, c.text...)
 			continue
 		}

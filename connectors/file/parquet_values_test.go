@@ -60,7 +60,10 @@ func parquetFile(t testing.TB, fields []schema.Node, groups ...[]chunk) string {
 	var out bytes.Buffer
 	w := pqfile.NewParquetWriter(&out, root, pqfile.WithWriterProps(parquet.NewWriterProperties(parquet.WithVersion(parquet.V2_LATEST), parquet.WithCompression(compress.Codecs.Snappy))))
 	for _, chunks := range groups {
-		g := w.AppendRowGroup()
+		g, err := w.AppendRowGroupChecked()
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, c := range chunks {
 			column, err := g.NextColumn()
 			if err != nil {

@@ -72,5 +72,3 @@ func (f *first) alike(pg page) bool {
 	}
 	return true
 }
-
-func joined(path []string) string { return strings.Join(path, ".") }

@@ -113,7 +113,7 @@ func (f *forms) decimal() bool {
 // written reports whether one number is in a form that float takes.
 func written(v []byte) bool {
 	last := v[len(v)-1]
-	if last != '0' && last != '.' && bytes.IndexAny(v, "eE") < 0 {
+	if last != '0' && last != '.' && !bytes.ContainsAny(v, "eE") {
 		return true
 	}
 	n, ok := shape(v)

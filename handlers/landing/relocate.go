@@ -396,9 +396,6 @@ func (m *moving) dataFile(f iceberg.DataFile) (iceberg.DataFile, error) {
 	if counts := f.NaNValueCounts(); len(counts) > 0 {
 		b.NaNValueCounts(counts)
 	}
-	if counts := f.DistinctValueCounts(); len(counts) > 0 {
-		b.DistinctValueCounts(counts)
-	}
 	if key := f.KeyMetadata(); key != nil {
 		b.KeyMetadata(key)
 	}

@@ -70,8 +70,7 @@ func (s *source) tables(ctx context.Context) ([]dbTable, error) {
 	for i := range tables {
 		tables[i].sql = made[tables[i].name]
 	}
-	leaveOut(tables)
-	return tables, nil
+	return leaveOut(tables), nil
 }
 
 // describe fills in a table's columns.

@@ -110,6 +110,9 @@ func (p *scanner) syncStarted(d *SyncStarted) {
 	if p.field("row_estimates") {
 		d.Estimates = list(p, readInteger)
 	}
+	if p.field("always") {
+		d.Always = p.raw()
+	}
 }
 
 func (p *scanner) syncProgressed(d *SyncProgressed) {
@@ -248,6 +251,10 @@ func (p *scanner) table(t *Table) {
 	if p.field("notes") {
 		t.Notes = list(p, readText)
 	}
+	p.text(&t.NotSeen, "not_seen")
+	if p.field("cursor_notes") {
+		t.CursorNotes = list(p, readText)
+	}
 	p.want('}')
 }
 
@@ -258,6 +265,7 @@ func (p *scanner) column(c *Column) {
 	p.text(&c.SourceType, "source_type")
 	p.flag(&c.Nullable, "nullable")
 	p.text(&c.Comment, "comment")
+	p.flag(&c.Unordered, "unordered")
 	p.want('}')
 }
 
@@ -275,6 +283,9 @@ func (p *scanner) sourceConnected(d *SourceConnected) {
 		d.Metadata = p.raw()
 	}
 	p.flag(&d.Unchanged, "unchanged")
+	if p.field("sync") {
+		d.Sync = p.raw()
+	}
 }
 
 func (p *scanner) operationAccepted(d *OperationAccepted) {

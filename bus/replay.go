@@ -29,15 +29,16 @@ const (
 // EventOf's error and no event. size is the length of the body.
 //
 // It returns nil when the last sequence, or one behind it, was read; the error
-// of the function, which ends it; or why it cannot go on: ctx ended or the bus
-// is closed. Lost connections and consumers are replaced. It waits for a
+// of the function, which ends it; ErrHistoryMissing when the embedded broker's
+// log has lost an event of the stretch; or why it cannot go on: ctx ended or the
+// bus is closed. Lost connections and consumers are replaced. It waits for a
 // sequence that is beyond the end of the log.
 func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
 	if after >= last {
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &replay{bus: b, ctx: ctx, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
+	r := &replay{bus: b, ctx: ctx, give: cancel, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
 	end := &ending{cancel}
 	if err := b.track(end); err != nil {
 		cancel(err)
@@ -91,7 +92,8 @@ func (e *ending) Close() error { e.cancel(ErrClosed); return nil }
 type replay struct {
 	bus    *Bus
 	ctx    context.Context
-	at     uint64 // sequence read
+	give   context.CancelCauseFunc // up
+	at     uint64                  // sequence read
 	last   uint64
 	decode chan *chunk
 	chunks chan *chunk   // closed when the last is read
@@ -126,7 +128,15 @@ type replayed struct {
 func (r *replay) read() {
 	defer close(r.decode)
 	for r.ctx.Err() == nil {
-		if err := r.consume(); err != nil && r.ctx.Err() == nil {
+		err := r.consume()
+		if r.at < r.last {
+			// It broke, skipped an event or has none for us: is the next one lost?
+			if lost := r.bus.readable(r.ctx, r.at+1); lost != nil {
+				r.give(lost)
+				return
+			}
+		}
+		if err != nil && r.ctx.Err() == nil {
 			r.bus.log.Warn("cannot read the log, will try again", "after", r.at, "error", err)
 			wait(r.ctx, 500*time.Millisecond)
 		}
@@ -175,7 +185,7 @@ func (r *replay) callback(consumer jetstream.Consumer) error {
 		}
 		meta, err := in.Metadata()
 		delivered++
-		if err == nil && meta.Sequence.Consumer == delivered {
+		if err == nil && meta.Sequence.Consumer == delivered && !r.skips(meta.Sequence.Stream) {
 			r.chunk().add(replayed{sequence: meta.Sequence.Stream, subject: in.Subject(), headers: in.Headers(), body: in.Data()})
 			if r.pass(meta.Sequence.Stream) {
 				return
@@ -201,6 +211,17 @@ func (r *replay) callback(consumer jetstream.Consumer) error {
 	consuming.Stop()
 	<-consuming.Closed()
 	return nil
+}
+
+// skips reports whether events between the last one read and this one were not
+// delivered. A cluster's log may have numbers without an event, and any log's
+// beginning may be cut off.
+func (r *replay) skips(sequence uint64) bool {
+	if r.bus.broker == nil || sequence == r.at+1 {
+		return false
+	}
+	state, err := r.bus.EventsState(r.ctx)
+	return err != nil || sequence != state.First
 }
 
 // drop ends a consumer. Failing only means that the broker ends it later.

@@ -243,7 +243,7 @@ func TestWireReads(t *testing.T) {
 		}
 	}
 	for block, want := range map[string]told{
-		"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 4\r\n\r\n":                          {},
+		"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 4\r\n\r\n":                          {idle: true},
 		"NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 7\r\n\r\n":                      {pending: 7},
 		"NATS/1.0 409 Batch Completed\r\nNats-Pending-Messages: 0\r\nNats-Pending-Bytes: 0\r\n": {},
 		"NATS/1.0 409 Consumer Deleted\r\n\r\n":                                                 {over: true},
@@ -267,7 +267,7 @@ func TestWireSkips(t *testing.T) {
 			fmt.Fprintf(theirs, "HMSG s 1 $JS.ACK.EVENTS.c.1.%s.0.0 %d %d\r\n%s\r\n", place, len(headers), len(headers), headers)
 		}
 	}()
-	r := &replay{ctx: t.Context(), last: 10}
+	r := &replay{bus: &Bus{}, ctx: t.Context(), last: 10}
 	if err := r.gather(&wire{in: bufio.NewReader(ours), owed: replayWindow}); err != nil {
 		t.Fatal(err)
 	}

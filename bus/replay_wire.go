@@ -70,7 +70,7 @@ func (r *replay) gather(w *wire) error {
 		if err != nil {
 			return err
 		}
-		if consumer != delivered { // what came behind the gap comes again
+		if consumer != delivered || r.skips(m.sequence) { // what came behind the gap comes again
 			return nil
 		}
 		if r.chunk().add(m); !r.pass(m.sequence) {
@@ -170,6 +170,9 @@ func (w *wire) read(r *replay) (m replayed, consumer uint64, err error) {
 			if w.owed -= told.pending; told.over {
 				return m, 0, errGone
 			}
+			if told.idle && r.bus.readable(r.ctx, r.at+1) != nil {
+				return m, 0, errGone
+			}
 			if err := w.ask(); err != nil {
 				return m, 0, err
 			}
@@ -191,6 +194,7 @@ type told struct {
 	consumer uint64
 	pending  int  // messages of a pull that ended without them
 	over     bool // the consumer is gone
+	idle     bool // it has nothing for us
 }
 
 // message reads what stands behind "MSG " or "HMSG ": subject, subscription,
@@ -345,7 +349,7 @@ func (h *wireHeaders) status() told {
 	pending, err := strconv.Atoi(h.pending)
 	switch {
 	case code == "100":
-		return told{}
+		return told{idle: true}
 	case err == nil && pending >= 0: // the end of a pull, by its count, size or time
 		return told{pending: pending}
 	}

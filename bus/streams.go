@@ -115,6 +115,11 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 		if err := verify(stream.CachedInfo().Config, want); err != nil {
 			return err
 		}
+		if want.Name == StreamEvents && b.broker != nil {
+			if err := whole(stream.CachedInfo().State); err != nil {
+				return err
+			}
+		}
 		if err := b.hold(ctx, want.Name, stream); err != nil {
 			return err
 		}

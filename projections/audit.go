@@ -115,13 +115,23 @@ func (s *Store) foldTo(ctx context.Context, log Log, last uint64, p *pace) (err 
 	if s.Position() >= last {
 		return nil
 	}
+	f := &auditFold{store: s, last: last, pace: p, batch: make([]*event.Event, 0, batchEvents)}
+	if from, can := log.(Replayer); can { // which finds out what the log has lost
+		err := from.Replay(ctx, s.Position(), last, func(sequence uint64, e *event.Event, size int, err error) error {
+			_, err = f.take(ctx, s.readable(sequence, e, err), size)
+			return err
+		})
+		if err == nil {
+			_, err = f.apply(ctx, last)
+		}
+		return err
+	}
 	subscriber := log.Ordered(s.Position())
 	defer func() { err = errors.Join(err, subscriber.Close()) }()
 	messages, err := subscriber.Subscribe(ctx, event.SubjectPrefix+".>")
 	if err != nil {
 		return err
 	}
-	batch, size := make([]*event.Event, 0, batchEvents), 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,23 +144,46 @@ func (s *Store) foldTo(ctx context.Context, log Log, last uint64, p *pace) (err 
 			if err != nil {
 				return err
 			}
-			// An event beyond the last shows that the last is not there.
-			if e.Sequence <= last {
-				batch, size = append(batch, e), size+len(msg.Payload)
-			}
-			full := len(batch) == batchEvents || size >= batchBytes
-			if !full && e.Sequence < last {
-				continue
-			}
-			if err := s.Apply(batch...); err != nil {
+			if ended, err := f.take(ctx, e, len(msg.Payload)); ended || err != nil {
 				return err
-			}
-			if clear(batch); e.Sequence >= last {
-				return nil
-			}
-			if batch, size = batch[:0], 0; !p.rest(ctx) {
-				return context.Cause(ctx)
 			}
 		}
 	}
+}
+
+// auditFold applies events in batches, at the pace of an audit.
+type auditFold struct {
+	store *Store
+	last  uint64
+	pace  *pace
+	batch []*event.Event
+	size  int
+}
+
+// take adds an event and reports whether it was the last.
+func (f *auditFold) take(ctx context.Context, e *event.Event, size int) (ended bool, err error) {
+	// An event beyond the last shows that the last is not there.
+	if e.Sequence <= f.last {
+		f.batch, f.size = append(f.batch, e), f.size+size
+	}
+	if full := len(f.batch) == batchEvents || f.size >= batchBytes; !full && e.Sequence < f.last {
+		return false, nil
+	}
+	return f.apply(ctx, e.Sequence)
+}
+
+// apply empties the batch, which reaches that sequence, and rests.
+func (f *auditFold) apply(ctx context.Context, reached uint64) (ended bool, err error) {
+	if err := f.store.Apply(f.batch...); err != nil {
+		return false, err
+	}
+	clear(f.batch)
+	f.batch, f.size = f.batch[:0], 0
+	if reached >= f.last {
+		return true, nil
+	}
+	if !f.pace.rest(ctx) {
+		return false, context.Cause(ctx)
+	}
+	return false, nil
 }

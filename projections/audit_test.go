@@ -3,13 +3,17 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/bus/event"
 )
 
 // TestAudit: a sound store passes, and each table that is not what the log says
@@ -165,6 +169,43 @@ func TestAuditor(t *testing.T) {
 		t.Fatal(err)
 	}
 	until("no drift", func() bool { return a.Err() == nil })
+	stop()
+	<-ended
+}
+
+// holed is a log that has lost an event until it is mended.
+type holed struct {
+	*memoryLog
+	mended atomic.Bool
+}
+
+func (h *holed) Replay(context.Context, uint64, uint64, func(uint64, *event.Event, int, error) error) error {
+	if !h.mended.Load() {
+		return fmt.Errorf("%w: event 7 cannot be read", ErrLost)
+	}
+	return errors.New("the log is away")
+}
+
+// TestAuditorFindsALostEvent holds that a node whose log cannot be read to its
+// end is not taken for sound.
+func TestAuditorFindsALostEvent(t *testing.T) {
+	log := &holed{memoryLog: newLog(life(10).events...)}
+	s := openMem(t)
+	follow(t, s, log.memoryLog)
+	a := NewAuditor(s, AuditPolicy{First: time.Millisecond, Every: time.Millisecond, Share: 1})
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); a.Run(ctx, log) }()
+	for _, lost := range []bool{true, false} {
+		for errors.Is(a.Err(), ErrLost) != lost {
+			if ctx.Err() != nil {
+				t.Fatalf("lost %v: %v", lost, a.Err())
+			}
+			time.Sleep(time.Millisecond)
+		}
+		log.mended.Store(true)
+	}
 	stop()
 	<-ended
 }

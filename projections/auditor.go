@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type Auditor struct {
 
 	mu   sync.Mutex
 	last AuditResult
+	lost error // why the last one could not read the whole log, nil if it could
 }
 
 // NewAuditor returns an Auditor that has not begun.
@@ -43,6 +45,11 @@ func (a *Auditor) Run(ctx context.Context, log Log) {
 		if ctx.Err() != nil {
 			return
 		}
+		a.mu.Lock()
+		if a.lost = nil; errors.Is(err, ErrLost) {
+			a.lost = err
+		}
+		a.mu.Unlock()
 		if err != nil {
 			a.store.log.Error("the projection could not be audited, will try again", "after", a.policy.Every, "error", err)
 			continue
@@ -67,9 +74,15 @@ func (a *Auditor) Last() AuditResult {
 }
 
 // Err returns ErrDrift, with the tables and what to do, when the last audit
-// found the store to differ from the log.
+// found the store to differ from the log, and ErrLost when it found that
+// the log has lost an event.
 func (a *Auditor) Err() error {
-	r := a.Last()
+	a.mu.Lock()
+	r, lost := a.last, a.lost
+	a.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
 	if len(r.Drift) == 0 {
 		return nil
 	}

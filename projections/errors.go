@@ -26,6 +26,9 @@ var (
 	ErrAhead = errors.New("the log ends before the projection does")
 	// ErrDrift says that an audit found the store to differ from the log.
 	ErrDrift = errors.New("the projection is not what the log says")
+	// ErrLost is returned by a Replayer, and so by Follow and Audit, when the log
+	// has lost an event that it should hold.
+	ErrLost = errors.New("the log has lost an event")
 	// ErrTruncated is returned by Follow when the log no longer holds the event
 	// after the store's position.
 	ErrTruncated = errors.New("the log no longer holds the events that follow")

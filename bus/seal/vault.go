@@ -76,14 +76,17 @@ func New(masterKey []byte, store Store) (*Vault, error) {
 // otherwise show only when the first secret is needed.
 func (v *Vault) Verify(ctx context.Context) error {
 	mark := v.MAC([]byte("headwater master key check"))
-	_, err := v.store.Create(ctx, keyCheck, mark, 0)
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, ErrKeyExists) {
-		return fmt.Errorf("mark the secrets with the master key: %w", err)
-	}
+	// Read first: what is there already needs no place on a full disk.
 	entry, err := v.store.Get(ctx, keyCheck)
+	if errors.Is(err, ErrKeyNotFound) {
+		if _, err = v.store.Create(ctx, keyCheck, mark, 0); err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrKeyExists) {
+			return fmt.Errorf("mark the secrets with the master key: %w", err)
+		}
+		entry, err = v.store.Get(ctx, keyCheck)
+	}
 	if err != nil {
 		return fmt.Errorf("read the secrets' mark: %w", err)
 	}

@@ -334,12 +334,28 @@ func TestStoreErrorsAreNotDestruction(t *testing.T) {
 	}
 }
 
+var errFull = errors.New("the disk is full")
+
+// fullStore has no place for anything new.
+type fullStore struct{ *memStore }
+
+func (fullStore) Create(context.Context, string, []byte, time.Duration) (uint64, error) {
+	return 0, errFull
+}
+
 func TestVerifyFindsAnotherMasterKey(t *testing.T) {
 	store := newMemStore()
 	for range 2 {
 		if err := newVault(t, store).Verify(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// A node on a full disk starts to read what is there.
+	if err := newVault(t, fullStore{store}).Verify(t.Context()); err != nil {
+		t.Errorf("a mark that is there, on a full disk: %v", err)
+	}
+	if err := newVault(t, fullStore{newMemStore()}).Verify(t.Context()); !errors.Is(err, errFull) {
+		t.Errorf("no mark, on a full disk: %v", err)
 	}
 	foreign, err := New(bytes.Repeat([]byte{8}, MasterKeySize), store)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"headwater/bus/event"
 	"headwater/handlers"
 	"headwater/handlers/landing"
+	"headwater/projections"
 )
 
 // The packages declare the interfaces they use; here the others are made to fit.
@@ -27,6 +28,14 @@ type eventLog struct{ *bus.Bus }
 func (l eventLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
 	s, err := l.EventsState(ctx)
 	return s.First, s.Last, s.Created, err
+}
+
+func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
+	err := l.Bus.Replay(ctx, after, last, each)
+	if errors.Is(err, bus.ErrHistoryMissing) {
+		return fmt.Errorf("%w: %w", projections.ErrLost, err)
+	}
+	return err
 }
 
 func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {

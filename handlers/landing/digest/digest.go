@@ -5,6 +5,8 @@ package digest
 
 import (
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -28,6 +30,19 @@ const (
 // Hash stands for values of a row. Hashes of different values are taken to
 // differ.
 type Hash [16]byte
+
+// MarshalText returns 32 hexadecimal digits: a side may come from another
+// process.
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote. Anything else is an error.
+func (h *Hash) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(h)) {
+		return fmt.Errorf("a hash of %d digits", len(text))
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
 
 // Spec says what of the rows is compared. Both sides have the same one.
 type Spec struct {

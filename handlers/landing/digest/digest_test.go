@@ -1,6 +1,7 @@
 package digest
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -130,5 +131,27 @@ func TestListedRowsAreBounded(t *testing.T) {
 	}
 	if s := sum(t, Spec{Columns: []string{"id", "note"}, Only: all}, nil, 10_000, false, rows...); len(s.Listed) != MaxListed || !s.Cut {
 		t.Errorf("%d rows are listed, cut: %v", len(s.Listed), s.Cut)
+	}
+}
+
+// Sums come from the process that read the source.
+func TestSumsCrossProcesses(t *testing.T) {
+	after := "1"
+	sums := sum(t, Spec{Columns: []string{"id", "note"}, Key: []string{"note"}, Cursor: "id", Type: driver.Of(driver.Int64), After: &after, Only: nil}, nil, 2, false, row{1, "a"}, row{2, "b"})
+	text, err := json.Marshal(sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Sums
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sums, got); diff != "" || len(got.Newer) != 1 {
+		t.Errorf("%d newer keys, %s", len(got.Newer), diff)
+	}
+	for _, bad := range []string{`"00"`, `"zz000000000000000000000000000000"`, `7`} {
+		if err := json.Unmarshal([]byte(bad), new(Hash)); err == nil {
+			t.Errorf("%s is taken for a hash", bad)
+		}
 	}
 }

@@ -43,10 +43,17 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 			yield(driver.Batch{}, err)
 			return
 		}
+		var seen samples
+		if from.Column != "" {
+			if seen, err = s.sampled(ctx, plan.found, nil); err != nil {
+				yield(driver.Batch{}, err)
+				return
+			}
+		}
 		take := yield
 		yield = func(batch driver.Batch, err error) bool {
 			if err == nil && batch.Resume != nil {
-				batch.Resume.Position, err = s.note(ctx, plan.found, from.Column, batch.Resume.Value)
+				batch.Resume.Position, err = s.note(ctx, plan.found, from.Column, batch.Resume.Value, seen)
 				if err != nil {
 					batch.Record.Release()
 					batch = driver.Batch{}

@@ -21,12 +21,17 @@ type noted struct {
 	// Row is the sum of the row that has it, where the cursor is the row number
 	// and numbers are given out again.
 	Row string `json:"row,omitempty"`
+	// Seen are some rows, where the cursor is not the row number.
+	Seen *samples `json:"seen,omitempty"`
 }
 
 // note returns the Position of a place to go on from; value is nil for the end of
-// a Scan.
-func (s *source) note(ctx context.Context, found dbTable, column string, value *string) (_ json.RawMessage, err error) {
+// a Scan, seen what sampled returned before the read.
+func (s *source) note(ctx context.Context, found dbTable, column string, value *string, seen samples) (_ json.RawMessage, err error) {
 	n := noted{Largest: value}
+	if len(seen.Rows) > 0 && column != rowidAlias(found, found.keys()) {
+		n.Seen = &seen
+	}
 	if column != "" && column == rowidAlias(found, found.keys()) && !autoincrement(found.sql) {
 		if n.Row, err = s.rowSum(ctx, found, column, value); err != nil {
 			return nil, err
@@ -96,6 +101,13 @@ func (s *source) same(ctx context.Context, t driver.Table, from driver.Cursor) e
 		}
 		return err
 	}
+	if n.Seen != nil {
+		if anew, err := s.filledAnew(ctx, t, from, *n.Seen); err != nil {
+			return err
+		} else if anew {
+			return driver.E(driver.ErrReplaced, nil, "table %s: rows that were read before are gone or have other values without a newer cursor %s: it was made or filled anew", t, from.Column)
+		}
+	}
 	reaches, err := s.reaches(ctx, t, from.Column, reached)
 	if err == nil && !reaches {
 		err = driver.E(driver.ErrReplaced, nil, "table %s: nothing in it reaches the cursor that was read before: its newest rows were deleted, or it was filled anew", t)
@@ -142,11 +154,15 @@ func (s *source) reaches(ctx context.Context, t driver.Table, column, reached st
 // of the table.
 func (s *source) positions(ctx context.Context, t driver.Table, found dbTable) (map[string]json.RawMessage, error) {
 	all := map[string]json.RawMessage{}
+	seen, err := s.sampled(ctx, found, nil)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range t.Columns {
 		if !c.Type.Ordered() {
 			continue
 		}
-		position, err := s.note(ctx, found, c.Name, nil)
+		position, err := s.note(ctx, found, c.Name, nil, seen)
 		if err != nil {
 			return nil, err
 		}

@@ -85,6 +85,8 @@ func TestReplaced(t *testing.T) {
 		{name: "swapped for an empty one", table: "prices", column: "id", change: later + "CREATE TABLE n LIKE prices; RENAME TABLE prices TO o, n TO prices", replaced: true},
 		{name: "truncated and loaded", table: "log", column: "updated_at", change: "TRUNCATE log; INSERT INTO log (v, updated_at) SELECT seq + 1, '2024-01-01' FROM seq_1_to_100", replaced: true},
 		{name: "truncated and loaded longer", table: "log", column: "id", change: "TRUNCATE log; INSERT INTO log (v, updated_at) SELECT seq + 1, '2024-01-01' FROM seq_1_to_200", replaced: true},
+		{name: "loaded again, some rows with older times", table: "maybe", column: "at", change: "TRUNCATE maybe; INSERT INTO maybe VALUES (1, '2023-01-01'), (2, '2023-01-01'), (3, '2023-01-01'), (4, '2025-01-01')", replaced: true},
+		{name: "rows that moved on", table: "maybe", column: "at", change: "UPDATE maybe SET at = '2025-01-01'", rows: 3},
 		{name: "truncated", table: "queue", column: "id", change: "TRUNCATE queue", replaced: true},
 		{name: "emptied and filled on", table: "queue", column: "id", change: "DELETE FROM queue; INSERT INTO queue (v) VALUES ('x')", rows: 1},
 		{name: "altered", table: "log", column: "id", change: later + "ALTER TABLE log ADD note int", note: "altered", rows: 1},

@@ -105,7 +105,11 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 	if was != nil {
 		old = was.Rows
 	}
-	again, err := s.see(ctx, c, w, d, old)
+	behind, err := before(t, columns, from)
+	if err != nil {
+		return reading{}, err
+	}
+	again, err := s.see(ctx, c, w, d, old, behind)
 	if err != nil {
 		return reading{}, err
 	}
@@ -304,6 +308,17 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 		query += " WHERE " + where
 	}
 	return query + " ORDER BY " + by, nil // NULL comes first
+}
+
+// before is the condition for rows whose cursor lies before the one that a read
+// goes on at.
+func before(t driver.Table, columns []mapped, from driver.Cursor) (string, error) {
+	at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
+	if at < 0 || from.Value == nil {
+		return "0", nil
+	}
+	value, err := constant(t, t.Columns[at], *from.Value)
+	return strings.ReplaceAll(columns[at].order, "%s", quote(from.Column)) + " < " + value, err
 }
 
 // constant writes a cursor's value in the column's type.

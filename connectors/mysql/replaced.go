@@ -52,7 +52,8 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 }
 
 // compare counts the rows of old that are there as they were, are there and
-// differ, and are gone. A row whose cursor moved says nothing: it is read anew.
+// differ, and are gone. A row whose cursor moved on says nothing: it is read anew. One whose cursor
+// moved back is not, and differs.
 func (w *witness) compare(was *position, again []sample, cursor string) (intact, changed, gone int) {
 	for _, old := range was.Rows {
 		at := slices.IndexFunc(again, func(now sample) bool { return slices.Equal(now.Key, old.Key) })
@@ -74,7 +75,7 @@ func (w *witness) compare(was *position, again []sample, cursor string) (intact,
 		switch {
 		case same:
 			intact++
-		case !moved:
+		case !moved || again[at].Behind:
 			changed++
 		}
 	}

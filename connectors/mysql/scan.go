@@ -84,7 +84,7 @@ func (sc *scan) divide(ctx context.Context, c *session, begun time.Time, landed 
 	sc.kept = kept
 	w := &sc.witness
 	w.rows, w.columns = nil, nil
-	if _, err := s.see(ctx, c, w, d, nil); err != nil {
+	if _, err := s.see(ctx, c, w, d, nil, "0"); err != nil {
 		return err
 	}
 	left := max(d.RowEstimate, 0)

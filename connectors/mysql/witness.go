@@ -34,6 +34,8 @@ type witness struct {
 type sample struct {
 	Key   []string `json:"k"`
 	Marks string   `json:"m"` // four characters a column
+	// Behind says that its cursor is before the one that a read goes on at.
+	Behind bool `json:"-"`
 }
 
 const (
@@ -69,8 +71,8 @@ func (s *source) look(ctx context.Context, c *session, t driver.Table) (w witnes
 }
 
 // see adds what the snapshot has: both ends of the table, and the rows of old
-// that are there now.
-func (s *source) see(ctx context.Context, c *session, w *witness, d described, old []sample) (again []sample, err error) {
+// that are there now, of which behind is the condition of sample.Behind.
+func (s *source) see(ctx context.Context, c *session, w *witness, d described, old []sample, behind string) (again []sample, err error) {
 	w.server, w.created, w.counter = c.server, d.created, d.counter
 	columns, err := keyColumns(d)
 	if err != nil || d.Kind == "view" { // no row of it can be found again
@@ -82,15 +84,15 @@ func (s *source) see(ctx context.Context, c *session, w *witness, d described, o
 		w.columns = append(w.columns, column.Name)
 		list = append(list, marked(column, d.columns[i]))
 	}
-	part := func(of int, rest string, limit int) string {
-		return fmt.Sprintf("(SELECT %d, %s FROM %s %s LIMIT %d)", of, strings.Join(list, ", "), relation(d.Table), rest, limit)
+	part := func(of string, rest string, limit int) string {
+		return fmt.Sprintf("(SELECT %s, %s FROM %s %s LIMIT %d)", of, strings.Join(list, ", "), relation(d.Table), rest, limit)
 	}
-	parts := []string{part(1, "ORDER BY "+ordered(columns, ""), sampleRows), part(1, "ORDER BY "+ordered(columns, " DESC"), sampleRows)}
+	parts := []string{part("2", "ORDER BY "+ordered(columns, ""), sampleRows), part("2", "ORDER BY "+ordered(columns, " DESC"), sampleRows)}
 	if where := k.these(old); where != "" {
-		parts = append(parts, part(0, "WHERE "+where, 2*sampleRows))
+		parts = append(parts, part("COALESCE("+behind+", 0)", "WHERE "+where, 2*sampleRows))
 	}
 	err = c.run(ctx, strings.Join(parts, " UNION ALL "), func(row []*string) error {
-		r := sample{}
+		r := sample{Behind: str(row[0]) == "1"}
 		for i, column := range columns {
 			r.Key = append(r.Key, column.value(str(row[1+i])))
 		}
@@ -98,7 +100,7 @@ func (s *source) see(ctx context.Context, c *session, w *witness, d described, o
 			r.Marks += mark(value)
 		}
 		switch {
-		case str(row[0]) == "0":
+		case str(row[0]) != "2":
 			again = append(again, r)
 		case !slices.ContainsFunc(w.rows, func(have sample) bool { return slices.Equal(have.Key, r.Key) }): // a small table's ends meet
 			w.rows = append(w.rows, r)

@@ -233,6 +233,12 @@ func (p *plan) ceiling(column string) func(value string) string {
 			if err != nil || t.Year() < 2 {
 				return value
 			}
+			// Times ahead of now are local times, or mistakes, at which no read goes on.
+			if t.After(m.at.Add(zones)) {
+				t = m.at.Add(-zones)
+			} else if t.After(m.at) {
+				t = m.at
+			}
 			return t.Add(-m.since - summer).Format(layoutTimestamp)
 		}
 	}

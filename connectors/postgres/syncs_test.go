@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
@@ -242,5 +243,22 @@ func TestIncremental(t *testing.T) {
 				t.Errorf("started over %d times, want %d", l.restarts, c.restarts)
 			}
 		})
+	}
+}
+
+// A time ahead of now, at which no read goes on, does not hide from which time on
+// rows of open transactions may still come.
+func TestPlaceOfOpenTransactionsBesideTimesToCome(t *testing.T) {
+	at := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	p := &plan{table: driver.Table{Name: "x", Columns: []driver.Column{{Name: "at", Type: driver.Of(driver.Timestamp)}}}, moment: moment{at: at, since: time.Minute}}
+	for value, want := range map[string]time.Time{
+		"2026-06-01T11:00:00.000000": at.Add(-time.Hour),
+		"2026-06-01T14:00:00.000000": at,
+		"2027-01-01T00:00:00.000000": at.Add(-zones),
+		"9999-12-31T00:00:00.000000": at.Add(-zones),
+	} {
+		if got := p.ceiling("at")(value); got != want.Add(-time.Minute-summer).Format(layoutTimestamp) {
+			t.Errorf("from %s it is %s", value, got)
+		}
 	}
 }

@@ -25,7 +25,7 @@ contracts: deps ## Spectral, the AsyncAPI parser and the CloudEvents SDKs read w
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
 
-torture: deps ## the same suite at full length: 200 kills amid syncs, 36 faults of a cluster, stopped owners, more histories, longer Watermill suites
+torture: deps ## the same suite at full length: 200 kills amid syncs, 36 faults of a cluster, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 3h ./...
 
 FAULTS ?= 36

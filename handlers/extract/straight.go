@@ -21,6 +21,7 @@ type straight struct {
 	telling chan error      // the outcome of telling of the checkpoint before, nil for none
 	next    *driver.Cursor  // where to resume now
 	open    bool            // rows were read behind next
+	aside   bool            // rows without a cursor were read, which are no place
 	pending int64           // bytes read since the last checkpoint
 	since   time.Time       // the last checkpoint
 }
@@ -86,6 +87,8 @@ func (s *straight) take(ctx context.Context, b driver.Batch) error {
 			s.next, s.open = b.Resume, false
 		} else if s.seen == nil || s.seen.Valued(b.Record) { // rows without a value are asked for each time
 			s.open = true
+		} else {
+			s.aside = true
 		}
 	}
 	if s.seen != nil {
@@ -115,6 +118,9 @@ func (s *straight) place(final bool) (*driver.Cursor, *border.Border) {
 		return s.next, nil
 	}
 	reached := s.seen.Border()
+	if s.next == nil && final && s.aside && !s.open && s.r.From.Value != nil {
+		s.next = &s.r.From // no row at the place is left, nor behind it
+	}
 	if s.r.Whole || s.next == nil {
 		if !s.r.Whole || reached.Value == nil {
 			return nil, reached

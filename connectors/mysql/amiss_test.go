@@ -16,6 +16,7 @@ CREATE TABLE keyed (d date PRIMARY KEY); INSERT INTO keyed VALUES ('0000-00-00')
 // A day that is none ends the table by default, with the row's key and the way
 // out; or it lands as text, or as NULL, counted.
 func TestOddDays(t *testing.T) {
+	t.Parallel()
 	server := servers.MariaDB(t)
 	db, err := server.OpenMariaDB()
 	if err != nil {

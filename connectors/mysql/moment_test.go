@@ -125,6 +125,7 @@ func transfer(ctx context.Context, db *sql.DB) {
 // An account that may have one connection reads one table after another, also
 // when two are asked for at once.
 func TestTheOnlyConnectionIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	server := servers.MariaDB(t)
 	db, err := server.OpenMariaDB()
 	if err != nil {

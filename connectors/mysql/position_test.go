@@ -65,6 +65,7 @@ func run(t *testing.T, db *sql.DB, statements string) {
 
 // A table that is another one is not gone on from; one that only looks so is.
 func TestReplaced(t *testing.T) {
+	t.Parallel()
 	server := servers.MariaDB(t)
 	db, err := server.OpenMariaDB()
 	if err != nil {
@@ -120,6 +121,7 @@ func TestReplaced(t *testing.T) {
 
 // Rows of a transaction that was open during a read come with the next one.
 func TestLateCommits(t *testing.T) {
+	t.Parallel()
 	server := servers.MariaDB(t)
 	db, err := server.OpenMariaDB()
 	if err != nil {

@@ -96,6 +96,7 @@ func TestHostileSession(t *testing.T) {
 // Every variable is read back: its text is what the server says, so that a
 // server that does not take it is found out.
 func TestVariablesAreReadBack(t *testing.T) {
+	t.Parallel()
 	src, _, _ := openHostile(t)
 	c, err := src.connect(t.Context(), nil)
 	if err != nil {
@@ -200,6 +201,7 @@ CREATE USER shut IDENTIFIED BY 'guest-pass-4410' ACCOUNT LOCK;`
 // One bad table keeps nobody from the others, and the server's own words are
 // let through where they hold no value.
 func TestBrokenTables(t *testing.T) {
+	t.Parallel()
 	server := servers.MariaDB(t)
 	db, err := server.OpenMariaDB()
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 )
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	files := makeCertificate(t)
 	server := servers.MariaDBWith(t, "--ssl-cert="+files.certificate, "--ssl-key="+files.key, "--ssl-ca="+files.certificate)
 	db, err := server.OpenMariaDB()

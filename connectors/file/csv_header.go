@@ -127,16 +127,15 @@ func years(rows [][]cell, cells int) bool {
 // columnNames returns unique, non-empty names.
 func columnNames(first []cell, header bool) []string {
 	names := make([]string, len(first))
-	used := map[string]bool{}
+	used, last := map[string]bool{}, map[string]int{} // by a repeated name, the number given last
 	for i, c := range first {
 		name := fmt.Sprintf("column_%d", i+1)
 		if text := strings.TrimSpace(string(c.text)); header && text != "" {
 			name = text
 		}
-		for n := 2; used[name]; n++ {
-			if next := fmt.Sprintf("%s_%d", name, n); !used[next] {
-				name = next
-			}
+		for repeated := name; used[name]; {
+			last[repeated] = max(last[repeated], 1) + 1
+			name = fmt.Sprintf("%s_%d", repeated, last[repeated])
 		}
 		used[name] = true
 		names[i] = name

@@ -419,7 +419,7 @@ func TestGzipMembersAndPadding(t *testing.T) {
 }
 
 func TestRatioLimit(t *testing.T) {
-	bomb := zstandard(strings.Repeat("0,0\n", 40<<20))
+	bomb := zstandard(strings.Repeat("0,0\n", 20<<20))
 	_, _, err := table(t, "f.csv.zst", bomb, `{"path":"f.csv.zst"}`, driver.Limits{})
 	if !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "grows by more than") {
 		t.Errorf("got %v", err)

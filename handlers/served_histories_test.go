@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	stepsFlag = flag.Int("steps", 0, "steps of the random histories of each database server; 0 for 1000, or 50 with -short")
+	stepsFlag = flag.Int("steps", 0, "steps of the random histories of each database server; 0 for 1000, or 32 with -short")
 	seedFlag  = flag.Uint64("seed", 0, "the seed of the one history of each database server that is run")
 )
 
@@ -28,7 +28,7 @@ func TestHistoriesOfServers(t *testing.T) {
 	steps := *stepsFlag
 	if steps == 0 {
 		if steps = 1000; testing.Short() {
-			steps = 50
+			steps = 32
 		}
 	}
 	for _, server := range []struct {

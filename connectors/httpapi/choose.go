@@ -271,7 +271,9 @@ func (p *pager) unproven(g signs, pg page, tried []string) error {
 		why = fmt.Sprintf("says by %s that it has %d pages", g.pages.name, g.pages.n)
 	case len(g.odd) > 0:
 		why = fmt.Sprintf("has the field %s, which may lead to more", g.odd[0])
-	case pg.records > 0 && (round(pg.records) || pg.records == p.s.settings.PageSize):
+	case len(g.counting(pg)) > 0:
+		why = fmt.Sprintf("has %s, which may count more than the %d records that it gave", g.counting(pg), pg.records)
+	case p.full(g, pg):
 		why = fmt.Sprintf("gave %d records, which may be one page of many, and nothing says that they are all", pg.records)
 	default:
 		return nil
@@ -280,6 +282,24 @@ func (p *pager) unproven(g signs, pg page, tried []string) error {
 		why += ", and took no notice of " + strings.Join(tried[:min(len(tried), 12)], ", ")
 	}
 	return driver.E(driver.ErrInvalidConfig, nil, "%s %s%s", where(p.e.url), why, p.offer(g))
+}
+
+// full reports whether a page may have had no room for more records.
+func (p *pager) full(g signs, pg page) bool {
+	n := pg.records
+	name := g.size.name[strings.LastIndexByte(g.size.name, '.')+1:]
+	return n > 0 && (round(n) || n == p.s.settings.PageSize || g.size.known && fullBy[plainName(name)] && int64(n) == g.size.n)
+}
+
+// counting returns the sign of no known name that is a number larger than a
+// page, "" for none.
+func (g *signs) counting(pg page) string {
+	for _, m := range g.maybe {
+		if pg.records > 0 && m.n > int64(pg.records) {
+			return m.name
+		}
+	}
+	return ""
 }
 
 // offer is the settings to choose from where the way to the next page is open.
@@ -296,8 +316,8 @@ func (p *pager) offer(g signs) string {
 		list = append(list, fmt.Sprintf(`{"type": "next_url", "next_field": %q}`, l.name))
 	}
 	list = append(list, `{"type": "page", "page_param": "..."}`, `{"type": "offset", "offset_param": "...", "size_param": "..."}`, `{"type": "cursor", "cursor_field": "...", "cursor_param": "..."}`, `{"type": "next_url", "next_field": "..."}`, `{"type": "none"} if these are all`)
-	if g.more != "" {
-		list = append(list, fmt.Sprintf(`{"ignore": [%q]} if that means something else`, g.more))
+	for _, name := range unique(append([]string{g.more, g.counting(p.last)}, g.odd...)) {
+		list = append(list, fmt.Sprintf(`{"ignore": [%q]} if that means something else`, name))
 	}
 	return ": set connection_config.pagination to one of " + strings.Join(unique(list), ", ")
 }

@@ -16,7 +16,7 @@ import (
 const longestWords = 300
 
 var (
-	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "description", "reason", "title", "error", "errors", "fault", "error_code", "errorCode", "code", "status", "meta", "response", "header"}
+	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "result_msg", "resultMsg", "resultMessage", "description", "reason", "title", "error", "errors", "fault", "error_code", "errorCode", "code", "status", "meta", "response", "header"}
 	failed    = wordsOf(`error fail failed failure denied unauthorized forbidden`)
 	// failing are the fields of answers that are nothing but an error.
 	failing = wordsOf(`code message msg status error errors detail details type title requestid documentationurl timestamp path success ok errcode errmsg errorcode errormessage

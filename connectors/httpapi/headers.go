@@ -75,14 +75,19 @@ func (g *signs) header(name, value string) {
 			g.tokens = append(g.tokens, token{name, value, headerParams(plain)})
 		}
 	case ends("hasmore", "hasnextpage", "hasmorepages"):
-		if value == "true" {
+		flag, ok := flagOf(value)
+		if !ok {
+			flag, ok = saysYes(value)
+		}
+		switch {
+		case ok && flag:
 			g.setMore(name)
-		} else if value == "false" {
+		case ok:
 			g.setOver(name)
 		}
-	case ends("totalpages", "pagecount", "pagestotal", "totalpagecount", "lastpage"):
+	case ends("totalpages", "pagecount", "pagestotal", "totalpagecount", "lastpage"), plain == "pages", plain == "xpages":
 		set(&g.pages)
-	case ends("totalcount", "xtotal", "wptotal", "totalresults", "totalitems", "totalrecords", "paginationtotal", "listtotal", "paginationcount", "totalelements"), plain == "totalcount", plain == "total":
+	case ends("totalcount", "xtotal", "wptotal", "totalresults", "totalitems", "totalrecords", "paginationtotal", "listtotal", "paginationcount", "totalelements", "totalhits", "totalobjects", "totalentries", "totalrows", "totalmatches", "totalsize"), plain == "totalcount", plain == "total":
 		set(&g.total)
 	case ends("perpage", "pagesize", "paginationlimit", "pagelimit"):
 		set(&g.size)
@@ -90,6 +95,8 @@ func (g *signs) header(name, value string) {
 		set(&g.page)
 	case ends("paginationoffset", "xoffset"):
 		set(&g.offset)
+	case (strings.HasPrefix(plain, "next") || strings.HasPrefix(plain, "xnext")) && value != "" && !strings.HasPrefix(plain, "nextjs"):
+		g.odd = append(g.odd, name)
 	}
 }
 

@@ -138,10 +138,40 @@ func TestProofs(t *testing.T) {
 			}
 			c.say(`{"data":%s,"page":%d,"total_pages":3}`, paged(c, 10, 25), c.n("page", 1))
 		}, says: "without the list"},
-		"an error for an answer":    {answer: func(c call) { c.say(`{"status":"error","code":403,"message":"Invalid API key"}`) }, says: "Invalid API key"},
-		"an error and nothing else": {answer: func(c call) { c.say(`{"message":"Not Found","documentation_url":"https://example.com"}`) }, says: "Not Found"},
-		"an error in a part":        {answer: func(c call) { c.say(`{"meta":{"code":400,"error_message":"no such tag"},"data":null}`) }, says: "no such tag"},
-		"a search that timed out":   {answer: func(c call) { c.say(`{"timed_out":true,"hits":{"hits":%s}}`, items(0, 3)) }, says: "timed_out"},
+		"an error for an answer":      {answer: func(c call) { c.say(`{"status":"error","code":403,"message":"Invalid API key"}`) }, says: "Invalid API key"},
+		"an error and nothing else":   {answer: func(c call) { c.say(`{"message":"Not Found","documentation_url":"https://example.com"}`) }, says: "Not Found"},
+		"an error in a part":          {answer: func(c call) { c.say(`{"meta":{"code":400,"error_message":"no such tag"},"data":null}`) }, says: "no such tag"},
+		"a search that timed out":     {answer: func(c call) { c.say(`{"timed_out":true,"hits":{"hits":%s}}`, items(0, 3)) }, says: "timed_out"},
+		"a flag that is a number":     {answer: func(c call) { c.say(`{"data":%s,"has_more":1}`, items(0, 7)) }, says: "has_more"},
+		"a flag that is a letter":     {answer: func(c call) { c.say(`{"data":%s,"moreData":"Y"}`, items(0, 7)) }, says: "moreData"},
+		"a number of what is left":    {answer: func(c call) { c.say(`{"data":%s,"remainingItemCount":33}`, items(0, 7)) }, says: "remainingItemCount"},
+		"a total with a comma":        {answer: func(c call) { c.say(`{"data":%s,"total":"1,340"}`, items(0, 7)) }, says: "1340"},
+		"a total with a point":        {answer: func(c call) { c.say(`{"data":%s,"total":40.0}`, items(0, 7)) }, says: "40 records"},
+		"a total with a plus":         {answer: func(c call) { c.say(`{"data":%s,"total":"40+"}`, items(0, 7)) }, says: "total"},
+		"a range of all":              {answer: func(c call) { c.say(`{"data":%s,"range":"1-7 of 40"}`, items(0, 7)) }, says: "range"},
+		"a count of an unknown name":  {answer: func(c call) { c.say(`{"data":%s,"paging":{"p":1,"lim":7,"of":40}}`, items(0, 7)) }, says: "paging.of"},
+		"a token of an unknown name":  {answer: func(c call) { c.say(`{"data":%s,"paging":{"place":"t0k3n"}}`, items(0, 7)) }, says: "paging.place"},
+		"words about pages":           {answer: func(c call) { c.say(`{"data":%s,"page_info":"page 1 of 4"}`, items(0, 7)) }, says: "page_info"},
+		"a page as large as allowed":  {answer: func(c call) { c.say(`{"data":%s,"limit":7}`, items(0, 7)) }, says: `{"type": "none"}`},
+		"a link of an unknown name":   {answer: func(c call) { c.say(`{"data":%s,"older":"/x?until=17"}`, items(0, 7)) }, says: "older"},
+		"a header of an unknown name": {answer: func(c call) { c.w.Header().Set("Next-Range", "id 8.."); c.say("%s", items(0, 7)) }, says: "Next-Range"},
+		"limits and orders are no signs": {answer: func(c call) {
+			c.say(`{"data":%s,"limit":50,"pagination":{"page":1,"max_page_size":100,"sort":"id"}}`, items(0, 7))
+		}, rows: 7},
+		"links in a list": {answer: func(c call) {
+			at := c.n("at", 0)
+			c.say(`{"data":%s,"_links":{"next":[%s]}}`, slice(at, 7, 20), strings.Trim(or(at+7 < 20, `{"href":"/x?at=%d"}`, at+7), "nul"))
+		}, rows: 20},
+		"a code of the API's own behind page 1": {answer: func(c call) {
+			if c.q("page_token") != "" {
+				c.say(`{"code":99991400,"msg":"request trigger frequency limit","data":{"items":[],"has_more":false}}`)
+				return
+			}
+			c.say(`{"code":0,"msg":"success","data":{"items":%s,"has_more":true,"page_token":"t7"}}`, items(0, 7))
+		}, says: "frequency limit"},
+		"a code of the API's own":      {answer: func(c call) { c.say(`{"errno":110,"errmsg":"token invalid","data":null}`) }, says: "token invalid"},
+		"a word for a failure":         {answer: func(c call) { c.say(`{"result_code":"ERR","result_msg":"invalid key","data":[]}`) }, says: "invalid key"},
+		"a list of nothing but errors": {answer: func(c call) { c.say(`[{"errorCode":"INVALID_SESSION_ID","message":"Session expired"}]`) }, says: "Session expired"},
 		"accepted": {answer: func(c call) {
 			c.w.WriteHeader(http.StatusAccepted)
 			c.say(`{"id":"job1"}`)
@@ -186,6 +216,8 @@ func TestWhereRecordsAre(t *testing.T) {
 		"an empty list and others":  {answer: `{"results":[],"filters":[{"id":77}]}`, want: "[]"},
 		"an empty list of any name": {answer: `{"widgets":[],"next":null,"took":3}`, want: "[]"},
 		"two empty lists":           {answer: `{"cars":[],"bikes":[]}`, want: "records_path", refused: true},
+		"none, in words and a code": {answer: `{"code":200,"message":"No records found","data":[]}`, want: "[]"},
+		"none, and all is well":     {answer: `{"code":1,"msg":"query ok","data":[]}`, want: "[]"},
 		"one record without tags":   {answer: `{"id":1,"tags":[],"roles":[]}`, want: "[[1 [] []]]"},
 		"called as the table":       {answer: `{"tags":[{"id":1}],"x":[{"id":2}]}`, want: "[[2]]"},
 		"one list too many":         {answer: `{"cars":[{"id":1}],"bikes":[]}`, want: "records_path", refused: true},

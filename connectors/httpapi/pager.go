@@ -253,6 +253,9 @@ func (p *pager) read(a *answer) (page, error) {
 		}
 		pg.records = a.in.index.Len()
 	}
+	if err := p.coded(a, pg); err != nil {
+		return pg, err
+	}
 	if pg.records > 0 || at.sure {
 		p.place, p.found = at, true
 	} else if p.count == 0 {

@@ -54,7 +54,7 @@ func (p *pager) waysOf(g signs, pg page, kind string) (ways []way) {
 			ways = append(ways, p.afterWays(g, id)...)
 		}
 	}
-	ways = append(ways, p.numberedWays(g, pg, told || round(pg.records))...)
+	ways = append(ways, p.numberedWays(g, pg, told || p.full(g, pg))...)
 	if id := lastID(pg); g.more != "" && id != "" {
 		ways = append(ways, p.afterWays(g, id)...)
 	}
@@ -161,12 +161,12 @@ func (p *pager) probe(ctx context.Context) error {
 		if e != nil && e.err != nil {
 			words = e.err
 		}
-		if verdict != ignored && w.mode == "page" && !g.page.known && p.s.settings.Pagination.StartPage == nil && (verdict == accepted || p.last.records >= 10 || must) {
+		if verdict != ignored && w.mode == "page" && !g.page.known && p.s.settings.Pagination.StartPage == nil && (verdict == accepted || p.last.records >= 10 || p.full(g, p.last) || must) {
 			verdict, err = p.numbering(ctx, w, e, pg, verdict)
 			if err != nil || p.done || p.mode != "" {
 				return err
 			}
-		} else if verdict == nothing && w.mode == "offset" && round(p.last.records) && !must {
+		} else if verdict == nothing && w.mode == "offset" && p.full(g, p.last) && !must {
 			// Only a parameter that has an effect proves by an empty page.
 			if _, again, v, err := p.attempt(ctx, way{mode: "offset", param: w.param, at: 0}); err != nil {
 				return err
@@ -179,7 +179,7 @@ func (p *pager) probe(ctx context.Context) error {
 		case verdict == accepted:
 			p.keep(w, e)
 			return nil
-		case verdict == nothing && (w.sure && !stillMore(e.answer) || !must && w.mode == "page" && p.last.records < 10):
+		case verdict == nothing && (w.sure && !stillMore(e.answer) || !must && w.mode == "page" && p.last.records < 10 && !p.full(g, p.last)):
 			return p.over("an empty page behind " + w.param)
 		}
 		names = append(names, w.param)

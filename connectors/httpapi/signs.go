@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,12 +39,14 @@ type signs struct {
 	more   string   // a flag that there is a next page
 	over   string   // a flag that there is none
 	odd    []string // what may hold the next page and is of no known form
+	maybe  []number // what counts among the signs, nobody knows what
 	linked bool     // there are Link headers to pages
 
 	page, pages, offset, size, total, count number
 	atLeast                                 bool // total is a lower bound
 
 	ignore []string // plain names of signs not to look at
+	url    *url.URL // of the answer
 }
 
 // said reports whether an answer says that there is a next page, and by what.
@@ -62,7 +65,7 @@ func (g *signs) said() string {
 // signsOf reads the signs of an answer. inside are the keys on the way to its
 // records.
 func signsOf(a *answer, inside, ignore []string) signs {
-	var g signs
+	g := signs{url: a.url}
 	for _, name := range ignore {
 		g.ignore = append(g.ignore, plainName(name))
 	}
@@ -124,6 +127,8 @@ func (g *signs) object(fields fieldsOf, in scope) {
 			switch {
 			case strings.HasSuffix(plain, "links") || plain == "link":
 				g.relations(name, value)
+			case plain == "next" && in.envelope:
+				g.nextOf(name, value)
 			case oddNames[plain] && value[len(value)-2] != '[':
 				g.odd = append(g.odd, name)
 			}
@@ -169,6 +174,9 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 	text := string(records.Unquote(value))
 	_, next := nextWord(plain)
 	flag, isFlag := flagOf(text)
+	if !isFlag && (moreNames[plain] || overNames[plain] && plain != "last" && value[0] == '"') {
+		flag, isFlag = saysYes(text)
+	}
 	switch {
 	case in.next:
 		g.continuation(name, value, text, !backwards[plain])
@@ -189,6 +197,9 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 			g.setMore(name)
 		}
 	case !in.envelope:
+		if plain == "href" && g.elsewhere(text) {
+			g.odd = append(g.odd, name)
+		}
 	case lastIDs[plain] && !empty(value):
 		g.lastID = token{name, text, tokenParams(name)}
 	case tokenNames[plain] || plain == "offset" && value[0] == '"' && !digits(text):
@@ -201,6 +212,7 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 		g.continuation(name, value, text, true)
 	default:
 		g.counts(name, plain, value, in)
+		g.unknown(name, plain, value, in)
 	}
 }
 
@@ -270,8 +282,16 @@ func (g *signs) relations(name string, list []byte) {
 		var rel, href string
 		for key, value := range records.Fields(element) {
 			switch string(key) {
-			case "rel", "relation":
-				rel = string(records.Unquote(value))
+			case "rel", "relation", "name":
+				if value[0] == '[' {
+					for first := range records.Elements(value) {
+						value = first
+						break
+					}
+				}
+				if string(key) != "name" || rel == "" {
+					rel = string(records.Unquote(value))
+				}
 			case "href", "url", "uri":
 				href = string(records.Unquote(value))
 			}
@@ -296,9 +316,17 @@ func flagOf(text string) (flag, ok bool) {
 	return false, false
 }
 
-// whole reads a whole number of at least 0, also between quotes.
+// whole reads a whole number of at least 0, also between quotes, with commas
+// between its thousands or as 40.0.
 func whole(value []byte) (int64, bool) {
-	n, err := strconv.ParseInt(string(records.Unquote(value)), 10, 64)
+	text := string(records.Unquote(value))
+	if head, tail, ok := strings.Cut(text, "."); ok && tail != "" && strings.Trim(tail, "0") == "" {
+		text = head
+	}
+	if groups := strings.Split(text, ","); len(groups) > 1 && len(groups[0]) < 4 && !slices.ContainsFunc(groups[1:], func(g string) bool { return len(g) != 3 }) {
+		text = strings.Join(groups, "")
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil && n >= 0
 }
 

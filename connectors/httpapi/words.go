@@ -33,7 +33,7 @@ func wordsOf(text string) words {
 var (
 	// envelopes are the objects beside or around the records that tell of pages.
 	envelopes = wordsOf(`meta pagination paging pager paginator pageinfo page pages responsemetadata metadata info links cursors cursor data result results
-		response additionaldata query message hits list search resultinfo listinfo resultset payload body summary collection feed envelope next pagedata pagingmetadata resultsetmetadata listmetadata`)
+		response additionaldata query message hits list search resultinfo listinfo resultset payload body summary collection feed envelope next records navigation pagedata pagingmetadata resultsetmetadata listmetadata`)
 	// afterNext are the words behind "next" that make a name one of a next page;
 	// next_billing_at is none.
 	afterNext = wordsOf(`url uri link href page pageurl pageuri pagelink pagehref pagetoken pagecursor pageid pagenumber pageno pagenum pagepath pagelinkuri
@@ -41,7 +41,8 @@ var (
 		recordsurl resultsurl results set batch path request id index query pagequery cursorid partitionkey rowkey evaluatedkey searchafter from`)
 	neverNext = wordsOf(`nextsynctoken nextdeltatoken deltalink odatadeltalink`)
 	moreNames = wordsOf(`hasmore more hasnext hasnextpage hasmoreitems moreitems moreavailable moreresults hasmoreresults hasmoredata hasmorepages morepages
-		moreitemsincollection hasmorerecords morerecords istruncated truncated hasnextresults existsnextpage nextpageexists hasadditionalresults hasfollowing`)
+		moreitemsincollection hasmorerecords morerecords istruncated truncated hasnextresults existsnextpage nextpageexists hasadditionalresults hasfollowing
+		exceededtransferlimit moredata nextpageavailable moreresultsavailable moreitemsavailable morerecordsavailable remainingitems remainingitemcount remainingrecords remainingresults`)
 	overNames = wordsOf(`islast islastpage lastpage last done isdone finished isfinished iscomplete complete endoflist endofresults endofrecords endoffile eof isend end isfinal finalpage
 		nomore nomoreresults allloaded`)
 	tokenNames = wordsOf(`cursor endcursor aftercursor after continuationtoken continuation continuationkey scrollid paginationtoken pagingtoken resumptiontoken
@@ -53,9 +54,15 @@ var (
 		totalnumberofpages noofpages pagetotalcount`)
 	skipNames  = wordsOf(`offset skip start startat startindex startrow startposition recordstart firstresult from`)
 	totalNames = wordsOf(`total totalcount totalresults totalrecords totalelements totalitems totalsize totalrows totalhits nbhits numfound recordstotal recordsfiltered
-		fullcount allcount totalnumber totalobjects totalentries odatacount totalrecordcount totalresultcount totalitemcount numberofrecords numberofresults`)
+		fullcount allcount totalnumber totalobjects totalentries odatacount totalrecordcount totalresultcount totalitemcount numberofrecords numberofresults outof totalavailable availabletotal
+		totalsetsize totalmatches`)
 	countNames = wordsOf(`count resultcount itemcount itemscount numresults recordcount recordscount resultscount size length`)
 	sizeNames  = wordsOf(`limit perpage pagesize size hitsperpage itemsperpage maxresults pagelimit recordsperpage resultsperpage top take pagelength`)
+	// pagers are objects and fields that tell of pages and nothing else.
+	pagers = wordsOf(`paging pagination pager paginator pageinfo paginationinfo paginginfo pagedata pagingmetadata paginationmetadata`)
+	// fullBy are the sizes that tell how many records a page has room for, not how
+	// many it has.
+	fullBy = wordsOf(`limit perpage pagesize hitsperpage maxresults pagelimit recordsperpage take`)
 	// backwards are the names of links to other pages than the next.
 	backwards = wordsOf(`previous prev previouspage prevpage first last self current firstpage lastpage before startcursor`)
 )

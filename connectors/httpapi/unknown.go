@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"strings"
+
+	"headwater/connectors/records"
+)
+
+// unknown notes what stands among an answer's signs and has no name that is
+// known: it may say that there is more.
+func (g *signs) unknown(name, plain string, value []byte, in scope) {
+	text := string(records.Unquote(value))
+	switch {
+	case backwards[plain]:
+		return
+	case value[0] == '"' && looksLikeURL(text) && g.elsewhere(text):
+		g.odd = append(g.odd, name)
+		return
+	case totalNames[plain] || plain == "range":
+		if n, ok := lastNumber(text); ok {
+			g.maybe = append(g.maybe, number{name, n, true})
+		}
+		return
+	}
+	if !pagers[plain] && (len(in.path) == 0 || !pagers[plainName(in.path[len(in.path)-1])]) || backwards[plain] ||
+		pageNames[plain] || pagesNames[plain] || skipNames[plain] || totalNames[plain] || countNames[plain] || sizeNames[plain] {
+		return
+	}
+	for _, other := range []string{"max", "limit", "size", "time", "prev", "first", "start", "end", "before", "id", "sort", "date", "to", "per"} {
+		if strings.Contains(plain, other) && !strings.Contains(plain, "total") {
+			return
+		}
+	}
+	if n, ok := whole(value); ok {
+		g.maybe = append(g.maybe, number{name, n, true})
+	} else if value[0] == '"' && strings.ContainsAny(text, "0123456789") && !looksLikeURL(text) {
+		g.odd = append(g.odd, name)
+	}
+}
+
+// nextOf reads a list of addresses of the next page, as in {"next":[{"href":"..."}]}.
+func (g *signs) nextOf(name string, list []byte) {
+	for element := range records.Elements(list) {
+		href := element
+		if element[0] == '{' {
+			href = records.Field(element, "href")
+		}
+		if text := string(records.Unquote(href)); looksLikeURL(text) {
+			g.nexts = append(g.nexts, link{name, text})
+		} else {
+			g.odd = append(g.odd, name)
+		}
+		return
+	}
+	g.gone = append(g.gone, name)
+}
+
+// elsewhere reports whether an address is that of the same list with another
+// query: another page of it.
+func (g *signs) elsewhere(address string) bool {
+	u, err := g.url.Parse(address)
+	return err == nil && u.Path == g.url.Path && u.RawQuery != "" && u.RawQuery != g.url.RawQuery
+}
+
+// lastNumber reads the number at the end of text such as "1-25 of 250" and "40+".
+func lastNumber(text string) (int64, bool) {
+	text = strings.TrimRight(text, "+ ")
+	return whole([]byte(text[strings.LastIndexFunc(text, func(r rune) bool { return r != ',' && (r < '0' || r > '9') })+1:]))
+}
+
+// saysYes reads a flag that is no boolean: yes and no, or how many there are.
+func saysYes(text string) (flag, ok bool) {
+	switch strings.ToLower(text) {
+	case "y", "yes":
+		return true, true
+	case "n", "no":
+		return false, true
+	}
+	n, ok := whole([]byte(text))
+	return n > 0, ok
+}

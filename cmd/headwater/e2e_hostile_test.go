@@ -238,8 +238,8 @@ func TestHostilePostgres(t *testing.T) {
 	}
 	id = connect("catalog", catalog)
 	for name, c := range map[string]attempt{
-		"columns for ever": {repeatCatalog(5), []string{"limit"}, "columns", false},
-		"tables for ever":  {repeatCatalog(1), []string{"limit"}, "", true},
+		"columns for ever": {repeatCatalog(18, 2), []string{"limit"}, "columns", false},
+		"tables for ever":  {repeatCatalog(13, 2), []string{"limit"}, "", true},
 		"silent":           {silent, []string{"timeout"}, "sync_options.timeout", true},
 	} {
 		a.try("catalog: "+name, id, catalog, c)

@@ -182,9 +182,9 @@ func copyRow(text string) []byte {
 	return pgMessage('d', append(row, text...))
 }
 
-// repeatCatalog lets the server answer, and then repeats a row of eleven fields
+// repeatCatalog lets the server answer, and then repeats a row of so many fields
 // for ever, counting up one of them.
-func repeatCatalog(field int) turn {
+func repeatCatalog(width, field int) turn {
 	return func(client net.Conn, server io.Reader) error {
 		for {
 			head := make([]byte, 5)
@@ -195,7 +195,7 @@ func repeatCatalog(field int) turn {
 			if _, err := io.ReadFull(server, body); err != nil {
 				return err
 			}
-			if head[0] != 'D' || body[1] != 11 {
+			if head[0] != 'D' || int(body[1]) != width {
 				if _, err := client.Write(append(head, body...)); err != nil {
 					return err
 				}
@@ -215,7 +215,7 @@ func repeatCatalog(field int) turn {
 			var batch []byte
 			for n := 0; ; n++ {
 				fields[field] = fmt.Appendf(nil, "x%09d", n)
-				row := []byte{0, 11}
+				row := []byte{0, byte(width)}
 				for _, f := range fields {
 					if f == nil {
 						row = binary.BigEndian.AppendUint32(row, 0xffffffff)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -202,9 +203,15 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 	}()
 	defer c.watch(ctx)()
 	c.patience(s.settings.patience())
+	late := func(err error) error { // of an error before the first row
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			return driver.E(driver.ErrLimit, nil, "%s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", what, s.settings.patience())
+		}
+		return explain(ctx, err, what)
+	}
 	names, err := c.start(r.query)
 	if err != nil {
-		return explain(ctx, err, what)
+		return late(err)
 	}
 	if len(names) != len(r.table.Columns) {
 		return driver.E(driver.ErrBadData, nil, "%s: the server sent other columns than asked for", what)
@@ -219,6 +226,8 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d: raise connection_config.max_row_mib, or exclude the long column", what, d.row+1, s.limits.MaxRowBytes)
 		case errors.Is(err, errPacket):
 			return driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
+		case err != nil && d.row == 0:
+			return late(err)
 		case err != nil:
 			return explain(ctx, err, what)
 		case p == nil && c.warnings > 0:

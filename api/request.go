@@ -204,6 +204,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 		}
 		return malformed(detail{Field: "body", Message: "could not be read to its end"})
 	}
+	// What may take longer than the body is the work.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	declared := r.route.operation.RequestBody.Value
 	if !declared.Required && b.Len() == 0 {
 		return nil

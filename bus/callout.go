@@ -119,6 +119,7 @@ func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, erro
 	if !grant.Expires.IsZero() {
 		user.Expires = grant.Expires.Unix()
 	}
+	user.Limits.Subs = maxSubscriptions
 	user.Pub.Allow = guestCalls()
 	user.Sub.Allow = append(jwt.StringList{grant.Inbox + ".>"}, filters...)
 	return user.Encode(c.issuer)

@@ -15,6 +15,14 @@ import (
 // maxGuests bounds the accounts of subscribers, one for each distinct grant.
 const maxGuests = 10_000
 
+const (
+	// maxConnections bounds those of one grant at the embedded broker.
+	maxConnections = 64
+	// maxSubscriptions bounds those of one connection. Ours to the embedded
+	// broker, too, have fewer by far.
+	maxSubscriptions = 2048
+)
+
 // JetStream's calls on the events, and the acknowledgement of one delivery.
 const (
 	apiConsumer = "$JS.API.CONSUMER."
@@ -101,6 +109,10 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	who, err := d.account(grant)
 	if err != nil {
 		d.broker.log.Warn("cannot let a subscriber in", "address", c.RemoteAddress().String(), "error", err)
+		return false
+	}
+	if who.account.NumLocalConnections() >= maxConnections {
+		d.broker.log.Warn("a subscriber has too many connections already", "address", c.RemoteAddress().String(), "connections", maxConnections)
 		return false
 	}
 	c.RegisterUser(&server.User{

@@ -66,6 +66,7 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 		DontListen: true,
 		NoSigs:     true,
 		MaxPayload: maxPayload,
+		MaxSubs:    maxSubscriptions,
 		// By default the broker takes three quarters of what is free at its
 		// start, which a long log makes less with every start.
 		JetStreamMaxStore: 1 << 50,

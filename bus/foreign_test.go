@@ -190,3 +190,48 @@ func TestRefusedEventsAreNotSeen(t *testing.T) {
 		}
 	}
 }
+
+// A guest's subscriptions and connections have an end.
+func TestGuestsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := guarded(t)
+	refused := make(chan error, 64)
+	nc, err := nats.Connect("nats://"+b.Listening(), nats.UserInfo("any", "eves-token"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		select {
+		case refused <- err:
+		default:
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for i := range maxSubscriptions + 10 {
+		if _, err := nc.SubscribeSync(fmt.Sprint("_INBOX.many.", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-refused:
+		if !strings.Contains(err.Error(), "maximum subscriptions") {
+			t.Errorf("refused: %v", err)
+		}
+	case <-time.After(testLimit):
+		t.Error("subscriptions have no end")
+	}
+	if n := b.broker.server.NumSubscriptions(); n > maxSubscriptions+1000 {
+		t.Errorf("the broker keeps %d", n)
+	}
+	let := 0
+	for range maxConnections + 5 {
+		if _, err := enter(t, b, "eves-token"); err == nil {
+			let++
+		}
+	}
+	if let+1 != maxConnections { // one is there
+		t.Errorf("%d more connections of one grant", let)
+	}
+	if _, err := enter(t, b, "adas-token"); err != nil {
+		t.Errorf("another grant: %v", err)
+	}
+}

@@ -24,6 +24,9 @@ type JobsConfig struct {
 	// gives workspaces their turns: one that sent many commands keeps another
 	// waiting for one turn, not for all of them. 0 hands commands out as they come.
 	PerWorkspace int
+	// PerOrganization is PerWorkspace of all workspaces of an organization, which
+	// may make up as many as it likes; at most one of the two is set.
+	PerOrganization int
 	// Ahead lets the handler of a command that this process sends begin while the
 	// embedded broker stores it, besides Concurrency as many at once. It is for
 	// handlers that ask nobody outside.
@@ -137,7 +140,7 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 		s.leads.join(s)
 	}
 	var wg sync.WaitGroup
-	if j.cfg.PerWorkspace > 0 {
+	if j.cfg.PerWorkspace > 0 || j.cfg.PerOrganization > 0 {
 		wg.Go(s.workFairly)
 	} else {
 		s.fetched = make(chan jetstream.Msg)

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,13 @@ func workspaceOf(subject string) string {
 		return "" // what cannot be read shares a line
 	}
 	return event.Token(a.Organization) + "." + event.Token(a.Workspace)
+}
+
+// organizationOf returns whose turn a command is that organizations take turns
+// with.
+func organizationOf(subject string) string {
+	organization, _, _ := strings.Cut(workspaceOf(subject), ".")
+	return organization
 }
 
 // enter stands in line, or returns nil when the workspace's line is too long.
@@ -154,7 +162,11 @@ func (t *turns) await(ctx context.Context) {
 // behind many of another workspace is seen, and handles each when it is its
 // turn.
 func (s *jobSubscription) workFairly() {
-	lines := newTurns(s.jobs.cfg.Concurrency, s.jobs.cfg.PerWorkspace)
+	lines := newTurns(s.jobs.cfg.Concurrency, max(s.jobs.cfg.PerWorkspace, s.jobs.cfg.PerOrganization))
+	lineOf := workspaceOf
+	if s.jobs.cfg.PerOrganization > 0 {
+		lineOf = organizationOf
+	}
 	var handling sync.WaitGroup
 	defer handling.Wait()
 	for s.fetching.Err() == nil {
@@ -165,7 +177,7 @@ func (s *jobSubscription) workFairly() {
 			continue
 		}
 		// In line before the next one is fetched: the order stays.
-		k := lines.enter(workspaceOf(in.Subject()))
+		k := lines.enter(lineOf(in.Subject()))
 		handling.Go(func() {
 			if k != nil {
 				defer lines.leave(k)

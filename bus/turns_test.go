@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -142,6 +143,32 @@ func TestWorkspaceHasItsShareAtMost(t *testing.T) {
 	close(release)
 	waitDone(t, b)
 	if w.most["a"] != 2 || w.most["b"] > 2 || w.most[""] != 3 {
+		t.Errorf("%v at once", w.most)
+	}
+}
+
+// An organization has its share however many workspaces it makes up.
+func TestOrganizationsTakeTurns(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	w := newWatcher()
+	release := make(chan struct{})
+	for n := range 12 {
+		sendOf(t, b, fmt.Sprint("made", n), n)
+	}
+	other := testAddress
+	other.Organization, other.Workspace = "another", "w"
+	if err := b.Send(t.Context(), testCommand(other, &command.SyncSource{SyncID: "theirs"})); err != nil {
+		t.Fatal(err)
+	}
+	runJobs(t, b, JobsConfig{Command: "SyncSource", Concurrency: 4, PerOrganization: 2}, w.handler(func(*command.Command) error { <-release; return nil }))
+	eventually(t, "the other's to run", func() bool { return slices.Contains(w.began(), "w/theirs") })
+	if began := w.began(); len(began) > 3 {
+		t.Errorf("one organization has %v", began)
+	}
+	close(release)
+	waitDone(t, b)
+	if w.most[""] > 3 {
 		t.Errorf("%v at once", w.most)
 	}
 }

@@ -108,6 +108,18 @@ func (h *Handlers) PerWorkspace(name string) int {
 	return 0
 }
 
+// PerOrganization returns how many commands of a name may run at once for one
+// organization on this node, 0 for those that do not take turns so: half of the
+// places, of commands that wait for a source, so that one whose servers say
+// nothing leaves places to others.
+func (h *Handlers) PerOrganization(name string) int {
+	switch name {
+	case new(command.ConnectSource).CommandName(), new(command.TestConnection).CommandName(), new(command.DiscoverSchema).CommandName(), new(command.VerifySource).CommandName():
+		return max(1, h.options.Concurrency[name]/2)
+	}
+	return 0
+}
+
 // AsksNobody reports whether the handler of a command decides by itself, without
 // a source or a lake, as a rule.
 func AsksNobody(command string) bool {

@@ -130,7 +130,7 @@ func (w *world) start() {
 	w.check(err)
 	err = w.handlers.Register(router, func(name string, concurrency int) (message.Subscriber, error) {
 		return w.bus.Jobs(bus.JobsConfig{
-			Command: name, Concurrency: concurrency, PerWorkspace: w.handlers.PerWorkspace(name), AckWait: 2 * time.Second, OnExhausted: w.handlers.Exhausted,
+			Command: name, Concurrency: concurrency, PerWorkspace: w.handlers.PerWorkspace(name), PerOrganization: w.handlers.PerOrganization(name), AckWait: 2 * time.Second, OnExhausted: w.handlers.Exhausted,
 			Backoff: func(int) time.Duration { return 10 * time.Millisecond }, Drain: 5 * time.Second,
 		})
 	})

@@ -315,7 +315,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	}
 	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
 		return wire.Jobs(bus.JobsConfig{
-			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), Ahead: handlers.AsksNobody(command),
+			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), PerOrganization: h.PerOrganization(command), Ahead: handlers.AsksNobody(command),
 			AckWait: lease, Drain: handlersDrain, OnExhausted: h.Exhausted,
 		})
 	})
@@ -376,7 +376,7 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 		return nil, fmt.Errorf("%w; choose another address with --%s", err, flag)
 	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           patiently(handler, bodyPatience),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -78,6 +78,14 @@ func TestNoRowsTakeNoPlace(t *testing.T) {
 			w.do(w.syncCommand(c.options))
 			w.wantLanded("orders", 0, c.want)
 			if c.want == 0 {
+				note := "the table has no row now: the 100 rows that had landed were removed"
+				if r := last[*event.SyncCompleted](w).Tables[0]; !slices.Contains(r.Notes, note) {
+					t.Errorf("notes %q", r.Notes)
+				}
+				w.do(w.syncCommand(c.options))
+				if r := last[*event.SyncCompleted](w).Tables[0]; len(r.Notes) > 0 {
+					t.Errorf("still empty: notes %q", r.Notes)
+				}
 				return
 			}
 			if failed := last[*event.SyncFailed](w); failed.Reason != event.ReasonBadData || !strings.Contains(failed.Message, "allow_empty") || !strings.Contains(failed.Message, "100 had landed") {

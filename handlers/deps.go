@@ -177,7 +177,7 @@ type Writer interface {
 	Border() *border.Border
 	Reached(b *border.Border, kept border.Kept)
 	Notes() []string
-	Tell(notes []string)
+	Tell(notes []string, asOf time.Time)
 	// Staged, Keep, Start, Stage and StagedMax are about the ranges of a whole read.
 	Staged() []driver.Range
 	Keep(ctx context.Context, kept []driver.Range) error

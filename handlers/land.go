@@ -221,6 +221,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 		return l.checkpoint(base, t)
 	}
 	t.resume(landed)
+	t.reading = time.Now() // no row is older: the source is asked after it
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
 	idle := time.AfterFunc(l.idleLimit(), func() { cancel(l.silent()) })
@@ -305,7 +306,7 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 		}
 	}
 	writer.Reached(c.Border, c.Kept)
-	writer.Tell(t.notes())
+	writer.Tell(t.notes(), t.reading)
 	committed, err := writer.Commit(ctx, next, c.Final)
 	if err != nil {
 		return because(ctx, err)

@@ -40,6 +40,7 @@ type tableRun struct {
 	result    event.TableResult
 	committed landing.Committed
 	began     time.Time
+	reading   time.Time // when the read at hand began
 	changed   bool      // since the last snapshot
 	moved     time.Time // when rows last came, or the table began
 	told      time.Time // when the last snapshot was taken
@@ -112,6 +113,7 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	t.result.Total = &c.Total
 	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, c.SnapshotID, c.Location
 	t.result.Deleted = c.Deleted
+	t.result.AsOf = c.AsOf
 	if c.Cursor.Value != nil {
 		t.result.Cursor, t.result.CursorName = *c.Cursor.Value, c.Cursor.Column
 	}

@@ -274,6 +274,9 @@ func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 		}
 	}
 	o.numberOrNone("deleted_records", r.Deleted)
+	if err := o.momentOrNone("as_of", r.AsOf); err != nil {
+		return nil, err
+	}
 	o.numberOrNone("rows_read", r.RowsRead)
 	o.numberOrNone("bytes_read", r.BytesRead)
 	o.numberOrNone("rows_per_second", r.Rate)

@@ -172,6 +172,9 @@ func (p *scanner) tableResult(r *TableResult) {
 		r.Notes = list(p, readText)
 	}
 	p.count(&r.Deleted, "deleted_records")
+	if p.field("as_of") {
+		r.AsOf = p.timeRef()
+	}
 	p.count(&r.RowsRead, "rows_read")
 	p.count(&r.BytesRead, "bytes_read")
 	p.count(&r.Rate, "rows_per_second")

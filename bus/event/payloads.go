@@ -313,6 +313,11 @@ type TableResult struct {
 	// Without any they equal it as of the moment of the read.
 	Notes   []string `json:"notes,omitempty"`
 	Deleted int64    `json:"deleted_records,omitempty"` // rows that came marked as deleted
+	// AsOf is when the read began that brought the rows, by the clock of the
+	// worker: nothing that was committed at the source before it is missing. Of
+	// several reads it is the first, and Notes say so. It is absent before
+	// anything is committed.
+	AsOf *time.Time `json:"as_of,omitempty"`
 
 	RowsRead  int64  `json:"rows_read,omitempty"`       // committed or not
 	BytesRead int64  `json:"bytes_read,omitempty"`      // of files where committed, else as the source sent them

@@ -149,7 +149,8 @@ type tableSync struct {
 	Message    string `json:"message"`
 	DurationMS int64  `json:"duration_ms"`
 	// Notes say in what what landed may differ from the source.
-	Notes []string `json:"notes,omitempty"`
+	Notes []string   `json:"notes,omitempty"`
+	AsOf  *time.Time `json:"as_of,omitempty"` // when the read began that brought it
 
 	RowsRead     int64      `json:"rows_read,omitempty"`
 	Rate         int64      `json:"rows_per_second,omitempty"`

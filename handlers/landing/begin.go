@@ -105,7 +105,7 @@ func (w *Writer) resume() error {
 	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor, Total: s.Total}
 	if s.Sync == w.target.SyncID {
 		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID
-		w.landed.Deleted = s.Deleted
+		w.landed.Deleted, w.landed.AsOf = s.Deleted, s.AsOf
 		w.notes = s.Notes
 	}
 	if _, finished := w.Finished(); finished {

@@ -164,7 +164,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	} else {
 		now.Overlap = w.overlap
 	}
-	now.Notes = w.told
+	now.AsOf = w.moment(rowsIn(c.add))
 	if w.replace && was.SnapshotID != 0 {
 		now.Generation = was.Generation + 1
 	}
@@ -177,9 +177,13 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		now.Bytes += f.FileSizeBytes()
 	}
 	now.Total -= c.doomed.count()
+	if was.Total > 0 && now.Total == 0 && w.replace {
+		w.note(fmt.Sprintf("the table has no row now: the %d rows that had landed were removed", was.Total))
+	}
 	if len(w.target.Key) == 0 { // what is removed are copies of what had landed
 		now.Records -= c.doomed.count()
 	}
+	now.Notes = w.told
 	updates, err := w.updates(ctx, at, made, c, now)
 	if err != nil {
 		return err
@@ -203,7 +207,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
-	w.landed.Total, w.landed.Deleted = now.Total, now.Deleted
+	w.landed.Total, w.landed.Deleted, w.landed.AsOf = now.Total, now.Deleted, now.AsOf
 	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
 	return nil
 }

@@ -3,6 +3,7 @@ package landing
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
@@ -52,8 +53,25 @@ func (w *Writer) Reached(b *border.Border, kept border.Kept) {
 	w.again.Add(kept)
 }
 
-// Tell says of the next Commit what is told of the table in this sync.
-func (w *Writer) Tell(notes []string) { w.told = slices.Clone(notes) }
+// Tell says of the next Commit what is told of the table in this sync, and when
+// the read of its rows began.
+func (w *Writer) Tell(notes []string, asOf time.Time) {
+	w.told, w.asOf = slices.Clone(notes), asOf
+}
+
+// moment returns of when the rows of this sync are once a commit is done that
+// adds so many, and notes it where that is more than one moment.
+func (w *Writer) moment(added int64) *time.Time {
+	first := w.landed.AsOf
+	if w.asOf.IsZero() || first != nil && !w.replace && w.landed.Records > 0 {
+		if first != nil && added > 0 && !first.Equal(w.asOf) {
+			w.note("the read was cut off and taken up again: the rows are of more than one moment, and as_of is the first")
+		}
+		return first
+	}
+	at := w.asOf.UTC()
+	return &at
+}
 
 // Start says where the next read goes on at the latest, as the source says it of
 // the first snapshot of this read. An earlier attempt whose ranges are kept has

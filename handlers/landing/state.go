@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -33,6 +34,7 @@ const (
 	propBorder       = "headwater.border"      // JSON of border.Border
 	propNotes        = "headwater.notes"       // JSON array: what this sync was told of the table
 	propKey          = "headwater.key"         // JSON array: columns of which no two rows share the values
+	propAsOf         = "headwater.as-of"       // RFC 3339: when the first read of this sync began
 	propDeleted      = "headwater.deleted"     // rows of this sync so far that came marked as deleted
 )
 
@@ -65,6 +67,9 @@ type state struct {
 	// share their values: rows that are appended are versions.
 	Key     []string
 	Deleted int64 // rows of that sync so far that came marked as deleted
+	// AsOf is when the first read began whose rows that sync committed, nil where
+	// nobody noted it.
+	AsOf *time.Time
 }
 
 func (s state) properties() (iceberg.Properties, error) {
@@ -83,7 +88,7 @@ func (s state) properties() (iceberg.Properties, error) {
 	}
 	for name, value := range map[string]any{
 		propCursor: s.Cursor, propOverlap: s.Overlap, propJSON: append([]int{}, s.JSON...),
-		propColumns: s.Origin.Columns, propLacking: s.Origin.Lacking, propBorder: s.Border, propNotes: s.Notes, propKey: s.Key,
+		propColumns: s.Origin.Columns, propLacking: s.Origin.Lacking, propBorder: s.Border, propNotes: s.Notes, propKey: s.Key, propAsOf: s.AsOf,
 	} {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -132,7 +137,7 @@ func stateIn(made *table.Snapshot) (state, error) {
 	s.Origin.Identity = p[propIdentity]
 	for name, into := range map[string]any{ // which older snapshots lack
 		propDeleted: &s.Deleted, propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
-		propBorder: &s.Border, propNotes: &s.Notes, propKey: &s.Key,
+		propBorder: &s.Border, propNotes: &s.Notes, propKey: &s.Key, propAsOf: &s.AsOf,
 	} {
 		if text := p[name]; text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {

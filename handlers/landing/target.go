@@ -2,6 +2,7 @@ package landing
 
 import (
 	"fmt"
+	"time"
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
@@ -137,6 +138,9 @@ type Committed struct {
 	Cursor driver.Cursor
 	// Deleted counts the rows of the sync that came marked as deleted.
 	Deleted int64
+	// AsOf is when the first read began of those that brought the rows of the
+	// sync, nil while none is committed or nobody said so.
+	AsOf *time.Time
 }
 
 // Column is one column of a landed table.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -42,7 +43,8 @@ type Writer struct {
 	stays     bool     // what landed stays: the source has nothing to put in its place
 	lacking   []string // columns that older rows lack
 	notes     []string
-	told      []string // of this sync, to be committed
+	told      []string  // of this sync, to be committed
+	asOf      time.Time // when the read at hand began
 	// comparable are columns whose values in older rows are those of the source.
 	comparable []string
 	border     *border.Border // at which the read goes on, nil for the start

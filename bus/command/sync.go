@@ -17,8 +17,8 @@ type SyncSource struct {
 }
 
 // SyncOptions are the caller's sync_options. Tables are named as "table" or
-// "namespace.table"; patterns are those of path.Match over the same names. The
-// zero value of a field means its default.
+// "namespace.table"; a text that is no table's name is a pattern over the same
+// names, in which * is any text. The zero value of a field means its default.
 type SyncOptions struct {
 	Mode        string             `json:"mode,omitempty"`            // full_refresh (default) or incremental
 	BatchSize   int                `json:"batch_size,omitempty"`      // rows a batch, 0 for the default
@@ -26,7 +26,7 @@ type SyncOptions struct {
 	CursorField map[string]string  `json:"cursor_columns,omitempty"`  // table to cursor column
 	Merge       bool               `json:"merge,omitempty"`           // with incremental: replace rows of the same primary key
 	Columns     map[string]Columns `json:"columns,omitempty"`         // table pattern to what of it is read
-	Lookback    Lookback           `json:"lookback,omitempty"`        // how far behind the cursor an incremental read begins
+	Lookback    Lookback           `json:"lookback,omitempty"`        // how much before the cursor an incremental read begins
 	Parallelism int                `json:"parallelism,omitempty"`     // connections that one table is read over, 0 for the default
 	Reset       []string           `json:"reset,omitempty"`           // patterns of tables that start over
 	StartFrom   map[string]string  `json:"start_from,omitempty"`      // table to the cursor value of an earlier checkpoint
@@ -94,7 +94,7 @@ func (d Duration) Value() (time.Duration, error) {
 	return total, nil
 }
 
-// Lookback is an overlap behind the cursor: a Duration for cursors that are
+// Lookback is an overlap before the cursor: a Duration for cursors that are
 // times, a whole number for cursors that are numbers. The empty one is none.
 type Lookback string
 

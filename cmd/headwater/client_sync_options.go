@@ -8,16 +8,16 @@ import (
 // SyncFlags are sync_options as flags. TABLE is a name or, where a pattern is
 // allowed, one such as public.order*.
 type SyncFlags struct {
-	Mode          string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads what lies behind the cursor and appends it."`
+	Mode          string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads from the last cursor value on and appends what is new."`
 	Incremental   bool     `help:"Short for --mode incremental."`
 	Table         []string `sep:"none" help:"Only this table or pattern; may repeat."`
 	BatchSize     int      `help:"Rows a batch; 0 leaves it to the service."`
 	CursorColumn  []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What an incremental sync of a table goes by; may repeat."`
-	Merge         bool     `help:"With --mode incremental: rows take the place of those with the same primary key."`
+	Merge         bool     `help:"With --mode incremental: rows take the place of those with the same key."`
 	DeletedColumn []string `sep:"none" placeholder:"TABLE=COLUMN" help:"With --merge: the column that says a row is deleted; may repeat."`
 	Exclude       []string `sep:"none" placeholder:"TABLE[=COLUMN]" help:"Tables, or columns of them (patterns), that are neither read nor landed; may repeat."`
 	KeyColumn     []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What tells the rows of a table apart, in the place of a primary key; repeat for a key of several columns."`
-	Lookback      string   `help:"Begin so far behind the cursor: 15m, 2h, 3d, or a number for cursors that are numbers."`
+	Lookback      string   `help:"Begin so much before the cursor: 15m, 2h, 3d, or a number for cursors that are numbers."`
 	Parallelism   int      `help:"Connections that one table is read over, 1 to 16; 0 leaves it to the service."`
 	Reset         []string `sep:"none" placeholder:"TABLE" help:"This table (or pattern) starts over; may repeat."`
 	StartFrom     []string `sep:"none" placeholder:"TABLE=VALUE" help:"Start from an earlier checkpoint, see 'headwater checkpoints'; may repeat."`
@@ -25,7 +25,7 @@ type SyncFlags struct {
 	TableTimeout  string   `help:"Limit of each table, such as 30m."`
 	IdleTimeout   string   `help:"How long a source may send nothing while it is read, such as 10m."`
 	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
-	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When old rows are no more what landed: reread (the default) reads the table once in full, keep leaves them."`
+	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When a change of columns makes old rows differ from the source: reread (the default) reads the table once in full, keep leaves them."`
 	Always        bool     `help:"These options are the source's own from now on; alone it clears those it kept."`
 	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }

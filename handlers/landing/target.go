@@ -12,7 +12,7 @@ import (
 const (
 	// FullRefresh replaces everything the table held, in one commit at the end.
 	FullRefresh = "full_refresh"
-	// Incremental appends rows behind the cursor, in as many commits as wanted.
+	// Incremental appends rows beyond the cursor, in as many commits as wanted.
 	Incremental = "incremental"
 )
 
@@ -47,7 +47,7 @@ type Target struct {
 	// StopReplaced makes Begin return driver.ErrReplaced for a table that is
 	// another one, instead of reading it from its start.
 	StopReplaced bool
-	// KeepRows goes on behind the cursor when columns have changed, and leaves the
+	// KeepRows goes on from the cursor when columns have changed, and leaves the
 	// rows that landed before as they are, instead of reading the table again.
 	KeepRows bool
 	// AllowEmpty lets a table that was replaced at its source, and that has no row

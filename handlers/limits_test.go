@@ -124,7 +124,10 @@ func TestSyncsTakeTurns(t *testing.T) {
 	o := quick()
 	o.Concurrency, o.SyncsPerWorkspace = map[string]int{"SyncSource": 2}, 1
 	w := newWorld(t, o)
-	const many = 200
+	many := 200
+	if testing.Short() {
+		many = 60
+	}
 	step := make(chan struct{})
 	w.handlers.state = gatedState{w.handlers.state, step}
 	sync := func(workspace string, n int) *command.SyncSource {

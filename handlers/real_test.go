@@ -109,15 +109,22 @@ func TestBadFileLeavesTheOthers(t *testing.T) {
 	}
 	write("a.csv", "id,at\n1,2026-01-01T00:00:00Z\n")
 	write("b.csv", "id,at\n1,2026-01-01T00:00:00Z\n2,2026-01-02T00:00:00Z\n")
-	w.connectTo("file", `{"path":"*.csv","cursor":"at"}`)
+	w.connectTo("file", `{"path":"*.csv","files":"table_per_file","bad_files":"fail","cursor":"at"}`)
 	incremental := command.SyncOptions{Mode: landing.Incremental}
 	w.do(w.syncCommand(incremental))
 	bad := map[string]string{"empty": "", "binary": "\x00\x01\x02", "a bad row": "id,at\n1,2,3\n4\n", "no cursor": "nope,cols\n1,2\n"}
 	for name, content := range bad {
 		for _, file := range []string{"b", "new"} {
+			if name == "empty" && file == "b" {
+				continue // a known file that is empty keeps its table, see TestBlankTableIsWhatItWas
+			}
 			t.Run(name+" "+file, func(t *testing.T) {
 				before, err := os.ReadFile(filepath.Join(w.files, "b.csv"))
 				w.check(err)
+				defer func() {
+					w.check(os.Remove(filepath.Join(w.files, file+".csv")))
+					write("b.csv", string(before))
+				}()
 				write(file+".csv", content)
 				for _, options := range []command.SyncOptions{{}, incremental} {
 					w.do(w.syncCommand(options))
@@ -141,19 +148,20 @@ func TestBadFileLeavesTheOthers(t *testing.T) {
 				if names := w.outcomes(w.address); file == "b" && names[len(names)-1] != "SyncFailed" {
 					t.Errorf("it alone: %v", names)
 				}
-				if schema := last[*event.SchemaDiscovered](w); schema.Version != 1 || len(schema.Tables) != 2 {
-					t.Errorf("the schema became %+v", schema)
+				schema := last[*event.SchemaDiscovered](w)
+				for i, name := range []string{"a", "b"} {
+					if known := schema.Tables[i]; known.Name != name || len(known.Columns) != 2 || known.Columns[1].Name != "at" {
+						t.Errorf("the schema became %+v", schema)
+					}
+				}
+				for _, more := range schema.Tables[2:] {
+					if more.Name != "new" || len(more.Columns) > 0 {
+						t.Errorf("the schema has %+v", more)
+					}
 				}
 				if n := w.count("", "b"); n != 2 {
 					t.Errorf("%d of 2 rows are left", n)
 				}
-				// Whoever connects is told.
-				c := &command.ConnectSource{Meta: w.operation(event.KindConnect), Name: "shop", Type: "file", Connector: "file", Config: json.RawMessage(`{"path":"*.csv","cursor":"at","header":true}`)}
-				if op := w.do(c); op.Targets[0].Status == projections.StatusCompleted {
-					t.Errorf("connected: %+v", op.Targets)
-				}
-				w.check(os.Remove(filepath.Join(w.files, file+".csv")))
-				write("b.csv", string(before))
 			})
 		}
 	}

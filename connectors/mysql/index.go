@@ -59,6 +59,9 @@ func (d *described) settle(nulls bool) {
 	}
 	d.Identity = "database " + d.Namespace
 	d.Cursor, d.CursorNotes = driver.DefaultCursor(d.Table)
+	if d.Cursor != "" && len(d.PrimaryKey) == 0 {
+		d.CursorNotes = append(d.CursorNotes, "Without a key, a table that was emptied and filled again with rows as old as those that landed, beside newer ones, is not told from one that went on.")
+	}
 }
 
 // unoffered says why a table without a column to read is none.

@@ -99,7 +99,7 @@ func TestCSVSource(t *testing.T) {
 	}
 }
 
-// One bad file among others is the failure of its table: the others land, and
+// With bad_files "fail", a bad file among others fails its table: the others land, and
 // what was known and landed of it stays.
 func TestBadFileLeavesTheOthers(t *testing.T) {
 	w := newWorld(t, quick())

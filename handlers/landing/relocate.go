@@ -310,10 +310,14 @@ func (m *moving) list(s table.Snapshot) (string, error) {
 	if err = errors.Join(err, in.Close()); err != nil {
 		return "", storage("read a manifest list", err)
 	}
-	manifests := make([]iceberg.ManifestFile, len(former))
-	for i, f := range former {
-		if manifests[i], err = m.manifest(f); err != nil {
+	manifests := make([]iceberg.ManifestFile, 0, len(former))
+	for _, f := range former {
+		made, err := m.manifest(f)
+		if err != nil {
 			return "", err
+		}
+		if made != nil {
+			manifests = append(manifests, made)
 		}
 	}
 	var content bytes.Buffer
@@ -324,7 +328,8 @@ func (m *moving) list(s table.Snapshot) (string, error) {
 	return name, storage("write a manifest list", m.lake.files.WriteFile(name, content.Bytes()))
 }
 
-// manifest writes a manifest anew, once for all lists that name it.
+// manifest writes a manifest anew, once for all lists that name it. It returns nil
+// for one that only says which files went away, as each full refresh leaves one.
 func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) {
 	if made, ok := m.manifests[f.FilePath()]; ok {
 		return made, nil
@@ -339,6 +344,10 @@ func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) 
 	entries, err := iceberg.ReadManifest(f, in, true)
 	if err = errors.Join(err, in.Close()); err != nil {
 		return nil, storage("read a manifest", err)
+	}
+	if len(entries) == 0 {
+		m.manifests[f.FilePath()] = nil
+		return nil, nil
 	}
 	var content bytes.Buffer
 	spec := m.meta.PartitionSpec()

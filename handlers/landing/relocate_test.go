@@ -175,6 +175,32 @@ func TestRelocateCopies(t *testing.T) {
 	wantForeign(t, err, "orders", "is neither there nor at")
 }
 
+// A table that was refreshed whole has a manifest of nothing but files that went
+// away. It moves as others do, with the tables after it, and is refreshed again.
+func TestRelocateARefreshedTable(t *testing.T) {
+	dir, kv := t.TempDir(), newMemoryKV()
+	l := openLakeAt(t, filepath.Join(dir, "old"), kv)
+	refresh := func(l *Lake, fence uint64, to int64) {
+		t.Helper()
+		w := begin(t, l, full(fence, fmt.Sprint("syn_", fence)))
+		write(t, w, 0, to)
+		commit(t, w, nil, true)
+	}
+	refresh(l, 1, 10)
+	refresh(l, 2, 20)
+	if err := os.Rename(filepath.Join(dir, "old"), filepath.Join(dir, "new")); err != nil {
+		t.Fatal(err)
+	}
+	moved := openLakeAt(t, filepath.Join(dir, "new"), kv)
+	if done, err := moved.Relocate(t.Context(), "/data", ""); err != nil || done.Tables != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	wantAllBelow(t, moved)
+	wantIDs(t, moved, span(0, 20))
+	refresh(moved, 3, 5)
+	wantIDs(t, moved, span(0, 5))
+}
+
 // A data directory that was copied does not write to its original's lake, and
 // once it has a lake of its own, neither touches the other's.
 func TestACopyLeavesItsOriginalAlone(t *testing.T) {

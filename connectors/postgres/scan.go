@@ -30,11 +30,13 @@ type scan struct {
 
 	spare chan *session // in the snapshot, used by no Read
 
-	mu     sync.Mutex
-	others int    // connections beside the exporter's
-	alone  bool   // there can be no others
-	quiet  func() // ends the exporter's signs of life
-	close  sync.Once
+	mu      sync.Mutex
+	others  int    // connections beside the exporter's
+	alone   bool   // there can be no others
+	many    bool   // leaves, of which small ones are joined
+	joining int    // 1 + the place in unread of the range that small ones join, 0 for none
+	quiet   func() // ends the exporter's signs of life
+	close   sync.Once
 }
 
 // maxSessions bounds the sessions of a scan.
@@ -43,9 +45,21 @@ const maxSessions = 256
 // part is what a Read of a range needs.
 type part struct {
 	leaf   *leaf
-	lo, hi int64 // blocks
-	open   bool  // nothing lies behind it
+	lo, hi int64   // blocks
+	open   bool    // nothing lies behind it
+	more   []*leaf // read whole after it
+	bytes  int64   // of all of it
 }
+
+// A table of many small leaves is not read as one range each, and does not
+// become a file each: leaves of less than smallLeaf are joined, up to joinedBytes
+// and joinedLeaves. A joined range is read again after a crash.
+const (
+	manyLeaves   = 16
+	smallLeaf    = 4 << 20
+	joinedBytes  = 64 << 20
+	joinedLeaves = 500
+)
 
 // attempts is how often a table may be rewritten while a Scan begins.
 const attempts = 3
@@ -112,6 +126,7 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 		return err
 	}
 	step := stepOf(blocks, size, rangeBytes)
+	sc.many = len(leaves) > manyLeaves
 	for _, l := range leaves {
 		at := int64(0)
 		for _, h := range held[l] {
@@ -153,16 +168,45 @@ func stepOf(blocks, size, rangeBytes int64) int64 {
 // most step.
 func (sc *scan) cut(l *leaf, lo, hi, step int64) {
 	n := (hi - lo + step - 1) / step
+	small := sc.many && n == 1 && lo == 0 && l.bytes < smallLeaf
+	if small && sc.joins(l) {
+		return
+	}
 	for i := range max(n, 0) {
-		p := part{leaf: l, lo: lo + (hi-lo)*i/n, hi: lo + (hi-lo)*(i+1)/n}
+		p := part{leaf: l, lo: lo + (hi-lo)*i/n, hi: lo + (hi-lo)*(i+1)/n, bytes: l.bytes}
 		p.open = p.hi == l.blocks
-		r := driver.Range{Token: sc.basis.token(l, p.lo, p.hi).String(), Rows: -1}
+		t := sc.basis.token(l, p.lo, p.hi)
+		if small {
+			t.history, sc.joining = "", len(sc.unread)+1
+		}
+		r := driver.Range{Token: t.String(), Rows: -1}
 		if l.density >= 0 {
 			r.Rows = int64(l.density * float64(p.hi-p.lo))
 		}
 		sc.unread = append(sc.unread, r)
 		sc.parts[r.Token] = p
 	}
+}
+
+// joins adds a whole leaf to the joined range before it, if there is one that
+// takes it.
+func (sc *scan) joins(l *leaf) bool {
+	if sc.joining == 0 {
+		return false
+	}
+	r := &sc.unread[sc.joining-1]
+	p := sc.parts[r.Token]
+	if p.bytes+l.bytes > joinedBytes || len(p.more)+1 >= joinedLeaves {
+		return false
+	}
+	p.more, p.bytes = append(p.more, l), p.bytes+l.bytes
+	sc.parts[r.Token] = p
+	if l.density < 0 {
+		r.Rows = -1
+	} else if r.Rows >= 0 {
+		r.Rows += int64(l.density * float64(l.blocks))
+	}
+	return true
 }
 
 // Unread returns the ranges in the order of the heap.
@@ -197,7 +241,14 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	d := newDecoder(sc.table, sc.columns, "", sc.source.limits, nil)
 	d.prepare(sc.source, sc.plan)
 	d.part = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
-	query := "SELECT " + list(sc.table, sc.columns) + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
+	columns := list(sc.table, sc.columns)
+	query := "SELECT " + columns + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
+	for _, l := range p.more {
+		query += " UNION ALL SELECT " + columns + " FROM " + l.only()
+	}
+	if len(p.more) > 0 {
+		d.part = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
+	}
 	if err := c.stream(ctx, d, reading(sc.plan.row.kind, sc.plan.server)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
 		c.close() // a failed transaction reads nothing more
 		if c != sc.exporter {

@@ -107,8 +107,8 @@ func (a *attempt) mean(tables ...[]event.Table) error {
 	return nil
 }
 
-// always returns the options that the source keeps from this sync on, nil for
-// those that it kept.
+// always returns the options that the source keeps from the end of this sync on,
+// nil for those that it kept. A sync that fails leaves them as they were.
 func (a *attempt) always() (json.RawMessage, error) {
 	if !a.asked.Always {
 		return nil, nil

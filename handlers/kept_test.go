@@ -83,6 +83,11 @@ func TestKeptSyncOptions(t *testing.T) {
 	if e := last[*event.SyncFailed](w); !strings.Contains(e.Message, "the source's own sync options") {
 		t.Errorf("%+v", e)
 	}
+	// What a failed sync could not meet is not kept.
+	w.do(w.syncCommand(command.SyncOptions{Always: true, Tables: []string{"nowhere"}}))
+	if kept() != first {
+		t.Errorf("after a sync that failed, kept %s", kept())
+	}
 	if names, _ := result(command.SyncOptions{Always: true, Exclude: []string{"carts"}, Reset: []string{"orders"}}); names != "orders" || kept() != `{"exclude":["carts"]}` {
 		t.Errorf("%s, kept %s", names, kept())
 	}

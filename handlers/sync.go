@@ -99,10 +99,6 @@ func (a *attempt) begin(ctx context.Context) error {
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Running), nil
 		}
-		always, err := a.always()
-		if err != nil {
-			return move{}, err
-		}
 		names, estimates, err := a.expected()
 		if err != nil {
 			return move{}, err
@@ -115,7 +111,7 @@ func (a *attempt) begin(ctx context.Context) error {
 			return move{}, fmt.Errorf("make an id: %w", err)
 		}
 		return move{id: id.String(), stop: true, data: &event.SyncStarted{
-			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates, Always: always,
+			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates,
 		}}, nil
 	})
 	if err != nil || !taken {
@@ -293,9 +289,13 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		if failed != nil {
 			status = "partial"
 		}
+		always, err := a.always()
+		if err != nil {
+			return err
+		}
 		return a.journal.write(ctx, move{data: &event.SyncCompleted{
 			Meta: a.j.meta(true), SyncID: a.id, Status: status, Mode: a.mode,
-			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results,
+			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always,
 		}})
 	}
 	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results}

@@ -51,11 +51,6 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 		return newsOfSync(&y.v.Sync), t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
 	}
 	src := &t.source.v
-	if len(d.Always) > 0 {
-		if src.Sync, err = keptOptions(d.Always); err != nil {
-			return nil, err
-		}
-	}
 	takeover := src.Running != nil && src.Running.SyncID == d.SyncID
 	if !takeover {
 		if err := t.supersede(StatusFailed, event.ReasonConflict, "another sync of the source took its place"); err != nil {
@@ -90,6 +85,12 @@ func (t *turn) syncCompleted(d *event.SyncCompleted) (*news, error) {
 	y.v.Mode, y.v.Records, y.v.Bytes, y.v.DurationMS = d.Mode, d.Records, d.Bytes, d.DurationMS
 	if err := t.tables(y, d.Tables); err != nil {
 		return nil, err
+	}
+	if len(d.Always) > 0 && t.alive() {
+		if t.source.v.Sync, err = keptOptions(d.Always); err != nil {
+			return nil, err
+		}
+		t.changeDocument()
 	}
 	status := StatusCompleted
 	if d.Status == StatusPartial {

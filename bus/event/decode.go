@@ -110,9 +110,6 @@ func (p *scanner) syncStarted(d *SyncStarted) {
 	if p.field("row_estimates") {
 		d.Estimates = list(p, readInteger)
 	}
-	if p.field("always") {
-		d.Always = p.raw()
-	}
 }
 
 func (p *scanner) syncProgressed(d *SyncProgressed) {
@@ -135,6 +132,9 @@ func (p *scanner) syncCompleted(d *SyncCompleted) {
 	p.count(&d.DurationMS, "duration_ms")
 	if p.field("tables") {
 		d.Tables = list(p, (*scanner).tableResult)
+	}
+	if p.field("always") {
+		d.Always = p.raw()
 	}
 }
 

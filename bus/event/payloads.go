@@ -167,9 +167,6 @@ type SyncStarted struct {
 	// Estimates are about how many rows each of Tables holds, -1 where the source
 	// cannot tell; absent where that says nothing of how much will be read.
 	Estimates []int64 `json:"row_estimates,omitempty"`
-	// Always are the sync options that the source keeps from now on, {} for none;
-	// absent where it keeps what it kept.
-	Always json.RawMessage `json:"always,omitempty"`
 }
 
 // SyncProgressed is a checkpoint: what of one table is durably committed.
@@ -191,6 +188,9 @@ type SyncCompleted struct {
 	Bytes      int64         `json:"bytes"`
 	DurationMS int64         `json:"duration_ms"`
 	Tables     []TableResult `json:"tables"`
+	// Always are the sync options that the source keeps from now on, {} for none;
+	// absent where it keeps what it kept.
+	Always json.RawMessage `json:"always,omitempty"`
 }
 
 // SyncFailed ends a sync of which no table landed.

@@ -47,12 +47,12 @@ func Ordered(t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch,
 	return hold(batches, func(batch, next *driver.Batch) {
 		a := batch.Record.Column(column)
 		last := a.Len() - 1
-		if a.IsNull(last) {
+		if last < 0 || a.IsNull(last) { // a last batch may have notes alone
 			return
 		}
 		value := driver.FormatCursor(a, last)
 		if next != nil {
-			if b := next.Record.Column(column); b.IsValid(0) && driver.FormatCursor(b, 0) == value {
+			if b := next.Record.Column(column); b.Len() > 0 && b.IsValid(0) && driver.FormatCursor(b, 0) == value {
 				return
 			}
 		}

@@ -208,8 +208,22 @@ func (s *source) discover(ctx context.Context, t dbTable) (driver.Table, error) 
 	if err := records.Retype(table.Columns, s.settings.ColumnTypes); err != nil {
 		return table, err
 	}
+	if s.settings.nulls() {
+		mayBeNull(&table)
+	}
 	s.chooseCursor(&table, t, rowid, guesses)
 	return table, nil
+}
+
+// mayBeNull makes columns nullable of which a value may land as NULL because its
+// type does not hold it: bytes hold every value.
+func mayBeNull(table *driver.Table) {
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		if c.Type.Kind != driver.Bytes && !slices.Contains(table.PrimaryKey, c.Name) {
+			c.Nullable = true
+		}
+	}
 }
 
 // chooseCursor sets the default cursor. Row numbers without AUTOINCREMENT are

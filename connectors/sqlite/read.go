@@ -4,7 +4,6 @@ import (
 	"context"
 	sqldriver "database/sql/driver"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"math"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -163,6 +161,9 @@ func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (
 	if all.stored != nil && all.stored.alias >= 0 && names[all.stored.alias] == from.Column {
 		return all.after(from), nil
 	}
+	if s.settings.nulls() && !slices.Contains(t.PrimaryKey, from.Column) {
+		return all, nil // what lands as NULL has another place in the file's order
+	}
 	if from.Column == rowidAlias(found, found.keys()) && !autoincrement(found.sql) {
 		return all, nil // the engine cannot be asked for a row while it reads others
 	}
@@ -251,6 +252,7 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 	for i, c := range t.Columns {
 		append[i] = appenderOf(b, i, c.Type)
 	}
+	amiss := nulled{table: t, allowed: s.settings.nulls()}
 	var number, total int64
 	err := s.each(ctx, p, func(row []value, idle *watchdog) error {
 		number++
@@ -265,7 +267,12 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 				continue
 			}
 			if !append[i](v) {
-				return misfit(t, i, s.named(ctx, t, p, number, row), v)
+				where := func() string { return s.named(ctx, t, p, number, row) }
+				if !amiss.take(i) {
+					return amiss.misfit(i, where(), v)
+				}
+				b.Null(i)
+				amiss.count(i, where)
 			}
 			size += v.weight()
 		}
@@ -299,23 +306,15 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 	if err != io.EOF {
 		return err
 	}
-	if b.Rows() > 0 && !yield(b.Batch(), nil) {
+	notes := amiss.notes()
+	if b.Rows() == 0 && len(notes) == 0 {
+		return nil
+	}
+	last := b.Batch()
+	if last.Notes = notes; !yield(last, nil) {
 		return errLeft
 	}
 	return nil
-}
-
-// named returns a row by its key where that is a number or short, else by its
-// place in the table.
-func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64, row []value) string {
-	text := fmt.Sprintf("row %d", s.place(ctx, p, number))
-	if len(t.PrimaryKey) == 1 {
-		at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == t.PrimaryKey[0] })
-		if at >= 0 && row[at].class == integer {
-			text += fmt.Sprintf(" (%s %d)", t.PrimaryKey[0], row[at].n)
-		}
-	}
-	return text
 }
 
 // place returns which row of the table the nth of a plan is, as far as it can
@@ -331,22 +330,6 @@ func (s *source) place(ctx context.Context, p plan, number int64) int64 {
 		return number
 	}
 	return before + number
-}
-
-// misfit names a value that its column's type cannot hold, and the type that can.
-func misfit(t driver.Table, column int, row string, v *value) error {
-	c := t.Columns[column]
-	if v.class == textual && !utf8.Valid(v.bytes) {
-		return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s; set connection_config.column_types.%s to \"bytes\", which lands it as it is", t, row, c.Name, v.kind(), c.Name)
-	}
-	advice := "to \"string\" or \"bytes\""
-	switch {
-	case v.class == blob:
-		advice = "to \"bytes\""
-	case v.class == integer || v.class == real:
-		advice = "to \"string\""
-	}
-	return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s that does not fit %s; set connection_config.column_types.%s %s, or connection_config.sample_rows to -1 to have every row looked at", t, row, c.Name, v.kind(), c.Type, c.Name, advice)
 }
 
 // appender appends a value that is not NULL, or returns false.

@@ -73,6 +73,9 @@ func (s *source) divided(ctx context.Context, t driver.Table, landed []driver.Ra
 		return nil, err
 	}
 	mark := s.file.mark(t, d.tree.root)
+	if s.settings.nulls() {
+		mark += "n" // what landed by the other setting is not kept
+	}
 	for _, sp := range spans {
 		token := fmt.Sprintf("%s.%d.%d", mark, sp.first, sp.last)
 		c.spans[token] = sp

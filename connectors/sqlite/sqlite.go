@@ -37,7 +37,11 @@ type Settings struct {
 	SampleRows int64 `json:"sample_rows,omitempty" public:"true" jsonschema:"title=Sample rows,description=How many rows of each table decide the types of its columns: 0 chooses by the table's width and -1 reads every row,minimum=-1"`
 	// ColumnTypes replaces the types found, by column name.
 	ColumnTypes map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=Types by column name that replace those found: string int64 float64 decimal(15\\,2) boolean date timestamp timestamptz json bytes"`
+	OnBadValue  string            `json:"on_bad_value,omitempty" public:"true" jsonschema:"enum=fail,enum=null,default=fail,title=Values that a type cannot hold,description=Text in a column of numbers and days off the calendar and text that is not UTF-8: fail ends the table; null lands NULL and says how often"`
 }
+
+// nulls reports whether a value that its column's type cannot hold lands as NULL.
+func (s *Settings) nulls() bool { return s.OnBadValue == "null" }
 
 // Driver is the SQLite driver.
 type Driver struct {

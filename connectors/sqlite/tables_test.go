@@ -160,7 +160,7 @@ func TestValuesThatFitNoOtherType(t *testing.T) {
 	}
 	src, table = wholeTable(t, `CREATE TABLE t (id INTEGER PRIMARY KEY, raw TEXT)`, `INSERT INTO t VALUES (10, 'ok'), (20, CAST(x'ff41' AS TEXT))`)
 	_, _, err = read(t, src, table, driver.Cursor{})
-	if err == nil || !strings.Contains(err.Error(), `row 2 (id 20): column "raw" holds text that is not UTF-8`) || !strings.Contains(err.Error(), `column_types.raw to "bytes"`) {
+	if err == nil || !strings.Contains(err.Error(), `row 2 (id = 20): column "raw" holds text that is not UTF-8`) || !strings.Contains(err.Error(), `column_types.raw to "bytes"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"headwater/connectors/driver"
+)
+
+// nulled decides about the values of one read that their columns' types cannot
+// hold, and counts those that land as NULL.
+type nulled struct {
+	table   driver.Table
+	allowed bool // by on_bad_value
+	columns []nulledColumn
+}
+
+type nulledColumn struct {
+	column int
+	times  int64
+	first  string // the row of the first
+}
+
+// maxShownKey bounds how many bytes of a part of a row's key are shown.
+const maxShownKey = 80
+
+// take reports whether such a value of a column lands as NULL: never one of a
+// key, which tells rows apart.
+func (n *nulled) take(column int) bool {
+	c := n.table.Columns[column]
+	return n.allowed && c.Nullable && !slices.Contains(n.table.PrimaryKey, c.Name)
+}
+
+// count counts a value; where names its row and is asked for the first alone.
+func (n *nulled) count(column int, where func() string) {
+	at := slices.IndexFunc(n.columns, func(c nulledColumn) bool { return c.column == column })
+	if at < 0 {
+		at = len(n.columns)
+		n.columns = append(n.columns, nulledColumn{column: column, first: where()})
+	}
+	n.columns[at].times++
+}
+
+// notes say how many values landed as NULL.
+func (n *nulled) notes() (notes []string) {
+	for _, c := range n.columns {
+		notes = append(notes, fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", c.times, n.table, n.table.Columns[c.column].Name, c.first))
+	}
+	return notes
+}
+
+// misfit names a value that its column's type cannot hold, and what lands it.
+func (n *nulled) misfit(column int, row string, v *value) error {
+	c := n.table.Columns[column]
+	null := ""
+	if !slices.Contains(n.table.PrimaryKey, c.Name) {
+		null = "; connection_config.on_bad_value takes it as NULL"
+		if n.allowed {
+			null = "; discover the schema again, by which the column may be NULL"
+		}
+	}
+	if v.class == textual && !utf8.Valid(v.bytes) {
+		return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s; set connection_config.column_types.%s to \"bytes\", which lands it as it is%s", n.table, row, c.Name, v.kind(), c.Name, null)
+	}
+	advice := "to \"string\" or \"bytes\""
+	switch {
+	case v.class == blob:
+		advice = "to \"bytes\""
+	case v.class == integer || v.class == real:
+		advice = "to \"string\""
+	}
+	return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s that does not fit %s; set connection_config.column_types.%s %s, or connection_config.sample_rows to -1 to have every row looked at%s", n.table, row, c.Name, v.kind(), c.Type, c.Name, advice, null)
+}
+
+// named returns a row by its place in the table, and by its key where that is
+// short, which finds it.
+func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64, row []value) string {
+	place := fmt.Sprintf("row %d", s.place(ctx, p, number))
+	var parts []string
+	for _, name := range t.PrimaryKey {
+		at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == name })
+		if at < 0 {
+			return place
+		}
+		text, ok := row[at].text(nil)
+		if !ok || len(text) > maxShownKey {
+			return place
+		}
+		parts = append(parts, name+" = "+string(text))
+	}
+	if parts == nil {
+		return place
+	}
+	return place + " (" + strings.Join(parts, ", ") + ")"
+}

@@ -44,13 +44,28 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, liter
 	if err == nil && total > 0 && readable == 0 {
 		err = driver.E(driver.ErrPermission, nil, "this account may read none of the %d tables: GRANT SELECT ON the database to it", total)
 	}
-	if step("permissions", time.Since(began), err, "%d of %d tables can be read", readable, total) != nil {
+	others := ""
+	if err == nil && readable < total {
+		others, err = s.withheld(ctx, c, total-readable)
+	}
+	if step("permissions", time.Since(began), err, "%d of %d tables can be read%s", readable, total, others) != nil {
 		return steps, err
 	}
 
 	began = time.Now()
 	message, err := s.readAny(ctx, c)
 	return steps, step("read", time.Since(began), err, "%s", message)
+}
+
+// withheld names the first of the tables that cannot be read, of so many.
+func (s *source) withheld(ctx context.Context, c *session, of int64) (message string, err error) {
+	err = c.query(ctx, fmt.Sprintf(`SELECT t.TABLE_NAME FROM information_schema.TABLES t
+LEFT JOIN (SELECT DISTINCT TABLE_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', PRIVILEGES) > 0) r ON r.TABLE_NAME = t.TABLE_NAME
+WHERE t.TABLE_SCHEMA = %[1]s AND r.TABLE_NAME IS NULL ORDER BY t.TABLE_NAME LIMIT 1`, literal(s.settings.Database)), func(row []*string) error {
+		message = fmt.Sprintf("; the first of %d that cannot is %s: it has no column that this account may SELECT", of, driver.Table{Namespace: s.settings.Database, Name: str(row[0])})
+		return nil
+	})
+	return message, err
 }
 
 // How many tables a check tries until one can be read, how long it goes on to

@@ -26,11 +26,17 @@ func (s *source) lined(path string) bool {
 	return (compressed == "" || set == "none") && (set == "" || set == "none") && (format == "csv" || format == "tsv" || format == "ndjson")
 }
 
+// longestLine is how far lastLine looks: a longer row is over every limit.
+const longestLine = 128 << 20
+
 // lastLine returns where the line begins that the end of a text may have cut
-// off, or the size where the last line has an end.
+// off, or the size where the last line has an end or is longer than longestLine.
 func lastLine(file io.ReaderAt, size int64) (int64, error) {
 	var buffer [64 << 10]byte
 	for end, most := size, 1; end > 0; most = len(buffer) {
+		if size-end > longestLine {
+			return size, nil
+		}
 		b := buffer[:min(int64(most), end)]
 		if n, err := file.ReadAt(b, end-int64(len(b))); n < len(b) {
 			return size, err

@@ -123,11 +123,19 @@ func (b *bucket) Erase(ctx context.Context, key string) error {
 		_, err = ask(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, b.stream.SecureDeleteMsg(ctx, msg.Sequence)
 		})
-		if err != nil && !gone(err) {
+		if err != nil && !gone(err) && !b.erased(ctx, msg.Sequence) {
 			return b.failed("erase", key, err)
 		}
 		from = msg.Sequence + 1
 	}
+}
+
+// erased reports whether a message is not there any more: somebody else's newer
+// revision, or another erasure, may have taken it between the look and the
+// deletion, and the client's error of that has no code.
+func (b *bucket) erased(ctx context.Context, sequence uint64) bool {
+	_, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return b.stream.GetMsg(ctx, sequence) })
+	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
 func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {

@@ -3,10 +3,12 @@ package bus
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -165,4 +167,37 @@ func TestEraseOverwritesEveryRevision(t *testing.T) {
 		t.Errorf("an erased key after a restart: %v", err)
 	}
 	check("after a restart")
+}
+
+// Who erases a key beside others that erase or write it is not told of what the
+// others have removed before.
+func TestEraseBesideOthers(t *testing.T) {
+	b := openBus(t, Config{})
+	kv := b.Bucket(BucketSecrets)
+	for round := range 30 {
+		key := fmt.Sprintf("k%d", round)
+		revision, err := kv.Create(t.Context(), key, []byte("0"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			at := revision
+			for n := range 5 {
+				next, err := kv.Update(t.Context(), key, []byte{byte(n)}, at)
+				if err != nil {
+					return // it was erased
+				}
+				at = next
+			}
+		})
+		for range 4 {
+			wg.Go(func() {
+				if err := kv.Erase(t.Context(), key); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 }

@@ -56,14 +56,14 @@ type Columns struct {
 	Exclude []string `json:"exclude"` // patterns; neither read nor landed
 }
 
-// Duration is a length of time that is written as "90s", "15m", "2h" or "3d",
+// Duration is a length of time that is written as "90s", "15m", "2h", "3d" or "4w",
 // also in combination ("1h30m"). The empty one is none.
 type Duration string
 
 // ErrDuration is returned for a text that is no Duration above zero.
-var ErrDuration = errors.New(`is not a length of time such as "90s", "15m", "2h" or "3d", of at most 36500d`)
+var ErrDuration = errors.New(`is not a length of time such as "90s", "15m", "2h", "3d" or "4w", of at most 36500d`)
 
-var days = regexp.MustCompile(`^(\d{1,6})d`)
+var weeksAndDays = regexp.MustCompile(`^(?:(\d{1,6})w)?(?:(\d{1,6})d)?`)
 
 // Value returns the length, 0 for the empty Duration. It returns ErrDuration for
 // one that cannot be read, is not above zero or is longer than 100 years.
@@ -74,12 +74,13 @@ func (d Duration) Value() (time.Duration, error) {
 	const most = 36_500 * 24 * time.Hour
 	var total time.Duration
 	rest := string(d)
-	if m := days.FindStringSubmatch(rest); m != nil {
-		n, _ := strconv.Atoi(m[1]) // at most six digits
-		if n > 36_500 {
+	if m := weeksAndDays.FindStringSubmatch(rest); m[0] != "" {
+		weeks, _ := strconv.Atoi(m[1]) // at most six digits, 0 for none
+		days, _ := strconv.Atoi(m[2])
+		if days += 7 * weeks; days > 36_500 {
 			return 0, ErrDuration
 		}
-		total, rest = time.Duration(n)*24*time.Hour, rest[len(m[0]):]
+		total, rest = time.Duration(days)*24*time.Hour, rest[len(m[0]):]
 	}
 	if rest != "" {
 		more, err := time.ParseDuration(rest)

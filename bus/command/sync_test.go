@@ -9,13 +9,13 @@ import (
 
 func TestDuration(t *testing.T) {
 	for text, want := range map[Duration]time.Duration{
-		"": 0, "90s": 90 * time.Second, "15m": 15 * time.Minute, "3d": 72 * time.Hour, "1d12h": 36 * time.Hour, "36500d": 36_500 * 24 * time.Hour,
+		"": 0, "90s": 90 * time.Second, "15m": 15 * time.Minute, "3d": 72 * time.Hour, "1d12h": 36 * time.Hour, "2w": 336 * time.Hour, "1w1d": 192 * time.Hour, "36500d": 36_500 * 24 * time.Hour,
 	} {
 		if got, err := text.Value(); got != want || err != nil {
 			t.Errorf("%q: %v %v, wanted %v", text, got, err, want)
 		}
 	}
-	for _, text := range []Duration{"0s", "0d", "-1h", "1h-2h", "5", "d", "3dd", "3d-1h", "36501d", "36500d1h", "999999d", "1000000d", "soon", "1w", "1d1d"} {
+	for _, text := range []Duration{"0s", "0d", "-1h", "1h-2h", "5", "d", "3dd", "3d-1h", "36501d", "36500d1h", "999999d", "1000000d", "soon", "1d1w", "5215w", "1d1d"} {
 		if got, err := text.Value(); !errors.Is(err, ErrDuration) {
 			t.Errorf("%q is %v %v", text, got, err)
 		}

@@ -70,6 +70,9 @@ type ClientFlags struct {
 	JSON      bool   `name:"json" help:"Print the answer's data as JSON, for programs."`
 }
 
+// scopes are what a source may have.
+var scopes = []string{"user", "organization"}
+
 func (f ClientFlags) client() (*client, error) { return newClient(f.URL, f.Token, f.Workspace) }
 
 // printJSON writes data, indented, as the only thing on Out.
@@ -97,7 +100,7 @@ func (c *client) sourceIDs(ctx context.Context, scope string, named []string) ([
 			}
 			at := slices.IndexFunc(all, func(s sourceDoc) bool { return s.Name == arg || s.ID == arg })
 			if at < 0 {
-				return nil, fmt.Errorf("no source %q with scope %s in workspace %s; 'headwater list' shows what is there", arg, scope, c.workspace)
+				return nil, withCode(exitRefused, fmt.Errorf("no source %q with scope %s in workspace %s; 'headwater list' shows what is there", arg, scope, c.workspace))
 			}
 			id = all[at].ID
 		}

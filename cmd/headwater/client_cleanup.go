@@ -101,7 +101,7 @@ func (d cleanupDoc) failure() error {
 	for _, f := range d.Failed {
 		errs = append(errs, fmt.Errorf("not removed: %s: %s", plain(f.Name), plain(f.Error)))
 	}
-	return errors.Join(errs...)
+	return withCode(partly(d.Count), errors.Join(errs...))
 }
 
 func (c *CleanupCmd) show(s Streams, doc cleanupDoc, listed []sourceDoc) error {
@@ -143,10 +143,10 @@ func (c *CleanupCmd) confirm(s Streams, listed []sourceDoc) error {
 		several(len(listed), "source"), c.Scope, c.Workspace, strings.Join(names, ", "))
 	typed, err := s.line(question, false)
 	if err != nil {
-		return errors.New("nobody to ask: name the sources, or give --yes to remove all of the scope")
+		return usage("nobody to ask: name the sources, or give --yes to remove all of the scope")
 	}
 	if typed = strings.ToLower(strings.TrimSpace(typed)); typed != "y" && typed != "yes" {
-		return errors.New("nothing was removed")
+		return withCode(exitRefused, errors.New("nothing was removed"))
 	}
 	return nil
 }

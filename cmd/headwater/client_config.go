@@ -22,17 +22,17 @@ func (f SourceFlags) connectionConfig(s Streams) (map[string]any, error) {
 	config := map[string]any{}
 	for _, flag := range f.Config {
 		if err := setting(config, flag); err != nil {
-			return nil, fmt.Errorf("--config: %w", err)
+			return nil, usage("--config: %w", err)
 		}
 	}
 	for _, flag := range f.Secret {
 		field, from, ok := strings.Cut(flag, "=")
 		if !ok || field == "" {
-			return nil, errors.New("--secret: want FIELD=env:NAME, FIELD=file:PATH or FIELD=-")
+			return nil, usage("--secret: want FIELD=env:NAME, FIELD=file:PATH or FIELD=-")
 		}
 		value, err := secret(s, field, from)
 		if err != nil {
-			return nil, fmt.Errorf("--secret %s: %w", field, err)
+			return nil, usage("--secret %s: %w", field, err)
 		}
 		config[field] = value
 	}

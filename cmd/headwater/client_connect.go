@@ -31,13 +31,13 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 	metadata := map[string]any{}
 	for _, flag := range c.Metadata {
 		if err := setting(metadata, flag); err != nil {
-			return fmt.Errorf("--metadata: %w", err)
+			return usage("--metadata: %w", err)
 		}
 	}
 	spec := sourceSpec{Type: c.Type, Name: c.Name, Config: config, Metadata: metadata}
 	if c.SyncOptions != "" {
 		if spec.Sync = json.RawMessage(c.SyncOptions); !json.Valid(spec.Sync) {
-			return errors.New("--sync-options is not JSON")
+			return usage("--sync-options is not JSON")
 		}
 	}
 	doc, raw, err := api.connect(ctx, s, c.Scope, spec)
@@ -120,7 +120,11 @@ func failures(doc connectDoc) error {
 	if lines == nil {
 		return nil
 	}
-	return fmt.Errorf("%s not connected\n  %s", several(len(lines), "source"), strings.Join(lines, "\n  "))
+	code := exitFailed
+	if len(doc.Connected) > 0 {
+		code = exitPartial
+	}
+	return withCode(code, fmt.Errorf("%s not connected\n  %s", several(len(lines), "source"), strings.Join(lines, "\n  ")))
 }
 
 // TestCmd tries a connection and saves nothing.
@@ -184,7 +188,7 @@ func (c *client) test(ctx context.Context, s Streams, kind string, config map[st
 		}
 	}
 	if a.Status != "success" {
-		return doc, a.Data, errors.New(plain(a.Message))
+		return doc, a.Data, withCode(exitFailed, errors.New(plain(a.Message)))
 	}
 	return doc, a.Data, nil
 }

@@ -28,7 +28,7 @@ type EventsCmd struct {
 	Follow    bool     `short:"f" help:"Go on with each event as it happens, until Ctrl-C."`
 	Type      []string `help:"Only events of this name, such as SyncCompleted; may repeat."`
 	Source    string   `help:"Only events of this source, by name or id."`
-	Since     string   `help:"Only events since then: a time such as 2026-01-31T12:00:00Z, or how long ago, such as 10m."`
+	Since     string   `help:"Only events since then: a time such as 2026-01-31T12:00:00Z, or how long ago, such as 10m or 3d."`
 	After     uint64   `help:"Only events after this sequence."`
 }
 
@@ -67,7 +67,7 @@ func (c *EventsCmd) query(ctx context.Context, api *client) (url.Values, error) 
 		query.Set("type", strings.Join(c.Type, ","))
 	}
 	if c.Since != "" {
-		if ago, err := time.ParseDuration(c.Since); err == nil {
+		if ago, err := parseDuration(c.Since); err == nil {
 			c.Since = time.Now().Add(-ago).UTC().Format(time.RFC3339Nano)
 		}
 		query.Set("since", c.Since)

@@ -34,7 +34,7 @@ func (c *client) followSync(ctx context.Context, id string, p *progress) (op ope
 		default:
 			var refused *APIError
 			if failed++; failed >= patience || errors.As(err, &refused) && refused.HTTP < 500 {
-				return op, syncs, fmt.Errorf("%w\n  the sync is %s and may go on", err, id)
+				return op, syncs, withCode(exitUnknown, fmt.Errorf("%w\n  the sync is %s and may go on", err, id))
 			}
 		}
 		pause := c.poll

@@ -36,10 +36,10 @@ const maxAnswer = 512 << 20
 func newClient(address, token, workspace string) (*client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--url: %q is no http or https URL", address)
+		return nil, usage("--url: %q is no http or https URL", address)
 	}
 	if token == "" {
-		return nil, errors.New("no token: set HEADWATER_TOKEN or give --token; 'headwater token --org O --user U' prints one where the service runs")
+		return nil, usage("no token: set HEADWATER_TOKEN or give --token; 'headwater token --org O --user U' prints one where the service runs")
 	}
 	base := strings.TrimRight(address, "/")
 	if !strings.HasSuffix(base, "/api/v1") {
@@ -184,11 +184,11 @@ func (c *client) read(response *http.Response) (apiAnswer, error) {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return apiAnswer{}, fmt.Errorf("the answer of %s broke off: %w", c.base, err)
+		return apiAnswer{}, withCode(exitUnknown, fmt.Errorf("the answer of %s broke off: %w", c.base, err))
 	}
 	var a apiAnswer
 	if err := json.Unmarshal(body, &a); err != nil || a.Status == "" {
-		return apiAnswer{}, fmt.Errorf("%s answered %s (%s), which is not Headwater's API; is --url right?", c.base, response.Status, plain(kind))
+		return apiAnswer{}, withCode(exitUnknown, fmt.Errorf("%s answered %s (%s), which is not Headwater's API; is --url right?", c.base, response.Status, plain(kind)))
 	}
 	a.Code = response.StatusCode
 	if a.Code >= 200 && a.Code < 300 {
@@ -209,7 +209,7 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}
-	return fmt.Errorf("cannot reach %s: %w; is 'headwater serve' running there? --url or HEADWATER_URL says where to look", c.base, err)
+	return withCode(exitUnknown, fmt.Errorf("cannot reach %s: %w; is 'headwater serve' running there? --url or HEADWATER_URL says where to look", c.base, err))
 }
 
 // sleep returns early with ctx's error when ctx is done.

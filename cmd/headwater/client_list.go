@@ -110,7 +110,7 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 		return err
 	}
 	if c.Table != "" && len(schema.Tables) == 0 {
-		return fmt.Errorf("source %q has no table %q", c.Source, c.Table)
+		return withCode(exitRefused, fmt.Errorf("source %q has no table %q", c.Source, c.Table))
 	}
 	if !c.Columns && c.Table == "" {
 		if err := tableGrid(schema.Tables).print(s.Out, "the source has no tables"); err != nil {
@@ -222,7 +222,7 @@ func (c *ConnectorsCmd) Run(ctx context.Context, s Streams) error {
 		g.add(connector.Name, connector.Class, strings.Join(connector.Aliases, ", "), connector.Title)
 	}
 	if c.Connector != "" {
-		return fmt.Errorf("no connector %q; 'headwater connectors' lists them", c.Connector)
+		return withCode(exitRefused, fmt.Errorf("no connector %q; 'headwater connectors' lists them", c.Connector))
 	}
 	return g.print(s.Out, "no connectors")
 }

@@ -24,10 +24,10 @@ type RestoreCmd struct {
 // is an error, after the others were.
 func (c *RestoreCmd) Run(ctx context.Context, s Streams) error {
 	if (len(c.Sources) == 0) == (c.AsOf == "") {
-		return errors.New("name the sources to restore, or give --as-of; 'headwater list --removed' shows what can be restored")
+		return usage("name the sources to restore, or give --as-of; 'headwater list --removed' shows what can be restored")
 	}
 	if c.Rename != "" && len(c.Sources) != 1 {
-		return errors.New("--rename needs exactly one source")
+		return usage("--rename needs exactly one source")
 	}
 	api, err := c.client()
 	if err != nil {
@@ -93,7 +93,7 @@ func (d restoreDoc) failure() error {
 	for _, f := range d.Failed {
 		errs = append(errs, fmt.Errorf("not restored: %s: %s", plain(f.Name), plain(f.Error)))
 	}
-	return errors.Join(errs...)
+	return withCode(partly(d.Count), errors.Join(errs...))
 }
 
 func (c *RestoreCmd) show(s Streams, doc restoreDoc, removed []sourceDoc) error {
@@ -139,9 +139,9 @@ func idsAmong(all []sourceDoc, named []string, missing string) ([]string, error)
 		}
 		switch {
 		case len(found) == 0:
-			return nil, fmt.Errorf(missing, arg)
+			return nil, withCode(exitRefused, fmt.Errorf(missing, arg))
 		case len(found) > 1:
-			return nil, fmt.Errorf("several sources are named %q; give the id of the one you mean: %s", arg, strings.Join(found, ", "))
+			return nil, withCode(exitRefused, fmt.Errorf("several sources are named %q; give the id of the one you mean: %s", arg, strings.Join(found, ", ")))
 		case !slices.Contains(ids, found[0]):
 			ids = append(ids, found[0])
 		}

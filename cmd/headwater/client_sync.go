@@ -30,7 +30,7 @@ func (c *SyncCmd) Run(ctx context.Context, s Streams) error {
 	}
 	options, err := c.options()
 	if err != nil {
-		return err
+		return withCode(exitUsage, err)
 	}
 	id, err := api.startSync(ctx, c.Scope, ids, options)
 	if err != nil {
@@ -76,14 +76,14 @@ func (c *SyncCmd) leave(ctx context.Context, api *client, id string) error {
 	defer stop()
 	op, err := api.cancel(ctx, id)
 	if err != nil {
-		return fmt.Errorf("the sync could not be cancelled and may go on as %s: %w", id, err)
+		return withCode(exitUnknown, fmt.Errorf("the sync could not be cancelled and may go on as %s: %w", id, err))
 	}
-	return fmt.Errorf("interrupted; the sync ended as %s", op.Status)
+	return withCode(exitFailed, fmt.Errorf("interrupted; the sync ended as %s", op.Status))
 }
 
 // interrupted is the error of a command that stopped following an operation.
 func interrupted(id string, cause error) error {
-	return fmt.Errorf("stopped following (%w); it goes on in the service: 'headwater operation %s' shows it, with --cancel it ends", cause, id)
+	return withCode(exitUnknown, fmt.Errorf("stopped following (%w); it goes on in the service: 'headwater operation %s' shows it, with --cancel it ends", cause, id))
 }
 
 // startSync starts a sync without waiting for it and returns its operation, ""
@@ -176,7 +176,7 @@ func syncError(op operationDoc, syncs []syncDoc) error {
 	if lines == nil {
 		return nil
 	}
-	return fmt.Errorf("%s not synced\n  %s", several(len(lines), "table"), strings.Join(lines, "\n  "))
+	return withCode(exitPartial, fmt.Errorf("%s not synced\n  %s", several(len(lines), "table"), strings.Join(lines, "\n  ")))
 }
 
 // operationError returns nil for an operation that was carried out, else an
@@ -202,5 +202,5 @@ func operationError(op operationDoc) error {
 		}
 		text += "\n  " + plain(name+": "+strings.Join(why, ": "))
 	}
-	return errors.New(text)
+	return withCode(exitOf(op), errors.New(text))
 }

@@ -116,5 +116,23 @@ func (d verifiedDoc) failure() error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return withCode(d.exit(), errors.Join(errs...))
+}
+
+// exit is that of a verification which found something: a difference is one,
+// and what could not be compared beside what is right is a part.
+func (d verifiedDoc) exit() int {
+	code := exitFailed
+	for _, source := range d.Sources {
+		for _, t := range source.Tables {
+			switch t.Status {
+			case event.VerifiedDifferent:
+				return exitFailed
+			case event.Unverified:
+			default:
+				code = exitPartial
+			}
+		}
+	}
+	return code
 }

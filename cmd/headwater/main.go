@@ -29,6 +29,6 @@ func main() {
 
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "headwater: "+err.Error())
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }

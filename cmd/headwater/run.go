@@ -33,7 +33,11 @@ type cli struct {
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
 	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
 
-	Version versionFlag `help:"Print the version and end."`
+	Help        HelpCmd       `cmd:"" help:"Explain a command."`
+	Completion  CompletionCmd `cmd:"" help:"Print what bash, zsh or fish needs to complete command lines."`
+	Complete    CompleteCmd   `cmd:"" hidden:""`
+	Version     VersionCmd    `cmd:"" help:"Print the version, the commit and the compiler."`
+	VersionFlag versionFlag   `name:"version" help:"Print the version and end."`
 
 	Relocate RelocateCmd `cmd:"" help:"Make the tables of a data directory lie in --lake, after either was moved, copied or restored. The service must be stopped."`
 	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
@@ -47,6 +51,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		kong.Name("headwater"),
 		kong.Description("Connects a workspace to its data sources, syncs them into open tables, and tells everyone what happened."),
 		kong.UsageOnError(),
+		kong.Help(printHelp),
+		durations(),
 		kong.Writers(stdout, stderr),
 		kong.ExplicitGroups([]kong.Group{{Key: "client", Title: "Client commands (--url, --token):"}}),
 	)
@@ -54,13 +60,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	if err := unknownVariables(environ, variables(parser.Model)); err != nil {
-		return err
+		return withCode(exitUsage, err)
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(asHelp(args))
 	if err != nil {
 		return withHelp(err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(parser)
 	command.Bind(Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, Starter(startDemo))
 	return command.Run()
 }

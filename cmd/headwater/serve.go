@@ -26,7 +26,7 @@ type ServeCmd struct {
 // itself.
 func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	if err := c.Validate(); err != nil {
-		return err
+		return withCode(exitUsage, err)
 	}
 	_, err := os.Stat(c.DataDir)
 	first := errors.Is(err, fs.ErrNotExist)

@@ -18,10 +18,11 @@ func TestSince(t *testing.T) {
 		settings map[string]any
 		want     string
 	}{
-		"as it is":     {map[string]any{}, "2024-01-02T00:00:00Z"},
-		"seconds":      {map[string]any{"since_format": "seconds"}, "1704153600"},
-		"earlier":      {map[string]any{"since_lookback": "2h"}, "2024-01-01T22:00:00Z"},
-		"earlier days": {map[string]any{"since_format": "date", "since_lookback": "3d"}, "2023-12-30"},
+		"as it is":      {map[string]any{}, "2024-01-02T00:00:00Z"},
+		"seconds":       {map[string]any{"since_format": "seconds"}, "1704153600"},
+		"earlier":       {map[string]any{"since_lookback": "2h"}, "2024-01-01T22:00:00Z"},
+		"earlier days":  {map[string]any{"since_format": "date", "since_lookback": "3d"}, "2023-12-30"},
+		"a week before": {map[string]any{"since_format": "date", "since_lookback": "1w"}, "2023-12-26"},
 	} {
 		var asked []string
 		srv := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -79,7 +79,7 @@ func timeOf(typ driver.Type, value string) (time.Time, bool) {
 	return at, err == nil
 }
 
-// lookbackOf reads a length of time such as 15m or 2d, or a whole number.
+// lookbackOf reads a length of time such as 15m, 2d or 1w, or a whole number.
 func lookbackOf(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -87,9 +87,11 @@ func lookbackOf(text string) (time.Duration, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 		return time.Duration(n), nil
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
+	for unit, days := range map[string]time.Duration{"d": 1, "w": 7} {
+		if count, ok := strings.CutSuffix(text, unit); ok {
+			if n, err := strconv.ParseUint(count, 10, 13); err == nil {
+				return time.Duration(n) * days * 24 * time.Hour, nil
+			}
 		}
 	}
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {

@@ -73,6 +73,8 @@ type Bus struct {
 	events    jetstream.Stream
 	buckets   map[string]*bucket
 	payloads  *payloads
+	past      *turns // of readers of the past
+	feed      *feed
 	snapshots *Snapshots
 
 	stopTrimming context.CancelFunc // nil with an external cluster
@@ -97,7 +99,8 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[subscriber]struct{}{}}
+	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[subscriber]struct{}{}, past: newTurns(pastReaders, pastEach)}
+	b.feed = newFeed(b)
 	if err := b.start(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the bus: %w", err), b.Close(context.WithoutCancel(ctx)))
 	}

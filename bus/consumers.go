@@ -14,6 +14,8 @@ import (
 const (
 	// maxDurables bounds the consumers a guest may leave on the stream.
 	maxDurables = 20
+	// maxOrganizationDurables bounds those of all guests of one organization.
+	maxOrganizationDurables = 200
 	// durableIdle is how long one stays that nobody pulls from.
 	durableIdle = 30 * 24 * time.Hour
 	// maxUnacked and maxPulls bound what one consumer keeps in memory.
@@ -188,17 +190,14 @@ func (g *gate) newName(who *guest, c *consumerConfig) (string, error) {
 		return "", errors.New("too many consumers, wait a few minutes")
 	}
 	if c.Durable != "" {
-		mine, err := g.consumersOf(who)
+		mine, all, err := g.durables(who)
 		if err != nil {
 			return "", err
 		}
-		durables := 0
-		for _, info := range mine {
-			if configOf(info)["durable_name"] != nil {
-				durables++
-			}
+		if all >= maxOrganizationDurables {
+			return "", fmt.Errorf("%d durable consumers are the most for one organization: remove one", maxOrganizationDurables)
 		}
-		if durables >= maxDurables {
+		if mine >= maxDurables {
 			return "", fmt.Errorf("%d durable consumers are the most for one token's subjects: remove one", maxDurables)
 		}
 	}

@@ -77,6 +77,33 @@ func (g *gate) consumersOf(who *guest) ([]map[string]any, error) {
 	return mine, err
 }
 
+// durables counts those of the guest, and those of its organization.
+func (g *gate) durables(who *guest) (mine, all int, err error) {
+	organization := organizationIn(who.filters)
+	err = g.eachConsumer(func(info, metadata map[string]any) {
+		config := configOf(info)
+		if metadata[metaGuest] == nil || config["durable_name"] == nil {
+			return
+		}
+		if metadata[metaGuest] == who.name {
+			mine++
+		}
+		var filters []string
+		if one, _ := config["filter_subject"].(string); one != "" {
+			filters = []string{one}
+		}
+		several, _ := config["filter_subjects"].([]any)
+		for _, f := range several {
+			text, _ := f.(string)
+			filters = append(filters, text)
+		}
+		if organization != "" && organizationIn(filters) == organization {
+			all++
+		}
+	})
+	return mine, all, err
+}
+
 func (g *gate) eachConsumer(visit func(info, metadata map[string]any)) error {
 	for offset := 0; ; {
 		answer, err := g.askJSON("CONSUMER.LIST."+StreamEvents, fmt.Appendf(nil, `{"offset":%d}`, offset))

@@ -9,10 +9,15 @@ import (
 )
 
 // CountAfter returns how many events the log holds on the subject filters after
-// that sequence. It makes a consumer for the question and removes it; one that
+// that sequence. It makes a consumer for the question, one of those of Past, and removes it; one that
 // is left by a broken connection expires within seconds. It returns
 // ErrUnavailable when the broker did not answer.
 func (b *Bus) CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error) {
+	turn, err := b.past.wait(ctx, organizationIn(filters))
+	if err != nil {
+		return 0, fmt.Errorf("count events: %w", unavailable(err))
+	}
+	defer b.past.leave(turn)
 	name := secretName()
 	consumer, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.reads.CreateOrUpdateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
@@ -24,10 +29,6 @@ func (b *Bus) CountAfter(ctx context.Context, after uint64, filters ...string) (
 		return 0, fmt.Errorf("count events: %w", unavailable(err))
 	}
 	pending := consumer.CachedInfo().NumPending
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := b.reads.DeleteConsumer(limited, StreamEvents, name); err != nil {
-		b.log.Debug("a counting consumer is left to expire", "error", err)
-	}
+	b.dropConsumer(ctx, name)
 	return pending, nil
 }

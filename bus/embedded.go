@@ -70,6 +70,9 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 		// By default the broker takes three quarters of what is free at its
 		// start, which a long log makes less with every start.
 		JetStreamMaxStore: 1 << 50,
+		// The shares of guests bound them; the broker's own limit, 1,000 of a
+		// stream, would let a few organizations shut everybody out.
+		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1},
 	}
 	b.door = newDoor(b, cfg.Authenticate)
 	opts.CustomClientAuthentication = b.door

@@ -45,6 +45,7 @@ type gate struct {
 	guests map[string]*guest
 	left   map[string]map[string]string // of guests that have not come yet: real names by theirs
 	swept  time.Time
+	made   map[string]*made // by organization
 }
 
 func newGate(nc *nats.Conn, log *slog.Logger) *gate {

@@ -20,7 +20,27 @@ const (
 	// ends one that nobody pulls from after the same time.
 	guestConsumers = 200
 	guestWindow    = 5 * time.Minute
+	// All guests of one organization may make no more than this many.
+	organizationConsumers = 400
 )
+
+// made counts the consumers that pass of somebody, within a window.
+type made struct {
+	mu    sync.Mutex
+	since time.Time
+	n     int
+}
+
+// one counts one more, and reports whether there is room for it.
+func (m *made) one(most int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := time.Now(); now.Sub(m.since) > guestWindow {
+		m.since, m.n = now, 0
+	}
+	m.n++
+	return m.n <= most
+}
 
 // guest is everybody who holds the same grant.
 type guest struct {
@@ -31,10 +51,10 @@ type guest struct {
 
 	making sync.Mutex // held while a consumer is made or removed
 
-	mu    sync.Mutex
-	real  map[string]string // names on the stream of the consumers it named; unused on an external cluster
-	since time.Time
-	made  int
+	made, all *made // by it, and by its organization
+
+	mu   sync.Mutex
+	real map[string]string // names on the stream of the consumers it named; unused on an external cluster
 }
 
 // eventFilters reports whether every filter is one of events, and there is one.
@@ -63,7 +83,7 @@ func (g *gate) register(filters []string) *guest {
 		if len(g.guests) >= maxGuests && g.outside != nil {
 			clear(g.guests) // there they only count consumers within a window
 		}
-		who = &guest{name: name, filters: filters, real: g.left[name], passage: secretName()}
+		who = &guest{name: name, filters: filters, real: g.left[name], passage: secretName(), made: new(made), all: g.madeBy(organizationIn(filters))}
 		if who.real == nil {
 			who.real = map[string]string{}
 		}
@@ -71,6 +91,21 @@ func (g *gate) register(filters []string) *guest {
 		g.guests[name] = who
 	}
 	return who
+}
+
+// madeBy returns what the guests of an organization count in, nil for those of
+// several. The gate's lock is held.
+func (g *gate) madeBy(organization string) *made {
+	if organization == "" {
+		return nil
+	}
+	if g.made == nil || len(g.made) > maxGuests {
+		g.made = map[string]*made{}
+	}
+	if g.made[organization] == nil {
+		g.made[organization] = new(made)
+	}
+	return g.made[organization]
 }
 
 // bind gives the guest its account and the names of the consumers that it left.
@@ -149,13 +184,7 @@ func (w *guest) realName(name string) string {
 
 // count refuses more consumers than a window has room for.
 func (w *guest) count() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if now := time.Now(); now.Sub(w.since) > guestWindow {
-		w.since, w.made = now, 0
-	}
-	w.made++
-	return w.made <= guestConsumers
+	return w.made.one(guestConsumers) && (w.all == nil || w.all.one(organizationConsumers))
 }
 
 func (w *guest) allows(filter string) bool { return coversAny(w.filters, filter) }

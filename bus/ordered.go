@@ -39,6 +39,7 @@ type ordered struct {
 	bus    *Bus
 	stream string
 	after  uint64
+	inline bool // large bodies stay where they are
 
 	stop    chan struct{}
 	mu      sync.Mutex
@@ -154,11 +155,7 @@ func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, er
 // broker ends it later.
 func (r *orderedReader) drop(messages jetstream.MessagesContext) {
 	messages.Stop()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), time.Second)
-	defer cancel()
-	if err := r.bus.reads.DeleteConsumer(ctx, r.stream, r.consumer); err != nil {
-		r.bus.log.Debug("a reader's consumer is left to expire", "error", err)
-	}
+	r.bus.dropConsumer(r.ctx, r.consumer)
 }
 
 func (r *orderedReader) run(messages jetstream.MessagesContext) {
@@ -204,7 +201,7 @@ func (r *orderedReader) read(messages jetstream.MessagesContext) {
 		if err != nil {
 			r.bus.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
 		}
-		if !r.resolve(msg) || !r.bus.synced(r.ctx, meta.Sequence.Stream) {
+		if !r.inline && !r.bus.complete(r.ctx, msg) || !r.bus.synced(r.ctx, meta.Sequence.Stream) {
 			return
 		}
 		msg.SetContext(r.ctx)
@@ -213,24 +210,6 @@ func (r *orderedReader) read(messages jetstream.MessagesContext) {
 			r.last = meta.Sequence.Stream
 		case <-r.ctx.Done():
 			return
-		}
-	}
-}
-
-// resolve fetches a large body, for as long as it takes. A body that is lost
-// for good leaves the reference in the message, which EventOf reports: skipping
-// it is not the transport's decision.
-func (r *orderedReader) resolve(msg *message.Message) bool {
-	for {
-		err := r.bus.payloads.resolve(r.ctx, msg)
-		if err == nil || isPoison(err) {
-			if err != nil {
-				r.bus.log.Error("an event's body is lost", "sequence", msg.Metadata.Get(MetaSequence), "error", err)
-			}
-			return true
-		}
-		if !wait(r.ctx, time.Second) {
-			return false
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (r *replay) consume() error {
 	if err != nil {
 		return unavailable(err)
 	}
-	defer r.drop(cfg.Name)
+	defer r.bus.dropConsumer(r.ctx, cfg.Name)
 	if r.bus.broker == nil || r.plain {
 		return r.callback(consumer)
 	}
@@ -222,15 +222,6 @@ func (r *replay) skips(sequence uint64) bool {
 	}
 	state, err := r.bus.EventsState(r.ctx)
 	return err != nil || sequence != state.First
-}
-
-// drop ends a consumer. Failing only means that the broker ends it later.
-func (r *replay) drop(name string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), time.Second)
-	defer cancel()
-	if err := r.bus.reads.DeleteConsumer(ctx, StreamEvents, name); err != nil {
-		r.bus.log.Debug("a replay's consumer is left to expire", "error", err)
-	}
 }
 
 // chunk returns the chunk that is being filled.

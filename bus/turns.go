@@ -92,6 +92,27 @@ func (t *turns) enter(workspace string) *ticket {
 	return k
 }
 
+// wait returns with a turn, which leave ends, or with the error of ctx when that
+// ends first.
+func (t *turns) wait(ctx context.Context, of string) (*ticket, error) {
+	for {
+		k := t.enter(of)
+		if k == nil {
+			if !wait(ctx, 20*time.Millisecond) {
+				return nil, ctx.Err()
+			}
+			continue
+		}
+		select {
+		case <-k.turn:
+			return k, nil
+		case <-ctx.Done():
+			t.leave(k)
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // leave ends a ticket, whether it had its turn or not.
 func (t *turns) leave(k *ticket) {
 	t.mu.Lock()

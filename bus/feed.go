@@ -1,0 +1,191 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats-server/v2/server/gsl"
+
+	"headwater/bus/event"
+)
+
+const (
+	// The feed keeps this much of what somebody follows. Who is further behind
+	// reads the log.
+	feedEvents = 4096
+	feedBytes  = 16 << 20
+	// eventCost is about what an event takes beside its body.
+	eventCost = 2 << 10
+	// memberQueue are the places in the log that one follower has not looked at.
+	memberQueue = 1024
+)
+
+// feed hands what happens to everybody in this process who follows the log, from
+// one consumer, which it has while there is anybody. Each event is kept once.
+type feed struct {
+	bus      *Bus
+	starting sync.Mutex // held by who may begin to read
+
+	mu      sync.Mutex
+	members *gsl.GenericSublist[*member] // by their filters
+	count   int
+	stop    context.CancelFunc // nil while nobody follows
+	at      uint64             // members were told of everything up to it
+	kept    []*message.Message // the newest events that a member means, in order
+	bytes   int
+}
+
+// member is one follower. The feed's lock guards it.
+type member struct {
+	feed    *feed
+	filters []string
+	wake    chan struct{} // a place for one word that there is more
+	queue   []uint64
+	lost    bool // its queue was full: what came since is in the log
+}
+
+func newFeed(b *Bus) *feed { return &feed{bus: b, members: gsl.NewSublist[*member]()} }
+
+// join begins to queue what happens for a follower. It returns the sequence
+// beyond which everything that its filters mean comes to it. Who joined leaves.
+func (f *feed) join(ctx context.Context, filters []string) (*member, uint64, error) {
+	f.starting.Lock()
+	defer f.starting.Unlock()
+	m := &member{feed: f, filters: filters, wake: make(chan struct{}, 1)}
+	at, err, running := f.add(m)
+	if running || err != nil {
+		return m, at, err
+	}
+	state, err := f.bus.EventsState(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	reader := f.bus.Ordered(state.Last).(*ordered)
+	reader.inline = true
+	messages, err := reader.Subscribe(life, event.SubjectPrefix+".>")
+	if err != nil {
+		stop()
+		return nil, 0, err
+	}
+	f.mu.Lock()
+	f.stop, f.at = stop, state.Last
+	f.mu.Unlock()
+	go f.read(life, messages)
+	at, err, _ = f.add(m)
+	return m, at, err
+}
+
+// add takes a member in while the feed is read, and reports whether it is.
+func (f *feed) add(m *member) (at uint64, err error, running bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stop == nil {
+		return 0, nil, false
+	}
+	for i, filter := range m.filters {
+		if err := f.members.Insert(filter, m); err != nil {
+			f.remove(m, i)
+			return 0, fmt.Errorf("follow %s: %w", filter, err), true
+		}
+	}
+	f.count++
+	return f.at, nil, true
+}
+
+// remove forgets the first n filters of a member, and reads no longer when
+// nobody is left.
+func (f *feed) remove(m *member, n int) {
+	for _, filter := range m.filters[:n] {
+		_ = f.members.Remove(filter, m) // it is there
+	}
+	if f.count == 0 && f.stop != nil {
+		f.stop()
+		f.stop, f.kept, f.bytes = nil, nil, 0
+	}
+}
+
+// leave ends what join began.
+func (m *member) leave() {
+	f := m.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count--
+	f.remove(m, len(m.filters))
+}
+
+// read tells the members of every event until nobody follows or the bus is
+// closed.
+func (f *feed) read(life context.Context, messages <-chan *message.Message) {
+	for msg := range messages {
+		f.mu.Lock()
+		if life.Err() == nil {
+			f.tell(msg)
+		}
+		f.mu.Unlock()
+	}
+}
+
+func (f *feed) tell(msg *message.Message) {
+	sequence, meant := number(msg, MetaSequence), false
+	f.members.Match(msg.Metadata.Get(MetaSubject), func(m *member) {
+		meant = true
+		m.tell(sequence)
+	})
+	f.at = sequence
+	if !meant {
+		return
+	}
+	f.kept = append(f.kept, msg)
+	f.bytes += len(msg.Payload) + eventCost
+	for len(f.kept) > feedEvents || f.bytes > feedBytes && len(f.kept) > 1 {
+		f.bytes -= len(f.kept[0].Payload) + eventCost
+		f.kept[0] = nil
+		f.kept = f.kept[1:]
+	}
+}
+
+func (m *member) tell(sequence uint64) {
+	switch {
+	case m.lost || len(m.queue) > 0 && m.queue[len(m.queue)-1] == sequence: // two filters mean it
+	case len(m.queue) == memberQueue:
+		m.lost, m.queue = true, nil
+	default:
+		m.queue = append(m.queue, sequence)
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the events that wait for the member, some at a time. Where they
+// are not kept any more, it returns lost and up to which sequence the log has
+// what the member means.
+func (m *member) take() (found []*message.Message, lost bool, at uint64) {
+	f := m.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	const most = 64
+	for !m.lost && len(m.queue) > 0 && len(found) < most {
+		next := m.queue[0]
+		i := sort.Search(len(f.kept), func(i int) bool { return number(f.kept[i], MetaSequence) >= next })
+		if i == len(f.kept) || number(f.kept[i], MetaSequence) != next {
+			if len(found) > 0 {
+				return found, false, f.at
+			}
+			m.lost = true
+			break
+		}
+		found = append(found, f.kept[i])
+		m.queue = m.queue[1:]
+	}
+	lost = m.lost
+	if lost {
+		m.lost, m.queue = false, nil
+	}
+	return found, lost, f.at
+}

@@ -1,0 +1,301 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus/event"
+)
+
+// consumersOf returns how many consumers the events have.
+func consumersOf(t *testing.T, b *Bus) int {
+	t.Helper()
+	state, err := b.EventsState(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Readers
+}
+
+// followed reads that many events and holds that they are the ones that the
+// filters mean, without a gap or a repeat.
+func (f *followedBy) read(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		e, err := EventOf(receiveOne(t, f.messages))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.got = append(f.got, e.Sequence)
+	}
+}
+
+// Many who follow the log cost one consumer, whether they begin at its start, in
+// its middle or at its end, and each gets what its filters mean, once, in order.
+func TestFollowersShareOneConsumer(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	addresses := make([]event.Address, 5)
+	for i := range addresses {
+		addresses[i] = testAddress
+		addresses[i].Workspace, addresses[i].Source = fmt.Sprint("w", i%3), fmt.Sprint("src_", i)
+	}
+	const before, during, readers = 700, 500, 60
+	var written []event.Address
+	write := func(n int) {
+		for range n {
+			a := addresses[rand.IntN(len(addresses))]
+			appendMany(t, b, a, 1)
+			written = append(written, a)
+		}
+	}
+	write(before)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all []*followedBy
+	for i := range readers {
+		f := &followedBy{after: uint64(rand.IntN(before + 1)), filter: "headwater.events.acme.*.>"}
+		if i%2 == 0 {
+			f.workspace = fmt.Sprint("w", i%3)
+			f.filter = "headwater.events.acme." + f.workspace + ".ada.*.*,headwater.events.acme." + f.workspace + "._.*.*"
+		}
+		var err error
+		if f.messages, err = b.Follow(f.after).Subscribe(ctx, f.filter); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		write(during)
+	}()
+	<-wrote
+	var reading sync.WaitGroup
+	for _, f := range all {
+		f.want = f.meant(written)
+		reading.Go(func() { f.read(t, len(f.want)) })
+	}
+	reading.Wait()
+	for i, f := range all {
+		if fmt.Sprint(f.got) != fmt.Sprint(f.want) {
+			t.Errorf("reader %d after %d of %s got\n%v, wanted\n%v", i, f.after, f.filter, f.got, f.want)
+		}
+	}
+	if n := consumersOf(t, b); n != 1 {
+		t.Errorf("%d consumers", n)
+	}
+	cancel()
+	eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
+}
+
+// followedBy is a follower of the tests.
+type followedBy struct {
+	after     uint64
+	workspace string
+	filter    string
+	messages  <-chan *message.Message
+	got, want []uint64
+}
+
+func (f *followedBy) meant(written []event.Address) (all []uint64) {
+	for i, a := range written {
+		if sequence := uint64(i) + 1; sequence > f.after && (f.workspace == "" || a.Workspace == f.workspace) {
+			all = append(all, sequence)
+		}
+	}
+	return all
+}
+
+// Who does not read costs the others nothing, keeps a bounded number of events,
+// and finds all of them in the log when it reads on.
+func TestSlowFollowerFallsBackToTheLog(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	messages, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = memberQueue + 300
+	var e []*event.Event
+	for range n {
+		e = append(e, testEvent(testAddress, &event.SyncProgressed{SyncID: "syn_1"}))
+	}
+	last := uint64(0)
+	for _, e := range e {
+		if last, err = b.Append(t.Context(), last, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the feed is at the end", func() bool {
+		b.feed.mu.Lock()
+		defer b.feed.mu.Unlock()
+		return b.feed.at == n
+	})
+	b.feed.mu.Lock()
+	b.feed.members.Match(testAddress.Subject("SyncProgressed"), func(m *member) {
+		if !m.lost || len(m.queue) > memberQueue {
+			t.Errorf("%d events queue, lost %v", len(m.queue), m.lost)
+		}
+	})
+	b.feed.mu.Unlock()
+	for want := range uint64(n) {
+		if e, err := EventOf(receiveOne(t, messages)); err != nil || e.Sequence != want+1 {
+			t.Fatalf("got %v, %v; wanted %d", e, err, want+1)
+		}
+	}
+}
+
+// What the feed keeps is bounded, and who asks for what it let go reads the log.
+func TestFeedKeepsABoundedPart(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	slow, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 200<<10)
+	const n = feedBytes/(200<<10) + 20
+	for i := range uint64(n) {
+		if _, err := b.Append(t.Context(), i, testEvent(testAddress, &event.SyncFailed{SyncID: "syn_1", Message: text})); err != nil {
+			t.Fatal(err)
+		}
+		receiveOne(t, quick)
+	}
+	b.feed.mu.Lock()
+	kept := b.feed.bytes
+	b.feed.mu.Unlock()
+	if kept > feedBytes || kept < feedBytes/2 {
+		t.Errorf("%d bytes kept", kept)
+	}
+	for want := range uint64(n) {
+		if e, err := EventOf(receiveOne(t, slow)); err != nil || e.Sequence != want+1 {
+			t.Fatalf("got %v, %v; wanted %d", e, err, want+1)
+		}
+	}
+}
+
+// A body that lies elsewhere comes whole, from the feed and from the log.
+func TestFollowersGetLargeBodies(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	text := strings.Repeat("x", MaxInline+1)
+	put := func(after uint64) {
+		if _, err := b.Append(t.Context(), after, testEvent(testAddress, &event.SyncFailed{SyncID: "syn_1", Message: text})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(0)
+	messages, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(1)
+	for range 2 {
+		e, err := EventOf(receiveOne(t, messages))
+		if err != nil || e.Data.(*event.SyncFailed).Message != text {
+			t.Fatalf("got %v, %v", e, err)
+		}
+	}
+}
+
+func TestPast(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	other := testAddress
+	other.Source = "src_2"
+	for range 2 {
+		appendMany(t, b, testAddress, 200)
+		appendMany(t, b, other, 150)
+	}
+	mine := "headwater.events.acme.w1.ada.src_1.*"
+	newest, err := b.NewestOf(t.Context(), mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ after, last, first, end, n uint64 }{
+		{0, newest, 1, 550, 400}, {0, 1, 1, 1, 1}, {100, 300, 101, 200, 100}, {200, 360, 351, 360, 10}, {newest, newest, 0, 0, 0}, {210, 340, 0, 0, 0},
+	} {
+		var got []uint64
+		err := b.Past(t.Context(), test.after, test.last, []string{mine}, func(msg *message.Message) bool {
+			got = append(got, number(msg, MetaSequence))
+			return true
+		})
+		if err != nil || uint64(len(got)) != test.n || test.n > 0 && (got[0] != test.first || got[len(got)-1] != test.end) {
+			t.Errorf("after %d up to %d: %v, %v", test.after, test.last, got, err)
+		}
+	}
+	n := 0
+	if err := b.Past(t.Context(), 0, newest, []string{mine}, func(*message.Message) bool { n++; return n < 3 }); err != nil || n != 3 {
+		t.Errorf("%d, %v", n, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Past(ended, 0, newest, []string{mine}, func(*message.Message) bool { return true }); err == nil {
+		t.Error("read after its context ended")
+	}
+	eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
+}
+
+// Readers of the past take turns by organization: one that has its share waits,
+// another does not, and a line that is too long only takes longer.
+func TestReadersOfThePastTakeTurns(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	appendMany(t, b, testAddress, 3)
+	other := testAddress
+	other.Organization = "other"
+	appendMany(t, b, other, 3)
+	var held []*ticket
+	for range pastEach {
+		k, err := b.past.wait(t.Context(), "acme")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, k)
+	}
+	read := func(ctx context.Context, organization string, last uint64) (n int, err error) {
+		err = b.Past(ctx, 0, last, []string{"headwater.events." + organization + ".>"}, func(*message.Message) bool { n++; return true })
+		return n, err
+	}
+	if n, err := read(t.Context(), "other", 6); n != 3 || err != nil {
+		t.Errorf("another organization read %d, %v", n, err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if n, err := read(short, "acme", 3); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beyond its share it read %d, %v", n, err)
+	}
+	const readers = 2 * maxWaitingOfOne
+	done := make(chan error, readers)
+	for range readers {
+		go func() {
+			n, err := read(t.Context(), "acme", 3)
+			if n != 3 && err == nil {
+				err = fmt.Errorf("read %d", n)
+			}
+			done <- err
+		}()
+	}
+	for _, k := range held {
+		b.past.leave(k)
+	}
+	for range readers {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
+}

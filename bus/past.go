@@ -1,0 +1,162 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/event"
+)
+
+const (
+	// pastReaders read what lies in the log at once, pastEach of them for one
+	// organization. Each has a consumer while it reads a stretch.
+	pastReaders = 32
+	pastEach    = 4
+	// A stretch is what is read in one go, and kept for whoever asked.
+	stretchEvents = 256
+	stretchBytes  = 1 << 20
+	stretchWait   = 5 * time.Second
+)
+
+// errSkipped ends a stretch of which the broker lost a delivery.
+var errSkipped = errors.New("a delivery was lost")
+
+// Past hands the events on the subject filters after one sequence up to another
+// to the function, in order, each one once and with its body, until that returns
+// false. last must not lie beyond NewestOf the filters. It takes a consumer from a
+// small number that all share, for a moment at a time and never while the
+// function runs. It returns nil, ErrUnavailable, or the error of ctx.
+func (b *Bus) Past(ctx context.Context, after, last uint64, filters []string, each func(*message.Message) bool) error {
+	for after < last {
+		found, at, err := b.stretch(ctx, after, last, filters)
+		if err != nil {
+			return fmt.Errorf("read the past: %w", unavailable(err))
+		}
+		for _, msg := range found {
+			if !b.complete(ctx, msg) {
+				return fmt.Errorf("read the past: %w", ctx.Err())
+			}
+			msg.SetContext(ctx)
+			if !each(msg) {
+				return nil
+			}
+		}
+		after = at
+	}
+	return nil
+}
+
+// stretch reads some of the events after a sequence. What was read is known up
+// to the sequence that it returns, which lies beyond after. An event on the
+// filters must lie at last or beyond it. Large bodies stay where they are.
+func (b *Bus) stretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
+	turn, err := b.past.wait(ctx, organizationIn(filters))
+	if err != nil {
+		return nil, after, err
+	}
+	defer b.past.leave(turn)
+	type read struct {
+		found []*message.Message
+		at    uint64
+	}
+	r, err := repeat(ctx, stretchWait, func(ctx context.Context) (read, error) {
+		found, at, err := b.readStretch(ctx, after, last, filters)
+		return read{found, at}, err
+	})
+	for _, msg := range r.found {
+		if !b.synced(ctx, number(msg, MetaSequence)) {
+			return nil, after, errors.Join(ctx.Err(), ErrUnavailable)
+		}
+	}
+	return r.found, r.at, err
+}
+
+func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	name := secretName()
+	consumer, err := b.reads.CreateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
+		Name: name, FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 2 * stretchWait, Replicas: 1, MemoryStorage: true,
+	})
+	if err != nil {
+		return nil, after, err
+	}
+	defer b.dropConsumer(ctx, name)
+	batch, err := consumer.FetchBytes(stretchBytes, jetstream.FetchContext(ctx))
+	if err != nil {
+		return nil, after, err
+	}
+	at = after
+	for in := range batch.Messages() {
+		msg, meta, err := receive(in)
+		if msg == nil || meta.Sequence.Consumer != uint64(len(found))+1 {
+			break
+		}
+		if err != nil {
+			b.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
+		}
+		if meta.Sequence.Stream <= last {
+			found = append(found, msg)
+		}
+		if at = min(meta.Sequence.Stream, last); at == last || len(found) == stretchEvents {
+			return found, at, nil
+		}
+	}
+	if len(found) > 0 {
+		return found, at, nil
+	}
+	if err := batch.Error(); err != nil {
+		return nil, after, err
+	}
+	return nil, after, errors.Join(errSkipped, context.DeadlineExceeded)
+}
+
+// dropConsumer ends a consumer of ours. Failing only means that the broker ends
+// it later.
+func (b *Bus) dropConsumer(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := b.reads.DeleteConsumer(ctx, StreamEvents, name); err != nil {
+		b.log.Debug("a reader's consumer is left to expire", "error", err)
+	}
+}
+
+// complete fetches a large body, for as long as it takes, and reports whether ctx
+// still stands. A body that is lost for good leaves the reference in the message,
+// which EventOf reports: skipping it is not the transport's decision.
+func (b *Bus) complete(ctx context.Context, msg *message.Message) bool {
+	for {
+		err := b.payloads.resolve(ctx, msg)
+		if err == nil || isPoison(err) {
+			if err != nil {
+				b.log.Error("an event's body is lost", "sequence", msg.Metadata.Get(MetaSequence), "error", err)
+			}
+			return true
+		}
+		if !wait(ctx, time.Second) {
+			return false
+		}
+	}
+}
+
+// organizationIn returns whose events the filters mean, in the form that
+// subjects have, "" for more than one organization.
+func organizationIn(filters []string) string {
+	of := ""
+	for i, f := range filters {
+		rest, _ := strings.CutPrefix(f, event.SubjectPrefix+".")
+		token, _, _ := strings.Cut(rest, ".")
+		if token == "*" || token == ">" || i > 0 && token != of {
+			return ""
+		}
+		of = token
+	}
+	return of
+}

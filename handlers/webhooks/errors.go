@@ -8,6 +8,8 @@ var (
 	ErrNotFound = errors.New("there is no such webhook")
 	// ErrTooMany says that the workspace and scope have as many as they may.
 	ErrTooMany = errors.New("too many webhooks")
+	// ErrTooManyOfAll says that the organization has as many as it may.
+	ErrTooManyOfAll = errors.New("too many webhooks of the organization")
 	// ErrURL says that events cannot be sent to a URL as it is written.
 	ErrURL = errors.New("unusable URL")
 	// ErrUnreachable says that the URL's host is unknown, or that the egress

@@ -56,7 +56,7 @@ func TestRetryAfterHeader(t *testing.T) {
 // TestWindow compares the window with a plain list over random histories.
 func TestWindow(t *testing.T) {
 	for range 200 {
-		w := newWindow(State{Floor: 10})
+		w := newWindow(State{Floor: 10}, new(share))
 		var waiting []*item
 		done := map[uint64]bool{}
 		last := uint64(10)
@@ -91,7 +91,7 @@ func TestWindow(t *testing.T) {
 			}
 		}
 		// A restart sends exactly what was not taken.
-		again := newWindow(State{Floor: w.floor, Ahead: w.taken()})
+		again := newWindow(State{Floor: w.floor, Ahead: w.taken()}, new(share))
 		for sequence := w.floor + 1; sequence <= last; sequence++ {
 			if done[sequence] == again.add(&item{sequence: sequence}) {
 				t.Fatalf("%d after a restart: taken before is %v", sequence, done[sequence])
@@ -101,7 +101,7 @@ func TestWindow(t *testing.T) {
 }
 
 func TestWindowIsBounded(t *testing.T) {
-	w := newWindow(State{})
+	w := newWindow(State{}, new(share))
 	for i := range maxWindow {
 		if w.full() {
 			t.Fatalf("full with %d", i)

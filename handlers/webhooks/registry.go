@@ -32,8 +32,8 @@ type Log interface {
 	// CountAfter returns how many events lie on the subject filters after a
 	// sequence.
 	CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error)
-	// Ordered returns a subscriber to the events after that sequence, in order.
-	Ordered(after uint64) message.Subscriber
+	// Follow returns a subscriber to the events after that sequence, in order.
+	Follow(after uint64) message.Subscriber
 	// Decode reads a message. The sequence is valid also when err is not nil.
 	Decode(msg *message.Message) (sequence uint64, e *event.Event, err error)
 }
@@ -91,6 +91,7 @@ func (o Options) withDefaults() Options {
 type Registry struct {
 	Deps
 	sender *sender
+	shares sharesOf
 }
 
 // New returns the registry over its parts.
@@ -123,8 +124,8 @@ func (g *Registry) CheckURL(ctx context.Context, text string) error {
 
 // Create stores a webhook whose ID is new, with the key that signs (24 to 64
 // bytes). Deliveries begin after w.After. One that is there already is left as
-// it is, so that a repeat is harmless. It returns ErrTooMany, or a *Problem for
-// its URL.
+// it is, so that a repeat is harmless. It returns ErrTooMany, ErrTooManyOfAll, or
+// a *Problem for its URL.
 func (g *Registry) Create(ctx context.Context, w Webhook, key []byte) error {
 	if err := g.CheckURL(ctx, w.URL); err != nil {
 		return fmt.Errorf("create a webhook: %w", err)
@@ -141,6 +142,12 @@ func (g *Registry) Create(ctx context.Context, w Webhook, key []byte) error {
 	}
 	if len(all) >= MaxPerScope {
 		return fmt.Errorf("create a webhook: %w", ErrTooMany)
+	}
+	if all, err = g.Bucket.Keys(ctx, "def."+event.Token(a.Organization)); err != nil {
+		return fmt.Errorf("create a webhook: %w", err)
+	}
+	if len(all) >= MaxPerOrganization {
+		return fmt.Errorf("create a webhook: %w", ErrTooManyOfAll)
 	}
 	if w.SecretRef, err = g.Vault.Seal(ctx, a, key); err != nil {
 		return fmt.Errorf("create a webhook: %w", err)

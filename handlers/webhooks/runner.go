@@ -25,6 +25,7 @@ type runner struct {
 	hook     Webhook
 	revision uint64 // of the stored state
 	state    State
+	share    *share
 	window   *window
 	lanes    *lanes
 	dirty    bool
@@ -56,10 +57,12 @@ func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
 	} else if r.state.Floor > last {
 		return r.astray(ctx, last)
 	}
-	r.window, r.lanes = newWindow(r.state), newLanes(r.state, g.Options)
+	r.share = g.shares.of(a.Organization)
+	r.window, r.lanes = newWindow(r.state, r.share), newLanes(r.state, g.Options)
+	defer func() { r.window.hold(-r.window.bytes) }()
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	subscriber := g.Events.Ordered(r.window.floor)
+	subscriber := g.Events.Follow(r.window.floor)
 	messages, err := subscriber.Subscribe(reading, strings.Join(r.hook.Filters(), ","))
 	if err != nil {
 		return err
@@ -174,6 +177,10 @@ func (r *runner) start(ctx, sending context.Context, wake *time.Timer) {
 // attempt reads what the webhook is now, signs and sends. It touches nothing of
 // the runner's.
 func (r *runner) attempt(ctx context.Context, i *item) (Attempt, error) {
+	if !r.share.enter(ctx) {
+		return Attempt{}, ctx.Err()
+	}
+	defer r.share.leave()
 	hook, err := r.Get(ctx, r.hook.Address())
 	if err != nil {
 		return Attempt{}, superseded(err)

@@ -29,10 +29,11 @@ type window struct {
 	ahead map[uint64]bool // done beyond the floor, also those of before a restart
 	items []*item
 	bytes int
+	share *share // of its organization
 }
 
-func newWindow(s State) *window {
-	w := &window{floor: s.Floor, ahead: map[uint64]bool{}}
+func newWindow(s State, of *share) *window {
+	w := &window{floor: s.Floor, ahead: map[uint64]bool{}, share: of}
 	for _, sequence := range s.Ahead {
 		if sequence > s.Floor {
 			w.ahead[sequence] = true
@@ -42,7 +43,15 @@ func newWindow(s State) *window {
 }
 
 // full reports that no more may be read until the oldest event is done.
-func (w *window) full() bool { return len(w.items) >= maxWindow || w.bytes >= maxWindowBytes }
+func (w *window) full() bool {
+	return len(w.items) >= maxWindow || w.bytes >= maxWindowBytes || w.bytes > 0 && w.share.bytes.Load() >= shareBytes
+}
+
+// hold counts bytes in, and out if there are less than none.
+func (w *window) hold(n int) {
+	w.bytes += n
+	w.share.bytes.Add(int64(n))
+}
 
 // add takes the next event in, and reports whether it is to be sent: false for
 // one that was taken before a restart.
@@ -51,7 +60,7 @@ func (w *window) add(i *item) bool {
 		i.done = true
 	}
 	w.items = append(w.items, i)
-	w.bytes += len(i.body)
+	w.hold(len(i.body))
 	if i.done {
 		w.done(i)
 		return false
@@ -61,7 +70,7 @@ func (w *window) add(i *item) bool {
 
 // done marks an event and moves the floor over everything that is.
 func (w *window) done(i *item) {
-	w.bytes -= len(i.body)
+	w.hold(-len(i.body))
 	i.done, i.body = true, nil
 	w.ahead[i.sequence] = true
 	passed := 0

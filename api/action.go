@@ -18,11 +18,11 @@ type act func(h *Handler, ctx context.Context, r *request, s seed, settled bool)
 // answer that shows a secret is not kept with the Idempotency-Key: a repeat
 // composes it anew.
 func (h *Handler) action(r *request) (*answer, error) {
-	place := r.caller.Organization + "\x00" + r.workspace
-	if !h.limits.enter(place) {
-		return nil, h.crowded()
+	shares := h.commandShares(r)
+	if full := h.limits.enter(1, shares...); full != nil {
+		return nil, crowded(full)
 	}
-	defer h.limits.leave(place)
+	defer h.limits.leave(1, shares...)
 	h.work.Add(1)
 	defer h.work.Done()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.http.Context()), actionTime)

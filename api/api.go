@@ -48,10 +48,14 @@ type History interface {
 	// NewestOf returns the sequence of the newest event on any of the subject
 	// filters, 0 for none.
 	NewestOf(ctx context.Context, filters ...string) (uint64, error)
-	// Ordered returns a subscriber to the events after that sequence, in order;
-	// its topic is one or more subject filters, joined by commas. A subscription
-	// ends, and its channel is closed, when its context does.
-	Ordered(after uint64) message.Subscriber
+	// Past hands the events on the filters after one sequence up to another to the
+	// function, in order, until that returns false. last is at most NewestOf them.
+	Past(ctx context.Context, after, last uint64, filters []string, each func(*message.Message) bool) error
+	// Follow returns a subscriber to the events after that sequence, in order, of
+	// those happening later too; its topic is one or more subject filters, joined
+	// by commas. A subscription ends, and its channel is closed, when its context
+	// does.
+	Follow(after uint64) message.Subscriber
 	// Decode reads a message. The sequence is valid also when err is not nil.
 	Decode(msg *message.Message) (sequence uint64, e *event.Event, err error)
 }
@@ -159,8 +163,10 @@ type Options struct {
 	KeepAnswers     time.Duration // of requests with an Idempotency-Key, default 24 h
 	MaxBody         int64         // bytes of a request, default 1 MiB
 	MaxMetadata     int           // bytes of one source's metadata, default 16 KiB
-	MaxInFlight     int           // commands one workspace may have under way on this node, default 128
-	MaxStreams      int           // event streams one workspace may have open on this node, default 64
+	MaxInFlight     int           // commands one workspace may have under way on this node, default 128; its organization 4 times as many
+	MaxStreams      int           // event streams one user may have open on this node, default 32; a workspace 4, an organization 16 times as many
+	MaxPages        int           // pages of events one organization may have under way on this node, default 32
+	MaxUnread       int64         // bytes of large answers that clients of one organization have not taken, default 128 MiB
 	Heartbeat       time.Duration // between two signs of life of an event stream, default 15 s
 	StreamWrite     time.Duration // for a client to take one event, longer for a large one, default 10 s
 	PageWait        time.Duration // for the log to give one page of events, default 30 s
@@ -193,7 +199,13 @@ func (o Options) withDefaults() Options {
 		o.MaxInFlight = 128
 	}
 	if o.MaxStreams <= 0 {
-		o.MaxStreams = 64
+		o.MaxStreams = 32
+	}
+	if o.MaxPages <= 0 {
+		o.MaxPages = 32
+	}
+	if o.MaxUnread <= 0 {
+		o.MaxUnread = 128 << 20
 	}
 	return o
 }

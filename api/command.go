@@ -66,14 +66,14 @@ type task struct {
 // work where the client's leaving does not end it.
 func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	prefer := h.preferences(r.http.Header)
-	place := r.caller.Organization + "\x00" + r.workspace
-	if !h.limits.enter(place) {
-		return nil, h.crowded()
+	shares := h.commandShares(r)
+	if full := h.limits.enter(1, shares...); full != nil {
+		return nil, crowded(full)
 	}
 	begun := false
 	defer func() {
 		if !begun {
-			h.limits.leave(place)
+			h.limits.leave(1, shares...)
 		}
 	}()
 	ctx := r.http.Context()
@@ -109,7 +109,7 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	h.work.Add(1)
 	go func() {
 		defer h.work.Done()
-		defer h.limits.leave(place)
+		defer h.limits.leave(1, shares...)
 		outcome <- t.run(context.WithoutCancel(ctx))
 	}()
 	select {
@@ -120,10 +120,9 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	}
 }
 
-// crowded refuses what a workspace has too much of under way.
-func (h *Handler) crowded() *failure {
-	return fail(http.StatusTooManyRequests, "too_many_requests",
-		"The workspace has %d commands under way already; wait for one to end", h.Options.MaxInFlight).later(time.Second)
+// crowded refuses what somebody has too much of under way.
+func crowded(full *share) *failure {
+	return fail(http.StatusTooManyRequests, "too_many_requests", "%s %d commands under way already; wait for one to end", full.whom, full.most).later(time.Second)
 }
 
 type result struct {

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,6 +33,12 @@ func (h *Handler) events(ctx context.Context, r *request) (*answer, error) {
 func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Options.PageWait)
 	defer cancel()
+	err := r.hold(&h.pages, 1, func(p *share) *failure {
+		return fail(http.StatusTooManyRequests, "too_many_pages", "%s %d pages of events under way already; read them one after the other", p.whom, p.most).later(time.Second)
+	}, r.ofOrganization(int64(h.Options.MaxPages)))
+	if err != nil {
+		return nil, err
+	}
 	end, err := h.pageEnd(ctx, q)
 	if err != nil {
 		return nil, err
@@ -42,11 +47,13 @@ func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*ans
 	if p.limit == 0 {
 		p.limit = pageEvents
 	}
-	if end > q.after {
-		err := h.follow(ctx, q, func(messages <-chan *message.Message) error { return h.fill(ctx, &p, q, messages, end) })
-		if err != nil {
-			return nil, err
-		}
+	// What takes long is the log's part, of which an organization has its share.
+	err = h.History.Past(ctx, q.after, end, q.filters, func(msg *message.Message) bool {
+		_, item := h.logged(msg, q)
+		return item == nil || p.add(item)
+	})
+	if err != nil {
+		return nil, unreadable(err)
 	}
 	position, next := max(q.last, end), ""
 	if p.cut {
@@ -79,25 +86,6 @@ func (h *Handler) pageEnd(ctx context.Context, q eventQuery) (uint64, error) {
 	return min(end, bound), err
 }
 
-// fill reads until the page is full or has seen everything up to end. A later
-// event that the query means, if there is one, ends it too.
-func (h *Handler) fill(ctx context.Context, p *eventPage, q eventQuery, messages <-chan *message.Message, end uint64) error {
-	for {
-		select {
-		case msg, open := <-messages:
-			if !open {
-				return unreadable(errors.New("the subscription ended"))
-			}
-			sequence, item := h.logged(msg, q)
-			if sequence > end || item != nil && !p.add(item) || sequence == end {
-				return nil
-			}
-		case <-ctx.Done():
-			return unreadable(ctx.Err())
-		}
-	}
-}
-
 // eventPage collects the items of one page.
 type eventPage struct {
 	items    bytes.Buffer
@@ -125,7 +113,7 @@ func (p *eventPage) add(item *logged) bool {
 // returns, nothing of the subscription is left.
 func (h *Handler) follow(ctx context.Context, q eventQuery, take func(<-chan *message.Message) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	messages, err := h.History.Ordered(q.after).Subscribe(ctx, strings.Join(q.filters, ","))
+	messages, err := h.History.Follow(q.after).Subscribe(ctx, strings.Join(q.filters, ","))
 	if err != nil {
 		cancel()
 		return unreadable(err)

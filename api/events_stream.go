@@ -19,12 +19,12 @@ const streamRate = 64 << 10
 // is too slow, when the token is no longer valid, and when the node drains; the
 // client goes on elsewhere with the id of the last event it got.
 func (h *Handler) stream(ctx context.Context, r *request, q eventQuery) error {
-	place := r.caller.Organization + "\x00" + r.workspace
-	if !h.streams.enter(place) {
+	shares := h.streamShares(r)
+	if full := h.streams.enter(1, shares...); full != nil {
 		return fail(http.StatusTooManyRequests, "too_many_streams",
-			"The workspace has %d event streams open already; close one, or read pages", h.Options.MaxStreams).later(5 * time.Second)
+			"%s %d event streams open already; close one, or read pages", full.whom, full.most).later(5 * time.Second)
 	}
-	defer h.streams.leave(place)
+	defer h.streams.leave(1, shares...)
 	return h.follow(ctx, q, func(messages <-chan *message.Message) error {
 		s := newEventStream(r.writer, h.Options.StreamWrite)
 		s.begin(q.last)

@@ -215,24 +215,41 @@ func TestStreamEndsWithTheNode(t *testing.T) {
 	h.nothingLeft()
 }
 
+// A user, a workspace and an organization have a share of the streams each, and
+// the refusal says whose is full.
 func TestStreamsAreBounded(t *testing.T) {
-	h := newHouse(t, func(d *Deps) { d.Options.MaxStreams = 2 })
+	h := newHouse(t, func(d *Deps) { d.Options.MaxStreams = 1 })
 	c := h.ada()
 	one := c.stream("/data/w1/events")
-	c.stream("/data/w1/events")
-	r := h.as("acme", "bob", RoleAdmin).get("/data/w1/events", "Accept", "text/event-stream")
-	if r.Code != 429 || r.code() != "too_many_streams" || r.Header.Get("Retry-After") == "" {
-		t.Errorf("got %d %s", r.Code, r.Raw)
+	refused := func(who caller, path, whom string) {
+		t.Helper()
+		r := who.get(path, "Accept", "text/event-stream")
+		if r.Code != 429 || r.code() != "too_many_streams" || r.Header.Get("Retry-After") == "" || !strings.Contains(r.Raw, whom+" has") && !strings.Contains(r.Raw, whom+" have") {
+			t.Errorf("got %d %s", r.Code, r.Raw)
+		}
 	}
+	refused(c, "/data/w2/events", "You")
 	if r := c.get("/data/w1/events"); r.Code != 200 {
 		t.Errorf("a page beside full streams: %d", r.Code)
 	}
-	c.stream("/data/w2/events")
+	for i := 1; i < 4; i++ {
+		h.as("acme", fmt.Sprint("bob", i), RoleViewer).stream("/data/w1/events")
+	}
+	refused(h.as("acme", "root", RoleAdmin), "/data/w1/events", "The workspace")
+	for i := 4; i < 16; i++ {
+		h.as("acme", fmt.Sprint("bob", i), RoleViewer).stream(fmt.Sprintf("/data/w%d/events", i))
+	}
+	refused(h.as("acme", "root", RoleAdmin), "/data/w3/events", "The organization")
+	h.as("other", "ada", RoleViewer).stream("/data/w1/events")
 	one.close()
 	eventually(t, "a place is free", func() bool {
 		s, code := c.tryStream("/data/w1/events")
 		s.close()
 		return code == 200
+	})
+	eventually(t, "all follow by one consumer, beside the projection's", func() bool {
+		s, err := h.bus.EventsState(t.Context())
+		return err == nil && s.Readers == 2
 	})
 }
 

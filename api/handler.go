@@ -21,6 +21,8 @@ type Handler struct {
 	router   *mux.Router
 	limits   limiter           // commands
 	streams  limiter           // of events
+	pages    limiter           // of events
+	unread   limiter           // bytes of answers
 	schemas  map[string][]byte // JSON Schemas of payloads by name
 
 	draining  chan struct{}
@@ -38,8 +40,7 @@ func New(d Deps) (*Handler, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.Options = d.Options.withDefaults()
-	h := &Handler{Deps: d, draining: make(chan struct{}), limits: limiter{max: d.Options.MaxInFlight, inFlight: map[string]int{}},
-		streams: limiter{max: d.Options.MaxStreams, inFlight: map[string]int{}}}
+	h := &Handler{Deps: d, draining: make(chan struct{})}
 	var err error
 	if h.schemas, err = schemas.All(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)

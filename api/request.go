@@ -43,6 +43,7 @@ type request struct {
 	workspace string // "" where the path has none
 	query     url.Values
 	body      []byte // one JSON value that the contract allows; nil for none
+	release   func() // what the request holds until it was answered; nil for nothing
 }
 
 // variable returns a part of the path, decoded.
@@ -116,6 +117,11 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 	r := &request{route: t, http: hr, writer: w, query: hr.URL.Query()}
 	// Not every ResponseWriter has deadlines; a server's has.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime + h.Options.MinSequenceWait + answerTime))
+	defer func() {
+		if r.release != nil {
+			r.release()
+		}
+	}()
 	a, err := h.answer(w, r)
 	if err != nil {
 		f := asFailure(err)
@@ -128,7 +134,7 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 		if !t.open && a.header.Get(headerSequence) == "" {
 			a.header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
 		}
-		h.write(w, hr, a)
+		h.write(w, hr, h.writable(r, a))
 	}
 }
 

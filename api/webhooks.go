@@ -230,6 +230,8 @@ func webhookFailure(err error, id string) error {
 		return fail(http.StatusNotFound, "not_found", "There is no webhook %s in this workspace", printable(id))
 	case errors.Is(err, webhooks.ErrTooMany):
 		return fail(http.StatusConflict, "too_many_webhooks", "The workspace has %d webhooks of this scope already; delete one", webhooks.MaxPerScope)
+	case errors.Is(err, webhooks.ErrTooManyOfAll):
+		return fail(http.StatusConflict, "too_many_webhooks", "The organization has %d webhooks already; delete one", webhooks.MaxPerOrganization)
 	case errors.As(err, &problem) && errors.Is(problem, webhooks.ErrUnreachable):
 		return fail(http.StatusUnprocessableEntity, string(event.ReasonUnreachable), "%s", problem.Message).with(detail{Field: "url", Message: problem.Message})
 	case errors.As(err, &problem):

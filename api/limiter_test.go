@@ -1,0 +1,76 @@
+package api
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// What clients of one organization have not read is bounded, and costs no other
+// organization its answers.
+func TestUnreadAnswersAreBounded(t *testing.T) {
+	h := newHouse(t, func(d *Deps) { d.Options.MaxUnread = 3 << 20 })
+	text := strings.Repeat("x", 200<<10)
+	for range 20 { // four megabytes, more than the sockets hold
+		h.happen(adas("tst_1"), text)
+	}
+	c := h.ada()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	fmt.Fprintf(conn, "GET /api/v1/data/w1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", c.token)
+	eventually(t, "the share is full", func() bool {
+		r := c.get("/data/w1/events")
+		return r.Code == 429 && r.code() == "too_many_requests" && r.Header.Get("Retry-After") != "" && strings.Contains(r.Raw, "limit")
+	})
+	if r := c.get("/data/w1/list"); r.Code != 200 {
+		t.Errorf("a small answer: %d", r.Code)
+	}
+	other := adas("tst_1")
+	other.Organization = "other"
+	h.happen(other, text)
+	if r := h.as("other", "ada", RoleViewer).get("/data/w1/events"); r.Code != 200 {
+		t.Errorf("another organization: %d %s", r.Code, r.Raw)
+	}
+	read := bufio.NewReader(conn)
+	if r, err := http.ReadResponse(read, nil); err != nil || r.StatusCode != 200 {
+		t.Errorf("the unread answer itself: %v, %v", r, err)
+	}
+	conn.Close()
+	eventually(t, "the share is free", func() bool { return c.get("/data/w1/events").Code == 200 })
+}
+
+// All or nothing of several shares is taken, and given back.
+func TestLimiter(t *testing.T) {
+	var l limiter
+	a, b := share{"a", 2, "A has"}, share{"b", 3, "B has"}
+	for range 2 {
+		if full := l.enter(1, a, b); full != nil {
+			t.Fatal(full)
+		}
+	}
+	if full := l.enter(1, b, a); full == nil || full.key != "a" {
+		t.Errorf("got %v", full)
+	}
+	if full := l.enter(1, b); full != nil {
+		t.Errorf("the refused one took of b: %v", full)
+	}
+	if full := l.enter(1, b); full == nil {
+		t.Error("b has more than its share")
+	}
+	l.leave(1, a, b)
+	l.leave(1, a, b)
+	l.leave(1, b)
+	if len(l.taken) > 0 {
+		t.Errorf("left %v", l.taken)
+	}
+	if full := l.enter(9, a); full != nil {
+		t.Error("one that is too large alone finds no place ever")
+	}
+}

@@ -84,9 +84,11 @@ type Reads interface {
 	Sync(organization, workspace, id string) (projections.Sync, error)
 	Syncs(q projections.SyncQuery) (projections.Page, error)
 	Landed(a event.Address, namespace, table string) (projections.Landed, error)
+	LandedTables(a event.Address) ([]projections.LandedTable, error)
 	Checkpoints(q projections.CheckpointQuery) (projections.Page, error)
 
 	Operation(organization, workspace, id string) (projections.Operation, error)
+	Operations(q projections.OperationQuery) (projections.Page, error)
 	WaitOperation(ctx context.Context, organization, workspace, id string) (projections.Operation, error)
 }
 
@@ -97,10 +99,21 @@ type Connectors interface {
 	Split(connector string, config json.RawMessage) (public, secret json.RawMessage, err error)
 }
 
+// Lake tells where landed tables lie, and shows rows of them. The wiring adapts
+// the lake to it. It returns ErrNotLanded for a table that never landed.
+type Lake interface {
+	Place(ctx context.Context, a event.Address, namespace, table string) (location, metadata string, err error)
+	// Show returns up to limit rows, whose values marshal to JSON. An int64 may be
+	// beyond what a reader of JSON holds.
+	Show(ctx context.Context, a event.Address, namespace, table string, limit int) (Shown, error)
+}
+
 // Vault seals what must not cross the bus in the clear. *seal.Vault is one.
 type Vault interface {
 	Seal(ctx context.Context, a event.Address, plaintext []byte) (ref string, err error)
 	SealFor(ctx context.Context, a event.Address, plaintext []byte, ttl time.Duration) (ref string, err error)
+	// Open is for what an update keeps: no answer shows it.
+	Open(ctx context.Context, a event.Address, ref string) ([]byte, error)
 	Forget(ctx context.Context, a event.Address, ref string) error
 	MAC(data []byte) []byte
 }
@@ -137,6 +150,7 @@ type Deps struct {
 	Reads       Reads
 	Connectors  Connectors
 	Vault       Vault
+	Lake        Lake
 	Idempotency Bucket
 	Webhooks    Webhooks
 	Auth        *Auth

@@ -31,6 +31,9 @@ type job struct {
 	// follows is another operation whose end is waited for, instead of the
 	// job's own.
 	follows string
+	// until returns when what is waited for has happened or ctx ends; nil waits for
+	// the operation's end.
+	until func(ctx context.Context) error
 	// done is the answer when there is nothing to do.
 	done *answer
 }

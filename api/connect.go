@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -101,8 +100,8 @@ func (c *connecting) check() error {
 		} else {
 			names[s.Name] = i
 		}
-		if strings.TrimSpace(s.Name) != s.Name || strings.ContainsFunc(s.Name, unicode.IsControl) {
-			wrong = append(wrong, detail{Field: at("name"), Message: "must not begin or end with white space or hold control characters"})
+		if message := unfitName(s.Name); message != "" {
+			wrong = append(wrong, detail{Field: at("name"), Message: message})
 		}
 		if len(s.Metadata) > c.h.Options.MaxMetadata {
 			wrong = append(wrong, detail{Field: at("metadata"), Message: fmt.Sprintf("must have at most %d bytes", c.h.Options.MaxMetadata)})
@@ -175,10 +174,22 @@ func (c *connecting) resolve(i int, s sourceRequest) error {
 // resolve judges a configuration. What is wrong with it is returned as details,
 // whose places the function field names.
 func (h *Handler) resolve(kind string, config json.RawMessage, field func(string) string) (found resolved, wrong []detail, err error) {
-	found.connector, err = h.Connectors.Resolve(kind, config)
-	if err == nil {
-		found.public, found.secret, err = h.Connectors.Split(found.connector, config)
+	connector, err := h.Connectors.Resolve(kind, config)
+	if err != nil {
+		return judged(resolved{}, err, field)
 	}
+	return h.split(connector, config, field)
+}
+
+// split is resolve for a connector that is known.
+func (h *Handler) split(connector string, config json.RawMessage, field func(string) string) (found resolved, wrong []detail, err error) {
+	found.connector = connector
+	found.public, found.secret, err = h.Connectors.Split(connector, config)
+	return judged(found, err, field)
+}
+
+// judged returns what is wrong with a configuration as details.
+func judged(found resolved, err error, field func(string) string) (_ resolved, wrong []detail, _ error) {
 	var bad *connectors.ConfigError
 	switch {
 	case err == nil:

@@ -10,7 +10,7 @@ import (
 func TestIsolation(t *testing.T) {
 	h := newHouse(t)
 	ada := h.ada()
-	mine := ada.connected("user", source("own", "db"))["own"]
+	mine := ada.connected("user", source("landed own", "db"))["landed own"]
 	shared := ada.connected("organization", source("shared", "db"))["shared"]
 	type synced struct {
 		Operation string `json:"operation_id"`
@@ -46,7 +46,17 @@ func TestIsolation(t *testing.T) {
 		alike(func(id string) reply {
 			return c.get("/data/w1/schema/columns?table=t&source_id=" + id + "&scope=" + scope)
 		})
-		for _, call := range []string{"sync", "cleanup", "restore", "verify"} {
+		alike(func(id string) reply { return c.get("/data/w1/tables?source_id=" + id + "&scope=" + scope) })
+		alike(func(id string) reply {
+			return c.get("/data/w1/preview?table=customers&source_id=" + id + "&scope=" + scope)
+		})
+		alike(func(id string) reply {
+			return c.post("/data/w1/update", object{"scope": scope, "source_id": id, "connection_config": object{"password": "x"}})
+		})
+		alike(func(id string) reply {
+			return c.post("/data/w1/rename", object{"scope": scope, "source_id": id, "name": "mine"})
+		})
+		for _, call := range []string{"sync", "cleanup", "restore", "verify", "schema/refresh"} {
 			alike(func(id string) reply {
 				return c.post("/data/w1/"+call, object{"scope": scope, "source_ids": []string{id}})
 			})
@@ -65,6 +75,15 @@ func TestIsolation(t *testing.T) {
 			}
 			if r := c.get("/data/w1/list"); string(r.Data) != "[]" {
 				t.Errorf("%s lists %s", name, r.Raw)
+			}
+			if r := c.post("/data/w1/syncs/"+own.Syncs[0].ID+"/cancel", `{}`); r.Code != 404 {
+				t.Errorf("%s cancels a sync: %d", name, r.Code)
+			}
+			if r := c.get("/data/w1/tables"); string(r.Data) != "[]" {
+				t.Errorf("%s sees where tables lie: %s", name, r.Raw)
+			}
+			if r := c.get("/data/w1/operations"); strings.Contains(r.Raw, own.Operation) {
+				t.Errorf("%s lists operations: %s", name, r.Raw)
 			}
 			if r := c.get("/data/w1/syncs"); string(r.Data) != "[]" {
 				t.Errorf("%s lists syncs %s", name, r.Raw)
@@ -87,6 +106,14 @@ func TestIsolation(t *testing.T) {
 	}
 	if r := ada.post("/data/w2/cleanup", object{"source_ids": []string{mine}}); r.Code != 404 {
 		t.Errorf("the owner in another workspace: %d", r.Code)
+	}
+	for _, verb := range []string{"RenameSource", "DiscoverSchema", "CancelOperation"} {
+		if n := h.worker.count(verb); n != 0 {
+			t.Errorf("%d of %s were sent", n, verb)
+		}
+	}
+	if n := h.worker.count("ConnectSource"); n != 2 {
+		t.Errorf("%d connects, want the owner's 2", n)
 	}
 	if n := h.worker.count("RemoveSource"); n != 0 {
 		t.Errorf("%d sources were removed by others", n)

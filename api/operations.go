@@ -25,6 +25,18 @@ func (h *Handler) operation(_ context.Context, r *request) (*answer, error) {
 	return a, nil
 }
 
+// operations answers the operations of a scope, newest first.
+func (h *Handler) operations(_ context.Context, r *request) (*answer, error) {
+	page, err := h.Reads.Operations(projections.OperationQuery{
+		Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(r.query.Get("scope")),
+		Kind: r.query.Get("kind"), Status: r.query.Get("status"), Limit: r.limit(), Cursor: r.query.Get("cursor"),
+	})
+	if err != nil {
+		return nil, readFailure(err)
+	}
+	return r.page(count(page.Count, "operation"), page), nil
+}
+
 // findOperation returns the operation of the path. One of another user is not
 // there.
 func (h *Handler) findOperation(r *request) (projections.Operation, error) {

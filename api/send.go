@@ -142,7 +142,7 @@ func (t *task) statusBy(ctx context.Context, sequence uint64, i int) (string, er
 
 func commandName(kind string) string {
 	switch kind {
-	case event.KindConnect:
+	case event.KindConnect, event.KindUpdate:
 		return (*command.ConnectSource)(nil).CommandName()
 	case event.KindTest:
 		return (*command.TestConnection)(nil).CommandName()
@@ -152,6 +152,10 @@ func commandName(kind string) string {
 		return (*command.RemoveSource)(nil).CommandName()
 	case event.KindRestore:
 		return (*command.RestoreSource)(nil).CommandName()
+	case event.KindRename:
+		return (*command.RenameSource)(nil).CommandName()
+	case event.KindDiscover:
+		return (*command.DiscoverSchema)(nil).CommandName()
 	}
 	return (*command.CancelOperation)(nil).CommandName()
 }

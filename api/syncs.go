@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
+	"headwater/bus/command"
+	"headwater/bus/event"
 	"headwater/projections"
 )
 
@@ -23,14 +26,7 @@ func (h *Handler) syncs(_ context.Context, r *request) (*answer, error) {
 
 // sync answers one sync with its tables. One of another user is not there.
 func (h *Handler) sync(_ context.Context, r *request) (*answer, error) {
-	id := r.variable("sync_id")
-	sync, err := h.Reads.Sync(r.caller.Organization, r.workspace, id)
-	if err == nil && !r.sees(sync.Address.Owner) {
-		err = projections.ErrNotFound
-	}
-	if errors.Is(err, projections.ErrNotFound) {
-		return nil, fail(http.StatusNotFound, "not_found", "There is no sync %s in this workspace", printable(id))
-	}
+	sync, err := h.findSync(r)
 	if err != nil {
 		return nil, err
 	}
@@ -40,4 +36,62 @@ func (h *Handler) sync(_ context.Context, r *request) (*answer, error) {
 	}
 	a.header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
 	return a, nil
+}
+
+// findSync returns the sync of the path. One of another user is not there.
+func (h *Handler) findSync(r *request) (projections.Sync, error) {
+	id := r.variable("sync_id")
+	sync, err := h.Reads.Sync(r.caller.Organization, r.workspace, id)
+	if err == nil && !r.sees(sync.Address.Owner) {
+		err = projections.ErrNotFound
+	}
+	if errors.Is(err, projections.ErrNotFound) {
+		return sync, fail(http.StatusNotFound, "not_found", "There is no sync %s in this workspace; one that waits for its turn is cancelled by its operation", printable(id))
+	}
+	return sync, err
+}
+
+// syncLook is how often the end of a sync is looked for that is cancelled.
+const syncLook = 50 * time.Millisecond
+
+// planCancelSync asks one sync to stop and leaves the others of its operation.
+// As planCancel it waits for what it cancels.
+func (h *Handler) planCancelSync(r *request, _ seed, prior []target) (*job, error) {
+	sync, err := h.findSync(r)
+	if err != nil {
+		return nil, err
+	}
+	op := sync.Operation.ID
+	j := &job{kind: event.KindCancel, owner: sync.Address.Owner, follows: op, targets: prior}
+	if sync.Ended() {
+		j.done, err = success(http.StatusOK, "The sync had ended before: it is "+sync.Status, raw(sync.JSON))
+		return j, err
+	}
+	if prior == nil {
+		j.targets = []target{{SourceID: sync.Address.Source, Name: sync.SourceName, SyncID: sync.ID}}
+	}
+	j.payload = func(context.Context, target) (command.Data, error) {
+		return &command.CancelOperation{Cancels: op, SyncID: sync.ID}, nil
+	}
+	j.until = func(ctx context.Context) error {
+		for {
+			now, err := h.Reads.Sync(r.caller.Organization, r.workspace, sync.ID)
+			if err != nil || now.Ended() {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(syncLook):
+			}
+		}
+	}
+	j.compose = func(projections.Operation) (*answer, error) {
+		now, err := h.Reads.Sync(r.caller.Organization, r.workspace, sync.ID)
+		if err != nil {
+			return nil, err
+		}
+		return success(http.StatusOK, "The sync is "+now.Status, raw(now.JSON))
+	}
+	return j, nil
 }

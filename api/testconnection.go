@@ -29,8 +29,7 @@ func (h *Handler) planTest(r *request, s seed, prior []target) (*job, error) {
 		return nil, err
 	}
 	if wrong != nil {
-		message := wrong[0].Field + " " + wrong[0].Message
-		return nil, fail(outcomes[event.ReasonInvalidConfig], string(event.ReasonInvalidConfig), "The configuration cannot be right: %s", message).with(wrong...)
+		return nil, invalid(wrong)
 	}
 	j := &job{kind: event.KindTest, owner: r.caller.Username, targets: prior}
 	if prior == nil {

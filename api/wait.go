@@ -77,7 +77,11 @@ func (t *task) wait(ctx context.Context) (op projections.Operation, ended bool, 
 		case <-finished:
 		}
 	}()
-	op, err = t.h.Reads.WaitOperation(ctx, t.caller.Organization, t.workspace, t.awaited())
+	if t.until != nil {
+		err = t.until(ctx)
+	} else {
+		op, err = t.h.Reads.WaitOperation(ctx, t.caller.Organization, t.workspace, t.awaited())
+	}
 	switch {
 	case err == nil:
 		return op, true, nil

@@ -175,6 +175,14 @@ func (w *worker) do(ctx context.Context, c *command.Command) error {
 		return w.restore(ctx, c, d)
 	case *command.CancelOperation:
 		return w.cancel(ctx, c, d)
+	case *command.RenameSource:
+		return w.rename(ctx, c, d)
+	case *command.DiscoverSchema:
+		schema, err := w.view.Schema(c.Address(), 0)
+		if err != nil {
+			return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonSourceRemoved, Message: "the source is not there any more"})
+		}
+		return w.say(ctx, c, true, &event.SchemaDiscovered{Version: schema.Version + 1, Cause: "discover", Tables: schema.Tables})
 	}
 	return nil
 }
@@ -274,6 +282,10 @@ func (w *worker) sync(ctx context.Context, c *command.Command, d *command.SyncSo
 	done := &event.SyncCompleted{SyncID: d.SyncID, Status: "completed", Mode: mode, Records: 42, Bytes: 1000, DurationMS: 5, Tables: []event.TableResult{
 		{Name: "customers", Namespace: "public", Status: "completed", Mode: mode, Records: 42, Bytes: 1000, Files: 1},
 	}}
+	if strings.HasPrefix(source.Name, "landed") {
+		total := int64(42)
+		done.Tables[0].Total, done.Tables[0].Location = &total, "file:///lake/"+c.Address().Source+"/public/customers"
+	}
 	if strings.HasPrefix(source.Name, "partial") {
 		done.Status = "partial"
 		done.Tables = append(done.Tables, event.TableResult{Name: "orders", Namespace: "public", Status: "failed", Mode: mode, Reason: event.ReasonPermission, Message: "not allowed"})
@@ -296,4 +308,18 @@ func (w *worker) cancel(ctx context.Context, c *command.Command, d *command.Canc
 		Meta: event.At(c.Address(), op), SyncID: d.SyncID, Reason: event.ReasonCancelled, By: c.Data.Header().Operation.Actor, Message: "the sync was cancelled",
 	}})
 	return err
+}
+
+func (w *worker) rename(ctx context.Context, c *command.Command, d *command.RenameSource) error {
+	a := c.Address()
+	source, err := w.view.Source(a)
+	if err != nil {
+		return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonSourceRemoved, Message: "the source is not there any more"})
+	}
+	if _, _, taken, err := w.view.FindSource(a.Organization, a.Workspace, a.Owner, d.Name); err != nil || taken && source.Name != d.Name {
+		return errors.Join(err, w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonConflict, Message: "the name is another source's"}))
+	}
+	return w.say(ctx, c, true, &event.SourceConnected{
+		Name: d.Name, Type: source.Type, Connector: source.Connector, ConfigVersion: source.ConfigVersion + 1, Config: source.Config, SecretRef: source.SecretRef, Metadata: source.Metadata,
+	})
 }

@@ -157,6 +157,9 @@ func part(object map[string]any, fields map[string]*field) (public, secret map[s
 	return public, secret
 }
 
+// Merge puts the two halves that Split returned together again.
+func Merge(public, secret json.RawMessage) (json.RawMessage, error) { return merge(public, secret) }
+
 // merge reverses part.
 func merge(public, secret json.RawMessage) (json.RawMessage, error) {
 	into, err := parseObject(public)

@@ -83,7 +83,7 @@ func targetOf(op Operation, source, syncID string) (Target, bool) {
 // consists of.
 func commandOf(kind string) string {
 	switch kind {
-	case event.KindConnect:
+	case event.KindConnect, event.KindUpdate:
 		return new(command.ConnectSource).CommandName()
 	case event.KindTest:
 		return new(command.TestConnection).CommandName()
@@ -93,6 +93,8 @@ func commandOf(kind string) string {
 		return new(command.RemoveSource).CommandName()
 	case event.KindRestore:
 		return new(command.RestoreSource).CommandName()
+	case event.KindRename:
+		return new(command.RenameSource).CommandName()
 	case event.KindPurge:
 		return new(command.PurgeSource).CommandName()
 	case event.KindVerify:

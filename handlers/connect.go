@@ -34,7 +34,7 @@ func (h *Handlers) connect(ctx context.Context, j *job, c *command.ConnectSource
 	}
 	if !v.ended {
 		var found discovered
-		why, err := j.refusal(v, c)
+		why, err := j.refusal(ctx, v, c)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (h *Handlers) connect(ctx context.Context, j *job, c *command.ConnectSource
 
 // refusal returns why a source cannot be connected under its name, nil if it
 // can.
-func (j *job) refusal(v view, c *command.ConnectSource) (why, err error) {
+func (j *job) refusal(ctx context.Context, v view, c *command.ConnectSource) (why, err error) {
 	dead, err := j.dead(v, c.Name)
 	switch {
 	case err != nil:
@@ -62,8 +62,16 @@ func (j *job) refusal(v view, c *command.ConnectSource) (why, err error) {
 		return failf(event.ReasonConflict, "%q was removed meanwhile; connect it again", c.Name), nil
 	case v.Connected && v.Type != c.Type && v.Connector != c.Connector:
 		return failf(event.ReasonConflict, "%q is already connected as type %q; remove it first or choose another name", c.Name, v.Type), nil
+	case v.Connected && v.Name != c.Name:
+		return failf(event.ReasonConflict, "%q was renamed to %q meanwhile", c.Name, v.Name), nil
+	case c.Base == 0 || v.ConfigVersion == c.Base:
+		return nil, nil
 	}
-	return nil, nil
+	// An earlier delivery of this command may be what came between.
+	if same, err := j.same(ctx, v, c); same || err != nil {
+		return nil, err
+	}
+	return failf(event.ReasonConflict, "%q was changed meanwhile, to version %d; look at it and try again", c.Name, v.ConfigVersion), nil
 }
 
 // dead reports whether the source at the job's address was removed: its history
@@ -120,7 +128,7 @@ func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found
 		if v.ended {
 			return move{}, nil
 		}
-		refused, err := j.refusal(v, c)
+		refused, err := j.refusal(ctx, v, c)
 		if err != nil {
 			return move{}, err
 		}

@@ -87,6 +87,7 @@ func (h *Handlers) Register(router *message.Router, jobs func(command string, co
 		{new(command.RestoreSource), typed(h, h.restore)},
 		{new(command.PurgeSource), typed(h, h.purge)},
 		{new(command.VerifySource), typed(h, h.verify)},
+		{new(command.RenameSource), typed(h, h.rename)},
 	} {
 		name := verb.data.CommandName()
 		subscriber, err := jobs(name, h.options.Concurrency[name])
@@ -123,7 +124,7 @@ func (h *Handlers) PerOrganization(name string) int {
 // AsksNobody reports whether the handler of a command decides by itself, without
 // a source or a lake, as a rule.
 func AsksNobody(command string) bool {
-	return command == "RemoveSource" || command == "RestoreSource" || command == "CancelOperation"
+	return command == "RemoveSource" || command == "RestoreSource" || command == "RenameSource" || command == "CancelOperation"
 }
 
 // typed reads the command, gives up one whose deadline has passed, and calls

@@ -55,6 +55,7 @@ func (o Options) WithDefaults() Options {
 		"DiscoverSchema":  4,
 		"RestoreSource":   64,
 		"PurgeSource":     2,
+		"RenameSource":    64,
 		"VerifySource":    1, // it reads as much as a sync
 	}
 	maps.Copy(concurrency, o.Concurrency)

@@ -25,7 +25,7 @@ func (h *Handlers) restore(ctx context.Context, j *job, c *command.RestoreSource
 		}
 		if v.Connected {
 			if name != v.Name {
-				return j.rejected(event.ReasonConflict, fmt.Sprintf("%q is not removed; nothing renames a source", v.Name)), nil
+				return j.rejected(event.ReasonConflict, fmt.Sprintf("%q is not removed; rename it", v.Name)), nil
 			}
 			restored.Unchanged = true
 			return move{data: restored}, nil
@@ -54,18 +54,27 @@ func (j *job) unrestorable(v view, name string) (*failure, error) {
 	case !time.Now().Before(v.Removal.DestroyedAfter):
 		return failf(event.ReasonPurged, "the time to restore %q ended at %s; connect it again", v.Name, v.Removal.DestroyedAfter.Format(time.RFC3339)), nil
 	}
+	id, err := j.holder(name)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	return failf(event.ReasonConflict, "%q is the name of another source now (%s); remove that one first, or give this one another name with names", name, id), nil
+}
+
+// holder returns the id of the source that has a name, "" for none.
+func (j *job) holder(name string) (string, error) {
 	id, err := j.h.state.SourceID(j.address.Organization, j.address.Workspace, j.address.Owner, name)
 	if err != nil {
-		return nil, fmt.Errorf("read the name's state: %w", err)
+		return "", fmt.Errorf("read the name's state: %w", err)
 	}
 	holder := j.address
 	holder.Source = id
 	other, err := j.h.state.Source(holder)
 	if err != nil {
-		return nil, fmt.Errorf("read who has the name: %w", err)
+		return "", fmt.Errorf("read who has the name: %w", err)
 	}
-	if other.Connected {
-		return failf(event.ReasonConflict, "%q is the name of another source now (%s); remove that one first, or give this one another name with names", name, id), nil
+	if !other.Connected {
+		return "", nil
 	}
-	return nil, nil
+	return id, nil
 }

@@ -10,33 +10,34 @@ import (
 
 // layout is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const layout = 6
+const layout = 7
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by putText, so that no text reaches into its neighbour and one
 // prefix is one scan; sequences are 8 bytes, complemented where the newest
 // comes first.
 const (
-	keyFollowed   = 'a' // -> stream identity, layout: of this node alone
-	keyMark       = 'b' // last sequence of a batch -> first: proof that no batch is missing
-	keyPosition   = 'c' // -> sequence applied
-	keyTime       = 'd' // span of 256 ms -> those that have an event, each with the sequence of its last
-	keySource     = 'e' // org, workspace, owner, source -> Source
-	keyName       = 'f' // org, workspace, owner, name -> incarnation, whether shared, source id while it lives
-	keyScope      = 'g' // org, workspace, owner -> sequence of the last change, count of sources
-	keyCurrent    = 'h' // org, workspace, owner, created sequence, source -> source document
-	keyHistory    = 'i' // the same, ^sequence -> source document, empty once removed
-	keySchema     = 'j' // org, workspace, owner, source, ^sequence, part ... -> schema documents
-	keyLanded     = 'k' // org, workspace, owner, source, namespace, table -> Landed
-	keySync       = 'l' // org, workspace, sync -> Sync and its document without tables
-	keySyncTable  = 'm' // org, workspace, sync, namespace, table -> TableResult
-	keySyncOwner  = 'n' // org, workspace, owner, ^began, sync -> nothing
-	keySyncOf     = 'o' // org, workspace, owner, source, ^began, sync -> nothing
-	keyOperation  = 'p' // org, workspace, operation -> Operation and its document without targets
-	keyTarget     = 'q' // org, workspace, operation, index -> target document
-	keyCheckpoint = 'r' // org, workspace, owner, source, ^sequence, namespace, table -> checkpoint document
-	keyRemoved    = 's' // org, workspace, owner, created sequence, source -> document of a removed source that can be restored
-	keyDue        = 't' // millisecond, org, workspace, owner, source -> sequence of the SourceRemoved whose grace period ends then
+	keyFollowed    = 'a' // -> stream identity, layout: of this node alone
+	keyMark        = 'b' // last sequence of a batch -> first: proof that no batch is missing
+	keyPosition    = 'c' // -> sequence applied
+	keyTime        = 'd' // span of 256 ms -> those that have an event, each with the sequence of its last
+	keySource      = 'e' // org, workspace, owner, source -> Source
+	keyName        = 'f' // org, workspace, owner, name -> incarnation, whether shared, source id while it lives
+	keyScope       = 'g' // org, workspace, owner -> sequence of the last change, count of sources
+	keyCurrent     = 'h' // org, workspace, owner, created sequence, source -> source document
+	keyHistory     = 'i' // the same, ^sequence -> source document, empty once removed
+	keySchema      = 'j' // org, workspace, owner, source, ^sequence, part ... -> schema documents
+	keyLanded      = 'k' // org, workspace, owner, source, namespace, table -> Landed
+	keySync        = 'l' // org, workspace, sync -> Sync and its document without tables
+	keySyncTable   = 'm' // org, workspace, sync, namespace, table -> TableResult
+	keySyncOwner   = 'n' // org, workspace, owner, ^began, sync -> nothing
+	keySyncOf      = 'o' // org, workspace, owner, source, ^began, sync -> nothing
+	keyOperation   = 'p' // org, workspace, operation -> Operation and its document without targets
+	keyTarget      = 'q' // org, workspace, operation, index -> target document
+	keyCheckpoint  = 'r' // org, workspace, owner, source, ^sequence, namespace, table -> checkpoint document
+	keyRemoved     = 's' // org, workspace, owner, created sequence, source -> document of a removed source that can be restored
+	keyDue         = 't' // millisecond, org, workspace, owner, source -> sequence of the SourceRemoved whose grace period ends then
+	keyOperationOf = 'u' // org, workspace, owner, ^began, operation -> nothing
 )
 
 // The parts of one schema version, after its ^sequence. The entry, which can be
@@ -79,6 +80,7 @@ func keyTables() []keyTable {
 		{keyCheckpoint, "checkpoints", false},
 		{keyRemoved, "removed sources", false},
 		{keyDue, "grace periods", false},
+		{keyOperationOf, "operations by owner", false},
 	}
 }
 

@@ -64,6 +64,8 @@ func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
 			Kind: op.Kind, Status: StatusRunning, Total: max(op.Targets, 1), CreatedAt: t.at, UpdatedAt: t.at, Sequence: t.sequence,
 		}
 		t.operations.touch(o)
+		byOwner := putText(putNewest(t.key(keyOperationOf, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), op.ID)
+		return o, t.batch.Set(byOwner, nil, nil)
 	}
 	return o, nil
 }

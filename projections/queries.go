@@ -24,6 +24,15 @@ type SchemaQuery struct {
 	AsOf    uint64 // as it was after that sequence; 0 is now
 }
 
+// OperationQuery selects operations of one owner, newest first.
+type OperationQuery struct {
+	Organization, Workspace string
+	Owner                   string // empty for scope "organization"
+	Kind, Status            string // exactly
+	Limit                   int    // documents a page; 0 is all
+	Cursor                  string // Page.Next of the page before
+}
+
 // SyncQuery selects syncs of one workspace, newest first.
 type SyncQuery struct {
 	Organization, Workspace string

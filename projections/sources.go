@@ -77,7 +77,8 @@ func (t *turn) rename(before, now string) error {
 			return err
 		}
 		if old.v.id == a.Source {
-			old.v.id = ""
+			// The next source of the name gets another id than this one keeps.
+			old.v.id, old.v.incarnation = "", t.sequence
 			t.names.touch(old)
 		}
 	}

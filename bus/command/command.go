@@ -71,6 +71,7 @@ func All() []Data {
 		new(RestoreSource),
 		new(PurgeSource),
 		new(VerifySource),
+		new(RenameSource),
 	}
 }
 
@@ -94,6 +95,7 @@ func (*DiscoverSchema) CommandName() string  { return "DiscoverSchema" }
 func (*RestoreSource) CommandName() string   { return "RestoreSource" }
 func (*PurgeSource) CommandName() string     { return "PurgeSource" }
 func (*VerifySource) CommandName() string    { return "VerifySource" }
+func (*RenameSource) CommandName() string    { return "RenameSource" }
 
 // ConnectSource asks to check a source, read its schema and save it.
 type ConnectSource struct {
@@ -105,6 +107,9 @@ type ConnectSource struct {
 	SecretRef string          `json:"secret_ref,omitempty"` // sealed before the command was published
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
 	Sync      *SyncOptions    `json:"sync,omitempty"` // what every sync of it means; nil leaves what it keeps
+	// Base is the version of the source's configuration that this one was made
+	// from; it is refused where another has come between. 0 is made from none.
+	Base int `json:"base_version,omitempty"`
 }
 
 // TestConnection asks to try a configuration and save nothing.
@@ -135,6 +140,12 @@ type RemoveSource struct {
 type RestoreSource struct {
 	Meta
 	Name string `json:"name,omitempty"` // instead of the one it had
+}
+
+// RenameSource asks to give a source another name. Everything else of it stays.
+type RenameSource struct {
+	Meta
+	Name string `json:"name"`
 }
 
 // PurgeSource asks to destroy the keys and tables of a source whose grace

@@ -34,7 +34,7 @@ func examples() map[string]Data {
 	config, secret := json.RawMessage(`{"host":"db.acme.test","port":5432}`), "sec_7k3b6r8t9v1c0d2ef4hq5w2mzx"
 	byName := map[string]Data{}
 	for _, d := range []Data{
-		&ConnectSource{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", Config: config, SecretRef: secret, Metadata: json.RawMessage(`{"team":"sales"}`), Sync: &SyncOptions{Mode: "incremental"}},
+		&ConnectSource{Meta: m, Base: 3, Name: "warehouse", Type: "database", Connector: "postgresql", Config: config, SecretRef: secret, Metadata: json.RawMessage(`{"team":"sales"}`), Sync: &SyncOptions{Mode: "incremental"}},
 		&TestConnection{Meta: m, Type: "database", Connector: "postgresql", Config: config, SecretRef: secret},
 		&SyncSource{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Options: SyncOptions{
 			Mode: "incremental", BatchSize: 5000, Tables: []string{"public.*"}, CursorField: map[string]string{"public.orders": "updated_at"},
@@ -47,6 +47,7 @@ func examples() map[string]Data {
 		&DiscoverSchema{Meta: m},
 		&VerifySource{Meta: m, Tables: []string{"public.*"}},
 		&RestoreSource{Meta: m, Name: "warehouse-2"},
+		&RenameSource{Meta: m, Name: "warehouse-3"},
 		&PurgeSource{Meta: m, Removed: 4711},
 	} {
 		byName[d.CommandName()] = d

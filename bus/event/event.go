@@ -67,6 +67,8 @@ const (
 	KindDiscover = "discover"
 	KindRestore  = "restore"
 	KindVerify   = "verify"
+	KindUpdate   = "update"
+	KindRename   = "rename"
 	KindPurge    = "purge" // nobody asked: the grace period of a removed source has passed
 )
 

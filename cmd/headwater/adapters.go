@@ -95,3 +95,27 @@ func catalogError(err error) error {
 	}
 	return err
 }
+
+// lakeView is the lake as the API shows it.
+type lakeView struct{ *landing.Lake }
+
+func (l lakeView) Place(ctx context.Context, a event.Address, namespace, table string) (location, metadata string, err error) {
+	p, err := l.Lake.Place(ctx, a, namespace, table)
+	return p.Location, p.Metadata, notLanded(err)
+}
+
+func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table string, limit int) (api.Shown, error) {
+	shown, err := l.Lake.Show(ctx, a, namespace, table, limit)
+	columns := make([]api.ShownColumn, len(shown.Columns))
+	for i, c := range shown.Columns {
+		columns[i] = api.ShownColumn(c)
+	}
+	return api.Shown{SnapshotID: shown.SnapshotID, Total: shown.Total, Columns: columns, Rows: shown.Rows}, notLanded(err)
+}
+
+func notLanded(err error) error {
+	if errors.Is(err, landing.ErrNoTable) {
+		return fmt.Errorf("%w: %w", api.ErrNotLanded, err)
+	}
+	return err
+}

@@ -170,7 +170,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	}
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{
-			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault,
+			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables},
 			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
 			Log: log, Options: api.Options{Wait: cfg.Wait},
 		})

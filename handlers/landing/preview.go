@@ -47,16 +47,58 @@ func (l *Lake) Count(ctx context.Context, a event.Address, namespace, name strin
 	return totalRecords(s)
 }
 
-// Preview returns up to limit rows, at most 1,000 and about 8 MiB, of what
+// Place is where a table lies at this moment.
+type Place struct {
+	Location string // its folder, as a URL
+	Metadata string // the file of its folder that is the table now, as a URL
+}
+
+// Place returns where a table lies, or ErrNoTable for one that was never landed.
+// It opens no file.
+func (l *Lake) Place(ctx context.Context, a event.Address, namespace, name string) (Place, error) {
+	p, _, err := l.catalog.pointerOf(ctx, identifierOf(a, namespace, name))
+	if errors.Is(err, catalog.ErrNoSuchTable) {
+		return Place{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
+	}
+	return Place{p.folder(), p.Location}, err
+}
+
+// Shown is some rows of a table as one snapshot has it.
+type Shown struct {
+	SnapshotID int64 // 0 before the first
+	Total      int64 // rows that the snapshot has
+	Columns    []Column
+	Rows       [][]any
+}
+
+// Preview is Show without what it says of the snapshot.
+func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name string, limit int) ([]Column, [][]any, error) {
+	shown, err := l.Show(ctx, a, namespace, name, limit)
+	return shown.Columns, shown.Rows, err
+}
+
+// Show returns up to limit rows, at most 1,000 and about 8 MiB, of what
 // readers of the table see now, in no particular order. A value is nil, a bool,
 // a float64, an int64, a []byte, or text: the exact digits of a decimal, ISO
 // 8601 for dates and times, NaN and Infinity by name. It returns ErrNoTable for
 // a table that was never landed.
-func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name string, limit int) ([]Column, [][]any, error) {
+func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string, limit int) (shown Shown, err error) {
 	at, err := l.current(ctx, a, namespace, name)
 	if err != nil {
-		return nil, nil, err
+		return Shown{}, err
 	}
+	if s := at.meta.CurrentSnapshot(); s != nil {
+		if shown.Total, err = totalRecords(s); err != nil {
+			return Shown{}, err
+		}
+		shown.SnapshotID = s.SnapshotID
+	}
+	shown.Columns, shown.Rows, err = l.rows(ctx, at, name, limit)
+	return shown, err
+}
+
+// rows returns the columns of a table and some of its rows.
+func (l *Lake) rows(ctx context.Context, at loaded, name string, limit int) ([]Column, [][]any, error) {
 	schema := at.meta.CurrentSchema()
 	columns := make([]Column, schema.NumFields())
 	for i, f := range schema.Fields() {

@@ -1,0 +1,234 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/bus/seal"
+	"headwater/connectors"
+	"headwater/projections"
+)
+
+type updateRequest struct {
+	Scope    string                     `json:"scope"`
+	SourceID string                     `json:"source_id"`
+	Config   map[string]json.RawMessage `json:"connection_config"`
+	Metadata json.RawMessage            `json:"metadata"`
+}
+
+// planUpdate changes some settings of a source and keeps the others, its secrets
+// too: it is a connect whose configuration is made of what is stored and what
+// is given.
+func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
+	var body updateRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	if string(body.Metadata) == "null" {
+		body.Metadata = nil
+	}
+	if body.Config == nil && body.Metadata == nil {
+		return nil, malformed(detail{Field: "connection_config", Message: "is missing: give the settings to change, or metadata"})
+	}
+	if len(body.Metadata) > h.Options.MaxMetadata {
+		return nil, malformed(detail{Field: "metadata", Message: fmt.Sprintf("must have at most %d bytes", h.Options.MaxMetadata)})
+	}
+	source, err := h.one(r, body.Scope, body.SourceID)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.changed(r.http.Context(), source, body.Config)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{kind: event.KindUpdate, owner: source.Address.Owner, targets: prior}
+	if prior == nil {
+		j.targets = []target{{SourceID: source.Address.Source, Name: source.Name}}
+	}
+	j.payload = func(ctx context.Context, _ target) (command.Data, error) {
+		ref, err := h.seal(ctx, found.secret, func(secret []byte) (string, error) { return h.Vault.Seal(ctx, source.Address, secret) })
+		clear(found.secret)
+		if err != nil {
+			return nil, err
+		}
+		metadata := body.Metadata
+		if metadata == nil {
+			metadata = source.Metadata
+		}
+		return &command.ConnectSource{
+			Name: source.Name, Type: source.Type, Connector: source.Connector, Config: found.public, SecretRef: ref, Metadata: metadata, Base: source.ConfigVersion,
+		}, nil
+	}
+	j.compose = func(op projections.Operation) (*answer, error) {
+		return h.composeOne(j, op, "connection_config", "The data source was not updated", "Updated the data source")
+	}
+	return j, nil
+}
+
+// one returns the source of an id, or a 404 as for one that nobody has.
+func (h *Handler) one(r *request, scope, id string) (projections.Source, error) {
+	source, err := h.Reads.Source(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(scope), Source: id})
+	if errors.Is(err, projections.ErrNotFound) {
+		return source, noSource(detail{Field: "source_id", Message: "there is no source " + printable(id)})
+	}
+	return source, err
+}
+
+// changed returns the source's configuration with the given settings in the
+// place of those it had. One that is null is left out.
+func (h *Handler) changed(ctx context.Context, source projections.Source, given map[string]json.RawMessage) (found resolved, err error) {
+	var secret []byte
+	if source.SecretRef != "" {
+		secret, err = h.Vault.Open(ctx, source.Address, source.SecretRef)
+		defer clear(secret)
+	}
+	switch {
+	case errors.Is(err, seal.ErrDestroyed), errors.Is(err, seal.ErrRefused):
+		return found, fail(http.StatusUnprocessableEntity, string(event.ReasonSecretDestroyed), "The secrets of %s cannot be opened any more; connect it again with all its settings", printable(source.Name))
+	case err != nil:
+		return found, fmt.Errorf("open the secrets to keep: %w", err)
+	}
+	open, hidden := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for into, raw := range map[*map[string]json.RawMessage][]byte{&open: source.Config, &hidden: secret} {
+		if len(bytes.TrimSpace(raw)) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(raw, into); err != nil {
+			return found, errors.New("the stored configuration is no object")
+		}
+	}
+	merged, err := connectors.Merge(source.Config, secret)
+	if err != nil {
+		return found, err
+	}
+	defer clear(merged)
+	whole := map[string]json.RawMessage{}
+	if err := json.Unmarshal(merged, &whole); err != nil {
+		return found, errors.New("the stored configuration is no object")
+	}
+	for key, value := range given {
+		if whole[key] = value; string(bytes.TrimSpace(value)) == "null" {
+			delete(whole, key)
+		}
+	}
+	config, err := json.Marshal(whole)
+	if err != nil {
+		return found, err
+	}
+	defer clear(config)
+	found, wrong, err := h.split(source.Connector, config, func(field string) string { return field })
+	if err != nil {
+		return found, err
+	}
+	if wrong != nil {
+		return found, invalid(wrong)
+	}
+	return found, kept(source, found.public, open, hidden, given)
+}
+
+// invalid is the answer to a configuration that cannot be right.
+func invalid(wrong []detail) *failure {
+	message := wrong[0].Field + " " + wrong[0].Message
+	return fail(outcomes[event.ReasonInvalidConfig], string(event.ReasonInvalidConfig), "The configuration cannot be right: %s", message).with(wrong...)
+}
+
+// kept refuses to send the secrets of a shared source somewhere else: whoever
+// changes where they go must know them. Only an owner may, who gave them.
+func kept(source projections.Source, public json.RawMessage, open, hidden, given map[string]json.RawMessage) error {
+	if source.Address.Owner != "" {
+		return nil
+	}
+	now := map[string]json.RawMessage{}
+	if err := json.Unmarshal(public, &now); err != nil {
+		return err
+	}
+	same := maps.EqualFunc(open, now, func(a, b json.RawMessage) bool {
+		var x, y any
+		return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && equalJSON(x, y)
+	})
+	if same {
+		return nil
+	}
+	var wrong []detail
+	for _, key := range slices.Sorted(maps.Keys(hidden)) {
+		if _, again := given[key]; !again {
+			wrong = append(wrong, detail{Field: "connection_config." + key, Message: "must be given again where other settings of a shared source change: they may say where the secret goes", Reason: string(event.ReasonInvalidConfig)})
+		}
+	}
+	if wrong == nil {
+		return nil
+	}
+	return invalid(wrong)
+}
+
+func equalJSON(x, y any) bool {
+	a, errA := json.Marshal(x)
+	b, errB := json.Marshal(y)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+type renameRequest struct {
+	Scope    string `json:"scope"`
+	SourceID string `json:"source_id"`
+	Name     string `json:"name"`
+}
+
+// planRename gives a source another name.
+func (h *Handler) planRename(r *request, _ seed, prior []target) (*job, error) {
+	var body renameRequest
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	if message := unfitName(body.Name); message != "" {
+		return nil, malformed(detail{Field: "name", Message: message})
+	}
+	source, err := h.one(r, body.Scope, body.SourceID)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{kind: event.KindRename, owner: source.Address.Owner, targets: prior}
+	if prior == nil {
+		j.targets = []target{{SourceID: source.Address.Source, Name: source.Name}}
+	}
+	j.payload = func(context.Context, target) (command.Data, error) {
+		return &command.RenameSource{Name: body.Name}, nil
+	}
+	j.compose = func(op projections.Operation) (*answer, error) {
+		return h.composeOne(j, op, "name", "The data source was not renamed", "Renamed the data source; its tables stay where they lie")
+	}
+	return j, nil
+}
+
+// unfitName says what a name must not be, "" for one that may be.
+func unfitName(name string) string {
+	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+		return "must not begin or end with white space or hold control characters"
+	}
+	return ""
+}
+
+// composeOne answers with the document of the job's only source.
+func (h *Handler) composeOne(j *job, op projections.Operation, field, failed, done string) (*answer, error) {
+	g, t := reported(op, 0), j.targets[0]
+	if g == nil || g.Status != projections.StatusCompleted {
+		return nil, none(failed, []failedSource{failedTarget(t, g)}, func(failedSource) string { return field })
+	}
+	doc, err := h.Reads.SourceDoc(event.Address{Organization: op.Organization, Workspace: op.Workspace, Owner: j.owner, Source: t.SourceID})
+	if errors.Is(err, projections.ErrNotFound) {
+		return nil, noSource(detail{Field: "source_id", Message: "there is no source " + printable(t.SourceID)})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return success(http.StatusOK, done, map[string]any{"source": json.RawMessage(doc), "operation_id": op.ID})
+}

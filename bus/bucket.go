@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -107,6 +108,11 @@ func (b *bucket) write(ctx context.Context, key string, value []byte, after uint
 // older value comes back to life. SecureDelete writes random bytes over the
 // message in its file.
 func (b *bucket) Erase(ctx context.Context, key string) error {
+	return b.EraseUpTo(ctx, key, math.MaxUint64)
+}
+
+// EraseUpTo is Erase that leaves what was stored after a revision.
+func (b *bucket) EraseUpTo(ctx context.Context, key string, revision uint64) error {
 	if b.js == nil {
 		return b.unknown()
 	}
@@ -119,6 +125,9 @@ func (b *bucket) Erase(ctx context.Context, key string) error {
 		}
 		if err != nil {
 			return b.failed("erase", key, err)
+		}
+		if msg.Sequence > revision {
+			return nil
 		}
 		_, err = ask(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, b.stream.SecureDeleteMsg(ctx, msg.Sequence)

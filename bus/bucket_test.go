@@ -201,3 +201,33 @@ func TestEraseBesideOthers(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// What was stored after the revision stays, and everything before it is gone.
+func TestEraseUpTo(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{})
+	kv, ctx := b.Bucket(BucketSecrets), t.Context()
+	rev, err := kv.Create(ctx, "keyset.acme", []byte("one"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := kv.Update(ctx, "keyset.acme", []byte("two"), rev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.EraseUpTo(ctx, "keyset.acme", rev); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := kv.Get(ctx, "keyset.acme"); err != nil || string(e.Value) != "two" || e.Revision != next {
+		t.Fatalf("after the older one went: %q %d, %v", e.Value, e.Revision, err)
+	}
+	if err := kv.EraseUpTo(ctx, "keyset.acme", next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Get(ctx, "keyset.acme"); !errors.Is(err, ErrKeyNotFound) {
+		t.Errorf("after both: %v", err)
+	}
+	if _, err := kv.Create(ctx, "keyset.acme", []byte("three"), 0); err != nil {
+		t.Errorf("a new one: %v", err)
+	}
+}

@@ -27,6 +27,8 @@ type Store interface {
 	// Erase overwrites the stored bytes of every revision and forgets the key.
 	// A missing key is no error.
 	Erase(ctx context.Context, key string) error
+	// EraseUpTo is Erase that leaves what was stored after a revision.
+	EraseUpTo(ctx context.Context, key string, revision uint64) error
 	// Keys returns the keys that are prefix or begin with prefix and a dot,
 	// sorted; all of them for an empty prefix.
 	Keys(ctx context.Context, prefix string) ([]string, error)

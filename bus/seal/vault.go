@@ -5,7 +5,6 @@
 package seal
 
 import (
-	"bytes"
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -108,15 +107,27 @@ func (v *Vault) MAC(data []byte) []byte {
 // until Forget or Destroy. The reference may be published; it opens only with
 // the same address.
 func (v *Vault) Seal(ctx context.Context, a event.Address, plaintext []byte) (string, error) {
-	ref := refLasting + newID()
-	keys, err := v.keysetFor(ctx, a)
-	if err != nil {
-		return "", fmt.Errorf("seal: %w", err)
+	for {
+		ref := refLasting + newID()
+		keys, err := v.keysetFor(ctx, a)
+		if err != nil {
+			return "", fmt.Errorf("seal: %w", err)
+		}
+		if err := v.put(ctx, keys.handle, a, ref, plaintext, 0); err != nil {
+			return "", fmt.Errorf("seal: %w", err)
+		}
+		kept, err := v.keep(ctx, a, keys)
+		if err != nil {
+			return "", fmt.Errorf("seal: %w", err)
+		}
+		if kept {
+			return ref, nil
+		}
+		// Somebody gave the keyset up meanwhile: nothing opens this one.
+		if err := v.store.Erase(ctx, secretKey(a, ref)); err != nil {
+			return "", fmt.Errorf("seal: %w", err)
+		}
 	}
-	if err := v.put(ctx, keys, a, ref, plaintext, 0); err != nil {
-		return "", fmt.Errorf("seal: %w", err)
-	}
-	return ref, nil
 }
 
 // SealFor is Seal for a secret that expires by itself after ttl (whole seconds,
@@ -151,11 +162,11 @@ func (v *Vault) Open(ctx context.Context, a event.Address, ref string) ([]byte, 
 	if strings.HasPrefix(ref, refTemporary) {
 		at = tmpKeysetKey(a, ref)
 	}
-	handle, err := v.loadKeyset(ctx, at)
+	keys, err := v.loadKeyset(ctx, at)
 	if err != nil {
 		return nil, opening(err)
 	}
-	cipher, err := aead.New(handle)
+	cipher, err := aead.New(keys.handle)
 	if err != nil {
 		return nil, fmt.Errorf("open secret: %w", err)
 	}
@@ -184,8 +195,8 @@ func (v *Vault) Destroy(ctx context.Context, a event.Address) error {
 	return nil
 }
 
-// Forget erases one secret and leaves the source's others readable. A missing
-// one is no error.
+// Forget erases one secret and leaves the source's others readable; with the last
+// one goes the keyset. A missing one is no error.
 func (v *Vault) Forget(ctx context.Context, a event.Address, ref string) error {
 	if strings.HasPrefix(ref, refTemporary) {
 		if err := v.store.Erase(ctx, tmpKeysetKey(a, ref)); err != nil {
@@ -194,6 +205,11 @@ func (v *Vault) Forget(ctx context.Context, a event.Address, ref string) error {
 	}
 	if err := v.store.Erase(ctx, secretKey(a, ref)); err != nil {
 		return fmt.Errorf("forget secret: %w", err)
+	}
+	if strings.HasPrefix(ref, refLasting) {
+		if err := v.giveUp(ctx, a); err != nil {
+			return fmt.Errorf("forget secret: %w", err)
+		}
 	}
 	return nil
 }
@@ -213,51 +229,6 @@ func (v *Vault) put(ctx context.Context, handle *keyset.Handle, a event.Address,
 		return fmt.Errorf("store the secret: %w", err)
 	}
 	return nil
-}
-
-// keysetFor returns the source's keyset and makes it on first use. Of two nodes
-// that make it at once, the store lets one win and both use that one.
-func (v *Vault) keysetFor(ctx context.Context, a event.Address) (*keyset.Handle, error) {
-	handle, err := v.loadKeyset(ctx, keysetKey(a))
-	if !errors.Is(err, ErrKeyNotFound) {
-		return handle, err
-	}
-	handle, wrapped, err := v.newKeyset(keysetKey(a))
-	if err != nil {
-		return nil, err
-	}
-	_, err = v.store.Create(ctx, keysetKey(a), wrapped, 0)
-	if errors.Is(err, ErrKeyExists) {
-		return v.loadKeyset(ctx, keysetKey(a))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store the keyset: %w", err)
-	}
-	return handle, nil
-}
-
-func (v *Vault) newKeyset(at string) (*keyset.Handle, []byte, error) {
-	handle, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
-	if err != nil {
-		return nil, nil, fmt.Errorf("make a keyset: %w", err)
-	}
-	var wrapped bytes.Buffer
-	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), v.master, []byte(at)); err != nil {
-		return nil, nil, fmt.Errorf("wrap a keyset: %w", err)
-	}
-	return handle, wrapped.Bytes(), nil
-}
-
-func (v *Vault) loadKeyset(ctx context.Context, at string) (*keyset.Handle, error) {
-	entry, err := v.store.Get(ctx, at)
-	if err != nil {
-		return nil, fmt.Errorf("keyset: %w", err)
-	}
-	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(entry.Value)), v.master, []byte(at))
-	if err != nil {
-		return nil, fmt.Errorf("keyset: %w", ErrRefused)
-	}
-	return handle, nil
 }
 
 func opening(err error) error {

@@ -57,8 +57,28 @@ func (s *memStore) Create(_ context.Context, key string, value []byte, ttl time.
 	return s.revision, nil
 }
 
-func (s *memStore) Update(context.Context, string, []byte, uint64) (uint64, error) {
-	return 0, errors.New("a vault never updates")
+func (s *memStore) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return 0, s.broken
+	}
+	if s.entries[key].Revision != revision {
+		return 0, fmt.Errorf("%s: %w", key, ErrConflict)
+	}
+	s.revision++
+	s.entries[key] = Entry{Value: bytes.Clone(value), Revision: s.revision}
+	return s.revision, nil
+}
+
+func (s *memStore) EraseUpTo(ctx context.Context, key string, revision uint64) error {
+	s.mu.Lock()
+	newer := s.entries[key].Revision > revision
+	s.mu.Unlock()
+	if newer {
+		return nil
+	}
+	return s.Erase(ctx, key)
 }
 
 func (s *memStore) Erase(_ context.Context, key string) error {

@@ -1,0 +1,146 @@
+package seal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+
+	"headwater/bus/event"
+)
+
+// What a keyset in the store begins with that is being given up: no keyset does.
+const (
+	marked = 0xff // who marked it looks whether secrets are left; it opens them as before
+	dead   = 0xfe // there were none: it opens nothing any more, and may be erased
+)
+
+// sourceKeys is the keyset of a source as it lies in the store.
+type sourceKeys struct {
+	handle  *keyset.Handle
+	wrapped []byte // without a mark
+	marked  bool
+	entry   Entry
+}
+
+// keysetFor returns the source's keyset and makes it on first use. Of two nodes
+// that make it at once, the store lets one win and both use that one.
+func (v *Vault) keysetFor(ctx context.Context, a event.Address) (sourceKeys, error) {
+	for {
+		keys, err := v.loadKeyset(ctx, keysetKey(a))
+		switch {
+		case err == nil:
+			return keys, nil
+		case errors.Is(err, errDead):
+			if err := v.store.EraseUpTo(ctx, keysetKey(a), keys.entry.Revision); err != nil {
+				return keys, err
+			}
+		case !errors.Is(err, ErrKeyNotFound):
+			return keys, err
+		}
+		_, wrapped, err := v.newKeyset(keysetKey(a))
+		if err != nil {
+			return keys, err
+		}
+		if _, err = v.store.Create(ctx, keysetKey(a), wrapped, 0); err != nil && !errors.Is(err, ErrKeyExists) {
+			return keys, fmt.Errorf("store the keyset: %w", err)
+		}
+	}
+}
+
+// keep holds that a keyset is still there for a secret that was stored after it
+// was loaded, and takes back what somebody began who gives it up. It reports false
+// when that one was faster.
+func (v *Vault) keep(ctx context.Context, a event.Address, was sourceKeys) (bool, error) {
+	for {
+		now, err := v.loadKeyset(ctx, keysetKey(a))
+		if errors.Is(err, ErrKeyNotFound) || errors.Is(err, errDead) {
+			return false, nil
+		}
+		if err != nil || !now.marked {
+			return bytes.Equal(now.wrapped, was.wrapped), err
+		}
+		if _, err := v.store.Update(ctx, keysetKey(a), now.wrapped, now.entry.Revision); err != nil && !errors.Is(err, ErrConflict) {
+			return false, err
+		}
+	}
+}
+
+// giveUp erases the source's keyset unless a secret is left. A secret that is
+// being sealed is stored either before the mark is looked behind, which finds it,
+// or after, when keep finds the mark.
+func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
+	at := keysetKey(a)
+	if left, err := v.store.Keys(ctx, prefixSecret+"."+a.Tokens()); err != nil || len(left) > 0 {
+		return err
+	}
+	keys, err := v.loadKeyset(ctx, at)
+	switch {
+	case errors.Is(err, ErrKeyNotFound):
+		return nil
+	case errors.Is(err, errDead):
+		return v.store.EraseUpTo(ctx, at, keys.entry.Revision)
+	case err != nil:
+		return err
+	}
+	revision, err := v.store.Update(ctx, at, append([]byte{marked}, keys.wrapped...), keys.entry.Revision)
+	if errors.Is(err, ErrConflict) {
+		return nil // somebody seals, or gives it up as well
+	}
+	if err != nil {
+		return err
+	}
+	left, err := v.store.Keys(ctx, prefixSecret+"."+a.Tokens())
+	if err != nil {
+		return err
+	}
+	next := []byte{dead}
+	if len(left) > 0 {
+		next = keys.wrapped
+	}
+	if revision, err = v.store.Update(ctx, at, next, revision); errors.Is(err, ErrConflict) || err == nil && len(left) > 0 {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	// Whoever seals next may have made another already.
+	return v.store.EraseUpTo(ctx, at, revision)
+}
+
+// errDead says that a keyset was given up. It is missing, to whoever asks.
+var errDead = fmt.Errorf("given up: %w", ErrKeyNotFound)
+
+func (v *Vault) newKeyset(at string) (*keyset.Handle, []byte, error) {
+	handle, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a keyset: %w", err)
+	}
+	var wrapped bytes.Buffer
+	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), v.master, []byte(at)); err != nil {
+		return nil, nil, fmt.Errorf("wrap a keyset: %w", err)
+	}
+	return handle, wrapped.Bytes(), nil
+}
+
+func (v *Vault) loadKeyset(ctx context.Context, at string) (keys sourceKeys, err error) {
+	if keys.entry, err = v.store.Get(ctx, at); err != nil {
+		return keys, fmt.Errorf("keyset: %w", err)
+	}
+	keys.wrapped = keys.entry.Value
+	if len(keys.wrapped) > 0 {
+		switch keys.wrapped[0] {
+		case dead:
+			return keys, fmt.Errorf("keyset: %w", errDead)
+		case marked:
+			keys.marked, keys.wrapped = true, keys.wrapped[1:]
+		}
+	}
+	keys.handle, err = keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(keys.wrapped)), v.master, []byte(at))
+	if err != nil {
+		return keys, fmt.Errorf("keyset: %w", ErrRefused)
+	}
+	return keys, nil
+}

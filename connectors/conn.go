@@ -42,6 +42,7 @@ func (t Timeouts) withDefaults() Timeouts {
 type Conn struct {
 	source   driver.Source
 	scrubber *scrubber
+	files    *files
 	timeouts Timeouts
 	limits   driver.Limits
 
@@ -183,6 +184,7 @@ func (c *Conn) Close() error {
 		if err := c.source.Close(); err != nil {
 			c.closed = c.clean(unlimited, err)
 		}
+		_ = c.files.close() // read only
 	})
 	return c.closed
 }
@@ -240,6 +242,9 @@ func (c *Conn) clean(ctx context.Context, err error) error {
 		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 			kind = driver.ErrTimeout
 		}
+	}
+	if kind == driver.ErrNotFound {
+		text = c.files.told(text)
 	}
 	cleaned := &driver.Error{Kind: kind, Message: text}
 	if errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled) {

@@ -127,7 +127,7 @@ func TestConnLimitsTimeAndBytes(t *testing.T) {
 		}
 	}
 	r := registry(t, Options{Timeouts: Timeouts{Check: 10 * time.Millisecond}}, f)
-	c, err := r.Open(t.Context(), "x", json.RawMessage(`{"host":"h"}`), nil, driver.Limits{MaxBytes: 100})
+	c, err := r.Open(t.Context(), "acme", "x", json.RawMessage(`{"host":"h"}`), nil, driver.Limits{MaxBytes: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

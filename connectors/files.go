@@ -1,46 +1,52 @@
 package connectors
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 )
 
-// files is the folder that file sources may read. Names cannot leave it, not by
-// "..", not by symbolic links, and only regular files and folders open:
-// opening a FIFO or a device could block or do things.
+// files is what one organization may read: a folder of its own, and the shared
+// one under its name. Names cannot leave either, not by "..", not by symbolic
+// links, and only regular files and folders open: opening a FIFO or a device
+// could block or do things.
 type files struct {
-	root *os.Root
+	own        *os.Root // nil is an empty one
+	shared     *os.Root
+	sharedName string // "" for none
+	where      string // where the own files lie, for people
 }
 
-// openFiles opens the folder and makes it where it is missing. An empty path is
-// a folder without files.
-func openFiles(path string) (*files, error) {
-	if path == "" {
-		return &files{}, nil
+// in returns the folder that a name lies in, with its name there.
+func (f *files) in(op, name string) (*os.Root, string, error) {
+	if !fs.ValidPath(name) {
+		return nil, "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("files root: %w", err)
+	root := f.own
+	if f.sharedName != "" {
+		if rest, ok := strings.CutPrefix(name+"/", f.sharedName+"/"); ok {
+			root, name = f.shared, cmp.Or(strings.TrimSuffix(rest, "/"), ".")
+		}
 	}
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, fmt.Errorf("files root: %w", err)
+	if root == nil {
+		return nil, "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	}
-	return &files{root: root}, nil
+	return root, name, nil
 }
 
 // Open returns an *os.File, which can seek, for a regular file or a folder.
 func (f *files) Open(name string) (fs.File, error) {
-	if !fs.ValidPath(name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
-	}
-	if f.root == nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	root, name, err := f.in("open", name)
+	if err != nil {
+		return nil, err
 	}
 	// Without O_NONBLOCK, opening a FIFO waits for a writer before it can be
 	// refused.
-	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -58,23 +64,36 @@ func (f *files) Open(name string) (fs.File, error) {
 // Lstat and ReadLink let a driver find the file that a link leads to, for what
 // lies beside it. They do not leave the folder either.
 func (f *files) Lstat(name string) (fs.FileInfo, error) {
-	if !fs.ValidPath(name) || f.root == nil {
-		return nil, &fs.PathError{Op: "lstat", Path: name, Err: fs.ErrNotExist}
+	root, name, err := f.in("lstat", name)
+	if err != nil {
+		return nil, err
 	}
-	return f.root.Lstat(name)
+	return root.Lstat(name)
 }
 
 // ReadLink returns where a link leads, as it says.
 func (f *files) ReadLink(name string) (string, error) {
-	if !fs.ValidPath(name) || f.root == nil {
-		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrNotExist}
+	root, name, err := f.in("readlink", name)
+	if err != nil {
+		return "", err
 	}
-	return f.root.Readlink(name)
+	return root.Readlink(name)
+}
+
+// told adds to a message about a file that is not there where it is looked for.
+func (f *files) told(message string) string {
+	if f == nil || f.where == "" || !strings.Contains(message, "below the files root") {
+		return message
+	}
+	return message + "; " + f.where
 }
 
 func (f *files) close() error {
-	if f.root == nil {
-		return nil
+	var errs []error
+	for _, root := range []*os.Root{f.own, f.shared} {
+		if root != nil {
+			errs = append(errs, root.Close())
+		}
 	}
-	return f.root.Close()
+	return errors.Join(errs...)
 }

@@ -99,7 +99,7 @@ func registry(t *testing.T, o Options, drivers ...driver.Driver) *Registry {
 
 func open(t *testing.T, f *fake, secret string) *Conn {
 	t.Helper()
-	c, err := registry(t, Options{}, f).Open(t.Context(), f.spec.Name, json.RawMessage(`{"host":"h"}`), json.RawMessage(secret), driver.Limits{MaxBytes: 100})
+	c, err := registry(t, Options{}, f).Open(t.Context(), "acme", f.spec.Name, json.RawMessage(`{"host":"h"}`), json.RawMessage(secret), driver.Limits{MaxBytes: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

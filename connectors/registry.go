@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"strings"
@@ -19,9 +18,14 @@ import (
 // Options are what every connection of a Registry shares.
 type Options struct {
 	Egress    Policy // which addresses sources may be reached at
-	FilesRoot string // the only folder that sources may read; "" is none
-	Timeouts  Timeouts
-	Log       *slog.Logger // for the operator; nil discards
+	FilesRoot string // below which all local files lie; "" is none
+	// FilesOf is the organization, in the form that subjects have, whose the whole
+	// of FilesRoot is, Each for a folder each, or "": the root is the first one's
+	// until another comes, see Introduce.
+	FilesOf     string
+	FilesShared string // a folder in it that all may read, under that name; "" for none
+	Timeouts    Timeouts
+	Log         *slog.Logger // for the operator; nil discards
 }
 
 // Registry is the set of drivers. It is safe for concurrent use.
@@ -29,7 +33,7 @@ type Registry struct {
 	drivers []*entry // sorted by name
 	byName  map[string]*entry
 	options Options
-	files   *files
+	files   filesRoot
 }
 
 // entry is one driver with what was made of its Spec.
@@ -64,16 +68,12 @@ func New(o Options, drivers ...driver.Driver) (*Registry, error) {
 	}
 	slices.SortFunc(r.drivers, func(a, b *entry) int { return strings.Compare(a.spec.Name, b.spec.Name) })
 	var err error
-	r.files, err = openFiles(o.FilesRoot)
+	r.files, err = newFilesRoot(o)
 	return r, err
 }
 
-// Close lets go of the files root. Connections are closed by who opened them.
-func (r *Registry) Close() error { return r.files.close() }
-
-// Files is the files root as drivers see it: regular files and folders below
-// Options.FilesRoot, nothing else.
-func (r *Registry) Files() fs.FS { return r.files }
+// Close does nothing yet: connections are closed by who opened them.
+func (r *Registry) Close() error { return nil }
 
 // Description is what a caller may know of a connector.
 type Description struct {
@@ -106,9 +106,10 @@ func (r *Registry) find(connector string) (*entry, error) {
 	return nil, driver.E(driver.ErrUnsupported, nil, "connector %q is not known; known are %s", connector, r.names(""))
 }
 
-// Open opens a source with the two halves that Split returned. The error is a
-// scrubbed *driver.Error. The caller closes the Conn.
-func (r *Registry) Open(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (*Conn, error) {
+// Open opens a source with the two halves that Split returned. The organization,
+// in the form that subjects have, decides which local files there are. The error
+// is a scrubbed *driver.Error. The caller closes the Conn.
+func (r *Registry) Open(ctx context.Context, organization, connector string, public, secret json.RawMessage, limits driver.Limits) (*Conn, error) {
 	e, err := r.find(connector)
 	if err != nil {
 		return nil, err
@@ -120,11 +121,16 @@ func (r *Registry) Open(ctx context.Context, connector string, public, secret js
 	limits = limits.WithDefaults()
 	d := &dialer{policy: r.options.Egress, log: r.options.Log, idle: limits.Idle}
 	c := &Conn{scrubber: newScrubber(secret), timeouts: r.options.Timeouts, limits: limits}
+	if c.files, err = r.files.view(organization); err != nil {
+		r.options.Log.ErrorContext(ctx, "the files root cannot be opened", "error", err)
+		return nil, driver.E(driver.ErrPermission, nil, "the server cannot open its files root")
+	}
 	err = c.guard(ctx, "opening the source", c.timeouts.Open, func(ctx context.Context) error {
-		c.source, err = e.driver.Open(ctx, driver.Config{Settings: merged, Dial: d.dial, Files: r.files, Limits: limits, Log: r.options.Log.With("connector", e.spec.Name)})
+		c.source, err = e.driver.Open(ctx, driver.Config{Settings: merged, Dial: d.dial, Files: c.files, Limits: limits, Log: r.options.Log.With("connector", e.spec.Name)})
 		return err
 	})
 	if err != nil {
+		_ = c.files.close()
 		return nil, err
 	}
 	return c, nil

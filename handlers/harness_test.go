@@ -102,7 +102,7 @@ func newWorld(t *testing.T, options Options) *world {
 	w.files = t.TempDir()
 	egress, err := connectors.ParsePolicy("auto", true) // servers on loopback
 	w.check(err)
-	registry, err := connectors.New(connectors.Options{Egress: egress, FilesRoot: w.files, Log: w.log}, w.source, sqlite.Driver{}, file.Driver{}, postgres.Driver{}, mysql.Driver{})
+	registry, err := connectors.New(connectors.Options{Egress: egress, FilesRoot: w.files, FilesOf: "acme", Log: w.log}, w.source, sqlite.Driver{}, file.Driver{}, postgres.Driver{}, mysql.Driver{})
 	w.check(err)
 	t.Cleanup(func() { w.check(registry.Close()) })
 

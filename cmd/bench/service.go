@@ -45,7 +45,7 @@ func (b *bench) start(ctx context.Context, files string) (*service, error) {
 	listen := listener.Addr().String()
 	listener.Close()
 	s := &service{dir: dir, base: "http://" + listen, log: new(bytes.Buffer), ended: make(chan struct{})}
-	s.cmd = exec.CommandContext(ctx, b.program, "serve", "--data-dir", filepath.Join(dir, "data"), "--files-root", files,
+	s.cmd = exec.CommandContext(ctx, b.program, "serve", "--data-dir", filepath.Join(dir, "data"), "--files-root", files, "--files-of", "bench",
 		"--listen", listen, "--nats-listen", "off", "--metrics-listen", "off", "--wait", "10m")
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }

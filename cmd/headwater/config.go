@@ -29,7 +29,9 @@ type Config struct {
 	NATSListen         string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
 	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
 	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory, so that an account of readers may have it: 0600, 0640, 0644."`
-	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files)."`
+	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files). Each organization reads its own folder in it."`
+	FilesOf            string        `name:"files-of" env:"HEADWATER_FILES_OF" help:"Whose --files-root is: an organization that has all of it, or each for a folder each. By default it is that of the first token, until another organization comes."`
+	FilesShared        string        `name:"files-shared" env:"HEADWATER_FILES_SHARED" help:"A folder in --files-root that every organization may read, under its name (default none)."`
 	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto, alone or among them, allows private and loopback addresses only while the API itself listens on loopback."`
 	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
 	JWTSecretFile      string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
@@ -81,6 +83,10 @@ func (c *Config) Validate() error {
 	in(&c.Lake, "lake")
 	in(&c.FilesRoot, "files")
 	in(&c.MasterKeyFile, "keys", "master.key")
+
+	if c.FilesShared != "" && !sharedName.MatchString(c.FilesShared) {
+		wrong("files-shared", "must be the name of a folder in --files-root, such as shared, not %q", c.FilesShared)
+	}
 
 	if c.LakeMode == "" {
 		c.LakeMode = "0640"

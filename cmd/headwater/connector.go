@@ -27,6 +27,8 @@ type connectorSetup struct {
 	Egress    string `json:"egress"`
 	Loopback  bool   `json:"loopback"` // the API listens on loopback only
 	FilesRoot string `json:"files_root"`
+	Of        string `json:"files_of"`
+	Shared    string `json:"files_shared"`
 }
 
 // connectorPool returns the children of a service.
@@ -47,7 +49,7 @@ func connectorPool(cfg Config, log *slog.Logger) (*extract.Pool, error) {
 	}
 	return extract.NewPool(extract.PoolConfig{
 		Command: []string{self, connectorCommand, strconv.FormatInt(cfg.ConnectorMemory<<20, 10)},
-		Setup:   connectorSetup{Egress: cfg.EgressAllow, Loopback: cfg.loopback(), FilesRoot: root},
+		Setup:   connectorSetup{Egress: cfg.EgressAllow, Loopback: cfg.loopback(), FilesRoot: root, Of: cfg.filesOf(), Shared: cfg.FilesShared},
 		Memory:  cfg.ConnectorMemory << 20,
 		Keep:    cfg.ConnectorKeep,
 		Log:     log,
@@ -82,12 +84,12 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 		if err != nil {
 			return nil, err
 		}
-		registry, err := connectors.New(connectors.Options{Egress: policy, FilesRoot: setup.FilesRoot, Log: log}, builtin.Drivers()...)
+		registry, err := connectors.New(connectors.Options{Egress: policy, FilesRoot: setup.FilesRoot, FilesOf: setup.Of, FilesShared: setup.Shared, Log: log}, builtin.Drivers()...)
 		if err != nil {
 			return nil, err
 		}
-		return extract.LocalOpener{Log: log, OpenSource: func(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Source, error) {
-			return registry.Open(ctx, connector, public, secret, limits)
+		return extract.LocalOpener{Log: log, OpenSource: func(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Source, error) {
+			return registry.Open(ctx, extract.OrganizationOf(of), connector, public, secret, limits)
 		}}, nil
 	})
 }

@@ -63,7 +63,7 @@ func testConfig(t *testing.T) Config {
 	t.Helper()
 	return Config{
 		Listen: "127.0.0.1:0", DataDir: filepath.Join(t.TempDir(), "data"), NATSListen: "off", EgressAllow: "auto",
-		Roles: []string{roleAPI, roleWorker}, MetricsListen: "off", Wait: 60 * time.Second,
+		Roles: []string{roleAPI, roleWorker}, MetricsListen: "off", Wait: 60 * time.Second, FilesOf: "acme",
 	}
 }
 

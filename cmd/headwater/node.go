@@ -120,7 +120,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if err != nil {
 		return nil, fmt.Errorf("--egress-allow: %w", err)
 	}
-	registry, err := connectors.New(connectors.Options{Egress: policy, FilesRoot: cfg.FilesRoot, Log: log}, builtin.Drivers()...)
+	registry, err := connectors.New(connectors.Options{Egress: policy, Log: log}, builtin.Drivers()...)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +155,12 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 			return nil, err
 		}
 		n.onClose(func(context.Context) error { return pool.Close() })
+		opened, err := cfg.greet(pool, view.Organizations, log)
+		if err != nil {
+			return nil, err
+		}
 		h := handlers.New(handlers.Deps{
-			Events: wire, State: handlers.Projected(view), Connectors: pool, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
+			Events: wire, State: handlers.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
 			Options: handlers.Options{Keep: cfg.Grace},
 		})
 		var lease time.Duration // the bus's default

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"headwater/api"
+	"headwater/bus/event"
+	"headwater/connectors"
 )
 
 // ServeCmd runs the service until the context ends.
@@ -45,7 +47,7 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	}
 	s.note("  data      %s", absolute(c.DataDir))
 	s.note("  lake      %s", n.Lake)
-	s.note("  files     %s", absolute(c.FilesRoot))
+	s.note("  files     %s", c.filesPlace())
 	if first && c.JWKSURL == "" {
 		s.note("\nFirst start. A token to try it with, in another terminal:\n  export HEADWATER_TOKEN=$(%[1]s token --data-dir %[2]q --org acme --user ada)\n  %[1]s list", program(os.Args[0]), c.DataDir)
 	}
@@ -90,6 +92,7 @@ type TokenCmd struct {
 	Role          string        `enum:"viewer,editor,admin" default:"editor" help:"viewer, editor or admin."`
 	TTL           time.Duration `name:"ttl" default:"24h" help:"How long the token is valid."`
 	DataDir       string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Data directory of the service."`
+	FilesRoot     string        `env:"HEADWATER_FILES_ROOT" help:"Files root of the service (default <data-dir>/files): it is the first token's organization's own, until another comes."`
 	JWTSecretFile string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key)."`
 	JWTIssuer     string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Issuer to name."`
 	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Audience to name."`
@@ -116,6 +119,15 @@ func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	root := c.FilesRoot
+	if root == "" {
+		root = filepath.Join(c.DataDir, "files")
+	}
+	// A token of a service that lies elsewhere is as good without it.
+	if folder, err := connectors.Introduce(root, event.Token(c.Org), true); err == nil && folder != "" {
+		s.note("Local files of %[1]s lie in %[2]s (unless the service has --files-of), and nobody's straight in %[3]s: if that was another organization's alone, move its files into its folder, or remove the line %[4]s from %[3]s/.organizations if the name is a mistake",
+			c.Org, absolute(folder), absolute(root), event.Token(c.Org))
+	}
 	_, err = fmt.Fprintln(s.Out, token)
 	return err
 }
@@ -124,7 +136,7 @@ func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 // listener but the API's.
 func startDemo(ctx context.Context, d DemoServer) (baseURL, token string, stop func(context.Context) error, err error) {
 	cfg := Config{
-		Listen: d.Listen, DataDir: d.DataDir, FilesRoot: d.FilesRoot, NATSListen: "off", EgressAllow: "auto",
+		Listen: d.Listen, DataDir: d.DataDir, FilesRoot: d.FilesRoot, FilesOf: d.Organization, NATSListen: "off", EgressAllow: "auto",
 		Roles: []string{roleAPI, roleWorker}, MetricsListen: "off", Wait: time.Minute,
 	}
 	n, err := startNode(ctx, cfg, newLog(os.Stderr, slog.LevelWarn))

@@ -75,7 +75,7 @@ func TestConfigurationsReachServers(t *testing.T) {
 				if err != nil || strings.Contains(string(public), server.Password) || !strings.Contains(string(secret), server.Password) {
 					t.Fatalf("Split = %s, %v", public, err)
 				}
-				conn, err := r.Open(t.Context(), name, public, secret, driver.Limits{})
+				conn, err := r.Open(t.Context(), "acme", name, public, secret, driver.Limits{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -120,7 +120,7 @@ func TestSilentSourcesEnd(t *testing.T) {
 			}
 			defer r.Close()
 			config, _ := json.Marshal(map[string]any{"host": server.Host, "port": server.Port, "database": server.Database, "username": server.User, "password": server.Password, "first_row_seconds": 1})
-			conn, err := r.Open(t.Context(), connector, config, nil, driver.Limits{Idle: 500 * time.Millisecond})
+			conn, err := r.Open(t.Context(), "acme", connector, config, nil, driver.Limits{Idle: 500 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}

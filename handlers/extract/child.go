@@ -103,7 +103,7 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 			err = errors.New("a source is open")
 		}
 		if err == nil {
-			c.session, err = opener.Open(call.ctx, "", o.Connector, o.Public, o.Secret, o.Limits)
+			c.session, err = opener.Open(call.ctx, o.Of, o.Connector, o.Public, o.Secret, o.Limits)
 		}
 		answer := fail(err)
 		if k, ok := c.session.(Knower); ok && err == nil {
@@ -239,13 +239,13 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // LocalOpener opens sources of this process: what a child's setup returns.
 type LocalOpener struct {
-	OpenSource func(ctx context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (Source, error)
+	OpenSource func(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Source, error)
 	Log        *slog.Logger
 }
 
 // Open returns the source as a Session of this process.
-func (o LocalOpener) Open(ctx context.Context, _, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
-	s, err := o.OpenSource(ctx, connector, public, secret, limits)
+func (o LocalOpener) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
+	s, err := o.OpenSource(ctx, of, connector, public, secret, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"strings"
 	"time"
 
 	"headwater/connectors/driver"
@@ -18,11 +19,17 @@ import (
 
 // Opener opens sources. Its errors are *driver.Error without any secret.
 type Opener interface {
-	// Open opens a source. of names it among all: what is kept of a source is for
-	// the same one only.
+	// Open opens a source. of names it among all, as event.Address.Tokens does: what
+	// is kept of a source is for the same one only.
 	Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error)
 	// Forget ends what is kept of a source, and keeps nothing of its open sessions.
 	Forget(of string)
+}
+
+// OrganizationOf returns whose source it is, in the form that subjects have.
+func OrganizationOf(of string) string {
+	organization, _, _ := strings.Cut(of, ".")
+	return organization
 }
 
 // Session is one open source. Its methods are called one at a time; Close may

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 func openers(_ json.RawMessage, log *slog.Logger) (extract.Opener, error) {
-	return extract.LocalOpener{Log: log, OpenSource: func(_ context.Context, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Source, error) {
+	return extract.LocalOpener{Log: log, OpenSource: func(_ context.Context, _, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Source, error) {
 		if connector == "refused" {
 			return nil, driver.E(driver.ErrAuthentication, nil, "the password is wrong")
 		}

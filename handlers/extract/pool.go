@@ -103,7 +103,7 @@ func (p *Pool) take() (*process, error) {
 // which ends the child.
 func (p *Pool) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
 	key := sourceKey{of, hashOf(connector, public, secret)}
-	source := openCall{Connector: connector, Public: public, Secret: secret, Limits: limits}
+	source := openCall{Of: of, Connector: connector, Public: public, Secret: secret, Limits: limits}
 	if child := p.kept.take(key); child != nil {
 		s := p.session(key, child)
 		if s.open(ctx, source) == nil {

@@ -42,6 +42,7 @@ const (
 )
 
 type openCall struct {
+	Of        string          `json:"of"`
 	Connector string          `json:"connector"`
 	Public    json.RawMessage `json:"public"`
 	Secret    json.RawMessage `json:"secret,omitempty"`

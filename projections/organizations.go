@@ -1,0 +1,28 @@
+package projections
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Organizations returns, sorted, those that have or had a source.
+func (s *Store) Organizations() (all []string, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyScope}, UpperBound: []byte{keyScope + 1}})
+	if err != nil {
+		return nil, err
+	}
+	for ok := it.First(); ok && err == nil; {
+		var organization string
+		if organization, _, err = getText(it.Key()[1:]); err == nil {
+			all = append(all, organization)
+			ok = it.SeekGE(after(key(keyScope, organization)))
+		}
+	}
+	return all, errors.Join(err, it.Error(), it.Close())
+}

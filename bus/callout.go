@@ -16,8 +16,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
-
-	"headwater/bus/event"
 )
 
 // AuthAccountDefault is where subscribers of an external cluster are put: an
@@ -110,11 +108,11 @@ func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, erro
 	if !grant.Expires.IsZero() && !grant.Expires.After(time.Now()) {
 		return "", errors.New("the token has expired")
 	}
-	organization := strings.Split(strings.TrimPrefix(grant.Subscribe[0], event.SubjectPrefix+"."), ".")[0]
+	organization := grantedOrganization(grant.Subscribe)
 	filters := slices.Compact(slices.Sorted(slices.Values(grant.Subscribe)))
 
 	user := jwt.NewUserClaims(question.UserNkey)
-	user.Name = strings.Join(filters, " ") // the gate finds the grant in it
+	user.Name = strings.Join(filters, " ") + " " + grant.Inbox // the gate finds both in it
 	user.Audience = strings.ReplaceAll(c.account, "{organization}", organization)
 	if !grant.Expires.IsZero() {
 		user.Expires = grant.Expires.Unix()

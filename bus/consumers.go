@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -18,13 +19,17 @@ const (
 	maxOrganizationDurables = 200
 	// durableIdle is how long one stays that nobody pulls from.
 	durableIdle = 30 * 24 * time.Hour
-	// maxUnacked and maxPulls bound what one consumer keeps in memory.
+	// maxUnacked and maxPulls bound what one consumer keeps in memory. Clients
+	// ask for more without being told to, so that more becomes as much as this.
 	maxUnacked = 10_000
 	maxPulls   = 512
 
 	// On a guest's consumer: whose it is, and what the guest calls it.
 	metaGuest = "headwater.guest"
 	metaName  = "headwater.name"
+
+	// maxSubject bounds what a guest chooses of a subject.
+	maxSubject = 255
 )
 
 var (
@@ -45,51 +50,64 @@ type consumerConfig struct {
 	Name              string            `json:"name,omitempty"`
 	Durable           string            `json:"durable_name,omitempty"`
 	Description       string            `json:"description,omitempty"`
-	DeliverPolicy     string            `json:"deliver_policy"`
+	DeliverPolicy     string            `json:"deliver_policy,omitempty"`
 	OptStartSeq       uint64            `json:"opt_start_seq,omitempty"`
 	OptStartTime      *time.Time        `json:"opt_start_time,omitempty"`
-	AckPolicy         string            `json:"ack_policy"`
+	AckPolicy         string            `json:"ack_policy,omitempty"`
 	AckWait           time.Duration     `json:"ack_wait,omitempty"`
 	MaxDeliver        int               `json:"max_deliver,omitempty"`
 	BackOff           []time.Duration   `json:"backoff,omitempty"`
-	ReplayPolicy      string            `json:"replay_policy"`
+	ReplayPolicy      string            `json:"replay_policy,omitempty"`
 	FilterSubject     string            `json:"filter_subject,omitempty"`
 	FilterSubjects    []string          `json:"filter_subjects,omitempty"`
 	RateLimit         uint64            `json:"rate_limit_bps,omitempty"`
+	SampleFrequency   string            `json:"sample_freq,omitempty"`
 	HeadersOnly       bool              `json:"headers_only,omitempty"`
 	MaxAckPending     int               `json:"max_ack_pending,omitempty"`
 	MaxWaiting        int               `json:"max_waiting,omitempty"`
 	MaxBatch          int               `json:"max_batch,omitempty"`
 	MaxExpires        time.Duration     `json:"max_expires,omitempty"`
 	MaxBytes          int               `json:"max_bytes,omitempty"`
+	DeliverSubject    string            `json:"deliver_subject,omitempty"`
+	DeliverGroup      string            `json:"deliver_group,omitempty"`
+	FlowControl       bool              `json:"flow_control,omitempty"`
+	Heartbeat         time.Duration     `json:"idle_heartbeat,omitempty"`
 	InactiveThreshold time.Duration     `json:"inactive_threshold,omitempty"`
+	PriorityGroups    []string          `json:"priority_groups,omitempty"`
+	PriorityPolicy    string            `json:"priority_policy,omitempty"`
+	PinnedTTL         time.Duration     `json:"priority_timeout,omitempty"`
 	PauseUntil        *time.Time        `json:"pause_until,omitempty"`
-	Replicas          int               `json:"num_replicas"`
+	Replicas          int               `json:"num_replicas,omitempty"`
 	Memory            bool              `json:"mem_storage,omitempty"`
 	Metadata          map[string]string `json:"metadata,omitempty"`
 }
 
 // create makes a consumer, or changes one of the guest's own. rest is the
-// consumer's name and maybe its filter, from the subject.
-func (g *gate) create(who *guest, rest string, body []byte) ([]byte, error) {
+// consumer's name and maybe its filter, from the subject; both may be missing.
+func (g *gate) create(who *guest, inbox, rest string, body []byte) ([]byte, error) {
 	name, filter, _ := strings.Cut(rest, ".")
 	req, err := readRequest(name, filter, body)
 	if err != nil {
 		return nil, err
 	}
 	c := &req.Config
+	name = c.Name
 	if err := narrow(who, c); err != nil {
+		return nil, err
+	}
+	if err := g.pushInto(who, inbox, c); err != nil {
 		return nil, err
 	}
 	who.making.Lock()
 	defer who.making.Unlock()
 	real, info, err := g.owned(who, name)
+	isNew := errors.Is(err, errNoConsumer)
 	switch {
 	case err == nil:
 		if durable := configOf(info)["durable_name"] != nil; durable != (c.Durable != "") {
 			return nil, errors.New("a consumer of that name exists and is of another kind")
 		}
-	case errors.Is(err, errNoConsumer):
+	case isNew:
 		if req.Action == "update" {
 			return nil, err
 		}
@@ -110,21 +128,32 @@ func (g *gate) create(who *guest, rest string, body []byte) ([]byte, error) {
 	if c.Durable != "" {
 		c.Durable = real
 	}
+	return g.order(who, name, req, isNew)
+}
+
+// order has the broker make the consumer. What it pushes may be acked before the
+// broker's answer is here, so that the name leads there already.
+func (g *gate) order(who *guest, name string, req *consumerRequest, isNew bool) ([]byte, error) {
+	real := req.Config.Name
 	call := "CONSUMER.CREATE." + StreamEvents + "." + real
-	if c.FilterSubject != "" {
-		call += "." + c.FilterSubject
+	if f := req.Config.FilterSubject; f != "" {
+		call += "." + f
 	}
-	if body, err = json.Marshal(req); err != nil {
-		return nil, err
-	}
-	answer, err := g.askJSON(call, body)
+	body, err := json.Marshal(req)
 	if err != nil {
 		return nil, err
 	}
-	if answer["error"] == nil && g.outside == nil {
+	if g.outside == nil {
 		if err := who.alias(name, real); err != nil {
 			return nil, err
 		}
+	}
+	answer, err := g.askJSON(call, body)
+	if isNew && g.outside == nil && (err != nil || answer["error"] != nil) {
+		who.forget(name, real)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return json.Marshal(shown(answer))
 }
@@ -138,22 +167,22 @@ func readRequest(name, filter string, body []byte) (*consumerRequest, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(req); err != nil {
-		return nil, fmt.Errorf("subscribers may make pull consumers only: %w", err)
+		return nil, fmt.Errorf("subscribers may not ask for that: %w", err)
 	}
 	c := &req.Config
-	if c.Name == "" {
-		c.Name = name
+	// Older calls name the consumer in the body alone, or leave its name to the broker.
+	name = cmp.Or(name, c.Name, c.Durable, rand.Text())
+	c.Name = cmp.Or(c.Name, name)
+	if c.PauseUntil != nil && c.PauseUntil.IsZero() {
+		c.PauseUntil = nil // the CLI always sends one
 	}
-	c.PauseUntil = nil // the CLI always sends one
 	switch {
 	case !consumerName.MatchString(name) || c.Name != name || c.Durable != "" && c.Durable != name:
 		return nil, errors.New("a consumer needs one name of up to 64 letters, digits, - and _")
 	case req.Stream != StreamEvents:
 		return nil, fmt.Errorf("the stream is %s", StreamEvents)
-	case filter != c.FilterSubject:
+	case filter != "" && filter != c.FilterSubject:
 		return nil, errors.New("the filter differs from the subject's")
-	case c.MaxAckPending > maxUnacked || c.MaxWaiting > maxPulls:
-		return nil, fmt.Errorf("max_ack_pending is at most %d, max_waiting %d", maxUnacked, maxPulls)
 	}
 	for key := range c.Metadata {
 		if strings.HasPrefix(key, "headwater.") {
@@ -170,15 +199,14 @@ func narrow(who *guest, c *consumerConfig) error {
 		c.FilterSubject = ""
 	}
 	if c.FilterSubject == "" && len(c.FilterSubjects) == 0 {
-		c.FilterSubjects = who.filters
+		if c.FilterSubjects = who.filters; len(who.filters) == 1 {
+			c.FilterSubject, c.FilterSubjects = who.filters[0], nil
+		}
 	}
 	for _, f := range append([]string{c.FilterSubject}, c.FilterSubjects...) {
 		if f != "" && !who.allows(f) {
 			return fmt.Errorf("the token does not allow %q; it allows %s", f, strings.Join(who.filters, ", "))
 		}
-	}
-	if len(c.FilterSubjects) == 1 && c.FilterSubject == "" {
-		c.FilterSubject, c.FilterSubjects = c.FilterSubjects[0], nil
 	}
 	return nil
 }
@@ -219,7 +247,11 @@ func bound(c *consumerConfig, replicas int) {
 	if c.InactiveThreshold <= 0 || c.InactiveThreshold > limit {
 		c.InactiveThreshold = limit
 	}
-	if c.AckPolicy == "none" {
+	if c.MaxAckPending < 0 || c.MaxAckPending > maxUnacked {
+		c.MaxAckPending = maxUnacked
+	}
+	if c.AckPolicy == "none" || c.AckPolicy == "" {
 		c.MaxAckPending = 0
 	}
+	c.MaxWaiting = min(c.MaxWaiting, maxPulls)
 }

@@ -48,6 +48,19 @@ func (g *gate) remove(who *guest, name string) ([]byte, error) {
 	return answer, who.alias(name, "")
 }
 
+// turn pauses, resets or unpins a consumer of the guest's own.
+func (g *gate) turn(who *guest, verb, name string, body []byte) ([]byte, error) {
+	real, _, err := g.owned(who, name)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := g.askJSON(verb+"."+StreamEvents+"."+real, body)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(shown(answer))
+}
+
 func (g *gate) list(who *guest, verb string, request []byte) ([]byte, error) {
 	mine, err := g.consumersOf(who)
 	if err != nil {
@@ -207,6 +220,9 @@ func shown(info map[string]any) map[string]any {
 	info["name"], config["name"] = name, name
 	if config["durable_name"] != nil {
 		config["durable_name"] = name
+	}
+	if subject, ok := config["deliver_subject"].(string); ok {
+		config["deliver_subject"] = inboxOf(subject)
 	}
 	delete(metadata, metaGuest)
 	delete(metadata, metaName)

@@ -28,6 +28,9 @@ const (
 	apiConsumer = "$JS.API.CONSUMER."
 	apiNext     = "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents
 	apiAck      = "$JS.ACK." + StreamEvents
+	apiFlow     = "$JS.FC." + StreamEvents // a client that pushes go to says that it got so far
+
+	inboxPrefix = "_INBOX."
 )
 
 // guestCalls are what a subscriber may publish: calls that the gate looks at,
@@ -35,8 +38,9 @@ const (
 func guestCalls() []string {
 	return []string{api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST", api + "STREAM.INFO." + StreamEvents,
 		apiConsumer + "NAMES." + StreamEvents, apiConsumer + "LIST." + StreamEvents,
-		apiConsumer + "CREATE." + StreamEvents + ".>", apiConsumer + "INFO." + StreamEvents + ".*", apiConsumer + "DELETE." + StreamEvents + ".*",
-		apiNext + ".*", apiAck + ".>"}
+		apiConsumer + "CREATE." + StreamEvents, apiConsumer + "CREATE." + StreamEvents + ".>", apiConsumer + "DURABLE.CREATE." + StreamEvents + ".*",
+		apiConsumer + "INFO." + StreamEvents + ".*", apiConsumer + "DELETE." + StreamEvents + ".*", apiConsumer + "PAUSE." + StreamEvents + ".*",
+		apiConsumer + "RESET." + StreamEvents + ".*", apiConsumer + "UNPIN." + StreamEvents + ".*", apiNext + ".*", apiAck + ".>", apiFlow + ".>"}
 }
 
 // door lets connections into the embedded broker. Ours, in-process and with
@@ -61,11 +65,13 @@ func newDoor(b *broker, authenticate func(string) (Grant, error)) *door {
 // open begins to let subscribers in.
 func (d *door) open(nc *nats.Conn) error {
 	home := d.broker.server.GlobalAccount()
-	if err := home.AddStreamExport(subjectLive+".>", nil); err != nil {
-		return fmt.Errorf("offer the events to subscribers: %w", err)
+	for _, subject := range []string{subjectLive, subjectPush} {
+		if err := home.AddStreamExport(subject+".>", nil); err != nil {
+			return fmt.Errorf("offer the events to subscribers: %w", err)
+		}
 	}
 	for subject, answers := range map[string]server.ServiceRespType{
-		gateSubject + ".>": server.Singleton, apiNext + ".*": server.Streamed, apiAck + ".>": server.Streamed,
+		gateSubject + ".>": server.Singleton, apiNext + ".*": server.Streamed, apiAck + ".>": server.Streamed, apiFlow + ".>": server.Singleton,
 	} {
 		if err := home.AddServiceExportWithResponse(subject, answers, nil); err != nil {
 			return fmt.Errorf("offer %s to subscribers: %w", subject, err)
@@ -121,7 +127,7 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 		ConnectionDeadline: grant.Expires,
 		Permissions: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: append(guestCalls(), who.passage+".>")},
-			Subscribe: &server.SubjectPermission{Allow: append([]string{"_INBOX.>"}, grant.Subscribe...)},
+			Subscribe: &server.SubjectPermission{Allow: append([]string{inboxPrefix + ">"}, grant.Subscribe...)},
 		},
 	})
 	return true
@@ -170,8 +176,11 @@ func (d *door) build(who *guest) (*server.Account, error) {
 			return nil, fmt.Errorf("import %s: %w", f, err)
 		}
 	}
+	if err := account.AddMappedStreamImport(home, d.gate.pushPrefix(who)+">", inboxPrefix+">"); err != nil {
+		return nil, fmt.Errorf("import what is pushed: %w", err)
+	}
 	// Only what a mapping of the guest's leads into the passage gets to JetStream.
-	calls := map[string]string{who.passage + ".next.*": apiNext + ".*", who.passage + ".ack.>": apiAck + ".>"}
+	calls := map[string]string{who.passage + ".next.*": apiNext + ".*", who.passage + ".ack.>": apiAck + ".>", who.passage + ".flow.>": apiFlow + ".>"}
 	for _, from := range guestCalls() {
 		if call, ok := strings.CutPrefix(from, api); ok && from != apiNext+".*" {
 			calls[from] = gateSubject + "." + who.name + "." + call

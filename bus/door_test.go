@@ -268,7 +268,7 @@ func TestGuestReadsNothingElse(t *testing.T) {
 	for _, call := range []string{
 		"$JS.API.STREAM.MSG.GET.HEADWATER_EVENTS", "$JS.API.DIRECT.GET.HEADWATER_EVENTS", "$JS.API.CONSUMER.LIST.HEADWATER_COMMANDS",
 		"$JS.API.CONSUMER.NAMES.KV_HEADWATER_SECRETS", "$JS.API.STREAM.INFO.HEADWATER_COMMANDS", "$JS.API.STREAM.PURGE.HEADWATER_COMMANDS",
-		"$JS.API.STREAM.DELETE.HEADWATER_EVENTS", "$JS.API.CONSUMER.DURABLE.CREATE.HEADWATER_EVENTS.x", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.STATZ",
+		"$JS.API.STREAM.DELETE.HEADWATER_EVENTS", "$JS.API.CONSUMER.DURABLE.CREATE.HEADWATER_COMMANDS.x", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.STATZ",
 	} {
 		if m, err := nc.Request(call, []byte(`{"seq":1}`), 200*time.Millisecond); err == nil {
 			t.Errorf("%s answered %s", call, m.Data)
@@ -318,16 +318,28 @@ func TestGuestChangesNothing(t *testing.T) {
 		t.Fatalf("an honest request was refused: %s", got)
 	}
 	for what, body := range map[string]string{
-		"push to commands": strings.Replace(ask(func(*consumerRequest) {}), `"name"`, `"deliver_subject":"headwater.commands.a.b.c.d.RemoveSource","name"`, 1),
-		"our metadata":     ask(func(r *consumerRequest) { r.Config.Metadata = map[string]string{metaGuest: "x"} }),
-		"much unconfirmed": ask(func(r *consumerRequest) { r.Config.MaxAckPending = maxUnacked + 1 }),
-		"another name":     ask(func(r *consumerRequest) { r.Config.Name = "somebody_elses_consumer" }),
-		"another stream":   ask(func(r *consumerRequest) { r.Stream = StreamCommands }),
-		"another filter":   ask(func(r *consumerRequest) { r.Config.FilterSubject = adasEvents }),
-		"more filters":     ask(func(r *consumerRequest) { r.Config.FilterSubjects = []string{adasEvents} }),
+		"push to commands":    strings.Replace(ask(func(*consumerRequest) {}), `"name"`, `"deliver_subject":"headwater.commands.a.b.c.d.RemoveSource","name"`, 1),
+		"push to our inboxes": strings.Replace(ask(func(*consumerRequest) {}), `"name"`, `"deliver_subject":"_R_.x","name"`, 1),
+		"push to a call":      strings.Replace(ask(func(*consumerRequest) {}), `"name"`, `"deliver_subject":"$JS.API.STREAM.PURGE.HEADWATER_COMMANDS","name"`, 1),
+		"push everywhere":     ask(func(r *consumerRequest) { r.Config.DeliverSubject = "_INBOX.>" }),
+		"push nowhere":        ask(func(r *consumerRequest) { r.Config.DeliverSubject = "_INBOX." }),
+		"a direct one":        strings.Replace(ask(func(*consumerRequest) {}), `"name"`, `"direct":true,"name"`, 1),
+		"our metadata":        ask(func(r *consumerRequest) { r.Config.Metadata = map[string]string{metaGuest: "x"} }),
+		"another name":        ask(func(r *consumerRequest) { r.Config.Name = "somebody_elses_consumer" }),
+		"another stream":      ask(func(r *consumerRequest) { r.Stream = StreamCommands }),
+		"another filter":      ask(func(r *consumerRequest) { r.Config.FilterSubject = adasEvents }),
+		"more filters":        ask(func(r *consumerRequest) { r.Config.FilterSubjects = []string{adasEvents} }),
 	} {
 		if got := request(create, body); !strings.Contains(got, "error") {
 			t.Errorf("%s: %s", what, got)
+		}
+	}
+	for _, older := range []string{apiConsumer + "CREATE." + StreamEvents, apiConsumer + "DURABLE.CREATE." + StreamEvents + "." + name} {
+		if got := request(older, ask(func(r *consumerRequest) { r.Config.DeliverSubject = "headwater.commands.a.b.c.d.RemoveSource" })); !strings.Contains(got, "error") {
+			t.Errorf("%s: %s", older, got)
+		}
+		if got := request(older, ask(func(r *consumerRequest) { r.Config.FilterSubject = adasEvents })); !strings.Contains(got, "error") {
+			t.Errorf("%s: %s", older, got)
 		}
 	}
 	// An answer may be asked for at any subject, but none of ours is in reach.

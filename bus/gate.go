@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"headwater/bus/event"
 )
 
 const (
@@ -86,16 +88,17 @@ func (g *gate) respond(m *nats.Msg, answer []byte) {
 // answer works out one request.
 func (g *gate) answer(m *nats.Msg) ([]byte, error) {
 	name, call, _ := strings.Cut(strings.TrimPrefix(m.Subject, gateSubject+"."), ".")
-	who, err := g.find(name, m.Header)
+	who, inbox, err := g.find(name, m.Header)
 	if err != nil {
 		return nil, err
 	}
 	switch verb, rest := cutCall(call); verb {
 	case "INFO":
 		return json.Marshal(map[string]any{"type": "io.nats.jetstream.api.v1.account_info_response", "streams": 1,
-			"limits": map[string]any{"max_memory": 0, "max_storage": 0, "max_streams": 1, "max_consumers": maxDurables}, "api": map[string]any{}})
+			"limits": map[string]any{"max_memory": 0, "max_storage": 0, "max_streams": 1, "max_consumers": maxDurables},
+			"api":    map[string]any{"level": server.JSApiLevel, "total": 0, "errors": 0}})
 	case "STREAM.NAMES":
-		return page("io.nats.jetstream.api.v1.stream_names_response", "streams", m.Data, []string{StreamEvents})
+		return streamNames(m.Data)
 	case "STREAM.LIST":
 		info, err := g.stream()
 		if err != nil {
@@ -107,7 +110,7 @@ func (g *gate) answer(m *nats.Msg) ([]byte, error) {
 	case "CONSUMER.NAMES", "CONSUMER.LIST":
 		return g.list(who, verb, m.Data)
 	case "CONSUMER.CREATE":
-		return g.create(who, rest, m.Data)
+		return g.create(who, inbox, rest, m.Data)
 	case "CONSUMER.INFO":
 		_, info, err := g.owned(who, rest)
 		if err != nil {
@@ -117,6 +120,8 @@ func (g *gate) answer(m *nats.Msg) ([]byte, error) {
 		return json.Marshal(shown(info))
 	case "CONSUMER.DELETE":
 		return g.remove(who, rest)
+	case "CONSUMER.PAUSE", "CONSUMER.RESET", "CONSUMER.UNPIN":
+		return g.turn(who, verb, rest, m.Data)
 	}
 	return nil, errDenied
 }
@@ -124,6 +129,8 @@ func (g *gate) answer(m *nats.Msg) ([]byte, error) {
 // cutCall splits a call of the events' stream, or of none, into its verb and
 // what follows the stream's name. Any other call has no verb.
 func cutCall(call string) (verb, rest string) {
+	// An older way to make a durable.
+	call = strings.Replace(call, "CONSUMER.DURABLE.CREATE.", "CONSUMER.CREATE.", 1)
 	tokens := strings.SplitN(call, ".", 4)
 	if len(tokens) < 3 {
 		return call, ""
@@ -134,27 +141,49 @@ func cutCall(call string) (verb, rest string) {
 	return tokens[0] + "." + tokens[1], strings.Join(tokens[3:], ".")
 }
 
-// find returns who asks. In the broker of our own the subject says it, which
-// the asker's account fixes. On an external cluster its server writes the user's
-// name, which the callout gave it, into a header that replaces any other.
-func (g *gate) find(name string, header nats.Header) (*guest, error) {
+// find returns who asks, and below what its inboxes lie. In the broker of our
+// own the subject says it, which the asker's account fixes. On an external
+// cluster its server writes the user's name, which the callout gave it, into a
+// header that replaces any other.
+func (g *gate) find(name string, header nats.Header) (who *guest, inbox string, err error) {
 	if g.outside == nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if who := g.guests[name]; who != nil {
-			return who, nil
+			return who, strings.TrimSuffix(inboxPrefix, "."), nil
 		}
-		return nil, errDenied
+		return nil, "", errDenied
 	}
 	var info server.ClientInfo
 	if err := json.Unmarshal([]byte(header.Get(server.ClientInfoHdr)), &info); err != nil || name != gateOutside {
-		return nil, errDenied
+		return nil, "", errDenied
 	}
 	filters := strings.Fields(info.User)
-	if !eventFilters(filters) {
-		return nil, errors.New("the cluster does not say who asks: import the gate with share: true")
+	if n := len(filters); n > 0 && strings.HasPrefix(filters[n-1], inboxPrefix) {
+		filters, inbox = filters[:n-1], filters[n-1]
 	}
-	return g.register(filters), nil
+	if !eventFilters(filters) {
+		return nil, "", errors.New("the cluster does not say who asks: import the gate with share: true")
+	}
+	return g.register(filters), inbox, nil
+}
+
+// streamNames names the events' stream, unless a client looks for the stream of
+// other subjects.
+func streamNames(request []byte) ([]byte, error) {
+	var of struct {
+		Subject string `json:"subject"`
+	}
+	if len(request) > 0 {
+		if err := json.Unmarshal(request, &of); err != nil {
+			return nil, errors.New("the request is not JSON")
+		}
+	}
+	names := []string{StreamEvents}
+	if all := event.SubjectPrefix + ".>"; of.Subject != "" && !covers(all, of.Subject) && !covers(of.Subject, all) {
+		names = []string{}
+	}
+	return page("io.nats.jetstream.api.v1.stream_names_response", "streams", request, names)
 }
 
 // stream returns the stream's settings and bounds. The request's own options

@@ -146,6 +146,9 @@ func (w *guest) lead(name, real string) error {
 	if err == nil {
 		err = w.account.AddMapping(apiAck+"."+real+".>", w.passage+".ack."+real+".>")
 	}
+	if err == nil {
+		err = w.account.AddMapping(apiFlow+"."+real+".>", w.passage+".flow."+real+".>")
+	}
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", name, err)
 	}
@@ -172,6 +175,7 @@ func (w *guest) drop(name string) {
 	if w.account != nil {
 		w.account.RemoveMapping(apiNext + "." + name)
 		w.account.RemoveMapping(apiAck + "." + w.real[name] + ".>")
+		w.account.RemoveMapping(apiFlow + "." + w.real[name] + ".>")
 	}
 	delete(w.real, name)
 }

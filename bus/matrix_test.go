@@ -155,6 +155,28 @@ func next(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
 	}
 }
 
+// push makes a push consumer to an inbox and takes the first message of it.
+func (b bearer) push(inbox, filter string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), testLimit)
+	defer cancel()
+	c, err := b.js.CreatePushConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{DeliverSubject: inbox, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		return err
+	}
+	messages := make(chan jetstream.Msg, 10)
+	cc, err := c.Consume(func(m jetstream.Msg) { messages <- m })
+	if err != nil {
+		return err
+	}
+	defer cc.Stop()
+	select {
+	case m := <-messages:
+		return m.DoubleAck(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 type attempt struct {
 	who, what string
 	allowed   bool
@@ -197,6 +219,16 @@ func attempts(t *testing.T, address string, named func(who, name string) string)
 		{"ada", "make a consumer that pushes to commands", false, func() error {
 			return ada.call(apiConsumer+"CREATE.HEADWATER_EVENTS.pushed-0123456789."+adasEvents, push)
 		}},
+		{"ada", "make a consumer that pushes to her inbox", true, func() error { return ada.push(ada.nc.NewInbox(), adasEvents) }},
+		{"ada", "have Bob's events pushed to her inbox", false, func() error { return ada.push(ada.nc.NewInbox(), "headwater.events.acme.*.bob.>") }},
+		{"ada", "make a consumer that pushes to what follows live", false, func() error { return ada.push("headwater.events.acme.w1.ada.src_1.SyncFailed", adasEvents) }},
+		{"ada", "make a consumer that pushes where Eve's are pushed", false, func() error {
+			return ada.push(subjectPush+"."+guestName([]string{evesEvents})+".eve.x", adasEvents)
+		}},
+		{"bob", "pause Ada's durable", false, func() error {
+			return bob.call(apiConsumer+"PAUSE.HEADWATER_EVENTS."+adas, `{"pause_until":"2030-01-01T00:00:00Z"}`)
+		}},
+		{"eve", "reset Ada's durable", false, func() error { return eve.call(apiConsumer+"RESET.HEADWATER_EVENTS."+adas, `{"seq":1}`) }},
 		{"bob", "look at Ada's durable", false, func() error { return bob.call(apiConsumer+"INFO.HEADWATER_EVENTS."+adas, "") }},
 		{"bob", "remove Ada's durable", false, func() error { return bob.call(apiConsumer+"DELETE.HEADWATER_EVENTS."+adas, "") }},
 		{"eve", "take over Ada's durable", false, func() error { return eve.durable(adas, adasEvents) }},
@@ -311,6 +343,9 @@ func TestPermissionsOnCluster(t *testing.T) {
 	bob := asBearer(t, cluster.Address(0), "bob")
 	if err := bob.durable(named("ada", "theirs"), sharedEvents); err == nil {
 		t.Error("took the names of another")
+	}
+	if err := ada.push("_INBOX.acme.bob.x", adasEvents); err == nil {
+		t.Error("pushed into Bob's inbox")
 	}
 	// An answer that is sent to a call of somebody else's is not theirs.
 	adas := named("ada", "billing")

@@ -21,6 +21,9 @@ const (
 	// stored: without the inbox of its writer, and only what is in the log.
 	subjectLive = "headwater.live"
 
+	// subjectPush begins where subscribers' push consumers deliver to.
+	subjectPush = "headwater.push"
+
 	BucketSecrets     = "HEADWATER_SECRETS"
 	BucketCatalog     = "HEADWATER_CATALOG"
 	BucketIdempotency = "HEADWATER_IDEMPOTENCY" // a key lives 24 h from its last write

@@ -1,0 +1,60 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"headwater/bus/event"
+)
+
+// A push consumer delivers to a subject of the streams' own account. A guest's
+// lies below subjectPush there, in a part that is led into the inboxes of its
+// account and nowhere else, and nothing else listens to.
+
+var queueName = regexp.MustCompile(`^[A-Za-z0-9_=/:+-][A-Za-z0-9_=/:+.-]{0,127}$`)
+
+// pushPrefix is where the consumers of a guest deliver to: a part of its own, or
+// on an external cluster that of its organization, as accounts are there.
+func (g *gate) pushPrefix(who *guest) string {
+	if g.outside == nil {
+		return subjectPush + "." + who.name + "."
+	}
+	return subjectPush + "." + grantedOrganization(who.filters) + "."
+}
+
+// pushInto puts the guest's inbox below the prefix, if the consumer is to push.
+// It refuses any other subject, and inboxes that are not the asker's.
+func (g *gate) pushInto(who *guest, inbox string, c *consumerConfig) error {
+	if c.DeliverSubject == "" {
+		return nil
+	}
+	rest, ok := strings.CutPrefix(c.DeliverSubject, inboxPrefix)
+	switch {
+	case inbox == "":
+		return errors.New("this cluster does not say which inbox is yours: all of Headwater's nodes must be of one version")
+	case len(c.DeliverSubject) > maxSubject || !ok || strings.ContainsAny(rest, "*>") || !covers(inbox+".>", c.DeliverSubject):
+		return fmt.Errorf("a push consumer of yours delivers to an inbox: deliver_subject begins with %s. and has no wildcard", inbox)
+	case c.DeliverGroup != "" && !queueName.MatchString(c.DeliverGroup):
+		return errors.New("a deliver_group has up to 128 letters, digits and - _ . = / : +")
+	}
+	c.DeliverSubject = g.pushPrefix(who) + rest
+	return nil
+}
+
+// inboxOf returns what a guest calls the subject that its consumer delivers to.
+func inboxOf(subject string) string {
+	if rest, ok := strings.CutPrefix(subject, subjectPush+"."); ok {
+		if _, rest, ok = strings.Cut(rest, "."); ok {
+			return inboxPrefix + rest
+		}
+	}
+	return subject
+}
+
+// grantedOrganization returns the organization's part of a grant's subjects.
+func grantedOrganization(filters []string) string {
+	organization, _, _ := strings.Cut(strings.TrimPrefix(filters[0], event.SubjectPrefix+"."), ".")
+	return organization
+}

@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[subscriber]struct{}{}, past: newTurns(pastReaders, pastEach)}
+	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[subscriber]struct{}{}, past: newTurns(pastReaders, pastEach, 0)}
 	b.feed = newFeed(b)
 	if err := b.start(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the bus: %w", err), b.Close(context.WithoutCancel(ctx)))

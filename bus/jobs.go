@@ -25,7 +25,7 @@ type JobsConfig struct {
 	// waiting for one turn, not for all of them. 0 hands commands out as they come.
 	PerWorkspace int
 	// PerOrganization is PerWorkspace of all workspaces of an organization, which
-	// may make up as many as it likes; at most one of the two is set.
+	// may make up as many as it likes. Organizations take turns in either case.
 	PerOrganization int
 	// Ahead lets the handler of a command that this process sends begin while the
 	// embedded broker stores it, besides Concurrency as many at once. It is for

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,18 +20,24 @@ const (
 	// beyond goes back to the broker for a while, so that it cannot hide what
 	// others send behind it.
 	maxWaitingOfOne = 64
+	// maxWaitingOfAll is how many are one organization's, which may make up as many
+	// workspaces as it likes.
+	maxWaitingOfAll = 256
 )
 
 // turns decides which of the commands that were fetched is handled next: each
 // workspace in its turn, in the order in which its commands came, never more of
-// one workspace at once than it may have. It is safe for concurrent use.
+// one workspace or of one organization at once than it may have. An organization
+// that had a turn comes behind the others with all of its workspaces. It is safe
+// for concurrent use.
 type turns struct {
-	total, each int
+	total, each, ofAll int
 
 	mu      sync.Mutex
 	running int
 	waiting int
 	places  map[string]*placeInLine
+	groups  map[string]*lineGroup
 	order   []*placeInLine // of those that have anything waiting, the next first
 	room    chan struct{}  // closed when a line that was full has room again; nil while it has
 }
@@ -38,8 +45,15 @@ type turns struct {
 // placeInLine is one workspace.
 type placeInLine struct {
 	name    string
+	group   *lineGroup
 	running int
 	tickets []*ticket // that wait
+}
+
+// lineGroup is the workspaces of one organization.
+type lineGroup struct {
+	name             string
+	running, waiting int
 }
 
 // ticket is one command's.
@@ -49,8 +63,13 @@ type ticket struct {
 	taken bool
 }
 
-func newTurns(total, each int) *turns {
-	return &turns{total: total, each: each, places: map[string]*placeInLine{}}
+// newTurns returns turns at that many places, so many of them for one line, and so
+// many for the lines of one organization; 0 is no limit beyond a line's.
+func newTurns(total, each, ofAll int) *turns {
+	if ofAll <= 0 {
+		ofAll = total
+	}
+	return &turns{total: total, each: each, ofAll: ofAll, places: map[string]*placeInLine{}, groups: map[string]*lineGroup{}}
 }
 
 // workspaceOf returns whose turn a command on a subject is.
@@ -75,12 +94,14 @@ func (t *turns) enter(workspace string) *ticket {
 	defer t.mu.Unlock()
 	p := t.places[workspace]
 	if p == nil {
-		p = &placeInLine{name: workspace}
+		p = &placeInLine{name: workspace, group: t.groupOf(workspace)}
 		t.places[workspace] = p
 	}
-	if len(p.tickets) >= maxWaitingOfOne {
+	if len(p.tickets) >= maxWaitingOfOne || p.group.waiting >= maxWaitingOfAll {
+		t.forget(p)
 		return nil
 	}
+	p.group.waiting++
 	k := &ticket{place: p, turn: make(chan struct{})}
 	if p.tickets = append(p.tickets, k); len(p.tickets) == 1 {
 		t.order = append(t.order, p)
@@ -121,24 +142,47 @@ func (t *turns) leave(k *ticket) {
 	if k.taken {
 		t.running--
 		p.running--
+		p.group.running--
 	} else if at := slices.Index(p.tickets, k); at >= 0 {
 		p.tickets = slices.Delete(p.tickets, at, at+1)
+		p.group.waiting--
 		if t.waited(); len(p.tickets) == 0 {
 			t.order = slices.DeleteFunc(t.order, func(o *placeInLine) bool { return o == p })
 		}
 	}
-	if p.running == 0 && len(p.tickets) == 0 {
-		delete(t.places, p.name)
-	}
+	t.forget(p)
 	t.call()
 }
 
+// groupOf returns the organization of a line: what stands before the dot in its
+// name.
+func (t *turns) groupOf(line string) *lineGroup {
+	name, _, _ := strings.Cut(line, ".")
+	g := t.groups[name]
+	if g == nil {
+		g = &lineGroup{name: name}
+		t.groups[name] = g
+	}
+	return g
+}
+
+// forget drops a workspace, and an organization, of which nothing is left.
+func (t *turns) forget(p *placeInLine) {
+	if p.running == 0 && len(p.tickets) == 0 {
+		delete(t.places, p.name)
+	}
+	if g := p.group; g.running == 0 && g.waiting == 0 {
+		delete(t.groups, g.name)
+	}
+}
+
 // call gives turns to whoever may have one. A workspace that had its turn goes
-// to the end of the order.
+// to the end of the order, behind the others of its organization, which go there
+// too.
 func (t *turns) call() {
 	for at := 0; at < len(t.order) && t.running < t.total; {
 		p := t.order[at]
-		if p.running >= t.each {
+		if p.running >= t.each || p.group.running >= t.ofAll {
 			at++
 			continue
 		}
@@ -148,13 +192,25 @@ func (t *turns) call() {
 		if len(p.tickets) > 0 {
 			t.order = append(t.order, p)
 		}
+		slices.SortStableFunc(t.order, func(a, b *placeInLine) int {
+			return cmp.Compare(inGroup(a, p.group), inGroup(b, p.group))
+		})
 		p.running++
 		t.running++
+		p.group.running++
+		p.group.waiting--
 		t.waited()
 		k.taken = true
 		close(k.turn)
 		at = 0
 	}
+}
+
+func inGroup(p *placeInLine, g *lineGroup) int {
+	if p.group == g {
+		return 1
+	}
+	return 0
 }
 
 // waited counts one that waits no longer.
@@ -183,10 +239,10 @@ func (t *turns) await(ctx context.Context) {
 // behind many of another workspace is seen, and handles each when it is its
 // turn.
 func (s *jobSubscription) workFairly() {
-	lines := newTurns(s.jobs.cfg.Concurrency, max(s.jobs.cfg.PerWorkspace, s.jobs.cfg.PerOrganization))
-	lineOf := workspaceOf
-	if s.jobs.cfg.PerOrganization > 0 {
-		lineOf = organizationOf
+	c := s.jobs.cfg
+	lines, lineOf := newTurns(c.Concurrency, c.PerWorkspace, c.PerOrganization), workspaceOf
+	if c.PerWorkspace <= 0 {
+		lines, lineOf = newTurns(c.Concurrency, c.PerOrganization, 0), organizationOf
 	}
 	var handling sync.WaitGroup
 	defer handling.Wait()

@@ -216,7 +216,7 @@ func dieInLine(t *testing.T, s *jobSubscription, deaths int, turn bool) {
 	if err != nil || int(meta.NumDelivered) != deaths+1 {
 		t.Fatalf("delivery %d after %d deaths: %v", meta.NumDelivered, deaths, err)
 	}
-	line := newTurns(1, 1)
+	line := newTurns(1, 1, 0)
 	first, k := line.enter("a"), line.enter("a")
 	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
 	ended := make(chan bool, 1)
@@ -234,7 +234,7 @@ func dieInLine(t *testing.T, s *jobSubscription, deaths int, turn bool) {
 }
 
 func TestTurns(t *testing.T) {
-	line := newTurns(2, 1)
+	line := newTurns(2, 1, 0)
 	isUp := func(k *ticket) bool {
 		select {
 		case <-k.turn:

@@ -112,11 +112,14 @@ func (h *Handlers) PerWorkspace(name string) int {
 // PerOrganization returns how many commands of a name may run at once for one
 // organization on this node, 0 for those that do not take turns so: half of the
 // places, of commands that wait for a source, so that one whose servers say
-// nothing leaves places to others.
+// nothing leaves places to others, and all but one of those for syncs.
 func (h *Handlers) PerOrganization(name string) int {
 	switch name {
 	case new(command.ConnectSource).CommandName(), new(command.TestConnection).CommandName(), new(command.DiscoverSchema).CommandName(), new(command.VerifySource).CommandName():
 		return max(1, h.options.Concurrency[name]/2)
+	case new(command.SyncSource).CommandName():
+		// Those may last for hours: one place is always another's.
+		return max(1, h.options.Concurrency[name]-1)
 	}
 	return 0
 }

@@ -39,6 +39,11 @@ func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*ans
 	if err != nil {
 		return nil, err
 	}
+	leave, err := h.making.enter(ctx, r.caller.Organization)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	defer leave()
 	end, err := h.pageEnd(ctx, q)
 	if err != nil {
 		return nil, err

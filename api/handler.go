@@ -23,6 +23,7 @@ type Handler struct {
 	streams  limiter           // of events
 	pages    limiter           // of events
 	unread   limiter           // bytes of answers
+	making   queues            // of pages of events
 	schemas  map[string][]byte // JSON Schemas of payloads by name
 
 	draining  chan struct{}

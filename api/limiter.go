@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -106,4 +107,23 @@ func (h *Handler) writable(r *request, a *answer) *answer {
 		return asFailure(err).answer()
 	}
 	return a
+}
+
+// pagesAtOnce is how many pages of events are made for one organization at once;
+// further ones wait. They are the one read that takes long on a processor.
+const pagesAtOnce = 2
+
+// queues are places of organizations for which requests wait.
+type queues struct{ of sync.Map } // chan struct{} by organization
+
+// enter waits for a place, and returns what gives it back, or the error of ctx.
+func (q *queues) enter(ctx context.Context, organization string) (leave func(), err error) {
+	found, _ := q.of.LoadOrStore(organization, make(chan struct{}, pagesAtOnce))
+	places := found.(chan struct{})
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

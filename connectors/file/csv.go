@@ -7,16 +7,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
 )
-
-// sampleBytes is how much of a file decides its types when the settings do not
-// say how many rows.
-const sampleBytes = 64 << 20
 
 // csvFile decodes the blocks of one CSV file.
 type csvFile struct {
@@ -173,121 +167,6 @@ func (f *csvFile) explain(err error, before int64, t driver.Table) error {
 		return driver.E(at.kind, nil, "%s, row %d: column %q holds a value that is not %s (or not UTF-8); set connection_config.sample_rows to -1 to have every row looked at, or connection_config.column_types.%s to \"string\"", f.input.entry.path, row, c.Name, c.Type, c.Name)
 	}
 	return driver.E(at.kind, nil, "%s, row %d: %v", f.input.entry.path, row, at.err)
-}
-
-// sniffed is what one block says about the types.
-type sniffed struct {
-	columns []records.Sniffer
-	rows    int64
-	bytes   int64
-	bad     skips
-	err     error
-}
-
-// discoverCSV finds the columns' types.
-func (s *source) discoverCSV(ctx context.Context, in *input) (driver.Table, error) {
-	f, err := s.csvFile(in)
-	if err != nil {
-		return driver.Table{}, err
-	}
-	columns, rows, whole, err := f.types(ctx)
-	if err != nil {
-		return driver.Table{}, err
-	}
-	table := driver.Table{RowEstimate: rows.rows, Notes: in.notes, Blank: rows.rows == 0}
-	if !whole {
-		table.RowEstimate = in.estimate(rows.rows, rows.bytes)
-	}
-	for i, name := range f.names {
-		switch {
-		case !utf8.ValidString(name):
-			return table, driver.E(driver.ErrBadData, nil, "%s: the name of column %d is not UTF-8", in.entry.path, i+1)
-		case strings.IndexByte(name, 0) >= 0:
-			return table, driver.E(driver.ErrBadData, nil, "%s: the name of column %d has a NUL byte", in.entry.path, i+1)
-		}
-		c := driver.Column{Name: name, Type: columns[i].Type(), SourceType: "text", Nullable: true, Sampled: true}
-		if !columns[i].Seen() {
-			c.SourceType = driver.Unseen
-		}
-		table.Columns = append(table.Columns, c)
-	}
-	return table, nil
-}
-
-// types looks at the values as far as the settings say, and returns what it
-// counted and whether that is all of the file.
-func (f *csvFile) types(ctx context.Context) (columns []records.Sniffer, seen sniffed, whole bool, err error) {
-	sample := f.source.settings.SampleRows
-	limit := int64(math.MaxInt64)
-	if sample > 0 {
-		limit = sample
-	}
-	sniff := func(f *csvFile, b block) sniffed {
-		out := sniffed{columns: make([]records.Sniffer, len(f.names))}
-		var scratch []byte
-		out.rows, out.err = f.rows(b, &out.bad, func(row int64, cells []cell, size int) error {
-			if row > limit {
-				return errLeft
-			}
-			out.bytes += int64(size)
-			for i, c := range cells {
-				if !f.null(c) && len(c.text) > 0 {
-					out.columns[i].Text(f.converted(&scratch, c.text))
-				}
-			}
-			return nil
-		})
-		return out
-	}
-	columns, whole = make([]records.Sniffer, len(f.names)), true
-	err = eachBlock(ctx, f, sniff, func(out sniffed) error { return out.err }, func(f *csvFile, out sniffed) error {
-		if out.err != nil && out.err != errLeft {
-			return f.explain(out.err, f.done, driver.Table{})
-		}
-		for i := range columns {
-			columns[i].Merge(out.columns[i])
-		}
-		f.done += out.rows
-		seen.bytes += out.bytes
-		seen.rows = f.done
-		if out.err == errLeft || sample == 0 && seen.bytes >= sampleBytes || sample > 0 && f.done >= sample {
-			whole = false
-			return errLeft
-		}
-		return nil
-	}, func(sniffed) {})
-	if err == errLeft {
-		err = nil
-	}
-	return columns, seen, whole, err
-}
-
-// converted returns a value as the types are found and read by: with a decimal
-// point, and days in ISO 8601, where the settings say how the file writes them.
-func (f *csvFile) converted(scratch *[]byte, v []byte) []byte {
-	if f.format.layout != "" {
-		if iso := f.format.iso((*scratch)[:0], v); iso != nil {
-			*scratch = iso
-			return iso
-		}
-	}
-	if f.decimal {
-		if *scratch = slices.Grow((*scratch)[:0], len(v)); len(v) > 0 {
-			return plainNumber(*scratch, v)
-		}
-	}
-	return v
-}
-
-// converts reports whether values of a type are converted before they are read.
-func (f *csvFile) converts(t driver.Type) bool {
-	switch t.Kind {
-	case driver.Date, driver.Timestamp, driver.TimestampTZ:
-		return f.format.layout != ""
-	case driver.Int32, driver.Int64, driver.Float32, driver.Float64, driver.Decimal:
-		return f.decimal
-	}
-	return false
 }
 
 // decoded is the rows of one block.

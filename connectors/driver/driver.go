@@ -266,6 +266,7 @@ type Batch struct {
 	// Resume is the cursor to read on from once every batch up to and including
 	// this one is kept: no row would be missing and none twice. nil means that
 	// this is no place to resume, as between rows that share one cursor value.
+	// A read without a column to follow may have a Position in its last one.
 	Resume *Cursor
 	// Bytes is about how much the source sent for this batch.
 	Bytes int64

@@ -155,6 +155,12 @@ func (s *source) knownOf(table string) *known {
 // index: an incremental read looks at every row and has one place to resume, at
 // its end.
 func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
+	if strings.HasPrefix(t.Identity, manyFiles) {
+		if err := records.CheckCursor(t, from); err != nil {
+			return func(yield func(driver.Batch, error) bool) { yield(driver.Batch{}, err) }
+		}
+		return s.readMany(ctx, t, from)
+	}
 	batches := func(yield func(driver.Batch, error) bool) {
 		if err := s.read(ctx, t, from, yield); err != nil && !errors.Is(err, errLeft) {
 			yield(driver.Batch{}, err)
@@ -171,9 +177,6 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 		return err
 	}
 	meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
-	if strings.HasPrefix(t.Identity, manyFiles) {
-		return s.readMany(ctx, t, meter.batch)
-	}
 	in, err := s.openTable(ctx, t)
 	if errors.Is(err, errEmpty) && from.Value != nil {
 		return nil // a day without a row

@@ -2,16 +2,77 @@ package file
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"iter"
 	"slices"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/records"
 )
 
-// readMany reads the files of a group, one after the other. One that cannot be
-// read from its beginning is left out and told of; one that breaks later fails
-// the table.
-func (s *source) readMany(ctx context.Context, t driver.Table, yield func(driver.Batch) error) error {
+// manyRead is one read of the files of a group, one after the other.
+//
+// A cursor goes on past the rows of a file that could not be read. So a read
+// notes the files that it left out, and the next one takes all rows of those that
+// can be read then; which of them have landed, the lake can tell.
+type manyRead struct {
+	source *source
+	table  driver.Table
+	before leftOut // by the read before
+	now    leftOut
+	whole  bool // all rows of the present file are wanted
+}
+
+// leftOut are the files that a read left out, as a Position.
+type leftOut struct {
+	Files []string `json:"left_out,omitempty"`
+	More  bool     `json:"more,omitempty"` // than have a place: any may be one
+}
+
+// mostLeftOut is how many bytes the names of files in a Position may take.
+const mostLeftOut = driver.MaxPosition / 2
+
+func (l leftOut) has(path string) bool { return l.More || slices.Contains(l.Files, path) }
+
+// position returns what to note of the read, nil where nothing was left out.
+func (r *manyRead) position() json.RawMessage {
+	if len(r.now.Files) == 0 {
+		return nil
+	}
+	noted, size := leftOut{}, 0
+	for _, path := range r.now.Files {
+		if text, _ := json.Marshal(path); size+len(text) < mostLeftOut {
+			noted.Files, size = append(noted.Files, path), size+len(text)+1
+		} else {
+			noted.More = true
+		}
+	}
+	raw, _ := json.Marshal(noted) // texts have a form
+	return raw
+}
+
+// readMany yields the rows of the files of a group that from asks for.
+func (s *source) readMany(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
+	r := &manyRead{source: s, table: t}
+	if len(from.Position) > 0 {
+		if err := json.Unmarshal(from.Position, &r.before); err != nil {
+			r.before = leftOut{More: true}
+		}
+	}
+	batches := func(yield func(driver.Batch, error) bool) {
+		meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
+		if err := r.files(ctx, meter.batch); err != nil && !errors.Is(err, errLeft) {
+			yield(driver.Batch{}, err)
+		}
+	}
+	return records.UnorderedBut(ctx, t, from, batches, records.Exempt{Rows: func() bool { return r.whole }, Position: r.position})
+}
+
+// files reads the files. One that cannot be read from its beginning is left out
+// and told of; one that breaks later fails the table.
+func (r *manyRead) files(ctx context.Context, yield func(driver.Batch) error) error {
+	s := r.source
 	entries, err := s.list(ctx)
 	if err != nil {
 		return err
@@ -20,8 +81,9 @@ func (s *source) readMany(ctx context.Context, t driver.Table, yield func(driver
 	var bad []string
 	read := 0
 	for _, e := range g.entries {
+		r.whole = r.before.has(e.path)
 		began := false
-		err := s.readOf(ctx, g, e, t, func(b driver.Batch) error {
+		err := s.readOf(ctx, g, e, r.table, func(b driver.Batch) error {
 			began = began || b.Record.NumRows() > 0
 			return yield(b)
 		})
@@ -33,6 +95,7 @@ func (s *source) readMany(ctx context.Context, t driver.Table, yield func(driver
 			return err
 		default:
 			bad = append(bad, err.Error())
+			r.now.Files = append(r.now.Files, e.path)
 		}
 	}
 	switch {
@@ -41,7 +104,9 @@ func (s *source) readMany(ctx context.Context, t driver.Table, yield func(driver
 	case read == 0:
 		return driver.E(driver.ErrBadData, nil, "no file of %s can be read: %s", s.settings.Path, bad[0])
 	}
-	return yield(noted(t, badFiles(bad)))
+	last := noted(r.table, badFiles(bad))
+	last.Resume = &driver.Cursor{Position: r.position()}
+	return yield(last)
 }
 
 // readOf reads one file of a group: the columns that it has as they are, those

@@ -139,6 +139,55 @@ func TestBadFilesOfMany(t *testing.T) {
 	}
 }
 
+// A cursor goes on past the rows of a file that could not be read: once it can be,
+// all of them are taken.
+func TestBadFileIsMadeUpFor(t *testing.T) {
+	files, dir := folder(t, map[string]string{"in/a.csv": "id,n\n7,2\n", "in/b.csv": "id,n\n1,2,3\n", "in/c.csv": "id,n\n9,4\n"})
+	_, tables, err := found(t, files, `{"path":"in"}`, []driver.Table{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := func(at driver.Cursor) (ids string, next *driver.Cursor) {
+		t.Helper()
+		src, err := open(t, files, `{"path":"in"}`, driver.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, next, err := read(t, src, tables[0], at)
+		if err != nil || next == nil {
+			t.Fatal(err, next)
+		}
+		for _, row := range rows {
+			ids += row[0] + " "
+		}
+		return ids, next
+	}
+	if _, whole := from(driver.Cursor{}); whole.Column != "" || string(whole.Position) != `{"left_out":["in/b.csv"]}` {
+		t.Errorf("a whole read notes %+v", whole)
+	}
+	ids, next := from(driver.Cursor{Column: "id"})
+	if ids != "7 9 " || *next.Value != "9" || string(next.Position) != `{"left_out":["in/b.csv"]}` {
+		t.Fatalf("%s, then %+v", ids, next)
+	}
+	if ids, next = from(*next); ids != "" || string(next.Position) != `{"left_out":["in/b.csv"]}` {
+		t.Errorf("still bad: %s, then %+v", ids, next)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "in", "b.csv"), []byte("id,n\n1,2\n3,4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ids, mended := from(*next)
+	if ids != "1 3 " || *mended.Value != "9" || mended.Position != nil {
+		t.Errorf("mended: %s, then %+v", ids, mended)
+	}
+	if ids, _ = from(*mended); ids != "" {
+		t.Errorf("once more: %s", ids)
+	}
+	next.Position = []byte(`{"more":true}`) // there were more than have a place
+	if ids, _ = from(*next); ids != "7 1 3 9 " {
+		t.Errorf("any may be it: %s", ids)
+	}
+}
+
 // What were tables of their own stay that, and one table stays one.
 func TestManyFilesStayWhatTheyWere(t *testing.T) {
 	files, dir := folder(t, map[string]string{"in/a.csv": "id\n1\n"})

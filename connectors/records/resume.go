@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"math/big"
 	"slices"
@@ -65,11 +66,23 @@ func Ordered(t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch,
 // cursor, because only the end is a place to resume. Without a cursor it passes
 // everything on unchanged.
 func Unordered(ctx context.Context, t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch, error]) iter.Seq2[driver.Batch, error] {
+	return UnorderedBut(ctx, t, from, batches, Exempt{})
+}
+
+// Exempt is what the cursor of a read does not decide. Its functions are called
+// while a batch is under way; nil is nothing.
+type Exempt struct {
+	Rows     func() bool            // whether all rows of the batch are wanted
+	Position func() json.RawMessage // what to note beside the greatest cursor, at the end
+}
+
+// UnorderedBut is Unordered, but for what is exempt.
+func UnorderedBut(ctx context.Context, t driver.Table, from driver.Cursor, batches iter.Seq2[driver.Batch, error], but Exempt) iter.Seq2[driver.Batch, error] {
 	column := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
 	if from.Column == "" || column < 0 {
 		return batches
 	}
-	f := filter{kind: t.Columns[column].Type, after: from.Value, greatest: from.Value, nulls: from.Value == nil || from.Nulls}
+	f := filter{kind: t.Columns[column].Type, after: from.Value, greatest: from.Value, nulls: from.Value == nil || from.Nulls, exempt: but.Rows}
 	if from.Inclusive {
 		f.least = 0
 	} else {
@@ -78,6 +91,9 @@ func Unordered(ctx context.Context, t driver.Table, from driver.Cursor, batches 
 	return hold(f.rows(ctx, column, batches), func(batch, next *driver.Batch) {
 		if next == nil && f.greatest != nil {
 			batch.Resume = &driver.Cursor{Column: from.Column, Value: f.greatest}
+			if but.Position != nil {
+				batch.Resume.Position = but.Position()
+			}
 		}
 	})
 }
@@ -120,6 +136,7 @@ type filter struct {
 	greatest *string
 	least    int  // how a row must compare with after: 0 takes those at it, too
 	nulls    bool // rows without a cursor are wanted
+	exempt   func() bool
 }
 
 // rows yields the batches without the rows that are not after the cursor. One
@@ -153,12 +170,13 @@ func (f *filter) apply(ctx context.Context, record arrow.RecordBatch, column int
 		return nil, err
 	}
 	keep := make([]bool, a.Len())
+	all := f.exempt != nil && f.exempt()
 	var kept int
 	best := -1
 	for i := range keep {
 		if a.IsNull(i) {
-			keep[i] = f.nulls
-		} else if keep[i] = f.after == nil || after(i) >= f.least; keep[i] && (best < 0 || compareRows(a, i, best) > 0) {
+			keep[i] = all || f.nulls
+		} else if keep[i] = all || f.after == nil || after(i) >= f.least; keep[i] && (best < 0 || compareRows(a, i, best) > 0) {
 			best = i
 		}
 		if keep[i] {

@@ -144,6 +144,8 @@ func (s *source) Read(ctx context.Context, _ driver.Table, from driver.Cursor) i
 			if from.Column != "" {
 				value := strconv.Itoa((n+1)*s.rows - 1)
 				b.Resume = &driver.Cursor{Column: from.Column, Value: &value}
+			} else if n == batches-1 {
+				b.Resume = &driver.Cursor{Position: json.RawMessage(`"noted"`)}
 			}
 			if !yield(b, nil) {
 				return
@@ -291,6 +293,8 @@ func TestStraight(t *testing.T) {
 				}
 				if last == nil || !last.Final || last.Next == nil || *last.Next.Value != strconv.Itoa(10*batches-1) {
 					t.Errorf("it ended with %+v", last)
+				} else if noted := string(last.Next.Position); r.Whole != (noted == `"noted"`) {
+					t.Errorf("beside the cursor stands %q", noted)
 				}
 				if checkpoints < c.checkpoints {
 					t.Errorf("%d checkpoints, want %d", checkpoints, c.checkpoints)

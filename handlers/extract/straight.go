@@ -2,6 +2,7 @@ package extract
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"headwater/connectors/driver"
@@ -20,6 +21,7 @@ type straight struct {
 	enc     *parts.Encoder  // nil between two
 	telling chan error      // the outcome of telling of the checkpoint before, nil for none
 	next    *driver.Cursor  // where to resume now
+	noted   json.RawMessage // of a whole read: what the source noted of it
 	open    bool            // rows were read behind next
 	aside   bool            // rows without a cursor were read, which are no place
 	pending int64           // bytes read since the last checkpoint
@@ -90,6 +92,8 @@ func (s *straight) take(ctx context.Context, b driver.Batch) error {
 		} else {
 			s.aside = true
 		}
+	} else if b.Resume != nil {
+		s.noted = b.Resume.Position
 	}
 	if s.seen != nil {
 		s.seen.See(b.Record)
@@ -125,7 +129,7 @@ func (s *straight) place(final bool) (*driver.Cursor, *border.Border) {
 		if !s.r.Whole || reached.Value == nil {
 			return nil, reached
 		}
-		return &driver.Cursor{Column: s.r.Largest, Value: reached.Value}, reached
+		return &driver.Cursor{Column: s.r.Largest, Value: reached.Value, Position: s.noted}, reached
 	}
 	next := *s.next
 	switch before, err := s.seen.Before(next.Value); {

@@ -6,25 +6,43 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 	"github.com/apache/iceberg-go"
 )
 
-// readRows is how many rows are read at a time.
-const readRows = 32 << 10
+// readRows is how many rows of a few columns are read at a time, those with
+// their whole part of a file. Of all columns at once that would be most of the
+// file, so these come in pieces.
+const (
+	readRows   = 32 << 10
+	pieceRows  = 8 << 10
+	pieceBytes = 256 << 10
+)
 
 // columns reads some columns of a data file, and nothing of the others. each
 // gets them in the order of fields, nil for one that the file does not have, and
 // the number of their first row. They are valid until it returns.
-func (l *Lake) columns(ctx context.Context, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) (err error) {
+func (l *Lake) columns(ctx context.Context, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
+	return l.columnsBy(ctx, name, fields, parquet.NewReaderProperties(nil), readRows, each)
+}
+
+// allColumns is columns of which there may be many. What each gets is
+// overwritten after it returned.
+func (l *Lake) allColumns(ctx context.Context, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
+	by := parquet.NewReaderProperties(newReuse())
+	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
+	return l.columnsBy(ctx, name, fields, by, pieceRows, each)
+}
+
+func (l *Lake) columnsBy(ctx context.Context, name string, fields []iceberg.NestedField, by *parquet.ReaderProperties, rows int64, each func(first int64, columns []arrow.Array) error) (err error) {
 	f, err := l.files.Open(name)
 	if err != nil {
 		return storage("open a data file", err)
 	}
-	r, err := file.NewParquetReader(f)
+	r, err := file.NewParquetReader(f, file.WithReadProps(by))
 	if err != nil {
 		return storage("read a data file", errors.Join(err, f.Close()))
 	}
@@ -33,7 +51,7 @@ func (l *Lake) columns(ctx context.Context, name string, fields []iceberg.Nested
 	if len(leaves) == 0 {
 		return nil
 	}
-	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: readRows}, memory.DefaultAllocator)
+	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: rows}, by.Allocator())
 	if err != nil {
 		return storage("read a data file", err)
 	}

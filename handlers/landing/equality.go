@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/content"
 )
 
 // canonical returns how text of a key column is brought to the one form that all
@@ -115,7 +116,7 @@ func plainInterval(text string) string {
 
 // inForm returns an appender of texts in a canonical form, nil for a column of
 // another type.
-func inForm(column arrow.Array, form func(string) string) appender {
+func inForm(column arrow.Array, form func(string) string) content.Appender {
 	value := func(int) string { return "" }
 	switch a := column.(type) {
 	case *array.String:

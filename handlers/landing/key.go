@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/bits"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -12,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/content"
 )
 
 // key stands for the values of a row's key columns. Keys of fixed width that
@@ -96,10 +96,6 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string, merges bool) 
 	return k, nil
 }
 
-// appender appends one value, in a form that differs for values that differ and
-// does not depend on how wide the column was when the file was written.
-type appender func(buf []byte, row int) []byte
-
 // mayLack says that a key may hold NULL in a column, which is a value like
 // others.
 func (k *keyColumns) mayLack(column string) {
@@ -122,36 +118,33 @@ func (k *keyColumns) asLanded() (fields []iceberg.NestedField) {
 
 // of returns how to make the keys of a batch. The int is the column that holds
 // NULL in that row, -1 for none: then it has no key.
-func (k *keyColumns) of(columns []arrow.Array) (func(row int) (key, int), error) {
+func (k *keyColumns) of(columns []arrow.Array) func(row int) (key, int) {
 	return k.by(k.forms, columns)
 }
 
 // group is as of, for what keys share that the source may take for one. Without
 // such keys it is the key itself.
-func (k *keyColumns) group(columns []arrow.Array) (func(row int) (key, int), error) {
+func (k *keyColumns) group(columns []arrow.Array) func(row int) (key, int) {
 	if k.alike == nil {
 		return k.by(k.forms, columns)
 	}
 	return k.by(k.alike, columns)
 }
 
-func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) (func(row int) (key, int), error) {
-	add := make([]appender, len(columns))
+func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) func(row int) (key, int) {
+	add := make([]content.Appender, len(columns))
 	for i, column := range columns {
 		if column == nil && i == k.lacks {
 			continue
 		}
 		if column == nil {
-			return func(int) (key, int) { return key{}, i }, nil
+			return func(int) (key, int) { return key{}, i }
 		}
 		if forms[i] != nil {
 			add[i] = inForm(column, forms[i])
 		}
 		if add[i] == nil {
 			add[i] = appenderOf(column, k.fields[i].Type)
-		}
-		if add[i] == nil {
-			return nil, fmt.Errorf("%w: column %q of %s cannot be part of a key", ErrBadKey, k.fields[i].Name, k.fields[i].Type)
 		}
 	}
 	return func(row int) (made key, null int) {
@@ -176,75 +169,35 @@ func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) (fun
 		sum := sha256.Sum256(k.buf)
 		copy(made[:], sum[:])
 		return made, -1
-	}, nil
+	}
 }
 
 func appendText(buf, text []byte) []byte {
 	return append(binary.AppendUvarint(buf, uint64(len(text))), text...)
 }
 
-func appenderOf(column arrow.Array, t iceberg.Type) appender {
-	number := func(value func(int) int64) appender {
-		return func(buf []byte, row int) []byte { return binary.LittleEndian.AppendUint64(buf, uint64(value(row))) }
-	}
-	float := func(value func(int) float64) appender {
-		return func(buf []byte, row int) []byte {
-			v := value(row)
-			switch {
-			case v == 0:
-				v = 0 // of either sign
-			case v != v:
-				v = math.NaN() // of any kind
-			}
-			return binary.LittleEndian.AppendUint64(buf, math.Float64bits(v))
+// appenderOf returns how to append the values of a key column of a type, in a
+// form that all values have which a source takes for equal.
+func appenderOf(column arrow.Array, t iceberg.Type) content.Appender {
+	switch a := column.(type) {
+	case *array.Float32:
+		return unsigned(a.Float32Values(), content.Of(a))
+	case *array.Float64:
+		return unsigned(a.Float64Values(), content.Of(a))
+	case *array.Decimal128:
+		if d, ok := t.(iceberg.DecimalType); ok && d.Precision() <= 18 {
+			return func(buf []byte, row int) []byte { return binary.LittleEndian.AppendUint64(buf, a.Value(row).LowBits()) }
 		}
 	}
-	text := func(value func(int) []byte) appender {
-		return func(buf []byte, row int) []byte { return appendText(buf, value(row)) }
-	}
-	switch a := column.(type) {
-	case *array.Boolean:
-		return func(buf []byte, row int) []byte {
-			if a.Value(row) {
-				return binary.LittleEndian.AppendUint64(buf, 1)
-			}
+	return content.Of(column)
+}
+
+// unsigned appends zero of either sign as one value.
+func unsigned[T ~float32 | ~float64](values []T, add content.Appender) content.Appender {
+	return func(buf []byte, row int) []byte {
+		if values[row] == 0 {
 			return binary.LittleEndian.AppendUint64(buf, 0)
 		}
-	case *array.Int32:
-		return number(func(row int) int64 { return int64(a.Value(row)) })
-	case *array.Int64:
-		return number(a.Value)
-	case *array.Date32:
-		return number(func(row int) int64 { return int64(a.Value(row)) })
-	case *array.Time64:
-		return number(func(row int) int64 { return int64(a.Value(row)) })
-	case *array.Timestamp:
-		return number(func(row int) int64 { return int64(a.Value(row)) })
-	case *array.Float32:
-		return float(func(row int) float64 { return float64(a.Value(row)) })
-	case *array.Float64:
-		return float(a.Value)
-	case *array.Decimal128:
-		short := false
-		if d, ok := t.(iceberg.DecimalType); ok {
-			short = d.Precision() <= 18
-		}
-		return func(buf []byte, row int) []byte {
-			v := a.Value(row)
-			buf = binary.LittleEndian.AppendUint64(buf, v.LowBits())
-			if !short {
-				buf = binary.LittleEndian.AppendUint64(buf, uint64(v.HighBits()))
-			}
-			return buf
-		}
-	case *array.String:
-		return text(func(row int) []byte { return []byte(a.Value(row)) })
-	case *array.Binary:
-		return text(a.Value)
-	case *array.FixedSizeBinary:
-		return func(buf []byte, row int) []byte { return append(buf, a.Value(row)...) }
-	case array.ExtensionArray:
-		return appenderOf(a.Storage(), t)
+		return add(buf, row)
 	}
-	return nil
 }

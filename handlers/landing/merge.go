@@ -143,14 +143,8 @@ func (m *merge) settled() error {
 // take reads the keys of a pending file.
 func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.DataFile, newest map[key]place) error {
 	return m.w.lake.columns(ctx, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
-		of, err := m.keys.of(columns[:len(m.keys.fields)])
-		if err != nil {
-			return err
-		}
-		group, err := m.keys.group(columns[:len(m.keys.fields)])
-		if err != nil {
-			return err
-		}
+		of := m.keys.of(columns[:len(m.keys.fields)])
+		group := m.keys.group(columns[:len(m.keys.fields)])
 		deleted := func(int) bool { return false }
 		if len(columns) > len(m.keys.fields) {
 			deleted = deletedIn(columns[len(columns)-1])
@@ -195,14 +189,8 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 	name := f.FilePath()
 	gone := m.gone[name]
 	return m.w.lake.columns(ctx, name, m.keys.fields, func(first int64, columns []arrow.Array) error {
-		of, err := m.keys.of(columns)
-		if err != nil {
-			return err
-		}
-		group, err := m.keys.group(columns)
-		if err != nil {
-			return err
-		}
+		of := m.keys.of(columns)
+		group := m.keys.group(columns)
 		for row, n := 0, rowsOf(columns); row < n; row++ {
 			shared, null := group(row)
 			if null >= 0 {

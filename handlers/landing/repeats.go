@@ -2,10 +2,11 @@ package landing
 
 import (
 	"context"
-	"crypto/sha256"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
+
+	"headwater/handlers/landing/content"
 )
 
 // repeats finds the pending rows that have landed just as they are, each as often
@@ -13,7 +14,6 @@ import (
 type repeats struct {
 	w      *Writer
 	fields []iceberg.NestedField
-	buf    []byte
 	parts  int
 }
 
@@ -110,33 +110,13 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 
 // each calls use for the rows of a file that belong to a part.
 func (r *repeats) each(ctx context.Context, part int, f iceberg.DataFile, use func(k key, row int64)) error {
-	return r.w.lake.columns(ctx, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
-		add := make([]appender, len(columns))
-		for i, column := range columns {
-			if column != nil {
-				add[i] = appenderOf(column, r.fields[i].Type)
-			}
-		}
+	return r.w.lake.allColumns(ctx, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
+		rows := content.RowsOf(columns)
 		for row := range rowsOf(columns) {
-			if k := r.content(columns, add, row); r.parts == 1 || int((k.mixed()>>32)%uint64(r.parts)) == part {
+			if k := key(rows.Hash(row)); r.parts == 1 || int((k.mixed()>>32)%uint64(r.parts)) == part {
 				use(k, first+int64(row))
 			}
 		}
 		return nil
 	})
-}
-
-// content stands for all values of a row; a column that its file lacks is NULL.
-func (r *repeats) content(columns []arrow.Array, add []appender, row int) (k key) {
-	r.buf = r.buf[:0]
-	for i, column := range columns {
-		if column == nil || column.IsNull(row) || add[i] == nil {
-			r.buf = append(r.buf, 0)
-			continue
-		}
-		r.buf = add[i](append(r.buf, 1), row)
-	}
-	sum := sha256.Sum256(r.buf)
-	copy(k[:], sum[:])
-	return k
 }

@@ -98,7 +98,7 @@ func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer 
 	for _, f := range live {
 		away := gone[f.FilePath()]
 		seen := int64(0)
-		err := l.columns(ctx, f.FilePath(), fields, func(first int64, columns []arrow.Array) error {
+		err := l.allColumns(ctx, f.FilePath(), fields, func(first int64, columns []arrow.Array) error {
 			rows := rowsOf(columns)
 			seen += int64(rows)
 			return side.Add(columns, rows, func(row int) bool { return away.has(first + int64(row)) })

@@ -9,7 +9,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/content"
 )
 
 // Limits of what is noted.
@@ -55,6 +58,19 @@ func (s Set) IsZero() bool { return !s.Full && len(s.Hashes) == 0 }
 // hash is the first 96 bits of the XXH3 of a row's content: two different rows
 // of a border share it once in 10^20 tables.
 type hash [12]byte
+
+// hashesOf returns how to make the hashes of a batch's rows: often it is asked
+// for none or for one.
+func hashesOf(rec arrow.RecordBatch) func(row int) hash {
+	var rows *content.Rows
+	return func(row int) hash {
+		if rows == nil {
+			rows = content.RowsOf(rec.Columns())
+		}
+		whole := rows.Hash(row)
+		return hash(whole[:len(hash{})])
+	}
+}
 
 func (s *Set) add(h hash) {
 	if s.Full {

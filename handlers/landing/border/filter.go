@@ -13,7 +13,6 @@ type Filter struct {
 	typ         driver.Type
 	value, last *value
 	rows, nulls map[hash]int // nil where it is not known which rows landed
-	content     content
 }
 
 // Drop returns the Filter of a read of the table by the column that goes on at
@@ -77,9 +76,9 @@ func (f *Filter) Keep(rec arrow.RecordBatch) (runs []arrow.RecordBatch, kept Kep
 	if column.NullN() == 0 && (least < 0 || pointAt(column, least).compare(f.last.point) > 0) {
 		return whole(), kept
 	}
-	first := 0
+	hashes, first := hashesOf(rec), 0
 	for row := range column.Len() {
-		if !f.landed(rec, column, row, &kept) {
+		if !f.landed(hashes, column, row, &kept) {
 			continue
 		}
 		if row > first {
@@ -98,7 +97,7 @@ func (f *Filter) Keep(rec arrow.RecordBatch) (runs []arrow.RecordBatch, kept Kep
 
 // landed reports whether a row has landed as it is, and takes it from what is
 // still to come. Of one that has not, kept says what is not known.
-func (f *Filter) landed(rec arrow.RecordBatch, column arrow.Array, row int, kept *Kept) bool {
+func (f *Filter) landed(hashes func(row int) hash, column arrow.Array, row int, kept *Kept) bool {
 	known := f.nulls
 	if column.IsValid(row) {
 		p := pointAt(column, row)
@@ -110,7 +109,7 @@ func (f *Filter) landed(rec arrow.RecordBatch, column arrow.Array, row int, kept
 		}
 	}
 	if known != nil {
-		if h := f.content.of(rec, row); known[h] > 0 {
+		if h := hashes(row); known[h] > 0 {
 			known[h]--
 			return true
 		}

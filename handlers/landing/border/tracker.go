@@ -23,13 +23,12 @@ const (
 // where the next one goes on, and which rows that will show again. It is not
 // safe for concurrent use.
 type Tracker struct {
-	typ     driver.Type
-	column  string
-	at      int
-	key     []int // columns of the primary key
-	of      string
-	content content
-	now     time.Time
+	typ    driver.Type
+	column string
+	at     int
+	key    []int // columns of the primary key
+	of     string
+	now    time.Time
 
 	limit, local *point // no place to go on from lies beyond: UTC, and where local time is the farthest ahead
 	ceiling      *value // nor beyond this, whatever was read
@@ -240,9 +239,10 @@ func (k *Tracker) seeNulls(rec arrow.RecordBatch, column arrow.Array) {
 		k.nulls = Set{Full: true}
 		return
 	}
+	hashes := hashesOf(rec)
 	for row := range column.Len() {
 		if column.IsNull(row) {
-			k.nulls.add(k.content.of(rec, row))
+			k.nulls.add(hashes(row))
 		}
 	}
 }
@@ -265,10 +265,11 @@ func (k *Tracker) keep(rec arrow.RecordBatch, column arrow.Array, most point) {
 	if k.lost == nil {
 		at := k.shown(column, place)
 		if len(k.rows)+len(at) <= MaxRows {
+			hashes := hashesOf(rec)
 			for _, row := range at {
 				p := pointAt(column, row)
 				p.text = strings.Clone(p.text)
-				k.rows = append(k.rows, seen{p, k.content.of(rec, row)})
+				k.rows = append(k.rows, seen{p, hashes(row)})
 			}
 			return
 		}

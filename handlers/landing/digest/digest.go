@@ -7,15 +7,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/zeebo/xxh3"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/content"
 )
 
 // Buckets is how many sums a side has.
@@ -87,7 +85,6 @@ type Side struct {
 	cursor int
 	only   map[int]bool
 	newer  map[Hash]bool // keys that the other side has in a newer form
-	buf    []byte
 	sums   Sums
 }
 
@@ -127,20 +124,29 @@ func (s *Side) Add(columns []arrow.Array, rows int, skip func(row int) bool) err
 	if err != nil {
 		return err
 	}
+	hashes := content.RowsOf(columns)
+	keys := hashes
+	if len(s.key) > 0 {
+		of := make([]arrow.Array, len(s.key))
+		for i, at := range s.key {
+			of[i] = columns[at]
+		}
+		keys = content.RowsOf(of)
+	}
 	for row := range rows {
 		if skip != nil && skip(row) {
 			continue
 		}
-		content := s.hash(columns, row, nil)
-		key := content
-		if len(s.key) > 0 {
-			key = s.hash(columns, row, s.key)
+		whole := Hash(hashes.Hash(row))
+		key := whole
+		if keys != hashes {
+			key = Hash(keys.Hash(row))
 		}
 		late := behind != nil && behind(row)
 		s.sums.Rows++
 		bucket := int(binary.LittleEndian.Uint64(key[:8]) % Buckets)
 		if s.only[bucket] {
-			s.list(columns, row, key, content, late)
+			s.list(columns, row, key, whole, late)
 		}
 		switch {
 		case late:
@@ -151,8 +157,8 @@ func (s *Side) Add(columns []arrow.Array, rows int, skip func(row int) bool) err
 		case s.newer[key]:
 		default:
 			s.sums.Counts[bucket]++
-			s.sums.Contents[bucket][0] += binary.LittleEndian.Uint64(content[:8])
-			s.sums.Contents[bucket][1] += binary.LittleEndian.Uint64(content[8:])
+			s.sums.Contents[bucket][0] += binary.LittleEndian.Uint64(whole[:8])
+			s.sums.Contents[bucket][1] += binary.LittleEndian.Uint64(whole[8:])
 		}
 	}
 	return nil
@@ -207,76 +213,4 @@ func (s *Side) behind(columns []arrow.Array) (func(row int) bool, error) {
 		late, err := after(row)
 		return late && err == nil
 	}, nil
-}
-
-// hash returns the hash of some columns of a row, of all for nil.
-func (s *Side) hash(columns []arrow.Array, row int, of []int) Hash {
-	s.buf = s.buf[:0]
-	add := func(column arrow.Array) {
-		if column == nil || column.IsNull(row) {
-			s.buf = append(s.buf, 0)
-			return
-		}
-		s.buf = appendValue(append(s.buf, 1), column, row)
-	}
-	if of == nil {
-		for _, column := range columns {
-			add(column)
-		}
-	} else {
-		for _, i := range of {
-			add(columns[i])
-		}
-	}
-	return Hash(xxh3.Hash128(s.buf).Bytes())
-}
-
-// appendValue appends a value in a form that differs for values that differ, and
-// does not depend on how wide its type is.
-func appendValue(buf []byte, column arrow.Array, row int) []byte {
-	number := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(buf, n) }
-	text := func(v string) []byte { return append(binary.AppendUvarint(buf, uint64(len(v))), v...) }
-	float := func(f float64) []byte {
-		if math.IsNaN(f) {
-			f = math.NaN()
-		}
-		return number(math.Float64bits(f))
-	}
-	switch a := column.(type) {
-	case *array.Boolean:
-		if a.Value(row) {
-			return append(buf, 1)
-		}
-		return append(buf, 0)
-	case *array.Int32:
-		return number(uint64(int64(a.Value(row))))
-	case *array.Int64:
-		return number(uint64(a.Value(row)))
-	case *array.Float32:
-		return float(float64(a.Value(row)))
-	case *array.Float64:
-		return float(a.Value(row))
-	case *array.Date32:
-		return number(uint64(int64(a.Value(row))))
-	case *array.Time64:
-		return number(uint64(a.Value(row)))
-	case *array.Timestamp:
-		return number(uint64(a.Value(row)))
-	case *array.Decimal128:
-		v := a.Value(row)
-		return binary.LittleEndian.AppendUint64(number(v.LowBits()), uint64(v.HighBits()))
-	case *array.String:
-		return text(a.Value(row))
-	case *array.LargeString:
-		return text(a.Value(row))
-	case *array.Binary:
-		return text(string(a.Value(row)))
-	case *array.LargeBinary:
-		return text(string(a.Value(row)))
-	case *array.FixedSizeBinary:
-		return append(buf, a.Value(row)...)
-	case array.ExtensionArray:
-		return appendValue(buf, a.Storage(), row)
-	}
-	return text(column.ValueStr(row))
 }

@@ -51,6 +51,7 @@ var works = []work{
 	{"api", tableSync, (*bench).api},
 	{"memory", tableSync, (*bench).memory},
 	{"incremental", tableSync, (*bench).incremental},
+	{"verify", tableSync, (*bench).verify},
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},
 	{"unchanged", tableHistory, (*bench).unchanged},

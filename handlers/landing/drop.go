@@ -61,9 +61,19 @@ func (l *Lake) Tables(ctx context.Context, a event.Address) ([]string, error) {
 	return names, nil
 }
 
+// removeAgain is how often a folder that cannot be emptied is tried again.
+const removeAgain = 5
+
 func (l *Lake) removeAll(root string) error {
 	if d, ok := l.files.(disk); ok {
-		return storage("remove "+root, d.RemoveAll(root))
+		err := d.RemoveAll(root)
+		for range removeAgain {
+			if err == nil {
+				break
+			}
+			err = d.RemoveAll(root) // a writer that does not know yet has made another file
+		}
+		return storage("remove "+root, err)
 	}
 	found, err := list(l.files, root)
 	if errors.Is(err, fs.ErrNotExist) {

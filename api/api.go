@@ -183,6 +183,7 @@ type Options struct {
 	MaxUnread       int64         // bytes of large answers that clients of one organization have not taken, default 128 MiB
 	Heartbeat       time.Duration // between two signs of life of an event stream, default 15 s
 	StreamWrite     time.Duration // for a client to take one event, longer for a large one, default 10 s
+	Origins         []string      // of web pages that may call the API, as CheckOrigin takes them; none by default
 	PageWait        time.Duration // for the log to give one page of events, default 30 s
 }
 

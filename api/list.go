@@ -142,18 +142,19 @@ func readFailure(err error) error {
 	return err
 }
 
-// etag returns a strong tag that the texts determine.
+// etag returns a tag that the texts determine. It is weak: an answer has it
+// compressed and as it is.
 func etag(parts ...string) string {
 	encoded, _ := json.Marshal(parts) // texts always marshal
 	sum := sha256.Sum256(encoded)
-	return `"` + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:15])) + `"`
+	return `W/"` + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:15])) + `"`
 }
 
 // matches reports whether the client has the tagged version already.
 func matches(h http.Header, tag string) bool {
 	for _, value := range h.Values("If-None-Match") {
 		for _, item := range strings.Split(value, ",") {
-			if item = strings.TrimPrefix(strings.TrimSpace(item), "W/"); item == tag || item == "*" {
+			if item = strings.TrimSpace(item); strings.TrimPrefix(item, "W/") == strings.TrimPrefix(tag, "W/") || item == "*" {
 				return true
 			}
 		}

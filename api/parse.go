@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -23,6 +25,9 @@ func parseJSON(body []byte) (any, *detail) {
 	}
 	if !utf8.Valid(body) {
 		return wrong("is not UTF-8")
+	}
+	if halfCharacter(body) {
+		return wrong("holds half of a character: a \\ud800 to \\udfff stands in a pair, high then low")
 	}
 	if d := walkJSON(body); d != nil {
 		return nil, d
@@ -90,4 +95,33 @@ func walkJSON(body []byte) *detail {
 			return wrong("nests deeper than %d levels", maxDepth)
 		}
 	}
+}
+
+// halfCharacter reports whether a text holds a surrogate alone, which readers
+// of JSON replace without a word: the name that comes back is not the one sent.
+func halfCharacter(body []byte) bool {
+	unit := func(at int) rune {
+		if at+6 > len(body) || body[at] != '\\' || body[at+1] != 'u' {
+			return 0
+		}
+		n, err := strconv.ParseUint(string(body[at+2:at+6]), 16, 16)
+		if err != nil {
+			return 0
+		}
+		return rune(n)
+	}
+	for i := 0; i < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		switch u := unit(i); {
+		case !utf16.IsSurrogate(u):
+			i++ // also of an escaped backslash
+		case utf16.DecodeRune(u, unit(i+6)) == utf8.RuneError:
+			return true
+		default:
+			i += 11
+		}
+	}
+	return false
 }

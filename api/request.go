@@ -91,6 +91,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set(headerRequestID, id)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
+	if h.crossOrigin(w, r) {
+		return
+	}
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -258,6 +261,11 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, a *answer) {
 	for key, values := range a.header {
 		header[key] = values
 	}
+	if header.Get("Etag") != "" {
+		// Kept by the client alone, who asks each time whether it still holds.
+		header.Set("Cache-Control", "private, no-cache")
+	}
+	a.compress(header, r.Header)
 	if a.status != http.StatusNotModified {
 		header.Set("Content-Length", strconv.Itoa(len(a.body)+len(a.through)))
 	}

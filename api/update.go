@@ -214,7 +214,23 @@ func unfitName(name string) string {
 	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
 		return "must not begin or end with white space or hold control characters"
 	}
+	if strings.ContainsFunc(name, unseen) {
+		return "must not hold characters that cannot be seen, or that turn the direction of others"
+	}
 	return ""
+}
+
+// unseen reports whether a character has no shape of its own. Two names that
+// look alike would be two sources, and one that turns its surroundings round is
+// shown as another name.
+func unseen(r rune) bool {
+	switch {
+	case r == '\u034f', r == '\u115f', r == '\u1160', r == '\u17b4', r == '\u17b5', r == '\u3164', r == '\uffa0', r == '\u2800':
+		return true // letters and marks without ink
+	case r >= 0xfe00 && r <= 0xfe0e, r >= 0xe0100 && r <= 0xe01ef: // selectors of variants; that of emoji is seen
+		return true
+	}
+	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // composeOne answers with the document of the job's only source.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"headwater/api"
 	"headwater/handlers/extract"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
 	ConnectorKeep      time.Duration `env:"HEADWATER_CONNECTOR_KEEP" default:"1m" help:"How long the process of a source waits for the source's next call, which then needs no start; 0 ends it with each call."`
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
+	CORSOrigins        []string      `name:"cors-origins" env:"HEADWATER_CORS_ORIGINS" help:"Origins of web pages that may call the API, such as https://app.example.com; * for every page there is (default none)."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
 	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never, and a node without a projection replays history."`
@@ -86,6 +88,12 @@ func (c *Config) Validate() error {
 
 	if c.FilesShared != "" && !sharedName.MatchString(c.FilesShared) {
 		wrong("files-shared", "must be the name of a folder in --files-root, such as shared, not %q", c.FilesShared)
+	}
+
+	for _, origin := range c.CORSOrigins {
+		if err := api.CheckOrigin(origin); err != nil {
+			wrong("cors-origins", "%q %v", origin, err)
+		}
 	}
 
 	if c.LakeMode == "" {

@@ -176,7 +176,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables},
 			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
-			Log: log, Options: api.Options{Wait: cfg.Wait},
+			Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
 		if err != nil {
 			return nil, err

@@ -108,6 +108,12 @@ func followJWKS(ctx context.Context, c AuthConfig) (keyfunc.Keyfunc, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	client := *c.Client
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Transport = jwksTransport{client.Transport, c.Log}
+	c.Client = &client
 	return keyfunc.NewDefaultOverrideCtx(ctx, []string{c.JWKSURL}, keyfunc.Override{
 		Client: c.Client, HTTPTimeout: 10 * time.Second, RateLimitWaitMax: time.Second,
 		RefreshErrorHandlerFunc: func(u string) func(context.Context, error) {
@@ -132,6 +138,11 @@ func (a *Auth) Verify(token string) (Claims, error) {
 	parsed, err := a.parser.ParseWithClaims(token, &t, a.find)
 	if err != nil {
 		return Claims{}, fmt.Errorf("%w: %s", ErrToken, whyInvalid(err))
+	}
+	// Whoever sets it says that a reader who does not know it must refuse the token
+	// (RFC 7515, 4.1.11). The library reads over it.
+	if _, critical := parsed.Header["crit"]; critical {
+		return Claims{}, fmt.Errorf("%w: it depends on extensions (crit), of which this service knows none", ErrToken)
 	}
 	c := Claims{Organization: t.Organization, Username: t.Username, Role: t.Role, Expires: t.ExpiresAt.Time}
 	if c.Username == "" {

@@ -181,6 +181,18 @@ func TestGrant(t *testing.T) {
 
 // TestJWKS holds that only asymmetric signatures of the published keys count;
 // above all that a public key is no HMAC secret.
+// critical signs a token that says that it depends on an extension.
+func critical(t *testing.T, method jwt.SigningMethod, key any) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, goodClaims())
+	token.Header["kid"], token.Header["crit"] = "k1", []string{"exp"}
+	text, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func TestJWKS(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -209,6 +221,8 @@ func TestJWKS(t *testing.T) {
 		{"kty": "EC", "kid": "k2", "alg": "ES256", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])},
 		{"kty": "RSA", "kid": "enc", "use": "enc", "n": b64(n), "e": "AQAB"}, {"kty": "RSA", "kid": "sig", "use": "sig", "n": b64(n), "e": "AQAB"},
 		{"kty": "RSA", "kid": "wrap", "key_ops": []string{"wrapKey"}, "n": b64(n), "e": "AQAB"}, {"kty": "RSA", "kid": "short", "n": b64(short.N.Bytes()), "e": "AQAB"},
+		{"kty": "EC", "kid": "odd", "crv": "P-256", "x": "AAAA", "y": "AAAA"}, {"kty": "RSA", "kid": "odd", "n": "!", "e": "AQAB"}, {"kty": "new"}, {"kty": "RSA", "kid": 7},
+		{"kty": "oct", "kid": "shared", "k": b64(n)}, {"kty": "RSA", "kid": "odd use", "use": "tls", "n": b64(n), "e": "AQAB"},
 		{"kty": "OKP", "kid": "k3", "alg": "EdDSA", "crv": "Ed25519", "x": b64(edKey.Public().(ed25519.PublicKey))},
 	}})
 	if err != nil {
@@ -263,6 +277,8 @@ func TestJWKS(t *testing.T) {
 		{"key of another kid", kid("k2", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},
 		{"unknown kid", kid("../k1", jwt.SigningMethodRS256, rsaKey, goodClaims()), false},
 		{"other signer", kid("k1", jwt.SigningMethodRS256, other, goodClaims()), false},
+		{"a secret of the set", kid("shared", jwt.SigningMethodHS256, n, goodClaims()), false},
+		{"critical extensions", critical(t, jwt.SigningMethodRS256, rsaKey), false},
 		{"none", kid("k1", jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, goodClaims()), false},
 		{"no expiry", kid("k1", jwt.SigningMethodRS256, rsaKey, with(goodClaims(), "exp", nil)), false},
 		{"expired", kid("k1", jwt.SigningMethodRS256, rsaKey, with(goodClaims(), "exp", time.Now().Add(-time.Minute).Unix())), false},
@@ -330,6 +346,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"viewer reads", viewer, "GET", "/data/w1/list", "Bearer " + viewer.token, 200},
 		{"viewer writes", viewer, "POST", "/data/w1/cleanup", "Bearer " + viewer.token, 403},
 		{"viewer tests", viewer, "POST", "/data/w1/test-connection", "Bearer " + viewer.token, 403},
+		{"viewer verifies", viewer, "POST", "/data/w1/verify", "Bearer " + viewer.token, 403},
 		{"viewer cancels", viewer, "POST", "/data/w1/operations/op_x/cancel", "Bearer " + viewer.token, 403},
 	} {
 		var body any
@@ -353,5 +370,53 @@ func TestWhoMayDoWhat(t *testing.T) {
 		if r := c.get("/data/w1/list"); r.Code != code {
 			t.Errorf("%s: %d, want %d", base, r.Code, code)
 		}
+	}
+}
+
+// A JWKS that is too large, or has too many keys, is not taken; nor is anything
+// of it held.
+func TestJWKSIsBounded(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	one := object{"kty": "EC", "kid": "k1", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:])}
+	many := make([]object, maxJWKSKeys+1)
+	for i := range many {
+		many[i] = object{"kty": "EC", "kid": "k1", "crv": "P-256", "x": one["x"], "y": one["y"]}
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodES256, goodClaims())
+	token.Header["kid"] = "k1"
+	text, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		document object
+		ok       bool
+	}{
+		"one key":       {object{"keys": []object{one}}, true},
+		"too many keys": {object{"keys": many}, false},
+		"too large":     {object{"keys": []object{one}, "more": strings.Repeat("x", maxJWKS)}, false},
+		"no set":        {object{"keys": "none"}, false},
+	} {
+		body, err := json.Marshal(test.document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+		auth, err := NewAuth(t.Context(), AuthConfig{JWKSURL: server.URL, Client: server.Client()})
+		if err == nil {
+			_, err = auth.Verify(text)
+		}
+		if (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
 	}
 }

@@ -81,3 +81,33 @@ func TestReadersBesideAThousandConsumers(t *testing.T) {
 		t.Errorf("read %d", len(got))
 	}
 }
+
+// The requests of one organization that are worked on leave room for another's.
+func TestOrganizationsShareTheGate(t *testing.T) {
+	t.Parallel()
+	b := openBus(t, Config{Listen: "127.0.0.1:0", Authenticate: matrixGrant})
+	ada, eve := asBearer(t, b.Listening(), "ada"), asBearer(t, b.Listening(), "eve")
+	asks := func(who bearer) error {
+		_, err := who.js.Stream(t.Context(), StreamEvents)
+		return err
+	}
+	if err := asks(eve); err != nil {
+		t.Fatal(err)
+	}
+	g := b.broker.door.gate
+	g.mu.Lock()
+	evil := g.made["evil"]
+	g.mu.Unlock()
+	evil.working.Add(gateShare) // under way, as slow ones are
+	if err := asks(eve); err == nil {
+		t.Error("one organization has more than its share")
+	}
+	if err := asks(ada); err != nil {
+		t.Errorf("another organization: %v", err)
+	}
+	evil.working.Add(-gateShare)
+	if err := asks(eve); err != nil {
+		t.Errorf("with its share free again: %v", err)
+	}
+	eventually(t, "nothing is worked on", func() bool { return evil.working.Load() == 0 && len(g.busy) == 0 })
+}

@@ -25,12 +25,16 @@ const (
 	gateQueue   = "headwater-gate" // one of several nodes answers
 
 	gateWait     = 5 * time.Second
-	gateRequests = 256 // worked on at once
+	gateRequests = 256 // worked on at once,
+	gateShare    = 32  // of one organization
 	api          = "$JS.API."
 )
 
 // errDenied refuses what no subscriber may do.
 var errDenied = errors.New("subscribers may read events and manage consumers of their own, nothing else")
+
+// errCrowded refuses what comes while enough is worked on.
+var errCrowded = errors.New("too many requests at once, try again")
 
 // gate answers subscribers' requests to JetStream itself or passes them on, if
 // they ask for no more than a reader of granted events needs. A push consumer,
@@ -66,12 +70,26 @@ func (g *gate) receive(m *nats.Msg) {
 	select {
 	case g.busy <- struct{}{}:
 	default:
-		g.respond(m, refusal(m.Subject, errors.New("too many requests at once, try again")))
+		g.respond(m, refusal(m.Subject, errCrowded))
+		return
+	}
+	name, call, _ := strings.Cut(strings.TrimPrefix(m.Subject, gateSubject+"."), ".")
+	who, inbox, err := g.find(name, m.Header)
+	if err == nil && who.all.working.Add(1) > gateShare {
+		who.all.working.Add(-1)
+		err = errCrowded
+	}
+	if err != nil {
+		<-g.busy
+		g.respond(m, refusal(m.Subject, err))
 		return
 	}
 	go func() {
-		defer func() { <-g.busy }()
-		answer, err := g.answer(m)
+		defer func() {
+			who.all.working.Add(-1)
+			<-g.busy
+		}()
+		answer, err := g.answer(who, inbox, call, m)
 		if err != nil {
 			answer = refusal(m.Subject, err)
 		}
@@ -86,12 +104,7 @@ func (g *gate) respond(m *nats.Msg, answer []byte) {
 }
 
 // answer works out one request.
-func (g *gate) answer(m *nats.Msg) ([]byte, error) {
-	name, call, _ := strings.Cut(strings.TrimPrefix(m.Subject, gateSubject+"."), ".")
-	who, inbox, err := g.find(name, m.Header)
-	if err != nil {
-		return nil, err
-	}
+func (g *gate) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, error) {
 	switch verb, rest := cutCall(call); verb {
 	case "INFO":
 		return json.Marshal(map[string]any{"type": "io.nats.jetstream.api.v1.account_info_response", "streams": 1,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -24,8 +25,11 @@ const (
 	organizationConsumers = 400
 )
 
-// made counts the consumers that pass of somebody, within a window.
+// made counts the consumers that pass of somebody, within a window, and what the
+// gate works on for them.
 type made struct {
+	working atomic.Int64
+
 	mu    sync.Mutex
 	since time.Time
 	n     int
@@ -93,12 +97,9 @@ func (g *gate) register(filters []string) *guest {
 	return who
 }
 
-// madeBy returns what the guests of an organization count in, nil for those of
+// madeBy returns what the guests of an organization count in, with "" those of
 // several. The gate's lock is held.
 func (g *gate) madeBy(organization string) *made {
-	if organization == "" {
-		return nil
-	}
 	if g.made == nil || len(g.made) > maxGuests {
 		g.made = map[string]*made{}
 	}
@@ -188,7 +189,7 @@ func (w *guest) realName(name string) string {
 
 // count refuses more consumers than a window has room for.
 func (w *guest) count() bool {
-	return w.made.one(guestConsumers) && (w.all == nil || w.all.one(organizationConsumers))
+	return w.made.one(guestConsumers) && w.all.one(organizationConsumers)
 }
 
 func (w *guest) allows(filter string) bool { return coversAny(w.filters, filter) }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"headwater/bus/event"
 )
 
@@ -89,5 +91,59 @@ func TestLostEventsAreNoticed(t *testing.T) {
 				t.Errorf("read %d of %d events: %v", read, events, err)
 			}
 		})
+	}
+}
+
+// What a log may be without having lost anything: empty, whole, or without its
+// beginning, as a copy that was begun later is.
+func TestWholeLogs(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		first, last, messages uint64
+		whole                 bool
+	}{
+		"new":                        {0, 0, 0, true},
+		"one":                        {1, 1, 1, true},
+		"many":                       {1, 900, 900, true},
+		"without its beginning":      {101, 900, 800, true},
+		"emptied":                    {901, 900, 0, false},
+		"one is gone":                {1, 900, 899, false},
+		"one is gone further behind": {101, 900, 799, false},
+	} {
+		err := whole(jetstream.StreamState{FirstSeq: test.first, LastSeq: test.last, Msgs: test.messages})
+		if (err == nil) != test.whole || err != nil && !errors.Is(err, ErrHistoryMissing) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Everything that takes something away by our own hand leaves the log whole:
+// secrets that are erased, snapshots that are thinned, commands that are done, and
+// events that are refused.
+func TestWhatIsRemovedLeavesTheLogWhole(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := openBus(t, Config{Dir: dir})
+	appendMany(t, b, testAddress, 5)
+	e := testEvent(testAddress, &event.SyncProgressed{SyncID: "syn_1"})
+	if _, err := b.Append(t.Context(), 2, e); !errors.Is(err, ErrConflict) {
+		t.Fatalf("an append behind the end: %v", err)
+	}
+	for range 2 { // the second is the first one's repeat
+		if _, err := b.Append(t.Context(), 5, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Bucket(BucketSecrets).Create(t.Context(), "keyset.acme", []byte("k"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Bucket(BucketSecrets).Erase(t.Context(), "keyset.acme"); err != nil {
+		t.Fatal(err)
+	}
+	closeBus(t, b)
+	b = openBus(t, Config{Dir: dir})
+	read := 0
+	if err := b.Replay(t.Context(), 0, 6, func(uint64, *event.Event, int, error) error { read++; return nil }); err != nil || read != 6 {
+		t.Errorf("read %d, %v", read, err)
 	}
 }

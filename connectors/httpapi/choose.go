@@ -261,27 +261,35 @@ func (p *pager) contradiction(more, over string) error {
 // or refuses to where it may well not be.
 func (p *pager) unproven(g signs, pg page, tried []string) error {
 	p.done = true
-	var why string
-	switch {
-	case g.said() != "":
-		why = fmt.Sprintf("says by %s that there are more", g.said())
-	case p.total > p.seen && p.total >= 0:
-		why = fmt.Sprintf("says that it has %d records and gave %d", p.total, p.seen)
-	case g.pages.known && g.pages.n > 1:
-		why = fmt.Sprintf("says by %s that it has %d pages", g.pages.name, g.pages.n)
-	case len(g.odd) > 0:
-		why = fmt.Sprintf("has the field %s, which may lead to more", g.odd[0])
-	case len(g.counting(pg)) > 0:
-		why = fmt.Sprintf("has %s, which may count more than the %d records that it gave", g.counting(pg), pg.records)
-	case p.full(g, pg):
+	why := p.untold(g, pg)
+	if why == "" && p.full(g, pg) {
 		why = fmt.Sprintf("gave %d records, which may be one page of many, and nothing says that they are all", pg.records)
-	default:
+	}
+	if why == "" {
 		return nil
 	}
 	if len(tried) > 0 {
 		why += ", and took no notice of " + strings.Join(tried[:min(len(tried), 12)], ", ")
 	}
 	return driver.E(driver.ErrInvalidConfig, nil, "%s %s%s", where(p.e.url), why, p.offer(g))
+}
+
+// untold returns what says that there are more records than those of the first
+// page, "" for nothing.
+func (p *pager) untold(g signs, pg page) string {
+	switch {
+	case g.said() != "":
+		return fmt.Sprintf("says by %s that there are more", g.said())
+	case p.total > p.seen && p.total >= 0:
+		return fmt.Sprintf("says that it has %d records and gave %d", p.total, p.seen)
+	case g.pages.known && g.pages.n > 1:
+		return fmt.Sprintf("says by %s that it has %d pages", g.pages.name, g.pages.n)
+	case len(g.odd) > 0:
+		return fmt.Sprintf("has the field %s, which may lead to more", g.odd[0])
+	case len(g.counting(pg)) > 0:
+		return fmt.Sprintf("has %s, which may count more than the %d records that it gave", g.counting(pg), pg.records)
+	}
+	return ""
 }
 
 // full reports whether a page may have had no room for more records.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"headwater/connectors/driver"
@@ -118,6 +119,11 @@ func (s *source) tableOf(e endpoint, m *sampled, p *pager) (driver.Table, error)
 	}
 	if s.idle.Load() {
 		table.Notes = append(table.Notes, "The API gives the same answer with the credentials and without: they have no effect.")
+	}
+	if p.mode == "none" && p.begun != nil {
+		if why := p.untold(p.begun.signs, p.last); why != "" {
+			table.Notes = append(table.Notes, fmt.Sprintf("The API %s; connection_config.pagination says that there is one page, and only that is read.", why))
+		}
 	}
 	return table, s.keys(&table, e, m)
 }

@@ -48,7 +48,7 @@ func (p *pager) waysOf(g signs, pg page, kind string) (ways []way) {
 	if pg.records == 0 && g.said() == "" && !known {
 		return ways
 	}
-	told := g.more != "" || p.total > p.seen || g.pages.known
+	told := g.more != "" || p.total > p.seen || g.pages.known || g.counting(pg) != ""
 	if g.more != "" {
 		if id := lastID(pg); id != "" && (g.lastID.value != "" || p.begun.fields["object"]) {
 			ways = append(ways, p.afterWays(g, id)...)
@@ -147,7 +147,7 @@ func (p *pager) probe(ctx context.Context) error {
 		return p.settle(ctx, ways[0])
 	}
 	p.ways = nil
-	must := g.said() != "" || p.total > p.seen || g.pages.known && p.complete(g, p.last) == ""
+	must := g.said() != "" || p.total > p.seen || g.pages.known && p.complete(g, p.last) == "" || g.counting(p.last) != ""
 	var names []string
 	var words error
 	for _, w := range ways {

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 
 	"headwater/connectors/records"
 )
@@ -22,8 +24,11 @@ func (g *signs) unknown(name, plain string, value []byte, in scope) {
 		}
 		return
 	}
-	if !pagers[plain] && (len(in.path) == 0 || !pagers[plainName(in.path[len(in.path)-1])]) || backwards[plain] ||
-		pageNames[plain] || pagesNames[plain] || skipNames[plain] || totalNames[plain] || countNames[plain] || sizeNames[plain] {
+	if pageNames[plain] || pagesNames[plain] || skipNames[plain] || totalNames[plain] || countNames[plain] || sizeNames[plain] {
+		return
+	}
+	if !pagers[plain] && (len(in.path) == 0 || !pagers[plainName(in.path[len(in.path)-1])]) {
+		g.beside(name, value)
 		return
 	}
 	for _, other := range []string{"max", "limit", "size", "time", "prev", "first", "start", "end", "before", "id", "sort", "date", "to", "per"} {
@@ -36,6 +41,42 @@ func (g *signs) unknown(name, plain string, value []byte, in scope) {
 	} else if value[0] == '"' && strings.ContainsAny(text, "0123456789") && !looksLikeURL(text) {
 		g.odd = append(g.odd, name)
 	}
+}
+
+// mostCounted is more than what stands beside a list counts: times are larger.
+const mostCounted = 1e9
+
+// beside notes a number beside the records that may count them, unless its name
+// says that it counts or measures something else.
+func (g *signs) beside(name string, value []byte) {
+	n, ok := whole(value)
+	if !ok || value[0] == '"' || n >= mostCounted || slices.ContainsFunc(wordsIn(name), func(w string) bool { return uncounted[w] }) {
+		return
+	}
+	g.maybe = append(g.maybe, number{name, n, true})
+}
+
+// wordsIn returns the words of a name such as took_ms, tookMs and meta.took-ms,
+// in lower case.
+func wordsIn(name string) (list []string) {
+	var word []rune
+	end := func() {
+		if len(word) > 0 {
+			list = append(list, strings.ToLower(string(word)))
+		}
+		word = nil
+	}
+	lower := false
+	for _, r := range name {
+		if !unicode.IsLetter(r) || unicode.IsUpper(r) && lower {
+			end()
+		}
+		if lower = unicode.IsLower(r); unicode.IsLetter(r) {
+			word = append(word, r)
+		}
+	}
+	end()
+	return list
 }
 
 // nextOf reads a list of addresses of the next page, as in {"next":[{"href":"..."}]}.

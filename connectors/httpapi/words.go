@@ -60,6 +60,13 @@ var (
 	sizeNames  = wordsOf(`limit perpage pagesize size hitsperpage itemsperpage maxresults pagelimit recordsperpage resultsperpage top take pagelength`)
 	// pagers are objects and fields that tell of pages and nothing else.
 	pagers = wordsOf(`paging pagination pager paginator pageinfo paginationinfo paginginfo pagedata pagingmetadata paginationmetadata`)
+	// uncounted are the words of a name of a number that counts no records.
+	uncounted = wordsOf(`id ids uid pid key code status statuscode errno error errors warnings http version ver v rev revision schema api build seq sequence generation etag checksum crc hash
+		time timestamp ts date day days week month year hour hours minute minutes second seconds sec secs ms millis milliseconds micros us ns epoch utc offset timezone
+		took duration elapsed latency runtime uptime age ttl expires expiry expiration expire interval delay wait retry timeout cache cached
+		max min limit size bytes width height length lat lon lng latitude longitude x y z zoom score level weight distance radius
+		amount price cost sum balance fee tax value avg average mean median percent percentage ratio rate quota credits credit budget usage
+		page pages prev first last start end before from to per since until server port node shard shards zip postal phone`)
 	// fullBy are the sizes that tell how many records a page has room for, not how
 	// many it has.
 	fullBy = wordsOf(`limit perpage pagesize hitsperpage maxresults pagelimit recordsperpage take`)

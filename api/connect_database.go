@@ -15,14 +15,15 @@ type databaseForm struct{}
 // databaseFields maps the form's keys to those of a connection_config. What a
 // connector does not know is refused with the connector's own list.
 var databaseFields = map[string]string{
-	"databaseName": "database", "host": "host", "port": "port", "username": "username", "password": "password", "schema": "schema",
+	"databaseName": "database", "host": "host", "port": "port", "username": "username", "password": "password",
 }
 
-// databaseUnused are keys of the form that choose what to read of the database,
-// which a connection does not: everything is connected, syncs choose.
+// databaseChoices are keys of the form that choose what to read. A connection is
+// to all that there is; these become the sync options that the source keeps.
+var databaseChoices = []string{"schema", "tables", "selectedTables", "ignoreTables"}
+
+// databaseUnused are keys of the form that nothing here means.
 var databaseUnused = map[string]string{
-	"selectedTables":  "is not part of a connection: choose with sync_options.tables of a sync",
-	"ignoreTables":    "is not part of a connection: choose with sync_options.tables of a sync",
 	"selectedColumns": "is not supported: all columns are read",
 	"ignoreColumns":   "is not supported: all columns are read",
 	"query":           "is not supported: connect the tables, or a view of that query",
@@ -33,6 +34,9 @@ var databaseUnused = map[string]string{
 // list are as good as absent: the client sends all of them.
 func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceRequest, error) {
 	config := map[string]json.RawMessage{}
+	if d := takeURL(form); d != nil {
+		return nil, sourceRequest{}, malformed(*d)
+	}
 	var s sourceRequest
 	var wrong []detail
 	for _, key := range slices.Sorted(maps.Keys(form)) {
@@ -44,8 +48,9 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 			s.Type = text(value)
 		case key == "name":
 			s.Name = text(value)
+		case slices.Contains(databaseChoices, key):
 		case !known && !refused && key != "options":
-			keys := append(slices.Sorted(maps.Keys(databaseFields)), "databaseType", "name", "options")
+			keys := slices.Concat(slices.Sorted(maps.Keys(databaseFields)), databaseChoices, []string{"databaseType", "name", "options", "url"})
 			wrong = append(wrong, detail{Field: "database." + printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
 		case empty(value):
 		case refused:
@@ -70,8 +75,15 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 			config[to] = value
 		}
 	}
-	if wrong != nil {
+	if s.Type == "" {
+		wrong = append(wrong, detail{Field: "database.databaseType", Message: "is missing: say postgresql, mysql or another connector, or send a url"})
+	}
+	tables, exclude, more := chosenTables(form, s.Type, config)
+	if wrong = append(wrong, more...); wrong != nil {
 		return nil, s, malformed(wrong...)
+	}
+	if tables != nil || exclude != nil {
+		s.Sync = &syncOptions{Tables: tables, Exclude: exclude}
 	}
 	if s.Name == "" {
 		s.Name = databaseName(config)

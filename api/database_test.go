@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -44,16 +46,18 @@ func TestDatabaseForm(t *testing.T) {
 		code   int
 		fields string
 	}{
-		"both forms":       {object{"database": object{"databaseType": "mysql"}, "sources": []object{source("x", "h")}}, 400, "database"},
-		"no type":          {object{"database": object{"host": "h"}}, 400, "database.databaseType"},
-		"unknown field":    {form(object{"hots": "hunter2"}), 400, "database.hots"},
-		"chosen tables":    {form(object{"selectedTables": []string{"a"}}), 400, "database.selectedTables"},
-		"a bad port":       {form(object{"port": "hunter2"}), 400, "database.port"},
-		"a port too large": {form(object{"port": 70000}), 422, "database.port"},
-		"unknown type":     {form(object{"databaseType": "oracle"}), 422, "database.databaseType"},
-		"unknown setting":  {form(object{"schema": "public"}), 422, "database.schema"},
-		"unknown option":   {form(object{"options": object{"ssl": true}}), 422, "database.options.ssl"},
-		"a bad password":   {form(object{"password": 5}), 400, "database.password"},
+		"both forms":        {object{"database": object{"databaseType": "mysql"}, "sources": []object{source("x", "h")}}, 400, "database"},
+		"no type":           {object{"database": object{"host": "h"}}, 400, "database.databaseType"},
+		"unknown field":     {form(object{"hots": "hunter2"}), 400, "database.hots"},
+		"no list of tables": {form(object{"selectedTables": "hunter2"}), 400, "database.selectedTables"},
+		"a nameless table":  {form(object{"tables": []string{""}}), 400, "database.tables"},
+		"a bad URL":         {form(object{"url": "hunter2"}), 400, "database.url"},
+		"two databases":     {form(object{"databaseType": "mysql", "schema": "shop"}), 400, "database.schema"},
+		"a bad port":        {form(object{"port": "hunter2"}), 400, "database.port"},
+		"a port too large":  {form(object{"port": 70000}), 422, "database.port"},
+		"unknown type":      {form(object{"databaseType": "oracle"}), 422, "database.databaseType"},
+		"unknown option":    {form(object{"options": object{"ssl": true}}), 422, "database.options.ssl"},
+		"a bad password":    {form(object{"password": 5}), 400, "database.password"},
 	} {
 		if r := c.post("/data/w1/connect", test.body); r.Code != test.code || r.fields() != test.fields {
 			t.Errorf("%s: %d %q %s", name, r.Code, r.fields(), r.Raw)
@@ -61,5 +65,45 @@ func TestDatabaseForm(t *testing.T) {
 	}
 	if strings.Contains(h.answers.String()+h.logs.String(), "hunter2") {
 		t.Error("a value was echoed")
+	}
+}
+
+// What the form chooses is kept as the source's sync options, and a URL is
+// taken apart.
+func TestDatabaseFormChooses(t *testing.T) {
+	for name, test := range map[string]struct {
+		form object
+		want sourceRequest
+	}{
+		"a schema": {object{"databaseType": "postgresql", "host": "h", "schema": "sales"},
+			sourceRequest{Type: "postgresql", Config: []byte(`{"host":"h"}`), Sync: &syncOptions{Tables: []string{"sales.*"}}}},
+		"tables of a schema": {object{"databaseType": "postgresql", "host": "h", "schema": "sales", "selectedTables": []string{"orders", "public.users"}, "ignoreTables": []string{"tmp_*"}},
+			sourceRequest{Type: "postgresql", Config: []byte(`{"host":"h"}`), Sync: &syncOptions{Tables: []string{"sales.orders", "public.users"}, Exclude: []string{"tmp_*"}}}},
+		"tables": {object{"databaseType": "mysql", "host": "h", "tables": []string{"orders"}, "schema": "shop"},
+			sourceRequest{Type: "mysql", Config: []byte(`{"database":"shop","host":"h"}`), Sync: &syncOptions{Tables: []string{"orders"}}}},
+		"a URL": {object{"url": "postgresql://ada:p%40ss@db:5433/shop?sslmode=require"},
+			sourceRequest{Type: "postgresql", Config: []byte(`{"database":"shop","host":"db","password":"p@ss","port":5433,"sslmode":"require","username":"ada"}`)}},
+		"a URL of Java, beside fields": {object{"databaseType": "postgresql", "url": "jdbc:postgresql://db/shop?user=ada&password=x&currentSchema=sales", "password": "y", "host": ""},
+			sourceRequest{Type: "postgresql", Config: []byte(`{"database":"shop","host":"db","password":"y","username":"ada"}`), Sync: &syncOptions{Tables: []string{"sales.*"}}}},
+		"nothing chosen": {object{"databaseType": "postgresql", "host": "h", "schema": nil, "tables": []string{}, "url": ""},
+			sourceRequest{Type: "postgresql", Config: []byte(`{"host":"h"}`)}},
+	} {
+		encoded, err := json.Marshal(test.form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var form map[string]json.RawMessage
+		if err := json.Unmarshal(encoded, &form); err != nil {
+			t.Fatal(err)
+		}
+		_, got, err := parseDatabase(form)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got.Name = ""
+		if !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: %s %s %+v", name, got.Type, got.Config, got.Sync)
+		}
 	}
 }

@@ -103,6 +103,9 @@ type Connectors interface {
 // the lake to it. It returns ErrNotLanded for a table that never landed.
 type Lake interface {
 	Place(ctx context.Context, a event.Address, namespace, table string) (location, metadata string, err error)
+	// Bucket is what a reader must know of a lake that is a bucket, beside its
+	// address; no credentials.
+	Bucket() map[string]string
 	// Show returns up to limit rows, whose values marshal to JSON. An int64 may be
 	// beyond what a reader of JSON holds.
 	Show(ctx context.Context, a event.Address, namespace, table string, limit int) (Shown, error)

@@ -41,6 +41,8 @@ type landedTable struct {
 	Metadata  string `json:"metadata_location"`
 	Records   int64  `json:"records"`
 	SyncID    string `json:"sync_id"`
+	// Storage is what a reader of a bucket must know beside the address.
+	Storage map[string]string `json:"storage,omitempty"`
 }
 
 func (t landedTable) key() string { return t.SourceID + "\x00" + t.Namespace + "\x00" + t.Name }
@@ -85,6 +87,7 @@ func (h *Handler) tables(ctx context.Context, r *request) (*answer, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.Storage = h.Lake.Bucket()
 		page = append(page, t)
 	}
 	encoded, err := json.Marshal(page)

@@ -20,6 +20,8 @@ func (paperLake) Place(_ context.Context, a event.Address, namespace, table stri
 	return folder, folder + "/metadata/00007-x.metadata.json", nil
 }
 
+func (paperLake) Bucket() map[string]string { return map[string]string{"region": "eu-1"} }
+
 func (paperLake) Show(_ context.Context, _ event.Address, _, _ string, limit int) (Shown, error) {
 	rows := [][]any{{int64(1) << 60, "12.50", nil}, {int64(7), "0.10", []byte{1, 2}}}
 	return Shown{SnapshotID: 5000000000000000001, Total: 42, Columns: []ShownColumn{{"id", "int64"}, {"price", "decimal(9,2)"}, {"raw", "bytes"}}, Rows: rows[:min(limit, 2)]}, nil
@@ -38,12 +40,12 @@ func TestTablesAndPreview(t *testing.T) {
 		t.Fatalf("%+v", all)
 	}
 	one := into[[]landedTable](t, ada.get("/data/w1/tables?table=public.customers&source_id="+ids["landed shop"]))
-	if len(one) != 1 || one[0].Source != "landed shop" || one[0].Metadata != "file:///lake/"+ids["landed shop"]+"/public/customers/metadata/00007-x.metadata.json" || one[0].SyncID == "" {
+	if len(one) != 1 || one[0].Source != "landed shop" || one[0].Metadata != "file:///lake/"+ids["landed shop"]+"/public/customers/metadata/00007-x.metadata.json" || one[0].SyncID == "" || one[0].Storage["region"] != "eu-1" {
 		t.Errorf("%+v", one)
 	}
 	first := ada.get("/data/w1/tables?limit=1")
 	rest := into[[]landedTable](t, ada.get("/data/w1/tables?limit=1&cursor="+first.NextCursor))
-	if page := into[[]landedTable](t, first); len(page) != 1 || len(rest) != 1 || page[0] != all[0] || rest[0] != all[1] {
+	if page := into[[]landedTable](t, first); len(page) != 1 || len(rest) != 1 || page[0].key() != all[0].key() || rest[0].key() != all[1].key() {
 		t.Errorf("pages %+v and %+v", page, rest)
 	}
 	for path, want := range map[string]int{"tables?table=orders": 0, "tables?source_id=" + ids["empty"]: 0, "tables?scope=organization": 0} {

@@ -37,6 +37,12 @@ func (s Streams) getenv(name string) string {
 	return s.Getenv(name)
 }
 
+// interactive reports whether somebody is there to be asked.
+func (s Streams) interactive() bool {
+	f, ok := s.in().(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // note writes one remark for people to Err.
 func (s Streams) note(format string, args ...any) {
 	fmt.Fprintf(s.Err, format+"\n", args...)
@@ -46,10 +52,10 @@ func (s Streams) note(format string, args ...any) {
 // prompt and, when hidden, not what is typed. It returns io.ErrUnexpectedEOF
 // when there is no line.
 func (s Streams) line(prompt string, hidden bool) (string, error) {
-	if f, ok := s.in().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if s.interactive() {
 		fmt.Fprint(s.Err, prompt)
 		if hidden {
-			typed, err := term.ReadPassword(int(f.Fd()))
+			typed, err := term.ReadPassword(int(s.in().(*os.File).Fd()))
 			fmt.Fprintln(s.Err)
 			return string(typed), err
 		}
@@ -83,6 +89,33 @@ func printJSON(s Streams, data any) error {
 	return e.Encode(data)
 }
 
+func otherScope(scope string) string {
+	if scope == "organization" {
+		return "user"
+	}
+	return "organization"
+}
+
+// hint tells of a source of that name in the other scope, "" for none.
+func (c *client) hint(ctx context.Context, scope, name string) string {
+	other := otherScope(scope)
+	all, err := c.sources(ctx, other)
+	if err == nil && slices.ContainsFunc(all, func(s sourceDoc) bool { return s.Name == name }) {
+		return "; it is there with --scope " + other
+	}
+	return ""
+}
+
+// hints is hint for the first of the names that none of the listed has.
+func (c *client) hints(ctx context.Context, scope string, listed []sourceDoc, named []string) string {
+	for _, name := range named {
+		if !strings.HasPrefix(name, "src_") && !slices.ContainsFunc(listed, func(d sourceDoc) bool { return d.Name == name }) {
+			return c.hint(ctx, scope, name)
+		}
+	}
+	return ""
+}
+
 // sourceIDs returns the ids of the sources that the arguments name, by id or by
 // name, without repeats. A name that no source of the scope has is an error.
 func (c *client) sourceIDs(ctx context.Context, scope string, named []string) ([]string, error) {
@@ -100,7 +133,7 @@ func (c *client) sourceIDs(ctx context.Context, scope string, named []string) ([
 			}
 			at := slices.IndexFunc(all, func(s sourceDoc) bool { return s.Name == arg || s.ID == arg })
 			if at < 0 {
-				return nil, withCode(exitRefused, fmt.Errorf("no source %q with scope %s in workspace %s; 'headwater list' shows what is there", arg, scope, c.workspace))
+				return nil, withCode(exitRefused, fmt.Errorf("no source %q with scope %s in workspace %s%s; 'headwater list' shows what is there", arg, scope, c.workspace, c.hint(ctx, scope, arg)))
 			}
 			id = all[at].ID
 		}

@@ -48,49 +48,78 @@ type measure struct {
 // over.
 type bars struct {
 	s     Streams
-	drawn int // lines that stand there
+	drawn []int // columns that each line has that stands there
 }
 
 // draw puts the lines in the place of those before.
 func (b *bars) draw(lines []string) {
 	var out strings.Builder
-	if b.drawn > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
+	width, height := b.size()
+	rows := b.rows(width)
+	if rows > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", rows)
 	}
-	most := b.width() - 1
+	if rows != len(b.drawn) {
+		out.WriteString("\r\x1b[J") // the terminal became narrower, and wrapped them
+	}
+	// What has left the top of the screen could not be drawn over.
+	if most := max(1, height-1); len(lines) > most {
+		hidden := len(lines) - most + 1
+		lines = append(lines[:most-1:most-1], "  and "+several(hidden, "more line"))
+	}
+	was := len(b.drawn)
+	b.drawn = b.drawn[:0]
 	for _, line := range lines {
-		out.WriteString("\r\x1b[2K" + ansi.Truncate(line, most, "…") + "\n")
+		line = ansi.Truncate(line, width-1, "…")
+		b.drawn = append(b.drawn, ansi.StringWidth(line))
+		out.WriteString("\r\x1b[2K" + line + "\n")
 	}
-	if len(lines) < b.drawn {
+	if len(lines) < was {
 		out.WriteString("\x1b[J")
 	}
-	b.drawn = len(lines)
 	fmt.Fprint(b.s.Err, out.String())
 }
 
 // erase takes the lines away, so that something else can stand there.
 func (b *bars) erase() {
-	if b.drawn > 0 {
-		fmt.Fprintf(b.s.Err, "\x1b[%dA\r\x1b[J", b.drawn)
-		b.drawn = 0
+	if len(b.drawn) == 0 {
+		return
 	}
+	width, _ := b.size()
+	fmt.Fprintf(b.s.Err, "\x1b[%dA\r\x1b[J", b.rows(width))
+	b.drawn = b.drawn[:0]
 }
 
-// width is that of the terminal: a line that wraps could not be taken away.
-func (b *bars) width() int {
+// rows returns how many rows the lines take that stand there: a terminal that
+// became narrower has wrapped them.
+func (b *bars) rows(width int) int {
+	rows := 0
+	for _, columns := range b.drawn {
+		rows += max(1, (columns+width-1)/width)
+	}
+	return rows
+}
+
+// size is that of the terminal: a line that wraps could not be taken away.
+func (b *bars) size() (width, height int) {
 	if f, ok := b.s.Err.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 1 {
-			return w
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 1 && h > 1 {
+			return w, h
 		}
 	}
-	return 80
+	return 80, 24
 }
 
 // barLine shows one measure: name, bar, rows, rate and what is left, or for how
-// long nothing came.
-func barLine(name string, m measure, now time.Time) string {
-	name = ansi.Truncate(name, 22, "…")
-	line := "  " + name + strings.Repeat(" ", 22-ansi.StringWidth(name)) + " " + bar(m.Fraction)
+// long nothing came. Where there are fewer than most columns for all of it, the
+// bar and the name become shorter before anything is cut off.
+func barLine(name string, m measure, now time.Time, most int) string {
+	const whole, longest = 78, 22
+	over := max(0, whole-most)
+	shorter := min(over, barWidth)
+	letters := max(8, longest-(over-shorter))
+	name = ansi.Truncate(name, letters, "…")
+	line := "  " + name + strings.Repeat(" ", letters-ansi.StringWidth(name)) + " " + bar(m.Fraction, barWidth-shorter)
 	percent := ""
 	if m.Fraction != nil {
 		percent = fmt.Sprintf("%d%%", int(*m.Fraction*100))
@@ -107,12 +136,12 @@ func barLine(name string, m measure, now time.Time) string {
 }
 
 // bar shows a fraction; one that nobody knows has no marks.
-func bar(fraction *float64) string {
+func bar(fraction *float64, width int) string {
 	if fraction == nil {
-		return strings.Repeat("·", barWidth)
+		return strings.Repeat("·", width)
 	}
-	full := int(*fraction*barWidth + 0.5)
-	return strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
+	full := int(*fraction*float64(width) + 0.5)
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
 // lasted shows a length of time in whole seconds: "42s", "3m10s", "2h5m".
@@ -126,7 +155,7 @@ func lasted(d time.Duration) string {
 
 // barsOf returns the lines of running syncs: their running tables, and of more
 // than one table the whole.
-func barsOf(syncs []syncDoc, now time.Time) []string {
+func barsOf(syncs []syncDoc, now time.Time, most int) []string {
 	var lines []string
 	hidden := 0
 	for _, sync := range syncs {
@@ -146,10 +175,10 @@ func barsOf(syncs []syncDoc, now time.Time) []string {
 				hidden++
 				continue
 			}
-			lines = append(lines, barLine(plain(full(t.Namespace, t.Name)), t.measure, now))
+			lines = append(lines, barLine(plain(full(t.Namespace, t.Name)), t.measure, now, most))
 		}
 		if p.TablesTotal > 1 {
-			lines = append(lines, barLine(fmt.Sprintf("%s: %d of %d", plain(sync.SourceName), p.TablesEnded, p.TablesTotal), p.measure, now))
+			lines = append(lines, barLine(fmt.Sprintf("%s: %d of %d", plain(sync.SourceName), p.TablesEnded, p.TablesTotal), p.measure, now, most))
 		}
 		if quiet := now.Sub(sync.UpdatedAt); !sync.UpdatedAt.IsZero() && quiet > workerSilence {
 			lines = append(lines, "  "+plain(sync.SourceName)+": stalled, no sign of its worker for "+lasted(quiet))

@@ -23,7 +23,7 @@ func TestBars(t *testing.T) {
 			{Name: "still", Status: "running", measure: measure{Rows: 5, WaitingSince: &waiting}},
 		},
 	}}
-	same(t, "bars", strings.Join(barsOf([]syncDoc{sync, {SourceName: "crm", Status: "running"}, {Status: "completed"}}, now), "\n")+"\n", `
+	same(t, "bars", strings.Join(barsOf([]syncDoc{sync, {SourceName: "crm", Status: "running"}, {Status: "completed"}}, now, 79), "\n")+"\n", `
   public.orders          █████░░░░░░░░░  34%   1,700,000    26,000/s 2m10s left
   public.a_table_with_a… ··············               12         0/s
   still                  ··············                5  no rows for 3m0s
@@ -34,7 +34,7 @@ func TestBars(t *testing.T) {
 	for range 20 {
 		sync.Progress.Tables = append(sync.Progress.Tables, tableProgress{Name: "more", Status: "running"})
 	}
-	lines := barsOf([]syncDoc{sync}, now)
+	lines := barsOf([]syncDoc{sync}, now, 79)
 	if last := lines[len(lines)-1]; len(lines) > mostBars+3 || last != "  and 15 more tables" {
 		t.Errorf("%d lines, the last %q", len(lines), last)
 	}

@@ -13,7 +13,7 @@ import (
 type CleanupCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	Yes         bool     `short:"y" help:"Do not ask before all sources are removed."`
+	Yes         bool     `short:"y" help:"Do not ask before all sources are removed, or before any are destroyed for good."`
 	DryRun      bool     `help:"Say what would be removed, and remove nothing."`
 	Purge       bool     `help:"Destroy secrets and tables at once, also of sources that were removed before: nothing can be restored."`
 }
@@ -36,7 +36,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 		}
 		listed = append(listed, removed...)
 	}
-	ids, err := idsAmong(listed, c.Sources, fmt.Sprintf("no source %%q with scope %s in workspace %s; 'headwater list' shows what is there", c.Scope, c.Workspace))
+	ids, err := idsAmong(listed, c.Sources, fmt.Sprintf("no source %%q with scope %s in workspace %s%s; 'headwater list' shows what is there", c.Scope, c.Workspace, strings.ReplaceAll(api.hints(ctx, c.Scope, listed, c.Sources), "%", "%%")))
 	if err != nil {
 		return err
 	}
@@ -51,6 +51,13 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 			if err := c.confirm(s, listed); err != nil {
 				return err
 			}
+		}
+	}
+	// Who named them, and has nobody to ask, has said what to do: scripts go on.
+	if len(c.Sources) > 0 && c.Purge && !c.Yes && !c.DryRun && s.interactive() {
+		meant := slices.DeleteFunc(slices.Clone(listed), func(d sourceDoc) bool { return !slices.Contains(ids, d.ID) })
+		if err := c.confirm(s, meant); err != nil {
+			return err
 		}
 	}
 	body := map[string]any{"scope": c.Scope, "source_ids": ids}
@@ -99,7 +106,7 @@ type cleanupDoc struct {
 func (d cleanupDoc) failure() error {
 	var errs []error
 	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not removed: %s: %s", plain(f.Name), plain(f.Error)))
+		errs = append(errs, fmt.Errorf("not removed: %s: %s", plain(f.Name), said(f.Error)))
 	}
 	return withCode(partly(d.Count), errors.Join(errs...))
 }

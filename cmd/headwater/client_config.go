@@ -2,18 +2,89 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
 // SourceFlags describe how to reach a source.
 type SourceFlags struct {
-	Type   string   `short:"t" required:"" help:"Kind of source: database, api, file, or a name of 'headwater connectors' such as postgresql."`
-	Config []string `short:"c" sep:"none" placeholder:"FIELD=VALUE" help:"Connection setting; may repeat. FIELD=VALUE (numbers, true, false and JSON as such, FIELD='\"123\"' for a text of digits), a JSON object, or @FILE that holds one."`
-	Secret []string `short:"s" sep:"none" placeholder:"FIELD=FROM" help:"Secret setting that stays off the command line; may repeat. FROM is env:NAME, file:PATH, or - for one line of standard input."`
+	Address string   `arg:"" optional:"" help:"Where the source is, taken apart into settings: postgres://user@host:5432/db, mysql://..., user@tcp(host:3306)/db, jdbc:postgresql://..., https://..., sqlite:shop.db, orders.csv; env:NAME, or - for one line of standard input, keep a password off the command line."`
+	Type    string   `short:"t" help:"Kind of source: database, api, file, or a name of 'headwater connectors' such as postgresql. An address says it, too."`
+	Config  []string `short:"c" sep:"none" placeholder:"FIELD=VALUE" help:"Connection setting; may repeat. FIELD=VALUE (numbers, true, false and JSON as such, FIELD='\"123\"' for a text of digits, lists also as A,B), a JSON object, or @FILE that holds one."`
+	Secret  []string `short:"s" sep:"none" placeholder:"FIELD=FROM" help:"Secret setting that stays off the command line; may repeat. FROM is env:NAME, file:PATH, or - for one line of standard input."`
+}
+
+// source returns the type and the connection_config that address and flags
+// describe, the flags over the address.
+func (f SourceFlags) source(ctx context.Context, s Streams, api *client) (kind string, config map[string]any, err error) {
+	config, err = f.connectionConfig(s)
+	if err != nil {
+		return "", nil, err
+	}
+	if kind = f.Type; f.Address != "" {
+		text := f.Address
+		if text == "-" || strings.HasPrefix(text, "env:") {
+			if text, err = secret(s, "address", text); err != nil {
+				return "", nil, usage("the address: %w", err)
+			}
+		}
+		meant, settings, leftOut, err := address(text)
+		if err != nil {
+			return "", nil, usage("the address: %w", err)
+		}
+		if kind == "" {
+			kind = meant
+		}
+		for _, key := range leftOut {
+			s.note("%s of the address was left out: it is nothing that a read needs", plain(key))
+		}
+		maps.Copy(settings, config)
+		config = settings
+	}
+	if kind == "" {
+		return "", nil, usage("give an address, or say with --type what the source is")
+	}
+	return kind, api.listed(ctx, kind, config), nil
+}
+
+// listed makes lists of the texts A,B of settings that are lists of texts. A
+// service that does not tell its connectors leaves them as they are.
+func (c *client) listed(ctx context.Context, kind string, config map[string]any) map[string]any {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(config)), func(v any) bool { _, text := v.(string); return text }) {
+		return config
+	}
+	connectors, err := fetch[[]connectorDoc](ctx, c, "/connectors", nil)
+	if err != nil {
+		return config
+	}
+	for key, value := range config {
+		text, ok := value.(string)
+		if !ok {
+			continue
+		}
+		lists, others := 0, 0
+		for _, connector := range connectors {
+			if kind != "" && !connector.called(kind) && connector.Class != kind {
+				continue
+			}
+			switch p, known := connector.settings().Properties[key]; {
+			case known && p.Type == "array" && p.Items != nil && p.Items.Type == "string":
+				lists++
+			case known:
+				others++
+			}
+		}
+		if lists > 0 && others == 0 {
+			config[key] = commas(text)
+		}
+	}
+	return config
 }
 
 // connectionConfig returns the connection_config that the flags describe; later

@@ -24,7 +24,7 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.connectionConfig(s)
+	kind, config, err := c.source(ctx, s, api)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 			return usage("--metadata: %w", err)
 		}
 	}
-	spec := sourceSpec{Type: c.Type, Name: c.Name, Config: config, Metadata: metadata}
+	spec := sourceSpec{Type: kind, Name: c.Name, Config: config, Metadata: metadata}
 	if c.SyncOptions != "" {
 		if spec.Sync = json.RawMessage(c.SyncOptions); !json.Valid(spec.Sync) {
 			return usage("--sync-options is not JSON")
@@ -50,10 +50,10 @@ func (c *ConnectCmd) Run(ctx context.Context, s Streams) error {
 		err = connectedGrid(doc.Connected).print(s.Out, "nothing was connected")
 		for _, source := range doc.Connected {
 			for _, l := range source.LeftOut {
-				s.note("%s: %s is left out: %s", plain(source.Name), plain(full(l.Namespace, l.Name)), plain(l.Reason))
+				s.note("%s: %s is left out: %s", plain(source.Name), plain(full(l.Namespace, l.Name)), said(l.Reason))
 			}
 			for _, text := range source.Notes {
-				s.note("%s: %s", plain(source.Name), plain(text))
+				s.note("%s: %s", plain(source.Name), said(text))
 			}
 		}
 	}
@@ -115,7 +115,7 @@ func connectedGrid(sources []sourceDoc) *grid {
 func failures(doc connectDoc) error {
 	var lines []string
 	for _, f := range doc.Failed {
-		lines = append(lines, plain(f.Name)+": "+plain(f.Error))
+		lines = append(lines, plain(f.Name)+": "+said(f.Error))
 	}
 	if lines == nil {
 		return nil
@@ -140,11 +140,11 @@ func (c *TestCmd) Run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.connectionConfig(s)
+	kind, config, err := c.source(ctx, s, api)
 	if err != nil {
 		return err
 	}
-	doc, raw, failed := api.test(ctx, s, c.Type, config)
+	doc, raw, failed := api.test(ctx, s, kind, config)
 	if failed != nil && raw == nil {
 		return failed
 	}
@@ -153,7 +153,7 @@ func (c *TestCmd) Run(ctx context.Context, s Streams) error {
 	}
 	g := newGrid("STEP", "RESULT", "#TIME", "MESSAGE")
 	for _, step := range doc.Steps {
-		g.add(step.Name, step.Status, took(step.DurationMS), step.Message)
+		g.add(step.Name, step.Status, took(step.DurationMS), said(step.Message))
 	}
 	if err := g.print(s.Out, "no steps were reported"); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (c *client) test(ctx context.Context, s Streams, kind string, config map[st
 		}
 	}
 	if a.Status != "success" {
-		return doc, a.Data, withCode(exitFailed, errors.New(plain(a.Message)))
+		return doc, a.Data, withCode(exitFailed, errors.New(said(a.Message)))
 	}
 	return doc, a.Data, nil
 }

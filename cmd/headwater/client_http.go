@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -97,13 +96,9 @@ type APIError struct {
 // Error returns the message, each detail on a line of its own, and for faults of
 // the service the request id to look for in its log.
 func (e *APIError) Error() string {
-	text := plain(e.Message)
-	for _, d := range e.Details {
-		text += "\n  "
-		if about := cmp.Or(d.Field, d.Name); about != "" {
-			text += plain(about) + ": "
-		}
-		text += plain(d.Message)
+	text := once(e.Message, e.Details)
+	if e.HTTP == http.StatusNotFound && strings.Contains(e.Message, "workspace and scope") {
+		text += "\n  --scope and --workspace say where to look"
 	}
 	if e.HTTP == http.StatusUnauthorized {
 		text += "\n  give a valid token with HEADWATER_TOKEN or --token"

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
-	"sort"
 	"strings"
 	"time"
 
@@ -53,7 +50,32 @@ func (c *ListCmd) Run(ctx context.Context, s Streams) error {
 	if c.Removed {
 		return removedGrid(sources, time.Now()).print(s.Out, fmt.Sprintf("no removed sources with scope %s in workspace %s", c.Scope, c.Workspace))
 	}
-	return sourceGrid(sources, time.Now()).print(s.Out, fmt.Sprintf("no sources with scope %s in workspace %s", c.Scope, c.Workspace))
+	if len(sources) == 0 && c.Type+c.Name+c.Status+c.Query != "" {
+		s.note("no source that fits%s, with scope %s in workspace %s%s", c.filter(), c.Scope, c.Workspace, c.elsewhere(ctx, api, query))
+		return nil
+	}
+	return sourceGrid(sources, time.Now()).print(s.Out, fmt.Sprintf("no sources with scope %s in workspace %s%s", c.Scope, c.Workspace, c.elsewhere(ctx, api, query)))
+}
+
+// filter says what was asked for.
+func (c *ListCmd) filter() string {
+	text := ""
+	for _, f := range []struct{ flag, value string }{{"-q", c.Query}, {"--name", c.Name}, {"--type", c.Type}, {"--status", c.Status}} {
+		if f.value != "" {
+			text += " " + f.flag + " " + plain(f.value)
+		}
+	}
+	return text
+}
+
+// elsewhere tells how many the other scope has, where this one has none.
+func (c *ListCmd) elsewhere(ctx context.Context, api *client, query url.Values) string {
+	query.Set("scope", otherScope(c.Scope))
+	found, err := fetch[[]sourceDoc](ctx, api, api.path("list"), query)
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s with --scope %s", count(int64(len(found))), otherScope(c.Scope))
 }
 
 func sourceGrid(sources []sourceDoc, now time.Time) *grid {
@@ -79,6 +101,7 @@ type SchemaCmd struct {
 	Table       string `help:"Only this table, with its columns."`
 	Columns     bool   `help:"Every table with its columns."`
 	AsOf        string `name:"as-of" help:"As it was then: a sequence, or a time such as 2026-01-31T12:00:00Z."`
+	Refresh     bool   `help:"Have the source's schema read again first."`
 }
 
 // Run prints the schema as it was last discovered.
@@ -90,6 +113,14 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 	ids, err := api.sourceIDs(ctx, c.Scope, []string{c.Source})
 	if err != nil {
 		return err
+	}
+	if c.Refresh {
+		if c.AsOf != "" {
+			return usage("--refresh reads the schema as it is now, --as-of as it was; leave one of the two")
+		}
+		if err := api.refresh(ctx, s, c.Scope, ids[0]); err != nil {
+			return err
+		}
 	}
 	query := url.Values{"scope": {c.Scope}, "source_id": {ids[0]}}
 	if c.Table != "" {
@@ -128,13 +159,26 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 			return err
 		}
 		if t.NotSeen != "" {
-			fmt.Fprintln(s.Out, "An incremental sync: "+plain(t.NotSeen))
+			fmt.Fprintln(s.Out, "An incremental sync: "+said(t.NotSeen))
 		}
 		for _, text := range append(t.Notes, t.CursorNotes...) {
-			fmt.Fprintln(s.Out, plain(text))
+			fmt.Fprintln(s.Out, said(text))
 		}
 	}
 	return nil
+}
+
+// refresh has a source's schema read again and waits for it.
+func (c *client) refresh(ctx context.Context, s Streams, scope, id string) error {
+	a, err := c.post(ctx, c.path("schema", "refresh"), map[string]any{"scope": scope, "source_ids": []string{id}}, "")
+	if err != nil {
+		return err
+	}
+	op, waited, err := c.settled(ctx, s, a)
+	if err != nil || !waited {
+		return err
+	}
+	return operationError(op)
 }
 
 // remarks prints what syncs of the tables cannot see or keep, and what of the
@@ -142,11 +186,11 @@ func (c *SchemaCmd) Run(ctx context.Context, s Streams) error {
 func remarks(s Streams, schema schemaDoc) {
 	for _, t := range schema.Tables {
 		for _, text := range append(t.Notes, t.CursorNotes...) {
-			s.note("%s: %s", plain(full(t.Namespace, t.Name)), plain(text))
+			s.note("%s: %s", plain(full(t.Namespace, t.Name)), said(text))
 		}
 	}
 	for _, l := range schema.LeftOut {
-		s.note("%s is left out: %s", plain(full(l.Namespace, l.Name)), plain(l.Reason))
+		s.note("%s is left out: %s", plain(full(l.Namespace, l.Name)), said(l.Reason))
 	}
 }
 
@@ -177,84 +221,4 @@ func columnGrid(t tableDoc) *grid {
 		g.add(column.Name, column.Type, column.SourceType, null, key)
 	}
 	return g
-}
-
-// ConnectorsCmd says what kinds of source there are, or what one of them needs.
-type ConnectorsCmd struct {
-	ClientFlags `embed:""`
-	Connector   string `arg:"" optional:"" help:"Show the settings of this one."`
-}
-
-// connectorDoc is one connector with the JSON Schema of its connection_config.
-type connectorDoc struct {
-	Name    string          `json:"name"`
-	Aliases []string        `json:"aliases"`
-	Class   string          `json:"class"`
-	Title   string          `json:"title"`
-	Schema  json.RawMessage `json:"schema"`
-}
-
-// Run prints all connectors, or the settings of the one named.
-func (c *ConnectorsCmd) Run(ctx context.Context, s Streams) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	a, err := api.get(ctx, "/connectors", nil)
-	if err != nil {
-		return err
-	}
-	if c.JSON && c.Connector == "" {
-		return printJSON(s, a.Data)
-	}
-	var connectors []connectorDoc
-	if err := a.into(&connectors); err != nil {
-		return err
-	}
-	g := newGrid("NAME", "TYPE", "ALSO", "WHAT")
-	for _, connector := range connectors {
-		if connector.Name == c.Connector {
-			if c.JSON {
-				return printJSON(s, connector)
-			}
-			return settingsGrid(s, connector)
-		}
-		g.add(connector.Name, connector.Class, strings.Join(connector.Aliases, ", "), connector.Title)
-	}
-	if c.Connector != "" {
-		return withCode(exitRefused, fmt.Errorf("no connector %q; 'headwater connectors' lists them", c.Connector))
-	}
-	return g.print(s.Out, "no connectors")
-}
-
-func settingsGrid(s Streams, connector connectorDoc) error {
-	var schema struct {
-		Required   []string `json:"required"`
-		Properties map[string]struct {
-			Type        any    `json:"type"`
-			Title       string `json:"title"`
-			Description string `json:"description"`
-			Secret      bool   `json:"x-secret"`
-		} `json:"properties"`
-	}
-	if err := json.Unmarshal(connector.Schema, &schema); err != nil {
-		return fmt.Errorf("settings of %s: %w", connector.Name, err)
-	}
-	names := make([]string, 0, len(schema.Properties))
-	for name := range schema.Properties {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	required := map[string]bool{}
-	for _, name := range schema.Required {
-		required[name] = true
-	}
-	g := newGrid("SETTING", "TYPE", "NEEDED", "SECRET", "WHAT")
-	mark := map[bool]string{true: "yes"}
-	for _, name := range names {
-		p := schema.Properties[name]
-		kind, _ := p.Type.(string)
-		g.add(name, kind, mark[required[name]], mark[p.Secret], cmp.Or(p.Description, p.Title))
-	}
-	return g.print(s.Out, "it has no settings")
 }

@@ -56,7 +56,7 @@ func printOperation(s Streams, op operationDoc) error {
 		if name == "" {
 			name = target.SourceID
 		}
-		g.add(name, target.Status, target.Reason, target.SyncID, target.Message)
+		g.add(name, target.Status, target.Reason, target.SyncID, said(target.Message))
 	}
 	return g.print(s.Out, "it has no targets")
 }
@@ -120,14 +120,14 @@ func (c *SyncsCmd) one(ctx context.Context, s Streams, api *client) error {
 		return err
 	}
 	if sync.Error != nil {
-		fmt.Fprintf(s.Out, "%s: %s\n", plain(sync.Error.Reason), plain(sync.Error.Message))
+		fmt.Fprintf(s.Out, "%s: %s\n", plain(sync.Error.Reason), said(sync.Error.Message))
 	}
 	fmt.Fprintln(s.Out)
 	g := newGrid("TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#FILES", "#TIME", "LANDED AT")
 	for _, t := range sync.Tables {
 		where := t.Location
 		if t.Message != "" {
-			where = t.Message
+			where = said(t.Message)
 		}
 		g.add(full(t.Namespace, t.Name), t.Status, t.Mode, count(t.Records), size(t.Bytes), count(int64(t.Files)), took(t.DurationMS), where)
 	}

@@ -38,7 +38,8 @@ func (p *progress) show(syncs []syncDoc) {
 		}
 		return
 	}
-	lines := barsOf(syncs, now)
+	width, _ := p.bars.size()
+	lines := barsOf(syncs, now, width-1)
 	if len(lines) == 0 {
 		lines = []string{"  finishing"}
 		if len(syncs) == 0 {
@@ -57,11 +58,11 @@ func (p *progress) line(source string, t tableSync) {
 	text += ", " + took(t.DurationMS)
 	switch t.Status {
 	case "failed":
-		mark, text = "✗", t.Message
+		mark, text = "✗", said(t.Message)
 	case "skipped":
 		mark, text = "-", "skipped"
 		if t.Message != "" {
-			text += ": " + t.Message
+			text += ": " + said(t.Message)
 		}
 	}
 	p.bars.erase()

@@ -91,7 +91,7 @@ type restoreDoc struct {
 func (d restoreDoc) failure() error {
 	var errs []error
 	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not restored: %s: %s", plain(f.Name), plain(f.Error)))
+		errs = append(errs, fmt.Errorf("not restored: %s: %s", plain(f.Name), said(f.Error)))
 	}
 	return withCode(partly(d.Count), errors.Join(errs...))
 }

@@ -149,10 +149,10 @@ func printSyncs(s Streams, op operationDoc, syncs []syncDoc) error {
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
 			if t.Message != "" {
-				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), plain(t.Message))
+				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), said(t.Message))
 			}
 			for _, text := range t.Notes {
-				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), plain(text))
+				s.note("%s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), said(text))
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func syncError(op operationDoc, syncs []syncDoc) error {
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
 			if sync.Status != "completed" && t.Status != "completed" {
-				lines = append(lines, plain(fmt.Sprintf("%s: %s: %s: %s", sync.SourceName, full(t.Namespace, t.Name), t.Status, t.Message)))
+				lines = append(lines, said(fmt.Sprintf("%s: %s: %s: %s", sync.SourceName, full(t.Namespace, t.Name), t.Status, t.Message)))
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func operationError(op operationDoc) error {
 				why = append(why, part)
 			}
 		}
-		text += "\n  " + plain(name+": "+strings.Join(why, ": "))
+		text += "\n  " + said(name+": "+strings.Join(why, ": "))
 	}
 	return withCode(exitOf(op), errors.New(text))
 }

@@ -129,7 +129,7 @@ func TestErrorsSayWhatToChange(t *testing.T) {
 	}{
 		"details": {
 			answer: refuses(400, "the request has two mistakes", `[{"field":"sources[0].name","message":"must not be empty"},{"field":"","message":"and more"}]`),
-			want:   "the request has two mistakes\n  sources[0].name: must not be empty\n  and more"},
+			want:   "the request has two mistakes\n  --name: must not be empty\n  and more"},
 		"fault of the service": {
 			answer: refuses(500, "something broke", `[]`), want: "something broke\n  request id req-7"},
 		"control characters": {
@@ -287,8 +287,8 @@ func TestConnectors(t *testing.T) {
 NAME        TYPE      ALSO      WHAT
 postgresql  database  postgres  PostgreSQL
 `, "postgresql": `
-SETTING   TYPE     NEEDED  SECRET  WHAT
-host      string   yes             Name or address
+SETTING   TYPE     NEEDED  SECRET  DEFAULT  WHAT
+host      string   yes                      Name or address
 password  string           yes
 port      integer
 `} {

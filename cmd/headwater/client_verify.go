@@ -107,12 +107,12 @@ func (c *VerifyCmd) show(s Streams, doc verifiedDoc) error {
 func (d verifiedDoc) failure() error {
 	var errs []error
 	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not verified: %s: %s", plain(f.Name), plain(f.Error)))
+		errs = append(errs, fmt.Errorf("not verified: %s: %s", plain(f.Name), said(f.Error)))
 	}
 	for _, source := range d.Sources {
 		for _, t := range source.Tables {
 			if t.Status == event.VerifiedDifferent || t.Status == event.Unverified {
-				errs = append(errs, fmt.Errorf("%s: %s is %s: %s", plain(source.Name), plain(full(t.Namespace, t.Name)), plain(t.Status), plain(t.Message)))
+				errs = append(errs, fmt.Errorf("%s: %s is %s: %s", plain(source.Name), plain(full(t.Namespace, t.Name)), plain(t.Status), said(t.Message)))
 			}
 		}
 	}

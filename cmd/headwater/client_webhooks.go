@@ -213,7 +213,7 @@ func (c *WebhookTestCmd) Run(ctx context.Context, s Streams) error {
 		_, err = fmt.Fprintln(s.Out, plain(a.Message))
 	}
 	if a.Status != "success" {
-		return errors.Join(err, withCode(exitFailed, errors.New(plain(a.Message))))
+		return errors.Join(err, withCode(exitFailed, errors.New(said(a.Message))))
 	}
 	return err
 }

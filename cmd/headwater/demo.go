@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -140,32 +138,14 @@ func freeAddress(wanted string) string {
 // postgresConfig returns the connection_config of a PostgreSQL URL. Errors never
 // hold the URL: it has a password.
 func postgresConfig(text string) (map[string]any, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Hostname() == "" {
+	kind, config, leftOut, err := address(text)
+	switch {
+	case err != nil || kind != "postgresql" || config["host"] == nil:
 		return nil, errors.New("want postgres://user:password@host:port/database")
-	}
-	config := map[string]any{"host": u.Hostname(), "port": 5432, "database": strings.TrimPrefix(u.Path, "/")}
-	if u.Port() != "" {
-		port, err := strconv.Atoi(u.Port())
-		if err != nil {
-			return nil, errors.New("the port is no number")
-		}
-		config["port"] = port
-	}
-	if config["database"] == "" {
+	case config["database"] == nil:
 		return nil, errors.New("the URL names no database: want postgres://user:password@host:port/database")
-	}
-	if u.User.Username() != "" {
-		config["username"] = u.User.Username()
-	}
-	if password, ok := u.User.Password(); ok {
-		config["password"] = password
-	}
-	for key, values := range u.Query() {
-		if key != "sslmode" {
-			return nil, fmt.Errorf("cannot read %q in the URL: only sslmode may follow the question mark", key)
-		}
-		config[key] = values[0]
+	case leftOut != nil:
+		return nil, fmt.Errorf("cannot read %q in the URL", leftOut[0])
 	}
 	return config, nil
 }

@@ -154,10 +154,10 @@ func TestDemoAPIRefuses(t *testing.T) {
 func TestPostgresURL(t *testing.T) {
 	for text, want := range map[string]string{
 		"postgres://ada:p%40ss@db.example:5433/shop":       `{"database":"shop","host":"db.example","password":"p@ss","port":5433,"username":"ada"}`,
-		"postgresql://ada@[::1]/shop?sslmode=disable":      `{"database":"shop","host":"::1","port":5432,"sslmode":"disable","username":"ada"}`,
+		"postgresql://ada@[::1]/shop?sslmode=disable":      `{"database":"shop","host":"::1","sslmode":"disable","username":"ada"}`,
 		"mysql://ada:hunter2@db/shop":                      "!want postgres://user:password@host:port/database",
 		"postgres://ada:hunter2@db":                        "!the URL names no database: want postgres://user:password@host:port/database",
-		"postgres://ada:hunter2@db/shop?passfile=/etc/key": `!cannot read "passfile" in the URL: only sslmode may follow the question mark`,
+		"postgres://ada:hunter2@db/shop?passfile=/etc/key": `!cannot read "passfile" in the URL`,
 		"postgres://ada:hunter2@db:port/shop":              "!want postgres://user:password@host:port/database",
 	} {
 		config, err := postgresConfig(text)
@@ -195,6 +195,8 @@ func demoService(t *testing.T) *service {
 		"POST /data/demo/sync":            accepts,
 		"GET /data/demo/operations/op_1":  looks(opDone),
 		"GET /data/demo/syncs/syn_a":      looks(syncDone),
+		"GET /data/demo/tables":           says(`[{"source_id":"src_a","source":"airports","namespace":"","name":"airports","records":3376}]`),
+		"GET /data/demo/preview":          says(`{"columns":[{"name":"iata"},{"name":"latitude"}],"rows":[{"iata":"00M","latitude":31.95376472},{"iata":"00R","latitude":null}]}`),
 		"GET /data/demo/schema":           says(`{"tables":[{"name":"airports","kind":"file","primary_key":[],"columns":[{"name":"iata","type":"string"},{"name":"latitude","type":"float64"}]}]}`),
 	})
 }
@@ -252,6 +254,12 @@ airports  file  file       connected       1    3,376  never      src_a
 What landed
 SOURCE    TABLE     KIND  KEY  COLUMNS
 airports  airports  file       iata string, latitude float64
+
+Some rows of it, read from the lake
+  airports.airports, 3,376 rows
+iata  latitude
+00M   31.95376472
+00R
 `)
 	var body struct {
 		Sources []sourceSpec `json:"sources"`

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // demoWorkspace is where the demo connects its sources.
@@ -79,6 +83,60 @@ func (t *tour) run(ctx context.Context, samples []sourceSpec) {
 
 	t.heading("What landed")
 	t.schemas(ctx)
+	t.heading("Some rows of it, read from the lake")
+	t.rows(ctx)
+}
+
+// rows shows the first rows of a table of each source.
+func (t *tour) rows(ctx context.Context) {
+	places, err := t.api.tables(ctx, url.Values{"scope": {demoScope}})
+	if err != nil {
+		t.step("rows", func() (string, error) { return "", err })
+		return
+	}
+	shown := map[string]bool{}
+	for _, place := range places {
+		if shown[place.Source] {
+			continue
+		}
+		shown[place.Source] = true
+		rows, err := fetch[previewDoc](ctx, t.api, t.api.path("preview"), url.Values{"scope": {demoScope}, "source_id": {place.SourceID}, "table": {full(place.Namespace, place.Name)}, "limit": {"3"}})
+		if err != nil {
+			t.step("rows", func() (string, error) { return "", fmt.Errorf("%s: %w", place.called(), err) })
+			continue
+		}
+		fmt.Fprintf(t.s.Out, "  %s, %s\n", plain(place.called()), several(int(place.Records), "row"))
+		if err := rows.grid(5).print(t.s.Out, "no rows"); err != nil {
+			t.failed = append(t.failed, err)
+		}
+	}
+}
+
+// previewDoc is some rows of a table as GET preview answers them.
+type previewDoc struct {
+	Columns []columnDoc                  `json:"columns"`
+	Rows    []map[string]json.RawMessage `json:"rows"`
+}
+
+// grid shows the first columns of the rows.
+func (d previewDoc) grid(most int) *grid {
+	columns := d.Columns[:min(most, len(d.Columns))]
+	g := newGrid()
+	for _, column := range columns {
+		g.headings = append(g.headings, strings.TrimPrefix(plain(column.Name), "#"))
+	}
+	for _, row := range d.Rows {
+		var cells []string
+		for _, column := range columns {
+			var text string
+			if json.Unmarshal(row[column.Name], &text) != nil {
+				text = string(row[column.Name])
+			}
+			cells = append(cells, ansi.Truncate(plain(text), 28, "…"))
+		}
+		g.add(cells...)
+	}
+	return g
 }
 
 func (t *tour) list(ctx context.Context) {
@@ -167,6 +225,7 @@ func (t *tour) goOn(base, token string, cfg DemoServer, temporary bool) {
 		`curl -s "$HEADWATER_URL/api/v1/connectors" -H "Authorization: Bearer $HEADWATER_TOKEN"`,
 		`headwater list                  # go run ./cmd/headwater list, where it is not installed`,
 		`headwater schema timezones --columns`,
+		`headwater where airports`,
 		`headwater sync airports earthquakes`,
 	} {
 		fmt.Fprintln(out, "  "+line)

@@ -21,13 +21,18 @@ type cli struct {
 	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
 	Test        TestCmd        `cmd:"" group:"client" help:"Try a connection and save nothing."`
 	Connect     ConnectCmd     `cmd:"" group:"client" help:"Connect a source to a workspace."`
+	Update      UpdateCmd      `cmd:"" group:"client" help:"Change some settings of a source, such as its password, and keep the others."`
+	Rename      RenameCmd      `cmd:"" group:"client" help:"Give a source another name."`
 	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
 	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
 	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
+	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
 	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
 	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
 	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
+	Operations  OperationsCmd  `cmd:"" group:"client" help:"List past and running operations."`
 	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
+	Cancel      CancelCmd      `cmd:"" group:"client" help:"Stop an operation or one sync."`
 	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
 	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Have events posted to URLs."`
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`

@@ -99,7 +99,7 @@ func (d *decoder) tooLong(size int64, begin []byte) error {
 		column = ", column " + d.columns[at].name
 	}
 	mib := (size>>20 + 1)
-	return driver.E(driver.ErrLimit, nil, "table %s%s: %s has %d bytes, more than the limit of %d; exclude the column in sync_options.columns (--exclude), or set connection_config.max_row_mib to %d or more, for which --connector-memory should be at least %d MiB",
+	return driver.E(driver.ErrLimit, nil, "table %s%s: %s has %d bytes, more than the limit of %d; exclude the column in sync_options.columns, or set connection_config.max_row_mib to %d or more, for which --connector-memory should be at least %d MiB",
 		d.table, column, d.place(begin[min(2, len(begin)):]), size, d.limits.MaxRowBytes, mib, max(512, 6*mib))
 }
 

@@ -26,6 +26,7 @@ type Lake struct {
 	passKeys int64 // keys of a merge that are in memory at a time
 	close    func() error
 	probe    probe
+	bucket   map[string]string
 }
 
 // Option changes how a lake is opened.
@@ -58,6 +59,7 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Opti
 		catalog:  &Catalog{kv: kv, files: files, root: root},
 		files:    files,
 		root:     root,
+		bucket:   bucketOptions(url),
 		log:      log,
 		now:      time.Now,
 		passKeys: passKeys,
@@ -75,6 +77,11 @@ func (l *Lake) Close() error { return l.close() }
 
 // Catalog returns the lake's Iceberg catalog.
 func (l *Lake) Catalog() *Catalog { return l.catalog }
+
+// Bucket returns what a reader of the lake's bucket must know beside its
+// address: region, endpoint and use_path_style, as far as --lake said them; nil
+// for a folder.
+func (l *Lake) Bucket() map[string]string { return l.bucket }
 
 // Location returns the lake's root as a URL.
 func (l *Lake) Location() string { return l.root }

@@ -186,3 +186,17 @@ func (r *recorder) undo() error {
 	r.mu.Unlock()
 	return remove(r.store, made...)
 }
+
+// bucketOptions returns the options of a bucket URL as they were given, nil for
+// a lake that is no bucket.
+func bucketOptions(lake string) map[string]string {
+	u, err := url.Parse(lake)
+	if err != nil || u.Scheme != "s3" {
+		return nil
+	}
+	options := map[string]string{}
+	for name, values := range u.Query() {
+		options[name] = values[len(values)-1]
+	}
+	return options
+}

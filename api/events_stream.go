@@ -47,7 +47,11 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 			}
 			if _, item := h.logged(msg, q); item != nil {
 				// What is ready already goes out together.
-				if !s.event(item) || len(messages) == 0 && !s.flush() {
+				taken, full := h.deliver(r, s, item)
+				if full {
+					return "the organization has too much that its clients have not read yet"
+				}
+				if !taken || len(messages) == 0 && !s.flush() {
 					return ""
 				}
 			}
@@ -70,6 +74,20 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 			return ""
 		}
 	}
+}
+
+// deliver writes one event, of which a large one counts as unread by its
+// organization until the client took it. full reports that there is too much of
+// that; the client goes on behind the last event that it got.
+func (h *Handler) deliver(r *request, s *eventStream, item *logged) (taken, full bool) {
+	if n := int64(len(item.json)); n > smallAnswer {
+		share := r.ofOrganization(h.Options.MaxUnread)
+		if h.unread.enter(n, share) != nil {
+			return false, true
+		}
+		defer h.unread.leave(n, share)
+	}
+	return s.event(item), false
 }
 
 // valid reports whether the request's token still is.

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -44,6 +45,39 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	}
 	conn.Close()
 	eventually(t, "the share is free", func() bool { return c.get("/data/w1/events").Code == 200 })
+}
+
+// A large event of a stream that nobody reads counts, and another stream of the
+// organization ends with the reason, before that event.
+func TestUnreadStreamsAreBounded(t *testing.T) {
+	h := newHouse(t, func(d *Deps) { d.Options.MaxUnread = pageBytes })
+	h.happen(adas("tst_1"), "small", strings.Repeat("x", pageBytes*3/4))
+	c := h.ada()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	fmt.Fprintf(conn, "GET /api/v1/data/w1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n", c.token)
+	eventually(t, "its large event is being written", func() bool {
+		h.handler.unread.mu.Lock()
+		defer h.handler.unread.mu.Unlock()
+		return len(h.handler.unread.taken) == 1
+	})
+	s := c.stream("/data/w1/events")
+	if e := s.next(); e.Data.Message != "small" {
+		t.Errorf("got %+v", e)
+	}
+	if _, err := s.read(); err != io.EOF || !strings.Contains(s.why, "not read yet") {
+		t.Errorf("it ended with %v, %q", err, s.why)
+	}
+	conn.Close()
+	eventually(t, "the share is free", func() bool {
+		h.handler.unread.mu.Lock()
+		defer h.handler.unread.mu.Unlock()
+		return len(h.handler.unread.taken) == 0
+	})
 }
 
 // All or nothing of several shares is taken, and given back.

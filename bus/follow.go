@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus/event"
 )
 
 // followBuffer is small because each follower has one.
@@ -137,6 +139,12 @@ func (f *follower) catchUp() bool {
 
 // hand gives a message to the follower, with its body.
 func (f *follower) hand(msg *message.Message) bool {
+	if msg.Metadata.Get(event.HeaderDataRef) != "" {
+		// A large body is fetched when what was handed before is taken: one a
+		// follower, not a channel full of them.
+		for len(f.out) > 0 && wait(f.ctx, 5*time.Millisecond) {
+		}
+	}
 	if !f.bus.complete(f.ctx, msg) {
 		return false
 	}

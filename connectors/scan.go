@@ -32,6 +32,47 @@ func (c *Conn) Scan(ctx context.Context, t driver.Table, landed []driver.Range) 
 	return read, nil
 }
 
+// Whole returns a Scan of one range, which holds all rows of a table that cannot
+// be divided, for sources that say where an incremental read by the column goes on
+// after it. It returns nil for others.
+func (c *Conn) Whole(ctx context.Context, t driver.Table, column string) (driver.Scan, error) {
+	placer, ok := c.source.(driver.Placer)
+	if !ok {
+		return nil, nil
+	}
+	w := &whole{conn: c, table: t}
+	err := c.guard(ctx, "looking at "+t.String(), c.timeouts.Discover, func(ctx context.Context) (err error) {
+		w.start, err = placer.Place(ctx, t, column)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// whole is a table as one range.
+type whole struct {
+	conn  *Conn
+	table driver.Table
+	start driver.Cursor
+}
+
+func (w *whole) Unread() []driver.Range {
+	return []driver.Range{{Token: "whole", Rows: w.table.RowEstimate}}
+}
+
+// Kept is nothing: nobody knows what became of rows that were read before.
+func (w *whole) Kept() []driver.Range { return nil }
+
+func (w *whole) Read(ctx context.Context, _ driver.Range) iter.Seq2[driver.Batch, error] {
+	return w.conn.Read(ctx, w.table, driver.Cursor{})
+}
+
+func (w *whole) Start(string) driver.Cursor { return w.start }
+func (w *whole) Notes() []string            { return nil }
+func (w *whole) Close() error               { return nil }
+
 // momentous is a scan that knows of what moment it is.
 type momentous struct {
 	*scan

@@ -146,10 +146,6 @@ func (a *annals) truncate(n *annal) {
 	}
 	if a.r.IntN(2) > 0 {
 		a.do1(a.db, statement)
-		if a.server == "mariadb" && !n.keyed { // not told there from a table that went on, without a key to find rows by
-			a.insert(a.db, n, n.name, 1+a.r.IntN(5), a.now(n))
-			return
-		}
 		a.fill(n, n.name)
 		return
 	}

@@ -49,6 +49,14 @@ type Moments interface {
 	Notes() []string
 }
 
+// Placer is an optional interface of a Source whose tables cannot all be divided
+// and whose incremental reads go by more than the largest cursor value.
+type Placer interface {
+	// Place returns what Moments.Start does, of a Read of all rows that begins
+	// after it.
+	Place(ctx context.Context, t Table, column string) (Cursor, error)
+}
+
 // RangeSize returns how many bytes a range of a table of so many bytes should
 // have, about: a sixteenth, so that few connections end at nearly the same time,
 // but 16 to 256 MiB, so that neither are the files many nor is much read again

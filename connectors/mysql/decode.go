@@ -22,6 +22,7 @@ type decoder struct {
 	columns []column
 	limits  driver.Limits
 	cursor  int     // index of the cursor column, -1 for none
+	valued  bool    // a row with a cursor value came
 	reading reading // what is asked
 	keys    []int   // of the columns, those that name a row
 	nulls   bool    // what a type cannot hold lands as NULL
@@ -198,6 +199,7 @@ func (d *decoder) flush(boundary, end bool) error {
 	record := d.builder.NewRecordBatch()
 	b := driver.Batch{Record: record, Bytes: d.bytes}
 	last := d.rows - 1
+	d.valued = d.valued || d.cursor >= 0 && last >= 0 && !record.Column(d.cursor).IsNull(last)
 	boundary = boundary && d.rows > 0
 	d.rows, d.bytes, d.full = 0, 0, false
 	// Rows with a NULL cursor come first and only to a read from the start, so

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,6 +17,8 @@ CREATE TABLE prices (id int PRIMARY KEY, v varchar(10)); INSERT INTO prices VALU
 CREATE TABLE log (id int PRIMARY KEY AUTO_INCREMENT, v varchar(10), updated_at timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)); INSERT INTO log (v, updated_at) SELECT seq, '2024-01-01' FROM seq_1_to_100;
 CREATE TABLE queue (id int PRIMARY KEY AUTO_INCREMENT, v varchar(10)); INSERT INTO queue (v) SELECT seq FROM seq_1_to_100;
 CREATE TABLE bare (at datetime NOT NULL, v int); INSERT INTO bare VALUES ('2024-01-01', 1), ('2024-01-02', 2);
+CREATE TABLE empty (id int PRIMARY KEY, v int); INSERT INTO empty VALUES (3, 1);
+CREATE VIEW recent AS SELECT at, v FROM bare WHERE v < 10;
 CREATE TABLE maybe (id int PRIMARY KEY, at timestamp(6) NULL); INSERT INTO maybe VALUES (1, '2024-01-01'), (2, NULL), (3, '2024-01-02');
 CREATE USER plain IDENTIFIED BY 'plain-pass-2291'; GRANT SELECT ON headwater.* TO plain;`
 
@@ -25,6 +28,7 @@ type history struct {
 	src   *source
 	table string
 	at    driver.Cursor
+	fresh bool
 }
 
 // read returns the rows at the cursor and behind it, and goes on there.
@@ -48,6 +52,9 @@ func (h *history) read() (rows, notes []string, err error) {
 			notes = append(notes, b.Notes...)
 			if b.Resume != nil {
 				h.at.Value, h.at.Position = b.Resume.Value, b.Resume.Position
+				if !h.fresh { // as if the table had been there for a while
+					h.at.Position = bytes.ReplaceAll(h.at.Position, []byte(`"fresh":true`), []byte(`"fresh":false`))
+				}
 			}
 		}
 		return rows, notes, nil
@@ -94,6 +101,14 @@ func TestReplaced(t *testing.T) {
 		{name: "an index", table: "log", column: "updated_at", change: later + "ALTER TABLE log ADD INDEX (updated_at)", note: "altered", rows: 100},
 		{name: "all rows updated", table: "log", column: "updated_at", change: "UPDATE log SET v = 'y'", rows: 100},
 		{name: "no key, loaded with older", table: "bare", column: "at", change: "TRUNCATE bare; INSERT INTO bare VALUES ('2023-01-01', 1)", replaced: true},
+		{name: "no key, loaded with older and newer", table: "bare", column: "at", change: "TRUNCATE bare; INSERT INTO bare VALUES ('2023-01-01', 1), ('2025-01-01', 1)", replaced: true},
+		{name: "no key, made anew within the second", table: "bare", column: "at", change: "DROP TABLE bare; CREATE TABLE bare (at datetime NOT NULL, v int); INSERT INTO bare VALUES ('2023-01-01', 1), ('2025-01-01', 1)", replaced: true},
+		{name: "no key, deleted and loaded with older", table: "bare", column: "at", change: "DELETE FROM bare; INSERT INTO bare VALUES ('2023-01-01', 1)", replaced: true},
+		{name: "no key, its last rows deleted", table: "bare", column: "at", change: "DELETE FROM bare WHERE v = 2", replaced: true},
+		{name: "no key, emptied", table: "bare", column: "at", change: "DELETE FROM bare", note: "no row now"},
+		{name: "emptied", table: "empty", column: "id", change: "DELETE FROM empty", note: "no row now"},
+		{name: "a view", table: "recent", column: "at", change: "INSERT INTO bare VALUES ('2024-01-02', 3)", rows: 2},
+		{name: "a view of other rows", table: "recent", column: "at", change: "CREATE OR REPLACE VIEW recent AS SELECT at - INTERVAL 1 YEAR AS at, v FROM bare", replaced: true},
 		{name: "no key, a row more", table: "bare", column: "at", change: "INSERT INTO bare VALUES ('2024-01-02', 3)", rows: 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,6 +131,61 @@ func TestReplaced(t *testing.T) {
 				t.Errorf("notes: %q, want %q", told, c.note)
 			}
 		})
+	}
+}
+
+// A table that is altered in the second in which it was made shows no sign of it.
+func TestAlteredWithinItsSecond(t *testing.T) {
+	t.Parallel()
+	server := servers.MariaDB(t)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run(t, db, historyTables+"ALTER TABLE bare ADD more int DEFAULT 1")
+	h := &history{t: t, src: openSource(t, settingsOf(server, func(*Settings) {})), table: "bare", at: driver.Cursor{Column: "at"}, fresh: true}
+	if _, _, err := h.read(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, db, "ALTER TABLE bare DROP more, ALGORITHM=INSTANT; ALTER TABLE bare ADD more int DEFAULT 2, ALGORITHM=INSTANT")
+	if _, _, err := h.read(); !errors.Is(err, driver.ErrReplaced) {
+		t.Errorf("Read = %v, want that it was replaced", err)
+	}
+	run(t, db, "DO SLEEP(2.1)")
+	h.at = driver.Cursor{Column: "at"}
+	for range 2 { // an older one is gone on with
+		if _, _, err := h.read(); err != nil {
+			t.Errorf("Read = %v", err)
+		}
+	}
+}
+
+// A table that was seen empty holds new rows alone, wherever their cursors lie.
+func TestFilledAfterEmpty(t *testing.T) {
+	t.Parallel()
+	server := servers.MariaDB(t)
+	db, err := server.OpenMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run(t, db, historyTables)
+	for _, c := range []struct{ table, column, empty, fill string }{
+		{"bare", "at", "DELETE FROM bare", "INSERT INTO bare VALUES ('2023-01-01', 1), ('2025-01-01', 2)"},
+		{"empty", "id", "DELETE FROM empty", "INSERT INTO empty VALUES (1, 1), (9, 1)"},
+	} {
+		h := &history{t: t, src: openSource(t, settingsOf(server, func(*Settings) {})), table: c.table, at: driver.Cursor{Column: c.column}}
+		for _, change := range []string{"DO 0", c.empty, "DO 0"} {
+			run(t, db, change)
+			if _, _, err := h.read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(t, db, c.fill)
+		if _, _, err := h.read(); !errors.Is(err, driver.ErrReplaced) {
+			t.Errorf("%s: Read = %v, want that it was replaced", c.table, err)
+		}
 	}
 }
 

@@ -64,11 +64,32 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	return nil
 }
 
+// Place looks at a table, or a view, as a Read by the column does.
+func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
+	var w witness
+	c, err := s.transaction(ctx, func(c *session) (err error) {
+		w, err = s.look(ctx, c, t)
+		return err
+	})
+	if err != nil {
+		return driver.Cursor{}, err
+	}
+	defer s.keep(c)
+	d, _, err := s.plan(ctx, c, t)
+	if err == nil {
+		_, err = s.see(ctx, c, &w, d, nil, "0")
+	}
+	return w.start(t, column), err
+}
+
+var _ driver.Placer = (*source)(nil)
+
 // reading is what is asked of a table, and how its answer is understood.
 type reading struct {
 	table    driver.Table
 	view     bool
 	computed bool   // some values are of the source's own expressions
+	border   bool   // a row at the cursor or behind it is expected
 	cursor   string // "" for none
 	query    string
 	pieces   []string // statements in its place, none for the one
@@ -93,7 +114,7 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 		return reading{}, err
 	}
 	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query, from: from.Value}
-	if from.Column == "" || r.view {
+	if from.Column == "" {
 		r.pieces, err = s.pieces(ctx, c, d, query)
 		if err == nil && len(r.pieces) > 1 { // no snapshot has them, and it would hold the table's definition
 			r.ahead = pieceAhead
@@ -114,39 +135,17 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 	if err != nil {
 		return reading{}, err
 	}
-	if was != nil && from.Value != nil {
-		v := w.judge(was, again, from.Column)
-		if !v.replaced && w.columns == nil {
-			v.replaced, err = s.below(ctx, c, t, columns, from)
-			if err != nil {
-				return reading{}, err
-			}
-		}
-		if v.replaced {
-			return reading{}, driver.E(driver.ErrReplaced, nil, "table %s is not the one that was read before: it was made anew, swapped, emptied or restored, or the source leads elsewhere", t)
-		}
-		if v.note != "" {
-			r.notes = append(r.notes, v.note)
-		}
+	note, err := s.same(ctx, c, t, columns, from, w, again, r.view)
+	if err != nil {
+		return reading{}, err
+	}
+	if note != "" {
+		r.notes = append(r.notes, note)
 	}
 	column, _ := t.Column(from.Column)
 	r.position, r.ceiling = w.note(was), w.ceiling(column, was)
+	r.border = r.view && from.Inclusive && from.Value != nil && was != nil
 	return r, nil
-}
-
-// below reports whether a table whose rows cannot be found again has some, but
-// none at the cursor or behind it.
-func (s *source) below(ctx context.Context, c *session, t driver.Table, columns []mapped, from driver.Cursor) (all bool, err error) {
-	query, err := selection(t, columns, driver.Cursor{Column: from.Column, Value: from.Value, Inclusive: true})
-	if err != nil {
-		return false, err
-	}
-	_, rest, _ := strings.Cut(query, " FROM "+relation(t))
-	err = c.query(ctx, "SELECT EXISTS (SELECT 1 FROM "+relation(t)+"), EXISTS (SELECT 1 FROM "+relation(t)+rest+")", func(row []*string) error {
-		all = str(row[0]) == "1" && str(row[1]) == "0"
-		return nil
-	})
-	return all, err
 }
 
 // rows runs a query and gives its batches until give is false. With an error, or
@@ -234,14 +233,23 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 			if err := c.complaints(ctx, what, r.computed); err != nil {
 				return err
 			}
-			return d.finish()
+			return r.end(d)
 		case p == nil:
-			return d.finish()
+			return r.end(d)
 		}
 		if err := d.append(p); err != nil {
 			return err
 		}
 	}
+}
+
+// end gives the last rows. A view in which nothing is left at the cursor that it
+// had reached may be another one.
+func (r reading) end(d *decoder) error {
+	if err := d.finish(); err != nil || !r.border || d.valued {
+		return err
+	}
+	return replaced(r.table)
 }
 
 // plan compares the table with the catalog and returns what is there now, and

@@ -1,9 +1,11 @@
 package mysql
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	"headwater/connectors/driver"
 )
@@ -29,6 +31,11 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 		reason = "the table was altered, renamed or made anew since the last sync"
 	case less(w.next, was.Next):
 		reason = "the table gives out numbers from the beginning again"
+	case was.ID != "" && w.id != "" && was.ID != w.id:
+		reason = "the table was made anew or emptied since the last sync"
+	}
+	if was.Fresh && len(w.columns) == 0 && reason == "" {
+		reason = "the table may have been altered or made anew in the second in which it was made"
 	}
 	if len(w.rows) == 0 || len(was.Rows) == 0 {
 		// Without a row now, nothing is missed by going on; without one noted, or a
@@ -43,12 +50,71 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 			return verdict{replaced: true}
 		}
 		return verdict{note: fmt.Sprintf("%s; %d rows at its ends are as they were, so it was gone on from: if it is another table, sync it with reset", reason, intact)}
+	case was.Fresh && changed > 0:
+		return verdict{replaced: true}
 	case total == 0 || 2*intact >= total:
 		return verdict{}
 	case changed == 0 && w.next != "": // old rows were deleted, and numbers went on
 		return verdict{}
 	}
 	return verdict{replaced: true}
+}
+
+// same makes sure that a table is the one that was read up to a cursor, and
+// returns what a sync is told where it goes on. Where nothing that was noted of it
+// can be found again, the rows at the cursor tell: none is left at it or behind it
+// when the table was filled anew, or when its last rows were deleted.
+func (s *source) same(ctx context.Context, c *session, t driver.Table, columns []mapped, from driver.Cursor, w *witness, again []sample, view bool) (note string, err error) {
+	was := positionOf(from.Position)
+	if was == nil || from.Value == nil {
+		return "", nil
+	}
+	v := w.judge(was, again, from.Column)
+	if view { // what it yields tells
+		if v.replaced {
+			return "", replaced(t)
+		}
+		return "", nil
+	}
+	w.empty = w.columns != nil && len(w.rows) == 0
+	if !v.replaced && (w.columns == nil || was.Empty) {
+		var reached, passed bool
+		if w.empty, reached, passed, err = s.extent(ctx, c, t, columns, from); err != nil {
+			return "", err
+		}
+		v.replaced = !w.empty && (w.columns == nil && !reached || was.Empty && passed)
+	}
+	switch {
+	case v.replaced:
+		return "", replaced(t)
+	case w.empty:
+		return fmt.Sprintf("%s has no row now: it was emptied, and what had landed stays.", t), nil
+	}
+	return v.note, nil
+}
+
+func replaced(t driver.Table) error {
+	return driver.E(driver.ErrReplaced, nil, "table %s is not the one that was read before: it was made anew, swapped, emptied or restored, or its last rows were deleted, or the source leads elsewhere", t)
+}
+
+// extent asks whether a table has no row, one at the cursor or behind it, and one
+// before it.
+func (s *source) extent(ctx context.Context, c *session, t driver.Table, columns []mapped, from driver.Cursor) (empty, reached, passed bool, err error) {
+	query, err := selection(t, columns, driver.Cursor{Column: from.Column, Value: from.Value, Inclusive: true})
+	if err != nil {
+		return false, false, false, err
+	}
+	behind, err := before(t, columns, from)
+	if err != nil {
+		return false, false, false, err
+	}
+	_, rest, _ := strings.Cut(query, " FROM "+relation(t))
+	any := "EXISTS (SELECT 1 FROM " + relation(t)
+	err = c.query(ctx, "SELECT "+any+"), "+any+rest+"), "+any+" WHERE "+behind+")", func(row []*string) error {
+		empty, reached, passed = str(row[0]) == "0", str(row[1]) == "1", str(row[2]) == "1"
+		return nil
+	})
+	return empty, reached, passed, err
 }
 
 // compare counts the rows of old that are there as they were, are there and

@@ -124,12 +124,7 @@ func (sc *scan) Kept() []driver.Range   { return sc.kept }
 // be committed: every range is of the Scan's one moment, and a kept one has not
 // changed since its own.
 func (sc *scan) Start(column string) driver.Cursor {
-	start := driver.Cursor{Column: column, Position: sc.witness.note(nil)}
-	c, _ := sc.table.Column(column)
-	if ceiling := sc.witness.ceiling(c, nil); ceiling != "" {
-		start.Value = &ceiling
-	}
-	return start
+	return sc.witness.start(sc.table, column)
 }
 
 // Notes returns nothing: the rows are of one moment.

@@ -25,9 +25,12 @@ type witness struct {
 	step   int64  // auto_increment_increment
 
 	server, created string
+	id              string // InnoDB's number of a table whose rows cannot be found again, "" where it is not known
 	counter         string // the column that AUTO_INCREMENT is of
 	columns         []string
 	rows            []sample // both ends of the table in the order of its key
+	empty           bool     // it has no row
+	fresh           bool     // it was made or altered so lately that doing so again may not show
 }
 
 // sample is a row that was seen: its key, and a mark of each column's value.
@@ -74,9 +77,14 @@ func (s *source) look(ctx context.Context, c *session, t driver.Table) (w witnes
 // that are there now, of which behind is the condition of sample.Behind.
 func (s *source) see(ctx context.Context, c *session, w *witness, d described, old []sample, behind string) (again []sample, err error) {
 	w.server, w.created, w.counter = c.server, d.created, d.counter
+	made, err := time.Parse(time.DateTime, d.created)
+	w.fresh = err == nil && made.Unix() >= w.now-1 // times of creation have whole seconds
 	columns, err := keyColumns(d)
-	if err != nil || d.Kind == "view" { // no row of it can be found again
+	if d.Kind == "view" {
 		return nil, nil
+	}
+	if err != nil { // no row of it can be found again
+		return nil, s.number(ctx, c, w, d)
 	}
 	k := &key{columns: columns}
 	list := []string{k.list()}
@@ -116,6 +124,28 @@ func (s *source) see(ctx context.Context, c *session, w *witness, d described, o
 		return nil, c.explain(ctx, err, "table "+d.String())
 	}
 	return again, nil
+}
+
+// number asks for the number that InnoDB gave to a table, or to the last of its
+// partitions: making it anew and TRUNCATE give another. Not every account may.
+func (s *source) number(ctx context.Context, c *session, w *witness, d described) error {
+	catalog := "INNODB_TABLES"
+	if c.mariadb {
+		catalog = "INNODB_SYS_TABLES"
+	}
+	file := func(name string) string { // as it is called there
+		return "CONVERT(CAST(CONVERT(_utf8mb4" + literal(name) + " USING filename) AS BINARY) USING utf8mb4)"
+	}
+	query := fmt.Sprintf("SELECT MAX(TABLE_ID) FROM information_schema.%s WHERE SUBSTRING_INDEX(LOWER(NAME), '#p#', 1) = LOWER(CONCAT(%s, '/', %s))", catalog, file(d.Namespace), file(d.Name))
+	err := c.run(ctx, query, func(row []*string) error {
+		w.id = str(row[0])
+		return nil
+	})
+	var server *mysql.MySQLError
+	if err == nil || errors.As(err, &server) {
+		return nil
+	}
+	return c.explain(ctx, err, "table "+d.String())
 }
 
 func ordered(columns []keyColumn, direction string) string {
@@ -169,6 +199,9 @@ func mark(value *string) string {
 type position struct {
 	Server  string    `json:"server"`
 	Created string    `json:"created"`
+	ID      string    `json:"id,omitempty"`
+	Empty   bool      `json:"empty,omitempty"`
+	Fresh   bool      `json:"fresh,omitempty"`
 	Next    string    `json:"next,omitempty"`
 	Columns []string  `json:"columns,omitempty"`
 	Rows    []sample  `json:"rows,omitempty"`
@@ -186,7 +219,7 @@ const maxSeen = 24
 // note writes the witness down behind what was noted before. Where nothing of
 // the table moved it is the same text.
 func (w *witness) note(was *position) json.RawMessage {
-	p := position{Server: w.server, Created: w.created, Next: w.next, Columns: w.columns, Rows: w.rows}
+	p := position{Server: w.server, Created: w.created, ID: w.id, Empty: w.empty, Fresh: w.fresh, Next: w.next, Columns: w.columns, Rows: w.rows}
 	if was != nil {
 		p.Seen = was.Seen
 	}
@@ -234,6 +267,16 @@ func (w *witness) ceiling(c driver.Column, was *position) string {
 		return w.lowest(at, was)
 	}
 	return ""
+}
+
+// start is the place to go on from after a read of all rows.
+func (w *witness) start(t driver.Table, column string) driver.Cursor {
+	at := driver.Cursor{Column: column, Position: w.note(nil)}
+	c, _ := t.Column(column)
+	if ceiling := w.ceiling(c, nil); ceiling != "" {
+		at.Value = &ceiling
+	}
+	return at
 }
 
 // blindRows is how many numbers are looked back over for a transaction that is

@@ -61,6 +61,9 @@ type Source interface {
 	Discover(ctx context.Context) ([]driver.Table, error)
 	Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error]
 	Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error)
+	// Whole returns a table that Scan cannot divide as one range, nil where its
+	// source does not say where a read by the column goes on after it.
+	Whole(ctx context.Context, t driver.Table, column string) (driver.Scan, error)
 	Close() error
 }
 

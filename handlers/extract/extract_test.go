@@ -154,6 +154,8 @@ func (s *source) Read(ctx context.Context, _ driver.Table, from driver.Cursor) i
 	}
 }
 
+func (*source) Whole(context.Context, driver.Table, string) (driver.Scan, error) { return nil, nil }
+
 func (s *source) Scan(_ context.Context, _ driver.Table, landed []driver.Range) (driver.Scan, error) {
 	if s.kind != "divides" {
 		return nil, driver.E(driver.ErrUnsupported, nil, "in one go only")

@@ -56,6 +56,12 @@ func (l *local) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mess
 		work := e.straight
 		if r.Whole {
 			scan, err := l.Scan(ctx, r.Table, r.Landed)
+			if undivided(err) && r.From.Column == "" && r.Largest != "" { // the next read goes on after it
+				one, wrong := l.Whole(ctx, r.Table, r.Largest)
+				if wrong != nil || one != nil {
+					scan, err = one, wrong
+				}
+			}
 			switch {
 			case err == nil:
 				work = func(ctx context.Context) error { return e.ranges(ctx, scan) }

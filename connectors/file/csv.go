@@ -23,6 +23,8 @@ type csvFile struct {
 	format  format
 	decimal bool  // numbers have a decimal comma
 	done    int64 // rows of the blocks before
+	repeats int64 // of them, that are the header once more
+	drops   bool  // those are no rows
 	// before counts the rows before the part that is read, to say which row is
 	// wrong; nil where the whole file is read.
 	before func() (int64, error)
@@ -112,6 +114,11 @@ func (f *csvFile) rows(b block, bad *skips, each func(row int64, cells []cell, s
 		if int64(n) > f.limits.MaxRowBytes {
 			return row, &rowError{row, -1, driver.ErrLimit, errLongRow}
 		}
+		if bad != nil && f.head.again(d.cells) {
+			if bad.repeats++; f.drops {
+				continue
+			}
+		}
 		if err := each(row, d.cells, n); err != nil {
 			return row, err
 		}
@@ -200,6 +207,7 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 		}
 		convert[i] = f.converts(c.Type)
 	}
+	f.drops = f.head.proven(t, target)
 	exact := s.sampled(in, t)
 	unlimited := s.limits
 	unlimited.BatchRows = math.MaxInt
@@ -276,16 +284,20 @@ func (s *source) readRows(ctx context.Context, f *csvFile, t driver.Table, yield
 			f.skips.merge(out.bad, f.done)
 		}
 		f.done += out.rows
+		f.repeats += out.bad.repeats
 		return sliced(out.batch, s.limits.BatchRows, yield)
 	}, func(out decoded) {
 		if out.batch.Record != nil {
 			out.batch.Record.Release()
 		}
 	})
-	if note := f.skips.note(in.entry.path); err == nil && note != "" {
-		return yield(noted(t, note))
+	if err != nil {
+		return err
 	}
-	return err
+	if notes := slices.DeleteFunc([]string{f.skips.note(in.entry.path), f.repeatedHeader()}, func(s string) bool { return s == "" }); len(notes) > 0 {
+		return yield(noted(t, notes...))
+	}
+	return nil
 }
 
 // sliced yields a batch in pieces of at most so many rows, and releases it.

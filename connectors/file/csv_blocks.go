@@ -43,7 +43,7 @@ func eachBlock[T any](ctx context.Context, f *csvFile, work func(*csvFile, block
 	}
 	defer again.input.Close()
 	err = inOrder(ctx, again.splitter(), func(b block) T { return work(again, b) }, func(result T) error { return each(again, result) }, discard)
-	f.done = again.done
+	f.done, f.repeats = again.done, again.repeats
 	if err == nil {
 		err = again.input.unchanged()
 	}

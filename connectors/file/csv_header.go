@@ -25,6 +25,12 @@ type header struct {
 // tells otherwise.
 func findHeader(rows [][]cell) header {
 	first := rows[0]
+	if repeated := headOf(first); slices.ContainsFunc(rows[1:], repeated.again) {
+		others := append([][]cell{first}, slices.DeleteFunc(slices.Clone(rows[1:]), repeated.again)...)
+		if h := findHeader(others); h.is && h.sure {
+			return h
+		}
+	}
 	columns := make([]records.Sniffer, len(first))
 	again := make([]int, len(first))
 	for _, row := range rows[1:] {

@@ -18,6 +18,8 @@ type skips struct {
 	rows  int64
 	first int64 // row
 	why   string
+
+	repeats int64 // rows that are the header once more
 }
 
 // add counts a row.

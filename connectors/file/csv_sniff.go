@@ -19,6 +19,7 @@ const sniffRows = 1000
 type dialect struct {
 	comma, quote byte
 	header       bool
+	head         head // where there is one
 	names        []string
 	skip         int      // bytes before the header or first row
 	loose        *writing // set where the decoder needs the text written anew
@@ -165,6 +166,9 @@ func (s *source) settle(in *input, g guess, skip int) (dialect, error) {
 		in.note(fmt.Sprintf("What stands before the header of %s was left out as a title or comments, %d lines with text. Set connection_config.skip_rows to 0 if they are rows.", in.entry.path, g.lead))
 	}
 	d.names = columnNames(first, d.header)
+	if d.header {
+		d.head = headOf(first)
+	}
 	w := g.writing
 	if d.comma = w.delimiter[0]; len(w.delimiter) > 1 || w.escape != 0 || w.comment != "" || w.cr || w.loose {
 		w.cells, w.scratch = nil, nil

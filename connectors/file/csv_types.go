@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func (s *source) discoverCSV(ctx context.Context, in *input) (driver.Table, erro
 	if err != nil {
 		return driver.Table{}, err
 	}
+	if f.repeats > 0 {
+		in.note(fmt.Sprintf("%s has its header again amid its rows. Such rows are left out where a column that is no text proves that they are none, and land where all columns are text.", in.entry.path))
+	}
 	table := driver.Table{RowEstimate: rows.rows, Notes: in.notes, Blank: rows.rows == 0}
 	if !whole {
 		table.RowEstimate = in.estimate(rows.rows, rows.bytes)
@@ -62,6 +66,7 @@ func (f *csvFile) types(ctx context.Context) (columns []records.Sniffer, seen sn
 	if sample > 0 {
 		limit = sample
 	}
+	f.drops = true // or the names would make text of what proves that they are names
 	sniff := func(f *csvFile, b block) sniffed {
 		out := sniffed{columns: make([]records.Sniffer, len(f.names))}
 		var scratch []byte
@@ -88,6 +93,7 @@ func (f *csvFile) types(ctx context.Context) (columns []records.Sniffer, seen sn
 			columns[i].Merge(out.columns[i])
 		}
 		f.done += out.rows
+		f.repeats += out.bad.repeats
 		seen.bytes += out.bytes
 		seen.rows = f.done
 		if out.err == errLeft || sample == 0 && seen.bytes >= sampleBytes || sample > 0 && f.done >= sample {

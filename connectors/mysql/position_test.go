@@ -18,6 +18,7 @@ CREATE TABLE log (id int PRIMARY KEY AUTO_INCREMENT, v varchar(10), updated_at t
 CREATE TABLE queue (id int PRIMARY KEY AUTO_INCREMENT, v varchar(10)); INSERT INTO queue (v) SELECT seq FROM seq_1_to_100;
 CREATE TABLE bare (at datetime NOT NULL, v int); INSERT INTO bare VALUES ('2024-01-01', 1), ('2024-01-02', 2);
 CREATE TABLE empty (id int PRIMARY KEY, v int); INSERT INTO empty VALUES (3, 1);
+CREATE TABLE high (id int PRIMARY KEY AUTO_INCREMENT, v int); INSERT INTO high VALUES (51, 1), (52, 1), (53, 1);
 CREATE VIEW recent AS SELECT at, v FROM bare WHERE v < 10;
 CREATE TABLE maybe (id int PRIMARY KEY, at timestamp(6) NULL); INSERT INTO maybe VALUES (1, '2024-01-01'), (2, NULL), (3, '2024-01-02');
 CREATE USER plain IDENTIFIED BY 'plain-pass-2291'; GRANT SELECT ON headwater.* TO plain;`
@@ -97,6 +98,7 @@ func TestReplaced(t *testing.T) {
 		{name: "rows that moved on", table: "maybe", column: "at", change: "UPDATE maybe SET at = '2025-01-01'", rows: 3},
 		{name: "truncated", table: "queue", column: "id", change: "TRUNCATE queue", replaced: true},
 		{name: "emptied and filled on", table: "queue", column: "id", change: "DELETE FROM queue; INSERT INTO queue (v) VALUES ('x')", rows: 1},
+		{name: "truncated and loaded past its numbers", table: "high", column: "id", change: "TRUNCATE high; INSERT INTO high VALUES (1, 1), (2, 1), (90, 1)", replaced: true},
 		{name: "altered", table: "log", column: "id", change: later + "ALTER TABLE log ADD note int", note: "altered", rows: 1},
 		{name: "an index", table: "log", column: "updated_at", change: later + "ALTER TABLE log ADD INDEX (updated_at)", note: "altered", rows: 100},
 		{name: "all rows updated", table: "log", column: "updated_at", change: "UPDATE log SET v = 'y'", rows: 100},

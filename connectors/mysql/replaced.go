@@ -54,7 +54,7 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 		return verdict{replaced: true}
 	case total == 0 || 2*intact >= total:
 		return verdict{}
-	case changed == 0 && w.next != "": // old rows were deleted, and numbers went on
+	case changed == 0 && w.next != "" && !w.lower(was): // old rows were deleted, and numbers went on
 		return verdict{}
 	}
 	return verdict{replaced: true}
@@ -146,6 +146,20 @@ func (w *witness) compare(was *position, again []sample, cursor string) (intact,
 		}
 	}
 	return intact, changed, gone
+}
+
+// lower reports whether a row has a number below all that were seen before.
+// Numbers that go on give none.
+func (w *witness) lower(was *position) bool {
+	lowest := func(rows []sample) (n string) {
+		for _, r := range rows {
+			if len(r.Key) > 0 && (n == "" || less(r.Key[0], n)) {
+				n = r.Key[0]
+			}
+		}
+		return n
+	}
+	return less(lowest(w.rows), lowest(was.Rows))
 }
 
 // less compares two numbers of AUTO_INCREMENT; what is none is not less.

@@ -171,7 +171,29 @@ func (s *source) positions(ctx context.Context, t driver.Table, found dbTable) (
 	return all, nil
 }
 
-var _ driver.Moments = (*scan)(nil)
+// Place notes what the end of a Scan would, of a table that has none.
+func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
+	from := driver.Cursor{Column: column}
+	end, err := s.begin(ctx)
+	if err != nil {
+		return from, err
+	}
+	defer end()
+	found, _, err := s.find(ctx, t)
+	if err != nil || found.kind != "table" {
+		return from, err
+	}
+	seen, err := s.sampled(ctx, found, nil)
+	if err == nil {
+		from.Position, err = s.note(ctx, found, column, nil, seen)
+	}
+	return from, err
+}
+
+var (
+	_ driver.Moments = (*scan)(nil)
+	_ driver.Placer  = (*source)(nil)
+)
 
 // Start returns the place to go on from after the Scan, which is of one moment.
 func (c *scan) Start(column string) driver.Cursor {

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"headwater/connectors/driver"
@@ -31,13 +32,18 @@ func TestTableThatWasFilledAnewIsReplaced(t *testing.T) {
 		{"filled anew without a key", `id INT`, "updated_at", []string{`DELETE FROM t`, `INSERT INTO t VALUES (1, '2023-01-01 00:00:00', 1), (2, '2023-01-01 00:00:00', 2), (3, '2025-01-01 00:00:00', 3)`}, true, 0},
 		{"by an index", `id INTEGER PRIMARY KEY`, "n", []string{`DELETE FROM t WHERE n = 3`}, true, 0},
 		{"emptied", `id INTEGER PRIMARY KEY`, "updated_at", []string{`DELETE FROM t`}, true, 0},
+		{"without row numbers, filled with older rows", `id INTEGER PRIMARY KEY`, "updated_at", []string{`DELETE FROM t`, `INSERT INTO t VALUES (1, '2023-01-01 00:00:00', 1)`}, true, 0},
+		{"without row numbers, a row more", `id INTEGER PRIMARY KEY`, "updated_at", []string{`INSERT INTO t VALUES (4, '2025-01-01 00:00:00', 4)`}, false, 1},
 		{"computed columns", `g INT AS (n + 1), id INTEGER PRIMARY KEY`, "id", []string{`INSERT INTO t (id, n) VALUES (9, 9)`}, false, 1},
 	} {
-		insert := rows
+		insert, end := rows, ""
+		if strings.HasPrefix(c.name, "without row numbers") {
+			end = " WITHOUT ROWID"
+		}
 		if c.name == "computed columns" {
 			insert = `INSERT INTO t (id, updated_at, n) VALUES (1, NULL, 1), (2, NULL, 2)`
 		}
-		files, dir := create(t, "a.db", `CREATE TABLE t (`+c.table+`, updated_at DATETIME, n INT)`, insert, `CREATE INDEX t_n ON t(n)`)
+		files, dir := create(t, "a.db", `CREATE TABLE t (`+c.table+`, updated_at DATETIME, n INT)`+end, insert, `CREATE INDEX t_n ON t(n)`)
 		src, err := open(t, files, `{"path":"a.db"}`, driver.Limits{BatchRows: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -54,6 +60,13 @@ func TestTableThatWasFilledAnewIsReplaced(t *testing.T) {
 		if scan, err := src.(driver.Scanner).Scan(t.Context(), tables[0], nil); err == nil {
 			start := scan.(driver.Moments).Start(c.cursor)
 			scan.Close()
+			start.Value = reached.Value
+			from = append(from, start)
+		} else if c.cursor != "id" { // the largest that was read is not what a place says
+			start, err := src.(driver.Placer).Place(t.Context(), tables[0], c.cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
 			start.Value = reached.Value
 			from = append(from, start)
 		}

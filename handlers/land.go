@@ -148,6 +148,8 @@ func (l *lander) failed(ctx context.Context, t *tableRun, err error, took time.D
 	reason, message := explain(err)
 	if reason == event.ReasonInternal {
 		l.j.log.Error("a table could not be landed", "table", t.table.String(), "error", err)
+	} else if reason == event.ReasonStorage {
+		l.j.log.Warn("a table could not be landed", "table", t.table.String(), "error", err)
 	}
 	t.fail(reason, message, took)
 	return l.checkpoint(ctx, t)

@@ -11,6 +11,7 @@ import (
 	"headwater/bus/seal"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/handlers/landing/bucket"
 )
 
 // failure is an outcome for people and programs: the command was carried out as
@@ -75,7 +76,10 @@ func explain(err error) (event.Reason, string) {
 			continue
 		}
 		var d *driver.Error
+		var b *bucket.Error
 		switch {
+		case r.err == landing.ErrStorage && errors.As(err, &b):
+			return r.reason, "the lake's bucket refused or did not answer: " + b.Error()
 		case r.say != "":
 			return r.reason, r.say
 		case errors.As(err, &d):
@@ -90,6 +94,10 @@ func explain(err error) (event.Reason, string) {
 // passing reports whether a failure may pass by itself, so that trying again
 // soon is worth it.
 func passing(err error) bool {
+	var b *bucket.Error
+	if errors.As(err, &b) && b.Lasting {
+		return false
+	}
 	for _, kind := range []error{driver.ErrUnreachable, driver.ErrTimeout, errIdle, landing.ErrStorage, landing.ErrUnknown, bus.ErrUnavailable} {
 		if errors.Is(err, kind) {
 			return true

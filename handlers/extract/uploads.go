@@ -41,6 +41,10 @@ type upload struct {
 	open bool  // in is not closed; of take alone
 }
 
+// aborter is a file whose writing can be stopped while it goes on. Close then
+// fails and leaves nothing.
+type aborter interface{ Abort() }
+
 func newUploads(to Files) *uploads {
 	return &uploads{to: to, failed: make(chan struct{}), quit: make(chan struct{}), files: map[uint32]*upload{}}
 }
@@ -113,6 +117,17 @@ func (u *uploads) save(f *upload) (size int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w: create a part: %w", parts.ErrStorage, err)
 	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-u.quit:
+			if a, ok := w.(aborter); ok {
+				a.Abort()
+			}
+		case <-ended:
+		}
+	}()
 	for b, more := u.next(f); more; b, more = u.next(f) {
 		n, err := w.Write(b)
 		size += int64(n)

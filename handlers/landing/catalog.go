@@ -26,6 +26,7 @@ type Catalog struct {
 	files store
 	root  string
 	seam  func(step string) // a test's fault, nil otherwise
+	of    *Catalog          // whose seam counts, of one that is bound to a context
 }
 
 var _ catalog.Catalog = (*Catalog)(nil)
@@ -115,6 +116,9 @@ func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []t
 // at is where a test ends the process: "parts" once the Parquet files are
 // durable, "metadata" once the metadata is, "swapped" once readers see it.
 func (c *Catalog) at(step string) {
+	if c.of != nil {
+		c = c.of
+	}
 	if c.seam != nil {
 		c.seam(step)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/event"
+	"headwater/handlers/landing/bucket"
 )
 
 // Drop removes every table of a source: from the catalog first, which fences
@@ -20,7 +21,12 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) error {
 	if err := l.Owned(ctx); err != nil {
 		return err
 	}
+	l = l.within(ctx)
 	namespace := namespaceOf(a)
+	places, err := l.places(ctx, namespace)
+	if err != nil {
+		return err
+	}
 	for _, kind := range []string{"table.", "namespace."} {
 		idents, err := l.catalog.identifiers(ctx, kind, namespace)
 		if err != nil {
@@ -35,12 +41,36 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) error {
 			}
 		}
 	}
-	for _, place := range slices.Compact([]string{folders(namespace), formerFolders(namespace)}) {
-		if err := l.removeAll(l.root + "/" + place); err != nil {
+	for _, place := range places {
+		if err := l.removeAll(place); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// places returns the folders of a source: those that its name says, and those of
+// tables that lie elsewhere in the lake. A table outside of it stops a drop
+// before anything is erased, for its files would stay for ever.
+func (l *Lake) places(ctx context.Context, namespace table.Identifier) ([]string, error) {
+	places := slices.Compact([]string{l.root + "/" + folders(namespace), l.root + "/" + formerFolders(namespace)})
+	idents, err := l.catalog.identifiers(ctx, "table.", namespace)
+	if err != nil {
+		return nil, err
+	}
+	for _, ident := range idents {
+		p, _, err := l.catalog.pointerOf(ctx, ident)
+		if err != nil {
+			return nil, err
+		}
+		if !below(p.Location, l.root) {
+			return nil, &ForeignLakeError{fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.folder(), l.root), relocateWay}
+		}
+		if !slices.ContainsFunc(places, func(place string) bool { return below(p.Location, place) }) {
+			places = append(places, p.folder())
+		}
+	}
+	return places, nil
 }
 
 // Tables returns the landed tables of a source by the names its source gave
@@ -74,6 +104,9 @@ func (l *Lake) removeAll(root string) error {
 			err = d.RemoveAll(root) // a writer that does not know yet has made another file
 		}
 		return storage("remove "+root, err)
+	}
+	if b, ok := l.files.(*bucket.Bucket); ok {
+		return storage("remove "+root, b.RemoveAll(root))
 	}
 	found, err := list(l.files, root)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"headwater/handlers/landing/bucket"
 )
 
 // retention is how long readers can still read what a commit has replaced.
@@ -25,7 +27,7 @@ type Lake struct {
 	now      func() time.Time
 	passKeys int64 // keys of a merge that are in memory at a time
 	close    func() error
-	probe    probe
+	probe    *probe
 	bucket   map[string]string
 }
 
@@ -63,6 +65,7 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Opti
 		log:      log,
 		now:      time.Now,
 		passKeys: passKeys,
+		probe:    &probe{},
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {
 				return c.Close()
@@ -70,6 +73,18 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Opti
 			return nil
 		}),
 	}, nil
+}
+
+// within returns the lake with requests to a bucket that end with ctx.
+func (l *Lake) within(ctx context.Context) *Lake {
+	b, ok := l.files.(*bucket.Bucket)
+	if !ok {
+		return l
+	}
+	bound := *l
+	bound.files = b.Within(ctx)
+	bound.catalog = &Catalog{kv: l.catalog.kv, files: bound.files, root: l.root, of: l.catalog}
+	return &bound
 }
 
 // Close lets go of the bucket. It is safe to call twice; Writers end first.

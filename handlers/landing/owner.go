@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"headwater/handlers/landing/bucket"
 )
 
 // markerName is the file at a lake's root that says which instance owns it.
@@ -46,6 +48,7 @@ const relocateWay = "`headwater relocate` with the same --data-dir and --lake ma
 // home, or when the lake has lost what the catalog knows of; else ErrStorage or
 // the KV's error. It is safe to call from many processes at once.
 func (l *Lake) Own(ctx context.Context, home string) error {
+	l = l.within(ctx)
 	known, _, err := l.catalog.owner(ctx)
 	if errors.Is(err, ErrKeyNotFound) {
 		return l.take(ctx, home)
@@ -96,7 +99,7 @@ func (l *Lake) Owned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := l.marker()
+	found, err := l.within(ctx).marker()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -208,7 +211,12 @@ func (l *Lake) mark(mine ownership) error {
 	if err != nil {
 		return err
 	}
-	err = l.files.WriteFile(l.root+"/"+markerName, append(bytes.TrimSpace(content), '\n'))
+	content = append(bytes.TrimSpace(content), '\n')
+	if b, ok := l.files.(*bucket.Bucket); ok {
+		err = b.WriteNew(l.root+"/"+markerName, content)
+	} else {
+		err = l.files.WriteFile(l.root+"/"+markerName, content)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,8 +14,8 @@ import (
 	"time"
 
 	iceio "github.com/apache/iceberg-go/io"
-	// Registers s3:// and nothing of the other clouds.
-	_ "github.com/apache/iceberg-go/io/gocloud/s3"
+
+	"headwater/handlers/landing/bucket"
 )
 
 // store is where the lake's files are. Files are durable once closed.
@@ -29,35 +30,43 @@ func openStore(ctx context.Context, lake string, mode fs.FileMode) (store, strin
 	if !strings.Contains(lake, "://") && !strings.HasPrefix(lake, "file:") {
 		return openDisk(lake, mode)
 	}
-	u, err := url.Parse(lake)
-	if err != nil {
-		// The error quotes the URL, which may hold a password by mistake.
-		return nil, "", errors.New("the lake is neither a directory nor a URL")
-	}
-	if u.Scheme == "file" {
+	scheme, rest, _ := strings.Cut(lake, ":")
+	if scheme == "file" {
 		path, err := localPath(lake)
 		if err != nil {
 			return nil, "", err
 		}
 		return openDisk(path, mode)
 	}
-	if u.Host == "" {
-		return nil, "", fmt.Errorf("the lake %s names no bucket", u.Redacted())
-	}
-	if u.User != nil {
+	// The URL of a bucket is raw: a key is what it says, without escapes.
+	rest, options, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
+	name, folder, _ := strings.Cut(rest, "/")
+	switch {
+	case strings.Contains(name, "@"):
 		return nil, "", errors.New("the lake's URL must hold no credentials; they come from the environment")
+	case name == "":
+		return nil, "", fmt.Errorf("the lake %s://%s names no bucket", scheme, folder)
 	}
-	props, err := bucketProperties(u.Query())
+	folder, err := bucket.Path(folder)
+	if err != nil {
+		return nil, "", fmt.Errorf("the lake's URL: %w", err)
+	}
+	query, err := url.ParseQuery(options)
+	if err != nil {
+		return nil, "", errors.New("the options of the lake's URL cannot be read")
+	}
+	settings, err := bucketSettings(query)
 	if err != nil {
 		return nil, "", err
 	}
-	u.RawQuery, u.Fragment = "", ""
-	root := strings.TrimRight(u.String(), "/")
-	// The bucket keeps the context for all it does later, so it must outlive
-	// the one that opens it.
-	opened, err := iceio.LoadFS(context.WithoutCancel(ctx), props, root)
+	root := strings.TrimRight(scheme+"://"+name+"/"+folder, "/")
+	if scheme == "s3" {
+		files, err := bucket.Open(ctx, name, settings)
+		return files, root, err
+	}
+	opened, err := iceio.LoadFS(context.WithoutCancel(ctx), nil, root)
 	if errors.Is(err, iceio.ErrIOSchemeNotFound) {
-		return nil, "", fmt.Errorf("the lake must be a directory, file:// or s3://, not %s://", u.Scheme)
+		return nil, "", fmt.Errorf("the lake must be a directory, file:// or s3://, not %s://", scheme)
 	}
 	if err != nil {
 		return nil, "", storage("open "+root, err)
@@ -81,24 +90,24 @@ func openDisk(path string, mode fs.FileMode) (store, string, error) {
 	return files, fileURL(path), nil
 }
 
-// bucketProperties turns the options of a bucket URL, named as gocloud.dev/blob
-// names them, into what Iceberg's file layer knows.
-func bucketProperties(query url.Values) (map[string]string, error) {
-	props := map[string]string{}
+// bucketSettings reads the options of a bucket's URL, named as gocloud.dev/blob
+// names them.
+func bucketSettings(query url.Values) (s bucket.Settings, err error) {
 	for option, values := range query {
 		value := values[len(values)-1]
 		switch option {
 		case "endpoint":
-			props[iceio.S3EndpointURL] = value
+			s.Endpoint = value
 		case "region":
-			props[iceio.S3Region] = value
+			s.Region = value
 		case "use_path_style":
-			props[iceio.S3ForceVirtualAddressing] = map[bool]string{true: "false", false: "true"}[value == "true"]
+			virtual := value != "true"
+			s.VirtualHost = &virtual
 		default:
-			return nil, fmt.Errorf("the lake's URL has an unknown option %q; known are endpoint, region, use_path_style", option)
+			return s, fmt.Errorf("the lake's URL has an unknown option %q; known are endpoint, region, use_path_style", option)
 		}
 	}
-	return props, nil
+	return s, nil
 }
 
 // listed is a file found by list.
@@ -112,6 +121,13 @@ type listed struct {
 // has none.
 func list(files store, root string) ([]listed, error) {
 	var found []listed
+	if b, ok := files.(*bucket.Bucket); ok {
+		objects, err := b.List(root)
+		for _, o := range objects {
+			found = append(found, listed{name: o.Path, base: path.Base(o.Path), modified: o.Modified})
+		}
+		return found, storage("list "+root, err)
+	}
 	err := files.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it went away meanwhile
@@ -138,6 +154,9 @@ func list(files store, root string) ([]listed, error) {
 // remove removes files; one that is gone already is no error. It tries all of
 // them and returns every failure.
 func remove(files store, names ...string) error {
+	if b, ok := files.(*bucket.Bucket); ok && len(names) > 0 {
+		return storage("remove files", b.RemoveFiles(names))
+	}
 	var failed []error
 	for _, name := range names {
 		if err := files.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/handlers/landing/bucket"
 )
 
 // metadataGrace is how old a metadata file must be to be swept: longer than any
@@ -81,6 +83,15 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, 
 		fence, isPart := fenceOf(f.base)
 		if isPart && fence < at.pointer.Fence || !isPart && isMetadata(f.base) && l.now().Sub(f.modified) > metadataGrace {
 			garbage = append(garbage, f.name)
+		}
+	}
+	if b, ok := l.files.(*bucket.Bucket); ok {
+		err := b.AbortUploads(p.folder(), func(base string) bool {
+			fence, isPart := fenceOf(base)
+			return isPart && fence < at.pointer.Fence
+		})
+		if err != nil {
+			return 0, storage("end uploads of former attempts", err)
 		}
 	}
 	return len(garbage), remove(l.files, garbage...)

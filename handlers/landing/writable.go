@@ -1,6 +1,7 @@
 package landing
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 
 // probeEvery is how long the answer of Writable counts.
 const probeEvery = 30 * time.Second
+
+// probeLimit bounds what Writable asks of a bucket.
+const probeLimit = 10 * time.Second
 
 // probe is the newest answer of Writable.
 type probe struct {
@@ -24,6 +28,10 @@ func (l *Lake) Writable() error {
 	l.probe.mu.Lock()
 	defer l.probe.mu.Unlock()
 	if now := l.now(); l.probe.at.IsZero() || now.Sub(l.probe.at) >= probeEvery {
+		// A store that is silent must not hold up who asks.
+		ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
+		defer cancel()
+		l := l.within(ctx)
 		name := l.root + "/" + "headwater-probe-" + uuid.NewString()
 		err := storage("write a file to the lake", l.files.WriteFile(name, []byte("can be removed\n")))
 		if err == nil {

@@ -1,0 +1,171 @@
+// Package bucket is the files of a lake in an S3 bucket, of Amazon or of anyone
+// else. Every request has limits of its own and ends with the context that the
+// bucket is bound to.
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Settings are what a lake's URL says beside the bucket's name. Empty ones come
+// from the environment, as the AWS tools take them.
+type Settings struct {
+	Endpoint    string
+	Region      string
+	VirtualHost *bool // how the bucket is addressed; nil: in the path where there is an endpoint
+	Limits      Limits
+}
+
+// Limits bound a request. The zero value of a field means its default.
+type Limits struct {
+	Connect time.Duration // until a connection stands: 10 s
+	Stall   time.Duration // without a byte sent or received, an answer included: 30 s
+	Outage  time.Duration // how long a request is repeated while the store is down or throttles: 4 min
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		of   *time.Duration
+		fill time.Duration
+	}{{&l.Connect, 10 * time.Second}, {&l.Stall, 30 * time.Second}, {&l.Outage, 4 * time.Minute}} {
+		if *d.of == 0 {
+			*d.of = d.fill
+		}
+	}
+	return l
+}
+
+// Bucket is one bucket, bound to a context that ends all its requests. Names are
+// s3://bucket/key, the key as it is, without escapes. It is safe for concurrent
+// use.
+type Bucket struct {
+	*shared
+	ctx context.Context
+}
+
+type shared struct {
+	name   string
+	client *s3.Client
+	http   *awshttp.BuildableClient
+	limits Limits
+	cache  cache
+	single flag // the store has no DeleteObjects
+	plain  flag // the store has no If-None-Match
+}
+
+// Open returns a bucket without asking for it. The error is one of the
+// environment's settings.
+func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
+	limits := s.Limits.withDefaults()
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.DialContext = dialer(limits)
+		t.ResponseHeaderTimeout = limits.Stall
+		t.TLSHandshakeTimeout = limits.Connect
+		t.MaxIdleConnsPerHost = 64
+	})
+	load := func(ctx context.Context) (aws.Config, error) {
+		return config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
+	}
+	cfg, err := load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the environment's settings of AWS: %w", err)
+	}
+	if s.Region != "" {
+		cfg.Region = s.Region
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	cfg.Credentials = aws.NewCredentialsCache(&reloading{first: cfg.Credentials, load: load})
+	sh := &shared{name: name, limits: limits}
+	sh.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if s.Endpoint != "" {
+			o.BaseEndpoint = aws.String(s.Endpoint)
+		}
+		o.UsePathStyle = o.BaseEndpoint != nil
+		if s.VirtualHost != nil {
+			o.UsePathStyle = !*s.VirtualHost
+		}
+		// What every store takes: the payload's hash is signed, which is check
+		// enough, and neither trailers nor headers that proxies rewrite are.
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.APIOptions = append(o.APIOptions, unsignedHeaders)
+	})
+	return &Bucket{sh, context.WithoutCancel(ctx)}, nil
+}
+
+// Within returns the same bucket bound to a context.
+func (b *Bucket) Within(ctx context.Context) *Bucket { return &Bucket{b.shared, ctx} }
+
+// Close lets go of idle connections. Requests under way go on.
+func (b *Bucket) Close() error { return nil }
+
+// Root returns how the names of the bucket's files begin.
+func (b *Bucket) root() string { return "s3://" + b.name + "/" }
+
+func (b *Bucket) key(name string) (string, error) {
+	key, ok := strings.CutPrefix(name, b.root())
+	if !ok || key == "" {
+		return "", &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("%w: it is not in the bucket %s", fs.ErrInvalid, b.name)}
+	}
+	return key, nil
+}
+
+// Path checks a folder of a bucket and returns it without slashes at its end.
+func Path(folder string) (string, error) {
+	folder = strings.Trim(folder, "/")
+	if folder == "" {
+		return "", nil
+	}
+	for _, part := range strings.Split(folder, "/") {
+		if part == "" || part == "." || part == ".." {
+			return "", errors.New(`the folder of a bucket must not hold "//", "." or ".."`)
+		}
+	}
+	return folder, nil
+}
+
+// dialer makes connections on which nothing waits longer than the stall limit.
+func dialer(l Limits) func(context.Context, string, string) (net.Conn, error) {
+	d := net.Dialer{Timeout: l.Connect, KeepAlive: 15 * time.Second}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &watched{c, l.Stall}, nil
+	}
+}
+
+// watched is a connection that fails when nothing moves. What is written shows
+// that the peer lives, so a read may wait for its answer from then on.
+type watched struct {
+	net.Conn
+	stall time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.SetReadDeadline(time.Now().Add(w.stall))
+	return w.Conn.Read(p)
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.SetDeadline(time.Now().Add(w.stall))
+	return w.Conn.Write(p)
+}
+
+func base(key string) string { return path.Base(key) }

@@ -1,0 +1,262 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// Object is a file that a listing found.
+type Object struct {
+	Path     string // its full name
+	Length   int64
+	Modified time.Time
+}
+
+// List returns every file below a folder.
+func (b *Bucket) List(folder string) ([]Object, error) {
+	prefix, err := b.key(strings.TrimRight(folder, "/") + "/")
+	if err != nil && strings.TrimRight(folder, "/")+"/" != b.root() {
+		return nil, err
+	}
+	var found []Object
+	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix}
+	for {
+		page, err := request(b, "ListObjectsV2", prefix, b.client.ListObjectsV2, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range page.Contents {
+			if key := aws.ToString(o.Key); !strings.HasSuffix(key, "/") {
+				found = append(found, Object{b.root() + key, aws.ToInt64(o.Size), aws.ToTime(o.LastModified)})
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return found, nil
+		}
+		if in.ContinuationToken = page.NextContinuationToken; in.ContinuationToken == nil {
+			return nil, fmt.Errorf("ListObjectsV2 %s: a listing that goes on and does not say where", prefix)
+		}
+	}
+}
+
+// WalkDir calls fn for each file below a folder.
+func (b *Bucket) WalkDir(folder string, fn fs.WalkDirFunc) error {
+	found, err := b.List(folder)
+	if err != nil {
+		return fn(folder, nil, err)
+	}
+	for _, o := range found {
+		info := &reader{key: o.Path, size: o.Length, modified: o.Modified}
+		if err := fn(o.Path, fs.FileInfoToDirEntry(info), nil); err != nil {
+			if errors.Is(err, fs.SkipAll) || errors.Is(err, fs.SkipDir) {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove removes a file; a store answers the same for one that does not exist.
+func (b *Bucket) Remove(name string) error {
+	b, done := b.lively()
+	defer done()
+	key, err := b.key(name)
+	if err != nil {
+		return err
+	}
+	b.cache.forget(key)
+	_, err = request(b, "DeleteObject", key, b.client.DeleteObject, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
+	return err
+}
+
+// lively returns the bucket as it is, or, when its context has ended, with some
+// time to remove what the work has left.
+func (b *Bucket) lively() (*Bucket, context.CancelFunc) {
+	if b.ctx.Err() == nil {
+		return b, func() {}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), tidying)
+	return b.Within(ctx), cancel
+}
+
+// RemoveFiles removes files, a thousand in a request.
+func (b *Bucket) RemoveFiles(names []string) error {
+	b, done := b.lively()
+	defer done()
+	if len(names) == 1 {
+		return b.Remove(names[0])
+	}
+	ids := make([]types.ObjectIdentifier, len(names))
+	for i, name := range names {
+		key, err := b.key(name)
+		if err != nil {
+			return err
+		}
+		ids[i].Key = &key
+	}
+	return b.remove(ids)
+}
+
+func (b *Bucket) remove(ids []types.ObjectIdentifier) error {
+	var failed []error
+	for some := range slices.Chunk(ids, 1000) {
+		for _, id := range some {
+			b.cache.forget(*id.Key)
+		}
+		failed = append(failed, b.removeSome(some))
+	}
+	return errors.Join(failed...)
+}
+
+func (b *Bucket) removeSome(ids []types.ObjectIdentifier) error {
+	if b.single.Load() {
+		return b.removeEach(ids)
+	}
+	out, err := request(b, "DeleteObjects", *ids[0].Key, b.client.DeleteObjects, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)}})
+	var e *Error
+	if errors.As(err, &e) && (e.Status == 400 || e.Status == 405 || e.Status == 501) {
+		b.single.Store(true) // a store that knows single ones only
+		return b.removeEach(ids)
+	}
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, one := range out.Errors {
+		if code := aws.ToString(one.Code); code != "NoSuchKey" && code != "NoSuchVersion" {
+			failed = append(failed, &Error{Op: "DeleteObjects", Key: aws.ToString(one.Key), Status: 200, Code: code, Lasting: code == "AccessDenied"})
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (b *Bucket) removeEach(ids []types.ObjectIdentifier) error {
+	var failed []error
+	for _, id := range ids {
+		_, err := request(b, "DeleteObject", *id.Key, b.client.DeleteObject, &s3.DeleteObjectInput{Bucket: &b.name, Key: id.Key, VersionId: id.VersionId})
+		if failed = append(failed, err); b.ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// RemoveAll removes every file below a folder, its former versions and the
+// uploads on their way there, and lists it again: files that the store did not
+// remove, whatever it answered, are an error.
+func (b *Bucket) RemoveAll(folder string) error {
+	if err := b.AbortUploads(folder, func(string) bool { return true }); err != nil {
+		return err
+	}
+	ids, err := b.versions(folder)
+	if err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := b.remove(ids); err != nil {
+		return err
+	}
+	left, err := b.versions(folder)
+	if err == nil && len(left) > 0 {
+		err = &Error{Op: "DeleteObjects", Key: *left[0].Key, Status: 200, Code: fmt.Sprintf("%d files or versions are still there after they were removed", len(left)), Lasting: true}
+	}
+	return err
+}
+
+// versions lists a folder with the former versions of its files, where the store
+// shows them.
+func (b *Bucket) versions(folder string) (ids []types.ObjectIdentifier, err error) {
+	prefix, err := b.key(strings.TrimRight(folder, "/") + "/")
+	if err != nil {
+		return nil, err
+	}
+	in := &s3.ListObjectVersionsInput{Bucket: &b.name, Prefix: &prefix}
+	for {
+		page, err := request(b, "ListObjectVersions", prefix, b.client.ListObjectVersions, in)
+		var e *Error
+		if errors.As(err, &e) && (e.Status == 400 || e.Status == 403 || e.Status == 404 || e.Status == 501) && e.Code != "NoSuchBucket" {
+			return b.newest(folder)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range page.Versions {
+			ids = append(ids, identified(v.Key, v.VersionId))
+		}
+		for _, d := range page.DeleteMarkers {
+			ids = append(ids, identified(d.Key, d.VersionId))
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return ids, nil
+		}
+		in.KeyMarker, in.VersionIdMarker = page.NextKeyMarker, page.NextVersionIdMarker
+	}
+}
+
+// identified names a version; that of a bucket without versions is "null", which
+// not every such store takes.
+func identified(key, version *string) types.ObjectIdentifier {
+	if v := aws.ToString(version); v == "" || v == "null" {
+		version = nil
+	}
+	return types.ObjectIdentifier{Key: key, VersionId: version}
+}
+
+func (b *Bucket) newest(folder string) (ids []types.ObjectIdentifier, err error) {
+	found, err := b.List(folder)
+	for _, o := range found {
+		key, _ := b.key(o.Path)
+		ids = append(ids, types.ObjectIdentifier{Key: &key})
+	}
+	return ids, err
+}
+
+// AbortUploads ends uploads below a folder that were begun and are not complete:
+// those whose file's name is stale. Stores that do not list uploads have none
+// that can be ended.
+func (b *Bucket) AbortUploads(folder string, stale func(base string) bool) error {
+	prefix, err := b.key(strings.TrimRight(folder, "/") + "/")
+	if err != nil {
+		return err
+	}
+	in := &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix}
+	for {
+		page, err := request(b, "ListMultipartUploads", prefix, b.client.ListMultipartUploads, in)
+		var e *Error
+		if errors.As(err, &e) && (e.Status == 400 || e.Status == 403 || e.Status == 404 || e.Status == 501) && e.Code != "NoSuchBucket" {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, u := range page.Uploads {
+			if key := aws.ToString(u.Key); strings.HasPrefix(key, prefix) && stale(base(key)) {
+				if err := b.abort(key, u.UploadId); err != nil {
+					return err
+				}
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return nil
+		}
+		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
+	}
+}
+
+// Versioned reports whether the bucket keeps what is removed.
+func (b *Bucket) Versioned(ctx context.Context) (bool, error) {
+	out, err := request(b.Within(ctx), "GetBucketVersioning", "", b.client.GetBucketVersioning, &s3.GetBucketVersioningInput{Bucket: &b.name})
+	return err == nil && out.Status == types.BucketVersioningStatusEnabled, err
+}

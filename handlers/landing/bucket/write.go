@@ -1,0 +1,242 @@
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	iceio "github.com/apache/iceberg-go/io"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// A file is uploaded in parts of partSize: one is filled while sending others
+// are sent, which is all the memory that an upload takes.
+const (
+	partSize = 8 << 20
+	sending  = 2
+	tidying  = 10 * time.Second // for what is removed after the work has ended
+)
+
+// WriteFile writes a small file.
+func (b *Bucket) WriteFile(name string, content []byte) error {
+	key, err := b.key(name)
+	if err != nil {
+		return err
+	}
+	return b.put(key, bytes.Clone(content))
+}
+
+func (b *Bucket) put(key string, content []byte) error {
+	_, err := request(b, "PutObject", key, b.client.PutObject, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(content)})
+	if err == nil {
+		b.cache.put(key, content)
+	}
+	return err
+}
+
+// WriteNew writes a small file that must not exist: else it is fs.ErrExist.
+// Stores without preconditions overwrite it.
+func (b *Bucket) WriteNew(name string, content []byte) error {
+	key, err := b.key(name)
+	if err != nil {
+		return err
+	}
+	if b.plain.Load() {
+		return b.put(key, content)
+	}
+	_, err = request(b, "PutObject", key, b.client.PutObject, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(content), IfNoneMatch: aws.String("*")})
+	var e *Error
+	if errors.As(err, &e) && (e.Status == 501 || e.Code == "InvalidArgument") {
+		b.plain.Store(true)
+		return b.put(key, content)
+	}
+	return err
+}
+
+// Create begins a file that exists once Close returned nil.
+func (b *Bucket) Create(name string) (iceio.FileWriter, error) {
+	key, err := b.key(name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	return &Writer{b: b.Within(ctx), cancel: cancel, key: key, slots: make(chan struct{}, sending)}, nil
+}
+
+// Writer is a file on its way. Abort may be called at any time, everything else
+// by one goroutine.
+type Writer struct {
+	b      *Bucket
+	cancel context.CancelFunc
+	key    string
+	buf    []byte
+	upload *string // once there is more than one part
+	number int32
+	slots  chan struct{}
+	wait   sync.WaitGroup
+	closed bool
+
+	mu    sync.Mutex
+	parts []types.CompletedPart
+	free  [][]byte
+	err   error
+}
+
+// Abort stops the upload: what is under way ends, and Close fails and leaves
+// nothing behind.
+func (w *Writer) Abort() { w.cancel() }
+
+func (w *Writer) failed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && w.b.ctx.Err() != nil {
+		w.err = w.b.fail("PutObject", w.key, time.Now(), w.b.ctx.Err())
+	}
+	return w.err
+}
+
+// Write takes more of the file; it waits while enough parts are on their way.
+func (w *Writer) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		if err := w.failed(); err != nil {
+			return written, err
+		}
+		n := min(len(p), partSize-len(w.buf))
+		w.room(n)
+		w.buf = append(w.buf, p[:n]...)
+		p, written = p[n:], written+n
+		if len(w.buf) == partSize {
+			if err := w.send(); err != nil {
+				return written, err
+			}
+		}
+	}
+	return written, nil
+}
+
+// room makes the buffer as large as a part once a file is not small.
+func (w *Writer) room(n int) {
+	if len(w.buf)+n <= cap(w.buf) || len(w.buf)+n < partSize/16 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var next []byte
+	if last := len(w.free) - 1; last >= 0 {
+		next, w.free = w.free[last], w.free[:last]
+	} else {
+		next = make([]byte, 0, partSize)
+	}
+	w.buf = append(next[:0], w.buf...)
+}
+
+// ReadFrom writes all that r has.
+func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{w}, r)
+}
+
+// send hands the buffer to a goroutine that uploads it.
+func (w *Writer) send() error {
+	if w.upload == nil {
+		out, err := request(w.b, "CreateMultipartUpload", w.key, w.b.client.CreateMultipartUpload, &s3.CreateMultipartUploadInput{Bucket: &w.b.name, Key: &w.key})
+		if err != nil {
+			return w.fail(err)
+		}
+		w.upload = out.UploadId
+	}
+	select {
+	case w.slots <- struct{}{}:
+	case <-w.b.ctx.Done():
+		return w.failed()
+	}
+	w.number++
+	number, content := w.number, w.buf
+	w.buf = nil
+	w.wait.Go(func() {
+		defer func() { <-w.slots }()
+		out, err := request(w.b, "UploadPart", w.key, w.b.client.UploadPart, &s3.UploadPartInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, PartNumber: &number, Body: bytes.NewReader(content)})
+		if err != nil {
+			w.fail(err)
+			return
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.parts = append(w.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag})
+		w.free = append(w.free, content)
+	})
+	return nil
+}
+
+func (w *Writer) fail(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+	return w.err
+}
+
+// Close makes the file exist, or returns why it does not; then nothing of it
+// stays, as far as the store answers. It is safe to call twice.
+func (w *Writer) Close() error {
+	if w.closed {
+		return w.failed()
+	}
+	w.closed = true
+	defer w.cancel()
+	if w.upload == nil {
+		if err := w.failed(); err != nil {
+			return err
+		}
+		if err := w.b.put(w.key, w.buf); err != nil {
+			return w.fail(err)
+		}
+		return nil
+	}
+	if len(w.buf) > 0 && w.failed() == nil {
+		w.send() // which keeps its error
+	}
+	w.wait.Wait()
+	w.buf, w.free = nil, nil
+	if w.failed() == nil {
+		if err := w.complete(); err != nil {
+			w.fail(err)
+		}
+	}
+	if w.err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.b.ctx), tidying)
+	defer cancel()
+	w.b.Within(ctx).abort(w.key, w.upload) // a sweep aborts what this does not
+	return w.err
+}
+
+func (w *Writer) complete() error {
+	slices.SortFunc(w.parts, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
+	_, err := request(w.b, "CompleteMultipartUpload", w.key, w.b.client.CompleteMultipartUpload, &s3.CompleteMultipartUploadInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: w.parts}})
+	var e *Error
+	if errors.As(err, &e) && e.Code == "NoSuchUpload" {
+		// The answer of a completion that was done may have been lost.
+		if _, gone := request(w.b, "HeadObject", w.key, w.b.client.HeadObject, &s3.HeadObjectInput{Bucket: &w.b.name, Key: &w.key}); gone == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (b *Bucket) abort(key string, upload *string) error {
+	_, err := request(b, "AbortMultipartUpload", key, b.client.AbortMultipartUpload, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: &key, UploadId: upload})
+	var e *Error
+	if errors.As(err, &e) && e.Status == 404 {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,142 @@
+package buckettest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Fault is what happens to requests.
+type Fault struct {
+	Method string        // "" for every
+	Key    string        // part of the path and query, "" for every
+	Times  int           // how many requests; 0 for all
+	Kind   string        // silent, reset, lost, half, slow, or a status such as "503 SlowDown"
+	Delay  time.Duration // of slow
+}
+
+// Proxy stands before an S3 server. Signatures are checked by that server: the
+// host that was signed is passed on.
+type Proxy struct {
+	URL string
+
+	mu     sync.Mutex
+	faults []*Fault
+	counts map[string]int
+	end    chan struct{}
+}
+
+// NewProxy starts a proxy before a server; it ends with the test.
+func NewProxy(t *testing.T, server string) *Proxy {
+	t.Helper()
+	to, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{counts: map[string]int{}, end: make(chan struct{})}
+	forward := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(forward, w, r) }))
+	p.URL = s.URL
+	t.Cleanup(func() {
+		close(p.end)
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return p
+}
+
+// Set replaces the faults; without any, the proxy passes everything on.
+func (p *Proxy) Set(faults ...Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = nil
+	for _, f := range faults {
+		p.faults = append(p.faults, &f)
+	}
+}
+
+// Requests returns how many requests came since the last call, by method.
+func (p *Proxy) Requests() (total int, byMethod map[string]int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	byMethod, p.counts = p.counts, map[string]int{}
+	for _, n := range byMethod {
+		total += n
+	}
+	return total, byMethod
+}
+
+// hit returns the fault of a request.
+func (p *Proxy) hit(r *http.Request) (Fault, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[r.Method]++
+	for i, f := range p.faults {
+		if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path+"?"+r.URL.RawQuery, f.Key) {
+			continue
+		}
+		if f.Times--; f.Times == 0 {
+			p.faults = append(p.faults[:i:i], p.faults[i+1:]...)
+		}
+		return *f, true
+	}
+	return Fault{}, false
+}
+
+func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Request) {
+	f, hit := p.hit(r)
+	if !hit {
+		forward.ServeHTTP(w, r)
+		return
+	}
+	switch f.Kind {
+	case "silent":
+		io.Copy(io.Discard, r.Body)
+		select {
+		case <-p.end:
+		case <-r.Context().Done():
+		}
+		panic(http.ErrAbortHandler)
+	case "reset":
+		panic(http.ErrAbortHandler)
+	case "slow":
+		select {
+		case <-p.end:
+		case <-time.After(f.Delay):
+		}
+		forward.ServeHTTP(w, r)
+	case "lost":
+		forward.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	case "half":
+		answer := httptest.NewRecorder()
+		forward.ServeHTTP(answer, r)
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(answer.Body.Len()))
+		w.WriteHeader(answer.Code)
+		w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
+		panic(http.ErrAbortHandler)
+	default:
+		status := 503
+		code := ""
+		fmt.Sscanf(f.Kind, "%d %s", &status, &code)
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as told</Message></Error>", code)
+	}
+}

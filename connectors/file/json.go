@@ -111,6 +111,7 @@ func (s *source) document(in *input, raw []byte, each func([]byte) error) error 
 	case found == nil:
 		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.records_path: %s has no list at %s", in.entry.path, s.settings.RecordsPath)
 	}
+	in.note(savedPage(in.entry.path, raw, list.Path))
 	for element := range records.Elements(found) {
 		if err := each(element); err != nil {
 			return err

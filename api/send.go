@@ -86,10 +86,9 @@ func (t *task) sendOne(ctx context.Context, i int) (ref string, err error) {
 		ref = d.SecretRef
 	}
 	now := time.Now().UTC()
-	*data.Header() = command.Meta{
-		Meta:     event.At(t.address(t.targets[i].SourceID), t.operation(i)),
-		Deadline: now.Add(t.deadline),
-	}
+	meta := event.At(t.address(t.targets[i].SourceID), t.operation(i))
+	meta.SourceName = t.targets[i].Name
+	*data.Header() = command.Meta{Meta: meta, Deadline: now.Add(t.deadline)}
 	return ref, t.h.Commands.Send(ctx, &command.Command{ID: t.commandID(i), Time: now, TraceParent: t.trace, Data: data})
 }
 
@@ -101,13 +100,15 @@ func (t *task) commandID(i int) string { return t.seed.uuid("command", strconv.I
 func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 	address, op := t.address(t.targets[i].SourceID), t.operation(i)
 	op.Final = true
+	meta := event.At(address, op)
+	meta.SourceName = t.targets[i].Name
 	reason, message := event.ReasonInternal, "the service could not hand the command to a worker; try again"
 	if errors.Is(cause, bus.ErrTooLarge) {
 		reason, message = event.ReasonLimit, "the configuration is too large"
 	}
 	e := &event.Event{
 		ID: t.seed.uuid("rejected", strconv.Itoa(i)), Time: time.Now().UTC(), Causation: t.commandID(i), TraceParent: t.trace,
-		Data: &event.CommandRejected{Meta: event.At(address, op), Command: commandName(t.kind), Reason: reason, Message: message},
+		Data: &event.CommandRejected{Meta: meta, Command: commandName(t.kind), Reason: reason, Message: message},
 	}
 	for try := 0; ; try++ {
 		after, err := t.h.Events.LastSequence(ctx, address)

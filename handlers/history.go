@@ -172,6 +172,7 @@ func (j *job) advanceFrom(ctx context.Context, known bool, next func(view) (move
 		if moves-conflicts > maxMoves {
 			return appended, fmt.Errorf("%s is decided again and again: the state does not follow the history", m.data.EventName())
 		}
+		m.data.Header().SourceName = sourceName(m.data, v)
 		sequence, err := j.append(ctx, v.after, m)
 		if errors.Is(err, bus.ErrConflict) && conflicts < maxConflicts {
 			conflicts++
@@ -187,6 +188,20 @@ func (j *job) advanceFrom(ctx context.Context, known bool, next func(view) (move
 			return appended, nil
 		}
 	}
+}
+
+// sourceName returns what the source of an event is called: by the event itself,
+// or else as it was before.
+func sourceName(data event.Data, v view) string {
+	switch d := data.(type) {
+	case *event.SourceConnected:
+		return d.Name
+	case *event.SourceConnectFailed:
+		return d.Name
+	case *event.SourceRestored:
+		return d.Name
+	}
+	return v.Name
 }
 
 // append publishes one event behind the given end of the history.

@@ -59,6 +59,7 @@ func (g *journal) write(ctx context.Context, m move) error {
 }
 
 func (g *journal) writeLocked(ctx context.Context, m move) error {
+	m.data.Header().SourceName = g.attempt.source.Name
 	for tries := 0; ; tries++ {
 		sequence, err := g.attempt.j.append(ctx, g.after, m)
 		if err == nil {

@@ -39,7 +39,11 @@ func TestSyncLandsEveryTable(t *testing.T) {
 		t.Errorf("%+v", started)
 	}
 	checkpoints := 0
+	name := last[*event.SourceConnected](w).Name
 	for _, e := range w.events(w.address) {
+		if got := e.Data.Header().SourceName; got != name || name == "" {
+			t.Errorf("%s says that the source is %q, not %q", e.Name(), got, name)
+		}
 		if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.Status == statusCompleted {
 			checkpoints++
 		}

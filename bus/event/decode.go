@@ -52,6 +52,7 @@ func (p *scanner) meta(m *Meta) {
 	p.text(&m.WorkspaceID, "workspace_id")
 	p.text(&m.Owner, "owner")
 	p.text(&m.SourceID, "source_id")
+	p.text(&m.SourceName, "source_name")
 	if !p.field("operation") {
 		return
 	}

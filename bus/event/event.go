@@ -42,6 +42,7 @@ type Meta struct {
 	WorkspaceID  string    `json:"workspace_id"`
 	Owner        string    `json:"owner,omitempty"` // empty for scope "organization"
 	SourceID     string    `json:"source_id"`
+	SourceName   string    `json:"source_name,omitempty"` // what people called it then, if it had a name
 	Operation    Operation `json:"operation"`
 }
 

@@ -22,8 +22,10 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 func exampleMeta() Meta {
-	return At(Address{"acme", "sales-eu", "ada", "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}, Operation{
+	m := At(Address{"acme", "sales-eu", "ada", "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}, Operation{
 		ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada"})
+	m.SourceName = "customer_db"
+	return m
 }
 
 func exampleTable() TableResult {

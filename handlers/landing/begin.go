@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
+	"slices"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
@@ -56,6 +59,12 @@ func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 			}
 			return false, err
 		}
+		if errors.Is(err, fs.ErrNotExist) && (w.target.Mode == FullRefresh || w.target.Reset) {
+			if err = w.startAnew(ctx, err); errors.Is(err, ErrConflict) {
+				continue
+			}
+			return true, err
+		}
 		if err != nil {
 			return false, err
 		}
@@ -84,6 +93,11 @@ func (w *Writer) create(ctx context.Context) (loaded, error) {
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		return loaded{}, err
 	}
+	p := pointer{Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
+	return c.create(ctx, w.ident, p, freshSchema(w.target.Table), w.config())
+}
+
+func (w *Writer) config() catalog.CreateTableCfg {
 	cfg := catalog.NewCreateTableCfg()
 	cfg.Properties = iceberg.Properties{
 		table.PropertyFormatVersion:               "2",
@@ -92,8 +106,43 @@ func (w *Writer) create(ctx context.Context) (loaded, error) {
 		table.MetadataDeleteAfterCommitEnabledKey: "true",
 		"headwater.table":                         w.target.Table.String(),
 	}
-	p := pointer{Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
-	return c.create(ctx, w.ident, p, freshSchema(w.target.Table), cfg)
+	return cfg
+}
+
+// startAnew puts an empty table in the place of one whose metadata somebody has
+// removed: the sync at hand replaces everything anyhow. missing is what says so;
+// it is returned where a listing shows the file all the same.
+func (w *Writer) startAnew(ctx context.Context, missing error) error {
+	c := w.lake.catalog
+	p, revision, err := c.pointerOf(ctx, w.ident)
+	if err != nil {
+		return err
+	}
+	if p.Fence > w.target.Fence {
+		return ErrFenced
+	}
+	found, err := list(w.lake.files, p.folder()+"/metadata")
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(found, func(f listed) bool { return f.base == path.Base(p.Location) }) {
+		return missing
+	}
+	cfg := w.config()
+	meta, err := table.NewMetadata(freshSchema(w.target.Table), cfg.PartitionSpec, cfg.SortOrder, p.folder(), cfg.Properties)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadTable, err)
+	}
+	next := pointer{UUID: meta.TableUUID().String(), Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
+	if next.Location, err = c.write(c.files, meta, p.Location); err != nil {
+		return err
+	}
+	if revision, err = c.swap(ctx, w.ident, next, revision); err != nil {
+		return err
+	}
+	w.base = loaded{w.ident, next, revision, meta}
+	w.note("the table's metadata was removed from the lake by somebody else: the table was started over")
+	return nil
 }
 
 // resume decides where the writer goes on and how its rows are laid out.

@@ -185,3 +185,40 @@ func TestRequestsOfASync(t *testing.T) {
 		t.Errorf("drop: %d requests %v", n, by)
 	}
 }
+
+// A table whose metadata somebody has removed is started over by a sync that
+// replaces it, and by no other.
+func TestMetadataThatIsGone(t *testing.T) {
+	for _, url := range []string{t.TempDir(), "s3"} {
+		l := &Lake{}
+		if url == "s3" {
+			l, _ = bucketLake(t, "gone")
+		} else {
+			l = openLakeAt(t, url, newMemoryKV())
+		}
+		w := begin(t, l, full(1, "syn_1"))
+		write(t, w, 0, 10)
+		commit(t, w, nil, true)
+		found, err := list(l.files, l.root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if isMetadata(f.base) {
+				if err := remove(l.files, f.name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := l.Begin(t.Context(), incremental(2, "syn_2")); !errors.Is(err, ErrStorage) {
+			t.Errorf("%s: an incremental sync begins: %v", url, err)
+		}
+		w = begin(t, l, full(3, "syn_3"))
+		write(t, w, 5, 20)
+		commit(t, w, nil, true)
+		wantIDs(t, l, span(5, 20))
+		if parts, _ := files(t, l); len(parts) != 1 {
+			t.Errorf("%s: parts %v", url, parts)
+		}
+	}
+}

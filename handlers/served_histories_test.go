@@ -289,3 +289,31 @@ func TestRowsWithoutACursorAlone(t *testing.T) {
 		}
 	}
 }
+
+// A full refresh of a table that cannot be divided notes what tells it from
+// another one, as every read by a cursor does.
+func TestReplacedAfterAFullRefresh(t *testing.T) {
+	for _, c := range []struct {
+		name, table string
+		open        func(*testing.T) func(*testing.T, Options) *served
+	}{
+		{"mariadb", "CREATE TABLE t (id int, n bigint)", mariaShop},
+		{"sqlite", "CREATE TABLE t (id int PRIMARY KEY, n bigint) WITHOUT ROWID", sqliteShop},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := c.open(t)(t, quick())
+			s.exec(c.table, "INSERT INTO t VALUES (1, 50), (2, 90)")
+			if c.name == "sqlite" {
+				s.connectTo("sqlite", s.config)
+			} else {
+				s.open()
+			}
+			o := byCursors("t", "n")
+			o.Mode = landing.FullRefresh
+			s.sync(o)
+			s.exec("DROP TABLE t", c.table, "INSERT INTO t VALUES (3, 10), (4, 20)")
+			o.Mode = landing.Incremental
+			s.same(s.sync(o)["t"], "t", "id", "n")
+		})
+	}
+}

@@ -109,10 +109,14 @@ func (j *job) found(ctx context.Context, done event.Verification, last bool) err
 		if v.ended {
 			return move{}, nil
 		}
-		return move{
-			discriminator: nameOf(event.Table{Namespace: done.Namespace, Name: done.Name}), stop: true,
-			data: &event.TableVerified{Meta: j.meta(last), Table: done},
-		}, nil
+		m := move{stop: true, data: &event.TableVerified{Meta: j.meta(last), Table: done}}
+		m.discriminator = nameOf(event.Table{Namespace: done.Namespace, Name: done.Name})
+		if last {
+			// A worker that died may have told of it when it was not the last: the
+			// broker would take this for the same event, and nothing would ever end.
+			m.discriminator += "\x00last"
+		}
+		return m, nil
 	})
 	return err
 }

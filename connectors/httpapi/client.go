@@ -22,6 +22,7 @@ import (
 const (
 	maxPage       = 64 << 20 // bytes of one answer, decompressed
 	maxRefusal    = 64 << 10 // bytes that are read of an answer that is an error
+	maxHeaders    = 1 << 20  // bytes of the headers of one answer
 	attempts      = 5
 	firstAttempts = 3 // of the first request of a source, where somebody waits
 )
@@ -267,6 +268,10 @@ func (s *source) failed(ctx context.Context, u *url.URL, err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		err = outer.Err
+	}
+	if text := err.Error(); strings.Contains(text, "response headers exceeded") || strings.Contains(text, "response header list larger") {
+		// The client has no types for these. Another try would bring as many.
+		return driver.E(driver.ErrLimit, nil, "%s answers with more than %d MiB of headers", where(u), maxHeaders>>20)
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {

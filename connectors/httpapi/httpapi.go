@@ -127,7 +127,7 @@ func (Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error
 	}
 	s.transport = &http.Transport{
 		Proxy: nil, DialContext: cfg.Dial, ForceAttemptHTTP2: true, MaxConnsPerHost: connections, MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 30 * time.Second,
-		TLSHandshakeTimeout: 15 * time.Second, MaxResponseHeaderBytes: 1 << 20, ReadBufferSize: 64 << 10, TLSClientConfig: authorities,
+		TLSHandshakeTimeout: 15 * time.Second, MaxResponseHeaderBytes: maxHeaders, ReadBufferSize: 64 << 10, TLSClientConfig: authorities,
 	}
 	s.client = &http.Client{Transport: s.transport, CheckRedirect: redirect}
 	return s, nil

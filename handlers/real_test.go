@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"headwater/bus/command"
@@ -99,6 +100,56 @@ func TestCSVSource(t *testing.T) {
 	}
 }
 
+// wantTold connects a source of the same files and checks that whoever does so is
+// told of a file that is bad.
+func (w *world) wantTold(name, file string) {
+	w.t.Helper()
+	c := &command.ConnectSource{Meta: w.operation(event.KindConnect), Name: name, Type: "file", Connector: "file",
+		Config: json.RawMessage(`{"path":"*.csv","files":"table_per_file","bad_files":"fail","cursor":"at","header":true}`)}
+	address := w.address
+	address.Source = projections.SourceID("acme", "w1", "ada", name, 0)
+	c.Meta.Meta = event.At(address, c.Operation)
+	target := w.do(c).Targets[0]
+	if target.Status != projections.StatusCompleted {
+		if target.Reason != event.ReasonBadData || !strings.Contains(target.Message, file+".csv") {
+			w.t.Errorf("whoever connects is told %s: %q", target.Reason, target.Message)
+		}
+		return
+	}
+	for _, e := range w.events(address) {
+		if d, ok := e.Data.(*event.SchemaDiscovered); ok {
+			if len(d.LeftOut) != 1 || d.LeftOut[0].Name != file || !strings.Contains(d.LeftOut[0].Reason, file) {
+				w.t.Errorf("whoever connects is told nothing: %+v, left out %+v", d.Tables, d.LeftOut)
+			}
+			return
+		}
+	}
+	w.t.Error("connected without a schema")
+}
+
+// A known file that becomes empty takes no rows away: what would replace them
+// fails, and what would add to them has nothing to add.
+func TestEmptyFileKeepsItsTable(t *testing.T) {
+	w := newWorld(t, quick())
+	for _, name := range []string{"a.csv", "b.csv"} {
+		w.check(os.WriteFile(filepath.Join(w.files, name), []byte("id,at\n1,2026-01-01T00:00:00Z\n2,2026-01-02T00:00:00Z\n"), 0o600))
+	}
+	w.connectTo("file", `{"path":"*.csv","files":"table_per_file","bad_files":"fail","cursor":"at"}`)
+	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
+	w.check(os.WriteFile(filepath.Join(w.files, "b.csv"), nil, 0o600))
+	for mode, want := range map[string]string{landing.FullRefresh: statusFailed, landing.Incremental: statusCompleted} {
+		w.do(w.syncCommand(command.SyncOptions{Mode: mode}))
+		done := last[*event.SyncCompleted](w)
+		if len(done.Tables) != 2 || done.Tables[0].Status != statusCompleted || done.Tables[1].Status != want || w.count("", "a") != 2 || w.count("", "b") != 2 {
+			t.Errorf("%s: %+v", mode, done)
+		}
+		schema := last[*event.SchemaDiscovered](w)
+		if len(schema.Tables) != 2 || len(schema.LeftOut) != 0 || len(schema.Tables[1].Columns) != 2 || schema.Tables[1].Columns[1].Name != "at" {
+			t.Errorf("%s: the schema became %+v", mode, schema)
+		}
+	}
+}
+
 // With bad_files "fail", a bad file among others fails its table: the others land, and
 // what was known and landed of it stays.
 func TestBadFileLeavesTheOthers(t *testing.T) {
@@ -116,7 +167,7 @@ func TestBadFileLeavesTheOthers(t *testing.T) {
 	for name, content := range bad {
 		for _, file := range []string{"b", "new"} {
 			if name == "empty" && file == "b" {
-				continue // a known file that is empty keeps its table, see TestBlankTableIsWhatItWas
+				continue // it keeps its table, see TestEmptyFileKeepsItsTable
 			}
 			t.Run(name+" "+file, func(t *testing.T) {
 				before, err := os.ReadFile(filepath.Join(w.files, "b.csv"))
@@ -162,6 +213,7 @@ func TestBadFileLeavesTheOthers(t *testing.T) {
 				if n := w.count("", "b"); n != 2 {
 					t.Errorf("%d of 2 rows are left", n)
 				}
+				w.wantTold(name+" "+file, file)
 			})
 		}
 	}

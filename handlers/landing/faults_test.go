@@ -144,6 +144,12 @@ func uploadsOf(t *testing.T, l *Lake) (n int) {
 	return n
 }
 
+func mergedOrders(fence uint64, sync string) Target {
+	target := incremental(fence, sync)
+	target.Merge, target.Key = true, []string{"id"}
+	return target
+}
+
 // The requests of each kind of sync are no more than these.
 func TestRequestsOfASync(t *testing.T) {
 	l, proxy := bucketLake(t, "requests")
@@ -160,6 +166,7 @@ func TestRequestsOfASync(t *testing.T) {
 		{"incremental, first", incremental, 0, 10, 7},
 		{"incremental, 10 rows", incremental, 10, 20, 4},
 		{"incremental, nothing new", incremental, 20, 20, 2},
+		{"merge of 10 rows", mergedOrders, 15, 25, 10},
 	} {
 		proxy.Requests()
 		fence++

@@ -20,7 +20,7 @@ import (
 const (
 	partSize = 8 << 20
 	sending  = 2
-	tidying  = 10 * time.Second // for what is removed after the work has ended
+	tidying  = 4 * time.Second // for what is removed after the work has ended
 )
 
 // WriteFile writes a small file.

@@ -78,7 +78,7 @@ func (s *source) look(ctx context.Context, c *session, t driver.Table) (w witnes
 func (s *source) see(ctx context.Context, c *session, w *witness, d described, old []sample, behind string) (again []sample, err error) {
 	w.server, w.created, w.counter = c.server, d.created, d.counter
 	made, err := time.Parse(time.DateTime, d.created)
-	w.fresh = err == nil && made.Unix() >= w.now-1 // times of creation have whole seconds
+	w.fresh = err == nil && made.Unix() >= w.now // times of creation have whole seconds
 	columns, err := keyColumns(d)
 	if d.Kind == "view" {
 		return nil, nil

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headwater/connectors/dbtls"
 	"headwater/connectors/driver"
 )
 
@@ -50,11 +51,7 @@ func (s *Settings) Validate() error {
 			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: %q must be string", name)
 		}
 	}
-	if _, err := s.identity(); err != nil {
-		return err
-	}
-	_, err := s.roots()
-	return err
+	return s.tls().Validate()
 }
 
 func (s *Settings) user() string {
@@ -188,4 +185,8 @@ func (s *source) Close() error {
 		kept.close()
 	}
 	return nil
+}
+
+func (s *Settings) tls() dbtls.Settings {
+	return dbtls.Settings{Host: s.Host, Mode: s.SSLMode, Authority: s.CACertificate, Certificate: s.ClientCertificate, Key: s.ClientKey}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"headwater/connectors/dbtls"
 	"headwater/connectors/driver"
 )
 
@@ -163,7 +164,7 @@ func (l *login) upgrade(response []byte) error {
 		if errors.As(err, &typed) { // our own side gave up waiting
 			return typed
 		}
-		return handshakeError(err)
+		return dbtls.HandshakeError(err)
 	}
 	l.Conn, l.shift = conn, 1
 	return nil

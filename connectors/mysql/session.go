@@ -66,12 +66,12 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	if tr == nil {
 		tr = &trace{}
 	}
-	secured, err := s.settings.tls()
+	secured, err := s.settings.tls().Config()
 	if err != nil {
 		return nil, err
 	}
 	c, err := s.connectWith(ctx, secured, tr)
-	if errors.Is(err, mysql.ErrNoTLS) && !s.settings.strict() {
+	if errors.Is(err, mysql.ErrNoTLS) && !s.settings.tls().Strict() {
 		c, err = s.connectWith(ctx, nil, tr)
 	}
 	if err != nil {

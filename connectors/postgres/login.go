@@ -64,7 +64,7 @@ func (s *source) login(ctx context.Context, tr *trace, password string) (*sessio
 	if err != nil {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "the PG* variables in the environment of this process are not usable: unset them")
 	}
-	tlsConfig, err := s.settings.tls()
+	tlsConfig, err := s.settings.tls().Config()
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (s *source) login(ctx context.Context, tr *trace, password string) (*sessio
 		if tlsConfig != nil {
 			secured, err := secure(ctx, conn, tlsConfig)
 			switch {
-			case errors.Is(err, errNoTLS) && !s.settings.strict():
+			case errors.Is(err, errNoTLS) && !s.settings.tls().Strict():
 				if first {
 					cfg.RequireAuth = "md5,scram-sha-256,none" // no password in clear text where TLS could have been stripped
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"headwater/connectors/dbtls"
 	"headwater/connectors/driver"
 )
 
@@ -51,11 +52,7 @@ func (s *Settings) Validate() error {
 	if _, err := s.charset(); err != nil {
 		return err
 	}
-	if _, err := s.identity(); err != nil {
-		return err
-	}
-	_, err := s.roots()
-	return err
+	return s.tls().Validate()
 }
 
 func (s *Settings) user() string {
@@ -109,4 +106,8 @@ func (s *Settings) override(t driver.Table, column string, a attribute, m *mappe
 func jsonList(names []string) string {
 	text, _ := json.Marshal(names) // strings always marshal
 	return string(text)
+}
+
+func (s *Settings) tls() dbtls.Settings {
+	return dbtls.Settings{Host: s.Host, Mode: s.SSLMode, Authority: s.CACertificate, Certificate: s.ClientCertificate, Key: s.ClientKey}
 }

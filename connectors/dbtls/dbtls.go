@@ -1,4 +1,7 @@
-package mysql
+// Package dbtls is TLS to a database server as its clients know it: the modes of
+// sslmode, an authority of one's own, a client's certificate. Its errors name the
+// settings of connection_config by which both database connectors have them.
+package dbtls
 
 import (
 	"crypto/tls"
@@ -8,10 +11,28 @@ import (
 	"headwater/connectors/driver"
 )
 
-// tls returns nil for no TLS.
-func (s *Settings) tls() (*tls.Config, error) {
+// Settings are what a source says of TLS.
+type Settings struct {
+	Host        string
+	Mode        string // disable, prefer, require, verify-ca, verify-full
+	Authority   string // PEM, "" for those of the system
+	Certificate string // PEM of the client, "" for none
+	Key         string // PEM of the certificate
+}
+
+// Validate returns an error that names the setting that cannot be.
+func (s Settings) Validate() error {
+	if _, err := s.identity(); err != nil {
+		return err
+	}
+	_, err := s.roots()
+	return err
+}
+
+// Config returns nil for no TLS.
+func (s Settings) Config() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.Host, InsecureSkipVerify: true}
-	switch s.SSLMode {
+	switch s.Mode {
 	case "disable":
 		return nil, nil
 	case "verify-full", "verify-ca":
@@ -20,7 +41,7 @@ func (s *Settings) tls() (*tls.Config, error) {
 			return nil, err
 		}
 		cfg.RootCAs = roots
-		if s.SSLMode == "verify-ca" {
+		if s.Mode == "verify-ca" {
 			cfg.VerifyConnection = func(state tls.ConnectionState) error { return signed(state, roots) }
 		} else {
 			cfg.InsecureSkipVerify = false
@@ -33,9 +54,9 @@ func (s *Settings) tls() (*tls.Config, error) {
 	return cfg, err
 }
 
-// strict reports whether a connection without TLS will not do.
-func (s *Settings) strict() bool {
-	return s.SSLMode == "require" || s.SSLMode == "verify-ca" || s.SSLMode == "verify-full"
+// Strict reports whether a connection without TLS will not do.
+func (s Settings) Strict() bool {
+	return s.Mode == "require" || s.Mode == "verify-ca" || s.Mode == "verify-full"
 }
 
 // signed verifies who signed the server's certificate, whatever name it has.
@@ -52,18 +73,18 @@ func signed(state tls.ConnectionState, roots *x509.CertPool) error {
 }
 
 // identity returns the client certificate, nil for none.
-func (s *Settings) identity() (*tls.Certificate, error) {
+func (s Settings) identity() (*tls.Certificate, error) {
 	switch {
-	case s.ClientCertificate == "" && s.ClientKey == "":
+	case s.Certificate == "" && s.Key == "":
 		return nil, nil
-	case s.ClientCertificate == "":
+	case s.Certificate == "":
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_certificate is missing: client_key is of no use without it")
-	case s.ClientKey == "":
+	case s.Key == "":
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_key is missing: client_certificate is of no use without it")
-	case s.SSLMode == "disable":
+	case s.Mode == "disable":
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_certificate needs TLS: set sslmode to require or more")
 	}
-	pair, err := tls.X509KeyPair([]byte(s.ClientCertificate), []byte(s.ClientKey))
+	pair, err := tls.X509KeyPair([]byte(s.Certificate), []byte(s.Key))
 	if err != nil {
 		// What the library says may hold a part of the key.
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_certificate and client_key are not a PEM certificate and its own unencrypted PEM key")
@@ -72,19 +93,19 @@ func (s *Settings) identity() (*tls.Certificate, error) {
 }
 
 // roots returns the authorities to trust, nil for the system's.
-func (s *Settings) roots() (*x509.CertPool, error) {
-	if s.CACertificate == "" {
+func (s Settings) roots() (*x509.CertPool, error) {
+	if s.Authority == "" {
 		return nil, nil
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(s.CACertificate)) {
+	if !pool.AppendCertsFromPEM([]byte(s.Authority)) {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.ca_certificate holds no PEM certificate")
 	}
 	return pool, nil
 }
 
-// handshakeError says which of the two sides did not trust the other, and why.
-func handshakeError(err error) error {
+// HandshakeError says which of the two sides did not trust the other, and why.
+func HandshakeError(err error) error {
 	var (
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError

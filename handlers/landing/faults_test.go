@@ -26,6 +26,29 @@ func TestS3Tour(t *testing.T) {
 	}
 }
 
+// A store that can less than Amazon's is as good a lake.
+func TestPlainS3(t *testing.T) {
+	proxy := buckettest.NewProxy(t, buckettest.Start(t, "lab"))
+	proxy.Plain = true
+	url := "s3://lab/plain?region=us-east-1&endpoint=" + proxy.URL
+	bucketTour(t, url)
+	l := openLakeAt(t, url, newMemoryKV())
+	if err := l.Own(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Owned(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	big, err := l.files.Create(l.root + "/big.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	big.Write(make([]byte, 17<<20))
+	if err := big.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What passes is ridden out, and the rows are exact.
 func TestFaultsThatPass(t *testing.T) {
 	l, proxy := bucketLake(t, "passing")

@@ -26,6 +26,10 @@ type Fault struct {
 // host that was signed is passed on.
 type Proxy struct {
 	URL string
+	// Plain makes it a store that knows neither trailers nor removals of several
+	// files nor preconditions, behind a proxy that rewrites headers. It is set
+	// before the first request.
+	Plain bool
 
 	mu     sync.Mutex
 	faults []*Fault
@@ -96,6 +100,14 @@ func (p *Proxy) hit(r *http.Request) (Fault, bool) {
 }
 
 func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Request) {
+	if p.Plain {
+		if r.Header.Get("X-Amz-Trailer") != "" || strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING") ||
+			r.Header.Get("If-None-Match") != "" || r.URL.Query().Has("delete") || r.URL.Query().Has("versions") || r.URL.Query().Has("uploads") && r.Method == http.MethodGet {
+			refuse(w, r, "501 NotImplemented")
+			return
+		}
+		r.Header.Set("Accept-Encoding", "gzip, identity")
+	}
 	f, hit := p.hit(r)
 	if !hit {
 		forward.ServeHTTP(w, r)
@@ -131,12 +143,16 @@ func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Reque
 		w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
 		panic(http.ErrAbortHandler)
 	default:
-		status := 503
-		code := ""
-		fmt.Sscanf(f.Kind, "%d %s", &status, &code)
-		io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/xml")
-		w.WriteHeader(status)
-		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as told</Message></Error>", code)
+		refuse(w, r, f.Kind)
 	}
+}
+
+// refuse answers with a status and a code, as "503 SlowDown".
+func refuse(w http.ResponseWriter, r *http.Request, kind string) {
+	status, code := 503, ""
+	fmt.Sscanf(kind, "%d %s", &status, &code)
+	io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as told</Message></Error>", code)
 }

@@ -50,8 +50,6 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 			return verdict{replaced: true}
 		}
 		return verdict{note: fmt.Sprintf("%s; %d rows at its ends are as they were, so it was gone on from: if it is another table, sync it with reset", reason, intact)}
-	case was.Fresh && changed > 0:
-		return verdict{replaced: true}
 	case total == 0 || 2*intact >= total:
 		return verdict{}
 	case changed == 0 && w.next != "" && !w.lower(was): // old rows were deleted, and numbers went on

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,15 +94,18 @@ func TestConfigurationsReachServers(t *testing.T) {
 }
 
 // A query whose first row does not come is given up after its own limit, and the
-// message names the setting.
+// message names the setting; one that stands still amid its rows is given up, too.
 func TestSilentSourcesEnd(t *testing.T) {
 	for connector, c := range map[string]struct {
 		start func(testing.TB) *servers.Server
 		open  func(*servers.Server) (*sql.DB, error)
-		view  string
+		views []string
+		halts error // a view of PostgreSQL may take its time before each row
 	}{
-		"postgresql": {servers.Postgres, (*servers.Server).OpenPostgres, "CREATE VIEW slow AS SELECT pg_sleep(60)::text AS s"},
-		"mysql":      {servers.MariaDB, (*servers.Server).OpenMariaDB, "CREATE VIEW slow AS SELECT SLEEP(60) AS s"},
+		"postgresql": {servers.Postgres, (*servers.Server).OpenPostgres, []string{"CREATE VIEW slow AS SELECT pg_sleep(60)::text AS s",
+			"CREATE VIEW halts AS SELECT repeat('x', 1000) AS s, CASE WHEN i > 30000 THEN pg_sleep(60)::text END AS w FROM generate_series(1, 30001) i"}, driver.ErrLimit},
+		"mysql": {servers.MariaDB, (*servers.Server).OpenMariaDB, []string{"CREATE VIEW slow AS SELECT SLEEP(60) AS s",
+			"CREATE VIEW halts AS SELECT REPEAT('x', 1000) AS s, IF(seq > 30000, SLEEP(60), 0) AS w FROM seq_1_to_30001"}, driver.ErrTimeout},
 	} {
 		t.Run(connector, func(t *testing.T) {
 			server := c.start(t)
@@ -110,8 +114,10 @@ func TestSilentSourcesEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer db.Close()
-			if _, err := db.ExecContext(t.Context(), c.view); err != nil {
-				t.Fatal(err)
+			for _, view := range c.views {
+				if _, err := db.ExecContext(t.Context(), view); err != nil {
+					t.Fatal(err)
+				}
 			}
 			policy, _ := connectors.ParsePolicy("auto", true)
 			r, err := connectors.New(connectors.Options{Egress: policy}, builtin.Drivers()...)
@@ -119,26 +125,32 @@ func TestSilentSourcesEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			config, _ := json.Marshal(map[string]any{"host": server.Host, "port": server.Port, "database": server.Database, "username": server.User, "password": server.Password, "first_row_seconds": 1})
-			conn, err := r.Open(t.Context(), "acme", connector, config, nil, driver.Limits{Idle: 500 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			tables, err := conn.Discover(t.Context())
-			if err != nil || len(tables) != 1 {
-				t.Fatalf("Discover = %v, %v", tables, err)
-			}
-			began := time.Now()
-			var last error
-			for b, err := range conn.Read(t.Context(), tables[0], driver.Cursor{}) {
-				if last = err; err == nil {
-					b.Record.Release()
+			for table, want := range map[string]struct {
+				firstRow int // seconds
+				kind     error
+				says     string
+			}{"slow": {1, driver.ErrLimit, "first_row_seconds"}, "halts": {5, c.halts, ""}} {
+				config, _ := json.Marshal(map[string]any{"host": server.Host, "port": server.Port, "database": server.Database, "username": server.User, "password": server.Password, "first_row_seconds": want.firstRow})
+				conn, err := r.Open(t.Context(), "acme", connector, config, nil, driver.Limits{Idle: 500 * time.Millisecond})
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-			kind := connectors.KindOf(last)
-			if took := time.Since(began); kind != driver.ErrTimeout && kind != driver.ErrLimit || took > 40*time.Second || !strings.Contains(last.Error(), "first_row_seconds") {
-				t.Errorf("after %v: %v, want the limit of the first row", took, last)
+				defer conn.Close()
+				tables, err := conn.Discover(t.Context())
+				at := slices.IndexFunc(tables, func(of driver.Table) bool { return of.Name == table })
+				if err != nil || at < 0 {
+					t.Fatalf("Discover = %v, %v", tables, err)
+				}
+				began := time.Now()
+				var last error
+				for b, err := range conn.Read(t.Context(), tables[at], driver.Cursor{}) {
+					if last = err; err == nil {
+						b.Record.Release()
+					}
+				}
+				if took := time.Since(began); connectors.KindOf(last) != want.kind || took > 20*time.Second || !strings.Contains(last.Error(), want.says) {
+					t.Errorf("%s after %v: %v, want %v %s", table, took, last, want.kind, want.says)
+				}
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -35,6 +36,7 @@ func TestContractsAreLinted(t *testing.T) {
 	server := httptest.NewServer(newHouse(t).handler)
 	defer server.Close()
 	node(t, spectral, "lint", "--ruleset", "../.ci/npm/spectral.yaml", "--fail-severity", "warn", server.URL+basePath+"/openapi.yaml")
+	node(t, bustest.Tool(t, "npm", "node_modules", "@redocly", "cli", "bin", "cli.js"), "lint", server.URL+basePath+"/openapi.yaml")
 
 	var read, want []string
 	if err := json.Unmarshal(node(t, "testdata/asyncapi.cjs", server.URL+"/asyncapi.yaml"), &read); err != nil {
@@ -47,4 +49,14 @@ func TestContractsAreLinted(t *testing.T) {
 	if !slices.Equal(read, want) {
 		t.Errorf("the parser read %v, wanted %v", read, want)
 	}
+}
+
+// TestContractMakesTypes has the types of the OpenAPI document made and checked,
+// as a caller of the API in TypeScript does.
+func TestContractMakesTypes(t *testing.T) {
+	server := httptest.NewServer(newHouse(t).handler)
+	defer server.Close()
+	types := filepath.Join(t.TempDir(), "headwater.ts")
+	node(t, bustest.Tool(t, "npm", "node_modules", "openapi-typescript", "bin", "cli.js"), server.URL+basePath+"/openapi.yaml", "--output", types)
+	node(t, bustest.Tool(t, "npm", "node_modules", "typescript", "bin", "tsc"), "--strict", "--noEmit", types)
 }

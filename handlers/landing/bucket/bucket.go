@@ -59,7 +59,6 @@ type Bucket struct {
 type shared struct {
 	name   string
 	client *s3.Client
-	http   *awshttp.BuildableClient
 	limits Limits
 	cache  cache
 	single flag // the store has no DeleteObjects
@@ -111,10 +110,11 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 // Within returns the same bucket bound to a context.
 func (b *Bucket) Within(ctx context.Context) *Bucket { return &Bucket{b.shared, ctx} }
 
-// Close lets go of idle connections. Requests under way go on.
+// Close never fails. Requests under way go on, and connections that nobody uses
+// end by themselves.
 func (b *Bucket) Close() error { return nil }
 
-// Root returns how the names of the bucket's files begin.
+// root returns how the names of the bucket's files begin.
 func (b *Bucket) root() string { return "s3://" + b.name + "/" }
 
 func (b *Bucket) key(name string) (string, error) {

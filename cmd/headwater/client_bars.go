@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
+	"github.com/clipperhouse/displaywidth"
 	"golang.org/x/term"
 )
 
@@ -70,8 +70,8 @@ func (b *bars) draw(lines []string) {
 	was := len(b.drawn)
 	b.drawn = b.drawn[:0]
 	for _, line := range lines {
-		line = ansi.Truncate(line, width-1, "…")
-		b.drawn = append(b.drawn, ansi.StringWidth(line))
+		line = displaywidth.TruncateString(line, width-1, "…")
+		b.drawn = append(b.drawn, displaywidth.String(line))
 		out.WriteString("\r\x1b[2K" + line + "\n")
 	}
 	if len(lines) < was {
@@ -118,8 +118,8 @@ func barLine(name string, m measure, now time.Time, most int) string {
 	over := max(0, whole-most)
 	shorter := min(over, barWidth)
 	letters := max(8, longest-(over-shorter))
-	name = ansi.Truncate(name, letters, "…")
-	line := "  " + name + strings.Repeat(" ", letters-ansi.StringWidth(name)) + " " + bar(m.Fraction, barWidth-shorter)
+	name = displaywidth.TruncateString(name, letters, "…")
+	line := "  " + name + strings.Repeat(" ", letters-displaywidth.String(name)) + " " + bar(m.Fraction, barWidth-shorter)
 	percent := ""
 	if m.Fraction != nil {
 		percent = fmt.Sprintf("%d%%", int(*m.Fraction*100))

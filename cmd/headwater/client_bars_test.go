@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
+	"github.com/clipperhouse/displaywidth"
 )
 
 func TestBars(t *testing.T) {
@@ -39,7 +39,7 @@ func TestBars(t *testing.T) {
 		t.Errorf("%d lines, the last %q", len(lines), last)
 	}
 	for _, line := range lines {
-		if ansi.StringWidth(line) > 79 {
+		if displaywidth.String(line) > 79 {
 			t.Errorf("wraps on a terminal of 80 columns: %q", line)
 		}
 	}

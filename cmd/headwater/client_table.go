@@ -7,8 +7,7 @@ import (
 	"time"
 	"unicode"
 
-	"charm.land/lipgloss/v2"
-	"charm.land/lipgloss/v2/table"
+	"github.com/clipperhouse/displaywidth"
 	"github.com/dustin/go-humanize"
 )
 
@@ -34,33 +33,43 @@ func (g *grid) print(w io.Writer, empty string) error {
 	for i, heading := range g.headings {
 		heads[i], right[i] = strings.CutPrefix(heading, "#")
 	}
-	t := table.New().Border(lipgloss.HiddenBorder()).
-		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-		BorderHeader(false).BorderColumn(false).Wrap(false).
-		StyleFunc(func(_, column int) lipgloss.Style {
-			style := lipgloss.NewStyle()
-			if column < len(heads)-1 {
-				style = style.PaddingRight(2)
-			}
-			if right[column] {
-				style = style.Align(lipgloss.Right)
-			}
-			return style
-		}).
-		Headers(heads...)
+	lines := [][]string{heads}
 	for _, row := range g.rows {
 		clean := make([]string, len(row))
 		for i, cell := range row {
 			clean[i] = plain(cell)
 		}
-		t.Row(clean...)
+		lines = append(lines, clean)
 	}
-	for line := range strings.Lines(t.String() + "\n") {
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
-			return err
+	widths := make([]int, len(heads))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], displaywidth.String(cell))
 		}
 	}
-	return nil
+	var text strings.Builder
+	for _, line := range lines {
+		text.WriteString(strings.TrimRight(aligned(line, widths, right), " ") + "\n")
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// aligned returns the cells of a line in columns of the widths, two spaces apart.
+func aligned(cells []string, widths []int, right []bool) string {
+	var line strings.Builder
+	for i, cell := range cells {
+		room := strings.Repeat(" ", widths[i]-displaywidth.String(cell))
+		if i > 0 {
+			line.WriteString("  ")
+		}
+		if right[i] {
+			line.WriteString(room + cell)
+		} else {
+			line.WriteString(cell + room)
+		}
+	}
+	return line.String()
 }
 
 // plain returns text on one line without control characters: names and messages

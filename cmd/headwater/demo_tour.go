@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
+	"github.com/clipperhouse/displaywidth"
 )
 
 // demoWorkspace is where the demo connects its sources.
@@ -132,7 +132,7 @@ func (d previewDoc) grid(most int) *grid {
 			if json.Unmarshal(row[column.Name], &text) != nil {
 				text = string(row[column.Name])
 			}
-			cells = append(cells, ansi.Truncate(plain(text), 28, "…"))
+			cells = append(cells, displaywidth.TruncateString(plain(text), 28, "…"))
 		}
 		g.add(cells...)
 	}

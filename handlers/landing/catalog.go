@@ -99,6 +99,15 @@ func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []t
 	if err != nil {
 		return l, fmt.Errorf("commit to %v: %w", l.ident, err)
 	}
+	if d, ok := files.(*draft); ok {
+		// The metadata is written behind what it names: some readers take the newest.
+		if err := d.settle(meta); err != nil {
+			return l, fmt.Errorf("merge manifests of %v: %w", l.ident, err)
+		}
+		if err := d.flush(); err != nil {
+			return l, err
+		}
+	}
 	next := l
 	next.meta = meta
 	if next.pointer.Location, err = c.write(files, meta, l.pointer.Location); err != nil {

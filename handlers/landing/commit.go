@@ -97,7 +97,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 		if err := w.stillOurs(at); err != nil {
 			return err
 		}
-		made := &recorder{store: w.lake.files}
+		made := newDraft(w.lake.files)
 		err := w.landOn(ctx, at, made, cursor, final)
 		if err == nil || errors.Is(err, ErrUnknown) {
 			return err
@@ -141,12 +141,15 @@ func (w *Writer) stillOurs(at loaded) error {
 }
 
 // landOn commits to the table as it was loaded.
-func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor driver.Cursor, final bool) error {
+func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driver.Cursor, final bool) error {
 	was, err := stateOf(at.meta)
 	if err != nil {
 		return err
 	}
-	c, err := w.change(ctx, at)
+	if err := made.over(at.meta); err != nil {
+		return err
+	}
+	c, err := w.change(ctx, at, made)
 	if err != nil {
 		return err
 	}
@@ -202,7 +205,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 		return err
 	}
 	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
-	w.settled(made)
+	w.settled(made.recorder)
 	w.discard(c.dropped)
 	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
@@ -214,7 +217,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *recorder, cursor d
 
 // updates are the changes of one commit: the schema, where it changed, and one
 // snapshot.
-func (w *Writer) updates(ctx context.Context, at loaded, made *recorder, c change, now state) ([]table.Update, error) {
+func (w *Writer) updates(ctx context.Context, at loaded, made *draft, c change, now state) ([]table.Update, error) {
 	var updates []table.Update
 	if !sameColumns(at.meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
@@ -257,7 +260,7 @@ type change struct {
 }
 
 // change finds out what a commit to the table as it was loaded does.
-func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
+func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, err error) {
 	c.add = w.pending()
 	was, err := stateOf(at.meta)
 	if err != nil {
@@ -267,7 +270,7 @@ func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 	if !w.replace && !w.rereads() || len(c.add) == 0 && !w.replace && !versions {
 		return c, nil
 	}
-	live, deletes, err := w.lake.dataFiles(at.meta.CurrentSnapshot())
+	live, deletes, err := dataFilesIn(made, at.meta.CurrentSnapshot())
 	if err != nil {
 		return c, err
 	}
@@ -278,7 +281,9 @@ func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 	if !w.merging(live) {
 		return c, nil
 	}
-	gone, err := w.lake.goneRows(ctx, deletes)
+	reading, end := w.lake.readingAhead(deletes...)
+	gone, err := reading.goneRows(ctx, deletes)
+	end()
 	if err != nil {
 		return c, err
 	}
@@ -293,7 +298,7 @@ func (w *Writer) change(ctx context.Context, at loaded) (c change, err error) {
 // snapshot adds a change to a transaction. A snapshot without rows still says
 // how far the sync is. Rows that are replaced while some of their successors go
 // away at once take two snapshots, of which readers see the second.
-func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *recorder, c change, props iceberg.Properties) error {
+func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *draft, c change, props iceberg.Properties) error {
 	add := c.add
 	if len(c.old) > 0 {
 		if err := txn.ReplaceFiles(ctx, c.old, add, c.deletes, props, table.WithoutAutoNameMapping()); err != nil || len(c.doomed) == 0 {

@@ -100,7 +100,7 @@ func (l *Lake) goneRowsIn(ctx context.Context, deletes ...string) (positions, er
 
 // writeDeletes writes the positions as one file of position deletes, ordered by
 // file and row.
-func (w *Writer) writeDeletes(ctx context.Context, made *recorder, doomed positions) (iceberg.DataFile, error) {
+func (w *Writer) writeDeletes(ctx context.Context, made store, doomed positions) (iceberg.DataFile, error) {
 	return w.lake.writeDeletes(ctx, made, w.NextName, doomed)
 }
 

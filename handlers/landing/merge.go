@@ -27,6 +27,7 @@ type place struct {
 // all but the last.
 type merge struct {
 	w       *Writer
+	lake    *Lake // that reads the files
 	keys    *keyColumns
 	read    []iceberg.NestedField // the key's, and the one that says deleted
 	pending []iceberg.DataFile
@@ -98,6 +99,9 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 			m.live = append(m.live, f)
 		}
 	}
+	lake, end := w.lake.readingAhead(slices.Concat(m.pending, m.live)...)
+	defer end()
+	m.lake = lake
 	var rows int64
 	for _, f := range m.pending {
 		rows += f.Count()
@@ -142,7 +146,7 @@ func (m *merge) settled() error {
 
 // take reads the keys of a pending file.
 func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.DataFile, newest map[key]place) error {
-	return m.w.lake.columns(ctx, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
+	return m.lake.columns(ctx, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
 		of := m.keys.of(columns[:len(m.keys.fields)])
 		group := m.keys.group(columns[:len(m.keys.fields)])
 		deleted := func(int) bool { return false }
@@ -188,7 +192,7 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest map[key]place) error {
 	name := f.FilePath()
 	gone := m.gone[name]
-	return m.w.lake.columns(ctx, name, m.keys.fields, func(first int64, columns []arrow.Array) error {
+	return m.lake.columns(ctx, name, m.keys.fields, func(first int64, columns []arrow.Array) error {
 		of := m.keys.of(columns)
 		group := m.keys.group(columns)
 		for row, n := 0, rowsOf(columns); row < n; row++ {

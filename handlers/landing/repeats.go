@@ -2,6 +2,7 @@ package landing
 
 import (
 	"context"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
@@ -13,6 +14,7 @@ import (
 // as it is in the table: what tells rows apart that have no key.
 type repeats struct {
 	w      *Writer
+	lake   *Lake // that reads the files
 	fields []iceberg.NestedField
 	parts  int
 }
@@ -29,6 +31,9 @@ func (w *Writer) unrepeated(ctx context.Context, live []iceberg.DataFile, gone p
 	}
 	pending := w.pending()
 	live = r.near(pending, live)
+	lake, end := w.lake.readingAhead(slices.Concat(pending, live)...)
+	defer end()
+	r.lake = lake
 	r.parts = int(rowsIn(pending)/w.lake.passKeys) + 1
 	doomed = positions{}
 	for part := range r.parts {
@@ -110,7 +115,7 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 
 // each calls use for the rows of a file that belong to a part.
 func (r *repeats) each(ctx context.Context, part int, f iceberg.DataFile, use func(k key, row int64)) error {
-	return r.w.lake.allColumns(ctx, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
+	return r.lake.allColumns(ctx, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
 		rows := content.RowsOf(columns)
 		for row := range rowsOf(columns) {
 			if k := key(rows.Hash(row)); r.parts == 1 || int((k.mixed()>>32)%uint64(r.parts)) == part {

@@ -3,12 +3,14 @@ package landing
 import (
 	"context"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
 
 	"headwater/handlers/landing/bucket"
 )
@@ -71,19 +73,9 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, 
 	if err != nil {
 		return 0, err
 	}
-	live, err := l.referred(at)
+	garbage, err := l.garbage(at, found)
 	if err != nil {
 		return 0, err
-	}
-	var garbage []string
-	for _, f := range found {
-		if live[f.base] {
-			continue
-		}
-		fence, isPart := fenceOf(f.base)
-		if isPart && fence < at.pointer.Fence || !isPart && isMetadata(f.base) && l.now().Sub(f.modified) > metadataGrace {
-			garbage = append(garbage, f.name)
-		}
 	}
 	if b, ok := l.files.(*bucket.Bucket); ok {
 		err := b.AbortUploads(p.folder(), func(base string) bool {
@@ -97,9 +89,50 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, 
 	return len(garbage), remove(l.files, garbage...)
 }
 
+// garbage returns the names of those listed files that nothing needs. What the
+// current snapshot says is mostly all that is to be read for it.
+func (l *Lake) garbage(at loaded, found []listed) ([]string, error) {
+	live, err := l.named(at)
+	if err != nil {
+		return nil, err
+	}
+	snapshots := at.meta.Snapshots()
+	var current []table.Snapshot
+	if s := at.meta.CurrentSnapshot(); s != nil {
+		current = append(current, *s)
+	}
+	for _, some := range [][]table.Snapshot{nil, current, snapshots} {
+		if err := l.holdings(some, live); err != nil {
+			return nil, err
+		}
+		found = slices.DeleteFunc(found, func(f listed) bool {
+			fence, isPart := fenceOf(f.base)
+			old := isPart && fence < at.pointer.Fence || !isPart && isMetadata(f.base) && l.now().Sub(f.modified) > metadataGrace
+			return !old || live[f.base]
+		})
+		if len(found) == 0 {
+			return nil, nil
+		}
+	}
+	names := make([]string, len(found))
+	for i, f := range found {
+		names[i] = f.name
+	}
+	return names, nil
+}
+
 // referred returns the base names of every file that the table needs. Base
 // names are unique in a table, and do not depend on how a path is spelled.
 func (l *Lake) referred(at loaded) (map[string]bool, error) {
+	live, err := l.named(at)
+	if err != nil {
+		return nil, err
+	}
+	return live, l.holdings(at.meta.Snapshots(), live)
+}
+
+// named returns what is referred to without a look at any manifest.
+func (l *Lake) named(at loaded) (map[string]bool, error) {
 	live := map[string]bool{path.Base(at.pointer.Location): true}
 	for entry := range at.meta.PreviousFiles() {
 		live[path.Base(entry.MetadataFile)] = true
@@ -119,49 +152,43 @@ func (l *Lake) referred(at loaded) (map[string]bool, error) {
 	}
 	for _, snapshot := range at.meta.Snapshots() {
 		live[path.Base(snapshot.ManifestList)] = true
-		manifests, err := snapshot.Manifests(l.files)
-		if err != nil {
-			return nil, storage("read a manifest list", err)
-		}
-		for _, m := range manifests {
-			if live[path.Base(m.FilePath())] {
-				continue
-			}
-			live[path.Base(m.FilePath())] = true
-			for entry, err := range m.Entries(l.files, true) {
-				if err != nil {
-					return nil, storage("read a manifest", err)
-				}
-				live[path.Base(entry.DataFile().FilePath())] = true
-			}
-		}
 	}
 	return live, nil
 }
 
-// dataFiles returns the files of a snapshot, none of nil: those of rows, and
-// those that delete rows.
-func (l *Lake) dataFiles(s *table.Snapshot) (rows, deletes []iceberg.DataFile, err error) {
-	if s == nil {
-		return nil, nil, nil
+// holdings adds what snapshots hold, reading manifests that live does not have
+// yet, side by side.
+func (l *Lake) holdings(snapshots []table.Snapshot, live map[string]bool) error {
+	lists := make([][]iceberg.ManifestFile, len(snapshots))
+	var g errgroup.Group
+	g.SetLimit(together)
+	for i, s := range snapshots {
+		g.Go(func() (err error) {
+			lists[i], err = s.Manifests(l.files)
+			return err
+		})
 	}
-	manifests, err := s.Manifests(l.files)
-	if err != nil {
-		return nil, nil, storage("read a manifest list", err)
+	if err := g.Wait(); err != nil {
+		return storage("read a manifest list", err)
 	}
-	for _, m := range manifests {
-		for entry, err := range m.Entries(l.files, true) {
-			if err != nil {
-				return nil, nil, storage("read a manifest", err)
-			}
-			if f := entry.DataFile(); f.ContentType() == iceberg.EntryContentData {
-				rows = append(rows, f)
-			} else {
-				deletes = append(deletes, f)
-			}
+	var unread []iceberg.ManifestFile
+	for _, m := range slices.Concat(lists...) {
+		if base := path.Base(m.FilePath()); !live[base] {
+			live[base] = true
+			unread = append(unread, m)
 		}
 	}
-	return rows, deletes, nil
+	// Not all of them are in memory at a time.
+	for some := range slices.Chunk(unread, together) {
+		read, err := entriesOf(l.files, some, true)
+		if err != nil {
+			return err
+		}
+		for _, entry := range slices.Concat(read...) {
+			live[path.Base(entry.DataFile().FilePath())] = true
+		}
+	}
+	return nil
 }
 
 // fenceOf reads the fence from the name of a part, or of a list of staged ones.

@@ -60,9 +60,10 @@ type shared struct {
 	name   string
 	client *s3.Client
 	limits Limits
-	cache  cache
-	single flag // the store has no DeleteObjects
-	plain  flag // the store has no If-None-Match
+	cache  cache // of metadata
+	small  cache // of rows
+	single flag  // the store has no DeleteObjects
+	plain  flag  // the store has no If-None-Match
 }
 
 // Open returns a bucket without asking for it. The error is one of the
@@ -89,7 +90,7 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 		cfg.Region = "us-east-1"
 	}
 	cfg.Credentials = aws.NewCredentialsCache(&reloading{first: cfg.Credentials, load: load})
-	sh := &shared{name: name, limits: limits}
+	sh := &shared{name: name, limits: limits, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}}
 	sh.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if s.Endpoint != "" {
 			o.BaseEndpoint = aws.String(s.Endpoint)

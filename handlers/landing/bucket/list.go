@@ -74,7 +74,7 @@ func (b *Bucket) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	b.cache.forget(key)
+	b.forget(key)
 	_, err = request(b, "DeleteObject", key, b.client.DeleteObject, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
 	return err
 }
@@ -111,7 +111,7 @@ func (b *Bucket) remove(ids []types.ObjectIdentifier) error {
 	var failed []error
 	for some := range slices.Chunk(ids, 1000) {
 		for _, id := range some {
-			b.cache.forget(*id.Key)
+			b.forget(*id.Key)
 		}
 		failed = append(failed, b.removeSome(some))
 	}

@@ -33,12 +33,30 @@ func (b *Bucket) Open(name string) (iceio.File, error) {
 	if content, ok := b.cache.get(key); ok {
 		return &reader{b: b, key: key, size: int64(len(content)), near: content}, nil
 	}
+	return b.open(name, key)
+}
+
+// Reopen is Open that answers from memory where a small file was written or read
+// lately, whatever has become of it in the bucket.
+func (b *Bucket) Reopen(name string) (iceio.File, error) {
+	key, err := b.key(name)
+	if err != nil {
+		return nil, err
+	}
+	if content, ok := b.small.get(key); ok {
+		return &reader{b: b, key: key, size: int64(len(content)), near: content}, nil
+	}
+	return b.Open(name)
+}
+
+func (b *Bucket) open(name, key string) (iceio.File, error) {
 	f := &reader{b: b, key: key, size: -1}
+	var err error
 	if f.near, err = f.fetch(0, headSize); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	if int64(len(f.near)) == f.size {
-		b.cache.put(key, f.near)
+		b.keep(key, f.near)
 	}
 	return f, nil
 }

@@ -35,7 +35,7 @@ func (b *Bucket) WriteFile(name string, content []byte) error {
 func (b *Bucket) put(key string, content []byte) error {
 	_, err := request(b, "PutObject", key, b.client.PutObject, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(content)})
 	if err == nil {
-		b.cache.put(key, content)
+		b.keep(key, content)
 	}
 	return err
 }

@@ -51,12 +51,12 @@ type rowTaker interface {
 // copyOut sends statements of which one is a COPY TO STDOUT, and one may be
 // unreplaced, and hands the bytes of each CopyData message, which are one row, to
 // rows. A row longer than limit is a *longRow. The first row may take as long as
-// patience says, those behind it too if always is set. After an error that did not come from the server the session is
+// patience says. After an error that did not come from the server the session is
 // broken and was dropped.
 //
 // It reads the socket itself: through pgconn, every row costs two calls through
 // interfaces and a copy.
-func (c *session) copyOut(ctx context.Context, sql string, limit int64, patience patience, rows rowTaker) error {
+func (c *session) copyOut(ctx context.Context, sql string, limit int64, patience time.Duration, rows rowTaker) error {
 	if err := c.pg.SyncConn(ctx); err != nil {
 		return classify(ctx, err, "")
 	}
@@ -66,8 +66,8 @@ func (c *session) copyOut(ctx context.Context, sql string, limit int64, patience
 		defer close(fired)
 		_ = conn.SetDeadline(time.Unix(1, 0)) // ends the read or write in flight
 	})
-	c.wait(patience.limit)
-	err := c.exchange(sql, limit, patience, rows)
+	c.wait(patience)
+	err := c.exchange(sql, limit, rows)
 	c.wait(0)
 	if !stop() {
 		<-fired
@@ -81,12 +81,6 @@ func (c *session) copyOut(ctx context.Context, sql string, limit int64, patience
 	return err
 }
 
-// patience is how long a query may take before its rows come.
-type patience struct {
-	limit  time.Duration
-	always bool // before every row, not only the first
-}
-
 // wait sets how long the session's reads may wait, 0 for the idle limit.
 func (c *session) wait(limit time.Duration) {
 	c.mu.Lock()
@@ -97,7 +91,7 @@ func (c *session) wait(limit time.Duration) {
 }
 
 // exchange sends the query and takes the answer up to ReadyForQuery.
-func (c *session) exchange(sql string, limit int64, patience patience, rows rowTaker) error {
+func (c *session) exchange(sql string, limit int64, rows rowTaker) error {
 	conn := c.pg.Conn()
 	query := append(make([]byte, 0, len(sql)+6), 'Q')
 	query = binary.BigEndian.AppendUint32(query, uint32(len(sql)+5))
@@ -138,7 +132,7 @@ func (c *session) exchange(sql string, limit int64, patience patience, rows rowT
 			body := buf[at+5 : at+need]
 			at, need = at+need, 5
 			if kind == msgCopyData {
-				if !begun && !patience.always && size > 19 { // not the header alone
+				if !begun && size > 19 { // not the header alone
 					begun = true
 					c.wait(0)
 				}

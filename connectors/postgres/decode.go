@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -51,10 +52,10 @@ type decoder struct {
 	notes   []string          // told with the next batch
 
 	ctx      context.Context // of the read
-	patience patience
-	lease    *lease      // of a long row that is not given away
-	spoke    atomic.Bool // a batch without rows said that the read goes on
-	unplaced bool        // the last batch was no place to go on from
+	patience time.Duration   // before the first row
+	lease    *lease          // of a long row that is not given away
+	spoke    atomic.Bool     // a batch without rows said that the read goes on
+	unplaced bool            // the last batch was no place to go on from
 
 	from     *string             // the cursor's value that the read goes on from
 	good     *string             // the largest value so far that can be gone on from
@@ -90,7 +91,7 @@ func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.L
 // prepare sets what the source's settings and the server say of the values.
 func (d *decoder) prepare(s *source, p *plan) {
 	d.ascii, d.nulls = p.server.ascii, s.settings.nulls()
-	d.patience = patience{limit: s.settings.firstRow(), always: p.row.kind == "v" || p.row.kind == "f"}
+	d.patience = s.settings.firstRow()
 	d.charset, _ = s.settings.charset() // validated
 	for _, key := range d.table.PrimaryKey {
 		d.keys = append(d.keys, slices.IndexFunc(d.columns, func(c column) bool { return c.name == key }))

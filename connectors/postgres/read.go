@@ -167,9 +167,9 @@ func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error
 		case errors.As(err, &long):
 			d.row++
 			return d.tooLong(long.size, long.begin)
-		case errors.Is(err, os.ErrDeadlineExceeded) && (d.row == 0 || d.patience.always):
+		case errors.Is(err, os.ErrDeadlineExceeded) && d.row == 0:
 			// Whoever asks again waits as long again.
-			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.table, d.patience.limit)
+			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.table, d.patience)
 		}
 		return classify(ctx, err, "table "+d.table.String())
 	}

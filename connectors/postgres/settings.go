@@ -32,7 +32,7 @@ type Settings struct {
 	ColumnTypes    map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=By column or table.column or schema.table.column: string for the server's own text or decimal(p;s) for a numeric without a scale"`
 	MaxConnections int               `json:"max_connections,omitempty" public:"true" jsonschema:"minimum=1,maximum=64,title=Connections,description=Most connections that the reading of one table takes at once"`
 	MaxRowMiB      int               `json:"max_row_mib,omitempty" public:"true" jsonschema:"minimum=1,maximum=1024,title=Longest row,description=In MiB; 64 when absent. A row takes several times its length of the connector's memory (--connector-memory)"`
-	FirstRowLimit  int               `json:"first_row_seconds,omitempty" public:"true" jsonschema:"minimum=1,maximum=86400,default=3600,title=Wait for rows,description=Seconds that a query may take before its next row comes"`
+	FirstRowLimit  int               `json:"first_row_seconds,omitempty" public:"true" jsonschema:"minimum=1,maximum=86400,default=3600,title=Wait for rows,description=Seconds that a query may take before its first row comes"`
 }
 
 // Validate requires one of the two spellings of the user name, and that what is

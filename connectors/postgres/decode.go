@@ -56,6 +56,8 @@ type decoder struct {
 	lease    *lease          // of a long row that is not given away
 	spoke    atomic.Bool     // a batch without rows said that the read goes on
 	unplaced bool            // the last batch was no place to go on from
+	border   bool            // a row with a cursor value is expected
+	valued   bool            // one came
 
 	from     *string             // the cursor's value that the read goes on from
 	good     *string             // the largest value so far that can be gone on from
@@ -326,6 +328,7 @@ func (d *decoder) flush(boundary, final bool) error {
 func (d *decoder) resume(column arrow.Array, last int, final bool) (*driver.Cursor, error) {
 	t := d.table.Columns[d.cursor].Type
 	there := last >= 0 && !column.IsNull(last)
+	d.valued = d.valued || there
 	if there {
 		value := driver.FormatCursor(column, last)
 		if there = comparable(t, value); there {

@@ -59,6 +59,7 @@ type source struct {
 
 	mu      sync.Mutex // Close may come at any moment
 	session *session
+	placed  *placed
 	closed  bool
 }
 
@@ -102,11 +103,14 @@ func (s *source) keep(ctx context.Context, c *session) {
 // Close ends the session. It is safe to call twice.
 func (s *source) Close() error {
 	s.mu.Lock()
-	kept := s.session
-	s.session, s.closed = nil, true
+	kept, was := s.session, s.placed
+	s.session, s.placed, s.closed = nil, nil, true
 	s.mu.Unlock()
 	if kept != nil {
 		kept.close()
+	}
+	if was != nil {
+		was.session.close()
 	}
 	return nil
 }

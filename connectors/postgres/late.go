@@ -26,6 +26,8 @@ type resumption struct {
 	late  string  // the condition for rows that came behind the value, "" for none
 	fresh []int64 // heaps that were not part of the table
 	notes []string
+	// border says that a row at the cursor or behind it is expected.
+	border bool
 }
 
 // late is the condition for rows whose transactions were not over at the
@@ -67,7 +69,12 @@ func (p *plan) resume(ctx context.Context, c *session, from driver.Cursor) (r re
 		return r, err
 	case truncated != "":
 		return r, p.replaced(truncated)
-	case !near || !p.plain():
+	case !p.plain():
+		// Its rows do not tell when they came. When none is left at the cursor that it
+		// had reached, nor behind it, they are others.
+		r.border = from.Inclusive
+		return r, nil
+	case !near:
 		return r, nil
 	}
 	at, _ := p.table.Column(from.Column)
@@ -95,7 +102,9 @@ func (p *plan) replaced(why string) error {
 }
 
 // plain reports whether all rows tell which transaction wrote them.
-func (p *plan) plain() bool { return p.moment.heap && len(p.moment.heaps) > 0 && p.row.kind != "f" }
+func (p *plan) plain() bool {
+	return p.moment.heap && len(p.moment.heaps) > 0 && p.row.kind != "f" && p.row.kind != "v"
+}
 
 // behind reports whether sessions hold numbers of the column's sequence that they
 // will use later.
@@ -123,6 +132,8 @@ func (p *plan) compare(ctx context.Context, c *session, old position, near bool,
 		switch {
 		case !known:
 			r.fresh = append(r.fresh, oid)
+		case was != node && p.moment.shut[oid]:
+			return p.moment.names[oid] + ", whose rows it shows, was truncated, refreshed or rewritten", nil
 		case was != node && !near:
 			return "its heap is another one", nil
 		case was != node:
@@ -131,6 +142,10 @@ func (p *plan) compare(ctx context.Context, c *session, old position, near bool,
 			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s) OR age(xmin) < 0)", len(names), p.moment.names[oid], xidLiteral(old.xmax)))
 			names = append(names, p.moment.names[oid])
 		}
+	}
+	if p.row.kind == "v" && len(r.fresh) > 0 {
+		r.fresh = nil // nothing tells which of a view's rows are theirs
+		r.notes = append(r.notes, fmt.Sprintf("%s shows rows of tables or partitions that were added since the last sync: those whose cursor lies below the last one are not found; sync_options.reset starts the table over.", p.table))
 	}
 	var gone []string
 	for oid := range old.heaps {

@@ -17,6 +17,7 @@ type plan struct {
 	columns []mapped // of the table's columns, in their order
 	server  server
 	moment  moment
+	by      string // the column that Place was asked for, "" elsewhere
 }
 
 // plan begins a transaction and compares the table with the catalog in it.
@@ -27,7 +28,7 @@ func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, err
 		before: fmt.Sprintf(ofActivity, namespace, name),
 		where:  fmt.Sprintf(ofTable, namespace, name),
 		further: func(c *session) string {
-			return fmt.Sprintf(ofMoment, c.snapshotFunction(), c.timeline(), namespace, name)
+			return fmt.Sprintf(ofMoment, c.snapshotFunction(), namespace, name, c.timeline())
 		},
 		begin: func() { p.moment = moment{} },
 		first: p.moment.takeActivity,

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -18,7 +19,8 @@ type position struct {
 	Timeline int64  `json:"timeline,omitempty"` // 0 on a standby, which does not know it for sure
 	Snapshot string `json:"snapshot"`           // its xmin, its xmax, and those in between that were not over
 	Open     bool   `json:"open,omitempty"`     // others were writing to the table
-	// Heaps are the leaves by oid, with their filenodes, in base 36: "abc.abd abe.abf".
+	// Heaps are the leaves by oid, with their filenodes, in base 36: "abc.abd abe.abf",
+	// noHeaps where there are none, "" where they are too many.
 	Heaps string `json:"heaps,omitempty"`
 
 	xmin, xmax uint64
@@ -30,6 +32,7 @@ type position struct {
 const (
 	maxHeaps    = 2_000
 	maxSnapshot = 4 << 10 // bytes
+	noHeaps     = "-"
 )
 
 // activity is what other sessions were doing before the snapshot was taken, so
@@ -43,8 +46,9 @@ SELECT (SELECT extract(epoch FROM statement_timestamp() - min(a.xact_start))::in
 
 // ofMoment tells the snapshot, and where the rows of the table are.
 const ofMoment = `
-SELECT %s, %s;` + below + `
-SELECT c.oid::int8, c.relfilenode::int8, coalesce(m.amname = 'heap', false), pg_relation_size(c.oid), c.oid::regclass::text FROM tree JOIN pg_class c ON c.oid = tree.oid LEFT JOIN pg_am m ON m.oid = c.relam WHERE c.relkind IN ('r', 'm', 'f')`
+SELECT %[1]s, %[4]s;` + reached + `
+SELECT c.oid::int8, c.relfilenode::int8, coalesce(m.amname = 'heap', false), pg_relation_size(c.oid), c.oid::regclass::text,
+  has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) FROM tree JOIN pg_class c ON c.oid = tree.oid LEFT JOIN pg_am m ON m.oid = c.relam WHERE c.relkind IN ('r', 'm', 'f')`
 
 // ofTimeline tells the timeline, which a standby does not know for sure.
 const ofTimeline = "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END"
@@ -70,6 +74,7 @@ type moment struct {
 	names    map[int64]string // of the heaps, as SQL
 	size     int64            // bytes of the heaps
 	heap     bool             // all are PostgreSQL's own
+	shut     map[int64]bool   // heaps that this account may not look into, below a view
 }
 
 // take gathers the rows of ofMoment.
@@ -79,10 +84,11 @@ func (m *moment) take(statement int, row [][]byte) error {
 		m.snapshot, m.timeline = string(row[0]), number(row[1])
 	case 1:
 		if m.heaps == nil {
-			m.heaps, m.names, m.heap = map[int64]int64{}, map[int64]string{}, true
+			m.heaps, m.names, m.heap, m.shut = map[int64]int64{}, map[int64]string{}, true, map[int64]bool{}
 		}
 		m.heaps[number(row[0])], m.names[number(row[0])] = number(row[1]), string(row[4])
 		m.heap = m.heap && truth(row[2])
+		m.shut[number(row[0])] = !truth(row[5])
 		m.size += max(number(row[3]), 0)
 	}
 	return nil
@@ -98,9 +104,10 @@ func (m *moment) takeActivity(row [][]byte) error {
 	return nil
 }
 
-// position returns what is to be noted of the moment, nil where nothing helps.
+// position returns what is to be noted of the moment, nil where nothing helps. Of
+// a view it has the heaps that it shows rows of.
 func (m *moment) position(on server) json.RawMessage {
-	if len(m.heaps) == 0 {
+	if m.snapshot == "" {
 		return nil
 	}
 	p := position{Server: on.name, Timeline: m.timeline, Open: m.open}
@@ -120,7 +127,7 @@ func (m *moment) position(on server) json.RawMessage {
 			}
 			b.WriteString(strconv.FormatInt(oid, 36) + "." + strconv.FormatInt(m.heaps[oid], 36))
 		}
-		p.Heaps = b.String()
+		p.Heaps = cmp.Or(b.String(), noHeaps)
 	}
 	text, err := json.Marshal(p)
 	if err != nil || len(text) > driver.MaxPosition {
@@ -154,7 +161,7 @@ func positionOf(text json.RawMessage) (position, bool) {
 	}
 	if p.Heaps != "" {
 		p.heaps = map[int64]int64{}
-		for _, pair := range strings.Fields(p.Heaps) {
+		for _, pair := range strings.Fields(strings.TrimPrefix(p.Heaps, noHeaps)) {
 			left, right, _ := strings.Cut(pair, ".")
 			oid, err := strconv.ParseInt(left, 36, 64)
 			node, err2 := strconv.ParseInt(right, 36, 64)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +34,10 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 // unreplaced locks a table and answers whether one of its heaps was replaced
 // since the snapshot, which would then find it empty: truncating, and altering a
 // column's type, do that to transactions older than they are.
-const unreplaced = `SELECT 1 FROM %s LIMIT 0; ` + below + `
-SELECT coalesce(bool_or(c.relfilenode <> pg_relation_filenode(c.oid)), false) FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind IN ('r', 'm') AND c.relfilenode <> 0;`
+// Another table under the name, which was swapped in, shows too.
+const unreplaced = `SELECT 1 FROM %[1]s LIMIT 0; ` + reached + `
+SELECT coalesce(bool_or(c.relfilenode <> pg_relation_filenode(c.oid)), false) OR to_regclass(%[4]s)::oid IS DISTINCT FROM (SELECT min(oid) FROM named)
+FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind IN ('r', 'm') AND c.relfilenode <> 0;`
 
 // below selects a table and all that are part of it or inherit from it.
 const below = `
@@ -42,10 +45,18 @@ WITH RECURSIVE tree AS (
   SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
   UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
 
+// reached selects a table, or a view, and all whose rows it shows.
+const reached = `
+WITH RECURSIVE named AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %[2]s AND c.relname = %[3]s),
+tree AS (SELECT oid FROM named UNION SELECT k.oid FROM tree, LATERAL (
+  SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = tree.oid
+  UNION ALL SELECT d.refobjid FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    WHERE v.oid = tree.oid AND v.relkind = 'v') k (oid))`
+
 // read takes two round trips: one for the transaction and the catalog, one for
 // the rows and the end of the transaction. Going on from a cursor may take more.
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
-	c, p, err := s.plan(ctx, t)
+	c, p, err := s.begin(ctx, t, from)
 	if err != nil {
 		return err
 	}
@@ -63,17 +74,17 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if from.Column != "" {
 		d.from, d.ceiling, d.position = from.Value, p.ceiling(from.Column), p.moment.position(p.server)
 	}
-	if note := p.unseen(from.Column); note != "" && from.Column != "" {
+	if note := p.unseen(cmp.Or(from.Column, p.by)); note != "" {
 		r.notes = append(r.notes, note)
 	}
-	d.notes = append(d.notes, r.notes...)
+	d.notes, d.border = append(d.notes, r.notes...), r.border
 	return c.copyTable(ctx, d, p, query, give)
 }
 
 // copyTable reads what the query selects of the table and ends the transaction.
 func (c *session) copyTable(ctx context.Context, d *decoder, p *plan, query string, give func(driver.Batch) bool) error {
 	t := p.table
-	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name))+reading(p.row.kind, p.server)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
+	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name), literal(relation(t)))+reading(p.row.kind, p.server)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
 // stream runs a COPY and gives its rows to the consumer, who works on a batch
@@ -173,7 +184,10 @@ func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error
 		}
 		return classify(ctx, err, "table "+d.table.String())
 	}
-	return d.finish()
+	if err := d.finish(); err != nil || !d.border || d.valued {
+		return err
+	}
+	return driver.E(driver.ErrReplaced, nil, "%s shows no row at the cursor of the last sync nor behind it: its rows are others, or its last ones were deleted", d.table)
 }
 
 // checkCursor refuses a value that is not of the column's type.

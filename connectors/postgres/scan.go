@@ -273,27 +273,8 @@ func within(lo, hi int64, open bool) string {
 // read, or where rows of transactions that were open, or of an hour that the clock
 // goes back over, may still come.
 func (sc *scan) Start(column string) driver.Cursor {
-	p := sc.plan
-	start := driver.Cursor{Column: column, Position: p.moment.position(p.server)}
-	at, _ := p.table.Column(column)
-	if at.Type.Kind == driver.Timestamp && p.ceiled(at.Type) {
-		value := p.moment.at.Add(-p.moment.since - zones).Format(layoutTimestamp)
-		if last := sc.largest[column]; last != "" {
-			value = p.ceiling(column)(last)
-		}
-		start.Value = &value
-	} else if value := p.ceiling(column)(farthest); value != farthest {
-		start.Value = &value
-	}
-	return start
+	return sc.plan.start(column, sc.largest[column])
 }
-
-// farthest is behind every time that a cursor may have, zones is how far local
-// time may lie behind.
-const (
-	farthest = "9999-12-31T23:59:59.999999Z"
-	zones    = 15 * time.Hour
-)
 
 // findLargest finds the last value of the default cursor where Start needs it.
 // Only small tables are looked at twice.

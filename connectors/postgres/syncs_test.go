@@ -90,19 +90,21 @@ func (l *lake) whole(table driver.Table) {
 	}
 	l.from = driver.Cursor{Column: l.by}
 	sc, err := l.src.Scan(l.t.Context(), table, nil)
+	var start driver.Cursor
 	if errors.Is(err, driver.ErrUnsupported) {
-		take(l.src.Read(l.t.Context(), table, driver.Cursor{}))
-		l.from.Value = last
-		return
+		if start, err = l.src.Place(l.t.Context(), table, l.by); err == nil {
+			take(l.src.Read(l.t.Context(), table, driver.Cursor{}))
+		}
+	} else if err == nil {
+		defer sc.Close()
+		for _, r := range sc.Unread() {
+			take(sc.Read(l.t.Context(), r))
+		}
+		start = sc.(driver.Moments).Start(l.by)
 	}
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer sc.Close()
-	for _, r := range sc.Unread() {
-		take(sc.Read(l.t.Context(), r))
-	}
-	start := sc.(driver.Moments).Start(l.by)
 	if l.from = start; start.Value == nil || last != nil && before(l.t, table, l.by, *last, *start.Value) {
 		l.from.Value = last
 	}
@@ -181,9 +183,13 @@ func TestIncremental(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	do(t, db, "CREATE ROLE filtered LOGIN PASSWORD 'filtered-pass-2290'")
+	filtered := openSource(t, Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: "filtered", Password: "filtered-pass-2290", RowSecurity: "filter"}).(*source)
+	abroad := fmt.Sprintf("CREATE EXTENSION postgres_fdw SCHEMA public; CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%d', dbname '%s'); CREATE USER MAPPING FOR CURRENT_USER SERVER loop OPTIONS (user '%s', password '%s');",
+		server.Host, server.Port, server.Database, server.User, server.Password)
 	for _, c := range []struct {
 		name, by, make string
-		steps          []string // a sync before each, and one behind the last; "open: " stays open until the next step is over, "note: " must be said
+		steps          []string // a sync before each, and one behind the last; "open: " stays open until the next step is over, "at first: " has no sync before it
 		restarts       int
 	}{
 		{"a transaction that was open", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (10, 1)",
@@ -211,6 +217,18 @@ func TestIncremental(t *testing.T) {
 			[]string{"DROP TABLE x; CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x VALUES (2, 2)"}, 1},
 		{"a view with another definition", "id", "CREATE TABLE x_base (id int, v int); INSERT INTO x_base VALUES (1, 1), (2, 2); CREATE VIEW x AS SELECT id, v FROM x_base WHERE v > 1",
 			[]string{"CREATE OR REPLACE VIEW x AS SELECT id, v FROM x_base"}, 1},
+		{"a view, and a transaction that is open at its first read", "updated_at", "CREATE TABLE x_base (id int, updated_at timestamptz DEFAULT now()); INSERT INTO x_base VALUES (1); CREATE VIEW x AS SELECT * FROM x_base",
+			[]string{"at first: open: INSERT INTO x_base VALUES (3)", "at first: INSERT INTO x_base VALUES (2)", "INSERT INTO x_base VALUES (4)"}, 0},
+		{"a view whose rows were deleted and are others", "id", "CREATE TABLE x_base (id int, v int); INSERT INTO x_base SELECT g, 1 FROM generate_series(1, 9) g; CREATE VIEW x AS SELECT * FROM x_base",
+			[]string{"DELETE FROM x_base; INSERT INTO x_base SELECT g, 2 FROM generate_series(1, 8) g"}, 1},
+		{"a view of a table that was truncated and filled further", "id", "CREATE TABLE x_base (id int, v int); INSERT INTO x_base SELECT g, 1 FROM generate_series(1, 9) g; CREATE VIEW x_one AS SELECT * FROM x_base; CREATE VIEW x AS SELECT * FROM x_one",
+			[]string{"TRUNCATE x_base; INSERT INTO x_base SELECT g, 2 FROM generate_series(1, 20) g"}, 1},
+		{"a view of a table that was rewritten", "id", "CREATE TABLE x_base (id int, v int); INSERT INTO x_base SELECT g, 1 FROM generate_series(1, 9) g; CREATE VIEW x AS SELECT * FROM x_base",
+			[]string{"VACUUM FULL x_base", "INSERT INTO x_base VALUES (10, 1)"}, 0},
+		{"a foreign table whose rows are others", "id", `CREATE TABLE x_far (id int, v int); INSERT INTO x_far SELECT g, 1 FROM generate_series(1, 9) g; ` + abroad + `CREATE FOREIGN TABLE x (id int, v int) SERVER loop OPTIONS (schema_name 'public', table_name 'x_far')`,
+			[]string{"DELETE FROM x_far; INSERT INTO x_far SELECT g, 2 FROM generate_series(1, 8) g"}, 1},
+		{"a table under row security that was truncated", "id", "CREATE TABLE x (id int PRIMARY KEY, v int); INSERT INTO x SELECT g, 1 FROM generate_series(1, 9) g; ALTER TABLE x ENABLE ROW LEVEL SECURITY; ALTER TABLE x FORCE ROW LEVEL SECURITY; CREATE POLICY p ON x USING (true); GRANT USAGE ON SCHEMA public TO filtered; GRANT SELECT ON x TO filtered",
+			[]string{"TRUNCATE x; INSERT INTO x SELECT g, 2 FROM generate_series(1, 20) g"}, 1},
 		{"partitions that come and go", "id", `CREATE TABLE x (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day); CREATE TABLE x_feb PARTITION OF x FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 			INSERT INTO x SELECT g + 1000, '2026-02-03' FROM generate_series(1, 3) g; CREATE TABLE x_jan (id int, day date, PRIMARY KEY (id, day)); INSERT INTO x_jan SELECT g, '2026-01-03' FROM generate_series(1, 3) g`,
 			[]string{"ALTER TABLE x ATTACH PARTITION x_jan FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')", "ALTER TABLE x DETACH PARTITION x_feb", "TRUNCATE x_jan; INSERT INTO x VALUES (7, '2026-01-09')"}, 2},
@@ -221,9 +239,15 @@ func TestIncremental(t *testing.T) {
 			do(t, db, "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"+c.make)
 			l := &lake{t: t, src: src, name: "x", by: c.by}
 			var open *sql.Conn
+			if strings.Contains(c.make, "filtered") {
+				l.src = filtered
+			}
 			for _, step := range c.steps {
-				l.sync()
-				statements, held := strings.CutPrefix(step, "open: ")
+				statements, atFirst := strings.CutPrefix(step, "at first: ")
+				if !atFirst {
+					l.sync()
+				}
+				statements, held := strings.CutPrefix(statements, "open: ")
 				if held {
 					open = conn(t)
 					do(t, open, "BEGIN; "+statements)

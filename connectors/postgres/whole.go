@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// placed is the transaction in which Place looked at a table, for the Read of all
+// of its rows that follows: one moment.
+type placed struct {
+	session *session
+	plan    *plan
+}
+
+// Place looks at what Scan cannot divide: a view, a foreign table, a table under
+// row security. Its transaction stays open for a Read of all rows that comes next.
+func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
+	c, p, err := s.plan(ctx, t)
+	if err != nil {
+		return driver.Cursor{}, err
+	}
+	p.by = column
+	s.mu.Lock()
+	if !s.closed {
+		s.placed, c = &placed{c, p}, nil
+	}
+	s.mu.Unlock()
+	if c != nil {
+		c.close()
+	}
+	return p.start(column, ""), nil
+}
+
+var _ driver.Placer = (*source)(nil)
+
+// takePlaced returns what Place has left, nil for nothing.
+func (s *source) takePlaced() *placed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.placed
+	s.placed = nil
+	return was
+}
+
+// begin returns the plan of a Read: that of the Place before it, where it is of
+// the same table and the Read is of all rows.
+func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) (*session, *plan, error) {
+	was := s.takePlaced()
+	if was == nil {
+		return s.plan(ctx, t)
+	}
+	if was.plan.table.String() == t.String() && from.Column == "" {
+		was.plan.table = t
+		if was.plan.match() == nil {
+			return was.session, was.plan, nil
+		}
+	}
+	s.keep(ctx, was.session)
+	return s.plan(ctx, t)
+}
+
+// start returns where an incremental read goes on after one of all rows, of which
+// the largest value is known or "": there, or where rows of transactions that were
+// open, or of an hour that the clock goes back over, may still come.
+func (p *plan) start(column, largest string) driver.Cursor {
+	start := driver.Cursor{Column: column, Position: p.moment.position(p.server)}
+	at, _ := p.table.Column(column)
+	if at.Type.Kind == driver.Timestamp && p.ceiled(at.Type) {
+		value := p.moment.at.Add(-p.moment.since - zones).Format(layoutTimestamp)
+		if largest != "" {
+			value = p.ceiling(column)(largest)
+		}
+		start.Value = &value
+	} else if value := p.ceiling(column)(farthest); value != farthest {
+		start.Value = &value
+	}
+	return start
+}
+
+// farthest is behind every time that a cursor may have, zones is how far local
+// time may lie behind.
+const (
+	farthest = "9999-12-31T23:59:59.999999Z"
+	zones    = 15 * time.Hour
+)

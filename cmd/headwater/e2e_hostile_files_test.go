@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -65,7 +66,7 @@ func (a *attack) refused(name, kind string, config object, reasons ...string) {
 			Sources []struct{ ID string } `json:"connected_sources"`
 		}
 		answer.into(a.t, &connected)
-		e := a.sync(connected.Sources[0].ID, object{"timeout": "5s"})
+		e := a.sync(connected.Sources[0].ID, within(longLimit))
 		says, ok = e.says(), one(e, reasons)
 		a.caller.post("/data/w/cleanup", object{"source_ids": []string{connected.Sources[0].ID}})
 	} else {
@@ -155,7 +156,7 @@ func TestHostileFiles(t *testing.T) {
 				continue
 			}
 			answer.into(t, &connected)
-			e := a.sync(connected.Sources[0].ID, object{"timeout": "10s"})
+			e := a.sync(connected.Sources[0].ID, within(longLimit))
 			if e.Status != "completed" && e.Status != "partial" && (e.Error == nil || e.Error.Reason == "internal" || e.Error.Reason == "timeout") {
 				t.Errorf("%s round %d: %s", name, round, e.says())
 			}
@@ -287,15 +288,19 @@ func TestHostileAPI(t *testing.T) {
 			continue
 		}
 		hostile.Store(&c.handler)
-		e := a.sync(id, object{"timeout": "5s"})
+		limit := longLimit
+		if slices.Contains(c.reasons, "timeout") {
+			limit = 5 * time.Second
+		}
+		e := a.sync(id, within(limit))
 		t.Logf("%s: %.1f s, %d MiB: %.300s", c.name, e.took.Seconds(), a.highest>>20, e.says())
-		if !one(e, c.reasons) || e.took > 10*time.Second {
+		if !one(e, c.reasons) || e.took > limit+5*time.Second {
 			t.Errorf("%s: want one of %v", c.name, c.reasons)
 		}
 		hostile.Store(nil)
 		a.calm()
 	}
-	if e := a.sync(id, object{"timeout": "5s"}); e.Status != "completed" {
+	if e := a.sync(id, within(longLimit)); e.Status != "completed" {
 		t.Errorf("once it behaves again: %s", e.says())
 	}
 }

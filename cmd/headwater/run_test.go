@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -66,7 +67,11 @@ func TestProgramAsItWasCalled(t *testing.T) {
 
 // TestClosedTerminal expects a hang-up to drain like a SIGTERM.
 func TestClosedTerminal(t *testing.T) {
+	// Whom nohup told to ignore it passes that on, but not while it listens.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"), freePort(t))
+	signal.Stop(caught)
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/connectors/drivertest/ports"
 )
 
 // limit is how long a server may take to start, and a cluster to agree.
@@ -265,17 +267,16 @@ func eventually(t testing.TB, what string, try func() error) {
 	}
 }
 
-// freePorts returns loopback addresses that were free a moment ago.
+// freePorts returns loopback addresses on which nobody listens.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var addresses []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := ports.Take()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
+		addresses = append(addresses, ports.Address(port))
 	}
 	return addresses
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"headwater/connectors/drivertest/ports"
 )
 
 // service is the real program in a process of its own, with a data directory of
@@ -38,12 +39,11 @@ func (b *bench) start(ctx context.Context, files string) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Take()
 	if err != nil {
 		return nil, err
 	}
-	listen := listener.Addr().String()
-	listener.Close()
+	listen := ports.Address(port)
 	s := &service{dir: dir, base: "http://" + listen, log: new(bytes.Buffer), ended: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, b.program, "serve", "--data-dir", filepath.Join(dir, "data"), "--files-root", files, "--files-of", "bench",
 		"--listen", listen, "--nats-listen", "off", "--metrics-listen", "off", "--wait", "10m")

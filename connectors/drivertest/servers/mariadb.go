@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/drivertest/ports"
 )
 
 const mariadbPackage = "mariadb-server-core"
@@ -38,7 +40,7 @@ func StartMariaDB(ctx context.Context, dir string, options ...string) (*Server, 
 	}
 	defer os.Remove(setup)
 	for range startAttempts {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = ports.Take(); err != nil {
 			return nil, err
 		}
 		args := []string{

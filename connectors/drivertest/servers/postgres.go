@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver of database/sql
+
+	"headwater/connectors/drivertest/ports"
 )
 
 // StartPostgres makes a fresh PostgreSQL in dir, which must not exist or be
@@ -37,7 +39,7 @@ func StartPostgres(ctx context.Context, dir string, settings ...string) (*Server
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	for range startAttempts {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = ports.Take(); err != nil {
 			return nil, err
 		}
 		args := []string{"-D", data, "-h", s.Host, "-p", strconv.Itoa(s.Port)}

@@ -154,15 +154,6 @@ func find(pkg, program string, patterns ...string) (string, error) {
 	return "", &MissingError{Program: program, Package: pkg}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 // tail keeps the end of a server's output.
 type tail struct {
 	mu  sync.Mutex

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/connectors/drivertest/ports"
 )
 
 // The keys of the server, which no log may show.
@@ -53,12 +55,11 @@ func Start(t *testing.T, bucket string) string {
 	if err := os.MkdirAll(filepath.Join(dir, bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
+	address := ports.Address(port)
 	c := exec.Command(name, "--access", AccessKey, "--secret", SecretKey, "--port", address, "posix", dir)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

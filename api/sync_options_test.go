@@ -167,7 +167,7 @@ func TestCheckpoints(t *testing.T) {
 		}
 		sequence, err = h.bus.Append(t.Context(), last, &event.Event{ID: fmt.Sprint("done", n), Time: time.Now(), Data: &event.SyncCompleted{
 			Meta: event.At(a, event.Operation{ID: fmt.Sprint("op_", n), Kind: event.KindSync, Targets: 1, Final: true}), SyncID: fmt.Sprint("syn_", n), Status: "completed", Mode: modeIncremental,
-			Tables: []event.TableResult{{Name: "orders", Namespace: "public", Status: "completed", Mode: modeIncremental, Records: n, Total: &n, SnapshotID: 100 + n, Cursor: fmt.Sprint(n), CursorName: "id"}}}})
+			Tables: []event.TableResult{{Name: "orders", Namespace: "public", Status: "completed", Mode: modeIncremental, Records: n, Total: &n, SnapshotID: event.SnapshotID(1<<60 + n), Cursor: fmt.Sprint(n), CursorName: "id"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,11 +176,12 @@ func TestCheckpoints(t *testing.T) {
 	path := "/data/w1/checkpoints?source_id=" + id
 	r := c.get(path+"&table=orders&limit=2", min...)
 	var docs []struct {
-		Cursor string `json:"cursor"`
-		Table  string `json:"table"`
-		SyncID string `json:"sync_id"`
+		Cursor   string `json:"cursor"`
+		Table    string `json:"table"`
+		SyncID   string `json:"sync_id"`
+		Snapshot string `json:"snapshot_id"`
 	}
-	if err := json.Unmarshal(r.Data, &docs); err != nil || r.Code != 200 || len(docs) != 2 || docs[0].Cursor != "3" || docs[1].SyncID != "syn_2" || r.NextCursor == "" {
+	if err := json.Unmarshal(r.Data, &docs); err != nil || r.Code != 200 || len(docs) != 2 || docs[0].Cursor != "3" || docs[0].Snapshot != "1152921504606846979" || docs[1].SyncID != "syn_2" || r.NextCursor == "" {
 		t.Fatalf("%d %s", r.Code, r.Raw)
 	}
 	if r = c.get(path + "&table=orders&limit=2&cursor=" + r.NextCursor); r.Code != 200 || !strings.Contains(r.Raw, `"cursor":"1"`) || r.NextCursor != "" {

@@ -46,9 +46,9 @@ func (h *Handler) planVerify(r *request, _ seed, prior []target) (*job, error) {
 }
 
 type verifiedSource struct {
-	SourceID string               `json:"source_id"`
-	Name     string               `json:"name"`
-	Tables   []event.Verification `json:"tables"`
+	SourceID string                     `json:"source_id"`
+	Name     string                     `json:"name"`
+	Tables   []projections.Verification `json:"tables"`
 }
 
 func comparedSources(sources []verifiedSource, failed []failedSource, operation any) map[string]any {

@@ -72,7 +72,7 @@ func (h *history) try() event.TableResult {
 func (h *history) rows(r event.TableResult) []string {
 	h.t.Helper()
 	found := []string{}
-	for rec, err := range landingtest.Rows(h.t.Context(), r.Location, r.SnapshotID) {
+	for rec, err := range landingtest.Rows(h.t.Context(), r.Location, int64(r.SnapshotID)) {
 		h.check(err)
 		for row := range int(rec.NumRows()) {
 			text := ""

@@ -111,7 +111,8 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 		t.count(max(t.result.Records, c.Records), max(t.result.Bytes, c.Bytes))
 	}
 	t.result.Total = &c.Total
-	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, c.SnapshotID, c.Location
+	t.result.Files, t.result.SnapshotID, t.result.Location = c.Files, event.SnapshotID(c.SnapshotID), c.Location
+	t.result.Snapshot = t.result.SnapshotID.Text()
 	t.result.Deleted = c.Deleted
 	t.result.AsOf = c.AsOf
 	if c.Cursor.Value != nil {

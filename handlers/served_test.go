@@ -115,7 +115,7 @@ func (s *served) fails(o command.SyncOptions) *event.SyncFailed {
 func (s *served) rows(r event.TableResult, columns ...string) []string {
 	s.t.Helper()
 	found := []string{}
-	for rec, err := range landingtest.Rows(s.t.Context(), r.Location, r.SnapshotID) {
+	for rec, err := range landingtest.Rows(s.t.Context(), r.Location, int64(r.SnapshotID)) {
 		s.check(err)
 		at := make([]int, len(columns))
 		for i, c := range columns {

@@ -19,7 +19,7 @@ func (s *served) verify(tables ...string) map[string]event.Verification {
 		s.t.Fatalf("the verification ended as %+v", op.Targets)
 	}
 	for _, v := range op.Targets[0].Result.Verified {
-		found[v.Name] = v
+		found[v.Name] = event.Verification(v)
 	}
 	return found
 }

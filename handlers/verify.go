@@ -156,7 +156,8 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	if err != nil {
 		return err
 	}
-	c.done.SnapshotID, c.done.NotRead, c.done.LandedRows = c.stand.SnapshotID, c.stand.Apart, c.stand.Rows
+	c.done.SnapshotID, c.done.NotRead, c.done.LandedRows = event.SnapshotID(c.stand.SnapshotID), c.stand.Apart, c.stand.Rows
+	c.done.Snapshot = c.done.SnapshotID.Text()
 	if len(c.stand.Spec.Columns) == 0 {
 		return failf(event.ReasonSchemaChanged, "the table and what landed of it have no column in common")
 	}

@@ -28,7 +28,7 @@ func (m *memory) checkpointKey(a event.Address, sequence uint64, namespace, tabl
 // checkpoint keeps a commit that was not told of before, and forgets the oldest
 // of the table when there are too many. l is what the table's last commit left.
 func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) error {
-	if r.SnapshotID == 0 || r.SnapshotID == l.SnapshotID {
+	if r.SnapshotID == 0 || int64(r.SnapshotID) == l.SnapshotID {
 		return nil
 	}
 	a := t.source.v.Address
@@ -41,7 +41,7 @@ func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) e
 	} else {
 		o.text("cursor", r.Cursor)
 	}
-	o.number("snapshot_id", r.SnapshotID)
+	o.text("snapshot_id", r.SnapshotID.Text())
 	o.text("sync_id", y.v.ID)
 	o.text("mode", r.Mode)
 	o.number("sequence", int64(t.sequence))
@@ -51,7 +51,7 @@ func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) e
 	if err := t.batch.Set(t.checkpointKey(a, t.sequence, r.Namespace, r.Name), t.room, nil); err != nil {
 		return err
 	}
-	l.SnapshotID = r.SnapshotID
+	l.SnapshotID = int64(r.SnapshotID)
 	l.Checkpoints = append(l.Checkpoints, t.sequence)
 	if len(l.Checkpoints) <= keptCheckpoints {
 		return nil

@@ -198,6 +198,19 @@ type Target struct {
 	Result   *Result      `json:"result,omitempty"`
 }
 
+// Verification is how what landed of one table compares with its source, as
+// clients are shown it: with the id of the snapshot as text only.
+type Verification event.Verification
+
+// MarshalJSON returns what clients are shown; it fails for what has no JSON.
+func (v Verification) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		event.Verification
+		SnapshotID string `json:"snapshot_id,omitempty"`
+		Snapshot   string `json:"snapshot,omitempty"` // never: it takes the place of the payload's
+	}{Verification: event.Verification(v), SnapshotID: v.SnapshotID.Text()})
+}
+
 // Result is what a target brought; only the fields of its kind are set.
 type Result struct {
 	Status        string           `json:"status,omitempty"` // of the sync: completed, partial, failed, cancelled
@@ -213,7 +226,7 @@ type Result struct {
 	Steps         []event.TestStep `json:"steps,omitempty"`
 	Purged        bool             `json:"purged,omitempty"`
 	// Verified are the tables of a verification, in the order of their events.
-	Verified []event.Verification `json:"verified,omitempty"`
+	Verified []Verification `json:"verified,omitempty"`
 	// DestroyedAfter is until when a removed source can be restored.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
 }

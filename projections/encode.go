@@ -251,6 +251,8 @@ func appendLanded(b []byte, l *Landed) ([]byte, error) {
 	return o.end(), nil
 }
 
+// appendTable writes what clients are shown of a table: its result, with the id
+// of the snapshot as text only.
 func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o := objectIn(b)
 	o.text("name", r.Name)
@@ -263,7 +265,7 @@ func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o.number("files", int64(r.Files))
 	o.textOrNone("cursor", r.Cursor)
 	o.textOrNone("cursor_name", r.CursorName)
-	o.numberOrNone("snapshot_id", r.SnapshotID)
+	o.textOrNone("snapshot_id", r.SnapshotID.Text())
 	o.textOrNone("location", r.Location)
 	o.textOrNone("reason", string(r.Reason))
 	o.textOrNone("message", r.Message)

@@ -10,7 +10,7 @@ import (
 
 // layout is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const layout = 7
+const layout = 8
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by putText, so that no text reaches into its neighbour and one

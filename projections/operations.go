@@ -257,8 +257,8 @@ func (t *turn) tested(d *event.ConnectionTested) *news {
 // is a finding, and no failure of the one who looked.
 func (t *turn) verified(d *event.TableVerified) *news {
 	return &news{name: t.source.v.Name, result: func(r *Result) {
-		known := func(v event.Verification) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
-		r.Verified = append(slices.DeleteFunc(slices.Clone(r.Verified), known), d.Table)
+		known := func(v Verification) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
+		r.Verified = append(slices.DeleteFunc(slices.Clone(r.Verified), known), Verification(d.Table))
 	}}
 }
 

@@ -68,7 +68,7 @@ func TestCheckpoints(t *testing.T) {
 	}
 	commit := func(name string, n int64) *event.Event {
 		r := holding(n, table("running", "incremental", n))
-		r.Name, r.SnapshotID, r.Cursor, r.CursorName = name, n, fmt.Sprint(n), "id"
+		r.Name, r.SnapshotID, r.Cursor, r.CursorName = name, event.SnapshotID(n), fmt.Sprint(n), "id"
 		return h.add(progressed(a, op, "syn_1", r))
 	}
 	for n := int64(1); n <= keptCheckpoints+20; n++ {

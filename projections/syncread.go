@@ -94,7 +94,7 @@ func stopped(doc []byte, y *Sync) ([]byte, error) {
 	if y.Error != nil {
 		r.Reason, r.Message = y.Error.Reason, y.Error.Message
 	}
-	return json.Marshal(r)
+	return appendTable(nil, &r)
 }
 
 // Syncs returns documents of syncs, without their tables, newest first. It

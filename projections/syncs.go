@@ -219,7 +219,7 @@ func (t *turn) land(y *cell[syncEntry], r *event.TableResult) error {
 	t.source.v.Records += *r.Total - l.Records
 	l.Records, l.SyncID, l.Mode, l.At = *r.Total, y.v.ID, r.Mode, t.at
 	if r.Location != "" {
-		l.Location, l.SnapshotID = r.Location, r.SnapshotID
+		l.Location, l.SnapshotID = r.Location, int64(r.SnapshotID)
 	}
 	if r.CursorName != "" {
 		l.Cursor, l.CursorName = r.Cursor, r.CursorName

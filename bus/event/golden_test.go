@@ -32,7 +32,7 @@ func exampleTable() TableResult {
 	total, estimate := int64(96_000), int64(100_000)
 	row, waiting := time.Date(2026, 11, 23, 9, 59, 58, 0, time.UTC), time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Total: &total, Bytes: 48213, Files: 2,
-		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207000,
+		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001",
 		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830, Notes: []string{"row (id) = (7) has a time beyond now"}, Deleted: 7, AsOf: &row,
 		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting}
 }
@@ -64,7 +64,7 @@ func examples() map[string]Data {
 		&SyncFailed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonTimeout, Message: "no row within 30 s", DurationMS: 30000, Tables: []TableResult{table}},
 		&SyncCancelled{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonCancelled, By: "ada", Message: "cancelled by ada"},
 		&TableVerified{Meta: m, Table: Verification{Name: "orders", Namespace: "public", Status: "different", Reason: ReasonBadData, Message: "2 rows differ",
-			VerifiedThrough: &destroyed, SnapshotID: 5937117119577207000, SourceRows: 1200, LandedRows: 1199, Behind: 3, Missing: 1, Changed: 1, Surplus: 1, AtLeast: true,
+			VerifiedThrough: &destroyed, SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001", SourceRows: 1200, LandedRows: 1199, Behind: 3, Missing: 1, Changed: 1, Surplus: 1, AtLeast: true,
 			Rows: []VerifiedRow{{What: "missing", Key: "id=7"}}, NotRead: []string{"note"}, DurationMS: 830}},
 		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed},
 		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true},

@@ -263,7 +263,8 @@ type Verification struct {
 	// VerifiedThrough is up to when the lake is known to hold what the source
 	// does; absent for tables that are different or unverified.
 	VerifiedThrough *time.Time `json:"verified_through,omitempty"`
-	SnapshotID      int64      `json:"snapshot_id,omitempty"` // that was compared
+	SnapshotID      SnapshotID `json:"snapshot_id,omitempty"` // that was compared
+	Snapshot        string     `json:"snapshot,omitempty"`    // the same in digits, for readers whose numbers are not exact beyond 2^53
 	SourceRows      int64      `json:"source_rows"`
 	LandedRows      int64      `json:"landed_rows"`
 	Behind          int64      `json:"behind"`             // rows of the source that changed after the sync
@@ -294,21 +295,22 @@ type VerifiedRow struct {
 // TableResult is what a sync did to one table. It counts what the sync has
 // committed to it so far, over all its attempts.
 type TableResult struct {
-	Name       string `json:"name"`
-	Namespace  string `json:"namespace,omitempty"`
-	Status     string `json:"status"` // completed, failed, running, skipped
-	Mode       string `json:"mode"`   // full_refresh, incremental
-	Records    int64  `json:"records_processed"`
-	Total      *int64 `json:"total_records,omitempty"` // rows of the whole table after the last commit; absent before there is one
-	Bytes      int64  `json:"bytes"`                   // of the Parquet files written
-	Files      int    `json:"files"`
-	Cursor     string `json:"cursor,omitempty"`      // value after which the next incremental sync goes on
-	CursorName string `json:"cursor_name,omitempty"` // its column
-	SnapshotID int64  `json:"snapshot_id,omitempty"` // of the Iceberg table
-	Location   string `json:"location,omitempty"`    // of the table's folder, as a URL
-	Reason     Reason `json:"reason,omitempty"`
-	Message    string `json:"message,omitempty"`
-	DurationMS int64  `json:"duration_ms"`
+	Name       string     `json:"name"`
+	Namespace  string     `json:"namespace,omitempty"`
+	Status     string     `json:"status"` // completed, failed, running, skipped
+	Mode       string     `json:"mode"`   // full_refresh, incremental
+	Records    int64      `json:"records_processed"`
+	Total      *int64     `json:"total_records,omitempty"` // rows of the whole table after the last commit; absent before there is one
+	Bytes      int64      `json:"bytes"`                   // of the Parquet files written
+	Files      int        `json:"files"`
+	Cursor     string     `json:"cursor,omitempty"`      // value after which the next incremental sync goes on
+	CursorName string     `json:"cursor_name,omitempty"` // its column
+	SnapshotID SnapshotID `json:"snapshot_id,omitempty"` // of the Iceberg table
+	Snapshot   string     `json:"snapshot,omitempty"`    // the same in digits, for readers whose numbers are not exact beyond 2^53
+	Location   string     `json:"location,omitempty"`    // of the table's folder, as a URL
+	Reason     Reason     `json:"reason,omitempty"`
+	Message    string     `json:"message,omitempty"`
+	DurationMS int64      `json:"duration_ms"`
 	// Notes say in sentences in what the landed rows may differ from the source.
 	// Without any they equal it as of the moment of the read.
 	Notes   []string `json:"notes,omitempty"`

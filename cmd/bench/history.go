@@ -215,7 +215,7 @@ func (l *life) sync(s *lived, at int, tell func(event.Data) bool, yield func(boo
 		row := time.Unix(1_760_000_000, int64(l.made)*20e6).UTC()
 		r := event.TableResult{
 			Name: name, Namespace: "public", Status: "running", Mode: "incremental", Records: read, Total: &total, Bytes: 40 * read, Files: 1,
-			Cursor: row.Format(time.RFC3339Nano), CursorName: "updated_at", SnapshotID: 5937117119577200000 + s.snapshot*10 + int64(i),
+			Cursor: row.Format(time.RFC3339Nano), CursorName: "updated_at", SnapshotID: event.SnapshotID(5937117119577200000 + s.snapshot*10 + int64(i)),
 			Location: "file:///var/lib/headwater/lake/acme/" + s.Source + "/public/" + name, DurationMS: 40 + int64(i), RowsRead: read, BytesRead: 40 * read,
 			Rate: read * 20, Estimate: &estimate, LastRowAt: &row,
 		}

@@ -150,7 +150,7 @@ func (s *service) connect(ctx context.Context, kind, name string, config object)
 type landed struct {
 	Records    int64  `json:"records_processed"`
 	Location   string `json:"location"`
-	SnapshotID int64  `json:"snapshot_id"`
+	SnapshotID int64  `json:"snapshot_id,string"`
 }
 
 // sync syncs one source and returns its one table and how long the answer took.

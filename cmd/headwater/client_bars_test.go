@@ -69,7 +69,7 @@ func TestSyncFlags(t *testing.T) {
 
 func TestCheckpointsCommand(t *testing.T) {
 	api := newService(t, map[string]http.HandlerFunc{
-		"GET /data/w1/checkpoints": says(`[{"table":"orders","namespace":"public","cursor_column":"id","cursor":"42","snapshot_id":7,"sync_id":"syn_a","sequence":19,"time":"2026-01-31T12:00:00.5Z","total_records":1042}]`),
+		"GET /data/w1/checkpoints": says(`[{"table":"orders","namespace":"public","cursor_column":"id","cursor":"42","snapshot_id":"7","sync_id":"syn_a","sequence":19,"time":"2026-01-31T12:00:00.5Z","total_records":1042}]`),
 	})
 	s, out, _ := streams("")
 	if err := (&CheckpointsCmd{ClientFlags: api.flags(), Source: "src_a", Table: "orders", Limit: 5}).Run(t.Context(), s); err != nil {

@@ -20,7 +20,7 @@ type checkpointDoc struct {
 	Namespace    string    `json:"namespace"`
 	CursorColumn string    `json:"cursor_column"`
 	Cursor       string    `json:"cursor"`
-	SnapshotID   int64     `json:"snapshot_id"`
+	SnapshotID   string    `json:"snapshot_id"`
 	SyncID       string    `json:"sync_id"`
 	Sequence     int64     `json:"sequence"`
 	Time         time.Time `json:"time"`

@@ -78,7 +78,7 @@ func (c *faultClient) landed(op *clustertest.Operation) (location string, snapsh
 	var s struct {
 		Tables []struct {
 			Location string
-			Snapshot int64 `json:"snapshot_id"`
+			Snapshot int64 `json:"snapshot_id,string"`
 		}
 	}
 	if err != nil || json.Unmarshal(a.Data, &s) != nil || len(s.Tables) != 1 {

@@ -345,7 +345,7 @@ func (r *killRun) compare(k *killed) {
 		Records    int64 `json:"records_processed"`
 		Tables     []struct {
 			Location string
-			Snapshot int64 `json:"snapshot_id"`
+			Snapshot int64 `json:"snapshot_id,string"`
 		}
 	}
 	a := r.caller.get(k.path("syncs/" + k.sync))

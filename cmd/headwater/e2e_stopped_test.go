@@ -94,7 +94,7 @@ func (r *killRun) unmoved(k *killed) {
 	var s struct {
 		Tables []struct {
 			Location string
-			Snapshot int64 `json:"snapshot_id"`
+			Snapshot int64 `json:"snapshot_id,string"`
 		}
 	}
 	r.caller.get(k.path("syncs/"+k.sync)).into(r.t, &s)

@@ -29,13 +29,16 @@ func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFun
 	close(queue)
 	stopReports := a.report(work, stop)
 	defer stopReports()
+	landers := min(len(a.tables), a.h.options.TableParallelism)
+	a.share(work, first, landers)
 
 	var wg sync.WaitGroup
-	for i := range min(len(a.tables), a.h.options.TableParallelism) {
+	for i := range landers {
 		wg.Go(func() {
 			l := &lander{attempt: a}
 			if i == 0 {
 				l.conn = first
+				defer a.release(work)
 			}
 			defer l.close()
 			for t := range queue {
@@ -62,17 +65,20 @@ type lander struct {
 	conn Conn // nil before the first use and after a failure
 }
 
+// close ends the connection, unless the moment of the sync hangs on it: then it is
+// not used any more.
 func (l *lander) close() {
-	if l.conn != nil {
+	if l.conn != nil && l.conn != l.moment.holder {
 		l.j.closing(l.conn)
-		l.conn = nil
 	}
+	l.conn = nil
 }
 
 // table lands one table, trying again when what went wrong may pass. The
 // outcome of the table is in its result; the error is one that ends the attempt.
 func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 	began := time.Now()
+	defer l.moment.start(t)
 	if work.Err() != nil {
 		if err := context.Cause(work); !errors.Is(err, errDeadline) {
 			return err
@@ -119,6 +125,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 				continue
 			}
 		}
+		t.alone = true
 		if !passing(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
 			return l.failed(ctx, t, err, time.Since(began))
 		}
@@ -219,6 +226,9 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	t.note(writer.Notes()...)
 	landed, finished := writer.Finished()
 	if finished {
+		if l.moment.name != "" {
+			t.apart("it had landed before the sync was taken up again")
+		}
 		t.commit(landed, true)
 		return l.checkpoint(base, t)
 	}
@@ -230,10 +240,17 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	defer idle.Stop()
 
 	request := l.request(t, writer)
+	request.Moment = l.moment.of(t)
 	for m, err := range l.conn.Extract(ctx, request, writer) {
 		idle.Stop()
 		if err != nil {
 			return because(ctx, err)
+		}
+		l.moment.start(t)
+		if m.Apart != "" {
+			t.apart(m.Apart)
+		} else if request.Moment != "" {
+			t.reading = l.moment.at
 		}
 		t.add(m.Rows, m.Bytes)
 		t.note(m.Notes...)

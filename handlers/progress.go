@@ -40,7 +40,9 @@ type tableRun struct {
 	result    event.TableResult
 	committed landing.Committed
 	began     time.Time
-	reading   time.Time // when the read at hand began
+	reading   time.Time // when the read at hand began, or of what moment it is
+	starts    sync.Once // of the moment that tables share
+	alone     bool      // a read at that moment failed
 	changed   bool      // since the last snapshot
 	moved     time.Time // when rows last came, or the table began
 	told      time.Time // when the last snapshot was taken

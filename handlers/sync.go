@@ -41,6 +41,7 @@ type attempt struct {
 	lost    []event.Table       // that were known or landed and are not offered now; their names alone
 	gone    []event.TableResult // of what the sync would take and the source does not offer
 	totals  totals
+	moment  moment
 }
 
 // sync lands a source's tables in the lake.

@@ -84,12 +84,13 @@ type described struct {
 
 // reads says what to describe, and what else to ask on the way.
 type reads struct {
-	where   string                                  // a further condition on the relations
-	before  string                                  // statements before the transaction, of which one returns a row
-	further func(c *session) string                 // statements behind the description
-	begin   func()                                  // called before each try
-	first   func(row [][]byte) error                // takes what before returns
-	take    func(statement int, row [][]byte) error // takes what further returns
+	where    string                                  // a further condition on the relations
+	before   string                                  // statements before the transaction, of which one returns a row
+	snapshot string                                  // the name of the one to read in, "" for a fresh one
+	further  func(c *session) string                 // statements behind the description
+	begin    func()                                  // called before each try
+	first    func(row [][]byte) error                // takes what before returns
+	take     func(statement int, row [][]byte) error // takes what further returns
 }
 
 // describe reads the catalog in a new transaction, whose session it returns.
@@ -106,7 +107,7 @@ func (s *source) describe(ctx context.Context, r reads) (*session, *described, e
 			}
 			return sql
 		}
-		c, err := s.transaction(ctx, r.before, sql, d.take)
+		c, err := s.transaction(ctx, r.before, r.snapshot, sql, d.take)
 		var refused *driver.Error
 		switch {
 		case errors.As(err, &refused) && !s.uncontrolled && (strings.Contains(refused.Message, "pg_control_system") || strings.Contains(refused.Message, "pg_walfile_name") || strings.Contains(refused.Message, "pg_current_wal_lsn")):

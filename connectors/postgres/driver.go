@@ -56,10 +56,13 @@ type source struct {
 	rangeBytes int64
 	// uncontrolled says that the server does not tell its system identifier.
 	uncontrolled bool
+	joined       *shared // the moment that tables are to be read of, nil for one each
+	apart        string  // why the last one was not
 
 	mu      sync.Mutex // Close may come at any moment
 	session *session
 	placed  *placed
+	release func() // ends the transaction that holds a moment, nil for none
 	closed  bool
 }
 
@@ -106,6 +109,7 @@ func (s *source) Close() error {
 	kept, was := s.session, s.placed
 	s.session, s.placed, s.closed = nil, nil, true
 	s.mu.Unlock()
+	s.letGo()
 	if kept != nil {
 		kept.close()
 	}

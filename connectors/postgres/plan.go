@@ -20,8 +20,20 @@ type plan struct {
 	by      string // the column that Place was asked for, "" elsewhere
 }
 
-// plan begins a transaction and compares the table with the catalog in it.
+// plan begins a transaction and compares the table with the catalog in it: at the
+// moment that was joined, where that can be had.
 func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, error) {
+	if at := s.joined; at != nil {
+		c, p, why, err := s.planAt(ctx, t, at)
+		if s.apart = why; why == "" || ctx.Err() != nil {
+			return c, p, err
+		}
+	}
+	return s.planAlone(ctx, t)
+}
+
+// planAlone is plan in a snapshot of its own.
+func (s *source) planAlone(ctx context.Context, t driver.Table) (*session, *plan, error) {
 	namespace, name := literal(t.Namespace), literal(t.Name)
 	p := &plan{table: t}
 	c, found, err := s.describe(ctx, reads{
@@ -37,16 +49,21 @@ func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, err
 	if err != nil {
 		return nil, nil, err
 	}
-	p.server = found.server
-	if len(found.relations) > 0 {
-		p.row = found.relations[0]
-		p.moment.only(p.row)
-	}
-	if err := p.match(); err != nil {
+	if err := p.found(found); err != nil {
 		s.keep(ctx, c)
 		return nil, nil, err
 	}
 	return c, p, nil
+}
+
+// found takes what the catalog has, and compares the table with it.
+func (p *plan) found(d *described) error {
+	p.server = d.server
+	if len(d.relations) > 0 {
+		p.row = d.relations[0]
+		p.moment.only(p.row)
+	}
+	return p.match()
 }
 
 // only leaves out the heaps of tables that inherit and are not read with it.

@@ -35,14 +35,21 @@ const (
 	noHeaps     = "-"
 )
 
-// activity is what other sessions were doing before the snapshot was taken, so
+// ofActivity is what other sessions were doing before the snapshot was taken, so
 // that nothing that ended in between escapes it.
-const ofActivity = "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + below + `
+const (
+	ofActivity = activityBegin + below + activity + `
+  EXISTS (SELECT FROM pg_locks l JOIN tree ON tree.oid = l.relation WHERE ` + writing + ")," + activityEnd
+
+	activityBegin = "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; "
+	activity      = `
 SELECT (SELECT extract(epoch FROM statement_timestamp() - min(a.xact_start))::int8 + 1 FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.application_name <> 'headwater'),
-  EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.query = '<insufficient privilege>'),
-  EXISTS (SELECT FROM pg_locks l JOIN tree ON tree.oid = l.relation WHERE l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid IS DISTINCT FROM pg_backend_pid()
-    AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')),
+  EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.query = '<insufficient privilege>'),`
+	writing = `l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`
+	activityEnd = `
   statement_timestamp() AT TIME ZONE 'UTC'; COMMIT;`
+)
 
 // ofMoment tells the snapshot, and where the rows of the table are.
 const ofMoment = `

@@ -95,7 +95,7 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 		return nil, err
 	}
 	if len(sc.unread) > 1 && s.settings.MaxConnections != 1 {
-		sc.quiet = sc.live()
+		sc.quiet = sc.exporter.live(s.limits.Idle / 2)
 	} else if !sc.alone {
 		sc.goAlone() // one connection does
 	}

@@ -49,7 +49,10 @@ func (sc *scan) may() bool {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	most := sc.source.settings.MaxConnections - 1
-	if sc.alone || most >= 0 && sc.others >= most {
+	if sc.source.joined != nil && sc.source.apart == "" {
+		most-- // one holds the moment of the sync
+	}
+	if sc.alone || sc.source.settings.MaxConnections > 0 && sc.others >= most {
 		return false
 	}
 	sc.others++
@@ -133,19 +136,19 @@ func (sc *scan) enter(ctx context.Context, c *session) error {
 
 // live gives signs of life to the server, which ends a transaction that stands
 // still. The function that it returns ends that.
-func (sc *scan) live() (quiet func()) {
-	ctx, cancel := context.WithCancel(context.Background()) // as long as the scan
+func (c *session) live(every time.Duration) (quiet func()) {
+	ctx, cancel := context.WithCancel(context.Background()) // as long as what it holds
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		beat := time.NewTicker(sc.source.limits.Idle / 2)
+		beat := time.NewTicker(every)
 		defer beat.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-beat.C:
-				if sc.exporter.exec(context.Background(), "SELECT 1") != nil { // a Read will find out
+				if c.exec(context.Background(), "SELECT 1") != nil { // whoever reads will find out
 					return
 				}
 			}

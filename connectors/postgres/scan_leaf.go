@@ -132,8 +132,8 @@ FROM unnest(array['pg_control_system()', 'pg_control_checkpoint()', 'pg_walfile_
 // would find it empty.
 const sizes = `
 SELECT c.oid::int8, c.relfilenode::int8, pg_relation_filenode(c.oid)::int8, pg_relation_size(c.oid), CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END,
-  c.reltuples, c.relpages
-FROM pg_class c WHERE c.oid = ANY (%s::oid[])`
+  c.reltuples, c.relpages, to_regclass(quote_ident(n.nspname) || '.' || quote_ident(c.relname))::oid = c.oid
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY (%s::oid[])`
 
 // export locks the leaves against whatever would replace their heaps, exports
 // the snapshot and fills in the leaves' sizes.
@@ -160,7 +160,7 @@ func (c *session) export(ctx context.Context, t driver.Table, columns []mapped, 
 		if l == nil {
 			return errMalformed
 		}
-		if row[2] == nil || number(row[1]) != number(row[2]) {
+		if row[2] == nil || number(row[1]) != number(row[2]) || !truth(row[7]) {
 			return errRewritten
 		}
 		known++

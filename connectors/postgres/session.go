@@ -162,17 +162,17 @@ func (c *session) query(ctx context.Context, sql string, f func(row [][]byte) er
 	return failed
 }
 
-// transaction returns a session in a fresh read-only snapshot in which sql has
-// run, as session.run runs it, after the statements before it. It takes one round
-// trip.
-func (s *source) transaction(ctx context.Context, before string, sql func(*session) string, f func(statement int, row [][]byte) error) (*session, error) {
+// transaction returns a session in a fresh read-only snapshot, or one that was
+// exported under that name, in which sql has run, as session.run runs it, after
+// the statements before it. It takes one round trip.
+func (s *source) transaction(ctx context.Context, before, snapshot string, sql func(*session) string, f func(statement int, row [][]byte) error) (*session, error) {
 	c, kept, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	heard := false
 	for {
-		err := c.run(ctx, before+c.begin("")+";"+sql(c), func(statement int, row [][]byte) error {
+		err := c.run(ctx, before+c.begin(snapshot)+";"+sql(c), func(statement int, row [][]byte) error {
 			heard = true
 			return f(statement, row)
 		})

@@ -110,6 +110,9 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		if k, ok := c.session.(Knower); ok && err == nil {
 			answer.Knows = k.Knows()
 		}
+		if s, ok := c.session.(Sharer); ok && err == nil {
+			answer.Shares = s.Shares()
+		}
 		return answer
 	case frameCheck:
 		if err := c.know(call.payload); err != nil {
@@ -139,6 +142,12 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 			answer.Unread = append(answer.Unread, unread{t, e})
 		}
 		return answer
+	case frameShare:
+		var s shareCall
+		if err := json.Unmarshal(call.payload, &s); err != nil {
+			return fail(err)
+		}
+		return c.share(call.ctx, s)
 	case frameExtract:
 		var x extractCall
 		err := json.Unmarshal(call.payload, &x)

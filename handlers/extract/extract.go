@@ -105,6 +105,10 @@ type Request struct {
 	PartSize        int64         // bytes; 0 for the default
 	TellEvery       time.Duration // at the least between two Messages that only count; 0 for 100 ms
 
+	// Moment is the name of the one that the read is to be of where it can, as Sharer
+	// returned it; "" for one of its own.
+	Moment string
+
 	// Digest, if not nil, sums up the rows of the whole table instead of writing
 	// parts: the last message carries the sums.
 	Digest *digest.Spec
@@ -117,6 +121,9 @@ type Message struct {
 	Bytes int64 // the same, as the source sent them
 	// Notes are what the source says of the table, each once.
 	Notes []string
+	// Apart says why the read is not of the Request's Moment, "" where it is. It is
+	// the same in each Message of a read.
+	Apart string
 
 	Plan       *Plan
 	Range      *Range

@@ -42,13 +42,14 @@ func (l *local) Know(tables []driver.Table) {
 func (l *local) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Message, error] {
 	r = r.withDefaults()
 	return func(yield func(Message, error) bool) {
-		e := &extraction{l: l, r: r, to: to, told: meter{every: r.TellEvery}, out: make(chan Message), began: time.Now()}
+		e := &extraction{apart: func() string { return "" }, l: l, r: r, to: to, told: meter{every: r.TellEvery}, out: make(chan Message), began: time.Now()}
 		if r.Largest != "" {
 			if _, err := e.track(nil); err != nil {
 				yield(Message{}, err)
 				return
 			}
 		}
+		e.join()
 		if r.Digest != nil {
 			e.run(ctx, e.digest, yield)
 			return
@@ -91,6 +92,7 @@ type extraction struct {
 	// place to go on from.
 	began time.Time
 	start *string // the value of Plan.Start
+	apart func() string
 }
 
 // track returns what follows the rows of one range, or of a read that goes on at
@@ -128,6 +130,7 @@ func (e *extraction) run(ctx context.Context, work func(context.Context) error, 
 
 // send hands a message to the loop, with what was counted up to now.
 func (e *extraction) send(ctx context.Context, m Message) error {
+	m.Apart = e.apart()
 	select {
 	case e.out <- e.told.with(m):
 		return nil

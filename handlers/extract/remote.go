@@ -28,6 +28,7 @@ type remote struct {
 	ended   func() // last of all, once
 	closing sync.Once
 	knows   bool
+	shares  bool
 	known   []driver.Table
 	busy    atomic.Bool // a call runs, or there will be no more
 	failed  atomic.Bool // one did: the child is not used again
@@ -44,7 +45,7 @@ func (s *remote) open(ctx context.Context, o openCall) error {
 		}
 	}
 	r, err := s.call(ctx, frameOpen, o)
-	s.knows = err == nil && r.Knows
+	s.knows, s.shares = err == nil && r.Knows, err == nil && r.Shares
 	return err
 }
 

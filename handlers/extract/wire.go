@@ -23,6 +23,7 @@ const (
 	frameCheck    = 'C' // to the child: lookCall
 	frameDiscover = 'D' // to the child: lookCall
 	frameExtract  = 'X' // to the child: extractCall
+	frameShare    = 'H' // to the child: shareCall
 	frameClose    = 'Z' // to the child: closes the source, which may be opened again
 	frameCancel   = 'c' // to the child: ends the running call
 	frameReady    = 'r' // from the child: the answer to frameSetup
@@ -60,12 +61,19 @@ type extractCall struct {
 	Layout []byte // instead of the Request's
 }
 
+// shareCall has the child hold a moment for others.
+type shareCall struct {
+	Readers int `json:"readers"`
+}
+
 // result is the end of a call.
 type result struct {
 	Failure *failure       `json:"failure,omitempty"`
 	Steps   []step         `json:"steps,omitempty"`
 	Tables  []driver.Table `json:"tables,omitempty"`
 	Knows   bool           `json:"knows,omitempty"`  // of an open: the source is a Knower
+	Shares  bool           `json:"shares,omitempty"` // of an open: the source has moments to share
+	Moment  string         `json:"moment,omitempty"` // of a share
 	Unread  []unread       `json:"unread,omitempty"` // beside Tables, and no Failure of the call
 }
 

@@ -1,0 +1,241 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// shared is a moment that the tables of several sources are read of.
+type shared struct {
+	Server   string `json:"server"`            // as in Table.Identity
+	Snapshot string `json:"snapshot"`          // the name it was exported under
+	Extent   string `json:"extent"`            // its xmin, its xmax, and those in between that were not over
+	At       int64  `json:"at"`                // the server's clock before it, in microseconds
+	Since    *int64 `json:"since,omitempty"`   // the age of the oldest transaction of others, in seconds
+	Blind    bool   `json:"blind,omitempty"`   // there may be more that the account does not see
+	Writing  string `json:"writing,omitempty"` // oids of the relations that others were writing to, allOfThem for too many
+}
+
+const (
+	allOfThem  = "*"
+	maxWriting = 1000
+	// shareLimit bounds how long a sync waits for connections that it may not have.
+	shareLimit = 3 * time.Second
+)
+
+// ofAll is ofActivity of all tables.
+var ofAll = activityBegin + activity + fmt.Sprintf(`
+  (SELECT CASE WHEN count(DISTINCT l.relation) > %d THEN '%s' ELSE string_agg(DISTINCT l.relation::int8::text, ' ') END FROM pg_locks l WHERE `, maxWriting, allOfThem) + writing + ")," + activityEnd
+
+// Share exports the snapshot of a transaction that stays open until Close. It first
+// makes sure that so many connections beside it can be had and see the snapshot:
+// an account with fewer, a pool of few, or one of several servers, has no such
+// moment.
+func (s *source) Share(ctx context.Context, readers int) (string, error) {
+	if s.settings.MaxConnections == 1 {
+		return "", driver.E(driver.ErrUnsupported, nil, "connection_config.max_connections allows no second connection")
+	}
+	var m shared
+	from := byControl
+	if s.uncontrolled {
+		from = byName
+	}
+	c, err := s.transaction(ctx, ofAll, "", func(c *session) string {
+		return "SELECT pg_export_snapshot(), " + c.snapshotFunction() + ", " + from
+	}, m.take)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(m)
+	if err == nil {
+		err = s.probe(ctx, m, readers)
+	}
+	if err != nil {
+		s.keep(ctx, c)
+		return "", err
+	}
+	s.letGo() // of one before
+	quiet := c.live(s.limits.Idle / 2)
+	s.mu.Lock()
+	s.release = func() {
+		quiet()
+		c.close()
+	}
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		s.letGo()
+	}
+	return string(text), nil
+}
+
+// letGo ends the transaction that holds a moment, if there is one.
+func (s *source) letGo() {
+	s.mu.Lock()
+	release := s.release
+	s.release = nil
+	s.mu.Unlock()
+	if release != nil {
+		release()
+	}
+}
+
+// take gathers what others were doing, and the snapshot.
+func (m *shared) take(statement int, row [][]byte) error {
+	if statement == 1 {
+		m.Snapshot, m.Extent, m.Server = string(row[0]), string(row[1]), string(row[2])
+		return nil
+	}
+	var of moment
+	if err := of.takeActivity(row); err != nil {
+		return err
+	}
+	if of.known {
+		since := int64(of.since / time.Second)
+		m.Since = &since
+	}
+	m.At, m.Blind, m.Writing = of.at.UnixMicro(), of.blind, string(row[2])
+	return nil
+}
+
+// probe opens so many connections into the snapshot at once. One of them is the
+// source's own from now on.
+func (s *source) probe(ctx context.Context, m shared, readers int) error {
+	limited, cancel := context.WithTimeout(ctx, shareLimit)
+	defer cancel()
+	var all []*session
+	defer func() {
+		for i, c := range all {
+			if i == 0 {
+				s.keep(ctx, c)
+			} else {
+				c.close()
+			}
+		}
+	}()
+	for range max(readers, 1) {
+		c, err := s.connect(limited, nil)
+		if err != nil {
+			return driver.E(driver.ErrUnsupported, nil, "the server gives this account no further connection, of %d, within %s", readers+1, shareLimit)
+		}
+		all = append(all, c)
+		extent := ""
+		err = c.run(limited, c.begin(m.Snapshot)+"; SELECT "+c.snapshotFunction(), func(_ int, row [][]byte) error {
+			extent = string(row[0])
+			return nil
+		})
+		switch {
+		case limited.Err() != nil:
+			return driver.E(driver.ErrUnsupported, nil, "there is no further connection to be had, of %d, within %s", readers+1, shareLimit)
+		case err != nil || extent != m.Extent:
+			return driver.E(driver.ErrUnsupported, nil, "another connection does not see the snapshot of the first, as behind a pool of several servers")
+		}
+	}
+	return nil
+}
+
+// Join has tables be planned at a moment that Share has returned, of whatever
+// source of the same settings.
+func (s *source) Join(moment string) {
+	s.joined, s.apart = nil, ""
+	if moment == "" {
+		return
+	}
+	var m shared
+	if json.Unmarshal([]byte(moment), &m) != nil {
+		s.apart = "its moment is not known"
+		return
+	}
+	s.joined = &m
+}
+
+// Apart says why the table that was planned last is not of the moment.
+func (s *source) Apart() string { return s.apart }
+
+var _ driver.Sharer = (*source)(nil)
+
+// signed sums up everything that decides which rows a statement on a table finds
+// beside the snapshot: statements go by the catalog as it is, not as it was.
+const signed = reached + `
+SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relkind, c.relrowsecurity, n.nspname, c.relname,
+    (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped), ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+    (SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhparent) FROM pg_inherits i WHERE i.inhrelid = c.oid),
+    CASE WHEN c.relkind = 'v' THEN (SELECT md5(r.ev_action::text) FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') END), E'\n' ORDER BY c.oid)),
+  bool_or(c.relkind = 'f'),
+  EXISTS (SELECT FROM tree JOIN pg_class v ON v.oid = tree.oid AND v.relkind = 'v' JOIN pg_rewrite r ON r.ev_class = v.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    JOIN pg_proc f ON f.oid = o.oprcode OR d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid JOIN pg_language l ON l.oid = f.prolang
+    WHERE f.provolatile <> 'i' AND NOT (f.provolatile = 's' AND l.lanname IN ('c', 'internal'))),
+  EXISTS (SELECT FROM tree JOIN pg_policy p ON p.polrelid = tree.oid JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+    WHERE current_setting('row_security') = 'on' AND (d.refclassid = 'pg_proc'::regclass OR d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid))
+FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace`
+
+// planAt is planAlone in the snapshot of a moment, which is older. It first asks
+// what the catalog is now: where it says something else of the table than the
+// snapshot, what is read would be of neither.
+func (s *source) planAt(ctx context.Context, t driver.Table, at *shared) (c *session, p *plan, why string, err error) {
+	namespace, name := literal(t.Namespace), literal(t.Name)
+	asked := fmt.Sprintf(signed, "", namespace, name)
+	now, then := "", [4]string{}
+	p = &plan{table: t}
+	c, found, err := s.describe(ctx, reads{
+		before:   "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + asked + "; COMMIT;",
+		snapshot: at.Snapshot,
+		where:    fmt.Sprintf(ofTable, namespace, name),
+		further: func(c *session) string {
+			return fmt.Sprintf(ofMoment, c.snapshotFunction(), namespace, name, c.timeline()) + ";" + asked
+		},
+		begin: func() { p.moment = moment{} },
+		first: func(row [][]byte) error { now = string(row[0]); return nil },
+		take: func(statement int, row [][]byte) error {
+			if statement < 2 {
+				return p.moment.take(statement, row)
+			}
+			for i := range then {
+				then[i] = string(row[i])
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, nil, "the snapshot of the sync could not be read in: " + err.Error(), err
+	}
+	err = p.found(found)
+	switch {
+	case p.server.name != at.Server || p.moment.snapshot != at.Extent:
+		why = "another server answers than the one that has the snapshot of the sync"
+	case then[0] != now:
+		why = "it was altered, truncated or made anew after the sync began"
+	case then[1] == "t":
+		why = "rows of foreign tables are of the moment in which their own server is asked"
+	case then[2] == "t":
+		why = "it calls functions, and which tables they read is not known"
+	case then[3] == "t":
+		why = "its policies read other tables"
+	case err != nil:
+		why = err.Error()
+	default:
+		p.moment.at, p.moment.blind = time.UnixMicro(at.At).UTC(), at.Blind
+		if at.Since != nil {
+			p.moment.since, p.moment.known = time.Duration(*at.Since)*time.Second, true
+		}
+		p.moment.open = at.Writing == allOfThem || slices.ContainsFunc(strings.Fields(at.Writing), p.moment.has)
+		return c, p, "", nil
+	}
+	s.keep(ctx, c)
+	return nil, nil, why, err
+}
+
+// has reports whether a relation, by the text of its oid, is one of the heaps.
+func (m *moment) has(oid string) bool {
+	n, err := strconv.ParseInt(oid, 10, 64)
+	_, ours := m.heaps[n]
+	return err == nil && ours
+}

@@ -157,4 +157,4 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
-replace github.com/substrait-io/substrait => ./third_party/substrait
+replace github.com/substrait-io/substrait => ./handlers/landing/substrait

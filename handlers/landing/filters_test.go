@@ -11,7 +11,7 @@ import (
 )
 
 // The comparisons that iceberg-go can hand to its evaluator are carried out: it
-// finds them by the definitions in third_party/substrait, which are those alone.
+// finds them by the definitions in handlers/landing/substrait, which are those alone.
 // One that has no definition is an error, as what the evaluator does not know is.
 func TestFiltersOfTheTableLibrary(t *testing.T) {
 	l := openLake(t, newMemoryKV())

@@ -26,6 +26,10 @@ type Options struct {
 	FilesShared string // a folder in it that all may read, under that name; "" for none
 	Timeouts    Timeouts
 	Log         *slog.Logger // for the operator; nil discards
+	// OpenOnly leaves out what Describe and Split need, which takes most of the time
+	// that New takes: a process that opens one source is given settings that were
+	// split before. Split is then an error, and a Description has no Schema.
+	OpenOnly bool
 }
 
 // Registry is the set of drivers. It is safe for concurrent use.
@@ -40,7 +44,7 @@ type Registry struct {
 type entry struct {
 	driver   driver.Driver
 	spec     driver.Spec
-	settings *settings
+	settings *settings // nil where Options.OpenOnly is set
 }
 
 // New returns the registry of the drivers. It fails when two drivers claim one
@@ -53,11 +57,13 @@ func New(o Options, drivers ...driver.Driver) (*Registry, error) {
 	r := &Registry{byName: map[string]*entry{}, options: o}
 	for _, d := range drivers {
 		spec := d.Spec()
-		s, err := newSettings(spec)
-		if err != nil {
-			return nil, fmt.Errorf("connector %s: %w", spec.Name, err)
+		e := &entry{driver: d, spec: spec}
+		if !o.OpenOnly {
+			var err error
+			if e.settings, err = newSettings(spec); err != nil {
+				return nil, fmt.Errorf("connector %s: %w", spec.Name, err)
+			}
 		}
-		e := &entry{driver: d, spec: spec, settings: s}
 		r.drivers = append(r.drivers, e)
 		for _, name := range append([]string{spec.Name}, spec.Aliases...) {
 			if other, taken := r.byName[name]; taken {
@@ -92,7 +98,9 @@ func (r *Registry) Describe() []Description {
 	for i, e := range r.drivers {
 		all[i] = Description{
 			Name: e.spec.Name, Aliases: append([]string{}, e.spec.Aliases...), Class: e.spec.Class, Title: e.spec.Title,
-			Schema: bytes.Clone(e.settings.document),
+		}
+		if e.settings != nil {
+			all[i].Schema = bytes.Clone(e.settings.document)
 		}
 	}
 	return all

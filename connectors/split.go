@@ -3,6 +3,7 @@ package connectors
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -47,11 +48,15 @@ func (e *ConfigError) Unwrap() error { return driver.ErrInvalidConfig }
 // Split validates a configuration and parts it into what anyone may see and
 // what is secret: two JSON objects with sorted keys, which Open puts together
 // again. Keys with a null are left out, as are keys that only chose the
-// connector. The error is a *ConfigError.
+// connector. The error is a *ConfigError, or another one in a registry that opens
+// sources only.
 func (r *Registry) Split(connector string, config json.RawMessage) (public, secret json.RawMessage, err error) {
 	e, err := r.find(connector)
 	if err != nil {
 		return nil, nil, err
+	}
+	if e.settings == nil {
+		return nil, nil, errors.New("this registry opens sources and judges no settings")
 	}
 	wrong := func(fields ...FieldError) error {
 		slices.SortFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Field+a.Message, b.Field+b.Message) })

@@ -31,9 +31,10 @@ const (
 const (
 	tableSync    = "sync"
 	tableHistory = "history"
+	tableStart   = "start"
 )
 
-var tables = []string{tableSync, tableHistory}
+var tables = []string{tableSync, tableHistory, tableStart}
 
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
@@ -59,6 +60,7 @@ var works = []work{
 	{"rebuild", tableHistory, (*bench).rebuild},
 	{"command-one", tableHistory, (*bench).command},
 	{"command-many", tableHistory, (*bench).commands},
+	{"start", tableStart, (*bench).starts},
 }
 
 func names() []string {

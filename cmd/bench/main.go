@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&s.only, "only", "", "works to run, by the start of their names, separated by commas: "+strings.Join(names(), ", "))
 	flags.IntVar(&s.runs, "n", 5, "measured runs of each side; the median counts")
 	flags.BoolVar(&s.quick, "quick", false, "a tenth of the rows")
-	flags.StringVar(&s.readme, "readme", "", "write the tables into this file, between their bench:sync and bench:history comments")
+	flags.StringVar(&s.readme, "readme", "", "write the tables into this file, between the comments that name them, such as bench:sync")
 	flags.IntVar(&s.parallel, "parallel", 4, "connections of the works that read a table over several")
 	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
 	if err := flags.Parse(args); err != nil {

@@ -70,7 +70,6 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 	}
 	debug.SetMemoryLimit(memory / 4 * 3)
 	debug.SetGCPercent(50) // batches come and go: half the memory for little time
-	debug.FreeOSMemory()   // what packages that only the service uses made at their start
 	// Bytes that nobody touches cost nothing and let the collector wait for half
 	// as much more garbage. A small limit has no room for that.
 	ballast := make([]byte, max(0, memory-256<<20)/8)
@@ -84,7 +83,7 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 		if err != nil {
 			return nil, err
 		}
-		registry, err := connectors.New(connectors.Options{Egress: policy, FilesRoot: setup.FilesRoot, FilesOf: setup.Of, FilesShared: setup.Shared, Log: log}, builtin.Drivers()...)
+		registry, err := connectors.New(connectors.Options{Egress: policy, FilesRoot: setup.FilesRoot, FilesOf: setup.Of, FilesShared: setup.Shared, Log: log, OpenOnly: true}, builtin.Drivers()...)
 		if err != nil {
 			return nil, err
 		}

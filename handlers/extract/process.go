@@ -50,8 +50,10 @@ type reply struct {
 // ready.
 func start(c PoolConfig) (*process, error) {
 	cmd := exec.Command(c.Command[0], c.Command[1:]...)
-	// Nothing of the service's own environment is the connectors' business.
-	cmd.Env, cmd.Dir = []string{}, "/"
+	// Nothing of the service's own environment is the connectors' business. What
+	// packages make at their start is not worth a collection: a child that works sets
+	// a pace of its own.
+	cmd.Env, cmd.Dir = []string{"GOGC=off"}, "/"
 	cmd.SysProcAttr = ownGroup()
 	last := &tail{}
 	cmd.Stderr = last

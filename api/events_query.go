@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"headwater/bus/event"
@@ -16,7 +17,7 @@ import (
 const headerLastEvent = "Last-Event-ID"
 
 // historyID is what the history of a source, an operation or a test is called.
-var historyID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+var historyID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`) })
 
 // eventQuery is which events a request means, and where it begins.
 type eventQuery struct {
@@ -32,7 +33,7 @@ func (h *Handler) eventQuery(ctx context.Context, r *request, stream bool) (even
 	var q eventQuery
 	names, wrong := eventNames(r.query.Get("type"))
 	source := r.query.Get("source_id")
-	if source != "" && !historyID.MatchString(source) {
+	if source != "" && !historyID().MatchString(source) {
 		wrong = append(wrong, detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
 	}
 	now := time.Now()

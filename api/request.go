@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -28,8 +29,8 @@ const (
 )
 
 var (
-	requestID   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	workspaceID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	requestID   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
+	workspaceID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) })
 	trace       = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 )
 
@@ -83,7 +84,7 @@ func (r *request) decode(into any) error {
 // serve gives the request its id and turns a panic into an answer.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(headerRequestID)
-	if !requestID.MatchString(id) {
+	if !requestID().MatchString(id) {
 		id = rand.Text()
 	}
 	r.Header.Set(headerRequestID, id)
@@ -190,7 +191,7 @@ func (h *Handler) authorize(r *request) error {
 		return fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", RoleEditor, RoleAdmin)
 	}
 	if _, named := vars["workspace_id"]; named {
-		if r.workspace = r.variable("workspace_id"); !workspaceID.MatchString(r.workspace) {
+		if r.workspace = r.variable("workspace_id"); !workspaceID().MatchString(r.workspace) {
 			return malformed(detail{Field: "workspace_id", Message: "must be 1 to 64 letters, digits, _ or -"})
 		}
 	}

@@ -106,7 +106,7 @@ func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body w
 		slices.Sort(names)
 		w.Types, wrong = slices.Compact(names), append(wrong, bad...)
 	}
-	if body.SourceID != "" && !historyID.MatchString(body.SourceID) {
+	if body.SourceID != "" && !historyID().MatchString(body.SourceID) {
 		wrong = append(wrong, detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
 	}
 	first, last, _, err := h.History.State(ctx)

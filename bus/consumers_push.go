@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"headwater/bus/event"
 )
@@ -13,7 +14,7 @@ import (
 // lies below subjectPush there, in a part that is led into the inboxes of its
 // account and nowhere else, and nothing else listens to.
 
-var queueName = regexp.MustCompile(`^[A-Za-z0-9_=/:+-][A-Za-z0-9_=/:+.-]{0,127}$`)
+var queueName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_=/:+-][A-Za-z0-9_=/:+.-]{0,127}$`) })
 
 // pushPrefix is where the consumers of a guest deliver to: a part of its own, or
 // on an external cluster that of its organization, as accounts are there.
@@ -36,7 +37,7 @@ func (g *gate) pushInto(who *guest, inbox string, c *consumerConfig) error {
 		return errors.New("this cluster does not say which inbox is yours: all of Headwater's nodes must be of one version")
 	case len(c.DeliverSubject) > maxSubject || !ok || strings.ContainsAny(rest, "*>") || !covers(inbox+".>", c.DeliverSubject):
 		return fmt.Errorf("a push consumer of yours delivers to an inbox: deliver_subject begins with %s. and has no wildcard", inbox)
-	case c.DeliverGroup != "" && !queueName.MatchString(c.DeliverGroup):
+	case c.DeliverGroup != "" && !queueName().MatchString(c.DeliverGroup):
 		return errors.New("a deliver_group has up to 128 letters, digits and - _ . = / : +")
 	}
 	c.DeliverSubject = g.pushPrefix(who) + rest

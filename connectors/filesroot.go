@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -26,7 +27,7 @@ const (
 
 // folderName is an organization as it names a folder: what event.Token makes of
 // it.
-var folderName = regexp.MustCompile(`^[A-Za-z0-9_=-]{1,200}$`)
+var folderName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_=-]{1,200}$`) })
 
 // filesRoot is the folder below which all local files lie. Each organization
 // reads its own folder there and the shared one; DESIGN.md says when the whole of
@@ -53,7 +54,7 @@ func (f filesRoot) view(organization string) (*files, error) {
 	if f.path == "" {
 		return v, nil
 	}
-	if !folderName.MatchString(organization) || organization == "_" {
+	if !folderName().MatchString(organization) || organization == "_" {
 		return v, nil // nobody's, or no name that could lead elsewhere
 	}
 	own, err := f.folder(organization)
@@ -168,7 +169,7 @@ func Introduce(root, organization string, first bool) (folder string, err error)
 	if first && !slices.ContainsFunc(lines, func(l string) bool { return strings.TrimSuffix(l, isRoot) != organization }) {
 		line += isRoot
 	}
-	if folderName.MatchString(organization) && !slices.Contains(lines, line) && !slices.Contains(lines, organization+isRoot) {
+	if folderName().MatchString(organization) && !slices.Contains(lines, line) && !slices.Contains(lines, organization+isRoot) {
 		list, err := os.OpenFile(filepath.Join(root, organizationsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
 			return "", err

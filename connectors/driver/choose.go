@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -169,26 +170,32 @@ const (
 	after  = `((?:at|on|date|time|datetime|timestamp|stamp|ts|dt|tm|dttm|when)*)(utc|gmt|tz|local|ms|us)?$`
 )
 
-// verbs are the words for a change, the likeliest first.
-var verbs = []*regexp.Regexp{
-	regexp.MustCompile(`^system_?modstamp()()$`),
-	regexp.MustCompile(before + when + `(?:updated?|upd)` + after),
-	regexp.MustCompile(before + when + `(?:modified|modification|modify|mod|lastmod)` + after),
-	regexp.MustCompile(before + when + `(?:changed?|chg)` + after),
-	regexp.MustCompile(before + when + `(?:mtime|edited|edit|revised|amended|touched|write|written|modstamp)` + after),
-}
-
-var (
-	creation = regexp.MustCompile(before + when + `(?:created?|creation|inserted?|added|received|recorded|occurred|ingested|registered|ctime|event)` + after)
-	versions = regexp.MustCompile(`^(?:sys|system|_)*(?:rowversion|rowver|rowvers|changeversion)$`)
-)
+// spellings are what names are compared with. They are made when the first name
+// is: few processes that link this package read a schema.
+var spellings = sync.OnceValue(func() (all struct {
+	verbs              []*regexp.Regexp // words for a change, the likeliest first
+	creation, versions *regexp.Regexp
+},
+) {
+	all.verbs = append(all.verbs, regexp.MustCompile(`^system_?modstamp()()$`))
+	for _, verb := range []string{
+		`(?:updated?|upd)`, `(?:modified|modification|modify|mod|lastmod)`, `(?:changed?|chg)`,
+		`(?:mtime|edited|edit|revised|amended|touched|write|written|modstamp)`,
+	} {
+		all.verbs = append(all.verbs, regexp.MustCompile(before+when+verb+after))
+	}
+	all.creation = regexp.MustCompile(before + when + `(?:created?|creation|inserted?|added|received|recorded|occurred|ingested|registered|ctime|event)` + after)
+	all.versions = regexp.MustCompile(`^(?:sys|system|_)*(?:rowversion|rowver|rowvers|changeversion)$`)
+	return all
+})
 
 // parse reads a name without regard to case, underscores and humps.
 func parse(name string) (s spelling) {
 	flat := strings.Join(words(name), "")
-	s.version = versions.MatchString(flat)
-	s.created = creation.MatchString(flat)
-	for rank, verb := range verbs {
+	known := spellings()
+	s.version = known.versions.MatchString(flat)
+	s.created = known.creation.MatchString(flat)
+	for rank, verb := range known.verbs {
 		m := verb.FindStringSubmatch(flat)
 		if m == nil {
 			continue

@@ -164,8 +164,11 @@ type Deps struct {
 	// CheckSync judges sync options before anything starts. nil leaves it to the
 	// workers.
 	CheckSync CheckSync
-	Log       *slog.Logger // for the operator; nil discards
-	Options   Options
+	// Answered is told of every request when it has ended, nil for nobody. It is
+	// called concurrently and must not block.
+	Answered func(Exchange)
+	Log      *slog.Logger // for the operator; nil discards
+	Options  Options
 }
 
 // Options bound what requests may cost. Zero fields mean the default.

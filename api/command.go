@@ -186,7 +186,7 @@ func (t *task) outcome(ctx context.Context) (*answer, error) {
 
 // operation returns the part of the operation that a target is.
 func (t *task) operation(index int) event.Operation {
-	return event.Operation{ID: t.id, Kind: t.kind, Targets: len(t.targets), Target: index, Actor: t.caller.Username}
+	return event.Operation{ID: t.id, Kind: t.kind, Targets: len(t.targets), Target: index, Actor: t.caller.Username, RequestID: t.request}
 }
 
 func (t *task) address(source string) event.Address {

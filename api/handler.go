@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -71,7 +72,15 @@ func (d *Deps) check() error {
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.serve(w, r)
+	begun := time.Now()
+	seen := &recorder{ResponseWriter: w, x: Exchange{Method: r.Method}}
+	defer func() {
+		if h.Answered != nil {
+			seen.x.Duration = time.Since(begun)
+			h.Answered(seen.x)
+		}
+	}()
+	h.serve(seen, r)
 }
 
 // Drain makes every request that waits for an outcome answer 202 now, and ends

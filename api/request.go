@@ -88,6 +88,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		id = rand.Text()
 	}
 	r.Header.Set(headerRequestID, id)
+	note(w, func(x *Exchange) { x.RequestID = id })
 	header := w.Header()
 	header.Set(headerRequestID, id)
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -126,9 +127,14 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 			r.release()
 		}
 	}()
+	note(w, func(x *Exchange) { x.Route, x.Open = basePath+t.path, t.open })
 	a, err := h.answer(w, r)
+	note(w, func(x *Exchange) {
+		x.Organization, x.Workspace, x.Subject = r.caller.Organization, r.workspace, r.caller.Username
+	})
 	if err != nil {
 		f := asFailure(err)
+		note(w, func(x *Exchange) { x.Code, x.Message = f.code, f.message })
 		if f.status >= 500 && hr.Context().Err() == nil {
 			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.OperationID, "status", f.status, "error", err)
 		}

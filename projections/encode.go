@@ -82,6 +82,7 @@ func (o *object) operation(name string, op event.Operation) {
 	o.number("target", int64(op.Target))
 	o.truthOrNone("final", op.Final)
 	o.textOrNone("actor", op.Actor)
+	o.textOrNone("request_id", op.RequestID)
 	o.close()
 }
 

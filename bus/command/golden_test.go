@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func exampleMeta() Meta {
 	at := event.Address{Organization: "acme", Workspace: "sales-eu", Owner: "ada", Source: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}
-	m := event.At(at, event.Operation{ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: event.KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada"})
+	m := event.At(at, event.Operation{ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: event.KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada", RequestID: "4hq5w2mzx7k3b6r8"})
 	m.SourceName = "customer_db"
 	return Meta{Meta: m,
 		Deadline: time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)}

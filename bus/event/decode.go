@@ -64,6 +64,7 @@ func (p *scanner) meta(m *Meta) {
 	p.number(&op.Target, "target")
 	p.flag(&op.Final, "final")
 	p.text(&op.Actor, "actor")
+	p.text(&op.RequestID, "request_id")
 	p.want('}')
 }
 

@@ -56,6 +56,8 @@ type Operation struct {
 	Target  int    `json:"target"`          // which of them this is, from 0
 	Final   bool   `json:"final,omitempty"` // this message is the target's outcome
 	Actor   string `json:"actor,omitempty"` // user who asked
+	// RequestID is the X-Request-Id of the call, by which logs tell what it led to.
+	RequestID string `json:"request_id,omitempty"`
 }
 
 // The kinds of operation.

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func exampleMeta() Meta {
 	m := At(Address{"acme", "sales-eu", "ada", "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}, Operation{
-		ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada"})
+		ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada", RequestID: "4hq5w2mzx7k3b6r8"})
 	m.SourceName = "customer_db"
 	return m
 }

@@ -41,6 +41,9 @@ type Config struct {
 	MasterKeyFile      string        `env:"HEADWATER_MASTER_KEY_FILE" help:"Wraps the secrets' keys (default <data-dir>/keys/master.key, made on first start)."`
 	Roles              []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
 	MetricsListen      string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
+	MetricsPerSource   bool          `env:"HEADWATER_METRICS_PER_SOURCE" help:"Adds metrics for each source, labelled with its organization, workspace and id: as many series as there are sources."`
+	LogLevel           string        `env:"HEADWATER_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"From which level on the log tells: debug, info, warn, error."`
+	LogFormat          string        `env:"HEADWATER_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text for people, json for programs, auto for text at a terminal and json elsewhere."`
 	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
 	ConnectorKeep      time.Duration `env:"HEADWATER_CONNECTOR_KEEP" default:"1m" help:"How long the process of a source waits for the source's next call, which then needs no start; 0 ends it with each call."`
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"headwater/projections"
 )
 
 // connectAirports connects sources of these names and returns their list.
@@ -46,9 +43,13 @@ func until(t *testing.T, what string, met func() bool) {
 }
 
 func scrape(n *node) string {
-	w := httptest.NewRecorder()
-	metrics(new(projections.Store), n.audits).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	return w.Body.String()
+	res, err := http.Get(n.Metrics + "/metrics")
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	return string(text)
 }
 
 // TestDriftIsNoticed changes one value of a stored projection, behind its
@@ -56,7 +57,7 @@ func scrape(n *node) string {
 // itself and is not ready.
 func TestDriftIsNoticed(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.AuditEvery = 50 * time.Millisecond
+	cfg.AuditEvery, cfg.MetricsListen = 50*time.Millisecond, "127.0.0.1:0"
 	n := startTestNode(t, cfg)
 	root := &caller{t: t, base: n.URL}
 	connectAirports(t, n.as(t, "acme", "ada", "editor"), n.cfg.path("files"), "one", "two")

@@ -5,19 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
-
 	"headwater/api"
 	"headwater/bus"
-	"headwater/bus/event"
 	"headwater/bus/seal"
+	"headwater/cmd/headwater/ops"
 	"headwater/connectors"
 	"headwater/connectors/builtin"
 	"headwater/handlers"
@@ -39,6 +35,8 @@ type node struct {
 	URL  string // of the REST API, "" without the api role
 	NATS string // host:port for subscribers, "" for none
 	Lake string // where tables land
+	// Metrics is the URL of the metrics and of the node's health, "" for none.
+	Metrics string
 
 	audits  *projections.Auditor
 	issue   func(api.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
@@ -111,6 +109,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 			return nil, err
 		}
 	}
+	told := ops.New(ops.Config{Log: log, Version: buildVersion(), Go: runtime.Version(), Describe: described(view), Connectors: connectorNames(), PerSource: cfg.MetricsPerSource})
 	if err := n.follow(ctx, life, view, eventLog{wire}); err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 
 	hooks := webhooks.New(webhooks.Deps{
 		Bucket: wire.Bucket(bus.BucketWebhooks), Vault: vault, Events: eventLog{wire},
-		Dial: connectors.Outbound(policy, time.Minute, log), Allows: policy.Allows, Log: log,
+		Dial: connectors.Outbound(policy, time.Minute, log), Allows: policy.Allows, Told: told.Delivered, Log: log,
 	})
 	n.onClose(func(context.Context) error { return hooks.Close() })
 
@@ -149,34 +148,36 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		log.Error("the lake cannot be written: syncs will fail until it can", "lake", n.Lake, "error", err)
 	}
 
+	tells := parts{view: view, audits: n.audits, wire: wire, lake: tables}
 	if cfg.has(roleWorker) {
 		pool, err := connectorPool(cfg, log)
 		if err != nil {
 			return nil, err
 		}
 		n.onClose(func(context.Context) error { return pool.Close() })
+		tells.pool = pool
 		opened, err := cfg.greet(pool, view.Organizations, log)
 		if err != nil {
 			return nil, err
 		}
 		h := handlers.New(handlers.Deps{
-			Events: wire, State: handlers.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
+			Events: ops.Events{Log: wire, Ops: told}, State: handlers.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
 			Options: handlers.Options{Keep: cfg.Grace},
 		})
 		var lease time.Duration // the bus's default
 		if cfg.NATSURL == "" {
 			lease = embeddedLease
 		}
-		if err := n.work(life, h, wire, lease, log); err != nil {
+		if err := n.work(life, h, wire, lease, told); err != nil {
 			return nil, err
 		}
 		n.deliver(life, hooks)
 	}
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{
-			Commands: wire, Events: wire, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables},
+			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables},
 			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
-			Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
+			Answered: told.Answered, Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
 		if err != nil {
 			return nil, err
@@ -191,32 +192,12 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if cfg.MetricsListen == "off" {
 		return n, nil
 	}
-	_, err = n.listen(ctx, "metrics-listen", cfg.MetricsListen, metrics(view, n.audits), nil, log)
+	told.Register(tells.gauges()...)
+	address, err := n.listen(ctx, "metrics-listen", cfg.MetricsListen, metricsHandler(told, n.ready(wire, view, tables)), nil, log)
+	if err == nil {
+		n.Metrics = "http://" + address.String()
+	}
 	return n, err
-}
-
-// newAuth returns the judge of tokens that the configuration describes.
-func newAuth(ctx context.Context, cfg Config, log *slog.Logger) (*api.Auth, error) {
-	c := api.AuthConfig{JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Log: log}
-	if c.JWKSURL == "" {
-		var err error
-		if c.Key, err = api.LoadOrCreateKey(cfg.JWTSecretFile); err != nil {
-			return nil, fmt.Errorf("--jwt-secret-file: %w", err)
-		}
-	}
-	return api.NewAuth(ctx, c)
-}
-
-// grants lets the holder of an API token read the same history on the bus.
-func grants(auth *api.Auth) func(string) (bus.Grant, error) {
-	return func(token string) (bus.Grant, error) {
-		claims, err := auth.Verify(token)
-		if err != nil {
-			return bus.Grant{}, err
-		}
-		inbox := "_INBOX." + event.Token(claims.Organization) + "." + event.Token(claims.Username)
-		return bus.Grant{Subscribe: claims.Subjects(), Inbox: inbox, Expires: claims.Expires}, nil
-	}
 }
 
 // ready tells whether this node can serve: the lake can be written, the store is
@@ -303,107 +284,4 @@ func (n *node) follow(ctx, life context.Context, view *projections.Store, log ev
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// embeddedLease is how long a command of a process that died stays with it when
-// no other process could be at work on it: only a restart comes after it.
-const embeddedLease = 5 * time.Second
-
-// work runs the handlers on a Watermill router until the node is closed.
-func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, lease time.Duration, log *slog.Logger) error {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: handlersDrain + time.Second}, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
-		slog.LevelInfo: slog.LevelDebug, // Watermill tells of every subscription
-	}))
-	if err != nil {
-		return err
-	}
-	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
-		return wire.Jobs(bus.JobsConfig{
-			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), PerOrganization: h.PerOrganization(command), Ahead: handlers.AsksNobody(command),
-			AckWait: lease, Drain: handlersDrain, OnExhausted: h.Exhausted,
-		})
-	})
-	if err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := router.Run(life); err != nil {
-			n.fail(fmt.Errorf("workers: %w", err))
-		}
-	}()
-	n.onClose(func(ctx context.Context) error {
-		h.Stop()
-		if err := router.Close(); err != nil { // what was too slow goes on at the next start
-			log.Warn("workers did not end within the drain", "error", err)
-		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-		}
-		return nil
-	})
-	select {
-	case <-router.Running():
-		n.sweep(life, h)
-		return nil
-	case <-ended:
-		return errors.New("workers: the router did not start")
-	}
-}
-
-// sweep destroys removed sources whose grace period has passed until the node is
-// closed.
-func (n *node) sweep(life context.Context, h *handlers.Handlers) {
-	life, stop := context.WithCancel(life)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		h.Sweep(life)
-	}()
-	n.onClose(func(ctx context.Context) error {
-		stop()
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("close the sweep: %w", ctx.Err())
-		}
-	})
-}
-
-// listen serves handler at address until the node is closed. drain, if any, is
-// told of the close first.
-func (n *node) listen(ctx context.Context, flag, address string, handler http.Handler, drain func(), log *slog.Logger) (net.Addr, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%w; choose another address with --%s", err, flag)
-	}
-	server := &http.Server{
-		Handler:           patiently(handler, bodyPatience),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	if drain != nil {
-		server.RegisterOnShutdown(drain)
-	}
-	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			n.fail(fmt.Errorf("--%s: %w", flag, err))
-		}
-	}()
-	n.onClose(func(ctx context.Context) error {
-		// Long waits are cut short so that the workers get their share of the drain.
-		ctx, cancel := context.WithTimeout(ctx, requestsDrain)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			return server.Close()
-		}
-		return nil
-	})
-	return l.Addr(), nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"headwater/cmd/headwater/ops"
 )
 
 // cli is the whole command line.
@@ -110,9 +112,8 @@ func isTerminal(w io.Writer) bool {
 // newLog returns the operator's log: text for people at a terminal, JSON
 // elsewhere.
 func newLog(w io.Writer, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
 	if isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return ops.NewLog(w, level, ops.Text)
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return ops.NewLog(w, level, ops.JSON)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -14,13 +15,14 @@ import (
 
 	"headwater/api"
 	"headwater/bus/event"
+	"headwater/cmd/headwater/ops"
 	"headwater/connectors"
 )
 
 // ServeCmd runs the service until the context ends.
 type ServeCmd struct {
 	Config
-	Verbose bool `short:"v" help:"Log what happens, not only what is wrong."`
+	Verbose bool `short:"v" help:"The same as --log-level debug."`
 }
 
 // Run prints where the service listens, serves until ctx is done, and drains.
@@ -32,12 +34,10 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	}
 	_, err := os.Stat(c.DataDir)
 	first := errors.Is(err, fs.ErrNotExist)
-	level := slog.LevelInfo
-	if c.Verbose {
-		level = slog.LevelDebug
-	}
+	log := c.log(s.Err)
+	slog.SetDefault(ops.Library(log)) // and that of package log
 	c.useProcessors()
-	n, err := startNode(ctx, c.Config, newLog(s.Err, level))
+	n, err := startNode(ctx, c.Config, log)
 	if err != nil {
 		return err
 	}
@@ -57,6 +57,21 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	case err = <-n.failed:
 	}
 	return errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+}
+
+// log returns the log that the flags describe.
+func (c *ServeCmd) log(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil { // of a Config that no flags filled
+		level = slog.LevelInfo
+	}
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	if c.LogFormat == ops.Text || c.LogFormat == ops.JSON {
+		return ops.NewLog(w, level, c.LogFormat)
+	}
+	return newLog(w, level)
 }
 
 // useProcessors lets more goroutines run at once than there are processors, if

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -39,4 +40,11 @@ func versionOf(info *debug.BuildInfo) string {
 		version += commit + changed
 	}
 	return version + " " + info.GoVersion
+}
+
+// buildVersion is versionOf this program, without the compiler.
+func buildVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	version, _, _ := strings.Cut(versionOf(info), " ")
+	return version
 }

@@ -40,6 +40,7 @@ type Pool struct {
 
 	mu     sync.Mutex
 	spare  *process
+	live   map[*process]struct{}
 	closed bool
 	fills  sync.WaitGroup
 }
@@ -65,7 +66,7 @@ func (p *Pool) fill() {
 		return
 	}
 	p.fills.Go(func() {
-		made, err := start(p.config)
+		made, err := p.start()
 		if err != nil {
 			return // Open will meet the same error, and somebody who wants to know
 		}
@@ -96,7 +97,45 @@ func (p *Pool) take() (*process, error) {
 			return taken, nil
 		}
 	}
-	return start(p.config)
+	return p.start()
+}
+
+// start starts a child and counts it while it lives.
+func (p *Pool) start() (*process, error) {
+	made, err := start(p.config)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live == nil {
+		p.live = map[*process]struct{}{}
+	}
+	p.live[made] = struct{}{}
+	go func() {
+		<-made.dead
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.live, made)
+	}()
+	return made, nil
+}
+
+// Resident returns the bytes of memory that each child has for itself, in no
+// order: those that wait and those at work. They are 0 where the system does not
+// say.
+func (p *Pool) Resident() []int64 {
+	p.mu.Lock()
+	var pids []int
+	for child := range p.live {
+		pids = append(pids, child.cmd.Process.Pid)
+	}
+	p.mu.Unlock()
+	sizes := make([]int64, len(pids))
+	for i, pid := range pids {
+		sizes[i] = resident(pid)
+	}
+	return sizes
 }
 
 // Open opens a source in a child of its own. The caller closes the Session,

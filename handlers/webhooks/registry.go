@@ -55,7 +55,10 @@ type Deps struct {
 	// Dial makes every connection to a receiver; it enforces the egress policy.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Allows is the egress policy, asked when a webhook is created.
-	Allows  func(netip.Addr) bool
+	Allows func(netip.Addr) bool
+	// Told, unless nil, hears of every attempt to deliver an event, and how many
+	// have failed in a row. It must not block.
+	Told    func(w Webhook, sequence uint64, a Attempt, failures int)
 	Log     *slog.Logger // for the operator; nil discards
 	Options Options
 }

@@ -246,15 +246,23 @@ func (r *runner) settle(done result) error {
 	r.state.LastAttemptAt, r.state.LastStatus, r.state.LastReason = &at, done.attempt.Status, done.attempt.Reason
 	if !done.attempt.Taken() {
 		r.state.Failures++
+		r.told(done.lane.queue[0], done.attempt)
 		r.lanes.refused(done.lane, done.attempt, now)
 		return nil
 	}
 	i := r.lanes.taken(done.lane)
 	r.state.Failures = 0
+	r.told(i, done.attempt)
 	delivered := now.UTC()
 	r.state.LastDelivered, r.state.LastDeliveredAt = max(r.state.LastDelivered, i.sequence), &delivered
 	r.window.done(i)
 	return nil
+}
+
+func (r *runner) told(i *item, a Attempt) {
+	if r.Told != nil {
+		r.Told(r.hook, i.sequence, a, r.state.Failures)
+	}
 }
 
 // save writes the state if it has changed. It returns errSuperseded when

@@ -1,0 +1,42 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+
+	"headwater/bus/command"
+)
+
+// Queue returns how many commands of each name are stored and not done, those
+// that a worker has included. It returns ErrUnavailable when the broker did not
+// answer.
+func (b *Bus) Queue(ctx context.Context) (map[string]uint64, error) {
+	stream, err := b.reads.Stream(ctx, StreamCommands)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the queue: %w", unavailable(err))
+	}
+	waiting, names := map[string]uint64{}, map[string]string{}
+	for _, c := range command.All() {
+		waiting[c.CommandName()], names[DurableFor(c.CommandName())] = 0, c.CommandName()
+	}
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		if name, ours := names[info.Name]; ours {
+			waiting[name] = info.NumPending + uint64(info.NumAckPending)
+		}
+	}
+	if err := consumers.Err(); err != nil {
+		return nil, fmt.Errorf("ask for the queue: %w", unavailable(err))
+	}
+	return waiting, nil
+}
+
+// DeadLetters returns how many commands are kept that were given up. It returns
+// ErrUnavailable when the broker did not answer.
+func (b *Bus) DeadLetters(ctx context.Context) (uint64, error) {
+	stream, err := b.reads.Stream(ctx, StreamDeadLetters)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the dead letters: %w", unavailable(err))
+	}
+	return stream.CachedInfo().State.Msgs, nil
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"headwater/api"
+	"headwater/bus"
+	"headwater/bus/event"
+)
+
+// newAuth returns the judge of tokens that the configuration describes.
+func newAuth(ctx context.Context, cfg Config, log *slog.Logger) (*api.Auth, error) {
+	c := api.AuthConfig{JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Log: log}
+	if c.JWKSURL == "" {
+		var err error
+		if c.Key, err = api.LoadOrCreateKey(cfg.JWTSecretFile); err != nil {
+			return nil, fmt.Errorf("--jwt-secret-file: %w", err)
+		}
+	}
+	return api.NewAuth(ctx, c)
+}
+
+// grants lets the holder of an API token read the same history on the bus.
+func grants(auth *api.Auth) func(string) (bus.Grant, error) {
+	return func(token string) (bus.Grant, error) {
+		claims, err := auth.Verify(token)
+		if err != nil {
+			return bus.Grant{}, err
+		}
+		inbox := "_INBOX." + event.Token(claims.Organization) + "." + event.Token(claims.Username)
+		return bus.Grant{Subscribe: claims.Subjects(), Inbox: inbox, Expires: claims.Expires}, nil
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus"
+	"headwater/cmd/headwater/ops"
+	"headwater/handlers"
+)
+
+// embeddedLease is how long a command of a process that died stays with it when
+// no other process could be at work on it: only a restart comes after it.
+const embeddedLease = 5 * time.Second
+
+// work runs the handlers on a Watermill router until the node is closed.
+func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, lease time.Duration, told *ops.Ops) error {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: handlersDrain + time.Second}, watermill.NewSlogLoggerWithLevelMapping(told.Log, map[slog.Level]slog.Level{
+		slog.LevelInfo: slog.LevelDebug, // Watermill tells of every subscription
+	}))
+	if err != nil {
+		return err
+	}
+	router.AddMiddleware(told.Middleware)
+	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
+		return wire.Jobs(bus.JobsConfig{
+			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), PerOrganization: h.PerOrganization(command), Ahead: handlers.AsksNobody(command),
+			AckWait: lease, Drain: handlersDrain, OnExhausted: told.Exhausted(h.Exhausted),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := router.Run(life); err != nil {
+			n.fail(fmt.Errorf("workers: %w", err))
+		}
+	}()
+	n.onClose(func(ctx context.Context) error {
+		h.Stop()
+		if err := router.Close(); err != nil { // what was too slow goes on at the next start
+			told.Log.Warn("workers did not end within the drain", "error", err)
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	select {
+	case <-router.Running():
+		n.sweep(life, h)
+		return nil
+	case <-ended:
+		return errors.New("workers: the router did not start")
+	}
+}
+
+// sweep destroys removed sources whose grace period has passed until the node is
+// closed.
+func (n *node) sweep(life context.Context, h *handlers.Handlers) {
+	life, stop := context.WithCancel(life)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.Sweep(life)
+	}()
+	n.onClose(func(ctx context.Context) error {
+		stop()
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("close the sweep: %w", ctx.Err())
+		}
+	})
+}

@@ -1,0 +1,120 @@
+package ops
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"headwater/bus/event"
+)
+
+// maxLanded is how many syncs are followed at once: some may have gone to another
+// node, which ends them.
+const maxLanded = 1024
+
+// progress is what of a sync was counted.
+type progress struct {
+	resumed bool // what an earlier attempt landed was counted by who landed it
+	tables  map[string]counted
+}
+
+type counted struct{ rows, bytes int64 }
+
+func (o *Ops) begun(sync string, attempt int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.landed[sync] == nil {
+		if len(o.landed) >= maxLanded {
+			clear(o.landed)
+		}
+		o.landed[sync] = &progress{resumed: attempt > 1, tables: map[string]counted{}}
+	}
+}
+
+// progressed counts what tables have landed since they were told of before. The
+// first news of a table that an attempt elsewhere may have begun is not counted.
+func (o *Ops) progressed(connector string, meta *event.Meta, sync string, tables ...event.TableResult) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p := o.landed[sync]
+	if p == nil {
+		return
+	}
+	for _, t := range tables {
+		name, now := t.Namespace+"\x00"+t.Name, counted{t.Records, t.Bytes}
+		before, known := p.tables[name]
+		p.tables[name] = now
+		if !known && p.resumed {
+			continue
+		}
+		rows, bytes := now.rows-before.rows, now.bytes-before.bytes
+		if rows > 0 {
+			o.metrics.rows.WithLabelValues(connector).Add(float64(rows))
+			if o.PerSource {
+				o.metrics.sourceRows.WithLabelValues(meta.Organization, meta.WorkspaceID, meta.SourceID).Add(float64(rows))
+			}
+		}
+		if bytes > 0 {
+			o.metrics.bytes.WithLabelValues(connector, "written").Add(float64(bytes))
+		}
+	}
+}
+
+// ended lets go of a sync and counts it for its source.
+func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
+	var sync string
+	switch d := e.Data.(type) {
+	case *event.SyncCompleted:
+		sync = d.SyncID
+	case *event.SyncFailed:
+		sync = d.SyncID
+	case *event.SyncCancelled:
+		sync = d.SyncID
+	}
+	o.mu.Lock()
+	delete(o.landed, sync)
+	o.mu.Unlock()
+	if !o.PerSource {
+		return
+	}
+	o.metrics.sourceSyncs.WithLabelValues(meta.Organization, meta.WorkspaceID, meta.SourceID, status).Inc()
+	if status == "completed" {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if _, known := o.synced[meta.Address()]; known || len(o.synced) < maxSources {
+			o.synced[meta.Address()] = e.Time
+		}
+	}
+}
+
+// forget drops the series of a source that was removed.
+func (o *Ops) forget(meta *event.Meta) {
+	if !o.PerSource {
+		return
+	}
+	of := prometheus.Labels{"organization": meta.Organization, "workspace": meta.WorkspaceID, "source_id": meta.SourceID}
+	o.metrics.sourceSyncs.DeletePartialMatch(of)
+	o.metrics.sourceRows.DeletePartialMatch(of)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.synced, meta.Address())
+}
+
+// maxSources bounds the sources whose freshness is told.
+const maxSources = 10_000
+
+var freshness = prometheus.NewDesc("headwater_source_freshness_seconds",
+	"Since when a source's last sync is complete, of those that this node completed.", []string{"organization", "workspace", "source_id"}, nil)
+
+// sources tells how fresh each source is when it is asked.
+type sources struct{ *Ops }
+
+func (s sources) Describe(all chan<- *prometheus.Desc) { all <- freshness }
+
+func (s sources) Collect(all chan<- prometheus.Metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a, at := range s.synced {
+		all <- prometheus.MustNewConstMetric(freshness, prometheus.GaugeValue, time.Since(at).Seconds(), a.Organization, a.Workspace, a.Source)
+	}
+}

@@ -1,0 +1,72 @@
+package ops
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"headwater/bus/event"
+)
+
+// Config says what an Ops works with.
+type Config struct {
+	Log     *slog.Logger
+	Version string // of the build
+	Go      string // what it was built with
+	// Describe returns the name and the connector of a source, "" for one that is
+	// not known. nil knows none.
+	Describe func(a event.Address) (name, connector string)
+	// Connectors are the names that a label may have; any other is "unknown".
+	Connectors []string
+	// PerSource adds series for each source.
+	PerSource bool
+}
+
+// Ops tells the operator what happens. It is safe for concurrent use.
+type Ops struct {
+	Config
+	metrics  *metrics
+	registry *prometheus.Registry
+	refusals allowance
+
+	mu     sync.Mutex
+	landed map[string]*progress        // by sync
+	synced map[event.Address]time.Time // with Config.PerSource
+}
+
+// New returns an Ops that has told nothing yet.
+func New(c Config) *Ops {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	o := &Ops{Config: c, registry: prometheus.NewRegistry(), landed: map[string]*progress{}, synced: map[event.Address]time.Time{}}
+	o.metrics = newMetrics(c)
+	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	o.registry.MustRegister(o.metrics.all()...)
+	if c.PerSource {
+		o.registry.MustRegister(sources{o})
+	}
+	return o
+}
+
+// known returns the name of a connector as a label may have it.
+func (o *Ops) known(connector string) string {
+	if slices.Contains(o.Connectors, connector) {
+		return connector
+	}
+	return "unknown"
+}
+
+// Register adds what a part of the node tells when it is asked.
+func (o *Ops) Register(all ...prometheus.Collector) { o.registry.MustRegister(all...) }
+
+// Handler serves the metrics in the formats of Prometheus.
+func (o *Ops) Handler() http.Handler {
+	return promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}

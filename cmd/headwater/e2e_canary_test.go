@@ -52,6 +52,11 @@ func TestSecretsAreNowhere(t *testing.T) {
 		return a
 	}
 
+	// A token, and what signs for a webhook whose receiver is down: its failures
+	// are logged.
+	canaries["token"] = c.token
+	canaries["webhook secret"] = webhookSecret(t, c.post("/data/w/webhooks", object{"url": "http://" + freePort(t)}))
+
 	good := databaseConfig(pg)
 	change := func(more object) object {
 		changed := maps.Clone(good)
@@ -88,6 +93,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		t.Fatalf("connect: %s", a.Body)
 	}
 	post("/data/w/sync", object{})
+	answers.Write(c.get("/data/w/webhooks").Body)
 	answers.Write(c.get("/data/w/list").Body)
 	answers.Write(c.get("/data/w/syncs").Body)
 	// A rotation to a password that is wrong, an identical one, a body that is cut off.
@@ -130,6 +136,19 @@ func TestSecretsAreNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	scan("after cleanup")
+}
+
+// webhookSecret returns the secret that the answer shows this once.
+func webhookSecret(t *testing.T, made answer) string {
+	t.Helper()
+	var hook struct {
+		Secret string `json:"secret"`
+	}
+	made.into(t, &hook)
+	if hook.Secret == "" {
+		t.Fatalf("no webhook: %s", made.Body)
+	}
+	return strings.TrimPrefix(hook.Secret, "whsec_")
 }
 
 // scanFiles reads every file below dir.

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,7 +52,7 @@ func (o *Ops) progressed(connector string, meta *event.Meta, sync string, tables
 		if rows > 0 {
 			o.metrics.rows.WithLabelValues(connector).Add(float64(rows))
 			if o.PerSource {
-				o.metrics.sourceRows.WithLabelValues(meta.Organization, meta.WorkspaceID, meta.SourceID).Add(float64(rows))
+				o.metrics.sourceRows.WithLabelValues(label(meta.Organization), meta.WorkspaceID, meta.SourceID).Add(float64(rows))
 			}
 		}
 		if bytes > 0 {
@@ -77,7 +78,7 @@ func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
 	if !o.PerSource {
 		return
 	}
-	o.metrics.sourceSyncs.WithLabelValues(meta.Organization, meta.WorkspaceID, meta.SourceID, status).Inc()
+	o.metrics.sourceSyncs.WithLabelValues(label(meta.Organization), meta.WorkspaceID, meta.SourceID, status).Inc()
 	if status == "completed" {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -87,12 +88,16 @@ func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
 	}
 }
 
+// label returns a text as a label may have it: Prometheus takes no other bytes
+// than those of UTF-8.
+func label(text string) string { return strings.ToValidUTF8(text, "\ufffd") }
+
 // forget drops the series of a source that was removed.
 func (o *Ops) forget(meta *event.Meta) {
 	if !o.PerSource {
 		return
 	}
-	of := prometheus.Labels{"organization": meta.Organization, "workspace": meta.WorkspaceID, "source_id": meta.SourceID}
+	of := prometheus.Labels{"organization": label(meta.Organization), "workspace": meta.WorkspaceID, "source_id": meta.SourceID}
 	o.metrics.sourceSyncs.DeletePartialMatch(of)
 	o.metrics.sourceRows.DeletePartialMatch(of)
 	o.mu.Lock()
@@ -115,6 +120,6 @@ func (s sources) Collect(all chan<- prometheus.Metric) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for a, at := range s.synced {
-		all <- prometheus.MustNewConstMetric(freshness, prometheus.GaugeValue, time.Since(at).Seconds(), a.Organization, a.Workspace, a.Source)
+		all <- prometheus.MustNewConstMetric(freshness, prometheus.GaugeValue, time.Since(at).Seconds(), label(a.Organization), a.Workspace, a.Source)
 	}
 }

@@ -115,7 +115,7 @@ func TestRepeatsAreNotTold(t *testing.T) {
 	}
 }
 
-type repeating struct{ kept }
+type repeating struct{}
 
 func (repeating) Append(context.Context, uint64, *event.Event) (uint64, error) { return 4, nil }
 func (repeating) LastSequence(context.Context, event.Address) (uint64, error)  { return 4, nil }

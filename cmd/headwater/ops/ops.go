@@ -24,6 +24,8 @@ type Config struct {
 	Describe func(a event.Address) (name, connector string)
 	// Connectors are the names that a label may have; any other is "unknown".
 	Connectors []string
+	// Registry is where the metrics are registered. nil makes one.
+	Registry *prometheus.Registry
 	// PerSource adds series for each source.
 	PerSource bool
 }
@@ -45,7 +47,10 @@ func New(c Config) *Ops {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	o := &Ops{Config: c, registry: prometheus.NewRegistry(), landed: map[string]*progress{}, synced: map[event.Address]time.Time{}}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	o := &Ops{Config: c, registry: c.Registry, landed: map[string]*progress{}, synced: map[event.Address]time.Time{}}
 	o.metrics = newMetrics(c)
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.registry.MustRegister(o.metrics.all()...)

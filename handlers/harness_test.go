@@ -78,6 +78,12 @@ func quick() Options {
 
 func newWorld(t *testing.T, options Options) *world {
 	t.Helper()
+	return newWorldOn(t, t.TempDir(), options)
+}
+
+// newWorldOn is newWorld with a lake at a place of the test's choice.
+func newWorldOn(t *testing.T, lake string, options Options) *world {
+	t.Helper()
 	w := &world{
 		t: t, source: newFakeSource(), log: slog.New(slog.DiscardHandler), seams: &seams{handed: map[string]int{}},
 		address: event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: projections.SourceID("acme", "w1", "ada", "shop", 0)},
@@ -94,7 +100,7 @@ func newWorld(t *testing.T, options Options) *world {
 	w.store, err = projections.Open(projections.Options{Dir: "projection", FS: vfs.NewMem(), Log: w.log})
 	w.check(err)
 	t.Cleanup(func() { w.check(w.store.Close()) })
-	w.lake, err = landing.Open(ctx, t.TempDir(), catalog{w.bus.Bucket(bus.BucketCatalog)}, w.log)
+	w.lake, err = landing.Open(ctx, lake, catalog{w.bus.Bucket(bus.BucketCatalog)}, w.log)
 	w.check(err)
 	t.Cleanup(func() { w.check(w.lake.Close()) })
 	w.vault, err = seal.New(make([]byte, seal.MasterKeySize), w.bus.Bucket(bus.BucketSecrets))

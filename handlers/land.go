@@ -236,12 +236,12 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	t.reading = time.Now() // no row is older: the source is asked after it
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	idle := time.AfterFunc(l.idleLimit(), func() { cancel(l.silent()) })
-	defer idle.Stop()
-
 	request := l.request(t, writer)
 	request.Moment = l.moment.of(t)
-	for m, err := range l.conn.Extract(ctx, request, writer) {
+	files := t.files(writer)
+	idle := l.idle(t, cancel)
+	defer idle.Stop()
+	for m, err := range l.conn.Extract(ctx, request, files) {
 		idle.Stop()
 		if err != nil {
 			return because(ctx, err)
@@ -265,7 +265,10 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			writer.Start(m.Plan.Start)
 			t.resume(writer.Landed())
 		case m.Range != nil:
-			if err := writer.Stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts); err != nil {
+			t.parts(m.Range.Parts)
+			done := t.committing()
+			err := writer.Stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts)
+			if done(); err != nil {
 				return because(ctx, err)
 			}
 			l.h.seam("staged")
@@ -280,7 +283,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 				return nil
 			}
 		}
-		idle.Reset(l.idleLimit())
+		idle.Reset()
 	}
 	// A source may take the end of its context for the end of the rows.
 	if ctx.Err() != nil {
@@ -314,6 +317,7 @@ func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 // so.
 func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c *extract.Checkpoint) error {
 	next := c.Next
+	t.parts(c.Parts)
 	if len(c.Parts) > 0 {
 		if err := writer.Add(c.Parts...); err != nil {
 			return because(ctx, err)
@@ -326,8 +330,9 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 	}
 	writer.Reached(c.Border, c.Kept)
 	writer.Tell(t.notes(), t.reading)
+	done := t.committing()
 	committed, err := writer.Commit(ctx, next, c.Final)
-	if err != nil {
+	if done(); err != nil {
 		return because(ctx, err)
 	}
 	l.h.seam("committed")

@@ -29,6 +29,40 @@ func (a *attempt) silent() error {
 	return passed(errIdle, "the source sent nothing for %v, the idle limit; sync_options.idle_timeout raises it", a.idleLimit())
 }
 
+// idler ends a read that brings nothing for too long. One goroutine stops and
+// resets it.
+type idler struct {
+	limit time.Duration
+	timer *time.Timer
+	table *tableRun
+}
+
+// idle starts the idle limit of a table's read. While the lake takes what was
+// read, the source cannot send more: then that is what must move.
+func (a *attempt) idle(t *tableRun, cancel context.CancelCauseFunc) *idler {
+	i := &idler{limit: a.idleLimit(), table: t}
+	again := make(chan struct{})
+	i.timer = time.AfterFunc(i.limit, func() {
+		<-again
+		switch moved, all := t.uploads(); {
+		case moved:
+			i.timer.Reset(i.limit)
+		case all:
+			cancel(a.silent())
+		default:
+			cancel(passed(errIdle, "the lake took nothing for %v, the idle limit", i.limit))
+		}
+	})
+	close(again) // the timer is known from here on
+	return i
+}
+
+func (i *idler) Stop() { i.timer.Stop() }
+func (i *idler) Reset() {
+	i.table.uploads() // what moves from now on
+	i.timer.Reset(i.limit)
+}
+
 // limited returns the context of an attempt, which ends with the whole sync's
 // own limit. The time of earlier attempts counts.
 func (a *attempt) limited(work context.Context) (context.Context, context.CancelFunc) {

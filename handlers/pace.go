@@ -6,7 +6,7 @@ import "time"
 // newest counting most, so that a number which people watch neither jumps nor
 // lags. The zero pace must begin first.
 type pace struct {
-	rows  int64 // since at
+	rows  int64 // at the moment at
 	at    time.Time
 	rate  float64
 	known bool
@@ -17,19 +17,23 @@ const leastSpan = 200 * time.Millisecond
 
 func (p *pace) begin(now time.Time) { *p = pace{at: now} }
 
-func (p *pace) add(rows int64) { p.rows += rows }
+// from sets how many rows there are that did not come now.
+func (p *pace) from(rows int64) { p.rows = rows }
 
-// measure returns rows per second.
-func (p *pace) measure(now time.Time) int64 {
+// measure returns rows per second, when there are rows in all.
+func (p *pace) measure(now time.Time, rows int64) int64 {
+	if rows < p.rows { // some are to come again
+		p.rows, p.at = rows, now
+	}
 	span := now.Sub(p.at)
 	if span < leastSpan {
 		return int64(p.rate)
 	}
-	newest := float64(p.rows) / span.Seconds()
+	newest := float64(rows-p.rows) / span.Seconds()
 	if p.rate = (p.rate + newest) / 2; !p.known {
 		p.rate, p.known = newest, true
 	}
-	p.rows, p.at = 0, now
+	p.rows, p.at = rows, now
 	return int64(p.rate)
 }
 

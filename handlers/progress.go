@@ -48,6 +48,12 @@ type tableRun struct {
 	told      time.Time // when the last snapshot was taken
 	waiting   bool      // as the last snapshot told
 	pace      pace
+	flow      *flow    // of the read at hand, nil before the first
+	base      int64    // rows that were committed before it
+	made      [2]int64 // rows and bytes of its parts that are done
+	commits   bool     // it is committing
+	doing     string   // as the last snapshot told
+	uploaded  int64    // bytes, as the last snapshot told
 }
 
 func (t *tableRun) mode() string { return t.result.Mode } // never changes
@@ -76,7 +82,6 @@ func (t *tableRun) add(rows, bytes int64) {
 	if t.changed = true; rows > 0 {
 		at := now.UTC()
 		t.result.LastRowAt, t.moved = &at, now
-		t.pace.add(rows)
 	}
 }
 
@@ -98,6 +103,8 @@ func (t *tableRun) resume(c landing.Committed) {
 	defer t.mu.Unlock()
 	t.committed = c
 	t.count(c.Records, c.Bytes)
+	t.base = c.Records
+	t.pace.from(c.Records)
 	if c.SnapshotID != 0 || c.Total > 0 { // a commit whose checkpoint was lost counts, too
 		t.result.Total = &c.Total
 	}
@@ -163,8 +170,16 @@ func (t *tableRun) snapshot() event.TableResult {
 	r := t.result
 	r.RowsRead, r.BytesRead = r.Records, r.Bytes
 	r.Records, r.Bytes = t.committed.Records, t.committed.Bytes
+	l := t.lookLocked(now)
+	r.BytesUploaded, t.uploaded = l.taken, l.taken
 	if r.Status == statusRunning {
-		r.Rate = t.pace.measure(now)
+		settled, slow := l.settled(r.RowsRead, t.base, t.made[0], t.made[1])
+		if slow {
+			r.RowsUploaded = &settled
+		}
+		r.Rate = t.pace.measure(now, settled)
+		t.doing = t.doingLocked(l)
+		r.WaitingFor = t.doing
 	}
 	if t.waiting {
 		since := t.moved.UTC()
@@ -173,9 +188,9 @@ func (t *tableRun) snapshot() event.TableResult {
 	return r
 }
 
-// waitsLocked reports whether the source sends nothing.
+// waitsLocked reports whether the source sends nothing, though it could.
 func (t *tableRun) waitsLocked(now time.Time) bool {
-	return t.result.Status == statusRunning && now.Sub(t.moved) >= t.patience
+	return t.result.Status == statusRunning && now.Sub(t.moved) >= t.patience && t.doingLocked(t.lookLocked(now)) == event.WaitingRead
 }
 
 // due reports whether a running table is to be told of: it moved since it was
@@ -185,7 +200,11 @@ func (t *tableRun) due(heartbeat time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	return t.result.Status == statusRunning && (t.changed || t.waitsLocked(now) != t.waiting || now.Sub(t.told) >= heartbeat)
+	if t.result.Status != statusRunning {
+		return false
+	}
+	l := t.lookLocked(now)
+	return t.changed || l.taken != t.uploaded || t.doingLocked(l) != t.doing || t.waitsLocked(now) != t.waiting || now.Sub(t.told) >= heartbeat
 }
 
 // running reports whether the table runs.

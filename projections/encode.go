@@ -290,6 +290,9 @@ func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	if err := o.momentOrNone("waiting_since", r.WaitingSince); err != nil {
 		return nil, err
 	}
+	o.textOrNone("waiting_for", r.WaitingFor)
+	o.numberOrNone("bytes_uploaded", r.BytesUploaded)
+	o.numberRefOrNone("rows_uploaded", r.RowsUploaded)
 	return o.end(), nil
 }
 

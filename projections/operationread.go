@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/bus/event"
 )
 
 // Operation returns one operation of a workspace with its document. It returns
@@ -42,11 +44,38 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 				return fmt.Errorf("target %d of operation %s: %w: %w", index, id, ErrDamaged, err)
 			}
 			o.Targets = append(o.Targets, target)
+			if o.Kind == event.KindSync && target.Status == StatusRunning && target.SyncID != "" {
+				begun, err := s.begun(snapshot, organization, workspace, target.SyncID)
+				if err != nil {
+					return err
+				}
+				if !begun {
+					w := &object{doc[: len(doc)-1 : len(doc)-1]}
+					w.text("waiting_for", event.WaitingTurn)
+					doc = w.end()
+				}
+			}
 			add(doc)
 			return nil
 		})
 	})
 	return o, err
+}
+
+// begun reports whether a worker has taken a sync.
+func (s *Store) begun(db pebble.Reader, organization, workspace, id string) (bool, error) {
+	v, err := s.get(db, key(keySync, organization, workspace, id))
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	y, err := decodeSync(v)
+	if err != nil {
+		return false, fmt.Errorf("sync %s: %w: %w", id, ErrDamaged, err)
+	}
+	return y.Began != 0, nil
 }
 
 // targets calls each for the targets of an operation that anything is known of.

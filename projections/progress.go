@@ -16,11 +16,13 @@ type progress struct {
 	sync *Sync
 
 	rows, bytes, rate int64
+	done, uploaded    int64 // rows that are settled, and bytes that are in the lake
 	expected          int64 // rows of the tables that have told anything
 	planned           int64 // what was expected of those before they began
 	unknown           bool  // a table cannot tell how many rows it has
 	told, ended       int
 	running, waiting  int
+	uploads, commits  int       // of the running tables
 	since             time.Time // the source has sent nothing to any table
 	tables            []byte
 }
@@ -46,6 +48,11 @@ func (p *progress) add(doc []byte) error {
 		return fmt.Errorf("%w: table of sync %s: %w", ErrDamaged, p.sync.ID, err)
 	}
 	read := max(r.RowsRead, r.Records)
+	settled := read
+	if r.Status == StatusRunning && r.RowsUploaded != nil {
+		settled = min(read, *r.RowsUploaded)
+	}
+	p.done, p.uploaded = p.done+settled, p.uploaded+r.BytesUploaded
 	p.rows, p.bytes, p.told = p.rows+read, p.bytes+max(r.BytesRead, r.Bytes), p.told+1
 	var total *int64
 	switch running := r.Status == StatusRunning; {
@@ -67,6 +74,12 @@ func (p *progress) add(doc []byte) error {
 	if r.Status == StatusRunning {
 		p.running++
 		p.rate += r.Rate
+		switch r.WaitingFor {
+		case event.WaitingUpload:
+			p.uploads++
+		case event.WaitingCommit:
+			p.commits++
+		}
 		if r.WaitingSince != nil {
 			p.waiting++
 			if r.WaitingSince.After(p.since) {
@@ -79,14 +92,16 @@ func (p *progress) add(doc []byte) error {
 	o.text("namespace", r.Namespace)
 	o.text("status", r.Status)
 	done := r.Status == StatusCompleted
-	o.fraction("fraction", read, total, done)
+	o.fraction("fraction", settled, total, done)
 	o.number("rows", read)
 	o.number("bytes", max(r.BytesRead, r.Bytes))
+	o.number("bytes_uploaded", r.BytesUploaded)
 	o.number("rows_per_second", r.Rate)
 	o.numberOrNull("row_estimate", r.Estimate)
-	o.remaining("eta_seconds", read, total, r.Rate, r.Status == StatusRunning)
+	o.remaining("eta_seconds", settled, total, r.Rate, r.Status == StatusRunning)
 	o.timeOrNull("last_row_at", r.LastRowAt)
 	o.timeOrNull("waiting_since", r.WaitingSince)
+	o.textOrNull("waiting_for", r.WaitingFor)
 	if len(p.tables) > 0 {
 		p.tables = append(p.tables, ',')
 	}
@@ -120,25 +135,41 @@ func (p *progress) document() []byte {
 		}
 	}
 	o := newObject(400 + len(p.tables))
-	o.fraction("fraction", p.rows, total, y.Status == StatusCompleted)
+	o.fraction("fraction", p.done, total, y.Status == StatusCompleted)
 	o.number("rows", p.rows)
 	o.number("bytes", p.bytes)
+	o.number("bytes_uploaded", p.uploaded)
 	o.number("rows_per_second", p.rate)
 	if y.Ended() {
 		o.raw("row_estimate", nil)
 	} else {
 		o.numberOrNull("row_estimate", total)
 	}
-	o.remaining("eta_seconds", p.rows, total, p.rate, !y.Ended())
+	o.remaining("eta_seconds", p.done, total, p.rate, !y.Ended())
 	if p.running > 0 && p.waiting == p.running {
 		o.time("waiting_since", p.since)
 	} else {
 		o.raw("waiting_since", nil)
 	}
+	o.textOrNull("waiting_for", p.waitingFor())
 	o.number("tables_ended", int64(p.ended))
 	o.number("tables_total", int64(max(y.TablesTotal, p.told)))
 	o.raw("tables", append(append([]byte{'['}, p.tables...), ']'))
 	return o.end()
+}
+
+// waitingFor returns what the sync's time goes to, "" once it has ended: a table
+// that waits for the lake is told of before those that read.
+func (p *progress) waitingFor() string {
+	switch {
+	case p.sync.Ended():
+		return ""
+	case p.uploads > 0:
+		return event.WaitingUpload
+	case p.commits > 0 && p.commits == p.running:
+		return event.WaitingCommit
+	}
+	return event.WaitingRead
 }
 
 // fraction writes how much of total n is, from 0 to 1 with three digits, null

@@ -45,6 +45,11 @@ func TestProgress(t *testing.T) {
 	apply(t, s, h.add(progressed(a, op, "syn_1", r)))
 	want("waiting", map[string]any{"rows_per_second": 0, "eta_seconds": nil, "waiting_since": since.Format(time.RFC3339Nano)})
 
+	uploaded := int64(100)
+	r.Rate, r.WaitingSince, r.WaitingFor, r.BytesUploaded, r.RowsUploaded = 10, nil, event.WaitingUpload, 900, &uploaded
+	apply(t, s, h.add(progressed(a, op, "syn_1", r)))
+	want("a slow lake", map[string]any{"fraction": 0.025, "rows": 400, "bytes_uploaded": 900, "eta_seconds": 390, "waiting_since": nil, "waiting_for": "uploading to the lake"})
+	r.WaitingFor, r.RowsUploaded = event.WaitingRead, nil
 	r.Status, r.WaitingSince, r.RowsRead, r.Records = "completed", nil, 2000, 2000 // more than it was thought to have
 	u := r
 	u.Name, u.Status, u.RowsRead, u.Records, u.Estimate, u.Rate = "u", "running", 500, 0, nil, 50
@@ -58,6 +63,28 @@ func TestProgress(t *testing.T) {
 	end.Tables = append(end.Tables, u)
 	apply(t, s, h.add(end))
 	want("the end", map[string]any{"fraction": 1, "rows": 2500, "rows_per_second": 1666, "eta_seconds": nil, "tables_ended": 2})
+}
+
+// A sync that was accepted and that no worker has taken says what it waits for.
+func TestWaitingForATurn(t *testing.T) {
+	s, h, a, op := openMem(t), &history{}, at("ann", "src_a"), going("op_1", event.KindSync, 1, 0)
+	accept := &event.OperationAccepted{Meta: event.At(at("ann", "op_1"), op), Accepted: []event.Target{{SourceID: "src_a", SyncID: "syn_1"}}}
+	apply(t, s, h.add(connected(a, final("op_0", event.KindConnect, 1, 0), "shop")), h.add(accept))
+	target := func() map[string]any {
+		t.Helper()
+		o, err := s.Operation("acme", "w1", "op_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fields(t, o.JSON)["targets"].([]any)[0].(map[string]any)
+	}
+	if got := target(); got["waiting_for"] != event.WaitingTurn || got["sync_id"] != "syn_1" {
+		t.Errorf("in line: %v", got)
+	}
+	apply(t, s, h.add(started(a, op, "syn_1", 1)))
+	if got := target(); got["waiting_for"] != nil {
+		t.Errorf("begun: %v", got)
+	}
 }
 
 func TestCheckpoints(t *testing.T) {

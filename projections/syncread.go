@@ -90,7 +90,7 @@ func stopped(doc []byte, y *Sync) ([]byte, error) {
 	if r.Status = StatusFailed; y.Status == StatusCancelled {
 		r.Status = StatusCancelled
 	}
-	r.Rate, r.WaitingSince = 0, nil
+	r.Rate, r.WaitingSince, r.WaitingFor = 0, nil, ""
 	if y.Error != nil {
 		r.Reason, r.Message = y.Error.Reason, y.Error.Message
 	}

@@ -190,6 +190,11 @@ func (p *scanner) tableResult(r *TableResult) {
 	if p.field("waiting_since") {
 		r.WaitingSince = p.timeRef()
 	}
+	p.text(&r.WaitingFor, "waiting_for")
+	p.count(&r.BytesUploaded, "bytes_uploaded")
+	if p.field("rows_uploaded") {
+		r.RowsUploaded = p.integerRef()
+	}
 	p.want('}')
 }
 

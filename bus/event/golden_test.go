@@ -29,12 +29,13 @@ func exampleMeta() Meta {
 }
 
 func exampleTable() TableResult {
-	total, estimate := int64(96_000), int64(100_000)
+	total, estimate, uploaded := int64(96_000), int64(100_000), int64(740)
 	row, waiting := time.Date(2026, 11, 23, 9, 59, 58, 0, time.UTC), time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Total: &total, Bytes: 48213, Files: 2,
 		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001",
 		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830, Notes: []string{"row (id) = (7) has a time beyond now"}, Deleted: 7, AsOf: &row,
-		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting}
+		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting,
+		WaitingFor: WaitingUpload, BytesUploaded: 30_000, RowsUploaded: &uploaded}
 }
 
 // examples holds one realistic payload of every event, with no field left zero,

@@ -331,4 +331,22 @@ type TableResult struct {
 	// since when. A worker that waits says so again every 30 s; one that says
 	// nothing for longer has stalled.
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
+	// WaitingFor is what a running table's time goes to: one of the Waiting
+	// constants.
+	WaitingFor string `json:"waiting_for,omitempty"`
+	// BytesUploaded are bytes of the table's files that the lake's store has taken
+	// in this attempt.
+	BytesUploaded int64 `json:"bytes_uploaded,omitempty"`
+	// RowsUploaded is about how many of RowsRead the store has taken, where it is
+	// slower than the source: rows_per_second are those then. It is absent where
+	// the store takes them as they come.
+	RowsUploaded *int64 `json:"rows_uploaded,omitempty"`
 }
+
+// What a running table, or a sync, waits for.
+const (
+	WaitingRead   = "reading"
+	WaitingUpload = "uploading to the lake"
+	WaitingCommit = "committing"
+	WaitingTurn   = "waiting for a turn"
+)

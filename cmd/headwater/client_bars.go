@@ -8,6 +8,8 @@ import (
 
 	"github.com/clipperhouse/displaywidth"
 	"golang.org/x/term"
+
+	"headwater/bus/event"
 )
 
 const (
@@ -42,6 +44,8 @@ type measure struct {
 	Estimate     *int64     `json:"row_estimate"`
 	ETA          *int64     `json:"eta_seconds"`
 	WaitingSince *time.Time `json:"waiting_since"`
+	WaitingFor   string     `json:"waiting_for"`
+	Uploaded     int64      `json:"bytes_uploaded"`
 }
 
 // bars is a block of lines at the bottom of a terminal that is drawn over and
@@ -110,8 +114,8 @@ func (b *bars) size() (width, height int) {
 	return 80, 24
 }
 
-// barLine shows one measure: name, bar, rows, rate and what is left, or for how
-// long nothing came. Where there are fewer than most columns for all of it, the
+// barLine shows one measure: name, bar, rows, rate, or the bytes that are uploaded
+// where those are waited for, and what is left, or for how long nothing came. Where there are fewer than most columns for all of it, the
 // bar and the name become shorter before anything is cut off.
 func barLine(name string, m measure, now time.Time, most int) string {
 	const whole, longest = 78, 22
@@ -128,7 +132,14 @@ func barLine(name string, m measure, now time.Time, most int) string {
 	if m.WaitingSince != nil {
 		return line + "  no rows for " + lasted(now.Sub(*m.WaitingSince))
 	}
-	line += fmt.Sprintf(" %11s", count(m.Rate)+"/s")
+	switch m.WaitingFor {
+	case event.WaitingUpload: // what moves are the bytes
+		line += fmt.Sprintf(" %11s", "↑ "+size(m.Uploaded))
+	case event.WaitingCommit:
+		return line + "  committing"
+	default:
+		line += fmt.Sprintf(" %11s", count(m.Rate)+"/s")
+	}
 	if m.ETA != nil {
 		line += fmt.Sprintf(" %9s", lasted(time.Duration(*m.ETA)*time.Second)+" left")
 	}

@@ -20,12 +20,14 @@ func TestBars(t *testing.T) {
 			{Name: "done", Status: "completed"},
 			{Name: "orders", Namespace: "public", Status: "running", measure: measure{Fraction: &third, Rows: 1_700_000, Rate: 26_000, ETA: &eta}},
 			{Name: "a_table_with_a_name_that_is_long", Namespace: "public", Status: "running", measure: measure{Rows: 12}},
+			{Name: "slow_lake", Status: "running", measure: measure{Fraction: &third, Rows: 1_700_000, ETA: &eta, WaitingFor: "uploading to the lake", Uploaded: 3_500_000}},
 			{Name: "still", Status: "running", measure: measure{Rows: 5, WaitingSince: &waiting}},
 		},
 	}}
 	same(t, "bars", strings.Join(barsOf([]syncDoc{sync, {SourceName: "crm", Status: "running"}, {Status: "completed"}}, now, 79), "\n")+"\n", `
   public.orders          █████░░░░░░░░░  34%   1,700,000    26,000/s 2m10s left
   public.a_table_with_a… ··············               12         0/s
+  slow_lake              █████░░░░░░░░░  34%   1,700,000   ↑ 3.3 MiB 2m10s left
   still                  ··············                5  no rows for 3m0s
   shop: 2 of 12          █████░░░░░░░░░  34%   1,700,000    26,000/s 2m10s left
   shop: stalled, no sign of its worker for 1m0s
@@ -35,7 +37,7 @@ func TestBars(t *testing.T) {
 		sync.Progress.Tables = append(sync.Progress.Tables, tableProgress{Name: "more", Status: "running"})
 	}
 	lines := barsOf([]syncDoc{sync}, now, 79)
-	if last := lines[len(lines)-1]; len(lines) > mostBars+3 || last != "  and 15 more tables" {
+	if last := lines[len(lines)-1]; len(lines) > mostBars+3 || last != "  and 16 more tables" {
 		t.Errorf("%d lines, the last %q", len(lines), last)
 	}
 	for _, line := range lines {

@@ -156,6 +156,9 @@ type tableSync struct {
 	Rate         int64      `json:"rows_per_second,omitempty"`
 	Estimate     *int64     `json:"row_estimate,omitempty"`
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
+	WaitingFor   string     `json:"waiting_for,omitempty"`
+
+	BytesUploaded int64 `json:"bytes_uploaded,omitempty"`
 }
 
 // full returns "namespace.table", or the name alone.

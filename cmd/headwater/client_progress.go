@@ -2,6 +2,8 @@ package main
 
 import (
 	"time"
+
+	"headwater/bus/event"
 )
 
 // progress shows running syncs: every table that ends becomes a line; on a
@@ -43,7 +45,7 @@ func (p *progress) show(syncs []syncDoc) {
 	if len(lines) == 0 {
 		lines = []string{"  finishing"}
 		if len(syncs) == 0 {
-			lines[0] = "  waiting for a worker"
+			lines[0] = "  waiting for a turn"
 		}
 	}
 	p.bars.draw(lines)
@@ -78,7 +80,15 @@ func (p *progress) remarkOn(sync syncDoc, t tableSync, now time.Time) {
 	if t.Estimate != nil {
 		text += " of about " + count(*t.Estimate)
 	}
-	if t.WaitingSince != nil {
+	if t.WaitingFor != "" && t.WaitingFor != event.WaitingRead {
+		text += ", " + t.WaitingFor
+		if t.BytesUploaded > 0 {
+			text += " (" + size(t.BytesUploaded) + " are there)"
+		}
+		if left := sync.left(t); left != nil {
+			text += ", about " + lasted(time.Duration(*left)*time.Second) + " left"
+		}
+	} else if t.WaitingSince != nil {
 		text += ", no rows for " + lasted(now.Sub(*t.WaitingSince))
 	} else if t.Rate > 0 {
 		text += ", " + count(t.Rate) + " rows/s"
@@ -87,6 +97,19 @@ func (p *progress) remarkOn(sync syncDoc, t tableSync, now time.Time) {
 		text += ", no sign of its worker for " + lasted(quiet)
 	}
 	p.s.note("  … %s: %s: %s", plain(sync.SourceName), plain(full(t.Namespace, t.Name)), text)
+}
+
+// left returns how many seconds a table still takes, nil where nobody knows.
+func (d syncDoc) left(t tableSync) *int64 {
+	if d.Progress == nil {
+		return nil
+	}
+	for _, p := range d.Progress.Tables {
+		if p.Name == t.Name && p.Namespace == t.Namespace {
+			return p.ETA
+		}
+	}
+	return nil
 }
 
 // close takes the bars away. What stands above them stays.

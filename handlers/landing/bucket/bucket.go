@@ -89,6 +89,7 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}
+	cfg.HTTPClient = counting{cfg.HTTPClient}
 	cfg.Credentials = aws.NewCredentialsCache(&reloading{first: cfg.Credentials, load: load})
 	sh := &shared{name: name, limits: limits, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}}
 	sh.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
@@ -142,7 +143,7 @@ func Path(folder string) (string, error) {
 
 // dialer makes connections on which nothing waits longer than the stall limit.
 func dialer(l Limits) func(context.Context, string, string) (net.Conn, error) {
-	d := net.Dialer{Timeout: l.Connect, KeepAlive: 15 * time.Second}
+	d := net.Dialer{Timeout: l.Connect, KeepAlive: 15 * time.Second, Control: fewUnsent}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := d.DialContext(ctx, network, address)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	iceio "github.com/apache/iceberg-go/io"
@@ -66,7 +67,9 @@ func (b *Bucket) Create(name string) (iceio.FileWriter, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
-	return &Writer{b: b.Within(ctx), cancel: cancel, key: key, slots: make(chan struct{}, sending)}, nil
+	w := &Writer{cancel: cancel, key: key, slots: make(chan struct{}, sending)}
+	w.b = b.Within(counted(ctx, &w.sent))
+	return w, nil
 }
 
 // Writer is a file on its way. Abort may be called at any time, everything else
@@ -81,6 +84,7 @@ type Writer struct {
 	slots  chan struct{}
 	wait   sync.WaitGroup
 	closed bool
+	sent   atomic.Int64
 
 	mu    sync.Mutex
 	parts []types.CompletedPart
@@ -91,6 +95,10 @@ type Writer struct {
 // Abort stops the upload: what is under way ends, and Close fails and leaves
 // nothing behind.
 func (w *Writer) Abort() { w.cancel() }
+
+// Sent returns how many bytes of the file the store has taken, or is about to. It
+// may be called at any time.
+func (w *Writer) Sent() int64 { return w.sent.Load() }
 
 func (w *Writer) failed() error {
 	w.mu.Lock()

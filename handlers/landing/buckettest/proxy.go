@@ -3,6 +3,7 @@ package buckettest
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -18,8 +19,9 @@ type Fault struct {
 	Method string        // "" for every
 	Key    string        // part of the path and query, "" for every
 	Times  int           // how many requests; 0 for all
-	Kind   string        // silent, reset, lost, half, slow, or a status such as "503 SlowDown"
+	Kind   string        // silent, reset, lost, half, slow, narrow, void, or a status such as "503 SlowDown"
 	Delay  time.Duration // of slow
+	Rate   int           // of narrow: bytes a second of all bodies together
 }
 
 // Proxy stands before an S3 server. Signatures are checked by that server: the
@@ -35,6 +37,9 @@ type Proxy struct {
 	faults []*Fault
 	counts map[string]int
 	end    chan struct{}
+
+	pass sync.Mutex // of who takes bytes from a narrow request
+	next time.Time  // when the next may be taken
 }
 
 // NewProxy starts a proxy before a server; it ends with the test.
@@ -51,7 +56,13 @@ func NewProxy(t *testing.T, server string) *Proxy {
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(forward, w, r) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(forward, w, r) }))
+	s.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if t, ok := c.(*net.TCPConn); ok && state == http.StateNew {
+			t.SetReadBuffer(64 << 10) // what is not read is not taken, either
+		}
+	}
+	s.Start()
 	p.URL = s.URL
 	t.Cleanup(func() {
 		close(p.end)
@@ -129,6 +140,17 @@ func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Reque
 		case <-time.After(f.Delay):
 		}
 		forward.ServeHTTP(w, r)
+	case "narrow":
+		r.Body = &narrow{r.Body, p, f.Rate}
+		forward.ServeHTTP(w, r)
+	case "void": // a removal that is answered and does nothing
+		io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "application/xml")
+		fmt.Fprint(w, `<?xml version="1.0"?><DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></DeleteResult>`)
 	case "lost":
 		forward.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
@@ -145,6 +167,29 @@ func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Reque
 	default:
 		refuse(w, r, f.Kind)
 	}
+}
+
+// narrow is a body that comes slowly.
+type narrow struct {
+	io.ReadCloser
+	p    *Proxy
+	rate int
+}
+
+func (n *narrow) Read(b []byte) (int, error) {
+	n.p.pass.Lock()
+	defer n.p.pass.Unlock()
+	if ahead := time.Until(n.p.next); ahead > 5*time.Millisecond {
+		select {
+		case <-n.p.end:
+		case <-time.After(ahead):
+		}
+	} else if ahead < -time.Second {
+		n.p.next = time.Now()
+	}
+	got, err := n.ReadCloser.Read(b[:min(len(b), 16<<10)])
+	n.p.next = n.p.next.Add(time.Duration(got) * time.Second / time.Duration(n.rate))
+	return got, err
 }
 
 // refuse answers with a status and a code, as "503 SlowDown".

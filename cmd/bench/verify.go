@@ -40,8 +40,8 @@ func (b *bench) verify(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What the last sync still holds is given back by the first of these two.
-	if _, err := verifying(ctx); err != nil {
+	// Right after a sync, of which something may still be held.
+	if _, err := syncing(ctx); err != nil {
 		return nil, err
 	}
 	watch := watchMemory(s.cmd.Process.Pid)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ import (
 func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.RawMessage, *slog.Logger) (Opener, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, c := bufio.NewReader(in), &child{out: newPipe(out)}
+	r, c := bufio.NewReader(in), &child{out: newPipe(out), before: retained()}
 	kind, payload, err := receive(r)
 	if err != nil || kind != frameSetup {
 		return fmt.Errorf("no setup came: %w", err)
@@ -88,6 +89,7 @@ type child struct {
 	out     *pipe
 	session Session
 	files   atomic.Uint32
+	before  int64 // what was retained before there was a source
 }
 
 // handle carries one call out.
@@ -161,6 +163,7 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 	case frameClose:
 		err := c.session.Close()
 		c.session = nil
+		c.giveBack() // it may wait for its source for a while
 		return fail(err)
 	}
 	return fail(fmt.Errorf("an unknown call %q", call.kind))
@@ -179,8 +182,9 @@ func (c *child) know(payload []byte) error {
 }
 
 func (c *child) extract(ctx context.Context, r Request) error {
-	if r.Digest != nil {
-		defer sparing()()
+	if r.Digest != nil { // the service's own half, which follows, needs memory too
+		c.giveBack()
+		defer c.giveBack()
 	}
 	for m, err := range c.session.Extract(ctx, r, c) {
 		if err == nil {
@@ -193,13 +197,22 @@ func (c *child) extract(ctx context.Context, r Request) error {
 	return nil
 }
 
-// sparing gives back what the process holds and lets it collect garbage more
-// often, until the returned function is called: a comparison has little to keep,
-// while it goes on beside the service's own half.
-func sparing() (until func()) {
-	debug.FreeOSMemory()
-	before := debug.SetGCPercent(25)
-	return func() { debug.SetGCPercent(before) }
+// worthGiving is how much a process must have left over for it to be given back:
+// that takes a collection, and whoever needs it again pays for it again.
+const worthGiving = 16 << 20
+
+// giveBack returns to the system what calls before have left over.
+func (c *child) giveBack() {
+	if retained() > c.before+worthGiving {
+		debug.FreeOSMemory()
+	}
+}
+
+// retained returns the bytes of the heap that the system has not got back.
+func retained() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapSys - m.HeapReleased)
 }
 
 // NextName names a part by its number; the parent knows where it lies.

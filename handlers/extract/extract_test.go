@@ -71,6 +71,8 @@ func (s *source) Know(tables []driver.Table) { s.known = tables }
 
 const batches = 100
 
+var hoard [][]byte // what a source has asked for
+
 func table() driver.Table {
 	return driver.Table{Namespace: "public", Name: "orders", Kind: "table", RowEstimate: -1, PrimaryKey: []string{"id"}, Columns: []driver.Column{
 		{Name: "id", Type: driver.Of(driver.Int64)}, {Name: "note", Type: driver.Of(driver.String), Nullable: true},
@@ -100,6 +102,15 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 			held = append(held, b)
 		}
 		return nil, fmt.Errorf("%d", len(held))
+	case "hoards": // and lets go
+		for range 16 {
+			b := make([]byte, 8<<20)
+			for i := range b {
+				b[i] = 1
+			}
+			hoard = append(hoard, b)
+		}
+		hoard = nil
 	case "hangs": // and does not listen
 		select {}
 	case "some":

@@ -107,6 +107,31 @@ func TestKeptChildren(t *testing.T) {
 	}
 }
 
+// What a source has let go of is given back when it is closed: its child is small
+// enough to be kept.
+func TestKeptChildGivesBack(t *testing.T) {
+	if extract.Racing {
+		t.Skip("the race detector's own memory stays")
+	}
+	p := pool(t, 512<<20)
+	var pids [2]string
+	for i := range pids {
+		s, err := p.Open(t.Context(), "acme/a", "hoards", nil, nil, driver.Limits{BatchRows: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := s.Discover(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids[i] = tables[0].Columns[0].Comment
+		s.Close()
+	}
+	if pids[0] != pids[1] {
+		t.Errorf("child %s was not kept, %s came", pids[0], pids[1])
+	}
+}
+
 // gone waits until there is no such process.
 func gone(t *testing.T, pid int) {
 	t.Helper()

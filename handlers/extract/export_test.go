@@ -1,0 +1,4 @@
+package extract
+
+// Racing says that the race detector runs, whose own memory stays.
+const Racing = racing

@@ -37,6 +37,7 @@ func TestAsyncContract(t *testing.T) {
 		}
 		Components struct {
 			Parameters    map[string]any
+			Schemas       map[string]any
 			MessageTraits map[string]struct {
 				Headers struct {
 					Required   []string
@@ -72,11 +73,14 @@ func TestAsyncContract(t *testing.T) {
 			t.Errorf("operation of %s: %+v", name, o)
 		}
 		m := doc.Components.Messages[name]
-		if m.Name != name || m.Payload.Ref != "/schemas/"+name+".v1.json" || len(m.Traits) != 1 {
+		if m.Name != name || m.Payload.Ref != "#/components/schemas/"+name || len(m.Traits) != 1 {
 			t.Errorf("message %s: %+v", name, m)
 		}
-		if schema := anyone.get(m.Payload.Ref); schema.Code != 200 {
-			t.Errorf("%s is not served: %d", m.Payload.Ref, schema.Code)
+		if doc.Components.Schemas[name] == nil {
+			t.Errorf("the document lacks the payload of %s", name)
+		}
+		if schema := anyone.get("/schemas/" + name + ".v1.json"); schema.Code != 200 {
+			t.Errorf("the schema of %s is not served: %d", name, schema.Code)
 		}
 		for _, parameter := range channel.Parameters {
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(doc.Components.Parameters)), func(p string) bool { return parameter.Ref == "#/components/parameters/"+p }) {

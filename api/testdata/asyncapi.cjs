@@ -1,10 +1,10 @@
-// Reads an AsyncAPI document from its URL, with all that it refers to, as the
-// AsyncAPI parser does, and fails on what that objects to.
-const { Parser, fromURL } = require("@asyncapi/parser");
+// Reads a copy of the AsyncAPI document as the AsyncAPI parser does, and fails
+// on what that objects to.
+const { Parser, fromFile } = require("@asyncapi/parser");
 
-async function main(url) {
+async function main(file) {
   const parser = new Parser();
-  const { document, diagnostics } = await fromURL(parser, url).parse();
+  const { document, diagnostics } = await fromFile(parser, file).parse();
   const objections = diagnostics.filter((d) => d.severity <= 1); // errors and warnings
   for (const d of objections) console.error(`${d.path.join(".")}: ${d.message} (${d.code})`);
   if (!document || objections.length > 0) process.exit(1);

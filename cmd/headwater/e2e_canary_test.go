@@ -30,6 +30,7 @@ func forms(secret string) map[string][]byte {
 // six calls on sources that work and on sources that fail in many ways, and
 // then reads every byte the service wrote.
 func TestSecretsAreNowhere(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	pg := samplePostgres(t, 200)
 	web := sampleAPI(t, 20, "canary-api-key-5f1d&/ä")
 	canaries := map[string]string{

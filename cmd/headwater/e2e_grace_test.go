@@ -18,6 +18,7 @@ import (
 // period pass and starts it again: then no key, no sealed secret and no row of
 // the source is left in any file, and nothing can be restored.
 func TestGraceEndsInNothing(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	web := sampleAPI(t, 21, "canary-api-key-5f1d")
 	cfg := testConfig(t)
 	cfg.Grace = time.Hour

@@ -243,6 +243,7 @@ func (a *attack) try(name, source string, h *hostile, c attempt) {
 // A PostgreSQL server that answers a sync with whatever it likes ends its sync
 // with a reason, and nothing else.
 func TestHostilePostgres(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	server := servers.Postgres(t)
 	db, err := server.OpenPostgres()
 	if err != nil {

@@ -44,10 +44,10 @@ func TestVersionCommand(t *testing.T) {
 	same(t, "version", said.String(), "headwater v1.2.3\ncommit    0123456789abcdef with changes 2026-01-01T00:00:00Z\ngo        go1 linux/amd64\n")
 }
 
-// completed asks the program as the scripts do.
+// completed asks as the scripts do.
 func completed(t *testing.T, env []string, words ...string) []string {
 	t.Helper()
-	out, errs, code := runProgram(t, env, append([]string{"complete", "--"}, words...)...)
+	out, errs, code := runHere(t, env, append([]string{"complete", "--"}, words...)...)
 	if code != 0 || errs != "" {
 		t.Errorf("complete %q ended with %d: %s", words, code, errs)
 	}
@@ -60,6 +60,9 @@ func completed(t *testing.T, env []string, words ...string) []string {
 }
 
 func TestCompletion(t *testing.T) {
+	if got := completed(t, nil, "sync", "air"); len(got) != 1 || got[0] != "" {
+		t.Errorf("without a service: %q", got)
+	}
 	api := newService(t, map[string]http.HandlerFunc{"GET /data/w1/list": says(twoSources)})
 	env := []string{"HEADWATER_URL=" + api.URL, "HEADWATER_TOKEN=the-token", "HEADWATER_WORKSPACE=w1"}
 	for _, c := range []struct{ words, want string }{
@@ -71,9 +74,6 @@ func TestCompletion(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%q becomes %q, want %q", c.words, got, c.want)
 		}
-	}
-	if got := completed(t, nil, "sync", "air"); len(got) != 1 || got[0] != "" {
-		t.Errorf("without a service: %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,7 +23,7 @@ type shell struct {
 
 func newShell(t *testing.T, n *testNode, user, scope string) shell {
 	t.Helper()
-	return shell{t, n, []string{"--url", n.URL, "--token", n.as(t, "acme", user, api.RoleEditor).token, "--workspace", "w1", "--scope", scope}}
+	return shell{t, n, []string{"--url", n.URL, "--token", n.as(t, "acme", user, api.RoleEditor).token, "--workspace", strings.ToLower(path.Base(t.Name())), "--scope", scope}}
 }
 
 // try returns what the command printed, what it remarked and how it ended.
@@ -45,18 +46,21 @@ func (s shell) ok(args ...string) string {
 	return out
 }
 
-// newTerminalNode serves the demo's files.
-func newTerminalNode(t *testing.T) *testNode {
-	t.Helper()
+// TestTerminal runs commands against one service with the demo's files, each
+// test in a workspace of its own.
+func TestTerminal(t *testing.T) {
 	cfg := testConfig(t)
 	if _, err := writeDemoFiles(filepath.Join(cfg.DataDir, "files")); err != nil {
 		t.Fatal(err)
 	}
-	return startTestNode(t, cfg)
+	n := startTestNode(t, cfg)
+	t.Run("where", func(t *testing.T) { whereTablesLie(t, n) })
+	t.Run("rename", func(t *testing.T) { renameAndUpdate(t, n) })
+	t.Run("hints", func(t *testing.T) { hintsAndLists(t, n) })
+	t.Run("addresses", func(t *testing.T) { connectByAddress(t, n) })
 }
 
-func TestWhere(t *testing.T) {
-	n := newTerminalNode(t)
+func whereTablesLie(t *testing.T, n *testNode) {
 	ada := newShell(t, n, "ada", "user")
 	ada.ok("connect", "airports.csv", "--name", "airports")
 	ada.ok("connect", "sqlite:timezones.db", "--name", "tz's")
@@ -67,12 +71,12 @@ func TestWhere(t *testing.T) {
 	ada.ok("sync")
 	for _, name := range []string{"airports", "airports.airports", "tz's.zones", "other.zones"} {
 		out := ada.ok("where", name)
-		path := regexp.MustCompile(`iceberg_scan\('((?:[^']|'')+)'\)`).FindStringSubmatch(out)
-		if path == nil {
+		found := regexp.MustCompile(`iceberg_scan\('((?:[^']|'')+)'\)`).FindStringSubmatch(out)
+		if found == nil {
 			t.Fatalf("%s: no line that reads it:\n%s", name, out)
 		}
-		body, err := os.ReadFile(strings.ReplaceAll(path[1], "''", "'"))
-		if err != nil || !json.Valid(body) || !strings.Contains(out, "metadata  "+strings.ReplaceAll(path[1], "''", "'")) {
+		body, err := os.ReadFile(strings.ReplaceAll(found[1], "''", "'"))
+		if err != nil || !json.Valid(body) || !strings.Contains(out, "metadata  "+strings.ReplaceAll(found[1], "''", "'")) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
@@ -108,8 +112,7 @@ func TestWhereEscapes(t *testing.T) {
 	}
 }
 
-func TestRenameAndUpdateCommands(t *testing.T) {
-	n := newTerminalNode(t)
+func renameAndUpdate(t *testing.T, n *testNode) {
 	ada := newShell(t, n, "ada", "user")
 	ada.ok("connect", "airports.csv", "--name", "airports")
 	ada.ok("connect", "timezones.db", "--name", "tz")
@@ -165,8 +168,7 @@ func TestRenameAndUpdateCommands(t *testing.T) {
 	}
 }
 
-func TestHintsAndLists(t *testing.T) {
-	n := newTerminalNode(t)
+func hintsAndLists(t *testing.T, n *testNode) {
 	ada, shared := newShell(t, n, "ada", "user"), newShell(t, n, "ada", "organization")
 	ada.ok("connect", "airports.csv", "--name", "airports")
 	for _, args := range [][]string{{"sync", "airports"}, {"schema", "airports"}, {"cleanup", "airports"}, {"rename", "airports", "x"}, {"verify", "airports"}} {
@@ -242,8 +244,7 @@ func TestAddresses(t *testing.T) {
 
 // An address's password goes to the service and nowhere else, and plain lists
 // become lists.
-func TestConnectByAddress(t *testing.T) {
-	n := newTerminalNode(t)
+func connectByAddress(t *testing.T, n *testNode) {
 	ada := newShell(t, n, "ada", "user")
 	out, errs, code := ada.try("connect", "postgres://ada:hunter2@127.0.0.1:1/shop", "--config", "schemas=public,sales", "--name", "shop")
 	if code != exitFailed || strings.Contains(out+errs, "hunter2") || strings.Contains(errs, "schemas") {

@@ -28,7 +28,7 @@ func TestHistoriesOfServers(t *testing.T) {
 	steps := *stepsFlag
 	if steps == 0 {
 		if steps = 1000; testing.Short() {
-			steps = 32
+			steps = 12
 		}
 	}
 	for _, server := range []struct {

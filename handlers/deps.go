@@ -178,11 +178,12 @@ type Writer interface {
 	Reached(b *border.Border, kept border.Kept)
 	Notes() []string
 	Tell(notes []string, asOf time.Time)
-	// Staged, Keep, Start, Stage and StagedMax are about the ranges of a whole read.
+	// Staged, Keep, Start, Stage, Hold and StagedMax are about the ranges of a whole read.
 	Staged() []driver.Range
 	Keep(ctx context.Context, kept []driver.Range) error
 	Start(at *driver.Cursor)
 	Stage(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error
+	Hold(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error
 	StagedMax() (*driver.Cursor, error)
 	Abort(ctx context.Context) error
 }

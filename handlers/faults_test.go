@@ -162,6 +162,13 @@ func (f *faultyWriter) Stage(ctx context.Context, r driver.Range, max *driver.Cu
 	return f.Writer.Stage(ctx, r, max, edge, made)
 }
 
+func (f *faultyWriter) Hold(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
+	if err := f.w.seams.alive(); err != nil {
+		return err
+	}
+	return f.Writer.Hold(ctx, r, max, edge, made)
+}
+
 func (f *faultyWriter) Commit(ctx context.Context, next *driverCursor, final bool) (landing.Committed, error) {
 	if err := f.w.seams.alive(); err != nil {
 		return landing.Committed{}, err

@@ -236,7 +236,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	t.reading = time.Now() // no row is older: the source is asked after it
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	request := l.request(t, writer)
+	request, stage := l.request(t, writer), writer.Stage
 	request.Moment = l.moment.of(t)
 	files := t.files(writer)
 	idle := l.idle(t, cancel)
@@ -263,11 +263,14 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 				return because(ctx, err)
 			}
 			writer.Start(m.Plan.Start)
+			if m.Plan.Unread == 1 && len(m.Plan.Kept) == 0 {
+				stage = writer.Hold
+			}
 			t.resume(writer.Landed())
 		case m.Range != nil:
 			t.parts(m.Range.Parts)
 			done := t.committing()
-			err := writer.Stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts)
+			err := stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts)
 			if done(); err != nil {
 				return because(ctx, err)
 			}

@@ -32,9 +32,10 @@ const (
 	tableSync    = "sync"
 	tableHistory = "history"
 	tableStart   = "start"
+	tableBucket  = "bucket"
 )
 
-var tables = []string{tableSync, tableHistory, tableStart}
+var tables = []string{tableSync, tableHistory, tableStart, tableBucket}
 
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
@@ -61,6 +62,8 @@ var works = []work{
 	{"command-one", tableHistory, (*bench).command},
 	{"command-many", tableHistory, (*bench).commands},
 	{"start", tableStart, (*bench).starts},
+	{"requests", tableBucket, (*bench).requests},
+	{"uploads", tableBucket, (*bench).uploads},
 }
 
 func names() []string {

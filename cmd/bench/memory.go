@@ -62,6 +62,20 @@ const sampleEvery = 50 * time.Millisecond
 // children are the same program), and the most of that which was not pages of
 // files.
 func watchMemory(pid int) func() (peak, own int64) {
+	return watchThose(func() []int { return family(pid) })
+}
+
+// watchAlone is watchMemory of a process without its descendants, and without
+// pages of files.
+func watchAlone(pid int) func() int64 {
+	watch := watchThose(func() []int { return []int{pid} })
+	return func() int64 {
+		_, own := watch()
+		return own
+	}
+}
+
+func watchThose(pids func() []int) func() (peak, own int64) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	var most, mostOwn int64
@@ -70,7 +84,7 @@ func watchMemory(pid int) func() (peak, own int64) {
 		defer tick.Stop()
 		for {
 			var now, nowOwn int64
-			for _, p := range family(pid) {
+			for _, p := range pids() {
 				m := held(p)
 				now += m["Pss"]
 				nowOwn += m["Pss_Anon"]

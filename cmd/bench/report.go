@@ -86,7 +86,11 @@ func render(table string, rows []result, machine string, s settings) string {
 	if s.quick {
 		size = ", a tenth of the rows"
 	}
-	fmt.Fprintf(&b, "\nMedian of %d%s. %s.\n", s.runs, size, machine)
+	counted := fmt.Sprintf("Median of %d", s.runs)
+	if table == tableBucket {
+		counted = fmt.Sprintf("Requests counted once, memory the median of %d", uploadRuns)
+	}
+	fmt.Fprintf(&b, "\n%s%s. %s.\n", counted, size, machine)
 	return b.String()
 }
 

@@ -3,13 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -30,11 +30,17 @@ type service struct {
 	ended chan struct{}
 	// parallelism says whether syncs take sync_options.parallelism.
 	parallelism bool
+	workspace   string // of calls, "" for bench
 }
 
 // start runs a fresh service whose file sources lie in files, and waits until it
 // answers. The bench stops it at its end, the caller may do so before.
 func (b *bench) start(ctx context.Context, files string) (*service, error) {
+	return b.startAt(ctx, files, "")
+}
+
+// startAt is start with a lake elsewhere, "" for the data directory.
+func (b *bench) startAt(ctx context.Context, files, lake string) (*service, error) {
 	dir, err := b.folder("service")
 	if err != nil {
 		return nil, err
@@ -47,7 +53,10 @@ func (b *bench) start(ctx context.Context, files string) (*service, error) {
 	s := &service{dir: dir, base: "http://" + listen, log: new(bytes.Buffer), ended: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, b.program, "serve", "--data-dir", filepath.Join(dir, "data"), "--files-root", files, "--files-of", "bench",
 		"--listen", listen, "--nats-listen", "off", "--metrics-listen", "off", "--wait", "10m")
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
+	if lake != "" {
+		s.cmd.Args = append(s.cmd.Args, "--lake", lake)
+	}
+	s.cmd.Env = environmentOf(lake, dir)
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 40 * time.Second
 	stderr, err := s.cmd.StderrPipe()
@@ -106,7 +115,7 @@ func (s *service) call(ctx context.Context, method, path string, body, into any)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, s.base+"/api/v1/data/bench/"+path, bytes.NewReader(encoded))
+	req, err := http.NewRequestWithContext(ctx, method, s.base+"/api/v1/data/"+cmp.Or(s.workspace, "bench")+"/"+path, bytes.NewReader(encoded))
 	if err != nil {
 		return err
 	}

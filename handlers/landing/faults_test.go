@@ -252,3 +252,47 @@ func TestMetadataThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+// The latency of a store is waited for few times: what may be side by side is.
+func TestRoundsOfASync(t *testing.T) {
+	l, proxy := bucketLake(t, "rounds")
+	fence := uint64(0)
+	for i, s := range []struct {
+		name   string
+		target func(uint64, string) Target
+		from   int64
+		to     int64
+		most   int
+	}{
+		{"first", mergedOrders, 0, 10, 4}, // the empty table; data; manifest and list; metadata
+		{"second", mergedOrders, 10, 20, 3},
+		{"third", mergedOrders, 20, 30, 3},
+		{"incremental, 10 rows", incremental, 30, 40, 3},
+		{"incremental, nothing new", incremental, 40, 40, 2},
+		{"merge", mergedOrders, 5, 30, 4}, // data; deletes; manifests and list; metadata
+		{"merge after a restart", mergedOrders, 5, 45, 9},
+		{"full", full, 0, 10, 3},
+	} {
+		if s.name == "merge after a restart" {
+			l = openLakeAt(t, "s3://lab/rounds?region=us-east-1&endpoint="+proxy.URL, l.catalog.kv)
+		}
+		proxy.Set(buckettest.Fault{Kind: "slow", Delay: 40 * time.Millisecond})
+		proxy.Requests()
+		fence = uint64(i + 1)
+		w := begin(t, l, s.target(fence, "syn_"+newNonce()))
+		if s.to > s.from {
+			write(t, w, s.from, s.to)
+		}
+		var next *driver.Cursor
+		if w.target.Mode == Incremental {
+			next = behind(max(s.to-1, 0))
+		}
+		commit(t, w, next, true)
+		rounds := proxy.Rounds()
+		if n, _ := proxy.Requests(); rounds > s.most {
+			t.Errorf("%s: %d requests in %d rounds, want at most %d", s.name, n, rounds, s.most)
+		} else {
+			t.Logf("%s: %d requests in %d rounds", s.name, n, rounds)
+		}
+	}
+}

@@ -91,24 +91,9 @@ func (w *Writer) StagedMax() (*driver.Cursor, error) {
 // from the beginning stages. It returns ErrFenced when a later attempt took
 // over, ErrStorage, or ErrUnknown; after any error the caller aborts.
 func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
-	if w.closed {
-		return ErrClosed
-	}
-	if w.cursor.Value != nil {
-		return w.wrap(errors.New("a sync that goes on behind a cursor reads no ranges"))
-	}
-	if max != nil && max.Column != w.target.CursorColumn {
-		return w.wrap(fmt.Errorf("%w: a range by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, max.Column))
-	}
-	one := &staging{stagedRange: stagedRange{Range: r, Max: max, Border: edge}}
-	one.Rows = 0
-	for _, p := range made {
-		one.Rows += p.Rows
-		one.Parts = append(one.Parts, stagedPart{Name: p.Name, Rows: p.Rows, Size: p.Size})
-	}
-	var err error
-	if one.files, err = w.dataFiles(made); err != nil {
-		return w.wrap(err)
+	one, err := w.staging(r, max, edge, made)
+	if err != nil {
+		return err
 	}
 	w.stage.mu.Lock()
 	w.stage.waiting = append(w.stage.waiting, one)
@@ -128,6 +113,48 @@ func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, 
 		g.done, g.err = true, err
 	}
 	return w.wrap(err)
+}
+
+// heldBytes is up to where a range that is alone is rather read again than staged.
+const heldBytes = 8 << 20
+
+// Hold is Stage for the only range of a read, of which little is lost: what is
+// small waits for the final Commit without being written down.
+func (w *Writer) Hold(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
+	size := int64(0)
+	for _, p := range made {
+		size += p.Size
+	}
+	if size > heldBytes || len(w.stage.list()) > 0 {
+		return w.Stage(ctx, r, max, edge, made)
+	}
+	one, err := w.staging(r, max, edge, made)
+	if err == nil {
+		w.stage.set([]stagedRange{one.stagedRange}, 0, nil)
+	}
+	return err
+}
+
+// staging returns what is to be remembered of a range.
+func (w *Writer) staging(r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) (*staging, error) {
+	if w.closed {
+		return nil, ErrClosed
+	}
+	if w.cursor.Value != nil {
+		return nil, w.wrap(errors.New("a sync that goes on behind a cursor reads no ranges"))
+	}
+	if max != nil && max.Column != w.target.CursorColumn {
+		return nil, w.wrap(fmt.Errorf("%w: a range by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, max.Column))
+	}
+	one := &staging{stagedRange: stagedRange{Range: r, Max: max, Border: edge}}
+	one.Rows = 0
+	for _, p := range made {
+		one.Rows += p.Rows
+		one.Parts = append(one.Parts, stagedPart{Name: p.Name, Rows: p.Rows, Size: p.Size})
+	}
+	var err error
+	one.files, err = w.dataFiles(made)
+	return one, w.wrap(err)
 }
 
 // stageGroup writes ranges down.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,8 +63,11 @@ type shared struct {
 	limits Limits
 	cache  cache // of metadata
 	small  cache // of rows
-	single flag  // the store has no DeleteObjects
-	plain  flag  // the store has no If-None-Match
+	// Parts that all uploads send, and the memory of those that were sent.
+	sends   chan struct{}
+	buffers sync.Pool // of *[]byte
+	single  flag      // the store has no DeleteObjects
+	plain   flag      // the store has no If-None-Match
 }
 
 // Open returns a bucket without asking for it. The error is one of the
@@ -91,7 +95,7 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 	}
 	cfg.HTTPClient = counting{cfg.HTTPClient}
 	cfg.Credentials = aws.NewCredentialsCache(&reloading{first: cfg.Credentials, load: load})
-	sh := &shared{name: name, limits: limits, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}}
+	sh := &shared{name: name, limits: limits, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}, sends: make(chan struct{}, sendingAll)}
 	sh.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if s.Endpoint != "" {
 			o.BaseEndpoint = aws.String(s.Endpoint)

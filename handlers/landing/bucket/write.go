@@ -17,11 +17,13 @@ import (
 )
 
 // A file is uploaded in parts of partSize: one is filled while sending others
-// are sent, which is all the memory that an upload takes.
+// are sent, which is all the memory that an upload takes. All uploads together
+// send sendingAll.
 const (
-	partSize = 8 << 20
-	sending  = 2
-	tidying  = 4 * time.Second // for what is removed after the work has ended
+	partSize   = 5 << 20
+	sending    = 2
+	sendingAll = 6
+	tidying    = 4 * time.Second // for what is removed after the work has ended
 )
 
 // WriteFile writes a small file.
@@ -88,7 +90,6 @@ type Writer struct {
 
 	mu    sync.Mutex
 	parts []types.CompletedPart
-	free  [][]byte
 	err   error
 }
 
@@ -134,15 +135,12 @@ func (w *Writer) room(n int) {
 	if len(w.buf)+n <= cap(w.buf) || len(w.buf)+n < partSize/16 {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var next []byte
-	if last := len(w.free) - 1; last >= 0 {
-		next, w.free = w.free[last], w.free[:last]
-	} else {
-		next = make([]byte, 0, partSize)
+	next, ok := w.b.buffers.Get().(*[]byte)
+	if !ok {
+		made := make([]byte, 0, partSize)
+		next = &made
 	}
-	w.buf = append(next[:0], w.buf...)
+	w.buf = append((*next)[:0], w.buf...)
 }
 
 // ReadFrom writes all that r has.
@@ -159,16 +157,23 @@ func (w *Writer) send() error {
 		}
 		w.upload = out.UploadId
 	}
-	select {
-	case w.slots <- struct{}{}:
-	case <-w.b.ctx.Done():
-		return w.failed()
+	// A part that is sent waits for nobody, so whoever waits here gets on.
+	for _, slots := range []chan struct{}{w.slots, w.b.sends} {
+		select {
+		case slots <- struct{}{}:
+		case <-w.b.ctx.Done():
+			return w.failed()
+		}
 	}
 	w.number++
 	number, content := w.number, w.buf
 	w.buf = nil
 	w.wait.Go(func() {
-		defer func() { <-w.slots }()
+		defer func() {
+			w.b.buffers.Put(&content)
+			<-w.b.sends
+			<-w.slots
+		}()
 		out, err := request(w.b, "UploadPart", w.key, w.b.client.UploadPart, &s3.UploadPartInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, PartNumber: &number, Body: bytes.NewReader(content)})
 		if err != nil {
 			w.fail(err)
@@ -177,7 +182,6 @@ func (w *Writer) send() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.parts = append(w.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag})
-		w.free = append(w.free, content)
 	})
 	return nil
 }
@@ -212,7 +216,7 @@ func (w *Writer) Close() error {
 		w.send() // which keeps its error
 	}
 	w.wait.Wait()
-	w.buf, w.free = nil, nil
+	w.buf = nil
 	if w.failed() == nil {
 		if err := w.complete(); err != nil {
 			w.fail(err)

@@ -36,6 +36,8 @@ type Proxy struct {
 	mu     sync.Mutex
 	faults []*Fault
 	counts map[string]int
+	rounds int
+	now    int // requests under way
 	end    chan struct{}
 
 	pass sync.Mutex // of who takes bytes from a narrow request
@@ -45,11 +47,21 @@ type Proxy struct {
 // NewProxy starts a proxy before a server; it ends with the test.
 func NewProxy(t *testing.T, server string) *Proxy {
 	t.Helper()
-	to, err := url.Parse(server)
+	p, stop, err := Before(server)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{counts: map[string]int{}, end: make(chan struct{})}
+	t.Cleanup(stop)
+	return p
+}
+
+// Before starts a proxy before a server, until stop.
+func Before(server string) (p *Proxy, stop func(), err error) {
+	to, err := url.Parse(server)
+	if err != nil {
+		return nil, nil, err
+	}
+	p = &Proxy{counts: map[string]int{}, end: make(chan struct{})}
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host
@@ -64,12 +76,11 @@ func NewProxy(t *testing.T, server string) *Proxy {
 	}
 	s.Start()
 	p.URL = s.URL
-	t.Cleanup(func() {
+	return p, func() {
 		close(p.end)
 		s.CloseClientConnections()
 		s.Close()
-	})
-	return p
+	}, nil
 }
 
 // Set replaces the faults; without any, the proxy passes everything on.
@@ -86,11 +97,35 @@ func (p *Proxy) Set(faults ...Fault) {
 func (p *Proxy) Requests() (total int, byMethod map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	byMethod, p.counts = p.counts, map[string]int{}
+	byMethod, p.counts, p.rounds = p.counts, map[string]int{}, 0
 	for _, n := range byMethod {
 		total += n
 	}
 	return total, byMethod
+}
+
+// Rounds returns how often since the last call of Requests one came while no
+// other was under way: how many times the network's latency was waited for.
+// Requests that come side by side are one where a fault slows them all.
+func (p *Proxy) Rounds() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rounds
+}
+
+// under counts a request, and returns what to do at its end.
+func (p *Proxy) under() (ended func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now == 0 {
+		p.rounds++
+	}
+	p.now++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.now--
+	}
 }
 
 // hit returns the fault of a request.
@@ -119,6 +154,7 @@ func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Reque
 		}
 		r.Header.Set("Accept-Encoding", "gzip, identity")
 	}
+	defer p.under()()
 	f, hit := p.hit(r)
 	if !hit {
 		forward.ServeHTTP(w, r)

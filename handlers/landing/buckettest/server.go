@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,29 +45,48 @@ func program() (string, error) {
 // is skipped, or fails where CI or HEADWATER_TEST_REQUIRE is set.
 func Start(t *testing.T, bucket string) string {
 	t.Helper()
+	server, stop, err := Serve(t.TempDir(), bucket)
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") == "" && os.Getenv("HEADWATER_TEST_REQUIRE") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	for _, setting := range Environment() {
+		name, value, _ := strings.Cut(setting, "=")
+		t.Setenv(name, value)
+	}
+	return server
+}
+
+// Environment returns the settings with which programs have the server's keys.
+func Environment() []string {
+	return []string{"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey, "AWS_EC2_METADATA_DISABLED=true"}
+}
+
+// Serve runs an S3 server over a folder, with the named bucket, until stop. It
+// returns its URL, or exec.ErrNotFound where the program is missing.
+func Serve(dir, bucket string) (server string, stop func(), err error) {
 	name, err := program()
 	if err != nil {
-		if os.Getenv("CI") != "" || os.Getenv("HEADWATER_TEST_REQUIRE") != "" {
-			t.Fatal("versitygw is missing: run `make deps`")
-		}
-		t.Skip("versitygw is missing: run `make deps`")
+		return "", nil, fmt.Errorf("versitygw is missing, run `make deps`: %w", err)
 	}
-	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, bucket), 0o755); err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	port, err := ports.Take()
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	address := ports.Address(port)
 	c := exec.Command(name, "--access", AccessKey, "--secret", SecretKey, "--port", address, "posix", dir)
 	if err := c.Start(); err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
-	t.Cleanup(func() {
+	stop = func() {
 		c.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -74,14 +94,12 @@ func Start(t *testing.T, bucket string) string {
 			c.Process.Kill()
 			<-ended
 		}
-	})
-	if err := reachable(address); err != nil {
-		t.Fatal(err)
 	}
-	t.Setenv("AWS_ACCESS_KEY_ID", AccessKey)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", SecretKey)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	return "http://" + address
+	if err := reachable(address); err != nil {
+		stop()
+		return "", nil, err
+	}
+	return "http://" + address, stop, nil
 }
 
 func reachable(address string) error {

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"bytes"
 	"container/list"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ func cacheable(key string) bool {
 
 // keep puts a file into the cache that it belongs to.
 func (b *Bucket) keep(key string, content []byte) {
+	if cap(content) > 2*len(content) {
+		content = bytes.Clone(content)
+	}
 	switch {
 	case cacheable(key):
 		b.cache.put(key, content)

@@ -35,10 +35,10 @@ func TestMemoryOfUploads(t *testing.T) {
 		}
 		return w.Close()
 	}
-	for _, c := range []struct{ uploads, most int }{{1, 18}, {8, 8*6 + 6*6}} {
+	for _, c := range []struct{ uploads, most int }{{1, 24}, {8, 8*8 + 6*8}} {
 		uploads := c.uploads
 		if testing.Short() && uploads > 1 {
-			uploads, c.most = 4, 4*6+6*6
+			uploads, c.most = 4, 4*8+6*8
 		}
 		grown := peak(t.Context(), func() {
 			var wg sync.WaitGroup

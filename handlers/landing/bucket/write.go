@@ -170,7 +170,6 @@ func (w *Writer) send() error {
 	w.buf = nil
 	w.wait.Go(func() {
 		defer func() {
-			w.b.buffers.Put(&content)
 			<-w.b.sends
 			<-w.slots
 		}()
@@ -179,6 +178,7 @@ func (w *Writer) send() error {
 			w.fail(err)
 			return
 		}
+		w.b.buffers.Put(&content) // after a failure, a connection may still read it
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.parts = append(w.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag})

@@ -345,6 +345,9 @@ func (c caller) holds(method, path string, r reply) {
 	if err := schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsResponse()); err != nil {
 		c.t.Errorf("%s %s: the answer %d breaks the contract: %v\n%s", method, path, r.Code, err, r.Raw)
 	}
+	for _, field := range undocumented([]*openapi3.Schema{schema}, value, "") {
+		c.t.Errorf("%s %s: the contract does not name %s of the answer %d: %.2000s", method, path, field, r.Code, r.Raw)
+	}
 	if (r.Code >= 300) != (r.Error != nil) && !(r.Code == 200 && r.Status == "error") {
 		c.t.Errorf("%s %s: code %d and status %q do not agree: %s", method, path, r.Code, r.Status, r.Raw)
 	}

@@ -17,6 +17,7 @@ import (
 // Handler serves the REST API. It is an http.Handler and safe for concurrent
 // use. Call Drain when the server begins to shut down and Close after it has.
 type Handler struct {
+	refusals refusals // of the history
 	Deps
 	contract *contract
 	router   *mux.Router

@@ -138,6 +138,7 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 		if f.status >= 500 && hr.Context().Err() == nil {
 			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.OperationID, "status", f.status, "error", err)
 		}
+		h.recordRefusal(r, f)
 		a = f.answer()
 	}
 	if a != nil { // nil: the client has left, or was answered already

@@ -92,6 +92,10 @@ func (h *Handler) createWebhook(ctx context.Context, r *request, s seed, settled
 	if err != nil {
 		return nil, webhookFailure(err, w.ID)
 	}
+	told := &event.WebhookCreated{Receiver: receiver(known), Types: known.Types, OfSource: known.SourceID, After: known.After}
+	if err := h.tellWebhook(ctx, r, s, known, told); err != nil {
+		return nil, err
+	}
 	return h.shown(http.StatusOK, "Created webhook "+w.ID+"; its secret is shown only now", known, key)
 }
 
@@ -169,6 +173,9 @@ func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*answer, error
 	if err := h.Webhooks.Delete(ctx, w.Address()); err != nil {
 		return nil, webhookFailure(err, w.ID)
 	}
+	if err := h.tellWebhook(ctx, r, newSeed(time.Now()), w, &event.WebhookDeleted{Receiver: receiver(w)}); err != nil {
+		return nil, err
+	}
 	return success(http.StatusOK, "Deleted webhook "+w.ID, map[string]string{"id": w.ID})
 }
 
@@ -182,6 +189,9 @@ func (h *Handler) rotateWebhook(ctx context.Context, r *request, s seed, settled
 	if !settled {
 		if w, err = h.Webhooks.Rotate(ctx, w.Address(), key); err != nil {
 			return nil, webhookFailure(err, w.ID)
+		}
+		if err := h.tellWebhook(ctx, r, s, w, &event.WebhookRotated{Receiver: receiver(w), PreviousUntil: w.PreviousUntil}); err != nil {
+			return nil, err
 		}
 	}
 	return h.shown(http.StatusOK, "Webhook "+w.ID+" has a new secret, shown only now; the one before signs too until "+w.PreviousUntil.Format(time.RFC3339), w, key)

@@ -41,6 +41,7 @@ func (h *Handlers) cancel(ctx context.Context, j *job, c *command.CancelOperatio
 		whole.Final = true
 		return move{discriminator: c.Cancels, stop: true, data: &event.CommandRejected{
 			Meta: event.At(j.address, whole), Command: commandOf(op.Kind), Reason: event.ReasonCancelled, Message: "the operation was cancelled",
+			By: j.operation.Actor,
 		}}, nil
 	})
 	return err

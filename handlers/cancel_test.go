@@ -123,6 +123,9 @@ func TestCancelOfAConnect(t *testing.T) {
 	close(on)
 	w.idle()
 	w.wantOutcomes("CommandRejected")
+	if by := last[*event.CommandRejected](w).By; by != "ada" {
+		t.Errorf("it was cancelled by %q", by)
+	}
 	if !w.destroyed(c.SecretRef) {
 		t.Error("the secrets of a cancelled connect are kept")
 	}

@@ -32,7 +32,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 			result = holding(rapid.Int64Range(0, 30).Draw(t, "total"), result)
 		}
 		var d event.Data
-		switch rapid.IntRange(0, 15).Draw(t, "kind") {
+		switch rapid.IntRange(0, 17).Draw(t, "kind") {
 		case 0, 1:
 			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
@@ -65,6 +65,10 @@ func drawHistory(t *rapid.T) []*event.Event {
 			d = &event.SourceRestored{Meta: event.At(a, op), Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "restored"), Unchanged: rapid.IntRange(0, 4).Draw(t, "unchanged") == 0}
 		case 15:
 			d = &event.SourcePurged{Meta: event.At(a, op), Name: "a"}
+		case 16:
+			d = &event.RequestRefused{Meta: event.At(at("ann", "refused"), op), Status: 404, Message: "<no>"}
+		case 17:
+			d = &event.WebhookCreated{Meta: event.At(at("ann", "whk_1"), op), Receiver: "https://a"}
 		}
 		e := h.add(d)
 		if d != nil {

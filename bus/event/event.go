@@ -51,7 +51,7 @@ type Meta struct {
 // message that has Final set.
 type Operation struct {
 	ID      string `json:"id"`              // the CloudEvents correlationid
-	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify
+	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify, update, rename, request
 	Targets int    `json:"targets"`         // how many targets the request has, at least 1
 	Target  int    `json:"target"`          // which of them this is, from 0
 	Final   bool   `json:"final,omitempty"` // this message is the target's outcome
@@ -72,7 +72,8 @@ const (
 	KindVerify   = "verify"
 	KindUpdate   = "update"
 	KindRename   = "rename"
-	KindPurge    = "purge" // nobody asked: the grace period of a removed source has passed
+	KindRequest  = "request" // a call that is no command: its event is all there is of it
+	KindPurge    = "purge"   // nobody asked: the grace period of a removed source has passed
 )
 
 // Header lets embedding payloads satisfy Data.

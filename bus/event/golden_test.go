@@ -45,7 +45,7 @@ func examples() map[string]Data {
 	m, table := exampleMeta(), exampleTable()
 	all := []Data{
 		&OperationAccepted{Meta: m, Accepted: []Target{{SourceID: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", Name: "warehouse", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attached: true}}},
-		&CommandRejected{Meta: m, Command: "SyncSource", Reason: ReasonAlreadySyncing, Message: "another sync runs", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2"},
+		&CommandRejected{Meta: m, Command: "SyncSource", Reason: ReasonAlreadySyncing, Message: "another sync runs", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", By: "eve"},
 		&ConnectionTested{Meta: m, Connector: "postgresql", OK: true, Reason: ReasonUnreachable, Message: "no route to host",
 			Steps: []TestStep{{Name: "connect", Status: "failed", DurationMS: 12, Message: "no route to host"}}},
 		&SourceConnected{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2,
@@ -70,6 +70,11 @@ func examples() map[string]Data {
 		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed},
 		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true},
 		&SourcePurged{Meta: m, Name: "warehouse", Removed: 4711},
+		&WebhookCreated{Meta: m, Receiver: "https://hooks.acme.test", Types: []string{"SyncFailed"}, OfSource: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", After: 41},
+		&WebhookRotated{Meta: m, Receiver: "https://hooks.acme.test", PreviousUntil: destroyed},
+		&WebhookDeleted{Meta: m, Receiver: "https://hooks.acme.test"},
+		&RequestRefused{Meta: m, Method: "POST", Route: "/api/v1/data/{workspace_id}/sync", Status: 404, Code: "not_found", Message: "There is no such source",
+			Options: json.RawMessage(`{"source_ids":["src_nobody"]}`), Unrecorded: 3},
 	}
 	byName := map[string]Data{}
 	for _, d := range all {

@@ -32,10 +32,14 @@ var payloads = map[string]func() Data{
 	(*SourceRestored)(nil).EventName():      func() Data { return new(SourceRestored) },
 	(*SourcePurged)(nil).EventName():        func() Data { return new(SourcePurged) },
 	(*TableVerified)(nil).EventName():       func() Data { return new(TableVerified) },
+	(*WebhookCreated)(nil).EventName():      func() Data { return new(WebhookCreated) },
+	(*WebhookRotated)(nil).EventName():      func() Data { return new(WebhookRotated) },
+	(*WebhookDeleted)(nil).EventName():      func() Data { return new(WebhookDeleted) },
+	(*RequestRefused)(nil).EventName():      func() Data { return new(RequestRefused) },
 }
 
 // All returns a fresh zero payload of every event, in the order of a source's
-// life.
+// life, and then those of OfSource's others.
 func All() []Data {
 	return []Data{
 		new(OperationAccepted),
@@ -53,6 +57,10 @@ func All() []Data {
 		new(SourceRemoved),
 		new(SourceRestored),
 		new(SourcePurged),
+		new(WebhookCreated),
+		new(WebhookRotated),
+		new(WebhookDeleted),
+		new(RequestRefused),
 	}
 }
 
@@ -96,6 +104,7 @@ type CommandRejected struct {
 	Reason  Reason `json:"reason"`
 	Message string `json:"message"`
 	SyncID  string `json:"sync_id,omitempty"` // with ReasonAlreadySyncing: the sync to follow instead
+	By      string `json:"by,omitempty"`      // with ReasonCancelled: who asked for it
 }
 
 // ConnectionTested ends a test-connection. Its address has the test's own id in

@@ -289,6 +289,14 @@ func (e eventDoc) what() string {
 		return fmt.Sprintf("%s: %s: %s", d.Command, d.Reason, d.Message)
 	case *event.OperationAccepted:
 		return fmt.Sprintf("%s of %s", d.Operation.Kind, several(len(d.Accepted), "target"))
+	case *event.WebhookCreated:
+		return fmt.Sprintf("%s made it, for %s", d.Operation.Actor, d.Receiver)
+	case *event.WebhookRotated:
+		return fmt.Sprintf("%s gave it a new secret, for %s", d.Operation.Actor, d.Receiver)
+	case *event.WebhookDeleted:
+		return fmt.Sprintf("%s deleted it, for %s", d.Operation.Actor, d.Receiver)
+	case *event.RequestRefused:
+		return fmt.Sprintf("%s, %s %s: %d %s", d.Operation.Actor, d.Method, d.Route, d.Status, d.Message)
 	}
 	return ""
 }

@@ -49,6 +49,25 @@ func TestDelivers(t *testing.T) {
 	}
 }
 
+// TestWhatCallersDidGoesToWhoNamesIt holds that events of no source, as of
+// requests that were refused, are passed over unless a webhook names them.
+func TestWhatCallersDidGoesToWhoNamesIt(t *testing.T) {
+	h := newHouse(t)
+	r, named := newReceiver(t), newReceiver(t)
+	all := h.hook(r.URL)
+	h.hook(named.URL, func(w *Webhook) { w.Types = []string{"RequestRefused"} })
+	h.deliver()
+	refused := h.address("refused")
+	meta := event.At(refused, event.Operation{ID: "req", Kind: event.KindRequest, Targets: 1})
+	if _, err := h.bus.Append(t.Context(), 0, &event.Event{ID: "refusal", Time: time.Now().UTC(), Data: &event.RequestRefused{Meta: meta, Status: 404}}); err != nil {
+		t.Fatal(err)
+	}
+	h.happen(h.address("src_a"), 1)
+	h.eventually("both events", func() bool { return r.all() == 1 && named.all() == 1 })
+	r.inOrder("src_a", 1)
+	h.eventually("the position", func() bool { s, pending := h.state(all); return pending == 0 && s.Floor == 2 && len(s.Ahead) == 0 })
+}
+
 // TestAFailingSourceWaitsAlone holds the order of a source whose event is
 // refused, and that others go on meanwhile.
 func TestAFailingSourceWaitsAlone(t *testing.T) {

@@ -212,6 +212,9 @@ func (r *runner) take(msg *message.Message) {
 		r.Log.Warn("an event cannot be read and is not delivered", "webhook", r.hook.ID, "sequence", sequence)
 		i.done = true
 	}
+	if e != nil && len(r.hook.Types) == 0 && !event.OfSource(e.Name()) {
+		i.done, body = true, bytes.Buffer{} // for those who name it
+	}
 	i.body = body.Bytes()
 	if r.window.add(i) {
 		r.lanes.add(sourceOf(msg, e), i, time.Now())

@@ -17,7 +17,7 @@ type Webhook struct {
 	Owner        string    `json:"owner"` // user name; empty for scope "organization"
 	URL          string    `json:"url"`
 	Description  string    `json:"description"`
-	Types        []string  `json:"types"`     // names of events; all if empty
+	Types        []string  `json:"types"`     // names of events; all of sources if empty
 	SourceID     string    `json:"source_id"` // all if empty
 	After        uint64    `json:"after"`     // only later events than this sequence
 	CreatedAt    time.Time `json:"created_at"`

@@ -107,7 +107,7 @@ func (o *Ops) described(e *event.Event) (name, connector string) {
 		return d.Name, d.Connector
 	case *event.ConnectionTested:
 		return "", d.Connector
-	case *event.OperationAccepted:
+	case *event.OperationAccepted, *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
 		return "", ""
 	}
 	if o.Describe == nil {

@@ -96,6 +96,22 @@ func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 	case *event.SourcePurged:
 		return slog.LevelInfo, "source purged", nil
 	}
+	return request(e)
+}
+
+// request returns how what a caller did is told. A refusal is told by the line of
+// its request.
+func request(e *event.Event) (slog.Level, string, []slog.Attr) {
+	switch d := e.Data.(type) {
+	case *event.WebhookCreated:
+		return slog.LevelInfo, "webhook created", []slog.Attr{slog.String("receiver", d.Receiver)}
+	case *event.WebhookRotated:
+		return slog.LevelInfo, "webhook rotated", []slog.Attr{slog.String("receiver", d.Receiver)}
+	case *event.WebhookDeleted:
+		return slog.LevelInfo, "webhook deleted", []slog.Attr{slog.String("receiver", d.Receiver)}
+	case *event.RequestRefused:
+		return slog.LevelDebug, "request refused", []slog.Attr{slog.String("route", d.Route), slog.Int("status", d.Status), slog.String("code", d.Code)}
+	}
 	return slog.LevelInfo, "event", nil
 }
 

@@ -76,6 +76,9 @@ func TestEveryOutcomeIsOneLine(t *testing.T) {
 		{&event.CommandRejected{Meta: operation(event.KindSync), Command: "SyncSource", Reason: event.ReasonInternal}, "ERROR", "command rejected", "internal"},
 		{&event.SourceRemoved{Meta: operation(event.KindCleanup)}, "INFO", "source removed", ""},
 		{&event.SourceRestored{Meta: operation(event.KindRestore)}, "INFO", "source restored", ""},
+		{&event.WebhookCreated{Meta: operation(event.KindRequest), Receiver: "https://a"}, "INFO", "webhook created", ""},
+		{&event.WebhookRotated{Meta: operation(event.KindRequest), Receiver: "https://a"}, "INFO", "webhook rotated", ""},
+		{&event.WebhookDeleted{Meta: operation(event.KindRequest), Receiver: "https://a"}, "INFO", "webhook deleted", ""},
 		{&event.SourcePurged{Meta: operation(event.KindPurge)}, "INFO", "source purged", ""},
 	} {
 		lines := told(t, slog.LevelInfo, c.data)

@@ -1,0 +1,50 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"headwater/bus/event"
+	"headwater/bus/seal"
+	"headwater/handlers/webhooks"
+)
+
+// appendTries is how often an event is appended that another one came before.
+const appendTries = 16
+
+// tell appends what a caller did by itself, no command, to the history of an
+// address. The id makes a repeat harmless.
+func (h *Handler) tell(ctx context.Context, r *request, id string, at event.Address, data event.Data) error {
+	request := r.http.Header.Get(headerRequestID)
+	*data.Header() = event.At(at, event.Operation{ID: request, Kind: event.KindRequest, Targets: 1, Actor: r.caller.Username, RequestID: request})
+	e := &event.Event{ID: id, Time: time.Now().UTC(), TraceParent: traceOf(r.http.Header), Data: data}
+	for try := 0; ; try++ {
+		after, err := h.Events.LastSequence(ctx, at)
+		if err != nil {
+			return err
+		}
+		if _, err = h.Events.Append(ctx, after, e); err == nil || try >= appendTries || !errors.Is(err, seal.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// tellWebhook is tell of what was done with a webhook.
+func (h *Handler) tellWebhook(ctx context.Context, r *request, s seed, w webhooks.Webhook, data event.Data) error {
+	if err := h.tell(ctx, r, s.uuid(data.EventName(), w.ID), w.Address(), data); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// receiver returns the scheme and the host of a webhook's URL. The rest of it
+// may be a secret.
+func receiver(w webhooks.Webhook) string {
+	u, err := url.Parse(w.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}

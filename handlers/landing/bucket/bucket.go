@@ -5,15 +5,17 @@ package bucket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -61,6 +63,7 @@ type shared struct {
 	name   string
 	client *s3.Client
 	limits Limits
+	keys   *keys
 	cache  cache // of metadata
 	small  cache // of rows
 	// Parts that all uploads send, and the memory of those that were sent.
@@ -94,8 +97,9 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 		cfg.Region = "us-east-1"
 	}
 	cfg.HTTPClient = counting{cfg.HTTPClient}
-	cfg.Credentials = aws.NewCredentialsCache(&reloading{first: cfg.Credentials, load: load})
-	sh := &shared{name: name, limits: limits, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}, sends: make(chan struct{}, sendingAll)}
+	from := &reloading{first: cfg.Credentials, load: load}
+	sh := &shared{name: name, limits: limits, keys: &keys{aws.NewCredentialsCache(from), from}, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}, sends: make(chan struct{}, sendingAll)}
+	cfg.Credentials = sh.keys
 	sh.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if s.Endpoint != "" {
 			o.BaseEndpoint = aws.String(s.Endpoint)
@@ -108,6 +112,7 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 		// enough, and neither trailers nor headers that proxies rewrite are.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.HTTPSignerV4 = &signer{}
 		o.APIOptions = append(o.APIOptions, unsignedHeaders)
 	})
 	return &Bucket{sh, context.WithoutCancel(ctx)}, nil
@@ -131,19 +136,32 @@ func (b *Bucket) key(name string) (string, error) {
 	return key, nil
 }
 
-// Path checks a folder of a bucket and returns it without slashes at its end.
+// Path checks the folder of a bucket's URL, which is what follows the name of
+// the bucket and a slash. It returns it as it is, without one slash at its end,
+// or why keys cannot begin so: listings would show another name, or none.
 func Path(folder string) (string, error) {
-	folder = strings.Trim(folder, "/")
 	if folder == "" {
 		return "", nil
 	}
-	for _, part := range strings.Split(folder, "/") {
+	for _, part := range strings.Split(strings.TrimSuffix(folder, "/"), "/") {
 		if part == "" || part == "." || part == ".." {
-			return "", errors.New(`the folder of a bucket must not hold "//", "." or ".."`)
+			return "", fmt.Errorf(`the folder of a bucket must not hold "//", "." or "..", nor begin with a slash: %q`, folder)
 		}
 	}
-	return folder, nil
+	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) {
+		return "", fmt.Errorf("the folder of a bucket must be UTF-8 without control characters: %q", folder)
+	}
+	if u, err := url.Parse("s3://b/" + folder); err != nil || strings.Contains(folder, "#") || u.String() != "s3://b/"+folder {
+		return "", fmt.Errorf("the folder of a bucket must be of letters, digits and -_.~!$&'()*+,;=:@%%20 between slashes, which stand for themselves where Iceberg names files by URLs, not %q; a space is none of them, and %%20 is taken as these three characters", folder)
+	}
+	if len(folder) > maxFolder {
+		return "", fmt.Errorf("the folder of a bucket must not be longer than %d bytes, as a key has at most 1,024, not %d", maxFolder, len(folder))
+	}
+	return strings.TrimSuffix(folder, "/"), nil
 }
+
+// maxFolder leaves room for what is below the folder.
+const maxFolder = 512
 
 // dialer makes connections on which nothing waits longer than the stall limit.
 func dialer(l Limits) func(context.Context, string, string) (net.Conn, error) {

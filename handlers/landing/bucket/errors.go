@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +33,8 @@ type Error struct {
 	// reason that stays, or was tried again for as long as the limits say.
 	Lasting bool
 	Err     error
+
+	broken bool // the answer was none of the store's, or not whole
 }
 
 // Error returns the operation, the key and what the store said.
@@ -48,7 +52,8 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Is(target error) bool {
 	switch target {
 	case fs.ErrNotExist:
-		return e.Status == 404 && e.Code != "NoSuchBucket" && e.Code != "NoSuchUpload"
+		// A store may answer 404 to keys that it does not know, or for a bucket.
+		return e.Status == 404 && slices.Contains([]string{"NoSuchKey", "NoSuchVersion", "NotFound", "404", ""}, e.Code)
 	case fs.ErrExist:
 		return e.Status == 412
 	}
@@ -71,9 +76,35 @@ func plain(err error) string {
 	return err.Error()
 }
 
+// Told returns what Error does without what names a host: anybody may read it.
+func (e *Error) Told() string {
+	if e.Status != 0 {
+		return e.Error()
+	}
+	why := "no connection to the bucket"
+	var late net.Error
+	switch {
+	case errors.Is(e.Err, errCredentials):
+		why = errCredentials.Error()
+	case untrusted(e.Err):
+		why = "the bucket's certificate is not trusted"
+	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled), errors.As(e.Err, &late) && late.Timeout():
+		why = "no answer in time"
+	}
+	return fmt.Sprintf("%s %s: %s", e.Op, e.Key, why)
+}
+
+// untrusted reports whether a certificate was refused.
+func untrusted(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &cert)
+}
+
 // lastingCodes are refusals that no waiting mends.
 var lastingCodes = []string{
-	"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed",
+	"AccessDenied", "InvalidAccessKeyId", "XAdminUserNotFound", "SignatureDoesNotMatch", "NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed",
 	"InvalidBucketName", "InvalidToken", "ExpiredToken", "AccountProblem", "AllAccessDisabled", "NotImplemented", "InvalidRegion", "IllegalLocationConstraintException",
 }
 
@@ -96,14 +127,14 @@ func (b *Bucket) fail(op, key string, began time.Time, err error) error {
 			return r
 		}, api.ErrorCode())
 	}
+	if e.Status == 200 && e.Code == "" {
+		e.Code, e.broken = notTheStore, true // it could not be read
+	}
 	for _, code := range lastingCodes {
 		e.Lasting = e.Lasting || e.Code == code
 	}
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var cert *tls.CertificateVerificationError
 	e.Lasting = e.Lasting || e.Status == 401 || e.Status == 403 || e.Status == 301 || e.Status == 501 ||
-		errors.Is(err, errCredentials) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &cert) ||
+		errors.Is(err, errCredentials) || untrusted(err) ||
 		e.Status != 404 && time.Since(began) >= b.limits.Outage
 	return e
 }
@@ -111,30 +142,47 @@ func (b *Bucket) fail(op, key string, began time.Time, err error) error {
 // patient repeats a request while the store is down or throttles, up to a time.
 type patient struct {
 	aws.RetryerV2
-	until time.Time
+	until   time.Time
+	ctx     context.Context
+	keys    *keys
+	changes int64 // of the keys when the request began
+	last    error // of an answer, for what is stopped while it waits to try again
 }
 
-func (p patient) IsErrorRetryable(err error) bool {
-	var cert *tls.CertificateVerificationError
-	return time.Now().Before(p.until) && !errors.Is(err, errCredentials) && !errors.As(err, &cert) && p.RetryerV2.IsErrorRetryable(err)
+func (p *patient) IsErrorRetryable(err error) bool {
+	var api smithy.APIError
+	var answer *awshttp.ResponseError
+	if errors.As(err, &answer) {
+		p.last = err
+	}
+	if errors.As(err, &api) && slices.Contains(refusedKeys, api.ErrorCode()) && p.keys.rotated(p.ctx, p.changes) {
+		p.changes = p.keys.from.changes.Load()
+		return true
+	}
+	return time.Now().Before(p.until) && !errors.Is(err, errCredentials) && !untrusted(err) && p.RetryerV2.IsErrorRetryable(err)
 }
 
 // again returns how a request that begins now is repeated.
-func (b *Bucket) again(outage time.Duration) func(*s3.Options) {
-	until := time.Now().Add(outage)
-	return func(o *s3.Options) {
-		o.Retryer = patient{retry.NewStandard(func(s *retry.StandardOptions) {
+func (b *Bucket) again(outage time.Duration) (*patient, func(*s3.Options)) {
+	p := &patient{until: time.Now().Add(outage), ctx: b.ctx, keys: b.keys, changes: b.keys.from.changes.Load()}
+	return p, func(o *s3.Options) {
+		p.RetryerV2 = retry.NewStandard(func(s *retry.StandardOptions) {
 			s.MaxAttempts = 0 // the time decides
 			s.MaxBackoff = min(10*time.Second, max(outage/4, 50*time.Millisecond))
 			s.RateLimiter = ratelimit.None
 			s.Retryables = append(s.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{429: {}}})
-		}), until}
+		})
+		o.Retryer = p
 	}
 }
 
 // request runs one and describes its failure.
 func request[I, O any](b *Bucket, op, key string, call func(context.Context, I, ...func(*s3.Options)) (O, error), in I) (O, error) {
 	began := time.Now()
-	out, err := call(b.ctx, in, b.again(b.limits.Outage))
+	p, again := b.again(b.limits.Outage)
+	out, err := call(b.ctx, in, again)
+	if err != nil && b.ctx.Err() != nil && p.last != nil {
+		err = errors.Join(err, p.last)
+	}
 	return out, b.fail(op, key, began, err)
 }

@@ -30,7 +30,7 @@ func (b *Bucket) List(folder string) ([]Object, error) {
 	var found []Object
 	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix}
 	for {
-		page, err := request(b, "ListObjectsV2", prefix, b.client.ListObjectsV2, in)
+		page, err := listed(b, "ListObjectsV2", prefix, b.client.ListObjectsV2, in, func(p *s3.ListObjectsV2Output) *string { return p.Name })
 		if err != nil {
 			return nil, err
 		}
@@ -46,6 +46,18 @@ func (b *Bucket) List(folder string) ([]Object, error) {
 			return nil, fmt.Errorf("ListObjectsV2 %s: a listing that goes on and does not say where", prefix)
 		}
 	}
+}
+
+// listed is request for a page of a listing, which names its bucket: 200 and
+// nothing is no folder without files.
+func listed[I, O any](b *Bucket, op, prefix string, call func(context.Context, I, ...func(*s3.Options)) (O, error), in I, named func(O) *string) (page O, err error) {
+	err = b.insist(op, prefix, func() error {
+		if page, err = request(b, op, prefix, call, in); err == nil && aws.ToString(named(page)) == "" {
+			err = broken(op, prefix, notTheStore)
+		}
+		return err
+	})
+	return page, err
 }
 
 // WalkDir calls fn for each file below a folder.
@@ -184,7 +196,7 @@ func (b *Bucket) versions(folder string) (ids []types.ObjectIdentifier, err erro
 	}
 	in := &s3.ListObjectVersionsInput{Bucket: &b.name, Prefix: &prefix}
 	for {
-		page, err := request(b, "ListObjectVersions", prefix, b.client.ListObjectVersions, in)
+		page, err := listed(b, "ListObjectVersions", prefix, b.client.ListObjectVersions, in, func(p *s3.ListObjectVersionsOutput) *string { return p.Name })
 		var e *Error
 		if errors.As(err, &e) && (e.Status == 400 || e.Status == 403 || e.Status == 404 || e.Status == 501) && e.Code != "NoSuchBucket" {
 			return b.newest(folder)
@@ -231,9 +243,13 @@ func (b *Bucket) AbortUploads(folder string, stale func(base string) bool) error
 	if err != nil {
 		return err
 	}
+	return b.abortUploads(prefix, stale)
+}
+
+func (b *Bucket) abortUploads(prefix string, stale func(base string) bool) error {
 	in := &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix}
 	for {
-		page, err := request(b, "ListMultipartUploads", prefix, b.client.ListMultipartUploads, in)
+		page, err := listed(b, "ListMultipartUploads", prefix, b.client.ListMultipartUploads, in, func(p *s3.ListMultipartUploadsOutput) *string { return p.Bucket })
 		var e *Error
 		if errors.As(err, &e) && (e.Status == 400 || e.Status == 403 || e.Status == 404 || e.Status == 501) && e.Code != "NoSuchBucket" {
 			return nil

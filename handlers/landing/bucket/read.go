@@ -74,21 +74,14 @@ type reader struct {
 	from int64
 }
 
-// fetch reads a range, and again where the answer broke off.
-func (f *reader) fetch(from, n int64) ([]byte, error) {
-	began := time.Now()
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		content, err := f.once(from, n)
-		var e *Error
-		if err == nil || errors.As(err, &e) || time.Since(began) > f.b.limits.Outage {
-			return content, err
-		}
-		select {
-		case <-f.b.ctx.Done():
-			return nil, f.b.fail("GetObject", f.key, began, f.b.ctx.Err())
-		case <-time.After(pause):
-		}
-	}
+// fetch reads a range, and again where the answer broke off or is not the
+// file's.
+func (f *reader) fetch(from, n int64) (content []byte, err error) {
+	err = f.b.insist("GetObject", f.key, func() error {
+		content, err = f.once(from, n)
+		return err
+	})
+	return content, err
 }
 
 func (f *reader) once(from, n int64) ([]byte, error) {
@@ -103,11 +96,14 @@ func (f *reader) once(from, n int64) ([]byte, error) {
 		return nil, err
 	}
 	defer out.Body.Close()
+	if aws.ToString(out.ETag) == "" {
+		return nil, broken("GetObject", f.key, notTheStore)
+	}
 	total := aws.ToInt64(out.ContentLength)
 	if out.ContentRange != nil {
 		_, size, _ := strings.Cut(*out.ContentRange, "/")
 		if total, err = strconv.ParseInt(size, 10, 64); err != nil {
-			return nil, fmt.Errorf("GetObject %s: an answer without its size", f.key)
+			return nil, broken("GetObject", f.key, "an answer without its size")
 		}
 	} else if from > 0 {
 		return nil, &Error{Op: "GetObject", Key: f.key, Status: 501, Code: "a range was asked for and the whole came", Lasting: true}
@@ -115,12 +111,15 @@ func (f *reader) once(from, n int64) ([]byte, error) {
 		n = total // a store without ranges sent it whole
 	}
 	if f.size >= 0 && f.size != total {
-		return nil, fmt.Errorf("GetObject %s: its size changed", f.key)
+		return nil, broken("GetObject", f.key, "its size changed")
 	}
 	want := min(n, total-from)
 	content, err := io.ReadAll(io.LimitReader(out.Body, want+1))
 	if err != nil || int64(len(content)) != want {
-		return nil, fmt.Errorf("GetObject %s: the answer broke off after %d of %d bytes", f.key, len(content), want)
+		return nil, broken("GetObject", f.key, fmt.Sprintf("the answer broke off after %d of %d bytes", len(content), want))
+	}
+	if from == 0 && !begins(f.key, content) {
+		return nil, broken("GetObject", f.key, "an answer that is not the file")
 	}
 	f.size, f.modified = total, aws.ToTime(out.LastModified)
 	return content, nil

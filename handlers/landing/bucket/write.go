@@ -12,6 +12,7 @@ import (
 
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -36,11 +37,23 @@ func (b *Bucket) WriteFile(name string, content []byte) error {
 }
 
 func (b *Bucket) put(key string, content []byte) error {
-	_, err := request(b, "PutObject", key, b.client.PutObject, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(content)})
+	err := b.putOnce(key, content, nil)
 	if err == nil {
 		b.keep(key, content)
 	}
 	return err
+}
+
+// putOnce writes a file, on a condition if there is one. An answer without an
+// ETag is not the store's.
+func (b *Bucket) putOnce(key string, content []byte, unless *string) error {
+	return b.insist("PutObject", key, func() error {
+		out, err := request(b, "PutObject", key, b.client.PutObject, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(content), IfNoneMatch: unless})
+		if err == nil && aws.ToString(out.ETag) == "" {
+			err = broken("PutObject", key, notTheStore)
+		}
+		return err
+	})
 }
 
 // WriteNew writes a small file that must not exist: else it is fs.ErrExist.
@@ -53,7 +66,7 @@ func (b *Bucket) WriteNew(name string, content []byte) error {
 	if b.plain.Load() {
 		return b.put(key, content)
 	}
-	_, err = request(b, "PutObject", key, b.client.PutObject, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: bytes.NewReader(content), IfNoneMatch: aws.String("*")})
+	err = b.putOnce(key, content, aws.String("*"))
 	var e *Error
 	if errors.As(err, &e) && (e.Status == 501 || e.Code == "InvalidArgument") {
 		b.plain.Store(true)
@@ -83,10 +96,13 @@ type Writer struct {
 	buf    []byte
 	upload *string // once there is more than one part
 	number int32
-	slots  chan struct{}
-	wait   sync.WaitGroup
-	closed bool
-	sent   atomic.Int64
+	size   int64
+	// repeated says that the upload may have been begun more than once.
+	repeated bool
+	slots    chan struct{}
+	wait     sync.WaitGroup
+	closed   bool
+	sent     atomic.Int64
 
 	mu    sync.Mutex
 	parts []types.CompletedPart
@@ -120,7 +136,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		n := min(len(p), partSize-len(w.buf))
 		w.room(n)
 		w.buf = append(w.buf, p[:n]...)
-		p, written = p[n:], written+n
+		p, written, w.size = p[n:], written+n, w.size+int64(n)
 		if len(w.buf) == partSize {
 			if err := w.send(); err != nil {
 				return written, err
@@ -151,11 +167,9 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 // send hands the buffer to a goroutine that uploads it.
 func (w *Writer) send() error {
 	if w.upload == nil {
-		out, err := request(w.b, "CreateMultipartUpload", w.key, w.b.client.CreateMultipartUpload, &s3.CreateMultipartUploadInput{Bucket: &w.b.name, Key: &w.key})
-		if err != nil {
+		if err := w.b.insist("CreateMultipartUpload", w.key, w.create); err != nil {
 			return w.fail(err)
 		}
-		w.upload = out.UploadId
 	}
 	// A part that is sent waits for nobody, so whoever waits here gets on.
 	for _, slots := range []chan struct{}{w.slots, w.b.sends} {
@@ -173,7 +187,14 @@ func (w *Writer) send() error {
 			<-w.b.sends
 			<-w.slots
 		}()
-		out, err := request(w.b, "UploadPart", w.key, w.b.client.UploadPart, &s3.UploadPartInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, PartNumber: &number, Body: bytes.NewReader(content)})
+		var out *s3.UploadPartOutput
+		err := w.b.insist("UploadPart", w.key, func() (err error) {
+			out, err = request(w.b, "UploadPart", w.key, w.b.client.UploadPart, &s3.UploadPartInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, PartNumber: &number, Body: bytes.NewReader(content)})
+			if err == nil && aws.ToString(out.ETag) == "" {
+				err = broken("UploadPart", w.key, notTheStore)
+			}
+			return err
+		})
 		if err != nil {
 			w.fail(err)
 			return
@@ -184,6 +205,32 @@ func (w *Writer) send() error {
 		w.parts = append(w.parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag})
 	})
 	return nil
+}
+
+// create begins the upload. One whose answer was lost is another upload, which
+// is ended with the file.
+func (w *Writer) create() error {
+	out, err := request(w.b, "CreateMultipartUpload", w.key, w.b.client.CreateMultipartUpload, &s3.CreateMultipartUploadInput{Bucket: &w.b.name, Key: &w.key})
+	if err != nil {
+		w.repeated = true
+		return err
+	}
+	attempts, _ := retry.GetAttemptResults(out.ResultMetadata)
+	w.repeated = w.repeated || len(attempts.Results) > 1
+	if aws.ToString(out.UploadId) == "" {
+		w.repeated = true
+		return broken("CreateMultipartUpload", w.key, notTheStore)
+	}
+	w.upload = out.UploadId
+	return nil
+}
+
+// endOthers ends uploads of the same file, whose answers were lost: no name is
+// written twice.
+func (w *Writer) endOthers(b *Bucket) {
+	if w.repeated {
+		_ = b.abortUploads(w.key, func(string) bool { return true }) // a sweep ends what this does not
+	}
 }
 
 func (w *Writer) fail(err error) error {
@@ -205,6 +252,11 @@ func (w *Writer) Close() error {
 	defer w.cancel()
 	if w.upload == nil {
 		if err := w.failed(); err != nil {
+			if w.repeated {
+				b, done := w.b.lively()
+				defer done()
+				w.endOthers(b)
+			}
 			return err
 		}
 		if err := w.b.put(w.key, w.buf); err != nil {
@@ -222,22 +274,33 @@ func (w *Writer) Close() error {
 			w.fail(err)
 		}
 	}
-	if w.err == nil {
+	if w.err == nil && !w.repeated {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.b.ctx), tidying)
 	defer cancel()
-	w.b.Within(ctx).abort(w.key, w.upload) // a sweep aborts what this does not
+	b := w.b.Within(ctx)
+	if w.err != nil {
+		b.abort(w.key, w.upload) // a sweep aborts what this does not
+	}
+	w.endOthers(b)
 	return w.err
 }
 
 func (w *Writer) complete() error {
 	slices.SortFunc(w.parts, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
-	_, err := request(w.b, "CompleteMultipartUpload", w.key, w.b.client.CompleteMultipartUpload, &s3.CompleteMultipartUploadInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: w.parts}})
+	err := w.b.insist("CompleteMultipartUpload", w.key, func() error {
+		out, err := request(w.b, "CompleteMultipartUpload", w.key, w.b.client.CompleteMultipartUpload, &s3.CompleteMultipartUploadInput{Bucket: &w.b.name, Key: &w.key, UploadId: w.upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: w.parts}})
+		if err == nil && aws.ToString(out.ETag) == "" {
+			err = broken("CompleteMultipartUpload", w.key, notTheStore)
+		}
+		return err
+	})
 	var e *Error
 	if errors.As(err, &e) && e.Code == "NoSuchUpload" {
 		// The answer of a completion that was done may have been lost.
-		if _, gone := request(w.b, "HeadObject", w.key, w.b.client.HeadObject, &s3.HeadObjectInput{Bucket: &w.b.name, Key: &w.key}); gone == nil {
+		out, gone := request(w.b, "HeadObject", w.key, w.b.client.HeadObject, &s3.HeadObjectInput{Bucket: &w.b.name, Key: &w.key})
+		if gone == nil && aws.ToString(out.ETag) != "" && aws.ToInt64(out.ContentLength) == w.size {
 			return nil
 		}
 	}

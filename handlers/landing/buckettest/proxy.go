@@ -1,8 +1,8 @@
 package buckettest
 
 import (
-	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +19,7 @@ type Fault struct {
 	Method string        // "" for every
 	Key    string        // part of the path and query, "" for every
 	Times  int           // how many requests; 0 for all
-	Kind   string        // silent, reset, lost, half, slow, narrow, void, or a status such as "503 SlowDown"
+	Kind   string        // one of faults.go, or a status such as "503 SlowDown"
 	Delay  time.Duration // of slow
 	Rate   int           // of narrow: bytes a second of all bodies together
 }
@@ -38,6 +38,8 @@ type Proxy struct {
 	counts map[string]int
 	rounds int
 	now    int // requests under way
+	stale  map[string]*httptest.ResponseRecorder
+	server *url.URL
 	end    chan struct{}
 
 	pass sync.Mutex // of who takes bytes from a narrow request
@@ -45,9 +47,16 @@ type Proxy struct {
 }
 
 // NewProxy starts a proxy before a server; it ends with the test.
-func NewProxy(t *testing.T, server string) *Proxy {
+func NewProxy(t *testing.T, server string) *Proxy { return newProxy(t, server, (*httptest.Server).Start) }
+
+// NewTLSProxy is NewProxy with a certificate that nobody knows.
+func NewTLSProxy(t *testing.T, server string) *Proxy {
+	return newProxy(t, server, (*httptest.Server).StartTLS)
+}
+
+func newProxy(t *testing.T, server string, start func(*httptest.Server)) *Proxy {
 	t.Helper()
-	p, stop, err := Before(server)
+	p, stop, err := before(server, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,24 +66,32 @@ func NewProxy(t *testing.T, server string) *Proxy {
 
 // Before starts a proxy before a server, until stop.
 func Before(server string) (p *Proxy, stop func(), err error) {
+	return before(server, (*httptest.Server).Start)
+}
+
+func before(server string, start func(*httptest.Server)) (p *Proxy, stop func(), err error) {
 	to, err := url.Parse(server)
 	if err != nil {
 		return nil, nil, err
 	}
-	p = &Proxy{counts: map[string]int{}, end: make(chan struct{})}
+	p = &Proxy{server: to, counts: map[string]int{}, end: make(chan struct{})}
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
+			p.mu.Lock()
+			to := p.server
+			p.mu.Unlock()
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, r.In.Host
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(forward, w, r) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.Config.ConnState = func(c net.Conn, state http.ConnState) {
 		if t, ok := c.(*net.TCPConn); ok && state == http.StateNew {
 			t.SetReadBuffer(64 << 10) // what is not read is not taken, either
 		}
 	}
-	s.Start()
+	start(s)
 	p.URL = s.URL
 	return p, func() {
 		close(p.end)
@@ -83,11 +100,23 @@ func Before(server string) (p *Proxy, stop func(), err error) {
 	}, nil
 }
 
+// To passes what comes from now on to another server.
+func (p *Proxy) To(t *testing.T, server string) {
+	t.Helper()
+	to, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = to
+}
+
 // Set replaces the faults; without any, the proxy passes everything on.
 func (p *Proxy) Set(faults ...Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.faults = nil
+	p.faults, p.stale = nil, map[string]*httptest.ResponseRecorder{}
 	for _, f := range faults {
 		p.faults = append(p.faults, &f)
 	}
@@ -155,85 +184,9 @@ func (p *Proxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Reque
 		r.Header.Set("Accept-Encoding", "gzip, identity")
 	}
 	defer p.under()()
-	f, hit := p.hit(r)
-	if !hit {
-		forward.ServeHTTP(w, r)
+	if f, hit := p.hit(r); hit {
+		p.misbehave(f, forward, w, r)
 		return
 	}
-	switch f.Kind {
-	case "silent":
-		io.Copy(io.Discard, r.Body)
-		select {
-		case <-p.end:
-		case <-r.Context().Done():
-		}
-		panic(http.ErrAbortHandler)
-	case "reset":
-		panic(http.ErrAbortHandler)
-	case "slow":
-		select {
-		case <-p.end:
-		case <-time.After(f.Delay):
-		}
-		forward.ServeHTTP(w, r)
-	case "narrow":
-		r.Body = &narrow{r.Body, p, f.Rate}
-		forward.ServeHTTP(w, r)
-	case "void": // a removal that is answered and does nothing
-		io.Copy(io.Discard, r.Body)
-		if r.Method == http.MethodDelete {
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		w.Header().Set("Content-Type", "application/xml")
-		fmt.Fprint(w, `<?xml version="1.0"?><DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></DeleteResult>`)
-	case "lost":
-		forward.ServeHTTP(httptest.NewRecorder(), r)
-		panic(http.ErrAbortHandler)
-	case "half":
-		answer := httptest.NewRecorder()
-		forward.ServeHTTP(answer, r)
-		for name, values := range answer.Header() {
-			w.Header()[name] = values
-		}
-		w.Header().Set("Content-Length", fmt.Sprint(answer.Body.Len()))
-		w.WriteHeader(answer.Code)
-		w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
-		panic(http.ErrAbortHandler)
-	default:
-		refuse(w, r, f.Kind)
-	}
-}
-
-// narrow is a body that comes slowly.
-type narrow struct {
-	io.ReadCloser
-	p    *Proxy
-	rate int
-}
-
-func (n *narrow) Read(b []byte) (int, error) {
-	n.p.pass.Lock()
-	defer n.p.pass.Unlock()
-	if ahead := time.Until(n.p.next); ahead > 5*time.Millisecond {
-		select {
-		case <-n.p.end:
-		case <-time.After(ahead):
-		}
-	} else if ahead < -time.Second {
-		n.p.next = time.Now()
-	}
-	got, err := n.ReadCloser.Read(b[:min(len(b), 16<<10)])
-	n.p.next = n.p.next.Add(time.Duration(got) * time.Second / time.Duration(n.rate))
-	return got, err
-}
-
-// refuse answers with a status and a code, as "503 SlowDown".
-func refuse(w http.ResponseWriter, r *http.Request, kind string) {
-	status, code := 503, ""
-	fmt.Sscanf(kind, "%d %s", &status, &code)
-	io.Copy(io.Discard, r.Body)
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as told</Message></Error>", code)
+	forward.ServeHTTP(w, r)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,19 +69,39 @@ func Environment() []string {
 // Serve runs an S3 server over a folder, with the named bucket, until stop. It
 // returns its URL, or exec.ErrNotFound where the program is missing.
 func Serve(dir, bucket string) (server string, stop func(), err error) {
+	if err := os.MkdirAll(filepath.Join(dir, bucket), 0o755); err != nil {
+		return "", nil, err
+	}
+	return serve(dir, AccessKey, SecretKey)
+}
+
+// Over is Start with the buckets that are the folders of a directory, and keys of
+// the caller's, which are not set; flags are more of the server's own. An object
+// is the file of its key.
+func Over(t *testing.T, dir, access, secret string, flags ...string) string {
+	t.Helper()
+	server, stop, err := serve(dir, access, secret, flags...)
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") == "" && os.Getenv("HEADWATER_TEST_REQUIRE") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return server
+}
+
+func serve(dir, access, secret string, flags ...string) (server string, stop func(), err error) {
 	name, err := program()
 	if err != nil {
 		return "", nil, fmt.Errorf("versitygw is missing, run `make deps`: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Join(dir, bucket), 0o755); err != nil {
-		return "", nil, err
 	}
 	port, err := ports.Take()
 	if err != nil {
 		return "", nil, err
 	}
 	address := ports.Address(port)
-	c := exec.Command(name, "--access", AccessKey, "--secret", SecretKey, "--port", address, "posix", dir)
+	c := exec.Command(name, slices.Concat([]string{"--access", access, "--secret", secret, "--port", address, "posix"}, flags, []string{dir})...)
 	if err := c.Start(); err != nil {
 		return "", nil, err
 	}

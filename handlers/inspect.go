@@ -12,6 +12,8 @@ import (
 	"headwater/bus/seal"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/landing"
+	"headwater/handlers/landing/bucket"
 )
 
 // settings say how to open a source.
@@ -159,12 +161,23 @@ func (d discovered) unreadable() error {
 }
 
 // because returns the cause of the context's end in the place of an error that
-// only says that it ended.
+// only says that it ended. A limit that passed while the lake was waited for says
+// what the lake had answered, if anything.
 func because(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return context.Cause(ctx)
+	cause := context.Cause(ctx)
+	var limit *failure
+	if !errors.As(cause, &limit) || !errors.Is(err, landing.ErrStorage) {
+		return cause
+	}
+	what := "its folder did not answer"
+	var b *bucket.Error
+	if errors.As(err, &b) {
+		what = b.Error()
+	}
+	return errors.Join(failf(limit.reason, "%s; the lake was waited for: %s", limit.message, what), cause)
 }
 
 // limited returns a context that ends after the limit of an inspection.

@@ -29,6 +29,9 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 	if err := errors.Join(t.validate(), checkColumns(t.Table)); err != nil {
 		return nil, err
 	}
+	if err := l.Claimed(ctx); err != nil {
+		return nil, err
+	}
 	l = l.within(ctx)
 	w := &Writer{lake: l, target: t, ident: identifierOf(t.Address, t.Table.Namespace, t.Table.Name), nonce: newNonce()}
 	unswept, err := w.takeOver(ctx)

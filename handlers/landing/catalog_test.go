@@ -10,7 +10,7 @@ import (
 func TestCatalogConformance(t *testing.T) {
 	catalogtest.RunCatalogTests(t, catalogtest.Config{
 		NewCatalog: func(t *testing.T) catalog.Catalog {
-			return &Catalog{kv: newMemoryKV(), files: disk{0o640}, root: fileURL(t.TempDir())}
+			return &Catalog{kv: newMemoryKV(), files: disk{mode: 0o640}, root: fileURL(t.TempDir())}
 		},
 		SupportsNamespaceProperties: true,
 	})

@@ -28,6 +28,7 @@ type Checkpoint struct {
 // gave it, the checkpoints that its snapshots still tell of, newest first. A
 // commit that has no cursor is none. It returns ErrStorage or the KV's error.
 func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]Checkpoint, error) {
+	l = l.within(ctx)
 	idents, err := l.catalog.identifiers(ctx, "table.", namespaceOf(a))
 	if err != nil {
 		return nil, err

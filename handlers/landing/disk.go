@@ -1,6 +1,7 @@
 package landing
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -16,7 +17,9 @@ import (
 // its writer's Close or WriteFile returned nil. Names are file:// URLs or
 // absolute paths.
 type disk struct {
-	mode fs.FileMode // of files
+	mode fs.FileMode     // of files
+	ctx  context.Context // nil for none
+	seam func(op string) // a test's stalled mount, nil otherwise
 }
 
 // dirMode lets those enter folders who may read files.
@@ -40,12 +43,17 @@ func fileURL(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
-func (disk) Open(name string) (iceio.File, error) {
+// Open opens a file for reading. Its reads end with the disk's context.
+func (d disk) Open(name string) (iceio.File, error) {
 	path, err := localPath(name)
 	if err != nil {
 		return nil, err
 	}
-	return os.Open(path)
+	f, err := within(d, "open", path, func() (*os.File, error) { return os.Open(path) })
+	if err != nil || d.ctx == nil {
+		return f, err
+	}
+	return &boundFile{f, d}, nil
 }
 
 // Create makes a new file. It never opens one that exists: no name is written
@@ -55,14 +63,16 @@ func (d disk) Create(name string) (iceio.FileWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDirs(filepath.Dir(path), d.dirMode()); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.mode)
-	if err != nil {
-		return nil, err
-	}
-	return &diskFile{File: f}, nil
+	return within(d, "create", path, func() (iceio.FileWriter, error) {
+		if err := makeDirs(filepath.Dir(path), d.dirMode()); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.mode)
+		if err != nil {
+			return nil, err
+		}
+		return &diskFile{File: f, disk: d}, nil
+	})
 }
 
 func (d disk) WriteFile(name string, content []byte) error {
@@ -74,32 +84,34 @@ func (d disk) WriteFile(name string, content []byte) error {
 	return errors.Join(err, w.Close())
 }
 
-func (disk) Remove(name string) error {
+func (d disk) Remove(name string) error {
 	path, err := localPath(name)
 	if err != nil {
 		return err
 	}
-	return os.Remove(path)
+	return d.tidies("remove", path, func() error { return os.Remove(path) })
 }
 
 // WalkDir calls fn with file:// URLs.
-func (disk) WalkDir(root string, fn fs.WalkDirFunc) error {
+func (d disk) WalkDir(root string, fn fs.WalkDirFunc) error {
 	path, err := localPath(root)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-		return fn(fileURL(path), d, err)
+	return d.tidies("list", path, func() error {
+		return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+			return fn(fileURL(path), d, err)
+		})
 	})
 }
 
 // RemoveAll removes a folder and what is in it.
-func (disk) RemoveAll(name string) error {
+func (d disk) RemoveAll(name string) error {
 	path, err := localPath(name)
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(path)
+	return d.tidies("remove", path, func() error { return os.RemoveAll(path) })
 }
 
 // writebackSize is how much of a file is written before the disk is asked to
@@ -109,16 +121,20 @@ const writebackSize = 8 << 20
 // diskFile is durable once Close returned nil.
 type diskFile struct {
 	*os.File
+	disk    disk
 	closed  bool
 	written int64
 	begun   int64 // of it, handed to the disk
 }
 
 func (f *diskFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
+	n, err := within(f.disk, "write", f.Name(), func() (int, error) { return f.File.Write(p) })
 	f.written += int64(n)
 	if f.written-f.begun >= writebackSize {
-		beginWriteback(f.File, f.begun, f.written-f.begun)
+		from, size := f.begun, f.written-f.begun
+		if _, late := within(f.disk, "write", f.Name(), func() (int, error) { beginWriteback(f.File, from, size); return 0, nil }); late != nil {
+			return n, late
+		}
 		f.begun = f.written
 	}
 	return n, err
@@ -129,14 +145,17 @@ func (f *diskFile) Close() error {
 		return nil
 	}
 	f.closed = true
-	err := f.Sync()
-	if e := f.File.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(f.Name()))
+	_, err := within(f.disk, "sync", f.Name(), func() (int, error) {
+		err := f.Sync()
+		if e := f.File.Close(); err == nil {
+			err = e
+		}
+		if err != nil {
+			return 0, err
+		}
+		return 0, syncDir(filepath.Dir(f.Name()))
+	})
+	return err
 }
 
 // makeDirs makes a folder and its parents, each durable in its own parent.

@@ -18,6 +18,9 @@ import (
 // error, so it may be repeated after a failure. It returns a *ForeignLakeError
 // when the lake has another owner, ErrStorage or the KV's error.
 func (l *Lake) Drop(ctx context.Context, a event.Address) error {
+	if err := l.Claimed(ctx); err != nil {
+		return err
+	}
 	if err := l.Owned(ctx); err != nil {
 		return err
 	}

@@ -28,17 +28,25 @@ type Lake struct {
 	passKeys int64 // keys of a merge that are in memory at a time
 	close    func() error
 	probe    *probe
+	claim    *claim
 	bucket   map[string]string
 }
 
 // Option changes how a lake is opened.
 type Option func(*options)
 
-type options struct{ mode fs.FileMode }
+type options struct {
+	mode   fs.FileMode
+	limits bucket.Limits
+}
 
 // FileMode sets the mode of the files of a lake that is a directory, 0640 by
 // default. Folders can be entered by whoever can read files. A bucket has none.
 func FileMode(mode fs.FileMode) Option { return func(o *options) { o.mode = mode } }
+
+// Limits bounds the requests to a bucket; a zero field means its default. A
+// directory has none.
+func Limits(limits bucket.Limits) Option { return func(o *options) { o.limits = limits } }
 
 // Open opens the lake at a directory path, a file:// URL or a bucket URL as
 // s3://bucket/folder?region=R&endpoint=URL. The credentials of a bucket come
@@ -50,7 +58,7 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Opti
 	for _, opt := range opts {
 		opt(&o)
 	}
-	files, root, err := openStore(ctx, url, o.mode)
+	files, root, err := openStore(ctx, url, o)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +74,7 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Opti
 		now:      time.Now,
 		passKeys: passKeys,
 		probe:    &probe{},
+		claim:    &claim{turn: make(chan struct{}, 1)},
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {
 				return c.Close()
@@ -75,14 +84,17 @@ func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Opti
 	}, nil
 }
 
-// within returns the lake with requests to a bucket that end with ctx.
+// within returns the lake with requests to its files that end with ctx.
 func (l *Lake) within(ctx context.Context) *Lake {
-	b, ok := l.files.(*bucket.Bucket)
-	if !ok {
+	bound := *l
+	switch files := l.files.(type) {
+	case *bucket.Bucket:
+		bound.files = files.Within(ctx)
+	case disk:
+		bound.files = files.within(ctx)
+	default:
 		return l
 	}
-	bound := *l
-	bound.files = b.Within(ctx)
 	bound.catalog = &Catalog{kv: l.catalog.kv, files: bound.files, root: l.root, of: l.catalog}
 	return &bound
 }

@@ -36,7 +36,7 @@ func (l *Lake) current(ctx context.Context, a event.Address, namespace, name str
 // Count returns how many rows readers of the table see now. It returns
 // ErrNoTable for a table that was never landed.
 func (l *Lake) Count(ctx context.Context, a event.Address, namespace, name string) (int64, error) {
-	at, err := l.current(ctx, a, namespace, name)
+	at, err := l.within(ctx).current(ctx, a, namespace, name)
 	if err != nil {
 		return 0, err
 	}
@@ -83,6 +83,7 @@ func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name str
 // 8601 for dates and times, NaN and Infinity by name. It returns ErrNoTable for
 // a table that was never landed.
 func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string, limit int) (shown Shown, err error) {
+	l = l.within(ctx)
 	at, err := l.current(ctx, a, namespace, name)
 	if err != nil {
 		return Shown{}, err

@@ -44,7 +44,7 @@ func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated,
 	r := &relocation{lake: l, sources: map[string]store{}, done: &done}
 	defer func() { err = errors.Join(err, r.close()) }()
 	if from != "" {
-		files, root, err := openStore(ctx, from, 0)
+		files, root, err := openStore(ctx, from, options{})
 		if err != nil {
 			return done, err
 		}
@@ -109,7 +109,7 @@ func (r *relocation) source(ctx context.Context, root string) (store, error) {
 	if strings.HasPrefix(root, "file:") {
 		return disk{}, nil // which makes no folder
 	}
-	files, _, err := openStore(ctx, root, 0)
+	files, _, err := openStore(ctx, root, options{})
 	if err != nil {
 		return nil, err
 	}

@@ -273,17 +273,17 @@ func TestWritable(t *testing.T) {
 	l := openLakeAt(t, dir, newMemoryKV())
 	now := time.Now()
 	l.now = func() time.Time { return now }
-	if err := l.Writable(); err != nil {
+	if err := l.Writable(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Writable(); err != nil {
+	if err := l.Writable(t.Context()); err != nil {
 		t.Errorf("asked again at once: %v", err)
 	}
 	now = now.Add(probeEvery)
-	if err := l.Writable(); !errors.Is(err, ErrStorage) || !strings.Contains(err.Error(), "not a directory") {
+	if err := l.Writable(t.Context()); !errors.Is(err, ErrStorage) || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("a lake that is a file: %v", err)
 	}
 }

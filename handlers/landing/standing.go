@@ -36,7 +36,7 @@ type Standing struct {
 // the columns that tell its rows apart, if it has any. It returns ErrNoTable for one that never
 // landed, ErrStorage or the KV's error.
 func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (Standing, error) {
-	at, err := l.current(ctx, a, t.Namespace, t.Name)
+	at, err := l.within(ctx).current(ctx, a, t.Namespace, t.Name)
 	if err != nil {
 		return Standing{}, err
 	}
@@ -79,6 +79,7 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 // Digest sums up the rows of a table that stands so, but for those of the keys
 // that the source has in a newer form. It returns ErrStorage.
 func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error) {
+	l = l.within(ctx)
 	// What landed is at or before the cursor.
 	spec.After = nil
 	side := digest.New(spec, newer)

@@ -26,9 +26,9 @@ type store interface {
 
 // openStore returns the files under a directory path, a file:// URL or a bucket
 // URL, with the root that names below it begin with.
-func openStore(ctx context.Context, lake string, mode fs.FileMode) (store, string, error) {
+func openStore(ctx context.Context, lake string, o options) (store, string, error) {
 	if !strings.Contains(lake, "://") && !strings.HasPrefix(lake, "file:") {
-		return openDisk(lake, mode)
+		return openDisk(ctx, lake, o.mode)
 	}
 	scheme, rest, _ := strings.Cut(lake, ":")
 	if scheme == "file" {
@@ -36,10 +36,10 @@ func openStore(ctx context.Context, lake string, mode fs.FileMode) (store, strin
 		if err != nil {
 			return nil, "", err
 		}
-		return openDisk(path, mode)
+		return openDisk(ctx, path, o.mode)
 	}
 	// The URL of a bucket is raw: a key is what it says, without escapes.
-	rest, options, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
+	rest, query, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
 	name, folder, _ := strings.Cut(rest, "/")
 	switch {
 	case strings.Contains(name, "@"):
@@ -51,14 +51,11 @@ func openStore(ctx context.Context, lake string, mode fs.FileMode) (store, strin
 	if err != nil {
 		return nil, "", fmt.Errorf("the lake's URL: %w", err)
 	}
-	query, err := url.ParseQuery(options)
-	if err != nil {
-		return nil, "", errors.New("the options of the lake's URL cannot be read")
-	}
 	settings, err := bucketSettings(query)
 	if err != nil {
 		return nil, "", err
 	}
+	settings.Limits = o.limits
 	root := strings.TrimRight(scheme+"://"+name+"/"+folder, "/")
 	if scheme == "s3" {
 		files, err := bucket.Open(ctx, name, settings)
@@ -78,13 +75,16 @@ func openStore(ctx context.Context, lake string, mode fs.FileMode) (store, strin
 	return files, root, nil
 }
 
-func openDisk(path string, mode fs.FileMode) (store, string, error) {
-	files := disk{mode}
+func openDisk(ctx context.Context, path string, mode fs.FileMode) (store, string, error) {
+	files := disk{mode: mode}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, "", storage("open the lake", err)
 	}
-	if err := makeDirs(path, files.dirMode()); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	_, err = within(files.within(ctx), "open", path, func() (struct{}, error) { return struct{}{}, makeDirs(path, files.dirMode()) })
+	if err != nil && ctx.Err() == nil { // a mount that does not answer yet is told of by who asks next
 		return nil, "", storage("open the lake", err)
 	}
 	return files, fileURL(path), nil
@@ -92,8 +92,12 @@ func openDisk(path string, mode fs.FileMode) (store, string, error) {
 
 // bucketSettings reads the options of a bucket's URL, named as gocloud.dev/blob
 // names them.
-func bucketSettings(query url.Values) (s bucket.Settings, err error) {
-	for option, values := range query {
+func bucketSettings(query string) (s bucket.Settings, err error) {
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return s, errors.New("the options of the lake's URL cannot be read")
+	}
+	for option, values := range options {
 		value := values[len(values)-1]
 		switch option {
 		case "endpoint":
@@ -148,7 +152,10 @@ func list(files store, root string) ([]listed, error) {
 		found = append(found, listed{name: name, base: d.Name(), modified: info.ModTime()})
 		return nil
 	})
-	return found, storage("list "+root, err)
+	if err != nil {
+		return nil, storage("list "+root, err) // a walk that nobody waits for may still add to found
+	}
+	return found, nil
 }
 
 // remove removes files; one that is gone already is no error. It tries all of
@@ -209,13 +216,18 @@ func (r *recorder) undo() error {
 // bucketOptions returns the options of a bucket URL as they were given, nil for
 // a lake that is no bucket.
 func bucketOptions(lake string) map[string]string {
-	u, err := url.Parse(lake)
-	if err != nil || u.Scheme != "s3" {
+	rest, ok := strings.CutPrefix(lake, "s3://")
+	if !ok {
+		return nil
+	}
+	_, query, _ := strings.Cut(rest, "?") // what is before it is raw
+	values, err := url.ParseQuery(query)
+	if err != nil {
 		return nil
 	}
 	options := map[string]string{}
-	for name, values := range u.Query() {
-		options[name] = values[len(values)-1]
+	for name, given := range values {
+		options[name] = given[len(given)-1]
 	}
 	return options
 }

@@ -2,42 +2,84 @@ package landing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// probeEvery is how long the answer of Writable counts.
-const probeEvery = 30 * time.Second
-
-// probeLimit bounds what Writable asks of a bucket.
-const probeLimit = 10 * time.Second
+const (
+	probeEvery = 30 * time.Second // how long a good answer of Writable counts
+	badEvery   = 2 * time.Second  // and a bad one
+	probeLimit = 10 * time.Second // what Writable asks of a bucket ends then
+	probeWait  = 2 * time.Second  // whoever asks is told then that there is no answer yet
+)
 
 // probe is the newest answer of Writable.
 type probe struct {
-	mu  sync.Mutex
-	at  time.Time
-	err error
+	mu    sync.Mutex
+	at    time.Time
+	err   error
+	under chan struct{} // closed when the probe under way has its answer
 }
 
 // Writable tries whether a file can be made in the lake and removed again, at
-// most every 30 s; between, it returns what it found last. The error is an
-// ErrStorage with the store's own words.
-func (l *Lake) Writable() error {
-	l.probe.mu.Lock()
-	defer l.probe.mu.Unlock()
-	if now := l.now(); l.probe.at.IsZero() || now.Sub(l.probe.at) >= probeEvery {
-		// A store that is silent must not hold up who asks.
-		ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
-		defer cancel()
+// most every 30 s, or 2 s after a failure; between, it returns what it found
+// last. It waits for 2 s, however long the store takes. The error is an
+// ErrStorage with the store's own words, or a *ForeignLakeError of a lake that
+// was claimed.
+func (l *Lake) Writable(ctx context.Context) error {
+	p := l.probe
+	p.mu.Lock()
+	every := probeEvery
+	if p.err != nil {
+		every = badEvery
+	}
+	if p.under == nil && !p.at.IsZero() && l.now().Sub(p.at) < every {
+		defer p.mu.Unlock()
+		return p.err
+	}
+	if p.under == nil {
+		p.under = make(chan struct{})
+		go l.find(p.under)
+	}
+	under := p.under
+	p.mu.Unlock()
+	wait := time.NewTimer(probeWait)
+	defer wait.Stop()
+	select {
+	case <-under:
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.under == under {
+		var last error
+		if said := l.claim.last.Load(); said != nil {
+			last = *said
+		}
+		return errors.Join(p.err, last, storage("write a file to the lake", fmt.Errorf("no answer for %v: %w", probeWait, context.DeadlineExceeded)))
+	}
+	return p.err
+}
+
+// find finds out whether the lake can be written.
+func (l *Lake) find(under chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
+	defer cancel()
+	err := l.Claimed(ctx)
+	if err == nil {
 		l := l.within(ctx)
 		name := l.root + "/" + "headwater-probe-" + uuid.NewString()
-		err := storage("write a file to the lake", l.files.WriteFile(name, []byte("can be removed\n")))
-		if err == nil {
+		if err = storage("write a file to the lake", l.files.WriteFile(name, []byte("can be removed\n"))); err == nil {
 			err = remove(l.files, name)
 		}
-		l.probe.at, l.probe.err = now, err
 	}
-	return l.probe.err
+	l.probe.mu.Lock()
+	defer l.probe.mu.Unlock()
+	l.probe.at, l.probe.err, l.probe.under = l.now(), err, nil
+	close(under)
 }

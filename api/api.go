@@ -158,8 +158,9 @@ type Deps struct {
 	Webhooks    Webhooks
 	Auth        *Auth
 	// Ready returns nil when this node can serve: the projection has caught up
-	// and the bus is connected. Its error is logged when somebody asks /readyz. nil
-	// means always ready.
+	// and the bus is connected. Its error is logged when somebody asks /readyz, and
+	// what its Told() string returns, if it has one, is told to anybody. nil means
+	// always ready.
 	Ready func(ctx context.Context) error
 	// CheckSync judges sync options before anything starts. nil leaves it to the
 	// workers.

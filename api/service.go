@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -29,8 +30,13 @@ func (h *Handler) readyz(ctx context.Context, _ *request) (*answer, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := h.Ready(ctx); err != nil {
-			// Anybody may ask, so the cause, which may name hosts, is not told.
-			return nil, &hidden{fail(http.StatusServiceUnavailable, "not_ready", "The node is not ready; its log says why").later(time.Second), err}
+			// Anybody may ask, so a cause that may name hosts is not told.
+			why := "The node is not ready; its log says why"
+			var told interface{ Told() string }
+			if errors.As(err, &told) {
+				why = "The node is not ready: " + told.Told()
+			}
+			return nil, &hidden{fail(http.StatusServiceUnavailable, "not_ready", "%s", why).later(time.Second), err}
 		}
 	}
 	return success(http.StatusOK, "ready", nil)

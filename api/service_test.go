@@ -15,6 +15,11 @@ import (
 	"headwater/projections"
 )
 
+// told is an error of which a part may be told to anybody.
+type told struct{ error }
+
+func (told) Told() string { return "PutObject k: 403 AccessDenied" }
+
 func TestService(t *testing.T) {
 	ready := errors.New("the projection is at 3 of 7")
 	h := newHouse(t, func(d *Deps) { d.Ready = func(context.Context) error { return ready } })
@@ -31,6 +36,10 @@ func TestService(t *testing.T) {
 		if r := anyone.get("/openapi.yaml"); r.Code != 200 || r.Raw != string(document) {
 			t.Errorf("%s/openapi.yaml: %d", base, r.Code)
 		}
+	}
+	ready = told{ready}
+	if r := anyone.get("/readyz"); r.Code != 503 || !strings.Contains(r.Raw, "PutObject k: 403 AccessDenied") || strings.Contains(r.Raw, "3 of 7") {
+		t.Errorf("what may be told: %d %s", r.Code, r.Raw)
 	}
 	ready = nil
 	if r := anyone.get("/readyz"); r.Code != 200 {

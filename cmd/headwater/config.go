@@ -15,6 +15,7 @@ import (
 
 	"headwater/api"
 	"headwater/handlers/extract"
+	"headwater/handlers/landing/bucket"
 )
 
 // Config is everything `headwater serve` can be told, by flag or by the
@@ -54,6 +55,10 @@ type Config struct {
 	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
 
 	lakeMode fs.FileMode // LakeMode, once validated
+
+	// Tests have less time than the defaults, which zero is.
+	storeLimits bucket.Limits
+	retryDelay  time.Duration
 }
 
 // The roles a node may have.

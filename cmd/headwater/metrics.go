@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -45,7 +46,12 @@ func metricsHandler(o *ops.Ops, ready func(context.Context) error) http.Handler 
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := ready(r.Context()); err != nil {
 			o.Log.Warn("not ready", "error", err)
-			tellHealth(w, http.StatusServiceUnavailable, "This node cannot serve now; its log says why")
+			why := "its log says why"
+			var lake lakeError
+			if errors.As(err, &lake) {
+				why = lake.Told()
+			}
+			tellHealth(w, http.StatusServiceUnavailable, "This node cannot serve now; "+why)
 			return
 		}
 		tellHealth(w, http.StatusOK, "Ready")
@@ -153,7 +159,7 @@ func (p parts) gauges() []prometheus.Collector {
 		}),
 		gauge("headwater_projection_drift", "1 when the last audit found the projection to differ from the log: remove it and restart the node.",
 			func() float64 { return is(p.audits.Err() != nil) }),
-		gauge("headwater_lake_writable", "0 when the lake cannot be written, as found within the last 30 s.", func() float64 { return is(p.lake.Writable() == nil) }),
+		gauge("headwater_lake_writable", "0 when the lake cannot be written, as found within the last 30 s.", func() float64 { return is(p.lake.Writable(context.Background()) == nil) }),
 		p,
 	}
 }

@@ -131,21 +131,9 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	})
 	n.onClose(func(context.Context) error { return hooks.Close() })
 
-	tables, err := landing.Open(ctx, cfg.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log, landing.FileMode(cfg.lakeMode))
-	if err != nil {
-		return nil, fmt.Errorf("--lake: %w", err)
-	}
-	n.onClose(func(context.Context) error { return tables.Close() })
-	n.Lake = tables.Location()
-	home, err := cfg.home()
+	tables, err := n.openLake(ctx, life, cfg, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
 	if err != nil {
 		return nil, err
-	}
-	if err := tables.Own(ctx, home); err != nil {
-		return nil, fmt.Errorf("--lake: %w", err)
-	}
-	if err := tables.Writable(); err != nil {
-		log.Error("the lake cannot be written: syncs will fail until it can", "lake", n.Lake, "error", err)
 	}
 
 	tells := parts{view: view, audits: n.audits, wire: wire, lake: tables}
@@ -162,7 +150,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		}
 		h := handlers.New(handlers.Deps{
 			Events: ops.Events{Log: wire, Ops: told}, State: handlers.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
-			Options: handlers.Options{Keep: cfg.Grace},
+			Options: handlers.Options{Keep: cfg.Grace, RetryDelay: cfg.retryDelay},
 		})
 		var lease time.Duration // the bus's default
 		if cfg.NATSURL == "" {
@@ -205,8 +193,11 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 // that the store follows, and is not far ahead of it.
 func (n *node) ready(wire *bus.Bus, view *projections.Store, lake *landing.Lake) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := errors.Join(view.Err(), n.audited(), lake.Writable()); err != nil {
+		if err := errors.Join(view.Err(), n.audited()); err != nil {
 			return err
+		}
+		if err := lake.Writable(ctx); err != nil {
+			return lakeError{err}
 		}
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()

@@ -26,7 +26,7 @@ func TestFoldersOfABucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	buckettest.Start(t, "unused") // for its keys
-	server := buckettest.Serve(t, dir, buckettest.AccessKey, buckettest.SecretKey)
+	server := buckettest.Over(t, dir, buckettest.AccessKey, buckettest.SecretKey)
 	for _, folder := range []string{"a/b", "my%20lake", "a+b&c=d", "it's", "~x", "a..b", ".hidden", "key=value/y", "(1)", "a;b,c@d:e$f!g*h"} {
 		l := openLakeAt(t, "s3://lab/"+folder+"?region=us-east-1&endpoint="+server, newMemoryKV())
 		if err := l.Own(t.Context(), ""); err != nil {
@@ -74,7 +74,7 @@ func TestKeysAreRotated(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
 	rotate := func(access, secret string) {
 		t.Helper()
-		proxy.To(t, buckettest.Serve(t, dir, access, secret))
+		proxy.To(t, buckettest.Over(t, dir, access, secret))
 		if err := os.WriteFile(file, fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", access, secret), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestKeysAreRotated(t *testing.T) {
 	wantIDs(t, l, span(0, 20))
 
 	// Without new keys in the file the refusal is told, after one look at it.
-	proxy.To(t, buckettest.Serve(t, dir, "fourth", "fourth-secret"))
+	proxy.To(t, buckettest.Over(t, dir, "fourth", "fourth-secret"))
 	proxy.Requests()
 	_, err := l.Begin(t.Context(), full(3, "syn_3"))
 	if err == nil { // what it knows needs no request

@@ -47,7 +47,9 @@ type Proxy struct {
 }
 
 // NewProxy starts a proxy before a server; it ends with the test.
-func NewProxy(t *testing.T, server string) *Proxy { return newProxy(t, server, (*httptest.Server).Start) }
+func NewProxy(t *testing.T, server string) *Proxy {
+	return newProxy(t, server, (*httptest.Server).Start)
+}
 
 // NewTLSProxy is NewProxy with a certificate that nobody knows.
 func NewTLSProxy(t *testing.T, server string) *Proxy {

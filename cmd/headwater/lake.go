@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"headwater/handlers/landing"
+	"headwater/handlers/landing/bucket"
+)
+
+// How long a start waits for the lake, and how often it asks again from then on.
+const (
+	lakeLimit = 5 * time.Second
+	lakeEvery = 5 * time.Second
+)
+
+// openLake opens the lake and makes sure that it is this instance's own. A store
+// that does not answer, or refuses, does not stop the start: reads are served,
+// syncs ask again, and /readyz says what the store said.
+func (n *node) openLake(ctx, life context.Context, cfg Config, kv landing.KV, log *slog.Logger) (*landing.Lake, error) {
+	lake, err := landing.Open(ctx, cfg.Lake, kv, log, landing.FileMode(cfg.lakeMode), landing.Limits(cfg.storeLimits))
+	if err != nil {
+		return nil, fmt.Errorf("--lake: %w", err)
+	}
+	n.onClose(func(context.Context) error { return lake.Close() })
+	n.Lake = lake.Location()
+	home, err := cfg.home()
+	if err != nil {
+		return nil, err
+	}
+	switch err := lake.Claim(ctx, home, lakeLimit); {
+	case errors.Is(err, landing.ErrStorage) && ctx.Err() == nil:
+		log.Error("the lake does not answer: what is known is served, and syncs fail until it does", "lake", n.Lake, "error", err)
+		n.awaitLake(life, lake, log)
+	case err != nil:
+		return nil, fmt.Errorf("--lake: %w", err)
+	default:
+		if err := lake.Writable(ctx); err != nil {
+			log.Error("the lake cannot be written: syncs will fail until it can", "lake", n.Lake, "error", err)
+		}
+	}
+	return lake, nil
+}
+
+// awaitLake asks for the lake until it answers. One that turns out to be another
+// instance's ends the node, as it would have at the start.
+func (n *node) awaitLake(life context.Context, lake *landing.Lake, log *slog.Logger) {
+	life, stop := context.WithCancel(life)
+	n.onClose(func(context.Context) error { stop(); return nil })
+	go func() {
+		tick := time.NewTicker(lakeEvery)
+		defer tick.Stop()
+		for {
+			once, done := context.WithTimeout(life, 2*lakeLimit)
+			err := lake.Claimed(once)
+			done()
+			if err == nil {
+				log.Info("the lake answers", "lake", lake.Location())
+				return
+			}
+			var foreign *landing.ForeignLakeError
+			if errors.As(err, &foreign) {
+				n.fail(fmt.Errorf("--lake: %w", err))
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-life.Done():
+				return
+			}
+		}
+	}()
+}
+
+// lakeError is why the lake is not ready, with what may be told to anybody.
+type lakeError struct{ error }
+
+func (e lakeError) Unwrap() error { return e.error }
+
+// Told returns the store's own words without hosts and folders.
+func (e lakeError) Told() string {
+	var refused *bucket.Error
+	var foreign *landing.ForeignLakeError
+	var number syscall.Errno
+	switch {
+	case errors.As(e.error, &refused):
+		return "the lake's bucket refused or did not answer: " + refused.Told()
+	case errors.As(e.error, &foreign):
+		return "the lake is not this instance's own"
+	case errors.As(e.error, &number):
+		return "the lake's folder cannot be written: " + number.Error()
+	case errors.Is(e.error, context.DeadlineExceeded):
+		return "the lake does not answer"
+	}
+	return "the lake cannot be written"
+}

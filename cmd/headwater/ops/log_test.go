@@ -165,17 +165,26 @@ func TestNothingForgesALabel(t *testing.T) {
 // TestRefusalsAreBounded holds that whoever is refused cannot fill the log, and
 // that what was left out is told.
 func TestRefusalsAreBounded(t *testing.T) {
-	o, out := listen(slog.LevelInfo, JSON)
+	var a allowance
+	now, told := time.Now(), 0
 	for range 10_000 {
-		o.Answered(api.Exchange{Method: http.MethodPost, Route: "/api/v1/data/{workspace_id}/sync", Status: 401})
+		if _, ok := a.take(now); ok {
+			told++
+		}
 	}
-	if n := bytes.Count(out.Bytes(), []byte("\n")); n < refusalBurst || n > refusalBurst+5*refusalRate {
-		t.Errorf("10,000 refusals make %d lines", n)
+	if skipped, ok := a.take(now.Add(time.Second)); told != refusalBurst || !ok || skipped != 10_000-refusalBurst {
+		t.Errorf("%d are told, then %d are told to be left out", told, skipped)
 	}
-	o.refusals.at = time.Now().Add(-time.Second)
-	out.Reset()
-	o.Answered(api.Exchange{Method: http.MethodPost, Route: "/api/v1/data/{workspace_id}/sync", Status: 401})
-	if !strings.Contains(out.String(), `"refusals_not_logged":9`) {
+	o, out := listen(slog.LevelInfo, JSON)
+	refused := api.Exchange{Method: http.MethodPost, Route: "/api/v1/data/{workspace_id}/sync", Status: http.StatusUnauthorized}
+	o.refusals = allowance{at: time.Now().Add(time.Hour), skipped: 7}
+	o.Answered(refused)
+	if out.Len() != 0 {
+		t.Errorf("it is told beyond what is allowed: %s", out)
+	}
+	o.refusals.left, o.refusals.at = 0, time.Now().Add(-time.Second)
+	o.Answered(refused)
+	if !strings.Contains(out.String(), `"refusals_not_logged":8`) {
 		t.Errorf("what was left out is not told: %s", out)
 	}
 }

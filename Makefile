@@ -20,7 +20,7 @@ lint: ## formatting, vet, staticcheck
 	$(STATICCHECK) ./...
 
 contracts: deps ## Spectral, Redocly, openapi-typescript, oapi-codegen, the AsyncAPI parser, Modelina and the CloudEvents SDKs read what a running service says
-	HEADWATER_TEST_REQUIRE=1 go test -count=1 -run 'Contract|TestAsync|TestCloudEventsSDKs' ./api ./bus
+	HEADWATER_TEST_REQUIRE=1 go test -count=1 -run 'Contract|TestAsync|TestExamples|TestResultsAreDocumented|TestCloudEventsSDKs' ./api ./bus
 
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"headwater/bus/command"
@@ -87,13 +88,29 @@ func cleaned(ids []string, operation any) map[string]any {
 	return map[string]any{"deleted_count": len(ids), "deleted_sources": ids, "restorable_until": nil, "operation_id": operation}
 }
 
+// purgedSource is what became of a source that was to be destroyed.
+type purgedSource struct {
+	SourceID string `json:"source_id"`
+	Name     string `json:"name"`
+	event.Destruction
+}
+
 func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, error) {
 	var deleted []string
 	var failed []failedSource
+	var purged []purgedSource
+	var kept []string
 	gone := 0            // removed by somebody else meanwhile, which is as good
 	var until *time.Time // all can be restored
 	for i, t := range j.targets {
 		g := reported(op, i)
+		if g != nil && g.Result != nil && g.Result.Destruction != nil {
+			d := *g.Result.Destruction
+			purged = append(purged, purgedSource{t.SourceID, t.Name, d})
+			if d.Status == event.Destroyed && d.Message != "" {
+				kept = append(kept, t.Name+": "+d.Message)
+			}
+		}
 		switch {
 		case g != nil && g.Status == projections.StatusCompleted:
 			deleted = append(deleted, t.SourceID)
@@ -106,15 +123,27 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, e
 			failed = append(failed, failedTarget(t, g))
 		}
 	}
+	data := cleaned(deleted, op.ID)
+	if purged != nil {
+		data["purged_sources"] = purged
+	}
 	if len(deleted)+gone == 0 {
-		return nil, none("No data source was removed", failed, func(f failedSource) string {
+		what := "No data source was removed"
+		if purged != nil {
+			what = "Not everything was removed"
+		}
+		f := none(what, failed, func(f failedSource) string {
 			if ids == nil {
 				return f.Name
 			}
 			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
 		})
+		if purged != nil {
+			data["failed_sources"] = failed
+			f.data = data
+		}
+		return nil, f
 	}
-	data := cleaned(deleted, op.ID)
 	if failed != nil {
 		data["failed_sources"] = failed
 	}
@@ -122,6 +151,9 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, e
 	if until != nil {
 		data["restorable_until"] = until
 		message += "; restore brings back what was removed until " + until.Format(time.RFC3339)
+	}
+	if len(kept) > 0 {
+		message += "; " + strings.Join(kept, "; ")
 	}
 	return success(http.StatusOK, message, data)
 }

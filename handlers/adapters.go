@@ -51,7 +51,9 @@ func (l landed) Digest(ctx context.Context, st landing.Standing, spec digest.Spe
 	return l.lake.Digest(ctx, st, spec, newer)
 }
 
-func (l landed) Drop(ctx context.Context, a event.Address) error { return l.lake.Drop(ctx, a) }
+func (l landed) Drop(ctx context.Context, a event.Address) (landing.Dropped, error) {
+	return l.lake.Drop(ctx, a)
+}
 
 // Projected returns the projection as the State of Deps.
 func Projected(s *projections.Store) State { return projected{s} }
@@ -77,7 +79,7 @@ func (p projected) Source(a event.Address) (Source, error) {
 		SchemaVersion: s.SchemaVersion, Sync: s.Sync,
 	}
 	if s.Removed {
-		source.Removal = &Removal{Sequence: s.Removal.Sequence, Purged: s.Removal.Purged}
+		source.Removal = &Removal{Sequence: s.Removal.Sequence, Purged: s.Removal.Purged, Destroyed: s.Removal.Destroyed}
 		if after := s.Removal.DestroyedAfter; after != nil {
 			source.Removal.DestroyedAfter = *after
 		}

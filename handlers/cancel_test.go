@@ -145,8 +145,8 @@ func TestRemove(t *testing.T) {
 			}
 			w.eventually("its data to be gone", func() bool { return w.landed("orders") == nil && w.destroyed(ref) })
 			w.idle()
-			w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCompleted", "SourceRemoved")
-			if e := last[*event.SourceRemoved](w); e.Name != "shop" || !e.Purged || !e.Operation.Final {
+			w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCompleted", "SourceRemoved", "SourceDestroyed")
+			if e := last[*event.SourceRemoved](w); e.Name != "shop" || !e.Purged || e.Operation.Final {
 				t.Errorf("%+v", e)
 			}
 			again := w.do(&command.RemoveSource{Meta: w.operation(event.KindCleanup)})
@@ -176,8 +176,8 @@ func TestRemoveEndsARunningSync(t *testing.T) {
 		t.Errorf("%+v", op.Targets)
 	}
 	w.idle()
-	w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCancelled", "SourceRemoved")
-	if names := w.names(w.address); names[len(names)-1] != "SourceRemoved" {
+	w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCancelled", "SourceRemoved", "SourceDestroyed")
+	if names := w.names(w.address); names[len(names)-1] != "SourceDestroyed" {
 		t.Errorf("%v", names)
 	}
 	if rows := w.landed("orders"); rows != nil {

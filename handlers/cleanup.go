@@ -21,14 +21,17 @@ func (h *Handlers) remove(ctx context.Context, j *job, c *command.RemoveSource) 
 			return move{}, nil
 		case v.restorable() && c.Purge:
 			return purged(j, v), nil
+		case v.Removal != nil && v.Removal.Purged && !v.Removal.Destroyed:
+			return move{}, nil // what is left of it is destroyed, and then told
 		case missing(v) != nil:
 			reason, message := explain(missing(v))
 			return j.rejected(reason, message), nil
 		case v.Running != nil:
 			return cancelled(j, v.Running.SyncID, v.Running.Operation, event.ReasonSourceRemoved, "the source was removed"), nil
 		}
-		removed := &event.SourceRemoved{Meta: j.meta(true), Name: v.Name, Purged: c.Purge || h.options.Keep <= 0}
-		if !removed.Purged {
+		purged := c.Purge || h.options.Keep <= 0
+		removed := &event.SourceRemoved{Meta: j.meta(!purged), Name: v.Name, Purged: purged}
+		if !purged {
 			after := time.Now().Add(h.options.Keep).UTC()
 			removed.DestroyedAfter = &after
 		}

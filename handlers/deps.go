@@ -90,6 +90,7 @@ type LandedTable struct {
 type Removal struct {
 	Sequence       uint64 // of its SourceRemoved
 	Purged         bool   // it can never be restored; its keys and tables are destroyed or about to be
+	Destroyed      bool   // and nothing of it is left
 	DestroyedAfter time.Time
 }
 
@@ -150,8 +151,9 @@ type Conn = extract.Session
 type Lake interface {
 	// Begin takes a table over for one attempt of a sync.
 	Begin(ctx context.Context, t landing.Target) (Writer, error)
-	// Drop removes every table and file of a source. It is safe twice.
-	Drop(ctx context.Context, a event.Address) error
+	// Drop removes every table and file of a source, and says what is left. It is
+	// safe twice.
+	Drop(ctx context.Context, a event.Address) (landing.Dropped, error)
 	// Standing and Digest are *landing.Lake's.
 	Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (landing.Standing, error)
 	Digest(ctx context.Context, st landing.Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error)

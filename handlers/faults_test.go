@@ -130,13 +130,13 @@ func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error)
 	return &faultyWriter{Writer: w, w: f.w, table: t.Table.Name}, nil
 }
 
-func (f faultyLake) Drop(ctx context.Context, a event.Address) error {
+func (f faultyLake) Drop(ctx context.Context, a event.Address) (landing.Dropped, error) {
 	if err := f.w.seams.alive(); err != nil {
-		return err
+		return landing.Dropped{Remaining: -1}, err
 	}
 	if hook := f.w.faults.drop; hook != nil {
 		if err := hook(); err != nil {
-			return err
+			return landing.Dropped{Remaining: -1}, err
 		}
 	}
 	return f.Lake.Drop(ctx, a)

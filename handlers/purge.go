@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
 )
@@ -35,37 +34,8 @@ func (h *Handlers) purge(ctx context.Context, j *job, c *command.PurgeSource) er
 func purged(j *job, v view) move {
 	return move{
 		discriminator: strconv.FormatUint(v.Removal.Sequence, 10),
-		data:          &event.SourcePurged{Meta: j.meta(true), Name: v.Name, Removed: v.Removal.Sequence},
+		data:          &event.SourcePurged{Meta: j.meta(false), Name: v.Name, Removed: v.Removal.Sequence},
 	}
-}
-
-// destroyPurged destroys the keys of a source and what it landed if its history
-// says that it is purged, which nothing undoes. The event comes first, so that
-// what is destroyed is never shown as restorable; a worker that dies between is
-// followed by one that finishes. What cannot be destroyed now is tried until it
-// can.
-func (j *job) destroyPurged(ctx context.Context) error {
-	v, err := j.load(ctx)
-	if err != nil || v.Removal == nil || !v.Removal.Purged {
-		return err
-	}
-	if err := j.destroy(ctx); err != nil {
-		j.log.Warn("a removed source is not destroyed yet and will be tried again", "error", err)
-		return bus.Snooze(30 * j.h.options.RetryDelay)
-	}
-	return nil
-}
-
-func (j *job) destroy(ctx context.Context) error {
-	j.h.connectors.Forget(j.address.Tokens())
-	if err := j.h.vault.Destroy(ctx, j.address); err != nil {
-		return fmt.Errorf("destroy the keys of a removed source: %w", err)
-	}
-	j.h.seam("destroyed")
-	if err := j.h.lake.Drop(ctx, j.address); err != nil {
-		return fmt.Errorf("drop the tables of a removed source: %w", err)
-	}
-	return nil
 }
 
 // Sweep sends PurgeSource for every removed source whose grace period has

@@ -71,6 +71,10 @@ func explain(err error) (event.Reason, string) {
 	if errors.As(err, &f) {
 		return f.reason, f.message
 	}
+	var foreign *landing.ForeignLakeError
+	if errors.As(err, &foreign) {
+		return event.ReasonStorage, foreign.Error()
+	}
 	for _, r := range reasons {
 		if !errors.Is(err, r.err) {
 			continue

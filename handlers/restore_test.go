@@ -208,8 +208,8 @@ func TestSweepPurgesWhatIsDue(t *testing.T) {
 	w.remove(false)
 	w.wantDestroyed(ref)
 	w.idle()
-	w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCompleted", "SourceRemoved", "SourcePurged")
-	if purged := last[*event.SourcePurged](w); purged.Operation.Kind != event.KindPurge || purged.Removed != w.events(w.address)[len(w.events(w.address))-2].Sequence {
+	w.wantOutcomes("SourceConnected", "SchemaDiscovered", "SyncStarted", "SyncCompleted", "SourceRemoved", "SourcePurged", "SourceDestroyed")
+	if purged := last[*event.SourcePurged](w); purged.Operation.Kind != event.KindPurge || purged.Removed != w.events(w.address)[len(w.events(w.address))-3].Sequence {
 		t.Errorf("purged: %+v", purged)
 	}
 	due, err := w.store.Due(time.Now().Add(time.Hour))

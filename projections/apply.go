@@ -243,6 +243,8 @@ func (t *turn) tell(e *event.Event) (*news, error) {
 		return t.restored(d)
 	case *event.SourcePurged:
 		return t.purged(d)
+	case *event.SourceDestroyed:
+		return t.destroyed(d), nil
 	case *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
 		return nil, nil // what callers did, which the log alone tells
 	}

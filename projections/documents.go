@@ -51,7 +51,8 @@ type Removal struct {
 	Sequence       uint64     `json:"sequence"` // of its SourceRemoved
 	At             time.Time  `json:"at"`
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
-	Purged         bool       `json:"purged,omitempty"` // its keys and tables are destroyed or about to be
+	Purged         bool       `json:"purged,omitempty"`    // its keys and tables are destroyed or about to be
+	Destroyed      bool       `json:"destroyed,omitempty"` // and nothing of it is left
 }
 
 // Restorable reports whether the history still allows to restore the source;
@@ -227,6 +228,8 @@ type Result struct {
 	Purged        bool             `json:"purged,omitempty"`
 	// Verified are the tables of a verification, in the order of their events.
 	Verified []Verification `json:"verified,omitempty"`
+	// Destruction is what became of the files of a purged source.
+	Destruction *event.Destruction `json:"destruction,omitempty"`
 	// DestroyedAfter is until when a removed source can be restored.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
 }

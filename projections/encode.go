@@ -323,6 +323,11 @@ func (o *object) result(name string, r *Result) error {
 			return err
 		}
 	}
+	if r.Destruction != nil {
+		if err := o.any("destruction", r.Destruction); err != nil {
+			return err
+		}
+	}
 	err := o.momentOrNone("destroyed_after", r.DestroyedAfter)
 	o.close()
 	return err

@@ -95,6 +95,19 @@ func (t *turn) purged(d *event.SourcePurged) (*news, error) {
 	return n, nil
 }
 
+// destroyed says what became of a purged source. The target of one of which files
+// are left has failed, though the source is gone.
+func (t *turn) destroyed(d *event.SourceDestroyed) *news {
+	outcome := d.Destruction
+	n := &news{name: d.Name, result: func(r *Result) { r.Purged, r.Destruction = true, &outcome }}
+	if d.Status != event.Destroyed {
+		n.status, n.reason, n.message = StatusFailed, d.Reason, d.Message
+	} else if src := &t.source.v; t.source.exists && src.Removal != nil && src.Removal.Sequence == d.Removed {
+		src.Removal.Destroyed = true
+	}
+	return n
+}
+
 // WasThere reports whether a source was connected and not removed at that
 // sequence. It returns ErrFuture for one that is not applied yet.
 func (s *Store) WasThere(a event.Address, sequence uint64) (bool, error) {

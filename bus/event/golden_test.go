@@ -70,6 +70,8 @@ func examples() map[string]Data {
 		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed},
 		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true},
 		&SourcePurged{Meta: m, Name: "warehouse", Removed: 4711},
+		&SourceDestroyed{Meta: m, Name: "warehouse", Removed: 4711, Destruction: Destruction{Status: FilesRemaining, Files: 12, Remaining: 2, Kept: 1,
+			Reason: ReasonStorage, Message: "2 files are still in the lake: DeleteObject lake/x.parquet: 403 AccessDenied"}},
 		&WebhookCreated{Meta: m, Receiver: "https://hooks.acme.test", Types: []string{"SyncFailed"}, OfSource: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", After: 41},
 		&WebhookRotated{Meta: m, Receiver: "https://hooks.acme.test", PreviousUntil: destroyed},
 		&WebhookDeleted{Meta: m, Receiver: "https://hooks.acme.test"},

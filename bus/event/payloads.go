@@ -31,6 +31,7 @@ var payloads = map[string]func() Data{
 	(*SourceRemoved)(nil).EventName():       func() Data { return new(SourceRemoved) },
 	(*SourceRestored)(nil).EventName():      func() Data { return new(SourceRestored) },
 	(*SourcePurged)(nil).EventName():        func() Data { return new(SourcePurged) },
+	(*SourceDestroyed)(nil).EventName():     func() Data { return new(SourceDestroyed) },
 	(*TableVerified)(nil).EventName():       func() Data { return new(TableVerified) },
 	(*WebhookCreated)(nil).EventName():      func() Data { return new(WebhookCreated) },
 	(*WebhookRotated)(nil).EventName():      func() Data { return new(WebhookRotated) },
@@ -57,6 +58,7 @@ func All() []Data {
 		new(SourceRemoved),
 		new(SourceRestored),
 		new(SourcePurged),
+		new(SourceDestroyed),
 		new(WebhookCreated),
 		new(WebhookRotated),
 		new(WebhookDeleted),
@@ -78,6 +80,7 @@ func (*SyncCancelled) EventName() string       { return "SyncCancelled" }
 func (*SourceRemoved) EventName() string       { return "SourceRemoved" }
 func (*SourceRestored) EventName() string      { return "SourceRestored" }
 func (*SourcePurged) EventName() string        { return "SourcePurged" }
+func (*SourceDestroyed) EventName() string     { return "SourceDestroyed" }
 func (*TableVerified) EventName() string       { return "TableVerified" }
 
 // OperationAccepted announces an operation that outlives its request: the
@@ -222,7 +225,7 @@ type SyncCancelled struct {
 }
 
 // SourceRemoved takes a source away. A later source of the same name has another
-// id. Its history ends here, or with SourcePurged, unless SourceRestored brings
+// id. Its history ends here, or with SourceDestroyed where it was purged, unless SourceRestored brings
 // it back before.
 type SourceRemoved struct {
 	Meta
@@ -246,12 +249,39 @@ type SourceRestored struct {
 }
 
 // SourcePurged says that a removed source cannot be restored any more: from now
-// on its keys and landed tables are destroyed. It ends the source's history.
+// on its keys and landed tables are destroyed. SourceDestroyed follows.
 type SourcePurged struct {
 	Meta
 	Name    string `json:"name"`
 	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
 }
+
+// SourceDestroyed says what became of the keys and files of a purged source: once
+// when the first try has ended, which is the target's outcome, and once more when
+// what that could not remove is gone.
+type SourceDestroyed struct {
+	Meta
+	Name    string `json:"name"`
+	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
+	Destruction
+}
+
+// Destruction is what became of the files of a purged source. Nothing is counted
+// as removed that was still listed afterwards.
+type Destruction struct {
+	Status    string `json:"status"`          // destroyed, or remaining when files are left
+	Files     int    `json:"files_removed"`   // by this try
+	Remaining int    `json:"files_remaining"` // still in the lake; they are tried again
+	Kept      int    `json:"files_kept"`      // former versions that the bucket does not let go
+	Reason    Reason `json:"reason,omitempty"`
+	Message   string `json:"message,omitempty"` // what was not removed and why, in the store's words
+}
+
+// The statuses of a Destruction.
+const (
+	Destroyed      = "destroyed"
+	FilesRemaining = "remaining"
+)
 
 // TableVerified says how what landed of one table compares with its source. That
 // of the last table ends the target.

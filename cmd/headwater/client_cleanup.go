@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"headwater/bus/event"
 )
 
 // CleanupCmd removes sources and what was landed of them.
@@ -86,16 +89,30 @@ func (c *CleanupCmd) Run(ctx context.Context, s Streams) error {
 		if target.Status == "completed" {
 			doc.Deleted = append(doc.Deleted, target.SourceID)
 		}
+		var result struct {
+			Destruction *event.Destruction `json:"destruction"`
+		}
+		if json.Unmarshal(target.Result, &result) == nil && result.Destruction != nil {
+			doc.Purged = append(doc.Purged, purgedDoc{target.SourceID, target.Name, *result.Destruction})
+		}
 	}
 	doc.Count = len(doc.Deleted)
 	return errors.Join(c.show(s, doc, listed), operationError(op))
+}
+
+// purgedDoc is what became of a source that was to be destroyed.
+type purgedDoc struct {
+	SourceID string `json:"source_id"`
+	Name     string `json:"name"`
+	event.Destruction
 }
 
 type cleanupDoc struct {
 	Count   int      `json:"deleted_count"`
 	Deleted []string `json:"deleted_sources"`
 	// RestorableUntil is nil where nothing can be restored.
-	RestorableUntil *time.Time `json:"restorable_until,omitempty"`
+	RestorableUntil *time.Time  `json:"restorable_until,omitempty"`
+	Purged          []purgedDoc `json:"purged_sources,omitempty"`
 	Failed          []struct {
 		Name  string `json:"name"`
 		Error string `json:"error"`
@@ -124,12 +141,18 @@ func (c *CleanupCmd) show(s Streams, doc cleanupDoc, listed []sourceDoc) error {
 		if at := slices.IndexFunc(listed, func(d sourceDoc) bool { return d.ID == id }); at >= 0 {
 			name = plain(listed[at].Name) + "  " + id
 		}
+		if at := slices.IndexFunc(doc.Purged, func(d purgedDoc) bool { return d.SourceID == id }); at >= 0 {
+			name += "  " + several(doc.Purged[at].Files, "file")
+			if doc.Purged[at].Message != "" {
+				name += "; " + plain(doc.Purged[at].Message)
+			}
+		}
 		fmt.Fprintln(s.Out, done+name)
 	}
 	if doc.RestorableUntil != nil {
 		fmt.Fprintf(s.Out, "'headwater restore' brings back what was removed until %s\n", doc.RestorableUntil.Format(time.RFC3339))
 	}
-	if len(doc.Deleted) == 0 {
+	if len(doc.Deleted)+len(doc.Purged)+len(doc.Failed) == 0 {
 		_, err := fmt.Fprintf(s.Out, "nothing to remove with scope %s in workspace %s\n", c.Scope, c.Workspace)
 		return err
 	}

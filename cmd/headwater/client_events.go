@@ -269,6 +269,11 @@ func (e eventDoc) what() string {
 		return d.Name
 	case *event.SourcePurged:
 		return d.Name
+	case *event.SourceDestroyed:
+		if d.Message != "" {
+			return fmt.Sprintf("%s: %s: %s", d.Name, d.Status, d.Message)
+		}
+		return fmt.Sprintf("%s: %s, %s", d.Name, d.Status, several(d.Files, "file"))
 	case *event.SchemaDiscovered:
 		return fmt.Sprintf("version %d, %s", d.Version, several(len(d.Tables), "table"))
 	case *event.SyncStarted:

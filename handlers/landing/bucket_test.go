@@ -43,7 +43,7 @@ func bucketTour(t *testing.T, url string) {
 	if err := w.Abort(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Drop(t.Context(), home); err != nil {
+	if _, err := l.Drop(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := list(l.files, l.root); err != nil || len(found) != 0 {

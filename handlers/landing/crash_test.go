@@ -358,7 +358,7 @@ func TestDrop(t *testing.T) {
 	running := begin(t, l, full(2, "syn_2"))
 	write(t, running, 0, 5)
 	for range 2 {
-		if err := l.Drop(t.Context(), home); err != nil {
+		if _, err := l.Drop(t.Context(), home); err != nil {
 			t.Fatal(err)
 		}
 	}

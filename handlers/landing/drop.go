@@ -2,6 +2,7 @@ package landing
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,67 +14,119 @@ import (
 	"headwater/handlers/landing/bucket"
 )
 
+// Dropped is what became of the files of a source.
+type Dropped struct {
+	Removed   int // files that are not there any more
+	Remaining int // files that are; -1 where nobody could look
+	Kept      int // former versions that the bucket keeps
+}
+
 // Drop removes every table of a source: from the catalog first, which fences
-// out whoever still writes, then the files. A source without tables is no
-// error, so it may be repeated after a failure. It returns a *ForeignLakeError
-// when the lake has another owner, ErrStorage or the KV's error.
-func (l *Lake) Drop(ctx context.Context, a event.Address) error {
+// out whoever still writes, then the files, and looks again. A source without
+// tables is no error, so it may be repeated after a failure. It returns a
+// *ForeignLakeError when the lake has another owner, ErrStorage or the KV's
+// error.
+func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 	if err := l.Claimed(ctx); err != nil {
-		return err
+		return Dropped{Remaining: -1}, err
 	}
 	if err := l.Owned(ctx); err != nil {
-		return err
+		return Dropped{Remaining: -1}, err
 	}
 	l = l.within(ctx)
 	namespace := namespaceOf(a)
-	places, err := l.places(ctx, namespace)
+	places, elsewhere, err := l.places(ctx, namespace)
 	if err != nil {
-		return err
+		return Dropped{Remaining: -1}, err
+	}
+	if err := l.remember(ctx, namespace, elsewhere); err != nil {
+		return Dropped{Remaining: -1}, err
 	}
 	for _, kind := range []string{"table.", "namespace."} {
 		idents, err := l.catalog.identifiers(ctx, kind, namespace)
 		if err != nil {
-			return err
+			return Dropped{Remaining: -1}, err
 		}
 		if kind == "namespace." {
 			idents = append(idents, namespace)
 		}
 		for _, ident := range idents {
 			if err := l.catalog.kv.Erase(ctx, kind+joined(ident)); err != nil {
-				return fmt.Errorf("the catalog: %w", err)
+				return Dropped{Remaining: -1}, fmt.Errorf("the catalog: %w", err)
 			}
 		}
 	}
-	for _, place := range places {
-		if err := l.removeAll(place); err != nil {
-			return err
+	var all Dropped
+	var failed []error
+	for _, place := range append(places, elsewhere...) {
+		d, err := l.removeAll(place)
+		all.Removed, all.Kept = all.Removed+d.Removed, all.Kept+d.Kept
+		if all.Remaining += d.Remaining; min(d.Remaining, all.Remaining-d.Remaining) < 0 {
+			all.Remaining = -1
 		}
+		failed = append(failed, err)
+	}
+	if err := errors.Join(failed...); err != nil || len(elsewhere) == 0 {
+		return all, err
+	}
+	return all, l.catalog.kv.Erase(ctx, droppingKey(namespace))
+}
+
+// droppingKey holds places of a source that its name does not say, from before
+// its tables are erased until the files there are gone.
+func droppingKey(namespace table.Identifier) string { return "dropping." + joined(namespace) }
+
+// remember notes where files of a source lie that is about to be forgotten.
+func (l *Lake) remember(ctx context.Context, namespace table.Identifier, elsewhere []string) error {
+	if len(elsewhere) == 0 {
+		return nil
+	}
+	value, err := json.Marshal(elsewhere)
+	if err != nil {
+		return err
+	}
+	if err := l.catalog.kv.Erase(ctx, droppingKey(namespace)); err != nil {
+		return fmt.Errorf("the catalog: %w", err)
+	}
+	if _, err := l.catalog.kv.Create(ctx, droppingKey(namespace), value, 0); err != nil && !errors.Is(err, ErrKeyExists) {
+		return fmt.Errorf("the catalog: %w", err)
 	}
 	return nil
 }
 
 // places returns the folders of a source: those that its name says, and those of
 // tables that lie elsewhere in the lake. A table outside of it stops a drop
-// before anything is erased, for its files would stay for ever.
-func (l *Lake) places(ctx context.Context, namespace table.Identifier) ([]string, error) {
-	places := slices.Compact([]string{l.root + "/" + folders(namespace), l.root + "/" + formerFolders(namespace)})
+// before anything is erased, for its files would stay for ever. Places that a
+// former drop noted are among the latter.
+func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, elsewhere []string, err error) {
+	places = slices.Compact([]string{l.root + "/" + folders(namespace), l.root + "/" + formerFolders(namespace)})
+	noted, err := l.catalog.kv.Get(ctx, droppingKey(namespace))
+	if err == nil {
+		err = json.Unmarshal(noted.Value, &elsewhere)
+	} else if errors.Is(err, ErrKeyNotFound) {
+		err = nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the catalog: %w", err)
+	}
 	idents, err := l.catalog.identifiers(ctx, "table.", namespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, ident := range idents {
 		p, _, err := l.catalog.pointerOf(ctx, ident)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !below(p.Location, l.root) {
-			return nil, &ForeignLakeError{fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.folder(), l.root), relocateWay}
+			return nil, nil, &ForeignLakeError{fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.folder(), l.root), relocateWay}
 		}
-		if !slices.ContainsFunc(places, func(place string) bool { return below(p.Location, place) }) {
-			places = append(places, p.folder())
+		known := func(place string) bool { return below(p.Location, place) }
+		if !slices.ContainsFunc(places, known) && !slices.ContainsFunc(elsewhere, known) {
+			elsewhere = append(elsewhere, p.folder())
 		}
 	}
-	return places, nil
+	return places, elsewhere, nil
 }
 
 // Tables returns the landed tables of a source by the names its source gave
@@ -97,7 +150,30 @@ func (l *Lake) Tables(ctx context.Context, a event.Address) ([]string, error) {
 // removeAgain is how often a folder that cannot be emptied is tried again.
 const removeAgain = 5
 
-func (l *Lake) removeAll(root string) error {
+func (l *Lake) removeAll(root string) (Dropped, error) {
+	if b, ok := l.files.(*bucket.Bucket); ok {
+		r, err := b.RemoveAll(root)
+		return Dropped(r), storage("remove "+root, err)
+	}
+	had, err := list(l.files, root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Dropped{}, nil
+	}
+	if err != nil { // a folder that cannot be read may still be one that can be removed
+		had = nil
+	}
+	removed := l.removeHere(root, had)
+	left, err := list(l.files, root)
+	if errors.Is(err, fs.ErrNotExist) {
+		left, err = nil, nil
+	}
+	if err != nil {
+		return Dropped{Remaining: -1}, errors.Join(removed, err)
+	}
+	return Dropped{Removed: max(0, len(had)-len(left)), Remaining: len(left)}, removed
+}
+
+func (l *Lake) removeHere(root string, had []listed) error {
 	if d, ok := l.files.(disk); ok {
 		err := d.RemoveAll(root)
 		for range removeAgain {
@@ -108,18 +184,8 @@ func (l *Lake) removeAll(root string) error {
 		}
 		return storage("remove "+root, err)
 	}
-	if b, ok := l.files.(*bucket.Bucket); ok {
-		return storage("remove "+root, b.RemoveAll(root))
-	}
-	found, err := list(l.files, root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	names := make([]string, len(found))
-	for i, f := range found {
+	names := make([]string, len(had))
+	for i, f := range had {
 		names[i] = f.name
 	}
 	return remove(l.files, names...)

@@ -208,7 +208,7 @@ func TestRequestsOfASync(t *testing.T) {
 			t.Logf("%s: %d requests %v", s.name, n, by)
 		}
 	}
-	if err := l.Drop(t.Context(), home); err != nil {
+	if _, err := l.Drop(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
 	if n, by := proxy.Requests(); n > 8 {

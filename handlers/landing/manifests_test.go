@@ -188,7 +188,7 @@ func TestRequestsAfterManySyncs(t *testing.T) {
 		t.Fatal(err)
 	}
 	count(fmt.Sprintf("purge of %d files", len(found)), 8, func() {
-		if err := l.Drop(t.Context(), home); err != nil {
+		if _, err := l.Drop(t.Context(), home); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -103,7 +103,7 @@ func TestFoldersOfEarlierVersions(t *testing.T) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
-	if err := l.Drop(t.Context(), target.Address); err != nil {
+	if _, err := l.Drop(t.Context(), target.Address); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := list(l.files, l.root); err != nil || len(found) != 0 {

@@ -43,7 +43,7 @@ func TestFoldersOfABucket(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "lab", folder, markerName)); err != nil {
 			t.Errorf("the key of %q is another: %v", folder, err)
 		}
-		if err := l.Drop(t.Context(), home); err != nil {
+		if _, err := l.Drop(t.Context(), home); err != nil {
 			t.Errorf("%q: %v", folder, err)
 		}
 	}

@@ -163,55 +163,111 @@ func (b *Bucket) removeEach(ids []types.ObjectIdentifier) error {
 	return errors.Join(failed...)
 }
 
+// Removal is what became of the files of a folder.
+type Removal struct {
+	Removed   int // files that are not listed any more
+	Remaining int // files that are
+	Kept      int // former versions that the bucket keeps
+}
+
+// version is a file or a former one of its name.
+type version struct {
+	types.ObjectIdentifier
+	newest bool // readers see it
+}
+
 // RemoveAll removes every file below a folder, its former versions and the
-// uploads on their way there, and lists it again: files that the store did not
-// remove, whatever it answered, are an error.
-func (b *Bucket) RemoveAll(folder string) error {
-	if err := b.AbortUploads(folder, func(string) bool { return true }); err != nil {
-		return err
-	}
-	ids, err := b.versions(folder)
+// uploads on their way there, and lists it again: what is still listed is not
+// counted as removed, whatever the store answered. It returns an error where
+// files or versions are left or the store refused.
+func (b *Bucket) RemoveAll(folder string) (r Removal, err error) {
+	failed := b.AbortUploads(folder, func(string) bool { return true })
+	there, shown, err := b.versions(folder)
 	if err != nil {
-		return err
+		return r, errors.Join(failed, err)
 	}
-	if len(ids) == 0 {
-		return nil
+	if len(there) == 0 {
+		return r, failed
 	}
-	if err := b.remove(ids); err != nil {
-		return err
+	had := newest(there)
+	refused := b.remove(identifiers(there))
+	if refused != nil { // who may not remove versions may still remove what readers see
+		plain := make([]types.ObjectIdentifier, len(had))
+		for i, id := range had {
+			plain[i].Key = id.Key
+		}
+		refused = errors.Join(refused, b.remove(plain))
 	}
-	left, err := b.versions(folder)
-	if err == nil && len(left) > 0 {
-		err = &Error{Op: "DeleteObjects", Key: *left[0].Key, Status: 200, Code: fmt.Sprintf("%d files or versions are still there after they were removed", len(left)), Lasting: true}
+	left, _, err := b.versions(folder)
+	if err != nil {
+		r.Remaining = len(had)
+		return r, errors.Join(failed, refused, err)
 	}
-	return err
+	r.Remaining = len(newest(left))
+	r.Removed = max(0, len(had)-r.Remaining)
+	if r.Kept = len(left) - r.Remaining; !shown {
+		if versioned, asked := b.Versioned(b.ctx); asked == nil && versioned {
+			r.Kept = r.Removed
+		}
+	}
+	if refused == nil && r.Remaining > 0 {
+		refused = &Error{Op: "DeleteObjects", Key: *newest(left)[0].Key, Status: 200, Code: "it is still there after it was removed", Lasting: true}
+	}
+	if refused == nil && r.Kept > 0 {
+		refused = &Error{Op: "ListObjectVersions", Key: folder, Err: errKept, Lasting: true}
+	}
+	if r.Remaining+r.Kept == 0 {
+		refused = nil // whatever was answered, nothing is left
+	}
+	return r, errors.Join(failed, refused)
+}
+
+// errKept says that former versions could not be seen, and so not be removed.
+var errKept = errors.New("the bucket keeps former versions, which these keys may not see or remove")
+
+func newest(all []version) (ids []types.ObjectIdentifier) {
+	for _, v := range all {
+		if v.newest {
+			ids = append(ids, v.ObjectIdentifier)
+		}
+	}
+	return ids
+}
+
+func identifiers(all []version) []types.ObjectIdentifier {
+	ids := make([]types.ObjectIdentifier, len(all))
+	for i, v := range all {
+		ids[i] = v.ObjectIdentifier
+	}
+	return ids
 }
 
 // versions lists a folder with the former versions of its files, where the store
 // shows them.
-func (b *Bucket) versions(folder string) (ids []types.ObjectIdentifier, err error) {
+func (b *Bucket) versions(folder string) (all []version, shown bool, err error) {
 	prefix, err := b.key(strings.TrimRight(folder, "/") + "/")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	in := &s3.ListObjectVersionsInput{Bucket: &b.name, Prefix: &prefix}
 	for {
 		page, err := listed(b, "ListObjectVersions", prefix, b.client.ListObjectVersions, in, func(p *s3.ListObjectVersionsOutput) *string { return p.Name })
 		var e *Error
 		if errors.As(err, &e) && (e.Status == 400 || e.Status == 403 || e.Status == 404 || e.Status == 501) && e.Code != "NoSuchBucket" {
-			return b.newest(folder)
+			all, err := b.unversioned(folder)
+			return all, false, err
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, v := range page.Versions {
-			ids = append(ids, identified(v.Key, v.VersionId))
+			all = append(all, version{identified(v.Key, v.VersionId), aws.ToBool(v.IsLatest)})
 		}
 		for _, d := range page.DeleteMarkers {
-			ids = append(ids, identified(d.Key, d.VersionId))
+			all = append(all, version{identified(d.Key, d.VersionId), false})
 		}
 		if !aws.ToBool(page.IsTruncated) {
-			return ids, nil
+			return all, true, nil
 		}
 		in.KeyMarker, in.VersionIdMarker = page.NextKeyMarker, page.NextVersionIdMarker
 	}
@@ -226,13 +282,13 @@ func identified(key, version *string) types.ObjectIdentifier {
 	return types.ObjectIdentifier{Key: key, VersionId: version}
 }
 
-func (b *Bucket) newest(folder string) (ids []types.ObjectIdentifier, err error) {
+func (b *Bucket) unversioned(folder string) (all []version, err error) {
 	found, err := b.List(folder)
 	for _, o := range found {
 		key, _ := b.key(o.Path)
-		ids = append(ids, types.ObjectIdentifier{Key: &key})
+		all = append(all, version{types.ObjectIdentifier{Key: &key}, true})
 	}
-	return ids, err
+	return all, err
 }
 
 // AbortUploads ends uploads below a folder that were begun and are not complete:

@@ -3,6 +3,7 @@
 package buckettest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"headwater/connectors/drivertest/ports"
 )
@@ -46,7 +51,30 @@ func program() (string, error) {
 // is skipped, or fails where CI or HEADWATER_TEST_REQUIRE is set.
 func Start(t *testing.T, bucket string) string {
 	t.Helper()
-	server, stop, err := Serve(t.TempDir(), bucket)
+	return start(t, bucket)
+}
+
+// StartVersioned is Start of a server that can keep versions, and whose bucket
+// does.
+func StartVersioned(t *testing.T, bucket string) string {
+	t.Helper()
+	address := start(t, bucket, "--versioning-dir", t.TempDir())
+	client := s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: &address, UsePathStyle: true,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}, nil
+		}),
+	})
+	enabled := &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}
+	if _, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: enabled}); err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+func start(t *testing.T, bucket string, options ...string) string {
+	t.Helper()
+	server, stop, err := Serve(t.TempDir(), bucket, options...)
 	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") == "" && os.Getenv("HEADWATER_TEST_REQUIRE") == "" {
 		t.Skip(err)
 	}
@@ -67,12 +95,13 @@ func Environment() []string {
 }
 
 // Serve runs an S3 server over a folder, with the named bucket, until stop. It
-// returns its URL, or exec.ErrNotFound where the program is missing.
-func Serve(dir, bucket string) (server string, stop func(), err error) {
+// returns its URL, or exec.ErrNotFound where the program is missing. The flags are
+// more of the server's own.
+func Serve(dir, bucket string, flags ...string) (server string, stop func(), err error) {
 	if err := os.MkdirAll(filepath.Join(dir, bucket), 0o755); err != nil {
 		return "", nil, err
 	}
-	return serve(dir, AccessKey, SecretKey)
+	return serve(dir, AccessKey, SecretKey, flags...)
 }
 
 // Over is Start with the buckets that are the folders of a directory, and keys of

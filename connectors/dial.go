@@ -70,7 +70,7 @@ func dialError(ctx context.Context, address string, err error) error {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return driver.E(driver.ErrUnreachable, &net.DNSError{Err: "no such host", Name: dns.Name, IsNotFound: true}, "the host name of %s is not known: check its spelling", address)
 	}
-	return driver.E(driver.ErrUnreachable, nil, "%s could not be reached: check host and port, that the server runs and accepts connections from here, and that the operator's egress policy allows the address", address)
+	return driver.E(driver.ErrUnreachable, nil, "%s could not be reached: check host and port, that the server runs and accepts connections from here, and that the operator's egress policy (--egress-allow) allows the address", address)
 }
 
 // watchedConn closes itself when a read waits longer than idle. Only waiting

@@ -171,6 +171,7 @@ func TestOldLayoutIsToldWhereToGo(t *testing.T) {
 	}{
 		{Options{}, "folder acme of the files root (--files-root), which is not there"},
 		{Options{FilesOf: "other"}, "--files-of"},
+		{Options{FilesOf: "acme"}, "by default files in its data directory"},
 	} {
 		test.options.FilesRoot = root
 		v := view(t, test.options, "acme")

@@ -65,6 +65,7 @@ func (f filesRoot) view(organization string) (*files, error) {
 	switch {
 	case err != nil:
 	case whole:
+		v.where = "that is the folder of the service's --files-root, by default files in its data directory"
 		v.own, err = os.OpenRoot(f.path)
 	case f.of != "" && f.of != Each:
 		v.where = "--files-of of the service gives the whole files root to another organization"

@@ -75,7 +75,7 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 		}
 	}
 	if len(due) == 0 {
-		return failf(event.ReasonNotFound, "the source has no such table"), nil
+		return failf(event.ReasonNotFound, "the source has no table that is named like %s; its schema lists those it has", strings.Join(patterns, ", ")), nil
 	}
 	for i, done := range due {
 		if t, ok := tables[i]; ok {
@@ -151,7 +151,7 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	var err error
 	c.stand, err = c.h.lake.Standing(ctx, c.address, t, t.PrimaryKey)
 	if errors.Is(err, landing.ErrNoTable) {
-		return failf(event.ReasonNotFound, "nothing of the table has landed yet")
+		return failf(event.ReasonNotFound, "nothing of the table has landed yet: sync it first")
 	}
 	if err != nil {
 		return err
@@ -237,10 +237,15 @@ func (c *comparison) differs() {
 	var what []string
 	for _, n := range []struct {
 		rows int64
-		say  string
-	}{{c.done.Missing, "are missing"}, {c.done.Changed, "have other values"}, {c.done.Surplus, "are not in the source"}} {
-		if n.rows > 0 {
-			what = append(what, fmt.Sprintf("%d %s", n.rows, n.say))
+		one  string
+		more string
+	}{{c.done.Missing, "is missing", "are missing"}, {c.done.Changed, "has other values", "have other values"}, {c.done.Surplus, "is not in the source", "are not in the source"}} {
+		switch n.rows {
+		case 0:
+		case 1:
+			what = append(what, "1 "+n.one)
+		default:
+			what = append(what, fmt.Sprintf("%d %s", n.rows, n.more))
 		}
 	}
 	atLeast := ""

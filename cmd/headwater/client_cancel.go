@@ -99,7 +99,8 @@ func (c *OperationsCmd) Run(ctx context.Context, s Streams) error {
 	g := newGrid("OPERATION", "KIND", "STATUS", "#TARGETS", "BY", "#TIME", "STARTED")
 	for _, o := range all {
 		lasted := ""
-		if o.Finished != nil {
+		// A quick one is known only from its end.
+		if o.Finished != nil && o.Finished.After(o.CreatedAt) {
 			lasted = took(o.Finished.Sub(o.CreatedAt).Milliseconds())
 		}
 		g.add(o.ID, o.Kind, o.Status, count(int64(o.Targets)), o.Actor, lasted, humanize.RelTime(o.CreatedAt, time.Now(), "ago", "from now"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -58,6 +59,9 @@ func (c *CheckpointsCmd) Run(ctx context.Context, s Streams) error {
 	g := newGrid("TIME", "TABLE", "CURSOR", "VALUE", "#RECORDS", "#SEQUENCE", "SYNC")
 	for _, d := range all {
 		g.add(d.Time.UTC().Format(time.RFC3339), full(d.Namespace, d.Table), d.CursorColumn, d.Cursor, count(d.Total), strconv.FormatInt(d.Sequence, 10), d.SyncID)
+	}
+	if c.Table != "" {
+		return g.print(s.Out, fmt.Sprintf("nothing of a table %s was committed yet", plain(c.Table)))
 	}
 	return g.print(s.Out, "no table of the source was committed yet")
 }

@@ -67,10 +67,15 @@ func (c *EventsCmd) query(ctx context.Context, api *client) (url.Values, error) 
 		query.Set("type", strings.Join(c.Type, ","))
 	}
 	if c.Since != "" {
-		if ago, err := parseDuration(c.Since); err == nil {
-			c.Since = time.Now().Add(-ago).UTC().Format(time.RFC3339Nano)
+		since, err := time.Parse(time.RFC3339Nano, c.Since)
+		if err != nil {
+			ago, err := parseDuration(c.Since)
+			if err != nil {
+				return nil, usage("--since: %q is no time such as 2026-01-31T12:00:00Z, nor how long ago, such as 10m or 3d", c.Since)
+			}
+			since = time.Now().Add(-ago)
 		}
-		query.Set("since", c.Since)
+		query.Set("since", since.UTC().Format(time.RFC3339Nano))
 	}
 	if c.Source == "" {
 		return query, nil
@@ -88,6 +93,9 @@ func (c *EventsCmd) query(ctx context.Context, api *client) (url.Values, error) 
 		if refused := (*APIError)(nil); errors.As(err, &refused) {
 			break
 		}
+	}
+	if missing := (*exitError)(nil); c.Scope == "" && errors.As(err, &missing) && missing.code == exitRefused {
+		err = withCode(exitRefused, fmt.Errorf("no source %q in workspace %s; 'headwater list' shows what is there", c.Source, c.Workspace))
 	}
 	return nil, fmt.Errorf("%w; the events of a source that was removed are found by its id", err)
 }

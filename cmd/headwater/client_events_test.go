@@ -50,8 +50,12 @@ SEQUENCE  TIME                 EVENT                SOURCE                      
 		t.Errorf("asked %+v", asked)
 	}
 	c.Source = "nobody"
-	if err := c.Run(t.Context(), s); err == nil || !strings.Contains(err.Error(), `no source "nobody"`) {
+	if err := c.Run(t.Context(), s); err == nil || !strings.Contains(err.Error(), `no source "nobody" in workspace w1`) {
 		t.Errorf("unknown source: %v", err)
+	}
+	c.Since = "yesterday"
+	if err := c.Run(t.Context(), s); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "such as 10m or 3d") {
+		t.Errorf("unknown time: %v", err)
 	}
 	s, out, _ = streams("")
 	c = EventsCmd{URL: api.URL, Token: "the-token", Workspace: "w1", JSON: true}

@@ -35,7 +35,11 @@ const maxAnswer = 512 << 20
 func newClient(address, token, workspace string) (*client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usage("--url: %q is no http or https URL", address)
+		hint := ""
+		if address != "" && !strings.Contains(address, "://") {
+			hint = "; write http://" + address
+		}
+		return nil, usage("--url: %q is no http or https URL%s", address, hint)
 	}
 	if token == "" {
 		return nil, usage("no token: set HEADWATER_TOKEN or give --token; 'headwater token --org O --user U' prints one where the service runs")
@@ -101,7 +105,7 @@ func (e *APIError) Error() string {
 		text += "\n  --scope and --workspace say where to look"
 	}
 	if e.HTTP == http.StatusUnauthorized {
-		text += "\n  give a valid token with HEADWATER_TOKEN or --token"
+		text += "\n  give a valid token with HEADWATER_TOKEN or --token; 'headwater token' prints one where the service runs"
 	}
 	if e.HTTP >= 500 && e.RequestID != "" {
 		text += "\n  request id " + plain(e.RequestID)

@@ -142,12 +142,12 @@ func TestErrorsSayWhatToChange(t *testing.T) {
 			want:   "BASE/api/v1 answered 302 Found (text/html), which is not Headwater's API; is --url right?"},
 		"bad token": {
 			spoil: func(f *ClientFlags) { f.Token = "stale" },
-			want:  "the token is not valid\n  give a valid token with HEADWATER_TOKEN or --token"},
+			want:  "the token is not valid\n  give a valid token with HEADWATER_TOKEN or --token; 'headwater token' prints one where the service runs"},
 		"no token": {
 			spoil: func(f *ClientFlags) { f.Token = "" },
 			want:  "no token: set HEADWATER_TOKEN or give --token; 'headwater token --org O --user U' prints one where the service runs"},
 		"no url": {
-			spoil: func(f *ClientFlags) { f.URL = "localhost:8080" }, want: `--url: "localhost:8080" is no http or https URL`},
+			spoil: func(f *ClientFlags) { f.URL = "localhost:8080" }, want: `--url: "localhost:8080" is no http or https URL; write http://localhost:8080`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newService(t, map[string]http.HandlerFunc{"GET /data/w1/list": test.answer})

@@ -112,7 +112,11 @@ func (d verifiedDoc) failure() error {
 	for _, source := range d.Sources {
 		for _, t := range source.Tables {
 			if t.Status == event.VerifiedDifferent || t.Status == event.Unverified {
-				errs = append(errs, fmt.Errorf("%s: %s is %s: %s", plain(source.Name), plain(full(t.Namespace, t.Name)), plain(t.Status), said(t.Message)))
+				table, mend := plain(full(t.Namespace, t.Name)), ""
+				if t.Status == event.VerifiedDifferent {
+					mend = "\n  a sync with --reset " + table + " reads it anew"
+				}
+				errs = append(errs, fmt.Errorf("%s: %s is %s: %s%s", plain(source.Name), table, plain(t.Status), said(t.Message), mend))
 			}
 		}
 	}

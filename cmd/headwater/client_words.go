@@ -36,8 +36,9 @@ var fieldWords = []struct {
 	{regexp.MustCompile(`source_ids\[\d+\]: ?`), func([]string) string { return "" }},
 	{regexp.MustCompile(`or give this one another name with names`), func([]string) string { return "or give this one another name with --rename" }},
 	{regexp.MustCompile(`^names\.\S+: `), func([]string) string { return "--rename: " }},
-	{regexp.MustCompile(`^(as_of|scope|type|status|limit|after|since|table): `), func(p []string) string { return "--" + strings.ReplaceAll(p[1], "_", "-") + ": " }},
-	{regexp.MustCompile(`^workspace_id: `), func([]string) string { return "--workspace: " }},
+	{regexp.MustCompile(`^(as_of|scope|type|status|limit|after|since|table|workspace)(?:s|_id)?(: | must )`), func(p []string) string {
+		return "--" + strings.ReplaceAll(p[1], "_", "-") + p[2]
+	}},
 }
 
 func joinWords(a, b string) string { return strings.TrimSpace(a + " " + b) }

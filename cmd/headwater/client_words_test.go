@@ -20,6 +20,10 @@ func TestWordsOfFlags(t *testing.T) {
 		"sources[2].name: must not be empty":                                                  "--name: must not be empty",
 		"sources[0].sync.mode: is no mode":                                                    "--sync-options mode: is no mode",
 		"as_of: lies in the future":                                                           "--as-of: lies in the future",
+		"as_of must be a sequence above 0":                                                    "--as-of must be a sequence above 0",
+		"workspace_id must be 1 to 64 letters":                                                "--workspace must be 1 to 64 letters",
+		"types must name events":                                                              "--type must name events",
+		"table airports has no column x":                                                      "table airports has no column x",
 		"a table of 3 rows, as it was \x1b[2J":                                                "a table of 3 rows, as it was �[2J",
 	} {
 		if got := said(text); got != want {

@@ -34,7 +34,7 @@ type Config struct {
 	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files). Each organization reads its own folder in it."`
 	FilesOf            string        `name:"files-of" env:"HEADWATER_FILES_OF" help:"Whose --files-root is: an organization that has all of it, or each for a folder each. By default it is that of the first token, until another organization comes."`
 	FilesShared        string        `name:"files-shared" env:"HEADWATER_FILES_SHARED" help:"A folder in --files-root that every organization may read, under its name (default none)."`
-	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources may reach, separated by commas; auto, alone or among them, allows private and loopback addresses only while the API itself listens on loopback."`
+	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources and webhooks may reach, separated by commas; auto, alone or among them, allows private and loopback addresses only while the API itself listens on loopback."`
 	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
 	JWTSecretFile      string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
 	JWTIssuer          string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Required issuer of tokens."`

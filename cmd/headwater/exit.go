@@ -27,7 +27,8 @@ const exitCodes = `Ends with
   2  the command line is wrong; nothing was asked of anybody
   3  refused: the service, or who was asked, said no; nothing was done
   4  partial: some of it was done and some was not
-  5  failed: it was tried, and none of it could be done
+  5  failed: it was tried, and none of it could be done; or a table is different
+     from its source
   6  unknown: the service cannot be reached, or was left before the end; it may go on`
 
 // exitError is an error that decides what the program ends with.

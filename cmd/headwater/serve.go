@@ -140,8 +140,8 @@ func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 	}
 	// A token of a service that lies elsewhere is as good without it.
 	if folder, err := connectors.Introduce(root, event.Token(c.Org), true); err == nil && folder != "" {
-		s.note("Local files of %[1]s lie in %[2]s (unless the service has --files-of), and nobody's straight in %[3]s: if that was another organization's alone, move its files into its folder, or remove the line %[4]s from %[3]s/.organizations if the name is a mistake",
-			c.Org, absolute(folder), absolute(root), event.Token(c.Org))
+		s.note("Local files of %[1]s lie in %[2]s (unless the service has --files-of), and nobody's straight in %[3]s: if that was another organization's alone, move its files into its folder; if the name of either is a mistake, remove its line from %[3]s/.organizations",
+			c.Org, absolute(folder), absolute(root))
 	}
 	_, err = fmt.Fprintln(s.Out, token)
 	return err

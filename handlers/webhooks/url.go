@@ -45,7 +45,7 @@ func checkURL(text string) (*url.URL, error) {
 // changes.
 func checkHost(ctx context.Context, u *url.URL, allows func(netip.Addr) bool) error {
 	host := u.Hostname()
-	refused := &Problem{ErrUnreachable, host + " cannot be reached from here: check its spelling, and that the operator's egress policy allows its address"}
+	refused := &Problem{ErrUnreachable, host + " cannot be reached from here: check its spelling, and that the operator's egress policy (--egress-allow) allows its address"}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if !allows(addr) {
 			return refused

@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // Apply folds events, in the order of their sequences, into the store: all of
@@ -101,7 +101,7 @@ type turn struct {
 	at       time.Time
 	address  event.Address
 	source   *cell[Source]
-	moments  *cell[moments]
+	moments  *cell[layout.Moments]
 	span     int64 // of moments
 	document bool  // the source's document changed
 }
@@ -141,10 +141,10 @@ func (t *turn) flush() error {
 	if err := errors.Join(t.writeLast(), t.memory.flush(t.batch)); err != nil {
 		return err
 	}
-	if err := t.batch.Set([]byte{keyPosition}, putSequence(nil, t.position), nil); err != nil {
+	if err := t.batch.Set([]byte{layout.KeyPosition}, layout.PutSequence(nil, t.position), nil); err != nil {
 		return err
 	}
-	return t.batch.Set(putSequence([]byte{keyMark}, t.position), putSequence(nil, t.start), nil)
+	return t.batch.Set(layout.PutSequence([]byte{layout.KeyMark}, t.position), layout.PutSequence(nil, t.start), nil)
 }
 
 // apply folds one event: first what it says of the source and its sync, then
@@ -156,7 +156,7 @@ func (t *turn) apply(e *event.Event) error {
 		if t.changed != nil {
 			t.changed[address] = struct{}{}
 		}
-		source, err := t.sources.get(t.db, t.key(keySource, address.Organization, address.Workspace, address.Owner, address.Source))
+		source, err := t.sources.get(t.db, t.key(layout.KeySource, address.Organization, address.Workspace, address.Owner, address.Source))
 		if err != nil {
 			return err
 		}
@@ -198,8 +198,7 @@ func (t *turn) writeLast() error {
 	v := t.room
 	for k, r := range t.results {
 		var err error
-		v = append(binary.AppendUvarint(v[:0], uint64(len(r.Status))), r.Status...)
-		if v, err = appendTable(v, r.TableResult); err != nil {
+		if v, err = layout.AppendSyncTable(v[:0], r.TableResult); err != nil {
 			return fmt.Errorf("table %s: %w", r.Name, err)
 		}
 		if err := set(t.batch, k, v); err != nil {

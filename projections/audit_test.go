@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // TestAudit: a sound store passes, and each table that is not what the log says
@@ -38,11 +39,11 @@ func TestAudit(t *testing.T) {
 	if r := audit(); r.Drift != nil {
 		t.Errorf("a sound store drifts in %v", r.Drift)
 	}
-	for _, table := range keyTables() {
-		if table.local || table.prefix == keyPosition {
+	for _, table := range layout.Tables() {
+		if table.Local || table.Prefix == layout.KeyPosition {
 			continue
 		}
-		it, err := s.scan(s.db, []byte{table.prefix})
+		it, err := s.scan(s.db, []byte{table.Prefix})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,8 +63,8 @@ func TestAudit(t *testing.T) {
 		if err := errors.Join(it.Close(), s.db.Set(k, changed, pebble.NoSync)); err != nil {
 			t.Fatal(err)
 		}
-		if r := audit(); !reflect.DeepEqual(r.Drift, []string{table.name}) {
-			t.Errorf("a changed value of %s: drift in %v", table.name, r.Drift)
+		if r := audit(); !reflect.DeepEqual(r.Drift, []string{table.Name}) {
+			t.Errorf("a changed value of %s: drift in %v", table.Name, r.Drift)
 		}
 		if err := s.db.Set(k, v, pebble.NoSync); err != nil {
 			t.Fatal(err)
@@ -153,7 +154,7 @@ func TestAuditor(t *testing.T) {
 	if err := a.Err(); err != nil {
 		t.Error(err)
 	}
-	k := addressKey(keySource, at("ann", "src_1"))
+	k := layout.AddressKey(layout.KeySource, at("ann", "src_1"))
 	v, err := s.get(s.db, k)
 	if err == nil {
 		err = s.db.Delete(k, pebble.NoSync)

@@ -6,6 +6,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // keptCheckpoints is how many of a table are kept, the newest.
@@ -21,33 +22,18 @@ type CheckpointQuery struct {
 
 // checkpointKey is good until the next key.
 func (m *memory) checkpointKey(a event.Address, sequence uint64, namespace, table string) []byte {
-	k := m.key(keyCheckpoint, a.Organization, a.Workspace, a.Owner, a.Source)
-	return putText(putText(putNewest(k, sequence), namespace), table)
+	k := m.key(layout.KeyCheckpoint, a.Organization, a.Workspace, a.Owner, a.Source)
+	return layout.PutText(layout.PutText(layout.PutNewest(k, sequence), namespace), table)
 }
 
 // checkpoint keeps a commit that was not told of before, and forgets the oldest
 // of the table when there are too many. l is what the table's last commit left.
-func (t *turn) checkpoint(y *cell[syncEntry], l *Landed, r *event.TableResult) error {
+func (t *turn) checkpoint(y *cell[layout.SyncEntry], l *Landed, r *event.TableResult) error {
 	if r.SnapshotID == 0 || int64(r.SnapshotID) == l.SnapshotID {
 		return nil
 	}
 	a := t.source.v.Address
-	o := objectIn(t.room[:0])
-	o.text("table", r.Name)
-	o.text("namespace", r.Namespace)
-	o.textOrNull("cursor_column", r.CursorName)
-	if r.CursorName == "" {
-		o.raw("cursor", nil)
-	} else {
-		o.text("cursor", r.Cursor)
-	}
-	o.text("snapshot_id", r.SnapshotID.Text())
-	o.text("sync_id", y.v.ID)
-	o.text("mode", r.Mode)
-	o.number("sequence", int64(t.sequence))
-	o.time("time", t.at)
-	o.number("total_records", *r.Total)
-	t.room = o.end()
+	t.room = layout.AppendCheckpoint(t.room[:0], y.v.ID, t.sequence, t.at, r)
 	if err := t.batch.Set(t.checkpointKey(a, t.sequence, r.Namespace, r.Name), t.room, nil); err != nil {
 		return err
 	}
@@ -89,7 +75,7 @@ func (s *Store) Checkpoints(q CheckpointQuery) (page Page, err error) {
 }
 
 func (s *Store) checkpoints(db pebble.Reader, q CheckpointQuery, place, bound []byte, page *Page) (out []byte, err error) {
-	prefix := addressKey(keyCheckpoint, q.Address)
+	prefix := layout.AddressKey(layout.KeyCheckpoint, q.Address)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return nil, err
@@ -101,15 +87,15 @@ func (s *Store) checkpoints(db pebble.Reader, q CheckpointQuery, place, bound []
 		if len(suffix) < 8 {
 			return nil, fmt.Errorf("%w: key of a checkpoint", ErrDamaged)
 		}
-		namespace, rest, err := getText(suffix[8:])
+		namespace, rest, err := layout.GetText(suffix[8:])
 		if err != nil {
 			return nil, err
 		}
-		table, _, err := getText(rest)
+		table, _, err := layout.GetText(rest)
 		if err != nil {
 			return nil, err
 		}
-		if q.Table != "" && q.Table != table && q.Table != qualified(namespace, table) {
+		if q.Table != "" && q.Table != table && q.Table != layout.Qualified(namespace, table) {
 			continue
 		}
 		if q.Limit > 0 && page.Count == q.Limit {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // columnLife is what became of one column: the document of Columns.
@@ -58,7 +59,7 @@ func (s *Store) Columns(q ColumnQuery) (page Page, err error) {
 	if err := s.wasThere(db, q.Address, 0); err != nil {
 		return page, fmt.Errorf("columns of %s: %w", q.Address.Source, err)
 	}
-	prefix := addressKey(keySchema, q.Address)
+	prefix := layout.AddressKey(layout.KeySchema, q.Address)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return page, err
@@ -89,7 +90,7 @@ func (s *Store) Columns(q ColumnQuery) (page Page, err error) {
 
 // readVersion adds one version of the schema to the history.
 func (s *Store) readVersion(v *schemaVersion, table string, history *columnHistory) error {
-	entryKey := append(v.prefix[:len(v.prefix):len(v.prefix)], partEntry)
+	entryKey := append(v.prefix[:len(v.prefix):len(v.prefix)], layout.PartEntry)
 	if !v.it.SeekGE(entryKey) || string(v.it.Key()) != string(entryKey) {
 		return fmt.Errorf("%w: a version of a schema without its entry", ErrDamaged)
 	}

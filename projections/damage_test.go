@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections/layout"
 )
 
 // fullStore leaves a closed store that holds several table files and an edited
@@ -154,11 +156,11 @@ func TestMissingBatchIsNoticed(t *testing.T) {
 	// Every key that the second batch alone wrote.
 	b := s.db.NewBatch()
 	for _, e := range h.events[10:20] {
-		if err := b.Delete(addressKey(keySyncOf, e.Address()), nil); err != nil {
+		if err := b.Delete(layout.AddressKey(layout.KeySyncOf, e.Address()), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Delete(putSequence([]byte{keyMark}, 20), nil); err != nil {
+	if err := b.Delete(layout.PutSequence([]byte{layout.KeyMark}, 20), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(b.Commit(pebble.NoSync), s.Close()); err != nil {
@@ -168,7 +170,7 @@ func TestMissingBatchIsNoticed(t *testing.T) {
 		t.Errorf("a store without its second batch opens at %d", s.Position())
 	}
 	apply(t, s, h.events...)
-	if err := errors.Join(s.db.Delete(putSequence([]byte{keyMark}, s.Position()), pebble.NoSync), s.Close()); err != nil {
+	if err := errors.Join(s.db.Delete(layout.PutSequence([]byte{layout.KeyMark}, s.Position()), pebble.NoSync), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if s = openOn(t, mem); s.Position() != 0 {
@@ -210,7 +212,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a second Open: %v", err)
 	}
 	apply(t, s, life(3).events...)
-	if err := s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout+1), pebble.NoSync); err != nil {
+	if err := s.db.Set([]byte{layout.KeyFollowed, 'l'}, layout.PutSequence(nil, layout.Version+1), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

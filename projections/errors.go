@@ -1,6 +1,10 @@
 package projections
 
-import "errors"
+import (
+	"errors"
+
+	"headwater/projections/layout"
+)
 
 var (
 	// ErrNotFound says that nothing of that id is there, or not in that
@@ -10,7 +14,7 @@ var (
 	ErrClosed = errors.New("the projection is closed")
 	// ErrDamaged says that stored bytes fail their checksum. Nothing of them is
 	// served; the next Open rebuilds the store from the log.
-	ErrDamaged = errors.New("the projection is damaged")
+	ErrDamaged = layout.ErrDamaged
 	// ErrInUse is returned by Open when another process holds the directory.
 	ErrInUse = errors.New("the projection is in use by another process")
 	// ErrBadCursor says that a page cursor was not made by this query.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 const (
@@ -160,7 +161,7 @@ func (s *Store) identity() ([]byte, error) {
 		return nil, err
 	}
 	defer done()
-	v, err := s.get(db, []byte{keyFollowed, 's'})
+	v, err := s.get(db, []byte{layout.KeyFollowed, 's'})
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections/layout"
 )
 
 // FuzzCursor gives every paged read any cursor, and cursors of its own with any
@@ -26,7 +28,7 @@ func FuzzCursor(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(page.Next)
-	f.Add(string(putIndex(putSequence(nil, 1<<63), 9)))
+	f.Add(string(layout.PutIndex(layout.PutSequence(nil, 1<<63), 9)))
 	f.Add("12345678")
 	past := list
 	past.AsOf = 5
@@ -49,23 +51,5 @@ func FuzzCursor(f *testing.F) {
 		}
 		read(func([]byte) string { return text })
 		read(func(bound []byte) string { return makeCursor(bound, []byte(text)) })
-	})
-}
-
-// FuzzValues gives every decoder of stored bytes any bytes: it reads or
-// refuses.
-func FuzzValues(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(frame(listHead(&Source{Name: "a"}), []byte("{}")))
-	f.Add(frame([]byte("{}"), []byte("{}")))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _, _ = unframe(b)
-		_, _ = readListHead(b)
-		_, _, _ = getText(b)
-		_, _ = decodeName(b)
-		_, _ = decodeScope(b)
-		_, _ = decodeSource(b)
-		_, _ = decodeSync(b)
-		_, _ = decodeOperation(b)
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"hash"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/projections/layout"
 )
 
 // Hash returns a fingerprint of everything that follows from the log alone:
@@ -49,25 +51,25 @@ func (s *Store) hashTables(ctx context.Context, p *pace) (position uint64, all [
 	defer done()
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
-	stored, err := s.get(snapshot, []byte{keyPosition})
+	stored, err := s.get(snapshot, []byte{layout.KeyPosition})
 	if err != nil && !isNotFound(err) {
 		return 0, nil, err
 	}
-	for _, table := range keyTables() {
-		if table.local {
+	for _, table := range layout.Tables() {
+		if table.Local {
 			continue
 		}
 		hashed, err := s.hashTable(ctx, snapshot, table, p)
 		if err != nil {
-			return 0, nil, fmt.Errorf("hash %s: %w", table.name, err)
+			return 0, nil, fmt.Errorf("hash %s: %w", table.Name, err)
 		}
 		all = append(all, hashed)
 	}
-	return getSequence(stored), all, nil
+	return layout.GetSequence(stored), all, nil
 }
 
-func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table keyTable, p *pace) (hashed TableHash, err error) {
-	it, err := s.scan(db, []byte{table.prefix})
+func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table layout.Table, p *pace) (hashed TableHash, err error) {
+	it, err := s.scan(db, []byte{table.Prefix})
 	if err != nil {
 		return hashed, err
 	}
@@ -84,7 +86,7 @@ func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table keyTable,
 			return hashed, context.Cause(ctx)
 		}
 	}
-	return TableHash{table.name, keys, hex.EncodeToString(h.Sum(nil))}, s.fault(it.Error())
+	return TableHash{table.Name, keys, hex.EncodeToString(h.Sum(nil))}, s.fault(it.Error())
 }
 
 func hashPart(h hash.Hash, part []byte) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"headwater/projections/layout"
 )
 
 // SnapshotPolicy says when a node makes a snapshot. Every field is needed.
@@ -47,7 +49,7 @@ func (s *Store) keep(ctx context.Context, to Snapshots, policy SnapshotPolicy, b
 	newest := SnapshotInfo{Made: began}
 	newestFirst(all)
 	for _, info := range all {
-		if info.Layout == layout && info.Log == string(log) {
+		if info.Layout == layout.Version && info.Log == string(log) {
 			newest = info
 			break
 		}
@@ -76,7 +78,7 @@ func (s *Store) thin(ctx context.Context, to Snapshots, keep int, log string) er
 	kept := map[int]int{}
 	for _, info := range all {
 		limit := 1
-		if info.Layout == layout {
+		if info.Layout == layout.Version {
 			limit = keep
 		}
 		if info.Log == log && kept[info.Layout] < limit {

@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,29 +8,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
-
-// listHead holds what lists filter by, before the document, so that filtering
-// decodes no JSON.
-func listHead(src *Source) []byte {
-	b := make([]byte, 0, 96)
-	for _, text := range []string{src.Address.Source, src.Name, src.Type, src.Connector, src.Status} {
-		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
-	}
-	return b
-}
-
-// readListHead reverses listHead. The texts point into head.
-func readListHead(head []byte) (texts [5][]byte, err error) {
-	for i := range texts {
-		n, size := binary.Uvarint(head)
-		if size <= 0 || uint64(len(head)-size) < n {
-			return texts, fmt.Errorf("%w: head of a source document", ErrDamaged)
-		}
-		texts[i], head = head[size:size+int(n)], head[size+int(n):]
-	}
-	return texts, nil
-}
 
 // filter decides which sources a list holds.
 type filter struct{ typ, name, status, search string }
@@ -134,11 +112,11 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 	}
 	f := q.filter()
 	visit := func(suffix, v []byte) (more bool, err error) {
-		head, doc, err := unframe(v)
+		head, doc, err := layout.Unframe(v)
 		if err != nil {
 			return false, err
 		}
-		texts, err := readListHead(head)
+		texts, err := layout.ReadListHead(head)
 		if err != nil || !f.match(texts) {
 			return true, err
 		}
@@ -152,13 +130,13 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 	}
 	switch {
 	case q.Removed:
-		err = s.walkCurrent(db, keyRemoved, q, place, visit)
+		err = s.walkCurrent(db, layout.KeyRemoved, q, place, visit)
 	case q.AsOf != 0:
 		err = s.walkHistory(db, q, place, visit)
 	case q.Name != "":
 		err = s.walkName(db, q, place, visit)
 	default:
-		err = s.walkCurrent(db, keyCurrent, q, place, visit)
+		err = s.walkCurrent(db, layout.KeyCurrent, q, place, visit)
 	}
 	return page, err
 }
@@ -166,7 +144,7 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 // walkCurrent visits every source behind place that lies under the prefix,
 // keyCurrent or keyRemoved.
 func (s *Store) walkCurrent(db pebble.Reader, under byte, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
-	prefix := key(under, q.Organization, q.Workspace, q.Owner)
+	prefix := layout.Key(under, q.Organization, q.Workspace, q.Owner)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return err
@@ -194,13 +172,13 @@ func (s *Store) walkName(db *pebble.DB, q ListQuery, place []byte, visit func(su
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
 	entry, err := s.nameAt(snapshot, q.Organization, q.Workspace, q.Owner, q.Name)
-	if err == nil && entry.shared {
-		return s.walkCurrent(snapshot, keyCurrent, q, place, visit)
+	if err == nil && entry.Shared {
+		return s.walkCurrent(snapshot, layout.KeyCurrent, q, place, visit)
 	}
-	if err != nil || entry.id == "" || q.Cursor != "" {
+	if err != nil || entry.ID == "" || q.Cursor != "" {
 		return err
 	}
-	v, err := s.currentDoc(snapshot, event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: entry.id})
+	v, err := s.currentDoc(snapshot, event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: entry.ID})
 	if err != nil {
 		return err
 	}
@@ -211,7 +189,7 @@ func (s *Store) walkName(db *pebble.DB, q ListQuery, place []byte, visit func(su
 // walkHistory visits, of every source behind place, the version at q.AsOf. The
 // versions of one source lie newest first, so each costs one or two seeks.
 func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
-	prefix := key(keyHistory, q.Organization, q.Workspace, q.Owner)
+	prefix := layout.Key(layout.KeyHistory, q.Organization, q.Workspace, q.Owner)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return err
@@ -223,12 +201,12 @@ func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit f
 	}
 	for ok := it.SeekGE(start); ok; {
 		k := it.Key()
-		if getSequence(k[len(prefix):]) > q.AsOf { // created later, as are all that follow
+		if layout.GetSequence(k[len(prefix):]) > q.AsOf { // created later, as are all that follow
 			return nil
 		}
 		group := append([]byte(nil), k[:len(k)-8]...)
-		if ^getSequence(k[len(k)-8:]) > q.AsOf {
-			if ok = it.SeekGE(putNewest(group, q.AsOf)); !ok {
+		if ^layout.GetSequence(k[len(k)-8:]) > q.AsOf {
+			if ok = it.SeekGE(layout.PutNewest(group, q.AsOf)); !ok {
 				break
 			}
 			if k = it.Key(); string(k[:len(k)-8]) != string(group) {
@@ -251,7 +229,7 @@ func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit f
 
 // pastGroup returns the first key behind every version of a source.
 func pastGroup(group []byte) []byte {
-	return append(putNewest(group[:len(group):len(group)], 0), 0)
+	return append(layout.PutNewest(group[:len(group):len(group)], 0), 0)
 }
 
 // ListVersion returns the sequence of the last event that changed a source
@@ -267,5 +245,5 @@ func (s *Store) ListVersion(organization, workspace, owner string) (version uint
 	if errors.Is(err, ErrNotFound) {
 		return 0, 0, nil
 	}
-	return scope.version, int(scope.count), err
+	return scope.Version, int(scope.Count), err
 }

@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // memoryLimit is how many decoded values of one kind are kept between batches.
@@ -22,11 +22,11 @@ const valueRoom = 64 << 10
 // them once. After a failed batch it is thrown away.
 type memory struct {
 	sources    cells[Source]
-	names      cells[nameEntry]
-	scopes     cells[scopeEntry]
+	names      cells[layout.Name]
+	scopes     cells[layout.Scope]
 	landed     cells[Landed]
-	syncs      cells[syncEntry]
-	times      cells[moments]
+	syncs      cells[layout.SyncEntry]
+	times      cells[layout.Moments]
 	operations cells[Operation]
 	targets    cells[Target]
 
@@ -37,33 +37,8 @@ type memory struct {
 
 // key is the function key in memory that the next call uses again.
 func (m *memory) key(prefix byte, texts ...string) []byte {
-	m.keyRoom = appendKey(m.keyRoom[:0], prefix, texts...)
+	m.keyRoom = layout.AppendKey(m.keyRoom[:0], prefix, texts...)
 	return m.keyRoom
-}
-
-// nameEntry says who has a name.
-type nameEntry struct {
-	id          string // empty after the source was removed
-	incarnation uint64 // sequence of the SourceRemoved before, 0 if none
-	shared      bool   // another source may have it, too: a restore and a connect came at once
-}
-
-// scopeEntry sums up the sources of one owner.
-type scopeEntry struct {
-	version uint64 // sequence of the last event that changed a document of it
-	count   uint64 // sources that are not removed
-}
-
-// syncEntry is a Sync and the targets that wait for its end. Began is 0 as long
-// as only they know of it.
-type syncEntry struct {
-	Sync
-	Followers []follower `json:"followers,omitempty"`
-}
-
-type follower struct {
-	Operation string `json:"operation"`
-	Target    int    `json:"target"`
 }
 
 // newMemory returns an empty memory of a store that has written those keys.
@@ -71,14 +46,14 @@ func newMemory(w *written) *memory {
 	return &memory{
 		limit:      memoryLimit,
 		keyRoom:    make([]byte, 0, 512),
-		sources:    cells[Source]{written: w, decode: decodeSource, encode: encodeSource},
-		names:      cells[nameEntry]{written: w, decode: decodeName, encode: encodeName},
-		scopes:     cells[scopeEntry]{written: w, decode: decodeScope, encode: encodeScope},
-		landed:     cells[Landed]{written: w, decode: decodeJSON[Landed], encode: appendLanded},
-		syncs:      cells[syncEntry]{written: w, decode: decodeSync, encode: encodeSync},
-		times:      cells[moments]{written: w, decode: decodeMoments, encode: encodeMoments},
-		operations: cells[Operation]{written: w, decode: decodeOperation, encode: encodeOperation},
-		targets:    cells[Target]{written: w, decode: decodeJSON[Target], encode: encodeTarget},
+		sources:    cells[Source]{written: w, decode: layout.DecodeSource, encode: layout.EncodeSource},
+		names:      cells[layout.Name]{written: w, decode: layout.DecodeName, encode: layout.EncodeName},
+		scopes:     cells[layout.Scope]{written: w, decode: layout.DecodeScope, encode: layout.EncodeScope},
+		landed:     cells[Landed]{written: w, decode: layout.DecodeLanded, encode: layout.EncodeLanded},
+		syncs:      cells[layout.SyncEntry]{written: w, decode: layout.DecodeSync, encode: layout.EncodeSync},
+		times:      cells[layout.Moments]{written: w, decode: layout.DecodeMoments, encode: layout.EncodeMoments},
+		operations: cells[Operation]{written: w, decode: layout.DecodeOperation, encode: layout.EncodeOperation},
+		targets:    cells[Target]{written: w, decode: layout.DecodeTarget, encode: encodeTarget},
 	}
 }
 
@@ -213,41 +188,13 @@ func (c *cells[T]) trim(limit int) {
 	}
 }
 
-func decodeJSON[T any](b []byte) (v T, err error) { return v, json.Unmarshal(b, &v) }
-
-func decodeName(b []byte) (nameEntry, error) {
-	if len(b) < 9 {
-		return nameEntry{}, errors.New("short name entry")
-	}
-	return nameEntry{id: string(b[9:]), incarnation: getSequence(b), shared: b[8] != 0}, nil
-}
-
-func encodeName(b []byte, n *nameEntry) ([]byte, error) {
-	shared := byte(0)
-	if n.shared {
-		shared = 1
-	}
-	return append(append(putSequence(b, n.incarnation), shared), n.id...), nil
-}
-
-func decodeScope(b []byte) (scopeEntry, error) {
-	if len(b) != 16 {
-		return scopeEntry{}, errors.New("scope entry of another size")
-	}
-	return scopeEntry{version: getSequence(b), count: getSequence(b[8:])}, nil
-}
-
-func encodeScope(b []byte, s *scopeEntry) ([]byte, error) {
-	return putSequence(putSequence(b, s.version), s.count), nil
-}
-
 // sourceAt reads one source as it is stored now.
 func (s *Store) sourceAt(db pebble.Reader, a event.Address) (Source, error) {
-	v, err := s.get(db, addressKey(keySource, a))
+	v, err := s.get(db, layout.AddressKey(layout.KeySource, a))
 	if err != nil {
 		return Source{}, err
 	}
-	src, err := decodeSource(v)
+	src, err := layout.DecodeSource(v)
 	if err != nil {
 		return Source{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

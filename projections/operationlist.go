@@ -3,6 +3,8 @@ package projections
 import (
 	"encoding/json"
 	"fmt"
+
+	"headwater/projections/layout"
 )
 
 // Operations returns documents of operations, without their targets, newest
@@ -24,7 +26,7 @@ func (s *Store) Operations(q OperationQuery) (page Page, err error) {
 	page.Sequence = s.position.Load()
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
-	prefix := key(keyOperationOf, q.Organization, q.Workspace, q.Owner)
+	prefix := layout.Key(layout.KeyOperationOf, q.Organization, q.Workspace, q.Owner)
 	it, err := s.scan(snapshot, prefix)
 	if err != nil {
 		return page, err
@@ -33,15 +35,15 @@ func (s *Store) Operations(q OperationQuery) (page Page, err error) {
 	out := []byte{'['}
 	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; ok = it.Next() {
 		suffix := it.Key()[len(prefix):]
-		id, _, err := getText(suffix[8:])
+		id, _, err := layout.GetText(suffix[8:])
 		if err != nil {
 			return page, err
 		}
-		v, err := s.get(snapshot, key(keyOperation, q.Organization, q.Workspace, id))
+		v, err := s.get(snapshot, layout.Key(layout.KeyOperation, q.Organization, q.Workspace, id))
 		if err != nil {
 			return page, fmt.Errorf("operation %s: %w", id, err)
 		}
-		state, doc, err := unframe(v)
+		state, doc, err := layout.Unframe(v)
 		if err != nil {
 			return page, err
 		}

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // Operation returns one operation of a workspace with its document. It returns
@@ -20,7 +22,7 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 		return o, err
 	}
 	defer done()
-	k := key(keyOperation, organization, workspace, id)
+	k := layout.Key(layout.KeyOperation, organization, workspace, id)
 	if s.written.never(k) { // as when the one who asked for it begins to wait
 		return o, fmt.Errorf("operation %s: %w", id, ErrNotFound)
 	}
@@ -30,15 +32,15 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 	if err != nil {
 		return o, fmt.Errorf("operation %s: %w", id, err)
 	}
-	if o, err = decodeOperation(v); err != nil {
+	if o, err = layout.DecodeOperation(v); err != nil {
 		return o, fmt.Errorf("operation %s: %w: %w", id, ErrDamaged, err)
 	}
-	_, doc, err := unframe(v)
+	_, doc, err := layout.Unframe(v)
 	if err != nil {
 		return o, err
 	}
-	o.JSON, err = withArray(doc, "targets", func(add func([]byte)) error {
-		return s.targets(snapshot, o.Total, key(keyTarget, organization, workspace, id), func(index int, doc []byte) error {
+	o.JSON, err = layout.WithArray(doc, "targets", func(add func([]byte)) error {
+		return s.targets(snapshot, o.Total, layout.Key(layout.KeyTarget, organization, workspace, id), func(index int, doc []byte) error {
 			target := Target{Index: index}
 			if err := json.Unmarshal(doc, &target); err != nil {
 				return fmt.Errorf("target %d of operation %s: %w: %w", index, id, ErrDamaged, err)
@@ -50,9 +52,9 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 					return err
 				}
 				if !begun {
-					w := &object{doc[: len(doc)-1 : len(doc)-1]}
-					w.text("waiting_for", event.WaitingTurn)
-					doc = w.end()
+					w := layout.Extend(bytes.Clone(doc))
+					w.Text("waiting_for", event.WaitingTurn)
+					doc = w.End()
 				}
 			}
 			add(doc)
@@ -64,14 +66,14 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 
 // begun reports whether a worker has taken a sync.
 func (s *Store) begun(db pebble.Reader, organization, workspace, id string) (bool, error) {
-	v, err := s.get(db, key(keySync, organization, workspace, id))
+	v, err := s.get(db, layout.Key(layout.KeySync, organization, workspace, id))
 	if isNotFound(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	y, err := decodeSync(v)
+	y, err := layout.DecodeSync(v)
 	if err != nil {
 		return false, fmt.Errorf("sync %s: %w: %w", id, ErrDamaged, err)
 	}
@@ -81,7 +83,7 @@ func (s *Store) begun(db pebble.Reader, organization, workspace, id string) (boo
 // targets calls each for the targets of an operation that anything is known of.
 func (s *Store) targets(db pebble.Reader, total int, prefix []byte, each func(index int, doc []byte) error) (err error) {
 	if total == 1 { // as most have; an iterator looks at all tables there are
-		doc, err := s.get(db, putIndex(prefix, 0))
+		doc, err := s.get(db, layout.PutIndex(prefix, 0))
 		if isNotFound(err) {
 			return nil
 		}
@@ -112,7 +114,7 @@ func (s *Store) targets(db pebble.Reader, total int, prefix []byte, each func(in
 // then, the zero Operation if nothing, with the context's error.
 func (s *Store) WaitOperation(ctx context.Context, organization, workspace, id string) (Operation, error) {
 	// Asking to be woken before looking: the end is then seen or signalled.
-	ended, stop := s.waiting.operation(string(key(keyOperation, organization, workspace, id)))
+	ended, stop := s.waiting.operation(string(layout.Key(layout.KeyOperation, organization, workspace, id)))
 	defer stop()
 	o, err := s.Operation(organization, workspace, id)
 	if err == nil && o.Ended() || err != nil && !isNotFound(err) {

@@ -1,10 +1,10 @@
 package projections
 
 import (
-	"encoding/json"
 	"slices"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // news is what one event says of one target of an operation.
@@ -47,14 +47,14 @@ func (t *turn) report(meta *event.Meta, n *news) error {
 	if n.follows {
 		return t.follow(o, meta.Operation.Target, meta.SourceID, n, true)
 	}
-	_, err = t.target(o, meta.Operation.Target, meta.Operation.Final, func(g *Target) { g.take(meta.SourceID, n) })
+	_, err = t.target(o, meta.Operation.Target, meta.Operation.Final, func(g *Target) { take(g, meta.SourceID, n) })
 	return err
 }
 
 // operation returns the operation of an event, begun if it is new.
 func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
 	op := meta.Operation
-	o, err := t.operations.get(t.db, t.key(keyOperation, meta.Organization, meta.WorkspaceID, op.ID))
+	o, err := t.operations.get(t.db, t.key(layout.KeyOperation, meta.Organization, meta.WorkspaceID, op.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
 			Kind: op.Kind, Status: StatusRunning, Total: max(op.Targets, 1), CreatedAt: t.at, UpdatedAt: t.at, Sequence: t.sequence,
 		}
 		t.operations.touch(o)
-		byOwner := putText(putNewest(t.key(keyOperationOf, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), op.ID)
+		byOwner := layout.PutText(layout.PutNewest(t.key(layout.KeyOperationOf, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), op.ID)
 		return o, t.batch.Set(byOwner, nil, nil)
 	}
 	return o, nil
@@ -73,7 +73,7 @@ func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
 // target changes one target of an operation that has not ended, unless the
 // target has. running reports whether it still waits for its end.
 func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Target)) (running bool, err error) {
-	g, err := t.targets.get(t.db, putIndex(t.key(keyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
+	g, err := t.targets.get(t.db, layout.PutIndex(t.key(layout.KeyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
 	if err != nil {
 		return false, err
 	}
@@ -133,7 +133,7 @@ func (t *turn) conclude(o *cell[Operation], status string) {
 }
 
 // take merges what an event says into a target.
-func (g *Target) take(sourceID string, n *news) {
+func take(g *Target, sourceID string, n *news) {
 	if sourceID != "" {
 		g.SourceID = sourceID
 	}
@@ -161,24 +161,24 @@ func (g *Target) take(sourceID string, n *news) {
 // target at once; one that nobody knows does so where the sync must have been
 // known to whoever named it.
 func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, known bool) error {
-	y, err := t.syncs.get(t.db, t.key(keySync, o.v.Organization, o.v.Workspace, n.syncID))
+	y, err := t.syncs.get(t.db, t.key(layout.KeySync, o.v.Organization, o.v.Workspace, n.syncID))
 	if err != nil {
 		return err
 	}
 	if y.v.Began == 0 && known {
-		_, err := t.target(o, index, true, func(g *Target) { g.take(sourceID, n) })
+		_, err := t.target(o, index, true, func(g *Target) { take(g, sourceID, n) })
 		return err
 	}
 	if y.v.Began != 0 && y.v.Ended() {
 		_, err := t.target(o, index, true, func(g *Target) {
 			g.Attached = true
-			g.take(sourceID, newsOfSync(&y.v.Sync))
+			take(g, sourceID, newsOfSync(&y.v.Sync))
 		})
 		return err
 	}
 	running, err := t.target(o, index, false, func(g *Target) {
 		g.Attached = true
-		g.take(sourceID, &news{name: n.name, syncID: n.syncID})
+		take(g, sourceID, &news{name: n.name, syncID: n.syncID})
 	})
 	if err != nil || !running {
 		return err
@@ -188,7 +188,7 @@ func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, k
 			return nil
 		}
 	}
-	y.v.Followers = append(y.v.Followers, follower{o.v.ID, index})
+	y.v.Followers = append(y.v.Followers, layout.Follower{Operation: o.v.ID, Target: index})
 	t.syncs.touch(y)
 	return nil
 }
@@ -198,11 +198,11 @@ func (t *turn) finish(y *Sync, operation string, index int) error {
 	if index < 0 { // report tells no such target either
 		return nil
 	}
-	o, err := t.operations.get(t.db, t.key(keyOperation, y.Address.Organization, y.Address.Workspace, operation))
+	o, err := t.operations.get(t.db, t.key(layout.KeyOperation, y.Address.Organization, y.Address.Workspace, operation))
 	if err != nil || !o.exists || o.v.Ended() {
 		return err
 	}
-	_, err = t.target(o, index, true, func(g *Target) { g.take(y.Address.Source, newsOfSync(y)) })
+	_, err = t.target(o, index, true, func(g *Target) { take(g, y.Address.Source, newsOfSync(y)) })
 	return err
 }
 
@@ -222,7 +222,7 @@ func (t *turn) accepted(d *event.OperationAccepted) error {
 		if a.Attached && a.SyncID != "" {
 			err = t.follow(o, i, a.SourceID, n, false)
 		} else {
-			_, err = t.target(o, i, false, func(g *Target) { g.take(a.SourceID, n) })
+			_, err = t.target(o, i, false, func(g *Target) { take(g, a.SourceID, n) })
 		}
 		if err != nil {
 			return err
@@ -269,58 +269,7 @@ func sameTarget(a, b *Target) bool {
 	if plainA != plainB || a.Result == nil || b.Result == nil {
 		return plainA == plainB && a.Result == b.Result
 	}
-	return string(targetDocument(nil, a)) == string(targetDocument(nil, b))
+	return string(layout.AppendTarget(nil, a)) == string(layout.AppendTarget(nil, b))
 }
 
-// targetDocument appends what clients are shown of a target.
-func targetDocument(b []byte, g *Target) []byte {
-	o := objectIn(b)
-	o.text("source_id", g.SourceID)
-	o.text("name", g.Name)
-	o.text("status", g.Status)
-	o.textOrNull("sync_id", g.SyncID)
-	o.truth("attached", g.Attached)
-	o.textOrNull("reason", string(g.Reason))
-	o.textOrNull("message", g.Message)
-	if g.Result != nil {
-		before := len(o.b)
-		if o.result("result", g.Result) != nil { // a time that events cannot hold
-			o.b = o.b[:before]
-		}
-	}
-	return o.end()
-}
-
-func encodeTarget(b []byte, g *Target) ([]byte, error) { return targetDocument(b, g), nil }
-
-// operationDocument appends what clients are shown of an operation, without its
-// targets.
-func operationDocument(b []byte, o *Operation) []byte {
-	w := objectIn(b)
-	w.text("operation_id", o.ID)
-	w.text("kind", o.Kind)
-	w.text("status", o.Status)
-	w.time("created_at", o.CreatedAt)
-	w.time("updated_at", o.UpdatedAt)
-	w.timeOrNull("finished_at", o.FinishedAt)
-	w.textOrNull("actor", o.Actor)
-	w.number("targets_total", int64(o.Total))
-	return w.end()
-}
-
-func encodeOperation(b []byte, o *Operation) ([]byte, error) {
-	begin := len(b)
-	b, err := appendOperation(append(b, make([]byte, headSize)...), o)
-	if err != nil {
-		return b, err
-	}
-	return operationDocument(headFrom(b, begin), o), nil
-}
-
-func decodeOperation(v []byte) (o Operation, err error) {
-	state, _, err := unframe(v)
-	if err != nil {
-		return o, err
-	}
-	return o, json.Unmarshal(state, &o)
-}
+func encodeTarget(b []byte, g *Target) ([]byte, error) { return layout.AppendTarget(b, g), nil }

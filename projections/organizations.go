@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/projections/layout"
 )
 
 // Organizations returns, sorted, those that have or had a source.
@@ -13,15 +15,15 @@ func (s *Store) Organizations() (all []string, err error) {
 		return nil, err
 	}
 	defer done()
-	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyScope}, UpperBound: []byte{keyScope + 1}})
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{layout.KeyScope}, UpperBound: []byte{layout.KeyScope + 1}})
 	if err != nil {
 		return nil, err
 	}
 	for ok := it.First(); ok && err == nil; {
 		var organization string
-		if organization, _, err = getText(it.Key()[1:]); err == nil {
+		if organization, _, err = layout.GetText(it.Key()[1:]); err == nil {
 			all = append(all, organization)
-			ok = it.SeekGE(after(key(keyScope, organization)))
+			ok = it.SeekGE(layout.After(layout.Key(layout.KeyScope, organization)))
 		}
 	}
 	return all, errors.Join(err, it.Error(), it.Close())

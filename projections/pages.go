@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/projections/layout"
 )
 
 const (
@@ -95,10 +97,10 @@ func (p *pages) reset() {
 }
 
 // versionOf returns the version of an owner's sources and how many there are.
-func (s *Store) versionOf(db pebble.Reader, organization, workspace, owner string) (scopeEntry, error) {
-	v, err := s.get(db, key(keyScope, organization, workspace, owner))
+func (s *Store) versionOf(db pebble.Reader, organization, workspace, owner string) (layout.Scope, error) {
+	v, err := s.get(db, layout.Key(layout.KeyScope, organization, workspace, owner))
 	if err != nil {
-		return scopeEntry{}, err
+		return layout.Scope{}, err
 	}
-	return decodeScope(v)
+	return layout.DecodeScope(v)
 }

@@ -3,11 +3,10 @@ package projections
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
 	"time"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // progress sums up how far a sync is, from what its tables told last. It knows
@@ -87,25 +86,25 @@ func (p *progress) add(doc []byte) error {
 			}
 		}
 	}
-	o := newObject(240)
-	o.text("name", r.Name)
-	o.text("namespace", r.Namespace)
-	o.text("status", r.Status)
+	o := layout.NewObject(240)
+	o.Text("name", r.Name)
+	o.Text("namespace", r.Namespace)
+	o.Text("status", r.Status)
 	done := r.Status == StatusCompleted
-	o.fraction("fraction", settled, total, done)
-	o.number("rows", read)
-	o.number("bytes", max(r.BytesRead, r.Bytes))
-	o.number("bytes_uploaded", r.BytesUploaded)
-	o.number("rows_per_second", r.Rate)
-	o.numberOrNull("row_estimate", r.Estimate)
-	o.remaining("eta_seconds", settled, total, r.Rate, r.Status == StatusRunning)
-	o.timeOrNull("last_row_at", r.LastRowAt)
-	o.timeOrNull("waiting_since", r.WaitingSince)
-	o.textOrNull("waiting_for", r.WaitingFor)
+	o.Fraction("fraction", settled, total, done)
+	o.Number("rows", read)
+	o.Number("bytes", max(r.BytesRead, r.Bytes))
+	o.Number("bytes_uploaded", r.BytesUploaded)
+	o.Number("rows_per_second", r.Rate)
+	o.NumberOrNull("row_estimate", r.Estimate)
+	o.Remaining("eta_seconds", settled, total, r.Rate, r.Status == StatusRunning)
+	o.TimeOrNull("last_row_at", r.LastRowAt)
+	o.TimeOrNull("waiting_since", r.WaitingSince)
+	o.TextOrNull("waiting_for", r.WaitingFor)
 	if len(p.tables) > 0 {
 		p.tables = append(p.tables, ',')
 	}
-	p.tables = append(p.tables, o.end()...)
+	p.tables = append(p.tables, o.End()...)
 	return nil
 }
 
@@ -134,28 +133,28 @@ func (p *progress) document() []byte {
 			p.rate = int64(float64(p.rows) * 1000 / float64(y.DurationMS))
 		}
 	}
-	o := newObject(400 + len(p.tables))
-	o.fraction("fraction", p.done, total, y.Status == StatusCompleted)
-	o.number("rows", p.rows)
-	o.number("bytes", p.bytes)
-	o.number("bytes_uploaded", p.uploaded)
-	o.number("rows_per_second", p.rate)
+	o := layout.NewObject(400 + len(p.tables))
+	o.Fraction("fraction", p.done, total, y.Status == StatusCompleted)
+	o.Number("rows", p.rows)
+	o.Number("bytes", p.bytes)
+	o.Number("bytes_uploaded", p.uploaded)
+	o.Number("rows_per_second", p.rate)
 	if y.Ended() {
-		o.raw("row_estimate", nil)
+		o.Raw("row_estimate", nil)
 	} else {
-		o.numberOrNull("row_estimate", total)
+		o.NumberOrNull("row_estimate", total)
 	}
-	o.remaining("eta_seconds", p.done, total, p.rate, !y.Ended())
+	o.Remaining("eta_seconds", p.done, total, p.rate, !y.Ended())
 	if p.running > 0 && p.waiting == p.running {
-		o.time("waiting_since", p.since)
+		o.Time("waiting_since", p.since)
 	} else {
-		o.raw("waiting_since", nil)
+		o.Raw("waiting_since", nil)
 	}
-	o.textOrNull("waiting_for", p.waitingFor())
-	o.number("tables_ended", int64(p.ended))
-	o.number("tables_total", int64(max(y.TablesTotal, p.told)))
-	o.raw("tables", append(append([]byte{'['}, p.tables...), ']'))
-	return o.end()
+	o.TextOrNull("waiting_for", p.waitingFor())
+	o.Number("tables_ended", int64(p.ended))
+	o.Number("tables_total", int64(max(y.TablesTotal, p.told)))
+	o.Raw("tables", append(append([]byte{'['}, p.tables...), ']'))
+	return o.End()
 }
 
 // waitingFor returns what the sync's time goes to, "" once it has ended: a table
@@ -170,37 +169,4 @@ func (p *progress) waitingFor() string {
 		return event.WaitingCommit
 	}
 	return event.WaitingRead
-}
-
-// fraction writes how much of total n is, from 0 to 1 with three digits, null
-// where nobody knows. Only what is done is 1.
-func (o *object) fraction(name string, n int64, total *int64, done bool) {
-	if o.field(name); done {
-		o.b = append(o.b, '1')
-		return
-	}
-	if total == nil || *total <= 0 {
-		o.b = append(o.b, "null"...)
-		return
-	}
-	f := math.Floor(float64(n)/float64(*total)*1000) / 1000
-	o.b = strconv.AppendFloat(o.b, min(f, 0.999), 'f', -1, 64)
-}
-
-// remaining writes how many seconds are left at the rate, null where nobody
-// knows.
-func (o *object) remaining(name string, n int64, total *int64, rate int64, running bool) {
-	if !running || total == nil || rate <= 0 || *total < n {
-		o.raw(name, nil)
-		return
-	}
-	o.number(name, (*total-n+rate-1)/rate)
-}
-
-func (o *object) numberOrNull(name string, v *int64) {
-	if v == nil {
-		o.raw(name, nil)
-		return
-	}
-	o.number(name, *v)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // keepRemoved puts the source that was just removed where removed ones are found
@@ -21,10 +22,10 @@ func (t *turn) keepRemoved() error {
 	}
 	shown := *src
 	shown.Status = StatusRemoved
-	if err := t.batch.Set(removedKey(src), sourceDocument(appendHead(nil, listHead(&shown)), &shown), nil); err != nil {
+	if err := t.batch.Set(layout.RemovedKey(src), layout.AppendSourceDocument(nil, &shown), nil); err != nil {
 		return err
 	}
-	return t.batch.Set(dueKey(src), putSequence(nil, src.Removal.Sequence), nil)
+	return t.batch.Set(layout.DueKey(src), layout.PutSequence(nil, src.Removal.Sequence), nil)
 }
 
 // forgetRemoved takes the source from where keepRemoved put it.
@@ -33,10 +34,10 @@ func (t *turn) forgetRemoved() error {
 	if !src.Restorable() {
 		return nil
 	}
-	if err := t.batch.Delete(removedKey(src), nil); err != nil {
+	if err := t.batch.Delete(layout.RemovedKey(src), nil); err != nil {
 		return err
 	}
-	return t.batch.Delete(dueKey(src), nil)
+	return t.batch.Delete(layout.DueKey(src), nil)
 }
 
 // revive makes a removed source, or a new one, one that is there.
@@ -66,15 +67,15 @@ func (t *turn) restored(d *event.SourceRestored) (*news, error) {
 		src.Status = StatusConnected
 	}
 	a := src.Address
-	name, err := t.names.get(t.db, key(keyName, a.Organization, a.Workspace, a.Owner, d.Name))
+	name, err := t.names.get(t.db, layout.Key(layout.KeyName, a.Organization, a.Workspace, a.Owner, d.Name))
 	if err != nil {
 		return nil, err
 	}
 	// A connect may have been first by a moment; it keeps the name.
-	if name.v.id == "" {
-		name.v.id = a.Source
-	} else if name.v.id != a.Source {
-		name.v.shared = true
+	if name.v.ID == "" {
+		name.v.ID = a.Source
+	} else if name.v.ID != a.Source {
+		name.v.Shared = true
 	}
 	t.names.touch(name)
 	t.changeDocument()
@@ -126,23 +127,6 @@ func (s *Store) WasThere(a event.Address, sequence uint64) (bool, error) {
 	return err == nil, err
 }
 
-func removedKey(src *Source) []byte {
-	k := currentKey(src)
-	k[0] = keyRemoved
-	return k
-}
-
-func dueKey(src *Source) []byte {
-	a := src.Address
-	k := putSequence([]byte{keyDue}, millisecond(*src.Removal.DestroyedAfter))
-	for _, text := range []string{a.Organization, a.Workspace, a.Owner, a.Source} {
-		k = putText(k, text)
-	}
-	return k
-}
-
-func millisecond(at time.Time) uint64 { return uint64(max(0, at.UnixMilli())) }
-
 // Due is a removed source whose grace period has passed.
 type Due struct {
 	Address event.Address
@@ -158,7 +142,7 @@ func (s *Store) Due(before time.Time) (all []Due, err error) {
 	}
 	defer done()
 	it, err := db.NewIter(&pebble.IterOptions{
-		LowerBound: []byte{keyDue}, UpperBound: putSequence([]byte{keyDue}, millisecond(before)),
+		LowerBound: []byte{layout.KeyDue}, UpperBound: layout.PutSequence([]byte{layout.KeyDue}, layout.Millisecond(before)),
 	})
 	if err != nil {
 		return nil, s.fault(err)
@@ -169,10 +153,10 @@ func (s *Store) Due(before time.Time) (all []Due, err error) {
 		if err != nil {
 			return nil, s.fault(err)
 		}
-		due := Due{Removed: getSequence(v)}
+		due := Due{Removed: layout.GetSequence(v)}
 		rest := it.Key()[9:]
 		for _, text := range []*string{&due.Address.Organization, &due.Address.Workspace, &due.Address.Owner, &due.Address.Source} {
-			if *text, rest, err = getText(rest); err != nil {
+			if *text, rest, err = layout.GetText(rest); err != nil {
 				return nil, err
 			}
 		}

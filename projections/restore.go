@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"headwater/projections/layout"
 )
 
 // Restore fills an empty store from the newest snapshot that this build can
@@ -53,8 +55,8 @@ func newestFirst(all []SnapshotInfo) {
 // usable tells why a snapshot cannot be gone on from, by what is said of it.
 func usable(info SnapshotInfo, first, last uint64, identity string) error {
 	switch {
-	case info.Layout != layout:
-		return fmt.Errorf("%w: its layout is %d, not %d", errLayout, info.Layout, layout)
+	case info.Layout != layout.Version:
+		return fmt.Errorf("%w: its layout is %d, not %d", errLayout, info.Layout, layout.Version)
 	case info.Log != identity:
 		return fmt.Errorf("%w: it is of one that was begun at %s, this one was at %s", ErrOtherLog, info.Log, identity)
 	case info.Sequence > last:

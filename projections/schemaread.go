@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // SchemaPage returns a version of a source's schema as clients are shown it. It
@@ -50,14 +51,14 @@ func (s *Store) schemaPage(q SchemaQuery) (page SchemaPage, err error) {
 	}
 	asOf, start := q.AsOf, 0
 	if place != nil {
-		asOf, start = getSequence(place), int(binary.BigEndian.Uint32(place[8:]))
+		asOf, start = layout.GetSequence(place), int(binary.BigEndian.Uint32(place[8:]))
 	}
 	err = s.schemaAt(q.Address, q.AsOf, asOf, func(v *schemaVersion) error {
 		page.Version, page.Sequence = v.version, v.sequence
-		page.JSON, err = withArray(v.doc, "tables", func(add func([]byte)) error {
+		page.JSON, err = layout.WithArray(v.doc, "tables", func(add func([]byte)) error {
 			return v.tables(s, q.Table, start, func(index int, table []byte) bool {
 				if q.Limit > 0 && page.Tables == q.Limit {
-					page.Next = makeCursor(bound, putIndex(putSequence(nil, v.sequence), index))
+					page.Next = makeCursor(bound, layout.PutIndex(layout.PutSequence(nil, v.sequence), index))
 					return false
 				}
 				page.Tables++
@@ -121,7 +122,7 @@ func (s *Store) Remarks(a event.Address) (r Remarks, err error) {
 			var table event.Table
 			decodeErr = json.Unmarshal(doc, &table)
 			for _, note := range table.Notes {
-				r.Notes = append(r.Notes, qualified(table.Namespace, table.Name)+": "+note)
+				r.Notes = append(r.Notes, layout.Qualified(table.Namespace, table.Name)+": "+note)
 			}
 			return decodeErr == nil && len(r.Notes) < maxRemarks
 		})
@@ -155,7 +156,7 @@ func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schema
 	if err := s.wasThere(db, a, asOf); err != nil {
 		return fmt.Errorf("schema of %s: %w", a.Source, err)
 	}
-	prefix := addressKey(keySchema, a)
+	prefix := layout.AddressKey(layout.KeySchema, a)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schema
 	defer s.finish(it, &err)
 	start := prefix
 	if version != 0 {
-		start = putNewest(prefix[:len(prefix):len(prefix)], version)
+		start = layout.PutNewest(prefix[:len(prefix):len(prefix)], version)
 	}
 	if !it.SeekGE(start) {
 		return errors.Join(s.fault(it.Error()), fmt.Errorf("schema of %s: %w", a.Source, ErrNotFound))
@@ -173,14 +174,14 @@ func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schema
 	if err != nil {
 		return s.fault(err)
 	}
-	head, doc, err := unframe(v)
+	head, doc, err := layout.Unframe(v)
 	if err != nil || len(head) != 16 || len(k) != len(prefix)+9 {
 		return errors.Join(err, fmt.Errorf("%w: head of a schema", ErrDamaged))
 	}
 	return use(&schemaVersion{
 		it: it, prefix: append([]byte(nil), k[:len(k)-1]...),
-		version: int(getSequence(head)), sequence: ^getSequence(k[len(prefix):]),
-		at: time.Unix(0, int64(getSequence(head[8:]))).UTC(), doc: append([]byte(nil), doc...),
+		version: int(layout.GetSequence(head)), sequence: ^layout.GetSequence(k[len(prefix):]),
+		at: time.Unix(0, int64(layout.GetSequence(head[8:]))).UTC(), doc: append([]byte(nil), doc...),
 	})
 }
 
@@ -197,7 +198,7 @@ func (s *Store) wasThere(db pebble.Reader, a event.Address, asOf uint64) (err er
 		}
 		return nil
 	}
-	k := historyKey(&Source{Address: a, CreatedSequence: created}, asOf)
+	k := layout.HistoryKey(&Source{Address: a, CreatedSequence: created}, asOf)
 	it, err := s.scan(db, k[:len(k)-8])
 	if err != nil {
 		return err
@@ -218,8 +219,8 @@ func (v *schemaVersion) tables(s *Store, name string, from int, add func(index i
 	if name != "" {
 		return v.named(s, name, from, add)
 	}
-	prefix := append(v.prefix[:len(v.prefix):len(v.prefix)], partTable)
-	for ok := v.it.SeekGE(putIndex(prefix, from)); ok; ok = v.it.Next() {
+	prefix := append(v.prefix[:len(v.prefix):len(v.prefix)], layout.PartTable)
+	for ok := v.it.SeekGE(layout.PutIndex(prefix, from)); ok; ok = v.it.Next() {
 		k := v.it.Key()
 		if len(k) != len(prefix)+4 || string(k[:len(prefix)]) != string(prefix) {
 			break
@@ -236,9 +237,9 @@ func (v *schemaVersion) tables(s *Store, name string, from int, add func(index i
 }
 
 func (v *schemaVersion) named(s *Store, name string, from int, add func(index int, doc []byte) bool) error {
-	prefix := putText(append(v.prefix[:len(v.prefix):len(v.prefix)], partName), name)
+	prefix := layout.PutText(append(v.prefix[:len(v.prefix):len(v.prefix)], layout.PartName), name)
 	var found []int
-	for ok := v.it.SeekGE(putIndex(prefix, from)); ok; ok = v.it.Next() {
+	for ok := v.it.SeekGE(layout.PutIndex(prefix, from)); ok; ok = v.it.Next() {
 		k := v.it.Key()
 		if len(k) != len(prefix)+4 || string(k[:len(prefix)]) != string(prefix) {
 			break
@@ -246,7 +247,7 @@ func (v *schemaVersion) named(s *Store, name string, from int, add func(index in
 		found = append(found, int(binary.BigEndian.Uint32(k[len(prefix):])))
 	}
 	for _, index := range found {
-		k := putIndex(append(v.prefix[:len(v.prefix):len(v.prefix)], partTable), index)
+		k := layout.PutIndex(append(v.prefix[:len(v.prefix):len(v.prefix)], layout.PartTable), index)
 		if !v.it.SeekGE(k) || string(v.it.Key()) != string(k) {
 			return errors.Join(s.fault(v.it.Error()), fmt.Errorf("%w: table %d of a schema", ErrDamaged, index))
 		}
@@ -282,7 +283,7 @@ func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (page P
 	if err := s.wasThere(db, a, 0); err != nil {
 		return page, fmt.Errorf("schema history of %s: %w", a.Source, err)
 	}
-	prefix := addressKey(keySchema, a)
+	prefix := layout.AddressKey(layout.KeySchema, a)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return page, err
@@ -295,7 +296,7 @@ func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (page P
 			page.Next = makeCursor(bound, version[len(prefix):])
 			break
 		}
-		if !it.SeekGE(append(version, partEntry)) {
+		if !it.SeekGE(append(version, layout.PartEntry)) {
 			break
 		}
 		entry, err := it.ValueAndErr()
@@ -306,7 +307,7 @@ func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (page P
 			out = append(out, ',')
 		}
 		out = append(out, entry...)
-		ok = it.SeekGE(append(version, partEnd))
+		ok = it.SeekGE(append(version, layout.PartEnd))
 	}
 	page.JSON = append(out, ']')
 	return page, s.fault(it.Error())

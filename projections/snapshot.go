@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"headwater/projections/layout"
 )
 
 // SnapshotInfo describes a snapshot: a store as it was at one position.
@@ -97,7 +99,7 @@ func describe(ctx context.Context, opts Options) (info SnapshotInfo, err error) 
 	if err != nil {
 		return info, err
 	}
-	info = SnapshotInfo{Sequence: s.Position(), Layout: layout, Log: string(log)}
+	info = SnapshotInfo{Sequence: s.Position(), Layout: layout.Version, Log: string(log)}
 	info.Hash, err = s.Hash(ctx)
 	return info, err
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections/layout"
 )
 
 // memorySnapshots keeps snapshots in memory.
@@ -204,9 +206,9 @@ func TestKeepSnapshots(t *testing.T) {
 	s := openMem(t)
 	log := newLog()
 	kept := &memorySnapshots{all: []SnapshotInfo{
-		{Name: "other layout, old", Sequence: 1, Layout: layout - 1, Log: epoch.UTC().Format(time.RFC3339Nano)},
-		{Name: "other layout", Sequence: 2, Layout: layout - 1, Log: epoch.UTC().Format(time.RFC3339Nano)},
-		{Name: "other log", Sequence: 9, Layout: layout, Log: "yesterday"},
+		{Name: "other layout, old", Sequence: 1, Layout: layout.Version - 1, Log: epoch.UTC().Format(time.RFC3339Nano)},
+		{Name: "other layout", Sequence: 2, Layout: layout.Version - 1, Log: epoch.UTC().Format(time.RFC3339Nano)},
+		{Name: "other log", Sequence: 9, Layout: layout.Version, Log: "yesterday"},
 	}}
 	policy := SnapshotPolicy{Events: 50, Age: time.Hour, Keep: 2, Look: time.Minute}
 	for n := 10; n <= 300; n += 10 {

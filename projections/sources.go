@@ -1,15 +1,15 @@
 package projections
 
 import (
-	"encoding/binary"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // connected applies a new version of a source's configuration.
@@ -72,24 +72,24 @@ func keptOptions(raw json.RawMessage) (json.RawMessage, error) {
 func (t *turn) rename(before, now string) error {
 	a := t.source.v.Address
 	if before != "" && before != now {
-		old, err := t.names.get(t.db, t.key(keyName, a.Organization, a.Workspace, a.Owner, before))
+		old, err := t.names.get(t.db, t.key(layout.KeyName, a.Organization, a.Workspace, a.Owner, before))
 		if err != nil {
 			return err
 		}
-		if old.v.id == a.Source {
+		if old.v.ID == a.Source {
 			// The next source of the name gets another id than this one keeps.
-			old.v.id, old.v.incarnation = "", t.sequence
+			old.v.ID, old.v.Incarnation = "", t.sequence
 			t.names.touch(old)
 		}
 	}
-	name, err := t.names.get(t.db, t.key(keyName, a.Organization, a.Workspace, a.Owner, now))
+	name, err := t.names.get(t.db, t.key(layout.KeyName, a.Organization, a.Workspace, a.Owner, now))
 	if err != nil {
 		return err
 	}
-	if name.v.id != "" && name.v.id != a.Source {
-		name.v.shared = true
+	if name.v.ID != "" && name.v.ID != a.Source {
+		name.v.Shared = true
 	}
-	name.v.id = a.Source
+	name.v.ID = a.Source
 	t.names.touch(name)
 	return nil
 }
@@ -104,12 +104,12 @@ func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
 	if err := t.supersede(StatusCancelled, event.ReasonSourceRemoved, "the source was removed"); err != nil {
 		return nil, err
 	}
-	name, err := t.names.get(t.db, t.key(keyName, src.Address.Organization, src.Address.Workspace, src.Address.Owner, src.Name))
+	name, err := t.names.get(t.db, t.key(layout.KeyName, src.Address.Organization, src.Address.Workspace, src.Address.Owner, src.Name))
 	if err != nil {
 		return nil, err
 	}
-	if name.v.id == src.Address.Source {
-		name.v.id, name.v.incarnation = "", t.sequence
+	if name.v.ID == src.Address.Source {
+		name.v.ID, name.v.Incarnation = "", t.sequence
 		t.names.touch(name)
 	}
 	src.Removed, src.Running = true, nil
@@ -128,11 +128,11 @@ func (t *turn) removed(d *event.SourceRemoved) (*news, error) {
 // count adds to the number of sources of the owner.
 func (t *turn) count(by int) error {
 	a := t.source.v.Address
-	scope, err := t.scopes.get(t.db, t.key(keyScope, a.Organization, a.Workspace, a.Owner))
+	scope, err := t.scopes.get(t.db, t.key(layout.KeyScope, a.Organization, a.Workspace, a.Owner))
 	if err != nil {
 		return err
 	}
-	scope.v.count += uint64(by)
+	scope.v.Count += uint64(by)
 	t.scopes.touch(scope)
 	return nil
 }
@@ -152,97 +152,26 @@ func (t *turn) changeDocument() {
 func (t *turn) writeDocument() error {
 	src := &t.source.v
 	a := src.Address
-	scope, err := t.scopes.get(t.db, t.key(keyScope, a.Organization, a.Workspace, a.Owner))
+	scope, err := t.scopes.get(t.db, t.key(layout.KeyScope, a.Organization, a.Workspace, a.Owner))
 	if err != nil {
 		return err
 	}
-	scope.v.version = t.sequence
+	scope.v.Version = t.sequence
 	t.scopes.touch(scope)
 	if src.Removed {
-		t.documents[string(currentKey(src))] = &document{gone: true}
-		return t.batch.Set(historyKey(src, t.sequence), nil, nil)
+		t.documents[string(layout.CurrentKey(src))] = &document{gone: true}
+		return t.batch.Set(layout.HistoryKey(src, t.sequence), nil, nil)
 	}
-	k := t.key(keyCurrent, a.Organization, a.Workspace, a.Owner)
-	k = putText(putSequence(k, src.CreatedSequence), a.Source)
+	k := t.key(layout.KeyCurrent, a.Organization, a.Workspace, a.Owner)
+	k = layout.PutText(layout.PutSequence(k, src.CreatedSequence), a.Source)
 	doc := t.documents[string(k)]
 	if doc == nil {
 		doc = &document{}
 		t.documents[string(k)] = doc
 	}
-	doc.gone, doc.v = false, sourceDocument(appendHead(doc.v[:0], listHead(src)), src)
-	k[0] = keyHistory
-	return t.batch.Set(putNewest(k, t.sequence), doc.v, nil)
-}
-
-func currentKey(src *Source) []byte {
-	a := src.Address
-	k := putSequence(key(keyCurrent, a.Organization, a.Workspace, a.Owner), src.CreatedSequence)
-	return putText(k, a.Source)
-}
-
-func historyKey(src *Source, sequence uint64) []byte {
-	k := currentKey(src)
-	k[0] = keyHistory
-	return putNewest(k, sequence)
-}
-
-// sourceDocument appends what clients are shown of a source.
-func sourceDocument(b []byte, src *Source) []byte {
-	o := objectIn(slices.Grow(b, 800+len(src.Config)+len(src.Metadata)))
-	o.text("id", src.Address.Source)
-	o.text("name", src.Name)
-	o.text("type", src.Type)
-	o.text("connector", src.Connector)
-	o.text("scope", src.Address.Scope())
-	o.textOrNull("owner", src.Address.Owner)
-	o.text("status", src.Status)
-	o.raw("metadata", src.Metadata)
-	o.raw("config", src.Config)
-	if len(src.Sync) > 0 {
-		o.raw("sync_options", src.Sync)
-	}
-	o.number("tables", int64(src.Tables))
-	o.number("tables_left_out", int64(src.LeftOut))
-	o.number("records", src.Records)
-	o.number("config_version", int64(src.ConfigVersion))
-	o.number("schema_version", int64(src.SchemaVersion))
-	o.time("created_at", src.CreatedAt)
-	o.time("updated_at", src.UpdatedAt)
-	if src.Removed {
-		o.time("removed_at", src.Removal.At)
-		o.timeOrNull("destroyed_after", src.Removal.DestroyedAfter)
-	}
-	if src.LastSync == nil {
-		o.raw("last_sync", nil)
-		return o.end()
-	}
-	l := src.LastSync
-	o.open("last_sync")
-	o.outcome(l)
-	o.time("started_at", l.StartedAt)
-	o.timeOrNull("finished_at", l.FinishedAt)
-	o.failure("error", l.Error)
-	o.close()
-	return o.end()
-}
-
-// encodeSource frames the created sequence and whether the source is removed,
-// which the hot reads need, before the rest.
-func encodeSource(b []byte, src *Source) ([]byte, error) {
-	var head [9]byte
-	binary.BigEndian.PutUint64(head[:], src.CreatedSequence)
-	if src.Removed {
-		head[8] = 1
-	}
-	return appendSource(appendHead(b, head[:]), src)
-}
-
-func decodeSource(v []byte) (src Source, err error) {
-	_, state, err := unframe(v)
-	if err != nil {
-		return src, err
-	}
-	return src, json.Unmarshal(state, &src)
+	doc.gone, doc.v = false, layout.AppendSourceDocument(doc.v[:0], src)
+	k[0] = layout.KeyHistory
+	return t.batch.Set(layout.PutNewest(k, t.sequence), doc.v, nil)
 }
 
 // Source returns what is known of one source. It returns ErrNotFound for one
@@ -289,7 +218,7 @@ func (s *Store) SourceDoc(a event.Address) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", a.Source, err)
 	}
-	_, doc, err = unframe(doc)
+	_, doc, err = layout.Unframe(doc)
 	return doc, err
 }
 
@@ -302,23 +231,23 @@ func (s *Store) currentDoc(db pebble.Reader, a event.Address) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.get(db, currentKey(&Source{Address: a, CreatedSequence: created}))
+	return s.get(db, layout.CurrentKey(&Source{Address: a, CreatedSequence: created}))
 }
 
 // createdAt returns the head of a source without decoding the rest.
 func (s *Store) createdAt(db pebble.Reader, a event.Address) (created uint64, removed bool, err error) {
-	v, err := s.get(db, addressKey(keySource, a))
+	v, err := s.get(db, layout.AddressKey(layout.KeySource, a))
 	if err != nil {
 		return 0, false, err
 	}
-	head, _, err := unframe(v)
+	head, _, err := layout.Unframe(v)
 	if err == nil && len(head) < 9 {
 		err = fmt.Errorf("%w: short source", ErrDamaged)
 	}
 	if err != nil {
 		return 0, false, err
 	}
-	return getSequence(head), head[8] != 0, nil
+	return layout.GetSequence(head), head[8] != 0, nil
 }
 
 // FindSource returns the source that has a name. Where none has it, found is
@@ -332,24 +261,36 @@ func (s *Store) FindSource(organization, workspace, owner, name string) (src Sou
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
 	entry, err := s.nameAt(snapshot, organization, workspace, owner, name)
-	if err != nil || entry.id == "" {
-		return src, entry.incarnation, false, err
+	if err != nil || entry.ID == "" {
+		return src, entry.Incarnation, false, err
 	}
-	src, err = s.sourceAt(snapshot, event.Address{Organization: organization, Workspace: workspace, Owner: owner, Source: entry.id})
+	src, err = s.sourceAt(snapshot, event.Address{Organization: organization, Workspace: workspace, Owner: owner, Source: entry.ID})
 	if err != nil {
 		return src, 0, false, fmt.Errorf("source named %q: %w", name, err)
 	}
-	return src, entry.incarnation, true, nil
+	return src, entry.Incarnation, true, nil
 }
 
 // nameAt returns who has a name, the zero entry if nobody ever had.
-func (s *Store) nameAt(db pebble.Reader, organization, workspace, owner, name string) (nameEntry, error) {
-	v, err := s.get(db, key(keyName, organization, workspace, owner, name))
+func (s *Store) nameAt(db pebble.Reader, organization, workspace, owner, name string) (layout.Name, error) {
+	v, err := s.get(db, layout.Key(layout.KeyName, organization, workspace, owner, name))
 	if errors.Is(err, ErrNotFound) {
-		return nameEntry{}, nil
+		return layout.Name{}, nil
 	}
 	if err != nil {
-		return nameEntry{}, err
+		return layout.Name{}, err
 	}
-	return decodeName(v)
+	return layout.DecodeName(v)
+}
+
+// compact returns JSON without white space, fallback for nothing.
+func compact(raw json.RawMessage, fallback string) (json.RawMessage, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return json.RawMessage(fallback), nil
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }

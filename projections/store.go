@@ -15,6 +15,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections/layout"
 )
 
 // Options says where a Store lives.
@@ -237,7 +239,7 @@ func (s *Store) get(db pebble.Reader, k []byte) ([]byte, error) {
 // scan returns an iterator over the keys with that prefix. The caller closes
 // it and asks its Error.
 func (s *Store) scan(db pebble.Reader, prefix []byte) (*pebble.Iterator, error) {
-	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: layout.After(prefix)})
 	return it, s.fault(err)
 }
 

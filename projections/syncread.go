@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // Sync returns one sync of a workspace with its document, also after its source
@@ -21,11 +22,11 @@ func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 	defer done()
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
-	v, err := s.get(snapshot, key(keySync, organization, workspace, id))
+	v, err := s.get(snapshot, layout.Key(layout.KeySync, organization, workspace, id))
 	if err != nil {
 		return y, fmt.Errorf("sync %s: %w", id, err)
 	}
-	entry, err := decodeSync(v)
+	entry, err := layout.DecodeSync(v)
 	if err != nil {
 		return y, fmt.Errorf("sync %s: %w: %w", id, ErrDamaged, err)
 	}
@@ -33,13 +34,13 @@ func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 		return y, fmt.Errorf("sync %s: %w", id, ErrNotFound)
 	}
 	y = entry.Sync
-	_, doc, err := unframe(v)
+	_, doc, err := layout.Unframe(v)
 	if err != nil {
 		return y, err
 	}
 	p := progress{sync: &y}
 	var failed error
-	doc, err = withArray(doc, "tables", func(add func([]byte)) error {
+	doc, err = layout.WithArray(doc, "tables", func(add func([]byte)) error {
 		return s.syncTables(snapshot, &y, organization, workspace, func(table []byte) {
 			add(table)
 			failed = errors.Join(failed, p.add(table))
@@ -48,15 +49,15 @@ func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 	if err = errors.Join(err, failed); err != nil {
 		return y, err
 	}
-	o := &object{doc[:len(doc)-1]}
-	o.raw("progress", p.document())
-	y.JSON = o.end()
+	o := layout.Extend(doc)
+	o.Raw("progress", p.document())
+	y.JSON = o.End()
 	return y, nil
 }
 
 // syncTables calls add with what the sync did to each table, by name.
 func (s *Store) syncTables(db pebble.Reader, y *Sync, organization, workspace string, add func([]byte)) (err error) {
-	it, err := s.scan(db, key(keySyncTable, organization, workspace, y.ID))
+	it, err := s.scan(db, layout.Key(layout.KeySyncTable, organization, workspace, y.ID))
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (s *Store) syncTables(db pebble.Reader, y *Sync, organization, workspace st
 		if err != nil {
 			return s.fault(err)
 		}
-		status, doc, err := unframe(v)
+		status, doc, err := layout.Unframe(v)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func stopped(doc []byte, y *Sync) ([]byte, error) {
 	if y.Error != nil {
 		r.Reason, r.Message = y.Error.Reason, y.Error.Message
 	}
-	return appendTable(nil, &r)
+	return layout.AppendTable(nil, &r)
 }
 
 // Syncs returns documents of syncs, without their tables, newest first. It
@@ -141,11 +142,11 @@ func (s *Store) Syncs(q SyncQuery) (page Page, err error) {
 
 // syncDoc returns the status and document of a sync without its tables.
 func (s *Store) syncDoc(db pebble.Reader, organization, workspace, id string) (status string, doc []byte, err error) {
-	v, err := s.get(db, key(keySync, organization, workspace, id))
+	v, err := s.get(db, layout.Key(layout.KeySync, organization, workspace, id))
 	if err != nil {
 		return "", nil, fmt.Errorf("sync %s: %w", id, err)
 	}
-	state, doc, err := unframe(v)
+	state, doc, err := layout.Unframe(v)
 	if err != nil {
 		return "", nil, err
 	}
@@ -167,9 +168,9 @@ func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []b
 	}
 	var streams []stream
 	for _, owner := range owners {
-		prefix := key(keySyncOwner, q.Organization, q.Workspace, owner)
+		prefix := layout.Key(layout.KeySyncOwner, q.Organization, q.Workspace, owner)
 		if q.SourceID != "" {
-			prefix = key(keySyncOf, q.Organization, q.Workspace, owner, q.SourceID)
+			prefix = layout.Key(layout.KeySyncOf, q.Organization, q.Workspace, owner, q.SourceID)
 		}
 		it, err := s.scan(db, prefix)
 		if err != nil {
@@ -191,7 +192,7 @@ func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []b
 		}
 		at := streams[first]
 		suffix := at.it.Key()[at.prefix:]
-		id, _, err := getText(suffix[8:])
+		id, _, err := layout.GetText(suffix[8:])
 		if err != nil {
 			return err
 		}
@@ -219,7 +220,7 @@ func (s *Store) LandedTables(a event.Address) (all []LandedTable, err error) {
 	if err := s.wasThere(db, a, 0); err != nil {
 		return nil, fmt.Errorf("tables of %s: %w", a.Source, err)
 	}
-	prefix := addressKey(keyLanded, a)
+	prefix := layout.AddressKey(layout.KeyLanded, a)
 	it, err := s.scan(db, prefix)
 	if err != nil {
 		return nil, err
@@ -228,17 +229,17 @@ func (s *Store) LandedTables(a event.Address) (all []LandedTable, err error) {
 	for ok := it.First(); ok; ok = it.Next() {
 		var t LandedTable
 		var rest []byte
-		if t.Namespace, rest, err = getText(it.Key()[len(prefix):]); err != nil {
+		if t.Namespace, rest, err = layout.GetText(it.Key()[len(prefix):]); err != nil {
 			return nil, err
 		}
-		if t.Name, _, err = getText(rest); err != nil {
+		if t.Name, _, err = layout.GetText(rest); err != nil {
 			return nil, err
 		}
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return nil, s.fault(err)
 		}
-		if t.Landed, err = decodeJSON[Landed](v); err != nil {
+		if t.Landed, err = layout.DecodeLanded(v); err != nil {
 			return nil, err
 		}
 		all = append(all, t)
@@ -257,8 +258,8 @@ func (s *Store) Landed(a event.Address, namespace, table string) (l Landed, err 
 	defer done()
 	if err = s.wasThere(db, a, 0); err == nil {
 		var v []byte
-		if v, err = s.get(db, key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, namespace, table)); err == nil {
-			return decodeJSON[Landed](v)
+		if v, err = s.get(db, layout.Key(layout.KeyLanded, a.Organization, a.Workspace, a.Owner, a.Source, namespace, table)); err == nil {
+			return layout.DecodeLanded(v)
 		}
 	}
 	return l, fmt.Errorf("table %s of %s: %w", table, a.Source, err)

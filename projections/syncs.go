@@ -1,15 +1,14 @@
 package projections
 
 import (
-	"encoding/json"
-
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // syncOf returns the sync an event of this source speaks of, begun if it is new;
 // nil for one that ended or is another source's, which no event can change.
-func (t *turn) syncOf(meta *event.Meta, id string) (*cell[syncEntry], error) {
-	y, err := t.syncs.get(t.db, t.key(keySync, meta.Organization, meta.WorkspaceID, id))
+func (t *turn) syncOf(meta *event.Meta, id string) (*cell[layout.SyncEntry], error) {
+	y, err := t.syncs.get(t.db, t.key(layout.KeySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
 		return nil, err
 	}
@@ -26,11 +25,11 @@ func (t *turn) syncOf(meta *event.Meta, id string) (*cell[syncEntry], error) {
 		Began: t.sequence, StartedAt: t.at, UpdatedAt: t.at,
 	}
 	t.syncs.touch(y)
-	byOwner := putText(putNewest(t.key(keySyncOwner, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), id)
+	byOwner := layout.PutText(layout.PutNewest(t.key(layout.KeySyncOwner, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), id)
 	if err := t.batch.Set(byOwner, nil, nil); err != nil {
 		return nil, err
 	}
-	bySource := putText(putNewest(t.key(keySyncOf, meta.Organization, meta.WorkspaceID, meta.Owner, meta.SourceID), t.sequence), id)
+	bySource := layout.PutText(layout.PutNewest(t.key(layout.KeySyncOf, meta.Organization, meta.WorkspaceID, meta.Owner, meta.SourceID), t.sequence), id)
 	return y, t.batch.Set(bySource, nil, nil)
 }
 
@@ -45,7 +44,7 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 	t.syncs.touch(y)
 	n := &news{name: y.v.SourceName, syncID: d.SyncID}
 	if !t.alive() {
-		if err := t.endSync(y, StatusCancelled, &Failure{event.ReasonSourceRemoved, "the source is not there"}); err != nil {
+		if err := t.endSync(y, StatusCancelled, &Failure{Reason: event.ReasonSourceRemoved, Message: "the source is not there"}); err != nil {
 			return nil, err
 		}
 		return newsOfSync(&y.v.Sync), t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
@@ -68,7 +67,7 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 // syncProgressed counts what was committed. The source's document does not
 // change with it: its history would grow with every checkpoint.
 func (t *turn) syncProgressed(d *event.SyncProgressed) error {
-	y, err := t.syncs.get(t.db, t.key(keySync, d.Organization, d.WorkspaceID, d.SyncID))
+	y, err := t.syncs.get(t.db, t.key(layout.KeySync, d.Organization, d.WorkspaceID, d.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() || y.v.Address != d.Address() {
 		return err
 	}
@@ -108,7 +107,7 @@ func (t *turn) syncFailed(d *event.SyncFailed) (*news, error) {
 	if err := t.tables(y, d.Tables); err != nil {
 		return nil, err
 	}
-	return newsOfSync(&y.v.Sync), t.endSync(y, StatusFailed, &Failure{d.Reason, d.Message})
+	return newsOfSync(&y.v.Sync), t.endSync(y, StatusFailed, &Failure{Reason: d.Reason, Message: d.Message})
 }
 
 func (t *turn) syncCancelled(d *event.SyncCancelled) (*news, error) {
@@ -117,7 +116,7 @@ func (t *turn) syncCancelled(d *event.SyncCancelled) (*news, error) {
 		return t.newsOfEnded(&d.Meta, d.SyncID, err)
 	}
 	y.v.DurationMS = t.at.Sub(y.v.StartedAt).Milliseconds()
-	return newsOfSync(&y.v.Sync), t.endSync(y, StatusCancelled, &Failure{d.Reason, d.Message})
+	return newsOfSync(&y.v.Sync), t.endSync(y, StatusCancelled, &Failure{Reason: d.Reason, Message: d.Message})
 }
 
 // newsOfEnded is for an outcome that comes after another: the target that it
@@ -126,7 +125,7 @@ func (t *turn) newsOfEnded(meta *event.Meta, id string, err error) (*news, error
 	if err != nil {
 		return nil, err
 	}
-	y, err := t.syncs.get(t.db, t.key(keySync, meta.Organization, meta.WorkspaceID, id))
+	y, err := t.syncs.get(t.db, t.key(layout.KeySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
 		return nil, err
 	}
@@ -141,19 +140,19 @@ func (t *turn) supersede(status string, reason event.Reason, message string) err
 		return nil
 	}
 	a := t.source.v.Address
-	y, err := t.syncs.get(t.db, t.key(keySync, a.Organization, a.Workspace, running.SyncID))
+	y, err := t.syncs.get(t.db, t.key(layout.KeySync, a.Organization, a.Workspace, running.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() {
 		return err
 	}
 	y.v.DurationMS = t.at.Sub(y.v.StartedAt).Milliseconds()
-	if err := t.endSync(y, status, &Failure{reason, message}); err != nil {
+	if err := t.endSync(y, status, &Failure{Reason: reason, Message: message}); err != nil {
 		return err
 	}
 	return t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
 }
 
 // endSync gives a sync its outcome, and the targets that followed it theirs.
-func (t *turn) endSync(y *cell[syncEntry], status string, failure *Failure) error {
+func (t *turn) endSync(y *cell[layout.SyncEntry], status string, failure *Failure) error {
 	at := t.at
 	y.v.Status, y.v.Error, y.v.UpdatedAt, y.v.FinishedAt = status, failure, at, &at
 	followers := y.v.Followers
@@ -184,10 +183,10 @@ func lastSync(y *Sync) *LastSync {
 }
 
 // tables keeps what a sync did to tables, and what lies in the lake after it.
-func (t *turn) tables(y *cell[syncEntry], results []event.TableResult) error {
+func (t *turn) tables(y *cell[layout.SyncEntry], results []event.TableResult) error {
 	for i := range results {
 		r := &results[i]
-		k := t.key(keySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
+		k := t.key(layout.KeySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
 		if known := t.results[string(k)]; known != nil {
 			known.TableResult = r
 		} else {
@@ -203,12 +202,12 @@ func (t *turn) tables(y *cell[syncEntry], results []event.TableResult) error {
 // land counts the records of one table as its last commit left them. What a
 // sync read says nothing of it: rows may wait for their commit, be appended, or
 // take the place of all there were.
-func (t *turn) land(y *cell[syncEntry], r *event.TableResult) error {
+func (t *turn) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	if !t.alive() || r.Total == nil {
 		return nil
 	}
 	a := t.source.v.Address
-	entry, err := t.landed.get(t.db, t.key(keyLanded, a.Organization, a.Workspace, a.Owner, a.Source, r.Namespace, r.Name))
+	entry, err := t.landed.get(t.db, t.key(layout.KeyLanded, a.Organization, a.Workspace, a.Owner, a.Source, r.Namespace, r.Name))
 	if err != nil {
 		return err
 	}
@@ -226,49 +225,4 @@ func (t *turn) land(y *cell[syncEntry], r *event.TableResult) error {
 	}
 	t.landed.touch(entry)
 	return nil
-}
-
-// qualified names a table within its source.
-func qualified(namespace, name string) string {
-	if namespace == "" {
-		return name
-	}
-	return namespace + "." + name
-}
-
-// syncDocument appends what clients are shown of a sync, without its tables.
-func syncDocument(b []byte, y *Sync) []byte {
-	o := objectIn(b)
-	o.text("sync_id", y.ID)
-	o.text("source_id", y.Address.Source)
-	o.text("source_name", y.SourceName)
-	o.text("operation_id", y.Operation.ID)
-	o.text("status", y.Status)
-	o.text("mode", y.Mode)
-	o.number("attempt", int64(y.Attempt))
-	o.number("records_processed", y.Records)
-	o.number("bytes", y.Bytes)
-	o.number("duration_ms", y.DurationMS)
-	o.time("started_at", y.StartedAt)
-	o.time("updated_at", y.UpdatedAt)
-	o.timeOrNull("finished_at", y.FinishedAt)
-	o.failure("error", y.Error)
-	return o.end()
-}
-
-func encodeSync(b []byte, y *syncEntry) ([]byte, error) {
-	begin := len(b)
-	b, err := appendSync(append(b, make([]byte, headSize)...), y)
-	if err != nil {
-		return b, err
-	}
-	return syncDocument(headFrom(b, begin), &y.Sync), nil
-}
-
-func decodeSync(v []byte) (y syncEntry, err error) {
-	state, _, err := unframe(v)
-	if err != nil {
-		return y, err
-	}
-	return y, json.Unmarshal(state, &y)
 }

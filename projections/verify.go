@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections/layout"
 )
 
 // verify reads every block of the store, so that every checksum is checked, and
@@ -22,15 +24,15 @@ func (s *Store) verify() (err error) {
 			err = fmt.Errorf("%w: %v", ErrDamaged, r)
 		}
 	}()
-	stored, err := s.get(s.db, []byte{keyFollowed, 'l'})
+	stored, err := s.get(s.db, []byte{layout.KeyFollowed, 'l'})
 	if errors.Is(err, ErrNotFound) {
 		return s.begin()
 	}
 	if err != nil {
 		return err
 	}
-	if got := getSequence(stored); got != layout {
-		return fmt.Errorf("%w: its layout is %d, not %d", errLayout, got, layout)
+	if got := layout.GetSequence(stored); got != layout.Version {
+		return fmt.Errorf("%w: its layout is %d, not %d", errLayout, got, layout.Version)
 	}
 	position, err := s.readPosition()
 	if err != nil {
@@ -62,15 +64,15 @@ func (s *Store) begin() error {
 		return fmt.Errorf("%w: it has no layout", ErrDamaged)
 	}
 	s.position.Store(0)
-	return s.db.Set([]byte{keyFollowed, 'l'}, putSequence(nil, layout), pebble.NoSync)
+	return s.db.Set([]byte{layout.KeyFollowed, 'l'}, layout.PutSequence(nil, layout.Version), pebble.NoSync)
 }
 
 func (s *Store) readPosition() (uint64, error) {
-	v, err := s.get(s.db, []byte{keyPosition})
+	v, err := s.get(s.db, []byte{layout.KeyPosition})
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil
 	}
-	return getSequence(v), err
+	return layout.GetSequence(v), err
 }
 
 // readAll reads every key and value and returns the sequence up to which the
@@ -87,11 +89,11 @@ func (s *Store) readAll() (through uint64, err error) {
 		if err != nil {
 			return 0, s.fault(err)
 		}
-		if k[0] != keyMark {
+		if k[0] != layout.KeyMark {
 			s.written.found(k)
 			continue
 		}
-		if before := getSequence(v); before != through {
+		if before := layout.GetSequence(v); before != through {
 			return 0, fmt.Errorf("%w: a batch begins after %d, the one before ends at %d", ErrDamaged, before, through)
 		}
 		through = binary.BigEndian.Uint64(k[1:])
@@ -136,7 +138,7 @@ func (s *Store) adopt(identity string) error {
 	if s.db == nil {
 		return ErrClosed
 	}
-	if err := s.db.Set([]byte{keyFollowed, 's'}, []byte(identity), pebble.NoSync); err != nil {
+	if err := s.db.Set([]byte{layout.KeyFollowed, 's'}, []byte(identity), pebble.NoSync); err != nil {
 		return fmt.Errorf("begin the projection: %w", s.fault(err))
 	}
 	return nil

@@ -3,6 +3,8 @@ package projections
 import (
 	"hash/maphash"
 	"sync/atomic"
+
+	"headwater/projections/layout"
 )
 
 const (
@@ -39,7 +41,7 @@ func (w *written) found(key []byte) {
 		return
 	}
 	switch key[0] {
-	case keyTime, keySource, keyName, keyScope, keyLanded, keySync, keyOperation, keyTarget:
+	case layout.KeyTime, layout.KeySource, layout.KeyName, layout.KeyScope, layout.KeyLanded, layout.KeySync, layout.KeyOperation, layout.KeyTarget:
 		w.mark(maphash.Bytes(w.seed, key))
 	}
 }

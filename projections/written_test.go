@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections/layout"
 )
 
 // TestWritten: what was written is never said not to be, also by a store that was
@@ -40,13 +42,13 @@ func TestWritten(t *testing.T) {
 	cells := 0
 	for _, k := range allKeys(t, s) {
 		switch k[0] {
-		case keyTime, keySource, keyName, keyScope, keyLanded, keySync, keyOperation, keyTarget:
+		case layout.KeyTime, layout.KeySource, layout.KeyName, layout.KeyScope, layout.KeyLanded, layout.KeySync, layout.KeyOperation, layout.KeyTarget:
 			if cells++; s.written.never(k) {
 				t.Errorf("%q is stored", k)
 			}
 		}
 	}
-	if cells < 30 || !s.written.never(key(keyOperation, "acme", "w1", "op_none")) {
+	if cells < 30 || !s.written.never(layout.Key(layout.KeyOperation, "acme", "w1", "op_none")) {
 		t.Errorf("%d keys, or nothing is known of what is not there", cells)
 	}
 	apply(t, s, h.events[30:]...)

@@ -53,8 +53,21 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/cmd", []string{"headwater/cmd"}, "nobody imports the wiring"},
 		{"headwater/connectors/builtin", []string{"headwater/cmd", "headwater/connectors/builtin"}, "which connectors are in the binary is read from main"},
 	}
+	walls := []struct {
+		of      string
+		may     []string // import of the house and of libraries
+		because string
+	}{
+		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
+	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {
+			for _, wall := range walls {
+				ours := strings.Contains(imported, ".") || under(imported, "headwater") || imported == "os" || imported == "net" || under(imported, "math/rand")
+				if p.ImportPath == wall.of && ours && !slices.Contains(wall.may, imported) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imported, wall.because)
+				}
+			}
 			for _, rule := range only {
 				if under(imported, rule.library) && !slices.ContainsFunc(rule.users, func(u string) bool { return under(p.ImportPath, u) }) {
 					t.Errorf("%s imports %s: %s", p.ImportPath, imported, rule.because)

@@ -1,7 +1,8 @@
-package projections
+package layout
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,35 +16,35 @@ import (
 // What every sync writes is encoded by hand, as encoding/json would: it is the
 // same bytes for a third of the time.
 
-func (o *object) textOrNone(name, v string) {
+func (o *Object) textOrNone(name, v string) {
 	if v != "" {
-		o.text(name, v)
+		o.Text(name, v)
 	}
 }
 
-func (o *object) numberOrNone(name string, v int64) {
+func (o *Object) numberOrNone(name string, v int64) {
 	if v != 0 {
-		o.number(name, v)
+		o.Number(name, v)
 	}
 }
 
-func (o *object) truthOrNone(name string, v bool) {
+func (o *Object) truthOrNone(name string, v bool) {
 	if v {
 		o.truth(name, v)
 	}
 }
 
-func (o *object) numberRefOrNone(name string, v *int64) {
+func (o *Object) numberRefOrNone(name string, v *int64) {
 	if v != nil {
-		o.number(name, *v)
+		o.Number(name, *v)
 	}
 }
 
-func (o *object) sequence(name string, v uint64) { o.field(name); o.b = strconv.AppendUint(o.b, v, 10) }
+func (o *Object) sequence(name string, v uint64) { o.field(name); o.b = strconv.AppendUint(o.b, v, 10) }
 
 // moment writes a time as it is, in its own zone. It fails for one that JSON has
 // no form for.
-func (o *object) moment(name string, v time.Time) error {
+func (o *Object) moment(name string, v time.Time) error {
 	o.field(name)
 	text, err := v.AppendText(append(o.b, '"'))
 	if err != nil {
@@ -53,7 +54,7 @@ func (o *object) moment(name string, v time.Time) error {
 	return nil
 }
 
-func (o *object) momentOrNone(name string, v *time.Time) error {
+func (o *Object) momentOrNone(name string, v *time.Time) error {
 	if v == nil {
 		return nil
 	}
@@ -61,25 +62,25 @@ func (o *object) momentOrNone(name string, v *time.Time) error {
 }
 
 // open begins an object in the place of a value; close ends it.
-func (o *object) open(name string) { o.field(name); o.b = append(o.b, '{') }
+func (o *Object) open(name string) { o.field(name); o.b = append(o.b, '{') }
 
-func (o *object) close() { o.b = append(o.b, '}') }
+func (o *Object) close() { o.b = append(o.b, '}') }
 
-func (o *object) address(name string, a event.Address) {
+func (o *Object) address(name string, a event.Address) {
 	o.open(name)
-	o.text("Organization", a.Organization)
-	o.text("Workspace", a.Workspace)
-	o.text("Owner", a.Owner)
-	o.text("Source", a.Source)
+	o.Text("Organization", a.Organization)
+	o.Text("Workspace", a.Workspace)
+	o.Text("Owner", a.Owner)
+	o.Text("Source", a.Source)
 	o.close()
 }
 
-func (o *object) operation(name string, op event.Operation) {
+func (o *Object) operation(name string, op event.Operation) {
 	o.open(name)
-	o.text("id", op.ID)
-	o.text("kind", op.Kind)
-	o.number("targets", int64(op.Targets))
-	o.number("target", int64(op.Target))
+	o.Text("id", op.ID)
+	o.Text("kind", op.Kind)
+	o.Number("targets", int64(op.Targets))
+	o.Number("target", int64(op.Target))
 	o.truthOrNone("final", op.Final)
 	o.textOrNone("actor", op.Actor)
 	o.textOrNone("request_id", op.RequestID)
@@ -87,58 +88,58 @@ func (o *object) operation(name string, op event.Operation) {
 }
 
 // any writes a value as encoding/json does.
-func (o *object) any(name string, v any) error {
+func (o *Object) any(name string, v any) error {
 	raw, err := json.Marshal(v)
-	o.raw(name, raw)
+	o.Raw(name, raw)
 	return err
 }
 
 // rawOrNone writes JSON that has no white space. encoding/json escapes in it what
 // it would escape in a text.
-func (o *object) rawOrNone(name string, raw json.RawMessage) error {
+func (o *Object) rawOrNone(name string, raw json.RawMessage) error {
 	switch {
 	case len(raw) == 0:
 		return nil
 	case bytes.ContainsAny(raw, "<>& \t\r\n\u2028\u2029") || !utf8.Valid(raw) || !json.Valid(raw):
 		return o.any(name, raw)
 	}
-	o.raw(name, raw)
+	o.Raw(name, raw)
 	return nil
 }
 
 // outcome writes what the state of a source and its document say of its last sync
 // alike.
-func (o *object) outcome(l *LastSync) {
-	o.text("sync_id", l.SyncID)
-	o.text("status", l.Status)
-	o.text("mode", l.Mode)
-	o.number("records_processed", l.Records)
-	o.number("bytes", l.Bytes)
-	o.number("duration_ms", l.DurationMS)
+func (o *Object) outcome(l *LastSync) {
+	o.Text("sync_id", l.SyncID)
+	o.Text("status", l.Status)
+	o.Text("mode", l.Mode)
+	o.Number("records_processed", l.Records)
+	o.Number("bytes", l.Bytes)
+	o.Number("duration_ms", l.DurationMS)
 }
 
 func appendSource(b []byte, s *Source) ([]byte, error) {
 	o := objectIn(b)
 	o.address("address", s.Address)
-	o.text("name", s.Name)
-	o.text("type", s.Type)
-	o.text("connector", s.Connector)
+	o.Text("name", s.Name)
+	o.Text("type", s.Type)
+	o.Text("connector", s.Connector)
 	err := o.rawOrNone("config", s.Config)
 	o.textOrNone("secret_ref", s.SecretRef)
 	err = errors.Join(err, o.rawOrNone("metadata", s.Metadata), o.rawOrNone("sync_options", s.Sync))
-	o.number("config_version", int64(s.ConfigVersion))
-	o.number("schema_version", int64(s.SchemaVersion))
-	o.number("tables", int64(s.Tables))
-	o.number("left_out", int64(s.LeftOut))
-	o.number("records", s.Records)
-	o.text("status", s.Status)
+	o.Number("config_version", int64(s.ConfigVersion))
+	o.Number("schema_version", int64(s.SchemaVersion))
+	o.Number("tables", int64(s.Tables))
+	o.Number("left_out", int64(s.LeftOut))
+	o.Number("records", s.Records)
+	o.Text("status", s.Status)
 	err = errors.Join(err, o.moment("created_at", s.CreatedAt), o.moment("updated_at", s.UpdatedAt))
 	o.sequence("created_sequence", s.CreatedSequence)
 	o.sequence("last_sequence", s.LastSequence)
 	if r := s.Running; r != nil {
 		o.open("running")
-		o.text("sync_id", r.SyncID)
-		o.number("attempt", int64(r.Attempt))
+		o.Text("sync_id", r.SyncID)
+		o.Number("attempt", int64(r.Attempt))
 		o.sequence("fence", r.Fence)
 		o.operation("operation", r.Operation)
 		o.close()
@@ -148,7 +149,7 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 		o.outcome(l)
 		err = errors.Join(err, o.moment("started_at", l.StartedAt))
 		if l.FinishedAt == nil {
-			o.raw("finished_at", nil)
+			o.Raw("finished_at", nil)
 		} else {
 			err = errors.Join(err, o.moment("finished_at", *l.FinishedAt))
 		}
@@ -161,25 +162,25 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	if s.Removal != nil {
 		err = errors.Join(err, o.any("removal", s.Removal))
 	}
-	return o.end(), err
+	return o.End(), err
 }
 
-func appendSync(b []byte, y *syncEntry) ([]byte, error) {
+func appendSync(b []byte, y *SyncEntry) ([]byte, error) {
 	o := objectIn(b)
-	o.text("sync_id", y.ID)
+	o.Text("sync_id", y.ID)
 	o.address("address", y.Address)
-	o.text("source_name", y.SourceName)
+	o.Text("source_name", y.SourceName)
 	o.operation("operation", y.Operation)
-	o.text("status", y.Status)
-	o.text("mode", y.Mode)
-	o.number("attempt", int64(y.Attempt))
+	o.Text("status", y.Status)
+	o.Text("mode", y.Mode)
+	o.Number("attempt", int64(y.Attempt))
 	o.numberOrNone("tables_total", int64(y.TablesTotal))
 	o.numberOrNone("rows_expected", y.Expected)
 	o.sequence("fence", y.Fence)
 	o.sequence("began", y.Began)
-	o.number("records_processed", y.Records)
-	o.number("bytes", y.Bytes)
-	o.number("duration_ms", y.DurationMS)
+	o.Number("records_processed", y.Records)
+	o.Number("bytes", y.Bytes)
+	o.Number("duration_ms", y.DurationMS)
 	if err := o.moment("started_at", y.StartedAt); err != nil {
 		return nil, err
 	}
@@ -197,21 +198,21 @@ func appendSync(b []byte, y *syncEntry) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.raw("followers", followers)
+		o.Raw("followers", followers)
 	}
-	return o.end(), nil
+	return o.End(), nil
 }
 
 func appendOperation(b []byte, v *Operation) ([]byte, error) {
 	o := objectIn(b)
-	o.text("operation_id", v.ID)
-	o.text("organization", v.Organization)
-	o.text("workspace", v.Workspace)
+	o.Text("operation_id", v.ID)
+	o.Text("organization", v.Organization)
+	o.Text("workspace", v.Workspace)
 	o.textOrNone("owner", v.Owner)
 	o.textOrNone("actor", v.Actor)
-	o.text("kind", v.Kind)
-	o.text("status", v.Status)
-	o.number("targets_total", int64(v.Total))
+	o.Text("kind", v.Kind)
+	o.Text("status", v.Status)
+	o.Number("targets_total", int64(v.Total))
 	o.numberOrNone("completed", int64(v.Completed))
 	o.numberOrNone("failed", int64(v.Failed))
 	o.numberOrNone("cancelled", int64(v.Cancelled))
@@ -225,14 +226,16 @@ func appendOperation(b []byte, v *Operation) ([]byte, error) {
 		return nil, err
 	}
 	o.sequence("sequence", v.Sequence)
-	return o.end(), nil
+	return o.End(), nil
 }
 
-func appendLanded(b []byte, l *Landed) ([]byte, error) {
+// EncodeLanded appends what lies under a KeyLanded. It fails for a time that JSON
+// has no form for.
+func EncodeLanded(b []byte, l *Landed) ([]byte, error) {
 	o := objectIn(b)
-	o.number("records", l.Records)
-	o.text("sync_id", l.SyncID)
-	o.text("mode", l.Mode)
+	o.Number("records", l.Records)
+	o.Text("sync_id", l.SyncID)
+	o.Text("mode", l.Mode)
 	o.textOrNone("location", l.Location)
 	o.numberOrNone("snapshot_id", l.SnapshotID)
 	o.textOrNone("cursor", l.Cursor)
@@ -249,28 +252,28 @@ func appendLanded(b []byte, l *Landed) ([]byte, error) {
 		}
 		o.b = append(o.b, ']')
 	}
-	return o.end(), nil
+	return o.End(), nil
 }
 
-// appendTable writes what clients are shown of a table: its result, with the id
-// of the snapshot as text only.
-func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
+// AppendTable writes what clients are shown of a table: its result, with the id
+// of the snapshot as text only. It fails for a time that JSON has no form for.
+func AppendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o := objectIn(b)
-	o.text("name", r.Name)
+	o.Text("name", r.Name)
 	o.textOrNone("namespace", r.Namespace)
-	o.text("status", r.Status)
-	o.text("mode", r.Mode)
-	o.number("records_processed", r.Records)
+	o.Text("status", r.Status)
+	o.Text("mode", r.Mode)
+	o.Number("records_processed", r.Records)
 	o.numberRefOrNone("total_records", r.Total)
-	o.number("bytes", r.Bytes)
-	o.number("files", int64(r.Files))
+	o.Number("bytes", r.Bytes)
+	o.Number("files", int64(r.Files))
 	o.textOrNone("cursor", r.Cursor)
 	o.textOrNone("cursor_name", r.CursorName)
 	o.textOrNone("snapshot_id", r.SnapshotID.Text())
 	o.textOrNone("location", r.Location)
 	o.textOrNone("reason", string(r.Reason))
 	o.textOrNone("message", r.Message)
-	o.number("duration_ms", r.DurationMS)
+	o.Number("duration_ms", r.DurationMS)
 	if len(r.Notes) > 0 {
 		if err := o.any("notes", r.Notes); err != nil {
 			return nil, err
@@ -293,10 +296,10 @@ func appendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o.textOrNone("waiting_for", r.WaitingFor)
 	o.numberOrNone("bytes_uploaded", r.BytesUploaded)
 	o.numberRefOrNone("rows_uploaded", r.RowsUploaded)
-	return o.end(), nil
+	return o.End(), nil
 }
 
-func (o *object) result(name string, r *Result) error {
+func (o *Object) result(name string, r *Result) error {
 	o.open(name)
 	o.textOrNone("status", r.Status)
 	o.numberRefOrNone("records_processed", r.Records)
@@ -315,7 +318,7 @@ func (o *object) result(name string, r *Result) error {
 		if err != nil {
 			return err
 		}
-		o.raw("steps", steps)
+		o.Raw("steps", steps)
 	}
 	o.truthOrNone("purged", r.Purged)
 	if len(r.Verified) > 0 {
@@ -331,4 +334,10 @@ func (o *object) result(name string, r *Result) error {
 	err := o.momentOrNone("destroyed_after", r.DestroyedAfter)
 	o.close()
 	return err
+}
+
+// AppendSyncTable appends what a sync keeps of one table: its document, framed
+// behind its status. It fails as AppendTable does.
+func AppendSyncTable(b []byte, r *event.TableResult) ([]byte, error) {
+	return AppendTable(append(binary.AppendUvarint(b, uint64(len(r.Status))), r.Status...), r)
 }

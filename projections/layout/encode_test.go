@@ -1,4 +1,4 @@
-package projections
+package layout
 
 import (
 	"bytes"
@@ -20,14 +20,14 @@ func TestEncodedAsByJSON(t *testing.T) {
 		sameAsJSON(rt, appendSource)
 		sameAsJSON(rt, appendSync)
 		sameAsJSON(rt, appendOperation)
-		sameAsJSON(rt, appendLanded)
-		sameAsJSON(rt, func(b []byte, r *shownTable) ([]byte, error) { return appendTable(b, (*event.TableResult)(r)) })
+		sameAsJSON(rt, EncodeLanded)
+		sameAsJSON(rt, func(b []byte, r *shownTable) ([]byte, error) { return AppendTable(b, (*event.TableResult)(r)) })
 		sameAsJSON(rt, func(b []byte, r *struct {
 			Result Result `json:"result"`
 		}) ([]byte, error) {
 			o := objectIn(b)
 			err := o.result("result", &r.Result)
-			return o.end(), err
+			return o.End(), err
 		})
 	})
 }

@@ -1,0 +1,203 @@
+package layout
+
+import (
+	"encoding/json"
+	"time"
+
+	"headwater/bus/event"
+)
+
+// The statuses of documents.
+const (
+	StatusConnected = "connected" // source
+	StatusSyncing   = "syncing"   // source
+	StatusRunning   = "running"   // operation, target, sync
+	StatusCompleted = "completed" // operation, target, sync
+	StatusFailed    = "failed"    // operation, target, sync, source
+	StatusCancelled = "cancelled" // operation, target, sync
+	StatusRemoved   = "removed"   // source, in lists of removed ones
+	StatusPartial   = "partial"   // operation, sync
+)
+
+// Source is what the node knows of one source, for those who act on it. What
+// clients are shown is its document.
+type Source struct {
+	Address         event.Address   `json:"address"`
+	Name            string          `json:"name"`
+	Type            string          `json:"type"`
+	Connector       string          `json:"connector"`
+	Config          json.RawMessage `json:"config,omitempty"` // public settings only
+	SecretRef       string          `json:"secret_ref,omitempty"`
+	Metadata        json.RawMessage `json:"metadata,omitempty"`
+	Sync            json.RawMessage `json:"sync_options,omitempty"` // that it keeps
+	ConfigVersion   int             `json:"config_version"`
+	SchemaVersion   int             `json:"schema_version"` // 0 before the first schema
+	Tables          int             `json:"tables"`
+	LeftOut         int             `json:"left_out"` // what the newest schema says that is not offered
+	Records         int64           `json:"records"`  // landed in all tables
+	Status          string          `json:"status"`
+	CreatedAt       time.Time       `json:"created_at"`
+	UpdatedAt       time.Time       `json:"updated_at"`
+	CreatedSequence uint64          `json:"created_sequence"` // of its first SourceConnected; orders lists
+	LastSequence    uint64          `json:"last_sequence"`    // of its history: what Append expects
+	Running         *Running        `json:"running,omitempty"`
+	LastSync        *LastSync       `json:"last_sync,omitempty"`
+	Removed         bool            `json:"removed,omitempty"`
+	Removal         *Removal        `json:"removal,omitempty"` // while Removed
+}
+
+// Removal is how a source was removed.
+type Removal struct {
+	Sequence       uint64     `json:"sequence"` // of its SourceRemoved
+	At             time.Time  `json:"at"`
+	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
+	Purged         bool       `json:"purged,omitempty"`    // its keys and tables are destroyed or about to be
+	Destroyed      bool       `json:"destroyed,omitempty"` // and nothing of it is left
+}
+
+// Restorable reports whether the history still allows to restore the source;
+// whether its time has passed is for who has a clock.
+func (s *Source) Restorable() bool { return s.Removed && s.Removal != nil && !s.Removal.Purged }
+
+// Running is the sync that holds a source.
+type Running struct {
+	SyncID    string          `json:"sync_id"`
+	Attempt   int             `json:"attempt"`
+	Fence     uint64          `json:"fence"` // sequence of the latest SyncStarted
+	Operation event.Operation `json:"operation"`
+}
+
+// LastSync is the latest sync of a source as its document shows it.
+type LastSync struct {
+	SyncID     string     `json:"sync_id"`
+	Status     string     `json:"status"`
+	Mode       string     `json:"mode"`
+	Records    int64      `json:"records_processed"`
+	Bytes      int64      `json:"bytes"`
+	DurationMS int64      `json:"duration_ms"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	Error      *Failure   `json:"error,omitempty"`
+}
+
+// Failure is why something did not work out.
+type Failure struct {
+	Reason  event.Reason `json:"reason"`
+	Message string       `json:"message"`
+}
+
+// Landed is what lies in the lake of one table.
+type Landed struct {
+	Records    int64     `json:"records"` // that readers see, of all syncs
+	SyncID     string    `json:"sync_id"` // the last that committed
+	Mode       string    `json:"mode"`
+	Location   string    `json:"location,omitempty"`
+	SnapshotID int64     `json:"snapshot_id,omitempty"`
+	Cursor     string    `json:"cursor,omitempty"`
+	CursorName string    `json:"cursor_name,omitempty"`
+	At         time.Time `json:"at"`
+	// Checkpoints are the sequences of those that are kept, oldest first.
+	Checkpoints []uint64 `json:"checkpoints,omitempty"`
+}
+
+// Sync is one sync. A sync document is visible to Owner, or, where that is
+// empty, to the organization.
+type Sync struct {
+	ID         string          `json:"sync_id"`
+	Address    event.Address   `json:"address"`
+	SourceName string          `json:"source_name"`
+	Operation  event.Operation `json:"operation"`
+	Status     string          `json:"status"`
+	Mode       string          `json:"mode"`
+	Attempt    int             `json:"attempt"`
+	// TablesTotal and Expected are what its latest start knew: how many tables it
+	// takes and about how many rows they hold, -1 where one cannot tell.
+	TablesTotal int        `json:"tables_total,omitempty"`
+	Expected    int64      `json:"rows_expected,omitempty"`
+	Fence       uint64     `json:"fence"` // sequence of the latest SyncStarted
+	Began       uint64     `json:"began"` // sequence of the first event of it; orders lists
+	Records     int64      `json:"records_processed"`
+	Bytes       int64      `json:"bytes"`
+	DurationMS  int64      `json:"duration_ms"`
+	StartedAt   time.Time  `json:"started_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+	Error       *Failure   `json:"error,omitempty"`
+	JSON        []byte     `json:"-"` // the document, with its tables
+}
+
+// Ended reports whether the sync has its outcome.
+func (s Sync) Ended() bool { return s.Status != StatusRunning }
+
+// Operation is one request and what became of its targets. Whether a caller may
+// see it is the API's to decide from Owner and Actor.
+type Operation struct {
+	ID           string     `json:"operation_id"`
+	Organization string     `json:"organization"`
+	Workspace    string     `json:"workspace"`
+	Owner        string     `json:"owner,omitempty"` // of its sources; empty for scope "organization"
+	Actor        string     `json:"actor,omitempty"` // who asked
+	Kind         string     `json:"kind"`
+	Status       string     `json:"status"`
+	Total        int        `json:"targets_total"`
+	Completed    int        `json:"completed,omitempty"` // targets, as the next two
+	Failed       int        `json:"failed,omitempty"`
+	Cancelled    int        `json:"cancelled,omitempty"`
+	CreatedAt    time.Time  `json:"created_at"`
+	UpdatedAt    time.Time  `json:"updated_at"`
+	FinishedAt   *time.Time `json:"finished_at,omitempty"`
+	Sequence     uint64     `json:"sequence"` // of the last event that changed it
+	Targets      []Target   `json:"-"`        // those that anything is known of, by index
+	JSON         []byte     `json:"-"`        // the document, with its targets
+}
+
+// Ended reports whether every target has its outcome.
+func (o Operation) Ended() bool { return o.Status != StatusRunning }
+
+// Target is one source of an operation.
+type Target struct {
+	Index    int          `json:"-"` // Operation.Target of its events
+	SourceID string       `json:"source_id"`
+	Name     string       `json:"name"`
+	Status   string       `json:"status"` // running, completed, failed, cancelled
+	SyncID   string       `json:"sync_id,omitempty"`
+	Attached bool         `json:"attached,omitempty"` // it follows a sync that was already running
+	Reason   event.Reason `json:"reason,omitempty"`
+	Message  string       `json:"message,omitempty"`
+	Result   *Result      `json:"result,omitempty"`
+}
+
+// Verification is how what landed of one table compares with its source, as
+// clients are shown it: with the id of the snapshot as text only.
+type Verification event.Verification
+
+// MarshalJSON returns what clients are shown; it fails for what has no JSON.
+func (v Verification) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		event.Verification
+		SnapshotID string `json:"snapshot_id,omitempty"`
+		Snapshot   string `json:"snapshot,omitempty"` // never: it takes the place of the payload's
+	}{Verification: event.Verification(v), SnapshotID: v.SnapshotID.Text()})
+}
+
+// Result is what a target brought; only the fields of its kind are set.
+type Result struct {
+	Status        string           `json:"status,omitempty"` // of the sync: completed, partial, failed, cancelled
+	Records       *int64           `json:"records_processed,omitempty"`
+	Bytes         *int64           `json:"bytes,omitempty"`
+	DurationMS    *int64           `json:"duration_ms,omitempty"`
+	ConfigVersion int              `json:"config_version,omitempty"`
+	Unchanged     bool             `json:"unchanged,omitempty"`
+	SchemaVersion int              `json:"schema_version,omitempty"`
+	Tables        int              `json:"tables,omitempty"`
+	OK            *bool            `json:"ok,omitempty"` // of a connection test
+	Connector     string           `json:"connector,omitempty"`
+	Steps         []event.TestStep `json:"steps,omitempty"`
+	Purged        bool             `json:"purged,omitempty"`
+	// Verified are the tables of a verification, in the order of their events.
+	Verified []Verification `json:"verified,omitempty"`
+	// Destruction is what became of the files of a purged source.
+	Destruction *event.Destruction `json:"destruction,omitempty"`
+	// DestroyedAfter is until when a removed source can be restored.
+	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
+}

@@ -1,0 +1,60 @@
+package layout
+
+import "encoding/json"
+
+// DecodeTarget reads what AppendTarget wrote; an error says that b is none of its.
+func DecodeTarget(b []byte) (g Target, err error) { return g, json.Unmarshal(b, &g) }
+
+// AppendTarget appends what clients are shown of a target, which is what is stored.
+func AppendTarget(b []byte, g *Target) []byte {
+	o := objectIn(b)
+	o.Text("source_id", g.SourceID)
+	o.Text("name", g.Name)
+	o.Text("status", g.Status)
+	o.TextOrNull("sync_id", g.SyncID)
+	o.truth("attached", g.Attached)
+	o.TextOrNull("reason", string(g.Reason))
+	o.TextOrNull("message", g.Message)
+	if g.Result != nil {
+		before := len(o.b)
+		if o.result("result", g.Result) != nil { // a time that events cannot hold
+			o.b = o.b[:before]
+		}
+	}
+	return o.End()
+}
+
+// operationDocument appends what clients are shown of an operation, without its
+// targets.
+func operationDocument(b []byte, o *Operation) []byte {
+	w := objectIn(b)
+	w.Text("operation_id", o.ID)
+	w.Text("kind", o.Kind)
+	w.Text("status", o.Status)
+	w.Time("created_at", o.CreatedAt)
+	w.Time("updated_at", o.UpdatedAt)
+	w.TimeOrNull("finished_at", o.FinishedAt)
+	w.TextOrNull("actor", o.Actor)
+	w.Number("targets_total", int64(o.Total))
+	return w.End()
+}
+
+// EncodeOperation frames the state of an operation before its document, without
+// targets. It fails for a time that JSON has no form for.
+func EncodeOperation(b []byte, o *Operation) ([]byte, error) {
+	begin := len(b)
+	b, err := appendOperation(append(b, make([]byte, headSize)...), o)
+	if err != nil {
+		return b, err
+	}
+	return operationDocument(headFrom(b, begin), o), nil
+}
+
+// DecodeOperation reverses EncodeOperation; an error says that v is none of its.
+func DecodeOperation(v []byte) (o Operation, err error) {
+	state, _, err := Unframe(v)
+	if err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal(state, &o)
+}

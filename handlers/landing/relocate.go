@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"path"
 	"strings"
 
@@ -33,7 +34,8 @@ type Relocated struct {
 // A table moves in one step, so Relocate may be stopped and called again. What
 // a sync had staged is given up. Nothing else may use the catalog meanwhile.
 // from opens the former lake where that needs options, such as a bucket's
-// endpoint; "" means that its location alone will do. It returns a
+// endpoint; "" means that its location will do, with the options of this lake where
+// both are buckets. It returns a
 // *ForeignLakeError when a table's files are in neither place, ErrStorage, or
 // the KV's error; tables before that one have moved.
 func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated, err error) {
@@ -109,7 +111,13 @@ func (r *relocation) source(ctx context.Context, root string) (store, error) {
 	if strings.HasPrefix(root, "file:") {
 		return disk{}, nil // which makes no folder
 	}
-	files, _, err := openStore(ctx, root, options{})
+	query := url.Values{}
+	if strings.HasPrefix(root, "s3:") {
+		for option, value := range r.lake.bucket {
+			query.Set(option, value)
+		}
+	}
+	files, _, err := openStore(ctx, strings.TrimSuffix(root+"?"+query.Encode(), "?"), options{})
 	if err != nil {
 		return nil, err
 	}

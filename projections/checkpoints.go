@@ -9,42 +9,12 @@ import (
 	"headwater/projections/layout"
 )
 
-// keptCheckpoints is how many of a table are kept, the newest.
-const keptCheckpoints = 100
-
 // CheckpointQuery selects commits of one source's tables, newest first.
 type CheckpointQuery struct {
 	Address event.Address
 	Table   string // "table" or "namespace.table", exactly; all if empty
 	Limit   int    // documents a page; 0 is all
 	Cursor  string // Page.Next of the page before
-}
-
-// checkpointKey is good until the next key.
-func (m *memory) checkpointKey(a event.Address, sequence uint64, namespace, table string) []byte {
-	k := m.key(layout.KeyCheckpoint, a.Organization, a.Workspace, a.Owner, a.Source)
-	return layout.PutText(layout.PutText(layout.PutNewest(k, sequence), namespace), table)
-}
-
-// checkpoint keeps a commit that was not told of before, and forgets the oldest
-// of the table when there are too many. l is what the table's last commit left.
-func (t *turn) checkpoint(y *cell[layout.SyncEntry], l *Landed, r *event.TableResult) error {
-	if r.SnapshotID == 0 || int64(r.SnapshotID) == l.SnapshotID {
-		return nil
-	}
-	a := t.source.v.Address
-	t.room = layout.AppendCheckpoint(t.room[:0], y.v.ID, t.sequence, t.at, r)
-	if err := t.batch.Set(t.checkpointKey(a, t.sequence, r.Namespace, r.Name), t.room, nil); err != nil {
-		return err
-	}
-	l.SnapshotID = int64(r.SnapshotID)
-	l.Checkpoints = append(l.Checkpoints, t.sequence)
-	if len(l.Checkpoints) <= keptCheckpoints {
-		return nil
-	}
-	oldest := l.Checkpoints[0]
-	l.Checkpoints = append(l.Checkpoints[:0], l.Checkpoints[1:]...)
-	return t.batch.Delete(t.checkpointKey(a, oldest, r.Namespace, r.Name), nil)
 }
 
 // Checkpoints returns documents of the newest commits, up to 100 of each table.

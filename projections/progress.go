@@ -26,21 +26,6 @@ type progress struct {
 	tables            []byte
 }
 
-// expectations returns how many tables a sync takes and how many rows are
-// expected of them in all, -1 where a table cannot tell.
-func expectations(d *event.SyncStarted) (tables int, rows int64) {
-	if len(d.Estimates) < len(d.Tables) {
-		return len(d.Tables), -1
-	}
-	for _, n := range d.Estimates {
-		if n < 0 {
-			return len(d.Tables), -1
-		}
-		rows += n
-	}
-	return len(d.Tables), rows
-}
-
 func (p *progress) add(doc []byte) error {
 	var r event.TableResult
 	if err := json.Unmarshal(doc, &r); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/projections/fold"
 )
 
 func TestProgress(t *testing.T) {
@@ -98,13 +99,13 @@ func TestCheckpoints(t *testing.T) {
 		r.Name, r.SnapshotID, r.Cursor, r.CursorName = name, event.SnapshotID(n), fmt.Sprint(n), "id"
 		return h.add(progressed(a, op, "syn_1", r))
 	}
-	for n := int64(1); n <= keptCheckpoints+20; n++ {
+	for n := int64(1); n <= fold.KeptCheckpoints+20; n++ {
 		apply(t, s, commit("t", n), commit("t", n)) // the second tells nothing new
 	}
 	apply(t, s, commit("u", 7))
 
 	page, err := s.Checkpoints(CheckpointQuery{Address: a})
-	if err != nil || page.Count != keptCheckpoints+1 {
+	if err != nil || page.Count != fold.KeptCheckpoints+1 {
 		t.Fatalf("%d checkpoints, %v", page.Count, err)
 	}
 	all := rows(t, page.JSON)
@@ -127,7 +128,7 @@ func TestCheckpoints(t *testing.T) {
 			break
 		}
 	}
-	if seen != keptCheckpoints {
+	if seen != fold.KeptCheckpoints {
 		t.Errorf("%d on all pages", seen)
 	}
 	if page, err := s.Checkpoints(CheckpointQuery{Address: a, Table: "u"}); err != nil || page.Count != 1 {

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"headwater/bus/event"
+	"headwater/projections/fold"
 )
 
 const (
@@ -68,7 +69,7 @@ func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int
 		err = settled
 	}
 	if err != nil {
-		s.memory = newMemory(s.written)
+		s.memory = fold.NewCache(s.written)
 		return err
 	}
 	return s.fault(s.db.Flush()) // where a restart finds it
@@ -83,7 +84,7 @@ type replayed struct {
 	at    uint64 // what the batches reached
 	ended int    // batches
 
-	batch        *turn // nil between two
+	batch        *batch // nil between two
 	events, size int
 
 	committing chan error // nil for no batch
@@ -93,14 +94,13 @@ type replayed struct {
 // take folds the next event.
 func (r *replayed) take(sequence uint64, e *event.Event, size int, unread error) error {
 	if r.batch == nil {
-		t, err := r.store.turn(r.at, settled{r})
+		t, err := r.store.begin(r.at, settled{r}, false)
 		if err != nil {
 			return err
 		}
-		t.changed = nil
 		r.batch, r.events, r.size = t, 0, 0
 	}
-	if err := r.batch.fold(r.store.readable(sequence, e, unread)); err != nil {
+	if err := r.batch.Fold(r.store.readable(sequence, e, unread)); err != nil {
 		t := r.batch
 		r.batch = nil
 		return r.store.commit(t, err)
@@ -122,9 +122,9 @@ func (r *replayed) end() error {
 		return r.store.commit(t, err)
 	}
 	if err := r.settle(); err != nil {
-		return errors.Join(err, t.batch.Close())
+		return errors.Join(err, t.writes.Close())
 	}
-	if r.at, r.ended = t.position, r.ended+1; r.ended == uncompactedBatches {
+	if r.at, r.ended = t.Position, r.ended+1; r.ended == uncompactedBatches {
 		r.store.compactions.hold(false)
 	}
 	done := make(chan error, 1)
@@ -149,5 +149,5 @@ func (s settled) Get(k []byte) ([]byte, io.Closer, error) {
 	if err := s.settle(); err != nil {
 		return nil, nil, err
 	}
-	return s.store.db.Get(k)
+	return stored{s.store.db}.Get(k)
 }

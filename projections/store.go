@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"headwater/projections/fold"
 	"headwater/projections/layout"
 )
 
@@ -46,10 +47,10 @@ type Store struct {
 
 	closing sync.Once
 
-	write     sync.Mutex // one Apply at a time
-	memory    *memory    // what Apply has decoded; guarded by write, as the next
-	batchSize int        // bytes of the batch before
-	written   *written   // nil for a store that is opened to be read once
+	write     sync.Mutex   // one Apply at a time
+	memory    *fold.Cache  // what Apply has decoded; guarded by write, as the next
+	batchSize int          // bytes of the batch before
+	written   *fold.Filter // nil for a store that is opened to be read once
 	position  atomic.Uint64
 	waiting   waiting
 	pages     pages
@@ -103,7 +104,7 @@ func (s *Store) openVerified() (err error) {
 		return err
 	}
 	if s.written = nil; !s.still {
-		s.written = newWritten()
+		s.written = fold.NewFilter()
 	}
 	if err = s.verify(); err != nil {
 		// A store that cannot be read is not closed cleanly either.
@@ -111,7 +112,7 @@ func (s *Store) openVerified() (err error) {
 		s.db = nil
 		return err
 	}
-	s.memory = newMemory(s.written)
+	s.memory = fold.NewCache(s.written)
 	s.pages.reset()
 	return nil
 }

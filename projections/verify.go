@@ -26,7 +26,7 @@ func (s *Store) verify() (err error) {
 	}()
 	stored, err := s.get(s.db, []byte{layout.KeyFollowed, 'l'})
 	if errors.Is(err, ErrNotFound) {
-		return s.begin()
+		return s.mark()
 	}
 	if err != nil {
 		return err
@@ -49,9 +49,9 @@ func (s *Store) verify() (err error) {
 	return nil
 }
 
-// begin marks an empty store with its layout. Anything in a store without one
+// mark marks an empty store with its layout. Anything in a store without one
 // is damage.
-func (s *Store) begin() error {
+func (s *Store) mark() error {
 	it, err := s.db.NewIter(nil)
 	if err != nil {
 		return s.fault(err)
@@ -90,7 +90,7 @@ func (s *Store) readAll() (through uint64, err error) {
 			return 0, s.fault(err)
 		}
 		if k[0] != layout.KeyMark {
-			s.written.found(k)
+			s.written.Found(k)
 			continue
 		}
 		if before := layout.GetSequence(v); before != through {

@@ -59,6 +59,7 @@ func TestImportArrows(t *testing.T) {
 		because string
 	}{
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
+		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {

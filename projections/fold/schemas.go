@@ -1,4 +1,4 @@
-package projections
+package fold
 
 import (
 	"headwater/bus/event"
@@ -8,10 +8,10 @@ import (
 // discovered keeps a new version of a source's schema: the document without
 // its tables, the entry of the history, and each table under its own key, so
 // that a page of a wide schema reads nothing else of it.
-func (t *turn) discovered(d *event.SchemaDiscovered) (*news, error) {
+func (t *Batch) discovered(d *event.SchemaDiscovered) (*news, error) {
 	var n *news
 	if d.Operation.Final || d.Cause != "sync" {
-		n = &news{name: t.source.v.Name, result: func(r *Result) { r.SchemaVersion, r.Tables = d.Version, len(d.Tables) }}
+		n = &news{name: t.source.v.Name, result: func(r *layout.Result) { r.SchemaVersion, r.Tables = d.Version, len(d.Tables) }}
 	}
 	if !t.alive() {
 		return n, nil
@@ -28,10 +28,10 @@ func (t *turn) discovered(d *event.SchemaDiscovered) (*news, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.batch.Set(append(version, layout.PartHead), head, nil); err != nil {
+	if err := t.out.Set(append(version, layout.PartHead), head); err != nil {
 		return nil, err
 	}
-	if err := t.batch.Set(append(version, layout.PartEntry), entry, nil); err != nil {
+	if err := t.out.Set(append(version, layout.PartEntry), entry); err != nil {
 		return nil, err
 	}
 	for i := range d.Tables {
@@ -42,12 +42,12 @@ func (t *turn) discovered(d *event.SchemaDiscovered) (*news, error) {
 	return n, nil
 }
 
-func (t *turn) putTable(version []byte, index int, table event.Table) error {
+func (t *Batch) putTable(version []byte, index int, table event.Table) error {
 	doc, err := layout.SchemaTable(table)
 	if err != nil {
 		return err
 	}
-	if err := t.batch.Set(layout.PutIndex(append(version, layout.PartTable), index), doc, nil); err != nil {
+	if err := t.out.Set(layout.PutIndex(append(version, layout.PartTable), index), doc); err != nil {
 		return err
 	}
 	names := []string{table.Name}
@@ -55,7 +55,7 @@ func (t *turn) putTable(version []byte, index int, table event.Table) error {
 		names = append(names, layout.Qualified(table.Namespace, table.Name))
 	}
 	for _, name := range names {
-		if err := t.batch.Set(layout.PutIndex(layout.PutText(append(version, layout.PartName), name), index), nil, nil); err != nil {
+		if err := t.out.Set(layout.PutIndex(layout.PutText(append(version, layout.PartName), name), index), nil); err != nil {
 			return err
 		}
 	}

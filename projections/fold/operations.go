@@ -1,4 +1,4 @@
-package projections
+package fold
 
 import (
 	"slices"
@@ -13,19 +13,19 @@ type news struct {
 	status       string // of the target, if the event is final; "" is completed
 	reason       event.Reason
 	message      string
-	result       func(*Result) // adds to the target's result
-	follows      bool          // the target waits for the sync syncID, another operation's
+	result       func(*layout.Result) // adds to the target's result
+	follows      bool                 // the target waits for the sync syncID, another operation's
 }
 
 // newsOfSync is what a sync's end means to a target that waited for it. It
 // reads y when it is told, not before.
-func newsOfSync(y *Sync) *news {
+func newsOfSync(y *layout.Sync) *news {
 	n := &news{name: y.SourceName, syncID: y.ID}
-	n.result = func(r *Result) {
+	n.result = func(r *layout.Result) {
 		records, bytes, duration := y.Records, y.Bytes, y.DurationMS
 		r.Status, r.Records, r.Bytes, r.DurationMS = y.Status, &records, &bytes, &duration
 		switch y.Status {
-		case StatusFailed, StatusCancelled:
+		case layout.StatusFailed, layout.StatusCancelled:
 			n.status = y.Status
 			if y.Error != nil {
 				n.reason, n.message = y.Error.Reason, y.Error.Message
@@ -36,7 +36,7 @@ func newsOfSync(y *Sync) *news {
 }
 
 // report tells the target of the event's operation.
-func (t *turn) report(meta *event.Meta, n *news) error {
+func (t *Batch) report(meta *event.Meta, n *news) error {
 	if n == nil || meta.Operation.ID == "" || meta.Operation.Target < 0 {
 		return nil
 	}
@@ -47,41 +47,41 @@ func (t *turn) report(meta *event.Meta, n *news) error {
 	if n.follows {
 		return t.follow(o, meta.Operation.Target, meta.SourceID, n, true)
 	}
-	_, err = t.target(o, meta.Operation.Target, meta.Operation.Final, func(g *Target) { take(g, meta.SourceID, n) })
+	_, err = t.target(o, meta.Operation.Target, meta.Operation.Final, func(g *layout.Target) { take(g, meta.SourceID, n) })
 	return err
 }
 
 // operation returns the operation of an event, begun if it is new.
-func (t *turn) operation(meta *event.Meta) (*cell[Operation], error) {
+func (t *Batch) operation(meta *event.Meta) (*cell[layout.Operation], error) {
 	op := meta.Operation
 	o, err := t.operations.get(t.db, t.key(layout.KeyOperation, meta.Organization, meta.WorkspaceID, op.ID))
 	if err != nil {
 		return nil, err
 	}
 	if !o.exists {
-		o.v = Operation{
+		o.v = layout.Operation{
 			ID: op.ID, Organization: meta.Organization, Workspace: meta.WorkspaceID, Owner: meta.Owner, Actor: op.Actor,
-			Kind: op.Kind, Status: StatusRunning, Total: max(op.Targets, 1), CreatedAt: t.at, UpdatedAt: t.at, Sequence: t.sequence,
+			Kind: op.Kind, Status: layout.StatusRunning, Total: max(op.Targets, 1), CreatedAt: t.at, UpdatedAt: t.at, Sequence: t.sequence,
 		}
 		t.operations.touch(o)
 		byOwner := layout.PutText(layout.PutNewest(t.key(layout.KeyOperationOf, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), op.ID)
-		return o, t.batch.Set(byOwner, nil, nil)
+		return o, t.out.Set(byOwner, nil)
 	}
 	return o, nil
 }
 
 // target changes one target of an operation that has not ended, unless the
 // target has. running reports whether it still waits for its end.
-func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Target)) (running bool, err error) {
+func (t *Batch) target(o *cell[layout.Operation], index int, final bool, change func(*layout.Target)) (running bool, err error) {
 	g, err := t.targets.get(t.db, layout.PutIndex(t.key(layout.KeyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
 	if err != nil {
 		return false, err
 	}
 	before := g.v
 	if !g.exists {
-		before = Target{Status: StatusRunning}
+		before = layout.Target{Status: layout.StatusRunning}
 	}
-	if before.Status != StatusRunning {
+	if before.Status != layout.StatusRunning {
 		return false, nil
 	}
 	now := before
@@ -90,7 +90,7 @@ func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Ta
 		now.Result = &result
 	}
 	if change(&now); !final {
-		now.Status = StatusRunning
+		now.Status = layout.StatusRunning
 	}
 	if g.exists && sameTarget(&before, &now) {
 		return true, nil
@@ -101,17 +101,17 @@ func (t *turn) target(o *cell[Operation], index int, final bool, change func(*Ta
 	o.v.UpdatedAt, o.v.Sequence = t.at, t.sequence
 	t.operations.touch(o)
 	t.conclude(o, now.Status)
-	return now.Status == StatusRunning, nil
+	return now.Status == layout.StatusRunning, nil
 }
 
 // conclude counts the end of one target and, with the last, ends the whole.
-func (t *turn) conclude(o *cell[Operation], status string) {
+func (t *Batch) conclude(o *cell[layout.Operation], status string) {
 	switch status {
-	case StatusCompleted:
+	case layout.StatusCompleted:
 		o.v.Completed++
-	case StatusFailed:
+	case layout.StatusFailed:
 		o.v.Failed++
-	case StatusCancelled:
+	case layout.StatusCancelled:
 		o.v.Cancelled++
 	}
 	if o.v.Completed+o.v.Failed+o.v.Cancelled < o.v.Total {
@@ -119,21 +119,21 @@ func (t *turn) conclude(o *cell[Operation], status string) {
 	}
 	switch o.v.Total {
 	case o.v.Completed:
-		o.v.Status = StatusCompleted
+		o.v.Status = layout.StatusCompleted
 	case o.v.Failed:
-		o.v.Status = StatusFailed
+		o.v.Status = layout.StatusFailed
 	case o.v.Cancelled:
-		o.v.Status = StatusCancelled
+		o.v.Status = layout.StatusCancelled
 	default:
-		o.v.Status = StatusPartial
+		o.v.Status = layout.StatusPartial
 	}
 	at := t.at
 	o.v.FinishedAt = &at
-	t.ended = append(t.ended, o.key)
+	t.Ended = append(t.Ended, o.key)
 }
 
 // take merges what an event says into a target.
-func take(g *Target, sourceID string, n *news) {
+func take(g *layout.Target, sourceID string, n *news) {
 	if sourceID != "" {
 		g.SourceID = sourceID
 	}
@@ -145,12 +145,12 @@ func take(g *Target, sourceID string, n *news) {
 	}
 	if n.result != nil {
 		if g.Result == nil {
-			g.Result = &Result{}
+			g.Result = &layout.Result{}
 		}
 		n.result(g.Result)
 	}
 	if g.Status = n.status; n.status == "" {
-		g.Status = StatusCompleted
+		g.Status = layout.StatusCompleted
 	}
 	if n.message != "" || n.reason != "" {
 		g.Reason, g.Message = n.reason, n.message
@@ -160,23 +160,23 @@ func take(g *Target, sourceID string, n *news) {
 // follow attaches a target to a running sync. One that has ended ends the
 // target at once; one that nobody knows does so where the sync must have been
 // known to whoever named it.
-func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, known bool) error {
+func (t *Batch) follow(o *cell[layout.Operation], index int, sourceID string, n *news, known bool) error {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, o.v.Organization, o.v.Workspace, n.syncID))
 	if err != nil {
 		return err
 	}
 	if y.v.Began == 0 && known {
-		_, err := t.target(o, index, true, func(g *Target) { take(g, sourceID, n) })
+		_, err := t.target(o, index, true, func(g *layout.Target) { take(g, sourceID, n) })
 		return err
 	}
 	if y.v.Began != 0 && y.v.Ended() {
-		_, err := t.target(o, index, true, func(g *Target) {
+		_, err := t.target(o, index, true, func(g *layout.Target) {
 			g.Attached = true
 			take(g, sourceID, newsOfSync(&y.v.Sync))
 		})
 		return err
 	}
-	running, err := t.target(o, index, false, func(g *Target) {
+	running, err := t.target(o, index, false, func(g *layout.Target) {
 		g.Attached = true
 		take(g, sourceID, &news{name: n.name, syncID: n.syncID})
 	})
@@ -194,7 +194,7 @@ func (t *turn) follow(o *cell[Operation], index int, sourceID string, n *news, k
 }
 
 // finish ends a target with the outcome of the sync it waited for.
-func (t *turn) finish(y *Sync, operation string, index int) error {
+func (t *Batch) finish(y *layout.Sync, operation string, index int) error {
 	if index < 0 { // report tells no such target either
 		return nil
 	}
@@ -202,12 +202,12 @@ func (t *turn) finish(y *Sync, operation string, index int) error {
 	if err != nil || !o.exists || o.v.Ended() {
 		return err
 	}
-	_, err = t.target(o, index, true, func(g *Target) { take(g, y.Address.Source, newsOfSync(y)) })
+	_, err = t.target(o, index, true, func(g *layout.Target) { take(g, y.Address.Source, newsOfSync(y)) })
 	return err
 }
 
 // accepted makes an operation readable before any of its targets has news.
-func (t *turn) accepted(d *event.OperationAccepted) error {
+func (t *Batch) accepted(d *event.OperationAccepted) error {
 	if d.Operation.ID == "" {
 		return nil
 	}
@@ -222,7 +222,7 @@ func (t *turn) accepted(d *event.OperationAccepted) error {
 		if a.Attached && a.SyncID != "" {
 			err = t.follow(o, i, a.SourceID, n, false)
 		} else {
-			_, err = t.target(o, i, false, func(g *Target) { take(g, a.SourceID, n) })
+			_, err = t.target(o, i, false, func(g *layout.Target) { take(g, a.SourceID, n) })
 		}
 		if err != nil {
 			return err
@@ -231,7 +231,7 @@ func (t *turn) accepted(d *event.OperationAccepted) error {
 	return nil
 }
 
-func (t *turn) rejected(d *event.CommandRejected) (*news, error) {
+func (t *Batch) rejected(d *event.CommandRejected) (*news, error) {
 	n := &news{name: t.source.v.Name, syncID: d.SyncID, status: outcome(d.Reason), reason: d.Reason, message: d.Message}
 	n.follows = d.Reason == event.ReasonAlreadySyncing && d.SyncID != ""
 	running := t.source.v.Running
@@ -242,8 +242,8 @@ func (t *turn) rejected(d *event.CommandRejected) (*news, error) {
 	return n, nil
 }
 
-func (t *turn) tested(d *event.ConnectionTested) *news {
-	n := &news{reason: d.Reason, message: d.Message, status: StatusCompleted, result: func(r *Result) {
+func (t *Batch) tested(d *event.ConnectionTested) *news {
+	n := &news{reason: d.Reason, message: d.Message, status: layout.StatusCompleted, result: func(r *layout.Result) {
 		ok := d.OK
 		r.OK, r.Connector, r.Steps = &ok, d.Connector, d.Steps
 	}}
@@ -255,15 +255,15 @@ func (t *turn) tested(d *event.ConnectionTested) *news {
 
 // verified adds a table to what a verification has found. A table that differs
 // is a finding, and no failure of the one who looked.
-func (t *turn) verified(d *event.TableVerified) *news {
-	return &news{name: t.source.v.Name, result: func(r *Result) {
-		known := func(v Verification) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
-		r.Verified = append(slices.DeleteFunc(slices.Clone(r.Verified), known), Verification(d.Table))
+func (t *Batch) verified(d *event.TableVerified) *news {
+	return &news{name: t.source.v.Name, result: func(r *layout.Result) {
+		known := func(v layout.Verification) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
+		r.Verified = append(slices.DeleteFunc(slices.Clone(r.Verified), known), layout.Verification(d.Table))
 	}}
 }
 
 // sameTarget reports whether clients are shown the same of both.
-func sameTarget(a, b *Target) bool {
+func sameTarget(a, b *layout.Target) bool {
 	plainA, plainB := *a, *b
 	plainA.Result, plainB.Result = nil, nil
 	if plainA != plainB || a.Result == nil || b.Result == nil {
@@ -272,4 +272,4 @@ func sameTarget(a, b *Target) bool {
 	return string(layout.AppendTarget(nil, a)) == string(layout.AppendTarget(nil, b))
 }
 
-func encodeTarget(b []byte, g *Target) ([]byte, error) { return layout.AppendTarget(b, g), nil }
+func encodeTarget(b []byte, g *layout.Target) ([]byte, error) { return layout.AppendTarget(b, g), nil }

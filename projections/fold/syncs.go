@@ -1,4 +1,4 @@
-package projections
+package fold
 
 import (
 	"headwater/bus/event"
@@ -7,7 +7,7 @@ import (
 
 // syncOf returns the sync an event of this source speaks of, begun if it is new;
 // nil for one that ended or is another source's, which no event can change.
-func (t *turn) syncOf(meta *event.Meta, id string) (*cell[layout.SyncEntry], error) {
+func (t *Batch) syncOf(meta *event.Meta, id string) (*cell[layout.SyncEntry], error) {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
 		return nil, err
@@ -20,21 +20,21 @@ func (t *turn) syncOf(meta *event.Meta, id string) (*cell[layout.SyncEntry], err
 	}
 	op := meta.Operation
 	op.Final = false
-	y.v.Sync = Sync{
-		ID: id, Address: meta.Address(), SourceName: t.source.v.Name, Operation: op, Status: StatusRunning,
+	y.v.Sync = layout.Sync{
+		ID: id, Address: meta.Address(), SourceName: t.source.v.Name, Operation: op, Status: layout.StatusRunning,
 		Began: t.sequence, StartedAt: t.at, UpdatedAt: t.at,
 	}
 	t.syncs.touch(y)
 	byOwner := layout.PutText(layout.PutNewest(t.key(layout.KeySyncOwner, meta.Organization, meta.WorkspaceID, meta.Owner), t.sequence), id)
-	if err := t.batch.Set(byOwner, nil, nil); err != nil {
+	if err := t.out.Set(byOwner, nil); err != nil {
 		return nil, err
 	}
 	bySource := layout.PutText(layout.PutNewest(t.key(layout.KeySyncOf, meta.Organization, meta.WorkspaceID, meta.Owner, meta.SourceID), t.sequence), id)
-	return y, t.batch.Set(bySource, nil, nil)
+	return y, t.out.Set(bySource, nil)
 }
 
 // syncStarted says that a worker took a sync, or took it over from a lost one.
-func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
+func (t *Batch) syncStarted(d *event.SyncStarted) (*news, error) {
 	y, err := t.syncOf(&d.Meta, d.SyncID)
 	if y == nil || err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 	t.syncs.touch(y)
 	n := &news{name: y.v.SourceName, syncID: d.SyncID}
 	if !t.alive() {
-		if err := t.endSync(y, StatusCancelled, &Failure{Reason: event.ReasonSourceRemoved, Message: "the source is not there"}); err != nil {
+		if err := t.endSync(y, layout.StatusCancelled, &layout.Failure{Reason: event.ReasonSourceRemoved, Message: "the source is not there"}); err != nil {
 			return nil, err
 		}
 		return newsOfSync(&y.v.Sync), t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
@@ -52,13 +52,13 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 	src := &t.source.v
 	takeover := src.Running != nil && src.Running.SyncID == d.SyncID
 	if !takeover {
-		if err := t.supersede(StatusFailed, event.ReasonConflict, "another sync of the source took its place"); err != nil {
+		if err := t.supersede(layout.StatusFailed, event.ReasonConflict, "another sync of the source took its place"); err != nil {
 			return nil, err
 		}
 	}
-	src.Running = &Running{SyncID: d.SyncID, Attempt: d.Attempt, Fence: t.sequence, Operation: y.v.Operation}
+	src.Running = &layout.Running{SyncID: d.SyncID, Attempt: d.Attempt, Fence: t.sequence, Operation: y.v.Operation}
 	if !takeover {
-		src.Status, src.LastSync = StatusSyncing, lastSync(&y.v.Sync)
+		src.Status, src.LastSync = layout.StatusSyncing, lastSync(&y.v.Sync)
 		t.changeDocument()
 	}
 	return n, nil
@@ -66,7 +66,7 @@ func (t *turn) syncStarted(d *event.SyncStarted) (*news, error) {
 
 // syncProgressed counts what was committed. The source's document does not
 // change with it: its history would grow with every checkpoint.
-func (t *turn) syncProgressed(d *event.SyncProgressed) error {
+func (t *Batch) syncProgressed(d *event.SyncProgressed) error {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, d.Organization, d.WorkspaceID, d.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() || y.v.Address != d.Address() {
 		return err
@@ -76,7 +76,7 @@ func (t *turn) syncProgressed(d *event.SyncProgressed) error {
 	return t.tables(y, []event.TableResult{d.Table})
 }
 
-func (t *turn) syncCompleted(d *event.SyncCompleted) (*news, error) {
+func (t *Batch) syncCompleted(d *event.SyncCompleted) (*news, error) {
 	y, err := t.syncOf(&d.Meta, d.SyncID)
 	if y == nil || err != nil {
 		return t.newsOfEnded(&d.Meta, d.SyncID, err)
@@ -91,14 +91,14 @@ func (t *turn) syncCompleted(d *event.SyncCompleted) (*news, error) {
 		}
 		t.changeDocument()
 	}
-	status := StatusCompleted
-	if d.Status == StatusPartial {
-		status = StatusPartial
+	status := layout.StatusCompleted
+	if d.Status == layout.StatusPartial {
+		status = layout.StatusPartial
 	}
 	return newsOfSync(&y.v.Sync), t.endSync(y, status, nil)
 }
 
-func (t *turn) syncFailed(d *event.SyncFailed) (*news, error) {
+func (t *Batch) syncFailed(d *event.SyncFailed) (*news, error) {
 	y, err := t.syncOf(&d.Meta, d.SyncID)
 	if y == nil || err != nil {
 		return t.newsOfEnded(&d.Meta, d.SyncID, err)
@@ -107,21 +107,21 @@ func (t *turn) syncFailed(d *event.SyncFailed) (*news, error) {
 	if err := t.tables(y, d.Tables); err != nil {
 		return nil, err
 	}
-	return newsOfSync(&y.v.Sync), t.endSync(y, StatusFailed, &Failure{Reason: d.Reason, Message: d.Message})
+	return newsOfSync(&y.v.Sync), t.endSync(y, layout.StatusFailed, &layout.Failure{Reason: d.Reason, Message: d.Message})
 }
 
-func (t *turn) syncCancelled(d *event.SyncCancelled) (*news, error) {
+func (t *Batch) syncCancelled(d *event.SyncCancelled) (*news, error) {
 	y, err := t.syncOf(&d.Meta, d.SyncID)
 	if y == nil || err != nil {
 		return t.newsOfEnded(&d.Meta, d.SyncID, err)
 	}
 	y.v.DurationMS = t.at.Sub(y.v.StartedAt).Milliseconds()
-	return newsOfSync(&y.v.Sync), t.endSync(y, StatusCancelled, &Failure{Reason: d.Reason, Message: d.Message})
+	return newsOfSync(&y.v.Sync), t.endSync(y, layout.StatusCancelled, &layout.Failure{Reason: d.Reason, Message: d.Message})
 }
 
 // newsOfEnded is for an outcome that comes after another: the target that it
 // ends learns the first.
-func (t *turn) newsOfEnded(meta *event.Meta, id string, err error) (*news, error) {
+func (t *Batch) newsOfEnded(meta *event.Meta, id string, err error) (*news, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (t *turn) newsOfEnded(meta *event.Meta, id string, err error) (*news, error
 
 // supersede ends the sync that holds the source, whose own worker did not: a
 // sync must not be left running.
-func (t *turn) supersede(status string, reason event.Reason, message string) error {
+func (t *Batch) supersede(status string, reason event.Reason, message string) error {
 	running := t.source.v.Running
 	if running == nil {
 		return nil
@@ -145,14 +145,14 @@ func (t *turn) supersede(status string, reason event.Reason, message string) err
 		return err
 	}
 	y.v.DurationMS = t.at.Sub(y.v.StartedAt).Milliseconds()
-	if err := t.endSync(y, status, &Failure{Reason: reason, Message: message}); err != nil {
+	if err := t.endSync(y, status, &layout.Failure{Reason: reason, Message: message}); err != nil {
 		return err
 	}
 	return t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
 }
 
 // endSync gives a sync its outcome, and the targets that followed it theirs.
-func (t *turn) endSync(y *cell[layout.SyncEntry], status string, failure *Failure) error {
+func (t *Batch) endSync(y *cell[layout.SyncEntry], status string, failure *layout.Failure) error {
 	at := t.at
 	y.v.Status, y.v.Error, y.v.UpdatedAt, y.v.FinishedAt = status, failure, at, &at
 	followers := y.v.Followers
@@ -168,22 +168,22 @@ func (t *turn) endSync(y *cell[layout.SyncEntry], status string, failure *Failur
 		return nil
 	}
 	src.Running, src.LastSync = nil, lastSync(&y.v.Sync)
-	if src.Status = StatusConnected; status == StatusFailed {
-		src.Status = StatusFailed
+	if src.Status = layout.StatusConnected; status == layout.StatusFailed {
+		src.Status = layout.StatusFailed
 	}
 	t.changeDocument()
 	return nil
 }
 
-func lastSync(y *Sync) *LastSync {
-	return &LastSync{
+func lastSync(y *layout.Sync) *layout.LastSync {
+	return &layout.LastSync{
 		SyncID: y.ID, Status: y.Status, Mode: y.Mode, Records: y.Records, Bytes: y.Bytes,
 		DurationMS: y.DurationMS, StartedAt: y.StartedAt, FinishedAt: y.FinishedAt, Error: y.Error,
 	}
 }
 
 // tables keeps what a sync did to tables, and what lies in the lake after it.
-func (t *turn) tables(y *cell[layout.SyncEntry], results []event.TableResult) error {
+func (t *Batch) tables(y *cell[layout.SyncEntry], results []event.TableResult) error {
 	for i := range results {
 		r := &results[i]
 		k := t.key(layout.KeySyncTable, y.v.Address.Organization, y.v.Address.Workspace, y.v.ID, r.Namespace, r.Name)
@@ -202,7 +202,7 @@ func (t *turn) tables(y *cell[layout.SyncEntry], results []event.TableResult) er
 // land counts the records of one table as its last commit left them. What a
 // sync read says nothing of it: rows may wait for their commit, be appended, or
 // take the place of all there were.
-func (t *turn) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
+func (t *Batch) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	if !t.alive() || r.Total == nil {
 		return nil
 	}
@@ -225,4 +225,19 @@ func (t *turn) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	}
 	t.landed.touch(entry)
 	return nil
+}
+
+// expectations returns how many tables a sync takes and how many rows are
+// expected of them in all, -1 where a table cannot tell.
+func expectations(d *event.SyncStarted) (tables int, rows int64) {
+	if len(d.Estimates) < len(d.Tables) {
+		return len(d.Tables), -1
+	}
+	for _, n := range d.Estimates {
+		if n < 0 {
+			return len(d.Tables), -1
+		}
+		rows += n
+	}
+	return len(d.Tables), rows
 }

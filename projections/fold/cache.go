@@ -1,0 +1,204 @@
+package fold
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"headwater/bus/event"
+	"headwater/projections/layout"
+)
+
+// cacheLimit is how many decoded values of one kind are kept between batches.
+const cacheLimit = 8192
+
+// valueRoom is how large a value may be for its memory to be used again.
+const valueRoom = 64 << 10
+
+// Cache is what batches have read and decoded. It is written back at the end of
+// each batch and kept, so that a history about the same sources decodes each of
+// them once. After a failed batch it is to be thrown away. It is not safe for
+// concurrent use.
+type Cache struct {
+	sources    cells[layout.Source]
+	names      cells[layout.Name]
+	scopes     cells[layout.Scope]
+	landed     cells[layout.Landed]
+	syncs      cells[layout.SyncEntry]
+	times      cells[layout.Moments]
+	operations cells[layout.Operation]
+	targets    cells[layout.Target]
+
+	Limit   int    // decoded values of a kind that are kept between batches
+	keyRoom []byte // of the last key
+	room    []byte // of the last document
+}
+
+// key is layout.Key in memory that the next call uses again.
+func (c *Cache) key(prefix byte, texts ...string) []byte {
+	c.keyRoom = layout.AppendKey(c.keyRoom[:0], prefix, texts...)
+	return c.keyRoom
+}
+
+// NewCache returns an empty cache of a store that has written those keys; nil is
+// for a store of which that is not known.
+func NewCache(w *Filter) *Cache {
+	return &Cache{
+		Limit:      cacheLimit,
+		keyRoom:    make([]byte, 0, 512),
+		sources:    cells[layout.Source]{filter: w, decode: layout.DecodeSource, encode: layout.EncodeSource},
+		names:      cells[layout.Name]{filter: w, decode: layout.DecodeName, encode: layout.EncodeName},
+		scopes:     cells[layout.Scope]{filter: w, decode: layout.DecodeScope, encode: layout.EncodeScope},
+		landed:     cells[layout.Landed]{filter: w, decode: layout.DecodeLanded, encode: layout.EncodeLanded},
+		syncs:      cells[layout.SyncEntry]{filter: w, decode: layout.DecodeSync, encode: layout.EncodeSync},
+		times:      cells[layout.Moments]{filter: w, decode: layout.DecodeMoments, encode: layout.EncodeMoments},
+		operations: cells[layout.Operation]{filter: w, decode: layout.DecodeOperation, encode: layout.EncodeOperation},
+		targets:    cells[layout.Target]{filter: w, decode: layout.DecodeTarget, encode: encodeTarget},
+	}
+}
+
+// trim forgets what has become too much. Only between batches.
+func (c *Cache) trim() {
+	c.sources.trim(c.Limit)
+	c.names.trim(c.Limit)
+	c.scopes.trim(c.Limit)
+	c.landed.trim(c.Limit)
+	c.syncs.trim(c.Limit)
+	c.times.trim(c.Limit)
+	c.operations.trim(c.Limit)
+	c.targets.trim(c.Limit)
+}
+
+// flush writes back what the batch changed.
+func (c *Cache) flush(out Writer) error {
+	return errors.Join(c.sources.flush(out), c.names.flush(out), c.scopes.flush(out), c.landed.flush(out),
+		c.syncs.flush(out), c.times.flush(out), c.operations.flush(out), c.targets.flush(out))
+}
+
+// Begin begins a batch of what follows that sequence, which reads db and fills
+// out. Where count is false, it does not say which sources it changed. The batch
+// before must be flushed. After an error of the batch, or of what is done with out,
+// the cache is of no use any more.
+func (c *Cache) Begin(db Reader, out Writer, after uint64, count bool) *Batch {
+	c.trim()
+	t := &Batch{
+		Cache: c, Effect: Effect{Start: after, Position: after}, db: db, out: out,
+		documents: make(map[string]*document), results: make(map[string]*result),
+	}
+	if count {
+		t.Changed = make(map[event.Address]struct{})
+	}
+	return t
+}
+
+// Reader is what is stored.
+type Reader interface {
+	// Get returns what lies under a key, good until closer is closed, which is nil
+	// where nothing does. An error says that it cannot be read.
+	Get(key []byte) (value []byte, closer io.Closer, err error)
+}
+
+// Writer takes what a batch writes, the last of a key. It keeps no key and no
+// value after it returns. An error ends the batch.
+type Writer interface {
+	Set(key, value []byte) error
+	SetText(key string, value []byte) error // is Set
+	Delete(key []byte) error
+}
+
+// cells caches the values under one prefix.
+type cells[T any] struct {
+	all    map[string]*cell[T]
+	dirty  []*cell[T]
+	filter *Filter // every key of these that is stored, nil for not known
+	decode func(value []byte) (T, error)
+	encode func(b []byte, v *T) ([]byte, error) // appends to b
+	value  []byte                               // that was encoded last
+}
+
+// cell is one value. Who changes v calls touch.
+type cell[T any] struct {
+	key    string
+	v      T
+	exists bool
+	kept   bool // in all
+	dirty  bool
+}
+
+// get returns the cell of a key, with the zero value where nothing is stored. One
+// of those is forgotten unless it is touched, so whoever means to change it does
+// so before the next get.
+func (c *cells[T]) get(db Reader, k []byte) (*cell[T], error) {
+	if found := c.all[string(k)]; found != nil {
+		return found, nil
+	}
+	entry := &cell[T]{key: string(k)}
+	if !c.filter.Never(k) {
+		if err := c.read(db, k, entry); err != nil {
+			return nil, err
+		}
+	}
+	if entry.exists {
+		c.keep(entry)
+	}
+	return entry, nil
+}
+
+func (c *cells[T]) keep(entry *cell[T]) {
+	if entry.kept {
+		return
+	}
+	if c.all == nil {
+		c.all = make(map[string]*cell[T])
+	}
+	c.all[entry.key], entry.kept = entry, true
+}
+
+func (c *cells[T]) read(db Reader, k []byte, entry *cell[T]) error {
+	v, closer, err := db.Get(k)
+	if err != nil || closer == nil {
+		return err
+	}
+	entry.exists = true
+	entry.v, err = c.decode(v)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return fmt.Errorf("%w: value under %q: %w", layout.ErrDamaged, k, err)
+	}
+	return nil
+}
+
+// touch says that the cell was changed and is to be written.
+func (c *cells[T]) touch(entry *cell[T]) {
+	entry.exists = true
+	c.keep(entry)
+	if !entry.dirty {
+		entry.dirty = true
+		c.dirty = append(c.dirty, entry)
+	}
+}
+
+func (c *cells[T]) flush(out Writer) error {
+	for _, entry := range c.dirty {
+		v, err := c.encode(c.value[:0], &entry.v)
+		if err != nil {
+			return fmt.Errorf("value under %q: %w", entry.key, err)
+		}
+		if c.value = v; cap(v) > valueRoom {
+			c.value = nil
+		}
+		if err := out.SetText(entry.key, v); err != nil {
+			return err
+		}
+		c.filter.add(entry.key)
+		entry.dirty = false
+	}
+	clear(c.dirty)
+	c.dirty = c.dirty[:0]
+	return nil
+}
+
+func (c *cells[T]) trim(limit int) {
+	if len(c.all) > limit {
+		c.all = nil
+	}
+}

@@ -1,0 +1,104 @@
+package fold
+
+import (
+	"headwater/bus/event"
+	"headwater/projections/layout"
+)
+
+// keepRemoved puts the source that was just removed where removed ones are found
+// until their grace period has passed. One that is purged already can never be
+// restored and has no secrets.
+func (t *Batch) keepRemoved() error {
+	src := &t.source.v
+	if src.Removal.Purged {
+		src.SecretRef = ""
+		return nil
+	}
+	shown := *src
+	shown.Status = layout.StatusRemoved
+	if err := t.out.Set(layout.RemovedKey(src), layout.AppendSourceDocument(nil, &shown)); err != nil {
+		return err
+	}
+	return t.out.Set(layout.DueKey(src), layout.PutSequence(nil, src.Removal.Sequence))
+}
+
+// forgetRemoved takes the source from where keepRemoved put it.
+func (t *Batch) forgetRemoved() error {
+	src := &t.source.v
+	if !src.Restorable() {
+		return nil
+	}
+	if err := t.out.Delete(layout.RemovedKey(src)); err != nil {
+		return err
+	}
+	return t.out.Delete(layout.DueKey(src))
+}
+
+// revive makes a removed source, or a new one, one that is there.
+func (t *Batch) revive() error {
+	if err := t.forgetRemoved(); err != nil {
+		return err
+	}
+	src := &t.source.v
+	src.Removed, src.Removal, src.Running = false, nil, nil
+	return t.count(+1)
+}
+
+// restored brings a removed source back as it was. One that is not removed, or
+// is purged, stays what it is.
+func (t *Batch) restored(d *event.SourceRestored) (*news, error) {
+	n := &news{name: d.Name, result: func(r *layout.Result) {
+		r.Connector, r.ConfigVersion, r.SchemaVersion, r.Unchanged = d.Connector, d.ConfigVersion, d.SchemaVersion, d.Unchanged
+	}}
+	src := &t.source.v
+	if !t.source.exists || !src.Restorable() || d.Unchanged {
+		return n, nil
+	}
+	if err := t.revive(); err != nil {
+		return nil, err
+	}
+	if src.Name = d.Name; src.Status == layout.StatusSyncing {
+		src.Status = layout.StatusConnected
+	}
+	a := src.Address
+	name, err := t.names.get(t.db, layout.Key(layout.KeyName, a.Organization, a.Workspace, a.Owner, d.Name))
+	if err != nil {
+		return nil, err
+	}
+	// A connect may have been first by a moment; it keeps the name.
+	if name.v.ID == "" {
+		name.v.ID = a.Source
+	} else if name.v.ID != a.Source {
+		name.v.Shared = true
+	}
+	t.names.touch(name)
+	t.changeDocument()
+	return n, nil
+}
+
+// purged ends what a removed source could be restored from.
+func (t *Batch) purged(d *event.SourcePurged) (*news, error) {
+	n := &news{name: d.Name, result: func(r *layout.Result) { r.Purged = true }}
+	src := &t.source.v
+	if !t.source.exists || !src.Restorable() {
+		return n, nil
+	}
+	if err := t.forgetRemoved(); err != nil {
+		return nil, err
+	}
+	src.Removal.Purged, src.SecretRef = true, ""
+	return n, nil
+}
+
+// destroyed says what became of a purged source. The target of one of which files
+// are left has failed, though the source is gone.
+func (t *Batch) destroyed(d *event.SourceDestroyed) *news {
+	outcome := d.Destruction
+	n := &news{name: d.Name, result: func(r *layout.Result) { r.Purged, r.Destruction = true, &outcome }}
+	if d.Status != event.Destroyed {
+		n.status, n.reason, n.message = layout.StatusFailed, d.Reason, d.Message
+	} else if src := &t.source.v; t.source.exists && src.Removal != nil && src.Removal.Sequence == d.Removed {
+		src.Removal.Destroyed = true
+	}
+	return n
+}

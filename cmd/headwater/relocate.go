@@ -46,5 +46,8 @@ func (c *RelocateCmd) Run(ctx context.Context, s Streams) (err error) {
 	}
 	done, err := lake.Relocate(ctx, home, c.From)
 	s.note("%d tables now lie in %s, %d lay there before, %d files were copied", done.Tables, lake.Location(), done.Already, done.Copied)
+	if done.Copied > 0 {
+		s.note("what was copied is still at the former place, which no cleanup reaches: remove it there once the service runs")
+	}
 	return err
 }

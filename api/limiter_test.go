@@ -26,6 +26,11 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	defer conn.Close()
 	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	fmt.Fprintf(conn, "GET /api/v1/data/w1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", c.token)
+	eventually(t, "its answer is being written", func() bool { // else the next one may have the share
+		h.handler.unread.mu.Lock()
+		defer h.handler.unread.mu.Unlock()
+		return len(h.handler.unread.taken) == 1
+	})
 	eventually(t, "the share is full", func() bool {
 		r := c.get("/data/w1/events")
 		return r.Code == 429 && r.code() == "too_many_requests" && r.Header.Get("Retry-After") != "" && strings.Contains(r.Raw, "limit")

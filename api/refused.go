@@ -25,7 +25,7 @@ const refusalTime = 2 * time.Second
 // recordRefusal writes into the history of the caller's organization that it was
 // refused. What cannot be recorded is refused all the same.
 func (h *Handler) recordRefusal(r *request, f *failure) {
-	if r.caller.Organization == "" || !recorded(r.route.method, f.status) {
+	if r.caller.Organization == "" || !recorded(r.route.method, f) {
 		return
 	}
 	workspace := r.workspace
@@ -60,9 +60,12 @@ func cut(text string, most int) string {
 }
 
 // recorded reports whether history tells of such a refusal. A read that found
-// nothing is none of its matters.
-func recorded(method string, status int) bool {
-	switch status {
+// nothing is none of its matters, nor is what the caller is told to try again.
+func recorded(method string, f *failure) bool {
+	if f.header.Get("Retry-After") != "" {
+		return false
+	}
+	switch f.status {
 	case http.StatusForbidden:
 		return true
 	case http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity:

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +143,16 @@ func TestWebhooksAreHistory(t *testing.T) {
 		if strings.Contains(all, secret) {
 			t.Errorf("the history holds %q", secret)
 		}
+	}
+}
+
+// What the caller is told to try again is no refusal: nothing was decided.
+func TestWhatCanBeTriedAgainIsNoHistory(t *testing.T) {
+	decided := fail(http.StatusConflict, "conflict", "no")
+	if !recorded(http.MethodPost, decided) || recorded(http.MethodGet, decided) {
+		t.Error("a conflict is told of a request that changes something, and of no other")
+	}
+	if recorded(http.MethodPost, decided.later(time.Second)) {
+		t.Error("a request that may be tried again is told of")
 	}
 }

@@ -161,6 +161,9 @@ func (r *faultRun) events(wire *bus.Bus) (all []clustertest.Event) {
 
 // noted is an event as the rules need it.
 func noted(sequence uint64, e *event.Event) clustertest.Event {
+	if !event.OfSource(e.Name()) { // what callers did is no operation
+		return clustertest.Event{Sequence: sequence, ID: e.ID, Name: e.Name(), Time: e.Time}
+	}
 	op := e.Data.Header().Operation
 	n := clustertest.Event{Sequence: sequence, ID: e.ID, Name: e.Name(), Time: e.Time, Actor: op.Actor,
 		Operation: op.ID, Target: op.Target, Targets: op.Targets, Final: op.Final}

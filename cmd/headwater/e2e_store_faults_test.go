@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -104,6 +105,9 @@ func thirds() (all []buckettest.Fault) {
 // well store, leaves the source's rows and nothing else.
 func TestFaultsOfAStore(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("HEADWATER_TEST_REQUIRE") != "" {
+			t.Fatal("node is not there: run .ci/deps")
+		}
 		t.Skip("node is not there")
 	}
 	faults := shortFaults

@@ -159,7 +159,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		if err := n.work(life, h, wire, lease, told); err != nil {
 			return nil, err
 		}
-		n.deliver(life, hooks)
+		n.beside(life, "webhooks", hooks.Deliver)
 	}
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{

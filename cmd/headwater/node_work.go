@@ -57,21 +57,21 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	})
 	select {
 	case <-router.Running():
-		n.sweep(life, h)
+		n.beside(life, "sweep", h.Sweep)
 		return nil
 	case <-ended:
 		return errors.New("workers: the router did not start")
 	}
 }
 
-// sweep destroys removed sources whose grace period has passed until the node is
-// closed.
-func (n *node) sweep(life context.Context, h *handlers.Handlers) {
+// beside has work done until the node is closed, which waits for its end. what
+// names it in the error of a close that ran out of time.
+func (n *node) beside(life context.Context, what string, work func(context.Context)) {
 	life, stop := context.WithCancel(life)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.Sweep(life)
+		work(life)
 	}()
 	n.onClose(func(ctx context.Context) error {
 		stop()
@@ -79,7 +79,7 @@ func (n *node) sweep(life context.Context, h *handlers.Handlers) {
 		case <-ended:
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("close the sweep: %w", ctx.Err())
+			return fmt.Errorf("close the %s: %w", what, ctx.Err())
 		}
 	})
 }

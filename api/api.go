@@ -16,6 +16,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"headwater/api/auth"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -156,7 +157,7 @@ type Deps struct {
 	Lake        Lake
 	Idempotency Bucket
 	Webhooks    Webhooks
-	Auth        *Auth
+	Auth        *auth.Authenticator
 	// Ready returns nil when this node can serve: the projection has caught up
 	// and the bus is connected. Its error is logged when somebody asks /readyz, and
 	// what its Told() string returns, if it has one, is told to anybody. nil means

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus/bustest"
 	"headwater/bus/event"
 )
@@ -133,7 +134,7 @@ func main() {
 `)
 	c := h.ada()
 	c.connected("user", source("customer_db", "db"))
-	token, err := h.auth.Issue(Claims{Organization: "acme", Username: "ada", Role: RoleEditor}, time.Hour)
+	token, err := h.auth.Issue(auth.Claims{Organization: "acme", Username: "ada", Role: auth.RoleEditor}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -55,7 +56,7 @@ type task struct {
 	seed      seed
 	id        string // of the operation
 	request   string // its X-Request-Id
-	caller    Claims
+	caller    auth.Claims
 	workspace string
 	trace     string
 	deadline  time.Duration

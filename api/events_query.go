@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus/event"
 )
 
@@ -147,7 +148,7 @@ func (r *request) eventFilters(source string, names []string) []string {
 		owners = owners[:1]
 	case scope == "organization":
 		owners = owners[1:]
-	case r.caller.Role == RoleAdmin:
+	case r.caller.Role == auth.RoleAdmin:
 		owners = []string{"*"}
 	}
 	history := "*"

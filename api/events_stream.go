@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/api/auth"
 )
 
 // streamRate is how slowly a client may take a large event, in bytes a second.
@@ -91,7 +93,7 @@ func (h *Handler) deliver(r *request, s *eventStream, item *logged) (taken, full
 }
 
 // valid reports whether the request's token still is.
-func (r *request) valid(a *Auth) bool {
+func (r *request) valid(a *auth.Authenticator) bool {
 	_, token, _ := strings.Cut(r.http.Header.Get("Authorization"), " ")
 	_, err := a.Verify(strings.TrimSpace(token))
 	return err == nil

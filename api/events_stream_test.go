@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus/event"
 )
 
@@ -188,7 +189,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 			h := newHouse(t, func(d *Deps) { d.Options.Heartbeat = heartbeat })
 			c := h.ada()
 			var err error
-			if c.token, err = h.auth.Issue(Claims{Organization: "acme", Username: "ada", Role: RoleViewer}, 2*time.Second); err != nil {
+			if c.token, err = h.auth.Issue(auth.Claims{Organization: "acme", Username: "ada", Role: auth.RoleViewer}, 2*time.Second); err != nil {
 				t.Fatal(err)
 			}
 			s := c.stream("/data/w1/events")
@@ -233,14 +234,14 @@ func TestStreamsAreBounded(t *testing.T) {
 		t.Errorf("a page beside full streams: %d", r.Code)
 	}
 	for i := 1; i < 4; i++ {
-		h.as("acme", fmt.Sprint("bob", i), RoleViewer).stream("/data/w1/events")
+		h.as("acme", fmt.Sprint("bob", i), auth.RoleViewer).stream("/data/w1/events")
 	}
-	refused(h.as("acme", "root", RoleAdmin), "/data/w1/events", "The workspace")
+	refused(h.as("acme", "root", auth.RoleAdmin), "/data/w1/events", "The workspace")
 	for i := 4; i < 16; i++ {
-		h.as("acme", fmt.Sprint("bob", i), RoleViewer).stream(fmt.Sprintf("/data/w%d/events", i))
+		h.as("acme", fmt.Sprint("bob", i), auth.RoleViewer).stream(fmt.Sprintf("/data/w%d/events", i))
 	}
-	refused(h.as("acme", "root", RoleAdmin), "/data/w3/events", "The organization")
-	h.as("other", "ada", RoleViewer).stream("/data/w1/events")
+	refused(h.as("acme", "root", auth.RoleAdmin), "/data/w3/events", "The organization")
+	h.as("other", "ada", auth.RoleViewer).stream("/data/w1/events")
 	one.close()
 	eventually(t, "a place is free", func() bool {
 		s, code := c.tryStream("/data/w1/events")

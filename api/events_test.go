@@ -13,6 +13,7 @@ import (
 
 	ce "github.com/cloudevents/sdk-go/v2/event"
 
+	"headwater/api/auth"
 	"headwater/bus/event"
 )
 
@@ -294,7 +295,7 @@ func TestEventsIsolation(t *testing.T) {
 	}
 	for _, org := range []string{"acme", "other", "acme.w1", "nobody", "*"} {
 		for _, user := range []string{"ada", "bob", "_", "*", ">", "a.b", "eve"} {
-			for _, role := range []string{RoleViewer, RoleEditor, RoleAdmin} {
+			for _, role := range []string{auth.RoleViewer, auth.RoleEditor, auth.RoleAdmin} {
 				c := h.as(org, user, role)
 				granted, _, err := h.auth.Grant(c.token)
 				if err != nil {
@@ -330,10 +331,10 @@ func TestEventsIsolation(t *testing.T) {
 		who  caller
 		want []string
 	}{
-		{h.as("acme", "ada", RoleViewer), []string{"ada", ""}},
-		{h.as("acme", "eve", RoleEditor), []string{""}},
-		{h.as("acme", "*", RoleEditor), []string{"", "*"}},
-		{h.as("acme", "root", RoleAdmin), []string{"ada", "bob", "_", "", "*", "a.b"}},
+		{h.as("acme", "ada", auth.RoleViewer), []string{"ada", ""}},
+		{h.as("acme", "eve", auth.RoleEditor), []string{""}},
+		{h.as("acme", "*", auth.RoleEditor), []string{"", "*"}},
+		{h.as("acme", "root", auth.RoleAdmin), []string{"ada", "bob", "_", "", "*", "a.b"}},
 	} {
 		s := test.who.stream("/data/w1/events")
 		for _, want := range test.want {

@@ -20,6 +20,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"go.uber.org/goleak"
 
+	"headwater/api/auth"
 	"headwater/bus"
 	"headwater/bus/bustest"
 	"headwater/bus/event"
@@ -43,7 +44,7 @@ type house struct {
 	bus      *bus.Bus
 	view     *projections.Store
 	vault    *seal.Vault
-	auth     *Auth
+	auth     *auth.Authenticator
 	handler  *Handler
 	server   *httptest.Server
 	worker   *worker
@@ -159,7 +160,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 		}
 	})
 	<-h.view.Ready()
-	h.auth, err = NewAuth(t.Context(), AuthConfig{Key: bytes.Repeat([]byte("k"), minKey)})
+	h.auth, err = auth.New(t.Context(), auth.Config{Key: bytes.Repeat([]byte("k"), 32)})
 	must(err)
 	h.worker = startWorker(t, h.bus, h.view, h.vault)
 	d := Deps{
@@ -196,14 +197,14 @@ type caller struct {
 
 func (h *house) as(org, user, role string) caller {
 	h.t.Helper()
-	token, err := h.auth.Issue(Claims{Organization: org, Username: user, Role: role}, time.Hour)
+	token, err := h.auth.Issue(auth.Claims{Organization: org, Username: user, Role: role}, time.Hour)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return caller{h, token, "/api/v1"}
 }
 
-func (h *house) ada() caller { return h.as("acme", "ada", RoleEditor) }
+func (h *house) ada() caller { return h.as("acme", "ada", auth.RoleEditor) }
 
 // reply is an answer, decoded.
 type reply struct {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -39,7 +40,7 @@ func TestRepeats(t *testing.T) {
 		t.Errorf("another body: %d %s", r.Code, r.Raw)
 	}
 	for name, r := range map[string]reply{
-		"another user":      h.as("acme", "bob", RoleEditor).post("/data/w1/connect", body, "Idempotency-Key", "k-1"),
+		"another user":      h.as("acme", "bob", auth.RoleEditor).post("/data/w1/connect", body, "Idempotency-Key", "k-1"),
 		"another workspace": c.post("/data/w2/connect", body, "Idempotency-Key", "k-1"),
 		"another call":      c.post("/data/w1/sync", object{}, "Idempotency-Key", "k-1"),
 	} {

@@ -3,6 +3,8 @@ package api
 import (
 	"strings"
 	"testing"
+
+	"headwater/api/auth"
 )
 
 // TestIsolation tries everything that names something on everything that is
@@ -23,10 +25,10 @@ func TestIsolation(t *testing.T) {
 	const made = "src_aaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 	for name, c := range map[string]caller{
-		"a colleague":            h.as("acme", "bob", RoleEditor),
-		"an admin":               h.as("acme", "root", RoleAdmin),
-		"another organization":   h.as("other", "ada", RoleEditor),
-		"a user named like _":    h.as("acme", "_", RoleEditor),
+		"a colleague":            h.as("acme", "bob", auth.RoleEditor),
+		"an admin":               h.as("acme", "root", auth.RoleAdmin),
+		"another organization":   h.as("other", "ada", auth.RoleEditor),
+		"a user named like _":    h.as("acme", "_", auth.RoleEditor),
 		"the owner, other scope": ada,
 	} {
 		scope := "user"

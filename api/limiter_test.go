@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"headwater/api/auth"
 )
 
 // What clients of one organization have not read is bounded, and costs no other
@@ -41,7 +43,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	other := adas("tst_1")
 	other.Organization = "other"
 	h.happen(other, text)
-	if r := h.as("other", "ada", RoleViewer).get("/data/w1/events"); r.Code != 200 {
+	if r := h.as("other", "ada", auth.RoleViewer).get("/data/w1/events"); r.Code != 200 {
 		t.Errorf("another organization: %d %s", r.Code, r.Raw)
 	}
 	read := bufio.NewReader(conn)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus/event"
 )
 
@@ -68,7 +69,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 // history with what was asked for, and nothing of a connection.
 func TestWhatWasRefusedIsHistory(t *testing.T) {
 	h := newHouse(t)
-	ada, viewer := h.as("acme", "ada", RoleEditor), h.as("acme", "vic", RoleViewer)
+	ada, viewer := h.as("acme", "ada", auth.RoleEditor), h.as("acme", "vic", auth.RoleViewer)
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -102,11 +103,11 @@ func TestWhatWasRefusedIsHistory(t *testing.T) {
 	if hers := historyOf[event.RequestRefused](t, viewer, "RequestRefused"); len(hers) != 1 || hers[0].Status != 403 {
 		t.Errorf("the history of the viewer: %+v", hers)
 	}
-	admin := h.as("acme", "root", RoleAdmin)
+	admin := h.as("acme", "root", auth.RoleAdmin)
 	if all := admin.get("/data/w/events?limit=500&type=RequestRefused"); strings.Contains(all.Raw, "canary") {
 		t.Errorf("%s", all.Raw)
 	}
-	if others := historyOf[event.RequestRefused](t, h.as("other", "ada", RoleAdmin), "RequestRefused"); len(others) != 0 {
+	if others := historyOf[event.RequestRefused](t, h.as("other", "ada", auth.RoleAdmin), "RequestRefused"); len(others) != 0 {
 		t.Errorf("another organization reads %+v", others)
 	}
 }
@@ -115,7 +116,7 @@ func TestWhatWasRefusedIsHistory(t *testing.T) {
 // told, without what is secret of it.
 func TestWebhooksAreHistory(t *testing.T) {
 	h := newHouse(t)
-	ada := h.as("acme", "ada", RoleEditor)
+	ada := h.as("acme", "ada", auth.RoleEditor)
 	in := newInbox(t)
 	made := ada.post("/data/w/webhooks", object{"url": in.URL + "/canary-path?token=canary-token", "types": []string{"SyncFailed"}, "scope": "organization"})
 	var hook struct{ ID, Secret string }

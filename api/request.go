@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+
+	"headwater/api/auth"
 )
 
 const (
@@ -40,7 +42,7 @@ type request struct {
 	route     route
 	http      *http.Request
 	writer    http.ResponseWriter // for an answer without end
-	caller    Claims
+	caller    auth.Claims
 	workspace string // "" where the path has none
 	query     url.Values
 	body      []byte // one JSON value that the contract allows; nil for none
@@ -194,8 +196,8 @@ func (h *Handler) authorize(r *request) error {
 	if _, tenant := vars["org"]; tenant && (r.variable("org") != r.caller.Organization || r.variable("user") != r.caller.Username) {
 		return fail(http.StatusForbidden, "forbidden", "The organization and user in the path are not those of the token")
 	}
-	if r.route.method != http.MethodGet && r.caller.Role == RoleViewer {
-		return fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", RoleEditor, RoleAdmin)
+	if r.route.method != http.MethodGet && r.caller.Role == auth.RoleViewer {
+		return fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", auth.RoleEditor, auth.RoleAdmin)
 	}
 	if _, named := vars["workspace_id"]; named {
 		if r.workspace = r.variable("workspace_id"); !workspaceID().MatchString(r.workspace) {

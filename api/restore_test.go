@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/api/auth"
 )
 
 type back struct {
@@ -148,7 +150,7 @@ func TestRestoreTellsWhyNot(t *testing.T) {
 	if r = c.post("/data/w1/cleanup", object{"source_ids": []string{old["two"]}, "purge": true}); r.Code != 404 {
 		t.Errorf("purge of what is purged: %s", r.Raw)
 	}
-	if viewer := h.as("acme", "ada", RoleViewer); viewer.post("/data/w1/restore", object{"as_of": "1"}).Code != 403 {
+	if viewer := h.as("acme", "ada", auth.RoleViewer); viewer.post("/data/w1/restore", object{"as_of": "1"}).Code != 403 {
 		t.Error("a viewer restores")
 	}
 }

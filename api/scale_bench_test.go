@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -93,12 +94,12 @@ func sized(b *testing.B, sources, tables int) (call func(method, path, body stri
 	if _, err := fake.apply(&event.Event{Data: d}); err != nil {
 		b.Fatal(err)
 	}
-	auth, err := NewAuth(b.Context(), AuthConfig{Key: bytes.Repeat([]byte("k"), minKey)})
+	tokens, err := auth.New(b.Context(), auth.Config{Key: bytes.Repeat([]byte("k"), 32)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	h, err := New(Deps{
-		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: keeper{}, Webhooks: new(webhooks.Registry), Auth: auth,
+		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: keeper{}, Webhooks: new(webhooks.Registry), Auth: tokens,
 		CheckSync: func(o, kept command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
 			fitting, _ := handlers.CheckCall(o, kept, tables, reached)
 			return fitting, nil
@@ -107,7 +108,7 @@ func sized(b *testing.B, sources, tables int) (call func(method, path, body stri
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, err := auth.Issue(Claims{Organization: "acme", Username: "ada", Role: RoleEditor}, time.Hour)
+	token, err := tokens.Issue(auth.Claims{Organization: "acme", Username: "ada", Role: auth.RoleEditor}, time.Hour)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"headwater/api/auth"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers"
@@ -190,7 +191,7 @@ func TestCheckpoints(t *testing.T) {
 	if r = c.get(path + "&table=other"); r.Code != 200 || string(r.Data) != "[]" {
 		t.Errorf("another table: %d %s", r.Code, r.Raw)
 	}
-	if r = h.as("acme", "bob", RoleEditor).get(path); r.Code != 404 {
+	if r = h.as("acme", "bob", auth.RoleEditor).get(path); r.Code != 404 {
 		t.Errorf("somebody else: %d %s", r.Code, r.Raw)
 	}
 	if r = c.get("/data/w1/checkpoints"); r.Code != 400 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"headwater/api/auth"
 	"headwater/bus/event"
 )
 
@@ -92,7 +93,7 @@ func TestUpdateKeepsWhatIsNotGiven(t *testing.T) {
 	if r := ada.post("/data/w1/update", object{"source_id": id, "connection_config": object{"host": "unreachable"}}); r.Code != 422 || r.code() != "unreachable" {
 		t.Errorf("an unreachable host: %d %s", r.Code, r.Raw)
 	}
-	if r := h.as("acme", "ada", RoleViewer).post("/data/w1/update", object{"source_id": id, "metadata": object{}}); r.Code != 403 {
+	if r := h.as("acme", "ada", auth.RoleViewer).post("/data/w1/update", object{"source_id": id, "metadata": object{}}); r.Code != 403 {
 		t.Errorf("a viewer updates: %d", r.Code)
 	}
 	if listed := into[[]struct{ Config map[string]any }](t, ada.get("/data/w1/list")); listed[0].Config["host"] != "db" {
@@ -109,7 +110,7 @@ func TestUpdateSendsNoSharedSecretElsewhere(t *testing.T) {
 	id := into[struct {
 		Sources []struct{ ID string } `json:"connected_sources"`
 	}](t, r).Sources[0].ID
-	bob := h.as("acme", "bob", RoleEditor)
+	bob := h.as("acme", "bob", auth.RoleEditor)
 	update := func(config object) reply {
 		return bob.post("/data/w1/update", object{"scope": "organization", "source_id": id, "connection_config": config})
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/auth"
 	"headwater/bus"
 	"headwater/connectors"
 	"headwater/handlers/webhooks"
@@ -134,10 +135,10 @@ func TestWebhooksOfOthers(t *testing.T) {
 	mine, shared := make("user"), make("organization")
 	const made = "whk_aaaaaaaaaaaaaaaaaaaaaaaaaa"
 	for name, c := range map[string]caller{
-		"a colleague":          h.as("acme", "bob", RoleEditor),
-		"an admin":             h.as("acme", "root", RoleAdmin),
-		"another organization": h.as("other", "ada", RoleEditor),
-		"a user named like _":  h.as("acme", "_", RoleEditor),
+		"a colleague":          h.as("acme", "bob", auth.RoleEditor),
+		"an admin":             h.as("acme", "root", auth.RoleAdmin),
+		"another organization": h.as("other", "ada", auth.RoleEditor),
+		"a user named like _":  h.as("acme", "_", auth.RoleEditor),
 	} {
 		colleague := name != "another organization"
 		for _, call := range []struct{ method, below string }{
@@ -161,7 +162,7 @@ func TestWebhooksOfOthers(t *testing.T) {
 	if r := ada.get("/data/w2/webhooks/" + mine); r.Code != 404 {
 		t.Errorf("in another workspace: %d", r.Code)
 	}
-	viewer := h.as("acme", "ada", RoleViewer)
+	viewer := h.as("acme", "ada", auth.RoleViewer)
 	if r := viewer.get("/data/w1/webhooks/" + mine); r.Code != 200 {
 		t.Errorf("a viewer reads: %d", r.Code)
 	}
@@ -173,7 +174,7 @@ func TestWebhooksOfOthers(t *testing.T) {
 			t.Errorf("a viewer writes: %d %s", r.Code, r.Raw)
 		}
 	}
-	if r := h.as("acme", "bob", RoleEditor).call(http.MethodDelete, "/data/w1/webhooks/"+shared, nil); r.Code != 200 {
+	if r := h.as("acme", "bob", auth.RoleEditor).call(http.MethodDelete, "/data/w1/webhooks/"+shared, nil); r.Code != 200 {
 		t.Errorf("an editor deletes the shared one: %d", r.Code)
 	}
 	if in.count() != 0 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 	"headwater/bus/event"
 )
 
@@ -124,7 +124,7 @@ func TestEventsFollowsOverARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := startTestNode(t, cfg)
-	token, err := n.issue(api.Claims{Organization: "acme", Username: "ada", Role: "editor"}, time.Hour)
+	token, err := n.issue(auth.Claims{Organization: "acme", Username: "ada", Role: "editor"}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

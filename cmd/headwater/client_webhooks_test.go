@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 )
 
 // TestWebhooksCommands drives every command against a whole service, whose
@@ -21,7 +21,7 @@ func TestWebhooksCommands(t *testing.T) {
 	if err := os.WriteFile(n.cfg.path("files")+"/a.csv", []byte("id,name\n1,x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	token, err := n.issue(api.Claims{Organization: "acme", Username: "ada", Role: api.RoleEditor}, time.Hour)
+	token, err := n.issue(auth.Claims{Organization: "acme", Username: "ada", Role: auth.RoleEditor}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

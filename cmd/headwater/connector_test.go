@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 )
 
 // TestFilesBelowARelativeFolder holds the default of --data-dir: the child that
@@ -20,7 +20,7 @@ func TestFilesBelowARelativeFolder(t *testing.T) {
 	if err := os.WriteFile("data/files/a.csv", []byte("id,name\n1,x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	token, err := n.issue(api.Claims{Organization: "acme", Username: "ada", Role: api.RoleEditor}, time.Hour)
+	token, err := n.issue(auth.Claims{Organization: "acme", Username: "ada", Role: auth.RoleEditor}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 )
 
 // process is the program in a process of its own, for tests that kill it.
@@ -103,7 +103,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := new(bytes.Buffer)
-	if _, err := api.LoadOrCreateKey(filepath.Join(dir, "keys", "jwt.key")); err != nil {
+	if _, err := auth.LoadOrCreateKey(filepath.Join(dir, "keys", "jwt.key")); err != nil {
 		t.Fatal(err)
 	}
 	tokens := &TokenCmd{Org: "acme", User: "ada", Role: "editor", TTL: time.Hour, DataDir: dir}

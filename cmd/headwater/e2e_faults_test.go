@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 	"headwater/bus/bustest"
 	"headwater/bus/seal"
 	"headwater/cmd/headwater/clustertest"
@@ -33,7 +33,7 @@ type faultRun struct {
 	shared  string
 	servers *bustest.Cluster
 	source  *killSource
-	auth    *api.Auth
+	auth    *auth.Authenticator
 	bulk    int // rows of the tables that are meant to be interrupted
 
 	nodes   []*faultNode // the two API nodes
@@ -119,11 +119,11 @@ func newFaultRun(t *testing.T) *faultRun {
 	if _, err := seal.LoadOrCreateMasterKey(filepath.Join(r.shared, "master.key")); err != nil {
 		t.Fatal(err)
 	}
-	key, err := api.LoadOrCreateKey(filepath.Join(r.shared, "jwt.key"))
+	key, err := auth.LoadOrCreateKey(filepath.Join(r.shared, "jwt.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.auth, err = api.NewAuth(t.Context(), api.AuthConfig{Key: key, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if r.auth, err = auth.New(t.Context(), auth.Config{Key: key, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	r.source = newKillSource(t)
@@ -171,7 +171,7 @@ func (r *faultRun) start(n *faultNode) {
 // send makes one request in the name of a user. Its error is that there was no
 // whole answer.
 func (r *faultRun) send(node int, actor, method, path string, body []byte, headers ...string) (a answer, err error) {
-	token, err := r.auth.Issue(api.Claims{Organization: "acme", Username: actor, Role: api.RoleEditor}, time.Hour)
+	token, err := r.auth.Issue(auth.Claims{Organization: "acme", Username: actor, Role: auth.RoleEditor}, time.Hour)
 	if err != nil {
 		return a, err
 	}

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 )
 
 // killed is a series of syncs of one mode, of which one runs in each round.
@@ -136,7 +136,7 @@ func newKillRunOf(t *testing.T, source *killSource, flags ...string) *killRun {
 	if err := os.MkdirAll(filepath.Join(r.dir, "files"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := api.LoadOrCreateKey(filepath.Join(r.dir, "keys", "jwt.key")); err != nil {
+	if _, err := auth.LoadOrCreateKey(filepath.Join(r.dir, "keys", "jwt.key")); err != nil {
 		t.Fatal(err)
 	}
 	token := new(bytes.Buffer)

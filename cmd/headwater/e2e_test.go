@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 	"headwater/bus/bustest"
 )
 
@@ -87,7 +87,7 @@ func startTestNode(t *testing.T, cfg Config) *testNode {
 // as returns a client of one user.
 func (n *testNode) as(t *testing.T, org, user, role string) *caller {
 	t.Helper()
-	token, err := n.issue(api.Claims{Organization: org, Username: user, Role: role}, time.Hour)
+	token, err := n.issue(auth.Claims{Organization: org, Username: user, Role: role}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"headwater/api"
+	"headwater/api/auth"
 )
 
 const (
@@ -120,7 +120,7 @@ func startFair(t *testing.T) *fair {
 	f.process = startProcess(t, f.dir, listen, "--files-of", "each", "--nats-listen", f.nats, "--egress-allow", "127.0.0.0/8")
 	t.Cleanup(f.process.kill)
 	var err error
-	if f.key, err = api.LoadOrCreateKey(filepath.Join(f.dir, "keys", "jwt.key")); err != nil {
+	if f.key, err = auth.LoadOrCreateKey(filepath.Join(f.dir, "keys", "jwt.key")); err != nil {
 		t.Fatal(err)
 	}
 	if f.airports, err = os.ReadFile("demodata/airports.csv"); err != nil {
@@ -171,11 +171,11 @@ func startFair(t *testing.T) *fair {
 
 func (f *fair) token(organization, user string) string {
 	f.t.Helper()
-	auth, err := api.NewAuth(f.t.Context(), api.AuthConfig{Key: f.key})
+	tokens, err := auth.New(f.t.Context(), auth.Config{Key: f.key})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	token, err := auth.Issue(api.Claims{Organization: organization, Username: user, Role: api.RoleEditor}, time.Hour)
+	token, err := tokens.Issue(auth.Claims{Organization: organization, Username: user, Role: auth.RoleEditor}, time.Hour)
 	if err != nil {
 		f.t.Fatal(err)
 	}

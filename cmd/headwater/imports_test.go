@@ -47,6 +47,7 @@ func TestImportArrows(t *testing.T) {
 	}{
 		{"github.com/nats-io", []string{"headwater/bus"}, "only bus knows NATS: everything else sees messages, events and buckets"},
 		{"github.com/cockroachdb/pebble", []string{"headwater/projections"}, "only projections knows Pebble: the read model can change its store"},
+		{"github.com/golang-jwt/jwt", []string{"headwater/api/auth"}, "only auth reads and signs tokens"},
 		{"github.com/gorilla/mux", []string{"headwater/api"}, "only api routes requests"},
 		{"github.com/apache/iceberg-go", []string{"headwater/handlers/landing"}, "only landing knows the table format"},
 		{"github.com/tink-crypto", []string{"headwater/bus/seal"}, "only seal handles keys"},
@@ -58,6 +59,7 @@ func TestImportArrows(t *testing.T) {
 		may     []string // import of the house and of libraries
 		because string
 	}{
+		{"headwater/api/auth", []string{"headwater/bus/event", "github.com/golang-jwt/jwt/v5", "github.com/MicahParks/jwkset", "github.com/MicahParks/keyfunc/v3", "os"}, "auth judges tokens: it knows no route, no request and no read model"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}

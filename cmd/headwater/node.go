@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/api"
+	"headwater/api/auth"
 	"headwater/bus"
 	"headwater/bus/seal"
 	"headwater/cmd/headwater/ops"
@@ -39,9 +40,9 @@ type node struct {
 	Metrics string
 
 	audits  *projections.Auditor
-	issue   func(api.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
-	failed  chan error                                      // the first part that ended by itself
-	closers []func(context.Context) error                   // run in reverse
+	issue   func(auth.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
+	failed  chan error                                       // the first part that ended by itself
+	closers []func(context.Context) error                    // run in reverse
 	once    sync.Once
 	err     error
 }
@@ -66,11 +67,11 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.onClose(func(context.Context) error { end(); return nil })
 
-	auth, err := newAuth(life, cfg, log)
+	tokens, err := newAuth(life, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	n.issue = auth.Issue
+	n.issue = tokens.Issue
 	masterKey, err := seal.LoadOrCreateMasterKey(cfg.MasterKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("--master-key-file: %w", err)
@@ -84,7 +85,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 
 	wire, err := bus.Open(ctx, bus.Config{
 		Dir: cfg.path("bus"), URL: cfg.NATSURL, Creds: cfg.NATSCreds, Replicas: cfg.Replicas,
-		Listen: cfg.NATSListen, Authenticate: grants(auth), AuthIssuer: issuer, AuthAccount: cfg.NATSAuthAccount, Log: log,
+		Listen: cfg.NATSListen, Authenticate: grants(tokens), AuthIssuer: issuer, AuthAccount: cfg.NATSAuthAccount, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if cfg.has(roleAPI) {
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables},
-			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: auth, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
+			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
 			Answered: told.Answered, Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
 		if err != nil {

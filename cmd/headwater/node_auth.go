@@ -5,27 +5,27 @@ import (
 	"fmt"
 	"log/slog"
 
-	"headwater/api"
+	"headwater/api/auth"
 	"headwater/bus"
 	"headwater/bus/event"
 )
 
 // newAuth returns the judge of tokens that the configuration describes.
-func newAuth(ctx context.Context, cfg Config, log *slog.Logger) (*api.Auth, error) {
-	c := api.AuthConfig{JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Log: log}
+func newAuth(ctx context.Context, cfg Config, log *slog.Logger) (*auth.Authenticator, error) {
+	c := auth.Config{JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Log: log}
 	if c.JWKSURL == "" {
 		var err error
-		if c.Key, err = api.LoadOrCreateKey(cfg.JWTSecretFile); err != nil {
+		if c.Key, err = auth.LoadOrCreateKey(cfg.JWTSecretFile); err != nil {
 			return nil, fmt.Errorf("--jwt-secret-file: %w", err)
 		}
 	}
-	return api.NewAuth(ctx, c)
+	return auth.New(ctx, c)
 }
 
 // grants lets the holder of an API token read the same history on the bus.
-func grants(auth *api.Auth) func(string) (bus.Grant, error) {
+func grants(tokens *auth.Authenticator) func(string) (bus.Grant, error) {
 	return func(token string) (bus.Grant, error) {
-		claims, err := auth.Verify(token)
+		claims, err := tokens.Verify(token)
 		if err != nil {
 			return bus.Grant{}, err
 		}

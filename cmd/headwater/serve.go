@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"headwater/api"
+	"headwater/api/auth"
 	"headwater/bus/event"
 	"headwater/cmd/headwater/ops"
 	"headwater/connectors"
@@ -122,15 +122,15 @@ func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 	if _, err := os.Stat(c.JWTSecretFile); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("no key at %s: the first start of 'headwater serve' makes it; --data-dir or HEADWATER_DATA_DIR says where the service keeps its data", absolute(c.JWTSecretFile))
 	}
-	key, err := api.LoadOrCreateKey(c.JWTSecretFile)
+	key, err := auth.LoadOrCreateKey(c.JWTSecretFile)
 	if err != nil {
 		return err
 	}
-	auth, err := api.NewAuth(ctx, api.AuthConfig{Key: key, Issuer: c.JWTIssuer, Audience: c.JWTAudience})
+	tokens, err := auth.New(ctx, auth.Config{Key: key, Issuer: c.JWTIssuer, Audience: c.JWTAudience})
 	if err != nil {
 		return err
 	}
-	token, err := auth.Issue(api.Claims{Organization: c.Org, Username: c.User, Role: c.Role}, c.TTL)
+	token, err := tokens.Issue(auth.Claims{Organization: c.Org, Username: c.User, Role: c.Role}, c.TTL)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func startDemo(ctx context.Context, d DemoServer) (baseURL, token string, stop f
 	if err != nil {
 		return "", "", nil, err
 	}
-	token, err = n.issue(api.Claims{Organization: d.Organization, Username: d.User, Role: api.RoleEditor}, 24*time.Hour)
+	token, err = n.issue(auth.Claims{Organization: d.Organization, Username: d.User, Role: auth.RoleEditor}, 24*time.Hour)
 	if err != nil {
 		return "", "", nil, errors.Join(err, n.Close(context.WithoutCancel(ctx)))
 	}

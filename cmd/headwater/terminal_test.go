@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"headwater/api"
+	"headwater/api/auth"
 )
 
 // shell runs commands of one user against a real service, as a terminal does.
@@ -23,7 +23,7 @@ type shell struct {
 
 func newShell(t *testing.T, n *testNode, user, scope string) shell {
 	t.Helper()
-	return shell{t, n, []string{"--url", n.URL, "--token", n.as(t, "acme", user, api.RoleEditor).token, "--workspace", strings.ToLower(path.Base(t.Name())), "--scope", scope}}
+	return shell{t, n, []string{"--url", n.URL, "--token", n.as(t, "acme", user, auth.RoleEditor).token, "--workspace", strings.ToLower(path.Base(t.Name())), "--scope", scope}}
 }
 
 // try returns what the command printed, what it remarked and how it ended.

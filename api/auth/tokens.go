@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"crypto"
@@ -53,7 +53,7 @@ func (t *tokens) keep(id [sha256.Size]byte, v verified) {
 }
 
 // remember keeps a token that was found valid.
-func (a *Auth) remember(id [sha256.Size]byte, c Claims, parsed *jwt.Token) {
+func (a *Authenticator) remember(id [sha256.Size]byte, c Claims, parsed *jwt.Token) {
 	v := verified{claims: c}
 	if a.key == nil {
 		key, err := a.find(parsed)
@@ -75,7 +75,7 @@ func (a *Auth) remember(id [sha256.Size]byte, c Claims, parsed *jwt.Token) {
 // stands reports whether a verified token is still valid: it has not expired,
 // and the issuer still publishes the key that signed it. Where it is not sure it
 // says no, and the token is judged anew.
-func (a *Auth) stands(v verified) bool {
+func (a *Authenticator) stands(v verified) bool {
 	if !time.Now().Before(v.claims.Expires) {
 		return false
 	}

@@ -1,4 +1,4 @@
-package api
+package auth
 
 import (
 	"crypto/ecdsa"
@@ -24,7 +24,7 @@ func TestRememberedTokens(t *testing.T) {
 		}
 	}
 	published := map[string]*ecdsa.PrivateKey{"k1": keys[0]}
-	a := &Auth{parser: jwt.NewParser(jwt.WithExpirationRequired(), jwt.WithLeeway(skew), jwt.WithValidMethods([]string{"ES256"}))}
+	a := &Authenticator{parser: jwt.NewParser(jwt.WithExpirationRequired(), jwt.WithLeeway(skew), jwt.WithValidMethods([]string{"ES256"}))}
 	a.find = func(token *jwt.Token) (any, error) {
 		id, _ := token.Header["kid"].(string)
 		if published[id] == nil {

@@ -1,4 +1,8 @@
-package api
+// Package auth says who calls. A token is a JSON Web Token; its claims name an
+// organization, a user and a role, and everything a caller may see follows from
+// these three. Either this service signs tokens itself (HS256), or somebody else
+// does and publishes the public keys as a JSON Web Key Set (JWKS).
+package auth
 
 import (
 	"context"
@@ -8,27 +12,14 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
-
-	"headwater/bus/event"
-)
-
-// The roles of a token. A viewer may only read.
-const (
-	RoleViewer = "viewer"
-	RoleEditor = "editor"
-	RoleAdmin  = "admin"
 )
 
 const (
 	maxToken = 16 << 10 // bytes
-	maxName  = 200      // bytes of an organization or user
 	minKey   = 32       // bytes of an HS256 key
 	skew     = 30 * time.Second
 )
@@ -37,16 +28,8 @@ const (
 // holds nothing of the token.
 var ErrToken = errors.New("the token is not valid")
 
-// Claims are what a token says about its bearer.
-type Claims struct {
-	Organization string
-	Username     string
-	Role         string
-	Expires      time.Time // filled by Verify
-}
-
-// AuthConfig says who signs tokens: Key or JWKSURL, never both.
-type AuthConfig struct {
+// Config says who signs tokens: Key or JWKSURL, never both.
+type Config struct {
 	Key      []byte       // HS256, at least 32 bytes
 	JWKSURL  string       // public keys for RSA, ECDSA or Ed25519 signatures
 	Issuer   string       // required iss, "" for any
@@ -55,23 +38,24 @@ type AuthConfig struct {
 	Log      *slog.Logger // for failed refreshes of the JWKS; nil discards
 }
 
-// Auth verifies tokens, and issues them where it has the key. It is safe for
-// concurrent use.
-type Auth struct {
+// Authenticator verifies tokens, and issues them where it has the key. It is
+// safe for concurrent use.
+type Authenticator struct {
 	key    []byte // nil with a JWKS
 	find   jwt.Keyfunc
 	parser *jwt.Parser
-	config AuthConfig
+	config Config
 	known  tokens
 }
 
-// NewAuth returns the judge of tokens. With a JWKS it begins to fetch the keys
-// and goes on, also after failures, until ctx is done.
-func NewAuth(ctx context.Context, c AuthConfig) (*Auth, error) {
+// New returns an Authenticator. With a JWKS URL it fetches the keys now and
+// refreshes them until ctx is done, also after failures. It fails for a Config
+// with both a key and a URL, with neither, or with a key that is too short.
+func New(ctx context.Context, c Config) (*Authenticator, error) {
 	if (len(c.Key) == 0) == (c.JWKSURL == "") {
 		return nil, errors.New("auth: tokens need exactly one of a key and a JWKS URL")
 	}
-	a := &Auth{config: c}
+	a := &Authenticator{config: c}
 	options := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithStrictDecoding()}
 	if c.Issuer != "" {
 		options = append(options, jwt.WithIssuer(c.Issuer))
@@ -101,7 +85,7 @@ func NewAuth(ctx context.Context, c AuthConfig) (*Auth, error) {
 	return a, nil
 }
 
-func followJWKS(ctx context.Context, c AuthConfig) (keyfunc.Keyfunc, error) {
+func followJWKS(ctx context.Context, c Config) (keyfunc.Keyfunc, error) {
 	if c.Client == nil {
 		c.Client = &http.Client{Timeout: 10 * time.Second}
 	}
@@ -126,7 +110,7 @@ func followJWKS(ctx context.Context, c AuthConfig) (keyfunc.Keyfunc, error) {
 
 // Verify returns what a valid token says. Its error wraps ErrToken. A token
 // without a username is its subject's; one without a role is a viewer's.
-func (a *Auth) Verify(token string) (Claims, error) {
+func (a *Authenticator) Verify(token string) (Claims, error) {
 	if token == "" || len(token) > maxToken {
 		return Claims{}, fmt.Errorf("%w: it is empty or too long", ErrToken)
 	}
@@ -181,24 +165,9 @@ func whyInvalid(err error) string {
 	return "its signature is wrong"
 }
 
-func (c Claims) check() error {
-	for claim, value := range map[string]string{"organization": c.Organization, "username": c.Username} {
-		if value == "" {
-			return fmt.Errorf("the claim %s is missing", claim)
-		}
-		if len(value) > maxName || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-			return fmt.Errorf("the claim %s is too long or holds control characters", claim)
-		}
-	}
-	if c.Role != RoleViewer && c.Role != RoleEditor && c.Role != RoleAdmin {
-		return fmt.Errorf("the claim role is not one of %s, %s, %s", RoleViewer, RoleEditor, RoleAdmin)
-	}
-	return nil
-}
-
 // Issue returns a token for the claims, which expires after ttl. It fails where
 // tokens are signed by somebody else.
-func (a *Auth) Issue(c Claims, ttl time.Duration) (string, error) {
+func (a *Authenticator) Issue(c Claims, ttl time.Duration) (string, error) {
 	if a.key == nil {
 		return "", errors.New("issue a token: tokens are signed by the owner of the JWKS, ask there")
 	}
@@ -225,21 +194,10 @@ func (a *Auth) Issue(c Claims, ttl time.Duration) (string, error) {
 // Grant returns the filters of the event subjects that a token may read on the
 // bus, and when it expires: the user's own and the organization's sources, all
 // of the organization for an admin. Its error wraps ErrToken.
-func (a *Auth) Grant(token string) (subjects []string, expires time.Time, err error) {
+func (a *Authenticator) Grant(token string) (subjects []string, expires time.Time, err error) {
 	c, err := a.Verify(token)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	return c.Subjects(), c.Expires, nil
-}
-
-// Subjects returns the filters of the event subjects that the bearer may read:
-// the user's own and the organization's sources, all of the organization for an
-// admin.
-func (c Claims) Subjects() []string {
-	own := event.SubjectPrefix + "." + event.Token(c.Organization)
-	if c.Role == RoleAdmin {
-		return []string{own + ".>"}
-	}
-	return []string{own + ".*." + event.Token(c.Username) + ".>", own + ".*." + event.Shared + ".>"}
 }

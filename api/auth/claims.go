@@ -1,12 +1,62 @@
-package api
+package auth
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"headwater/bus/event"
 )
+
+// The roles of a token. A viewer may only read.
+const (
+	RoleViewer = "viewer"
+	RoleEditor = "editor"
+	RoleAdmin  = "admin"
+)
+
+const maxName = 200 // bytes of an organization or user
+
+// Claims are what a token says about its bearer.
+type Claims struct {
+	Organization string
+	Username     string
+	Role         string
+	Expires      time.Time // filled by Verify
+}
+
+func (c Claims) check() error {
+	for claim, value := range map[string]string{"organization": c.Organization, "username": c.Username} {
+		if value == "" {
+			return fmt.Errorf("the claim %s is missing", claim)
+		}
+		if len(value) > maxName || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			return fmt.Errorf("the claim %s is too long or holds control characters", claim)
+		}
+	}
+	if c.Role != RoleViewer && c.Role != RoleEditor && c.Role != RoleAdmin {
+		return fmt.Errorf("the claim role is not one of %s, %s, %s", RoleViewer, RoleEditor, RoleAdmin)
+	}
+	return nil
+}
+
+// Subjects returns the filters of the event subjects that the bearer may read:
+// the user's own and the organization's sources, all of the organization for an
+// admin.
+func (c Claims) Subjects() []string {
+	own := event.SubjectPrefix + "." + event.Token(c.Organization)
+	if c.Role == RoleAdmin {
+		return []string{own + ".>"}
+	}
+	return []string{own + ".*." + event.Token(c.Username) + ".>", own + ".*." + event.Shared + ".>"}
+}
 
 // tokenClaims is the wire form of Claims.
 type tokenClaims struct {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -109,9 +110,10 @@ func (h *Handler) writable(r *request, a *answer) *answer {
 	return a
 }
 
-// pagesAtOnce is how many pages of events are made for one organization at once;
-// further ones wait. They are the one read that takes long on a processor.
-const pagesAtOnce = 2
+// pagesAtOnce is how many pages of events are made for one organization at once,
+// half of the processors; further ones wait. They are the one read that takes long
+// on a processor.
+var pagesAtOnce = max(1, runtime.GOMAXPROCS(0)/2)
 
 // queues are places of organizations for which requests wait.
 type queues struct{ of sync.Map } // chan struct{} by organization

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -247,6 +248,24 @@ func TestPast(t *testing.T) {
 		t.Error("read after its context ended")
 	}
 	eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
+}
+
+// A read of the past costs what it finds, not what a pull could bring at most.
+func TestPastOfFewEventsIsCheap(t *testing.T) { // alone: it counts the process's memory
+	b := openBus(t, Config{})
+	appendMany(t, b, testAddress, 3)
+	const reads = 10
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range reads {
+		if err := b.Past(t.Context(), 0, 3, []string{"headwater.events.acme.>"}, func(*message.Message) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / reads; each > 2<<20 {
+		t.Errorf("a read of three events allocates %d KiB, want at most 2048", each>>10)
+	}
 }
 
 // Readers of the past take turns by organization: one that has its share waits,

@@ -89,7 +89,7 @@ func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []str
 		return nil, after, err
 	}
 	defer b.dropConsumer(ctx, name)
-	batch, err := consumer.FetchBytes(stretchBytes, jetstream.FetchContext(ctx))
+	batch, err := consumer.Fetch(stretchEvents, jetstream.FetchMaxBytes(stretchBytes), jetstream.FetchContext(ctx))
 	if err != nil {
 		return nil, after, err
 	}

@@ -34,10 +34,10 @@ faults: deps ## FAULTS faults of a cluster in use; prints what was lost, doubled
 	HEADWATER_TEST_REQUIRE=1 go test -count=1 -timeout 6h -v -run 'TestFaults$$' ./cmd/headwater -faults $(FAULTS)
 
 # Where the bench keeps its data between runs, and what it is told: -quick for a
-# tenth of the rows, -only postgres,csv for some of the works; README.md gets the
+# tenth of the rows, -only postgres,csv for some of the works; cmd/bench/README.md gets the
 # whole table only.
 BENCH_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-bench
-BENCH       ?= -readme README.md
+BENCH       ?= -readme cmd/bench/README.md
 
 bench: deps ## whole syncs beside the limit of their source in the same run; then reading alone (x-psql), and the projection's rates
 	@.ci/bench-deps $(BENCH_CACHE)

@@ -119,15 +119,12 @@ func TestExitCodes(t *testing.T) {
 // The help, the README and the program know the same codes.
 func TestExitCodesAreDocumented(t *testing.T) {
 	help, _, _ := runProgram(t, nil, "help")
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := readme(t, "cmd/headwater")
 	for code, name := range map[string]string{"0": "done", "1": "failed", "2": "command line", "3": "refused", "4": "partial", "5": "failed", "6": "unknown"} {
 		if !strings.Contains(help, "\n  "+code+"  ") || !strings.Contains(help, name) {
 			t.Errorf("headwater help does not tell of %s, %s:\n%s", code, name, help)
 		}
-		if !strings.Contains(string(readme), "\n| "+code+" | ") {
+		if !strings.Contains(page, "\n| "+code+" | ") {
 			t.Errorf("the README does not tell of %s", code)
 		}
 	}

@@ -7,27 +7,81 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// blocks returns the README's code blocks of a language, such as "sh run".
+// readmes are the README and those beside the packages, in the order in which a
+// reader gets to them: the examples of each go on where the former's ended.
+var readmes = []string{"", "cmd/headwater", "api", "handlers", "connectors", "bus", "cmd/headwater/clustertest", "cmd/bench"}
+
+// readme returns a README by its folder, or all of them without one.
+func readme(t *testing.T, folders ...string) string {
+	t.Helper()
+	if len(folders) == 0 {
+		folders = readmes
+	}
+	var all strings.Builder
+	for _, folder := range folders {
+		text, err := os.ReadFile(filepath.Join("../..", folder, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+// blocks returns the READMEs' code blocks of a language, such as "sh run".
 func blocks(t *testing.T, language string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var script strings.Builder
-	for i, block := range strings.Split(string(readme), "\n```") {
+	for i, block := range strings.Split(readme(t), "\n```") {
 		if code, ok := strings.CutPrefix(block, language+"\n"); ok && i > 0 {
 			script.WriteString(code + "\n")
 		}
 	}
 	if script.Len() == 0 {
-		t.Fatalf("the README has no %q", language)
+		t.Fatalf("no README has %q", language)
 	}
 	return script.String()
+}
+
+// TestReadmesLead holds that every page of the repository that a README names is
+// there, and every heading in it that is named; and that the first one stays short.
+func TestReadmesLead(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+	for _, folder := range readmes {
+		for _, found := range link.FindAllStringSubmatch(readme(t, folder), -1) {
+			at := filepath.Join("../..", folder, "README.md")
+			if found[1] != "" {
+				at = filepath.Join("../..", folder, found[1])
+			}
+			page, err := os.ReadFile(at)
+			if err != nil {
+				t.Errorf("the README of %q leads nowhere: %v", folder, err)
+				continue
+			}
+			if found[2] != "" && !slices.Contains(headings(string(page)), found[2]) {
+				t.Errorf("the README of %q leads to %s%s, which has no such heading", folder, found[1], found[2])
+			}
+		}
+	}
+	if n := len(readme(t, "")); n > 10<<10 {
+		t.Errorf("the first README has %d bytes: what only some need belongs beside its package", n)
+	}
+}
+
+// headings returns the anchors of a page's headings.
+func headings(page string) (anchors []string) {
+	for line := range strings.Lines(page) {
+		if text, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+			anchors = append(anchors, "#"+strings.ReplaceAll(strings.ToLower(strings.TrimSpace(text)), " ", "-"))
+		}
+	}
+	return anchors
 }
 
 // readmeDir returns a folder in which the README's commands find what they
@@ -86,14 +140,10 @@ func TestReadmeExamples(t *testing.T) {
 
 // TestReadmeNamesRealTests keeps the list of promises honest.
 func TestReadmeNamesRealTests(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	folders := map[string]string{"bus": "../../bus", "api": "../../api", "handlers": "../../handlers",
-		"landing": "../../handlers/landing", "projections": "../../projections", "cmd": "."}
+		"landing": "../../handlers/landing", "projections": "../../projections", "webhooks": "../../handlers/webhooks", "cmd": "."}
 	named := 0
-	for _, span := range strings.Split(string(readme), "`") {
+	for _, span := range strings.Split(readme(t), "`") {
 		folder, tests, ok := strings.Cut(span, ": Test")
 		if !ok || folders[folder] == "" {
 			continue

@@ -25,7 +25,7 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	p.largest = max(p.largest, pg.records)
 	p.urls[a.url.String()] = true
 	p.s.letGo(p.last.body)
-	p.last = pg
+	p.last, p.more = pg, p.promised(g)
 	if err := p.advance(a, g, pg); err != nil {
 		return nil, err
 	}

@@ -38,6 +38,17 @@ func TestProofs(t *testing.T) {
 			n := []int{0, 10, 10, 5, 0}[min(c.n("page", 1), 4)]
 			c.say(`{"data":[%s],"page":%d,"total_pages":3}`, strings.TrimSuffix(strings.Repeat(`{"id":0},`, n), ","), c.n("page", 1))
 		}, rows: 25},
+		"pages of the same records, and a sign that there are more": {settings: map[string]any{"pagination": map[string]any{"type": "page", "page_param": "page"}}, answer: func(c call) {
+			page := c.n("page", 1)
+			c.say(`{"data":[%s],"has_more":%t}`, strings.TrimSuffix(strings.Repeat(`{"id":0},`, 10), ","), page < 3)
+		}, rows: 30},
+		"pages that stand still while there are more": {answer: func(c call) {
+			page := min(c.n("page", 1), 3) // the API lets nobody go further
+			c.say(`{"data":%s,"has_more":true}`, slice((page-1)*10, 10, 50))
+		}, says: "has_more"},
+		"offsets that stand still while there are more": {answer: func(c call) {
+			c.say(`{"data":%s,"has_more":true}`, slice(min(c.n("offset", 0), 20), 10, 50))
+		}, says: "has_more"},
 		"page 1 again behind the last": {answer: func(c call) {
 			page := c.n("page", 1)
 			if page > 3 {

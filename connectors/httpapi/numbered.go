@@ -64,18 +64,23 @@ func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
 		if more != "" && !p.begun.again(pg) && !p.same(pg) {
 			return true, p.contradiction(more, g.page.name)
 		}
+		if p.more != "" {
+			return true, p.contradiction(p.more, "page "+strconv.FormatInt(p.at, 10)+", which is page "+strconv.FormatInt(g.page.n, 10)+" again,")
+		}
 		return true, p.over("page " + strconv.FormatInt(p.at, 10) + " answers page " + strconv.FormatInt(g.page.n, 10))
 	}
 	same := p.same(pg)
 	if !same && !(isNumbered(p.mode) && p.begun.again(pg)) {
 		return false, nil
 	}
-	if p.begun.uniform && more != "" {
+	if p.begun.uniform && (more != "" || p.more != "") {
 		return false, nil // records that are all the same tell no page from another
 	}
 	switch {
 	case isNumbered(p.mode) && (more != "" || p.begun.uniform) && p.echoes(g):
 		return false, nil
+	case p.more != "" && (isNumbered(p.mode) || p.mode == "after") && (p.count > 1 || more == ""):
+		return true, p.contradiction(p.more, "a page that repeats an earlier one")
 	case isNumbered(p.mode) && (p.count > 1 || more == ""), p.mode == "after" && p.count > 1:
 		return true, p.over("a page that repeats an earlier one")
 	}

@@ -57,6 +57,7 @@ type pager struct {
 	pages   int64           // that it says there are, -1 is unknown
 	zero    bool            // pages are counted from 0
 	last    page            // the page last read
+	more    string          // the sign of that page that there is another, "" for none
 	urls    map[string]bool // that were read
 	early   []*early        // the requests for it and pages after it that are under way
 	sample  int64           // records that are enough, 0 for all

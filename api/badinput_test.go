@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -163,43 +162,4 @@ func (endless) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
-}
-
-func TestExamplesOfTheReferenceAreValid(t *testing.T) {
-	c, err := loadContract()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, body := range map[string]string{
-		"connect": `{"scope":"user","sources":[{"type":"database","name":"customer_db","connection_config":{"host":"db.example.com","port":5432,"database":"customers","username":"user","password":"password"},"metadata":{"description":"Customer database connection"}}]}`,
-		"sync":    `{"scope":"user","source_ids":["source_123","source_456"],"sync_options":{"incremental":true,"batch_size":1000}}`,
-		"cleanup": `{"scope":"user","source_ids":null}`,
-	} {
-		op, err := c.operation(http.MethodPost, "/data/{workspace_id}/"+path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		value, wrong := parseJSON([]byte(body))
-		if wrong != nil {
-			t.Fatalf("%s: %+v", path, wrong)
-		}
-		if wrong := checkValue(op.RequestBody.Value.Content.Get("application/json").Schema.Value, value, ""); len(wrong) > 0 {
-			t.Errorf("%s: %+v", path, wrong)
-		}
-	}
-}
-
-func FuzzParseJSON(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":{"a":[1,{"b":null}]}}`, `{"a":1,"a":2}`, `[`, `{"a":1}{`, "{\"\\u0000\":1}", `"x"`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		value, wrong := parseJSON(body)
-		if _, ok := value.(map[string]any); (wrong == nil) != ok {
-			t.Fatalf("%q: %v, %+v", body, value, wrong)
-		}
-		if wrong != nil && len(wrong.Message) > 400 {
-			t.Fatalf("a long message: %s", fmt.Sprintf("%.500s", wrong.Message))
-		}
-	})
 }

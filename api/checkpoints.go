@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"headwater/api/contract"
 	"headwater/projections"
 )
 
@@ -14,7 +15,7 @@ func (h *Handler) checkpoints(_ context.Context, r *request) (*answer, error) {
 		Address: r.source(), Table: r.query.Get("table"), Limit: r.limit(), Cursor: r.query.Get("cursor"),
 	})
 	if errors.Is(err, projections.ErrNotFound) {
-		return nil, noSource(detail{Field: "source_id", Message: "there is no source " + printable(r.query.Get("source_id"))})
+		return nil, noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(r.query.Get("source_id"))})
 	}
 	if err != nil {
 		return nil, readFailure(err)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"headwater/api/contract"
 )
 
 // databaseForm is the form of connect in which the Python client sends one
@@ -51,7 +53,7 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 		case slices.Contains(databaseChoices, key):
 		case !known && !refused && key != "options":
 			keys := slices.Concat(slices.Sorted(maps.Keys(databaseFields)), databaseChoices, []string{"databaseType", "name", "options", "url"})
-			wrong = append(wrong, detail{Field: "database." + printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
+			wrong = append(wrong, detail{Field: "database." + contract.Printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
 		case empty(value):
 		case refused:
 			wrong = append(wrong, detail{Field: "database." + key, Message: unused})

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"headwater/api/contract"
 )
 
 // answer is one complete answer: an envelope, unless its Content-Type says
@@ -80,6 +84,21 @@ type detail struct {
 	Reason   string `json:"reason,omitempty"`
 	SourceID string `json:"source_id,omitempty"`
 	Name     string `json:"name,omitempty"`
+}
+
+// details returns what the contract refuses.
+func details(problems []contract.Problem) []detail {
+	wrong := make([]detail, len(problems))
+	for i, p := range problems {
+		wrong[i] = detail{Field: p.Field, Message: p.Message}
+	}
+	return wrong
+}
+
+// sorted sorts by field and message, and leaves out what comes twice.
+func sorted(details []detail) []detail {
+	slices.SortFunc(details, func(a, b detail) int { return strings.Compare(a.Field+"\x00"+a.Message, b.Field+"\x00"+b.Message) })
+	return slices.Compact(details)
 }
 
 // failure is an error that the caller is told as it is.

@@ -17,10 +17,7 @@ import (
 // TestExamples: every schema, every body of a request and every answer in JSON
 // has an example, which is right and has no field that is not named.
 func TestExamples(t *testing.T) {
-	c, err := loadContract()
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := openAPI(t)
 	check := func(of string, schema *openapi3.Schema, example any) {
 		t.Helper()
 		if example == nil {
@@ -41,12 +38,12 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.doc.Components.Schemas)) {
-		schema := c.doc.Components.Schemas[name].Value
+	for _, name := range slices.Sorted(maps.Keys(doc.Components.Schemas)) {
+		schema := doc.Components.Schemas[name].Value
 		check("schema "+name, schema, schema.Example)
 	}
 	calls := 0
-	for path, item := range c.doc.Paths.Map() {
+	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			calls++
 			if op.RequestBody != nil {
@@ -65,10 +62,7 @@ func TestExamples(t *testing.T) {
 // TestResultsAreDocumented holds what workers report, whatever of it the answers
 // of other tests happen to have, against the contract.
 func TestResultsAreDocumented(t *testing.T) {
-	c, err := loadContract()
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := openAPI(t)
 	for name, value := range map[string]any{
 		"TableResult": new(event.TableResult), "Verification": new(projections.Verification),
 		"LeftOut": &[]event.LeftOut{{}}, "Result": new(projections.Result), "TestStep": new(event.TestStep),
@@ -89,7 +83,7 @@ func TestResultsAreDocumented(t *testing.T) {
 		if table, ok := sent.(map[string]any); ok && name == "TableResult" {
 			delete(table, "snapshot") // of events only: answers have snapshot_id as text
 		}
-		for _, field := range undocumented([]*openapi3.Schema{c.doc.Components.Schemas[name].Value}, sent, "") {
+		for _, field := range undocumented([]*openapi3.Schema{doc.Components.Schemas[name].Value}, sent, "") {
 			t.Errorf("the contract does not name %s of %s", field, name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"headwater/api/contract"
 	"headwater/bus/schemas"
 )
 
@@ -19,7 +20,7 @@ import (
 type Handler struct {
 	refusals refusals // of the history
 	Deps
-	contract *contract
+	contract *contract.Contract
 	router   *mux.Router
 	limits   limiter           // commands
 	streams  limiter           // of events
@@ -48,7 +49,7 @@ func New(d Deps) (*Handler, error) {
 	if h.schemas, err = schemas.All(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	if h.contract, err = loadContract(); err != nil {
+	if h.contract, err = contract.Load(openapi); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	if h.router, err = h.routes(); err != nil {

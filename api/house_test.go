@@ -48,7 +48,7 @@ type house struct {
 	handler  *Handler
 	server   *httptest.Server
 	worker   *worker
-	contract *contract
+	contract *openapi3.T
 	logs     *lockedBuffer
 	answers  *lockedBuffer
 }
@@ -172,7 +172,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 	}
 	h.handler, err = New(d)
 	must(err)
-	h.contract = h.handler.contract
+	h.contract = openAPI(t)
 	h.server = httptest.NewServer(h.handler)
 	t.Cleanup(func() {
 		h.worker.open()
@@ -325,8 +325,8 @@ func (c caller) holds(method, path string, r reply) {
 	if _, below, ok := strings.Cut(path, "/api/v1"); ok {
 		path = below
 	}
-	schema := c.contract.doc.Components.Schemas["Error"].Value
-	for template, item := range c.contract.doc.Paths.Map() {
+	schema := c.contract.Components.Schemas["Error"].Value
+	for template, item := range c.contract.Paths.Map() {
 		pattern := regexp.MustCompile(`\\\{[a-z_]+\\\}`).ReplaceAllString(regexp.QuoteMeta(template), `[^/]+`)
 		op := item.GetOperation(method)
 		if op == nil || !regexp.MustCompile("^"+pattern+"$").MatchString(path) {

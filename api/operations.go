@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"headwater/api/contract"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -46,7 +47,7 @@ func (h *Handler) findOperation(r *request) (projections.Operation, error) {
 		err = projections.ErrNotFound
 	}
 	if errors.Is(err, projections.ErrNotFound) {
-		return op, fail(http.StatusNotFound, "not_found", "There is no operation %s in this workspace", printable(id))
+		return op, fail(http.StatusNotFound, "not_found", "There is no operation %s in this workspace", contract.Printable(id))
 	}
 	return op, err
 }

@@ -138,7 +138,7 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 		f := asFailure(err)
 		note(w, func(x *Exchange) { x.Code, x.Message = f.code, f.message })
 		if f.status >= 500 && hr.Context().Err() == nil {
-			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.OperationID, "status", f.status, "error", err)
+			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.ID(), "status", f.status, "error", err)
 		}
 		h.recordRefusal(r, f)
 		a = f.answer()
@@ -158,8 +158,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *request) (*answer, error) {
 	if err := h.authorize(r); err != nil {
 		return nil, err
 	}
-	if wrong := checkQuery(r.route.operation, r.query); len(wrong) > 0 {
-		return nil, malformed(wrong...)
+	if wrong := r.route.operation.CheckQuery(r.query); len(wrong) > 0 {
+		return nil, malformed(details(wrong)...)
 	}
 	if r.route.method == http.MethodPost {
 		if err := h.readBody(w, r); err != nil {
@@ -225,8 +225,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	}
 	// What may take longer than the body is the work.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	declared := r.route.operation.RequestBody.Value
-	if !declared.Required && b.Len() == 0 {
+	if b.Len() == 0 && !r.route.operation.NeedsBody() {
 		return nil
 	}
 	kind, params, err := mime.ParseMediaType(r.http.Header.Get("Content-Type"))
@@ -234,12 +233,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || r.http.Header.Get("Content-Encoding") != "" {
 		return fail(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send plain JSON with the header Content-Type: application/json")
 	}
-	value, wrong := parseJSON(b.Bytes())
-	if wrong != nil {
-		return malformed(*wrong)
-	}
-	if wrong := checkValue(declared.Content.Get("application/json").Schema.Value, value, ""); len(wrong) > 0 {
-		return malformed(wrong...)
+	if wrong := r.route.operation.CheckBody(b.Bytes()); len(wrong) > 0 {
+		return malformed(details(wrong)...)
 	}
 	r.body = b.Bytes()
 	return nil

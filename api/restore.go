@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"headwater/api/contract"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -42,7 +43,7 @@ func (h *Handler) planRestore(r *request, _ seed, prior []target) (*job, error) 
 	}
 	for id := range body.Names {
 		if !slices.ContainsFunc(j.targets, func(t target) bool { return t.SourceID == id }) {
-			return nil, malformed(detail{Field: "names." + printable(id), Message: "is not among the sources to restore"})
+			return nil, malformed(detail{Field: "names." + contract.Printable(id), Message: "is not among the sources to restore"})
 		}
 	}
 	if body.DryRun {

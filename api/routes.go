@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gorilla/mux"
+
+	"headwater/api/contract"
 )
 
 // The two places at which the API is mounted; see openapi.yaml, servers.
@@ -29,7 +30,7 @@ type route struct {
 	act          act    // of another POST
 	unkept       bool   // the answer of act shows a secret
 
-	operation *openapi3.Operation
+	operation *contract.Operation
 }
 
 func (h *Handler) table() []route {
@@ -83,7 +84,7 @@ func (h *Handler) routes() (*mux.Router, error) {
 	var paths []string
 	for _, t := range h.table() {
 		var err error
-		if t.operation, err = h.contract.operation(t.method, t.path); err != nil {
+		if t.operation, err = h.contract.Operation(t.method, t.path); err != nil {
 			return nil, err
 		}
 		if byPath[t.path] == nil {

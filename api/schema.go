@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"headwater/api/contract"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -52,9 +53,9 @@ func (h *Handler) schemaColumns(_ context.Context, r *request) (*answer, error) 
 		switch {
 		case findErr != nil || source.Removed:
 		case column != "":
-			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a column %s in a table %s", printable(source.Address.Source), printable(column), printable(table))
+			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a column %s in a table %s", contract.Printable(source.Address.Source), contract.Printable(column), contract.Printable(table))
 		default:
-			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a table %s with columns", printable(source.Address.Source), printable(table))
+			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a table %s with columns", contract.Printable(source.Address.Source), contract.Printable(table))
 		}
 	}
 	if err != nil {
@@ -80,9 +81,9 @@ func (h *Handler) schemaFailure(r *request, err error, asOf uint64) error {
 	source, findErr := h.Reads.Source(r.source())
 	if findErr == nil && !source.Removed {
 		if asOf != 0 {
-			return fail(http.StatusNotFound, "not_found", "The source %s had no schema then", printable(id))
+			return fail(http.StatusNotFound, "not_found", "The source %s had no schema then", contract.Printable(id))
 		}
-		return fail(http.StatusNotFound, "not_found", "The schema of %s is not known yet", printable(id))
+		return fail(http.StatusNotFound, "not_found", "The schema of %s is not known yet", contract.Printable(id))
 	}
-	return noSource(detail{Field: "source_id", Message: "there is no source " + printable(id)})
+	return noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(id)})
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"net/http"
 	"strings"
@@ -42,9 +43,25 @@ func (h *Handler) readyz(ctx context.Context, _ *request) (*answer, error) {
 	return success(http.StatusOK, "ready", nil)
 }
 
-// openapi answers the contract itself.
+//go:embed openapi.yaml
+var openapi []byte
+
+//go:embed asyncapi.yaml
+var asyncapi []byte
+
+// openapi answers the contract of the calls.
 func (h *Handler) openapi(context.Context, *request) (*answer, error) {
-	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/yaml"}, "Cache-Control": {"max-age=300"}}, body: document}, nil
+	return document("application/yaml", openapi), nil
+}
+
+// asyncapi answers the contract of the events.
+func (h *Handler) asyncapi(context.Context, *request) (*answer, error) {
+	return document("application/yaml", asyncapi), nil
+}
+
+// document answers what is the same for everybody until the next build.
+func document(kind string, body []byte) *answer {
+	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {kind}, "Cache-Control": {"max-age=300"}}, body: body}
 }
 
 // payloadSchema answers the JSON Schema of an event's or a command's payload.
@@ -54,5 +71,5 @@ func (h *Handler) payloadSchema(_ context.Context, r *request) (*answer, error) 
 	if !ok {
 		return nil, fail(http.StatusNotFound, "not_found", "There is no payload of that name; names look like SyncCompleted.v1.json")
 	}
-	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/schema+json"}, "Cache-Control": {"max-age=300"}}, body: schema}, nil
+	return document("application/schema+json", schema), nil
 }

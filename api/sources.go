@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/api/contract"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -37,7 +38,7 @@ func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projec
 		source, err := h.Reads.AnySource(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
 		switch {
 		case errors.Is(err, projections.ErrNotFound), err == nil && !fits(&source):
-			missing = append(missing, detail{Field: fmt.Sprintf("source_ids[%d]", i), Message: "there is no source " + printable(id)})
+			missing = append(missing, detail{Field: fmt.Sprintf("source_ids[%d]", i), Message: "there is no source " + contract.Printable(id)})
 		case err != nil:
 			return nil, err
 		default:

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"headwater/api/contract"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -46,7 +47,7 @@ func (h *Handler) findSync(r *request) (projections.Sync, error) {
 		err = projections.ErrNotFound
 	}
 	if errors.Is(err, projections.ErrNotFound) {
-		return sync, fail(http.StatusNotFound, "not_found", "There is no sync %s in this workspace; one that waits for its turn is cancelled by its operation", printable(id))
+		return sync, fail(http.StatusNotFound, "not_found", "There is no sync %s in this workspace; one that waits for its turn is cancelled by its operation", contract.Printable(id))
 	}
 	return sync, err
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"headwater/api/contract"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -141,9 +142,9 @@ func (h *Handler) preview(ctx context.Context, r *request) (*answer, error) {
 	name := r.query.Get("table")
 	all = slices.DeleteFunc(all, func(t landedTable) bool { return !t.called(name) })
 	if len(all) > 1 {
-		return nil, malformed(detail{Field: "table", Message: "is the name of several tables; name its schema, too, such as " + printable(all[0].Namespace+"."+all[0].Name)})
+		return nil, malformed(detail{Field: "table", Message: "is the name of several tables; name its schema, too, such as " + contract.Printable(all[0].Namespace+"."+all[0].Name)})
 	}
-	gone := fail(http.StatusNotFound, "not_found", "Nothing of a table %s has landed", printable(name))
+	gone := fail(http.StatusNotFound, "not_found", "Nothing of a table %s has landed", contract.Printable(name))
 	if len(all) == 0 {
 		return nil, gone
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"headwater/api/contract"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -79,7 +80,7 @@ func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
 func (h *Handler) one(r *request, scope, id string) (projections.Source, error) {
 	source, err := h.Reads.Source(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(scope), Source: id})
 	if errors.Is(err, projections.ErrNotFound) {
-		return source, noSource(detail{Field: "source_id", Message: "there is no source " + printable(id)})
+		return source, noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(id)})
 	}
 	return source, err
 }
@@ -94,7 +95,7 @@ func (h *Handler) changed(ctx context.Context, source projections.Source, given 
 	}
 	switch {
 	case errors.Is(err, seal.ErrDestroyed), errors.Is(err, seal.ErrRefused):
-		return found, fail(http.StatusUnprocessableEntity, string(event.ReasonSecretDestroyed), "The secrets of %s cannot be opened any more; connect it again with all its settings", printable(source.Name))
+		return found, fail(http.StatusUnprocessableEntity, string(event.ReasonSecretDestroyed), "The secrets of %s cannot be opened any more; connect it again with all its settings", contract.Printable(source.Name))
 	case err != nil:
 		return found, fmt.Errorf("open the secrets to keep: %w", err)
 	}
@@ -241,7 +242,7 @@ func (h *Handler) composeOne(j *job, op projections.Operation, field, failed, do
 	}
 	doc, err := h.Reads.SourceDoc(event.Address{Organization: op.Organization, Workspace: op.Workspace, Owner: j.owner, Source: t.SourceID})
 	if errors.Is(err, projections.ErrNotFound) {
-		return nil, noSource(detail{Field: "source_id", Message: "there is no source " + printable(t.SourceID)})
+		return nil, noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(t.SourceID)})
 	}
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"headwater/api/contract"
 	"headwater/bus/event"
 	"headwater/handlers/webhooks"
 )
@@ -237,7 +238,7 @@ func webhookFailure(err error, id string) error {
 	var problem *webhooks.Problem
 	switch {
 	case errors.Is(err, webhooks.ErrNotFound):
-		return fail(http.StatusNotFound, "not_found", "There is no webhook %s in this workspace", printable(id))
+		return fail(http.StatusNotFound, "not_found", "There is no webhook %s in this workspace", contract.Printable(id))
 	case errors.Is(err, webhooks.ErrTooMany):
 		return fail(http.StatusConflict, "too_many_webhooks", "The workspace has %d webhooks of this scope already; delete one", webhooks.MaxPerScope)
 	case errors.Is(err, webhooks.ErrTooManyOfAll):

@@ -48,6 +48,7 @@ func TestImportArrows(t *testing.T) {
 		{"github.com/nats-io", []string{"headwater/bus"}, "only bus knows NATS: everything else sees messages, events and buckets"},
 		{"github.com/cockroachdb/pebble", []string{"headwater/projections"}, "only projections knows Pebble: the read model can change its store"},
 		{"github.com/golang-jwt/jwt", []string{"headwater/api/auth"}, "only auth reads and signs tokens"},
+		{"github.com/getkin/kin-openapi", []string{"headwater/api/contract"}, "only contract knows the library for OpenAPI"},
 		{"github.com/gorilla/mux", []string{"headwater/api"}, "only api routes requests"},
 		{"github.com/apache/iceberg-go", []string{"headwater/handlers/landing"}, "only landing knows the table format"},
 		{"github.com/tink-crypto", []string{"headwater/bus/seal"}, "only seal handles keys"},
@@ -60,6 +61,7 @@ func TestImportArrows(t *testing.T) {
 		because string
 	}{
 		{"headwater/api/auth", []string{"headwater/bus/event", "github.com/golang-jwt/jwt/v5", "github.com/MicahParks/jwkset", "github.com/MicahParks/keyfunc/v3", "os"}, "auth judges tokens: it knows no route, no request and no read model"},
+		{"headwater/api/contract", []string{"github.com/getkin/kin-openapi/openapi3"}, "contract judges a query and a body by a document: it knows no caller, no route and not what a call does"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}

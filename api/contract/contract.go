@@ -1,9 +1,12 @@
-package api
+// Package contract judges requests by an OpenAPI document: their query and their
+// body. What is wrong is told with the place of it and what stands there instead,
+// never with a byte of what was sent.
+package contract
 
 import (
-	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -12,45 +15,69 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-//go:embed openapi.yaml
-var document []byte
+// Problem is what is wrong in one place of a request.
+type Problem struct {
+	Field   string // such as sources[0].name; "body" for the whole of it
+	Message string // goes on after the field: "must be a string"
+}
 
-// contract is openapi.yaml as requests are judged by it.
-type contract struct{ doc *openapi3.T }
+// Contract is an OpenAPI document. It is safe for concurrent use.
+type Contract struct{ doc *openapi3.T }
 
-func loadContract() (*contract, error) {
+// Load reads an OpenAPI document. It fails for one that is not valid.
+func Load(openapi []byte) (*Contract, error) {
 	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromData(document)
+	doc, err := loader.LoadFromData(openapi)
 	if err != nil {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)
 	}
 	if err := doc.Validate(loader.Context); err != nil {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	return &contract{doc}, nil
+	return &Contract{doc}, nil
 }
 
-// operation returns what the contract says of a route.
-func (c *contract) operation(method, path string) (*openapi3.Operation, error) {
+// Operation is one call of the contract.
+type Operation struct{ op *openapi3.Operation }
+
+// Operation returns what the contract says of a route, such as GET /sources/{id}.
+// It fails for one that the contract lacks.
+func (c *Contract) Operation(method, path string) (*Operation, error) {
 	item := c.doc.Paths.Value(path)
 	if item == nil || item.GetOperation(method) == nil {
 		return nil, fmt.Errorf("openapi.yaml lacks %s %s", method, path)
 	}
-	return item.GetOperation(method), nil
+	return &Operation{item.GetOperation(method)}, nil
 }
 
-// checkQuery returns everything that is wrong with the query of a request.
-func checkQuery(op *openapi3.Operation, query url.Values) (wrong []detail) {
+// ID returns the operationId.
+func (o *Operation) ID() string { return o.op.OperationID }
+
+// NeedsBody reports whether a request must have a body.
+func (o *Operation) NeedsBody() bool { return o.op.RequestBody.Value.Required }
+
+// CheckBody returns everything that is wrong with the body of a request, which
+// is one JSON object. Only the operations of POST have a body to check.
+func (o *Operation) CheckBody(body []byte) []Problem {
+	value, wrong := parseJSON(body)
+	if wrong != nil {
+		return []Problem{*wrong}
+	}
+	return checkValue(o.op.RequestBody.Value.Content.Get("application/json").Schema.Value, value, "")
+}
+
+// CheckQuery returns everything that is wrong with the query of a request.
+func (o *Operation) CheckQuery(query url.Values) (wrong []Problem) {
 	for name := range query {
-		if queryParameter(op, name) == nil {
+		if queryParameter(o.op, name) == nil {
 			takes := "it takes none"
-			if names := queryNames(op); len(names) > 0 {
+			if names := queryNames(o.op); len(names) > 0 {
 				takes = "it takes " + strings.Join(names, ", ")
 			}
-			wrong = append(wrong, detail{Field: printable(name), Message: "is not a query parameter of this call; " + takes})
+			wrong = append(wrong, Problem{Printable(name), "is not a query parameter of this call; " + takes})
 		}
 	}
-	for _, ref := range op.Parameters {
+	for _, ref := range o.op.Parameters {
 		p := ref.Value
 		if p.In != openapi3.ParameterInQuery {
 			continue
@@ -58,9 +85,9 @@ func checkQuery(op *openapi3.Operation, query url.Values) (wrong []detail) {
 		name, values := p.Name, query[p.Name]
 		switch {
 		case len(values) > 1:
-			wrong = append(wrong, detail{Field: name, Message: "is given more than once"})
+			wrong = append(wrong, Problem{name, "is given more than once"})
 		case len(values) == 0 && p.Required:
-			wrong = append(wrong, detail{Field: name, Message: "is missing: add it to the query"})
+			wrong = append(wrong, Problem{name, "is missing: add it to the query"})
 		case len(values) == 1:
 			wrong = append(wrong, checkValue(p.Schema.Value, parameterValue(p.Schema.Value, values[0]), name)...)
 		}
@@ -100,7 +127,7 @@ func parameterValue(s *openapi3.Schema, text string) any {
 
 // checkValue returns everything that is wrong with a value, each with the place
 // below at.
-func checkValue(s *openapi3.Schema, value any, at string) (wrong []detail) {
+func checkValue(s *openapi3.Schema, value any, at string) (wrong []Problem) {
 	err := s.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest(), openapi3.EnableFormatValidation())
 	var collect func(error)
 	collect = func(err error) {
@@ -113,9 +140,9 @@ func checkValue(s *openapi3.Schema, value any, at string) (wrong []detail) {
 				collect(e)
 			}
 		case errors.As(err, &one):
-			wrong = append(wrong, explain(one, at))
+			wrong = append(wrong, explain(one, at)...)
 		default:
-			wrong = append(wrong, detail{Field: at, Message: "is not valid"})
+			wrong = append(wrong, Problem{at, "is not valid"})
 		}
 	}
 	collect(err)
@@ -126,24 +153,27 @@ func checkValue(s *openapi3.Schema, value any, at string) (wrong []detail) {
 func plainNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 // explain says what a value must be, never what it is.
-func explain(e *openapi3.SchemaError, at string) detail {
+func explain(e *openapi3.SchemaError, at string) []Problem {
 	path, s := place(at, e.JSONPointer()), e.Schema
-	must := func(format string, args ...any) detail {
-		return detail{Field: path, Message: fmt.Sprintf(format, args...)}
+	must := func(format string, args ...any) []Problem {
+		return []Problem{{path, fmt.Sprintf(format, args...)}}
 	}
 	switch e.SchemaField {
 	case "required":
 		return must("is missing")
 	case "properties", "additionalProperties":
-		// The pointer ends at the unknown key where there is one.
 		takes := ""
 		if names := propertyNames(s); len(names) > 0 {
 			takes = "; it takes " + strings.Join(names, ", ")
 		}
-		if name, ok := unknownKey(e.Reason); ok {
-			path = place(at, append(slices.Clone(e.JSONPointer()), name))
+		object, _ := e.Value.(map[string]any)
+		var wrong []Problem
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if s.Properties[name] == nil {
+				wrong = append(wrong, Problem{place(at, append(slices.Clone(e.JSONPointer()), name)), "is not a known field" + takes})
+			}
 		}
-		return detail{Field: path, Message: "is not a known field" + takes}
+		return wrong
 	case "type", "nullable":
 		return must("must be %s", kindOf(s))
 	case "enum":
@@ -182,24 +212,11 @@ func explain(e *openapi3.SchemaError, at string) detail {
 	return must("is not valid")
 }
 
-// unknownKey finds the key in the reason of an error about an unknown property.
-func unknownKey(reason string) (string, bool) {
-	quoted, ok := strings.CutPrefix(reason, "property ")
-	quoted, ok2 := strings.CutSuffix(quoted, " is unsupported")
-	name, err := strconv.Unquote(quoted)
-	return name, ok && ok2 && err == nil
-}
-
 func propertyNames(s *openapi3.Schema) []string {
 	if s == nil {
 		return nil
 	}
-	names := make([]string, 0, len(s.Properties))
-	for name := range s.Properties {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(s.Properties))
 }
 
 func kindOf(s *openapi3.Schema) string {
@@ -232,7 +249,7 @@ func place(at string, pointer []string) string {
 		if len(b) > 0 {
 			b = append(b, '.')
 		}
-		b = append(b, printable(part)...)
+		b = append(b, Printable(part)...)
 	}
 	if len(b) == 0 {
 		return "body"
@@ -240,8 +257,8 @@ func place(at string, pointer []string) string {
 	return string(b)
 }
 
-// printable shortens a caller's own name of something for an answer.
-func printable(name string) string {
+// Printable shortens a caller's own name of something for an answer.
+func Printable(name string) string {
 	runes := []rune(strings.ToValidUTF8(name, "?"))
 	if len(runes) > 64 {
 		return string(runes[:64]) + "..."
@@ -249,7 +266,7 @@ func printable(name string) string {
 	return string(runes)
 }
 
-func sorted(details []detail) []detail {
-	slices.SortFunc(details, func(a, b detail) int { return strings.Compare(a.Field+"\x00"+a.Message, b.Field+"\x00"+b.Message) })
-	return slices.Compact(details)
+func sorted(wrong []Problem) []Problem {
+	slices.SortFunc(wrong, func(a, b Problem) int { return strings.Compare(a.Field+"\x00"+a.Message, b.Field+"\x00"+b.Message) })
+	return slices.Compact(wrong)
 }

@@ -1,4 +1,4 @@
-package api
+package contract
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ const maxDepth = 32
 // parseJSON reads exactly one JSON value and says what is wrong with it without
 // a byte of it: two values, a key that comes twice, or too deep a nest are
 // refused, because readers disagree about them.
-func parseJSON(body []byte) (any, *detail) {
-	wrong := func(format string, args ...any) (any, *detail) {
-		return nil, &detail{Field: "body", Message: fmt.Sprintf(format, args...)}
+func parseJSON(body []byte) (any, *Problem) {
+	wrong := func(format string, args ...any) (any, *Problem) {
+		return nil, &Problem{"body", fmt.Sprintf(format, args...)}
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return wrong("is empty; send a JSON object")
@@ -43,7 +43,7 @@ func parseJSON(body []byte) (any, *detail) {
 }
 
 // walkJSON checks the tokens one by one.
-func walkJSON(body []byte) *detail {
+func walkJSON(body []byte) *Problem {
 	type level struct {
 		keys  map[string]bool // of an object, else nil
 		isKey bool            // the next token is a key
@@ -51,8 +51,8 @@ func walkJSON(body []byte) *detail {
 	var levels []level
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	wrong := func(format string, args ...any) *detail {
-		return &detail{Field: "body", Message: fmt.Sprintf(format, args...)}
+	wrong := func(format string, args ...any) *Problem {
+		return &Problem{"body", fmt.Sprintf(format, args...)}
 	}
 	for values := 0; ; {
 		token, err := d.Token()
@@ -78,7 +78,7 @@ func walkJSON(body []byte) *detail {
 			if levels[n-1].isKey {
 				key, _ := token.(string)
 				if levels[n-1].keys[key] {
-					return wrong("holds the key %q twice in one object", printable(key))
+					return wrong("holds the key %q twice in one object", Printable(key))
 				}
 				levels[n-1].keys[key], levels[n-1].isKey = true, false
 				continue

@@ -11,6 +11,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/cmd/headwater/client"
+	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/demo"
+	"headwater/cmd/headwater/terminal"
 )
 
 // liveDemo runs the demo on the real service until the test ends and returns
@@ -19,8 +24,8 @@ func liveDemo(t *testing.T) string {
 	t.Helper()
 	ctx, interrupt := context.WithCancel(t.Context())
 	serving, done := make(chan struct{}), make(chan error, 1)
-	s, out, errs := streams("")
-	s.Out = writerFunc(func(p []byte) (int, error) {
+	s, out, errs := clienttest.Streams("")
+	s.Out = clienttest.WriterFunc(func(p []byte) (int, error) {
 		n, err := out.Write(p)
 		if bytes.Contains(p, []byte("Serving until Ctrl-C.")) {
 			close(serving)
@@ -28,7 +33,7 @@ func liveDemo(t *testing.T) string {
 		return n, err
 	})
 	go func() {
-		done <- (&DemoCmd{Listen: "127.0.0.1:0", DataDir: t.TempDir()}).Run(ctx, s, startDemo)
+		done <- (&demo.Cmd{Listen: "127.0.0.1:0", DataDir: t.TempDir()}).Run(ctx, s, startDemo)
 	}()
 	select {
 	case <-serving:
@@ -62,14 +67,14 @@ func TestDemoForReal(t *testing.T) {
 	if export == nil {
 		t.Fatal("no line to export")
 	}
-	flags := ClientFlags{URL: export[1], Workspace: export[2], Token: export[3], Scope: "user"}
+	flags := client.ClientFlags{URL: export[1], Workspace: export[2], Token: export[3], Scope: "user"}
 	tryCurlLines(t, shown, flags)
 
 	run := func(cmd interface {
-		Run(context.Context, Streams) error
+		Run(context.Context, terminal.Streams) error
 	}) string {
 		t.Helper()
-		s, out, errs := streams("")
+		s, out, errs := clienttest.Streams("")
 		if err := cmd.Run(t.Context(), s); err != nil {
 			t.Errorf("%T: %v\n%s", cmd, err, errs)
 		}
@@ -78,30 +83,30 @@ func TestDemoForReal(t *testing.T) {
 	}
 	for _, test := range []struct {
 		cmd interface {
-			Run(context.Context, Streams) error
+			Run(context.Context, terminal.Streams) error
 		}
 		want string
 	}{
-		{&ConnectorsCmd{ClientFlags: flags}, "sqlite"},
-		{&ConnectorsCmd{ClientFlags: flags, Connector: "api"}, "api_key"},
-		{&ListCmd{ClientFlags: flags, Name: "airports"}, "3,376"},
-		{&SchemaCmd{ClientFlags: flags, Source: "timezones"}, "zone_id, country_code"},
-		{&SchemaCmd{ClientFlags: flags, Source: "timezones", Table: "zones"}, "latitude"},
-		{&TestCmd{ClientFlags: flags, SourceFlags: SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
-		{&ConnectCmd{ClientFlags: flags, Name: "again", SourceFlags: SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
-		{&SyncCmd{ClientFlags: flags, Sources: []string{"again"}, SyncFlags: SyncFlags{Mode: "full_refresh"}}, "3,376 rows"},
-		{&SyncsCmd{ClientFlags: flags, Source: "again", Limit: 5}, "completed"},
-		{&CleanupCmd{ClientFlags: flags, Sources: []string{"again"}, DryRun: true}, "would remove again"},
-		{&CleanupCmd{ClientFlags: flags, Sources: []string{"again"}}, "removed again"},
-		{&CleanupCmd{ClientFlags: flags, Yes: true}, "removed timezones"},
-		{&ListCmd{ClientFlags: flags}, "no sources"},
+		{&client.ConnectorsCmd{ClientFlags: flags}, "sqlite"},
+		{&client.ConnectorsCmd{ClientFlags: flags, Connector: "api"}, "api_key"},
+		{&client.ListCmd{ClientFlags: flags, Name: "airports"}, "3,376"},
+		{&client.SchemaCmd{ClientFlags: flags, Source: "timezones"}, "zone_id, country_code"},
+		{&client.SchemaCmd{ClientFlags: flags, Source: "timezones", Table: "zones"}, "latitude"},
+		{&client.TestCmd{ClientFlags: flags, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
+		{&client.ConnectCmd{ClientFlags: flags, Name: "again", SourceFlags: client.SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
+		{&client.SyncCmd{ClientFlags: flags, Sources: []string{"again"}, SyncFlags: client.SyncFlags{Mode: "full_refresh"}}, "3,376 rows"},
+		{&client.SyncsCmd{ClientFlags: flags, Source: "again", Limit: 5}, "completed"},
+		{&client.CleanupCmd{ClientFlags: flags, Sources: []string{"again"}, DryRun: true}, "would remove again"},
+		{&client.CleanupCmd{ClientFlags: flags, Sources: []string{"again"}}, "removed again"},
+		{&client.CleanupCmd{ClientFlags: flags, Yes: true}, "removed timezones"},
+		{&client.ListCmd{ClientFlags: flags}, "no sources"},
 	} {
 		if got := run(test.cmd); !strings.Contains(got, test.want) {
 			t.Errorf("%T: %q is not in\n%s", test.cmd, test.want, got)
 		}
 	}
-	s, _, _ := streams("")
-	err := (&TestCmd{ClientFlags: flags, SourceFlags: SourceFlags{Type: "file", Config: []string{"path=nowhere.csv"}}}).Run(t.Context(), s)
+	s, _, _ := clienttest.Streams("")
+	err := (&client.TestCmd{ClientFlags: flags, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=nowhere.csv"}}}).Run(t.Context(), s)
 	if err == nil || !strings.Contains(err.Error(), "nowhere.csv") {
 		t.Errorf("a test of a missing file: %v", err)
 	}
@@ -110,8 +115,8 @@ func TestDemoForReal(t *testing.T) {
 // With --postgres the tour has a fourth source, whose password is shown nowhere.
 func TestDemoWithPostgres(t *testing.T) {
 	pg := samplePostgres(t, 5_000)
-	s, out, errs := streams("")
-	err := (&DemoCmd{Once: true, Listen: "127.0.0.1:0", DataDir: t.TempDir(), Postgres: fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable",
+	s, out, errs := clienttest.Streams("")
+	err := (&demo.Cmd{Once: true, Listen: "127.0.0.1:0", DataDir: t.TempDir(), Postgres: fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable",
 		pg.User, url.QueryEscape(pg.Password), pg.Host, pg.Port, pg.Database)}).Run(t.Context(), s, startDemo)
 	t.Log(out)
 	if err != nil {
@@ -128,7 +133,7 @@ func TestDemoWithPostgres(t *testing.T) {
 }
 
 // tryCurlLines makes the requests of the printed curl lines.
-func tryCurlLines(t *testing.T, shown string, flags ClientFlags) {
+func tryCurlLines(t *testing.T, shown string, flags client.ClientFlags) {
 	t.Helper()
 	lines := regexp.MustCompile(`curl -s (?:-X (\w+) )?"\$HEADWATER_URL([^"]+)" -H "Authorization: Bearer \$HEADWATER_TOKEN"(?: -H "Content-Type: ([^"]+)" -d '([^']+)')?`).
 		FindAllStringSubmatch(shown, -1)

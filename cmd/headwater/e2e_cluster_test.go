@@ -20,6 +20,7 @@ import (
 
 	"headwater/bus"
 	"headwater/bus/bustest"
+	"headwater/cmd/headwater/terminal"
 )
 
 // clusterRows are in the file that the nodes of a cluster sync.
@@ -423,7 +424,7 @@ func sameEverywhere(t *testing.T, configs []Config) {
 		}
 	}
 	var out strings.Builder
-	if err := (&RebuildCmd{Config: configs[0], Verify: true}).Run(t.Context(), Streams{Out: &out, Err: io.Discard}); err != nil {
+	if err := (&RebuildCmd{Config: configs[0], Verify: true}).Run(t.Context(), terminal.Streams{Out: &out, Err: io.Discard}); err != nil {
 		t.Errorf("rebuild --verify: %v\n%s", err, out.String())
 	}
 	t.Logf("%d nodes agree at event %d", len(configs), first.position)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/cmd/headwater/terminal"
 )
 
 // process is the program in a process of its own, for tests that kill it.
@@ -107,7 +108,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokens := &TokenCmd{Org: "acme", User: "ada", Role: "editor", TTL: time.Hour, DataDir: dir}
-	if err := tokens.Run(t.Context(), Streams{Out: token, Err: io.Discard}); err != nil {
+	if err := tokens.Run(t.Context(), terminal.Streams{Out: token, Err: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 

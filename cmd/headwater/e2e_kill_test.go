@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/cmd/headwater/terminal"
 )
 
 // killed is a series of syncs of one mode, of which one runs in each round.
@@ -141,7 +142,7 @@ func newKillRunOf(t *testing.T, source *killSource, flags ...string) *killRun {
 	}
 	token := new(bytes.Buffer)
 	tokens := &TokenCmd{Org: "acme", User: "ada", Role: "editor", TTL: 12 * time.Hour, DataDir: r.dir}
-	if err := tokens.Run(t.Context(), Streams{Out: token, Err: io.Discard}); err != nil {
+	if err := tokens.Run(t.Context(), terminal.Streams{Out: token, Err: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 	r.token = strings.TrimSpace(token.String())

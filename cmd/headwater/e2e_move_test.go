@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/cmd/headwater/terminal"
 )
 
 // movable is a service with one CSV file of a table, on a data directory that a
@@ -103,7 +105,7 @@ func (m *movable) relocate() string {
 	m.t.Helper()
 	var out bytes.Buffer
 	c := RelocateCmd{Config: m.cfg}
-	if err := c.Run(m.t.Context(), Streams{Out: &out, Err: &out}); err != nil {
+	if err := c.Run(m.t.Context(), terminal.Streams{Out: &out, Err: &out}); err != nil {
 		m.t.Fatalf("relocate: %v", err)
 	}
 	return out.String()

@@ -7,6 +7,9 @@ import (
 	"slices"
 
 	"github.com/alecthomas/kong"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
 )
 
 // HelpCmd is there to be listed: run turns it into the --help of a command.
@@ -31,7 +34,7 @@ func printHelp(options kong.HelpOptions, c *kong.Context) error {
 		return err
 	}
 	if c.Selected() == nil {
-		_, err := fmt.Fprintf(c.Stdout, "\n%s\n", exitCodes)
+		_, err := fmt.Fprintf(c.Stdout, "\n%s\n", exit.Codes)
 		return err
 	}
 	return nil
@@ -43,11 +46,11 @@ type VersionCmd struct {
 }
 
 // Run prints the version, the commit and the compiler.
-func (c *VersionCmd) Run(s Streams) error {
+func (c *VersionCmd) Run(s terminal.Streams) error {
 	info, _ := debug.ReadBuildInfo()
 	built := buildOf(info)
 	if c.JSON {
-		return printJSON(s, built)
+		return terminal.PrintJSON(s, built)
 	}
 	return built.print(s.Out)
 }

@@ -9,6 +9,9 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/exit"
 )
 
 func TestHelp(t *testing.T) {
@@ -20,7 +23,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help %s ended with %d:\n%s%s", words, code, out, errs)
 		}
 	}
-	if _, errs, code := runProgram(t, nil, "help", "nothing"); code != exitUsage || !strings.Contains(errs, "nothing") {
+	if _, errs, code := runProgram(t, nil, "help", "nothing"); code != exit.Usage || !strings.Contains(errs, "nothing") {
 		t.Errorf("help of no command ended with %d: %s", code, errs)
 	}
 }
@@ -41,7 +44,7 @@ func TestVersionCommand(t *testing.T) {
 	if err := b.print(&said); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "version", said.String(), "headwater v1.2.3\ncommit    0123456789abcdef with changes 2026-01-01T00:00:00Z\ngo        go1 linux/amd64\n")
+	clienttest.Same(t, "version", said.String(), "headwater v1.2.3\ncommit    0123456789abcdef with changes 2026-01-01T00:00:00Z\ngo        go1 linux/amd64\n")
 }
 
 // completed asks as the scripts do.
@@ -63,7 +66,7 @@ func TestCompletion(t *testing.T) {
 	if got := completed(t, nil, "sync", "air"); len(got) != 1 || got[0] != "" {
 		t.Errorf("without a service: %q", got)
 	}
-	api := newService(t, map[string]http.HandlerFunc{"GET /data/w1/list": says(twoSources)})
+	api := clienttest.New(t, map[string]http.HandlerFunc{"GET /data/w1/list": clienttest.Says(clienttest.TwoSources)})
 	env := []string{"HEADWATER_URL=" + api.URL, "HEADWATER_TOKEN=the-token", "HEADWATER_WORKSPACE=w1"}
 	for _, c := range []struct{ words, want string }{
 		{"li", "list"}, {"webhooks ro", "rotate"}, {"sync --on-repl", "--on-replaced"}, {"sync --on-replaced ", "restart stop"},
@@ -79,7 +82,7 @@ func TestCompletion(t *testing.T) {
 
 // The scripts are read by the shells they are for, and bash's is used.
 func TestCompletionScripts(t *testing.T) {
-	for shell := range completions {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
 		script, _, code := runProgram(t, nil, "completion", shell)
 		if code != 0 || !strings.Contains(script, "complete -- ") {
 			t.Errorf("completion %s ended with %d: %s", shell, code, script)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"headwater/cmd/headwater/terminal"
 )
 
 // connectAirports connects sources of these names and returns their list.
@@ -74,7 +76,7 @@ func TestDriftIsNoticed(t *testing.T) {
 	change(t, cfg.path("projection"))
 
 	var out bytes.Buffer
-	err := (&RebuildCmd{Config: cfg, Verify: true}).Run(t.Context(), Streams{Out: &out, Err: io.Discard})
+	err := (&RebuildCmd{Config: cfg, Verify: true}).Run(t.Context(), terminal.Streams{Out: &out, Err: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), "differs from history in source documents: remove") || strings.Count(out.String(), "DIFFERS") != 1 {
 		t.Errorf("rebuild --verify: %v\n%s", err, &out)
 	}

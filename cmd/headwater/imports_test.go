@@ -65,8 +65,25 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}
+	// What a package may import of the house; libraries are its own affair.
+	house := []struct {
+		of      string
+		may     []string
+		because string
+	}{
+		{"headwater/cmd/headwater/client", []string{"headwater/bus/event", "headwater/cmd/headwater/duration", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "the client speaks the public REST API and nothing else: what it does any other program can do"},
+		{"headwater/cmd/headwater/demo", []string{"headwater/cmd/headwater/client", "headwater/cmd/headwater/demodata", "headwater/cmd/headwater/terminal"}, "the demo sees the service as its client does; what starts it is handed in"},
+		{"headwater/cmd/headwater/terminal", nil, "what stands on a terminal knows nothing of what it says"},
+		{"headwater/cmd/headwater/exit", nil, "the numbers the program ends with are everybody's"},
+		{"headwater/cmd/headwater/duration", nil, "a length of time is read in one way, whoever asks"},
+	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {
+			for _, wall := range house {
+				if p.ImportPath == wall.of && under(imported, "headwater") && !slices.Contains(wall.may, imported) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imported, wall.because)
+				}
+			}
 			for _, wall := range walls {
 				ours := strings.Contains(imported, ".") || under(imported, "headwater") || imported == "os" || imported == "net" || under(imported, "math/rand")
 				if p.ImportPath == wall.of && ours && !slices.Contains(wall.may, imported) {

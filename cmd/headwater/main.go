@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"headwater/cmd/headwater/exit"
 )
 
 func main() {
@@ -29,6 +31,6 @@ func main() {
 
 	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "headwater: "+err.Error())
-		os.Exit(exitCode(err))
+		os.Exit(exit.Code(err))
 	}
 }

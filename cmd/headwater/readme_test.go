@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"headwater/cmd/headwater/terminal"
 )
 
 // readmes are the README and those beside the packages, in the order in which a
@@ -213,7 +215,7 @@ func TestRebuild(t *testing.T) {
 	}
 
 	var out bytes.Buffer
-	if err := (&RebuildCmd{Config: cfg, Verify: true}).Run(t.Context(), Streams{Out: &out, Err: io.Discard}); err != nil {
+	if err := (&RebuildCmd{Config: cfg, Verify: true}).Run(t.Context(), terminal.Streams{Out: &out, Err: io.Discard}); err != nil {
 		t.Fatalf("rebuild --verify: %v\n%s", err, &out)
 	}
 	if !strings.Contains(out.String(), "same") || strings.Contains(out.String(), "DIFFERS") {

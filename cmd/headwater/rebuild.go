@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/bus"
+	"headwater/cmd/headwater/terminal"
 	"headwater/projections"
 )
 
@@ -23,7 +24,7 @@ type RebuildCmd struct {
 
 // Run prints the hashes of every table of the stored and of the rebuilt
 // projection. It returns an error when they differ.
-func (c *RebuildCmd) Run(ctx context.Context, s Streams) (err error) {
+func (c *RebuildCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"headwater/bus"
+	"headwater/cmd/headwater/terminal"
 	"headwater/handlers/landing"
 )
 
@@ -20,7 +21,7 @@ type RelocateCmd struct {
 // Run makes every table lie in --lake and prints how many did not. It returns an
 // error that says what to change; tables before the one it names have moved, and
 // the command may be given again.
-func (c *RelocateCmd) Run(ctx context.Context, s Streams) (err error) {
+func (c *RelocateCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -45,9 +46,9 @@ func (c *RelocateCmd) Run(ctx context.Context, s Streams) (err error) {
 		return err
 	}
 	done, err := lake.Relocate(ctx, home, c.From)
-	s.note("%d tables now lie in %s, %d lay there before, %d files were copied", done.Tables, lake.Location(), done.Already, done.Copied)
+	s.Note("%d tables now lie in %s, %d lay there before, %d files were copied", done.Tables, lake.Location(), done.Already, done.Copied)
 	if done.Copied > 0 {
-		s.note("what was copied is still at the former place, which no cleanup reaches: remove it there once the service runs")
+		s.Note("what was copied is still at the former place, which no cleanup reaches: remove it there once the service runs")
 	}
 	return err
 }

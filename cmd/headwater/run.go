@@ -11,40 +11,27 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"headwater/cmd/headwater/client"
+	"headwater/cmd/headwater/demo"
+	"headwater/cmd/headwater/duration"
+	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/ops"
+	"headwater/cmd/headwater/terminal"
 )
 
 // cli is the whole command line.
 type cli struct {
 	Serve ServeCmd `cmd:"" help:"Run the service: API, worker, broker and projection in one process."`
-	Demo  DemoCmd  `cmd:"" help:"Show all of it on data that ships with the program."`
+	Demo  demo.Cmd `cmd:"" help:"Show all of it on data that ships with the program."`
 	Token TokenCmd `cmd:"" help:"Print a token for the API and the event stream."`
 
-	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
-	Test        TestCmd        `cmd:"" group:"client" help:"Try a connection and save nothing."`
-	Connect     ConnectCmd     `cmd:"" group:"client" help:"Connect a source to a workspace."`
-	Update      UpdateCmd      `cmd:"" group:"client" help:"Change some settings of a source, such as its password, and keep the others."`
-	Rename      RenameCmd      `cmd:"" group:"client" help:"Give a source another name."`
-	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
-	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
-	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
-	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
-	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
-	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
-	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
-	Operations  OperationsCmd  `cmd:"" group:"client" help:"List past and running operations."`
-	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
-	Cancel      CancelCmd      `cmd:"" group:"client" help:"Stop an operation or one sync."`
-	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
-	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Have events posted to URLs."`
-	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
-	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
+	client.Commands `embed:""`
 
-	Help        HelpCmd       `cmd:"" help:"Explain a command."`
-	Completion  CompletionCmd `cmd:"" help:"Print what bash, zsh or fish needs to complete command lines."`
-	Complete    CompleteCmd   `cmd:"" hidden:""`
-	Version     VersionCmd    `cmd:"" help:"Print the version, the commit and the compiler."`
-	VersionFlag versionFlag   `name:"version" help:"Print the version and end."`
+	Help        HelpCmd              `cmd:"" help:"Explain a command."`
+	Completion  client.CompletionCmd `cmd:"" help:"Print what bash, zsh or fish needs to complete command lines."`
+	Complete    client.CompleteCmd   `cmd:"" hidden:""`
+	Version     VersionCmd           `cmd:"" help:"Print the version, the commit and the compiler."`
+	VersionFlag versionFlag          `name:"version" help:"Print the version and end."`
 
 	Relocate RelocateCmd `cmd:"" help:"Make the tables of a data directory lie in --lake, after either was moved, copied or restored. The service must be stopped."`
 	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
@@ -59,7 +46,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		kong.Description("Connects a workspace to its data sources, syncs them into open tables, and tells everyone what happened."),
 		kong.UsageOnError(),
 		kong.Help(printHelp),
-		durations(),
+		duration.Flags(),
 		kong.Writers(stdout, stderr),
 		kong.ExplicitGroups([]kong.Group{{Key: "client", Title: "Client commands (--url, --token):"}}),
 	)
@@ -67,7 +54,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return err
 	}
 	if err := unknownVariables(environ, variables(parser.Model)); err != nil {
-		return withCode(exitUsage, err)
+		return exit.With(exit.Usage, err)
 	}
 	command, err := parser.Parse(asHelp(args))
 	if err != nil {
@@ -75,7 +62,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(parser)
-	command.Bind(Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, Starter(startDemo))
+	command.Bind(terminal.Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, demo.Starter(startDemo))
 	return command.Run()
 }
 

@@ -15,7 +15,10 @@ import (
 
 	"headwater/api/auth"
 	"headwater/bus/event"
+	"headwater/cmd/headwater/demo"
+	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/ops"
+	"headwater/cmd/headwater/terminal"
 	"headwater/connectors"
 )
 
@@ -28,9 +31,9 @@ type ServeCmd struct {
 // Run prints where the service listens, serves until ctx is done, and drains.
 // It returns the error of a start that failed, or of a part that ended by
 // itself.
-func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
+func (c *ServeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err := c.Validate(); err != nil {
-		return withCode(exitUsage, err)
+		return exit.With(exit.Usage, err)
 	}
 	_, err := os.Stat(c.DataDir)
 	first := errors.Is(err, fs.ErrNotExist)
@@ -41,19 +44,19 @@ func (c *ServeCmd) Run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	s.note("headwater serves at %s", n.URL)
+	s.Note("headwater serves at %s", n.URL)
 	if n.NATS != "" {
-		s.note("  events    nats://%s (a token is the password)", n.NATS)
+		s.Note("  events    nats://%s (a token is the password)", n.NATS)
 	}
-	s.note("  data      %s", absolute(c.DataDir))
-	s.note("  lake      %s", n.Lake)
-	s.note("  files     %s", c.filesPlace())
+	s.Note("  data      %s", absolute(c.DataDir))
+	s.Note("  lake      %s", n.Lake)
+	s.Note("  files     %s", c.filesPlace())
 	if first && c.JWKSURL == "" {
-		s.note("\nFirst start. A token to try it with, in another terminal:\n  export HEADWATER_TOKEN=$(%[1]s token --data-dir %[2]q --org acme --user ada)\n  %[1]s list", program(os.Args[0]), c.DataDir)
+		s.Note("\nFirst start. A token to try it with, in another terminal:\n  export HEADWATER_TOKEN=$(%[1]s token --data-dir %[2]q --org acme --user ada)\n  %[1]s list", program(os.Args[0]), c.DataDir)
 	}
 	select {
 	case <-ctx.Done():
-		s.note("draining")
+		s.Note("draining")
 	case err = <-n.failed:
 	}
 	return errors.Join(err, n.Close(context.WithoutCancel(ctx)))
@@ -115,7 +118,7 @@ type TokenCmd struct {
 
 // Run prints the token and nothing else on Out. It makes no key: the service
 // would not know one that lies elsewhere.
-func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
+func (c *TokenCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.JWTSecretFile == "" {
 		c.JWTSecretFile = filepath.Join(c.DataDir, "keys", "jwt.key")
 	}
@@ -140,7 +143,7 @@ func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 	}
 	// A token of a service that lies elsewhere is as good without it.
 	if folder, err := connectors.Introduce(root, event.Token(c.Org), true); err == nil && folder != "" {
-		s.note("Local files of %[1]s lie in %[2]s (unless the service has --files-of), and nobody's straight in %[3]s: if that was another organization's alone, move its files into its folder; if the name of either is a mistake, remove its line from %[3]s/.organizations",
+		s.Note("Local files of %[1]s lie in %[2]s (unless the service has --files-of), and nobody's straight in %[3]s: if that was another organization's alone, move its files into its folder; if the name of either is a mistake, remove its line from %[3]s/.organizations",
 			c.Org, absolute(folder), absolute(root))
 	}
 	_, err = fmt.Fprintln(s.Out, token)
@@ -149,7 +152,7 @@ func (c *TokenCmd) Run(ctx context.Context, s Streams) error {
 
 // startDemo runs the service for the demo: everything on this machine, and no
 // listener but the API's.
-func startDemo(ctx context.Context, d DemoServer) (baseURL, token string, stop func(context.Context) error, err error) {
+func startDemo(ctx context.Context, d demo.Server) (baseURL, token string, stop func(context.Context) error, err error) {
 	cfg := Config{
 		Listen: d.Listen, DataDir: d.DataDir, FilesRoot: d.FilesRoot, FilesOf: d.Organization, NATSListen: "off", EgressAllow: "auto",
 		Roles: []string{roleAPI, roleWorker}, MetricsListen: "off", Wait: time.Minute,

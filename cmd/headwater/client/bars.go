@@ -1,0 +1,135 @@
+package client
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clipperhouse/displaywidth"
+
+	"headwater/bus/event"
+	"headwater/cmd/headwater/terminal"
+)
+
+const (
+	mostBars = 8  // tables that have a bar of their own at once
+	barWidth = 14 // columns
+	// workerSilence is how long a running sync may say nothing: its worker tells of it
+	// every 30 s even while it waits for the source.
+	workerSilence = 45 * time.Second
+)
+
+// progressDoc is how far a sync is, as the API shows it.
+type progressDoc struct {
+	measure
+	TablesEnded int             `json:"tables_ended"`
+	TablesTotal int             `json:"tables_total"`
+	Tables      []tableProgress `json:"tables"`
+}
+
+type tableProgress struct {
+	measure
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Status    string `json:"status"`
+}
+
+// measure is what a table's and a whole sync's progress have in common; what
+// nobody knows is nil.
+type measure struct {
+	Fraction     *float64   `json:"fraction"`
+	Rows         int64      `json:"rows"`
+	Rate         int64      `json:"rows_per_second"`
+	Estimate     *int64     `json:"row_estimate"`
+	ETA          *int64     `json:"eta_seconds"`
+	WaitingSince *time.Time `json:"waiting_since"`
+	WaitingFor   string     `json:"waiting_for"`
+	Uploaded     int64      `json:"bytes_uploaded"`
+}
+
+// barLine shows one measure: name, bar, rows, rate, or the bytes that are uploaded
+// where those are waited for, and what is left, or for how long nothing came. Where there are fewer than most columns for all of it, the
+// bar and the name become shorter before anything is cut off.
+func barLine(name string, m measure, now time.Time, most int) string {
+	const whole, longest = 78, 22
+	over := max(0, whole-most)
+	shorter := min(over, barWidth)
+	letters := max(8, longest-(over-shorter))
+	name = displaywidth.TruncateString(name, letters, "…")
+	line := "  " + name + strings.Repeat(" ", letters-displaywidth.String(name)) + " " + bar(m.Fraction, barWidth-shorter)
+	percent := ""
+	if m.Fraction != nil {
+		percent = fmt.Sprintf("%d%%", int(*m.Fraction*100))
+	}
+	line += fmt.Sprintf(" %4s %11s", percent, terminal.Count(m.Rows))
+	if m.WaitingSince != nil {
+		return line + "  no rows for " + lasted(now.Sub(*m.WaitingSince))
+	}
+	switch m.WaitingFor {
+	case event.WaitingUpload: // what moves are the bytes
+		line += fmt.Sprintf(" %11s", "↑ "+terminal.Size(m.Uploaded))
+	case event.WaitingCommit:
+		return line + "  committing"
+	default:
+		line += fmt.Sprintf(" %11s", terminal.Count(m.Rate)+"/s")
+	}
+	if m.ETA != nil {
+		line += fmt.Sprintf(" %9s", lasted(time.Duration(*m.ETA)*time.Second)+" left")
+	}
+	return line
+}
+
+// bar shows a fraction; one that nobody knows has no marks.
+func bar(fraction *float64, width int) string {
+	if fraction == nil {
+		return strings.Repeat("·", width)
+	}
+	full := int(*fraction*float64(width) + 0.5)
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
+}
+
+// lasted shows a length of time in whole seconds: "42s", "3m10s", "2h5m".
+func lasted(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	if d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return d.String()
+}
+
+// barsOf returns the lines of running syncs: their running tables, and of more
+// than one table the whole.
+func barsOf(syncs []SyncDoc, now time.Time, most int) []string {
+	var lines []string
+	hidden := 0
+	for _, sync := range syncs {
+		if sync.Status != "running" {
+			continue
+		}
+		if sync.Progress == nil || len(sync.Progress.Tables) == 0 {
+			lines = append(lines, "  "+terminal.Plain(sync.SourceName)+": reading the schema")
+			continue
+		}
+		p := sync.Progress
+		for _, t := range p.Tables {
+			if t.Status != "running" {
+				continue
+			}
+			if len(lines) >= mostBars {
+				hidden++
+				continue
+			}
+			lines = append(lines, barLine(terminal.Plain(FullName(t.Namespace, t.Name)), t.measure, now, most))
+		}
+		if p.TablesTotal > 1 {
+			lines = append(lines, barLine(fmt.Sprintf("%s: %d of %d", terminal.Plain(sync.SourceName), p.TablesEnded, p.TablesTotal), p.measure, now, most))
+		}
+		if quiet := now.Sub(sync.UpdatedAt); !sync.UpdatedAt.IsZero() && quiet > workerSilence {
+			lines = append(lines, "  "+terminal.Plain(sync.SourceName)+": stalled, no sign of its worker for "+lasted(quiet))
+		}
+	}
+	if hidden > 0 {
+		lines = append(lines, "  and "+terminal.Several(hidden, "more table"))
+	}
+	return lines
+}

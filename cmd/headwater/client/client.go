@@ -1,0 +1,105 @@
+// Package client is the command-line client: one file a noun of the API. It
+// speaks the public REST API and nothing else, so that what it does any other
+// program can do.
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"headwater/cmd/headwater/exit"
+)
+
+// Commands are what the command line has to talk to a running service.
+type Commands struct {
+	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
+	Test        TestCmd        `cmd:"" group:"client" help:"Try a connection and save nothing."`
+	Connect     ConnectCmd     `cmd:"" group:"client" help:"Connect a source to a workspace."`
+	Update      UpdateCmd      `cmd:"" group:"client" help:"Change some settings of a source, such as its password, and keep the others."`
+	Rename      RenameCmd      `cmd:"" group:"client" help:"Give a source another name."`
+	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
+	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
+	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
+	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
+	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
+	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
+	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
+	Operations  OperationsCmd  `cmd:"" group:"client" help:"List past and running operations."`
+	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
+	Cancel      CancelCmd      `cmd:"" group:"client" help:"Stop an operation or one sync."`
+	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
+	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Have events posted to URLs."`
+	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
+	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
+}
+
+// ClientFlags are the flags of every command that talks to a running service.
+type ClientFlags struct {
+	URL       string `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Where the service is."`
+	Token     string `env:"HEADWATER_TOKEN" help:"Who you are; 'headwater token' prints one. Better in the variable than on the command line."`
+	Workspace string `short:"w" env:"HEADWATER_WORKSPACE" default:"default" help:"Workspace to work in."`
+	Scope     string `enum:"user,organization" default:"user" help:"Your own sources (user) or those shared in the organization."`
+	JSON      bool   `name:"json" help:"Print the answer's data as JSON, for programs."`
+}
+
+// scopes are what a source may have.
+var scopes = []string{"user", "organization"}
+
+func (f ClientFlags) client() (*Client, error) { return New(f.URL, f.Token, f.Workspace) }
+
+func otherScope(scope string) string {
+	if scope == "organization" {
+		return "user"
+	}
+	return "organization"
+}
+
+// hint tells of a source of that name in the other scope, "" for none.
+func (c *Client) hint(ctx context.Context, scope, name string) string {
+	other := otherScope(scope)
+	all, err := c.Sources(ctx, other)
+	if err == nil && slices.ContainsFunc(all, func(s SourceDoc) bool { return s.Name == name }) {
+		return "; it is there with --scope " + other
+	}
+	return ""
+}
+
+// hints is hint for the first of the names that none of the listed has.
+func (c *Client) hints(ctx context.Context, scope string, listed []SourceDoc, named []string) string {
+	for _, name := range named {
+		if !strings.HasPrefix(name, "src_") && !slices.ContainsFunc(listed, func(d SourceDoc) bool { return d.Name == name }) {
+			return c.hint(ctx, scope, name)
+		}
+	}
+	return ""
+}
+
+// sourceIDs returns the ids of the sources that the arguments name, by id or by
+// name, without repeats. A name that no source of the scope has is an error.
+func (c *Client) sourceIDs(ctx context.Context, scope string, named []string) ([]string, error) {
+	var ids []string
+	var all []SourceDoc
+	for _, arg := range named {
+		id := arg
+		if !strings.HasPrefix(arg, "src_") {
+			if all == nil {
+				listed, err := c.Sources(ctx, scope)
+				if err != nil {
+					return nil, err
+				}
+				all = append([]SourceDoc{}, listed...)
+			}
+			at := slices.IndexFunc(all, func(s SourceDoc) bool { return s.Name == arg || s.ID == arg })
+			if at < 0 {
+				return nil, exit.With(exit.Refused, fmt.Errorf("no source %q with scope %s in workspace %s%s; 'headwater list' shows what is there", arg, scope, c.workspace, c.hint(ctx, scope, arg)))
+			}
+			id = all[at].ID
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,153 @@
+// Package clienttest is the service as tests of its client need it: it answers
+// what it is told to, and remembers what it was asked.
+package clienttest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"headwater/cmd/headwater/terminal"
+)
+
+// Service is an API that answers as the contract says: routes are keyed by
+// "METHOD /path below /api/v1", and every request is kept.
+type Service struct {
+	*httptest.Server
+	Routes map[string]http.HandlerFunc
+
+	mu       sync.Mutex
+	requests []request
+}
+
+type request struct {
+	Route, Query, Body string
+	Header             http.Header
+}
+
+// New starts a service with the routes, which ends with the test.
+func New(t *testing.T, routes map[string]http.HandlerFunc) *Service {
+	s := &Service{Routes: routes}
+	s.Server = httptest.NewServer(s)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// ServeHTTP answers by the route, 401 without the token "the-token", and 404
+// where there is no such route.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	route := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v1")
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	s.requests = append(s.requests, request{route, r.URL.RawQuery, string(body), r.Header.Clone()})
+	answer := s.Routes[route]
+	s.mu.Unlock()
+	if r.Header.Get("Authorization") != "Bearer the-token" {
+		Envelope(w, 401, `{"status":"error","message":"the token is not valid","data":null,"error":{"code":"unauthorized","details":[]}}`)
+		return
+	}
+	if answer == nil {
+		Envelope(w, 404, `{"status":"error","message":"nothing is at `+route+`","data":null,"error":{"code":"not_found","details":[]}}`)
+		return
+	}
+	answer(w, r)
+}
+
+// Asked returns the requests of one route.
+func (s *Service) Asked(route string) []request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []request
+	for _, r := range s.requests {
+		if r.Route == route {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// Envelope answers with a status and a whole body.
+func Envelope(w http.ResponseWriter, code int, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", "req-7")
+	w.WriteHeader(code)
+	fmt.Fprint(w, body)
+}
+
+// Says answers 200 with the data.
+func Says(data string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		Envelope(w, 200, `{"status":"success","message":"done","data":`+data+`}`)
+	}
+}
+
+// Refuses answers with an error envelope.
+func Refuses(code int, message, details string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		Envelope(w, code, `{"status":"error","message":"`+message+`","data":null,"error":{"code":"some_code","details":`+details+`}}`)
+	}
+}
+
+// Streams returns Streams that are no terminal, with what was written to each.
+func Streams(in string) (s terminal.Streams, out, err *bytes.Buffer) {
+	out, err = new(bytes.Buffer), new(bytes.Buffer)
+	return terminal.Streams{Out: out, Err: err, In: strings.NewReader(in), Getenv: func(name string) string {
+		return map[string]string{"PASSWORD": "from the environment"}[name]
+	}}, out, err
+}
+
+// Same fails the test where got is not want; a line break that want begins with
+// does not count.
+func Same(t *testing.T, what, got, want string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+const TwoSources = `[
+	{"id":"src_a","name":"airports","type":"file","connector":"file","scope":"user","status":"connected","tables":1,"records":3376,
+	 "last_sync":{"sync_id":"syn_1","status":"completed","finished_at":"2020-01-01T00:00:00Z"}},
+	{"id":"src_b","name":"crm","type":"database","connector":"postgresql","scope":"user","status":"failed","tables":12,"records":0,"last_sync":null}]`
+
+// Looks answers the first, second, ... request with the given data, and the last
+// one from then on.
+func Looks(data ...string) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		at := min(int(n.Add(1)), len(data)) - 1
+		if data[at] == "" {
+			Refuses(404, "no such sync", `[]`)(w, r)
+			return
+		}
+		Says(data[at])(w, r)
+	}
+}
+
+// Accepts answers 202 with an operation.
+func Accepts(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Preference-Applied", "respond-async")
+	Envelope(w, 202, `{"status":"success","message":"accepted","data":{"operation_id":"op_1"}}`)
+}
+
+// Documents of a sync of one source, op_1, that is done.
+const (
+	OpDone = `{"operation_id":"op_1","kind":"sync","status":"completed","targets":[
+		{"source_id":"src_a","name":"airports","status":"completed","sync_id":"syn_a"}]}`
+	SyncDone = `{"sync_id":"syn_a","source_id":"src_a","source_name":"airports","status":"completed","mode":"full_refresh","records_processed":3376,"bytes":150000,"duration_ms":700,"tables":[
+		{"name":"airports","status":"completed","mode":"full_refresh","records_processed":3376,"bytes":150000,"files":1,"duration_ms":500}]}`
+)
+
+// WriterFunc is a function that is written to.
+type WriterFunc func([]byte) (int, error)
+
+// Write calls f.
+func (f WriterFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,197 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// ConnectCmd connects one source.
+type ConnectCmd struct {
+	ClientFlags `embed:""`
+	SourceFlags `embed:""`
+	Name        string   `short:"n" required:"" help:"Name of the source in its workspace. A name that exists gets a new version of its configuration."`
+	SyncOptions string   `placeholder:"JSON" help:"Sync options that the source keeps for every sync of it, such as '{\"mode\":\"incremental\"}'; {} clears them."`
+	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks about the source, shown in lists; may repeat, same forms as --config."`
+}
+
+// Run connects the source and waits for the outcome. A source that could not be
+// connected is an error.
+func (c *ConnectCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	kind, config, err := c.source(ctx, s, api)
+	if err != nil {
+		return err
+	}
+	metadata := map[string]any{}
+	for _, flag := range c.Metadata {
+		if err := setting(metadata, flag); err != nil {
+			return exit.Usagef("--metadata: %w", err)
+		}
+	}
+	spec := SourceSpec{Type: kind, Name: c.Name, Config: config, Metadata: metadata}
+	if c.SyncOptions != "" {
+		if spec.Sync = json.RawMessage(c.SyncOptions); !json.Valid(spec.Sync) {
+			return exit.Usagef("--sync-options is not JSON")
+		}
+	}
+	doc, raw, err := api.Connect(ctx, s, c.Scope, spec)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = terminal.PrintJSON(s, raw)
+	} else {
+		err = connectedGrid(doc.Connected).Print(s.Out, "nothing was connected")
+		for _, source := range doc.Connected {
+			for _, l := range source.LeftOut {
+				s.Note("%s: %s is left out: %s", terminal.Plain(source.Name), terminal.Plain(FullName(l.Namespace, l.Name)), said(l.Reason))
+			}
+			for _, text := range source.Notes {
+				s.Note("%s: %s", terminal.Plain(source.Name), said(text))
+			}
+		}
+	}
+	return errors.Join(err, Failures(doc))
+}
+
+// SourceSpec is one entry of a connect request.
+type SourceSpec struct {
+	Type     string          `json:"type"`
+	Name     string          `json:"name"`
+	Config   map[string]any  `json:"connection_config"`
+	Metadata map[string]any  `json:"metadata,omitempty"`
+	Sync     json.RawMessage `json:"sync,omitempty"`
+}
+
+// Connect sends one connect request for all sources and returns the outcome,
+// decoded and as sent. Single failures are in the outcome; an error means that
+// none was connected or that the outcome is not known.
+func (c *Client) Connect(ctx context.Context, s terminal.Streams, scope string, sources ...SourceSpec) (ConnectDoc, any, error) {
+	var doc ConnectDoc
+	a, err := c.post(ctx, c.Path("connect"), map[string]any{"scope": scope, "sources": sources}, "")
+	if err != nil {
+		return doc, nil, err
+	}
+	op, waited, err := c.settled(ctx, s, a)
+	if err != nil {
+		return doc, nil, err
+	}
+	if !waited {
+		return doc, a.Data, a.into(&doc)
+	}
+	if err := operationError(op); err != nil {
+		return doc, nil, err
+	}
+	listed, err := c.Sources(ctx, scope)
+	if err != nil {
+		return doc, nil, err
+	}
+	for _, target := range op.Targets {
+		for _, source := range listed {
+			if source.ID == target.SourceID && target.Status == "completed" {
+				doc.Connected = append(doc.Connected, source)
+			}
+		}
+	}
+	doc.OperationID = op.OperationID
+	return doc, doc, nil
+}
+
+func connectedGrid(sources []SourceDoc) *terminal.Grid {
+	g := terminal.NewGrid("NAME", "TYPE", "CONNECTOR", "SCOPE", "STATUS", "#TABLES", "ID")
+	for _, source := range sources {
+		g.Add(source.Name, source.Type, source.Connector, source.Scope, source.Status, terminal.Count(int64(source.Tables)), source.ID)
+	}
+	return g
+}
+
+// Failures returns an error that names every source that was not connected.
+func Failures(doc ConnectDoc) error {
+	var lines []string
+	for _, f := range doc.Failed {
+		lines = append(lines, terminal.Plain(f.Name)+": "+said(f.Error))
+	}
+	if lines == nil {
+		return nil
+	}
+	code := exit.Failed
+	if len(doc.Connected) > 0 {
+		code = exit.Partial
+	}
+	return exit.With(code, fmt.Errorf("%s not connected\n  %s", terminal.Several(len(lines), "source"), strings.Join(lines, "\n  ")))
+}
+
+// TestCmd tries a connection and saves nothing.
+type TestCmd struct {
+	ClientFlags `embed:""`
+	SourceFlags `embed:""`
+}
+
+// Run prints the steps of the test. A connection that does not work is an error
+// that says why.
+func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	kind, config, err := c.source(ctx, s, api)
+	if err != nil {
+		return err
+	}
+	doc, raw, failed := api.Test(ctx, s, kind, config)
+	if failed != nil && raw == nil {
+		return failed
+	}
+	if c.JSON {
+		return errors.Join(terminal.PrintJSON(s, raw), failed)
+	}
+	g := terminal.NewGrid("STEP", "RESULT", "#TIME", "MESSAGE")
+	for _, step := range doc.Steps {
+		g.Add(step.Name, step.Status, terminal.Took(step.DurationMS), said(step.Message))
+	}
+	if err := g.Print(s.Out, "no steps were reported"); err != nil {
+		return err
+	}
+	return failed
+}
+
+// Test tries a connection. It returns the steps also with the error of one that
+// failed; raw is nil when there was no outcome.
+func (c *Client) Test(ctx context.Context, s terminal.Streams, kind string, config map[string]any) (doc TestDoc, raw any, err error) {
+	body := map[string]any{"source_config": map[string]any{"type": kind, "connection_config": config}}
+	a, err := c.post(ctx, c.Path("test-connection"), body, "")
+	if err != nil {
+		return doc, nil, err
+	}
+	op, waited, err := c.settled(ctx, s, a)
+	if err != nil {
+		return doc, nil, err
+	}
+	if waited {
+		if len(op.Targets) != 1 {
+			return doc, op, operationError(op)
+		}
+		a = apiAnswer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
+		if op.Targets[0].Status != "completed" {
+			a.Status = "error"
+		}
+	}
+	if len(a.Data) > 0 && string(a.Data) != "null" {
+		if err := a.into(&doc); err != nil {
+			return doc, nil, err
+		}
+	}
+	if a.Status != "success" {
+		return doc, a.Data, exit.With(exit.Failed, errors.New(said(a.Message)))
+	}
+	return doc, a.Data, nil
+}

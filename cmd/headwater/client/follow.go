@@ -1,0 +1,85 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"headwater/cmd/headwater/exit"
+)
+
+const (
+	// patience is how many looks at a running operation may fail in a row before
+	// its follower gives up.
+	patience = 10
+	// eager is how many looks come quickly; a sync that runs longer is looked at
+	// a fifth as often.
+	eager = 50
+)
+
+// FollowSync shows a sync operation on p until it has ended, and returns it with
+// its syncs in the order of its targets. With an error the operation is what was
+// last seen.
+func (c *Client) FollowSync(ctx context.Context, id string, p *Progress) (op OperationDoc, syncs []SyncDoc, err error) {
+	over := map[string]SyncDoc{}
+	for looks, failed := 1, 0; ; looks++ {
+		seen, seenSyncs, err := c.look(ctx, id, over)
+		switch {
+		case err == nil:
+			op, syncs, failed = seen, seenSyncs, 0
+			p.show(syncs)
+			if op.Status != "running" {
+				return op, syncs, nil
+			}
+		case ctx.Err() != nil:
+			return op, syncs, ctx.Err()
+		default:
+			var refused *APIError
+			if failed++; failed >= patience || errors.As(err, &refused) && refused.HTTP < 500 {
+				return op, syncs, exit.With(exit.Unknown, fmt.Errorf("%w\n  the sync is %s and may go on", err, id))
+			}
+		}
+		pause := c.poll
+		if looks > eager {
+			pause *= 5
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return op, syncs, err
+		}
+	}
+}
+
+// look reads an operation and its syncs. A sync that no worker has taken yet has
+// no document and is left out; one that is over is kept in over and not read
+// again.
+func (c *Client) look(ctx context.Context, id string, over map[string]SyncDoc) (OperationDoc, []SyncDoc, error) {
+	// The operation comes first: once it has ended, its syncs do not change.
+	op, err := c.operation(ctx, id)
+	if err != nil {
+		return op, nil, err
+	}
+	var syncs []SyncDoc
+	for _, target := range op.Targets {
+		if target.SyncID == "" {
+			continue
+		}
+		sync, known := over[target.SyncID]
+		if !known {
+			sync, err = c.syncOf(ctx, target.SyncID)
+			if notFound(err) {
+				continue
+			}
+			if err != nil {
+				return op, nil, err
+			}
+			if sync.SourceName == "" {
+				sync.SourceName = target.Name
+			}
+			if sync.Status != "running" {
+				over[target.SyncID] = sync
+			}
+		}
+		syncs = append(syncs, sync)
+	}
+	return op, syncs, nil
+}

@@ -1,0 +1,118 @@
+package client
+
+import (
+	"time"
+
+	"headwater/bus/event"
+	"headwater/cmd/headwater/terminal"
+)
+
+// Progress shows running syncs: every table that ends becomes a line; on a
+// terminal bars below them show the tables that run. It belongs to one goroutine.
+type Progress struct {
+	s      terminal.Streams
+	bars   terminal.Bars
+	ended  map[string]bool // tables that have their line
+	spoke  time.Time       // of the last line about running tables
+	remark time.Duration   // between two such lines
+}
+
+// NewProgress returns a display of syncs on s.Err, which shows nothing yet.
+func NewProgress(s terminal.Streams) *Progress {
+	return &Progress{s: s, bars: terminal.NewBars(s), ended: map[string]bool{}, spoke: time.Now(), remark: 10 * time.Second}
+}
+
+// show brings the display up to what the documents say.
+func (p *Progress) show(syncs []SyncDoc) {
+	now := time.Now()
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			key := sync.SyncID + "\x00" + FullName(t.Namespace, t.Name)
+			if t.Status == "running" {
+				p.remarkOn(sync, t, now)
+			} else if !p.ended[key] {
+				p.ended[key] = true
+				p.line(sync.SourceName, t)
+			}
+		}
+	}
+	if !p.s.Terminal {
+		if now.Sub(p.spoke) >= p.remark {
+			p.spoke = now
+		}
+		return
+	}
+	width, _ := p.bars.Size()
+	lines := barsOf(syncs, now, width-1)
+	if len(lines) == 0 {
+		lines = []string{"  finishing"}
+		if len(syncs) == 0 {
+			lines[0] = "  waiting for a turn"
+		}
+	}
+	p.bars.Draw(lines)
+}
+
+// line says how one table ended.
+func (p *Progress) line(source string, t TableSync) {
+	mark, text := "✓", terminal.Several(int(t.Records), "row")
+	if per := terminal.Rate(t.Records, t.DurationMS); per != "" {
+		text += ", " + per + " rows/s"
+	}
+	text += ", " + terminal.Took(t.DurationMS)
+	switch t.Status {
+	case "failed":
+		mark, text = "✗", said(t.Message)
+	case "skipped":
+		mark, text = "-", "skipped"
+		if t.Message != "" {
+			text += ": " + said(t.Message)
+		}
+	}
+	p.bars.Erase()
+	p.s.Note("  %s %s: %s: %s", mark, terminal.Plain(source), terminal.Plain(FullName(t.Namespace, t.Name)), terminal.Plain(text))
+}
+
+// remarkOn says now and then, where there are no bars, how far a table is.
+func (p *Progress) remarkOn(sync SyncDoc, t TableSync, now time.Time) {
+	if p.s.Terminal || now.Sub(p.spoke) < p.remark {
+		return
+	}
+	text := terminal.Several(int(max(t.Records, t.RowsRead)), "row")
+	if t.Estimate != nil {
+		text += " of about " + terminal.Count(*t.Estimate)
+	}
+	if t.WaitingFor != "" && t.WaitingFor != event.WaitingRead {
+		text += ", " + t.WaitingFor
+		if t.BytesUploaded > 0 {
+			text += " (" + terminal.Size(t.BytesUploaded) + " are there)"
+		}
+		if left := sync.left(t); left != nil {
+			text += ", about " + lasted(time.Duration(*left)*time.Second) + " left"
+		}
+	} else if t.WaitingSince != nil {
+		text += ", no rows for " + lasted(now.Sub(*t.WaitingSince))
+	} else if t.Rate > 0 {
+		text += ", " + terminal.Count(t.Rate) + " rows/s"
+	}
+	if quiet := now.Sub(sync.UpdatedAt); !sync.UpdatedAt.IsZero() && quiet > workerSilence {
+		text += ", no sign of its worker for " + lasted(quiet)
+	}
+	p.s.Note("  … %s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), text)
+}
+
+// left returns how many seconds a table still takes, nil where nobody knows.
+func (d SyncDoc) left(t TableSync) *int64 {
+	if d.Progress == nil {
+		return nil
+	}
+	for _, p := range d.Progress.Tables {
+		if p.Name == t.Name && p.Namespace == t.Namespace {
+			return p.ETA
+		}
+	}
+	return nil
+}
+
+// Close takes the bars away. What stands above them stays.
+func (p *Progress) Close() { p.bars.Erase() }

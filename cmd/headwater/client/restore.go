@@ -1,0 +1,168 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// RestoreCmd brings removed sources back.
+type RestoreCmd struct {
+	ClientFlags `embed:""`
+	Sources     []string `arg:"" optional:"" help:"Names or ids of removed sources; 'headwater list --removed' shows them."`
+	AsOf        string   `help:"All sources that were there at this time (2026-01-31T12:00:00Z) or sequence and are removed now."`
+	Rename      string   `help:"Name that the one source gets instead of the one it had."`
+	DryRun      bool     `help:"Say what would be restored, and restore nothing."`
+}
+
+// Run restores the sources and prints what is back. One that cannot be restored
+// is an error, after the others were.
+func (c *RestoreCmd) Run(ctx context.Context, s terminal.Streams) error {
+	if (len(c.Sources) == 0) == (c.AsOf == "") {
+		return exit.Usagef("name the sources to restore, or give --as-of; 'headwater list --removed' shows what can be restored")
+	}
+	if c.Rename != "" && len(c.Sources) != 1 {
+		return exit.Usagef("--rename needs exactly one source")
+	}
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	removed, err := api.removedSources(ctx, c.Scope)
+	if err != nil {
+		return err
+	}
+	body := map[string]any{"scope": c.Scope}
+	if c.AsOf != "" {
+		body["as_of"] = c.AsOf
+	} else {
+		ids, err := idsAmong(removed, c.Sources, fmt.Sprintf("no removed source %%q with scope %s in workspace %s; 'headwater list --removed' shows what can be restored", c.Scope, c.Workspace))
+		if err != nil {
+			return err
+		}
+		body["source_ids"] = ids
+		if c.Rename != "" {
+			body["names"] = map[string]string{ids[0]: c.Rename}
+		}
+	}
+	if c.DryRun {
+		body["dry_run"] = true
+	}
+	a, err := api.post(ctx, api.Path("restore"), body, "")
+	if err != nil {
+		return err
+	}
+	op, waited, err := api.settled(ctx, s, a)
+	if err != nil {
+		return err
+	}
+	var doc restoreDoc
+	if !waited {
+		if err := a.into(&doc); err != nil {
+			return err
+		}
+		return errors.Join(c.show(s, doc, removed), doc.failure())
+	}
+	for _, target := range op.Targets {
+		if target.Status == "completed" {
+			doc.Restored = append(doc.Restored, target.SourceID)
+		}
+	}
+	doc.Count = len(doc.Restored)
+	return errors.Join(c.show(s, doc, removed), operationError(op))
+}
+
+type restoreDoc struct {
+	Count     int      `json:"restored_count"`
+	Restored  []string `json:"restored_sources"`
+	Unchanged []string `json:"unchanged_sources,omitempty"`
+	Failed    []struct {
+		Name  string `json:"name"`
+		Error string `json:"error"`
+	} `json:"failed_sources,omitempty"`
+}
+
+// failure returns an error that names every source that was not restored.
+func (d restoreDoc) failure() error {
+	var errs []error
+	for _, f := range d.Failed {
+		errs = append(errs, fmt.Errorf("not restored: %s: %s", terminal.Plain(f.Name), said(f.Error)))
+	}
+	return exit.With(partly(d.Count), errors.Join(errs...))
+}
+
+func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDoc) error {
+	if c.JSON {
+		return terminal.PrintJSON(s, doc)
+	}
+	done := "restored "
+	if c.DryRun {
+		done = "would restore "
+	}
+	for _, id := range doc.Restored {
+		name := id
+		if at := slices.IndexFunc(removed, func(d SourceDoc) bool { return d.ID == id }); at >= 0 {
+			name = terminal.Plain(removed[at].Name) + "  " + id
+		}
+		fmt.Fprintln(s.Out, done+name)
+	}
+	for _, id := range doc.Unchanged {
+		fmt.Fprintln(s.Out, "is there already "+id)
+	}
+	if len(doc.Restored)+len(doc.Unchanged) == 0 {
+		_, err := fmt.Fprintf(s.Out, "nothing to restore with scope %s in workspace %s\n", c.Scope, c.Workspace)
+		return err
+	}
+	return nil
+}
+
+// idsAmong returns the ids of the sources that the arguments name, by id or by
+// name, without repeats. A name that none of them has is the error of the format
+// missing; one that several have is an error that lists their ids.
+func idsAmong(all []SourceDoc, named []string, missing string) ([]string, error) {
+	var ids []string
+	for _, arg := range named {
+		var found []string
+		if strings.HasPrefix(arg, "src_") {
+			found = []string{arg}
+		} else {
+			for _, source := range all {
+				if source.Name == arg {
+					found = append(found, source.ID)
+				}
+			}
+		}
+		switch {
+		case len(found) == 0:
+			return nil, exit.With(exit.Refused, fmt.Errorf(missing, arg))
+		case len(found) > 1:
+			return nil, exit.With(exit.Refused, fmt.Errorf("several sources are named %q; give the id of the one you mean: %s", arg, strings.Join(found, ", ")))
+		case !slices.Contains(ids, found[0]):
+			ids = append(ids, found[0])
+		}
+	}
+	return ids, nil
+}
+
+func removedGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
+	g := terminal.NewGrid("NAME", "TYPE", "CONNECTOR", "#TABLES", "#RECORDS", "REMOVED", "UNTIL", "ID")
+	for _, source := range sources {
+		removed, until := "", ""
+		if source.RemovedAt != nil {
+			removed = humanize.RelTime(*source.RemovedAt, now, "ago", "from now")
+		}
+		if source.DestroyedAfter != nil {
+			until = source.DestroyedAfter.Format(time.RFC3339)
+		}
+		g.Add(source.Name, source.Type, source.Connector, terminal.Count(int64(source.Tables)), terminal.Count(source.Records), removed, until, source.ID)
+	}
+	return g
+}

@@ -1,0 +1,209 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// SyncCmd syncs sources and shows how they come along.
+type SyncCmd struct {
+	ClientFlags `embed:""`
+	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
+	SyncFlags   `embed:""`
+	Detach      bool `help:"Start the sync, print its operation and return."`
+	Cancel      bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
+}
+
+// Run starts the sync and follows it to its end. A source or table that was not
+// synced is an error, and so is leaving before the end.
+func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	ids, err := api.sourceIDs(ctx, c.Scope, c.Sources)
+	if err != nil {
+		return err
+	}
+	options, err := c.options()
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	id, err := api.StartSync(ctx, c.Scope, ids, options)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		s.Note("there is nothing to sync with scope %s in workspace %s", c.Scope, c.Workspace)
+		if c.JSON {
+			return terminal.PrintJSON(s, syncAnswer(OperationDoc{}, nil))
+		}
+		return nil
+	}
+	if c.Detach {
+		if c.JSON {
+			return terminal.PrintJSON(s, map[string]string{"operation_id": id})
+		}
+		_, err := fmt.Fprintln(s.Out, id)
+		return err
+	}
+	p := NewProgress(s)
+	op, syncs, err := api.FollowSync(ctx, id, p)
+	p.Close()
+	if ctx.Err() != nil {
+		return c.leave(ctx, api, id)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = terminal.PrintJSON(s, syncAnswer(op, syncs))
+	} else {
+		err = printSyncs(s, op, syncs)
+	}
+	return errors.Join(err, SyncError(op, syncs))
+}
+
+// leave ends a follow that Ctrl-C broke off, and says what becomes of the sync.
+func (c *SyncCmd) leave(ctx context.Context, api *Client, id string) error {
+	if !c.Cancel {
+		return interrupted(id, ctx.Err())
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer stop()
+	op, err := api.cancel(ctx, id)
+	if err != nil {
+		return exit.With(exit.Unknown, fmt.Errorf("the sync could not be cancelled and may go on as %s: %w", id, err))
+	}
+	return exit.With(exit.Failed, fmt.Errorf("interrupted; the sync ended as %s", op.Status))
+}
+
+// interrupted is the error of a command that stopped following an operation.
+func interrupted(id string, cause error) error {
+	return exit.With(exit.Unknown, fmt.Errorf("stopped following (%w); it goes on in the service: 'headwater operation %s' shows it, with --cancel it ends", cause, id))
+}
+
+// StartSync starts a sync without waiting for it and returns its operation, ""
+// when there was nothing to sync.
+func (c *Client) StartSync(ctx context.Context, scope string, ids []string, options map[string]any) (string, error) {
+	body := map[string]any{"scope": scope}
+	if len(ids) > 0 {
+		body["source_ids"] = ids
+	}
+	if len(options) > 0 {
+		body["sync_options"] = options
+	}
+	a, err := c.post(ctx, c.Path("sync"), body, "respond-async")
+	if err != nil {
+		return "", err
+	}
+	var accepted struct {
+		OperationID string `json:"operation_id"`
+	}
+	if err := a.into(&accepted); err != nil {
+		return "", err
+	}
+	return accepted.OperationID, nil
+}
+
+// cancel asks for an operation to be cancelled and returns it as it then is.
+func (c *Client) cancel(ctx context.Context, id string) (OperationDoc, error) {
+	if _, err := c.post(ctx, c.Path("operations", id, "cancel"), map[string]any{}, ""); err != nil {
+		return OperationDoc{}, err
+	}
+	return c.waitOperation(ctx, id)
+}
+
+// syncAnswer is what POST sync answers, for --json.
+func syncAnswer(op OperationDoc, syncs []SyncDoc) map[string]any {
+	var records int64
+	for _, sync := range syncs {
+		records += sync.Records
+	}
+	if syncs == nil {
+		syncs = []SyncDoc{}
+	}
+	return map[string]any{"records_processed": records, "syncs": syncs, "operation_id": op.OperationID}
+}
+
+// printSyncs prints every table that was synced, and a line with the sums.
+func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
+	var records, bytes, tables int64
+	g := terminal.NewGrid("SOURCE", "TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "#ROWS/S")
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			g.Add(sync.SourceName, FullName(t.Namespace, t.Name), t.Status, t.Mode,
+				terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Took(t.DurationMS), terminal.Rate(t.Records, t.DurationMS))
+			tables++
+		}
+		records, bytes = records+sync.Records, bytes+sync.Bytes
+	}
+	if err := g.Print(s.Out, "no table was synced"); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(s.Out, "%s, %s in %s of %s\n", terminal.Several(int(records), "row"), terminal.Size(bytes),
+		terminal.Several(int(tables), "table"), terminal.Several(len(op.Targets), "source"))
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			if t.Message != "" {
+				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), said(t.Message))
+			}
+			for _, text := range t.Notes {
+				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), said(text))
+			}
+		}
+	}
+	return err
+}
+
+// SyncError returns nil when everything was synced, else an error that names
+// every source that was not and every table of the others that was not.
+func SyncError(op OperationDoc, syncs []SyncDoc) error {
+	if err := operationError(op); err != nil {
+		return err
+	}
+	var lines []string
+	for _, sync := range syncs {
+		for _, t := range sync.Tables {
+			if sync.Status != "completed" && t.Status != "completed" {
+				lines = append(lines, said(fmt.Sprintf("%s: %s: %s: %s", sync.SourceName, FullName(t.Namespace, t.Name), t.Status, t.Message)))
+			}
+		}
+	}
+	if lines == nil {
+		return nil
+	}
+	return exit.With(exit.Partial, fmt.Errorf("%s not synced\n  %s", terminal.Several(len(lines), "table"), strings.Join(lines, "\n  ")))
+}
+
+// operationError returns nil for an operation that was carried out, else an
+// error that says what became of each target that was not.
+func operationError(op OperationDoc) error {
+	if op.Status == "completed" {
+		return nil
+	}
+	text := fmt.Sprintf("%s %s", op.Kind, op.Status)
+	for _, target := range op.Targets {
+		if target.Status == "completed" {
+			continue
+		}
+		name := target.Name
+		if name == "" {
+			name = target.SourceID
+		}
+		why := []string{target.Status}
+		for _, part := range []string{target.Reason, target.Message} {
+			if part != "" && part != target.Status {
+				why = append(why, part)
+			}
+		}
+		text += "\n  " + said(name+": "+strings.Join(why, ": "))
+	}
+	return exit.With(exitOf(op), errors.New(text))
+}

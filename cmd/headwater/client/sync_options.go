@@ -1,0 +1,121 @@
+package client
+
+import (
+	"fmt"
+	"strings"
+)
+
+// SyncFlags are sync_options as flags. TABLE is a name or, where a pattern is
+// allowed, one such as public.order*.
+type SyncFlags struct {
+	Mode          string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads from the last cursor value on and appends what is new."`
+	Incremental   bool     `help:"Short for --mode incremental."`
+	Table         []string `sep:"none" help:"Only this table or pattern; may repeat."`
+	BatchSize     int      `help:"Rows a batch; 0 leaves it to the service."`
+	CursorColumn  []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What an incremental sync of a table goes by; may repeat."`
+	Merge         bool     `help:"With --mode incremental: rows take the place of those with the same key."`
+	DeletedColumn []string `sep:"none" placeholder:"TABLE=COLUMN" help:"With --merge: the column that says a row is deleted; may repeat."`
+	Exclude       []string `sep:"none" placeholder:"TABLE[=COLUMN]" help:"Tables, or columns of them (patterns), that are neither read nor landed; may repeat."`
+	KeyColumn     []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What tells the rows of a table apart, in the place of a primary key; repeat for a key of several columns."`
+	Lookback      string   `help:"Begin so much before the cursor: 15m, 2h, 3d, or a number for cursors that are numbers."`
+	Parallelism   int      `help:"Connections that one table is read over, 1 to 16; 0 leaves it to the service."`
+	Reset         []string `sep:"none" placeholder:"TABLE" help:"This table (or pattern) starts over; may repeat."`
+	StartFrom     []string `sep:"none" placeholder:"TABLE=VALUE" help:"Start from an earlier checkpoint, see 'headwater checkpoints'; may repeat."`
+	Timeout       string   `help:"Limit of the whole sync, such as 2h."`
+	TableTimeout  string   `help:"Limit of each table, such as 30m."`
+	IdleTimeout   string   `help:"How long a source may send nothing while it is read, such as 10m."`
+	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
+	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When a change of columns makes old rows differ from the source: reread (the default) reads the table once in full, keep leaves them."`
+	Always        bool     `help:"These options are the source's own from now on; alone it clears those it kept."`
+	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
+}
+
+// options returns sync_options with what was asked for, and an error that names
+// a flag which is not TABLE=SOMETHING.
+func (f *SyncFlags) options() (map[string]any, error) {
+	o := map[string]any{}
+	mode := f.Mode
+	if f.Incremental {
+		if mode != "" && mode != "incremental" {
+			return nil, fmt.Errorf("--incremental contradicts --mode %s; leave one of the two", mode)
+		}
+		mode = "incremental"
+	}
+	for name, value := range map[string]string{"mode": mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout,
+		"idle_timeout": f.IdleTimeout, "on_replaced": f.OnReplaced, "on_columns_changed": f.OnColumns} {
+		if value != "" {
+			o[name] = value
+		}
+	}
+	for name, list := range map[string][]string{"tables": f.Table, "reset": f.Reset} {
+		if len(list) > 0 {
+			o[name] = list
+		}
+	}
+	for name, n := range map[string]int{"batch_size": f.BatchSize, "parallelism": f.Parallelism} {
+		if n != 0 {
+			o[name] = n
+		}
+	}
+	for name, on := range map[string]bool{"merge": f.Merge, "allow_empty": f.AllowEmpty, "always": f.Always} {
+		if on {
+			o[name] = true
+		}
+	}
+	for _, m := range []struct {
+		name, flag, takes string
+		pairs             []string
+	}{
+		{"cursor_columns", "--cursor-column", "COLUMN", f.CursorColumn}, {"deleted_columns", "--deleted-column", "COLUMN", f.DeletedColumn},
+		{"start_from", "--start-from", "VALUE", f.StartFrom},
+	} {
+		values := map[string]string{}
+		for _, pair := range m.pairs {
+			table, value, ok := strings.Cut(pair, "=")
+			if !ok || table == "" || value == "" {
+				return nil, fmt.Errorf("%s %s: write TABLE=%s", m.flag, pair, m.takes)
+			}
+			values[table] = value
+		}
+		if len(values) > 0 {
+			o[m.name] = values
+		}
+	}
+	return o, f.lists(o)
+}
+
+// lists adds what maps a table to several columns.
+func (f *SyncFlags) lists(o map[string]any) error {
+	var excluded []string
+	columns, keys := map[string]map[string][]string{}, map[string][]string{}
+	for _, pair := range f.Exclude {
+		table, column, ok := strings.Cut(pair, "=")
+		switch {
+		case !ok && pair != "":
+			excluded = append(excluded, pair)
+			continue
+		case table == "" || column == "":
+			return fmt.Errorf("--exclude %s: write TABLE=COLUMN, or TABLE for all of it", pair)
+		case columns[table] == nil:
+			columns[table] = map[string][]string{}
+		}
+		columns[table]["exclude"] = append(columns[table]["exclude"], column)
+	}
+	for _, pair := range f.KeyColumn {
+		table, column, ok := strings.Cut(pair, "=")
+		if !ok || table == "" || column == "" {
+			return fmt.Errorf("--key-column %s: write TABLE=COLUMN", pair)
+		}
+		keys[table] = append(keys[table], column)
+	}
+	if len(excluded) > 0 {
+		o["exclude"] = excluded
+	}
+	if len(columns) > 0 {
+		o["columns"] = columns
+	}
+	if len(keys) > 0 {
+		o["key_columns"] = keys
+	}
+	return nil
+}

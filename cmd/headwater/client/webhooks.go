@@ -1,0 +1,262 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// WebhooksCmd is where events are posted to.
+type WebhooksCmd struct {
+	Create WebhookCreateCmd `cmd:"" help:"Have events posted to a URL. Prints the secret that signs them, once."`
+	List   WebhookListCmd   `cmd:"" help:"List the webhooks of a workspace."`
+	Show   WebhookShowCmd   `cmd:"" help:"Show one webhook and how far it is."`
+	Test   WebhookTestCmd   `cmd:"" help:"Post one event that did not happen."`
+	Rotate WebhookRotateCmd `cmd:"" help:"Give a webhook a new secret. Both sign for 24 h."`
+	Delete WebhookDeleteCmd `cmd:"" help:"Delete a webhook."`
+}
+
+type webhookClientDoc struct {
+	ID          string       `json:"id"`
+	URL         string       `json:"url"`
+	Scope       string       `json:"scope"`
+	Types       []string     `json:"types"`
+	SourceID    string       `json:"source_id"`
+	Description string       `json:"description"`
+	CreatedAt   time.Time    `json:"created_at"`
+	Secret      string       `json:"secret"`
+	Delivery    *deliveryDoc `json:"delivery"`
+}
+
+type deliveryDoc struct {
+	Position        uint64     `json:"position"`
+	Pending         int64      `json:"pending"`
+	LastDelivered   *uint64    `json:"last_delivered"`
+	LastDeliveredAt *time.Time `json:"last_delivered_at"`
+	Failures        int        `json:"consecutive_failures"`
+	LastAttemptAt   *time.Time `json:"last_attempt_at"`
+	LastReason      string     `json:"last_reason"`
+	NextAttemptAt   *time.Time `json:"next_attempt_at"`
+	Waiting         []struct {
+		SourceID      string     `json:"source_id"`
+		Sequence      uint64     `json:"sequence"`
+		Failures      int        `json:"failures"`
+		Reason        string     `json:"reason"`
+		NextAttemptAt *time.Time `json:"next_attempt_at"`
+	} `json:"waiting"`
+}
+
+// types returns which events are meant, for people.
+func (d webhookClientDoc) types() string {
+	if len(d.Types) == 0 {
+		return "all"
+	}
+	return strings.Join(d.Types, ",")
+}
+
+// WebhookCreateCmd makes a webhook.
+type WebhookCreateCmd struct {
+	ClientFlags `embed:""`
+	To          string   `arg:"" name:"url" help:"Where to post to, http or https."`
+	Type        []string `help:"Only events of these names, such as SyncCompleted,SyncFailed."`
+	Source      string   `help:"Only events of this source, by name or id."`
+	After       *uint64  `help:"Only later events than this sequence; 0 is the beginning, without it now."`
+	Description string   `help:"What it is for."`
+}
+
+// Run makes it and prints its secret.
+func (c *WebhookCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	body := map[string]any{"scope": c.Scope, "url": c.To, "types": c.Type, "description": c.Description}
+	if c.Source != "" {
+		ids, err := api.sourceIDs(ctx, c.Scope, []string{c.Source})
+		if err != nil {
+			return err
+		}
+		body["source_id"] = ids[0]
+	}
+	if c.After != nil {
+		body["after"] = *c.After
+	}
+	a, err := api.post(ctx, api.Path("webhooks"), body, "")
+	if err != nil {
+		return err
+	}
+	return c.made(s, a)
+}
+
+// made prints a webhook whose secret is shown now and never again.
+func (c *ClientFlags) made(s terminal.Streams, a apiAnswer) error {
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var doc webhookClientDoc
+	if err := a.into(&doc); err != nil {
+		return err
+	}
+	s.Note("keep the secret: it is not shown again")
+	_, err := fmt.Fprintf(s.Out, "%s  %s\n", terminal.Plain(doc.ID), terminal.Plain(doc.Secret))
+	return err
+}
+
+// WebhookListCmd lists webhooks.
+type WebhookListCmd struct {
+	ClientFlags `embed:""`
+}
+
+// Run prints those of the scope. None is no error.
+func (c *WebhookListCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := api.get(ctx, api.Path("webhooks"), url.Values{"scope": {c.Scope}})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var all []webhookClientDoc
+	if err := a.into(&all); err != nil {
+		return err
+	}
+	g := terminal.NewGrid("ID", "URL", "EVENTS", "SOURCE", "DESCRIPTION")
+	for _, d := range all {
+		source := d.SourceID
+		if source == "" {
+			source = "all"
+		}
+		g.Add(d.ID, d.URL, d.types(), source, d.Description)
+	}
+	return g.Print(s.Out, fmt.Sprintf("no webhooks with scope %s in workspace %s", c.Scope, c.Workspace))
+}
+
+// OneWebhook is what commands about one webhook take.
+type OneWebhook struct {
+	ClientFlags `embed:""`
+	ID          string `arg:"" name:"id" help:"Id of the webhook, as 'webhooks list' shows it."`
+}
+
+// WebhookShowCmd shows one webhook.
+type WebhookShowCmd struct {
+	OneWebhook `embed:""`
+}
+
+// Run prints the webhook and how far it is.
+func (c *WebhookShowCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := api.get(ctx, api.Path("webhooks", c.ID), nil)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var doc webhookClientDoc
+	if err := a.into(&doc); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Out, "%s  %s  events %s\n", terminal.Plain(doc.ID), terminal.Plain(doc.URL), terminal.Plain(doc.types()))
+	d := doc.Delivery
+	if d == nil {
+		return nil
+	}
+	fmt.Fprintf(s.Out, "everything taken up to %d, %s to deliver\n", d.Position, terminal.Several(int(d.Pending), "event"))
+	if d.LastDeliveredAt != nil && d.LastDelivered != nil {
+		fmt.Fprintf(s.Out, "last taken: %d at %s\n", *d.LastDelivered, d.LastDeliveredAt.Local().Format(time.DateTime))
+	}
+	if d.Failures == 0 || d.LastAttemptAt == nil {
+		return nil
+	}
+	fmt.Fprintf(s.Out, "%s in a row, the last at %s: %s\n", terminal.Several(d.Failures, "failure"), d.LastAttemptAt.Local().Format(time.DateTime), terminal.Plain(d.LastReason))
+	g := terminal.NewGrid("SOURCE", "#SEQUENCE", "#FAILURES", "NEXT ATTEMPT", "REASON")
+	for _, w := range d.Waiting {
+		next := ""
+		if w.NextAttemptAt != nil {
+			next = w.NextAttemptAt.Local().Format(time.DateTime)
+		}
+		g.Add(w.SourceID, strconv.FormatUint(w.Sequence, 10), strconv.Itoa(w.Failures), next, w.Reason)
+	}
+	return g.Print(s.Out, "no source waits")
+}
+
+// WebhookTestCmd posts a test event.
+type WebhookTestCmd struct {
+	OneWebhook `embed:""`
+}
+
+// Run fails when the receiver did not take the event.
+func (c *WebhookTestCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := api.post(ctx, api.Path("webhooks", c.ID, "test"), struct{}{}, "")
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = terminal.PrintJSON(s, a.Data)
+	} else if a.Status == "success" {
+		_, err = fmt.Fprintln(s.Out, terminal.Plain(a.Message))
+	}
+	if a.Status != "success" {
+		return errors.Join(err, exit.With(exit.Failed, errors.New(said(a.Message))))
+	}
+	return err
+}
+
+// WebhookRotateCmd exchanges a secret.
+type WebhookRotateCmd struct {
+	OneWebhook `embed:""`
+}
+
+// Run prints the new secret.
+func (c *WebhookRotateCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := api.post(ctx, api.Path("webhooks", c.ID, "rotate"), struct{}{}, "")
+	if err != nil {
+		return err
+	}
+	return c.made(s, a)
+}
+
+// WebhookDeleteCmd deletes a webhook.
+type WebhookDeleteCmd struct {
+	OneWebhook `embed:""`
+}
+
+// Run deletes it.
+func (c *WebhookDeleteCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	a, err := api.do(ctx, http.MethodDelete, api.Path("webhooks", c.ID), nil, "")
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	_, err = fmt.Fprintln(s.Out, "deleted "+terminal.Plain(c.ID))
+	return err
+}

@@ -1,0 +1,156 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// WhereCmd says where a landed table lies and how to read it.
+type WhereCmd struct {
+	ClientFlags `embed:""`
+	Table       string `arg:"" help:"TABLE, SCHEMA.TABLE, or with its source before it: SOURCE.TABLE, SOURCE.SCHEMA.TABLE."`
+}
+
+// PlaceDoc is a landed table as GET tables answers it.
+type PlaceDoc struct {
+	SourceID  string            `json:"source_id"`
+	Source    string            `json:"source"`
+	Namespace string            `json:"namespace"`
+	Name      string            `json:"name"`
+	Location  string            `json:"location"`
+	Metadata  string            `json:"metadata_location"`
+	Records   int64             `json:"records"`
+	SyncID    string            `json:"sync_id"`
+	Storage   map[string]string `json:"storage,omitempty"` // region, endpoint and use_path_style of a bucket
+	SQL       string            `json:"duckdb,omitempty"`  // our own: what reads it
+}
+
+// Called returns the name by which the table can be asked for.
+func (d PlaceDoc) Called() string { return d.Source + "." + FullName(d.Namespace, d.Name) }
+
+// Run prints the place of the table. None and several of the name are errors.
+func (c *WhereCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	found, err := api.places(ctx, c.Scope, c.Table)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(found) == 0:
+		return exit.With(exit.Refused, fmt.Errorf("nothing of a table %q has landed with scope %s in workspace %s%s; 'headwater syncs' shows what was synced",
+			c.Table, c.Scope, c.Workspace, c.elsewhere(ctx, api)))
+	case len(found) > 1:
+		names := make([]string, len(found))
+		for i, d := range found {
+			names[i] = terminal.Plain(d.Called())
+		}
+		return exit.With(exit.Refused, fmt.Errorf("several tables are called %q; name one of %s", c.Table, strings.Join(names, ", ")))
+	}
+	d := found[0]
+	d.SQL = duckDB(d)
+	if c.JSON {
+		return terminal.PrintJSON(s, d)
+	}
+	_, err = fmt.Fprintf(s.Out, "table     %s, %s\nfolder    %s\nmetadata  %s\n\n-- DuckDB reads it as it is now; the next sync makes another metadata file:\n%s\n",
+		terminal.Plain(d.Called()), terminal.Several(int(d.Records), "row"), terminal.Plain(readable(d.Location)), terminal.Plain(readable(d.Metadata)), d.SQL)
+	return err
+}
+
+// elsewhere tells of the table in the other scope.
+func (c *WhereCmd) elsewhere(ctx context.Context, api *Client) string {
+	other := otherScope(c.Scope)
+	if found, err := api.places(ctx, other, c.Table); err == nil && len(found) > 0 {
+		return "; it is there with --scope " + other
+	}
+	return ""
+}
+
+// places returns the landed tables that the text may mean: a table of any
+// source, or what is behind a source's name and a dot.
+func (c *Client) places(ctx context.Context, scope, text string) ([]PlaceDoc, error) {
+	found, err := c.Tables(ctx, url.Values{"scope": {scope}, "table": {text}})
+	if err != nil || !strings.Contains(text, ".") {
+		return found, err
+	}
+	sources, err := c.Sources(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range sources {
+		for _, name := range []string{source.Name, source.ID} {
+			if table, ok := strings.CutPrefix(text, name+"."); ok && table != "" {
+				more, err := c.Tables(ctx, url.Values{"scope": {scope}, "source_id": {source.ID}, "table": {table}})
+				if err != nil {
+					return nil, err
+				}
+				found = append(found, more...)
+			}
+		}
+	}
+	return found, nil
+}
+
+// Tables returns the landed tables that the query selects, of all pages.
+func (c *Client) Tables(ctx context.Context, query url.Values) (all []PlaceDoc, err error) {
+	for {
+		a, err := c.get(ctx, c.Path("tables"), query)
+		if err != nil {
+			return nil, err
+		}
+		var page []PlaceDoc
+		if err := a.into(&page); err != nil {
+			return nil, err
+		}
+		if all = append(all, page...); a.NextCursor == "" {
+			return all, nil
+		}
+		query.Set("cursor", a.NextCursor)
+	}
+}
+
+// readable returns the path of a file:// URL, and another as it is.
+func readable(location string) string {
+	if rest, ok := strings.CutPrefix(location, "file://"); ok {
+		if path, err := url.PathUnescape(rest); err == nil {
+			return path
+		}
+	}
+	return location
+}
+
+// duckDB returns the statements with which DuckDB reads the table as it is now.
+func duckDB(d PlaceDoc) string {
+	read := "INSTALL iceberg; LOAD iceberg; SELECT * FROM iceberg_scan(" + quoted(readable(d.Metadata)) + ") LIMIT 10;"
+	if !strings.HasPrefix(d.Metadata, "s3://") {
+		return read
+	}
+	secret := "CREATE SECRET (TYPE s3, PROVIDER credential_chain"
+	if region := d.Storage["region"]; region != "" {
+		secret += ", REGION " + quoted(region)
+	}
+	if endpoint := d.Storage["endpoint"]; endpoint != "" {
+		scheme, host, ok := strings.Cut(endpoint, "://")
+		if !ok {
+			scheme, host = "https", endpoint
+		}
+		secret += ", ENDPOINT " + quoted(strings.TrimRight(host, "/"))
+		if scheme == "http" {
+			secret += ", USE_SSL false"
+		}
+	}
+	if d.Storage["use_path_style"] == "true" || d.Storage["endpoint"] != "" && d.Storage["use_path_style"] != "false" {
+		secret += ", URL_STYLE 'path'"
+	}
+	return "INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws; " + secret + "); " + read
+}
+
+// quoted returns a text as SQL writes it.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -1,0 +1,85 @@
+package client
+
+import (
+	"regexp"
+	"strings"
+
+	"headwater/cmd/headwater/terminal"
+)
+
+// The service names fields of requests, and whoever typed a command knows flags:
+// what it says is told in their words.
+
+// flagOf is the flag of each sync option.
+var flagOf = map[string]string{
+	"mode": "--mode", "incremental": "--incremental", "tables": "--table", "batch_size": "--batch-size", "cursor_columns": "--cursor-column",
+	"merge": "--merge", "deleted_columns": "--deleted-column", "exclude": "--exclude", "columns": "--exclude", "key_columns": "--key-column",
+	"lookback": "--lookback", "parallelism": "--parallelism", "reset": "--reset", "start_from": "--start-from", "timeout": "--timeout",
+	"table_timeout": "--table-timeout", "idle_timeout": "--idle-timeout", "on_replaced": "--on-replaced", "on_columns_changed": "--on-columns-changed",
+	"always": "--always", "allow_empty": "--allow-empty",
+}
+
+// fieldWords are fields that are found in sentences, and what stands for each.
+// What comes first goes first.
+var fieldWords = []struct {
+	pattern *regexp.Regexp
+	words   func(parts []string) string
+}{
+	{regexp.MustCompile(`(?:sources\[\d+\]\.)?sync\.([a-z_]+)(?:\.([^\s:;,]+))?`), func(p []string) string { return "--sync-options " + joinWords(p[1], p[2]) }},
+	{regexp.MustCompile(`sync_options\.([a-z_]+)(?:\.([^\s:;,]*[^\s:;,.]))?`), func(p []string) string {
+		if flag := flagOf[p[1]]; flag != "" {
+			return joinWords(flag, p[2])
+		}
+		return p[1]
+	}},
+	{regexp.MustCompile(`(?:sources\[\d+\]\.|source_config\.)?connection_config(?:\.([^\s:;,]*[^\s:;,.]))?`), func(p []string) string { return joinWords("--config", p[1]) }},
+	{regexp.MustCompile(`(?:sources\[\d+\]|source_config)\.(name|type|metadata)\b`), func(p []string) string { return "--" + p[1] }},
+	{regexp.MustCompile(`sources\[\d+\]: ?`), func([]string) string { return "" }},
+	{regexp.MustCompile(`source_ids\[\d+\]: ?`), func([]string) string { return "" }},
+	{regexp.MustCompile(`or give this one another name with names`), func([]string) string { return "or give this one another name with --rename" }},
+	{regexp.MustCompile(`^names\.\S+: `), func([]string) string { return "--rename: " }},
+	{regexp.MustCompile(`^(as_of|scope|type|status|limit|after|since|table|workspace)(?:s|_id)?(: | must )`), func(p []string) string {
+		return "--" + strings.ReplaceAll(p[1], "_", "-") + p[2]
+	}},
+}
+
+func joinWords(a, b string) string { return strings.TrimSpace(a + " " + b) }
+
+// said is what the service says, on one line, with flags in the place of fields.
+func said(text string) string {
+	text = terminal.Plain(text)
+	for _, f := range fieldWords {
+		text = f.pattern.ReplaceAllStringFunc(text, func(found string) string {
+			return f.words(f.pattern.FindStringSubmatch(found))
+		})
+	}
+	return text
+}
+
+// once returns a message with its details, each on a line of its own, and
+// nothing twice: a message often quotes the first of them.
+func once(message string, details []errorDetail) string {
+	text := said(message)
+	lines := make([]string, 0, len(details))
+	for _, d := range details {
+		about := d.Field
+		if about == "" || strings.HasPrefix(about, "source_ids[") || about == d.Name {
+			about = d.Name
+		}
+		line := said(d.Message)
+		if about != "" {
+			line = said(about + ": " + d.Message)
+		}
+		if len(details) == 1 && strings.Contains(strings.ToLower(text), strings.ToLower(said(d.Message))) {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) > 1 {
+		// It says the first and how many more there are.
+		if at := strings.Index(text, ": "); at > 0 && strings.Contains(text, said(details[0].Message)) {
+			text = text[:at]
+		}
+	}
+	return strings.Join(append([]string{text}, lines...), "\n  ")
+}

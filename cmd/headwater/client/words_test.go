@@ -1,0 +1,84 @@
+package client
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// Fields become flags, wherever they stand, and nothing is said twice.
+func TestWordsOfFlags(t *testing.T) {
+	for text, want := range map[string]string{
+		"sources[0].connection_config.port must be a number":                                  "--config port must be a number",
+		"source_config.connection_config.host is missing":                                     "--config host is missing",
+		"set connection_config.max_row_mib to 128 or more":                                    "set --config max_row_mib to 128 or more",
+		"Set connection_config.column_types.amount to \"string\".":                            "Set --config column_types.amount to \"string\".",
+		"connection_config must be an object":                                                 "--config must be an object",
+		"sync_options.cursor_columns.orders: there is no column x":                            "--cursor-column orders: there is no column x",
+		"name it in sync_options.reset to start over, or set sync_options.on_replaced":        "name it in --reset to start over, or set --on-replaced",
+		"the source sent nothing for 1m, the idle limit; sync_options.idle_timeout raises it": "the source sent nothing for 1m, the idle limit; --idle-timeout raises it",
+		"sources[2].name: must not be empty":                                                  "--name: must not be empty",
+		"sources[0].sync.mode: is no mode":                                                    "--sync-options mode: is no mode",
+		"as_of: lies in the future":                                                           "--as-of: lies in the future",
+		"as_of must be a sequence above 0":                                                    "--as-of must be a sequence above 0",
+		"workspace_id must be 1 to 64 letters":                                                "--workspace must be 1 to 64 letters",
+		"types must name events":                                                              "--type must name events",
+		"table airports has no column x":                                                      "table airports has no column x",
+		"a table of 3 rows, as it was \x1b[2J":                                                "a table of 3 rows, as it was �[2J",
+	} {
+		if got := said(text); got != want {
+			t.Errorf("%q\nbecomes %q\nwant    %q", text, got, want)
+		}
+	}
+	for _, c := range []struct {
+		message string
+		details []errorDetail
+		want    string
+	}{
+		{"The configuration cannot be right: source_config.connection_config.port must be at least 1",
+			[]errorDetail{{Field: "source_config.connection_config.port", Message: "must be at least 1"}},
+			"The configuration cannot be right: --config port must be at least 1"},
+		{"No data source was synced: no route (and 1 more)", []errorDetail{{Field: "source_ids[0]", Name: "a", Message: "no route"}, {Field: "source_ids[1]", Name: "b", Message: "no rows"}},
+			"No data source was synced\n  a: no route\n  b: no rows"},
+		{"the request has a mistake", []errorDetail{{Field: "sources[0].name", Message: "must not be empty"}}, "the request has a mistake\n  --name: must not be empty"},
+	} {
+		if got := once(c.message, c.details); got != c.want {
+			t.Errorf("got\n%s\nwant\n%s", got, c.want)
+		}
+	}
+}
+
+// Every sync option that the service can name has a flag here, and every flag
+// that is named is one.
+func TestEverySyncOptionHasAFlag(t *testing.T) {
+	flags := map[string]bool{}
+	fields := reflect.TypeFor[SyncFlags]()
+	for i := range fields.NumField() {
+		name := fields.Field(i).Tag.Get("name")
+		if name == "" {
+			var dashed strings.Builder
+			for at, c := range fields.Field(i).Name {
+				if c >= 'A' && c <= 'Z' && at > 0 {
+					dashed.WriteByte('-')
+				}
+				dashed.WriteString(strings.ToLower(string(c)))
+			}
+			name = dashed.String()
+		}
+		flags["--"+name] = true
+	}
+	for option, flag := range flagOf {
+		if !flags[flag] {
+			t.Errorf("%s is told as %s, which is no flag", option, flag)
+		}
+	}
+	for flag := range flags {
+		found := false
+		for _, named := range flagOf {
+			found = found || named == flag
+		}
+		if !found {
+			t.Errorf("no option is told as %s", flag)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+// Package exit has the numbers that the program ends with, and the errors that
+// decide them.
+package exit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// What the program ends with. Scripts go by these numbers: they do not change.
+const (
+	Other   = 1 // this machine or program: a file that cannot be written, a service that does not start
+	Usage   = 2 // the command line is wrong; nothing was asked of anybody
+	Refused = 3 // the service, or who was asked, said no; nothing was done
+	Partial = 4 // some of it was done and some was not
+	Failed  = 5 // it was tried, and none of it could be done
+	Unknown = 6 // the service cannot be reached, or was left before the end: it may go on
+)
+
+// Codes is what the help says of them.
+const Codes = `Ends with
+  0  done, also where there was nothing to show or do
+  1  this machine or program failed
+  2  the command line is wrong; nothing was asked of anybody
+  3  refused: the service, or who was asked, said no; nothing was done
+  4  partial: some of it was done and some was not
+  5  failed: it was tried, and none of it could be done; or a table is different
+     from its source
+  6  unknown: the service cannot be reached, or was left before the end; it may go on`
+
+// Error is an error that decides what the program ends with.
+type Error struct {
+	error
+	Code int
+}
+
+// Unwrap returns the error that With was given.
+func (e *Error) Unwrap() error { return e.error }
+
+// With returns err, which may be nil, as one that ends the program with code.
+func With(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{err, code}
+}
+
+// Usagef is the error of a command line that is wrong.
+func Usagef(format string, args ...any) error {
+	return &Error{fmt.Errorf(format, args...), Usage}
+}
+
+// Code returns what the program ends with after err, 0 for nil. An error
+// decides it by With, or by a method ExitCode.
+func Code(err error) int {
+	var told *Error
+	var mistake *kong.ParseError
+	var coded interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &told):
+		return told.Code
+	case errors.As(err, &mistake):
+		return Usage
+	case errors.As(err, &coded):
+		return coded.ExitCode()
+	case errors.Is(err, context.Canceled):
+		return Unknown
+	}
+	return Other
+}

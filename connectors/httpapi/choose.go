@@ -149,7 +149,7 @@ func (p *pager) choose(a *answer, g signs, pg page) error {
 		if err := p.numbered(g, pg); err != nil || p.done || kind == "page" {
 			return err
 		}
-		p.doubtful(g, pg)
+		p.doubtful(pg)
 		return nil
 	}
 	isLink := func(l link) bool { return l.name == "Link" }
@@ -225,22 +225,14 @@ func (p *pager) over(proof string) error {
 // covered returns how many records the pages read so far had room for: some APIs
 // leave out of a page what the caller may not see.
 func (p *pager) covered() int64 {
-	size := int64(0)
-	if p.begun.signs.size.known {
-		size = p.begun.signs.size.n
+	step := int64(p.largest) // what a page was seen to hold, not what was asked for
+	if p.mode != "offset" {
+		return max(p.seen, int64(p.count)*step)
 	}
-	if n := int64(p.s.settings.PageSize); n > size {
-		size = n
+	if p.count > 1 {
+		step = max(step, p.step) // proven by the page after the first
 	}
-	switch p.mode {
-	case "offset":
-		return max(p.seen, p.at+max(p.step, size))
-	case "page":
-		if p.begun.signs.pages.known {
-			size = max(size, int64(p.largest))
-		}
-	}
-	return max(p.seen, int64(p.count)*size)
+	return max(p.seen, p.at+step)
 }
 
 func (p *pager) totalName() string {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 
 	"headwater/connectors/driver"
@@ -27,6 +28,8 @@ func (p *pager) follow(from *url.URL, g signs, sign string) error {
 		return p.contradiction(g.more, sign)
 	case next == "" && g.page.known && g.pages.known && g.page.n+fromZero(p.begun.signs.page) < g.pages.n:
 		return p.contradiction(g.pages.name, sign)
+	case next == "" && p.unread(g.last.url):
+		return p.contradiction(g.last.name+", which names a later page as the last,", sign)
 	case next == "":
 		return p.over(sign)
 	}
@@ -46,6 +49,25 @@ func (p *pager) follow(from *url.URL, g signs, sign string) error {
 		return p.over("an empty page that leads to itself")
 	}
 	return p.to(u)
+}
+
+// unread reports whether the address of the last page has the number or the
+// offset of one that was not read.
+func (p *pager) unread(last string) bool {
+	u, err := url.Parse(last)
+	if err != nil {
+		return false
+	}
+	for name, values := range u.Query() {
+		n, err := strconv.ParseInt(values[0], 10, 64)
+		plain := strings.TrimSuffix(plainName(name), "number")
+		switch {
+		case err != nil:
+		case pageNames[plain] && n > int64(p.count), skipNames[plain] && n >= p.covered():
+			return true
+		}
+	}
+	return false
 }
 
 // fromZero is 1 where pages are counted from 0, else 0.

@@ -15,8 +15,11 @@ func (g *signs) headers(header http.Header) {
 		header = header.Clone()
 		header.Del("Link")
 	}
-	next, over, linked := nextLink(header)
+	next, last, over, linked := nextLink(header)
 	g.linked = linked
+	if last != "" {
+		g.last = link{"Link", last}
+	}
 	switch {
 	case over:
 		g.setOver(`Link; results="false"`)
@@ -131,10 +134,10 @@ func (g *signs) contentRange(name, value string) {
 	}
 }
 
-// nextLink returns the target of rel="next" of the Link headers (RFC 8288), or
-// "". over is set where such a link says results="false", linked where there was
+// nextLink returns the targets of rel="next" and rel="last" of the Link headers
+// (RFC 8288), "" for none. over is set where such a link says results="false", linked where there was
 // any link to a page.
-func nextLink(header http.Header) (next string, over, linked bool) {
+func nextLink(header http.Header) (next, last string, over, linked bool) {
 	for _, value := range header.Values("Link") {
 		for len(value) > 0 {
 			start := strings.IndexByte(value, '<')
@@ -166,11 +169,13 @@ func nextLink(header http.Header) (next string, over, linked bool) {
 				switch strings.ToLower(rel) {
 				case "next":
 					next, over, linked = target, none, true
-				case "prev", "previous", "first", "last":
+				case "last":
+					last, linked = target, true
+				case "prev", "previous", "first":
 					linked = true
 				}
 			}
 		}
 	}
-	return next, over, linked
+	return next, last, over, linked
 }

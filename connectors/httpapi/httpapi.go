@@ -68,16 +68,17 @@ type Endpoint struct {
 // Pagination says how an API gives the next page. Empty fields are found, or
 // have the usual name.
 type Pagination struct {
-	Type        string   `json:"type,omitempty" public:"true" jsonschema:"enum=auto,enum=link,enum=next_url,enum=cursor,enum=page,enum=offset,enum=none"`
-	NextField   string   `json:"next_field,omitempty" public:"true" jsonschema:"description=The dotted path to the next page's URL in an answer"`
-	CursorField string   `json:"cursor_field,omitempty" public:"true" jsonschema:"description=The dotted path to the next page's cursor in an answer"`
-	CursorParam string   `json:"cursor_param,omitempty" public:"true"`
-	PageParam   string   `json:"page_param,omitempty" public:"true"`
-	StartPage   *int     `json:"start_page,omitempty" public:"true" jsonschema:"description=The number of the first page (1)"`
-	OffsetParam string   `json:"offset_param,omitempty" public:"true"`
-	NextHeader  string   `json:"next_header,omitempty" public:"true" jsonschema:"description=The header with the next page's URL or cursor"`
-	Ignore      []string `json:"ignore,omitempty" public:"true" jsonschema:"description=Fields and headers of an answer that look as if they told of pages or errors and do not"`
-	SizeParam   string   `json:"size_param,omitempty" public:"true" jsonschema:"description=The parameter for page_size (per_page or limit)"`
+	Type         string   `json:"type,omitempty" public:"true" jsonschema:"enum=auto,enum=link,enum=next_url,enum=cursor,enum=page,enum=offset,enum=none"`
+	NextField    string   `json:"next_field,omitempty" public:"true" jsonschema:"description=The dotted path to the next page's URL in an answer"`
+	CursorField  string   `json:"cursor_field,omitempty" public:"true" jsonschema:"description=The dotted path to the next page's cursor in an answer"`
+	CursorParam  string   `json:"cursor_param,omitempty" public:"true"`
+	PageParam    string   `json:"page_param,omitempty" public:"true"`
+	StartPage    *int     `json:"start_page,omitempty" public:"true" jsonschema:"description=The number of the first page (1)"`
+	OffsetParam  string   `json:"offset_param,omitempty" public:"true"`
+	NextHeader   string   `json:"next_header,omitempty" public:"true" jsonschema:"description=The header with the next page's URL or cursor"`
+	Ignore       []string `json:"ignore,omitempty" public:"true" jsonschema:"description=Fields and headers of an answer that look as if they told of pages or errors and do not"`
+	RepeatsAtEnd bool     `json:"repeats_at_end,omitempty" public:"true" jsonschema:"description=The API answers what lies behind its last page with an earlier page"`
+	SizeParam    string   `json:"size_param,omitempty" public:"true" jsonschema:"description=The parameter for page_size (per_page or limit)"`
 }
 
 // Driver is the driver of HTTP APIs.

@@ -22,9 +22,9 @@ func (p *pager) stepOf(g signs, pg page) int64 {
 }
 
 // doubtful has the step of offsets found out by probe where fewer records came
-// than were asked for, and nothing says why.
-func (p *pager) doubtful(g signs, pg page) {
-	if n := int64(pg.records); n > 0 && n < p.step && p.s.settings.PageSize > 0 && !g.size.known {
+// than were asked for, or than the API says that a page has.
+func (p *pager) doubtful(pg page) {
+	if n := int64(pg.records); n > 0 && n < p.step {
 		p.doubt = true
 		p.ways = []way{{mode: "offset", param: p.param, at: p.at - p.step + n}}
 	}
@@ -81,6 +81,8 @@ func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
 		return false, nil
 	case p.more != "" && (isNumbered(p.mode) || p.mode == "after") && (p.count > 1 || more == ""):
 		return true, p.contradiction(p.more, "a page that repeats an earlier one")
+	case isNumbered(p.mode) && p.count > 1 && p.last.records >= p.largest && !p.begun.uniform && !p.s.settings.Pagination.RepeatsAtEnd:
+		return true, driver.E(driver.ErrBadData, nil, "%s answers page %d with an earlier page, and the page before it was full: either that was the last, or the API lets nobody read further. If it was, set connection_config.pagination.repeats_at_end to true", where(p.e.url), p.count+1)
 	case isNumbered(p.mode) && (p.count > 1 || more == ""), p.mode == "after" && p.count > 1:
 		return true, p.over("a page that repeats an earlier one")
 	}

@@ -171,6 +171,9 @@ func (p *pager) past(err error) error {
 		return err
 	}
 	if (status.status == http.StatusNotFound || status.status == http.StatusRequestedRangeNotSatisfiable) && p.count > 0 && (p.mode == "page" || p.mode == "offset") {
+		if p.more != "" {
+			return p.contradiction(p.more, "the answer "+strconv.Itoa(status.status)+" to the next")
+		}
 		return p.over("the answer " + strconv.Itoa(status.status))
 	}
 	return status.err
@@ -224,7 +227,7 @@ func (p *pager) read(a *answer) (page, error) {
 		if err := p.missing(a, at); err != nil {
 			return pg, err
 		}
-		a.in.index.Read(nil, nil)
+		a.in.index.Read(a.body, nil) // its fields, and no records
 		return pg, nil
 	}
 	switch at.shape {

@@ -16,6 +16,7 @@ type way struct {
 	sign               string
 	at                 int64
 	sure               bool // an empty answer is an empty page
+	near               bool // goes on behind the records that came, not those that were asked for
 }
 
 // waysOf returns the ways to a second page, the likeliest first. Where nothing
@@ -161,6 +162,17 @@ func (p *pager) probe(ctx context.Context) error {
 		if e != nil && e.err != nil {
 			words = e.err
 		}
+		if n, step := int64(p.last.records), p.stepOf(g, p.last); verdict == nothing && w.mode == "offset" && n < step {
+			// The API may give fewer to a page than were asked for.
+			near := way{mode: w.mode, param: w.param, at: w.at - step + n, near: true}
+			closer, behind, v, err := p.attempt(ctx, near)
+			if err != nil {
+				return err
+			}
+			if v == accepted && p.begun.repeats(behind) == 0 {
+				w, e, verdict = near, closer, v
+			}
+		}
 		if verdict != ignored && w.mode == "page" && !g.page.known && p.s.settings.Pagination.StartPage == nil && (verdict == accepted || p.last.records >= 10 || p.full(g, p.last) || must) {
 			verdict, err = p.numbering(ctx, w, e, pg, verdict)
 			if err != nil || p.done || p.mode != "" {
@@ -177,7 +189,9 @@ func (p *pager) probe(ctx context.Context) error {
 		}
 		switch {
 		case verdict == accepted:
-			p.keep(w, e)
+			if p.keep(w, e); p.doubt {
+				return p.settle(ctx, p.ways[0])
+			}
 			return nil
 		case verdict == nothing && (w.sure && !stillMore(e.answer) || !must && w.mode == "page" && p.last.records < 10 && !p.full(g, p.last)):
 			return p.over("an empty page behind " + w.param)
@@ -285,6 +299,8 @@ func (p *pager) keep(w way, e *early) {
 	p.url, p.early = e.url, []*early{e}
 	if p.mode == "offset" {
 		p.step = p.stepOf(p.begun.signs, p.last)
-		p.doubtful(p.begun.signs, p.last)
+		if p.doubtful(p.last); w.near {
+			p.step, p.doubt, p.ways = int64(p.last.records), false, nil
+		}
 	}
 }

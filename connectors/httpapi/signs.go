@@ -41,6 +41,7 @@ type signs struct {
 	odd    []string // what may hold the next page and is of no known form
 	maybe  []number // what counts among the signs, nobody knows what
 	linked bool     // there are Link headers to pages
+	last   link     // the address of the last page
 
 	page, pages, offset, size, total, count number
 	atLeast                                 bool // total is a lower bound
@@ -178,6 +179,8 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 		flag, isFlag = saysYes(text)
 	}
 	switch {
+	case (plain == "last" || lastLinks[plain]) && value[0] == '"' && looksLikeURL(text):
+		g.last = link{name, text}
 	case in.next:
 		g.continuation(name, value, text, !backwards[plain])
 	case next && isFlag && flag:
@@ -298,6 +301,9 @@ func (g *signs) relations(name string, list []byte) {
 		}
 		if backwards[plainName(rel)] && rel != "self" {
 			g.linked = true
+		}
+		if rel == "last" && looksLikeURL(href) {
+			g.last = link{name, href}
 		}
 		if rel == "next" && looksLikeURL(href) {
 			g.nexts = append(g.nexts, link{name, href})

@@ -48,6 +48,7 @@ var (
 	tokenNames = wordsOf(`cursor endcursor aftercursor after continuationtoken continuation continuationkey scrollid paginationtoken pagingtoken resumptiontoken
 		lastkey lastevaluatedkey bookmark marker pagestate skiptoken pagetoken cursornext pagingcursor continue`)
 	lastIDs    = wordsOf(`lastid lastrecordid lastitemid`)
+	lastLinks  = wordsOf(`lasturl lastpageurl lastlink lastpagelink lasthref lasturi`)
 	oddNames   = wordsOf(`continue lastevaluatedkey searchafter nextsearchafter nextkey exclusivestartkey`)
 	pageNames  = wordsOf(`page currentpage pagenumber pageno pagenum pageindex curpage thispage current currentpagenumber pagecurrent`)
 	pagesNames = wordsOf(`totalpages pages lastpage pagecount numpages nbpages pagetotal pagestotal totalpagecount maxpage lastpagenumber totalpage pagescount numberofpages

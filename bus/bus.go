@@ -85,7 +85,6 @@ type Bus struct {
 	mu        sync.Mutex
 	closed    bool
 	open      map[subscriber]struct{}
-	leading   map[string]*leads // by command
 }
 
 // subscriber is what Close ends before it closes the connections.
@@ -208,35 +207,6 @@ func (b *Bus) close(ctx context.Context) error {
 		err = errors.Join(err, b.broker.stop())
 	}
 	return err
-}
-
-// leadsOf returns the leads of a command, with that many places if there were
-// none.
-func (b *Bus) leadsOf(name string, places int) *leads {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.leading == nil {
-		b.leading = map[string]*leads{}
-	}
-	if b.leading[name] == nil {
-		b.leading[name] = newLeads(places)
-	}
-	return b.leading[name]
-}
-
-// ahead returns the leads of a command that is about to be stored, nil where its
-// handler had better not begin.
-func (b *Bus) ahead(ctx context.Context, name string, size int) *leads {
-	b.mu.Lock()
-	l := b.leading[name]
-	b.mu.Unlock()
-	if l == nil || ctx.Err() != nil || size > MaxInline || b.room.check(size) != nil {
-		return nil
-	}
-	if g := b.groups[StreamCommands]; g != nil && g.stuck() {
-		return nil
-	}
-	return l
 }
 
 // track remembers a subscriber for Close; it returns ErrClosed after Close.

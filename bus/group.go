@@ -38,7 +38,7 @@ var errNoAnswer = errors.New("the broker does not answer")
 // once. Few go one by one, which is sooner.
 //
 // The broker hands the messages of a batch to consumers before it syncs them;
-// our own readers wait for that (synced).
+// our own readers and workers wait for that (synced).
 type group struct {
 	log *slog.Logger
 	// alone stores one message, batch all or none of several, whose last
@@ -283,13 +283,6 @@ func (g *group) fail(cause error) {
 	g.queue = nil
 }
 
-// stuck reports whether nothing more is stored.
-func (g *group) stuck() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.failed != nil
-}
-
 // failure returns why nothing more can be stored, or nil.
 func (g *group) failure() error {
 	g.mu.Lock()
@@ -315,8 +308,8 @@ func (g *group) synced(ctx context.Context, sequence uint64) bool {
 	}
 }
 
-// synced is group.synced of an event.
-func (b *Bus) synced(ctx context.Context, sequence uint64) bool {
-	g := b.groups[StreamEvents]
+// synced is group.synced of a message of a stream.
+func (b *Bus) synced(ctx context.Context, stream string, sequence uint64) bool {
+	g := b.groups[stream]
 	return g == nil || g.synced(ctx, sequence)
 }

@@ -27,10 +27,6 @@ type JobsConfig struct {
 	// PerOrganization is PerWorkspace of all workspaces of an organization, which
 	// may make up as many as it likes. Organizations take turns in either case.
 	PerOrganization int
-	// Ahead lets the handler of a command that this process sends begin while the
-	// embedded broker stores it, besides Concurrency as many at once. It is for
-	// handlers that ask nobody outside.
-	Ahead bool
 	// Backoff returns the delay before the next try after that many failures,
 	// from 1; nil doubles from 1 s to 1 min, with jitter.
 	Backoff func(failures int) time.Duration
@@ -135,10 +131,6 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	// Handlers outlive ctx by the drain time.
 	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
 
-	if j.cfg.Ahead && j.bus.broker != nil {
-		s.leads = j.bus.leadsOf(j.cfg.Command, j.cfg.Concurrency)
-		s.leads.join(s)
-	}
 	var wg sync.WaitGroup
 	if j.cfg.PerWorkspace > 0 || j.cfg.PerOrganization > 0 {
 		wg.Go(s.workFairly)
@@ -155,9 +147,6 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	go func() {
 		defer j.workers.Done()
 		wg.Wait()
-		if s.leads != nil {
-			s.leads.leave(s)
-		}
 		close(out)
 		close(done)
 	}()

@@ -201,7 +201,7 @@ func (r *orderedReader) read(messages jetstream.MessagesContext) {
 		if err != nil {
 			r.bus.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
 		}
-		if !r.inline && !r.bus.complete(r.ctx, msg) || !r.bus.synced(r.ctx, meta.Sequence.Stream) {
+		if !r.inline && !r.bus.complete(r.ctx, msg) || !r.bus.synced(r.ctx, StreamEvents, meta.Sequence.Stream) {
 			return
 		}
 		msg.SetContext(r.ctx)

@@ -70,7 +70,7 @@ func (b *Bus) stretch(ctx context.Context, after, last uint64, filters []string)
 		return read{found, at}, err
 	})
 	for _, msg := range r.found {
-		if !b.synced(ctx, number(msg, MetaSequence)) {
+		if !b.synced(ctx, StreamEvents, number(msg, MetaSequence)) {
 			return nil, after, errors.Join(ctx.Err(), ErrUnavailable)
 		}
 	}

@@ -67,7 +67,7 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 			}
 			for i := range c.messages {
 				m := &c.messages[i]
-				if !b.synced(ctx, m.sequence) {
+				if !b.synced(ctx, StreamEvents, m.sequence) {
 					return fmt.Errorf("replay: %w", context.Cause(ctx))
 				}
 				if err := each(m.sequence, m.event, m.size, m.err); err != nil {

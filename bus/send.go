@@ -24,14 +24,7 @@ func (b *Bus) Send(ctx context.Context, c *command.Command) error {
 	if err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
-	msg, forget := newMessage(ctx, c.ID, headers, body), func() {}
-	if l := b.ahead(ctx, c.Name(), len(body)); l != nil {
-		forget = l.lead(c.Subject(), msg)
-	}
-	ack, err := b.store(ctx, c.Subject(), msg)
-	if err != nil || ack.Duplicate { // no delivery is sure to come
-		forget()
-	}
+	_, err = b.store(ctx, c.Subject(), newMessage(ctx, c.ID, headers, body))
 	return err
 }
 

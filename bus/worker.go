@@ -23,7 +23,6 @@ type jobSubscription struct {
 	out      chan<- *message.Message
 	supply   supply
 	fetched  chan jetstream.Msg
-	leads    *leads // nil without
 
 	fetching     context.Context // ends: fetch no more
 	stopFetching context.CancelFunc
@@ -56,15 +55,10 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
 	defer d.heartbeat(ctx)()
 
-	if err == nil && s.leads != nil {
-		if s.leads.led(ctx, msg.UUID) {
-			d.done(ctx)
-			return
-		}
-		if ctx.Err() != nil {
-			d.giveBack(ctx)
-			return
-		}
+	// The broker hands out the messages of a batch before it syncs them.
+	if !s.jobs.bus.synced(ctx, meta.Stream, meta.Sequence.Stream) {
+		d.giveBack(ctx)
+		return
 	}
 	if err == nil {
 		err = s.jobs.bus.payloads.resolve(ctx, msg)

@@ -124,12 +124,6 @@ func (h *Handlers) PerOrganization(name string) int {
 	return 0
 }
 
-// AsksNobody reports whether the handler of a command decides by itself, without
-// a source or a lake, as a rule.
-func AsksNobody(command string) bool {
-	return command == "RemoveSource" || command == "RestoreSource" || command == "RenameSource" || command == "CancelOperation"
-}
-
 // typed reads the command, gives up one whose deadline has passed, and calls
 // handle with a context that ends a little after the deadline, when even the
 // outcome can no longer be told.

@@ -30,7 +30,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	router.AddMiddleware(told.Middleware)
 	err = h.Register(router, func(command string, concurrency int) (message.Subscriber, error) {
 		return wire.Jobs(bus.JobsConfig{
-			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), PerOrganization: h.PerOrganization(command), Ahead: handlers.AsksNobody(command),
+			Command: command, Concurrency: concurrency, PerWorkspace: h.PerWorkspace(command), PerOrganization: h.PerOrganization(command),
 			AckWait: lease, Drain: handlersDrain, OnExhausted: told.Exhausted(h.Exhausted),
 		})
 	})

@@ -19,7 +19,7 @@ import (
 	"headwater/api/auth"
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 	"headwater/connectors"
 	"headwater/handlers/webhooks"
 	"headwater/projections"
@@ -35,7 +35,7 @@ type Commands interface {
 // Events is the log, for what the API itself has to say. *bus.Bus is one.
 type Events interface {
 	// Append publishes e as the next event of its address's history, whose last
-	// sequence must be after; an error wraps seal.ErrConflict when it is not.
+	// sequence must be after; an error wraps kv.ErrConflict when it is not.
 	Append(ctx context.Context, after uint64, e *event.Event) (uint64, error)
 	LastSequence(ctx context.Context, a event.Address) (uint64, error)
 }
@@ -124,9 +124,9 @@ type Vault interface {
 
 // Bucket keeps the answers to requests with an Idempotency-Key, visible to all
 // nodes. The bus's bucket BucketIdempotency is one. Its errors are those of
-// package seal.
+// package kv.
 type Bucket interface {
-	Get(ctx context.Context, key string) (seal.Entry, error)
+	Get(ctx context.Context, key string) (kv.Entry, error)
 	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error)
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }

@@ -7,7 +7,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 	"headwater/projections"
 )
 
@@ -79,4 +79,4 @@ func (k keeper) Update(ctx context.Context, key string, value []byte, revision u
 	return k.Bucket.Update(ctx, key, value, revision)
 }
 
-var _ Bucket = seal.Store(nil)
+var _ Bucket = kv.Store(nil)

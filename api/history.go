@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"headwater/bus/event"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 	"headwater/handlers/webhooks"
 )
 
@@ -25,7 +25,7 @@ func (h *Handler) tell(ctx context.Context, r *request, id string, at event.Addr
 		if err != nil {
 			return err
 		}
-		if _, err = h.Events.Append(ctx, after, e); err == nil || try >= appendTries || !errors.Is(err, seal.ErrConflict) {
+		if _, err = h.Events.Append(ctx, after, e); err == nil || try >= appendTries || !errors.Is(err, kv.ErrConflict) {
 			return err
 		}
 	}

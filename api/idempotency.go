@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"headwater/bus/event"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 )
 
 const (
@@ -74,7 +74,7 @@ func (h *Handler) claim(ctx context.Context, r *request) (*claim, *answer, error
 		record: record{Seed: newSeed(time.Now()), Fingerprint: h.fingerprint("idempotency body", append(call, r.query.Encode(), string(r.body))...)},
 	}
 	entry, err := h.Idempotency.Get(ctx, c.key)
-	if errors.Is(err, seal.ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return c, nil, nil
 	}
 	if err != nil {
@@ -84,7 +84,7 @@ func (h *Handler) claim(ctx context.Context, r *request) (*claim, *answer, error
 }
 
 // meet compares the request with what is known of its key.
-func (c *claim) meet(entry seal.Entry) (*claim, *answer, error) {
+func (c *claim) meet(entry kv.Entry) (*claim, *answer, error) {
 	var known record
 	if err := json.Unmarshal(entry.Value, &known); err != nil {
 		return nil, nil, fmt.Errorf("record of an Idempotency-Key: %w", err)
@@ -138,7 +138,7 @@ func (c *claim) keep(ctx context.Context, a *answer) error {
 }
 
 func (c *claim) stored(err error) error {
-	if errors.Is(err, seal.ErrKeyExists) || errors.Is(err, seal.ErrConflict) {
+	if errors.Is(err, kv.ErrKeyExists) || errors.Is(err, kv.ErrConflict) {
 		return inFlight()
 	}
 	if err != nil {
@@ -202,7 +202,7 @@ func (c *claim) renew(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.h.Options.Lease/3)
 	defer cancel()
 	c.record.Until = time.Now().Add(c.h.Options.Lease)
-	c.lost = errors.Is(c.store(ctx), seal.ErrConflict)
+	c.lost = errors.Is(c.store(ctx), kv.ErrConflict)
 }
 
 // finish stores the answer, or, when there is none, gives the request free: a
@@ -248,7 +248,7 @@ func (c *claim) conclude(ctx context.Context) {
 	// A renewal that was cut off may have been stored, as a revision that this
 	// node does not know.
 	err := c.store(ctx)
-	if errors.Is(err, seal.ErrConflict) {
+	if errors.Is(err, kv.ErrConflict) {
 		if entry, getErr := c.h.Idempotency.Get(ctx, c.key); getErr == nil {
 			var known record
 			if json.Unmarshal(entry.Value, &known) == nil && !known.Done {
@@ -257,7 +257,7 @@ func (c *claim) conclude(ctx context.Context) {
 			}
 		}
 	}
-	if err != nil && !errors.Is(err, seal.ErrConflict) {
+	if err != nil && !errors.Is(err, kv.ErrConflict) {
 		c.h.Log.Error("keep an answer", "error", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 	"headwater/projections"
 )
 
@@ -118,7 +118,7 @@ func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 		if status, err := t.statusBy(ctx, after, i); err != nil || status != projections.StatusRunning {
 			return status == projections.StatusCompleted, err
 		}
-		if _, err = t.h.Events.Append(ctx, after, e); err == nil || try >= 16 || !errors.Is(err, seal.ErrConflict) {
+		if _, err = t.h.Events.Append(ctx, after, e); err == nil || try >= 16 || !errors.Is(err, kv.ErrConflict) {
 			return false, err
 		}
 	}

@@ -11,17 +11,14 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 )
-
-// Entry is one stored value with its revision.
-type Entry = seal.Entry
 
 // Bucket is a key-value store on the broker, replicated and fsynced like the
 // streams. Reads go to the leader, so a value is visible to every node as soon
 // as its writer was answered. Its errors wrap ErrKeyNotFound, ErrKeyExists,
 // ErrConflict or ErrUnavailable. It may be used concurrently.
-type Bucket = seal.Store
+type Bucket = kv.Store
 
 // Bucket returns one of the buckets that Open made: BucketSecrets,
 // BucketCatalog, BucketIdempotency, BucketWebhooks. Another name is a mistake in the program
@@ -41,15 +38,15 @@ type bucket struct {
 	room   *room
 }
 
-func (b *bucket) Get(ctx context.Context, key string) (Entry, error) {
+func (b *bucket) Get(ctx context.Context, key string) (kv.Entry, error) {
 	if b.js == nil {
-		return Entry{}, b.unknown()
+		return kv.Entry{}, b.unknown()
 	}
 	entry, err := ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return b.kv.Get(ctx, key) })
 	if err != nil {
-		return Entry{}, b.failed("get", key, err)
+		return kv.Entry{}, b.failed("get", key, err)
 	}
-	return Entry{Value: entry.Value(), Revision: entry.Revision()}, nil
+	return kv.Entry{Value: entry.Value(), Revision: entry.Revision()}, nil
 }
 
 func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {

@@ -3,18 +3,18 @@ package bus
 import (
 	"errors"
 
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 )
 
 // What the methods of this package return, wrapped.
 var (
 	// ErrConflict says that the history or key moved on since the caller read
 	// it: read again and decide again.
-	ErrConflict = seal.ErrConflict
+	ErrConflict = kv.ErrConflict
 	// ErrKeyNotFound is returned by Bucket.Get.
-	ErrKeyNotFound = seal.ErrKeyNotFound
+	ErrKeyNotFound = kv.ErrKeyNotFound
 	// ErrKeyExists is returned by Bucket.Create.
-	ErrKeyExists = seal.ErrKeyExists
+	ErrKeyExists = kv.ErrKeyExists
 	// ErrUnavailable says that the broker did not confirm: it is away, full or
 	// slow. Whether it stored the message is unknown; the same message may be
 	// sent again.

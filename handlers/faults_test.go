@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -208,38 +207,4 @@ func (l busLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
 		return 0, nil, err
 	}
 	return e.Sequence, e, nil
-}
-
-// catalog is a bucket as the lake's catalog.
-type catalog struct{ bus.Bucket }
-
-func kvError(err error) error {
-	for from, to := range map[error]error{
-		bus.ErrKeyNotFound: landing.ErrKeyNotFound, bus.ErrKeyExists: landing.ErrKeyExists, bus.ErrConflict: landing.ErrConflict,
-	} {
-		if errors.Is(err, from) {
-			return fmt.Errorf("%w: %w", to, err)
-		}
-	}
-	return err
-}
-
-func (c catalog) Get(ctx context.Context, key string) (landing.Entry, error) {
-	e, err := c.Bucket.Get(ctx, key)
-	return landing.Entry{Value: e.Value, Revision: e.Revision}, kvError(err)
-}
-
-func (c catalog) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
-	revision, err := c.Bucket.Create(ctx, key, value, ttl)
-	return revision, kvError(err)
-}
-
-func (c catalog) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	next, err := c.Bucket.Update(ctx, key, value, revision)
-	return next, kvError(err)
-}
-
-func (c catalog) Keys(ctx context.Context, prefix string) ([]string, error) {
-	keys, err := c.Bucket.Keys(ctx, prefix[:max(0, len(prefix)-1)])
-	return keys, kvError(err)
 }

@@ -100,7 +100,7 @@ func newWorldOn(t *testing.T, lake string, options Options) *world {
 	w.store, err = projections.Open(projections.Options{Dir: "projection", FS: vfs.NewMem(), Log: w.log})
 	w.check(err)
 	t.Cleanup(func() { w.check(w.store.Close()) })
-	w.lake, err = landing.Open(ctx, lake, catalog{w.bus.Bucket(bus.BucketCatalog)}, w.log)
+	w.lake, err = landing.Open(ctx, lake, w.bus.Bucket(bus.BucketCatalog), w.log)
 	w.check(err)
 	t.Cleanup(func() { w.check(w.lake.Close()) })
 	w.vault, err = seal.New(make([]byte, seal.MasterKeySize), w.bus.Bucket(bus.BucketSecrets))

@@ -10,6 +10,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 )
 
 // What a keyset in the store begins with that is being given up: no keyset does.
@@ -23,7 +24,7 @@ type sourceKeys struct {
 	handle  *keyset.Handle
 	wrapped []byte // without a mark
 	marked  bool
-	entry   Entry
+	entry   kv.Entry
 }
 
 // keysetFor returns the source's keyset and makes it on first use. Of two nodes
@@ -38,14 +39,14 @@ func (v *Vault) keysetFor(ctx context.Context, a event.Address) (sourceKeys, err
 			if err := v.store.EraseUpTo(ctx, keysetKey(a), keys.entry.Revision); err != nil {
 				return keys, err
 			}
-		case !errors.Is(err, ErrKeyNotFound):
+		case !errors.Is(err, kv.ErrKeyNotFound):
 			return keys, err
 		}
 		_, wrapped, err := v.newKeyset(keysetKey(a))
 		if err != nil {
 			return keys, err
 		}
-		if _, err = v.store.Create(ctx, keysetKey(a), wrapped, 0); err != nil && !errors.Is(err, ErrKeyExists) {
+		if _, err = v.store.Create(ctx, keysetKey(a), wrapped, 0); err != nil && !errors.Is(err, kv.ErrKeyExists) {
 			return keys, fmt.Errorf("store the keyset: %w", err)
 		}
 	}
@@ -57,13 +58,13 @@ func (v *Vault) keysetFor(ctx context.Context, a event.Address) (sourceKeys, err
 func (v *Vault) keep(ctx context.Context, a event.Address, was sourceKeys) (bool, error) {
 	for {
 		now, err := v.loadKeyset(ctx, keysetKey(a))
-		if errors.Is(err, ErrKeyNotFound) || errors.Is(err, errDead) {
+		if errors.Is(err, kv.ErrKeyNotFound) || errors.Is(err, errDead) {
 			return false, nil
 		}
 		if err != nil || !now.marked {
 			return bytes.Equal(now.wrapped, was.wrapped), err
 		}
-		if _, err := v.store.Update(ctx, keysetKey(a), now.wrapped, now.entry.Revision); err != nil && !errors.Is(err, ErrConflict) {
+		if _, err := v.store.Update(ctx, keysetKey(a), now.wrapped, now.entry.Revision); err != nil && !errors.Is(err, kv.ErrConflict) {
 			return false, err
 		}
 	}
@@ -79,7 +80,7 @@ func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 	}
 	keys, err := v.loadKeyset(ctx, at)
 	switch {
-	case errors.Is(err, ErrKeyNotFound):
+	case errors.Is(err, kv.ErrKeyNotFound):
 		return nil
 	case errors.Is(err, errDead):
 		return v.store.EraseUpTo(ctx, at, keys.entry.Revision)
@@ -87,7 +88,7 @@ func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 		return err
 	}
 	revision, err := v.store.Update(ctx, at, append([]byte{marked}, keys.wrapped...), keys.entry.Revision)
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, kv.ErrConflict) {
 		return nil // somebody seals, or gives it up as well
 	}
 	if err != nil {
@@ -101,7 +102,7 @@ func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 	if len(left) > 0 {
 		next = keys.wrapped
 	}
-	if revision, err = v.store.Update(ctx, at, next, revision); errors.Is(err, ErrConflict) || err == nil && len(left) > 0 {
+	if revision, err = v.store.Update(ctx, at, next, revision); errors.Is(err, kv.ErrConflict) || err == nil && len(left) > 0 {
 		return nil
 	} else if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 }
 
 // errDead says that a keyset was given up. It is missing, to whoever asks.
-var errDead = fmt.Errorf("given up: %w", ErrKeyNotFound)
+var errDead = fmt.Errorf("given up: %w", kv.ErrKeyNotFound)
 
 func (v *Vault) newKeyset(at string) (*keyset.Handle, []byte, error) {
 	handle, err := keyset.NewHandle(aead.XChaCha20Poly1305KeyTemplate())

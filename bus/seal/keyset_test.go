@@ -6,10 +6,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"headwater/bus/kv"
 )
 
 // keysets returns the keys of keysets in the store.
-func keysets(t *testing.T, store Store) (all []string) {
+func keysets(t *testing.T, store kv.Store) (all []string) {
 	t.Helper()
 	keys, err := store.Keys(t.Context(), "")
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 )
 
 // Where things lie in the store. A lasting source has one keyset for all its
@@ -41,14 +42,14 @@ const (
 // Vault seals and opens secrets. It may be used concurrently, keeps no secret
 // and no keyset in memory, and needs no closing.
 type Vault struct {
-	store  Store
+	store  kv.Store
 	master tink.AEAD
 	macKey []byte
 }
 
 // New returns a vault over the store. It returns ErrMasterKey unless the master
 // key has MasterKeySize bytes. The key's bytes are not kept.
-func New(masterKey []byte, store Store) (*Vault, error) {
+func New(masterKey []byte, store kv.Store) (*Vault, error) {
 	if len(masterKey) != MasterKeySize {
 		return nil, fmt.Errorf("%w: %d bytes, wanted %d", ErrMasterKey, len(masterKey), MasterKeySize)
 	}
@@ -77,11 +78,11 @@ func (v *Vault) Verify(ctx context.Context) error {
 	mark := v.MAC([]byte("headwater master key check"))
 	// Read first: what is there already needs no place on a full disk.
 	entry, err := v.store.Get(ctx, keyCheck)
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		if _, err = v.store.Create(ctx, keyCheck, mark, 0); err == nil {
 			return nil
 		}
-		if !errors.Is(err, ErrKeyExists) {
+		if !errors.Is(err, kv.ErrKeyExists) {
 			return fmt.Errorf("mark the secrets with the master key: %w", err)
 		}
 		entry, err = v.store.Get(ctx, keyCheck)
@@ -232,7 +233,7 @@ func (v *Vault) put(ctx context.Context, handle *keyset.Handle, a event.Address,
 }
 
 func opening(err error) error {
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return fmt.Errorf("open secret: %w", ErrDestroyed)
 	}
 	return fmt.Errorf("open secret: %w", err)

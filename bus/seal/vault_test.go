@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 )
 
 // memStore is a Store in memory. It notes the order of erasing and forgets what
 // has a ttl when told to.
 type memStore struct {
 	mu       sync.Mutex
-	entries  map[string]Entry
+	entries  map[string]kv.Entry
 	expiring map[string]bool
 	erased   []string
 	revision uint64
@@ -29,15 +30,15 @@ type memStore struct {
 }
 
 func newMemStore() *memStore {
-	return &memStore{entries: map[string]Entry{}, expiring: map[string]bool{}}
+	return &memStore{entries: map[string]kv.Entry{}, expiring: map[string]bool{}}
 }
 
-func (s *memStore) Get(_ context.Context, key string) (Entry, error) {
+func (s *memStore) Get(_ context.Context, key string) (kv.Entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.entries[key]
 	if !ok {
-		return Entry{}, errors.Join(s.broken, fmt.Errorf("%s: %w", key, ErrKeyNotFound))
+		return kv.Entry{}, errors.Join(s.broken, fmt.Errorf("%s: %w", key, kv.ErrKeyNotFound))
 	}
 	return e, s.broken
 }
@@ -49,10 +50,10 @@ func (s *memStore) Create(_ context.Context, key string, value []byte, ttl time.
 		return 0, s.broken
 	}
 	if _, ok := s.entries[key]; ok {
-		return 0, fmt.Errorf("%s: %w", key, ErrKeyExists)
+		return 0, fmt.Errorf("%s: %w", key, kv.ErrKeyExists)
 	}
 	s.revision++
-	s.entries[key] = Entry{Value: bytes.Clone(value), Revision: s.revision}
+	s.entries[key] = kv.Entry{Value: bytes.Clone(value), Revision: s.revision}
 	s.expiring[key] = ttl > 0
 	return s.revision, nil
 }
@@ -64,10 +65,10 @@ func (s *memStore) Update(_ context.Context, key string, value []byte, revision 
 		return 0, s.broken
 	}
 	if s.entries[key].Revision != revision {
-		return 0, fmt.Errorf("%s: %w", key, ErrConflict)
+		return 0, fmt.Errorf("%s: %w", key, kv.ErrConflict)
 	}
 	s.revision++
-	s.entries[key] = Entry{Value: bytes.Clone(value), Revision: s.revision}
+	s.entries[key] = kv.Entry{Value: bytes.Clone(value), Revision: s.revision}
 	return s.revision, nil
 }
 
@@ -106,7 +107,7 @@ func (s *memStore) Keys(_ context.Context, prefix string) ([]string, error) {
 }
 
 func (s *memStore) expire() {
-	maps.DeleteFunc(s.entries, func(key string, _ Entry) bool { return s.expiring[key] })
+	maps.DeleteFunc(s.entries, func(key string, _ kv.Entry) bool { return s.expiring[key] })
 }
 
 var (
@@ -114,7 +115,7 @@ var (
 	eve = event.Address{Organization: "acme", Workspace: "w1", Owner: "eve", Source: "src_1"}
 )
 
-func newVault(t *testing.T, store Store) *Vault {
+func newVault(t *testing.T, store kv.Store) *Vault {
 	t.Helper()
 	v, err := New(bytes.Repeat([]byte{7}, MasterKeySize), store)
 	if err != nil {

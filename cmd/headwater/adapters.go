@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -55,45 +53,6 @@ func checkSync(o, kept command.SyncOptions, tables []event.Table, reached func(n
 		told[i] = api.SyncProblem(p)
 	}
 	return fitting, told
-}
-
-// catalogKV is a bucket as the lake's catalog uses it.
-type catalogKV struct{ bus.Bucket }
-
-func (k catalogKV) Get(ctx context.Context, key string) (landing.Entry, error) {
-	e, err := k.Bucket.Get(ctx, key)
-	return landing.Entry{Value: e.Value, Revision: e.Revision}, catalogError(err)
-}
-
-func (k catalogKV) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
-	revision, err := k.Bucket.Create(ctx, key, value, ttl)
-	return revision, catalogError(err)
-}
-
-func (k catalogKV) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	revision, err := k.Bucket.Update(ctx, key, value, revision)
-	return revision, catalogError(err)
-}
-
-// Keys leaves out the key that is the prefix without its dot, which a bucket
-// counts in: a namespace does not lie in itself.
-func (k catalogKV) Keys(ctx context.Context, prefix string) ([]string, error) {
-	below := strings.TrimSuffix(prefix, ".")
-	keys, err := k.Bucket.Keys(ctx, below)
-	return slices.DeleteFunc(keys, func(key string) bool { return key == below }), catalogError(err)
-}
-
-func catalogError(err error) error {
-	for from, to := range map[error]error{
-		bus.ErrKeyNotFound: landing.ErrKeyNotFound,
-		bus.ErrKeyExists:   landing.ErrKeyExists,
-		bus.ErrConflict:    landing.ErrConflict,
-	} {
-		if errors.Is(err, from) {
-			return fmt.Errorf("%w: %w", to, err)
-		}
-	}
-	return err
 }
 
 // lakeView is the lake as the API shows it.

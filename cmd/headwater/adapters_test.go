@@ -18,7 +18,7 @@ func TestCatalogOverTheBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer wire.Close(t.Context())
-	lake, err := landing.Open(t.Context(), t.TempDir(), catalogKV{wire.Bucket(bus.BucketCatalog)}, nil)
+	lake, err := landing.Open(t.Context(), t.TempDir(), wire.Bucket(bus.BucketCatalog), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,7 @@ import (
 )
 
 // TestCatalogOnTheBroker holds the lake's catalog to iceberg-go's conformance
-// suite where it really lives: in the embedded broker's bucket, behind the
-// adapter that the service uses.
+// suite where it really lives: in the embedded broker's bucket.
 func TestCatalogOnTheBroker(t *testing.T) {
 	catalogtest.RunCatalogTests(t, catalogtest.Config{
 		NewCatalog: func(t *testing.T) catalog.Catalog {
@@ -26,7 +25,7 @@ func TestCatalogOnTheBroker(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			lake, err := landing.Open(t.Context(), t.TempDir(), catalogKV{b.Bucket(bus.BucketCatalog)}, nil)
+			lake, err := landing.Open(t.Context(), t.TempDir(), b.Bucket(bus.BucketCatalog), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

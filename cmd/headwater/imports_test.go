@@ -62,6 +62,7 @@ func TestImportArrows(t *testing.T) {
 	}{
 		{"headwater/api/auth", []string{"headwater/bus/event", "github.com/golang-jwt/jwt/v5", "github.com/MicahParks/jwkset", "github.com/MicahParks/keyfunc/v3", "os"}, "auth judges tokens: it knows no route, no request and no read model"},
 		{"headwater/api/contract", []string{"github.com/getkin/kin-openapi/openapi3"}, "contract judges a query and a body by a document: it knows no caller, no route and not what a call does"},
+		{"headwater/bus/kv", nil, "kv is a contract and three errors: who keeps keys needs no broker, and who offers them no vault"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"headwater/bus/kv"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/bucket"
 )
@@ -21,7 +22,7 @@ const (
 // openLake opens the lake and makes sure that it is this instance's own. A store
 // that does not answer, or refuses, does not stop the start: reads are served,
 // syncs ask again, and /readyz says what the store said.
-func (n *node) openLake(ctx, life context.Context, cfg Config, kv landing.KV, log *slog.Logger) (*landing.Lake, error) {
+func (n *node) openLake(ctx, life context.Context, cfg Config, kv kv.Store, log *slog.Logger) (*landing.Lake, error) {
 	lake, err := landing.Open(ctx, cfg.Lake, kv, log, landing.FileMode(cfg.lakeMode), landing.Limits(cfg.storeLimits))
 	if err != nil {
 		return nil, fmt.Errorf("--lake: %w", err)

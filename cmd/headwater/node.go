@@ -132,7 +132,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	})
 	n.onClose(func(context.Context) error { return hooks.Close() })
 
-	tables, err := n.openLake(ctx, life, cfg, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
+	tables, err := n.openLake(ctx, life, cfg, wire.Bucket(bus.BucketCatalog), log)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (c *RelocateCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, wire.Close(context.WithoutCancel(ctx))) }()
-	lake, err := landing.Open(ctx, c.Lake, catalogKV{wire.Bucket(bus.BucketCatalog)}, log)
+	lake, err := landing.Open(ctx, c.Lake, wire.Bucket(bus.BucketCatalog), log)
 	if err != nil {
 		return fmt.Errorf("--lake: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
+	"headwater/bus/kv"
 	"headwater/connectors/driver"
 )
 
@@ -23,7 +24,7 @@ const conflictTries = 10
 // what earlier attempts left behind, and says where to go on. A table that does
 // not exist is created, empty. It returns ErrFenced when a later attempt has
 // begun already, ErrSchemaChanged when an incremental sync cannot append,
-// ErrBadTable, ErrNoCursor, ErrStorage, or the KV's error. The caller ends the
+// ErrBadTable, ErrNoCursor, ErrStorage, or the store's error. The caller ends the
 // Writer.
 func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 	if err := errors.Join(t.validate(), checkColumns(t.Table)); err != nil {
@@ -63,7 +64,7 @@ func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 			return false, err
 		}
 		if errors.Is(err, fs.ErrNotExist) && (w.target.Mode == FullRefresh || w.target.Reset) {
-			if err = w.startAnew(ctx, err); errors.Is(err, ErrConflict) {
+			if err = w.startAnew(ctx, err); errors.Is(err, kv.ErrConflict) {
 				continue
 			}
 			return true, err
@@ -81,13 +82,13 @@ func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 		}
 		found.pointer.Fence, found.pointer.Unswept = w.target.Fence, true
 		found.revision, err = w.lake.catalog.swap(ctx, w.ident, found.pointer, found.revision)
-		if errors.Is(err, ErrConflict) {
+		if errors.Is(err, kv.ErrConflict) {
 			continue
 		}
 		w.base = found
 		return unswept, err
 	}
-	return false, fmt.Errorf("%w again and again", ErrConflict)
+	return false, fmt.Errorf("%w again and again", kv.ErrConflict)
 }
 
 func (w *Writer) create(ctx context.Context) (loaded, error) {

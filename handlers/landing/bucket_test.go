@@ -3,6 +3,8 @@ package landing
 import (
 	"errors"
 	"testing"
+
+	"headwater/bus/kv/kvtest"
 )
 
 func TestBucket(t *testing.T) { bucketTour(t, "mem://"+newNonce()+"/some/folder") }
@@ -10,7 +12,7 @@ func TestBucket(t *testing.T) { bucketTour(t, "mem://"+newNonce()+"/some/folder"
 // bucketTour lands, refreshes, crashes, sweeps and drops in a bucket.
 func bucketTour(t *testing.T, url string) {
 	t.Helper()
-	l := openLakeAt(t, url, newMemoryKV())
+	l := openLakeAt(t, url, kvtest.New())
 	w := begin(t, l, incremental(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, behind(99), false)

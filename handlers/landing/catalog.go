@@ -15,14 +15,16 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
+
+	"headwater/bus/kv"
 )
 
-// Catalog is an Apache Iceberg catalog over a KV: a key for each table holds
+// Catalog is an Apache Iceberg catalog over a kv.Store: a key for each table holds
 // the place of its metadata file and its fence, and changes by compare-and-set.
-// It is safe for concurrent use, by many processes over one KV and one lake.
+// It is safe for concurrent use, by many processes over one store and one lake.
 // Parts of identifiers are of [A-Za-z0-9_=-].
 type Catalog struct {
-	kv    KV
+	kv    kv.Store
 	files store
 	root  string
 	seam  func(step string) // a test's fault, nil otherwise
@@ -93,7 +95,7 @@ func metadataVersion(location string) int {
 
 // commit makes updates to the table as it was loaded. mark changes the pointer
 // beside its location, and may refuse. Nothing has changed when it fails,
-// except with ErrUnknown; a table that moved meanwhile is ErrConflict.
+// except with ErrUnknown; a table that moved meanwhile is kv.ErrConflict.
 func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []table.Update, mark func(*pointer)) (loaded, error) {
 	meta, err := table.UpdateTableMetadata(l.meta, updates, l.pointer.Location)
 	if err != nil {
@@ -148,7 +150,7 @@ func (c *Catalog) create(ctx context.Context, ident table.Identifier, p pointer,
 		return loaded{}, err
 	}
 	revision, err := c.kv.Create(ctx, tableKey(ident), value, 0)
-	if errors.Is(err, ErrKeyExists) {
+	if errors.Is(err, kv.ErrKeyExists) {
 		return loaded{}, errors.Join(fmt.Errorf("%w: %v", catalog.ErrTableAlreadyExists, ident), remove(c.files, p.Location))
 	}
 	if err != nil {
@@ -208,7 +210,7 @@ func (c *Catalog) CommitTable(ctx context.Context, ident table.Identifier, reqs 
 	}
 	made := &recorder{store: c.files}
 	next, err := c.commit(ctx, l, made, updates, func(*pointer) {})
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, kv.ErrConflict) {
 		return nil, "", errors.Join(fmt.Errorf("%w: %w", table.ErrCommitFailed, err), made.undo())
 	}
 	if err != nil {
@@ -250,13 +252,16 @@ func (c *Catalog) identifiers(ctx context.Context, kind string, below table.Iden
 		}
 		prefix += strings.Join(below, ".") + "."
 	}
-	keys, err := c.kv.Keys(ctx, prefix)
+	parent := strings.TrimSuffix(prefix, ".")
+	keys, err := c.kv.Keys(ctx, parent)
 	if err != nil {
 		return nil, fmt.Errorf("the catalog: %w", err)
 	}
-	found := make([]table.Identifier, len(keys))
-	for i, key := range keys {
-		found[i] = strings.Split(strings.TrimPrefix(key, kind), ".")
+	found := make([]table.Identifier, 0, len(keys))
+	for _, key := range keys {
+		if key != parent { // a namespace does not lie in itself
+			found = append(found, strings.Split(strings.TrimPrefix(key, kind), "."))
+		}
 	}
 	return found, nil
 }

@@ -26,7 +26,7 @@ type Checkpoint struct {
 
 // Checkpoints returns, for each landed table of a source by the name its source
 // gave it, the checkpoints that its snapshots still tell of, newest first. A
-// commit that has no cursor is none. It returns ErrStorage or the KV's error.
+// commit that has no cursor is none. It returns ErrStorage or the store's error.
 func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]Checkpoint, error) {
 	l = l.within(ctx)
 	idents, err := l.catalog.identifiers(ctx, "table.", namespaceOf(a))

@@ -3,10 +3,12 @@ package landing
 import (
 	"fmt"
 	"testing"
+
+	"headwater/bus/kv/kvtest"
 )
 
 func TestCheckpoints(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	if all, err := l.Checkpoints(t.Context(), home); err != nil || len(all) != 0 {
 		t.Fatalf("of nothing: %v, %v", all, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
+	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
 )
@@ -102,7 +103,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 		if err == nil || errors.Is(err, ErrUnknown) {
 			return err
 		}
-		if undone := made.undo(); !errors.Is(err, ErrConflict) {
+		if undone := made.undo(); !errors.Is(err, kv.ErrConflict) {
 			return errors.Join(err, undone)
 		}
 		at, err = w.lake.catalog.load(ctx, w.ident)
@@ -113,7 +114,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 			return err
 		}
 	}
-	return fmt.Errorf("%w again and again", ErrConflict)
+	return fmt.Errorf("%w again and again", kv.ErrConflict)
 }
 
 // stillOurs refuses a table that was taken over, dropped and made again, or

@@ -10,6 +10,8 @@ import (
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/kv/kvtest"
 )
 
 var errCrash = errors.New("the process ended here")
@@ -71,7 +73,7 @@ func TestCrashLosesAndRepeatsNothing(t *testing.T) {
 		for _, step := range []string{"parts", "metadata", "swapped"} {
 			for nth, more := 1, true; more; nth++ {
 				t.Run(fmt.Sprintf("%s/%s/%d", mode, step, nth), func(t *testing.T) {
-					l := openLake(t, newMemoryKV())
+					l := openLake(t, kvtest.New())
 					target := incremental(1, "syn_1")
 					target.Mode = mode
 					if mode == FullRefresh {
@@ -159,7 +161,7 @@ func liveParts(t *testing.T, l *Lake) map[string]bool {
 }
 
 func TestTheStaleWriterIsFenced(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	old := begin(t, l, incremental(1, "syn_1"))
 	write(t, old, 0, 100)
 	commit(t, old, behind(99), false)
@@ -187,7 +189,7 @@ func TestTheStaleWriterIsFenced(t *testing.T) {
 
 // Two writers of one fence must not both append behind one cursor.
 func TestOneFenceCommitsOnce(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	a := begin(t, l, incremental(1, "syn_1"))
 	b := begin(t, l, incremental(1, "syn_1"))
 	write(t, a, 0, 100)
@@ -203,17 +205,17 @@ func TestOneFenceCommitsOnce(t *testing.T) {
 // A swap whose answer is lost is found out, not guessed.
 func TestLostAnswers(t *testing.T) {
 	lost := errors.New("timeout")
-	for name, fault := range map[string]func(kv *memoryKV, times *int){
-		"done, answer lost": func(kv *memoryKV, times *int) {
-			kv.after = func(string, []byte) error {
+	for name, fault := range map[string]func(kv *kvtest.Memory, times *int){
+		"done, answer lost": func(kv *kvtest.Memory, times *int) {
+			kv.After = func(string, []byte) error {
 				if *times--; *times >= 0 {
 					return lost
 				}
 				return nil
 			}
 		},
-		"not done": func(kv *memoryKV, times *int) {
-			kv.before = func(string, []byte) error {
+		"not done": func(kv *kvtest.Memory, times *int) {
+			kv.Before = func(string, []byte) error {
 				if *times--; *times >= 0 {
 					return lost
 				}
@@ -222,7 +224,7 @@ func TestLostAnswers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kv := newMemoryKV()
+			kv := kvtest.New()
 			l := openLake(t, kv)
 			w := begin(t, l, incremental(1, "syn_1"))
 			write(t, w, 0, 100)
@@ -242,15 +244,15 @@ func TestLostAnswers(t *testing.T) {
 func TestUnknownOutcome(t *testing.T) {
 	for _, happened := range []bool{true, false} {
 		t.Run(fmt.Sprint(happened), func(t *testing.T) {
-			kv := newMemoryKV()
+			kv := kvtest.New()
 			l := openLake(t, kv)
 			w := begin(t, l, incremental(1, "syn_1"))
 			write(t, w, 0, 100)
 			silent := func(string, []byte) error { return errors.New("no answer") }
 			if happened {
 				first := true
-				kv.after = silent
-				kv.before = func(string, []byte) error {
+				kv.After = silent
+				kv.Before = func(string, []byte) error {
 					if first {
 						first = false
 						return nil
@@ -258,7 +260,7 @@ func TestUnknownOutcome(t *testing.T) {
 					return errors.New("no answer")
 				}
 			} else {
-				kv.before = silent
+				kv.Before = silent
 			}
 			if _, err := w.Commit(t.Context(), behind(99), false); !errors.Is(err, ErrUnknown) {
 				t.Fatalf("commit: %v", err)
@@ -266,7 +268,7 @@ func TestUnknownOutcome(t *testing.T) {
 			if err := w.Abort(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			kv.before, kv.after = nil, nil
+			kv.Before, kv.After = nil, nil
 			w = begin(t, l, incremental(2, "syn_1"))
 			if err := source(t.Context(), w); err != nil {
 				t.Fatal(err)
@@ -277,7 +279,7 @@ func TestUnknownOutcome(t *testing.T) {
 }
 
 func TestCancelledCommitLandsNothing(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, incremental(1, "syn_1"))
 	write(t, w, 0, 100)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -303,7 +305,7 @@ func TestCancelledCommitLandsNothing(t *testing.T) {
 // Readers of a table that is refreshed all the time see one whole generation
 // each time, never none and never two.
 func TestReadersSeeWholeGenerations(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, full(1, "syn_0"))
 	write(t, w, 0, 200)
 	commit(t, w, nil, true)
@@ -346,7 +348,7 @@ func TestReadersSeeWholeGenerations(t *testing.T) {
 }
 
 func TestDrop(t *testing.T) {
-	kv := newMemoryKV()
+	kv := kvtest.New()
 	l := openLake(t, kv)
 	other := home
 	other.Source = "src_10" // a name that begins with the other's
@@ -371,7 +373,7 @@ func TestDrop(t *testing.T) {
 	if n, err := l.Count(t.Context(), other, "public", "orders"); n != 11 || err != nil {
 		t.Errorf("the neighbour: %d, %v", n, err)
 	}
-	keys, _ := kv.Keys(t.Context(), "table.")
+	keys, _ := kv.Keys(t.Context(), "table")
 	if len(keys) != 1 || !strings.Contains(keys[0], "src_10") {
 		t.Errorf("keys left: %v", keys)
 	}
@@ -384,7 +386,7 @@ func TestDrop(t *testing.T) {
 // A tool that works on the table through the catalog neither stops a sync nor
 // makes it forget its cursor.
 func TestToolsCommitMeanwhile(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	tool := func(change func(*table.Transaction) error) {
 		t.Helper()
 		tbl, err := l.Catalog().LoadTable(t.Context(), identifierOf(home, "public", "orders"))

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 )
 
@@ -24,7 +25,7 @@ type Dropped struct {
 // Drop removes every table of a source: from the catalog first, which fences
 // out whoever still writes, then the files, and looks again. A source without
 // tables is no error, so it may be repeated after a failure. It returns a
-// *ForeignLakeError when the lake has another owner, ErrStorage or the KV's
+// *ForeignLakeError when the lake has another owner, ErrStorage or the store's
 // error.
 func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 	if err := l.Claimed(ctx); err != nil {
@@ -88,7 +89,7 @@ func (l *Lake) remember(ctx context.Context, namespace table.Identifier, elsewhe
 	if err := l.catalog.kv.Erase(ctx, droppingKey(namespace)); err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
-	if _, err := l.catalog.kv.Create(ctx, droppingKey(namespace), value, 0); err != nil && !errors.Is(err, ErrKeyExists) {
+	if _, err := l.catalog.kv.Create(ctx, droppingKey(namespace), value, 0); err != nil && !errors.Is(err, kv.ErrKeyExists) {
 		return fmt.Errorf("the catalog: %w", err)
 	}
 	return nil
@@ -103,7 +104,7 @@ func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, 
 	noted, err := l.catalog.kv.Get(ctx, droppingKey(namespace))
 	if err == nil {
 		err = json.Unmarshal(noted.Value, &elsewhere)
-	} else if errors.Is(err, ErrKeyNotFound) {
+	} else if errors.Is(err, kv.ErrKeyNotFound) {
 		err = nil
 	}
 	if err != nil {

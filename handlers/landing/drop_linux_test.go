@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"headwater/bus/kv/kvtest"
 )
 
 // Files in a folder that may not be written are not told of as removed.
 func TestDropWithoutTheRight(t *testing.T) {
 	dir := t.TempDir()
-	l, err := Open(t.Context(), dir, newMemoryKV(), nil, FileMode(0o644))
+	l, err := Open(t.Context(), dir, kvtest.New(), nil, FileMode(0o644))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	iceio "github.com/apache/iceberg-go/io"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
@@ -43,7 +44,7 @@ func (f *trippingFile) Close() error {
 // A panic below the encoder ends its table: the file is let go of, every batch
 // that was handed over is released, and the error holds nothing of the rows.
 func TestPanicEndsTheEncoder(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	d := &trippingDisk{}
 	l.files, l.catalog.files = d, d
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())

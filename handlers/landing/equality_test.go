@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
@@ -102,7 +103,7 @@ func TestMergeByTheSourcesEquality(t *testing.T) {
 		{driver.EqualCollated, "a", "a ", 1},
 		{driver.EqualCollated, "a", "b", 2},
 	} {
-		l := openLake(t, newMemoryKV())
+		l := openLake(t, kvtest.New())
 		// Beside it lies a key that is not touched, and whose bounds are far away.
 		if _, err := mergePeople(t, l, c.equality, 1, c.first, "5000"); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestAKeyInAnotherSpelling(t *testing.T) {
 		{nil, []string{"marta", "märta"}, false}, // they come from one moment
 		{[]string{"zoe"}, []string{"marta"}, false},
 	} {
-		l := openLake(t, newMemoryKV())
+		l := openLake(t, kvtest.New())
 		want := int64(len(c.landed))
 		if len(c.landed) > 0 {
 			if total, err := mergePeople(t, l, driver.EqualCollated, 1, c.landed...); err != nil || total != want {

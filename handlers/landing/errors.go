@@ -35,13 +35,6 @@ var (
 	ErrClosed = errors.New("the table's writer is closed")
 )
 
-// What a KV's errors must satisfy with errors.Is.
-var (
-	ErrKeyNotFound = errors.New("no such key")
-	ErrKeyExists   = errors.New("the key exists")
-	ErrConflict    = errors.New("the key has another revision")
-)
-
 // storage wraps a failure of the lake's files with ErrStorage, once.
 func storage(doing string, err error) error {
 	if err == nil || errors.Is(err, ErrStorage) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/buckettest"
@@ -15,7 +16,7 @@ import (
 func bucketLake(t *testing.T, folder string) (*Lake, *buckettest.Proxy) {
 	t.Helper()
 	proxy := buckettest.NewProxy(t, buckettest.Start(t, "lab"))
-	l := openLakeAt(t, "s3://lab/"+folder+"?region=us-east-1&endpoint="+proxy.URL, newMemoryKV())
+	l := openLakeAt(t, "s3://lab/"+folder+"?region=us-east-1&endpoint="+proxy.URL, kvtest.New())
 	return l, proxy
 }
 
@@ -32,7 +33,7 @@ func TestPlainS3(t *testing.T) {
 	proxy.Plain = true
 	url := "s3://lab/plain?region=us-east-1&endpoint=" + proxy.URL
 	bucketTour(t, url)
-	l := openLakeAt(t, url, newMemoryKV())
+	l := openLakeAt(t, url, kvtest.New())
 	if err := l.Own(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestMetadataThatIsGone(t *testing.T) {
 		if url == "s3" {
 			l, _ = bucketLake(t, "gone")
 		} else {
-			l = openLakeAt(t, url, newMemoryKV())
+			l = openLakeAt(t, url, kvtest.New())
 		}
 		w := begin(t, l, full(1, "syn_1"))
 		write(t, w, 0, 10)

@@ -8,13 +8,15 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/kv/kvtest"
 )
 
 // The comparisons that iceberg-go can hand to its evaluator are carried out: it
 // finds them by the definitions in handlers/landing/substrait, which are those alone.
 // One that has no definition is an error, as what the evaluator does not know is.
 func TestFiltersOfTheTableLibrary(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 10)
 	commit(t, w, nil, true)

@@ -3,13 +3,14 @@ package landing
 import (
 	"testing"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
 // A small range that is alone costs nothing before its commit, and is read again
 // where its worker dies; a large one is staged.
 func TestOnlyRangeIsHeld(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	hold := func(w *encoding, from, to, size int64) {
 		t.Helper()
 		done, err := made(t.Context(), w.Writer, rows(from, to))

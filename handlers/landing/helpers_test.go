@@ -14,17 +14,18 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 	"headwater/connectors/driver"
 )
 
 var home = event.Address{Organization: "acme", Workspace: "w1", Owner: "", Source: "src_1"}
 
-func openLake(t *testing.T, kv KV) *Lake {
+func openLake(t *testing.T, kv kv.Store) *Lake {
 	t.Helper()
 	return openLakeAt(t, t.TempDir(), kv)
 }
 
-func openLakeAt(t *testing.T, url string, kv KV) *Lake {
+func openLakeAt(t *testing.T, url string, kv kv.Store) *Lake {
 	t.Helper()
 	l, err := Open(t.Context(), url, kv, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {

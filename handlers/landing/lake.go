@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 )
 
@@ -18,7 +19,7 @@ import (
 const retention = 15 * time.Minute
 
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
-// many processes that share the files and the KV.
+// many processes that share the files and the key-value store.
 type Lake struct {
 	catalog  *Catalog
 	files    store
@@ -53,7 +54,7 @@ func Limits(limits bucket.Limits) Option { return func(o *options) { o.limits = 
 // from the environment, as the AWS tools take them. A directory is created. A
 // nil log is silent. It returns an ErrStorage when the lake cannot be reached.
 // The caller closes the lake.
-func Open(ctx context.Context, url string, kv KV, log *slog.Logger, opts ...Option) (*Lake, error) {
+func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts ...Option) (*Lake, error) {
 	o := options{mode: 0o640}
 	for _, opt := range opts {
 		opt(&o)

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
@@ -47,7 +48,7 @@ func TestMergeableStaysFew(t *testing.T) {
 // Merged manifests say of each file what was said when it was added, and every
 // snapshot goes on being read as it was.
 func TestManifestsAreMerged(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	ident := identifierOf(home, "public", "orders")
 	type known struct{ sequence, snapshot int64 }
 	said := map[string]known{}

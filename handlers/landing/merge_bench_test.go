@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"headwater/bus/kv/kvtest"
 )
 
 // BenchmarkMerge merges 100,000 rows, evenly spread, into 5,000,000, and into
 // what the merges before have left.
 func BenchmarkMerge(b *testing.B) {
 	const landed, upserts = 5_000_000, 100_000
-	l, err := Open(b.Context(), b.TempDir(), newMemoryKV(), nil)
+	l, err := Open(b.Context(), b.TempDir(), kvtest.New(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
@@ -192,7 +193,7 @@ func wantAccounts(t *testing.T, l *Lake, want map[int64][]int64) {
 }
 
 func TestMergeReplacesRowsOfAKey(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, merging(1, "syn_1"))
 	put(t, w, account{1, 1, false}, account{2, 1, false}, account{3, 1, false})
 	commit(t, w, version(1), false)
@@ -245,7 +246,7 @@ func TestMergeReplacesRowsOfAKey(t *testing.T) {
 
 // A reset replaces, and merges among what it brings.
 func TestResetStartsOver(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, merging(1, "syn_1"))
 	put(t, w, account{1, 1, false}, account{2, 1, false})
 	commit(t, w, version(1), true)
@@ -268,7 +269,7 @@ func TestResetStartsOver(t *testing.T) {
 // An append that reads versions again shows each once, and a sync that died in
 // the middle of it does not make the next one repeat them.
 func TestAppendFromAnEarlierCursor(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	target := merging(1, "syn_1")
 	target.Merge, target.Deleted, target.Key = false, "", []string{"id", "version"}
 	w := begin(t, l, target)
@@ -306,7 +307,7 @@ func TestAppendFromAnEarlierCursor(t *testing.T) {
 // keys that come again and of those that do not, also when nothing new comes.
 func TestMergeAfterAppends(t *testing.T) {
 	for _, news := range []bool{true, false} {
-		l := openLake(t, newMemoryKV())
+		l := openLake(t, kvtest.New())
 		appending := merging(1, "syn_1")
 		appending.Merge, appending.Deleted, appending.Key = false, "", nil
 		w := begin(t, l, appending)
@@ -356,7 +357,7 @@ func TestMergeAfterAppends(t *testing.T) {
 // A key whose values the source compares in a way that is not known is refused
 // before anything is read, and no matter for rows that are appended.
 func TestAKeyThatCannotBeCompared(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	target := merging(1, "syn_1")
 	target.Table.Columns[0].Equality = driver.NotComparable + "it holds values of several kinds"
 	if _, err := l.Begin(t.Context(), target); !errors.Is(err, ErrBadKey) || !strings.Contains(err.Error(), "several kinds") {
@@ -392,7 +393,7 @@ func TestKeysOfEveryType(t *testing.T) {
 	} {
 		for _, composite := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.of, composite), func(t *testing.T) {
-				l := openLake(t, newMemoryKV())
+				l := openLake(t, kvtest.New())
 				tbl := driver.Table{Namespace: "public", Name: "keyed", Columns: []driver.Column{
 					{Name: "version", Type: driver.Of(driver.Int64)}, {Name: "k", Type: c.of}, {Name: "more", Type: driver.Of(driver.String)},
 				}}
@@ -441,7 +442,7 @@ func TestKeysOfEveryType(t *testing.T) {
 
 // A key that grew wider is the same key.
 func TestKeyWidens(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	for i, k := range []driver.Type{driver.Of(driver.Int32), driver.Of(driver.Int64), driver.Of(driver.Int32)} {
 		tbl := driver.Table{Namespace: "public", Name: "accounts", Columns: []driver.Column{{Name: "id", Type: k}, {Name: "version", Type: driver.Of(driver.Int64)}}}
 		w := begin(t, l, Target{Address: home, Table: tbl, SyncID: fmt.Sprint("syn_", i), Fence: uint64(i + 1), Mode: Incremental, CursorColumn: "version", Merge: true, Key: []string{"id"}})
@@ -463,7 +464,7 @@ func TestKeyWidens(t *testing.T) {
 }
 
 func TestBadKeys(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	for name, change := range map[string]func(*Target){
 		"none":           func(x *Target) { x.Key = nil },
 		"unknown":        func(x *Target) { x.Key = []string{"nope"} },
@@ -497,7 +498,7 @@ func TestMergeIsAMap(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		l := openLakeAt(t, t.TempDir(), newMemoryKV())
+		l := openLakeAt(t, t.TempDir(), kvtest.New())
 		l.passKeys = rapid.SampledFrom([]int64{3, passKeys}).Draw(rt, "keys in memory")
 		want := map[int64]int64{}
 		next, fence := int64(0), uint64(0)

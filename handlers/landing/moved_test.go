@@ -3,6 +3,7 @@ package landing
 import (
 	"testing"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/buckettest"
 )
 
@@ -10,7 +11,7 @@ import (
 // tables lie and the way out, which goes without the former place's options.
 func TestMovedInABucket(t *testing.T) {
 	options := "?region=us-east-1&endpoint=" + buckettest.NewProxy(t, buckettest.Start(t, "lab")).URL
-	kv := newMemoryKV()
+	kv := kvtest.New()
 	former := openLakeAt(t, "s3://lab/p1"+options, kv)
 	if err := former.Own(t.Context(), "/data"); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/kv/kvtest"
 )
 
 // No folder of a table looks like a partition, whatever the names are, and no
@@ -40,7 +42,7 @@ func likePartition(path string) bool {
 // A table that an earlier version has made stays in its folder, grows there, is
 // swept there, and goes with its source.
 func TestFoldersOfEarlierVersions(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	target := incremental(2, "syn_2")
 	target.Address.Owner = "ada@example"
 	ident := identifierOf(target.Address, target.Table.Namespace, target.Table.Name)

@@ -12,6 +12,8 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/kv"
 )
 
 // CreateNamespace stores a namespace with its properties.
@@ -27,7 +29,7 @@ func (c *Catalog) CreateNamespace(ctx context.Context, namespace table.Identifie
 		return err
 	}
 	_, err = c.kv.Create(ctx, namespaceKey(namespace), value, 0)
-	if errors.Is(err, ErrKeyExists) {
+	if errors.Is(err, kv.ErrKeyExists) {
 		return fmt.Errorf("%w: %v", catalog.ErrNamespaceAlreadyExists, namespace)
 	}
 	if err != nil {
@@ -58,7 +60,7 @@ func (c *Catalog) namespace(ctx context.Context, namespace table.Identifier) (ic
 		return nil, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchNamespace, namespace)
 	}
 	entry, err := c.kv.Get(ctx, namespaceKey(namespace))
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return nil, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchNamespace, namespace)
 	}
 	if err != nil {
@@ -109,7 +111,7 @@ func (c *Catalog) LoadNamespaceProperties(ctx context.Context, namespace table.I
 }
 
 // UpdateNamespaceProperties removes and sets properties in one step. A change
-// by someone else meanwhile is ErrConflict, a property that is removed and set
+// by someone else meanwhile is kv.ErrConflict, a property that is removed and set
 // is an error.
 func (c *Catalog) UpdateNamespaceProperties(ctx context.Context, namespace table.Identifier, removals []string, updates iceberg.Properties) (catalog.PropertiesUpdateSummary, error) {
 	var summary catalog.PropertiesUpdateSummary

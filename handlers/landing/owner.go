@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 )
 
@@ -46,11 +47,11 @@ const relocateWay = "`headwater relocate` with the same --data-dir and --lake ma
 // *ForeignLakeError when the catalog's tables lie elsewhere, when another
 // instance owns the lake, when catalog and lake are copies of those of another
 // home, or when the lake has lost what the catalog knows of; else ErrStorage or
-// the KV's error. It is safe to call from many processes at once.
+// the store's error. It is safe to call from many processes at once.
 func (l *Lake) Own(ctx context.Context, home string) error {
 	l = l.within(ctx)
 	known, _, err := l.catalog.owner(ctx)
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return l.take(ctx, home)
 	}
 	if err != nil {
@@ -90,10 +91,10 @@ func (l *Lake) check(ctx context.Context, known ownership) error {
 }
 
 // Owned returns a *ForeignLakeError when another instance has taken the lake
-// since Own, ErrStorage when its marker cannot be read, or the KV's error.
+// since Own, ErrStorage when its marker cannot be read, or the store's error.
 func (l *Lake) Owned(ctx context.Context) error {
 	known, _, err := l.catalog.owner(ctx)
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return nil // nobody asked for an owner, as tests of tables alone
 	}
 	if err != nil {
@@ -141,7 +142,7 @@ func (l *Lake) take(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.catalog.kv.Create(ctx, ownerKey, value, 0); errors.Is(err, ErrKeyExists) {
+	if _, err := l.catalog.kv.Create(ctx, ownerKey, value, 0); errors.Is(err, kv.ErrKeyExists) {
 		return l.Own(ctx, home) // another node of this instance was first
 	} else if err != nil {
 		return fmt.Errorf("the catalog: %w", err)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/kv"
 )
 
 // pointer is the value of a table's key: which metadata file is the table, and
@@ -60,7 +62,7 @@ func (c *Catalog) pointerOf(ctx context.Context, ident table.Identifier) (pointe
 		return pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
 	}
 	entry, err := c.kv.Get(ctx, tableKey(ident))
-	if errors.Is(err, ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
 	}
 	if err != nil {
@@ -73,7 +75,7 @@ func (c *Catalog) pointerOf(ctx context.Context, ident table.Identifier) (pointe
 	return p, entry.Revision, nil
 }
 
-// swap replaces the pointer of a revision. It returns ErrConflict when the
+// swap replaces the pointer of a revision. It returns kv.ErrConflict when the
 // pointer has moved, and ErrUnknown when the catalog stays silent. An answer
 // that never came is found out by asking for the same swap again: it conflicts
 // with itself when the first one was done.
@@ -92,9 +94,9 @@ func (c *Catalog) swap(ctx context.Context, ident table.Identifier, p pointer, r
 		if err == nil {
 			return next, nil
 		}
-		if errors.Is(err, ErrConflict) || errors.Is(err, ErrKeyNotFound) {
+		if errors.Is(err, kv.ErrConflict) || errors.Is(err, kv.ErrKeyNotFound) {
 			if !asked {
-				return 0, fmt.Errorf("%w: %v", ErrConflict, ident)
+				return 0, fmt.Errorf("%w: %v", kv.ErrConflict, ident)
 			}
 			return c.ours(ctx, key, value)
 		}

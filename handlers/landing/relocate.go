@@ -37,7 +37,7 @@ type Relocated struct {
 // endpoint; "" means that its location will do, with the options of this lake where
 // both are buckets. It returns a
 // *ForeignLakeError when a table's files are in neither place, ErrStorage, or
-// the KV's error; tables before that one have moved.
+// the store's error; tables before that one have moved.
 func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated, err error) {
 	idents, err := l.catalog.identifiers(ctx, "table.", nil)
 	if err != nil {

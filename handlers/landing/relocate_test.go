@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"headwater/bus/kv/kvtest"
 )
 
 // fillLake lands two tables: one that was merged into, so that it has position
@@ -52,7 +54,7 @@ func wantForeign(t *testing.T, err error, words ...string) {
 // A folder that was moved is not written until its files say where they lie now;
 // then any reader reads it there, and syncs go on.
 func TestRelocateAMovedFolder(t *testing.T) {
-	dir, kv := t.TempDir(), newMemoryKV()
+	dir, kv := t.TempDir(), kvtest.New()
 	l := openLakeAt(t, filepath.Join(dir, "old"), kv)
 	owned(t, l, "/data")
 	fillLake(t, l)
@@ -143,7 +145,7 @@ func namesIn(t *testing.T, dir, suffix string) map[string]string {
 // A new place that has none of the files gets copies, and the former one stays
 // as it is.
 func TestRelocateCopies(t *testing.T) {
-	dir, kv := t.TempDir(), newMemoryKV()
+	dir, kv := t.TempDir(), kvtest.New()
 	l := openLakeAt(t, filepath.Join(dir, "old"), kv)
 	owned(t, l, "")
 	fillLake(t, l)
@@ -178,7 +180,7 @@ func TestRelocateCopies(t *testing.T) {
 // A table that was refreshed whole has a manifest of nothing but files that went
 // away. It moves as others do, with the tables after it, and is refreshed again.
 func TestRelocateARefreshedTable(t *testing.T) {
-	dir, kv := t.TempDir(), newMemoryKV()
+	dir, kv := t.TempDir(), kvtest.New()
 	l := openLakeAt(t, filepath.Join(dir, "old"), kv)
 	refresh := func(l *Lake, fence uint64, to int64) {
 		t.Helper()
@@ -204,11 +206,11 @@ func TestRelocateARefreshedTable(t *testing.T) {
 // A data directory that was copied does not write to its original's lake, and
 // once it has a lake of its own, neither touches the other's.
 func TestACopyLeavesItsOriginalAlone(t *testing.T) {
-	dir, kv := t.TempDir(), newMemoryKV()
+	dir, kv := t.TempDir(), kvtest.New()
 	original := openLakeAt(t, filepath.Join(dir, "lake"), kv)
 	owned(t, original, "/data")
 	fillLake(t, original)
-	copied := openLakeAt(t, filepath.Join(dir, "lake"), kv.clone())
+	copied := openLakeAt(t, filepath.Join(dir, "lake"), kv.Clone())
 	wantForeign(t, copied.Own(t.Context(), "/copy"), "/data", "/copy", "moved or copied")
 
 	if err := os.CopyFS(filepath.Join(dir, "lake2"), os.DirFS(filepath.Join(dir, "lake"))); err != nil {
@@ -243,7 +245,7 @@ func TestACopyLeavesItsOriginalAlone(t *testing.T) {
 // Two instances that start on one empty place: one has it, the other is told.
 func TestOneOwner(t *testing.T) {
 	dir := t.TempDir()
-	first, second := openLakeAt(t, dir, newMemoryKV()), openLakeAt(t, dir, newMemoryKV())
+	first, second := openLakeAt(t, dir, kvtest.New()), openLakeAt(t, dir, kvtest.New())
 	owned(t, first, "/one")
 	owned(t, first, "/one")
 	wantForeign(t, second.Own(t.Context(), "/two"), "/one", "--lake")
@@ -271,7 +273,7 @@ func TestOneOwner(t *testing.T) {
 // at anew after a while.
 func TestWritable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lake")
-	l := openLakeAt(t, dir, newMemoryKV())
+	l := openLakeAt(t, dir, kvtest.New())
 	now := time.Now()
 	l.now = func() time.Time { return now }
 	if err := l.Writable(t.Context()); err != nil {
@@ -291,7 +293,7 @@ func TestWritable(t *testing.T) {
 
 // BenchmarkRelocate moves a table of two snapshots a time.
 func BenchmarkRelocate(b *testing.B) {
-	dir, kv := b.TempDir(), newMemoryKV()
+	dir, kv := b.TempDir(), kvtest.New()
 	l, err := Open(b.Context(), filepath.Join(dir, "old"), kv, nil)
 	if err != nil {
 		b.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
@@ -142,7 +143,7 @@ func TestSchemaEvolution(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := openLake(t, newMemoryKV())
+			l := openLake(t, kvtest.New())
 			if err := land(l, Incremental, 1, 1, c.before, c.first); err != nil {
 				t.Fatal(err)
 			}
@@ -189,7 +190,7 @@ func TestSchemaEvolution(t *testing.T) {
 
 // A column that the source lost for a while is still what it was landed as.
 func TestJSONIsRememberedWhileItIsAway(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	x := func(k driver.Kind) []driver.Column { return []driver.Column{column("x", driver.Of(k), true)} }
 	for i, step := range []struct {
 		columns []driver.Column
@@ -232,7 +233,7 @@ func TestSampledTypesStay(t *testing.T) {
 		"text becomes JSON":      {x(driver.String, "string"), x(driver.JSON, "object or array, string"), `{"id":1,"x":"a"}`, `{"id":2,"x":"{}"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := openLake(t, newMemoryKV())
+			l := openLake(t, kvtest.New())
 			if err := land(l, Incremental, 1, 1, c.before, c.first); err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +263,7 @@ func TestSampledTypesStay(t *testing.T) {
 }
 
 func TestNullWhereNoneWasAnnounced(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	err := land(l, FullRefresh, 1, 1, []driver.Column{column("x", driver.Of(driver.String), false)}, `{"id":1,"x":null}`)
 	if !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), `row 1: column "x"`) {
 		t.Errorf("%v", err)
@@ -277,7 +278,7 @@ func TestThousandsOfColumns(t *testing.T) {
 		kind := []driver.Kind{driver.String, driver.Int64, driver.Float64, driver.TimestampTZ}[i%4]
 		tbl.Columns = append(tbl.Columns, column(fmt.Sprintf("c%04d", i), driver.Of(kind), i%3 > 0))
 	}
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w, err := beginEncoding(t.Context(), l, Target{Address: home, Table: tbl, SyncID: "syn_1", Fence: 1, Mode: FullRefresh})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 
+	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
@@ -271,7 +272,7 @@ func (w *Writer) point(ctx context.Context, head *stagedHead) error {
 			w.base = at
 			return nil
 		}
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, kv.ErrConflict) {
 			return err
 		}
 		at, err = w.lake.catalog.load(ctx, w.ident)
@@ -282,7 +283,7 @@ func (w *Writer) point(ctx context.Context, head *stagedHead) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w again and again", ErrConflict)
+	return fmt.Errorf("%w again and again", kv.ErrConflict)
 }
 
 // discard removes files that nothing refers to any more. What cannot be removed

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
 )
@@ -85,7 +86,7 @@ func orphans(ctx context.Context, l *Lake, name string) (found []string, err err
 func TestALoadGoesOnWhereItsRangesEnd(t *testing.T) {
 	for _, mode := range []string{FullRefresh, Incremental} {
 		t.Run(mode, func(t *testing.T) {
-			l := openLake(t, newMemoryKV())
+			l := openLake(t, kvtest.New())
 			if mode == FullRefresh {
 				w := begin(t, l, load(mode, 1, "syn_0"))
 				write(t, w, 1000, 1010)
@@ -182,7 +183,7 @@ func TestStagedIsGivenUp(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := openLake(t, newMemoryKV())
+			l := openLake(t, kvtest.New())
 			target := load(FullRefresh, 1, "syn_1")
 			w := begin(t, l, target)
 			for i := range int64(70) { // more than one segment
@@ -209,7 +210,7 @@ func TestStagedIsGivenUp(t *testing.T) {
 }
 
 func TestManyRangesAtOnce(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, load(FullRefresh, 1, "syn_1"))
 	const n = 200
 	var wg sync.WaitGroup
@@ -238,7 +239,7 @@ func TestManyRangesAtOnce(t *testing.T) {
 }
 
 func TestTheStaleWriterStagesNothing(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	old := begin(t, l, load(FullRefresh, 1, "syn_1"))
 	mustStage(t, old, 0, 10)
 	now := begin(t, l, load(FullRefresh, 2, "syn_1"))
@@ -262,7 +263,7 @@ func TestCrashWhileStaging(t *testing.T) {
 		for _, step := range []string{"staged", "stage swapped", "parts", "metadata", "swapped"} {
 			for nth, more := 1, true; more; nth++ {
 				t.Run(fmt.Sprintf("%s/%s/%d", mode, step, nth), func(t *testing.T) {
-					l := openLake(t, newMemoryKV())
+					l := openLake(t, kvtest.New())
 					target := load(mode, 1, "syn_1")
 					read := 0
 					attempt := func() {
@@ -323,7 +324,7 @@ func TestCrashWhileStaging(t *testing.T) {
 // Ranges that were staged with columns that the table does not have yet land
 // with them, after a crash too.
 func TestStagedRangesOfAnotherSchema(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, full(1, "syn_0"))
 	write(t, w, 1000, 1010)
 	commit(t, w, nil, true)
@@ -363,19 +364,19 @@ func TestStagedRangesOfAnotherSchema(t *testing.T) {
 func TestUnknownStage(t *testing.T) {
 	for _, happened := range []bool{true, false} {
 		t.Run(fmt.Sprint(happened), func(t *testing.T) {
-			kv := newMemoryKV()
+			kv := kvtest.New()
 			l := openLake(t, kv)
 			w := begin(t, l, load(FullRefresh, 1, "syn_1"))
 			mustStage(t, w, 0, 10)
 			first := happened
-			kv.before = func(string, []byte) error {
+			kv.Before = func(string, []byte) error {
 				if first {
 					first = false
 					return nil
 				}
 				return errors.New("no answer")
 			}
-			kv.after = func(string, []byte) error { return errors.New("no answer") }
+			kv.After = func(string, []byte) error { return errors.New("no answer") }
 			if err := stageSpan(t.Context(), w.Writer, 10, 20); !errors.Is(err, ErrUnknown) {
 				t.Fatalf("staging: %v", err)
 			}
@@ -383,7 +384,7 @@ func TestUnknownStage(t *testing.T) {
 				t.Fatalf("a commit after it: %v", err)
 			}
 			w.Abort(t.Context())
-			kv.before, kv.after = nil, nil
+			kv.Before, kv.After = nil, nil
 			w = begin(t, l, load(FullRefresh, 2, "syn_1"))
 			if got, want := len(w.Staged()), map[bool]int{true: 2, false: 1}[happened]; got != want {
 				t.Fatalf("%d ranges staged, want %d", got, want)
@@ -401,7 +402,7 @@ func TestUnknownStage(t *testing.T) {
 // A tool that rearranges the table meanwhile stops neither staging nor the
 // commit; staged ranges outlive its commits.
 func TestToolsCommitWhileStaging(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, load(FullRefresh, 1, "syn_1"))
 	mustStage(t, w, 0, 10)
 	for i := range int64(2) {
@@ -423,7 +424,7 @@ func TestToolsCommitWhileStaging(t *testing.T) {
 }
 
 func BenchmarkStage(b *testing.B) {
-	l, err := Open(b.Context(), b.TempDir(), newMemoryKV(), nil)
+	l, err := Open(b.Context(), b.TempDir(), kvtest.New(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

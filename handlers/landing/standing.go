@@ -34,7 +34,7 @@ type Standing struct {
 
 // Standing returns how a table stands now, by what it is at its source; key are
 // the columns that tell its rows apart, if it has any. It returns ErrNoTable for one that never
-// landed, ErrStorage or the KV's error.
+// landed, ErrStorage or the store's error.
 func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (Standing, error) {
 	at, err := l.within(ctx).current(ctx, a, t.Namespace, t.Name)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/buckettest"
 )
@@ -28,7 +29,7 @@ func TestFoldersOfABucket(t *testing.T) {
 	buckettest.Start(t, "unused") // for its keys
 	server := buckettest.Over(t, dir, buckettest.AccessKey, buckettest.SecretKey)
 	for _, folder := range []string{"a/b", "my%20lake", "a+b&c=d", "it's", "~x", "a..b", ".hidden", "key=value/y", "(1)", "a;b,c@d:e$f!g*h"} {
-		l := openLakeAt(t, "s3://lab/"+folder+"?region=us-east-1&endpoint="+server, newMemoryKV())
+		l := openLakeAt(t, "s3://lab/"+folder+"?region=us-east-1&endpoint="+server, kvtest.New())
 		if err := l.Own(t.Context(), ""); err != nil {
 			t.Errorf("%q: %v", folder, err)
 			continue
@@ -49,13 +50,13 @@ func TestFoldersOfABucket(t *testing.T) {
 	}
 	for _, url := range []string{"s3://lab/a//b", "s3://lab//a", "s3://lab//", "s3://lab/../a", "s3://lab/a/..", "s3://lab/./a", "s3://lab/a/.", "s3://lab/a//", "s3://lab/my lake", "s3://lab/ a", "s3://lab/a ", "s3://lab/läke", "s3://lab/日本", "s3://lab/50%/x", "s3://lab/a#b", `s3://lab/a"b`, `s3://lab/a\b`, "s3://lab/a^b", "s3://lab/{a}",
 		"s3://lab/a\x00b", "s3://lab/a\nb", "s3://lab/a\x7f", "s3://lab/\xff", "s3://lab/" + strings.Repeat("a", 600), "s3:///a", "s3://", "s3://key:secret@lab/a", "s3://lab/a?compat=1"} {
-		_, err := Open(t.Context(), url, newMemoryKV(), nil)
+		_, err := Open(t.Context(), url, kvtest.New(), nil)
 		if err == nil || strings.Contains(err.Error(), "secret@") {
 			t.Errorf("%q: %v", url, err)
 		}
 	}
 	for url, root := range map[string]string{"s3://lab/a/": "s3://lab/a", "s3://lab/": "s3://lab", "s3://lab?region=x": "s3://lab"} {
-		if l := openLakeAt(t, url, newMemoryKV()); l.Location() != root {
+		if l := openLakeAt(t, url, kvtest.New()); l.Location() != root {
 			t.Errorf("%q lies in %q", url, l.Location())
 		}
 	}
@@ -80,7 +81,7 @@ func TestKeysAreRotated(t *testing.T) {
 		}
 	}
 	rotate("first", "first-secret")
-	l := openLakeAt(t, "s3://lab/x?region=us-east-1&endpoint="+proxy.URL, newMemoryKV())
+	l := openLakeAt(t, "s3://lab/x?region=us-east-1&endpoint="+proxy.URL, kvtest.New())
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 10)
 	rotate("second", "second-secret") // in the middle of a sync
@@ -130,7 +131,7 @@ func TestClaimOfASilentStore(t *testing.T) {
 		t.Errorf("the marker: %+v, %v", found, err)
 	}
 
-	other := openLakeAt(t, "s3://lab/claimed?region=us-east-1&endpoint="+proxy.URL, newMemoryKV())
+	other := openLakeAt(t, "s3://lab/claimed?region=us-east-1&endpoint="+proxy.URL, kvtest.New())
 	var foreign *ForeignLakeError
 	if err := other.Claim(t.Context(), "/other", time.Minute); !errors.As(err, &foreign) {
 		t.Errorf("another's claim: %v", err)
@@ -164,7 +165,7 @@ func TestWritableSaysWhatTheStoreSaid(t *testing.T) {
 func stalledLake(t *testing.T) (l *Lake, hold func(ops ...string), dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	l = openLakeAt(t, dir, newMemoryKV())
+	l = openLakeAt(t, dir, kvtest.New())
 	held := make(chan []string, 1)
 	held <- nil
 	end := make(chan struct{})
@@ -225,7 +226,7 @@ func TestFolderThatStalls(t *testing.T) {
 // A file that never answers, as of a mount that went away, is left behind: a
 // named pipe that nobody writes is the real thing.
 func TestFileThatStalls(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, nil, true)
@@ -269,7 +270,7 @@ func TestFileThatStalls(t *testing.T) {
 // A part that is missing is told of, with its name, and a full refresh does not
 // need it.
 func TestPartThatIsGone(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, mergedOrders(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, behind(99), true)

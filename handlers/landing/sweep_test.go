@@ -12,11 +12,13 @@ import (
 	"time"
 
 	iceio "github.com/apache/iceberg-go/io"
+
+	"headwater/bus/kv/kvtest"
 )
 
 // A table that is synced all day does not grow by what nobody reads any more.
 func TestOldGenerationsGoAway(t *testing.T) {
-	kv := newMemoryKV()
+	kv := kvtest.New()
 	l := openLake(t, kv)
 	clock := time.Now()
 	l.now = func() time.Time { return clock }
@@ -42,7 +44,7 @@ func TestOldGenerationsGoAway(t *testing.T) {
 }
 
 func TestReplacedGenerationStaysForAWhile(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	for i := range 5 {
 		w := begin(t, l, full(uint64(i+1), fmt.Sprint("syn_", i)))
 		write(t, w, 0, 10)
@@ -62,7 +64,7 @@ func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 
 // A sweep removes what older fences left, and nothing else.
 func TestSweepTakesOnlyGarbage(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, incremental(5, "syn_1"))
 	write(t, w, 0, 10)
 	commit(t, w, behind(9), false)
@@ -151,7 +153,7 @@ func TestDiskFull(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := openLake(t, newMemoryKV())
+			l := openLake(t, kvtest.New())
 			d := &fullDisk{}
 			l.files, l.catalog.files = d, d
 			w := begin(t, l, incremental(1, "syn_1"))
@@ -189,7 +191,7 @@ func TestLakeThatCannotBe(t *testing.T) {
 		"s3://key:secret@bucket":        "no credentials",
 		"s3://bucket?secret_key=hunter": "unknown option",
 	} {
-		_, err := Open(t.Context(), url, newMemoryKV(), nil)
+		_, err := Open(t.Context(), url, kvtest.New(), nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}

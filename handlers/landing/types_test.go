@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
@@ -68,7 +69,7 @@ func typesBatch(t driver.Table) arrow.RecordBatch {
 }
 
 func TestTypesComeBack(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	tbl := typesTable()
 	w, err := beginEncoding(t.Context(), l, Target{Address: home, Table: tbl, SyncID: "syn_1", Fence: 1, Mode: FullRefresh})
 	if err != nil {
@@ -169,7 +170,7 @@ func TestOddNames(t *testing.T) {
 	}
 	a := home
 	a.Organization, a.Workspace, a.Owner = "..", "a/b", "_"
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w, err := beginEncoding(t.Context(), l, Target{Address: a, Table: tbl, SyncID: "../syn/1", Fence: 1, Mode: FullRefresh})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/buckettest"
 )
 
@@ -36,7 +37,7 @@ func TestDropInABucketWithVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := openLakeAt(t, "s3://lab/x?region=us-east-1&endpoint="+server, newMemoryKV())
+	l := openLakeAt(t, "s3://lab/x?region=us-east-1&endpoint="+server, kvtest.New())
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 100)
 	if err := w.Abort(t.Context()); err != nil { // which leaves versions

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"testing"
 
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 )
 
 func TestIncrementalGoesOnBehindItsCursor(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, incremental(1, "syn_1"))
 	if c := w.Cursor(); c.Column != "id" || c.Value != nil {
 		t.Fatalf("the first read starts at %+v", c)
@@ -48,7 +49,7 @@ func TestIncrementalGoesOnBehindItsCursor(t *testing.T) {
 // The part behind a checkpoint is begun while the checkpoint is committed: if it
 // never gets into the table, Abort removes it.
 func TestAbortRemovesWhatWasBegunBeforeACommit(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, incremental(1, "syn_1"))
 	write(t, w, 0, 100)
 	name := w.NextName()
@@ -70,7 +71,7 @@ func TestAbortRemovesWhatWasBegunBeforeACommit(t *testing.T) {
 }
 
 func TestFullRefreshReplaces(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	for i, n := range []int64{100, 30, 0, 7} {
 		w := begin(t, l, full(uint64(i+1), "syn_"+string(rune('a'+i))))
 		write(t, w, 0, n)
@@ -92,7 +93,7 @@ func TestFullRefreshReplaces(t *testing.T) {
 
 // An incremental sync that cannot tell what it has already must not append.
 func TestIncrementalWithoutAPlaceToGoOnReplaces(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, nil, true)
@@ -117,7 +118,7 @@ func TestIncrementalWithoutAPlaceToGoOnReplaces(t *testing.T) {
 }
 
 func TestFullRefreshMayLeaveACursor(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	target := full(1, "syn_1")
 	target.CursorColumn = "id"
 	w := begin(t, l, target)
@@ -130,7 +131,7 @@ func TestFullRefreshMayLeaveACursor(t *testing.T) {
 }
 
 func TestRowsWithoutACursorAreNotCommitted(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, incremental(1, "syn_1"))
 	write(t, w, 0, 10)
 	// Between rows that share a cursor value there is no place to resume.
@@ -156,7 +157,7 @@ func TestRowsWithoutACursorAreNotCommitted(t *testing.T) {
 }
 
 func TestBeginRefusesNonsense(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	for name, c := range map[string]struct {
 		change func(*Target)
 		want   error
@@ -178,7 +179,7 @@ func TestBeginRefusesNonsense(t *testing.T) {
 }
 
 func TestAbortLeavesNothing(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, incremental(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, behind(99), false)
@@ -203,7 +204,7 @@ func TestAbortLeavesNothing(t *testing.T) {
 }
 
 func TestPartsAreCutBySize(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	const n = 600_000
 	w := begin(t, l, incremental(1, "syn_1"))
 	w.size = 100 << 10
@@ -224,7 +225,7 @@ func TestPartsAreCutBySize(t *testing.T) {
 // A commit does not wait for the encoder to notice that rows are gone: the
 // caller may release its batch as soon as Write returned.
 func TestWriteKeepsItsOwnReference(t *testing.T) {
-	l := openLake(t, newMemoryKV())
+	l := openLake(t, kvtest.New())
 	w := begin(t, l, full(1, "syn_1"))
 	for i := range int64(50) {
 		write(t, w, 100*i, 100*i+100)

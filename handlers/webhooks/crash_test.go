@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"headwater/bus"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 
 // failing is a bucket that fails the writes of states.
 type failing struct {
-	seal.Store
+	kv.Store
 	mode *atomic.Int32
 }
 

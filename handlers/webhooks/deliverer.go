@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"headwater/bus/event"
-	"headwater/bus/seal"
+	"headwater/bus/kv"
 )
 
 const leaseKey = "lease"
@@ -124,7 +124,7 @@ func addressOf(key string) (event.Address, bool) {
 // lease is the right to deliver. It is taken from a holder whose revision has
 // not moved for its whole time, as this process's own clock tells.
 type lease struct {
-	bucket   seal.Store
+	bucket   kv.Store
 	holder   string
 	time     time.Duration
 	revision uint64
@@ -137,7 +137,7 @@ func (l *lease) acquire(ctx context.Context) error {
 	for {
 		entry, err := l.bucket.Get(ctx, leaseKey)
 		switch {
-		case errors.Is(err, seal.ErrKeyNotFound):
+		case errors.Is(err, kv.ErrKeyNotFound):
 			l.revision, err = l.bucket.Create(ctx, leaseKey, []byte(l.holder), 0)
 			if err == nil {
 				return nil
@@ -152,7 +152,7 @@ func (l *lease) acquire(ctx context.Context) error {
 		case entry.Revision != seen:
 			seen, since = entry.Revision, time.Now()
 		}
-		if err != nil && !errors.Is(err, seal.ErrConflict) && !errors.Is(err, seal.ErrKeyExists) {
+		if err != nil && !errors.Is(err, kv.ErrConflict) && !errors.Is(err, kv.ErrKeyExists) {
 			return err
 		}
 		if !wait(ctx, l.time/10) {

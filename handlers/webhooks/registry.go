@@ -15,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 	"headwater/bus/seal"
 )
 
@@ -49,7 +50,7 @@ type Vault interface {
 // Deps are what a Registry and its Deliverer are built from. All are lent. Every
 // field but Log and Options is needed.
 type Deps struct {
-	Bucket seal.Store // HEADWATER_WEBHOOKS
+	Bucket kv.Store // HEADWATER_WEBHOOKS
 	Vault  Vault
 	Events Log
 	// Dial makes every connection to a receiver; it enforces the egress policy.
@@ -170,7 +171,7 @@ func (g *Registry) create(ctx context.Context, key string, value any) error {
 	if err != nil {
 		return err
 	}
-	if _, err = g.Bucket.Create(ctx, key, encoded, 0); errors.Is(err, seal.ErrKeyExists) {
+	if _, err = g.Bucket.Create(ctx, key, encoded, 0); errors.Is(err, kv.ErrKeyExists) {
 		return nil
 	}
 	return err
@@ -195,7 +196,7 @@ func (g *Registry) find(ctx context.Context, a event.Address) (w Webhook, revisi
 
 func (g *Registry) read(ctx context.Context, key string, into any) (revision uint64, err error) {
 	entry, err := g.Bucket.Get(ctx, key)
-	if errors.Is(err, seal.ErrKeyNotFound) {
+	if errors.Is(err, kv.ErrKeyNotFound) {
 		return 0, ErrNotFound
 	}
 	if err != nil {

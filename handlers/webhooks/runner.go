@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/bus/event"
+	"headwater/bus/kv"
 	"headwater/bus/seal"
 )
 
@@ -290,7 +291,7 @@ func (r *runner) save(ctx context.Context) error {
 	}
 	revision, err := r.Bucket.Update(ctx, stateKey(r.hook.Address()), encoded, r.revision)
 	switch {
-	case errors.Is(err, seal.ErrConflict):
+	case errors.Is(err, kv.ErrConflict):
 		entry, err := r.Bucket.Get(ctx, stateKey(r.hook.Address()))
 		if err != nil || r.unsure == nil || !bytes.Equal(entry.Value, r.unsure) {
 			return errSuperseded

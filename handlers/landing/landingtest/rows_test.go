@@ -1,16 +1,13 @@
 package landingtest_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -18,68 +15,12 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/event"
+	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/landingtest"
 	"headwater/handlers/landing/parts"
 )
-
-// keys is a catalog's KV in memory.
-type keys struct {
-	mu      sync.Mutex
-	last    uint64
-	entries map[string]landing.Entry
-}
-
-func (k *keys) Get(_ context.Context, key string) (landing.Entry, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if e, ok := k.entries[key]; ok {
-		return e, nil
-	}
-	return landing.Entry{}, landing.ErrKeyNotFound
-}
-
-func (k *keys) Create(_ context.Context, key string, value []byte, _ time.Duration) (uint64, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, ok := k.entries[key]; ok {
-		return 0, landing.ErrKeyExists
-	}
-	k.last++
-	k.entries[key] = landing.Entry{Value: slices.Clone(value), Revision: k.last}
-	return k.last, nil
-}
-
-func (k *keys) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.entries[key].Revision != revision {
-		return 0, landing.ErrConflict
-	}
-	k.last++
-	k.entries[key] = landing.Entry{Value: slices.Clone(value), Revision: k.last}
-	return k.last, nil
-}
-
-func (k *keys) Erase(_ context.Context, key string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.entries, key)
-	return nil
-}
-
-func (k *keys) Keys(_ context.Context, prefix string) ([]string, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var found []string
-	for key := range k.entries {
-		if strings.HasPrefix(key, prefix) {
-			found = append(found, key)
-		}
-	}
-	return found, nil
-}
 
 var home = event.Address{Organization: "acme", Workspace: "w", Owner: "ada", Source: "src_1"}
 
@@ -153,7 +94,7 @@ func read(t *testing.T, location string, snapshot int64) (ids []int64, nulls int
 }
 
 func TestRows(t *testing.T) {
-	lake, err := landing.Open(t.Context(), t.TempDir()+"/la [ke] %20", &keys{entries: map[string]landing.Entry{}}, nil)
+	lake, err := landing.Open(t.Context(), t.TempDir()+"/la [ke] %20", kvtest.New(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +163,7 @@ func remove(t *testing.T, lake *landing.Lake, gone func(int64) bool, below int64
 
 // A snapshot that nothing committed, and files that are not whole, are errors.
 func TestRowsOfDamagedTables(t *testing.T) {
-	lake, err := landing.Open(t.Context(), t.TempDir(), &keys{entries: map[string]landing.Entry{}}, nil)
+	lake, err := landing.Open(t.Context(), t.TempDir(), kvtest.New(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,9 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	p.seen += int64(pg.records)
 	p.largest = max(p.largest, pg.records)
 	p.urls[a.url.String()] = true
+	if isNumbered(p.mode) && p.count > 1 {
+		p.moved(g, &pg)
+	}
 	p.s.letGo(p.last.body)
 	p.last, p.more = pg, p.promised(g)
 	if err := p.advance(a, g, pg); err != nil {

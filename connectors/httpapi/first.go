@@ -22,6 +22,7 @@ func firstOf(a *answer, pg page) *first {
 		f.hashes[maphash.Bytes(seed, raw)] = true
 	}
 	f.uniform = pg.records > 1 && len(f.hashes) == 1
+	f.distinct = len(f.hashes) == pg.records
 	return f
 }
 

@@ -3,10 +3,12 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/records"
 )
 
 // stepOf returns how far an offset goes on: by what was asked for, not by what
@@ -87,6 +89,38 @@ func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
 		return true, p.over("a page that repeats an earlier one")
 	}
 	return true, driver.E(driver.ErrBadData, nil, "%s gives the same records again as its next page; set pagination, with cursor_param for example", where(p.e.url))
+}
+
+// moved finds out whether records came or went while numbered pages were read,
+// which pushes others from one page to another. What was on the page before is not
+// taken again; what may be missing is told.
+func (p *pager) moved(g signs, pg *page) {
+	if before := p.begun.signs.total; before.known && g.total.known && g.total.n < before.n && !g.atLeast {
+		pg.note = fmt.Sprintf("%s told of %d records on its first page and of %d on a later one: some were removed while it was read, and as many others may be missing. A sync at a quieter time has them.", p.e.Name, before.n, g.total.n)
+	}
+	if !p.begun.distinct || pg.single || pg.records == 0 || p.last.body == nil {
+		return
+	}
+	// Of k records that came in front, the last k of the page before come again.
+	head := pg.body.index.Record(0)
+	for n := range p.last.records {
+		k := p.last.records - n
+		if k > pg.records || !bytes.Equal(p.last.body.index.Record(n), head) {
+			continue
+		}
+		same := true
+		for i := range k {
+			same = same && bytes.Equal(p.last.body.index.Record(n+i), pg.body.index.Record(i))
+		}
+		switch {
+		case same && (len(p.e.PrimaryKey) > 0 || len(records.Field(head, "id")) > 0):
+			pg.skip = k
+			return
+		case same: // without a key they may be others that look the same
+			pg.note = fmt.Sprintf("%s began a page with the records that the page before ended with: what came in while it was read pushed some from one page to the next, and they may be there twice.", p.e.Name)
+			return
+		}
+	}
 }
 
 // echoes reports whether an answer says that it is the page that was asked for.

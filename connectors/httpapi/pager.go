@@ -20,6 +20,8 @@ type page struct {
 	single  bool
 	body    *body // with its index; valid until the next page, unless kept
 	records int   // how many
+	skip    int   // how many of them, the first, were on the page before
+	note    string
 	bytes   int64
 }
 
@@ -65,11 +67,12 @@ type pager struct {
 
 // first is what a first page was like.
 type first struct {
-	signs   signs
-	fields  map[string]bool // of the answer
-	keys    map[string]bool // of its first record
-	hashes  map[uint64]bool // of its records
-	uniform bool            // its records are all the same
+	signs    signs
+	fields   map[string]bool // of the answer
+	keys     map[string]bool // of its first record
+	hashes   map[uint64]bool // of its records
+	uniform  bool            // its records are all the same
+	distinct bool            // each of its records is another
 }
 
 // newPager returns a pager for an endpoint whose first request has these
@@ -349,7 +352,7 @@ func (pg *page) elements() iter.Seq[[]byte] {
 			yield(pg.list)
 			return
 		}
-		for n := range pg.records {
+		for n := pg.skip; n < pg.records; n++ {
 			if !yield(pg.body.index.Record(n)) {
 				return
 			}

@@ -51,6 +51,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 	var bytes int64
 	var scratch []byte
 	var anew *retyping
+	var notes []string
 	for pg, err := range ahead(ctx, p, pages) {
 		if err != nil {
 			return err
@@ -75,7 +76,10 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 		if bytes += pg.bytes; s.limits.MaxBytes > 0 && bytes > s.limits.MaxBytes {
 			return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", t, s.limits.MaxBytes)
 		}
-		n := -1
+		if pg.note != "" && !slices.Contains(notes, pg.note) {
+			notes = append(notes, pg.note)
+		}
+		n := pg.skip - 1
 		for raw := range pg.elements() {
 			n++
 			if int64(len(raw)) > s.limits.MaxRowBytes {
@@ -112,8 +116,12 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 	if anew != nil {
 		return anew.end()
 	}
-	if rows.Rows() > 0 && !yield(rows.Batch(), nil) {
-		return errLeft
+	if rows.Rows() > 0 || len(notes) > 0 {
+		last := rows.Batch()
+		last.Notes = append(last.Notes, notes...)
+		if !yield(last, nil) {
+			return errLeft
+		}
 	}
 	return nil
 }

@@ -17,7 +17,9 @@ const longestWords = 300
 
 var (
 	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "result_msg", "resultMsg", "resultMessage", "description", "reason", "title", "error", "errors", "fault", "error_code", "errorCode", "code", "status", "meta", "response", "header"}
-	failed    = wordsOf(`error fail failed failure denied unauthorized forbidden`)
+	// partials are the flags of an answer that lacks what it should have.
+	partials = wordsOf(`timedout searchtimedout incompleteresults incomplete isincomplete partial ispartial partialresult partialresults partialdata partialresponse ispartialresult`)
+	failed   = wordsOf(`error fail failed failure denied unauthorized forbidden`)
 	// failing are the fields of answers that are nothing but an error.
 	failing = wordsOf(`code message msg status error errors detail details type title requestid documentationurl timestamp path success ok errcode errmsg errorcode errormessage
 		errordescription errormsg traceid help docs doc documentation info reason description statuscode statustext result data instance method moreinfo fault faultcode faultstring errorid hint logref correlationid apierrorcode`)
@@ -83,6 +85,12 @@ func (s *source) failure(a *answer, listed bool) error {
 	if a.status == http.StatusAccepted {
 		return s.refused(a.url, driver.ErrUnreachable, a.body, "202 Accepted: it prepares the answer; sync later")
 	}
+	if a.status == http.StatusMultiStatus {
+		return s.refused(a.url, driver.ErrBadData, a.body, "207 Multi-Status: parts of it may be missing")
+	}
+	if a.status == http.StatusPartialContent && a.header.Get("Content-Range") == "" {
+		return s.refused(a.url, driver.ErrBadData, a.body, "206 Partial Content, without a Content-Range that says which part")
+	}
 	if len(a.body) == 0 || a.body[0] != '{' {
 		return nil
 	}
@@ -109,7 +117,7 @@ func (s *source) failure(a *answer, listed bool) error {
 			says = string(key) + ": " + text
 		case plain == "errors" && !none && (!listed || value[0] == '['), plain == "error" && !none && (!listed || value[0] != '['):
 			says = string(key)
-		case (plain == "timedout" || plain == "incompleteresults" || plain == "partial" || plain == "partialresults") && text == "true":
+		case partials[plain] && text == "true":
 			says = string(key) + ": true"
 		case (plain == "code" || plain == "statuscode" || plain == "status" || plain == "errorcode" || plain == "errcode") && !listed && isFailing(value):
 			says = string(key) + ": " + text
@@ -119,6 +127,9 @@ func (s *source) failure(a *answer, listed bool) error {
 		}
 		if value[0] == '{' && !listed && nestedFailure(plain, value) {
 			says = string(key)
+		}
+		if flag := nestedPartial(plain, value); flag != "" && listed && !s.ignored(flag) {
+			says = string(key) + "." + flag
 		}
 		if !none && (plain == "message" || plain == "msg" || plain == "detail" || plain == "errormessage" || plain == "errmsg" || plain == "errordescription") {
 			words = true
@@ -153,6 +164,23 @@ func nestedFailure(plain string, object []byte) bool {
 		}
 	}
 	return false
+}
+
+// nestedPartial returns the flag by which an object beside the records says that
+// some are missing, as in {"meta":{"is_partial":true}} or the shards of a search
+// that failed; "" for none.
+func nestedPartial(plain string, object []byte) string {
+	shards := plain == "shards"
+	if object[0] != '{' || !shards && !envelopes[plain] {
+		return ""
+	}
+	for key, value := range records.Fields(object) {
+		name := plainName(string(key))
+		if n, ok := whole(value); partials[name] && string(value) == "true" || shards && name == "failed" && ok && n > 0 {
+			return string(key)
+		}
+	}
+	return ""
 }
 
 // isFailing reports whether a code is one of HTTP's for failures, or more.

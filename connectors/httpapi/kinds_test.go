@@ -187,6 +187,20 @@ func TestProofs(t *testing.T) {
 			c.w.WriteHeader(http.StatusAccepted)
 			c.say(`{"id":"job1"}`)
 		}, says: "202"},
+		"several statuses": {answer: func(c call) {
+			c.w.WriteHeader(http.StatusMultiStatus)
+			c.say(`[{"id":1}]`)
+		}, says: "207"},
+		"a part of nobody knows what": {answer: func(c call) {
+			c.w.WriteHeader(http.StatusPartialContent)
+			c.say(`[{"id":1}]`)
+		}, says: "206"},
+		"a part that is told": {answer: func(c call) {
+			from := c.n("offset", 0)
+			c.w.Header().Set("Content-Range", fmt.Sprintf("items %d-%d/137", from, min(from+99, 136)))
+			c.w.WriteHeader(http.StatusPartialContent)
+			c.say("%s", slice(from, 100, 137))
+		}, rows: 137},
 		"an envelope without a list": {answer: func(c call) { c.say(`{"has_more":true,"next_cursor":"x"}`) }, says: "records_path"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -231,6 +245,12 @@ func TestWhereRecordsAre(t *testing.T) {
 		"none, and all is well":     {answer: `{"code":1,"msg":"query ok","data":[]}`, want: "[]"},
 		"one record without tags":   {answer: `{"id":1,"tags":[],"roles":[]}`, want: "[[1 [] []]]"},
 		"called as the table":       {answer: `{"tags":[{"id":1}],"x":[{"id":2}]}`, want: "[[2]]"},
+		"an object without fields":  {answer: `{}`, want: "record_shape", refused: true},
+		"a map without records":     {settings: map[string]any{"record_shape": "map"}, answer: `{}`, want: "[]"},
+		"shards that failed":        {answer: `{"timed_out":false,"_shards":{"total":5,"failed":1},"hits":{"total":{"value":1},"hits":[{"id":1}]}}`, want: "failed", refused: true},
+		"shards that did not fail":  {answer: `{"timed_out":false,"_shards":{"total":5,"failed":0},"hits":{"total":{"value":1},"hits":[{"id":1}]}}`, want: "[[1]]"},
+		"partial, in the envelope":  {answer: `{"meta":{"is_partial":true},"data":[{"id":1}]}`, want: "is_partial", refused: true},
+		"partial, in a record":      {answer: `{"data":[{"id":1,"partial":true}]}`, want: "[[1 true]]"},
 		"one list too many":         {answer: `{"cars":[{"id":1}],"bikes":[]}`, want: "records_path", refused: true},
 		"a key with a dot":          {settings: map[string]any{"records_path": "a.b"}, answer: `{"a.b":[{"id":3}],"a":{"b":[{"id":4}]}}`, want: "[[3]]"},
 		"lines":                     {answer: "{\"id\":1}\n{\"id\":2}\n", want: "[[1] [2]]"},

@@ -57,6 +57,9 @@ func locate(document []byte, name string) (place, error) {
 	case document[0] != '{':
 		return place{}, driver.E(driver.ErrBadData, nil, "the JSON is neither a list nor an object")
 	}
+	if string(bytes.Join(bytes.Fields(document), nil)) == "{}" {
+		return place{}, driver.E(driver.ErrBadData, nil, "the answer is an object without any field, {}: set connection_config.record_shape to \"map\" if records stand in it under their keys, or records_path to where they are")
+	}
 	if isMap(document) {
 		return place{shape: "map"}, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/api/auth"
+	"headwater/api/iceberg"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/kv"
@@ -146,15 +147,19 @@ type Webhooks interface {
 }
 
 // Deps are what a Handler is built from. All are lent: the Handler closes none
-// of them. Every field but Ready, CheckSync, Log and Options is needed.
+// of them. Every field but Catalog, Access, Ready, CheckSync, Log and Options is needed.
 type Deps struct {
-	Commands    Commands
-	Events      Events
-	History     History
-	Reads       Reads
-	Connectors  Connectors
-	Vault       Vault
-	Lake        Lake
+	Commands   Commands
+	Events     Events
+	History    History
+	Reads      Reads
+	Connectors Connectors
+	Vault      Vault
+	Lake       Lake
+	// Catalog answers what engines ask below /iceberg/v1 of the lake's tables; nil
+	// for no catalog there. Access gives them keys to the files, nil for none.
+	Catalog     iceberg.Lake
+	Access      iceberg.Access
 	Idempotency Bucket
 	Webhooks    Webhooks
 	Auth        *auth.Authenticator

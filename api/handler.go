@@ -55,6 +55,7 @@ func New(d Deps) (*Handler, error) {
 	if h.router, err = h.routes(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	h.mountCatalog()
 	return h, nil
 }
 

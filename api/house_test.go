@@ -164,7 +164,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 	must(err)
 	h.worker = startWorker(t, h.bus, h.view, h.vault)
 	d := Deps{
-		Commands: h.bus, Events: h.bus, History: eventLog{h.bus}, Reads: h.view, Connectors: testRegistry(t), Vault: h.vault, Lake: paperLake{},
+		Commands: h.bus, Events: h.bus, History: eventLog{h.bus}, Reads: h.view, Connectors: testRegistry(t), Vault: h.vault, Lake: paperLake{}, Catalog: paperLake{},
 		Idempotency: h.bus.Bucket(bus.BucketIdempotency), Webhooks: testWebhooks(t, h), Auth: h.auth, Log: log,
 	}
 	for _, c := range change {

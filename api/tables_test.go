@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"headwater/api/iceberg"
 	"headwater/bus/event"
 )
 
@@ -26,6 +28,17 @@ func (paperLake) Show(_ context.Context, _ event.Address, _, _ string, limit int
 	rows := [][]any{{int64(1) << 60, "12.50", nil}, {int64(7), "0.10", []byte{1, 2}}}
 	return Shown{SnapshotID: 5000000000000000001, Total: 42, Columns: []ShownColumn{{"id", "int64"}, {"price", "decimal(9,2)"}, {"raw", "bytes"}}, Rows: rows[:min(limit, 2)]}, nil
 }
+
+func (l paperLake) Metadata(ctx context.Context, a event.Address, namespace, table string, at time.Time) (iceberg.Table, error) {
+	folder, file, err := l.Place(ctx, a, namespace, table)
+	if err != nil || !at.IsZero() && at.Before(paperAge) {
+		return iceberg.Table{}, iceberg.ErrNoTable
+	}
+	return iceberg.Table{Folder: folder, Location: file, Metadata: fmt.Appendf(nil, `{"format-version":2,"location":%q,"current-snapshot-id":2,"refs":{"main":{"snapshot-id":2,"type":"branch"}},"snapshots":[{"snapshot-id":1},{"snapshot-id":2}]}`, folder)}, nil
+}
+
+// paperAge is when the tables of the paper lake came to be.
+var paperAge = time.Now().Add(-time.Hour)
 
 func TestTablesAndPreview(t *testing.T) {
 	h := newHouse(t)

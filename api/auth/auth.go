@@ -142,13 +142,16 @@ func (a *Authenticator) Verify(token string) (Claims, error) {
 	return c, nil
 }
 
+// WhyExpired is how the text of an ErrToken ends for a token that was valid once.
+const WhyExpired = "it has expired"
+
 // whyInvalid names the reason without a byte of the token.
 func whyInvalid(err error) string {
 	for _, known := range []struct {
 		err  error
 		text string
 	}{
-		{jwt.ErrTokenExpired, "it has expired"},
+		{jwt.ErrTokenExpired, WhyExpired},
 		{jwt.ErrTokenNotValidYet, "it is not valid yet"},
 		{jwt.ErrTokenUsedBeforeIssued, "it was issued in the future"},
 		{jwt.ErrTokenInvalidIssuer, "another issuer signed it"},

@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/api"
+	"headwater/api/iceberg"
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -70,6 +71,20 @@ func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table st
 		columns[i] = api.ShownColumn(c)
 	}
 	return api.Shown{SnapshotID: shown.SnapshotID, Total: shown.Total, Columns: columns, Rows: shown.Rows}, notLanded(err)
+}
+
+// catalogView is the lake as the REST catalog tells of it.
+type catalogView struct{ *landing.Lake }
+
+func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, table string, at time.Time) (iceberg.Table, error) {
+	d, err := l.Lake.Metadata(ctx, a, namespace, table, at)
+	switch {
+	case errors.Is(err, landing.ErrNoTable):
+		err = fmt.Errorf("%w: %w", iceberg.ErrNoTable, err)
+	case errors.Is(err, landing.ErrExpired):
+		err = fmt.Errorf("%w: %w", iceberg.ErrExpired, err)
+	}
+	return iceberg.Table{Folder: d.Location, Location: d.Place.Metadata, Metadata: d.JSON}, err
 }
 
 func notLanded(err error) error {

@@ -1,0 +1,208 @@
+package iceberg
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// answerTime is how long a client may take for an answer.
+const answerTime = 2 * time.Minute
+
+// Route is one call of the contract.
+type Route struct{ Method, Path string }
+
+// route is a Route and what answers it.
+type route struct {
+	Route
+	answer func(h *Handler, w http.ResponseWriter, r *request) error
+	open   bool // without a token
+}
+
+// The paths below Base, as openapi.yaml names them.
+const (
+	pathConfig      = "/config"
+	pathToken       = "/oauth/tokens"
+	pathContract    = "/openapi.yaml"
+	pathNamespaces  = "/{prefix}/namespaces"
+	pathNamespace   = pathNamespaces + "/{namespace}"
+	pathTables      = pathNamespace + "/tables"
+	pathTable       = pathTables + "/{table}"
+	pathCredentials = pathTable + "/credentials"
+	pathMetrics     = pathTable + "/metrics"
+	pathViews       = pathNamespace + "/views"
+	pathView        = pathViews + "/{view}"
+)
+
+func table() []route {
+	return []route{
+		{Route{http.MethodGet, pathTable}, (*Handler).loadTable, false},
+		{Route{http.MethodHead, pathTable}, (*Handler).tableExists, false},
+		{Route{http.MethodGet, pathConfig}, (*Handler).config, false},
+		{Route{http.MethodGet, pathNamespaces}, (*Handler).listNamespaces, false},
+		{Route{http.MethodGet, pathNamespace}, (*Handler).loadNamespace, false},
+		{Route{http.MethodHead, pathNamespace}, (*Handler).namespaceExists, false},
+		{Route{http.MethodGet, pathTables}, (*Handler).listTables, false},
+		{Route{http.MethodGet, pathCredentials}, (*Handler).credentials, false},
+		{Route{http.MethodPost, pathMetrics}, (*Handler).metrics, false},
+		{Route{http.MethodGet, pathViews}, (*Handler).listViews, false},
+		{Route{http.MethodGet, pathView}, (*Handler).noView, false},
+		{Route{http.MethodHead, pathView}, (*Handler).noView, false},
+		{Route{http.MethodGet, pathContract}, (*Handler).contract, true},
+	}
+}
+
+// Routes returns what is served below Base.
+func Routes() []Route {
+	all := make([]Route, 0, len(table()))
+	for _, t := range table() {
+		all = append(all, t.Route)
+	}
+	return all
+}
+
+// request is a call by somebody known.
+type request struct {
+	*http.Request
+	caller Caller
+	place  place
+}
+
+// variable returns a part of the path, decoded.
+func (r *request) variable(name string) string {
+	text, err := url.PathUnescape(mux.Vars(r.Request)[name])
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+func (h *Handler) routes() http.Handler {
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	byPath := map[string]map[string]route{}
+	for _, t := range table() {
+		if byPath[t.Path] == nil {
+			methods := map[string]route{}
+			byPath[t.Path] = methods
+			router.HandleFunc(Base+t.Path, func(w http.ResponseWriter, r *http.Request) {
+				t, known := methods[r.Method]
+				if !known {
+					t = route{Route: Route{r.Method, ""}, answer: (*Handler).refuse}
+				}
+				h.serve(w, r, t)
+			})
+		}
+		byPath[t.Path][t.Method] = t
+	}
+	unknown := route{answer: (*Handler).unknown}
+	router.HandleFunc(Base+pathToken, func(w http.ResponseWriter, r *http.Request) {
+		h.serve(w, r, route{answer: (*Handler).noToken, open: true})
+	})
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, unknown) })
+	return router
+}
+
+// serve answers a request, and tells of it.
+func (h *Handler) serve(w http.ResponseWriter, hr *http.Request, t route) {
+	// Not every ResponseWriter has deadlines; a server's has.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+	r := &request{Request: hr}
+	told := Told{Route: t.Path}
+	err := error(nil)
+	if !t.open {
+		err = h.authorize(r)
+	}
+	told.Organization, told.Workspace, told.Subject = r.caller.Organization, r.place.workspace, r.caller.Username
+	if err == nil {
+		// The route's answer may be sent while it works; a failure is not.
+		err = t.answer(h, &telling{ResponseWriter: w, tell: func() { h.Told(w, told) }}, r)
+	}
+	if err == nil {
+		return
+	}
+	f := asFailure(err)
+	told.Code, told.Message = f.typ, f.message
+	h.Told(w, told)
+	if f.status >= 500 && hr.Context().Err() == nil {
+		h.Log.Error("the catalog cannot answer", "route", t.Path, "error", err)
+	}
+	f.write(w, hr)
+}
+
+// telling tells of a request before its answer begins.
+type telling struct {
+	http.ResponseWriter
+	tell func()
+}
+
+func (t *telling) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (t *telling) WriteHeader(status int) {
+	t.tell()
+	t.ResponseWriter.WriteHeader(status)
+}
+
+// authorize fills in the caller and what the prefix of the path means.
+func (h *Handler) authorize(r *request) error {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	refuse := func(status int, typ, message, challenge string) error {
+		f := fail(status, typ, "%s", message)
+		f.header.Set("WWW-Authenticate", challenge)
+		return f
+	}
+	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return refuse(http.StatusUnauthorized, typeUnauthorized, "A token is needed: give the engine one of this service as its bearer token", `Bearer realm="headwater"`)
+	}
+	var err error
+	if r.caller, err = h.Verify(token); err != nil {
+		status, typ := http.StatusUnauthorized, typeUnauthorized
+		if errors.Is(err, ErrTokenExpired) {
+			status, typ = statusExpired, typeExpired
+		}
+		return refuse(status, typ, err.Error(), `Bearer realm="headwater", error="invalid_token"`)
+	}
+	if _, named := mux.Vars(r.Request)["prefix"]; named {
+		r.place, err = h.placeOf(r.caller, r.variable("prefix"))
+	}
+	return err
+}
+
+var workspaceID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) })
+
+// refuse answers what would write.
+func (h *Handler) refuse(_ http.ResponseWriter, r *request) error {
+	f := fail(http.StatusMethodNotAllowed, typeUnsupported, "The catalog is read-only: tables change by syncs, and sources by /api/v1")
+	var allowed []string
+	template := ""
+	if at := mux.CurrentRoute(r.Request); at != nil {
+		template, _ = at.GetPathTemplate()
+	}
+	for _, t := range table() {
+		if Base+t.Path == template {
+			allowed = append(allowed, t.Method)
+		}
+	}
+	f.header.Set("Allow", strings.Join(allowed, ", "))
+	return f
+}
+
+func (h *Handler) unknown(http.ResponseWriter, *request) error {
+	return fail(http.StatusNotFound, typeNotFound, "The catalog has no such call; %s%s lists what it has. Paths name a warehouse first, as /config?warehouse=WORKSPACE says", Base, pathContract)
+}
+
+func (h *Handler) noToken(http.ResponseWriter, *request) error {
+	return fail(http.StatusNotFound, typeNotFound, "The catalog issues no tokens: give the engine one of this service as its bearer token")
+}
+
+func (h *Handler) contract(w http.ResponseWriter, r *request) error {
+	w.Header().Set("Content-Type", "application/yaml")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(document) // a client that has left is told nothing
+	return nil
+}

@@ -108,7 +108,7 @@ func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 	}
 	e := &event.Event{
 		ID: t.seed.uuid("rejected", strconv.Itoa(i)), Time: time.Now().UTC(), Causation: t.commandID(i), TraceParent: t.trace,
-		Data: &event.CommandRejected{Meta: meta, Command: commandName(t.kind), Reason: reason, Message: message},
+		Data: &event.CommandRejected{Meta: meta, Command: command.ForKind(t.kind), Reason: reason, Message: message},
 	}
 	for try := 0; ; try++ {
 		after, err := t.h.Events.LastSequence(ctx, address)
@@ -139,24 +139,4 @@ func (t *task) statusBy(ctx context.Context, sequence uint64, i int) (string, er
 		}
 	}
 	return projections.StatusRunning, nil
-}
-
-func commandName(kind string) string {
-	switch kind {
-	case event.KindConnect, event.KindUpdate:
-		return (*command.ConnectSource)(nil).CommandName()
-	case event.KindTest:
-		return (*command.TestConnection)(nil).CommandName()
-	case event.KindSync:
-		return (*command.SyncSource)(nil).CommandName()
-	case event.KindCleanup:
-		return (*command.RemoveSource)(nil).CommandName()
-	case event.KindRestore:
-		return (*command.RestoreSource)(nil).CommandName()
-	case event.KindRename:
-		return (*command.RenameSource)(nil).CommandName()
-	case event.KindDiscover:
-		return (*command.DiscoverSchema)(nil).CommandName()
-	}
-	return (*command.CancelOperation)(nil).CommandName()
 }

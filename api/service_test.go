@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
 
 	"headwater/bus/event"
 	"headwater/projections"
@@ -101,13 +102,36 @@ func TestEveryCallIsMounted(t *testing.T) {
 	}
 }
 
+// TestEveryKindIsInTheContract holds that readers of the contract are told of every
+// kind of operation. A refused request is an event and no operation.
+func TestEveryKindIsInTheContract(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas struct {
+				Kind struct{ Enum []string } `yaml:"OperationKind"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(openapi, &doc); err != nil {
+		t.Fatal(err)
+	}
+	listed := doc.Components.Schemas.Kind.Enum
+	for _, kind := range event.Kinds() {
+		if slices.Contains(listed, kind) == (kind == event.KindRequest) {
+			t.Errorf("openapi.yaml, OperationKind: %s, listed %v", kind, listed)
+		}
+	}
+	if len(listed) != len(event.Kinds())-1 {
+		t.Errorf("openapi.yaml lists %d kinds of operation, there are %d", len(listed), len(event.Kinds())-1)
+	}
+}
+
 // TestEveryReasonHasAStatus holds that the table of reasons is whole.
 func TestEveryReasonHasAStatus(t *testing.T) {
-	for _, reason := range []event.Reason{
-		event.ReasonInvalidConfig, event.ReasonUnreachable, event.ReasonAuthentication, event.ReasonPermission, event.ReasonNotFound, event.ReasonBadData,
-		event.ReasonUnsupported, event.ReasonLimit, event.ReasonTimeout, event.ReasonConflict, event.ReasonAlreadySyncing, event.ReasonSourceRemoved,
-		event.ReasonCancelled, event.ReasonSchemaChanged, event.ReasonStorage, event.ReasonSecretDestroyed, event.ReasonInternal,
-	} {
+	if len(outcomes) != len(event.Reasons()) {
+		t.Errorf("%d reasons have a status, there are %d", len(outcomes), len(event.Reasons()))
+	}
+	for _, reason := range event.Reasons() {
 		if outcomes[reason] == 0 {
 			t.Errorf("%s has no status", reason)
 		}

@@ -40,7 +40,7 @@ func (h *Handlers) cancel(ctx context.Context, j *job, c *command.CancelOperatio
 		}
 		whole.Final = true
 		return move{discriminator: c.Cancels, stop: true, data: &event.CommandRejected{
-			Meta: event.At(j.address, whole), Command: commandOf(op.Kind), Reason: event.ReasonCancelled, Message: "the operation was cancelled",
+			Meta: event.At(j.address, whole), Command: command.ForKind(op.Kind), Reason: event.ReasonCancelled, Message: "the operation was cancelled",
 			By: j.operation.Actor,
 		}}, nil
 	})
@@ -78,30 +78,4 @@ func targetOf(op Operation, source, syncID string) (Target, bool) {
 		}
 	}
 	return Target{}, false
-}
-
-// commandOf returns the name of the command that an operation of the kind
-// consists of.
-func commandOf(kind string) string {
-	switch kind {
-	case event.KindConnect, event.KindUpdate:
-		return new(command.ConnectSource).CommandName()
-	case event.KindTest:
-		return new(command.TestConnection).CommandName()
-	case event.KindSync:
-		return new(command.SyncSource).CommandName()
-	case event.KindCleanup:
-		return new(command.RemoveSource).CommandName()
-	case event.KindRestore:
-		return new(command.RestoreSource).CommandName()
-	case event.KindRename:
-		return new(command.RenameSource).CommandName()
-	case event.KindPurge:
-		return new(command.PurgeSource).CommandName()
-	case event.KindVerify:
-		return new(command.VerifySource).CommandName()
-	case event.KindDiscover:
-		return new(command.DiscoverSchema).CommandName()
-	}
-	return new(command.CancelOperation).CommandName()
 }

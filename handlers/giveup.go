@@ -56,51 +56,27 @@ func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
 		j.log.Error("a command was given up", "error", cause)
 	}
 	_, err := j.advance(ctx, func(v view) (move, error) {
-		if _, unasked := j.data.(*command.PurgeSource); unasked || v.ended {
+		if v.ended {
 			return move{}, nil
 		}
-		return j.failed(v, reason, message)
+		return j.failed(v, &failure{reason, message})
 	})
 	if err != nil {
 		return fmt.Errorf("give up %s of %s: %w", j.name, j.address.Source, err)
 	}
-	switch c := j.data.(type) {
-	case *command.ConnectSource:
-		return j.settleSecrets(ctx, c)
-	case *command.TestConnection:
-		return j.destroyTest(ctx)
-	case *command.RemoveSource, *command.PurgeSource:
-		return j.destroyPurged(ctx)
+	if v, known := verbOf(j.data); known && v.settle != nil {
+		return v.settle(ctx, j)
 	}
 	return nil
 }
 
-// failed returns the final event of the job's verb for a failure.
-func (j *job) failed(v view, reason event.Reason, message string) (move, error) {
-	why := &failure{reason, message}
-	switch c := j.data.(type) {
-	case *command.ConnectSource:
-		return move{data: connectFailed(j, c, why)}, nil
-	case *command.TestConnection:
-		return move{data: tested(j, c, nil, why)}, nil
-	case *command.SyncSource:
-		sync, err := j.h.state.Sync(j.address, c.SyncID)
-		if err != nil {
-			return move{}, fmt.Errorf("read the sync's state: %w", err)
-		}
-		if sync.Ended {
-			return move{}, nil
-		}
-		if v.Running != nil && v.Running.SyncID != c.SyncID || !v.Connected {
-			return j.rejected(reason, message), nil
-		}
-		failed := &event.SyncFailed{Meta: j.meta(true), SyncID: c.SyncID, Reason: reason, Message: message, Tables: []event.TableResult{}}
-		if !sync.Started.IsZero() {
-			failed.DurationMS = time.Since(sync.Started).Milliseconds()
-		}
-		return move{data: failed}, nil
+// failed returns the final event of the job's verb for a failure. A command that
+// cannot be read is rejected.
+func (j *job) failed(v view, why *failure) (move, error) {
+	if verb, known := verbOf(j.data); known {
+		return verb.failed(j, v, why)
 	}
-	return j.rejected(reason, message), nil
+	return j.rejected(why.reason, why.message), nil
 }
 
 // rejected returns the CommandRejected that ends the job's target.

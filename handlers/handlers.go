@@ -74,27 +74,18 @@ func HandlerFor(name string) string { return "handle-" + name }
 // subscriber of a command that hands out at most concurrency messages at a
 // time; it must call Exhausted for a message that it gives up.
 func (h *Handlers) Register(router *message.Router, jobs func(command string, concurrency int) (message.Subscriber, error)) error {
-	for _, verb := range []struct {
-		data   command.Data
-		handle message.NoPublishHandlerFunc
-	}{
-		{new(command.ConnectSource), typed(h, h.connect)},
-		{new(command.TestConnection), typed(h, h.test)},
-		{new(command.SyncSource), typed(h, h.sync)},
-		{new(command.CancelOperation), typed(h, h.cancel)},
-		{new(command.RemoveSource), typed(h, h.remove)},
-		{new(command.DiscoverSchema), typed(h, h.discover)},
-		{new(command.RestoreSource), typed(h, h.restore)},
-		{new(command.PurgeSource), typed(h, h.purge)},
-		{new(command.VerifySource), typed(h, h.verify)},
-		{new(command.RenameSource), typed(h, h.rename)},
-	} {
-		name := verb.data.CommandName()
+	table := verbs()
+	for _, c := range command.All() {
+		name := c.CommandName()
+		v, known := table[name]
+		if !known {
+			return fmt.Errorf("no handler of %s", name)
+		}
 		subscriber, err := jobs(name, h.options.Concurrency[name])
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", name, err)
 		}
-		router.AddConsumerHandler(HandlerFor(name), command.FilterFor(name), subscriber, verb.handle).
+		router.AddConsumerHandler(HandlerFor(name), command.FilterFor(name), subscriber, v.handle(h)).
 			AddMiddleware(bus.Outcomes)
 	}
 	return nil
@@ -114,12 +105,8 @@ func (h *Handlers) PerWorkspace(name string) int {
 // places, of commands that wait for a source, so that one whose servers say
 // nothing leaves places to others, and all but one of those for syncs.
 func (h *Handlers) PerOrganization(name string) int {
-	switch name {
-	case new(command.ConnectSource).CommandName(), new(command.TestConnection).CommandName(), new(command.DiscoverSchema).CommandName(), new(command.VerifySource).CommandName():
-		return max(1, h.options.Concurrency[name]/2)
-	case new(command.SyncSource).CommandName():
-		// Those may last for hours: one place is always another's.
-		return max(1, h.options.Concurrency[name]-1)
+	if share := verbs()[name].share; share != nil {
+		return share(h.options.Concurrency[name])
 	}
 	return 0
 }

@@ -46,17 +46,9 @@ type Options struct {
 
 // WithDefaults fills the zero fields.
 func (o Options) WithDefaults() Options {
-	concurrency := map[string]int{
-		"ConnectSource":   8,
-		"TestConnection":  8,
-		"SyncSource":      4,
-		"CancelOperation": 4,
-		"RemoveSource":    64, // as RestoreSource: one event, nothing outside
-		"DiscoverSchema":  4,
-		"RestoreSource":   64,
-		"PurgeSource":     2,
-		"RenameSource":    64,
-		"VerifySource":    1, // it reads as much as a sync
+	concurrency := map[string]int{}
+	for name, v := range verbs() {
+		concurrency[name] = v.concurrency
 	}
 	maps.Copy(concurrency, o.Concurrency)
 	o.Concurrency = concurrency

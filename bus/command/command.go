@@ -59,33 +59,6 @@ func (c *Command) Subject() string {
 // FilterFor returns the subject filter of one verb.
 func FilterFor(name string) string { return SubjectPrefix + ".*.*.*.*." + name }
 
-// All returns a fresh zero payload of every command.
-func All() []Data {
-	return []Data{
-		new(ConnectSource),
-		new(TestConnection),
-		new(SyncSource),
-		new(CancelOperation),
-		new(RemoveSource),
-		new(DiscoverSchema),
-		new(RestoreSource),
-		new(PurgeSource),
-		new(VerifySource),
-		new(RenameSource),
-	}
-}
-
-// New returns a pointer to the zero payload of the named command, nil for a
-// name that is not known.
-func New(name string) Data {
-	for _, d := range All() {
-		if d.CommandName() == name {
-			return d
-		}
-	}
-	return nil
-}
-
 func (*ConnectSource) CommandName() string   { return "ConnectSource" }
 func (*TestConnection) CommandName() string  { return "TestConnection" }
 func (*SyncSource) CommandName() string      { return "SyncSource" }

@@ -5,67 +5,6 @@ import (
 	"time"
 )
 
-// New returns a pointer to the zero payload of the named event, nil for a name
-// that is not known.
-func New(name string) Data {
-	makes := payloads[name]
-	if makes == nil {
-		return nil
-	}
-	return makes()
-}
-
-// payloads makes the payload of each name.
-var payloads = map[string]func() Data{
-	(*OperationAccepted)(nil).EventName():   func() Data { return new(OperationAccepted) },
-	(*CommandRejected)(nil).EventName():     func() Data { return new(CommandRejected) },
-	(*ConnectionTested)(nil).EventName():    func() Data { return new(ConnectionTested) },
-	(*SourceConnected)(nil).EventName():     func() Data { return new(SourceConnected) },
-	(*SourceConnectFailed)(nil).EventName(): func() Data { return new(SourceConnectFailed) },
-	(*SchemaDiscovered)(nil).EventName():    func() Data { return new(SchemaDiscovered) },
-	(*SyncStarted)(nil).EventName():         func() Data { return new(SyncStarted) },
-	(*SyncProgressed)(nil).EventName():      func() Data { return new(SyncProgressed) },
-	(*SyncCompleted)(nil).EventName():       func() Data { return new(SyncCompleted) },
-	(*SyncFailed)(nil).EventName():          func() Data { return new(SyncFailed) },
-	(*SyncCancelled)(nil).EventName():       func() Data { return new(SyncCancelled) },
-	(*SourceRemoved)(nil).EventName():       func() Data { return new(SourceRemoved) },
-	(*SourceRestored)(nil).EventName():      func() Data { return new(SourceRestored) },
-	(*SourcePurged)(nil).EventName():        func() Data { return new(SourcePurged) },
-	(*SourceDestroyed)(nil).EventName():     func() Data { return new(SourceDestroyed) },
-	(*TableVerified)(nil).EventName():       func() Data { return new(TableVerified) },
-	(*WebhookCreated)(nil).EventName():      func() Data { return new(WebhookCreated) },
-	(*WebhookRotated)(nil).EventName():      func() Data { return new(WebhookRotated) },
-	(*WebhookDeleted)(nil).EventName():      func() Data { return new(WebhookDeleted) },
-	(*RequestRefused)(nil).EventName():      func() Data { return new(RequestRefused) },
-}
-
-// All returns a fresh zero payload of every event, in the order of a source's
-// life, and then those of OfSource's others.
-func All() []Data {
-	return []Data{
-		new(OperationAccepted),
-		new(CommandRejected),
-		new(ConnectionTested),
-		new(SourceConnected),
-		new(SourceConnectFailed),
-		new(SchemaDiscovered),
-		new(SyncStarted),
-		new(SyncProgressed),
-		new(SyncCompleted),
-		new(SyncFailed),
-		new(SyncCancelled),
-		new(TableVerified),
-		new(SourceRemoved),
-		new(SourceRestored),
-		new(SourcePurged),
-		new(SourceDestroyed),
-		new(WebhookCreated),
-		new(WebhookRotated),
-		new(WebhookDeleted),
-		new(RequestRefused),
-	}
-}
-
 func (*OperationAccepted) EventName() string   { return "OperationAccepted" }
 func (*CommandRejected) EventName() string     { return "CommandRejected" }
 func (*ConnectionTested) EventName() string    { return "ConnectionTested" }

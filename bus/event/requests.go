@@ -54,13 +54,3 @@ func (*WebhookCreated) EventName() string { return "WebhookCreated" }
 func (*WebhookRotated) EventName() string { return "WebhookRotated" }
 func (*WebhookDeleted) EventName() string { return "WebhookDeleted" }
 func (*RequestRefused) EventName() string { return "RequestRefused" }
-
-// OfSource reports whether the named event tells of a source or of what was
-// done with one, as most do; the others tell of what callers did.
-func OfSource(name string) bool {
-	switch name {
-	case "WebhookCreated", "WebhookRotated", "WebhookDeleted", "RequestRefused":
-		return false
-	}
-	return true
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"headwater/bus/event"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -105,4 +106,18 @@ func missing(t *testing.T, root, path, within string) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// TestEveryEventIsInTheReadme holds that the table of events that people read is
+// whole.
+func TestEveryEventIsInTheReadme(t *testing.T) {
+	text, err := os.ReadFile("../../bus/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range event.All() {
+		if !regexp.MustCompile("(?m)^\\|.*`" + d.EventName() + "`.*\\|$").Match(text) {
+			t.Errorf("bus/README.md: the table of events lacks %s", d.EventName())
+		}
+	}
 }

@@ -189,8 +189,12 @@ func (t *Batch) tell(e *event.Event) (*news, error) {
 	case *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
 		return nil, nil // what callers did, which the log alone tells
 	}
-	return nil, nil
+	return nil, ErrNotFolded
 }
+
+// ErrNotFolded is the error of an event that is part of the contract and of which
+// nobody has said what it changes: the read model must not pass it in silence.
+var ErrNotFolded = errors.New("nothing says what it changes in the read model")
 
 // outcome is the status of a target that ended for a reason.
 func outcome(reason event.Reason) string {

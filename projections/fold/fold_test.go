@@ -8,6 +8,8 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +126,44 @@ func TestNoClock(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// endsTarget says of every event whether it tells of its operation's target, and
+// so is its outcome where it is marked as final. Events without a place here are
+// those that nobody has thought of.
+var endsTarget = map[string]bool{
+	"ConnectionTested": true, "SourceConnected": true, "SourceConnectFailed": true, "SchemaDiscovered": true, "CommandRejected": true,
+	"SyncCompleted": true, "SyncFailed": true, "SyncCancelled": true, "TableVerified": true,
+	"SourceRemoved": true, "SourceRestored": true, "SourcePurged": true, "SourceDestroyed": true,
+	"SyncStarted": true, "SyncProgressed": false, "OperationAccepted": false,
+	"WebhookCreated": false, "WebhookRotated": false, "WebhookDeleted": false, "RequestRefused": false,
+}
+
+// TestEveryEventIsFolded folds one of every event that there is into the history
+// of a source that syncs: each changes what it has to, and none is passed in
+// silence.
+func TestEveryEventIsFolded(t *testing.T) {
+	for _, d := range event.All() {
+		name := d.EventName()
+		want, thought := endsTarget[name]
+		if !thought {
+			t.Errorf("endsTarget does not say whether %s tells of the target of its operation", name)
+		}
+		before := story()[:3] // connected, discovered, and a sync has started
+		*d.Header() = event.At(before[0].Address(), event.Operation{ID: "op_9", Kind: "sync", Targets: 1, Final: true})
+		if id := reflect.ValueOf(d).Elem().FieldByName("SyncID"); id.IsValid() {
+			id.SetString("syn_1")
+		}
+		store := table{}
+		b := NewCache(nil).Begin(store, store, 0, true)
+		for _, e := range append(before, &event.Event{ID: "id", Sequence: 4, Time: before[2].Time, Data: d}) {
+			if err := b.Fold(e); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if ended := slices.ContainsFunc(b.Ended, func(key string) bool { return strings.Contains(key, "op_9") }); ended != want {
+			t.Errorf("%s ends its target: %v, want %v", name, ended, want)
+		}
 	}
 }

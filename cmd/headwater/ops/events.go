@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -117,31 +118,4 @@ func (o *Ops) described(e *event.Event) (name, connector string) {
 }
 
 // verbOf returns the command that an operation of the kind consists of.
-func verbOf(kind string) string {
-	var of command.Data
-	switch kind {
-	case event.KindConnect, event.KindUpdate:
-		of = new(command.ConnectSource)
-	case event.KindTest:
-		of = new(command.TestConnection)
-	case event.KindSync:
-		of = new(command.SyncSource)
-	case event.KindCancel:
-		of = new(command.CancelOperation)
-	case event.KindCleanup:
-		of = new(command.RemoveSource)
-	case event.KindRestore:
-		of = new(command.RestoreSource)
-	case event.KindPurge:
-		of = new(command.PurgeSource)
-	case event.KindVerify:
-		of = new(command.VerifySource)
-	case event.KindRename:
-		of = new(command.RenameSource)
-	case event.KindDiscover:
-		of = new(command.DiscoverSchema)
-	default:
-		return "other"
-	}
-	return of.CommandName()
-}
+func verbOf(kind string) string { return cmp.Or(command.ForKind(kind), "other") }

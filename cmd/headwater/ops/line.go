@@ -95,6 +95,8 @@ func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 		return slog.LevelInfo, "source restored", nil
 	case *event.SourcePurged:
 		return slog.LevelInfo, "source purged", nil
+	case *event.SourceDestroyed:
+		return destroyed(d)
 	}
 	return request(e)
 }
@@ -145,6 +147,17 @@ func completed(d *event.SyncCompleted) (slog.Level, string, []slog.Attr) {
 		return slog.LevelWarn, "sync landed in part", attrs
 	}
 	return slog.LevelInfo, "sync completed", attrs
+}
+
+// destroyed tells what became of the files of a purged source: a warning where
+// some are left.
+func destroyed(d *event.SourceDestroyed) (slog.Level, string, []slog.Attr) {
+	attrs := []slog.Attr{slog.String("status", d.Status), slog.Int("files_removed", d.Files)}
+	if d.Status == event.Destroyed {
+		return slog.LevelInfo, "source destroyed", attrs
+	}
+	attrs = append(attrs, slog.Int("files_remaining", d.Remaining), slog.String("reason", string(d.Reason)), slog.String("message", d.Message))
+	return slog.LevelWarn, "source destroyed in part", attrs
 }
 
 // failures counts the tables that did not land.

@@ -80,6 +80,9 @@ func TestEveryOutcomeIsOneLine(t *testing.T) {
 		{&event.WebhookRotated{Meta: operation(event.KindRequest), Receiver: "https://a"}, "INFO", "webhook rotated", ""},
 		{&event.WebhookDeleted{Meta: operation(event.KindRequest), Receiver: "https://a"}, "INFO", "webhook deleted", ""},
 		{&event.SourcePurged{Meta: operation(event.KindPurge)}, "INFO", "source purged", ""},
+		{&event.SourceDestroyed{Meta: operation(event.KindPurge), Destruction: event.Destruction{Status: event.Destroyed, Files: 3}}, "INFO", "source destroyed", ""},
+		{&event.SourceDestroyed{Meta: operation(event.KindPurge), Destruction: event.Destruction{Status: event.FilesRemaining, Remaining: 1, Reason: event.ReasonStorage, Message: "403"}},
+			"WARN", "source destroyed in part", "storage"},
 	} {
 		lines := told(t, slog.LevelInfo, c.data)
 		if len(lines) != 1 {
@@ -105,6 +108,17 @@ func TestEveryOutcomeIsOneLine(t *testing.T) {
 	}
 	if lines := told(t, slog.LevelDebug, steps...); len(lines) != len(steps) {
 		t.Errorf("%d steps are told at DEBUG: %v", len(lines), lines)
+	}
+}
+
+// TestEveryEventIsTold holds that no event of this build is told as one of a later
+// build is, by its name alone.
+func TestEveryEventIsTold(t *testing.T) {
+	_, unknown, _ := saying(&event.Event{})
+	for _, d := range event.All() {
+		if _, text, _ := saying(&event.Event{Data: d}); text == unknown {
+			t.Errorf("saying has no words for %s", d.EventName())
+		}
 	}
 }
 

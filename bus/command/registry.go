@@ -1,0 +1,57 @@
+package command
+
+import (
+	"slices"
+
+	"headwater/bus/event"
+)
+
+// registry is every command there is, with the kinds of operation that consist of
+// it. What carries commands out, gives them up, sends or counts them is held
+// against it by a test that names what it lacks.
+var registry = []struct {
+	make  func() Data
+	kinds []string
+}{
+	{func() Data { return new(ConnectSource) }, []string{event.KindConnect, event.KindUpdate}},
+	{func() Data { return new(TestConnection) }, []string{event.KindTest}},
+	{func() Data { return new(SyncSource) }, []string{event.KindSync}},
+	{func() Data { return new(CancelOperation) }, []string{event.KindCancel}},
+	{func() Data { return new(RemoveSource) }, []string{event.KindCleanup}},
+	{func() Data { return new(DiscoverSchema) }, []string{event.KindDiscover}},
+	{func() Data { return new(RestoreSource) }, []string{event.KindRestore}},
+	{func() Data { return new(PurgeSource) }, []string{event.KindPurge}},
+	{func() Data { return new(VerifySource) }, []string{event.KindVerify}},
+	{func() Data { return new(RenameSource) }, []string{event.KindRename}},
+}
+
+// All returns a fresh zero payload of every command.
+func All() []Data {
+	all := make([]Data, len(registry))
+	for i, c := range registry {
+		all[i] = c.make()
+	}
+	return all
+}
+
+// New returns a pointer to the zero payload of the named command, nil for a
+// name that is not known.
+func New(name string) Data {
+	for _, c := range registry {
+		if d := c.make(); d.CommandName() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// ForKind returns the name of the command that an operation of the kind consists
+// of, "" for a kind without one: one of a later build, or event.KindRequest.
+func ForKind(kind string) string {
+	for _, c := range registry {
+		if slices.Contains(c.kinds, kind) {
+			return c.make().CommandName()
+		}
+	}
+	return ""
+}

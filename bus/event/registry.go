@@ -1,0 +1,82 @@
+package event
+
+// entry is one event of the registry.
+type entry struct {
+	make     func() Data
+	ofCaller bool // it tells of what a caller did, and of no source
+}
+
+// registry is every event there is: those of a source in the order of its life,
+// then those of callers. What reads, folds, describes or tells of events is held
+// against it by a test that names what it lacks.
+var registry = []entry{
+	{make: func() Data { return new(OperationAccepted) }},
+	{make: func() Data { return new(CommandRejected) }},
+	{make: func() Data { return new(ConnectionTested) }},
+	{make: func() Data { return new(SourceConnected) }},
+	{make: func() Data { return new(SourceConnectFailed) }},
+	{make: func() Data { return new(SchemaDiscovered) }},
+	{make: func() Data { return new(SyncStarted) }},
+	{make: func() Data { return new(SyncProgressed) }},
+	{make: func() Data { return new(SyncCompleted) }},
+	{make: func() Data { return new(SyncFailed) }},
+	{make: func() Data { return new(SyncCancelled) }},
+	{make: func() Data { return new(TableVerified) }},
+	{make: func() Data { return new(SourceRemoved) }},
+	{make: func() Data { return new(SourceRestored) }},
+	{make: func() Data { return new(SourcePurged) }},
+	{make: func() Data { return new(SourceDestroyed) }},
+	{make: func() Data { return new(WebhookCreated) }, ofCaller: true},
+	{make: func() Data { return new(WebhookRotated) }, ofCaller: true},
+	{make: func() Data { return new(WebhookDeleted) }, ofCaller: true},
+	{make: func() Data { return new(RequestRefused) }, ofCaller: true},
+}
+
+// byName is the registry under the names of the events.
+var byName = func() map[string]entry {
+	all := make(map[string]entry, len(registry))
+	for _, e := range registry {
+		all[e.make().EventName()] = e
+	}
+	return all
+}()
+
+// New returns a pointer to the zero payload of the named event, nil for a name
+// that is not known.
+func New(name string) Data {
+	if e, known := byName[name]; known {
+		return e.make()
+	}
+	return nil
+}
+
+// All returns a fresh zero payload of every event: those of a source in the order
+// of its life, then those of callers.
+func All() []Data {
+	all := make([]Data, len(registry))
+	for i, e := range registry {
+		all[i] = e.make()
+	}
+	return all
+}
+
+// OfSource reports whether the named event tells of a source or of what was
+// done with one, as most do; the others tell of what callers did.
+func OfSource(name string) bool { return !byName[name].ofCaller }
+
+// Reasons returns every reason there is.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonInvalidConfig, ReasonUnreachable, ReasonAuthentication, ReasonPermission, ReasonNotFound, ReasonBadData,
+		ReasonUnsupported, ReasonLimit, ReasonTimeout, ReasonConflict, ReasonAlreadySyncing, ReasonSourceRemoved, ReasonPurged,
+		ReasonCancelled, ReasonSchemaChanged, ReasonStorage, ReasonSecretDestroyed, ReasonInternal,
+	}
+}
+
+// Kinds returns every kind of operation there is.
+func Kinds() []string {
+	return []string{
+		KindConnect, KindTest, KindSync, KindCancel, KindCleanup, KindDiscover, KindRestore, KindVerify, KindUpdate, KindRename,
+		KindRequest, KindPurge,
+	}
+}

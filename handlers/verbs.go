@@ -1,0 +1,128 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+)
+
+// verb is what there is to say of one command: how it is carried out, how many
+// at once, and how it ends when it is given up.
+type verb struct {
+	handle      func(h *Handlers) message.NoPublishHandlerFunc
+	concurrency int // on a node, unless Options say another number
+	// share is how many of those may be one organization's, nil for all.
+	share func(concurrency int) int
+	// failed returns the event that ends the target after a failure, none where
+	// nobody asked.
+	failed func(j *job, v view, why *failure) (move, error)
+	// settle does what else must not be left behind, nil for nothing.
+	settle func(ctx context.Context, j *job) error
+}
+
+// verbs is the table of them: one row a command. A command without a row fails
+// TestEveryCommandHasAVerb, and no router is set up.
+func verbs() map[string]verb {
+	return map[string]verb{
+		"ConnectSource": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.connect) },
+			concurrency: 8, share: half, failed: connectGivenUp,
+			settle: func(ctx context.Context, j *job) error {
+				return j.settleSecrets(ctx, j.data.(*command.ConnectSource))
+			},
+		},
+		"TestConnection": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.test) },
+			concurrency: 8, share: half, failed: testGivenUp, settle: func(ctx context.Context, j *job) error { return j.destroyTest(ctx) },
+		},
+		"SyncSource": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sync) },
+			concurrency: 4, share: allButOne, failed: syncGivenUp,
+		},
+		"CancelOperation": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.cancel) },
+			concurrency: 4, failed: rejects,
+		},
+		"RemoveSource": { // one event, nothing outside: as RestoreSource and RenameSource
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.remove) },
+			concurrency: 64, failed: rejects, settle: func(ctx context.Context, j *job) error { return j.destroyPurged(ctx) },
+		},
+		"DiscoverSchema": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.discover) },
+			concurrency: 4, share: half, failed: rejects,
+		},
+		"RestoreSource": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.restore) },
+			concurrency: 64, failed: rejects,
+		},
+		"PurgeSource": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.purge) },
+			concurrency: 2, failed: func(*job, view, *failure) (move, error) { return move{}, nil },
+			settle: func(ctx context.Context, j *job) error { return j.destroyPurged(ctx) },
+		},
+		"VerifySource": { // it reads as much as a sync
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.verify) },
+			concurrency: 1, share: half, failed: rejects,
+		},
+		"RenameSource": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.rename) },
+			concurrency: 64, failed: rejects,
+		},
+	}
+}
+
+// verbOf returns the verb of a command, false for one that could not be read.
+func verbOf(data command.Data) (verb, bool) {
+	if _, lost := data.(*unreadable); lost {
+		return verb{}, false
+	}
+	v, known := verbs()[data.CommandName()]
+	return v, known
+}
+
+// half is the share of commands that wait for a source: one whose servers say
+// nothing leaves places to others.
+func half(concurrency int) int { return max(1, concurrency/2) }
+
+// allButOne is the share of commands that may last for hours: one place is always
+// another's.
+func allButOne(concurrency int) int { return max(1, concurrency-1) }
+
+// rejects ends a target with CommandRejected.
+func rejects(j *job, _ view, why *failure) (move, error) {
+	return j.rejected(why.reason, why.message), nil
+}
+
+func connectGivenUp(j *job, _ view, why *failure) (move, error) {
+	return move{data: connectFailed(j, j.data.(*command.ConnectSource), why)}, nil
+}
+
+func testGivenUp(j *job, _ view, why *failure) (move, error) {
+	return move{data: tested(j, j.data.(*command.TestConnection), nil, why)}, nil
+}
+
+// syncGivenUp ends the command's own sync with SyncFailed; where another runs, or
+// the source is gone, there is only a command to reject.
+func syncGivenUp(j *job, v view, why *failure) (move, error) {
+	c := j.data.(*command.SyncSource)
+	sync, err := j.h.state.Sync(j.address, c.SyncID)
+	if err != nil {
+		return move{}, fmt.Errorf("read the sync's state: %w", err)
+	}
+	if sync.Ended {
+		return move{}, nil
+	}
+	if v.Running != nil && v.Running.SyncID != c.SyncID || !v.Connected {
+		return j.rejected(why.reason, why.message), nil
+	}
+	failed := &event.SyncFailed{Meta: j.meta(true), SyncID: c.SyncID, Reason: why.reason, Message: why.message, Tables: []event.TableResult{}}
+	if !sync.Started.IsZero() {
+		failed.DurationMS = time.Since(sync.Started).Milliseconds()
+	}
+	return move{data: failed}, nil
+}

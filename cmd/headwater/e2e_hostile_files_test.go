@@ -114,7 +114,7 @@ func TestHostileFiles(t *testing.T) {
 	a.write("deep.ndjson", strings.Repeat(`{"a":`, 100_000)+"1"+strings.Repeat("}", 100_000))
 	for _, c := range []struct {
 		name, path string
-		long       bool // left to the long suite: connectors/file refuses the same, smaller
+		long       bool // left to the long suite: connectors/formats refuses the same, smaller
 	}{
 		{"a line of 10 GiB", "line.csv", false}, {"a string of 10 GiB", "line.json", false}, {"a record of 10 GiB", "line.ndjson", true},
 		{"a gzip bomb", "bomb.csv.gz", false}, {"a zstd bomb", "bomb.csv.zst", true}, {"a wide zstd window", "window.csv.zst", false},

@@ -96,6 +96,10 @@ func TestImportArrows(t *testing.T) {
 					t.Errorf("%s imports %s: %s", p.ImportPath, imported, rule.because)
 				}
 			}
+			disk := imported == "os" || imported == "io/fs" || imported == "path" || under(imported, "path/filepath")
+			if disk && under(p.ImportPath, "headwater/connectors/formats") && p.ImportPath != "headwater/connectors/formats/formatstest" {
+				t.Errorf("%s imports %s: formats know no disk: buckets and addresses have files, too", p.ImportPath, imported)
+			}
 			if under(p.ImportPath, "headwater/connectors") && p.ImportPath != "headwater/connectors/builtin" &&
 				under(imported, "headwater") && !under(imported, "headwater/connectors") {
 				t.Errorf("%s imports %s: connectors know the driver contract and nothing else of the house", p.ImportPath, imported)

@@ -27,13 +27,18 @@ func TestTypeNamesAreReversible(t *testing.T) {
 }
 
 func TestDecodeNamesWhatIsWrong(t *testing.T) {
+	type Written struct {
+		Header bool `json:"header"`
+	}
 	type settings struct {
 		Host string `json:"host"`
 		Port int    `json:"port"`
+		Written
 	}
 	for in, want := range map[string]string{
 		`{"hosts":"x"}`:         `connection_config: json: unknown field "hosts"`,
 		`{"port":"hunter2"}`:    `connection_config.port must be int, not string`,
+		`{"header":"hunter2"}`:  `connection_config.header must be bool, not string`,
 		`{"port":1} {"port":2}`: `connection_config: more than one JSON value`,
 	} {
 		var s settings

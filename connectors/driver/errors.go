@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // Kinds of failure. They are the reasons that cross the bus and the API; a
@@ -65,7 +67,7 @@ func Decode(settings json.RawMessage, into any) error {
 	if err := d.Decode(into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return E(ErrInvalidConfig, nil, "connection_config.%s must be %s, not %s", wrong.Field, wrong.Type, wrong.Value)
+			return E(ErrInvalidConfig, nil, "connection_config.%s must be %s, not %s", keyPath(wrong.Field), wrong.Type, wrong.Value)
 		}
 		return E(ErrInvalidConfig, nil, "connection_config: %v", err)
 	}
@@ -73,4 +75,11 @@ func Decode(settings json.RawMessage, into any) error {
 		return E(ErrInvalidConfig, nil, "connection_config: more than one JSON value")
 	}
 	return nil
+}
+
+// keyPath returns the path of a field by its keys. The library names embedded
+// structs in it, too, which have no key; keys begin with no capital.
+func keyPath(path string) string {
+	parts := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part != "" && part[0] >= 'A' && part[0] <= 'Z' }), ".")
 }

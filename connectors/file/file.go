@@ -20,6 +20,8 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats"
+	"headwater/connectors/formats/input"
 	"headwater/connectors/records"
 )
 
@@ -114,25 +116,15 @@ func (s *source) Check(ctx context.Context) error {
 
 func (s *source) check(ctx context.Context, e entry) error {
 	in, err := s.open(ctx, e)
-	if errors.Is(err, errEmpty) && s.before[e.table] != nil {
+	if errors.Is(err, input.ErrEmpty) && s.before[e.table] != nil {
 		return nil // it had rows
 	}
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	in.known = s.knownOf(e.table)
-	switch in.format {
-	case "parquet":
-		_, err = s.openParquet(ctx, in)
-	case "csv", "tsv":
-		_, err = s.dialect(in)
-	default:
-		for _, err = range s.values(in) {
-			break // the first record is enough
-		}
-	}
-	if err == nil && s.looksFurther(in.format) {
+	in.Known = s.knownOf(e.table)
+	if err = formats.Check(ctx, in.Input); err == nil && s.looksFurther(in.Format) {
 		return s.firstRows(ctx, e)
 	}
 	return err
@@ -144,9 +136,9 @@ func (s *source) looksFurther(format string) bool {
 }
 
 // knownOf returns what is known of a table from before.
-func (s *source) knownOf(table string) *known {
+func (s *source) knownOf(table string) *input.Known {
 	if names := s.before[table]; names != nil {
-		return &known{names: names}
+		return &input.Known{Names: names}
 	}
 	return nil
 }
@@ -162,48 +154,37 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 		return s.readMany(ctx, t, from)
 	}
 	batches := func(yield func(driver.Batch, error) bool) {
-		if err := s.read(ctx, t, from, yield); err != nil && !errors.Is(err, errLeft) {
+		if err := s.read(ctx, t, from, yield); err != nil && !errors.Is(err, input.ErrLeft) {
 			yield(driver.Batch{}, err)
 		}
 	}
 	return records.Unordered(ctx, t, from, batches)
 }
 
-// errLeft ends a read whose loop was left.
-var errLeft = errors.New("left")
-
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, yield func(driver.Batch, error) bool) error {
 	if err := records.CheckCursor(t, from); err != nil {
 		return err
 	}
-	meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
+	meter := &input.Meter{Yield: yield, Limit: s.limits.MaxBytes, Table: t}
 	in, err := s.openTable(ctx, t)
-	if errors.Is(err, errEmpty) && from.Value != nil {
+	if errors.Is(err, input.ErrEmpty) && from.Value != nil {
 		return nil // a day without a row
 	}
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	switch in.format {
-	case "parquet":
-		err = s.readParquet(ctx, in, t, meter.batch)
-	case "csv", "tsv":
-		err = s.readCSV(ctx, in, t, meter.batch)
-	default:
-		err = s.readJSON(ctx, in, t, meter.batch)
+	if err = formats.Read(ctx, in.Input, t, meter.Batch); err == nil {
+		err = in.Unchanged()
 	}
-	if err == nil {
-		err = in.unchanged()
-	}
-	if err != nil && !errors.Is(err, errLeft) {
-		return in.failed(ctx, err)
+	if err != nil && !errors.Is(err, input.ErrLeft) {
+		return in.Failed(err)
 	}
 	return err
 }
 
 // openTable opens the file of a table. The caller closes it.
-func (s *source) openTable(ctx context.Context, t driver.Table) (*input, error) {
+func (s *source) openTable(ctx context.Context, t driver.Table) (*opened, error) {
 	entries, err := s.list(ctx)
 	if err != nil {
 		return nil, err
@@ -216,7 +197,7 @@ func (s *source) openTable(ctx context.Context, t driver.Table) (*input, error) 
 	if err != nil {
 		return nil, err
 	}
-	in.known = &known{names: namesOf(t.Columns)}
+	in.Known, in.Found = &input.Known{Names: namesOf(t.Columns)}, s.known[t.Name]
 	return in, nil
 }
 
@@ -227,25 +208,6 @@ func namesOf(columns []driver.Column) []string {
 		names[i] = c.Name
 	}
 	return names
-}
-
-// meter passes batches on while their bytes stay under the limit of a read.
-type meter struct {
-	yield func(driver.Batch, error) bool
-	bytes int64
-	limit int64
-	table driver.Table
-}
-
-func (m *meter) batch(b driver.Batch) error {
-	if m.bytes += b.Bytes; m.limit > 0 && m.bytes > m.limit {
-		b.Record.Release()
-		return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", m.table, m.limit)
-	}
-	if !m.yield(b, nil) {
-		return errLeft
-	}
-	return nil
 }
 
 // Close does nothing: no file stays open.

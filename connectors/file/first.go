@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats"
+	"headwater/connectors/formats/input"
 	"headwater/connectors/records"
 )
 
@@ -33,23 +35,15 @@ func (s *source) firstOf(ctx context.Context, e entry, table driver.Table) error
 		return err
 	}
 	defer in.Close()
-	in.known = &known{names: namesOf(table.Columns)}
+	in.Known, in.Found = &input.Known{Names: namesOf(table.Columns)}, s.known[table.Name]
 	leave := func(b driver.Batch) error {
 		b.Record.Release()
-		return errLeft
+		return input.ErrLeft
 	}
-	few := *s
-	few.limits.BatchRows = min(s.limits.BatchRows, checkedRows)
-	switch in.format {
-	case "parquet":
-		err = few.readParquet(ctx, in, table, leave)
-	case "csv", "tsv":
-		err = few.readCSV(ctx, in, table, leave)
-	default:
-		err = few.readJSON(ctx, in, table, leave)
-	}
-	if err == nil || err == errLeft {
+	in.Limits.BatchRows = min(s.limits.BatchRows, checkedRows)
+	err = formats.Read(ctx, in.Input, table, leave)
+	if err == nil || err == input.ErrLeft {
 		return nil
 	}
-	return in.failed(ctx, err)
+	return in.Failed(err)
 }

@@ -2,11 +2,13 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"io"
 
 	"github.com/cespare/xxhash/v2"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats/input"
 )
 
 // A file that a program appends to is read as it was when it was opened: up to
@@ -17,10 +19,10 @@ import (
 // lined reports whether the records of a file are on lines, which can be
 // appended.
 func (s *source) lined(path string) bool {
-	base, compressed := withoutCompression(path)
+	base, compressed := input.WithoutCompression(path)
 	format := s.settings.Format
 	if format == "" {
-		format = formatOf(base)
+		format = input.FormatOf(base)
 	}
 	set := s.settings.Compression
 	return (compressed == "" || set == "none") && (set == "" || set == "none") && (format == "csv" || format == "tsv" || format == "ndjson")
@@ -50,59 +52,67 @@ func lastLine(file io.ReaderAt, size int64) (int64, error) {
 }
 
 // grew reports whether the file is longer now than when it was opened.
-func (in *input) grew() bool {
-	info, err := in.file.Stat()
-	return err == nil && info.Size() > in.size
+func (o *opened) grew() bool {
+	info, err := o.file.Stat()
+	return err == nil && info.Size() > o.size
 }
 
 // whole returns the size of a file without a last line that was being written
 // when it was opened.
-func (in *input) whole() int64 {
-	if in.last < in.size && in.grew() {
-		return in.last
+func (o *opened) whole() int64 {
+	if o.last < o.size && o.grew() {
+		return o.last
 	}
-	return in.size
+	return o.size
 }
 
-// upToSize reads a file as far as it went when it was opened, and looks before
-// its last line, where that has no end, whether more was written since.
-type upToSize struct {
-	in *input
-	at int64
-}
-
-func (t *upToSize) Read(p []byte) (int, error) {
-	end := t.in.last
-	if t.at >= end {
-		end = t.in.whole()
+// Read reads a file as far as it went when it was opened, and looks before its last
+// line, where that has no end, whether more was written since.
+func (o *opened) Read(p []byte) (int, error) {
+	end := o.last
+	if o.at >= end {
+		end = o.whole()
 	}
-	if t.at >= end {
+	if o.at >= end {
 		return 0, io.EOF
 	}
-	n, err := t.in.file.Read(p[:min(int64(len(p)), end-t.at)])
-	t.at += int64(n)
+	n, err := o.file.Read(p[:min(int64(len(p)), end-o.at)])
+	o.at += int64(n)
+	o.sum.Write(p[:n])
 	return n, err
 }
 
 // unchanged returns an ErrBadData if what was read is not what the file held when
 // it was opened.
-func (in *input) unchanged() error {
-	changed := driver.E(driver.ErrBadData, nil, "%s changed while it was read; sync again", in.entry.path)
-	info, err := in.file.Stat()
-	if err == nil && info.Size() == in.size && info.ModTime().Equal(in.modified) {
+func (o *opened) unchanged() error {
+	changed := driver.E(driver.ErrBadData, nil, "%s changed while it was read; sync again", o.name)
+	info, err := o.file.Stat()
+	if err == nil && info.Size() == o.size && info.ModTime().Equal(o.modified) {
 		return nil
 	}
-	file, ok := in.file.(io.ReaderAt)
-	if err != nil || info.Size() < in.size || !ok || in.raw.sum == nil || in.format == "parquet" {
+	file, ok := o.file.(io.ReaderAt)
+	if err != nil || info.Size() < o.size || !ok || o.Format == "parquet" {
 		return changed
 	}
 	sum := xxhash.New()
-	again := &counter{ctx: in.ctx, r: io.NewSectionReader(file, 0, in.raw.n)}
-	if _, err := io.Copy(sum, again); err != nil {
-		return in.failed(in.ctx, err)
+	if _, err := io.Copy(sum, untilDone{o.ctx, io.NewSectionReader(file, 0, o.at)}); err != nil {
+		return o.failed(err)
 	}
-	if sum.Sum64() != in.raw.sum.Sum64() {
+	if sum.Sum64() != o.sum.Sum64() {
 		return changed
 	}
 	return nil
+}
+
+// untilDone reads until the context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
 }

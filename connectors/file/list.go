@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats/input"
 )
 
 // maxFiles bounds the tables of one source.
@@ -168,8 +169,8 @@ func (s *source) folder(name string) ([]string, error) {
 		}
 	}
 	data := func(name string) bool {
-		base, _ := withoutCompression(path.Base(name))
-		return formatOf(base) != ""
+		base, _ := input.WithoutCompression(path.Base(name))
+		return input.FormatOf(base) != ""
 	}
 	if deeper && (s.settings.Recursive || !slices.ContainsFunc(names, data)) {
 		if names, err = s.walk(name); err != nil {
@@ -188,8 +189,8 @@ func (s *source) folder(name string) ([]string, error) {
 func named(paths []string) []entry {
 	forms := []func(string) string{
 		func(p string) string {
-			base, _ := withoutCompression(path.Base(p))
-			if formatOf(base) != "" {
+			base, _ := input.WithoutCompression(path.Base(p))
+			if input.FormatOf(base) != "" {
 				base = strings.TrimSuffix(base, path.Ext(base))
 			}
 			return base
@@ -210,37 +211,6 @@ func named(paths []string) []entry {
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.table, b.table) })
 	return entries
-}
-
-// withoutCompression removes the ending of a compressed file and names the
-// compression.
-func withoutCompression(name string) (string, string) {
-	switch ext := strings.ToLower(path.Ext(name)); ext {
-	case ".gz", ".gzip":
-		return name[:len(name)-len(ext)], "gzip"
-	case ".zst", ".zstd":
-		return name[:len(name)-len(ext)], "zstd"
-	case ".bz2":
-		return name[:len(name)-len(ext)], "bzip2"
-	}
-	return name, ""
-}
-
-// formatOf returns the format that an ending means, or "".
-func formatOf(name string) string {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".csv", ".txt":
-		return "csv"
-	case ".tsv", ".tab":
-		return "tsv"
-	case ".json":
-		return "json"
-	case ".ndjson", ".jsonl":
-		return "ndjson"
-	case ".parquet", ".pq":
-		return "parquet"
-	}
-	return ""
 }
 
 func fileError(err error, name string) error {

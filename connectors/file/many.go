@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats"
+	"headwater/connectors/formats/csv"
+	"headwater/connectors/formats/input"
 )
 
 // What the files of a folder or pattern become.
@@ -107,7 +110,7 @@ func alike(files []looked) bool {
 	if read < 2 {
 		return false
 	}
-	nameless := (&known{names: namesOf(first.table.Columns)}).unnamed()
+	nameless := csv.Unnamed(namesOf(first.table.Columns))
 	for _, f := range files {
 		switch {
 		case f.err != nil:
@@ -130,10 +133,10 @@ func (s *source) asOne(g group, files []looked) (driver.Table, error) {
 	table := driver.Table{Name: g.name, Kind: "file", Identity: manyFiles + s.settings.Path, Blank: true}
 	var bad []string
 	read := 0
-	failed := emptyFile(s.settings.Path, "in every file")
+	failed := input.Empty(s.settings.Path, "in every file")
 	for _, f := range files {
 		err := f.err
-		if errors.Is(err, errEmpty) {
+		if errors.Is(err, input.ErrEmpty) {
 			continue // a day without a row
 		}
 		if err == nil {
@@ -160,7 +163,7 @@ func (s *source) asOne(g group, files []looked) (driver.Table, error) {
 		table.Notes = append(table.Notes, badFiles(bad))
 	}
 	s.addPlaces(&table, g)
-	return table, s.finish(&table)
+	return table, formats.Finish(&table, &s.settings.Settings, s.limits)
 }
 
 // badFiles says for people which files were left out.

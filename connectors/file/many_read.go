@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats"
+	"headwater/connectors/formats/input"
 	"headwater/connectors/records"
 )
 
@@ -61,8 +63,8 @@ func (s *source) readMany(ctx context.Context, t driver.Table, from driver.Curso
 		}
 	}
 	batches := func(yield func(driver.Batch, error) bool) {
-		meter := &meter{yield: yield, limit: s.limits.MaxBytes, table: t}
-		if err := r.files(ctx, meter.batch); err != nil && !errors.Is(err, errLeft) {
+		meter := &input.Meter{Yield: yield, Limit: s.limits.MaxBytes, Table: t}
+		if err := r.files(ctx, meter.Batch); err != nil && !errors.Is(err, input.ErrLeft) {
 			yield(driver.Batch{}, err)
 		}
 	}
@@ -90,8 +92,8 @@ func (r *manyRead) files(ctx context.Context, yield func(driver.Batch) error) er
 		switch {
 		case err == nil:
 			read++
-		case errors.Is(err, errEmpty):
-		case began || errors.Is(err, errLeft) || ctx.Err() != nil || s.settings.BadFiles == "fail":
+		case errors.Is(err, input.ErrEmpty):
+		case began || errors.Is(err, input.ErrLeft) || ctx.Err() != nil || s.settings.BadFiles == "fail":
 			return err
 		default:
 			bad = append(bad, err.Error())
@@ -104,7 +106,7 @@ func (r *manyRead) files(ctx context.Context, yield func(driver.Batch) error) er
 	case read == 0:
 		return driver.E(driver.ErrBadData, nil, "no file of %s can be read: %s", s.settings.Path, bad[0])
 	}
-	last := noted(r.table, badFiles(bad))
+	last := records.Noted(r.table, badFiles(bad))
 	last.Resume = &driver.Cursor{Position: r.position()}
 	return yield(last)
 }
@@ -118,48 +120,21 @@ func (s *source) readOf(ctx context.Context, g group, e entry, t driver.Table, y
 	}
 	defer in.Close()
 	own := slices.DeleteFunc(slices.Clone(t.Columns), func(c driver.Column) bool { return place(c) })
-	in.known = &known{names: namesOf(own), some: true}
+	in.Known, in.Found = &input.Known{Names: namesOf(own), Some: true}, s.known[t.Name]
 	part := t
-	wide := func(b driver.Batch) error { return s.widen(g, e, t, part, b, yield) }
-	with := func(names []string) {
-		part.Columns = slices.DeleteFunc(own, func(c driver.Column) bool { return !slices.Contains(names, c.Name) })
-	}
-	switch in.format {
-	case "csv", "tsv":
-		var f *csvFile
-		if f, err = s.csvFile(in); err == nil {
-			with(f.names)
-			err = s.readRows(ctx, f, part, wide)
-		}
-	case "parquet":
-		var found driver.Table
-		if found, err = s.discoverParquet(ctx, in); err == nil {
-			with(namesOf(found.Columns))
-			err = s.readAgain(ctx, e, part, wide)
-		}
-	default:
+	only := func(names []string) driver.Table {
 		part.Columns = own
-		err = s.readJSON(ctx, in, part, wide)
+		if names != nil {
+			part.Columns = slices.DeleteFunc(own, func(c driver.Column) bool { return !slices.Contains(names, c.Name) })
+		}
+		return part
 	}
+	err = formats.ReadSome(ctx, in.Input, only, func(b driver.Batch) error { return s.widen(g, e, t, part, b, yield) })
 	if err == nil {
-		err = in.unchanged()
+		err = in.Unchanged()
 	}
-	if err != nil && !errors.Is(err, errLeft) {
-		return in.failed(ctx, err)
+	if err != nil && !errors.Is(err, input.ErrLeft) {
+		return in.Failed(err)
 	}
 	return err
-}
-
-// readAgain reads a Parquet file whose footer was looked at, which takes all of
-// one that is compressed as a whole.
-func (s *source) readAgain(ctx context.Context, e entry, t driver.Table, yield func(driver.Batch) error) error {
-	in, err := s.open(ctx, e)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err := s.readParquet(ctx, in, t, yield); err != nil {
-		return err
-	}
-	return in.unchanged()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/formats/formatstest"
 )
 
 // found opens, discovers and reads all tables of a path.
@@ -37,7 +38,7 @@ func found(t *testing.T, files fs.FS, settings string, known []driver.Table) (te
 		if err != nil {
 			return b.String(), tables, err
 		}
-		b.WriteString(table.Name + " " + shaped(table, rows) + "; ")
+		b.WriteString(table.Name + " " + formatstest.Shape(table, rows) + "; ")
 	}
 	return strings.TrimSuffix(b.String(), "; "), tables, err
 }
@@ -53,7 +54,7 @@ func TestManyFiles(t *testing.T) {
 	}{
 		{"a folder of equal files", map[string]string{"sales/b.csv": "id,n\n2,x\n", "sales/a.csv": "id,n\n1,5\n"}, `"path":"sales"`,
 			"sales [id:int64 n:string _file:string] [[1 5 a.csv] [2 x b.csv]]", ""},
-		{"a pattern", map[string]string{"in/sales-1.csv": "id\n1\n", "in/sales-2.csv.gz": gzipped("id\n2.5\n"), "in/x.csv": "y\n1\n"}, `"path":"in/sales-*"`,
+		{"a pattern", map[string]string{"in/sales-1.csv": "id\n1\n", "in/sales-2.csv.gz": formatstest.Gzip("id\n2.5\n"), "in/x.csv": "y\n1\n"}, `"path":"in/sales-*"`,
 			"in [id:float64 _file:string] [[1 sales-1.csv] [2.5 sales-2.csv.gz]]", ""},
 		{"a pattern at the root", map[string]string{"sales-1.csv": "id\n1\n", "sales-2.csv": "id\n2\n"}, `"path":"sales-*.csv"`,
 			"sales [id:int64 _file:string] [[1 sales-1.csv] [2 sales-2.csv]]", ""},
@@ -243,5 +244,23 @@ func TestEmptyDay(t *testing.T) {
 		if rows, _, err := read(t, src, tables[0], driver.Cursor{Column: "id", Value: &value}); err != nil || len(rows) != 0 {
 			t.Errorf("%s: %v, %v", name, rows, err)
 		}
+	}
+}
+
+// What is said of the rows of a file, or left out of them, is so of one of several.
+func TestDecidedByFileAmongSeveral(t *testing.T) {
+	filler := strings.Repeat("3,Cid,2.5\n", 40)
+	files, _ := folder(t, map[string]string{"in/a.csv": "id,name,n\n" + filler, "in/b.csv": "id,name,n\n1,Ann,1.5\nid,name,n\n" + filler})
+	_, tables, err := found(t, files, `{"path":"in"}`, nil)
+	if err != nil || len(tables) != 1 || tables[0].Columns[0].Type.Kind != driver.Int64 {
+		t.Errorf("of several files: %+v, %v", tables, err)
+	}
+}
+
+func TestSavedPagesOfSeveralFiles(t *testing.T) {
+	files, _ := folder(t, map[string]string{"in/a.json": `{"items":[{"id":1}],"next_cursor":"t2"}`, "in/b.json": `{"items":[{"id":2}],"next_cursor":null}`})
+	got, tables, err := found(t, files, `{"path":"in"}`, nil)
+	if err != nil || got != "in [id:int64 _file:string] [[1 a.json] [2 b.json]]" || !strings.Contains(strings.Join(tables[0].Notes, " "), "in/a.json may be one page") {
+		t.Errorf("%s, %+v, %v", got, tables, err)
 	}
 }

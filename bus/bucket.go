@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/kv"
+	"headwater/bus/wire"
 )
 
 // Bucket is a key-value store on the broker, replicated and fsynced like the
@@ -42,7 +43,7 @@ func (b *bucket) Get(ctx context.Context, key string) (kv.Entry, error) {
 	if b.js == nil {
 		return kv.Entry{}, b.unknown()
 	}
-	entry, err := ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return b.kv.Get(ctx, key) })
+	entry, err := wire.Ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return b.kv.Get(ctx, key) })
 	if err != nil {
 		return kv.Entry{}, b.failed("get", key, err)
 	}
@@ -58,7 +59,7 @@ func (b *bucket) Create(ctx context.Context, key string, value []byte, ttl time.
 		opts = append(opts, jetstream.WithMsgTTL(max(time.Second, ttl)))
 	}
 	revision, err := b.write(ctx, key, value, 0, opts...)
-	if wrongSequence(err) {
+	if wire.WrongSequence(err) {
 		err = ErrKeyExists
 	}
 	if err != nil {
@@ -72,7 +73,7 @@ func (b *bucket) Update(ctx context.Context, key string, value []byte, revision 
 		return 0, b.unknown()
 	}
 	next, err := b.write(ctx, key, value, revision)
-	if wrongSequence(err) {
+	if wire.WrongSequence(err) {
 		err = ErrConflict
 	}
 	if err != nil {
@@ -91,8 +92,8 @@ func (b *bucket) write(ctx context.Context, key string, value []byte, after uint
 	if err := b.room.check(len(value)); err != nil {
 		return 0, err
 	}
-	opts = append(opts, jetstream.WithMsgID(secretName()), jetstream.WithExpectLastSequencePerSubject(after))
-	ack, err := repeat(ctx, publishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
+	opts = append(opts, jetstream.WithMsgID(wire.SecretName()), jetstream.WithExpectLastSequencePerSubject(after))
+	ack, err := wire.Retry(ctx, wire.PublishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
 		return b.js.Publish(ctx, b.subject(key), value, opts...)
 	})
 	if err != nil {
@@ -114,7 +115,7 @@ func (b *bucket) EraseUpTo(ctx context.Context, key string, revision uint64) err
 		return b.unknown()
 	}
 	for from := uint64(1); ; {
-		msg, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		msg, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 			return b.stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(b.subject(key)))
 		})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -126,7 +127,7 @@ func (b *bucket) EraseUpTo(ctx context.Context, key string, revision uint64) err
 		if msg.Sequence > revision {
 			return nil
 		}
-		_, err = ask(ctx, func(ctx context.Context) (struct{}, error) {
+		_, err = wire.Ask(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, b.stream.SecureDeleteMsg(ctx, msg.Sequence)
 		})
 		if err != nil && !gone(err) && !b.erased(ctx, msg.Sequence) {
@@ -140,7 +141,7 @@ func (b *bucket) EraseUpTo(ctx context.Context, key string, revision uint64) err
 // revision, or another erasure, may have taken it between the look and the
 // deletion, and the client's error of that has no code.
 func (b *bucket) erased(ctx context.Context, sequence uint64) bool {
-	_, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return b.stream.GetMsg(ctx, sequence) })
+	_, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return b.stream.GetMsg(ctx, sequence) })
 	return errors.Is(err, jetstream.ErrMsgNotFound)
 }
 
@@ -155,7 +156,7 @@ func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
 	}
 	var keys []string
 	for _, subject := range subjects {
-		info, err := ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) {
 			return b.stream.Info(ctx, jetstream.WithSubjectFilter(subject))
 		})
 		if err != nil {
@@ -186,7 +187,13 @@ func (b *bucket) failed(doing, key string, err error) error {
 	case errors.Is(err, jetstream.ErrKeyExists):
 		err = ErrKeyExists
 	default:
-		err = unavailable(err)
+		err = wire.Unavailable(err)
 	}
 	return fmt.Errorf("bucket %s: %s %s: %w", b.name, doing, key, err)
+}
+
+// gone reports whether a message to delete is not there any more.
+func gone(err error) bool {
+	code := wire.Code(err)
+	return errors.Is(err, jetstream.ErrMsgNotFound) || code == 10043 || code == jetstream.JSErrCodeMessageNotFound
 }

@@ -14,6 +14,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/groupcommit"
+	"headwater/bus/wire"
 )
 
 // Config says which broker to use.
@@ -22,9 +25,12 @@ type Config struct {
 	URL      string // external cluster: nats://host:port, several joined by commas
 	Creds    string // credentials file for URL, may be empty
 	Replicas int    // copies of every stream in an external cluster; 0 means 1; the embedded broker always has 1
-	// Patience is how long Open waits for an external cluster that is not
+	// StartWait is how long Open waits for an external cluster that is not
 	// reachable, or not complete enough for Replicas; 0 means 30 s.
-	Patience time.Duration
+	StartWait time.Duration
+	// PlainAppends has the embedded broker store and sync messages one by one, as
+	// it does where group commit refuses to start.
+	PlainAppends bool
 	// Listen is the host:port at which the embedded broker takes subscribers;
 	// "" or "off" takes none.
 	Listen string
@@ -61,7 +67,7 @@ type Bus struct {
 	broker   *broker // nil with an external cluster
 	replicas int
 	room     room
-	back     signal // raised when a lost connection stands again
+	back     wire.Signal // raised when a lost connection stands again
 
 	conns   []*nats.Conn
 	publish jetstream.JetStream   // commands, events, buckets
@@ -69,10 +75,10 @@ type Bus struct {
 	reads   jetstream.JetStream   // ordered reads: their bulk must not delay an ack
 	leader  nats.JetStreamManager // reads of single events that no lagging replica may answer
 
-	groups    map[string]*group // by stream, of the embedded broker where it can stage batches
+	groups    map[string]*groupcommit.Group // by stream, of the embedded broker where group commit works
 	events    jetstream.Stream
 	buckets   map[string]*bucket
-	payloads  *payloads
+	bodies    *wire.Bodies
 	past      *turns // of readers of the past
 	feed      *feed
 	snapshots *Snapshots
@@ -138,7 +144,7 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 		}
 	}
 	if b.broker == nil {
-		if err := await(ctx, cfg, b.log, b.prepareStreams); err != nil || cfg.AuthIssuer == nil {
+		if err := awaitCluster(ctx, cfg, b.log, b.prepareStreams); err != nil || cfg.AuthIssuer == nil {
 			return err
 		}
 		return answerCallouts(b.conns[0], cfg, b.log)
@@ -146,8 +152,10 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 	if err := b.prepareStreams(ctx); err != nil {
 		return err
 	}
-	if err := b.gather(ctx, cfg.Dir); err != nil {
-		return err
+	if b.broker.staging != nil {
+		if err := b.beginGroups(ctx, b.broker.staging); err != nil {
+			return err
+		}
 	}
 	trimmed, stop := context.WithCancel(context.Background())
 	b.stopTrimming = stop

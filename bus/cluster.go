@@ -4,10 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"headwater/bus/wire"
 )
 
 // silence is after how long at most a server that says nothing, without closing
@@ -16,7 +17,7 @@ const silence = 8 * time.Second
 
 // dialCluster returns a function that opens connections to an external cluster,
 // which are kept up for ever once they stood.
-func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *signal) func(name string) (*nats.Conn, error) {
+func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *wire.Signal) func(name string) (*nats.Conn, error) {
 	return func(name string) (*nats.Conn, error) {
 		opts := append(connOptions(name, log, back),
 			nats.MaxReconnects(-1),
@@ -32,7 +33,7 @@ func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *signal
 			opts = append(opts, nats.Timeout(max(time.Millisecond, min(5*time.Second, time.Until(deadline)))))
 		}
 		var nc *nats.Conn
-		err := await(ctx, cfg, log, func(context.Context) (err error) {
+		err := awaitCluster(ctx, cfg, log, func(context.Context) (err error) {
 			nc, err = nats.Connect(cfg.URL, opts...)
 			return err
 		})
@@ -50,10 +51,10 @@ func redactedURLs(list string) []string {
 	return servers
 }
 
-func connOptions(name string, log *slog.Logger, back *signal) []nats.Option {
+func connOptions(name string, log *slog.Logger, back *wire.Signal) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
-		nats.CustomInboxPrefix("_INBOX." + secretName()),
+		nats.CustomInboxPrefix("_INBOX." + wire.SecretName()),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("lost the broker", "connection", name, "error", err)
@@ -61,51 +62,10 @@ func connOptions(name string, log *slog.Logger, back *signal) []nats.Option {
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			log.Warn("reached the broker again", "connection", name)
-			back.raise()
+			back.Raise()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("broker connection", "connection", name, "error", err)
 		}),
 	}
-}
-
-// signal wakes everybody who waits for it, any number of times. After a
-// reconnect, requests that wait at the broker may be forgotten there; without
-// it they would be missed only when their heartbeats are.
-type signal struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// raised returns a channel that is closed the next time raise is called.
-func (s *signal) raised() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		s.ch = make(chan struct{})
-	}
-	return s.ch
-}
-
-func (s *signal) raise() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch != nil {
-		close(s.ch)
-		s.ch = nil
-	}
-}
-
-// until returns a context that ends with ctx or when the signal is raised.
-func (s *signal) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	raised := s.raised()
-	go func() {
-		select {
-		case <-raised:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }

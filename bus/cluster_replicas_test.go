@@ -17,6 +17,7 @@ import (
 	"headwater/bus/bustest"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // A cluster whose servers come up one after the other is waited for, and the
@@ -29,7 +30,7 @@ func TestOpenWaitsForTheCluster(t *testing.T) {
 			c.Start(t, running-1)
 		}
 		began := time.Now()
-		_, err := Open(t.Context(), Config{URL: c.URL, Replicas: 3, Patience: 2 * time.Second})
+		_, err := Open(t.Context(), Config{URL: c.URL, Replicas: 3, StartWait: 2 * time.Second})
 		if err == nil || !strings.Contains(err.Error(), "was not ready within 2s: "+lacks) {
 			t.Errorf("with %d of 3 servers: %v", running, err)
 		}
@@ -65,7 +66,7 @@ func TestAdvice(t *testing.T) {
 	for want, err := range map[string]error{
 		": nothing answers at one:4222, two:4222":                                  nats.ErrNoServers,
 		": 3 copies need as many servers with JetStream that are up and have room": fmt.Errorf("create: %w", &jetstream.APIError{Code: 400, ErrorCode: errNoPeers}),
-		": it has no leader, which takes a majority of its servers":                &jetstream.APIError{Code: 503, ErrorCode: errNoLeader},
+		": it has no leader, which takes a majority of its servers":                &jetstream.APIError{Code: 503, ErrorCode: wire.ErrCodeNoLeader},
 		": its servers do not have JetStream enabled, or not yet":                  nats.ErrNoResponders,
 	} {
 		if got := advice(err, cfg); got != want || !forming(err) {

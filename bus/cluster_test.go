@@ -41,7 +41,7 @@ func stopServer(s *server.Server) {
 
 func TestClusterOutOfReach(t *testing.T) {
 	t.Parallel()
-	_, err := Open(t.Context(), Config{URL: "nats://user:hunter2@127.0.0.1:1", Patience: time.Second})
+	_, err := Open(t.Context(), Config{URL: "nats://user:hunter2@127.0.0.1:1", StartWait: time.Second})
 	if err == nil || !strings.Contains(err.Error(), "connect to the broker: the NATS cluster was not ready within 1s: nothing answers at 127.0.0.1:1") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("opened: %v", err)
 	}

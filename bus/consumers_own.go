@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"headwater/bus/wire"
 )
 
 // owned returns the guest's consumer of that name: its name on the stream, and
@@ -92,7 +94,7 @@ func (g *gate) consumersOf(who *guest) ([]map[string]any, error) {
 
 // durables counts those of the guest, and those of its organization.
 func (g *gate) durables(who *guest) (mine, all int, err error) {
-	organization := organizationIn(who.filters)
+	organization := wire.OrganizationIn(who.filters)
 	err = g.eachConsumer(func(info, metadata map[string]any) {
 		config := configOf(info)
 		if metadata[metaGuest] == nil || config["durable_name"] == nil {
@@ -110,7 +112,7 @@ func (g *gate) durables(who *guest) (mine, all int, err error) {
 			text, _ := f.(string)
 			filters = append(filters, text)
 		}
-		if organization != "" && organizationIn(filters) == organization {
+		if organization != "" && wire.OrganizationIn(filters) == organization {
 			all++
 		}
 	})

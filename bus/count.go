@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 // CountAfter returns how many events the log holds on the subject filters after
@@ -13,20 +15,20 @@ import (
 // is left by a broken connection expires within seconds. It returns
 // ErrUnavailable when the broker did not answer.
 func (b *Bus) CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error) {
-	turn, err := b.past.wait(ctx, organizationIn(filters))
+	turn, err := b.past.wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {
-		return 0, fmt.Errorf("count events: %w", unavailable(err))
+		return 0, fmt.Errorf("count events: %w", wire.Unavailable(err))
 	}
 	defer b.past.leave(turn)
-	name := secretName()
-	consumer, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+	name := wire.SecretName()
+	consumer, err := wire.Ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
 		return b.reads.CreateOrUpdateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
 			Name: name, FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 			AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Second, Replicas: 1, MemoryStorage: true,
 		})
 	})
 	if err != nil {
-		return 0, fmt.Errorf("count events: %w", unavailable(err))
+		return 0, fmt.Errorf("count events: %w", wire.Unavailable(err))
 	}
 	pending := consumer.CachedInfo().NumPending
 	b.dropConsumer(ctx, name)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 // delivery is one handing out of one message to one worker.
@@ -79,7 +81,7 @@ func (d *delivery) done(ctx context.Context) {
 	if d.jobs.bus.broker != nil {
 		err = d.in.Ack()
 	} else {
-		_, err = ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.in.DoubleAck(ctx) })
+		_, err = wire.Ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.in.DoubleAck(ctx) })
 	}
 	if err != nil {
 		// The handler's work stands; another worker will find it done.
@@ -124,7 +126,7 @@ func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
 // notePostponed keeps how many deliveries of the message are no failures.
 func (d *delivery) notePostponed(ctx context.Context, times uint64) {
 	count := strconv.FormatUint(times, 10)
-	_, err := ask(ctx, func(ctx context.Context) (uint64, error) {
+	_, err := wire.Ask(ctx, func(ctx context.Context) (uint64, error) {
 		return d.jobs.bus.buckets[bucketPostponed].kv.PutString(ctx, d.postponedKey(), count)
 	})
 	if err != nil {

@@ -2,10 +2,7 @@
 
 package bus
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
 // freeBytes returns how much may still be written below dir.
 func freeBytes(dir string) (uint64, error) {
@@ -14,10 +11,4 @@ func freeBytes(dir string) (uint64, error) {
 		return 0, err
 	}
 	return uint64(fs.Bavail) * uint64(fs.Bsize), nil
-}
-
-// ours reports whether a file is this user's.
-func ours(info os.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Getuid()
 }

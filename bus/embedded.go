@@ -15,6 +15,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"headwater/bus/groupcommit"
+	"headwater/bus/wire"
 )
 
 const (
@@ -33,7 +36,7 @@ type broker struct {
 	address  string // of the TCP listener, "" without
 	door     *door
 	lock     *os.File
-	staging  *staging // nil where there is no memory to stage batches in
+	staging  *groupcommit.Staging // nil with plain appends
 }
 
 // startBroker runs a server over cfg.Dir. Two servers over one store destroy
@@ -81,12 +84,14 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 			return nil, err
 		}
 	}
-	staging, err := stagingOf(cfg.Dir, StreamEvents, StreamCommands)
-	if err != nil {
+	if b.staging, err = groupcommit.Prepare(cfg.Dir, grouped...); err != nil {
 		return nil, fmt.Errorf("broker folder: %w", err)
 	}
-	if err := staging.check(); err != nil {
-		return nil, fmt.Errorf("broker folder: %w", err)
+	if cfg.PlainAppends {
+		if err := b.staging.End(); err != nil {
+			return nil, fmt.Errorf("broker folder: %w", err)
+		}
+		b.staging = nil
 	}
 	if b.server, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
@@ -134,7 +139,7 @@ func listenOn(ctx context.Context, opts *server.Options, address string) error {
 }
 
 func (b *broker) dial(name string) (*nats.Conn, error) {
-	return nats.Connect("", append(connOptions(name, b.log, new(signal)),
+	return nats.Connect("", append(connOptions(name, b.log, new(wire.Signal)),
 		nats.InProcessServer(b.server), nats.UserInfo(b.user, b.password), nats.MaxReconnects(-1))...)
 }
 
@@ -149,7 +154,7 @@ func (b *broker) stop() error {
 	}
 	var err error
 	if b.staging != nil {
-		err = b.staging.remove()
+		err = b.staging.End()
 	}
 	if b.lock != nil {
 		err = errors.Join(err, b.lock.Close())

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server/gsl"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 const (
@@ -130,7 +131,7 @@ func (f *feed) read(life context.Context, messages <-chan *message.Message) {
 }
 
 func (f *feed) tell(msg *message.Message) {
-	sequence, meant := number(msg, MetaSequence), false
+	sequence, meant := wire.Number(msg, MetaSequence), false
 	f.members.Match(msg.Metadata.Get(MetaSubject), func(m *member) {
 		meant = true
 		m.tell(sequence)
@@ -172,8 +173,8 @@ func (m *member) take() (found []*message.Message, lost bool, at uint64) {
 	const most = 64
 	for !m.lost && len(m.queue) > 0 && len(found) < most {
 		next := m.queue[0]
-		i := sort.Search(len(f.kept), func(i int) bool { return number(f.kept[i], MetaSequence) >= next })
-		if i == len(f.kept) || number(f.kept[i], MetaSequence) != next {
+		i := sort.Search(len(f.kept), func(i int) bool { return wire.Number(f.kept[i], MetaSequence) >= next })
+		if i == len(f.kept) || wire.Number(f.kept[i], MetaSequence) != next {
 			if len(found) > 0 {
 				return found, false, f.at
 			}

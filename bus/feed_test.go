@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // consumersOf returns how many consumers the events have.
@@ -231,7 +232,7 @@ func TestPast(t *testing.T) {
 	} {
 		var got []uint64
 		err := b.Past(t.Context(), test.after, test.last, []string{mine}, func(msg *message.Message) bool {
-			got = append(got, number(msg, MetaSequence))
+			got = append(got, wire.Number(msg, MetaSequence))
 			return true
 		})
 		if err != nil || uint64(len(got)) != test.n || test.n > 0 && (got[0] != test.first || got[len(got)-1] != test.end) {

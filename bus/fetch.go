@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 const (
@@ -26,7 +28,7 @@ func (s *jobSubscription) fetch() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
-		ctx, forget := s.jobs.bus.back.until(ctx)
+		ctx, forget := s.jobs.bus.back.Until(ctx)
 		batch, err := s.consumer.Fetch(n, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
 		if err != nil {
 			forget()
@@ -111,7 +113,7 @@ func (s *supply) look() {
 func (s *jobSubscription) next() (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
 	defer cancel()
-	ctx, forget := s.jobs.bus.back.until(ctx)
+	ctx, forget := s.jobs.bus.back.Until(ctx)
 	defer forget()
 	in, err := s.consumer.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
 	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.Canceled) {
@@ -131,5 +133,5 @@ func (s *jobSubscription) missed(err error) {
 			s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
 		}
 	}
-	wait(s.fetching, 250*time.Millisecond)
+	wire.Wait(s.fetching, 250*time.Millisecond)
 }

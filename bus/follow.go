@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // followBuffer is small because each follower has one.
@@ -36,7 +37,7 @@ func (s *followers) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	f := &follower{bus: s.bus, last: s.after, filters: strings.Split(topic, ","), out: make(chan *message.Message, followBuffer)}
 	var err error
 	if f.member, f.known, err = s.bus.feed.join(ctx, f.filters); err != nil {
-		return nil, fmt.Errorf("follow %s: %w", topic, unavailable(err))
+		return nil, fmt.Errorf("follow %s: %w", topic, wire.Unavailable(err))
 	}
 	if err := s.begin(); err != nil {
 		f.member.leave()
@@ -84,7 +85,7 @@ func (f *follower) run() {
 		}
 		found, lost, at := f.member.take()
 		for _, msg := range found {
-			if sequence := number(msg, MetaSequence); sequence > f.last {
+			if sequence := wire.Number(msg, MetaSequence); sequence > f.last {
 				// The feed's message is everybody's.
 				own := message.NewMessage(msg.UUID, msg.Payload)
 				own.Metadata = maps.Clone(msg.Metadata)
@@ -122,7 +123,7 @@ func (f *follower) catchUp() bool {
 			if !f.hand(msg) {
 				return false
 			}
-			f.last, found[i] = number(msg, MetaSequence), nil
+			f.last, found[i] = wire.Number(msg, MetaSequence), nil
 		}
 		f.last = at
 	}
@@ -132,7 +133,7 @@ func (f *follower) catchUp() bool {
 	}
 	if f.ctx.Err() == nil {
 		f.bus.log.Warn("cannot read the log, will try again", "after", f.last, "error", err)
-		wait(f.ctx, 500*time.Millisecond)
+		wire.Wait(f.ctx, 500*time.Millisecond)
 	}
 	return false
 }
@@ -142,7 +143,7 @@ func (f *follower) hand(msg *message.Message) bool {
 	if msg.Metadata.Get(event.HeaderDataRef) != "" {
 		// A large body is fetched when what was handed before is taken: one a
 		// follower, not a channel full of them.
-		for len(f.out) > 0 && wait(f.ctx, 5*time.Millisecond) {
+		for len(f.out) > 0 && wire.Wait(f.ctx, 5*time.Millisecond) {
 		}
 	}
 	if !f.bus.complete(f.ctx, msg) {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // realNames returns what the consumers of the events are called on the stream.
@@ -138,7 +139,7 @@ func TestNothingLeadsToOurConsumers(t *testing.T) {
 		if m.Reply != "" {
 			t.Errorf("a live event shows %s", m.Reply)
 		}
-		if id := m.Header.Get(headerBatch); id != "" && len(id) != len(secretName()) {
+		if id := m.Header.Get("Nats-Batch-Id"); id != "" && len(id) != len(wire.SecretName()) {
 			t.Errorf("the id of a batch is %s", id)
 		}
 		if m.Header.Get("Nats-Sequence") == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 const (
@@ -87,7 +88,7 @@ func (g *gate) register(filters []string) *guest {
 		if len(g.guests) >= maxGuests && g.outside != nil {
 			clear(g.guests) // there they only count consumers within a window
 		}
-		who = &guest{name: name, filters: filters, real: g.left[name], passage: secretName(), made: new(made), all: g.madeBy(organizationIn(filters))}
+		who = &guest{name: name, filters: filters, real: g.left[name], passage: wire.SecretName(), made: new(made), all: g.madeBy(wire.OrganizationIn(filters))}
 		if who.real == nil {
 			who.real = map[string]string{}
 		}

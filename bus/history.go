@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+
+	"headwater/bus/wire"
 )
 
 // NewestOf returns the sequence of the newest event on any of the subject
@@ -26,7 +28,7 @@ func (b *Bus) NewestOf(ctx context.Context, filters ...string) (uint64, error) {
 		case err == nil:
 			newest = max(newest, msg.Sequence)
 		case !errors.Is(err, nats.ErrMsgNotFound):
-			return 0, fmt.Errorf("newest event on %s: %w", filter, unavailable(err))
+			return 0, fmt.Errorf("newest event on %s: %w", filter, wire.Unavailable(err))
 		}
 	}
 	return newest, nil

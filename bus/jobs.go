@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/command"
+	"headwater/bus/wire"
 )
 
 // JobsConfig says how one command is handed to this process's workers.
@@ -121,7 +122,7 @@ func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Mes
 	if j.closed {
 		return nil, ErrClosed
 	}
-	consumer, err := repeat(ctx, publishTry, func(ctx context.Context) (jetstream.Consumer, error) { return j.consumer(ctx, topic) })
+	consumer, err := wire.Retry(ctx, wire.PublishTry, func(ctx context.Context) (jetstream.Consumer, error) { return j.consumer(ctx, topic) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	}

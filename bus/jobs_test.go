@@ -288,7 +288,7 @@ func TestPoisonStopsNobody(t *testing.T) {
 		"repeated header": {Subject: subject, Header: nats.Header{"X": {"1", "2"}}, Data: []byte("{}")},
 		"no header":       {Subject: subject, Data: []byte("{}")},
 		"no JSON":         {Subject: subject, Header: nats.Header{event.HeaderType: {event.Type("SyncSource")}}, Data: []byte("{")},
-		"lost body":       {Subject: subject, Header: nats.Header{event.HeaderDataRef: {payloadScheme + strings.Repeat("0", 64)}}},
+		"lost body":       {Subject: subject, Header: nats.Header{event.HeaderDataRef: {"sha256:" + strings.Repeat("0", 64)}}},
 		"foreign body":    {Subject: subject, Header: nats.Header{event.HeaderDataRef: {"http://169.254.169.254/"}}},
 	}
 	for name, m := range poison {

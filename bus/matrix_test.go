@@ -19,6 +19,7 @@ import (
 	"headwater/bus/bustest"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // The people of the matrix, by their tokens. Bob, in Ada's organization, keeps
@@ -149,7 +150,7 @@ func (b bearer) ordered(filters ...string) error {
 func next(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
 	for {
 		m, err := c.Next(jetstream.FetchMaxWait(testLimit))
-		if !errors.Is(err, nats.ErrNoResponders) || !wait(ctx, 20*time.Millisecond) {
+		if !errors.Is(err, nats.ErrNoResponders) || !wire.Wait(ctx, 20*time.Millisecond) {
 			return m, err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 const (
@@ -72,9 +74,9 @@ func (o *ordered) Subscribe(ctx context.Context, topic string) (<-chan *message.
 		return nil, ErrClosed
 	}
 	r := &orderedReader{ordered: o, filters: strings.Split(topic, ","), last: o.after, out: make(chan *message.Message, orderedBuffer)}
-	messages, err := repeat(ctx, publishTry, r.open)
+	messages, err := wire.Retry(ctx, wire.PublishTry, r.open)
 	if err != nil {
-		return nil, fmt.Errorf("subscribe to %s: %w", topic, unavailable(err))
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, wire.Unavailable(err))
 	}
 	if err := o.begin(); err != nil {
 		messages.Stop()
@@ -130,10 +132,10 @@ type orderedReader struct {
 // open makes a consumer of our own rather than nats.go's OrderedConsumer: that
 // one replaces a lost consumer inside Next, where no context can end the wait.
 func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTry)
+	ctx, cancel := context.WithTimeout(ctx, wire.PublishTry)
 	defer cancel()
 	cfg := jetstream.ConsumerConfig{
-		Name:              secretName(),
+		Name:              wire.SecretName(),
 		FilterSubjects:    r.filters,
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       r.last + 1,
@@ -173,7 +175,7 @@ func (r *orderedReader) run(messages jetstream.MessagesContext) {
 			if r.ctx.Err() == nil {
 				r.bus.log.Warn("cannot read the log, will try again", "after", r.last, "error", err)
 			}
-			wait(r.ctx, 500*time.Millisecond)
+			wire.Wait(r.ctx, 500*time.Millisecond)
 		}
 	}
 }
@@ -181,7 +183,7 @@ func (r *orderedReader) run(messages jetstream.MessagesContext) {
 // read hands on messages until the consumer fails, skips one, or the reader
 // ends.
 func (r *orderedReader) read(messages jetstream.MessagesContext) {
-	ctx, forget := r.bus.back.until(r.ctx)
+	ctx, forget := r.bus.back.Until(r.ctx)
 	defer forget()
 	for {
 		in, err := messages.Next(jetstream.NextContext(ctx))
@@ -191,7 +193,7 @@ func (r *orderedReader) read(messages jetstream.MessagesContext) {
 			}
 			return
 		}
-		msg, meta, err := receive(in)
+		msg, meta, err := wire.Receive(in)
 		if msg == nil {
 			return
 		}

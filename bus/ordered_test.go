@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 func appendMany(t *testing.T, b *Bus, a event.Address, n int) {
@@ -134,7 +135,7 @@ func TestOrderedHandsOnWhatItCannotRead(t *testing.T) {
 	subject := testAddress.Subject("SyncStarted")
 	for _, m := range []*nats.Msg{
 		{Subject: subject, Header: nats.Header{"X": {"1", "2"}}, Data: []byte("{}")},
-		{Subject: subject, Header: nats.Header{event.HeaderDataRef: {payloadScheme + "00"}}},
+		{Subject: subject, Header: nats.Header{event.HeaderDataRef: {"sha256:" + "00"}}},
 		{Subject: subject, Header: nats.Header{event.HeaderType: {"headwater.Unheard.v1"}}, Data: []byte("{}")},
 	} {
 		if _, err := b.publish.PublishMsg(t.Context(), m); err != nil {
@@ -175,7 +176,7 @@ func TestOrderedKeepsUpWithALongLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want := uint64(1); want <= n; want++ {
-		if got := number(receiveOne(t, messages), MetaSequence); got != want {
+		if got := wire.Number(receiveOne(t, messages), MetaSequence); got != want {
 			t.Fatalf("sequence %d, wanted %d", got, want)
 		}
 	}

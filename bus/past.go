@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 const (
@@ -36,7 +35,7 @@ func (b *Bus) Past(ctx context.Context, after, last uint64, filters []string, ea
 	for after < last {
 		found, at, err := b.stretch(ctx, after, last, filters)
 		if err != nil {
-			return fmt.Errorf("read the past: %w", unavailable(err))
+			return fmt.Errorf("read the past: %w", wire.Unavailable(err))
 		}
 		for _, msg := range found {
 			if !b.complete(ctx, msg) {
@@ -56,7 +55,7 @@ func (b *Bus) Past(ctx context.Context, after, last uint64, filters []string, ea
 // to the sequence that it returns, which lies beyond after. An event on the
 // filters must lie at last or beyond it. Large bodies stay where they are.
 func (b *Bus) stretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
-	turn, err := b.past.wait(ctx, organizationIn(filters))
+	turn, err := b.past.wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {
 		return nil, after, err
 	}
@@ -65,12 +64,12 @@ func (b *Bus) stretch(ctx context.Context, after, last uint64, filters []string)
 		found []*message.Message
 		at    uint64
 	}
-	r, err := repeat(ctx, stretchWait, func(ctx context.Context) (read, error) {
+	r, err := wire.Retry(ctx, stretchWait, func(ctx context.Context) (read, error) {
 		found, at, err := b.readStretch(ctx, after, last, filters)
 		return read{found, at}, err
 	})
 	for _, msg := range r.found {
-		if !b.synced(ctx, StreamEvents, number(msg, MetaSequence)) {
+		if !b.synced(ctx, StreamEvents, wire.Number(msg, MetaSequence)) {
 			return nil, after, errors.Join(ctx.Err(), ErrUnavailable)
 		}
 	}
@@ -80,7 +79,7 @@ func (b *Bus) stretch(ctx context.Context, after, last uint64, filters []string)
 func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	name := secretName()
+	name := wire.SecretName()
 	consumer, err := b.reads.CreateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
 		Name: name, FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 2 * stretchWait, Replicas: 1, MemoryStorage: true,
@@ -95,7 +94,7 @@ func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []str
 	}
 	at = after
 	for in := range batch.Messages() {
-		msg, meta, err := receive(in)
+		msg, meta, err := wire.Receive(in)
 		if msg == nil || meta.Sequence.Consumer != uint64(len(found))+1 {
 			break
 		}
@@ -133,30 +132,15 @@ func (b *Bus) dropConsumer(ctx context.Context, name string) {
 // which EventOf reports: skipping it is not the transport's decision.
 func (b *Bus) complete(ctx context.Context, msg *message.Message) bool {
 	for {
-		err := b.payloads.resolve(ctx, msg)
+		err := b.bodies.Resolve(ctx, msg)
 		if err == nil || isPoison(err) {
 			if err != nil {
 				b.log.Error("an event's body is lost", "sequence", msg.Metadata.Get(MetaSequence), "error", err)
 			}
 			return true
 		}
-		if !wait(ctx, time.Second) {
+		if !wire.Wait(ctx, time.Second) {
 			return false
 		}
 	}
-}
-
-// organizationIn returns whose events the filters mean, in the form that
-// subjects have, "" for more than one organization.
-func organizationIn(filters []string) string {
-	of := ""
-	for i, f := range filters {
-		rest, _ := strings.CutPrefix(f, event.SubjectPrefix+".")
-		token, _, _ := strings.Cut(rest, ".")
-		if token == "*" || token == ">" || i > 0 && token != of {
-			return ""
-		}
-		of = token
-	}
-	return of
 }

@@ -4,23 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"headwater/bus/command"
 	"headwater/bus/event"
-)
-
-const (
-	publishTry  = 5 * time.Second  // until one publish counts as not confirmed
-	publishWait = 15 * time.Second // for all tries, where the context has no deadline
+	"headwater/bus/groupcommit"
+	"headwater/bus/wire"
 )
 
 // publisher is the Watermill side of publishing: one message after the other,
@@ -50,52 +43,39 @@ func (publisher) Close() error { return nil }
 func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, headers ...string) (*jetstream.PubAck, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, publishWait)
+		ctx, cancel = context.WithTimeout(ctx, wire.PublishWait)
 		defer cancel()
 	}
 	if err := b.room.check(len(msg.Payload)); err != nil {
 		return nil, fmt.Errorf("publish %s: %w", subject, err)
 	}
-	wire, err := (&wmnats.NATSMarshaler{}).Marshal(subject, msg)
+	out, err := (&wmnats.NATSMarshaler{}).Marshal(subject, msg)
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", subject, err)
 	}
-	if len(wire.Data) > MaxInline {
-		ref, err := b.payloads.put(ctx, wire.Data)
+	if len(out.Data) > MaxInline {
+		ref, err := b.bodies.Put(ctx, out.Data)
 		if err != nil {
 			return nil, fmt.Errorf("publish %s: %w", subject, err)
 		}
-		wire.Header.Set(event.HeaderDataRef, ref)
-		wire.Data = nil
+		out.Header.Set(event.HeaderDataRef, ref)
+		out.Data = nil
 	}
-	wire.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
+	out.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
 	// A message that came in a batch is one of its own when it is sent on.
-	for _, key := range []string{headerBatch, headerBatchPlace, headerBatchCommit} {
-		wire.Header.Del(key)
-	}
+	groupcommit.Unmark(out.Header)
 	for i := 0; i < len(headers); i += 2 {
-		wire.Header.Set(headers[i], headers[i+1])
+		out.Header.Set(headers[i], headers[i+1])
 	}
-	store := b.storeAlone
+	store := b.appendPlain
 	if g := b.groups[streamOf(subject)]; g != nil {
-		store = g.store
+		store = g.Store
 	}
-	ack, err := store(ctx, wire)
+	ack, err := store(ctx, out)
 	if err != nil {
-		return nil, fmt.Errorf("publish %s: %w", subject, unavailable(err))
+		return nil, fmt.Errorf("publish %s: %w", subject, wire.Unavailable(err))
 	}
 	return ack, nil
-}
-
-// streamOf returns which of the two busy streams keeps a subject, "" for others.
-func streamOf(subject string) string {
-	switch {
-	case strings.HasPrefix(subject, event.SubjectPrefix+"."):
-		return StreamEvents
-	case strings.HasPrefix(subject, command.SubjectPrefix+"."):
-		return StreamCommands
-	}
-	return ""
 }
 
 // dedupID names a message for the broker's deduplication, which spans the whole
@@ -103,37 +83,4 @@ func streamOf(subject string) string {
 func dedupID(subject, id string) string {
 	sum := sha256.Sum256([]byte(subject + "\x00" + id))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// unavailable marks what the broker, not the caller, did wrong.
-func unavailable(err error) error {
-	if wrongSequence(err) {
-		return fmt.Errorf("%w: %w", ErrConflict, err)
-	}
-	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrPoison) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
-}
-
-func wrongSequence(err error) bool {
-	return apiCode(err) == jetstream.JSErrCodeStreamWrongLastSequence
-}
-
-// gone reports whether a message to delete is not there any more.
-func gone(err error) bool {
-	code := apiCode(err)
-	return errors.Is(err, jetstream.ErrMsgNotFound) || code == 10043 || code == jetstream.JSErrCodeMessageNotFound
-}
-
-// wait sleeps and reports whether ctx still stands.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

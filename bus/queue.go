@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"headwater/bus/command"
+	"headwater/bus/wire"
 )
 
 // Queue returns how many commands of each name are stored and not done, those
@@ -13,7 +14,7 @@ import (
 func (b *Bus) Queue(ctx context.Context) (map[string]uint64, error) {
 	stream, err := b.reads.Stream(ctx, StreamCommands)
 	if err != nil {
-		return nil, fmt.Errorf("ask for the queue: %w", unavailable(err))
+		return nil, fmt.Errorf("ask for the queue: %w", wire.Unavailable(err))
 	}
 	waiting, names := map[string]uint64{}, map[string]string{}
 	for _, c := range command.All() {
@@ -26,7 +27,7 @@ func (b *Bus) Queue(ctx context.Context) (map[string]uint64, error) {
 		}
 	}
 	if err := consumers.Err(); err != nil {
-		return nil, fmt.Errorf("ask for the queue: %w", unavailable(err))
+		return nil, fmt.Errorf("ask for the queue: %w", wire.Unavailable(err))
 	}
 	return waiting, nil
 }
@@ -36,7 +37,7 @@ func (b *Bus) Queue(ctx context.Context) (map[string]uint64, error) {
 func (b *Bus) DeadLetters(ctx context.Context) (uint64, error) {
 	stream, err := b.reads.Stream(ctx, StreamDeadLetters)
 	if err != nil {
-		return 0, fmt.Errorf("ask for the dead letters: %w", unavailable(err))
+		return 0, fmt.Errorf("ask for the dead letters: %w", wire.Unavailable(err))
 	}
 	return stream.CachedInfo().State.Msgs, nil
 }

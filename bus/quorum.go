@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 // quorumSilence is how long a copy may be silent before a leader's word that it
@@ -24,7 +26,7 @@ func (b *Bus) Quorum(ctx context.Context) error {
 		var errs []error
 		for _, stream := range []string{StreamEvents, StreamCommands} {
 			if g := b.groups[stream]; g != nil {
-				errs = append(errs, g.failure())
+				errs = append(errs, g.Failure())
 			} else {
 				errs = append(errs, b.broker.health(stream))
 			}
@@ -44,12 +46,12 @@ func (b *Bus) Quorum(ctx context.Context) error {
 	var asked sync.WaitGroup
 	for i, name := range needed {
 		asked.Go(func() {
-			stream, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.reads.Stream(ctx, name) })
+			stream, err := wire.Ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return b.reads.Stream(ctx, name) })
 			if err == nil {
 				err = heard(stream.CachedInfo())
 			}
 			if err != nil {
-				errs[i] = fmt.Errorf("%s: %w", name, unavailable(err))
+				errs[i] = fmt.Errorf("%s: %w", name, wire.Unavailable(err))
 			}
 		})
 	}

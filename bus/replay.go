@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 const (
@@ -138,7 +139,7 @@ func (r *replay) read() {
 		}
 		if err != nil && r.ctx.Err() == nil {
 			r.bus.log.Warn("cannot read the log, will try again", "after", r.at, "error", err)
-			wait(r.ctx, 500*time.Millisecond)
+			wire.Wait(r.ctx, 500*time.Millisecond)
 		}
 		if r.at >= r.last {
 			close(r.chunks)
@@ -151,15 +152,15 @@ func (r *replay) read() {
 // one, when it returns nil, too.
 func (r *replay) consume() error {
 	cfg := jetstream.ConsumerConfig{
-		Name:          secretName(), // of all subjects: the stream has no others
+		Name:          wire.SecretName(), // of all subjects: the stream has no others
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.at + 1,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Minute, Replicas: 1, MemoryStorage: true,
 	}
-	try, cancel := context.WithTimeout(r.ctx, publishTry)
+	try, cancel := context.WithTimeout(r.ctx, wire.PublishTry)
 	consumer, err := r.bus.reads.CreateConsumer(try, StreamEvents, cfg)
 	cancel()
 	if err != nil {
-		return unavailable(err)
+		return wire.Unavailable(err)
 	}
 	defer r.bus.dropConsumer(r.ctx, cfg.Name)
 	if r.bus.broker == nil || r.plain {
@@ -172,7 +173,7 @@ func (r *replay) consume() error {
 
 // callback reads a cluster by nats.go.
 func (r *replay) callback(consumer jetstream.Consumer) error {
-	ctx, forget := r.bus.back.until(r.ctx)
+	ctx, forget := r.bus.back.Until(r.ctx)
 	defer forget()
 	// The callback runs on one goroutine at a time; nothing else touches what it
 	// gathers until the consumer is closed.
@@ -201,7 +202,7 @@ func (r *replay) callback(consumer jetstream.Consumer) error {
 			}
 		}))
 	if err != nil {
-		return unavailable(err)
+		return wire.Unavailable(err)
 	}
 	select {
 	case <-ended:
@@ -299,7 +300,7 @@ func (m *replayed) parse(r *replay) {
 // lost for good, which Parse reports.
 func (r *replay) resolve(ref string, sequence uint64) []byte {
 	for {
-		body, err := r.bus.payloads.get(r.ctx, ref)
+		body, err := r.bus.bodies.Get(r.ctx, ref)
 		if err == nil {
 			return body
 		}
@@ -307,7 +308,7 @@ func (r *replay) resolve(ref string, sequence uint64) []byte {
 			r.bus.log.Error("an event's body is lost", "sequence", sequence, "error", err)
 			return nil
 		}
-		if !wait(r.ctx, time.Second) {
+		if !wire.Wait(r.ctx, time.Second) {
 			return nil
 		}
 	}

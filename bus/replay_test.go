@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // onBoth runs a test with the broker in this process, which is read by wire, and
@@ -73,7 +74,7 @@ func TestReplay(t *testing.T) {
 			7:  func(m *nats.Msg) { m.Header[event.HeaderID] = []string{"first", "second"} },
 			9:  func(m *nats.Msg) { m.Subject = "headwater.events.evil.w._.s.SyncProgressed" },
 			11: func(m *nats.Msg) { m.Header, m.Data = nil, nil },
-			13: func(m *nats.Msg) { m.Header.Set(event.HeaderDataRef, payloadScheme+"00"); m.Data = nil },
+			13: func(m *nats.Msg) { m.Header.Set(event.HeaderDataRef, "sha256:"+"00"); m.Data = nil },
 			15: func(m *nats.Msg) { m.Header.Set(event.HeaderTime, "yesterday") },
 			17: func(m *nats.Msg) { m.Header["x"] = []string{"a:b", ""} },
 		}
@@ -96,7 +97,7 @@ func TestReplay(t *testing.T) {
 		for range n {
 			msg := receiveOne(t, messages)
 			e, err := EventOf(msg)
-			want = append(want, replayed{sequence: number(msg, MetaSequence), event: e, size: len(msg.Payload), err: err})
+			want = append(want, replayed{sequence: wire.Number(msg, MetaSequence), event: e, size: len(msg.Payload), err: err})
 		}
 		failed := 0
 		for _, part := range [][2]uint64{{0, n}, {0, 1}, {0, chunkEvents}, {1, chunkEvents + 1}, {chunkEvents - 1, n - 1}, {n - 1, n}, {n, n}} {
@@ -268,7 +269,7 @@ func TestWireSkips(t *testing.T) {
 		}
 	}()
 	r := &replay{bus: &Bus{}, ctx: t.Context(), last: 10}
-	if err := r.gather(&wire{in: bufio.NewReader(ours), owed: replayWindow}); err != nil {
+	if err := r.gather(&wireConn{in: bufio.NewReader(ours), owed: replayWindow}); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.filling.messages; len(got) != 1 || got[0].sequence != 1 || r.at != 1 {

@@ -14,14 +14,15 @@ import (
 	"unsafe"
 
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
-// wire speaks as much of NATS' client protocol as pulling from a consumer of
+// wireConn speaks as much of NATS' client protocol as pulling from a consumer of
 // the broker in this process takes. nats.go makes a map of each message's
 // headers, a slice of its body and a string of its subject, which costs more
 // than all that the projection does with the event; here a chunk of messages is
 // one piece of memory.
-type wire struct {
+type wireConn struct {
 	conn  net.Conn
 	in    *bufio.Reader
 	inbox string
@@ -53,7 +54,7 @@ func (r *replay) pull(consumer string) error {
 		case <-stop:
 		}
 	}()
-	w := &wire{conn: conn, in: bufio.NewReaderSize(&patient{Conn: conn}, 128<<10), inbox: "_INBOX." + secretName(), next: "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + consumer}
+	w := &wireConn{conn: conn, in: bufio.NewReaderSize(&patient{Conn: conn}, 128<<10), inbox: "_INBOX." + wire.SecretName(), next: "$JS.API.CONSUMER.MSG.NEXT." + StreamEvents + "." + consumer}
 	if err := w.connect(r.bus.broker.user, r.bus.broker.password); err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
@@ -61,7 +62,7 @@ func (r *replay) pull(consumer string) error {
 }
 
 // gather reads until the last message or a gap.
-func (r *replay) gather(w *wire) error {
+func (r *replay) gather(w *wireConn) error {
 	for delivered := uint64(1); ; delivered++ {
 		if err := w.ask(); err != nil {
 			return err
@@ -79,7 +80,7 @@ func (r *replay) gather(w *wire) error {
 	}
 }
 
-func (w *wire) connect(user, password string) error {
+func (w *wireConn) connect(user, password string) error {
 	hello, err := json.Marshal(map[string]any{
 		"name": "headwater-replay", "lang": "go", "version": "1", "protocol": 1, "verbose": false, "pedantic": false,
 		"headers": true, "no_responders": true, "user": user, "pass": password,
@@ -107,7 +108,7 @@ func (w *wire) connect(user, password string) error {
 	}
 }
 
-func (w *wire) write(text string) error {
+func (w *wireConn) write(text string) error {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(orderedExpiry)); err != nil {
 		return err
 	}
@@ -134,13 +135,13 @@ func (p *patient) Read(b []byte) (int, error) {
 }
 
 // line reads a line of the protocol; it is good until the next read.
-func (w *wire) line() ([]byte, error) {
+func (w *wireConn) line() ([]byte, error) {
 	line, err := w.in.ReadSlice('\n')
 	return bytes.TrimRight(line, "\r\n"), err
 }
 
 // ask keeps enough messages coming.
-func (w *wire) ask() error {
+func (w *wireConn) ask() error {
 	if w.owed > replayWindow/2 {
 		return nil
 	}
@@ -151,7 +152,7 @@ func (w *wire) ask() error {
 
 // read returns the next message, which lies in the memory of the chunk at hand,
 // and its place among those of the consumer.
-func (w *wire) read(r *replay) (m replayed, consumer uint64, err error) {
+func (w *wireConn) read(r *replay) (m replayed, consumer uint64, err error) {
 	for {
 		line, err := w.line()
 		if err != nil {
@@ -200,7 +201,7 @@ type told struct {
 // message reads what stands behind "MSG " or "HMSG ": subject, subscription,
 // perhaps where to answer, the size of the headers if there are any, and of all;
 // then these.
-func (w *wire) message(c *chunk, args []byte, headed bool) (told, error) {
+func (w *wireConn) message(c *chunk, args []byte, headed bool) (told, error) {
 	fields, header, sizes := w.fields[:0], 0, 1
 	for field := range bytes.FieldsSeq(args) {
 		fields = append(fields, field)

@@ -13,6 +13,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // Send publishes a command and returns when it is stored and synced. A repeat
@@ -64,7 +65,7 @@ func (b *Bus) LastSequence(ctx context.Context, a event.Address) (uint64, error)
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("last sequence of %s: %w", a.Filter(), unavailable(err))
+		return 0, fmt.Errorf("last sequence of %s: %w", a.Filter(), wire.Unavailable(err))
 	}
 	return msg.Sequence, nil
 }
@@ -73,7 +74,7 @@ func (b *Bus) LastSequence(ctx context.Context, a event.Address) (uint64, error)
 // handle of the stream would ask any replica, and one that lags does not know
 // what its own node was told a moment ago.
 func (b *Bus) newest(ctx context.Context, filter string) (*nats.RawStreamMsg, error) {
-	return ask(ctx, func(ctx context.Context) (*nats.RawStreamMsg, error) {
+	return wire.Ask(ctx, func(ctx context.Context) (*nats.RawStreamMsg, error) {
 		return b.leader.GetLastMsg(StreamEvents, filter, nats.Context(ctx))
 	})
 }
@@ -88,9 +89,9 @@ type StreamState struct {
 
 // EventsState returns the state of the events' stream.
 func (b *Bus) EventsState(ctx context.Context) (StreamState, error) {
-	info, err := ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return b.events.Info(ctx) })
+	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return b.events.Info(ctx) })
 	if err != nil {
-		return StreamState{}, fmt.Errorf("state of %s: %w", StreamEvents, unavailable(err))
+		return StreamState{}, fmt.Errorf("state of %s: %w", StreamEvents, wire.Unavailable(err))
 	}
 	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created, Readers: info.State.Consumers}, nil
 }

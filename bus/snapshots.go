@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 const (
@@ -76,11 +78,11 @@ func (s *Snapshots) List(ctx context.Context) ([]Snapshot, error) {
 }
 
 func (s *Snapshots) objects(ctx context.Context) ([]*jetstream.ObjectInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, payloadWait)
+	ctx, cancel := context.WithTimeout(ctx, wire.TransferLimit)
 	defer cancel()
 	objects, err := s.store.List(ctx)
 	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
-		return nil, fmt.Errorf("list snapshots: %w", unavailable(err))
+		return nil, fmt.Errorf("list snapshots: %w", wire.Unavailable(err))
 	}
 	return objects, nil
 }
@@ -90,7 +92,7 @@ func (s *Snapshots) objects(ctx context.Context) ([]*jetstream.ObjectInfo, error
 func (s *Snapshots) Put(ctx context.Context, about map[string]string, body io.Reader) error {
 	ctx, cancel := context.WithTimeout(ctx, snapshotLimit)
 	defer cancel()
-	name, size, pieces := secretName(), 0, 0
+	name, size, pieces := wire.SecretName(), 0, 0
 	for buffer := make([]byte, snapshotPiece); ; pieces++ {
 		n, err := io.ReadFull(body, buffer)
 		if n > 0 {
@@ -123,11 +125,11 @@ func (s *Snapshots) put(ctx context.Context, meta jetstream.ObjectMeta, body []b
 	if err := s.room.check(len(body)); err != nil {
 		return fmt.Errorf("store a snapshot: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, payloadWait)
+	ctx, cancel := context.WithTimeout(ctx, wire.TransferLimit)
 	defer cancel()
 	meta.Opts = &jetstream.ObjectMetaOptions{ChunkSize: snapshotChunk}
 	if _, err := s.store.Put(ctx, meta, bytes.NewReader(body)); err != nil {
-		return fmt.Errorf("store a snapshot: %w", unavailable(err))
+		return fmt.Errorf("store a snapshot: %w", wire.Unavailable(err))
 	}
 	return nil
 }
@@ -138,12 +140,12 @@ func pieceName(name string, piece int) string { return fmt.Sprintf("%s.%06d", na
 // piece's digest; a piece that is missing or another is ErrPoison. The caller
 // closes it.
 func (s *Snapshots) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	info, err := ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return s.store.GetInfo(ctx, name) })
+	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return s.store.GetInfo(ctx, name) })
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, fmt.Errorf("snapshot %s: %w", name, ErrKeyNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", name, unavailable(err))
+		return nil, fmt.Errorf("snapshot %s: %w", name, wire.Unavailable(err))
 	}
 	pieces, err := strconv.Atoi(info.Metadata[aboutPieces])
 	if err != nil {
@@ -167,14 +169,14 @@ func (r *snapshotReader) Read(p []byte) (int, error) {
 		if r.next == r.pieces {
 			return 0, io.EOF
 		}
-		ctx, cancel := context.WithTimeout(r.ctx, payloadWait)
+		ctx, cancel := context.WithTimeout(r.ctx, wire.TransferLimit)
 		piece, err := r.from.store.GetBytes(ctx, pieceName(r.name, r.next))
 		cancel()
 		switch {
 		case errors.Is(err, jetstream.ErrObjectNotFound), errors.Is(err, jetstream.ErrDigestMismatch):
 			return 0, fmt.Errorf("%w: piece %d of snapshot %s: %w", ErrPoison, r.next, r.name, err)
 		case err != nil:
-			return 0, fmt.Errorf("read snapshot %s: %w", r.name, unavailable(err))
+			return 0, fmt.Errorf("read snapshot %s: %w", r.name, wire.Unavailable(err))
 		}
 		r.piece = piece
 		r.next++
@@ -206,7 +208,7 @@ func (s *Snapshots) Remove(ctx context.Context, name string) error {
 // remove deletes an object and the marker that says it was deleted, of which
 // there would be one more with every snapshot.
 func (s *Snapshots) remove(ctx context.Context, object string) error {
-	ctx, cancel := context.WithTimeout(ctx, payloadWait)
+	ctx, cancel := context.WithTimeout(ctx, wire.TransferLimit)
 	defer cancel()
 	err := s.store.Delete(ctx, object)
 	if err == nil {
@@ -214,7 +216,7 @@ func (s *Snapshots) remove(ctx context.Context, object string) error {
 		err = s.stream.Purge(ctx, jetstream.WithPurgeSubject(marker))
 	}
 	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
-		return fmt.Errorf("remove snapshot %s: %w", object, unavailable(err))
+		return fmt.Errorf("remove snapshot %s: %w", object, wire.Unavailable(err))
 	}
 	return nil
 }
@@ -242,11 +244,11 @@ func (s *Snapshots) sweep(ctx context.Context, before time.Time) error {
 			}
 		}
 	}
-	info, err := ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) {
 		return s.stream.Info(ctx, jetstream.WithSubjectFilter("$O."+ObjectsSnapshots+".C.>"))
 	})
 	if err != nil {
-		return fmt.Errorf("sweep snapshots: %w", unavailable(err))
+		return fmt.Errorf("sweep snapshots: %w", wire.Unavailable(err))
 	}
 	for subject := range info.State.Subjects {
 		if chunks[subject] {
@@ -257,7 +259,7 @@ func (s *Snapshots) sweep(ctx context.Context, before time.Time) error {
 			err = s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
 		}
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return fmt.Errorf("sweep snapshots: %w", unavailable(err))
+			return fmt.Errorf("sweep snapshots: %w", wire.Unavailable(err))
 		}
 	}
 	return nil

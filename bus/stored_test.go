@@ -15,6 +15,8 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/groupcommit"
+	"headwater/bus/wire"
 )
 
 // sendMany sends that many commands at once and returns when they are stored.
@@ -51,9 +53,9 @@ func TestCommandsAreStoredBeforeTheyAreHandled(t *testing.T) {
 		if _, again := runs.LoadOrStore(msg.UUID, true); again {
 			t.Errorf("%s was handled twice", msg.UUID)
 		}
-		raw, err := stream.GetMsg(msg.Context(), number(msg, MetaSequence))
+		raw, err := stream.GetMsg(msg.Context(), wire.Number(msg, MetaSequence))
 		if err != nil || raw.Header.Get(event.HeaderID) != msg.UUID {
-			t.Errorf("command %s was handled; at its sequence %d lies %v, %v", msg.UUID, number(msg, MetaSequence), raw, err)
+			t.Errorf("command %s was handled; at its sequence %d lies %v, %v", msg.UUID, wire.Number(msg, MetaSequence), raw, err)
 		}
 		handled.Add(1)
 		return nil
@@ -71,30 +73,35 @@ func TestCommandsAreStoredBeforeTheyAreHandled(t *testing.T) {
 func TestHandlersWaitForTheSync(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
-	g := b.groups[StreamCommands]
-	if g == nil {
+	if b.groups == nil {
 		t.Skip("there is no memory to stage batches in")
 	}
-	store, alone := g.batch, g.alone
 	free, written := make(chan struct{}), make(chan struct{}, 1)
-	g.alone = func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
-		select { // until a batch has gathered behind it
-		case <-free:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		return alone(ctx, m)
-	}
-	g.batch = func(ctx context.Context, messages []*nats.Msg) (uint64, error) {
-		last, err := store(ctx, messages)
-		written <- struct{}{}
-		<-free // as a slow disk
-		return last, err
-	}
+	batches := groupcommit.Batches(b.conns[0])
+	b.groups[StreamCommands] = groupcommit.New(groupcommit.Config{
+		Log:    testLog(),
+		Chain:  chainOf,
+		Health: func() error { return nil },
+		Append: func(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+			select { // until a batch has gathered behind it
+			case <-free:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			return b.appendPlain(ctx, m)
+		},
+		Batch: func(ctx context.Context, messages []*nats.Msg) (uint64, error) {
+			last, err := batches(ctx, messages)
+			written <- struct{}{}
+			<-free // as a slow disk
+			return last, err
+		},
+	})
+	const many = 15 // enough for a batch
 	var handled atomic.Int64
-	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 4 * groupFrom}, func(*message.Message) error { handled.Add(1); return nil })
+	runJobs(t, b, JobsConfig{Command: "RemoveSource", Concurrency: 20}, func(*message.Message) error { handled.Add(1); return nil })
 	var sending sync.WaitGroup
-	sending.Go(func() { sendMany(t, b, 3*groupFrom) })
+	sending.Go(func() { sendMany(t, b, many) })
 	<-written
 	eventually(t, "the batch is handed out", func() bool {
 		consumer, err := b.jobs.Consumer(t.Context(), StreamCommands, DurableFor("RemoveSource"))
@@ -115,8 +122,8 @@ func TestHandlersWaitForTheSync(t *testing.T) {
 	sending.Wait()
 	waitDone(t, b)
 	close(written)
-	if n := handled.Load(); n != 3*groupFrom {
-		t.Errorf("%d of %d commands were handled", n, 3*groupFrom)
+	if n := handled.Load(); n != many {
+		t.Errorf("%d of %d commands were handled", n, many)
 	}
 }
 
@@ -178,10 +185,13 @@ func TestWhatIsNotStoredIsNotHandled(t *testing.T) {
 	if err := b.Send(ended, testCommand(testAddress, &command.RemoveSource{})); err == nil {
 		t.Error("a command was sent for a request that has ended")
 	}
-	if g := b.groups[StreamCommands]; g != nil {
-		g.mu.Lock()
-		g.fail(errors.New("no space left"))
-		g.mu.Unlock()
+	if b.groups != nil {
+		b.groups[StreamCommands] = groupcommit.New(groupcommit.Config{
+			Log:    testLog(),
+			Chain:  chainOf,
+			Health: func() error { return errors.New("no space left") },
+			Append: func(context.Context, *nats.Msg) (*jetstream.PubAck, error) { return nil, nats.ErrTimeout },
+		})
 		if err := b.Send(t.Context(), testCommand(testAddress, &command.RemoveSource{})); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("a broker that cannot write: %v", err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // dedupWindow is how long the broker remembers message ids: a repeat within it
@@ -144,7 +145,7 @@ func (b *Bus) renew(ctx context.Context, stream jetstream.Stream, want jetstream
 func (b *Bus) findStreams(ctx context.Context, configs []jetstream.StreamConfig) (map[string]jetstream.Stream, error) {
 	found := map[string]jetstream.Stream{}
 	for _, want := range configs {
-		try, cancel := context.WithTimeout(ctx, askTry)
+		try, cancel := context.WithTimeout(ctx, wire.AskTry)
 		stream, err := b.publish.Stream(try, want.Name)
 		cancel()
 		switch {
@@ -177,7 +178,7 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 		if err != nil {
 			return fmt.Errorf("open object store %s: %w", ObjectsPayloads, err)
 		}
-		b.payloads = &payloads{store: store}
+		b.bodies = wire.BodiesIn(store)
 	}
 	if name == objStream(ObjectsSnapshots) {
 		// Their bulk must not delay an ack.

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/command"
+	"headwater/bus/wire"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 // until ctx ends. A work queue would remove each with its ack, which is a synced
 // write of its own.
 func (b *Bus) trimming(ctx context.Context) {
-	for n := 1; wait(ctx, trimPause); n++ {
+	for n := 1; wire.Wait(ctx, trimPause); n++ {
 		from := uint64(trimFrom)
 		if n%trimAny == 0 {
 			from = 1
@@ -36,7 +37,7 @@ func (b *Bus) trimming(ctx context.Context) {
 // stored. Retries that are due and have no free worker at that moment come when
 // their leases end: the broker forgets their queue when it removes anything.
 func (b *Bus) trim(ctx context.Context, from uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, publishWait)
+	ctx, cancel := context.WithTimeout(ctx, wire.PublishWait)
 	defer cancel()
 	stream, err := b.reads.Stream(ctx, StreamCommands)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 const (
@@ -119,7 +120,7 @@ func (t *turns) wait(ctx context.Context, of string) (*ticket, error) {
 	for {
 		k := t.enter(of)
 		if k == nil {
-			if !wait(ctx, 20*time.Millisecond) {
+			if !wire.Wait(ctx, 20*time.Millisecond) {
 				return nil, ctx.Err()
 			}
 			continue

@@ -15,6 +15,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/wire"
 )
 
 // sendOf sends a command of a workspace.
@@ -212,7 +213,7 @@ func dieInLine(t *testing.T, s *jobSubscription, deaths int, turn bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	msg, meta, err := receive(in)
+	msg, meta, err := wire.Receive(in)
 	if err != nil || int(meta.NumDelivered) != deaths+1 {
 		t.Fatalf("delivery %d after %d deaths: %v", meta.NumDelivered, deaths, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 // whole returns ErrHistoryMissing for a log of the embedded broker that has lost
@@ -34,7 +36,7 @@ func (b *Bus) readable(ctx context.Context, sequence uint64) error {
 	if err != nil || sequence < state.First || sequence > state.Last {
 		return nil
 	}
-	try, cancel := context.WithTimeout(ctx, askTry)
+	try, cancel := context.WithTimeout(ctx, wire.AskTry)
 	defer cancel()
 	_, err = b.events.GetMsg(try, sequence)
 	if code := (*jetstream.APIError)(nil); errors.As(err, &code) || errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/wire"
 )
 
 // ackLimit is for the broker to confirm an ack, across the election of a leader.
@@ -42,7 +44,7 @@ func (s *jobSubscription) work() {
 // handle passes one message on and settles it. ready, unless nil, is asked
 // before it is passed on; when it returns false it has settled the message.
 func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
-	msg, meta, err := receive(in)
+	msg, meta, err := wire.Receive(in)
 	if msg == nil {
 		s.jobs.bus.log.Error("unusable delivery", "topic", s.topic, "error", err)
 		return
@@ -61,7 +63,7 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 		return
 	}
 	if err == nil {
-		err = s.jobs.bus.payloads.resolve(ctx, msg)
+		err = s.jobs.bus.bodies.Resolve(ctx, msg)
 	}
 	if err != nil {
 		d.failed(ctx, err)

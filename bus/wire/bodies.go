@@ -1,4 +1,4 @@
-package bus
+package wire
 
 import (
 	"context"
@@ -22,47 +22,52 @@ const MaxInline = 256 << 10
 // MaxBody is the largest body of a command or event, in bytes.
 const MaxBody = 64 << 20
 
-// payloadWait bounds the transfer of one body: a server that dies in the middle
+// TransferLimit bounds the transfer of one body: a server that dies in the middle
 // of it would be waited for without end.
-const payloadWait = time.Minute
+const TransferLimit = time.Minute
 
 const payloadScheme = "sha256:"
 
-// payloads keeps large bodies under the hex SHA-256 of their content, so the
-// same body is stored once and a reader can tell that it got the right one.
-type payloads struct{ store jetstream.ObjectStore }
+// Bodies keeps large bodies under the hex SHA-256 of their content, so the
+// same body is stored once and a reader can tell that it got the right one. It
+// may be used concurrently.
+type Bodies struct{ store jetstream.ObjectStore }
 
-// put stores a body, fsynced, and returns the reference for ce-dataref.
-func (p *payloads) put(ctx context.Context, body []byte) (string, error) {
+// BodiesIn returns the bodies that an object store holds.
+func BodiesIn(store jetstream.ObjectStore) *Bodies { return &Bodies{store} }
+
+// Put stores a body, fsynced, and returns the reference for ce-dataref. It
+// returns ErrTooLarge or ErrUnavailable.
+func (p *Bodies) Put(ctx context.Context, body []byte) (string, error) {
 	if len(body) > MaxBody {
 		return "", fmt.Errorf("%w: a body of %d bytes, at most %d", ErrTooLarge, len(body), MaxBody)
 	}
 	sum := sha256.Sum256(body)
 	name := hex.EncodeToString(sum[:])
-	info, err := ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return p.store.GetInfo(ctx, name) })
+	info, err := Ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return p.store.GetInfo(ctx, name) })
 	if err == nil && info.Size == uint64(len(body)) {
 		return payloadScheme + name, nil
 	}
 	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
-		return "", fmt.Errorf("look for payload %s: %w", name, unavailable(err))
+		return "", fmt.Errorf("look for payload %s: %w", name, Unavailable(err))
 	}
 	if _, err := p.store.PutBytes(ctx, name, body); err != nil {
-		return "", fmt.Errorf("store payload %s: %w", name, unavailable(err))
+		return "", fmt.Errorf("store payload %s: %w", name, Unavailable(err))
 	}
 	return payloadScheme + name, nil
 }
 
-// get returns the body behind a reference. It returns ErrPoison for a reference
+// Get returns the body behind a reference. It returns ErrPoison for a reference
 // that is not ours or whose body is missing or another; any other error may
 // pass.
-func (p *payloads) get(ctx context.Context, ref string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, payloadWait)
+func (p *Bodies) Get(ctx context.Context, ref string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, TransferLimit)
 	defer cancel()
 	name, ok := strings.CutPrefix(ref, payloadScheme)
 	if !ok || len(name) != 2*sha256.Size {
 		return nil, fmt.Errorf("%w: payload reference %q", ErrPoison, ref)
 	}
-	info, err := ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return p.store.GetInfo(ctx, name) })
+	info, err := Ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return p.store.GetInfo(ctx, name) })
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, fmt.Errorf("%w: payload %s is missing", ErrPoison, name)
 	}
@@ -82,14 +87,14 @@ func (p *payloads) get(ctx context.Context, ref string) ([]byte, error) {
 	return body, nil
 }
 
-// resolve replaces a referenced body by the body itself. The metadata keeps the
-// reference.
-func (p *payloads) resolve(ctx context.Context, msg *message.Message) error {
+// Resolve replaces a referenced body by the body itself, and fails as Get does.
+// The metadata keeps the reference.
+func (p *Bodies) Resolve(ctx context.Context, msg *message.Message) error {
 	ref := msg.Metadata.Get(event.HeaderDataRef)
 	if ref == "" || len(msg.Payload) > 0 {
 		return nil
 	}
-	body, err := p.get(ctx, ref)
+	body, err := p.Get(ctx, ref)
 	if err != nil {
 		return err
 	}

@@ -108,9 +108,10 @@ type Lake interface {
 	// Bucket is what a reader must know of a lake that is a bucket, beside its
 	// address; no credentials.
 	Bucket() map[string]string
-	// Show returns up to limit rows, whose values marshal to JSON. An int64 may be
-	// beyond what a reader of JSON holds.
-	Show(ctx context.Context, a event.Address, namespace, table string, limit int) (Shown, error)
+	// Show returns up to limit rows of that moment, whose values marshal to JSON. An
+	// int64 may be beyond what a reader of JSON holds. It returns ErrNotLanded, also
+	// for a moment before anything had landed, ErrExpired or ErrLake.
+	Show(ctx context.Context, a event.Address, namespace, table string, limit int, moment Moment) (Shown, error)
 }
 
 // Vault seals what must not cross the bus in the clear. *seal.Vault is one.

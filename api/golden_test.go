@@ -77,6 +77,13 @@ func TestBodies(t *testing.T) {
 	show("missing", c.post("/data/w1/sync", `{"source_ids":["src_1"]}`))
 	show("wrong method", c.get("/data/w1/sync"))
 	show("no path", c.get("/nothing"))
+	landed := c.connected("user", source("landed shop", "db"))["landed shop"]
+	c.post("/data/w1/sync", object{})
+	show("list of what has landed", c.get("/data/w1/list"))
+	show("schema of what has landed", c.get("/data/w1/schema?table=customers&source_id="+landed))
+	show("preview", c.get("/data/w1/preview?table=customers&source_id="+landed))
+	show("preview of what is no longer there", c.get("/data/w1/preview?table=customers&as_of=5000000000000000009&source_id="+landed))
+	show("preview of nothing", c.get("/data/w1/preview?table=orders&source_id="+landed))
 	c.token = ""
 	show("no token", c.get("/data/w1/list"))
 

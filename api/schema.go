@@ -24,7 +24,7 @@ func (h *Handler) schema(_ context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, h.schemaFailure(r, err, asOf)
 	}
-	tag := etag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(found.Sequence, 10))
+	tag := etag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(found.Sequence, 10), strconv.FormatUint(found.Places, 36))
 	if matches(r.http.Header, tag) {
 		return unchanged(tag, sequence), nil
 	}

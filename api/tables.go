@@ -5,32 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
-	"headwater/api/contract"
-	"headwater/bus/event"
 	"headwater/projections"
 )
-
-// ErrNotLanded is what a Lake returns for a table that never landed.
-var ErrNotLanded = errors.New("nothing of the table has landed")
-
-// Shown is some rows of a landed table.
-type Shown struct {
-	SnapshotID int64
-	Total      int64 // rows that the snapshot has
-	Columns    []ShownColumn
-	Rows       [][]any
-}
-
-// ShownColumn is a column as it landed.
-type ShownColumn struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
-}
 
 // landedTable is where a table lies at the moment.
 type landedTable struct {
@@ -50,6 +29,14 @@ func (t landedTable) key() string { return t.SourceID + "\x00" + t.Namespace + "
 
 func (t landedTable) called(name string) bool {
 	return name == "" || t.Name == name || t.Namespace != "" && t.Namespace+"."+t.Name == name
+}
+
+// full returns the table's name with its schema's, where it has one.
+func (t landedTable) full() string {
+	if t.Namespace == "" {
+		return t.Name
+	}
+	return t.Namespace + "." + t.Name
 }
 
 // mostTables is a page of tables, of which each is looked up in the catalog.
@@ -131,56 +118,4 @@ func (h *Handler) landed(r *request) ([]landedTable, error) {
 	}
 	slices.SortFunc(all, func(a, b landedTable) int { return strings.Compare(a.key(), b.key()) })
 	return all, nil
-}
-
-// preview answers some rows of one landed table, as its readers see it now.
-func (h *Handler) preview(ctx context.Context, r *request) (*answer, error) {
-	all, err := h.landed(r)
-	if err != nil {
-		return nil, err
-	}
-	name := r.query.Get("table")
-	all = slices.DeleteFunc(all, func(t landedTable) bool { return !t.called(name) })
-	if len(all) > 1 {
-		return nil, malformed(detail{Field: "table", Message: "is the name of several tables; name its schema, too, such as " + contract.Printable(all[0].Namespace+"."+all[0].Name)})
-	}
-	gone := fail(http.StatusNotFound, "not_found", "Nothing of a table %s has landed", contract.Printable(name))
-	if len(all) == 0 {
-		return nil, gone
-	}
-	limit := r.limit()
-	if limit == 0 {
-		limit = 20
-	}
-	address := event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(r.query.Get("scope")), Source: all[0].SourceID}
-	shown, err := h.Lake.Show(ctx, address, all[0].Namespace, all[0].Name, limit)
-	if errors.Is(err, ErrNotLanded) {
-		return nil, gone
-	}
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]map[string]any, len(shown.Rows))
-	for i, values := range shown.Rows {
-		rows[i] = map[string]any{}
-		for c, value := range values {
-			rows[i][shown.Columns[c].Name] = exact(value)
-		}
-	}
-	table := name
-	if all[0].Namespace != "" {
-		table = all[0].Namespace + "." + all[0].Name
-	}
-	return success(http.StatusOK, count(len(rows), "row"), map[string]any{
-		"table": table, "snapshot_id": strconv.FormatInt(shown.SnapshotID, 10), "columns": shown.Columns, "rows": rows, "truncated": int64(len(rows)) < shown.Total,
-	})
-}
-
-// exact returns a value that a reader of JSON does not round.
-func exact(value any) any {
-	const whole = 1 << 53
-	if n, ok := value.(int64); ok && (n > whole || n < -whole) {
-		return strconv.FormatInt(n, 10)
-	}
-	return value
 }

@@ -24,11 +24,6 @@ func (paperLake) Place(_ context.Context, a event.Address, namespace, table stri
 
 func (paperLake) Bucket() map[string]string { return map[string]string{"region": "eu-1"} }
 
-func (paperLake) Show(_ context.Context, _ event.Address, _, _ string, limit int) (Shown, error) {
-	rows := [][]any{{int64(1) << 60, "12.50", nil}, {int64(7), "0.10", []byte{1, 2}}}
-	return Shown{SnapshotID: 5000000000000000001, Total: 42, Columns: []ShownColumn{{"id", "int64"}, {"price", "decimal(9,2)"}, {"raw", "bytes"}}, Rows: rows[:min(limit, 2)]}, nil
-}
-
 func (l paperLake) Metadata(ctx context.Context, a event.Address, namespace, table string, at time.Time) (iceberg.Table, error) {
 	folder, file, err := l.Place(ctx, a, namespace, table)
 	if err != nil || !at.IsZero() && at.Before(paperAge) {
@@ -40,7 +35,7 @@ func (l paperLake) Metadata(ctx context.Context, a event.Address, namespace, tab
 // paperAge is when the tables of the paper lake came to be.
 var paperAge = time.Now().Add(-time.Hour)
 
-func TestTablesAndPreview(t *testing.T) {
+func TestTables(t *testing.T) {
 	h := newHouse(t)
 	ada := h.ada()
 	ids := ada.connected("user", source("landed shop", "db"), source("landed crm", "db"), source("empty", "db"))
@@ -65,14 +60,6 @@ func TestTablesAndPreview(t *testing.T) {
 		if got := into[[]landedTable](t, ada.get("/data/w1/"+path)); len(got) != want {
 			t.Errorf("%s: %+v", path, got)
 		}
-	}
-	r := ada.get("/data/w1/preview?table=customers&source_id=" + ids["shop"])
-	if r.Code != 200 || !strings.Contains(r.Raw, `"snapshot_id":"5000000000000000001"`) || !strings.Contains(r.Raw, `"truncated":true`) ||
-		!strings.Contains(r.Raw, `{"id":"1152921504606846976","price":"12.50","raw":null},{"id":7,"price":"0.10","raw":"AQI="}`) {
-		t.Errorf("preview: %d %s", r.Code, r.Raw)
-	}
-	if r := ada.get("/data/w1/preview?table=orders&source_id=" + ids["shop"]); r.Code != 404 {
-		t.Errorf("preview of what never landed: %d", r.Code)
 	}
 	if r := ada.get("/data/w1/tables?cursor=%21"); r.Code != 400 {
 		t.Errorf("a bad cursor: %d", r.Code)

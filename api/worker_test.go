@@ -284,6 +284,7 @@ func (w *worker) sync(ctx context.Context, c *command.Command, d *command.SyncSo
 	}}
 	if strings.HasPrefix(source.Name, "landed") {
 		total := int64(42)
+		done.Tables[0].SnapshotID = event.SnapshotID(5_000_000_000_000_001_000 + int64(w.count(c.Name())))
 		done.Tables[0].Total, done.Tables[0].Location = &total, "file:///lake/"+c.Address().Source+"/public/customers"
 	}
 	if strings.HasPrefix(source.Name, "partial") {

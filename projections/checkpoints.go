@@ -6,8 +6,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/fold"
 	"headwater/projections/layout"
 )
+
+// KeptCheckpoints is how many checkpoints of a table are kept, the newest.
+const KeptCheckpoints = fold.KeptCheckpoints
 
 // CheckpointQuery selects commits of one source's tables, newest first.
 type CheckpointQuery struct {

@@ -56,6 +56,7 @@ type SchemaPage struct {
 	Version  int
 	Sequence uint64 // of its SchemaDiscovered: changes exactly when the document does
 	Tables   int    // in JSON
+	Places   uint64 // changes when what JSON says of where tables lie does
 	Next     string // cursor of the next page, "" on the last
 }
 

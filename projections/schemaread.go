@@ -53,6 +53,7 @@ func (s *Store) schemaPage(q SchemaQuery) (page SchemaPage, err error) {
 	if place != nil {
 		asOf, start = layout.GetSequence(place), int(binary.BigEndian.Uint32(place[8:]))
 	}
+	var located error
 	err = s.schemaAt(q.Address, q.AsOf, asOf, func(v *schemaVersion) error {
 		page.Version, page.Sequence = v.version, v.sequence
 		page.JSON, err = layout.WithArray(v.doc, "tables", func(add func([]byte)) error {
@@ -62,11 +63,14 @@ func (s *Store) schemaPage(q SchemaQuery) (page SchemaPage, err error) {
 					return false
 				}
 				page.Tables++
+				if q.AsOf == 0 && located == nil {
+					table, located = s.located(v.db, q.Address, table, &page.Places)
+				}
 				add(table)
 				return true
 			})
 		})
-		return err
+		return errors.Join(err, located)
 	})
 	return page, err
 }
@@ -134,6 +138,7 @@ func (s *Store) Remarks(a event.Address) (r Remarks, err error) {
 
 // schemaVersion is one stored version, valid while schemaAt runs.
 type schemaVersion struct {
+	db       pebble.Reader
 	it       *pebble.Iterator // over the source's schemas
 	prefix   []byte           // of this version
 	version  int
@@ -179,7 +184,7 @@ func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schema
 		return errors.Join(err, fmt.Errorf("%w: head of a schema", ErrDamaged))
 	}
 	return use(&schemaVersion{
-		it: it, prefix: append([]byte(nil), k[:len(k)-1]...),
+		db: db, it: it, prefix: append([]byte(nil), k[:len(k)-1]...),
 		version: int(layout.GetSequence(head)), sequence: ^layout.GetSequence(k[len(prefix):]),
 		at: time.Unix(0, int64(layout.GetSequence(head[8:]))).UTC(), doc: append([]byte(nil), doc...),
 	})

@@ -64,13 +64,19 @@ func (l lakeView) Place(ctx context.Context, a event.Address, namespace, table s
 	return p.Location, p.Metadata, notLanded(err)
 }
 
-func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table string, limit int) (api.Shown, error) {
-	shown, err := l.Lake.Show(ctx, a, namespace, table, limit)
-	columns := make([]api.ShownColumn, len(shown.Columns))
+func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table string, limit int, moment api.Moment) (api.Shown, error) {
+	shown, err := l.Lake.Show(ctx, a, namespace, table, limit, landing.Moment(moment))
+	columns, short := make([]api.ShownColumn, len(shown.Columns)), make([]api.ShownShort, len(shown.Shortened))
 	for i, c := range shown.Columns {
 		columns[i] = api.ShownColumn(c)
 	}
-	return api.Shown{SnapshotID: shown.SnapshotID, Total: shown.Total, Columns: columns, Rows: shown.Rows}, notLanded(err)
+	for i, s := range shown.Shortened {
+		short[i] = api.ShownShort(s)
+	}
+	return api.Shown{
+		SnapshotID: shown.SnapshotID, At: shown.At, Total: shown.Total, Columns: columns, Rows: shown.Rows,
+		Shortened: short, Truncated: shown.Truncated, Ended: shown.Ended,
+	}, notLanded(err)
 }
 
 // catalogView is the lake as the REST catalog tells of it.
@@ -87,9 +93,14 @@ func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, t
 	return iceberg.Table{Folder: d.Location, Location: d.Place.Metadata, Metadata: d.JSON}, err
 }
 
+// notLanded gives the lake's errors the names that the API knows them by.
 func notLanded(err error) error {
-	if errors.Is(err, landing.ErrNoTable) {
-		return fmt.Errorf("%w: %w", api.ErrNotLanded, err)
+	for from, to := range map[error]error{
+		landing.ErrNoTable: api.ErrNotLanded, landing.ErrNoSnapshot: api.ErrNotLanded, landing.ErrExpired: api.ErrExpired, landing.ErrStorage: api.ErrLake,
+	} {
+		if errors.Is(err, from) {
+			return fmt.Errorf("%w: %w", to, err)
+		}
 	}
 	return err
 }

@@ -25,6 +25,11 @@ var (
 	ErrBadKey = errors.New("no key to tell rows apart by")
 	// ErrNoTable means that the table was never landed, or is gone.
 	ErrNoTable = errors.New("no such table in the lake")
+	// ErrNoSnapshot means that nothing had landed at that moment.
+	ErrNoSnapshot = errors.New("nothing had landed then")
+	// ErrExpired means that the snapshot of that moment is not kept any longer, or
+	// never was one of the table's, or that its files are gone.
+	ErrExpired = errors.New("the table no longer has the snapshot of that moment")
 	// ErrStorage means that the lake could not be read or written: disk full,
 	// permission, bucket unreachable. The cause is wrapped beside it.
 	ErrStorage = parts.ErrStorage

@@ -1,17 +1,16 @@
 package landing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
+	"slices"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/extensions"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/iceberg-go"
-	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/event"
@@ -21,193 +20,296 @@ import (
 // Bounds of a preview, whatever is asked for.
 const (
 	previewRows  = 1000
-	previewBytes = 8 << 20
+	previewBytes = 8 << 20          // of all values
+	previewCell  = 1 << 20          // of one value
+	previewTime  = 15 * time.Second // for the lake to give them
+	previewBatch = 64               // rows that are decoded at a time
+	previewAhead = 64 << 10         // bytes of a file that such a batch takes, about
 )
 
-// current returns a table as it is now, or ErrNoTable.
-func (l *Lake) current(ctx context.Context, a event.Address, namespace, name string) (loaded, error) {
-	at, err := l.catalog.load(ctx, identifierOf(a, namespace, name))
-	if errors.Is(err, catalog.ErrNoSuchTable) {
-		return loaded{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
-	}
-	return at, err
+// Moment says as of when a table is read. The zero Moment is now.
+type Moment struct {
+	SnapshotID int64     // of that snapshot, 0 for none
+	Time       time.Time // of the snapshot that was the newest then
 }
 
-// Count returns how many rows readers of the table see now. It returns
-// ErrNoTable for a table that was never landed.
-func (l *Lake) Count(ctx context.Context, a event.Address, namespace, name string) (int64, error) {
-	at, err := l.within(ctx).current(ctx, a, namespace, name)
-	if err != nil {
-		return 0, err
-	}
-	s := at.meta.CurrentSnapshot()
-	if s == nil {
-		return 0, nil
-	}
-	return totalRecords(s)
-}
-
-// Place is where a table lies at this moment.
-type Place struct {
-	Location string // its folder, as a URL
-	Metadata string // the file of its folder that is the table now, as a URL
-}
-
-// Place returns where a table lies, or ErrNoTable for one that was never landed.
-// It opens no file.
-func (l *Lake) Place(ctx context.Context, a event.Address, namespace, name string) (Place, error) {
-	p, _, err := l.catalog.pointerOf(ctx, identifierOf(a, namespace, name))
-	if errors.Is(err, catalog.ErrNoSuchTable) {
-		return Place{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
-	}
-	return Place{p.folder(), p.Location}, err
-}
+// Why a preview ended before its limit and before the table's last row.
+const (
+	EndedBytes = "bytes"
+	EndedTime  = "time"
+)
 
 // Shown is some rows of a table as one snapshot has it.
 type Shown struct {
-	SnapshotID int64 // 0 before the first
-	Total      int64 // rows that the snapshot has
+	SnapshotID int64     // 0 before the first
+	At         time.Time // when the snapshot was committed
+	Total      int64     // rows that the snapshot has
 	Columns    []Column
 	Rows       [][]any
+	Shortened  []Shortened
+	Truncated  bool   // the snapshot has more rows
+	Ended      string // EndedBytes or EndedTime; "" at the limit or the table's end
 }
 
-// Preview is Show without what it says of the snapshot.
+// Shortened is a value of which a preview shows the beginning alone.
+type Shortened struct {
+	Row    int // of Shown.Rows
+	Column int // of Shown.Columns
+	Bytes  int // of the whole value
+}
+
+// Preview returns the columns and rows of Show as of now.
 func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name string, limit int) ([]Column, [][]any, error) {
-	shown, err := l.Show(ctx, a, namespace, name, limit)
+	shown, err := l.Show(ctx, a, namespace, name, limit, Moment{})
 	return shown.Columns, shown.Rows, err
 }
 
-// Show returns up to limit rows, at most 1,000 and about 8 MiB, of what
-// readers of the table see now, in no particular order. A value is nil, a bool,
-// a float64, an int64, a []byte, or text: the exact digits of a decimal, ISO
-// 8601 for dates and times, NaN and Infinity by name. It returns ErrNoTable for
-// a table that was never landed.
-func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string, limit int) (shown Shown, err error) {
+// Show returns up to limit rows, at most 1,000 and about 8 MiB, of what readers
+// of the table saw at that moment, without the rows that were deleted, in the
+// order in which their files were made. It takes at most 15 s: it then returns
+// what it has, and ErrStorage if that is nothing. It decodes a few rows at a
+// time, whatever the size of the files. valueAt says what values are; a text or
+// bytes of more than 1 MiB are shortened. It returns ErrNoTable for a table that
+// was never landed, ErrNoSnapshot for a moment before the first snapshot and
+// ErrExpired for a snapshot that is no longer kept.
+func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string, limit int, moment Moment) (shown Shown, err error) {
+	ctx, cancel := context.WithTimeout(ctx, previewTime)
+	defer cancel()
 	l = l.within(ctx)
 	at, err := l.current(ctx, a, namespace, name)
 	if err != nil {
 		return Shown{}, err
 	}
-	if s := at.meta.CurrentSnapshot(); s != nil {
+	s, err := moment.of(at.meta)
+	if err != nil {
+		return Shown{}, fmt.Errorf("%s: %w", driver.Table{Namespace: namespace, Name: name}, err)
+	}
+	p := preview{lake: l, at: at, shown: &shown, limit: min(limit, previewRows), deletes: map[string]bool{}, gone: map[string][]*rowSet{}}
+	if s != nil {
 		if shown.Total, err = totalRecords(s); err != nil {
 			return Shown{}, err
 		}
-		shown.SnapshotID = s.SnapshotID
+		shown.SnapshotID, shown.At = s.SnapshotID, time.UnixMilli(s.TimestampMs).UTC()
+		if moment != (Moment{}) {
+			p.options = []table.ScanOption{table.WithSnapshotID(s.SnapshotID)}
+		}
 	}
-	shown.Columns, shown.Rows, err = l.rows(ctx, at, name, limit)
-	return shown, err
+	if err := p.columns(s); err != nil {
+		return Shown{}, err
+	}
+	shown.Rows = [][]any{}
+	if s == nil || p.limit <= 0 {
+		shown.Truncated = shown.Total > 0
+		return shown, nil
+	}
+	err = p.read(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && len(shown.Rows) > 0 {
+		shown.Truncated, shown.Ended, err = true, EndedTime, nil
+	}
+	return shown, storage("read "+name, err)
 }
 
-// rows returns the columns of a table and some of its rows.
-func (l *Lake) rows(ctx context.Context, at loaded, name string, limit int) ([]Column, [][]any, error) {
-	schema := at.meta.CurrentSchema()
-	columns := make([]Column, schema.NumFields())
-	for i, f := range schema.Fields() {
-		columns[i] = Column{Name: f.Name, Type: typeName(f.Type)}
+// of returns the snapshot of the moment, nil for a table that has none and is
+// asked for as of now.
+func (m Moment) of(meta table.Metadata) (*table.Snapshot, error) {
+	if m == (Moment{}) {
+		return meta.CurrentSnapshot(), nil
 	}
-	rows := [][]any{}
-	limit = min(limit, previewRows)
-	if at.meta.CurrentSnapshot() == nil || limit <= 0 {
-		return columns, rows, nil
+	if m.SnapshotID != 0 {
+		if s := meta.SnapshotByID(m.SnapshotID); s != nil {
+			return s, nil
+		}
+		return nil, ErrExpired
 	}
+	all := meta.Snapshots() // in the order in which they were added
+	for i := len(all) - 1; i >= 0; i-- {
+		if !time.UnixMilli(all[i].TimestampMs).After(m.Time) {
+			return &all[i], nil
+		}
+	}
+	if len(all) == 0 || all[0].ParentSnapshotID == nil {
+		return nil, ErrNoSnapshot
+	}
+	return nil, ErrExpired
+}
+
+// preview is one reading of a table.
+type preview struct {
+	lake    *Lake
+	at      loaded
+	options []table.ScanOption // that choose the snapshot
+	fields  []iceberg.NestedField
+	limit   int
+	size    int                  // of the values so far
+	deletes map[string]bool      // the files of position deletes that were read
+	gone    map[string][]*rowSet // what they delete, by data file
+	shown   *Shown
+}
+
+func (p *preview) scan(batch int) *table.Scan {
+	return p.lake.catalog.open(p.at, p.lake.files).Scan(append(slices.Clone(p.options), table.WithMaxConcurrency(1), table.WithArrowBatchSize(batch))...)
+}
+
+// columns fills in the columns that the snapshot has.
+func (p *preview) columns(s *table.Snapshot) error {
+	schema, err := p.scan(previewBatch).Projection()
+	if err != nil {
+		return err
+	}
+	var asJSON []int
+	if s != nil && s.Summary != nil && s.Summary.Properties[propSync] != "" {
+		made, err := stateIn(s)
+		if err != nil {
+			return err
+		}
+		asJSON = made.JSON
+	}
+	p.fields = schema.Fields()
+	p.shown.Columns = make([]Column, len(p.fields))
+	for i, f := range p.fields {
+		p.shown.Columns[i] = Column{Name: f.Name, Type: typeName(f.Type)}
+		if slices.Contains(asJSON, f.ID) {
+			p.shown.Columns[i].Type = driver.Of(driver.JSON).String()
+		}
+	}
+	return nil
+}
+
+// read fills in the rows, one file after the other.
+func (p *preview) read(ctx context.Context) error {
+	tasks, err := p.scan(previewBatch).PlanFiles(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(tasks, func(a, b table.FileScanTask) int {
+		return cmp.Or(cmp.Compare(a.File.FilePath(), b.File.FilePath()), cmp.Compare(a.Start, b.Start))
+	})
+	for _, task := range tasks {
+		read := p.readFile
+		if !p.plain(task) {
+			read = p.readTask
+		}
+		if err := read(ctx, task); err != nil || p.shown.Truncated {
+			return err
+		}
+	}
+	return nil
+}
+
+// plain reports whether a file and what is deleted of it are such as we write.
+func (p *preview) plain(task table.FileScanTask) bool {
+	for _, f := range p.fields {
+		if _, ok := driverType(f.Type); !ok {
+			return false
+		}
+	}
+	for _, d := range task.DeleteFiles {
+		if d.ContentType() != iceberg.EntryContentPosDeletes || d.FileFormat() != iceberg.ParquetFile {
+			return false
+		}
+	}
+	return task.File.FileFormat() == iceberg.ParquetFile && len(task.EqualityDeleteFiles) == 0 && len(task.DeletionVectorFiles) == 0 &&
+		task.Start == 0 && (task.Length == 0 || task.Length == task.File.FileSizeBytes())
+}
+
+// errShown ends the reading of a file whose next rows do not go in.
+var errShown = errors.New("the preview is full")
+
+// readFile takes the rows of one file that are not deleted, and reads no page
+// behind the last one that it needs.
+func (p *preview) readFile(ctx context.Context, task table.FileScanTask) error {
+	for _, d := range task.DeleteFiles {
+		if p.deletes[d.FilePath()] {
+			continue
+		}
+		gone, err := p.lake.goneRowsIn(ctx, d.FilePath())
+		if err != nil {
+			return err
+		}
+		p.deletes[d.FilePath()] = true
+		for name, set := range gone {
+			p.gone[name] = append(p.gone[name], set)
+		}
+	}
+	gone := p.gone[task.File.FilePath()]
+	by := parquet.NewReaderProperties(nil)
+	by.BufferedStreamEnabled, by.BufferSize = true, max(4<<10, min(pieceBytes, previewBytes/int64(len(p.fields))))
+	err := p.lake.columnsBy(ctx, task.File.FilePath(), p.fields, by, int64(batchOf(task.File, p.limit)), func(first int64, columns []arrow.Array) error {
+		rows := 0
+		for _, column := range columns {
+			if column != nil {
+				rows = column.Len()
+			}
+		}
+		for r := range rows {
+			if slices.ContainsFunc(gone, func(set *rowSet) bool { return set.has(first + int64(r)) }) {
+				continue
+			}
+			if p.add(columns, r) {
+				return errShown
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errShown) {
+		return nil
+	}
+	return err
+}
+
+// readTask is readFile for what other tools have made. The scanner goes on to the
+// end of the file, though nobody takes what it reads.
+func (p *preview) readTask(ctx context.Context, task table.FileScanTask) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	scan := l.catalog.open(at, l.files).Scan(table.WithLimit(int64(limit)), table.WithMaxConcurrency(1), table.WithArrowBatchSize(max(limit, 64)))
-	_, batches, err := scan.ToArrowRecords(ctx)
+	_, batches, err := p.scan(batchOf(task.File, p.limit)).ReadTasks(ctx, []table.FileScanTask{task})
 	if err != nil {
-		return nil, nil, storage("read "+name, err)
+		return err
 	}
-	size := 0
 	for batch, err := range batches {
 		if err != nil {
-			return nil, nil, storage("read "+name, err)
+			return err
 		}
 		full := false
 		for r := 0; r < int(batch.NumRows()) && !full; r++ {
-			row := make([]any, batch.NumCols())
-			for c, column := range batch.Columns() {
-				row[c] = valueAt(column, r)
-				size += sizeOf(row[c])
-			}
-			rows = append(rows, row)
-			full = len(rows) >= limit || size >= previewBytes
+			full = p.add(batch.Columns(), r)
 		}
 		batch.Release()
 		if full {
-			break
+			return nil
 		}
 	}
-	return columns, rows, nil
+	return nil
 }
 
-func typeName(t iceberg.Type) string {
-	if d, ok := driverType(t); ok {
-		return d.String()
-	}
-	return t.String()
+// batchOf returns how many rows of a file are decoded at a time: fewer where they
+// are large.
+func batchOf(f iceberg.DataFile, limit int) int {
+	row := f.FileSizeBytes() / max(1, f.Count())
+	return int(max(1, min(int64(limit), previewBatch, previewAhead/max(1, row))))
 }
 
-// valueAt returns one value as Preview documents it, copied out of the batch.
-func valueAt(column arrow.Array, row int) any {
-	if column.IsNull(row) {
-		return nil
-	}
-	switch a := column.(type) {
-	case *array.Boolean:
-		return a.Value(row)
-	case *array.Int32:
-		return int64(a.Value(row))
-	case *array.Int64:
-		return a.Value(row)
-	case *array.Float32:
-		return number(float64(a.Value(row)), 32)
-	case *array.Float64:
-		return number(a.Value(row), 64)
-	case *array.Binary:
-		return append([]byte{}, a.Value(row)...)
-	case *array.LargeBinary:
-		return append([]byte{}, a.Value(row)...)
-	case *array.Decimal128:
-		return a.Value(row).ToString(a.DataType().(*arrow.Decimal128Type).Scale)
-	case *array.Date32:
-		return a.Value(row).ToTime().Format("2006-01-02")
-	case *array.Time64:
-		return a.Value(row).ToTime(a.DataType().(*arrow.Time64Type).Unit).Format("15:04:05.999999")
-	case *array.Timestamp:
-		at := a.Value(row).ToTime(a.DataType().(*arrow.TimestampType).Unit).UTC()
-		if a.DataType().(*arrow.TimestampType).TimeZone == "" {
-			return at.Format("2006-01-02T15:04:05.999999")
-		}
-		return at.Format("2006-01-02T15:04:05.999999Z")
-	case *extensions.UUIDArray:
-		return a.Value(row).String()
-	}
-	return string([]byte(column.ValueStr(row)))
-}
-
-// number returns a float that JSON can hold, or its name.
-func number(f float64, bits int) any {
+// add takes a row, or reports that it does not go in.
+func (p *preview) add(columns []arrow.Array, r int) (full bool) {
 	switch {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	case bits == 32:
-		// The shortest text of a float32 is not that of the same float64.
-		short, _ := strconv.ParseFloat(strconv.FormatFloat(f, 'g', -1, 32), 64)
-		return short
+	case len(p.shown.Rows) >= p.limit:
+		p.shown.Truncated = true
+		return true
+	case p.size >= previewBytes:
+		p.shown.Truncated, p.shown.Ended = true, EndedBytes
+		return true
 	}
-	return f
-}
-
-func sizeOf(value any) int {
-	switch v := value.(type) {
-	case string:
-		return len(v) + 16
-	case []byte:
-		return len(v) + 24
+	row := make([]any, len(columns))
+	for c, column := range columns {
+		if column == nil {
+			continue // the file is older than the column
+		}
+		whole := 0
+		if row[c], whole = beginning(valueAs(p.fields[c].Type, column, r)); whole > 0 {
+			p.shown.Shortened = append(p.shown.Shortened, Shortened{Row: len(p.shown.Rows), Column: c, Bytes: whole})
+		}
+		p.size += sizeOf(row[c])
 	}
-	return 16
+	p.shown.Rows = append(p.shown.Rows, row)
+	return false
 }

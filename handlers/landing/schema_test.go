@@ -116,7 +116,7 @@ func TestSchemaEvolution(t *testing.T) {
 		"text to JSON": {
 			before: []driver.Column{column("x", text, true)}, after: []driver.Column{column("x", json, true)},
 			first: `{"id":1,"x":"b"}`, second: `{"id":2,"x":"\"b\""}`, refused: "column \"x\" was landed as string and is json now",
-			replacedType: "string", replacedValue: `"b"`,
+			replacedType: "json", replacedValue: `"b"`,
 		},
 		"JSON to text": {
 			before: []driver.Column{column("x", json, true)}, after: []driver.Column{column("x", text, true)},
@@ -126,7 +126,7 @@ func TestSchemaEvolution(t *testing.T) {
 		"JSON stays": {
 			before: []driver.Column{column("x", json, true)}, after: []driver.Column{column("x", json, true)},
 			first: `{"id":1,"x":"{}"}`, second: `{"id":2,"x":"[]"}`,
-			columns: []Column{{"x", "string"}}, one: []any{"{}"}, two: []any{"[]"}, replacedType: "string", replacedValue: "[]",
+			columns: []Column{{"x", "json"}}, one: []any{"{}"}, two: []any{"[]"}, replacedType: "json", replacedValue: "[]",
 		},
 		"another scale": {
 			before: []driver.Column{column("x", driver.DecimalOf(10, 2), true)}, after: []driver.Column{column("x", driver.DecimalOf(10, 3), true)},

@@ -13,9 +13,6 @@ import (
 	"headwater/connectors/driver"
 )
 
-// ErrExpired means that the files are gone which a table had at a time.
-var ErrExpired = errors.New("the table's files of that time are gone")
-
 // Described is one state of a table, for readers that are none of ours.
 type Described struct {
 	Place

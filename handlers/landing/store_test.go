@@ -246,9 +246,12 @@ func TestFileThatStalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	for doing, do := range map[string]func(context.Context) error{
-		"a sync":    func(ctx context.Context) error { _, err := l.Begin(ctx, full(2, "syn_2")); return err },
-		"a preview": func(ctx context.Context) error { _, err := l.Show(ctx, home, "public", "orders", 3); return err },
-		"a count":   func(ctx context.Context) error { _, err := l.Count(ctx, home, "public", "orders"); return err },
+		"a sync": func(ctx context.Context) error { _, err := l.Begin(ctx, full(2, "syn_2")); return err },
+		"a preview": func(ctx context.Context) error {
+			_, err := l.Show(ctx, home, "public", "orders", 3, Moment{})
+			return err
+		},
+		"a count": func(ctx context.Context) error { _, err := l.Count(ctx, home, "public", "orders"); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		began := time.Now()

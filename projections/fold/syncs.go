@@ -1,6 +1,8 @@
 package fold
 
 import (
+	"strings"
+
 	"headwater/bus/event"
 	"headwater/projections/layout"
 )
@@ -219,6 +221,7 @@ func (t *Batch) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	l.Records, l.SyncID, l.Mode, l.At = *r.Total, y.v.ID, r.Mode, t.at
 	if r.Location != "" {
 		l.Location, l.SnapshotID = r.Location, int64(r.SnapshotID)
+		t.source.v.Location = r.Location[:max(0, strings.LastIndexByte(r.Location, '/'))]
 	}
 	if r.CursorName != "" {
 		l.Cursor, l.CursorName = r.Cursor, r.CursorName

@@ -33,8 +33,9 @@ type Source struct {
 	ConfigVersion   int             `json:"config_version"`
 	SchemaVersion   int             `json:"schema_version"` // 0 before the first schema
 	Tables          int             `json:"tables"`
-	LeftOut         int             `json:"left_out"` // what the newest schema says that is not offered
-	Records         int64           `json:"records"`  // landed in all tables
+	LeftOut         int             `json:"left_out"`           // what the newest schema says that is not offered
+	Records         int64           `json:"records"`            // landed in all tables
+	Location        string          `json:"location,omitempty"` // of the folder that its tables lie in, once one has landed
 	Status          string          `json:"status"`
 	CreatedAt       time.Time       `json:"created_at"`
 	UpdatedAt       time.Time       `json:"updated_at"`

@@ -132,6 +132,7 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	o.Number("tables", int64(s.Tables))
 	o.Number("left_out", int64(s.LeftOut))
 	o.Number("records", s.Records)
+	o.textOrNone("location", s.Location)
 	o.Text("status", s.Status)
 	err = errors.Join(err, o.moment("created_at", s.CreatedAt), o.moment("updated_at", s.UpdatedAt))
 	o.sequence("created_sequence", s.CreatedSequence)

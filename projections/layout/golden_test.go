@@ -101,7 +101,7 @@ func goldenValues() (*Source, *SyncEntry, *Operation, *Target) {
 	src := &Source{
 		Address: event.Address{Organization: "acme", Workspace: "w1", Owner: "ann", Source: "src_1"}, Name: "a", Type: "csv", Connector: "file",
 		Config: json.RawMessage(`{"path":"a"}`), SecretRef: "ref", Metadata: json.RawMessage(`{}`), Sync: json.RawMessage(`{"mode":"full"}`),
-		ConfigVersion: 2, SchemaVersion: 3, Tables: 4, LeftOut: 1, Records: 7, Status: StatusFailed, CreatedAt: at, UpdatedAt: at,
+		ConfigVersion: 2, SchemaVersion: 3, Tables: 4, LeftOut: 1, Records: 7, Location: "lake", Status: StatusFailed, CreatedAt: at, UpdatedAt: at,
 		CreatedSequence: 5, LastSequence: 9, Running: &Running{SyncID: "syn_2", Attempt: 1, Fence: 9, Operation: op},
 		LastSync: &LastSync{SyncID: "syn_1", Status: StatusFailed, Mode: "full", StartedAt: at, FinishedAt: &at, Error: failure},
 		Removed:  true, Removal: &Removal{Sequence: 9, At: at, DestroyedAfter: &at},

@@ -84,6 +84,7 @@ func sourceDocument(b []byte, src *Source) []byte {
 	o.Number("tables", int64(src.Tables))
 	o.Number("tables_left_out", int64(src.LeftOut))
 	o.Number("records", src.Records)
+	o.TextOrNull("location", src.Location)
 	o.Number("config_version", int64(src.ConfigVersion))
 	o.Number("schema_version", int64(src.SchemaVersion))
 	o.Time("created_at", src.CreatedAt)

@@ -23,6 +23,7 @@ type Commands struct {
 	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
 	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
 	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
+	Preview     PreviewCmd     `cmd:"" group:"client" help:"Show some rows of a landed table."`
 	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
 	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
 	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`

@@ -263,7 +263,7 @@ Some rows of it, read from the lake
   airports.airports, 3,376 rows
 iata  latitude
 00M   31.95376472
-00R
+00R   NULL
 `)
 	var body struct {
 		Sources []client.SourceSpec `json:"sources"`

@@ -2,15 +2,12 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/clipperhouse/displaywidth"
 
 	"headwater/cmd/headwater/client"
 	"headwater/cmd/headwater/terminal"
@@ -103,44 +100,16 @@ func (t *tour) rows(ctx context.Context) {
 			continue
 		}
 		shown[place.Source] = true
-		rows, err := client.Fetch[previewDoc](ctx, t.api, t.api.Path("preview"), url.Values{"scope": {scope}, "source_id": {place.SourceID}, "table": {client.FullName(place.Namespace, place.Name)}, "limit": {"3"}})
+		rows, err := client.Fetch[client.PreviewDoc](ctx, t.api, t.api.Path("preview"), url.Values{"scope": {scope}, "source_id": {place.SourceID}, "table": {client.FullName(place.Namespace, place.Name)}, "limit": {"3"}})
 		if err != nil {
 			t.step("rows", func() (string, error) { return "", fmt.Errorf("%s: %w", place.Called(), err) })
 			continue
 		}
 		fmt.Fprintf(t.s.Out, "  %s, %s\n", terminal.Plain(place.Called()), terminal.Several(int(place.Records), "row"))
-		if err := rows.grid(5).Print(t.s.Out, "no rows"); err != nil {
+		if err := rows.Grid(5, 28).Print(t.s.Out, "no rows"); err != nil {
 			t.failed = append(t.failed, err)
 		}
 	}
-}
-
-// previewDoc is some rows of a table as GET preview answers them.
-type previewDoc struct {
-	Columns []client.ColumnDoc           `json:"columns"`
-	Rows    []map[string]json.RawMessage `json:"rows"`
-}
-
-// grid shows the first columns of the rows.
-func (d previewDoc) grid(most int) *terminal.Grid {
-	columns := d.Columns[:min(most, len(d.Columns))]
-	headings := make([]string, len(columns))
-	for i, column := range columns {
-		headings[i] = strings.TrimPrefix(terminal.Plain(column.Name), "#")
-	}
-	g := terminal.NewGrid(headings...)
-	for _, row := range d.Rows {
-		var cells []string
-		for _, column := range columns {
-			var text string
-			if json.Unmarshal(row[column.Name], &text) != nil {
-				text = string(row[column.Name])
-			}
-			cells = append(cells, displaywidth.TruncateString(terminal.Plain(text), 28, "…"))
-		}
-		g.Add(cells...)
-	}
-	return g
 }
 
 func (t *tour) list(ctx context.Context) {

@@ -18,9 +18,10 @@ import (
 
 	"headwater/api/auth"
 	"headwater/api/iceberg"
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/bus/kv"
 	"headwater/connectors"
 	"headwater/handlers/webhooks"
 	"headwater/projections"
@@ -124,15 +125,6 @@ type Vault interface {
 	MAC(data []byte) []byte
 }
 
-// Bucket keeps the answers to requests with an Idempotency-Key, visible to all
-// nodes. The bus's bucket BucketIdempotency is one. Its errors are those of
-// package kv.
-type Bucket interface {
-	Get(ctx context.Context, key string) (kv.Entry, error)
-	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error)
-	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-}
-
 // Webhooks keeps where events are posted to. *webhooks.Registry is one; its
 // errors are those of that package.
 type Webhooks interface {
@@ -161,7 +153,7 @@ type Deps struct {
 	// for no catalog there. Access gives them keys to the files, nil for none.
 	Catalog     iceberg.Lake
 	Access      iceberg.Access
-	Idempotency Bucket
+	Idempotency idempotency.Bucket
 	Webhooks    Webhooks
 	Auth        *auth.Authenticator
 	// Ready returns nil when this node can serve: the projection has caught up
@@ -174,7 +166,7 @@ type Deps struct {
 	CheckSync CheckSync
 	// Answered is told of every request when it has ended, nil for nobody. It is
 	// called concurrently and must not block.
-	Answered func(Exchange)
+	Answered func(web.Exchange)
 	Log      *slog.Logger // for the operator; nil discards
 	Options  Options
 }

@@ -7,6 +7,7 @@ import (
 
 	"headwater/api/auth"
 	"headwater/api/iceberg"
+	"headwater/api/web"
 )
 
 // mountCatalog routes what engines ask of the Iceberg REST catalog, by the same
@@ -18,7 +19,7 @@ func (h *Handler) mountCatalog() {
 	catalog := iceberg.New(iceberg.Deps{
 		Verify: h.catalogCaller, Reads: h.Reads, Lake: h.Catalog, Access: h.Access, Log: h.Log,
 		Told: func(w http.ResponseWriter, t iceberg.Told) {
-			note(w, func(x *Exchange) {
+			web.Note(w, func(x *web.Exchange) {
 				x.Organization, x.Workspace, x.Subject, x.Code, x.Message = t.Organization, t.Workspace, t.Subject, t.Code, t.Message
 				if t.Route != "" {
 					x.Route = iceberg.Base + t.Route

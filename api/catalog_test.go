@@ -14,6 +14,7 @@ import (
 
 	"headwater/api/auth"
 	"headwater/api/iceberg"
+	"headwater/api/web"
 )
 
 // engine is a caller of the catalog. Its answers are held against the catalog's
@@ -169,8 +170,8 @@ func TestIsolationOfTheCatalog(t *testing.T) {
 // TestCatalogTellsOfItself holds what the operator is told, and a token that has
 // expired, apart from the rest.
 func TestCatalogTellsOfItself(t *testing.T) {
-	var seen []Exchange
-	h := newHouse(t, func(d *Deps) { d.Answered = func(x Exchange) { seen = append(seen, x) } })
+	var seen []web.Exchange
+	h := newHouse(t, func(d *Deps) { d.Answered = func(x web.Exchange) { seen = append(seen, x) } })
 	ada := h.ada().engine()
 	if r := ada.call("GET", "/config", "/config?warehouse=w1"); r.Code != 200 || !strings.Contains(r.Raw, `"prefix":"w1"`) {
 		t.Errorf("%d %s", r.Code, r.Raw)

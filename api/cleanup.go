@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -20,7 +22,7 @@ type cleanupRequest struct {
 	Purge     bool      `json:"purge"`
 }
 
-func (h *Handler) planCleanup(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planCleanup(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body cleanupRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -33,7 +35,7 @@ func (h *Handler) planCleanup(r *request, _ seed, prior []target) (*job, error) 
 			return nil, err
 		}
 		for i, source := range sources {
-			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+			j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
 		}
 	}
 	if body.DryRun {
@@ -41,13 +43,13 @@ func (h *Handler) planCleanup(r *request, _ seed, prior []target) (*job, error) 
 	}
 	if len(j.targets) == 0 {
 		var err error
-		j.done, err = success(http.StatusOK, "There is no data source to remove", cleaned(nil, nil))
+		j.done, err = web.Success(http.StatusOK, "There is no data source to remove", cleaned(nil, nil))
 		return j, err
 	}
-	j.payload = func(context.Context, target) (command.Data, error) {
+	j.payload = func(context.Context, idempotency.Target) (command.Data, error) {
 		return &command.RemoveSource{Purge: body.Purge}, nil
 	}
-	j.compose = func(op projections.Operation) (*answer, error) { return composeCleanup(body.SourceIDs, j, op) }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return composeCleanup(body.SourceIDs, j, op) }
 	return j, nil
 }
 
@@ -77,7 +79,7 @@ func dryCleanup(j *job) (*job, error) {
 	data := cleaned(ids, nil)
 	data["dry_run"] = true
 	var err error
-	j.done, err = success(http.StatusOK, "Would remove "+count(len(ids), "data source")+"; nothing was removed", data)
+	j.done, err = web.Success(http.StatusOK, "Would remove "+web.Count(len(ids), "data source")+"; nothing was removed", data)
 	return j, err
 }
 
@@ -95,7 +97,7 @@ type purgedSource struct {
 	event.Destruction
 }
 
-func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
 	var deleted []string
 	var failed []failedSource
 	var purged []purgedSource
@@ -140,14 +142,14 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, e
 		})
 		if purged != nil {
 			data["failed_sources"] = failed
-			f.data = data
+			f.Data = data
 		}
 		return nil, f
 	}
 	if failed != nil {
 		data["failed_sources"] = failed
 	}
-	message := "Removed " + of(len(deleted), len(j.targets), "data source")
+	message := "Removed " + web.Of(len(deleted), len(j.targets), "data source")
 	if until != nil {
 		data["restorable_until"] = until
 		message += "; restore brings back what was removed until " + until.Format(time.RFC3339)
@@ -155,5 +157,5 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*answer, e
 	if len(kept) > 0 {
 		message += "; " + strings.Join(kept, "; ")
 	}
-	return success(http.StatusOK, message, data)
+	return web.Success(http.StatusOK, message, data)
 }

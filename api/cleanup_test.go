@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -13,20 +15,20 @@ import (
 // A purge is answered by what became of the files: never "Removed" where some are
 // left, and with what the bucket keeps.
 func TestAnswersOfAPurge(t *testing.T) {
-	j := &job{targets: []target{{SourceID: "src_a", Name: "a"}}}
+	j := &job{targets: []idempotency.Target{{SourceID: "src_a", Name: "a"}}}
 	answered := func(status, message string, d event.Destruction) (string, map[string]any, error) {
 		t.Helper()
 		g := projections.Target{SourceID: "src_a", Status: status, Reason: d.Reason, Message: message, Result: &projections.Result{Purged: true, Destruction: &d}}
 		a, err := composeCleanup(nil, j, projections.Operation{ID: "op_1", Targets: []projections.Target{g}})
-		var f *failure
+		var f *web.Failure
 		if errors.As(err, &f) {
-			a = f.answer()
+			a = f.Answer()
 		}
 		var body struct {
 			Message string
 			Data    map[string]any
 		}
-		if err := json.Unmarshal(a.body, &body); err != nil {
+		if err := json.Unmarshal(a.Body, &body); err != nil {
 			t.Fatal(err)
 		}
 		return body.Message, body.Data, err

@@ -2,12 +2,16 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/idempotency"
+	"headwater/api/quota"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -16,19 +20,19 @@ import (
 // plan looks at a POST and says what is to be done, without doing any of it.
 // prior are the targets of a request that is taken up again: the plan keeps
 // them, whatever has changed since.
-type plan func(h *Handler, r *request, s seed, prior []target) (*job, error)
+type plan func(h *Handler, r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error)
 
 // job is what a request comes to: one command for each target, and an answer
 // made from what became of them.
 type job struct {
 	kind    string
 	owner   string // of the sources, "" for the organization
-	targets []target
+	targets []idempotency.Target
 	// payload returns the command of a target; it may seal secrets. The fields
 	// that every payload carries are filled in later.
-	payload func(ctx context.Context, t target) (command.Data, error)
+	payload func(ctx context.Context, t idempotency.Target) (command.Data, error)
 	// compose makes the answer when the operation has ended.
-	compose func(op projections.Operation) (*answer, error)
+	compose func(op projections.Operation) (*web.Answer, error)
 	// follows is another operation whose end is waited for, instead of the
 	// job's own.
 	follows string
@@ -36,24 +40,14 @@ type job struct {
 	// the operation's end.
 	until func(ctx context.Context) error
 	// done is the answer when there is nothing to do.
-	done *answer
-}
-
-// target is one source of a job. It holds nothing secret: it is kept with the
-// Idempotency-Key.
-type target struct {
-	SourceID string `json:"source_id"`
-	Name     string `json:"name,omitempty"`
-	SyncID   string `json:"sync_id,omitempty"`
-	Attached bool   `json:"attached,omitempty"` // waits for the sync, sends no command
-	At       int    `json:"at"`                 // its place in the request
+	done *web.Answer
 }
 
 // task is a job under way.
 type task struct {
 	*job
 	h         *Handler
-	seed      seed
+	seed      idempotency.Seed
 	id        string // of the operation
 	request   string // its X-Request-Id
 	caller    auth.Claims
@@ -62,22 +56,22 @@ type task struct {
 	deadline  time.Duration
 	location  string // of operations
 	prefer    preference
-	claim     *claim // of the Idempotency-Key, nil without one
-	accepted  bool   // OperationAccepted is in the log
+	claim     *idempotency.Claim // of the Idempotency-Key, nil without one
+	accepted  bool               // OperationAccepted is in the log
 }
 
 // command answers a POST: it plans, takes the Idempotency-Key, and does the
 // work where the client's leaving does not end it.
-func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
+func (h *Handler) command(w http.ResponseWriter, r *request) (*web.Answer, error) {
 	prefer := h.preferences(r.http.Header)
 	shares := h.commandShares(r)
-	if full := h.limits.enter(1, shares...); full != nil {
+	if full := h.limits.Enter(1, shares...); full != nil {
 		return nil, crowded(full)
 	}
 	begun := false
 	defer func() {
 		if !begun {
-			h.limits.leave(1, shares...)
+			h.limits.Leave(1, shares...)
 		}
 	}()
 	ctx := r.http.Context()
@@ -85,24 +79,21 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	if again != nil || err != nil {
 		return again, err
 	}
-	s, prior := newSeed(time.Now()), []target(nil)
-	if claim != nil {
-		s, prior = claim.record.Seed, claim.record.Targets
-	}
+	s, prior := claim.Seed(), claim.Targets()
 	j, err := r.route.plan(h, r, s, prior)
 	if err != nil {
 		return nil, err
 	}
 	if j.done != nil {
-		return j.done, claim.keep(ctx, j.done)
+		return j.done, claim.Keep(ctx, j.done)
 	}
-	if err := claim.begin(ctx, j.targets); err != nil {
+	if err := claim.Begin(ctx, j.targets); err != nil {
 		return nil, err
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(prefer.wait + h.Options.Send + answerTime))
 
 	t := &task{
-		job: j, h: h, seed: s, id: s.id("op_"), request: r.http.Header.Get(headerRequestID), caller: r.caller, workspace: r.workspace,
+		job: j, h: h, seed: s, id: s.ID("op_"), request: r.http.Header.Get(headerRequestID), caller: r.caller, workspace: r.workspace,
 		trace: traceOf(r.http.Header), deadline: h.Options.Deadline, location: r.operations(), prefer: prefer, claim: claim,
 	}
 	if j.kind == event.KindSync {
@@ -113,7 +104,7 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	h.work.Add(1)
 	go func() {
 		defer h.work.Done()
-		defer h.limits.leave(1, shares...)
+		defer h.limits.Leave(1, shares...)
 		outcome <- t.run(context.WithoutCancel(ctx))
 	}()
 	select {
@@ -124,38 +115,54 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*answer, error) {
 	}
 }
 
+// claim reads the request's Idempotency-Key. The same call under either base path
+// is the same call.
+func (h *Handler) claim(ctx context.Context, r *request) (*idempotency.Claim, *web.Answer, error) {
+	return h.repeats.Claim(ctx, r.http.Header, idempotency.Call{
+		Organization: r.caller.Organization,
+		Parts:        []string{r.caller.Organization, r.caller.Username, r.route.method, r.route.path, r.workspace, r.variable("operation_id") + r.variable("webhook_id")},
+		Content:      []string{r.query.Encode(), string(r.body)},
+	})
+}
+
+// fingerprint returns a keyed hash of texts.
+func (h *Handler) fingerprint(purpose string, parts ...string) []byte {
+	encoded, _ := json.Marshal(append([]string{purpose}, parts...)) // texts always marshal
+	return h.Vault.MAC(encoded)
+}
+
 // crowded refuses what somebody has too much of under way.
-func crowded(full *share) *failure {
-	return fail(http.StatusTooManyRequests, "too_many_requests", "%s %d commands under way already; wait for one to end", full.whom, full.most).later(time.Second)
+func crowded(full *quota.Share) *web.Failure {
+	return web.Fail(http.StatusTooManyRequests, "too_many_requests", "%s %d commands under way already; wait for one to end", full.Whom, full.Most).Later(time.Second)
 }
 
 type result struct {
-	answer *answer
+	answer *web.Answer
 	err    error
 }
 
 // run does the work and records its answer under the Idempotency-Key.
 func (t *task) run(ctx context.Context) (r result) {
-	release := t.claim.hold(ctx)
+	release := t.claim.Hold(ctx)
 	defer func() {
 		if p := recover(); p != nil {
 			t.h.panicked(t.request, p)
 			r = result{err: errors.New("panic")}
 		}
 		release()
-		t.claim.finish(ctx, r.answer)
+		t.claim.Finish(ctx, r.answer)
 	}()
 	r.answer, r.err = t.outcome(ctx)
-	var f *failure
-	if errors.As(r.err, &f) && f.status < 500 {
-		r = result{answer: f.answer()}
+	var f *web.Failure
+	if errors.As(r.err, &f) && f.Status < 500 {
+		r = result{answer: f.Answer()}
 	}
 	return r
 }
 
 // outcome sends the commands and waits for what becomes of them.
-func (t *task) outcome(ctx context.Context) (*answer, error) {
-	if !t.claim.settled() {
+func (t *task) outcome(ctx context.Context) (*web.Answer, error) {
+	if !t.claim.Settled() {
 		if err := t.send(ctx); err != nil {
 			return nil, err
 		}
@@ -179,9 +186,9 @@ func (t *task) outcome(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.prefer.applied(a.header, false)
+	t.prefer.applied(a.Header, false)
 	// Kept with the answer: a repeat on a node that is behind tells it too.
-	a.header.Set(headerSequence, strconv.FormatUint(t.h.Reads.Position(), 10))
+	a.Header.Set(headerSequence, strconv.FormatUint(t.h.Reads.Position(), 10))
 	return a, nil
 }
 

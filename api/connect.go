@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors"
@@ -48,7 +50,7 @@ type connecting struct {
 	failed  []failedSource   // whose configuration cannot be right
 }
 
-func (h *Handler) planConnect(r *request, s seed, prior []target) (*job, error) {
+func (h *Handler) planConnect(r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body connectRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -56,7 +58,7 @@ func (h *Handler) planConnect(r *request, s seed, prior []target) (*job, error) 
 	c := &connecting{h: h, r: r, owner: r.owner(body.Scope), sources: body.Sources, ready: map[int]resolved{}}
 	switch {
 	case body.Database != nil && body.Sources != nil:
-		return nil, malformed(detail{Field: "database", Message: "cannot be combined with sources; send one of the two"})
+		return nil, web.Malformed(web.Detail{Field: "database", Message: "cannot be combined with sources; send one of the two"})
 	case body.Database != nil:
 		form, source, err := parseDatabase(body.Database)
 		if err != nil {
@@ -64,7 +66,7 @@ func (h *Handler) planConnect(r *request, s seed, prior []target) (*job, error) 
 		}
 		c.form, c.sources = form, []sourceRequest{source}
 	case body.Sources == nil:
-		return nil, malformed(detail{Field: "sources", Message: "is missing: send a list of at least one source"})
+		return nil, web.Malformed(web.Detail{Field: "sources", Message: "is missing: send a list of at least one source"})
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -85,30 +87,30 @@ func (h *Handler) planConnect(r *request, s seed, prior []target) (*job, error) 
 			return nil, err
 		}
 	}
-	j.compose = func(op projections.Operation) (*answer, error) { return c.compose(j, op) }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return c.compose(j, op) }
 	return j, nil
 }
 
 // check refuses what no source may look like.
 func (c *connecting) check() error {
-	var wrong []detail
+	var wrong []web.Detail
 	names := map[string]int{}
 	for i, s := range c.sources {
 		at := func(field string) string { return c.field(i, field) }
 		if first, taken := names[s.Name]; taken {
-			wrong = append(wrong, detail{Field: at("name"), Message: fmt.Sprintf("is the same as that of sources[%d]; a name may come once", first)})
+			wrong = append(wrong, web.Detail{Field: at("name"), Message: fmt.Sprintf("is the same as that of sources[%d]; a name may come once", first)})
 		} else {
 			names[s.Name] = i
 		}
 		if message := unfitName(s.Name); message != "" {
-			wrong = append(wrong, detail{Field: at("name"), Message: message})
+			wrong = append(wrong, web.Detail{Field: at("name"), Message: message})
 		}
 		if len(s.Metadata) > c.h.Options.MaxMetadata {
-			wrong = append(wrong, detail{Field: at("metadata"), Message: fmt.Sprintf("must have at most %d bytes", c.h.Options.MaxMetadata)})
+			wrong = append(wrong, web.Detail{Field: at("metadata"), Message: fmt.Sprintf("must have at most %d bytes", c.h.Options.MaxMetadata)})
 		}
 	}
 	if wrong != nil {
-		return malformed(wrong...)
+		return web.Malformed(wrong...)
 	}
 	for i, s := range c.sources {
 		if err := c.checkSync(i, s); err != nil {
@@ -128,11 +130,11 @@ func (c *connecting) checkSync(i int, s sourceRequest) error {
 	if err != nil || c.h.CheckSync == nil {
 		return err
 	}
-	var wrong []detail
+	var wrong []web.Detail
 	_, problems := c.h.CheckSync(options, command.SyncOptions{}, nil, nil)
 	for _, p := range problems {
 		if !p.Absent {
-			wrong = append(wrong, detail{Field: c.field(i, "sync"+strings.TrimPrefix(p.Field, "sync_options")), Message: p.Message, Reason: string(p.Reason)})
+			wrong = append(wrong, web.Detail{Field: c.field(i, "sync"+strings.TrimPrefix(p.Field, "sync_options")), Message: p.Message, Reason: string(p.Reason)})
 		}
 	}
 	if wrong != nil {
@@ -173,7 +175,7 @@ func (c *connecting) resolve(i int, s sourceRequest) error {
 
 // resolve judges a configuration. What is wrong with it is returned as details,
 // whose places the function field names.
-func (h *Handler) resolve(kind string, config json.RawMessage, field func(string) string) (found resolved, wrong []detail, err error) {
+func (h *Handler) resolve(kind string, config json.RawMessage, field func(string) string) (found resolved, wrong []web.Detail, err error) {
 	connector, err := h.Connectors.Resolve(kind, config)
 	if err != nil {
 		return judged(resolved{}, err, field)
@@ -182,14 +184,14 @@ func (h *Handler) resolve(kind string, config json.RawMessage, field func(string
 }
 
 // split is resolve for a connector that is known.
-func (h *Handler) split(connector string, config json.RawMessage, field func(string) string) (found resolved, wrong []detail, err error) {
+func (h *Handler) split(connector string, config json.RawMessage, field func(string) string) (found resolved, wrong []web.Detail, err error) {
 	found.connector = connector
 	found.public, found.secret, err = h.Connectors.Split(connector, config)
 	return judged(found, err, field)
 }
 
 // judged returns what is wrong with a configuration as details.
-func judged(found resolved, err error, field func(string) string) (_ resolved, wrong []detail, _ error) {
+func judged(found resolved, err error, field func(string) string) (_ resolved, wrong []web.Detail, _ error) {
 	var bad *connectors.ConfigError
 	switch {
 	case err == nil:
@@ -200,7 +202,7 @@ func judged(found resolved, err error, field func(string) string) (_ resolved, w
 			if f.Field != "" {
 				name += "." + f.Field
 			}
-			wrong = append(wrong, detail{Field: field(name), Message: f.Message, Reason: string(event.ReasonInvalidConfig)})
+			wrong = append(wrong, web.Detail{Field: field(name), Message: f.Message, Reason: string(event.ReasonInvalidConfig)})
 		}
 		return found, wrong, nil
 	case errors.Is(err, driver.ErrInvalidConfig), errors.Is(err, driver.ErrUnsupported):
@@ -212,14 +214,14 @@ func judged(found resolved, err error, field func(string) string) (_ resolved, w
 				place, message = place+key, rest
 			}
 		}
-		return found, []detail{{Field: field(place), Message: message, Reason: string(event.ReasonInvalidConfig)}}, nil
+		return found, []web.Detail{{Field: field(place), Message: message, Reason: string(event.ReasonInvalidConfig)}}, nil
 	}
 	return found, nil, err
 }
 
 // targets names the sources. A name that is connected already keeps its id.
-func (c *connecting) targets() ([]target, error) {
-	var targets []target
+func (c *connecting) targets() ([]idempotency.Target, error) {
+	var targets []idempotency.Target
 	for i, s := range c.sources {
 		if _, ok := c.ready[i]; !ok {
 			continue
@@ -233,12 +235,12 @@ func (c *connecting) targets() ([]target, error) {
 		if !found {
 			id = projections.SourceID(org, ws, c.owner, s.Name, incarnation)
 		}
-		targets = append(targets, target{SourceID: id, Name: s.Name, At: i})
+		targets = append(targets, idempotency.Target{SourceID: id, Name: s.Name, At: i})
 	}
 	return targets, nil
 }
 
-func (c *connecting) payload(ctx context.Context, t target) (command.Data, error) {
+func (c *connecting) payload(ctx context.Context, t idempotency.Target) (command.Data, error) {
 	s, found := c.sources[t.At], c.ready[t.At]
 	ref, err := c.h.seal(ctx, found.secret, func(secret []byte) (string, error) {
 		address := event.Address{Organization: c.r.caller.Organization, Workspace: c.r.workspace, Owner: c.owner, Source: t.SourceID}
@@ -270,7 +272,7 @@ func (h *Handler) seal(_ context.Context, secret json.RawMessage, store func([]b
 	return store(secret)
 }
 
-func (c *connecting) compose(j *job, op projections.Operation) (*answer, error) {
+func (c *connecting) compose(j *job, op projections.Operation) (*web.Answer, error) {
 	failed := slices.Clone(c.failed)
 	connected := []json.RawMessage{}
 	for i, t := range j.targets {
@@ -303,7 +305,7 @@ func (c *connecting) compose(j *job, op projections.Operation) (*answer, error) 
 	if c.form != nil {
 		data["connectionStatus"], data["sources"], data["errorMessage"] = true, connected, nil
 	}
-	return success(http.StatusOK, "Connected "+of(len(connected), len(c.sources), "data source"), data)
+	return web.Success(http.StatusOK, "Connected "+web.Of(len(connected), len(c.sources), "data source"), data)
 }
 
 // remarked returns a source's document with what of it is left out, and what
@@ -328,10 +330,10 @@ func orEmpty[T any](list []T) []T {
 }
 
 // none is the answer when nothing was connected.
-func (c *connecting) none(failed []failedSource) *failure {
+func (c *connecting) none(failed []failedSource) *web.Failure {
 	f := none("No data source was connected", failed, func(f failedSource) string { return c.field(f.at, "") })
 	if c.form != nil {
-		f.data = map[string]any{"connectionStatus": false, "sources": []any{}, "errorMessage": failed[0].Error}
+		f.Data = map[string]any{"connectionStatus": false, "sources": []any{}, "errorMessage": failed[0].Error}
 	}
 	return f
 }

@@ -5,18 +5,20 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"headwater/api/web"
 )
 
 // takeURL takes the form's url apart into the form's other keys, and says what is
 // wrong with it without a word of it, as it may hold a password. What the form
 // says itself goes before what the URL says.
-func takeURL(form map[string]json.RawMessage) *detail {
+func takeURL(form map[string]json.RawMessage) *web.Detail {
 	value, given := form["url"]
 	delete(form, "url")
 	if !given || empty(value) {
 		return nil
 	}
-	wrong := func(message string) *detail { return &detail{Field: "database.url", Message: message} }
+	wrong := func(message string) *web.Detail { return &web.Detail{Field: "database.url", Message: message} }
 	u, err := url.Parse(strings.TrimPrefix(text(value), "jdbc:"))
 	if err != nil || u.Scheme == "" || u.Host == "" {
 		return wrong("must be a URL of a database, such as postgresql://user@host:5432/name")
@@ -25,7 +27,7 @@ func takeURL(form map[string]json.RawMessage) *detail {
 	parts := map[string]string{"host": u.Hostname(), "port": u.Port(), "databaseName": strings.TrimPrefix(u.Path, "/"), "username": u.User.Username(), "password": password}
 	options := map[string]json.RawMessage{}
 	if o := form["options"]; len(o) > 0 && !empty(o) && json.Unmarshal(o, &options) != nil {
-		return &detail{Field: "database.options", Message: "must be an object"}
+		return &web.Detail{Field: "database.options", Message: "must be an object"}
 	}
 	for key, values := range u.Query() {
 		switch key {
@@ -59,14 +61,14 @@ func takeURL(form map[string]json.RawMessage) *detail {
 // chosenTables returns the tables that the form means and those that it does
 // not, as sync options name them; none for all. A schema stands before the names
 // that have none. Where a schema is another word for a database, it names that.
-func chosenTables(form map[string]json.RawMessage, typ string, config map[string]json.RawMessage) (tables, exclude []string, wrong []detail) {
+func chosenTables(form map[string]json.RawMessage, typ string, config map[string]json.RawMessage) (tables, exclude []string, wrong []web.Detail) {
 	list := func(key string) (names []string) {
 		value := form[key]
 		if len(value) == 0 || empty(value) {
 			return nil
 		}
 		if json.Unmarshal(value, &names) != nil || slices.Contains(names, "") || len(names) > 1000 {
-			wrong = append(wrong, detail{Field: "database." + key, Message: "must be a list of up to 1000 names of tables"})
+			wrong = append(wrong, web.Detail{Field: "database." + key, Message: "must be a list of up to 1000 names of tables"})
 		}
 		return names
 	}
@@ -78,12 +80,12 @@ func chosenTables(form map[string]json.RawMessage, typ string, config map[string
 	schema := text(value)
 	switch {
 	case schema == "":
-		wrong = append(wrong, detail{Field: "database.schema", Message: "must be the name of one schema"})
+		wrong = append(wrong, web.Detail{Field: "database.schema", Message: "must be the name of one schema"})
 	case slices.Contains([]string{"mysql", "mariadb"}, strings.ToLower(typ)):
 		if named := text(config["database"]); named == "" {
 			config["database"] = value
 		} else if named != schema {
-			wrong = append(wrong, detail{Field: "database.schema", Message: "is another word for databaseName here; send one of the two"})
+			wrong = append(wrong, web.Detail{Field: "database.schema", Message: "is another word for databaseName here; send one of the two"})
 		}
 	case len(tables) == 0:
 		tables = []string{schema + ".*"}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"headwater/api/contract"
+	"headwater/api/web"
 )
 
 // databaseForm is the form of connect in which the Python client sends one
@@ -37,10 +38,10 @@ var databaseUnused = map[string]string{
 func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceRequest, error) {
 	config := map[string]json.RawMessage{}
 	if d := takeURL(form); d != nil {
-		return nil, sourceRequest{}, malformed(*d)
+		return nil, sourceRequest{}, web.Malformed(*d)
 	}
 	var s sourceRequest
-	var wrong []detail
+	var wrong []web.Detail
 	for _, key := range slices.Sorted(maps.Keys(form)) {
 		value := bytes.TrimSpace(form[key])
 		to, known := databaseFields[key]
@@ -53,14 +54,14 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 		case slices.Contains(databaseChoices, key):
 		case !known && !refused && key != "options":
 			keys := slices.Concat(slices.Sorted(maps.Keys(databaseFields)), databaseChoices, []string{"databaseType", "name", "options", "url"})
-			wrong = append(wrong, detail{Field: "database." + contract.Printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
+			wrong = append(wrong, web.Detail{Field: "database." + contract.Printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
 		case empty(value):
 		case refused:
-			wrong = append(wrong, detail{Field: "database." + key, Message: unused})
+			wrong = append(wrong, web.Detail{Field: "database." + key, Message: unused})
 		case key == "options":
 			var options map[string]json.RawMessage
 			if json.Unmarshal(value, &options) != nil {
-				wrong = append(wrong, detail{Field: "database.options", Message: "must be an object"})
+				wrong = append(wrong, web.Detail{Field: "database.options", Message: "must be an object"})
 			}
 			for name, option := range options {
 				if _, taken := config[name]; !taken {
@@ -71,18 +72,18 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 			// The client passes on what its user typed.
 			config[to] = json.RawMessage(strings.Trim(string(value), `"`))
 			if _, err := json.Number(config[to]).Int64(); err != nil {
-				wrong = append(wrong, detail{Field: "database.port", Message: "must be a number"})
+				wrong = append(wrong, web.Detail{Field: "database.port", Message: "must be a number"})
 			}
 		default:
 			config[to] = value
 		}
 	}
 	if s.Type == "" {
-		wrong = append(wrong, detail{Field: "database.databaseType", Message: "is missing: say postgresql, mysql or another connector, or send a url"})
+		wrong = append(wrong, web.Detail{Field: "database.databaseType", Message: "is missing: say postgresql, mysql or another connector, or send a url"})
 	}
 	tables, exclude, more := chosenTables(form, s.Type, config)
 	if wrong = append(wrong, more...); wrong != nil {
-		return nil, s, malformed(wrong...)
+		return nil, s, web.Malformed(wrong...)
 	}
 	if tables != nil || exclude != nil {
 		s.Sync = &syncOptions{Tables: tables, Exclude: exclude}

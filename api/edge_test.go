@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"headwater/api/web"
 )
 
 // raw asks without a client that compresses or decompresses by itself.
@@ -164,7 +166,7 @@ func TestCrossOrigin(t *testing.T) {
 		t.Errorf("a refusal: %d %v", res.StatusCode, res.Header)
 	}
 	for origin, ok := range map[string]bool{"*": true, app: true, "http://localhost:3000": true, "": false, "app.example.com": false, app + "/": false, "https://*.example.com": false, "HTTPS://app.example.com": false, "https://u@app.example.com": false, "null": false} {
-		if err := CheckOrigin(origin); (err == nil) != ok {
+		if err := web.CheckOrigin(origin); (err == nil) != ok {
 			t.Errorf("%q: %v", origin, err)
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"headwater/api/quota"
+	"headwater/api/web"
 )
 
 const (
@@ -17,7 +20,7 @@ const (
 )
 
 // events answers what happened: one page, or a stream without end.
-func (h *Handler) events(ctx context.Context, r *request) (*answer, error) {
+func (h *Handler) events(ctx context.Context, r *request) (*web.Answer, error) {
 	stream := r.http.Method == http.MethodGet && wantsStream(r.http.Header)
 	q, err := h.eventQuery(ctx, r, stream)
 	if err != nil {
@@ -30,16 +33,16 @@ func (h *Handler) events(ctx context.Context, r *request) (*answer, error) {
 }
 
 // eventPage answers what is in the log now, and waits for nothing that is not.
-func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*answer, error) {
+func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*web.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Options.PageWait)
 	defer cancel()
-	err := r.hold(&h.pages, 1, func(p *share) *failure {
-		return fail(http.StatusTooManyRequests, "too_many_pages", "%s %d pages of events under way already; read them one after the other", p.whom, p.most).later(time.Second)
+	err := r.hold(&h.pages, 1, func(p *quota.Share) *web.Failure {
+		return web.Fail(http.StatusTooManyRequests, "too_many_pages", "%s %d pages of events under way already; read them one after the other", p.Whom, p.Most).Later(time.Second)
 	}, r.ofOrganization(int64(h.Options.MaxPages)))
 	if err != nil {
 		return nil, err
 	}
-	leave, err := h.making.enter(ctx, r.caller.Organization)
+	leave, err := h.making.Enter(ctx, r.caller.Organization)
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -64,11 +67,11 @@ func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*ans
 	if p.cut {
 		position, next = p.position, strconv.FormatUint(p.position, 10)
 	}
-	a, err := compose(http.StatusOK, "success", count(p.count, "event"), raw("["+p.items.String()+"]"), next, nil)
+	a, err := web.Compose(http.StatusOK, "success", web.Count(p.count, "event"), web.Raw("["+p.items.String()+"]"), next, nil)
 	if err != nil {
 		return nil, err
 	}
-	a.header.Set(headerSequence, strconv.FormatUint(position, 10))
+	a.Header.Set(headerSequence, strconv.FormatUint(position, 10))
 	r.linkNext(a, next)
 	return a, nil
 }
@@ -136,11 +139,11 @@ func (h *Handler) reach(ctx context.Context, sequence uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Options.MinSequenceWait)
 	defer cancel()
 	if err := h.Reads.Wait(ctx, sequence); err != nil {
-		return &hidden{fail(http.StatusServiceUnavailable, "behind", "This node has not reached that part of the log yet; try again").later(time.Second), err}
+		return web.Fail(http.StatusServiceUnavailable, "behind", "This node has not reached that part of the log yet; try again").Later(time.Second).Because(err)
 	}
 	return nil
 }
 
 func unreadable(err error) error {
-	return &hidden{fail(http.StatusServiceUnavailable, "unavailable", "The log cannot be read now; try again").later(2 * time.Second), err}
+	return web.Fail(http.StatusServiceUnavailable, "unavailable", "The log cannot be read now; try again").Later(2 * time.Second).Because(err)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/web"
 	"headwater/bus/event"
 )
 
@@ -35,7 +36,7 @@ func (h *Handler) eventQuery(ctx context.Context, r *request, stream bool) (even
 	names, wrong := eventNames(r.query.Get("type"))
 	source := r.query.Get("source_id")
 	if source != "" && !historyID().MatchString(source) {
-		wrong = append(wrong, detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
+		wrong = append(wrong, web.Detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
 	}
 	now := time.Now()
 	for field, at := range map[string]*time.Time{"since": &q.since, "until": &q.until} {
@@ -45,24 +46,24 @@ func (h *Handler) eventQuery(ctx context.Context, r *request, stream bool) (even
 		}
 		var err error
 		if *at, err = time.Parse(time.RFC3339Nano, text); err != nil {
-			wrong = append(wrong, detail{Field: field, Message: "must be a time such as 2026-01-31T12:00:00Z"})
+			wrong = append(wrong, web.Detail{Field: field, Message: "must be a time such as 2026-01-31T12:00:00Z"})
 		}
 	}
 	if q.since.After(now) {
-		wrong = append(wrong, detail{Field: "since", Message: "lies in the future"})
+		wrong = append(wrong, web.Detail{Field: "since", Message: "lies in the future"})
 	}
 	if !q.until.IsZero() && !q.until.After(q.since) {
-		wrong = append(wrong, detail{Field: "until", Message: "must be later than since"})
+		wrong = append(wrong, web.Detail{Field: "until", Message: "must be later than since"})
 	}
 	if stream {
 		for _, field := range []string{"until", "limit", "cursor"} {
 			if r.query.Has(field) {
-				wrong = append(wrong, detail{Field: field, Message: "belongs to a page; a stream has no end"})
+				wrong = append(wrong, web.Detail{Field: field, Message: "belongs to a page; a stream has no end"})
 			}
 		}
 	}
 	if len(wrong) > 0 {
-		return q, malformed(sorted(wrong)...)
+		return q, web.Malformed(web.Sorted(wrong)...)
 	}
 	q.filters = r.eventFilters(source, names)
 	return q, h.position(ctx, r, &q, stream)
@@ -81,21 +82,21 @@ func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, strea
 	if resumed := r.http.Header.Get(headerLastEvent); stream && resumed != "" {
 		given = map[string]string{headerLastEvent: resumed}
 	}
-	var wrong []detail
+	var wrong []web.Detail
 	for field, text := range given {
 		if text == "" {
 			continue
 		}
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			wrong = append(wrong, detail{Field: field, Message: "must be the sequence of an event"})
+			wrong = append(wrong, web.Detail{Field: field, Message: "must be the sequence of an event"})
 		} else if d := checkAfter(field, n, first, last); d != nil {
 			wrong = append(wrong, *d)
 		}
 		q.after = max(q.after, n)
 	}
 	if len(wrong) > 0 {
-		return malformed(sorted(wrong)...)
+		return web.Malformed(web.Sorted(wrong)...)
 	}
 	if !q.since.IsZero() {
 		// A projection that is behind only makes the reader skip more.
@@ -110,18 +111,18 @@ func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, strea
 
 // checkAfter says what is wrong with a position in a log that holds the events
 // from first to last.
-func checkAfter(field string, n, first, last uint64) *detail {
+func checkAfter(field string, n, first, last uint64) *web.Detail {
 	switch {
 	case n > last:
-		return &detail{Field: field, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it a position in another log?", last)}
+		return &web.Detail{Field: field, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it a position in another log?", last)}
 	case n > 0 && n+1 < first:
-		return &detail{Field: field, Message: fmt.Sprintf("lies before the beginning of the log, which holds events from %d on; 0 begins there", first)}
+		return &web.Detail{Field: field, Message: fmt.Sprintf("lies before the beginning of the log, which holds events from %d on; 0 begins there", first)}
 	}
 	return nil
 }
 
 // eventNames reads one event's name, or several joined by commas.
-func eventNames(text string) (names []string, wrong []detail) {
+func eventNames(text string) (names []string, wrong []web.Detail) {
 	if text == "" {
 		return []string{"*"}, nil
 	}
@@ -131,7 +132,7 @@ func eventNames(text string) (names []string, wrong []detail) {
 			for _, e := range event.All() {
 				known = append(known, e.EventName())
 			}
-			wrong = append(wrong, detail{Field: "type", Message: "must name events, without wildcards: " + strings.Join(known, ", ")})
+			wrong = append(wrong, web.Detail{Field: "type", Message: "must name events, without wildcards: " + strings.Join(known, ", ")})
 			return nil, wrong
 		}
 		names = append(names, name)

@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/api/auth"
+	"headwater/api/web"
 )
 
 // streamRate is how slowly a client may take a large event, in bytes a second.
@@ -22,11 +23,11 @@ const streamRate = 64 << 10
 // client goes on elsewhere with the id of the last event it got.
 func (h *Handler) stream(ctx context.Context, r *request, q eventQuery) error {
 	shares := h.streamShares(r)
-	if full := h.streams.enter(1, shares...); full != nil {
-		return fail(http.StatusTooManyRequests, "too_many_streams",
-			"%s %d event streams open already; close one, or read pages", full.whom, full.most).later(5 * time.Second)
+	if full := h.streams.Enter(1, shares...); full != nil {
+		return web.Fail(http.StatusTooManyRequests, "too_many_streams",
+			"%s %d event streams open already; close one, or read pages", full.Whom, full.Most).Later(5 * time.Second)
 	}
-	defer h.streams.leave(1, shares...)
+	defer h.streams.Leave(1, shares...)
 	return h.follow(ctx, q, func(messages <-chan *message.Message) error {
 		s := newEventStream(r.writer, h.Options.StreamWrite)
 		s.begin(q.last)
@@ -84,10 +85,10 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 func (h *Handler) deliver(r *request, s *eventStream, item *logged) (taken, full bool) {
 	if n := int64(len(item.json)); n > smallAnswer {
 		share := r.ofOrganization(h.Options.MaxUnread)
-		if h.unread.enter(n, share) != nil {
+		if h.unread.Enter(n, share) != nil {
 			return false, true
 		}
-		defer h.unread.leave(n, share)
+		defer h.unread.Leave(n, share)
 	}
 	return s.event(item), false
 }

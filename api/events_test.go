@@ -14,6 +14,7 @@ import (
 	ce "github.com/cloudevents/sdk-go/v2/event"
 
 	"headwater/api/auth"
+	"headwater/api/idempotency"
 	"headwater/bus/event"
 )
 
@@ -50,7 +51,7 @@ func (h *house) happen(a event.Address, texts ...string) uint64 {
 		h.t.Fatal(err)
 	}
 	for _, text := range texts {
-		e := &event.Event{ID: newSeed(time.Now()).uuid(), Time: time.Now().UTC(), Data: &event.ConnectionTested{
+		e := &event.Event{ID: idempotency.NewSeed(time.Now()).UUID(), Time: time.Now().UTC(), Data: &event.ConnectionTested{
 			Meta: event.At(a, event.Operation{ID: "op_" + a.Source, Kind: event.KindTest, Targets: 1, Final: true}), Connector: "api", Message: text,
 		}}
 		if after, err = h.bus.Append(h.t.Context(), after, e); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"time"
 
+	"headwater/api/idempotency"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/kv"
@@ -54,14 +55,14 @@ func (w writer) Append(ctx context.Context, after uint64, e *event.Event) (uint6
 	return w.Events.Append(ctx, after, e)
 }
 
-// keeper is a bucket that may fail.
-type keeper struct {
-	Bucket
+// answerBox is a bucket that may fail.
+type answerBox struct {
+	idempotency.Bucket
 	create func() error
 	update func() error
 }
 
-func (k keeper) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+func (k answerBox) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
 	if k.create != nil {
 		if err := k.create(); err != nil {
 			return 0, err
@@ -70,7 +71,7 @@ func (k keeper) Create(ctx context.Context, key string, value []byte, ttl time.D
 	return k.Bucket.Create(ctx, key, value, ttl)
 }
 
-func (k keeper) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+func (k answerBox) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	if k.update != nil {
 		if err := k.update(); err != nil {
 			return 0, err
@@ -79,4 +80,4 @@ func (k keeper) Update(ctx context.Context, key string, value []byte, revision u
 	return k.Bucket.Update(ctx, key, value, revision)
 }
 
-var _ Bucket = kv.Store(nil)
+var _ idempotency.Bucket = kv.Store(nil)

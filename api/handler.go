@@ -12,22 +12,26 @@ import (
 	"github.com/gorilla/mux"
 
 	"headwater/api/contract"
+	"headwater/api/idempotency"
+	"headwater/api/quota"
+	"headwater/api/web"
 	"headwater/bus/schemas"
 )
 
 // Handler serves the REST API. It is an http.Handler and safe for concurrent
 // use. Call Drain when the server begins to shut down and Close after it has.
 type Handler struct {
-	refusals refusals // of the history
+	refusals quota.Refusals // of the history
 	Deps
 	contract *contract.Contract
 	router   *mux.Router
-	limits   limiter           // commands
-	streams  limiter           // of events
-	pages    limiter           // of events
-	unread   limiter           // bytes of answers
-	making   queues            // of pages of events
-	schemas  map[string][]byte // JSON Schemas of payloads by name
+	repeats  *idempotency.Keeper // of requests with an Idempotency-Key
+	limits   quota.Limiter       // commands
+	streams  quota.Limiter       // of events
+	pages    quota.Limiter       // of events
+	unread   quota.Limiter       // bytes of answers
+	making   quota.Queues        // of pages of events
+	schemas  map[string][]byte   // JSON Schemas of payloads by name
 
 	draining  chan struct{}
 	drainOnce sync.Once
@@ -45,6 +49,7 @@ func New(d Deps) (*Handler, error) {
 	}
 	d.Options = d.Options.withDefaults()
 	h := &Handler{Deps: d, draining: make(chan struct{})}
+	h.repeats = &idempotency.Keeper{Bucket: d.Idempotency, MAC: h.fingerprint, Lease: d.Options.Lease, Keep: d.Options.KeepAnswers, Log: d.Log}
 	var err error
 	if h.schemas, err = schemas.All(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -76,11 +81,10 @@ func (d *Deps) check() error {
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
-	seen := &recorder{ResponseWriter: w, x: Exchange{Method: r.Method}}
+	seen := web.Record(w, r.Method)
 	defer func() {
 		if h.Answered != nil {
-			seen.x.Duration = time.Since(begun)
-			h.Answered(seen.x)
+			h.Answered(seen.Exchange(time.Since(begun)))
 		}
 	}()
 	h.serve(seen, r)

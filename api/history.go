@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"time"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/handlers/webhooks"
@@ -32,9 +34,9 @@ func (h *Handler) tell(ctx context.Context, r *request, id string, at event.Addr
 }
 
 // tellWebhook is tell of what was done with a webhook.
-func (h *Handler) tellWebhook(ctx context.Context, r *request, s seed, w webhooks.Webhook, data event.Data) error {
-	if err := h.tell(ctx, r, s.uuid(data.EventName(), w.ID), w.Address(), data); err != nil {
-		return unavailable(err)
+func (h *Handler) tellWebhook(ctx context.Context, r *request, s idempotency.Seed, w webhooks.Webhook, data event.Data) error {
+	if err := h.tell(ctx, r, s.UUID(data.EventName(), w.ID), w.Address(), data); err != nil {
+		return web.Unavailable(err)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headwater/api/auth"
+	"headwater/api/web"
 	"headwater/bus"
 	"headwater/bus/bustest"
 	"headwater/bus/event"
@@ -215,7 +216,7 @@ type reply struct {
 	Message    string          `json:"message"`
 	Data       json.RawMessage `json:"data"`
 	NextCursor string          `json:"next_cursor"`
-	Error      *apiError       `json:"error"`
+	Error      *web.Error      `json:"error"`
 }
 
 func (r reply) fields() string {

@@ -117,14 +117,14 @@ func TestCrashes(t *testing.T) {
 	lost := errors.New("the node was lost")
 	for name, crash := range map[string]func(d *Deps, first func() bool){
 		"before the plan is stored": func(d *Deps, first func() bool) {
-			d.Idempotency = keeper{Bucket: d.Idempotency, create: failing(first, lost)}
+			d.Idempotency = answerBox{Bucket: d.Idempotency, create: failing(first, lost)}
 		},
 		"before the first command": func(d *Deps, first func() bool) {
 			d.Commands = sender{d.Commands, func(context.Context, *command.Command) error { return failing(first, lost)() }}
 			d.Events = writer{d.Events, func(*event.Event) error { return failing(first, lost)() }}
 		},
 		"before the answer is kept": func(d *Deps, first func() bool) {
-			d.Idempotency = keeper{Bucket: d.Idempotency, update: failing(first, lost)}
+			d.Idempotency = answerBox{Bucket: d.Idempotency, update: failing(first, lost)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -233,44 +233,5 @@ func TestBusIsAway(t *testing.T) {
 	}
 	if !strings.Contains(h.logs.String(), "the broker did not confirm") || strings.Contains(r.Raw, "broker") {
 		t.Error("the cause belongs into the log and not into the answer")
-	}
-}
-
-func TestLargeAnswersAreMadeAgain(t *testing.T) {
-	r := record{Seed: newSeed(time.Now())}
-	c := &claim{record: r}
-	big := &answer{status: 200, header: http.Header{}, body: []byte(rubbish(2 << 20))}
-	if err := c.take(big); err != nil || c.record.Body != nil || !c.settled() {
-		t.Errorf("kept %d bytes, %v", len(c.record.Body), err)
-	}
-	small := &answer{status: 202, header: http.Header{"Location": {"/x"}}, body: []byte("{}")}
-	if err := c.take(small); err != nil {
-		t.Fatal(err)
-	}
-	if a, err := c.record.answer(); err != nil || a.status != 202 || a.header.Get("Location") != "/x" || string(a.body) != "{}" {
-		t.Errorf("%+v, %v", a, err)
-	}
-}
-
-// rubbish does not compress.
-func rubbish(n int) string {
-	s := newSeed(time.Now())
-	var b strings.Builder
-	for i := 0; b.Len() < n; i++ {
-		b.Write(s.derive(string(rune(i))))
-	}
-	return b.String()
-}
-
-func TestIDs(t *testing.T) {
-	s := newSeed(time.UnixMilli(1_700_000_000_123))
-	if a, b := s.id("op_"), s.id("op_"); a != b || len(a) != 29 {
-		t.Errorf("%s, %s", a, b)
-	}
-	if s.id("syn_", "a", "bc") == s.id("syn_", "ab", "c") {
-		t.Error("two texts give one id")
-	}
-	if u := s.uuid("x"); !strings.HasPrefix(u, "018bcfe5-687b-7") {
-		t.Errorf("no UUIDv7 of its time: %s", u)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/api/contract"
+	"headwater/api/web"
 	"headwater/projections"
 )
 
@@ -74,7 +75,7 @@ type shortenedDoc struct {
 
 // preview answers some rows of one landed table, as its readers see it now or
 // saw it then.
-func (h *Handler) preview(ctx context.Context, r *request) (*answer, error) {
+func (h *Handler) preview(ctx context.Context, r *request) (*web.Answer, error) {
 	all, err := h.landed(r)
 	if err != nil {
 		return nil, err
@@ -82,9 +83,9 @@ func (h *Handler) preview(ctx context.Context, r *request) (*answer, error) {
 	name := r.query.Get("table")
 	all = slices.DeleteFunc(all, func(t landedTable) bool { return !t.called(name) })
 	if len(all) > 1 {
-		return nil, malformed(detail{Field: "table", Message: "is the name of several tables; name its schema, too, such as " + contract.Printable(all[0].Namespace+"."+all[0].Name)})
+		return nil, web.Malformed(web.Detail{Field: "table", Message: "is the name of several tables; name its schema, too, such as " + contract.Printable(all[0].Namespace+"."+all[0].Name)})
 	}
-	gone := fail(http.StatusNotFound, "not_found", "Nothing of a table %s has landed", contract.Printable(name))
+	gone := web.Fail(http.StatusNotFound, "not_found", "Nothing of a table %s has landed", contract.Printable(name))
 	if len(all) == 0 {
 		return nil, gone
 	}
@@ -107,19 +108,19 @@ func (h *Handler) preview(ctx context.Context, r *request) (*answer, error) {
 	case errors.Is(err, ErrExpired):
 		return nil, expired()
 	case errors.Is(err, ErrLake):
-		return nil, &hidden{fail(http.StatusServiceUnavailable, "unavailable", "The lake does not give the table's files now; try again later").later(5 * time.Second), err}
+		return nil, web.Fail(http.StatusServiceUnavailable, "unavailable", "The lake does not give the table's files now; try again later").Later(5 * time.Second).Because(err)
 	case err != nil:
 		return nil, err
 	}
-	return success(http.StatusOK, previewMessage(shown), previewAsShown(t, shown))
+	return web.Success(http.StatusOK, previewMessage(shown), previewAsShown(t, shown))
 }
 
 func nothingThen(name string) error {
-	return fail(http.StatusNotFound, "not_found", "Nothing of a table %s had landed then", contract.Printable(name))
+	return web.Fail(http.StatusNotFound, "not_found", "Nothing of a table %s had landed then", contract.Printable(name))
 }
 
 func expired() error {
-	return fail(http.StatusGone, "expired", "The lake no longer has the table as it was then: what a sync replaces can be read for 15 minutes; GET checkpoints lists what was committed")
+	return web.Fail(http.StatusGone, "expired", "The lake no longer has the table as it was then: what a sync replaces can be read for 15 minutes; GET checkpoints lists what was committed")
 }
 
 // snapshotAt returns the moment of the table that the parameter as_of means: a
@@ -198,9 +199,9 @@ func previewAsShown(t landedTable, shown Shown) previewDoc {
 }
 
 func previewMessage(shown Shown) string {
-	message := count(len(shown.Rows), "row")
+	message := web.Count(len(shown.Rows), "row")
 	if shown.Truncated {
-		message = fmt.Sprintf("%d of %s", len(shown.Rows), count(int(shown.Total), "row"))
+		message = fmt.Sprintf("%d of %s", len(shown.Rows), web.Count(int(shown.Total), "row"))
 	}
 	switch shown.Ended {
 	case "bytes":

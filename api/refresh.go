@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -22,7 +24,7 @@ type refreshedSource struct {
 }
 
 // planRefresh reads the schemas of sources again.
-func (h *Handler) planRefresh(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planRefresh(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body refreshRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -35,16 +37,16 @@ func (h *Handler) planRefresh(r *request, _ seed, prior []target) (*job, error) 
 			return nil, err
 		}
 		for i, source := range sources {
-			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+			j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
 		}
 	}
 	if len(j.targets) == 0 {
 		var err error
-		j.done, err = success(http.StatusOK, "There is no data source to look at", refreshed([]refreshedSource{}, []failedSource{}, nil))
+		j.done, err = web.Success(http.StatusOK, "There is no data source to look at", refreshed([]refreshedSource{}, []failedSource{}, nil))
 		return j, err
 	}
-	j.payload = func(context.Context, target) (command.Data, error) { return &command.DiscoverSchema{}, nil }
-	j.compose = func(op projections.Operation) (*answer, error) { return composeRefresh(body.SourceIDs, j, op) }
+	j.payload = func(context.Context, idempotency.Target) (command.Data, error) { return &command.DiscoverSchema{}, nil }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return composeRefresh(body.SourceIDs, j, op) }
 	return j, nil
 }
 
@@ -52,7 +54,7 @@ func refreshed(sources []refreshedSource, failed []failedSource, operation any) 
 	return map[string]any{"refreshed_sources": sources, "failed_sources": failed, "operation_id": operation}
 }
 
-func composeRefresh(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+func composeRefresh(ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
 	sources, failed := []refreshedSource{}, []failedSource{}
 	for i, t := range j.targets {
 		g := reported(op, i)
@@ -65,5 +67,5 @@ func composeRefresh(ids *[]string, j *job, op projections.Operation) (*answer, e
 	if len(sources) == 0 {
 		return nil, none("No schema was read", failed, fieldOf(ids))
 	}
-	return success(http.StatusOK, "Read the schema of "+of(len(sources), len(j.targets), "data source"), refreshed(sources, failed, op.ID))
+	return web.Success(http.StatusOK, "Read the schema of "+web.Of(len(sources), len(j.targets), "data source"), refreshed(sources, failed, op.ID))
 }

@@ -2,13 +2,13 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/web"
 	"headwater/bus/event"
 )
 
@@ -25,44 +25,6 @@ func historyOf[T any](t *testing.T, c caller, name string) (all []T) {
 		all = append(all, e.Data)
 	}
 	return all
-}
-
-// TestRefusalsAreBounded holds that a flood of one caller adds little to the
-// history, leaves others theirs, and is counted.
-func TestRefusalsAreBounded(t *testing.T) {
-	var a refusals
-	now := time.Now()
-	take := func(org, caller string) bool { _, ok := a.take(org, caller, now); return ok }
-	recorded := 0
-	for range 100_000 {
-		if take("acme", "mallory") {
-			recorded++
-		}
-	}
-	if recorded != refusalsOfCaller {
-		t.Errorf("%d refusals of one caller are recorded", recorded)
-	}
-	if !take("acme", "ada") || !take("other", "ada") {
-		t.Error("a flood of one caller hides what others are refused")
-	}
-	for i := range 100_000 {
-		if take("flood", fmt.Sprint("user", i)) {
-			recorded++
-		}
-	}
-	if recorded != refusalsOfCaller+refusalsOfOrganization || len(a.all["flood"].callers) > maxRefused {
-		t.Errorf("%d refusals of one organization are recorded, %d callers followed", recorded-refusalsOfCaller, len(a.all["flood"].callers))
-	}
-	now = now.Add(callerInterval)
-	if skipped, ok := a.take("acme", "mallory", now); !ok || skipped != 100_000-refusalsOfCaller {
-		t.Errorf("after a while: %d, %t", skipped, ok)
-	}
-	for i := range 2 * maxRefused {
-		take(fmt.Sprint("org", i), "ada")
-	}
-	if len(a.all) > maxRefused {
-		t.Errorf("%d organizations are followed", len(a.all))
-	}
 }
 
 // TestWhatWasRefusedIsHistory holds that a refusal is told in the caller's own
@@ -149,11 +111,11 @@ func TestWebhooksAreHistory(t *testing.T) {
 
 // What the caller is told to try again is no refusal: nothing was decided.
 func TestWhatCanBeTriedAgainIsNoHistory(t *testing.T) {
-	decided := fail(http.StatusConflict, "conflict", "no")
+	decided := web.Fail(http.StatusConflict, "conflict", "no")
 	if !recorded(http.MethodPost, decided) || recorded(http.MethodGet, decided) {
 		t.Error("a conflict is told of a request that changes something, and of no other")
 	}
-	if recorded(http.MethodPost, decided.later(time.Second)) {
+	if recorded(http.MethodPost, decided.Later(time.Second)) {
 		t.Error("a request that may be tried again is told of")
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"headwater/api/auth"
+	"headwater/api/web"
 )
 
 const (
@@ -75,10 +76,10 @@ func (r *request) decode(into any) error {
 	err := json.Unmarshal(r.body, into)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return malformed(detail{Field: wrong.Field, Message: "must be a plain " + wrong.Type.String()})
+		return web.Malformed(web.Detail{Field: wrong.Field, Message: "must be a plain " + wrong.Type.String()})
 	}
 	if err != nil {
-		return malformed(detail{Field: "body", Message: "is not what this call takes"})
+		return web.Malformed(web.Detail{Field: "body", Message: "is not what this call takes"})
 	}
 	return nil
 }
@@ -90,12 +91,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		id = rand.Text()
 	}
 	r.Header.Set(headerRequestID, id)
-	note(w, func(x *Exchange) { x.RequestID = id })
+	web.Note(w, func(x *web.Exchange) { x.RequestID = id })
 	header := w.Header()
 	header.Set(headerRequestID, id)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	if h.crossOrigin(w, r) {
+	if web.CrossOrigin(w, r, h.Options.Origins) {
 		return
 	}
 	defer func() {
@@ -107,7 +108,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 			panic(p)
 		}
 		h.panicked(id, p)
-		h.write(w, r, asFailure(errors.New("panic")).answer())
+		web.AsFailure(errors.New("panic")).Answer().Write(w, r)
 	}()
 	h.router.ServeHTTP(w, r)
 }
@@ -129,29 +130,29 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 			r.release()
 		}
 	}()
-	note(w, func(x *Exchange) { x.Route, x.Open = basePath+t.path, t.open })
+	web.Note(w, func(x *web.Exchange) { x.Route, x.Open = basePath+t.path, t.open })
 	a, err := h.answer(w, r)
-	note(w, func(x *Exchange) {
+	web.Note(w, func(x *web.Exchange) {
 		x.Organization, x.Workspace, x.Subject = r.caller.Organization, r.workspace, r.caller.Username
 	})
 	if err != nil {
-		f := asFailure(err)
-		note(w, func(x *Exchange) { x.Code, x.Message = f.code, f.message })
-		if f.status >= 500 && hr.Context().Err() == nil {
-			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.ID(), "status", f.status, "error", err)
+		f := web.AsFailure(err)
+		web.Note(w, func(x *web.Exchange) { x.Code, x.Message = f.Code, f.Message })
+		if f.Status >= 500 && hr.Context().Err() == nil {
+			h.Log.Error("request failed", "request_id", hr.Header.Get(headerRequestID), "call", t.operation.ID(), "status", f.Status, "error", err)
 		}
 		h.recordRefusal(r, f)
-		a = f.answer()
+		a = f.Answer()
 	}
 	if a != nil { // nil: the client has left, or was answered already
-		if !t.open && a.header.Get(headerSequence) == "" {
-			a.header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
+		if !t.open && a.Header.Get(headerSequence) == "" {
+			a.Header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
 		}
-		h.write(w, hr, h.writable(r, a))
+		h.writable(r, a).Write(w, hr)
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *request) (*answer, error) {
+func (h *Handler) answer(w http.ResponseWriter, r *request) (*web.Answer, error) {
 	if r.route.open {
 		return r.route.read(h, r.http.Context(), r)
 	}
@@ -159,7 +160,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *request) (*answer, error) {
 		return nil, err
 	}
 	if wrong := r.route.operation.CheckQuery(r.query); len(wrong) > 0 {
-		return nil, malformed(details(wrong)...)
+		return nil, web.Malformed(web.Details(wrong)...)
 	}
 	if r.route.method == http.MethodPost {
 		if err := h.readBody(w, r); err != nil {
@@ -182,7 +183,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *request) (*answer, error) {
 func (h *Handler) authorize(r *request) error {
 	scheme, token, _ := strings.Cut(r.http.Header.Get("Authorization"), " ")
 	refuse := func(message, challenge string) error {
-		return fail(http.StatusUnauthorized, "unauthorized", "%s", message).set("WWW-Authenticate", challenge)
+		return web.Fail(http.StatusUnauthorized, "unauthorized", "%s", message).Set("WWW-Authenticate", challenge)
 	}
 	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(token) == "" {
 		return refuse("A token is needed: send the header Authorization: Bearer <token>", `Bearer realm="headwater"`)
@@ -194,14 +195,14 @@ func (h *Handler) authorize(r *request) error {
 	}
 	vars := mux.Vars(r.http)
 	if _, tenant := vars["org"]; tenant && (r.variable("org") != r.caller.Organization || r.variable("user") != r.caller.Username) {
-		return fail(http.StatusForbidden, "forbidden", "The organization and user in the path are not those of the token")
+		return web.Fail(http.StatusForbidden, "forbidden", "The organization and user in the path are not those of the token")
 	}
 	if r.route.method != http.MethodGet && r.caller.Role == auth.RoleViewer {
-		return fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", auth.RoleEditor, auth.RoleAdmin)
+		return web.Fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", auth.RoleEditor, auth.RoleAdmin)
 	}
 	if _, named := vars["workspace_id"]; named {
 		if r.workspace = r.variable("workspace_id"); !workspaceID().MatchString(r.workspace) {
-			return malformed(detail{Field: "workspace_id", Message: "must be 1 to 64 letters, digits, _ or -"})
+			return web.Malformed(web.Detail{Field: "workspace_id", Message: "must be 1 to 64 letters, digits, _ or -"})
 		}
 	}
 	return nil
@@ -210,7 +211,7 @@ func (h *Handler) authorize(r *request) error {
 // readBody reads, parses and judges the body of a POST.
 func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	limit := h.Options.MaxBody
-	tooLarge := fail(http.StatusRequestEntityTooLarge, "too_large", "The request is larger than %d bytes; send fewer sources at once", limit)
+	tooLarge := web.Fail(http.StatusRequestEntityTooLarge, "too_large", "The request is larger than %d bytes; send fewer sources at once", limit)
 	if r.http.ContentLength > limit {
 		return tooLarge
 	}
@@ -221,7 +222,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 		if errors.As(err, &over) {
 			return tooLarge
 		}
-		return malformed(detail{Field: "body", Message: "could not be read to its end"})
+		return web.Malformed(web.Detail{Field: "body", Message: "could not be read to its end"})
 	}
 	// What may take longer than the body is the work.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
@@ -231,10 +232,10 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	kind, params, err := mime.ParseMediaType(r.http.Header.Get("Content-Type"))
 	charset := params["charset"]
 	if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") || r.http.Header.Get("Content-Encoding") != "" {
-		return fail(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send plain JSON with the header Content-Type: application/json")
+		return web.Fail(http.StatusUnsupportedMediaType, "unsupported_media_type", "Send plain JSON with the header Content-Type: application/json")
 	}
 	if wrong := r.route.operation.CheckBody(b.Bytes()); len(wrong) > 0 {
-		return malformed(details(wrong)...)
+		return web.Malformed(web.Details(wrong)...)
 	}
 	r.body = b.Bytes()
 	return nil
@@ -248,34 +249,14 @@ func (h *Handler) catchUp(r *request) error {
 	}
 	sequence, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return malformed(detail{Field: headerMinSequence, Message: "must be the number of an earlier answer's " + headerSequence})
+		return web.Malformed(web.Detail{Field: headerMinSequence, Message: "must be the number of an earlier answer's " + headerSequence})
 	}
 	if sequence > h.Reads.Position() {
 		// Waiting for what no answer can have told would only take a place. The log
 		// may not answer now, and then the wait tells.
 		if _, last, _, err := h.History.State(r.http.Context()); err == nil && sequence > last {
-			return malformed(detail{Field: headerMinSequence, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it of another log?", last)})
+			return web.Malformed(web.Detail{Field: headerMinSequence, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it of another log?", last)})
 		}
 	}
 	return h.reach(r.http.Context(), sequence)
-}
-
-// write sends an answer.
-func (h *Handler) write(w http.ResponseWriter, r *http.Request, a *answer) {
-	header := w.Header()
-	for key, values := range a.header {
-		header[key] = values
-	}
-	if header.Get("Etag") != "" {
-		// Kept by the client alone, who asks each time whether it still holds.
-		header.Set("Cache-Control", "private, no-cache")
-	}
-	a.compress(header, r.Header)
-	if a.status != http.StatusNotModified {
-		header.Set("Content-Length", strconv.Itoa(len(a.body)+len(a.through)))
-	}
-	w.WriteHeader(a.status)
-	if r.Method != http.MethodHead && a.status != http.StatusNotModified {
-		a.send(w)
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"headwater/api/contract"
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -21,13 +23,13 @@ type restoreRequest struct {
 	DryRun    bool              `json:"dry_run"`
 }
 
-func (h *Handler) planRestore(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planRestore(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body restoreRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
 	if (body.SourceIDs == nil) == (body.AsOf == "") {
-		return nil, malformed(detail{Field: "source_ids", Message: "give either source_ids or as_of"})
+		return nil, web.Malformed(web.Detail{Field: "source_ids", Message: "give either source_ids or as_of"})
 	}
 	owner := r.owner(body.Scope)
 	j := &job{kind: event.KindRestore, owner: owner, targets: prior}
@@ -38,12 +40,12 @@ func (h *Handler) planRestore(r *request, _ seed, prior []target) (*job, error) 
 			return nil, err
 		}
 		for i, source := range sources {
-			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+			j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
 		}
 	}
 	for id := range body.Names {
-		if !slices.ContainsFunc(j.targets, func(t target) bool { return t.SourceID == id }) {
-			return nil, malformed(detail{Field: "names." + contract.Printable(id), Message: "is not among the sources to restore"})
+		if !slices.ContainsFunc(j.targets, func(t idempotency.Target) bool { return t.SourceID == id }) {
+			return nil, web.Malformed(web.Detail{Field: "names." + contract.Printable(id), Message: "is not among the sources to restore"})
 		}
 	}
 	if body.DryRun {
@@ -51,13 +53,13 @@ func (h *Handler) planRestore(r *request, _ seed, prior []target) (*job, error) 
 	}
 	if len(j.targets) == 0 {
 		var err error
-		j.done, err = success(http.StatusOK, "There is no data source to restore", restored(nil, nil, nil))
+		j.done, err = web.Success(http.StatusOK, "There is no data source to restore", restored(nil, nil, nil))
 		return j, err
 	}
-	j.payload = func(_ context.Context, t target) (command.Data, error) {
+	j.payload = func(_ context.Context, t idempotency.Target) (command.Data, error) {
 		return &command.RestoreSource{Name: body.Names[t.SourceID]}, nil
 	}
-	j.compose = func(op projections.Operation) (*answer, error) { return composeRestore(body.SourceIDs, j, op) }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return composeRestore(body.SourceIDs, j, op) }
 	return j, nil
 }
 
@@ -131,7 +133,7 @@ func (h *Handler) dryRestore(j *job, sources []projections.Source, body restoreR
 		data["failed_sources"] = failed
 	}
 	var err error
-	j.done, err = success(http.StatusOK, "Would restore "+of(len(back), len(sources), "data source")+"; nothing was restored", data)
+	j.done, err = web.Success(http.StatusOK, "Would restore "+web.Of(len(back), len(sources), "data source")+"; nothing was restored", data)
 	return j, err
 }
 
@@ -146,7 +148,7 @@ func restored(ids, unchanged []string, operation any) map[string]any {
 	return data
 }
 
-func composeRestore(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+func composeRestore(ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
 	var back, unchanged []string
 	var failed []failedSource
 	for i, t := range j.targets {
@@ -172,9 +174,9 @@ func composeRestore(ids *[]string, j *job, op projections.Operation) (*answer, e
 	if failed != nil {
 		data["failed_sources"] = failed
 	}
-	message := "Restored " + of(len(back), len(j.targets)-len(unchanged), "data source")
+	message := "Restored " + web.Of(len(back), len(j.targets)-len(unchanged), "data source")
 	if unchanged != nil {
-		message += "; there already: " + count(len(unchanged), "data source")
+		message += "; there already: " + web.Count(len(unchanged), "data source")
 	}
-	return success(http.StatusOK, message, data)
+	return web.Success(http.StatusOK, message, data)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"headwater/api/contract"
+	"headwater/api/web"
 )
 
 // The two places at which the API is mounted; see openapi.yaml, servers.
@@ -19,7 +20,7 @@ const (
 )
 
 // read answers a GET or a DELETE.
-type read func(h *Handler, ctx context.Context, r *request) (*answer, error)
+type read func(h *Handler, ctx context.Context, r *request) (*web.Answer, error)
 
 // route is one operation of the contract.
 type route struct {
@@ -103,7 +104,7 @@ func (h *Handler) routes() (*mux.Router, error) {
 		}
 	}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.write(w, r, fail(http.StatusNotFound, "not_found", "There is nothing at this path; /openapi.yaml lists the calls").answer())
+		web.Fail(http.StatusNotFound, "not_found", "There is nothing at this path; /openapi.yaml lists the calls").Answer().Write(w, r)
 	})
 	return router, nil
 }
@@ -124,7 +125,7 @@ func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, methods []rou
 			}
 		}
 		allow := strings.Join(allowed, ", ")
-		h.write(w, r, fail(http.StatusMethodNotAllowed, "method_not_allowed", "This path takes %s", allow).set(allowMethod, allow).answer())
+		web.Fail(http.StatusMethodNotAllowed, "method_not_allowed", "This path takes %s", allow).Set(allowMethod, allow).Answer().Write(w, r)
 		return
 	}
 	h.handle(w, r, methods[at])

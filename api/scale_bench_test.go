@@ -99,7 +99,7 @@ func sized(b *testing.B, sources, tables int) (call func(method, path, body stri
 		b.Fatal(err)
 	}
 	h, err := New(Deps{
-		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: keeper{}, Webhooks: new(webhooks.Registry), Auth: tokens,
+		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: answerBox{}, Webhooks: new(webhooks.Registry), Auth: tokens,
 		CheckSync: func(o, kept command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
 			fitting, _ := handlers.CheckCall(o, kept, tables, reached)
 			return fitting, nil

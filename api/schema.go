@@ -7,12 +7,13 @@ import (
 	"strconv"
 
 	"headwater/api/contract"
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/projections"
 )
 
 // schema answers a version of one source's schema.
-func (h *Handler) schema(_ context.Context, r *request) (*answer, error) {
+func (h *Handler) schema(_ context.Context, r *request) (*web.Answer, error) {
 	asOf, err := h.asOf(r)
 	if err != nil {
 		return nil, err
@@ -24,28 +25,28 @@ func (h *Handler) schema(_ context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, h.schemaFailure(r, err, asOf)
 	}
-	tag := etag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(found.Sequence, 10), strconv.FormatUint(found.Places, 36))
-	if matches(r.http.Header, tag) {
+	tag := web.ETag("schema", r.caller.Organization, r.workspace, r.query.Encode(), strconv.FormatUint(found.Sequence, 10), strconv.FormatUint(found.Places, 36))
+	if web.Matches(r.http.Header, tag) {
 		return unchanged(tag, sequence), nil
 	}
-	a := page(count(found.Tables, "table"), found.JSON, found.Next)
-	a.header[headerSequence] = []string{strconv.FormatUint(sequence, 10)}
-	a.header["Etag"] = []string{tag}
+	a := web.Page(web.Count(found.Tables, "table"), found.JSON, found.Next)
+	a.Header[headerSequence] = []string{strconv.FormatUint(sequence, 10)}
+	a.Header["Etag"] = []string{tag}
 	r.linkNext(a, found.Next)
 	return a, nil
 }
 
 // schemaHistory answers the versions of one source's schema.
-func (h *Handler) schemaHistory(_ context.Context, r *request) (*answer, error) {
+func (h *Handler) schemaHistory(_ context.Context, r *request) (*web.Answer, error) {
 	page, err := h.Reads.SchemaHistory(r.source(), r.limit(), r.query.Get("cursor"))
 	if err != nil {
 		return nil, h.schemaFailure(r, err, 0)
 	}
-	return r.page(count(page.Count, "version"), page), nil
+	return r.page(web.Count(page.Count, "version"), page), nil
 }
 
 // schemaColumns answers what became of the columns of one table.
-func (h *Handler) schemaColumns(_ context.Context, r *request) (*answer, error) {
+func (h *Handler) schemaColumns(_ context.Context, r *request) (*web.Answer, error) {
 	table, column := r.query.Get("table"), r.query.Get("column")
 	page, err := h.Reads.Columns(projections.ColumnQuery{Address: r.source(), Table: table, Column: column})
 	if errors.Is(err, projections.ErrNotFound) {
@@ -53,15 +54,15 @@ func (h *Handler) schemaColumns(_ context.Context, r *request) (*answer, error) 
 		switch {
 		case findErr != nil || source.Removed:
 		case column != "":
-			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a column %s in a table %s", contract.Printable(source.Address.Source), contract.Printable(column), contract.Printable(table))
+			return nil, web.Fail(http.StatusNotFound, "not_found", "The source %s never had a column %s in a table %s", contract.Printable(source.Address.Source), contract.Printable(column), contract.Printable(table))
 		default:
-			return nil, fail(http.StatusNotFound, "not_found", "The source %s never had a table %s with columns", contract.Printable(source.Address.Source), contract.Printable(table))
+			return nil, web.Fail(http.StatusNotFound, "not_found", "The source %s never had a table %s with columns", contract.Printable(source.Address.Source), contract.Printable(table))
 		}
 	}
 	if err != nil {
 		return nil, h.schemaFailure(r, err, 0)
 	}
-	return r.page(count(page.Count, "column"), page), nil
+	return r.page(web.Count(page.Count, "column"), page), nil
 }
 
 // source returns the address that the query names.
@@ -81,9 +82,9 @@ func (h *Handler) schemaFailure(r *request, err error, asOf uint64) error {
 	source, findErr := h.Reads.Source(r.source())
 	if findErr == nil && !source.Removed {
 		if asOf != 0 {
-			return fail(http.StatusNotFound, "not_found", "The source %s had no schema then", contract.Printable(id))
+			return web.Fail(http.StatusNotFound, "not_found", "The source %s had no schema then", contract.Printable(id))
 		}
-		return fail(http.StatusNotFound, "not_found", "The schema of %s is not known yet", contract.Printable(id))
+		return web.Fail(http.StatusNotFound, "not_found", "The schema of %s is not known yet", contract.Printable(id))
 	}
-	return noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(id)})
+	return noSource(web.Detail{Field: "source_id", Message: "there is no source " + contract.Printable(id)})
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"headwater/api/web"
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -58,7 +59,7 @@ func (t *task) send(ctx context.Context) error {
 		}
 		done, rejectErr := t.reject(recording, i, err)
 		if rejectErr != nil {
-			return unavailable(errors.Join(err, rejectErr))
+			return web.Unavailable(errors.Join(err, rejectErr))
 		}
 		if done {
 			continue
@@ -92,7 +93,7 @@ func (t *task) sendOne(ctx context.Context, i int) (ref string, err error) {
 	return ref, t.h.Commands.Send(ctx, &command.Command{ID: t.commandID(i), Time: now, TraceParent: t.trace, Data: data})
 }
 
-func (t *task) commandID(i int) string { return t.seed.uuid("command", strconv.Itoa(i)) }
+func (t *task) commandID(i int) string { return t.seed.UUID("command", strconv.Itoa(i)) }
 
 // reject ends a target in the log, unless a worker that got the command
 // nevertheless has ended it, and reports whether that one carried it out. A
@@ -107,7 +108,7 @@ func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 		reason, message = event.ReasonLimit, "the configuration is too large"
 	}
 	e := &event.Event{
-		ID: t.seed.uuid("rejected", strconv.Itoa(i)), Time: time.Now().UTC(), Causation: t.commandID(i), TraceParent: t.trace,
+		ID: t.seed.UUID("rejected", strconv.Itoa(i)), Time: time.Now().UTC(), Causation: t.commandID(i), TraceParent: t.trace,
 		Data: &event.CommandRejected{Meta: meta, Command: command.ForKind(t.kind), Reason: reason, Message: message},
 	}
 	for try := 0; ; try++ {

@@ -7,24 +7,26 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"headwater/api/web"
 )
 
 // connectors answers what can be connected.
-func (h *Handler) connectors(_ context.Context, _ *request) (*answer, error) {
+func (h *Handler) connectors(_ context.Context, _ *request) (*web.Answer, error) {
 	all := h.Connectors.Describe()
-	return success(http.StatusOK, count(len(all), "connector"), all)
+	return web.Success(http.StatusOK, web.Count(len(all), "connector"), all)
 }
 
 // healthz answers that the process is alive.
-func (h *Handler) healthz(context.Context, *request) (*answer, error) {
-	return success(http.StatusOK, "alive", nil)
+func (h *Handler) healthz(context.Context, *request) (*web.Answer, error) {
+	return web.Success(http.StatusOK, "alive", nil)
 }
 
 // readyz answers whether this node can serve.
-func (h *Handler) readyz(ctx context.Context, _ *request) (*answer, error) {
+func (h *Handler) readyz(ctx context.Context, _ *request) (*web.Answer, error) {
 	select {
 	case <-h.draining:
-		return nil, fail(http.StatusServiceUnavailable, "not_ready", "The node is shutting down").later(5 * time.Second)
+		return nil, web.Fail(http.StatusServiceUnavailable, "not_ready", "The node is shutting down").Later(5 * time.Second)
 	default:
 	}
 	if h.Ready != nil {
@@ -37,10 +39,10 @@ func (h *Handler) readyz(ctx context.Context, _ *request) (*answer, error) {
 			if errors.As(err, &told) {
 				why = "The node is not ready: " + told.Told()
 			}
-			return nil, &hidden{fail(http.StatusServiceUnavailable, "not_ready", "%s", why).later(time.Second), err}
+			return nil, web.Fail(http.StatusServiceUnavailable, "not_ready", "%s", why).Later(time.Second).Because(err)
 		}
 	}
-	return success(http.StatusOK, "ready", nil)
+	return web.Success(http.StatusOK, "ready", nil)
 }
 
 //go:embed openapi.yaml
@@ -50,26 +52,26 @@ var openapi []byte
 var asyncapi []byte
 
 // openapi answers the contract of the calls.
-func (h *Handler) openapi(context.Context, *request) (*answer, error) {
+func (h *Handler) openapi(context.Context, *request) (*web.Answer, error) {
 	return document("application/yaml", openapi), nil
 }
 
 // asyncapi answers the contract of the events.
-func (h *Handler) asyncapi(context.Context, *request) (*answer, error) {
+func (h *Handler) asyncapi(context.Context, *request) (*web.Answer, error) {
 	return document("application/yaml", asyncapi), nil
 }
 
 // document answers what is the same for everybody until the next build.
-func document(kind string, body []byte) *answer {
-	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {kind}, "Cache-Control": {"max-age=300"}}, body: body}
+func document(kind string, body []byte) *web.Answer {
+	return &web.Answer{Status: http.StatusOK, Header: http.Header{"Content-Type": {kind}, "Cache-Control": {"max-age=300"}}, Body: body}
 }
 
 // payloadSchema answers the JSON Schema of an event's or a command's payload.
-func (h *Handler) payloadSchema(_ context.Context, r *request) (*answer, error) {
+func (h *Handler) payloadSchema(_ context.Context, r *request) (*web.Answer, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(r.variable("name"), ".json"), ".v1")
 	schema, ok := h.schemas[name]
 	if !ok {
-		return nil, fail(http.StatusNotFound, "not_found", "There is no payload of that name; names look like SyncCompleted.v1.json")
+		return nil, web.Fail(http.StatusNotFound, "not_found", "There is no payload of that name; names look like SyncCompleted.v1.json")
 	}
 	return document("application/schema+json", schema), nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"headwater/api/contract"
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -28,7 +30,7 @@ func (h *Handler) chosen(r *request, owner string, ids *[]string) ([]projections
 // names the others.
 func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projections.Source) bool) ([]projections.Source, error) {
 	var sources []projections.Source
-	var missing []detail
+	var missing []web.Detail
 	seen := map[string]bool{}
 	for i, id := range ids {
 		if seen[id] {
@@ -38,7 +40,7 @@ func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projec
 		source, err := h.Reads.AnySource(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
 		switch {
 		case errors.Is(err, projections.ErrNotFound), err == nil && !fits(&source):
-			missing = append(missing, detail{Field: fmt.Sprintf("source_ids[%d]", i), Message: "there is no source " + contract.Printable(id)})
+			missing = append(missing, web.Detail{Field: fmt.Sprintf("source_ids[%d]", i), Message: "there is no source " + contract.Printable(id)})
 		case err != nil:
 			return nil, err
 		default:
@@ -52,10 +54,10 @@ func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projec
 }
 
 // noSource is the answer to ids that are foreign, removed or made up.
-func noSource(missing ...detail) *failure {
-	f := fail(http.StatusNotFound, "not_found", "There is no such source in this workspace and scope").with(missing...)
+func noSource(missing ...web.Detail) *web.Failure {
+	f := web.Fail(http.StatusNotFound, "not_found", "There is no such source in this workspace and scope").With(missing...)
 	if len(missing) == 1 {
-		f.message = strings.ToUpper(missing[0].Message[:1]) + missing[0].Message[1:] + " in this workspace and scope"
+		f.Message = strings.ToUpper(missing[0].Message[:1]) + missing[0].Message[1:] + " in this workspace and scope"
 	}
 	return f
 }
@@ -66,13 +68,13 @@ type failedSource struct {
 	Error    string       `json:"error"`
 	Reason   event.Reason `json:"reason,omitempty"`
 	SourceID string       `json:"source_id,omitempty"`
-	Details  []detail     `json:"details,omitempty"`
+	Details  []web.Detail `json:"details,omitempty"`
 
 	at int // place in the request
 }
 
 // failedTarget says why a target has no result.
-func failedTarget(t target, g *projections.Target) failedSource {
+func failedTarget(t idempotency.Target, g *projections.Target) failedSource {
 	f := failedSource{Name: t.Name, SourceID: t.SourceID, at: t.At, Reason: event.ReasonInternal, Error: "there is no outcome"}
 	if g == nil {
 		return f
@@ -97,16 +99,16 @@ func reported(op projections.Operation, index int) *projections.Target {
 
 // none is the answer to a request of which nothing was carried out. field names
 // the place of a source in the request.
-func none(what string, failed []failedSource, field func(failedSource) string) *failure {
+func none(what string, failed []failedSource, field func(failedSource) string) *web.Failure {
 	reasons := make([]event.Reason, len(failed))
-	var details []detail
+	var details []web.Detail
 	for i, f := range failed {
 		reasons[i] = f.Reason
 		if len(f.Details) > 0 {
 			details = append(details, f.Details...)
 			continue
 		}
-		details = append(details, detail{Field: field(f), Message: f.Error, Reason: string(f.Reason), SourceID: f.SourceID, Name: f.Name})
+		details = append(details, web.Detail{Field: field(f), Message: f.Error, Reason: string(f.Reason), SourceID: f.SourceID, Name: f.Name})
 	}
 	status, code := statusOf(reasons)
 	message := what
@@ -116,21 +118,5 @@ func none(what string, failed []failedSource, field func(failedSource) string) *
 	if len(failed) > 1 {
 		message += fmt.Sprintf(" (and %d more)", len(failed)-1)
 	}
-	return fail(status, code, "%s", message).with(details...)
-}
-
-// count writes a number of things for people.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// of writes "2 of 3 sources", or "3 sources" when it is all of them.
-func of(done, all int, what string) string {
-	if done == all {
-		return count(all, what)
-	}
-	return fmt.Sprintf("%d of %s", done, count(all, what))
+	return web.Fail(status, code, "%s", message).With(details...)
 }

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"slices"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -23,7 +25,7 @@ type syncRequest struct {
 // planSync attaches to the syncs that run already: a command for those would
 // queue behind them. A request with options of its own is refused then, for a
 // running sync does not take them.
-func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
+func (h *Handler) planSync(r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body syncRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -51,24 +53,24 @@ func (h *Handler) planSync(r *request, s seed, prior []target) (*job, error) {
 			return nil, err
 		}
 		for i, source := range sources {
-			t := target{SourceID: source.Address.Source, Name: source.Name, At: i}
+			t := idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i}
 			if source.Running != nil {
 				t.SyncID, t.Attached = source.Running.SyncID, true
 			} else {
-				t.SyncID = s.id("syn_", t.SourceID)
+				t.SyncID = s.ID("syn_", t.SourceID)
 			}
 			j.targets = append(j.targets, t)
 		}
 	}
 	if len(j.targets) == 0 {
-		j.done, err = success(http.StatusOK, "There is no data source to sync", synced(0, nil, nil))
+		j.done, err = web.Success(http.StatusOK, "There is no data source to sync", synced(0, nil, nil))
 		return j, err
 	}
-	j.payload = func(_ context.Context, t target) (command.Data, error) {
+	j.payload = func(_ context.Context, t idempotency.Target) (command.Data, error) {
 		options, err := sent(t.SourceID)
 		return &command.SyncSource{SyncID: t.SyncID, Options: options}, err
 	}
-	j.compose = func(op projections.Operation) (*answer, error) { return h.composeSync(r, body.SourceIDs, j, op) }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return h.composeSync(r, body.SourceIDs, j, op) }
 	return j, nil
 }
 
@@ -107,7 +109,7 @@ func synced(records int64, syncs []json.RawMessage, operation any) map[string]an
 	return map[string]any{"records_processed": records, "syncs": syncs, "operation_id": operation}
 }
 
-func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.Operation) (*answer, error) {
+func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
 	var records int64
 	var syncs []json.RawMessage
 	var failed []failedSource
@@ -150,11 +152,11 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 	if done == 0 {
 		return nil, none("No data source was synced", failed, fieldOf(ids))
 	}
-	message := fmt.Sprintf("Synced %s: %s", of(done, len(j.targets), "data source"), count(int(records), "record"))
+	message := fmt.Sprintf("Synced %s: %s", web.Of(done, len(j.targets), "data source"), web.Count(int(records), "record"))
 	if partial > 0 {
-		message += fmt.Sprintf("; of %s some tables failed, see their messages in syncs", count(partial, "data source"))
+		message += fmt.Sprintf("; of %s some tables failed, see their messages in syncs", web.Count(partial, "data source"))
 	}
-	return success(http.StatusOK, message, synced(records, syncs, op.ID))
+	return web.Success(http.StatusOK, message, synced(records, syncs, op.ID))
 }
 
 // neverSynced stands for a sync that ended before it began.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -93,7 +94,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 	if o == nil {
 		return command.SyncOptions{}, nil
 	}
-	var wrong []detail
+	var wrong []web.Detail
 	mode := o.Mode
 	if o.Incremental != nil {
 		asked := modeFull
@@ -101,12 +102,12 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 			asked = modeIncremental
 		}
 		if mode != "" && mode != asked {
-			wrong = append(wrong, detail{Field: "sync_options.incremental", Message: "contradicts sync_options.mode; send one of the two"})
+			wrong = append(wrong, web.Detail{Field: "sync_options.incremental", Message: "contradicts sync_options.mode; send one of the two"})
 		}
 		mode = asked
 	}
 	if wrong != nil {
-		return command.SyncOptions{}, malformed(wrong...)
+		return command.SyncOptions{}, web.Malformed(wrong...)
 	}
 	return command.SyncOptions{
 		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
@@ -131,10 +132,10 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 		}
 		return sources, options, nil
 	}
-	var wrong []detail
+	var wrong []web.Detail
 	fits := make([]fitted, len(sources))
 	absent := map[string]int{} // field to how many sources lack what it names
-	lacking := map[string]detail{}
+	lacking := map[string]web.Detail{}
 	var fields []string
 	for i, s := range sources {
 		fitting, known, problems, err := h.fitOne(s, asked)
@@ -142,7 +143,7 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 			return nil, nil, err
 		}
 		for _, p := range problems {
-			d := detail{Field: p.Field, Message: p.Message, Reason: string(p.Reason), SourceID: s.Address.Source, Name: s.Name}
+			d := web.Detail{Field: p.Field, Message: p.Message, Reason: string(p.Reason), SourceID: s.Address.Source, Name: s.Name}
 			switch {
 			case !p.Absent:
 				wrong = append(wrong, d)
@@ -195,7 +196,7 @@ type fitted struct {
 
 // namesTable reports whether what no source is known to have is a table, and not
 // a column of one that is known.
-func namesTable(field string, d detail) bool {
+func namesTable(field string, d web.Detail) bool {
 	return d.Reason == string(event.ReasonNotFound) && !strings.Contains(field, ".exclude[")
 }
 
@@ -293,7 +294,7 @@ func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitti
 }
 
 // unfit is the answer to options that cannot be met.
-func unfit(wrong []detail) *failure {
+func unfit(wrong []web.Detail) *web.Failure {
 	reasons := make([]event.Reason, len(wrong))
 	for i, d := range wrong {
 		reasons[i] = event.Reason(d.Reason)
@@ -303,5 +304,5 @@ func unfit(wrong []detail) *failure {
 	if n := len(wrong) - 1; n > 0 {
 		message += fmt.Sprintf(" (and %d more)", n)
 	}
-	return fail(http.StatusUnprocessableEntity, code, "%s", message).with(wrong...)
+	return web.Fail(http.StatusUnprocessableEntity, code, "%s", message).With(wrong...)
 }

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"headwater/api/contract"
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
 )
 
 // syncs answers the syncs of a scope, newest first.
-func (h *Handler) syncs(_ context.Context, r *request) (*answer, error) {
+func (h *Handler) syncs(_ context.Context, r *request) (*web.Answer, error) {
 	page, err := h.Reads.Syncs(projections.SyncQuery{
 		Organization: r.caller.Organization, Workspace: r.workspace, Owners: []string{r.owner(r.query.Get("scope"))},
 		SourceID: r.query.Get("source_id"), Status: r.query.Get("status"), Limit: r.limit(), Cursor: r.query.Get("cursor"),
@@ -22,20 +24,20 @@ func (h *Handler) syncs(_ context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	return r.page(count(page.Count, "sync"), page), nil
+	return r.page(web.Count(page.Count, "sync"), page), nil
 }
 
 // sync answers one sync with its tables. One of another user is not there.
-func (h *Handler) sync(_ context.Context, r *request) (*answer, error) {
+func (h *Handler) sync(_ context.Context, r *request) (*web.Answer, error) {
 	sync, err := h.findSync(r)
 	if err != nil {
 		return nil, err
 	}
-	a, err := success(http.StatusOK, "The sync is "+sync.Status, raw(sync.JSON))
+	a, err := web.Success(http.StatusOK, "The sync is "+sync.Status, web.Raw(sync.JSON))
 	if err != nil {
 		return nil, err
 	}
-	a.header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
+	a.Header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
 	return a, nil
 }
 
@@ -47,7 +49,7 @@ func (h *Handler) findSync(r *request) (projections.Sync, error) {
 		err = projections.ErrNotFound
 	}
 	if errors.Is(err, projections.ErrNotFound) {
-		return sync, fail(http.StatusNotFound, "not_found", "There is no sync %s in this workspace; one that waits for its turn is cancelled by its operation", contract.Printable(id))
+		return sync, web.Fail(http.StatusNotFound, "not_found", "There is no sync %s in this workspace; one that waits for its turn is cancelled by its operation", contract.Printable(id))
 	}
 	return sync, err
 }
@@ -57,7 +59,7 @@ const syncLook = 50 * time.Millisecond
 
 // planCancelSync asks one sync to stop and leaves the others of its operation.
 // As planCancel it waits for what it cancels.
-func (h *Handler) planCancelSync(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planCancelSync(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	sync, err := h.findSync(r)
 	if err != nil {
 		return nil, err
@@ -65,13 +67,13 @@ func (h *Handler) planCancelSync(r *request, _ seed, prior []target) (*job, erro
 	op := sync.Operation.ID
 	j := &job{kind: event.KindCancel, owner: sync.Address.Owner, follows: op, targets: prior}
 	if sync.Ended() {
-		j.done, err = success(http.StatusOK, "The sync had ended before: it is "+sync.Status, raw(sync.JSON))
+		j.done, err = web.Success(http.StatusOK, "The sync had ended before: it is "+sync.Status, web.Raw(sync.JSON))
 		return j, err
 	}
 	if prior == nil {
-		j.targets = []target{{SourceID: sync.Address.Source, Name: sync.SourceName, SyncID: sync.ID}}
+		j.targets = []idempotency.Target{{SourceID: sync.Address.Source, Name: sync.SourceName, SyncID: sync.ID}}
 	}
-	j.payload = func(context.Context, target) (command.Data, error) {
+	j.payload = func(context.Context, idempotency.Target) (command.Data, error) {
 		return &command.CancelOperation{Cancels: op, SyncID: sync.ID}, nil
 	}
 	j.until = func(ctx context.Context) error {
@@ -87,12 +89,12 @@ func (h *Handler) planCancelSync(r *request, _ seed, prior []target) (*job, erro
 			}
 		}
 	}
-	j.compose = func(projections.Operation) (*answer, error) {
+	j.compose = func(projections.Operation) (*web.Answer, error) {
 		now, err := h.Reads.Sync(r.caller.Organization, r.workspace, sync.ID)
 		if err != nil {
 			return nil, err
 		}
-		return success(http.StatusOK, "The sync is "+now.Status, raw(now.JSON))
+		return web.Success(http.StatusOK, "The sync is "+now.Status, web.Raw(now.JSON))
 	}
 	return j, nil
 }

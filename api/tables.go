@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/api/web"
 	"headwater/projections"
 )
 
@@ -44,7 +45,7 @@ const mostTables = 100
 
 // tables answers where the landed tables of a scope or source lie, by source and
 // name.
-func (h *Handler) tables(ctx context.Context, r *request) (*answer, error) {
+func (h *Handler) tables(ctx context.Context, r *request) (*web.Answer, error) {
 	sequence := h.Reads.Position()
 	all, err := h.landed(r)
 	if err != nil {
@@ -82,7 +83,7 @@ func (h *Handler) tables(ctx context.Context, r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.page(count(len(page), "table"), projections.Page{JSON: encoded, Count: len(page), Next: next, Sequence: sequence}), nil
+	return r.page(web.Count(len(page), "table"), projections.Page{JSON: encoded, Count: len(page), Next: next, Sequence: sequence}), nil
 }
 
 // landed returns the tables of the source that the query names, or of all of its

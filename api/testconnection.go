@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -19,7 +21,7 @@ type testRequest struct {
 	} `json:"source_config"`
 }
 
-func (h *Handler) planTest(r *request, s seed, prior []target) (*job, error) {
+func (h *Handler) planTest(r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body testRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -33,22 +35,22 @@ func (h *Handler) planTest(r *request, s seed, prior []target) (*job, error) {
 	}
 	j := &job{kind: event.KindTest, owner: r.caller.Username, targets: prior}
 	if prior == nil {
-		j.targets = []target{{SourceID: s.id("tst_"), Name: body.Config.Name}}
+		j.targets = []idempotency.Target{{SourceID: s.ID("tst_"), Name: body.Config.Name}}
 	}
-	j.payload = func(ctx context.Context, t target) (command.Data, error) {
+	j.payload = func(ctx context.Context, t idempotency.Target) (command.Data, error) {
 		ref, err := h.seal(ctx, found.secret, func(secret []byte) (string, error) {
 			address := event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: j.owner, Source: t.SourceID}
 			return h.Vault.SealFor(ctx, address, secret, h.Options.Deadline+time.Minute)
 		})
 		return &command.TestConnection{Type: body.Config.Type, Connector: found.connector, Config: found.public, SecretRef: ref}, err
 	}
-	j.compose = func(op projections.Operation) (*answer, error) { return composeTest(found.connector, j, op) }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return composeTest(found.connector, j, op) }
 	return j, nil
 }
 
 // composeTest answers how far the test came. A connection that does not work is
 // an answer, not an error.
-func composeTest(connector string, j *job, op projections.Operation) (*answer, error) {
+func composeTest(connector string, j *job, op projections.Operation) (*web.Answer, error) {
 	g := reported(op, 0)
 	steps := []event.TestStep{}
 	ok := g != nil && g.Status == projections.StatusCompleted
@@ -60,9 +62,9 @@ func composeTest(connector string, j *job, op projections.Operation) (*answer, e
 	}
 	data := map[string]any{"connector": connector, "steps": steps, "operation_id": op.ID}
 	if ok {
-		return success(http.StatusOK, "The connection works", data)
+		return web.Success(http.StatusOK, "The connection works", data)
 	}
 	f := failedTarget(j.targets[0], g)
 	data["reason"] = f.Reason
-	return compose(http.StatusOK, "error", f.Error, data, "", &apiError{string(f.Reason), []detail{}})
+	return web.Compose(http.StatusOK, "error", f.Error, data, "", &web.Error{Code: string(f.Reason), Details: []web.Detail{}})
 }

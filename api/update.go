@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"headwater/api/contract"
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -30,7 +32,7 @@ type updateRequest struct {
 // planUpdate changes some settings of a source and keeps the others, its secrets
 // too: it is a connect whose configuration is made of what is stored and what
 // is given.
-func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planUpdate(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body updateRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -39,10 +41,10 @@ func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
 		body.Metadata = nil
 	}
 	if body.Config == nil && body.Metadata == nil {
-		return nil, malformed(detail{Field: "connection_config", Message: "is missing: give the settings to change, or metadata"})
+		return nil, web.Malformed(web.Detail{Field: "connection_config", Message: "is missing: give the settings to change, or metadata"})
 	}
 	if len(body.Metadata) > h.Options.MaxMetadata {
-		return nil, malformed(detail{Field: "metadata", Message: fmt.Sprintf("must have at most %d bytes", h.Options.MaxMetadata)})
+		return nil, web.Malformed(web.Detail{Field: "metadata", Message: fmt.Sprintf("must have at most %d bytes", h.Options.MaxMetadata)})
 	}
 	source, err := h.one(r, body.Scope, body.SourceID)
 	if err != nil {
@@ -54,9 +56,9 @@ func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
 	}
 	j := &job{kind: event.KindUpdate, owner: source.Address.Owner, targets: prior}
 	if prior == nil {
-		j.targets = []target{{SourceID: source.Address.Source, Name: source.Name}}
+		j.targets = []idempotency.Target{{SourceID: source.Address.Source, Name: source.Name}}
 	}
-	j.payload = func(ctx context.Context, _ target) (command.Data, error) {
+	j.payload = func(ctx context.Context, _ idempotency.Target) (command.Data, error) {
 		ref, err := h.seal(ctx, found.secret, func(secret []byte) (string, error) { return h.Vault.Seal(ctx, source.Address, secret) })
 		clear(found.secret)
 		if err != nil {
@@ -70,7 +72,7 @@ func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
 			Name: source.Name, Type: source.Type, Connector: source.Connector, Config: found.public, SecretRef: ref, Metadata: metadata, Base: source.ConfigVersion,
 		}, nil
 	}
-	j.compose = func(op projections.Operation) (*answer, error) {
+	j.compose = func(op projections.Operation) (*web.Answer, error) {
 		return h.composeOne(j, op, "connection_config", "The data source was not updated", "Updated the data source")
 	}
 	return j, nil
@@ -80,7 +82,7 @@ func (h *Handler) planUpdate(r *request, _ seed, prior []target) (*job, error) {
 func (h *Handler) one(r *request, scope, id string) (projections.Source, error) {
 	source, err := h.Reads.Source(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(scope), Source: id})
 	if errors.Is(err, projections.ErrNotFound) {
-		return source, noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(id)})
+		return source, noSource(web.Detail{Field: "source_id", Message: "there is no source " + contract.Printable(id)})
 	}
 	return source, err
 }
@@ -95,7 +97,7 @@ func (h *Handler) changed(ctx context.Context, source projections.Source, given 
 	}
 	switch {
 	case errors.Is(err, seal.ErrDestroyed), errors.Is(err, seal.ErrRefused):
-		return found, fail(http.StatusUnprocessableEntity, string(event.ReasonSecretDestroyed), "The secrets of %s cannot be opened any more; connect it again with all its settings", contract.Printable(source.Name))
+		return found, web.Fail(http.StatusUnprocessableEntity, string(event.ReasonSecretDestroyed), "The secrets of %s cannot be opened any more; connect it again with all its settings", contract.Printable(source.Name))
 	case err != nil:
 		return found, fmt.Errorf("open the secrets to keep: %w", err)
 	}
@@ -138,9 +140,9 @@ func (h *Handler) changed(ctx context.Context, source projections.Source, given 
 }
 
 // invalid is the answer to a configuration that cannot be right.
-func invalid(wrong []detail) *failure {
+func invalid(wrong []web.Detail) *web.Failure {
 	message := wrong[0].Field + " " + wrong[0].Message
-	return fail(outcomes[event.ReasonInvalidConfig], string(event.ReasonInvalidConfig), "The configuration cannot be right: %s", message).with(wrong...)
+	return web.Fail(outcomes[event.ReasonInvalidConfig], string(event.ReasonInvalidConfig), "The configuration cannot be right: %s", message).With(wrong...)
 }
 
 // kept refuses to send the secrets of a shared source somewhere else: whoever
@@ -160,10 +162,10 @@ func kept(source projections.Source, public json.RawMessage, open, hidden, given
 	if same {
 		return nil
 	}
-	var wrong []detail
+	var wrong []web.Detail
 	for _, key := range slices.Sorted(maps.Keys(hidden)) {
 		if _, again := given[key]; !again {
-			wrong = append(wrong, detail{Field: "connection_config." + key, Message: "must be given again where other settings of a shared source change: they may say where the secret goes", Reason: string(event.ReasonInvalidConfig)})
+			wrong = append(wrong, web.Detail{Field: "connection_config." + key, Message: "must be given again where other settings of a shared source change: they may say where the secret goes", Reason: string(event.ReasonInvalidConfig)})
 		}
 	}
 	if wrong == nil {
@@ -185,13 +187,13 @@ type renameRequest struct {
 }
 
 // planRename gives a source another name.
-func (h *Handler) planRename(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planRename(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body renameRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
 	if message := unfitName(body.Name); message != "" {
-		return nil, malformed(detail{Field: "name", Message: message})
+		return nil, web.Malformed(web.Detail{Field: "name", Message: message})
 	}
 	source, err := h.one(r, body.Scope, body.SourceID)
 	if err != nil {
@@ -199,12 +201,12 @@ func (h *Handler) planRename(r *request, _ seed, prior []target) (*job, error) {
 	}
 	j := &job{kind: event.KindRename, owner: source.Address.Owner, targets: prior}
 	if prior == nil {
-		j.targets = []target{{SourceID: source.Address.Source, Name: source.Name}}
+		j.targets = []idempotency.Target{{SourceID: source.Address.Source, Name: source.Name}}
 	}
-	j.payload = func(context.Context, target) (command.Data, error) {
+	j.payload = func(context.Context, idempotency.Target) (command.Data, error) {
 		return &command.RenameSource{Name: body.Name}, nil
 	}
-	j.compose = func(op projections.Operation) (*answer, error) {
+	j.compose = func(op projections.Operation) (*web.Answer, error) {
 		return h.composeOne(j, op, "name", "The data source was not renamed", "Renamed the data source; its tables stay where they lie")
 	}
 	return j, nil
@@ -235,17 +237,17 @@ func unseen(r rune) bool {
 }
 
 // composeOne answers with the document of the job's only source.
-func (h *Handler) composeOne(j *job, op projections.Operation, field, failed, done string) (*answer, error) {
+func (h *Handler) composeOne(j *job, op projections.Operation, field, failed, done string) (*web.Answer, error) {
 	g, t := reported(op, 0), j.targets[0]
 	if g == nil || g.Status != projections.StatusCompleted {
 		return nil, none(failed, []failedSource{failedTarget(t, g)}, func(failedSource) string { return field })
 	}
 	doc, err := h.Reads.SourceDoc(event.Address{Organization: op.Organization, Workspace: op.Workspace, Owner: j.owner, Source: t.SourceID})
 	if errors.Is(err, projections.ErrNotFound) {
-		return nil, noSource(detail{Field: "source_id", Message: "there is no source " + contract.Printable(t.SourceID)})
+		return nil, noSource(web.Detail{Field: "source_id", Message: "there is no source " + contract.Printable(t.SourceID)})
 	}
 	if err != nil {
 		return nil, err
 	}
-	return success(http.StatusOK, done, map[string]any{"source": json.RawMessage(doc), "operation_id": op.ID})
+	return web.Success(http.StatusOK, done, map[string]any{"source": json.RawMessage(doc), "operation_id": op.ID})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -17,7 +19,7 @@ type verifyRequest struct {
 }
 
 // planVerify compares what landed of sources with the sources.
-func (h *Handler) planVerify(r *request, _ seed, prior []target) (*job, error) {
+func (h *Handler) planVerify(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body verifyRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -30,18 +32,18 @@ func (h *Handler) planVerify(r *request, _ seed, prior []target) (*job, error) {
 			return nil, err
 		}
 		for i, source := range sources {
-			j.targets = append(j.targets, target{SourceID: source.Address.Source, Name: source.Name, At: i})
+			j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
 		}
 	}
 	if len(j.targets) == 0 {
 		var err error
-		j.done, err = success(http.StatusOK, "There is no data source to verify", comparedSources(nil, nil, nil))
+		j.done, err = web.Success(http.StatusOK, "There is no data source to verify", comparedSources(nil, nil, nil))
 		return j, err
 	}
-	j.payload = func(context.Context, target) (command.Data, error) {
+	j.payload = func(context.Context, idempotency.Target) (command.Data, error) {
 		return &command.VerifySource{Tables: body.Tables}, nil
 	}
-	j.compose = func(op projections.Operation) (*answer, error) { return composeVerify(body.SourceIDs, j, op) }
+	j.compose = func(op projections.Operation) (*web.Answer, error) { return composeVerify(body.SourceIDs, j, op) }
 	return j, nil
 }
 
@@ -61,7 +63,7 @@ func comparedSources(sources []verifiedSource, failed []failedSource, operation 
 	return map[string]any{"verified_sources": sources, "failed_sources": failed, "operation_id": operation}
 }
 
-func composeVerify(ids *[]string, j *job, op projections.Operation) (*answer, error) {
+func composeVerify(ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
 	var sources []verifiedSource
 	var failed []failedSource
 	found := map[string]int{}
@@ -81,11 +83,11 @@ func composeVerify(ids *[]string, j *job, op projections.Operation) (*answer, er
 	if len(sources) == 0 {
 		return nil, none("No data source was verified", failed, fieldOf(ids))
 	}
-	message := "Compared " + count(tables, "table")
+	message := "Compared " + web.Count(tables, "table")
 	for _, status := range []string{event.VerifiedEqual, event.VerifiedBehind, event.VerifiedDifferent, event.Unverified} {
 		if n := found[status]; n > 0 {
 			message += fmt.Sprintf(", %d %s", n, status)
 		}
 	}
-	return success(http.StatusOK, message, comparedSources(sources, failed, op.ID))
+	return web.Success(http.StatusOK, message, comparedSources(sources, failed, op.ID))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -88,7 +89,7 @@ func (t *task) wait(ctx context.Context) (op projections.Operation, ended bool, 
 	case ctx.Err() != nil:
 		return op, false, nil
 	case errors.Is(err, projections.ErrClosed):
-		return op, false, unavailable(err)
+		return op, false, web.Unavailable(err)
 	}
 	return op, false, err
 }
@@ -111,12 +112,12 @@ func (t *task) accept(ctx context.Context) error {
 		targets[i] = event.Target{SourceID: target.SourceID, Name: target.Name, SyncID: target.SyncID, Attached: target.Attached}
 	}
 	e := &event.Event{
-		ID: t.seed.uuid("accepted"), Time: time.Now().UTC(), TraceParent: t.trace,
+		ID: t.seed.UUID("accepted"), Time: time.Now().UTC(), TraceParent: t.trace,
 		Data: &event.OperationAccepted{Meta: event.At(t.address(t.id), t.operation(0)), Accepted: targets},
 	}
 	sequence, err := t.h.Events.Append(ctx, 0, e)
 	if err != nil {
-		return unavailable(err)
+		return web.Unavailable(err)
 	}
 	t.accepted = true
 	// The client may ask this node for the operation at once. A node that is
@@ -128,18 +129,18 @@ func (t *task) accept(ctx context.Context) error {
 }
 
 // later is the answer to a request that still runs.
-func (t *task) later(ctx context.Context) (*answer, error) {
+func (t *task) later(ctx context.Context) (*web.Answer, error) {
 	if err := t.accept(ctx); err != nil {
 		return nil, err
 	}
 	id := t.awaited()
-	a, err := success(http.StatusAccepted, "Accepted and still running; see operation "+id, map[string]string{"operation_id": id, "status": projections.StatusRunning})
+	a, err := web.Success(http.StatusAccepted, "Accepted and still running; see operation "+id, map[string]string{"operation_id": id, "status": projections.StatusRunning})
 	if err != nil {
 		return nil, err
 	}
-	a.header.Set("Location", t.location+id)
-	a.header.Set(headerSequence, strconv.FormatUint(t.h.Reads.Position(), 10))
-	t.prefer.applied(a.header, true)
+	a.Header.Set("Location", t.location+id)
+	a.Header.Set(headerSequence, strconv.FormatUint(t.h.Reads.Position(), 10))
+	t.prefer.applied(a.Header, true)
 	return a, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"headwater/api/contract"
+	"headwater/api/idempotency"
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/handlers/webhooks"
 )
@@ -65,13 +67,13 @@ type waitingAt struct {
 }
 
 // createWebhook begins deliveries to a URL.
-func (h *Handler) createWebhook(ctx context.Context, r *request, s seed, settled bool) (*answer, error) {
+func (h *Handler) createWebhook(ctx context.Context, r *request, s idempotency.Seed, settled bool) (*web.Answer, error) {
 	var body webhookRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
 	w := webhooks.Webhook{
-		ID: s.id("whk_"), Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(body.Scope),
+		ID: s.ID("whk_"), Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(body.Scope),
 		URL: body.URL, Description: body.Description, SourceID: body.SourceID, CreatedAt: s.At, CreatedBy: r.caller.Username,
 	}
 	if settled {
@@ -102,7 +104,7 @@ func (h *Handler) createWebhook(ctx context.Context, r *request, s seed, settled
 
 // webhookEvents fills in which events are meant and where they begin.
 func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body webhookRequest) error {
-	var wrong []detail
+	var wrong []web.Detail
 	if len(body.Types) > 0 {
 		names, bad := eventNames(strings.Join(body.Types, ","))
 		for i := range bad {
@@ -112,7 +114,7 @@ func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body w
 		w.Types, wrong = slices.Compact(names), append(wrong, bad...)
 	}
 	if body.SourceID != "" && !historyID().MatchString(body.SourceID) {
-		wrong = append(wrong, detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
+		wrong = append(wrong, web.Detail{Field: "source_id", Message: "must be the id of one source: letters, digits, _ and -; wildcards are not taken"})
 	}
 	first, last, _, err := h.History.State(ctx)
 	if err != nil {
@@ -126,32 +128,32 @@ func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body w
 		}
 	}
 	if len(wrong) > 0 {
-		return malformed(sorted(wrong)...)
+		return web.Malformed(web.Sorted(wrong)...)
 	}
 	return nil
 }
 
 // webhookKey returns what signs for a webhook: the seed determines it, and only
 // with the master key.
-func (h *Handler) webhookKey(s seed, id string) []byte {
+func (h *Handler) webhookKey(s idempotency.Seed, id string) []byte {
 	return h.fingerprint("webhook secret", hex.EncodeToString(s.Bytes), id)
 }
 
 // webhooks answers those of one scope, sorted by id.
-func (h *Handler) webhooks(ctx context.Context, r *request) (*answer, error) {
+func (h *Handler) webhooks(ctx context.Context, r *request) (*web.Answer, error) {
 	all, err := h.Webhooks.List(ctx, r.caller.Organization, r.workspace, r.owner(r.query.Get("scope")))
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, web.Unavailable(err)
 	}
 	docs := make([]webhookDoc, len(all))
 	for i, w := range all {
 		docs[i] = webhookAsShown(w)
 	}
-	return success(http.StatusOK, count(len(docs), "webhook"), docs)
+	return web.Success(http.StatusOK, web.Count(len(docs), "webhook"), docs)
 }
 
 // webhook answers one with how far it is.
-func (h *Handler) webhook(ctx context.Context, r *request) (*answer, error) {
+func (h *Handler) webhook(ctx context.Context, r *request) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
 		return nil, err
@@ -162,11 +164,11 @@ func (h *Handler) webhook(ctx context.Context, r *request) (*answer, error) {
 	}
 	doc := webhookAsShown(w)
 	doc.Delivery = deliveryAsShown(state, pending)
-	return success(http.StatusOK, deliveryMessage(doc.Delivery), doc)
+	return web.Success(http.StatusOK, deliveryMessage(doc.Delivery), doc)
 }
 
 // deleteWebhook ends one. Nothing is sent to it any more.
-func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*answer, error) {
+func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
 		return nil, err
@@ -174,14 +176,14 @@ func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*answer, error
 	if err := h.Webhooks.Delete(ctx, w.Address()); err != nil {
 		return nil, webhookFailure(err, w.ID)
 	}
-	if err := h.tellWebhook(ctx, r, newSeed(time.Now()), w, &event.WebhookDeleted{Receiver: receiver(w)}); err != nil {
+	if err := h.tellWebhook(ctx, r, idempotency.NewSeed(time.Now()), w, &event.WebhookDeleted{Receiver: receiver(w)}); err != nil {
 		return nil, err
 	}
-	return success(http.StatusOK, "Deleted webhook "+w.ID, map[string]string{"id": w.ID})
+	return web.Success(http.StatusOK, "Deleted webhook "+w.ID, map[string]string{"id": w.ID})
 }
 
 // rotateWebhook gives one a new secret. The one before signs too for a while.
-func (h *Handler) rotateWebhook(ctx context.Context, r *request, s seed, settled bool) (*answer, error) {
+func (h *Handler) rotateWebhook(ctx context.Context, r *request, s idempotency.Seed, settled bool) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
 		return nil, err
@@ -199,22 +201,22 @@ func (h *Handler) rotateWebhook(ctx context.Context, r *request, s seed, settled
 }
 
 // testWebhook sends one event that did not happen.
-func (h *Handler) testWebhook(ctx context.Context, r *request, s seed, _ bool) (*answer, error) {
+func (h *Handler) testWebhook(ctx context.Context, r *request, s idempotency.Seed, _ bool) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	a, err := h.Webhooks.Test(ctx, w.Address(), s.uuid("webhook test"))
+	a, err := h.Webhooks.Test(ctx, w.Address(), s.UUID("webhook test"))
 	if err != nil {
 		return nil, webhookFailure(err, w.ID)
 	}
 	data := map[string]any{
-		"webhook_id": w.ID, "event_id": s.uuid("webhook test"), "status": orNull(a.Status, 0), "duration_ms": a.Duration.Milliseconds(), "reason": orNull(a.Reason, ""),
+		"webhook_id": w.ID, "event_id": s.UUID("webhook test"), "status": orNull(a.Status, 0), "duration_ms": a.Duration.Milliseconds(), "reason": orNull(a.Reason, ""),
 	}
 	if !a.Taken() {
-		return compose(http.StatusOK, "error", a.Reason, data, "", &apiError{"not_delivered", []detail{}})
+		return web.Compose(http.StatusOK, "error", a.Reason, data, "", &web.Error{Code: "not_delivered", Details: []web.Detail{}})
 	}
-	return success(http.StatusOK, "The receiver took the test event", data)
+	return web.Success(http.StatusOK, "The receiver took the test event", data)
 }
 
 // findWebhook returns the webhook of the path: the caller's own, or one shared
@@ -225,7 +227,7 @@ func (h *Handler) findWebhook(ctx context.Context, r *request) (webhooks.Webhook
 		w, err := h.Webhooks.Get(ctx, event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner, Source: id})
 		if !errors.Is(err, webhooks.ErrNotFound) {
 			if err != nil {
-				err = unavailable(err)
+				err = web.Unavailable(err)
 			}
 			return w, err
 		}
@@ -238,24 +240,24 @@ func webhookFailure(err error, id string) error {
 	var problem *webhooks.Problem
 	switch {
 	case errors.Is(err, webhooks.ErrNotFound):
-		return fail(http.StatusNotFound, "not_found", "There is no webhook %s in this workspace", contract.Printable(id))
+		return web.Fail(http.StatusNotFound, "not_found", "There is no webhook %s in this workspace", contract.Printable(id))
 	case errors.Is(err, webhooks.ErrTooMany):
-		return fail(http.StatusConflict, "too_many_webhooks", "The workspace has %d webhooks of this scope already; delete one", webhooks.MaxPerScope)
+		return web.Fail(http.StatusConflict, "too_many_webhooks", "The workspace has %d webhooks of this scope already; delete one", webhooks.MaxPerScope)
 	case errors.Is(err, webhooks.ErrTooManyOfAll):
-		return fail(http.StatusConflict, "too_many_webhooks", "The organization has %d webhooks already; delete one", webhooks.MaxPerOrganization)
+		return web.Fail(http.StatusConflict, "too_many_webhooks", "The organization has %d webhooks already; delete one", webhooks.MaxPerOrganization)
 	case errors.As(err, &problem) && errors.Is(problem, webhooks.ErrUnreachable):
-		return fail(http.StatusUnprocessableEntity, string(event.ReasonUnreachable), "%s", problem.Message).with(detail{Field: "url", Message: problem.Message})
+		return web.Fail(http.StatusUnprocessableEntity, string(event.ReasonUnreachable), "%s", problem.Message).With(web.Detail{Field: "url", Message: problem.Message})
 	case errors.As(err, &problem):
-		return malformed(detail{Field: "url", Message: problem.Message})
+		return web.Malformed(web.Detail{Field: "url", Message: problem.Message})
 	}
-	return unavailable(err)
+	return web.Unavailable(err)
 }
 
 // shown answers a webhook with its secret.
-func (h *Handler) shown(status int, message string, w webhooks.Webhook, key []byte) (*answer, error) {
+func (h *Handler) shown(status int, message string, w webhooks.Webhook, key []byte) (*web.Answer, error) {
 	doc := webhookAsShown(w)
 	doc.Secret = webhooks.Secret(key)
-	return success(status, message, doc)
+	return web.Success(status, message, doc)
 }
 
 func webhookAsShown(w webhooks.Webhook) webhookDoc {
@@ -286,7 +288,7 @@ func deliveryAsShown(s webhooks.State, pending uint64) *delivery {
 }
 
 func deliveryMessage(d *delivery) string {
-	waits := count(int(d.Pending), "event") + " to deliver"
+	waits := web.Count(int(d.Pending), "event") + " to deliver"
 	if d.LastReason != nil && d.Failures > 0 {
 		return waits + "; the last attempt failed: " + *d.LastReason
 	}

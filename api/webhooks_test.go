@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/idempotency"
 	"headwater/bus"
 	"headwater/connectors"
 	"headwater/handlers/webhooks"
@@ -253,13 +254,13 @@ func TestWebhookRepeats(t *testing.T) {
 	}
 	for _, key := range keys {
 		entry, err := bucket.Get(t.Context(), key)
-		var known record
+		var known idempotency.Record
 		if err != nil || json.Unmarshal(entry.Value, &known) != nil || !known.Done || known.Status == 0 != (len(known.Body) == 0) {
 			t.Errorf("%s: %s %v", key, entry.Value, err)
 		}
 		if len(known.Body) > 0 {
-			if a, err := known.answer(); err != nil || strings.Contains(string(a.body), "whsec_") {
-				t.Errorf("kept: %s %v", a.body, err)
+			if a, err := known.Answer(); err != nil || strings.Contains(string(a.Body), "whsec_") {
+				t.Errorf("kept: %s %v", a.Body, err)
 			}
 		}
 	}

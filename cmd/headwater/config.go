@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"headwater/api"
+	"headwater/api/web"
 	"headwater/handlers/extract"
 	"headwater/handlers/landing/bucket"
 )
@@ -99,7 +99,7 @@ func (c *Config) Validate() error {
 	}
 
 	for _, origin := range c.CORSOrigins {
-		if err := api.CheckOrigin(origin); err != nil {
+		if err := web.CheckOrigin(origin); err != nil {
 			wrong("cors-origins", "%q %v", origin, err)
 		}
 	}

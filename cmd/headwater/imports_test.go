@@ -66,6 +66,9 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/api/contract", []string{"github.com/getkin/kin-openapi/openapi3"}, "contract judges a query and a body by a document: it knows no caller, no route and not what a call does"},
 		{"headwater/bus/groupcommit", []string{"headwater/bus/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "os"}, "group commit knows messages and the broker's folder, not what they mean: it can go, and plain appends stay"},
 		{"headwater/bus/kv", nil, "kv is a contract and three errors: who keeps keys needs no broker, and who offers them no vault"},
+		{"headwater/api/web", []string{"headwater/api/contract", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}, "web is how answers look: it knows no call, no command and no read model"},
+		{"headwater/api/quota", nil, "quota counts what is under way by name: it knows no request"},
+		{"headwater/api/idempotency", []string{"headwater/api/web", "headwater/bus/event", "headwater/bus/kv"}, "idempotency keeps answers to requests, whatever they ask for"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"headwater/api"
+	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/handlers/webhooks"
 )
@@ -44,7 +44,7 @@ func tellAll(t *testing.T, o *Ops, text string) int {
 			t.Fatal(err)
 		}
 	}
-	o.Answered(api.Exchange{Method: text, Route: "/api/v1/healthz", Status: 422, RequestID: text, Code: text, Message: text, Organization: text, Workspace: text, Subject: text})
+	o.Answered(web.Exchange{Method: text, Route: "/api/v1/healthz", Status: 422, RequestID: text, Code: text, Message: text, Organization: text, Workspace: text, Subject: text})
 	o.Delivered(webhooks.Webhook{ID: text, Organization: text, Workspace: text, Owner: text}, 1, webhooks.Attempt{Reason: text}, 1)
 	o.Log.Error("failed", "error", errText(text))
 	return len(all) + 3
@@ -176,7 +176,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 		t.Errorf("%d are told, then %d are told to be left out", told, skipped)
 	}
 	o, out := listen(slog.LevelInfo, JSON)
-	refused := api.Exchange{Method: http.MethodPost, Route: "/api/v1/data/{workspace_id}/sync", Status: http.StatusUnauthorized}
+	refused := web.Exchange{Method: http.MethodPost, Route: "/api/v1/data/{workspace_id}/sync", Status: http.StatusUnauthorized}
 	o.refusals = allowance{at: time.Now().Add(time.Hour), skipped: 7}
 	o.Answered(refused)
 	if out.Len() != 0 {

@@ -8,14 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"headwater/api"
+	"headwater/api/web"
 	"headwater/handlers/webhooks"
 )
 
 // Answered logs and counts a request. Those that change something, and those
 // that were refused, are logged at INFO, our own failures at ERROR, and reads at
 // DEBUG.
-func (o *Ops) Answered(x api.Exchange) {
+func (o *Ops) Answered(x web.Exchange) {
 	status := x.Status
 	if status == 0 {
 		status = 499 // the client left

@@ -1,4 +1,4 @@
-package api
+package web
 
 import (
 	"net/http"
@@ -22,23 +22,34 @@ type Exchange struct {
 	Organization, Workspace, Subject string
 }
 
-// recorder sees what is answered.
-type recorder struct {
+// Recorder sees what is answered.
+type Recorder struct {
 	http.ResponseWriter
 	x Exchange
 }
 
-// Unwrap lets http.ResponseController reach the writer of the server.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+// Record returns a writer that takes down what is answered through it.
+func Record(w http.ResponseWriter, method string) *Recorder {
+	return &Recorder{ResponseWriter: w, x: Exchange{Method: method}}
+}
 
-func (r *recorder) WriteHeader(status int) {
+// Exchange returns what was seen of a request that took so long.
+func (r *Recorder) Exchange(d time.Duration) Exchange {
+	r.x.Duration = d
+	return r.x
+}
+
+// Unwrap lets http.ResponseController reach the writer of the server.
+func (r *Recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *Recorder) WriteHeader(status int) {
 	if r.x.Status == 0 && status >= 200 {
 		r.x.Status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
-func (r *recorder) Write(b []byte) (int, error) {
+func (r *Recorder) Write(b []byte) (int, error) {
 	if r.x.Status == 0 {
 		r.x.Status = http.StatusOK
 	}
@@ -47,9 +58,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// note adds to what is told of the request that w answers.
-func note(w http.ResponseWriter, add func(*Exchange)) {
-	if r, ok := w.(*recorder); ok {
+// Note adds to what is told of the request that w answers.
+func Note(w http.ResponseWriter, add func(*Exchange)) {
+	if r, ok := w.(*Recorder); ok {
 		add(&r.x)
 	}
 }

@@ -1,4 +1,4 @@
-package api
+package web
 
 import (
 	"bytes"
@@ -29,9 +29,9 @@ var (
 // compress writes the answer in the form that the client prefers, and says that
 // others would get another. One that shows a secret is shorter than what is
 // compressed, and event streams do not come through here.
-func (a *answer) compress(header, asked http.Header) {
-	length := len(a.body) + len(a.through)
-	if a.status == http.StatusNotModified || length < minCompressed || header.Get("Content-Encoding") != "" {
+func (a *Answer) compress(header, asked http.Header) {
+	length := a.Size()
+	if a.Status == http.StatusNotModified || length < minCompressed || header.Get("Content-Encoding") != "" {
 		return
 	}
 	header.Add("Vary", "Accept-Encoding")
@@ -41,16 +41,16 @@ func (a *answer) compress(header, asked http.Header) {
 	}
 	var whole bytes.Buffer
 	whole.Grow(length)
-	end := len(a.body) - a.tail
-	whole.Write(a.body[:end])
+	end := len(a.Body) - a.tail
+	whole.Write(a.Body[:end])
 	whole.Write(a.through)
-	whole.Write(a.body[end:])
+	whole.Write(a.Body[end:])
 	packed, err := pack(coding, whole.Bytes())
 	if err != nil || len(packed) >= length {
 		return
 	}
 	header.Set("Content-Encoding", coding)
-	a.body, a.through, a.tail = packed, nil, 0
+	a.Body, a.through, a.tail = packed, nil, 0
 }
 
 func pack(coding string, plain []byte) ([]byte, error) {

@@ -29,9 +29,7 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	fmt.Fprintf(conn, "GET /api/v1/data/w1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", c.token)
 	eventually(t, "its answer is being written", func() bool { // else the next one may have the share
-		h.handler.unread.mu.Lock()
-		defer h.handler.unread.mu.Unlock()
-		return len(h.handler.unread.taken) == 1
+		return h.handler.unread.InUse() == 1
 	})
 	eventually(t, "the share is full", func() bool {
 		r := c.get("/data/w1/events")
@@ -68,9 +66,7 @@ func TestUnreadStreamsAreBounded(t *testing.T) {
 	_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	fmt.Fprintf(conn, "GET /api/v1/data/w1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n", c.token)
 	eventually(t, "its large event is being written", func() bool {
-		h.handler.unread.mu.Lock()
-		defer h.handler.unread.mu.Unlock()
-		return len(h.handler.unread.taken) == 1
+		return h.handler.unread.InUse() == 1
 	})
 	s := c.stream("/data/w1/events")
 	if e := s.next(); e.Data.Message != "small" {
@@ -81,37 +77,8 @@ func TestUnreadStreamsAreBounded(t *testing.T) {
 	}
 	conn.Close()
 	eventually(t, "the share is free", func() bool {
-		h.handler.unread.mu.Lock()
-		defer h.handler.unread.mu.Unlock()
-		return len(h.handler.unread.taken) == 0
+		return h.handler.unread.InUse() == 0
 	})
 }
 
 // All or nothing of several shares is taken, and given back.
-func TestLimiter(t *testing.T) {
-	var l limiter
-	a, b := share{"a", 2, "A has"}, share{"b", 3, "B has"}
-	for range 2 {
-		if full := l.enter(1, a, b); full != nil {
-			t.Fatal(full)
-		}
-	}
-	if full := l.enter(1, b, a); full == nil || full.key != "a" {
-		t.Errorf("got %v", full)
-	}
-	if full := l.enter(1, b); full != nil {
-		t.Errorf("the refused one took of b: %v", full)
-	}
-	if full := l.enter(1, b); full == nil {
-		t.Error("b has more than its share")
-	}
-	l.leave(1, a, b)
-	l.leave(1, a, b)
-	l.leave(1, b)
-	if len(l.taken) > 0 {
-		t.Errorf("left %v", l.taken)
-	}
-	if full := l.enter(9, a); full != nil {
-		t.Error("one that is too large alone finds no place ever")
-	}
-}

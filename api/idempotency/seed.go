@@ -1,4 +1,4 @@
-package api
+package idempotency
 
 import (
 	"crypto/rand"
@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// seed is what every id of one accepted request derives from. A request that is
+// Seed is what every id of one accepted request derives from. A request that is
 // taken up again, by another node or after a crash, has the same one, so that
 // nothing of it happens twice.
-type seed struct {
+type Seed struct {
 	Bytes []byte    `json:"bytes"`
 	At    time.Time `json:"at"`
 }
 
-func newSeed(now time.Time) seed {
+func NewSeed(now time.Time) Seed {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
-	return seed{b, now.UTC().Truncate(time.Millisecond)}
+	return Seed{b, now.UTC().Truncate(time.Millisecond)}
 }
 
 // derive returns 16 bytes that the seed and the texts determine.
-func (s seed) derive(parts ...string) []byte {
+func (s Seed) derive(parts ...string) []byte {
 	h := sha256.New()
 	h.Write(s.Bytes)
 	for _, part := range parts {
@@ -37,14 +37,14 @@ func (s seed) derive(parts ...string) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// id returns an id of the house: a prefix and 26 letters and digits.
-func (s seed) id(prefix string, parts ...string) string {
+// ID returns an id of the house: a prefix and 26 letters and digits.
+func (s Seed) ID(prefix string, parts ...string) string {
 	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.derive(append(parts, prefix)...))
 	return prefix + strings.ToLower(text)
 }
 
-// uuid returns a UUIDv7 of the seed's time.
-func (s seed) uuid(parts ...string) string {
+// UUID returns a UUIDv7 of the seed's time.
+func (s Seed) UUID(parts ...string) string {
 	b := s.derive(append(parts, "uuid")...)
 	var at [8]byte
 	binary.BigEndian.PutUint64(at[:], uint64(s.At.UnixMilli()))

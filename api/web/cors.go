@@ -1,4 +1,4 @@
-package api
+package web
 
 import (
 	"errors"
@@ -32,17 +32,17 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-// crossOrigin lets pages of the origins in Options.Origins call the API, and
-// reports whether the request was a browser's question whether it may.
-func (h *Handler) crossOrigin(w http.ResponseWriter, r *http.Request) bool {
-	if len(h.Options.Origins) == 0 {
+// CrossOrigin lets pages of the origins call the API, and reports whether the
+// request was a browser's question whether it may, which is then answered.
+func CrossOrigin(w http.ResponseWriter, r *http.Request, origins []string) bool {
+	if len(origins) == 0 {
 		return false
 	}
-	header, origin, every := w.Header(), r.Header.Get("Origin"), slices.Contains(h.Options.Origins, anyOrigin)
+	header, origin, every := w.Header(), r.Header.Get("Origin"), slices.Contains(origins, anyOrigin)
 	if !every {
 		header.Add("Vary", "Origin")
 	}
-	if origin == "" || !every && !slices.Contains(h.Options.Origins, origin) {
+	if origin == "" || !every && !slices.Contains(origins, origin) {
 		return false
 	}
 	if every {

@@ -193,30 +193,27 @@ func (h *Handler) split(connector string, config json.RawMessage, field func(str
 // judged returns what is wrong with a configuration as details.
 func judged(found resolved, err error, field func(string) string) (_ resolved, wrong []web.Detail, _ error) {
 	var bad *connectors.ConfigError
+	var kind *connectors.TypeError
+	add := func(at, message string) {
+		wrong = append(wrong, web.Detail{Field: field(at), Message: message, Reason: string(event.ReasonInvalidConfig)})
+	}
 	switch {
-	case err == nil:
-		return found, nil, nil
 	case errors.As(err, &bad):
 		for _, f := range bad.Fields {
 			name := "connection_config"
 			if f.Field != "" {
 				name += "." + f.Field
 			}
-			wrong = append(wrong, web.Detail{Field: field(name), Message: f.Message, Reason: string(event.ReasonInvalidConfig)})
+			add(name, f.Message)
 		}
-		return found, wrong, nil
-	case errors.Is(err, driver.ErrInvalidConfig), errors.Is(err, driver.ErrUnsupported):
-		// The registry's messages begin with the place that they are about.
-		place, message := "type", strings.TrimPrefix(err.Error(), "type ")
-		if rest, ok := strings.CutPrefix(message, "connection_config"); ok {
-			place, message = "connection_config", strings.TrimSpace(rest)
-			if key, rest, ok := strings.Cut(message, " "); ok && strings.HasPrefix(key, ".") {
-				place, message = place+key, rest
-			}
-		}
-		return found, []web.Detail{{Field: field(place), Message: message, Reason: string(event.ReasonInvalidConfig)}}, nil
+	case errors.As(err, &kind):
+		add("type", kind.Message)
+	case errors.Is(err, driver.ErrUnsupported): // a connector that this build has no more
+		add("type", err.Error())
+	default:
+		return found, nil, err
 	}
-	return found, nil, err
+	return found, wrong, nil
 }
 
 // targets names the sources. A name that is connected already keeps its id.

@@ -247,6 +247,9 @@ func (c *Conn) clean(ctx context.Context, err error) error {
 		text = c.files.told(text)
 	}
 	cleaned := &driver.Error{Kind: kind, Message: text}
+	if wrong := (driver.FieldError{}); errors.As(err, &wrong) {
+		cleaned.Field = &driver.FieldError{Field: c.scrubber.scrub(wrong.Field), Message: c.scrubber.scrub(wrong.Message)}
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled) {
 		cleaned.Message = strings.TrimSuffix(text, ": "+context.Canceled.Error())
 		cleaned.Cause = context.Canceled

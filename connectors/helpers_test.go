@@ -41,7 +41,7 @@ type fakeAuth struct {
 
 func (s *fakeSettings) Validate() error {
 	if s.Host == "invalid" {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.host cannot be that one")
+		return driver.InvalidField("host", "cannot be that one")
 	}
 	return nil
 }

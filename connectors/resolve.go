@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -21,9 +22,25 @@ var (
 	fileKeys = []string{"path", "file", "filename", "file_path", "url", "database"}
 )
 
+// TypeError says what is wrong with the type of a source. It is a
+// driver.ErrInvalidConfig.
+type TypeError struct{ Message string }
+
+func (e *TypeError) Error() string { return "type " + e.Message }
+
+// Unwrap returns driver.ErrInvalidConfig.
+func (e *TypeError) Unwrap() error { return driver.ErrInvalidConfig }
+
+// unclear returns what is wrong with settings that do not tell which connector
+// they are for.
+func unclear(field, format string, args ...any) error {
+	return &ConfigError{Fields: []driver.FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+}
+
 // Resolve returns the name of the connector that a source's type means: an
 // exact name or alias, or a class (database, file, api) together with what the
-// configuration says. The error lists what is known.
+// configuration says. The error lists what is known: it is a *TypeError or a
+// *ConfigError.
 func (r *Registry) Resolve(typ string, config json.RawMessage) (string, error) {
 	name := strings.ToLower(strings.TrimSpace(typ))
 	// A class comes first: a connector may have its name too.
@@ -32,11 +49,11 @@ func (r *Registry) Resolve(typ string, config json.RawMessage) (string, error) {
 		if e, ok := r.byName[name]; ok {
 			return e.spec.Name, nil
 		}
-		return "", driver.E(driver.ErrInvalidConfig, nil, "type %q is not known: use one of %s", typ, r.names(""))
+		return "", &TypeError{fmt.Sprintf("%q is not known: use one of %s", typ, r.names(""))}
 	}
 	object, err := parseObject(config)
 	if err != nil {
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config %v", err)
+		return "", unclear("", "%v", err)
 	}
 	for _, key := range selectors {
 		chosen, ok := object[key].(string)
@@ -46,7 +63,7 @@ func (r *Registry) Resolve(typ string, config json.RawMessage) (string, error) {
 		if e, ok := r.byName[strings.ToLower(strings.TrimSpace(chosen))]; ok {
 			return e.spec.Name, nil
 		}
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.%s names no known connector: use one of %s", key, r.names(name))
+		return "", unclear(key, "names no known connector: use one of %s", r.names(name))
 	}
 	if e := choose(class, object); e != nil {
 		return e.spec.Name, nil
@@ -64,7 +81,7 @@ func (r *Registry) Resolve(typ string, config json.RawMessage) (string, error) {
 			}
 		}
 	}
-	return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config does not say which %s this is: add \"driver\" (one of %s) or the port", name, r.names(name))
+	return "", unclear("", "does not say which %s this is: add \"driver\" (one of %s) or the port", name, r.names(name))
 }
 
 // choose returns the one entry that the configuration points at: by URL scheme,

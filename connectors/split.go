@@ -16,28 +16,17 @@ import (
 	"headwater/connectors/driver"
 )
 
-// FieldError says what is wrong with one field and what to change. It never
-// holds the value.
-type FieldError struct {
-	Field   string // "port", "auth.token"; "" is the whole configuration
-	Message string
-}
-
 // ConfigError is a configuration with wrong fields, all of them. It is a
 // driver.ErrInvalidConfig.
 type ConfigError struct {
-	Connector string
-	Fields    []FieldError // sorted by Field
+	Connector string              // "" where the settings do not even say which
+	Fields    []driver.FieldError // sorted by Field
 }
 
 func (e *ConfigError) Error() string {
 	parts := make([]string, len(e.Fields))
 	for i, f := range e.Fields {
-		name := "connection_config"
-		if f.Field != "" {
-			name += "." + f.Field
-		}
-		parts[i] = name + " " + f.Message
+		parts[i] = f.Error()
 	}
 	return strings.Join(parts, "; ")
 }
@@ -58,13 +47,13 @@ func (r *Registry) Split(connector string, config json.RawMessage) (public, secr
 	if e.settings == nil {
 		return nil, nil, errors.New("this registry opens sources and judges no settings")
 	}
-	wrong := func(fields ...FieldError) error {
-		slices.SortFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Field+a.Message, b.Field+b.Message) })
+	wrong := func(fields ...driver.FieldError) error {
+		slices.SortFunc(fields, func(a, b driver.FieldError) int { return strings.Compare(a.Field+a.Message, b.Field+b.Message) })
 		return &ConfigError{Connector: e.spec.Name, Fields: fields}
 	}
 	object, err := parseObject(config)
 	if err != nil {
-		return nil, nil, wrong(FieldError{Message: err.Error()})
+		return nil, nil, wrong(driver.FieldError{Message: err.Error()})
 	}
 	for _, key := range selectors {
 		if _, own := e.settings.fields[key]; !own {
@@ -74,7 +63,7 @@ func (r *Registry) Split(connector string, config json.RawMessage) (public, secr
 	if err := e.settings.schema.Validate(object); err != nil {
 		invalid, ok := err.(*validator.ValidationError)
 		if !ok {
-			return nil, nil, wrong(FieldError{Message: "cannot be checked"})
+			return nil, nil, wrong(driver.FieldError{Message: "cannot be checked"})
 		}
 		return nil, nil, wrong(explain(invalid, e.settings, nil)...)
 	}
@@ -93,13 +82,12 @@ func (r *Registry) Split(connector string, config json.RawMessage) (public, secr
 	return public, secret, err
 }
 
-// fieldOf reads "connection_config.port must ...", as drivers word it.
-func fieldOf(err error) FieldError {
-	at, message, _ := strings.Cut(err.Error(), " ")
-	if field, ok := strings.CutPrefix(at, "connection_config."); ok {
-		return FieldError{field, message}
+// fieldOf returns what a driver says of its settings.
+func fieldOf(err error) driver.FieldError {
+	if wrong := (driver.FieldError{}); errors.As(err, &wrong) {
+		return wrong
 	}
-	return FieldError{Message: strings.TrimPrefix(err.Error(), "connection_config ")}
+	return driver.FieldError{Message: err.Error()}
 }
 
 // validate lets the driver's settings judge what a schema cannot say.
@@ -192,7 +180,7 @@ func overlay(into, from map[string]any) {
 }
 
 // explain lists the leaves of a validation error in plain words.
-func explain(e *validator.ValidationError, s *settings, into []FieldError) []FieldError {
+func explain(e *validator.ValidationError, s *settings, into []driver.FieldError) []driver.FieldError {
 	if len(e.Causes) > 0 {
 		for _, cause := range e.Causes {
 			into = explain(cause, s, into)
@@ -203,16 +191,16 @@ func explain(e *validator.ValidationError, s *settings, into []FieldError) []Fie
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		for _, name := range k.Missing {
-			into = append(into, FieldError{at(name), "is missing"})
+			into = append(into, driver.FieldError{Field: at(name), Message: "is missing"})
 		}
 		return into
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			into = append(into, FieldError{at(name), "is not a setting of this connector; it takes " + s.keys(e.InstanceLocation)})
+			into = append(into, driver.FieldError{Field: at(name), Message: "is not a setting of this connector; it takes " + s.keys(e.InstanceLocation)})
 		}
 		return into
 	}
-	return append(into, FieldError{strings.Join(e.InstanceLocation, "."), requirement(e.ErrorKind)})
+	return append(into, driver.FieldError{Field: strings.Join(e.InstanceLocation, "."), Message: requirement(e.ErrorKind)})
 }
 
 // keys lists the settings of the object at a place.

@@ -78,16 +78,16 @@ func (s Settings) identity() (*tls.Certificate, error) {
 	case s.Certificate == "" && s.Key == "":
 		return nil, nil
 	case s.Certificate == "":
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_certificate is missing: client_key is of no use without it")
+		return nil, driver.InvalidField("client_certificate", "is missing: client_key is of no use without it")
 	case s.Key == "":
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_key is missing: client_certificate is of no use without it")
+		return nil, driver.InvalidField("client_key", "is missing: client_certificate is of no use without it")
 	case s.Mode == "disable":
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_certificate needs TLS: set sslmode to require or more")
+		return nil, driver.InvalidField("client_certificate", "needs TLS: set sslmode to require or more")
 	}
 	pair, err := tls.X509KeyPair([]byte(s.Certificate), []byte(s.Key))
 	if err != nil {
 		// What the library says may hold a part of the key.
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.client_certificate and client_key are not a PEM certificate and its own unencrypted PEM key")
+		return nil, driver.InvalidField("client_certificate", "and client_key are not a PEM certificate and its own unencrypted PEM key")
 	}
 	return &pair, nil
 }
@@ -99,7 +99,7 @@ func (s Settings) roots() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(s.Authority)) {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.ca_certificate holds no PEM certificate")
+		return nil, driver.InvalidField("ca_certificate", "holds no PEM certificate")
 	}
 	return pool, nil
 }

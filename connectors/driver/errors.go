@@ -31,17 +31,41 @@ var (
 	ErrRetyped = errors.New("values of other types came")
 )
 
+// FieldError is what is wrong with one setting, and what to change. It holds
+// neither the value nor a secret.
+type FieldError struct {
+	Field   string // below connection_config: "port", "auth.token"; "" is the whole of it
+	Message string // goes on after the field: "must be 1 to 65535"
+}
+
+func (e FieldError) Error() string {
+	name := "connection_config"
+	if e.Field != "" {
+		name += "." + e.Field
+	}
+	return name + " " + e.Message
+}
+
 // Error is a failure with its kind and a message written for people, which says
 // what to change. It never holds a secret; connectors.Conn scrubs it again.
 type Error struct {
 	Kind    error  // one of the kinds above
 	Message string // "table public.orders, row 12: ..."
 	Cause   error  // the library's own error, may be nil
+	// Field is the setting that the message is about, nil for none.
+	Field *FieldError
 }
 
 // E returns an *Error. The format's arguments must hold no secret.
 func E(kind, cause error, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+// InvalidField returns an ErrInvalidConfig about one setting: errors.As finds its
+// FieldError. The format's arguments must hold no secret.
+func InvalidField(field, format string, args ...any) *Error {
+	wrong := FieldError{field, fmt.Sprintf(format, args...)}
+	return &Error{Kind: ErrInvalidConfig, Message: wrong.Error(), Field: &wrong}
 }
 
 func (e *Error) Error() string {
@@ -51,12 +75,16 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.Cause.Error()
 }
 
-// Unwrap lets errors.Is find both the kind and the cause.
+// Unwrap lets errors.Is find the kind and the cause, and errors.As the FieldError.
 func (e *Error) Unwrap() []error {
-	if e.Cause == nil {
-		return []error{e.Kind}
+	all := []error{e.Kind}
+	if e.Cause != nil {
+		all = append(all, e.Cause)
 	}
-	return []error{e.Kind, e.Cause}
+	if e.Field != nil {
+		all = append(all, *e.Field)
+	}
+	return all
 }
 
 // Decode reads settings into the driver's typed struct. Unknown keys are an
@@ -67,7 +95,7 @@ func Decode(settings json.RawMessage, into any) error {
 	if err := d.Decode(into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return E(ErrInvalidConfig, nil, "connection_config.%s must be %s, not %s", keyPath(wrong.Field), wrong.Type, wrong.Value)
+			return InvalidField(keyPath(wrong.Field), "must be %s, not %s", wrong.Type, wrong.Value)
 		}
 		return E(ErrInvalidConfig, nil, "connection_config: %v", err)
 	}

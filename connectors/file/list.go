@@ -58,7 +58,7 @@ func (s *source) list(ctx context.Context) ([]entry, error) {
 func cleanPath(name string) (string, error) {
 	clean := path.Clean(name)
 	if name == "" || strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\x00\\") || !fs.ValidPath(clean) {
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.path must be a relative path below the files root, without \"..\"")
+		return "", driver.InvalidField("path", "must be a relative path below the files root, without \"..\"")
 	}
 	return clean, nil
 }
@@ -68,7 +68,7 @@ func (s *source) match(pattern string) ([]string, error) {
 	parts := strings.Split(pattern, "/")
 	for _, part := range parts {
 		if _, err := path.Match(part, ""); err != nil {
-			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.path is no valid pattern: brackets must be closed")
+			return nil, driver.InvalidField("path", "is no valid pattern: brackets must be closed")
 		}
 	}
 	var found []string

@@ -23,10 +23,10 @@ func (s *Settings) Validate() error {
 		return err
 	}
 	if !slices.Contains([]string{"", oneTable, tablePerFile}, s.Files) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.files must be one_table or table_per_file")
+		return driver.InvalidField("files", "must be one_table or table_per_file")
 	}
 	if !slices.Contains([]string{"", "fail", input.Skip}, s.BadFiles) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.bad_files must be skip or fail")
+		return driver.InvalidField("bad_files", "must be skip or fail")
 	}
 	return formats.Validate(&s.Settings)
 }

@@ -41,7 +41,7 @@ func Finish(table *driver.Table, s *input.Settings, limits driver.Limits) error 
 // table has those columns.
 func keys(table *driver.Table, s *input.Settings) error {
 	missing := func(name string) error {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.primary_key or cursor names column %q, which table %s does not have", name, table)
+		return driver.InvalidField("primary_key", "or cursor names column %q, which table %s does not have", name, table)
 	}
 	for _, name := range s.PrimaryKey {
 		if _, ok := table.Column(name); !ok {

@@ -85,7 +85,7 @@ func (p *pager) configure(a *answer, g *signs) error {
 			return nil
 		}
 		if !there && p.count == 1 && g.over == "" && (round(p.last.records) || p.last.records == p.s.settings.PageSize || g.said() != "") {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.pagination.%s is %q, which the first answer of %s does not have%s", setting, name, where(p.e.url), p.offer(*g))
+			return driver.InvalidField("pagination."+setting, "is %q, which the first answer of %s does not have%s", name, where(p.e.url), p.offer(*g))
 		}
 		g.nexts, g.tokens = nil, nil
 		switch text := string(records.Unquote(raw)); {

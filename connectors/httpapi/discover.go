@@ -132,7 +132,7 @@ func (s *source) tableOf(e endpoint, m *sampled, p *pager) (driver.Table, error)
 func (s *source) keys(table *driver.Table, e endpoint, m *sampled) error {
 	for _, name := range append(slices.Clone(e.PrimaryKey), e.Cursor) {
 		if _, ok := table.Column(name); name != "" && !ok && len(table.Columns) > 1 {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.primary_key or cursor names field %q, which table %s does not have", name, table)
+			return driver.InvalidField("primary_key", "or cursor names field %q, which table %s does not have", name, table)
 		}
 	}
 	if len(e.PrimaryKey) > 0 && len(table.Columns) > 1 {

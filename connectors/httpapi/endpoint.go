@@ -39,10 +39,10 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 	var endpoints []endpoint
 	for _, e := range all {
 		if strings.ContainsAny(e.Path, "?#@\\") || strings.Contains(e.Path, "//") || strings.ContainsFunc(e.Path, func(r rune) bool { return r < ' ' }) {
-			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.paths must be like \"orders\" or \"/v1/orders\", without host and query; query parameters belong into connection_config.params")
+			return nil, driver.InvalidField("paths", "must be like \"orders\" or \"/v1/orders\", without host and query; query parameters belong into connection_config.params")
 		}
 		if strings.ContainsAny(e.Path, "{}") {
-			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.paths has a placeholder in braces: an endpoint for each record of another is not offered; list the paths one by one")
+			return nil, driver.InvalidField("paths", "has a placeholder in braces: an endpoint for each record of another is not offered; list the paths one by one")
 		}
 		u := *base
 		if e.Path != "" {
@@ -74,7 +74,7 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(endpoints, func(other endpoint) bool { return other.Name == e.Name }) {
-			return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.endpoints has two tables named %q; give them a name", e.Name)
+			return nil, driver.InvalidField("endpoints", "has two tables named %q; give them a name", e.Name)
 		}
 		endpoints = append(endpoints, endpoint{e, &u, nestsOf(e)})
 	}
@@ -88,13 +88,13 @@ func baseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case s == "":
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url is missing")
+		return nil, driver.InvalidField("base_url", "is missing")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url must be an address like https://api.example.com/v1/orders")
+		return nil, driver.InvalidField("base_url", "must be an address like https://api.example.com/v1/orders")
 	case u.User != nil:
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url must hold no user and password; put them into username and password, where they are kept secret")
+		return nil, driver.InvalidField("base_url", "must hold no user and password; put them into username and password, where they are kept secret")
 	case u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(s, "?"):
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.base_url must end before \"?\" and \"#\"; put query parameters into params, where they are kept secret")
+		return nil, driver.InvalidField("base_url", "must end before \"?\" and \"#\"; put query parameters into params, where they are kept secret")
 	}
 	return u, nil
 }
@@ -118,7 +118,7 @@ func (s *Settings) Validate() error {
 // check refuses what requests could not be made with.
 func (s *Settings) check() error {
 	bad := func(field, what string) error {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.%s %s", field, what)
+		return driver.InvalidField(field, "%s", what)
 	}
 	if s.APIKeyHeader != "" && s.APIKeyParam != "" {
 		return bad("api_key_param", "and api_key_header exclude each other")
@@ -181,7 +181,7 @@ func (s *Settings) authorities() (*tls.Config, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM([]byte(s.CACertificate)) {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.ca_certificate holds no certificate in PEM form")
+		return nil, driver.InvalidField("ca_certificate", "holds no certificate in PEM form")
 	}
 	return &tls.Config{RootCAs: pool}, nil
 }

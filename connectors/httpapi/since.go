@@ -29,7 +29,7 @@ func (e *endpoint) since(c Settings, t driver.Table, from driver.Cursor) (url.Va
 
 // sinceValue writes a cursor as an API wants it, the look-back earlier.
 func sinceValue(typ driver.Type, value, format, lookback string) (string, error) {
-	bad := driver.E(driver.ErrInvalidConfig, nil, "connection_config.since_format and since_lookback do not fit a cursor of type %s", typ)
+	bad := driver.InvalidField("since_format", "and since_lookback do not fit a cursor of type %s", typ)
 	back, err := lookbackOf(lookback)
 	if err != nil {
 		return "", err
@@ -97,7 +97,7 @@ func lookbackOf(text string) (time.Duration, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return d, nil
 	}
-	return 0, driver.E(driver.ErrInvalidConfig, nil, "connection_config.since_lookback must be a length of time such as \"15m\", \"2h\" or \"3d\", or a whole number for cursors that are numbers")
+	return 0, driver.InvalidField("since_lookback", "must be a length of time such as \"15m\", \"2h\" or \"3d\", or a whole number for cursors that are numbers")
 }
 
 // nested returns a record with the fields of its objects that are key or cursor

@@ -42,13 +42,13 @@ type Settings struct {
 func (s *Settings) Validate() error {
 	switch {
 	case s.user() == "":
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username is missing")
+		return driver.InvalidField("username", "is missing")
 	case s.User != "" && s.Username != "" && s.User != s.Username:
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username and connection_config.user differ: give one")
+		return driver.InvalidField("username", "and connection_config.user differ: give one")
 	}
 	for name, text := range s.ColumnTypes {
 		if text != driver.Of(driver.String).String() {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: %q must be string", name)
+			return driver.InvalidField("column_types."+name, "must be string")
 		}
 	}
 	return s.tls().Validate()

@@ -16,7 +16,7 @@ func (s *Settings) charset() (encoding.Encoding, error) {
 	}
 	e, err := htmlindex.Get(s.Encoding)
 	if err != nil {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "connection_config.encoding: %q is no known encoding; windows-1252, iso-8859-2 or shift_jis are", s.Encoding)
+		return nil, driver.InvalidField("encoding", "%q is no known encoding; windows-1252, iso-8859-2 or shift_jis are", s.Encoding)
 	}
 	return e, nil
 }

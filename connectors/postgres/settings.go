@@ -40,13 +40,13 @@ type Settings struct {
 func (s *Settings) Validate() error {
 	switch {
 	case s.user() == "":
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username is missing")
+		return driver.InvalidField("username", "is missing")
 	case s.User != "" && s.Username != "" && s.User != s.Username:
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.username and connection_config.user differ: give one")
+		return driver.InvalidField("username", "and connection_config.user differ: give one")
 	}
 	for name, text := range s.ColumnTypes {
 		if t, err := driver.ParseType(text); err != nil || t.Kind != driver.String && t.Kind != driver.Decimal {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: %q must be string or decimal(precision,scale)", name)
+			return driver.InvalidField("column_types."+name, "must be string or decimal(precision,scale)")
 		}
 	}
 	if _, err := s.charset(); err != nil {
@@ -96,7 +96,7 @@ func (s *Settings) override(t driver.Table, column string, a attribute, m *mappe
 		case wish.Kind == driver.Decimal && (a.oid == oidNumeric || a.oid == oidMoney):
 			*m = mapped{typ: wish, how: asNumeric, cast: castNumeric}
 		case wish.Kind == driver.Decimal:
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types: %q is of type %s, which is no numeric", name, a.name)
+			return driver.InvalidField("column_types."+name, "is of type %s, which is no numeric", a.name)
 		}
 		return nil
 	}

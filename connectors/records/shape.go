@@ -197,7 +197,7 @@ func (s *Shape) Columns(types map[string]string, extra bool) ([]driver.Column, e
 func CheckTypes(types map[string]string) error {
 	for name, text := range types {
 		if _, err := driver.ParseType(text); err != nil {
-			return driver.E(driver.ErrInvalidConfig, nil, "connection_config.column_types has no type for column %q: use one of string, boolean, int32, int64, float32, float64, decimal(precision,scale), date, time, timestamp, timestamptz, uuid, json, bytes", name)
+			return driver.InvalidField("column_types", "has no type for column %q: use one of string, boolean, int32, int64, float32, float64, decimal(precision,scale), date, time, timestamp, timestamptz, uuid, json, bytes", name)
 		}
 	}
 	return nil

@@ -99,14 +99,14 @@ func (s *Settings) name() (string, error) {
 	case name == "":
 		name = s.Database
 	case s.Database != "" && s.Database != s.Path:
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.database names the same thing as path; give one of them")
+		return "", driver.InvalidField("database", "names the same thing as path; give one of them")
 	}
 	if name == "" {
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.path is missing: the path of the database file below the files root")
+		return "", driver.InvalidField("path", "is missing: the path of the database file below the files root")
 	}
 	clean := path.Clean(name)
 	if strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\x00\\") || !fs.ValidPath(clean) || clean == "." {
-		return "", driver.E(driver.ErrInvalidConfig, nil, "connection_config.path must be a relative path below the files root, without \"..\"")
+		return "", driver.InvalidField("path", "must be a relative path below the files root, without \"..\"")
 	}
 	return clean, nil
 }

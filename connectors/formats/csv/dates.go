@@ -29,7 +29,7 @@ func parseFormat(text string) (format, error) {
 		return f, nil
 	}
 	invalid := func(why string) (format, error) {
-		return f, driver.E(driver.ErrInvalidConfig, nil, "connection_config.date_format %s; write it like %%d.%%m.%%Y or %%m/%%d/%%Y %%H:%%M:%%S", why)
+		return f, driver.InvalidField("date_format", "%s; write it like %%d.%%m.%%Y or %%m/%%d/%%Y %%H:%%M:%%S", why)
 	}
 	var b strings.Builder
 	seen := map[byte]bool{}

@@ -12,7 +12,7 @@ import (
 // those about CSV.
 func Validate(s *input.Settings) error {
 	invalid := func(field, why string) error {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.%s %s", field, why)
+		return driver.InvalidField(field, "%s", why)
 	}
 	delimiter := s.Separator()
 	switch {

@@ -123,7 +123,7 @@ func sniff(in *input.Input, head []byte, whole bool) (dialect, error) {
 		delimiters = []string{set}
 	}
 	if len(delimiters) == 1 && base.quote != 0 && strings.IndexByte(delimiters[0], base.quote) >= 0 {
-		return dialect{}, driver.E(driver.ErrInvalidConfig, nil, "connection_config.quote is the delimiter, too; set one of them")
+		return dialect{}, driver.InvalidField("quote", "is the delimiter, too; set one of them")
 	}
 	g := choose(in, head[skip:], whole, base, delimiters, known, in.Format == "tsv")
 	if len(g.rows) == 0 {

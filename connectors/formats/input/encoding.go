@@ -83,7 +83,7 @@ func encodingOf(name string) (decoding, error) {
 			return decoding{name: told, table: table}, nil
 		}
 	}
-	return decoding{}, driver.E(driver.ErrInvalidConfig, nil, "connection_config.encoding must be utf-8, utf-16le, utf-16be, windows-1250 to 1258, iso-8859-1 to 16, shift_jis, gb18030, big5, euc-kr or the like")
+	return decoding{}, driver.InvalidField("encoding", "must be utf-8, utf-16le, utf-16be, windows-1250 to 1258, iso-8859-1 to 16, shift_jis, gb18030, big5, euc-kr or the like")
 }
 
 // decoded returns a text as UTF-8, by the encoding that is set or that a mark at

@@ -42,10 +42,10 @@ const (
 // those that are the same for every format.
 func (s *Settings) Validate() error {
 	if !slices.Contains([]string{"", "csv", "tsv", "json", "ndjson", "parquet"}, s.Format) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.format must be csv, tsv, json, ndjson or parquet")
+		return driver.InvalidField("format", "must be csv, tsv, json, ndjson or parquet")
 	}
 	if !slices.Contains([]string{"", "none", "gzip", "zstd", "bzip2"}, s.Compression) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.compression must be none, gzip, zstd or bzip2")
+		return driver.InvalidField("compression", "must be none, gzip, zstd or bzip2")
 	}
 	_, err := encodingOf(s.Encoding)
 	return err

@@ -31,7 +31,7 @@ const (
 // those about JSON.
 func Validate(s *input.Settings) error {
 	if !slices.Contains([]string{"", nanFloat, nanNull}, s.JSONNaN) {
-		return driver.E(driver.ErrInvalidConfig, nil, "connection_config.json_nan must be float or null")
+		return driver.InvalidField("json_nan", "must be float or null")
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ var works = []work{
 	{"schema", tableHistory, (*bench).schema},
 	{"unchanged", tableHistory, (*bench).unchanged},
 	{"scale", tableHistory, (*bench).scale},
+	{"commits", tableHistory, (*bench).commits},
 	{"rebuild", tableHistory, (*bench).rebuild},
 	{"command-one", tableHistory, (*bench).command},
 	{"command-many", tableHistory, (*bench).commands},

@@ -200,11 +200,11 @@ func (w testWriter) Write(p []byte) (int, error) {
 }
 
 func TestScaleLine(t *testing.T) {
-	name, metrics, found := scaleLine("BenchmarkScale/schema_page-2  \t    1000\t    123456 ns/op\t        52.00 small-µs\t         1.310 x-small(limit<=2)")
+	name, metrics, found := benchmarkLine("BenchmarkScale/schema_page-2  \t    1000\t    123456 ns/op\t        52.00 small-µs\t         1.310 x-small(limit<=2)", "BenchmarkScale/")
 	if !found || name != "schema page" || metrics["small-µs"] != 52 || metrics["x-small(limit<=2)"] != 1.31 {
 		t.Errorf("%q, %v, %v", name, metrics, found)
 	}
-	if _, _, found := scaleLine("goos: linux"); found {
+	if _, _, found := benchmarkLine("goos: linux", "BenchmarkScale/"); found {
 		t.Error("a line of no benchmark was found")
 	}
 }

@@ -23,7 +23,7 @@ func (b *bench) scale(ctx context.Context) ([]result, error) {
 	var results []result
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
-		name, metrics, found := scaleLine(lines.Text())
+		name, metrics, found := benchmarkLine(lines.Text(), "BenchmarkScale/")
 		if !found {
 			continue
 		}
@@ -42,10 +42,10 @@ func (b *bench) scale(ctx context.Context) ([]result, error) {
 	return results, nil
 }
 
-// scaleLine reads a line of a benchmark below BenchmarkScale: its name, and its
-// figures by their units.
-func scaleLine(line string) (name string, metrics map[string]float64, found bool) {
-	name, found = strings.CutPrefix(line, "BenchmarkScale/")
+// benchmarkLine reads a line of a benchmark whose name begins with prefix: the
+// rest of it, and its figures by their units.
+func benchmarkLine(line, prefix string) (name string, metrics map[string]float64, found bool) {
+	name, found = strings.CutPrefix(line, prefix)
 	if !found {
 		return "", nil, false
 	}

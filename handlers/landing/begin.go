@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
@@ -14,6 +15,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/retain"
 )
 
 // conflictTries bounds how often a step starts again because the table moved.
@@ -40,7 +42,10 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 		return nil, w.wrap(err)
 	}
 	if unswept {
-		w.unswept = !l.tidy(ctx, w.ident)
+		at, swept := l.tidy(ctx, w.ident, 0)
+		if w.unswept = !swept; swept && at.pointer.Location == w.base.pointer.Location {
+			w.base = at
+		}
 	}
 	if err := w.resume(); err != nil {
 		return nil, w.wrap(err)
@@ -97,7 +102,7 @@ func (w *Writer) create(ctx context.Context) (loaded, error) {
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		return loaded{}, err
 	}
-	p := pointer{Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
+	p := pointer{Fence: w.target.Fence, Unswept: true, Swept: w.lake.now(), Name: w.target.Table.String()}
 	return c.create(ctx, w.ident, p, freshSchema(w.target.Table), w.config())
 }
 
@@ -106,7 +111,7 @@ func (w *Writer) config() catalog.CreateTableCfg {
 	cfg.Properties = iceberg.Properties{
 		table.PropertyFormatVersion:               "2",
 		table.ParquetCompressionKey:               "zstd",
-		table.MetadataPreviousVersionsMaxKey:      "20",
+		table.MetadataPreviousVersionsMaxKey:      strconv.Itoa(retain.Logged),
 		table.MetadataDeleteAfterCommitEnabledKey: "true",
 		"headwater.table":                         w.target.Table.String(),
 	}

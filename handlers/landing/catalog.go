@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path"
-	"strconv"
 	"strings"
 
 	"github.com/apache/iceberg-go"
@@ -80,17 +78,8 @@ func (c *Catalog) write(files store, meta table.Metadata, previous string) (stri
 	if err != nil {
 		return "", err
 	}
-	location := fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", meta.Location(), metadataVersion(previous)+1, uuid.New())
+	location := fmt.Sprintf("%s/metadata/%05d-%s%s", meta.Location(), metadataVersion(previous)+1, uuid.New(), metadataSuffix)
 	return location, storage("write the table's metadata", files.WriteFile(location, content))
-}
-
-func metadataVersion(location string) int {
-	digits, _, _ := strings.Cut(path.Base(location), "-")
-	version, err := strconv.Atoi(digits)
-	if err != nil {
-		return -1
-	}
-	return version
 }
 
 // commit makes updates to the table as it was loaded. mark changes the pointer
@@ -109,6 +98,7 @@ func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []t
 		if err := d.flush(); err != nil {
 			return l, err
 		}
+		c.at("manifests")
 	}
 	next := l
 	next.meta = meta
@@ -125,7 +115,8 @@ func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []t
 }
 
 // at is where a test ends the process: "parts" once the Parquet files are
-// durable, "metadata" once the metadata is, "swapped" once readers see it.
+// durable, "manifests" once those and their list are, "metadata" once that is,
+// "swapped" once readers see it, "swept" before what nobody needs is removed.
 func (c *Catalog) at(step string) {
 	if c.of != nil {
 		c = c.of

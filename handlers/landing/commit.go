@@ -64,8 +64,8 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 	}
 	w.closed = final
 	w.discard(segments)
-	if final && w.unswept {
-		w.lake.tidy(ctx, w.ident)
+	if final && (w.unswept || w.lake.due(w.base.pointer)) {
+		w.lake.tidy(ctx, w.ident, w.target.Fence)
 	}
 	return w.Landed(), nil
 }
@@ -192,20 +192,20 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 	if err != nil {
 		return err
 	}
-	unswept := w.unswept
-	if expired := expirable(at.meta, w.lake.now()); len(expired) > 0 {
-		updates = append(updates, table.NewRemoveSnapshotsUpdate(expired, false))
-		unswept = true
+	retired, err := w.lake.retire(at, made)
+	if err != nil {
+		return err
 	}
+	updates = append(updates, retired...)
 	next, err := w.lake.catalog.commit(ctx, at, made, updates, func(p *pointer) {
 		p.Fence = w.target.Fence
-		p.Unswept = !final || unswept
+		p.Unswept = !final || w.unswept
 		p.Staged = nil
 	})
 	if err != nil {
 		return err
 	}
-	w.base, w.cursor, w.unswept, w.replace = next, cursor, unswept, false
+	w.base, w.cursor, w.replace = next, cursor, false
 	w.settled(made.recorder)
 	w.discard(c.dropped)
 	w.again, w.reached = border.Kept{}, nil

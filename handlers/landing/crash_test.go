@@ -70,7 +70,7 @@ func source(ctx context.Context, w *encoding) error {
 // missing and nothing twice, and sweeps what the crash left.
 func TestCrashLosesAndRepeatsNothing(t *testing.T) {
 	for _, mode := range []string{Incremental, FullRefresh} {
-		for _, step := range []string{"parts", "metadata", "swapped"} {
+		for _, step := range []string{"parts", "manifests", "metadata", "swapped"} {
 			for nth, more := 1, true; more; nth++ {
 				t.Run(fmt.Sprintf("%s/%s/%d", mode, step, nth), func(t *testing.T) {
 					l := openLake(t, kvtest.New())

@@ -15,9 +15,6 @@ import (
 	"headwater/handlers/landing/bucket"
 )
 
-// retention is how long readers can still read what a commit has replaced.
-const retention = 15 * time.Minute
-
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the key-value store.
 type Lake struct {

@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Manifests of up to smallManifest become one with every commit. Larger ones wait
-// until the smaller ones are half as large, so that each is written again few
-// times, and no merge makes one of more than fullManifest.
+// Manifests that a commit makes become one with those that name up to fewFiles.
+// Larger ones wait until the smaller ones name half as many, so that a file is named anew a
+// few times, however many there are, and no merge makes one of more than
+// fullManifest.
 const (
-	smallManifest = 512 << 10
-	fullManifest  = 4 << 20
+	fewFiles     = 16
+	fullManifest = 4 << 20
 )
 
 // over prepares a draft for a commit to a table: manifests of the current
@@ -66,7 +67,7 @@ func (d *draft) settle(meta table.Metadata) error {
 		return err
 	}
 	next := slices.Clone(manifests)
-	for _, few := range mergeable(manifests) {
+	for _, few := range mergeable(manifests, s.SnapshotID) {
 		made, err := d.merge(meta, few)
 		if err != nil {
 			return err
@@ -92,31 +93,44 @@ func (d *draft) settle(meta table.Metadata) error {
 }
 
 // mergeable returns which manifests of a snapshot are to become one, those of
-// each kind and partitioning by themselves.
-func mergeable(manifests []iceberg.ManifestFile) (groups [][]iceberg.ManifestFile) {
+// each kind and partitioning by themselves, and those by themselves that only say
+// that many files were removed: the next commit drops these. What the snapshot itself
+// brings is written in any case.
+func mergeable(manifests []iceberg.ManifestFile, snapshot int64) (groups [][]iceberg.ManifestFile) {
 	type kind struct {
 		content iceberg.ManifestContent
 		spec    int32
+		gone    bool
 	}
 	alike := map[kind][]iceberg.ManifestFile{}
 	for _, m := range manifests {
-		k := kind{m.ManifestContent(), m.PartitionSpecID()}
+		k := kind{m.ManifestContent(), m.PartitionSpecID(), !m.HasAddedFiles() && !m.HasExistingFiles() && entriesIn(m) > fewFiles}
 		alike[k] = append(alike[k], m)
 	}
 	for _, group := range alike {
-		slices.SortStableFunc(group, func(a, b iceberg.ManifestFile) int { return cmp.Compare(a.Length(), b.Length()) })
-		taken, size := 0, int64(0)
+		weight := func(m iceberg.ManifestFile) int {
+			if m.SnapshotID() == snapshot {
+				return 0
+			}
+			return entriesIn(m)
+		}
+		slices.SortStableFunc(group, func(a, b iceberg.ManifestFile) int { return cmp.Compare(weight(a), weight(b)) })
+		taken, entries, size := 0, 0, int64(0)
 		for _, m := range group {
-			if taken > 0 && (m.Length() > max(smallManifest, 2*size) || size+m.Length() > fullManifest) {
+			if taken > 0 && (weight(m) > max(fewFiles, 2*entries) || size+m.Length() > fullManifest) {
 				break
 			}
-			taken, size = taken+1, size+m.Length()
+			taken, entries, size = taken+1, entries+entriesIn(m), size+m.Length()
 		}
 		if taken > 1 {
 			groups = append(groups, group[:taken])
 		}
 	}
 	return groups
+}
+
+func entriesIn(m iceberg.ManifestFile) int {
+	return int(m.AddedDataFiles()) + int(m.ExistingDataFiles()) + int(m.DeletedDataFiles())
 }
 
 // merge drafts one manifest of the entries of some, nil where none of them is

@@ -23,6 +23,8 @@ type pointer struct {
 	Fence uint64 `json:"fence"`
 	// Unswept means that files which no snapshot refers to may lie about.
 	Unswept bool `json:"unswept,omitempty"`
+	// Swept is when the last sweep began to remove what it had found.
+	Swept time.Time `json:"swept,omitzero"`
 	// Staged is what a sync has staged, nil for nothing.
 	Staged *stagedHead `json:"staged,omitempty"`
 	// Name is the table as its source calls it.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -80,9 +79,9 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 	if err != nil {
 		return Shown{}, err
 	}
-	s, err := moment.of(at.meta)
+	at, s, err := l.at(ctx, a, driver.Table{Namespace: namespace, Name: name}, at, moment)
 	if err != nil {
-		return Shown{}, fmt.Errorf("%s: %w", driver.Table{Namespace: namespace, Name: name}, err)
+		return Shown{}, err
 	}
 	p := preview{lake: l, at: at, shown: &shown, limit: min(limit, previewRows), deletes: map[string]bool{}, gone: map[string][]*rowSet{}}
 	if s != nil {
@@ -107,30 +106,6 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 		shown.Truncated, shown.Ended, err = true, EndedTime, nil
 	}
 	return shown, storage("read "+name, err)
-}
-
-// of returns the snapshot of the moment, nil for a table that has none and is
-// asked for as of now.
-func (m Moment) of(meta table.Metadata) (*table.Snapshot, error) {
-	if m == (Moment{}) {
-		return meta.CurrentSnapshot(), nil
-	}
-	if m.SnapshotID != 0 {
-		if s := meta.SnapshotByID(m.SnapshotID); s != nil {
-			return s, nil
-		}
-		return nil, ErrExpired
-	}
-	all := meta.Snapshots() // in the order in which they were added
-	for i := len(all) - 1; i >= 0; i-- {
-		if !time.UnixMilli(all[i].TimestampMs).After(m.Time) {
-			return &all[i], nil
-		}
-	}
-	if len(all) == 0 || all[0].ParentSnapshotID == nil {
-		return nil, ErrNoSnapshot
-	}
-	return nil, ErrExpired
 }
 
 // preview is one reading of a table.

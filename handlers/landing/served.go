@@ -76,24 +76,11 @@ func (l *Lake) former(now Described, t driver.Table, at time.Time) (Described, e
 		return now, storage("read the table's metadata", err)
 	}
 	then := now
-	if moment := at.UnixMilli(); c.Updated > moment {
-		then.Metadata = ""
-		first := true // the oldest that is known was the table's first
-		for i, entry := range c.Log {
-			if i == 0 {
-				first = metadataVersion(entry.File) <= 0
-			}
-			if entry.At <= moment {
-				then.Metadata = entry.File
-			}
-		}
-		switch {
-		case then.Metadata == "" && first:
-			return now, fmt.Errorf("%w at that time: %s", ErrNoTable, t)
-		case then.Metadata == "":
-			return now, fmt.Errorf("%w: %s", ErrExpired, t)
-		}
+	if c.Updated > at.UnixMilli() {
 		var err error
+		if then.Metadata, err = l.asOf(now, c, t, at); err != nil {
+			return now, err
+		}
 		if then.JSON, err = l.content(then.Metadata); err != nil {
 			return now, expired(t, err)
 		}

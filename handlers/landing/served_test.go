@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/retain"
 )
 
 // nextMillisecond returns a time behind all that was committed, before all that
@@ -69,8 +70,12 @@ func TestMetadataAsItWas(t *testing.T) {
 		write(t, w, 0, 1)
 		commit(t, w, nil, true)
 	}
+	if then, err := ask(times[1]); err != nil || then.Metadata != places[1].Metadata {
+		t.Errorf("beyond the log: %s, %v, want %s", then.Metadata, err, places[1].Metadata)
+	}
+	l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
 	if _, err := ask(times[1]); !errors.Is(err, ErrExpired) {
-		t.Errorf("beyond the log: %v", err)
+		t.Errorf("beyond the grace: %v", err)
 	}
 	now, err := ask(time.Now())
 	if err != nil {

@@ -2,91 +2,111 @@ package landing
 
 import (
 	"context"
+	"errors"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/retain"
 )
 
-// metadataGrace is how old a metadata file must be to be swept: longer than any
-// commit that has written its files and not yet swapped the pointer can take.
-const metadataGrace = time.Hour
+// due reports whether a table that is written all the time is to be swept.
+func (l *Lake) due(p pointer) bool { return l.now().Sub(p.Swept) >= retain.Every }
 
-// expirable returns the snapshots that a commit now should forget: those that
-// another replaced longer ago than the retention, unless a tag or branch names
-// them. The newest is never among them.
-func expirable(meta table.Metadata, now time.Time) []int64 {
-	keep := map[int64]bool{}
-	for _, ref := range meta.Refs() {
-		keep[ref.SnapshotID] = true
+// retire returns the updates by which a commit keeps the metadata small: it takes
+// snapshots from the list, and notes whose files are needed for a while.
+func (l *Lake) retire(at loaded, made store) ([]table.Update, error) {
+	var updates []table.Update
+	if logged := strconv.Itoa(retain.Logged); at.meta.Properties()[table.MetadataPreviousVersionsMaxKey] != logged {
+		updates = append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{table.MetadataPreviousVersionsMaxKey: logged}))
 	}
-	// Snapshots are in the order in which they were added.
-	var expired []int64
-	snapshots := meta.Snapshots()
-	for i := range len(snapshots) - 1 {
-		replaced := time.UnixMilli(snapshots[i+1].TimestampMs)
-		if !keep[snapshots[i].SnapshotID] && now.Sub(replaced) > retention {
-			expired = append(expired, snapshots[i].SnapshotID)
-		}
+	expired := retain.Expired(at.meta, l.now())
+	if len(expired) == 0 {
+		return updates, nil
 	}
-	return expired
+	record, err := retain.RecordOf(expired, l.now())
+	if err == nil && record != nil {
+		err = made.WriteFile(at.meta.Location()+"/metadata/"+uuid.NewString()+retain.RecordSuffix, record)
+	}
+	if err != nil {
+		return nil, storage("note what a commit replaces", err)
+	}
+	gone := make([]int64, len(expired))
+	for i, s := range expired {
+		gone[i] = s.SnapshotID
+	}
+	return append(updates, table.NewRemoveSnapshotsUpdate(gone, false)), nil
 }
 
 // tidy sweeps, and logs what keeps it from it: a sync does not fail for files
-// that only take room. It reports whether it swept all.
-func (l *Lake) tidy(ctx context.Context, ident table.Identifier) bool {
-	removed, err := l.sweep(ctx, ident)
+// that only take room. It returns the table as the sweep left its key, and
+// whether it swept all. fence is that of the writer that is done, 0 for none.
+func (l *Lake) tidy(ctx context.Context, ident table.Identifier, fence uint64) (loaded, bool) {
+	at, removed, err := l.sweep(ctx, ident, fence)
+	if errors.Is(err, kv.ErrConflict) {
+		return at, false // somebody else commits: the next sweep finds the same and more
+	}
 	if err != nil {
 		l.log.Warn("files that no snapshot refers to could not be removed", "table", strings.Join(ident, "."), "error", err)
-		return false
+		return at, false
 	}
 	if removed > 0 {
 		l.log.Debug("removed files that no snapshot refers to", "table", strings.Join(ident, "."), "files", removed)
 	}
-	return true
+	return at, true
 }
 
 // sweep removes the files of a table that nothing refers to and nothing can
-// refer to any more: parts of fences below the current one, and metadata older
-// than its grace. It lists before it loads: a file listed and then not referred
-// to is either garbage or in the hands of a writer with the current fence.
-func (l *Lake) sweep(ctx context.Context, ident table.Identifier) (removed int, err error) {
+// refer to any more: parts of fences below the current one, and what was replaced
+// longer ago than the grace. It lists before it loads, and then changes the key,
+// so that a commit conflicts whose files were listed and are not referred to yet,
+// however long its worker stood still. That is a kv.ErrConflict here where such a
+// commit comes first. It returns how many files it removed.
+func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64) (at loaded, removed int, err error) {
 	if err := l.Owned(ctx); err != nil {
-		return 0, err
+		return at, 0, err
 	}
 	p, _, err := l.catalog.pointerOf(ctx, ident)
 	if err != nil {
-		return 0, err
+		return at, 0, err
 	}
 	found, err := list(l.files, p.folder())
 	if err != nil {
-		return 0, err
+		return at, 0, err
 	}
-	at, err := l.catalog.load(ctx, ident)
-	if err != nil {
-		return 0, err
+	if at, err = l.catalog.load(ctx, ident); err != nil {
+		return at, 0, err
 	}
 	garbage, err := l.garbage(at, found)
 	if err != nil {
-		return 0, err
+		return at, 0, err
 	}
+	at.pointer.Swept = l.now()
+	if at.pointer.Fence == fence {
+		at.pointer.Unswept = false
+	}
+	if at.revision, err = l.catalog.swap(ctx, ident, at.pointer, at.revision); err != nil {
+		return at, 0, err
+	}
+	l.catalog.at("swept")
 	if b, ok := l.files.(*bucket.Bucket); ok {
 		err := b.AbortUploads(p.folder(), func(base string) bool {
 			fence, isPart := fenceOf(base)
 			return isPart && fence < at.pointer.Fence
 		})
 		if err != nil {
-			return 0, storage("end uploads of former attempts", err)
+			return at, 0, storage("end uploads of former attempts", err)
 		}
 	}
-	return len(garbage), remove(l.files, garbage...)
+	return at, len(garbage), remove(l.files, garbage...)
 }
 
 // garbage returns the names of those listed files that nothing needs. What the
@@ -96,26 +116,37 @@ func (l *Lake) garbage(at loaded, found []listed) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshots := at.meta.Snapshots()
-	var current []table.Snapshot
-	if s := at.meta.CurrentSnapshot(); s != nil {
-		current = append(current, *s)
+	before := l.now().Add(-retain.Grace)
+	former := formerOf(found, before)
+	for _, f := range former.inForce {
+		live[f.base] = true
 	}
-	for _, some := range [][]table.Snapshot{nil, current, snapshots} {
-		if err := l.holdings(some, live); err != nil {
+	doomed := slices.DeleteFunc(slices.Clone(found), func(f listed) bool {
+		fence, isPart := fenceOf(f.base)
+		return isPart && fence >= at.pointer.Fence || !isPart && (!isMetadata(f.base) || f.modified.After(before))
+	})
+	steps := []func() error{
+		func() error { return nil },
+		func() error {
+			if s := at.meta.CurrentSnapshot(); s != nil {
+				return l.holdings([]table.Snapshot{*s}, live)
+			}
+			return nil
+		},
+		func() error { return l.holdings(at.meta.Snapshots(), live) },
+		func() error { return l.formerly(former, live) },
+	}
+	for _, look := range steps {
+		if err := look(); err != nil {
 			return nil, err
 		}
-		found = slices.DeleteFunc(found, func(f listed) bool {
-			fence, isPart := fenceOf(f.base)
-			old := isPart && fence < at.pointer.Fence || !isPart && isMetadata(f.base) && l.now().Sub(f.modified) > metadataGrace
-			return !old || live[f.base]
-		})
-		if len(found) == 0 {
+		doomed = slices.DeleteFunc(doomed, func(f listed) bool { return live[f.base] })
+		if len(doomed) == 0 {
 			return nil, nil
 		}
 	}
-	names := make([]string, len(found))
-	for i, f := range found {
+	names := make([]string, len(doomed))
+	for i, f := range doomed {
 		names[i] = f.name
 	}
 	return names, nil
@@ -128,7 +159,14 @@ func (l *Lake) referred(at loaded) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return live, l.holdings(at.meta.Snapshots(), live)
+	if err := l.holdings(at.meta.Snapshots(), live); err != nil {
+		return nil, err
+	}
+	found, err := list(l.files, at.pointer.folder())
+	if err != nil {
+		return nil, err
+	}
+	return live, l.formerly(formerOf(found, l.now().Add(-retain.Grace)), live)
 }
 
 // named returns what is referred to without a look at any manifest.
@@ -202,5 +240,5 @@ func fenceOf(base string) (uint64, bool) {
 }
 
 func isMetadata(base string) bool {
-	return strings.HasSuffix(base, ".avro") || strings.HasSuffix(base, ".metadata.json")
+	return strings.HasSuffix(base, ".avro") || strings.HasSuffix(base, metadataSuffix) || strings.HasSuffix(base, retain.RecordSuffix)
 }

@@ -1,6 +1,7 @@
 package landing
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/retain"
 )
 
 // A table that is synced all day does not grow by what nobody reads any more.
@@ -24,7 +26,7 @@ func TestOldGenerationsGoAway(t *testing.T) {
 	l.now = func() time.Time { return clock }
 	for i := range 40 {
 		// Snapshots carry the real time, so the lake's clock runs ahead of it.
-		clock = clock.Add(retention + time.Minute)
+		clock = clock.Add(retain.Grace + time.Minute)
 		w := begin(t, l, full(uint64(i+1), fmt.Sprint("syn_", i)))
 		write(t, w, 0, 10)
 		commit(t, w, nil, true)
@@ -43,23 +45,78 @@ func TestOldGenerationsGoAway(t *testing.T) {
 	}
 }
 
+// What a commit replaced is read for a while by who has begun, listed or not.
 func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 	l := openLake(t, kvtest.New())
-	for i := range 5 {
+	var before []loaded
+	for i := range 8 {
 		w := begin(t, l, full(uint64(i+1), fmt.Sprint("syn_", i)))
-		write(t, w, 0, 10)
+		write(t, w, 0, int64(10+i))
 		commit(t, w, nil, true)
+		if _, _, err := l.sweep(t.Context(), w.ident, 0); err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, w.base)
 	}
-	at, err := l.current(t.Context(), home, "public", "orders")
-	if err != nil {
+	if n := len(before[7].meta.Snapshots()); n > retain.Listed+2 {
+		t.Errorf("%d snapshots are listed", n)
+	}
+	for i, at := range before {
+		if n, err := scanned(t.Context(), l, at); err != nil || n != 10+i {
+			t.Errorf("who reads generation %d sees %d rows, %v", i, n, err)
+		}
+	}
+	if parts, _ := files(t, l); len(parts) != 8 {
+		t.Errorf("%d parts, want 8", len(parts))
+	}
+	l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
+	if _, _, err := l.sweep(t.Context(), before[7].ident, 0); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(at.meta.Snapshots()); n != 5 {
-		t.Errorf("%d snapshots of the last minute, want 5", n)
+	// Those that are listed stay until the next commit.
+	if parts, metadata := files(t, l); len(parts) > retain.Listed+2 || len(metadata) > 30 {
+		t.Errorf("after the grace %d parts and %d metadata files are left: %v", len(parts), len(metadata), metadata)
 	}
-	if parts, _ := files(t, l); len(parts) != 5 {
-		t.Errorf("%d parts, want 5", len(parts))
+}
+
+// scanned reads a table as it was loaded.
+func scanned(ctx context.Context, l *Lake, at loaded) (n int, err error) {
+	_, batches, err := l.catalog.open(at, l.files).Scan().ToArrowRecords(ctx)
+	if err != nil {
+		return 0, err
 	}
+	for rec, err := range batches {
+		if err != nil {
+			return n, err
+		}
+		n += int(rec.NumRows())
+		rec.Release()
+	}
+	return n, nil
+}
+
+// A commit whose worker stood still between its files and the swap for so long
+// that they were swept does not happen.
+func TestSweptCommitConflicts(t *testing.T) {
+	l := openLake(t, kvtest.New())
+	first := begin(t, l, incremental(1, "syn_1"))
+	write(t, first, 0, 10)
+	stood := false
+	l.catalog.seam = func(step string) {
+		if step != "manifests" || stood {
+			return
+		}
+		stood = true
+		l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
+		if _, n, err := l.sweep(t.Context(), first.ident, 0); err != nil || n < 2 {
+			t.Errorf("the sweep removed %d files, %v", n, err)
+		}
+	}
+	commit(t, first, behind(9), true)
+	if !stood {
+		t.Fatal("the commit did not stand still: the test shows nothing")
+	}
+	wantIDs(t, l, span(0, 10))
 }
 
 // A sweep removes what older fences left, and nothing else.
@@ -72,7 +129,7 @@ func TestSweepTakesOnlyGarbage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := time.Now().Add(-2 * metadataGrace)
+	old := time.Now().Add(-2 * retain.Grace)
 	put := func(name string, modified time.Time) {
 		t.Helper()
 		path := folder + "/" + name

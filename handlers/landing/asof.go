@@ -1,0 +1,162 @@
+package landing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/retain"
+)
+
+// asOf returns the metadata file that was the table at a time before the present
+// one, by way of what each says of those before it, which are few. Far back it
+// begins where the files' own times say.
+func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (string, error) {
+	file, older, err := c.before(l.now(), t, at)
+	if err != nil || file != "" {
+		return file, err
+	}
+	found, err := list(l.files, path.Dir(now.Metadata))
+	if err != nil {
+		return "", err
+	}
+	if near, ok := l.near(found, metadataVersion(now.Metadata), at); ok {
+		if file, older, err = near.before(l.now(), t, at); err != nil || file != "" {
+			return file, err
+		}
+	}
+	for file == "" {
+		content, err := l.content(older)
+		if err != nil {
+			return "", expired(t, err)
+		}
+		if c, err = chronicleOf(content); err != nil {
+			return "", err
+		}
+		if file, older, err = c.before(l.now(), t, at); err != nil {
+			return "", err
+		}
+	}
+	return file, nil
+}
+
+// near returns what a version says that is newer than a time, not far behind the
+// one that was the table then. Files of one version are of commits that failed,
+// but for one; each names the version before it as the others do.
+func (l *Lake) near(found []listed, newest int, at time.Time) (chronicle, bool) {
+	versions := map[int]listed{} // of several, the last that was written
+	for _, f := range found {
+		if v := metadataVersion(f.base); v >= 0 && f.modified.After(versions[v].modified) {
+			versions[v] = f
+		}
+	}
+	v := newest
+	for versions[v-1].modified.After(at) {
+		v--
+	}
+	for v++; v < newest; v++ { // the one behind it names that of v which did not fail
+		content, err := l.content(versions[v].name)
+		if err != nil {
+			continue // swept meanwhile: the way from the present one is longer
+		}
+		if c, err := chronicleOf(content); err == nil && c.Updated > at.UnixMilli() {
+			return c, true
+		}
+	}
+	return chronicle{}, false
+}
+
+func chronicleOf(content []byte) (c chronicle, err error) {
+	err = json.Unmarshal(content, &c)
+	return c, storage("read the table's former metadata", err)
+}
+
+// before returns the file that was the table at a time before that of c, or else
+// the oldest that c names. What was replaced before the grace is ErrExpired, and
+// what is older than the table's first file ErrNoTable.
+func (c chronicle) before(now time.Time, t driver.Table, at time.Time) (file, older string, err error) {
+	replaced := c.Updated
+	for i := len(c.Log) - 1; i >= 0; i-- {
+		if now.Sub(time.UnixMilli(replaced)) > retain.Grace {
+			return "", "", expired(t, fs.ErrNotExist)
+		}
+		if c.Log[i].At <= at.UnixMilli() {
+			return c.Log[i].File, "", nil
+		}
+		replaced = c.Log[i].At
+	}
+	if len(c.Log) == 0 || metadataVersion(c.Log[0].File) == 0 {
+		return "", "", fmt.Errorf("%w at that time: %s", ErrNoTable, t)
+	}
+	return "", c.Log[0].File, nil
+}
+
+// at returns a table, and the snapshot of it, as of a moment; nil for one that has
+// none and is asked for as of now.
+func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now loaded, m Moment) (loaded, *table.Snapshot, error) {
+	if m == (Moment{}) {
+		return now, now.meta.CurrentSnapshot(), nil
+	}
+	var then Described
+	var err error
+	if m.SnapshotID == 0 {
+		then, err = l.Metadata(ctx, a, t.Namespace, t.Name, m.Time)
+	} else if s := now.meta.SnapshotByID(m.SnapshotID); s != nil {
+		return now, s, nil
+	} else {
+		then, err = l.unlisted(ctx, a, t, now, m.SnapshotID)
+	}
+	if errors.Is(err, ErrNoTable) {
+		return now, nil, fmt.Errorf("%w: %s", ErrNoSnapshot, t)
+	}
+	if err != nil {
+		return now, nil, err
+	}
+	if now.meta, err = table.ParseMetadataBytes(then.JSON); err != nil {
+		return now, nil, storage("read the table's former metadata", err)
+	}
+	now.pointer.Location = then.Metadata
+	return now, now.meta.CurrentSnapshot(), nil
+}
+
+// unlisted returns a table as a snapshot made it that is listed no more, or
+// ErrExpired. Its manifest list is there for a while, and about as old.
+func (l *Lake) unlisted(ctx context.Context, a event.Address, t driver.Table, now loaded, snapshot int64) (Described, error) {
+	const apart = time.Minute // the clocks of the store and of who commits, at most
+	found, err := list(l.files, now.pointer.folder()+"/metadata")
+	if err != nil {
+		return Described{}, err
+	}
+	i := slices.IndexFunc(found, func(f listed) bool { return strings.HasPrefix(f.base, fmt.Sprintf("snap-%d-", snapshot)) })
+	if i < 0 {
+		return Described{}, expired(t, fs.ErrNotExist)
+	}
+	then, err := l.Metadata(ctx, a, t.Namespace, t.Name, found[i].modified.Add(apart))
+	for err == nil {
+		var c chronicle
+		if c, err = chronicleOf(then.JSON); err != nil {
+			break
+		}
+		if c.Current != nil && *c.Current == snapshot {
+			return then, nil
+		}
+		if len(c.Log) == 0 || c.Updated < found[i].modified.Add(-apart).UnixMilli() {
+			return then, expired(t, fs.ErrNotExist) // it was never what readers saw
+		}
+		then.Metadata = c.Log[len(c.Log)-1].File
+		if then.JSON, err = l.content(then.Metadata); err != nil {
+			return then, expired(t, err)
+		}
+	}
+	return then, err
+}

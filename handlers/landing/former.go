@@ -1,0 +1,116 @@
+package landing
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/handlers/landing/retain"
+)
+
+// metadataSuffix ends the name of a metadata file, which begins with its version:
+// that of the file it replaces and one more.
+const metadataSuffix = ".metadata.json"
+
+// metadataVersion reads the version from a metadata file's name, -1 from others.
+func metadataVersion(location string) int {
+	digits, _, _ := strings.Cut(path.Base(location), "-")
+	version, err := strconv.Atoi(digits)
+	if err != nil || !strings.HasSuffix(location, metadataSuffix) {
+		return -1
+	}
+	return version
+}
+
+// former is what tells which files of snapshots that are listed no more are
+// needed by those who read them.
+type former struct {
+	// inForce are the metadata files of which one was the table when the grace
+	// began. Every list and manifest that is older than that and was replaced later
+	// is named by it.
+	inForce []listed
+	records []listed
+	known   map[string]string // the folder's files by their base names
+	now     time.Time
+}
+
+// formerOf finds them among the files of a table. Of metadata files that are
+// older than the grace the one with the largest version was the table then, or,
+// where its commit failed, the one before.
+func formerOf(found []listed, before time.Time) former {
+	f := former{known: make(map[string]string, len(found)), now: before.Add(retain.Grace)}
+	newest := -1
+	for _, one := range found {
+		f.known[one.base] = one.name
+		if strings.HasSuffix(one.base, retain.RecordSuffix) {
+			f.records = append(f.records, one)
+		} else if !one.modified.After(before) {
+			newest = max(newest, metadataVersion(one.base))
+		}
+	}
+	for _, one := range found {
+		if v := metadataVersion(one.base); v >= 0 && v >= newest-1 && !one.modified.After(before) {
+			f.inForce = append(f.inForce, one)
+		}
+	}
+	return f
+}
+
+// formerly adds to live what readers of former snapshots need. What somebody has
+// removed by hand is passed over.
+func (l *Lake) formerly(f former, live map[string]bool) error {
+	var lists []iceberg.ManifestFile
+	for _, one := range f.inForce {
+		live[one.base] = true
+		content, err := fs.ReadFile(readable{l.files}, one.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return storage("read the table's former metadata", err)
+		}
+		meta, err := table.ParseMetadataBytes(content)
+		if err != nil || meta.CurrentSnapshot() == nil {
+			continue // nobody can read it, or it has no row
+		}
+		s := meta.CurrentSnapshot()
+		if _, there := f.known[path.Base(s.ManifestList)]; !there {
+			continue
+		}
+		manifests, err := s.Manifests(l.files)
+		if err != nil {
+			return storage("read a former manifest list", err)
+		}
+		live[path.Base(s.ManifestList)] = true
+		lists = append(lists, manifests...)
+	}
+	var recorded []table.Snapshot
+	for _, one := range f.records {
+		content, err := fs.ReadFile(readable{l.files}, one.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return storage("read what was replaced", err)
+		}
+		for _, base := range retain.Needed(content, f.now) {
+			if name, there := f.known[base]; there {
+				live[base] = true
+				recorded = append(recorded, table.Snapshot{ManifestList: name})
+			}
+		}
+	}
+	if err := l.holdings(recorded, live); err != nil {
+		return err
+	}
+	for _, m := range lists { // whose files are those of the current snapshot, or recorded
+		live[path.Base(m.FilePath())] = true
+	}
+	return nil
+}

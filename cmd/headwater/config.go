@@ -31,6 +31,7 @@ type Config struct {
 	NATSListen         string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
 	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
 	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory, so that an account of readers may have it: 0600, 0640, 0644."`
+	LakeListen         string        `env:"HEADWATER_LAKE_LISTEN" help:"Where a lake that is a directory is offered read-only over S3, by keys that the Iceberg catalog gives out: an address, or off (default at --listen, beside the API)."`
 	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files). Each organization reads its own folder in it."`
 	FilesOf            string        `name:"files-of" env:"HEADWATER_FILES_OF" help:"Whose --files-root is: an organization that has all of it, or each for a folder each. By default it is that of the first token, until another organization comes."`
 	FilesShared        string        `name:"files-shared" env:"HEADWATER_FILES_SHARED" help:"A folder in --files-root that every organization may read, under its name (default none)."`
@@ -113,8 +114,8 @@ func (c *Config) Validate() error {
 	}
 	c.lakeMode = fs.FileMode(mode)
 
-	for flag, address := range map[string]string{"listen": c.Listen, "nats-listen": c.NATSListen, "metrics-listen": c.MetricsListen} {
-		if address == "off" && flag != "listen" {
+	for flag, address := range map[string]string{"listen": c.Listen, "nats-listen": c.NATSListen, "metrics-listen": c.MetricsListen, "lake-listen": c.LakeListen} {
+		if address == "off" && flag != "listen" || address == "" && flag == "lake-listen" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {

@@ -163,8 +163,12 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		n.beside(life, "webhooks", hooks.Deliver)
 	}
 	if cfg.has(roleAPI) {
+		door, err := n.openDoor(ctx, cfg, tables, vault, view, log)
+		if err != nil {
+			return nil, err
+		}
 		handler, err := api.New(api.Deps{
-			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables}, Catalog: catalogView{tables},
+			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables}, Catalog: catalogView{tables}, Access: door.access,
 			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
 			Answered: told.Answered, Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
@@ -172,7 +176,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 			return nil, err
 		}
 		n.onClose(handler.Close)
-		address, err := n.listen(ctx, "listen", cfg.Listen, handler, handler.Drain, log)
+		address, err := n.listen(ctx, "listen", cfg.Listen, door.beside(handler), handler.Drain, log)
 		if err != nil {
 			return nil, err
 		}

@@ -9,8 +9,12 @@ import (
 	"io/fs"
 	"time"
 
+	iceio "github.com/apache/iceberg-go/io"
+
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/views"
 )
 
 // Described is one state of a table, for readers that are none of ours.
@@ -106,4 +110,29 @@ func expired(t driver.Table, err error) error {
 		return fmt.Errorf("%w: %s", ErrExpired, t)
 	}
 	return storage("read the table's former metadata", err)
+}
+
+// Views returns the lake's files as readers see them who know its root by another
+// name, nil for a lake in a bucket: such readers reach it themselves.
+func (l *Lake) Views(as string) *views.Views {
+	if _, ok := l.files.(*bucket.Bucket); ok {
+		return nil
+	}
+	return views.New(lakeFiles{l}, l.root, as)
+}
+
+// lakeFiles are the lake's files, opened within a context.
+type lakeFiles struct{ lake *Lake }
+
+func (f lakeFiles) Open(ctx context.Context, name string) (iceio.File, error) {
+	return f.lake.within(ctx).files.Open(name)
+}
+
+func (f lakeFiles) List(ctx context.Context, folder string) ([]string, error) {
+	found, err := list(f.lake.within(ctx).files, folder)
+	names := make([]string, len(found))
+	for i, one := range found {
+		names[i] = one.name
+	}
+	return names, err
 }

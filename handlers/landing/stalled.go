@@ -71,6 +71,9 @@ type boundFile struct {
 	disk disk
 }
 
+// Unbound returns the file without the context.
+func (f *boundFile) Unbound() *os.File { return f.File }
+
 func (f *boundFile) Read(p []byte) (int, error) {
 	return f.read(p, func(into []byte) (int, error) { return f.File.Read(into) })
 }

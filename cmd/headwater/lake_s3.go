@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"headwater/api/iceberg"
+	"headwater/api/s3"
+	"headwater/bus/seal"
+	"headwater/handlers/landing"
+	"headwater/handlers/landing/views"
+	"headwater/projections"
+)
+
+// lakeDoor is how readers from elsewhere reach the lake.
+type lakeDoor struct {
+	access iceberg.Access // of the catalog, nil where readers reach the lake by themselves
+	server *s3.Server     // nil for none
+}
+
+// openDoor returns the S3 endpoint over a lake that is a folder, at an address of
+// its own where --lake-listen names one.
+func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, log *slog.Logger) (lakeDoor, error) {
+	files := lake.Views(s3.Root)
+	if files == nil {
+		return lakeDoor{access: s3.Foreign(lake.Bucket())}, nil
+	}
+	if cfg.LakeListen == "off" {
+		return lakeDoor{}, nil
+	}
+	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view), Log: log}
+	if cfg.LakeListen == "" {
+		server := s3.New(d)
+		return lakeDoor{server, server}, nil
+	}
+	server := s3.New(d)
+	address, err := n.listen(ctx, "lake-listen", cfg.LakeListen, server, nil, log)
+	if err != nil {
+		return lakeDoor{}, err
+	}
+	_, port, err := net.SplitHostPort(address.String())
+	return lakeDoor{access: server.At(port)}, err
+}
+
+// beside returns the API with the endpoint at the same address.
+func (d lakeDoor) beside(api http.Handler) http.Handler {
+	if d.server == nil {
+		return api
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s3.Asks(r) {
+			d.server.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+// stands tells whether keys to a table of a source may be used: once it is removed,
+// they may not.
+func stands(view *projections.Store) func(context.Context, s3.Holder) error {
+	return func(_ context.Context, h s3.Holder) error {
+		_, err := view.Source(h.Address)
+		if errors.Is(err, projections.ErrNotFound) {
+			return s3.Withdrawn("The table's source was removed")
+		}
+		return err
+	}
+}
+
+// shownLake is the lake as the endpoint shows it.
+type shownLake struct{ *views.Views }
+
+func (l shownLake) Open(ctx context.Context, key string) (*s3.File, error) {
+	f, err := l.Views.Open(ctx, key)
+	if err != nil {
+		return nil, damaged(err)
+	}
+	return &s3.File{ReadSeekCloser: f.ReadSeekCloser, Size: f.Size, Modified: f.Modified}, nil
+}
+
+func (l shownLake) Stat(ctx context.Context, key string) (s3.Entry, error) {
+	e, err := l.Views.Stat(ctx, key)
+	return s3.Entry(e), damaged(err)
+}
+
+func damaged(err error) error {
+	if errors.Is(err, views.ErrDamaged) {
+		return fmt.Errorf("%w: %w", s3.ErrDamaged, err)
+	}
+	return err
+}

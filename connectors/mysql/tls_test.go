@@ -99,6 +99,19 @@ func TestTLS(t *testing.T) {
 // as makes the settings those of an account that the test made.
 func as(s *Settings, user string) { s.Username, s.Password = user, "signed-pass-1190" }
 
+// TestNoTLS has a server without TLS: only who asks for it is refused.
+func TestNoTLS(t *testing.T) {
+	t.Parallel()
+	server := servers.MariaDB(t)
+	for _, mode := range []string{"disable", "prefer", "require", "verify-ca", "verify-full"} {
+		src := openSource(t, settingsOf(server, func(s *Settings) { s.SSLMode = mode }))
+		_, err := src.CheckSteps(t.Context())
+		if strict := mode != "disable" && mode != "prefer"; strict != (err != nil) || strict && !strings.Contains(err.Error(), "no TLS") {
+			t.Errorf("%s, where there is no TLS: %v", mode, err)
+		}
+	}
+}
+
 // A certificate without its key, and a key of another, are refused before
 // anything is dialled, and no part of the key is shown.
 func TestClientCertificates(t *testing.T) {

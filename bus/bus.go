@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/groupcommit"
+	"headwater/bus/guests"
 	"headwater/bus/wire"
 )
 
@@ -48,16 +49,11 @@ type Config struct {
 }
 
 // Grant is what a subscriber's token allows.
-type Grant struct {
-	// Subscribe are the event subject filters it may read. Anything that does
-	// not lie below event.SubjectPrefix is refused.
-	Subscribe []string
-	// Inbox is what the bearer's answers begin with on an external cluster, such
-	// as "_INBOX.acme.ada"; nobody else's may begin so.
-	Inbox string
-	// Expires ends the connection at that time; the zero time does not.
-	Expires time.Time
-}
+type Grant = guests.Grant
+
+// AuthAccountDefault is where subscribers of an external cluster are put: an
+// account for each organization.
+const AuthAccountDefault = guests.AuthAccountDefault
 
 // Bus is an open connection to the broker, and the broker itself when it is
 // embedded. Its methods may be called concurrently. Close it when everything
@@ -147,7 +143,9 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 		if err := awaitCluster(ctx, cfg, b.log, b.prepareStreams); err != nil || cfg.AuthIssuer == nil {
 			return err
 		}
-		return answerCallouts(b.conns[0], cfg, b.log)
+		return guests.AnswerCallouts(b.conns[0], guests.CalloutConfig{
+			Issuer: cfg.AuthIssuer, Account: cfg.AuthAccount, Authenticate: cfg.Authenticate, Replicas: cfg.Replicas, Log: b.log,
+		})
 	}
 	if err := b.prepareStreams(ctx); err != nil {
 		return err
@@ -160,7 +158,7 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 	trimmed, stop := context.WithCancel(context.Background())
 	b.stopTrimming = stop
 	b.trims.Go(func() { b.trimming(trimmed) })
-	return b.broker.admit(b.conns[0])
+	return b.broker.guests.Open(b.conns[0])
 }
 
 // Listening returns the host:port at which the embedded broker takes

@@ -127,28 +127,17 @@ func TestConsumersAreBounded(t *testing.T) {
 	}
 }
 
-// A name for a consumer that the broker has ended is forgotten, and only that.
-func TestEndedConsumersAreForgotten(t *testing.T) {
+// The broker's own limit of a thousand consumers shuts nobody out.
+func TestReadersBesideAThousandConsumers(t *testing.T) {
 	t.Parallel()
-	b := openBus(t, Config{Listen: "127.0.0.1:0", Authenticate: matrixGrant})
-	js := asBearer(t, b.Listening(), "ada").js
-	for name, idle := range map[string]time.Duration{"brief": 100 * time.Millisecond, "stays": 0} {
-		if _, err := js.CreateConsumer(t.Context(), StreamEvents, jetstream.ConsumerConfig{Durable: name, AckPolicy: jetstream.AckExplicitPolicy, InactiveThreshold: idle}); err != nil {
+	b := openBus(t, Config{})
+	for range 1001 {
+		if _, err := b.events.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	stream, err := js.Stream(t.Context(), StreamEvents)
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the broker ends it", func() bool { return slices.Equal(consumerNames(t, stream), []string{"stays"}) })
-	g := b.broker.door.gate
-	g.mu.Lock()
-	g.swept = time.Time{}
-	who := g.guests[guestName(slices.Sorted(slices.Values([]string{adasEvents, sharedEvents})))]
-	g.mu.Unlock()
-	g.sweep()
-	if names := who.aliases(); len(names) != 1 || names["stays"] == "" {
-		t.Errorf("it remembers %v", names)
+	appendMany(t, b, testAddress, 1)
+	if got := readEvents(t, b, 0, 1); len(got) != 1 {
+		t.Errorf("read %d", len(got))
 	}
 }

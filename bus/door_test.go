@@ -373,20 +373,3 @@ func streamSizes(t *testing.T, b *Bus) map[string]uint64 {
 	}
 	return sizes
 }
-
-func TestCovers(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		outer, inner string
-		want         bool
-	}{
-		{"a.>", "a.b", true}, {"a.>", "a.b.c", true}, {"a.>", "a.>", true}, {"a.>", "a", false}, {"a.>", "b.c", false},
-		{"a.*", "a.b", true}, {"a.*", "a.*", true}, {"a.*", "a.>", false}, {"a.*", "a.b.c", false}, {"a.b", "a.*", false},
-		{"a.*.c.>", "a.>", false}, {"a.*.c.>", "a.*.c.d", true}, {"a.*.c.>", "a.b.c.>", true},
-		{"a.>", "a.>.b", false}, {"a.>", "a..b", false}, {"a.>", "", false}, {"a.>", "a.b ", false}, {"a.>", "a.b>", false},
-	} {
-		if got := covers(c.outer, c.inner); got != c.want {
-			t.Errorf("covers(%q, %q) = %v", c.outer, c.inner, got)
-		}
-	}
-}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"headwater/bus/groupcommit"
+	"headwater/bus/guests"
 	"headwater/bus/wire"
 )
 
@@ -34,7 +35,7 @@ type broker struct {
 	user     string // random: nobody outside this process can be us
 	password string
 	address  string // of the TCP listener, "" without
-	door     *door
+	guests   *guests.Authenticator
 	lock     *os.File
 	staging  *groupcommit.Staging // nil with plain appends
 }
@@ -69,7 +70,7 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 		DontListen: true,
 		NoSigs:     true,
 		MaxPayload: maxPayload,
-		MaxSubs:    maxSubscriptions,
+		MaxSubs:    guests.MaxSubscriptions,
 		// By default the broker takes three quarters of what is free at its
 		// start, which a long log makes less with every start.
 		JetStreamMaxStore: 1 << 50,
@@ -77,8 +78,8 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 		// stream, would let a few organizations shut everybody out.
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1},
 	}
-	b.door = newDoor(b, cfg.Authenticate)
-	opts.CustomClientAuthentication = b.door
+	b.guests = guests.NewAuthenticator(b.user, b.password, cfg.Authenticate, log)
+	opts.CustomClientAuthentication = b.guests
 	if cfg.Listen != "" && cfg.Listen != "off" {
 		if err := listenOn(ctx, opts, cfg.Listen); err != nil {
 			return nil, err
@@ -96,6 +97,7 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 	if b.server, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
+	b.guests.Attach(b.server)
 	logger := &brokerLog{log: log}
 	b.server.SetLogger(logger, false, false)
 	b.server.Start()
@@ -142,9 +144,6 @@ func (b *broker) dial(name string) (*nats.Conn, error) {
 	return nats.Connect("", append(connOptions(name, b.log, new(wire.Signal)),
 		nats.InProcessServer(b.server), nats.UserInfo(b.user, b.password), nats.MaxReconnects(-1))...)
 }
-
-// admit opens the TCP listener's door to subscribers, once the streams stand.
-func (b *broker) admit(nc *nats.Conn) error { return b.door.open(nc) }
 
 // stop ends the server after it wrote everything down, and unlocks the folder.
 func (b *broker) stop() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/event"
+	"headwater/bus/guests"
 	"headwater/bus/wire"
 )
 
@@ -207,7 +208,7 @@ func TestGuestsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	for i := range maxSubscriptions + 10 {
+	for i := range guests.MaxSubscriptions + 10 {
 		if _, err := nc.SubscribeSync(fmt.Sprint("_INBOX.many.", i)); err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +221,7 @@ func TestGuestsAreBounded(t *testing.T) {
 	case <-time.After(testLimit):
 		t.Error("subscriptions have no end")
 	}
-	if n := b.broker.server.NumSubscriptions(); n > 2*maxSubscriptions+1000 { // an inbox counts twice: as itself, and for what is pushed there
+	if n := b.broker.server.NumSubscriptions(); n > 2*guests.MaxSubscriptions+1000 { // an inbox counts twice: as itself, and for what is pushed there
 		t.Errorf("the broker keeps %d", n)
 	}
 	let := 0

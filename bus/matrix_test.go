@@ -321,13 +321,12 @@ func TestPermissionsOnCluster(t *testing.T) {
 	cluster := bustest.StartConfigured(t, 3, conf, url.UserPassword("headwater", "s3cret"))
 	b := openBus(t, Config{URL: cluster.URL, Replicas: 3, AuthIssuer: slices.Concat(seed, []byte("\n")), Authenticate: briefly(rotated)})
 
-	c := &callout{secret: calloutSecret(seed)}
 	named := func(who, name string) string {
 		grant, err := matrixGrant(who)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return name + c.suffix(&guest{name: guestName(slices.Sorted(slices.Values(grant.Subscribe)))})
+		return name + durableSuffix(seed, guestName(slices.Sorted(slices.Values(grant.Subscribe))))
 	}
 	runMatrix(t, b, cluster.Address(1), named)
 

@@ -1,8 +1,6 @@
 package bus
 
 import (
-	"strings"
-
 	"headwater/bus/command"
 	"headwater/bus/event"
 )
@@ -16,13 +14,6 @@ const (
 	// SubjectDeadLetters begins the subject of every dead letter; the rest is
 	// the subject it came from.
 	SubjectDeadLetters = "headwater.deadletters"
-
-	// subjectLive begins where the broker publishes an event once more when it is
-	// stored: without the inbox of its writer, and only what is in the log.
-	subjectLive = "headwater.live"
-
-	// subjectPush begins where subscribers' push consumers deliver to.
-	subjectPush = "headwater.push"
 
 	BucketSecrets     = "HEADWATER_SECRETS"
 	BucketCatalog     = "HEADWATER_CATALOG"
@@ -38,11 +29,6 @@ const (
 
 	bucketPostponed = "HEADWATER_POSTPONED" // how often a command was put off, which is no failure
 )
-
-// live returns the filter of the live events that a filter of events means.
-func live(filter string) string {
-	return subjectLive + strings.TrimPrefix(filter, event.SubjectPrefix)
-}
 
 // DurableFor returns the name of the durable consumer that hands out the named
 // command.

@@ -11,6 +11,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/guests"
 	"headwater/bus/wire"
 )
 
@@ -45,7 +46,7 @@ func streamConfigs(replicas int, embedded bool) []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		{Name: StreamEvents, Description: "what happened", Subjects: []string{event.SubjectPrefix + ".>"},
 			Retention: jetstream.LimitsPolicy, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true,
-			RePublish: &jetstream.RePublish{Source: event.SubjectPrefix + ".>", Destination: subjectLive + ".>"}},
+			RePublish: &jetstream.RePublish{Source: event.SubjectPrefix + ".>", Destination: guests.SubjectLive + ".>"}},
 		{Name: StreamCommands, Description: "what is to be done", Subjects: []string{command.SubjectPrefix + ".>"},
 			Retention: jetstream.WorkQueuePolicy},
 		{Name: StreamDeadLetters, Description: "commands that were given up", Subjects: []string{SubjectDeadLetters + ".>"},

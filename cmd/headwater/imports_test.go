@@ -47,6 +47,7 @@ func TestImportArrows(t *testing.T) {
 	}{
 		{"github.com/nats-io", []string{"headwater/bus"}, "only bus knows NATS: everything else sees messages, events and buckets"},
 		{"headwater/bus/groupcommit", []string{"headwater/bus"}, "how the embedded broker stores is nobody else's business"},
+		{"headwater/bus/guests", []string{"headwater/bus"}, "who lets strangers in is a security boundary: bus alone opens it"},
 		{"headwater/bus/wire", []string{"headwater/bus"}, "outside of bus there are messages and errors, and no broker"},
 		{"github.com/cockroachdb/pebble", []string{"headwater/projections"}, "only projections knows Pebble: the read model can change its store"},
 		{"github.com/golang-jwt/jwt", []string{"headwater/api/auth"}, "only auth reads and signs tokens"},
@@ -65,6 +66,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/api/auth", []string{"headwater/bus/event", "github.com/golang-jwt/jwt/v5", "github.com/MicahParks/jwkset", "github.com/MicahParks/keyfunc/v3", "os"}, "auth judges tokens: it knows no route, no request and no read model"},
 		{"headwater/api/contract", []string{"github.com/getkin/kin-openapi/openapi3"}, "contract judges a query and a body by a document: it knows no caller, no route and not what a call does"},
 		{"headwater/bus/groupcommit", []string{"headwater/bus/wire", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream", "os"}, "group commit knows messages and the broker's folder, not what they mean: it can go, and plain appends stay"},
+		{"headwater/bus/guests", []string{"headwater/bus/event", "headwater/bus/wire", "github.com/nats-io/jwt/v2", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys"}, "guests know subjects, not what a command or an event says, and reach no disk"},
 		{"headwater/bus/kv", nil, "kv is a contract and three errors: who keeps keys needs no broker, and who offers them no vault"},
 		{"headwater/api/web", []string{"headwater/api/contract", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}, "web is how answers look: it knows no call, no command and no read model"},
 		{"headwater/api/quota", nil, "quota counts what is under way by name: it knows no request"},

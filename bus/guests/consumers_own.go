@@ -1,4 +1,4 @@
-package bus
+package guests
 
 import (
 	"bytes"
@@ -7,20 +7,21 @@ import (
 	"fmt"
 	"time"
 
+	"headwater/bus/event"
 	"headwater/bus/wire"
 )
 
 // owned returns the guest's consumer of that name: its name on the stream, and
 // what JetStream tells of it. It returns errNoConsumer for any other.
-func (g *gate) owned(who *guest, name string) (string, map[string]any, error) {
+func (p *proxy) owned(who *guest, name string) (string, map[string]any, error) {
 	real := name
-	if g.outside == nil {
+	if p.outside == nil {
 		real = who.realName(name)
 	}
 	if real == "" || !consumerName.MatchString(name) {
 		return "", nil, errNoConsumer
 	}
-	info, err := g.askJSON("CONSUMER.INFO."+StreamEvents+"."+real, nil)
+	info, err := p.askJSON("CONSUMER.INFO."+event.Stream+"."+real, nil)
 	if err != nil {
 		return "", nil, err
 	}
@@ -36,14 +37,14 @@ func (g *gate) owned(who *guest, name string) (string, map[string]any, error) {
 	return real, info, nil
 }
 
-func (g *gate) remove(who *guest, name string) ([]byte, error) {
+func (p *proxy) remove(who *guest, name string) ([]byte, error) {
 	who.making.Lock()
 	defer who.making.Unlock()
-	real, _, err := g.owned(who, name)
+	real, _, err := p.owned(who, name)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := g.ask("CONSUMER.DELETE."+StreamEvents+"."+real, nil)
+	answer, err := p.ask("CONSUMER.DELETE."+event.Stream+"."+real, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -51,20 +52,20 @@ func (g *gate) remove(who *guest, name string) ([]byte, error) {
 }
 
 // turn pauses, resets or unpins a consumer of the guest's own.
-func (g *gate) turn(who *guest, verb, name string, body []byte) ([]byte, error) {
-	real, _, err := g.owned(who, name)
+func (p *proxy) turn(who *guest, verb, name string, body []byte) ([]byte, error) {
+	real, _, err := p.owned(who, name)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := g.askJSON(verb+"."+StreamEvents+"."+real, body)
+	answer, err := p.askJSON(verb+"."+event.Stream+"."+real, body)
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(shown(answer))
 }
 
-func (g *gate) list(who *guest, verb string, request []byte) ([]byte, error) {
-	mine, err := g.consumersOf(who)
+func (p *proxy) list(who *guest, verb string, request []byte) ([]byte, error) {
+	mine, err := p.consumersOf(who)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +83,9 @@ func (g *gate) list(who *guest, verb string, request []byte) ([]byte, error) {
 }
 
 // consumersOf returns the guest's consumers, as JetStream tells of them.
-func (g *gate) consumersOf(who *guest) ([]map[string]any, error) {
+func (p *proxy) consumersOf(who *guest) ([]map[string]any, error) {
 	mine := []map[string]any{}
-	err := g.eachConsumer(func(info map[string]any, metadata map[string]any) {
+	err := p.eachConsumer(func(info map[string]any, metadata map[string]any) {
 		if metadata[metaGuest] == who.name {
 			mine = append(mine, info)
 		}
@@ -93,9 +94,9 @@ func (g *gate) consumersOf(who *guest) ([]map[string]any, error) {
 }
 
 // durables counts those of the guest, and those of its organization.
-func (g *gate) durables(who *guest) (mine, all int, err error) {
+func (p *proxy) durables(who *guest) (mine, all int, err error) {
 	organization := wire.OrganizationIn(who.filters)
-	err = g.eachConsumer(func(info, metadata map[string]any) {
+	err = p.eachConsumer(func(info, metadata map[string]any) {
 		config := configOf(info)
 		if metadata[metaGuest] == nil || config["durable_name"] == nil {
 			return
@@ -119,9 +120,9 @@ func (g *gate) durables(who *guest) (mine, all int, err error) {
 	return mine, all, err
 }
 
-func (g *gate) eachConsumer(visit func(info, metadata map[string]any)) error {
+func (p *proxy) eachConsumer(visit func(info, metadata map[string]any)) error {
 	for offset := 0; ; {
-		answer, err := g.askJSON("CONSUMER.LIST."+StreamEvents, fmt.Appendf(nil, `{"offset":%d}`, offset))
+		answer, err := p.askJSON("CONSUMER.LIST."+event.Stream, fmt.Appendf(nil, `{"offset":%d}`, offset))
 		if err != nil {
 			return err
 		}
@@ -142,9 +143,9 @@ func (g *gate) eachConsumer(visit func(info, metadata map[string]any)) error {
 }
 
 // remember finds the consumers that guests left before a restart.
-func (g *gate) remember() error {
+func (p *proxy) remember() error {
 	left := map[string]map[string]string{}
-	err := g.eachConsumer(func(info, metadata map[string]any) {
+	err := p.eachConsumer(func(info, metadata map[string]any) {
 		owner, _ := metadata[metaGuest].(string)
 		name, _ := metadata[metaName].(string)
 		real, _ := info["name"].(string)
@@ -156,31 +157,31 @@ func (g *gate) remember() error {
 		}
 		left[owner][name] = real
 	})
-	g.left = left
+	p.left = left
 	return err
 }
 
 // sweep forgets the names of consumers that the broker has ended, at most once
 // a minute.
-func (g *gate) sweep() {
-	g.mu.Lock()
-	if g.outside != nil || time.Since(g.swept) < time.Minute {
-		g.mu.Unlock()
+func (p *proxy) sweep() {
+	p.mu.Lock()
+	if p.outside != nil || time.Since(p.swept) < time.Minute {
+		p.mu.Unlock()
 		return
 	}
-	g.swept = time.Now()
+	p.swept = time.Now()
 	before := map[*guest]map[string]string{}
-	for _, who := range g.guests {
+	for _, who := range p.guests {
 		before[who] = who.aliases()
 	}
-	g.mu.Unlock()
+	p.mu.Unlock()
 	there := map[string]bool{}
-	err := g.eachConsumer(func(info, _ map[string]any) {
+	err := p.eachConsumer(func(info, _ map[string]any) {
 		name, _ := info["name"].(string)
 		there[name] = true
 	})
 	if err != nil {
-		g.log.Debug("cannot list the consumers", "error", err)
+		p.log.Debug("cannot list the consumers", "error", err)
 		return
 	}
 	for who, aliases := range before {
@@ -192,8 +193,8 @@ func (g *gate) sweep() {
 	}
 }
 
-func (g *gate) askJSON(call string, body []byte) (map[string]any, error) {
-	answer, err := g.ask(call, body)
+func (p *proxy) askJSON(call string, body []byte) (map[string]any, error) {
+	answer, err := p.ask(call, body)
 	if err != nil {
 		return nil, err
 	}

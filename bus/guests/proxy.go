@@ -1,4 +1,4 @@
-package bus
+package guests
 
 import (
 	"encoding/json"
@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// gateSubject is where subscribers' requests to JetStream arrive, as
-	// <gateSubject>.<guest>.<what follows $JS.API.>.
-	gateSubject = "headwater.gate"
-	// gateOutside stands in the guest's place on an external cluster, where the
+	// proxySubject, a name that clusters are configured with, is where subscribers' requests to JetStream arrive, as
+	// <proxySubject>.<guest>.<what follows $JS.API.>.
+	proxySubject = "headwater.gate"
+	// proxyOutside stands in the guest's place on an external cluster, where the
 	// server says in a header who asks.
-	gateOutside = "_"
-	gateQueue   = "headwater-gate" // one of several nodes answers
+	proxyOutside = "_"
+	proxyQueue   = "headwater-gate" // one of several nodes answers
 
-	gateWait     = 5 * time.Second
-	gateRequests = 256 // worked on at once,
-	gateShare    = 32  // of one organization
-	api          = "$JS.API."
+	proxyWait     = 5 * time.Second
+	proxyRequests = 256 // worked on at once,
+	proxyShare    = 32  // of one organization
+	api           = "$JS.API."
 )
 
 // errDenied refuses what no subscriber may do.
@@ -36,11 +36,11 @@ var errDenied = errors.New("subscribers may read events and manage consumers of 
 // errCrowded refuses what comes while enough is worked on.
 var errCrowded = errors.New("too many requests at once, try again")
 
-// gate answers subscribers' requests to JetStream itself or passes them on, if
+// proxy answers subscribers' requests to JetStream itself or passes them on, if
 // they ask for no more than a reader of granted events needs. A push consumer,
 // for instance, could be told to deliver to any subject of the streams' account.
 // What a consumer delivers does not come through here.
-type gate struct {
+type proxy struct {
 	nc       *nats.Conn
 	log      *slog.Logger
 	replicas int
@@ -54,57 +54,57 @@ type gate struct {
 	made   map[string]*made // by organization
 }
 
-func newGate(nc *nats.Conn, log *slog.Logger) *gate {
-	return &gate{nc: nc, log: log, busy: make(chan struct{}, gateRequests), guests: map[string]*guest{}}
+func newProxy(nc *nats.Conn, log *slog.Logger) *proxy {
+	return &proxy{nc: nc, log: log, busy: make(chan struct{}, proxyRequests), guests: map[string]*guest{}}
 }
 
-func (g *gate) listen() error {
-	if _, err := g.nc.QueueSubscribe(gateSubject+".>", gateQueue, g.receive); err != nil {
+func (p *proxy) listen() error {
+	if _, err := p.nc.QueueSubscribe(proxySubject+".>", proxyQueue, p.receive); err != nil {
 		return fmt.Errorf("open the gate: %w", err)
 	}
-	return g.nc.FlushTimeout(gateWait)
+	return p.nc.FlushTimeout(proxyWait)
 }
 
 // receive answers in a goroutine: one slow answer must not hold up other guests.
-func (g *gate) receive(m *nats.Msg) {
+func (p *proxy) receive(m *nats.Msg) {
 	select {
-	case g.busy <- struct{}{}:
+	case p.busy <- struct{}{}:
 	default:
-		g.respond(m, refusal(m.Subject, errCrowded))
+		p.respond(m, refusal(m.Subject, errCrowded))
 		return
 	}
-	name, call, _ := strings.Cut(strings.TrimPrefix(m.Subject, gateSubject+"."), ".")
-	who, inbox, err := g.find(name, m.Header)
-	if err == nil && who.all.working.Add(1) > gateShare {
+	name, call, _ := strings.Cut(strings.TrimPrefix(m.Subject, proxySubject+"."), ".")
+	who, inbox, err := p.find(name, m.Header)
+	if err == nil && who.all.working.Add(1) > proxyShare {
 		who.all.working.Add(-1)
 		err = errCrowded
 	}
 	if err != nil {
-		<-g.busy
-		g.respond(m, refusal(m.Subject, err))
+		<-p.busy
+		p.respond(m, refusal(m.Subject, err))
 		return
 	}
 	go func() {
 		defer func() {
 			who.all.working.Add(-1)
-			<-g.busy
+			<-p.busy
 		}()
-		answer, err := g.answer(who, inbox, call, m)
+		answer, err := p.answer(who, inbox, call, m)
 		if err != nil {
 			answer = refusal(m.Subject, err)
 		}
-		g.respond(m, answer)
+		p.respond(m, answer)
 	}()
 }
 
-func (g *gate) respond(m *nats.Msg, answer []byte) {
+func (p *proxy) respond(m *nats.Msg, answer []byte) {
 	if err := m.Respond(answer); err != nil {
-		g.log.Debug("cannot answer a subscriber", "error", err)
+		p.log.Debug("cannot answer a subscriber", "error", err)
 	}
 }
 
 // answer works out one request.
-func (g *gate) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, error) {
+func (p *proxy) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, error) {
 	switch verb, rest := cutCall(call); verb {
 	case "INFO":
 		return json.Marshal(map[string]any{"type": "io.nats.jetstream.api.v1.account_info_response", "streams": 1,
@@ -113,28 +113,28 @@ func (g *gate) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, erro
 	case "STREAM.NAMES":
 		return streamNames(m.Data)
 	case "STREAM.LIST":
-		info, err := g.stream()
+		info, err := p.stream()
 		if err != nil {
 			return nil, err
 		}
 		return page("io.nats.jetstream.api.v1.stream_list_response", "streams", m.Data, []json.RawMessage{info})
 	case "STREAM.INFO":
-		return g.stream()
+		return p.stream()
 	case "CONSUMER.NAMES", "CONSUMER.LIST":
-		return g.list(who, verb, m.Data)
+		return p.list(who, verb, m.Data)
 	case "CONSUMER.CREATE":
-		return g.create(who, inbox, rest, m.Data)
+		return p.create(who, inbox, rest, m.Data)
 	case "CONSUMER.INFO":
-		_, info, err := g.owned(who, rest)
+		_, info, err := p.owned(who, rest)
 		if err != nil {
 			return nil, err
 		}
 		info["type"] = "io.nats.jetstream.api.v1.consumer_info_response"
 		return json.Marshal(shown(info))
 	case "CONSUMER.DELETE":
-		return g.remove(who, rest)
+		return p.remove(who, rest)
 	case "CONSUMER.PAUSE", "CONSUMER.RESET", "CONSUMER.UNPIN":
-		return g.turn(who, verb, rest, m.Data)
+		return p.turn(who, verb, rest, m.Data)
 	}
 	return nil, errDenied
 }
@@ -148,7 +148,7 @@ func cutCall(call string) (verb, rest string) {
 	if len(tokens) < 3 {
 		return call, ""
 	}
-	if tokens[2] != StreamEvents {
+	if tokens[2] != event.Stream {
 		return "", ""
 	}
 	return tokens[0] + "." + tokens[1], strings.Join(tokens[3:], ".")
@@ -158,17 +158,17 @@ func cutCall(call string) (verb, rest string) {
 // own the subject says it, which the asker's account fixes. On an external
 // cluster its server writes the user's name, which the callout gave it, into a
 // header that replaces any other.
-func (g *gate) find(name string, header nats.Header) (who *guest, inbox string, err error) {
-	if g.outside == nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if who := g.guests[name]; who != nil {
+func (p *proxy) find(name string, header nats.Header) (who *guest, inbox string, err error) {
+	if p.outside == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if who := p.guests[name]; who != nil {
 			return who, strings.TrimSuffix(inboxPrefix, "."), nil
 		}
 		return nil, "", errDenied
 	}
 	var info server.ClientInfo
-	if err := json.Unmarshal([]byte(header.Get(server.ClientInfoHdr)), &info); err != nil || name != gateOutside {
+	if err := json.Unmarshal([]byte(header.Get(server.ClientInfoHdr)), &info); err != nil || name != proxyOutside {
 		return nil, "", errDenied
 	}
 	filters := strings.Fields(info.User)
@@ -176,9 +176,9 @@ func (g *gate) find(name string, header nats.Header) (who *guest, inbox string, 
 		filters, inbox = filters[:n-1], filters[n-1]
 	}
 	if !eventFilters(filters) {
-		return nil, "", errors.New("the cluster does not say who asks: import the gate with share: true")
+		return nil, "", errors.New("the cluster does not say who asks: import the proxy with share: true")
 	}
-	return g.register(filters), inbox, nil
+	return p.register(filters), inbox, nil
 }
 
 // streamNames names the events' stream, unless a client looks for the stream of
@@ -192,7 +192,7 @@ func streamNames(request []byte) ([]byte, error) {
 			return nil, errors.New("the request is not JSON")
 		}
 	}
-	names := []string{StreamEvents}
+	names := []string{event.Stream}
 	if all := event.SubjectPrefix + ".>"; of.Subject != "" && !covers(all, of.Subject) && !covers(of.Subject, all) {
 		names = []string{}
 	}
@@ -201,11 +201,11 @@ func streamNames(request []byte) ([]byte, error) {
 
 // stream returns the stream's settings and bounds. The request's own options
 // are not passed on: they could ask for the list of everybody's subjects.
-func (g *gate) stream() ([]byte, error) { return g.ask("STREAM.INFO."+StreamEvents, nil) }
+func (p *proxy) stream() ([]byte, error) { return p.ask("STREAM.INFO."+event.Stream, nil) }
 
 // ask passes a call on to JetStream, as ourselves, and returns its answer.
-func (g *gate) ask(call string, body []byte) ([]byte, error) {
-	answer, err := g.nc.Request(api+call, body, gateWait)
+func (p *proxy) ask(call string, body []byte) ([]byte, error) {
+	answer, err := p.nc.Request(api+call, body, proxyWait)
 	if err != nil {
 		return nil, err
 	}

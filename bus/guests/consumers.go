@@ -1,4 +1,4 @@
-package bus
+package guests
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"headwater/bus/event"
 )
 
 const (
@@ -84,7 +86,7 @@ type consumerConfig struct {
 
 // create makes a consumer, or changes one of the guest's own. rest is the
 // consumer's name and maybe its filter, from the subject; both may be missing.
-func (g *gate) create(who *guest, inbox, rest string, body []byte) ([]byte, error) {
+func (p *proxy) create(who *guest, inbox, rest string, body []byte) ([]byte, error) {
 	name, filter, _ := strings.Cut(rest, ".")
 	req, err := readRequest(name, filter, body)
 	if err != nil {
@@ -95,12 +97,12 @@ func (g *gate) create(who *guest, inbox, rest string, body []byte) ([]byte, erro
 	if err := narrow(who, c); err != nil {
 		return nil, err
 	}
-	if err := g.pushInto(who, inbox, c); err != nil {
+	if err := p.pushInto(who, inbox, c); err != nil {
 		return nil, err
 	}
 	who.making.Lock()
 	defer who.making.Unlock()
-	real, info, err := g.owned(who, name)
+	real, info, err := p.owned(who, name)
 	isNew := errors.Is(err, errNoConsumer)
 	switch {
 	case err == nil:
@@ -111,7 +113,7 @@ func (g *gate) create(who *guest, inbox, rest string, body []byte) ([]byte, erro
 		if req.Action == "update" {
 			return nil, err
 		}
-		if real, err = g.newName(who, c); err != nil {
+		if real, err = p.newName(who, c); err != nil {
 			return nil, err
 		}
 		// Without it, an action left open could change somebody else's.
@@ -119,7 +121,7 @@ func (g *gate) create(who *guest, inbox, rest string, body []byte) ([]byte, erro
 	default:
 		return nil, err
 	}
-	bound(c, g.replicas)
+	bound(c, p.replicas)
 	if c.Metadata == nil {
 		c.Metadata = map[string]string{}
 	}
@@ -128,14 +130,14 @@ func (g *gate) create(who *guest, inbox, rest string, body []byte) ([]byte, erro
 	if c.Durable != "" {
 		c.Durable = real
 	}
-	return g.order(who, name, req, isNew)
+	return p.order(who, name, req, isNew)
 }
 
 // order has the broker make the consumer. What it pushes may be acked before the
 // broker's answer is here, so that the name leads there already.
-func (g *gate) order(who *guest, name string, req *consumerRequest, isNew bool) ([]byte, error) {
+func (p *proxy) order(who *guest, name string, req *consumerRequest, isNew bool) ([]byte, error) {
 	real := req.Config.Name
-	call := "CONSUMER.CREATE." + StreamEvents + "." + real
+	call := "CONSUMER.CREATE." + event.Stream + "." + real
 	if f := req.Config.FilterSubject; f != "" {
 		call += "." + f
 	}
@@ -143,13 +145,13 @@ func (g *gate) order(who *guest, name string, req *consumerRequest, isNew bool) 
 	if err != nil {
 		return nil, err
 	}
-	if g.outside == nil {
+	if p.outside == nil {
 		if err := who.alias(name, real); err != nil {
 			return nil, err
 		}
 	}
-	answer, err := g.askJSON(call, body)
-	if isNew && g.outside == nil && (err != nil || answer["error"] != nil) {
+	answer, err := p.askJSON(call, body)
+	if isNew && p.outside == nil && (err != nil || answer["error"] != nil) {
 		who.forget(name, real)
 	}
 	if err != nil {
@@ -179,8 +181,8 @@ func readRequest(name, filter string, body []byte) (*consumerRequest, error) {
 	switch {
 	case !consumerName.MatchString(name) || c.Name != name || c.Durable != "" && c.Durable != name:
 		return nil, errors.New("a consumer needs one name of up to 64 letters, digits, - and _")
-	case req.Stream != StreamEvents:
-		return nil, fmt.Errorf("the stream is %s", StreamEvents)
+	case req.Stream != event.Stream:
+		return nil, fmt.Errorf("the stream is %s", event.Stream)
 	case filter != "" && filter != c.FilterSubject:
 		return nil, errors.New("the filter differs from the subject's")
 	}
@@ -212,13 +214,13 @@ func narrow(who *guest, c *consumerConfig) error {
 }
 
 // newName returns the name on the stream of a consumer that is to be made.
-func (g *gate) newName(who *guest, c *consumerConfig) (string, error) {
-	g.sweep()
+func (p *proxy) newName(who *guest, c *consumerConfig) (string, error) {
+	p.sweep()
 	if !who.count() {
 		return "", errors.New("too many consumers, wait a few minutes")
 	}
 	if c.Durable != "" {
-		mine, all, err := g.durables(who)
+		mine, all, err := p.durables(who)
 		if err != nil {
 			return "", err
 		}
@@ -229,8 +231,8 @@ func (g *gate) newName(who *guest, c *consumerConfig) (string, error) {
 			return "", fmt.Errorf("%d durable consumers are the most for one token's subjects: remove one", maxDurables)
 		}
 	}
-	if g.outside != nil {
-		return c.Name, g.outside.nameable(who, c)
+	if p.outside != nil {
+		return c.Name, p.outside.nameable(who, c)
 	}
 	// What follows the hard part is for people, and for nats.go's ordered
 	// consumer: it counts its consumers in their names and reads the count back.

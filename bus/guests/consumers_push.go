@@ -1,4 +1,4 @@
-package bus
+package guests
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ var queueName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile
 
 // pushPrefix is where the consumers of a guest deliver to: a part of its own, or
 // on an external cluster that of its organization, as accounts are there.
-func (g *gate) pushPrefix(who *guest) string {
-	if g.outside == nil {
+func (p *proxy) pushPrefix(who *guest) string {
+	if p.outside == nil {
 		return subjectPush + "." + who.name + "."
 	}
 	return subjectPush + "." + grantedOrganization(who.filters) + "."
@@ -27,7 +27,7 @@ func (g *gate) pushPrefix(who *guest) string {
 
 // pushInto puts the guest's inbox below the prefix, if the consumer is to push.
 // It refuses any other subject, and inboxes that are not the asker's.
-func (g *gate) pushInto(who *guest, inbox string, c *consumerConfig) error {
+func (p *proxy) pushInto(who *guest, inbox string, c *consumerConfig) error {
 	if c.DeliverSubject == "" {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (g *gate) pushInto(who *guest, inbox string, c *consumerConfig) error {
 	case c.DeliverGroup != "" && !queueName().MatchString(c.DeliverGroup):
 		return errors.New("a deliver_group has up to 128 letters, digits and - _ . = / : +")
 	}
-	c.DeliverSubject = g.pushPrefix(who) + rest
+	c.DeliverSubject = p.pushPrefix(who) + rest
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package bus
+package guests
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ import (
 const AuthAccountDefault = "HEADWATER_{organization}"
 
 // callout decides about the connections of an external cluster, which asks it
-// by NATS auth callout, as door does about those of the embedded broker.
+// by NATS auth callout, as Authenticator does about those of the embedded broker.
 type callout struct {
 	issuer       nkeys.KeyPair
 	secret       []byte // of the names of durables
@@ -32,14 +32,29 @@ type callout struct {
 	log          *slog.Logger
 }
 
-// answerCallouts begins to decide about a cluster's connections, until nc is
-// closed, and opens the gate to those that it lets in.
-func answerCallouts(nc *nats.Conn, cfg Config, log *slog.Logger) error {
-	c := &callout{account: cfg.AuthAccount, authenticate: cfg.Authenticate, log: log}
+// CalloutConfig says how an external cluster's connections are decided about.
+type CalloutConfig struct {
+	// Issuer is the seed of the account nkey with which the cluster lets us decide.
+	Issuer []byte
+	// Account is where guests are put; {organization} in it stands for the token of
+	// theirs in a subject. "" means AuthAccountDefault.
+	Account string
+	// Authenticate judges a guest's token. It may be called concurrently.
+	Authenticate func(password string) (Grant, error)
+	// Replicas is how many copies durable consumers have; 0 means 1.
+	Replicas int
+	Log      *slog.Logger
+}
+
+// AnswerCallouts begins to decide about a cluster's connections, until nc is
+// closed, and to answer the requests of those that it lets in. It returns an error
+// that says what is wrong with the issuer, or one of the connection.
+func AnswerCallouts(nc *nats.Conn, cfg CalloutConfig) error {
+	c := &callout{account: cfg.Account, authenticate: cfg.Authenticate, log: cfg.Log}
 	if c.account == "" {
 		c.account = AuthAccountDefault
 	}
-	seed := bytes.TrimSpace(cfg.AuthIssuer)
+	seed := bytes.TrimSpace(cfg.Issuer)
 	var err error
 	if c.issuer, err = nkeys.FromSeed(seed); err != nil {
 		return errors.New("the auth issuer is no nkey seed: make one with `nats auth nkey gen account`")
@@ -52,15 +67,15 @@ func answerCallouts(nc *nats.Conn, cfg Config, log *slog.Logger) error {
 	}
 	c.secret = calloutSecret(seed)
 
-	g := newGate(nc, log)
-	g.replicas, g.outside = max(1, cfg.Replicas), c
-	if err := g.listen(); err != nil {
+	p := newProxy(nc, cfg.Log)
+	p.replicas, p.outside = max(1, cfg.Replicas), c
+	if err := p.listen(); err != nil {
 		return err
 	}
-	if _, err := nc.QueueSubscribe(server.AuthCalloutSubject, gateQueue, c.receive); err != nil {
+	if _, err := nc.QueueSubscribe(server.AuthCalloutSubject, proxyQueue, c.receive); err != nil {
 		return fmt.Errorf("answer the cluster's auth callout: %w", err)
 	}
-	return nc.FlushTimeout(gateWait)
+	return nc.FlushTimeout(proxyWait)
 }
 
 // receive answers one question. A question that is none is not answered: the
@@ -112,12 +127,12 @@ func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, erro
 	filters := slices.Compact(slices.Sorted(slices.Values(grant.Subscribe)))
 
 	user := jwt.NewUserClaims(question.UserNkey)
-	user.Name = strings.Join(filters, " ") + " " + grant.Inbox // the gate finds both in it
+	user.Name = strings.Join(filters, " ") + " " + grant.Inbox // the proxy finds both in it
 	user.Audience = strings.ReplaceAll(c.account, "{organization}", organization)
 	if !grant.Expires.IsZero() {
 		user.Expires = grant.Expires.Unix()
 	}
-	user.Limits.Subs = maxSubscriptions
+	user.Limits.Subs = MaxSubscriptions
 	user.Pub.Allow = guestCalls()
 	user.Sub.Allow = append(jwt.StringList{grant.Inbox + ".>"}, filters...)
 	return user.Encode(c.issuer)

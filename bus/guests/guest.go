@@ -1,4 +1,4 @@
-package bus
+package guests
 
 import (
 	"crypto/sha256"
@@ -78,36 +78,36 @@ func guestName(filters []string) string {
 }
 
 // register returns the guest with these filters, a new one if need be.
-func (g *gate) register(filters []string) *guest {
+func (p *proxy) register(filters []string) *guest {
 	filters = slices.Compact(slices.Sorted(slices.Values(filters)))
 	name := guestName(filters)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	who := g.guests[name]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := p.guests[name]
 	if who == nil {
-		if len(g.guests) >= maxGuests && g.outside != nil {
-			clear(g.guests) // there they only count consumers within a window
+		if len(p.guests) >= maxGuests && p.outside != nil {
+			clear(p.guests) // there they only count consumers within a window
 		}
-		who = &guest{name: name, filters: filters, real: g.left[name], passage: wire.SecretName(), made: new(made), all: g.madeBy(wire.OrganizationIn(filters))}
+		who = &guest{name: name, filters: filters, real: p.left[name], passage: wire.SecretName(), made: new(made), all: p.madeBy(wire.OrganizationIn(filters))}
 		if who.real == nil {
 			who.real = map[string]string{}
 		}
-		delete(g.left, name)
-		g.guests[name] = who
+		delete(p.left, name)
+		p.guests[name] = who
 	}
 	return who
 }
 
 // madeBy returns what the guests of an organization count in, with "" those of
-// several. The gate's lock is held.
-func (g *gate) madeBy(organization string) *made {
-	if g.made == nil || len(g.made) > maxGuests {
-		g.made = map[string]*made{}
+// several. The proxy's lock is held.
+func (p *proxy) madeBy(organization string) *made {
+	if p.made == nil || len(p.made) > maxGuests {
+		p.made = map[string]*made{}
 	}
-	if g.made[organization] == nil {
-		g.made[organization] = new(made)
+	if p.made[organization] == nil {
+		p.made[organization] = new(made)
 	}
-	return g.made[organization]
+	return p.made[organization]
 }
 
 // bind gives the guest its account and the names of the consumers that it left.

@@ -36,7 +36,7 @@ type bucket struct {
 	js     jetstream.JetStream // nil: there is no such bucket
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
-	room   *room
+	disk   *diskReserve
 }
 
 func (b *bucket) Get(ctx context.Context, key string) (kv.Entry, error) {
@@ -89,7 +89,7 @@ func (b *bucket) write(ctx context.Context, key string, value []byte, after uint
 	if !validKey(key) {
 		return 0, jetstream.ErrInvalidKey
 	}
-	if err := b.room.check(len(value)); err != nil {
+	if err := b.disk.check(len(value)); err != nil {
 		return 0, err
 	}
 	opts = append(opts, jetstream.WithMsgID(wire.SecretName()), jetstream.WithExpectLastSequencePerSubject(after))
@@ -100,6 +100,18 @@ func (b *bucket) write(ctx context.Context, key string, value []byte, after uint
 		return 0, err
 	}
 	return ack.Sequence, nil
+}
+
+// Put stores a value whatever was there before, for counts that nobody else writes.
+func (b *bucket) Put(ctx context.Context, key, value string) (uint64, error) {
+	if b.js == nil {
+		return 0, b.unknown()
+	}
+	revision, err := b.kv.PutString(ctx, key, value)
+	if err != nil {
+		return 0, b.failed("put", key, err)
+	}
+	return revision, nil
 }
 
 // Erase removes the oldest revision first: whatever moment it is cut off at, no

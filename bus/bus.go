@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ import (
 
 	"headwater/bus/groupcommit"
 	"headwater/bus/guests"
+	"headwater/bus/jobs"
+	"headwater/bus/readers"
 	"headwater/bus/wire"
 )
 
@@ -59,10 +62,12 @@ const AuthAccountDefault = guests.AuthAccountDefault
 // embedded. Its methods may be called concurrently. Close it when everything
 // that uses it has ended.
 type Bus struct {
+	*readers.Readers // of the events
+
 	log      *slog.Logger
 	broker   *broker // nil with an external cluster
 	replicas int
-	room     room
+	disk     diskReserve
 	back     wire.Signal // raised when a lost connection stands again
 
 	conns   []*nats.Conn
@@ -75,8 +80,6 @@ type Bus struct {
 	events    jetstream.Stream
 	buckets   map[string]*bucket
 	bodies    *wire.Bodies
-	past      *turns // of readers of the past
-	feed      *feed
 	snapshots *Snapshots
 
 	stopTrimming context.CancelFunc // nil with an external cluster
@@ -86,11 +89,8 @@ type Bus struct {
 	closeErr  error
 	mu        sync.Mutex
 	closed    bool
-	open      map[subscriber]struct{}
+	open      map[io.Closer]struct{}
 }
-
-// subscriber is what Close ends before it closes the connections.
-type subscriber interface{ Close() error }
 
 // Open starts or reaches the broker, creates what is missing, and reads every
 // setting back. It returns ErrUnsafe, ErrHistoryMissing, or an error that says
@@ -100,8 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[subscriber]struct{}{}, past: newTurns(pastReaders, pastEach, 0)}
-	b.feed = newFeed(b)
+	b := &Bus{log: log, replicas: max(1, cfg.Replicas), open: map[io.Closer]struct{}{}}
 	if err := b.start(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the bus: %w", err), b.Close(context.WithoutCancel(ctx)))
 	}
@@ -114,7 +113,7 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 		dial = dialCluster(ctx, cfg, b.log, &b.back)
 	} else {
 		b.replicas = 1
-		b.room = room{dir: cfg.Dir, reserve: diskReserve, log: b.log}
+		b.disk = diskReserve{dir: cfg.Dir, reserve: reservedBytes, log: b.log}
 		var err error
 		if b.broker, err = startBroker(ctx, cfg, b.log); err != nil {
 			return err
@@ -157,7 +156,7 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 	}
 	trimmed, stop := context.WithCancel(context.Background())
 	b.stopTrimming = stop
-	b.trims.Go(func() { b.trimming(trimmed) })
+	b.trims.Go(func() { b.trimmer().Run(trimmed) })
 	return b.broker.guests.Open(b.conns[0])
 }
 
@@ -181,7 +180,7 @@ func (b *Bus) Close(ctx context.Context) error {
 func (b *Bus) close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
-	open := make([]subscriber, 0, len(b.open))
+	open := make([]io.Closer, 0, len(b.open))
 	for s := range b.open {
 		open = append(open, s)
 	}
@@ -215,8 +214,11 @@ func (b *Bus) close(ctx context.Context) error {
 	return err
 }
 
+// trimmer removes the commands that are done, from the embedded broker.
+func (b *Bus) trimmer() jobs.Trimmer { return jobs.Trimmer{JS: b.reads, Log: b.log} }
+
 // track remembers a subscriber for Close; it returns ErrClosed after Close.
-func (b *Bus) track(s subscriber) error {
+func (b *Bus) track(s io.Closer) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -226,7 +228,7 @@ func (b *Bus) track(s subscriber) error {
 	return nil
 }
 
-func (b *Bus) untrack(s subscriber) {
+func (b *Bus) untrack(s io.Closer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.open, s)

@@ -2,14 +2,12 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -117,78 +115,6 @@ func (f *followedBy) meant(written []event.Address) (all []uint64) {
 	return all
 }
 
-// Who does not read costs the others nothing, keeps a bounded number of events,
-// and finds all of them in the log when it reads on.
-func TestSlowFollowerFallsBackToTheLog(t *testing.T) {
-	t.Parallel()
-	b := openBus(t, Config{})
-	messages, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const n = memberQueue + 300
-	var e []*event.Event
-	for range n {
-		e = append(e, testEvent(testAddress, &event.SyncProgressed{SyncID: "syn_1"}))
-	}
-	last := uint64(0)
-	for _, e := range e {
-		if last, err = b.Append(t.Context(), last, e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "the feed is at the end", func() bool {
-		b.feed.mu.Lock()
-		defer b.feed.mu.Unlock()
-		return b.feed.at == n
-	})
-	b.feed.mu.Lock()
-	b.feed.members.Match(testAddress.Subject("SyncProgressed"), func(m *member) {
-		if !m.lost || len(m.queue) > memberQueue {
-			t.Errorf("%d events queue, lost %v", len(m.queue), m.lost)
-		}
-	})
-	b.feed.mu.Unlock()
-	for want := range uint64(n) {
-		if e, err := EventOf(receiveOne(t, messages)); err != nil || e.Sequence != want+1 {
-			t.Fatalf("got %v, %v; wanted %d", e, err, want+1)
-		}
-	}
-}
-
-// What the feed keeps is bounded, and who asks for what it let go reads the log.
-func TestFeedKeepsABoundedPart(t *testing.T) {
-	t.Parallel()
-	b := openBus(t, Config{})
-	slow, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	quick, err := b.Follow(0).Subscribe(t.Context(), event.SubjectPrefix+".>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Repeat("x", 200<<10)
-	const n = feedBytes/(200<<10) + 20
-	for i := range uint64(n) {
-		if _, err := b.Append(t.Context(), i, testEvent(testAddress, &event.SyncFailed{SyncID: "syn_1", Message: text})); err != nil {
-			t.Fatal(err)
-		}
-		receiveOne(t, quick)
-	}
-	b.feed.mu.Lock()
-	kept := b.feed.bytes
-	b.feed.mu.Unlock()
-	if kept > feedBytes || kept < feedBytes/2 {
-		t.Errorf("%d bytes kept", kept)
-	}
-	for want := range uint64(n) {
-		if e, err := EventOf(receiveOne(t, slow)); err != nil || e.Sequence != want+1 {
-			t.Fatalf("got %v, %v; wanted %d", e, err, want+1)
-		}
-	}
-}
-
 // A body that lies elsewhere comes whole, from the feed and from the log.
 func TestFollowersGetLargeBodies(t *testing.T) {
 	t.Parallel()
@@ -267,55 +193,4 @@ func TestPastOfFewEventsIsCheap(t *testing.T) { // alone: it counts the process'
 	if each := (after.TotalAlloc - before.TotalAlloc) / reads; each > 2<<20 {
 		t.Errorf("a read of three events allocates %d KiB, want at most 2048", each>>10)
 	}
-}
-
-// Readers of the past take turns by organization: one that has its share waits,
-// another does not, and a line that is too long only takes longer.
-func TestReadersOfThePastTakeTurns(t *testing.T) {
-	t.Parallel()
-	b := openBus(t, Config{})
-	appendMany(t, b, testAddress, 3)
-	other := testAddress
-	other.Organization = "other"
-	appendMany(t, b, other, 3)
-	var held []*ticket
-	for range pastEach {
-		k, err := b.past.wait(t.Context(), "acme")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, k)
-	}
-	read := func(ctx context.Context, organization string, last uint64) (n int, err error) {
-		err = b.Past(ctx, 0, last, []string{"headwater.events." + organization + ".>"}, func(*message.Message) bool { n++; return true })
-		return n, err
-	}
-	if n, err := read(t.Context(), "other", 6); n != 3 || err != nil {
-		t.Errorf("another organization read %d, %v", n, err)
-	}
-	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if n, err := read(short, "acme", 3); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("beyond its share it read %d, %v", n, err)
-	}
-	const readers = 2 * maxWaitingOfOne
-	done := make(chan error, readers)
-	for range readers {
-		go func() {
-			n, err := read(t.Context(), "acme", 3)
-			if n != 3 && err == nil {
-				err = fmt.Errorf("read %d", n)
-			}
-			done <- err
-		}()
-	}
-	for _, k := range held {
-		b.past.leave(k)
-	}
-	for range readers {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-	eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
 }

@@ -2,208 +2,41 @@ package bus
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"sync"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"headwater/bus/command"
-	"headwater/bus/wire"
+	"headwater/bus/jobs"
 )
 
 // JobsConfig says how one command is handed to this process's workers.
-type JobsConfig struct {
-	Command     string        // verb, such as "SyncSource"
-	Concurrency int           // handlers at once in this process; 0 means 1
-	AckWait     time.Duration // after which a silent worker's command goes to another; 0 means 30 s
-	MaxDeliver  int           // failed deliveries before a command is given up; 0 means 5
-	// PerWorkspace bounds how many of the handlers work for one workspace, and
-	// gives workspaces their turns: one that sent many commands keeps another
-	// waiting for one turn, not for all of them. 0 hands commands out as they come.
-	PerWorkspace int
-	// PerOrganization is PerWorkspace of all workspaces of an organization, which
-	// may make up as many as it likes. Organizations take turns in either case.
-	PerOrganization int
-	// Backoff returns the delay before the next try after that many failures,
-	// from 1; nil doubles from 1 s to 1 min, with jitter.
-	Backoff func(failures int) time.Duration
-	// OnExhausted is told of a command that is given up, before it goes to the
-	// dead letters: after a Permanent error, MaxDeliver failures, or as
-	// unreadable (ErrPoison). Its own error puts the command off and asks
-	// again, for as many times as MaxDeliver. May be nil.
-	OnExhausted func(ctx context.Context, msg *message.Message, cause error) error
-	// Drain is how long Close lets running handlers go on; 0 means 25 s.
-	Drain time.Duration
-}
+type JobsConfig = jobs.Config
 
-func (c JobsConfig) withDefaults() JobsConfig {
-	if c.Concurrency <= 0 {
-		c.Concurrency = 1
-	}
-	if c.AckWait <= 0 {
-		c.AckWait = 30 * time.Second
-	}
-	if c.MaxDeliver <= 0 {
-		c.MaxDeliver = 5
-	}
-	if c.Backoff == nil {
-		c.Backoff = func(failures int) time.Duration {
-			d := min(time.Minute, time.Second<<min(failures-1, 6))
-			return d/2 + rand.N(d/2)
-		}
-	}
-	if c.Drain <= 0 {
-		c.Drain = 25 * time.Second
-	}
-	return c
-}
+// Metadata of a dead letter, beside everything the message carried.
+const (
+	MetaDeadReason     = jobs.MetaDeadReason
+	MetaDeadSequence   = jobs.MetaDeadSequence // position in the stream it came from
+	MetaDeadDeliveries = jobs.MetaDeadDeliveries
+)
 
 // Jobs returns a Watermill subscriber that hands out one command, each message
-// to one worker of one node. Its topic is the command's name, or
-// command.FilterFor of it; subscribe once per subscriber. The durable consumer
-// is shared by all nodes and survives them.
-//
-// A message is fetched only when a worker is free, or, with PerWorkspace, ahead
-// to wait for its workspace's turn. While it waits or its handler works, the
-// lease is renewed every third of AckWait. Ack is confirmed by the broker; Nack
-// means what the handler's error means (see Outcomes). Close stops fetching and
-// gives handlers the drain time; what they had not finished goes to another
-// worker at once and does not count as a failure.
-func (b *Bus) Jobs(cfg JobsConfig) (message.Subscriber, error) {
-	if command.New(cfg.Command) == nil {
-		return nil, fmt.Errorf("jobs: %w: %q", command.ErrUnknown, cfg.Command)
-	}
-	filter := command.FilterFor(cfg.Command)
-	return b.newJobs(cfg, func(topic string) (string, jetstream.ConsumerConfig, error) {
-		if topic != cfg.Command && topic != filter {
-			return "", jetstream.ConsumerConfig{}, fmt.Errorf("topic %q is not %s", topic, cfg.Command)
-		}
-		return StreamCommands, jetstream.ConsumerConfig{Durable: DurableFor(cfg.Command), FilterSubject: filter}, nil
-	})
-}
+// to one worker of one node, as jobs.New says. It returns command.ErrUnknown for a
+// command that this build does not know, and ErrClosed after Close.
+func (b *Bus) Jobs(cfg JobsConfig) (message.Subscriber, error) { return jobs.New(b.workers(), cfg) }
 
-// maxPending is how many commands may be with workers or put off at once. One
-// workspace's that wait for their turn must not fill it: behind it nothing of
-// anybody is handed out.
-const maxPending = 1_000_000
-
-// place says which stream and durable consumer a topic is read from.
-type place func(topic string) (stream string, consumer jetstream.ConsumerConfig, err error)
-
-type jobs struct {
-	bus   *Bus
-	cfg   JobsConfig
-	place place
-
-	stop     chan struct{} // closed by Close: fetch no more
-	stopOnce sync.Once
-	workers  sync.WaitGroup
-	mu       sync.Mutex
-	closed   bool
-}
-
-func (b *Bus) newJobs(cfg JobsConfig, p place) (*jobs, error) {
-	j := &jobs{bus: b, cfg: cfg.withDefaults(), place: p, stop: make(chan struct{})}
-	if err := b.track(j); err != nil {
-		return nil, err
-	}
-	return j, nil
-}
-
-// Subscribe creates the durable consumer if need be and starts the workers. The
-// channel is closed when ctx ends or Close is called, after the last worker.
-func (j *jobs) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		return nil, ErrClosed
-	}
-	consumer, err := wire.Retry(ctx, wire.PublishTry, func(ctx context.Context) (jetstream.Consumer, error) { return j.consumer(ctx, topic) })
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
-	}
-	out := make(chan *message.Message)
-	s := &jobSubscription{jobs: j, topic: topic, consumer: consumer, out: out}
-	s.fetching, s.stopFetching = context.WithCancel(ctx)
-	// Handlers outlive ctx by the drain time.
-	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
-
-	var wg sync.WaitGroup
-	if j.cfg.PerWorkspace > 0 || j.cfg.PerOrganization > 0 {
-		wg.Go(s.workFairly)
-	} else {
-		s.fetched = make(chan jetstream.Msg)
-		s.supply = supply{workers: j.cfg.Concurrency, more: make(chan struct{}, 1)}
-		wg.Go(s.fetch)
-		for range j.cfg.Concurrency {
-			wg.Go(s.work)
-		}
-	}
-	done := make(chan struct{})
-	j.workers.Add(2)
-	go func() {
-		defer j.workers.Done()
-		wg.Wait()
-		close(out)
-		close(done)
-	}()
-	go func() {
-		defer j.workers.Done()
-		s.drain(done)
-	}()
-	return out, nil
-}
-
-func (j *jobs) consumer(ctx context.Context, topic string) (jetstream.Consumer, error) {
-	stream, cfg, err := j.place(topic)
-	if err != nil {
-		return nil, err
-	}
-	cfg.AckPolicy = jetstream.AckExplicitPolicy
-	cfg.AckWait = j.cfg.AckWait
-	cfg.MaxDeliver = -1 // the broker would only strand a message; giving up is ours
-	cfg.MaxAckPending = maxPending
-	cfg.MaxWaiting = 10_000
-	return j.bus.jobs.CreateOrUpdateConsumer(ctx, stream, cfg)
-}
-
-// Close stops fetching, waits for running handlers up to the drain time, then
-// cancels their contexts and gives their messages back. Safe to call twice.
-func (j *jobs) Close() error {
-	j.mu.Lock()
-	j.closed = true
-	j.mu.Unlock()
-	j.stopOnce.Do(func() { close(j.stop) })
-	j.workers.Wait()
-	if j.bus.broker != nil { // whose acks are not confirmed
-		_ = j.bus.conns[1].FlushTimeout(time.Second)
-	}
-	j.bus.untrack(j)
-	return nil
-}
-
-// drain waits for the end of the subscription and bounds it.
-func (s *jobSubscription) drain(done <-chan struct{}) {
-	defer s.stopWorking()
-	select {
-	case <-s.jobs.stop:
-	case <-s.fetching.Done():
-	case <-done:
-	}
-	s.stopFetching()
-	limit := time.NewTimer(s.jobs.cfg.Drain)
-	defer limit.Stop()
-	select {
-	case <-done:
-	case <-limit.C:
+// workers is the bus as workers use it.
+func (b *Bus) workers() jobs.Broker {
+	return jobs.Broker{
+		JS: b.jobs, Conn: b.conns[1], Embedded: b.broker != nil, Reconnected: &b.back, Bodies: b.bodies, Postponed: b.buckets[bucketPostponed],
+		Bury: func(ctx context.Context, subject string, letter *message.Message) error {
+			_, err := b.store(ctx, SubjectDeadLetters+"."+subject, letter)
+			return err
+		},
+		Synced: b.synced, Track: b.track, Untrack: b.untrack, Log: b.log,
 	}
 }
 
-// isPassingFetch reports whether a fetch only found nothing.
-func isPassingFetch(err error) bool {
-	return errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded)
-}
+// Outcomes is a Watermill middleware: it tells the Jobs subscriber why a handler
+// failed, so that Permanent and Snooze mean what they say, and turns a panic into
+// an error that is retried. Add it as the router's last middleware, nearest to the
+// handler.
+func Outcomes(h message.HandlerFunc) message.HandlerFunc { return jobs.Outcomes(h) }

@@ -38,7 +38,7 @@ func runJobs(t *testing.T, b *Bus, cfg JobsConfig, handle func(msg *message.Mess
 	router.AddMiddleware(Outcomes)
 	router.AddConsumerHandler("test-"+cfg.Command, command.FilterFor(cfg.Command), sub, handle)
 	ended := make(chan error, 1)
-	go func() { ended <- router.Run(context.WithoutCancel(t.Context())) }()
+	go func() { ended <- router.Run(context.WithoutCancel(t.Context())); close(ended) }()
 	t.Cleanup(func() {
 		if err := errors.Join(router.Close(), <-ended); err != nil {
 			t.Errorf("router: %v", err)
@@ -70,7 +70,7 @@ func waitDone(t *testing.T, b *Bus) {
 		t.Fatal(err)
 	}
 	eventually(t, "every command is settled", func() bool {
-		if err := b.trim(t.Context(), 0); err != nil {
+		if err := b.trimmer().Trim(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 		info, err := s.Info(t.Context())
@@ -153,13 +153,9 @@ func TestSilentWorkerLosesItsCommand(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
 	cfg := JobsConfig{Command: "SyncSource", AckWait: 300 * time.Millisecond}
-	sub, err := b.newJobs(cfg, func(string) (string, jetstream.ConsumerConfig, error) {
-		return StreamCommands, jetstream.ConsumerConfig{Durable: DurableFor("SyncSource"), FilterSubject: command.FilterFor("SyncSource")}, nil
+	consumer, err := b.jobs.CreateConsumer(t.Context(), StreamCommands, jetstream.ConsumerConfig{ // as the workers make it
+		Durable: DurableFor("SyncSource"), FilterSubject: command.FilterFor("SyncSource"), AckPolicy: jetstream.AckExplicitPolicy, AckWait: cfg.AckWait, MaxDeliver: -1, MaxAckPending: 1_000_000, MaxWaiting: 10_000,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	consumer, err := sub.consumer(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/readers"
 	"headwater/bus/wire"
 )
 
@@ -22,6 +23,9 @@ const (
 	// MaxBody is the largest body of a command or event, in bytes.
 	MaxBody = wire.MaxBody
 )
+
+// StreamState says which history a stream holds.
+type StreamState = readers.StreamState
 
 // EventOf reads the event from a message of the Ordered subscriber, with its
 // sequence. It returns event.ErrUnknown for an event this build does not know,

@@ -3,6 +3,7 @@ package bus
 import (
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/jobs"
 )
 
 // Durable identifiers on the broker. Renaming one strands what it holds.
@@ -32,4 +33,4 @@ const (
 
 // DurableFor returns the name of the durable consumer that hands out the named
 // command.
-func DurableFor(name string) string { return "workers-" + name }
+func DurableFor(name string) string { return jobs.DurableFor(name) }

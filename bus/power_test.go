@@ -141,7 +141,7 @@ func TestTrimmingLeavesWhatIsNotDone(t *testing.T) {
 				return
 			default:
 			}
-			if err := b.trim(t.Context(), 0); err != nil {
+			if err := b.trimmer().Trim(t.Context(), 0); err != nil {
 				t.Errorf("trim: %v", err)
 				return
 			}
@@ -186,7 +186,7 @@ func TestTrimmingLeavesWhatIsNotDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "only what is not done is left", func() bool {
-		if err := b.trim(t.Context(), 0); err != nil {
+		if err := b.trimmer().Trim(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 		info, err := s.Info(t.Context())

@@ -46,7 +46,7 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, h
 		ctx, cancel = context.WithTimeout(ctx, wire.PublishWait)
 		defer cancel()
 	}
-	if err := b.room.check(len(msg.Payload)); err != nil {
+	if err := b.disk.check(len(msg.Payload)); err != nil {
 		return nil, fmt.Errorf("publish %s: %w", subject, err)
 	}
 	out, err := (&wmnats.NATSMarshaler{}).Marshal(subject, msg)

@@ -1,16 +1,13 @@
 package bus
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,8 +15,18 @@ import (
 	"headwater/bus/wire"
 )
 
-// onBoth runs a test with the broker in this process, which is read by wire, and
-// with an external one, which is read by nats.go.
+// chunkEvents are decoded together.
+const chunkEvents = 256
+
+// replayed is what is told of one message.
+type replayed struct {
+	sequence uint64
+	event    *event.Event
+	size     int
+	err      error
+}
+
+// onBoth runs a test with the broker in this process and with an external one.
 func onBoth(t *testing.T, f func(*testing.T, *Bus)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) { t.Parallel(); f(t, openBus(t, Config{})) })
@@ -171,7 +178,7 @@ func TestReplayOfLargeMessages(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, b *Bus) {
 		const size = 200 << 10
-		const n = 2 * replayBytes / size
+		const n = 2 * (16 << 20) / size
 		body, err := json.Marshal(strings.Repeat("x", size))
 		if err != nil {
 			t.Fatal(err)
@@ -230,86 +237,4 @@ func TestReplayEnds(t *testing.T) {
 			t.Errorf("of a closed bus: %v", err)
 		}
 	})
-}
-
-func TestWireReads(t *testing.T) {
-	for subject, want := range map[string][2]uint64{
-		"$JS.ACK.HEADWATER_EVENTS.c.1.17.4.1700000000000000000.9":           {17, 4},
-		"$JS.ACK._.hash.HEADWATER_EVENTS.c.1.17.4.1700000000000000000.9":    {17, 4},
-		"$JS.ACK.hub.hash.HEADWATER_EVENTS.c.1.17.4.1700000000000000.9.tok": {17, 4},
-		"_INBOX.x": {0, 0}, "$JS.ACK.": {0, 0}, "$JS.ACK.s.c.1.x.4.1.9": {0, 4},
-	} {
-		if stream, consumer := places([]byte(subject)); stream != want[0] || consumer != want[1] {
-			t.Errorf("%s: %d, %d", subject, stream, consumer)
-		}
-	}
-	for block, want := range map[string]told{
-		"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 4\r\n\r\n":                          {idle: true},
-		"NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 7\r\n\r\n":                      {pending: 7},
-		"NATS/1.0 409 Batch Completed\r\nNats-Pending-Messages: 0\r\nNats-Pending-Bytes: 0\r\n": {},
-		"NATS/1.0 409 Consumer Deleted\r\n\r\n":                                                 {over: true},
-		"NATS/1.0 503\r\n\r\n":                                                                  {over: true},
-	} {
-		if got := headersOf(block).status(); !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: %+v", block, got)
-		}
-	}
-}
-
-// TestWireSkips: what comes behind a lost delivery is not handed on, since the
-// next consumer brings it again, behind the lost one.
-func TestWireSkips(t *testing.T) {
-	ours, theirs := net.Pipe()
-	defer ours.Close()
-	go func() {
-		defer theirs.Close()
-		for _, place := range []string{"1.1", "3.3"} {
-			headers := "NATS/1.0\r\nce-type: headwater.X.v1\r\n\r\n"
-			fmt.Fprintf(theirs, "HMSG s 1 $JS.ACK.EVENTS.c.1.%s.0.0 %d %d\r\n%s\r\n", place, len(headers), len(headers), headers)
-		}
-	}()
-	r := &replay{bus: &Bus{}, ctx: t.Context(), last: 10}
-	if err := r.gather(&wireConn{in: bufio.NewReader(ours), owed: replayWindow}); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.filling.messages; len(got) != 1 || got[0].sequence != 1 || r.at != 1 {
-		t.Errorf("read up to %d: %+v", r.at, got)
-	}
-}
-
-// TestReplayHoldsFewLargeBodies: who does not take what is read does not have
-// all of it fetched.
-func TestReplayHoldsFewLargeBodies(t *testing.T) {
-	b := openBus(t, Config{})
-	const events = 3 * largeAhead
-	var last uint64
-	for n := range events {
-		e := &event.Event{ID: fmt.Sprint("large", n), Time: time.Now(), Data: &event.SyncFailed{
-			Meta: event.At(testAddress, event.Operation{ID: "op_1"}), SyncID: fmt.Sprint("syn_", n), Message: strings.Repeat("m", MaxInline+1)}}
-		var err error
-		if last, err = b.Append(t.Context(), last, e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r := &replay{bus: b, ctx: t.Context(), last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
-	reading := make(chan struct{})
-	go func() {
-		defer close(reading)
-		r.read()
-	}()
-	for n := range events {
-		c := <-r.chunks
-		if ahead := len(r.chunks); !c.large || ahead >= largeAhead {
-			t.Fatalf("%d large ones are read ahead", ahead)
-		}
-		if len(c.messages) != 1 || c.messages[0].sequence != uint64(n+1) {
-			t.Fatalf("chunk %d: %+v", n, c.messages)
-		}
-		select {
-		case <-r.large:
-		default:
-			t.Fatal("a large one has no place")
-		}
-	}
-	<-reading
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
@@ -77,23 +76,6 @@ func (b *Bus) newest(ctx context.Context, filter string) (*nats.RawStreamMsg, er
 	return wire.Ask(ctx, func(ctx context.Context) (*nats.RawStreamMsg, error) {
 		return b.leader.GetLastMsg(StreamEvents, filter, nats.Context(ctx))
 	})
-}
-
-// StreamState says which history a stream holds. Two streams with different
-// Created are different histories, whatever their sequences.
-type StreamState struct {
-	First, Last uint64 // sequences; Last is 0 when nothing was ever published
-	Created     time.Time
-	Readers     int // consumers that the broker keeps for readers
-}
-
-// EventsState returns the state of the events' stream.
-func (b *Bus) EventsState(ctx context.Context) (StreamState, error) {
-	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return b.events.Info(ctx) })
-	if err != nil {
-		return StreamState{}, fmt.Errorf("state of %s: %w", StreamEvents, wire.Unavailable(err))
-	}
-	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created, Readers: info.State.Consumers}, nil
 }
 
 func newMessage(ctx context.Context, id string, headers map[string]string, body []byte) *message.Message {

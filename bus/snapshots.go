@@ -49,7 +49,7 @@ type Snapshot struct {
 // Deleting an object leaves a marker for ever, so the marker is purged; what a
 // process that died left unfinished is swept.
 type Snapshots struct {
-	room   *room
+	disk   *diskReserve
 	store  jetstream.ObjectStore
 	stream jetstream.Stream
 }
@@ -122,7 +122,7 @@ func (s *Snapshots) Put(ctx context.Context, about map[string]string, body io.Re
 }
 
 func (s *Snapshots) put(ctx context.Context, meta jetstream.ObjectMeta, body []byte) error {
-	if err := s.room.check(len(body)); err != nil {
+	if err := s.disk.check(len(body)); err != nil {
 		return fmt.Errorf("store a snapshot: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, wire.TransferLimit)

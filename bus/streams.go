@@ -12,6 +12,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/guests"
+	"headwater/bus/readers"
 	"headwater/bus/wire"
 )
 
@@ -126,6 +127,10 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 			return err
 		}
 	}
+	b.Readers = readers.New(readers.Broker{
+		JS: b.reads, Conn: b.conns[len(b.conns)-1], Events: b.events, Embedded: b.broker != nil, Reconnected: &b.back, Bodies: b.bodies,
+		Synced: b.synced, Track: b.track, Untrack: b.untrack, Log: b.log,
+	})
 	return nil
 }
 
@@ -172,7 +177,7 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 		if err != nil {
 			return fmt.Errorf("open bucket %s: %w", kv, err)
 		}
-		b.buckets[kv] = &bucket{name: kv, js: b.publish, kv: store, stream: stream, room: &b.room}
+		b.buckets[kv] = &bucket{name: kv, js: b.publish, kv: store, stream: stream, disk: &b.disk}
 	}
 	if name == objStream(ObjectsPayloads) {
 		store, err := b.publish.ObjectStore(ctx, ObjectsPayloads)
@@ -187,7 +192,7 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 		if err != nil {
 			return fmt.Errorf("open object store %s: %w", ObjectsSnapshots, err)
 		}
-		b.snapshots = &Snapshots{room: &b.room, store: store, stream: stream}
+		b.snapshots = &Snapshots{disk: &b.disk, store: store, stream: stream}
 	}
 	return nil
 }

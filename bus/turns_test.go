@@ -1,21 +1,15 @@
 package bus
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/command"
-	"headwater/bus/event"
-	"headwater/bus/wire"
 )
 
 // sendOf sends a command of a workspace.
@@ -171,127 +165,5 @@ func TestOrganizationsTakeTurns(t *testing.T) {
 	waitDone(t, b)
 	if w.most[""] > 3 {
 		t.Errorf("%v at once", w.most)
-	}
-}
-
-// A command that waits for its turn while its process dies, again and again, is
-// no command that kills its worker; one whose turn it was is.
-func TestWaitingBurnsNoDeliveries(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct{ turn, done bool }{"waiting": {false, true}, "working": {true, false}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := openBus(t, Config{})
-			cfg := JobsConfig{Command: "SyncSource", Concurrency: 1, PerWorkspace: 1, AckWait: 300 * time.Millisecond, MaxDeliver: 2}
-			sub, err := b.Jobs(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			consumer, err := sub.(*jobs).consumer(t.Context(), "SyncSource")
-			if err != nil {
-				t.Fatal(err)
-			}
-			sendOf(t, b, "a", 1)
-			for death := range 3 {
-				dieInLine(t, &jobSubscription{jobs: sub.(*jobs), consumer: consumer, fetching: t.Context(), working: t.Context()}, death, c.turn)
-			}
-			var done atomic.Int64
-			runJobs(t, b, cfg, func(*message.Message) error { done.Add(1); return nil })
-			waitDone(t, b)
-			if handled := done.Load() == 1; handled != c.done || len(deadLetters(t, b)) == 1 == c.done {
-				t.Errorf("handled: %v, dead letters: %d", handled, len(deadLetters(t, b)))
-			}
-		})
-	}
-}
-
-// dieInLine takes the next delivery as a process does that dies while it waits
-// for its turn, or just after.
-func dieInLine(t *testing.T, s *jobSubscription, deaths int, turn bool) {
-	t.Helper()
-	in, err := s.consumer.Next(jetstream.FetchMaxWait(testLimit))
-	if err != nil {
-		t.Fatal(err)
-	}
-	msg, meta, err := wire.Receive(in)
-	if err != nil || int(meta.NumDelivered) != deaths+1 {
-		t.Fatalf("delivery %d after %d deaths: %v", meta.NumDelivered, deaths, err)
-	}
-	line := newTurns(1, 1, 0)
-	first, k := line.enter("a"), line.enter("a")
-	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
-	ended := make(chan bool, 1)
-	before := d.timesPostponed()
-	go func() { ended <- (&delivery{jobSubscription: s, in: in, msg: msg, meta: meta}).awaitTurn(k) }()
-	eventually(t, "the wait to be noted", func() bool {
-		return (&delivery{jobSubscription: s, in: in, msg: msg, meta: &jetstream.MsgMetadata{Stream: meta.Stream, Sequence: meta.Sequence, NumDelivered: 2}}).timesPostponed() == before+1
-	})
-	if turn {
-		line.leave(first)
-		if !<-ended {
-			t.Fatal("it was not its turn")
-		}
-	}
-}
-
-func TestTurns(t *testing.T) {
-	line := newTurns(2, 1, 0)
-	isUp := func(k *ticket) bool {
-		select {
-		case <-k.turn:
-			return true
-		default:
-			return false
-		}
-	}
-	a1, a2, a3, b1, c1 := line.enter("a"), line.enter("a"), line.enter("a"), line.enter("b"), line.enter("c")
-	if !isUp(a1) || isUp(a2) || !isUp(b1) || isUp(c1) {
-		t.Fatal("the first of a and of b have the first turns")
-	}
-	line.leave(b1)
-	if isUp(a2) || !isUp(c1) {
-		t.Fatal("a has its share, so it is c's turn")
-	}
-	b2 := line.enter("b")
-	line.leave(a1)
-	if !isUp(a2) || isUp(b2) {
-		t.Fatal("a waits for longer than b")
-	}
-	a4 := line.enter("a")
-	line.leave(a3) // gives up waiting
-	line.leave(a2)
-	if !isUp(b2) || isUp(a4) {
-		t.Fatal("b's turn comes before a's next")
-	}
-	for _, k := range []*ticket{b2, c1, a4} {
-		line.leave(k)
-	}
-	if line.running != 0 || line.waiting != 0 || len(line.places) != 0 || len(line.order) != 0 {
-		t.Errorf("something is left: %+v", line)
-	}
-	for range maxWaitingOfOne + 2 {
-		_ = line.enter("a")
-	}
-	if line.enter("a") != nil {
-		t.Error("the line of one workspace has no end")
-	}
-	for n := 0; line.waiting < maxWaiting; n++ {
-		line.enter(fmt.Sprint("w", n/maxWaitingOfOne))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if line.await(ctx); !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		t.Error("there is always room")
-	}
-	line.leave(line.places["w0"].tickets[0])
-	line.await(t.Context())
-}
-
-func TestWorkspaceOf(t *testing.T) {
-	a := event.Address{Organization: "a.b", Workspace: "w", Source: "s"}
-	other := event.Address{Organization: "a", Workspace: "b.w", Source: "s"}
-	subject := func(a event.Address) string { return command.SubjectPrefix + "." + a.Tokens() + ".SyncSource" }
-	if workspaceOf(subject(a)) == workspaceOf(subject(other)) || workspaceOf(subject(a)) == "" || workspaceOf("x.y") != "" {
-		t.Error("two workspaces share a line")
 	}
 }

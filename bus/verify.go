@@ -45,3 +45,18 @@ func verify(got, want jetstream.StreamConfig) error {
 	}
 	return nil
 }
+
+// whole returns ErrHistoryMissing for a log of the embedded broker that has lost
+// events, as far as the broker knows without reading them. It counts up from its
+// first event without a gap: nothing deletes one, and a refused one takes no
+// sequence. A cluster makes up for what one of its servers lost.
+func whole(state jetstream.StreamState) error {
+	switch {
+	case state.LastSeq == 0 || state.Msgs == state.LastSeq-state.FirstSeq+1 && state.Msgs > 0:
+		return nil
+	case state.Msgs == 0:
+		return fmt.Errorf("%w: %s is empty and was at %d; restore the broker's data", ErrHistoryMissing, StreamEvents, state.LastSeq)
+	}
+	return fmt.Errorf("%w: %s holds %d events from %d to %d, which is %d too few; restore the broker's data",
+		ErrHistoryMissing, StreamEvents, state.Msgs, state.FirstSeq, state.LastSeq, state.LastSeq-state.FirstSeq+1-state.Msgs)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/event"
+	"headwater/bus/jobs"
 )
 
 // suiteBus is a bus with a stream for Watermill's own topics, read through any
@@ -35,7 +36,7 @@ func TestWatermillSuite(t *testing.T) {
 	t.Parallel()
 	b := suiteBus(t)
 	open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
-		sub, err := b.newJobs(JobsConfig{
+		sub, err := jobs.At(b.workers(), JobsConfig{
 			AckWait: 2 * time.Second, MaxDeliver: 1000, Drain: 500 * time.Millisecond,
 			Backoff: func(int) time.Duration { return time.Millisecond },
 		}, func(topic string) (string, jetstream.ConsumerConfig, error) {
@@ -70,7 +71,7 @@ func TestWatermillSuiteOrdered(t *testing.T) {
 		ForceShort:        testing.Short(),
 	}
 	open := func(*testing.T) (message.Publisher, message.Subscriber) {
-		return b.Publisher(), &ordered{bus: b, stream: "SUITE", stop: make(chan struct{})}
+		return b.Publisher(), b.OrderedOf("SUITE", 0)
 	}
 	for name, run := range map[string]func(*testing.T, tests.TestContext, tests.PubSubConstructor){
 		"publish":      tests.TestPublishSubscribe,
@@ -131,7 +132,7 @@ func TestPublisherKeepsTheOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sub := &ordered{bus: b, stream: "SUITE", stop: make(chan struct{})}
+	sub := b.OrderedOf("SUITE", 0)
 	messages, err := sub.Subscribe(t.Context(), "suite.order")
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package bus
+package jobs
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"headwater/bus/kv"
 	"headwater/bus/wire"
 )
 
 // delivery is one handing out of one message to one worker.
 type delivery struct {
-	*jobSubscription
+	*subscription
 	in   jetstream.Msg
 	msg  *message.Message
 	meta *jetstream.MsgMetadata
@@ -36,7 +37,7 @@ func (d *delivery) heartbeat(ctx context.Context) (stop func()) {
 			select {
 			case <-tick.C:
 				if err := d.in.InProgress(); err != nil {
-					d.jobs.bus.log.Warn("cannot renew the lease", "message", d.msg.UUID, "error", err)
+					d.jobs.broker.Log.Warn("cannot renew the lease", "message", d.msg.UUID, "error", err)
 				}
 			case <-ctx.Done():
 				return
@@ -61,11 +62,11 @@ func (d *delivery) timesPostponed() uint64 {
 	if d.counted || d.meta.NumDelivered == 1 {
 		return d.postponed
 	}
-	entry, err := d.jobs.bus.buckets[bucketPostponed].Get(d.working, d.postponedKey())
-	if err != nil && !errors.Is(err, ErrKeyNotFound) {
+	entry, err := d.jobs.broker.Postponed.Get(d.working, d.postponedKey())
+	if err != nil && !errors.Is(err, kv.ErrKeyNotFound) {
 		// Unknown counts as never postponed: at worst the message is given up
 		// early, not retried for ever.
-		d.jobs.bus.log.Warn("cannot read how often a message was put off", "message", d.msg.UUID, "error", err)
+		d.jobs.broker.Log.Warn("cannot read how often a message was put off", "message", d.msg.UUID, "error", err)
 	}
 	d.counted = true
 	d.postponed, _ = strconv.ParseUint(string(entry.Value), 10, 64)
@@ -78,18 +79,18 @@ func (d *delivery) done(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
 	defer cancel()
 	var err error
-	if d.jobs.bus.broker != nil {
+	if d.jobs.broker.Embedded {
 		err = d.in.Ack()
 	} else {
 		_, err = wire.Ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.in.DoubleAck(ctx) })
 	}
 	if err != nil {
 		// The handler's work stands; another worker will find it done.
-		d.jobs.bus.log.Warn("an ack was not confirmed, the message may come again", "message", d.msg.UUID, "error", err)
+		d.jobs.broker.Log.Warn("an ack was not confirmed, the message may come again", "message", d.msg.UUID, "error", err)
 	}
 	if d.noted || d.postponed > 0 {
-		if err := d.jobs.bus.buckets[bucketPostponed].Erase(ctx, d.postponedKey()); err != nil {
-			d.jobs.bus.log.Debug("cannot forget how often a message was put off", "error", err)
+		if err := d.jobs.broker.Postponed.Erase(ctx, d.postponedKey()); err != nil {
+			d.jobs.broker.Log.Debug("cannot forget how often a message was put off", "error", err)
 		}
 	}
 }
@@ -110,7 +111,7 @@ func (d *delivery) failed(ctx context.Context, cause error) {
 
 func (d *delivery) retry(delay time.Duration) {
 	if err := d.in.NakWithDelay(delay); err != nil {
-		d.jobs.bus.log.Warn("cannot give a message back, its lease will end by itself", "message", d.msg.UUID, "error", err)
+		d.jobs.broker.Log.Warn("cannot give a message back, its lease will end by itself", "message", d.msg.UUID, "error", err)
 	}
 }
 
@@ -127,10 +128,10 @@ func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
 func (d *delivery) notePostponed(ctx context.Context, times uint64) {
 	count := strconv.FormatUint(times, 10)
 	_, err := wire.Ask(ctx, func(ctx context.Context) (uint64, error) {
-		return d.jobs.bus.buckets[bucketPostponed].kv.PutString(ctx, d.postponedKey(), count)
+		return d.jobs.broker.Postponed.Put(ctx, d.postponedKey(), count)
 	})
 	if err != nil {
-		d.jobs.bus.log.Warn("a message that was put off counts as failed", "message", d.msg.UUID, "error", err)
+		d.jobs.broker.Log.Warn("a message that was put off counts as failed", "message", d.msg.UUID, "error", err)
 		return
 	}
 	d.counted, d.noted, d.postponed = true, true, times
@@ -146,14 +147,14 @@ func (d *delivery) giveUp(ctx context.Context, cause error, failures int) {
 	if hook := d.jobs.cfg.OnExhausted; hook != nil {
 		err := d.callHook(ctx, hook, cause)
 		if err != nil && failures < 2*d.jobs.cfg.MaxDeliver {
-			d.jobs.bus.log.Warn("cannot tell that a message is given up, will try again", "message", d.msg.UUID, "error", err)
+			d.jobs.broker.Log.Warn("cannot tell that a message is given up, will try again", "message", d.msg.UUID, "error", err)
 			d.retry(d.jobs.cfg.Backoff(failures))
 			return
 		}
 		cause = errors.Join(cause, err)
 	}
-	if err := d.jobs.bus.bury(ctx, d, cause); err != nil {
-		d.jobs.bus.log.Error("cannot write a dead letter, will try again", "message", d.msg.UUID, "error", err)
+	if err := d.bury(ctx, cause); err != nil {
+		d.jobs.broker.Log.Error("cannot write a dead letter, will try again", "message", d.msg.UUID, "error", err)
 		d.retry(d.jobs.cfg.Backoff(failures))
 		return
 	}
@@ -169,4 +170,4 @@ func (d *delivery) callHook(ctx context.Context, hook func(context.Context, *mes
 	return hook(ctx, d.msg, cause)
 }
 
-func isPoison(err error) bool { return errors.Is(err, ErrPoison) }
+func isPoison(err error) bool { return errors.Is(err, wire.ErrPoison) }

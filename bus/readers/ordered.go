@@ -1,4 +1,4 @@
-package bus
+package readers
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"headwater/bus/event"
 	"headwater/bus/wire"
 )
 
@@ -33,12 +34,17 @@ const (
 // sequence beyond the end of the log reads nothing until the log gets there:
 // compare with EventsState first. Reading goes on across lost connections until
 // ctx ends or Close is called.
-func (b *Bus) Ordered(after uint64) message.Subscriber {
-	return &ordered{bus: b, stream: StreamEvents, after: after, stop: make(chan struct{})}
+func (rs *Readers) Ordered(after uint64) message.Subscriber {
+	return rs.OrderedOf(event.Stream, after)
+}
+
+// OrderedOf is Ordered of any stream.
+func (rs *Readers) OrderedOf(stream string, after uint64) message.Subscriber {
+	return &ordered{of: rs, stream: stream, after: after, stop: make(chan struct{})}
 }
 
 type ordered struct {
-	bus    *Bus
+	of     *Readers
 	stream string
 	after  uint64
 	inline bool // large bodies stay where they are
@@ -54,14 +60,14 @@ type ordered struct {
 // client's event stream makes one, ends its context and never calls Close.
 func (o *ordered) begin() error {
 	o.active++
-	return o.bus.track(o)
+	return o.of.broker.Track(o)
 }
 
 func (o *ordered) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.active--; o.active == 0 {
-		o.bus.untrack(o)
+		o.of.broker.Untrack(o)
 	}
 }
 
@@ -71,7 +77,7 @@ func (o *ordered) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return nil, ErrClosed
+		return nil, wire.ErrClosed
 	}
 	r := &orderedReader{ordered: o, filters: strings.Split(topic, ","), last: o.after, out: make(chan *message.Message, orderedBuffer)}
 	messages, err := wire.Retry(ctx, wire.PublishTry, r.open)
@@ -144,7 +150,7 @@ func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, er
 		Replicas:          1,
 		MemoryStorage:     true,
 	}
-	consumer, err := r.bus.reads.CreateConsumer(ctx, r.stream, cfg)
+	consumer, err := r.of.broker.JS.CreateConsumer(ctx, r.stream, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +163,7 @@ func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, er
 // broker ends it later.
 func (r *orderedReader) drop(messages jetstream.MessagesContext) {
 	messages.Stop()
-	r.bus.dropConsumer(r.ctx, r.consumer)
+	r.of.dropConsumer(r.ctx, r.consumer)
 }
 
 func (r *orderedReader) run(messages jetstream.MessagesContext) {
@@ -173,7 +179,7 @@ func (r *orderedReader) run(messages jetstream.MessagesContext) {
 				break
 			}
 			if r.ctx.Err() == nil {
-				r.bus.log.Warn("cannot read the log, will try again", "after", r.last, "error", err)
+				r.of.broker.Log.Warn("cannot read the log, will try again", "after", r.last, "error", err)
 			}
 			wire.Wait(r.ctx, 500*time.Millisecond)
 		}
@@ -183,13 +189,13 @@ func (r *orderedReader) run(messages jetstream.MessagesContext) {
 // read hands on messages until the consumer fails, skips one, or the reader
 // ends.
 func (r *orderedReader) read(messages jetstream.MessagesContext) {
-	ctx, forget := r.bus.back.Until(r.ctx)
+	ctx, forget := r.of.broker.Reconnected.Until(r.ctx)
 	defer forget()
 	for {
 		in, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			if r.ctx.Err() == nil {
-				r.bus.log.Debug("a reader's consumer ended, making another", "after", r.last, "error", err)
+				r.of.broker.Log.Debug("a reader's consumer ended, making another", "after", r.last, "error", err)
 			}
 			return
 		}
@@ -201,9 +207,9 @@ func (r *orderedReader) read(messages jetstream.MessagesContext) {
 			return
 		}
 		if err != nil {
-			r.bus.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
+			r.of.broker.Log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
 		}
-		if !r.inline && !r.bus.complete(r.ctx, msg) || !r.bus.synced(r.ctx, StreamEvents, meta.Sequence.Stream) {
+		if !r.inline && !r.of.complete(r.ctx, msg) || !r.of.broker.Synced(r.ctx, event.Stream, meta.Sequence.Stream) {
 			return
 		}
 		msg.SetContext(r.ctx)

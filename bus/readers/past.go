@@ -1,4 +1,4 @@
-package bus
+package readers
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"headwater/bus/event"
 	"headwater/bus/wire"
 )
 
@@ -30,15 +31,15 @@ var errSkipped = errors.New("a delivery was lost")
 // to the function, in order, each one once and with its body, until that returns
 // false. last must not lie beyond NewestOf the filters. It takes a consumer from a
 // small number that all share, for a moment at a time and never while the
-// function runs. It returns nil, ErrUnavailable, or the error of ctx.
-func (b *Bus) Past(ctx context.Context, after, last uint64, filters []string, each func(*message.Message) bool) error {
+// function runs. It returns nil, wire.ErrUnavailable, or the error of ctx.
+func (rs *Readers) Past(ctx context.Context, after, last uint64, filters []string, each func(*message.Message) bool) error {
 	for after < last {
-		found, at, err := b.stretch(ctx, after, last, filters)
+		found, at, err := rs.stretch(ctx, after, last, filters)
 		if err != nil {
 			return fmt.Errorf("read the past: %w", wire.Unavailable(err))
 		}
 		for _, msg := range found {
-			if !b.complete(ctx, msg) {
+			if !rs.complete(ctx, msg) {
 				return fmt.Errorf("read the past: %w", ctx.Err())
 			}
 			msg.SetContext(ctx)
@@ -54,40 +55,40 @@ func (b *Bus) Past(ctx context.Context, after, last uint64, filters []string, ea
 // stretch reads some of the events after a sequence. What was read is known up
 // to the sequence that it returns, which lies beyond after. An event on the
 // filters must lie at last or beyond it. Large bodies stay where they are.
-func (b *Bus) stretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
-	turn, err := b.past.wait(ctx, wire.OrganizationIn(filters))
+func (rs *Readers) stretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
+	turn, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {
 		return nil, after, err
 	}
-	defer b.past.leave(turn)
+	defer rs.past.Leave(turn)
 	type read struct {
 		found []*message.Message
 		at    uint64
 	}
 	r, err := wire.Retry(ctx, stretchWait, func(ctx context.Context) (read, error) {
-		found, at, err := b.readStretch(ctx, after, last, filters)
+		found, at, err := rs.readStretch(ctx, after, last, filters)
 		return read{found, at}, err
 	})
 	for _, msg := range r.found {
-		if !b.synced(ctx, StreamEvents, wire.Number(msg, MetaSequence)) {
-			return nil, after, errors.Join(ctx.Err(), ErrUnavailable)
+		if !rs.broker.Synced(ctx, event.Stream, wire.Number(msg, wire.MetaSequence)) {
+			return nil, after, errors.Join(ctx.Err(), wire.ErrUnavailable)
 		}
 	}
 	return r.found, r.at, err
 }
 
-func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
+func (rs *Readers) readStretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	name := wire.SecretName()
-	consumer, err := b.reads.CreateConsumer(ctx, StreamEvents, jetstream.ConsumerConfig{
+	consumer, err := rs.broker.JS.CreateConsumer(ctx, event.Stream, jetstream.ConsumerConfig{
 		Name: name, FilterSubjects: filters, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 2 * stretchWait, Replicas: 1, MemoryStorage: true,
 	})
 	if err != nil {
 		return nil, after, err
 	}
-	defer b.dropConsumer(ctx, name)
+	defer rs.dropConsumer(ctx, name)
 	batch, err := consumer.Fetch(stretchEvents, jetstream.FetchMaxBytes(stretchBytes), jetstream.FetchContext(ctx))
 	if err != nil {
 		return nil, after, err
@@ -99,7 +100,7 @@ func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []str
 			break
 		}
 		if err != nil {
-			b.log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
+			rs.broker.Log.Error("an event has headers that are not ours", "sequence", meta.Sequence.Stream, "error", err)
 		}
 		if meta.Sequence.Stream <= last {
 			found = append(found, msg)
@@ -119,23 +120,23 @@ func (b *Bus) readStretch(ctx context.Context, after, last uint64, filters []str
 
 // dropConsumer ends a consumer of ours. Failing only means that the broker ends
 // it later.
-func (b *Bus) dropConsumer(ctx context.Context, name string) {
+func (rs *Readers) dropConsumer(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if err := b.reads.DeleteConsumer(ctx, StreamEvents, name); err != nil {
-		b.log.Debug("a reader's consumer is left to expire", "error", err)
+	if err := rs.broker.JS.DeleteConsumer(ctx, event.Stream, name); err != nil {
+		rs.broker.Log.Debug("a reader's consumer is left to expire", "error", err)
 	}
 }
 
 // complete fetches a large body, for as long as it takes, and reports whether ctx
 // still stands. A body that is lost for good leaves the reference in the message,
 // which EventOf reports: skipping it is not the transport's decision.
-func (b *Bus) complete(ctx context.Context, msg *message.Message) bool {
+func (rs *Readers) complete(ctx context.Context, msg *message.Message) bool {
 	for {
-		err := b.bodies.Resolve(ctx, msg)
-		if err == nil || isPoison(err) {
+		err := rs.broker.Bodies.Resolve(ctx, msg)
+		if err == nil || errors.Is(err, wire.ErrPoison) {
 			if err != nil {
-				b.log.Error("an event's body is lost", "sequence", msg.Metadata.Get(MetaSequence), "error", err)
+				rs.broker.Log.Error("an event's body is lost", "sequence", msg.Metadata.Get(wire.MetaSequence), "error", err)
 			}
 			return true
 		}

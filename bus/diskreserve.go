@@ -5,21 +5,21 @@ import (
 	"log/slog"
 )
 
-// diskReserve is what writes leave free on the embedded broker's disk, in
+// reservedBytes are what writes leave free on the embedded broker's disk, in
 // bytes. A broker that meets a full disk switches JetStream off as a whole;
 // refusing writes before that keeps reads and acks going.
-const diskReserve = 64 << 20
+const reservedBytes = 64 << 20
 
-// room guards the embedded broker's disk. The zero value, used with an external
+// diskReserve guards the embedded broker's disk. The zero value, used with an external
 // cluster, guards nothing.
-type room struct {
+type diskReserve struct {
 	dir     string
 	reserve uint64
 	log     *slog.Logger
 }
 
 // check returns ErrUnavailable when the disk is too full for a body of n bytes.
-func (r *room) check(n int) error {
+func (r *diskReserve) check(n int) error {
 	if r.dir == "" {
 		return nil
 	}

@@ -18,7 +18,7 @@ func TestFullDiskRefusesWritesAndKeepsReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.room.reserve = 1 << 62 // more than any disk has: it is full
+	b.disk.reserve = 1 << 62 // more than any disk has: it is full
 
 	_, appendErr := b.Append(t.Context(), 1, testEvent(testAddress, &event.SyncStarted{}))
 	_, createErr := kv.Create(t.Context(), "b", nil, 0)
@@ -38,6 +38,6 @@ func TestFullDiskRefusesWritesAndKeepsReads(t *testing.T) {
 	if err := kv.Erase(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
-	b.room.reserve = diskReserve
+	b.disk.reserve = reservedBytes
 	appendMany(t, b, testAddress, 1)
 }

@@ -1,4 +1,4 @@
-package bus
+package readers
 
 import (
 	"context"
@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"headwater/bus/event"
@@ -30,18 +32,18 @@ const (
 // EventOf's error and no event. size is the length of the body.
 //
 // It returns nil when the last sequence, or one behind it, was read; the error
-// of the function, which ends it; ErrHistoryMissing when the embedded broker's
+// of the function, which ends it; wire.ErrHistoryMissing when the embedded broker's
 // log has lost an event of the stretch; or why it cannot go on: ctx ended or the
 // bus is closed. Lost connections and consumers are replaced. It waits for a
 // sequence that is beyond the end of the log.
-func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
+func (rs *Readers) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
 	if after >= last {
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &replay{bus: b, ctx: ctx, give: cancel, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
+	r := &replay{of: rs, ctx: ctx, give: cancel, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
 	end := &ending{cancel}
-	if err := b.track(end); err != nil {
+	if err := rs.broker.Track(end); err != nil {
 		cancel(err)
 		return fmt.Errorf("replay: %w", err)
 	}
@@ -49,9 +51,9 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 	defer func() {
 		cancel(nil)
 		working.Wait()
-		b.untrack(end)
+		rs.broker.Untrack(end)
 	}()
-	working.Go(r.read)
+	working.Go(r.run)
 	for range min(4, runtime.GOMAXPROCS(0)) {
 		working.Go(r.work)
 	}
@@ -68,7 +70,7 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 			}
 			for i := range c.messages {
 				m := &c.messages[i]
-				if !b.synced(ctx, StreamEvents, m.sequence) {
+				if !rs.broker.Synced(ctx, event.Stream, m.sequence) {
 					return fmt.Errorf("replay: %w", context.Cause(ctx))
 				}
 				if err := each(m.sequence, m.event, m.size, m.err); err != nil {
@@ -87,11 +89,11 @@ func (b *Bus) Replay(ctx context.Context, after, last uint64, each func(sequence
 // ending lets the bus end a replay when it is closed.
 type ending struct{ cancel context.CancelCauseFunc }
 
-func (e *ending) Close() error { e.cancel(ErrClosed); return nil }
+func (e *ending) Close() error { e.cancel(wire.ErrClosed); return nil }
 
 // replay is one run of Replay: read -> decode, by several -> chunks, in order.
 type replay struct {
-	bus    *Bus
+	of     *Readers
 	ctx    context.Context
 	give   context.CancelCauseFunc // up
 	at     uint64                  // sequence read
@@ -101,13 +103,11 @@ type replay struct {
 	large  chan struct{} // a place for each chunk ahead that ends with a large body
 
 	filling *chunk
-	plain   bool // nats.go reads, also from the broker in this process
 }
 
 // chunk is some messages in a row.
 type chunk struct {
 	messages []replayed
-	text     []byte        // what subjects and headers read by wire lie in
 	bytes    int           // of bodies
 	large    bool          // the last body lies elsewhere
 	decoded  chan struct{} // closed then
@@ -117,7 +117,7 @@ type chunk struct {
 type replayed struct {
 	sequence uint64
 	subject  string
-	headers  interface{ Get(header string) string }
+	headers  nats.Header
 	body     []byte
 
 	event *event.Event
@@ -125,20 +125,20 @@ type replayed struct {
 	err   error
 }
 
-// read gathers chunks until the last message, by as many consumers as it takes.
-func (r *replay) read() {
+// run gathers chunks until the last message, by as many consumers as it takes.
+func (r *replay) run() {
 	defer close(r.decode)
 	for r.ctx.Err() == nil {
 		err := r.consume()
 		if r.at < r.last {
 			// It broke, skipped an event or has none for us: is the next one lost?
-			if lost := r.bus.readable(r.ctx, r.at+1); lost != nil {
+			if lost := r.of.readable(r.ctx, r.at+1); lost != nil {
 				r.give(lost)
 				return
 			}
 		}
 		if err != nil && r.ctx.Err() == nil {
-			r.bus.log.Warn("cannot read the log, will try again", "after", r.at, "error", err)
+			r.of.broker.Log.Warn("cannot read the log, will try again", "after", r.at, "error", err)
 			wire.Wait(r.ctx, 500*time.Millisecond)
 		}
 		if r.at >= r.last {
@@ -157,29 +157,25 @@ func (r *replay) consume() error {
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Minute, Replicas: 1, MemoryStorage: true,
 	}
 	try, cancel := context.WithTimeout(r.ctx, wire.PublishTry)
-	consumer, err := r.bus.reads.CreateConsumer(try, StreamEvents, cfg)
+	consumer, err := r.of.broker.JS.CreateConsumer(try, event.Stream, cfg)
 	cancel()
 	if err != nil {
 		return wire.Unavailable(err)
 	}
-	defer r.bus.dropConsumer(r.ctx, cfg.Name)
-	if r.bus.broker == nil || r.plain {
-		return r.callback(consumer)
-	}
-	err = r.pull(cfg.Name)
-	r.plain = errors.Is(err, errWire)
-	return err
+	defer r.of.dropConsumer(r.ctx, cfg.Name)
+	return r.read(consumer)
 }
 
-// callback reads a cluster by nats.go.
-func (r *replay) callback(consumer jetstream.Consumer) error {
-	ctx, forget := r.bus.back.Until(r.ctx)
+// read hands on what the consumer delivers, until the last message or a gap.
+func (r *replay) read(consumer jetstream.Consumer) error {
+	ctx, forget := r.of.broker.Reconnected.Until(r.ctx)
 	defer forget()
 	// The callback runs on one goroutine at a time; nothing else touches what it
 	// gathers until the consumer is closed.
 	ended, once := make(chan struct{}), sync.Once{}
 	end := func() { once.Do(func() { close(ended) }) }
 	delivered, over := uint64(0), false
+	var progress atomic.Uint64
 	consuming, err := consumer.Consume(func(in jetstream.Msg) {
 		if over {
 			return
@@ -188,7 +184,8 @@ func (r *replay) callback(consumer jetstream.Consumer) error {
 		delivered++
 		if err == nil && meta.Sequence.Consumer == delivered && !r.skips(meta.Sequence.Stream) {
 			r.chunk().add(replayed{sequence: meta.Sequence.Stream, subject: in.Subject(), headers: in.Headers(), body: in.Data()})
-			if r.pass(meta.Sequence.Stream) {
+			more := r.pass(meta.Sequence.Stream)
+			if progress.Store(meta.Sequence.Stream); more {
 				return
 			}
 		}
@@ -197,31 +194,50 @@ func (r *replay) callback(consumer jetstream.Consumer) error {
 	}, jetstream.PullMaxMessagesWithBytesLimit(replayWindow, replayBytes), jetstream.PullExpiry(orderedExpiry), jetstream.PullHeartbeat(orderedPulse),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConnectionClosed) {
-				r.bus.log.Debug("a replay's consumer ended, making another", "error", err)
+				r.of.broker.Log.Debug("a replay's consumer ended, making another", "error", err)
 				end()
 			}
 		}))
 	if err != nil {
 		return wire.Unavailable(err)
 	}
-	select {
-	case <-ended:
-	case <-consuming.Closed():
-	case <-ctx.Done():
-	}
+	r.watch(ctx, ended, consuming.Closed(), &progress)
 	consuming.Stop()
 	<-consuming.Closed()
 	return nil
+}
+
+// watch returns when the reading ended, or when it does not go on because the
+// broker's log has lost the next event, which it then does not deliver.
+func (r *replay) watch(ctx context.Context, ended, closed <-chan struct{}, progress *atomic.Uint64) {
+	pulse := time.NewTicker(orderedPulse)
+	defer pulse.Stop()
+	for before := progress.Load(); ; {
+		select {
+		case <-ended:
+			return
+		case <-closed:
+			return
+		case <-ctx.Done():
+			return
+		case <-pulse.C:
+			at := progress.Load()
+			if at > 0 && at == before && r.of.readable(ctx, at+1) != nil {
+				return
+			}
+			before = at
+		}
+	}
 }
 
 // skips reports whether events between the last one read and this one were not
 // delivered. A cluster's log may have numbers without an event, and any log's
 // beginning may be cut off.
 func (r *replay) skips(sequence uint64) bool {
-	if r.bus.broker == nil || sequence == r.at+1 {
+	if !r.of.broker.Embedded || sequence == r.at+1 {
 		return false
 	}
-	state, err := r.bus.EventsState(r.ctx)
+	state, err := r.of.EventsState(r.ctx)
 	return err != nil || sequence != state.First
 }
 
@@ -272,7 +288,6 @@ func (r *replay) work() {
 		for i := range c.messages {
 			c.messages[i].parse(r)
 		}
-		c.text = nil
 		close(c.decoded)
 	}
 }
@@ -283,9 +298,9 @@ func (m *replayed) parse(r *replay) {
 		body = r.resolve(ref, m.sequence)
 	}
 	m.size = len(body)
-	e, err := event.ParseString(m.headers.Get, shared(body)) // which never changes again
+	e, err := event.Parse(m.headers.Get, body)
 	if err == nil && !e.Address().Publishes(m.subject, e.Name()) {
-		err = fmt.Errorf("%w: event of %s on subject %s", ErrPoison, e.Subject(), m.subject)
+		err = fmt.Errorf("%w: event of %s on subject %s", wire.ErrPoison, e.Subject(), m.subject)
 	}
 	m.headers, m.body = nil, nil
 	if err != nil {
@@ -300,12 +315,12 @@ func (m *replayed) parse(r *replay) {
 // lost for good, which Parse reports.
 func (r *replay) resolve(ref string, sequence uint64) []byte {
 	for {
-		body, err := r.bus.bodies.Get(r.ctx, ref)
+		body, err := r.of.broker.Bodies.Get(r.ctx, ref)
 		if err == nil {
 			return body
 		}
-		if isPoison(err) {
-			r.bus.log.Error("an event's body is lost", "sequence", sequence, "error", err)
+		if errors.Is(err, wire.ErrPoison) {
+			r.of.broker.Log.Error("an event's body is lost", "sequence", sequence, "error", err)
 			return nil
 		}
 		if !wire.Wait(r.ctx, time.Second) {

@@ -1,4 +1,4 @@
-package bus
+package jobs
 
 import (
 	"context"
@@ -17,9 +17,9 @@ const ackLimit = 15 * time.Second
 
 var errNacked = errors.New("the handler gave the message back without a reason")
 
-// jobSubscription is what one Subscribe started.
-type jobSubscription struct {
-	jobs     *jobs
+// subscription is what one Subscribe started.
+type subscription struct {
+	jobs     *subscriber
 	topic    string
 	consumer jetstream.Consumer
 	out      chan<- *message.Message
@@ -34,7 +34,7 @@ type jobSubscription struct {
 
 // work is one worker: it takes a message when it is free, and holds it until it
 // is settled.
-func (s *jobSubscription) work() {
+func (s *subscription) work() {
 	for in := range s.fetched {
 		s.handle(in, nil)
 		s.supply.ended()
@@ -43,10 +43,10 @@ func (s *jobSubscription) work() {
 
 // handle passes one message on and settles it. ready, unless nil, is asked
 // before it is passed on; when it returns false it has settled the message.
-func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
+func (s *subscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	msg, meta, err := wire.Receive(in)
 	if msg == nil {
-		s.jobs.bus.log.Error("unusable delivery", "topic", s.topic, "error", err)
+		s.jobs.broker.Log.Error("unusable delivery", "topic", s.topic, "error", err)
 		return
 	}
 	ctx, result := withOutcome(s.working)
@@ -54,16 +54,16 @@ func (s *jobSubscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	defer cancel()
 	msg.SetContext(ctx)
 
-	d := &delivery{jobSubscription: s, in: in, msg: msg, meta: meta}
+	d := &delivery{subscription: s, in: in, msg: msg, meta: meta}
 	defer d.heartbeat(ctx)()
 
 	// The broker hands out the messages of a batch before it syncs them.
-	if !s.jobs.bus.synced(ctx, meta.Stream, meta.Sequence.Stream) {
+	if !s.jobs.broker.Synced(ctx, meta.Stream, meta.Sequence.Stream) {
 		d.giveBack(ctx)
 		return
 	}
 	if err == nil {
-		err = s.jobs.bus.bodies.Resolve(ctx, msg)
+		err = s.jobs.broker.Bodies.Resolve(ctx, msg)
 	}
 	if err != nil {
 		d.failed(ctx, err)

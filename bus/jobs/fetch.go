@@ -1,4 +1,4 @@
-package bus
+package jobs
 
 import (
 	"context"
@@ -18,7 +18,7 @@ const (
 )
 
 // fetch hands messages to the workers, as many as are free.
-func (s *jobSubscription) fetch() {
+func (s *subscription) fetch() {
 	defer close(s.fetched)
 	var handing sync.WaitGroup
 	defer handing.Wait()
@@ -28,7 +28,7 @@ func (s *jobSubscription) fetch() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
-		ctx, forget := s.jobs.bus.back.Until(ctx)
+		ctx, forget := s.jobs.broker.Reconnected.Until(ctx)
 		batch, err := s.consumer.Fetch(n, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
 		if err != nil {
 			forget()
@@ -110,10 +110,10 @@ func (s *supply) look() {
 
 // next waits for one message. Messages(PullMaxMessages(1)) would do the same
 // with less traffic, but can stop pulling.
-func (s *jobSubscription) next() (jetstream.Msg, error) {
+func (s *subscription) next() (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(s.fetching, fetchExpiry)
 	defer cancel()
-	ctx, forget := s.jobs.bus.back.Until(ctx)
+	ctx, forget := s.jobs.broker.Reconnected.Until(ctx)
 	defer forget()
 	in, err := s.consumer.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(fetchPulse))
 	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.Canceled) {
@@ -123,14 +123,14 @@ func (s *jobSubscription) next() (jetstream.Msg, error) {
 }
 
 // missed mends what it can after a fetch that brought nothing.
-func (s *jobSubscription) missed(err error) {
-	if s.fetching.Err() != nil || isPassingFetch(err) {
+func (s *subscription) missed(err error) {
+	if s.fetching.Err() != nil || foundNothing(err) {
 		return
 	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrNoHeartbeat) {
-		s.jobs.bus.log.Warn("the durable consumer is gone or silent, making it again", "topic", s.topic, "error", err)
+		s.jobs.broker.Log.Warn("the durable consumer is gone or silent, making it again", "topic", s.topic, "error", err)
 		if _, err := s.jobs.consumer(s.fetching, s.topic); err != nil {
-			s.jobs.bus.log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
+			s.jobs.broker.Log.Error("cannot make the durable consumer", "topic", s.topic, "error", err)
 		}
 	}
 	wire.Wait(s.fetching, 250*time.Millisecond)

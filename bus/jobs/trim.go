@@ -1,9 +1,10 @@
-package bus
+package jobs
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,28 +19,33 @@ const (
 	trimAny   = 60     // pauses until it is looked for any number of them
 )
 
-// trimming removes commands that are done from the embedded broker's stream,
-// until ctx ends. A work queue would remove each with its ack, which is a synced
-// write of its own.
-func (b *Bus) trimming(ctx context.Context) {
+// Trimmer removes commands that are done from the embedded broker's stream. A work
+// queue would remove each with its ack, which is a synced write of its own.
+type Trimmer struct {
+	JS  jetstream.JetStream
+	Log *slog.Logger
+}
+
+// Run removes what is done, now and then, until ctx ends.
+func (t Trimmer) Run(ctx context.Context) {
 	for n := 1; wire.Wait(ctx, trimPause); n++ {
 		from := uint64(trimFrom)
 		if n%trimAny == 0 {
 			from = 1
 		}
-		if err := b.trim(ctx, from); err != nil && ctx.Err() == nil {
-			b.log.Warn("cannot remove the commands that are done, will try again", "error", err)
+		if err := t.Trim(ctx, from); err != nil && ctx.Err() == nil {
+			t.Log.Warn("cannot remove the commands that are done, will try again", "error", err)
 		}
 	}
 }
 
-// trim removes the commands before the first that is not done, if that many are
+// Trim removes the commands before the first that is not done, if that many are
 // stored. Retries that are due and have no free worker at that moment come when
 // their leases end: the broker forgets their queue when it removes anything.
-func (b *Bus) trim(ctx context.Context, from uint64) error {
+func (t Trimmer) Trim(ctx context.Context, from uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, wire.PublishWait)
 	defer cancel()
-	stream, err := b.reads.Stream(ctx, StreamCommands)
+	stream, err := t.JS.Stream(ctx, command.Stream)
 	if err != nil {
 		return err
 	}
@@ -48,12 +54,12 @@ func (b *Bus) trim(ctx context.Context, from uint64) error {
 	if state.Msgs == 0 || state.Msgs < from {
 		return nil
 	}
-	floors, err := b.floors(ctx, stream)
+	acked, err := floors(ctx, stream)
 	if err != nil {
 		return err
 	}
 	keep := state.LastSeq + 1
-	for filter, floor := range floors {
+	for filter, floor := range acked {
 		// The stream itself is asked for the next one: what a consumer counts as
 		// pending comes later than the messages do.
 		next, err := stream.GetMsg(ctx, floor+1, jetstream.WithGetMsgSubject(filter))
@@ -73,7 +79,7 @@ func (b *Bus) trim(ctx context.Context, from uint64) error {
 // floors returns for each filter of commands the sequence up to which all are
 // acked: 0 for a command that nobody has worked on. Those of consumers that
 // another build made, for commands that this one does not know, count too.
-func (b *Bus) floors(ctx context.Context, stream jetstream.Stream) (map[string]uint64, error) {
+func floors(ctx context.Context, stream jetstream.Stream) (map[string]uint64, error) {
 	floors, listed := map[string]uint64{}, map[string]bool{}
 	for _, c := range command.All() {
 		floors[command.FilterFor(c.CommandName())] = 0

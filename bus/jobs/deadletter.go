@@ -1,4 +1,4 @@
-package bus
+package jobs
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const maxReason = 1 << 10
 
 // bury keeps a message that was given up. Its id comes from its place in its
 // stream, so giving up twice leaves one letter.
-func (b *Bus) bury(ctx context.Context, d *delivery, cause error) error {
+func (d *delivery) bury(ctx context.Context, cause error) error {
 	letter := message.NewMessageWithContext(ctx, "dead-"+d.meta.Stream+"-"+strconv.FormatUint(d.meta.Sequence.Stream, 10), d.in.Data())
 	for k, v := range d.msg.Metadata {
 		if !strings.HasPrefix(strings.ToLower(k), "nats-") {
@@ -30,8 +30,7 @@ func (b *Bus) bury(ctx context.Context, d *delivery, cause error) error {
 	letter.Metadata.Set(MetaDeadReason, reasonText(cause))
 	letter.Metadata.Set(MetaDeadSequence, strconv.FormatUint(d.meta.Sequence.Stream, 10))
 	letter.Metadata.Set(MetaDeadDeliveries, strconv.FormatUint(d.meta.NumDelivered, 10))
-	_, err := b.store(ctx, SubjectDeadLetters+"."+d.in.Subject(), letter)
-	return err
+	return d.jobs.broker.Bury(ctx, d.in.Subject(), letter)
 }
 
 // reasonText makes an error one header line of bounded length.

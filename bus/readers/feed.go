@@ -1,4 +1,4 @@
-package bus
+package readers
 
 import (
 	"context"
@@ -27,7 +27,7 @@ const (
 // feed hands what happens to everybody in this process who follows the log, from
 // one consumer, which it has while there is anybody. Each event is kept once.
 type feed struct {
-	bus      *Bus
+	of       *Readers
 	starting sync.Mutex // held by who may begin to read
 
 	mu      sync.Mutex
@@ -48,7 +48,7 @@ type member struct {
 	lost    bool // its queue was full: what came since is in the log
 }
 
-func newFeed(b *Bus) *feed { return &feed{bus: b, members: gsl.NewSublist[*member]()} }
+func newFeed(rs *Readers) *feed { return &feed{of: rs, members: gsl.NewSublist[*member]()} }
 
 // join begins to queue what happens for a follower. It returns the sequence
 // beyond which everything that its filters mean comes to it. Who joined leaves.
@@ -60,12 +60,12 @@ func (f *feed) join(ctx context.Context, filters []string) (*member, uint64, err
 	if running || err != nil {
 		return m, at, err
 	}
-	state, err := f.bus.EventsState(ctx)
+	state, err := f.of.EventsState(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	reader := f.bus.Ordered(state.Last).(*ordered)
+	reader := f.of.Ordered(state.Last).(*ordered)
 	reader.inline = true
 	messages, err := reader.Subscribe(life, event.SubjectPrefix+".>")
 	if err != nil {
@@ -131,8 +131,8 @@ func (f *feed) read(life context.Context, messages <-chan *message.Message) {
 }
 
 func (f *feed) tell(msg *message.Message) {
-	sequence, meant := wire.Number(msg, MetaSequence), false
-	f.members.Match(msg.Metadata.Get(MetaSubject), func(m *member) {
+	sequence, meant := wire.Number(msg, wire.MetaSequence), false
+	f.members.Match(msg.Metadata.Get(wire.MetaSubject), func(m *member) {
 		meant = true
 		m.tell(sequence)
 	})
@@ -173,8 +173,8 @@ func (m *member) take() (found []*message.Message, lost bool, at uint64) {
 	const most = 64
 	for !m.lost && len(m.queue) > 0 && len(found) < most {
 		next := m.queue[0]
-		i := sort.Search(len(f.kept), func(i int) bool { return wire.Number(f.kept[i], MetaSequence) >= next })
-		if i == len(f.kept) || wire.Number(f.kept[i], MetaSequence) != next {
+		i := sort.Search(len(f.kept), func(i int) bool { return wire.Number(f.kept[i], wire.MetaSequence) >= next })
+		if i == len(f.kept) || wire.Number(f.kept[i], wire.MetaSequence) != next {
 			if len(found) > 0 {
 				return found, false, f.at
 			}

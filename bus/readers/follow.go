@@ -1,4 +1,4 @@
-package bus
+package readers
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const followBuffer = 8
 // is read in turns. Who does not take its messages costs only those in its
 // channel, and reads on in the log when it does. A topic's filters must not
 // overlap.
-func (b *Bus) Follow(after uint64) message.Subscriber {
-	return &followers{ordered{bus: b, after: after, stop: make(chan struct{})}}
+func (rs *Readers) Follow(after uint64) message.Subscriber {
+	return &followers{ordered{of: rs, after: after, stop: make(chan struct{})}}
 }
 
 type followers struct{ ordered }
@@ -32,11 +32,11 @@ func (s *followers) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, ErrClosed
+		return nil, wire.ErrClosed
 	}
-	f := &follower{bus: s.bus, last: s.after, filters: strings.Split(topic, ","), out: make(chan *message.Message, followBuffer)}
+	f := &follower{of: s.of, last: s.after, filters: strings.Split(topic, ","), out: make(chan *message.Message, followBuffer)}
 	var err error
-	if f.member, f.known, err = s.bus.feed.join(ctx, f.filters); err != nil {
+	if f.member, f.known, err = s.of.feed.join(ctx, f.filters); err != nil {
 		return nil, fmt.Errorf("follow %s: %w", topic, wire.Unavailable(err))
 	}
 	if err := s.begin(); err != nil {
@@ -67,7 +67,7 @@ func (s *followers) Subscribe(ctx context.Context, topic string) (<-chan *messag
 // follower is one subscription: it reads the log up to where the feed tells it,
 // and then what the feed tells, without a gap or a repeat between them.
 type follower struct {
-	bus     *Bus
+	of      *Readers
 	filters []string
 	member  *member
 	out     chan *message.Message
@@ -85,7 +85,7 @@ func (f *follower) run() {
 		}
 		found, lost, at := f.member.take()
 		for _, msg := range found {
-			if sequence := wire.Number(msg, MetaSequence); sequence > f.last {
+			if sequence := wire.Number(msg, wire.MetaSequence); sequence > f.last {
 				// The feed's message is everybody's.
 				own := message.NewMessage(msg.UUID, msg.Payload)
 				own.Metadata = maps.Clone(msg.Metadata)
@@ -112,18 +112,18 @@ func (f *follower) run() {
 // catchUp reads the log up to where the feed begins, and reports whether it got
 // there.
 func (f *follower) catchUp() bool {
-	newest, err := f.bus.NewestOf(f.ctx, f.filters...)
+	newest, err := f.of.NewestOf(f.ctx, f.filters...)
 	for end := min(newest, f.known); err == nil && f.last < end; {
 		var found []*message.Message
 		var at uint64
-		if found, at, err = f.bus.stretch(f.ctx, f.last, end, f.filters); err != nil {
+		if found, at, err = f.of.stretch(f.ctx, f.last, end, f.filters); err != nil {
 			break
 		}
 		for i, msg := range found {
 			if !f.hand(msg) {
 				return false
 			}
-			f.last, found[i] = wire.Number(msg, MetaSequence), nil
+			f.last, found[i] = wire.Number(msg, wire.MetaSequence), nil
 		}
 		f.last = at
 	}
@@ -132,7 +132,7 @@ func (f *follower) catchUp() bool {
 		return true
 	}
 	if f.ctx.Err() == nil {
-		f.bus.log.Warn("cannot read the log, will try again", "after", f.last, "error", err)
+		f.of.broker.Log.Warn("cannot read the log, will try again", "after", f.last, "error", err)
 		wire.Wait(f.ctx, 500*time.Millisecond)
 	}
 	return false
@@ -146,7 +146,7 @@ func (f *follower) hand(msg *message.Message) bool {
 		for len(f.out) > 0 && wire.Wait(f.ctx, 5*time.Millisecond) {
 		}
 	}
-	if !f.bus.complete(f.ctx, msg) {
+	if !f.of.complete(f.ctx, msg) {
 		return false
 	}
 	msg.SetContext(f.ctx)

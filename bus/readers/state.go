@@ -1,0 +1,75 @@
+package readers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/event"
+	"headwater/bus/wire"
+)
+
+// NewestOf returns the sequence of the newest event on any of the subject
+// filters, 0 if there is none: how far a reader of these filters has to read to
+// have seen what is there now. The stream's leader answers, because a replica
+// that lags would let the reader stop early.
+func (rs *Readers) NewestOf(ctx context.Context, filters ...string) (uint64, error) {
+	js, err := rs.broker.Conn.JetStream()
+	if err != nil {
+		return 0, fmt.Errorf("newest event: %w", err)
+	}
+	var newest uint64
+	for _, filter := range filters {
+		// The older call of nats.go asks the leader; its successor asks anybody
+		// where the stream allows direct reads.
+		msg, err := js.GetLastMsg(event.Stream, filter, nats.Context(ctx))
+		switch {
+		case err == nil:
+			newest = max(newest, msg.Sequence)
+		case !errors.Is(err, nats.ErrMsgNotFound):
+			return 0, fmt.Errorf("newest event on %s: %w", filter, wire.Unavailable(err))
+		}
+	}
+	return newest, nil
+}
+
+// StreamState says which history a stream holds. Two streams with different
+// Created are different histories, whatever their sequences.
+type StreamState struct {
+	First, Last uint64 // sequences; Last is 0 when nothing was ever published
+	Created     time.Time
+	Readers     int // consumers that the broker keeps for readers
+}
+
+// EventsState returns the state of the events' stream.
+func (rs *Readers) EventsState(ctx context.Context) (StreamState, error) {
+	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return rs.broker.Events.Info(ctx) })
+	if err != nil {
+		return StreamState{}, fmt.Errorf("state of %s: %w", event.Stream, wire.Unavailable(err))
+	}
+	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created, Readers: info.State.Consumers}, nil
+}
+
+// readable returns wire.ErrHistoryMissing when an event that the embedded broker's log
+// should hold is not there or not what was written, and nil also when the broker
+// does not say.
+func (rs *Readers) readable(ctx context.Context, sequence uint64) error {
+	if !rs.broker.Embedded {
+		return nil
+	}
+	state, err := rs.EventsState(ctx)
+	if err != nil || sequence < state.First || sequence > state.Last {
+		return nil
+	}
+	try, cancel := context.WithTimeout(ctx, wire.AskTry)
+	defer cancel()
+	_, err = rs.broker.Events.GetMsg(try, sequence)
+	if code := (*jetstream.APIError)(nil); errors.As(err, &code) || errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("%w: event %d cannot be read (%w), though the log goes on to %d; restore the broker's data", wire.ErrHistoryMissing, sequence, err, state.Last)
+	}
+	return nil
+}

@@ -23,8 +23,8 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors"
-	"headwater/handlers/webhooks"
 	"headwater/projections"
+	"headwater/webhooks"
 )
 
 // Commands takes commands for the workers. *bus.Bus is one.

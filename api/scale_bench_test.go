@@ -16,9 +16,9 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
-	"headwater/handlers"
-	"headwater/handlers/webhooks"
+	"headwater/handlers/syncoptions"
 	"headwater/projections"
+	"headwater/webhooks"
 )
 
 // instant is a log without a disk and a worker without sources: what it is
@@ -100,10 +100,7 @@ func sized(b *testing.B, sources, tables int) (call func(method, path, body stri
 	}
 	h, err := New(Deps{
 		Commands: fake, Events: fake, History: fake, Reads: view, Connectors: testRegistry(b), Vault: (*seal.Vault)(nil), Idempotency: answerBox{}, Webhooks: new(webhooks.Registry), Auth: tokens,
-		CheckSync: func(o, kept command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
-			fitting, _ := handlers.CheckCall(o, kept, tables, reached)
-			return fitting, nil
-		},
+		CheckSync: syncoptions.CheckCall,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -15,23 +15,15 @@ import (
 	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/syncoptions"
 	"headwater/projections"
 )
 
-// SyncProblem is one thing in sync_options that a source cannot meet.
-type SyncProblem struct {
-	Field   string // such as sync_options.cursor_columns.orders
-	Message string
-	Reason  event.Reason
-	Absent  bool // it names what this source lacks, and another may have
-}
-
 // CheckSync says what of the options a source with these tables, which keeps
 // others, cannot meet, and returns the options without what names tables that it
-// lacks. reached tells the
-// cursor column and value up to which a table was landed, "" for none.
-type CheckSync func(o, kept command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (
-	fitting command.SyncOptions, problems []SyncProblem)
+// lacks. syncoptions.CheckCall is one.
+type CheckSync func(o, kept command.SyncOptions, tables []event.Table, reached syncoptions.Reached) (
+	fitting command.SyncOptions, problems []syncoptions.Problem)
 
 // cursorText is a cursor value as text. A number in JSON is as good, and keeps
 // its digits.
@@ -270,7 +262,7 @@ func (h *Handler) fitAgain(r *request, owner, source string, n int, asked comman
 
 // fitOne checks the options against one source, and reports whether its tables
 // are known.
-func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitting command.SyncOptions, known bool, problems []SyncProblem, err error) {
+func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitting command.SyncOptions, known bool, problems []syncoptions.Problem, err error) {
 	schema, err := h.Reads.Schema(s.Address, 0)
 	if err != nil && !errors.Is(err, projections.ErrNotFound) {
 		return fitting, false, nil, err

@@ -14,20 +14,11 @@ import (
 	"headwater/api/auth"
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/handlers"
+	"headwater/handlers/syncoptions"
 )
 
 // checked lets the workers' own judgement check the options, as the binary does.
-func checked(d *Deps) {
-	d.CheckSync = func(o, kept command.SyncOptions, tables []event.Table, reached func(string, string) (string, string)) (command.SyncOptions, []SyncProblem) {
-		fitting, problems := handlers.CheckCall(o, kept, tables, reached)
-		var told []SyncProblem
-		for _, p := range problems {
-			told = append(told, SyncProblem(p))
-		}
-		return fitting, told
-	}
-}
+func checked(d *Deps) { d.CheckSync = syncoptions.CheckCall }
 
 // sentOptions keeps what the workers were sent.
 type sentOptions struct {

@@ -13,7 +13,7 @@ import (
 	"headwater/api/idempotency"
 	"headwater/api/web"
 	"headwater/bus/event"
-	"headwater/handlers/webhooks"
+	"headwater/webhooks"
 )
 
 type webhookRequest struct {

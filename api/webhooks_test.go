@@ -17,7 +17,7 @@ import (
 	"headwater/api/idempotency"
 	"headwater/bus"
 	"headwater/connectors"
-	"headwater/handlers/webhooks"
+	"headwater/webhooks"
 )
 
 // testWebhooks is the registry of a house; nothing delivers unless a test does.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/syncoptions"
 )
 
 // used returns the column that the last sync of a table went by, "" for none.
@@ -17,7 +18,7 @@ func (a *attempt) used(namespace, table string) string {
 // differ moved says so: another choice (a column was added, renamed or may be
 // NULL now) must not change in silence what syncs find.
 func (a *attempt) cursorOf(t driver.Table) (column, moved string) {
-	if c, ok := named(a.options.CursorField, t.Namespace, t.Name); ok {
+	if c, ok := syncoptions.Named(a.options.CursorField, t.Namespace, t.Name); ok {
 		return c, ""
 	}
 	choice := ""
@@ -25,7 +26,7 @@ func (a *attempt) cursorOf(t driver.Table) (column, moved string) {
 		choice = c.Name
 	}
 	used := a.used(t.Namespace, t.Name)
-	if used == "" || used == choice || a.choice.any(a.options.Reset, t.Namespace, t.Name) {
+	if used == "" || used == choice || a.choice.Any(a.options.Reset, t.Namespace, t.Name) {
 		return choice, ""
 	}
 	if c, ok := t.Column(used); ok && c.Ordered() {

@@ -8,6 +8,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/handlers/syncoptions"
 )
 
 // wish is what the options ask of one table beyond how it is read.
@@ -35,10 +36,10 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 	}
 	var runs []*tableRun
 	for _, t := range found.tables {
-		if !a.choice.takes(t.Namespace, t.Name) {
+		if !a.choice.Takes(t.Namespace, t.Name) {
 			continue
 		}
-		run := &tableRun{table: a.choice.without(t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
+		run := &tableRun{table: a.choice.Without(t), totals: &a.totals, patience: 2 * a.h.options.ProgressEvery}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		// A full refresh notes it too: the next incremental sync goes on there.
 		var moved string
@@ -48,7 +49,7 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 			run.result.Estimate = &rows
 		}
 		run.note(t.Notes...)
-		run.wish = wish{Reset: a.choice.any(a.options.Reset, t.Namespace, t.Name), Limit: limit}
+		run.wish = wish{Reset: a.choice.Any(a.options.Reset, t.Namespace, t.Name), Limit: limit}
 		if a.mode == landing.Incremental {
 			run.note(moved)
 			a.planIncremental(run, t)
@@ -56,7 +57,7 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 		runs = append(runs, run)
 	}
 	for _, u := range found.unread {
-		if a.choice.takes(u.Namespace, u.Name) {
+		if a.choice.Takes(u.Namespace, u.Name) {
 			run := &tableRun{table: driver.Table{Namespace: u.Namespace, Name: u.Name}, unread: u.Err, totals: &a.totals}
 			run.result = event.TableResult{Name: u.Name, Namespace: u.Namespace, Status: statusWaiting, Mode: a.mode}
 			runs = append(runs, run)
@@ -79,20 +80,20 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 	} else {
 		run.note(driver.CursorNotes(t, run.cursor)...)
 	}
-	run.wish.Key = keyOf(a.options, t.Namespace, t.Name, t.PrimaryKey)
+	run.wish.Key = syncoptions.KeyOf(a.options, t.Namespace, t.Name, t.PrimaryKey)
 	if a.options.Merge && len(run.wish.Key) == 0 {
 		run.result.Mode = landing.FullRefresh
-		run.result.Message = "no key to merge by: the whole table is read each time; " + nameKey
+		run.result.Message = "no key to merge by: the whole table is read each time; " + syncoptions.NameKey
 		return
 	}
 	run.wish.Lookback = a.options.Lookback
 	if a.options.Merge {
 		run.wish.Merge = true
-		run.wish.Deleted, _ = named(a.options.Deleted, t.Namespace, t.Name)
+		run.wish.Deleted, _ = syncoptions.Named(a.options.Deleted, t.Namespace, t.Name)
 	}
-	if text, ok := named(a.options.StartFrom, t.Namespace, t.Name); ok {
+	if text, ok := syncoptions.Named(a.options.StartFrom, t.Namespace, t.Name); ok {
 		column, _ := t.Column(run.cursor)
-		if value, err := cursorValue(column.Type, text); err == nil { // checked before
+		if value, err := syncoptions.CursorValue(column.Type, text); err == nil { // checked before
 			run.wish.From = &driver.Cursor{Column: run.cursor, Value: &value}
 		}
 	}
@@ -102,8 +103,7 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 // before.
 func (a *attempt) check(found []event.Table) error {
 	// An attempt that goes on with start_from may have passed it already.
-	c := &check{o: a.options, tables: found, fitting: a.options, choice: a.choice, absentee: a.absentee, used: a.used}
-	_, problems := c.all()
+	problems := syncoptions.CheckFound(a.options, found, a.choice, a.used, a.absentee)
 	if len(problems) == 0 {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (t *tableRun) behind(from driver.Cursor) driver.Cursor {
 	if !ok || from.Value == nil || t.wish.Lookback == "" {
 		return from
 	}
-	value := behind(column.Type, *from.Value, t.wish.Lookback)
+	value := syncoptions.Behind(column.Type, *from.Value, t.wish.Lookback)
 	from.Value = &value
 	return from
 }

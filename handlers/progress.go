@@ -11,6 +11,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/handlers/syncoptions"
 )
 
 // The statuses of a table within a sync.
@@ -148,7 +149,7 @@ func (t *tableRun) kept(as driver.Table) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.result.Message = someOf(kept) + "; a full refresh lands it anew"
+	t.result.Message = syncoptions.SomeOf(kept) + "; a full refresh lands it anew"
 }
 
 // fail ends the table with what of it was committed.

@@ -25,7 +25,7 @@ func (l *lander) retype(ctx, work context.Context, t *tableRun) error {
 	if at < 0 {
 		return fmt.Errorf("the types of %s were to be found anew, and it is gone", t.table)
 	}
-	t.table = l.choice.without(found.tables[at])
+	t.table = l.choice.Without(found.tables[at])
 	return l.journal.decide(ctx, func(view) (move, error) {
 		known, err := l.h.state.Schema(l.j.address)
 		if err != nil {

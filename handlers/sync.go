@@ -13,6 +13,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/landing"
+	"headwater/handlers/syncoptions"
 )
 
 // attempt is one worker's go at one sync. The sequence of its SyncStarted is its
@@ -36,7 +37,7 @@ type attempt struct {
 	source  view
 	journal *journal
 	tables  []*tableRun
-	choice  *choice
+	choice  *syncoptions.Choice
 	inUse   map[string]string   // table to the cursor column of its last sync
 	lost    []event.Table       // that were known or landed and are not offered now; their names alone
 	gone    []event.TableResult // of what the sync would take and the source does not offer
@@ -160,9 +161,9 @@ func (a *attempt) expected() (names []string, estimates []int64, err error) {
 		a.mode = landing.FullRefresh
 	}
 	names = []string{}
-	choice := newChoice(a.options, schema.Tables)
+	choice := syncoptions.NewChoice(a.options, schema.Tables)
 	for _, t := range schema.Tables {
-		if !choice.takes(t.Namespace, t.Name) {
+		if !choice.Takes(t.Namespace, t.Name) {
 			continue
 		}
 		names = append(names, nameOf(t))
@@ -259,7 +260,7 @@ func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
 	if err := a.mean(tables, a.lost, leftTables(left)); err != nil {
 		return err
 	}
-	a.choice = newChoice(a.options, tables, a.lost, unreadTables(found.unread), leftTables(left))
+	a.choice = syncoptions.NewChoice(a.options, tables, a.lost, unreadTables(found.unread), leftTables(left))
 	a.gone = a.vanished(left, found.unread)
 	if err := a.journal.decide(ctx, func(view) (move, error) {
 		return a.j.schemaMove(false, "sync", a.id, found)

@@ -6,6 +6,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/syncoptions"
 )
 
 // maxTold bounds how many tables that are left out, and never landed, a sync
@@ -28,7 +29,7 @@ func nothingFound(known []event.Table, left []event.LeftOut) error {
 	for i, t := range known {
 		names[i] = nameOf(t)
 	}
-	return failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s%s", someOf(names), check, why)
+	return failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s%s", syncoptions.SomeOf(names), check, why)
 }
 
 // lost returns the names of the tables that were known or have landed, and that
@@ -87,7 +88,7 @@ func (a *attempt) vanished(left []event.LeftOut, unread []driver.UnreadTable) (g
 	}
 	for _, t := range a.lost {
 		k := event.LeftOut{Namespace: t.Namespace, Name: t.Name}
-		if tried[k] || !a.choice.takes(t.Namespace, t.Name) {
+		if tried[k] || !a.choice.Takes(t.Namespace, t.Name) {
 			continue
 		}
 		message := "the source no longer shows this table: it was dropped or renamed, or may not be read"
@@ -99,7 +100,7 @@ func (a *attempt) vanished(left []event.LeftOut, unread []driver.UnreadTable) (g
 	}
 	for _, l := range left {
 		k := event.LeftOut{Namespace: l.Namespace, Name: l.Name}
-		if !tried[k] && len(gone) < maxTold && a.choice.takes(l.Namespace, l.Name) {
+		if !tried[k] && len(gone) < maxTold && a.choice.Takes(l.Namespace, l.Name) {
 			tell(l.Namespace, l.Name, "it is left out: "+l.Reason)
 		}
 	}
@@ -113,12 +114,12 @@ func (a *attempt) absentee(option, text string) bool {
 	if text == "" { // see both
 		return true
 	}
-	named := func(t event.Table) bool { return a.choice.means(text, t.Namespace, t.Name) }
-	told := func(r event.TableResult) bool { return a.choice.means(text, r.Namespace, r.Name) }
+	named := func(t event.Table) bool { return a.choice.Means(text, t.Namespace, t.Name) }
+	told := func(r event.TableResult) bool { return a.choice.Means(text, r.Namespace, r.Name) }
 	if slices.ContainsFunc(a.lost, named) || slices.ContainsFunc(a.gone, told) {
 		return true
 	}
-	if option != "tables" && option != "exclude" || option == "exclude" && wild(text) {
+	if option != "tables" && option != "exclude" || option == "exclude" && syncoptions.Wild(text) {
 		return option == "exclude"
 	}
 	message := "the source has no such table, and nothing of one has landed"
@@ -138,5 +139,5 @@ func (a *attempt) noneOfThem() error {
 	for i, r := range a.gone {
 		told[i] = resultName(r) + " (" + r.Message + ")"
 	}
-	return failf(event.ReasonNotFound, "none of the tables of sync_options.tables is there: %s", someOf(told))
+	return failf(event.ReasonNotFound, "none of the tables of sync_options.tables is there: %s", syncoptions.SomeOf(told))
 }

@@ -16,6 +16,7 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/syncoptions"
 )
 
 // shownRows is how many rows that differ are named of a table.
@@ -59,17 +60,17 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 	if err != nil {
 		return j.sorted(ctx, work, err)
 	}
-	only := newChoice(command.SyncOptions{Tables: patterns}, tablesOf(found.tables))
+	only := syncoptions.NewChoice(command.SyncOptions{Tables: patterns}, tablesOf(found.tables))
 	var due []event.Verification
 	tables := map[int]driver.Table{}
 	for _, t := range found.tables {
-		if only.takes(t.Namespace, t.Name) {
+		if only.Takes(t.Namespace, t.Name) {
 			tables[len(due)] = t
 			due = append(due, event.Verification{Name: t.Name, Namespace: t.Namespace})
 		}
 	}
 	for _, u := range found.unread {
-		if only.takes(u.Namespace, u.Name) {
+		if only.Takes(u.Namespace, u.Name) {
 			reason, message := explain(u.Err)
 			due = append(due, event.Verification{Name: u.Name, Namespace: u.Namespace, Status: event.Unverified, Reason: reason, Message: message})
 		}

@@ -43,6 +43,12 @@ type SyncOptions struct {
 	Always           bool                `json:"always,omitempty"`             // they are the source's own from now on, in the place of those it kept
 }
 
+// The modes of a sync.
+const (
+	FullRefresh = "full_refresh" // replaces everything that had landed, in one commit at the end
+	Incremental = "incremental"  // appends what lies beyond the cursor
+)
+
 // What SyncOptions.OnReplaced and OnColumnsChanged may be.
 const (
 	Restart = "restart" // the table starts over

@@ -12,9 +12,7 @@ import (
 	"headwater/api"
 	"headwater/api/iceberg"
 	"headwater/bus"
-	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/handlers"
 	"headwater/handlers/landing"
 	"headwater/projections"
 )
@@ -44,16 +42,6 @@ func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
 	}
 	e, err := bus.EventOf(msg)
 	return sequence, e, err
-}
-
-// checkSync is the workers' judgement of sync options as the API asks for it.
-func checkSync(o, kept command.SyncOptions, tables []event.Table, reached func(namespace, table string) (column, value string)) (command.SyncOptions, []api.SyncProblem) {
-	fitting, problems := handlers.CheckCall(o, kept, tables, reached)
-	told := make([]api.SyncProblem, len(problems))
-	for i, p := range problems {
-		told[i] = api.SyncProblem(p)
-	}
-	return fitting, told
 }
 
 // lakeView is the lake as the API shows it.

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"headwater/bus/event"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"headwater/bus/event"
 )
 
 var (

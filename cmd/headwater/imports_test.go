@@ -77,6 +77,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/api/web", []string{"headwater/api/contract", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}, "web is how answers look: it knows no call, no command and no read model"},
 		{"headwater/api/quota", nil, "quota counts what is under way by name: it knows no request"},
 		{"headwater/api/idempotency", []string{"headwater/api/web", "headwater/bus/event", "headwater/bus/kv"}, "idempotency keeps answers to requests, whatever they ask for"},
+		{"headwater/handlers/syncoptions", []string{"headwater/bus/command", "headwater/bus/event", "headwater/connectors/driver", "github.com/google/uuid"}, "syncoptions is pure: what the API refuses and what a worker finds is judged by the same lines"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}
@@ -109,6 +110,9 @@ func TestImportArrows(t *testing.T) {
 				if under(imported, rule.library) && !slices.ContainsFunc(rule.users, func(u string) bool { return under(p.ImportPath, u) }) {
 					t.Errorf("%s imports %s: %s", p.ImportPath, imported, rule.because)
 				}
+			}
+			if under(p.ImportPath, "headwater/api") && under(imported, "headwater/handlers") && imported != "headwater/handlers/syncoptions" {
+				t.Errorf("%s imports %s: the API and the workers meet on the bus and in the read model alone", p.ImportPath, imported)
 			}
 			disk := imported == "os" || imported == "io/fs" || imported == "path" || under(imported, "path/filepath")
 			if disk && under(p.ImportPath, "headwater/connectors/formats") && p.ImportPath != "headwater/connectors/formats/formatstest" {

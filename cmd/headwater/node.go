@@ -19,8 +19,9 @@ import (
 	"headwater/connectors/builtin"
 	"headwater/handlers"
 	"headwater/handlers/landing"
-	"headwater/handlers/webhooks"
+	"headwater/handlers/syncoptions"
 	"headwater/projections"
+	"headwater/webhooks"
 )
 
 // How long Close waits for what runs: SIGTERM is answered within 30 s. Requests
@@ -169,7 +170,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		}
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables}, Catalog: catalogView{tables}, Access: door.access,
-			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: checkSync,
+			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: syncoptions.CheckCall,
 			Answered: told.Answered, Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
 		if err != nil {

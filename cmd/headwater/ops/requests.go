@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"headwater/api/web"
-	"headwater/handlers/webhooks"
+	"headwater/webhooks"
 )
 
 // Answered logs and counts a request. Those that change something, and those

@@ -1,4 +1,4 @@
-package handlers
+package syncoptions
 
 import (
 	"slices"
@@ -10,11 +10,11 @@ import (
 	"headwater/connectors/driver"
 )
 
-// choice says which tables the options of a sync mean. A text that is the name
+// Choice says which tables the options of a sync mean. A text that is the name
 // of a table, alone or with its namespace, means that table and no other,
 // whatever of a pattern it holds; any other is a pattern. It is safe for concurrent
 // use.
-type choice struct {
+type Choice struct {
 	options command.SyncOptions
 	names   map[string]bool // of the tables there are and were
 
@@ -22,30 +22,30 @@ type choice struct {
 	globs map[string]glob // compiled; nil for a text that is no pattern
 }
 
-// newChoice makes the choice among tables; of each it takes the names alone.
-func newChoice(o command.SyncOptions, tables ...[]event.Table) *choice {
-	c := &choice{options: o, names: map[string]bool{}, globs: map[string]glob{}}
+// NewChoice makes the choice among tables; of each it takes the names alone.
+func NewChoice(o command.SyncOptions, tables ...[]event.Table) *Choice {
+	c := &Choice{options: o, names: map[string]bool{}, globs: map[string]glob{}}
 	for _, some := range tables {
 		for _, t := range some {
-			c.names[t.Name], c.names[nameOf(t)] = true, true
+			c.names[t.Name], c.names[nameIn(t)] = true, true
 		}
 	}
 	return c
 }
 
-// takes reports whether the sync takes a table: any of the patterns means it, or
+// Takes reports whether the sync takes a table: any of the patterns means it, or
 // there are none, and it is not excluded.
-func (c *choice) takes(namespace, name string) bool {
-	return (len(c.options.Tables) == 0 || c.any(c.options.Tables, namespace, name)) && !c.any(c.options.Exclude, namespace, name)
+func (c *Choice) Takes(namespace, name string) bool {
+	return (len(c.options.Tables) == 0 || c.Any(c.options.Tables, namespace, name)) && !c.Any(c.options.Exclude, namespace, name)
 }
 
-// any reports whether one of the patterns means the table.
-func (c *choice) any(patterns []string, namespace, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return c.means(p, namespace, name) })
+// Any reports whether one of the patterns means the table.
+func (c *Choice) Any(patterns []string, namespace, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return c.Means(p, namespace, name) })
 }
 
-// means reports whether a pattern means the table.
-func (c *choice) means(pattern, namespace, name string) bool {
+// Means reports whether a pattern means the table.
+func (c *Choice) Means(pattern, namespace, name string) bool {
 	full := driver.Table{Namespace: namespace, Name: name}.String()
 	switch {
 	case pattern == full || pattern == name:
@@ -58,7 +58,7 @@ func (c *choice) means(pattern, namespace, name string) bool {
 }
 
 // glob returns a compiled pattern, nil for a text that is none.
-func (c *choice) glob(pattern string) glob {
+func (c *Choice) glob(pattern string) glob {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g, ok := c.globs[pattern]
@@ -73,7 +73,7 @@ func (c *choice) glob(pattern string) glob {
 
 // ofColumns returns which of a table's columns the pattern means: the one of that
 // name, or else those that match.
-func (c *choice) ofColumns(pattern string, columns []string) []string {
+func (c *Choice) ofColumns(pattern string, columns []string) []string {
 	if slices.Contains(columns, pattern) {
 		return []string{pattern}
 	}
@@ -85,10 +85,10 @@ func (c *choice) ofColumns(pattern string, columns []string) []string {
 }
 
 // excluded returns which of a table's columns are neither read nor landed.
-func (c *choice) excluded(namespace, table string, columns []string) map[string]bool {
+func (c *Choice) excluded(namespace, table string, columns []string) map[string]bool {
 	var out map[string]bool
 	for pattern, of := range c.options.Columns {
-		if !c.means(pattern, namespace, table) {
+		if !c.Means(pattern, namespace, table) {
 			continue
 		}
 		for _, p := range of.Exclude {
@@ -103,8 +103,8 @@ func (c *choice) excluded(namespace, table string, columns []string) map[string]
 	return out
 }
 
-// without returns the table without the columns that the options exclude.
-func (c *choice) without(t driver.Table) driver.Table {
+// Without returns the table without the columns that the options exclude.
+func (c *Choice) Without(t driver.Table) driver.Table {
 	names := make([]string, len(t.Columns))
 	for i, column := range t.Columns {
 		names[i] = column.Name
@@ -120,12 +120,12 @@ func (c *choice) without(t driver.Table) driver.Table {
 	return t
 }
 
-// wild reports whether a text can mean more than the one table of that name.
-func wild(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
+// Wild reports whether a text can mean more than the one table of that name.
+func Wild(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
 
-// named returns what a caller's map says of a table: under its full name, or
+// Named returns what a caller's map says of a table: under its full name, or
 // else its name alone.
-func named[V any](m map[string]V, namespace, name string) (v V, ok bool) {
+func Named[V any](m map[string]V, namespace, name string) (v V, ok bool) {
 	if v, ok = m[driver.Table{Namespace: namespace, Name: name}.String()]; ok {
 		return v, true
 	}
@@ -133,10 +133,10 @@ func named[V any](m map[string]V, namespace, name string) (v V, ok bool) {
 	return v, ok
 }
 
-// keyOf returns the columns that tell a table's rows apart: those that the
+// KeyOf returns the columns that tell a table's rows apart: those that the
 // options name, else its primary key.
-func keyOf(o command.SyncOptions, namespace, name string, primary []string) []string {
-	if key, ok := named(o.KeyColumns, namespace, name); ok {
+func KeyOf(o command.SyncOptions, namespace, name string, primary []string) []string {
+	if key, ok := Named(o.KeyColumns, namespace, name); ok {
 		return key
 	}
 	return primary

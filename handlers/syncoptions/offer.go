@@ -1,4 +1,4 @@
-package handlers
+package syncoptions
 
 import (
 	"fmt"
@@ -14,11 +14,11 @@ func offer(who string, names []string, what string) string {
 	if len(names) == 0 {
 		return fmt.Sprintf("%s has no %s", who, what)
 	}
-	return who + " has " + someOf(names)
+	return who + " has " + SomeOf(names)
 }
 
-// someOf names the first few.
-func someOf(names []string) string {
+// SomeOf names the first few.
+func SomeOf(names []string) string {
 	const most = 10
 	more := ""
 	if n := len(names) - most; n > 0 {
@@ -30,7 +30,7 @@ func someOf(names []string) string {
 func offerTables(tables []event.Table) string {
 	names := make([]string, len(tables))
 	for i, t := range tables {
-		names[i] = nameOf(t)
+		names[i] = nameIn(t)
 	}
 	return offer("the source", names, "tables")
 }
@@ -69,4 +69,11 @@ func columnOf(t event.Table, name string) (driver.Type, bool) {
 		}
 	}
 	return driver.Type{}, false
+}
+
+func nameIn(t event.Table) string {
+	if t.Namespace == "" {
+		return t.Name
+	}
+	return t.Namespace + "." + t.Name
 }

@@ -1,4 +1,4 @@
-package handlers
+package syncoptions
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 // MaxParallelism bounds over how many connections one table is read.
 const MaxParallelism = 16
 
-// nameKey says how a table without a primary key gets one.
-const nameKey = "name its columns in sync_options.key_columns"
+// NameKey says how a table without a primary key gets one.
+const NameKey = "name its columns in sync_options.key_columns"
 
 // merge checks that the columns which say that a row is deleted can say so. What
 // has no key is read whole.
@@ -21,15 +21,15 @@ func (c *check) merge() {
 		typ, ok := columnOf(t, column)
 		switch {
 		case !ok:
-			c.add(field, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, marks, tellsDeleted))
+			c.add(field, "table %s has no column %q; %s", nameIn(t), column, offerColumns(t, marks, tellsDeleted))
 		case !tellsDeleted(typ):
-			c.add(field, "column %q of %s is %s; deletes are told by a boolean, a whole number or a timestamp: %s", column, nameOf(t), typ, offerColumns(t, marks, tellsDeleted))
+			c.add(field, "column %q of %s is %s; deletes are told by a boolean, a whole number or a timestamp: %s", column, nameIn(t), typ, offerColumns(t, marks, tellsDeleted))
 		case isTime(typ) && !nullable(t, column):
-			c.add(field, "column %q of %s is never NULL, so that every row would count as deleted; deletes are told by a time that is NULL until then, a boolean or a whole number", column, nameOf(t))
+			c.add(field, "column %q of %s is never NULL, so that every row would count as deleted; deletes are told by a time that is NULL until then, a boolean or a whole number", column, nameIn(t))
 		case c.o.Merge && c.incremental() && c.cursor(t) == "":
-			c.add(field, "table %s has no cursor, so it is read whole each time and what it says of deletes is not looked at; name one in sync_options.cursor_columns", nameOf(t))
+			c.add(field, "table %s has no cursor, so it is read whole each time and what it says of deletes is not looked at; name one in sync_options.cursor_columns", nameIn(t))
 		case c.o.Merge && c.incremental() && len(c.key(t)) == 0:
-			c.add(field, "table %s has no key, so it is read whole each time and what it says of deletes is not looked at; %s", nameOf(t), nameKey)
+			c.add(field, "table %s has no key, so it is read whole each time and what it says of deletes is not looked at; %s", nameIn(t), NameKey)
 		}
 	})
 }
@@ -61,9 +61,9 @@ func (c *check) keys() {
 			typ, ok := columnOf(t, column)
 			switch {
 			case !ok:
-				c.add(at, "table %s has no column %q; %s", nameOf(t), column, offerColumns(t, what, fits))
+				c.add(at, "table %s has no column %q; %s", nameIn(t), column, offerColumns(t, what, fits))
 			case !fits(typ):
-				c.add(at, "column %q of %s is %s, whose values cannot be told apart surely; %s", column, nameOf(t), typ, offerColumns(t, what, fits))
+				c.add(at, "column %q of %s is %s, whose values cannot be told apart surely; %s", column, nameIn(t), typ, offerColumns(t, what, fits))
 			case slices.Contains(columns[:i], column):
 				c.add(at, "names column %q again", column)
 			}
@@ -71,7 +71,7 @@ func (c *check) keys() {
 	})
 }
 
-func (c *check) key(t event.Table) []string { return keyOf(c.o, t.Namespace, t.Name, t.PrimaryKey) }
+func (c *check) key(t event.Table) []string { return KeyOf(c.o, t.Namespace, t.Name, t.PrimaryKey) }
 
 // lookback checks that the overlap fits every cursor that it is taken from, and
 // that there is one.
@@ -93,13 +93,13 @@ func (c *check) lookback() {
 		if !ok || !typ.Ordered() {
 			continue // read whole each time, or told by cursors
 		}
-		if _, starts := named(c.o.StartFrom, t.Namespace, t.Name); starts {
+		if _, starts := Named(c.o.StartFrom, t.Namespace, t.Name); starts {
 			elsewhere = true
 			continue
 		}
 		applies = true
 		if wrong := lookbackFits(typ, l); wrong != "" {
-			c.add("lookback", "does not fit the cursor %s of %s, which is %s: %s", column, nameOf(t), typ, wrong)
+			c.add("lookback", "does not fit the cursor %s of %s, which is %s: %s", column, nameIn(t), typ, wrong)
 		}
 	}
 	switch {
@@ -120,16 +120,16 @@ func (c *check) startOver() {
 		column := c.cursor(t)
 		typ, ok := columnOf(t, column)
 		switch {
-		case c.choice.any(c.o.Reset, t.Namespace, t.Name):
-			c.add(field, "table %s is also in sync_options.reset; choose one of the two", nameOf(t))
+		case c.choice.Any(c.o.Reset, t.Namespace, t.Name):
+			c.add(field, "table %s is also in sync_options.reset; choose one of the two", nameIn(t))
 			return
 		case !ok || !typ.Ordered():
 			if c.incremental() {
-				c.add(field, "table %s has no cursor to start from; name one in sync_options.cursor_columns", nameOf(t))
+				c.add(field, "table %s has no cursor to start from; name one in sync_options.cursor_columns", nameIn(t))
 			}
 			return
 		}
-		value, err := cursorValue(typ, text)
+		value, err := CursorValue(typ, text)
 		if err != nil {
 			c.add(field, "%v", err)
 			return
@@ -142,7 +142,7 @@ func (c *check) startOver() {
 			return
 		}
 		if order, err := driver.CompareCursors(typ, value, now); err == nil && order > 0 {
-			c.add(field, "lies after the cursor of %s, so that rows between the two would be missed; GET .../checkpoints lists what there is to start from", nameOf(t))
+			c.add(field, "lies after the cursor of %s, so that rows between the two would be missed; GET .../checkpoints lists what there is to start from", nameIn(t))
 		}
 	})
 }

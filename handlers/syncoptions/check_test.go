@@ -1,18 +1,16 @@
-package handlers
+package syncoptions
 
 import (
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
-	"headwater/handlers/landing"
 )
 
 // shop is the schema that the checks are tried on.
@@ -39,7 +37,7 @@ func TestCheckOptions(t *testing.T) {
 		}
 		return "", ""
 	}
-	incremental := landing.Incremental
+	incremental := command.Incremental
 	for name, c := range map[string]struct {
 		options o
 		want    string // field and part of the message of each problem; "" for none
@@ -115,7 +113,7 @@ func TestCheckOptions(t *testing.T) {
 		"no such answer to a change":      {o{OnColumnsChanged: "stop"}, `on_columns_changed: is "stop"; it can be reread or keep`},
 		"no idle time":                    {o{IdleTimeout: "0s"}, "idle_timeout: is not a length of time"},
 	} {
-		_, problems := CheckOptions(c.options, shop(), reached)
+		_, problems := Check(c.options, shop(), reached)
 		switch {
 		case c.want == "" && len(problems) == 0:
 		case c.want == "" || len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), "sync_options."+c.want):
@@ -126,8 +124,8 @@ func TestCheckOptions(t *testing.T) {
 
 // With several sources an option may name what only one of them has.
 func TestCheckOptionsLeavesWhatIsElsewhere(t *testing.T) {
-	fitting, problems := CheckOptions(command.SyncOptions{
-		Mode: landing.Incremental, Tables: []string{"orders", "carts"}, Reset: []string{"carts"},
+	fitting, problems := Check(command.SyncOptions{
+		Mode: command.Incremental, Tables: []string{"orders", "carts"}, Reset: []string{"carts"},
 		CursorField: map[string]string{"orders": "id", "carts": "id"}, StartFrom: map[string]string{"carts": "5"},
 		Columns: map[string]command.Columns{"orders": {Exclude: []string{"note", "x"}}, "carts": {Exclude: []string{"x"}}},
 	}, shop(), nil)
@@ -139,7 +137,7 @@ func TestCheckOptionsLeavesWhatIsElsewhere(t *testing.T) {
 	if len(problems) != 6 {
 		t.Errorf("%d problems: %v", len(problems), problems)
 	}
-	if _, left := CheckOptions(fitting, shop(), nil); len(left) > 0 || len(fitting.Tables) != 1 || len(fitting.CursorField) != 1 || fitting.StartFrom != nil || fitting.Reset != nil {
+	if _, left := Check(fitting, shop(), nil); len(left) > 0 || len(fitting.Tables) != 1 || len(fitting.CursorField) != 1 || fitting.StartFrom != nil || fitting.Reset != nil {
 		t.Errorf("%+v: %v", fitting, left)
 	}
 }
@@ -157,7 +155,7 @@ func TestCursorValue(t *testing.T) {
 		{driver.Of(driver.UUID), "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"}, {driver.Of(driver.UUID), "x", ""},
 		{driver.Of(driver.String), "x", "x"},
 	} {
-		got, err := cursorValue(c.typ, c.in)
+		got, err := CursorValue(c.typ, c.in)
 		if got != c.want || (err != nil) != (c.want == "") {
 			t.Errorf("%s %q: %q %v, wanted %q", c.typ, c.in, got, err, c.want)
 		}
@@ -181,24 +179,9 @@ func TestBehind(t *testing.T) {
 		{driver.Of(driver.String), "x", "100", "x"},
 		{driver.Of(driver.Int64), "1000", "1h", "1000"},
 	} {
-		if got := behind(c.typ, c.at, c.lookback); got != c.want {
+		if got := Behind(c.typ, c.at, c.lookback); got != c.want {
 			t.Errorf("%s %s - %s: %s, wanted %s", c.typ, c.at, c.lookback, got, c.want)
 		}
-	}
-}
-
-func TestPace(t *testing.T) {
-	var p pace
-	at := time.Unix(0, 0)
-	p.begin(at)
-	if got := p.measure(at.Add(time.Millisecond), 1000); got != 0 {
-		t.Errorf("measured in a millisecond: %d", got)
-	}
-	if got := p.measure(at.Add(time.Second), 1000); got != 1000 {
-		t.Errorf("the first second: %d", got)
-	}
-	if got := p.measure(at.Add(2*time.Second), 1000); got != 500 {
-		t.Errorf("a second without rows: %d", got)
 	}
 }
 
@@ -219,7 +202,7 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 		name, column := rapid.SampledFrom(names), rapid.SampledFrom(columns)
 		text := rapid.SampledFrom([]string{"", "0", "5", "-5", "15m", "3d", "1h", "0s", "soon", "9999999999999999999", "2026-01-01T00:00:00Z", "true"})
 		o := command.SyncOptions{
-			Mode:        rapid.SampledFrom([]string{"", landing.FullRefresh, landing.Incremental, landing.Incremental, "upsert"}).Draw(r, "mode"),
+			Mode:        rapid.SampledFrom([]string{"", command.FullRefresh, command.Incremental, command.Incremental, "upsert"}).Draw(r, "mode"),
 			Tables:      rapid.SliceOfN(name, 0, 2).Draw(r, "tables"),
 			CursorField: rapid.MapOfN(name, column, 0, 2).Draw(r, "cursors"),
 			Merge:       rapid.Bool().Draw(r, "merge"),
@@ -236,7 +219,7 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 			OnReplaced:  rapid.SampledFrom([]string{"", command.Restart, command.Stop, "x"}).Draw(r, "replaced"),
 			IdleTimeout: command.Duration(text.Draw(r, "idle")),
 		}
-		_, problems := CheckOptions(o, tables, nil)
+		_, problems := Check(o, tables, nil)
 		for _, p := range problems {
 			if !strings.HasPrefix(p.Field, "sync_options.") || p.Message == "" || p.Reason == "" {
 				r.Fatalf("%+v", p)
@@ -245,10 +228,10 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 		if len(problems) > 0 {
 			return
 		}
-		choice := newChoice(o, tables)
+		choice := NewChoice(o, tables)
 		taken := func(pattern string) bool {
 			return slices.ContainsFunc(tables, func(t event.Table) bool {
-				return choice.takes(t.Namespace, t.Name) && choice.means(pattern, t.Namespace, t.Name)
+				return choice.Takes(t.Namespace, t.Name) && choice.Means(pattern, t.Namespace, t.Name)
 			})
 		}
 		for _, n := range slices.Concat(o.Tables, o.Reset, slices.Collect(maps.Keys(o.CursorField)), slices.Collect(maps.Keys(o.Columns)), slices.Collect(maps.Keys(o.KeyColumns)), slices.Collect(maps.Keys(o.StartFrom)), slices.Collect(maps.Keys(o.Deleted))) {
@@ -256,7 +239,7 @@ func TestNothingIsAcceptedAndIgnored(t *testing.T) {
 				r.Fatalf("%q names nothing of the sync, and is accepted", n)
 			}
 		}
-		if o.Mode != landing.Incremental && (o.Merge || o.Lookback != "" || len(o.StartFrom) > 0) {
+		if o.Mode != command.Incremental && (o.Merge || o.Lookback != "" || len(o.StartFrom) > 0) {
 			r.Fatalf("it goes with incremental alone, and is accepted")
 		}
 	})

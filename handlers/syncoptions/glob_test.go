@@ -1,4 +1,4 @@
-package handlers
+package syncoptions
 
 import (
 	"path"
@@ -70,10 +70,10 @@ func TestChoice(t *testing.T) {
 		{command.SyncOptions{Exclude: []string{"t[1]", "db.[ao]*", "s.x", "none"}}, `t1 x b\c [`},
 		{command.SyncOptions{Tables: []string{"other.*", "order"}}, ""},
 	} {
-		choice := newChoice(c.options, tables)
+		choice := NewChoice(c.options, tables)
 		var got []string
 		for _, table := range tables {
-			if choice.takes(table.Namespace, table.Name) {
+			if choice.Takes(table.Namespace, table.Name) {
 				got = append(got, table.Name)
 			}
 		}
@@ -82,7 +82,7 @@ func TestChoice(t *testing.T) {
 		}
 	}
 	table := driver.Table{Name: "t1", Cursor: "a[1]", CursorNotes: []string{"."}, Columns: []driver.Column{{Name: "a1"}, {Name: "a[1]"}, {Name: "note/x"}}}
-	left := newChoice(command.SyncOptions{Columns: map[string]command.Columns{"t?": {Exclude: []string{"a[1]", "note*"}}}}, nil).without(table)
+	left := NewChoice(command.SyncOptions{Columns: map[string]command.Columns{"t?": {Exclude: []string{"a[1]", "note*"}}}}, nil).Without(table)
 	if len(left.Columns) != 1 || left.Columns[0].Name != "a1" || left.Cursor != "" || left.CursorNotes != nil {
 		t.Errorf("%+v", left)
 	}

@@ -1,4 +1,4 @@
-package handlers
+package syncoptions
 
 import (
 	"fmt"
@@ -22,9 +22,9 @@ const (
 
 var number = regexp.MustCompile(`^-?\d{1,38}(\.\d{1,38})?$`)
 
-// cursorValue returns a caller's text in the form that sources go by. The error
+// CursorValue returns a caller's text in the form that sources go by. The error
 // says what a value of the type looks like, and never the text.
-func cursorValue(t driver.Type, text string) (string, error) {
+func CursorValue(t driver.Type, text string) (string, error) {
 	switch t.Kind {
 	case driver.Int32, driver.Int64:
 		bits := 64
@@ -90,9 +90,9 @@ func lookbackFits(t driver.Type, l command.Lookback) string {
 	return ""
 }
 
-// behind returns a cursor value that lies the lookback behind another, and the
+// Behind returns a cursor value that lies the lookback behind another, and the
 // value itself where the two do not fit.
-func behind(t driver.Type, value string, l command.Lookback) string {
+func Behind(t driver.Type, value string, l command.Lookback) string {
 	if n, ok := l.Number(); ok && lookbackFits(t, l) == "" {
 		at, ok := new(big.Rat).SetString(value)
 		if !ok {

@@ -1,4 +1,7 @@
-package handlers
+// Package syncoptions judges the options of a sync against the tables of a source,
+// and says which tables they mean. It is pure: the API asks it before anything
+// starts, of the newest schema, and a worker asks it again of the tables it found.
+package syncoptions
 
 import (
 	"fmt"
@@ -10,7 +13,6 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
-	"headwater/handlers/landing"
 )
 
 // Problem is one thing in a caller's sync options that cannot be met.
@@ -30,12 +32,12 @@ func (p Problem) Error() string { return p.Field + ": " + p.Message }
 // "" where it has none.
 type Reached func(namespace, table string) (column, value string)
 
-// CheckOptions says which of the options a source with these tables cannot meet,
+// Check says which of the options a source with these tables cannot meet,
 // in the order of the fields, and returns the options without what names tables
 // that it lacks. It is what the API asks before anything starts; a worker asks
 // again of the tables it found. reached may be nil.
-func CheckOptions(o command.SyncOptions, tables []event.Table, reached Reached) (fitting command.SyncOptions, problems []Problem) {
-	c := &check{o: o, tables: tables, reached: reached, fitting: o, choice: newChoice(o, tables)}
+func Check(o command.SyncOptions, tables []event.Table, reached Reached) (fitting command.SyncOptions, problems []Problem) {
+	c := &check{o: o, tables: tables, reached: reached, fitting: o, choice: NewChoice(o, tables)}
 	if reached != nil {
 		c.used = func(namespace, table string) string {
 			column, _ := reached(namespace, table)
@@ -43,6 +45,16 @@ func CheckOptions(o command.SyncOptions, tables []event.Table, reached Reached) 
 		}
 	}
 	return c.all()
+}
+
+// CheckFound is CheckOptions for the tables that a worker found. The choice may
+// know of more tables; used returns the cursor that a table's last sync went by,
+// "" for none; absentee is asked about a text of an option that names no table,
+// and reports whether that is no problem.
+func CheckFound(o command.SyncOptions, tables []event.Table, chosen *Choice, used func(namespace, table string) (column string), absentee func(option, text string) bool) []Problem {
+	c := &check{o: o, tables: tables, fitting: o, choice: chosen, absentee: absentee, used: used}
+	_, problems := c.all()
+	return problems
 }
 
 func (c *check) all() (command.SyncOptions, []Problem) {
@@ -63,7 +75,7 @@ type check struct {
 	reached  Reached
 	fitting  command.SyncOptions
 	problems []Problem
-	choice   *choice
+	choice   *Choice
 	used     func(namespace, table string) (column string) // the cursor that was in use; nil for none
 	// absentee, if set, is asked about a text that names no table, and says
 	// whether that is no problem.
@@ -80,7 +92,7 @@ func (c *check) absent(field, format string, args ...any) {
 	p.Absent, p.Reason = true, event.ReasonNotFound
 }
 
-func (c *check) incremental() bool { return c.o.Mode == landing.Incremental }
+func (c *check) incremental() bool { return c.o.Mode == command.Incremental }
 
 // chosen returns the tables that the sync takes.
 func (c *check) chosen() []event.Table {
@@ -89,13 +101,13 @@ func (c *check) chosen() []event.Table {
 
 // meant returns the tables that a pattern means.
 func (c *check) meant(pattern string) []event.Table {
-	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !c.choice.means(pattern, t.Namespace, t.Name) })
+	return slices.DeleteFunc(slices.Clone(c.tables), func(t event.Table) bool { return !c.choice.Means(pattern, t.Namespace, t.Name) })
 }
 
 // alone checks what can be told without a table.
 func (c *check) alone() {
-	if m := c.o.Mode; m != "" && m != landing.FullRefresh && m != landing.Incremental {
-		c.add("mode", "is %q; it can be %s or %s", m, landing.FullRefresh, landing.Incremental)
+	if m := c.o.Mode; m != "" && m != command.FullRefresh && m != command.Incremental {
+		c.add("mode", "is %q; it can be %s or %s", m, command.FullRefresh, command.Incremental)
 	}
 	if n := c.o.Parallelism; n < 0 || n > MaxParallelism {
 		c.add("parallelism", "is %d; it can be 1 to %d", n, MaxParallelism)
@@ -118,7 +130,7 @@ func (c *check) alone() {
 	if !c.incremental() {
 		for field, given := range map[string]bool{"lookback": c.o.Lookback != "", "merge": c.o.Merge, "start_from": len(c.o.StartFrom) > 0} {
 			if given {
-				c.add(field, "goes with mode %s: a full refresh replaces every row", landing.Incremental)
+				c.add(field, "goes with mode %s: a full refresh replaces every row", command.Incremental)
 			}
 		}
 	}
@@ -142,7 +154,7 @@ func (c *check) patterns() {
 	}
 	if len(c.fitting.Exclude) > 0 && len(c.chosen()) == 0 {
 		if slices.ContainsFunc(c.tables, func(t event.Table) bool {
-			return len(c.o.Tables) == 0 || c.choice.any(c.o.Tables, t.Namespace, t.Name)
+			return len(c.o.Tables) == 0 || c.choice.Any(c.o.Tables, t.Namespace, t.Name)
 		}) {
 			c.add("exclude", "leaves no table to sync")
 		}
@@ -160,19 +172,19 @@ func (c *check) reaches(field, pattern string) bool {
 	return true
 }
 
-func (c *check) takes(t event.Table) bool { return c.choice.takes(t.Namespace, t.Name) }
+func (c *check) takes(t event.Table) bool { return c.choice.Takes(t.Namespace, t.Name) }
 
 // unreached says that a field names only what the sync does not take of this
 // source; it may take it of another.
 func (c *check) unreached(field string, t event.Table) {
-	c.add(field, "table %s is not among the tables of the sync (sync_options.tables and exclude)", nameOf(t))
+	c.add(field, "table %s is not among the tables of the sync (sync_options.tables and exclude)", nameIn(t))
 	c.problems[len(c.problems)-1].Absent = true
 }
 
 func (c *check) matching(field string, patterns []string) (matched []string) {
 	for i, p := range patterns {
 		at := field + "[" + strconv.Itoa(i) + "]"
-		if slices.ContainsFunc(c.tables, func(t event.Table) bool { return c.choice.means(p, t.Namespace, t.Name) }) {
+		if slices.ContainsFunc(c.tables, func(t event.Table) bool { return c.choice.Means(p, t.Namespace, t.Name) }) {
 			matched = append(matched, p)
 		} else {
 			c.nothing(field, at, p)
@@ -195,7 +207,7 @@ func (c *check) nothing(option, field, pattern string) {
 // tablesNamed returns the tables of a name, and tells when there are none.
 func (c *check) tablesNamed(option, field, name string) (found []event.Table) {
 	for _, t := range c.tables {
-		if name == nameOf(t) || name == t.Name {
+		if name == nameIn(t) || name == t.Name {
 			found = append(found, t)
 		}
 	}
@@ -227,7 +239,7 @@ func each[V any](c *check, option string, m map[string]V, use func(field string,
 		fitting[name] = m[name]
 		used := false
 		for _, t := range taken {
-			if full := nameOf(t); full != name {
+			if full := nameIn(t); full != name {
 				if _, ok := m[full]; ok {
 					continue
 				}
@@ -236,7 +248,7 @@ func each[V any](c *check, option string, m map[string]V, use func(field string,
 			use(field, t, m[name])
 		}
 		if !used {
-			c.add(field, "%s is named in full, too; leave one of the two", nameOf(taken[0]))
+			c.add(field, "%s is named in full, too; leave one of the two", nameIn(taken[0]))
 		}
 	}
 	return fitting
@@ -247,7 +259,7 @@ func (c *check) cursors() {
 	c.fitting.CursorField = each(c, "cursor_columns", c.o.CursorField, func(field string, t event.Table, column string) {
 		typ, ok := columnOf(t, column)
 		if !ok {
-			c.add(field, "table %s has no column %q to go by; %s", nameOf(t), column, offerOrdered(t))
+			c.add(field, "table %s has no column %q to go by; %s", nameIn(t), column, offerOrdered(t))
 			return
 		}
 		if _, ordered := orderedOf(t, column); ordered {
@@ -257,14 +269,14 @@ func (c *check) cursors() {
 		if at := slices.IndexFunc(t.Columns, func(other event.Column) bool { return other.Name == column }); typ.Ordered() {
 			what = t.Columns[at].SourceType + " in the source"
 		}
-		c.add(field, "column %q of %s is %s, which has no order to go by; %s", column, nameOf(t), what, offerOrdered(t))
+		c.add(field, "column %q of %s is %s, which has no order to go by; %s", column, nameIn(t), what, offerOrdered(t))
 	})
 }
 
 // cursor returns the column that an incremental sync of the table goes by, ""
 // for none.
 func (c *check) cursor(t event.Table) string {
-	if column, ok := named(c.o.CursorField, t.Namespace, t.Name); ok {
+	if column, ok := Named(c.o.CursorField, t.Namespace, t.Name); ok {
 		return column
 	}
 	if !c.incremental() {
@@ -312,7 +324,7 @@ func (c *check) columns() {
 	}
 	for _, t := range c.chosen() {
 		if len(t.Columns) > 0 && len(c.choice.excluded(t.Namespace, t.Name, columnNames(t))) == len(t.Columns) {
-			c.add("columns", "every column of %s is excluded; leave at least one", nameOf(t))
+			c.add("columns", "every column of %s is excluded; leave at least one", nameIn(t))
 		}
 	}
 }
@@ -320,18 +332,18 @@ func (c *check) columns() {
 // excluded checks one pattern of columns and reports whether it matches any.
 func (c *check) excluded(field, pattern string, tables []event.Table) (matched bool) {
 	for _, t := range tables {
-		deleted, _ := named(c.o.Deleted, t.Namespace, t.Name)
+		deleted, _ := Named(c.o.Deleted, t.Namespace, t.Name)
 		key := c.key(t)
 		for _, column := range c.choice.ofColumns(pattern, columnNames(t)) {
 			matched = true
 			switch {
 			case !c.takes(t):
 			case slices.Contains(key, column):
-				c.add(field, "column %s of %s is part of its key, which is always read", column, nameOf(t))
+				c.add(field, "column %s of %s is part of its key, which is always read", column, nameIn(t))
 			case column == c.cursor(t):
-				c.add(field, "column %s of %s is the cursor that the sync goes by", column, nameOf(t))
+				c.add(field, "column %s of %s is the cursor that the sync goes by", column, nameIn(t))
 			case column == deleted:
-				c.add(field, "column %s of %s tells which rows are deleted", column, nameOf(t))
+				c.add(field, "column %s of %s tells which rows are deleted", column, nameIn(t))
 			}
 		}
 	}

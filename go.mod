@@ -40,7 +40,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/lib/pq v1.12.3 // indirect
+require (
+	github.com/lib/pq v1.12.3 // indirect
+	golang.org/x/oauth2 v0.37.0 // indirect
+)
 
 require (
 	cloud.google.com/go v0.123.0 // indirect

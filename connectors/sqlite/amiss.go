@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqlite/btree"
 )
 
 // nulled decides about the values of one read that their columns' types cannot
@@ -53,7 +54,7 @@ func (n *nulled) notes() (notes []string) {
 }
 
 // misfit names a value that its column's type cannot hold, and what lands it.
-func (n *nulled) misfit(column int, row string, v *value) error {
+func (n *nulled) misfit(column int, row string, v *btree.Value) error {
 	c := n.table.Columns[column]
 	null := ""
 	if !slices.Contains(n.table.PrimaryKey, c.Name) {
@@ -62,22 +63,22 @@ func (n *nulled) misfit(column int, row string, v *value) error {
 			null = "; discover the schema again, by which the column may be NULL"
 		}
 	}
-	if v.class == textual && !utf8.Valid(v.bytes) {
-		return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s; set connection_config.column_types.%s to \"bytes\", which lands it as it is%s", n.table, row, c.Name, v.kind(), c.Name, null)
+	if v.Class == btree.Text && !utf8.Valid(v.Bytes) {
+		return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s; set connection_config.column_types.%s to \"bytes\", which lands it as it is%s", n.table, row, c.Name, v.Kind(), c.Name, null)
 	}
 	advice := "to \"string\" or \"bytes\""
 	switch {
-	case v.class == blob:
+	case v.Class == btree.Blob:
 		advice = "to \"bytes\""
-	case v.class == integer || v.class == real:
+	case v.Class == btree.Integer || v.Class == btree.Real:
 		advice = "to \"string\""
 	}
-	return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s that does not fit %s; set connection_config.column_types.%s %s, or connection_config.sample_rows to -1 to have every row looked at%s", n.table, row, c.Name, v.kind(), c.Type, c.Name, advice, null)
+	return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s that does not fit %s; set connection_config.column_types.%s %s, or connection_config.sample_rows to -1 to have every row looked at%s", n.table, row, c.Name, v.Kind(), c.Type, c.Name, advice, null)
 }
 
 // named returns a row by its place in the table, and by its key where that is
 // short, which finds it.
-func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64, row []value) string {
+func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64, row []btree.Value) string {
 	place := fmt.Sprintf("row %d", s.place(ctx, p, number))
 	var parts []string
 	for _, name := range t.PrimaryKey {
@@ -85,7 +86,7 @@ func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64
 		if at < 0 {
 			return place
 		}
-		text, ok := row[at].text(nil)
+		text, ok := row[at].Text(nil)
 		if !ok || len(text) > maxShownKey {
 			return place
 		}

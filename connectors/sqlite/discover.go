@@ -11,6 +11,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
+	"headwater/connectors/sqlite/btree"
 )
 
 // sampleValues is how many values of a table are looked at when the settings
@@ -271,7 +272,7 @@ func (s *source) scan(ctx context.Context, t dbTable, names []string, guesses []
 	if err != nil {
 		return 0, false, err
 	}
-	err = s.each(ctx, plan{table: t.name, query: selectFrom(t.name, names), stored: from, span: everything}, func(row []value, _ *watchdog) error {
+	err = s.each(ctx, plan{table: t.name, query: selectFrom(t.name, names), stored: from, span: btree.Everything}, func(row []btree.Value, _ *watchdog) error {
 		if rows == limit {
 			return errEnough
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqlite/btree"
 )
 
 // regular is an open file that can be read anywhere.
@@ -21,7 +22,7 @@ type regular interface {
 // that are in a log beside it. While it is held, no program can change what it
 // reads. It is safe for concurrent use.
 type dbFile struct {
-	layout
+	btree.Layout
 	name  string // as it was asked for
 	file  regular
 	log   regular          // where the pages of at are: walFile, journal or nil
@@ -159,15 +160,15 @@ func (f *dbFile) inspect(maxSize int64) error {
 	if n < len(f.header) || string(f.header[:16]) != "SQLite format 3\x00" {
 		return driver.E(driver.ErrBadData, nil, "%s is not a SQLite 3 database, or it is encrypted", f.name)
 	}
-	logged := f.layout.size
+	logged := f.Layout.Size
 	if f.log == nil {
 		f.size = f.stamp.size
 	}
 	if maxSize > 0 && f.size > maxSize {
 		return driver.E(driver.ErrLimit, nil, "%s has %d bytes, over the limit of %d", f.name, f.size, maxSize)
 	}
-	f.layout = layoutOf(f.header[:], f.size)
-	page := int64(f.layout.size)
+	f.Layout = btree.LayoutOf(f.header[:], f.size)
+	page := int64(f.Layout.Size)
 	if page < 512 || page&(page-1) != 0 || f.log != nil && int(page) != logged {
 		return driver.E(driver.ErrBadData, nil, "%s is damaged: its header gives a page size of %d", f.name, page)
 	}
@@ -191,7 +192,7 @@ func (f *dbFile) ReadAt(b []byte, at int64) (int, error) {
 		return f.file.ReadAt(b, at)
 	}
 	b = b[:max(min(int64(len(b)), f.size-at), 0)]
-	size := int64(f.layout.size)
+	size := int64(f.Layout.Size)
 	done := 0
 	for done < len(b) {
 		from := at + int64(done)
@@ -199,7 +200,7 @@ func (f *dbFile) ReadAt(b []byte, at int64) (int, error) {
 		part := b[done:min(int64(done)+size-within, int64(len(b)))]
 		in, ok := f.at[page]
 		if ok {
-			if err := readAt(f.log, part, in+within); err != nil {
+			if err := btree.ReadAt(f.log, part, in+within); err != nil {
 				return done, err
 			}
 			done += len(part)

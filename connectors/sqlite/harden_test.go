@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqlite/btree"
 )
 
 func TestNothingButReadingIsAllowed(t *testing.T) {
@@ -86,7 +87,7 @@ func TestTypesFollowTheValues(t *testing.T) {
 	} {
 		g := guess{declared: c.declared}
 		for _, v := range c.values {
-			v := valueOf(v)
+			v := btree.ValueOf(v)
 			g.value(&v)
 		}
 		if got := g.columnType(); got != c.want {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+
+	"headwater/connectors/sqlite/btree"
 )
 
 const (
@@ -34,7 +36,7 @@ func readJournal(file io.ReaderAt, length int64) (*journal, error) {
 	j := &journal{at: map[uint32]int64{}}
 	var header [journalHeader]byte
 	for at := int64(0); at+journalHeader <= length; {
-		if err := readAt(file, header[:], at); err != nil {
+		if err := btree.ReadAt(file, header[:], at); err != nil {
 			return nil, err
 		}
 		if string(header[:8]) != journalMagic {
@@ -45,7 +47,7 @@ func readJournal(file io.ReaderAt, length int64) (*journal, error) {
 		sector, size := int64(be.Uint32(header[20:])), int(be.Uint32(header[24:]))
 		if j.size == 0 {
 			if size < 512 || size > 65536 || size&(size-1) != 0 || sector < 32 || sector > 65536 || sector&(sector-1) != 0 {
-				return nil, errDamaged
+				return nil, btree.ErrDamaged
 			}
 			j.size, j.pages = size, pages
 		}
@@ -75,7 +77,7 @@ func (j *journal) records(file io.ReaderAt, at *int64, length int64, n, nonce ui
 		if *at+int64(len(record)) > length {
 			return true, nil
 		}
-		if err := readAt(file, record, *at); err != nil {
+		if err := btree.ReadAt(file, record, *at); err != nil {
 			return true, err
 		}
 		page, sum := binary.BigEndian.Uint32(record), nonce
@@ -98,7 +100,7 @@ func (j *journal) records(file io.ReaderAt, at *int64, length int64, n, nonce ui
 // then the last bytes name the journal that decides about all of them.
 func super(file io.ReaderAt, length int64) bool {
 	var tail [16]byte
-	if length < int64(len(tail)) || readAt(file, tail[:], length-int64(len(tail))) != nil {
+	if length < int64(len(tail)) || btree.ReadAt(file, tail[:], length-int64(len(tail))) != nil {
 		return false
 	}
 	named := int64(binary.BigEndian.Uint32(tail[:]))

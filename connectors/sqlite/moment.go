@@ -111,7 +111,7 @@ func (f *dbFile) rollBack(files fs.FS, beside string) error {
 		return driver.E(driver.ErrBadData, err, "%s cannot be read", name)
 	}
 	f.stamp.journaled = info.Size()
-	f.journal, f.log, f.at, f.layout.size, keep = file, file, j.at, j.size, true
+	f.journal, f.log, f.at, f.Layout.Size, keep = file, file, j.at, j.size, true
 	f.size = int64(j.pages) * int64(j.size)
 	return nil
 }
@@ -148,7 +148,7 @@ func (f *dbFile) follow(files fs.FS, beside string) error {
 	case f.log != nil:
 		return driver.E(driver.ErrUnsupported, nil, "%s has a journal and a write-ahead log, which only SQLite can bring together: open it once with the program that writes it, or with the sqlite3 shell", f.name)
 	}
-	f.log, f.at, f.layout.size = file, w.at, w.size
+	f.log, f.at, f.Layout.Size = file, w.at, w.size
 	f.size = int64(w.pages) * int64(w.size)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
+	"headwater/connectors/sqlite/btree"
 )
 
 // errLeft ends a read whose loop was left.
@@ -81,18 +82,18 @@ type plan struct {
 	args    []sqldriver.NamedValue
 	ordered bool
 	stored  *stored // set when the engine is not needed; then rows within span
-	span    span
+	span    btree.Span
 	part    bool // the rows are those of one range of a Scan
 }
 
 // each gives the rows of a plan to f, until it returns an error, and io.EOF
 // after the last. The values are valid until f returns.
-func (s *source) each(ctx context.Context, p plan, f func(row []value, idle *watchdog) error) error {
+func (s *source) each(ctx context.Context, p plan, f func(row []btree.Value, idle *watchdog) error) error {
 	ctx, idle := watch(ctx, s.limits.Idle)
 	defer idle.stop()
 	var err error
 	if p.stored != nil {
-		err = p.stored.rows(ctx, p.span, func(row []value) error {
+		err = p.stored.rows(ctx, p.span, func(row []btree.Value) error {
 			idle.alive()
 			return f(row, idle)
 		})
@@ -106,13 +107,13 @@ func (s *source) each(ctx context.Context, p plan, f func(row []value, idle *wat
 }
 
 // step has the engine go through the rows of a plan.
-func (s *source) step(ctx context.Context, p plan, idle *watchdog, f func(row []value, idle *watchdog) error) error {
-	var values []value
+func (s *source) step(ctx context.Context, p plan, idle *watchdog, f func(row []btree.Value, idle *watchdog) error) error {
+	var values []btree.Value
 	return s.rows(ctx, p.query, p.args, func(row []sqldriver.Value) error {
 		idle.alive()
 		values = values[:0]
 		for _, v := range row {
-			values = append(values, valueOf(v))
+			values = append(values, btree.ValueOf(v))
 		}
 		return f(values, idle)
 	})
@@ -154,7 +155,7 @@ func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (
 	if err := records.CheckCursor(t, from); err != nil {
 		return plan{}, err
 	}
-	all := plan{table: t.Name, found: found, query: selectFrom(t.Name, names), span: everything}
+	all := plan{table: t.Name, found: found, query: selectFrom(t.Name, names), span: btree.Everything}
 	if all.stored, err = s.stored(ctx, found, names); err != nil || from.Column == "" {
 		return all, err
 	}
@@ -194,11 +195,11 @@ func (p plan) after(from driver.Cursor) plan {
 	case err != nil: // no row number, but in order to them: the read drops rows itself
 		p.ordered = false
 	case from.Inclusive:
-		p.span.first = n
+		p.span.First = n
 	case n == math.MaxInt64:
-		p.span = span{1, 0}
+		p.span = btree.Span{First: 1, Last: 0}
 	default:
-		p.span.first = n + 1
+		p.span.First = n + 1
 	}
 	return p
 }
@@ -254,12 +255,12 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 	}
 	amiss := nulled{table: t, allowed: s.settings.nulls()}
 	var number, total int64
-	err := s.each(ctx, p, func(row []value, idle *watchdog) error {
+	err := s.each(ctx, p, func(row []btree.Value, idle *watchdog) error {
 		number++
 		size := int64(0)
 		for i := range row {
 			v := &row[i]
-			if v.class == null {
+			if v.Class == btree.Null {
 				if !t.Columns[i].Nullable {
 					return driver.E(driver.ErrBadData, nil, "table %s, row %d: column %q is NULL, but was said not to be; discover the schema again", t, s.place(ctx, p, number), t.Columns[i].Name)
 				}
@@ -274,7 +275,7 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 				b.Null(i)
 				amiss.count(i, where)
 			}
-			size += v.weight()
+			size += v.Weight()
 		}
 		if total += size; s.limits.MaxBytes > 0 && total > s.limits.MaxBytes {
 			return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", t, s.limits.MaxBytes)
@@ -320,12 +321,12 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 // place returns which row of the table the nth of a plan is, as far as it can
 // be told: rows behind a cursor are counted from there.
 func (s *source) place(ctx context.Context, p plan, number int64) int64 {
-	if !p.part || p.span.first == math.MinInt64 {
+	if !p.part || p.span.First == math.MinInt64 {
 		return number
 	}
 	// A tree of its own: the rows being read belong to that of the plan.
-	d := stored{source: s, tree: newTree(s.file, p.stored.tree.root, s.limits.MaxRowBytes)}
-	before, err := d.count(ctx, span{math.MinInt64, p.span.first - 1})
+	d := stored{source: s, tree: btree.NewTree(s.file, s.file.Layout, p.stored.tree.Root, s.limits.MaxRowBytes)}
+	before, err := d.count(ctx, btree.Span{First: math.MinInt64, Last: p.span.First - 1})
 	if err != nil {
 		return number
 	}
@@ -333,45 +334,45 @@ func (s *source) place(ctx context.Context, p plan, number int64) int64 {
 }
 
 // appender appends a value that is not NULL, or returns false.
-type appender func(v *value) bool
+type appender func(v *btree.Value) bool
 
 func appenderOf(b *records.Builder, i int, t driver.Type) appender {
 	scratch := make([]byte, 0, 32)
 	switch f := b.Field(i).(type) {
 	case *array.Int64Builder:
-		return func(v *value) bool {
-			if v.class == integer {
-				f.Append(v.n)
+		return func(v *btree.Value) bool {
+			if v.Class == btree.Integer {
+				f.Append(v.Int)
 			}
-			return v.class == integer
+			return v.Class == btree.Integer
 		}
 	case *array.Float64Builder:
-		return func(v *value) bool {
+		return func(v *btree.Value) bool {
 			switch {
-			case v.class == real:
-				f.Append(v.f)
-			case v.class == integer && v.n <= 1<<53 && v.n >= -1<<53:
-				f.Append(float64(v.n))
+			case v.Class == btree.Real:
+				f.Append(v.Float)
+			case v.Class == btree.Integer && v.Int <= 1<<53 && v.Int >= -1<<53:
+				f.Append(float64(v.Int))
 			default:
 				return false
 			}
 			return true
 		}
 	case *array.BooleanBuilder:
-		return func(v *value) bool {
-			ok := v.class == integer && (v.n == 0 || v.n == 1)
+		return func(v *btree.Value) bool {
+			ok := v.Class == btree.Integer && (v.Int == 0 || v.Int == 1)
 			if ok {
-				f.Append(v.n == 1)
+				f.Append(v.Int == 1)
 			}
 			return ok
 		}
 	case *array.BinaryBuilder:
-		return func(v *value) bool {
-			if v.class >= textual { // bytes need not be UTF-8
-				f.Append(v.bytes)
+		return func(v *btree.Value) bool {
+			if v.Class >= btree.Text { // bytes need not be UTF-8
+				f.Append(v.Bytes)
 				return true
 			}
-			x, ok := v.text(scratch)
+			x, ok := v.Text(scratch)
 			if ok {
 				f.Append(x)
 			}
@@ -379,13 +380,13 @@ func appenderOf(b *records.Builder, i int, t driver.Type) appender {
 		}
 	}
 	if t.Kind == driver.Timestamp || t.Kind == driver.TimestampTZ {
-		return func(v *value) bool { return v.class == textual && b.Text(i, midnight(v.bytes)) == nil }
+		return func(v *btree.Value) bool { return v.Class == btree.Text && b.Text(i, midnight(v.Bytes)) == nil }
 	}
-	return func(v *value) bool {
-		if v.class == textual {
-			return b.Text(i, v.bytes) == nil // which looks whether it is UTF-8 itself
+	return func(v *btree.Value) bool {
+		if v.Class == btree.Text {
+			return b.Text(i, v.Bytes) == nil // which looks whether it is UTF-8 itself
 		}
-		x, ok := v.text(scratch)
+		x, ok := v.Text(scratch)
 		return ok && b.Text(i, x) == nil
 	}
 }

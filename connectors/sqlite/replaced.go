@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqlite/btree"
 )
 
 // noted is what a read keeps beside the place where the next one goes on, to find
@@ -125,7 +126,7 @@ func (s *source) reaches(ctx context.Context, t driver.Table, column, reached st
 	}
 	if p.ordered { // by an index, from there on
 		some := false
-		err := s.each(ctx, p, func([]value, *watchdog) error {
+		err := s.each(ctx, p, func([]btree.Value, *watchdog) error {
 			some = true
 			return errEnough
 		})

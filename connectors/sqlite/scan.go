@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqlite/btree"
 )
 
 // rangeBytes is about how much of the file one range is.
@@ -29,7 +30,7 @@ type scan struct {
 	table     driver.Table
 	found     dbTable
 	names     []string
-	spans     map[string]span // by token
+	spans     map[string]btree.Span // by token
 	unread    []driver.Range
 	kept      []driver.Range
 }
@@ -68,16 +69,16 @@ func (s *source) divided(ctx context.Context, t driver.Table, landed []driver.Ra
 	if err != nil {
 		return nil, err
 	}
-	c := &scan{source: s, table: t, found: found, names: names, spans: map[string]span{}}
+	c := &scan{source: s, table: t, found: found, names: names, spans: map[string]btree.Span{}}
 	if c.positions, err = s.positions(ctx, t, found); err != nil {
 		return nil, err
 	}
-	mark := s.file.mark(t, d.tree.root)
+	mark := s.file.mark(t, d.tree.Root)
 	if s.settings.nulls() {
 		mark += "n" // what landed by the other setting is not kept
 	}
 	for _, sp := range spans {
-		token := fmt.Sprintf("%s.%d.%d", mark, sp.first, sp.last)
+		token := fmt.Sprintf("%s.%d.%d", mark, sp.First, sp.Last)
 		c.spans[token] = sp
 		at := slices.IndexFunc(landed, func(r driver.Range) bool { return r.Token == token })
 		if at >= 0 {
@@ -136,28 +137,28 @@ func (f *dbFile) mark(t driver.Table, root uint32) string {
 
 // divide returns intervals that together hold every row number, each of about
 // so many bytes of leaf pages. It reads the interior pages alone.
-func (d *stored) divide(ctx context.Context, size int64) ([]span, error) {
-	perRange := max(size/int64(d.tree.size), 1)
-	spans := []span{}
+func (d *stored) divide(ctx context.Context, size int64) ([]btree.Span, error) {
+	perRange := max(size/int64(d.tree.Size), 1)
+	spans := []btree.Span{}
 	begin, leaves := int64(math.MinInt64), int64(0)
-	err := d.tree.leaves(ctx, func(bounds span) {
-		if leaves++; leaves >= perRange && bounds.last < math.MaxInt64 {
-			spans = append(spans, span{begin, bounds.last})
-			begin, leaves = bounds.last+1, 0
+	err := d.tree.Leaves(ctx, func(bounds btree.Span) {
+		if leaves++; leaves >= perRange && bounds.Last < math.MaxInt64 {
+			spans = append(spans, btree.Span{First: begin, Last: bounds.Last})
+			begin, leaves = bounds.Last+1, 0
 		}
 	})
 	if err != nil {
 		return nil, d.failed(err)
 	}
-	return append(spans, span{begin, math.MaxInt64}), nil
+	return append(spans, btree.Span{First: begin, Last: math.MaxInt64}), nil
 }
 
 // count returns how many rows there are within s.
-func (d *stored) count(ctx context.Context, s span) (int64, error) {
+func (d *stored) count(ctx context.Context, s btree.Span) (int64, error) {
 	n := int64(0)
-	d.tree.keysOnly = true
-	defer func() { d.tree.keysOnly = false }()
-	err := d.tree.rows(ctx, s, func(int64, []byte) error {
+	d.tree.KeysOnly = true
+	defer func() { d.tree.KeysOnly = false }()
+	err := d.tree.Rows(ctx, s, func(int64, []byte) error {
 		n++
 		return nil
 	})
@@ -166,7 +167,7 @@ func (d *stored) count(ctx context.Context, s span) (int64, error) {
 
 // failed says that the file is damaged where it is.
 func (d *stored) failed(err error) error {
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, btree.ErrDamaged) {
 		return driver.E(driver.ErrBadData, nil, "%s, reading %s: the file is damaged, not a readable SQLite database", d.source.name, d.table.name)
 	}
 	return err

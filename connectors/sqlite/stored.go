@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"headwater/connectors/sqlite/btree"
 )
 
 // stored is a table whose rows are read straight out of the file's pages, which
@@ -15,12 +17,12 @@ import (
 type stored struct {
 	source   *source
 	table    dbTable
-	tree     *tree
+	tree     *btree.Tree
 	target   []int // where a stored column goes in a row, or -1
-	row      []value
+	row      []btree.Value
 	alias    int   // place in a row of the column that is the row number, or -1
 	reals    []int // places of REAL columns, whose whole numbers are stored as integers
-	missing  map[int]value
+	missing  map[int]btree.Value
 	rowidSQL string // what the engine calls the row number, "" when columns took every name
 }
 
@@ -31,7 +33,7 @@ func (s *source) stored(ctx context.Context, found dbTable, names []string) (*st
 	if found.kind != "table" || found.withoutRowid || found.computed || !s.file.utf8 || s.engineOnly {
 		return nil, nil
 	}
-	d := &stored{source: s, table: found, alias: -1, row: make([]value, len(names)), missing: map[int]value{}, rowidSQL: rowidName(found)}
+	d := &stored{source: s, table: found, alias: -1, row: make([]btree.Value, len(names)), missing: map[int]btree.Value{}, rowidSQL: rowidName(found)}
 	root, keyed := int64(0), false
 	err := s.rows(ctx, "SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND name = ?1", []sqldriver.NamedValue{{Ordinal: 1, Value: found.name}}, func(row []sqldriver.Value) error {
 		root, _ = row[0].(int64)
@@ -47,10 +49,10 @@ func (s *source) stored(ctx context.Context, found dbTable, names []string) (*st
 	if err != io.EOF {
 		return nil, s.failed(ctx, err, "reading the schema of "+found.name)
 	}
-	if root < 1 || root > int64(s.file.count) {
+	if root < 1 || root > int64(s.file.Count) {
 		return nil, nil
 	}
-	d.tree = newTree(s.file, uint32(root), s.limits.MaxRowBytes)
+	d.tree = btree.NewTree(s.file, s.file.Layout, uint32(root), s.limits.MaxRowBytes)
 	alias := rowidAlias(found, found.keys())
 	for _, c := range found.columns {
 		at := slices.Index(names, c.name)
@@ -103,9 +105,9 @@ func realAffinity(declared string) bool {
 // rows gives the rows within s to f, in the order of their row numbers, until
 // it returns an error, and io.EOF after the last. The values are valid until f
 // returns.
-func (d *stored) rows(ctx context.Context, s span, f func(row []value) error) error {
-	err := d.tree.rows(ctx, s, func(rowid int64, payload []byte) error {
-		n, err := record(payload, d.target, d.row)
+func (d *stored) rows(ctx context.Context, s btree.Span, f func(row []btree.Value) error) error {
+	err := d.tree.Rows(ctx, s, func(rowid int64, payload []byte) error {
+		n, err := btree.DecodeRecord(payload, d.target, d.row)
 		if err == nil && n < len(d.target) {
 			err = d.complete(ctx, rowid, n)
 		}
@@ -113,11 +115,11 @@ func (d *stored) rows(ctx context.Context, s span, f func(row []value) error) er
 			return err
 		}
 		if d.alias >= 0 {
-			d.row[d.alias] = value{class: integer, n: rowid}
+			d.row[d.alias] = btree.Value{Class: btree.Integer, Int: rowid}
 		}
 		for _, at := range d.reals {
-			if v := &d.row[at]; v.class == integer {
-				*v = value{class: real, f: float64(v.n)}
+			if v := &d.row[at]; v.Class == btree.Integer {
+				*v = btree.Value{Class: btree.Real, Float: float64(v.Int)}
 			}
 		}
 		return f(d.row)
@@ -141,8 +143,8 @@ func (d *stored) complete(ctx context.Context, rowid int64, n int) error {
 			v, ok := d.missing[i]
 			if !ok {
 				err := d.source.rows(ctx, "SELECT +"+quote(c.name)+" FROM main."+quote(d.table.name)+" WHERE "+d.rowidSQL+" = ?1", []sqldriver.NamedValue{{Ordinal: 1, Value: rowid}}, func(row []sqldriver.Value) error {
-					v = valueOf(row[0])
-					v.bytes = bytes.Clone(v.bytes)
+					v = btree.ValueOf(row[0])
+					v.Bytes = bytes.Clone(v.Bytes)
 					return nil
 				})
 				if err != io.EOF {
@@ -152,7 +154,7 @@ func (d *stored) complete(ctx context.Context, rowid int64, n int) error {
 			}
 			d.row[at] = v
 		} else {
-			d.row[at] = value{}
+			d.row[at] = btree.Value{}
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"testing/fstest"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqlite/btree"
 )
 
 // write runs statements on a new database file and returns its content.
@@ -71,18 +72,18 @@ func dump(s *source, table dbTable, engine bool) (rows []string, direct bool, er
 	if err != nil {
 		return nil, false, err
 	}
-	err = s.each(ctx, plan{table: table.name, query: selectFrom(table.name, names), stored: d, span: everything}, func(row []value, _ *watchdog) error {
+	err = s.each(ctx, plan{table: table.name, query: selectFrom(table.name, names), stored: d, span: btree.Everything}, func(row []btree.Value, _ *watchdog) error {
 		var b strings.Builder
 		for _, v := range row {
-			switch v.class {
-			case null:
+			switch v.Class {
+			case btree.Null:
 				b.WriteString("NULL|")
-			case integer:
-				fmt.Fprintf(&b, "%d|", v.n)
-			case real:
-				fmt.Fprintf(&b, "real %v|", v.f)
+			case btree.Integer:
+				fmt.Fprintf(&b, "%d|", v.Int)
+			case btree.Real:
+				fmt.Fprintf(&b, "real %v|", v.Float)
 			default:
-				fmt.Fprintf(&b, "%d %q|", v.class, v.bytes)
+				fmt.Fprintf(&b, "%d %q|", v.Class, v.Bytes)
 			}
 		}
 		rows = append(rows, b.String())
@@ -245,7 +246,7 @@ func TestDamagedTreesAreRefused(t *testing.T) {
 		root = int(row[0].(int64))
 		return nil
 	})
-	if err != io.EOF || content[(root-1)*512] != interiorPage {
+	if err != io.EOF || content[(root-1)*512] != btree.InteriorPage {
 		t.Fatalf("root %d, %v", root, err)
 	}
 	page := content[(root-1)*512:][:512]

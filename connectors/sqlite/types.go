@@ -8,6 +8,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/records"
+	"headwater/connectors/sqlite/btree"
 )
 
 // declaration is what a declared type promises, which SQLite does not keep.
@@ -71,29 +72,29 @@ type guess struct {
 	text      records.Sniffer
 }
 
-func (g *guess) value(v *value) {
-	switch v.class {
-	case integer:
+func (g *guess) value(v *btree.Value) {
+	switch v.Class {
+	case btree.Integer:
 		g.integers = true
-		g.notBit = g.notBit || v.n != 0 && v.n != 1
-		g.wide = g.wide || v.n > 1<<53 || v.n < -1<<53
-	case real:
+		g.notBit = g.notBit || v.Int != 0 && v.Int != 1
+		g.wide = g.wide || v.Int > 1<<53 || v.Int < -1<<53
+	case btree.Real:
 		g.reals = true
-	case textual:
+	case btree.Text:
 		g.texts = true
-		g.foreign = g.foreign || g.key && !ascii(v.bytes)
+		g.foreign = g.foreign || g.key && !ascii(v.Bytes)
 		switch g.declared {
 		case isTimestamp:
-			g.fractions = g.fractions || bytes.IndexByte(v.bytes, '.') >= 0
-			g.text.Text(midnight(v.bytes))
+			g.fractions = g.fractions || bytes.IndexByte(v.Bytes, '.') >= 0
+			g.text.Text(midnight(v.Bytes))
 		case isDate:
-			g.text.Text(v.bytes)
+			g.text.Text(v.Bytes)
 		case isJSON:
-			g.notJSON = g.notJSON || !json.Valid(v.bytes)
+			g.notJSON = g.notJSON || !json.Valid(v.Bytes)
 		}
-	case blob:
+	case btree.Blob:
 		g.blobs = true
-	case null:
+	case btree.Null:
 		g.nulls = true
 	}
 }

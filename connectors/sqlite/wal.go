@@ -3,6 +3,8 @@ package sqlite
 import (
 	"encoding/binary"
 	"io"
+
+	"headwater/connectors/sqlite/btree"
 )
 
 const (
@@ -89,7 +91,7 @@ func (w *wal) advance() error {
 	var begun [frameHeader]byte
 	length := int64(frameHeader + w.size)
 	sum, n := w.sum, w.frames
-	window := make([]byte, max(1, ahead/length)*length)
+	window := make([]byte, max(1, btree.Ahead/length)*length)
 	for {
 		got, err := w.file.ReadAt(window, walHeader+n*length)
 		if err != nil && err != io.EOF {

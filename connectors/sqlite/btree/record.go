@@ -1,4 +1,4 @@
-package sqlite
+package btree
 
 import (
 	"encoding/binary"
@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// errDamaged reports bytes that break SQLite's file format.
-var errDamaged = errors.New("the file breaks the format of SQLite databases")
+// ErrDamaged reports bytes that break SQLite's file format.
+var ErrDamaged = errors.New("the file breaks the format of SQLite databases")
 
 // varint reads one of SQLite's integers of 1 to 9 bytes, big-endian, seven bits
 // a byte and eight of the ninth. It returns its length, 0 when b ends before it.
@@ -25,14 +25,14 @@ func varint(b []byte) (uint64, int) {
 	return 0, 0
 }
 
-// record decodes one record: a header of serial types, then the values. It puts
+// DecodeRecord decodes one record: a header of serial types, then the values. It puts
 // the value of stored column i at row[target[i]], unless that is negative, and
 // returns how many columns the record holds, which is less than len(target) for
 // rows older than a column. The values share the record's memory.
-func record(payload []byte, target []int, row []value) (int, error) {
+func DecodeRecord(payload []byte, target []int, row []Value) (int, error) {
 	size, at := varint(payload)
 	if at == 0 || size < uint64(at) || size > uint64(len(payload)) {
-		return 0, errDamaged
+		return 0, ErrDamaged
 	}
 	header, body := payload[:size], payload[size:]
 	column := 0
@@ -43,13 +43,13 @@ func record(payload []byte, target []int, row []value) (int, error) {
 		} else {
 			n := 0
 			if serial, n = varint(header[at:]); n == 0 {
-				return column, errDamaged
+				return column, ErrDamaged
 			}
 			at += n
 		}
 		length := widthOf(serial)
 		if length > uint64(len(body)) {
-			return column, errDamaged
+			return column, ErrDamaged
 		}
 		if to := target[column]; to >= 0 {
 			if err := decode(&row[to], serial, body[:length]); err != nil {
@@ -73,33 +73,33 @@ func widthOf(serial uint64) uint64 {
 }
 
 // decode reads a value of a serial type out of b, which has its length.
-func decode(v *value, serial uint64, b []byte) error {
+func decode(v *Value, serial uint64, b []byte) error {
 	switch serial {
 	case 0:
-		*v = value{}
+		*v = Value{}
 	case 1:
-		v.class, v.n = integer, int64(int8(b[0]))
+		v.Class, v.Int = Integer, int64(int8(b[0]))
 	case 2:
-		v.class, v.n = integer, int64(int16(binary.BigEndian.Uint16(b)))
+		v.Class, v.Int = Integer, int64(int16(binary.BigEndian.Uint16(b)))
 	case 3:
-		v.class, v.n = integer, int64(int8(b[0]))<<16|int64(binary.BigEndian.Uint16(b[1:]))
+		v.Class, v.Int = Integer, int64(int8(b[0]))<<16|int64(binary.BigEndian.Uint16(b[1:]))
 	case 4:
-		v.class, v.n = integer, int64(int32(binary.BigEndian.Uint32(b)))
+		v.Class, v.Int = Integer, int64(int32(binary.BigEndian.Uint32(b)))
 	case 5:
-		v.class, v.n = integer, int64(int16(binary.BigEndian.Uint16(b)))<<32|int64(binary.BigEndian.Uint32(b[2:]))
+		v.Class, v.Int = Integer, int64(int16(binary.BigEndian.Uint16(b)))<<32|int64(binary.BigEndian.Uint32(b[2:]))
 	case 6:
-		v.class, v.n = integer, int64(binary.BigEndian.Uint64(b))
+		v.Class, v.Int = Integer, int64(binary.BigEndian.Uint64(b))
 	case 7:
-		v.class, v.f = real, math.Float64frombits(binary.BigEndian.Uint64(b))
-		if math.IsNaN(v.f) { // SQLite has none: it reads one as NULL
-			*v = value{}
+		v.Class, v.Float = Real, math.Float64frombits(binary.BigEndian.Uint64(b))
+		if math.IsNaN(v.Float) { // SQLite has none: it reads one as NULL
+			*v = Value{}
 		}
 	case 8, 9:
-		v.class, v.n = integer, int64(serial-8)
+		v.Class, v.Int = Integer, int64(serial-8)
 	case 10, 11:
-		return errDamaged
+		return ErrDamaged
 	default:
-		v.class, v.bytes = blob-class(serial&1), b
+		v.Class, v.Bytes = Blob-Class(serial&1), b
 	}
 	return nil
 }

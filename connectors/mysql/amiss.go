@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 // nulled counts the values of a column that landed as NULL.
@@ -51,7 +52,7 @@ func (d *decoder) place(row []byte) string {
 	place := fmt.Sprintf("row %d", d.row)
 	var parts []string
 	for _, i := range d.keys {
-		text, ok := nth(row, i)
+		text, ok := protocol.FieldAt(row, i)
 		if !ok || len(text) > maxShownKey || !utf8.Valid(text) || d.columns[i].kind == driver.Bytes {
 			return place
 		}

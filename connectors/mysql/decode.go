@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 var errNull = errors.New("a NULL came for a column that was not nullable when the schema was discovered")
@@ -106,7 +107,7 @@ func (d *decoder) append(p []byte) error {
 		// Only now it shows whether the next row shares the cursor's value.
 		boundary := false
 		if d.cursor >= 0 {
-			next, ok := nth(p, d.cursor)
+			next, ok := protocol.FieldAt(p, d.cursor)
 			if !ok {
 				return d.malformed()
 			}
@@ -123,10 +124,10 @@ func (d *decoder) append(p []byte) error {
 		// The two commonest forms of a field are read here, in place.
 		var text []byte
 		switch {
-		case len(p) > 0 && p[0] < null && int(p[0]) < len(p):
+		case len(p) > 0 && p[0] < protocol.Null && int(p[0]) < len(p):
 			n := 1 + int(p[0])
 			text, p = p[1:n], p[n:]
-		case len(p) > 0 && p[0] == null:
+		case len(p) > 0 && p[0] == protocol.Null:
 			if !c.nullable {
 				return d.bad(i, row, errNull)
 			}
@@ -135,7 +136,7 @@ func (d *decoder) append(p []byte) error {
 			continue
 		default:
 			var ok bool
-			if text, p, ok = field(p); !ok {
+			if text, p, ok = protocol.Field(p); !ok {
 				return d.malformed()
 			}
 		}
@@ -153,21 +154,11 @@ func (d *decoder) append(p []byte) error {
 	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
-			last, _ := nth(row, d.cursor)
+			last, _ := protocol.FieldAt(row, d.cursor)
 			d.last = bytes.Clone(last)
 		}
 	}
 	return nil
-}
-
-// nth returns the field with that index, nil for NULL.
-func nth(p []byte, index int) (text []byte, ok bool) {
-	for range index + 1 {
-		if text, p, ok = field(p); !ok {
-			return nil, false
-		}
-	}
-	return text, true
 }
 
 func (d *decoder) malformed() error {

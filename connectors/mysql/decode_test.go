@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 func TestParseDecimal(t *testing.T) {
@@ -167,7 +168,7 @@ func FuzzRows(f *testing.F) {
 		if err := d.finish(); err != nil || rows != 5 {
 			t.Fatalf("%d rows of 5: %v", rows, err)
 		}
-		want, ok := nth(packet, 1)
+		want, ok := protocol.FieldAt(packet, 1)
 		for _, got := range second {
 			if !ok || !bytes.Equal(got, want) || (got == nil) != (want == nil) {
 				t.Fatalf("%x has the field %x, not %x", packet, want, got)

@@ -8,6 +8,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 // kindOf maps server error numbers.
@@ -73,7 +74,7 @@ func classify(ctx context.Context, err error, what string) error {
 			return driver.E(kindOf(server.Number), nil, "%sthe server cannot answer (error %d)", what, server.Number)
 		}
 		return driver.E(kindOf(server.Number), nil, "%s%s%s", what, saying(server.Number, server.Message), wayOut(server.Number))
-	case errors.Is(err, errPacket), errors.Is(err, errTooLong):
+	case errors.Is(err, protocol.ErrPacket), errors.Is(err, protocol.ErrTooLong):
 		return driver.E(driver.ErrBadData, nil, "%sthe server sent malformed bytes", what)
 	}
 	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)

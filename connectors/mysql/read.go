@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 // Read yields the table's rows in one snapshot. Rows are read and decoded on
@@ -208,7 +209,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 		}
 		return explain(ctx, err, what)
 	}
-	names, err := c.start(r.query)
+	names, err := c.Start(r.query)
 	if err != nil {
 		return late(err)
 	}
@@ -216,20 +217,20 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 		return driver.E(driver.ErrBadData, nil, "%s: the server sent other columns than asked for", what)
 	}
 	for {
-		p, err := c.row()
+		p, err := c.Row()
 		if d.row == 0 {
 			c.patience(0)
 		}
 		switch {
-		case errors.Is(err, errTooLong):
+		case errors.Is(err, protocol.ErrTooLong):
 			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d: raise connection_config.max_row_mib, or exclude the long column", what, d.row+1, s.limits.MaxRowBytes)
-		case errors.Is(err, errPacket):
+		case errors.Is(err, protocol.ErrPacket):
 			return driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
 		case err != nil && d.row == 0:
 			return late(err)
 		case err != nil:
 			return explain(ctx, err, what)
-		case p == nil && c.warnings > 0:
+		case p == nil && c.Warnings > 0:
 			if err := c.complaints(ctx, what, r.computed); err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 // greetingLimit bounds the way from dialling to the end of authentication. A
@@ -24,14 +25,11 @@ type dialFunc = func(ctx context.Context, network, address string) (net.Conn, er
 // session is one connection. go-sql-driver logs in; statements and rows go over
 // our own wire. It is used by one goroutine at a time.
 type session struct {
-	socket   *socket
-	wire     *wire
-	endsByOK bool // results end by an OK packet, not by EOF
-	mariadb  bool
-	version  int    // 101109 for 10.11.9, 0 if it is not told
-	server   string // which one it is, as far as it tells
-	owed     bool   // the answer to a ROLLBACK was not read yet
-	warnings uint16 // of the last result that was read to its end
+	*protocol.Conn
+	socket  *socket
+	mariadb bool
+	version int    // 101109 for 10.11.9, 0 if it is not told
+	server  string // which one it is, as far as it tells
 }
 
 // socket keeps the error that ended it: TLS wraps it, and a closed socket hides
@@ -99,7 +97,7 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 	cfg.AllowAllFiles, cfg.AllowCleartextPasswords, cfg.AllowFallbackToPlaintext, cfg.AllowOldPasswords, cfg.MultiStatements, cfg.ParseTime = false, false, false, false, false, false
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.ConnectionAttributes = "program_name:headwater"
-	var l *login
+	var l *protocol.Login
 	var own *socket
 	cfg.DialFunc = func(ctx context.Context, _, address string) (net.Conn, error) {
 		conn, err := s.dial(ctx, "tcp", address)
@@ -107,7 +105,7 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 			return nil, err
 		}
 		own = &socket{Conn: conn}
-		l = &login{Conn: own, socket: own, secure: secured}
+		l = protocol.NewLogin(own, secured)
 		tr.dialled, tr.secure = time.Now(), secured != nil
 		return l, nil
 	}
@@ -125,12 +123,12 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 			c, err = nil, driver.E(driver.ErrBadData, nil, "the server's part of the login is malformed")
 		}
 	}()
-	conn, err := connector.Connect(greeting)
+	theirs, err := connector.Connect(greeting)
 	if err != nil {
 		if l != nil {
 			l.Close()
-			if l.failed != nil && ctx.Err() == nil {
-				err = l.failed
+			if l.Failed != nil && ctx.Err() == nil {
+				err = l.Failed
 			}
 		}
 		if greeting.Err() != nil && ctx.Err() == nil {
@@ -139,11 +137,10 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 		return nil, err
 	}
 	c = &session{
-		socket: own, wire: newWire(l.leave(), s.limits.MaxRowBytes),
-		endsByOK: l.flags&capabilityDeprecateEOF != 0,
-		mariadb:  strings.Contains(strings.ToLower(l.version), "mariadb"), version: versionOf(l.version),
+		socket: own, Conn: l.Take(s.limits.MaxRowBytes),
+		mariadb: strings.Contains(strings.ToLower(l.Version), "mariadb"), version: versionOf(l.Version),
 	}
-	_ = conn.Close() // ends the driver's goroutine
+	_ = theirs.Close() // ends the driver's goroutine
 	return c, nil
 }
 
@@ -193,16 +190,16 @@ func (c *session) run(ctx context.Context, statement string, f func(row []*strin
 }
 
 func (c *session) ask(statement string, f func(row []*string) error) error {
-	names, err := c.start(statement)
+	names, err := c.Start(statement)
 	if err != nil || len(names) == 0 {
 		return err
 	}
 	if f == nil {
-		return errPacket
+		return protocol.ErrPacket
 	}
 	var failed error // of f: the rest is read all the same
 	for {
-		p, err := c.row()
+		p, err := c.Row()
 		if err != nil {
 			return err
 		}
@@ -213,8 +210,8 @@ func (c *session) ask(statement string, f func(row []*string) error) error {
 		for i := range row {
 			var text []byte
 			var ok bool
-			if text, p, ok = field(p); !ok {
-				return errPacket
+			if text, p, ok = protocol.Field(p); !ok {
+				return protocol.ErrPacket
 			}
 			if text != nil {
 				s := string(text)
@@ -222,7 +219,7 @@ func (c *session) ask(statement string, f func(row []*string) error) error {
 			}
 		}
 		if len(p) > 0 {
-			return errPacket
+			return protocol.ErrPacket
 		}
 		if failed == nil {
 			failed = f(row)
@@ -233,11 +230,7 @@ func (c *session) ask(statement string, f func(row []*string) error) error {
 // forgo ends the transaction. The answer is read before the next statement,
 // which saves waiting for it now.
 func (c *session) forgo() error {
-	if c.owed {
-		return nil
-	}
-	c.owed = true
-	return c.wire.command(comQuery, rollback)
+	return c.Owe(rollback)
 }
 
 // transaction returns a session in a fresh read-only snapshot. before, unless it

@@ -93,12 +93,12 @@ func (sc *scan) align(ctx context.Context, all []*session) (bool, error) {
 	for range alignments {
 		for _, c := range all {
 			defer c.watch(ctx)()
-			if err := c.send(begin); err != nil {
+			if err := c.Send(begin); err != nil {
 				return false, c.explain(ctx, err, "")
 			}
 		}
 		for _, c := range all {
-			if _, err := c.head(); err != nil {
+			if _, err := c.Head(); err != nil {
 				return false, c.explain(ctx, err, "")
 			}
 		}

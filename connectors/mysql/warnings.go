@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
 )
 
 // losing are warnings that stand for values or rows that are not in the result:
@@ -33,7 +34,7 @@ func (c *session) complaints(ctx context.Context, what string, computed bool) er
 	var all []warned
 	err := c.query(ctx, "SHOW WARNINGS", func(row []*string) error {
 		if len(row) < 3 {
-			return errPacket
+			return protocol.ErrPacket
 		}
 		number := uint16(min(max(integer(row[1]), 0), 1<<16-1))
 		at := slices.IndexFunc(all, func(w warned) bool { return w.number == number })

@@ -26,7 +26,7 @@ func file() []byte {
 	binary.BigEndian.PutUint16(left[3:], 2)
 	binary.BigEndian.PutUint16(left[8:], 480)
 	binary.BigEndian.PutUint16(left[10:], 490)
-	copy(left[480:], []byte{4, 1, 3, 1, 13 + 2*1, 7, 'a'})
+	copy(left[480:], []byte{5, 1, 3, 1, 13 + 2*1, 7, 'a'})
 	copy(left[490:], []byte{2, 2, 2, 0})
 	right[0] = leafPage
 	binary.BigEndian.PutUint16(right[3:], 1)

@@ -1,4 +1,4 @@
-package mysql
+package protocol
 
 import (
 	"bytes"
@@ -23,18 +23,18 @@ const (
 	requestLen = 32       // of the handshake response's fixed part, which asks for TLS
 )
 
-// login is the connection that go-sql-driver logs in on. The driver upgrades to
+// Login is the connection that go-sql-driver logs in on. The driver upgrades to
 // TLS out of sight, and then nobody else could read the connection. So login
 // does that part itself: the driver's answer to the greeting is held back, its
 // fixed part asks for TLS, and then the whole goes through it. The request takes
 // a sequence number that the driver does not know of; login adds it. After the
 // login, conn is ours.
-type login struct {
+type Login struct {
 	net.Conn // the socket, and TLS over it after the upgrade
 	socket   net.Conn
 	secure   *tls.Config
-	failed   error  // of the upgrade: the driver hides why a write failed
-	version  string // of the server
+	Failed   error  // of the upgrade: the driver hides why a write failed
+	Version  string // of the server
 	ssl      bool   // the server has TLS
 	flags    uint32 // the capabilities that both sides agreed on; 0 before the driver's answer
 	shift    byte   // of the sequence numbers
@@ -42,15 +42,20 @@ type login struct {
 	left     bool   // the driver has nothing to say any more
 }
 
-// leave takes the connection away from the driver, whose Close then touches
-// nothing.
-func (l *login) leave() net.Conn {
+// NewLogin returns a login on a socket, over TLS unless secure is nil.
+func NewLogin(socket net.Conn, secure *tls.Config) *Login {
+	return &Login{Conn: socket, socket: socket, secure: secure}
+}
+
+// Take takes the connection away from the driver, whose Close then touches
+// nothing. A packet longer than limit bytes will be errTooLong.
+func (l *Login) Take(limit int64) *Conn {
 	l.left = true
-	return l.Conn
+	return &Conn{wire: newWire(l.Conn, limit), endsByOK: l.flags&capabilityDeprecateEOF != 0}
 }
 
 // Close hangs up. The driver calls it at any moment when a context ends.
-func (l *login) Close() error {
+func (l *Login) Close() error {
 	if l.left {
 		return nil
 	}
@@ -58,11 +63,11 @@ func (l *login) Close() error {
 }
 
 // The driver sets no deadlines that matter; idle time is the dialer's concern.
-func (l *login) SetDeadline(time.Time) error { return nil }
+func (l *Login) SetDeadline(time.Time) error { return nil }
 
 // Read hands on packet by packet, so that nothing is read ahead into the
 // driver's buffer.
-func (l *login) Read(p []byte) (int, error) {
+func (l *Login) Read(p []byte) (int, error) {
 	if len(l.in) == 0 {
 		if err := l.next(); err != nil {
 			return 0, err
@@ -73,14 +78,14 @@ func (l *login) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (l *login) next() error {
+func (l *Login) next() error {
 	var h [headerLen]byte
 	if _, err := io.ReadFull(l.Conn, h[:]); err != nil {
 		return err
 	}
 	n := int(h[0]) | int(h[1])<<8 | int(h[2])<<16
 	if n > maxLogin {
-		return errTooLong
+		return ErrTooLong
 	}
 	packet := make([]byte, headerLen+n)
 	if _, err := io.ReadFull(l.Conn, packet[headerLen:]); err != nil {
@@ -95,8 +100,8 @@ func (l *login) next() error {
 		}
 	} else if l.secure != nil && bytes.HasPrefix(payload, []byte("\xfesha256_password\x00")) {
 		// The driver would ask for a key, which the server gives only without TLS.
-		l.failed = mysql.ErrUnknownPlugin
-		return l.failed
+		l.Failed = mysql.ErrUnknownPlugin
+		return l.Failed
 	}
 	l.in = packet
 	return nil
@@ -104,42 +109,42 @@ func (l *login) next() error {
 
 // greeting reads the server's first packet and refuses what has not the form
 // that every server of today sends: the driver trusts it.
-func (l *login) greeting(p []byte) error {
+func (l *Login) greeting(p []byte) error {
 	if isErr(p) && len(p) > 8 { // such as: this host is not allowed
 		return nil
 	}
 	if len(p) == 0 || p[0] != 10 {
-		return errPacket
+		return ErrPacket
 	}
 	version, rest, ok := bytes.Cut(p[1:], []byte{0})
 	// Connection id, 8 bytes of the scramble, filler, capabilities, character set,
 	// status, capabilities, length of the scramble, filler, 13 bytes more of it.
 	if !ok || len(rest) < 4+8+1+2+1+2+2+1+10+13 {
-		return errPacket
+		return ErrPacket
 	}
-	l.version, l.ssl = string(version), binary.LittleEndian.Uint16(rest[13:])&capabilitySSL != 0
+	l.Version, l.ssl = string(version), binary.LittleEndian.Uint16(rest[13:])&capabilitySSL != 0
 	if l.secure != nil && !l.ssl {
-		l.failed = mysql.ErrNoTLS
+		l.Failed = mysql.ErrNoTLS
 	}
-	return l.failed
+	return l.Failed
 }
 
 // Write takes one packet, as the driver writes them.
-func (l *login) Write(p []byte) (int, error) {
+func (l *Login) Write(p []byte) (int, error) {
 	if l.left {
 		return len(p), nil
 	}
 	packet := bytes.Clone(p)
 	if l.flags == 0 {
 		if len(packet) < headerLen+requestLen {
-			return 0, errPacket
+			return 0, ErrPacket
 		}
 		l.flags = binary.LittleEndian.Uint32(packet[headerLen:])
 		if l.secure != nil {
 			l.flags |= capabilitySSL
 			binary.LittleEndian.PutUint32(packet[headerLen:], l.flags)
-			if l.failed = l.upgrade(packet); l.failed != nil {
-				return 0, l.failed
+			if l.Failed = l.upgrade(packet); l.Failed != nil {
+				return 0, l.Failed
 			}
 		}
 	}
@@ -152,7 +157,7 @@ func (l *login) Write(p []byte) (int, error) {
 
 // upgrade asks for TLS with the fixed part of the response and shakes hands. A
 // context that ends meanwhile closes the socket through the driver.
-func (l *login) upgrade(response []byte) error {
+func (l *Login) upgrade(response []byte) error {
 	request := bytes.Clone(response[:headerLen+requestLen])
 	request[0], request[1], request[2] = requestLen, 0, 0
 	if _, err := l.Conn.Write(request); err != nil {

@@ -1,12 +1,10 @@
-package mysql
+package protocol
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -70,12 +68,12 @@ func TestLongPacketsAreNotRead(t *testing.T) {
 		"two frames":  append(packets(0, make([]byte, maxFrame))[:4+maxFrame], 1, 0, 0, 1), // 16 MiB
 		"no sequence": frame(9, []byte("x")),
 	} {
-		limit, want := int64(1<<20), errTooLong
+		limit, want := int64(1<<20), ErrTooLong
 		switch name {
 		case "two frames":
 			limit = maxFrame
 		case "no sequence":
-			want = errPacket
+			want = ErrPacket
 		}
 		w := replay(sent, limit)
 		if _, err := w.packet(); !errors.Is(err, want) {
@@ -92,15 +90,15 @@ func TestErrorWithinResult(t *testing.T) {
 	failure := append([]byte{headerErr, 0x25, 0x05}, "#70100killed"...)
 	sent := packets(1, []byte{1}, definition("a"), []byte("\x01x"))
 	sent = append(sent, frame(77, failure)...)
-	c := &session{wire: replay(sent, 1<<20), endsByOK: true}
-	if names, err := c.start("SELECT"); err != nil || len(names) != 1 || names[0] != "a" {
+	c := &Conn{wire: replay(sent, 1<<20), endsByOK: true}
+	if names, err := c.Start("SELECT"); err != nil || len(names) != 1 || names[0] != "a" {
 		t.Fatal(names, err)
 	}
-	if p, err := c.row(); err != nil || string(p) != "\x01x" {
+	if p, err := c.Row(); err != nil || string(p) != "\x01x" {
 		t.Fatal(p, err)
 	}
 	var server *mysql.MySQLError
-	if _, err := c.row(); !errors.As(err, &server) || server.Number != 1317 || server.Message != "killed" {
+	if _, err := c.Row(); !errors.As(err, &server) || server.Number != 1317 || server.Message != "killed" {
 		t.Errorf("row = %v, want error 1317", err)
 	}
 }
@@ -122,51 +120,23 @@ func FuzzResult(f *testing.F) {
 	f.Add(packets(1, []byte{0xfb, '/', 'e', 't', 'c'}), true)
 	f.Add(packets(1, append([]byte{headerErr, 0x25, 0x05}, "#70100killed"...)), true)
 	f.Fuzz(func(t *testing.T, sent []byte, endsByOK bool) {
-		c := &session{wire: replay(sent, 1<<10), socket: &socket{Conn: recorded{}}, endsByOK: endsByOK}
-		names, err := c.start("SELECT")
+		c := &Conn{wire: replay(sent, 1<<10), endsByOK: endsByOK}
+		names, err := c.Start("SELECT")
 		if err != nil || len(names) == 0 {
 			return
 		}
 		size := 0
 		for {
-			p, err := c.row()
+			p, err := c.Row()
 			if err != nil || p == nil {
 				break
 			}
 			if size += headerLen + len(p); size > len(sent) {
 				t.Fatalf("%d bytes of rows in %d", size, len(sent))
 			}
-			if _, ok := nth(p, len(names)-1); !ok {
+			if _, ok := FieldAt(p, len(names)-1); !ok {
 				break
 			}
 		}
 	})
-}
-
-// FuzzLogin replays bytes as a server's part of the login, through
-// go-sql-driver: it ends with a session or an error.
-func FuzzLogin(f *testing.F) {
-	greeting := append([]byte("\x0a10.11.9-MariaDB\x00\x01\x00\x00\x0012345678\x00"), 0xfe, 0xff, 45, 2, 0, 0xff, 0x81, 21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	greeting = append(greeting, "123456789012\x00mysql_native_password\x00"...)
-	f.Add(append(frame(0, greeting), frame(2, []byte{0, 0, 0, 2, 0, 0, 0})...), false)
-	f.Add(frame(0, greeting), true)
-	f.Add(append(frame(0, greeting), frame(2, append([]byte("\xfesha256_password\x00"), "12345678901234567890\x00"...))...), false)
-	f.Fuzz(func(t *testing.T, sent []byte, secure bool) {
-		s := &source{settings: Settings{Host: "h", Port: 1, Database: "d", Username: "u", Password: "p", SSLMode: "disable"}}
-		if secure {
-			s.settings.SSLMode = "require"
-		}
-		s.limits = s.limits.WithDefaults()
-		s.dial = dialOf(recorded{Reader: bytes.NewReader(sent)})
-		c, err := s.connect(t.Context(), nil)
-		if err == nil {
-			c.close()
-		} else if strings.Contains(err.Error(), "login is malformed") { // go-sql-driver panicked, and leaves a goroutine
-			t.Errorf("%x: %v", sent, err)
-		}
-	})
-}
-
-func dialOf(conn net.Conn) dialFunc {
-	return func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 }

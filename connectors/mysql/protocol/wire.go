@@ -1,4 +1,7 @@
-package mysql
+// Package protocol is the packets of an authenticated MySQL connection: statements go
+// out, rows come back where the network put them. go-sql-driver logs in; what it
+// does not know of that is in Login.
+package protocol
 
 import (
 	"errors"
@@ -7,9 +10,9 @@ import (
 )
 
 var (
-	errPacket = errors.New("a packet is not of the form that was expected")
-	// errTooLong is a packet beyond the limit. It was not read.
-	errTooLong = errors.New("a packet is longer than the limit")
+	ErrPacket = errors.New("a packet is not of the form that was expected")
+	// ErrTooLong is a packet beyond the limit. It was not read.
+	ErrTooLong = errors.New("a packet is longer than the limit")
 )
 
 const (
@@ -39,7 +42,7 @@ func newWire(conn net.Conn, limit int64) *wire {
 func (w *wire) command(code byte, text string) error {
 	n := 1 + len(text)
 	if n >= maxFrame {
-		return errTooLong
+		return ErrTooLong
 	}
 	packet := make([]byte, 0, headerLen+n)
 	packet = append(packet, byte(n), byte(n>>8), byte(n>>16), 0, code)
@@ -84,7 +87,7 @@ func (w *wire) frame(limit int64) (p []byte, more bool, err error) {
 	h := w.buf[w.r : w.r+headerLen]
 	n, seq := int(h[0])|int(h[1])<<8|int(h[2])<<16, h[3]
 	if int64(n) > limit {
-		return nil, false, errTooLong
+		return nil, false, ErrTooLong
 	}
 	if w.w-w.r < headerLen+n {
 		if err := w.fill(headerLen + n); err != nil {
@@ -95,7 +98,7 @@ func (w *wire) frame(limit int64) (p []byte, more bool, err error) {
 	w.r += headerLen + n
 	// A server that is shut down speaks up between two packets of others.
 	if seq != w.seq && !isErr(p) {
-		return nil, false, errPacket
+		return nil, false, ErrPacket
 	}
 	w.seq = seq + 1
 	return p, n == maxFrame, nil
@@ -135,7 +138,7 @@ func lenenc(p []byte) (n uint64, rest []byte, ok bool) {
 	}
 	size := 0
 	switch c := p[0]; {
-	case c < null:
+	case c < Null:
 		return uint64(c), p[1:], true
 	case c == 0xfc:
 		size = 2
@@ -153,10 +156,10 @@ func lenenc(p []byte) (n uint64, rest []byte, ok bool) {
 	return n, p[1+size:], true
 }
 
-// field returns the first length-encoded string, nil for NULL, and what lies
+// Field returns the first length-encoded string, nil for NULL, and what lies
 // behind it.
-func field(p []byte) (text, rest []byte, ok bool) {
-	if len(p) > 0 && p[0] == null {
+func Field(p []byte) (text, rest []byte, ok bool) {
+	if len(p) > 0 && p[0] == Null {
 		return nil, p[1:], true
 	}
 	n, rest, ok := lenenc(p)
@@ -164,4 +167,14 @@ func field(p []byte) (text, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	return rest[:n:n], rest[n:], true
+}
+
+// nth returns the field with that index, nil for NULL.
+func FieldAt(p []byte, index int) (text []byte, ok bool) {
+	for range index + 1 {
+		if text, p, ok = Field(p); !ok {
+			return nil, false
+		}
+	}
+	return text, true
 }

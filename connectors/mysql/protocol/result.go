@@ -1,4 +1,4 @@
-package mysql
+package protocol
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ const (
 	headerInfile = 0xfb // in place of a column count: the server wants a file of ours
 	headerEnd    = 0xfe // EOF, or the OK packet that took its place
 	headerErr    = 0xff
-	null         = 0xfb // in place of a field
+	Null         = 0xfb // in place of a field
 
 	statusMoreResults = 0x0008
 )
@@ -27,7 +27,7 @@ func isEnd(p []byte) bool { return len(p) > 0 && p[0] == headerEnd && len(p) < m
 // serverError reads an ERR packet. It returns a *mysql.MySQLError.
 func serverError(p []byte) error {
 	if len(p) < 3 {
-		return errPacket
+		return ErrPacket
 	}
 	e := &mysql.MySQLError{Number: binary.LittleEndian.Uint16(p[1:])}
 	text := p[3:]
@@ -39,34 +39,53 @@ func serverError(p []byte) error {
 	return e
 }
 
-// start sends a statement and reads the answer up to the first row. It returns
-// the names of the result's columns, none for a statement without rows.
-func (c *session) start(statement string) ([]string, error) {
-	if err := c.send(statement); err != nil {
-		return nil, err
-	}
-	return c.head()
+// Conn is the statements and answers of one authenticated connection. It is used
+// by one goroutine at a time.
+type Conn struct {
+	wire     *wire
+	endsByOK bool   // results end by an OK packet, not by EOF
+	owed     bool   // the answer to a statement was not read yet
+	Warnings uint16 // of the last result that was read to its end
 }
 
-// send sends a statement whose answer is still to be read.
-func (c *session) send(statement string) error {
+// Owe sends a statement without rows whose answer is read before the next one,
+// which saves waiting for it now. It does nothing while one is owed.
+func (c *Conn) Owe(statement string) error {
+	if c.owed {
+		return nil
+	}
+	c.owed = true
+	return c.wire.command(comQuery, statement)
+}
+
+// Start sends a statement and reads the answer up to the first row. It returns
+// the names of the result's columns, none for a statement without rows.
+func (c *Conn) Start(statement string) ([]string, error) {
+	if err := c.Send(statement); err != nil {
+		return nil, err
+	}
+	return c.Head()
+}
+
+// Send sends a statement whose answer is still to be read.
+func (c *Conn) Send(statement string) error {
 	if c.owed {
 		c.owed = false
-		if _, err := c.head(); err != nil {
+		if _, err := c.Head(); err != nil {
 			return err
 		}
 	}
 	return c.wire.command(comQuery, statement)
 }
 
-// head reads an answer up to its first row.
-func (c *session) head() ([]string, error) {
+// Head reads an answer up to its first row.
+func (c *Conn) Head() ([]string, error) {
 	p, err := c.wire.packet()
 	switch {
 	case err != nil:
 		return nil, err
 	case len(p) == 0, p[0] == headerInfile:
-		return nil, errPacket
+		return nil, ErrPacket
 	case isErr(p):
 		return nil, serverError(p)
 	case p[0] == headerOK:
@@ -77,7 +96,7 @@ func (c *session) head() ([]string, error) {
 	// MariaDB adds whether the columns' definitions follow, as they always do
 	// here.
 	if !ok || n == 0 || n > 1<<16 || len(flag) > 0 && flag[0] == 0 {
-		return nil, errPacket
+		return nil, ErrPacket
 	}
 	names := make([]string, n)
 	for i := range names {
@@ -90,7 +109,7 @@ func (c *session) head() ([]string, error) {
 	}
 	if !c.endsByOK {
 		if p, err = c.wire.packet(); err == nil && !isEnd(p) {
-			err = errPacket
+			err = ErrPacket
 		}
 	}
 	return names, err
@@ -104,20 +123,20 @@ func columnName(p []byte) (string, error) {
 	var name []byte
 	ok := true
 	for range 5 { // catalog, schema, table, original table, name
-		if name, p, ok = field(p); !ok {
-			return "", errPacket
+		if name, p, ok = Field(p); !ok {
+			return "", ErrPacket
 		}
 	}
 	return string(bytes.ToValidUTF8(name, []byte("?"))), nil
 }
 
-// row returns the next row's packet, valid until the next call, or nil after
+// Row returns the next row's packet, valid until the next call, or nil after
 // the last.
-func (c *session) row() ([]byte, error) {
+func (c *Conn) Row() ([]byte, error) {
 	p, err := c.wire.packet()
 	if err != nil || len(p) == 0 {
 		if err == nil {
-			err = errPacket
+			err = ErrPacket
 		}
 		return nil, err
 	}
@@ -128,7 +147,7 @@ func (c *session) row() ([]byte, error) {
 		return nil, serverError(p)
 	}
 	if isEnd(p) {
-		c.warnings, err = ended(p, c.endsByOK)
+		c.Warnings, err = ended(p, c.endsByOK)
 		return nil, err
 	}
 	return p, nil
@@ -142,11 +161,11 @@ func ended(p []byte, byOK bool) (warnings uint16, err error) {
 		for range 2 { // affected rows, last insert id
 			var ok bool
 			if _, p, ok = lenenc(p); !ok {
-				return 0, errPacket
+				return 0, ErrPacket
 			}
 		}
 		if len(p) < 2 || binary.LittleEndian.Uint16(p)&statusMoreResults != 0 {
-			return 0, errPacket
+			return 0, ErrPacket
 		}
 		if len(p) >= 4 {
 			warnings = binary.LittleEndian.Uint16(p[2:])
@@ -154,7 +173,7 @@ func ended(p []byte, byOK bool) (warnings uint16, err error) {
 		return warnings, nil
 	}
 	if len(p) < 4 || binary.LittleEndian.Uint16(p[2:])&statusMoreResults != 0 {
-		return 0, errPacket
+		return 0, ErrPacket
 	}
 	return binary.LittleEndian.Uint16(p), nil
 }

@@ -1,12 +1,14 @@
 package mysql
 
 import (
+	"bytes"
 	"errors"
 	"math"
-	"math/big"
 	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
+
+	"headwater/connectors/values"
 )
 
 var (
@@ -21,32 +23,18 @@ var (
 
 // parseInt reads an integer, with the leading zeros of ZEROFILL.
 func parseInt(text []byte) (int64, error) {
-	digits := text
-	negative := len(text) > 0 && text[0] == '-'
-	if negative {
-		digits = text[1:]
+	if n, ok := values.Int(text); ok {
+		return n, nil
 	}
-	if len(digits) == 0 {
+	negative, whole, fraction, ok := splitDecimal(text)
+	if !ok || fraction != nil {
 		return 0, errNumber
 	}
-	var u uint64
-	for _, c := range digits {
-		c -= '0'
-		if c > 9 {
-			return 0, errNumber
-		}
-		if u > (1<<63)/10 { // the next digit could pass what fits
-			return 0, errRange
-		}
-		u = u*10 + uint64(c)
+	n, ok := values.Int(plainNumber(negative, whole, nil))
+	if !ok {
+		return 0, errRange
 	}
-	switch {
-	case negative && u <= 1<<63:
-		return -int64(u), nil
-	case u < 1<<63 && !negative:
-		return int64(u), nil
-	}
-	return 0, errRange
+	return n, nil
 }
 
 // parseFloat reads a floating point number of that many bits.
@@ -86,163 +74,67 @@ func splitDecimal(text []byte) (negative bool, whole, fraction []byte, ok bool) 
 	return negative, whole, fraction, len(whole) > 0
 }
 
-// shortDecimal is how many digits a decimal may have that is read at once into
-// 64 bits.
-const shortDecimal = 18
-
 // parseDecimal returns the unscaled value.
 func parseDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
-	if len(text) > shortDecimal {
-		return longDecimal(text, precision, scale)
-	}
-	digits := text
-	negative := len(text) > 0 && text[0] == '-'
-	if negative {
-		digits = text[1:]
-	}
-	var u int64
-	point := -1
-	for i, c := range digits {
-		if c == '.' && point < 0 && i > 0 {
-			point = i
-			continue
+	if n := len(text); n > 0 && text[0] != '.' && text[n-1] != '.' && (n < 2 || text[1] != '.' || text[0] != '-') {
+		if n, ok := values.Decimal(text, precision, scale); ok {
+			return n, nil
 		}
-		c -= '0'
-		if c > 9 {
-			return decimal128.Num{}, errNumber
-		}
-		u = u*10 + int64(c)
 	}
-	fraction := 0
-	if point >= 0 {
-		fraction = len(digits) - point - 1
-	}
-	if len(digits) == 0 || point >= 0 && fraction == 0 {
-		return decimal128.Num{}, errNumber
-	}
-	if fraction != int(scale) || precision < shortDecimal && u >= powers[precision] {
-		return longDecimal(text, precision, scale)
-	}
-	if negative {
-		u = -u
-	}
-	return decimal128.FromI64(u), nil
-}
-
-var powers = func() (p [shortDecimal]int64) {
-	p[0] = 1
-	for i := 1; i < len(p); i++ {
-		p[i] = 10 * p[i-1]
-	}
-	return p
-}()
-
-// longDecimal reads a decimal of any length, and of another scale if nothing is
-// lost.
-func longDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
 	negative, whole, fraction, ok := splitDecimal(text)
 	if !ok {
 		return decimal128.Num{}, errNumber
 	}
-	for len(fraction) > int(scale) {
-		if fraction[len(fraction)-1] != '0' {
-			return decimal128.Num{}, errRange
-		}
+	for len(fraction) > int(scale) && fraction[len(fraction)-1] == '0' { // another scale, if nothing is lost
 		fraction = fraction[:len(fraction)-1]
 	}
-	for len(whole) > 0 && whole[0] == '0' {
-		whole = whole[1:]
-	}
-	if len(whole) > int(precision-scale) {
+	n, ok := values.Decimal(plainNumber(negative, whole, fraction), precision, scale)
+	if !ok {
 		return decimal128.Num{}, errRange
-	}
-	digits := append(append([]byte{}, whole...), fraction...)
-	for range int(scale) - len(fraction) {
-		digits = append(digits, '0')
-	}
-	n := decimal128.Num{}
-	if len(digits) > 0 {
-		u, ok := new(big.Int).SetString(string(digits), 10)
-		if !ok {
-			return decimal128.Num{}, errNumber
-		}
-		n = decimal128.FromBigInt(u)
-	}
-	if negative {
-		n = n.Negate()
 	}
 	return n, nil
 }
 
-// digits reads a number of fixed width, -1 if it is none.
-func digits(text []byte) int {
-	n := 0
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return -1
-		}
-		n = n*10 + int(c-'0')
+// plainNumber writes a number without the zeros that it begins with.
+func plainNumber(negative bool, whole, fraction []byte) []byte {
+	whole = bytes.TrimLeft(whole, "0")
+	var out []byte
+	if negative && (len(whole) > 0 || len(bytes.TrimLeft(fraction, "0")) > 0) {
+		out = append(out, '-')
 	}
-	return n
+	if len(whole) == 0 {
+		whole = []byte("0")
+	}
+	if out = append(out, whole...); len(fraction) > 0 {
+		out = append(append(out, '.'), fraction...)
+	}
+	return out
 }
 
 // parseDate returns the days since 1970 of "2006-01-02".
 func parseDate(text []byte) (int64, error) {
-	if len(text) != 10 || text[4] != '-' || text[7] != '-' {
+	days, ok := values.Date(text)
+	if !ok {
 		return 0, errDate
 	}
-	year, month, day := digits(text[:4]), digits(text[5:7]), digits(text[8:])
-	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
-		return 0, errDate
-	}
-	// Count from the first of March, so that the leap day comes last.
-	if month <= 2 {
-		year, month = year-1, month+12
-	}
-	era := year / 400
-	ofEra := year - era*400
-	ofYear := (153*(month-3)+2)/5 + day - 1
-	return int64(era)*146097 + int64(ofEra*365+ofEra/4-ofEra/100+ofYear) - 719468, nil
-}
-
-func daysIn(year, month int) int {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
+	return int64(days), nil
 }
 
 // parseTimestamp returns the microseconds since 1970 of
 // "2006-01-02 15:04:05.999999".
 func parseTimestamp(text []byte) (int64, error) {
-	if len(text) < 19 || len(text) > 26 || len(text) == 20 || text[10] != ' ' || text[13] != ':' || text[16] != ':' {
+	if len(text) < 19 || len(text) > 26 || text[10] != ' ' || text[13] != ':' || text[16] != ':' {
 		return 0, errTime
 	}
 	days, err := parseDate(text[:10])
 	if err != nil {
 		return 0, err
 	}
-	hour, minute, second := digits(text[11:13]), digits(text[14:16]), digits(text[17:19])
-	if hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 {
+	micros, rest, ok := values.Clock(text[11:])
+	if !ok || len(rest) > 0 {
 		return 0, errTime
 	}
-	micros := 0
-	if len(text) > 19 {
-		micros = digits(text[20:])
-		if text[19] != '.' || micros < 0 {
-			return 0, errTime
-		}
-		for range 26 - len(text) {
-			micros *= 10
-		}
-	}
-	return (days*86400+int64(hour*3600+minute*60+second))*1000000 + int64(micros), nil
+	return days*86400e6 + micros, nil
 }
 
 // parseUUID reads the 36 characters of a UUID.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/values"
 )
 
 // Builder builds record batches of one table row by row. Every column gets one
@@ -69,7 +70,7 @@ func (b *Builder) Text(column int, v []byte) error {
 func (b *Builder) Exact(column int) {
 	if f, ok := b.columns[column].builder.(*array.Float64Builder); ok {
 		b.columns[column].append = func(v []byte) bool {
-			x, ok := parseFloat(v)
+			x, ok := values.Float(v)
 			if ok = ok && written(v); ok {
 				f.Append(x)
 			}
@@ -149,7 +150,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 	switch f := field.(type) {
 	case *array.BooleanBuilder:
 		return func(v []byte) bool {
-			x, ok := parseBool(v)
+			x, ok := values.Bool(v)
 			if ok {
 				f.Append(x)
 			}
@@ -157,7 +158,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 		}
 	case *array.Int32Builder:
 		return func(v []byte) bool {
-			n, ok := parseInt(v)
+			n, ok := values.Int(v)
 			ok = ok && n == int64(int32(n))
 			if ok {
 				f.Append(int32(n))
@@ -166,7 +167,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 		}
 	case *array.Int64Builder:
 		return func(v []byte) bool {
-			n, ok := parseInt(v)
+			n, ok := values.Int(v)
 			if ok {
 				f.Append(n)
 			}
@@ -174,16 +175,16 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 		}
 	case *array.Float32Builder:
 		return func(v []byte) bool {
-			x, ok := parseFloat(v)
-			n, _ := shape(v)
-			if ok = ok && !math.IsInf(float64(float32(x)), 0) && (n.significant <= 6 || float64(float32(x)) == x); ok {
+			x, ok := values.Float(v)
+			n, _ := values.ShapeOf(v)
+			if ok = ok && !math.IsInf(float64(float32(x)), 0) && (n.Significant <= 6 || float64(float32(x)) == x); ok {
 				f.Append(float32(x))
 			}
 			return ok
 		}
 	case *array.Float64Builder:
 		return func(v []byte) bool {
-			x, ok := parseFloat(v)
+			x, ok := values.Float(v)
 			if ok {
 				f.Append(x)
 			}
@@ -192,7 +193,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 	case *array.Decimal128Builder:
 		return func(v []byte) bool {
 			var n decimal128.Num
-			n, ok := parseDecimal(v, t.Precision, t.Scale)
+			n, ok := values.Decimal(v, t.Precision, t.Scale)
 			if ok {
 				f.Append(n)
 			}
@@ -200,7 +201,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 		}
 	case *array.Date32Builder:
 		return func(v []byte) bool {
-			d, ok := parseDate(v)
+			d, ok := values.Date(v)
 			if ok {
 				f.Append(arrow.Date32(d))
 			}
@@ -208,7 +209,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 		}
 	case *array.Time64Builder:
 		return func(v []byte) bool {
-			m, rest, ok := parseClock(v)
+			m, rest, ok := values.Clock(v)
 			ok = ok && len(rest) == 0
 			if ok {
 				f.Append(arrow.Time64(m))
@@ -217,7 +218,7 @@ func appender(field array.Builder, t driver.Type) func([]byte) bool {
 		}
 	case *array.TimestampBuilder:
 		return func(v []byte) bool {
-			m, zoned, ok := parseTimestamp(v)
+			m, zoned, ok := values.Timestamp(v)
 			ok = ok && zoned == (t.Kind == driver.TimestampTZ)
 			if ok {
 				f.Append(arrow.Timestamp(m))

@@ -1,6 +1,10 @@
 package records
 
-import "bytes"
+import (
+	"bytes"
+
+	"headwater/connectors/values"
+)
 
 // forms is how the numbers of a column of text are written. Two texts of one
 // value, such as 1.1 and 1.10, or 1200000 and 12E5, may be read as that value
@@ -35,28 +39,28 @@ const (
 )
 
 // take takes a text of the given shape into account.
-func (f *forms) take(v []byte, n number) {
-	scale := uint8(min(n.scale, 254)) + 1
-	if n.exponent {
+func (f *forms) take(v []byte, n values.Shape) {
+	scale := uint8(min(n.Scale, 254)) + 1
+	if n.Exponent {
 		f.seen |= powerForm(v, n)
 		f.power.take(places{scale, scale})
 		return
 	}
 	f.plain.take(places{scale, scale})
 	switch {
-	case n.scale == 0 && n.point:
+	case n.Scale == 0 && n.Point:
 		f.seen |= odd
-	case n.scale == 0:
+	case n.Scale == 0:
 		f.seen |= whole
-	case n.padded && n.scale == 1:
+	case n.Padded && n.Scale == 1:
 		f.seen |= pointZero
-	case n.padded:
+	case n.Padded:
 		f.seen |= padded
 	}
 	switch {
-	case n.integer == 0:
+	case n.Integer == 0:
 		f.seen |= bare
-	case n.scale > 0 && n.integer == 1 && bytes.TrimPrefix(v, []byte{'-'})[0] == '0':
+	case n.Scale > 0 && n.Integer == 1 && bytes.TrimPrefix(v, []byte{'-'})[0] == '0':
 		f.seen |= led
 	}
 }
@@ -64,7 +68,7 @@ func (f *forms) take(v []byte, n number) {
 // powerForm returns the form of a number with an exponent: one digit before the
 // point, and a sign or a point, without which programs write none and many an
 // identifier looks like one.
-func powerForm(v []byte, n number) form {
+func powerForm(v []byte, n values.Shape) form {
 	at := bytes.IndexAny(v, "eE") + 1
 	power := v[at:]
 	signed := power[0] == '-' || power[0] == '+'
@@ -72,11 +76,11 @@ func powerForm(v []byte, n number) form {
 		power = power[1:]
 	}
 	switch {
-	case n.integer != 1, n.scale == 0 && n.point, len(power) > 3:
+	case n.Integer != 1, n.Scale == 0 && n.Point, len(power) > 3:
 		return odd
-	case !signed && (n.scale == 0 || power[0] == '0' && len(power) > 1):
+	case !signed && (n.Scale == 0 || power[0] == '0' && len(power) > 1):
 		return odd
-	case n.padded && n.scale > 1:
+	case n.Padded && n.Scale > 1:
 		return padded10
 	}
 	return 0
@@ -116,7 +120,7 @@ func written(v []byte) bool {
 	if last != '0' && last != '.' && !bytes.ContainsAny(v, "eE") {
 		return true
 	}
-	n, ok := shape(v)
+	n, ok := values.ShapeOf(v)
 	var f forms
 	f.take(v, n)
 	return ok && f.float()

@@ -1,8 +1,14 @@
 package records
 
 import (
+	"errors"
+
 	"headwater/connectors/driver"
 )
+
+// ErrMisfit reports a value that its column's type cannot hold unchanged. It
+// names no value: values do not belong into messages.
+var ErrMisfit = errors.New("value does not fit the column's type")
 
 // Misfit is the error of a value that its column cannot hold, an ErrBadData.
 type Misfit struct {

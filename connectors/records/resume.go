@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/values"
 )
 
 // CheckCursor returns an *driver.Error unless from can be followed on t.
@@ -255,11 +256,11 @@ func (f *filter) comparer(a arrow.Array, value *string) (func(row int) int, erro
 		}
 		return func(i int) int { return new(big.Rat).SetInt64(a.Value(i)).Cmp(n) }, nil
 	case *array.Date32:
-		if days, ok := parseDate([]byte(*value)); ok {
+		if days, ok := values.Date([]byte(*value)); ok {
 			return func(i int) int { return order(a.Value(i), arrow.Date32(days)) }, nil
 		}
 	case *array.Timestamp:
-		if micros, _, ok := parseTimestamp([]byte(*value)); ok {
+		if micros, _, ok := values.Timestamp([]byte(*value)); ok {
 			return func(i int) int { return order(a.Value(i), arrow.Timestamp(micros)) }, nil
 		}
 	case *array.String:

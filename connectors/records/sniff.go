@@ -2,6 +2,7 @@ package records
 
 import (
 	"headwater/connectors/driver"
+	"headwater/connectors/values"
 )
 
 // Sniffer finds the narrowest type that holds every value it has seen, without
@@ -59,7 +60,7 @@ func (s *Sniffer) take(v []byte, written bool) {
 	}
 	switch c := v[0]; {
 	case c == 't' || c == 'f' || c == 'T' || c == 'F':
-		if _, ok := parseBool(v); !ok {
+		if _, ok := values.Bool(v); !ok {
 			s.cannot = text7
 			return
 		}
@@ -74,31 +75,31 @@ func (s *Sniffer) take(v []byte, written bool) {
 // number rules out what a text that begins like a number or a date is not.
 func (s *Sniffer) number(v []byte, written bool) {
 	s.cannot |= notBoolean
-	n, ok := shape(v)
+	n, ok := values.ShapeOf(v)
 	if ok {
 		if written {
 			s.forms.take(v, n)
 		}
 		s.cannot |= notDate | notTimestamp | notTimestampTZ
-		s.integer, s.scale = max(s.integer, n.integer), max(s.scale, n.scale)
+		s.integer, s.scale = max(s.integer, n.Integer), max(s.scale, n.Scale)
 		if s.cannot&notInt64 == 0 {
-			if _, ok := parseInt(v); !ok {
+			if _, ok := values.Int(v); !ok {
 				s.cannot |= notInt64
 			}
 		}
-		if s.cannot&notFloat64 == 0 && (n.exponent || n.significant > 15) {
-			if _, ok := parseFloat(v); !ok {
+		if s.cannot&notFloat64 == 0 && (n.Exponent || n.Significant > 15) {
+			if _, ok := values.Float(v); !ok {
 				s.cannot |= notFloat64
 			}
 		}
-		if n.exponent {
+		if n.Exponent {
 			s.cannot |= notDecimal
 		}
 		return
 	}
 	s.cannot |= notInt64 | notFloat64 | notDecimal
 	if s.cannot&notDate == 0 {
-		if _, ok := parseDate(v); ok {
+		if _, ok := values.Date(v); ok {
 			s.cannot |= notTimestamp | notTimestampTZ
 			return
 		}
@@ -107,7 +108,7 @@ func (s *Sniffer) number(v []byte, written bool) {
 	if s.cannot&(notTimestamp|notTimestampTZ) == notTimestamp|notTimestampTZ {
 		return
 	}
-	_, zoned, ok := parseTimestamp(v)
+	_, zoned, ok := values.Timestamp(v)
 	if !ok || zoned {
 		s.cannot |= notTimestamp
 	}

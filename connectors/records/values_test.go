@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"math/big"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -205,26 +204,4 @@ func TestNumbersInTextKeepTheirForm(t *testing.T) {
 			t.Errorf("%s fits: %v, want %v", text, err == nil, fits)
 		}
 	}
-}
-
-// FuzzShortDecimal compares the short way of reading a decimal with the long one.
-func FuzzShortDecimal(f *testing.F) {
-	for _, s := range []string{"0", "-0.05", "1.10", "007", "12.", ".5", "123456789012345.67", "-", "1e5", "1.2.3", "+1", "9999999999999999.99"} {
-		f.Add(s, 2)
-	}
-	f.Fuzz(func(t *testing.T, text string, scale int) {
-		scale = int(uint(scale) % 19)
-		short, ok := shortDecimal([]byte(text), scale)
-		if !ok {
-			return
-		}
-		long, fits := parseDecimal([]byte(text), 17, int32(scale)) // which the short way is not taken for
-		if want, _ := new(big.Rat).SetString(text); fits && new(big.Rat).SetFrac(long.BigInt(), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)).Cmp(want) != 0 {
-			t.Fatalf("%q is %v", text, long)
-		}
-		want, valid := new(big.Rat).SetString(text)
-		if !valid || new(big.Rat).SetFrac(big.NewInt(short), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)).Cmp(want) != 0 {
-			t.Fatalf("%q of scale %d is %d", text, scale, short)
-		}
-	})
 }

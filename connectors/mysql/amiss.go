@@ -8,6 +8,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/sqldb"
 )
 
 // nulled counts the values of a column that landed as NULL.
@@ -67,7 +68,7 @@ func (d *decoder) place(row []byte) string {
 // untold says how many values landed as NULL.
 func (d *decoder) untold() (notes []string) {
 	for _, n := range d.nulled {
-		notes = append(notes, fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", n.times, d.table, d.table.Columns[n.column].Name, n.first))
+		notes = append(notes, sqldb.NulledNote(n.times, d.table, d.table.Columns[n.column].Name, n.first))
 	}
 	return notes
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http/httptrace"
 	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // Check connects anew and reads something small.
@@ -22,14 +21,14 @@ func (s *source) Check(ctx context.Context) error {
 
 // CheckSteps reports what a check consists of.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
-	var steps []driver.Step
-	step := func(name string, took time.Duration, err error, format string, args ...any) error {
-		steps = append(steps, driver.Step{Name: name, Duration: took, Err: err, Message: fmt.Sprintf(format, args...)})
-		return err
-	}
-	c, err := s.checkConnect(ctx, step)
+	var steps sqldb.Steps
+	var c *session
+	err := steps.Connect(ctx, func(ctx context.Context, tr *sqldb.Trace) (server string, err error) {
+		c, err = s.connect(ctx, tr)
+		return "", err
+	})
 	if err != nil {
-		return steps, err
+		return steps.List(), err
 	}
 	defer c.close()
 
@@ -48,13 +47,14 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, liter
 	if err == nil && readable < total {
 		others, err = s.withheld(ctx, c, total-readable)
 	}
-	if step("permissions", time.Since(began), err, "%d of %d tables can be read%s", readable, total, others) != nil {
-		return steps, err
+	if steps.Done("permissions", began, err, "%d of %d tables can be read%s", readable, total, others) != nil {
+		return steps.List(), err
 	}
 
 	began = time.Now()
 	message, err := s.readAny(ctx, c)
-	return steps, step("read", time.Since(began), err, "%s", message)
+	err = steps.Done("read", began, err, "%s", message)
+	return steps.List(), err
 }
 
 // withheld names the first of the tables that cannot be read, of so many.
@@ -113,35 +113,4 @@ func (s *source) readAny(ctx context.Context, c *session) (message string, err e
 		broken = append(broken, "; not read: "+ours.Error())
 	}
 	return "", first
-}
-
-// checkConnect connects in steps of its own: resolve, connect, authenticate.
-func (s *source) checkConnect(ctx context.Context, step func(string, time.Duration, error, string, ...any) error) (*session, error) {
-	began := time.Now()
-	var resolved time.Time
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) { resolved = time.Now() }})
-	var tr trace
-	c, err := s.connect(traced, &tr)
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return nil, step("resolve", time.Since(began), err, "")
-	}
-	dialled := began
-	if !resolved.IsZero() {
-		_ = step("resolve", resolved.Sub(began), nil, "")
-		dialled = resolved
-	}
-	if err != nil && tr.dialled.IsZero() {
-		return nil, step("connect", time.Since(dialled), err, "")
-	}
-	security := "not encrypted"
-	if tr.secure {
-		security = "encrypted"
-	}
-	_ = step("connect", tr.dialled.Sub(dialled), nil, "%s", security)
-	if err != nil {
-		return nil, step("authenticate", time.Since(tr.dialled), err, "")
-	}
-	_ = step("authenticate", time.Since(tr.dialled), nil, "")
-	return c, nil
 }

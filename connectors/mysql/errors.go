@@ -9,6 +9,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/sqldb"
 )
 
 // kindOf maps server error numbers.
@@ -112,7 +113,7 @@ func (s *source) connectError(ctx context.Context, err error, secure bool) error
 		}
 		return classify(ctx, err, "")
 	case errors.Is(err, mysql.ErrNoTLS):
-		return driver.E(driver.ErrUnreachable, nil, "the server has no TLS: set sslmode to prefer, or to disable, if that is acceptable")
+		return sqldb.ErrNoTLS
 	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrUnknownPlugin):
 		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe or not supported: let the account use caching_sha2_password, ed25519 or mysql_native_password")
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"headwater/connectors/sqldb"
 )
 
 // recordedLogin is a connection that sends what was recorded and hears nothing.
@@ -33,7 +35,7 @@ func FuzzLogin(f *testing.F) {
 	f.Add(frameOf(0, greeting), true)
 	f.Add(append(frameOf(0, greeting), frameOf(2, append([]byte("\xfesha256_password\x00"), "12345678901234567890\x00"...))...), false)
 	f.Fuzz(func(t *testing.T, sent []byte, secure bool) {
-		s := &source{settings: Settings{Host: "h", Port: 1, Database: "d", Username: "u", Password: "p", SSLMode: "disable"}}
+		s := &source{settings: Settings{Settings: sqldb.Settings{Host: "h", Username: "u", Password: "p", SSLMode: "disable"}, Port: 1, Database: "d"}}
 		if secure {
 			s.settings.SSLMode = "require"
 		}
@@ -48,6 +50,6 @@ func FuzzLogin(f *testing.F) {
 	})
 }
 
-func dialOf(conn net.Conn) dialFunc {
+func dialOf(conn net.Conn) sqldb.Dial {
 	return func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 }

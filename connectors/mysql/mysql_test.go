@@ -10,6 +10,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 const schema = "SET time_zone = '+00:00'; SET sql_mode = '';" + `
@@ -50,7 +51,7 @@ func TestMySQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	with := func(change func(*Settings)) Settings {
-		s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: "reader", Password: "reader-pass-7391"}
+		s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: "reader", Password: "reader-pass-7391"}, Port: server.Port, Database: server.Database}
 		change(&s)
 		return s
 	}

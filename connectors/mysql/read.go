@@ -9,10 +9,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/sqldb"
 )
 
 // Read yields the table's rows in one snapshot. Rows are read and decoded on
@@ -202,10 +202,10 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 		}
 	}()
 	defer c.watch(ctx)()
-	c.patience(s.settings.patience())
+	c.patience(s.settings.FirstRow())
 	late := func(err error) error { // of an error before the first row
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
-			return driver.E(driver.ErrLimit, nil, "%s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", what, s.settings.patience())
+			return driver.E(driver.ErrLimit, nil, "%s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", what, s.settings.FirstRow())
 		}
 		return explain(ctx, err, what)
 	}
@@ -343,23 +343,17 @@ func before(t driver.Table, columns []mapped, from driver.Cursor) (string, error
 func constant(t driver.Table, c driver.Column, value string) (string, error) {
 	switch c.Type.Kind {
 	case driver.Int32, driver.Int64, driver.Decimal:
-		if _, _, _, ok := splitDecimal([]byte(value)); ok {
-			return value, nil // not quoted: a string would be compared as floating point
+		_, err := sqldb.CheckCursor(t, c, value)
+		return value, err // not quoted: a string would be compared as floating point
+	case driver.Date, driver.Timestamp, driver.TimestampTZ:
+		at, err := sqldb.CheckCursor(t, c, value)
+		if err != nil {
+			return "", err
 		}
-	case driver.Date:
-		if _, err := time.Parse("2006-01-02", value); err == nil {
+		if c.Type.Kind == driver.Date {
 			return literal(value), nil
 		}
-	case driver.Timestamp, driver.TimestampTZ:
-		layout := "2006-01-02T15:04:05.999999"
-		if c.Type.Kind == driver.TimestampTZ {
-			layout += "Z"
-		}
-		if at, err := time.Parse(layout, value); err == nil {
-			return literal(at.Format("2006-01-02 15:04:05.000000")), nil
-		}
-	default:
-		return "CAST(_utf8mb4" + literal(value) + " AS BINARY)", nil
+		return literal(at.Format("2006-01-02 15:04:05.000000")), nil
 	}
-	return "", driver.E(driver.ErrInvalidConfig, nil, "table %s: the cursor's value is no %s, the type of column %s", t, c.Type, c.Name)
+	return "CAST(_utf8mb4" + literal(value) + " AS BINARY)", nil
 }

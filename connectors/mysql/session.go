@@ -14,13 +14,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/sqldb"
 )
-
-// greetingLimit bounds the way from dialling to the end of authentication. A
-// server of another protocol waits for us as we wait for it.
-const greetingLimit = 10 * time.Second
-
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // session is one connection. go-sql-driver logs in; statements and rows go over
 // our own wire. It is used by one goroutine at a time.
@@ -48,32 +43,26 @@ func (s *socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// trace receives what a check tells of connecting.
-type trace struct {
-	dialled time.Time // zero when dialling failed
-	secure  bool
-}
-
 const (
 	begin    = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	rollback = "ROLLBACK"
 )
 
 // connect dials, authenticates and settles.
-func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
+func (s *source) connect(ctx context.Context, tr *sqldb.Trace) (*session, error) {
 	if tr == nil {
-		tr = &trace{}
+		tr = &sqldb.Trace{}
 	}
-	secured, err := s.settings.tls().Config()
+	secured, err := s.settings.TLS().Config()
 	if err != nil {
 		return nil, err
 	}
 	c, err := s.connectWith(ctx, secured, tr)
-	if errors.Is(err, mysql.ErrNoTLS) && !s.settings.tls().Strict() {
+	if errors.Is(err, mysql.ErrNoTLS) && !s.settings.TLS().Strict() {
 		c, err = s.connectWith(ctx, nil, tr)
 	}
 	if err != nil {
-		return nil, s.connectError(ctx, err, tr.secure)
+		return nil, s.connectError(ctx, err, tr.Secure)
 	}
 	if err := c.settle(ctx, s.limits.Idle); err != nil {
 		c.close()
@@ -85,14 +74,14 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 // connectWith makes one attempt. The driver is configured through its struct
 // alone; everything dangerous (files, clear-text passwords, several statements,
 // fallbacks) stays off.
-func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace) (c *session, err error) {
+func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *sqldb.Trace) (c *session, err error) {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(strings.Trim(s.settings.Host, "[]"), strconv.Itoa(s.settings.Port))
 	if secured != nil {
 		// So the driver calls every transport that is safe without its own TLS.
 		cfg.Net = "unix"
 	}
-	cfg.User, cfg.Passwd, cfg.DBName = s.settings.user(), s.settings.Password, s.settings.Database
+	cfg.User, cfg.Passwd, cfg.DBName = s.settings.Account(), s.settings.Password, s.settings.Database
 	cfg.AllowNativePasswords, cfg.CheckConnLiveness = true, false
 	cfg.AllowAllFiles, cfg.AllowCleartextPasswords, cfg.AllowFallbackToPlaintext, cfg.AllowOldPasswords, cfg.MultiStatements, cfg.ParseTime = false, false, false, false, false, false
 	cfg.Logger = &mysql.NopLogger{}
@@ -106,14 +95,14 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 		}
 		own = &socket{Conn: conn}
 		l = protocol.NewLogin(own, secured)
-		tr.dialled, tr.secure = time.Now(), secured != nil
+		tr.Dialled, tr.Secure = time.Now(), secured != nil
 		return l, nil
 	}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "the connection settings are not valid together")
 	}
-	greeting, cancel := context.WithTimeout(ctx, greetingLimit)
+	greeting, cancel := context.WithTimeout(ctx, sqldb.GreetingLimit)
 	defer cancel()
 	defer func() { // the driver trusts its servers
 		if recover() != nil {
@@ -132,7 +121,7 @@ func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *trace
 			}
 		}
 		if greeting.Err() != nil && ctx.Err() == nil {
-			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as MySQL does within %s: check host and port", greetingLimit)
+			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as MySQL does within %s: check host and port", sqldb.GreetingLimit)
 		}
 		return nil, err
 	}
@@ -156,9 +145,7 @@ func (c *session) watch(ctx context.Context) (stop func() bool) {
 // patience sets how long the server may take before it says something, 0 for as
 // long as always.
 func (c *session) patience(limit time.Duration) {
-	if conn, ok := c.socket.Conn.(interface{ Patience(time.Duration) }); ok {
-		conn.Patience(limit)
-	}
+	sqldb.Patience(c.socket.Conn, limit)
 }
 
 // exec runs a statement of ours without rows.

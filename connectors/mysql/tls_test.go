@@ -19,6 +19,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 func TestTLS(t *testing.T) {
@@ -120,10 +121,10 @@ func TestClientCertificates(t *testing.T) {
 		settings Settings
 		says     string
 	}{
-		"no key":         {Settings{ClientCertificate: one.authority}, "client_key is missing"},
-		"no certificate": {Settings{ClientKey: one.private}, "client_certificate is missing"},
-		"not its key":    {Settings{ClientCertificate: one.authority, ClientKey: other.private}, "its own"},
-		"without TLS":    {Settings{ClientCertificate: one.authority, ClientKey: one.private, SSLMode: "disable"}, "needs TLS"},
+		"no key":         {Settings{Settings: sqldb.Settings{ClientCertificate: one.authority}}, "client_key is missing"},
+		"no certificate": {Settings{Settings: sqldb.Settings{ClientKey: one.private}}, "client_certificate is missing"},
+		"not its key":    {Settings{Settings: sqldb.Settings{ClientCertificate: one.authority, ClientKey: other.private}}, "its own"},
+		"without TLS":    {Settings{Settings: sqldb.Settings{ClientCertificate: one.authority, ClientKey: one.private, SSLMode: "disable"}}, "needs TLS"},
 		"an odd type":    {Settings{ColumnTypes: map[string]string{"t.d": "int64"}}, "column_types"},
 	} {
 		c.settings.Username = "u"
@@ -135,7 +136,7 @@ func TestClientCertificates(t *testing.T) {
 
 // settingsOf returns what opens the server's database, changed.
 func settingsOf(server *servers.Server, change func(*Settings)) Settings {
-	s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: server.User, Password: server.Password}
+	s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 	change(&s)
 	return s
 }

@@ -16,6 +16,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 const benchRows = 500_000
@@ -63,7 +64,7 @@ func bench(b *testing.B) (driver.Source, driver.Table, func() time.Duration) {
 			b.Fatalf("statement %d: %v", i, err)
 		}
 	}
-	settings, err := json.Marshal(Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: server.User, Password: server.Password, SSLMode: "disable"})
+	settings, err := json.Marshal(Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password, SSLMode: "disable"}, Port: server.Port, Database: server.Database})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,12 +13,13 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 // openWith opens the server's database with changed settings.
 func openWith(t *testing.T, server *servers.Server, change func(*Settings)) *source {
 	t.Helper()
-	s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: server.User, Password: server.Password}
+	s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 	change(&s)
 	raw, err := json.Marshal(s)
 	if err != nil {

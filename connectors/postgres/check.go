@@ -2,14 +2,12 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http/httptrace"
 	"strings"
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // Check connects anew and reads something small.
@@ -20,20 +18,23 @@ func (s *source) Check(ctx context.Context) error {
 
 // CheckSteps reports what a check consists of.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
-	var steps []driver.Step
-	step := func(name string, took time.Duration, err error, format string, args ...any) error {
-		steps = append(steps, driver.Step{Name: name, Duration: took, Err: err, Message: fmt.Sprintf(format, args...)})
-		return err
-	}
-	c, err := s.checkConnect(ctx, step)
+	var steps sqldb.Steps
+	var c *session
+	err := steps.Connect(ctx, func(ctx context.Context, tr *sqldb.Trace) (server string, err error) {
+		if c, err = s.connectFirst(ctx, tr); err != nil {
+			return "", err
+		}
+		return "PostgreSQL " + c.pg.ParameterStatus("server_version"), nil
+	})
 	if err != nil {
-		return steps, err
+		return steps.List(), err
 	}
 	defer c.close()
 
 	began := time.Now()
 	if err := c.exec(ctx, c.begin("")); err != nil {
-		return steps, step("permissions", time.Since(began), err, "")
+		err = steps.Done("permissions", began, err, "")
+		return steps.List(), err
 	}
 	seen, err := s.count(ctx, c)
 	switch {
@@ -43,13 +44,14 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	case len(seen.missing) > 0:
 		err = driver.E(driver.ErrNotFound, nil, "connection_config.schemas: there is no schema %s in the database", some(seen.missing))
 	}
-	if step("permissions", time.Since(began), err, "%d of %d tables can be read", seen.readable, seen.total) != nil {
-		return steps, err
+	if steps.Done("permissions", began, err, "%d of %d tables can be read", seen.readable, seen.total) != nil {
+		return steps.List(), err
 	}
 
 	began = time.Now()
 	message, err := s.sample(ctx, c, seen.candidates)
-	return steps, step("read", time.Since(began), err, "%s", message)
+	err = steps.Done("read", began, err, "%s", message)
+	return steps.List(), err
 }
 
 // How many tables a check tries, and how long it waits for the lock of each.
@@ -77,37 +79,6 @@ func (s *source) sample(ctx context.Context, c *session, candidates []driver.Tab
 		return strings.Join(append([]string{"read from " + t.String()}, failed...), "; "), nil
 	}
 	return strings.Join(failed, "; "), nil
-}
-
-// checkConnect connects in steps of its own: resolve, connect, authenticate.
-func (s *source) checkConnect(ctx context.Context, step func(string, time.Duration, error, string, ...any) error) (*session, error) {
-	began := time.Now()
-	var resolved time.Time
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) { resolved = time.Now() }})
-	var tr trace
-	c, err := s.connectFirst(traced, &tr)
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return nil, step("resolve", time.Since(began), err, "")
-	}
-	dialled := began
-	if !resolved.IsZero() {
-		_ = step("resolve", resolved.Sub(began), nil, "")
-		dialled = resolved
-	}
-	if err != nil && tr.dialled.IsZero() {
-		return nil, step("connect", time.Since(dialled), err, "")
-	}
-	security := "not encrypted"
-	if tr.secure {
-		security = "encrypted"
-	}
-	_ = step("connect", tr.dialled.Sub(dialled), nil, "%s", security)
-	if err != nil {
-		return nil, step("authenticate", time.Since(tr.dialled), err, "")
-	}
-	_ = step("authenticate", time.Since(tr.dialled), nil, "PostgreSQL %s", c.pg.ParameterStatus("server_version"))
-	return c, nil
 }
 
 // counted is what a check finds in the catalog.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // readSize is how much is asked of the network at a time. The less often a
@@ -85,9 +86,7 @@ func (c *session) copyOut(ctx context.Context, sql string, limit int64, patience
 func (c *session) wait(limit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if conn, ok := c.sockets[0].(interface{ Patience(time.Duration) }); ok {
-		conn.Patience(limit)
-	}
+	sqldb.Patience(c.sockets[0], limit)
 }
 
 // exchange sends the query and takes the answer up to ReadyForQuery.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/text/encoding"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 var (
@@ -93,7 +93,7 @@ func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.L
 // prepare sets what the source's settings and the server say of the values.
 func (d *decoder) prepare(s *source, p *plan) {
 	d.ascii, d.nulls = p.server.ascii, s.settings.nulls()
-	d.patience = s.settings.firstRow()
+	d.patience = s.settings.FirstRow()
 	d.charset, _ = s.settings.charset() // validated
 	for _, key := range d.table.PrimaryKey {
 		d.keys = append(d.keys, slices.IndexFunc(d.columns, func(c column) bool { return c.name == key }))
@@ -278,7 +278,7 @@ func (d *decoder) finish() error {
 	}
 	for i := range d.columns {
 		if c := &d.columns[i]; c.nulled > 0 {
-			d.notes = append(d.notes, fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", c.nulled, d.table, c.name, c.first))
+			d.notes = append(d.notes, sqldb.NulledNote(c.nulled, d.table, c.name, c.first))
 		}
 	}
 	if d.rows > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // Driver opens PostgreSQL databases. Its zero value is ready.
@@ -33,25 +34,22 @@ func (Driver) Spec() driver.Spec {
 
 // Open prepares the source. It does not dial.
 func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{dial: cfg.Dial, limits: cfg.Limits, rangeBytes: d.rangeBytes}
+	s := &source{dial: cfg.Dial, rangeBytes: d.rangeBytes}
 	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
 		return nil, err
 	}
-	s.limits.MaxRowBytes = cmp.Or(int64(s.settings.MaxRowMiB)<<20, s.limits.MaxRowBytes)
-	s.limits = s.limits.WithDefaults()
 	if err := s.settings.Validate(); err != nil {
 		return nil, err
 	}
-	if s.settings.Port == 0 {
-		s.settings.Port = 5432
-	}
+	s.limits = s.settings.Limits(cfg.Limits)
+	s.settings.Port = cmp.Or(s.settings.Port, 5432)
 	return s, nil
 }
 
 // source is one database. It keeps one session between calls.
 type source struct {
 	settings   Settings
-	dial       dialFunc
+	dial       sqldb.Dial
 	limits     driver.Limits
 	rangeBytes int64
 	// uncontrolled says that the server does not tell its system identifier.
@@ -59,27 +57,23 @@ type source struct {
 	joined       *shared // the moment that tables are to be read of, nil for one each
 	apart        string  // why the last one was not
 
+	kept    sqldb.Kept[*session]
 	mu      sync.Mutex // Close may come at any moment
-	session *session
 	placed  *placed
 	release func() // ends the transaction that holds a moment, nil for none
-	closed  bool
 }
 
 // acquire returns the kept session or a new one, and which of them. The caller
 // gives it back by keep or closes it.
 func (s *source) acquire(ctx context.Context) (c *session, old bool, err error) {
-	s.mu.Lock()
-	kept, closed := s.session, s.closed
-	s.session = nil
-	s.mu.Unlock()
+	c, old, err = s.kept.Take()
 	switch {
-	case closed:
-		return nil, false, driver.E(driver.ErrUnreachable, nil, "the connection is closed")
-	case kept != nil && !kept.pg.IsClosed():
-		return kept, true, nil
-	case kept != nil:
-		kept.close()
+	case err != nil:
+		return nil, false, err
+	case old && !c.pg.IsClosed():
+		return c, true, nil
+	case old:
+		c.close()
 	}
 	c, err = s.connectFirst(ctx, nil)
 	return c, false, err
@@ -93,25 +87,18 @@ func (s *source) keep(ctx context.Context, c *session) {
 		c.close()
 		return
 	}
-	s.mu.Lock()
-	if !s.closed && s.session == nil {
-		s.session, c = c, nil
-	}
-	s.mu.Unlock()
-	if c != nil {
+	if !s.kept.Put(c) {
 		c.close()
 	}
 }
 
 // Close ends the session. It is safe to call twice.
 func (s *source) Close() error {
-	s.mu.Lock()
-	kept, was := s.session, s.placed
-	s.session, s.placed, s.closed = nil, nil, true
-	s.mu.Unlock()
+	c, ok := s.kept.Close()
+	was := s.takePlaced()
 	s.letGo()
-	if kept != nil {
-		kept.close()
+	if ok {
+		c.close()
 	}
 	if was != nil {
 		was.session.close()

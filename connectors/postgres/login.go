@@ -3,21 +3,17 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
-
-// trace receives when the parts of connecting were done; its fields are set by
-// connect.
-type trace struct {
-	dialled time.Time // zero when dialling failed
-	secure  bool
-}
 
 // How long a source waits for its first connection where the account has no
 // free one: others of ours are soon done with theirs.
@@ -27,26 +23,16 @@ const (
 )
 
 // connectFirst is connect, and waits where there is no free connection.
-func (s *source) connectFirst(ctx context.Context, tr *trace) (*session, error) {
-	limit := time.Now().Add(crowdLimit)
-	for {
-		c, err := s.connect(ctx, tr)
-		if !errors.Is(err, errCrowded) || time.Now().After(limit) {
-			return c, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(crowdPause):
-		}
-	}
+func (s *source) connectFirst(ctx context.Context, tr *sqldb.Trace) (*session, error) {
+	crowded := func(err error) bool { return errors.Is(err, errCrowded) }
+	return sqldb.Await(ctx, crowdLimit, crowdPause, crowded, func() (*session, error) { return s.connect(ctx, tr) })
 }
 
 // connect dials and authenticates. The password goes in the form that SCRAM
 // hashes; other methods take it as it is.
-func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
+func (s *source) connect(ctx context.Context, tr *sqldb.Trace) (*session, error) {
 	if tr == nil {
-		tr = &trace{}
+		tr = &sqldb.Trace{}
 	}
 	prepared := saslprep(s.settings.Password)
 	c, err := s.login(ctx, tr, prepared)
@@ -56,7 +42,7 @@ func (s *source) connect(ctx context.Context, tr *trace) (*session, error) {
 	return c, err
 }
 
-func (s *source) login(ctx context.Context, tr *trace, password string) (*session, error) {
+func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string) (*session, error) {
 	// pgconn insists on a parsed configuration, and parsing reads the process's
 	// environment and home directory. Every field is set below, so nothing of
 	// them survives.
@@ -64,13 +50,13 @@ func (s *source) login(ctx context.Context, tr *trace, password string) (*sessio
 	if err != nil {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "the PG* variables in the environment of this process are not usable: unset them")
 	}
-	tlsConfig, err := s.settings.tls().Config()
+	tlsConfig, err := s.settings.TLS().Config()
 	if err != nil {
 		return nil, err
 	}
 	c := &session{source: s}
 	cfg.Host, cfg.Port, cfg.Database = s.settings.Host, uint16(s.settings.Port), s.settings.Database
-	cfg.User, cfg.Password = s.settings.user(), password
+	cfg.User, cfg.Password = s.settings.Account(), password
 	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is done while dialling
 	cfg.ConnectTimeout = 0
 	cfg.RuntimeParams = map[string]string{"application_name": "headwater", "client_encoding": "UTF8", "standard_conforming_strings": "on"}
@@ -89,7 +75,7 @@ func (s *source) login(ctx context.Context, tr *trace, password string) (*sessio
 		if tlsConfig != nil {
 			secured, err := secure(ctx, conn, tlsConfig)
 			switch {
-			case errors.Is(err, errNoTLS) && !s.settings.tls().Strict():
+			case errors.Is(err, sqldb.ErrNoTLS) && !s.settings.TLS().Strict():
 				if first {
 					cfg.RequireAuth = "md5,scram-sha-256,none" // no password in clear text where TLS could have been stripped
 				}
@@ -101,20 +87,46 @@ func (s *source) login(ctx context.Context, tr *trace, password string) (*sessio
 			}
 		}
 		if first {
-			_, tr.secure = conn.(*tls.Conn)
-			tr.dialled = time.Now()
+			_, tr.Secure = conn.(*tls.Conn)
+			tr.Dialled = time.Now()
 		}
 		return conn, nil
 	}
-	greeting, cancel := context.WithTimeout(ctx, greetingLimit)
+	greeting, cancel := context.WithTimeout(ctx, sqldb.GreetingLimit)
 	defer cancel()
 	c.pg, err = pgconn.ConnectConfig(greeting, cfg)
 	if err != nil {
 		c.drop()
 		if greeting.Err() != nil && ctx.Err() == nil {
-			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as PostgreSQL does within %s: check host and port, or add \"driver\" to connection_config if it is another kind of database", greetingLimit)
+			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as PostgreSQL does within %s: check host and port, or add \"driver\" to connection_config if it is another kind of database", sqldb.GreetingLimit)
 		}
 		return nil, s.connectError(ctx, err)
 	}
 	return c, nil
+}
+
+// secure asks the server for TLS and shakes hands.
+func secure(ctx context.Context, conn net.Conn, cfg *tls.Config) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), 80877103)
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return nil, err
+	}
+	switch answer[0] {
+	case 'S':
+	case 'N':
+		return nil, sqldb.ErrNoTLS
+	default:
+		return nil, driver.E(driver.ErrUnreachable, nil, "what answers there is not a PostgreSQL server")
+	}
+	secured := tls.Client(conn, cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, sqldb.HandshakeError(err)
+	}
+	return secured, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // plan is a table that is about to be read, as its transaction shows it.
@@ -159,7 +160,7 @@ func (p *plan) selection(from driver.Cursor, r resumption) (string, error) {
 	by := p.order(from.Column)
 	nullable := t.Columns[at].Nullable && (from.Value == nil || from.Nulls)
 	if from.Value != nil {
-		if err := checkCursor(t, t.Columns[at], *from.Value); err != nil {
+		if _, err := sqldb.CheckCursor(t, t.Columns[at], *from.Value); err != nil {
 			return "", err
 		}
 		wanted := p.wanted(by, from, r)

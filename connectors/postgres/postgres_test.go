@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 const schema = ledger + `
@@ -66,7 +67,7 @@ func TestPostgres(t *testing.T) {
 	server := servers.Postgres(t)
 	fill(t, server.OpenPostgres, schema)
 	with := func(change func(*Settings)) Settings {
-		s := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: "reader", Password: "reader-pass-7391"}
+		s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: "reader", Password: "reader-pass-7391"}, Port: server.Port, Database: server.Database}
 		change(&s)
 		return s
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -188,27 +187,4 @@ func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error
 		return err
 	}
 	return driver.E(driver.ErrReplaced, nil, "%s shows no row at the cursor of the last sync nor behind it: its rows are others, or its last ones were deleted", d.table)
-}
-
-// checkCursor refuses a value that is not of the column's type.
-func checkCursor(t driver.Table, c driver.Column, value string) error {
-	var err error
-	switch c.Type.Kind {
-	case driver.Int32, driver.Int64, driver.Decimal:
-		_, err = driver.CompareCursors(c.Type, value, "0")
-	case driver.Date:
-		_, err = time.Parse("2006-01-02", value)
-	case driver.Timestamp:
-		_, err = time.Parse("2006-01-02T15:04:05.999999", value)
-	case driver.TimestampTZ:
-		_, err = time.Parse("2006-01-02T15:04:05.999999Z", value)
-	case driver.String:
-		if strings.ContainsRune(value, 0) {
-			err = errMalformed
-		}
-	}
-	if err != nil {
-		return driver.E(driver.ErrInvalidConfig, nil, "table %s: the cursor's value is no %s, the type of column %s", t, c.Type, c.Name)
-	}
-	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 // smallRange is four blocks of a heap.
@@ -88,7 +89,7 @@ func divided(t *testing.T, server *servers.Server) *drivertest.Divided {
 // openSmall opens a source with small ranges, and a handle to its database.
 func openSmall(t *testing.T, server *servers.Server, limits driver.Limits) (*source, *sql.DB) {
 	t.Helper()
-	raw, err := json.Marshal(Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: server.User, Password: server.Password})
+	raw, err := json.Marshal(Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database})
 	if err != nil {
 		t.Fatal(err)
 	}

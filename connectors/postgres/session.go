@@ -6,18 +6,11 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"headwater/connectors/driver"
 )
-
-// greetingLimit bounds the way from dialling to the end of authentication. A
-// server of another protocol waits for us as we wait for it.
-const greetingLimit = 10 * time.Second
-
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // session is one connection with everything that was dialled for it.
 type session struct {

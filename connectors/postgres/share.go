@@ -68,9 +68,8 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 		quiet()
 		c.close()
 	}
-	closed := s.closed
 	s.mu.Unlock()
-	if closed {
+	if s.kept.Closed() {
 		s.letGo()
 	}
 	return string(text), nil

@@ -9,6 +9,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 // sharing is a source that holds a moment, and another, as of another process,
@@ -150,7 +151,7 @@ func TestMomentThatCannotBeHad(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "CREATE ROLE few LOGIN PASSWORD 'few-pass-1188' CONNECTION LIMIT 2"); err != nil {
 		t.Fatal(err)
 	}
-	settings := Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: "few", Password: "few-pass-1188"}
+	settings := Settings{Settings: sqldb.Settings{Host: server.Host, Username: "few", Password: "few-pass-1188"}, Port: server.Port, Database: server.Database}
 	few := openSource(t, settings).(*source)
 	began := time.Now()
 	if _, err := few.Share(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "connection") || time.Since(began) > 2*shareLimit {

@@ -13,6 +13,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 // lake is what one table's incremental syncs have landed, the way that the core
@@ -184,7 +185,7 @@ func TestIncremental(t *testing.T) {
 		}
 	}
 	do(t, db, "CREATE ROLE filtered LOGIN PASSWORD 'filtered-pass-2290'")
-	filtered := openSource(t, Settings{Host: server.Host, Port: server.Port, Database: server.Database, Username: "filtered", Password: "filtered-pass-2290", RowSecurity: "filter"}).(*source)
+	filtered := openSource(t, Settings{Settings: sqldb.Settings{Host: server.Host, Username: "filtered", Password: "filtered-pass-2290"}, Port: server.Port, Database: server.Database, RowSecurity: "filter"}).(*source)
 	abroad := fmt.Sprintf("CREATE EXTENSION postgres_fdw SCHEMA public; CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%d', dbname '%s'); CREATE USER MAPPING FOR CURRENT_USER SERVER loop OPTIONS (user '%s', password '%s');",
 		server.Host, server.Port, server.Database, server.User, server.Password)
 	for _, c := range []struct {

@@ -23,6 +23,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 func TestTLS(t *testing.T) {
@@ -52,7 +53,7 @@ func TestTLS(t *testing.T) {
 		"no certificate":          {func(s *Settings) { s.User = "by_certificate" }, "", "client certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			settings := Settings{Host: server.Host, Port: server.Port, Database: server.Database, User: server.User, Password: server.Password}
+			settings := Settings{Settings: sqldb.Settings{Host: server.Host, User: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 			c.change(&settings)
 			src := openSource(t, settings)
 			steps, err := src.(driver.Stepper).CheckSteps(t.Context())
@@ -187,7 +188,7 @@ func TestPasswordIsNotTricked(t *testing.T) {
 		heard <- rest
 	}()
 	defer l.Close()
-	src := openSource(t, Settings{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Database: "d", Username: "u", Password: "hunter2-canary"})
+	src := openSource(t, Settings{Settings: sqldb.Settings{Host: "127.0.0.1", Username: "u", Password: "hunter2-canary"}, Port: l.Addr().(*net.TCPAddr).Port, Database: "d"})
 	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrAuthentication) {
 		t.Errorf("Check = %v, want a refusal", err)
 	}

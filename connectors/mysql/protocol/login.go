@@ -11,8 +11,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"headwater/connectors/dbtls"
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 const (
@@ -169,7 +169,7 @@ func (l *Login) upgrade(response []byte) error {
 		if errors.As(err, &typed) { // our own side gave up waiting
 			return typed
 		}
-		return dbtls.HandshakeError(err)
+		return sqldb.HandshakeError(err)
 	}
 	l.Conn, l.shift = conn, 1
 	return nil

@@ -1,7 +1,4 @@
-// Package dbtls is TLS to a database server as its clients know it: the modes of
-// sslmode, an authority of one's own, a client's certificate. Its errors name the
-// settings of connection_config by which both database connectors have them.
-package dbtls
+package sqldb
 
 import (
 	"crypto/tls"
@@ -11,8 +8,9 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Settings are what a source says of TLS.
-type Settings struct {
+// TLS is how a source speaks TLS, as the clients of databases know it: the modes
+// of sslmode, an authority of one's own, a client's certificate.
+type TLS struct {
 	Host        string
 	Mode        string // disable, prefer, require, verify-ca, verify-full
 	Authority   string // PEM, "" for those of the system
@@ -21,7 +19,7 @@ type Settings struct {
 }
 
 // Validate returns an error that names the setting that cannot be.
-func (s Settings) Validate() error {
+func (s TLS) Validate() error {
 	if _, err := s.identity(); err != nil {
 		return err
 	}
@@ -29,8 +27,11 @@ func (s Settings) Validate() error {
 	return err
 }
 
-// Config returns nil for no TLS.
-func (s Settings) Config() (*tls.Config, error) {
+// ErrNoTLS is a server that has no TLS.
+var ErrNoTLS = driver.E(driver.ErrUnreachable, nil, "the server has no TLS: set sslmode to prefer, or to disable, if that is acceptable")
+
+// Config returns nil for no TLS. On failure it names the setting.
+func (s TLS) Config() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.Host, InsecureSkipVerify: true}
 	switch s.Mode {
 	case "disable":
@@ -55,7 +56,7 @@ func (s Settings) Config() (*tls.Config, error) {
 }
 
 // Strict reports whether a connection without TLS will not do.
-func (s Settings) Strict() bool {
+func (s TLS) Strict() bool {
 	return s.Mode == "require" || s.Mode == "verify-ca" || s.Mode == "verify-full"
 }
 
@@ -73,7 +74,7 @@ func signed(state tls.ConnectionState, roots *x509.CertPool) error {
 }
 
 // identity returns the client certificate, nil for none.
-func (s Settings) identity() (*tls.Certificate, error) {
+func (s TLS) identity() (*tls.Certificate, error) {
 	switch {
 	case s.Certificate == "" && s.Key == "":
 		return nil, nil
@@ -93,7 +94,7 @@ func (s Settings) identity() (*tls.Certificate, error) {
 }
 
 // roots returns the authorities to trust, nil for the system's.
-func (s Settings) roots() (*x509.CertPool, error) {
+func (s TLS) roots() (*x509.CertPool, error) {
 	if s.Authority == "" {
 		return nil, nil
 	}

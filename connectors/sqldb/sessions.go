@@ -1,0 +1,79 @@
+package sqldb
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"headwater/connectors/driver"
+)
+
+// Kept keeps one session of a source between its calls. It is safe for concurrent
+// use. The zero value is ready.
+type Kept[S any] struct {
+	mu      sync.Mutex // closing may come at any moment
+	session S
+	has     bool
+	closed  bool
+}
+
+// Take returns the kept session, which is the caller's from then on, or false for
+// none. After Close it is an ErrUnreachable.
+func (k *Kept[S]) Take() (session S, ok bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return session, false, driver.E(driver.ErrUnreachable, nil, "the connection is closed")
+	}
+	session, ok = k.session, k.has
+	var none S
+	k.session, k.has = none, false
+	return session, ok, nil
+}
+
+// Put keeps a session for the next call. False says that it was not kept: the
+// caller closes it.
+func (k *Kept[S]) Put(session S) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || k.has {
+		return false
+	}
+	k.session, k.has = session, true
+	return true
+}
+
+// Close keeps no session any more, and returns the one that was kept, which the
+// caller closes, or false for none.
+func (k *Kept[S]) Close() (session S, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	session, ok = k.session, k.has
+	var none S
+	k.session, k.has, k.closed = none, false, true
+	return session, ok
+}
+
+// Closed reports whether Close was called.
+func (k *Kept[S]) Closed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.closed
+}
+
+// Await connects, and waits up to limit where crowded says of an error that the
+// server has no connection to give now: others of ours are soon done with theirs.
+// It asks again after every pause, and returns the last error.
+func Await[S any](ctx context.Context, limit, pause time.Duration, crowded func(error) bool, connect func() (S, error)) (S, error) {
+	for began := time.Now(); ; {
+		session, err := connect()
+		if err == nil || !crowded(err) || time.Since(began) > limit {
+			return session, err
+		}
+		select {
+		case <-ctx.Done():
+			return session, err
+		case <-time.After(pause):
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 	"headwater/connectors/sqldb"
 )
 
@@ -36,17 +37,13 @@ func (e *longRow) Error() string { return "a row is too long" }
 // maxReply bounds every message that is no row.
 const maxReply = 1 << 20
 
-// longBegin is how much is read of a row beyond the limit, to tell which column
-// it is.
-const longBegin = 64 << 10
-
 // rowTaker takes the rows of a COPY.
 type rowTaker interface {
-	// message takes the bytes of a row as they lie in the network's buffer, and
+	// Message takes the bytes of a row as they lie in the network's buffer, and
 	// keeps nothing of them.
-	message(p []byte) error
-	// announce says how long the next row is, before it is read into memory.
-	announce(size int64) error
+	Message(p []byte) error
+	// Announce says how long the next row is, before it is read into memory.
+	Announce(size int64) error
 }
 
 // copyOut sends statements of which one is a COPY TO STDOUT, and one may be
@@ -109,9 +106,9 @@ func (c *session) exchange(sql string, limit int64, rows rowTaker) error {
 			size := int64(binary.BigEndian.Uint32(buf[at+1:])) - 4
 			switch {
 			case size < 0 || kind != msgCopyData && size > maxReply:
-				return errMalformed
+				return binarycopy.ErrMalformed
 			case kind == msgCopyData && size > limit:
-				if need = 5 + int(min(size, longBegin)); end-at < need {
+				if need = 5 + int(min(size, binarycopy.LongBegin)); end-at < need {
 					break
 				}
 				return &longRow{size, buf[at+5 : at+need]}
@@ -119,8 +116,8 @@ func (c *session) exchange(sql string, limit int64, rows rowTaker) error {
 			if kind == msgCopyData && size > limit {
 				break
 			}
-			if kind == msgCopyData && size > longSize && !announced {
-				if err := rows.announce(size); err != nil {
+			if kind == msgCopyData && size > binarycopy.LongSize && !announced {
+				if err := rows.Announce(size); err != nil {
 					return err
 				}
 				announced = true
@@ -135,7 +132,7 @@ func (c *session) exchange(sql string, limit int64, rows rowTaker) error {
 					begun = true
 					c.wait(0)
 				}
-				if err := rows.message(body); err != nil {
+				if err := rows.Message(body); err != nil {
 					return err
 				}
 				announced = false
@@ -147,7 +144,7 @@ func (c *session) exchange(sql string, limit int64, rows rowTaker) error {
 			}
 			if done {
 				if at != end { // nobody may speak after that
-					return errMalformed
+					return binarycopy.ErrMalformed
 				}
 				return failed
 			}
@@ -170,14 +167,14 @@ func (c *session) reply(kind byte, body []byte, failed *error) (done bool, err e
 	case msgError:
 		var e pgproto3.ErrorResponse
 		if err := e.Decode(body); err != nil {
-			return false, errMalformed
+			return false, binarycopy.ErrMalformed
 		}
 		if *failed == nil {
 			*failed = pgconn.ErrorResponseToPgError(&e)
 		}
 	case msgCopyOut:
 		if len(body) == 0 || body[0] != 1 { // not the binary format
-			return false, errMalformed
+			return false, binarycopy.ErrMalformed
 		}
 	case msgRow: // of unreplaced
 		if string(body) != "\x00\x01\x00\x00\x00\x01f" {
@@ -185,7 +182,7 @@ func (c *session) reply(kind byte, body []byte, failed *error) (done bool, err e
 		}
 	case msgColumns, msgCopyDone, msgComplete, msgNotice, msgParameter, msgNotify:
 	default:
-		return false, errMalformed
+		return false, binarycopy.ErrMalformed
 	}
 	return false, nil
 }

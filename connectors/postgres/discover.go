@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 )
 
 // relationKinds maps relkind to Table.Kind.
@@ -189,7 +190,7 @@ func (d *describing) take(statement int, row [][]byte) error {
 func (d *describing) column(row [][]byte) error {
 	r := d.byOID[number(row[0])]
 	if r == nil {
-		return errMalformed
+		return binarycopy.ErrMalformed
 	}
 	if n := len(d.raw); n >= d.source.limits.MaxColumns && d.raw[n-d.source.limits.MaxColumns].of == r {
 		return driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", r.Table, d.source.limits.MaxColumns)

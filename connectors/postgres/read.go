@@ -9,11 +9,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 )
 
 // Read yields the table's rows in one snapshot.
@@ -68,20 +65,39 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if err != nil {
 		return err
 	}
-	d := newDecoder(t, p.columns, from.Column, s.limits, nil)
-	d.prepare(s, p)
+	d := s.decoder(p, from.Column)
 	if from.Column != "" {
-		d.from, d.ceiling, d.position = from.Value, p.ceiling(from.Column), p.moment.position(p.server)
+		d.From, d.Ceiling, d.Position = from.Value, p.ceiling(from.Column), p.moment.position(p.server)
 	}
 	if note := p.unseen(cmp.Or(from.Column, p.by)); note != "" {
 		r.notes = append(r.notes, note)
 	}
-	d.notes, d.border = append(d.notes, r.notes...), r.border
+	d.Notes, d.Border = append(d.Notes, r.notes...), r.border
 	return c.copyTable(ctx, d, p, query, give)
 }
 
+// decoder returns what makes batches of the rows of the plan's table. cursor is the
+// column in whose order they come, "" for none.
+func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
+	hows := make([]binarycopy.Decoding, len(p.columns))
+	for i, c := range p.columns {
+		hows[i] = c.how
+	}
+	d := binarycopy.NewDecoder(p.table, hows, cursor, s.limits, nil)
+	d.ASCII, d.Nulls = p.server.ascii, s.settings.nulls()
+	d.Patience = s.settings.FirstRow()
+	d.Charset, _ = s.settings.charset() // validated
+	d.NameRows(p.table.PrimaryKey)
+	for _, note := range p.row.Notes {
+		if p.row.filtered {
+			d.Notes = append(d.Notes, note)
+		}
+	}
+	return d
+}
+
 // copyTable reads what the query selects of the table and ends the transaction.
-func (c *session) copyTable(ctx context.Context, d *decoder, p *plan, query string, give func(driver.Batch) bool) error {
+func (c *session) copyTable(ctx context.Context, d *binarycopy.Decoder, p *plan, query string, give func(driver.Batch) bool) error {
 	t := p.table
 	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name), literal(relation(t)))+reading(p.row.kind, p.server)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
@@ -89,12 +105,12 @@ func (c *session) copyTable(ctx context.Context, d *decoder, p *plan, query stri
 // stream runs a COPY and gives its rows to the consumer, who works on a batch
 // while the next is decoded. The decoder follows the network and is held back by
 // the consumer.
-func (c *session) stream(ctx context.Context, d *decoder, sql string, give func(driver.Batch) bool) error {
+func (c *session) stream(ctx context.Context, d *binarycopy.Decoder, sql string, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan driver.Batch, 1)
 	stopped := driver.E(driver.ErrTimeout, context.Canceled, "stopped")
-	d.emit = func(b driver.Batch) error {
+	d.Emit = func(b driver.Batch) error {
 		select {
 		case batches <- b:
 			return nil
@@ -111,7 +127,7 @@ func (c *session) stream(ctx context.Context, d *decoder, sql string, give func(
 	deliver(batches, give, cancel, d)
 	err := <-result
 	if ctx.Err() != nil {
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", d.table)
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", d.Table)
 	}
 	return err
 }
@@ -121,7 +137,7 @@ const heartbeat = 20 * time.Second
 
 // deliver gives batches to the consumer until there are no more, those behind
 // one that it wants no more of to nobody.
-func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel func(), d *decoder) {
+func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel func(), d *binarycopy.Decoder) {
 	more := true
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -139,8 +155,8 @@ func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel f
 			beat.Reset(heartbeat)
 		case <-beat.C:
 			if more {
-				d.spoke.Store(true)
-				more = give(d.nothing())
+				d.Spoke.Store(true)
+				more = give(d.Nothing())
 			}
 		}
 		if !more {
@@ -149,42 +165,32 @@ func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel f
 	}
 }
 
-// nothing returns a batch without rows.
-func (d *decoder) nothing() driver.Batch {
-	arrays := make([]arrow.Array, len(d.columns))
-	for i := range arrays {
-		arrays[i] = array.MakeArrayOfNull(memory.DefaultAllocator, d.schema.Field(i).Type, 0)
-		defer arrays[i].Release() // the record has its own hold
-	}
-	return driver.Batch{Record: array.NewRecordBatch(d.schema, arrays, 0)}
-}
-
 // decode runs a COPY through the decoder.
-func (c *session) decode(ctx context.Context, d *decoder, sql string) (err error) {
+func (c *session) decode(ctx context.Context, d *binarycopy.Decoder, sql string) (err error) {
 	defer func() {
 		if recover() != nil {
 			c.abort()
-			err = d.malformed()
+			err = d.Malformed()
 		}
 	}()
-	d.ctx = ctx
-	defer d.release()
-	if err := c.copyOut(ctx, sql, d.limits.MaxRowBytes, d.patience, d); err != nil {
+	d.Context = ctx
+	defer d.Release()
+	if err := c.copyOut(ctx, sql, d.Limits.MaxRowBytes, d.Patience, d); err != nil {
 		var long *longRow
 		switch {
-		case errors.Is(err, errMalformed):
-			return d.malformed()
+		case errors.Is(err, binarycopy.ErrMalformed):
+			return d.Malformed()
 		case errors.As(err, &long):
-			d.row++
-			return d.tooLong(long.size, long.begin)
-		case errors.Is(err, os.ErrDeadlineExceeded) && d.row == 0:
+			d.Row++
+			return d.TooLong(long.size, long.begin)
+		case errors.Is(err, os.ErrDeadlineExceeded) && d.Row == 0:
 			// Whoever asks again waits as long again.
-			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.table, d.patience)
+			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.Table, d.Patience)
 		}
-		return classify(ctx, err, "table "+d.table.String())
+		return classify(ctx, err, "table "+d.Table.String())
 	}
-	if err := d.finish(); err != nil || !d.border || d.valued {
+	if err := d.Finish(); err != nil || !d.Border || d.Valued {
 		return err
 	}
-	return driver.E(driver.ErrReplaced, nil, "%s shows no row at the cursor of the last sync nor behind it: its rows are others, or its last ones were deleted", d.table)
+	return driver.E(driver.ErrReplaced, nil, "%s shows no row at the cursor of the last sync nor behind it: its rows are others, or its last ones were deleted", d.Table)
 }

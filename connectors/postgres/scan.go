@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 )
 
 // scan is one exported snapshot of a table, divided by the blocks of its heap.
@@ -238,16 +239,15 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if err != nil {
 		return err
 	}
-	d := newDecoder(sc.table, sc.columns, "", sc.source.limits, nil)
-	d.prepare(sc.source, sc.plan)
-	d.part = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
+	d := sc.source.decoder(sc.plan, "")
+	d.Part = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
 	columns := list(sc.table, sc.columns)
 	query := "SELECT " + columns + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
 	for _, l := range p.more {
 		query += " UNION ALL SELECT " + columns + " FROM " + l.only()
 	}
 	if len(p.more) > 0 {
-		d.part = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
+		d.Part = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
 	}
 	if err := c.stream(ctx, d, reading(sc.plan.row.kind, sc.plan.server)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
 		c.close() // a failed transaction reads nothing more
@@ -285,7 +285,7 @@ func (sc *scan) findLargest(ctx context.Context) error {
 		return nil
 	}
 	return sc.exporter.run(ctx, fmt.Sprintf("SELECT to_char(max(%s), 'YYYY-MM-DD\"T\"HH24:MI:SS.US') FROM %s", quote(at.Name), p.source()), func(_ int, row [][]byte) error {
-		if text := string(row[0]); comparable(at.Type, text) {
+		if text := string(row[0]); binarycopy.Comparable(at.Type, text) {
 			sc.largest = map[string]string{at.Name: text}
 		}
 		return nil

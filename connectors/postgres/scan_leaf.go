@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 )
 
 // leaf is one relation that holds rows of a table: the table itself, a
@@ -158,7 +159,7 @@ func (c *session) export(ctx context.Context, t driver.Table, columns []mapped, 
 		}
 		l := byOID[number(row[0])]
 		if l == nil {
-			return errMalformed
+			return binarycopy.ErrMalformed
 		}
 		if row[2] == nil || number(row[1]) != number(row[2]) || !truth(row[7]) {
 			return errRewritten

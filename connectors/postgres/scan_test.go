@@ -327,7 +327,7 @@ func testReplaced(t *testing.T, server *servers.Server) {
 				t.Fatal(err)
 			}
 		}
-		err := c.copyTable(t.Context(), newDecoder(table, columns, "", src.limits, nil), p, query, func(b driver.Batch) bool {
+		err := c.copyTable(t.Context(), src.decoder(p, ""), p, query, func(b driver.Batch) bool {
 			b.Record.Release()
 			return true
 		})

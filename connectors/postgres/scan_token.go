@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 )
 
 // token names a range of a heap as one snapshot showed it.
@@ -90,7 +91,7 @@ func (c *session) verify(ctx context.Context, b basis, leaves []*leaf, landed []
 		err := c.run(ctx, "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off;"+strings.Join(counts, " UNION ALL "), func(_ int, row [][]byte) error {
 			i := number(row[0])
 			if i < 0 || i >= int64(len(group)) {
-				return errMalformed
+				return binarycopy.ErrMalformed
 			}
 			h := group[i]
 			if visible, old := number(row[1]), number(row[2]); visible == h.landed.Rows && old == visible {

@@ -3,6 +3,9 @@ package postgres
 import (
 	"encoding/json"
 
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+
 	"headwater/connectors/driver"
 	"headwater/connectors/sqldb"
 )
@@ -62,7 +65,7 @@ func (s *Settings) override(t driver.Table, column string, a attribute, m *mappe
 		case wish.Kind == driver.String && m.typ.Kind != driver.String:
 			*m = mapped{typ: wish, cast: castText}
 		case wish.Kind == driver.Decimal && (a.oid == oidNumeric || a.oid == oidMoney):
-			*m = mapped{typ: wish, how: asNumeric, cast: castNumeric}
+			*m = mapped{typ: wish, how: binarycopy.AsNumeric, cast: castNumeric}
 		case wish.Kind == driver.Decimal:
 			return driver.InvalidField("column_types."+name, "is of type %s, which is no numeric", a.name)
 		}
@@ -74,4 +77,16 @@ func (s *Settings) override(t driver.Table, column string, a attribute, m *mappe
 func jsonList(names []string) string {
 	text, _ := json.Marshal(names) // strings always marshal
 	return string(text)
+}
+
+// charset returns what text that is not UTF-8 is in, nil where nobody said.
+func (s *Settings) charset() (encoding.Encoding, error) {
+	if s.Encoding == "" {
+		return nil, nil
+	}
+	e, err := htmlindex.Get(s.Encoding)
+	if err != nil {
+		return nil, driver.InvalidField("encoding", "%q is no known encoding; windows-1252, iso-8859-2 or shift_jis are", s.Encoding)
+	}
+	return e, nil
 }

@@ -13,6 +13,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/binarycopy"
 	"headwater/connectors/sqldb"
 )
 
@@ -82,7 +83,7 @@ func (l *lake) whole(table driver.Table) {
 					continue
 				}
 				value := driver.FormatCursor(b.Record.Column(at), row)
-				if c, _ := table.Column(l.by); comparable(c.Type, value) && (last == nil || before(l.t, table, l.by, *last, value)) {
+				if c, _ := table.Column(l.by); binarycopy.Comparable(c.Type, value) && (last == nil || before(l.t, table, l.by, *last, value)) {
 					last = &value
 				}
 			}

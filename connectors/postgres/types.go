@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 )
 
 // Type ids of PostgreSQL's own types; they never change.
@@ -29,31 +30,10 @@ type attribute struct {
 	system    bool // of pg_catalog
 }
 
-// decoding says how a value's bytes are read.
-type decoding uint8
-
-const (
-	asText decoding = iota // as it is; also what was cast to text
-	asBool
-	asInt2
-	asInt4
-	asInt8
-	asFloat4
-	asFloat8
-	asNumeric
-	asBytea
-	asDate
-	asTime
-	asTimestamp
-	asUUID
-	asJSONB // text after a version byte
-	asChar  // a byte
-)
-
 // mapped is what becomes of a column.
 type mapped struct {
 	typ  driver.Type
-	how  decoding
+	how  binarycopy.Decoding
 	cast string // the expression to select, with %s for the column; "" for the column itself
 	// follow is how a cursor may be compared: ordered says whether at all,
 	// collate that bytes are to decide.
@@ -77,50 +57,50 @@ const moneyDigits = 19
 // ranges, network addresses, enumerations, composites, geometry) becomes its
 // text. moneyScale is how many digits of money are behind the point.
 func mapType(a attribute, moneyScale int32) mapped {
-	plain := func(k driver.Kind, how decoding, ordered bool) mapped {
+	plain := func(k driver.Kind, how binarycopy.Decoding, ordered bool) mapped {
 		return mapped{typ: driver.Of(k), how: how, ordered: ordered}
 	}
 	switch a.oid {
 	case oidBool:
-		return plain(driver.Boolean, asBool, false)
+		return plain(driver.Boolean, binarycopy.AsBool, false)
 	case oidInt2:
-		return plain(driver.Int32, asInt2, true)
+		return plain(driver.Int32, binarycopy.AsInt2, true)
 	case oidInt4:
-		return plain(driver.Int32, asInt4, true)
+		return plain(driver.Int32, binarycopy.AsInt4, true)
 	case oidInt8:
-		return plain(driver.Int64, asInt8, true)
+		return plain(driver.Int64, binarycopy.AsInt8, true)
 	case oidFloat4:
-		return plain(driver.Float32, asFloat4, false)
+		return plain(driver.Float32, binarycopy.AsFloat4, false)
 	case oidFloat8:
-		return plain(driver.Float64, asFloat8, false)
+		return plain(driver.Float64, binarycopy.AsFloat8, false)
 	case oidNumeric:
 		if precision, scale, ok := numericMod(a.mod); ok {
-			return mapped{typ: driver.DecimalOf(precision, scale), how: asNumeric, ordered: true}
+			return mapped{typ: driver.DecimalOf(precision, scale), how: binarycopy.AsNumeric, ordered: true}
 		}
 	case oidText, oidVarchar, oidBpchar:
 		return mapped{typ: driver.Of(driver.String), ordered: true, collate: true}
 	case oidName:
-		return plain(driver.String, asText, false)
+		return plain(driver.String, binarycopy.AsText, false)
 	case oidBytea:
-		return plain(driver.Bytes, asBytea, false)
+		return plain(driver.Bytes, binarycopy.AsBytea, false)
 	case oidDate:
-		return plain(driver.Date, asDate, true)
+		return plain(driver.Date, binarycopy.AsDate, true)
 	case oidTime:
-		return plain(driver.Time, asTime, false)
+		return plain(driver.Time, binarycopy.AsTime, false)
 	case oidTimestamp:
-		return plain(driver.Timestamp, asTimestamp, true)
+		return plain(driver.Timestamp, binarycopy.AsTimestamp, true)
 	case oidTimestampZ:
-		return plain(driver.TimestampTZ, asTimestamp, true)
+		return plain(driver.TimestampTZ, binarycopy.AsTimestamp, true)
 	case oidUUID:
-		return plain(driver.UUID, asUUID, true)
+		return plain(driver.UUID, binarycopy.AsUUID, true)
 	case oidJSON:
-		return plain(driver.JSON, asText, false)
+		return plain(driver.JSON, binarycopy.AsText, false)
 	case oidJSONB:
-		return plain(driver.JSON, asJSONB, false)
+		return plain(driver.JSON, binarycopy.AsJSONB, false)
 	case oidChar:
-		return plain(driver.String, asChar, false)
+		return plain(driver.String, binarycopy.AsChar, false)
 	case oidMoney:
-		return mapped{typ: driver.DecimalOf(moneyDigits, moneyScale), how: asNumeric, cast: castNumeric}
+		return mapped{typ: driver.DecimalOf(moneyDigits, moneyScale), how: binarycopy.AsNumeric, cast: castNumeric}
 	case oidMoneyArray:
 		return mapped{typ: driver.Of(driver.JSON), cast: castAmounts}
 	case oidInt2Vector, oidOIDVector:

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
@@ -108,6 +110,18 @@ func TestLong(t *testing.T) {
 		b.Record.Release()
 		break // with a long row under way
 	}
-	longRows <- struct{}{}
-	<-longRows
+	// Another read gets its long row, for which the one that was left must be gone.
+	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	rows := int64(0)
+	for b, err := range src.Read(limited, table, driver.Cursor{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += b.Record.NumRows()
+		b.Record.Release()
+	}
+	if rows != 6 {
+		t.Errorf("%d rows after a read that was left", rows)
+	}
 }

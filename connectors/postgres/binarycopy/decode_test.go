@@ -1,4 +1,4 @@
-package postgres
+package binarycopy
 
 import (
 	"encoding/binary"
@@ -43,10 +43,10 @@ func TestNumeric(t *testing.T) {
 		"groups past it":  {digits(0, 0, 1, 2300, 1), 15, 2, "", errTooLarge},
 		"NaN":             {digits(0xC000, 0), 5, 2, "", errNotFinite},
 		"infinity":        {digits(0xD000, 0), 5, 2, "", errNotFinite},
-		"bad digit":       {digits(0, 0, 10000), 15, 2, "", errMalformed},
-		"short":           {[]byte{0, 1}, 15, 2, "", errMalformed},
-		"group too few":   {digits(0, 0, 1)[:8], 15, 2, "", errMalformed},
-		"odd byte":        {append(digits(0, 0, 1), 1), 15, 2, "", errMalformed},
+		"bad digit":       {digits(0, 0, 10000), 15, 2, "", ErrMalformed},
+		"short":           {[]byte{0, 1}, 15, 2, "", ErrMalformed},
+		"group too few":   {digits(0, 0, 1)[:8], 15, 2, "", ErrMalformed},
+		"odd byte":        {append(digits(0, 0, 1), 1), 15, 2, "", ErrMalformed},
 		"overflow in all": {digits(0, 9, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999), 38, 38, "", errTooLarge},
 	} {
 		got, err := numeric(c.in, c.precision, c.scale)
@@ -96,11 +96,11 @@ func FuzzNumeric(f *testing.F) {
 func FuzzRows(f *testing.F) {
 	kinds := []struct {
 		typ driver.Type
-		how decoding
+		how Decoding
 	}{
-		{driver.Of(driver.Boolean), asBool}, {driver.Of(driver.Int32), asInt2}, {driver.Of(driver.Int32), asInt4}, {driver.Of(driver.Int64), asInt8}, {driver.Of(driver.Float32), asFloat4},
-		{driver.Of(driver.Float64), asFloat8}, {driver.DecimalOf(15, 2), asNumeric}, {driver.Of(driver.Bytes), asBytea}, {driver.Of(driver.Date), asDate}, {driver.Of(driver.Time), asTime},
-		{driver.Of(driver.Timestamp), asTimestamp}, {driver.Of(driver.UUID), asUUID}, {driver.Of(driver.JSON), asJSONB}, {driver.Of(driver.String), asText},
+		{driver.Of(driver.Boolean), AsBool}, {driver.Of(driver.Int32), AsInt2}, {driver.Of(driver.Int32), AsInt4}, {driver.Of(driver.Int64), AsInt8}, {driver.Of(driver.Float32), AsFloat4},
+		{driver.Of(driver.Float64), AsFloat8}, {driver.DecimalOf(15, 2), AsNumeric}, {driver.Of(driver.Bytes), AsBytea}, {driver.Of(driver.Date), AsDate}, {driver.Of(driver.Time), AsTime},
+		{driver.Of(driver.Timestamp), AsTimestamp}, {driver.Of(driver.UUID), AsUUID}, {driver.Of(driver.JSON), AsJSONB}, {driver.Of(driver.String), AsText},
 	}
 	header := append(append([]byte{}, signature...), 0, 0, 0, 0, 0, 0, 0, 0)
 	for i := range kinds {
@@ -117,16 +117,16 @@ func FuzzRows(f *testing.F) {
 			cursor = "c"
 		}
 		rows := int64(0)
-		d := newDecoder(table, []mapped{{typ: k.typ, how: k.how}}, cursor, driver.Limits{BatchRows: 2}.WithDefaults(), func(b driver.Batch) error {
+		d := NewDecoder(table, []Decoding{k.how}, cursor, driver.Limits{BatchRows: 2}.WithDefaults(), func(b driver.Batch) error {
 			rows += b.Record.NumRows()
 			b.Record.Release()
 			return nil
 		})
-		if err := d.message(data); err != nil {
+		if err := d.Message(data); err != nil {
 			return
 		}
-		if err := d.finish(); err == nil && rows != d.row {
-			t.Fatalf("%d rows came out of %d", rows, d.row)
+		if err := d.Finish(); err == nil && rows != d.Row {
+			t.Fatalf("%d rows came out of %d", rows, d.Row)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package postgres
+package binarycopy
 
 import (
 	"encoding/binary"
@@ -12,7 +12,7 @@ import (
 )
 
 // place names a row for people: by its key, or where it has none by its number.
-func (d *decoder) place(row []byte) string {
+func (d *Decoder) place(row []byte) string {
 	names := make([]string, 0, len(d.keys))
 	for _, at := range d.keys {
 		c := &d.columns[at]
@@ -24,7 +24,7 @@ func (d *decoder) place(row []byte) string {
 		names = append(names, c.name+" = "+text)
 	}
 	if len(names) == 0 {
-		return fmt.Sprintf("row %d%s", d.row, d.part)
+		return fmt.Sprintf("row %d%s", d.Row, d.Part)
 	}
 	return "the row with " + strings.Join(names, ", ")
 }
@@ -53,24 +53,24 @@ func keyText(c *column, v []byte) (string, bool) {
 	switch {
 	case v == nil:
 		return "", false
-	case c.how == asInt2 && len(v) == 2:
+	case c.how == AsInt2 && len(v) == 2:
 		return strconv.Itoa(int(int16(binary.BigEndian.Uint16(v)))), true
-	case c.how == asInt4 && len(v) == 4:
+	case c.how == AsInt4 && len(v) == 4:
 		return strconv.Itoa(int(int32(binary.BigEndian.Uint32(v)))), true
-	case c.how == asInt8 && len(v) == 8:
+	case c.how == AsInt8 && len(v) == 8:
 		return strconv.FormatInt(int64(binary.BigEndian.Uint64(v)), 10), true
-	case c.how == asUUID && len(v) == 16:
+	case c.how == AsUUID && len(v) == 16:
 		return uuid.UUID(v).String(), true
-	case c.how == asNumeric:
+	case c.how == AsNumeric:
 		n, err := numeric(v, c.decimal.Precision, c.decimal.Scale)
 		return n.ToString(c.decimal.Scale), err == nil
-	case c.how == asDate && len(v) == 4:
+	case c.how == AsDate && len(v) == 4:
 		n, err := days(int32(binary.BigEndian.Uint32(v)))
 		return time.Unix(int64(n)*86400, 0).UTC().Format(time.DateOnly), err == nil
-	case c.how == asTimestamp && len(v) == 8:
+	case c.how == AsTimestamp && len(v) == 8:
 		n, err := micros(c.how, int64(binary.BigEndian.Uint64(v)))
 		return time.UnixMicro(n).UTC().Format("2006-01-02T15:04:05.999999"), err == nil
-	case c.how == asText && utf8.Valid(v):
+	case c.how == AsText && utf8.Valid(v):
 		const most = 80
 		if len(v) > most {
 			return "", false

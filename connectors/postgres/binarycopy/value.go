@@ -1,4 +1,4 @@
-package postgres
+package binarycopy
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
 )
 
 var (
@@ -23,30 +25,30 @@ const (
 )
 
 // value sets a value of the row that is being read; it is not NULL.
-func (d *decoder) value(c *column, v []byte) error {
+func (d *Decoder) value(c *column, v []byte) error {
 	row := d.rows
 	switch c.how {
-	case asText, asBytea, asJSONB:
-		if c.how == asJSONB {
+	case AsText, AsBytea, AsJSONB:
+		if c.how == AsJSONB {
 			if len(v) == 0 || v[0] != 1 {
-				return errMalformed
+				return ErrMalformed
 			}
 			v = v[1:]
 		}
-		if d.ascii && c.how != asBytea {
+		if d.ASCII && c.how != AsBytea {
 			var err error
-			if v, err = decodeText(d.charset, v); err != nil {
+			if v, err = decodeText(d.Charset, v); err != nil {
 				return err
 			}
 		}
 		c.bytes = append(c.bytes, v...)
 		c.endBytes(row)
 		return nil
-	case asChar:
+	case AsChar:
 		c.bytes = appendChar(c.bytes, v)
 		c.endBytes(row)
 		return nil
-	case asNumeric:
+	case AsNumeric:
 		n, err := numeric(v, c.decimal.Precision, c.decimal.Scale)
 		if err != nil {
 			return err
@@ -59,13 +61,13 @@ func (d *decoder) value(c *column, v []byte) error {
 		binary.NativeEndian.PutUint64(low, n.LowBits())
 		binary.NativeEndian.PutUint64(high, uint64(n.HighBits()))
 		return nil
-	case asInt8, asFloat8:
+	case AsInt8, AsFloat8:
 		if len(v) != 8 {
 			return errLength
 		}
 		binary.NativeEndian.PutUint64(c.fixed[8*row:], binary.BigEndian.Uint64(v))
 		return nil
-	case asTimestamp, asTime:
+	case AsTimestamp, AsTime:
 		if len(v) != 8 {
 			return errLength
 		}
@@ -75,13 +77,13 @@ func (d *decoder) value(c *column, v []byte) error {
 		}
 		binary.NativeEndian.PutUint64(c.fixed[8*row:], uint64(n))
 		return nil
-	case asInt4, asFloat4:
+	case AsInt4, AsFloat4:
 		if len(v) != 4 {
 			return errLength
 		}
 		binary.NativeEndian.PutUint32(c.fixed[4*row:], binary.BigEndian.Uint32(v))
 		return nil
-	case asDate:
+	case AsDate:
 		if len(v) != 4 {
 			return errLength
 		}
@@ -91,13 +93,13 @@ func (d *decoder) value(c *column, v []byte) error {
 		}
 		binary.NativeEndian.PutUint32(c.fixed[4*row:], uint32(n))
 		return nil
-	case asInt2:
+	case AsInt2:
 		if len(v) != 2 {
 			return errLength
 		}
 		binary.NativeEndian.PutUint32(c.fixed[4*row:], uint32(int32(int16(binary.BigEndian.Uint16(v)))))
 		return nil
-	case asBool:
+	case AsBool:
 		if len(v) != 1 {
 			return errLength
 		}
@@ -105,14 +107,14 @@ func (d *decoder) value(c *column, v []byte) error {
 			c.fixed[row>>3] |= 1 << (row & 7)
 		}
 		return nil
-	case asUUID:
+	case AsUUID:
 		if len(v) != 16 {
 			return errLength
 		}
 		copy(c.fixed[16*row:], v)
 		return nil
 	}
-	return errMalformed
+	return ErrMalformed
 }
 
 // appendChar appends a "char", which is a byte: beyond ASCII in the octal form
@@ -131,9 +133,9 @@ func appendChar(to, v []byte) []byte {
 var bigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
 // micros turns a time of day, or a point in time, into Arrow's.
-func micros(how decoding, n int64) (int64, error) {
+func micros(how Decoding, n int64) (int64, error) {
 	switch {
-	case how == asTime:
+	case how == AsTime:
 		if n < 0 || n >= dayMicros { // PostgreSQL has 24:00:00
 			return 0, errRange
 		}
@@ -155,4 +157,20 @@ func days(n int32) (int32, error) {
 		return 0, errRange
 	}
 	return n + epochDays, nil
+}
+
+// decodeText returns text of a database that does not say what its bytes mean as
+// UTF-8. What is UTF-8 already stays.
+func decodeText(e encoding.Encoding, v []byte) ([]byte, error) {
+	if utf8.Valid(v) {
+		return v, nil
+	}
+	if e == nil {
+		return nil, errUTF8
+	}
+	out, err := e.NewDecoder().Bytes(v)
+	if err != nil {
+		return nil, errUTF8
+	}
+	return out, nil
 }

@@ -1,4 +1,4 @@
-package postgres
+package binarycopy
 
 import (
 	"context"
@@ -10,11 +10,15 @@ import (
 	"headwater/connectors/driver"
 )
 
-// longSize is from where on a row is long. Of such rows the process has one at a
+// LongSize is from where on a row is long. Of such rows the process has one at a
 // time, from before it is read until its consumer has released it: whatever the
 // number of tables and ranges that are read at once, memory holds a long row's
 // copies once.
-const longSize = 8 << 20
+const LongSize = 8 << 20
+
+// LongBegin is how much is read of a row beyond the limit, to tell which column
+// it is.
+const LongBegin = 64 << 10
 
 // longRows has a place for one.
 var longRows = make(chan struct{}, 1)
@@ -61,51 +65,51 @@ func (l leased) Free([]byte) { l.free() }
 
 // buffer returns an Arrow buffer of b, which keeps the lease of a long row.
 func buffer(b []byte, l *lease) *memory.Buffer {
-	if l == nil || len(b) < longSize/64 {
+	if l == nil || len(b) < LongSize/64 {
 		return memory.NewBufferBytes(b)
 	}
 	l.hold()
 	return memory.NewBufferWithAllocator(b, leased{l})
 }
 
-// announce makes room for a long row: what was decoded before is given away.
-func (d *decoder) announce(int64) error {
+// Announce makes room for a long row: what was decoded before is given away.
+func (d *Decoder) Announce(int64) error {
 	if d.rows > 0 {
 		if err := d.flush(false, false); err != nil {
 			return err
 		}
 	}
-	d.release()
+	d.Release()
 	var err error
-	if d.lease, err = takeLease(d.ctx); err != nil {
+	if d.lease, err = takeLease(d.Context); err != nil {
 		return driver.E(driver.ErrTimeout, err, "stopped")
 	}
 	return nil
 }
 
-// release lets go of the place of a long row that is given away or will not be.
-func (d *decoder) release() {
+// Release lets go of the place of a long row that is given away or will not be.
+func (d *Decoder) Release() {
 	if d.lease != nil {
 		d.lease.free()
 		d.lease = nil
 	}
 }
 
-// tooLong tells of a row beyond the limit, of which no more than the beginning is
+// TooLong tells of a row beyond the limit, of which no more than the beginning is
 // there, with the column that it is and what helps.
-func (d *decoder) tooLong(size int64, begin []byte) error {
+func (d *Decoder) TooLong(size int64, begin []byte) error {
 	column := ""
 	if at := d.longest(begin); at >= 0 {
 		column = ", column " + d.columns[at].name
 	}
 	mib := (size>>20 + 1)
 	return driver.E(driver.ErrLimit, nil, "table %s%s: %s has %d bytes, more than the limit of %d; exclude the column in sync_options.columns, or set connection_config.max_row_mib to %d or more, for which --connector-memory should be at least %d MiB",
-		d.table, column, d.place(begin[min(2, len(begin)):]), size, d.limits.MaxRowBytes, mib, max(512, 6*mib))
+		d.Table, column, d.place(begin[min(2, len(begin)):]), size, d.Limits.MaxRowBytes, mib, max(512, 6*mib))
 }
 
 // longest returns which field at the beginning of a row has most of its bytes, -1
 // if none begins there.
-func (d *decoder) longest(row []byte) int {
+func (d *Decoder) longest(row []byte) int {
 	if len(row) < 2 {
 		return -1
 	}

@@ -1,4 +1,6 @@
-package postgres
+// Package binarycopy decodes the binary format of PostgreSQL's COPY straight into
+// Arrow's layout. It asks no server: rows come as the bytes of messages.
+package binarycopy
 
 import (
 	"bytes"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"golang.org/x/text/encoding"
 
 	"headwater/connectors/driver"
@@ -24,19 +27,39 @@ var (
 	errNull = errors.New("a NULL came for a column that was NOT NULL when the schema was read")
 )
 
-// decoder turns the binary COPY format into record batches.
-type decoder struct {
-	table    driver.Table
+// Decoder turns the binary COPY format into record batches. NewDecoder makes it;
+// the fields that are exported may be set before the first Message. It is used by
+// one goroutine at a time, but for Spoke.
+type Decoder struct {
+	Table    driver.Table
+	Limits   driver.Limits
+	Emit     func(driver.Batch) error // takes each batch, which it owns
+	Part     string                   // of the table that is read, for people
+	ASCII    bool                     // the server does not vouch for UTF-8
+	Charset  encoding.Encoding        // of text that is not UTF-8, nil if nobody said
+	Nulls    bool                     // what a type cannot hold becomes NULL
+	Notes    []string                 // told with the next batch
+	Context  context.Context          // of the read
+	Patience time.Duration            // before the first row
+
+	// Of a read in the order of a cursor: the value that it goes on from, what is
+	// noted beside a value, what brings one back to where rows may still come, and
+	// whether a row with a value is expected.
+	From     *string
+	Position json.RawMessage
+	Ceiling  func(string) string
+	Border   bool
+
+	Row    int64       // how many rows there were
+	Valued bool        // one of them had a value of the cursor
+	Spoke  atomic.Bool // a batch without rows said that the read goes on
+
 	columns  []column
 	schema   *arrow.Schema
-	part     string // of the table that is read, for people
-	limits   driver.Limits
-	ascii    bool // the server does not vouch for UTF-8
-	cursor   int  // index of the cursor column, -1 for none
-	emit     func(driver.Batch) error
+	keys     []int // columns that name a row to people
+	cursor   int   // index of the cursor column, -1 for none
 	started  bool  // the header was seen
 	ended    bool  // the trailer was seen
-	row      int64 // of the read, from 1
 	rows     int   // in the batch
 	room     int   // rows that the columns have room for
 	bytes    int64 // in the batch
@@ -44,25 +67,10 @@ type decoder struct {
 	full     bool   // the batch is complete but for its Resume
 	last     []byte // the cursor's bytes in the last row of a full batch
 	lastNull bool
-	before   int // rows of the batch before, which the next will be like
-
-	charset encoding.Encoding // of text that is not UTF-8, nil if nobody said
-	keys    []int             // columns that name a row to people
-	nulls   bool              // what a type cannot hold becomes NULL
-	notes   []string          // told with the next batch
-
-	ctx      context.Context // of the read
-	patience time.Duration   // before the first row
-	lease    *lease          // of a long row that is not given away
-	spoke    atomic.Bool     // a batch without rows said that the read goes on
-	unplaced bool            // the last batch was no place to go on from
-	border   bool            // a row with a cursor value is expected
-	valued   bool            // one came
-
-	from     *string             // the cursor's value that the read goes on from
-	good     *string             // the largest value so far that can be gone on from
-	ceiling  func(string) string // brings a value back to where rows may still come
-	position json.RawMessage     // noted beside it
+	before   int     // rows of the batch before, which the next will be like
+	lease    *lease  // of a long row that is not given away
+	unplaced bool    // the last batch was no place to go on from
+	good     *string // the largest value of the cursor so far that can be gone on from
 }
 
 // batchRows is the most rows of a batch here. More of them do not fit the
@@ -74,14 +82,14 @@ const batchRows = 16_384
 // every Read: one that is decoded, one that waits, one with the consumer.
 const batchBytes = 4 << 20
 
-// newDecoder reads rows of the table's columns. It hands each batch to emit,
+// NewDecoder reads rows of the table's columns. It hands each batch to emit,
 // which owns it.
-func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.Limits, emit func(driver.Batch) error) *decoder {
+func NewDecoder(t driver.Table, hows []Decoding, cursor string, limits driver.Limits, emit func(driver.Batch) error) *Decoder {
 	limits.BatchRows, limits.BatchBytes = min(limits.BatchRows, batchRows), min(limits.BatchBytes, batchBytes)
-	d := &decoder{table: t, limits: limits, cursor: -1, emit: emit, columns: make([]column, len(columns)), schema: driver.ArrowSchema(t)}
+	d := &Decoder{Table: t, Limits: limits, cursor: -1, Emit: emit, columns: make([]column, len(hows)), schema: driver.ArrowSchema(t)}
 	for i := range d.columns {
 		c := t.Columns[i]
-		how := columns[i].how
+		how := hows[i]
 		d.columns[i] = column{name: c.Name, how: how, nullable: c.Nullable, decimal: c.Type, arrow: d.schema.Field(i).Type, width: widths[how]}
 		if c.Name == cursor {
 			d.cursor = i
@@ -90,40 +98,32 @@ func newDecoder(t driver.Table, columns []mapped, cursor string, limits driver.L
 	return d
 }
 
-// prepare sets what the source's settings and the server say of the values.
-func (d *decoder) prepare(s *source, p *plan) {
-	d.ascii, d.nulls = p.server.ascii, s.settings.nulls()
-	d.patience = s.settings.FirstRow()
-	d.charset, _ = s.settings.charset() // validated
-	for _, key := range d.table.PrimaryKey {
+// NameRows has errors name a row by columns of the table, where it has them all.
+func (d *Decoder) NameRows(by []string) {
+	for _, key := range by {
 		d.keys = append(d.keys, slices.IndexFunc(d.columns, func(c column) bool { return c.name == key }))
 	}
 	if slices.Contains(d.keys, -1) {
 		d.keys = nil
 	}
-	for _, note := range p.row.Notes {
-		if p.row.filtered {
-			d.notes = append(d.notes, note)
-		}
-	}
 }
 
-// message takes the bytes of one CopyData message: the server sends each row in
+// Message takes the bytes of one CopyData message: the server sends each row in
 // one, the header before the first, and the trailer alone.
-func (d *decoder) message(p []byte) error {
+func (d *Decoder) Message(p []byte) error {
 	if !d.started {
 		if len(p) < 19 || !bytes.HasPrefix(p, signature) {
-			return d.malformed()
+			return d.Malformed()
 		}
 		skip := uint64(binary.BigEndian.Uint32(p[15:])) + 19
 		if binary.BigEndian.Uint32(p[11:])>>16 != 0 || skip > uint64(len(p)) { // flags that change the format
-			return d.malformed()
+			return d.Malformed()
 		}
 		p, d.started = p[skip:], true
 	}
 	for len(p) > 0 {
 		if len(p) < 2 || d.ended {
-			return d.malformed()
+			return d.Malformed()
 		}
 		fields := int(int16(binary.BigEndian.Uint16(p)))
 		p = p[2:]
@@ -132,7 +132,7 @@ func (d *decoder) message(p []byte) error {
 			continue
 		}
 		if fields != len(d.columns) {
-			return d.malformed()
+			return d.Malformed()
 		}
 		rest, err := d.tuple(p)
 		if err != nil {
@@ -143,12 +143,13 @@ func (d *decoder) message(p []byte) error {
 	return nil
 }
 
-func (d *decoder) malformed() error {
-	return driver.E(driver.ErrBadData, nil, "table %s, after row %d%s: %v", d.table, d.row, d.part, errMalformed)
+// Malformed is the error of bytes that break the format, behind the rows so far.
+func (d *Decoder) Malformed() error {
+	return driver.E(driver.ErrBadData, nil, "table %s, after row %d%s: %v", d.Table, d.Row, d.Part, ErrMalformed)
 }
 
 // tuple appends the row at p and returns what follows it.
-func (d *decoder) tuple(p []byte) ([]byte, error) {
+func (d *Decoder) tuple(p []byte) ([]byte, error) {
 	if d.full {
 		// Only now it shows whether the next row shares the cursor's value.
 		same, err := d.sameCursor(p)
@@ -162,18 +163,18 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 	if d.rows == d.room {
 		d.reserve()
 	}
-	d.row++
+	d.Row++
 	start := p
 	for i := range d.columns {
 		c := &d.columns[i]
 		if len(p) < 4 {
-			return nil, d.malformed()
+			return nil, d.Malformed()
 		}
 		n := int(int32(binary.BigEndian.Uint32(p)))
 		p = p[4:]
 		if n < 0 {
 			if n < -1 {
-				return nil, d.malformed()
+				return nil, d.Malformed()
 			}
 			if !c.nullable {
 				return nil, d.bad(c, start, errNull)
@@ -182,10 +183,10 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 			continue
 		}
 		if n > len(p) {
-			return nil, d.malformed()
+			return nil, d.Malformed()
 		}
 		if err := d.value(c, p[:n:n]); err != nil {
-			if !d.nulls || !c.nullable || !slices.Contains(unheld, err) || slices.Contains(d.keys, i) {
+			if !d.Nulls || !c.nullable || !slices.Contains(unheld, err) || slices.Contains(d.keys, i) {
 				return nil, d.bad(c, start, err)
 			}
 			c.setNull(d.rows, d.room)
@@ -194,15 +195,15 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 		p = p[n:]
 	}
 	size := int64(len(start) - len(p))
-	if size > d.limits.MaxRowBytes {
-		return nil, d.tooLong(size, append([]byte{0, 0}, start[:min(len(start), longBegin)]...))
+	if size > d.Limits.MaxRowBytes {
+		return nil, d.TooLong(size, append([]byte{0, 0}, start[:min(len(start), LongBegin)]...))
 	}
 	d.rows++
 	d.bytes += size
 	if d.lease != nil { // nobody else reads a long row before this one is gone
 		return p, d.flush(false, false)
 	}
-	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
+	if d.rows >= d.Limits.BatchRows || d.bytes >= d.Limits.BatchBytes || d.pace.Due(d.rows, d.Limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
 			field, null, err := d.field(start)
@@ -216,12 +217,12 @@ func (d *decoder) tuple(p []byte) ([]byte, error) {
 }
 
 // reserve makes room for a batch like the one before, or for twice as much.
-func (d *decoder) reserve() {
+func (d *Decoder) reserve() {
 	rows := max(2*d.room, 256)
 	if d.room == 0 {
 		rows = max(d.before, 256)
 	}
-	rows = min(rows, d.limits.BatchRows)
+	rows = min(rows, d.Limits.BatchRows)
 	for i := range d.columns {
 		d.columns[i].reserve(d.rows, rows)
 	}
@@ -234,7 +235,7 @@ var unheld = []error{errInfinite, errNotFinite, errRange, errTooLarge}
 
 // bad names the place of a value that cannot be held, never the value, and what
 // leads around one that only the source can change.
-func (d *decoder) bad(c *column, row []byte, err error) error {
+func (d *Decoder) bad(c *column, row []byte, err error) error {
 	out := ""
 	switch {
 	case errors.Is(err, errUTF8):
@@ -244,11 +245,11 @@ func (d *decoder) bad(c *column, row []byte, err error) error {
 	case errors.Is(err, errNull):
 		out = ": discover the schema again"
 	}
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.table, c.name, d.place(row), err, out)
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.Table, c.name, d.place(row), err, out)
 }
 
 // field returns the cursor's bytes in a row.
-func (d *decoder) field(p []byte) (value []byte, null bool, err error) {
+func (d *Decoder) field(p []byte) (value []byte, null bool, err error) {
 	for i := 0; len(p) >= 4; i++ {
 		n := int(int32(binary.BigEndian.Uint32(p)))
 		p = p[4:]
@@ -260,10 +261,10 @@ func (d *decoder) field(p []byte) (value []byte, null bool, err error) {
 		}
 		p = p[max(n, 0):]
 	}
-	return nil, false, d.malformed()
+	return nil, false, d.Malformed()
 }
 
-func (d *decoder) sameCursor(next []byte) (bool, error) {
+func (d *Decoder) sameCursor(next []byte) (bool, error) {
 	if d.cursor < 0 {
 		return false, nil
 	}
@@ -271,21 +272,21 @@ func (d *decoder) sameCursor(next []byte) (bool, error) {
 	return null == d.lastNull && bytes.Equal(value, d.last), err
 }
 
-// finish emits the last batch. The stream must have come to its end.
-func (d *decoder) finish() error {
+// Finish emits the last batch. The stream must have come to its end.
+func (d *Decoder) Finish() error {
 	if !d.ended {
-		return d.malformed()
+		return d.Malformed()
 	}
 	for i := range d.columns {
 		if c := &d.columns[i]; c.nulled > 0 {
-			d.notes = append(d.notes, sqldb.NulledNote(c.nulled, d.table, c.name, c.first))
+			d.Notes = append(d.Notes, sqldb.NulledNote(c.nulled, d.Table, c.name, c.first))
 		}
 	}
 	if d.rows > 0 {
 		return d.flush(true, true)
 	}
-	ordered := d.cursor >= 0 && (d.from != nil && (d.position != nil || d.spoke.Load()) || d.unplaced)
-	if len(d.notes) == 0 && !ordered {
+	ordered := d.cursor >= 0 && (d.From != nil && (d.Position != nil || d.Spoke.Load()) || d.unplaced)
+	if len(d.Notes) == 0 && !ordered {
 		return nil
 	}
 	d.reserve() // a batch without rows says where to go on
@@ -294,7 +295,7 @@ func (d *decoder) finish() error {
 
 // flush emits the batch. With boundary, the next row has another cursor value;
 // with final, there is none.
-func (d *decoder) flush(boundary, final bool) error {
+func (d *Decoder) flush(boundary, final bool) error {
 	arrays := make([]arrow.Array, len(d.columns))
 	for i := range arrays {
 		arrays[i] = d.columns[i].array(d.rows, d.lease)
@@ -303,11 +304,11 @@ func (d *decoder) flush(boundary, final bool) error {
 	for _, a := range arrays {
 		a.Release() // the record has its own hold
 	}
-	d.release()
-	b := driver.Batch{Record: record, Bytes: d.bytes, Notes: d.notes}
+	d.Release()
+	b := driver.Batch{Record: record, Bytes: d.bytes, Notes: d.Notes}
 	last := d.rows - 1
 	d.before = d.rows
-	d.rows, d.room, d.bytes, d.full, d.notes = 0, 0, 0, false, nil
+	d.rows, d.room, d.bytes, d.full, d.Notes = 0, 0, 0, false, nil
 	if d.cursor >= 0 {
 		place, err := d.resume(record.Column(d.cursor), last, final)
 		if err != nil {
@@ -319,55 +320,55 @@ func (d *decoder) flush(boundary, final bool) error {
 		}
 		d.unplaced = b.Resume == nil
 	}
-	return d.emit(b)
+	return d.Emit(b)
 }
 
 // resume returns where a later read goes on behind the last row of a batch, nil
 // if that is no place for it. Rows with a NULL cursor come first, then those that
 // came late behind the value that the read went on from.
-func (d *decoder) resume(column arrow.Array, last int, final bool) (*driver.Cursor, error) {
-	t := d.table.Columns[d.cursor].Type
+func (d *Decoder) resume(column arrow.Array, last int, final bool) (*driver.Cursor, error) {
+	t := d.Table.Columns[d.cursor].Type
 	there := last >= 0 && !column.IsNull(last)
-	d.valued = d.valued || there
+	d.Valued = d.Valued || there
 	if there {
 		value := driver.FormatCursor(column, last)
-		if there = comparable(t, value); there {
+		if there = Comparable(t, value); there {
 			d.good = &value
 		}
 	}
 	value := d.good
-	if d.from != nil {
+	if d.From != nil {
 		if value != nil {
-			order, err := driver.CompareCursors(t, *value, *d.from)
+			order, err := driver.CompareCursors(t, *value, *d.From)
 			if err != nil {
 				return nil, err
 			}
 			there = there && order >= 0
 			if order < 0 {
-				value = d.from
+				value = d.From
 			}
 		} else {
-			value = d.from
+			value = d.From
 		}
 	}
 	if value == nil || !there && !final {
 		return nil, nil
 	}
-	if d.ceiling != nil {
-		text := d.ceiling(*value)
-		if d.from != nil {
-			if order, err := driver.CompareCursors(t, text, *d.from); err != nil || order < 0 {
-				text = *d.from
+	if d.Ceiling != nil {
+		text := d.Ceiling(*value)
+		if d.From != nil {
+			if order, err := driver.CompareCursors(t, text, *d.From); err != nil || order < 0 {
+				text = *d.From
 			}
 		}
 		value = &text
 	}
-	return &driver.Cursor{Column: d.columns[d.cursor].name, Value: value, Position: d.position}, nil
+	return &driver.Cursor{Column: d.columns[d.cursor].name, Value: value, Position: d.Position}, nil
 }
 
-// comparable reports whether a cursor's text orders like its value: the forms
+// Comparable reports whether a cursor's text orders like its value: the forms
 // of dates and times have a fixed width.
-func comparable(t driver.Type, value string) bool {
+func Comparable(t driver.Type, value string) bool {
 	switch t.Kind {
 	case driver.Date:
 		return len(value) == len("2006-01-02")
@@ -377,4 +378,14 @@ func comparable(t driver.Type, value string) bool {
 		return len(value) == len("2006-01-02T15:04:05.000000Z")
 	}
 	return true
+}
+
+// Nothing returns a batch without rows.
+func (d *Decoder) Nothing() driver.Batch {
+	arrays := make([]arrow.Array, len(d.columns))
+	for i := range arrays {
+		arrays[i] = array.MakeArrayOfNull(memory.DefaultAllocator, d.schema.Field(i).Type, 0)
+		defer arrays[i].Release() // the record has its own hold
+	}
+	return driver.Batch{Record: array.NewRecordBatch(d.schema, arrays, 0)}
 }

@@ -1,4 +1,4 @@
-package postgres
+package binarycopy
 
 import (
 	"encoding/binary"
@@ -15,7 +15,7 @@ import (
 // Arrow's own builders ask for room, count and mark validity at every value.
 type column struct {
 	name     string
-	how      decoding
+	how      Decoding
 	nullable bool
 	decimal  driver.Type
 	arrow    arrow.DataType
@@ -41,11 +41,11 @@ func (c *column) lost(place func() string) {
 
 // widths of the values of each decoding, in Arrow's layout.
 var widths = [...]int{
-	asInt2: 4, asInt4: 4, asInt8: 8, asFloat4: 4, asFloat8: 8, asNumeric: 16, asDate: 4, asTime: 8, asTimestamp: 8, asUUID: 16, asJSONB: 0, asChar: 0,
+	AsInt2: 4, AsInt4: 4, AsInt8: 8, AsFloat4: 4, AsFloat8: 8, AsNumeric: 16, AsDate: 4, AsTime: 8, AsTimestamp: 8, AsUUID: 16, AsJSONB: 0, AsChar: 0,
 }
 
 func (c *column) variable() bool {
-	return c.how == asText || c.how == asBytea || c.how == asJSONB || c.how == asChar
+	return c.how == AsText || c.how == AsBytea || c.how == AsJSONB || c.how == AsChar
 }
 
 // reserve makes room for rows in all, of which so many are there.
@@ -56,7 +56,7 @@ func (c *column) reserve(have, rows int) {
 			c.bytes = make([]byte, 0, c.before+c.before/16+64)
 		}
 		c.offsets = grow(c.offsets, 4*(rows+1))
-	case c.how == asBool:
+	case c.how == AsBool:
 		c.fixed = grow(c.fixed, (rows+7)/8)
 	default:
 		c.fixed = grow(c.fixed, rows*c.width)
@@ -111,7 +111,7 @@ func (c *column) array(rows int, l *lease) arrow.Array {
 		}
 		buffers[1] = memory.NewBufferBytes(c.offsets[:4*(rows+1)])
 		buffers = append(buffers, buffer(c.bytes, l))
-	case c.how == asBool:
+	case c.how == AsBool:
 		buffers[1] = memory.NewBufferBytes(c.fixed[:(rows+7)/8])
 	default:
 		buffers[1] = memory.NewBufferBytes(c.fixed[:rows*c.width])

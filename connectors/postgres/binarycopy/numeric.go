@@ -1,4 +1,4 @@
-package postgres
+package binarycopy
 
 import (
 	"encoding/binary"
@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	errMalformed = errors.New("the server sent malformed bytes")
+	ErrMalformed = errors.New("the server sent malformed bytes")
 	errNotFinite = errors.New("NaN and infinity have no decimal form")
 	errTooLarge  = errors.New("the value has more digits than its column's type")
 )
@@ -26,7 +26,7 @@ var powersOf10 = [...]uint64{1, 10, 100, 1000, 10000}
 // weight of the first, a sign. The result is the unscaled value.
 func numeric(b []byte, precision, scale int32) (decimal128.Num, error) {
 	if len(b) < 8 || len(b)%2 != 0 {
-		return decimal128.Num{}, errMalformed
+		return decimal128.Num{}, ErrMalformed
 	}
 	groups := int32(binary.BigEndian.Uint16(b))
 	weight := int32(int16(binary.BigEndian.Uint16(b[2:])))
@@ -36,7 +36,7 @@ func numeric(b []byte, precision, scale int32) (decimal128.Num, error) {
 	}
 	digits := b[8:]
 	if int(groups)*2 != len(digits) {
-		return decimal128.Num{}, errMalformed
+		return decimal128.Num{}, ErrMalformed
 	}
 	if weight >= -1 && 4*(weight+1)+scale <= 18 && groups <= weight+2 && scale <= 4 {
 		return small(digits, groups, weight, precision, scale, sign)
@@ -74,7 +74,7 @@ func numeric(b []byte, precision, scale int32) (decimal128.Num, error) {
 		overflow = overflow || group(weight-i) != 0
 	}
 	if !ok {
-		return decimal128.Num{}, errMalformed
+		return decimal128.Num{}, ErrMalformed
 	}
 	n := decimal128.New(int64(u.hi), u.lo)
 	if overflow || int64(u.hi) < 0 || !n.FitsInPrecision(precision) {
@@ -94,7 +94,7 @@ func small(digits []byte, groups, weight, precision, scale int32, sign uint16) (
 		d := uint64(0)
 		if i < groups {
 			if d = uint64(binary.BigEndian.Uint16(digits[2*i:])); d >= 10000 {
-				return decimal128.Num{}, errMalformed
+				return decimal128.Num{}, ErrMalformed
 			}
 		}
 		if i <= weight {

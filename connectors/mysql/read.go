@@ -343,8 +343,10 @@ func before(t driver.Table, columns []mapped, from driver.Cursor) (string, error
 func constant(t driver.Table, c driver.Column, value string) (string, error) {
 	switch c.Type.Kind {
 	case driver.Int32, driver.Int64, driver.Decimal:
-		_, err := sqldb.CheckCursor(t, c, value)
-		return value, err // not quoted: a string would be compared as floating point
+		if _, err := sqldb.CheckCursor(t, c, value); err != nil {
+			return "", err
+		}
+		return value, nil // not quoted: a string would be compared as floating point
 	case driver.Date, driver.Timestamp, driver.TimestampTZ:
 		at, err := sqldb.CheckCursor(t, c, value)
 		if err != nil {

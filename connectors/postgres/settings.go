@@ -7,6 +7,7 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
 	"headwater/connectors/sqldb"
 )
 

@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"headwater/connectors/driver"
-	"headwater/connectors/sqldb"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 const oddTables = `SET sql_mode = '';

@@ -29,7 +29,7 @@ import (
 func TestTLS(t *testing.T) {
 	server := servers.Postgres(t)
 	for _, mode := range []string{"disable", "prefer", "require", "verify-ca", "verify-full"} { // it has no TLS yet
-		src := openSource(t, Settings{Host: server.Host, Port: server.Port, Database: server.Database, User: server.User, Password: server.Password, SSLMode: mode})
+		src := openSource(t, Settings{Settings: sqldb.Settings{Host: server.Host, User: server.User, Password: server.Password, SSLMode: mode}, Port: server.Port, Database: server.Database})
 		_, err := src.(driver.Stepper).CheckSteps(t.Context())
 		if strict := mode != "disable" && mode != "prefer"; strict != (err != nil) || strict && !strings.Contains(err.Error(), "no TLS") {
 			t.Errorf("%s, where there is no TLS: %v", mode, err)

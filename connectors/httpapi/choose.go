@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/places"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
@@ -84,7 +86,7 @@ func (p *pager) configure(a *answer, g *signs) error {
 		if name == "" {
 			return nil
 		}
-		if !there && p.count == 1 && g.over == "" && (round(p.last.records) || p.last.records == p.s.settings.PageSize || g.said() != "") {
+		if !there && p.count == 1 && g.over == "" && (words.Round(p.last.records) || p.last.records == p.s.settings.PageSize || g.said() != "") {
 			return driver.InvalidField("pagination."+setting, "is %q, which the first answer of %s does not have%s", name, where(p.e.url), p.offer(*g))
 		}
 		g.nexts, g.tokens = nil, nil
@@ -92,9 +94,9 @@ func (p *pager) configure(a *answer, g *signs) error {
 		case len(raw) == 0 || empty(raw):
 			g.gone = append(g.gone, name)
 		case setting == "cursor_field" || setting == "next_header" && !looksLikeURL(text):
-			g.tokens = []token{{name, text, unique([]string{orElse(c.CursorParam, tokenParams(name)[0])})}}
+			g.tokens = []token{{name, text, words.Unique([]string{orElse(c.CursorParam, words.TokenParams(name)[0])})}}
 			if c.CursorParam == "" {
-				g.tokens[0].params = tokenParams(name)
+				g.tokens[0].params = words.TokenParams(name)
 			}
 		default:
 			g.nexts = []link{{name, text}}
@@ -105,7 +107,7 @@ func (p *pager) configure(a *answer, g *signs) error {
 		if name == "" || len(a.body) == 0 || a.body[0] != '{' {
 			return nil, false
 		}
-		_, raw := fieldAt(a.body, name)
+		_, raw := places.FieldAt(a.body, name)
 		return raw, raw != nil
 	}
 	raw, there := field(c.NextField)
@@ -291,7 +293,7 @@ func (p *pager) untold(g signs, pg page) string {
 func (p *pager) full(g signs, pg page) bool {
 	n := pg.records
 	name := g.size.name[strings.LastIndexByte(g.size.name, '.')+1:]
-	return n > 0 && (round(n) || n == p.s.settings.PageSize || g.size.known && fullBy[plainName(name)] && int64(n) == g.size.n)
+	return n > 0 && (words.Round(n) || n == p.s.settings.PageSize || g.size.known && words.FullBy[words.Plain(name)] && int64(n) == g.size.n)
 }
 
 // counting returns the sign of no known name that is a number larger than a
@@ -319,8 +321,8 @@ func (p *pager) offer(g signs) string {
 		list = append(list, fmt.Sprintf(`{"type": "next_url", "next_field": %q}`, l.name))
 	}
 	list = append(list, `{"type": "page", "page_param": "..."}`, `{"type": "offset", "offset_param": "...", "size_param": "..."}`, `{"type": "cursor", "cursor_field": "...", "cursor_param": "..."}`, `{"type": "next_url", "next_field": "..."}`, `{"type": "none"} if these are all`)
-	for _, name := range unique(append([]string{g.more, g.counting(p.last)}, g.odd...)) {
+	for _, name := range words.Unique(append([]string{g.more, g.counting(p.last)}, g.odd...)) {
 		list = append(list, fmt.Sprintf(`{"ignore": [%q]} if that means something else`, name))
 	}
-	return ": set connection_config.pagination to one of " + strings.Join(unique(list), ", ")
+	return ": set connection_config.pagination to one of " + strings.Join(words.Unique(list), ", ")
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/places"
 	"headwater/connectors/records"
 )
 
@@ -207,7 +208,7 @@ func (s *source) answered(q ask, res *http.Response, in *body) (*answer, error) 
 	case in.index.Read(body, q.list):
 		return a, nil
 	}
-	if a.body = lines(body); a.body == nil || !in.index.Read(a.body, &records.List{}) {
+	if a.body = places.Lines(body); a.body == nil || !in.index.Read(a.body, &records.List{}) {
 		return nil, notJSON(u, res.Header.Get("Content-Type"), body)
 	}
 	a.list = nil
@@ -249,8 +250,8 @@ func (s *source) statusOf(u *url.URL, status int, body []byte) error {
 	if (status == 400 || status == 404) && slices.Contains([]string{"graphql", "search", "query"}, strings.ToLower(path.Base(u.Path))) {
 		kind, advice = driver.ErrUnsupported, "if it lists by POST alone, as GraphQL does, it cannot be read: connection_config has no POST; else "+advice
 	}
-	if words := s.clean(own(body)); words != "" {
-		return &statusError{status, driver.E(kind, nil, "%s answers %s: %s; %s", where(u), text, words, advice)}
+	if said := s.clean(own(body)); said != "" {
+		return &statusError{status, driver.E(kind, nil, "%s answers %s: %s; %s", where(u), text, said, advice)}
 	}
 	return &statusError{status, driver.E(kind, nil, "%s answers %s: %s", where(u), text, advice)}
 }

@@ -4,18 +4,19 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
 var (
 	// errorCodes are the fields that hold the number of an error, 0 for none.
-	errorCodes = wordsOf(`errcode errorcode errno errornumber ret retcode retcod`)
+	errorCodes = words.Of(`errcode errorcode errno errornumber ret retcode retcod`)
 	// outcomes are the fields that hold how a request went, a number or a word.
-	outcomes = wordsOf(`code status statuscode resultcode returncode responsecode rspcode subcode`)
+	outcomes = words.Of(`code status statuscode resultcode returncode responsecode rspcode subcode`)
 	// fine are the words and numbers of requests that went well.
-	fine = wordsOf(`0 00 000 0000 00000 000000 1 100 10000 20000 ok success successful succeeded true none done complete completed normal active`)
+	fine = words.Of(`0 00 000 0000 00000 000000 1 100 10000 20000 ok success successful succeeded true none done complete completed normal active`)
 	// sentences are the fields that say in words how a request went.
-	sentences = wordsOf(`message msg errmsg errormsg errormessage errordescription resultmsg resultmessage returnmsg retmsg statusmessage detail description reason info`)
+	sentences = words.Of(`message msg errmsg errormsg errormessage errordescription resultmsg resultmessage returnmsg retmsg statusmessage detail description reason info`)
 )
 
 // coded returns the error that an answer is by what stands where records would.
@@ -33,9 +34,9 @@ func (s *source) coded(a *answer, single bool) error {
 	if len(a.body) == 0 || a.body[0] != '{' {
 		return nil
 	}
-	says, words := "", ""
+	says, said := "", ""
 	for key, value := range a.in.index.Top() {
-		plain := plainName(string(key))
+		plain := words.Plain(string(key))
 		text := strings.ToLower(string(records.Unquote(value)))
 		none := empty(value) || text == "[]" || text == "{}"
 		switch {
@@ -47,12 +48,12 @@ func (s *source) coded(a *answer, single bool) error {
 		case errorCodes[plain] && !none && !fine[text], outcomes[plain] && !none && isOutcome(text):
 			says = string(key) + ": " + text
 		case sentences[plain] && !none && !fine[text]:
-			words = text
-		case single && !failing[plain] && !errorCodes[plain] && !outcomes[plain] && !none:
+			said = text
+		case single && !words.Failing[plain] && !errorCodes[plain] && !outcomes[plain] && !none:
 			return nil
 		}
 	}
-	if says == "" || words == "" {
+	if says == "" || said == "" {
 		return nil
 	}
 	return s.refused(a.url, driver.ErrBadData, a.body, "an error ("+says+"; pagination.ignore if that is none)")
@@ -78,21 +79,21 @@ func (s *source) listedErrors(a *answer) error {
 		return nil
 	}
 	for record := range records.Elements(a.body) {
-		code, words := "", false
+		code, said := "", false
 		for key, value := range records.Fields(record) {
-			plain := plainName(string(key))
+			plain := words.Plain(string(key))
 			switch {
 			case s.ignored(string(key)):
 				return nil
 			case (errorCodes[plain] || plain == "error") && !empty(value):
 				code = string(key)
 			case sentences[plain] && value[0] == '"' && !empty(value):
-				words = true
-			case plain != "fields" && !failing[plain]:
+				said = true
+			case plain != "fields" && !words.Failing[plain]:
 				return nil
 			}
 		}
-		if code == "" || !words {
+		if code == "" || !said {
 			return nil
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/places"
+	"headwater/connectors/httpapi/words"
 )
 
 // ways to give an API key, where the settings do not say which.
@@ -81,7 +83,7 @@ func (s *source) request(ctx context.Context, q ask) (*http.Request, error) {
 
 // secretName reports whether a header of that name holds a credential.
 func secretName(name string) bool {
-	plain := plainName(name)
+	plain := words.Plain(name)
 	return slices.ContainsFunc([]string{"auth", "key", "token", "secret", "password", "cookie"}, func(s string) bool { return strings.Contains(plain, s) })
 }
 
@@ -205,11 +207,11 @@ func recordsOf(a *answer) []byte {
 	if len(a.body) == 0 {
 		return nil
 	}
-	p, err := locate(a.body, "")
-	if err != nil || p.shape == "single" {
+	p, err := places.Locate(a.body, "")
+	if err != nil || p.Shape == "single" {
 		return a.body
 	}
-	_, raw := fieldAt(a.body, strings.Join(p.path, "."))
+	_, raw := places.FieldAt(a.body, strings.Join(p.Path, "."))
 	if raw == nil {
 		return a.body
 	}

@@ -111,7 +111,7 @@ func (s *source) tableOf(e endpoint, m *sampled, p *pager) (driver.Table, error)
 		return table, err
 	}
 	if m.shape.Records() == 0 {
-		table.Blank, table.Emptied = true, p.place.beside
+		table.Blank, table.Emptied = true, p.place.Beside
 	}
 	// A field that every record has, each its own, is the key.
 	if id, ok := table.Column("id"); ok && e.PrimaryKey == nil && m.shape.Always("id") && int64(len(m.ids)) == m.shape.Records() && (id.Type.Kind == driver.Int64 || id.Type.Kind == driver.String) {

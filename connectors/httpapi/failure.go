@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
@@ -18,11 +19,8 @@ const longestWords = 300
 var (
 	wordNames = []string{"message", "error_description", "errorMessage", "error_message", "detail", "details", "msg", "errmsg", "error_msg", "result_msg", "resultMsg", "resultMessage", "description", "reason", "title", "error", "errors", "fault", "error_code", "errorCode", "code", "status", "meta", "response", "header"}
 	// partials are the flags of an answer that lacks what it should have.
-	partials = wordsOf(`timedout searchtimedout incompleteresults incomplete isincomplete partial ispartial partialresult partialresults partialdata partialresponse ispartialresult`)
-	failed   = wordsOf(`error fail failed failure denied unauthorized forbidden`)
-	// failing are the fields of answers that are nothing but an error.
-	failing = wordsOf(`code message msg status error errors detail details type title requestid documentationurl timestamp path success ok errcode errmsg errorcode errormessage
-		errordescription errormsg traceid help docs doc documentation info reason description statuscode statustext result data instance method moreinfo fault faultcode faultstring errorid hint logref correlationid apierrorcode`)
+	partials = words.Of(`timedout searchtimedout incompleteresults incomplete isincomplete partial ispartial partialresult partialresults partialdata partialresponse ispartialresult`)
+	failed   = words.Of(`error fail failed failure denied unauthorized forbidden`)
 )
 
 // own returns what an API says of an error in its own words, "" for nothing. It
@@ -47,7 +45,7 @@ func spoken(raw []byte, depth int) string {
 			return spoken(element, depth+1)
 		}
 	case '{':
-		var words []string
+		var said []string
 		for _, name := range wordNames {
 			value := records.Field(raw, name)
 			if len(value) == 0 || empty(value) || string(value) == "true" {
@@ -57,14 +55,14 @@ func spoken(raw []byte, depth int) string {
 			if text == "" && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
 				text = string(value)
 			}
-			if text != "" && !strings.Contains(strings.Join(words, ": "), text) {
-				words = append(words, text)
+			if text != "" && !strings.Contains(strings.Join(said, ": "), text) {
+				said = append(said, text)
 			}
-			if len(words) == 2 {
+			if len(said) == 2 {
 				break
 			}
 		}
-		return readable(strings.Join(words, ": "))
+		return readable(strings.Join(said, ": "))
 	}
 	return ""
 }
@@ -95,9 +93,9 @@ func (s *source) failure(a *answer, listed bool) error {
 		return nil
 	}
 	says, only := "", true
-	words := false
+	said := false
 	for key, value := range a.in.index.Top() {
-		plain := plainName(string(key))
+		plain := words.Plain(string(key))
 		if s.ignored(string(key)) {
 			continue
 		}
@@ -122,7 +120,7 @@ func (s *source) failure(a *answer, listed bool) error {
 		case (plain == "code" || plain == "statuscode" || plain == "status" || plain == "errorcode" || plain == "errcode") && !listed && isFailing(value):
 			says = string(key) + ": " + text
 		}
-		if !failing[plain] {
+		if !words.Failing[plain] {
 			only = false
 		}
 		if value[0] == '{' && !listed && nestedFailure(plain, value) {
@@ -132,13 +130,13 @@ func (s *source) failure(a *answer, listed bool) error {
 			says = string(key) + "." + flag
 		}
 		if !none && (plain == "message" || plain == "msg" || plain == "detail" || plain == "errormessage" || plain == "errmsg" || plain == "errordescription") {
-			words = true
+			said = true
 		}
 	}
 	switch {
 	case says != "" && (strings.HasPrefix(says, "code") || strings.HasPrefix(says, "errcode")) && !only:
 		return nil // a record that has a code
-	case says == "" && (listed || !only || !words):
+	case says == "" && (listed || !only || !said):
 		return nil
 	case says == "":
 		says = "no records"
@@ -154,7 +152,7 @@ func nestedFailure(plain string, object []byte) bool {
 	}
 	for key, value := range records.Fields(object) {
 		text := strings.ToLower(string(records.Unquote(value)))
-		switch name := plainName(string(key)); {
+		switch name := words.Plain(string(key)); {
 		case (name == "code" || name == "status" || name == "statuscode" || name == "httpstatus") && isFailing(value),
 			(name == "errorcode" || name == "errcode") && !empty(value) && text != "0",
 			name == "status" && value[0] == '"' && failed[text],
@@ -171,11 +169,11 @@ func nestedFailure(plain string, object []byte) bool {
 // that failed; "" for none.
 func nestedPartial(plain string, object []byte) string {
 	shards := plain == "shards"
-	if object[0] != '{' || !shards && !envelopes[plain] {
+	if object[0] != '{' || !shards && !words.Envelopes[plain] {
 		return ""
 	}
 	for key, value := range records.Fields(object) {
-		name := plainName(string(key))
+		name := words.Plain(string(key))
 		if n, ok := whole(value); partials[name] && string(value) == "true" || shards && name == "failed" && ok && n > 0 {
 			return string(key)
 		}
@@ -191,8 +189,8 @@ func isFailing(value []byte) bool {
 
 // refused returns an error that has the API's own words.
 func (s *source) refused(u *url.URL, kind error, body []byte, what string) error {
-	if words := s.clean(own(body)); words != "" {
-		return driver.E(kind, nil, "%s answers %s; it says: %s", where(u), what, words)
+	if said := s.clean(own(body)); said != "" {
+		return driver.E(kind, nil, "%s answers %s; it says: %s", where(u), what, said)
 	}
 	return driver.E(kind, nil, "%s answers %s", where(u), what)
 }
@@ -218,7 +216,7 @@ func (s *source) clean(text string) string {
 // ignored reports whether the settings say not to look at a sign.
 func (s *source) ignored(name string) bool {
 	for _, i := range s.settings.Pagination.Ignore {
-		if plainName(i) == plainName(name) {
+		if words.Plain(i) == words.Plain(name) {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
@@ -60,10 +61,10 @@ func (p *pager) unread(last string) bool {
 	}
 	for name, values := range u.Query() {
 		n, err := strconv.ParseInt(values[0], 10, 64)
-		plain := strings.TrimSuffix(plainName(name), "number")
+		plain := strings.TrimSuffix(words.Plain(name), "number")
 		switch {
 		case err != nil:
-		case pageNames[plain] && n > int64(p.count), skipNames[plain] && n >= p.covered():
+		case words.PageNames[plain] && n > int64(p.count), words.SkipNames[plain] && n >= p.covered():
 			return true
 		}
 	}

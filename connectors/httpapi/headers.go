@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"headwater/connectors/records"
+
+	"headwater/connectors/httpapi/words"
 )
 
 // headers reads the signs that headers hold.
@@ -35,12 +37,12 @@ func (g *signs) headers(header http.Header) {
 	slices.SortStableFunc(g.tokens, func(a, b token) int { return strings.Compare(a.name, b.name) })
 }
 
-func (g *signs) ignores(name string) bool { return slices.Contains(g.ignore, plainName(name)) }
+func (g *signs) ignores(name string) bool { return slices.Contains(g.ignore, words.Plain(name)) }
 
 // header takes one header into account, such as X-Next-Page, X-WP-TotalPages,
 // x-ms-continuationtoken or X-Pagination with JSON in it.
 func (g *signs) header(name, value string) {
-	plain := plainName(name)
+	plain := words.Plain(name)
 	for _, other := range []string{"ratelimit", "remaining", "reset", "quota", "contentlength", "age", "retry", "timeout", "policy"} {
 		if strings.Contains(plain, other) && !strings.Contains(plain, "page") && other != "age" || plain == other {
 			return
@@ -110,10 +112,10 @@ func headerParams(plain string) []string {
 		{"nexttoken", "next_token"}, {"nextmarker", "next_marker"}, {"nextoffset", "next_offset"}, {"pagenext", "next_page"},
 	} {
 		if strings.HasSuffix(plain, h.end) {
-			return tokenParams(h.as)
+			return words.TokenParams(h.as)
 		}
 	}
-	return tokenParams("next_page")
+	return words.TokenParams("next_page")
 }
 
 // contentRange reads "items 0-24/250".

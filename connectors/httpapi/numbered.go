@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
@@ -169,7 +170,7 @@ func (p *pager) numbered(g signs, pg page) error {
 	case more != "":
 	case over != "":
 		return p.over(over)
-	case p.total >= 0 && p.total >= p.seen && p.covered() >= p.total && !(capped(p.total) && pg.records > 0 && pg.records >= p.largest) && !g.atLeast:
+	case p.total >= 0 && p.total >= p.seen && p.covered() >= p.total && !(words.Capped(p.total) && pg.records > 0 && pg.records >= p.largest) && !g.atLeast:
 		return p.over("total")
 	case pg.records == 0 && p.count == 1 && p.configured() == "" && p.total > 0:
 		return p.unproven(g, pg, nil)

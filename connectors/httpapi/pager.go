@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/places"
 	"headwater/connectors/records"
 )
 
@@ -47,7 +48,7 @@ type pager struct {
 	ways  []way  // to the second page, to be tried
 	doubt bool   // fewer records came than were asked for: the API hid some, or gives no more to a page
 
-	place place
+	place places.Place
 	found bool   // place was found in an answer that had records, or is set
 	begun *first // what the first page was like
 
@@ -161,7 +162,7 @@ func (p *pager) next(ctx context.Context) (*page, error) {
 func (p *pager) asked(u *url.URL) ask {
 	q := ask{url: u, given: p.given && !p.s.paramsAlways.Load() && p.count > 0, first: p.count == 0 && p.s.cautious.Load()}
 	if p.found {
-		q.list = p.place.list()
+		q.list = p.place.List()
 	}
 	return q
 }
@@ -211,12 +212,12 @@ func (p *pager) read(a *answer) (page, error) {
 	}
 	list, listed := []byte(nil), false
 	switch {
-	case len(a.body) == 0 || at.shape == "single":
-	case a.list != nil && p.found && at.shape == "list":
+	case len(a.body) == 0 || at.Shape == "single":
+	case a.list != nil && p.found && at.Shape == "list":
 		listed = a.in.index.List() != nil
 	default:
-		raw := records.Field(a.body, at.path...)
-		listed = len(raw) > 0 && (raw[0] == '[' || raw[0] == '{' && at.shape == "map")
+		raw := records.Field(a.body, at.Path...)
+		listed = len(raw) > 0 && (raw[0] == '[' || raw[0] == '{' && at.Shape == "map")
 	}
 	if err := p.s.failure(a, listed); err != nil {
 		return pg, err
@@ -225,15 +226,15 @@ func (p *pager) read(a *answer) (page, error) {
 		a.signs = signsOf(a, nil, p.s.settings.Pagination.Ignore)
 		return pg, nil
 	}
-	a.signs = signsOf(a, at.path, p.s.settings.Pagination.Ignore)
-	if !listed && at.shape != "single" {
+	a.signs = signsOf(a, at.Path, p.s.settings.Pagination.Ignore)
+	if !listed && at.Shape != "single" {
 		if err := p.missing(a, at); err != nil {
 			return pg, err
 		}
 		a.in.index.Read(a.body, nil) // its fields, and no records
 		return pg, nil
 	}
-	switch at.shape {
+	switch at.Shape {
 	case "single":
 		if pg.single = true; p.count > 0 {
 			return pg, p.missing(a, at)
@@ -241,12 +242,12 @@ func (p *pager) read(a *answer) (page, error) {
 		pg.list, pg.records = a.body, 1
 	case "list":
 		if a.list == nil || !p.found {
-			a.in.index.Read(a.body, at.list())
+			a.in.index.Read(a.body, at.List())
 		}
 		list = a.in.index.List()
 	default:
 		var err error
-		if list, err = at.asList(a.body); err != nil {
+		if list, err = at.AsList(a.body); err != nil {
 			return pg, driver.E(driver.ErrBadData, err, "%s", where(p.e.url))
 		}
 		a.in.index.Read(list, &records.List{})
@@ -263,7 +264,7 @@ func (p *pager) read(a *answer) (page, error) {
 	if err := p.coded(a, pg); err != nil {
 		return pg, err
 	}
-	if pg.records > 0 || at.sure {
+	if pg.records > 0 || at.Sure {
 		p.place, p.found = at, true
 	} else if p.count == 0 {
 		p.place = at
@@ -272,14 +273,14 @@ func (p *pager) read(a *answer) (page, error) {
 }
 
 // locate finds where an answer keeps its records.
-func (p *pager) locate(a *answer) (place, error) {
+func (p *pager) locate(a *answer) (places.Place, error) {
 	if len(a.body) == 0 {
-		return place{shape: "single"}, nil
+		return places.Place{Shape: "single"}, nil
 	}
 	shape := orElse(p.e.RecordShape, p.s.settings.RecordShape)
 	if p.e.RecordsPath == "" && shape == "" {
-		at, err := locate(a.body, p.e.Name)
-		if err == nil && at.shape == "single" && p.count == 0 {
+		at, err := places.Locate(a.body, p.e.Name)
+		if err == nil && at.Shape == "single" && p.count == 0 {
 			err = p.enveloped(a)
 		}
 		if err != nil {
@@ -291,8 +292,8 @@ func (p *pager) locate(a *answer) (place, error) {
 		}
 		return at, nil
 	}
-	path, raw := fieldAt(a.body, p.e.RecordsPath)
-	at := place{path: path, shape: orElse(shape, "list"), sure: true}
+	path, raw := places.FieldAt(a.body, p.e.RecordsPath)
+	at := places.Place{Path: path, Shape: orElse(shape, "list"), Sure: true}
 	switch {
 	case raw == nil || string(raw) == "null":
 		if failed := p.s.failure(a, false); failed != nil {
@@ -301,14 +302,14 @@ func (p *pager) locate(a *answer) (place, error) {
 		if raw == nil && p.count == 0 {
 			return at, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q", where(p.e.url), p.e.RecordsPath)
 		}
-	case shape == "" && raw[0] == '{' && isMap(raw):
-		at.shape = "map"
-	case shape == "" && raw[0] == '{', at.shape == "list" && raw[0] != '[', at.shape == "map" && raw[0] != '{':
+	case shape == "" && raw[0] == '{' && places.IsMap(raw):
+		at.Shape = "map"
+	case shape == "" && raw[0] == '{', at.Shape == "list" && raw[0] != '[', at.Shape == "map" && raw[0] != '{':
 		return at, driver.E(driver.ErrInvalidConfig, nil, "%s answers without a list at records_path %q; set connection_config.record_shape to \"map\" if it holds records by their keys, or \"single\"", where(p.e.url), p.e.RecordsPath)
 	case raw[0] == '[':
-		f := found{path: path, raw: raw}
-		if header := headingOfRows(a.body, f); header != nil {
-			at.shape, at.header = "rows", header
+		f := places.Found{Path: path, Raw: raw}
+		if header := places.HeadingOfRows(a.body, f); header != nil {
+			at.Shape, at.Header = "rows", header
 		}
 	}
 	return at, nil
@@ -327,11 +328,11 @@ func (p *pager) enveloped(a *answer) error {
 
 // missing accepts an answer behind the first that has no list if it is an empty
 // page: it has no field that the first answer had not.
-func (p *pager) missing(a *answer, at place) error {
+func (p *pager) missing(a *answer, at places.Place) error {
 	if p.count == 0 || len(a.body) == 0 {
 		return nil
 	}
-	if raw := records.Field(a.body, at.path...); string(raw) == "null" {
+	if raw := records.Field(a.body, at.Path...); string(raw) == "null" {
 		return nil
 	}
 	for key := range a.top() {

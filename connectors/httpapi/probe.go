@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 )
 
 // way is one way to ask for the second page, which its answer proves or not.
@@ -41,7 +42,7 @@ func (p *pager) waysOf(g signs, pg page, kind string) (ways []way) {
 		return nil
 	case g.linked && g.more == "" && !(p.total > p.seen):
 		return nil
-	case proof != "" && !(proof == "total" && capped(p.total) && pg.records > 0):
+	case proof != "" && !(proof == "total" && words.Capped(p.total) && pg.records > 0):
 		return nil
 	case proof != "":
 		return p.numberedWays(g, pg, false)
@@ -87,7 +88,7 @@ func (p *pager) numberedWays(g signs, pg page, wide bool) []way {
 			params = append(params, "pageNumber", "page_number", "page[number]", "pagination[page]", "p")
 		}
 	}
-	for _, param := range unique(params) {
+	for _, param := range words.Unique(params) {
 		pages = append(pages, way{mode: "page", param: param, at: next})
 	}
 	from, step := int64(0), p.stepOf(g, pg)
@@ -104,7 +105,7 @@ func (p *pager) numberedWays(g signs, pg page, wide bool) []way {
 			params = append(params, "$offset", "skip", "$skip", "start", "from", "startAt", "startIndex")
 		}
 	}
-	for _, param := range unique(params) {
+	for _, param := range words.Unique(params) {
 		at := from + step
 		if strings.EqualFold(strings.Trim(param, "$"), "startIndex") && from == 0 {
 			at++ // SCIM counts from 1
@@ -123,7 +124,7 @@ func paramsLike(name string, others ...string) []string {
 	if at := strings.LastIndexByte(name, '.'); at >= 0 {
 		name = name[at+1:]
 	}
-	plain := plainName(name)
+	plain := words.Plain(name)
 	switch {
 	case name == "" || slices.Contains(others, plain) || strings.HasPrefix(plain, "current") || strings.HasPrefix(plain, "x") || plain == "contentrange":
 		return nil
@@ -150,7 +151,7 @@ func (p *pager) probe(ctx context.Context) error {
 	p.ways = nil
 	must := g.said() != "" || p.total > p.seen || g.pages.known && p.complete(g, p.last) == "" || g.counting(p.last) != ""
 	var names []string
-	var words error
+	var said error
 	for _, w := range ways {
 		if err := p.within(); err != nil {
 			return err
@@ -160,7 +161,7 @@ func (p *pager) probe(ctx context.Context) error {
 			return err
 		}
 		if e != nil && e.err != nil {
-			words = e.err
+			said = e.err
 		}
 		if n, step := int64(p.last.records), p.stepOf(g, p.last); verdict == nothing && w.mode == "offset" && n < step {
 			// The API may give fewer to a page than were asked for.
@@ -201,10 +202,10 @@ func (p *pager) probe(ctx context.Context) error {
 	if !must && p.total >= 0 && p.total <= p.seen {
 		return p.over("total")
 	}
-	if err := p.unproven(g, p.last, unique(names)); err != nil {
+	if err := p.unproven(g, p.last, words.Unique(names)); err != nil {
 		var typed *driver.Error
-		if errors.As(words, &typed) && errors.As(err, &typed) && must {
-			return driver.E(driver.ErrInvalidConfig, nil, "%v (to %s it said: %s)", err, names[len(names)-1], words)
+		if errors.As(said, &typed) && errors.As(err, &typed) && must {
+			return driver.E(driver.ErrInvalidConfig, nil, "%v (to %s it said: %s)", err, names[len(names)-1], said)
 		}
 		return err
 	}

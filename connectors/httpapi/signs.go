@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"headwater/connectors/records"
+
+	"headwater/connectors/httpapi/words"
 )
 
 // deepestSign is how many objects down an answer's signs are looked for.
@@ -68,7 +70,7 @@ func (g *signs) said() string {
 func signsOf(a *answer, inside, ignore []string) signs {
 	g := signs{url: a.url}
 	for _, name := range ignore {
-		g.ignore = append(g.ignore, plainName(name))
+		g.ignore = append(g.ignore, words.Plain(name))
 	}
 	g.headers(a.header)
 	if len(a.body) > 0 && a.body[0] == '{' {
@@ -116,9 +118,9 @@ func (g *signs) object(fields fieldsOf, in scope) {
 			continue
 		}
 		key := string(k)
-		plain := plainName(key)
+		plain := words.Plain(key)
 		name := in.name(key)
-		if slices.Contains(g.ignore, plain) || slices.Contains(g.ignore, plainName(name)) {
+		if slices.Contains(g.ignore, plain) || slices.Contains(g.ignore, words.Plain(name)) {
 			continue
 		}
 		switch value[0] {
@@ -130,7 +132,7 @@ func (g *signs) object(fields fieldsOf, in scope) {
 				g.relations(name, value)
 			case plain == "next" && in.envelope:
 				g.nextOf(name, value)
-			case oddNames[plain] && value[len(value)-2] != '[':
+			case words.OddNames[plain] && value[len(value)-2] != '[':
 				g.odd = append(g.odd, name)
 			}
 		default:
@@ -141,12 +143,12 @@ func (g *signs) object(fields fieldsOf, in scope) {
 
 // nested looks into an object of an answer.
 func (g *signs) nested(name, key, plain string, value []byte, in scope) {
-	child := scope{path: append(slices.Clone(in.path), key), envelope: in.envelope && envelopes[plain]}
+	child := scope{path: append(slices.Clone(in.path), key), envelope: in.envelope && words.Envelopes[plain]}
 	if len(in.inside) > 0 && in.inside[0] == key {
 		child.inside, child.envelope = in.inside[1:], true
 	}
-	switch word, next := nextWord(plain); {
-	case len(child.path) > deepestSign || backwards[plain] || in.next:
+	switch word, next := words.Next(plain); {
+	case len(child.path) > deepestSign || words.Backwards[plain] || in.next:
 		return
 	case next && (word == "" || word == "page" || word == "link"):
 		child.next = true
@@ -156,10 +158,10 @@ func (g *signs) nested(name, key, plain string, value []byte, in scope) {
 			g.odd = append(g.odd, name)
 		}
 		return
-	case oddNames[plain]:
+	case words.OddNames[plain]:
 		g.odd = append(g.odd, name)
 		return
-	case totalNames[plain] && in.envelope:
+	case words.TotalNames[plain] && in.envelope:
 		if n, ok := whole(records.Field(value, "value")); ok {
 			g.total = number{name + ".value", n, true}
 			relation := records.Unquote(records.Field(value, "relation"))
@@ -173,19 +175,19 @@ func (g *signs) nested(name, key, plain string, value []byte, in scope) {
 // scalar takes one field into account that is no object and no list.
 func (g *signs) scalar(name, plain string, value []byte, in scope) {
 	text := string(records.Unquote(value))
-	_, next := nextWord(plain)
+	_, next := words.Next(plain)
 	flag, isFlag := flagOf(text)
-	if !isFlag && (moreNames[plain] || overNames[plain] && plain != "last" && value[0] == '"') {
+	if !isFlag && (words.MoreNames[plain] || words.OverNames[plain] && plain != "last" && value[0] == '"') {
 		flag, isFlag = saysYes(text)
 	}
 	switch {
-	case (plain == "last" || lastLinks[plain]) && value[0] == '"' && looksLikeURL(text):
+	case (plain == "last" || words.LastLinks[plain]) && value[0] == '"' && looksLikeURL(text):
 		g.last = link{name, text}
 	case in.next:
-		g.continuation(name, value, text, !backwards[plain])
+		g.continuation(name, value, text, !words.Backwards[plain])
 	case next && isFlag && flag:
 		g.setMore(name)
-	case moreNames[plain] && isFlag && (in.envelope || strings.HasPrefix(plain, "has")):
+	case words.MoreNames[plain] && isFlag && (in.envelope || strings.HasPrefix(plain, "has")):
 		if flag {
 			g.setMore(name)
 		} else {
@@ -193,7 +195,7 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 		}
 	case next:
 		g.continuation(name, value, text, true)
-	case overNames[plain] && isFlag && in.envelope:
+	case words.OverNames[plain] && isFlag && in.envelope:
 		if flag {
 			g.setOver(name)
 		} else {
@@ -203,9 +205,9 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 		if plain == "href" && g.elsewhere(text) {
 			g.odd = append(g.odd, name)
 		}
-	case lastIDs[plain] && !empty(value):
-		g.lastID = token{name, text, tokenParams(name)}
-	case tokenNames[plain] || plain == "offset" && value[0] == '"' && !digits(text):
+	case words.LastIDs[plain] && !empty(value):
+		g.lastID = token{name, text, words.TokenParams(name)}
+	case words.TokenNames[plain] || plain == "offset" && value[0] == '"' && !digits(text):
 		if empty(value) {
 			if plain != "cursor" && plain != "after" && plain != "marker" {
 				g.gone = append(g.gone, name)
@@ -230,7 +232,7 @@ func (g *signs) continuation(name string, value []byte, text string, wanted bool
 		g.nexts = append(g.nexts, link{name, text})
 	case value[0] == 't' || value[0] == 'f':
 	default:
-		g.tokens = append(g.tokens, token{name, text, tokenParams(name)})
+		g.tokens = append(g.tokens, token{name, text, words.TokenParams(name)})
 	}
 }
 
@@ -257,21 +259,21 @@ func (g *signs) counts(name, plain string, value []byte, in scope) {
 			*to = number{name, n, true}
 		}
 	}
-	inPage := len(in.path) > 0 && plainName(in.path[len(in.path)-1]) == "page"
+	inPage := len(in.path) > 0 && words.Plain(in.path[len(in.path)-1]) == "page"
 	switch {
-	case pageNames[plain], plain == "number" && (inPage || g.pages.known || g.page.known || len(in.path) == 0):
+	case words.PageNames[plain], plain == "number" && (inPage || g.pages.known || g.page.known || len(in.path) == 0):
 		set(&g.page)
-	case pagesNames[plain]:
+	case words.PagesNames[plain]:
 		set(&g.pages)
-	case skipNames[plain]:
+	case words.SkipNames[plain]:
 		set(&g.offset)
-	case totalNames[plain]:
+	case words.TotalNames[plain]:
 		if !g.total.known || n > g.total.n {
 			g.total = number{name, n, true}
 		}
-	case sizeNames[plain]:
+	case words.SizeNames[plain]:
 		set(&g.size)
-	case countNames[plain]:
+	case words.CountNames[plain]:
 		set(&g.count)
 	}
 }
@@ -299,7 +301,7 @@ func (g *signs) relations(name string, list []byte) {
 				href = string(records.Unquote(value))
 			}
 		}
-		if backwards[plainName(rel)] && rel != "self" {
+		if words.Backwards[words.Plain(rel)] && rel != "self" {
 			g.linked = true
 		}
 		if rel == "last" && looksLikeURL(href) {

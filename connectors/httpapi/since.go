@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/places"
+	"headwater/connectors/httpapi/words"
 )
 
 // since returns the parameters by which an incremental read asks for what
@@ -110,17 +112,17 @@ func (e *endpoint) nested(raw, scratch []byte) (record, next []byte) {
 	to := append(scratch[:0], '{')
 	added := false
 	for _, name := range e.nests {
-		keys, value := fieldAt(raw, name)
+		keys, value := places.FieldAt(raw, name)
 		if len(keys) < 2 {
 			continue
 		}
-		to = appendField(to, name, value, !added)
+		to = places.AppendField(to, name, value, !added)
 		added = true
 	}
 	if !added {
 		return raw, to
 	}
-	to = appendFields(to, raw)
+	to = places.AppendFields(to, raw)
 	return to, to
 }
 
@@ -131,5 +133,5 @@ func nestsOf(e Endpoint) (nests []string) {
 			nests = append(nests, name)
 		}
 	}
-	return unique(nests)
+	return words.Unique(nests)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
@@ -57,7 +58,7 @@ func (m *sampled) lookAtTimes(raw []byte) {
 }
 
 func isChange(name string) bool {
-	plain := plainName(name)
+	plain := words.Plain(name)
 	for _, n := range changeNames {
 		if n == plain {
 			return true
@@ -84,7 +85,7 @@ func (m *sampled) cursorOf(t driver.Table) (cursor string, notes []string) {
 	for _, name := range changeNames {
 		for _, c := range t.Columns {
 			f := m.times[c.Name]
-			if f == nil || f.values == 0 || plainName(c.Name) != name {
+			if f == nil || f.values == 0 || words.Plain(c.Name) != name {
 				continue
 			}
 			if c.Type.Kind == driver.Int64 && f.epoch || c.Type.Kind == driver.String && f.width > 0 {

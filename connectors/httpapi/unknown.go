@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"headwater/connectors/records"
+
+	"headwater/connectors/httpapi/words"
 )
 
 // unknown notes what stands among an answer's signs and has no name that is
@@ -13,21 +15,21 @@ import (
 func (g *signs) unknown(name, plain string, value []byte, in scope) {
 	text := string(records.Unquote(value))
 	switch {
-	case backwards[plain]:
+	case words.Backwards[plain]:
 		return
 	case value[0] == '"' && looksLikeURL(text) && g.elsewhere(text):
 		g.odd = append(g.odd, name)
 		return
-	case totalNames[plain] || plain == "range":
+	case words.TotalNames[plain] || plain == "range":
 		if n, ok := lastNumber(text); ok {
 			g.maybe = append(g.maybe, number{name, n, true})
 		}
 		return
 	}
-	if pageNames[plain] || pagesNames[plain] || skipNames[plain] || totalNames[plain] || countNames[plain] || sizeNames[plain] {
+	if words.PageNames[plain] || words.PagesNames[plain] || words.SkipNames[plain] || words.TotalNames[plain] || words.CountNames[plain] || words.SizeNames[plain] {
 		return
 	}
-	if !pagers[plain] && (len(in.path) == 0 || !pagers[plainName(in.path[len(in.path)-1])]) {
+	if !words.Pagers[plain] && (len(in.path) == 0 || !words.Pagers[words.Plain(in.path[len(in.path)-1])]) {
 		g.beside(name, value)
 		return
 	}
@@ -50,7 +52,7 @@ const mostCounted = 1e9
 // says that it counts or measures something else.
 func (g *signs) beside(name string, value []byte) {
 	n, ok := whole(value)
-	if !ok || value[0] == '"' || n >= mostCounted || slices.ContainsFunc(wordsIn(name), func(w string) bool { return uncounted[w] }) {
+	if !ok || value[0] == '"' || n >= mostCounted || slices.ContainsFunc(wordsIn(name), func(w string) bool { return words.Uncounted[w] }) {
 		return
 	}
 	g.maybe = append(g.maybe, number{name, n, true})

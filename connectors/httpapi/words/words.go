@@ -1,4 +1,6 @@
-package httpapi
+// Package words is the catalogue of names by which APIs tell of their pages, their
+// records and their errors, without case and punctuation.
+package words
 
 import (
 	"slices"
@@ -6,9 +8,9 @@ import (
 	"unicode"
 )
 
-// plainName returns a name without case and punctuation, so that one entry of
+// Plain returns a name without case and punctuation, so that one entry of
 // the catalogue stands for next_cursor, nextCursor, Next-Cursor and next.cursor.
-func plainName(name string) string {
+func Plain(name string) string {
 	var b strings.Builder
 	for _, r := range name {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
@@ -18,11 +20,12 @@ func plainName(name string) string {
 	return b.String()
 }
 
-// words is a set of plain names.
-type words map[string]bool
+// Set is a set of plain names.
+type Set map[string]bool
 
-func wordsOf(text string) words {
-	w := words{}
+// Of returns the words of a text as a set.
+func Of(text string) Set {
+	w := Set{}
 	for _, word := range strings.Fields(text) {
 		w[word] = true
 	}
@@ -31,53 +34,53 @@ func wordsOf(text string) words {
 
 // The names by which APIs tell about their pages, plain.
 var (
-	// envelopes are the objects beside or around the records that tell of pages.
-	envelopes = wordsOf(`meta pagination paging pager paginator pageinfo page pages responsemetadata metadata info links cursors cursor data result results
+	// Envelopes are the objects beside or around the records that tell of pages.
+	Envelopes = Of(`meta pagination paging pager paginator pageinfo page pages responsemetadata metadata info links cursors cursor data result results
 		response additionaldata query message hits list search resultinfo listinfo resultset payload body summary collection feed envelope next records navigation pagedata pagingmetadata resultsetmetadata listmetadata`)
 	// afterNext are the words behind "next" that make a name one of a next page;
 	// next_billing_at is none.
-	afterNext = wordsOf(`url uri link href page pageurl pageuri pagelink pagehref pagetoken pagecursor pageid pagenumber pageno pagenum pagepath pagelinkuri
+	afterNext = Of(`url uri link href page pageurl pageuri pagelink pagehref pagetoken pagecursor pageid pagenumber pageno pagenum pagepath pagelinkuri
 		token cursor continuationtoken continuation marker key offset start startat startindex startkey startingafter skip skiptoken after position bookmark scrollid
 		recordsurl resultsurl results set batch path request id index query pagequery cursorid partitionkey rowkey evaluatedkey searchafter from`)
-	neverNext = wordsOf(`nextsynctoken nextdeltatoken deltalink odatadeltalink`)
-	moreNames = wordsOf(`hasmore more hasnext hasnextpage hasmoreitems moreitems moreavailable moreresults hasmoreresults hasmoredata hasmorepages morepages
+	neverNext = Of(`nextsynctoken nextdeltatoken deltalink odatadeltalink`)
+	MoreNames = Of(`hasmore more hasnext hasnextpage hasmoreitems moreitems moreavailable moreresults hasmoreresults hasmoredata hasmorepages morepages
 		moreitemsincollection hasmorerecords morerecords istruncated truncated hasnextresults existsnextpage nextpageexists hasadditionalresults hasfollowing
 		exceededtransferlimit moredata nextpageavailable moreresultsavailable moreitemsavailable morerecordsavailable remainingitems remainingitemcount remainingrecords remainingresults`)
-	overNames = wordsOf(`islast islastpage lastpage last done isdone finished isfinished iscomplete complete endoflist endofresults endofrecords endoffile eof isend end isfinal finalpage
+	OverNames = Of(`islast islastpage lastpage last done isdone finished isfinished iscomplete complete endoflist endofresults endofrecords endoffile eof isend end isfinal finalpage
 		nomore nomoreresults allloaded`)
-	tokenNames = wordsOf(`cursor endcursor aftercursor after continuationtoken continuation continuationkey scrollid paginationtoken pagingtoken resumptiontoken
+	TokenNames = Of(`cursor endcursor aftercursor after continuationtoken continuation continuationkey scrollid paginationtoken pagingtoken resumptiontoken
 		lastkey lastevaluatedkey bookmark marker pagestate skiptoken pagetoken cursornext pagingcursor continue`)
-	lastIDs    = wordsOf(`lastid lastrecordid lastitemid`)
-	lastLinks  = wordsOf(`lasturl lastpageurl lastlink lastpagelink lasthref lasturi`)
-	oddNames   = wordsOf(`continue lastevaluatedkey searchafter nextsearchafter nextkey exclusivestartkey`)
-	pageNames  = wordsOf(`page currentpage pagenumber pageno pagenum pageindex curpage thispage current currentpagenumber pagecurrent`)
-	pagesNames = wordsOf(`totalpages pages lastpage pagecount numpages nbpages pagetotal pagestotal totalpagecount maxpage lastpagenumber totalpage pagescount numberofpages
+	LastIDs    = Of(`lastid lastrecordid lastitemid`)
+	LastLinks  = Of(`lasturl lastpageurl lastlink lastpagelink lasthref lasturi`)
+	OddNames   = Of(`continue lastevaluatedkey searchafter nextsearchafter nextkey exclusivestartkey`)
+	PageNames  = Of(`page currentpage pagenumber pageno pagenum pageindex curpage thispage current currentpagenumber pagecurrent`)
+	PagesNames = Of(`totalpages pages lastpage pagecount numpages nbpages pagetotal pagestotal totalpagecount maxpage lastpagenumber totalpage pagescount numberofpages
 		totalnumberofpages noofpages pagetotalcount`)
-	skipNames  = wordsOf(`offset skip start startat startindex startrow startposition recordstart firstresult from`)
-	totalNames = wordsOf(`total totalcount totalresults totalrecords totalelements totalitems totalsize totalrows totalhits nbhits numfound recordstotal recordsfiltered
+	SkipNames  = Of(`offset skip start startat startindex startrow startposition recordstart firstresult from`)
+	TotalNames = Of(`total totalcount totalresults totalrecords totalelements totalitems totalsize totalrows totalhits nbhits numfound recordstotal recordsfiltered
 		fullcount allcount totalnumber totalobjects totalentries odatacount totalrecordcount totalresultcount totalitemcount numberofrecords numberofresults outof totalavailable availabletotal
 		totalsetsize totalmatches`)
-	countNames = wordsOf(`count resultcount itemcount itemscount numresults recordcount recordscount resultscount size length`)
-	sizeNames  = wordsOf(`limit perpage pagesize size hitsperpage itemsperpage maxresults pagelimit recordsperpage resultsperpage top take pagelength`)
-	// pagers are objects and fields that tell of pages and nothing else.
-	pagers = wordsOf(`paging pagination pager paginator pageinfo paginationinfo paginginfo pagedata pagingmetadata paginationmetadata`)
-	// uncounted are the words of a name of a number that counts no records.
-	uncounted = wordsOf(`id ids uid pid key code status statuscode errno error errors warnings http version ver v rev revision schema api build seq sequence generation etag checksum crc hash
+	CountNames = Of(`count resultcount itemcount itemscount numresults recordcount recordscount resultscount size length`)
+	SizeNames  = Of(`limit perpage pagesize size hitsperpage itemsperpage maxresults pagelimit recordsperpage resultsperpage top take pagelength`)
+	// Pagers are objects and fields that tell of pages and nothing else.
+	Pagers = Of(`paging pagination pager paginator pageinfo paginationinfo paginginfo pagedata pagingmetadata paginationmetadata`)
+	// Uncounted are the words of a name of a number that counts no records.
+	Uncounted = Of(`id ids uid pid key code status statuscode errno error errors warnings http version ver v rev revision schema api build seq sequence generation etag checksum crc hash
 		time timestamp ts date day days week month year hour hours minute minutes second seconds sec secs ms millis milliseconds micros us ns epoch utc offset timezone
 		took duration elapsed latency runtime uptime age ttl expires expiry expiration expire interval delay wait retry timeout cache cached
 		max min limit size bytes width height length lat lon lng latitude longitude x y z zoom score level weight distance radius
 		amount price cost sum balance fee tax value avg average mean median percent percentage ratio rate quota credits credit budget usage
 		page pages prev first last start end before from to per since until server port node shard shards zip postal phone`)
-	// fullBy are the sizes that tell how many records a page has room for, not how
+	// FullBy are the sizes that tell how many records a page has room for, not how
 	// many it has.
-	fullBy = wordsOf(`limit perpage pagesize hitsperpage maxresults pagelimit recordsperpage take`)
-	// backwards are the names of links to other pages than the next.
-	backwards = wordsOf(`previous prev previouspage prevpage first last self current firstpage lastpage before startcursor`)
+	FullBy = Of(`limit perpage pagesize hitsperpage maxresults pagelimit recordsperpage take`)
+	// Backwards are the names of links to other pages than the next.
+	Backwards = Of(`previous prev previouspage prevpage first last self current firstpage lastpage before startcursor`)
 )
 
-// nextWord returns what stands behind "next" in a plain name that may be one of
+// Next returns what stands behind "next" in a plain name that may be one of
 // a next page.
-func nextWord(plain string) (word string, ok bool) {
+func Next(plain string) (word string, ok bool) {
 	if neverNext[plain] {
 		return "", false
 	}
@@ -92,16 +95,16 @@ func nextWord(plain string) (word string, ok bool) {
 	return word, word == "" || afterNext[word]
 }
 
-// tokenParams returns the names that the parameter for a token may have, the
+// TokenParams returns the names that the parameter for a token may have, the
 // likeliest first: APIs ask for next_cursor as cursor, for nextPageToken as
 // pageToken.
-func tokenParams(name string) []string {
+func TokenParams(name string) []string {
 	key := name
 	if at := strings.LastIndexByte(name, '.'); at >= 0 && at < len(name)-1 {
 		key = name[at+1:]
 	}
-	plain := plainName(key)
-	word, next := nextWord(plain)
+	plain := Plain(key)
+	word, next := Next(plain)
 	if !next {
 		word = plain
 	}
@@ -132,7 +135,7 @@ func tokenParams(name string) []string {
 	default:
 		list = []string{bare, key, "cursor", "after", "page_token"}
 	}
-	return unique(list)
+	return Unique(list)
 }
 
 // stripNext returns a name without "next" at its front, in the same spelling.
@@ -150,7 +153,8 @@ func stripNext(key string) string {
 	return rest
 }
 
-func unique(list []string) []string {
+// Unique returns a list without what is in it before.
+func Unique(list []string) []string {
 	var out []string
 	for _, s := range list {
 		if s != "" && !slices.Contains(out, s) {
@@ -160,11 +164,15 @@ func unique(list []string) []string {
 	return out
 }
 
-// round reports whether so many records may be a full page: most APIs have 10,
+// Round reports whether so many records may be a full page: most APIs have 10,
 // 20, 25, 30, 50, 100 ... to a page, some powers of two or dozens.
-func round(n int) bool {
+func Round(n int) bool {
 	return n >= 10 && (n%10 == 0 || n%25 == 0 || n == 12 || n == 15 || n == 24 || n == 36 || n == 48 || n == 96 || n >= 16 && n&(n-1) == 0 || n == 99 || n == 255)
 }
 
-// capped reports whether a total may be the most that the API counts.
-func capped(n int64) bool { return n >= 50 && n%50 == 0 }
+// Capped reports whether a total may be the most that the API counts.
+func Capped(n int64) bool { return n >= 50 && n%50 == 0 }
+
+// Failing are the fields of answers that are nothing but an error.
+var Failing = Of(`code message msg status error errors detail details type title requestid documentationurl timestamp path success ok errcode errmsg errorcode errormessage
+	errordescription errormsg traceid help docs doc documentation info reason description statuscode statustext result data instance method moreinfo fault faultcode faultstring errorid hint logref correlationid apierrorcode`)

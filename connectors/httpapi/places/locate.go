@@ -1,4 +1,6 @@
-package httpapi
+// Package places finds where an answer of an API keeps its records, and brings
+// records that are no list of objects into that form. It asks nobody.
+package places
 
 import (
 	"bytes"
@@ -6,66 +8,67 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/httpapi/words"
 	"headwater/connectors/records"
 )
 
 // deepestList is how many objects down the records are looked for.
 const deepestList = 4
 
-// place is where an answer keeps its records.
-type place struct {
-	path   []string // to it, outermost key first; empty for the answer itself
-	shape  string   // list, map or single; rows for lists of values
-	header []string // of rows: the path to the columns' names
-	sure   bool     // also where it is empty: its name says that these are the records
-	beside bool     // it is empty and another list beside it is not
+// Place is where an answer keeps its records.
+type Place struct {
+	Path   []string // to it, outermost key first; empty for the answer itself
+	Shape  string   // list, map or single; rows for lists of values
+	Header []string // of rows: the path to the columns' names
+	Sure   bool     // also where it is empty: its name says that these are the records
+	Beside bool     // it is empty and another list beside it is not
 }
 
-// list returns the place as an index takes it, nil where an index finds none.
-func (p *place) list() *records.List {
-	if p.shape != "list" {
+// List returns the place as an index takes it, nil where an index finds none.
+func (p *Place) List() *records.List {
+	if p.Shape != "list" {
 		return nil
 	}
-	return &records.List{Path: p.path}
+	return &records.List{Path: p.Path}
 }
 
 var (
 	// usual are the names that APIs give to the list of records.
-	usual = wordsOf(`data items results result records rows value values entries entry hits list content objects elements resources features documents docs nodes edges collection members`)
+	usual = words.Of(`data items results result records rows value values entries entry hits list content objects elements resources features documents docs nodes edges collection members`)
 	// aside are the names of lists that stand beside the records.
-	aside = wordsOf(`links link errors warnings messages included facets notifications alerts debug aggregations expand sort`)
+	aside = words.Of(`links link errors warnings messages included facets notifications alerts debug aggregations expand sort`)
 	// headings are the names of lists of column names.
-	headings = wordsOf(`columns fields headers header cols schema columnnames fieldnames columnheaders`)
+	headings = words.Of(`columns fields headers header cols schema columnnames fieldnames columnheaders`)
 )
 
-// found is a list in an answer.
-type found struct {
-	path  []string
-	raw   []byte
+// Found is a list in an answer.
+type Found struct {
+	Path  []string
+	Raw   []byte
 	full  bool // it holds objects
 	rows  bool // it holds lists
 	score int
 }
 
-// locate finds the records of an answer: itself when it is a list, else the list
+// Locate finds the records of an answer: itself when it is a list, else the list
 // whose name says it, nearest to the top. name is the table's. It returns an
 // error that names records_path where the choice is open.
-func locate(document []byte, name string) (place, error) {
+func Locate(document []byte, name string) (Place, error) {
 	switch {
 	case document[0] == '[':
-		return place{shape: "list"}, nil
+		return Place{Shape: "list"}, nil
 	case document[0] != '{':
-		return place{}, driver.E(driver.ErrBadData, nil, "the JSON is neither a list nor an object")
+		return Place{}, driver.E(driver.ErrBadData, nil, "the JSON is neither a list nor an object")
 	}
 	if string(bytes.Join(bytes.Fields(document), nil)) == "{}" {
-		return place{}, driver.E(driver.ErrBadData, nil, "the answer is an object without any field, {}: set connection_config.record_shape to \"map\" if records stand in it under their keys, or records_path to where they are")
+		return Place{}, driver.E(driver.ErrBadData, nil, "the answer is an object without any field, {}: set connection_config.record_shape to \"map\" if records stand in it under their keys, or records_path to where they are")
 	}
-	if isMap(document) {
-		return place{shape: "map"}, nil
+	if IsMap(document) {
+		return Place{Shape: "map"}, nil
 	}
 	lists := listsIn(document, name)
 	for depth := range deepestList {
-		level := slices.DeleteFunc(slices.Clone(lists), func(f found) bool { return len(f.path) != depth+1 || f.score == 0 })
+		level := slices.DeleteFunc(slices.Clone(lists), func(f Found) bool { return len(f.Path) != depth+1 || f.score == 0 })
 		if p, ok, err := pick(level, document); ok || err != nil {
 			return p, err
 		}
@@ -75,18 +78,18 @@ func locate(document []byte, name string) (place, error) {
 	}
 	// Lists with the names of what usually stands beside records are the records
 	// where there are no others.
-	lists = slices.DeleteFunc(lists, func(f found) bool { return f.score > 0 || isLinks(f.raw) })
+	lists = slices.DeleteFunc(lists, func(f Found) bool { return f.score > 0 || isLinks(f.Raw) })
 	for _, full := range []bool{true, false} {
-		left := slices.DeleteFunc(slices.Clone(lists), func(f found) bool { return f.full != full })
-		if len(left) == 1 && plainName(left[0].path[len(left[0].path)-1]) != "errors" {
-			return place{path: left[0].path, shape: "list", sure: true}, nil
+		left := slices.DeleteFunc(slices.Clone(lists), func(f Found) bool { return f.full != full })
+		if len(left) == 1 && words.Plain(left[0].Path[len(left[0].Path)-1]) != "errors" {
+			return Place{Path: left[0].Path, Shape: "list", Sure: true}, nil
 		}
 	}
-	return place{shape: "single"}, nil
+	return Place{Shape: "single"}, nil
 }
 
 // listsIn returns the lists of an answer that may be records.
-func listsIn(document []byte, name string) (lists []found) {
+func listsIn(document []byte, name string) (lists []Found) {
 	type node struct {
 		path []string
 		raw  []byte
@@ -101,7 +104,7 @@ func listsIn(document []byte, name string) (lists []found) {
 				case '{':
 					next = append(next, node{path, value})
 				case '[':
-					f := found{path: path, raw: value, score: score(string(key), name)}
+					f := Found{Path: path, Raw: value, score: score(string(key), name)}
 					switch first := bytes.TrimLeft(value[1:], " \n\t\r"); first[0] {
 					case '{':
 						f.full = true
@@ -122,7 +125,7 @@ func listsIn(document []byte, name string) (lists []found) {
 
 // score says how much a list's name speaks for the records.
 func score(key, table string) int {
-	plain, table := plainName(key), plainName(table)
+	plain, table := words.Plain(key), words.Plain(table)
 	switch {
 	case plain != "" && (plain == table || plain+"s" == table || plain == table+"s" || strings.HasSuffix(plain, table) && len(table) > 2):
 		return 3
@@ -135,15 +138,15 @@ func score(key, table string) int {
 }
 
 // pick chooses among the lists of one depth.
-func pick(level []found, document []byte) (p place, ok bool, err error) {
+func pick(level []Found, document []byte) (p Place, ok bool, err error) {
 	for _, f := range level {
 		if f.rows {
 			if header := headingOf(document, f); header != nil {
-				return place{path: f.path, shape: "rows", header: header}, true, nil
+				return Place{Path: f.Path, Shape: "rows", Header: header}, true, nil
 			}
 		}
 	}
-	level = slices.DeleteFunc(slices.Clone(level), func(f found) bool { return f.rows })
+	level = slices.DeleteFunc(slices.Clone(level), func(f Found) bool { return f.rows })
 	best, full := 0, 0
 	for _, f := range level {
 		best = max(best, f.score)
@@ -151,18 +154,18 @@ func pick(level []found, document []byte) (p place, ok bool, err error) {
 			full++
 		}
 	}
-	top := slices.DeleteFunc(slices.Clone(level), func(f found) bool { return f.score != best })
+	top := slices.DeleteFunc(slices.Clone(level), func(f Found) bool { return f.score != best })
 	switch {
 	case len(level) == 0:
 		return p, false, nil
 	case len(top) == 1 && (best > 1 || len(level) == 1 && full == 1):
-		return place{path: top[0].path, shape: "list", sure: best > 1, beside: full > 0 && !top[0].full}, true, nil
+		return Place{Path: top[0].Path, Shape: "list", Sure: best > 1, Beside: full > 0 && !top[0].full}, true, nil
 	case full == 0 && (len(level) > 1 || best == 1):
 		return p, false, nil // there may be records further down
 	}
 	var names []string
 	for _, f := range level {
-		names = append(names, strings.Join(f.path, "."))
+		names = append(names, strings.Join(f.Path, "."))
 	}
 	return p, false, driver.E(driver.ErrInvalidConfig, nil, "the answer holds several lists (%s): set connection_config.records_path to the one that holds the records", strings.Join(names[:min(len(names), 8)], ", "))
 }
@@ -170,23 +173,23 @@ func pick(level []found, document []byte) (p place, ok bool, err error) {
 // emptied chooses among empty lists, where there are no others: an envelope that
 // holds one has no records today. What has fields of its own is one record that
 // has none of something.
-func emptied(lists []found, document []byte) (p place, ok bool, err error) {
+func emptied(lists []Found, document []byte) (p Place, ok bool, err error) {
 	best := 0
 	for _, f := range lists {
-		if !f.full && !f.rows && len(f.path) <= 2 {
+		if !f.full && !f.rows && len(f.Path) <= 2 {
 			best = max(best, f.score)
 		}
 	}
-	top := slices.DeleteFunc(slices.Clone(lists), func(f found) bool { return f.full || f.rows || f.score != best || len(f.path) > 2 })
+	top := slices.DeleteFunc(slices.Clone(lists), func(f Found) bool { return f.full || f.rows || f.score != best || len(f.Path) > 2 })
 	switch {
 	case best == 0 || best == 1 && !bare(document):
 		return p, false, nil
 	case len(top) == 1:
-		return place{path: top[0].path, shape: "list", sure: best > 1}, true, nil
+		return Place{Path: top[0].Path, Shape: "list", Sure: best > 1}, true, nil
 	}
 	var names []string
 	for _, f := range top {
-		names = append(names, strings.Join(f.path, "."))
+		names = append(names, strings.Join(f.Path, "."))
 	}
 	return p, false, driver.E(driver.ErrInvalidConfig, nil, "the answer holds several lists (%s): set connection_config.records_path to the one that holds the records", strings.Join(names[:min(len(names), 8)], ", "))
 }
@@ -195,10 +198,10 @@ func emptied(lists []found, document []byte) (p place, ok bool, err error) {
 // tell of pages, of how the request went, or of the API.
 func bare(object []byte) bool {
 	for key, value := range records.Fields(object) {
-		plain := plainName(string(key))
-		_, next := nextWord(plain)
-		if value[0] == '[' || value[0] == '{' || next || failing[plain] || moreNames[plain] || overNames[plain] || tokenNames[plain] || pageNames[plain] || pagesNames[plain] ||
-			skipNames[plain] || totalNames[plain] || countNames[plain] || sizeNames[plain] || backwards[plain] || asides[plain] {
+		plain := words.Plain(string(key))
+		_, next := words.Next(plain)
+		if value[0] == '[' || value[0] == '{' || next || words.Failing[plain] || words.MoreNames[plain] || words.OverNames[plain] || words.TokenNames[plain] || words.PageNames[plain] || words.PagesNames[plain] ||
+			words.SkipNames[plain] || words.TotalNames[plain] || words.CountNames[plain] || words.SizeNames[plain] || words.Backwards[plain] || asides[plain] {
 			continue
 		}
 		return false
@@ -207,31 +210,31 @@ func bare(object []byte) bool {
 }
 
 // asides are other values of envelopes.
-var asides = wordsOf(`object kind type etag took time version apiversion url uri elapsed odatacontext query sort order generated batchcomplete cachets previousurl nexturl number batch`)
+var asides = words.Of(`object kind type etag took time version apiversion url uri elapsed odatacontext query sort order generated batchcomplete cachets previousurl nexturl number batch`)
 
 // headingOf returns the path to the list beside rows that names their columns.
-func headingOf(document []byte, rows found) []string {
-	above := records.Field(document, rows.path[:len(rows.path)-1]...)
+func headingOf(document []byte, rows Found) []string {
+	above := records.Field(document, rows.Path[:len(rows.Path)-1]...)
 	width := 0
-	for row := range records.Elements(rows.raw) {
+	for row := range records.Elements(rows.Raw) {
 		for range records.Elements(row) {
 			width++
 		}
 		break
 	}
 	for key, value := range records.Fields(above) {
-		if headings[plainName(string(key))] && value[0] == '[' && len(columnNames(value)) == width {
-			return append(slices.Clone(rows.path[:len(rows.path)-1]), string(key))
+		if headings[words.Plain(string(key))] && value[0] == '[' && len(columnNames(value)) == width {
+			return append(slices.Clone(rows.Path[:len(rows.Path)-1]), string(key))
 		}
 	}
 	return nil
 }
 
-// headingOfRows is headingOf for a list that the settings name, nil where that is
+// HeadingOfRows is headingOf for a list that the settings name, nil where that is
 // no list of lists.
-func headingOfRows(document []byte, list found) []string {
-	for element := range records.Elements(list.raw) {
-		if element[0] != '[' || len(list.path) == 0 {
+func HeadingOfRows(document []byte, list Found) []string {
+	for element := range records.Elements(list.Raw) {
+		if element[0] != '[' || len(list.Path) == 0 {
 			return nil
 		}
 		return headingOf(document, list)
@@ -272,13 +275,13 @@ func isLinks(list []byte) bool {
 	return false
 }
 
-// isMap reports whether an object holds nothing but objects of one shape, two or
+// IsMap reports whether an object holds nothing but objects of one shape, two or
 // more: records by their keys.
-func isMap(object []byte) bool {
+func IsMap(object []byte) bool {
 	var first map[string]bool
 	n := 0
 	for key, value := range records.Fields(object) {
-		if value[0] != '{' || envelopes[plainName(string(key))] {
+		if value[0] != '{' || words.Envelopes[words.Plain(string(key))] {
 			return false
 		}
 		keys := map[string]bool{}
@@ -301,9 +304,9 @@ func isMap(object []byte) bool {
 	return n > 1 && len(first) > 0
 }
 
-// fieldAt returns the raw value at a dotted path and the keys that lead to it.
+// FieldAt returns the raw value at a dotted path and the keys that lead to it.
 // What is one key, dots and all, is found before what is several.
-func fieldAt(object []byte, dotted string) (keys []string, raw []byte) {
+func FieldAt(object []byte, dotted string) (keys []string, raw []byte) {
 	if dotted == "" {
 		return nil, object
 	}
@@ -315,7 +318,7 @@ func fieldAt(object []byte, dotted string) (keys []string, raw []byte) {
 		if at == len(dotted) {
 			return []string{dotted}, raw
 		}
-		if more, found := fieldAt(raw, dotted[at+1:]); found != nil {
+		if more, found := FieldAt(raw, dotted[at+1:]); found != nil {
 			return append([]string{dotted[:at]}, more...), found
 		}
 	}

@@ -1,4 +1,4 @@
-package httpapi
+package places
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 // mapKey is the column that holds the keys of records that came as a map.
 const mapKey = "_key"
 
-// lines returns a document of one JSON object a line as a list, or nil where it
+// Lines returns a document of one JSON object a line as a list, or nil where it
 // is none.
-func lines(body []byte) []byte {
+func Lines(body []byte) []byte {
 	if len(body) == 0 || body[0] != '{' {
 		return nil
 	}
@@ -34,17 +34,17 @@ func lines(body []byte) []byte {
 	return append(list, ']')
 }
 
-// asList returns the records of a place that is a map or rows as a list of
+// AsList returns the records of a place that is a map or rows as a list of
 // objects, nil where there are none.
-func (p *place) asList(document []byte) ([]byte, error) {
-	raw := records.Field(document, p.path...)
-	if p.shape == "map" {
+func (p *Place) AsList(document []byte) ([]byte, error) {
+	raw := records.Field(document, p.Path...)
+	if p.Shape == "map" {
 		return mapAsList(raw)
 	}
 	if len(raw) == 0 || raw[0] != '[' {
 		return nil, nil
 	}
-	names := columnNames(records.Field(document, p.header...))
+	names := columnNames(records.Field(document, p.Header...))
 	list := []byte{'['}
 	for row := range records.Elements(raw) {
 		if len(list) > 1 {
@@ -54,7 +54,7 @@ func (p *place) asList(document []byte) ([]byte, error) {
 		n := 0
 		for value := range records.Elements(row) {
 			if n < len(names) {
-				list = appendField(list, names[n], value, n == 0)
+				list = AppendField(list, names[n], value, n == 0)
 			}
 			n++
 		}
@@ -80,14 +80,14 @@ func mapAsList(object []byte) ([]byte, error) {
 			return nil, err
 		}
 		list = append(list, '{')
-		list = appendField(list, mapKey, name, true)
-		list = appendFields(list, value)
+		list = AppendField(list, mapKey, name, true)
+		list = AppendFields(list, value)
 	}
 	return append(list, ']'), nil
 }
 
-// appendField appends a field to an object that is being written.
-func appendField(to []byte, name string, value []byte, first bool) []byte {
+// AppendField appends a field to an object that is being written.
+func AppendField(to []byte, name string, value []byte, first bool) []byte {
 	if !first {
 		to = append(to, ',')
 	}
@@ -98,9 +98,9 @@ func appendField(to []byte, name string, value []byte, first bool) []byte {
 	return append(append(append(to, key...), ':'), value...)
 }
 
-// appendFields appends the fields of an object and closes the one that is being
+// AppendFields appends the fields of an object and closes the one that is being
 // written, which has some already.
-func appendFields(to, object []byte) []byte {
+func AppendFields(to, object []byte) []byte {
 	rest := bytes.TrimLeft(object[1:], " \n\t\r")
 	if rest[0] != '}' {
 		to = append(to, ',')

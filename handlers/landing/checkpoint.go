@@ -52,7 +52,7 @@ func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]C
 func checkpointsOf(meta table.Metadata) ([]Checkpoint, error) {
 	found := []Checkpoint{}
 	for _, s := range slices.Backward(meta.Snapshots()) {
-		if s.Summary == nil || s.Summary.Properties[propSync] == "" {
+		if s.Summary == nil || s.Summary.Properties[propSync] == "" || s.Summary.Properties[propStateOf] != "" {
 			continue
 		}
 		was, err := stateIn(&s)

@@ -12,6 +12,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/upkeep"
 )
 
 // Commit makes the parts added so far visible together with next, the cursor
@@ -212,6 +213,9 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total, w.landed.Deleted, w.landed.AsOf = now.Total, now.Deleted, now.AsOf
+	if s := next.meta.CurrentSnapshot(); final && s.Summary != nil {
+		w.landed.Upkeep = upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) && !w.lake.now().Before(next.pointer.UpkeepAfter)
+	}
 	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
 	return nil
 }

@@ -116,7 +116,7 @@ func memoryLake() (*Lake, *memoryStore) {
 	files := &memoryStore{files: map[string]*memoryFile{}}
 	return &Lake{
 		catalog: &Catalog{kv: kvtest.New(), files: files, root: "mem://lake"}, files: files, root: "mem://lake",
-		log: slog.New(slog.DiscardHandler), now: time.Now, passKeys: passKeys, probe: &probe{}, claim: &claim{turn: make(chan struct{}, 1)},
+		log: slog.New(slog.DiscardHandler), now: time.Now, passKeys: passKeys, patience: upkeepPatience, probe: &probe{}, claim: &claim{turn: make(chan struct{}, 1)},
 		close: func() error { return nil },
 	}, files
 }

@@ -23,7 +23,8 @@ type Lake struct {
 	root     string
 	log      *slog.Logger
 	now      func() time.Time
-	passKeys int64 // keys of a merge that are in memory at a time
+	passKeys int64         // keys of a merge that are in memory at a time
+	patience time.Duration // of a maintenance, for a sync of its table
 	close    func() error
 	probe    *probe
 	claim    *claim
@@ -71,6 +72,7 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 		log:      log,
 		now:      time.Now,
 		passKeys: passKeys,
+		patience: upkeepPatience,
 		probe:    &probe{},
 		claim:    &claim{turn: make(chan struct{}, 1)},
 		close: sync.OnceValue(func() error {

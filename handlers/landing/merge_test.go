@@ -559,6 +559,19 @@ func TestMergeIsAMap(t *testing.T) {
 				crash(l, step, rapid.IntRange(1, 3).Draw(rt, "nth"), attempt)
 			}
 			attempt()
+			if rapid.Bool().Draw(rt, "maintain") {
+				asked := rapid.Bool().Draw(rt, "asked")
+				maintain := func() {
+					if _, err := l.Maintain(t.Context(), home, "public", "accounts", asked); err != nil {
+						rt.Fatal(err)
+					}
+				}
+				if step := rapid.SampledFrom([]string{"", "rewritten", "deletes", "manifests", "metadata", "swapped", "swept"}).Draw(rt, "maintenance crashes at"); step != "" {
+					crash(l, step, 1, maintain)
+					asked = true
+				}
+				maintain()
+			}
 			for _, rows := range commits {
 				for _, a := range rows {
 					if a.gone {

@@ -66,15 +66,19 @@ func (l *Lake) footer(name string) (*metadata.FileMetaData, error) {
 
 // describe returns what a commit says about a data file.
 func (w *Writer) describe(name string, size int64, footer *metadata.FileMetaData) (iceberg.DataFile, error) {
+	return describe(w.schema, w.props, name, size, footer)
+}
+
+func describe(schema *iceberg.Schema, props iceberg.Properties, name string, size int64, footer *metadata.FileMetaData) (iceberg.DataFile, error) {
 	described, err := table.DataFileFromMetadata(table.DataFileArgs{
-		Schema:     w.schema,
+		Schema:     schema,
 		Spec:       *iceberg.UnpartitionedSpec,
 		Format:     iceberg.ParquetFile,
 		Metadata:   footer,
 		FilePath:   name,
 		FileSize:   size,
 		Content:    iceberg.EntryContentData,
-		Properties: w.props,
+		Properties: props,
 	})
 	if err != nil {
 		return nil, storage("read a part's footer", err)

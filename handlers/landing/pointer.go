@@ -25,6 +25,11 @@ type pointer struct {
 	Unswept bool `json:"unswept,omitempty"`
 	// Swept is when the last sweep began to remove what it had found.
 	Swept time.Time `json:"swept,omitzero"`
+	// Upkeep is the number of the last maintenance that began: what those before it
+	// made and did not commit is of nobody.
+	Upkeep uint64 `json:"upkeep,omitempty"`
+	// UpkeepAfter is until when no other one begins by itself.
+	UpkeepAfter time.Time `json:"upkeep_after,omitzero"`
 	// Staged is what a sync has staged, nil for nothing.
 	Staged *stagedHead `json:"staged,omitempty"`
 	// Name is the table as its source calls it.

@@ -76,7 +76,7 @@ func orphans(ctx context.Context, l *Lake, name string) (found []string, err err
 	}
 	all, err := list(l.files, at.meta.Location())
 	for _, f := range all {
-		if _, ours := fenceOf(f.base); ours && !live[f.base] {
+		if _, ours := partOf(f.base); ours && !live[f.base] {
 			found = append(found, f.base)
 		}
 	}

@@ -36,6 +36,7 @@ const (
 	propKey          = "headwater.key"         // JSON array: columns of which no two rows share the values
 	propAsOf         = "headwater.as-of"       // RFC 3339: when the first read of this sync began
 	propDeleted      = "headwater.deleted"     // rows of this sync so far that came marked as deleted
+	propStateOf      = "headwater.state-of"    // of a maintenance: the snapshot whose state it repeats
 )
 
 // state is what the current snapshot says.
@@ -108,14 +109,7 @@ func stateOf(meta table.Metadata) (state, error) {
 	if head == nil {
 		return state{}, nil
 	}
-	made := head
-	for made != nil && (made.Summary == nil || made.Summary.Properties[propSync] == "") {
-		if made.ParentSnapshotID == nil {
-			made = nil
-			break
-		}
-		made = meta.SnapshotByID(*made.ParentSnapshotID)
-	}
+	made := stateSnapshot(meta)
 	total, err := totalRecords(head)
 	if err != nil {
 		return state{}, err
@@ -128,11 +122,28 @@ func stateOf(meta table.Metadata) (state, error) {
 	return s, err
 }
 
+// stateSnapshot returns the snapshot that says how far the table is, nil for none.
+func stateSnapshot(meta table.Metadata) *table.Snapshot {
+	made := meta.CurrentSnapshot()
+	for made != nil && (made.Summary == nil || made.Summary.Properties[propSync] == "") {
+		if made.ParentSnapshotID == nil {
+			return nil
+		}
+		made = meta.SnapshotByID(*made.ParentSnapshotID)
+	}
+	return made
+}
+
 // stateIn reads what a snapshot that a sync made says, but the Total.
 func stateIn(made *table.Snapshot) (state, error) {
 	p := made.Summary.Properties
 	s := state{SnapshotID: made.SnapshotID}
 	var err error
+	if of := p[propStateOf]; of != "" {
+		if s.SnapshotID, err = strconv.ParseInt(of, 10, 64); err != nil {
+			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propStateOf, err)
+		}
+	}
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
 	s.Origin.Identity = p[propIdentity]
 	for name, into := range map[string]any{ // which older snapshots lack

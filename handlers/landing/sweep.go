@@ -89,6 +89,12 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64) 
 	if err != nil {
 		return at, 0, err
 	}
+	for _, f := range garbage {
+		if p, ok := partOf(path.Base(f)); ok && p.epoch == at.pointer.Upkeep && p.epoch > 0 {
+			at.pointer.Upkeep++ // a maintenance that stands still for so long is over
+			break
+		}
+	}
 	at.pointer.Swept = l.now()
 	if at.pointer.Fence == fence {
 		at.pointer.Unswept = false
@@ -99,8 +105,8 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64) 
 	l.catalog.at("swept")
 	if b, ok := l.files.(*bucket.Bucket); ok {
 		err := b.AbortUploads(p.folder(), func(base string) bool {
-			fence, isPart := fenceOf(base)
-			return isPart && fence < at.pointer.Fence
+			p, isPart := partOf(base)
+			return isPart && p.past(at.pointer)
 		})
 		if err != nil {
 			return at, 0, storage("end uploads of former attempts", err)
@@ -122,8 +128,11 @@ func (l *Lake) garbage(at loaded, found []listed) ([]string, error) {
 		live[f.base] = true
 	}
 	doomed := slices.DeleteFunc(slices.Clone(found), func(f listed) bool {
-		fence, isPart := fenceOf(f.base)
-		return isPart && fence >= at.pointer.Fence || !isPart && (!isMetadata(f.base) || f.modified.After(before))
+		old := !f.modified.After(before)
+		if p, isPart := partOf(f.base); isPart {
+			return !p.past(at.pointer) && !(old && p.ended(at.pointer))
+		}
+		return !isMetadata(f.base) || !old
 	})
 	steps := []func() error{
 		func() error { return nil },
@@ -229,14 +238,47 @@ func (l *Lake) holdings(snapshots []table.Snapshot, live map[string]bool) error 
 	return nil
 }
 
-// fenceOf reads the fence from the name of a part, or of a list of staged ones.
-func fenceOf(base string) (uint64, bool) {
+// upkeepMark is what the number of the maintenance that made a part follows, in
+// its name.
+const upkeepMark = ".u"
+
+// part is what the name of a part says, or that of a list of staged ones.
+type part struct {
+	fence uint64
+	epoch uint64 // of the maintenance that made it, else 0
+}
+
+func partOf(base string) (p part, ok bool) {
 	digits, _, ok := strings.Cut(base, "-")
 	if !ok || len(digits) != 20 || !strings.HasSuffix(base, ".parquet") && !strings.HasSuffix(base, stagedSuffix) {
-		return 0, false
+		return p, false
 	}
-	fence, err := strconv.ParseUint(digits, 10, 64)
-	return fence, err == nil
+	var err error
+	if p.fence, err = strconv.ParseUint(digits, 10, 64); err != nil {
+		return p, false
+	}
+	if at := strings.LastIndex(base, upkeepMark); at >= 0 {
+		number, _, _ := strings.Cut(base[at+len(upkeepMark):], "-")
+		p.epoch, err = strconv.ParseUint(number, 10, 64)
+	}
+	return p, err == nil
+}
+
+// ended reports whether whoever made a part has come to an end, or stands still:
+// the sweep that removes the part sees to it that he commits nothing any more.
+func (p part) ended(key pointer) bool {
+	if p.epoch > 0 {
+		return p.epoch == key.Upkeep
+	}
+	return p.fence == key.Fence && !key.Unswept
+}
+
+// past reports whether whoever made a part cannot commit it any more.
+func (p part) past(key pointer) bool {
+	if p.epoch > 0 {
+		return p.epoch < key.Upkeep
+	}
+	return p.fence < key.Fence
 }
 
 func isMetadata(base string) bool {

@@ -138,6 +138,8 @@ type Committed struct {
 	Cursor driver.Cursor
 	// Deleted counts the rows of the sync that came marked as deleted.
 	Deleted int64
+	// Upkeep says that a maintenance of the table would pay, after a final commit.
+	Upkeep bool
 	// AsOf is when the first read began of those that brought the rows of the
 	// sync, nil while none is committed or nobody said so.
 	AsOf *time.Time

@@ -1,0 +1,328 @@
+package landing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"headwater/bus/kv"
+	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/upkeep"
+)
+
+// replacement is files that became one.
+type replacement struct {
+	old  []iceberg.DataFile
+	then positions // what of them is not in the new one
+	made iceberg.DataFile
+}
+
+// replace writes a group of files anew, none to join files of deletes alone, and
+// commits that.
+func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.File) error {
+	made := &recorder{store: m.lake.files}
+	r := replacement{then: positions{}}
+	known := map[string]iceberg.DataFile{}
+	for _, f := range now.files {
+		known[f.FilePath()] = f
+	}
+	for _, f := range group {
+		r.old = append(r.old, known[f.Name])
+		if set := now.gone[f.Name]; set != nil {
+			r.then[f.Name] = set
+		}
+	}
+	var err error
+	if len(r.old) > 0 {
+		r.made, err = m.rewrite(ctx, made, r)
+	}
+	if err == nil {
+		m.lake.catalog.at("rewritten")
+		err = m.land(ctx, r)
+	}
+	if err == nil {
+		m.done.Folded += r.then.count()
+		return nil
+	}
+	if errors.Is(err, ErrUnknown) {
+		return err // it may be part of the table
+	}
+	return errors.Join(err, made.undo())
+}
+
+// rewrite writes the rows of files that are not deleted into one file, in their
+// order, as the table's schema has them. It returns nil where there are none.
+func (m *maintenance) rewrite(ctx context.Context, made store, r replacement) (iceberg.DataFile, error) {
+	schema := m.at.meta.CurrentSchema()
+	names := make([]string, schema.NumFields())
+	for i, f := range schema.Fields() {
+		names[i] = f.Name
+	}
+	layout, err := layoutOf(schema, names)
+	if err != nil {
+		return nil, err
+	}
+	name := m.name(r.old[len(r.old)-1].FilePath())
+	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: layout, Name: func() string { return name }, Size: 1 << 60, Log: m.lake.log})
+	want := int64(0)
+	for _, f := range r.old {
+		if want += f.Count(); r.then[f.FilePath()] != nil {
+			want -= r.then[f.FilePath()].n
+		}
+		if err = m.copy(ctx, enc, layout.Schema, f, r.then[f.FilePath()]); err != nil {
+			break
+		}
+	}
+	done, failed := enc.Finish()
+	if err == nil {
+		err = failed
+	}
+	rows := int64(0)
+	for _, p := range done {
+		rows += p.Rows
+	}
+	if err == nil && (len(done) > 1 || rows != want) {
+		err = storage("write files anew", fmt.Errorf("%d rows became %d in %d files", want, rows, len(done)))
+	}
+	if err != nil || len(done) == 0 {
+		return nil, err
+	}
+	m.written += done[0].Size
+	footer, err := done[0].Metadata()
+	if err != nil {
+		return nil, storage("read a part's footer", err)
+	}
+	return describe(schema, m.at.meta.Properties(), done[0].Name, done[0].Size, footer)
+}
+
+// copy hands the rows of a file to an encoder.
+func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, f iceberg.DataFile, gone *rowSet) error {
+	fields := m.at.meta.CurrentSchema().Fields()
+	by := parquet.NewReaderProperties(nil)
+	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
+	seen := int64(0)
+	put := func(columns []arrow.Array, rows int64) error {
+		for i, c := range columns {
+			if c == nil { // what a file lacks is NULL
+				columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, sc.Field(i).Type, int(rows))
+			}
+		}
+		rec := recordOf(sc, columns, rows)
+		kept, err := without(ctx, rec, seen, gone)
+		seen += rows
+		if err != nil {
+			return storage("leave deleted rows out", err)
+		}
+		return enc.Put(ctx, kept)
+	}
+	err := m.lake.columnsBy(ctx, f.FilePath(), fields, by, pieceRows, func(_ int64, columns []arrow.Array) error {
+		return put(columns, int64(rowsOf(columns)))
+	})
+	for err == nil && seen < f.Count() && noneOf(fields, f) { // a file of columns that the table has not any more
+		err = put(make([]arrow.Array, len(fields)), min(pieceRows, f.Count()-seen))
+	}
+	if err == nil && seen != f.Count() {
+		err = storage("read a data file", fmt.Errorf("%s has %d rows where its manifest says %d", f.FilePath(), seen, f.Count()))
+	}
+	return err
+}
+
+// noneOf reports whether a file holds none of the fields.
+func noneOf(fields []iceberg.NestedField, f iceberg.DataFile) bool {
+	for _, field := range fields {
+		if _, ok := f.ColumnSizes()[field.ID]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+// recordOf makes a batch of columns as they were read: some are narrower than the
+// table by now.
+func recordOf(sc *arrow.Schema, columns []arrow.Array, rows int64) arrow.RecordBatch {
+	fields := make([]arrow.Field, len(columns))
+	for i, c := range columns {
+		fields[i] = sc.Field(i)
+		fields[i].Type = c.DataType()
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rows)
+}
+
+// without returns a batch, whose first row is that of its file, without deleted
+// rows.
+func without(ctx context.Context, rec arrow.RecordBatch, first int64, gone *rowSet) (arrow.RecordBatch, error) {
+	any := false
+	for row := range rec.NumRows() {
+		any = any || gone.has(first+row)
+	}
+	if !any {
+		return rec, nil
+	}
+	defer rec.Release()
+	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
+	defer mask.Release()
+	for row := range rec.NumRows() {
+		mask.Append(!gone.has(first + row))
+	}
+	keep := mask.NewBooleanArray()
+	defer keep.Release()
+	return compute.FilterRecordBatch(ctx, rec, keep, compute.DefaultFilterOptions())
+}
+
+// land commits a replacement to the table as it is by now: syncs may have come
+// meanwhile, and have deleted rows of what is replaced.
+func (m *maintenance) land(ctx context.Context, r replacement) error {
+	for range conflictTries {
+		at, err := m.quiet(ctx)
+		if err != nil {
+			return err
+		}
+		made := newDraft(m.lake.files)
+		next, err := m.landOn(ctx, at, made, r)
+		if err == nil {
+			m.at = next
+			return nil
+		}
+		if errors.Is(err, ErrUnknown) {
+			return err
+		}
+		if undone := made.undo(); !errors.Is(err, kv.ErrConflict) {
+			return errors.Join(err, undone)
+		}
+	}
+	return errYielded
+}
+
+func (m *maintenance) landOn(ctx context.Context, at loaded, made *draft, r replacement) (loaded, error) {
+	if err := made.over(at.meta); err != nil {
+		return at, err
+	}
+	now, err := m.look(ctx, at)
+	if err != nil {
+		return at, err
+	}
+	left, ok := r.over(now)
+	if !ok || now.foreign {
+		return at, errYielded
+	}
+	props, err := upkeepState(at.meta)
+	if err != nil {
+		return at, err
+	}
+	txn := m.lake.catalog.open(at, made).NewTransaction()
+	rewrite := txn.NewRewrite(props)
+	rewrite.Apply(slices.Concat(r.old, now.deletes), r.files(), nil)
+	first, last := int64(0), int64(0)
+	for _, f := range r.old {
+		first = max(first, now.sequence[f.FilePath()])
+	}
+	if r.made != nil {
+		rewrite.DataSequenceNumber(first)
+	}
+	if left.count() > 0 {
+		for _, f := range now.deletes {
+			last = max(last, now.sequence[f.FilePath()])
+		}
+		prefix := fmt.Sprintf("%020d-upkeep-%s", at.pointer.Fence, newNonce())
+		deletes, err := m.lake.writeDeletes(ctx, made, func() string { return m.name(prefix) }, left)
+		if err != nil {
+			return at, err
+		}
+		rewrite.AddDeleteFileWithDataSequenceNumber(deletes, last)
+	}
+	if err := rewrite.Commit(ctx); err != nil {
+		return at, storage("write the snapshot", err)
+	}
+	commit, err := txn.TableCommit()
+	if err != nil {
+		return at, err
+	}
+	var updates []table.Update
+	for _, u := range commit.Updates {
+		if u.Action() != table.UpdateSetProperties {
+			updates = append(updates, u)
+		}
+	}
+	retired, err := m.lake.retire(at, made)
+	if err != nil {
+		return at, err
+	}
+	m.lake.catalog.at("deletes")
+	return m.lake.catalog.commit(ctx, at, made, append(updates, retired...), func(*pointer) {})
+}
+
+func (r replacement) files() []iceberg.DataFile {
+	if r.made == nil {
+		return nil
+	}
+	return []iceberg.DataFile{r.made}
+}
+
+// over returns what is deleted of the table once the replacement is made, with
+// what was deleted of the old files meanwhile. It is not ok where one of those is
+// not part of the table any more.
+func (r replacement) over(now holding) (left positions, ok bool) {
+	left = maps.Clone(now.gone)
+	live := map[string]bool{}
+	for _, f := range now.files {
+		live[f.FilePath()] = true
+	}
+	before := int64(0) // rows of the new file
+	for _, f := range r.old {
+		name := f.FilePath()
+		if !live[name] {
+			return nil, false
+		}
+		delete(left, name)
+		then, later, kept := r.then[name], now.gone[name], int64(0)
+		if later == nil || then != nil && then.n == later.n { // nothing meanwhile
+			if before += f.Count(); then != nil {
+				before -= then.n
+			}
+			continue
+		}
+		for row := range f.Count() {
+			if then.has(row) {
+				continue
+			}
+			if later.has(row) {
+				left.add(r.made.FilePath(), before+kept)
+			}
+			kept++
+		}
+		before += kept
+	}
+	return left, true
+}
+
+// upkeepState is what the snapshot of a maintenance says: all that the one says
+// that the next sync goes on from.
+func upkeepState(meta table.Metadata) (iceberg.Properties, error) {
+	props := iceberg.Properties{}
+	made := stateSnapshot(meta)
+	if made == nil {
+		return props, nil
+	}
+	s, err := stateIn(made)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range made.Summary.Properties {
+		if strings.HasPrefix(name, "headwater.") {
+			props[name] = value
+		}
+	}
+	props[propStateOf] = fmt.Sprint(s.SnapshotID)
+	return props, nil
+}

@@ -20,6 +20,7 @@ import (
 // TestEventsFollowsOverARestart follows a real service that is stopped and
 // started again, and gets every event once.
 func TestEventsFollowsOverARestart(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	cfg.Listen = freePort(t)
 	files := filepath.Join(cfg.DataDir, "files")

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
+	"headwater/cmd/headwater/collector"
 	"headwater/cmd/headwater/exit"
 )
 
 func main() {
+	collector.Begin(patience(os.Args[1:]))
 	if len(os.Args) > 1 && os.Args[1] == connectorCommand {
 		if err := runConnector(context.Background(), os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "headwater: "+err.Error())
@@ -33,4 +36,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "headwater: "+err.Error())
 		os.Exit(exit.Code(err))
 	}
+}
+
+// patience is how many times as much garbage as GOGC says may come together: a
+// client command has ended before it is worth collecting.
+func patience(args []string) int {
+	if grammar(args) != nil || slices.Equal(args, []string{"--version"}) {
+		return 4
+	}
+	return 1
 }

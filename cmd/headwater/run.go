@@ -40,8 +40,56 @@ type cli struct {
 // run is the program: it parses args, refuses unknown HEADWATER_* variables and
 // runs the chosen command until it ends or ctx is done.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
-	var c cli
-	parser, err := kong.New(&c,
+	parser, command := light(args, environ, stdout, stderr)
+	if command == nil {
+		var err error
+		if parser, command, err = whole(args, environ, stdout, stderr); err != nil {
+			return err
+		}
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(parser)
+	command.Bind(terminal.Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, demo.Starter(startDemo))
+	return command.Run()
+}
+
+// light parses the command line of a client command alone. It returns no command
+// where that is not all there is to it: the whole has the words for every mistake.
+func light(args, environ []string, stdout, stderr io.Writer) (*kong.Kong, *kong.Context) {
+	target := grammar(args)
+	if target == nil {
+		return nil, nil
+	}
+	parser, err := parserOf(target, stdout, stderr)
+	if err != nil || unknownVariables(environ, variables(parser.Model)) != nil {
+		return nil, nil
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return nil, nil
+	}
+	return parser, command
+}
+
+// whole parses any command line.
+func whole(args, environ []string, stdout, stderr io.Writer) (*kong.Kong, *kong.Context, error) {
+	parser, err := parserOf(new(cli), stdout, stderr)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := unknownVariables(environ, variables(parser.Model)); err != nil {
+		return nil, nil, exit.With(exit.Usage, err)
+	}
+	command, err := parser.Parse(asHelp(args))
+	if err != nil {
+		return nil, nil, withHelp(err)
+	}
+	return parser, command, nil
+}
+
+// parserOf returns the parser of a command line.
+func parserOf(target any, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(target,
 		kong.Name("headwater"),
 		kong.Description("Connects a workspace to its data sources, syncs them into open tables, and tells everyone what happened."),
 		kong.UsageOnError(),
@@ -50,20 +98,6 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		kong.Writers(stdout, stderr),
 		kong.ExplicitGroups([]kong.Group{{Key: "client", Title: "Client commands (--url, --token):"}}),
 	)
-	if err != nil {
-		return err
-	}
-	if err := unknownVariables(environ, variables(parser.Model)); err != nil {
-		return exit.With(exit.Usage, err)
-	}
-	command, err := parser.Parse(asHelp(args))
-	if err != nil {
-		return withHelp(err)
-	}
-	command.BindTo(ctx, (*context.Context)(nil))
-	command.Bind(parser)
-	command.Bind(terminal.Streams{Out: stdout, Err: stderr, Terminal: isTerminal(stderr)}, demo.Starter(startDemo))
-	return command.Run()
 }
 
 // withHelp adds to a mistake on the command line where the right one is shown.

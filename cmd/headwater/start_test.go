@@ -17,6 +17,8 @@ const (
 	mostOfAll     = 130_000
 )
 
+var gcLine = regexp.MustCompile(`(?m)^gc \d+ @`)
+
 var initLine = regexp.MustCompile(`(?m)^init (\S+) @.*, (\d+) allocs$`)
 
 // TestStartIsCheap adds up what the initialisation of every package allocates. A
@@ -24,11 +26,14 @@ var initLine = regexp.MustCompile(`(?m)^init (\S+) @.*, (\d+) allocs$`)
 // name: one that did cost 534,000 allocations and two thirds of the start.
 func TestStartIsCheap(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "--version")
-	cmd.Env = append(os.Environ(), mainVariable+"=1", "GODEBUG=inittrace=1")
+	cmd.Env = append(os.Environ(), mainVariable+"=1", "GODEBUG=inittrace=1,gctrace=1", "GOGC=100")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("--version: %v", err)
+	}
+	if n := len(gcLine.FindAll(said.Bytes(), -1)); n > 0 {
+		t.Errorf("the collector worked %d times before a client command began: is package collector the first to be initialised?", n)
 	}
 	all, found := 0, initLine.FindAllStringSubmatch(said.String(), -1)
 	for _, line := range found {

@@ -14,6 +14,7 @@ import (
 // TestCatalogOnTheBroker holds the lake's catalog to iceberg-go's conformance
 // suite where it really lives: in the embedded broker's bucket.
 func TestCatalogOnTheBroker(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	catalogtest.RunCatalogTests(t, catalogtest.Config{
 		NewCatalog: func(t *testing.T) catalog.Catalog {
 			b, err := bus.Open(t.Context(), bus.Config{Dir: t.TempDir(), Listen: "off"})

@@ -54,6 +54,7 @@ func liveDemo(t *testing.T) string {
 // The tour works on the real service, and so does everything it prints to go on
 // with, and every client command.
 func TestDemoForReal(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	shown := liveDemo(t)
 	t.Log(shown)
 	for _, want := range []string{
@@ -114,6 +115,7 @@ func TestDemoForReal(t *testing.T) {
 
 // With --postgres the tour has a fourth source, whose password is shown nowhere.
 func TestDemoWithPostgres(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	pg := samplePostgres(t, 5_000)
 	s, out, errs := clienttest.Streams("")
 	err := (&demo.Cmd{Once: true, Listen: "127.0.0.1:0", DataDir: t.TempDir(), Postgres: fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable",

@@ -12,6 +12,7 @@ import (
 
 // Every flag that is a length of time takes days and weeks.
 func TestDaysWhereverADurationIsTaken(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	n := startTestNode(t, testConfig(t))
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"token", "--data-dir", n.cfg.DataDir, "--org", "acme", "--user", "ada", "--ttl", "30d"}, nil, &out, io.Discard); err != nil {

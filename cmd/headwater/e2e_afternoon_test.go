@@ -171,6 +171,7 @@ type fault struct {
 // each is told by one line with its ids and reason, and by a metric. With -v it
 // prints both.
 func TestAnAfternoonOfFailures(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	a := startAfternoon(t, slog.LevelInfo, false)
 	db := databaseConfig(samplePostgres(t, 10))
 	var holding atomic.Bool // from when the source is connected

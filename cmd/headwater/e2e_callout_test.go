@@ -14,6 +14,7 @@ import (
 // TestTokensOnOwnCluster has the nats command line read events with a token on
 // a nats-server that is configured as auth_callout.conf says.
 func TestTokensOnOwnCluster(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	program := bustest.Nats(t)
 	seed, public := bustest.Issuer(t)
 	cfg := testConfig(t)

@@ -40,6 +40,7 @@ func clusterConfig(t *testing.T, c *bustest.Cluster, shared string, roles ...str
 // TestCluster runs three nodes, one of each kind, over three NATS servers:
 // every promise that names one node must hold between two.
 func TestCluster(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	shared := t.TempDir()
 	if err := os.Mkdir(filepath.Join(shared, "files"), 0o700); err != nil {
 		t.Fatal(err)

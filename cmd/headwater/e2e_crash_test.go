@@ -86,6 +86,7 @@ type promise struct {
 // clients connect, sync and remove sources. What was answered with a 2xx must be
 // there after the restart, and every accepted operation must end.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	rounds := 6
 	if testing.Short() {
 		rounds = 3

@@ -53,6 +53,7 @@ type faultNode struct {
 // it, and then compares what each client was told, or was not, with all streams,
 // all projections and all landed tables.
 func TestFaults(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	faults := 36
 	if testing.Short() {
 		faults = 4

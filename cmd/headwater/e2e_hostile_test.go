@@ -343,6 +343,7 @@ func TestHostilePostgres(t *testing.T) {
 
 // The same of a MySQL server.
 func TestHostileMySQL(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	if testing.Short() {
 		t.Skip("PostgreSQL stands for both")
 	}

@@ -60,6 +60,7 @@ const killsPerSync = 4
 // moments of full and incremental syncs, several at once, and compares what
 // landed with the source, row by row.
 func TestKilledSyncsLoseAndRepeatNothing(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	kills, rows := 200, 1_000_000
 	if testing.Short() {
 		kills, rows = 3, 60_000

@@ -114,6 +114,7 @@ func (m *movable) relocate() string {
 // A data directory that was moved, or restored from a backup in another place,
 // says what to do, and goes on after it.
 func TestMovedDataDirectory(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	m := newMovable(t)
 	former := m.cfg.DataDir
 	m.cfg.DataDir = filepath.Join(t.TempDir(), "restored")
@@ -133,6 +134,7 @@ func TestMovedDataDirectory(t *testing.T) {
 
 // A copy beside its original never writes to the original's lake.
 func TestCopiedDataDirectory(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	m := newMovable(t)
 	original := m.cfg
 	m.cfg.DataDir = filepath.Join(t.TempDir(), "copy")
@@ -178,6 +180,7 @@ func lakeFiles(t *testing.T, dataDir string) fileList {
 
 // Two services on one lake: the second does not start.
 func TestTwoServicesOnOneLake(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	m := newMovable(t)
 	lake := filepath.Join(m.cfg.DataDir, "lake")
 	other := &movable{t, testConfig(t)}
@@ -187,6 +190,7 @@ func TestTwoServicesOnOneLake(t *testing.T) {
 
 // A lake that is gone is not taken for an empty one.
 func TestALakeThatIsNotMounted(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	m := newMovable(t)
 	if err := os.Rename(filepath.Join(m.cfg.DataDir, "lake"), filepath.Join(m.cfg.DataDir, "away")); err != nil {
 		t.Fatal(err)
@@ -197,6 +201,7 @@ func TestALakeThatIsNotMounted(t *testing.T) {
 // The lake can be given to an account of readers, and one that cannot be written
 // is told at the start and by /readyz.
 func TestModeOfTheLake(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	m := newMovable(t)
 	m.cfg.LakeMode = "0644"
 	m.cfg.Lake = filepath.Join(t.TempDir(), "lake")
@@ -232,6 +237,7 @@ func TestModeOfTheLake(t *testing.T) {
 // Verifying over REST and by the command line finds a file equal, and then the
 // rows in which it is not.
 func TestVerifyAFile(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	m := newMovable(t)
 	m.serve(func(c *caller) {
 		run := func(want string) (string, error) {

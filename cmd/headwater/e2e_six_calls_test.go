@@ -73,6 +73,7 @@ func databaseConfig(pg *servers.Server) object {
 // TestSixCalls makes the calls of the API reference in its order, under both
 // base paths, on a real PostgreSQL and a real HTTP API.
 func TestSixCalls(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	pg, web := samplePostgres(t, 5_000), sampleAPI(t, 250, "your_api_key")
 	n := startTestNode(t, testConfig(t))
 	c := n.as(t, "my-org", "my-user", "editor")

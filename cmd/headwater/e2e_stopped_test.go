@@ -17,6 +17,7 @@ import (
 // lease, lets another one finish the sync, and lets the first go on: it believes
 // that the sync is its own, and nothing of it may land any more.
 func TestStoppedOwner(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	if testing.Short() {
 		t.Skip("each round waits for a lease to end: 30 s")
 	}

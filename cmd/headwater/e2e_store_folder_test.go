@@ -19,6 +19,7 @@ import (
 // somebody removed, and metadata of a mount that does not answer, for which a
 // pipe that nobody writes stands. Reads of the API go on, and a drain ends.
 func TestFaultsOfAFolder(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	r := newFolderRun(t)
 	s := r.connect("merged", "merge")
 	if status, message := s.sync(object{}); status != "completed" {

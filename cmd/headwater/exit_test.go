@@ -121,6 +121,7 @@ func TestExitCodes(t *testing.T) {
 
 // The help, the README and the program know the same codes.
 func TestExitCodesAreDocumented(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	help, _, _ := runProgram(t, nil, "help")
 	page := readme(t, "cmd/headwater")
 	for code, name := range map[string]string{"0": "done", "1": "failed", "2": "command line", "3": "refused", "4": "partial", "5": "failed", "6": "unknown"} {

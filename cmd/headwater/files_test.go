@@ -30,6 +30,7 @@ func (c *caller) connects(name, path string) (bool, string) {
 // comes then has a folder, reads nothing of anybody else's, and the first one is
 // told where to move.
 func TestFilesOfTwoOrganizations(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	cfg.FilesOf, cfg.FilesShared = "", "shared"
 	n := startTestNode(t, cfg)
@@ -81,6 +82,7 @@ func TestFilesOfTwoOrganizations(t *testing.T) {
 
 // A node that had served several organizations before gives the root to none.
 func TestFilesOfFormerOrganizations(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	cfg.FilesOf = "evil"
 	n := startTestNode(t, cfg)

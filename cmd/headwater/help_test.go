@@ -15,6 +15,7 @@ import (
 )
 
 func TestHelp(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	for _, words := range []string{"sync", "webhooks create", ""} {
 		asked := append([]string{"help"}, strings.Fields(words)...)
 		out, errs, code := runProgram(t, nil, asked...)
@@ -29,6 +30,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersionCommand(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	out, _, code := runProgram(t, nil, "version")
 	if code != 0 || !strings.HasPrefix(out, "headwater ") || !strings.Contains(out, "\ncommit    ") || !strings.Contains(out, "\ngo        "+runtime.Version()+" ") {
 		t.Errorf("version ended with %d: %s", code, out)
@@ -82,6 +84,7 @@ func TestCompletion(t *testing.T) {
 
 // The scripts are read by the shells they are for, and bash's is used.
 func TestCompletionScripts(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		script, _, code := runProgram(t, nil, "completion", shell)
 		if code != 0 || !strings.Contains(script, "complete -- ") {

@@ -58,6 +58,7 @@ func scrape(n *node) string {
 // checksums: rebuild --verify names the table, and a running node finds it by
 // itself and is not ready.
 func TestDriftIsNoticed(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	cfg.AuditEvery, cfg.MetricsListen = 50*time.Millisecond, "127.0.0.1:0"
 	n := startTestNode(t, cfg)
@@ -118,6 +119,7 @@ func (quiet) Fatalf(format string, _ ...any) { panic(format) }
 // TestNodeBeginsFromASnapshot: a node without a projection fetches the newest
 // snapshot and answers as before.
 func TestNodeBeginsFromASnapshot(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	cfg.SnapshotEvents, cfg.SnapshotEvery = 1, 50*time.Millisecond
 	n := startTestNode(t, cfg)

@@ -16,6 +16,7 @@ import (
 // one follows what happens while a source is connected, synced and removed, the
 // others replay what did.
 func TestReadmeSubscribes(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	nats := bustest.Nats(t)
 	dir := readmeDir(t)
 	if err := os.Symlink(nats, filepath.Join(dir, "nats")); err != nil {

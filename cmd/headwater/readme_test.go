@@ -111,6 +111,7 @@ func readmeDir(t *testing.T) string {
 // TestReadmeExamples runs the README's examples as they stand, but for the
 // port, against the program in a process of its own.
 func TestReadmeExamples(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	if _, err := exec.LookPath("curl"); err != nil {
 		if os.Getenv("CI") != "" || os.Getenv("HEADWATER_TEST_REQUIRE") != "" {
 			t.Fatal("the examples need curl: apt-get install curl")
@@ -183,6 +184,7 @@ func hasTest(t *testing.T, folder, name string) bool {
 // TestRebuild folds the history of a stopped service into a fresh projection,
 // then removes the stored one and expects the same answers.
 func TestRebuild(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	files := filepath.Join(cfg.DataDir, "files")
 	if err := os.MkdirAll(files, 0o700); err != nil {

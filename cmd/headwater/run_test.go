@@ -15,6 +15,7 @@ import (
 
 // TestMistakesSayWhatToDo reads the messages of what people get wrong first.
 func TestMistakesSayWhatToDo(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +46,7 @@ func TestMistakesSayWhatToDo(t *testing.T) {
 
 // TestServedTwice starts a second service over the folder of the first.
 func TestServedTwice(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	n := startTestNode(t, testConfig(t))
 	err := run(t.Context(), []string{"serve", "--data-dir", n.cfg.DataDir, "--listen", "127.0.0.1:0", "--nats-listen", "off", "--metrics-listen", "off"}, nil, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "another process uses it; stop that one first") {

@@ -50,6 +50,7 @@ func (s shell) ok(args ...string) string {
 // TestTerminal runs commands against one service with the demo's files, each
 // test in a workspace of its own.
 func TestTerminal(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	cfg := testConfig(t)
 	if _, err := demo.WriteFiles(filepath.Join(cfg.DataDir, "files")); err != nil {
 		t.Fatal(err)

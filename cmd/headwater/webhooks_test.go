@@ -17,6 +17,7 @@ import (
 // TestWebhooksCommands drives every command against a whole service, whose
 // events a receiver takes.
 func TestWebhooksCommands(t *testing.T) {
+	t.Parallel() // it waits more than it computes
 	n := startTestNode(t, testConfig(t))
 	if err := os.WriteFile(n.cfg.path("files")+"/a.csv", []byte("id,name\n1,x\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -51,8 +51,8 @@ func (p *proxy) remove(who *guest, name string) ([]byte, error) {
 	return answer, who.alias(name, "")
 }
 
-// turn pauses, resets or unpins a consumer of the guest's own.
-func (p *proxy) turn(who *guest, verb, name string, body []byte) ([]byte, error) {
+// forward pauses, resets or unpins a consumer of the guest's own.
+func (p *proxy) forward(who *guest, verb, name string, body []byte) ([]byte, error) {
 	real, _, err := p.owned(who, name)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (p *proxy) remember() error {
 		}
 		left[owner][name] = real
 	})
-	p.left = left
+	p.unclaimed = left
 	return err
 }
 

@@ -26,9 +26,9 @@ const (
 	organizationConsumers = 400
 )
 
-// made counts the consumers that pass of somebody, within a window, and what the
-// gate works on for them.
-type made struct {
+// quota counts the consumers that pass of somebody, within a window, and what the
+// proxy works on for them.
+type quota struct {
 	working atomic.Int64
 
 	mu    sync.Mutex
@@ -36,8 +36,8 @@ type made struct {
 	n     int
 }
 
-// one counts one more, and reports whether there is room for it.
-func (m *made) one(most int) bool {
+// take counts one more, and reports whether there is room for it.
+func (m *quota) take(most int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now := time.Now(); now.Sub(m.since) > guestWindow {
@@ -56,7 +56,7 @@ type guest struct {
 
 	making sync.Mutex // held while a consumer is made or removed
 
-	made, all *made // by it, and by its organization
+	made, all *quota // by it, and by its organization
 
 	mu   sync.Mutex
 	real map[string]string // names on the stream of the consumers it named; unused on an external cluster
@@ -88,11 +88,11 @@ func (p *proxy) register(filters []string) *guest {
 		if len(p.guests) >= maxGuests && p.outside != nil {
 			clear(p.guests) // there they only count consumers within a window
 		}
-		who = &guest{name: name, filters: filters, real: p.left[name], passage: wire.SecretName(), made: new(made), all: p.madeBy(wire.OrganizationIn(filters))}
+		who = &guest{name: name, filters: filters, real: p.unclaimed[name], passage: wire.SecretName(), made: new(quota), all: p.madeBy(wire.OrganizationIn(filters))}
 		if who.real == nil {
 			who.real = map[string]string{}
 		}
-		delete(p.left, name)
+		delete(p.unclaimed, name)
 		p.guests[name] = who
 	}
 	return who
@@ -100,12 +100,12 @@ func (p *proxy) register(filters []string) *guest {
 
 // madeBy returns what the guests of an organization count in, with "" those of
 // several. The proxy's lock is held.
-func (p *proxy) madeBy(organization string) *made {
+func (p *proxy) madeBy(organization string) *quota {
 	if p.made == nil || len(p.made) > maxGuests {
-		p.made = map[string]*made{}
+		p.made = map[string]*quota{}
 	}
 	if p.made[organization] == nil {
-		p.made[organization] = new(made)
+		p.made[organization] = new(quota)
 	}
 	return p.made[organization]
 }
@@ -116,7 +116,7 @@ func (w *guest) bind(account *server.Account) error {
 	defer w.mu.Unlock()
 	w.account = account
 	for name, real := range w.real {
-		if err := w.lead(name, real); err != nil {
+		if err := w.mapCalls(name, real); err != nil {
 			return err
 		}
 	}
@@ -138,12 +138,12 @@ func (w *guest) alias(name, real string) error {
 	if w.account == nil {
 		return nil
 	}
-	return w.lead(name, real)
+	return w.mapCalls(name, real)
 }
 
-// lead maps the pulls and acks of one consumer into the passage. Those of any
+// mapCalls maps the pulls and acks of one consumer into the passage. Those of any
 // other have nowhere to go, whatever its name.
-func (w *guest) lead(name, real string) error {
+func (w *guest) mapCalls(name, real string) error {
 	err := w.account.AddMapping(apiNext+"."+name, w.passage+".next."+real)
 	if err == nil {
 		err = w.account.AddMapping(apiAck+"."+real+".>", w.passage+".ack."+real+".>")
@@ -190,7 +190,7 @@ func (w *guest) realName(name string) string {
 
 // count refuses more consumers than a window has room for.
 func (w *guest) count() bool {
-	return w.made.one(guestConsumers) && w.all.one(organizationConsumers)
+	return w.made.take(guestConsumers) && w.all.take(organizationConsumers)
 }
 
 func (w *guest) allows(filter string) bool { return coversAny(w.filters, filter) }

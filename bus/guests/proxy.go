@@ -49,9 +49,11 @@ type proxy struct {
 	busy   chan struct{} // one place a request that is worked on
 	mu     sync.Mutex
 	guests map[string]*guest
-	left   map[string]map[string]string // of guests that have not come yet: real names by theirs
-	swept  time.Time
-	made   map[string]*made // by organization
+	// unclaimed are the consumers of guests that have not come yet: names on the
+	// stream by theirs.
+	unclaimed map[string]map[string]string
+	swept     time.Time
+	made      map[string]*quota // by organization
 }
 
 func newProxy(nc *nats.Conn, log *slog.Logger) *proxy {
@@ -60,7 +62,7 @@ func newProxy(nc *nats.Conn, log *slog.Logger) *proxy {
 
 func (p *proxy) listen() error {
 	if _, err := p.nc.QueueSubscribe(proxySubject+".>", proxyQueue, p.receive); err != nil {
-		return fmt.Errorf("open the gate: %w", err)
+		return fmt.Errorf("answer the subscribers' calls: %w", err)
 	}
 	return p.nc.FlushTimeout(proxyWait)
 }
@@ -134,7 +136,7 @@ func (p *proxy) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, err
 	case "CONSUMER.DELETE":
 		return p.remove(who, rest)
 	case "CONSUMER.PAUSE", "CONSUMER.RESET", "CONSUMER.UNPIN":
-		return p.turn(who, verb, rest, m.Data)
+		return p.forward(who, verb, rest, m.Data)
 	}
 	return nil, errDenied
 }

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/getkin/kin-openapi/openapi3"
 	"go.uber.org/goleak"
@@ -24,7 +23,6 @@ import (
 	"headwater/api/web"
 	"headwater/bus"
 	"headwater/bus/bustest"
-	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
 	"headwater/connectors/driver"
@@ -69,22 +67,6 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-type eventLog struct{ *bus.Bus }
-
-func (l eventLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
-	s, err := l.EventsState(ctx)
-	return s.First, s.Last, s.Created, err
-}
-
-func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
-	sequence, err := strconv.ParseUint(msg.Metadata.Get(bus.MetaSequence), 10, 64)
-	if err != nil {
-		return 0, nil, err
-	}
-	e, err := bus.EventOf(msg)
-	return sequence, e, err
 }
 
 // databaseSettings are what a database of the tests takes.
@@ -150,7 +132,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 	must(err)
 	following, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	followed := make(chan error, 1)
-	go func() { followed <- h.view.Follow(following, eventLog{h.bus}) }()
+	go func() { followed <- h.view.Follow(following, h.bus) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-followed; err != nil {
@@ -165,7 +147,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 	must(err)
 	h.worker = startWorker(t, h.bus, h.view, h.vault)
 	d := Deps{
-		Commands: h.bus, Events: h.bus, History: eventLog{h.bus}, Reads: h.view, Connectors: testRegistry(t), Vault: h.vault, Lake: paperLake{}, Catalog: paperLake{},
+		Commands: h.bus, Events: h.bus, History: h.bus, Reads: h.view, Connectors: testRegistry(t), Vault: h.vault, Lake: paperLake{}, Catalog: paperLake{},
 		Idempotency: h.bus.Bucket(bus.BucketIdempotency), Webhooks: testWebhooks(t, h), Auth: h.auth, Log: log,
 	}
 	for _, c := range change {

@@ -28,7 +28,7 @@ func testWebhooks(t *testing.T, h *house) *webhooks.Registry {
 		t.Fatal(err)
 	}
 	hooks := webhooks.New(webhooks.Deps{
-		Bucket: h.bus.Bucket(bus.BucketWebhooks), Vault: h.vault, Events: eventLog{h.bus},
+		Bucket: h.bus.Bucket(bus.BucketWebhooks), Vault: h.vault, Events: h.bus,
 		Dial: connectors.Outbound(policy, time.Minute, nil), Allows: policy.Allows, Log: slog.New(slog.NewTextHandler(h.logs, nil)),
 		Options: webhooks.Options{Timeout: 2 * time.Second},
 	})

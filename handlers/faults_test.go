@@ -6,11 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
-
-	"headwater/bus"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
@@ -189,22 +185,4 @@ func (f *faultyWriter) Abort(ctx context.Context) error {
 		return nil
 	}
 	return f.Writer.Abort(ctx)
-}
-
-// busLog is the log as the projection reads it.
-type busLog struct{ bus *bus.Bus }
-
-func (l busLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
-	s, err := l.bus.EventsState(ctx)
-	return s.First, s.Last, s.Created, err
-}
-
-func (l busLog) Ordered(after uint64) message.Subscriber { return l.bus.Ordered(after) }
-
-func (l busLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
-	e, err := bus.EventOf(msg)
-	if err != nil {
-		return 0, nil, err
-	}
-	return e.Sequence, e, nil
 }

@@ -114,7 +114,7 @@ func newWorldOn(t *testing.T, lake string, options Options) *world {
 
 	var following sync.WaitGroup
 	following.Go(func() {
-		if err := w.store.Follow(ctx, busLog{w.bus}); err != nil && ctx.Err() == nil {
+		if err := w.store.Follow(ctx, w.bus); err != nil && ctx.Err() == nil {
 			t.Errorf("follow: %v", err)
 		}
 	})

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"go.uber.org/goleak"
 
 	"headwater/bus"
@@ -22,23 +20,6 @@ import (
 func TestMain(m *testing.M) {
 	bustest.CheckEvents()
 	goleak.VerifyTestMain(m)
-}
-
-// wire adapts the bus as the binary does.
-type wire struct{ *bus.Bus }
-
-func (w wire) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
-	s, err := w.EventsState(ctx)
-	return s.First, s.Last, s.Created, err
-}
-
-func (w wire) Decode(msg *message.Message) (uint64, *event.Event, error) {
-	sequence, err := strconv.ParseUint(msg.Metadata.Get(bus.MetaSequence), 10, 64)
-	if err != nil {
-		return 0, nil, err
-	}
-	e, err := bus.EventOf(msg)
-	return sequence, e, err
 }
 
 // TestRealLog follows an embedded broker on a real disk, across a restart, and
@@ -91,7 +72,7 @@ func TestRealLog(t *testing.T) {
 		}
 		following, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
-		go func() { ended <- s.Follow(following, wire{b}) }()
+		go func() { ended <- s.Follow(following, b) }()
 		if err := s.Wait(ctx, last); err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"go.uber.org/goleak"
 
 	"headwater/bus"
@@ -35,22 +34,6 @@ func TestMain(m *testing.M) {
 }
 
 const testLimit = 20 * time.Second
-
-type eventLog struct{ *bus.Bus }
-
-func (l eventLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
-	s, err := l.EventsState(ctx)
-	return s.First, s.Last, s.Created, err
-}
-
-func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
-	sequence, err := strconv.ParseUint(msg.Metadata.Get(bus.MetaSequence), 10, 64)
-	if err != nil {
-		return 0, nil, err
-	}
-	e, err := bus.EventOf(msg)
-	return sequence, e, err
-}
 
 // house is a registry over a real bus and vault.
 type house struct {
@@ -84,7 +67,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 		t.Fatal(err)
 	}
 	h.deps = Deps{
-		Bucket: h.bus.Bucket(bus.BucketWebhooks), Vault: vault, Events: eventLog{h.bus},
+		Bucket: h.bus.Bucket(bus.BucketWebhooks), Vault: vault, Events: h.bus,
 		Dial: connectors.Outbound(policy, time.Minute, nil), Allows: policy.Allows, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Options: Options{
 			Timeout: time.Second, Backoff: 20 * time.Millisecond, Limit: 100 * time.Millisecond, Lease: 3 * time.Second,

@@ -16,11 +16,11 @@ import (
 // is left by a broken connection expires within seconds. It returns
 // wire.ErrUnavailable when the broker did not answer.
 func (rs *Readers) CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error) {
-	turn, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
+	ticket, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {
 		return 0, fmt.Errorf("count events: %w", wire.Unavailable(err))
 	}
-	defer rs.past.Leave(turn)
+	defer rs.past.Leave(ticket)
 	name := wire.SecretName()
 	consumer, err := wire.Ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
 		return rs.broker.JS.CreateOrUpdateConsumer(ctx, event.Stream, jetstream.ConsumerConfig{

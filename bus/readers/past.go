@@ -56,11 +56,11 @@ func (rs *Readers) Past(ctx context.Context, after, last uint64, filters []strin
 // to the sequence that it returns, which lies beyond after. An event on the
 // filters must lie at last or beyond it. Large bodies stay where they are.
 func (rs *Readers) stretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
-	turn, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
+	ticket, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {
 		return nil, after, err
 	}
-	defer rs.past.Leave(turn)
+	defer rs.past.Leave(ticket)
 	type read struct {
 		found []*message.Message
 		at    uint64

@@ -41,7 +41,7 @@ func (rs *Readers) Replay(ctx context.Context, after, last uint64, each func(seq
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &replay{of: rs, ctx: ctx, give: cancel, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
+	r := &replay{of: rs, ctx: ctx, cancel: cancel, at: after, last: last, decode: make(chan *chunk, chunksAhead), chunks: make(chan *chunk, chunksAhead), large: make(chan struct{}, largeAhead)}
 	end := &ending{cancel}
 	if err := rs.broker.Track(end); err != nil {
 		cancel(err)
@@ -95,8 +95,8 @@ func (e *ending) Close() error { e.cancel(wire.ErrClosed); return nil }
 type replay struct {
 	of     *Readers
 	ctx    context.Context
-	give   context.CancelCauseFunc // up
-	at     uint64                  // sequence read
+	cancel context.CancelCauseFunc
+	at     uint64 // sequence read
 	last   uint64
 	decode chan *chunk
 	chunks chan *chunk   // closed when the last is read
@@ -133,7 +133,7 @@ func (r *replay) run() {
 		if r.at < r.last {
 			// It broke, skipped an event or has none for us: is the next one lost?
 			if lost := r.of.readable(r.ctx, r.at+1); lost != nil {
-				r.give(lost)
+				r.cancel(lost)
 				return
 			}
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -52,6 +54,24 @@ func (rs *Readers) EventsState(ctx context.Context) (StreamState, error) {
 		return StreamState{}, fmt.Errorf("state of %s: %w", event.Stream, wire.Unavailable(err))
 	}
 	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created, Readers: info.State.Consumers}, nil
+}
+
+// State returns what EventsState does, as those declare it who follow the log.
+func (rs *Readers) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
+	s, err := rs.EventsState(ctx)
+	return s.First, s.Last, s.Created, err
+}
+
+// Decode reads the event from a message of a reader, with its sequence, which it
+// also returns beside the error of wire.EventOf. A message without a sequence is an
+// error.
+func (rs *Readers) Decode(msg *message.Message) (uint64, *event.Event, error) {
+	sequence, err := strconv.ParseUint(msg.Metadata.Get(wire.MetaSequence), 10, 64)
+	if err != nil {
+		return 0, nil, fmt.Errorf("message %s has no sequence: %w", msg.UUID, err)
+	}
+	e, err := wire.EventOf(msg)
+	return sequence, e, err
 }
 
 // readable returns wire.ErrHistoryMissing when an event that the embedded broker's log

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
-
-	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/api"
 	"headwater/api/iceberg"
@@ -19,13 +16,8 @@ import (
 
 // The packages declare the interfaces they use; here the others are made to fit.
 
-// eventLog is the bus as the projection and the API's readers follow it.
+// eventLog is the bus as the projection follows it.
 type eventLog struct{ *bus.Bus }
-
-func (l eventLog) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
-	s, err := l.EventsState(ctx)
-	return s.First, s.Last, s.Created, err
-}
 
 func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
 	err := l.Bus.Replay(ctx, after, last, each)
@@ -33,15 +25,6 @@ func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequ
 		return fmt.Errorf("%w: %w", projections.ErrLost, err)
 	}
 	return err
-}
-
-func (l eventLog) Decode(msg *message.Message) (uint64, *event.Event, error) {
-	sequence, err := strconv.ParseUint(msg.Metadata.Get(bus.MetaSequence), 10, 64)
-	if err != nil {
-		return 0, nil, fmt.Errorf("message %s has no sequence: %w", msg.UUID, err)
-	}
-	e, err := bus.EventOf(msg)
-	return sequence, e, err
 }
 
 // lakeView is the lake as the API shows it.

@@ -69,6 +69,8 @@ func (*RestoreSource) CommandName() string   { return "RestoreSource" }
 func (*PurgeSource) CommandName() string     { return "PurgeSource" }
 func (*VerifySource) CommandName() string    { return "VerifySource" }
 func (*RenameSource) CommandName() string    { return "RenameSource" }
+func (*ChangeSchedule) CommandName() string  { return "ChangeSchedule" }
+func (*FireSchedule) CommandName() string    { return "FireSchedule" }
 
 // ConnectSource asks to check a source, read its schema and save it.
 type ConnectSource struct {

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func exampleMeta() Meta {
 	at := event.Address{Organization: "acme", Workspace: "sales-eu", Owner: "ada", Source: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}
-	m := event.At(at, event.Operation{ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: event.KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada", RequestID: "4hq5w2mzx7k3b6r8"})
+	m := event.At(at, event.Operation{ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: event.KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada", RequestID: "4hq5w2mzx7k3b6r8", Trigger: event.TriggerSchedule})
 	m.SourceName = "customer_db"
 	return Meta{Meta: m,
 		Deadline: time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)}
@@ -51,6 +51,9 @@ func examples() map[string]Data {
 		&RestoreSource{Meta: m, Name: "warehouse-2"},
 		&RenameSource{Meta: m, Name: "warehouse-3"},
 		&PurgeSource{Meta: m, Removed: 4711},
+		&ChangeSchedule{Meta: m, Schedule: &event.Schedule{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Every: "15m", After: "src_7k3b6r8t9v1c0d2ef4hq5w2mzx", Jitter: "10m",
+			Missed: "once", Overlap: "skip", Paused: true, Options: json.RawMessage(`{"mode":"incremental"}`)}},
+		&FireSchedule{Meta: m, Version: 3, Due: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)},
 	} {
 		byName[d.CommandName()] = d
 	}

@@ -23,6 +23,8 @@ var registry = []struct {
 	{func() Data { return new(PurgeSource) }, []string{event.KindPurge}},
 	{func() Data { return new(VerifySource) }, []string{event.KindVerify}},
 	{func() Data { return new(RenameSource) }, []string{event.KindRename}},
+	{func() Data { return new(ChangeSchedule) }, []string{event.KindSchedule}},
+	{func() Data { return new(FireSchedule) }, nil}, // its operation is the sync's
 }
 
 // All returns a fresh zero payload of every command.

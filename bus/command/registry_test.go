@@ -50,7 +50,7 @@ func TestRegistryIsWhole(t *testing.T) {
 		}
 	}
 	for _, name := range names {
-		if of[name] == 0 {
+		if of[name] == 0 && name != "FireSchedule" { // whose operation is that of its sync
 			t.Errorf("no kind of operation consists of %s", name)
 		}
 	}

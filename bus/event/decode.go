@@ -65,6 +65,7 @@ func (p *scanner) meta(m *Meta) {
 	p.flag(&op.Final, "final")
 	p.text(&op.Actor, "actor")
 	p.text(&op.RequestID, "request_id")
+	p.text(&op.Trigger, "trigger")
 	p.want('}')
 }
 
@@ -177,6 +178,9 @@ func (p *scanner) tableResult(r *TableResult) {
 	p.count(&r.Deleted, "deleted_records")
 	if p.field("as_of") {
 		r.AsOf = p.timeRef()
+	}
+	if p.field("fresh_until") {
+		r.FreshUntil = p.timeRef()
 	}
 	p.count(&r.RowsRead, "rows_read")
 	p.count(&r.BytesRead, "bytes_read")

@@ -51,13 +51,15 @@ type Meta struct {
 // message that has Final set.
 type Operation struct {
 	ID      string `json:"id"`              // the CloudEvents correlationid
-	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify, update, rename, request
+	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify, update, rename, schedule, request
 	Targets int    `json:"targets"`         // how many targets the request has, at least 1
 	Target  int    `json:"target"`          // which of them this is, from 0
 	Final   bool   `json:"final,omitempty"` // this message is the target's outcome
 	Actor   string `json:"actor,omitempty"` // user who asked
 	// RequestID is the X-Request-Id of the call, by which logs tell what it led to.
 	RequestID string `json:"request_id,omitempty"`
+	// Trigger is what began an operation that nobody asked for: TriggerSchedule.
+	Trigger string `json:"trigger,omitempty"`
 }
 
 // The kinds of operation.
@@ -72,9 +74,13 @@ const (
 	KindVerify   = "verify"
 	KindUpdate   = "update"
 	KindRename   = "rename"
+	KindSchedule = "schedule"
 	KindRequest  = "request" // a call that is no command: its event is all there is of it
 	KindPurge    = "purge"   // nobody asked: the grace period of a removed source has passed
 )
+
+// TriggerSchedule is the Operation.Trigger of what a source's schedule began.
+const TriggerSchedule = "schedule"
 
 // Header lets embedding payloads satisfy Data.
 func (m *Meta) Header() *Meta { return m }

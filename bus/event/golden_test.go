@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func exampleMeta() Meta {
 	m := At(Address{"acme", "sales-eu", "ada", "src_4hq5w2mzx7k3b6r8t9v1c0d2ef"}, Operation{
-		ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada", RequestID: "4hq5w2mzx7k3b6r8"})
+		ID: "op_k5w2mzx7k3b6r8t9v1c0d2ef4h", Kind: KindSync, Targets: 2, Target: 1, Final: true, Actor: "ada", RequestID: "4hq5w2mzx7k3b6r8", Trigger: TriggerSchedule})
 	m.SourceName = "customer_db"
 	return m
 }
@@ -33,7 +33,7 @@ func exampleTable() TableResult {
 	row, waiting := time.Date(2026, 11, 23, 9, 59, 58, 0, time.UTC), time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	return TableResult{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: 1200, Total: &total, Bytes: 48213, Files: 2,
 		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001",
-		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830, Notes: []string{"row (id) = (7) has a time beyond now"}, Deleted: 7, AsOf: &row,
+		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830, Notes: []string{"row (id) = (7) has a time beyond now"}, Deleted: 7, AsOf: &row, FreshUntil: &row,
 		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting,
 		WaitingFor: WaitingUpload, BytesUploaded: 30_000, RowsUploaded: &uploaded}
 }
@@ -67,6 +67,12 @@ func examples() map[string]Data {
 		&TableVerified{Meta: m, Table: Verification{Name: "orders", Namespace: "public", Status: "different", Reason: ReasonBadData, Message: "2 rows differ",
 			VerifiedThrough: &destroyed, SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001", SourceRows: 1200, LandedRows: 1199, Behind: 3, Missing: 1, Changed: 1, Surplus: 1, AtLeast: true,
 			Rows: []VerifiedRow{{What: "missing", Key: "id=7"}}, NotRead: []string{"note"}, DurationMS: 830}},
+		&ScheduleChanged{Meta: m, Version: 3, Schedule: &Schedule{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Every: "15m", After: "src_7k3b6r8t9v1c0d2ef4hq5w2mzx", Jitter: "10m",
+			Missed: "once", Overlap: "skip", Paused: true, Options: json.RawMessage(`{"mode":"incremental"}`)},
+			Sentence: "every day at 02:30 in Europe/Berlin", Anchor: &destroyed, DelayMS: 17_000, NextRun: &destroyed, Unchanged: true},
+		&ScheduleFired{Meta: m, Version: 3, Due: destroyed, At: destroyed, LateMS: 12, Outcome: RunStarted, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", AfterSync: "syn_7k3b6r8t9v1c0d2ef4hq5w2mzx", NextRun: &destroyed},
+		&ScheduleSkipped{Meta: m, Version: 3, Due: destroyed, At: destroyed, LateMS: 12, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Message: "the source was syncing", NextRun: &destroyed},
+		&ScheduleMissed{Meta: m, Version: 3, From: destroyed, Through: destroyed, At: destroyed, Count: 12, AtLeast: true, Reason: ReasonTimeout, Message: "no worker was there", NextRun: &destroyed},
 		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed},
 		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true},
 		&SourcePurged{Meta: m, Name: "warehouse", Removed: 4711},

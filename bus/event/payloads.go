@@ -298,6 +298,10 @@ type TableResult struct {
 	// several reads it is the first, and Notes say so. It is absent before
 	// anything is committed.
 	AsOf *time.Time `json:"as_of,omitempty"`
+	// FreshUntil is up to when the lake is complete: AsOf, once the table has
+	// ended as completed, and absent before. What complete means depends on the
+	// mode, as handlers/README.md says.
+	FreshUntil *time.Time `json:"fresh_until,omitempty"`
 
 	RowsRead  int64  `json:"rows_read,omitempty"`       // committed or not
 	BytesRead int64  `json:"bytes_read,omitempty"`      // of files where committed, else as the source sent them

@@ -22,6 +22,10 @@ var registry = []entry{
 	{make: func() Data { return new(SyncFailed) }},
 	{make: func() Data { return new(SyncCancelled) }},
 	{make: func() Data { return new(TableVerified) }},
+	{make: func() Data { return new(ScheduleChanged) }},
+	{make: func() Data { return new(ScheduleFired) }},
+	{make: func() Data { return new(ScheduleSkipped) }},
+	{make: func() Data { return new(ScheduleMissed) }},
 	{make: func() Data { return new(SourceRemoved) }},
 	{make: func() Data { return new(SourceRestored) }},
 	{make: func() Data { return new(SourcePurged) }},
@@ -76,7 +80,7 @@ func Reasons() []Reason {
 // Kinds returns every kind of operation there is.
 func Kinds() []string {
 	return []string{
-		KindConnect, KindTest, KindSync, KindCancel, KindCleanup, KindDiscover, KindRestore, KindVerify, KindUpdate, KindRename,
+		KindConnect, KindTest, KindSync, KindCancel, KindCleanup, KindDiscover, KindRestore, KindVerify, KindUpdate, KindRename, KindSchedule,
 		KindRequest, KindPurge,
 	}
 }

@@ -120,7 +120,7 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*web.Answer, error
 func (h *Handler) claim(ctx context.Context, r *request) (*idempotency.Claim, *web.Answer, error) {
 	return h.repeats.Claim(ctx, r.http.Header, idempotency.Call{
 		Organization: r.caller.Organization,
-		Parts:        []string{r.caller.Organization, r.caller.Username, r.route.method, r.route.path, r.workspace, r.variable("operation_id") + r.variable("webhook_id")},
+		Parts:        []string{r.caller.Organization, r.caller.Username, r.route.method, r.route.path, r.workspace, r.variable("operation_id") + r.variable("webhook_id") + r.variable("source_id")},
 		Content:      []string{r.query.Encode(), string(r.body)},
 	})
 }

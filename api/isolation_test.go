@@ -85,6 +85,15 @@ func ofSources(call string) func(i intruder) {
 	}
 }
 
+// ofSchedule is a call about when a source is synced by itself.
+func ofSchedule(method string, body any) func(i intruder) {
+	return func(i intruder) {
+		i.alike(func(id string) reply {
+			return i.call(method, "/data/w1/sources/"+id+"/schedule?scope="+i.scope, body)
+		})
+	}
+}
+
 // ofNobody is a call that names nothing that is anybody's.
 func ofNobody(intruder) {}
 
@@ -121,6 +130,9 @@ var intrusions = map[string]func(i intruder){
 			return i.post("/data/w1/rename", object{"scope": i.scope, "source_id": id, "name": "mine"})
 		})
 	},
+	"GET /data/{workspace_id}/sources/{source_id}/schedule":    ofSchedule(http.MethodGet, nil),
+	"PUT /data/{workspace_id}/sources/{source_id}/schedule":    ofSchedule(http.MethodPut, object{"every": "1h"}),
+	"DELETE /data/{workspace_id}/sources/{source_id}/schedule": ofSchedule(http.MethodDelete, nil),
 	"POST /data/{workspace_id}/cleanup": func(i intruder) {
 		ofSources("cleanup")(i)
 		if i.owner() {
@@ -229,7 +241,7 @@ func TestIsolation(t *testing.T) {
 	if r := ada.post("/data/w2/cleanup", object{"source_ids": []string{mine}}); r.Code != 404 {
 		t.Errorf("the owner in another workspace: %d", r.Code)
 	}
-	for _, verb := range []string{"RenameSource", "DiscoverSchema", "CancelOperation"} {
+	for _, verb := range []string{"RenameSource", "ChangeSchedule", "DiscoverSchema", "CancelOperation"} {
 		if n := h.worker.count(verb); n != 0 {
 			t.Errorf("%d of %s were sent", n, verb)
 		}

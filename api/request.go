@@ -162,7 +162,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *request) (*web.Answer, error)
 	if wrong := r.route.operation.CheckQuery(r.query); len(wrong) > 0 {
 		return nil, web.Malformed(web.Details(wrong)...)
 	}
-	if r.route.method == http.MethodPost {
+	if r.route.method == http.MethodPost || r.route.method == http.MethodPut {
 		if err := h.readBody(w, r); err != nil {
 			return nil, err
 		}
@@ -208,7 +208,7 @@ func (h *Handler) authorize(r *request) error {
 	return nil
 }
 
-// readBody reads, parses and judges the body of a POST.
+// readBody reads, parses and judges the body of a POST or PUT.
 func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	limit := h.Options.MaxBody
 	tooLarge := web.Fail(http.StatusRequestEntityTooLarge, "too_large", "The request is larger than %d bytes; send fewer sources at once", limit)

@@ -27,7 +27,7 @@ type route struct {
 	method, path string // as in openapi.yaml
 	open         bool   // needs no token; also served at the root
 	read         read   // of a GET
-	plan         plan   // of a POST that sends commands
+	plan         plan   // of a call that sends commands
 	act          act    // of another POST
 	unkept       bool   // the answer of act shows a secret
 
@@ -55,6 +55,9 @@ func (h *Handler) table() []route {
 		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: (*Handler).sync},
 		{method: http.MethodGet, path: data + "/checkpoints", read: (*Handler).checkpoints},
 		{method: http.MethodGet, path: data + "/tables", read: (*Handler).tables},
+		{method: http.MethodGet, path: data + "/sources/{source_id}/schedule", read: (*Handler).schedule},
+		{method: http.MethodPut, path: data + "/sources/{source_id}/schedule", plan: (*Handler).planSchedule},
+		{method: http.MethodDelete, path: data + "/sources/{source_id}/schedule", plan: (*Handler).planUnschedule},
 		{method: http.MethodGet, path: data + "/preview", read: (*Handler).preview},
 		{method: http.MethodPost, path: data + "/syncs/{sync_id}/cancel", plan: (*Handler).planCancelSync},
 		{method: http.MethodGet, path: data + "/operations", read: (*Handler).operations},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"headwater/api/web"
 	"headwater/projections"
@@ -21,7 +22,9 @@ type landedTable struct {
 	Location  string `json:"location"`
 	Metadata  string `json:"metadata_location"`
 	Records   int64  `json:"records"`
-	SyncID    string `json:"sync_id"`
+	// FreshUntil is up to when the lake is complete.
+	FreshUntil *time.Time `json:"fresh_until"`
+	SyncID     string     `json:"sync_id"`
 	// Storage is what a reader of a bucket must know beside the address.
 	Storage map[string]string `json:"storage,omitempty"`
 }
@@ -113,7 +116,7 @@ func (h *Handler) landed(r *request) ([]landedTable, error) {
 		}
 		for _, t := range tables {
 			if t.SnapshotID != 0 || t.Location != "" {
-				all = append(all, landedTable{SourceID: source.Address.Source, Source: source.Name, Namespace: t.Namespace, Name: t.Name, Records: t.Records, SyncID: t.SyncID})
+				all = append(all, landedTable{SourceID: source.Address.Source, Source: source.Name, Namespace: t.Namespace, Name: t.Name, Records: t.Records, FreshUntil: t.FreshUntil, SyncID: t.SyncID})
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
+	"headwater/handlers/schedule"
 	"headwater/projections"
 )
 
@@ -177,6 +178,8 @@ func (w *worker) do(ctx context.Context, c *command.Command) error {
 		return w.cancel(ctx, c, d)
 	case *command.RenameSource:
 		return w.rename(ctx, c, d)
+	case *command.ChangeSchedule:
+		return w.reschedule(ctx, c, d)
 	case *command.DiscoverSchema:
 		schema, err := w.view.Schema(c.Address(), 0)
 		if err != nil {
@@ -309,6 +312,23 @@ func (w *worker) cancel(ctx context.Context, c *command.Command, d *command.Canc
 		Meta: event.At(c.Address(), op), SyncID: d.SyncID, Reason: event.ReasonCancelled, By: c.Data.Header().Operation.Actor, Message: "the sync was cancelled",
 	}})
 	return err
+}
+
+func (w *worker) reschedule(ctx context.Context, c *command.Command, d *command.ChangeSchedule) error {
+	changed := &event.ScheduleChanged{Version: 1}
+	if d.Schedule == nil {
+		return w.say(ctx, c, true, changed)
+	}
+	s, err := schedule.Load(*d.Schedule)
+	if err != nil {
+		return err
+	}
+	at := time.Now().UTC().Truncate(time.Second)
+	changed.Schedule, changed.Sentence, changed.Anchor = &s.Schedule, s.Sentence(""), &at
+	if next := s.Of(c.Address().Source, at).After(at); !next.IsZero() && !s.Paused {
+		changed.NextRun = &next
+	}
+	return w.say(ctx, c, true, changed)
 }
 
 func (w *worker) rename(ctx context.Context, c *command.Command, d *command.RenameSource) error {

@@ -84,6 +84,13 @@ func (p projected) Source(a event.Address) (Source, error) {
 			source.Removal.DestroyedAfter = *after
 		}
 	}
+	source.ScheduleVersion = s.ScheduleVersion
+	if k := s.Schedule; k != nil {
+		source.Schedule = &Scheduled{Schedule: k.Schedule, Version: k.Version, Sentence: k.Sentence, Anchor: timeOf(k.Anchor), Next: timeOf(k.NextRun), AfterSync: k.AfterSync, Since: timeOf(k.Since)}
+		if r := k.LastRun; r != nil {
+			source.Schedule.Operation, source.Schedule.Started, source.Schedule.SyncID = r.OperationID, r.Outcome == event.RunStarted, r.SyncID
+		}
+	}
 	if s.Running == nil {
 		return source, nil
 	}
@@ -163,6 +170,25 @@ func (p projected) Due(before time.Time) ([]Due, error) {
 		all[i] = Due(d)
 	}
 	return all, err
+}
+
+func (p projected) DueRuns(now time.Time, most int) ([]DueRun, time.Time, error) {
+	found, next, err := p.store.DueRuns(now, most)
+	all := make([]DueRun, len(found))
+	for i, d := range found {
+		all[i] = DueRun(d)
+	}
+	return all, next, err
+}
+
+func (p projected) WatchRuns(ctx context.Context) <-chan struct{} { return p.store.WatchSchedules(ctx) }
+
+// timeOf returns the zero time for nil.
+func timeOf(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return *at
 }
 
 func (p projected) Watch(ctx context.Context, a event.Address) <-chan struct{} {

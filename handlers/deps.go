@@ -51,6 +51,11 @@ type State interface {
 	// Due returns the removed sources whose grace period ended before the time
 	// and that are not purged.
 	Due(before time.Time) ([]Due, error)
+	// DueRuns returns up to so many runs of schedules that are due and undecided,
+	// the longest due first, and when the first after those is due.
+	DueRuns(now time.Time, most int) (due []DueRun, next time.Time, err error)
+	// WatchRuns is Watch for what DueRuns returns.
+	WatchRuns(ctx context.Context) <-chan struct{}
 	// Watch returns a channel that receives after anything of the address was
 	// applied, until ctx ends.
 	Watch(ctx context.Context, a event.Address) <-chan struct{}
@@ -58,19 +63,21 @@ type State interface {
 
 // Source is a source as its history tells it.
 type Source struct {
-	Last          uint64   // sequence of the newest event that is in here, 0 if that is not known
-	Connected     bool     // and not removed
-	Removal       *Removal // of one that was removed, else nil
-	Name          string
-	Type          string
-	Connector     string
-	Config        json.RawMessage // public settings
-	SecretRef     string
-	Metadata      json.RawMessage
-	Sync          json.RawMessage // the sync options that it keeps, nil for none
-	ConfigVersion int
-	SchemaVersion int
-	Running       *Running // the sync that was started and has not ended
+	Last            uint64   // sequence of the newest event that is in here, 0 if that is not known
+	Connected       bool     // and not removed
+	Removal         *Removal // of one that was removed, else nil
+	Name            string
+	Type            string
+	Connector       string
+	Config          json.RawMessage // public settings
+	SecretRef       string
+	Metadata        json.RawMessage
+	Sync            json.RawMessage // the sync options that it keeps, nil for none
+	ConfigVersion   int
+	SchemaVersion   int
+	Running         *Running // the sync that was started and has not ended
+	Schedule        *Scheduled
+	ScheduleVersion int // it counts on where there is none
 }
 
 // Schema is one version of a source's schema.

@@ -56,7 +56,7 @@ func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
 		j.log.Error("a command was given up", "error", cause)
 	}
 	_, err := j.advance(ctx, func(v view) (move, error) {
-		if v.ended {
+		if verb, _ := verbOf(j.data); v.ended && !verb.whole {
 			return move{}, nil
 		}
 		return j.failed(v, &failure{reason, message})

@@ -37,9 +37,12 @@ type Options struct {
 	// tenth of Keep where that is less, but not below 1 s.
 	SweepEvery time.Duration
 
+	// Clock is what schedules go by: the system's.
+	Clock Clock
+
 	// Seam is called at each step of the durability order, for tests that stop
 	// a worker there: "appended <Event>", "wrote" (some
-	// rows), "staged" (a range), "committed" (to a table), "checkpointed" (the commit was told of), "destroyed" (the keys of
+	// rows), "staged" (a range), "committed" (to a table), "decided" (about a run of a schedule), "checkpointed" (the commit was told of), "destroyed" (the keys of
 	// a purged source). nil in production.
 	Seam func(step string)
 }
@@ -68,6 +71,9 @@ func (o Options) WithDefaults() Options {
 	o.CommitBytes = cmp.Or(o.CommitBytes, 64<<20)
 	o.CommitEvery = cmp.Or(o.CommitEvery, 30*time.Second)
 	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
+	if o.Clock == nil {
+		o.Clock = systemClock{}
+	}
 	if o.SweepEvery == 0 {
 		if o.SweepEvery = time.Minute; o.Keep > 0 {
 			o.SweepEvery = max(time.Second, min(time.Minute, o.Keep/10))

@@ -171,6 +171,9 @@ func (t *tableRun) snapshot() event.TableResult {
 	r := t.result
 	r.RowsRead, r.BytesRead = r.Records, r.Bytes
 	r.Records, r.Bytes = t.committed.Records, t.committed.Bytes
+	if r.Status == statusCompleted {
+		r.FreshUntil = r.AsOf
+	}
 	l := t.lookLocked(now)
 	r.BytesUploaded, t.uploaded = l.taken, l.taken
 	if r.Status == statusRunning {

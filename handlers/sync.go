@@ -132,7 +132,8 @@ func (a *attempt) begin(ctx context.Context) error {
 // together with its command.
 func (a *attempt) behind(other *Running) move {
 	if time.Since(other.Updated) < a.h.options.StaleAfter {
-		if !reflect.ValueOf(a.asked).IsZero() { // which that one does not have, or not surely
+		byItself := a.j.operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
+		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
 			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; wait for it or cancel it")
 		}
 		m := a.j.rejected(event.ReasonAlreadySyncing, "another sync of the source is running")

@@ -21,6 +21,8 @@ type verb struct {
 	// failed returns the event that ends the target after a failure, none where
 	// nobody asked.
 	failed func(j *job, v view, why *failure) (move, error)
+	// whole says that failed is asked about an ended target, too: it has more to end.
+	whole bool
 	// settle does what else must not be left behind, nil for nothing.
 	settle func(ctx context.Context, j *job) error
 }
@@ -72,6 +74,14 @@ func verbs() map[string]verb {
 		"RenameSource": {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.rename) },
 			concurrency: 64, failed: rejects,
+		},
+		"ChangeSchedule": {
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.changeSchedule) },
+			concurrency: 64, failed: rejects,
+		},
+		"FireSchedule": { // one event, one command
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.fire) },
+			concurrency: 64, failed: runGivenUp, whole: true,
 		},
 	}
 }

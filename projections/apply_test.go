@@ -75,7 +75,7 @@ func TestDocuments(t *testing.T) {
 			h.add(started(ann, going("op_2", "sync", 1, 0), "syn_1", 1))
 		}, "source", map[string]any{"status": "syncing", "last_sync": map[string]any{
 			"sync_id": "syn_1", "status": "running", "mode": "full_refresh", "records_processed": 0., "bytes": 0., "duration_ms": 0.,
-			"started_at": "2026-03-01T12:00:03Z", "finished_at": nil, "error": nil}}},
+			"started_at": "2026-03-01T12:00:03Z", "finished_at": nil, "error": nil, "fresh_until": nil}}},
 		{"synced", sync("completed"), "source", map[string]any{"status": "connected", "records": 7.}},
 		{"synced sync", sync("completed"), "sync", map[string]any{"status": "completed", "records_processed": 7., "bytes": 70., "duration_ms": 1500., "source_name": "a", "error": nil, "operation_id": "op_2"}},
 		{"partly synced", sync("partial"), "sync", map[string]any{"status": "partial"}},

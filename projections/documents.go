@@ -21,6 +21,8 @@ type (
 	Target       = layout.Target
 	Verification = layout.Verification
 	Result       = layout.Result
+	Schedule     = layout.Schedule
+	Run          = layout.Run
 )
 
 // The statuses of documents.

@@ -31,8 +31,16 @@ func drawHistory(t *rapid.T) []*event.Event {
 		if rapid.Bool().Draw(t, "committed") {
 			result = holding(rapid.Int64Range(0, 30).Draw(t, "total"), result)
 		}
+		version, due := rapid.IntRange(1, 2).Draw(t, "version"), (*time.Time)(nil)
+		if rapid.Bool().Draw(t, "due") {
+			at := epoch.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "due in")) * time.Millisecond)
+			due = &at
+		}
+		if rapid.Bool().Draw(t, "fresh") {
+			result.FreshUntil = due
+		}
 		var d event.Data
-		switch rapid.IntRange(0, 17).Draw(t, "kind") {
+		switch rapid.IntRange(0, 21).Draw(t, "kind") {
 		case 0, 1:
 			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
@@ -69,6 +77,18 @@ func drawHistory(t *rapid.T) []*event.Event {
 			d = &event.RequestRefused{Meta: event.At(at("ann", "refused"), op), Status: 404, Message: "<no>"}
 		case 17:
 			d = &event.WebhookCreated{Meta: event.At(at("ann", "whk_1"), op), Receiver: "https://a"}
+		case 18:
+			c := &event.ScheduleChanged{Meta: event.At(a, op), Version: version, NextRun: due, Unchanged: rapid.IntRange(0, 4).Draw(t, "unchanged") == 0}
+			if rapid.IntRange(0, 3).Draw(t, "scheduled") > 0 {
+				c.Schedule = &event.Schedule{After: rapid.SampledFrom([]string{"", "src_a", "src_b"}).Draw(t, "after"), Paused: rapid.IntRange(0, 3).Draw(t, "paused") == 0, Missed: "once"}
+			}
+			d = c
+		case 19:
+			d = &event.ScheduleFired{Meta: event.At(a, op), Version: version, Due: epoch, Outcome: rapid.SampledFrom([]string{"started", "attached"}).Draw(t, "outcome"), SyncID: sync, NextRun: due}
+		case 20:
+			d = &event.ScheduleSkipped{Meta: event.At(a, op), Version: version, Due: epoch, SyncID: sync, NextRun: due}
+		case 21:
+			d = &event.ScheduleMissed{Meta: event.At(a, op), Version: version, From: epoch, Through: epoch, Count: 2, Reason: reason, NextRun: due}
 		}
 		e := h.add(d)
 		if d != nil {

@@ -17,11 +17,12 @@ type waiting struct {
 	sequences  sequenceHeap
 	operations map[string]map[chan struct{}]struct{}
 	sources    map[event.Address]map[chan struct{}]struct{}
+	schedules  map[chan struct{}]struct{}
 }
 
 // wake signals everyone that a batch concerns; everyone who watches a source, if
 // changed is nil. It never blocks.
-func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended []string) {
+func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended []string, scheduled bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.sequences) > 0 && w.sequences[0].sequence <= position {
@@ -32,6 +33,11 @@ func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ende
 			close(ch)
 		}
 		delete(w.operations, k)
+	}
+	if scheduled {
+		for ch := range w.schedules {
+			signal(ch)
+		}
 	}
 	if len(w.sources) == 0 {
 		return
@@ -139,6 +145,25 @@ func (s *Store) WatchSource(ctx context.Context, a event.Address) <-chan struct{
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		remove(w.sources, a, ch)
+	})
+	return ch
+}
+
+// WatchSchedules is WatchSource for the times at which runs of schedules are
+// due.
+func (s *Store) WatchSchedules(ctx context.Context) <-chan struct{} {
+	ch := make(chan struct{}, 1)
+	w := &s.waiting
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.schedules == nil {
+		w.schedules = make(map[chan struct{}]struct{})
+	}
+	w.schedules[ch] = struct{}{}
+	context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.schedules, ch)
 	})
 	return ch
 }

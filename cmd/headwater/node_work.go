@@ -58,6 +58,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	select {
 	case <-router.Running():
 		n.beside(life, "sweep", h.Sweep)
+		n.beside(life, "schedules", h.RunSchedules)
 		return nil
 	case <-ended:
 		return errors.New("workers: the router did not start")

@@ -19,8 +19,9 @@ type Effect struct {
 	Position uint64
 	Touched  bool // any event moved the position
 
-	Changed map[event.Address]struct{} // sources of which anything was applied, nil for not counted
-	Ended   []string                   // keys of operations that have their outcome
+	Changed   map[event.Address]struct{} // sources of which anything was applied, nil for not counted
+	Ended     []string                   // keys of operations that have their outcome
+	Scheduled bool                       // when a run of a schedule is due has changed
 }
 
 // Batch is one batch of events, in the order of their sequences. It is not safe for concurrent use.
@@ -186,6 +187,14 @@ func (t *Batch) tell(e *event.Event) (*news, error) {
 		return t.purged(d)
 	case *event.SourceDestroyed:
 		return t.destroyed(d), nil
+	case *event.ScheduleChanged:
+		return t.scheduleChanged(d)
+	case *event.ScheduleFired:
+		return t.scheduleFired(d)
+	case *event.ScheduleSkipped:
+		return t.scheduleSkipped(d)
+	case *event.ScheduleMissed:
+		return t.scheduleMissed(d)
 	case *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
 		return nil, nil // what callers did, which the log alone tells
 	}

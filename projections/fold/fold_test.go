@@ -135,6 +135,7 @@ func TestNoClock(t *testing.T) {
 var endsTarget = map[string]bool{
 	"ConnectionTested": true, "SourceConnected": true, "SourceConnectFailed": true, "SchemaDiscovered": true, "CommandRejected": true,
 	"SyncCompleted": true, "SyncFailed": true, "SyncCancelled": true, "TableVerified": true,
+	"ScheduleChanged": true, "ScheduleFired": true, "ScheduleSkipped": false, "ScheduleMissed": true,
 	"SourceRemoved": true, "SourceRestored": true, "SourcePurged": true, "SourceDestroyed": true,
 	"SyncStarted": true, "SyncProgressed": false, "OperationAccepted": false,
 	"WebhookCreated": false, "WebhookRotated": false, "WebhookDeleted": false, "RequestRefused": false,

@@ -60,7 +60,7 @@ func (t *Batch) operation(meta *event.Meta) (*cell[layout.Operation], error) {
 	}
 	if !o.exists {
 		o.v = layout.Operation{
-			ID: op.ID, Organization: meta.Organization, Workspace: meta.WorkspaceID, Owner: meta.Owner, Actor: op.Actor,
+			ID: op.ID, Organization: meta.Organization, Workspace: meta.WorkspaceID, Owner: meta.Owner, Actor: op.Actor, Trigger: op.Trigger,
 			Kind: op.Kind, Status: layout.StatusRunning, Total: max(op.Targets, 1), CreatedAt: t.at, UpdatedAt: t.at, Sequence: t.sequence,
 		}
 		t.operations.touch(o)

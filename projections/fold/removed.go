@@ -41,6 +41,13 @@ func (t *Batch) revive() error {
 	}
 	src := &t.source.v
 	src.Removed, src.Removal, src.Running = false, nil, nil
+	if s := src.Schedule; s != nil {
+		at := t.at
+		s.Since = &at
+		if err := t.due(t.source, s.NextRun, s.AfterSync); err != nil {
+			return err
+		}
+	}
 	return t.count(+1)
 }
 

@@ -109,6 +109,9 @@ func (t *Batch) removed(d *event.SourceRemoved) (*news, error) {
 		name.v.ID, name.v.Incarnation = "", t.sequence
 		t.names.touch(name)
 	}
+	if err := t.undue(src); err != nil {
+		return nil, err
+	}
 	src.Removed, src.Running = true, nil
 	src.Removal = &layout.Removal{Sequence: t.sequence, At: t.at, Purged: d.Purged || d.DestroyedAfter == nil}
 	if !src.Removal.Purged {

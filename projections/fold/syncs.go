@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"errors"
 	"strings"
 
 	"headwater/bus/event"
@@ -97,7 +98,36 @@ func (t *Batch) syncCompleted(d *event.SyncCompleted) (*news, error) {
 	if d.Status == layout.StatusPartial {
 		status = layout.StatusPartial
 	}
-	return newsOfSync(&y.v.Sync), t.endSync(y, status, nil)
+	if err := t.endSync(y, status, nil); err != nil {
+		return nil, err
+	}
+	return newsOfSync(&y.v.Sync), errors.Join(t.freshen(y.v.ID, d.Tables), t.wakeDependents(d.SyncID))
+}
+
+// freshen notes with the source's last sync up to when its tables are complete.
+func (t *Batch) freshen(syncID string, results []event.TableResult) error {
+	last := t.source.v.LastSync
+	if !t.alive() || last == nil || last.SyncID != syncID {
+		return nil
+	}
+	last.FreshUntil = nil
+	a := t.address
+	for i := range results {
+		r := &results[i]
+		landed, err := t.landed.get(t.db, t.key(layout.KeyLanded, a.Organization, a.Workspace, a.Owner, a.Source, r.Namespace, r.Name))
+		if err != nil {
+			return err
+		}
+		fresh := landed.v.FreshUntil
+		if fresh == nil {
+			last.FreshUntil = nil
+			return nil
+		}
+		if last.FreshUntil == nil || fresh.Before(*last.FreshUntil) {
+			last.FreshUntil = fresh
+		}
+	}
+	return nil
 }
 
 func (t *Batch) syncFailed(d *event.SyncFailed) (*news, error) {
@@ -225,6 +255,9 @@ func (t *Batch) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	}
 	if r.CursorName != "" {
 		l.Cursor, l.CursorName = r.Cursor, r.CursorName
+	}
+	if r.FreshUntil != nil {
+		l.FreshUntil = r.FreshUntil
 	}
 	t.landed.touch(entry)
 	return nil

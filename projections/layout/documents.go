@@ -45,6 +45,9 @@ type Source struct {
 	LastSync        *LastSync       `json:"last_sync,omitempty"`
 	Removed         bool            `json:"removed,omitempty"`
 	Removal         *Removal        `json:"removal,omitempty"` // while Removed
+	Schedule        *Schedule       `json:"schedule,omitempty"`
+	ScheduleVersion int             `json:"schedule_version,omitempty"` // it counts on where there is none any more
+	Dependents      []string        `json:"dependents,omitempty"`       // sources whose schedule goes by this one's syncs
 }
 
 // Removal is how a source was removed.
@@ -79,6 +82,8 @@ type LastSync struct {
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
 	Error      *Failure   `json:"error,omitempty"`
+	// FreshUntil is the oldest of its tables, nil where one of them has none.
+	FreshUntil *time.Time `json:"fresh_until,omitempty"`
 }
 
 // Failure is why something did not work out.
@@ -89,14 +94,15 @@ type Failure struct {
 
 // Landed is what lies in the lake of one table.
 type Landed struct {
-	Records    int64     `json:"records"` // that readers see, of all syncs
-	SyncID     string    `json:"sync_id"` // the last that committed
-	Mode       string    `json:"mode"`
-	Location   string    `json:"location,omitempty"`
-	SnapshotID int64     `json:"snapshot_id,omitempty"`
-	Cursor     string    `json:"cursor,omitempty"`
-	CursorName string    `json:"cursor_name,omitempty"`
-	At         time.Time `json:"at"`
+	Records    int64      `json:"records"` // that readers see, of all syncs
+	SyncID     string     `json:"sync_id"` // the last that committed
+	Mode       string     `json:"mode"`
+	Location   string     `json:"location,omitempty"`
+	SnapshotID int64      `json:"snapshot_id,omitempty"`
+	Cursor     string     `json:"cursor,omitempty"`
+	CursorName string     `json:"cursor_name,omitempty"`
+	At         time.Time  `json:"at"`
+	FreshUntil *time.Time `json:"fresh_until,omitempty"` // up to when the lake is complete
 	// Checkpoints are the sequences of those that are kept, oldest first.
 	Checkpoints []uint64 `json:"checkpoints,omitempty"`
 }
@@ -136,8 +142,9 @@ type Operation struct {
 	ID           string     `json:"operation_id"`
 	Organization string     `json:"organization"`
 	Workspace    string     `json:"workspace"`
-	Owner        string     `json:"owner,omitempty"` // of its sources; empty for scope "organization"
-	Actor        string     `json:"actor,omitempty"` // who asked
+	Owner        string     `json:"owner,omitempty"`   // of its sources; empty for scope "organization"
+	Actor        string     `json:"actor,omitempty"`   // who asked
+	Trigger      string     `json:"trigger,omitempty"` // what began it, where nobody did
 	Kind         string     `json:"kind"`
 	Status       string     `json:"status"`
 	Total        int        `json:"targets_total"`

@@ -84,6 +84,7 @@ func (o *Object) operation(name string, op event.Operation) {
 	o.truthOrNone("final", op.Final)
 	o.textOrNone("actor", op.Actor)
 	o.textOrNone("request_id", op.RequestID)
+	o.textOrNone("trigger", op.Trigger)
 	o.close()
 }
 
@@ -157,11 +158,19 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 		if l.Error != nil {
 			o.failure("error", l.Error)
 		}
+		err = errors.Join(err, o.momentOrNone("fresh_until", l.FreshUntil))
 		o.close()
 	}
 	o.truthOrNone("removed", s.Removed)
 	if s.Removal != nil {
 		err = errors.Join(err, o.any("removal", s.Removal))
+	}
+	if s.Schedule != nil {
+		err = errors.Join(err, o.any("schedule", s.Schedule))
+	}
+	o.numberOrNone("schedule_version", int64(s.ScheduleVersion))
+	if len(s.Dependents) > 0 {
+		err = errors.Join(err, o.any("dependents", s.Dependents))
 	}
 	return o.End(), err
 }
@@ -211,6 +220,7 @@ func appendOperation(b []byte, v *Operation) ([]byte, error) {
 	o.Text("workspace", v.Workspace)
 	o.textOrNone("owner", v.Owner)
 	o.textOrNone("actor", v.Actor)
+	o.textOrNone("trigger", v.Trigger)
 	o.Text("kind", v.Kind)
 	o.Text("status", v.Status)
 	o.Number("targets_total", int64(v.Total))
@@ -242,6 +252,9 @@ func EncodeLanded(b []byte, l *Landed) ([]byte, error) {
 	o.textOrNone("cursor", l.Cursor)
 	o.textOrNone("cursor_name", l.CursorName)
 	if err := o.moment("at", l.At); err != nil {
+		return nil, err
+	}
+	if err := o.momentOrNone("fresh_until", l.FreshUntil); err != nil {
 		return nil, err
 	}
 	if len(l.Checkpoints) > 0 {
@@ -282,6 +295,9 @@ func AppendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	}
 	o.numberOrNone("deleted_records", r.Deleted)
 	if err := o.momentOrNone("as_of", r.AsOf); err != nil {
+		return nil, err
+	}
+	if err := o.momentOrNone("fresh_until", r.FreshUntil); err != nil {
 		return nil, err
 	}
 	o.numberOrNone("rows_read", r.RowsRead)

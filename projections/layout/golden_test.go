@@ -43,7 +43,7 @@ func TestGolden(t *testing.T) {
 	v, err = AppendSyncTable(nil, r)
 	value("sync table", v, err)
 	value("checkpoint", AppendCheckpoint(nil, "syn_1", 9, at, r), nil)
-	v, err = EncodeLanded(nil, &Landed{Records: 7, SyncID: "syn_1", Mode: "full", Location: "lake/a", SnapshotID: 1 << 60, At: at, Checkpoints: []uint64{8, 9}})
+	v, err = EncodeLanded(nil, &Landed{Records: 7, SyncID: "syn_1", Mode: "full", Location: "lake/a", SnapshotID: 1 << 60, At: at, FreshUntil: &at, Checkpoints: []uint64{8, 9}})
 	value("landed", v, err)
 	v, err = EncodeName(nil, &Name{ID: "src_1", Incarnation: 7, Shared: true})
 	value("name", v, err)
@@ -91,27 +91,32 @@ func goldenKeys(b *bytes.Buffer, src *Source) {
 	fmt.Fprintf(b, "history key %q\n", HistoryKey(src, 9))
 	fmt.Fprintf(b, "removed key %q\n", RemovedKey(src))
 	fmt.Fprintf(b, "due key %q\n", DueKey(src))
+	fmt.Fprintf(b, "run key %q\n", RunKey(src))
 	fmt.Fprintf(b, "span key %q %d\n", SpanKey(nil, span), millisecond)
 }
 
 func goldenValues() (*Source, *SyncEntry, *Operation, *Target) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
-	op := event.Operation{ID: "op_1", Kind: "sync", Targets: 2, Target: 1, Actor: "ann"}
+	op := event.Operation{ID: "op_1", Kind: "sync", Targets: 2, Target: 1, Actor: "ann", Trigger: "schedule"}
 	failure := &Failure{Reason: event.ReasonConflict, Message: `<it> is "held"`}
 	src := &Source{
 		Address: event.Address{Organization: "acme", Workspace: "w1", Owner: "ann", Source: "src_1"}, Name: "a", Type: "csv", Connector: "file",
 		Config: json.RawMessage(`{"path":"a"}`), SecretRef: "ref", Metadata: json.RawMessage(`{}`), Sync: json.RawMessage(`{"mode":"full"}`),
 		ConfigVersion: 2, SchemaVersion: 3, Tables: 4, LeftOut: 1, Records: 7, Location: "lake", Status: StatusFailed, CreatedAt: at, UpdatedAt: at,
 		CreatedSequence: 5, LastSequence: 9, Running: &Running{SyncID: "syn_2", Attempt: 1, Fence: 9, Operation: op},
-		LastSync: &LastSync{SyncID: "syn_1", Status: StatusFailed, Mode: "full", StartedAt: at, FinishedAt: &at, Error: failure},
+		LastSync: &LastSync{SyncID: "syn_1", Status: StatusFailed, Mode: "full", StartedAt: at, FinishedAt: &at, Error: failure, FreshUntil: &at},
 		Removed:  true, Removal: &Removal{Sequence: 9, At: at, DestroyedAfter: &at},
+		Schedule: &Schedule{Schedule: event.Schedule{Cron: "30 2 * * *", TimeZone: "UTC", Jitter: "1m", Missed: "once", Overlap: "attach", Options: json.RawMessage(`{"mode":"full"}`)},
+			Version: 3, Sentence: "every day", Anchor: &at, DelayMS: 7000, NextRun: &at, AfterSync: "syn_1", Since: &at,
+			LastRun: &Run{Due: at, At: at, LateMS: 5, Outcome: RunMissed, Runs: 2, SyncID: "syn_1", OperationID: "op_1", Message: "late"}},
+		ScheduleVersion: 3, Dependents: []string{"src_2"},
 	}
 	y := &SyncEntry{
 		Sync: Sync{ID: "syn_1", Address: src.Address, SourceName: "a", Operation: op, Status: StatusFailed, Mode: "full", Attempt: 1,
 			TablesTotal: 4, Expected: 70, Fence: 8, Began: 7, Records: 6, Bytes: 5, DurationMS: 4, StartedAt: at, UpdatedAt: at, FinishedAt: &at, Error: failure},
 		Followers: []Follower{{Operation: "op_2", Target: 3}},
 	}
-	o := &Operation{ID: "op_1", Organization: "acme", Workspace: "w1", Owner: "ann", Actor: "ann", Kind: "sync", Status: StatusPartial,
+	o := &Operation{ID: "op_1", Organization: "acme", Workspace: "w1", Owner: "ann", Actor: "ann", Trigger: "schedule", Kind: "sync", Status: StatusPartial,
 		Total: 2, Completed: 1, Failed: 1, CreatedAt: at, UpdatedAt: at, FinishedAt: &at, Sequence: 9}
 	n := int64(6)
 	g := &Target{SourceID: "src_1", Name: "a", Status: StatusFailed, SyncID: "syn_1", Attached: true, Reason: failure.Reason, Message: failure.Message,

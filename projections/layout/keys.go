@@ -14,7 +14,7 @@ import (
 
 // Version is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const Version = 9
+const Version = 10
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by PutText, so that no text reaches into its neighbour and one
@@ -42,6 +42,7 @@ const (
 	KeyRemoved     = 's' // org, workspace, owner, created sequence, source -> document of a removed source that can be restored
 	KeyDue         = 't' // millisecond, org, workspace, owner, source -> sequence of the SourceRemoved whose grace period ends then
 	KeyOperationOf = 'u' // org, workspace, owner, ^began, operation -> nothing
+	KeyRun         = 'v' // millisecond, org, workspace, owner, source -> version of its schedule, whose next run is due then
 )
 
 // The parts of one schema version, after its ^sequence. The entry, which can be
@@ -85,6 +86,7 @@ func Tables() []Table {
 		{KeyRemoved, "removed sources", false},
 		{KeyDue, "grace periods", false},
 		{KeyOperationOf, "operations by owner", false},
+		{KeyRun, "due runs", false},
 	}
 }
 

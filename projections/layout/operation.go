@@ -35,6 +35,7 @@ func operationDocument(b []byte, o *Operation) []byte {
 	w.Time("updated_at", o.UpdatedAt)
 	w.TimeOrNull("finished_at", o.FinishedAt)
 	w.TextOrNull("actor", o.Actor)
+	w.textOrNone("trigger", o.Trigger)
 	w.Number("targets_total", int64(o.Total))
 	return w.End()
 }

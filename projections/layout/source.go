@@ -93,6 +93,7 @@ func sourceDocument(b []byte, src *Source) []byte {
 		o.Time("removed_at", src.Removal.At)
 		o.TimeOrNull("destroyed_after", src.Removal.DestroyedAfter)
 	}
+	o.schedule("schedule", src.Schedule)
 	if src.LastSync == nil {
 		o.Raw("last_sync", nil)
 		return o.End()
@@ -103,6 +104,7 @@ func sourceDocument(b []byte, src *Source) []byte {
 	o.Time("started_at", l.StartedAt)
 	o.TimeOrNull("finished_at", l.FinishedAt)
 	o.failure("error", l.Error)
+	o.TimeOrNull("fresh_until", l.FreshUntil)
 	o.close()
 	return o.End()
 }

@@ -30,6 +30,7 @@ func syncDocument(b []byte, y *Sync) []byte {
 	o.Text("source_id", y.Address.Source)
 	o.Text("source_name", y.SourceName)
 	o.Text("operation_id", y.Operation.ID)
+	o.textOrNone("trigger", y.Operation.Trigger)
 	o.Text("status", y.Status)
 	o.Text("mode", y.Mode)
 	o.Number("attempt", int64(y.Attempt))

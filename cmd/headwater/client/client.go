@@ -22,6 +22,7 @@ type Commands struct {
 	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
 	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
 	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
+	Schedule    ScheduleCmd    `cmd:"" group:"client" help:"Have a source synced by itself."`
 	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
 	Preview     PreviewCmd     `cmd:"" group:"client" help:"Show some rows of a landed table."`
 	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`

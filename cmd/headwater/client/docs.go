@@ -22,6 +22,7 @@ type SourceDoc struct {
 	LastSync  *LastSync       `json:"last_sync"`
 	Metadata  json.RawMessage `json:"metadata"`
 	Sync      json.RawMessage `json:"sync_options,omitempty"` // that it keeps
+	Schedule  *ScheduleDoc    `json:"schedule"`
 
 	RemovedAt      *time.Time `json:"removed_at"`      // of removed ones
 	DestroyedAfter *time.Time `json:"destroyed_after"` // likewise

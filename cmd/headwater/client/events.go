@@ -299,6 +299,20 @@ func (e eventDoc) what() string {
 		return fmt.Sprintf("%s: %s", d.Reason, d.Message)
 	case *event.ConnectionTested:
 		return d.Message
+	case *event.ScheduleChanged:
+		switch {
+		case d.Schedule == nil:
+			return "removed: it is synced when somebody asks"
+		case d.Schedule.Paused:
+			return "paused: " + d.Sentence
+		}
+		return d.Sentence
+	case *event.ScheduleFired:
+		return fmt.Sprintf("due %s: %s, %s", d.Due.Local().Format(time.DateTime), d.Outcome, d.SyncID)
+	case *event.ScheduleSkipped:
+		return fmt.Sprintf("due %s: skipped, %s", d.Due.Local().Format(time.DateTime), d.Message)
+	case *event.ScheduleMissed:
+		return fmt.Sprintf("%s from %s on: %s", terminal.Several(d.Count, "run"), d.From.Local().Format(time.DateTime), d.Message)
 	case *event.TableVerified:
 		return fmt.Sprintf("%s is %s: %s", FullName(d.Table.Namespace, d.Table.Name), d.Table.Status, d.Table.Message)
 	case *event.CommandRejected:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,12 @@ func (c *ListCmd) elsewhere(ctx context.Context, api *Client, query url.Values) 
 
 // SourceGrid returns the sources as a table for people, with times as seen at now.
 func SourceGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
-	g := terminal.NewGrid("NAME", "TYPE", "CONNECTOR", "STATUS", "#TABLES", "#RECORDS", "LAST SYNC", "ID")
+	columns := []string{"NAME", "TYPE", "CONNECTOR", "STATUS", "#TABLES", "#RECORDS", "LAST SYNC"}
+	scheduled := slices.ContainsFunc(sources, func(s SourceDoc) bool { return s.Schedule != nil })
+	if scheduled {
+		columns = append(columns, "NEXT")
+	}
+	g := terminal.NewGrid(append(columns, "ID")...)
 	for _, source := range sources {
 		last := "never"
 		if l := source.LastSync; l != nil {
@@ -92,8 +98,15 @@ func SourceGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
 				last += " " + humanize.RelTime(*l.FinishedAt, now, "ago", "from now")
 			}
 		}
-		g.Add(source.Name, source.Type, source.Connector, source.Status,
-			terminal.Count(int64(source.Tables)), terminal.Count(source.Records), last, source.ID)
+		row := []string{source.Name, source.Type, source.Connector, source.Status, terminal.Count(int64(source.Tables)), terminal.Count(source.Records), last}
+		if scheduled {
+			next := ""
+			if source.Schedule != nil {
+				next = source.Schedule.next(now)
+			}
+			row = append(row, next)
+		}
+		g.Add(append(row, source.ID)...)
 	}
 	return g
 }

@@ -89,6 +89,8 @@ func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 			level = slog.LevelError
 		}
 		return level, "command rejected", append([]slog.Attr{slog.String("command", d.Command), slog.String("sync_id", d.SyncID)}, why(d.Reason, d.Message)...)
+	case *event.ScheduleChanged, *event.ScheduleFired, *event.ScheduleSkipped, *event.ScheduleMissed:
+		return scheduled(d)
 	case *event.SourceRemoved:
 		return slog.LevelInfo, "source removed", nil
 	case *event.SourceRestored:

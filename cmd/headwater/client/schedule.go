@@ -1,0 +1,278 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// ScheduleCmd is when a source is synced by itself.
+type ScheduleCmd struct {
+	Show   ScheduleShowCmd   `cmd:"" default:"withargs" help:"Show a source's schedule, its next runs and what became of the last."`
+	Set    ScheduleSetCmd    `cmd:"" help:"Have a source synced by itself, in the place of the schedule it had."`
+	Pause  SchedulePauseCmd  `cmd:"" help:"Begin no more syncs until 'resume'."`
+	Resume ScheduleResumeCmd `cmd:"" help:"Go on where a pause began. What was due meanwhile is not made up for."`
+	Remove ScheduleRemoveCmd `cmd:"" help:"Have a source synced only when somebody asks."`
+}
+
+// ScheduleDoc is a schedule as the API shows it.
+type ScheduleDoc struct {
+	Cron     string          `json:"cron,omitempty"`
+	TimeZone string          `json:"time_zone,omitempty"`
+	Every    string          `json:"every,omitempty"`
+	After    string          `json:"after,omitempty"`
+	Jitter   string          `json:"jitter,omitempty"`
+	Missed   string          `json:"missed,omitempty"`
+	Overlap  string          `json:"overlap,omitempty"`
+	Paused   bool            `json:"paused"`
+	Options  json.RawMessage `json:"sync_options,omitempty"`
+
+	Sentence string      `json:"sentence"`
+	NextRun  *time.Time  `json:"next_run"`
+	NextRuns []time.Time `json:"next_runs"`
+	LastRun  *struct {
+		Due     time.Time `json:"due"`
+		LateMS  int64     `json:"late_ms"`
+		Outcome string    `json:"outcome"`
+		Runs    int       `json:"runs"`
+		SyncID  string    `json:"sync_id"`
+		Message string    `json:"message"`
+	} `json:"last_run"`
+}
+
+// request returns what sets the schedule again, paused or not.
+func (d *ScheduleDoc) request(paused bool) map[string]any {
+	body := map[string]any{"paused": paused}
+	for name, value := range map[string]string{"cron": d.Cron, "time_zone": d.TimeZone, "every": d.Every, "after": d.After, "jitter": d.Jitter, "missed": d.Missed, "overlap": d.Overlap} {
+		if value != "" {
+			body[name] = value
+		}
+	}
+	if len(d.Options) > 0 {
+		body["sync_options"] = d.Options
+	}
+	return body
+}
+
+// next says when the schedule's next run is due, seen at now.
+func (d *ScheduleDoc) next(now time.Time) string {
+	switch {
+	case d.Paused:
+		return "paused"
+	case d.NextRun == nil:
+		return d.Sentence // after another source
+	case d.NextRun.Before(now):
+		return "late since " + humanize.RelTime(*d.NextRun, now, "ago", "from now")
+	}
+	return humanize.RelTime(*d.NextRun, now, "ago", "from now")
+}
+
+// scheduleCall is one call about the schedule of a source.
+type scheduleCall struct {
+	ClientFlags `embed:""`
+	Source      string `arg:"" help:"Name or id of the source."`
+}
+
+// open returns a client and the path of the schedule.
+func (c *scheduleCall) open(ctx context.Context) (*Client, string, error) {
+	api, err := c.client()
+	if err != nil {
+		return nil, "", err
+	}
+	ids, err := api.sourceIDs(ctx, c.Scope, []string{c.Source})
+	if err != nil {
+		return nil, "", err
+	}
+	return api, api.Path("sources", ids[0], "schedule") + "?" + url.Values{"scope": {c.Scope}}.Encode(), nil
+}
+
+// change sends a schedule, or its removal, and prints what holds from then on.
+func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Client, method, path string, body any) error {
+	var encoded []byte
+	if body != nil {
+		var err error
+		if encoded, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	a, err := api.do(ctx, method, path, encoded, "")
+	if err != nil {
+		return err
+	}
+	op, waited, err := api.settled(ctx, s, a)
+	if err != nil {
+		return err
+	}
+	if waited {
+		if err := operationError(op); err != nil {
+			return err
+		}
+		if a, err = api.do(ctx, http.MethodGet, path, nil, ""); err != nil {
+			return err
+		}
+	}
+	return c.print(s, a)
+}
+
+// print shows a schedule.
+func (c *scheduleCall) print(s terminal.Streams, a apiAnswer) error {
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var doc struct{ Schedule *ScheduleDoc }
+	if err := a.into(&doc); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(s.Out, terminal.Plain(a.Message)); err != nil || doc.Schedule == nil {
+		return err
+	}
+	for i, run := range doc.Schedule.NextRuns {
+		head := "next   "
+		if i > 0 {
+			head = "       "
+		}
+		if _, err := fmt.Fprintf(s.Out, "%s%s\n", head, run.Local().Format("Mon "+time.DateTime+" MST")); err != nil {
+			return err
+		}
+	}
+	r := doc.Schedule.LastRun
+	if r == nil {
+		return nil
+	}
+	text := r.Due.Local().Format("Mon "+time.DateTime+" MST") + "  " + r.Outcome
+	if r.Runs > 1 {
+		text += fmt.Sprintf(", %d runs", r.Runs)
+	}
+	if late := time.Duration(r.LateMS) * time.Millisecond; late >= time.Second {
+		text += ", " + late.Truncate(time.Second).String() + " late"
+	}
+	for _, more := range []string{r.SyncID, r.Message} {
+		if more != "" {
+			text += "  " + more
+		}
+	}
+	_, err := fmt.Fprintln(s.Out, "last   "+terminal.Plain(text))
+	return err
+}
+
+// ScheduleShowCmd shows a schedule.
+type ScheduleShowCmd struct {
+	scheduleCall `embed:""`
+}
+
+// Run prints it. None is no error.
+func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, path, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := api.do(ctx, http.MethodGet, path, nil, "")
+	if err != nil {
+		return err
+	}
+	return c.print(s, a)
+}
+
+// ScheduleSetCmd sets a schedule.
+type ScheduleSetCmd struct {
+	scheduleCall `embed:""`
+	Cron         string `placeholder:"LINE" help:"minute hour day-of-month month day-of-week, such as '30 2 * * *', or @daily."`
+	TimeZone     string `placeholder:"ZONE" help:"Of --cron, such as Europe/Berlin; UTC without it."`
+	Every        string `help:"A length of time such as 15m, 2h or 1d, at least 1m."`
+	After        string `placeholder:"SOURCE" help:"After each sync of this source (name or id) that landed something."`
+	Jitter       string `help:"At most so much later, such as 10m; how much, the source's id decides."`
+	Missed       string `enum:",once,skip" default:"" help:"Of runs that were due while the service was down: once (the default) carries the last out, skip none that is more than 5 minutes late."`
+	Overlap      string `enum:",attach,skip" default:"" help:"When the source is syncing already: attach (the default) has that sync count, skip leaves the run out."`
+	Paused       bool   `help:"Begin no sync until 'resume'."`
+	SyncFlags    `embed:""`
+}
+
+// Run sets it.
+func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
+	if c.Cron == "" && c.Every == "" && c.After == "" {
+		return exit.Usagef("when? give --cron, --every or --after, such as --every 1h")
+	}
+	options, err := c.options()
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	api, path, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	doc := ScheduleDoc{Cron: c.Cron, TimeZone: c.TimeZone, Every: c.Every, Jitter: c.Jitter, Missed: c.Missed, Overlap: c.Overlap}
+	if c.After != "" {
+		ids, err := api.sourceIDs(ctx, c.Scope, []string{c.After})
+		if err != nil {
+			return err
+		}
+		doc.After = ids[0]
+	}
+	body := doc.request(c.Paused)
+	if len(options) > 0 {
+		body["sync_options"] = options
+	}
+	return c.change(ctx, s, api, http.MethodPut, path, body)
+}
+
+// SchedulePauseCmd pauses a schedule.
+type SchedulePauseCmd struct {
+	scheduleCall `embed:""`
+}
+
+// Run pauses it.
+func (c *SchedulePauseCmd) Run(ctx context.Context, s terminal.Streams) error {
+	return c.pause(ctx, s, true)
+}
+
+// ScheduleResumeCmd ends a pause.
+type ScheduleResumeCmd struct {
+	scheduleCall `embed:""`
+}
+
+// Run ends it.
+func (c *ScheduleResumeCmd) Run(ctx context.Context, s terminal.Streams) error {
+	return c.pause(ctx, s, false)
+}
+
+// pause sets the schedule that there is again, paused or not.
+func (c *scheduleCall) pause(ctx context.Context, s terminal.Streams, paused bool) error {
+	api, path, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := api.do(ctx, http.MethodGet, path, nil, "")
+	if err != nil {
+		return err
+	}
+	var doc struct{ Schedule *ScheduleDoc }
+	if err := a.into(&doc); err != nil {
+		return err
+	}
+	if doc.Schedule == nil {
+		return exit.With(exit.Refused, fmt.Errorf("%s; set one with 'headwater schedule set'", a.Message))
+	}
+	return c.change(ctx, s, api, http.MethodPut, path, doc.Schedule.request(paused))
+}
+
+// ScheduleRemoveCmd takes a schedule away.
+type ScheduleRemoveCmd struct {
+	scheduleCall `embed:""`
+}
+
+// Run takes it away. None is no error.
+func (c *ScheduleRemoveCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, path, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, s, api, http.MethodDelete, path, nil)
+}

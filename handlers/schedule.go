@@ -1,0 +1,106 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/handlers/schedule"
+)
+
+// changeSchedule gives a source another schedule, or none. Runs that were due
+// before are not carried out any more.
+func (h *Handlers) changeSchedule(ctx context.Context, j *job, c *command.ChangeSchedule) error {
+	_, err := j.advanceKnown(ctx, func(v view) (move, error) {
+		if v.ended {
+			return move{}, nil
+		}
+		if gone := missing(v); gone != nil {
+			reason, message := explain(gone)
+			return j.rejected(reason, message), nil
+		}
+		changed := &event.ScheduleChanged{Meta: j.meta(true), Version: v.ScheduleVersion + 1}
+		if c.Schedule == nil {
+			if changed.Unchanged = v.Schedule == nil; changed.Unchanged {
+				changed.Version = v.ScheduleVersion
+			}
+			return move{data: changed}, nil
+		}
+		why, err := j.scheduled(v, *c.Schedule, changed)
+		if err != nil {
+			return move{}, err
+		}
+		if why != nil {
+			reason, message := explain(why)
+			return j.rejected(reason, message), nil
+		}
+		return move{data: changed}, nil
+	})
+	return err
+}
+
+// scheduled fills in what the event says of a schedule that is given, or returns
+// what is wrong with it.
+func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleChanged) (why, err error) {
+	s, err := schedule.Parse(given)
+	var wrong *schedule.Problem
+	if errors.As(err, &wrong) {
+		return failf(event.ReasonInvalidConfig, "%s", wrong.Error()), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := ""
+	if s.After != "" {
+		var why error
+		if name, why, err = j.followed(s.After); why != nil || err != nil {
+			return why, err
+		}
+	}
+	before := v.Schedule
+	if before != nil && reflect.DeepEqual(normal(before.Schedule), normal(s.Schedule)) {
+		changed.Unchanged, changed.Version = true, v.ScheduleVersion
+	}
+	now := j.h.options.Clock.Now().UTC().Truncate(time.Second)
+	anchor := now
+	if before != nil && before.Every == s.Every && !before.Anchor.IsZero() {
+		anchor = before.Anchor // what else is changed does not move its runs
+	}
+	plan := s.Of(j.address.Source, anchor)
+	changed.Schedule, changed.Sentence, changed.Anchor, changed.DelayMS = &s.Schedule, s.Sentence(name), ref(anchor), plan.Delay().Milliseconds()
+	if !s.Paused {
+		changed.NextRun = ref(plan.After(now))
+	}
+	return nil, nil
+}
+
+// followed returns the name of the source whose syncs a schedule is to go by, or
+// why it cannot.
+func (j *job) followed(id string) (name string, why, err error) {
+	other := j.address
+	other.Source = id
+	s, err := j.h.state.Source(other)
+	if err != nil {
+		return "", nil, fmt.Errorf("read what a schedule goes by: %w", err)
+	}
+	if !s.Connected {
+		return "", failf(event.ReasonNotFound, "after: there is no source %q in this workspace and scope", id), nil
+	}
+	circle, err := j.h.circle(j.address, id)
+	if err == nil && circle {
+		return "", failf(event.ReasonInvalidConfig, "after: %s is synced, directly or by way of others, after this source: they would go round in a circle", s.Name), nil
+	}
+	return s.Name, nil, err
+}
+
+// normal returns a schedule in which nothing is told apart that means the same.
+func normal(s event.Schedule) event.Schedule {
+	if len(s.Options) == 0 || string(s.Options) == "{}" || string(s.Options) == "null" {
+		s.Options = nil
+	}
+	return s
+}

@@ -1,0 +1,340 @@
+package handlers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"headwater/bus"
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/handlers/schedule"
+)
+
+// Clock is what schedules go by. Tests set one.
+type Clock interface {
+	Now() time.Time
+	// After returns a channel that receives once the duration has passed.
+	After(d time.Duration) <-chan time.Time
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time                         { return time.Now() }
+func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// Scheduled is a source's schedule as its history tells it.
+type Scheduled struct {
+	event.Schedule
+	Version   int
+	Sentence  string
+	Anchor    time.Time
+	Next      time.Time // zero while no run is due ahead
+	AfterSync string
+	Since     time.Time // the source was removed before
+	Operation string    // of its last run, "" before the first
+	Started   bool      // that run began the sync SyncID
+	SyncID    string
+}
+
+// plan returns when the schedule's runs are due. A schedule is checked before it
+// is stored, so an error says that this build knows less than the one that did.
+func (s *Scheduled) plan(source string) (schedule.Plan, error) {
+	parsed, err := schedule.Load(s.Schedule)
+	if err != nil {
+		return schedule.Plan{}, fmt.Errorf("read the schedule: %w", err)
+	}
+	return parsed.Of(source, s.Anchor), nil
+}
+
+// DueRun is a run of a schedule that nobody has decided about.
+type DueRun struct {
+	Address event.Address
+	Version int
+	Due     time.Time
+}
+
+const (
+	runsAtOnce  = 256              // due runs that are looked at together
+	sentAtOnce  = 32               // commands that are sent at a time
+	sentAgain   = time.Minute      // a command that nobody carried out until then is sent once more
+	longestRest = time.Minute      // a clock that is put forward is noticed then
+	syncTime    = 24 * time.Hour   // the deadline of a scheduled sync
+	retryRuns   = 10 * time.Second // after an error
+)
+
+// RunSchedules sends FireSchedule for every run of a schedule that is due, until
+// ctx ends. Between two runs it sleeps: what is due next is the first key of an
+// index. Any number of nodes may do so at once: a command's id derives from the
+// run, the bus stores it once, and its handler decides once.
+func (h *Handlers) RunSchedules(ctx context.Context) {
+	changes := h.state.WatchRuns(ctx)
+	sent := map[string]time.Time{}
+	for {
+		rest, err := h.sendDue(ctx, sent)
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn("due runs of schedules could not be sent and will be tried again", "error", err)
+		}
+		select {
+		case <-h.options.Clock.After(rest):
+		case <-changes:
+		case <-h.stopping:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sendDue sends what is due and was not sent of late, and returns how long there
+// is nothing more to do.
+func (h *Handlers) sendDue(ctx context.Context, sent map[string]time.Time) (time.Duration, error) {
+	now := h.options.Clock.Now()
+	due, next, err := h.state.DueRuns(now, runsAtOnce)
+	if err != nil {
+		return retryRuns, fmt.Errorf("look for due runs: %w", err)
+	}
+	rest := longestRest
+	if !next.IsZero() && len(due) < runsAtOnce {
+		rest = max(0, min(rest, next.Sub(now)))
+	}
+	sending, ctx := errgroup.WithContext(ctx)
+	sending.SetLimit(sentAtOnce)
+	still := make(map[string]bool, len(due))
+	for _, d := range due {
+		c := fireCommand(d)
+		still[c.ID] = true
+		if at, ok := sent[c.ID]; ok && now.Sub(at) < sentAgain && !now.Before(at) {
+			continue
+		}
+		sent[c.ID] = now
+		sending.Go(func() error { return h.commands.Send(ctx, c) })
+	}
+	for id := range sent {
+		if !still[id] {
+			delete(sent, id)
+		}
+	}
+	if err := sending.Wait(); err != nil {
+		clear(sent)
+		return retryRuns, err
+	}
+	return rest, nil
+}
+
+// fireCommand returns the command of a due run, the same on every node.
+func fireCommand(d DueRun) *command.Command {
+	run := d.Address.Tokens() + "." + strconv.Itoa(d.Version) + "." + strconv.FormatInt(d.Due.UnixMilli(), 10)
+	return &command.Command{
+		ID: eventID(run, "FireSchedule", ""), Time: time.Now().UTC(),
+		Data: &command.FireSchedule{
+			Meta:    command.Meta{Meta: event.At(d.Address, event.Operation{ID: derivedID("op_", run), Kind: event.KindSync, Targets: 1, Trigger: event.TriggerSchedule})},
+			Version: d.Version, Due: d.Due,
+		},
+	}
+}
+
+// derivedID returns an id that a text decides.
+func derivedID(prefix, text string) string {
+	sum := sha256.Sum256([]byte(prefix + text))
+	return prefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
+}
+
+// fire decides about the runs of a schedule that are due by now, and begins the
+// sync of the one that is carried out. Of any number of commands that come for a
+// run, one decides: the event that says so moves the time at which the next is
+// due, and the history takes one such event. A command that comes again sends the
+// sync again under the same id, in case its worker died before it had.
+func (h *Handlers) fire(ctx context.Context, j *job, c *command.FireSchedule) error {
+	now := h.options.Clock.Now()
+	if early := c.Due.Sub(now); early > 0 { // the clock of the node that sent it is ahead
+		return bus.Snooze(min(early, longestRest))
+	}
+	var sync *command.SyncSource
+	_, err := j.advanceKnown(ctx, func(v view) (m move, err error) {
+		sync = nil
+		s := v.Schedule
+		switch {
+		case !v.Connected || s == nil:
+			return move{}, nil
+		case s.Operation == j.operation.ID && s.Started && !v.ended:
+			sync, err = j.unsentSync(s)
+			return move{}, err
+		case s.Version != c.Version || s.Next.IsZero() || s.Next.Before(c.Due) || s.Next.After(now):
+			return move{}, nil // another command decided, or the schedule is another one
+		}
+		if m, err = j.decideRun(v, s, now); err != nil {
+			return move{}, err
+		}
+		if fired, ok := m.data.(*event.ScheduleFired); ok && fired.Outcome == event.RunStarted {
+			s.SyncID = fired.SyncID
+			sync, err = j.scheduledSync(s)
+		}
+		return m, err
+	})
+	if err != nil || sync == nil {
+		return err
+	}
+	h.seam("decided")
+	return h.commands.Send(ctx, &command.Command{ID: eventID(j.id, "SyncSource", ""), Time: time.Now().UTC(), TraceParent: j.trace, Data: sync})
+}
+
+// unsentSync returns the command of a sync that no worker is known to have got.
+func (j *job) unsentSync(s *Scheduled) (*command.SyncSource, error) {
+	known, err := j.h.state.Sync(j.address, s.SyncID)
+	if err != nil || known.Attempt > 0 {
+		return nil, err
+	}
+	return j.scheduledSync(s)
+}
+
+// scheduledSync returns the command of the sync that a run has begun.
+func (j *job) scheduledSync(s *Scheduled) (*command.SyncSource, error) {
+	c := &command.SyncSource{Meta: command.Meta{Meta: j.meta(false), Deadline: time.Now().UTC().Add(syncTime)}, SyncID: s.SyncID}
+	if len(s.Options) == 0 {
+		return c, nil
+	}
+	if err := json.Unmarshal(s.Options, &c.Options); err != nil {
+		return nil, fmt.Errorf("read the schedule's sync options: %w", err)
+	}
+	return c, nil
+}
+
+// decideRun returns the event that says what becomes of the runs that are due.
+func (j *job) decideRun(v view, s *Scheduled, now time.Time) (move, error) {
+	plan, err := s.plan(j.address.Source)
+	if err != nil {
+		return move{}, err
+	}
+	at := now.UTC()
+	d := plan.Decide(s.Next, s.Since, now)
+	next := ref(d.Next)
+	if d.Missed > 0 {
+		if !d.Run.IsZero() {
+			next = ref(d.Run)
+		}
+		missed := &event.ScheduleMissed{
+			Meta: j.meta(false), Version: s.Version, From: d.From, Through: d.Through, At: at, Count: d.Missed, AtLeast: d.AtLeast,
+			Reason: event.ReasonTimeout, Message: "no worker of the service was there when it was due", NextRun: next,
+		}
+		if !d.Through.After(s.Since) {
+			missed.Reason, missed.Message = event.ReasonSourceRemoved, "the source was removed when it was due"
+		}
+		return move{discriminator: "missed " + d.From.Format(time.RFC3339Nano), data: missed, stop: d.Run.IsZero()}, nil
+	}
+	skip, sync, err := j.overlap(v, s)
+	if err != nil {
+		return move{}, err
+	}
+	late := now.Sub(d.Run).Milliseconds()
+	discriminator := d.Run.Format(time.RFC3339Nano)
+	if skip != "" {
+		return move{discriminator: discriminator, stop: true, data: &event.ScheduleSkipped{
+			Meta: j.meta(false), Version: s.Version, Due: d.Run, At: at, LateMS: late, SyncID: sync, Message: skip, NextRun: next,
+		}}, nil
+	}
+	fired := &event.ScheduleFired{
+		Meta: j.meta(false), Version: s.Version, Due: d.Run, At: at, LateMS: late, Outcome: event.RunAttached, SyncID: sync, AfterSync: s.AfterSync, NextRun: next,
+	}
+	if sync == "" {
+		fired.Outcome, fired.SyncID = event.RunStarted, derivedID("syn_", j.operation.ID)
+	}
+	return move{discriminator: discriminator, stop: true, data: fired}, nil
+}
+
+// overlap says why a run is not carried out now, or the id of the sync that it
+// is carried out by already; neither where it begins one of its own.
+func (j *job) overlap(v view, s *Scheduled) (skip, sync string, err error) {
+	if v.Running != nil {
+		if s.Overlap == schedule.Skip {
+			return "the source was syncing", v.Running.SyncID, nil
+		}
+		return "", v.Running.SyncID, nil
+	}
+	if s.After != "" {
+		circle, err := j.h.circle(j.address, s.After)
+		if err != nil || circle {
+			return "the schedules go round in a circle: this source is synced after one that is synced after it", "", err
+		}
+	}
+	if s.Operation == "" || !s.Started {
+		return "", "", nil
+	}
+	op, err := j.h.state.Operation(j.address, s.Operation)
+	if err != nil {
+		return "", "", fmt.Errorf("read the state of the run before: %w", err)
+	}
+	if target, ok := targetOf(op, j.address.Source, s.SyncID); ok && !target.Ended {
+		// It has yet to read, so it brings what this run would.
+		return "the sync of the run before still waits for its turn", s.SyncID, nil
+	}
+	return "", "", nil
+}
+
+// longestChain bounds how many schedules may go by each other.
+const longestChain = 100
+
+// circle reports whether the syncs of a source would make a schedule due that
+// goes by it, directly or by way of others. So does a chain that is too long.
+func (h *Handlers) circle(a event.Address, after string) (bool, error) {
+	for range longestChain {
+		if after == a.Source {
+			return true, nil
+		}
+		other := a
+		other.Source = after
+		s, err := h.state.Source(other)
+		if err != nil {
+			return false, fmt.Errorf("read what a schedule goes by: %w", err)
+		}
+		if s.Schedule == nil || s.Schedule.After == "" {
+			return false, nil
+		}
+		after = s.Schedule.After
+	}
+	return true, nil
+}
+
+// runGivenUp returns the event that ends a run which could not be decided about,
+// so that the next is due; no data where it was.
+func runGivenUp(j *job, v view, why *failure) (move, error) {
+	c, s := j.data.(*command.FireSchedule), v.Schedule
+	if !v.Connected || s == nil {
+		return move{}, nil
+	}
+	if s.Version != c.Version || !s.Next.Equal(c.Due) {
+		if s.Operation == j.operation.ID && !v.ended {
+			return j.rejected(why.reason, why.message), nil
+		}
+		return move{}, nil
+	}
+	now := j.h.options.Clock.Now()
+	plan, err := s.plan(j.address.Source)
+	if err != nil {
+		j.log.Error("a schedule stops: this build cannot read it", "error", err)
+		plan = schedule.Plan{}
+	}
+	missed := &event.ScheduleMissed{
+		Meta: j.meta(true), Version: s.Version, From: c.Due, Through: c.Due, At: now.UTC(), Count: 1, Reason: why.reason, Message: why.message,
+	}
+	if err == nil {
+		missed.NextRun = ref(plan.After(now))
+	}
+	return move{data: missed}, nil
+}
+
+// ref returns a reference to a time in UTC, nil to none.
+func ref(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	at = at.UTC()
+	return &at
+}

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/records"
 	"headwater/connectors/sqldb"
 )
 
@@ -90,21 +92,34 @@ func bench(b *testing.B) (driver.Source, driver.Table, func() time.Duration) {
 }
 
 // rival runs psql and read in turn and reports the median of the pairs' ratios:
-// below 1 is faster than psql, which is as fast as one connection sends.
+// below 1 is faster than psql, which is as fast as one connection sends; and the
+// processor time of this process, which leaves out the server's and psql's.
 func rival(b *testing.B, drain func() time.Duration, read func() int64) {
 	b.Helper()
-	var ratios []float64
+	var ratios, spent []float64
 	for b.Loop() {
 		limit := drain()
-		began := time.Now()
+		began, used := time.Now(), processorTime(b)
 		if rows := read(); rows != benchRows {
 			b.Fatalf("read %d rows of %d", rows, benchRows)
 		}
 		ratios = append(ratios, time.Since(began).Seconds()/limit.Seconds())
+		spent = append(spent, float64((processorTime(b) - used).Milliseconds()))
 	}
 	slices.Sort(ratios)
+	slices.Sort(spent)
+	b.ReportMetric(spent[len(spent)/2], "cpu-ms")
 	b.ReportMetric(ratios[len(ratios)/2], "x-psql")
 	b.ReportMetric(0, "ns/op")
+}
+
+// processorTime is what this process has used.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // count reads to the end.
@@ -124,6 +139,45 @@ func count(b *testing.B, batches iter.Seq2[driver.Batch, error]) (rows int64) {
 func BenchmarkRead(b *testing.B) {
 	source, table, drain := bench(b)
 	rival(b, drain, func() int64 { return count(b, source.Read(b.Context(), table, driver.Cursor{})) })
+}
+
+// BenchmarkLibrary reads the same rows into the same batches as a connector does
+// that has no decoder of COPY: text by the library's protocol of rows, parsed.
+func BenchmarkLibrary(b *testing.B) {
+	opened, table, drain := bench(b)
+	s := opened.(*source)
+	long := map[string][]byte{"t": []byte("true"), "f": []byte("false")}
+	rival(b, drain, func() (rows int64) {
+		c, err := s.connect(b.Context(), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.close()
+		build := records.NewBuilder(table, driver.Limits{}.WithDefaults())
+		defer build.Release()
+		r := c.pg.ExecParams(b.Context(), "SELECT * FROM "+relation(table), nil, nil, nil, nil)
+		for r.NextRow() {
+			size := 0
+			for i, v := range r.Values() {
+				size += len(v)
+				if table.Columns[i].Type.Kind == driver.Boolean && v != nil {
+					v = long[string(v)]
+				}
+				if v == nil {
+					build.Null(i)
+				} else if err := build.Text(i, v); err != nil {
+					b.Fatal(table.Columns[i].Name, err)
+				}
+			}
+			if rows++; build.EndRow(int64(size)) {
+				build.Batch().Record.Release()
+			}
+		}
+		if _, err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+		return rows
+	})
 }
 
 // BenchmarkScan reads ranges over two connections.

@@ -60,3 +60,17 @@ func ExampleAddress_Subject() {
 	// headwater.events.acme.sales._.src_1.*
 	// .acme=20inc=2E.sales.ada.src_1.*
 }
+
+// A reader that follows everything may be older than the service: it asks whether
+// it knows an event before it reads one. Nothing is said twice with other words,
+// so names can be compared as they are.
+func ExampleNew() {
+	for _, ceType := range []string{"headwater.SourceRemoved.v1", "headwater.SourcePainted.v1", "com.example.thing"} {
+		name := event.NameOf(ceType)
+		fmt.Printf("%q %v\n", name, event.New(name) != nil)
+	}
+	// Output:
+	// "SourceRemoved" true
+	// "SourcePainted" false
+	// "" false
+}

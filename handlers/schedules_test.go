@@ -10,11 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/handlers/landing"
 	"headwater/projections"
 )
 
@@ -385,137 +382,27 @@ func TestRunIsGivenUp(t *testing.T) {
 	w.wantRuns("28 13:00-28 13:00 missed 1", "28 14:00 started", "synced")
 }
 
-// countedSends takes the syncs that runs begin, and leaves the rest to the bus.
-type countedSends struct {
-	Commands
-	mu    sync.Mutex
-	syncs map[string]int // by the id of the command
-	of    map[string]int // by source
-}
-
-func (c *countedSends) Send(ctx context.Context, cmd *command.Command) error {
-	if _, sync := cmd.Data.(*command.SyncSource); !sync {
-		return c.Commands.Send(ctx, cmd)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.syncs[cmd.ID]++; c.syncs[cmd.ID] == 1 {
-		c.of[cmd.Address().Source]++
-	}
-	return nil
-}
-
-// TestThousandsAtOnce: as many schedules of the same minute, spread over it by
-// their jitter, on three nodes. None is lost and none is doubled.
-func TestThousandsAtOnce(t *testing.T) {
-	n := 10_000
-	if testing.Short() {
-		n = 500
-	}
-	w, clock := scheduledWorld(t, 0)
-	sends := &countedSends{Commands: w.bus, syncs: map[string]int{}, of: map[string]int{}}
-	w.handlers.commands = sends
-	var made errgroup.Group
-	made.SetLimit(64)
-	spread := map[time.Time]int{}
-	for i := range n {
-		a := w.address
-		a.Source = fmt.Sprintf("src_%d", i)
-		c, s := &event.SourceConnected{Name: a.Source, Connector: "fake", ConfigVersion: 1}, event.Schedule{Cron: "0 13 * * *", Jitter: "5m"}
-		changed := &event.ScheduleChanged{Version: 1}
-		c.Meta, changed.Meta = event.At(a, event.Operation{ID: "op_all"}), event.At(a, event.Operation{ID: "op_all"})
-		j := w.handlers.newJob(&command.Command{Data: &command.ChangeSchedule{Meta: command.Meta{Meta: changed.Meta}}})
-		if why, err := j.scheduled(view{}, s, changed); why != nil || err != nil {
-			t.Fatal(why, err)
-		}
-		spread[changed.NextRun.Truncate(time.Minute)]++
-		made.Go(func() error {
-			after, err := w.bus.Append(t.Context(), 0, &event.Event{ID: eventID(a.Source, "a", ""), Time: time.Now(), Data: c})
-			if err == nil {
-				_, err = w.bus.Append(t.Context(), after, &event.Event{ID: eventID(a.Source, "b", ""), Time: time.Now(), Data: changed})
-			}
-			return err
-		})
-	}
-	w.check(made.Wait())
-	for minute, some := range spread {
-		if want := n / 5; len(spread) > 6 || some > want+want/3+1 {
-			t.Errorf("%d of %d runs are due in the minute of %s", some, n, minute)
-		}
-	}
-	w.nodes(1)
-	begun := time.Now()
-	clock.add(time.Hour - time.Second)
-	for range 62 {
-		clock.add(5 * time.Second)
-	}
-	done := func() int {
-		sends.mu.Lock()
-		defer sends.mu.Unlock()
-		return len(sends.of)
-	}
-	for limit := time.Now().Add(4 * patience); done() < n; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatalf("%d of %d runs", done(), n)
-		}
-	}
-	t.Logf("%d runs in %v", n, time.Since(begun))
-	w.eventually("every run to be in the index no more", func() bool {
-		due, _, err := w.store.DueRuns(clock.Now(), n)
-		return err == nil && len(due) == 0
-	})
-	w.idle()
-	for source, times := range sends.of {
-		if times != 1 {
-			t.Errorf("%s was synced %d times", source, times)
-		}
-	}
-}
-
-// TestFreshness: a table is complete up to when the last read of it began that
-// ended as completed.
-func TestFreshness(t *testing.T) {
+// TestScheduledSyncFollowsAnother: one that finds another running when its turn
+// comes counts as that one, whatever its options.
+func TestScheduledSyncFollowsAnother(t *testing.T) {
 	w, _ := scheduledWorld(t, 0)
-	w.source.put("carts", 20)
-	before := time.Now()
-	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
-	fresh := func() (oldest *time.Time, tables map[string]time.Time) {
-		source, err := w.store.Source(w.address)
-		w.check(err)
-		found, err := w.store.LandedTables(w.address)
-		w.check(err)
-		tables = map[string]time.Time{}
-		for _, l := range found {
-			tables[l.Name] = *l.FreshUntil
-		}
-		return source.LastSync.FreshUntil, tables
-	}
-	oldest, first := fresh()
-	if oldest == nil || len(first) != 2 || oldest.Before(before) || oldest.After(first["carts"]) || oldest.After(first["orders"]) {
-		t.Fatalf("fresh until %v, %v", oldest, first)
-	}
-	// A read without news is news of that.
-	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
-	if _, second := fresh(); !second["orders"].After(first["orders"]) {
-		t.Errorf("fresh until %v, then %v", first, second)
-	}
-	// A table that fails stays as fresh as it was, and so does the source.
-	_, third := fresh()
-	w.source.put("carts", 40)
-	w.source.onBatch = func(_ context.Context, table string, _ int) error {
-		if table == "carts" {
-			return errors.New("no")
+	hold := make(chan struct{})
+	w.source.onBatch = func(ctx context.Context, _ string, _ int) error {
+		select {
+		case <-hold:
+		case <-ctx.Done():
 		}
 		return nil
 	}
-	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
-	oldest, fourth := fresh()
-	if !fourth["orders"].After(third["orders"]) || !fourth["carts"].Equal(third["carts"]) || oldest == nil || !oldest.Equal(third["carts"]) {
-		t.Errorf("fresh until %v, then %v, the source %v", third, fourth, oldest)
-	}
-	for _, r := range last[*event.SyncCompleted](w).Tables {
-		if (r.FreshUntil != nil) != (r.Status == statusCompleted) {
-			t.Errorf("%+v", r)
-		}
+	mine := w.syncCommand(command.SyncOptions{})
+	w.send(mine)
+	w.eventually("the sync to begin", func() bool { return slices.Contains(w.names(w.address), "SyncStarted") })
+	run := w.syncCommand(command.SyncOptions{BatchSize: 10})
+	run.Operation.Trigger = event.TriggerSchedule
+	w.send(run)
+	asked := w.do(w.syncCommand(command.SyncOptions{BatchSize: 10}))
+	close(hold)
+	if op := w.ended(run); op.Status != projections.StatusCompleted || op.Targets[0].SyncID != mine.SyncID || asked.Status != projections.StatusFailed {
+		t.Errorf("the run %s, who asked %s", op.JSON, asked.JSON)
 	}
 }

@@ -83,9 +83,23 @@ func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if _, known := o.synced[meta.Address()]; known || len(o.synced) < maxSources {
-			o.synced[meta.Address()] = e.Time
+			o.synced[meta.Address()] = freshUntil(e)
 		}
 	}
+}
+
+// freshUntil returns up to when the lake is complete for every table of a sync
+// that is completed, or when that was where none of them says.
+func freshUntil(e *event.Event) time.Time {
+	oldest := e.Time
+	if d, ok := e.Data.(*event.SyncCompleted); ok {
+		for i := range d.Tables {
+			if at := d.Tables[i].FreshUntil; at != nil && at.Before(oldest) {
+				oldest = *at
+			}
+		}
+	}
+	return oldest
 }
 
 // label returns a text as a label may have it: Prometheus takes no other bytes
@@ -109,7 +123,7 @@ func (o *Ops) forget(meta *event.Meta) {
 const maxSources = 10_000
 
 var freshness = prometheus.NewDesc("headwater_source_freshness_seconds",
-	"Since when a source's last sync is complete, of those that this node completed.", []string{"organization", "workspace", "source_id"}, nil)
+	"How long ago the oldest fresh_until of a source's tables lies, by the last sync that this node completed.", []string{"organization", "workspace", "source_id"}, nil)
 
 // sources tells how fresh each source is when it is asked.
 type sources struct{ *Ops }

@@ -90,6 +90,10 @@ type Reads interface {
 	LandedTables(a event.Address) ([]projections.LandedTable, error)
 	Checkpoints(q projections.CheckpointQuery) (projections.Page, error)
 
+	Token(id string) (projections.Token, error)
+	Tokens(organization string, use func(projections.Token) bool) error
+	WatchSource(ctx context.Context, a event.Address) <-chan struct{}
+
 	Operation(organization, workspace, id string) (projections.Operation, error)
 	Operations(q projections.OperationQuery) (projections.Page, error)
 	WaitOperation(ctx context.Context, organization, workspace, id string) (projections.Operation, error)

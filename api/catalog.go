@@ -35,10 +35,10 @@ func (h *Handler) catalogCaller(token string) (iceberg.Caller, error) {
 	claims, err := h.Auth.Verify(token)
 	if err != nil {
 		_, why, _ := strings.Cut(err.Error(), ": ")
-		if why == auth.WhyExpired {
+		if strings.HasPrefix(why, auth.WhyExpired) {
 			return iceberg.Caller{}, iceberg.ErrTokenExpired
 		}
 		return iceberg.Caller{}, fmt.Errorf("the token is not valid: %s", why)
 	}
-	return iceberg.Caller{Organization: claims.Organization, Username: claims.Username, Expires: claims.Expires}, nil
+	return iceberg.Caller{Organization: claims.Organization, Username: claims.Username, TokenID: claims.TokenID(), Workspaces: claims.Workspaces, Expires: claims.Expires}, nil
 }

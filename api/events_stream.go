@@ -36,12 +36,22 @@ func (h *Handler) stream(ctx context.Context, r *request, q eventQuery) error {
 	})
 }
 
+// tokenRevoked is why a stream ends whose token was revoked.
+const tokenRevoked = "the token was revoked"
+
 // run writes until the stream ends, and returns why, for the client.
 func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStream, messages <-chan *message.Message) string {
 	beat := time.NewTicker(h.Options.Heartbeat)
 	defer beat.Stop()
 	expiry := time.NewTimer(time.Until(r.caller.Expires))
 	defer expiry.Stop()
+	var revoked <-chan struct{} // nil for a token that nobody can revoke
+	if r.caller.TokenID() != "" {
+		revoked = h.Reads.WatchSource(ctx, r.caller.Token)
+		if !r.valid(h.Auth) { // before somebody watched
+			return tokenRevoked
+		}
+	}
 	for {
 		select {
 		case msg, open := <-messages:
@@ -65,6 +75,10 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 			}
 			if !s.comment("") {
 				return ""
+			}
+		case <-revoked:
+			if !r.valid(h.Auth) {
+				return tokenRevoked
 			}
 		case <-expiry.C:
 			if !r.valid(h.Auth) {

@@ -36,6 +36,7 @@ type Handler struct {
 	draining  chan struct{}
 	drainOnce sync.Once
 	work      sync.WaitGroup // commands under way
+	telling   chan struct{}  // one place a use of a token that is being written
 }
 
 // New returns the handler of the whole API. It fails when something in d is
@@ -48,7 +49,7 @@ func New(d Deps) (*Handler, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.Options = d.Options.withDefaults()
-	h := &Handler{Deps: d, draining: make(chan struct{})}
+	h := &Handler{Deps: d, draining: make(chan struct{}), telling: make(chan struct{}, 8)}
 	h.repeats = &idempotency.Keeper{Bucket: d.Idempotency, MAC: h.fingerprint, Lease: d.Options.Lease, Keep: d.Options.KeepAnswers, Log: d.Log}
 	var err error
 	if h.schemas, err = schemas.All(); err != nil {
@@ -61,6 +62,7 @@ func New(d Deps) (*Handler, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	h.mountCatalog()
+	h.Auth.OnUse(h.tokenUsed)
 	return h, nil
 }
 

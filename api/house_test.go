@@ -143,7 +143,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 		}
 	})
 	<-h.view.Ready()
-	h.auth, err = auth.New(t.Context(), auth.Config{Key: bytes.Repeat([]byte("k"), 32)})
+	h.auth, err = auth.New(t.Context(), auth.Config{Key: bytes.Repeat([]byte("k"), 32), Tokens: paperTokens{h.view}})
 	must(err)
 	h.worker = startWorker(t, h.bus, h.view, h.vault)
 	d := Deps{

@@ -17,6 +17,7 @@ type intruder struct {
 	mine, shared string  // sources: her own, and the organization's
 	own, common  syncsOf // syncs of the two
 	ownHook      string  // a webhook of her own
+	ownToken     string  // the id of an API token of her own
 }
 
 type syncsOf struct {
@@ -176,6 +177,19 @@ var intrusions = map[string]func(i intruder){
 			i.t.Errorf("%s reads events of %s: %s", i.name, i.mine, r.Raw)
 		}
 	},
+	// An admin sees the tokens of all, and another scope's are the owner's own: how
+	// far each may is TestTokensAreBounded.
+	"POST /data/{workspace_id}/tokens": ofNobody,
+	"GET /data/{workspace_id}/tokens": func(i intruder) {
+		if !i.owner() && i.name != "an admin" {
+			i.nothing("/data/w1/tokens?all=true")
+		}
+	},
+	"DELETE /data/{workspace_id}/tokens/{token_id}": func(i intruder) {
+		if !i.owner() && i.name != "an admin" {
+			i.hidden("tokens/"+i.ownToken, "", func(path string) reply { return i.call(http.MethodDelete, "/data/w1/"+path, nil) })
+		}
+	},
 	"POST /data/{workspace_id}/webhooks": ofNobody,
 	"GET /data/{workspace_id}/webhooks":  func(i intruder) { i.nothing("/data/w1/webhooks") },
 	"GET /data/{workspace_id}/webhooks/{webhook_id}": func(i intruder) {
@@ -205,6 +219,8 @@ func TestIsolation(t *testing.T) {
 	common := into[syncsOf](t, ada.post("/data/w1/sync", object{"scope": "organization"}))
 	hook := into[webhookDoc](t, ada.post("/data/w1/webhooks", object{"url": "http://127.0.0.1:1/in"}))
 
+	token, _ := ada.made(object{"name": "own"})
+
 	var calls []string
 	for path, item := range h.contract.Paths.Map() {
 		for method := range item.Operations() {
@@ -229,7 +245,7 @@ func TestIsolation(t *testing.T) {
 		"a user named like _":    h.as("acme", "_", auth.RoleEditor),
 		"the owner, other scope": ada,
 	} {
-		i := intruder{caller: c, name: name, scope: "user", mine: mine, shared: shared, own: own, common: common, ownHook: hook.ID}
+		i := intruder{caller: c, name: name, scope: "user", mine: mine, shared: shared, own: own, common: common, ownHook: hook.ID, ownToken: token.ID}
 		if c.token == ada.token {
 			i.scope = "organization"
 		}

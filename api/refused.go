@@ -76,7 +76,7 @@ func recorded(method string, f *web.Failure) bool {
 }
 
 // publicKeys are the members of a body that hold nothing of a connection.
-var publicKeys = []string{"scope", "source_id", "source_ids", "sync_options", "tables", "dry_run", "purge", "name", "types", "after", "cron", "time_zone", "every", "jitter", "missed", "overlap", "paused", "continuous"}
+var publicKeys = []string{"scope", "source_id", "source_ids", "sync_options", "tables", "dry_run", "purge", "name", "types", "after", "cron", "time_zone", "every", "jitter", "missed", "overlap", "paused", "continuous", "role", "workspaces", "expires_at"}
 
 // publicOptions returns what was asked for without anything that may be secret:
 // names in the path, and members of the body that are known to be public. nil

@@ -190,6 +190,9 @@ func (h *Handler) authorize(r *request) error {
 	}
 	var err error
 	if r.caller, err = h.Auth.Verify(strings.TrimSpace(token)); err != nil {
+		if errors.Is(err, auth.ErrLookup) {
+			return web.Fail(http.StatusServiceUnavailable, "unavailable", "API tokens cannot be looked up on this node now; try again").Later(2 * time.Second).Because(err)
+		}
 		_, why, _ := strings.Cut(err.Error(), ": ")
 		return refuse("The token is not valid: "+why, `Bearer realm="headwater", error="invalid_token"`)
 	}
@@ -197,12 +200,15 @@ func (h *Handler) authorize(r *request) error {
 	if _, tenant := vars["org"]; tenant && (r.variable("org") != r.caller.Organization || r.variable("user") != r.caller.Username) {
 		return web.Fail(http.StatusForbidden, "forbidden", "The organization and user in the path are not those of the token")
 	}
-	if r.route.method != http.MethodGet && r.caller.Role == auth.RoleViewer {
+	if r.route.method != http.MethodGet && r.caller.Role == auth.RoleViewer && !r.route.anyRole {
 		return web.Fail(http.StatusForbidden, "forbidden", "A viewer may only read; this call needs the role %s or %s", auth.RoleEditor, auth.RoleAdmin)
 	}
 	if _, named := vars["workspace_id"]; named {
 		if r.workspace = r.variable("workspace_id"); !workspaceID().MatchString(r.workspace) {
 			return web.Malformed(web.Detail{Field: "workspace_id", Message: "must be 1 to 64 letters, digits, _ or -"})
+		}
+		if !r.caller.Reaches(r.workspace) {
+			return web.Fail(http.StatusForbidden, "forbidden", "The token reaches the workspaces %s, not %s", strings.Join(r.caller.Workspaces, ", "), r.workspace)
 		}
 	}
 	return nil

@@ -30,6 +30,7 @@ type route struct {
 	plan         plan   // of a call that sends commands
 	act          act    // of another POST
 	unkept       bool   // the answer of act shows a secret
+	anyRole      bool   // a viewer may call it, too
 
 	operation *contract.Operation
 }
@@ -70,6 +71,9 @@ func (h *Handler) table() []route {
 		{method: http.MethodDelete, path: data + "/webhooks/{webhook_id}", read: (*Handler).deleteWebhook},
 		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/test", act: (*Handler).testWebhook},
 		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/rotate", act: (*Handler).rotateWebhook, unkept: true},
+		{method: http.MethodPost, path: data + "/tokens", act: (*Handler).createToken, unkept: true, anyRole: true},
+		{method: http.MethodGet, path: data + "/tokens", read: (*Handler).tokens},
+		{method: http.MethodDelete, path: data + "/tokens/{token_id}", read: (*Handler).revokeToken, anyRole: true},
 		{method: http.MethodGet, path: "/connectors", read: (*Handler).connectors},
 		{method: http.MethodGet, path: "/healthz", open: true, read: (*Handler).healthz},
 		{method: http.MethodGet, path: "/readyz", open: true, read: (*Handler).readyz},

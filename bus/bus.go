@@ -160,6 +160,15 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 	return b.broker.guests.Open(b.conns[0])
 }
 
+// Disconnect ends the connections of subscribers to the embedded broker that came
+// with the token of that id (Grant.ID). Those to an external cluster end within a
+// minute by themselves. It may be called concurrently and does not wait.
+func (b *Bus) Disconnect(id string) {
+	if b.broker != nil {
+		b.broker.guests.Disconnect(id)
+	}
+}
+
 // Listening returns the host:port at which the embedded broker takes
 // subscribers, "" if it takes none.
 func (b *Bus) Listening() string {

@@ -40,7 +40,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 			result.FreshUntil = due
 		}
 		var d event.Data
-		switch rapid.IntRange(0, 21).Draw(t, "kind") {
+		switch rapid.IntRange(0, 24).Draw(t, "kind") {
 		case 0, 1:
 			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
@@ -75,6 +75,12 @@ func drawHistory(t *rapid.T) []*event.Event {
 			d = &event.SourcePurged{Meta: event.At(a, op), Name: "a"}
 		case 16:
 			d = &event.RequestRefused{Meta: event.At(at("ann", "refused"), op), Status: 404, Message: "<no>"}
+		case 22:
+			d = &event.TokenCreated{Meta: event.At(at("ann", rapid.SampledFrom([]string{"tok_1", "tok_2"}).Draw(t, "token")), op), Name: "t", Role: "viewer", Hash: "00", ExpiresAt: epoch}
+		case 23:
+			d = &event.TokenRevoked{Meta: event.At(at("ann", "tok_1"), op), Name: "t"}
+		case 24:
+			d = &event.TokenUsed{Meta: event.At(at("ann", "tok_1"), op), Name: "t"}
 		case 17:
 			d = &event.WebhookCreated{Meta: event.At(at("ann", "whk_1"), op), Receiver: "https://a"}
 		case 18:

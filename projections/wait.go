@@ -18,13 +18,19 @@ type waiting struct {
 	operations map[string]map[chan struct{}]struct{}
 	sources    map[event.Address]map[chan struct{}]struct{}
 	schedules  map[chan struct{}]struct{}
+	revoked    []func(id string)
 }
 
 // wake signals everyone that a batch concerns; everyone who watches a source, if
 // changed is nil. It never blocks.
-func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended []string, scheduled bool) {
+func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended, revoked []string, scheduled bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, id := range revoked {
+		for _, told := range w.revoked {
+			told(id)
+		}
+	}
 	for len(w.sequences) > 0 && w.sequences[0].sequence <= position {
 		close(heap.Pop(&w.sequences).(*sequenceWait).done)
 	}

@@ -1,6 +1,7 @@
-// Package auth says who calls. A token is a JSON Web Token; its claims name an
-// organization, a user and a role, and everything a caller may see follows from
-// these three. Either this service signs tokens itself (HS256), or somebody else
+// Package auth says who calls. A token is a JSON Web Token, whose claims name an
+// organization, a user and a role, or an API token, of which the log tells these
+// three and which workspaces it reaches; everything a caller may see follows from
+// them. Either this service signs JSON Web Tokens itself (HS256), or somebody else
 // does and publishes the public keys as a JSON Web Key Set (JWKS).
 package auth
 
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
@@ -36,6 +38,7 @@ type Config struct {
 	Audience string       // required aud, "" for any
 	Client   *http.Client // fetches the JWKS, nil for one with a time limit of 10 s
 	Log      *slog.Logger // for failed refreshes of the JWKS; nil discards
+	Tokens   APITokens    // finds API tokens, whoever signs the others; nil for none
 }
 
 // Authenticator verifies tokens, and issues them where it has the key. It is
@@ -46,6 +49,7 @@ type Authenticator struct {
 	parser *jwt.Parser
 	config Config
 	known  tokens
+	uses   uses
 }
 
 // New returns an Authenticator. With a JWKS URL it fetches the keys now and
@@ -113,6 +117,9 @@ func followJWKS(ctx context.Context, c Config) (keyfunc.Keyfunc, error) {
 func (a *Authenticator) Verify(token string) (Claims, error) {
 	if token == "" || len(token) > maxToken {
 		return Claims{}, fmt.Errorf("%w: it is empty or too long", ErrToken)
+	}
+	if strings.HasPrefix(token, APITokenPrefix) { // no JSON Web Token begins so
+		return a.verifyAPIToken(token)
 	}
 	id := sha256.Sum256([]byte(token))
 	if seen, ok := a.known.get(id); ok && a.stands(seen) {

@@ -30,6 +30,10 @@ type Claims struct {
 	Username     string
 	Role         string
 	Expires      time.Time // filled by Verify
+	// Workspaces are those that the bearer reaches, nil for all.
+	Workspaces []string
+	// Token is the address of an API token's history, zero for a JSON Web Token.
+	Token event.Address
 }
 
 func (c Claims) check() error {
@@ -47,15 +51,40 @@ func (c Claims) check() error {
 	return nil
 }
 
+// Inbox returns what the bearer's answers on the bus begin with. That of an API
+// token is its own: a token that reaches less than its user hears nothing of what
+// the user asks for.
+func (c Claims) Inbox() string {
+	if id := c.TokenID(); id != "" {
+		return "_INBOX." + event.Token(c.Organization) + "." + event.Shared + "." + event.Token(id)
+	}
+	return "_INBOX." + event.Token(c.Organization) + "." + event.Token(c.Username)
+}
+
 // Subjects returns the filters of the event subjects that the bearer may read:
 // the user's own and the organization's sources, all of the organization for an
-// admin.
+// admin; of these, what lies in the workspaces that the bearer reaches.
 func (c Claims) Subjects() []string {
 	own := event.SubjectPrefix + "." + event.Token(c.Organization)
-	if c.Role == RoleAdmin {
+	places := []string{own + ".*"}
+	switch {
+	case c.Workspaces != nil:
+		places = nil
+		for _, workspace := range c.Workspaces {
+			places = append(places, own+"."+event.Token(workspace))
+		}
+	case c.Role == RoleAdmin:
 		return []string{own + ".>"}
 	}
-	return []string{own + ".*." + event.Token(c.Username) + ".>", own + ".*." + event.Shared + ".>"}
+	var all []string
+	for _, place := range places {
+		if c.Role == RoleAdmin {
+			all = append(all, place+".>")
+			continue
+		}
+		all = append(all, place+"."+event.Token(c.Username)+".>", place+"."+event.Shared+".>")
+	}
+	return all
 }
 
 // tokenClaims is the wire form of Claims.

@@ -3,6 +3,7 @@ package iceberg
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,9 +28,9 @@ func (p place) prefix() string {
 }
 
 // placeOf reads a warehouse: a workspace, or workspace@time for how it was then.
-func (h *Handler) placeOf(_ Caller, warehouse string) (p place, err error) {
+func (h *Handler) placeOf(caller Caller, warehouse string) (p place, err error) {
 	workspace, moment, past := strings.Cut(warehouse, "@")
-	if !workspaceID().MatchString(workspace) {
+	if !workspaceID().MatchString(workspace) || caller.Workspaces != nil && !slices.Contains(caller.Workspaces, workspace) {
 		return p, fail(http.StatusNotFound, typeNoWarehouse, "There is no warehouse %s: name a workspace, or workspace@time for how it was then", quoted(warehouse))
 	}
 	p.workspace = workspace

@@ -42,7 +42,9 @@ type Caller struct {
 	Organization, Username string
 	// TokenID names the token where it can be revoked, "" elsewhere.
 	TokenID string
-	Expires time.Time
+	// Workspaces are those that the token reaches, nil for all.
+	Workspaces []string
+	Expires    time.Time
 }
 
 // Table is one state of a table.

@@ -81,6 +81,9 @@ func examples() map[string]Data {
 		&WebhookCreated{Meta: m, Receiver: "https://hooks.acme.test", Types: []string{"SyncFailed"}, OfSource: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", After: 41},
 		&WebhookRotated{Meta: m, Receiver: "https://hooks.acme.test", PreviousUntil: destroyed},
 		&WebhookDeleted{Meta: m, Receiver: "https://hooks.acme.test"},
+		&TokenCreated{Meta: m, Name: "metabase", Role: "viewer", Workspaces: []string{"sales-eu"}, ExpiresAt: destroyed, Hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+		&TokenRevoked{Meta: m, Name: "metabase"},
+		&TokenUsed{Meta: m, Name: "metabase"},
 		&RequestRefused{Meta: m, Method: "POST", Route: "/api/v1/data/{workspace_id}/sync", Status: 404, Code: "not_found", Message: "There is no such source",
 			Options: json.RawMessage(`{"source_ids":["src_nobody"]}`), Unrecorded: 3},
 	}

@@ -33,6 +33,9 @@ var registry = []entry{
 	{make: func() Data { return new(WebhookCreated) }, ofCaller: true},
 	{make: func() Data { return new(WebhookRotated) }, ofCaller: true},
 	{make: func() Data { return new(WebhookDeleted) }, ofCaller: true},
+	{make: func() Data { return new(TokenCreated) }, ofCaller: true},
+	{make: func() Data { return new(TokenRevoked) }, ofCaller: true},
+	{make: func() Data { return new(TokenUsed) }, ofCaller: true},
 	{make: func() Data { return new(RequestRefused) }, ofCaller: true},
 }
 

@@ -33,6 +33,32 @@ type WebhookDeleted struct {
 	Receiver string `json:"receiver"`
 }
 
+// TokenCreated says that somebody made an API token. Its address has the token's
+// id in the place of the source and its bearer as owner. The token itself is in no
+// event: Hash recognizes it, and 256 random bits cannot be found from it.
+type TokenCreated struct {
+	Meta
+	Name       string    `json:"name"`
+	Role       string    `json:"role"`                 // viewer, editor or admin
+	Workspaces []string  `json:"workspaces,omitempty"` // that it reaches; all if empty
+	ExpiresAt  time.Time `json:"expires_at"`
+	Hash       string    `json:"hash"` // SHA-256 of the token, in hexadecimal
+}
+
+// TokenRevoked says that an API token is valid no longer, who did it, and that
+// nothing brings it back.
+type TokenRevoked struct {
+	Meta
+	Name string `json:"name"`
+}
+
+// TokenUsed says that an API token was used, for the first time or for the first
+// time since a day or longer. Later uses of the same day are not told of.
+type TokenUsed struct {
+	Meta
+	Name string `json:"name"`
+}
+
 // RequestRefused says that a caller with a valid token was refused something
 // before anything was done: 403 of any request, 404, 409 and 422 of those that
 // change something. Its address has the caller as owner and "refused" in the
@@ -53,4 +79,7 @@ type RequestRefused struct {
 func (*WebhookCreated) EventName() string { return "WebhookCreated" }
 func (*WebhookRotated) EventName() string { return "WebhookRotated" }
 func (*WebhookDeleted) EventName() string { return "WebhookDeleted" }
+func (*TokenCreated) EventName() string   { return "TokenCreated" }
+func (*TokenRevoked) EventName() string   { return "TokenRevoked" }
+func (*TokenUsed) EventName() string      { return "TokenUsed" }
 func (*RequestRefused) EventName() string { return "RequestRefused" }

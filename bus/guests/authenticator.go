@@ -61,13 +61,14 @@ type Authenticator struct {
 	mu     sync.Mutex
 	proxy  *proxy // nil until the streams stand
 	guests map[string]*server.Account
+	held   map[string]map[uint64]struct{} // connections by the id of their token
 }
 
 // NewAuthenticator returns the authenticator of a broker that is about to start.
 // user and password are those of our own connections; authenticate judges a guest's
 // token, and refuses all when it is nil.
 func NewAuthenticator(user, password string, authenticate func(string) (Grant, error), log *slog.Logger) *Authenticator {
-	return &Authenticator{user: user, password: password, authenticate: authenticate, log: log, guests: map[string]*server.Account{}}
+	return &Authenticator{user: user, password: password, authenticate: authenticate, log: log, guests: map[string]*server.Account{}, held: map[string]map[uint64]struct{}{}}
 }
 
 // Attach says which broker it is, before that starts.
@@ -123,6 +124,15 @@ func (a *Authenticator) Check(c server.ClientAuthentication) bool {
 	if err != nil {
 		a.log.Debug("refused a subscriber", "address", c.RemoteAddress().String(), "error", err)
 		return false
+	}
+	if grant.ID != "" {
+		// Whoever revokes it from now on finds the connection; whoever did it before
+		// is seen by asking once more.
+		a.remember(grant.ID, c.GetID())
+		if grant, err = a.authenticate(token); err != nil {
+			a.log.Debug("refused a subscriber", "address", c.RemoteAddress().String(), "error", err)
+			return false
+		}
 	}
 	who, err := a.account(grant)
 	if err != nil {

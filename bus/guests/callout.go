@@ -22,6 +22,10 @@ import (
 // account for each organization.
 const AuthAccountDefault = "HEADWATER_{organization}"
 
+// calloutRevocable is how long a connection to an external cluster lasts whose
+// token may be revoked meanwhile. Its client connects anew by itself.
+const calloutRevocable = time.Minute
+
 // callout decides about the connections of an external cluster, which asks it
 // by NATS auth callout, as Authenticator does about those of the embedded broker.
 type callout struct {
@@ -131,6 +135,10 @@ func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, erro
 	user.Audience = strings.ReplaceAll(c.account, "{organization}", organization)
 	if !grant.Expires.IsZero() {
 		user.Expires = grant.Expires.Unix()
+	}
+	if soon := time.Now().Add(calloutRevocable).Unix(); grant.ID != "" && (user.Expires == 0 || soon < user.Expires) {
+		// The cluster asks again then: nobody here may end its connections.
+		user.Expires = soon
 	}
 	user.Limits.Subs = MaxSubscriptions
 	user.Pub.Allow = guestCalls()

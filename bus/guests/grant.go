@@ -20,6 +20,9 @@ type Grant struct {
 	Inbox string
 	// Expires ends the connection at that time; the zero time does not.
 	Expires time.Time
+	// ID names a token that can be revoked, for Authenticator.Disconnect; "" for one
+	// that cannot.
+	ID string
 }
 
 // SubjectLive begins where the broker publishes an event once more when it is

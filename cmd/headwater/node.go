@@ -68,7 +68,8 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.onClose(func(context.Context) error { end(); return nil })
 
-	tokens, err := newAuth(life, cfg, log)
+	made := &madeTokens{}
+	tokens, err := newAuth(life, cfg, made, log)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +115,10 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	told := ops.New(ops.Config{Log: log, Version: buildVersion(), Go: runtime.Version(), Describe: described(view), Connectors: connectorNames(), PerSource: cfg.MetricsPerSource})
 	if err := n.follow(ctx, life, view, eventLog{wire}); err != nil {
 		return nil, err
+	}
+	made.serve(view, wire)
+	if cfg.NATSURL != "" {
+		n.beside(life, "tokens", func(ctx context.Context) { made.listen(ctx, view, wire) })
 	}
 	n.tend(life, cfg, view, wire)
 

@@ -28,6 +28,7 @@ type Cache struct {
 	times      cells[layout.Moments]
 	operations cells[layout.Operation]
 	targets    cells[layout.Target]
+	tokens     cells[layout.Token]
 
 	Limit   int    // decoded values of a kind that are kept between batches
 	keyRoom []byte // of the last key
@@ -54,6 +55,7 @@ func NewCache(w *Filter) *Cache {
 		times:      cells[layout.Moments]{filter: w, decode: layout.DecodeMoments, encode: layout.EncodeMoments},
 		operations: cells[layout.Operation]{filter: w, decode: layout.DecodeOperation, encode: layout.EncodeOperation},
 		targets:    cells[layout.Target]{filter: w, decode: layout.DecodeTarget, encode: encodeTarget},
+		tokens:     cells[layout.Token]{filter: w, decode: layout.DecodeToken, encode: layout.EncodeToken},
 	}
 }
 
@@ -67,12 +69,13 @@ func (c *Cache) trim() {
 	c.times.trim(c.Limit)
 	c.operations.trim(c.Limit)
 	c.targets.trim(c.Limit)
+	c.tokens.trim(c.Limit)
 }
 
 // flush writes back what the batch changed.
 func (c *Cache) flush(out Writer) error {
 	return errors.Join(c.sources.flush(out), c.names.flush(out), c.scopes.flush(out), c.landed.flush(out),
-		c.syncs.flush(out), c.times.flush(out), c.operations.flush(out), c.targets.flush(out))
+		c.syncs.flush(out), c.times.flush(out), c.operations.flush(out), c.targets.flush(out), c.tokens.flush(out))
 }
 
 // Begin begins a batch of what follows that sequence, which reads db and fills

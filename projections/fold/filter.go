@@ -42,7 +42,7 @@ func (w *Filter) Found(key []byte) {
 		return
 	}
 	switch key[0] {
-	case layout.KeyTime, layout.KeySource, layout.KeyName, layout.KeyScope, layout.KeyLanded, layout.KeySync, layout.KeyOperation, layout.KeyTarget:
+	case layout.KeyTime, layout.KeySource, layout.KeyName, layout.KeyScope, layout.KeyLanded, layout.KeySync, layout.KeyOperation, layout.KeyTarget, layout.KeyToken:
 		w.mark(maphash.Bytes(w.seed, key))
 	}
 }

@@ -22,6 +22,7 @@ type Effect struct {
 	Changed   map[event.Address]struct{} // sources of which anything was applied, nil for not counted
 	Ended     []string                   // keys of operations that have their outcome
 	Scheduled bool                       // when a run of a schedule is due has changed
+	Revoked   []string                   // ids of API tokens
 }
 
 // Batch is one batch of events, in the order of their sequences. It is not safe for concurrent use.
@@ -195,6 +196,12 @@ func (t *Batch) tell(e *event.Event) (*news, error) {
 		return t.scheduleSkipped(d)
 	case *event.ScheduleMissed:
 		return t.scheduleMissed(d)
+	case *event.TokenCreated:
+		return nil, t.tokenCreated(d)
+	case *event.TokenRevoked:
+		return nil, t.tokenRevoked(d)
+	case *event.TokenUsed:
+		return nil, t.tokenUsed(d)
 	case *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
 		return nil, nil // what callers did, which the log alone tells
 	}

@@ -139,6 +139,7 @@ var endsTarget = map[string]bool{
 	"SourceRemoved": true, "SourceRestored": true, "SourcePurged": true, "SourceDestroyed": true,
 	"SyncStarted": true, "SyncProgressed": false, "OperationAccepted": false,
 	"WebhookCreated": false, "WebhookRotated": false, "WebhookDeleted": false, "RequestRefused": false,
+	"TokenCreated": false, "TokenRevoked": false, "TokenUsed": false,
 }
 
 // TestEveryEventIsFolded folds one of every event that there is into the history

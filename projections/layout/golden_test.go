@@ -49,6 +49,8 @@ func TestGolden(t *testing.T) {
 	value("name", v, err)
 	v, err = EncodeScope(nil, &Scope{Version: 9, Count: 2})
 	value("scope", v, err)
+	v, err = EncodeToken(nil, &Token{Address: src.Address, Name: "metabase", Role: "viewer", Workspaces: []string{"w1"}, Hash: "00", CreatedAt: at, CreatedBy: "ann", ExpiresAt: at, UsedAt: &at, RevokedAt: &at, RevokedBy: "root"})
+	value("token", v, err)
 	v, err = EncodeMoments(nil, &Moments{{3, 8}, {255, 9}})
 	value("moments", v, err)
 	d := &event.SchemaDiscovered{

@@ -14,7 +14,7 @@ import (
 
 // Version is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const Version = 10
+const Version = 11
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by PutText, so that no text reaches into its neighbour and one
@@ -43,6 +43,8 @@ const (
 	KeyDue         = 't' // millisecond, org, workspace, owner, source -> sequence of the SourceRemoved whose grace period ends then
 	KeyOperationOf = 'u' // org, workspace, owner, ^began, operation -> nothing
 	KeyRun         = 'v' // millisecond, org, workspace, owner, source -> version of its schedule, whose next run is due then
+	KeyToken       = 'w' // token -> Token
+	KeyTokenOf     = 'x' // org, ^created sequence, token -> nothing
 )
 
 // The parts of one schema version, after its ^sequence. The entry, which can be
@@ -87,6 +89,8 @@ func Tables() []Table {
 		{KeyDue, "grace periods", false},
 		{KeyOperationOf, "operations by owner", false},
 		{KeyRun, "due runs", false},
+		{KeyToken, "tokens", false},
+		{KeyTokenOf, "tokens by organization", false},
 	}
 }
 

@@ -32,6 +32,7 @@ type Commands struct {
 	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
 	Cancel      CancelCmd      `cmd:"" group:"client" help:"Stop an operation or one sync."`
 	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
+	Tokens      TokensCmd      `cmd:"" group:"client" help:"Make, list and revoke API tokens, which machines keep."`
 	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Have events posted to URLs."`
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
 	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`

@@ -325,6 +325,12 @@ func (e eventDoc) what() string {
 		return fmt.Sprintf("%s gave it a new secret, for %s", d.Operation.Actor, d.Receiver)
 	case *event.WebhookDeleted:
 		return fmt.Sprintf("%s deleted it, for %s", d.Operation.Actor, d.Receiver)
+	case *event.TokenCreated:
+		return fmt.Sprintf("%s made the token %s, %s, until %s", d.Operation.Actor, d.Name, d.Role, d.ExpiresAt.UTC().Format(time.DateOnly))
+	case *event.TokenRevoked:
+		return fmt.Sprintf("%s revoked the token %s", d.Operation.Actor, d.Name)
+	case *event.TokenUsed:
+		return fmt.Sprintf("the token %s was used", d.Name)
 	case *event.RequestRefused:
 		return fmt.Sprintf("%s, %s %s: %d %s", d.Operation.Actor, d.Method, d.Route, d.Status, d.Message)
 	}

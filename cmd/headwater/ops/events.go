@@ -108,7 +108,8 @@ func (o *Ops) described(e *event.Event) (name, connector string) {
 		return d.Name, d.Connector
 	case *event.ConnectionTested:
 		return "", d.Connector
-	case *event.OperationAccepted, *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
+	case *event.OperationAccepted, *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted,
+		*event.TokenCreated, *event.TokenRevoked, *event.TokenUsed, *event.RequestRefused:
 		return "", ""
 	}
 	if o.Describe == nil {

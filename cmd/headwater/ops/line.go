@@ -113,6 +113,12 @@ func request(e *event.Event) (slog.Level, string, []slog.Attr) {
 		return slog.LevelInfo, "webhook rotated", []slog.Attr{slog.String("receiver", d.Receiver)}
 	case *event.WebhookDeleted:
 		return slog.LevelInfo, "webhook deleted", []slog.Attr{slog.String("receiver", d.Receiver)}
+	case *event.TokenCreated:
+		return slog.LevelInfo, "token created", []slog.Attr{slog.String("name", d.Name), slog.String("role", d.Role), slog.Time("expires_at", d.ExpiresAt)}
+	case *event.TokenRevoked:
+		return slog.LevelInfo, "token revoked", []slog.Attr{slog.String("name", d.Name)}
+	case *event.TokenUsed:
+		return slog.LevelDebug, "token used", []slog.Attr{slog.String("name", d.Name)}
 	case *event.RequestRefused:
 		return slog.LevelDebug, "request refused", []slog.Attr{slog.String("route", d.Route), slog.Int("status", d.Status), slog.String("code", d.Code)}
 	}

@@ -1,0 +1,179 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// TokensCmd is about API tokens: those that machines keep.
+type TokensCmd struct {
+	Create TokenCreateCmd `cmd:"" help:"Make a token for a machine, which acts for you until it expires or is revoked. Prints it, once."`
+	List   TokenListCmd   `cmd:"" help:"List your tokens; an admin sees all of the organization."`
+	Revoke TokenRevokeCmd `cmd:"" help:"End a token at once, everywhere."`
+}
+
+type tokenClientDoc struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Role       string     `json:"role"`
+	Workspaces []string   `json:"workspaces"`
+	User       string     `json:"user"`
+	Status     string     `json:"status"`
+	ExpiresAt  time.Time  `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+	Token      string     `json:"token"`
+}
+
+// places returns the workspaces that the token reaches, for people.
+func (d tokenClientDoc) places() string {
+	if len(d.Workspaces) == 1 && d.Workspaces[0] == "*" {
+		return "all"
+	}
+	return strings.Join(d.Workspaces, ",")
+}
+
+// TokenCreateCmd makes an API token.
+type TokenCreateCmd struct {
+	ClientFlags   `embed:""`
+	Name          string        `arg:"" help:"What it is for, such as the machine's name."`
+	Role          string        `enum:"viewer,editor,admin" default:"viewer" help:"What it may: viewer, editor or admin, not more than you."`
+	For           []string      `name:"for" placeholder:"WORKSPACE" help:"Workspaces that it reaches; without any that of --workspace."`
+	AllWorkspaces bool          `help:"It reaches all workspaces."`
+	TTL           time.Duration `name:"ttl" default:"90d" help:"How long it is valid, such as 365d; five years at most."`
+}
+
+// Run makes it and prints it, alone, on Out.
+func (c *TokenCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	if c.TTL <= 0 {
+		return exit.Usagef("--ttl must be longer than nothing")
+	}
+	body := map[string]any{"name": c.Name, "role": c.Role, "expires_at": time.Now().Add(c.TTL).UTC().Format(time.RFC3339)}
+	switch {
+	case c.AllWorkspaces && len(c.For) > 0:
+		return exit.Usagef("--all-workspaces reaches those of --for, too; leave one of the two")
+	case c.AllWorkspaces:
+		body["workspaces"] = []string{"*"}
+	case len(c.For) > 0:
+		body["workspaces"] = c.For
+	}
+	a, err := api.post(ctx, api.Path("tokens"), body, "")
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var doc tokenClientDoc
+	if err := a.into(&doc); err != nil {
+		return err
+	}
+	s.Note("%s: %s, workspaces %s, until %s. Keep it: it is not shown again. 'headwater tokens revoke %s' ends it",
+		terminal.Plain(doc.ID), doc.Role, terminal.Plain(doc.places()), doc.ExpiresAt.Format(time.DateOnly), terminal.Plain(doc.ID))
+	_, err = fmt.Fprintln(s.Out, terminal.Plain(doc.Token))
+	return err
+}
+
+// TokenListCmd lists API tokens.
+type TokenListCmd struct {
+	ClientFlags `embed:""`
+	All         bool `help:"Also those that were revoked or have expired."`
+}
+
+// Run prints them, the newest first. None is no error.
+func (c *TokenListCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	all, a, err := api.tokens(ctx, c.All)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	g, now := terminal.NewGrid("ID", "NAME", "USER", "ROLE", "WORKSPACES", "STATUS", "EXPIRES", "LAST USED"), time.Now()
+	for _, d := range all {
+		used := "never"
+		if d.LastUsedAt != nil {
+			used = d.LastUsedAt.UTC().Format(time.DateOnly)
+		}
+		g.Add(d.ID, d.Name, d.User, d.Role, d.places(), d.Status, humanize.RelTime(d.ExpiresAt, now, "ago", "from now"), used)
+	}
+	return g.Print(s.Out, "no tokens")
+}
+
+// tokens returns the API tokens that the caller sees, and the answer as it came.
+func (c *Client) tokens(ctx context.Context, all bool) (found []tokenClientDoc, a apiAnswer, err error) {
+	query := url.Values{}
+	if all {
+		query.Set("all", "true")
+	}
+	if a, err = c.get(ctx, c.Path("tokens"), query); err == nil {
+		err = a.into(&found)
+	}
+	return found, a, err
+}
+
+// TokenRevokeCmd ends an API token.
+type TokenRevokeCmd struct {
+	ClientFlags `embed:""`
+	Which       string `arg:"" name:"id" help:"Its id, or its name where no other has it."`
+}
+
+// Run revokes it. One that is revoked already is no error.
+func (c *TokenRevokeCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	id := c.Which
+	if !strings.HasPrefix(id, "tok_") {
+		if id, err = api.tokenNamed(ctx, id); err != nil {
+			return err
+		}
+	}
+	a, err := api.do(ctx, http.MethodDelete, api.Path("tokens", id), nil, "")
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	_, err = fmt.Fprintln(s.Out, said(a.Message))
+	return err
+}
+
+// tokenNamed returns the id of the one active token of that name.
+func (c *Client) tokenNamed(ctx context.Context, name string) (string, error) {
+	all, _, err := c.tokens(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	var ids []string
+	for _, d := range all {
+		if d.Name == name {
+			ids = append(ids, d.ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return "", exit.With(exit.Refused, fmt.Errorf("no active token %q; 'headwater tokens list' shows which there are", name))
+	case 1:
+		return ids[0], nil
+	}
+	return "", exit.With(exit.Refused, fmt.Errorf("several tokens are called %q; give the id of one: %s", name, strings.Join(ids, ", ")))
+}

@@ -1,0 +1,77 @@
+package projections
+
+import (
+	"fmt"
+
+	"headwater/projections/layout"
+)
+
+// Token is an API token.
+type Token = layout.Token
+
+// Token returns an API token by its id, also one that was revoked or has expired.
+// It returns ErrNotFound for one that is not known here (yet).
+func (s *Store) Token(id string) (t Token, err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return t, err
+	}
+	defer done()
+	v, err := s.get(db, layout.Key(layout.KeyToken, id))
+	if err != nil {
+		return t, fmt.Errorf("token: %w", err)
+	}
+	if t, err = layout.DecodeToken(v); err != nil {
+		return t, fmt.Errorf("token: %w: %w", ErrDamaged, err)
+	}
+	return t, nil
+}
+
+// Tokens calls use with the API tokens of an organization, the newest first, until
+// it returns false.
+func (s *Store) Tokens(organization string, use func(Token) bool) (err error) {
+	db, done, err := s.using()
+	if err != nil {
+		return err
+	}
+	defer done()
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	prefix := layout.Key(layout.KeyTokenOf, organization)
+	it, err := s.scan(snapshot, prefix)
+	if err != nil {
+		return err
+	}
+	defer s.finish(it, &err)
+	for ok := it.First(); ok; ok = it.Next() {
+		if len(it.Key()) < len(prefix)+8 {
+			return fmt.Errorf("%w: key of a token", ErrDamaged)
+		}
+		id, _, err := layout.GetText(it.Key()[len(prefix)+8:])
+		if err != nil {
+			return err
+		}
+		v, err := s.get(snapshot, layout.Key(layout.KeyToken, id))
+		if err != nil {
+			return fmt.Errorf("token: %w", err)
+		}
+		t, err := layout.DecodeToken(v)
+		if err != nil {
+			return fmt.Errorf("token: %w: %w", ErrDamaged, err)
+		}
+		if !use(t) {
+			return nil
+		}
+	}
+	return s.fault(it.Error())
+}
+
+// OnRevoked has told called with the id of each API token that is revoked from now
+// on, when this store knows it. told must not block, and is called once for an
+// event that is applied once.
+func (s *Store) OnRevoked(told func(id string)) {
+	w := &s.waiting
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.revoked = append(w.revoked, told)
+}

@@ -13,7 +13,7 @@ import (
 )
 
 // A person with the nats command line makes, reads, looks at, changes and
-// removes consumers through the door as on a plain server.
+// removes consumers as a guest as on a plain server.
 func TestClientCLI(t *testing.T) {
 	t.Parallel()
 	program := bustest.Nats(t)
@@ -24,7 +24,7 @@ func TestClientCLI(t *testing.T) {
 			command := func(ctx context.Context, args ...string) *exec.Cmd {
 				cmd := exec.CommandContext(ctx, program, append([]string{"--server", s.address, "--timeout", "10s"}, args...)...)
 				cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home)
-				if s.door {
+				if s.guest {
 					cmd.Env = append(cmd.Env, "NATS_USER=any", "NATS_PASSWORD=ada")
 				}
 				return cmd

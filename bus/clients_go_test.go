@@ -161,7 +161,7 @@ func received(ctx context.Context, messages <-chan jetstream.Msg) ([]string, err
 	return got, nil
 }
 
-// Programs that use nats.go read the same through the door as from a plain server.
+// Programs that use nats.go read the same as a guest as from a plain server.
 func TestClientGo(t *testing.T) {
 	t.Parallel()
 	for _, p := range servers(t) {

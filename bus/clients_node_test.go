@@ -12,7 +12,7 @@ import (
 	"headwater/bus/bustest"
 )
 
-// Programs that use nats.js 2 and 3 read the same through the door as from a
+// Programs that use nats.js 2 and 3 read the same as a guest as from a
 // plain server.
 func TestClientJavaScript(t *testing.T) {
 	t.Parallel()
@@ -22,7 +22,7 @@ func TestClientJavaScript(t *testing.T) {
 			t.Run(s.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				token := ""
-				if s.door {
+				if s.guest {
 					token = "ada"
 				}
 				cmd := exec.CommandContext(t.Context(), "node", filepath.Join("testdata", script), s.address, token, StreamEvents, adasEvents, strconv.Itoa(adasEventCount))

@@ -16,22 +16,22 @@ import (
 	"headwater/bus/event"
 )
 
-// served is where a client of NATS reads from: a plain server, or the door.
+// served is where a client of NATS reads from: a plain server, or one that it is a guest of.
 type served struct {
 	name, address string
-	door          bool
+	guest         bool
 }
 
 // login is how a Go client connects there.
 func (p served) login() []nats.Option {
 	opts := []nats.Option{nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
-	if p.door {
+	if p.guest {
 		opts = append(opts, nats.UserInfo("any", "ada"))
 	}
 	return opts
 }
 
-// servers holds five events of Ada's each. Behind the door lie others', too,
+// servers holds five events of Ada's each. Where it is a guest lie others', too,
 // before, between and after hers.
 func servers(t *testing.T) []served {
 	t.Helper()
@@ -39,7 +39,7 @@ func servers(t *testing.T) []served {
 	fillServer(t, openBus(t, Config{URL: plain}), false)
 	guarded := openBus(t, Config{Listen: "127.0.0.1:0", Authenticate: matrixGrant})
 	fillServer(t, guarded, true)
-	return []served{{"plain", strings.TrimPrefix(plain, "nats://"), false}, {"door", guarded.Listening(), true}}
+	return []served{{"plain", strings.TrimPrefix(plain, "nats://"), false}, {"guest", guarded.Listening(), true}}
 }
 
 const adasEventCount = 5

@@ -253,7 +253,7 @@ func attempts(t *testing.T, address string, named func(who, name string) string)
 		{"ada", "delete the stream", false, func() error { return ada.call(apiStream+"DELETE.HEADWATER_EVENTS", "") }},
 		{"ada", "make a stream", false, func() error { return ada.call(apiStream+"CREATE.MINE", `{"name":"MINE","subjects":["mine"]}`) }},
 		{"ada", "ask $SYS", false, func() error { return ada.call("$SYS.REQ.SERVER.PING", "") }},
-		{"ada", "go through the gate as Eve", false, func() error {
+		{"ada", "call the proxy as Eve", false, func() error {
 			return ada.call(gateSubject+"."+guestName([]string{evesEvents})+".STREAM.INFO.HEADWATER_EVENTS", "")
 		}},
 		{"ada", "say in a header that she is Eve", false, func() error { return ada.claim(evesEvents) }},

@@ -26,7 +26,7 @@ const (
 	evesEvents   = "headwater.events.evil.>"
 )
 
-// guarded is a bus whose door knows two people.
+// guarded is a bus that lets two people in.
 func guarded(t *testing.T) *Bus {
 	t.Helper()
 	return openBus(t, Config{Listen: "127.0.0.1:0", Authenticate: func(token string) (Grant, error) {
@@ -65,7 +65,7 @@ func mustEnter(t *testing.T, b *Bus, token string) (*nats.Conn, jetstream.JetStr
 	return nc, js
 }
 
-func TestDoorRefuses(t *testing.T) {
+func TestStrangersAreRefused(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	for name, token := range map[string]string{"no token": "", "a wrong one": "hunter2", "one for more than events": "greedy-token"} {
@@ -201,8 +201,8 @@ func TestGuestFollowsItsEvents(t *testing.T) {
 }
 
 // The subscriber that comes with watermill-nats follows what happens through
-// the door as well.
-func TestStockSubscriberAtTheDoor(t *testing.T) {
+// a connection as a guest as well.
+func TestStockSubscriberIsAGuest(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	sub, err := wmnats.NewSubscriber(wmnats.SubscriberConfig{

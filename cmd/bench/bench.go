@@ -57,6 +57,7 @@ var works = []work{
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},
 	{"unchanged", tableHistory, (*bench).unchanged},
+	{"scan", tableHistory, (*bench).scan},
 	{"scale", tableHistory, (*bench).scale},
 	{"commits", tableHistory, (*bench).commits},
 	{"rebuild", tableHistory, (*bench).rebuild},

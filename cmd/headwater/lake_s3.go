@@ -24,7 +24,7 @@ type lakeDoor struct {
 
 // openDoor returns the S3 endpoint over a lake that is a folder, at an address of
 // its own where --lake-listen names one.
-func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, log *slog.Logger) (lakeDoor, error) {
+func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens any, log *slog.Logger) (lakeDoor, error) {
 	files := lake.Views(s3.Root)
 	if files == nil {
 		return lakeDoor{access: s3.Foreign(lake.Bucket())}, nil
@@ -32,7 +32,7 @@ func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vau
 	if cfg.LakeListen == "off" {
 		return lakeDoor{}, nil
 	}
-	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view), Log: log}
+	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view, tokens), Log: log}
 	if cfg.LakeListen == "" {
 		server := s3.New(d)
 		return lakeDoor{server, server}, nil
@@ -60,10 +60,22 @@ func (d lakeDoor) beside(api http.Handler) http.Handler {
 	})
 }
 
+// revocable is who can take tokens back: its error says why a token does not stand.
+type revocable interface{ Stands(id string) error }
+
 // stands tells whether keys to a table of a source may be used: once it is removed,
-// they may not.
-func stands(view *projections.Store) func(context.Context, s3.Holder) error {
+// or the token that they were had with revoked, they may not.
+func stands(view *projections.Store, tokens any) func(context.Context, s3.Holder) error {
 	return func(_ context.Context, h s3.Holder) error {
+		if h.TokenID != "" {
+			asked, ok := tokens.(revocable)
+			if !ok {
+				return s3.Withdrawn("The token of the keys is of a kind that this service does not know")
+			}
+			if err := asked.Stands(h.TokenID); err != nil {
+				return s3.Withdrawn("The token of the keys counts no more: " + err.Error())
+			}
+		}
 		_, err := view.Source(h.Address)
 		if errors.Is(err, projections.ErrNotFound) {
 			return s3.Withdrawn("The table's source was removed")

@@ -169,7 +169,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		n.beside(life, "webhooks", hooks.Deliver)
 	}
 	if cfg.has(roleAPI) {
-		door, err := n.openDoor(ctx, cfg, tables, vault, view, log)
+		door, err := n.openDoor(ctx, cfg, tables, vault, view, tokens, log)
 		if err != nil {
 			return nil, err
 		}

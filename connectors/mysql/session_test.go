@@ -167,7 +167,7 @@ func TestVariablesAreReadBack(t *testing.T) {
 
 // Each variable has its reason, and stands in the design.
 func TestVariablesAreDocumented(t *testing.T) {
-	design, err := os.ReadFile("../DESIGN.md")
+	design, err := os.ReadFile("DESIGN.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // remove takes a source away: it ends a running sync first, then the source.
@@ -24,7 +25,7 @@ func (h *Handlers) remove(ctx context.Context, j *job, c *command.RemoveSource) 
 		case v.Removal != nil && v.Removal.Purged && !v.Removal.Destroyed:
 			return move{}, nil // what is left of it is destroyed, and then told
 		case missing(v) != nil:
-			reason, message := explain(missing(v))
+			reason, message := outcome.Explain(missing(v))
 			return j.rejected(reason, message), nil
 		case v.Running != nil:
 			return cancelled(j, v.Running.SyncID, v.Running.Operation, event.ReasonSourceRemoved, "the source was removed"), nil

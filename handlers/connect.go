@@ -12,6 +12,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors/driver"
+	"headwater/handlers/outcome"
 )
 
 // connect checks a source, reads its schema and saves both, or says why it
@@ -59,11 +60,11 @@ func (j *job) refusal(ctx context.Context, v view, c *command.ConnectSource) (wh
 	case err != nil:
 		return nil, err
 	case dead:
-		return failf(event.ReasonConflict, "%q was removed meanwhile; connect it again", c.Name), nil
+		return outcome.Failf(event.ReasonConflict, "%q was removed meanwhile; connect it again", c.Name), nil
 	case v.Connected && v.Type != c.Type && v.Connector != c.Connector:
-		return failf(event.ReasonConflict, "%q is already connected as type %q; remove it first or choose another name", c.Name, v.Type), nil
+		return outcome.Failf(event.ReasonConflict, "%q is already connected as type %q; remove it first or choose another name", c.Name, v.Type), nil
 	case v.Connected && v.Name != c.Name:
-		return failf(event.ReasonConflict, "%q was renamed to %q meanwhile", c.Name, v.Name), nil
+		return outcome.Failf(event.ReasonConflict, "%q was renamed to %q meanwhile", c.Name, v.Name), nil
 	case c.Base == 0 || v.ConfigVersion == c.Base:
 		return nil, nil
 	}
@@ -71,7 +72,7 @@ func (j *job) refusal(ctx context.Context, v view, c *command.ConnectSource) (wh
 	if same, err := j.same(ctx, v, c); same || err != nil {
 		return nil, err
 	}
-	return failf(event.ReasonConflict, "%q was changed meanwhile, to version %d; look at it and try again", c.Name, v.ConfigVersion), nil
+	return outcome.Failf(event.ReasonConflict, "%q was changed meanwhile, to version %d; look at it and try again", c.Name, v.ConfigVersion), nil
 }
 
 // dead reports whether the source at the job's address was removed: its history
@@ -95,7 +96,7 @@ func (j *job) inspect(ctx context.Context, s settings) (found discovered, why, e
 	work, cancelLimit := j.h.limited(work)
 	defer cancelLimit()
 	found, err = j.read(work, s)
-	if err = because(work, err); err == nil {
+	if err = causeOf(work, err); err == nil {
 		return found, nil, nil
 	}
 	if ofSource(ctx, err) {
@@ -181,7 +182,7 @@ func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found
 }
 
 func connectFailed(j *job, c *command.ConnectSource, why error) *event.SourceConnectFailed {
-	reason, message := explain(why)
+	reason, message := outcome.Explain(why)
 	return &event.SourceConnectFailed{
 		Meta: j.meta(true), Name: c.Name, Type: c.Type, Connector: c.Connector, Reason: reason, Message: message,
 	}

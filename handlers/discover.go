@@ -6,6 +6,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // discover reads a source's schema again. The final SchemaDiscovered is a new
@@ -33,7 +34,7 @@ func (h *Handlers) discover(ctx context.Context, j *job, _ *command.DiscoverSche
 			why = gone
 		}
 		if why != nil {
-			reason, message := explain(why)
+			reason, message := outcome.Explain(why)
 			return j.rejected(reason, message), nil
 		}
 		m, err := j.schemaMove(true, "discover", "", found)
@@ -58,7 +59,7 @@ func missing(v view) error {
 		return nil
 	}
 	// Who asked saw it there.
-	return failf(event.ReasonSourceRemoved, "the source is not there any more")
+	return outcome.Failf(event.ReasonSourceRemoved, "the source is not there any more")
 }
 
 // inspectCurrent reads the schema of a connected source with its newest
@@ -69,7 +70,7 @@ func (j *job) inspectCurrent(ctx context.Context, v view) (found discovered, why
 	work, cancelLimit := j.h.limited(work)
 	defer cancelLimit()
 	found, err = j.readCurrent(work, v)
-	if err = because(work, err); err == nil {
+	if err = causeOf(work, err); err == nil {
 		return found, nil, nil
 	}
 	if ofSource(ctx, err) {

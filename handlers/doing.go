@@ -6,15 +6,16 @@ import (
 	"headwater/bus/event"
 	"headwater/handlers/extract"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/throughput"
 )
 
 // files returns where the parts of a read go, on a flow of its own.
 func (t *tableRun) files(to extract.Files) extract.Files {
-	f := &flow{of: t, open: map[*flowing]struct{}{}}
+	f := throughput.NewFlow(t.read)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flow, t.made = f, [2]int64{}
-	return f.through(to)
+	return f.Through(to)
 }
 
 // read returns how many rows were read.
@@ -46,19 +47,19 @@ func (t *tableRun) committing() (done func()) {
 	return func() { set(false) }
 }
 
-func (t *tableRun) lookLocked(now time.Time) look {
+func (t *tableRun) lookLocked(now time.Time) throughput.Look {
 	if t.flow == nil {
-		return look{}
+		return throughput.Look{}
 	}
-	return t.flow.look(now)
+	return t.flow.Look(now)
 }
 
 // doingLocked returns what the table's time goes to.
-func (t *tableRun) doingLocked(l look) string {
+func (t *tableRun) doingLocked(l throughput.Look) string {
 	switch {
 	case t.commits:
 		return event.WaitingCommit
-	case l.busy:
+	case l.Busy:
 		return event.WaitingUpload
 	}
 	return event.WaitingRead
@@ -73,5 +74,5 @@ func (t *tableRun) uploads() (moved, idle bool) {
 	if f == nil {
 		return false, true
 	}
-	return f.moves()
+	return f.Moves()
 }

@@ -11,7 +11,6 @@ package handlers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +19,7 @@ import (
 
 	"headwater/bus"
 	"headwater/bus/command"
+	"headwater/handlers/outcome"
 )
 
 // Deps are what handlers work with. They are lent: nothing of them is closed.
@@ -128,7 +128,7 @@ func typed[D command.Data](h *Handlers, handle func(context.Context, *job, D) er
 		defer cancel()
 		j := h.newJob(c)
 		if j.overdue() {
-			return h.giveUp(ctx, j, errOverdue)
+			return h.failTarget(ctx, j, outcome.ErrOverdue)
 		}
 		if !j.deadline.IsZero() {
 			ctx, cancel = context.WithDeadline(ctx, j.deadline.Add(h.options.Grace))
@@ -140,10 +140,3 @@ func typed[D command.Data](h *Handlers, handle func(context.Context, *job, D) er
 		return nil
 	}
 }
-
-// Why a command ends that took or waited too long, or whose worker stops.
-var (
-	errOverdue  = errors.New("the command was not begun before its deadline")
-	errDeadline = errors.New("the command's deadline passed")
-	errStopping = errors.New("the worker stops")
-)

@@ -2,6 +2,9 @@ package handlers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +13,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // Bounds of one command's dealings with a history. Each conflict means that
@@ -45,12 +49,12 @@ func (h *Handlers) newJob(c *command.Command) *job {
 func (j *job) overdue() bool { return !j.deadline.IsZero() && !time.Now().Before(j.deadline) }
 
 // work returns the context of what the command does outside, which ends at the
-// command's deadline with errDeadline as its cause.
+// command's deadline with outcome.ErrDeadline as its cause.
 func (j *job) work(ctx context.Context) (context.Context, context.CancelFunc) {
 	if j.deadline.IsZero() {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadlineCause(ctx, j.deadline, errDeadline)
+	return context.WithDeadlineCause(ctx, j.deadline, outcome.ErrDeadline)
 }
 
 // meta begins the payload of an event about the job's target.
@@ -218,4 +222,22 @@ func (j *job) append(ctx context.Context, after uint64, m move) (uint64, error) 
 	}
 	j.h.seam("appended " + name)
 	return sequence, nil
+}
+
+// eventID returns the id of an event that a command leads to, in the form of a
+// UUID of version 8. It is the same for every delivery of the command, so that
+// an event that is published again is known to be the same.
+func eventID(command, event, discriminator string) string {
+	h := sha256.New()
+	for _, part := range []string{command, event, discriminator} {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write([]byte(part))
+	}
+	id := h.Sum(nil)[:16]
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	s := hex.EncodeToString(id)
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

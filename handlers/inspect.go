@@ -14,6 +14,7 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/outcome"
 )
 
 // settings say how to open a source.
@@ -22,9 +23,6 @@ type settings struct {
 	config    json.RawMessage
 	secretRef string
 }
-
-// errInspectLimit is the cause of a context that ended a slow inspection.
-var errInspectLimit = errors.New("the inspection took too long")
 
 // open opens the source. An error of the source or of its secrets is a *source
 // error, see sourceError; any other is a fault of ours that a retry may mend.
@@ -65,7 +63,7 @@ func ofSource(base context.Context, err error) bool {
 	if base.Err() != nil {
 		return false
 	}
-	reason, _ := explain(err)
+	reason, _ := outcome.Explain(err)
 	return reason != event.ReasonInternal && reason != event.ReasonCancelled
 }
 
@@ -92,7 +90,7 @@ func (j *job) discoverTables(ctx context.Context, conn Conn) (d discovered, err 
 		return d, err
 	}
 	if n := len(d.tables) + len(d.unread); n > h.options.MaxTables {
-		return d, failf(event.ReasonLimit, "the source has %d tables; at most %d are read", n, h.options.MaxTables)
+		return d, outcome.Failf(event.ReasonLimit, "the source has %d tables; at most %d are read", n, h.options.MaxTables)
 	}
 	columns := 0
 	d.tables = slices.DeleteFunc(d.tables, func(t driver.Table) bool {
@@ -104,7 +102,7 @@ func (j *job) discoverTables(ctx context.Context, conn Conn) (d discovered, err 
 		return true
 	})
 	if columns > h.options.MaxColumns {
-		return d, failf(event.ReasonLimit, "the source has %d columns in all; at most %d are read", columns, h.options.MaxColumns)
+		return d, outcome.Failf(event.ReasonLimit, "the source has %d columns in all; at most %d are read", columns, h.options.MaxColumns)
 	}
 	d.tables, err = j.filled(d.tables)
 	return d, err
@@ -141,7 +139,7 @@ func (d discovered) schema(known []event.Table) (tables []event.Table, left []ev
 			tables = append(tables, known[at])
 			continue
 		}
-		_, message := explain(u.Err)
+		_, message := outcome.Explain(u.Err)
 		left = append(left, event.LeftOut{Name: u.Name, Namespace: u.Namespace, Reason: message})
 	}
 	sortTables(tables)
@@ -160,15 +158,15 @@ func (d discovered) unreadable() error {
 	return &driver.UnreadTables{Tables: d.unread}
 }
 
-// because returns the cause of the context's end in the place of an error that
-// only says that it ended. A limit that passed while the lake was waited for says
-// what the lake had answered, if anything.
-func because(ctx context.Context, err error) error {
+// causeOf returns why ctx ended, if it did, and err otherwise: an error of a call
+// that was cut off says only that. Where a limit passed while the lake was waited
+// for, the message adds what the lake had answered.
+func causeOf(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
 	cause := context.Cause(ctx)
-	var limit *failure
+	var limit *outcome.Failure
 	if !errors.As(cause, &limit) || !errors.Is(err, landing.ErrStorage) {
 		return cause
 	}
@@ -177,12 +175,12 @@ func because(ctx context.Context, err error) error {
 	if errors.As(err, &b) {
 		what = b.Error()
 	}
-	return errors.Join(failf(limit.reason, "%s; the lake was waited for: %s", limit.message, what), cause)
+	return errors.Join(outcome.Failf(limit.Reason, "%s; the lake was waited for: %s", limit.Message, what), cause)
 }
 
 // limited returns a context that ends after the limit of an inspection.
 func (h *Handlers) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, h.options.InspectLimit, errInspectLimit)
+	return context.WithTimeoutCause(ctx, h.options.InspectLimit, outcome.ErrInspectLimit)
 }
 
 // closing closes what a handler is done with. A failure to close changes

@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // overtaken says that a sync is no longer this worker's.
@@ -174,7 +175,7 @@ func (a *attempt) watch(work context.Context, stop context.CancelCauseFunc) (wai
 			case <-work.Done():
 				return
 			case <-a.h.stopping:
-				stop(errStopping)
+				stop(outcome.ErrStopping)
 				return
 			case _, open := <-changes:
 				if !open {

@@ -16,6 +16,7 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/outcome"
 )
 
 // landAll lands every table, a few at once, each on a connection of its own; it
@@ -53,7 +54,7 @@ func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFun
 		a.j.closing(first)
 	}
 	wg.Wait()
-	if err := context.Cause(work); err != nil && !errors.Is(err, errDeadline) {
+	if err := context.Cause(work); err != nil && !errors.Is(err, outcome.ErrDeadline) {
 		return err
 	}
 	return nil
@@ -80,10 +81,10 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 	began := time.Now()
 	defer l.moment.start(t)
 	if work.Err() != nil {
-		if err := context.Cause(work); !errors.Is(err, errDeadline) {
+		if err := context.Cause(work); !errors.Is(err, outcome.ErrDeadline) {
 			return err
 		}
-		reason, message := explain(errDeadline)
+		reason, message := outcome.Explain(outcome.ErrDeadline)
 		t.fail(reason, message, 0)
 		return nil
 	}
@@ -96,7 +97,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 	delay := l.h.options.RetryDelay
 	retypes := 0
 	for tries := 0; ; tries++ {
-		err := because(work, l.try(ctx, work, t))
+		err := causeOf(work, l.try(ctx, work, t))
 		var lost *overtaken
 		var unwritten *historyError
 		switch {
@@ -104,7 +105,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, errStopping):
+		case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping):
 			return err
 		case errors.Is(err, landing.ErrFenced):
 			if err := l.journal.confirm(ctx); err != nil {
@@ -119,14 +120,14 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			err = wrong
 		}
 		l.close() // a connection that failed once is not to be trusted
-		if errors.Is(err, driver.ErrReplaced) && !t.wish.Replaced && work.Err() == nil {
+		if errors.Is(err, driver.ErrReplaced) && !t.options.Replaced && work.Err() == nil {
 			var again bool
 			if again, err = l.restart(t, err); again {
 				continue
 			}
 		}
 		t.alone = true
-		if !passing(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
+		if !outcome.IsTransient(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
 			return l.failed(ctx, t, err, time.Since(began))
 		}
 		l.j.log.Debug("a table is tried again", "table", t.table.String(), "try", tries+1, "error", err)
@@ -141,18 +142,18 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 // restart has a table that was replaced at its source read from its start, unless
 // the options say to stop: then it returns why.
 func (l *lander) restart(t *tableRun, err error) (again bool, why error) {
-	_, message := explain(err)
+	_, message := outcome.Explain(err)
 	if l.options.OnReplaced == command.Stop {
-		return false, failf(event.ReasonSchemaChanged, "%s; name it in sync_options.reset to start over, or set sync_options.on_replaced to restart", message)
+		return false, outcome.Failf(event.ReasonSchemaChanged, "%s; name it in sync_options.reset to start over, or set sync_options.on_replaced to restart", message)
 	}
-	t.wish.Replaced = true
+	t.options.Replaced = true
 	t.note(message + ": it was read from its start, and what had landed was replaced")
 	return true, nil
 }
 
 // failed writes down that a table did not land.
 func (l *lander) failed(ctx context.Context, t *tableRun, err error, took time.Duration) error {
-	reason, message := explain(err)
+	reason, message := outcome.Explain(err)
 	if reason == event.ReasonInternal {
 		l.j.log.Error("a table could not be landed", "table", t.table.String(), "error", err)
 	} else if reason == event.ReasonStorage {
@@ -202,8 +203,8 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 func (t *tableRun) target(a *attempt) landing.Target {
 	target := landing.Target{
 		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: t.mode(), CursorColumn: t.cursor,
-		Merge: t.wish.Merge, Deleted: t.wish.Deleted, Reset: t.wish.Reset || t.wish.Replaced, Replaced: t.wish.Replaced && !t.wish.Reset,
-		From: t.wish.From, StopReplaced: a.options.OnReplaced == command.Stop, KeepRows: a.options.OnColumnsChanged == command.Keep, AllowEmpty: a.options.AllowEmpty,
+		Merge: t.options.Merge, Deleted: t.options.Deleted, Reset: t.options.Reset || t.options.Replaced, Replaced: t.options.Replaced && !t.options.Reset,
+		From: t.options.From, StopReplaced: a.options.OnReplaced == command.Stop, KeepRows: a.options.OnColumnsChanged == command.Keep, AllowEmpty: a.options.AllowEmpty,
 	}
 	if target.Reset {
 		target.From = nil
@@ -211,10 +212,10 @@ func (t *tableRun) target(a *attempt) landing.Target {
 	if target.Mode != landing.Incremental {
 		return target
 	}
-	if target.Key = slices.Clone(t.wish.Key); len(target.Key) > 0 && !target.Merge && !slices.Contains(target.Key, t.cursor) {
+	if target.Key = slices.Clone(t.options.Key); len(target.Key) > 0 && !target.Merge && !slices.Contains(target.Key, t.cursor) {
 		target.Key = append(target.Key, t.cursor) // versions of a row, not rows
 	}
-	if t.wish.Lookback != "" {
+	if t.options.Lookback != "" {
 		target.Back = t.behind
 	}
 	return target
@@ -244,7 +245,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	for m, err := range l.conn.Extract(ctx, request, files) {
 		idle.Stop()
 		if err != nil {
-			return because(ctx, err)
+			return causeOf(ctx, err)
 		}
 		l.moment.start(t)
 		if m.Apart != "" {
@@ -260,7 +261,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 		switch {
 		case m.Plan != nil:
 			if err := writer.Keep(ctx, m.Plan.Kept); err != nil {
-				return because(ctx, err)
+				return causeOf(ctx, err)
 			}
 			writer.Start(m.Plan.Start)
 			if m.Plan.Unread == 1 && len(m.Plan.Kept) == 0 {
@@ -272,7 +273,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			done := t.committing()
 			err := stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts)
 			if done(); err != nil {
-				return because(ctx, err)
+				return causeOf(ctx, err)
 			}
 			l.h.seam("staged")
 		case m.Checkpoint != nil:
@@ -310,7 +311,7 @@ func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 	}
 	return extract.Request{
 		Table: writer.Table(), Layout: writer.Layout(),
-		Whole: whole, From: from, Border: reached, Keyless: len(t.wish.Key) == 0, Landed: writer.Staged(), Largest: t.cursor,
+		Whole: whole, From: from, Border: reached, Keyless: len(t.options.Key) == 0, Landed: writer.Staged(), Largest: t.cursor,
 		Parallelism:     cmp.Or(l.options.Parallelism, l.h.options.RangeParallelism),
 		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,
 	}
@@ -323,12 +324,12 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 	t.parts(c.Parts)
 	if len(c.Parts) > 0 {
 		if err := writer.Add(c.Parts...); err != nil {
-			return because(ctx, err)
+			return causeOf(ctx, err)
 		}
 	} else if c.Final && next == nil {
 		var err error
 		if next, err = writer.StagedMax(); err != nil {
-			return because(ctx, err)
+			return causeOf(ctx, err)
 		}
 	}
 	writer.Reached(c.Border, c.Kept)
@@ -336,7 +337,7 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 	done := t.committing()
 	committed, err := writer.Commit(ctx, next, c.Final)
 	if done(); err != nil {
-		return because(ctx, err)
+		return causeOf(ctx, err)
 	}
 	l.h.seam("committed")
 	t.note(writer.Notes()...)

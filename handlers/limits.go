@@ -6,15 +6,13 @@ import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
-
-// errIdle is the cause of a context that ended a read which brought nothing.
-var errIdle = errors.New("the source went silent")
 
 // passed returns the cause of a context that a limit ended: what it is for those
 // who ask with errors.Is, and a message that names the limit.
 func passed(kind error, format string, args ...any) error {
-	return errors.Join(failf(event.ReasonTimeout, format, args...), kind)
+	return errors.Join(outcome.Failf(event.ReasonTimeout, format, args...), kind)
 }
 
 // idleLimit is how long a read may bring nothing: longer than the source itself
@@ -26,7 +24,7 @@ func (a *attempt) idleLimit() time.Duration {
 
 // silent is why a read ends that brought nothing for too long.
 func (a *attempt) silent() error {
-	return passed(errIdle, "the source sent nothing for %v, the idle limit; sync_options.idle_timeout raises it", a.idleLimit())
+	return passed(outcome.ErrIdle, "the source sent nothing for %v, the idle limit; sync_options.idle_timeout raises it", a.idleLimit())
 }
 
 // idler ends a read that brings nothing for too long. One goroutine stops and
@@ -50,7 +48,7 @@ func (a *attempt) idle(t *tableRun, cancel context.CancelCauseFunc) *idler {
 		case all:
 			cancel(a.silent())
 		default:
-			cancel(passed(errIdle, "the lake took nothing for %v, the idle limit", i.limit))
+			cancel(passed(outcome.ErrIdle, "the lake took nothing for %v, the idle limit", i.limit))
 		}
 	})
 	close(again) // the timer is known from here on
@@ -70,15 +68,15 @@ func (a *attempt) limited(work context.Context) (context.Context, context.Cancel
 	if err != nil || limit == 0 { // the plan tells of one that cannot be read
 		return context.WithCancel(work)
 	}
-	return context.WithDeadlineCause(work, a.begun.Add(limit), passed(errDeadline, "the sync took longer than sync_options.timeout, %s", a.options.Timeout))
+	return context.WithDeadlineCause(work, a.begun.Add(limit), passed(outcome.ErrDeadline, "the sync took longer than sync_options.timeout, %s", a.options.Timeout))
 }
 
 // within returns the context of one table, which ends with the table's own
 // limit.
 func (t *tableRun) within(work context.Context) (context.Context, context.CancelFunc) {
-	limit := t.wish.Limit
+	limit := t.options.Limit
 	if limit == 0 {
 		return context.WithCancel(work)
 	}
-	return context.WithTimeoutCause(work, limit, failf(event.ReasonTimeout, "the table took longer than sync_options.table_timeout, %v", limit.Round(time.Millisecond)))
+	return context.WithTimeoutCause(work, limit, outcome.Failf(event.ReasonTimeout, "the table took longer than sync_options.table_timeout, %v", limit.Round(time.Millisecond)))
 }

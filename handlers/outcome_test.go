@@ -19,6 +19,7 @@ import (
 	"headwater/bus/seal"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/handlers/outcome"
 	"headwater/projections"
 )
 
@@ -37,11 +38,11 @@ func TestReasons(t *testing.T) {
 		{context.DeadlineExceeded, event.ReasonTimeout, "time limit"},
 		{context.Canceled, event.ReasonCancelled, "stopped"},
 		{errors.New("dial hunter2"), event.ReasonInternal, "the service's log"},
-		{failf(event.ReasonLimit, "%d tables", 3), event.ReasonLimit, "3 tables"},
+		{outcome.Failf(event.ReasonLimit, "%d tables", 3), event.ReasonLimit, "3 tables"},
 	} {
-		reason, message := explain(c.err)
+		reason, message := outcome.Explain(c.err)
 		if reason != c.want || !strings.Contains(message, c.says) || strings.Contains(message, "hunter2") {
-			t.Errorf("explain(%v) = %s, %q", c.err, reason, message)
+			t.Errorf("outcome.Explain(%v) = %s, %q", c.err, reason, message)
 		}
 	}
 }

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 	"headwater/handlers/syncoptions"
+	"headwater/handlers/throughput"
 )
 
 // The statuses of a table within a sync.
@@ -29,13 +33,13 @@ type totals struct{ records, bytes atomic.Int64 }
 // the rows and bytes that were read on top of those committed, for the sums; what
 // it tells others counts what is committed. It is safe for concurrent use.
 type tableRun struct {
-	table  driver.Table
-	cursor string // column of an incremental sync
-	wish   wish
-	unread error // why nothing but the name is known of the table
+	table   driver.Table
+	cursor  string // column of an incremental sync
+	options tableOptions
+	unread  error // why nothing but the name is known of the table
 	// patience is how long the source may send nothing before it is waited for.
-	patience time.Duration
-	totals   *totals
+	silentAfter time.Duration
+	totals      *totals
 
 	mu        sync.Mutex
 	result    event.TableResult
@@ -48,13 +52,13 @@ type tableRun struct {
 	moved     time.Time // when rows last came, or the table began
 	told      time.Time // when the last snapshot was taken
 	waiting   bool      // as the last snapshot told
-	pace      pace
-	flow      *flow    // of the read at hand, nil before the first
-	base      int64    // rows that were committed before it
-	made      [2]int64 // rows and bytes of its parts that are done
-	commits   bool     // it is committing
-	doing     string   // as the last snapshot told
-	uploaded  int64    // bytes, as the last snapshot told
+	pace      throughput.Pace
+	flow      *throughput.Flow // of the read at hand, nil before the first
+	base      int64            // rows that were committed before it
+	made      [2]int64         // rows and bytes of its parts that are done
+	commits   bool             // it is committing
+	doing     string           // as the last snapshot told
+	uploaded  int64            // bytes, as the last snapshot told
 }
 
 func (t *tableRun) mode() string { return t.result.Mode } // never changes
@@ -64,7 +68,7 @@ func (t *tableRun) begin() {
 	defer t.mu.Unlock()
 	now := time.Now()
 	t.result.Status, t.began, t.moved, t.changed = statusRunning, now, now, true
-	t.pace.begin(now)
+	t.pace.Begin(now)
 }
 
 // count sets what the table counts, and moves the sums with it.
@@ -105,7 +109,7 @@ func (t *tableRun) resume(c landing.Committed) {
 	t.committed = c
 	t.count(c.Records, c.Bytes)
 	t.base = c.Records
-	t.pace.from(c.Records)
+	t.pace.From(c.Records)
 	if c.SnapshotID != 0 || c.Total > 0 { // a commit whose checkpoint was lost counts, too
 		t.result.Total = &c.Total
 	}
@@ -131,7 +135,7 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 	t.result.DurationMS = time.Since(t.began).Milliseconds()
 	if final {
 		t.result.Status = statusCompleted
-		t.result.Rate = perSecond(t.result.Records, time.Since(t.began))
+		t.result.Rate = throughput.PerSecond(t.result.Records, time.Since(t.began))
 	}
 }
 
@@ -175,13 +179,13 @@ func (t *tableRun) snapshot() event.TableResult {
 		r.FreshUntil = r.AsOf
 	}
 	l := t.lookLocked(now)
-	r.BytesUploaded, t.uploaded = l.taken, l.taken
+	r.BytesUploaded, t.uploaded = l.Taken, l.Taken
 	if r.Status == statusRunning {
-		settled, slow := l.settled(r.RowsRead, t.base, t.made[0], t.made[1])
+		settled, slow := l.Settled(r.RowsRead, t.base, t.made[0], t.made[1])
 		if slow {
 			r.RowsUploaded = &settled
 		}
-		r.Rate = t.pace.measure(now, settled)
+		r.Rate = t.pace.Measure(now, settled)
 		t.doing = t.doingLocked(l)
 		r.WaitingFor = t.doing
 	}
@@ -194,7 +198,7 @@ func (t *tableRun) snapshot() event.TableResult {
 
 // waitsLocked reports whether the source sends nothing, though it could.
 func (t *tableRun) waitsLocked(now time.Time) bool {
-	return t.result.Status == statusRunning && now.Sub(t.moved) >= t.patience && t.doingLocked(t.lookLocked(now)) == event.WaitingRead
+	return t.result.Status == statusRunning && now.Sub(t.moved) >= t.silentAfter && t.doingLocked(t.lookLocked(now)) == event.WaitingRead
 }
 
 // due reports whether a running table is to be told of: it moved since it was
@@ -208,7 +212,7 @@ func (t *tableRun) due(heartbeat time.Duration) bool {
 		return false
 	}
 	l := t.lookLocked(now)
-	return t.changed || l.taken != t.uploaded || t.doingLocked(l) != t.doing || t.waitsLocked(now) != t.waiting || now.Sub(t.told) >= heartbeat
+	return t.changed || l.Taken != t.uploaded || t.doingLocked(l) != t.doing || t.waitsLocked(now) != t.waiting || now.Sub(t.told) >= heartbeat
 }
 
 // running reports whether the table runs.
@@ -262,4 +266,46 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 		cancel()
 		wg.Wait()
 	}
+}
+
+// Bounds of what a table's result tells beside its counts.
+const (
+	maxNotes    = 20
+	maxNoteSize = 500 // bytes
+)
+
+// note adds sentences to the table's result, each once.
+func (t *tableRun) note(texts ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, text := range texts {
+		text = shortened(text)
+		if text == "" || len(t.result.Notes) >= maxNotes || slices.Contains(t.result.Notes, text) {
+			continue
+		}
+		// Results that were told of share the list.
+		t.result.Notes = append(slices.Clip(t.result.Notes), text)
+		t.changed = true
+	}
+}
+
+// notes returns what the table's result says up to now.
+func (t *tableRun) notes() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.result.Notes
+}
+
+// shortened returns a text of at most maxNoteSize bytes.
+func shortened(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) <= maxNoteSize {
+		return text
+	}
+	const dots = "..."
+	cut := maxNoteSize - len(dots)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + dots
 }

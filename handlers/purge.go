@@ -6,12 +6,18 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 	"time"
 
+	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/landing"
+	"headwater/handlers/landing/bucket"
+	"headwater/handlers/outcome"
 )
 
 // purge destroys what a removed source could be restored from. A source that
@@ -76,4 +82,107 @@ func (h *Handlers) sweep(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// destroyPurged destroys the keys of a source and what it landed if its history
+// says that it is purged, which nothing undoes, and tells what became of it. The
+// purge comes first, so that what is destroyed is never shown as restorable; a
+// worker that dies between is followed by one that finishes. The first try ends
+// the target. What cannot be destroyed now is tried until it can.
+func (j *job) destroyPurged(ctx context.Context) error {
+	v, err := j.load(ctx)
+	if err != nil || v.Removal == nil || !v.Removal.Purged {
+		return err
+	}
+	dropped, err := j.destroy(ctx)
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	_, follows := j.data.(*command.SyncSource) // whose worker was late, and undoes what it made
+	_, unwritten := j.advance(ctx, func(v view) (move, error) {
+		if follows || v.ended && (err != nil || v.Removal.Destroyed) {
+			return move{}, nil // it was told before
+		}
+		outcome := destruction(dropped, err)
+		return move{stop: true, discriminator: outcome.Status, data: &event.SourceDestroyed{
+			Meta: j.meta(!v.ended), Name: v.Name, Removed: v.Removal.Sequence, Destruction: outcome,
+		}}, nil
+	})
+	if unwritten != nil || left(dropped, err) == nil {
+		return unwritten
+	}
+	j.log.Warn("a removed source is not destroyed yet and will be tried again", "error", err)
+	return bus.Snooze(30 * j.h.options.RetryDelay)
+}
+
+func (j *job) destroy(ctx context.Context) (landing.Dropped, error) {
+	j.h.connectors.Forget(j.address.Tokens())
+	if err := j.h.vault.Destroy(ctx, j.address); err != nil {
+		return landing.Dropped{Remaining: -1}, fmt.Errorf("destroy the keys of a removed source: %w", err)
+	}
+	j.h.seam("destroyed")
+	dropped, err := j.h.lake.Drop(ctx, j.address)
+	if err != nil {
+		err = fmt.Errorf("drop the tables of a removed source: %w", err)
+	}
+	return dropped, err
+}
+
+// left returns why a source is not destroyed as far as it can be: versions that a
+// bucket keeps on purpose do not come to be removed by asking again.
+func left(d landing.Dropped, err error) error {
+	var b *bucket.Error
+	if d.Remaining == 0 && d.Kept > 0 && errors.As(err, &b) && b.Lasting {
+		return nil
+	}
+	return err
+}
+
+// destruction tells what a try to destroy a source came to.
+func destruction(d landing.Dropped, err error) event.Destruction {
+	out := event.Destruction{Status: event.Destroyed, Files: d.Removed, Remaining: max(0, d.Remaining), Kept: d.Kept}
+	if err == nil {
+		return out
+	}
+	if left(d, err) == nil {
+		out.Message = fmt.Sprintf("the bucket keeps %s: %s", things(d.Kept, "former version"), storeSaid(err))
+		return out
+	}
+	out.Status = event.FilesRemaining
+	out.Reason, _ = outcome.Explain(err)
+	var parts []string
+	switch {
+	case d.Remaining < 0:
+		parts = append(parts, things(d.Removed, "file")+" removed, how many are left could not be seen")
+	case d.Remaining+d.Kept > 0:
+		parts = append(parts, fmt.Sprintf("%s removed, %d still in the lake", things(d.Removed, "file"), d.Remaining))
+		if d.Kept > 0 {
+			parts = append(parts, "the bucket keeps "+things(d.Kept, "former version"))
+		}
+	default:
+		parts = append(parts, things(d.Removed, "file")+" removed")
+	}
+	out.Message = strings.Join(parts, ", ") + ": " + storeSaid(err) + "; it cannot be restored, and is tried again until nothing is left"
+	return out
+}
+
+func things(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// storeSaid returns the words of the disk or the bucket.
+func storeSaid(err error) string {
+	var f *fs.PathError
+	var b *bucket.Error
+	switch {
+	case errors.As(err, &b):
+		return b.Error()
+	case errors.As(err, &f):
+		return fmt.Sprintf("%s %s: %v", f.Op, path.Base(f.Path), f.Err)
+	}
+	_, message := outcome.Explain(err)
+	return message
 }

@@ -6,6 +6,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // rename gives a source another name, as a new version of its configuration.
@@ -17,7 +18,7 @@ func (h *Handlers) rename(ctx context.Context, j *job, c *command.RenameSource) 
 			return move{}, nil
 		}
 		if gone := missing(v); gone != nil {
-			reason, message := explain(gone)
+			reason, message := outcome.Explain(gone)
 			return j.rejected(reason, message), nil
 		}
 		renamed := &event.SourceConnected{

@@ -8,6 +8,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // restore brings a removed source back as it was. Nothing has to be copied:
@@ -35,7 +36,7 @@ func (h *Handlers) restore(ctx context.Context, j *job, c *command.RestoreSource
 			return move{}, err
 		}
 		if why != nil {
-			return j.rejected(why.reason, why.message), nil
+			return j.rejected(why.Reason, why.Message), nil
 		}
 		restored.Removed = v.Removal.Sequence
 		return move{data: restored}, nil
@@ -45,20 +46,20 @@ func (h *Handlers) restore(ctx context.Context, j *job, c *command.RestoreSource
 
 // unrestorable returns why a source that is not there cannot be restored under
 // a name, nil if it can.
-func (j *job) unrestorable(v view, name string) (*failure, error) {
+func (j *job) unrestorable(v view, name string) (*outcome.Failure, error) {
 	switch {
 	case v.Removal == nil:
-		return failf(event.ReasonSourceRemoved, "the source was never connected"), nil
+		return outcome.Failf(event.ReasonSourceRemoved, "the source was never connected"), nil
 	case v.Removal.Purged:
-		return failf(event.ReasonPurged, "%q is destroyed; connect it again", v.Name), nil
+		return outcome.Failf(event.ReasonPurged, "%q is destroyed; connect it again", v.Name), nil
 	case !time.Now().Before(v.Removal.DestroyedAfter):
-		return failf(event.ReasonPurged, "the time to restore %q ended at %s; connect it again", v.Name, v.Removal.DestroyedAfter.Format(time.RFC3339)), nil
+		return outcome.Failf(event.ReasonPurged, "the time to restore %q ended at %s; connect it again", v.Name, v.Removal.DestroyedAfter.Format(time.RFC3339)), nil
 	}
 	id, err := j.holder(name)
 	if err != nil || id == "" {
 		return nil, err
 	}
-	return failf(event.ReasonConflict, "%q is the name of another source now (%s); remove that one first, or give this one another name with names", name, id), nil
+	return outcome.Failf(event.ReasonConflict, "%q is the name of another source now (%s); remove that one first, or give this one another name with names", name, id), nil
 }
 
 // holder returns the id of the source that has a name, "" for none.

@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 	"headwater/handlers/schedule"
 )
 
@@ -20,7 +21,7 @@ func (h *Handlers) changeSchedule(ctx context.Context, j *job, c *command.Change
 			return move{}, nil
 		}
 		if gone := missing(v); gone != nil {
-			reason, message := explain(gone)
+			reason, message := outcome.Explain(gone)
 			return j.rejected(reason, message), nil
 		}
 		changed := &event.ScheduleChanged{Meta: j.meta(true), Version: v.ScheduleVersion + 1}
@@ -35,7 +36,7 @@ func (h *Handlers) changeSchedule(ctx context.Context, j *job, c *command.Change
 			return move{}, err
 		}
 		if why != nil {
-			reason, message := explain(why)
+			reason, message := outcome.Explain(why)
 			return j.rejected(reason, message), nil
 		}
 		return move{data: changed}, nil
@@ -49,7 +50,7 @@ func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleCha
 	s, err := schedule.Parse(given)
 	var wrong *schedule.Problem
 	if errors.As(err, &wrong) {
-		return failf(event.ReasonInvalidConfig, "%s", wrong.Error()), nil
+		return outcome.Failf(event.ReasonInvalidConfig, "%s", wrong.Error()), nil
 	}
 	if err != nil {
 		return nil, err
@@ -88,11 +89,11 @@ func (j *job) followed(id string) (name string, why, err error) {
 		return "", nil, fmt.Errorf("read what a schedule goes by: %w", err)
 	}
 	if !s.Connected {
-		return "", failf(event.ReasonNotFound, "after: there is no source %q in this workspace and scope", id), nil
+		return "", outcome.Failf(event.ReasonNotFound, "after: there is no source %q in this workspace and scope", id), nil
 	}
 	circle, err := j.h.circle(j.address, id)
 	if err == nil && circle {
-		return "", failf(event.ReasonInvalidConfig, "after: %s is synced, directly or by way of others, after this source: they would go round in a circle", s.Name), nil
+		return "", outcome.Failf(event.ReasonInvalidConfig, "after: %s is synced, directly or by way of others, after this source: they would go round in a circle", s.Name), nil
 	}
 	return s.Name, nil, err
 }

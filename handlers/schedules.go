@@ -15,6 +15,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 	"headwater/handlers/schedule"
 )
 
@@ -304,14 +305,14 @@ func (h *Handlers) circle(a event.Address, after string) (bool, error) {
 
 // runGivenUp returns the event that ends a run which could not be decided about,
 // so that the next is due; no data where it was.
-func runGivenUp(j *job, v view, why *failure) (move, error) {
+func runGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
 	c, s := j.data.(*command.FireSchedule), v.Schedule
 	if !v.Connected || s == nil {
 		return move{}, nil
 	}
 	if s.Version != c.Version || !s.Next.Equal(c.Due) {
 		if s.Operation == j.operation.ID && !v.ended {
-			return j.rejected(why.reason, why.message), nil
+			return j.rejected(why.Reason, why.Message), nil
 		}
 		return move{}, nil
 	}
@@ -322,7 +323,7 @@ func runGivenUp(j *job, v view, why *failure) (move, error) {
 		plan = schedule.Plan{}
 	}
 	missed := &event.ScheduleMissed{
-		Meta: j.meta(true), Version: s.Version, From: c.Due, Through: c.Due, At: now.UTC(), Count: 1, Reason: why.reason, Message: why.message,
+		Meta: j.meta(true), Version: s.Version, From: c.Due, Through: c.Due, At: now.UTC(), Count: 1, Reason: why.Reason, Message: why.Message,
 	}
 	if err == nil {
 		missed.NextRun = ref(plan.After(now))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headwater/handlers/extract"
+	"headwater/handlers/outcome"
 )
 
 // moment is the one that the tables of an attempt are read of, where their source
@@ -38,7 +39,7 @@ func (a *attempt) share(ctx context.Context, first Conn, readers int) {
 	at := time.Now()
 	name, err := s.Share(ctx, readers)
 	if err != nil {
-		_, m.why = explain(err)
+		_, m.why = outcome.Explain(err)
 		return
 	}
 	m.name, m.at, m.holder = name, at, first

@@ -13,6 +13,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/landing"
+	"headwater/handlers/outcome"
 	"headwater/handlers/syncoptions"
 )
 
@@ -58,7 +59,7 @@ func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) erro
 		return err
 	}
 	err := a.run(ctx)
-	if errors.Is(err, errStopping) {
+	if errors.Is(err, outcome.ErrStopping) {
 		// Another worker goes on with what is committed; nobody failed.
 		return bus.Snooze(0)
 	}
@@ -96,7 +97,7 @@ func (a *attempt) begin(ctx context.Context) error {
 		case v.ended || known.Ended:
 			return move{}, nil
 		case missing(v) != nil:
-			reason, message := explain(missing(v))
+			reason, message := outcome.Explain(missing(v))
 			return a.j.rejected(reason, message), nil
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Running), nil
@@ -190,7 +191,7 @@ func (a *attempt) run(ctx context.Context) error {
 	work, stop := context.WithCancelCause(work)
 	defer stop(nil)
 	if err := a.h.state.Wait(work, a.fence); err != nil {
-		return fmt.Errorf("wait for the projection: %w", because(work, err))
+		return fmt.Errorf("wait for the projection: %w", causeOf(work, err))
 	}
 	defer a.watch(work, stop)()
 
@@ -203,7 +204,7 @@ func (a *attempt) run(ctx context.Context) error {
 
 // settle tells an outcome of the whole attempt from a reason to try again.
 func (a *attempt) settle(ctx, work context.Context, err error) (why, again error) {
-	err = because(work, err)
+	err = causeOf(work, err)
 	var lost *overtaken
 	var unwritten *historyError
 	switch {
@@ -211,7 +212,7 @@ func (a *attempt) settle(ctx, work context.Context, err error) (why, again error
 		return nil, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, errStopping):
+	case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping):
 		return nil, err
 	case ofSource(ctx, err):
 		return err, nil
@@ -262,7 +263,7 @@ func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
 		return err
 	}
 	a.choice = syncoptions.NewChoice(a.options, tables, a.lost, unreadTables(found.unread), leftTables(left))
-	a.gone = a.vanished(left, found.unread)
+	a.gone = a.missingTables(left, found.unread)
 	if err := a.journal.decide(ctx, func(view) (move, error) {
 		return a.j.schemaMove(false, "sync", a.id, found)
 	}); err != nil {
@@ -303,7 +304,7 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 	}
 	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results}
 	if why != nil {
-		e.Reason, e.Message = explain(why)
+		e.Reason, e.Message = outcome.Explain(why)
 	} else {
 		e.Reason = failed.Reason
 		e.Message = fmt.Sprintf("none of %d tables landed; %s: %s", total, resultName(*failed), failed.Message)

@@ -9,6 +9,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/outcome"
 )
 
 // stepNames are the steps of a test, in order; every outcome tells all of them.
@@ -56,7 +57,7 @@ func (j *job) try(ctx context.Context, s settings) (steps []driver.Step, why, er
 	defer cancelLimit()
 	begun := time.Now()
 	steps, err = j.check(work, s)
-	if err = because(work, err); err == nil {
+	if err = causeOf(work, err); err == nil {
 		return steps, nil, nil
 	}
 	if !ofSource(ctx, err) {
@@ -101,7 +102,7 @@ func tested(j *job, c *command.TestConnection, steps []driver.Step, why error) *
 		Message: "the source can be reached and read", Steps: testSteps(steps, why != nil),
 	}
 	if why != nil {
-		e.Reason, e.Message = explain(why)
+		e.Reason, e.Message = outcome.Explain(why)
 	}
 	return e
 }
@@ -128,7 +129,7 @@ func testSteps(told []driver.Step, failed bool) []event.TestStep {
 			step.DurationMS, step.Message = s.Duration.Milliseconds(), s.Message
 			if s.Err != nil {
 				step.Status = "failed"
-				if _, message := explain(s.Err); step.Message == "" {
+				if _, message := outcome.Explain(s.Err); step.Message == "" {
 					step.Message = message
 				}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // verb is what there is to say of one command: how it is carried out, how many
@@ -20,7 +21,7 @@ type verb struct {
 	share func(concurrency int) int
 	// failed returns the event that ends the target after a failure, none where
 	// nobody asked.
-	failed func(j *job, v view, why *failure) (move, error)
+	failed func(j *job, v view, why *outcome.Failure) (move, error)
 	// whole says that failed is asked about an ended target, too: it has more to end.
 	whole bool
 	// settle does what else must not be left behind, nil for nothing.
@@ -64,7 +65,7 @@ func verbs() map[string]verb {
 		},
 		"PurgeSource": {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.purge) },
-			concurrency: 2, failed: func(*job, view, *failure) (move, error) { return move{}, nil },
+			concurrency: 2, failed: func(*job, view, *outcome.Failure) (move, error) { return move{}, nil },
 			settle: func(ctx context.Context, j *job) error { return j.destroyPurged(ctx) },
 		},
 		"VerifySource": { // it reads as much as a sync
@@ -104,21 +105,21 @@ func half(concurrency int) int { return max(1, concurrency/2) }
 func allButOne(concurrency int) int { return max(1, concurrency-1) }
 
 // rejects ends a target with CommandRejected.
-func rejects(j *job, _ view, why *failure) (move, error) {
-	return j.rejected(why.reason, why.message), nil
+func rejects(j *job, _ view, why *outcome.Failure) (move, error) {
+	return j.rejected(why.Reason, why.Message), nil
 }
 
-func connectGivenUp(j *job, _ view, why *failure) (move, error) {
+func connectGivenUp(j *job, _ view, why *outcome.Failure) (move, error) {
 	return move{data: connectFailed(j, j.data.(*command.ConnectSource), why)}, nil
 }
 
-func testGivenUp(j *job, _ view, why *failure) (move, error) {
+func testGivenUp(j *job, _ view, why *outcome.Failure) (move, error) {
 	return move{data: tested(j, j.data.(*command.TestConnection), nil, why)}, nil
 }
 
 // syncGivenUp ends the command's own sync with SyncFailed; where another runs, or
 // the source is gone, there is only a command to reject.
-func syncGivenUp(j *job, v view, why *failure) (move, error) {
+func syncGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
 	c := j.data.(*command.SyncSource)
 	sync, err := j.h.state.Sync(j.address, c.SyncID)
 	if err != nil {
@@ -128,9 +129,9 @@ func syncGivenUp(j *job, v view, why *failure) (move, error) {
 		return move{}, nil
 	}
 	if v.Running != nil && v.Running.SyncID != c.SyncID || !v.Connected {
-		return j.rejected(why.reason, why.message), nil
+		return j.rejected(why.Reason, why.Message), nil
 	}
-	failed := &event.SyncFailed{Meta: j.meta(true), SyncID: c.SyncID, Reason: why.reason, Message: why.message, Tables: []event.TableResult{}}
+	failed := &event.SyncFailed{Meta: j.meta(true), SyncID: c.SyncID, Reason: why.Reason, Message: why.Message, Tables: []event.TableResult{}}
 	if !sync.Started.IsZero() {
 		failed.DurationMS = time.Since(sync.Started).Milliseconds()
 	}

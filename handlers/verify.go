@@ -16,6 +16,7 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/outcome"
 	"headwater/handlers/syncoptions"
 )
 
@@ -40,7 +41,7 @@ func (h *Handlers) verify(ctx context.Context, j *job, c *command.VerifySource) 
 		if v.ended {
 			return move{}, nil
 		}
-		reason, message := explain(why)
+		reason, message := outcome.Explain(why)
 		return j.rejected(reason, message), nil
 	})
 	return err
@@ -71,12 +72,12 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 	}
 	for _, u := range found.unread {
 		if only.Takes(u.Namespace, u.Name) {
-			reason, message := explain(u.Err)
+			reason, message := outcome.Explain(u.Err)
 			due = append(due, event.Verification{Name: u.Name, Namespace: u.Namespace, Status: event.Unverified, Reason: reason, Message: message})
 		}
 	}
 	if len(due) == 0 {
-		return failf(event.ReasonNotFound, "the source has no table that is named like %s; its schema lists those it has", strings.Join(patterns, ", ")), nil
+		return outcome.Failf(event.ReasonNotFound, "the source has no table that is named like %s; its schema lists those it has", strings.Join(patterns, ", ")), nil
 	}
 	for i, done := range due {
 		if t, ok := tables[i]; ok {
@@ -98,7 +99,7 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 
 // sorted tells the source's own failure from a reason to try again.
 func (j *job) sorted(ctx, work context.Context, err error) (why, again error) {
-	if err = because(work, err); ofSource(ctx, err) {
+	if err = causeOf(work, err); ofSource(ctx, err) {
 		return err, nil
 	}
 	return nil, err
@@ -128,11 +129,11 @@ func (j *job) verifyTable(ctx, work context.Context, conn Conn, t driver.Table) 
 	began := time.Now().UTC()
 	c := &comparison{job: j, conn: conn, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
 	err := c.run(work, t)
-	if err = because(work, err); err != nil {
+	if err = causeOf(work, err); err != nil {
 		if !ofSource(ctx, err) {
 			return c.done, err
 		}
-		reason, message := explain(err)
+		reason, message := outcome.Explain(err)
 		c.done.Status, c.done.Reason, c.done.Message = event.Unverified, reason, message
 	}
 	c.done.DurationMS = time.Since(began).Milliseconds()
@@ -152,7 +153,7 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	var err error
 	c.stand, err = c.h.lake.Standing(ctx, c.address, t, t.PrimaryKey)
 	if errors.Is(err, landing.ErrNoTable) {
-		return failf(event.ReasonNotFound, "nothing of the table has landed yet: sync it first")
+		return outcome.Failf(event.ReasonNotFound, "nothing of the table has landed yet: sync it first")
 	}
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	c.done.SnapshotID, c.done.NotRead, c.done.LandedRows = event.SnapshotID(c.stand.SnapshotID), c.stand.Apart, c.stand.Rows
 	c.done.Snapshot = c.done.SnapshotID.Text()
 	if len(c.stand.Spec.Columns) == 0 {
-		return failf(event.ReasonSchemaChanged, "the table and what landed of it have no column in common")
+		return outcome.Failf(event.ReasonSchemaChanged, "the table and what landed of it have no column in common")
 	}
 	source, landed, err := c.both(ctx, c.stand.Spec)
 	if err != nil {
@@ -217,7 +218,7 @@ func (c *comparison) both(ctx context.Context, spec digest.Spec) (source, landed
 		return source, landed, errors.Join(context.Cause(ctx), fmt.Errorf("the rows of %s came to no end", c.stand.Table))
 	}
 	if source.Over && len(spec.Key) > 0 {
-		return source, landed, failf(event.ReasonLimit, "more than %d rows changed after the last sync; sync the table, then verify it", digest.MaxBehind)
+		return source, landed, outcome.Failf(event.ReasonLimit, "more than %d rows changed after the last sync; sync the table, then verify it", digest.MaxBehind)
 	}
 	landed, err = c.h.lake.Digest(ctx, c.stand, spec, source.Newer)
 	return source, landed, err

@@ -1,4 +1,6 @@
-package handlers
+// Package throughput measures how fast the rows of a table come, and how much of
+// what was read the lake has taken.
+package throughput
 
 import (
 	"io"
@@ -15,25 +17,28 @@ const stuck = 300 * time.Millisecond
 // behindMost is how far the lake may be behind without being the slow side.
 const behindMost = 1 << 20
 
-// flow is how far the files of one attempt at one table are on their way to the
+// Flow is how far the files of one attempt at one table are on their way to the
 // lake. It is safe for concurrent use.
-type flow struct {
+type Flow struct {
 	mu     sync.Mutex
 	handed int64 // bytes that were given to the lake's files
 	taken  int64 // of files that are written
 	open   map[*flowing]struct{}
-	rows   int64     // that were read when bytes were handed over last
-	moved  int64     // bytes taken when somebody asked last whether they move
-	held   bool      // the lake has kept the table waiting
-	of     *tableRun // whose rows they are
+	rows   int64        // that were read when bytes were handed over last
+	moved  int64        // bytes taken when somebody asked last whether they move
+	held   bool         // the lake has kept the table waiting
+	read   func() int64 // how many rows were read
 }
 
-// through returns the files as they are written through f.
-func (f *flow) through(to extract.Files) extract.Files { return &flowingFiles{to, f} }
+// NewFlow returns the flow of an attempt that has read so many rows.
+func NewFlow(read func() int64) *Flow { return &Flow{read: read, open: map[*flowing]struct{}{}} }
+
+// Through returns the files as they are written through f.
+func (f *Flow) Through(to extract.Files) extract.Files { return &flowingFiles{to, f} }
 
 type flowingFiles struct {
 	extract.Files
-	flow *flow
+	flow *Flow
 }
 
 func (f *flowingFiles) Create(name string) (io.WriteCloser, error) {
@@ -52,7 +57,7 @@ func (f *flowingFiles) Create(name string) (io.WriteCloser, error) {
 // time.
 type flowing struct {
 	w    io.WriteCloser
-	flow *flow
+	flow *Flow
 	// Of the flow's lock:
 	written int64
 	since   time.Time // of the call that has not returned, zero for none
@@ -70,7 +75,7 @@ func (f *flowing) sent() int64 {
 }
 
 func (f *flowing) begin(bytes int) {
-	rows := f.flow.of.read()
+	rows := f.flow.read()
 	f.flow.mu.Lock()
 	defer f.flow.mu.Unlock()
 	f.flow.handed += int64(bytes)
@@ -93,7 +98,7 @@ func (f *flowing) Close() error {
 	f.closing = true
 	f.flow.mu.Unlock()
 	err := f.w.Close()
-	rows := f.flow.of.read()
+	rows := f.flow.read()
 	f.flow.mu.Lock()
 	defer f.flow.mu.Unlock()
 	f.flow.rows = rows
@@ -112,29 +117,29 @@ func (f *flowing) Abort() {
 	}
 }
 
-// look is a flow at one moment.
-type look struct {
-	handed, taken int64
+// Look is a flow at one moment.
+type Look struct {
+	handed, Taken int64
 	rows          int64 // read when the last bytes were handed over
-	busy          bool  // the lake has not returned from a write for a while
+	Busy          bool  // the lake has not returned from a write for a while
 	held          bool  // it is the slow side
 	closing       bool  // a file has all its rows
 }
 
-func (f *flow) look(now time.Time) look {
+func (f *Flow) Look(now time.Time) Look {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := look{handed: f.handed, taken: f.takenLocked(), rows: f.rows}
+	l := Look{handed: f.handed, Taken: f.takenLocked(), rows: f.rows}
 	for file := range f.open {
 		l.closing = l.closing || file.closing
-		l.busy = l.busy || !file.since.IsZero() && now.Sub(file.since) >= stuck
+		l.Busy = l.Busy || !file.since.IsZero() && now.Sub(file.since) >= stuck
 	}
-	f.held = f.held || l.busy || l.handed-l.taken >= behindMost
+	f.held = f.held || l.Busy || l.handed-l.Taken >= behindMost
 	l.held = f.held
 	return l
 }
 
-func (f *flow) takenLocked() int64 {
+func (f *Flow) takenLocked() int64 {
 	taken := f.taken
 	for file := range f.open {
 		taken += file.sent()
@@ -142,9 +147,9 @@ func (f *flow) takenLocked() int64 {
 	return taken
 }
 
-// moves reports whether the lake has taken anything since it was asked before,
+// Moves reports whether the lake has taken anything since it was asked before,
 // and whether it has all there is.
-func (f *flow) moves() (moved, idle bool) {
+func (f *Flow) Moves() (moved, idle bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	taken := f.takenLocked()
@@ -153,10 +158,10 @@ func (f *flow) moves() (moved, idle bool) {
 	return moved, taken >= f.handed
 }
 
-// settled returns about how many of the read rows the lake has: all of them
+// Settled returns about how many of the read rows the lake has: all of them
 // unless it is the slow side. base is what earlier attempts committed; known are
 // the rows and bytes of parts that are done, which tell what a row takes.
-func (l look) settled(read, base, knownRows, knownBytes int64) (rows int64, slow bool) {
+func (l Look) Settled(read, base, knownRows, knownBytes int64) (rows int64, slow bool) {
 	if l.closing {
 		l.rows = read // what was read is handed over, however late it was told
 	}
@@ -167,5 +172,5 @@ func (l look) settled(read, base, knownRows, knownBytes int64) (rows int64, slow
 	if knownRows > 0 && knownBytes > 0 {
 		perRow = float64(knownBytes) / float64(knownRows)
 	}
-	return min(read, base+int64(float64(l.taken)/perRow)), true
+	return min(read, base+int64(float64(l.Taken)/perRow)), true
 }

@@ -1,11 +1,11 @@
-package handlers
+package throughput
 
 import "time"
 
-// pace measures how fast rows come of late: over the last measurements, the
+// Pace measures how fast rows come of late: over the last measurements, the
 // newest counting most, so that a number which people watch neither jumps nor
 // lags. The zero pace must begin first.
-type pace struct {
+type Pace struct {
 	rows  int64 // at the moment at
 	at    time.Time
 	rate  float64
@@ -15,13 +15,13 @@ type pace struct {
 // leastSpan is what a measurement takes at least: batches come in bursts.
 const leastSpan = 200 * time.Millisecond
 
-func (p *pace) begin(now time.Time) { *p = pace{at: now} }
+func (p *Pace) Begin(now time.Time) { *p = Pace{at: now} }
 
-// from sets how many rows there are that did not come now.
-func (p *pace) from(rows int64) { p.rows = rows }
+// From sets how many rows there are that did not come now.
+func (p *Pace) From(rows int64) { p.rows = rows }
 
-// measure returns rows per second, when there are rows in all.
-func (p *pace) measure(now time.Time, rows int64) int64 {
+// Measure returns rows per second, when there are rows in all.
+func (p *Pace) Measure(now time.Time, rows int64) int64 {
 	if rows < p.rows { // some are to come again
 		p.rows, p.at = rows, now
 	}
@@ -37,7 +37,7 @@ func (p *pace) measure(now time.Time, rows int64) int64 {
 	return int64(p.rate)
 }
 
-func perSecond(rows int64, took time.Duration) int64 {
+func PerSecond(rows int64, took time.Duration) int64 {
 	if took <= 0 {
 		return 0
 	}

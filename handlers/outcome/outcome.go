@@ -1,4 +1,6 @@
-package handlers
+// Package outcome says why a command was not carried out: a closed set of reasons,
+// and a message for people. What an error of a library says goes no further.
+package outcome
 
 import (
 	"context"
@@ -14,18 +16,29 @@ import (
 	"headwater/handlers/landing/bucket"
 )
 
-// failure is an outcome for people and programs: the command was carried out as
+// Failure is an outcome for people and programs: the command was carried out as
 // far as it can be, and this is why there is no more.
-type failure struct {
-	reason  event.Reason
-	message string
+type Failure struct {
+	Reason  event.Reason // a closed set: programs decide by it
+	Message string
 }
 
-func (f *failure) Error() string { return f.message }
+func (f *Failure) Error() string { return f.Message }
 
-func failf(reason event.Reason, format string, args ...any) *failure {
-	return &failure{reason, fmt.Sprintf(format, args...)}
+// Failf returns a failure with a message for people.
+func Failf(reason event.Reason, format string, args ...any) *Failure {
+	return &Failure{reason, fmt.Sprintf(format, args...)}
 }
+
+// Causes of contexts that a limit of the house ends, and of commands that end
+// because of one.
+var (
+	ErrOverdue      = errors.New("the command was not begun before its deadline")
+	ErrDeadline     = errors.New("the command's deadline passed")
+	ErrStopping     = errors.New("the worker stops")
+	ErrIdle         = errors.New("the source went silent")
+	ErrInspectLimit = errors.New("the inspection took too long")
+)
 
 // reasons maps what packages return to what crosses the bus. The first match
 // counts, so what says more stands above what it is wrapped with.
@@ -34,10 +47,10 @@ var reasons = []struct {
 	reason event.Reason
 	say    string // instead of the error's own text, which is not for people
 }{
-	{errOverdue, event.ReasonTimeout, "it was not begun within its time limit; try again"},
-	{errDeadline, event.ReasonTimeout, "the time limit of the operation passed"},
-	{errIdle, event.ReasonTimeout, "the source sent nothing for too long"},
-	{errInspectLimit, event.ReasonTimeout, "the source took too long to be checked and its schema read"},
+	{ErrOverdue, event.ReasonTimeout, "it was not begun within its time limit; try again"},
+	{ErrDeadline, event.ReasonTimeout, "the time limit of the operation passed"},
+	{ErrIdle, event.ReasonTimeout, "the source sent nothing for too long"},
+	{ErrInspectLimit, event.ReasonTimeout, "the source took too long to be checked and its schema read"},
 	{seal.ErrDestroyed, event.ReasonSecretDestroyed, "the secrets of the source are destroyed; connect it again"},
 	{seal.ErrRefused, event.ReasonSecretDestroyed, "the secrets of the source cannot be unsealed; connect it again"},
 	{landing.ErrSchemaChanged, event.ReasonSchemaChanged, ""},
@@ -64,12 +77,12 @@ var reasons = []struct {
 	{context.Canceled, event.ReasonCancelled, "it was stopped"},
 }
 
-// explain returns the reason of an error and a message for people. An error of
+// Explain returns the reason of an error and a message for people. An error of
 // no known kind may hold anything, so its text is left to the log.
-func explain(err error) (event.Reason, string) {
-	var f *failure
+func Explain(err error) (event.Reason, string) {
+	var f *Failure
 	if errors.As(err, &f) {
-		return f.reason, f.message
+		return f.Reason, f.Message
 	}
 	var foreign *landing.ForeignLakeError
 	if errors.As(err, &foreign) {
@@ -95,14 +108,14 @@ func explain(err error) (event.Reason, string) {
 	return event.ReasonInternal, "an internal error; the service's log has the rest"
 }
 
-// passing reports whether a failure may pass by itself, so that trying again
-// soon is worth it.
-func passing(err error) bool {
+// IsTransient reports whether an error may go away by itself, so that another try is
+// worth it.
+func IsTransient(err error) bool {
 	var b *bucket.Error
 	if errors.As(err, &b) && b.Lasting {
 		return false
 	}
-	for _, kind := range []error{driver.ErrUnreachable, driver.ErrTimeout, errIdle, landing.ErrStorage, landing.ErrUnknown, bus.ErrUnavailable} {
+	for _, kind := range []error{driver.ErrUnreachable, driver.ErrTimeout, ErrIdle, landing.ErrStorage, landing.ErrUnknown, bus.ErrUnavailable} {
 		if errors.Is(err, kind) {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/outcome"
 	"headwater/handlers/syncoptions"
 )
 
@@ -23,13 +24,13 @@ func nothingFound(known []event.Table, left []event.LeftOut) error {
 		why = "; left out is " + nameOf(event.Table{Namespace: left[0].Namespace, Name: left[0].Name}) + ": " + left[0].Reason
 	}
 	if len(known) == 0 {
-		return failf(event.ReasonNotFound, "the source shows no table; %s%s", check, why)
+		return outcome.Failf(event.ReasonNotFound, "the source shows no table; %s%s", check, why)
 	}
 	names := make([]string, len(known))
 	for i, t := range known {
 		names[i] = nameOf(t)
 	}
-	return failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s%s", syncoptions.SomeOf(names), check, why)
+	return outcome.Failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s%s", syncoptions.SomeOf(names), check, why)
 }
 
 // lost returns the names of the tables that were known or have landed, and that
@@ -72,9 +73,10 @@ func unreadTables(unread []driver.UnreadTable) []event.Table {
 	return names
 }
 
-// vanished tells of what the sync would take and the source does not offer: the
-// tables that are lost, those that are left out, and names that nothing has.
-func (a *attempt) vanished(left []event.LeftOut, unread []driver.UnreadTable) (gone []event.TableResult) {
+// missingTables returns a result for each table that the sync would take and the
+// source does not offer: tables that are lost, tables that are left out, and names
+// that no table has.
+func (a *attempt) missingTables(left []event.LeftOut, unread []driver.UnreadTable) (gone []event.TableResult) {
 	reasons := map[event.LeftOut]string{}
 	for _, l := range left {
 		reasons[event.LeftOut{Namespace: l.Namespace, Name: l.Name}] = l.Reason
@@ -133,11 +135,11 @@ func (a *attempt) absentee(option, text string) bool {
 // noneOfThem is the failure of a sync that names tables of which none is there.
 func (a *attempt) noneOfThem() error {
 	if len(a.gone) == 0 {
-		return failf(event.ReasonNotFound, "the tables that are asked for are none of those that the source's own sync options take; list shows them, and a sync with always changes them")
+		return outcome.Failf(event.ReasonNotFound, "the tables that are asked for are none of those that the source's own sync options take; list shows them, and a sync with always changes them")
 	}
 	told := make([]string, len(a.gone))
 	for i, r := range a.gone {
 		told[i] = resultName(r) + " (" + r.Message + ")"
 	}
-	return failf(event.ReasonNotFound, "none of the tables of sync_options.tables is there: %s", syncoptions.SomeOf(told))
+	return outcome.Failf(event.ReasonNotFound, "none of the tables of sync_options.tables is there: %s", syncoptions.SomeOf(told))
 }

@@ -11,6 +11,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/outcome"
 )
 
 // Exhausted ends the target of a command that the bus hands out no more: its
@@ -21,7 +22,7 @@ import (
 func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause error) error {
 	c, err := bus.CommandOf(msg)
 	if err == nil {
-		return h.giveUp(ctx, h.newJob(c), cause)
+		return h.failTarget(ctx, h.newJob(c), cause)
 	}
 	// Where a message may have its effect is told by its subject, not its body.
 	address, name, addressErr := event.ParseAddress(command.SubjectPrefix, msg.Metadata.Get(bus.MetaSubject))
@@ -33,7 +34,7 @@ func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause er
 	lost := &unreadable{name: name}
 	lost.Meta.Meta = event.At(address, meta.Operation)
 	j := h.newJob(&command.Command{ID: msg.UUID, Time: time.Now(), Data: lost})
-	return h.giveUp(ctx, j, failf(event.ReasonInternal, "the request could not be read by this version of the service"))
+	return h.failTarget(ctx, j, outcome.Failf(event.ReasonInternal, "the request could not be read by this version of the service"))
 }
 
 // unreadable stands for a command whose payload is not what its name says.
@@ -44,12 +45,12 @@ type unreadable struct {
 
 func (u *unreadable) CommandName() string { return u.name }
 
-// giveUp ends the job's target with the failure event of its verb, and does
+// failTarget ends the job's target with the failure event of its verb, and does
 // what else must not be left behind.
-func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
+func (h *Handlers) failTarget(ctx context.Context, j *job, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, h.options.Grace)
 	defer cancel()
-	reason, message := explain(cause)
+	reason, message := outcome.Explain(cause)
 	if reason == event.ReasonInternal || reason == event.ReasonCancelled {
 		// A worker that was stopped again and again is our fault as well.
 		reason = event.ReasonInternal
@@ -59,7 +60,7 @@ func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
 		if verb, _ := verbOf(j.data); v.ended && !verb.whole {
 			return move{}, nil
 		}
-		return j.failed(v, &failure{reason, message})
+		return j.failed(v, &outcome.Failure{Reason: reason, Message: message})
 	})
 	if err != nil {
 		return fmt.Errorf("give up %s of %s: %w", j.name, j.address.Source, err)
@@ -72,11 +73,11 @@ func (h *Handlers) giveUp(ctx context.Context, j *job, cause error) error {
 
 // failed returns the final event of the job's verb for a failure. A command that
 // cannot be read is rejected.
-func (j *job) failed(v view, why *failure) (move, error) {
+func (j *job) failed(v view, why *outcome.Failure) (move, error) {
 	if verb, known := verbOf(j.data); known {
 		return verb.failed(j, v, why)
 	}
-	return j.rejected(why.reason, why.message), nil
+	return j.rejected(why.Reason, why.Message), nil
 }
 
 // rejected returns the CommandRejected that ends the job's target.

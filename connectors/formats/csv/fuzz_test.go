@@ -177,3 +177,55 @@ func FuzzLoose(f *testing.F) {
 
 // odd reads a text in pieces of one byte and more.
 func odd(text string) io.Reader { return iotest.HalfReader(strings.NewReader(text)) }
+
+// What is read on from a splitter is every byte behind the blocks that were given
+// back to it, of which one was taken by nobody; and the error that ended it.
+func TestRestOfASplitter(t *testing.T) {
+	text := strings.Repeat("1,\"a\nb\"\n22,x\n", 1000)
+	for _, broken := range []error{nil, errors.New("broken")} {
+		var r io.Reader = odd(text)
+		if broken != nil {
+			r = io.MultiReader(r, failing{broken})
+		}
+		s := newSplitter(r, '"', driver.Limits{BatchBytes: 1, MaxRowBytes: 1 << 20})
+		s.size, s.keep = 1000, true
+		var blocks [][]byte
+		for range 4 {
+			b, err := s.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			blocks = append(blocks, b)
+		}
+		s.unread = blocks[3]
+		got, err := io.ReadAll(s.rest(blocks[1:3]))
+		if want := text[len(blocks[0]):]; string(got) != want || !errors.Is(err, broken) {
+			t.Errorf("%d bytes, want %d (%v, want %v)", len(got), len(want), err, broken)
+		}
+	}
+}
+
+// When a consumer stops, what was read and not taken is kept.
+func TestStoppedReadingLosesNothing(t *testing.T) {
+	text := strings.Repeat("1,abc\n", 100_000)
+	s := newSplitter(strings.NewReader(text), '"', driver.Limits{BatchBytes: 1, MaxRowBytes: 1 << 20})
+	s.size, s.keep = 1000, true
+	seen, before := 0, 0
+	var taken [][]byte
+	stop := errors.New("stop")
+	err := inOrder(t.Context(), s, func(b block) block { return b }, func(b block) error {
+		if seen++; seen == 10 {
+			taken = append(taken, b.data)
+			return stop
+		}
+		before += len(b.data)
+		return nil
+	}, func(b block) { taken = append(taken, b.data) })
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(s.rest(taken))
+	if want := len(text) - before; err != nil || len(got) != want || !strings.HasSuffix(text, string(got)) {
+		t.Errorf("%d bytes, want %d (%v)", len(got), want, err)
+	}
+}

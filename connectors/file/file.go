@@ -154,7 +154,7 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 		return s.readMany(ctx, t, from)
 	}
 	batches := func(yield func(driver.Batch, error) bool) {
-		if err := s.read(ctx, t, from, yield); err != nil && !errors.Is(err, input.ErrLeft) {
+		if err := s.read(ctx, t, from, yield); err != nil && !errors.Is(err, input.ErrStopped) {
 			yield(driver.Batch{}, err)
 		}
 	}
@@ -177,7 +177,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 	if err = formats.Read(ctx, in.Input, t, meter.Batch); err == nil {
 		err = in.Unchanged()
 	}
-	if err != nil && !errors.Is(err, input.ErrLeft) {
+	if err != nil && !errors.Is(err, input.ErrStopped) {
 		return in.Failed(err)
 	}
 	return err

@@ -38,11 +38,11 @@ func (s *source) firstOf(ctx context.Context, e entry, table driver.Table) error
 	in.Known, in.Found = &input.Known{Names: namesOf(table.Columns)}, s.known[table.Name]
 	leave := func(b driver.Batch) error {
 		b.Record.Release()
-		return input.ErrLeft
+		return input.ErrStopped
 	}
 	in.Limits.BatchRows = min(s.limits.BatchRows, checkedRows)
 	err = formats.Read(ctx, in.Input, table, leave)
-	if err == nil || err == input.ErrLeft {
+	if err == nil || err == input.ErrStopped {
 		return nil
 	}
 	return in.Failed(err)

@@ -64,7 +64,7 @@ func (s *source) readMany(ctx context.Context, t driver.Table, from driver.Curso
 	}
 	batches := func(yield func(driver.Batch, error) bool) {
 		meter := &input.Meter{Yield: yield, Limit: s.limits.MaxBytes, Table: t}
-		if err := r.files(ctx, meter.Batch); err != nil && !errors.Is(err, input.ErrLeft) {
+		if err := r.files(ctx, meter.Batch); err != nil && !errors.Is(err, input.ErrStopped) {
 			yield(driver.Batch{}, err)
 		}
 	}
@@ -93,7 +93,7 @@ func (r *manyRead) files(ctx context.Context, yield func(driver.Batch) error) er
 		case err == nil:
 			read++
 		case errors.Is(err, input.ErrEmpty):
-		case began || errors.Is(err, input.ErrLeft) || ctx.Err() != nil || s.settings.BadFiles == "fail":
+		case began || errors.Is(err, input.ErrStopped) || ctx.Err() != nil || s.settings.BadFiles == "fail":
 			return err
 		default:
 			bad = append(bad, err.Error())
@@ -133,7 +133,7 @@ func (s *source) readOf(ctx context.Context, g group, e entry, t driver.Table, y
 	if err == nil {
 		err = in.Unchanged()
 	}
-	if err != nil && !errors.Is(err, input.ErrLeft) {
+	if err != nil && !errors.Is(err, input.ErrStopped) {
 		return in.Failed(err)
 	}
 	return err

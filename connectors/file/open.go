@@ -48,7 +48,7 @@ func (s *source) open(ctx context.Context, e entry) (*opened, error) {
 	src := input.Source{
 		Name: e.path, Table: e.table, Bytes: o, Size: o.size,
 		Growing: o.grew, Unchanged: o.unchanged, Close: f.Close,
-		Again: func(ctx context.Context) (*input.Input, error) { return s.again(ctx, e, o) },
+		Reopen: func(ctx context.Context) (*input.Input, error) { return s.again(ctx, e, o) },
 	}
 	src.At, _ = f.(io.ReaderAt)
 	if o.Input, err = input.Open(ctx, src, s.settings.Settings, s.limits); err != nil {

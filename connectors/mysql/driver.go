@@ -86,7 +86,7 @@ type source struct {
 	rangeSize int64 // bytes of a range of a Scan, about; 0 for driver.RangeSize
 
 	full atomic.Bool // the last connection was refused: the server has no more of them
-	kept sqldb.Kept[*session]
+	kept sqldb.IdleSession[*session]
 }
 
 // acquire returns the kept session, and that it is that one, or a new one. The

@@ -102,7 +102,7 @@ func TestFidelity(t *testing.T) {
 		src.limits.MaxRowBytes = 1 << 20
 		defer func() { src.limits = src.limits.WithDefaults() }()
 		src.Close() // with the session that has the old limit
-		src.kept = sqldb.Kept[*session]{}
+		src.kept = sqldb.IdleSession[*session]{}
 		if err := failure(t, src, tables["long_row"]); !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "row 2 has more bytes") {
 			t.Errorf("Read = %v, want the limit in row 2", err)
 		}
@@ -118,7 +118,7 @@ func testRoundTrips(t *testing.T, src *source, table driver.Table, sent *atomic.
 	from := driver.Cursor{Column: "id", Value: &last}
 	cold := int64(1 + 2 + 6) // login, settings and reading them back, and as below
 	src.Close()
-	src.kept = sqldb.Kept[*session]{}
+	src.kept = sqldb.IdleSession[*session]{}
 	for _, want := range []int64{cold, 6, 6} { // open transactions, begin, catalog, both ends, rows, rollback
 		before := sent.Load()
 		if rows := keysOf(t, src.Read(t.Context(), table, from)); len(rows) > 0 {

@@ -57,7 +57,7 @@ type source struct {
 	joined       *shared // the moment that tables are to be read of, nil for one each
 	apart        string  // why the last one was not
 
-	kept    sqldb.Kept[*session]
+	kept    sqldb.IdleSession[*session]
 	mu      sync.Mutex // Close may come at any moment
 	placed  *placed
 	release func() // ends the transaction that holds a moment, nil for none

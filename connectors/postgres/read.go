@@ -72,7 +72,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if note := p.unseen(cmp.Or(from.Column, p.by)); note != "" {
 		r.notes = append(r.notes, note)
 	}
-	d.Notes, d.Border = append(d.Notes, r.notes...), r.border
+	d.Notes, d.ExpectsRow = append(d.Notes, r.notes...), r.border
 	return c.copyTable(ctx, d, p, query, give)
 }
 
@@ -85,7 +85,7 @@ func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 	}
 	d := binarycopy.NewDecoder(p.table, hows, cursor, s.limits, nil)
 	d.ASCII, d.Nulls = p.server.ascii, s.settings.nulls()
-	d.Patience = s.settings.FirstRow()
+	d.FirstRow = s.settings.FirstRow()
 	d.Charset, _ = s.settings.charset() // validated
 	d.NameRows(p.table.PrimaryKey)
 	for _, note := range p.row.Notes {
@@ -155,8 +155,8 @@ func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel f
 			beat.Reset(heartbeat)
 		case <-beat.C:
 			if more {
-				d.Spoke.Store(true)
-				more = give(d.Nothing())
+				d.SentEmpty.Store(true)
+				more = give(d.EmptyBatch())
 			}
 		}
 		if !more {
@@ -175,7 +175,7 @@ func (c *session) decode(ctx context.Context, d *binarycopy.Decoder, sql string)
 	}()
 	d.Context = ctx
 	defer d.Release()
-	if err := c.copyOut(ctx, sql, d.Limits.MaxRowBytes, d.Patience, d); err != nil {
+	if err := c.copyOut(ctx, sql, d.Limits.MaxRowBytes, d.FirstRow, d); err != nil {
 		var long *longRow
 		switch {
 		case errors.Is(err, binarycopy.ErrMalformed):
@@ -185,11 +185,11 @@ func (c *session) decode(ctx context.Context, d *binarycopy.Decoder, sql string)
 			return d.TooLong(long.size, long.begin)
 		case errors.Is(err, os.ErrDeadlineExceeded) && d.Row == 0:
 			// Whoever asks again waits as long again.
-			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.Table, d.Patience)
+			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.Table, d.FirstRow)
 		}
 		return classify(ctx, err, "table "+d.Table.String())
 	}
-	if err := d.Finish(); err != nil || !d.Border || d.Valued {
+	if err := d.Finish(); err != nil || !d.ExpectsRow || d.SawValue {
 		return err
 	}
 	return driver.E(driver.ErrReplaced, nil, "%s shows no row at the cursor of the last sync nor behind it: its rows are others, or its last ones were deleted", d.Table)

@@ -240,14 +240,14 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 		return err
 	}
 	d := sc.source.decoder(sc.plan, "")
-	d.Part = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
+	d.Within = fmt.Sprintf(" of those in blocks %d to %d of %s.%s", p.lo, p.hi-1, p.leaf.namespace, p.leaf.name)
 	columns := list(sc.table, sc.columns)
 	query := "SELECT " + columns + " FROM " + p.leaf.only() + " WHERE " + within(p.lo, p.hi, p.open)
 	for _, l := range p.more {
 		query += " UNION ALL SELECT " + columns + " FROM " + l.only()
 	}
 	if len(p.more) > 0 {
-		d.Part = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
+		d.Within = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
 	}
 	if err := c.stream(ctx, d, reading(sc.plan.row.kind, sc.plan.server)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
 		c.close() // a failed transaction reads nothing more

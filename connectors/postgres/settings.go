@@ -59,15 +59,15 @@ func (s *Settings) override(t driver.Table, column string, a attribute, m *mappe
 		if !ok {
 			continue
 		}
-		wish, err := driver.ParseType(text)
+		wanted, err := driver.ParseType(text)
 		switch {
 		case err != nil:
 			return driver.E(driver.ErrInvalidConfig, err, "connection_config.column_types: %q", name)
-		case wish.Kind == driver.String && m.typ.Kind != driver.String:
-			*m = mapped{typ: wish, cast: castText}
-		case wish.Kind == driver.Decimal && (a.oid == oidNumeric || a.oid == oidMoney):
-			*m = mapped{typ: wish, how: binarycopy.AsNumeric, cast: castNumeric}
-		case wish.Kind == driver.Decimal:
+		case wanted.Kind == driver.String && m.typ.Kind != driver.String:
+			*m = mapped{typ: wanted, cast: castText}
+		case wanted.Kind == driver.Decimal && (a.oid == oidNumeric || a.oid == oidMoney):
+			*m = mapped{typ: wanted, how: binarycopy.AsNumeric, cast: castNumeric}
+		case wanted.Kind == driver.Decimal:
 			return driver.InvalidField("column_types."+name, "is of type %s, which is no numeric", a.name)
 		}
 		return nil

@@ -8,9 +8,9 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Kept keeps one session of a source between its calls. It is safe for concurrent
+// IdleSession keeps one session of a source between its calls. It is safe for concurrent
 // use. The zero value is ready.
-type Kept[S any] struct {
+type IdleSession[S any] struct {
 	mu      sync.Mutex // closing may come at any moment
 	session S
 	has     bool
@@ -19,7 +19,7 @@ type Kept[S any] struct {
 
 // Take returns the kept session, which is the caller's from then on, or false for
 // none. After Close it is an ErrUnreachable.
-func (k *Kept[S]) Take() (session S, ok bool, err error) {
+func (k *IdleSession[S]) Take() (session S, ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -33,7 +33,7 @@ func (k *Kept[S]) Take() (session S, ok bool, err error) {
 
 // Put keeps a session for the next call. False says that it was not kept: the
 // caller closes it.
-func (k *Kept[S]) Put(session S) bool {
+func (k *IdleSession[S]) Put(session S) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed || k.has {
@@ -45,7 +45,7 @@ func (k *Kept[S]) Put(session S) bool {
 
 // Close keeps no session any more, and returns the one that was kept, which the
 // caller closes, or false for none.
-func (k *Kept[S]) Close() (session S, ok bool) {
+func (k *IdleSession[S]) Close() (session S, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	session, ok = k.session, k.has
@@ -55,7 +55,7 @@ func (k *Kept[S]) Close() (session S, ok bool) {
 }
 
 // Closed reports whether Close was called.
-func (k *Kept[S]) Closed() bool {
+func (k *IdleSession[S]) Closed() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.closed

@@ -11,7 +11,7 @@ import (
 )
 
 func TestKeptSession(t *testing.T) {
-	var k Kept[int]
+	var k IdleSession[int]
 	if _, ok, err := k.Take(); ok || err != nil {
 		t.Errorf("nothing was kept: %v, %v", ok, err)
 	}

@@ -30,11 +30,11 @@ func eachBlock[T any](ctx context.Context, f *File, work func(*File, block) T, f
 	var loosen int64 = -1
 	var kept [][]byte // the blocks from there on, where they can be had only once
 	s := f.splitter()
-	s.keep = f.input.Source.Again == nil && f.mayLoosen()
+	s.keep = f.input.Source.Reopen == nil && f.mayLoosen()
 	err := inOrder(ctx, s, func(b block) placed { return placed{work(f, b), b} }, func(p placed) error {
 		if err := failed(p.result); f.loosens(err) {
 			loosen, kept = p.block.at, append(kept, p.block.data)
-			return input.ErrLeft
+			return input.ErrStopped
 		}
 		if s.keep {
 			s.recycle(p.block.data)
@@ -103,7 +103,7 @@ func (f *File) loosened(ctx context.Context, at int64, s *splitter, kept [][]byt
 		again.rest = s.rest(kept)
 		return &again, nil
 	}
-	in, err := f.input.Source.Again(ctx)
+	in, err := f.input.Source.Reopen(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (f *File) types(ctx context.Context) (columns []records.Sniffer, seen sniff
 		var scratch []byte
 		out.rows, out.err = f.rows(b, &out.bad, func(row int64, cells []cell, size int) error {
 			if row > limit {
-				return input.ErrLeft
+				return input.ErrStopped
 			}
 			out.bytes += int64(size)
 			for i, c := range cells {
@@ -84,7 +84,7 @@ func (f *File) types(ctx context.Context) (columns []records.Sniffer, seen sniff
 	}
 	columns, whole = make([]records.Sniffer, len(f.names)), true
 	err = eachBlock(ctx, f, sniff, func(out sniffed) error { return out.err }, func(f *File, out sniffed) error {
-		if out.err != nil && out.err != input.ErrLeft {
+		if out.err != nil && out.err != input.ErrStopped {
 			return f.explain(out.err, f.done, driver.Table{})
 		}
 		for i := range columns {
@@ -94,13 +94,13 @@ func (f *File) types(ctx context.Context) (columns []records.Sniffer, seen sniff
 		f.repeats += out.bad.repeats
 		seen.bytes += out.bytes
 		seen.rows = f.done
-		if out.err == input.ErrLeft || sample == 0 && seen.bytes >= input.SampleBytes || sample > 0 && f.done >= sample {
+		if out.err == input.ErrStopped || sample == 0 && seen.bytes >= input.SampleBytes || sample > 0 && f.done >= sample {
 			whole = false
-			return input.ErrLeft
+			return input.ErrStopped
 		}
 		return nil
 	}, func(sniffed) {})
-	if err == input.ErrLeft {
+	if err == input.ErrStopped {
 		err = nil
 	}
 	return columns, seen, whole, err

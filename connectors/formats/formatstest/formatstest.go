@@ -127,7 +127,7 @@ func DecodeFrom(ctx context.Context, kind Kind, name, content, text string, limi
 	open := func() (*input.Input, error) {
 		src := kind.Source(name, content)
 		if src.At != nil {
-			src.Again = func(ctx context.Context) (*input.Input, error) {
+			src.Reopen = func(ctx context.Context) (*input.Input, error) {
 				return input.Open(ctx, kind.Source(name, content), s.Settings, limits)
 			}
 		}

@@ -24,14 +24,14 @@ const (
 	// A file may grow by this factor when it is decompressed, once it is over
 	// the size that every honest ratio may reach.
 	maxRatio   = 1000
-	freeOfFear = 64 << 20
+	ratioFloor = 64 << 20
 
 	// defaultMaxSize bounds a decompressed file when the limits do not.
 	defaultMaxSize = 1 << 40
 )
 
-// ErrLeft ends a read whose consumer wants no more.
-var ErrLeft = errors.New("left")
+// ErrStopped ends a read whose consumer wants no more.
+var ErrStopped = errors.New("left")
 
 // ErrEmpty is the cause of an error about a file without a byte.
 var ErrEmpty = errors.New("0 bytes")
@@ -168,7 +168,7 @@ func (b bounded) Read(p []byte) (int, error) {
 	switch {
 	case b.in.out > b.in.limit:
 		return 0, driver.E(driver.ErrLimit, nil, "%s has more than %d bytes after decompression", b.in.Name, b.in.limit)
-	case b.in.Compression != "" && b.in.out > freeOfFear && b.in.out/maxRatio > b.in.stored.n:
+	case b.in.Compression != "" && b.in.out > ratioFloor && b.in.out/maxRatio > b.in.stored.n:
 		return 0, driver.E(driver.ErrLimit, nil, "%s grows by more than %d when it is decompressed; decompress it yourself if you trust it", b.in.Name, maxRatio)
 	}
 	return n, err

@@ -12,14 +12,14 @@ type Meter struct {
 }
 
 // Batch passes a batch on. It returns an ErrLimit for one too many, which it
-// releases, and ErrLeft when the consumer wants no more.
+// releases, and ErrStopped when the consumer wants no more.
 func (m *Meter) Batch(b driver.Batch) error {
 	if m.bytes += b.Bytes; m.Limit > 0 && m.bytes > m.Limit {
 		b.Record.Release()
 		return driver.E(driver.ErrLimit, nil, "table %s has more than %d bytes", m.Table, m.Limit)
 	}
 	if !m.Yield(b, nil) {
-		return ErrLeft
+		return ErrStopped
 	}
 	return nil
 }

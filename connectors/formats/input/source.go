@@ -27,9 +27,9 @@ type Source struct {
 	// Unchanged returns an ErrBadData if the bytes that were read are no longer those
 	// of the file. Nil is a source whose bytes cannot change.
 	Unchanged func() error
-	// Again opens the same bytes once more, from the first on. Nil where they can be
+	// Reopen opens the same bytes once more, from the first on. Nil where they can be
 	// had only once; what could be read over again is then kept until it cannot.
-	Again func(context.Context) (*Input, error)
+	Reopen func(context.Context) (*Input, error)
 	// Close releases the source, after the Input is closed. Nil for nothing to do.
 	Close func() error
 }

@@ -42,11 +42,11 @@ func Records(in *input.Input) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		err := eachValue(in, func(raw []byte) error {
 			if !yield(raw, nil) {
-				return input.ErrLeft
+				return input.ErrStopped
 			}
 			return nil
 		})
-		if err != nil && err != input.ErrLeft {
+		if err != nil && err != input.ErrStopped {
 			yield(nil, in.Failed(err))
 		}
 	}

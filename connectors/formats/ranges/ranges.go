@@ -184,7 +184,7 @@ func (c *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch,
 		if err == nil && sum.Sum64() != p.sum {
 			err = driver.E(driver.ErrBadData, nil, "%s changed while it was read; sync again", in.Name)
 		}
-		if err != nil && err != input.ErrLeft {
+		if err != nil && err != input.ErrStopped {
 			yield(driver.Batch{}, in.Failed(err))
 		}
 	}

@@ -29,30 +29,30 @@ var (
 
 // Decoder turns the binary COPY format into record batches. NewDecoder makes it;
 // the fields that are exported may be set before the first Message. It is used by
-// one goroutine at a time, but for Spoke.
+// one goroutine at a time, but for SentEmpty.
 type Decoder struct {
 	Table    driver.Table
 	Limits   driver.Limits
 	Emit     func(driver.Batch) error // takes each batch, which it owns
-	Part     string                   // of the table that is read, for people
+	Within   string                   // of the table that is read, for people
 	ASCII    bool                     // the server does not vouch for UTF-8
 	Charset  encoding.Encoding        // of text that is not UTF-8, nil if nobody said
 	Nulls    bool                     // what a type cannot hold becomes NULL
 	Notes    []string                 // told with the next batch
 	Context  context.Context          // of the read
-	Patience time.Duration            // before the first row
+	FirstRow time.Duration            // before the first row
 
 	// Of a read in the order of a cursor: the value that it goes on from, what is
 	// noted beside a value, what brings one back to where rows may still come, and
 	// whether a row with a value is expected.
-	From     *string
-	Position json.RawMessage
-	Ceiling  func(string) string
-	Border   bool
+	From       *string
+	Position   json.RawMessage
+	Ceiling    func(string) string
+	ExpectsRow bool
 
-	Row    int64       // how many rows there were
-	Valued bool        // one of them had a value of the cursor
-	Spoke  atomic.Bool // a batch without rows said that the read goes on
+	Row       int64       // how many rows there were
+	SawValue  bool        // one of them had a value of the cursor
+	SentEmpty atomic.Bool // a batch without rows said that the read goes on
 
 	columns  []column
 	schema   *arrow.Schema
@@ -145,7 +145,7 @@ func (d *Decoder) Message(p []byte) error {
 
 // Malformed is the error of bytes that break the format, behind the rows so far.
 func (d *Decoder) Malformed() error {
-	return driver.E(driver.ErrBadData, nil, "table %s, after row %d%s: %v", d.Table, d.Row, d.Part, ErrMalformed)
+	return driver.E(driver.ErrBadData, nil, "table %s, after row %d%s: %v", d.Table, d.Row, d.Within, ErrMalformed)
 }
 
 // tuple appends the row at p and returns what follows it.
@@ -285,7 +285,7 @@ func (d *Decoder) Finish() error {
 	if d.rows > 0 {
 		return d.flush(true, true)
 	}
-	ordered := d.cursor >= 0 && (d.From != nil && (d.Position != nil || d.Spoke.Load()) || d.unplaced)
+	ordered := d.cursor >= 0 && (d.From != nil && (d.Position != nil || d.SentEmpty.Load()) || d.unplaced)
 	if len(d.Notes) == 0 && !ordered {
 		return nil
 	}
@@ -329,7 +329,7 @@ func (d *Decoder) flush(boundary, final bool) error {
 func (d *Decoder) resume(column arrow.Array, last int, final bool) (*driver.Cursor, error) {
 	t := d.Table.Columns[d.cursor].Type
 	there := last >= 0 && !column.IsNull(last)
-	d.Valued = d.Valued || there
+	d.SawValue = d.SawValue || there
 	if there {
 		value := driver.FormatCursor(column, last)
 		if there = Comparable(t, value); there {
@@ -380,8 +380,8 @@ func Comparable(t driver.Type, value string) bool {
 	return true
 }
 
-// Nothing returns a batch without rows.
-func (d *Decoder) Nothing() driver.Batch {
+// EmptyBatch returns a batch without rows.
+func (d *Decoder) EmptyBatch() driver.Batch {
 	arrays := make([]arrow.Array, len(d.columns))
 	for i := range arrays {
 		arrays[i] = array.MakeArrayOfNull(memory.DefaultAllocator, d.schema.Field(i).Type, 0)

@@ -24,7 +24,7 @@ func (d *Decoder) place(row []byte) string {
 		names = append(names, c.name+" = "+text)
 	}
 	if len(names) == 0 {
-		return fmt.Sprintf("row %d%s", d.Row, d.Part)
+		return fmt.Sprintf("row %d%s", d.Row, d.Within)
 	}
 	return "the row with " + strings.Join(names, ", ")
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 
+	"headwater/api/auth"
 	"headwater/api/iceberg"
 	"headwater/api/s3"
 	"headwater/bus/seal"
@@ -24,7 +25,7 @@ type lakeDoor struct {
 
 // openDoor returns the S3 endpoint over a lake that is a folder, at an address of
 // its own where --lake-listen names one.
-func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens any, log *slog.Logger) (lakeDoor, error) {
+func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens revocable, log *slog.Logger) (lakeDoor, error) {
 	files := lake.Views(s3.Root)
 	if files == nil {
 		return lakeDoor{access: s3.Foreign(lake.Bucket())}, nil
@@ -60,20 +61,21 @@ func (d lakeDoor) beside(api http.Handler) http.Handler {
 	})
 }
 
-// revocable is who can take tokens back: its error says why a token does not stand.
+// revocable is who can take tokens back. Its error says why a token does not stand,
+// or is auth.ErrLookup.
 type revocable interface{ Stands(id string) error }
 
 // stands tells whether keys to a table of a source may be used: once it is removed,
 // or the token that they were had with revoked, they may not.
-func stands(view *projections.Store, tokens any) func(context.Context, s3.Holder) error {
+func stands(view *projections.Store, tokens revocable) func(context.Context, s3.Holder) error {
 	return func(_ context.Context, h s3.Holder) error {
 		if h.TokenID != "" {
-			asked, ok := tokens.(revocable)
-			if !ok {
-				return s3.Withdrawn("The token of the keys is of a kind that this service does not know")
+			err := tokens.Stands(h.TokenID)
+			if errors.Is(err, auth.ErrLookup) {
+				return err
 			}
-			if err := asked.Stands(h.TokenID); err != nil {
-				return s3.Withdrawn("The token of the keys counts no more: " + err.Error())
+			if err != nil {
+				return s3.Withdrawn("The keys count no more: " + err.Error())
 			}
 		}
 		_, err := view.Source(h.Address)

@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/iceberg-go/catalog/rest"
+	"github.com/apache/iceberg-go/table"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"headwater/api/auth"
 	"headwater/api/s3"
 	"headwater/bus/event"
 	"headwater/projections"
@@ -16,8 +19,11 @@ import (
 type someTokens struct{}
 
 func (someTokens) Stands(id string) error {
-	if id == "tok_good" {
+	switch id {
+	case "tok_good":
 		return nil
+	case "tok_unknown":
+		return auth.ErrLookup
 	}
 	return errors.New("it was revoked")
 }
@@ -34,17 +40,49 @@ func TestKeysStandWithTheirToken(t *testing.T) {
 		return s3.Holder{Address: event.Address{Organization: "acme", Workspace: "w", Owner: "ada", Source: "src_none"}, Username: "ada", TokenID: token}
 	}
 	for _, c := range []struct {
-		tokens any
-		token  string
-		want   string
+		token, want string
 	}{
-		{someTokens{}, "tok_bad", "it was revoked"},
-		{nil, "tok_good", "does not know"},
-		{someTokens{}, "tok_good", "source was removed"}, // the token stands, and there is no source
-		{nil, "", "source was removed"},
+		{"tok_bad", "it was revoked"},
+		{"tok_unknown", auth.ErrLookup.Error()},
+		{"tok_good", "source was removed"}, // the token stands, and there is no source
+		{"", "source was removed"},
 	} {
-		if err := stands(view, c.tokens)(t.Context(), of(c.token)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := stands(view, someTokens{})(t.Context(), of(c.token)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+// TestRevokedTokenEndsAScan reads a table with keys that came by a machine's token,
+// and has it revoked between two requests.
+func TestRevokedTokenEndsAScan(t *testing.T) {
+	t.Parallel()
+	g := startGenerations(t, testConfig(t))
+	var made struct{ ID, Token string }
+	g.c.post("/data/w/tokens", object{"name": "engine", "role": "viewer"}).into(t, &made)
+	catalog, err := rest.NewCatalog(t.Context(), "lake", g.n.URL+"/iceberg", rest.WithOAuthToken(made.Token), rest.WithWarehouseLocation("w"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tbl, err := catalog.LoadTable(t.Context(), table.Identifier{"g", "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := scanned(t, tbl); got.Count != generationRows {
+		t.Fatalf("%+v", got)
+	}
+	if a := g.c.call("DELETE", "/data/w/tokens/"+made.ID, nil); a.Code != 200 {
+		t.Fatalf("revoke: %s", a.Body)
+	}
+	if _, _, err := tbl.Scan().ToArrowRecords(t.Context()); err == nil || !strings.Contains(err.Error(), "AccessDenied") || !strings.Contains(err.Error(), "revoked") {
+		t.Errorf("a scan with the keys of a revoked token: %v", err)
+	}
+	if _, err := catalog.LoadTable(t.Context(), table.Identifier{"g", "g"}); err == nil {
+		t.Error("the catalog takes a revoked token")
+	}
+	// One that was made for another workspace has no warehouse here.
+	g.c.post("/data/w2/tokens", object{"name": "elsewhere", "role": "viewer"}).into(t, &made)
+	if _, err := rest.NewCatalog(t.Context(), "lake", g.n.URL+"/iceberg", rest.WithOAuthToken(made.Token), rest.WithWarehouseLocation("w")); err == nil {
+		t.Error("a token of another workspace attaches this one")
 	}
 }

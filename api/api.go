@@ -22,9 +22,9 @@ import (
 	"headwater/api/web"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/bus/webhooks"
 	"headwater/connectors"
 	"headwater/projections"
-	"headwater/webhooks"
 )
 
 // Commands takes commands for the workers. *bus.Bus is one.

@@ -10,7 +10,7 @@ import (
 	"headwater/api/web"
 	"headwater/bus/event"
 	"headwater/bus/kv"
-	"headwater/webhooks"
+	"headwater/bus/webhooks"
 )
 
 // appendTries is how often an event is appended that another one came before.

@@ -16,9 +16,9 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
+	"headwater/bus/webhooks"
 	"headwater/handlers/syncoptions"
 	"headwater/projections"
-	"headwater/webhooks"
 )
 
 // instant is a log without a disk and a worker without sources: what it is

@@ -13,7 +13,7 @@ import (
 	"headwater/api/idempotency"
 	"headwater/api/web"
 	"headwater/bus/event"
-	"headwater/webhooks"
+	"headwater/bus/webhooks"
 )
 
 type webhookRequest struct {

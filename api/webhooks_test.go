@@ -16,8 +16,8 @@ import (
 	"headwater/api/auth"
 	"headwater/api/idempotency"
 	"headwater/bus"
+	"headwater/bus/webhooks"
 	"headwater/connectors"
-	"headwater/webhooks"
 )
 
 // testWebhooks is the registry of a house; nothing delivers unless a test does.

@@ -14,6 +14,7 @@ import (
 	"headwater/api/auth"
 	"headwater/bus"
 	"headwater/bus/seal"
+	"headwater/bus/webhooks"
 	"headwater/cmd/headwater/ops"
 	"headwater/connectors"
 	"headwater/connectors/builtin"
@@ -21,7 +22,6 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/syncoptions"
 	"headwater/projections"
-	"headwater/webhooks"
 )
 
 // How long Close waits for what runs: SIGTERM is answered within 30 s. Requests

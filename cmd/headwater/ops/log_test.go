@@ -14,7 +14,7 @@ import (
 
 	"headwater/api/web"
 	"headwater/bus/event"
-	"headwater/webhooks"
+	"headwater/bus/webhooks"
 )
 
 // hostile are texts that a user, a source or a receiver may give, to write lines

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"headwater/api/web"
-	"headwater/webhooks"
+	"headwater/bus/webhooks"
 )
 
 // Answered logs and counts a request. Those that change something, and those

@@ -32,7 +32,7 @@ func (s *Store) Apply(events ...*event.Event) error {
 		err = s.seal(t)
 	}
 	if err = s.commit(t, err); err != nil {
-		s.memory = fold.NewCache(s.written)
+		s.cells = fold.NewCache(s.exists)
 	}
 	return err
 }
@@ -53,7 +53,7 @@ func (s *Store) begin(after uint64, db fold.Reader, count bool) (*batch, error) 
 		return nil, err
 	}
 	w := s.db.NewBatchWithSize(s.batchSize)
-	return &batch{s.memory.Begin(db, writes{w}, after, count), w}, nil
+	return &batch{s.cells.Begin(db, writes{w}, after, count), w}, nil
 }
 
 // seal writes the rest of a batch. Nothing can be folded into it any more, and

@@ -23,12 +23,12 @@ func TestStoredAreWritten(t *testing.T) {
 	for _, k := range allKeys(t, s) {
 		switch k[0] {
 		case layout.KeyTime, layout.KeySource, layout.KeyName, layout.KeyScope, layout.KeyLanded, layout.KeySync, layout.KeyOperation, layout.KeyTarget:
-			if cells++; s.written.Never(k) {
+			if cells++; s.exists.Never(k) {
 				t.Errorf("%q is stored", k)
 			}
 		}
 	}
-	if cells < 30 || !s.written.Never(layout.Key(layout.KeyOperation, "acme", "w1", "op_none")) {
+	if cells < 30 || !s.exists.Never(layout.Key(layout.KeyOperation, "acme", "w1", "op_none")) {
 		t.Errorf("%d keys, or nothing is known of what is not there", cells)
 	}
 	apply(t, s, h.events[30:]...)

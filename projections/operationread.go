@@ -23,7 +23,7 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 	}
 	defer done()
 	k := layout.Key(layout.KeyOperation, organization, workspace, id)
-	if s.written.Never(k) { // as when the one who asked for it begins to wait
+	if s.exists.Never(k) { // as when the one who asked for it begins to wait
 		return o, fmt.Errorf("operation %s: %w", id, ErrNotFound)
 	}
 	snapshot := db.NewSnapshot()

@@ -69,7 +69,7 @@ func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int
 		err = settled
 	}
 	if err != nil {
-		s.memory = fold.NewCache(s.written)
+		s.cells = fold.NewCache(s.exists)
 		return err
 	}
 	return s.fault(s.db.Flush()) // where a restart finds it

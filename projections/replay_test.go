@@ -67,7 +67,7 @@ func TestReplayedEqualsAppliedOneByOne(t *testing.T) {
 		}
 		for fast.Position() < uint64(len(events)) {
 			if rapid.Bool().Draw(rt, "forgetful") { // each batch reads what the one before wrote
-				fast.memory.Limit = 0
+				fast.cells.Limit = 0
 			}
 			err := fast.replay(t.Context(), log, uint64(len(events)), rapid.IntRange(1, 70).Draw(rt, "batch"))
 			if err != nil && !errors.Is(err, enough) {

@@ -214,7 +214,7 @@ func TestKeepSnapshots(t *testing.T) {
 	for n := 10; n <= 300; n += 10 {
 		log.add(h.events[n-10 : n]...)
 		follow(t, s, log)
-		if err := s.keep(t.Context(), kept, policy, time.Now()); err != nil {
+		if err := s.makeIfDue(t.Context(), kept, policy, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -230,12 +230,12 @@ func TestKeepSnapshots(t *testing.T) {
 	follow(t, s, log)
 	policy.Age = 0
 	kept.fail = errors.New("the disk is full")
-	if err := s.keep(t.Context(), kept, policy, time.Now()); !errors.Is(err, kept.fail) || len(kept.all) != 3 {
+	if err := s.makeIfDue(t.Context(), kept, policy, time.Now()); !errors.Is(err, kept.fail) || len(kept.all) != 3 {
 		t.Errorf("%v, %v", err, kept.all)
 	}
 	kept.fail = nil
 	for range 3 {
-		if err := s.keep(t.Context(), kept, policy, time.Now()); err != nil || kept.made != 7 {
+		if err := s.makeIfDue(t.Context(), kept, policy, time.Now()); err != nil || kept.made != 7 {
 			t.Errorf("%d made: %v", kept.made, err)
 		}
 	}

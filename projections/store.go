@@ -48,12 +48,12 @@ type Store struct {
 	closing sync.Once
 
 	write     sync.Mutex   // one Apply at a time
-	memory    *fold.Cache  // what Apply has decoded; guarded by write, as the next
+	cells     *fold.Cache  // what Apply has decoded; guarded by write, as the next
 	batchSize int          // bytes of the batch before
-	written   *fold.Filter // nil for a store that is opened to be read once
+	exists    *fold.Filter // nil for a store that is opened to be read once
 	position  atomic.Uint64
 	waiting   waiting
-	pages     pages
+	pages     pageCache
 
 	readyMu sync.Mutex
 	ready   chan struct{} // closed when caught up, a new one after reset
@@ -103,8 +103,8 @@ func (s *Store) openVerified() (err error) {
 	if s.db, err = s.openDB(); err != nil {
 		return err
 	}
-	if s.written = nil; !s.still {
-		s.written = fold.NewFilter()
+	if s.exists = nil; !s.still {
+		s.exists = fold.NewFilter()
 	}
 	if err = s.verify(); err != nil {
 		// A store that cannot be read is not closed cleanly either.
@@ -112,7 +112,7 @@ func (s *Store) openVerified() (err error) {
 		s.db = nil
 		return err
 	}
-	s.memory = fold.NewCache(s.written)
+	s.cells = fold.NewCache(s.exists)
 	s.pages.reset()
 	return nil
 }

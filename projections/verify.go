@@ -90,7 +90,7 @@ func (s *Store) readAll() (through uint64, err error) {
 			return 0, s.fault(err)
 		}
 		if k[0] != layout.KeyMark {
-			s.written.Found(k)
+			s.exists.Found(k)
 			continue
 		}
 		if before := layout.GetSequence(v); before != through {

@@ -13,10 +13,10 @@ const (
 	pageBytes  = 1 << 20  // of the largest page that it keeps
 )
 
-// pages keeps what was read lately as it was answered, by the query and the
+// pageCache keeps what was read lately as it was answered, by the query and the
 // version of its owner's sources: an answer is the same until the version
 // changes. It is safe for concurrent use.
-type pages struct {
+type pageCache struct {
 	mu sync.Mutex
 	// What was asked for since the last turn, and before it. A full half becomes
 	// the older one, which is forgotten; what is asked for again moves up.
@@ -52,7 +52,7 @@ type kept struct {
 
 // get returns what is kept under a key, and the epoch to keep an answer in that
 // is read when there is nothing.
-func (p *pages) get(k pageKey) (answer any, epoch uint64) {
+func (p *pageCache) get(k pageKey) (answer any, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v, found := p.young[k]
@@ -66,7 +66,7 @@ func (p *pages) get(k pageKey) (answer any, epoch uint64) {
 }
 
 // put keeps an answer of that size.
-func (p *pages) put(k pageKey, epoch uint64, answer any, size int) {
+func (p *pageCache) put(k pageKey, epoch uint64, answer any, size int) {
 	if size += k.size(); size > pageBytes {
 		return
 	}
@@ -77,7 +77,7 @@ func (p *pages) put(k pageKey, epoch uint64, answer any, size int) {
 	}
 }
 
-func (p *pages) keep(k pageKey, v kept) {
+func (p *pageCache) keep(k pageKey, v kept) {
 	const beside = 512 // bytes that a small answer costs nevertheless
 	if p.young == nil || p.size+v.size+beside > pagesBytes/2 {
 		p.young, p.old, p.size = map[pageKey]kept{}, p.young, 0
@@ -89,7 +89,7 @@ func (p *pages) keep(k pageKey, v kept) {
 }
 
 // reset forgets everything.
-func (p *pages) reset() {
+func (p *pageCache) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.young, p.old, p.size = nil, nil, 0

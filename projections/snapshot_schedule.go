@@ -18,9 +18,9 @@ type SnapshotPolicy struct {
 	Look   time.Duration // how often it is looked; nodes look at different moments
 }
 
-// KeepSnapshots makes snapshots as the policy says, and removes those that are
-// too many, until ctx ends. Nodes share them: what another one made counts.
-// What goes wrong is logged and tried again.
+// KeepSnapshots makes a snapshot whenever the policy wants one and removes the
+// surplus, until ctx ends. The nodes of a cluster share snapshots: one that another
+// node made counts. A failure is logged and tried again at the next look.
 func (s *Store) KeepSnapshots(ctx context.Context, to Snapshots, policy SnapshotPolicy) {
 	began := time.Now()
 	for {
@@ -31,13 +31,13 @@ func (s *Store) KeepSnapshots(ctx context.Context, to Snapshots, policy Snapshot
 			return
 		case <-time.After(pause):
 		}
-		if err := s.keep(ctx, to, policy, began); err != nil && ctx.Err() == nil {
+		if err := s.makeIfDue(ctx, to, policy, began); err != nil && ctx.Err() == nil {
 			s.log.Warn("a snapshot was not made, will try again", "error", err)
 		}
 	}
 }
 
-func (s *Store) keep(ctx context.Context, to Snapshots, policy SnapshotPolicy, began time.Time) error {
+func (s *Store) makeIfDue(ctx context.Context, to Snapshots, policy SnapshotPolicy, began time.Time) error {
 	all, err := to.List(ctx)
 	if err != nil {
 		return err
@@ -63,13 +63,13 @@ func (s *Store) keep(ctx context.Context, to Snapshots, policy SnapshotPolicy, b
 		return errors.Join(err, to.Sweep(ctx))
 	}
 	s.log.Debug("made a snapshot", "sequence", made.Sequence)
-	return errors.Join(s.thin(ctx, to, policy.Keep, string(log)), to.Sweep(ctx))
+	return errors.Join(s.removeSurplus(ctx, to, policy.Keep, string(log)), to.Sweep(ctx))
 }
 
-// thin removes snapshots of other logs, and all but the newest few of each
-// layout: of layouts that are not ours, which nodes of another version may
-// still start from, one.
-func (s *Store) thin(ctx context.Context, to Snapshots, keep int, log string) error {
+// removeSurplus removes snapshots of other logs and all but the newest few of each
+// layout. Of a layout that is not ours one is kept: a node of another version may
+// start from it.
+func (s *Store) removeSurplus(ctx context.Context, to Snapshots, keep int, log string) error {
 	all, err := to.List(ctx)
 	if err != nil {
 		return err

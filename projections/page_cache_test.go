@@ -137,7 +137,7 @@ func TestKeptPagesWhileWriting(t *testing.T) {
 // An answer of before a reset is not kept behind it, and however much is asked
 // for, what is kept is bounded.
 func TestKeptPagesAreBounded(t *testing.T) {
-	var p pages
+	var p pageCache
 	k := pageKey{ListQuery{Workspace: "w"}, 1}
 	_, before := p.get(k)
 	p.reset()

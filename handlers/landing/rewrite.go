@@ -222,7 +222,7 @@ func (m *maintenance) landOn(ctx context.Context, at loaded, made *draft, r repl
 	}
 	txn := m.lake.catalog.open(at, made).NewTransaction()
 	rewrite := txn.NewRewrite(props)
-	rewrite.Apply(slices.Concat(r.old, now.deletes), r.files(), nil)
+	rewrite.ApplyResult(table.CompactionGroupResult{OldDataFiles: slices.Concat(r.old, now.deletes), NewDataFiles: r.files()})
 	first, last := int64(0), int64(0)
 	for _, f := range r.old {
 		first = max(first, now.sequence[f.FilePath()])

@@ -103,14 +103,10 @@ func TestViews(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range manifests {
-			entries, err := m.FetchEntries(see, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m.Length() != see.lens[m.FilePath()] {
-				t.Errorf("%s has %d bytes, its list says %d", m.FilePath(), see.lens[m.FilePath()], m.Length())
-			}
-			for _, e := range entries {
+			for e, err := range m.Entries(see, true) {
+				if err != nil {
+					t.Fatal(err)
+				}
 				d := e.DataFile()
 				if _, err := see.Open(d.FilePath()); err != nil {
 					t.Fatal(err)
@@ -126,6 +122,9 @@ func TestViews(t *testing.T) {
 					}
 					sized++
 				}
+			}
+			if m.Length() != see.lens[m.FilePath()] {
+				t.Errorf("%s has %d bytes, its list says %d", m.FilePath(), see.lens[m.FilePath()], m.Length())
 			}
 		}
 	}

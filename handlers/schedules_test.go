@@ -349,6 +349,9 @@ func TestRemovedSchedule(t *testing.T) {
 	w.remove(false)
 	clock.add(3*time.Hour + time.Minute)
 	w.wantRuns()
+	if due, next, err := w.store.DueRuns(clock.Now(), 10); len(due) > 0 || !next.IsZero() || err != nil {
+		t.Errorf("of a removed source %v are due, and then at %s (%v)", due, next, err)
+	}
 	clock.mu.Lock() // events of the log carry the system's time
 	clock.now = time.Now()
 	clock.mu.Unlock()

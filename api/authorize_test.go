@@ -25,6 +25,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"viewer reads", viewer, "GET", "/data/w1/list", "Bearer " + viewer.token, 200},
 		{"viewer writes", viewer, "POST", "/data/w1/cleanup", "Bearer " + viewer.token, 403},
 		{"viewer tests", viewer, "POST", "/data/w1/test-connection", "Bearer " + viewer.token, 403},
+		{"viewer maintains", viewer, "POST", "/data/w1/maintenance", "Bearer " + viewer.token, 403},
 		{"viewer verifies", viewer, "POST", "/data/w1/verify", "Bearer " + viewer.token, 403},
 		{"viewer cancels", viewer, "POST", "/data/w1/operations/op_x/cancel", "Bearer " + viewer.token, 403},
 	} {

@@ -116,6 +116,7 @@ var intrusions = map[string]func(i intruder){
 	"POST /data/{workspace_id}/sync":            ofSources("sync"),
 	"POST /data/{workspace_id}/restore":         ofSources("restore"),
 	"POST /data/{workspace_id}/verify":          ofSources("verify"),
+	"POST /data/{workspace_id}/maintenance":     ofSources("maintenance"),
 	"POST /data/{workspace_id}/schema/refresh":  ofSources("schema/refresh"),
 	"GET /data/{workspace_id}/tables": func(i intruder) {
 		ofSource("tables?")(i)

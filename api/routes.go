@@ -49,6 +49,7 @@ func (h *Handler) table() []route {
 		{method: http.MethodPost, path: data + "/restore", plan: (*Handler).planRestore},
 		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
 		{method: http.MethodPost, path: data + "/verify", plan: (*Handler).planVerify},
+		{method: http.MethodPost, path: data + "/maintenance", plan: (*Handler).planMaintain},
 		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
 		{method: http.MethodPost, path: data + "/schema/refresh", plan: (*Handler).planRefresh},
 		{method: http.MethodGet, path: data + "/schema/columns", read: (*Handler).schemaColumns},

@@ -71,6 +71,7 @@ type syncOptions struct {
 	Exclude      []string                   `json:"exclude"`
 	Keys         map[string][]string        `json:"key_columns"`
 	OnReplaced   string                     `json:"on_replaced"`
+	Maintenance  string                     `json:"maintenance"`
 	OnColumns    string                     `json:"on_columns_changed"`
 	IdleTimeout  command.Duration           `json:"idle_timeout"`
 	Always       bool                       `json:"always"`
@@ -105,7 +106,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 		Mode: mode, BatchSize: o.BatchSize, Tables: o.Tables, CursorField: o.Cursors, Merge: o.Merge, Columns: o.Columns,
 		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: textsOf(o.StartFrom), Deleted: o.Deleted,
 		Timeout: o.Timeout, TableLimit: o.TableTimeout, AllowEmpty: o.AllowEmpty,
-		Exclude: o.Exclude, KeyColumns: o.Keys, OnReplaced: o.OnReplaced, OnColumnsChanged: o.OnColumns, IdleTimeout: o.IdleTimeout, Always: o.Always,
+		Exclude: o.Exclude, KeyColumns: o.Keys, OnReplaced: o.OnReplaced, Maintenance: o.Maintenance, OnColumnsChanged: o.OnColumns, IdleTimeout: o.IdleTimeout, Always: o.Always,
 	}, nil
 }
 
@@ -238,7 +239,7 @@ func keepNamed[V any](to *map[string]V, from map[string]V, name string) {
 // schema, which may be wide, need not be read then.
 func plainSync(o command.SyncOptions) bool {
 	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract was checked
-	o.OnReplaced, o.OnColumnsChanged, o.Always = "", "", false
+	o.OnReplaced, o.OnColumnsChanged, o.Maintenance, o.Always = "", "", "", false
 	return reflect.DeepEqual(o, command.SyncOptions{})
 }
 

@@ -180,6 +180,8 @@ func (w *worker) do(ctx context.Context, c *command.Command) error {
 		return w.rename(ctx, c, d)
 	case *command.ChangeSchedule:
 		return w.reschedule(ctx, c, d)
+	case *command.MaintainSource:
+		return w.maintain(ctx, c, d)
 	case *command.DiscoverSchema:
 		schema, err := w.view.Schema(c.Address(), 0)
 		if err != nil {
@@ -329,6 +331,22 @@ func (w *worker) reschedule(ctx context.Context, c *command.Command, d *command.
 		changed.NextRun = &next
 	}
 	return w.say(ctx, c, true, changed)
+}
+
+// maintain joins nine files of the tables that are named, and fails at a source
+// that is called so.
+func (w *worker) maintain(ctx context.Context, c *command.Command, d *command.MaintainSource) error {
+	source, err := w.view.Source(c.Address())
+	if err != nil || !d.Asked {
+		return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonSourceRemoved, Message: "the source is not there any more"})
+	}
+	if strings.HasPrefix(source.Name, "empty") {
+		return w.say(ctx, c, true, &event.CommandRejected{Command: c.Name(), Reason: event.ReasonNotFound, Message: "no table like that has landed of the source: sync it first"})
+	}
+	return w.say(ctx, c, true, &event.TableMaintained{Table: event.Maintenance{
+		Name: "customers", Namespace: "public", Status: event.Maintained, Why: "9 of 9 files are small", SnapshotID: 5_000_000_000_000_001_000, Snapshot: "5000000000000001000",
+		Rows: 42, FilesBefore: 9, FilesAfter: 1, BytesBefore: 900, BytesAfter: 300, DurationMS: 5,
+	}})
 }
 
 func (w *worker) rename(ctx context.Context, c *command.Command, d *command.RenameSource) error {

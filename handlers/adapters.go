@@ -51,6 +51,10 @@ func (l landed) Digest(ctx context.Context, st landing.Standing, spec digest.Spe
 	return l.lake.Digest(ctx, st, spec, newer)
 }
 
+func (l landed) Maintain(ctx context.Context, a event.Address, namespace, name string, asked bool) (landing.Maintained, error) {
+	return l.lake.Maintain(ctx, a, namespace, name, asked)
+}
+
 func (l landed) Drop(ctx context.Context, a event.Address) (landing.Dropped, error) {
 	return l.lake.Drop(ctx, a)
 }

@@ -161,6 +161,8 @@ type Lake interface {
 	// Drop removes every table and file of a source, and says what is left. It is
 	// safe twice.
 	Drop(ctx context.Context, a event.Address) (landing.Dropped, error)
+	// Maintain is *landing.Lake's.
+	Maintain(ctx context.Context, a event.Address, namespace, name string, asked bool) (landing.Maintained, error)
 	// Standing and Digest are *landing.Lake's.
 	Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (landing.Standing, error)
 	Digest(ctx context.Context, st landing.Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error)

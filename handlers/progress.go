@@ -115,6 +115,13 @@ func (t *tableRun) resume(c landing.Committed) {
 	}
 }
 
+// needsUpkeep reports whether the table's last commit left it in need of it.
+func (t *tableRun) needsUpkeep() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.committed.Upkeep
+}
+
 func (t *tableRun) commit(c landing.Committed, final bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

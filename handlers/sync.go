@@ -297,10 +297,14 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		return a.journal.write(ctx, move{data: &event.SyncCompleted{
+		if err := a.journal.write(ctx, move{data: &event.SyncCompleted{
 			Meta: a.j.meta(true), SyncID: a.id, Status: status, Mode: a.mode,
 			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always,
-		}})
+		}}); err != nil {
+			return err
+		}
+		a.tidy(ctx)
+		return nil
 	}
 	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results}
 	if why != nil {

@@ -72,6 +72,10 @@ func verbs() map[string]verb {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.verify) },
 			concurrency: 1, share: half, failed: rejects,
 		},
+		"MaintainSource": { // beside syncs, so few and in turn
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.maintain) },
+			concurrency: 1, share: half, failed: maintainGivenUp,
+		},
 		"RenameSource": {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.rename) },
 			concurrency: 64, failed: rejects,

@@ -20,6 +20,7 @@ type (
 	Operation    = layout.Operation
 	Target       = layout.Target
 	Verification = layout.Verification
+	Maintenance  = layout.Maintenance
 	Result       = layout.Result
 	Schedule     = layout.Schedule
 	Run          = layout.Run

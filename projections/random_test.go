@@ -40,7 +40,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 			result.FreshUntil = due
 		}
 		var d event.Data
-		switch rapid.IntRange(0, 24).Draw(t, "kind") {
+		switch rapid.IntRange(0, 25).Draw(t, "kind") {
 		case 0, 1:
 			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
@@ -95,6 +95,8 @@ func drawHistory(t *rapid.T) []*event.Event {
 			d = &event.ScheduleSkipped{Meta: event.At(a, op), Version: version, Due: epoch, SyncID: sync, NextRun: due}
 		case 21:
 			d = &event.ScheduleMissed{Meta: event.At(a, op), Version: version, From: epoch, Through: epoch, Count: 2, Reason: reason, NextRun: due}
+		case 25:
+			d = &event.TableMaintained{Meta: event.At(a, op), Table: event.Maintenance{Name: rapid.SampledFrom([]string{"t", "u"}).Draw(t, "maintained"), Status: event.Maintained, SnapshotID: 1 << 60, Snapshot: "1152921504606846976"}}
 		}
 		e := h.add(d)
 		if d != nil {

@@ -68,6 +68,7 @@ func (*DiscoverSchema) CommandName() string  { return "DiscoverSchema" }
 func (*RestoreSource) CommandName() string   { return "RestoreSource" }
 func (*PurgeSource) CommandName() string     { return "PurgeSource" }
 func (*VerifySource) CommandName() string    { return "VerifySource" }
+func (*MaintainSource) CommandName() string  { return "MaintainSource" }
 func (*RenameSource) CommandName() string    { return "RenameSource" }
 func (*ChangeSchedule) CommandName() string  { return "ChangeSchedule" }
 func (*FireSchedule) CommandName() string    { return "FireSchedule" }
@@ -133,6 +134,16 @@ type PurgeSource struct {
 // DiscoverSchema asks to read a source's schema again.
 type DiscoverSchema struct {
 	Meta
+}
+
+// MaintainSource asks to join the small files of a source's landed tables and to
+// fold deleted rows in. Asked does whatever there is to do and tells of every
+// table; without it nobody asked: what pays is done, and nothing told of a table
+// where that is nothing.
+type MaintainSource struct {
+	Meta
+	Tables []string `json:"tables,omitempty"` // patterns, all tables if empty
+	Asked  bool     `json:"asked,omitempty"`
 }
 
 // VerifySource asks to compare what landed of a source with the source.

@@ -29,6 +29,7 @@ func (o SyncOptions) Over(kept SyncOptions) SyncOptions {
 	}
 	or(&m.Mode, kept.Mode)
 	or(&m.OnReplaced, kept.OnReplaced)
+	or(&m.Maintenance, kept.Maintenance)
 	or(&m.OnColumnsChanged, kept.OnColumnsChanged)
 	or((*string)(&m.Timeout), string(kept.Timeout))
 	or((*string)(&m.TableLimit), string(kept.TableLimit))

@@ -22,6 +22,7 @@ var registry = []struct {
 	{func() Data { return new(RestoreSource) }, []string{event.KindRestore}},
 	{func() Data { return new(PurgeSource) }, []string{event.KindPurge}},
 	{func() Data { return new(VerifySource) }, []string{event.KindVerify}},
+	{func() Data { return new(MaintainSource) }, []string{event.KindMaintain}},
 	{func() Data { return new(RenameSource) }, []string{event.KindRename}},
 	{func() Data { return new(ChangeSchedule) }, []string{event.KindSchedule}},
 	{func() Data { return new(FireSchedule) }, nil}, // its operation is the sync's

@@ -40,6 +40,7 @@ type SyncOptions struct {
 	OnReplaced       string              `json:"on_replaced,omitempty"`        // when a table is another one than its cursor belongs to: Restart (default) or Stop
 	OnColumnsChanged string              `json:"on_columns_changed,omitempty"` // when columns of old rows are no more what landed: Reread (default) or Keep
 	IdleTimeout      Duration            `json:"idle_timeout,omitempty"`       // how long a source may send nothing while it is read
+	Maintenance      string              `json:"maintenance,omitempty"`        // after a sync: MaintenanceAuto (default) or MaintenanceOff
 	Always           bool                `json:"always,omitempty"`             // they are the source's own from now on, in the place of those it kept
 }
 
@@ -49,12 +50,15 @@ const (
 	Incremental = "incremental"  // appends what lies beyond the cursor
 )
 
-// What SyncOptions.OnReplaced and OnColumnsChanged may be.
+// What SyncOptions.OnReplaced, OnColumnsChanged and Maintenance may be.
 const (
 	Restart = "restart" // the table starts over
 	Stop    = "stop"    // the table fails and keeps what landed
 	Reread  = "reread"  // the table is read once in full
 	Keep    = "keep"    // old rows stay as they landed, which the result says
+
+	MaintenanceAuto = "auto" // tables are maintained where it pays
+	MaintenanceOff  = "off"  // tables are maintained when somebody asks
 )
 
 // Columns chooses columns of a table.

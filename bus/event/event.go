@@ -51,7 +51,7 @@ type Meta struct {
 // message that has Final set.
 type Operation struct {
 	ID      string `json:"id"`              // the CloudEvents correlationid
-	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify, update, rename, schedule, request
+	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify, maintain, update, rename, schedule, request
 	Targets int    `json:"targets"`         // how many targets the request has, at least 1
 	Target  int    `json:"target"`          // which of them this is, from 0
 	Final   bool   `json:"final,omitempty"` // this message is the target's outcome
@@ -72,6 +72,7 @@ const (
 	KindDiscover = "discover"
 	KindRestore  = "restore"
 	KindVerify   = "verify"
+	KindMaintain = "maintain" // asked for, or by itself after a sync
 	KindUpdate   = "update"
 	KindRename   = "rename"
 	KindSchedule = "schedule"

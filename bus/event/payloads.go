@@ -21,6 +21,7 @@ func (*SourceRestored) EventName() string      { return "SourceRestored" }
 func (*SourcePurged) EventName() string        { return "SourcePurged" }
 func (*SourceDestroyed) EventName() string     { return "SourceDestroyed" }
 func (*TableVerified) EventName() string       { return "TableVerified" }
+func (*TableMaintained) EventName() string     { return "TableMaintained" }
 
 // OperationAccepted announces an operation that outlives its request: the
 // caller was answered 202. Its address has the operation's id in the place of

@@ -26,6 +26,7 @@ var registry = []entry{
 	{make: func() Data { return new(ScheduleFired) }},
 	{make: func() Data { return new(ScheduleSkipped) }},
 	{make: func() Data { return new(ScheduleMissed) }},
+	{make: func() Data { return new(TableMaintained) }},
 	{make: func() Data { return new(SourceRemoved) }},
 	{make: func() Data { return new(SourceRestored) }},
 	{make: func() Data { return new(SourcePurged) }},
@@ -83,7 +84,7 @@ func Reasons() []Reason {
 // Kinds returns every kind of operation there is.
 func Kinds() []string {
 	return []string{
-		KindConnect, KindTest, KindSync, KindCancel, KindCleanup, KindDiscover, KindRestore, KindVerify, KindUpdate, KindRename, KindSchedule,
+		KindConnect, KindTest, KindSync, KindCancel, KindCleanup, KindDiscover, KindRestore, KindVerify, KindMaintain, KindUpdate, KindRename, KindSchedule,
 		KindRequest, KindPurge,
 	}
 }

@@ -64,6 +64,7 @@ type maintenance struct {
 	epoch   uint64
 	made    int    // files so far
 	written int64  // bytes
+	hurried bool   // a sync came before its last commit
 	waited  uint64 // for a sync of that fence, and one more
 	at      loaded
 	done    Maintained
@@ -151,7 +152,7 @@ func (m *maintenance) quiet(ctx context.Context) (loaded, error) {
 		if m.epoch > 0 && at.pointer.Upkeep != m.epoch {
 			return at, errYielded
 		}
-		late := time.Since(began) >= m.lake.patience
+		late := m.hurried || time.Since(began) >= m.lake.patience
 		if !at.pointer.Unswept || m.asked && (late || m.waited == at.pointer.Fence+1) {
 			m.waited = at.pointer.Fence + 1
 			return at, nil

@@ -183,15 +183,19 @@ func without(ctx context.Context, rec arrow.RecordBatch, first int64, gone *rowS
 // land commits a replacement to the table as it is by now: syncs may have come
 // meanwhile, and have deleted rows of what is replaced.
 func (m *maintenance) land(ctx context.Context, r replacement) error {
-	for range conflictTries {
+	for try := range conflictTries {
+		m.hurried = try > 0
 		at, err := m.quiet(ctx)
+		if m.hurried && errors.Is(err, errYielded) && at.pointer.Upkeep == m.epoch {
+			err = nil // syncs come all the time: this commits beside one, which looks again
+		}
 		if err != nil {
 			return err
 		}
 		made := newDraft(m.lake.files)
 		next, err := m.landOn(ctx, at, made, r)
 		if err == nil {
-			m.at = next
+			m.at, m.hurried = next, false
 			return nil
 		}
 		if errors.Is(err, ErrUnknown) {

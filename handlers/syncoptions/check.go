@@ -126,6 +126,7 @@ func (c *check) alone() {
 		}
 	}
 	oneOf("on_replaced", c.o.OnReplaced, command.Restart, command.Stop)
+	oneOf("maintenance", c.o.Maintenance, command.MaintenanceAuto, command.MaintenanceOff)
 	oneOf("on_columns_changed", c.o.OnColumnsChanged, command.Reread, command.Keep)
 	if !c.incremental() {
 		for field, given := range map[string]bool{"lookback": c.o.Lookback != "", "merge": c.o.Merge, "start_from": len(c.o.StartFrom) > 0} {

@@ -180,6 +180,8 @@ func (t *Batch) tell(e *event.Event) (*news, error) {
 		return t.syncCancelled(d)
 	case *event.TableVerified:
 		return t.verified(d), nil
+	case *event.TableMaintained:
+		return t.maintained(d), nil
 	case *event.SourceRemoved:
 		return t.removed(d)
 	case *event.SourceRestored:

@@ -262,6 +262,15 @@ func (t *Batch) verified(d *event.TableVerified) *news {
 	}}
 }
 
+// maintained adds a table to what a maintenance has done. One that failed beside
+// others is told, and tried again by the next.
+func (t *Batch) maintained(d *event.TableMaintained) *news {
+	return &news{name: t.source.v.Name, result: func(r *layout.Result) {
+		known := func(v layout.Maintenance) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
+		r.Maintained = append(slices.DeleteFunc(slices.Clone(r.Maintained), known), layout.Maintenance(d.Table))
+	}}
+}
+
 // sameTarget reports whether clients are shown the same of both.
 func sameTarget(a, b *layout.Target) bool {
 	plainA, plainB := *a, *b

@@ -188,6 +188,19 @@ func (v Verification) MarshalJSON() ([]byte, error) {
 	}{Verification: event.Verification(v), SnapshotID: v.SnapshotID.Text()})
 }
 
+// Maintenance is what was done to one table, as clients are shown it: with the id
+// of the snapshot as text only.
+type Maintenance event.Maintenance
+
+// MarshalJSON returns what clients are shown; it fails for what has no JSON.
+func (v Maintenance) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		event.Maintenance
+		SnapshotID string `json:"snapshot_id,omitempty"`
+		Snapshot   string `json:"snapshot,omitempty"` // never: it takes the place of the payload's
+	}{Maintenance: event.Maintenance(v), SnapshotID: v.SnapshotID.Text()})
+}
+
 // Result is what a target brought; only the fields of its kind are set.
 type Result struct {
 	Status        string           `json:"status,omitempty"` // of the sync: completed, partial, failed, cancelled
@@ -204,6 +217,8 @@ type Result struct {
 	Purged        bool             `json:"purged,omitempty"`
 	// Verified are the tables of a verification, in the order of their events.
 	Verified []Verification `json:"verified,omitempty"`
+	// Maintained are the tables of a maintenance, in the order of their events.
+	Maintained []Maintenance `json:"maintained,omitempty"`
 	// Destruction is what became of the files of a purged source.
 	Destruction *event.Destruction `json:"destruction,omitempty"`
 	// DestroyedAfter is until when a removed source can be restored.

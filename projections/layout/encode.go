@@ -343,6 +343,11 @@ func (o *Object) result(name string, r *Result) error {
 			return err
 		}
 	}
+	if len(r.Maintained) > 0 {
+		if err := o.any("maintained", r.Maintained); err != nil {
+			return err
+		}
+	}
 	if r.Destruction != nil {
 		if err := o.any("destruction", r.Destruction); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 
 // Version is the version of everything below and of what lies under the keys. A
 // store of another layout is rebuilt from the log.
-const Version = 11
+const Version = 12
 
 // The first byte of a key says what lies under it. Texts in keys are escaped
 // and ended by PutText, so that no text reaches into its neighbour and one

@@ -26,6 +26,7 @@ type Commands struct {
 	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
 	Preview     PreviewCmd     `cmd:"" group:"client" help:"Show some rows of a landed table."`
 	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
+	Maintain    MaintainCmd    `cmd:"" group:"client" help:"Join small files of landed tables and fold deleted rows in."`
 	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
 	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
 	Operations  OperationsCmd  `cmd:"" group:"client" help:"List past and running operations."`

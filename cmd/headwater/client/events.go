@@ -315,6 +315,8 @@ func (e eventDoc) what() string {
 		return fmt.Sprintf("%s from %s on: %s", terminal.Several(d.Count, "run"), d.From.Local().Format(time.DateTime), d.Message)
 	case *event.TableVerified:
 		return fmt.Sprintf("%s is %s: %s", FullName(d.Table.Namespace, d.Table.Name), d.Table.Status, d.Table.Message)
+	case *event.TableMaintained:
+		return fmt.Sprintf("%s: %s", FullName(d.Table.Namespace, d.Table.Name), maintained(d.Table))
 	case *event.CommandRejected:
 		return fmt.Sprintf("%s: %s: %s", d.Command, d.Reason, d.Message)
 	case *event.OperationAccepted:

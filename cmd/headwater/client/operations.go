@@ -193,7 +193,7 @@ func (c *CancelCmd) sync(ctx context.Context, s terminal.Streams, api *Client) e
 // OperationsCmd lists what was asked for.
 type OperationsCmd struct {
 	ClientFlags `embed:""`
-	Kind        string `enum:",connect,update,rename,schedule,test,sync,cancel,cleanup,discover,restore,purge,verify" default:"" help:"Only operations of this kind: connect, update, rename, schedule, test, sync, cancel, cleanup, discover, restore, purge or verify."`
+	Kind        string `enum:",connect,update,rename,schedule,test,sync,cancel,cleanup,discover,restore,purge,verify,maintain" default:"" help:"Only operations of this kind: connect, update, rename, schedule, test, sync, cancel, cleanup, discover, restore, purge, verify or maintain."`
 	Status      string `enum:",running,completed,partial,failed,cancelled" default:"" help:"Only operations with this status: running, completed, partial, failed or cancelled."`
 	Limit       int    `default:"20" help:"At most so many, the newest first."`
 }

@@ -34,7 +34,7 @@ func TestEveryEventIsDescribed(t *testing.T) {
 // nobody asks for.
 var asks = map[string]string{
 	event.KindConnect: "Connect", event.KindUpdate: "Update", event.KindTest: "Test", event.KindSync: "Sync", event.KindCancel: "Cancel",
-	event.KindCleanup: "Cleanup", event.KindRestore: "Restore", event.KindVerify: "Verify", event.KindRename: "Rename", event.KindSchedule: "Schedule",
+	event.KindCleanup: "Cleanup", event.KindRestore: "Restore", event.KindVerify: "Verify", event.KindMaintain: "Maintain", event.KindRename: "Rename", event.KindSchedule: "Schedule",
 	event.KindDiscover: "Schema", // with --refresh
 	event.KindPurge:    "", event.KindRequest: "",
 }

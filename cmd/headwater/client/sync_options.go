@@ -24,6 +24,7 @@ type SyncFlags struct {
 	Timeout       string   `help:"Limit of the whole sync, such as 2h."`
 	TableTimeout  string   `help:"Limit of each table, such as 30m."`
 	IdleTimeout   string   `help:"How long a source may send nothing while it is read, such as 10m."`
+	Maintenance   string   `enum:",auto,off" default:"" help:"After a sync: auto (the default) joins small files and folds deleted rows in where it pays, off leaves that to headwater maintain."`
 	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
 	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When a change of columns makes old rows differ from the source: reread (the default) reads the table once in full, keep leaves them."`
 	Always        bool     `help:"These options are the source's own from now on; alone it clears those it kept."`
@@ -42,7 +43,7 @@ func (f *SyncFlags) options() (map[string]any, error) {
 		mode = "incremental"
 	}
 	for name, value := range map[string]string{"mode": mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout,
-		"idle_timeout": f.IdleTimeout, "on_replaced": f.OnReplaced, "on_columns_changed": f.OnColumns} {
+		"idle_timeout": f.IdleTimeout, "on_replaced": f.OnReplaced, "maintenance": f.Maintenance, "on_columns_changed": f.OnColumns} {
 		if value != "" {
 			o[name] = value
 		}

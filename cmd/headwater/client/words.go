@@ -15,7 +15,7 @@ var flagOf = map[string]string{
 	"mode": "--mode", "incremental": "--incremental", "tables": "--table", "batch_size": "--batch-size", "cursor_columns": "--cursor-column",
 	"merge": "--merge", "deleted_columns": "--deleted-column", "exclude": "--exclude", "columns": "--exclude", "key_columns": "--key-column",
 	"lookback": "--lookback", "parallelism": "--parallelism", "reset": "--reset", "start_from": "--start-from", "timeout": "--timeout",
-	"table_timeout": "--table-timeout", "idle_timeout": "--idle-timeout", "on_replaced": "--on-replaced", "on_columns_changed": "--on-columns-changed",
+	"table_timeout": "--table-timeout", "idle_timeout": "--idle-timeout", "on_replaced": "--on-replaced", "maintenance": "--maintenance", "on_columns_changed": "--on-columns-changed",
 	"always": "--always", "allow_empty": "--allow-empty",
 }
 

@@ -80,6 +80,13 @@ func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 		}
 		return level, "table verified", append([]slog.Attr{slog.String("table", tableName(v.Namespace, v.Name)), slog.String("status", v.Status), slog.Int64("source_rows", v.SourceRows),
 			slog.Int64("landed_rows", v.LandedRows), slog.Int64("duration_ms", v.DurationMS)}, why(v.Reason, v.Message)...)
+	case *event.TableMaintained:
+		v, level := d.Table, slog.LevelInfo
+		if v.Status == event.MaintainedFailed {
+			level = slog.LevelWarn
+		}
+		return level, "table maintained", append([]slog.Attr{slog.String("table", tableName(v.Namespace, v.Name)), slog.String("status", v.Status), slog.Int("files_before", v.FilesBefore),
+			slog.Int("files_after", v.FilesAfter), slog.Int64("bytes_before", v.BytesBefore), slog.Int64("bytes_after", v.BytesAfter), slog.Int64("duration_ms", v.DurationMS)}, why(v.Reason, v.Message)...)
 	case *event.CommandRejected:
 		level := slog.LevelWarn
 		switch d.Reason {

@@ -25,6 +25,7 @@ type Commands struct {
 	Schedule    ScheduleCmd    `cmd:"" group:"client" help:"Have a source synced by itself."`
 	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
 	Preview     PreviewCmd     `cmd:"" group:"client" help:"Show some rows of a landed table."`
+	Attach      AttachCmd      `cmd:"" group:"client" help:"Print the lines with which an engine reads the tables of a source."`
 	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
 	Maintain    MaintainCmd    `cmd:"" group:"client" help:"Join small files of landed tables and fold deleted rows in."`
 	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`

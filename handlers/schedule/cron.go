@@ -31,8 +31,6 @@ type field struct {
 	names    []string // of its values from min on, in lower case
 }
 
-func (f field) all() (s set) { return f.span(f.min, f.max, 1) }
-
 func (f field) span(from, to, step int) (s set) {
 	for v := from; v <= to; v += step {
 		s |= 1 << v

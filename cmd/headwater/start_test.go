@@ -32,7 +32,8 @@ func TestStartIsCheap(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("--version: %v", err)
 	}
-	if n := len(gcLine.FindAll(said.Bytes(), -1)); n > 0 {
+	// The race detector's own memory has the collector work before any package.
+	if n := len(gcLine.FindAll(said.Bytes(), -1)); n > 0 && !racing {
 		t.Errorf("the collector worked %d times before a client command began: is package collector the first to be initialised?", n)
 	}
 	all, found := 0, initLine.FindAllStringSubmatch(said.String(), -1)

@@ -215,10 +215,11 @@ func (w *world) names(a event.Address) []string {
 	return names
 }
 
-// outcomes returns the names without progress.
+// outcomes returns the names without progress, and without the maintenance that may
+// follow a sync at any time.
 func (w *world) outcomes(a event.Address) []string {
 	w.t.Helper()
-	return slices.DeleteFunc(w.names(a), func(n string) bool { return n == "SyncProgressed" })
+	return slices.DeleteFunc(w.names(a), func(n string) bool { return n == "SyncProgressed" || n == "TableMaintained" })
 }
 
 func (w *world) wantOutcomes(want ...string) {

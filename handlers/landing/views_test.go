@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 type stranger struct {
 	views *views.Views
 	lens  map[string]int64
+	mu    *sync.Mutex // of lens: a scan opens files at once
 }
 
 const strange = "s3://elsewhere"
@@ -57,7 +59,9 @@ func (s stranger) Open(name string) (iceio.File, error) {
 	if err = errors.Join(err, f.Close()); err != nil || int64(len(content)) != f.Size {
 		return nil, fmt.Errorf("%s has %d of %d bytes: %w", key, len(content), f.Size, err)
 	}
+	s.mu.Lock()
 	s.lens[name] = f.Size
+	s.mu.Unlock()
 	return strangeFile{bytes.NewReader(content), strangeInfo{size: f.Size}}, nil
 }
 
@@ -84,7 +88,7 @@ func TestViews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	see := stranger{v, map[string]int64{}}
+	see := stranger{v, map[string]int64{}, &sync.Mutex{}}
 	tbl, err := table.NewFromLocation(t.Context(), table.Identifier{"shop", "accounts"}, v.Named(now.Place.Metadata), func(context.Context) (iceio.IO, error) { return see, nil }, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -104,8 +104,9 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*web.Answer, error
 	h.work.Add(1)
 	go func() {
 		defer h.work.Done()
-		defer h.limits.Leave(1, shares...)
-		outcome <- t.run(context.WithoutCancel(ctx))
+		o := t.run(context.WithoutCancel(ctx))
+		h.limits.Leave(1, shares...) // before its answer, after which the caller may ask again
+		outcome <- o
 	}()
 	select {
 	case o := <-outcome:

@@ -60,6 +60,7 @@ func TestRevokedTokenEndsAScan(t *testing.T) {
 	g := startGenerations(t, testConfig(t))
 	var made struct{ ID, Token string }
 	g.c.post("/data/w/tokens", object{"name": "engine", "role": "viewer"}).into(t, &made)
+	readsByVendedKeys()
 	catalog, err := rest.NewCatalog(t.Context(), "lake", g.n.URL+"/iceberg", rest.WithOAuthToken(made.Token), rest.WithWarehouseLocation("w"))
 	if err != nil {
 		t.Fatal(err)

@@ -25,18 +25,11 @@ func (h *Handler) planMaintain(r *request, _ idempotency.Seed, prior []idempoten
 		return nil, err
 	}
 	owner := r.owner(body.Scope)
-	j := &job{kind: event.KindMaintain, owner: owner, targets: prior}
-	if prior == nil {
-		sources, err := h.chosen(r, owner, body.SourceIDs)
-		if err != nil {
-			return nil, err
-		}
-		for i, source := range sources {
-			j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
-		}
+	j, err := h.jobOf(r, event.KindMaintain, owner, body.SourceIDs, prior)
+	if err != nil {
+		return nil, err
 	}
 	if len(j.targets) == 0 {
-		var err error
 		j.done, err = web.Success(http.StatusOK, "There is no data source to maintain", maintainedSources(nil, nil, nil))
 		return j, err
 	}

@@ -14,6 +14,23 @@ import (
 	"headwater/projections"
 )
 
+// jobOf returns a job whose targets are those of before, for a request that is
+// taken up again, or the sources that it chooses.
+func (h *Handler) jobOf(r *request, kind, owner string, ids *[]string, prior []idempotency.Target) (*job, error) {
+	j := &job{kind: kind, owner: owner, targets: prior}
+	if prior != nil {
+		return j, nil
+	}
+	sources, err := h.chosen(r, owner, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, source := range sources {
+		j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
+	}
+	return j, nil
+}
+
 // chosen returns the sources that a request means: those of the ids, without
 // repeats, or all of the workspace and owner where ids is absent or null. An id
 // that is foreign, missing or removed is a 404 that names it, whoever it belongs

@@ -25,18 +25,11 @@ func (h *Handler) planVerify(r *request, _ idempotency.Seed, prior []idempotency
 		return nil, err
 	}
 	owner := r.owner(body.Scope)
-	j := &job{kind: event.KindVerify, owner: owner, targets: prior}
-	if prior == nil {
-		sources, err := h.chosen(r, owner, body.SourceIDs)
-		if err != nil {
-			return nil, err
-		}
-		for i, source := range sources {
-			j.targets = append(j.targets, idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i})
-		}
+	j, err := h.jobOf(r, event.KindVerify, owner, body.SourceIDs, prior)
+	if err != nil {
+		return nil, err
 	}
 	if len(j.targets) == 0 {
-		var err error
 		j.done, err = web.Success(http.StatusOK, "There is no data source to verify", comparedSources(nil, nil, nil))
 		return j, err
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -389,42 +388,4 @@ func appenderOf(b *records.Builder, i int, t driver.Type) appender {
 		x, ok := v.Text(scratch)
 		return ok && b.Text(i, x) == nil
 	}
-}
-
-// watchdog cancels a statement that yields no row for too long, such as an
-// endless view.
-type watchdog struct {
-	timer  *time.Timer
-	cancel context.CancelCauseFunc
-	idle   time.Duration
-	ticks  int
-}
-
-// watch returns a context that ends when the watchdog is not told for idle that
-// the statement is alive. The caller stops it.
-func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watchdog{cancel: cancel, idle: idle}
-	w.timer = time.AfterFunc(idle, func() {
-		cancel(driver.E(driver.ErrTimeout, nil, "no row for %v", idle))
-	})
-	return ctx, w
-}
-
-// alive resets the timer, not at every row because that costs more than a row.
-func (w *watchdog) alive() {
-	if w.ticks++; w.ticks%256 == 1 {
-		w.timer.Reset(w.idle)
-	}
-}
-
-// pause lets the consumer take its time.
-func (w *watchdog) pause() {
-	w.timer.Stop()
-	w.ticks = 0
-}
-
-func (w *watchdog) stop() {
-	w.timer.Stop()
-	w.cancel(nil)
 }

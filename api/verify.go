@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 
 	"headwater/api/idempotency"
 	"headwater/api/web"
@@ -12,75 +10,40 @@ import (
 	"headwater/projections"
 )
 
-type verifyRequest struct {
-	Scope     string    `json:"scope"`
-	SourceIDs *[]string `json:"source_ids"`
-	Tables    []string  `json:"tables"`
-}
+type verifiedSource = sourceTables[projections.Verification]
 
-// planVerify compares what landed of sources with the sources.
+// planVerify plans the comparison of landed tables with their sources.
 func (h *Handler) planVerify(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
-	var body verifyRequest
+	var body tablesRequest
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
-	owner := r.owner(body.Scope)
-	j, err := h.jobOf(r, event.KindVerify, owner, body.SourceIDs, prior)
-	if err != nil {
-		return nil, err
-	}
-	if len(j.targets) == 0 {
-		j.done, err = web.Success(http.StatusOK, "There is no data source to verify", comparedSources(nil, nil, nil))
-		return j, err
-	}
-	j.payload = func(context.Context, idempotency.Target) (command.Data, error) {
-		return &command.VerifySource{Tables: body.Tables}, nil
-	}
-	j.compose = func(op projections.Operation) (*web.Answer, error) { return composeVerify(body.SourceIDs, j, op) }
-	return j, nil
+	return perSource[verifiedSource]{
+		kind: event.KindVerify, list: "verified_sources",
+		nothing: "There is no data source to verify", none: "No data source was verified",
+		command: func() command.Data { return &command.VerifySource{Tables: body.Tables} },
+		document: func(t idempotency.Target, result *projections.Result) verifiedSource {
+			return verifiedSource{SourceID: t.SourceID, Name: t.Name, Tables: result.Verified}
+		},
+		message: verifiedMessage,
+	}.plan(h, r, body.Scope, body.SourceIDs, prior)
 }
 
-type verifiedSource struct {
-	SourceID string                     `json:"source_id"`
-	Name     string                     `json:"name"`
-	Tables   []projections.Verification `json:"tables"`
-}
-
-func comparedSources(sources []verifiedSource, failed []failedSource, operation any) map[string]any {
-	if sources == nil {
-		sources = []verifiedSource{}
-	}
-	if failed == nil {
-		failed = []failedSource{}
-	}
-	return map[string]any{"verified_sources": sources, "failed_sources": failed, "operation_id": operation}
-}
-
-func composeVerify(ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
-	var sources []verifiedSource
-	var failed []failedSource
-	found := map[string]int{}
-	tables := 0
-	for i, t := range j.targets {
-		g := reported(op, i)
-		if g == nil || g.Status != projections.StatusCompleted || g.Result == nil {
-			failed = append(failed, failedTarget(t, g))
-			continue
-		}
-		sources = append(sources, verifiedSource{SourceID: t.SourceID, Name: t.Name, Tables: g.Result.Verified})
-		for _, v := range g.Result.Verified {
-			found[v.Status]++
+// verifiedMessage says how many tables were compared, and how many have each
+// status.
+func verifiedMessage(sources []verifiedSource, _ int) string {
+	tables, byStatus := 0, map[string]int{}
+	for _, source := range sources {
+		for _, t := range source.Tables {
 			tables++
+			byStatus[t.Status]++
 		}
-	}
-	if len(sources) == 0 {
-		return nil, none("No data source was verified", failed, fieldOf(ids))
 	}
 	message := "Compared " + web.Count(tables, "table")
 	for _, status := range []string{event.VerifiedEqual, event.VerifiedBehind, event.VerifiedDifferent, event.Unverified} {
-		if n := found[status]; n > 0 {
+		if n := byStatus[status]; n > 0 {
 			message += fmt.Sprintf(", %d %s", n, status)
 		}
 	}
-	return web.Success(http.StatusOK, message, comparedSources(sources, failed, op.ID))
+	return message
 }

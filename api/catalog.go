@@ -1,9 +1,7 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
-	"strings"
 
 	"headwater/api/auth"
 	"headwater/api/iceberg"
@@ -30,15 +28,15 @@ func (h *Handler) mountCatalog() {
 	h.router.PathPrefix(iceberg.Base + "/").Handler(catalog)
 }
 
-// catalogCaller returns whose token it is, as the catalog knows callers.
+// catalogCaller returns the caller that a token belongs to. Its error wraps
+// iceberg.ErrTokenExpired for a token that has expired.
 func (h *Handler) catalogCaller(token string) (iceberg.Caller, error) {
 	claims, err := h.Auth.Verify(token)
 	if err != nil {
-		_, why, _ := strings.Cut(err.Error(), ": ")
-		if strings.HasPrefix(why, auth.WhyExpired) {
+		if auth.RefusalOf(err).Expired {
 			return iceberg.Caller{}, iceberg.ErrTokenExpired
 		}
-		return iceberg.Caller{}, fmt.Errorf("the token is not valid: %s", why)
+		return iceberg.Caller{}, err
 	}
 	return iceberg.Caller{Organization: claims.Organization, Username: claims.Username, TokenID: claims.TokenID(), Workspaces: claims.Workspaces, Expires: claims.Expires}, nil
 }

@@ -193,8 +193,7 @@ func (h *Handler) authorize(r *request) error {
 		if errors.Is(err, auth.ErrLookup) {
 			return web.Fail(http.StatusServiceUnavailable, "unavailable", "API tokens cannot be looked up on this node now; try again").Later(2 * time.Second).Because(err)
 		}
-		_, why, _ := strings.Cut(err.Error(), ": ")
-		return refuse("The token is not valid: "+why, `Bearer realm="headwater", error="invalid_token"`)
+		return refuse("The token is not valid: "+auth.RefusalOf(err).Why, `Bearer realm="headwater", error="invalid_token"`)
 	}
 	vars := mux.Vars(r.http)
 	if _, tenant := vars["org"]; tenant && (r.variable("org") != r.caller.Organization || r.variable("user") != r.caller.Username) {

@@ -21,19 +21,6 @@ const (
 	secretLength   = 52
 )
 
-// Why an API token is refused that was valid once, for its bearer.
-const (
-	WhyRevoked = "it was revoked; make another one with your own token: POST /data/{workspace}/tokens, or 'headwater tokens create'"
-	whyOld     = WhyExpired + "; make another one with your own token: POST /data/{workspace}/tokens, or 'headwater tokens create'"
-	whyUnknown = "it is no API token of this service; 'headwater tokens list' shows which there are"
-)
-
-// ErrLookup says that an API token may be valid, and that nobody can tell now.
-var ErrLookup = errors.New("API tokens cannot be looked up now; try again")
-
-// ErrNoToken is what APITokens returns for an id that it does not know.
-var ErrNoToken = errors.New("no such token")
-
 // APIToken is a token that was made for a machine, as the log tells of it.
 type APIToken struct {
 	Address    event.Address // of its history: the owner is its bearer, the source its id
@@ -82,21 +69,21 @@ func (c Claims) TokenID() string { return c.Token.Source }
 func (a *Authenticator) verifyAPIToken(token string) (Claims, error) {
 	id, secret, _ := strings.Cut(strings.TrimPrefix(token, APITokenPrefix), "_")
 	if len(id) != idLength || len(secret) != secretLength || a.config.Tokens == nil {
-		return Claims{}, fmt.Errorf("%w: %s", ErrToken, whyUnknown)
+		return Claims{}, refuse(whyUnknown)
 	}
 	t, err := a.config.Tokens.APIToken(tokenIDPrefix + id)
 	if err != nil && !errors.Is(err, ErrNoToken) {
-		return Claims{}, fmt.Errorf("%w: %w", ErrToken, ErrLookup)
+		return Claims{}, refuseFor(ErrLookup)
 	}
 	if err != nil || subtle.ConstantTimeCompare([]byte(t.Hash), []byte(HashOf(token))) != 1 {
-		return Claims{}, fmt.Errorf("%w: %s", ErrToken, whyUnknown)
+		return Claims{}, refuse(whyUnknown)
 	}
 	if err := t.stands(); err != nil {
 		return Claims{}, err
 	}
 	c := Claims{Organization: t.Address.Organization, Username: t.Address.Owner, Role: t.Role, Expires: t.Expires, Workspaces: t.Workspaces, Token: t.Address}
 	if err := c.check(); err != nil {
-		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Claims{}, refuseFor(err)
 	}
 	a.uses.note(t)
 	return c, nil
@@ -105,25 +92,25 @@ func (a *Authenticator) verifyAPIToken(token string) (Claims, error) {
 func (t APIToken) stands() error {
 	switch {
 	case t.Revoked:
-		return fmt.Errorf("%w: %s", ErrToken, WhyRevoked)
+		return refuse(whyRevoked)
 	case !time.Now().Before(t.Expires):
-		return fmt.Errorf("%w: %s", ErrToken, whyOld)
+		return &Refusal{Why: whyAPIExpired, Expired: true}
 	}
 	return nil
 }
 
-// Stands returns nil while the API token of that id is valid, for who holds
-// something that derives from it. Its error wraps ErrToken and says why not.
+// Stands returns nil while the API token with that id is valid, else a *Refusal.
+// It is for holders of something derived from the token, such as keys to files.
 func (a *Authenticator) Stands(id string) error {
 	if a.config.Tokens == nil {
-		return fmt.Errorf("%w: %s", ErrToken, whyUnknown)
+		return refuse(whyUnknown)
 	}
 	t, err := a.config.Tokens.APIToken(id)
 	if errors.Is(err, ErrNoToken) {
-		return fmt.Errorf("%w: %s", ErrToken, whyUnknown)
+		return refuse(whyUnknown)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrToken, ErrLookup)
+		return refuseFor(ErrLookup)
 	}
 	return t.stands()
 }

@@ -26,10 +26,6 @@ const (
 	skew     = 30 * time.Second
 )
 
-// ErrToken says that a token is not valid here. The text around it says why and
-// holds nothing of the token.
-var ErrToken = errors.New("the token is not valid")
-
 // Config says who signs tokens: Key or JWKSURL, never both.
 type Config struct {
 	Key      []byte       // HS256, at least 32 bytes
@@ -112,11 +108,12 @@ func followJWKS(ctx context.Context, c Config) (keyfunc.Keyfunc, error) {
 	})
 }
 
-// Verify returns what a valid token says. Its error wraps ErrToken. A token
-// without a username is its subject's; one without a role is a viewer's.
+// Verify returns the claims of a valid token; for any other token it returns a
+// *Refusal. Without a username the subject (sub) counts as the user, and
+// without a role the user is a viewer.
 func (a *Authenticator) Verify(token string) (Claims, error) {
 	if token == "" || len(token) > maxToken {
-		return Claims{}, fmt.Errorf("%w: it is empty or too long", ErrToken)
+		return Claims{}, refuse("it is empty or too long")
 	}
 	if strings.HasPrefix(token, APITokenPrefix) { // no JSON Web Token begins so
 		return a.verifyAPIToken(token)
@@ -128,12 +125,12 @@ func (a *Authenticator) Verify(token string) (Claims, error) {
 	var t tokenClaims
 	parsed, err := a.parser.ParseWithClaims(token, &t, a.find)
 	if err != nil {
-		return Claims{}, fmt.Errorf("%w: %s", ErrToken, whyInvalid(err))
+		return Claims{}, invalid(err)
 	}
 	// Whoever sets it says that a reader who does not know it must refuse the token
 	// (RFC 7515, 4.1.11). The library reads over it.
 	if _, critical := parsed.Header["crit"]; critical {
-		return Claims{}, fmt.Errorf("%w: it depends on extensions (crit), of which this service knows none", ErrToken)
+		return Claims{}, refuse("it depends on extensions (crit), of which this service knows none")
 	}
 	c := Claims{Organization: t.Organization, Username: t.Username, Role: t.Role, Expires: t.ExpiresAt.Time}
 	if c.Username == "" {
@@ -143,22 +140,20 @@ func (a *Authenticator) Verify(token string) (Claims, error) {
 		c.Role = RoleViewer
 	}
 	if err := c.check(); err != nil {
-		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Claims{}, refuseFor(err)
 	}
 	a.remember(id, c, parsed)
 	return c, nil
 }
 
-// WhyExpired is how the text of an ErrToken ends for a token that was valid once.
-const WhyExpired = "it has expired"
-
-// whyInvalid names the reason without a byte of the token.
-func whyInvalid(err error) string {
+// invalid translates an error of the JWT library into a refusal whose reason
+// holds not a byte of the token.
+func invalid(err error) *Refusal {
 	for _, known := range []struct {
 		err  error
 		text string
 	}{
-		{jwt.ErrTokenExpired, WhyExpired},
+		{jwt.ErrTokenExpired, whyExpired},
 		{jwt.ErrTokenNotValidYet, "it is not valid yet"},
 		{jwt.ErrTokenUsedBeforeIssued, "it was issued in the future"},
 		{jwt.ErrTokenInvalidIssuer, "another issuer signed it"},
@@ -169,10 +164,10 @@ func whyInvalid(err error) string {
 		{jwt.ErrTokenUnverifiable, "its signing key is not known"},
 	} {
 		if errors.Is(err, known.err) {
-			return known.text
+			return &Refusal{Why: known.text, Expired: known.err == jwt.ErrTokenExpired}
 		}
 	}
-	return "its signature is wrong"
+	return refuse("its signature is wrong")
 }
 
 // Issue returns a token for the claims, which expires after ttl. It fails where
@@ -203,7 +198,7 @@ func (a *Authenticator) Issue(c Claims, ttl time.Duration) (string, error) {
 
 // Grant returns the filters of the event subjects that a token may read on the
 // bus, and when it expires: the user's own and the organization's sources, all
-// of the organization for an admin. Its error wraps ErrToken.
+// of the organization for an admin. Its error is a *Refusal.
 func (a *Authenticator) Grant(token string) (subjects []string, expires time.Time, err error) {
 	c, err := a.Verify(token)
 	if err != nil {

@@ -115,19 +115,12 @@ type cleanupDoc struct {
 	// RestorableUntil is nil where nothing can be restored.
 	RestorableUntil *time.Time  `json:"restorable_until,omitempty"`
 	Purged          []purgedDoc `json:"purged_sources,omitempty"`
-	Failed          []struct {
-		Name  string `json:"name"`
-		Error string `json:"error"`
-	} `json:"failed_sources,omitempty"`
+	Failed          []failedDoc `json:"failed_sources,omitempty"`
 }
 
 // failure returns an error that names every source that was not removed.
 func (d cleanupDoc) failure() error {
-	var errs []error
-	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not removed: %s: %s", terminal.Plain(f.Name), said(f.Error)))
-	}
-	return exit.With(partly(d.Count), errors.Join(errs...))
+	return exit.With(partly(d.Count), errors.Join(notDone("removed", d.Failed)...))
 }
 
 func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc) error {

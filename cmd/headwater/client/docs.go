@@ -51,11 +51,7 @@ type LastSync struct {
 // ConnectDoc is the outcome of a connect request.
 type ConnectDoc struct {
 	Connected []SourceDoc `json:"connected_sources"`
-	Failed    []struct {
-		Name  string `json:"name"`
-		Error string `json:"error"`
-	} `json:"failed_sources"`
-	OperationID string `json:"operation_id"`
+	outcomeDoc
 }
 
 // TestDoc is the outcome of a connection test, as far as it came.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,48 +13,19 @@ import (
 
 // MaintainCmd asks for the maintenance of landed tables.
 type MaintainCmd struct {
-	ClientFlags `embed:""`
-	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	Table       []string `sep:"none" help:"Only this table, or those that match a pattern; may be given several times."`
+	tablesFlags `embed:""`
 }
 
 // maintainedDoc is what POST maintenance answers.
 type maintainedDoc struct {
-	Sources []maintainedSourceDoc `json:"maintained_sources"`
-	Failed  []struct {
-		Name  string `json:"name"`
-		Error string `json:"error"`
-	} `json:"failed_sources"`
-	OperationID string `json:"operation_id"`
-}
-
-type maintainedSourceDoc struct {
-	SourceID string              `json:"source_id"`
-	Name     string              `json:"name"`
-	Tables   []event.Maintenance `json:"tables"`
+	Sources []tablesDoc[event.Maintenance] `json:"maintained_sources"`
+	outcomeDoc
 }
 
 // Run prints what was done to each table. It is an error if one failed, or a
 // source could not be looked at.
 func (c *MaintainCmd) Run(ctx context.Context, s terminal.Streams) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	body := map[string]any{"scope": c.Scope}
-	if len(c.Sources) > 0 {
-		if body["source_ids"], err = api.sourceIDs(ctx, c.Scope, c.Sources); err != nil {
-			return err
-		}
-	}
-	if len(c.Table) > 0 {
-		body["tables"] = c.Table
-	}
-	a, err := api.post(ctx, api.Path("maintenance"), body, "")
-	if err != nil {
-		return err
-	}
-	op, waited, err := api.settled(ctx, s, a)
+	a, op, waited, err := c.post(ctx, s, "maintenance")
 	if err != nil {
 		return err
 	}
@@ -64,21 +34,13 @@ func (c *MaintainCmd) Run(ctx context.Context, s terminal.Streams) error {
 		if err := a.into(&doc); err != nil {
 			return err
 		}
-	} else {
-		for _, target := range op.Targets {
-			if target.Status != "completed" {
-				continue
-			}
-			var result struct{ Maintained []event.Maintenance }
-			if err := json.Unmarshal(target.Result, &result); err != nil {
-				return fmt.Errorf("the service's answer is not as expected, is it another version? %w", err)
-			}
-			doc.Sources = append(doc.Sources, maintainedSourceDoc{SourceID: target.SourceID, Name: target.Name, Tables: result.Maintained})
-		}
-		doc.OperationID = op.OperationID
-		err = operationError(op)
+		return errors.Join(c.show(s, doc), doc.failure())
 	}
-	return errors.Join(c.show(s, doc), doc.failure(), err)
+	if doc.Sources, err = tablesOf[event.Maintenance](op, "maintained"); err != nil {
+		return err
+	}
+	doc.OperationID = op.OperationID
+	return errors.Join(c.show(s, doc), doc.failure(), operationError(op))
 }
 
 func (c *MaintainCmd) show(s terminal.Streams, doc maintainedDoc) error {
@@ -124,11 +86,8 @@ func maintained(t event.Maintenance) string {
 
 // failure names what was not maintained.
 func (d maintainedDoc) failure() error {
-	var errs []error
+	errs := notDone("maintained", d.Failed)
 	code := exit.Failed
-	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not maintained: %s: %s", terminal.Plain(f.Name), said(f.Error)))
-	}
 	for _, source := range d.Sources {
 		for _, t := range source.Tables {
 			if t.Status == event.MaintainedFailed {

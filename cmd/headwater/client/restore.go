@@ -81,22 +81,15 @@ func (c *RestoreCmd) Run(ctx context.Context, s terminal.Streams) error {
 }
 
 type restoreDoc struct {
-	Count     int      `json:"restored_count"`
-	Restored  []string `json:"restored_sources"`
-	Unchanged []string `json:"unchanged_sources,omitempty"`
-	Failed    []struct {
-		Name  string `json:"name"`
-		Error string `json:"error"`
-	} `json:"failed_sources,omitempty"`
+	Count     int         `json:"restored_count"`
+	Restored  []string    `json:"restored_sources"`
+	Unchanged []string    `json:"unchanged_sources,omitempty"`
+	Failed    []failedDoc `json:"failed_sources,omitempty"`
 }
 
 // failure returns an error that names every source that was not restored.
 func (d restoreDoc) failure() error {
-	var errs []error
-	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not restored: %s: %s", terminal.Plain(f.Name), said(f.Error)))
-	}
-	return exit.With(partly(d.Count), errors.Join(errs...))
+	return exit.With(partly(d.Count), errors.Join(notDone("restored", d.Failed)...))
 }
 
 func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDoc) error {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -13,48 +12,19 @@ import (
 
 // VerifyCmd compares what landed with the sources.
 type VerifyCmd struct {
-	ClientFlags `embed:""`
-	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	Table       []string `sep:"none" help:"Only this table, or those that match a pattern; may be given several times."`
+	tablesFlags `embed:""`
 }
 
 // verifiedDoc is what POST verify answers.
 type verifiedDoc struct {
-	Sources []verifiedSourceDoc `json:"verified_sources"`
-	Failed  []struct {
-		Name  string `json:"name"`
-		Error string `json:"error"`
-	} `json:"failed_sources"`
-	OperationID string `json:"operation_id"`
-}
-
-type verifiedSourceDoc struct {
-	SourceID string               `json:"source_id"`
-	Name     string               `json:"name"`
-	Tables   []event.Verification `json:"tables"`
+	Sources []tablesDoc[event.Verification] `json:"verified_sources"`
+	outcomeDoc
 }
 
 // Run prints how each table compares with its source. It is an error if one is
 // different, could not be compared, or a source could not be looked at.
 func (c *VerifyCmd) Run(ctx context.Context, s terminal.Streams) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	body := map[string]any{"scope": c.Scope}
-	if len(c.Sources) > 0 {
-		if body["source_ids"], err = api.sourceIDs(ctx, c.Scope, c.Sources); err != nil {
-			return err
-		}
-	}
-	if len(c.Table) > 0 {
-		body["tables"] = c.Table
-	}
-	a, err := api.post(ctx, api.Path("verify"), body, "")
-	if err != nil {
-		return err
-	}
-	op, waited, err := api.settled(ctx, s, a)
+	a, op, waited, err := c.post(ctx, s, "verify")
 	if err != nil {
 		return err
 	}
@@ -63,23 +33,13 @@ func (c *VerifyCmd) Run(ctx context.Context, s terminal.Streams) error {
 		if err := a.into(&doc); err != nil {
 			return err
 		}
-	} else {
-		for _, target := range op.Targets {
-			if target.Status != "completed" {
-				continue
-			}
-			found := verifiedSourceDoc{SourceID: target.SourceID, Name: target.Name}
-			var result struct{ Verified []event.Verification }
-			if err := json.Unmarshal(target.Result, &result); err != nil {
-				return fmt.Errorf("the service's answer is not as expected, is it another version? %w", err)
-			}
-			found.Tables = result.Verified
-			doc.Sources = append(doc.Sources, found)
-		}
-		doc.OperationID = op.OperationID
-		err = operationError(op)
+		return errors.Join(c.show(s, doc), doc.failure())
 	}
-	return errors.Join(c.show(s, doc), doc.failure(), err)
+	if doc.Sources, err = tablesOf[event.Verification](op, "verified"); err != nil {
+		return err
+	}
+	doc.OperationID = op.OperationID
+	return errors.Join(c.show(s, doc), doc.failure(), operationError(op))
 }
 
 func (c *VerifyCmd) show(s terminal.Streams, doc verifiedDoc) error {
@@ -107,10 +67,7 @@ func (c *VerifyCmd) show(s terminal.Streams, doc verifiedDoc) error {
 
 // failure names what is not known to be as in its source.
 func (d verifiedDoc) failure() error {
-	var errs []error
-	for _, f := range d.Failed {
-		errs = append(errs, fmt.Errorf("not verified: %s: %s", terminal.Plain(f.Name), said(f.Error)))
-	}
+	errs := notDone("verified", d.Failed)
 	for _, source := range d.Sources {
 		for _, t := range source.Tables {
 			if t.Status == event.VerifiedDifferent || t.Status == event.Unverified {

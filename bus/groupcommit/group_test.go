@@ -12,22 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
+
+	"headwater/bus/bustest/broker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const testLimit = time.Minute
-
-// eventually waits for a condition instead of sleeping for luck.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(testLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", testLimit, what)
-}
 
 // scripted is a broker of which a test says how it answers.
 type scripted struct {
@@ -82,7 +71,7 @@ func (s *scripted) occupy(t *testing.T, n int) (release func()) {
 	for range n {
 		wg.Go(func() { _, _ = s.Store(context.Background(), nats.NewMsg("occupied")) })
 	}
-	eventually(t, "messages are on their way", func() bool { s.Group.mu.Lock(); defer s.Group.mu.Unlock(); return s.single == n })
+	broker.Eventually(t, "messages are on their way", func() bool { s.Group.mu.Lock(); defer s.Group.mu.Unlock(); return s.single == n })
 	return func() { close(free); wg.Wait() }
 }
 
@@ -103,7 +92,7 @@ func TestManyMessagesAreStoredTogether(t *testing.T) {
 	s := newScripted()
 	release := s.occupy(t, batchFrom)
 	acks, errs, wait := s.storeMany(40)
-	eventually(t, "a batch is on its way, and the others wait", func() bool { return s.flight.Load() != nil && s.waiting() == 40-batchFrom })
+	broker.Eventually(t, "a batch is on its way, and the others wait", func() bool { return s.flight.Load() != nil && s.waiting() == 40-batchFrom })
 	release()
 	close(s.hold)
 	wait()
@@ -134,7 +123,7 @@ func TestARefusedBatchGoesOneByOne(t *testing.T) {
 		close(s.hold)
 		release := s.occupy(t, batchFrom)
 		_, errs, wait := s.storeMany(20)
-		eventually(t, "batches were refused", func() bool { s.Group.mu.Lock(); defer s.Group.mu.Unlock(); return s.single > batchFrom })
+		broker.Eventually(t, "batches were refused", func() bool { s.Group.mu.Lock(); defer s.Group.mu.Unlock(); return s.single > batchFrom })
 		release()
 		wait()
 		if err := errors.Join(errs...); err != nil || s.singles != batchFrom+20 {
@@ -155,9 +144,9 @@ func TestACallerThatLeavesTheGroup(t *testing.T) {
 	for range batchFrom { // they fly
 		go func() { _, err := s.Store(ctx, nats.NewMsg("flies")); left <- err }()
 	}
-	eventually(t, "a batch is on its way", func() bool { return s.flight.Load() != nil })
+	broker.Eventually(t, "a batch is on its way", func() bool { return s.flight.Load() != nil })
 	go func() { _, err := s.Store(ctx, nats.NewMsg("waits")); left <- err }()
-	eventually(t, "another waits", func() bool { return s.waiting() == 1 })
+	broker.Eventually(t, "another waits", func() bool { return s.waiting() == 1 })
 	cancel()
 	for range batchFrom + 1 {
 		if err := <-left; !errors.Is(err, context.Canceled) {
@@ -169,7 +158,7 @@ func TestACallerThatLeavesTheGroup(t *testing.T) {
 	}
 	close(s.hold)
 	release()
-	eventually(t, "the batch has ended", func() bool { return s.flight.Load() == nil })
+	broker.Eventually(t, "the batch has ended", func() bool { return s.flight.Load() == nil })
 	if s.Group.mu.Lock(); s.single != 0 || len(s.queue) != 0 {
 		t.Errorf("%d are on their way for nobody, %d wait", s.single, len(s.queue))
 	}
@@ -185,7 +174,7 @@ func TestABrokerThatCannotWrite(t *testing.T) {
 	s.health = func() error { return broken }
 	release := s.occupy(t, batchFrom)
 	_, errs, wait := s.storeMany(batchFrom + 1)
-	eventually(t, "a batch is on its way, and another waits", func() bool { return s.flight.Load() != nil && s.waiting() == 1 })
+	broker.Eventually(t, "a batch is on its way, and another waits", func() bool { return s.flight.Load() != nil && s.waiting() == 1 })
 	wait() // the watch looks at its health
 	for i, err := range errs {
 		if err == nil {
@@ -214,7 +203,7 @@ func TestReadersWaitForTheSync(t *testing.T) {
 	s := newScripted()
 	release := s.occupy(t, batchFrom)
 	_, _, wait := s.storeMany(batchFrom)
-	eventually(t, "a batch is on its way", func() bool { return s.flight.Load() != nil })
+	broker.Eventually(t, "a batch is on its way", func() bool { return s.flight.Load() != nil })
 	read := make(chan bool, 1)
 	go func() { read <- s.Synced(t.Context(), 3) }()
 	select {

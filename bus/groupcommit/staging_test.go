@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"headwater/bus/bustest/broker"
 )
 
 // makeStream makes the folder of a stream as the broker does.
@@ -134,22 +136,22 @@ func TestTheBrokersLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker, err := server.NewServer(&server.Options{JetStream: true, StoreDir: dir, DontListen: true, NoSigs: true, NoLog: true})
+	srv, err := server.NewServer(&server.Options{JetStream: true, StoreDir: dir, DontListen: true, NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	broker.Start()
+	srv.Start()
 	t.Cleanup(func() {
-		broker.Shutdown()
-		broker.WaitForShutdown()
+		srv.Shutdown()
+		srv.WaitForShutdown()
 		if err := s.End(); err != nil || isLink(batchesOf(dir, "EVENTS")) {
 			t.Errorf("the link stays: %v", err)
 		}
 	})
-	if !broker.ReadyForConnections(testLimit) {
+	if !srv.ReadyForConnections(broker.Limit) {
 		t.Fatal("the broker does not start")
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(broker))
+	nc, err := nats.Connect("", nats.InProcessServer(srv))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,7 @@ func TestTheBrokersLayout(t *testing.T) {
 	begun := nats.NewMsg("events.a") // a batch that is not whole
 	begun.Header.Set(headerBatch, "begun")
 	begun.Header.Set(headerBatchPlace, "1")
-	if _, err := nc.RequestMsg(begun, testLimit); err != nil {
+	if _, err := nc.RequestMsg(begun, broker.Limit); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := os.ReadDir(s.target("EVENTS")); err != nil || len(found) != 1 {
@@ -180,7 +182,7 @@ func TestTheBrokersLayout(t *testing.T) {
 	for i := range 7 {
 		messages = append(messages, nats.NewMsg("events."+strconv.Itoa(i)))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), broker.Limit)
 	defer cancel()
 	last, err := Batches(nc)(ctx, messages)
 	if err != nil || last != 7 {

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"headwater/bus/bustest/broker"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/fairqueue"
@@ -23,19 +23,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const testLimit = time.Minute
-
-// eventually waits for a condition instead of sleeping for luck.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(testLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", testLimit, what)
-}
 
 // counts are Counts in memory.
 type counts struct{ values sync.Map }
@@ -58,24 +45,7 @@ func (c *counts) Erase(_ context.Context, key string) error { c.values.Delete(ke
 // it, and the dead letters that they make.
 func serve(t *testing.T) (b Broker, letters *atomic.Int64) {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(testLimit) {
-		t.Fatal("the broker does not start")
-	}
-	nc, err := nats.Connect("", nats.InProcessServer(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := broker.Start(t)
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: command.Stream, Subjects: []string{command.SubjectPrefix + ".>"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +116,7 @@ func TestWaitingBurnsNoDeliveries(t *testing.T) {
 					msg.Ack()
 				}
 			}()
-			eventually(t, "it is settled", func() bool {
+			broker.Eventually(t, "it is settled", func() bool {
 				info, err := consumer.Info(t.Context())
 				return err == nil && info.NumAckPending == 0 && info.NumPending == 0 && info.AckFloor.Stream == 1
 			})
@@ -161,7 +131,7 @@ func TestWaitingBurnsNoDeliveries(t *testing.T) {
 // for its turn, or just after.
 func dieInLine(t *testing.T, s *subscription, deaths int, turn bool) {
 	t.Helper()
-	in, err := s.consumer.Next(jetstream.FetchMaxWait(testLimit))
+	in, err := s.consumer.Next(jetstream.FetchMaxWait(broker.Limit))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +145,7 @@ func dieInLine(t *testing.T, s *subscription, deaths int, turn bool) {
 	ended := make(chan bool, 1)
 	before := d.timesPostponed()
 	go func() { ended <- (&delivery{subscription: s, in: in, msg: msg, meta: meta}).awaitTurn(k) }()
-	eventually(t, "the wait to be noted", func() bool {
+	broker.Eventually(t, "the wait to be noted", func() bool {
 		return (&delivery{subscription: s, in: in, msg: msg, meta: &jetstream.MsgMetadata{Stream: meta.Stream, Sequence: meta.Sequence, NumDelivered: 2}}).timesPostponed() == before+1
 	})
 	if turn {

@@ -12,19 +12,17 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"headwater/bus/bustest/broker"
 	"headwater/bus/event"
 	"headwater/bus/fairqueue"
 	"headwater/bus/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const testLimit = time.Minute
 
 var testAddress = event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: "src_1"}
 
@@ -37,24 +35,7 @@ type log struct {
 // open starts a broker. What still reads when the test ends is closed.
 func open(t *testing.T) *log {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(testLimit) {
-		t.Fatal("the broker does not start")
-	}
-	nc, err := nats.Connect("", nats.InProcessServer(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := broker.Start(t)
 	events, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: event.Stream, Subjects: []string{event.SubjectPrefix + ".>"}})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +103,7 @@ func receiveOne(t *testing.T, messages <-chan *message.Message) *message.Message
 			t.Fatal("the subscription ended")
 		}
 		return msg
-	case <-time.After(testLimit):
+	case <-time.After(broker.Limit):
 		t.Fatal("nothing was delivered")
 	}
 	return nil
@@ -136,17 +117,6 @@ func consumersOf(t *testing.T, b *log) int {
 		t.Fatal(err)
 	}
 	return state.Readers
-}
-
-// eventually waits for a condition instead of sleeping for luck.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(testLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", testLimit, what)
 }
 
 // Who does not read costs the others nothing, keeps a bounded number of events,
@@ -169,7 +139,7 @@ func TestSlowFollowerFallsBackToTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the feed is at the end", func() bool {
+	broker.Eventually(t, "the feed is at the end", func() bool {
 		b.feed.mu.Lock()
 		defer b.feed.mu.Unlock()
 		return b.feed.at == n
@@ -269,7 +239,7 @@ func TestReadersOfThePastTakeTurns(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
+	broker.Eventually(t, "nobody reads the log", func() bool { return consumersOf(t, b) == 0 })
 }
 
 // TestReplayHoldsFewLargeBodies: who does not take what is read does not have

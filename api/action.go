@@ -8,18 +8,17 @@ import (
 	"headwater/api/web"
 )
 
-// actionTime bounds what an act may take.
+// actionTime is how long an act may take.
 const actionTime = time.Minute
 
-// act carries a POST out that sends no command, in one go. What it makes, ids
-// and secrets, derives from the seed: a request that is taken up again makes
-// the same. settled says that it was carried out before and only its answer is
-// wanted again.
+// act carries out a POST that sends no command. The ids and secrets it creates
+// derive from the seed, so that a retry creates the same ones. settled means
+// that the request was carried out before and only its answer is needed again.
 type act func(h *Handler, ctx context.Context, r *request, s idempotency.Seed, settled bool) (*web.Answer, error)
 
-// action answers such a POST, also one whose client has left meanwhile. An
-// answer that shows a secret is not kept with the Idempotency-Key: a repeat
-// composes it anew.
+// action runs the act of a route, even if the client disconnects meanwhile. An
+// answer that shows a secret is not stored with the Idempotency-Key: a repeat
+// composes it again.
 func (h *Handler) action(r *request) (*web.Answer, error) {
 	shares := h.commandShares(r)
 	if full := h.limits.Enter(1, shares...); full != nil {
@@ -42,7 +41,8 @@ func (h *Handler) action(r *request) (*web.Answer, error) {
 		return a, err
 	}
 	s := claim.Seed()
-	// One target and no answer is what claim.meet takes for one to compose anew.
+	// claim.meet recognizes a plan of one target without a stored answer as an
+	// act whose answer has to be composed again.
 	if err := claim.Begin(ctx, []idempotency.Target{{}}); err != nil {
 		return nil, err
 	}

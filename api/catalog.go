@@ -8,19 +8,19 @@ import (
 	"headwater/api/web"
 )
 
-// mountCatalog routes what engines ask of the Iceberg REST catalog, by the same
-// tokens as everything. Without a lake that tells of its tables there is none.
+// mountCatalog routes the Iceberg REST catalog, which accepts the same tokens as
+// the API. Without Deps.Catalog it routes nothing.
 func (h *Handler) mountCatalog() {
 	if h.Catalog == nil {
 		return
 	}
 	catalog := iceberg.New(iceberg.Deps{
 		Verify: h.catalogCaller, Reads: h.Reads, Lake: h.Catalog, Access: h.Access, Log: h.Log,
-		Told: func(w http.ResponseWriter, t iceberg.Told) {
+		Note: func(w http.ResponseWriter, seen iceberg.Exchange) {
 			web.Note(w, func(x *web.Exchange) {
-				x.Organization, x.Workspace, x.Subject, x.Code, x.Message = t.Organization, t.Workspace, t.Subject, t.Code, t.Message
-				if t.Route != "" {
-					x.Route = iceberg.Base + t.Route
+				x.Organization, x.Workspace, x.Subject, x.Code, x.Message = seen.Organization, seen.Workspace, seen.Subject, seen.Code, seen.Message
+				if seen.Route != "" {
+					x.Route = iceberg.Base + seen.Route
 				}
 			})
 		},

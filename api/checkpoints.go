@@ -9,8 +9,8 @@ import (
 	"headwater/projections"
 )
 
-// checkpoints answers what of a source's tables was committed, newest first:
-// where an incremental sync could start from.
+// checkpoints answers with the commits of a source's tables, newest first. An
+// incremental sync can start from any of them.
 func (h *Handler) checkpoints(_ context.Context, r *request) (*web.Answer, error) {
 	page, err := h.Reads.Checkpoints(projections.CheckpointQuery{
 		Address: r.source(), Table: r.query.Get("table"), Limit: r.limit(), Cursor: r.query.Get("cursor"),

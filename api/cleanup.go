@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +51,8 @@ func (h *Handler) planCleanup(r *request, _ idempotency.Seed, prior []idempotenc
 	return j, nil
 }
 
-// removable returns the sources that a cleanup means: with purge also those that
-// are removed and could still be restored.
+// removable returns the sources that a cleanup selects. With purge these include
+// removed sources that could still be restored.
 func (h *Handler) removable(r *request, owner string, body cleanupRequest) ([]projections.Source, error) {
 	if !body.Purge {
 		return h.chosen(r, owner, body.SourceIDs)
@@ -70,7 +68,7 @@ func (h *Handler) removable(r *request, owner string, body cleanupRequest) ([]pr
 	return append(there, kept...), err
 }
 
-// dryCleanup answers what would go.
+// dryCleanup answers with what a cleanup would remove.
 func dryCleanup(j *job) (*job, error) {
 	ids := make([]string, len(j.targets))
 	for i, t := range j.targets {
@@ -90,7 +88,7 @@ func cleaned(ids []string, operation any) map[string]any {
 	return map[string]any{"deleted_count": len(ids), "deleted_sources": ids, "restorable_until": nil, "operation_id": operation}
 }
 
-// purgedSource is what became of a source that was to be destroyed.
+// purgedSource reports the destruction of one source.
 type purgedSource struct {
 	SourceID string `json:"source_id"`
 	Name     string `json:"name"`
@@ -102,8 +100,8 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answe
 	var failed []failedSource
 	var purged []purgedSource
 	var kept []string
-	gone := 0            // removed by somebody else meanwhile, which is as good
-	var until *time.Time // all can be restored
+	gone := 0            // already removed by another request, which counts as success
+	var until *time.Time // until when all of them can be restored
 	for i, t := range j.targets {
 		g := reported(op, i)
 		if g != nil && g.Result != nil && g.Result.Destruction != nil {
@@ -134,12 +132,7 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answe
 		if purged != nil {
 			what = "Not everything was removed"
 		}
-		f := none(what, failed, func(f failedSource) string {
-			if ids == nil {
-				return f.Name
-			}
-			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
-		})
+		f := none(what, failed, fieldOf(ids))
 		if purged != nil {
 			data["failed_sources"] = failed
 			f.Data = data

@@ -17,33 +17,33 @@ import (
 	"headwater/projections"
 )
 
-// plan looks at a POST and says what is to be done, without doing any of it.
-// prior are the targets of a request that is taken up again: the plan keeps
-// them, whatever has changed since.
+// plan validates a POST and returns what to do, without doing any of it. prior
+// are the targets of a request that is being resumed: the plan keeps them even
+// if the sources have changed since.
 type plan func(h *Handler, r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error)
 
-// job is what a request comes to: one command for each target, and an answer
-// made from what became of them.
+// job is what a request asks for: one command for each target, and an answer
+// composed from their outcomes.
 type job struct {
 	kind    string
 	owner   string // of the sources, "" for the organization
 	targets []idempotency.Target
 	// payload returns the command of a target; it may seal secrets. The fields
-	// that every payload carries are filled in later.
+	// that all payloads share are filled in later.
 	payload func(ctx context.Context, t idempotency.Target) (command.Data, error)
-	// compose makes the answer when the operation has ended.
+	// compose returns the answer after the operation has ended.
 	compose func(op projections.Operation) (*web.Answer, error)
-	// follows is another operation whose end is waited for, instead of the
-	// job's own.
+	// follows is the id of another operation to wait for instead of the job's
+	// own; "" for none.
 	follows string
-	// until returns when what is waited for has happened or ctx ends; nil waits for
-	// the operation's end.
+	// until returns when the awaited condition holds or ctx is done. If it is
+	// nil, the task waits for the end of the operation.
 	until func(ctx context.Context) error
-	// done is the answer when there is nothing to do.
+	// done is the answer if there is nothing to do.
 	done *web.Answer
 }
 
-// task is a job under way.
+// task is a job in progress.
 type task struct {
 	*job
 	h         *Handler
@@ -54,14 +54,14 @@ type task struct {
 	workspace string
 	trace     string
 	deadline  time.Duration
-	location  string // of operations
+	location  string // URL path of operations
 	prefer    preference
 	claim     *idempotency.Claim // of the Idempotency-Key, nil without one
 	accepted  bool               // OperationAccepted is in the log
 }
 
-// command answers a POST: it plans, takes the Idempotency-Key, and does the
-// work where the client's leaving does not end it.
+// command answers a POST that sends commands: it claims the Idempotency-Key,
+// plans, and runs the job in a goroutine that goes on if the client disconnects.
 func (h *Handler) command(w http.ResponseWriter, r *request) (*web.Answer, error) {
 	prefer := h.preferences(r.http.Header)
 	shares := h.commandShares(r)
@@ -105,7 +105,7 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*web.Answer, error
 	go func() {
 		defer h.work.Done()
 		o := t.run(context.WithoutCancel(ctx))
-		h.limits.Leave(1, shares...) // before its answer, after which the caller may ask again
+		h.limits.Leave(1, shares...) // before the answer, so that the caller's next request finds its place free
 		outcome <- o
 	}()
 	select {
@@ -116,8 +116,8 @@ func (h *Handler) command(w http.ResponseWriter, r *request) (*web.Answer, error
 	}
 }
 
-// claim reads the request's Idempotency-Key. The same call under either base path
-// is the same call.
+// claim reads the request's Idempotency-Key. A call under either base path
+// counts as the same call.
 func (h *Handler) claim(ctx context.Context, r *request) (*idempotency.Claim, *web.Answer, error) {
 	return h.repeats.Claim(ctx, r.http.Header, idempotency.Call{
 		Organization: r.caller.Organization,
@@ -126,13 +126,13 @@ func (h *Handler) claim(ctx context.Context, r *request) (*idempotency.Claim, *w
 	})
 }
 
-// fingerprint returns a keyed hash of texts.
+// fingerprint returns a keyed hash of the texts.
 func (h *Handler) fingerprint(purpose string, parts ...string) []byte {
-	encoded, _ := json.Marshal(append([]string{purpose}, parts...)) // texts always marshal
+	encoded, _ := json.Marshal(append([]string{purpose}, parts...)) // strings always marshal
 	return h.Vault.MAC(encoded)
 }
 
-// crowded refuses what somebody has too much of under way.
+// crowded returns the 429 for a caller with too many commands in progress.
 func crowded(full *quota.Share) *web.Failure {
 	return web.Fail(http.StatusTooManyRequests, "too_many_requests", "%s %d commands under way already; wait for one to end", full.Whom, full.Most).Later(time.Second)
 }
@@ -142,7 +142,7 @@ type result struct {
 	err    error
 }
 
-// run does the work and records its answer under the Idempotency-Key.
+// run carries out the job and stores its answer under the Idempotency-Key.
 func (t *task) run(ctx context.Context) (r result) {
 	release := t.claim.Hold(ctx)
 	defer func() {
@@ -161,7 +161,7 @@ func (t *task) run(ctx context.Context) (r result) {
 	return r
 }
 
-// outcome sends the commands and waits for what becomes of them.
+// outcome sends the commands and waits until the operation has ended.
 func (t *task) outcome(ctx context.Context) (*web.Answer, error) {
 	if !t.claim.Settled() {
 		if err := t.send(ctx); err != nil {
@@ -169,7 +169,7 @@ func (t *task) outcome(ctx context.Context) (*web.Answer, error) {
 		}
 	}
 	for _, target := range t.targets {
-		// Nothing in the log would tell of this target until its sync ends.
+		// The log would not mention this target until its sync ends.
 		if target.Attached && !t.accepted {
 			if err := t.accept(ctx); err != nil {
 				return nil, err
@@ -188,12 +188,12 @@ func (t *task) outcome(ctx context.Context) (*web.Answer, error) {
 		return nil, err
 	}
 	t.prefer.applied(a.Header, false)
-	// Kept with the answer: a repeat on a node that is behind tells it too.
+	// stored with the answer, so that a repeat has it even on a node that is behind
 	a.Header.Set(headerSequence, strconv.FormatUint(t.h.Reads.Position(), 10))
 	return a, nil
 }
 
-// operation returns the part of the operation that a target is.
+// operation returns the operation as the command of one target carries it.
 func (t *task) operation(index int) event.Operation {
 	return event.Operation{ID: t.id, Kind: t.kind, Targets: len(t.targets), Target: index, Actor: t.caller.Username, RequestID: t.request}
 }

@@ -33,21 +33,22 @@ type sourceRequest struct {
 	Sync     *syncOptions    `json:"sync"`
 }
 
-// resolved is a source whose configuration a connector takes.
+// resolved is a configuration that a connector accepts, with the secrets
+// separated.
 type resolved struct {
 	connector      string
 	public, secret json.RawMessage
 }
 
-// connecting is one connect request.
+// connecting is a connect request in progress.
 type connecting struct {
 	h       *Handler
 	r       *request
 	owner   string
 	form    *databaseForm // nil for the form with "sources"
 	sources []sourceRequest
-	ready   map[int]resolved // by place in the request
-	failed  []failedSource   // whose configuration cannot be right
+	ready   map[int]resolved // by index in the request
+	failed  []failedSource   // sources whose configuration is invalid
 }
 
 func (h *Handler) planConnect(r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error) {
@@ -91,7 +92,8 @@ func (h *Handler) planConnect(r *request, s idempotency.Seed, prior []idempotenc
 	return j, nil
 }
 
-// check refuses what no source may look like.
+// check validates names, metadata and sync options before any connector is
+// asked.
 func (c *connecting) check() error {
 	var wrong []web.Detail
 	names := map[string]int{}
@@ -120,8 +122,8 @@ func (c *connecting) check() error {
 	return nil
 }
 
-// checkSync refuses sync options that no source can keep. What they say of tables
-// is told by the first sync, when there are some.
+// checkSync refuses sync options that are invalid for any source. Options that
+// name tables are checked by the first sync, when the tables are known.
 func (c *connecting) checkSync(i int, s sourceRequest) error {
 	if s.Sync == nil {
 		return nil
@@ -143,7 +145,7 @@ func (c *connecting) checkSync(i int, s sourceRequest) error {
 	return nil
 }
 
-// field returns the place of something of a source in the request.
+// field returns the path of a source's field in the request.
 func (c *connecting) field(i int, field string) string {
 	if c.form != nil {
 		return c.form.field(field)
@@ -155,7 +157,7 @@ func (c *connecting) field(i int, field string) string {
 	return name
 }
 
-// resolve finds the connector and parts the secrets from the rest.
+// resolve finds the connector of a source and separates its secrets.
 func (c *connecting) resolve(i int, s sourceRequest) error {
 	found, details, err := c.h.resolve(s.Type, s.Config, func(field string) string { return c.field(i, field) })
 	if err != nil {
@@ -173,8 +175,8 @@ func (c *connecting) resolve(i int, s sourceRequest) error {
 	return nil
 }
 
-// resolve judges a configuration. What is wrong with it is returned as details,
-// whose places the function field names.
+// resolve validates a configuration. Problems are returned as details; field
+// maps the name of a setting to its path in the request.
 func (h *Handler) resolve(kind string, config json.RawMessage, field func(string) string) (found resolved, wrong []web.Detail, err error) {
 	connector, err := h.Connectors.Resolve(kind, config)
 	if err != nil {
@@ -183,14 +185,15 @@ func (h *Handler) resolve(kind string, config json.RawMessage, field func(string
 	return h.split(connector, config, field)
 }
 
-// split is resolve for a connector that is known.
+// split is resolve for a known connector.
 func (h *Handler) split(connector string, config json.RawMessage, field func(string) string) (found resolved, wrong []web.Detail, err error) {
 	found.connector = connector
 	found.public, found.secret, err = h.Connectors.Split(connector, config)
 	return judged(found, err, field)
 }
 
-// judged returns what is wrong with a configuration as details.
+// judged turns the error of an invalid configuration into details, and returns
+// any other error as it is.
 func judged(found resolved, err error, field func(string) string) (_ resolved, wrong []web.Detail, _ error) {
 	var bad *connectors.ConfigError
 	var kind *connectors.TypeError
@@ -208,7 +211,7 @@ func judged(found resolved, err error, field func(string) string) (_ resolved, w
 		}
 	case errors.As(err, &kind):
 		add("type", kind.Message)
-	case errors.Is(err, driver.ErrUnsupported): // a connector that this build has no more
+	case errors.Is(err, driver.ErrUnsupported): // this build no longer has the connector
 		add("type", err.Error())
 	default:
 		return found, nil, err
@@ -216,7 +219,8 @@ func judged(found resolved, err error, field func(string) string) (_ resolved, w
 	return found, wrong, nil
 }
 
-// targets names the sources. A name that is connected already keeps its id.
+// targets returns a target for each source. A source that is connected already
+// keeps its id.
 func (c *connecting) targets() ([]idempotency.Target, error) {
 	var targets []idempotency.Target
 	for i, s := range c.sources {
@@ -261,7 +265,7 @@ func (c *connecting) payload(ctx context.Context, t idempotency.Target) (command
 	return connect, nil
 }
 
-// seal stores secrets, if there are any, and returns their reference.
+// seal stores the secrets and returns their reference, or "" if there are none.
 func (h *Handler) seal(_ context.Context, secret json.RawMessage, store func([]byte) (string, error)) (string, error) {
 	if trimmed := bytes.TrimSpace(secret); len(trimmed) == 0 || string(trimmed) == "{}" || string(trimmed) == "null" {
 		return "", nil
@@ -305,8 +309,8 @@ func (c *connecting) compose(j *job, op projections.Operation) (*web.Answer, err
 	return web.Success(http.StatusOK, "Connected "+web.Of(len(connected), len(c.sources), "data source"), data)
 }
 
-// remarked returns a source's document with what of it is left out, and what
-// syncs of its tables cannot see or keep.
+// remarked returns a source's document with what the source does not offer and
+// what syncs of its tables cannot see or preserve.
 func (c *connecting) remarked(doc []byte, source string) ([]byte, error) {
 	r, err := c.h.Reads.Remarks(event.Address{Organization: c.r.caller.Organization, Workspace: c.r.workspace, Owner: c.owner, Source: source})
 	if err != nil && !errors.Is(err, projections.ErrNotFound) {
@@ -326,7 +330,7 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// none is the answer when nothing was connected.
+// none returns the failure of a request that connected nothing.
 func (c *connecting) none(failed []failedSource) *web.Failure {
 	f := none("No data source was connected", failed, func(f failedSource) string { return c.field(f.at, "") })
 	if c.form != nil {

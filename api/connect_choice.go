@@ -9,9 +9,9 @@ import (
 	"headwater/api/web"
 )
 
-// takeURL takes the form's url apart into the form's other keys, and says what is
-// wrong with it without a word of it, as it may hold a password. What the form
-// says itself goes before what the URL says.
+// takeURL splits the form's url into the form's other keys; a key that the form
+// has already takes precedence. It returns what is wrong with the URL, or nil.
+// The message quotes nothing of the URL, which may hold a password.
 func takeURL(form map[string]json.RawMessage) *web.Detail {
 	value, given := form["url"]
 	delete(form, "url")
@@ -53,14 +53,15 @@ func takeURL(form map[string]json.RawMessage) *web.Detail {
 		}
 	}
 	if len(options) > 0 {
-		form["options"], _ = json.Marshal(options) // texts and what was JSON
+		form["options"], _ = json.Marshal(options) // strings and JSON always marshal
 	}
 	return nil
 }
 
-// chosenTables returns the tables that the form means and those that it does
-// not, as sync options name them; none for all. A schema stands before the names
-// that have none. Where a schema is another word for a database, it names that.
+// chosenTables returns the tables that the form includes and excludes, as sync
+// options name them; nil includes all. The form's schema qualifies names that
+// have none. For MySQL, where a schema is a database, the schema sets the
+// database instead.
 func chosenTables(form map[string]json.RawMessage, typ string, config map[string]json.RawMessage) (tables, exclude []string, wrong []web.Detail) {
 	list := func(key string) (names []string) {
 		value := form[key]
@@ -100,6 +101,6 @@ func chosenTables(form map[string]json.RawMessage, typ string, config map[string
 }
 
 func quoted(s string) json.RawMessage {
-	encoded, _ := json.Marshal(s) // a text always marshals
+	encoded, _ := json.Marshal(s) // a string always marshals
 	return encoded
 }

@@ -11,21 +11,22 @@ import (
 	"headwater/api/web"
 )
 
-// databaseForm is the form of connect in which the Python client sends one
-// database, in camel case.
+// databaseForm is the form of a connect request that the Python client sends for
+// one database, in camel case.
 type databaseForm struct{}
 
-// databaseFields maps the form's keys to those of a connection_config. What a
-// connector does not know is refused with the connector's own list.
+// databaseFields maps keys of the form to settings of a connection_config. A
+// setting that the connector does not know is refused with the connector's own
+// list.
 var databaseFields = map[string]string{
 	"databaseName": "database", "host": "host", "port": "port", "username": "username", "password": "password",
 }
 
-// databaseChoices are keys of the form that choose what to read. A connection is
-// to all that there is; these become the sync options that the source keeps.
+// databaseChoices are the keys that select tables. A connection is to the whole
+// database, so they become sync options of the source.
 var databaseChoices = []string{"schema", "tables", "selectedTables", "ignoreTables"}
 
-// databaseUnused are keys of the form that nothing here means.
+// databaseUnused are keys that are refused, with the reason.
 var databaseUnused = map[string]string{
 	"selectedColumns": "is not supported: all columns are read",
 	"ignoreColumns":   "is not supported: all columns are read",
@@ -33,8 +34,9 @@ var databaseUnused = map[string]string{
 	"catalog":         "is not supported: the database to connect is databaseName",
 }
 
-// parseDatabase translates the form. Keys with null, an empty text or an empty
-// list are as good as absent: the client sends all of them.
+// parseDatabase translates the form. A key with null, an empty string or an
+// empty list counts as absent, because the client sends all keys. Problems are
+// returned as a *web.Failure.
 func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceRequest, error) {
 	config := map[string]json.RawMessage{}
 	if d := takeURL(form); d != nil {
@@ -69,7 +71,7 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 				}
 			}
 		case key == "port":
-			// The client passes on what its user typed.
+			// The client sends the port as its user typed it.
 			config[to] = json.RawMessage(strings.Trim(string(value), `"`))
 			if _, err := json.Number(config[to]).Int64(); err != nil {
 				wrong = append(wrong, web.Detail{Field: "database.port", Message: "must be a number"})
@@ -96,8 +98,8 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 	return &databaseForm{}, s, err
 }
 
-// databaseName names a database that came without a name by where it is, so
-// that databases of one name on two servers are two sources.
+// databaseName returns a name for a database that was given none. It includes
+// the server, so that equally named databases of two servers become two sources.
 func databaseName(config map[string]json.RawMessage) string {
 	name := text(config["database"])
 	if host := text(config["host"]); host != "" {
@@ -112,7 +114,7 @@ func databaseName(config map[string]json.RawMessage) string {
 	return name
 }
 
-// field returns the place in the form of a field of a source.
+// field returns the path in the form of a source's field.
 func (*databaseForm) field(name string) string {
 	if name == "type" {
 		return "database.databaseType"
@@ -131,7 +133,7 @@ func (*databaseForm) field(name string) string {
 
 func text(value json.RawMessage) string {
 	var s string
-	_ = json.Unmarshal(value, &s) // "" for what is no text
+	_ = json.Unmarshal(value, &s) // "" if the value is not a string
 	return s
 }
 

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	pageEvents = 100     // of a page of events without a limit
-	pageBytes  = 8 << 20 // with which a page of events is full before its limit
+	pageEvents = 100     // on a page whose request gives no limit
+	pageBytes  = 8 << 20 // a page ends after this many bytes, even below its limit
 )
 
-// events answers what happened: one page, or a stream without end.
+// events answers with one page of events, or with an endless stream.
 func (h *Handler) events(ctx context.Context, r *request) (*web.Answer, error) {
 	stream := r.http.Method == http.MethodGet && wantsStream(r.http.Header)
 	q, err := h.eventQuery(ctx, r, stream)
@@ -32,7 +32,8 @@ func (h *Handler) events(ctx context.Context, r *request) (*web.Answer, error) {
 	return h.eventPage(ctx, r, q)
 }
 
-// eventPage answers what is in the log now, and waits for nothing that is not.
+// eventPage answers with events that are in the log now. It does not wait for
+// new ones.
 func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*web.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Options.PageWait)
 	defer cancel()
@@ -55,7 +56,7 @@ func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*web
 	if p.limit == 0 {
 		p.limit = pageEvents
 	}
-	// What takes long is the log's part, of which an organization has its share.
+	// Reading the log takes longest; each organization has its share of that.
 	err = h.History.Past(ctx, q.after, end, q.filters, func(msg *message.Message) bool {
 		_, item := h.logged(msg, q)
 		return item == nil || p.add(item)
@@ -76,8 +77,8 @@ func (h *Handler) eventPage(ctx context.Context, r *request, q eventQuery) (*web
 	return a, nil
 }
 
-// pageEnd returns the sequence at which a page has seen everything that its
-// query means.
+// pageEnd returns the sequence up to which a page has to read to see all events
+// of the query.
 func (h *Handler) pageEnd(ctx context.Context, q eventQuery) (uint64, error) {
 	end, err := h.History.NewestOf(ctx, q.filters...)
 	if err != nil {
@@ -86,7 +87,7 @@ func (h *Handler) pageEnd(ctx context.Context, q eventQuery) (uint64, error) {
 	if q.until.IsZero() {
 		return end, nil
 	}
-	// Times are the projection's, which must know them all.
+	// Only the read model maps times to sequences, and it has to have caught up.
 	if err := h.reach(ctx, q.last); err != nil {
 		return 0, err
 	}
@@ -94,16 +95,16 @@ func (h *Handler) pageEnd(ctx context.Context, q eventQuery) (uint64, error) {
 	return min(end, bound), err
 }
 
-// eventPage collects the items of one page.
+// eventPage collects the events of one page.
 type eventPage struct {
 	items    bytes.Buffer
 	count    int
 	limit    int
-	position uint64 // of the last item
-	cut      bool   // there is more than fits
+	position uint64 // sequence of the last event
+	cut      bool   // the page is full and further events exist
 }
 
-// add takes one more item, or reports that the page is full.
+// add appends an event, or returns false if the page is full.
 func (p *eventPage) add(item *logged) bool {
 	if p.count == p.limit || p.count > 0 && p.items.Len() >= pageBytes {
 		p.cut = true
@@ -117,8 +118,8 @@ func (p *eventPage) add(item *logged) bool {
 	return true
 }
 
-// follow subscribes to what the query means and gives it to take. When it
-// returns, nothing of the subscription is left.
+// follow subscribes to the events of the query and passes the channel to take.
+// The subscription has ended when follow returns.
 func (h *Handler) follow(ctx context.Context, q eventQuery, take func(<-chan *message.Message) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	messages, err := h.History.Follow(q.after).Subscribe(ctx, strings.Join(q.filters, ","))
@@ -128,13 +129,14 @@ func (h *Handler) follow(ctx context.Context, q eventQuery, take func(<-chan *me
 	}
 	defer func() {
 		cancel()
-		for range messages { // closed when the reader has ended
+		for range messages { // the reader closes the channel when it ends
 		}
 	}()
 	return take(messages)
 }
 
-// reach waits until the projection knows that much of the log.
+// reach waits until the read model has caught up with that sequence. Otherwise
+// it returns a 503.
 func (h *Handler) reach(ctx context.Context, sequence uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Options.MinSequenceWait)
 	defer cancel()

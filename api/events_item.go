@@ -11,16 +11,17 @@ import (
 	"headwater/bus/event"
 )
 
-// logged is one event of the log as readers over HTTP get it.
+// logged is an event as the API shows it.
 type logged struct {
 	sequence uint64
 	name     string // such as SyncCompleted
 	json     []byte // a CloudEvent in structured mode, on one line
 }
 
-// logged returns an event as it is shown, nil if the query does not mean it or
-// nobody can read it. An event of a later build is shown as it is, and one
-// whose large body was lost with its reference instead.
+// logged returns the sequence of an event and the event as the API shows it, or
+// nil if the event is outside the query's time range or cannot be read. An event
+// of a later version is shown as it is. If a large body is lost, its reference
+// is shown instead.
 func (h *Handler) logged(msg *message.Message, q eventQuery) (uint64, *logged) {
 	sequence, _, err := h.History.Decode(msg)
 	if err != nil && !errors.Is(err, event.ErrUnknown) && !errors.Is(err, event.ErrReferenced) {

@@ -18,19 +18,20 @@ import (
 
 const headerLastEvent = "Last-Event-ID"
 
-// historyID is what the history of a source, an operation or a test is called.
+// historyID matches the id of a source, an operation or a test, each of which
+// has a history.
 var historyID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`) })
 
-// eventQuery is which events a request means, and where it begins.
+// eventQuery selects events of the log and says where to begin.
 type eventQuery struct {
-	filters      []string // of subjects: no more than the caller may see
-	after        uint64   // sequence
+	filters      []string // subjects; within what the caller may see
+	after        uint64   // sequence to begin after
 	since, until time.Time
-	last         uint64 // of the whole log when the query was made
+	last         uint64 // last sequence of the log at the time of the request
 }
 
-// eventQuery reads the parameters of a request whose single values the contract
-// allows.
+// eventQuery reads the query parameters. The contract has validated each by
+// itself; eventQuery checks what they mean together.
 func (h *Handler) eventQuery(ctx context.Context, r *request, stream bool) (eventQuery, error) {
 	var q eventQuery
 	names, wrong := eventNames(r.query.Get("type"))
@@ -69,9 +70,9 @@ func (h *Handler) eventQuery(ctx context.Context, r *request, stream bool) (even
 	return q, h.position(ctx, r, &q, stream)
 }
 
-// position finds out where the query begins: at the latest of the places that
-// the request names, or at the beginning. A stream that is resumed goes on
-// where it was, whatever else its URL says.
+// position sets where the query begins: at the latest of the positions that the
+// request gives, or at the beginning of the log. A resumed stream continues
+// after its last event and ignores positions in its URL.
 func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, stream bool) error {
 	first, last, _, err := h.History.State(ctx)
 	if err != nil {
@@ -99,7 +100,8 @@ func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, strea
 		return web.Malformed(web.Sorted(wrong)...)
 	}
 	if !q.since.IsZero() {
-		// A projection that is behind only makes the reader skip more.
+		// If the read model is behind, the sequence is too low, and the reader
+		// skips more events.
 		before, err := h.Reads.SequenceAt(q.since.Add(-time.Millisecond))
 		if err != nil {
 			return err
@@ -109,8 +111,8 @@ func (h *Handler) position(ctx context.Context, r *request, q *eventQuery, strea
 	return nil
 }
 
-// checkAfter says what is wrong with a position in a log that holds the events
-// from first to last.
+// checkAfter returns what is wrong with a position in a log that holds the
+// events from first to last, or nil.
 func checkAfter(field string, n, first, last uint64) *web.Detail {
 	switch {
 	case n > last:
@@ -121,7 +123,7 @@ func checkAfter(field string, n, first, last uint64) *web.Detail {
 	return nil
 }
 
-// eventNames reads one event's name, or several joined by commas.
+// eventNames reads one event name, or several separated by commas.
 func eventNames(text string) (names []string, wrong []web.Detail) {
 	if text == "" {
 		return []string{"*"}, nil
@@ -140,8 +142,8 @@ func eventNames(text string) (names []string, wrong []web.Detail) {
 	return names, nil
 }
 
-// eventFilters returns subjects that are among those of Auth.Grant, in the
-// request's workspace. No two of them overlap.
+// eventFilters returns subject filters for the request's workspace. They stay
+// within those of Auth.Grant, and no two overlap.
 func (r *request) eventFilters(source string, names []string) []string {
 	owners := []string{event.Token(r.caller.Username), event.Shared}
 	switch scope := r.query.Get("scope"); {

@@ -14,13 +14,14 @@ import (
 	"headwater/api/web"
 )
 
-// streamRate is how slowly a client may take a large event, in bytes a second.
+// streamRate is the slowest rate at which a client may read a large event, in
+// bytes per second.
 const streamRate = 64 << 10
 
-// stream writes the events that the query means, those of the past and then
-// each as it happens, as server-sent events. It ends when the client leaves or
-// is too slow, when the token is no longer valid, and when the node drains; the
-// client goes on elsewhere with the id of the last event it got.
+// stream sends past events of the query and then new ones as server-sent events.
+// It ends when the client disconnects or reads too slowly, when the token is no
+// longer valid, and when the node shuts down. The client can resume on any node
+// with the id of the last event it received.
 func (h *Handler) stream(ctx context.Context, r *request, q eventQuery) error {
 	shares := h.streamShares(r)
 	if full := h.streams.Enter(1, shares...); full != nil {
@@ -36,19 +37,21 @@ func (h *Handler) stream(ctx context.Context, r *request, q eventQuery) error {
 	})
 }
 
-// tokenRevoked is why a stream ends whose token was revoked.
+// tokenRevoked is the reason given when a stream ends because its token was
+// revoked.
 const tokenRevoked = "the token was revoked"
 
-// run writes until the stream ends, and returns why, for the client.
+// run sends events until the stream ends, and returns the reason to give the
+// client, or "" for none.
 func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStream, messages <-chan *message.Message) string {
 	beat := time.NewTicker(h.Options.Heartbeat)
 	defer beat.Stop()
 	expiry := time.NewTimer(time.Until(r.caller.Expires))
 	defer expiry.Stop()
-	var revoked <-chan struct{} // nil for a token that nobody can revoke
+	var revoked <-chan struct{} // nil for a token that cannot be revoked
 	if r.caller.TokenID() != "" {
 		revoked = h.Reads.WatchSource(ctx, r.caller.Token)
-		if !r.valid(h.Auth) { // before somebody watched
+		if !r.valid(h.Auth) { // it may have been revoked before WatchSource
 			return tokenRevoked
 		}
 	}
@@ -59,7 +62,7 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 				return "the log cannot be read now"
 			}
 			if _, item := h.logged(msg, q); item != nil {
-				// What is ready already goes out together.
+				// Events that are ready are flushed together.
 				taken, full := h.deliver(r, s, item)
 				if full {
 					return "the organization has too much that its clients have not read yet"
@@ -69,7 +72,7 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 				}
 			}
 		case <-beat.C:
-			// A key may have been exchanged meanwhile.
+			// The key that signed the token may have been replaced.
 			if !r.valid(h.Auth) {
 				return "the token is no longer valid"
 			}
@@ -84,7 +87,7 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 			if !r.valid(h.Auth) {
 				return "the token has expired"
 			}
-			expiry.Reset(time.Second) // the clocks' difference is forgiven
+			expiry.Reset(time.Second) // Verify tolerates some difference between clocks
 		case <-h.draining:
 			return "the node is shutting down"
 		case <-ctx.Done():
@@ -93,9 +96,9 @@ func (h *Handler) run(ctx context.Context, r *request, q eventQuery, s *eventStr
 	}
 }
 
-// deliver writes one event, of which a large one counts as unread by its
-// organization until the client took it. full reports that there is too much of
-// that; the client goes on behind the last event that it got.
+// deliver sends one event. A large event counts against the organization's share
+// of unread bytes while it is being sent. full means that the share is used up;
+// the client can resume after the last event it received.
 func (h *Handler) deliver(r *request, s *eventStream, item *logged) (taken, full bool) {
 	if n := int64(len(item.json)); n > smallAnswer {
 		share := r.ofOrganization(h.Options.MaxUnread)
@@ -107,15 +110,16 @@ func (h *Handler) deliver(r *request, s *eventStream, item *logged) (taken, full
 	return s.event(item), false
 }
 
-// valid reports whether the request's token still is.
+// valid reports whether the request's token is still valid.
 func (r *request) valid(a *auth.Authenticator) bool {
 	_, token, _ := strings.Cut(r.http.Header.Get("Authorization"), " ")
 	_, err := a.Verify(strings.TrimSpace(token))
 	return err == nil
 }
 
-// eventStream writes server-sent events. Nothing is kept for a client that does
-// not read: a write that takes too long fails, and with it the stream.
+// eventStream writes server-sent events (WHATWG HTML, section 9.2). It buffers
+// nothing for a slow client: a write that exceeds its deadline fails and ends
+// the stream.
 type eventStream struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
@@ -127,13 +131,13 @@ func newEventStream(w http.ResponseWriter, patience time.Duration) *eventStream 
 	return &eventStream{w: w, control: http.NewResponseController(w), patience: patience}
 }
 
-// begin writes the head, so that the client knows that it is connected.
+// begin sends the header, so that the client knows it is connected.
 func (s *eventStream) begin(sequence uint64) {
 	header := s.w.Header()
 	header.Set("Content-Type", "text/event-stream")
-	header.Set("X-Accel-Buffering", "no") // of proxies
+	header.Set("X-Accel-Buffering", "no") // tells proxies not to buffer
 	header.Set(headerSequence, strconv.FormatUint(sequence, 10))
-	_ = s.control.SetReadDeadline(time.Time{}) // only the client's leaving is read
+	_ = s.control.SetReadDeadline(time.Time{}) // nothing is read any more but the client's disconnect
 	s.w.WriteHeader(http.StatusOK)
 	s.buffer.WriteString("retry: 1000\n\n")
 	if s.write() {
@@ -148,23 +152,24 @@ func (s *eventStream) event(item *logged) bool {
 	return s.write()
 }
 
-// comment writes what programs ignore: a sign of life.
+// comment sends a comment, which clients ignore, to keep the connection open. It
+// returns false if the client did not read it.
 func (s *eventStream) comment(text string) bool {
 	s.buffer.WriteString(": " + text + "\n\n")
 	return s.write() && s.flush()
 }
 
-// bye ends the stream and says why to whoever still listens.
+// bye ends the stream with the reason as a comment.
 func (s *eventStream) bye(why string) {
 	if why != "" {
 		s.comment(why)
 	}
 }
 
-// write sends the buffer and reports whether the client took it.
+// write sends the buffer and reports whether the client read it.
 func (s *eventStream) write() bool {
 	allowed := s.patience + time.Duration(s.buffer.Len())*time.Second/streamRate
-	_ = s.control.SetWriteDeadline(time.Now().Add(allowed)) // not every ResponseWriter has one; a server's has
+	_ = s.control.SetWriteDeadline(time.Now().Add(allowed)) // a ResponseWriter outside a server may have no deadlines
 	_, err := s.w.Write(s.buffer.Bytes())
 	s.buffer.Reset()
 	return err == nil

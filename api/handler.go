@@ -19,28 +19,28 @@ import (
 )
 
 // Handler serves the REST API. It is an http.Handler and safe for concurrent
-// use. Call Drain when the server begins to shut down and Close after it has.
+// use. Call Drain when the server begins to shut down, and Close afterwards.
 type Handler struct {
-	refusals quota.Refusals // of the history
+	refusals quota.Refusals // limits how many refusals enter the history
 	Deps
 	contract *contract.Contract
 	router   *mux.Router
 	repeats  *idempotency.Keeper // of requests with an Idempotency-Key
-	limits   quota.Limiter       // commands
-	streams  quota.Limiter       // of events
-	pages    quota.Limiter       // of events
-	unread   quota.Limiter       // bytes of answers
-	making   quota.Queues        // of pages of events
+	limits   quota.Limiter       // commands in progress
+	streams  quota.Limiter       // event streams
+	pages    quota.Limiter       // pages of events
+	unread   quota.Limiter       // bytes of answers that clients have not read
+	making   quota.Queues        // pages of events being built
 	schemas  map[string][]byte   // JSON Schemas of payloads by name
 
 	draining  chan struct{}
 	drainOnce sync.Once
-	work      sync.WaitGroup // commands under way
-	telling   chan struct{}  // one place a use of a token that is being written
+	work      sync.WaitGroup // commands in progress
+	telling   chan struct{}  // one slot for each use of a token that is being recorded
 }
 
-// New returns the handler of the whole API. It fails when something in d is
-// missing or openapi.yaml does not fit the routes.
+// New returns the handler of the whole API. It fails if a required field of d is
+// missing or if openapi.yaml and the routes do not match.
 func New(d Deps) (*Handler, error) {
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -93,14 +93,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Drain makes every request that waits for an outcome answer 202 now, and ends
-// every event stream. It
-// returns at once and is safe to call twice; give it to
-// http.Server.RegisterOnShutdown.
+// every event stream. It returns at once and may be called twice. Register it
+// with http.Server.RegisterOnShutdown.
 func (h *Handler) Drain() { h.drainOnce.Do(func() { close(h.draining) }) }
 
-// Close drains and waits until the commands whose clients have left are
-// recorded too, or until ctx is done, whose error it then returns. Call it
-// before what was lent in Deps is closed. It is safe to call twice.
+// Close drains, and waits until commands whose clients have disconnected are
+// recorded too, or returns an error that wraps ctx's. Call it before closing
+// what Deps lent. It may be called twice.
 func (h *Handler) Close(ctx context.Context) error {
 	h.Drain()
 	done := make(chan struct{})

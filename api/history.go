@@ -13,11 +13,12 @@ import (
 	"headwater/bus/webhooks"
 )
 
-// appendTries is how often an event is appended that another one came before.
+// appendTries is how often to append an event after another one took its place
+// in the history.
 const appendTries = 16
 
-// tell appends what a caller did by itself, no command, to the history of an
-// address. The id makes a repeat harmless.
+// tell appends an event for an action of the caller that is not a command.
+// Calling it again with the same id has no further effect.
 func (h *Handler) tell(ctx context.Context, r *request, id string, at event.Address, data event.Data) error {
 	request := r.http.Header.Get(headerRequestID)
 	*data.Header() = event.At(at, event.Operation{ID: request, Kind: event.KindRequest, Targets: 1, Actor: r.caller.Username, RequestID: request})
@@ -33,7 +34,7 @@ func (h *Handler) tell(ctx context.Context, r *request, id string, at event.Addr
 	}
 }
 
-// tellWebhook is tell of what was done with a webhook.
+// tellWebhook is tell for an action on a webhook.
 func (h *Handler) tellWebhook(ctx context.Context, r *request, s idempotency.Seed, w webhooks.Webhook, data event.Data) error {
 	if err := h.tell(ctx, r, s.UUID(data.EventName(), w.ID), w.Address(), data); err != nil {
 		return web.Unavailable(err)
@@ -41,8 +42,8 @@ func (h *Handler) tellWebhook(ctx context.Context, r *request, s idempotency.See
 	return nil
 }
 
-// receiver returns the scheme and the host of a webhook's URL. The rest of it
-// may be a secret.
+// receiver returns scheme and host of a webhook's URL. The rest of the URL may
+// be secret.
 func receiver(w webhooks.Webhook) string {
 	u, err := url.Parse(w.URL)
 	if err != nil {

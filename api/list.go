@@ -13,7 +13,7 @@ import (
 	"headwater/projections"
 )
 
-// list answers the sources of a scope as the projection holds them.
+// list answers with the sources of a scope, as the read model stores them.
 func (h *Handler) list(_ context.Context, r *request) (*web.Answer, error) {
 	if r.query.Get("removed") == "true" {
 		return h.listRemoved(r)
@@ -23,8 +23,9 @@ func (h *Handler) list(_ context.Context, r *request) (*web.Answer, error) {
 		return nil, err
 	}
 	owner := r.owner(r.query.Get("scope"))
-	// Before the page: a change in between makes the tag older than the page,
-	// which costs one more read, never a stale one.
+	// The version is read before the page. If the list changes in between, the
+	// tag is older than the page: the client reads once more than necessary, but
+	// never a stale list.
 	version, n, err := h.Reads.ListVersion(r.caller.Organization, r.workspace, owner)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (h *Handler) list(_ context.Context, r *request) (*web.Answer, error) {
 	return a, nil
 }
 
-// listRemoved answers the sources that can be restored.
+// listRemoved answers with the removed sources that can be restored.
 func (h *Handler) listRemoved(r *request) (*web.Answer, error) {
 	if r.query.Has("as_of") {
 		return nil, web.Malformed(web.Detail{Field: "as_of", Message: "cannot be combined with removed: list as of that time instead"})
@@ -66,7 +67,7 @@ func (h *Handler) listRemoved(r *request) (*web.Answer, error) {
 	return r.page(web.Count(page.Count, "removed data source"), page), nil
 }
 
-// page answers one page of documents.
+// page answers with one page of documents.
 func (r *request) page(message string, p projections.Page) *web.Answer {
 	a := web.Page(message, p.JSON, p.Next)
 	a.Header[headerSequence] = []string{strconv.FormatUint(p.Sequence, 10)}
@@ -74,7 +75,7 @@ func (r *request) page(message string, p projections.Page) *web.Answer {
 	return a
 }
 
-// linkNext points at the next page, if there is one.
+// linkNext adds the link to the next page, if there is one (RFC 8288).
 func (r *request) linkNext(a *web.Answer, cursor string) {
 	if cursor == "" {
 		return
@@ -87,13 +88,13 @@ func (r *request) linkNext(a *web.Answer, cursor string) {
 	a.Header.Set("Link", "<"+r.http.URL.EscapedPath()+"?"+query.Encode()+`>; rel="next"`)
 }
 
-// limit returns how many documents a page has, 0 for all.
+// limit returns the page size that the request asks for, or 0 for no limit.
 func (r *request) limit() int {
-	n, _ := strconv.Atoi(r.query.Get("limit")) // the contract was checked
+	n, _ := strconv.Atoi(r.query.Get("limit")) // the contract has validated it
 	return n
 }
 
-// asOf returns the sequence that the parameter as_of means, 0 for now.
+// asOf returns the sequence that the parameter as_of selects, or 0 for now.
 func (h *Handler) asOf(r *request) (uint64, error) {
 	text := r.query.Get("as_of")
 	if text == "" {
@@ -102,7 +103,8 @@ func (h *Handler) asOf(r *request) (uint64, error) {
 	return h.moment(text)
 }
 
-// moment returns the sequence that an as_of means.
+// moment returns the sequence that an as_of selects: a sequence, or the last one
+// up to a time.
 func (h *Handler) moment(text string) (uint64, error) {
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil && n > 0 {
 		if now := h.Reads.Position(); n > now {
@@ -127,8 +129,8 @@ func (h *Handler) moment(text string) (uint64, error) {
 	return sequence, nil
 }
 
-// readFailure gives the errors of the projection that are the caller's their
-// answer.
+// readFailure turns errors of the read model that the caller caused into
+// failures, and returns any other error as it is.
 func readFailure(err error) error {
 	switch {
 	case errors.Is(err, projections.ErrBadCursor):

@@ -14,7 +14,7 @@ import (
 	"headwater/projections"
 )
 
-// operation answers one operation with its targets.
+// operation answers with one operation and its targets.
 func (h *Handler) operation(_ context.Context, r *request) (*web.Answer, error) {
 	op, err := h.findOperation(r)
 	if err != nil {
@@ -28,7 +28,7 @@ func (h *Handler) operation(_ context.Context, r *request) (*web.Answer, error) 
 	return a, nil
 }
 
-// operations answers the operations of a scope, newest first.
+// operations answers with the operations of a scope, newest first.
 func (h *Handler) operations(_ context.Context, r *request) (*web.Answer, error) {
 	page, err := h.Reads.Operations(projections.OperationQuery{
 		Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(r.query.Get("scope")),
@@ -40,8 +40,8 @@ func (h *Handler) operations(_ context.Context, r *request) (*web.Answer, error)
 	return r.page(web.Count(page.Count, "operation"), page), nil
 }
 
-// findOperation returns the operation of the path. One of another user is not
-// there.
+// findOperation returns the operation named by the path. An operation of another
+// user is a 404, as if it did not exist.
 func (h *Handler) findOperation(r *request) (projections.Operation, error) {
 	id := r.variable("operation_id")
 	op, err := h.Reads.Operation(r.caller.Organization, r.workspace, id)
@@ -54,11 +54,11 @@ func (h *Handler) findOperation(r *request) (projections.Operation, error) {
 	return op, err
 }
 
-// sees reports whether the caller may see what belongs to an owner.
+// sees reports whether the caller may see what belongs to owner.
 func (r *request) sees(owner string) bool { return owner == "" || owner == r.caller.Username }
 
-// planCancel asks every target that still runs to stop, and waits for the
-// operation that it cancels: the cancel has no outcome of its own.
+// planCancel asks all running targets of an operation to stop. The answer waits
+// for the cancelled operation, because the cancel has no outcome of its own.
 func (h *Handler) planCancel(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	op, err := h.findOperation(r)
 	if err != nil {

@@ -16,50 +16,52 @@ import (
 	"headwater/projections"
 )
 
-// What a Lake's errors are to the caller.
+// Errors of a Lake. Each becomes a failure that the caller sees.
 var (
 	ErrNotLanded = errors.New("nothing of the table has landed")
-	// ErrExpired is of a snapshot that the lake no longer has.
+	// ErrExpired says that the lake no longer has the snapshot.
 	ErrExpired = errors.New("the snapshot is no longer kept")
-	// ErrLake is of a lake that does not give its files now.
+	// ErrLake says that the lake cannot return its files now.
 	ErrLake = errors.New("the lake does not answer")
 )
 
-// Moment says as of when a table is shown. The zero Moment is now.
+// Moment selects a state of a table, by snapshot or by time. The zero Moment is
+// now.
 type Moment struct {
 	SnapshotID int64
 	Time       time.Time
 }
 
-// Shown is some rows of a landed table.
+// Shown is a sample of a landed table's rows.
 type Shown struct {
-	SnapshotID int64     // 0 before the first
-	At         time.Time // of its commit
-	Total      int64     // rows that the snapshot has
+	SnapshotID int64     // 0 before the first commit
+	At         time.Time // when the snapshot was committed
+	Total      int64     // rows of the whole snapshot
 	Columns    []ShownColumn
 	Rows       [][]any
 	Shortened  []ShownShort
-	Truncated  bool   // there are more rows
-	Ended      string // "bytes" or "time" where that ended it
+	Truncated  bool   // the snapshot has more rows
+	Ended      string // the limit that ended the sample: "bytes", "time" or ""
 }
 
-// ShownColumn is a column as it landed.
+// ShownColumn is a column of the landed table.
 type ShownColumn struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 }
 
-// ShownShort is a value of which only the beginning is shown.
+// ShownShort is a value of which only the beginning is shown: its row and column
+// in Shown, and its full size in bytes.
 type ShownShort struct{ Row, Column, Bytes int }
 
-// previewLimit is how many rows are shown without a limit.
+// previewLimit is the number of rows if the request gives no limit.
 const previewLimit = 20
 
-// previewDoc is the answer's data.
+// previewDoc is the data of the answer.
 type previewDoc struct {
 	Table      string         `json:"table"`
 	SnapshotID string         `json:"snapshot_id"`
-	SnapshotAt *time.Time     `json:"snapshot_at"` // nil before the first
+	SnapshotAt *time.Time     `json:"snapshot_at"` // nil before the first commit
 	Total      int64          `json:"total_records"`
 	Columns    []ShownColumn  `json:"columns"`
 	Rows       []shownRow     `json:"rows"`
@@ -73,8 +75,8 @@ type shortenedDoc struct {
 	Bytes  int    `json:"bytes"`
 }
 
-// preview answers some rows of one landed table, as its readers see it now or
-// saw it then.
+// preview answers with some rows of one landed table, as it is now or as it was
+// at the time of as_of.
 func (h *Handler) preview(ctx context.Context, r *request) (*web.Answer, error) {
 	all, err := h.landed(r)
 	if err != nil {
@@ -123,8 +125,8 @@ func expired() error {
 	return web.Fail(http.StatusGone, "expired", "The lake no longer has the table as it was then: what a sync replaces can be read for 15 minutes; GET checkpoints lists what was committed")
 }
 
-// snapshotAt returns the moment of the table that the parameter as_of means: a
-// time, a sequence of the log, or the id of a snapshot, which is larger than any
+// snapshotAt returns the moment that the parameter as_of selects: a time, a
+// sequence of the log, or the id of a snapshot. Snapshot ids are larger than any
 // sequence.
 func (h *Handler) snapshotAt(r *request, t landedTable) (Moment, error) {
 	text := r.query.Get("as_of")
@@ -145,8 +147,8 @@ func (h *Handler) snapshotAt(r *request, t landedTable) (Moment, error) {
 	return h.committedAt(r, t, uint64(n))
 }
 
-// committedAt returns the moment of the table's last commit that the log had told
-// of at the sequence.
+// committedAt returns the moment of the table's last commit up to that sequence
+// of the log.
 func (h *Handler) committedAt(r *request, t landedTable, sequence uint64) (Moment, error) {
 	page, err := h.Reads.Checkpoints(projections.CheckpointQuery{Address: r.source(), Table: t.full()})
 	if err != nil {
@@ -168,7 +170,7 @@ func (h *Handler) committedAt(r *request, t landedTable, sequence uint64) (Momen
 		}
 		if c.Sequence <= sequence {
 			if newer == 0 {
-				return Moment{}, nil // nothing came after it
+				return Moment{}, nil // it is the newest commit
 			}
 			id, err := strconv.ParseInt(c.SnapshotID, 10, 64)
 			return Moment{SnapshotID: id}, err
@@ -212,13 +214,14 @@ func previewMessage(shown Shown) string {
 	return message
 }
 
-// shownRow is an object whose members are in the order of the columns.
+// shownRow is a row that marshals to an object whose members have the order of
+// the columns.
 type shownRow struct {
 	columns []ShownColumn
 	values  []any
 }
 
-// MarshalJSON returns the object.
+// MarshalJSON returns the row as an object.
 func (r shownRow) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -232,7 +235,7 @@ func (r shownRow) MarshalJSON() ([]byte, error) {
 			if err := encoder.Encode(part); err != nil {
 				return nil, err
 			}
-			b.Truncate(b.Len() - 1) // Encode's newline
+			b.Truncate(b.Len() - 1) // newline that Encode adds
 			b.WriteByte(':')
 		}
 		b.Truncate(b.Len() - 1)
@@ -241,7 +244,8 @@ func (r shownRow) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// exact returns a value that a reader of JSON does not round.
+// exact returns the value so that JSON readers do not round it: integers beyond
+// 2^53 become strings.
 func exact(value any) any {
 	const whole = 1 << 53
 	switch v := value.(type) {

@@ -6,14 +6,14 @@ import (
 	"headwater/bus/event"
 )
 
-// outcomes maps why something failed to what HTTP calls it. The error code of an
-// answer is the reason itself.
+// outcomes maps each reason to the HTTP status of its answer. The error code of
+// the answer is the reason itself.
 var outcomes = map[event.Reason]int{
 	event.ReasonInvalidConfig:   http.StatusUnprocessableEntity,
 	event.ReasonUnreachable:     http.StatusUnprocessableEntity,
 	event.ReasonAuthentication:  http.StatusUnprocessableEntity,
 	event.ReasonPermission:      http.StatusUnprocessableEntity,
-	event.ReasonNotFound:        http.StatusUnprocessableEntity, // in the source; what is missing here is a 404 before any command
+	event.ReasonNotFound:        http.StatusUnprocessableEntity, // not found in the source; an unknown source is a 404 before any command
 	event.ReasonBadData:         http.StatusUnprocessableEntity,
 	event.ReasonUnsupported:     http.StatusUnprocessableEntity,
 	event.ReasonLimit:           http.StatusUnprocessableEntity,
@@ -22,15 +22,15 @@ var outcomes = map[event.Reason]int{
 	event.ReasonStorage:         http.StatusUnprocessableEntity,
 	event.ReasonSecretDestroyed: http.StatusUnprocessableEntity,
 	event.ReasonCancelled:       http.StatusUnprocessableEntity,
-	event.ReasonInternal:        http.StatusUnprocessableEntity, // the outcome is known, so it is no 5xx
+	event.ReasonInternal:        http.StatusUnprocessableEntity, // not a 5xx, because the outcome is known
 	event.ReasonConflict:        http.StatusConflict,
 	event.ReasonAlreadySyncing:  http.StatusConflict,
 	event.ReasonSourceRemoved:   http.StatusConflict,
 	event.ReasonPurged:          http.StatusGone,
 }
 
-// statusOf returns the status of a request none of whose targets was carried
-// out: what all reasons have in common, else 422.
+// statusOf returns status and code of a request for which no target completed:
+// those of the reason that all targets share, else 422.
 func statusOf(reasons []event.Reason) (status int, code string) {
 	for i, reason := range reasons {
 		s, known := outcomes[reason]

@@ -14,17 +14,19 @@ import (
 	"headwater/bus/event"
 )
 
-// refusedSource is the place of the source in the address of refusals.
+// refusedSource stands in the place of the source in the address of refusals.
 const refusedSource = "refused"
 
-// maxRefusal bounds the message and the options of a refusal, in bytes each.
+// maxRefusal limits the message and the options of a recorded refusal, in bytes
+// each.
 const maxRefusal = 4 << 10
 
-// refusalTime bounds how long a caller waits for its refusal to be recorded.
+// refusalTime limits how long a refused caller waits until the refusal is
+// recorded.
 const refusalTime = 2 * time.Second
 
-// recordRefusal writes into the history of the caller's organization that it was
-// refused. What cannot be recorded is refused all the same.
+// recordRefusal appends RequestRefused to the history of the caller's
+// organization. The request stays refused if that fails.
 func (h *Handler) recordRefusal(r *request, f *web.Failure) {
 	if r.caller.Organization == "" || !recorded(r.route.method, f) {
 		return
@@ -52,7 +54,8 @@ func (h *Handler) recordRefusal(r *request, f *web.Failure) {
 	}
 }
 
-// cut returns at most so many bytes of a text, whole characters of it.
+// cut shortens a text to at most that many bytes plus an ellipsis, and cuts no
+// character in half.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -60,8 +63,8 @@ func cut(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
-// recorded reports whether history tells of such a refusal. A read that found
-// nothing is none of its matters, nor is what the caller is told to try again.
+// recorded reports whether a refusal belongs in the history. A read that found
+// nothing does not, nor does a refusal that asks the caller to retry.
 func recorded(method string, f *web.Failure) bool {
 	if f.Header.Get("Retry-After") != "" {
 		return false
@@ -75,12 +78,12 @@ func recorded(method string, f *web.Failure) bool {
 	return false
 }
 
-// publicKeys are the members of a body that hold nothing of a connection.
+// publicKeys are the members of a request body that hold no connection settings.
 var publicKeys = []string{"scope", "source_id", "source_ids", "sync_options", "tables", "dry_run", "purge", "name", "types", "after", "cron", "time_zone", "every", "jitter", "missed", "overlap", "paused", "continuous", "role", "workspaces", "expires_at"}
 
-// publicOptions returns what was asked for without anything that may be secret:
-// names in the path, and members of the body that are known to be public. nil
-// is nothing.
+// publicOptions returns the parts of a request that are known not to be secret:
+// names in the path and the publicKeys of the body. It returns nil if there are
+// none, or too many to record.
 func publicOptions(r *request) json.RawMessage {
 	options := map[string]any{}
 	for name := range mux.Vars(r.http) {

@@ -28,7 +28,7 @@ const (
 	headerMinSequence = "X-Headwater-Min-Sequence"
 
 	bodyTime   = 30 * time.Second // for a client to send its body
-	answerTime = 2 * time.Minute  // for a client to take its answer
+	answerTime = 2 * time.Minute  // for a client to read its answer
 )
 
 var (
@@ -37,20 +37,20 @@ var (
 	trace       = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 )
 
-// request is one call by somebody known, with everything that was checked
-// before the call itself looks at it.
+// request is an authorized call. Everything about it is validated before the
+// call's own function sees it.
 type request struct {
 	route     route
 	http      *http.Request
-	writer    http.ResponseWriter // for an answer without end
+	writer    http.ResponseWriter // for a stream of events
 	caller    auth.Claims
-	workspace string // "" where the path has none
+	workspace string // "" if the path names none
 	query     url.Values
-	body      []byte // one JSON value that the contract allows; nil for none
-	release   func() // what the request holds until it was answered; nil for nothing
+	body      []byte // one JSON value that fits the contract; nil for none
+	release   func() // returns the shares that the request holds until it is answered; nil for none
 }
 
-// variable returns a part of the path, decoded.
+// variable returns a variable of the path, decoded.
 func (r *request) variable(name string) string {
 	text, err := url.PathUnescape(mux.Vars(r.http)[name])
 	if err != nil {
@@ -59,8 +59,8 @@ func (r *request) variable(name string) string {
 	return text
 }
 
-// owner returns whose sources a scope means: the caller's, or "" for those of
-// the organization.
+// owner returns the owner of the sources in a scope: the caller, or "" for the
+// organization.
 func (r *request) owner(scope string) string {
 	if scope == "organization" {
 		return ""
@@ -68,7 +68,8 @@ func (r *request) owner(scope string) string {
 	return r.caller.Username
 }
 
-// decode reads the body into a struct that fits the contract.
+// decode reads the body into a struct that matches the contract. Its error is a
+// *web.Failure.
 func (r *request) decode(into any) error {
 	if len(r.body) == 0 {
 		return nil
@@ -84,7 +85,7 @@ func (r *request) decode(into any) error {
 	return nil
 }
 
-// serve gives the request its id and turns a panic into an answer.
+// serve assigns the request its id, and turns a panic into a 500.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(headerRequestID)
 	if !requestID().MatchString(id) {
@@ -113,17 +114,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	h.router.ServeHTTP(w, r)
 }
 
-// panicked tells the operator where, but not the value, which may quote a
-// request.
+// panicked logs the type and stack of a panic. It does not log the value, which
+// may quote a request.
 func (h *Handler) panicked(id string, p any) {
 	h.Log.Error("panic in a request", "request_id", id, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 }
 
-// handle checks a request in the order in which its faults are told: who asks,
-// what they may, where, and then what they said.
+// handle checks a request and answers it. The order of the checks decides which
+// problem the caller hears of first: the token, the permission, the workspace,
+// then the content.
 func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 	r := &request{route: t, http: hr, writer: w, query: hr.URL.Query()}
-	// Not every ResponseWriter has deadlines; a server's has.
+	// A ResponseWriter outside a server may have no deadlines.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime + h.Options.MinSequenceWait + answerTime))
 	defer func() {
 		if r.release != nil {
@@ -144,7 +146,7 @@ func (h *Handler) handle(w http.ResponseWriter, hr *http.Request, t route) {
 		h.recordRefusal(r, f)
 		a = f.Answer()
 	}
-	if a != nil { // nil: the client has left, or was answered already
+	if a != nil { // nil: the client has disconnected, or was answered already
 		if !t.open && a.Header.Get(headerSequence) == "" {
 			a.Header.Set(headerSequence, strconv.FormatUint(h.Reads.Position(), 10))
 		}
@@ -179,7 +181,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *request) (*web.Answer, error)
 	return r.route.read(h, r.http.Context(), r)
 }
 
-// authorize fills in the caller and the workspace.
+// authorize sets the caller and the workspace of the request.
 func (h *Handler) authorize(r *request) error {
 	scheme, token, _ := strings.Cut(r.http.Header.Get("Authorization"), " ")
 	refuse := func(message, challenge string) error {
@@ -213,7 +215,8 @@ func (h *Handler) authorize(r *request) error {
 	return nil
 }
 
-// readBody reads, parses and judges the body of a POST or PUT.
+// readBody reads the body of a POST or PUT and validates it against the
+// contract.
 func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	limit := h.Options.MaxBody
 	tooLarge := web.Fail(http.StatusRequestEntityTooLarge, "too_large", "The request is larger than %d bytes; send fewer sources at once", limit)
@@ -229,7 +232,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 		}
 		return web.Malformed(web.Detail{Field: "body", Message: "could not be read to its end"})
 	}
-	// What may take longer than the body is the work.
+	// From here on the work may take longer than reading the body.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if b.Len() == 0 && !r.route.operation.NeedsBody() {
 		return nil
@@ -246,7 +249,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// catchUp waits until this node knows what the caller knows.
+// catchUp waits until this node has read the log up to the sequence that the
+// caller has seen.
 func (h *Handler) catchUp(r *request) error {
 	text := r.http.Header.Get(headerMinSequence)
 	if text == "" {
@@ -257,8 +261,9 @@ func (h *Handler) catchUp(r *request) error {
 		return web.Malformed(web.Detail{Field: headerMinSequence, Message: "must be the number of an earlier answer's " + headerSequence})
 	}
 	if sequence > h.Reads.Position() {
-		// Waiting for what no answer can have told would only take a place. The log
-		// may not answer now, and then the wait tells.
+		// A sequence beyond the end of the log cannot come from an answer of
+		// ours; waiting for it would only hold a place. If the log does not
+		// answer, the wait fails by itself.
 		if _, last, _, err := h.History.State(r.http.Context()); err == nil && sequence > last {
 			return web.Malformed(web.Detail{Field: headerMinSequence, Message: fmt.Sprintf("lies beyond the end of the log, which is at %d; is it of another log?", last)})
 		}

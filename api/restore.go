@@ -63,9 +63,9 @@ func (h *Handler) planRestore(r *request, _ idempotency.Seed, prior []idempotenc
 	return j, nil
 }
 
-// restorable returns the sources that a restore means: those of the ids, also
-// ones that are there or destroyed, whose outcome says so; or those that were
-// there at a time and are removed now.
+// restorable returns the sources that a restore selects: those with the given
+// ids, even if they exist or are destroyed, because their outcome says so; or
+// those that existed at a time and are removed now.
 func (h *Handler) restorable(r *request, owner string, body restoreRequest) ([]projections.Source, error) {
 	if body.SourceIDs != nil {
 		return h.pick(r, owner, *body.SourceIDs, func(*projections.Source) bool { return true })
@@ -94,8 +94,8 @@ func (h *Handler) restorable(r *request, owner string, body restoreRequest) ([]p
 	return then, nil
 }
 
-// dryRestore answers what would come back, as far as can be told before it is
-// done: the history has the last word.
+// dryRestore answers with what a restore would bring back, judged by the read
+// model. The restore itself judges by the history.
 func (h *Handler) dryRestore(j *job, sources []projections.Source, body restoreRequest) (*job, error) {
 	var back, unchanged []string
 	var failed []failedSource
@@ -163,12 +163,7 @@ func composeRestore(ids *[]string, j *job, op projections.Operation) (*web.Answe
 		}
 	}
 	if len(back)+len(unchanged) == 0 {
-		return nil, none("No data source was restored", failed, func(f failedSource) string {
-			if ids == nil {
-				return f.Name
-			}
-			return fmt.Sprintf("source_ids[%d]", slices.Index(*ids, f.SourceID))
-		})
+		return nil, none("No data source was restored", failed, fieldOf(ids))
 	}
 	data := restored(back, unchanged, op.ID)
 	if failed != nil {

@@ -12,7 +12,7 @@ import (
 	"headwater/api/web"
 )
 
-// The two places at which the API is mounted; see openapi.yaml, servers.
+// The two base paths of the API; see servers in openapi.yaml.
 const (
 	basePath    = "/api/v1"
 	tenantPath  = "/jarvispy/{org}/{user}/api/v1"
@@ -22,15 +22,15 @@ const (
 // read answers a GET or a DELETE.
 type read func(h *Handler, ctx context.Context, r *request) (*web.Answer, error)
 
-// route is one operation of the contract.
+// route is an operation of the contract and the function that carries it out.
 type route struct {
 	method, path string // as in openapi.yaml
 	open         bool   // needs no token; also served at the root
-	read         read   // of a GET
-	plan         plan   // of a call that sends commands
-	act          act    // of another POST
-	unkept       bool   // the answer of act shows a secret
-	anyRole      bool   // a viewer may call it, too
+	read         read   // for a GET or DELETE
+	plan         plan   // for a call that sends commands
+	act          act    // for a POST that sends no command
+	unkept       bool   // the answer of act shows a secret and is not stored
+	anyRole      bool   // a viewer may call it too
 
 	operation *contract.Operation
 }
@@ -38,7 +38,8 @@ type route struct {
 func (h *Handler) table() []route {
 	const data = "/data/{workspace_id}"
 	return []route{
-		// The router tries one after another, so what is asked for most comes first.
+		// The router tries routes in order, so the most frequent ones come
+		// first.
 		{method: http.MethodGet, path: data + "/list", read: (*Handler).list},
 		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
 		{method: http.MethodPost, path: data + "/connect", plan: (*Handler).planConnect},
@@ -84,10 +85,10 @@ func (h *Handler) table() []route {
 	}
 }
 
-// routes mounts every operation. It fails for one that the contract lacks.
+// routes mounts every operation. It fails if the contract lacks one of them.
 func (h *Handler) routes() (*mux.Router, error) {
-	// An encoded slash belongs to a name, and a path that needs cleaning is a
-	// mistake to tell, not to redirect.
+	// An encoded slash is part of a name. A path that needs cleaning is a 404
+	// rather than a redirect.
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	byPath := map[string][]route{}
 	var paths []string
@@ -117,7 +118,7 @@ func (h *Handler) routes() (*mux.Router, error) {
 	return router, nil
 }
 
-// dispatch picks the operation of the path that has the request's method.
+// dispatch calls the operation of the path that has the request's method.
 func (h *Handler) dispatch(w http.ResponseWriter, r *http.Request, methods []route) {
 	method := r.Method
 	if method == http.MethodHead {

@@ -32,12 +32,13 @@ type scheduleRequest struct {
 	Options    *syncOptions `json:"sync_options"`
 }
 
-// scheduled returns the source of the path, or a 404 as for one that nobody has.
+// scheduled returns the source named by the path, or a 404 if the caller has no
+// such source.
 func (h *Handler) scheduled(r *request) (projections.Source, error) {
 	return h.one(r, r.query.Get("scope"), r.variable("source_id"))
 }
 
-// planSchedule gives a source a schedule in the place of the one it had.
+// planSchedule plans to set a source's schedule, replacing the one it had.
 func (h *Handler) planSchedule(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body scheduleRequest
 	if err := r.decode(&body); err != nil {
@@ -68,7 +69,7 @@ func (h *Handler) planSchedule(r *request, _ idempotency.Seed, prior []idempoten
 	return h.reschedule(source, prior, &checked.Schedule, "The schedule was not changed"), nil
 }
 
-// planUnschedule takes a source's schedule away.
+// planUnschedule plans to remove a source's schedule.
 func (h *Handler) planUnschedule(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	source, err := h.scheduled(r)
 	if err != nil {
@@ -77,8 +78,8 @@ func (h *Handler) planUnschedule(r *request, _ idempotency.Seed, prior []idempot
 	return h.reschedule(source, prior, nil, "The schedule was not removed"), nil
 }
 
-// scheduledOptions checks the options of the syncs that a schedule begins, as a
-// sync's are checked, and returns them as the schedule keeps them.
+// scheduledOptions validates the sync options of a schedule as those of a sync,
+// and returns them as the schedule stores them.
 func (h *Handler) scheduledOptions(source projections.Source, asked *syncOptions) (json.RawMessage, error) {
 	options, err := asked.command()
 	if err != nil || reflect.ValueOf(options).IsZero() {
@@ -96,12 +97,13 @@ func (h *Handler) scheduledOptions(source projections.Source, asked *syncOptions
 	return json.Marshal(fitting[source.Address.Source])
 }
 
-// badSchedule is the answer to a schedule that cannot be.
+// badSchedule returns the failure for an invalid schedule.
 func badSchedule(reason event.Reason, field, message string) *web.Failure {
 	return web.Fail(http.StatusUnprocessableEntity, string(reason), "The schedule cannot be: %s %s", field, message).With(web.Detail{Field: field, Message: message, Reason: string(reason)})
 }
 
-// reschedule is the job that gives a source another schedule, or none.
+// reschedule returns the job that sets a source's schedule, or removes it if to
+// is nil.
 func (h *Handler) reschedule(source projections.Source, prior []idempotency.Target, to *event.Schedule, failed string) *job {
 	j := &job{kind: event.KindSchedule, owner: source.Address.Owner, targets: prior}
 	if prior == nil {
@@ -127,7 +129,7 @@ func (h *Handler) reschedule(source projections.Source, prior []idempotency.Targ
 	return j
 }
 
-// schedule answers when a source is synced by itself.
+// schedule answers with a source's schedule.
 func (h *Handler) schedule(_ context.Context, r *request) (*web.Answer, error) {
 	source, err := h.scheduled(r)
 	if err != nil {
@@ -136,11 +138,11 @@ func (h *Handler) schedule(_ context.Context, r *request) (*web.Answer, error) {
 	return h.showSchedule(source, "")
 }
 
-// upcomingRuns is how many runs an answer tells of.
+// upcomingRuns is the number of next runs in an answer.
 const upcomingRuns = 5
 
-// showSchedule answers a source's schedule, with its next runs and how late the
-// next one is already.
+// showSchedule answers with a source's schedule, its next runs, and how late the
+// next run already is.
 func (h *Handler) showSchedule(source projections.Source, operation string) (*web.Answer, error) {
 	data := map[string]any{"source_id": source.Address.Source, "source_name": source.Name, "schedule": nil}
 	if operation != "" {
@@ -179,8 +181,8 @@ func (h *Handler) showSchedule(source projections.Source, operation string) (*we
 	return web.Success(http.StatusOK, message, data)
 }
 
-// orphaned says that the source whose syncs a schedule goes by is not there, "" if
-// it is.
+// orphaned returns a message if the source that a schedule follows does not
+// exist, else "".
 func (h *Handler) orphaned(source projections.Source) string {
 	other := source.Address
 	other.Source = source.Schedule.After
@@ -190,8 +192,8 @@ func (h *Handler) orphaned(source projections.Source) string {
 	return ""
 }
 
-// upcoming returns when the next runs of a source's schedule are due, none while
-// it is paused or where no clock decides.
+// upcoming returns when the next runs of a source's schedule are due. It returns
+// none while the schedule is paused, or if it follows another source.
 func upcoming(source projections.Source, now time.Time) ([]time.Time, error) {
 	s := source.Schedule
 	if s.Paused {

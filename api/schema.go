@@ -12,7 +12,7 @@ import (
 	"headwater/projections"
 )
 
-// schema answers a version of one source's schema.
+// schema answers with one version of a source's schema.
 func (h *Handler) schema(_ context.Context, r *request) (*web.Answer, error) {
 	asOf, err := h.asOf(r)
 	if err != nil {
@@ -36,7 +36,7 @@ func (h *Handler) schema(_ context.Context, r *request) (*web.Answer, error) {
 	return a, nil
 }
 
-// schemaHistory answers the versions of one source's schema.
+// schemaHistory answers with the versions of a source's schema.
 func (h *Handler) schemaHistory(_ context.Context, r *request) (*web.Answer, error) {
 	page, err := h.Reads.SchemaHistory(r.source(), r.limit(), r.query.Get("cursor"))
 	if err != nil {
@@ -45,7 +45,7 @@ func (h *Handler) schemaHistory(_ context.Context, r *request) (*web.Answer, err
 	return r.page(web.Count(page.Count, "version"), page), nil
 }
 
-// schemaColumns answers what became of the columns of one table.
+// schemaColumns answers with the history of one table's columns.
 func (h *Handler) schemaColumns(_ context.Context, r *request) (*web.Answer, error) {
 	table, column := r.query.Get("table"), r.query.Get("column")
 	page, err := h.Reads.Columns(projections.ColumnQuery{Address: r.source(), Table: table, Column: column})
@@ -65,15 +65,15 @@ func (h *Handler) schemaColumns(_ context.Context, r *request) (*web.Answer, err
 	return r.page(web.Count(page.Count, "column"), page), nil
 }
 
-// source returns the address that the query names.
+// source returns the address of the source that the query names.
 func (r *request) source() event.Address {
 	return event.Address{
 		Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(r.query.Get("scope")), Source: r.query.Get("source_id"),
 	}
 }
 
-// schemaFailure tells a source that is not there from one whose schema is not
-// known.
+// schemaFailure returns the failure for a schema that cannot be read. It
+// distinguishes an unknown source from a source whose schema is not known yet.
 func (h *Handler) schemaFailure(r *request, err error, asOf uint64) error {
 	if !errors.Is(err, projections.ErrNotFound) {
 		return readFailure(err)

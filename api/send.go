@@ -16,12 +16,13 @@ import (
 	"headwater/projections"
 )
 
-// sendAtOnce bounds how many commands of one request are published at a time.
+// sendAtOnce is how many commands of one request are published concurrently.
 const sendAtOnce = 8
 
-// send publishes the command of every target. A target whose command the bus
-// did not take is ended as failed, so that the operation ends; when that cannot
-// be recorded either, it is unknown what was taken and the error is a 503.
+// send publishes the command of every target. If the bus does not accept a
+// command, its target is recorded as failed, so that the operation ends. If that
+// cannot be recorded either, it is unknown which commands were stored, and send
+// returns a 503.
 func (t *task) send(ctx context.Context) error {
 	sending, cancel := context.WithTimeout(ctx, t.h.Options.Send)
 	defer cancel()
@@ -40,7 +41,7 @@ func (t *task) send(ctx context.Context) error {
 	for i, target := range t.targets {
 		switch {
 		case target.Attached:
-		case len(t.targets) == 1: // as most are
+		case len(t.targets) == 1: // the usual case
 			one(i)
 		default:
 			places <- struct{}{}
@@ -64,7 +65,7 @@ func (t *task) send(ctx context.Context) error {
 		if done {
 			continue
 		}
-		// The target has failed, so nobody opens its secret any more.
+		// The target has failed and no worker will need its secret.
 		if refs[i] != "" {
 			err = errors.Join(err, t.h.Vault.Forget(recording, t.address(t.targets[i].SourceID), refs[i]))
 		}
@@ -73,8 +74,8 @@ func (t *task) send(ctx context.Context) error {
 	return nil
 }
 
-// sendOne publishes one command and returns the reference of the secret that
-// was sealed for it, also with an error.
+// sendOne publishes one command. It returns the reference of the secret that was
+// sealed for it, even with an error.
 func (t *task) sendOne(ctx context.Context, i int) (ref string, err error) {
 	data, err := t.payload(ctx, t.targets[i])
 	if err != nil {
@@ -95,9 +96,9 @@ func (t *task) sendOne(ctx context.Context, i int) (ref string, err error) {
 
 func (t *task) commandID(i int) string { return t.seed.UUID("command", strconv.Itoa(i)) }
 
-// reject ends a target in the log, unless a worker that got the command
-// nevertheless has ended it, and reports whether that one carried it out. A
-// worker that gets it later finds the target ended and leaves it.
+// reject records that a target failed, unless a worker that received the command
+// has ended the target already. It returns true if that worker completed it. A
+// worker that receives the command later finds the target ended and drops it.
 func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 	address, op := t.address(t.targets[i].SourceID), t.operation(i)
 	op.Final = true
@@ -125,7 +126,7 @@ func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 	}
 }
 
-// statusBy returns what became of a target by that sequence of the log.
+// statusBy returns the status of a target as of that sequence of the log.
 func (t *task) statusBy(ctx context.Context, sequence uint64, i int) (string, error) {
 	if err := t.h.Reads.Wait(ctx, sequence); err != nil {
 		return "", err

@@ -11,18 +11,18 @@ import (
 	"headwater/api/web"
 )
 
-// connectors answers what can be connected.
+// connectors answers with the connectors of this build.
 func (h *Handler) connectors(_ context.Context, _ *request) (*web.Answer, error) {
 	all := h.Connectors.Describe()
 	return web.Success(http.StatusOK, web.Count(len(all), "connector"), all)
 }
 
-// healthz answers that the process is alive.
+// healthz answers 200 while the process is alive.
 func (h *Handler) healthz(context.Context, *request) (*web.Answer, error) {
 	return web.Success(http.StatusOK, "alive", nil)
 }
 
-// readyz answers whether this node can serve.
+// readyz answers whether this node can serve: 200 or 503.
 func (h *Handler) readyz(ctx context.Context, _ *request) (*web.Answer, error) {
 	select {
 	case <-h.draining:
@@ -33,7 +33,8 @@ func (h *Handler) readyz(ctx context.Context, _ *request) (*web.Answer, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := h.Ready(ctx); err != nil {
-			// Anybody may ask, so a cause that may name hosts is not told.
+			// Anybody may ask, so the answer omits a cause that might name
+			// hosts.
 			why := "The node is not ready; its log says why"
 			var told interface{ Told() string }
 			if errors.As(err, &told) {
@@ -51,22 +52,23 @@ var openapi []byte
 //go:embed asyncapi.yaml
 var asyncapi []byte
 
-// openapi answers the contract of the calls.
+// openapi answers with the contract of the calls.
 func (h *Handler) openapi(context.Context, *request) (*web.Answer, error) {
 	return document("application/yaml", openapi), nil
 }
 
-// asyncapi answers the contract of the events.
+// asyncapi answers with the contract of the events.
 func (h *Handler) asyncapi(context.Context, *request) (*web.Answer, error) {
 	return document("application/yaml", asyncapi), nil
 }
 
-// document answers what is the same for everybody until the next build.
+// document answers with a file that changes only with the build.
 func document(kind string, body []byte) *web.Answer {
 	return &web.Answer{Status: http.StatusOK, Header: http.Header{"Content-Type": {kind}, "Cache-Control": {"max-age=300"}}, Body: body}
 }
 
-// payloadSchema answers the JSON Schema of an event's or a command's payload.
+// payloadSchema answers with the JSON Schema of an event's or a command's
+// payload.
 func (h *Handler) payloadSchema(_ context.Context, r *request) (*web.Answer, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(r.variable("name"), ".json"), ".v1")
 	schema, ok := h.schemas[name]

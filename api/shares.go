@@ -20,20 +20,20 @@ func (r *request) ofOrganization(most int64) quota.Share {
 	return quota.Share{Key: "o\x00" + r.caller.Organization, Most: most, Whom: "The organization has"}
 }
 
-// commandShares are what a command takes one of.
+// commandShares are the shares that each command takes one of.
 func (h *Handler) commandShares(r *request) []quota.Share {
 	most := h.Options.MaxInFlight
 	return []quota.Share{r.ofWorkspace(most), r.ofOrganization(4 * int64(most))}
 }
 
-// streamShares are what a stream of events takes one of.
+// streamShares are the shares that each event stream takes one of.
 func (h *Handler) streamShares(r *request) []quota.Share {
 	most := h.Options.MaxStreams
 	return []quota.Share{r.ofUser(most), r.ofWorkspace(4 * most), r.ofOrganization(16 * int64(most))}
 }
 
-// hold has the request take n of some shares until it was answered, or returns
-// the refusal.
+// hold takes n of each share until the request has been answered. If a share is
+// used up it returns the failure that refuse makes of it.
 func (r *request) hold(l *quota.Limiter, n int64, refuse func(*quota.Share) *web.Failure, shares ...quota.Share) error {
 	if full := l.Enter(n, shares...); full != nil {
 		return refuse(full)
@@ -48,11 +48,12 @@ func (r *request) hold(l *quota.Limiter, n int64, refuse func(*quota.Share) *web
 	return nil
 }
 
-// smallAnswer is what nobody counts, in bytes: the connection takes it.
+// smallAnswer is the size in bytes up to which an answer is not counted as
+// unread: the connection buffers it.
 const smallAnswer = 64 << 10
 
-// writable counts the bytes of a large answer as not taken, until the request
-// is released. It returns the answer, or the refusal in its place.
+// writable counts the bytes of a large answer as unread until the request is
+// released. It returns the answer, or a 429 in its place.
 func (h *Handler) writable(r *request, a *web.Answer) *web.Answer {
 	n := int64(a.Size())
 	if n <= smallAnswer || r.caller.Organization == "" {

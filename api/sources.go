@@ -14,8 +14,8 @@ import (
 	"headwater/projections"
 )
 
-// jobOf returns a job whose targets are those of before, for a request that is
-// taken up again, or the sources that it chooses.
+// jobOf returns a job for the sources that a request selects. A request that is
+// being resumed has its prior targets.
 func (h *Handler) jobOf(r *request, kind, owner string, ids *[]string, prior []idempotency.Target) (*job, error) {
 	j := &job{kind: kind, owner: owner, targets: prior}
 	if prior != nil {
@@ -31,10 +31,9 @@ func (h *Handler) jobOf(r *request, kind, owner string, ids *[]string, prior []i
 	return j, nil
 }
 
-// chosen returns the sources that a request means: those of the ids, without
-// repeats, or all of the workspace and owner where ids is absent or null. An id
-// that is foreign, missing or removed is a 404 that names it, whoever it belongs
-// to.
+// chosen returns the sources with the given ids, without repeats, or all sources
+// of the workspace and owner if ids is nil (absent or null in the request). An
+// id that is unknown, removed or somebody else's is a 404 that names it.
 func (h *Handler) chosen(r *request, owner string, ids *[]string) ([]projections.Source, error) {
 	if ids == nil {
 		all, _, err := h.Reads.Sources(projections.ListQuery{Organization: r.caller.Organization, Workspace: r.workspace, Owner: owner})
@@ -43,8 +42,8 @@ func (h *Handler) chosen(r *request, owner string, ids *[]string) ([]projections
 	return h.pick(r, owner, *ids, func(s *projections.Source) bool { return !s.Removed })
 }
 
-// pick returns the sources of the ids that fit, without repeats, or a 404 that
-// names the others.
+// pick returns the sources with the given ids that satisfy fits, without
+// repeats, or a 404 that names the others.
 func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projections.Source) bool) ([]projections.Source, error) {
 	var sources []projections.Source
 	var missing []web.Detail
@@ -70,7 +69,7 @@ func (h *Handler) pick(r *request, owner string, ids []string, fits func(*projec
 	return sources, nil
 }
 
-// noSource is the answer to ids that are foreign, removed or made up.
+// noSource returns the 404 for ids of sources that do not exist for the caller.
 func noSource(missing ...web.Detail) *web.Failure {
 	f := web.Fail(http.StatusNotFound, "not_found", "There is no such source in this workspace and scope").With(missing...)
 	if len(missing) == 1 {
@@ -79,7 +78,7 @@ func noSource(missing ...web.Detail) *web.Failure {
 	return f
 }
 
-// failedSource is one source that a request could not be carried out for.
+// failedSource is a source for which a request failed.
 type failedSource struct {
 	Name     string       `json:"name"`
 	Error    string       `json:"error"`
@@ -87,7 +86,7 @@ type failedSource struct {
 	SourceID string       `json:"source_id,omitempty"`
 	Details  []web.Detail `json:"details,omitempty"`
 
-	at int // place in the request
+	at int // index in the request
 }
 
 // failedTarget says why a target has no result.
@@ -105,7 +104,7 @@ func failedTarget(t idempotency.Target, g *projections.Target) failedSource {
 	return f
 }
 
-// reported returns what an operation says of the target with that index.
+// reported returns the operation's target with that index, or nil.
 func reported(op projections.Operation, index int) *projections.Target {
 	at := slices.IndexFunc(op.Targets, func(g projections.Target) bool { return g.Index == index })
 	if at < 0 {
@@ -114,8 +113,8 @@ func reported(op projections.Operation, index int) *projections.Target {
 	return &op.Targets[at]
 }
 
-// none is the answer to a request of which nothing was carried out. field names
-// the place of a source in the request.
+// none returns the failure of a request for which no source completed. field
+// returns the path of a source in the request.
 func none(what string, failed []failedSource, field func(failedSource) string) *web.Failure {
 	reasons := make([]event.Reason, len(failed))
 	var details []web.Detail

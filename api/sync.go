@@ -22,9 +22,9 @@ type syncRequest struct {
 	Options   *syncOptions `json:"sync_options"`
 }
 
-// planSync attaches to the syncs that run already: a command for those would
-// queue behind them. A request with options of its own is refused then, for a
-// running sync does not take them.
+// planSync follows syncs that are running already, because another sync command
+// would queue behind them. A request with options of its own is then refused: a
+// running sync cannot take them.
 func (h *Handler) planSync(r *request, s idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body syncRequest
 	if err := r.decode(&body); err != nil {
@@ -74,7 +74,7 @@ func (h *Handler) planSync(r *request, s idempotency.Seed, prior []idempotency.T
 	return j, nil
 }
 
-// busy refuses options where a source is syncing already.
+// busy refuses a request with options if one of its sources is syncing already.
 func busy(sources []projections.Source, options command.SyncOptions, ids *[]string) error {
 	if reflect.ValueOf(options).IsZero() {
 		return nil
@@ -92,7 +92,7 @@ func busy(sources []projections.Source, options command.SyncOptions, ids *[]stri
 	return none("No data source was synced", failed, fieldOf(ids))
 }
 
-// fieldOf returns how an error names a source of a request.
+// fieldOf returns a function that names a source of the request in errors.
 func fieldOf(ids *[]string) func(failedSource) string {
 	return func(f failedSource) string {
 		if ids == nil {
@@ -118,7 +118,7 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 		g := reported(op, i)
 		id := t.SyncID
 		if g != nil && g.SyncID != "" {
-			id = g.SyncID // it may have been attached to another one
+			id = g.SyncID // it may have been attached to another sync
 		}
 		sync, err := h.Reads.Sync(r.caller.Organization, r.workspace, id)
 		if errors.Is(err, projections.ErrNotFound) {
@@ -159,7 +159,7 @@ func (h *Handler) composeSync(r *request, ids *[]string, j *job, op projections.
 	return web.Success(http.StatusOK, message, synced(records, syncs, op.ID))
 }
 
-// neverSynced stands for a sync that ended before it began.
+// neverSynced returns the document of a sync that ended before it started.
 func neverSynced(f failedSource, g *projections.Target) (json.RawMessage, error) {
 	status := projections.StatusFailed
 	if g != nil && g.Status == projections.StatusCancelled {

@@ -19,21 +19,21 @@ import (
 	"headwater/projections"
 )
 
-// CheckSync says what of the options a source with these tables, which keeps
-// others, cannot meet, and returns the options without what names tables that it
-// lacks. syncoptions.CheckCall is one.
+// CheckSync validates sync options against a source with these tables that
+// stores the options kept. It returns the options without those that name tables
+// the source lacks, and the problems. syncoptions.CheckCall implements it.
 type CheckSync func(o, kept command.SyncOptions, tables []event.Table, reached syncoptions.Reached) (
 	fitting command.SyncOptions, problems []syncoptions.Problem)
 
-// cursorText is a cursor value as text. A number in JSON is as good, and keeps
-// its digits.
+// cursorText is a cursor value as text. In JSON it may also be a number, whose
+// digits are preserved.
 type cursorText string
 
 // UnmarshalJSON reads a JSON string or number.
 func (c *cursorText) UnmarshalJSON(b []byte) error {
 	var text string
 	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '"' {
-		*c = cursorText(b) // the contract lets nothing else through
+		*c = cursorText(b) // the contract allows nothing but a number here
 		return nil
 	}
 	err := json.Unmarshal(b, &text)
@@ -82,7 +82,8 @@ const (
 	modeIncremental = "incremental"
 )
 
-// command returns the options as workers take them.
+// command returns the options as workers receive them. Its error is a
+// *web.Failure.
 func (o *syncOptions) command() (command.SyncOptions, error) {
 	if o == nil {
 		return command.SyncOptions{}, nil
@@ -110,13 +111,14 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 	}, nil
 }
 
-// fit checks the options against what is known of the sources, and returns those
-// that each is to be sent. What names tables applies to the sources that have
-// them. A table that none is known to have is looked for in each of them by its
-// worker: it may be new. Of a sync of everything, sources that have none of the
-// tables asked for are left out. What else a source cannot meet is a failure
-// that names it, before anything starts. A source whose schema is not known yet
-// is judged by its worker.
+// fit validates the options against the known schemas of the sources, and
+// returns the options to send to each source.
+//
+// An option that names a table applies to the sources that have the table. If no
+// source is known to have it, every worker looks for it, since it may be new. In
+// a sync of all sources, those with none of the requested tables are left out.
+// Any other option that a source cannot satisfy is a failure that names the
+// source. A source whose schema is not known yet is judged by its worker.
 func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, everything bool) ([]projections.Source, map[string]command.SyncOptions, error) {
 	options := map[string]command.SyncOptions{}
 	if h.CheckSync == nil || plainSync(asked) && !slices.ContainsFunc(sources, func(s projections.Source) bool { return len(s.Sync) > 0 }) {
@@ -127,7 +129,7 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 	}
 	var wrong []web.Detail
 	fits := make([]fitted, len(sources))
-	absent := map[string]int{} // field to how many sources lack what it names
+	absent := map[string]int{} // by field: how many sources lack what it names
 	lacking := map[string]web.Detail{}
 	var fields []string
 	for i, s := range sources {
@@ -173,7 +175,7 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 		case none && everything:
 			continue
 		case none:
-			fitting.Tables = asked.Tables // for its worker to refuse
+			fitting.Tables = asked.Tables // its worker refuses them
 		}
 		taken = append(taken, s)
 		options[s.Address.Source] = fitting
@@ -181,19 +183,19 @@ func (h *Handler) fit(sources []projections.Source, asked command.SyncOptions, e
 	return taken, options, nil
 }
 
-// fitted is what of the options one source can meet.
+// fitted is the options that one source can satisfy.
 type fitted struct {
 	options command.SyncOptions
-	known   bool // its tables are
+	known   bool // its schema is known
 }
 
-// namesTable reports whether what no source is known to have is a table, and not
-// a column of one that is known.
+// namesTable reports whether a missing name is that of a table, rather than that
+// of a column of a known table.
 func namesTable(field string, d web.Detail) bool {
 	return d.Reason == string(event.ReasonNotFound) && !strings.Contains(field, ".exclude[")
 }
 
-// keep takes over from the options asked for what a field of them says, such as
+// keep copies one field from the requested options, such as
 // sync_options.tables[1] or sync_options.start_from.orders.
 func keep(fitting *command.SyncOptions, asked command.SyncOptions, field string) {
 	field = strings.TrimPrefix(field, "sync_options.")
@@ -235,16 +237,16 @@ func keepNamed[V any](to *map[string]V, from map[string]V, name string) {
 	*to = m
 }
 
-// plainSync reports whether options name nothing that a source could lack: its
-// schema, which may be wide, need not be read then.
+// plainSync reports whether the options name nothing that a source could lack.
+// The schema, which may be large, need not be read then.
 func plainSync(o command.SyncOptions) bool {
-	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract was checked
+	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract has validated these
 	o.OnReplaced, o.OnColumnsChanged, o.Maintenance, o.Always = "", "", "", false
 	return reflect.DeepEqual(o, command.SyncOptions{})
 }
 
-// fitAgain returns the options for one of n sources of a request that was planned
-// before.
+// fitAgain returns the options for one of n sources of a request that is being
+// resumed.
 func (h *Handler) fitAgain(r *request, owner, source string, n int, asked command.SyncOptions) (command.SyncOptions, error) {
 	if h.CheckSync == nil || n == 1 {
 		return asked, nil
@@ -261,8 +263,8 @@ func (h *Handler) fitAgain(r *request, owner, source string, n int, asked comman
 	return fitting, nil
 }
 
-// fitOne checks the options against one source, and reports whether its tables
-// are known.
+// fitOne validates the options against one source, and reports whether its
+// schema is known.
 func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitting command.SyncOptions, known bool, problems []syncoptions.Problem, err error) {
 	schema, err := h.Reads.Schema(s.Address, 0)
 	if err != nil && !errors.Is(err, projections.ErrNotFound) {
@@ -286,7 +288,7 @@ func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitti
 	return fitting, known, problems, failed
 }
 
-// unfit is the answer to options that cannot be met.
+// unfit returns the failure for options that cannot be satisfied.
 func unfit(wrong []web.Detail) *web.Failure {
 	reasons := make([]event.Reason, len(wrong))
 	for i, d := range wrong {

@@ -15,7 +15,7 @@ import (
 	"headwater/projections"
 )
 
-// syncs answers the syncs of a scope, newest first.
+// syncs answers with the syncs of a scope, newest first.
 func (h *Handler) syncs(_ context.Context, r *request) (*web.Answer, error) {
 	page, err := h.Reads.Syncs(projections.SyncQuery{
 		Organization: r.caller.Organization, Workspace: r.workspace, Owners: []string{r.owner(r.query.Get("scope"))},
@@ -27,7 +27,7 @@ func (h *Handler) syncs(_ context.Context, r *request) (*web.Answer, error) {
 	return r.page(web.Count(page.Count, "sync"), page), nil
 }
 
-// sync answers one sync with its tables. One of another user is not there.
+// sync answers with one sync and its tables. A sync of another user is a 404.
 func (h *Handler) sync(_ context.Context, r *request) (*web.Answer, error) {
 	sync, err := h.findSync(r)
 	if err != nil {
@@ -41,7 +41,7 @@ func (h *Handler) sync(_ context.Context, r *request) (*web.Answer, error) {
 	return a, nil
 }
 
-// findSync returns the sync of the path. One of another user is not there.
+// findSync returns the sync named by the path. A sync of another user is a 404.
 func (h *Handler) findSync(r *request) (projections.Sync, error) {
 	id := r.variable("sync_id")
 	sync, err := h.Reads.Sync(r.caller.Organization, r.workspace, id)
@@ -54,11 +54,11 @@ func (h *Handler) findSync(r *request) (projections.Sync, error) {
 	return sync, err
 }
 
-// syncLook is how often the end of a sync is looked for that is cancelled.
+// syncLook is how often to check whether a cancelled sync has ended.
 const syncLook = 50 * time.Millisecond
 
-// planCancelSync asks one sync to stop and leaves the others of its operation.
-// As planCancel it waits for what it cancels.
+// planCancelSync asks one sync to stop; other syncs of its operation go on. Like
+// planCancel, its answer waits for what it cancels.
 func (h *Handler) planCancelSync(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	sync, err := h.findSync(r)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"headwater/projections"
 )
 
-// landedTable is where a table lies at the moment.
+// landedTable says where a table is stored now.
 type landedTable struct {
 	SourceID  string `json:"source_id"`
 	Source    string `json:"source"`
@@ -22,10 +22,10 @@ type landedTable struct {
 	Location  string `json:"location"`
 	Metadata  string `json:"metadata_location"`
 	Records   int64  `json:"records"`
-	// FreshUntil is up to when the lake is complete.
+	// FreshUntil is the time up to which the landed table is complete.
 	FreshUntil *time.Time `json:"fresh_until"`
 	SyncID     string     `json:"sync_id"`
-	// Storage is what a reader of a bucket must know beside the address.
+	// Storage has the settings that a reader of a bucket needs besides the URL.
 	Storage map[string]string `json:"storage,omitempty"`
 }
 
@@ -35,7 +35,7 @@ func (t landedTable) called(name string) bool {
 	return name == "" || t.Name == name || t.Namespace != "" && t.Namespace+"."+t.Name == name
 }
 
-// full returns the table's name with its schema's, where it has one.
+// full returns "namespace.name", or the name alone if there is no namespace.
 func (t landedTable) full() string {
 	if t.Namespace == "" {
 		return t.Name
@@ -43,11 +43,12 @@ func (t landedTable) full() string {
 	return t.Namespace + "." + t.Name
 }
 
-// mostTables is a page of tables, of which each is looked up in the catalog.
+// mostTables is the largest page. Each table of a page is looked up in the
+// catalog.
 const mostTables = 100
 
-// tables answers where the landed tables of a scope or source lie, by source and
-// name.
+// tables answers with the storage location of the landed tables of a scope or
+// source, sorted by source and name.
 func (h *Handler) tables(ctx context.Context, r *request) (*web.Answer, error) {
 	sequence := h.Reads.Position()
 	all, err := h.landed(r)
@@ -74,7 +75,7 @@ func (h *Handler) tables(ctx context.Context, r *request) (*web.Answer, error) {
 		address := r.source()
 		address.Source = t.SourceID
 		if t.Location, t.Metadata, err = h.Lake.Place(ctx, address, t.Namespace, t.Name); errors.Is(err, ErrNotLanded) {
-			continue // it was dropped meanwhile
+			continue // dropped since the list was read
 		}
 		if err != nil {
 			return nil, err
@@ -89,8 +90,8 @@ func (h *Handler) tables(ctx context.Context, r *request) (*web.Answer, error) {
 	return r.page(web.Count(len(page), "table"), projections.Page{JSON: encoded, Count: len(page), Next: next, Sequence: sequence}), nil
 }
 
-// landed returns the tables of the source that the query names, or of all of its
-// scope, in the order of their keys.
+// landed returns the tables of the source that the query names, or of all
+// sources of its scope, sorted by key.
 func (h *Handler) landed(r *request) ([]landedTable, error) {
 	var sources []projections.Source
 	if id := r.query.Get("source_id"); id != "" {
@@ -109,7 +110,7 @@ func (h *Handler) landed(r *request) ([]landedTable, error) {
 	for _, source := range sources {
 		tables, err := h.Reads.LandedTables(source.Address)
 		if errors.Is(err, projections.ErrNotFound) {
-			continue // removed meanwhile
+			continue // removed since the list was read
 		}
 		if err != nil {
 			return nil, err

@@ -48,8 +48,8 @@ func (h *Handler) planTest(r *request, s idempotency.Seed, prior []idempotency.T
 	return j, nil
 }
 
-// composeTest answers how far the test came. A connection that does not work is
-// an answer, not an error.
+// composeTest answers with the steps of a connection test. A connection that
+// does not work is an answer with status error, not a failure.
 func composeTest(connector string, j *job, op projections.Operation) (*web.Answer, error) {
 	g := reported(op, 0)
 	steps := []event.TestStep{}

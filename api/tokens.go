@@ -19,14 +19,14 @@ import (
 	"headwater/projections"
 )
 
-// Bounds of API tokens.
+// Limits of API tokens.
 const (
-	tokenTime    = 90 * 24 * time.Hour      // that one is valid without expires_at
-	maxTokenTime = 5 * 366 * 24 * time.Hour // and at most
-	maxTokens    = 200                      // active ones of one user
-	allPlaces    = "*"                      // of workspaces
+	tokenTime    = 90 * 24 * time.Hour      // lifetime without expires_at
+	maxTokenTime = 5 * 366 * 24 * time.Hour // longest lifetime
+	maxTokens    = 200                      // active tokens of one user
+	allPlaces    = "*"                      // stands for all workspaces
 	mostPlaces   = 100                      // workspaces of one token
-	useTime      = 5 * time.Second          // to write that one was used
+	useTime      = 5 * time.Second          // time to record that a token was used
 )
 
 type tokenRequest struct {
@@ -36,8 +36,8 @@ type tokenRequest struct {
 	ExpiresAt  *time.Time `json:"expires_at"`
 }
 
-// tokenDoc is an API token as it is shown, with the token itself in the one answer
-// that makes it.
+// tokenDoc is an API token as the API shows it. The secret text is in the one
+// answer that creates it.
 type tokenDoc struct {
 	ID         string     `json:"id"`
 	Name       string     `json:"name"`
@@ -54,10 +54,11 @@ type tokenDoc struct {
 	Token      string     `json:"token,omitempty"`
 }
 
-// ranks orders the roles.
+// ranks orders the roles from least to most permitted.
 var ranks = map[string]int{auth.RoleViewer: 0, auth.RoleEditor: 1, auth.RoleAdmin: 2}
 
-// createToken makes an API token that may no more than its maker.
+// createToken creates an API token. It may not permit more than its creator's
+// token.
 func (h *Handler) createToken(ctx context.Context, r *request, s idempotency.Seed, settled bool) (*web.Answer, error) {
 	var body tokenRequest
 	if err := r.decode(&body); err != nil {
@@ -88,7 +89,8 @@ func (h *Handler) createToken(ctx context.Context, r *request, s idempotency.See
 	return shownToken(known, token, "Made the token "+body.Name+"; it is shown only now")
 }
 
-// wantedToken judges a request for a token.
+// wantedToken validates a request for a token and returns the event that creates
+// it.
 func (h *Handler) wantedToken(r *request, body tokenRequest, now time.Time) (*event.TokenCreated, error) {
 	if r.caller.TokenID() != "" {
 		return nil, web.Fail(http.StatusForbidden, "forbidden", "An API token makes no tokens: make one with a token of your own")
@@ -139,14 +141,15 @@ func (h *Handler) wantedToken(r *request, body tokenRequest, now time.Time) (*ev
 	return made, err
 }
 
-// tokenSecret is what nobody guesses of a token: the seed determines it, and only
-// with the master key.
+// tokenSecret derives the secret part of a token from the request's seed and the
+// master key, so that a retry shows the same token.
 func (h *Handler) tokenSecret(s idempotency.Seed, id string) string {
 	secret := h.fingerprint("api token", hex.EncodeToString(s.Bytes), id)
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret))[:52]
 }
 
-// tellOfToken writes what was done with a token, and waits until this node knows.
+// tellOfToken appends an event about a token, and waits until this node has read
+// it.
 func (h *Handler) tellOfToken(ctx context.Context, r *request, id string, at event.Address, data event.Data) error {
 	if err := h.tell(ctx, r, id, at, data); err != nil {
 		return web.Unavailable(err)
@@ -158,8 +161,9 @@ func (h *Handler) tellOfToken(ctx context.Context, r *request, id string, at eve
 	return h.reach(ctx, sequence)
 }
 
-// tokens answers the API tokens that the caller may see, the newest first: an
-// admin all of the organization, others their own, an API token itself.
+// tokens answers with the API tokens that the caller may see, newest first: for
+// an admin all of the organization, for others their own, for an API token
+// itself.
 func (h *Handler) tokens(_ context.Context, r *request) (*web.Answer, error) {
 	all, now := []tokenDoc{}, time.Now()
 	err := h.Reads.Tokens(r.caller.Organization, func(t projections.Token) bool {
@@ -174,8 +178,8 @@ func (h *Handler) tokens(_ context.Context, r *request) (*web.Answer, error) {
 	return web.Success(http.StatusOK, web.Count(len(all), "token"), all)
 }
 
-// revokeToken ends an API token: on this node with the answer, on the others as
-// they hear of it.
+// revokeToken revokes an API token. This node refuses it from the answer on,
+// other nodes from when they read the event.
 func (h *Handler) revokeToken(ctx context.Context, r *request) (*web.Answer, error) {
 	id := r.variable("token_id")
 	t, err := h.Reads.Token(id)
@@ -186,8 +190,8 @@ func (h *Handler) revokeToken(ctx context.Context, r *request) (*web.Answer, err
 		return nil, web.Fail(http.StatusNotFound, "not_found", "There is no token %s", contract.Printable(id))
 	}
 	if t.RevokedAt == nil {
-		// Its id derives from the token's: whoever revokes it at once with others does
-		// it once.
+		// The event id derives from the token's, so that concurrent revocations
+		// append one event.
 		if err := h.tellOfToken(ctx, r, idempotency.Seed{Bytes: []byte(id), At: t.CreatedAt}.UUID("TokenRevoked"), t.Address, &event.TokenRevoked{Name: t.Name}); err != nil {
 			return nil, err
 		}
@@ -198,7 +202,7 @@ func (h *Handler) revokeToken(ctx context.Context, r *request) (*web.Answer, err
 	return web.Success(http.StatusOK, "Revoked the token "+t.Name, tokenAsShown(t, time.Now()))
 }
 
-// handles reports whether a token is the caller's to see and to revoke.
+// handles reports whether the caller may see and revoke a token.
 func (r *request) handles(t projections.Token) bool {
 	if t.Address.Organization != r.caller.Organization {
 		return false
@@ -232,13 +236,13 @@ func tokenAsShown(t projections.Token, now time.Time) tokenDoc {
 	return doc
 }
 
-// tokenUsed writes that an API token was used, once a day. What cannot be written
-// is tried again with a later use.
+// tokenUsed records that an API token was used, once a day. After a failure a
+// later use of the token tries again.
 func (h *Handler) tokenUsed(t auth.APIToken) {
 	select {
 	case h.telling <- struct{}{}:
 	default:
-		return // enough are being written
+		return // all slots are taken; a later use tries again
 	}
 	h.work.Go(func() {
 		defer func() { <-h.telling }()
@@ -249,7 +253,7 @@ func (h *Handler) tokenUsed(t auth.APIToken) {
 			return
 		}
 		now := time.Now().UTC()
-		// One of all nodes is enough, so the id is the day's.
+		// one event from all nodes is enough, so its id derives from the day
 		id := idempotency.Seed{Bytes: []byte(t.Address.Source), At: now.Truncate(24 * time.Hour)}.UUID("TokenUsed")
 		e := &event.Event{ID: id, Time: now, Data: &event.TokenUsed{
 			Meta: event.At(t.Address, event.Operation{ID: id, Kind: event.KindRequest, Targets: 1, Actor: t.Address.Owner}), Name: known.Name,

@@ -29,9 +29,9 @@ type updateRequest struct {
 	Metadata json.RawMessage            `json:"metadata"`
 }
 
-// planUpdate changes some settings of a source and keeps the others, its secrets
-// too: it is a connect whose configuration is made of what is stored and what
-// is given.
+// planUpdate changes some settings of a source and keeps the others, including
+// secrets. It sends a connect command whose configuration merges the stored
+// settings with the given ones.
 func (h *Handler) planUpdate(r *request, _ idempotency.Seed, prior []idempotency.Target) (*job, error) {
 	var body updateRequest
 	if err := r.decode(&body); err != nil {
@@ -78,7 +78,8 @@ func (h *Handler) planUpdate(r *request, _ idempotency.Seed, prior []idempotency
 	return j, nil
 }
 
-// one returns the source of an id, or a 404 as for one that nobody has.
+// one returns the source with that id, or a 404 if the caller has no such
+// source.
 func (h *Handler) one(r *request, scope, id string) (projections.Source, error) {
 	source, err := h.Reads.Source(event.Address{Organization: r.caller.Organization, Workspace: r.workspace, Owner: r.owner(scope), Source: id})
 	if errors.Is(err, projections.ErrNotFound) {
@@ -87,8 +88,8 @@ func (h *Handler) one(r *request, scope, id string) (projections.Source, error) 
 	return source, err
 }
 
-// changed returns the source's configuration with the given settings in the
-// place of those it had. One that is null is left out.
+// changed returns the source's configuration with the given settings replaced. A
+// setting that is null is removed.
 func (h *Handler) changed(ctx context.Context, source projections.Source, given map[string]json.RawMessage) (found resolved, err error) {
 	var secret []byte
 	if source.SecretRef != "" {
@@ -139,14 +140,15 @@ func (h *Handler) changed(ctx context.Context, source projections.Source, given 
 	return found, kept(source, found.public, open, hidden, given)
 }
 
-// invalid is the answer to a configuration that cannot be right.
+// invalid returns the failure for an invalid configuration.
 func invalid(wrong []web.Detail) *web.Failure {
 	message := wrong[0].Field + " " + wrong[0].Message
 	return web.Fail(outcomes[event.ReasonInvalidConfig], string(event.ReasonInvalidConfig), "The configuration cannot be right: %s", message).With(wrong...)
 }
 
-// kept refuses to send the secrets of a shared source somewhere else: whoever
-// changes where they go must know them. Only an owner may, who gave them.
+// kept refuses to send the stored secrets of a shared source elsewhere: to
+// change where they are sent one must know them. The owner of a source that is
+// not shared entered the secrets and may change its settings.
 func kept(source projections.Source, public json.RawMessage, open, hidden, given map[string]json.RawMessage) error {
 	if source.Address.Owner != "" {
 		return nil
@@ -212,7 +214,7 @@ func (h *Handler) planRename(r *request, _ idempotency.Seed, prior []idempotency
 	return j, nil
 }
 
-// unfitName says what a name must not be, "" for one that may be.
+// unfitName returns why a name is not allowed, or "".
 func unfitName(name string) string {
 	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
 		return "must not begin or end with white space or hold control characters"
@@ -223,14 +225,13 @@ func unfitName(name string) string {
 	return ""
 }
 
-// unseen reports whether a character has no shape of its own. Two names that
-// look alike would be two sources, and one that turns its surroundings round is
-// shown as another name.
+// unseen reports whether a character is invisible or changes the direction of
+// text. Such characters would make two different names look alike.
 func unseen(r rune) bool {
 	switch {
 	case r == '\u034f', r == '\u115f', r == '\u1160', r == '\u17b4', r == '\u17b5', r == '\u3164', r == '\uffa0', r == '\u2800':
-		return true // letters and marks without ink
-	case r >= 0xfe00 && r <= 0xfe0e, r >= 0xe0100 && r <= 0xe01ef: // selectors of variants; that of emoji is seen
+		return true // letters and marks that show nothing
+	case r >= 0xfe00 && r <= 0xfe0e, r >= 0xe0100 && r <= 0xe01ef: // variation selectors, except that of emoji, which is visible
 		return true
 	}
 	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)

@@ -15,15 +15,15 @@ import (
 	"headwater/projections"
 )
 
-// preference is what a client asked about waiting (RFC 7240).
+// preference is what a client asked for with Prefer (RFC 7240).
 type preference struct {
 	wait    time.Duration
 	async   bool // respond-async
 	seconds string
 }
 
-// preferences reads the Prefer headers. What is unknown or malformed is
-// ignored, as the RFC wants.
+// preferences reads the Prefer headers. Unknown and malformed preferences are
+// ignored, as RFC 7240 requires.
 func (h *Handler) preferences(header http.Header) preference {
 	p := preference{wait: h.Options.Wait}
 	for _, item := range strings.Split(strings.Join(header.Values("Prefer"), ","), ",") {
@@ -46,7 +46,8 @@ func (h *Handler) preferences(header http.Header) preference {
 	return p
 }
 
-// applied says in an answer which preferences it honours.
+// applied adds Preference-Applied to an answer, naming the preferences that it
+// honours.
 func (p preference) applied(header http.Header, accepted bool) {
 	var honoured []string
 	if p.async && accepted {
@@ -63,7 +64,8 @@ func (p preference) applied(header http.Header, accepted bool) {
 // errDraining ends a wait because the node shuts down.
 var errDraining = errors.New("the node is shutting down")
 
-// wait waits for the operation's end as long as the client wants.
+// wait waits until the operation has ended, for as long as the client wants to
+// wait.
 func (t *task) wait(ctx context.Context) (op projections.Operation, ended bool, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -101,8 +103,8 @@ func (t *task) awaited() string {
 	return t.id
 }
 
-// accept makes the operation readable from the log before its targets have an
-// outcome.
+// accept appends OperationAccepted, so that the operation can be read from the
+// log before its targets have outcomes.
 func (t *task) accept(ctx context.Context) error {
 	if t.accepted || t.follows != "" {
 		return nil
@@ -120,15 +122,16 @@ func (t *task) accept(ctx context.Context) error {
 		return web.Unavailable(err)
 	}
 	t.accepted = true
-	// The client may ask this node for the operation at once. A node that is
-	// behind answers that later; the operation stands.
+	// The client may read the operation from this node at once. If the node does
+	// not catch up in time, that read answers later; the operation is recorded
+	// either way.
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	_ = t.h.Reads.Wait(ctx, sequence)
 	return nil
 }
 
-// later is the answer to a request that still runs.
+// later returns the 202 for an operation that has not ended.
 func (t *task) later(ctx context.Context) (*web.Answer, error) {
 	if err := t.accept(ctx); err != nil {
 		return nil, err
@@ -144,11 +147,11 @@ func (t *task) later(ctx context.Context) (*web.Answer, error) {
 	return a, nil
 }
 
-// operations returns the path of the workspace's operations as the client
-// reaches them.
+// operations returns the URL path of the workspace's operations, below the base
+// path that the client uses.
 func (r *request) operations() string { return r.mount() + r.data() + "/operations/" }
 
-// data returns the path of the workspace below the base path.
+// data returns the URL path of the workspace, without the base path.
 func (r *request) data() string { return "/data/" + r.workspace }
 
 // mount returns the base path that the client uses.

@@ -25,8 +25,8 @@ type webhookRequest struct {
 	After       *uint64  `json:"after"`
 }
 
-// webhookDoc is a webhook as it is shown, never with its secret but in the
-// answers that make one.
+// webhookDoc is a webhook as the API shows it. Only the answers that create or
+// rotate its secret include the secret.
 type webhookDoc struct {
 	ID             string     `json:"id"`
 	URL            string     `json:"url"`
@@ -43,9 +43,9 @@ type webhookDoc struct {
 	Delivery       *delivery  `json:"delivery,omitempty"`
 }
 
-// delivery is how far a webhook is.
+// delivery is the progress of a webhook.
 type delivery struct {
-	Position        uint64      `json:"position"` // everything up to here was taken
+	Position        uint64      `json:"position"` // all events up to this sequence were delivered
 	Pending         uint64      `json:"pending"`
 	LastDelivered   *uint64     `json:"last_delivered"`
 	LastDeliveredAt *time.Time  `json:"last_delivered_at"`
@@ -66,7 +66,7 @@ type waitingAt struct {
 	NextAttemptAt *time.Time `json:"next_attempt_at"`
 }
 
-// createWebhook begins deliveries to a URL.
+// createWebhook creates a webhook: events are posted to its URL from then on.
 func (h *Handler) createWebhook(ctx context.Context, r *request, s idempotency.Seed, settled bool) (*web.Answer, error) {
 	var body webhookRequest
 	if err := r.decode(&body); err != nil {
@@ -90,7 +90,7 @@ func (h *Handler) createWebhook(ctx context.Context, r *request, s idempotency.S
 	if err := h.Webhooks.Create(ctx, w, key); err != nil {
 		return nil, webhookFailure(err, w.ID)
 	}
-	// A request that is taken up again may have found it there.
+	// A request that is being resumed may have created it already.
 	known, err := h.Webhooks.Get(ctx, w.Address())
 	if err != nil {
 		return nil, webhookFailure(err, w.ID)
@@ -102,7 +102,8 @@ func (h *Handler) createWebhook(ctx context.Context, r *request, s idempotency.S
 	return h.shown(http.StatusOK, "Created webhook "+w.ID+"; its secret is shown only now", known, key)
 }
 
-// webhookEvents fills in which events are meant and where they begin.
+// webhookEvents sets which events a webhook receives, and from which sequence
+// on.
 func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body webhookRequest) error {
 	var wrong []web.Detail
 	if len(body.Types) > 0 {
@@ -133,13 +134,13 @@ func (h *Handler) webhookEvents(ctx context.Context, w *webhooks.Webhook, body w
 	return nil
 }
 
-// webhookKey returns what signs for a webhook: the seed determines it, and only
-// with the master key.
+// webhookKey derives the signing key of a webhook from the request's seed and
+// the master key, so that a retry shows the same key.
 func (h *Handler) webhookKey(s idempotency.Seed, id string) []byte {
 	return h.fingerprint("webhook secret", hex.EncodeToString(s.Bytes), id)
 }
 
-// webhooks answers those of one scope, sorted by id.
+// webhooks answers with the webhooks of one scope, sorted by id.
 func (h *Handler) webhooks(ctx context.Context, r *request) (*web.Answer, error) {
 	all, err := h.Webhooks.List(ctx, r.caller.Organization, r.workspace, r.owner(r.query.Get("scope")))
 	if err != nil {
@@ -152,7 +153,7 @@ func (h *Handler) webhooks(ctx context.Context, r *request) (*web.Answer, error)
 	return web.Success(http.StatusOK, web.Count(len(docs), "webhook"), docs)
 }
 
-// webhook answers one with how far it is.
+// webhook answers with one webhook and its progress.
 func (h *Handler) webhook(ctx context.Context, r *request) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
@@ -167,7 +168,7 @@ func (h *Handler) webhook(ctx context.Context, r *request) (*web.Answer, error) 
 	return web.Success(http.StatusOK, deliveryMessage(doc.Delivery), doc)
 }
 
-// deleteWebhook ends one. Nothing is sent to it any more.
+// deleteWebhook deletes a webhook. Nothing is sent to it afterwards.
 func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
@@ -182,7 +183,8 @@ func (h *Handler) deleteWebhook(ctx context.Context, r *request) (*web.Answer, e
 	return web.Success(http.StatusOK, "Deleted webhook "+w.ID, map[string]string{"id": w.ID})
 }
 
-// rotateWebhook gives one a new secret. The one before signs too for a while.
+// rotateWebhook gives a webhook a new secret. For some time the previous secret
+// signs as well.
 func (h *Handler) rotateWebhook(ctx context.Context, r *request, s idempotency.Seed, settled bool) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
@@ -200,7 +202,7 @@ func (h *Handler) rotateWebhook(ctx context.Context, r *request, s idempotency.S
 	return h.shown(http.StatusOK, "Webhook "+w.ID+" has a new secret, shown only now; the one before signs too until "+w.PreviousUntil.Format(time.RFC3339), w, key)
 }
 
-// testWebhook sends one event that did not happen.
+// testWebhook posts a test event.
 func (h *Handler) testWebhook(ctx context.Context, r *request, s idempotency.Seed, _ bool) (*web.Answer, error) {
 	w, err := h.findWebhook(ctx, r)
 	if err != nil {
@@ -219,8 +221,8 @@ func (h *Handler) testWebhook(ctx context.Context, r *request, s idempotency.See
 	return web.Success(http.StatusOK, "The receiver took the test event", data)
 }
 
-// findWebhook returns the webhook of the path: the caller's own, or one shared
-// in the organization. Another's is not there.
+// findWebhook returns the webhook named by the path: the caller's own, or one of
+// the organization. Any other is a 404.
 func (h *Handler) findWebhook(ctx context.Context, r *request) (webhooks.Webhook, error) {
 	id := r.variable("webhook_id")
 	for _, owner := range []string{r.caller.Username, ""} {
@@ -235,7 +237,8 @@ func (h *Handler) findWebhook(ctx context.Context, r *request) (webhooks.Webhook
 	return webhooks.Webhook{}, webhookFailure(webhooks.ErrNotFound, id)
 }
 
-// webhookFailure says what an error of the registry is to the caller.
+// webhookFailure turns errors of the registry that the caller caused into
+// failures.
 func webhookFailure(err error, id string) error {
 	var problem *webhooks.Problem
 	switch {
@@ -253,7 +256,7 @@ func webhookFailure(err error, id string) error {
 	return web.Unavailable(err)
 }
 
-// shown answers a webhook with its secret.
+// shown answers with a webhook and its secret.
 func (h *Handler) shown(status int, message string, w webhooks.Webhook, key []byte) (*web.Answer, error) {
 	doc := webhookAsShown(w)
 	doc.Secret = webhooks.Secret(key)
@@ -295,7 +298,7 @@ func deliveryMessage(d *delivery) string {
 	return waits
 }
 
-// orNull returns nil for a value that means nothing.
+// orNull returns nil if the value equals nothing, else a pointer to it.
 func orNull[T comparable](value, nothing T) *T {
 	if value == nothing {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"headwater/bus/event"
 )
 
-// What an API token looks like: the prefix, by which scanners of secrets and this
-// service know it, its id without "tok_", and 256 bits that nobody can guess.
+// The form of an API token: a prefix by which this service and secret scanners
+// recognize it, its id without "tok_", and a secret of 256 bits.
 const (
 	APITokenPrefix = "hwt_"
 	tokenIDPrefix  = "tok_"
@@ -21,33 +21,36 @@ const (
 	secretLength   = 52
 )
 
-// APIToken is a token that was made for a machine, as the log tells of it.
+// APIToken is a token for a machine, as the log records it.
 type APIToken struct {
-	Address    event.Address // of its history: the owner is its bearer, the source its id
+	Address    event.Address // of its history; the owner is the bearer, the source is the token's id
 	Role       string
-	Workspaces []string // that it reaches, nil for all
-	Hash       string   // HashOf the token
+	Workspaces []string // the token may be used in these; nil for all
+	Hash       string   // HashOf the token's text
 	Expires    time.Time
 	Revoked    bool
-	Used       time.Time // to a day, zero for never
+	Used       time.Time // when it was last used, to the day; zero for never
 }
 
-// APITokens finds API tokens. Its error wraps ErrNoToken for an unknown id.
+// APITokens looks up API tokens. For an unknown id its error wraps ErrNoToken.
+// It is called concurrently.
 type APITokens interface {
+	// APIToken returns the token with that id.
 	APIToken(id string) (APIToken, error)
 }
 
 // NewAPIToken returns the text of the API token with that id, such as
-// tok_7k3b6r8t9v1c0d2ef4hq5w2mzx, of 52 random letters and digits.
+// tok_7k3b6r8t9v1c0d2ef4hq5w2mzx, and a secret of 52 random letters and digits.
 func NewAPIToken(id, secret string) string {
 	return APITokenPrefix + strings.TrimPrefix(id, tokenIDPrefix) + "_" + secret
 }
 
-// HashOf returns what recognizes a token and does not tell it: nobody guesses 256
-// random bits, so that it needs neither salt nor a slow hash.
+// HashOf returns the SHA-256 of a token in hexadecimal, by which the token is
+// recognized without being stored. A secret of 256 random bits cannot be
+// guessed, so neither salt nor a slow hash is needed.
 func HashOf(token string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(token))) }
 
-// Reaches reports whether the bearer may do anything in a workspace.
+// Reaches reports whether the token may be used in a workspace.
 func (c Claims) Reaches(workspace string) bool {
 	if c.Workspaces == nil {
 		return true
@@ -60,12 +63,12 @@ func (c Claims) Reaches(workspace string) bool {
 	return false
 }
 
-// TokenID returns the id of the API token, "" for a token of another kind, which
-// nobody here can revoke.
+// TokenID returns the id of the API token, or "" for a JSON Web Token, which
+// cannot be revoked here.
 func (c Claims) TokenID() string { return c.Token.Source }
 
-// verifyAPIToken returns what an API token says. Only who has the token is told
-// why it is refused.
+// verifyAPIToken returns the claims of an API token. The reason for a refusal is
+// given only to somebody who has the whole token.
 func (a *Authenticator) verifyAPIToken(token string) (Claims, error) {
 	id, secret, _ := strings.Cut(strings.TrimPrefix(token, APITokenPrefix), "_")
 	if len(id) != idLength || len(secret) != secretLength || a.config.Tokens == nil {
@@ -115,21 +118,22 @@ func (a *Authenticator) Stands(id string) error {
 	return t.stands()
 }
 
-// useEvery is how often a use of a token is told of.
+// useEvery is how often the use of a token is reported.
 const useEvery = 24 * time.Hour
 
-// maxUses bounds how many tokens are remembered as told of lately.
+// maxUses is how many tokens are remembered as reported lately.
 const maxUses = 10_000
 
-// uses tells of uses that nobody was told of for a day.
+// uses reports each API token's first use in useEvery.
 type uses struct {
 	mu     sync.Mutex
 	told   func(APIToken)
-	lately map[string]time.Time // when told was called, by id
+	lately map[string]time.Time // by id: when told was last called
 }
 
-// OnUse has told called with an API token whose last use is not known or a day or
-// longer ago, at most once an hour for each. told must not block.
+// OnUse registers a function to call when an API token is used whose last
+// recorded use is a day or longer ago. It is called at most once an hour for
+// each token, during Verify, and must not block.
 func (a *Authenticator) OnUse(told func(APIToken)) {
 	a.uses.mu.Lock()
 	defer a.uses.mu.Unlock()

@@ -1,8 +1,9 @@
-// Package auth says who calls. A token is a JSON Web Token, whose claims name an
-// organization, a user and a role, or an API token, of which the log tells these
-// three and which workspaces it reaches; everything a caller may see follows from
-// them. Either this service signs JSON Web Tokens itself (HS256), or somebody else
-// does and publishes the public keys as a JSON Web Key Set (JWKS).
+// Package auth verifies tokens and says who calls. A token is a JSON Web Token
+// (RFC 7519), whose claims name an organization, a user and a role, or an API
+// token, for which the log has these three and the workspaces in which it may be
+// used. What a caller may see follows from these. JSON Web Tokens are signed
+// either by this service (HS256) or by another issuer that publishes its public
+// keys as a JSON Web Key Set (RFC 7517).
 package auth
 
 import (
@@ -26,19 +27,19 @@ const (
 	skew     = 30 * time.Second
 )
 
-// Config says who signs tokens: Key or JWKSURL, never both.
+// Config says who signs tokens: exactly one of Key and JWKSURL is set.
 type Config struct {
 	Key      []byte       // HS256, at least 32 bytes
-	JWKSURL  string       // public keys for RSA, ECDSA or Ed25519 signatures
-	Issuer   string       // required iss, "" for any
-	Audience string       // required aud, "" for any
-	Client   *http.Client // fetches the JWKS, nil for one with a time limit of 10 s
-	Log      *slog.Logger // for failed refreshes of the JWKS; nil discards
-	Tokens   APITokens    // finds API tokens, whoever signs the others; nil for none
+	JWKSURL  string       // URL of the public keys; for RSA, ECDSA or Ed25519 signatures
+	Issuer   string       // required iss; "" accepts any
+	Audience string       // required aud; "" accepts any
+	Client   *http.Client // fetches the JWKS; nil for a client with a time limit of 10 s
+	Log      *slog.Logger // reports failed refreshes of the JWKS; nil discards
+	Tokens   APITokens    // looks up API tokens, whoever signs the others; nil accepts none
 }
 
-// Authenticator verifies tokens, and issues them where it has the key. It is
-// safe for concurrent use.
+// Authenticator verifies tokens, and issues them if it has the key. It is safe
+// for concurrent use.
 type Authenticator struct {
 	key    []byte // nil with a JWKS
 	find   jwt.Keyfunc
@@ -48,9 +49,10 @@ type Authenticator struct {
 	uses   uses
 }
 
-// New returns an Authenticator. With a JWKS URL it fetches the keys now and
-// refreshes them until ctx is done, also after failures. It fails for a Config
-// with both a key and a URL, with neither, or with a key that is too short.
+// New returns an Authenticator. With a JWKS URL it fetches the keys now, and
+// refreshes them until ctx is done; failed fetches are logged and repeated. It
+// fails if the Config has both a key and a URL or neither, or if the key is too
+// short.
 func New(ctx context.Context, c Config) (*Authenticator, error) {
 	if (len(c.Key) == 0) == (c.JWKSURL == "") {
 		return nil, errors.New("auth: tokens need exactly one of a key and a JWKS URL")
@@ -76,7 +78,7 @@ func New(ctx context.Context, c Config) (*Authenticator, error) {
 			return nil, fmt.Errorf("auth: %w", err)
 		}
 		a.find = signers{ctx, keys.Storage()}.find
-		// A symmetric method is never among them: a public key must not become
+		// Symmetric methods are excluded: otherwise a public key could serve as
 		// an HMAC secret.
 		options = append(options, jwt.WithLeeway(skew), jwt.WithValidMethods([]string{
 			"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}))
@@ -115,7 +117,7 @@ func (a *Authenticator) Verify(token string) (Claims, error) {
 	if token == "" || len(token) > maxToken {
 		return Claims{}, refuse("it is empty or too long")
 	}
-	if strings.HasPrefix(token, APITokenPrefix) { // no JSON Web Token begins so
+	if strings.HasPrefix(token, APITokenPrefix) { // no JSON Web Token begins with this prefix
 		return a.verifyAPIToken(token)
 	}
 	id := sha256.Sum256([]byte(token))
@@ -127,8 +129,8 @@ func (a *Authenticator) Verify(token string) (Claims, error) {
 	if err != nil {
 		return Claims{}, invalid(err)
 	}
-	// Whoever sets it says that a reader who does not know it must refuse the token
-	// (RFC 7515, 4.1.11). The library reads over it.
+	// Such a token must be refused by readers that do not know the extension
+	// (RFC 7515, section 4.1.11). The library ignores the header.
 	if _, critical := parsed.Header["crit"]; critical {
 		return Claims{}, refuse("it depends on extensions (crit), of which this service knows none")
 	}
@@ -170,8 +172,9 @@ func invalid(err error) *Refusal {
 	return refuse("its signature is wrong")
 }
 
-// Issue returns a token for the claims, which expires after ttl. It fails where
-// tokens are signed by somebody else.
+// Issue returns a signed token for the claims, which expires after ttl. It fails
+// if ttl is not positive, if a claim is invalid, or if another issuer signs the
+// tokens.
 func (a *Authenticator) Issue(c Claims, ttl time.Duration) (string, error) {
 	if a.key == nil {
 		return "", errors.New("issue a token: tokens are signed by the owner of the JWKS, ask there")

@@ -24,15 +24,15 @@ const (
 
 const maxName = 200 // bytes of an organization or user
 
-// Claims are what a token says about its bearer.
+// Claims is what a verified token says about its bearer.
 type Claims struct {
 	Organization string
 	Username     string
 	Role         string
-	Expires      time.Time // filled by Verify
-	// Workspaces are those that the bearer reaches, nil for all.
+	Expires      time.Time // set by Verify
+	// Workspaces are those in which the token may be used; nil for all.
 	Workspaces []string
-	// Token is the address of an API token's history, zero for a JSON Web Token.
+	// Token is the address of an API token's history; zero for a JSON Web Token.
 	Token event.Address
 }
 
@@ -51,9 +51,9 @@ func (c Claims) check() error {
 	return nil
 }
 
-// Inbox returns what the bearer's answers on the bus begin with. That of an API
-// token is its own: a token that reaches less than its user hears nothing of what
-// the user asks for.
+// Inbox returns the prefix of the bearer's inbox subjects on the bus. An API
+// token has its own prefix: it may permit less than its user, and must not
+// receive replies to the user's requests.
 func (c Claims) Inbox() string {
 	if id := c.TokenID(); id != "" {
 		return "_INBOX." + event.Token(c.Organization) + "." + event.Shared + "." + event.Token(id)
@@ -62,8 +62,9 @@ func (c Claims) Inbox() string {
 }
 
 // Subjects returns the filters of the event subjects that the bearer may read:
-// the user's own and the organization's sources, all of the organization for an
-// admin; of these, what lies in the workspaces that the bearer reaches.
+// the user's own sources and those of the organization, or for an admin all of
+// the organization; each restricted to the workspaces in which the token may be
+// used.
 func (c Claims) Subjects() []string {
 	own := event.SubjectPrefix + "." + event.Token(c.Organization)
 	places := []string{own + ".*"}
@@ -87,7 +88,7 @@ func (c Claims) Subjects() []string {
 	return all
 }
 
-// tokenClaims is the wire form of Claims.
+// tokenClaims is the JSON form of Claims.
 type tokenClaims struct {
 	jwt.RegisteredClaims
 	Organization string `json:"organization"`
@@ -95,24 +96,24 @@ type tokenClaims struct {
 	Role         string `json:"role,omitempty"`
 }
 
-// claimNames are those that count.
+// claimNames are the claims that are read; others are ignored.
 var claimNames = map[string]bool{"organization": true, "username": true, "role": true,
 	"iss": true, "sub": true, "aud": true, "exp": true, "nbf": true, "iat": true, "jti": true}
 
-// UnmarshalJSON takes claims by their exact names, each one once:
-// encoding/json would take "ROLE" for "role" too, and the last of several, so
-// that whoever may add a claim to a token could replace one.
+// UnmarshalJSON reads claims by their exact names and refuses a claim that
+// occurs twice. encoding/json would accept "ROLE" for "role" and take the last
+// of several, so that whoever can add a claim to a token could replace another.
 func (t *tokenClaims) UnmarshalJSON(body []byte) error {
 	known, err := exactly(body, claimNames)
 	if err != nil {
 		return err
 	}
-	type plain tokenClaims // has no UnmarshalJSON
+	type plain tokenClaims // without the method UnmarshalJSON
 	return json.Unmarshal(known, (*plain)(t))
 }
 
-// exactly returns an object with those of its members that have one of the names,
-// letter by letter. It refuses one that comes twice.
+// exactly returns the object reduced to the members with one of the names,
+// compared byte by byte. It fails if a name occurs twice.
 func exactly(body []byte, names map[string]bool) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {

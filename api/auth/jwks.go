@@ -14,18 +14,19 @@ import (
 
 const (
 	maxJWKS     = 1 << 20 // bytes of a JWKS document
-	maxJWKSKeys = 200     // each is tried for a token that names none
+	maxJWKSKeys = 200     // each key is tried for a token that names none
 )
 
-// jwksTransport bounds what an issuer's document may cost, and leaves out the
-// keys in it that cannot be read: the library would take none of a document of
-// which one is odd.
+// jwksTransport limits the size of an issuer's JWKS document and removes keys
+// from it that cannot be read. The library would reject the whole document
+// because of one of them.
 type jwksTransport struct {
 	next http.RoundTripper
 	log  *slog.Logger
 }
 
-// RoundTrip fetches a document. It returns an error for one that is too large.
+// RoundTrip fetches a document. It fails if the document is too large or not a
+// JWKS.
 func (t jwksTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil || answer.StatusCode != http.StatusOK {
@@ -47,7 +48,7 @@ func (t jwksTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// readable returns the document with the keys that can be read.
+// readable returns the document with only those keys that can be read.
 func (t jwksTransport) readable(body []byte) ([]byte, error) {
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`

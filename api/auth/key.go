@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// LoadOrCreateKey returns the HS256 key in the file: its text without white
-// space around it, at least 32 bytes. A file that is missing is made, readable
-// by this user alone, with a random key.
+// LoadOrCreateKey returns the HS256 key stored in the file: its text without
+// surrounding white space. It creates a missing file, readable only by this
+// user, with a random key. It fails if the key has fewer than 32 bytes.
 func LoadOrCreateKey(path string) ([]byte, error) {
 	key, err := loadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +36,7 @@ func loadKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// createKey links a complete file into place, so that nobody reads half a key.
+// createKey links a complete file into place, so that no reader sees half a key.
 func createKey(path string) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

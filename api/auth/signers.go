@@ -13,18 +13,18 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// minRSA is how many bits an RSA key has at least (RFC 7518, 3.3).
+// minRSA is the minimum size of an RSA key in bits (RFC 7518, section 3.3).
 const minRSA = 2048
 
 var errUnfitKey = errors.New("the key is not one for signatures, or too short")
 
-// signers finds the keys of a JWKS that may sign tokens.
+// signers finds the keys of a JWKS that may have signed a token.
 type signers struct {
 	ctx  context.Context
 	keys jwkset.Storage
 }
 
-// find is a jwt.Keyfunc. For a token that names no key it returns all.
+// find is a jwt.Keyfunc. It returns all suitable keys if the token names none.
 func (s signers) find(token *jwt.Token) (any, error) {
 	alg := token.Method.Alg()
 	named, ok := token.Header[jwkset.HeaderKID]
@@ -49,7 +49,8 @@ func (s signers) find(token *jwt.Token) (any, error) {
 	return set, nil
 }
 
-// fit returns a key that is there to verify signatures of that algorithm.
+// fit returns the key if it is meant for verifying signatures of that algorithm,
+// else an error.
 func fit(found jwkset.JWK, alg string) (jwt.VerificationKey, error) {
 	said := found.Marshal()
 	if said.USE != "" && said.USE != jwkset.UseSig || said.ALG != "" && said.ALG.String() != alg ||

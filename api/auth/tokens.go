@@ -9,21 +9,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxTokens bounds how many verified tokens are remembered, in two halves.
+// maxTokens is how many verified tokens are cached, in two halves.
 const maxTokens = 8192
 
-// verified is what was found out about a token whose signature was right.
+// verified is the result of a token whose signature was valid.
 type verified struct {
 	claims Claims
-	token  *jwt.Token // names the key; nil where there is only one
-	key    any        // that the signature was made with
+	token  *jwt.Token // names the key; nil if there is only one
+	key    any        // with which the signature was verified
 }
 
-// tokens remembers verified tokens by their hash, so that a client's next
-// request costs no signature. It is safe for concurrent use.
+// tokens caches verified tokens by their hash, so that the next request with one
+// needs no signature check. It is safe for concurrent use.
 type tokens struct {
 	mu         sync.Mutex
-	young, old map[[sha256.Size]byte]verified // a full half becomes the older one
+	young, old map[[sha256.Size]byte]verified // when young is full it becomes old, and the previous old is dropped
 }
 
 func (t *tokens) get(id [sha256.Size]byte) (v verified, found bool) {
@@ -52,7 +52,7 @@ func (t *tokens) keep(id [sha256.Size]byte, v verified) {
 	t.young[id] = v
 }
 
-// remember keeps a token that was found valid.
+// remember caches a token that was found valid.
 func (a *Authenticator) remember(id [sha256.Size]byte, c Claims, parsed *jwt.Token) {
 	v := verified{claims: c}
 	if a.key == nil {
@@ -60,7 +60,7 @@ func (a *Authenticator) remember(id [sha256.Size]byte, c Claims, parsed *jwt.Tok
 		if err != nil {
 			return
 		}
-		// Which is enough to find the key again.
+		// The header's fields suffice to find the key again.
 		named := map[string]any{}
 		for _, name := range []string{"alg", "kid"} {
 			if value, ok := parsed.Header[name]; ok {
@@ -72,9 +72,9 @@ func (a *Authenticator) remember(id [sha256.Size]byte, c Claims, parsed *jwt.Tok
 	a.known.put(id, v)
 }
 
-// stands reports whether a verified token is still valid: it has not expired,
-// and the issuer still publishes the key that signed it. Where it is not sure it
-// says no, and the token is judged anew.
+// stands reports whether a cached token is still valid: it has not expired, and
+// the issuer still publishes the key that signed it. If that is uncertain it
+// returns false, and the token is verified again.
 func (a *Authenticator) stands(v verified) bool {
 	if !time.Now().Before(v.claims.Expires) {
 		return false

@@ -1,6 +1,6 @@
-// Package contract judges requests by an OpenAPI document: their query and their
-// body. What is wrong is told with the place of it and what stands there instead,
-// never with a byte of what was sent.
+// Package contract validates requests against an OpenAPI document: their query
+// and their body. Problems name the place and what is expected there, and quote
+// nothing that was sent.
 package contract
 
 import (
@@ -17,14 +17,14 @@ import (
 
 // Problem is what is wrong in one place of a request.
 type Problem struct {
-	Field   string // such as sources[0].name; "body" for the whole of it
-	Message string // goes on after the field: "must be a string"
+	Field   string // such as sources[0].name; "body" for all of it
+	Message string // continues after the field: "must be a string"
 }
 
 // Contract is an OpenAPI document. It is safe for concurrent use.
 type Contract struct{ doc *openapi3.T }
 
-// Load reads an OpenAPI document. It fails for one that is not valid.
+// Load reads an OpenAPI document. It fails if the document is not valid.
 func Load(openapi []byte) (*Contract, error) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(openapi)
@@ -40,8 +40,8 @@ func Load(openapi []byte) (*Contract, error) {
 // Operation is one call of the contract.
 type Operation struct{ op *openapi3.Operation }
 
-// Operation returns what the contract says of a route, such as GET /sources/{id}.
-// It fails for one that the contract lacks.
+// Operation returns the operation of a method and a path, such as GET
+// /sources/{id}. It fails if the contract has none.
 func (c *Contract) Operation(method, path string) (*Operation, error) {
 	item := c.doc.Paths.Value(path)
 	if item == nil || item.GetOperation(method) == nil {
@@ -56,8 +56,8 @@ func (o *Operation) ID() string { return o.op.OperationID }
 // NeedsBody reports whether a request must have a body.
 func (o *Operation) NeedsBody() bool { return o.op.RequestBody.Value.Required }
 
-// CheckBody returns everything that is wrong with the body of a request, which
-// is one JSON object. Only the operations of POST have a body to check.
+// CheckBody returns every problem with the body of a request, which must be one
+// JSON object. Call it only for operations that have a body.
 func (o *Operation) CheckBody(body []byte) []Problem {
 	value, wrong := parseJSON(body)
 	if wrong != nil {
@@ -66,7 +66,7 @@ func (o *Operation) CheckBody(body []byte) []Problem {
 	return checkValue(o.op.RequestBody.Value.Content.Get("application/json").Schema.Value, value, "")
 }
 
-// CheckQuery returns everything that is wrong with the query of a request.
+// CheckQuery returns every problem with the query of a request.
 func (o *Operation) CheckQuery(query url.Values) (wrong []Problem) {
 	for name := range query {
 		if queryParameter(o.op, name) == nil {
@@ -95,8 +95,7 @@ func (o *Operation) CheckQuery(query url.Values) (wrong []Problem) {
 	return sorted(wrong)
 }
 
-// queryParameter returns what the contract says of a query parameter, nil for
-// nothing.
+// queryParameter returns the parameter of that name, or nil.
 func queryParameter(op *openapi3.Operation, name string) *openapi3.Parameter {
 	for _, ref := range op.Parameters {
 		if ref.Value.In == openapi3.ParameterInQuery && ref.Value.Name == name {
@@ -115,7 +114,7 @@ func queryNames(op *openapi3.Operation) (names []string) {
 	return names
 }
 
-// parameterValue reads a query parameter as what its schema wants.
+// parameterValue parses a query parameter as its schema's type.
 func parameterValue(s *openapi3.Schema, text string) any {
 	if s.Type.Is(openapi3.TypeInteger) {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -125,8 +124,7 @@ func parameterValue(s *openapi3.Schema, text string) any {
 	return text
 }
 
-// checkValue returns everything that is wrong with a value, each with the place
-// below at.
+// checkValue returns every problem with a value. Their fields begin with at.
 func checkValue(s *openapi3.Schema, value any, at string) (wrong []Problem) {
 	err := s.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest(), openapi3.EnableFormatValidation())
 	var collect func(error)
@@ -149,7 +147,7 @@ func checkValue(s *openapi3.Schema, value any, at string) (wrong []Problem) {
 	return sorted(wrong)
 }
 
-// plainNumber writes a number without an exponent.
+// plainNumber returns a number without an exponent.
 func plainNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 // explain says what a value must be, never what it is.
@@ -179,7 +177,7 @@ func explain(e *openapi3.SchemaError, at string) []Problem {
 	case "enum":
 		values := make([]string, 0, len(s.Enum))
 		for _, v := range s.Enum {
-			if v != nil { // null is as good as absent and no choice to tell of
+			if v != nil { // null counts as absent and is not offered as a choice
 				values = append(values, fmt.Sprint(v))
 			}
 		}
@@ -236,7 +234,8 @@ func kindOf(s *openapi3.Schema) string {
 	return kind
 }
 
-// place writes a JSON pointer as people do: sources[0].name.
+// place writes a JSON pointer (RFC 6901) in the form people use:
+// sources[0].name.
 func place(at string, pointer []string) string {
 	b := []byte(at)
 	for _, part := range pointer {
@@ -257,7 +256,7 @@ func place(at string, pointer []string) string {
 	return string(b)
 }
 
-// Printable shortens a caller's own name of something for an answer.
+// Printable shortens a name that the caller sent, for use in an answer.
 func Printable(name string) string {
 	runes := []rune(strings.ToValidUTF8(name, "?"))
 	if len(runes) > 64 {

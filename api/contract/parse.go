@@ -10,12 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds how deep a request nests.
+// maxDepth is how deep a request may nest.
 const maxDepth = 32
 
-// parseJSON reads exactly one JSON value and says what is wrong with it without
-// a byte of it: two values, a key that comes twice, or too deep a nest are
-// refused, because readers disagree about them.
+// parseJSON reads exactly one JSON value, or returns the problem without quoting
+// it. It refuses a second value, a duplicate key and too deep nesting, because
+// readers disagree about these.
 func parseJSON(body []byte) (any, *Problem) {
 	wrong := func(format string, args ...any) (any, *Problem) {
 		return nil, &Problem{"body", fmt.Sprintf(format, args...)}
@@ -45,7 +45,7 @@ func parseJSON(body []byte) (any, *Problem) {
 // walkJSON checks the tokens one by one.
 func walkJSON(body []byte) *Problem {
 	type level struct {
-		keys  map[string]bool // of an object, else nil
+		keys  map[string]bool // of an object; nil for an array
 		isKey bool            // the next token is a key
 	}
 	var levels []level
@@ -97,8 +97,9 @@ func walkJSON(body []byte) *Problem {
 	}
 }
 
-// halfCharacter reports whether a text holds a surrogate alone, which readers
-// of JSON replace without a word: the name that comes back is not the one sent.
+// halfCharacter reports whether a string holds an unpaired surrogate. JSON
+// readers silently replace it, so the name stored would differ from the one
+// sent.
 func halfCharacter(body []byte) bool {
 	unit := func(at int) rune {
 		if at+6 > len(body) || body[at] != '\\' || body[at+1] != 'u' {
@@ -116,7 +117,7 @@ func halfCharacter(body []byte) bool {
 		}
 		switch u := unit(i); {
 		case !utf16.IsSurrogate(u):
-			i++ // also of an escaped backslash
+			i++ // skips the escaped character, which may be a backslash
 		case utf16.DecodeRune(u, unit(i+6)) == utf8.RuneError:
 			return true
 		default:

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// place is what a warehouse or prefix means.
+// place is what a warehouse or prefix names: a workspace at a time.
 type place struct {
 	workspace string
-	at        time.Time // as of when, zero for now
-	sequence  uint64    // of the last event up to then, 0 for now
+	at        time.Time // zero for now
+	sequence  uint64    // of the last event up to that time; 0 for now
 }
 
-// momentLayout is how a prefix writes a time: always in UTC, so that nothing in it
-// needs care in a path.
+// momentLayout is how a prefix writes a time: always in UTC, so that no
+// character needs escaping in a path.
 const momentLayout = "2006-01-02T15:04:05.000Z"
 
-// prefix returns the place as paths name it.
+// prefix returns the place as it stands in paths.
 func (p place) prefix() string {
 	if p.at.IsZero() {
 		return p.workspace
@@ -27,7 +27,8 @@ func (p place) prefix() string {
 	return p.workspace + "@" + p.at.UTC().Format(momentLayout)
 }
 
-// placeOf reads a warehouse: a workspace, or workspace@time for how it was then.
+// placeOf parses a warehouse: a workspace, or workspace@time for its state at
+// that time.
 func (h *Handler) placeOf(caller Caller, warehouse string) (p place, err error) {
 	workspace, moment, past := strings.Cut(warehouse, "@")
 	if !workspaceID().MatchString(workspace) || caller.Workspaces != nil && !slices.Contains(caller.Workspaces, workspace) {
@@ -52,8 +53,8 @@ func (h *Handler) placeOf(caller Caller, warehouse string) (p place, err error) 
 	return p, nil
 }
 
-// parseMoment reads a time; without a zone it is UTC, and a date is its first
-// moment.
+// parseMoment parses a time. Without a zone it is UTC, and a date alone is its
+// first moment.
 func parseMoment(text string) (at time.Time, err error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", time.DateTime, time.DateOnly} {
 		if at, err = time.Parse(layout, text); err == nil {
@@ -63,7 +64,8 @@ func parseMoment(text string) (at time.Time, err error) {
 	return at, err
 }
 
-// config tells an engine where the warehouse's paths begin, and what is served.
+// config answers with the prefix of the warehouse's paths and the endpoints that
+// are served.
 func (h *Handler) config(w http.ResponseWriter, r *request) error {
 	warehouse := r.URL.Query().Get("warehouse")
 	if warehouse == "" {

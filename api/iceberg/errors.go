@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Types of errors, as the specification of the REST catalog names them.
+// Error types, as named by the REST catalog specification.
 const (
 	typeBadRequest   = "BadRequestException"
 	typeUnauthorized = "NotAuthorizedException"
@@ -22,10 +22,10 @@ const (
 	typeInternal     = "InternalServerError"
 )
 
-// statusExpired is the specification's own status for a token that has expired.
+// statusExpired is the specification's status for an expired token.
 const statusExpired = 419
 
-// failure is an answer that is an error.
+// failure is an error that is shown to the caller.
 type failure struct {
 	status       int
 	typ, message string
@@ -38,8 +38,8 @@ func fail(status int, typ, format string, args ...any) *failure {
 	return &failure{status: status, typ: typ, message: fmt.Sprintf(format, args...), header: http.Header{}}
 }
 
-// asFailure returns an error as it is answered. One that is none of the caller's
-// shows nothing of its text.
+// asFailure returns err if it is a failure, else a failure that shows none of
+// err's text.
 func asFailure(err error) *failure {
 	var f *failure
 	switch {
@@ -52,7 +52,7 @@ func asFailure(err error) *failure {
 
 func (f *failure) write(w http.ResponseWriter, r *http.Request) {
 	body, err := json.Marshal(map[string]any{"error": map[string]any{"message": f.message, "type": f.typ, "code": f.status}})
-	if err != nil { // texts and a number marshal
+	if err != nil { // strings and a number always marshal
 		body = nil
 	}
 	for name, values := range f.header {
@@ -68,11 +68,11 @@ func send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that has left is told nothing
+		_, _ = w.Write(body) // the client has disconnected
 	}
 }
 
-// quoted shortens a caller's own text for an answer.
+// quoted shortens a name that the caller sent, for use in an answer.
 func quoted(text string) string {
 	runes := []rune(text)
 	if len(runes) > 64 {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// What a load call may ask for.
+// Values of the query and headers of a load call.
 const (
 	headerDelegation = "X-Iceberg-Access-Delegation"
 	vended           = "vended-credentials"
@@ -30,7 +30,7 @@ func (h *Handler) read(r *request, f found) (Table, error) {
 	return t, err
 }
 
-// view returns a table as the caller is to see it.
+// view returns a table as the caller should see it.
 func (h *Handler) view(r *request, f found) (View, error) {
 	t, err := h.read(r, f)
 	if err != nil {
@@ -41,7 +41,7 @@ func (h *Handler) view(r *request, f found) (View, error) {
 	})
 }
 
-// delegated reports whether a client takes keys to the files.
+// delegated reports whether a client accepts keys to the files.
 func delegated(header http.Header) bool {
 	for _, value := range header.Values(headerDelegation) {
 		for way := range strings.SplitSeq(value, ",") {
@@ -87,7 +87,8 @@ func (h *Handler) loadTable(w http.ResponseWriter, r *request) error {
 	return answer(w, r, loaded)
 }
 
-// refreshed adds where new keys are asked for, as Iceberg's own client does.
+// refreshed adds the path at which new keys are requested, as Iceberg's own
+// client does.
 func (h *Handler) refreshed(r *request, f found, config map[string]string) map[string]string {
 	all := map[string]string{"client.refresh-credentials-endpoint": "v1/" + r.place.prefix() + "/namespaces/" + f.namespace.name + "/tables/" + f.name + "/credentials"}
 	for name, value := range config {
@@ -100,13 +101,14 @@ func storageCredentials(v View) []map[string]any {
 	return []map[string]any{{"prefix": v.Folder, "config": v.Config}}
 }
 
-// credentials answers new keys to a table's files, or that there are none.
+// credentials answers with new keys to a table's files, or with an empty list if
+// there are none.
 func (h *Handler) credentials(w http.ResponseWriter, r *request) error {
 	f, err := h.tableOf(r)
 	if err != nil {
 		return err
 	}
-	r.Header.Set(headerDelegation, vended) // which is what the call is for
+	r.Header.Set(headerDelegation, vended) // the purpose of this call
 	v, err := h.view(r, f)
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func (h *Handler) credentials(w http.ResponseWriter, r *request) error {
 	return answer(w, r, map[string]any{"storage-credentials": keys})
 }
 
-// etag changes exactly when the answer does.
+// etag returns a tag that changes exactly when the answer does.
 func etag(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {
@@ -138,7 +140,7 @@ func matches(values []string, tag string) bool {
 	return false
 }
 
-// referred leaves out the snapshots that no branch or tag names.
+// referred removes the snapshots that no branch or tag references.
 func referred(metadata json.RawMessage) (json.RawMessage, error) {
 	var doc map[string]json.RawMessage
 	var refs map[string]struct {

@@ -15,11 +15,11 @@ import (
 // underscore before an "x", another underscore or an escape, and at the end of a
 // name. Read from the left, neither an escape nor a joint is ever mistaken.
 
-// joint stands between a table's schema and its name, and between the name of a
-// source and what tells it from another of that name.
+// joint separates a table's schema from its name, and the name of a source from
+// what distinguishes it from another source of that name.
 const joint = "__"
 
-// raw is the first of the codes that stand for bytes that are no UTF-8.
+// raw is the first of the codes that stand for bytes that are not UTF-8.
 const raw = 0xDC00
 
 var errName = errors.New("not a name of the catalog")
@@ -28,8 +28,8 @@ func plain(r rune) bool {
 	return r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-// Escape returns a source's or table's own name as the catalog has it. It is
-// injective, and its result holds no joint but where two escapes meet.
+// Escape returns the name that a source or table has in the catalog. It is
+// injective, and its result holds a joint only where two escapes meet.
 func Escape(name string) string {
 	var b strings.Builder
 	for at := 0; at < len(name); {
@@ -52,14 +52,14 @@ func Escape(name string) string {
 	return b.String()
 }
 
-// escapes reports whether text begins with what is escaped, and so with an
-// underscore once it is.
+// escapes reports whether text begins with a character that Escape escapes, and
+// that therefore starts with an underscore once escaped.
 func escapes(text string) bool {
 	r, size := utf8.DecodeRuneInString(text)
 	return r == utf8.RuneError && size == 1 || r != '_' && !plain(r)
 }
 
-// Unescape reverses Escape. It refuses every text that Escape does not return.
+// Unescape reverses Escape. It fails for every text that Escape does not return.
 func Unescape(name string) (string, error) {
 	var b strings.Builder
 	for at := 0; at < len(name); {
@@ -81,8 +81,8 @@ func Unescape(name string) (string, error) {
 	return "", fmt.Errorf("%w: %q", errName, name)
 }
 
-// escapeAt returns the code of the escape that text begins with, and its length,
-// 0 for none.
+// escapeAt returns the code of the escape at the beginning of text, and its
+// length, or 0 if there is none.
 func escapeAt(text string) (code rune, size int) {
 	if !strings.HasPrefix(text, "_x") {
 		return 0, 0
@@ -97,8 +97,8 @@ func escapeAt(text string) (code rune, size int) {
 	return 0, 0
 }
 
-// TableName returns the name of a table in the catalog: its own behind that of
-// the schema or database it has at its source, if it has one.
+// TableName returns the name of a table in the catalog: its own, preceded by its
+// schema or database at the source, if it has one.
 func TableName(schema, name string) string {
 	if schema == "" {
 		return Escape(name)
@@ -106,7 +106,8 @@ func TableName(schema, name string) string {
 	return Escape(schema) + joint + Escape(name)
 }
 
-// ParseTableName reverses TableName.
+// ParseTableName reverses TableName. It fails for every text that TableName does
+// not return.
 func ParseTableName(text string) (schema, name string, err error) {
 	before, after, both := cut(text)
 	if !both {
@@ -120,8 +121,8 @@ func ParseTableName(text string) (schema, name string, err error) {
 	return schema, name, err
 }
 
-// cut returns what is before and behind the first joint that is none within or
-// between escapes.
+// cut splits a text at the first joint that is neither within nor between
+// escapes.
 func cut(text string) (before, after string, found bool) {
 	for at := 0; at < len(text); {
 		if _, size := escapeAt(text[at:]); size > 0 {

@@ -12,15 +12,15 @@ import (
 	"headwater/projections"
 )
 
-// The scopes of sources, which also tell two of one name apart.
+// Scopes of sources, which also distinguish two sources of one name.
 const (
 	scopeUser         = "user"
 	scopeOrganization = "organization"
 )
 
-// namespace is a source as the catalog has it.
+// namespace is a source as it appears in the catalog.
 type namespace struct {
-	name    string // in the catalog
+	name    string // its name in the catalog
 	source  string // its own name
 	typ     string
 	address event.Address
@@ -33,9 +33,9 @@ func (n namespace) scope() string {
 	return scopeUser
 }
 
-// sources returns those that the caller may see, or of them those of a name: its
-// own and the organization's. Removed ones are not among them, as of a time those
-// removed before.
+// sources returns the sources that the caller may see, the caller's own and the
+// organization's, or only those with a given name. Removed sources are not
+// included; at an earlier time, those removed by then are not.
 func (h *Handler) sources(r *request, name string) (all []namespace, err error) {
 	for _, owner := range []string{r.caller.Username, ""} {
 		q := projections.ListQuery{Organization: r.caller.Organization, Workspace: r.place.workspace, Owner: owner, Name: name}
@@ -74,9 +74,9 @@ func (h *Handler) sourcesOf(q projections.ListQuery, sequence uint64) (all []nam
 	return all, nil
 }
 
-// named gives each namespace its name. One that is alone with its source's name
-// has that; of several, each has its scope behind it, or its source's id where
-// that is not enough.
+// named sets the name of each namespace. A source whose name is unique keeps it.
+// Otherwise the scope follows the name, or the source's id if that is not unique
+// either.
 func named(all []namespace) []namespace {
 	count := map[string]int{}
 	for _, n := range all {
@@ -96,9 +96,9 @@ func named(all []namespace) []namespace {
 	return all
 }
 
-// namespaceOf returns the source that a name of the catalog means. It takes a name
-// with its scope or id also where the source is the only one, and a source's own
-// name as it is.
+// namespaceOf returns the source that a name of the catalog means. It also
+// accepts a name with scope or id where the plain name would do, and a source's
+// own name.
 func (h *Handler) namespaceOf(r *request, text string) (namespace, error) {
 	missing := fail(http.StatusNotFound, typeNoNamespace, "There is no namespace %s in the warehouse %s", quoted(text), quoted(r.place.prefix()))
 	own, which, qualified := cut(text)
@@ -177,7 +177,7 @@ func (h *Handler) namespaceExists(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// listViews answers that there are none.
+// listViews answers with an empty list.
 func (h *Handler) listViews(w http.ResponseWriter, r *request) error {
 	if _, err := h.namespaceOf(r, r.variable("namespace")); err != nil {
 		return err
@@ -192,5 +192,5 @@ func (h *Handler) noView(_ http.ResponseWriter, r *request) error {
 	return fail(http.StatusNotFound, typeNoView, "There is no view %s: the catalog has none", quoted(r.variable("view")))
 }
 
-// gone reports whether a read says that what was asked for is not there.
+// gone reports whether a read found nothing.
 func gone(err error) bool { return errors.Is(err, projections.ErrNotFound) }

@@ -7,12 +7,12 @@ import (
 	"strconv"
 )
 
-// mostPage is how many names a page holds at most.
+// mostPage is the largest number of names on a page.
 const mostPage = 1000
 
-// pageOf returns the names that a request asks for, of all in their order, and the
-// token of the next page. A request that says nothing of pages is of a client that
-// knows none and gets all.
+// pageOf returns the names that a request asks for, from all names in order, and
+// the token of the next page. A request without paging parameters comes from a
+// client that does not know pages, and gets all names.
 func pageOf(r *request, names []string) (page []string, next string, err error) {
 	query := r.URL.Query()
 	if !query.Has("pageToken") && !query.Has("pageSize") {

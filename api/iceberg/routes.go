@@ -12,20 +12,20 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// answerTime is how long a client may take for an answer.
+// answerTime is how long a client may take to read an answer.
 const answerTime = 2 * time.Minute
 
 // Route is one call of the contract.
 type Route struct{ Method, Path string }
 
-// route is a Route and what answers it.
+// route is a Route and the function that answers it.
 type route struct {
 	Route
 	answer func(h *Handler, w http.ResponseWriter, r *request) error
-	open   bool // without a token
+	open   bool // needs no token
 }
 
-// The paths below Base, as openapi.yaml names them.
+// Paths below Base, as in openapi.yaml.
 const (
 	pathConfig      = "/config"
 	pathToken       = "/oauth/tokens"
@@ -58,7 +58,7 @@ func table() []route {
 	}
 }
 
-// Routes returns what is served below Base.
+// Routes returns the routes below Base.
 func Routes() []Route {
 	all := make([]Route, 0, len(table()))
 	for _, t := range table() {
@@ -67,14 +67,14 @@ func Routes() []Route {
 	return all
 }
 
-// request is a call by somebody known.
+// request is an authorized call.
 type request struct {
 	*http.Request
 	caller Caller
 	place  place
 }
 
-// variable returns a part of the path, decoded.
+// variable returns a variable of the path, decoded.
 func (r *request) variable(name string) string {
 	text, err := url.PathUnescape(mux.Vars(r.Request)[name])
 	if err != nil {
@@ -108,47 +108,48 @@ func (h *Handler) routes() http.Handler {
 	return router
 }
 
-// serve answers a request, and tells of it.
+// serve answers a request and reports it to the operator.
 func (h *Handler) serve(w http.ResponseWriter, hr *http.Request, t route) {
-	// Not every ResponseWriter has deadlines; a server's has.
+	// A ResponseWriter outside a server may have no deadlines.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	r := &request{Request: hr}
-	told := Told{Route: t.Path}
+	seen := Exchange{Route: t.Path}
 	err := error(nil)
 	if !t.open {
 		err = h.authorize(r)
 	}
-	told.Organization, told.Workspace, told.Subject = r.caller.Organization, r.place.workspace, r.caller.Username
+	seen.Organization, seen.Workspace, seen.Subject = r.caller.Organization, r.place.workspace, r.caller.Username
 	if err == nil {
-		// The route's answer may be sent while it works; a failure is not.
-		err = t.answer(h, &telling{ResponseWriter: w, tell: func() { h.Told(w, told) }}, r)
+		// The route may send its answer while it works; a failure is not sent
+		// yet.
+		err = t.answer(h, &noting{ResponseWriter: w, note: func() { h.Note(w, seen) }}, r)
 	}
 	if err == nil {
 		return
 	}
 	f := asFailure(err)
-	told.Code, told.Message = f.typ, f.message
-	h.Told(w, told)
+	seen.Code, seen.Message = f.typ, f.message
+	h.Note(w, seen)
 	if f.status >= 500 && hr.Context().Err() == nil {
 		h.Log.Error("the catalog cannot answer", "route", t.Path, "error", err)
 	}
 	f.write(w, hr)
 }
 
-// telling tells of a request before its answer begins.
-type telling struct {
+// noting reports a request before its answer begins.
+type noting struct {
 	http.ResponseWriter
-	tell func()
+	note func()
 }
 
-func (t *telling) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+func (t *noting) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
-func (t *telling) WriteHeader(status int) {
-	t.tell()
+func (t *noting) WriteHeader(status int) {
+	t.note()
 	t.ResponseWriter.WriteHeader(status)
 }
 
-// authorize fills in the caller and what the prefix of the path means.
+// authorize sets the caller and the place that the path's prefix names.
 func (h *Handler) authorize(r *request) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	refuse := func(status int, typ, message, challenge string) error {
@@ -175,7 +176,7 @@ func (h *Handler) authorize(r *request) error {
 
 var workspaceID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) })
 
-// refuse answers what would write.
+// refuse answers 405 to calls that would write.
 func (h *Handler) refuse(_ http.ResponseWriter, r *request) error {
 	f := fail(http.StatusMethodNotAllowed, typeUnsupported, "The catalog is read-only: tables change by syncs, and sources by /api/v1")
 	var allowed []string
@@ -203,6 +204,6 @@ func (h *Handler) noToken(http.ResponseWriter, *request) error {
 func (h *Handler) contract(w http.ResponseWriter, r *request) error {
 	w.Header().Set("Content-Type", "application/yaml")
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(document) // a client that has left is told nothing
+	_, _ = w.Write(document) // the client has disconnected
 	return nil
 }

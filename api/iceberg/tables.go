@@ -8,11 +8,11 @@ import (
 	"headwater/projections"
 )
 
-// landed returns the tables of a source of which something lies in the lake.
+// landed returns the tables of a source that are in the lake.
 func (h *Handler) landed(r *request, n namespace) ([]projections.LandedTable, error) {
 	all, err := h.Reads.LandedTables(n.address)
 	if gone(err) {
-		return nil, nil // removed since that time, or meanwhile
+		return nil, nil // removed before that time, or since the list was read
 	}
 	return slices.DeleteFunc(all, func(t projections.LandedTable) bool { return t.SnapshotID == 0 && t.Location == "" }), err
 }
@@ -45,13 +45,12 @@ func (h *Handler) listTables(w http.ResponseWriter, r *request) error {
 // found is a table that a path names.
 type found struct {
 	namespace
-	schema, table string // as its source has them
-	name          string // in the catalog
+	schema, table string // as in its source
+	name          string // its name in the catalog
 }
 
 // tableOf returns the table that the path names: by its name in the catalog, by
-// the one that its source has for it, or by its own name alone where that is the
-// only one.
+// "schema.table" as in its source, or by its own name alone if that is unique.
 func (h *Handler) tableOf(r *request) (found, error) {
 	n, err := h.namespaceOf(r, r.variable("namespace"))
 	if err != nil {
@@ -86,7 +85,8 @@ func (h *Handler) tableOf(r *request) (found, error) {
 	return found{}, missing
 }
 
-// tableExists answers HEAD: as of a time, only what had landed by then exists.
+// tableExists answers HEAD. At an earlier time only tables that had landed by
+// then exist.
 func (h *Handler) tableExists(w http.ResponseWriter, r *request) error {
 	f, err := h.tableOf(r)
 	if err == nil && !r.place.at.IsZero() {
@@ -99,10 +99,10 @@ func (h *Handler) tableExists(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// maxReport bounds a report that an engine makes of a scan.
+// maxReport limits the size in bytes of an engine's scan report.
 const maxReport = 1 << 20
 
-// metrics takes what an engine says of its scans, and keeps nothing of it.
+// metrics accepts an engine's scan report and discards it.
 func (h *Handler) metrics(w http.ResponseWriter, r *request) error {
 	if _, err := h.tableOf(r); err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package idempotency carries a request with an Idempotency-Key out once. What is
-// known of the key lies in a bucket that all nodes see: a repeat gets the first
-// answer, and a request that was abandoned is taken up again with the same seed,
+// Package idempotency carries out a request with an Idempotency-Key at most
+// once. The state of each key is in a bucket that all nodes share. A repeat gets
+// the first answer. A request that was abandoned is resumed with the same seed,
 // from which all of its ids derive.
 package idempotency
 
@@ -28,74 +28,77 @@ import (
 
 const (
 	maxIdempotencyKey = 255
-	maxKept           = 512 << 10 // bytes of a compressed answer; a larger one is composed anew
-	maxReplayed       = 256 << 20 // bytes of an answer that was kept
+	maxKept           = 512 << 10 // bytes of a compressed answer; a larger one is composed again
+	maxReplayed       = 256 << 20 // bytes of a stored answer, uncompressed
 )
 
-// Bucket keeps the answers to requests with an Idempotency-Key, visible to all
-// nodes. The bus's bucket BucketIdempotency is one. Its errors are those of
-// package kv.
+// Bucket stores the records of requests with an Idempotency-Key and is shared by
+// all nodes. The bus's bucket BucketIdempotency implements it. Its errors are
+// those of package kv.
 type Bucket interface {
+	// Get, Create and Update are those of kv.Store; a value expires ttl after
+	// its creation.
 	Get(ctx context.Context, key string) (kv.Entry, error)
 	Create(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error)
 	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
-// Target is one source of a request. It holds nothing secret: it is kept with the
-// key.
+// Target is one source of a request. It is stored with the key and must hold
+// nothing secret.
 type Target struct {
 	SourceID string `json:"source_id"`
 	Name     string `json:"name,omitempty"`
 	SyncID   string `json:"sync_id,omitempty"`
-	Attached bool   `json:"attached,omitempty"` // waits for the sync, sends no command
-	At       int    `json:"at"`                 // its place in the request
+	Attached bool   `json:"attached,omitempty"` // follows a running sync and sends no command
+	At       int    `json:"at"`                 // its index in the request
 }
 
-// Record is what is known of a request with an Idempotency-Key. It is written
-// before the first command, so that whoever takes the request up again does
-// exactly the same.
+// Record is the stored state of a request with an Idempotency-Key. It is written
+// before the first command, so that whoever resumes the request does exactly the
+// same.
 type Record struct {
-	Fingerprint []byte            `json:"fingerprint"` // keyed, because the body holds secrets
+	Fingerprint []byte            `json:"fingerprint"` // keyed hash, because the body holds secrets
 	Seed        Seed              `json:"seed"`
 	Targets     []Target          `json:"targets"`
-	Until       time.Time         `json:"until"` // a node is at work and will say so again before
+	Until       time.Time         `json:"until"` // end of the lease, unless a node renews it
 	Done        bool              `json:"done"`
 	Status      int               `json:"status,omitempty"`
 	Header      map[string]string `json:"header,omitempty"`
-	Body        []byte            `json:"body,omitempty"` // gzip; empty when it was too large to keep
+	Body        []byte            `json:"body,omitempty"` // gzip; empty if it was too large to store
 }
 
-// Claim is the right to carry a request out. A nil claim, of a request without
-// a key, does nothing.
+// Claim is the right to carry out a request. The methods of a nil Claim, which a
+// request without a key has, do nothing.
 type Claim struct {
 	k        *Keeper
-	key      string // in the bucket
+	key      string // of the record in the bucket
 	mu       sync.Mutex
 	record   Record
 	revision uint64 // 0 before it is stored
-	lost     bool   // another node took it over
+	lost     bool   // another node has taken over
 }
 
-// Keeper keeps what is known of the requests with a key. It is safe for
-// concurrent use.
+// Keeper manages the records of requests with a key. It is safe for concurrent
+// use.
 type Keeper struct {
 	Bucket Bucket
-	MAC    func(purpose string, parts ...string) []byte // a keyed hash of texts
-	Lease  time.Duration                                // after it a request counts as abandoned
-	Keep   time.Duration                                // answers are kept
+	MAC    func(purpose string, parts ...string) []byte // keyed hash of texts
+	Lease  time.Duration                                // how long after its last renewal a request counts as abandoned
+	Keep   time.Duration                                // how long answers are stored
 	Log    *slog.Logger
 }
 
-// Call is a request as it is told from others.
+// Call identifies a request.
 type Call struct {
 	Organization string
-	Parts        []string // who calls what; the same key with others is another key
-	Content      []string // what is asked; the same key with another one is refused
+	Parts        []string // who calls what; the same key with other parts is a different key
+	Content      []string // what is asked; the same key with other content is refused
 }
 
-// Claim reads the Idempotency-Key of a request. It returns the first answer where
-// there is one, a 409 while it is in the making, a 422 for a key that came with
-// another request, and else the claim: a new one, or one that was abandoned.
+// Claim looks up the Idempotency-Key of a request. It returns the first answer
+// if there is one; a 409 while that is being made; a 422 if the key belongs to a
+// different request; and otherwise a claim, which is new or resumes an abandoned
+// request.
 func (k *Keeper) Claim(ctx context.Context, header http.Header, c Call) (*Claim, *web.Answer, error) {
 	values := header.Values("Idempotency-Key")
 	if len(values) == 0 {
@@ -124,7 +127,7 @@ func (k *Keeper) Claim(ctx context.Context, header http.Header, c Call) (*Claim,
 	return made.meet(entry)
 }
 
-// meet compares the request with what is known of its key.
+// meet compares the request with the stored record of its key.
 func (c *Claim) meet(entry kv.Entry) (*Claim, *web.Answer, error) {
 	var known Record
 	if err := json.Unmarshal(entry.Value, &known); err != nil {
@@ -147,8 +150,8 @@ func inFlight() *web.Failure {
 	return web.Fail(http.StatusConflict, "idempotency_in_flight", "The request with this Idempotency-Key is still being carried out").Later(time.Second)
 }
 
-// Seed returns what every id of the request derives from: of a request without a
-// key, a new one.
+// Seed returns the seed from which every id of the request derives. A request
+// without a key has a new seed.
 func (c *Claim) Seed() Seed {
 	if c == nil {
 		return NewSeed(time.Now())
@@ -156,7 +159,8 @@ func (c *Claim) Seed() Seed {
 	return c.record.Seed
 }
 
-// Targets returns those of a request that is taken up again, else nil.
+// Targets returns the stored targets of a request that is being resumed, else
+// nil.
 func (c *Claim) Targets() []Target {
 	if c == nil {
 		return nil
@@ -165,10 +169,10 @@ func (c *Claim) Targets() []Target {
 }
 
 // Settled reports that the request was carried out before and only its answer
-// is to be made again.
+// has to be composed again.
 func (c *Claim) Settled() bool { return c != nil && c.record.Done }
 
-// Begin stores the plan. It returns a 409 when another node was first.
+// Begin stores the plan. It returns a 409 if another node was first.
 func (c *Claim) Begin(ctx context.Context, targets []Target) error {
 	if c == nil || c.record.Done {
 		return nil
@@ -199,8 +203,8 @@ func (c *Claim) stored(err error) error {
 	return nil
 }
 
-// store writes the record as the next revision. The caller holds mu or is
-// alone.
+// store writes the record as the next revision. The caller holds mu or has sole
+// access.
 func (c *Claim) store(ctx context.Context) error {
 	value, err := json.Marshal(c.record)
 	if err != nil {
@@ -217,7 +221,7 @@ func (c *Claim) store(ctx context.Context) error {
 	return err
 }
 
-// Hold says again and again that this node is at work, until release is called.
+// Hold renews the lease in the background until release is called.
 func (c *Claim) Hold(ctx context.Context) (release func()) {
 	if c == nil || c.record.Done {
 		return func() {}
@@ -243,8 +247,8 @@ func (c *Claim) Hold(ctx context.Context) (release func()) {
 	}
 }
 
-// renew prolongs the lease. One that cannot be prolonged ends by itself: that
-// a second node then does the same work changes nothing.
+// renew extends the lease once. If that fails the lease expires; a second node
+// may then repeat the work, which has no further effect.
 func (c *Claim) renew(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -257,8 +261,8 @@ func (c *Claim) renew(ctx context.Context) {
 	c.lost = errors.Is(c.store(ctx), kv.ErrConflict)
 }
 
-// Finish stores the answer, or, when there is none, gives the request free: a
-// repeat then takes it up again.
+// Finish stores the answer. Without an answer it releases the claim, so that a
+// retry carries out the request.
 func (c *Claim) Finish(ctx context.Context, a *web.Answer) {
 	if c == nil || c.record.Done {
 		return
@@ -278,8 +282,8 @@ func (c *Claim) Finish(ctx context.Context, a *web.Answer) {
 	c.conclude(ctx)
 }
 
-// Settle notes that the request was carried out and keeps nothing of its
-// answer, which shows a secret: a repeat composes it anew.
+// Settle records that the request was carried out, without storing its answer,
+// which shows a secret: a repeat composes the answer again.
 func (c *Claim) Settle(ctx context.Context) {
 	if c == nil || c.record.Done {
 		return
@@ -334,7 +338,7 @@ func (c *Claim) take(a *web.Answer) error {
 	return nil
 }
 
-// Answer returns the first answer again.
+// Answer returns the stored answer. It fails if the record's body is damaged.
 func (r *Record) Answer() (*web.Answer, error) {
 	a := &web.Answer{Status: r.Status, Header: http.Header{}}
 	for key, value := range r.Header {

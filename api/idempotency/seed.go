@@ -11,20 +11,21 @@ import (
 )
 
 // Seed is what every id of one accepted request derives from. A request that is
-// taken up again, by another node or after a crash, has the same one, so that
-// nothing of it happens twice.
+// resumed, by another node or after a crash, has the same seed, so that nothing
+// it does happens twice.
 type Seed struct {
 	Bytes []byte    `json:"bytes"`
 	At    time.Time `json:"at"`
 }
 
+// NewSeed returns a random seed with that time.
 func NewSeed(now time.Time) Seed {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
 	return Seed{b, now.UTC().Truncate(time.Millisecond)}
 }
 
-// derive returns 16 bytes that the seed and the texts determine.
+// derive returns 16 bytes that depend on the seed and the texts only.
 func (s Seed) derive(parts ...string) []byte {
 	h := sha256.New()
 	h.Write(s.Bytes)
@@ -37,13 +38,13 @@ func (s Seed) derive(parts ...string) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// ID returns an id of the house: a prefix and 26 letters and digits.
+// ID returns an id: the prefix followed by 26 letters and digits.
 func (s Seed) ID(prefix string, parts ...string) string {
 	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s.derive(append(parts, prefix)...))
 	return prefix + strings.ToLower(text)
 }
 
-// UUID returns a UUIDv7 of the seed's time.
+// UUID returns a UUIDv7 (RFC 9562) with the seed's time.
 func (s Seed) UUID(parts ...string) string {
 	b := s.derive(append(parts, "uuid")...)
 	var at [8]byte

@@ -1,26 +1,26 @@
-// Package quota bounds what one user, workspace or organization may take of
-// something: commands and streams under way, bytes not read yet, pages made at
-// once, refusals in the history.
+// Package quota limits how much one user, workspace or organization may have in
+// use: commands and streams in progress, unread bytes, pages being built,
+// refusals in the history.
 package quota
 
 import "sync"
 
-// Limiter bounds what one user, workspace or organization may have under way. The
-// zero value is ready for use.
+// Limiter limits how much each share may have in use. The zero value is ready
+// for use. It is safe for concurrent use.
 type Limiter struct {
 	mu    sync.Mutex
 	taken map[string]int64
 }
 
-// Share is how much one of them may take.
+// Share is how much one user, workspace or organization may have in use.
 type Share struct {
 	Key  string
 	Most int64
-	Whom string // "The workspace has", for the caller
+	Whom string // begins a sentence for the caller: "The workspace has"
 }
 
-// Enter takes n of every share, or nothing of any and returns the one that is
-// full. Whoever entered leaves the same.
+// Enter takes n of every share and returns nil, or takes nothing and returns the
+// share that would be exceeded. Call Leave with the same arguments afterwards.
 func (l *Limiter) Enter(n int64, shares ...Share) *Share {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,6 +38,7 @@ func (l *Limiter) Enter(n int64, shares ...Share) *Share {
 	return nil
 }
 
+// Leave returns what Enter took with the same arguments.
 func (l *Limiter) Leave(n int64, shares ...Share) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,7 +49,7 @@ func (l *Limiter) Leave(n int64, shares ...Share) {
 	}
 }
 
-// InUse returns how many shares have something taken of them.
+// InUse returns the number of shares with something in use.
 func (l *Limiter) InUse() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

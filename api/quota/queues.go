@@ -6,15 +6,17 @@ import (
 	"sync"
 )
 
-// pagesAtOnce is how many pages of events are made for one organization at once,
-// half of the processors; further ones wait. They are the one read that takes long
-// on a processor.
+// pagesAtOnce is how many pages of events are built concurrently for one
+// organization; further requests wait. It is half of the processors, because
+// building a page is the one read that is CPU-bound.
 var pagesAtOnce = max(1, runtime.GOMAXPROCS(0)/2)
 
-// Queues are places of organizations for which requests wait.
+// Queues are the waiting lines of organizations. The zero value is ready for
+// use. It is safe for concurrent use.
 type Queues struct{ of sync.Map } // chan struct{} by organization
 
-// Enter waits for a place, and returns what gives it back, or the error of ctx.
+// Enter waits for a free place and returns a function that releases it, or the
+// error of ctx.
 func (q *Queues) Enter(ctx context.Context, organization string) (leave func(), err error) {
 	found, _ := q.of.LoadOrStore(organization, make(chan struct{}, pagesAtOnce))
 	places := found.(chan struct{})

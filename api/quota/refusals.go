@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// How many refusals are recorded: at first, and then one in each interval.
+// How many refusals are recorded: a burst, and then one in each interval.
 const (
 	refusalsOfCaller, callerInterval             = 20, 30 * time.Second
 	refusalsOfOrganization, organizationInterval = 100, 10 * time.Second
-	maxRefused                                   = 1024 // callers of an organization, and organizations
+	maxRefused                                   = 1024 // callers of an organization, and organizations, that are tracked
 )
 
-// Refusals bounds what refused requests add to the history.
+// Refusals limits how many refused requests enter the history. The zero value is
+// ready for use. It is safe for concurrent use.
 type Refusals struct {
 	mu  sync.Mutex
 	all map[string]*organizationRefusals
@@ -23,7 +24,7 @@ type organizationRefusals struct {
 	callers map[string]*bucket
 }
 
-// bucket holds how many may be recorded now.
+// bucket is a token bucket: the number of refusals that may be recorded now.
 type bucket struct {
 	left    float64
 	at      time.Time
@@ -39,9 +40,9 @@ func (b *bucket) fill(now time.Time, most int, interval time.Duration) {
 	b.at = now
 }
 
-// Take reports whether a refusal may be recorded now, and how many of the caller
-// were not since the last. Of more callers or organizations than are followed
-// none is recorded.
+// Take reports whether a refusal may be recorded now, and how many of the
+// caller's refusals were not recorded since the last one. Callers and
+// organizations beyond the tracked number are not recorded.
 func (a *Refusals) Take(organization, caller string, now time.Time) (skipped uint64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -78,8 +79,8 @@ func (a *Refusals) Take(organization, caller string, now time.Time) (skipped uin
 	return skipped, true
 }
 
-// forget drops, of as many as are followed, those whose last refusal is so old
-// that they have all of their share again.
+// forget removes entries once the map is full: those whose last refusal is so
+// long ago that their bucket is full again.
 func forget[T any](all map[string]T, last func(T) time.Time, before time.Time) {
 	if len(all) < maxRefused {
 		return

@@ -11,9 +11,10 @@ import (
 	"headwater/api/iceberg"
 )
 
-// View gives a caller of the catalog keys to a table's files here, and the table
-// by the names that it has here: one that takes keys, and any from another
-// machine, where the lake's own names mean nothing. It implements iceberg.Access.
+// View returns a table as a client of this endpoint should see it. A client that
+// accepts keys, or that calls from another machine where the lake's paths mean
+// nothing, gets keys and the names of this endpoint. It implements
+// iceberg.Access.
 func (s *Server) View(_ context.Context, ask iceberg.Ask) (iceberg.View, error) {
 	folder, ours := s.Files.Key(ask.Table.Folder)
 	if !ours || !ask.Delegated && isLocal(ask.Request.RemoteAddr) {
@@ -48,7 +49,8 @@ func isLocal(address string) bool {
 	return err != nil || at.Addr().Unmap().IsLoopback()
 }
 
-// endpoint returns the endpoint's URL for whoever has reached the catalog so.
+// endpoint returns the URL of the endpoint for a client that reached the catalog
+// with this request.
 func (s *Server) endpoint(r *http.Request) string {
 	scheme, host := "http", r.Host
 	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
@@ -60,22 +62,22 @@ func (s *Server) endpoint(r *http.Request) string {
 		}
 		scheme, host = "http", net.JoinHostPort(strings.Trim(host, "[]"), s.Port)
 	}
-	// Without a slash behind the host ClickHouse looks for a table's metadata below
-	// the table's folder once more; with it, some releases of DuckDB send the slash
-	// as part of the host's name.
+	// Without a trailing slash ClickHouse looks for a table's metadata below the
+	// table's folder once more. With it, some releases of DuckDB send the slash
+	// as part of the host name.
 	if strings.HasPrefix(r.UserAgent(), "ClickHouse/") {
 		host += "/"
 	}
 	return scheme + "://" + host
 }
 
-// Foreign is the access to a lake in a bucket, whose readers have keys of their own:
-// ours open all of it and are not given out. Its settings are those of the lake's
-// URL.
+// Foreign is the Access of a lake in a bucket. Its readers have keys of their
+// own: the service's keys open the whole bucket and are not given out. Its
+// settings are those of the lake's URL.
 type Foreign map[string]string
 
-// View says where the bucket is, and that there are no keys. It implements
-// iceberg.Access.
+// View returns the settings of the bucket, and says that there are no keys. It
+// implements iceberg.Access.
 func (f Foreign) View(_ context.Context, ask iceberg.Ask) (iceberg.View, error) {
 	config := map[string]string{"headwater.credentials": "none"}
 	region := f["region"]

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// answerTime is how long a client may take for an answer that is no file.
+// answerTime is how long a client may take to read an answer that is not a file.
 const answerTime = 2 * time.Minute
 
-// failure is an answer that is an error, in the words of S3.
+// failure is an error as S3 reports it.
 type failure struct {
 	status        int
 	code, message string
@@ -25,7 +25,8 @@ func fail(status int, code, message string) *failure {
 	return &failure{status, code, message, http.Header{}}
 }
 
-// denied is the answer to what keys do not open, whether it is there or not.
+// denied returns the failure for what keys do not open, whether or not it
+// exists.
 func denied(message string) *failure {
 	return fail(http.StatusForbidden, "AccessDenied", message)
 }
@@ -49,7 +50,7 @@ func (x *exchange) fail(f *failure) {
 		x.w.Header()[name] = values
 	}
 	if err := x.xml(f.status, wireError{Code: f.code, Message: f.message, Resource: x.r.URL.EscapedPath(), RequestID: x.id}); err != nil {
-		x.w.WriteHeader(f.status) // texts marshal
+		x.w.WriteHeader(f.status) // strings always marshal
 	}
 }
 
@@ -64,7 +65,7 @@ func (x *exchange) xml(status int, value any) error {
 	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
-		_, _ = x.w.Write(body.Bytes()) // a client that has left is told nothing
+		_, _ = x.w.Write(body.Bytes()) // the client has disconnected
 	}
 	return nil
 }

@@ -24,13 +24,13 @@ const (
 	keyStep = 15 * time.Minute
 )
 
-// claims are what a session token says.
+// claims is the content of a session token.
 type claims struct {
 	Organization string `json:"o"`
 	Workspace    string `json:"w"`
 	Owner        string `json:"u,omitempty"`
 	Source       string `json:"s"`
-	Folder       string `json:"f"` // the table's, as a key without a slash at its end
+	Folder       string `json:"f"` // the table's folder, as a key without trailing slash
 	Username     string `json:"n"`
 	TokenID      string `json:"t,omitempty"`
 	Expires      int64  `json:"e"` // Unix seconds
@@ -46,10 +46,10 @@ func (c claims) holder() Holder {
 // opens reports whether the keys open an object.
 func (c claims) opens(key string) bool { return strings.HasPrefix(key, c.Folder+"/") }
 
-// credentials are what a client signs with.
+// credentials are what a client signs requests with.
 type credentials struct{ access, secret, session string }
 
-// What the fingerprints are of, so that none is taken for another.
+// Purposes of the MACs, so that none is mistaken for another.
 const (
 	ofSession = "headwater/s3/session/1\x00"
 	ofSecret  = "headwater/s3/secret/1\x00"
@@ -58,7 +58,8 @@ const (
 
 func (s *Server) mac(of, text string) []byte { return s.MAC([]byte(of + text)) }
 
-// expiry returns when keys end that are given out now for a token that ends then.
+// expiry returns when keys end that are issued now for a token that expires at
+// that time.
 func (s *Server) expiry(token time.Time) time.Time {
 	at := s.Now().Truncate(keyStep).Add(keyLife)
 	if !token.IsZero() && token.Before(at) {
@@ -67,7 +68,7 @@ func (s *Server) expiry(token time.Time) time.Time {
 	return at
 }
 
-// issue returns the keys that claims are given.
+// issue returns the credentials for claims.
 func (s *Server) issue(c claims) (credentials, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -77,7 +78,7 @@ func (s *Server) issue(c claims) (credentials, error) {
 	return s.derived(text + "." + base64.RawURLEncoding.EncodeToString(s.mac(ofSession, text)[:16])), nil
 }
 
-// derived returns the keys of a session token.
+// derived returns the credentials that belong to a session token.
 func (s *Server) derived(session string) credentials {
 	return credentials{
 		access:  "HW" + base32.StdEncoding.EncodeToString(s.mac(ofAccess, session)[:10]),
@@ -91,7 +92,8 @@ const maxSession = 16 << 10
 
 var errSession = errors.New("not a session token of this service")
 
-// read returns what a session token of ours says, or errSession.
+// read returns the claims of a session token, or errSession if this service did
+// not issue it.
 func (s *Server) read(session string) (c claims, err error) {
 	text, signature, ok := strings.Cut(session, ".")
 	if !ok || len(session) > maxSession {
@@ -111,7 +113,8 @@ func (s *Server) read(session string) (c claims, err error) {
 	return c, nil
 }
 
-// authenticate returns whose keys a request was signed with.
+// authenticate returns the claims of the keys that signed a request. Its error
+// is a *failure.
 func (s *Server) authenticate(r *http.Request, query map[string][]string) (claims, error) {
 	sig, err := readSignature(r, query)
 	if err != nil {
@@ -144,6 +147,6 @@ func (s *Server) authenticate(r *http.Request, query map[string][]string) (claim
 	return c, nil
 }
 
-// Withdrawn returns what Deps.Stands answers for keys that may not be used any
-// more, for people.
+// Withdrawn returns the error with which Deps.Stands refuses keys that may no
+// longer be used. why is shown to the client.
 func Withdrawn(why string) error { return denied(why) }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// mostKeys is how many keys and prefixes a page holds at most.
+// mostKeys is the largest number of keys and prefixes on a page.
 const mostKeys = 1000
 
 type listed struct {
@@ -40,7 +40,7 @@ type listing struct {
 	CommonPrefixes        []common
 }
 
-// list answers the keys of the table that the client's keys open.
+// list answers with the files that the client's keys open (ListObjectsV2).
 func (s *Server) list(x *exchange) error {
 	q := x.query
 	page := listing{
@@ -77,7 +77,7 @@ func (s *Server) list(x *exchange) error {
 	return x.xml(http.StatusOK, page)
 }
 
-// fill puts the keys behind after into the page.
+// fill adds the keys that follow after to the page.
 func (s *Server) fill(x *exchange, page *listing, keys []string, after string) error {
 	last := ""
 	for _, key := range keys[sort.SearchStrings(keys, page.Prefix):] {
@@ -91,7 +91,7 @@ func (s *Server) fill(x *exchange, page *listing, keys []string, after string) e
 				group = page.Prefix + rest[:at+len(page.Delimiter)]
 			}
 		}
-		// A group that was told on an earlier page is not told again.
+		// A group that an earlier page has listed is not listed again.
 		if key <= after || group != "" && (group == last || group == after) {
 			continue
 		}
@@ -110,7 +110,7 @@ func (s *Server) fill(x *exchange, page *listing, keys []string, after string) e
 		}
 		e, err := s.Files.Stat(x.r.Context(), key)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
-			continue // swept meanwhile, or not to be had
+			continue // removed since the list was read, or unreadable
 		}
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (s *Server) fill(x *exchange, page *listing, keys []string, after string) e
 	return nil
 }
 
-// encode writes names as the client wants them.
+// encode encodes names as the client asked for.
 func (l *listing) encode() {
 	if l.EncodingType != "url" {
 		return

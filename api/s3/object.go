@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// A file is sent some at a time, each within a time of its own: a client that
-// takes nothing does not hold it open.
+// A file is sent in pieces, each with its own deadline, so that a client that
+// reads nothing does not keep it open.
 const (
 	sendBytes = 8 << 20
 	sendTime  = 2 * time.Minute
 )
 
-// object answers a file of the table that the keys open.
+// object answers with a file of the table that the keys open (GetObject,
+// HeadObject).
 func (s *Server) object(x *exchange, key string) error {
 	if !x.keys.opens(key) {
 		return denied("The keys open another table")
@@ -66,22 +67,24 @@ func (s *Server) object(x *exchange, key string) error {
 		x.allow(sendTime)
 		sent, err := io.CopyN(x.w, f.ReadSeekCloser, min(n, sendBytes))
 		if n -= sent; err != nil {
-			// Less than was announced is told by closing the connection.
+			// Closing the connection tells the client that less was sent than
+			// announced.
 			panic(http.ErrAbortHandler)
 		}
 	}
 	return nil
 }
 
-// etag names a version of an object, of which there is one: files never change.
-// Its form is that of an object in parts, which no client takes for an MD5.
+// etag returns the tag of an object. An object never changes, so it has one
+// version. The tag has the form of a multipart upload's, which no client takes
+// for an MD5.
 func etag(key string, size int64) string {
 	h := sha256.Sum256([]byte(key + "\x00" + strconv.FormatInt(size, 10)))
 	return `"` + hex.EncodeToString(h[:16]) + `-1"`
 }
 
-// condition returns the status of a request whose conditions an object does not
-// meet, 0 for one that it does.
+// condition returns the status for a request whose conditional headers the
+// object does not meet, or 0 if it meets them (RFC 9110, section 13).
 func condition(header http.Header, tag string, modified time.Time) int {
 	matches := func(name string) bool {
 		for one := range strings.SplitSeq(header.Get(name), ",") {
@@ -119,8 +122,9 @@ func condition(header http.Header, tag string, modified time.Time) int {
 	return 0
 }
 
-// rangeOf returns which bytes of an object a request asks for. What is no single
-// range of bytes is ignored, as S3 does; one that lies outside is an error.
+// rangeOf returns the bytes of an object that a Range header asks for. Anything
+// but a single range of bytes is ignored, as S3 does. A range outside the object
+// is an error.
 func rangeOf(text string, size int64) (from, n int64, partial bool, err error) {
 	spec, ok := strings.CutPrefix(text, "bytes=")
 	first, last, dash := strings.Cut(spec, "-")

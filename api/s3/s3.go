@@ -1,5 +1,6 @@
-// Package s3 offers the lake's tables as a read-only S3 endpoint: one bucket, whose
-// keys are given out by the catalog, open one table each and do not live long.
+// Package s3 is a read-only S3 endpoint for the lake's tables. It has one
+// bucket. The catalog issues its keys, each of which opens one table for at most
+// an hour.
 package s3
 
 import (
@@ -16,76 +17,83 @@ import (
 	"headwater/bus/event"
 )
 
-// Bucket is what the lake is called here, and Root how the names of its files
-// begin.
+// Bucket is the name of the bucket, and Root the prefix of the URLs of its
+// files.
 const (
 	Bucket = "headwater"
 	Root   = "s3://" + Bucket
 )
 
-// Region is told to clients, which must name one. Any is taken.
+// Region is the region to name in clients that require one. The endpoint accepts
+// any.
 const Region = "us-east-1"
 
-// ErrDamaged is what Files return for a file that none of a table can be.
+// ErrDamaged is what Files returns for a file that cannot belong to a table.
 var ErrDamaged = errors.New("the file is none of a table")
 
-// File is one file of the lake. Whoever opened it closes it.
+// File is an open file of the lake. Whoever opened it closes it.
 type File struct {
 	io.ReadSeekCloser
 	Size     int64
 	Modified time.Time
 }
 
-// Entry is a file of a listing.
+// Entry is a file in a listing.
 type Entry struct {
 	Key      string
 	Size     int64
 	Modified time.Time
 }
 
-// Files are the lake's files as they are shown below Root. The wiring adapts the
+// Files are the lake's files as they appear below Root. The wiring adapts the
 // lake to it.
 type Files interface {
-	// Key returns the key of a file or folder of the lake.
+	// Key returns the key of a file or folder of the lake, or false if name is
+	// outside the lake.
 	Key(name string) (key string, ok bool)
-	// Named returns the name below Root.
+	// Named returns the name below Root of a file of the lake.
 	Named(name string) string
+	// Metadata returns the content of a metadata file with the names in it as they
+	// are below Root. It fails if the content is not table metadata.
 	Metadata(content []byte) ([]byte, error)
-	// Open returns fs.ErrNotExist for what is not there, ErrDamaged for what
-	// cannot be shown.
+	// Open returns fs.ErrNotExist for a file that does not exist, and ErrDamaged
+	// for one that cannot be shown.
 	Open(ctx context.Context, key string) (*File, error)
-	// List returns the keys of the files below a folder, in order.
+	// List returns the keys of the files below a folder, sorted.
 	List(ctx context.Context, folder string) ([]string, error)
+	// Stat returns size and time of a file. Its errors are those of Open.
 	Stat(ctx context.Context, key string) (Entry, error)
 }
 
-// Holder is whom keys were given to, and for which table.
+// Holder is who received keys, and for which table.
 type Holder struct {
-	Address  event.Address // of the table's source
+	Address  event.Address // address of the table's source
 	Username string
-	TokenID  string // of the token that they were had with, "" for one without an id
+	TokenID  string // id of the token with which they were requested, "" if it has none
 }
 
-// Deps are what a Server is built from. All are lent and needed, but for Log, Now
-// and Port.
+// Deps are what a Server is built from. The Server closes none of them. All but
+// Log, Now and Port are required.
 type Deps struct {
 	Files Files
-	// MAC is a keyed fingerprint, equal on every node: all that keys are made of.
+	// MAC returns a keyed hash that is the same on every node. Keys derive from
+	// nothing else.
 	MAC func(data []byte) []byte
-	// Stands returns nil while keys may be used, or why not: the source was removed,
-	// or the token revoked. It is asked at each request.
+	// Stands returns nil while keys may be used, else an error from Withdrawn:
+	// the source was removed, or the token was revoked. It is called for each
+	// request.
 	Stands func(ctx context.Context, h Holder) error
-	// Port is where clients reach the endpoint on the host by which they reach the
-	// catalog, "" for the catalog's own; see At.
+	// Port is where clients reach the endpoint, on the host by which they reach
+	// the catalog; "" for the catalog's own port. See At.
 	Port string
 	Now  func() time.Time // nil for time.Now
 	Log  *slog.Logger     // nil discards
 }
 
-// Server is the endpoint. It is safe for concurrent use and keeps no state.
+// Server is the endpoint. It is safe for concurrent use and has no state.
 type Server struct{ Deps }
 
-// New returns an endpoint. It starts nothing.
+// New returns an endpoint. It starts no goroutine.
 func New(d Deps) *Server {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -96,19 +104,20 @@ func New(d Deps) *Server {
 	return &Server{d}
 }
 
-// At returns the same endpoint for clients that reach it at a port of its own.
+// At returns the same endpoint for clients that reach it on that port.
 func (s *Server) At(port string) *Server {
 	d := s.Deps
 	d.Port = port
 	return &Server{d}
 }
 
-// Asks reports whether a request is one for the endpoint, where it shares its
+// Asks reports whether a request is meant for the endpoint when it shares its
 // address with the API.
 func Asks(r *http.Request) bool {
 	return r.URL.Path == "/"+Bucket || strings.HasPrefix(r.URL.Path, "/"+Bucket+"/") || strings.HasPrefix(r.Header.Get("Authorization"), algorithm)
 }
 
+// ServeHTTP answers one request. The path begins with the bucket.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: requestID()}
 	w.Header().Set("X-Amz-Request-Id", x.id)
@@ -135,14 +144,14 @@ type exchange struct {
 	keys  claims
 }
 
-// allow gives the client time to take what is written next.
+// allow gives the client d to read what is written next.
 func (x *exchange) allow(d time.Duration) {
-	// Not every ResponseWriter has deadlines; a server's has.
+	// A ResponseWriter outside a server may have no deadlines.
 	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(d))
 }
 
-// understood are the parameters of requests that are answered; others ask for what
-// the endpoint has not, such as an object's access control.
+// understood are the query parameters that are supported. Others ask for
+// features that the endpoint lacks, such as an object's access control list.
 var understood = map[string]bool{
 	"list-type": true, "prefix": true, "delimiter": true, "max-keys": true, "continuation-token": true, "start-after": true, "encoding-type": true, "fetch-owner": true,
 	"location": true, "x-id": true, "partNumber": true,
@@ -184,8 +193,8 @@ func (s *Server) answer(x *exchange) (err error) {
 	return fail(http.StatusNotImplemented, "NotImplemented", "Objects are listed by ListObjectsV2: list-type=2")
 }
 
-// asFailure returns an error as it is answered. One that is none of the client's
-// shows nothing of its text.
+// asFailure returns err if it is a failure, else a failure that shows none of
+// err's text.
 func asFailure(err error) *failure {
 	var f *failure
 	switch {

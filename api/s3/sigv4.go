@@ -17,17 +17,17 @@ const (
 	algorithm   = "AWS4-HMAC-SHA256"
 	stamp       = "20060102T150405Z"
 	skew        = 15 * time.Minute
-	longestURL  = 7 * 24 * time.Hour // that a presigned URL may hold
-	maxSigned   = 64                 // headers of a signature
+	longestURL  = 7 * 24 * time.Hour // longest validity of a presigned URL
+	maxSigned   = 64                 // signed headers
 	ofNoContent = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// signature is what a request says of its signature.
+// signature holds the parts of a request's signature.
 type signature struct {
 	access, scope string // scope is date/region/service/aws4_request
 	at            time.Time
-	lasts         time.Duration // of a presigned URL, 0 for a header
-	headers       []string      // that are signed, in lower case and order
+	lasts         time.Duration // validity of a presigned URL, 0 for a signature in a header
+	headers       []string      // names of the signed headers, in lower case and sorted
 	signature     string        // in lower-case hexadecimal
 	session       string
 }
@@ -36,7 +36,8 @@ func malformed(message string) error {
 	return fail(http.StatusBadRequest, "AuthorizationHeaderMalformed", message)
 }
 
-// readSignature finds the signature of a request. One without is denied.
+// readSignature parses the signature of a request. It returns a *failure if
+// there is none or if it is malformed.
 func readSignature(r *http.Request, query map[string][]string) (signature, error) {
 	one := func(name string) string {
 		if values := query[name]; len(values) == 1 {
@@ -87,7 +88,7 @@ func readSignature(r *http.Request, query map[string][]string) (signature, error
 	return s, nil
 }
 
-// timely returns why a signature does not count at a time.
+// timely returns the reason why a signature is not valid at a time, or nil.
 func (s signature) timely(now time.Time) error {
 	if s.at.After(now.Add(skew)) || s.lasts == 0 && s.at.Before(now.Add(-skew)) {
 		return fail(http.StatusForbidden, "RequestTimeTooSkewed", "The clocks of client and service differ by more than 15 minutes")
@@ -98,8 +99,8 @@ func (s signature) timely(now time.Time) error {
 	return nil
 }
 
-// fits reports whether the request was signed with the secret. A path is signed
-// as AWS writes it, or by some clients as they send it.
+// fits reports whether the request was signed with the secret. AWS signs an
+// escaped path, some clients sign the path as they send it; both are accepted.
 func (s signature) fits(r *http.Request, query map[string][]string, secret string) bool {
 	written, sent := escape(r.URL.Path, true), r.URL.EscapedPath()
 	return hmac.Equal([]byte(s.signature), []byte(s.of(r, written, query, secret))) ||
@@ -123,7 +124,7 @@ func sum(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// canonical returns the request as it is signed.
+// canonical returns the canonical request, which is what is signed.
 func (s signature) canonical(r *http.Request, path string, query map[string][]string) string {
 	var b strings.Builder
 	line := func(text string) { b.WriteString(text + "\n") }
@@ -152,7 +153,7 @@ func (s signature) canonical(r *http.Request, path string, query map[string][]st
 	return b.String()
 }
 
-// content returns what is signed of the body, which a read has not.
+// content returns the hash of the body that is signed. A read has no body.
 func (s signature) content(r *http.Request) string {
 	if text := r.Header.Get("X-Amz-Content-Sha256"); text != "" {
 		return text
@@ -163,8 +164,8 @@ func (s signature) content(r *http.Request) string {
 	return ofNoContent
 }
 
-// headerValue returns a header as it is signed: without spaces around it, and with
-// one where there are several.
+// headerValue returns a header as it is signed: without surrounding spaces, and
+// with runs of spaces reduced to one.
 func headerValue(r *http.Request, name string) string {
 	switch values := r.Header.Values(name); {
 	case name == "host":
@@ -180,8 +181,8 @@ func headerValue(r *http.Request, name string) string {
 	}
 }
 
-// escape writes text as signatures do: everything but letters, digits and -_.~ in
-// hexadecimal, and in a path slashes stay.
+// escape percent-encodes a text as signatures require: everything but letters,
+// digits and -_.~, and for a path also except slashes.
 func escape(text string, path bool) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

@@ -11,13 +11,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// minCompressed is how long an answer must be to be compressed: what is shorter
-// fits into one packet as it is.
+// minCompressed is the size in bytes from which an answer is compressed. A
+// shorter one fits into one packet anyway.
 const minCompressed = 1024
 
 var (
 	gzips = sync.Pool{New: func() any {
-		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is one
+		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 		return w
 	}}
 	// zstds is safe for concurrent use.
@@ -26,9 +26,9 @@ var (
 	})
 )
 
-// compress writes the answer in the form that the client prefers, and says that
-// others would get another. One that shows a secret is shorter than what is
-// compressed, and event streams do not come through here.
+// compress encodes the answer as the client prefers, and sets Vary. Answers that
+// show a secret are shorter than minCompressed, and event streams do not pass
+// through here, so neither is compressed.
 func (a *Answer) compress(header, asked http.Header) {
 	length := a.Size()
 	if a.Status == http.StatusNotModified || length < minCompressed || header.Get("Content-Encoding") != "" {
@@ -77,8 +77,8 @@ const (
 	codingGzip = "gzip"
 )
 
-// preferredCoding returns the best coding that the client takes, "" for none.
-// Between codings that it likes equally, the one that costs less goes first.
+// preferredCoding returns the best content coding that the client accepts, or ""
+// for none. Among codings of equal weight the cheaper one wins.
 func preferredCoding(values []string) string {
 	quality := map[string]float64{}
 	for _, item := range strings.Split(strings.Join(values, ","), ",") {

@@ -8,19 +8,20 @@ import (
 	"strings"
 )
 
-// What pages of other origins may send and see. No credentials of a browser are
-// involved: a page has to hold a token and to send it.
+// What web pages of other origins may send and see (the Fetch standard's CORS
+// protocol). Browser credentials are not involved: a page must have a token and
+// send it.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, DELETE"
 	corsSends   = "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Headwater-Min-Sequence, X-Request-Id"
 	corsSees    = "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Headwater-Sequence, X-Request-Id"
-	corsKept    = "600" // seconds that a browser keeps the answer to its question
+	corsKept    = "600" // seconds for which a browser caches the answer to a preflight request
 
 	anyOrigin = "*"
 )
 
-// CheckOrigin refuses what is no origin of web pages: a scheme, a host and maybe
-// a port, as browsers send it, or * for every page there is.
+// CheckOrigin returns an error unless origin is a web origin as browsers send it
+// (scheme, host and optional port), or * for every page.
 func CheckOrigin(origin string) error {
 	if origin == anyOrigin {
 		return nil
@@ -32,8 +33,8 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-// CrossOrigin lets pages of the origins call the API, and reports whether the
-// request was a browser's question whether it may, which is then answered.
+// CrossOrigin lets web pages of the given origins call the API. It returns true
+// if the request was a browser's preflight, which it has then answered.
 func CrossOrigin(w http.ResponseWriter, r *http.Request, origins []string) bool {
 	if len(origins) == 0 {
 		return false

@@ -1,6 +1,6 @@
-// Package web is how answers look, whatever they answer: the envelope, failures
-// with their details, what of it is compressed or not sent again, and what pages
-// of other origins may see. It knows no call, no command and no read model.
+// Package web writes answers: the envelope, failures with their details,
+// compression, ETags, and access by web pages of other origins. It does not know
+// calls, commands or the read model.
 package web
 
 import (
@@ -12,29 +12,29 @@ import (
 	"sync"
 )
 
-// Answer is one complete answer: an envelope, unless its Content-Type says
+// Answer is a complete answer: an envelope, unless its Content-Type says
 // otherwise.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	// through, if any, belongs into the body before its last tail bytes. It is
-	// not ours to change.
+	// through, if set, is inserted into the body before its last tail bytes. It
+	// is shared and must not be changed.
 	through Raw
 	tail    int
 }
 
-// Size returns how long the body is, in bytes.
+// Size returns the length of the body in bytes.
 func (a *Answer) Size() int { return len(a.Body) + len(a.through) }
 
-// Write sends the answer to a request, in the form that its client prefers.
+// Write sends the answer, compressed if the client accepts that.
 func (a *Answer) Write(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	for key, values := range a.Header {
 		header[key] = values
 	}
 	if header.Get("Etag") != "" {
-		// Kept by the client alone, who asks each time whether it still holds.
+		// Only the client may cache it, and must revalidate it each time.
 		header.Set("Cache-Control", "private, no-cache")
 	}
 	a.compress(header, r.Header)
@@ -47,19 +47,19 @@ func (a *Answer) Write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// buffers are for the joining of answers.
+// buffers are for joining the parts of answers.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // maxBuffer is the capacity above which a buffer is not used again.
 const maxBuffer = 1 << 20
 
-// send writes the body. A client that left is nobody's error.
+// send writes the body. Errors are ignored: the client has disconnected.
 func (a *Answer) send(w http.ResponseWriter) {
 	if a.through == nil {
 		_, _ = w.Write(a.Body)
 		return
 	}
-	// One copy costs less than the further system calls of three writes.
+	// One copy costs less than the additional system calls of three writes.
 	b := buffers.Get().(*bytes.Buffer)
 	b.Reset()
 	end := len(a.Body) - a.tail
@@ -72,8 +72,8 @@ func (a *Answer) send(w http.ResponseWriter) {
 	}
 }
 
-// Page writes the envelope around documents that are written through. next is
-// the cursor of the next page, "" for none.
+// Page returns an answer around documents that are passed through unchanged.
+// next is the cursor of the next page, or "" for none.
 func Page(message string, documents Raw, next string) *Answer {
 	b := append(make([]byte, 0, 128), `{"status":"success","message":`...)
 	b = appendText(b, message)
@@ -94,15 +94,18 @@ func appendText(b []byte, text string) []byte {
 	return append(b, encoded...)
 }
 
-// Raw is JSON that is written through as it is.
+// Raw is JSON that is passed through unchanged.
 type Raw []byte
 
-// Success is the answer to a request that was carried out.
+// Success returns the answer to a request that was carried out. It fails if data
+// does not marshal.
 func Success(status int, message string, data any) (*Answer, error) {
 	return Compose(status, "success", message, data, "", nil)
 }
 
-// Compose writes an envelope. next is the cursor of the next page, "" for none.
+// Compose returns an answer with this envelope. outcome is "success" or "error",
+// and next is the cursor of the next page, or "" for none. It fails if data does
+// not marshal.
 func Compose(status int, outcome, message string, data any, next string, failed *Error) (*Answer, error) {
 	var b bytes.Buffer
 	if through, ok := data.(Raw); ok {
@@ -130,7 +133,7 @@ func Compose(status int, outcome, message string, data any, next string, failed 
 		if err := encoder.Encode(part.value); err != nil {
 			return nil, fmt.Errorf("encode the answer: %w", err)
 		}
-		b.Truncate(b.Len() - 1) // Encode's newline
+		b.Truncate(b.Len() - 1) // newline that Encode adds
 	}
 	b.WriteString("}\n")
 	return &Answer{Status: status, Header: http.Header{"Content-Type": {contentJSON}}, Body: b.Bytes()}, nil

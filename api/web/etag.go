@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// ETag returns a tag that the texts determine. It is weak: an answer has it
-// compressed and as it is.
+// ETag returns a weak tag derived from the texts. It is weak because the
+// compressed and the plain answer share it.
 func ETag(parts ...string) string {
 	encoded, _ := json.Marshal(parts) // texts always marshal
 	sum := sha256.Sum256(encoded)
 	return `W/"` + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:15])) + `"`
 }
 
-// Matches reports whether the client has the tagged version already.
+// Matches reports whether the client has the tagged version already
+// (If-None-Match).
 func Matches(h http.Header, tag string) bool {
 	for _, value := range h.Values("If-None-Match") {
 		for _, item := range strings.Split(value, ",") {

@@ -5,43 +5,44 @@ import (
 	"time"
 )
 
-// Exchange is one request and what was answered, as the operator is told of it.
-// It holds nothing of a token, a body or a query.
+// Exchange describes one request and its answer for the operator. It holds
+// nothing of a token, a body or a query.
 type Exchange struct {
 	Method    string
-	Route     string // as in openapi.yaml, below /api/v1; "" for a path that is none
-	Open      bool   // it needs no token
-	Status    int    // 0 when the client left before there was an answer
+	Route     string // as in openapi.yaml, below /api/v1; "" for an unknown path
+	Open      bool   // the route needs no token
+	Status    int    // 0 if the client disconnected before the answer
 	Bytes     int64  // of the answer's body
 	Duration  time.Duration
-	RequestID string // X-Request-Id
-	Code      string // of an error, from a closed set; "" for none
-	Message   string // what the caller was told of it
+	RequestID string // value of X-Request-Id
+	Code      string // error code, from a closed set; "" for none
+	Message   string // the error message that the caller received
 
-	// Of a verified token and the path; empty before either was read.
+	// Of a verified token and the path; empty if the request was refused before.
 	Organization, Workspace, Subject string
 }
 
-// Recorder sees what is answered.
+// Recorder observes what is answered through it.
 type Recorder struct {
 	http.ResponseWriter
 	x Exchange
 }
 
-// Record returns a writer that takes down what is answered through it.
+// Record returns a ResponseWriter that records what is answered through it.
 func Record(w http.ResponseWriter, method string) *Recorder {
 	return &Recorder{ResponseWriter: w, x: Exchange{Method: method}}
 }
 
-// Exchange returns what was seen of a request that took so long.
+// Exchange returns what was recorded, with d as the duration of the request.
 func (r *Recorder) Exchange(d time.Duration) Exchange {
 	r.x.Duration = d
 	return r.x
 }
 
-// Unwrap lets http.ResponseController reach the writer of the server.
+// Unwrap gives http.ResponseController access to the server's writer.
 func (r *Recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// WriteHeader records the first final status and passes it on.
 func (r *Recorder) WriteHeader(status int) {
 	if r.x.Status == 0 && status >= 200 {
 		r.x.Status = status
@@ -49,6 +50,7 @@ func (r *Recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Write records the number of bytes and passes them on.
 func (r *Recorder) Write(b []byte) (int, error) {
 	if r.x.Status == 0 {
 		r.x.Status = http.StatusOK
@@ -58,7 +60,8 @@ func (r *Recorder) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Note adds to what is told of the request that w answers.
+// Note changes the Exchange of the request that w answers. It does nothing if w
+// is not a *Recorder.
 func Note(w http.ResponseWriter, add func(*Exchange)) {
 	if r, ok := w.(*Recorder); ok {
 		add(&r.x)

@@ -12,7 +12,7 @@ import (
 	"headwater/api/contract"
 )
 
-// Detail says what is wrong with one part of a request.
+// Detail is a problem with one part of a request.
 type Detail struct {
 	Field    string `json:"field"`
 	Message  string `json:"message"`
@@ -21,7 +21,7 @@ type Detail struct {
 	Name     string `json:"name,omitempty"`
 }
 
-// Details returns what the contract refuses.
+// Details converts the problems that the contract found.
 func Details(problems []contract.Problem) []Detail {
 	wrong := make([]Detail, len(problems))
 	for i, p := range problems {
@@ -30,33 +30,39 @@ func Details(problems []contract.Problem) []Detail {
 	return wrong
 }
 
-// Sorted sorts by field and message, and leaves out what comes twice.
+// Sorted sorts the details by field and message and removes duplicates, in
+// place.
 func Sorted(details []Detail) []Detail {
 	slices.SortFunc(details, func(a, b Detail) int { return strings.Compare(a.Field+"\x00"+a.Message, b.Field+"\x00"+b.Message) })
 	return slices.Compact(details)
 }
 
-// Failure is an error that the caller is told as it is.
+// Failure is an error that is shown to the caller as it is.
 type Failure struct {
 	Status  int
 	Code    string
 	Message string
 	details []Detail
-	Data    any // null almost always
+	Data    any // nil in most cases
 	Header  http.Header
 }
 
+// Error returns the code and the message.
 func (f *Failure) Error() string { return f.Code + ": " + f.Message }
 
+// Fail returns a failure with that status, error code and message. The message
+// is shown to the caller.
 func Fail(status int, code, format string, args ...any) *Failure {
 	return &Failure{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// With adds details and returns the failure.
 func (f *Failure) With(details ...Detail) *Failure {
 	f.details = append(f.details, details...)
 	return f
 }
 
+// Set sets a header of the answer and returns the failure.
 func (f *Failure) Set(key, value string) *Failure {
 	if f.Header == nil {
 		f.Header = http.Header{}
@@ -65,12 +71,13 @@ func (f *Failure) Set(key, value string) *Failure {
 	return f
 }
 
-// Later says after which time the same request may succeed.
+// Later sets Retry-After: the time after which the same request may succeed. It
+// returns the failure.
 func (f *Failure) Later(d time.Duration) *Failure {
 	return f.Set("Retry-After", strconv.Itoa(int(max(time.Second, d+time.Second-1)/time.Second)))
 }
 
-// Malformed is the answer to a request that is wrong in the given places.
+// Malformed returns the 400 for a request with problems in these places.
 func Malformed(details ...Detail) *Failure {
 	message := "The request is not valid"
 	if len(details) > 0 {
@@ -82,24 +89,27 @@ func Malformed(details ...Detail) *Failure {
 	return Fail(http.StatusBadRequest, "invalid_request", "%s", message).With(details...)
 }
 
+// Unavailable returns the 503 for err, which only the operator sees. The caller
+// is told that it is unknown whether the request was carried out.
 func Unavailable(err error) error {
 	return Fail(http.StatusServiceUnavailable, "unavailable",
 		"The service cannot take this now; whether it was taken is unknown. Try again, with the same Idempotency-Key if there was one").Later(2 * time.Second).Because(err)
 }
 
-// hidden is an error with a cause that only the operator is told.
+// hidden is a failure with a cause that only the operator sees.
 type hidden struct {
 	*Failure
 	cause error
 }
 
-// Because returns the failure with its cause, for the operator alone.
+// Because returns the failure with its cause, which only the operator sees.
 func (f *Failure) Because(cause error) error { return &hidden{f, cause} }
 
 func (h *hidden) Error() string   { return h.Failure.Error() + ": " + h.cause.Error() }
 func (h *hidden) Unwrap() []error { return []error{h.Failure, h.cause} }
 
-// AsFailure returns what the caller is told of an error.
+// AsFailure returns the *Failure that err wraps, or a 500 without any of err's
+// text.
 func AsFailure(err error) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {
@@ -108,14 +118,14 @@ func AsFailure(err error) *Failure {
 	return Fail(http.StatusInternalServerError, "internal", "Something went wrong on our side; the operator finds it by the request id")
 }
 
-// Answer returns what the failure looks like to its caller.
+// Answer returns the failure as its caller sees it.
 func (f *Failure) Answer() *Answer {
 	details := f.details
 	if details == nil {
 		details = []Detail{}
 	}
 	a, err := Compose(f.Status, "error", f.Message, f.Data, "", &Error{f.Code, details})
-	if err != nil { // data that cannot be encoded is left out
+	if err != nil { // data that cannot be encoded is omitted
 		a, _ = Compose(f.Status, "error", f.Message, nil, "", &Error{f.Code, details})
 	}
 	for key, values := range f.Header {
@@ -124,6 +134,7 @@ func (f *Failure) Answer() *Answer {
 	return a
 }
 
+// Error is the "error" member of an envelope.
 type Error struct {
 	Code    string   `json:"code"`
 	Details []Detail `json:"details"`

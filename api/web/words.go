@@ -2,7 +2,7 @@ package web
 
 import "fmt"
 
-// Count writes a number of things for people.
+// Count returns a number of things for people, such as "1 table" or "2 tables".
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -10,7 +10,7 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Of writes "2 of 3 sources", or "3 sources" when it is all of them.
+// Of returns "2 of 3 sources", or "3 sources" if done equals all.
 func Of(done, all int, what string) string {
 	if done == all {
 		return Count(all, what)

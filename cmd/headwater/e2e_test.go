@@ -25,6 +25,10 @@ const mainVariable = "HEADWATER_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	bustest.Main()
+	if told := os.Getenv(floodVariable); told != "" {
+		runFlood(told)
+		return
+	}
 	isProgram := os.Getenv(mainVariable) != "" || len(os.Args) > 1 && os.Args[1] == connectorCommand
 	if !isProgram || len(os.Args) > 1 && os.Args[1] == "serve" {
 		bustest.CheckEvents() // nobody else publishes any

@@ -97,9 +97,10 @@ func (k *kept) put(key sourceKey, child *process) {
 	k.waiting = append(k.waiting, waiting{child, key, timer})
 }
 
-// take returns a child that has had this source and nothing else, or nil. Those
-// that wait for the source with settings it had before are ended.
-func (k *kept) take(key sourceKey) *process {
+// take returns a child that has had this source and nothing else, or nil: of those
+// that give way no more than nice, the one that does most. Those that wait for the
+// source with settings it had before are ended.
+func (k *kept) take(key sourceKey, nice int) *process {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.waiting = slices.DeleteFunc(k.waiting, func(w waiting) bool {
@@ -110,20 +111,25 @@ func (k *kept) take(key sourceKey) *process {
 		}
 		return outdated
 	})
-	for i := len(k.waiting) - 1; i >= 0; i-- {
-		w := k.waiting[i]
-		if w.key != key {
-			continue
+	for {
+		best := -1
+		for i, w := range k.waiting {
+			if w.key == key && w.child.nice <= nice && (best < 0 || w.child.nice >= k.waiting[best].child.nice) {
+				best = i
+			}
 		}
-		w.timer.Stop()
-		k.waiting = slices.Delete(k.waiting, i, i+1)
+		if best < 0 {
+			return nil
+		}
+		child := k.waiting[best].child
+		k.waiting[best].timer.Stop()
+		k.waiting = slices.Delete(k.waiting, best, best+1)
 		select {
-		case <-w.child.dead: // it died while it waited
+		case <-child.dead: // it died while it waited
 		default:
-			return w.child
+			return child
 		}
 	}
-	return nil
 }
 
 // remove reports whether a child was still waiting.

@@ -37,6 +37,7 @@ const DefaultMemory = 512 << 20
 type Pool struct {
 	config PoolConfig
 	kept   kept
+	owners owners
 
 	mu     sync.Mutex
 	spare  *process
@@ -80,11 +81,14 @@ func (p *Pool) fill() {
 	})
 }
 
-// take returns a child: the one that waits, or a new one.
-func (p *Pool) take() (*process, error) {
+// take returns a child: the one that waits, if ready says so, or a new one.
+func (p *Pool) take(ready bool) (*process, error) {
 	p.mu.Lock()
-	taken, closed := p.spare, p.closed
-	p.spare = nil
+	closed := p.closed
+	var taken *process
+	if ready {
+		taken, p.spare = p.spare, nil
+	}
 	p.mu.Unlock()
 	if closed {
 		return nil, errors.New("the pool of connector processes is closed")
@@ -143,8 +147,9 @@ func (p *Pool) Resident() []int64 {
 func (p *Pool) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
 	key := sourceKey{of, hashOf(connector, public, secret)}
 	source := openCall{Of: of, Connector: connector, Public: public, Secret: secret, Limits: limits}
-	if child := p.kept.take(key); child != nil {
-		s := p.session(key, child)
+	nice, ready := p.owners.enter(OrganizationOf(of))
+	if child := p.kept.take(key, nice); child != nil {
+		s := p.session(key, child, nice)
 		if s.open(ctx, source) == nil {
 			return s, nil
 		}
@@ -153,12 +158,14 @@ func (p *Pool) Open(ctx context.Context, of, connector string, public, secret js
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		nice, ready = p.owners.enter(OrganizationOf(of))
 	}
-	child, err := p.take()
+	child, err := p.take(ready)
 	if err != nil {
+		p.owners.leave(OrganizationOf(of), false)
 		return nil, err
 	}
-	s := p.session(key, child)
+	s := p.session(key, child, nice)
 	s.busy.Store(true) // until it says that it is ready
 	if err := s.open(ctx, source); err != nil {
 		s.Close()
@@ -167,13 +174,16 @@ func (p *Pool) Open(ctx context.Context, of, connector string, public, secret js
 	return s, nil
 }
 
-// session returns the Session of a source in a child.
-func (p *Pool) session(key sourceKey, child *process) *remote {
+// session returns the Session of a source in a child, which gives way to others.
+func (p *Pool) session(key sourceKey, child *process, nice int) *remote {
 	p.kept.begin(key.of)
+	child.yield(nice)
 	unwatch := child.watch()
+	organization, reads := OrganizationOf(key.of), false
 	return &remote{
 		process: child, rest: func() { p.kept.put(key, child) },
-		ended: func() { unwatch(); p.kept.end(key.of) },
+		reads: sync.OnceFunc(func() { reads = true; p.owners.read(organization) }),
+		ended: func() { unwatch(); p.kept.end(key.of); p.owners.leave(organization, reads) },
 	}
 }
 

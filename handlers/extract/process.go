@@ -29,6 +29,7 @@ type process struct {
 	stdin   io.Closer
 	in      *pipe
 	memory  int64
+	nice    int // how much it gives way to others
 	log     *slog.Logger
 	replies chan reply    // messages and results, in their order
 	dead    chan struct{} // closed when the child has ended

@@ -24,6 +24,7 @@ var errMute = driver.E(driver.ErrTimeout, nil, "the connector's process did not 
 // remote is a source in a child.
 type remote struct {
 	*process
+	reads   func() // is told that a table is read
 	rest    func() // takes the child back when its source is closed
 	ended   func() // last of all, once
 	closing sync.Once
@@ -204,6 +205,7 @@ func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mes
 			yield(Message{}, err)
 			return
 		}
+		s.reads()
 		files := newUploads(to)
 		s.use(files)
 		defer func() {

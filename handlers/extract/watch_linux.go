@@ -64,6 +64,15 @@ func resident(pid int) int64 {
 // has drained.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+// yield has the child give way to others on the processors: all of its threads,
+// those to come included. It cannot be taken back without privileges. That it
+// failed costs others time and nothing else.
+func (p *process) yield(nice int) {
+	if nice > p.nice && unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, nice) == nil {
+		p.nice = nice
+	}
+}
+
 // widen lets more wait in a pipe, so that both of its ends sleep less often.
 func widen(r io.Reader) {
 	f, ok := r.(*os.File)

@@ -65,6 +65,50 @@ func TestRulesAndDashboard(t *testing.T) {
 			t.Errorf("%s names only %d metrics", file, len(seen))
 		}
 	}
+	wholeDashboard(t)
 	promtool(t, "", "check", "rules", rules)
 	promtool(t, "", "test", "rules", filepath.Join("ops", "alerts_test.yaml"))
+}
+
+// wholeDashboard holds that the dashboard's panels say all that Grafana's schema of
+// a dashboard requires of their kinds.
+func wholeDashboard(t *testing.T) {
+	t.Helper()
+	required := map[string][]string{
+		"row": nil, "timeseries": {"legend", "tooltip"}, "table": {"frameIndex", "showHeader"},
+		"stat": {"graphMode", "colorMode", "justifyMode", "textMode", "wideLayout", "showPercentChange", "reduceOptions", "percentChangeColorMode", "orientation"},
+	}
+	content, err := os.ReadFile(filepath.Join("ops", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			ID      int
+			Type    string
+			Options map[string]any
+		}
+		Templating struct {
+			List []struct{ Current map[string]any }
+		}
+	}
+	if err := json.Unmarshal(content, &dashboard); err != nil {
+		t.Fatalf("the dashboard: %v", err)
+	}
+	for _, p := range dashboard.Panels {
+		options, known := required[p.Type]
+		if !known {
+			t.Errorf("panel %d is a %q, of which this test knows nothing", p.ID, p.Type)
+		}
+		for _, name := range options {
+			if _, there := p.Options[name]; !there {
+				t.Errorf("panel %d, a %s, does not say %s", p.ID, p.Type, name)
+			}
+		}
+	}
+	for _, v := range dashboard.Templating.List {
+		if v.Current["text"] == nil || v.Current["value"] == nil {
+			t.Errorf("a variable has the value %v", v.Current)
+		}
+	}
 }

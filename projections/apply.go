@@ -11,11 +11,11 @@ import (
 	"headwater/projections/fold"
 )
 
-// Apply folds events, in the order of their sequences, into the store: all of
-// them and the new position in one batch, or nothing. Events at or below the
-// position are skipped. An event without Data, which is how an unknown or
-// unreadable one is passed, only moves the position. The result depends on the
-// events alone: not on the clock, not on how they were divided into batches.
+// Apply folds events into the store, in the order of their sequences. It commits
+// all of them and the new position in one batch, or nothing. It skips events at
+// or below the position. An event without Data, which stands for one that is
+// unknown or unreadable, only moves the position. The result depends on the
+// events alone, not on the clock or on how the events were divided into batches.
 func (s *Store) Apply(events ...*event.Event) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -37,14 +37,14 @@ func (s *Store) Apply(events ...*event.Event) error {
 	return err
 }
 
-// batch is what events come to, and the writes of Pebble that they become.
+// batch is a batch of events and the Pebble batch that it writes to.
 type batch struct {
 	*fold.Batch
 	writes *pebble.Batch
 }
 
-// begin begins a batch of what follows that sequence. The caller holds s.write
-// until commit.
+// begin starts a batch of the events after that sequence. The caller holds
+// s.write until commit.
 func (s *Store) begin(after uint64, db fold.Reader, count bool) (*batch, error) {
 	if s.db == nil {
 		return nil, ErrClosed
@@ -56,16 +56,16 @@ func (s *Store) begin(after uint64, db fold.Reader, count bool) (*batch, error) 
 	return &batch{s.cells.Begin(db, writes{w}, after, count), w}, nil
 }
 
-// seal writes the rest of a batch. Nothing can be folded into it any more, and
-// the next one can begin.
+// seal writes what the batch has left to write. Nothing can be folded into it
+// afterwards, and the next batch can begin.
 func (s *Store) seal(t *batch) error {
 	err := t.Flush()
-	s.batchSize = min(t.writes.Len()+t.writes.Len()/8, largestBatch) // the next is about as large
+	s.batchSize = min(t.writes.Len()+t.writes.Len()/8, largestBatch) // the next batch will be about as large
 	return err
 }
 
-// commit applies a sealed batch or, with an error, throws it away. After an error
-// memory knows what is not so.
+// commit writes a sealed batch, or discards it if err is not nil. After an error
+// the cache is stale and is dropped.
 func (s *Store) commit(t *batch, err error) error {
 	e := &t.Effect
 	if err == nil && e.Touched {
@@ -81,10 +81,10 @@ func (s *Store) commit(t *batch, err error) error {
 	return nil
 }
 
-// largestBatch is how much memory a batch begins with at most, in bytes.
+// largestBatch is the largest initial buffer of a batch, in bytes.
 const largestBatch = 64 << 20
 
-// stored is the database as a batch reads it.
+// stored is the database as a batch reads it. It implements fold.Reader.
 type stored struct{ db *pebble.DB }
 
 func (r stored) Get(k []byte) ([]byte, io.Closer, error) {
@@ -95,7 +95,7 @@ func (r stored) Get(k []byte) ([]byte, io.Closer, error) {
 	return v, closer, err
 }
 
-// writes is a batch of Pebble as the folding of events fills it.
+// writes is a Pebble batch that folding fills. It implements fold.Writer.
 type writes struct{ b *pebble.Batch }
 
 func (w writes) Set(k, v []byte) error { return w.b.Set(k, v, nil) }

@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// writeArchive writes the files of a folder, without its lock, as a tar.
+// writeArchive writes the files of a folder, except its lock, as a tar archive.
 func writeArchive(fsys vfs.FS, dir string, to io.Writer) error {
 	names, err := fsys.List(dir)
 	if err != nil {
@@ -44,8 +44,8 @@ func writeFile(fsys vfs.FS, path, name string, out *tar.Writer) (err error) {
 	return err
 }
 
-// readArchive makes a folder of an archive, to its end. The archive may be
-// anybody's: it makes files in that folder and nothing else.
+// readArchive unpacks an archive into a folder, reading it to its end. The
+// archive is not trusted: it can create files in that folder only.
 func readArchive(fsys vfs.FS, dir string, from io.Reader) error {
 	if err := fsys.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -69,7 +69,7 @@ func readArchive(fsys vfs.FS, dir string, from io.Reader) error {
 	}
 }
 
-// plainName reports whether a name is one that Pebble gives to its files.
+// plainName reports whether a name has the form of Pebble's file names.
 func plainName(name string) bool {
 	for _, c := range name {
 		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '.' && c != '_' {

@@ -9,22 +9,23 @@ import (
 	"headwater/bus/event"
 )
 
-// AuditResult is what one audit found.
+// AuditResult is the result of one audit.
 type AuditResult struct {
 	Sequence uint64 // up to which the store was compared with the log
 	Took     time.Duration
 	Ended    time.Time
-	Drift    []string // tables that differ from what the log says; nil for none
+	Drift    []string // tables that differ from the log; nil for none
 }
 
-// Audit folds the log from its first event into a fresh store and compares the
-// two table by table, as of one moment. It works at a share of one processor.
-// The fresh store lies beside the store, with "-audit" behind the name, and is
-// removed at the end; after a cut the next Audit goes on with it. An error says
-// that nothing was compared. One Audit at a time; end ctx before Close.
+// Audit folds the log from its first event into a second store and compares the
+// two table by table, as of the same position. It uses at most share of one
+// processor. The second store has the folder of s with "-audit" appended, and is
+// removed at the end; if the audit is interrupted, the next one continues with
+// it. An error means that nothing was compared. Only one Audit may run at a
+// time; cancel ctx before Close.
 func (s *Store) Audit(ctx context.Context, log Log, share float64) (r AuditResult, err error) {
 	began := time.Now()
-	// A log that ends before the store would be waited for.
+	// Otherwise the audit would wait for a log that ends before the store.
 	if err := s.Agree(ctx, log); err != nil {
 		return r, fmt.Errorf("audit: %w", err)
 	}
@@ -40,8 +41,9 @@ func (s *Store) Audit(ctx context.Context, log Log, share float64) (r AuditResul
 		}
 	}()
 	p := newPace(share)
-	// First near the end, then the store as it is, then exactly as far: hashing
-	// keeps the files of its moment from being compacted.
+	// The fresh store is brought close to the end before the live one is hashed
+	// and then exactly to its position: hashing keeps the files of its moment
+	// from being compacted.
 	if err := fresh.foldTo(ctx, log, s.Position(), p); err != nil {
 		return r, fmt.Errorf("audit: %w", err)
 	}
@@ -63,7 +65,7 @@ func (s *Store) Audit(ctx context.Context, log Log, share float64) (r AuditResul
 	return AuditResult{Sequence: position, Took: time.Since(began), Ended: time.Now(), Drift: Differing(live, told)}, nil
 }
 
-// Differing returns the tables that do not have the same hash in both, nil for
+// Differing returns the tables whose hashes differ between a and b, nil for
 // none.
 func Differing(a, b []TableHash) (tables []string) {
 	for i := range max(len(a), len(b)) {
@@ -77,8 +79,8 @@ func Differing(a, b []TableHash) (tables []string) {
 	return tables
 }
 
-// openAudit opens the store to compare with: the one of an audit that was cut
-// off, if it is of this log and not beyond what is to be compared.
+// openAudit opens the store to compare with: that of an interrupted audit, if it
+// followed this log and is not ahead of the live store, else an empty one.
 func (s *Store) openAudit(ctx context.Context, log Log) (*Store, error) {
 	first, _, identity, err := state(ctx, log)
 	if err != nil {
@@ -116,7 +118,7 @@ func (s *Store) foldTo(ctx context.Context, log Log, last uint64, p *pace) (err 
 		return nil
 	}
 	f := &auditFold{store: s, last: last, pace: p, batch: make([]*event.Event, 0, batchEvents)}
-	if from, can := log.(Replayer); can { // which finds out what the log has lost
+	if from, can := log.(Replayer); can { // a Replayer detects events that the log has lost
 		err := from.Replay(ctx, s.Position(), last, func(sequence uint64, e *event.Event, size int, err error) error {
 			_, err = f.take(ctx, s.readable(sequence, e, err), size)
 			return err
@@ -160,9 +162,9 @@ type auditFold struct {
 	size  int
 }
 
-// take adds an event and reports whether it was the last.
+// take adds an event and returns true if it was the last one.
 func (f *auditFold) take(ctx context.Context, e *event.Event, size int) (ended bool, err error) {
-	// An event beyond the last shows that the last is not there.
+	// An event after the last sequence shows that the last one is missing.
 	if e.Sequence <= f.last {
 		f.batch, f.size = append(f.batch, e), f.size+size
 	}
@@ -172,7 +174,7 @@ func (f *auditFold) take(ctx context.Context, e *event.Event, size int) (ended b
 	return f.apply(ctx, e.Sequence)
 }
 
-// apply empties the batch, which reaches that sequence, and rests.
+// apply applies the batch, which reaches that sequence, and pauses.
 func (f *auditFold) apply(ctx context.Context, reached uint64) (ended bool, err error) {
 	if err := f.store.Apply(f.batch...); err != nil {
 		return false, err

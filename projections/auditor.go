@@ -9,31 +9,31 @@ import (
 	"time"
 )
 
-// AuditPolicy says when a node audits its store. Every field is needed.
+// AuditPolicy says when a node audits its store. All fields are required.
 type AuditPolicy struct {
-	First time.Duration // after the start
-	Every time.Duration // after the end of the one before
+	First time.Duration // from the start to the first audit
+	Every time.Duration // from the end of one audit to the next
 	Share float64       // of one processor, above 0 and at most 1
 }
 
-// Auditor audits a store again and again and remembers what came of it. Its
-// methods may be called concurrently, Run once.
+// Auditor audits a store periodically and keeps the last result. Its methods are
+// safe for concurrent use; Run may be called once.
 type Auditor struct {
 	store  *Store
 	policy AuditPolicy
 
 	mu   sync.Mutex
 	last AuditResult
-	lost error // why the last one could not read the whole log, nil if it could
+	lost error // why the last audit could not read the whole log; nil if it could
 }
 
-// NewAuditor returns an Auditor that has not begun.
+// NewAuditor returns an Auditor. It starts nothing; call Run.
 func NewAuditor(store *Store, policy AuditPolicy) *Auditor {
 	return &Auditor{store: store, policy: policy}
 }
 
-// Run audits until ctx ends. What keeps an audit from its end is logged and
-// tried again at the next time.
+// Run audits until ctx is done. An audit that fails is logged and tried again at
+// the next time.
 func (a *Auditor) Run(ctx context.Context, log Log) {
 	for pause := a.policy.First; ; pause = a.policy.Every {
 		select {
@@ -65,17 +65,17 @@ func (a *Auditor) Run(ctx context.Context, log Log) {
 	}
 }
 
-// Last returns what the last audit found that came to its end; zero before the
-// first one.
+// Last returns the result of the last completed audit, or the zero AuditResult
+// before the first.
 func (a *Auditor) Last() AuditResult {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.last
 }
 
-// Err returns ErrDrift, with the tables and what to do, when the last audit
-// found the store to differ from the log, and ErrLost when it found that
-// the log has lost an event.
+// Err returns an error that wraps ErrDrift if the last audit found that the
+// store differs from the log, with the tables and what to do; one that wraps
+// ErrLost if the log has lost an event; else nil.
 func (a *Auditor) Err() error {
 	a.mu.Lock()
 	r, lost := a.last, a.lost

@@ -10,20 +10,20 @@ import (
 	"headwater/projections/layout"
 )
 
-// KeptCheckpoints is how many checkpoints of a table are kept, the newest.
+// KeptCheckpoints is how many of the newest checkpoints of a table are kept.
 const KeptCheckpoints = fold.KeptCheckpoints
 
 // CheckpointQuery selects commits of one source's tables, newest first.
 type CheckpointQuery struct {
 	Address event.Address
-	Table   string // "table" or "namespace.table", exactly; all if empty
-	Limit   int    // documents a page; 0 is all
-	Cursor  string // Page.Next of the page before
+	Table   string // "table" or "namespace.table", exactly; "" for all
+	Limit   int    // documents per page; 0 for all
+	Cursor  string // Page.Next of the previous page
 }
 
-// Checkpoints returns documents of the newest commits, up to 100 of each table.
-// It returns ErrNotFound for a source that is not there, and ErrBadCursor for a
-// cursor of another query.
+// Checkpoints returns documents of the newest commits, up to 100 for each table.
+// It returns ErrNotFound for an unknown source, and ErrBadCursor for a cursor of
+// another query.
 func (s *Store) Checkpoints(q CheckpointQuery) (page Page, err error) {
 	bound := binding("checkpoints", q.Address.Tokens(), q.Table)
 	place, err := readCursor(q.Cursor, bound)

@@ -9,18 +9,18 @@ import (
 	"headwater/projections/layout"
 )
 
-// columnLife is what became of one column: the document of Columns.
+// columnLife is the history of one column: a document of Columns.
 type columnLife struct {
 	Table     string         `json:"table"`
 	Namespace string         `json:"namespace,omitempty"`
 	Name      string         `json:"name"`
 	Type      string         `json:"type"` // now, or when it was removed
 	FirstSeen columnMoment   `json:"first_seen"`
-	Removed   *columnMoment  `json:"removed"` // null while it is there
+	Removed   *columnMoment  `json:"removed"` // null while the column exists
 	Changes   []columnChange `json:"changes"` // oldest first
 }
 
-// columnMoment is the version of the schema in which something was seen.
+// columnMoment is a version of the schema in which something was seen.
 type columnMoment struct {
 	Version  int       `json:"version"`
 	Sequence uint64    `json:"sequence"`
@@ -36,19 +36,19 @@ type columnChange struct {
 	To   string `json:"to"`
 }
 
-// ColumnQuery selects columns of one table, through all its versions.
+// ColumnQuery selects columns of one table, in all versions of the schema.
 type ColumnQuery struct {
 	Address event.Address
 	Table   string // "table" or "namespace.table", exactly
 	Column  string // exactly; "" for all
 }
 
-// Columns returns what became of each column that a table ever had, in the
-// order in which they were first seen: since which version and when, how it
-// changed, when it was removed. Tables of the same name in several namespaces
-// are told apart in the documents. It returns ErrNotFound for a source that is
-// not there, or a table or column that it never had. It reads one table of every
-// version of the schema.
+// Columns returns the history of each column that a table ever had, in the order
+// in which the columns first appeared: since which version and time it exists,
+// how it changed, and when it was removed. The documents distinguish tables of
+// the same name in several namespaces. Columns returns ErrNotFound for an
+// unknown source, and for a table or column that never existed. It reads the
+// table in every version of the schema.
 func (s *Store) Columns(q ColumnQuery) (page Page, err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) Columns(q ColumnQuery) (page Page, err error) {
 	}
 	defer s.finish(it, &err)
 	history := columnHistory{column: q.Column}
-	// Versions lie newest first, so the oldest is the last.
+	// Versions are stored newest first, so the oldest is the last.
 	for ok := it.Last(); ok; {
 		if len(it.Key()) < len(prefix)+8 {
 			return page, fmt.Errorf("%w: key of a schema", ErrDamaged)
@@ -125,9 +125,9 @@ func (s *Store) readVersion(v *schemaVersion, table string, history *columnHisto
 	return nil
 }
 
-// columnHistory follows the columns of a table from version to version.
+// columnHistory tracks the columns of a table from version to version.
 type columnHistory struct {
-	column string // the one that is asked for, "" for all
+	column string // the requested column; "" for all
 	at     columnMoment
 	all    []*columnLife
 	places map[columnName]*columnState
@@ -138,12 +138,12 @@ type columnName struct{ namespace, table, column string }
 type columnState struct {
 	life *columnLife
 	now  event.Column
-	seen uint64 // sequence of the version
+	seen uint64 // sequence of the version that had it last
 }
 
 func (h *columnHistory) begin(at columnMoment) { h.at = at }
 
-// see adds a table as it is in the version at hand.
+// see adds a table as it is in the current version.
 func (h *columnHistory) see(t *event.Table) {
 	for _, c := range t.Columns {
 		if h.column != "" && c.Name != h.column {
@@ -180,7 +180,7 @@ func (h *columnHistory) compare(state *columnState, c event.Column) {
 	}
 }
 
-// end marks what the version at hand does not have.
+// end marks the columns that the current version no longer has.
 func (h *columnHistory) end() {
 	for _, state := range h.places {
 		if state.seen != h.at.Sequence && state.life.Removed == nil {

@@ -6,19 +6,19 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// compactions schedules those of one database as Pebble's own scheduler does, and
-// can hold them back: while a long history is folded they would rewrite most of
-// it several times.
+// compactions schedules the compactions of one database like Pebble's own
+// scheduler, and can suspend them: while a long history is replayed they would
+// rewrite most of it several times. It implements Pebble's CompactionScheduler.
 type compactions struct {
 	db   pebble.DBForCompaction
-	poke chan struct{} // there may be one to start
-	done chan struct{} // closed when none will be started any more
+	poke chan struct{} // signals that a compaction may be startable
+	done chan struct{} // closed when no more compactions will be started
 
 	mu      sync.Mutex
 	held    bool
 	closed  bool
 	running int
-	refused bool // the database waits to be asked, which it is told of once
+	refused bool // the database was refused and waits to be called again
 }
 
 var _ pebble.CompactionScheduler = (*compactions)(nil)
@@ -27,7 +27,7 @@ func newCompactions() *compactions {
 	return &compactions{poke: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// hold begins or ends holding back. Those that run go on.
+// hold suspends or resumes compactions. Running ones continue.
 func (c *compactions) hold(held bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -35,8 +35,8 @@ func (c *compactions) hold(held bool) {
 	c.look()
 }
 
-// look has start look whether it can, since the database calls with its locks
-// held, under which it cannot be asked anything. The caller holds mu.
+// look wakes start. The database calls with its locks held, under which it
+// cannot be called back. The caller holds mu.
 func (c *compactions) look() {
 	if c.closed {
 		return
@@ -47,7 +47,8 @@ func (c *compactions) look() {
 	}
 }
 
-// take counts one more, if it may run. asked says that the database wants to know.
+// take counts one more compaction if it may run. asked means that the database
+// requested it.
 func (c *compactions) take(asked bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,8 +60,8 @@ func (c *compactions) take(asked bool) bool {
 	return true
 }
 
-// giveBack is for one that was taken and is not there. Who was refused because of
-// it is asked again.
+// giveBack returns the slot of a compaction that turned out not to be needed. A
+// database that was refused because of it is called again.
 func (c *compactions) giveBack() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,7 +89,8 @@ func (c *compactions) Register(_ int, db pebble.DBForCompaction) {
 	go c.start()
 }
 
-// Unregister is called when it closes. Nothing is asked of it afterwards.
+// Unregister is called when the database closes. It is not called back
+// afterwards.
 func (c *compactions) Unregister() {
 	c.mu.Lock()
 	c.closed = true
@@ -97,13 +99,14 @@ func (c *compactions) Unregister() {
 	<-c.done
 }
 
-// TrySchedule is called for one that could run.
+// TrySchedule is called when a compaction could run. It returns false if that
+// has to wait.
 func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) { return c.take(true), c }
 
 // UpdateGetAllowedWithoutPermission is called after a flush.
 func (c *compactions) UpdateGetAllowedWithoutPermission() { c.changed(0) }
 
-// Done is called when one has ended.
+// Done is called when a compaction has ended.
 func (c *compactions) Done() { c.changed(-1) }
 
 func (c *compactions) changed(by int) {

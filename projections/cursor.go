@@ -7,22 +7,22 @@ import (
 	"fmt"
 )
 
-// cursorBinding is how many bytes of a cursor tie it to its query.
+// cursorBinding is the number of bytes that tie a cursor to its query.
 const cursorBinding = 8
 
-// binding is a fingerprint of what a query selects.
+// binding returns a hash of what a query selects.
 func binding(query ...any) []byte {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q", query))
 	return sum[:cursorBinding]
 }
 
-// makeCursor returns an opaque cursor of a query for what lies behind place.
+// makeCursor returns an opaque cursor for the page after place.
 func makeCursor(bound, place []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append(bytes.Clone(bound), place...))
 }
 
-// readCursor returns the place of a cursor, nil for "". It returns ErrBadCursor
-// for one of another query.
+// readCursor returns the place of a cursor, or nil for "". It returns
+// ErrBadCursor for a cursor of another query.
 func readCursor(cursor string, bound []byte) ([]byte, error) {
 	if cursor == "" {
 		return nil, nil

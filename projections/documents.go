@@ -7,8 +7,8 @@ import (
 	"headwater/projections/layout"
 )
 
-// What the store holds of sources, syncs and operations is defined beside how it
-// is stored; these are its names for those who read.
+// What the store holds of sources, syncs and operations is defined in package
+// layout. These aliases spare readers a second import.
 type (
 	Source       = layout.Source
 	Removal      = layout.Removal
@@ -26,7 +26,7 @@ type (
 	Run          = layout.Run
 )
 
-// The statuses of documents.
+// Statuses of documents, each with the documents that may have it.
 const (
 	StatusConnected = layout.StatusConnected // source
 	StatusSyncing   = layout.StatusSyncing   // source
@@ -41,32 +41,33 @@ const (
 // Schema is one version of a source's schema, decoded.
 type Schema struct {
 	Version      int
-	Sequence     uint64 // of its SchemaDiscovered
+	Sequence     uint64 // of its SchemaDiscovered event
 	DiscoveredAt time.Time
 	Tables       []event.Table
 	LeftOut      []event.LeftOut
 }
 
-// LandedTable is a table of which something lies in the lake.
+// LandedTable is a table of a source that is in the lake.
 type LandedTable struct {
 	Namespace, Name string
 	Landed
 }
 
-// SchemaPage is one version of a source's schema as clients are shown it.
+// SchemaPage is one page of a version of a source's schema, as the API returns
+// it.
 type SchemaPage struct {
 	JSON     []byte // the document {"source_id","version","discovered_at","tables"}
 	Version  int
-	Sequence uint64 // of its SchemaDiscovered: changes exactly when the document does
-	Tables   int    // in JSON
-	Places   uint64 // changes when what JSON says of where tables lie does
-	Next     string // cursor of the next page, "" on the last
+	Sequence uint64 // of its SchemaDiscovered event; changes exactly when the schema does
+	Tables   int    // number of tables in JSON
+	Places   uint64 // changes when the storage locations of the tables in JSON change
+	Next     string // cursor of the next page; "" on the last
 }
 
-// Page is some documents of a list.
+// Page is one page of a list of documents.
 type Page struct {
 	JSON     []byte // a JSON array of documents, as stored
 	Count    int
-	Next     string // cursor of the next page, "" on the last
-	Sequence uint64 // at least this much of the log is in it
+	Next     string // cursor of the next page; "" on the last
+	Sequence uint64 // the page reflects the log up to at least this sequence
 }

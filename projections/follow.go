@@ -15,31 +15,31 @@ import (
 )
 
 const (
-	batchEvents = 256      // a batch of Follow ends with either
-	batchBytes  = 8 << 20  // of payloads
-	roomBytes   = 32 << 20 // of payloads that are decoded and not applied
+	batchEvents   = 256      // most events of a batch
+	batchBytes    = 8 << 20  // payload bytes after which a batch ends
+	inFlightBytes = 32 << 20 // most payload bytes that are decoded and not yet applied
 )
 
-// Log is the history that Follow folds. The wiring adapts the bus to it.
+// Log is the log of events that Follow applies. The wiring adapts the bus to it.
 type Log interface {
-	// State returns the first and last sequence that the stream holds and when
-	// the stream was created.
+	// State returns the first and the last sequence that the stream holds, and
+	// when the stream was created.
 	State(ctx context.Context) (first, last uint64, created time.Time, err error)
 	// Ordered returns a subscriber to the events after that sequence, in order.
 	// Follow closes it.
 	Ordered(after uint64) message.Subscriber
-	// Decode reads a message. The sequence is valid also when err is not nil:
-	// what cannot be read is skipped, by every node alike.
+	// Decode reads a message. The sequence is valid even if err is not nil:
+	// every node skips an unreadable event.
 	Decode(msg *message.Message) (sequence uint64, e *event.Event, err error)
 }
 
-// Follow applies the log from the store's position on, and goes on as it grows,
-// until ctx ends, when it returns nil. It applies what is ready, up to 256
-// events, as one batch. It returns ErrOtherLog for a store that followed another
-// stream, ErrAhead for one that knows more than the log holds, ErrTruncated when
-// the log begins after the store's position, and an error when the subscription
-// ends by itself; all leave the store readable as it is. Nothing is emptied:
-// what the log lost may be in the store alone.
+// Follow applies the log from the store's position on, and new events as they
+// arrive. It applies up to 256 waiting events as one batch. It returns nil when
+// ctx is done. It returns ErrOtherLog if the store followed another stream,
+// ErrAhead if the store is ahead of the log, ErrTruncated if the log begins
+// after the store's position, and another error if the subscription ends by
+// itself. After an error the store can still be read. Follow never empties the
+// store: it may be the only copy of what the log has lost.
 func (s *Store) Follow(ctx context.Context, log Log) error {
 	last, err := s.agree(ctx, log)
 	if err != nil {
@@ -64,8 +64,8 @@ func unlessDone(ctx context.Context, err error) error {
 	return err
 }
 
-// Ready returns a channel that is closed once Follow has applied everything
-// that was in the log when it began.
+// Ready returns a channel that is closed once Follow has applied every event
+// that was in the log when it started.
 func (s *Store) Ready() <-chan struct{} {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
@@ -87,14 +87,14 @@ func (s *Store) setReady(ready bool) {
 	}
 }
 
-// agree makes sure that the log is the continuation of the store and returns
-// the log's last sequence.
+// agree checks that the log continues the store, and returns the log's last
+// sequence.
 func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 	first, last, identity, err := state(ctx, log)
 	if err != nil {
 		return 0, err
 	}
-	// A leader that was cut off and does not know yet may answer of the past.
+	// A deposed leader that does not know it yet may answer with an old state.
 	for try := 0; try < 4 && last < s.Position(); try++ {
 		select {
 		case <-ctx.Done():
@@ -117,16 +117,17 @@ func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 	return last, nil
 }
 
-// state asks where the log begins and ends and which stream it is.
+// state returns where the log begins and ends, and which stream it is.
 func state(ctx context.Context, log Log) (first, last uint64, identity string, err error) {
 	first, last, created, err := log.State(ctx)
 	return first, last, created.UTC().Format(time.RFC3339Nano), err
 }
 
-// Agree returns what Follow would: why the log, as it is now, cannot be the
-// continuation of the store; nil if it can, or the error of asking the log.
+// Agree returns the error that Follow would return at once because the log
+// cannot be the continuation of the store, the error of reading the log's state,
+// or nil.
 func (s *Store) Agree(ctx context.Context, log Log) error {
-	position := s.Position() // first: it moves while the log is asked
+	position := s.Position() // read first, because it moves while the log is asked
 	first, last, identity, err := state(ctx, log)
 	if err != nil {
 		return err
@@ -168,19 +169,20 @@ func (s *Store) identity() ([]byte, error) {
 	return v, err
 }
 
-// delivery is one decoded event on its way to a batch.
+// delivery is a decoded event on its way to a batch.
 type delivery struct {
 	event *event.Event
-	size  int64 // of its payload, in room
+	size  int64 // size of its payload, counted in budget
 }
 
-// fold applies messages until they end. Decoding runs beside applying: the two
-// cost about the same, and while one batch is applied the next gathers.
+// fold applies messages until the channel is closed. It decodes and applies
+// concurrently, because the two cost about the same: while one batch is applied,
+// the next is gathered.
 func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Message, last uint64) error {
 	group, ctx := errgroup.WithContext(ctx)
 	deliveries := make(chan delivery, batchEvents)
-	room := semaphore.NewWeighted(roomBytes)
-	group.Go(func() error { return s.receive(ctx, log, messages, deliveries, room) })
+	budget := semaphore.NewWeighted(inFlightBytes)
+	group.Go(func() error { return s.receive(ctx, log, messages, deliveries, budget) })
 	group.Go(func() error {
 		batch := make([]*event.Event, 0, batchEvents)
 		for {
@@ -193,7 +195,7 @@ func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Mess
 				if err := s.Apply(batch...); err != nil {
 					return err
 				}
-				room.Release(size)
+				budget.Release(size)
 				clear(batch)
 			}
 			if s.Position() >= last {
@@ -204,9 +206,9 @@ func (s *Store) fold(ctx context.Context, log Log, messages <-chan *message.Mess
 	return group.Wait()
 }
 
-// receive decodes messages until they end. It holds back while more than
-// roomBytes of payloads are not applied.
-func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.Message, deliveries chan<- delivery, room *semaphore.Weighted) error {
+// receive decodes messages until the channel is closed. It waits while more than
+// inFlightBytes of payloads are decoded and not applied.
+func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.Message, deliveries chan<- delivery, budget *semaphore.Weighted) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -215,8 +217,8 @@ func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.M
 			if !ok {
 				return errors.New("follow: the subscription ended")
 			}
-			d := delivery{size: min(int64(len(msg.Payload)), roomBytes)}
-			if room.Acquire(ctx, d.size) != nil {
+			d := delivery{size: min(int64(len(msg.Payload)), inFlightBytes)}
+			if budget.Acquire(ctx, d.size) != nil {
 				return nil
 			}
 			e, err := s.decode(log, msg)
@@ -233,19 +235,19 @@ func (s *Store) receive(ctx context.Context, log Log, messages <-chan *message.M
 	}
 }
 
-// decode reads a message; what cannot be read is an event without data. An
-// error says that it has no sequence.
+// decode reads a message. An unreadable one becomes an event without Data. It
+// fails if the message has no sequence.
 func (s *Store) decode(log Log, msg *message.Message) (*event.Event, error) {
 	sequence, e, err := log.Decode(msg)
 	if sequence == 0 {
 		return nil, fmt.Errorf("message %s has no place in the log: %w", msg.UUID, err)
 	}
-	// The position is the acknowledgement; this only frees the transport.
+	// The position is the acknowledgement; this only releases the transport.
 	msg.Ack()
 	return s.readable(sequence, e, err), nil
 }
 
-// readable returns the event, or one without data for what cannot be read.
+// readable returns the event, or one without Data if it cannot be read.
 func (s *Store) readable(sequence uint64, e *event.Event, err error) *event.Event {
 	if err != nil {
 		if !errors.Is(err, event.ErrUnknown) {
@@ -257,8 +259,8 @@ func (s *Store) readable(sequence uint64, e *event.Event, err error) *event.Even
 	return e
 }
 
-// gather returns the events of d and of what is ready behind it, and what they
-// take of the room.
+// gather returns the events of d and of the deliveries that are ready, and the
+// sum of their sizes.
 func gather(d delivery, deliveries <-chan delivery, batch []*event.Event) ([]*event.Event, int64) {
 	for size := int64(0); ; {
 		batch, size = append(batch, d.event), size+d.size

@@ -13,9 +13,10 @@ import (
 	"headwater/projections/layout"
 )
 
-// Hash returns a fingerprint of everything that follows from the log alone:
-// two stores that applied the same log up to the same position have the same.
-// It reads the whole store, as of one moment, and stops when ctx ends.
+// Hash returns a hash of everything in the store that derives from the log. Two
+// stores that applied the same log up to the same position have equal hashes.
+// Hash reads the whole store as of one moment, and returns ctx's error when ctx
+// is done.
 func (s *Store) Hash(ctx context.Context) (string, error) {
 	tables, err := s.HashTables(ctx)
 	if err != nil {
@@ -28,21 +29,21 @@ func (s *Store) Hash(ctx context.Context) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// TableHash is the fingerprint of one kind of key.
+// TableHash is the hash of the keys and values with one prefix.
 type TableHash struct {
 	Table string
 	Keys  int
 	Hash  string
 }
 
-// HashTables returns the fingerprint of each kind of key by itself, to tell
-// where two stores differ.
+// HashTables returns the hash of each table separately, to find where two stores
+// differ. It fails as Hash does.
 func (s *Store) HashTables(ctx context.Context) ([]TableHash, error) {
 	_, all, err := s.hashTables(ctx, nil)
 	return all, err
 }
 
-// hashTables also returns the position that the hashes are of.
+// hashTables also returns the position that the hashes belong to.
 func (s *Store) hashTables(ctx context.Context, p *pace) (position uint64, all []TableHash, err error) {
 	db, done, err := s.using()
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// SourceID returns the id of the source of that name: "src_" and 26 lower-case
+// SourceID returns the id of the source with that name: "src_" and 26 lower-case
 // base32 letters. incarnation is the sequence of the SourceRemoved event that
-// ended the previous source of the name, 0 if there was none. Nodes that connect
-// the same name at the same time come to the same id.
+// ended the previous source of the name, or 0. Nodes that connect the same name
+// concurrently derive the same id.
 func SourceID(organization, workspace, owner, name string, incarnation uint64) string {
 	h := sha256.New()
 	var size [8]byte

@@ -11,7 +11,7 @@ import (
 	"headwater/projections/layout"
 )
 
-// filter decides which sources a list holds.
+// filter decides which sources a list includes.
 type filter struct{ typ, name, status, search string }
 
 func (q *ListQuery) filter() filter {
@@ -28,13 +28,13 @@ func (f *filter) match(texts [5][]byte) bool {
 }
 
 // List returns source documents in the order in which the sources were first
-// connected. It returns ErrBadCursor for a cursor of another query and
-// ErrFuture for a sequence that is not applied yet. A page costs what it holds;
-// filters other than the name read on to the next match. What was asked for
-// lately, and has not changed, is not read again. The caller must not change
-// the page's JSON.
+// connected. It returns ErrBadCursor for a cursor of another query and ErrFuture
+// for a sequence that is not applied yet. The cost of a page is proportional to
+// its size, except that filters other than Name read on to the next match.
+// Recent unchanged pages come from a cache. The caller must not change the
+// page's JSON.
 func (s *Store) List(q ListQuery) (Page, error) {
-	// The version says nothing of removed sources, which a purge takes away.
+	// The version does not change when a purge takes away a removed source.
 	if q.AsOf != 0 || q.Name != "" || q.Removed {
 		return s.list(q)
 	}
@@ -56,7 +56,7 @@ func (s *Store) List(q ListQuery) (Page, error) {
 	return page, err
 }
 
-// list reads a page.
+// list reads a page from the database.
 func (s *Store) list(q ListQuery) (Page, error) {
 	out := []byte{'['}
 	page, err := s.walk(q, func(_ string, doc []byte) error {
@@ -70,8 +70,8 @@ func (s *Store) list(q ListQuery) (Page, error) {
 	return page, err
 }
 
-// Sources returns what is known of the sources of a list, and the cursor of the
-// next page. AsOf is not supported: it returns ErrFuture for any but 0.
+// Sources returns the sources of a list, decoded, and the cursor of the next
+// page. It returns ErrFuture if AsOf is not 0.
 func (s *Store) Sources(q ListQuery) (all []Source, next string, err error) {
 	if q.AsOf != 0 {
 		return nil, "", fmt.Errorf("sources: %w", ErrFuture)
@@ -83,7 +83,7 @@ func (s *Store) Sources(q ListQuery) (all []Source, next string, err error) {
 	}
 	for _, id := range ids {
 		src, err := s.AnySource(event.Address{Organization: q.Organization, Workspace: q.Workspace, Owner: q.Owner, Source: id})
-		if errors.Is(err, ErrNotFound) || err == nil && (src.Removed != q.Removed || q.Removed && !src.Restorable()) { // changed since
+		if errors.Is(err, ErrNotFound) || err == nil && (src.Removed != q.Removed || q.Removed && !src.Restorable()) { // changed since the list was read
 			continue
 		}
 		if err != nil {
@@ -141,8 +141,8 @@ func (s *Store) walk(q ListQuery, add func(id string, doc []byte) error) (page P
 	return page, err
 }
 
-// walkCurrent visits every source behind place that lies under the prefix,
-// keyCurrent or keyRemoved.
+// walkCurrent visits every source after place whose key has the prefix
+// KeyCurrent or KeyRemoved.
 func (s *Store) walkCurrent(db pebble.Reader, under byte, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
 	prefix := layout.Key(under, q.Organization, q.Workspace, q.Owner)
 	it, err := s.scan(db, prefix)
@@ -166,8 +166,8 @@ func (s *Store) walkCurrent(db pebble.Reader, under byte, q ListQuery, place []b
 	return s.fault(it.Error())
 }
 
-// walkName visits the one source that has the name, and looks at all only where
-// another may have it, too.
+// walkName visits the one source that has the name. It scans all sources only if
+// a second one may have the name.
 func (s *Store) walkName(db *pebble.DB, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
 	snapshot := db.NewSnapshot()
 	defer s.finish(snapshot, &err)
@@ -186,8 +186,9 @@ func (s *Store) walkName(db *pebble.DB, q ListQuery, place []byte, visit func(su
 	return err
 }
 
-// walkHistory visits, of every source behind place, the version at q.AsOf. The
-// versions of one source lie newest first, so each costs one or two seeks.
+// walkHistory visits the version at q.AsOf of every source after place. The
+// versions of a source are stored newest first, so each source costs one or two
+// seeks.
 func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit func(suffix, v []byte) (bool, error)) (err error) {
 	prefix := layout.Key(layout.KeyHistory, q.Organization, q.Workspace, q.Owner)
 	it, err := s.scan(db, prefix)
@@ -201,7 +202,7 @@ func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit f
 	}
 	for ok := it.SeekGE(start); ok; {
 		k := it.Key()
-		if layout.GetSequence(k[len(prefix):]) > q.AsOf { // created later, as are all that follow
+		if layout.GetSequence(k[len(prefix):]) > q.AsOf { // created later, and so were all that follow
 			return nil
 		}
 		group := append([]byte(nil), k[:len(k)-8]...)
@@ -227,14 +228,14 @@ func (s *Store) walkHistory(db pebble.Reader, q ListQuery, place []byte, visit f
 	return s.fault(it.Error())
 }
 
-// pastGroup returns the first key behind every version of a source.
+// pastGroup returns the first key after all versions of a source.
 func pastGroup(group []byte) []byte {
 	return append(layout.PutNewest(group[:len(group):len(group)], 0), 0)
 }
 
 // ListVersion returns the sequence of the last event that changed a source
-// document of the owner, and how many sources there are. An unfiltered list
-// changes exactly when the version does. Both are 0 where there never was one.
+// document of the owner, and the number of sources. An unfiltered list changes
+// exactly when the version does. Both are 0 if the owner never had a source.
 func (s *Store) ListVersion(organization, workspace, owner string) (version uint64, count int, err error) {
 	db, done, err := s.using()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"headwater/projections/layout"
 )
 
-// located returns the document of a table of a schema with where the table lies,
-// as its last commit told, and as it is before the first one. It changes places
-// with the location.
+// located returns the document of a schema's table with the table's storage
+// location, as its last commit reported it. A table without a commit is returned
+// unchanged. It updates places, a hash of the locations.
 func (s *Store) located(db pebble.Reader, a event.Address, doc []byte, places *uint64) ([]byte, error) {
 	var table struct {
 		Name      string `json:"name"`

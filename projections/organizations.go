@@ -8,7 +8,7 @@ import (
 	"headwater/projections/layout"
 )
 
-// Organizations returns, sorted, those that have or had a source.
+// Organizations returns the organizations that have or had a source, sorted.
 func (s *Store) Organizations() (all []string, err error) {
 	db, done, err := s.using()
 	if err != nil {

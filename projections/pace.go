@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// pace slows work down to a share of one processor: after each stretch of work
-// comes a rest that is longer by as much. A nil pace does not rest.
+// pace limits work to a share of one processor: after each stretch of work it
+// pauses in proportion. A nil pace never pauses.
 type pace struct {
-	share float64 // above 0, at most 1
+	share float64 // above 0 and at most 1
 	began time.Time
 }
 
 func newPace(share float64) *pace { return &pace{share: share, began: time.Now()} }
 
-// rest pauses for what was worked since the last rest, and reports whether ctx
-// goes on.
+// rest pauses for the work since the last rest. It returns false if ctx is done.
 func (p *pace) rest(ctx context.Context) bool {
 	if p == nil || p.share >= 1 {
 		return ctx.Err() == nil

@@ -9,30 +9,32 @@ import (
 )
 
 const (
-	pagesBytes = 16 << 20 // that pages keeps, in two halves
-	pageBytes  = 1 << 20  // of the largest page that it keeps
+	pagesBytes = 16 << 20 // bytes that the cache holds, in two halves
+	pageBytes  = 1 << 20  // bytes of the largest page that it holds
 )
 
-// pageCache keeps what was read lately as it was answered, by the query and the
-// version of its owner's sources: an answer is the same until the version
-// changes. It is safe for concurrent use.
+// pageCache holds recent answers by query and by the version of the owner's
+// sources. An answer is valid until the version changes, so nothing has to be
+// invalidated. It is safe for concurrent use.
 type pageCache struct {
 	mu sync.Mutex
-	// What was asked for since the last turn, and before it. A full half becomes
-	// the older one, which is forgotten; what is asked for again moves up.
+	// young holds the answers used since the halves were swapped, old those
+	// before. When young is full it becomes old, and the previous old is
+	// dropped. An answer found in old moves to young.
 	young, old map[pageKey]kept
 	size       int // bytes of young
-	// epoch goes up with reset: an answer that was read before is not kept.
+	// epoch is incremented by reset: an answer read before is not stored.
 	epoch uint64
 }
 
-// pageKey is a ListQuery or SchemaQuery and the version that it was answered at.
+// pageKey is a ListQuery or SchemaQuery and the version at which it was
+// answered.
 type pageKey struct {
 	query   any
 	version uint64
 }
 
-// size returns how many bytes the texts of the query have, which clients choose.
+// size returns the number of bytes in the query's texts, which clients choose.
 func (k pageKey) size() int {
 	switch q := k.query.(type) {
 	case ListQuery:
@@ -44,14 +46,14 @@ func (k pageKey) size() int {
 	return 0
 }
 
-// kept is a Page or SchemaPage. Its document is shared by all readers.
+// kept is a Page or SchemaPage. All readers share its document.
 type kept struct {
 	answer any
 	size   int
 }
 
-// get returns what is kept under a key, and the epoch to keep an answer in that
-// is read when there is nothing.
+// get returns the answer stored for a key, if any, and the epoch. Pass the epoch
+// to put if the answer had to be read.
 func (p *pageCache) get(k pageKey) (answer any, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,7 +67,7 @@ func (p *pageCache) get(k pageKey) (answer any, epoch uint64) {
 	return v.answer, p.epoch
 }
 
-// put keeps an answer of that size.
+// put stores an answer of that size.
 func (p *pageCache) put(k pageKey, epoch uint64, answer any, size int) {
 	if size += k.size(); size > pageBytes {
 		return
@@ -78,7 +80,7 @@ func (p *pageCache) put(k pageKey, epoch uint64, answer any, size int) {
 }
 
 func (p *pageCache) keep(k pageKey, v kept) {
-	const beside = 512 // bytes that a small answer costs nevertheless
+	const beside = 512 // fixed cost of a small answer
 	if p.young == nil || p.size+v.size+beside > pagesBytes/2 {
 		p.young, p.old, p.size = map[pageKey]kept{}, p.young, 0
 	}
@@ -88,7 +90,7 @@ func (p *pageCache) keep(k pageKey, v kept) {
 	p.young[k] = v
 }
 
-// reset forgets everything.
+// reset drops everything.
 func (p *pageCache) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +98,7 @@ func (p *pageCache) reset() {
 	p.epoch++
 }
 
-// versionOf returns the version of an owner's sources and how many there are.
+// versionOf returns the version of an owner's sources and their number.
 func (s *Store) versionOf(db pebble.Reader, organization, workspace, owner string) (layout.Scope, error) {
 	v, err := s.get(db, layout.Key(layout.KeyScope, organization, workspace, owner))
 	if err != nil {

@@ -9,20 +9,20 @@ import (
 	"headwater/projections/layout"
 )
 
-// progress sums up how far a sync is, from what its tables told last. It knows
-// no clock: whether the worker still lives is told by the age of updated_at.
+// progress summarizes how far a sync is, from the last progress of each table.
+// It knows no clock: the age of updated_at shows whether the worker still lives.
 type progress struct {
 	sync *Sync
 
 	rows, bytes, rate int64
-	done, uploaded    int64 // rows that are settled, and bytes that are in the lake
-	expected          int64 // rows of the tables that have told anything
-	planned           int64 // what was expected of those before they began
-	unknown           bool  // a table cannot tell how many rows it has
+	done, uploaded    int64 // rows that are settled, and bytes that are uploaded
+	expected          int64 // rows expected of the tables that have reported
+	planned           int64 // what was expected of those tables before they began
+	unknown           bool  // some table cannot tell how many rows it has
 	told, ended       int
 	running, waiting  int
-	uploads, commits  int       // of the running tables
-	since             time.Time // the source has sent nothing to any table
+	uploads, commits  int       // numbers of running tables
+	since             time.Time // the source has sent nothing to any table since
 	tables            []byte
 }
 
@@ -93,8 +93,8 @@ func (p *progress) add(doc []byte) error {
 	return nil
 }
 
-// total returns how many rows there will be, nil where nobody knows. Of tables
-// that told nothing yet, it is what was expected at the start.
+// total returns the expected number of rows, or nil if it is unknown. Tables
+// that have not reported yet count with what was expected at the start.
 func (p *progress) total() *int64 {
 	if p.sync.Ended() {
 		return &p.rows
@@ -142,8 +142,8 @@ func (p *progress) document() []byte {
 	return o.End()
 }
 
-// waitingFor returns what the sync's time goes to, "" once it has ended: a table
-// that waits for the lake is told of before those that read.
+// waitingFor returns what the sync waits for, or "" once it has ended. A table
+// that waits for the lake takes precedence over tables that read.
 func (p *progress) waitingFor() string {
 	switch {
 	case p.sync.Ended():

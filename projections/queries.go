@@ -2,43 +2,44 @@ package projections
 
 import "headwater/bus/event"
 
-// ListQuery selects sources of one owner, in the order they were connected.
+// ListQuery selects sources of one owner, in the order they were first
+// connected.
 type ListQuery struct {
 	Organization, Workspace string
-	Owner                   string // empty for scope "organization"
-	Type                    string // type or connector, exactly
-	Name, Status            string // exactly
-	Search                  string // in the name, ignoring case
-	Limit                   int    // documents a page; 0 is all
-	Cursor                  string // Page.Next of the page before
-	AsOf                    uint64 // as it was after that sequence; 0 is now
-	Removed                 bool   // those that were removed and can be restored, instead of those that are there
+	Owner                   string // "" for scope "organization"
+	Type                    string // type or connector, exactly; "" for any
+	Name, Status            string // exactly; "" for any
+	Search                  string // substring of the name, ignoring case
+	Limit                   int    // documents per page; 0 for all
+	Cursor                  string // Page.Next of the previous page
+	AsOf                    uint64 // as it was after that sequence; 0 for now
+	Removed                 bool   // removed sources that can be restored, instead of existing ones
 }
 
 // SchemaQuery selects tables of one source's schema.
 type SchemaQuery struct {
 	Address event.Address
-	Table   string // "table" or "namespace.table", exactly
-	Limit   int    // tables a page; 0 is all
-	Cursor  string // SchemaPage.Next of the page before; it stays with that page's version
-	AsOf    uint64 // as it was after that sequence; 0 is now
+	Table   string // "table" or "namespace.table", exactly; "" for all
+	Limit   int    // tables per page; 0 for all
+	Cursor  string // SchemaPage.Next of the previous page; stays at that page's version
+	AsOf    uint64 // as it was after that sequence; 0 for now
 }
 
 // OperationQuery selects operations of one owner, newest first.
 type OperationQuery struct {
 	Organization, Workspace string
-	Owner                   string // empty for scope "organization"
-	Kind, Status            string // exactly
-	Limit                   int    // documents a page; 0 is all
-	Cursor                  string // Page.Next of the page before
+	Owner                   string // "" for scope "organization"
+	Kind, Status            string // exactly; "" for any
+	Limit                   int    // documents per page; 0 for all
+	Cursor                  string // Page.Next of the previous page
 }
 
 // SyncQuery selects syncs of one workspace, newest first.
 type SyncQuery struct {
 	Organization, Workspace string
-	Owners                  []string // whose; "" for scope "organization"
+	Owners                  []string // whose syncs; "" for scope "organization"
 	SourceID                string
 	Status                  string
-	Limit                   int    // documents a page; 0 is all
-	Cursor                  string // Page.Next of the page before
+	Limit                   int    // documents per page; 0 for all
+	Cursor                  string // Page.Next of the previous page
 }

@@ -11,8 +11,8 @@ import (
 	"headwater/projections/layout"
 )
 
-// WasThere reports whether a source was connected and not removed at that
-// sequence. It returns ErrFuture for one that is not applied yet.
+// WasThere reports whether a source was connected, and not removed, at that
+// sequence. It returns ErrFuture for a sequence that is not applied yet.
 func (s *Store) WasThere(a event.Address, sequence uint64) (bool, error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -29,13 +29,13 @@ func (s *Store) WasThere(a event.Address, sequence uint64) (bool, error) {
 	return err == nil, err
 }
 
-// Due is a removed source whose grace period has passed.
+// Due is a removed source whose grace period has ended.
 type Due struct {
 	Address event.Address
 	Removed uint64 // sequence of its SourceRemoved
 }
 
-// Due returns the removed sources whose grace period ended before the time and
+// Due returns the removed sources whose grace period ended before that time and
 // that are not purged yet, the longest overdue first.
 func (s *Store) Due(before time.Time) (all []Due, err error) {
 	db, done, err := s.using()

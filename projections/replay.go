@@ -10,29 +10,31 @@ import (
 )
 
 const (
-	// replayLeast is how far behind the log a store must be for Follow to replay.
+	// replayLeast is how many events a store must be behind for Follow to
+	// replay.
 	replayLeast = 2048
-	replayBatch = 32768    // a batch of a replay ends with either
-	replayBytes = 64 << 20 // of payloads
+	replayBatch = 32768    // most events of a replay's batch
+	replayBytes = 64 << 20 // payload bytes after which such a batch ends
 
-	// uncompactedBatches of an empty store are not compacted before all are written,
-	// some 2 GiB of keys and values. Of a longer history the rest is, as always.
+	// uncompactedBatches is how many batches of a replay into an empty store are
+	// written before compactions begin, about 2 GiB of keys and values.
 	uncompactedBatches = 48
 )
 
-// Replayer is a Log that reads a stretch of history which is known to be there
-// faster than Ordered does.
+// Replayer is a Log that can read a stretch of existing history faster than
+// Ordered.
 type Replayer interface {
-	// Replay hands the events after one sequence up to another to the function,
-	// in order. What cannot be read comes with an error, as from Log.Decode.
-	// size is that of the payload. It returns nil when it has reached last or
-	// what lies behind it, or the function's error, or why it cannot go on.
+	// Replay calls each with the events after one sequence and up to another, in
+	// order. An unreadable event comes with an error, as from Log.Decode. size
+	// is that of the payload, in bytes. Replay returns nil once it has reached
+	// last or an event after it, else the error of each or the reason why it
+	// cannot continue.
 	Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error
 }
 
-// catchUp brings a store that is far behind near the end of the log, where
-// Follow goes on. It returns at once for one that is not, and for a log that
-// cannot replay.
+// catchUp brings a store that is far behind close to the end of the log, from
+// where Follow continues. It returns at once if the store is not far behind, or
+// if the log cannot replay.
 func (s *Store) catchUp(ctx context.Context, log Log, last uint64) error {
 	from, can := log.(Replayer)
 	if !can || last < s.Position()+replayLeast {
@@ -41,9 +43,9 @@ func (s *Store) catchUp(ctx context.Context, log Log, last uint64) error {
 	return s.replay(ctx, from, last, replayBatch)
 }
 
-// replay folds the log up to last in batches of so many events. A crash leaves
-// the beginning of the history that was flushed last, as always. Whoever applies
-// something else meanwhile waits; Close ends the replay.
+// replay applies the log up to last in batches of up to most events. After a
+// crash the store holds the history up to the last flush. Apply waits until the
+// replay has ended; Close ends it early.
 func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -72,23 +74,24 @@ func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int
 		s.cells = fold.NewCache(s.exists)
 		return err
 	}
-	return s.fault(s.db.Flush()) // where a restart finds it
+	return s.fault(s.db.Flush()) // so that a restart finds it
 }
 
-// replayed is the part of the log that is being folded. While one batch is
-// committed the next gathers. Events are garbage as soon as they are folded: the
-// collector would look at those of a whole batch again and again.
+// replayed is the part of the log that is being replayed. While one batch is
+// committed, the next is gathered. Events are folded at once rather than
+// collected, because the garbage collector would scan those of a whole batch
+// repeatedly.
 type replayed struct {
 	store *Store
 	most  int
-	at    uint64 // what the batches reached
-	ended int    // batches
+	at    uint64 // sequence that the batches have reached
+	ended int    // number of batches
 
-	batch        *batch // nil between two
+	batch        *batch // nil between two batches
 	events, size int
 
-	committing chan error // nil for no batch
-	failed     error      // why one was not committed
+	committing chan error // result of the batch being committed; nil for none
+	failed     error      // why a batch could not be committed
 }
 
 // take folds the next event.
@@ -111,7 +114,7 @@ func (r *replayed) take(sequence uint64, e *event.Event, size int, unread error)
 	return r.end()
 }
 
-// end has the batch committed, after the one before.
+// end starts the commit of the batch, after that of the previous one.
 func (r *replayed) end() error {
 	t := r.batch
 	if t == nil {
@@ -133,7 +136,7 @@ func (r *replayed) end() error {
 	return nil
 }
 
-// settle waits until the batch before is committed.
+// settle waits until the previous batch is committed.
 func (r *replayed) settle() error {
 	if r.committing != nil {
 		r.failed = <-r.committing
@@ -142,7 +145,8 @@ func (r *replayed) settle() error {
 	return r.failed
 }
 
-// settled is the database with what the batch before wrote.
+// settled is the database including the previous batch. It implements
+// fold.Reader.
 type settled struct{ *replayed }
 
 func (s settled) Get(k []byte) ([]byte, io.Closer, error) {

@@ -7,16 +7,16 @@ import (
 	"headwater/projections/layout"
 )
 
-// DueRun is a run of a source's schedule that nobody has decided about.
+// DueRun is a run of a source's schedule that is due and not yet decided.
 type DueRun struct {
 	Address event.Address
 	Version int // of the schedule
 	Due     time.Time
 }
 
-// DueRuns returns up to so many runs that are due at a moment, the longest due
-// first, and when the first run after those returned is due, the zero time if
-// there is none.
+// DueRuns returns up to most runs that are due at a time, the longest overdue
+// first, and when the first of the others is due, or the zero time if there is
+// none.
 func (s *Store) DueRuns(now time.Time, most int) (all []DueRun, next time.Time, err error) {
 	db, done, err := s.using()
 	if err != nil {

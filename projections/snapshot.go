@@ -10,35 +10,37 @@ import (
 	"headwater/projections/layout"
 )
 
-// SnapshotInfo describes a snapshot: a store as it was at one position.
+// SnapshotInfo describes a snapshot of a store at one position.
 type SnapshotInfo struct {
-	Name     string // given by Snapshots
+	Name     string // assigned by Snapshots
 	Sequence uint64 // of the last event in it
-	Hash     string // what Store.Hash says of it
-	Layout   int    // of its keys; another build may have another
-	Log      string // which log it followed
-	Size     int64  // bytes, as kept
+	Hash     string // Store.Hash of its content
+	Layout   int    // Version of its layout; other builds may have other ones
+	Log      string // identity of the log that it followed
+	Size     int64  // bytes, as stored
 	Made     time.Time
 }
 
-// Snapshots keeps snapshots for every node of a cluster. The wiring adapts the
+// Snapshots stores snapshots for all nodes of a cluster. The wiring adapts the
 // bus to it.
 type Snapshots interface {
-	// List returns those that are whole, in any order.
+	// List returns the complete snapshots, in any order.
 	List(ctx context.Context) ([]SnapshotInfo, error)
-	// Get reads one to its end. The caller closes it.
+	// Get returns a reader of one snapshot. The caller closes it.
 	Get(ctx context.Context, name string) (io.ReadCloser, error)
-	// Put keeps one durably; it reads body until io.EOF and gives it a name.
+	// Put stores a snapshot durably under a name that it chooses. It reads body
+	// until io.EOF.
 	Put(ctx context.Context, info SnapshotInfo, body io.Reader) error
-	// Remove takes one away, Sweep what others left unfinished.
+	// Remove deletes a snapshot. Sweep deletes what interrupted calls of Put
+	// left.
 	Remove(ctx context.Context, name string) error
 	Sweep(ctx context.Context) error
 }
 
-// Snapshot makes a snapshot of the store as it is now and keeps it. The copy is
-// read whole, as Open does, and hashed before it is sent: what is wrong with the
-// store is not spread. Reads and Apply go on meanwhile. It needs the store's
-// folder beside its own, with "-snapshot" behind the name, on the same disk.
+// Snapshot stores a snapshot of the store as it is now. The copy is read whole
+// and hashed before it is sent, so that a damaged store is not distributed.
+// Reads and Apply continue meanwhile. Snapshot uses a folder beside the store's,
+// with "-snapshot" appended, which must be on the same disk.
 func (s *Store) Snapshot(ctx context.Context, to Snapshots) (info SnapshotInfo, err error) {
 	dir := s.dir + "-snapshot"
 	if err := s.fs.RemoveAll(dir); err != nil {
@@ -61,7 +63,7 @@ func (s *Store) Snapshot(ctx context.Context, to Snapshots) (info SnapshotInfo, 
 		writer.CloseWithError(writeArchive(s.fs, dir, writer))
 	}()
 	err = to.Put(ctx, info, body)
-	_ = body.Close() // ends the writer if Put stopped reading
+	_ = body.Close() // ends the writer if Put has stopped reading
 	<-written
 	if err != nil {
 		return info, fmt.Errorf("snapshot at %d: %w", info.Sequence, err)
@@ -69,8 +71,8 @@ func (s *Store) Snapshot(ctx context.Context, to Snapshots) (info SnapshotInfo, 
 	return info, nil
 }
 
-// checkpoint links the files of the store as they are now. Without a write-ahead
-// log only what is flushed is in them.
+// checkpoint links the files of the store as they are now. There is no
+// write-ahead log, so they contain only what was flushed.
 func (s *Store) checkpoint(dir string) error {
 	db, done, err := s.using()
 	if err != nil {
@@ -83,12 +85,12 @@ func (s *Store) checkpoint(dir string) error {
 	return db.Checkpoint(dir)
 }
 
-// options are those of a store beside this one that is read once.
+// options returns the options of a second store that is only read once.
 func (s *Store) options(dir string) Options {
 	return Options{Dir: dir, FS: s.fs, Cache: 8 << 20, Log: s.log}
 }
 
-// describe reads a store whole and says what is in it.
+// describe reads a whole store and returns its description.
 func describe(ctx context.Context, opts Options) (info SnapshotInfo, err error) {
 	s, err := openSound(opts)
 	if err != nil {

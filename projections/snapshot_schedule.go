@@ -10,21 +10,22 @@ import (
 	"headwater/projections/layout"
 )
 
-// SnapshotPolicy says when a node makes a snapshot. Every field is needed.
+// SnapshotPolicy says when a node makes a snapshot. All fields are required.
 type SnapshotPolicy struct {
-	Events uint64        // so many events after the newest one
-	Age    time.Duration // or so long, if anything happened since
+	Events uint64        // after this many events since the newest snapshot
+	Age    time.Duration // or after this time, if there was any event
 	Keep   int           // how many are kept
-	Look   time.Duration // how often it is looked; nodes look at different moments
+	Look   time.Duration // how often to check; nodes check at different moments
 }
 
-// KeepSnapshots makes a snapshot whenever the policy wants one and removes the
-// surplus, until ctx ends. The nodes of a cluster share snapshots: one that another
-// node made counts. A failure is logged and tried again at the next look.
+// KeepSnapshots makes a snapshot whenever the policy calls for one, and removes
+// surplus ones, until ctx is done. Nodes of a cluster share snapshots, so one
+// made by another node counts. A failure is logged and tried again at the next
+// check.
 func (s *Store) KeepSnapshots(ctx context.Context, to Snapshots, policy SnapshotPolicy) {
 	began := time.Now()
 	for {
-		// Two nodes that look at the same moment would both make one.
+		// Two nodes that check at the same moment would both make one.
 		pause := policy.Look/2 + rand.N(policy.Look)
 		select {
 		case <-ctx.Done():
@@ -66,9 +67,9 @@ func (s *Store) makeIfDue(ctx context.Context, to Snapshots, policy SnapshotPoli
 	return errors.Join(s.removeSurplus(ctx, to, policy.Keep, string(log)), to.Sweep(ctx))
 }
 
-// removeSurplus removes snapshots of other logs and all but the newest few of each
-// layout. Of a layout that is not ours one is kept: a node of another version may
-// start from it.
+// removeSurplus removes snapshots of other logs, and all but the newest few of
+// each layout. It keeps one of every other layout, since a node of another
+// version may start from it.
 func (s *Store) removeSurplus(ctx context.Context, to Snapshots, keep int, log string) error {
 	all, err := to.List(ctx)
 	if err != nil {

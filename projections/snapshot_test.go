@@ -106,7 +106,7 @@ func TestSnapshots(t *testing.T) {
 
 	fs := vfs.NewMem()
 	fresh, told := openTold(t, fs)
-	if err := fresh.Restore(t.Context(), log, kept); err != nil || fresh.Position() != 400 {
+	if err := fresh.RestoreSnapshot(t.Context(), log, kept); err != nil || fresh.Position() != 400 {
 		t.Fatalf("restored at %d: %v\n%s", fresh.Position(), err, told)
 	}
 	decoded := 0
@@ -122,7 +122,7 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("left behind: %v, %v", names, err)
 	}
 	// What holds something is not replaced, and a restart keeps it.
-	if err := errors.Join(fresh.Restore(t.Context(), log, kept), fresh.Close()); err != nil {
+	if err := errors.Join(fresh.RestoreSnapshot(t.Context(), log, kept), fresh.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if again := openOn(t, fs); again.Position() != uint64(len(h.events)) || hashOf(t, again) != hashOf(t, s) {
@@ -174,7 +174,7 @@ func TestUnfitSnapshots(t *testing.T) {
 		c.spoil(kept, &kept.all[1], log)
 		fs := vfs.NewMem()
 		fresh, told := openTold(t, fs)
-		if err := fresh.Restore(t.Context(), log, kept); err != nil || fresh.Position() != 100 || !strings.Contains(told.String(), c.told) {
+		if err := fresh.RestoreSnapshot(t.Context(), log, kept); err != nil || fresh.Position() != 100 || !strings.Contains(told.String(), c.told) {
 			t.Errorf("%s: at %d, %v\n%s", name, fresh.Position(), err, told)
 		}
 		if names, err := fs.List(""); err != nil || len(names) != 1 {
@@ -189,13 +189,13 @@ func TestUnfitSnapshots(t *testing.T) {
 	short := newLog(h.events...)
 	short.first = 101
 	fresh := openMem(t)
-	if err := fresh.Restore(t.Context(), short, old); err != nil || fresh.Position() != 100 {
+	if err := fresh.RestoreSnapshot(t.Context(), short, old); err != nil || fresh.Position() != 100 {
 		t.Fatalf("at %d, %v", fresh.Position(), err)
 	}
 	follow(t, fresh, short)
 	short.first = 102
 	late := openMem(t)
-	if err := errors.Join(late.Restore(t.Context(), short, old), late.Follow(t.Context(), short)); !errors.Is(err, ErrTruncated) || late.Position() != 0 {
+	if err := errors.Join(late.RestoreSnapshot(t.Context(), short, old), late.Follow(t.Context(), short)); !errors.Is(err, ErrTruncated) || late.Position() != 0 {
 		t.Errorf("a snapshot that does not reach the log: %v at %d", err, late.Position())
 	}
 }

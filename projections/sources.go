@@ -10,8 +10,8 @@ import (
 	"headwater/projections/layout"
 )
 
-// Source returns what is known of one source. It returns ErrNotFound for one
-// that was never connected or was removed.
+// Source returns one source. It returns ErrNotFound if it was never connected or
+// is removed.
 func (s *Store) Source(a event.Address) (Source, error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -28,8 +28,8 @@ func (s *Store) Source(a event.Address) (Source, error) {
 	return src, nil
 }
 
-// AnySource is Source for one that was removed, too: it returns ErrNotFound only
-// for one that was never connected.
+// AnySource returns one source, even if it is removed. It returns ErrNotFound if
+// it was never connected.
 func (s *Store) AnySource(a event.Address) (Source, error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) AnySource(a event.Address) (Source, error) {
 	return src, nil
 }
 
-// SourceDoc returns the document of one source, ErrNotFound as Source does.
+// SourceDoc returns the document of one source, or ErrNotFound as Source does.
 func (s *Store) SourceDoc(a event.Address) ([]byte, error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -86,8 +86,8 @@ func (s *Store) createdAt(db pebble.Reader, a event.Address) (created uint64, re
 	return layout.GetSequence(head), head[8] != 0, nil
 }
 
-// FindSource returns the source that has a name. Where none has it, found is
-// false and incarnation goes into the SourceID of the next one.
+// FindSource returns the source that has a name. If none has it, found is false,
+// and incarnation is to be passed to SourceID for the next source of that name.
 func (s *Store) FindSource(organization, workspace, owner, name string) (src Source, incarnation uint64, found bool, err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Store) FindSource(organization, workspace, owner, name string) (src Sou
 	return src, entry.Incarnation, true, nil
 }
 
-// nameAt returns who has a name, the zero entry if nobody ever had.
+// nameAt returns which source has a name, or the zero Name if none ever had it.
 func (s *Store) nameAt(db pebble.Reader, organization, workspace, owner, name string) (layout.Name, error) {
 	v, err := s.get(db, layout.Key(layout.KeyName, organization, workspace, owner, name))
 	if errors.Is(err, ErrNotFound) {

@@ -1,8 +1,8 @@
 // Package projections is the read model: it folds the log of events into a
-// Pebble store, one on every node, and answers every read from it. Documents are
-// kept as the JSON that clients are shown and written through without decoding.
-// The store is a cache of the log: it can be deleted at any time and comes back
-// the same. DESIGN.md says why it is built as it is.
+// Pebble store on every node and answers all reads from it. Documents are stored
+// as the JSON that the API returns, and are not decoded when read. The store is
+// a cache of the log: if it is deleted, it is rebuilt with the same content.
+// DESIGN.md gives the reasons for its structure.
 package projections
 
 import (
@@ -20,22 +20,22 @@ import (
 	"headwater/projections/layout"
 )
 
-// Options says where a Store lives.
+// Options configures a Store.
 type Options struct {
-	Dir   string       // its folder, made if missing; it must hold nothing else
+	Dir   string       // its folder, created if missing; it must hold nothing else
 	FS    vfs.FS       // nil for the operating system's
-	Cache int64        // bytes of block cache, 0 for the default of 64 MiB
+	Cache int64        // bytes of block cache; 0 for the default of 64 MiB
 	Log   *slog.Logger // nil discards
 }
 
-// Store is the read model. Its methods may be called concurrently; Apply and
-// Follow take turns.
+// Store is the read model. Its methods are safe for concurrent use; Apply and
+// Follow exclude each other.
 type Store struct {
 	log     *slog.Logger
 	fs      vfs.FS
 	dir     string
 	cache   int64
-	still   bool // no compactions: it is opened to be read once
+	still   bool // without compactions: the store is opened to be read once
 	lock    *pebble.Lock
 	damaged atomic.Bool
 
@@ -43,32 +43,32 @@ type Store struct {
 
 	open   sync.RWMutex  // held for reading while db is used, for writing by Close
 	db     *pebble.DB    // nil after Close
-	closed chan struct{} // by Close, first
+	closed chan struct{} // closed by Close before anything else
 
 	closing sync.Once
 
 	write     sync.Mutex   // one Apply at a time
-	cells     *fold.Cache  // what Apply has decoded; guarded by write, as the next
-	batchSize int          // bytes of the batch before
+	cells     *fold.Cache  // values that Apply has decoded; guarded by write, as is the next field
+	batchSize int          // bytes of the previous batch
 	exists    *fold.Filter // nil for a store that is opened to be read once
 	position  atomic.Uint64
 	waiting   waiting
 	pages     pageCache
 
 	readyMu sync.Mutex
-	ready   chan struct{} // closed when caught up, a new one after reset
+	ready   chan struct{} // closed when the store has caught up; a new channel after setReady(false)
 }
 
-// Open opens the store in opts.Dir, or makes an empty one. A store that is
-// damaged or of another layout is emptied, which is logged: Follow fills it
-// again. It returns ErrInUse while another process has it open. The caller
+// Open opens the store in opts.Dir, or creates an empty one. A store that is
+// damaged or has another layout is emptied, which is logged; Follow fills it
+// again. Open returns ErrInUse if another process has the store open. The caller
 // closes the Store.
 func Open(opts Options) (*Store, error) { return open(opts, (*Store).openOrRebuild) }
 
-// openSound is Open, but returns what is wrong with a store instead of emptying
-// it.
+// openSound is Open, except that it returns an error for a damaged store instead
+// of emptying it.
 func openSound(opts Options) (*Store, error) {
-	return open(opts, func(s *Store) error { s.still = true; return s.openVerified() })
+	return open(opts, func(s *Store) error { s.still = true; return s.openChecked() })
 }
 
 func open(opts Options, begin func(*Store) error) (*Store, error) {
@@ -98,16 +98,16 @@ func open(opts Options, begin func(*Store) error) (*Store, error) {
 	return s, nil
 }
 
-// openVerified opens the database and reads all of it.
-func (s *Store) openVerified() (err error) {
+// openChecked opens the database and reads all of it.
+func (s *Store) openChecked() (err error) {
 	if s.db, err = s.openDB(); err != nil {
 		return err
 	}
 	if s.exists = nil; !s.still {
 		s.exists = fold.NewFilter()
 	}
-	if err = s.verify(); err != nil {
-		// A store that cannot be read is not closed cleanly either.
+	if err = s.checkStored(); err != nil {
+		// A store that cannot be read cannot be closed cleanly either.
 		err = errors.Join(err, s.db.Close())
 		s.db = nil
 		return err
@@ -117,10 +117,10 @@ func (s *Store) openVerified() (err error) {
 	return nil
 }
 
-// openOrRebuild opens the database, and empties the folder when what is there
-// cannot be trusted.
+// openOrRebuild opens the database. If the content cannot be trusted, it empties
+// the folder first.
 func (s *Store) openOrRebuild() error {
-	err := s.openVerified()
+	err := s.openChecked()
 	if err == nil || refusesRebuild(err) {
 		return err
 	}
@@ -129,7 +129,7 @@ func (s *Store) openOrRebuild() error {
 		return err
 	}
 	s.damaged.Store(false)
-	return s.openVerified()
+	return s.openChecked()
 }
 
 func (s *Store) openDB() (*pebble.DB, error) {
@@ -142,11 +142,11 @@ func (s *Store) openDB() (*pebble.DB, error) {
 		Logger:                pebbleLog{s.log},
 		FormatMajorVersion:    pebble.FormatNewest,
 		MemTableSize:          32 << 20,
-		DisableWAL:            true, // the log is the write-ahead log
+		DisableWAL:            true, // the log of events serves as the write-ahead log
 		L0CompactionThreshold: 4,
 
 		MemTableStopWritesThreshold: 4,
-		L0StopWritesThreshold:       1000, // a replay leaves many, which must not stop what comes next
+		L0StopWritesThreshold:       1000, // a replay leaves many files in L0, which must not block the next writes
 
 		DisableAutomaticCompactions: s.still,
 		EventListener: &pebble.EventListener{
@@ -160,8 +160,8 @@ func (s *Store) openDB() (*pebble.DB, error) {
 	return pebble.Open(s.dir, opts)
 }
 
-// Close stops every wait with ErrClosed and releases the folder. It is safe to
-// call twice. It waits for reads that are under way.
+// Close ends every wait with ErrClosed, waits for reads in progress, and
+// releases the folder. It may be called twice.
 func (s *Store) Close() error {
 	s.closing.Do(func() { close(s.closed) }) // ends waits, and a replay
 	s.write.Lock()
@@ -173,9 +173,9 @@ func (s *Store) Close() error {
 	}
 	var err error
 	if s.db != nil && s.Err() == nil {
-		err = s.db.Flush() // the next start goes on from here
+		err = s.db.Flush() // the next start continues from here
 	}
-	if s.db != nil { // nil after a Restore that failed
+	if s.db != nil { // nil after a failed RestoreSnapshot
 		err = errors.Join(err, s.db.Close())
 		s.db = nil
 	}
@@ -186,7 +186,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Err returns ErrDamaged once stored bytes failed their checksum, nil before.
+// Err returns ErrDamaged once stored bytes have failed their checksum, else nil.
 func (s *Store) Err() error {
 	if s.damaged.Load() {
 		return ErrDamaged
@@ -197,8 +197,8 @@ func (s *Store) Err() error {
 // Position returns the sequence up to which the log is applied.
 func (s *Store) Position() uint64 { return s.position.Load() }
 
-// using returns the database for the duration of one read; the caller calls
-// done exactly when err is nil.
+// using returns the database for the duration of one read. If err is nil the
+// caller must call done.
 func (s *Store) using() (db *pebble.DB, done func(), err error) {
 	s.open.RLock()
 	if s.db == nil {
@@ -212,7 +212,7 @@ func (s *Store) using() (db *pebble.DB, done func(), err error) {
 	return s.db, s.open.RUnlock, nil
 }
 
-// fault gives an error of Pebble its meaning.
+// fault translates an error of Pebble into one of this package.
 func (s *Store) fault(err error) error {
 	if err == nil || errors.Is(err, ErrDamaged) {
 		return err
@@ -224,7 +224,7 @@ func (s *Store) fault(err error) error {
 	return err
 }
 
-// get returns a copy of what lies under a key, ErrNotFound if nothing does.
+// get returns a copy of the value under a key, or ErrNotFound.
 func (s *Store) get(db pebble.Reader, k []byte) ([]byte, error) {
 	v, closer, err := db.Get(k)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -237,21 +237,21 @@ func (s *Store) get(db pebble.Reader, k []byte) ([]byte, error) {
 	return v, closer.Close()
 }
 
-// scan returns an iterator over the keys with that prefix. The caller closes
-// it and asks its Error.
+// scan returns an iterator over the keys with that prefix. The caller closes it
+// and checks its Error.
 func (s *Store) scan(db pebble.Reader, prefix []byte) (*pebble.Iterator, error) {
 	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: layout.After(prefix)})
 	return it, s.fault(err)
 }
 
-// finish closes an iterator and returns the first error of it.
+// finish closes an iterator and sets err to its first error.
 func (s *Store) finish(it io.Closer, err *error) {
 	if closeErr := s.fault(it.Close()); *err == nil {
 		*err = closeErr
 	}
 }
 
-// pebbleLog tells the operator what Pebble complains about.
+// pebbleLog passes Pebble's messages to the operator's log.
 type pebbleLog struct{ log *slog.Logger }
 
 func (l pebbleLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
@@ -259,6 +259,6 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 	l.log.Error("projection", "error", fmt.Sprintf(format, args...))
 }
 
-// Fatalf panics: Pebble does not expect to go on, and its own choice, to end the
-// process, would take the rest of the node with it unseen.
+// Fatalf panics. Pebble expects it not to return, and Pebble's default, ending
+// the process, would stop the rest of the node without a trace.
 func (l pebbleLog) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -10,11 +10,10 @@ import (
 	"headwater/projections/layout"
 )
 
-// SequenceAt returns the sequence of the last event of that moment or, if there
-// was none, of the moment before it that has one: what to read as of to be told
-// what a client was told then. It returns 0 for a time before the first event.
-// Times are those that the events carry, to the millisecond; where the clocks
-// of the writers disagree, so do the answers, by as much.
+// SequenceAt returns the sequence of the last event at or before a time. A read
+// as of that sequence returns what a client saw then. It returns 0 for a time
+// before the first event. The times are those that events carry, to the
+// millisecond, so the answer is as exact as the writers' clocks agree.
 func (s *Store) SequenceAt(at time.Time) (sequence uint64, err error) {
 	db, done, err := s.using()
 	if err != nil {

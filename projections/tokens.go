@@ -9,8 +9,8 @@ import (
 // Token is an API token.
 type Token = layout.Token
 
-// Token returns an API token by its id, also one that was revoked or has expired.
-// It returns ErrNotFound for one that is not known here (yet).
+// Token returns an API token by its id, even if it is revoked or has expired. It
+// returns ErrNotFound if this node does not know it (yet).
 func (s *Store) Token(id string) (t Token, err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -27,8 +27,8 @@ func (s *Store) Token(id string) (t Token, err error) {
 	return t, nil
 }
 
-// Tokens calls use with the API tokens of an organization, the newest first, until
-// it returns false.
+// Tokens calls use with the API tokens of an organization, newest first, until
+// use returns false.
 func (s *Store) Tokens(organization string, use func(Token) bool) (err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -66,9 +66,9 @@ func (s *Store) Tokens(organization string, use func(Token) bool) (err error) {
 	return s.fault(it.Error())
 }
 
-// OnRevoked has told called with the id of each API token that is revoked from now
-// on, when this store knows it. told must not block, and is called once for an
-// event that is applied once.
+// OnRevoked registers a function that is called with the id of each API token
+// that is revoked from now on, once the store has applied the event. It must not
+// block. It is called once for each applied event.
 func (s *Store) OnRevoked(told func(id string)) {
 	w := &s.waiting
 	w.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"headwater/bus/event"
 )
 
-// waiting holds who is to be woken, and by what. Nobody costs a goroutine, and
-// a batch touches only those it concerns.
+// waiting holds the callers that wait, by what wakes them. A waiter costs no
+// goroutine, and a batch touches only the waiters it concerns.
 type waiting struct {
 	mu         sync.Mutex
 	sequences  sequenceHeap
@@ -21,8 +21,8 @@ type waiting struct {
 	revoked    []func(id string)
 }
 
-// wake signals everyone that a batch concerns; everyone who watches a source, if
-// changed is nil. It never blocks.
+// wake signals every waiter that a batch concerns. If changed is nil it signals
+// all that watch a source. It never blocks.
 func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ended, revoked []string, scheduled bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,8 +62,8 @@ func (w *waiting) wake(position uint64, changed map[event.Address]struct{}, ende
 	}
 }
 
-// signal leaves one signal in a channel of one place. A reader that has not
-// taken the last one will look again anyway.
+// signal sends to a channel with a buffer of one, unless a signal is waiting
+// there already: the reader has yet to look in any case.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -71,8 +71,8 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// operation returns a channel that is closed when the operation of that key
-// ends from now on. The caller calls stop.
+// operation returns a channel that is closed when the operation with that key
+// ends. The caller calls stop.
 func (w *waiting) operation(k string) (ended <-chan struct{}, stop func()) {
 	ch := make(chan struct{})
 	w.mu.Lock()
@@ -101,8 +101,8 @@ func remove[K comparable](all map[K]map[chan struct{}]struct{}, k K, ch chan str
 	}
 }
 
-// Wait waits until the log is applied up to sequence. It returns the context's
-// error when that ends first, ErrClosed when the store does.
+// Wait waits until the log is applied up to sequence. It returns ctx's error if
+// ctx is done first, or ErrClosed if the store is closed.
 func (s *Store) Wait(ctx context.Context, sequence uint64) error {
 	if s.Position() >= sequence {
 		return nil
@@ -110,7 +110,7 @@ func (s *Store) Wait(ctx context.Context, sequence uint64) error {
 	w := &s.waiting
 	entry := &sequenceWait{sequence: sequence, done: make(chan struct{})}
 	w.mu.Lock()
-	// Apply moves the position before it takes mu to wake.
+	// Apply moves the position before it takes mu to wake the waiters.
 	if s.Position() >= sequence {
 		w.mu.Unlock()
 		return nil
@@ -135,9 +135,9 @@ func (s *Store) Wait(ctx context.Context, sequence uint64) error {
 	return fmt.Errorf("wait for sequence %d: %w", sequence, context.Cause(ctx))
 }
 
-// WatchSource returns a channel that has a signal whenever anything of that
-// source was applied since the last one was taken. Look at the source first,
-// then wait. The channel is never closed; it is forgotten when ctx ends.
+// WatchSource returns a channel that receives a signal after events of that
+// source were applied; signals do not accumulate. Read the source first, then
+// wait. The channel is never closed; it is unregistered when ctx is done.
 func (s *Store) WatchSource(ctx context.Context, a event.Address) <-chan struct{} {
 	ch := make(chan struct{}, 1)
 	w := &s.waiting
@@ -155,8 +155,8 @@ func (s *Store) WatchSource(ctx context.Context, a event.Address) <-chan struct{
 	return ch
 }
 
-// WatchSchedules is WatchSource for the times at which runs of schedules are
-// due.
+// WatchSchedules is like WatchSource, for changes of the times at which runs of
+// schedules are due.
 func (s *Store) WatchSchedules(ctx context.Context) <-chan struct{} {
 	ch := make(chan struct{}, 1)
 	w := &s.waiting
@@ -176,14 +176,14 @@ func (s *Store) WatchSchedules(ctx context.Context) <-chan struct{} {
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
 
-// sequenceWait is one Wait.
+// sequenceWait is one call of Wait.
 type sequenceWait struct {
 	sequence uint64
 	done     chan struct{}
-	index    int // in the heap, -1 once woken
+	index    int // in the heap; -1 once woken
 }
 
-// sequenceHeap has the smallest sequence first.
+// sequenceHeap is a heap with the smallest sequence first.
 type sequenceHeap []*sequenceWait
 
 func (h sequenceHeap) Len() int           { return len(h) }
@@ -193,14 +193,14 @@ func (h sequenceHeap) Swap(i, j int) {
 	h[i].index, h[j].index = i, j
 }
 
-// Push is for container/heap.
+// Push implements heap.Interface.
 func (h *sequenceHeap) Push(x any) {
 	entry := x.(*sequenceWait)
 	entry.index = len(*h)
 	*h = append(*h, entry)
 }
 
-// Pop is for container/heap.
+// Pop implements heap.Interface.
 func (h *sequenceHeap) Pop() any {
 	last := len(*h) - 1
 	entry := (*h)[last]

@@ -23,7 +23,7 @@ const (
 // restore fills an empty projection from a snapshot, where there is a fitting
 // one.
 func restore(ctx context.Context, view *projections.Store, wire *bus.Bus) error {
-	return view.Restore(ctx, eventLog{wire}, snapshots{wire.Snapshots()})
+	return view.RestoreSnapshot(ctx, eventLog{wire}, snapshots{wire.Snapshots()})
 }
 
 // tend audits the projection and makes snapshots of it, as configured, until

@@ -9,16 +9,17 @@ import (
 	"headwater/projections/layout"
 )
 
-// cacheLimit is how many decoded values of one kind are kept between batches.
+// cacheLimit is how many decoded values of one kind stay in the cache between
+// batches.
 const cacheLimit = 8192
 
-// valueRoom is how large a value may be for its memory to be used again.
-const valueRoom = 64 << 10
+// maxReused is the capacity in bytes up to which a buffer is used again.
+const maxReused = 64 << 10
 
-// Cache is what batches have read and decoded. It is written back at the end of
-// each batch and kept, so that a history about the same sources decodes each of
-// them once. After a failed batch it is to be thrown away. It is not safe for
-// concurrent use.
+// Cache holds values that batches have read and decoded. A batch writes back
+// what it changed when it ends, and the values stay for the next batch, so that
+// a history of the same sources decodes each value once. After a failed batch
+// the cache must be discarded. It is not safe for concurrent use.
 type Cache struct {
 	sources    cells[layout.Source]
 	names      cells[layout.Name]
@@ -30,23 +31,23 @@ type Cache struct {
 	targets    cells[layout.Target]
 	tokens     cells[layout.Token]
 
-	Limit   int    // decoded values of a kind that are kept between batches
-	keyRoom []byte // of the last key
-	room    []byte // of the last document
+	Limit     int    // decoded values of a kind that stay between batches
+	keyBuffer []byte // holds the last key
+	buffer    []byte // holds the last document
 }
 
-// key is layout.Key in memory that the next call uses again.
+// key is layout.Key in a buffer that the next call overwrites.
 func (c *Cache) key(prefix byte, texts ...string) []byte {
-	c.keyRoom = layout.AppendKey(c.keyRoom[:0], prefix, texts...)
-	return c.keyRoom
+	c.keyBuffer = layout.AppendKey(c.keyBuffer[:0], prefix, texts...)
+	return c.keyBuffer
 }
 
-// NewCache returns an empty cache of a store that has written those keys; nil is
-// for a store of which that is not known.
+// NewCache returns an empty cache for a store whose keys the filter holds. Pass
+// nil if they are not known.
 func NewCache(w *Filter) *Cache {
 	return &Cache{
 		Limit:      cacheLimit,
-		keyRoom:    make([]byte, 0, 512),
+		keyBuffer:  make([]byte, 0, 512),
 		sources:    cells[layout.Source]{filter: w, decode: layout.DecodeSource, encode: layout.EncodeSource},
 		names:      cells[layout.Name]{filter: w, decode: layout.DecodeName, encode: layout.EncodeName},
 		scopes:     cells[layout.Scope]{filter: w, decode: layout.DecodeScope, encode: layout.EncodeScope},
@@ -59,7 +60,7 @@ func NewCache(w *Filter) *Cache {
 	}
 }
 
-// trim forgets what has become too much. Only between batches.
+// trim evicts values above the limit. Call it between batches only.
 func (c *Cache) trim() {
 	c.sources.trim(c.Limit)
 	c.names.trim(c.Limit)
@@ -72,16 +73,16 @@ func (c *Cache) trim() {
 	c.tokens.trim(c.Limit)
 }
 
-// flush writes back what the batch changed.
+// flush writes what the batch changed.
 func (c *Cache) flush(out Writer) error {
 	return errors.Join(c.sources.flush(out), c.names.flush(out), c.scopes.flush(out), c.landed.flush(out),
 		c.syncs.flush(out), c.times.flush(out), c.operations.flush(out), c.targets.flush(out), c.tokens.flush(out))
 }
 
-// Begin begins a batch of what follows that sequence, which reads db and fills
-// out. Where count is false, it does not say which sources it changed. The batch
-// before must be flushed. After an error of the batch, or of what is done with out,
-// the cache is of no use any more.
+// Begin begins a batch of the events after that sequence. The batch reads db and
+// writes to out. Unless count is set, its Effect does not list the changed
+// sources. The previous batch must be flushed. After an error of the batch, or
+// if out could not be committed, the cache must be discarded.
 func (c *Cache) Begin(db Reader, out Writer, after uint64, count bool) *Batch {
 	c.trim()
 	t := &Batch{
@@ -94,18 +95,18 @@ func (c *Cache) Begin(db Reader, out Writer, after uint64, count bool) *Batch {
 	return t
 }
 
-// Reader is what is stored.
+// Reader reads stored values.
 type Reader interface {
-	// Get returns what lies under a key, good until closer is closed, which is nil
-	// where nothing does. An error says that it cannot be read.
+	// Get returns the value under a key, valid until closer is closed. closer is
+	// nil if there is no value.
 	Get(key []byte) (value []byte, closer io.Closer, err error)
 }
 
-// Writer takes what a batch writes, the last of a key. It keeps no key and no
-// value after it returns. An error ends the batch.
+// Writer receives what a batch writes; for each key the last call counts. It
+// must not keep key or value after it returns. An error ends the batch.
 type Writer interface {
 	Set(key, value []byte) error
-	SetText(key string, value []byte) error // is Set
+	SetText(key string, value []byte) error // Set, for a key that is a string
 	Delete(key []byte) error
 }
 
@@ -113,13 +114,13 @@ type Writer interface {
 type cells[T any] struct {
 	all    map[string]*cell[T]
 	dirty  []*cell[T]
-	filter *Filter // every key of these that is stored, nil for not known
+	filter *Filter // holds every stored key of this prefix; nil if they are not known
 	decode func(value []byte) (T, error)
 	encode func(b []byte, v *T) ([]byte, error) // appends to b
-	value  []byte                               // that was encoded last
+	value  []byte                               // buffer of the last encoded value
 }
 
-// cell is one value. Who changes v calls touch.
+// cell is one value. Code that changes v calls touch.
 type cell[T any] struct {
 	key    string
 	v      T
@@ -128,9 +129,8 @@ type cell[T any] struct {
 	dirty  bool
 }
 
-// get returns the cell of a key, with the zero value where nothing is stored. One
-// of those is forgotten unless it is touched, so whoever means to change it does
-// so before the next get.
+// get returns the cell of a key. If nothing is stored, the cell has the zero
+// value and is dropped unless it is touched before the next get.
 func (c *cells[T]) get(db Reader, k []byte) (*cell[T], error) {
 	if found := c.all[string(k)]; found != nil {
 		return found, nil
@@ -170,7 +170,7 @@ func (c *cells[T]) read(db Reader, k []byte, entry *cell[T]) error {
 	return nil
 }
 
-// touch says that the cell was changed and is to be written.
+// touch marks the cell as changed, so that it is written.
 func (c *cells[T]) touch(entry *cell[T]) {
 	entry.exists = true
 	c.keep(entry)
@@ -186,7 +186,7 @@ func (c *cells[T]) flush(out Writer) error {
 		if err != nil {
 			return fmt.Errorf("value under %q: %w", entry.key, err)
 		}
-		if c.value = v; cap(v) > valueRoom {
+		if c.value = v; cap(v) > maxReused {
 			c.value = nil
 		}
 		if err := out.SetText(entry.key, v); err != nil {

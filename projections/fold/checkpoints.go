@@ -5,24 +5,25 @@ import (
 	"headwater/projections/layout"
 )
 
-// KeptCheckpoints is how many of a table are kept, the newest.
+// KeptCheckpoints is how many of the newest checkpoints of a table are kept.
 const KeptCheckpoints = 100
 
-// checkpointKey is good until the next key.
+// checkpointKey is valid until the next key.
 func (c *Cache) checkpointKey(a event.Address, sequence uint64, namespace, table string) []byte {
 	k := c.key(layout.KeyCheckpoint, a.Organization, a.Workspace, a.Owner, a.Source)
 	return layout.PutText(layout.PutText(layout.PutNewest(k, sequence), namespace), table)
 }
 
-// checkpoint keeps a commit that was not told of before, and forgets the oldest
-// of the table when there are too many. l is what the table's last commit left.
+// checkpoint stores a commit that was not reported before, and deletes the
+// table's oldest one when there are too many. l is the table's state after its
+// last commit.
 func (t *Batch) checkpoint(y *cell[layout.SyncEntry], l *layout.Landed, r *event.TableResult) error {
 	if r.SnapshotID == 0 || int64(r.SnapshotID) == l.SnapshotID {
 		return nil
 	}
 	a := t.source.v.Address
-	t.room = layout.AppendCheckpoint(t.room[:0], y.v.ID, t.sequence, t.at, r)
-	if err := t.out.Set(t.checkpointKey(a, t.sequence, r.Namespace, r.Name), t.room); err != nil {
+	t.buffer = layout.AppendCheckpoint(t.buffer[:0], y.v.ID, t.sequence, t.at, r)
+	if err := t.out.Set(t.checkpointKey(a, t.sequence, r.Namespace, r.Name), t.buffer); err != nil {
 		return err
 	}
 	l.SnapshotID = int64(r.SnapshotID)

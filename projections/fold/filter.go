@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// filterBits is the size of a Filter, 4 MiB. With three million keys
-	// it is still right about 98 of 100 that are not in it.
+	// filterBits is the size of a Filter: 4 MiB. With three million keys it
+	// still recognizes about 98 of 100 keys that it does not hold.
 	filterBits   = 1 << 25
 	filterProbes = 4
 )
 
-// Filter remembers, inexactly, which keys of cells a store holds (a Bloom
-// filter): of most that it does not, it knows so. Folding history asks for a new
-// sync and a new operation all the time, as a worker and a caller do that wait
-// for one, and to look for what is not there is the dearest look of all. A nil
-// set knows nothing. It changes how often Pebble is asked, never an answer: a key
-// is added before it is committed. It is safe for concurrent use.
+// Filter is a Bloom filter of the keys that a store holds: it often knows that a
+// key is missing. Folding asks for new syncs and operations all the time, as do
+// workers and callers that wait for one, and looking up a missing key is the
+// most expensive look-up. A nil Filter knows nothing. The filter affects only
+// how often Pebble is asked, never an answer, because a key is added before it
+// is committed. It is safe for concurrent use.
 type Filter struct {
 	seed maphash.Seed
 	bits []uint64
 }
 
-// NewFilter returns one that holds nothing.
+// NewFilter returns an empty Filter.
 func NewFilter() *Filter {
 	return &Filter{seed: maphash.MakeSeed(), bits: make([]uint64, filterBits/64)}
 }
@@ -36,7 +36,8 @@ func (w *Filter) add(key string) {
 	}
 }
 
-// Found adds a key that a store was opened with, if cells have such.
+// Found adds a key of a store that is being opened, if its prefix is cached in
+// cells.
 func (w *Filter) Found(key []byte) {
 	if w == nil {
 		return
@@ -56,7 +57,7 @@ func (w *Filter) mark(h uint64) {
 	}
 }
 
-// Never reports that the key was not written. False says nothing.
+// Never returns true if the key was certainly not written. False means nothing.
 func (w *Filter) Never(key []byte) bool {
 	if w == nil {
 		return false

@@ -1,5 +1,5 @@
-// Package fold says what each event changes in the read model. It reads what is
-// stored through a Reader and writes through a Writer: the same events give the
+// Package fold defines how each event changes the read model. It reads stored
+// values through a Reader and writes through a Writer. The same events cause the
 // same writes, however they are divided into batches. It knows no store and no
 // clock.
 package fold
@@ -13,51 +13,54 @@ import (
 	"headwater/projections/layout"
 )
 
-// Effect is what a batch comes to, for those who commit it and wait for it.
+// Effect is what a batch changed, for whoever commits it and wakes waiters.
 type Effect struct {
-	Start    uint64 // the position before
+	Start    uint64 // the position before the batch
 	Position uint64
-	Touched  bool // any event moved the position
+	Touched  bool // some event moved the position
 
-	Changed   map[event.Address]struct{} // sources of which anything was applied, nil for not counted
-	Ended     []string                   // keys of operations that have their outcome
-	Scheduled bool                       // when a run of a schedule is due has changed
-	Revoked   []string                   // ids of API tokens
+	Changed   map[event.Address]struct{} // sources with applied events; nil if not counted
+	Ended     []string                   // keys of operations that have ended
+	Scheduled bool                       // the time of some schedule's next run has changed
+	Revoked   []string                   // ids of revoked API tokens
 }
 
-// Batch is one batch of events, in the order of their sequences. It is not safe for concurrent use.
+// Batch is one batch of events, in the order of their sequences. It is not safe
+// for concurrent use.
 type Batch struct {
 	*Cache
 	Effect
 	db  Reader
 	out Writer
 
-	// What a later event of the batch would write again is written once.
-	documents map[string]*document // current documents of sources by key
-	results   map[string]*result   // tables of syncs by key
+	// Values that a later event of the batch would overwrite are written once,
+	// at the end.
+	documents map[string]*document // current documents of sources, by key
+	results   map[string]*result   // tables of syncs, by key
 
-	// Of the event at hand.
+	// About the current event.
 	sequence uint64
 	at       time.Time
 	address  event.Address
 	source   *cell[layout.Source]
 	moments  *cell[layout.Moments]
-	span     int64 // of moments
-	document bool  // the source's document changed
+	span     int64 // of its time
+	document bool  // the source's document has changed
 }
 
-// document is the current document of a source, framed, as a batch leaves it.
+// document is the current document of a source, framed, as the batch leaves it.
 type document struct {
 	v    []byte
 	gone bool
 }
 
-// result is what a batch leaves of one table of a sync.
+// result is the state in which a batch leaves one table of a sync.
 type result struct{ *event.TableResult }
 
-// Fold takes the next event into the batch. One at or below the position is
-// skipped; one without Data, which is how an unknown or unreadable one is passed,
-// only moves the position. After an error the batch and its Cache are of no use.
+// Fold adds the next event to the batch. It skips an event at or below the
+// position. An event without Data, which stands for one that is unknown or
+// unreadable, only moves the position. After an error the batch and its Cache
+// must be discarded.
 func (t *Batch) Fold(e *event.Event) error {
 	if e.Sequence <= t.Position {
 		if e.Sequence == 0 {
@@ -75,9 +78,9 @@ func (t *Batch) Fold(e *event.Event) error {
 	return nil
 }
 
-// Flush writes what the events left, and how far they came. Nothing can be folded
-// into the batch any more, and the next can begin. After an error its Cache is of
-// no use.
+// Flush writes what the events changed, and the new position. Afterwards nothing
+// can be folded into the batch, and the next one can begin. After an error the
+// Cache must be discarded.
 func (t *Batch) Flush() error {
 	if !t.Touched {
 		return nil
@@ -91,11 +94,11 @@ func (t *Batch) Flush() error {
 	return t.out.Set(layout.PutSequence([]byte{layout.KeyMark}, t.Position), layout.PutSequence(nil, t.Start))
 }
 
-// apply folds one event: first what it says of the source and its sync, then
-// what it means for the operation that asked for it.
+// apply folds one event: first its effect on the source and its sync, then on
+// the operation that caused it.
 func (t *Batch) apply(e *event.Event) error {
 	t.sequence, t.at, t.document = e.Sequence, e.Time.UTC(), false
-	// Events of a sync mostly follow each other.
+	// Consecutive events are mostly of the same sync.
 	if address := e.Address(); t.source == nil || address != t.address {
 		if t.Changed != nil {
 			t.Changed[address] = struct{}{}
@@ -125,8 +128,7 @@ func (t *Batch) apply(e *event.Event) error {
 	return t.moment()
 }
 
-// writeLast writes what the events of the batch left of keys that each of them
-// would have written anew.
+// writeLast writes the values that were held back until the end of the batch.
 func (t *Batch) writeLast() error {
 	for k, doc := range t.documents {
 		var err error
@@ -139,7 +141,7 @@ func (t *Batch) writeLast() error {
 			return err
 		}
 	}
-	v := t.room
+	v := t.buffer
 	for k, r := range t.results {
 		var err error
 		if v, err = layout.AppendSyncTable(v[:0], r.TableResult); err != nil {
@@ -152,8 +154,8 @@ func (t *Batch) writeLast() error {
 	return nil
 }
 
-// tell applies the event to the source and its sync and returns what there is
-// to say of the operation's target, nil for nothing.
+// tell applies the event to the source and its sync. It returns the news for the
+// operation's target, or nil for none.
 func (t *Batch) tell(e *event.Event) (*news, error) {
 	switch d := e.Data.(type) {
 	case *event.OperationAccepted:
@@ -205,16 +207,16 @@ func (t *Batch) tell(e *event.Event) (*news, error) {
 	case *event.TokenUsed:
 		return nil, t.tokenUsed(d)
 	case *event.WebhookCreated, *event.WebhookRotated, *event.WebhookDeleted, *event.RequestRefused:
-		return nil, nil // what callers did, which the log alone tells
+		return nil, nil // an action of a caller; it is in the log only
 	}
 	return nil, ErrNotFolded
 }
 
-// ErrNotFolded is the error of an event that is part of the contract and of which
-// nobody has said what it changes: the read model must not pass it in silence.
+// ErrNotFolded is the error for an event of the contract that tell does not
+// handle: the read model must not skip it silently.
 var ErrNotFolded = errors.New("nothing says what it changes in the read model")
 
-// outcome is the status of a target that ended for a reason.
+// outcome returns the status of a target that ended for that reason.
 func outcome(reason event.Reason) string {
 	if reason == event.ReasonCancelled {
 		return layout.StatusCancelled

@@ -7,18 +7,18 @@ import (
 	"headwater/projections/layout"
 )
 
-// news is what one event says of one target of an operation.
+// news is what one event reports about one target of an operation.
 type news struct {
 	name, syncID string
-	status       string // of the target, if the event is final; "" is completed
+	status       string // of the target if the event is final; "" is completed
 	reason       event.Reason
 	message      string
 	result       func(*layout.Result) // adds to the target's result
-	follows      bool                 // the target waits for the sync syncID, another operation's
+	follows      bool                 // the target waits for the sync syncID of another operation
 }
 
-// newsOfSync is what a sync's end means to a target that waited for it. It
-// reads y when it is told, not before.
+// newsOfSync returns the news that a sync's end is for a target that waited for
+// it. It reads y when it is applied, not before.
 func newsOfSync(y *layout.Sync) *news {
 	n := &news{name: y.SourceName, syncID: y.ID}
 	n.result = func(r *layout.Result) {
@@ -35,7 +35,7 @@ func newsOfSync(y *layout.Sync) *news {
 	return n
 }
 
-// report tells the target of the event's operation.
+// report applies the news to the target of the event's operation.
 func (t *Batch) report(meta *event.Meta, n *news) error {
 	if n == nil || meta.Operation.ID == "" || meta.Operation.Target < 0 {
 		return nil
@@ -51,7 +51,7 @@ func (t *Batch) report(meta *event.Meta, n *news) error {
 	return err
 }
 
-// operation returns the operation of an event, begun if it is new.
+// operation returns the operation of an event, and begins it if it is new.
 func (t *Batch) operation(meta *event.Meta) (*cell[layout.Operation], error) {
 	op := meta.Operation
 	o, err := t.operations.get(t.db, t.key(layout.KeyOperation, meta.Organization, meta.WorkspaceID, op.ID))
@@ -70,8 +70,8 @@ func (t *Batch) operation(meta *event.Meta) (*cell[layout.Operation], error) {
 	return o, nil
 }
 
-// target changes one target of an operation that has not ended, unless the
-// target has. running reports whether it still waits for its end.
+// target changes one target of an operation, unless either has ended. running
+// reports whether the target still waits for its end.
 func (t *Batch) target(o *cell[layout.Operation], index int, final bool, change func(*layout.Target)) (running bool, err error) {
 	g, err := t.targets.get(t.db, layout.PutIndex(t.key(layout.KeyTarget, o.v.Organization, o.v.Workspace, o.v.ID), index))
 	if err != nil {
@@ -104,7 +104,8 @@ func (t *Batch) target(o *cell[layout.Operation], index int, final bool, change 
 	return now.Status == layout.StatusRunning, nil
 }
 
-// conclude counts the end of one target and, with the last, ends the whole.
+// conclude counts the end of one target, and ends the operation with the last
+// one.
 func (t *Batch) conclude(o *cell[layout.Operation], status string) {
 	switch status {
 	case layout.StatusCompleted:
@@ -132,7 +133,7 @@ func (t *Batch) conclude(o *cell[layout.Operation], status string) {
 	t.Ended = append(t.Ended, o.key)
 }
 
-// take merges what an event says into a target.
+// take merges news into a target.
 func take(g *layout.Target, sourceID string, n *news) {
 	if sourceID != "" {
 		g.SourceID = sourceID
@@ -157,9 +158,9 @@ func take(g *layout.Target, sourceID string, n *news) {
 	}
 }
 
-// follow attaches a target to a running sync. One that has ended ends the
-// target at once; one that nobody knows does so where the sync must have been
-// known to whoever named it.
+// follow attaches a target to a running sync. If the sync has ended, so does the
+// target. If the sync is unknown, the target ends only if known is set: whoever
+// named the sync must have seen it.
 func (t *Batch) follow(o *cell[layout.Operation], index int, sourceID string, n *news, known bool) error {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, o.v.Organization, o.v.Workspace, n.syncID))
 	if err != nil {
@@ -195,7 +196,7 @@ func (t *Batch) follow(o *cell[layout.Operation], index int, sourceID string, n 
 
 // finish ends a target with the outcome of the sync it waited for.
 func (t *Batch) finish(y *layout.Sync, operation string, index int) error {
-	if index < 0 { // report tells no such target either
+	if index < 0 { // report ignores such a target too
 		return nil
 	}
 	o, err := t.operations.get(t.db, t.key(layout.KeyOperation, y.Address.Organization, y.Address.Workspace, operation))
@@ -253,8 +254,8 @@ func (t *Batch) tested(d *event.ConnectionTested) *news {
 	return n
 }
 
-// verified adds a table to what a verification has found. A table that differs
-// is a finding, and no failure of the one who looked.
+// verified adds a table to the result of a verification. A table that differs is
+// a result, not a failure of the target.
 func (t *Batch) verified(d *event.TableVerified) *news {
 	return &news{name: t.source.v.Name, result: func(r *layout.Result) {
 		known := func(v layout.Verification) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
@@ -262,8 +263,8 @@ func (t *Batch) verified(d *event.TableVerified) *news {
 	}}
 }
 
-// maintained adds a table to what a maintenance has done. One that failed beside
-// others is told, and tried again by the next.
+// maintained adds a table to the result of a maintenance. A failed table is
+// reported and does not fail the target; the next maintenance tries it again.
 func (t *Batch) maintained(d *event.TableMaintained) *news {
 	return &news{name: t.source.v.Name, result: func(r *layout.Result) {
 		known := func(v layout.Maintenance) bool { return v.Name == d.Table.Name && v.Namespace == d.Table.Namespace }
@@ -271,7 +272,7 @@ func (t *Batch) maintained(d *event.TableMaintained) *news {
 	}}
 }
 
-// sameTarget reports whether clients are shown the same of both.
+// sameTarget reports whether clients see the same of both.
 func sameTarget(a, b *layout.Target) bool {
 	plainA, plainB := *a, *b
 	plainA.Result, plainB.Result = nil, nil

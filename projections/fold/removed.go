@@ -5,9 +5,9 @@ import (
 	"headwater/projections/layout"
 )
 
-// keepRemoved puts the source that was just removed where removed ones are found
-// until their grace period has passed. One that is purged already can never be
-// restored and has no secrets.
+// keepRemoved adds the removed source to the indexes of restorable sources and
+// of grace periods. A purged source is not added: it can never be restored and
+// has no secrets.
 func (t *Batch) keepRemoved() error {
 	src := &t.source.v
 	if src.Removal.Purged {
@@ -22,7 +22,7 @@ func (t *Batch) keepRemoved() error {
 	return t.out.Set(layout.DueKey(src), layout.PutSequence(nil, src.Removal.Sequence))
 }
 
-// forgetRemoved takes the source from where keepRemoved put it.
+// forgetRemoved deletes the source from those indexes.
 func (t *Batch) forgetRemoved() error {
 	src := &t.source.v
 	if !src.Restorable() {
@@ -34,7 +34,7 @@ func (t *Batch) forgetRemoved() error {
 	return t.out.Delete(layout.DueKey(src))
 }
 
-// revive makes a removed source, or a new one, one that is there.
+// revive makes a removed or new source an existing one.
 func (t *Batch) revive() error {
 	if err := t.forgetRemoved(); err != nil {
 		return err
@@ -51,8 +51,8 @@ func (t *Batch) revive() error {
 	return t.count(+1)
 }
 
-// restored brings a removed source back as it was. One that is not removed, or
-// is purged, stays what it is.
+// restored brings a removed source back as it was. A source that is not removed,
+// or is purged, does not change.
 func (t *Batch) restored(d *event.SourceRestored) (*news, error) {
 	n := &news{name: d.Name, result: func(r *layout.Result) {
 		r.Connector, r.ConfigVersion, r.SchemaVersion, r.Unchanged = d.Connector, d.ConfigVersion, d.SchemaVersion, d.Unchanged
@@ -72,7 +72,7 @@ func (t *Batch) restored(d *event.SourceRestored) (*news, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A connect may have been first by a moment; it keeps the name.
+	// A concurrent connect may have taken the name; it keeps it.
 	if name.v.ID == "" {
 		name.v.ID = a.Source
 	} else if name.v.ID != a.Source {
@@ -83,7 +83,7 @@ func (t *Batch) restored(d *event.SourceRestored) (*news, error) {
 	return n, nil
 }
 
-// purged ends what a removed source could be restored from.
+// purged ends the possibility to restore a removed source.
 func (t *Batch) purged(d *event.SourcePurged) (*news, error) {
 	n := &news{name: d.Name, result: func(r *layout.Result) { r.Purged = true }}
 	src := &t.source.v
@@ -97,8 +97,8 @@ func (t *Batch) purged(d *event.SourcePurged) (*news, error) {
 	return n, nil
 }
 
-// destroyed says what became of a purged source. The target of one of which files
-// are left has failed, though the source is gone.
+// destroyed reports the destruction of a purged source. If files are left the
+// target has failed, though the source is gone.
 func (t *Batch) destroyed(d *event.SourceDestroyed) *news {
 	outcome := d.Destruction
 	n := &news{name: d.Name, result: func(r *layout.Result) { r.Purged, r.Destruction = true, &outcome }}

@@ -8,8 +8,8 @@ import (
 	"headwater/projections/layout"
 )
 
-// due says when the next run of a source's schedule is due, and which sync made
-// it so. It writes the source and where it is found by that time.
+// due sets when the next run of a source's schedule is due, and which sync made
+// it due. It writes the source and its entry in the index by next run.
 func (t *Batch) due(src *cell[layout.Source], at *time.Time, after string) error {
 	s := src.v.Schedule
 	if err := t.undue(&src.v); err != nil {
@@ -20,12 +20,12 @@ func (t *Batch) due(src *cell[layout.Source], at *time.Time, after string) error
 	if at == nil {
 		return nil
 	}
-	exact := at.UTC().Truncate(time.Millisecond) // as the key has it
+	exact := at.UTC().Truncate(time.Millisecond) // precision of the key
 	s.NextRun, t.Scheduled = &exact, true
 	return t.out.Set(layout.RunKey(&src.v), layout.PutSequence(nil, uint64(s.Version)))
 }
 
-// undue takes a source from where it is found by its next run, which it keeps.
+// undue deletes the source from the index by next run. NextRun stays set.
 func (t *Batch) undue(src *layout.Source) error {
 	if src.Schedule == nil || src.Schedule.NextRun == nil {
 		return nil
@@ -34,7 +34,7 @@ func (t *Batch) undue(src *layout.Source) error {
 	return t.out.Delete(layout.RunKey(src))
 }
 
-// scheduleChanged gives a source another schedule, or none.
+// scheduleChanged sets or removes a source's schedule.
 func (t *Batch) scheduleChanged(d *event.ScheduleChanged) (*news, error) {
 	n := &news{name: t.source.v.Name, result: func(r *layout.Result) { r.Unchanged = d.Unchanged }}
 	src := &t.source.v
@@ -67,8 +67,8 @@ func (t *Batch) scheduleChanged(d *event.ScheduleChanged) (*news, error) {
 	return n, t.due(t.source, d.NextRun, "")
 }
 
-// depends notes with another source of the owner whether the one at hand goes by
-// its syncs.
+// depends records with another source of the owner whether the current source's
+// schedule follows its syncs.
 func (t *Batch) depends(on string, does bool) error {
 	a := t.address
 	other, err := t.sources.get(t.db, t.key(layout.KeySource, a.Organization, a.Workspace, a.Owner, on))
@@ -88,8 +88,8 @@ func (t *Batch) depends(on string, does bool) error {
 	return nil
 }
 
-// wakeDependents makes the schedules due that go by the syncs of the source at
-// hand, of which one has landed something.
+// wakeDependents makes the schedules due that follow the syncs of the current
+// source, after one of them landed something.
 func (t *Batch) wakeDependents(syncID string) error {
 	for _, id := range t.source.v.Dependents {
 		a := t.address
@@ -113,8 +113,8 @@ func (t *Batch) wakeDependents(syncID string) error {
 	return nil
 }
 
-// ran notes what became of runs of the source's schedule, unless it has another
-// one by now.
+// ran records the outcome of runs of the source's schedule, unless the schedule
+// has changed since.
 func (t *Batch) ran(version int, next *time.Time, r layout.Run) error {
 	s := t.source.v.Schedule
 	if !t.alive() || s == nil || s.Version != version {
@@ -141,7 +141,7 @@ func (t *Batch) scheduleSkipped(d *event.ScheduleSkipped) (*news, error) {
 }
 
 func (t *Batch) scheduleMissed(d *event.ScheduleMissed) (n *news, err error) {
-	if d.Operation.Final { // a fault of ours: it ends an operation that may have begun
+	if d.Operation.Final { // an error of the service: it ends an operation that may have begun
 		n = &news{name: t.source.v.Name, status: outcome(d.Reason), reason: d.Reason, message: d.Message}
 	}
 	return n, t.ran(d.Version, d.NextRun, layout.Run{

@@ -5,9 +5,9 @@ import (
 	"headwater/projections/layout"
 )
 
-// discovered keeps a new version of a source's schema: the document without
-// its tables, the entry of the history, and each table under its own key, so
-// that a page of a wide schema reads nothing else of it.
+// discovered stores a new version of a source's schema: the document without its
+// tables, the entry of the history, and each table under its own key, so that a
+// page of a large schema reads nothing else.
 func (t *Batch) discovered(d *event.SchemaDiscovered) (*news, error) {
 	var n *news
 	if d.Operation.Final || d.Cause != "sync" {

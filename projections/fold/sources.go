@@ -50,7 +50,8 @@ func (t *Batch) connected(d *event.SourceConnected) (*news, error) {
 	return n, nil
 }
 
-// keptOptions returns sync options as a source keeps them, nil for none.
+// keptOptions returns sync options in the form that a source stores, nil for
+// none.
 func keptOptions(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return nil, nil
@@ -65,7 +66,7 @@ func keptOptions(raw json.RawMessage) (json.RawMessage, error) {
 	return kept, nil
 }
 
-// rename makes a name lead to the source at hand.
+// rename makes a name refer to the current source.
 func (t *Batch) rename(before, now string) error {
 	a := t.source.v.Address
 	if before != "" && before != now {
@@ -74,7 +75,7 @@ func (t *Batch) rename(before, now string) error {
 			return err
 		}
 		if old.v.ID == a.Source {
-			// The next source of the name gets another id than this one keeps.
+			// the next source of the old name gets another id than this one keeps
 			old.v.ID, old.v.Incarnation = "", t.sequence
 			t.names.touch(old)
 		}
@@ -91,7 +92,7 @@ func (t *Batch) rename(before, now string) error {
 	return nil
 }
 
-// removed ends a source. What is known of its past stays readable as of then.
+// removed ends a source. Its past stays readable as of an earlier sequence.
 func (t *Batch) removed(d *event.SourceRemoved) (*news, error) {
 	n := &news{name: d.Name, status: layout.StatusCompleted, result: func(r *layout.Result) { r.Purged, r.DestroyedAfter = d.Purged, d.DestroyedAfter }}
 	src := &t.source.v
@@ -137,10 +138,11 @@ func (t *Batch) count(by int) error {
 	return nil
 }
 
-// alive reports whether the event at hand is about a source that is there.
+// alive reports whether the current event is about an existing source.
 func (t *Batch) alive() bool { return t.source.exists && !t.source.v.Removed }
 
-// changeDocument has the source's document written once the event is applied.
+// changeDocument schedules writing the source's document after the event is
+// applied.
 func (t *Batch) changeDocument() {
 	t.document = true
 	t.source.v.UpdatedAt = t.at
@@ -174,7 +176,7 @@ func (t *Batch) writeDocument() error {
 	return t.out.Set(layout.PutNewest(k, t.sequence), doc.v)
 }
 
-// compact returns JSON without white space, fallback for nothing.
+// compact returns the JSON without white space, or fallback if there is none.
 func compact(raw json.RawMessage, fallback string) (json.RawMessage, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return json.RawMessage(fallback), nil

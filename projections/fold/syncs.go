@@ -8,8 +8,9 @@ import (
 	"headwater/projections/layout"
 )
 
-// syncOf returns the sync an event of this source speaks of, begun if it is new;
-// nil for one that ended or is another source's, which no event can change.
+// syncOf returns the sync that an event of this source is about, and begins it
+// if it is new. It returns nil for a sync that has ended or belongs to another
+// source: no event can change it.
 func (t *Batch) syncOf(meta *event.Meta, id string) (*cell[layout.SyncEntry], error) {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, meta.Organization, meta.WorkspaceID, id))
 	if err != nil {
@@ -36,7 +37,8 @@ func (t *Batch) syncOf(meta *event.Meta, id string) (*cell[layout.SyncEntry], er
 	return y, t.out.Set(bySource, nil)
 }
 
-// syncStarted says that a worker took a sync, or took it over from a lost one.
+// syncStarted records that a worker took a sync, or took it over from a lost
+// worker.
 func (t *Batch) syncStarted(d *event.SyncStarted) (*news, error) {
 	y, err := t.syncOf(&d.Meta, d.SyncID)
 	if y == nil || err != nil {
@@ -67,8 +69,8 @@ func (t *Batch) syncStarted(d *event.SyncStarted) (*news, error) {
 	return n, nil
 }
 
-// syncProgressed counts what was committed. The source's document does not
-// change with it: its history would grow with every checkpoint.
+// syncProgressed counts what was committed. It does not change the source's
+// document, because the document's history would grow with every checkpoint.
 func (t *Batch) syncProgressed(d *event.SyncProgressed) error {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, d.Organization, d.WorkspaceID, d.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() || y.v.Address != d.Address() {
@@ -104,7 +106,8 @@ func (t *Batch) syncCompleted(d *event.SyncCompleted) (*news, error) {
 	return newsOfSync(&y.v.Sync), errors.Join(t.freshen(y.v.ID, d.Tables), t.wakeDependents(d.SyncID))
 }
 
-// freshen notes with the source's last sync up to when its tables are complete.
+// freshen records with the source's last sync up to when its tables are
+// complete.
 func (t *Batch) freshen(syncID string, results []event.TableResult) error {
 	last := t.source.v.LastSync
 	if !t.alive() || last == nil || last.SyncID != syncID {
@@ -151,8 +154,8 @@ func (t *Batch) syncCancelled(d *event.SyncCancelled) (*news, error) {
 	return newsOfSync(&y.v.Sync), t.endSync(y, layout.StatusCancelled, &layout.Failure{Reason: d.Reason, Message: d.Message})
 }
 
-// newsOfEnded is for an outcome that comes after another: the target that it
-// ends learns the first.
+// newsOfEnded returns the news of an outcome that follows another one: the
+// target that it ends gets the first outcome.
 func (t *Batch) newsOfEnded(meta *event.Meta, id string, err error) (*news, error) {
 	if err != nil {
 		return nil, err
@@ -164,8 +167,8 @@ func (t *Batch) newsOfEnded(meta *event.Meta, id string, err error) (*news, erro
 	return newsOfSync(&y.v.Sync), nil
 }
 
-// supersede ends the sync that holds the source, whose own worker did not: a
-// sync must not be left running.
+// supersede ends the sync that holds the source, on behalf of a worker that did
+// not. No sync must be left running.
 func (t *Batch) supersede(status string, reason event.Reason, message string) error {
 	running := t.source.v.Running
 	if running == nil {
@@ -183,7 +186,7 @@ func (t *Batch) supersede(status string, reason event.Reason, message string) er
 	return t.finish(&y.v.Sync, y.v.Operation.ID, y.v.Operation.Target)
 }
 
-// endSync gives a sync its outcome, and the targets that followed it theirs.
+// endSync sets the outcome of a sync and of the targets that follow it.
 func (t *Batch) endSync(y *cell[layout.SyncEntry], status string, failure *layout.Failure) error {
 	at := t.at
 	y.v.Status, y.v.Error, y.v.UpdatedAt, y.v.FinishedAt = status, failure, at, &at
@@ -214,7 +217,7 @@ func lastSync(y *layout.Sync) *layout.LastSync {
 	}
 }
 
-// tables keeps what a sync did to tables, and what lies in the lake after it.
+// tables stores what a sync did to tables, and their state in the lake.
 func (t *Batch) tables(y *cell[layout.SyncEntry], results []event.TableResult) error {
 	for i := range results {
 		r := &results[i]
@@ -231,9 +234,9 @@ func (t *Batch) tables(y *cell[layout.SyncEntry], results []event.TableResult) e
 	return nil
 }
 
-// land counts the records of one table as its last commit left them. What a
-// sync read says nothing of it: rows may wait for their commit, be appended, or
-// take the place of all there were.
+// land sets the records of one table to what its last commit reported. What a
+// sync has read does not determine them: rows may wait for their commit, be
+// appended, or replace all earlier ones.
 func (t *Batch) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	if !t.alive() || r.Total == nil {
 		return nil
@@ -263,8 +266,8 @@ func (t *Batch) land(y *cell[layout.SyncEntry], r *event.TableResult) error {
 	return nil
 }
 
-// expectations returns how many tables a sync takes and how many rows are
-// expected of them in all, -1 where a table cannot tell.
+// expectations returns the number of tables of a sync and the rows expected in
+// all of them, -1 if a table cannot tell.
 func expectations(d *event.SyncStarted) (tables int, rows int64) {
 	if len(d.Estimates) < len(d.Tables) {
 		return len(d.Tables), -1

@@ -6,7 +6,7 @@ import (
 	"headwater/projections/layout"
 )
 
-// moment notes that the event at hand is the last one of its time.
+// moment records that the current event is the last one of its millisecond.
 func (t *Batch) moment() error {
 	span, millisecond := layout.SpanOf(t.at)
 	if t.moments == nil || span != t.span {

@@ -5,8 +5,7 @@ import (
 	"headwater/projections/layout"
 )
 
-// tokenCreated makes an API token known. One of that id that is there stays what
-// it is.
+// tokenCreated adds an API token. A token with an existing id changes nothing.
 func (t *Batch) tokenCreated(d *event.TokenCreated) error {
 	entry, err := t.tokens.get(t.db, t.key(layout.KeyToken, d.SourceID))
 	if err != nil || entry.exists {
@@ -20,7 +19,7 @@ func (t *Batch) tokenCreated(d *event.TokenCreated) error {
 	return t.out.Set(layout.PutText(layout.PutNewest(layout.Key(layout.KeyTokenOf, d.Organization), t.sequence), d.SourceID), nil)
 }
 
-// tokenRevoked ends an API token for ever.
+// tokenRevoked revokes an API token. That cannot be undone.
 func (t *Batch) tokenRevoked(d *event.TokenRevoked) error {
 	return t.changeToken(&d.Meta, func(v *layout.Token) {
 		if v.RevokedAt == nil {
@@ -31,7 +30,7 @@ func (t *Batch) tokenRevoked(d *event.TokenRevoked) error {
 	})
 }
 
-// tokenUsed notes when an API token was used.
+// tokenUsed records when an API token was used.
 func (t *Batch) tokenUsed(d *event.TokenUsed) error {
 	return t.changeToken(&d.Meta, func(v *layout.Token) {
 		at := t.at
@@ -39,7 +38,7 @@ func (t *Batch) tokenUsed(d *event.TokenUsed) error {
 	})
 }
 
-// changeToken changes a token that is known and whose history the event is of.
+// changeToken changes a known token, if the event belongs to its history.
 func (t *Batch) changeToken(of *event.Meta, change func(*layout.Token)) error {
 	entry, err := t.tokens.get(t.db, t.key(layout.KeyToken, of.SourceID))
 	if err != nil || !entry.exists || entry.v.Address != of.Address() {

@@ -7,7 +7,7 @@ import (
 	"headwater/bus/event"
 )
 
-// The statuses of documents.
+// Statuses of documents, each with the documents that may have it.
 const (
 	StatusConnected = "connected" // source
 	StatusSyncing   = "syncing"   // source
@@ -19,8 +19,8 @@ const (
 	StatusPartial   = "partial"   // operation, sync
 )
 
-// Source is what the node knows of one source, for those who act on it. What
-// clients are shown is its document.
+// Source is what a node knows of one source, for code that acts on it. The
+// document that clients see is a separate value.
 type Source struct {
 	Address         event.Address   `json:"address"`
 	Name            string          `json:"name"`
@@ -29,13 +29,13 @@ type Source struct {
 	Config          json.RawMessage `json:"config,omitempty"` // public settings only
 	SecretRef       string          `json:"secret_ref,omitempty"`
 	Metadata        json.RawMessage `json:"metadata,omitempty"`
-	Sync            json.RawMessage `json:"sync_options,omitempty"` // that it keeps
+	Sync            json.RawMessage `json:"sync_options,omitempty"` // sync options that the source stores
 	ConfigVersion   int             `json:"config_version"`
 	SchemaVersion   int             `json:"schema_version"` // 0 before the first schema
 	Tables          int             `json:"tables"`
-	LeftOut         int             `json:"left_out"`           // what the newest schema says that is not offered
+	LeftOut         int             `json:"left_out"`           // number of things that the newest schema does not offer
 	Records         int64           `json:"records"`            // landed in all tables
-	Location        string          `json:"location,omitempty"` // of the folder that its tables lie in, once one has landed
+	Location        string          `json:"location,omitempty"` // folder of its tables, once one has landed
 	Status          string          `json:"status"`
 	CreatedAt       time.Time       `json:"created_at"`
 	UpdatedAt       time.Time       `json:"updated_at"`
@@ -44,23 +44,23 @@ type Source struct {
 	Running         *Running        `json:"running,omitempty"`
 	LastSync        *LastSync       `json:"last_sync,omitempty"`
 	Removed         bool            `json:"removed,omitempty"`
-	Removal         *Removal        `json:"removal,omitempty"` // while Removed
+	Removal         *Removal        `json:"removal,omitempty"` // set while Removed
 	Schedule        *Schedule       `json:"schedule,omitempty"`
-	ScheduleVersion int             `json:"schedule_version,omitempty"` // it counts on where there is none any more
-	Dependents      []string        `json:"dependents,omitempty"`       // sources whose schedule goes by this one's syncs
+	ScheduleVersion int             `json:"schedule_version,omitempty"` // counts on after a schedule is removed
+	Dependents      []string        `json:"dependents,omitempty"`       // sources whose schedule follows this one's syncs
 }
 
-// Removal is how a source was removed.
+// Removal says how a source was removed.
 type Removal struct {
 	Sequence       uint64     `json:"sequence"` // of its SourceRemoved
 	At             time.Time  `json:"at"`
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
 	Purged         bool       `json:"purged,omitempty"`    // its keys and tables are destroyed or about to be
-	Destroyed      bool       `json:"destroyed,omitempty"` // and nothing of it is left
+	Destroyed      bool       `json:"destroyed,omitempty"` // everything is destroyed
 }
 
-// Restorable reports whether the history still allows to restore the source;
-// whether its time has passed is for who has a clock.
+// Restorable reports whether the history permits restoring the source. The
+// caller, who has a clock, checks whether the grace period has ended.
 func (s *Source) Restorable() bool { return s.Removed && s.Removal != nil && !s.Removal.Purged }
 
 // Running is the sync that holds a source.
@@ -71,7 +71,7 @@ type Running struct {
 	Operation event.Operation `json:"operation"`
 }
 
-// LastSync is the latest sync of a source as its document shows it.
+// LastSync is the latest sync of a source, as the source's document shows it.
 type LastSync struct {
 	SyncID     string     `json:"sync_id"`
 	Status     string     `json:"status"`
@@ -82,33 +82,34 @@ type LastSync struct {
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
 	Error      *Failure   `json:"error,omitempty"`
-	// FreshUntil is the oldest of its tables, nil where one of them has none.
+	// FreshUntil is the oldest FreshUntil of its tables; nil if a table has
+	// none.
 	FreshUntil *time.Time `json:"fresh_until,omitempty"`
 }
 
-// Failure is why something did not work out.
+// Failure says why something failed.
 type Failure struct {
 	Reason  event.Reason `json:"reason"`
 	Message string       `json:"message"`
 }
 
-// Landed is what lies in the lake of one table.
+// Landed is the state of one table in the lake.
 type Landed struct {
-	Records    int64      `json:"records"` // that readers see, of all syncs
-	SyncID     string     `json:"sync_id"` // the last that committed
+	Records    int64      `json:"records"` // that readers see, from all syncs
+	SyncID     string     `json:"sync_id"` // the last sync that committed
 	Mode       string     `json:"mode"`
 	Location   string     `json:"location,omitempty"`
 	SnapshotID int64      `json:"snapshot_id,omitempty"`
 	Cursor     string     `json:"cursor,omitempty"`
 	CursorName string     `json:"cursor_name,omitempty"`
 	At         time.Time  `json:"at"`
-	FreshUntil *time.Time `json:"fresh_until,omitempty"` // up to when the lake is complete
-	// Checkpoints are the sequences of those that are kept, oldest first.
+	FreshUntil *time.Time `json:"fresh_until,omitempty"` // the table is complete up to this time
+	// Checkpoints are the sequences of the commits that are kept, oldest first.
 	Checkpoints []uint64 `json:"checkpoints,omitempty"`
 }
 
-// Sync is one sync. A sync document is visible to Owner, or, where that is
-// empty, to the organization.
+// Sync is one sync. Its document is visible to Owner, or to the organization if
+// Owner is empty.
 type Sync struct {
 	ID         string          `json:"sync_id"`
 	Address    event.Address   `json:"address"`
@@ -117,12 +118,12 @@ type Sync struct {
 	Status     string          `json:"status"`
 	Mode       string          `json:"mode"`
 	Attempt    int             `json:"attempt"`
-	// TablesTotal and Expected are what its latest start knew: how many tables it
-	// takes and about how many rows they hold, -1 where one cannot tell.
+	// TablesTotal and Expected are from its latest start: the number of tables,
+	// and roughly how many rows they have, -1 if a table cannot tell.
 	TablesTotal int        `json:"tables_total,omitempty"`
 	Expected    int64      `json:"rows_expected,omitempty"`
 	Fence       uint64     `json:"fence"` // sequence of the latest SyncStarted
-	Began       uint64     `json:"began"` // sequence of the first event of it; orders lists
+	Began       uint64     `json:"began"` // sequence of its first event; orders lists
 	Records     int64      `json:"records_processed"`
 	Bytes       int64      `json:"bytes"`
 	DurationMS  int64      `json:"duration_ms"`
@@ -136,26 +137,26 @@ type Sync struct {
 // Ended reports whether the sync has its outcome.
 func (s Sync) Ended() bool { return s.Status != StatusRunning }
 
-// Operation is one request and what became of its targets. Whether a caller may
-// see it is the API's to decide from Owner and Actor.
+// Operation is one request and the state of its targets. The API decides from
+// Owner and Actor whether a caller may see it.
 type Operation struct {
 	ID           string     `json:"operation_id"`
 	Organization string     `json:"organization"`
 	Workspace    string     `json:"workspace"`
-	Owner        string     `json:"owner,omitempty"`   // of its sources; empty for scope "organization"
-	Actor        string     `json:"actor,omitempty"`   // who asked
-	Trigger      string     `json:"trigger,omitempty"` // what began it, where nobody did
+	Owner        string     `json:"owner,omitempty"`   // of its sources; "" for scope "organization"
+	Actor        string     `json:"actor,omitempty"`   // who sent the request
+	Trigger      string     `json:"trigger,omitempty"` // what started it, if nobody did
 	Kind         string     `json:"kind"`
 	Status       string     `json:"status"`
 	Total        int        `json:"targets_total"`
-	Completed    int        `json:"completed,omitempty"` // targets, as the next two
+	Completed    int        `json:"completed,omitempty"` // number of targets, as are the next two
 	Failed       int        `json:"failed,omitempty"`
 	Cancelled    int        `json:"cancelled,omitempty"`
 	CreatedAt    time.Time  `json:"created_at"`
 	UpdatedAt    time.Time  `json:"updated_at"`
 	FinishedAt   *time.Time `json:"finished_at,omitempty"`
 	Sequence     uint64     `json:"sequence"` // of the last event that changed it
-	Targets      []Target   `json:"-"`        // those that anything is known of, by index
+	Targets      []Target   `json:"-"`        // known targets, by index
 	JSON         []byte     `json:"-"`        // the document, with its targets
 }
 
@@ -175,33 +176,35 @@ type Target struct {
 	Result   *Result      `json:"result,omitempty"`
 }
 
-// Verification is how what landed of one table compares with its source, as
-// clients are shown it: with the id of the snapshot as text only.
+// Verification is the result of comparing one landed table with its source, as
+// clients see it: the snapshot id appears as text only.
 type Verification event.Verification
 
-// MarshalJSON returns what clients are shown; it fails for what has no JSON.
+// MarshalJSON returns the form that clients see. It fails if a value has no JSON
+// form.
 func (v Verification) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		event.Verification
 		SnapshotID string `json:"snapshot_id,omitempty"`
-		Snapshot   string `json:"snapshot,omitempty"` // never: it takes the place of the payload's
+		Snapshot   string `json:"snapshot,omitempty"` // never set: it hides the field of the payload
 	}{Verification: event.Verification(v), SnapshotID: v.SnapshotID.Text()})
 }
 
-// Maintenance is what was done to one table, as clients are shown it: with the id
-// of the snapshot as text only.
+// Maintenance is what was done to one table, as clients see it: the snapshot id
+// appears as text only.
 type Maintenance event.Maintenance
 
-// MarshalJSON returns what clients are shown; it fails for what has no JSON.
+// MarshalJSON returns the form that clients see. It fails if a value has no JSON
+// form.
 func (v Maintenance) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		event.Maintenance
 		SnapshotID string `json:"snapshot_id,omitempty"`
-		Snapshot   string `json:"snapshot,omitempty"` // never: it takes the place of the payload's
+		Snapshot   string `json:"snapshot,omitempty"` // never set: it hides the field of the payload
 	}{Maintenance: event.Maintenance(v), SnapshotID: v.SnapshotID.Text()})
 }
 
-// Result is what a target brought; only the fields of its kind are set.
+// Result is the result of a target. Only the fields of its kind are set.
 type Result struct {
 	Status        string           `json:"status,omitempty"` // of the sync: completed, partial, failed, cancelled
 	Records       *int64           `json:"records_processed,omitempty"`
@@ -219,7 +222,7 @@ type Result struct {
 	Verified []Verification `json:"verified,omitempty"`
 	// Maintained are the tables of a maintenance, in the order of their events.
 	Maintained []Maintenance `json:"maintained,omitempty"`
-	// Destruction is what became of the files of a purged source.
+	// Destruction reports on the files of a purged source.
 	Destruction *event.Destruction `json:"destruction,omitempty"`
 	// DestroyedAfter is until when a removed source can be restored.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`

@@ -13,8 +13,8 @@ import (
 	"headwater/bus/event"
 )
 
-// What every sync writes is encoded by hand, as encoding/json would: it is the
-// same bytes for a third of the time.
+// Values that every sync writes are encoded by hand. The bytes are those of
+// encoding/json, in a third of the time.
 
 func (o *Object) textOrNone(name, v string) {
 	if v != "" {
@@ -42,8 +42,8 @@ func (o *Object) numberRefOrNone(name string, v *int64) {
 
 func (o *Object) sequence(name string, v uint64) { o.field(name); o.b = strconv.AppendUint(o.b, v, 10) }
 
-// moment writes a time as it is, in its own zone. It fails for one that JSON has
-// no form for.
+// moment writes a time in its own zone. It fails for a time that JSON cannot
+// represent.
 func (o *Object) moment(name string, v time.Time) error {
 	o.field(name)
 	text, err := v.AppendText(append(o.b, '"'))
@@ -61,7 +61,7 @@ func (o *Object) momentOrNone(name string, v *time.Time) error {
 	return o.moment(name, *v)
 }
 
-// open begins an object in the place of a value; close ends it.
+// open begins an object as the value of a field; close ends it.
 func (o *Object) open(name string) { o.field(name); o.b = append(o.b, '{') }
 
 func (o *Object) close() { o.b = append(o.b, '}') }
@@ -88,15 +88,15 @@ func (o *Object) operation(name string, op event.Operation) {
 	o.close()
 }
 
-// any writes a value as encoding/json does.
+// any writes a value with encoding/json.
 func (o *Object) any(name string, v any) error {
 	raw, err := json.Marshal(v)
 	o.Raw(name, raw)
 	return err
 }
 
-// rawOrNone writes JSON that has no white space. encoding/json escapes in it what
-// it would escape in a text.
+// rawOrNone writes JSON that has no white space. It escapes what encoding/json
+// would escape in a string.
 func (o *Object) rawOrNone(name string, raw json.RawMessage) error {
 	switch {
 	case len(raw) == 0:
@@ -108,8 +108,8 @@ func (o *Object) rawOrNone(name string, raw json.RawMessage) error {
 	return nil
 }
 
-// outcome writes what the state of a source and its document say of its last sync
-// alike.
+// outcome writes the fields of a last sync that the state of a source and its
+// document share.
 func (o *Object) outcome(l *LastSync) {
 	o.Text("sync_id", l.SyncID)
 	o.Text("status", l.Status)
@@ -240,8 +240,8 @@ func appendOperation(b []byte, v *Operation) ([]byte, error) {
 	return o.End(), nil
 }
 
-// EncodeLanded appends what lies under a KeyLanded. It fails for a time that JSON
-// has no form for.
+// EncodeLanded appends the value of a KeyLanded. It fails for a time that JSON
+// cannot represent.
 func EncodeLanded(b []byte, l *Landed) ([]byte, error) {
 	o := objectIn(b)
 	o.Number("records", l.Records)
@@ -269,8 +269,8 @@ func EncodeLanded(b []byte, l *Landed) ([]byte, error) {
 	return o.End(), nil
 }
 
-// AppendTable writes what clients are shown of a table: its result, with the id
-// of the snapshot as text only. It fails for a time that JSON has no form for.
+// AppendTable writes a table as clients see it: its result, with the snapshot id
+// as text only. It fails for a time that JSON cannot represent.
 func AppendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o := objectIn(b)
 	o.Text("name", r.Name)
@@ -358,8 +358,8 @@ func (o *Object) result(name string, r *Result) error {
 	return err
 }
 
-// AppendSyncTable appends what a sync keeps of one table: its document, framed
-// behind its status. It fails as AppendTable does.
+// AppendSyncTable appends the value that a sync stores for one table: its
+// document, framed after its status. It fails as AppendTable does.
 func AppendSyncTable(b []byte, r *event.TableResult) ([]byte, error) {
 	return AppendTable(append(binary.AppendUvarint(b, uint64(len(r.Status))), r.Status...), r)
 }

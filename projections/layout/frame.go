@@ -5,21 +5,22 @@ import (
 	"fmt"
 )
 
-// frame joins two parts of one value: what the code needs, and the document.
+// frame joins two parts of a value: the head, which code reads, and the
+// document.
 func frame(head, doc []byte) []byte {
 	return append(appendHead(make([]byte, 0, len(head)+len(doc)+3), head), doc...)
 }
 
-// appendHead appends the first part of a framed value; the document goes behind it.
+// appendHead appends the head of a framed value; the document follows.
 func appendHead(b, head []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(head))), head...)
 }
 
-// headSize is how many bytes the length of most heads takes.
+// headSize is the number of bytes that the length of most heads takes.
 const headSize = 2
 
-// headFrom frames what lies behind b[begin+headSize:] as the first part of a value
-// that begins at begin.
+// headFrom turns b[begin+headSize:] into the head of a framed value that begins
+// at begin.
 func headFrom(b []byte, begin int) []byte {
 	head := len(b) - begin - headSize
 	var size [binary.MaxVarintLen64]byte
@@ -32,8 +33,7 @@ func headFrom(b []byte, begin int) []byte {
 	return b[:begin+n+head]
 }
 
-// Unframe splits what a frame joined, ErrDamaged for a value without one. The parts
-// point into v.
+// Unframe splits a framed value, or returns ErrDamaged. The parts alias v.
 func Unframe(v []byte) (head, doc []byte, err error) {
 	n, size := binary.Uvarint(v)
 	if size <= 0 || uint64(len(v)-size) < n {
@@ -43,7 +43,7 @@ func Unframe(v []byte) (head, doc []byte, err error) {
 }
 
 // WithArray returns doc, a JSON object with at least one field, with one more
-// field that holds the elements. It returns ErrDamaged for an empty doc, and the
+// field that holds the elements. It returns ErrDamaged for an empty doc, or the
 // error of elements.
 func WithArray(doc []byte, name string, elements func(add func(element []byte)) error) ([]byte, error) {
 	if len(doc) == 0 {

@@ -1,6 +1,6 @@
-// Package layout says how the read model lies in its store: the keys, the values
-// under them, and the documents that clients are shown. It turns them into bytes
-// and back. It knows no store, no clock, and not what an event means.
+// Package layout defines how the read model is stored: its keys, its values, and
+// the documents that clients see. It encodes them and decodes them. It knows no
+// store, no clock, and not what an event means.
 package layout
 
 import (
@@ -12,14 +12,13 @@ import (
 	"headwater/bus/event"
 )
 
-// Version is the version of everything below and of what lies under the keys. A
-// store of another layout is rebuilt from the log.
+// Version is the version of all keys and values below. A store with another
+// version is rebuilt from the log.
 const Version = 12
 
-// The first byte of a key says what lies under it. Texts in keys are escaped
-// and ended by PutText, so that no text reaches into its neighbour and one
-// prefix is one scan; sequences are 8 bytes, complemented where the newest
-// comes first.
+// The first byte of a key says what its value is. PutText escapes and terminates
+// texts in keys, so that no text is a prefix of another and one prefix is one
+// scan. Sequences have 8 bytes, complemented where the newest comes first.
 const (
 	KeyFollowed    = 'a' // -> stream identity, layout: of this node alone
 	KeyMark        = 'b' // last sequence of a batch -> first: proof that no batch is missing
@@ -47,8 +46,8 @@ const (
 	KeyTokenOf     = 'x' // org, ^created sequence, token -> nothing
 )
 
-// The parts of one schema version, after its ^sequence. The entry, which can be
-// long, lies apart from the head: they would share a block.
+// Parts of one schema version, after its ^sequence. The entry can be long; it is
+// stored apart from the head so that the two do not share a block.
 const (
 	PartHead  = 0 // -> document without tables
 	PartTable = 1 // index -> table document
@@ -61,10 +60,10 @@ const (
 type Table struct {
 	Prefix byte
 	Name   string
-	Local  bool // differs between nodes of the same history: not part of Hash
+	Local  bool // differs between nodes with the same history; excluded from Hash
 }
 
-// Tables returns every prefix there is, in key order.
+// Tables returns every prefix, in key order.
 func Tables() []Table {
 	return []Table{
 		{KeyFollowed, "followed", true},
@@ -94,8 +93,8 @@ func Tables() []Table {
 	}
 }
 
-// Key returns prefix and the texts. There is room for a few more bytes, which
-// callers append.
+// Key returns the prefix and the texts. Its capacity leaves room for a few bytes
+// that callers append.
 func Key(prefix byte, texts ...string) []byte {
 	size := 1 + 24
 	for _, t := range texts {
@@ -118,8 +117,8 @@ func AddressKey(prefix byte, a event.Address) []byte {
 	return Key(prefix, a.Organization, a.Workspace, a.Owner, a.Source)
 }
 
-// PutText appends a text so that it is injective, ordered as the text is, and
-// no prefix of another text: 0 becomes 0 255, the end is 0 1.
+// PutText appends a text. The encoding is injective, sorts like the text, and is
+// no prefix of another: 0 becomes 0 255, and the end is 0 1.
 func PutText(k []byte, text string) []byte {
 	for {
 		i := strings.IndexByte(text, 0)
@@ -131,8 +130,8 @@ func PutText(k []byte, text string) []byte {
 	}
 }
 
-// GetText reverses PutText and returns what follows, ErrDamaged for a text without
-// end.
+// GetText reverses PutText and returns what follows, or ErrDamaged if the text
+// has no end.
 func GetText(k []byte) (text string, rest []byte, err error) {
 	var b []byte
 	for i := 0; i+1 < len(k); i++ {
@@ -149,16 +148,16 @@ func GetText(k []byte) (text string, rest []byte, err error) {
 	return "", nil, fmt.Errorf("%w: key text without end", ErrDamaged)
 }
 
-// PutSequence appends a sequence so that the oldest comes first.
+// PutSequence appends a sequence so that the oldest sorts first.
 func PutSequence(k []byte, sequence uint64) []byte { return binary.BigEndian.AppendUint64(k, sequence) }
 
-// PutNewest appends a sequence so that the newest comes first.
+// PutNewest appends a sequence so that the newest sorts first.
 func PutNewest(k []byte, sequence uint64) []byte { return binary.BigEndian.AppendUint64(k, ^sequence) }
 
-// PutIndex appends an index in its order.
+// PutIndex appends an index so that the lowest sorts first.
 func PutIndex(k []byte, index int) []byte { return binary.BigEndian.AppendUint32(k, uint32(index)) }
 
-// GetSequence reads 8 bytes, 0 where there are fewer.
+// GetSequence reads 8 bytes, or returns 0 if there are fewer.
 func GetSequence(k []byte) uint64 {
 	if len(k) < 8 {
 		return 0
@@ -166,7 +165,7 @@ func GetSequence(k []byte) uint64 {
 	return binary.BigEndian.Uint64(k)
 }
 
-// After returns the first key behind every key that begins with prefix.
+// After returns the first key after all keys that begin with prefix.
 func After(prefix []byte) []byte {
 	end := append([]byte(nil), prefix...)
 	for i := len(end) - 1; i >= 0; i-- {
@@ -177,6 +176,6 @@ func After(prefix []byte) []byte {
 	return nil
 }
 
-// ErrDamaged says that stored bytes fail their checksum. Nothing of them is
-// served; the next Open rebuilds the store from the log.
+// ErrDamaged says that stored bytes fail their checksum. None of them are
+// returned to readers; the next Open rebuilds the store from the log.
 var ErrDamaged = errors.New("the projection is damaged")

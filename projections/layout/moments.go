@@ -6,31 +6,32 @@ import (
 	"time"
 )
 
-// Moment is one millisecond of 256 and the last event of it.
+// Moment is one millisecond of a span and the sequence of its last event.
 type Moment struct {
 	Millisecond uint8
 	Sequence    uint64
 }
 
-// Moments are those of 256 milliseconds that have an event, in their order. A key
-// for each of them would be a quarter of all keys.
+// Moments are the milliseconds of one span of 256 that have an event, sorted.
+// With a key for each, these would be a quarter of all keys.
 type Moments []Moment
 
 const momentSize = 1 + 8
 
-// SpanKey orders spans of 256 milliseconds, also those before 1970.
+// SpanKey appends the key of a span. Spans sort by time, including those before
+// 1970.
 func SpanKey(k []byte, span int64) []byte {
 	return binary.BigEndian.AppendUint64(append(k, KeyTime), uint64(span)^1<<63)
 }
 
-// SpanOf returns the span of 256 milliseconds that a time lies in, and which of
-// them it is.
+// SpanOf returns the span of 256 milliseconds that contains a time, and the
+// millisecond within it.
 func SpanOf(at time.Time) (span int64, millisecond uint8) {
 	ms := at.UnixMilli()
 	return ms >> 8, uint8(ms)
 }
 
-// EncodeMoments appends what lies under a SpanKey. It never fails.
+// EncodeMoments appends the value of a SpanKey. Its error is always nil.
 func EncodeMoments(b []byte, m *Moments) ([]byte, error) {
 	for _, at := range *m {
 		b = binary.BigEndian.AppendUint64(append(b, at.Millisecond), at.Sequence)
@@ -38,7 +39,7 @@ func EncodeMoments(b []byte, m *Moments) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeMoments reverses EncodeMoments; an error says that b is none of its.
+// DecodeMoments reverses EncodeMoments. It fails if b was not made by it.
 func DecodeMoments(b []byte) (m Moments, err error) {
 	if len(b)%momentSize != 0 {
 		return nil, errors.New("moments of another size")

@@ -2,20 +2,20 @@ package layout
 
 import "errors"
 
-// Name says who has a name.
+// Name says which source has a name.
 type Name struct {
-	ID          string // empty after the source was removed
-	Incarnation uint64 // sequence of the SourceRemoved before, 0 if none
-	Shared      bool   // another source may have it, too: a restore and a connect came at once
+	ID          string // "" after the source was removed
+	Incarnation uint64 // sequence of the previous SourceRemoved, 0 if none
+	Shared      bool   // another source may have the name too: a restore and a connect were concurrent
 }
 
-// Scope sums up the sources of one owner.
+// Scope summarizes the sources of one owner.
 type Scope struct {
-	Version uint64 // sequence of the last event that changed a document of it
-	Count   uint64 // sources that are not removed
+	Version uint64 // sequence of the last event that changed one of their documents
+	Count   uint64 // number of sources that are not removed
 }
 
-// DecodeName reverses EncodeName; an error says that b is none of its.
+// DecodeName reverses EncodeName. It fails if b was not made by it.
 func DecodeName(b []byte) (Name, error) {
 	if len(b) < 9 {
 		return Name{}, errors.New("short name entry")
@@ -23,7 +23,7 @@ func DecodeName(b []byte) (Name, error) {
 	return Name{ID: string(b[9:]), Incarnation: GetSequence(b), Shared: b[8] != 0}, nil
 }
 
-// EncodeName appends what lies under a KeyName. It never fails.
+// EncodeName appends the value of a KeyName. Its error is always nil.
 func EncodeName(b []byte, n *Name) ([]byte, error) {
 	shared := byte(0)
 	if n.Shared {
@@ -32,7 +32,7 @@ func EncodeName(b []byte, n *Name) ([]byte, error) {
 	return append(append(PutSequence(b, n.Incarnation), shared), n.ID...), nil
 }
 
-// DecodeScope reverses EncodeScope; an error says that b is none of its.
+// DecodeScope reverses EncodeScope. It fails if b was not made by it.
 func DecodeScope(b []byte) (Scope, error) {
 	if len(b) != 16 {
 		return Scope{}, errors.New("scope entry of another size")
@@ -40,7 +40,7 @@ func DecodeScope(b []byte) (Scope, error) {
 	return Scope{Version: GetSequence(b), Count: GetSequence(b[8:])}, nil
 }
 
-// EncodeScope appends what lies under a KeyScope. It never fails.
+// EncodeScope appends the value of a KeyScope. Its error is always nil.
 func EncodeScope(b []byte, s *Scope) ([]byte, error) {
 	return PutSequence(PutSequence(b, s.Version), s.Count), nil
 }

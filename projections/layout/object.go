@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Object writes one JSON object field by field. Documents are written once,
-// when an event is applied, and read many times as they are.
+// Object writes a JSON object field by field. Documents are written once, when
+// an event is applied, and then read many times.
 type Object struct{ b []byte }
 
-// NewObject begins an object with room for so many bytes.
+// NewObject begins an object with that capacity in bytes.
 func NewObject(size int) *Object { return &Object{append(make([]byte, 0, size), '{')} }
 
-// objectIn begins an object behind b.
+// objectIn begins an object at the end of b.
 func objectIn(b []byte) Object { return Object{append(b, '{')} }
 
 func (o *Object) field(name string) {
@@ -26,14 +26,14 @@ func (o *Object) field(name string) {
 	o.b = append(o.b, '"', ':')
 }
 
-// Extend goes on with a finished object, in its own memory: a doc that others
-// read must be a copy.
+// Extend continues a finished object in its own memory. If others read doc, pass
+// a copy.
 func Extend(doc []byte) *Object { return &Object{doc[:len(doc)-1]} }
 
-// Text writes a JSON string.
+// Text writes a string.
 func (o *Object) Text(name, v string) { o.field(name); o.b = quote(o.b, v) }
 
-// TextOrNull writes null for "".
+// TextOrNull writes a string, or null for "".
 func (o *Object) TextOrNull(name, v string) {
 	if o.field(name); v == "" {
 		o.b = append(o.b, "null"...)
@@ -42,7 +42,7 @@ func (o *Object) TextOrNull(name, v string) {
 	o.b = quote(o.b, v)
 }
 
-// Number writes a whole number.
+// Number writes an integer.
 func (o *Object) Number(name string, v int64) { o.field(name); o.b = strconv.AppendInt(o.b, v, 10) }
 
 func (o *Object) truth(name string, v bool) { o.field(name); o.b = strconv.AppendBool(o.b, v) }
@@ -55,7 +55,7 @@ func (o *Object) Time(name string, v time.Time) {
 	o.b = append(o.b, '"')
 }
 
-// TimeOrNull writes null for nil.
+// TimeOrNull writes a time, or null for nil.
 func (o *Object) TimeOrNull(name string, v *time.Time) {
 	if v == nil {
 		o.Raw(name, nil)
@@ -64,7 +64,7 @@ func (o *Object) TimeOrNull(name string, v *time.Time) {
 	o.Time(name, *v)
 }
 
-// Raw writes JSON as it is, null for nothing.
+// Raw writes JSON unchanged, or null if v is empty.
 func (o *Object) Raw(name string, v []byte) {
 	if o.field(name); len(v) == 0 {
 		v = []byte("null")
@@ -83,7 +83,7 @@ func (o *Object) failure(name string, f *Failure) {
 	o.close()
 }
 
-// End closes the object and returns it with what it began behind.
+// End closes the object and returns it, after the bytes it was appended to.
 func (o *Object) End() []byte { return append(o.b, '}') }
 
 // quote appends a JSON string. Most texts need no escape.
@@ -102,8 +102,8 @@ func quote(b []byte, v string) []byte {
 	return append(b, '"')
 }
 
-// Fraction writes how much of total n is, from 0 to 1 with three digits, null
-// where nobody knows. Only what is done is 1.
+// Fraction writes n/total as a number from 0 to 1 with three digits, or null if
+// total is nil. Only a finished item is 1.
 func (o *Object) Fraction(name string, n int64, total *int64, done bool) {
 	if o.field(name); done {
 		o.b = append(o.b, '1')
@@ -117,8 +117,8 @@ func (o *Object) Fraction(name string, n int64, total *int64, done bool) {
 	o.b = strconv.AppendFloat(o.b, min(f, 0.999), 'f', -1, 64)
 }
 
-// Remaining writes how many seconds are left at the rate, null where nobody
-// knows.
+// Remaining writes the remaining time at that rate in seconds, or null if it is
+// unknown.
 func (o *Object) Remaining(name string, n int64, total *int64, rate int64, running bool) {
 	if !running || total == nil || rate <= 0 || *total < n {
 		o.Raw(name, nil)
@@ -127,7 +127,7 @@ func (o *Object) Remaining(name string, n int64, total *int64, rate int64, runni
 	o.Number(name, (*total-n+rate-1)/rate)
 }
 
-// NumberOrNull writes null for nil.
+// NumberOrNull writes an integer, or null for nil.
 func (o *Object) NumberOrNull(name string, v *int64) {
 	if v == nil {
 		o.Raw(name, nil)

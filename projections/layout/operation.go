@@ -2,10 +2,10 @@ package layout
 
 import "encoding/json"
 
-// DecodeTarget reads what AppendTarget wrote; an error says that b is none of its.
+// DecodeTarget reverses AppendTarget. It fails if b was not made by it.
 func DecodeTarget(b []byte) (g Target, err error) { return g, json.Unmarshal(b, &g) }
 
-// AppendTarget appends what clients are shown of a target, which is what is stored.
+// AppendTarget appends the document of a target, which is also its stored value.
 func AppendTarget(b []byte, g *Target) []byte {
 	o := objectIn(b)
 	o.Text("source_id", g.SourceID)
@@ -17,15 +17,14 @@ func AppendTarget(b []byte, g *Target) []byte {
 	o.TextOrNull("message", g.Message)
 	if g.Result != nil {
 		before := len(o.b)
-		if o.result("result", g.Result) != nil { // a time that events cannot hold
+		if o.result("result", g.Result) != nil { // events cannot hold a time without a JSON form
 			o.b = o.b[:before]
 		}
 	}
 	return o.End()
 }
 
-// operationDocument appends what clients are shown of an operation, without its
-// targets.
+// operationDocument appends the document of an operation, without its targets.
 func operationDocument(b []byte, o *Operation) []byte {
 	w := objectIn(b)
 	w.Text("operation_id", o.ID)
@@ -40,8 +39,8 @@ func operationDocument(b []byte, o *Operation) []byte {
 	return w.End()
 }
 
-// EncodeOperation frames the state of an operation before its document, without
-// targets. It fails for a time that JSON has no form for.
+// EncodeOperation appends the state of an operation framed before its document,
+// without targets. It fails for a time that JSON cannot represent.
 func EncodeOperation(b []byte, o *Operation) ([]byte, error) {
 	begin := len(b)
 	b, err := appendOperation(append(b, make([]byte, headSize)...), o)
@@ -51,7 +50,7 @@ func EncodeOperation(b []byte, o *Operation) ([]byte, error) {
 	return operationDocument(headFrom(b, begin), o), nil
 }
 
-// DecodeOperation reverses EncodeOperation; an error says that v is none of its.
+// DecodeOperation reverses EncodeOperation. It fails if v was not made by it.
 func DecodeOperation(v []byte) (o Operation, err error) {
 	state, _, err := Unframe(v)
 	if err != nil {

@@ -6,24 +6,24 @@ import (
 	"headwater/bus/event"
 )
 
-// Schedule is when a source is synced by itself.
+// Schedule says when a source is synced without a request.
 type Schedule struct {
 	event.Schedule
 	Version  int        `json:"version"`
 	Sentence string     `json:"sentence"`
 	Anchor   *time.Time `json:"anchor,omitempty"`
 	DelayMS  int64      `json:"delay_ms,omitempty"`
-	// NextRun is when the next run is due, as the source's events say; nil while
+	// NextRun is when the next run is due, as the source's events say; nil if
 	// none is.
 	NextRun   *time.Time `json:"next_run,omitempty"`
-	AfterSync string     `json:"after_sync,omitempty"` // that made NextRun due
-	Since     *time.Time `json:"since,omitempty"`      // the source was removed before
+	AfterSync string     `json:"after_sync,omitempty"` // sync that made NextRun due
+	Since     *time.Time `json:"since,omitempty"`      // when the source that it follows was removed
 	LastRun   *Run       `json:"last_run,omitempty"`
 }
 
-// Run is what became of a run of a schedule, or of several that were missed.
+// Run is the outcome of a run of a schedule, or of several that were missed.
 type Run struct {
-	Due         time.Time `json:"due"` // of the last
+	Due         time.Time `json:"due"` // when it was due; the last of several
 	At          time.Time `json:"at"`
 	LateMS      int64     `json:"late_ms"`
 	Outcome     string    `json:"outcome"` // started, attached, skipped, missed
@@ -33,14 +33,14 @@ type Run struct {
 	Message     string    `json:"message,omitempty"`
 }
 
-// What Run.Outcome may be, beside an event's.
+// Values of Run.Outcome besides those of events.
 const (
 	RunSkipped = "skipped"
 	RunMissed  = "missed"
 )
 
-// RunKey returns where a source is found by the next run of its schedule, which
-// must be due.
+// RunKey returns the key of the source in the index by next run, which must be
+// due.
 func RunKey(src *Source) []byte {
 	a := src.Address
 	k := PutSequence([]byte{KeyRun}, Millisecond(*src.Schedule.NextRun))
@@ -50,7 +50,7 @@ func RunKey(src *Source) []byte {
 	return k
 }
 
-// schedule writes what clients are shown of a schedule, null for none.
+// schedule writes the document of a schedule, or null for none.
 func (o *Object) schedule(name string, s *Schedule) {
 	if s == nil {
 		o.Raw(name, nil)
@@ -93,8 +93,8 @@ func (o *Object) scheduleFields(s *Schedule) {
 	o.close()
 }
 
-// AppendSchedule appends what clients are shown of a schedule, but for its end:
-// readers go on with Extend's fields of their own.
+// AppendSchedule appends the document of a schedule without its end. Readers
+// continue it with Extend.
 func AppendSchedule(b []byte, s *Schedule) []byte {
 	o := objectIn(b)
 	o.scheduleFields(s)

@@ -8,8 +8,8 @@ import (
 	"headwater/bus/event"
 )
 
-// SchemaHead frames the version and the time before the document of one version of
-// a schema, without its tables. It fails for what has no JSON.
+// SchemaHead returns the version and time framed before the document of one
+// version of a schema, without its tables. It fails if a value has no JSON form.
 func SchemaHead(d *event.SchemaDiscovered, sequence uint64, at time.Time) ([]byte, error) {
 	left := d.LeftOut
 	if left == nil {
@@ -31,8 +31,8 @@ func SchemaHead(d *event.SchemaDiscovered, sequence uint64, at time.Time) ([]byt
 	return frame(PutSequence(head, uint64(at.UnixNano())), o.End()), nil
 }
 
-// SchemaEntry returns what the history of a schema says of one version. It fails
-// for what has no JSON.
+// SchemaEntry returns the entry of a schema's history for one version. It fails
+// if a value has no JSON form.
 func SchemaEntry(d *event.SchemaDiscovered, sequence uint64, at time.Time) ([]byte, error) {
 	diff := d.Diff
 	if diff.Added == nil {
@@ -44,7 +44,8 @@ func SchemaEntry(d *event.SchemaDiscovered, sequence uint64, at time.Time) ([]by
 	if diff.Changed == nil {
 		diff.Changed = []event.ColumnChange{}
 	}
-	// Unlike in the event, an empty list is written: clients loop over it.
+	// Unlike in the event, empty lists are written, because clients loop over
+	// them.
 	raw, err := json.Marshal(struct {
 		Added    []string             `json:"added"`
 		Removed  []string             `json:"removed"`
@@ -67,7 +68,7 @@ func SchemaEntry(d *event.SchemaDiscovered, sequence uint64, at time.Time) ([]by
 }
 
 // SchemaTable returns the document of one table of a schema. Empty lists are
-// written: clients loop over them. It fails for what has no JSON.
+// written, because clients loop over them. It fails if a value has no JSON form.
 func SchemaTable(table event.Table) ([]byte, error) {
 	if table.PrimaryKey == nil {
 		table.PrimaryKey = []string{}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// listHead holds what lists filter by, before the document, so that filtering
-// decodes no JSON.
+// listHead returns the fields that lists filter by. It is stored before the
+// document, so that filtering decodes no JSON.
 func listHead(src *Source) []byte {
 	b := make([]byte, 0, 96)
 	for _, text := range []string{src.Address.Source, src.Name, src.Type, src.Connector, src.Status} {
@@ -18,8 +18,8 @@ func listHead(src *Source) []byte {
 	return b
 }
 
-// ReadListHead returns the id, name, type, connector and status before a source
-// document, ErrDamaged for what is no such head. The texts point into head.
+// ReadListHead returns id, name, type, connector and status from the head of a
+// source document, or ErrDamaged. The texts alias head.
 func ReadListHead(head []byte) (texts [5][]byte, err error) {
 	for i := range texts {
 		n, size := binary.Uvarint(head)
@@ -31,15 +31,16 @@ func ReadListHead(head []byte) (texts [5][]byte, err error) {
 	return texts, nil
 }
 
-// RemovedKey returns where a removed source that can be restored is listed.
+// RemovedKey returns the key of a removed, restorable source in the list of
+// those.
 func RemovedKey(src *Source) []byte {
 	k := CurrentKey(src)
 	k[0] = KeyRemoved
 	return k
 }
 
-// DueKey returns where a removed source is found by the end of its grace period,
-// which it must have.
+// DueKey returns the key of a removed source in the index by the end of its
+// grace period, which must be set.
 func DueKey(src *Source) []byte {
 	a := src.Address
 	k := PutSequence([]byte{KeyDue}, Millisecond(*src.Removal.DestroyedAfter))
@@ -49,24 +50,24 @@ func DueKey(src *Source) []byte {
 	return k
 }
 
-// Millisecond is a time as DueKey orders them, 0 for any before 1970.
+// Millisecond returns a time as DueKey orders it; 0 for all times before 1970.
 func Millisecond(at time.Time) uint64 { return uint64(max(0, at.UnixMilli())) }
 
-// CurrentKey returns where the document of a source lies.
+// CurrentKey returns the key of a source's document.
 func CurrentKey(src *Source) []byte {
 	a := src.Address
 	k := PutSequence(Key(KeyCurrent, a.Organization, a.Workspace, a.Owner), src.CreatedSequence)
 	return PutText(k, a.Source)
 }
 
-// HistoryKey returns where the version of that sequence of a document lies.
+// HistoryKey returns the key of a source's document as of that sequence.
 func HistoryKey(src *Source, sequence uint64) []byte {
 	k := CurrentKey(src)
 	k[0] = KeyHistory
 	return PutNewest(k, sequence)
 }
 
-// sourceDocument appends what clients are shown of a source.
+// sourceDocument appends the document of a source.
 func sourceDocument(b []byte, src *Source) []byte {
 	o := objectIn(slices.Grow(b, 800+len(src.Config)+len(src.Metadata)))
 	o.Text("id", src.Address.Source)
@@ -109,9 +110,9 @@ func sourceDocument(b []byte, src *Source) []byte {
 	return o.End()
 }
 
-// EncodeSource frames the created sequence and whether the source is removed,
-// which the hot reads need, before the rest. It fails for a time that JSON has no
-// form for.
+// EncodeSource appends the state of a source. Its head has the created sequence
+// and whether the source is removed, which the most frequent reads need. It
+// fails for a time that JSON cannot represent.
 func EncodeSource(b []byte, src *Source) ([]byte, error) {
 	var head [9]byte
 	binary.BigEndian.PutUint64(head[:], src.CreatedSequence)
@@ -121,7 +122,7 @@ func EncodeSource(b []byte, src *Source) ([]byte, error) {
 	return appendSource(appendHead(b, head[:]), src)
 }
 
-// DecodeSource reverses EncodeSource; an error says that v is none of its.
+// DecodeSource reverses EncodeSource. It fails if v was not made by it.
 func DecodeSource(v []byte) (src Source, err error) {
 	_, state, err := Unframe(v)
 	if err != nil {
@@ -130,8 +131,8 @@ func DecodeSource(v []byte) (src Source, err error) {
 	return src, json.Unmarshal(state, &src)
 }
 
-// AppendSourceDocument appends a source's document, framed behind what lists
-// filter by.
+// AppendSourceDocument appends the fields that lists filter by, framed before
+// the source's document.
 func AppendSourceDocument(b []byte, src *Source) []byte {
 	return sourceDocument(appendHead(b, listHead(src)), src)
 }

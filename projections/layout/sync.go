@@ -2,8 +2,8 @@ package layout
 
 import "encoding/json"
 
-// SyncEntry is a Sync and the targets that wait for its end. Began is 0 as long
-// as only they know of it.
+// SyncEntry is a Sync and the targets that wait for its end. Began is 0 while
+// only those targets mention the sync.
 type SyncEntry struct {
 	Sync
 	Followers []Follower `json:"followers,omitempty"`
@@ -15,7 +15,8 @@ type Follower struct {
 	Target    int    `json:"target"`
 }
 
-// Qualified names a table within its source.
+// Qualified returns "namespace.name", or the name alone if there is no
+// namespace.
 func Qualified(namespace, name string) string {
 	if namespace == "" {
 		return name
@@ -23,7 +24,7 @@ func Qualified(namespace, name string) string {
 	return namespace + "." + name
 }
 
-// syncDocument appends what clients are shown of a sync, without its tables.
+// syncDocument appends the document of a sync, without its tables.
 func syncDocument(b []byte, y *Sync) []byte {
 	o := objectIn(b)
 	o.Text("sync_id", y.ID)
@@ -44,8 +45,8 @@ func syncDocument(b []byte, y *Sync) []byte {
 	return o.End()
 }
 
-// EncodeSync frames the state of a sync before its document, without tables. It
-// fails for a time that JSON has no form for.
+// EncodeSync appends the state of a sync framed before its document, without
+// tables. It fails for a time that JSON cannot represent.
 func EncodeSync(b []byte, y *SyncEntry) ([]byte, error) {
 	begin := len(b)
 	b, err := appendSync(append(b, make([]byte, headSize)...), y)
@@ -55,7 +56,7 @@ func EncodeSync(b []byte, y *SyncEntry) ([]byte, error) {
 	return syncDocument(headFrom(b, begin), &y.Sync), nil
 }
 
-// DecodeSync reverses EncodeSync; an error says that v is none of its.
+// DecodeSync reverses EncodeSync. It fails if v was not made by it.
 func DecodeSync(v []byte) (y SyncEntry, err error) {
 	state, _, err := Unframe(v)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"headwater/bus/event"
 )
 
-// AppendCheckpoint appends the document of one commit of a table, whose Total is
-// not nil.
+// AppendCheckpoint appends the document of one commit of a table. r.Total must
+// not be nil.
 func AppendCheckpoint(b []byte, syncID string, sequence uint64, at time.Time, r *event.TableResult) []byte {
 	o := objectIn(b)
 	o.Text("table", r.Name)
@@ -28,5 +28,5 @@ func AppendCheckpoint(b []byte, syncID string, sequence uint64, at time.Time, r 
 	return o.End()
 }
 
-// DecodeLanded reverses EncodeLanded; an error says that b is none of its.
+// DecodeLanded reverses EncodeLanded. It fails if b was not made by it.
 func DecodeLanded(b []byte) (l Landed, err error) { return l, json.Unmarshal(b, &l) }

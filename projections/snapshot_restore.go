@@ -10,14 +10,14 @@ import (
 	"headwater/projections/layout"
 )
 
-// Restore fills an empty store from the newest snapshot that this build can
-// read, that is of this log, and whose content has the hash that was written
-// down with it; Follow goes on from its position. Any other snapshot is passed
-// over with a line in the log, as is the whole when the list cannot be had: the
-// history is there to be replayed. It does nothing for a store that holds
-// anything. An error means that the log or ctx ended, or that the folder could
-// not be filled; the store is to be closed then.
-func (s *Store) Restore(ctx context.Context, log Log, from Snapshots) error {
+// RestoreSnapshot fills an empty store from the newest snapshot that this build can
+// read, that belongs to this log, and whose content has the recorded hash.
+// Follow continues from its position. Other snapshots are skipped with a log
+// line, as are all of them if they cannot be listed: the history can be replayed
+// instead. RestoreSnapshot does nothing if the store is not empty. It fails if the log
+// cannot be read, if ctx is done, or if the folder could not be filled; the
+// caller then closes the store.
+func (s *Store) RestoreSnapshot(ctx context.Context, log Log, from Snapshots) error {
 	if s.Position() > 0 {
 		return nil
 	}
@@ -52,7 +52,8 @@ func newestFirst(all []SnapshotInfo) {
 	})
 }
 
-// usable tells why a snapshot cannot be gone on from, by what is said of it.
+// usable returns why a snapshot cannot be used, judging by its description, or
+// nil.
 func usable(info SnapshotInfo, first, last uint64, identity string) error {
 	switch {
 	case info.Layout != layout.Version:
@@ -69,8 +70,8 @@ func usable(info SnapshotInfo, first, last uint64, identity string) error {
 
 func (s *Store) scratch() string { return s.dir + "-restore" }
 
-// fetch brings a snapshot beside the store and proves that it is what was
-// written down.
+// fetch unpacks a snapshot beside the store and checks that its content matches
+// the description.
 func (s *Store) fetch(ctx context.Context, info SnapshotInfo, from Snapshots) (err error) {
 	dir := s.scratch()
 	if err := s.fs.RemoveAll(dir); err != nil {
@@ -98,8 +99,9 @@ func (s *Store) fetch(ctx context.Context, info SnapshotInfo, from Snapshots) (e
 	return nil
 }
 
-// replace puts what fetch brought in the place of the empty store. A crash on
-// the way leaves a folder that the next Open does not trust.
+// replace moves what fetch unpacked into the place of the empty store. After a
+// crash half-way the next Open finds the folder empty or damaged and rebuilds
+// it.
 func (s *Store) replace(info SnapshotInfo) (err error) {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -129,7 +131,7 @@ func (s *Store) replace(info SnapshotInfo) (err error) {
 			return fmt.Errorf("restore: %w", err)
 		}
 	}
-	if err := errors.Join(s.fs.RemoveAll(dir), s.openVerified()); err != nil {
+	if err := errors.Join(s.fs.RemoveAll(dir), s.openChecked()); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	s.log.Info("the projection begins from a snapshot", "sequence", info.Sequence, "made", info.Made)

@@ -14,8 +14,8 @@ import (
 )
 
 // Operation returns one operation of a workspace with its document. It returns
-// ErrNotFound for an id that is not there, which may only mean that none of its
-// events is applied yet.
+// ErrNotFound for an unknown id, which may mean only that none of its events is
+// applied yet.
 func (s *Store) Operation(organization, workspace, id string) (o Operation, err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) Operation(organization, workspace, id string) (o Operation, err 
 	}
 	defer done()
 	k := layout.Key(layout.KeyOperation, organization, workspace, id)
-	if s.exists.Never(k) { // as when the one who asked for it begins to wait
+	if s.exists.Never(k) { // the usual case for a caller that begins to wait for it
 		return o, fmt.Errorf("operation %s: %w", id, ErrNotFound)
 	}
 	snapshot := db.NewSnapshot()
@@ -80,9 +80,9 @@ func (s *Store) begun(db pebble.Reader, organization, workspace, id string) (boo
 	return y.Began != 0, nil
 }
 
-// targets calls each for the targets of an operation that anything is known of.
+// targets calls each for every known target of an operation.
 func (s *Store) targets(db pebble.Reader, total int, prefix []byte, each func(index int, doc []byte) error) (err error) {
-	if total == 1 { // as most have; an iterator looks at all tables there are
+	if total == 1 { // the usual case; an iterator would open every table file
 		doc, err := s.get(db, layout.PutIndex(prefix, 0))
 		if isNotFound(err) {
 			return nil
@@ -109,11 +109,12 @@ func (s *Store) targets(db pebble.Reader, total int, prefix []byte, each func(in
 	return s.fault(it.Error())
 }
 
-// WaitOperation waits until the operation has ended, also when nothing is known
-// of it yet, and returns it. When ctx ends first it returns what there is by
-// then, the zero Operation if nothing, with the context's error.
+// WaitOperation waits until the operation has ended, even if nothing is known of
+// it yet, and returns it. If ctx is done first, it returns ctx's error and the
+// operation as it is by then, or the zero Operation if it is unknown.
 func (s *Store) WaitOperation(ctx context.Context, organization, workspace, id string) (Operation, error) {
-	// Asking to be woken before looking: the end is then seen or signalled.
+	// Register first and look afterwards: the end is then either seen or
+	// signalled.
 	ended, stop := s.waiting.operation(string(layout.Key(layout.KeyOperation, organization, workspace, id)))
 	defer stop()
 	o, err := s.Operation(organization, workspace, id)
@@ -131,4 +132,64 @@ func (s *Store) WaitOperation(ctx context.Context, organization, workspace, id s
 		}
 		return o, fmt.Errorf("wait for operation %s: %w", id, context.Cause(ctx))
 	}
+}
+
+// Operations returns documents of operations without their targets, newest
+// first. It returns ErrBadCursor for a cursor of another query.
+func (s *Store) Operations(q OperationQuery) (page Page, err error) {
+	bound := binding("operations", q.Organization, q.Workspace, q.Owner, q.Kind, q.Status)
+	place, err := readCursor(q.Cursor, bound)
+	if err == nil && place != nil && len(place) != 8 {
+		err = ErrBadCursor
+	}
+	if err != nil {
+		return page, fmt.Errorf("operations: %w", err)
+	}
+	db, done, err := s.using()
+	if err != nil {
+		return page, err
+	}
+	defer done()
+	page.Sequence = s.position.Load()
+	snapshot := db.NewSnapshot()
+	defer s.finish(snapshot, &err)
+	prefix := layout.Key(layout.KeyOperationOf, q.Organization, q.Workspace, q.Owner)
+	it, err := s.scan(snapshot, prefix)
+	if err != nil {
+		return page, err
+	}
+	defer s.finish(it, &err)
+	out := []byte{'['}
+	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; ok = it.Next() {
+		suffix := it.Key()[len(prefix):]
+		id, _, err := layout.GetText(suffix[8:])
+		if err != nil {
+			return page, err
+		}
+		v, err := s.get(snapshot, layout.Key(layout.KeyOperation, q.Organization, q.Workspace, id))
+		if err != nil {
+			return page, fmt.Errorf("operation %s: %w", id, err)
+		}
+		state, doc, err := layout.Unframe(v)
+		if err != nil {
+			return page, err
+		}
+		var head struct{ Kind, Status string }
+		if err := json.Unmarshal(state, &head); err != nil {
+			return page, fmt.Errorf("%w: operation %s: %w", ErrDamaged, id, err)
+		}
+		if q.Kind != "" && head.Kind != q.Kind || q.Status != "" && head.Status != q.Status {
+			continue
+		}
+		if q.Limit > 0 && page.Count == q.Limit {
+			page.Next = makeCursor(bound, append([]byte(nil), suffix[:8]...))
+			break
+		}
+		if page.Count++; page.Count > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, doc...)
+	}
+	page.JSON = append(out, ']')
+	return page, s.fault(it.Error())
 }

@@ -14,12 +14,12 @@ import (
 	"headwater/projections/layout"
 )
 
-// SchemaPage returns a version of a source's schema as clients are shown it. It
-// returns ErrNotFound for a source that is not there or has no schema yet,
-// ErrBadCursor for a cursor of another query, ErrFuture for a sequence that is
-// not applied yet. A page costs what it holds, however wide the schema is; one
-// that was asked for lately is kept as List keeps its pages. The caller must not
-// change the page's JSON.
+// SchemaPage returns one page of a version of a source's schema, as the API
+// returns it. It returns ErrNotFound for an unknown source or one without a
+// schema, ErrBadCursor for a cursor of another query, and ErrFuture for a
+// sequence that is not applied yet. The cost of a page is proportional to its
+// size, not to the schema's. Recent pages come from the same cache as those of
+// List. The caller must not change the page's JSON.
 func (s *Store) SchemaPage(q SchemaQuery) (page SchemaPage, err error) {
 	if q.AsOf != 0 {
 		return s.schemaPage(q)
@@ -75,8 +75,8 @@ func (s *Store) schemaPage(q SchemaQuery) (page SchemaPage, err error) {
 	return page, err
 }
 
-// Schema returns a version of a source's schema, decoded: the latest, or the
-// one at asOf if that is not 0. It fails as SchemaPage does.
+// Schema returns a version of a source's schema, decoded: the latest, or the one
+// at asOf if that is not 0. It fails as SchemaPage does.
 func (s *Store) Schema(a event.Address, asOf uint64) (schema Schema, err error) {
 	err = s.schemaAt(a, asOf, asOf, func(v *schemaVersion) error {
 		schema.Version, schema.Sequence, schema.DiscoveredAt = v.version, v.sequence, v.at
@@ -99,13 +99,13 @@ func (s *Store) Schema(a event.Address, asOf uint64) (schema Schema, err error) 
 	return schema, err
 }
 
-// maxRemarks bounds each part of Remarks.
+// maxRemarks is the most entries in each part of Remarks.
 const maxRemarks = 100
 
-// Remarks are what people should know of a source that was connected.
+// Remarks are what the user of a newly connected source should know.
 type Remarks struct {
-	LeftOut []event.LeftOut // the first of what it has and does not offer
-	Notes   []string        // the first of what a sync of a table cannot see or keep, as "table: sentence"
+	LeftOut []event.LeftOut // the first things that the source has and does not offer
+	Notes   []string        // the first things that syncs cannot see or preserve, as "table: sentence"
 }
 
 // Remarks returns the remarks of the newest schema. It fails as SchemaPage does.
@@ -120,7 +120,7 @@ func (s *Store) Remarks(a event.Address) (r Remarks, err error) {
 		r.LeftOut = head.LeftOut[:min(len(head.LeftOut), maxRemarks)]
 		var decodeErr error
 		err := v.tables(s, "", 0, func(_ int, doc []byte) bool {
-			if !bytes.Contains(doc, []byte(`"notes":[`)) { // nearly all of a wide schema
+			if !bytes.Contains(doc, []byte(`"notes":[`)) { // as in nearly all tables of a large schema
 				return true
 			}
 			var table event.Table
@@ -136,19 +136,20 @@ func (s *Store) Remarks(a event.Address) (r Remarks, err error) {
 	return r, err
 }
 
-// schemaVersion is one stored version, valid while schemaAt runs.
+// schemaVersion is one stored version. It is valid while schemaAt runs.
 type schemaVersion struct {
 	db       pebble.Reader
 	it       *pebble.Iterator // over the source's schemas
-	prefix   []byte           // of this version
+	prefix   []byte           // of this version's keys
 	version  int
 	sequence uint64
 	at       time.Time
 	doc      []byte
 }
 
-// schemaAt calls use with the version at the sequence version (0 is the
-// latest), if the source was there at the sequence asOf.
+// schemaAt calls use with the version at the sequence version (0 for the
+// latest). It returns ErrNotFound if the source did not exist at the sequence
+// asOf.
 func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schemaVersion) error) (err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -190,8 +191,8 @@ func (s *Store) schemaAt(a event.Address, asOf, version uint64, use func(*schema
 	})
 }
 
-// wasThere returns ErrNotFound unless the source was connected and not removed
-// at that sequence, 0 being now.
+// wasThere returns ErrNotFound unless the source was connected, and not removed,
+// at that sequence (0 for now).
 func (s *Store) wasThere(db pebble.Reader, a event.Address, asOf uint64) (err error) {
 	created, removed, err := s.createdAt(db, a)
 	if err != nil {
@@ -218,8 +219,8 @@ func (s *Store) wasThere(db pebble.Reader, a event.Address, asOf uint64) (err er
 	return nil
 }
 
-// tables calls add with the tables from an index on, those of that name only
-// if name is not empty, until add returns false.
+// tables calls add with the tables from an index on, or only with those of a
+// name, until add returns false.
 func (v *schemaVersion) tables(s *Store, name string, from int, add func(index int, doc []byte) bool) error {
 	if name != "" {
 		return v.named(s, name, from, add)
@@ -268,8 +269,8 @@ func (v *schemaVersion) named(s *Store, name string, from int, add func(index in
 }
 
 // SchemaHistory returns the versions of a source's schema, newest first, each
-// with its diff, cause and sync. It fails as SchemaPage does, except that a
-// source without a schema has an empty history.
+// with its diff, its cause and its sync. It fails as SchemaPage does, except
+// that a source without a schema has an empty history.
 func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (page Page, err error) {
 	bound := binding("history", a.Tokens())
 	place, err := readCursor(cursor, bound)

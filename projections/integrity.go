@@ -13,13 +13,13 @@ import (
 	"headwater/projections/layout"
 )
 
-// verify reads every block of the store, so that every checksum is checked, and
-// proves by the marks that no batch is missing between the first and the
-// position. Pebble alone does not notice that: it takes a damaged manifest for
-// a shorter one.
-func (s *Store) verify() (err error) {
+// checkStored reads every block of the store, which checks every checksum, and
+// follows the marks to prove that no batch is missing between the first and the
+// position. Pebble alone does not notice a missing batch: it takes a damaged
+// manifest for a shorter one.
+func (s *Store) checkStored() (err error) {
 	defer func() {
-		// Checksums guard the blocks, not every length beside them.
+		// Checksums cover the blocks, but not every length beside them.
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", ErrDamaged, r)
 		}
@@ -49,8 +49,8 @@ func (s *Store) verify() (err error) {
 	return nil
 }
 
-// mark marks an empty store with its layout. Anything in a store without one
-// is damage.
+// mark writes the layout's version into an empty store. Any content in a store
+// without it counts as damage.
 func (s *Store) mark() error {
 	it, err := s.db.NewIter(nil)
 	if err != nil {
@@ -75,8 +75,8 @@ func (s *Store) readPosition() (uint64, error) {
 	return layout.GetSequence(v), err
 }
 
-// readAll reads every key and value and returns the sequence up to which the
-// marks are without a gap.
+// readAll reads every key and value, and returns the sequence up to which the
+// marks have no gap.
 func (s *Store) readAll() (through uint64, err error) {
 	it, err := s.db.NewIter(nil)
 	if err != nil {
@@ -103,8 +103,8 @@ func (s *Store) readAll() (through uint64, err error) {
 
 var errLayout = errors.New("the store is of another version")
 
-// refusesRebuild reports whether an error of opening says nothing about what is
-// stored, so that emptying the folder would not help.
+// refusesRebuild reports whether an error of Open says nothing about the stored
+// content, so that emptying the folder would not help.
 func refusesRebuild(err error) bool {
 	for _, system := range []error{fs.ErrPermission, syscall.ENOSPC, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
 		if errors.Is(err, system) {
@@ -114,7 +114,8 @@ func refusesRebuild(err error) bool {
 	return false
 }
 
-// empty removes everything in the folder but its lock, which the caller holds.
+// empty removes everything in the folder except its lock, which the caller
+// holds.
 func empty(fsys vfs.FS, dir string) error {
 	names, err := fsys.List(dir)
 	if err != nil {
@@ -131,7 +132,7 @@ func empty(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// adopt remembers which stream the empty store follows from now on.
+// adopt records which stream the empty store follows from now on.
 func (s *Store) adopt(identity string) error {
 	s.write.Lock()
 	defer s.write.Unlock()

@@ -12,8 +12,8 @@ import (
 	"headwater/projections/layout"
 )
 
-// Sync returns one sync of a workspace with its document, also after its source
-// was removed. It returns ErrNotFound for an id that is not there.
+// Sync returns one sync of a workspace with its document, even if its source is
+// removed. It returns ErrNotFound for an unknown id.
 func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -55,7 +55,8 @@ func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 	return y, nil
 }
 
-// syncTables calls add with what the sync did to each table, by name.
+// syncTables calls add with the result of each table of the sync, sorted by
+// name.
 func (s *Store) syncTables(db pebble.Reader, y *Sync, organization, workspace string, add func([]byte)) (err error) {
 	it, err := s.scan(db, layout.Key(layout.KeySyncTable, organization, workspace, y.ID))
 	if err != nil {
@@ -81,8 +82,8 @@ func (s *Store) syncTables(db pebble.Reader, y *Sync, organization, workspace st
 	return s.fault(it.Error())
 }
 
-// stopped is the result of a table whose sync ended without one: its last
-// checkpoint, which no longer runs.
+// stopped returns the result of a table whose sync ended without one: its last
+// checkpoint, marked as no longer running.
 func stopped(doc []byte, y *Sync) ([]byte, error) {
 	var r event.TableResult
 	if err := json.Unmarshal(doc, &r); err != nil {
@@ -98,7 +99,7 @@ func stopped(doc []byte, y *Sync) ([]byte, error) {
 	return layout.AppendTable(nil, &r)
 }
 
-// Syncs returns documents of syncs, without their tables, newest first. It
+// Syncs returns documents of syncs without their tables, newest first. It
 // returns ErrBadCursor for a cursor of another query.
 func (s *Store) Syncs(q SyncQuery) (page Page, err error) {
 	owners := slices.Clone(q.Owners)
@@ -140,7 +141,7 @@ func (s *Store) Syncs(q SyncQuery) (page Page, err error) {
 	return page, err
 }
 
-// syncDoc returns the status and document of a sync without its tables.
+// syncDoc returns the status and the document of a sync without its tables.
 func (s *Store) syncDoc(db pebble.Reader, organization, workspace, id string) (status string, doc []byte, err error) {
 	v, err := s.get(db, layout.Key(layout.KeySync, organization, workspace, id))
 	if err != nil {
@@ -160,7 +161,7 @@ func (s *Store) syncDoc(db pebble.Reader, organization, workspace, id string) (s
 }
 
 // newest merges the owners' syncs, newest first, from place on. An event begins
-// one sync at most, so that its sequence names it.
+// at most one sync, so its sequence identifies the sync.
 func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []byte, visit func(began []byte, id string) (bool, error)) (err error) {
 	type stream struct {
 		it     *pebble.Iterator
@@ -209,8 +210,8 @@ func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []b
 	return nil
 }
 
-// LandedTables returns what lies in the lake of each table, by namespace and
-// name; ErrNotFound once the source is removed.
+// LandedTables returns the state of each landed table, sorted by namespace and
+// name. It returns ErrNotFound if the source is removed.
 func (s *Store) LandedTables(a event.Address) (all []LandedTable, err error) {
 	db, done, err := s.using()
 	if err != nil {
@@ -247,9 +248,9 @@ func (s *Store) LandedTables(a event.Address) (all []LandedTable, err error) {
 	return all, s.fault(it.Error())
 }
 
-// Landed returns what lies in the lake of one table, whose namespace is empty
-// where the source has none; ErrNotFound before its first sync and
-// once the source is removed.
+// Landed returns the state of one landed table, whose namespace is empty if the
+// source has none. It returns ErrNotFound before the table's first sync, and if
+// the source is removed.
 func (s *Store) Landed(a event.Address, namespace, table string) (l Landed, err error) {
 	db, done, err := s.using()
 	if err != nil {

@@ -57,15 +57,8 @@ type ChangedTable struct {
 	Files Files
 }
 
-// LogColumns are the columns of a table that is a log of changes, behind its own:
-// what happened (insert, update, delete, truncate), where in the source's log, and
-// when its transaction was committed. All are NULL in rows that were there when the
-// log was taken up.
-var LogColumns = []driver.Column{
-	{Name: "_headwater_op", Type: driver.Of(driver.String), Nullable: true},
-	{Name: "_headwater_position", Type: driver.Of(driver.String), Nullable: true},
-	{Name: "_headwater_committed_at", Type: driver.Of(driver.TimestampTZ), Nullable: true},
-}
+// LogColumns are those of parts.LogColumns.
+var LogColumns = parts.LogColumns
 
 // ChangesMessage tells what was read since the message before. At most one of its
 // pointers is set.

@@ -29,14 +29,19 @@ const conflictTries = 10
 // ErrBadTable, ErrNoCursor, ErrStorage, or the store's error. The caller ends the
 // Writer.
 func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
-	if err := errors.Join(t.validate(), checkColumns(t.Table)); err != nil {
+	columns := t.Table.Columns
+	if err := t.validate(); err != nil {
+		return nil, err
+	}
+	t = t.extended()
+	if err := checkColumns(t.Table); err != nil {
 		return nil, err
 	}
 	if err := l.Claimed(ctx); err != nil {
 		return nil, err
 	}
 	l = l.within(ctx)
-	w := &Writer{lake: l, target: t, ident: identifierOf(t.Address, t.Table.Namespace, t.Table.Name), nonce: newNonce()}
+	w := &Writer{lake: l, target: t, columns: columns, ident: identifierOf(t.Address, t.Table.Namespace, t.Table.Name), nonce: newNonce()}
 	unswept, err := w.takeOver(ctx)
 	if err != nil {
 		return nil, w.wrap(err)
@@ -168,8 +173,14 @@ func (w *Writer) resume() error {
 		w.notes = s.Notes
 	}
 	if _, finished := w.Finished(); finished {
-		w.cursor = s.Cursor
+		w.cursor, w.follow.noted = s.Cursor, s.Position
 		return nil
+	}
+	if w.target.Mode == Changes {
+		if err := w.resumeFollowing(s); err != nil {
+			return err
+		}
+		return w.layOut(s)
 	}
 	w.cursor = driver.Cursor{Column: w.target.CursorColumn}
 	if w.target.Mode == FullRefresh || w.target.Reset {
@@ -192,6 +203,11 @@ func (w *Writer) resume() error {
 			return err
 		}
 	}
+	return w.layOut(s)
+}
+
+// layOut says how the target's columns are encoded, by the writer's schema.
+func (w *Writer) layOut(s state) (err error) {
 	w.json = jsonFields(w.schema, w.target.Table, s.JSON)
 	columns := make([]string, len(w.target.Table.Columns))
 	for i, c := range w.target.Table.Columns {

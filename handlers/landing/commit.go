@@ -20,7 +20,11 @@ import (
 // makes everything that is staged visible too, and closes the writer; without a
 // next it takes StagedMax.
 //
-// Nothing becomes visible, and the parts wait for a later Commit, while a commit
+// Of mode Changes each commit makes the changes up to the position of Change or At
+// visible, which it notes; next is nil. One that is not final does nothing where
+// there is nothing new.
+//
+// Otherwise nothing becomes visible, and the parts wait for a later Commit, while a commit
 // that is not final has no cursor to resume from, replaces everything, or comes
 // while ranges are staged: of a full refresh, and of an incremental sync that
 // had no cursor to start from, readers see the whole new generation or the old
@@ -38,7 +42,14 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 		return w.Landed(), w.failed
 	}
 	w.lake.catalog.at("parts")
-	if !final && (w.replace || next == nil || len(w.stage.list()) > 0) {
+	if w.target.Mode == Changes {
+		if w.follow.noted == "" {
+			return w.Landed(), w.wrap(errUnread)
+		}
+		if !final && len(w.follow.batches) == 0 && w.follow.position == w.follow.noted {
+			return w.Landed(), nil
+		}
+	} else if !final && (w.replace || next == nil || len(w.stage.list()) > 0) {
 		return w.Landed(), nil
 	}
 	cursor, err := w.advance(next)
@@ -158,9 +169,10 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 	now := state{
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation), JSON: w.json,
-		Records: w.landed.Records, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
+		Records: w.landed.Records + c.other, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
 		Origin: w.origin(was), Key: w.distinctBy(was, c), Deleted: w.landed.Deleted + c.deleted,
 	}
+	w.place(&now)
 	if now.Border, err = w.edge(cursor, was); err != nil {
 		return err
 	}
@@ -170,10 +182,10 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 		now.Overlap = w.overlap
 	}
 	now.AsOf = w.moment(rowsIn(c.add))
-	if w.replace && was.SnapshotID != 0 {
+	if c.replaces && was.SnapshotID != 0 {
 		now.Generation = was.Generation + 1
 	}
-	if !w.replace {
+	if !c.replaces {
 		now.Total = was.Total
 	}
 	for _, f := range c.add {
@@ -185,7 +197,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 	if was.Total > 0 && now.Total == 0 && w.replace {
 		w.note(fmt.Sprintf("the table has no row now: the %d rows that had landed were removed", was.Total))
 	}
-	if len(w.target.Key) == 0 { // what is removed are copies of what had landed
+	if len(w.target.Key) == 0 && !w.target.merges() { // what is removed are copies of what had landed
 		now.Records -= c.doomed.count()
 	}
 	now.Notes = w.told
@@ -206,14 +218,14 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 	if err != nil {
 		return err
 	}
-	w.base, w.cursor, w.replace = next, cursor, false
+	w.base, w.cursor, w.replace, w.follow.noted = next, cursor, false, now.Position
 	w.settled(made.recorder)
 	w.discard(c.dropped)
 	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total, w.landed.Deleted, w.landed.AsOf = now.Total, now.Deleted, now.AsOf
-	if s := next.meta.CurrentSnapshot(); final && s.Summary != nil {
+	if s := next.meta.CurrentSnapshot(); (final || w.target.Mode == Changes) && s.Summary != nil {
 		w.landed.Upkeep = upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) && !w.lake.now().Before(next.pointer.UpkeepAfter)
 	}
 	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
@@ -262,11 +274,16 @@ type change struct {
 	doomed       positions // what it removes from files that stay or are added
 	dropped      []string  // names of parts that hold no new row
 	deleted      int64     // rows that were added marked as deleted
+	other        int64     // changes that add no row
+	replaces     bool      // no row of those before stays
 }
 
 // change finds out what a commit to the table as it was loaded does.
 func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, err error) {
-	c.add = w.pending()
+	if w.target.Mode == Changes {
+		return w.changeBy(ctx, at, made)
+	}
+	c.add, c.replaces = w.pending(), w.replace
 	was, err := stateOf(at.meta)
 	if err != nil {
 		return c, err
@@ -296,8 +313,65 @@ func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, 
 		c.add, c.doomed, c.dropped, err = w.unrepeated(ctx, live, gone)
 		return c, err
 	}
-	c.doomed, c.deleted, err = w.doomedRows(ctx, live, gone, versions && !w.replace)
+	c.doomed, c.deleted, err = w.doomedRows(ctx, incomingOf(w.pending()), live, gone, versions && !w.replace)
 	return c, err
+}
+
+// changeBy is change for the changes of a log.
+func (w *Writer) changeBy(ctx context.Context, at loaded, made *draft) (c change, err error) {
+	apply, truncated, dropped := w.pendingChanges()
+	c.replaces, c.dropped = truncated, dropped
+	var pending []incoming
+	for _, b := range w.follow.batches {
+		c.deleted += rowsIn(b.gone)
+	}
+	c.other = c.deleted
+	for _, b := range apply {
+		pending = append(pending, b.incoming()...)
+		c.add = append(c.add, b.rows...)
+		for _, f := range b.gone {
+			c.dropped = append(c.dropped, f.FilePath())
+		}
+	}
+	if len(pending) == 0 && !truncated || w.target.Log {
+		return c, nil
+	}
+	live, deletes, err := dataFilesIn(made, at.meta.CurrentSnapshot())
+	if err != nil {
+		return c, err
+	}
+	if truncated {
+		c.old, c.deletes, live, deletes = live, deletes, nil, nil
+	}
+	if len(live) == 0 && len(apply) == 1 {
+		return c, nil // one batch has a key once
+	}
+	was, err := stateOf(at.meta)
+	if err != nil {
+		return c, err
+	}
+	reading, end := w.lake.readingAhead(deletes...)
+	gone, err := reading.goneRows(ctx, deletes)
+	end()
+	if err != nil {
+		return c, err
+	}
+	c.doomed, _, err = w.doomedRows(ctx, pending, live, gone, w.mayHoldVersions(was) && !truncated)
+	return c, err
+}
+
+// place says in the state to commit how far in the source's log the table is.
+func (w *Writer) place(now *state) {
+	switch {
+	case w.target.Mode == Changes:
+		now.Position, now.Followed = w.follow.position, w.target.followed()
+		if !w.follow.at.IsZero() {
+			at := w.follow.at.UTC()
+			now.PositionAt = &at
+		}
+	case w.target.Position != "":
+		now.Position, now.Followed = w.target.Position, w.target.followed()
+	}
 }
 
 // snapshot adds a change to a transaction. A snapshot without rows still says

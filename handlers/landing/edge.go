@@ -63,6 +63,9 @@ func (w *Writer) Tell(notes []string, asOf time.Time) {
 // adds so many, and notes it where that is more than one moment.
 func (w *Writer) moment(added int64) *time.Time {
 	first := w.landed.AsOf
+	if w.target.Mode == Changes && !w.asOf.IsZero() {
+		first = nil
+	}
 	if w.asOf.IsZero() || first != nil && !w.replace && w.landed.Records > 0 {
 		if first != nil && added > 0 && !first.Equal(w.asOf) {
 			w.note("the read was cut off and taken up again: the rows are of more than one moment, and as_of is the first")

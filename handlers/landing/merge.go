@@ -30,7 +30,7 @@ type merge struct {
 	lake    *Lake // that reads the files
 	keys    *keyColumns
 	read    []iceberg.NestedField // the key's, and the one that says deleted
-	pending []iceberg.DataFile
+	pending []incoming
 	older   int                // of pending, the first ones: live files, in the order in which they landed
 	deleted int64              // rows of the others that are marked as deleted
 	live    []iceberg.DataFile // that the commit keeps, and that hold one row of a key
@@ -49,7 +49,7 @@ type merge struct {
 
 // rereads reports whether rows that were read may have landed.
 func (w *Writer) rereads() bool {
-	if w.target.Merge || w.overlap != nil {
+	if w.target.merges() || w.overlap != nil {
 		return true
 	}
 	if len(w.target.Key) == 0 {
@@ -67,19 +67,23 @@ func (w *Writer) merging(live []iceberg.DataFile) bool {
 	return len(live) > 0 || len(w.added) > 0 || w.target.Deleted != ""
 }
 
-// doomedRows returns the positions that a commit of what is pending removes
-// from its own files and from the live ones, where gone is removed already, and
-// how many pending rows are marked as deleted. With versions set, live files may
-// hold several rows of a key, of which the last to land stays.
-func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone positions, versions bool) (positions, int64, error) {
-	keys, err := keyOf(w.schema, w.target.Table, w.target.Key, w.target.Merge)
+// doomedRows returns the positions that a commit of pending files removes from
+// these and from the live ones, where gone is removed already, and how many pending
+// rows are marked as deleted. Of pending files the last one that has a key counts.
+// With versions set, live files may hold several rows of a key, of which the last
+// to land stays.
+func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live []iceberg.DataFile, gone positions, versions bool) (positions, int64, error) {
+	keys, err := keyOf(w.schema, w.target.Table, w.target.Key, w.target.merges())
 	if err != nil {
 		return nil, 0, err
 	}
-	if !w.target.Merge { // versions of rows: one may have no cursor yet
+	if w.target.Mode == Changes {
+		keys.alike = nil // a log names the key of the row that was there as it was written
+	}
+	if !w.target.merges() { // versions of rows: one may have no cursor yet
 		keys.mayLack(w.target.CursorColumn)
 	}
-	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: w.pending(), gone: gone, doomed: positions{}}
+	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: pending, gone: gone, doomed: positions{}}
 	if w.target.Deleted != "" {
 		field, ok := w.schema.FindFieldByName(w.target.Deleted)
 		if !ok {
@@ -89,17 +93,17 @@ func (w *Writer) doomedRows(ctx context.Context, live []iceberg.DataFile, gone p
 	}
 	// Bounds are of values as they landed.
 	bounded := keys.asLanded()
-	within := spansOf(m.pending, bounded)
+	within := spansOf(dataFilesOf(m.pending), bounded)
 	if versions {
 		older := inOrder(live)
-		m.older, m.pending, live = len(older), slices.Concat(older, m.pending), nil
+		m.older, m.pending, live = len(older), slices.Concat(incomingOf(older), m.pending), nil
 	}
 	for _, f := range live {
 		if !within.apart(f, bounded) {
 			m.live = append(m.live, f)
 		}
 	}
-	lake, end := w.lake.readingAhead(slices.Concat(m.pending, m.live)...)
+	lake, end := w.lake.readingAhead(slices.Concat(dataFilesOf(m.pending), m.live)...)
 	defer end()
 	m.lake = lake
 	var rows int64
@@ -145,7 +149,7 @@ func (m *merge) settled() error {
 }
 
 // take reads the keys of a pending file.
-func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.DataFile, newest map[key]place) error {
+func (m *merge) take(ctx context.Context, part int, number int32, f incoming, newest map[key]place) error {
 	return m.lake.columns(ctx, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
 		of := m.keys.of(columns[:len(m.keys.fields)])
 		group := m.keys.group(columns[:len(m.keys.fields)])
@@ -171,7 +175,9 @@ func (m *merge) take(ctx context.Context, part int, number int32, f iceberg.Data
 			}
 			m.sieve.add(mixed)
 			if before, ok := newest[k]; ok {
-				m.doomed.add(m.pending[before.file].FilePath(), before.row)
+				if was := m.pending[before.file]; !was.gone {
+					m.doomed.add(was.FilePath(), before.row)
+				}
 			} else if m.alike != nil {
 				m.alike[shared] = append(m.alike[shared], k)
 			}
@@ -222,6 +228,14 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 		}
 		return nil
 	})
+}
+
+func dataFilesOf(in []incoming) []iceberg.DataFile {
+	files := make([]iceberg.DataFile, len(in))
+	for i, f := range in {
+		files[i] = f.DataFile
+	}
+	return files
 }
 
 // partOf returns which part of the keys one belongs to.

@@ -196,7 +196,7 @@ func (w *Writer) origin(was state) origin {
 // keepsLanded reports whether a table that was replaced at its source has no row
 // now, so that what landed would be replaced by nothing.
 func (w *Writer) keepsLanded() bool {
-	return w.restarted && w.replace && !w.target.AllowEmpty && w.began.Total > 0 && rowsIn(w.pending()) == 0
+	return w.restarted && w.replace && !w.target.AllowEmpty && !w.target.follows() && w.began.Total > 0 && rowsIn(w.pending()) == 0
 }
 
 // keepLanded leaves what landed as it is, with its schema and origin, and

@@ -225,7 +225,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 		if err != nil {
 			return err
 		}
-		s := segment{Layout: layout, Start: w.stage.start, Ranges: ranges[open:]}
+		s := segment{Layout: layout, Start: w.stage.start, Position: w.target.Position, Ranges: ranges[open:]}
 		if len(older) > 0 {
 			s.Older = older[len(older)-1]
 		}
@@ -296,8 +296,8 @@ func (w *Writer) discard(names []string) {
 }
 
 // resumeStaged takes over what earlier attempts of this sync staged. It is
-// given up when it no longer fits: the sync goes on behind a cursor, the
-// columns changed, or a part is gone.
+// given up when it no longer fits: the sync goes on behind a cursor, the columns
+// changed, a part is gone, or changes go on behind another position.
 func (w *Writer) resumeStaged(ctx context.Context) error {
 	segments, names, err := w.lake.readStaged(w.base.pointer.Staged)
 	if err != nil || len(segments) == 0 {
@@ -314,7 +314,7 @@ func (w *Writer) resumeStaged(ctx context.Context) error {
 		w.stage.open = len(w.stage.ranges)
 		w.stage.ranges = append(w.stage.ranges, s.Ranges...)
 		w.stage.start = s.Start
-		fits = fits && bytes.Equal(s.Layout, layout)
+		fits = fits && bytes.Equal(s.Layout, layout) && s.Position == w.target.Position
 	}
 	for i := 0; fits && i < len(w.stage.ranges); i++ {
 		r := &w.stage.ranges[i]

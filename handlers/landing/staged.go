@@ -26,8 +26,10 @@ type segment struct {
 	Layout []byte `json:"layout"`          // that the parts are encoded in
 	// Start is where the next read goes on at the latest, as the source said it of
 	// the first snapshot of what is staged.
-	Start  *driver.Cursor `json:"start,omitempty"`
-	Ranges []stagedRange  `json:"ranges"`
+	Start *driver.Cursor `json:"start,omitempty"`
+	// Position is where in the source's log changes go on behind the rows.
+	Position string        `json:"position,omitempty"`
+	Ranges   []stagedRange `json:"ranges"`
 }
 
 // stagedRange is a range that is read to its end. Rows are counted.

@@ -3,6 +3,7 @@ package landing
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,6 +37,9 @@ const (
 	propKey          = "headwater.key"         // JSON array: columns of which no two rows share the values
 	propAsOf         = "headwater.as-of"       // RFC 3339: when the first read of this sync began
 	propDeleted      = "headwater.deleted"     // rows of this sync so far that came marked as deleted
+	propPosition     = "headwater.position"    // in the source's log: the table is complete up to there
+	propPositionAt   = "headwater.position-at" // RFC 3339: when the last transaction before it was committed at the source
+	propFollowed     = "headwater.changes"     // JSON of followed: how changes behind the position land
 	propStateOf      = "headwater.state-of"    // of a maintenance: the snapshot whose state it repeats
 )
 
@@ -71,6 +75,30 @@ type state struct {
 	// AsOf is when the first read began whose rows that sync committed, nil where
 	// nobody noted it.
 	AsOf *time.Time
+	// Position is up to where in the source's log the table is complete, "" for one
+	// that no log is followed into. Followed says how changes land.
+	Position   string
+	PositionAt *time.Time // nil where that is not known
+	Followed   *followed
+}
+
+// followed says how the changes of a log land in a table. What lands in another
+// way does not go on from there.
+type followed struct {
+	Key  []string `json:"key,omitempty"`
+	Log  bool     `json:"log,omitempty"`
+	Soft bool     `json:"soft_delete,omitempty"`
+}
+
+func (f *followed) same(as *followed) bool {
+	return f != nil && as != nil && f.Log == as.Log && f.Soft == as.Soft && slices.Equal(f.Key, as.Key)
+}
+
+func (t Target) followed() *followed {
+	if t.Log {
+		return &followed{Log: true}
+	}
+	return &followed{Key: t.Key, Soft: t.Soft}
 }
 
 func (s state) properties() (iceberg.Properties, error) {
@@ -87,9 +115,13 @@ func (s state) properties() (iceberg.Properties, error) {
 		propIdentity:     s.Origin.Identity,
 		propDeleted:      strconv.FormatInt(s.Deleted, 10),
 	}
+	if s.Position != "" {
+		props[propPosition] = s.Position
+	}
 	for name, value := range map[string]any{
 		propCursor: s.Cursor, propOverlap: s.Overlap, propJSON: append([]int{}, s.JSON...),
 		propColumns: s.Origin.Columns, propLacking: s.Origin.Lacking, propBorder: s.Border, propNotes: s.Notes, propKey: s.Key, propAsOf: s.AsOf,
+		propPositionAt: s.PositionAt, propFollowed: s.Followed,
 	} {
 		text, err := json.Marshal(value)
 		if err != nil {
@@ -145,10 +177,11 @@ func stateIn(made *table.Snapshot) (state, error) {
 		}
 	}
 	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
-	s.Origin.Identity = p[propIdentity]
+	s.Origin.Identity, s.Position = p[propIdentity], p[propPosition]
 	for name, into := range map[string]any{ // which older snapshots lack
 		propDeleted: &s.Deleted, propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
 		propBorder: &s.Border, propNotes: &s.Notes, propKey: &s.Key, propAsOf: &s.AsOf,
+		propPositionAt: &s.PositionAt, propFollowed: &s.Followed,
 	} {
 		if text := p[name]; text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {

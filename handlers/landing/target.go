@@ -14,6 +14,9 @@ const (
 	FullRefresh = "full_refresh"
 	// Incremental appends rows beyond the cursor, in as many commits as wanted.
 	Incremental = "incremental"
+	// Changes applies changes of the source's log to what a FullRefresh with a
+	// Position has landed, in as many commits as wanted.
+	Changes = "cdc"
 )
 
 // Target says what one attempt of a sync lands where.
@@ -23,14 +26,15 @@ type Target struct {
 	SyncID  string
 	// Fence orders the attempts at one table: a later attempt has a larger one.
 	Fence uint64
-	Mode  string // FullRefresh or Incremental
+	Mode  string // FullRefresh, Incremental or Changes
 	// CursorColumn is what an incremental sync goes by. A full refresh may name
 	// it too, so that later incremental syncs go on behind it.
 	CursorColumn string
 	// Merge, with Incremental, lets a row replace the landed rows of the same
 	// Key.
 	Merge bool
-	// Key are the columns that identify a row: the primary key for Merge; the
+	// Key are the columns that identify a row: the primary key for Merge and for
+	// Changes, and for the FullRefresh that these go on from; the
 	// primary key and the cursor column, which together identify a version of a
 	// row, for an append that reads versions again (From).
 	Key []string
@@ -62,13 +66,28 @@ type Target struct {
 	// cursor: some way before it, so that rows which came late are found. nil
 	// starts at the cursor.
 	Back func(driver.Cursor) driver.Cursor
+	// Position, with FullRefresh, is the place in the source's log behind which
+	// changes go on from what is read. The final commit notes it.
+	Position string
+	// Log, with Changes and the FullRefresh before them, has each change be a row of
+	// its own, with parts.LogColumns behind the table's. Nothing is replaced.
+	Log bool
+	// Soft, with Changes and the FullRefresh before them, has rows stay that were
+	// deleted, with true in parts.DeletedColumn behind the table's columns.
+	Soft bool
 }
+
+// follows reports whether the rows are, or will be, followed by a log's changes.
+func (t Target) follows() bool { return t.Mode == Changes || t.Position != "" }
+
+// merges reports whether a row takes the place of the landed rows of its key.
+func (t Target) merges() bool { return t.Merge || t.Mode == Changes && !t.Log }
 
 func (t Target) validate() error {
 	switch {
 	case t.SyncID == "":
 		return fmt.Errorf("landing %s: no sync id", t.Table)
-	case t.Mode != FullRefresh && t.Mode != Incremental:
+	case t.Mode != FullRefresh && t.Mode != Incremental && t.Mode != Changes:
 		return fmt.Errorf("landing %s: unknown mode %q", t.Table, t.Mode)
 	case t.Mode == Incremental && t.CursorColumn == "":
 		return fmt.Errorf("%w: an incremental sync of %s needs a cursor column", ErrNoCursor, t.Table)
@@ -89,6 +108,9 @@ func (t Target) validate() error {
 }
 
 func (t Target) validateKey() error {
+	if err := t.validateFollowing(); err != nil {
+		return err
+	}
 	switch {
 	case t.Merge && t.Mode != Incremental:
 		return fmt.Errorf("landing %s: only an incremental sync merges", t.Table)
@@ -106,7 +128,7 @@ func (t Target) validateKey() error {
 		if _, ok := t.Table.Column(name); !ok {
 			return fmt.Errorf("%w: %s has no column %q", ErrBadKey, t.Table, name)
 		}
-		if column, _ := t.Table.Column(name); t.Merge {
+		if column, _ := t.Table.Column(name); t.Merge || t.follows() && !t.Log {
 			if _, err := canonical(name, column.Equality); err != nil {
 				return err
 			}
@@ -118,6 +140,18 @@ func (t Target) validateKey() error {
 	}
 	if _, ok := t.Table.Column(t.Deleted); t.Deleted != "" && !ok {
 		return fmt.Errorf("%w: %s has no column %q that says which rows are deleted", ErrBadTable, t.Table, t.Deleted)
+	}
+	return nil
+}
+
+func (t Target) validateFollowing() error {
+	switch {
+	case t.Position != "" && t.Mode != FullRefresh:
+		return fmt.Errorf("landing %s: only a full refresh is given the position that changes go on behind", t.Table)
+	case (t.Log || t.Soft) && !t.follows(), t.Log && t.Soft:
+		return fmt.Errorf("landing %s: changes land as a log, or leave deleted rows, and nothing else does", t.Table)
+	case t.follows() && !t.Log && len(t.Key) == 0:
+		return fmt.Errorf("%w: %s has no key to apply changes by; name its key, or land the changes themselves", ErrBadKey, t.Table)
 	}
 	return nil
 }
@@ -136,7 +170,8 @@ type Committed struct {
 	Location string
 	// Cursor is where the next incremental read goes on.
 	Cursor driver.Cursor
-	// Deleted counts the rows of the sync that came marked as deleted.
+	// Deleted counts the rows of the sync that came marked as deleted, and the keys
+	// that changes removed; Records counts them, too.
 	Deleted int64
 	// Upkeep says that a maintenance of the table would pay, after a final commit.
 	Upkeep bool

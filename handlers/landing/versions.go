@@ -12,7 +12,7 @@ import (
 // rows of a key, as after rows were appended, so that it has to look at all of
 // them once.
 func (w *Writer) mayHoldVersions(was state) bool {
-	return w.target.Merge && was.Total > 0 && !slices.Equal(was.Key, w.target.Key)
+	return w.target.merges() && was.Total > 0 && !slices.Equal(was.Key, w.target.Key)
 }
 
 // distinctBy returns the columns by which each row of the table is one after a
@@ -20,8 +20,10 @@ func (w *Writer) mayHoldVersions(was state) bool {
 // read whole has each row once.
 func (w *Writer) distinctBy(was state, c change) []string {
 	switch {
-	case w.target.Merge:
+	case w.target.merges(), w.target.follows() && !w.target.Log:
 		return w.target.Key
+	case w.target.Log:
+		return nil
 	case w.replace:
 		return w.target.Table.PrimaryKey
 	case rowsIn(c.add) == 0:

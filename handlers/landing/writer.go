@@ -47,9 +47,11 @@ type Writer struct {
 	asOf      time.Time // when the read at hand began
 	// comparable are columns whose values in older rows are those of the source.
 	comparable []string
-	border     *border.Border // at which the read goes on, nil for the start
-	reached    *border.Border // what the next commit notes of its own
-	again      border.Kept    // of what the next commit adds
+	border     *border.Border  // at which the read goes on, nil for the start
+	reached    *border.Border  // what the next commit notes of its own
+	again      border.Kept     // of what the next commit adds
+	columns    []driver.Column // of the target's table, as they were given
+	follow     following
 
 	mu    sync.Mutex // of the next four
 	nonce string
@@ -69,9 +71,12 @@ type Writer struct {
 func (w *Writer) Cursor() driver.Cursor { return w.cursor }
 
 // Finished returns what of this sync has landed or is staged, and whether an
-// earlier attempt has already finished this table. Nothing is to be added then.
+// earlier attempt has already finished this table, in this mode and, of a load that
+// changes follow, up to this position. Nothing is to be added then.
 func (w *Writer) Finished() (Committed, bool) {
-	return w.Landed(), w.began.Sync == w.target.SyncID && w.began.Final
+	s := w.began
+	ended := s.Sync == w.target.SyncID && s.Final && (s.Mode == Changes) == (w.target.Mode == Changes)
+	return w.Landed(), ended && (w.target.Mode == Changes || s.Position == w.target.Position)
 }
 
 // Landed returns what of this sync has landed or is staged up to now.
@@ -92,7 +97,7 @@ func (w *Writer) Layout() parts.Layout { return w.layout }
 
 // Table returns the target's table as it is to be read: columns whose types were
 // found in a sample have those that were landed before, where they can.
-func (w *Writer) Table() driver.Table { return w.target.Table }
+func (w *Writer) Table() driver.Table { return w.read() }
 
 // Files returns where parts are written, under the names of NextName.
 func (w *Writer) Files() parts.Files { return partFiles{w.lake.files} }
@@ -165,6 +170,10 @@ func (w *Writer) settled(made *recorder) {
 	for _, f := range w.added {
 		names = append(names, f.FilePath())
 	}
+	for _, b := range w.follow.batches {
+		names = append(names, b.names()...)
+	}
+	w.follow.batches = nil
 	w.mu.Lock()
 	w.added = nil
 	w.mu.Unlock()
@@ -182,7 +191,7 @@ func (w *Writer) Abort(context.Context) error {
 	}
 	w.closed = true
 	names := w.names
-	w.names, w.added = nil, nil
+	w.names, w.added, w.follow.batches = nil, nil, nil
 	return w.wrap(remove(w.lake.files, names...))
 }
 

@@ -90,8 +90,10 @@ func TestImportArrows(t *testing.T) {
 		may     []string
 		because string
 	}{
-		{"headwater/cmd/headwater/client", []string{"headwater/bus/event", "headwater/cmd/headwater/duration", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "the client speaks the public REST API and nothing else: what it does any other program can do"},
-		{"headwater/cmd/headwater/demo", []string{"headwater/cmd/headwater/client", "headwater/cmd/headwater/demodata", "headwater/cmd/headwater/terminal"}, "the demo sees the service as its client does; what starts it is handed in"},
+		{"headwater/cmd/headwater/client", []string{"headwater/bus/event", "headwater/cmd/headwater/client/address", "headwater/cmd/headwater/client/engines", "headwater/cmd/headwater/duration", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "the client speaks the public REST API and nothing else: what it does any other program can do"},
+		{"headwater/cmd/headwater/client/address", nil, "an address becomes settings without a service to ask"},
+		{"headwater/cmd/headwater/client/engines", nil, "the lines for an engine are text: they know no service and no command"},
+		{"headwater/cmd/headwater/demo", []string{"headwater/cmd/headwater/client", "headwater/cmd/headwater/client/address", "headwater/cmd/headwater/demodata", "headwater/cmd/headwater/terminal"}, "the demo sees the service as its client does; what starts it is handed in"},
 		{"headwater/cmd/headwater/collector", nil, "what waits for nothing is initialised first"},
 		{"headwater/cmd/headwater/terminal", nil, "what stands on a terminal knows nothing of what it says"},
 		{"headwater/cmd/headwater/exit", nil, "the numbers the program ends with are everybody's"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"headwater/cmd/headwater/client/engines"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -41,18 +42,18 @@ func TestAttachLines(t *testing.T) {
 		return out.String(), told.String(), err
 	}
 	for files, c := range map[string]struct{ answer, note string }{
-		byKeys:   {`{"metadata":{"location":"s3://x/y"},"config":{"s3.access-key-id":"AK","s3.secret-access-key":"never shown"}}`, ""},
-		byFolder: {`{"metadata":{"location":"file:///lake/y"},"config":{}}`, "--lake-listen off"},
-		byBucket: {`{"metadata":{"location":"s3://bucket/y"},"config":{"s3.endpoint":"http://b"}}`, "keys of its own"},
+		engines.ByKeys:   {`{"metadata":{"location":"s3://x/y"},"config":{"s3.access-key-id":"AK","s3.secret-access-key":"never shown"}}`, ""},
+		engines.ByFolder: {`{"metadata":{"location":"file:///lake/y"},"config":{}}`, "--lake-listen off"},
+		engines.ByBucket: {`{"metadata":{"location":"s3://bucket/y"},"config":{"s3.endpoint":"http://b"}}`, "keys of its own"},
 	} {
 		table = c.answer
-		for engine := range engines {
+		for _, engine := range engines.Names() {
 			lines, notes, err := attach(engine, "src_1", false)
 			name := "public__Orders"
 			if engine == "trino" {
 				name = "public__orders"
 			}
-			if err != nil || !strings.Contains(lines, server.URL+"/iceberg") || !strings.Contains(lines, "my_x0020_shop") || !strings.Contains(lines, name) || !strings.Contains(lines, placeholders[engine]) {
+			if err != nil || !strings.Contains(lines, server.URL+"/iceberg") || !strings.Contains(lines, "my_x0020_shop") || !strings.Contains(lines, name) || !strings.Contains(lines, engines.Placeholder(engine)) {
 				t.Errorf("%s by %s: %v\n%s", engine, files, err, lines)
 			}
 			if strings.Contains(lines+notes, "secret") || strings.Contains(lines+notes, "never shown") || !strings.Contains(notes, "headwater tokens create "+engine) || !strings.Contains(notes, c.note) {
@@ -60,7 +61,7 @@ func TestAttachLines(t *testing.T) {
 			}
 			own := map[string]string{"duckdb": "ACCESS_DELEGATION_MODE 'none'", "clickhouse": "vended_credentials = 0"}[engine]
 			given := map[string]string{"spark": "vended-credentials", "trino": "vended-credentials-enabled"}[engine]
-			if own != "" && strings.Contains(lines, own) != (files != byKeys) || given != "" && strings.Contains(lines, given) != (files == byKeys) {
+			if own != "" && strings.Contains(lines, own) != (files != engines.ByKeys) || given != "" && strings.Contains(lines, given) != (files == engines.ByKeys) {
 				t.Errorf("%s by %s:\n%s", engine, files, lines)
 			}
 			if lines, _, err := attach(engine, "src_1", true); err != nil || !strings.Contains(lines, "hwt_secret") {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/cmd/headwater/client/address"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -37,7 +38,7 @@ func (f SourceFlags) source(ctx context.Context, s terminal.Streams, api *Client
 				return "", nil, exit.Usagef("the address: %w", err)
 			}
 		}
-		meant, settings, leftOut, err := Address(text)
+		meant, settings, leftOut, err := address.Parse(text)
 		if err != nil {
 			return "", nil, exit.Usagef("the address: %w", err)
 		}
@@ -84,7 +85,7 @@ func (c *Client) listed(ctx context.Context, kind string, config map[string]any)
 			}
 		}
 		if lists > 0 && others == 0 {
-			config[key] = commas(text)
+			config[key] = address.List(text)
 		}
 	}
 	return config

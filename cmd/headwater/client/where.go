@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"headwater/cmd/headwater/client/engines"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -55,12 +56,12 @@ func (c *WhereCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return exit.With(exit.Refused, fmt.Errorf("several tables are called %q; name one of %s", c.Table, strings.Join(names, ", ")))
 	}
 	d := found[0]
-	d.SQL = duckDB(d)
+	d.SQL = engines.DuckDB(d.Metadata, d.Storage)
 	if c.JSON {
 		return terminal.PrintJSON(s, d)
 	}
 	_, err = fmt.Fprintf(s.Out, "table     %s, %s\nfolder    %s\nmetadata  %s\n\n-- DuckDB reads it as it is now; the next sync makes another metadata file:\n%s\n",
-		terminal.Plain(d.Called()), terminal.Several(int(d.Records), "row"), terminal.Plain(readable(d.Location)), terminal.Plain(readable(d.Metadata)), d.SQL)
+		terminal.Plain(d.Called()), terminal.Several(int(d.Records), "row"), terminal.Plain(engines.Path(d.Location)), terminal.Plain(engines.Path(d.Metadata)), d.SQL)
 	return err
 }
 
@@ -115,42 +116,3 @@ func (c *Client) Tables(ctx context.Context, query url.Values) (all []PlaceDoc, 
 		query.Set("cursor", a.NextCursor)
 	}
 }
-
-// readable returns the path of a file:// URL, and another as it is.
-func readable(location string) string {
-	if rest, ok := strings.CutPrefix(location, "file://"); ok {
-		if path, err := url.PathUnescape(rest); err == nil {
-			return path
-		}
-	}
-	return location
-}
-
-// duckDB returns the statements with which DuckDB reads the table as it is now.
-func duckDB(d PlaceDoc) string {
-	read := "INSTALL iceberg; LOAD iceberg; SELECT * FROM iceberg_scan(" + quoted(readable(d.Metadata)) + ") LIMIT 10;"
-	if !strings.HasPrefix(d.Metadata, "s3://") {
-		return read
-	}
-	secret := "CREATE SECRET (TYPE s3, PROVIDER credential_chain"
-	if region := d.Storage["region"]; region != "" {
-		secret += ", REGION " + quoted(region)
-	}
-	if endpoint := d.Storage["endpoint"]; endpoint != "" {
-		scheme, host, ok := strings.Cut(endpoint, "://")
-		if !ok {
-			scheme, host = "https", endpoint
-		}
-		secret += ", ENDPOINT " + quoted(strings.TrimRight(host, "/"))
-		if scheme == "http" {
-			secret += ", USE_SSL false"
-		}
-	}
-	if d.Storage["use_path_style"] == "true" || d.Storage["endpoint"] != "" && d.Storage["use_path_style"] != "false" {
-		secret += ", URL_STYLE 'path'"
-	}
-	return "INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws; " + secret + "); " + read
-}
-
-// quoted returns a text as SQL writes it.
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

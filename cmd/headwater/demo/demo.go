@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/client"
+	"headwater/cmd/headwater/client/address"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -143,7 +144,7 @@ func freeAddress(wanted string) string {
 // postgresConfig returns the connection_config of a PostgreSQL URL. Errors never
 // hold the URL: it has a password.
 func postgresConfig(text string) (map[string]any, error) {
-	kind, config, leftOut, err := client.Address(text)
+	kind, config, leftOut, err := address.Parse(text)
 	switch {
 	case err != nil || kind != "postgresql" || config["host"] == nil:
 		return nil, errors.New("want postgres://user:password@host:port/database")

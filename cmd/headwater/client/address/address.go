@@ -1,4 +1,8 @@
-package client
+// Package address splits the addresses of sources, as people and other programs
+// write them, into the settings of a connection_config: URLs of databases and
+// APIs, JDBC URLs, the data source names of libpq and of Go's MySQL driver, and
+// paths of files.
+package address
 
 import (
 	"errors"
@@ -12,13 +16,13 @@ import (
 	"strings"
 )
 
-// kinds are the schemes of addresses that databases are known by.
+// kinds maps the scheme of an address to a type of source.
 var kinds = map[string]string{
 	"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql", "http": "api", "https": "api",
 	"sqlite": "sqlite", "sqlite3": "sqlite", "file": "",
 }
 
-// endings are those of files that need no more than their path.
+// endings maps the ending of a path to a type of source.
 var endings = map[string]string{
 	".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite", ".db3": "sqlite",
 	".csv": "file", ".tsv": "file", ".json": "file", ".ndjson": "file", ".jsonl": "file", ".parquet": "file",
@@ -26,10 +30,11 @@ var endings = map[string]string{
 
 var errNoAddress = errors.New("want an address such as postgres://user@host:5432/database, mysql://user@host/database, user@tcp(host:3306)/database, jdbc:postgresql://host/database, https://host/path, sqlite:shop.db or a file's path")
 
-// Address takes the address of a source apart into its type and settings. What
-// of it says nothing that a reader needs is returned as left out. Errors never
-// hold the address: it may have a password.
-func Address(text string) (kind string, config map[string]any, leftOut []string, err error) {
+// Parse splits the address of a source into its type and its settings. leftOut are
+// the names of parameters that no reader needs and that Parse ignored. Errors never
+// quote the address, which may hold a password. A certificate that the address
+// names is read from its file.
+func Parse(text string) (kind string, config map[string]any, leftOut []string, err error) {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "jdbc:")
 	config = map[string]any{}
 	scheme, rest, hasScheme := strings.Cut(text, "://")
@@ -83,7 +88,8 @@ func fileAddress(text string, config map[string]any) (string, error) {
 	return kind, nil
 }
 
-// webAddress parts what belongs into settings of its own from an address.
+// webAddress reads a URL of an API. Credentials and query become settings of their
+// own.
 func webAddress(text string, config map[string]any) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
@@ -108,7 +114,7 @@ func webAddress(text string, config map[string]any) error {
 }
 
 // serverAddress reads user:password@host:port/database?settings. A password may
-// hold any sign, also those that a URL would have escaped.
+// contain any character, even those that a URL would have to escape.
 func serverAddress(kind, rest string, config map[string]any) (leftOut []string, err error) {
 	main, query, _ := strings.Cut(rest, "?")
 	if at := strings.LastIndex(rest, "@"); at >= 0 && !strings.Contains(main, "@") && !strings.Contains(main, "/") {
@@ -165,20 +171,20 @@ func hostAndPort(text string, config map[string]any) error {
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil || n < 1 || n > 65535 {
-		return errors.New("the port of the address is no number from 1 to 65535")
+		return errors.New("the port of the address is not a number from 1 to 65535")
 	}
 	config["port"] = n
 	return nil
 }
 
-// sslmodes are what other programs call the ways to encrypt.
+// sslmodes maps the names that other programs have for TLS modes to ours.
 var sslmodes = map[string]string{
 	"disable": "disable", "prefer": "prefer", "allow": "prefer", "require": "require", "verify-ca": "verify-ca", "verify-full": "verify-full",
 	"disabled": "disable", "preferred": "prefer", "required": "require", "verify_ca": "verify-ca", "verify_identity": "verify-full",
 	"true": "require", "false": "disable", "skip-verify": "require", "trust": "require", "1": "require", "0": "disable",
 }
 
-// options reads what follows the question mark of an address.
+// options reads the parameters after the question mark of an address.
 func options(kind string, values url.Values, config map[string]any) (leftOut []string, err error) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		value := values.Get(key)
@@ -186,7 +192,7 @@ func options(kind string, values url.Values, config map[string]any) (leftOut []s
 		case "sslmode", "ssl-mode", "tls", "usessl", "ssl":
 			mode, known := sslmodes[strings.ToLower(value)]
 			if key == "tls" && value == "true" {
-				mode = "verify-full" // what Go's driver means by it
+				mode = "verify-full" // the meaning in Go's driver
 			}
 			if !known {
 				return nil, fmt.Errorf("%s of the address is none of disable, prefer, require, verify-ca, verify-full", key)
@@ -210,9 +216,9 @@ func options(kind string, values url.Values, config map[string]any) (leftOut []s
 			config["database"] = value
 		case "schema", "schemas", "currentschema", "search_path":
 			if kind != "postgresql" {
-				return nil, fmt.Errorf("%s of the address is no setting of %s", key, kind)
+				return nil, fmt.Errorf("%s of the address is not a setting of %s", key, kind)
 			}
-			config["schemas"] = commas(value)
+			config["schemas"] = List(value)
 		default:
 			leftOut = append(leftOut, key)
 		}
@@ -267,7 +273,7 @@ func cutLast(text, sep string) (before, after string, found bool) {
 	return text[:at], text[at+len(sep):], true
 }
 
-// keywordAddress reads host=... dbname=..., as libpq writes it.
+// keywordAddress reads host=... dbname=..., the connection string of libpq.
 func keywordAddress(text string, config map[string]any) ([]string, error) {
 	values := url.Values{}
 	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
@@ -296,8 +302,8 @@ func keywordAddress(text string, config map[string]any) ([]string, error) {
 	return options("postgresql", values, config)
 }
 
-// commas parts a plain list.
-func commas(text string) []string {
+// List splits a list at commas. It drops surrounding spaces and empty items.
+func List(text string) []string {
 	var all []string
 	for _, part := range strings.Split(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {

@@ -1,4 +1,4 @@
-package client
+package address
 
 import (
 	"encoding/json"
@@ -25,7 +25,7 @@ func TestAddresses(t *testing.T) {
 		"orders.csv.gz":                                               `file {"path":"orders.csv.gz"}`,
 		"https://ada:x@api.example.com/v1?key=k":                      `api {"base_url":"https://api.example.com/v1","params":{"key":"k"},"password":"x","username":"ada"}`,
 	} {
-		kind, config, leftOut, err := Address(text)
+		kind, config, leftOut, err := Parse(text)
 		body, _ := json.Marshal(config)
 		got := kind + " " + string(body)
 		if leftOut != nil {
@@ -36,7 +36,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "nothing", "mongodb://u:hunter2@h/d", "postgres://u:hunter2@h:port/d", "postgres://u:hunter2@a,b/d", "postgres:///d", "postgres://u:hunter2@h/d?sslmode=never", "mysql://u:hunter2@h/d?schema=x", "u:hunter2@tcp(h"} {
-		if _, _, _, err := Address(text); err == nil || strings.Contains(err.Error(), "hunter2") {
+		if _, _, _, err := Parse(text); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

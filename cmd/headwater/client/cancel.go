@@ -1,0 +1,53 @@
+package client
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"headwater/cmd/headwater/terminal"
+)
+
+// CancelCmd stops an operation, or one sync of one.
+type CancelCmd struct {
+	ClientFlags `embed:""`
+	ID          string `arg:"" name:"id" help:"Id of an operation (op_...) or of a sync (syn_...), of which the others of its operation go on."`
+}
+
+// Run cancels and prints how it ended. What had ended before is printed as it is.
+func (c *CancelCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(c.ID, "syn_") {
+		return c.sync(ctx, s, api)
+	}
+	op, err := api.cancel(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, op)
+	}
+	return printOperation(s, op)
+}
+
+func (c *CancelCmd) sync(ctx context.Context, s terminal.Streams, api *Client) error {
+	if _, err := api.post(ctx, api.Path("syncs", c.ID, "cancel"), map[string]any{}, ""); err != nil {
+		return err
+	}
+	sync, err := api.syncOf(ctx, c.ID)
+	for err == nil && sync.Status == "running" { // it was answered 202
+		if err = sleep(ctx, api.poll); err == nil {
+			sync, err = api.syncOf(ctx, c.ID)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, sync)
+	}
+	return syncGrid([]SyncDoc{sync}, time.Now()).Print(s.Out, "")
+}

@@ -1,0 +1,94 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"headwater/cmd/headwater/terminal"
+)
+
+// SyncsCmd lists syncs, or shows one with its tables.
+type SyncsCmd struct {
+	ClientFlags `embed:""`
+	ID          string `arg:"" name:"id" optional:"" help:"Show this sync with its tables."`
+	Source      string `help:"Only syncs of this source, by name or id."`
+	Status      string `help:"Only syncs with this status: running, completed, partial, failed or cancelled."`
+	Limit       int    `default:"20" help:"At most so many, the newest first."`
+}
+
+// Run prints the syncs. None is no error.
+func (c *SyncsCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	if c.ID != "" {
+		return c.one(ctx, s, api)
+	}
+	query := url.Values{"scope": {c.Scope}, "limit": {fmt.Sprint(c.Limit)}}
+	if c.Source != "" {
+		ids, err := api.sourceIDs(ctx, c.Scope, []string{c.Source})
+		if err != nil {
+			return err
+		}
+		query.Set("source_id", ids[0])
+	}
+	if c.Status != "" {
+		query.Set("status", c.Status)
+	}
+	a, err := api.get(ctx, api.Path("syncs"), query)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var syncs []SyncDoc
+	if err := a.into(&syncs); err != nil {
+		return err
+	}
+	return syncGrid(syncs, time.Now()).Print(s.Out, "no syncs yet")
+}
+
+func (c *SyncsCmd) one(ctx context.Context, s terminal.Streams, api *Client) error {
+	a, err := api.get(ctx, api.Path("syncs", c.ID), nil)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return terminal.PrintJSON(s, a.Data)
+	}
+	var sync SyncDoc
+	if err := a.into(&sync); err != nil {
+		return err
+	}
+	if err := syncGrid([]SyncDoc{sync}, time.Now()).Print(s.Out, ""); err != nil {
+		return err
+	}
+	if sync.Error != nil {
+		fmt.Fprintf(s.Out, "%s: %s\n", terminal.Plain(sync.Error.Reason), said(sync.Error.Message))
+	}
+	fmt.Fprintln(s.Out)
+	g := terminal.NewGrid("TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#FILES", "#TIME", "LANDED AT")
+	for _, t := range sync.Tables {
+		where := t.Location
+		if t.Message != "" {
+			where = said(t.Message)
+		}
+		g.Add(FullName(t.Namespace, t.Name), t.Status, t.Mode, terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Count(int64(t.Files)), terminal.Took(t.DurationMS), where)
+	}
+	return g.Print(s.Out, "no tables yet")
+}
+
+func syncGrid(syncs []SyncDoc, now time.Time) *terminal.Grid {
+	g := terminal.NewGrid("SYNC", "SOURCE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "STARTED")
+	for _, sync := range syncs {
+		g.Add(sync.SyncID, sync.SourceName, sync.Status, sync.Mode, terminal.Count(sync.Records), terminal.Size(sync.Bytes),
+			terminal.Took(sync.DurationMS), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
+	}
+	return g
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"errors"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// TestCmd tries a connection and saves nothing.
+type TestCmd struct {
+	ClientFlags `embed:""`
+	SourceFlags `embed:""`
+}
+
+// Run prints the steps of the test. A connection that does not work is an error
+// that says why.
+func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	kind, config, err := c.source(ctx, s, api)
+	if err != nil {
+		return err
+	}
+	doc, raw, failed := api.Test(ctx, s, kind, config)
+	if failed != nil && raw == nil {
+		return failed
+	}
+	if c.JSON {
+		return errors.Join(terminal.PrintJSON(s, raw), failed)
+	}
+	g := terminal.NewGrid("STEP", "RESULT", "#TIME", "MESSAGE")
+	for _, step := range doc.Steps {
+		g.Add(step.Name, step.Status, terminal.Took(step.DurationMS), said(step.Message))
+	}
+	if err := g.Print(s.Out, "no steps were reported"); err != nil {
+		return err
+	}
+	return failed
+}
+
+// Test tries a connection. It returns the steps also with the error of one that
+// failed; raw is nil when there was no outcome.
+func (c *Client) Test(ctx context.Context, s terminal.Streams, kind string, config map[string]any) (doc TestDoc, raw any, err error) {
+	body := map[string]any{"source_config": map[string]any{"type": kind, "connection_config": config}}
+	a, err := c.post(ctx, c.Path("test-connection"), body, "")
+	if err != nil {
+		return doc, nil, err
+	}
+	op, waited, err := c.settled(ctx, s, a)
+	if err != nil {
+		return doc, nil, err
+	}
+	if waited {
+		if len(op.Targets) != 1 {
+			return doc, op, operationError(op)
+		}
+		a = apiAnswer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
+		if op.Targets[0].Status != "completed" {
+			a.Status = "error"
+		}
+	}
+	if len(a.Data) > 0 && string(a.Data) != "null" {
+		if err := a.into(&doc); err != nil {
+			return doc, nil, err
+		}
+	}
+	if a.Status != "success" {
+		return doc, a.Data, exit.With(exit.Failed, errors.New(said(a.Message)))
+	}
+	return doc, a.Data, nil
+}

@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus"
 	"headwater/projections"
+	"headwater/projections/proof"
 )
 
 const (
@@ -23,21 +24,21 @@ const (
 // restore fills an empty projection from a snapshot, where there is a fitting
 // one.
 func restore(ctx context.Context, view *projections.Store, wire *bus.Bus) error {
-	return view.RestoreSnapshot(ctx, eventLog{wire}, snapshots{wire.Snapshots()})
+	return proof.Restore(ctx, view, eventLog{wire}, snapshots{wire.Snapshots()})
 }
 
 // tend audits the projection and makes snapshots of it, as configured, until
 // the node is closed.
 func (n *node) tend(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
-	n.audits = projections.NewAuditor(view, projections.AuditPolicy{
+	n.audits = proof.NewAuditor(view, proof.AuditPolicy{
 		First: min(auditFirst, cfg.AuditEvery), Every: cfg.AuditEvery, Share: auditShare,
 	})
 	if cfg.AuditEvery > 0 {
 		n.background(life, func(ctx context.Context) { n.audits.Run(ctx, eventLog{wire}) })
 	}
 	if cfg.SnapshotEvents > 0 {
-		policy := projections.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
-		n.background(life, func(ctx context.Context) { view.KeepSnapshots(ctx, snapshots{wire.Snapshots()}, policy) })
+		policy := proof.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
+		n.background(life, func(ctx context.Context) { proof.KeepSnapshots(ctx, view, snapshots{wire.Snapshots()}, policy) })
 	}
 }
 
@@ -68,21 +69,21 @@ const (
 	aboutLog      = "log"
 )
 
-func (s snapshots) List(ctx context.Context) ([]projections.SnapshotInfo, error) {
+func (s snapshots) List(ctx context.Context) ([]proof.SnapshotInfo, error) {
 	found, err := s.Snapshots.List(ctx)
-	var all []projections.SnapshotInfo
+	var all []proof.SnapshotInfo
 	for _, f := range found {
 		// What cannot be read makes a snapshot that nobody can use.
 		sequence, _ := strconv.ParseUint(f.About[aboutSequence], 10, 64)
 		layout, _ := strconv.Atoi(f.About[aboutLayout])
-		all = append(all, projections.SnapshotInfo{
+		all = append(all, proof.SnapshotInfo{
 			Name: f.Name, Sequence: sequence, Hash: f.About[aboutHash], Layout: layout, Log: f.About[aboutLog], Size: f.Size, Made: f.Made,
 		})
 	}
 	return all, err
 }
 
-func (s snapshots) Put(ctx context.Context, info projections.SnapshotInfo, body io.Reader) error {
+func (s snapshots) Put(ctx context.Context, info proof.SnapshotInfo, body io.Reader) error {
 	return s.Snapshots.Put(ctx, map[string]string{
 		aboutSequence: strconv.FormatUint(info.Sequence, 10), aboutHash: info.Hash,
 		aboutLayout: strconv.Itoa(info.Layout), aboutLog: info.Log,

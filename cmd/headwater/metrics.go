@@ -16,6 +16,7 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/projections"
+	"headwater/projections/proof"
 )
 
 // described returns what the projection knows of a source, for lines and labels.
@@ -74,7 +75,7 @@ func tellHealth(w http.ResponseWriter, status int, message string) {
 // parts are what of a node tells something when it is asked.
 type parts struct {
 	view   *projections.Store
-	audits *projections.Auditor
+	audits *proof.Auditor
 	wire   *bus.Bus
 	lake   *landing.Lake
 	pool   *extract.Pool // nil without the worker role

@@ -22,6 +22,7 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/syncoptions"
 	"headwater/projections"
+	"headwater/projections/proof"
 )
 
 // How long Close waits for what runs: SIGTERM is answered within 30 s. Requests
@@ -40,7 +41,7 @@ type node struct {
 	// Metrics is the URL of the metrics and of the node's health, "" for none.
 	Metrics string
 
-	audits  *projections.Auditor
+	audits  *proof.Auditor
 	issue   func(auth.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
 	failed  chan error                                       // the first part that ended by itself
 	closers []func(context.Context) error                    // run in reverse

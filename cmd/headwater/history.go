@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// auditFirst leaves a node that just started to its clients.
+	// auditFirst is the delay before the first audit, so that clients of a
+	// starting node come first.
 	auditFirst = time.Minute
-	// auditShare is how much of a processor an audit takes.
+	// auditShare is the share of a processor that an audit may use.
 	auditShare    = 0.1
 	snapshotsKept = 2
 	snapshotLook  = time.Minute
 )
 
-// restore fills an empty projection from a snapshot, where there is a fitting
-// one.
+// restore fills an empty read model from a snapshot, if there is a suitable one.
 func restore(ctx context.Context, view *projections.Store, wire *bus.Bus) error {
 	return proof.Restore(ctx, view, eventLog{wire}, snapshots{wire.Snapshots()})
 }
 
-// tend audits the projection and makes snapshots of it, as configured, until
+// maintain audits the read model and makes snapshots of it, as configured, until
 // the node is closed.
-func (n *node) tend(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
+func (n *node) maintain(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
 	n.audits = proof.NewAuditor(view, proof.AuditPolicy{
 		First: min(auditFirst, cfg.AuditEvery), Every: cfg.AuditEvery, Share: auditShare,
 	})
@@ -58,10 +58,11 @@ func (n *node) background(life context.Context, f func(context.Context)) {
 	})
 }
 
-// snapshots are the bus's snapshots as the projection uses them.
+// snapshots are the bus's snapshots as the read model uses them. It implements
+// projections.Snapshots.
 type snapshots struct{ *bus.Snapshots }
 
-// What a snapshot says of itself.
+// Attributes stored with a snapshot.
 const (
 	aboutSequence = "sequence"
 	aboutHash     = "hash"
@@ -73,7 +74,8 @@ func (s snapshots) List(ctx context.Context) ([]proof.SnapshotInfo, error) {
 	found, err := s.Snapshots.List(ctx)
 	var all []proof.SnapshotInfo
 	for _, f := range found {
-		// What cannot be read makes a snapshot that nobody can use.
+		// An unreadable sequence makes the snapshot unusable, which is what it
+		// should be.
 		sequence, _ := strconv.ParseUint(f.About[aboutSequence], 10, 64)
 		layout, _ := strconv.Atoi(f.About[aboutLayout])
 		all = append(all, proof.SnapshotInfo{
@@ -90,7 +92,8 @@ func (s snapshots) Put(ctx context.Context, info proof.SnapshotInfo, body io.Rea
 	}, body)
 }
 
-// audited returns why an audit forbids to serve: nil before the first one.
+// audited returns the reason from an audit why the node must not serve, or nil;
+// nil before the first audit.
 func (n *node) audited() error {
 	if err := n.audits.Err(); err != nil {
 		return fmt.Errorf("audit: %w", err)

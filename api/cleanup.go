@@ -99,7 +99,7 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answe
 	var deleted []string
 	var failed []failedSource
 	var purged []purgedSource
-	var kept []string
+	var kept, notes []string
 	gone := 0            // already removed by another request, which counts as success
 	var until *time.Time // until when all of them can be restored
 	for i, t := range j.targets {
@@ -111,6 +111,7 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answe
 				kept = append(kept, t.Name+": "+d.Message)
 			}
 		}
+		notes = append(notes, notesOf(t.Name, g)...)
 		switch {
 		case g != nil && g.Status == projections.StatusCompleted:
 			deleted = append(deleted, t.SourceID)
@@ -126,6 +127,9 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answe
 	data := cleaned(deleted, op.ID)
 	if purged != nil {
 		data["purged_sources"] = purged
+	}
+	if notes != nil {
+		data["notes"] = notes
 	}
 	if len(deleted)+gone == 0 {
 		what := "No data source was removed"
@@ -147,8 +151,19 @@ func composeCleanup(ids *[]string, j *job, op projections.Operation) (*web.Answe
 		data["restorable_until"] = until
 		message += "; restore brings back what was removed until " + until.Format(time.RFC3339)
 	}
-	if len(kept) > 0 {
+	if kept = append(kept, notes...); len(kept) > 0 {
 		message += "; " + strings.Join(kept, "; ")
 	}
 	return web.Success(http.StatusOK, message, data)
+}
+
+// notesOf returns what a target's outcome says beside it, with the source's name.
+func notesOf(name string, g *projections.Target) (notes []string) {
+	if g == nil || g.Result == nil {
+		return nil
+	}
+	for _, note := range g.Result.Notes {
+		notes = append(notes, name+": "+note)
+	}
+	return notes
 }

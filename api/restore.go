@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"headwater/api/contract"
@@ -151,8 +152,10 @@ func restored(ids, unchanged []string, operation any) map[string]any {
 func composeRestore(ids *[]string, j *job, op projections.Operation) (*web.Answer, error) {
 	var back, unchanged []string
 	var failed []failedSource
+	var notes []string
 	for i, t := range j.targets {
 		g := reported(op, i)
+		notes = append(notes, notesOf(t.Name, g)...)
 		switch {
 		case g == nil || g.Status != projections.StatusCompleted:
 			failed = append(failed, failedTarget(t, g))
@@ -172,6 +175,10 @@ func composeRestore(ids *[]string, j *job, op projections.Operation) (*web.Answe
 	message := "Restored " + web.Of(len(back), len(j.targets)-len(unchanged), "data source")
 	if unchanged != nil {
 		message += "; there already: " + web.Count(len(unchanged), "data source")
+	}
+	if notes != nil {
+		data["notes"] = notes
+		message += "; " + strings.Join(notes, "; ")
 	}
 	return web.Success(http.StatusOK, message, data)
 }

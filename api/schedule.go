@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
 	"headwater/api/contract"
@@ -15,6 +16,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/schedule"
+	"headwater/handlers/syncoptions"
 	"headwater/projections"
 	"headwater/projections/layout"
 )
@@ -48,12 +50,14 @@ func (h *Handler) planSchedule(r *request, _ idempotency.Seed, prior []idempoten
 	if err != nil {
 		return nil, err
 	}
-	if body.Continuous != nil && *body.Continuous {
-		return nil, badSchedule(event.ReasonUnsupported, "continuous", `needs change data capture, which this version does not have; give every, such as "1m"`)
-	}
 	given := event.Schedule{
 		Cron: body.Cron, TimeZone: body.TimeZone, Every: body.Every, After: body.After, Jitter: body.Jitter,
-		Missed: body.Missed, Overlap: body.Overlap, Paused: body.Paused,
+		Missed: body.Missed, Overlap: body.Overlap, Paused: body.Paused, Continuous: body.Continuous != nil && *body.Continuous,
+	}
+	if given.Continuous {
+		if body.Options, err = h.continuous(source, body.Options); err != nil {
+			return nil, err
+		}
 	}
 	if given.Options, err = h.scheduledOptions(source, body.Options); err != nil {
 		return nil, err
@@ -67,6 +71,23 @@ func (h *Handler) planSchedule(r *request, _ idempotency.Seed, prior []idempoten
 		return nil, err
 	}
 	return h.reschedule(source, prior, &checked.Schedule, "The schedule was not changed"), nil
+}
+
+// continuous returns the options of a sync that goes on: its mode is cdc.
+func (h *Handler) continuous(source projections.Source, asked *syncOptions) (*syncOptions, error) {
+	if !h.captures(source.Connector) {
+		p := syncoptions.NoLog(source.Connector, h.capturing())
+		return nil, badSchedule(p.Reason, "continuous", "needs change data capture: "+strings.TrimPrefix(p.Message, "is cdc, and ")+`; give every, such as "1m"`)
+	}
+	var o syncOptions
+	if asked != nil {
+		o = *asked
+	}
+	if o.Incremental != nil || o.Mode != "" && o.Mode != command.Capture {
+		return nil, badSchedule(event.ReasonInvalidConfig, "sync_options.mode", "must be cdc with continuous: only changes from a log come by themselves")
+	}
+	o.Mode = command.Capture
+	return &o, nil
 }
 
 // planUnschedule plans to remove a source's schedule.

@@ -66,7 +66,7 @@ func TestSchedule(t *testing.T) {
 		{object{"every": "1h", "cron": "@daily"}, 422, "every", "cannot be given together with cron"},
 		{object{"continuous": true}, 422, "continuous", "needs change data capture"},
 		{object{"every": "1h", "sync_options": object{"always": true}}, 422, "sync_options.always", "is of one sync"},
-		{object{"every": "1h", "sync_options": object{"mode": "cdc"}}, 400, "sync_options.mode", ""},
+		{object{"every": "1h", "sync_options": object{"mode": "upsert"}}, 400, "sync_options.mode", ""},
 		{object{"every": "1h", "missed": "later"}, 400, "missed", ""},
 		{object{"evry": "1h"}, 400, "evry", ""},
 	} {

@@ -75,6 +75,11 @@ type syncOptions struct {
 	OnColumns    string                     `json:"on_columns_changed"`
 	IdleTimeout  command.Duration           `json:"idle_timeout"`
 	Always       bool                       `json:"always"`
+	MaxDelay     command.Duration           `json:"max_delay"`
+	Changes      string                     `json:"changes"`
+	SoftDelete   bool                       `json:"soft_delete"`
+	LagWarn      int64                      `json:"lag_warn_bytes"`
+	LagLimit     int64                      `json:"lag_limit_bytes"`
 }
 
 const (
@@ -108,6 +113,7 @@ func (o *syncOptions) command() (command.SyncOptions, error) {
 		Lookback: o.Lookback, Parallelism: o.Parallelism, Reset: o.Reset, StartFrom: textsOf(o.StartFrom), Deleted: o.Deleted,
 		Timeout: o.Timeout, TableLimit: o.TableTimeout, AllowEmpty: o.AllowEmpty,
 		Exclude: o.Exclude, KeyColumns: o.Keys, OnReplaced: o.OnReplaced, Maintenance: o.Maintenance, OnColumnsChanged: o.OnColumns, IdleTimeout: o.IdleTimeout, Always: o.Always,
+		MaxDelay: o.MaxDelay, Changes: o.Changes, SoftDelete: o.SoftDelete, LagWarn: o.LagWarn, LagLimit: o.LagLimit,
 	}, nil
 }
 
@@ -240,6 +246,9 @@ func keepNamed[V any](to *map[string]V, from map[string]V, name string) {
 // plainSync reports whether the options name nothing that a source could lack.
 // The schema, which may be large, need not be read then.
 func plainSync(o command.SyncOptions) bool {
+	if o.Mode == command.Capture {
+		return false
+	}
 	o.Mode, o.BatchSize, o.AllowEmpty = "", 0, false // the contract has validated these
 	o.OnReplaced, o.OnColumnsChanged, o.Maintenance, o.Always = "", "", "", false
 	return reflect.DeepEqual(o, command.SyncOptions{})
@@ -285,8 +294,24 @@ func (h *Handler) fitOne(s projections.Source, asked command.SyncOptions) (fitti
 		}
 		return landed.CursorName, landed.Cursor
 	})
+	if mode := asked.Over(kept).Mode; mode == command.Capture && !h.captures(s.Connector) {
+		problems = append(problems, syncoptions.NoLog(s.Connector, h.capturing()))
+	}
 	return fitting, known, problems, failed
 }
+
+// capturing returns the connectors whose sources have a log of changes.
+func (h *Handler) capturing() (names []string) {
+	for _, d := range h.Connectors.Describe() {
+		if d.Changes {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// captures reports whether a connector's sources have a log of changes.
+func (h *Handler) captures(connector string) bool { return slices.Contains(h.capturing(), connector) }
 
 // unfit returns the failure for options that cannot be satisfied.
 func unfit(wrong []web.Detail) *web.Failure {

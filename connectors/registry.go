@@ -87,6 +87,7 @@ type Description struct {
 	Aliases []string `json:"aliases"`
 	Class   string   `json:"class"`
 	Title   string   `json:"title"`
+	Changes bool     `json:"changes"` // mode cdc can be had
 	// Schema is the JSON Schema (2020-12) of connection_config. Secret fields
 	// have "x-secret": true and "writeOnly": true.
 	Schema json.RawMessage `json:"schema"`
@@ -97,7 +98,7 @@ func (r *Registry) Describe() []Description {
 	all := make([]Description, len(r.drivers))
 	for i, e := range r.drivers {
 		all[i] = Description{
-			Name: e.spec.Name, Aliases: append([]string{}, e.spec.Aliases...), Class: e.spec.Class, Title: e.spec.Title,
+			Name: e.spec.Name, Aliases: append([]string{}, e.spec.Aliases...), Class: e.spec.Class, Title: e.spec.Title, Changes: e.spec.Changes,
 		}
 		if e.settings != nil {
 			all[i].Schema = bytes.Clone(e.settings.document)

@@ -89,6 +89,9 @@ func (p projected) Source(a event.Address) (Source, error) {
 		}
 	}
 	source.ScheduleVersion = s.ScheduleVersion
+	if s.Changes != nil {
+		source.Changes = Changes(*s.Changes)
+	}
 	if k := s.Schedule; k != nil {
 		source.Schedule = &Scheduled{Schedule: k.Schedule, Version: k.Version, Sentence: k.Sentence, Anchor: timeOf(k.Anchor), Next: timeOf(k.NextRun), AfterSync: k.AfterSync, Since: timeOf(k.Since)}
 		if r := k.LastRun; r != nil {
@@ -132,7 +135,7 @@ func (p projected) Landed(a event.Address) ([]LandedTable, error) {
 	}
 	all := make([]LandedTable, len(found))
 	for i, t := range found {
-		all[i] = LandedTable{Namespace: t.Namespace, Name: t.Name, Cursor: t.CursorName}
+		all[i] = LandedTable{Namespace: t.Namespace, Name: t.Name, Cursor: t.CursorName, Mode: t.Mode, SetAside: t.SetAside}
 	}
 	return all, err
 }

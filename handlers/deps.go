@@ -78,6 +78,14 @@ type Source struct {
 	Running         *Running // the sync that was started and has not ended
 	Schedule        *Scheduled
 	ScheduleVersion int // it counts on where there is none
+	// Changes is where it stands in its log; without a Position there is none.
+	Changes Changes
+}
+
+// Changes is where a source stands in its log of changes.
+type Changes struct {
+	event.Changes
+	Lagging bool // beyond sync_options.lag_warn_bytes, as was told
 }
 
 // Schema is one version of a source's schema.
@@ -91,6 +99,8 @@ type Schema struct {
 type LandedTable struct {
 	Namespace, Name string
 	Cursor          string // the column that the last sync with one went by
+	Mode            string // of the sync that committed last
+	SetAside        bool   // the source's log has gone on without it
 }
 
 // Removal is how a source was removed.
@@ -190,6 +200,11 @@ type Writer interface {
 	Notes() []string
 	Tell(notes []string, asOf time.Time)
 	// Staged, Keep, Start, Stage, Hold and StagedMax are about the ranges of a whole read.
+	// Position, Change and At are of Target.Mode landing.Changes: where the changes of
+	// a source's log go on, changes to commit, and where the table is with them.
+	Position() string
+	Change(position string, c ...parts.Changes) error
+	At(position string, committed time.Time)
 	Staged() []driver.Range
 	Keep(ctx context.Context, kept []driver.Range) error
 	Start(at *driver.Cursor)

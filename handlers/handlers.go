@@ -94,8 +94,11 @@ func (h *Handlers) Register(router *message.Router, jobs func(command string, co
 // PerWorkspace returns how many commands of a name may run at once for one
 // workspace on this node, 0 for as many as there are: those take turns.
 func (h *Handlers) PerWorkspace(name string) int {
-	if name == new(command.SyncSource).CommandName() {
+	switch name {
+	case new(command.SyncSource).CommandName():
 		return h.options.SyncsPerWorkspace
+	case new(command.FollowSource).CommandName():
+		return h.options.FollowsPerWorkspace
 	}
 	return 0
 }

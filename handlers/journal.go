@@ -155,6 +155,20 @@ func (g *journal) progressLocked(ctx context.Context, t *tableRun) error {
 	})
 }
 
+// tell writes what became of a table that the sync does not run.
+func (g *journal) tell(ctx context.Context, result event.TableResult) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.written++
+	return g.writeLocked(ctx, move{
+		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(g.written),
+		data: &event.SyncProgressed{
+			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: result,
+			Records: g.attempt.totals.records.Load(), Bytes: g.attempt.totals.bytes.Load(),
+		},
+	})
+}
+
 // watch ends the attempt's work as soon as this node's projection shows that
 // the sync is not this attempt's any more. The returned function waits until it
 // has stopped watching, which it does when work ends.

@@ -209,6 +209,10 @@ func (t *tableRun) target(a *attempt) landing.Target {
 	if target.Reset {
 		target.From = nil
 	}
+	if f := t.follow; f != nil {
+		target.CursorColumn, target.Key, target.Position, target.Log, target.Soft = "", slices.Clone(t.options.Key), f.from, f.log, f.soft
+		return target
+	}
 	if target.Mode != landing.Incremental {
 		return target
 	}

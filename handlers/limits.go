@@ -65,7 +65,7 @@ func (i *idler) Reset() {
 // own limit. The time of earlier attempts counts.
 func (a *attempt) limited(work context.Context) (context.Context, context.CancelFunc) {
 	limit, err := a.options.Timeout.Value()
-	if err != nil || limit == 0 { // the plan tells of one that cannot be read
+	if err != nil || limit == 0 || a.follows > 0 { // the plan tells of one that cannot be read
 		return context.WithCancel(work)
 	}
 	return context.WithDeadlineCause(work, a.begun.Add(limit), passed(outcome.ErrDeadline, "the sync took longer than sync_options.timeout, %s", a.options.Timeout))

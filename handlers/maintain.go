@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,7 +169,14 @@ func maintainGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
 
 // tidy asks for the maintenance of tables that a sync left in need of it. That is
 // sent once for a sync; if it cannot be, the next sync asks again.
-func (a *attempt) tidy(ctx context.Context) {
+func (a *attempt) tidy(ctx context.Context) { a.askUpkeep(ctx, a.id) }
+
+// tend is tidy for a sync that goes on: it asks again and again.
+func (f *follower) tend(ctx context.Context) {
+	f.askUpkeep(ctx, f.id+"."+strconv.FormatInt(time.Now().Unix(), 10))
+}
+
+func (a *attempt) askUpkeep(ctx context.Context, occasion string) {
 	if a.options.Maintenance == command.MaintenanceOff || a.h.commands == nil {
 		return
 	}
@@ -181,10 +189,10 @@ func (a *attempt) tidy(ctx context.Context) {
 	if len(names) == 0 {
 		return
 	}
-	sum := sha256.Sum256([]byte(a.id + ".MaintainSource"))
+	sum := sha256.Sum256([]byte(occasion + ".MaintainSource"))
 	operation := event.Operation{ID: "op_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])), Kind: event.KindMaintain, Targets: 1}
 	err := a.h.commands.Send(ctx, &command.Command{
-		ID: eventID(a.id, "MaintainSource", ""), Time: time.Now().UTC(), TraceParent: a.j.trace,
+		ID: eventID(occasion, "MaintainSource", ""), Time: time.Now().UTC(), TraceParent: a.j.trace,
 		Data: &command.MaintainSource{Meta: command.Meta{Meta: event.At(a.j.address, operation)}, Tables: names},
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ type Options struct {
 	Concurrency map[string]int
 	// SyncsPerWorkspace is how many of them may be one workspace's syncs: 2.
 	SyncsPerWorkspace int
+	// FollowsPerWorkspace is how many may be one workspace's syncs that go on: 16.
+	FollowsPerWorkspace int
 
 	InspectLimit time.Duration // to open, check and discover a source: 2 min
 	Grace        time.Duration // to tell the outcome after a deadline: 30 s
@@ -29,6 +31,9 @@ type Options struct {
 	StaleAfter       time.Duration // without any event, a sync is taken for lost: 15 min
 	CommitBytes      int64         // read since the last commit of an incremental sync: 64 MiB
 	CommitEvery      time.Duration // since the last commit of an incremental sync: 30 s
+	PositionEvery    time.Duration // between checkpoints of a log of changes while changes come: 10 s
+	AsideEvery       time.Duration // after which a table that was set aside is tried again by a sync that goes on: 10 min
+	ReleaseLimit     time.Duration // for a removed source's server to let its log go before that is left to later: 10 s
 	Lease            time.Duration // how long a worker that was overtaken leaves the command alone: 2 min
 
 	// Keep is how long what is removed can be restored: 0, which is not at all.
@@ -56,6 +61,7 @@ func (o Options) WithDefaults() Options {
 	maps.Copy(concurrency, o.Concurrency)
 	o.Concurrency = concurrency
 	o.SyncsPerWorkspace = cmp.Or(o.SyncsPerWorkspace, 2)
+	o.FollowsPerWorkspace = cmp.Or(o.FollowsPerWorkspace, 16)
 	o.InspectLimit = cmp.Or(o.InspectLimit, 2*time.Minute)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.MaxTables = cmp.Or(o.MaxTables, 50_000)
@@ -70,6 +76,9 @@ func (o Options) WithDefaults() Options {
 	o.StaleAfter = cmp.Or(o.StaleAfter, 15*time.Minute)
 	o.CommitBytes = cmp.Or(o.CommitBytes, 64<<20)
 	o.CommitEvery = cmp.Or(o.CommitEvery, 30*time.Second)
+	o.PositionEvery = cmp.Or(o.PositionEvery, 10*time.Second)
+	o.AsideEvery = cmp.Or(o.AsideEvery, 10*time.Minute)
+	o.ReleaseLimit = cmp.Or(o.ReleaseLimit, 10*time.Second)
 	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
 	if o.Clock == nil {
 		o.Clock = systemClock{}

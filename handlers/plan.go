@@ -57,6 +57,9 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 			run.note(moved)
 			a.planIncremental(run, t)
 		}
+		if a.mode == landing.Changes {
+			a.planCapture(run)
+		}
 		runs = append(runs, run)
 	}
 	for _, u := range found.unread {
@@ -100,6 +103,21 @@ func (a *attempt) planIncremental(run *tableRun, t driver.Table) {
 			run.options.From = &driver.Cursor{Column: run.cursor, Value: &value}
 		}
 	}
+}
+
+// planCapture says how a table's changes land. One without a key to apply them by is
+// read whole.
+func (a *attempt) planCapture(run *tableRun) {
+	t := run.table
+	run.cursor = ""
+	run.options.Key = syncoptions.KeyOf(a.options, t.Namespace, t.Name, t.PrimaryKey)
+	log := a.options.Changes == command.AppendChanges
+	if len(run.options.Key) == 0 && !log {
+		run.result.Mode = landing.FullRefresh
+		run.result.Message = "no primary key, by which changes find their rows: the whole table is read by each sync, and none of its changes while one goes on; sync_options.changes append keeps them as they come"
+		return
+	}
+	run.follow = &following{log: log, soft: a.options.SoftDelete}
 }
 
 // check asks of the tables that were found what the API asked of those known

@@ -36,7 +36,8 @@ type tableRun struct {
 	table   driver.Table
 	cursor  string // column of an incremental sync
 	options tableOptions
-	unread  error // why nothing but the name is known of the table
+	follow  *following // of a table whose changes are followed, else nil
+	unread  error      // why nothing but the name is known of the table
 	// patience is how long the source may send nothing before it is waited for.
 	silentAfter time.Duration
 	totals      *totals
@@ -61,7 +62,14 @@ type tableRun struct {
 	uploaded  int64            // bytes, as the last snapshot told
 }
 
-func (t *tableRun) mode() string { return t.result.Mode } // never changes
+// mode returns how the table lands: while one whose changes are followed is read
+// whole, as by a full refresh.
+func (t *tableRun) mode() string {
+	if t.follow != nil {
+		return landing.FullRefresh
+	}
+	return t.result.Mode // never changes
+}
 
 func (t *tableRun) begin() {
 	t.mu.Lock()
@@ -140,7 +148,7 @@ func (t *tableRun) commit(c landing.Committed, final bool) {
 		t.result.Cursor, t.result.CursorName = *c.Cursor.Value, c.Cursor.Column
 	}
 	t.result.DurationMS = time.Since(t.began).Milliseconds()
-	if final {
+	if final && t.follow == nil {
 		t.result.Status = statusCompleted
 		t.result.Rate = throughput.PerSecond(t.result.Records, time.Since(t.began))
 	}
@@ -182,7 +190,9 @@ func (t *tableRun) snapshot() event.TableResult {
 	r := t.result
 	r.RowsRead, r.BytesRead = r.Records, r.Bytes
 	r.Records, r.Bytes = t.committed.Records, t.committed.Bytes
-	if r.Status == statusCompleted {
+	if t.follow != nil {
+		r.FreshUntil = t.follow.fresh
+	} else if r.Status == statusCompleted {
 		r.FreshUntil = r.AsOf
 	}
 	l := t.lookLocked(now)

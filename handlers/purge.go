@@ -24,6 +24,9 @@ import (
 // was restored meanwhile, or removed once more, is left alone: nobody asked for
 // the command, so nobody is told.
 func (h *Handlers) purge(ctx context.Context, j *job, c *command.PurgeSource) error {
+	if err := j.releasePurged(ctx, c.Removed); err != nil {
+		return err
+	}
 	_, err := j.advance(ctx, func(v view) (move, error) {
 		if !v.restorable() || v.Removal.Sequence != c.Removed || time.Now().Before(v.Removal.DestroyedAfter) {
 			return move{}, nil
@@ -98,7 +101,7 @@ func (j *job) destroyPurged(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return errors.Join(ctx.Err(), err)
 	}
-	_, follows := j.data.(*command.SyncSource) // whose worker was late, and undoes what it made
+	follows := syncOf(j.data) != "" // whose worker was late, and undoes what it made
 	_, unwritten := j.advance(ctx, func(v view) (move, error) {
 		if follows || v.ended && (err != nil || v.Removal.Destroyed) {
 			return move{}, nil // it was told before

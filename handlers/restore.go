@@ -39,6 +39,9 @@ func (h *Handlers) restore(ctx context.Context, j *job, c *command.RestoreSource
 			return j.rejected(why.Reason, why.Message), nil
 		}
 		restored.Removed = v.Removal.Sequence
+		if log := v.Changes; log.Position == "" && log.Message != "" {
+			restored.Notes = []string{"its log of changes was given up: the next sync of mode cdc reads the tables whole"}
+		}
 		return move{data: restored}, nil
 	})
 	return err

@@ -73,7 +73,11 @@ func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleCha
 	}
 	plan := s.Of(j.address.Source, anchor)
 	changed.Schedule, changed.Sentence, changed.Anchor, changed.DelayMS = &s.Schedule, s.Sentence(name), ref(anchor), plan.Delay().Milliseconds()
-	if !s.Paused {
+	switch {
+	case s.Paused:
+	case s.Continuous:
+		changed.NextRun = ref(now)
+	default:
 		changed.NextRun = ref(plan.After(now))
 	}
 	return nil, nil

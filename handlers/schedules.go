@@ -158,7 +158,7 @@ func (h *Handlers) fire(ctx context.Context, j *job, c *command.FireSchedule) er
 	if early := c.Due.Sub(now); early > 0 { // the clock of the node that sent it is ahead
 		return bus.Snooze(min(early, longestRest))
 	}
-	var sync *command.SyncSource
+	var sync command.Data
 	_, err := j.advanceKnown(ctx, func(v view) (m move, err error) {
 		sync = nil
 		s := v.Schedule
@@ -184,11 +184,11 @@ func (h *Handlers) fire(ctx context.Context, j *job, c *command.FireSchedule) er
 		return err
 	}
 	h.seam("decided")
-	return h.commands.Send(ctx, &command.Command{ID: eventID(j.id, "SyncSource", ""), Time: time.Now().UTC(), TraceParent: j.trace, Data: sync})
+	return h.commands.Send(ctx, &command.Command{ID: eventID(j.id, sync.CommandName(), ""), Time: time.Now().UTC(), TraceParent: j.trace, Data: sync})
 }
 
 // unsentSync returns the command of a sync that no worker is known to have got.
-func (j *job) unsentSync(s *Scheduled) (*command.SyncSource, error) {
+func (j *job) unsentSync(s *Scheduled) (command.Data, error) {
 	known, err := j.h.state.Sync(j.address, s.SyncID)
 	if err != nil || known.Attempt > 0 {
 		return nil, err
@@ -197,15 +197,18 @@ func (j *job) unsentSync(s *Scheduled) (*command.SyncSource, error) {
 }
 
 // scheduledSync returns the command of the sync that a run has begun.
-func (j *job) scheduledSync(s *Scheduled) (*command.SyncSource, error) {
-	c := &command.SyncSource{Meta: command.Meta{Meta: j.meta(false), Deadline: time.Now().UTC().Add(syncTime)}, SyncID: s.SyncID}
-	if len(s.Options) == 0 {
-		return c, nil
+func (j *job) scheduledSync(s *Scheduled) (command.Data, error) {
+	var options command.SyncOptions
+	if len(s.Options) > 0 {
+		if err := json.Unmarshal(s.Options, &options); err != nil {
+			return nil, fmt.Errorf("read the schedule's sync options: %w", err)
+		}
 	}
-	if err := json.Unmarshal(s.Options, &c.Options); err != nil {
-		return nil, fmt.Errorf("read the schedule's sync options: %w", err)
+	if s.Continuous {
+		options.Mode = command.Capture
+		return &command.FollowSource{Meta: command.Meta{Meta: j.meta(false)}, SyncID: s.SyncID, Options: options, Version: s.Version}, nil
 	}
-	return c, nil
+	return &command.SyncSource{Meta: command.Meta{Meta: j.meta(false), Deadline: time.Now().UTC().Add(syncTime)}, SyncID: s.SyncID, Options: options}, nil
 }
 
 // decideRun returns the event that says what becomes of the runs that are due.

@@ -44,11 +44,26 @@ type attempt struct {
 	gone    []event.TableResult // of what the sync would take and the source does not offer
 	totals  totals
 	moment  moment
+	// follows is the version of the schedule of a sync that goes on, 0 for one that
+	// ends at the end of what there is.
+	follows int
+	aside   map[string]bool // tables that the source's log has gone on without
+	changes *event.Changes  // where the source's log was left, nil for other modes
 }
 
 // sync lands a source's tables in the lake.
 func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) error {
-	a := &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options}
+	return h.carryOut(ctx, &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options})
+}
+
+// follow lands the changes to a source's tables as they come.
+func (h *Handlers) follow(ctx context.Context, j *job, c *command.FollowSource) error {
+	return h.carryOut(ctx, &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options, follows: c.Version})
+}
+
+// carryOut has an attempt begin its sync and bring it to its end.
+func (h *Handlers) carryOut(ctx context.Context, a *attempt) error {
+	j := a.j
 	select {
 	case <-h.stopping:
 		// Given back, it may come again before this worker's subscriber closes.
@@ -101,6 +116,8 @@ func (a *attempt) begin(ctx context.Context) error {
 			return a.j.rejected(reason, message), nil
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Running), nil
+		case a.follows > 0 && !a.wanted(v.Source):
+			return a.j.rejected(event.ReasonConflict, "the source has another schedule by now"), nil
 		}
 		names, estimates, err := a.expected()
 		if err != nil {
@@ -234,6 +251,9 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 		a.j.closing(conn)
 		return err
 	}
+	if a.mode == landing.Changes {
+		return a.capture(ctx, work, stop, conn)
+	}
 	return a.landAll(ctx, work, stop, conn)
 }
 
@@ -250,9 +270,11 @@ func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
 	if err != nil {
 		return fmt.Errorf("read what landed: %w", err)
 	}
-	a.inUse = map[string]string{}
+	a.inUse, a.aside = map[string]string{}, map[string]bool{}
 	for _, t := range landed {
-		a.inUse[nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})] = t.Cursor
+		name := nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})
+		a.inUse[name] = t.Cursor
+		a.aside[name] = t.SetAside
 	}
 	tables, left := found.schema(known.Tables)
 	if len(tables)+len(found.unread) == 0 {
@@ -299,14 +321,14 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		}
 		if err := a.journal.write(ctx, move{data: &event.SyncCompleted{
 			Meta: a.j.meta(true), SyncID: a.id, Status: status, Mode: a.mode,
-			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always,
+			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always, Changes: a.changes,
 		}}); err != nil {
 			return err
 		}
 		a.tidy(ctx)
 		return nil
 	}
-	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results}
+	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results, Changes: a.changes}
 	if why != nil {
 		e.Reason, e.Message = outcome.Explain(why)
 	} else {

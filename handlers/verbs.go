@@ -47,6 +47,14 @@ func verbs() map[string]verb {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sync) },
 			concurrency: 4, share: allButOne, failed: syncGivenUp,
 		},
+		"FollowSource": { // each lasts until it is told to end, beside the syncs
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.follow) },
+			concurrency: 32, share: allButOne, failed: syncGivenUp,
+		},
+		"ReleaseChanges": { // it waits for a source that may be gone
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.releaseChanges) },
+			concurrency: 4, share: half, failed: func(*job, view, *outcome.Failure) (move, error) { return move{}, nil },
+		},
 		"CancelOperation": {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.cancel) },
 			concurrency: 4, failed: rejects,
@@ -121,21 +129,32 @@ func testGivenUp(j *job, _ view, why *outcome.Failure) (move, error) {
 	return move{data: tested(j, j.data.(*command.TestConnection), nil, why)}, nil
 }
 
+// syncOf returns the id of the sync that a command asks for, "" for none.
+func syncOf(d command.Data) string {
+	switch c := d.(type) {
+	case *command.SyncSource:
+		return c.SyncID
+	case *command.FollowSource:
+		return c.SyncID
+	}
+	return ""
+}
+
 // syncGivenUp ends the command's own sync with SyncFailed; where another runs, or
 // the source is gone, there is only a command to reject.
 func syncGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
-	c := j.data.(*command.SyncSource)
-	sync, err := j.h.state.Sync(j.address, c.SyncID)
+	id := syncOf(j.data)
+	sync, err := j.h.state.Sync(j.address, id)
 	if err != nil {
 		return move{}, fmt.Errorf("read the sync's state: %w", err)
 	}
 	if sync.Ended {
 		return move{}, nil
 	}
-	if v.Running != nil && v.Running.SyncID != c.SyncID || !v.Connected {
+	if v.Running != nil && v.Running.SyncID != id || !v.Connected {
 		return j.rejected(why.Reason, why.Message), nil
 	}
-	failed := &event.SyncFailed{Meta: j.meta(true), SyncID: c.SyncID, Reason: why.Reason, Message: why.Message, Tables: []event.TableResult{}}
+	failed := &event.SyncFailed{Meta: j.meta(true), SyncID: id, Reason: why.Reason, Message: why.Message, Tables: []event.TableResult{}}
 	if !sync.Started.IsZero() {
 		failed.DurationMS = time.Since(sync.Started).Milliseconds()
 	}

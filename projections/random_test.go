@@ -40,7 +40,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 			result.FreshUntil = due
 		}
 		var d event.Data
-		switch rapid.IntRange(0, 25).Draw(t, "kind") {
+		switch rapid.IntRange(0, 28).Draw(t, "kind") {
 		case 0, 1:
 			c := connected(a, op, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name"))
 			c.Unchanged = rapid.IntRange(0, 4).Draw(t, "unchanged") == 0
@@ -86,7 +86,7 @@ func drawHistory(t *rapid.T) []*event.Event {
 		case 18:
 			c := &event.ScheduleChanged{Meta: event.At(a, op), Version: version, NextRun: due, Unchanged: rapid.IntRange(0, 4).Draw(t, "unchanged") == 0}
 			if rapid.IntRange(0, 3).Draw(t, "scheduled") > 0 {
-				c.Schedule = &event.Schedule{After: rapid.SampledFrom([]string{"", "src_a", "src_b"}).Draw(t, "after"), Paused: rapid.IntRange(0, 3).Draw(t, "paused") == 0, Missed: "once"}
+				c.Schedule = &event.Schedule{After: rapid.SampledFrom([]string{"", "src_a", "src_b"}).Draw(t, "after"), Continuous: rapid.IntRange(0, 2).Draw(t, "continuous") == 0, Paused: rapid.IntRange(0, 3).Draw(t, "paused") == 0, Missed: "once"}
 			}
 			d = c
 		case 19:
@@ -95,6 +95,12 @@ func drawHistory(t *rapid.T) []*event.Event {
 			d = &event.ScheduleSkipped{Meta: event.At(a, op), Version: version, Due: epoch, SyncID: sync, NextRun: due}
 		case 21:
 			d = &event.ScheduleMissed{Meta: event.At(a, op), Version: version, From: epoch, Through: epoch, Count: 2, Reason: reason, NextRun: due}
+		case 26:
+			d = &event.ChangesLanded{Meta: event.At(a, op), SyncID: sync, Changes: event.Changes{Position: rapid.SampledFrom([]string{"0/1", "0/2"}).Draw(t, "position"), FreshUntil: due}, Records: 3}
+		case 27:
+			d = &event.ChangesLagging{Meta: event.At(a, op), SyncID: sync, Over: rapid.Bool().Draw(t, "over"), Changes: event.Changes{Position: "0/3"}}
+		case 28:
+			d = &event.ChangesGivenUp{Meta: event.At(a, op), SyncID: sync, Released: true, Reason: reason, Message: "given up"}
 		case 25:
 			d = &event.TableMaintained{Meta: event.At(a, op), Table: event.Maintenance{Name: rapid.SampledFrom([]string{"t", "u"}).Draw(t, "maintained"), Status: event.Maintained, SnapshotID: 1 << 60, Snapshot: "1152921504606846976"}}
 		}

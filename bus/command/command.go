@@ -72,6 +72,8 @@ func (*MaintainSource) CommandName() string  { return "MaintainSource" }
 func (*RenameSource) CommandName() string    { return "RenameSource" }
 func (*ChangeSchedule) CommandName() string  { return "ChangeSchedule" }
 func (*FireSchedule) CommandName() string    { return "FireSchedule" }
+func (*FollowSource) CommandName() string    { return "FollowSource" }
+func (*ReleaseChanges) CommandName() string  { return "ReleaseChanges" }
 
 // ConnectSource asks to check a source, read its schema and save it.
 type ConnectSource struct {

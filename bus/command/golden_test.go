@@ -34,16 +34,18 @@ func exampleMeta() Meta {
 func examples() map[string]Data {
 	m := exampleMeta()
 	config, secret := json.RawMessage(`{"host":"db.acme.test","port":5432}`), "sec_7k3b6r8t9v1c0d2ef4hq5w2mzx"
+	options := SyncOptions{
+		Mode: "incremental", BatchSize: 5000, Tables: []string{"public.*"}, CursorField: map[string]string{"public.orders": "updated_at"},
+		Merge: true, Columns: map[string]Columns{"public.*": {Exclude: []string{"note*"}}}, Lookback: "15m", Parallelism: 2, Reset: []string{"public.carts"},
+		StartFrom: map[string]string{"public.orders": "2026-11-23T10:00:00.000000Z"}, Deleted: map[string]string{"public.orders": "deleted_at"},
+		Timeout: "2h", TableLimit: "30m", AllowEmpty: true,
+		Exclude: []string{"public.tmp_*"}, KeyColumns: map[string][]string{"public.orders": {"region", "number"}}, OnReplaced: Stop, Maintenance: MaintenanceOff, OnColumnsChanged: Keep, IdleTimeout: "10m", Always: true,
+		MaxDelay: "10s", Changes: AppendChanges, SoftDelete: true, LagWarn: 1 << 30, LagLimit: 1 << 34}
 	byName := map[string]Data{}
 	for _, d := range []Data{
 		&ConnectSource{Meta: m, Base: 3, Name: "warehouse", Type: "database", Connector: "postgresql", Config: config, SecretRef: secret, Metadata: json.RawMessage(`{"team":"sales"}`), Sync: &SyncOptions{Mode: "incremental"}},
 		&TestConnection{Meta: m, Type: "database", Connector: "postgresql", Config: config, SecretRef: secret},
-		&SyncSource{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Options: SyncOptions{
-			Mode: "incremental", BatchSize: 5000, Tables: []string{"public.*"}, CursorField: map[string]string{"public.orders": "updated_at"},
-			Merge: true, Columns: map[string]Columns{"public.*": {Exclude: []string{"note*"}}}, Lookback: "15m", Parallelism: 2, Reset: []string{"public.carts"},
-			StartFrom: map[string]string{"public.orders": "2026-11-23T10:00:00.000000Z"}, Deleted: map[string]string{"public.orders": "deleted_at"},
-			Timeout: "2h", TableLimit: "30m", AllowEmpty: true,
-			Exclude: []string{"public.tmp_*"}, KeyColumns: map[string][]string{"public.orders": {"region", "number"}}, OnReplaced: Stop, Maintenance: MaintenanceOff, OnColumnsChanged: Keep, IdleTimeout: "10m", Always: true}},
+		&SyncSource{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Options: options},
 		&CancelOperation{Meta: m, Cancels: "op_3b6r8t9v1c0d2ef4hq5w2mzx7k", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2"},
 		&RemoveSource{Meta: m, Purge: true},
 		&DiscoverSchema{Meta: m},
@@ -52,8 +54,10 @@ func examples() map[string]Data {
 		&RestoreSource{Meta: m, Name: "warehouse-2"},
 		&RenameSource{Meta: m, Name: "warehouse-3"},
 		&PurgeSource{Meta: m, Removed: 4711},
-		&ChangeSchedule{Meta: m, Schedule: &event.Schedule{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Every: "15m", After: "src_7k3b6r8t9v1c0d2ef4hq5w2mzx", Jitter: "10m",
+		&ChangeSchedule{Meta: m, Schedule: &event.Schedule{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Every: "15m", After: "src_7k3b6r8t9v1c0d2ef4hq5w2mzx", Continuous: true, Jitter: "10m",
 			Missed: "once", Overlap: "skip", Paused: true, Options: json.RawMessage(`{"mode":"incremental"}`)}},
+		&FollowSource{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Options: options, Version: 3},
+		&ReleaseChanges{Meta: m, Removed: 4711},
 		&FireSchedule{Meta: m, Version: 3, Due: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)},
 	} {
 		byName[d.CommandName()] = d

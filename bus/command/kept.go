@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -44,6 +45,10 @@ func (o SyncOptions) Over(kept SyncOptions) SyncOptions {
 		or((*string)(&m.Lookback), string(kept.Lookback))
 		m.Merge = m.Merge || kept.Merge
 		m.Deleted = over(o.Deleted, kept.Deleted)
+		or((*string)(&m.MaxDelay), string(kept.MaxDelay))
+		or(&m.Changes, kept.Changes)
+		m.SoftDelete = m.SoftDelete || kept.SoftDelete
+		m.LagWarn, m.LagLimit = cmp.Or(m.LagWarn, kept.LagWarn), cmp.Or(m.LagLimit, kept.LagLimit)
 	}
 	m.AllowEmpty = m.AllowEmpty || kept.AllowEmpty
 	if len(m.Tables) == 0 {

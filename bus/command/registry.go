@@ -26,6 +26,8 @@ var registry = []struct {
 	{func() Data { return new(RenameSource) }, []string{event.KindRename}},
 	{func() Data { return new(ChangeSchedule) }, []string{event.KindSchedule}},
 	{func() Data { return new(FireSchedule) }, nil}, // its operation is the sync's
+	{func() Data { return new(FollowSource) }, nil}, // begun by a schedule
+	{func() Data { return new(ReleaseChanges) }, nil},
 }
 
 // All returns a fresh zero payload of every command.

@@ -16,11 +16,27 @@ type SyncSource struct {
 	Options SyncOptions `json:"options"`
 }
 
+// FollowSource asks to land the changes to a source's tables as they come, until
+// the source has another schedule, or none that is continuous.
+type FollowSource struct {
+	Meta
+	SyncID  string      `json:"sync_id"`
+	Options SyncOptions `json:"options"` // their mode is Capture
+	Version int         `json:"version"` // of the schedule that it is of
+}
+
+// ReleaseChanges asks to have a removed source's server forget the log that it
+// keeps for it, if it is still removed by that event. Nobody asks for it.
+type ReleaseChanges struct {
+	Meta
+	Removed uint64 `json:"removed_sequence"` // of its SourceRemoved
+}
+
 // SyncOptions are the caller's sync_options. Tables are named as "table" or
 // "namespace.table"; a text that is no table's name is a pattern over the same
 // names, in which * is any text. The zero value of a field means its default.
 type SyncOptions struct {
-	Mode        string             `json:"mode,omitempty"`            // full_refresh (default) or incremental
+	Mode        string             `json:"mode,omitempty"`            // FullRefresh (default), Incremental or Capture
 	BatchSize   int                `json:"batch_size,omitempty"`      // rows a batch, 0 for the default
 	Tables      []string           `json:"tables,omitempty"`          // patterns, all tables if empty
 	CursorField map[string]string  `json:"cursor_columns,omitempty"`  // table to cursor column
@@ -42,16 +58,27 @@ type SyncOptions struct {
 	IdleTimeout      Duration            `json:"idle_timeout,omitempty"`       // how long a source may send nothing while it is read
 	Maintenance      string              `json:"maintenance,omitempty"`        // after a sync: MaintenanceAuto (default) or MaintenanceOff
 	Always           bool                `json:"always,omitempty"`             // they are the source's own from now on, in the place of those it kept
+
+	// With mode Capture alone.
+	MaxDelay   Duration `json:"max_delay,omitempty"`       // from a change to its commit: 10 s
+	Changes    string   `json:"changes,omitempty"`         // MergeChanges (default) or AppendChanges
+	SoftDelete bool     `json:"soft_delete,omitempty"`     // deleted rows stay, marked
+	LagWarn    int64    `json:"lag_warn_bytes,omitempty"`  // of log that the source keeps: more is told of
+	LagLimit   int64    `json:"lag_limit_bytes,omitempty"` // the same: more, and the log is given up
 }
 
 // The modes of a sync.
 const (
 	FullRefresh = "full_refresh" // replaces everything that had landed, in one commit at the end
 	Incremental = "incremental"  // appends what lies beyond the cursor
+	Capture     = "cdc"          // reads tables whole once, and then the changes to them from the source's log
 )
 
-// What SyncOptions.OnReplaced, OnColumnsChanged and Maintenance may be.
+// What SyncOptions.OnReplaced, OnColumnsChanged, Maintenance and Changes may be.
 const (
+	MergeChanges  = "merge"  // a table is what it is at its source
+	AppendChanges = "append" // a table is the log of what happened at its source
+
 	Restart = "restart" // the table starts over
 	Stop    = "stop"    // the table fails and keeps what landed
 	Reread  = "reread"  // the table is read once in full

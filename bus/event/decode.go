@@ -1,6 +1,9 @@
 package event
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // decode reads a payload. The payloads that make up nearly all of a history are
 // read by hand as this build writes them; whatever looks otherwise, and every
@@ -18,6 +21,8 @@ func scan(body string, data Data) bool {
 	switch d := data.(type) {
 	case *SyncProgressed:
 		return scanned(p, body, d, (*scanner).syncProgressed)
+	case *ChangesLanded:
+		return scanned(p, body, d, (*scanner).changesLanded)
 	case *SyncStarted:
 		return scanned(p, body, d, (*scanner).syncStarted)
 	case *SyncCompleted:
@@ -139,6 +144,7 @@ func (p *scanner) syncCompleted(d *SyncCompleted) {
 	if p.field("always") {
 		d.Always = p.raw()
 	}
+	p.changesRef(&d.Changes)
 }
 
 func (p *scanner) syncFailed(d *SyncFailed) {
@@ -149,6 +155,55 @@ func (p *scanner) syncFailed(d *SyncFailed) {
 	p.count(&d.DurationMS, "duration_ms")
 	if p.field("tables") {
 		d.Tables = list(p, (*scanner).tableResult)
+	}
+	p.changesRef(&d.Changes)
+}
+
+func (p *scanner) changesLanded(d *ChangesLanded) {
+	p.meta(&d.Meta)
+	p.text(&d.SyncID, "sync_id")
+	if p.field("changes") {
+		p.changes(&d.Changes)
+	}
+	p.count(&d.Records, "records_processed")
+	p.count(&d.Bytes, "bytes")
+}
+
+func (p *scanner) changesRef(c **Changes) {
+	if !p.field("changes") {
+		return
+	}
+	if p.null() {
+		return
+	}
+	*c = &Changes{}
+	p.changes(*c)
+}
+
+func (p *scanner) changes(c *Changes) {
+	p.want('{')
+	p.text(&c.Position, "position")
+	p.timeOf(&c.CommittedAt, "committed_at")
+	p.timeOf(&c.FreshUntil, "fresh_until")
+	p.timeOf(&c.At, "at")
+	p.countOf(&c.BehindBytes, "behind_bytes")
+	p.countOf(&c.BehindSeconds, "behind_seconds")
+	p.countOf(&c.RetainedBytes, "retained_bytes")
+	p.countOf(&c.LeftBytes, "left_bytes")
+	p.text(&c.SlotState, "slot_state")
+	p.text(&c.Message, "message")
+	p.want('}')
+}
+
+func (p *scanner) timeOf(v **time.Time, name string) {
+	if p.field(name) {
+		*v = p.timeRef()
+	}
+}
+
+func (p *scanner) countOf(v **int64, name string) {
+	if p.field(name) {
+		*v = p.integerRef()
 	}
 }
 
@@ -199,6 +254,11 @@ func (p *scanner) tableResult(r *TableResult) {
 	if p.field("rows_uploaded") {
 		r.RowsUploaded = p.integerRef()
 	}
+	p.count(&r.Inserted, "inserted_records")
+	p.count(&r.Updated, "updated_records")
+	p.count(&r.Truncated, "truncations")
+	p.text(&r.Position, "position")
+	p.flag(&r.SetAside, "set_aside")
 	p.want('}')
 }
 

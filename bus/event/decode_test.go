@@ -15,7 +15,7 @@ import (
 // TestScanReadsWhatIsWritten: nothing that this build writes of the payloads
 // that fill a history needs encoding/json.
 func TestScanReadsWhatIsWritten(t *testing.T) {
-	rare := "CommandRejected ConnectionTested SourceConnectFailed SyncCancelled SourceRemoved SourceRestored SourcePurged SourceDestroyed TableVerified TableMaintained ScheduleChanged ScheduleFired ScheduleSkipped ScheduleMissed WebhookCreated WebhookRotated WebhookDeleted TokenCreated TokenRevoked TokenUsed RequestRefused"
+	rare := "ChangesLagging ChangesGivenUp CommandRejected ConnectionTested SourceConnectFailed SyncCancelled SourceRemoved SourceRestored SourcePurged SourceDestroyed TableVerified TableMaintained ScheduleChanged ScheduleFired ScheduleSkipped ScheduleMissed WebhookCreated WebhookRotated WebhookDeleted TokenCreated TokenRevoked TokenUsed RequestRefused"
 	for name, d := range examples() {
 		body, err := json.Marshal(d)
 		if err != nil {

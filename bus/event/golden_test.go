@@ -35,14 +35,20 @@ func exampleTable() TableResult {
 		Cursor: "2026-11-23T10:00:00Z", CursorName: "updated_at", SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001",
 		Location: "file:///lake/acme/orders", Reason: ReasonLimit, Message: "row 17 is too wide", DurationMS: 830, Notes: []string{"row (id) = (7) has a time beyond now"}, Deleted: 7, AsOf: &row, FreshUntil: &row,
 		RowsRead: 1500, BytesRead: 61002, Rate: 1445, Estimate: &estimate, LastRowAt: &row, WaitingSince: &waiting,
-		WaitingFor: WaitingUpload, BytesUploaded: 30_000, RowsUploaded: &uploaded}
+		WaitingFor: WaitingUpload, BytesUploaded: 30_000, RowsUploaded: &uploaded, Inserted: 900, Updated: 300, Truncated: 1, Position: "0/1A2B3C8", SetAside: true}
+}
+
+func exampleChanges() Changes {
+	at, behind, seconds, retained, left := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), int64(4096), int64(2), int64(16<<20), int64(1<<30)
+	return Changes{Position: "0/1A2B3C8", CommittedAt: &at, FreshUntil: &at, At: &at, BehindBytes: &behind, BehindSeconds: &seconds, RetainedBytes: &retained, LeftBytes: &left,
+		SlotState: "reserved", Message: "the slot's log is kept by wal_keep_size"}
 }
 
 // examples holds one realistic payload of every event, with no field left zero,
 // so that the golden files show each one's name.
 func examples() map[string]Data {
 	rows, destroyed := int64(1200), time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)
-	m, table := exampleMeta(), exampleTable()
+	m, table, changes := exampleMeta(), exampleTable(), exampleChanges()
 	all := []Data{
 		&OperationAccepted{Meta: m, Accepted: []Target{{SourceID: "src_4hq5w2mzx7k3b6r8t9v1c0d2ef", Name: "warehouse", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attached: true}}},
 		&CommandRejected{Meta: m, Command: "SyncSource", Reason: ReasonAlreadySyncing, Message: "another sync runs", SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", By: "eve"},
@@ -61,13 +67,16 @@ func examples() map[string]Data {
 			LeftOut: []LeftOut{{Name: "audit", Namespace: "public", Kind: "view", Reason: "permission denied for view audit"}}},
 		&SyncStarted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Attempt: 2, Mode: "incremental", Tables: []string{"public.orders"}, Estimates: []int64{100_000}},
 		&SyncProgressed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Table: table, Records: 1200, Bytes: 48213},
-		&SyncCompleted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Status: "partial", Mode: "incremental", Records: 1200, Bytes: 48213, DurationMS: 2100, Tables: []TableResult{table}, Always: json.RawMessage(`{"merge":true}`)},
-		&SyncFailed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonTimeout, Message: "no row within 30 s", DurationMS: 30000, Tables: []TableResult{table}},
+		&SyncCompleted{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Status: "partial", Mode: "incremental", Records: 1200, Bytes: 48213, DurationMS: 2100, Tables: []TableResult{table}, Always: json.RawMessage(`{"merge":true}`), Changes: &changes},
+		&SyncFailed{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonTimeout, Message: "no row within 30 s", DurationMS: 30000, Tables: []TableResult{table}, Changes: &changes},
 		&SyncCancelled{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reason: ReasonCancelled, By: "ada", Message: "cancelled by ada"},
+		&ChangesLanded{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Changes: changes, Records: 1200, Bytes: 48213},
+		&ChangesLagging{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Over: true, WarnBytes: 1 << 30, Changes: changes, Message: "it keeps 16 MiB of log, less than lag_warn_bytes"},
+		&ChangesGivenUp{Meta: m, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", Reader: "headwater_src_4hq5w2mzx7k3b6r8t9v1c0d2ef", Position: "0/1A2B3C8", Released: true, Reason: ReasonLimit, Message: "it kept more than lag_limit_bytes"},
 		&TableVerified{Meta: m, Table: Verification{Name: "orders", Namespace: "public", Status: "different", Reason: ReasonBadData, Message: "2 rows differ",
 			VerifiedThrough: &destroyed, SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001", SourceRows: 1200, LandedRows: 1199, Behind: 3, Missing: 1, Changed: 1, Surplus: 1, AtLeast: true,
 			Rows: []VerifiedRow{{What: "missing", Key: "id=7"}}, NotRead: []string{"note"}, DurationMS: 830}},
-		&ScheduleChanged{Meta: m, Version: 3, Schedule: &Schedule{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Every: "15m", After: "src_7k3b6r8t9v1c0d2ef4hq5w2mzx", Jitter: "10m",
+		&ScheduleChanged{Meta: m, Version: 3, Schedule: &Schedule{Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Every: "15m", After: "src_7k3b6r8t9v1c0d2ef4hq5w2mzx", Continuous: true, Jitter: "10m",
 			Missed: "once", Overlap: "skip", Paused: true, Options: json.RawMessage(`{"mode":"incremental"}`)},
 			Sentence: "every day at 02:30 in Europe/Berlin", Anchor: &destroyed, DelayMS: 17_000, NextRun: &destroyed, Unchanged: true},
 		&ScheduleFired{Meta: m, Version: 3, Due: destroyed, At: destroyed, LateMS: 12, Outcome: RunStarted, SyncID: "syn_1zx7k3b6r8t9v1c0d2ef4hq5w2", AfterSync: "syn_7k3b6r8t9v1c0d2ef4hq5w2mzx", NextRun: &destroyed},
@@ -76,8 +85,8 @@ func examples() map[string]Data {
 		&TableMaintained{Meta: m, Table: Maintenance{Name: "orders", Namespace: "public", Status: Maintained, Why: "9 of 10 files are small", Left: "the rest is done by the next one",
 			Reason: ReasonStorage, Message: "no space left on device", SnapshotID: 5937117119577207001, Snapshot: "5937117119577207001", Rows: 1200, FilesBefore: 10, FilesAfter: 2,
 			DeleteFilesBefore: 8, DeleteFilesAfter: 1, BytesBefore: 48213, BytesAfter: 30111, DeletesFolded: 230, SnapshotsExpired: 2, OrphansRemoved: 31, DurationMS: 120}},
-		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed},
-		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true},
+		&SourceRemoved{Meta: m, Name: "warehouse", Purged: true, DestroyedAfter: &destroyed, Notes: []string{"the next sync reads its tables whole"}},
+		&SourceRestored{Meta: m, Name: "warehouse", Type: "database", Connector: "postgresql", ConfigVersion: 2, SchemaVersion: 3, Removed: 4711, Unchanged: true, Notes: []string{"the next sync reads its tables whole"}},
 		&SourcePurged{Meta: m, Name: "warehouse", Removed: 4711},
 		&SourceDestroyed{Meta: m, Name: "warehouse", Removed: 4711, Destruction: Destruction{Status: FilesRemaining, Files: 12, Remaining: 2, Kept: 1,
 			Reason: ReasonStorage, Message: "2 files are still in the lake: DeleteObject lake/x.parquet: 403 AccessDenied"}},

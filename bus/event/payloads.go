@@ -143,6 +143,8 @@ type SyncCompleted struct {
 	// Always are the sync options that the source keeps from now on, {} for none;
 	// absent where it keeps what it kept.
 	Always json.RawMessage `json:"always,omitempty"`
+	// Changes is where a sync of mode cdc stood in the source's log at its end.
+	Changes *Changes `json:"changes,omitempty"`
 }
 
 // SyncFailed ends a sync of which no table landed.
@@ -153,6 +155,7 @@ type SyncFailed struct {
 	Message    string        `json:"message"`
 	DurationMS int64         `json:"duration_ms"`
 	Tables     []TableResult `json:"tables"`
+	Changes    *Changes      `json:"changes,omitempty"` // as of SyncCompleted
 }
 
 // SyncCancelled ends a sync that was told to stop. What was committed stays.
@@ -173,6 +176,9 @@ type SourceRemoved struct {
 	Purged bool   `json:"purged"` // its keys and tables are destroyed at once
 	// DestroyedAfter is until when it can be restored; absent when Purged.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
+	// Notes say in sentences what a restore will not bring back, and what is left
+	// at the source.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // SourceRestored brings a removed source back, as it was when it was removed:
@@ -186,6 +192,8 @@ type SourceRestored struct {
 	SchemaVersion int    `json:"schema_version,omitempty"`
 	Removed       uint64 `json:"removed_sequence,omitempty"` // of the SourceRemoved that it undoes
 	Unchanged     bool   `json:"unchanged,omitempty"`        // the source was there: nothing was done
+	// Notes say in sentences what is not as it was.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // SourcePurged says that a removed source cannot be restored any more: from now
@@ -293,7 +301,7 @@ type TableResult struct {
 	// Notes say in sentences in what the landed rows may differ from the source.
 	// Without any they equal it as of the moment of the read.
 	Notes   []string `json:"notes,omitempty"`
-	Deleted int64    `json:"deleted_records,omitempty"` // rows that came marked as deleted
+	Deleted int64    `json:"deleted_records,omitempty"` // rows that came marked as deleted, or that the source's log says were
 	// AsOf is when the read began that brought the rows, by the clock of the
 	// worker: nothing that was committed at the source before it is missing. Of
 	// several reads it is the first, and Notes say so. It is absent before
@@ -324,6 +332,17 @@ type TableResult struct {
 	// slower than the source: rows_per_second are those then. It is absent where
 	// the store takes them as they come.
 	RowsUploaded *int64 `json:"rows_uploaded,omitempty"`
+
+	// Of a sync of mode cdc, changes as the source made them.
+	Inserted  int64 `json:"inserted_records,omitempty"`
+	Updated   int64 `json:"updated_records,omitempty"`
+	Truncated int64 `json:"truncations,omitempty"`
+	// Position is that in the source's log up to which the table is complete; absent
+	// while it is read whole.
+	Position string `json:"position,omitempty"`
+	// SetAside says that the source's log goes on without the table: Message says
+	// why. The next sync that takes it reads it whole.
+	SetAside bool `json:"set_aside,omitempty"`
 }
 
 // What a running table, or a sync, waits for.

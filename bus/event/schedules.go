@@ -6,16 +6,18 @@ import (
 )
 
 // Schedule is when a source is synced by itself, and how. Exactly one of Cron,
-// Every and After is given.
+// Every, After and Continuous is given.
 type Schedule struct {
 	Cron     string `json:"cron,omitempty"`      // five fields, or a name such as @daily
 	TimeZone string `json:"time_zone,omitempty"` // of Cron, an IANA name
 	Every    string `json:"every,omitempty"`     // a length of time such as "15m"
 	After    string `json:"after,omitempty"`     // id of another source: after each sync of it
-	Jitter   string `json:"jitter,omitempty"`    // how much later a run may be; the source's id decides
-	Missed   string `json:"missed"`              // once or skip: of runs whose time passed while nobody was there
-	Overlap  string `json:"overlap"`             // attach or skip: when the source is syncing already
-	Paused   bool   `json:"paused,omitempty"`
+	// Continuous has changes landed as they come, by one sync that does not end.
+	Continuous bool   `json:"continuous,omitempty"`
+	Jitter     string `json:"jitter,omitempty"` // how much later a run may be; the source's id decides
+	Missed     string `json:"missed"`           // once or skip: of runs whose time passed while nobody was there
+	Overlap    string `json:"overlap"`          // attach or skip: when the source is syncing already
+	Paused     bool   `json:"paused,omitempty"`
 	// Options are the sync_options of its syncs, as their command holds them.
 	Options json.RawMessage `json:"sync_options,omitempty"`
 }

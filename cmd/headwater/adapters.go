@@ -14,11 +14,9 @@ import (
 	"headwater/projections"
 )
 
-// Each package declares the interfaces it uses; the types below adapt others to
-// them.
+// The packages declare the interfaces they use; here the others are made to fit.
 
-// eventLog is the bus as the read model follows it. It implements
-// projections.Replayer.
+// eventLog is the bus as the projection follows it.
 type eventLog struct{ *bus.Bus }
 
 func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
@@ -29,7 +27,7 @@ func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequ
 	return err
 }
 
-// lakeView is the lake as the API sees it. It implements api.Lake.
+// lakeView is the lake as the API shows it.
 type lakeView struct{ *landing.Lake }
 
 func (l lakeView) Place(ctx context.Context, a event.Address, namespace, table string) (location, metadata string, err error) {
@@ -52,8 +50,7 @@ func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table st
 	}, notLanded(err)
 }
 
-// catalogView is the lake as the REST catalog sees it. It implements
-// iceberg.Lake.
+// catalogView is the lake as the REST catalog tells of it.
 type catalogView struct{ *landing.Lake }
 
 func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, table string, at time.Time) (iceberg.Table, error) {
@@ -67,7 +64,7 @@ func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, t
 	return iceberg.Table{Folder: d.Location, Location: d.Place.Metadata, Metadata: d.JSON}, err
 }
 
-// notLanded translates the lake's errors into those of the API.
+// notLanded gives the lake's errors the names that the API knows them by.
 func notLanded(err error) error {
 	for from, to := range map[error]error{
 		landing.ErrNoTable: api.ErrNotLanded, landing.ErrNoSnapshot: api.ErrNotLanded, landing.ErrExpired: api.ErrExpired, landing.ErrStorage: api.ErrLake,

@@ -12,8 +12,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// HelpCmd makes "help" appear in the list of commands. Before parsing, asHelp
-// turns it into the --help of a command.
+// HelpCmd is there to be listed: run turns it into the --help of a command.
 type HelpCmd struct {
 	Command []string `arg:"" optional:"" help:"The command to explain; all of them without."`
 }
@@ -21,8 +20,7 @@ type HelpCmd struct {
 // Run is never called; see asHelp.
 func (*HelpCmd) Run() error { return nil }
 
-// asHelp turns "help sync" into "sync --help", and returns other arguments
-// unchanged.
+// asHelp turns "help sync" into "sync --help". Other arguments stay.
 func asHelp(args []string) []string {
 	if len(args) == 0 || args[0] != "help" {
 		return args
@@ -30,7 +28,7 @@ func asHelp(args []string) []string {
 	return append(slices.Clone(args[1:]), "--help")
 }
 
-// printHelp prints kong's help and, for the program as a whole, the exit codes.
+// printHelp is kong's help, and below that of the program what it ends with.
 func printHelp(options kong.HelpOptions, c *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, c); err != nil {
 		return err
@@ -57,12 +55,12 @@ func (c *VersionCmd) Run(s terminal.Streams) error {
 	return built.print(s.Out)
 }
 
-// build is what a program was built from; unknown fields are empty.
+// build is what a program was built from; what is not known is empty.
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit"`
 	Time     string `json:"commit_time"`
-	Modified bool   `json:"modified"` // the files differed from the commit
+	Modified bool   `json:"modified"` // the files were not those of the commit
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }

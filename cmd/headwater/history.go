@@ -9,36 +9,35 @@ import (
 
 	"headwater/bus"
 	"headwater/projections"
-	"headwater/projections/proof"
 )
 
 const (
-	// auditFirst is the delay before the first audit, so that clients of a
-	// starting node come first.
+	// auditFirst leaves a node that just started to its clients.
 	auditFirst = time.Minute
-	// auditShare is the share of a processor that an audit may use.
+	// auditShare is how much of a processor an audit takes.
 	auditShare    = 0.1
 	snapshotsKept = 2
 	snapshotLook  = time.Minute
 )
 
-// restore fills an empty read model from a snapshot, if there is a suitable one.
+// restore fills an empty projection from a snapshot, where there is a fitting
+// one.
 func restore(ctx context.Context, view *projections.Store, wire *bus.Bus) error {
-	return proof.Restore(ctx, view, eventLog{wire}, snapshots{wire.Snapshots()})
+	return view.RestoreSnapshot(ctx, eventLog{wire}, snapshots{wire.Snapshots()})
 }
 
-// maintain audits the read model and makes snapshots of it, as configured, until
+// tend audits the projection and makes snapshots of it, as configured, until
 // the node is closed.
-func (n *node) maintain(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
-	n.audits = proof.NewAuditor(view, proof.AuditPolicy{
+func (n *node) tend(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
+	n.audits = projections.NewAuditor(view, projections.AuditPolicy{
 		First: min(auditFirst, cfg.AuditEvery), Every: cfg.AuditEvery, Share: auditShare,
 	})
 	if cfg.AuditEvery > 0 {
 		n.background(life, func(ctx context.Context) { n.audits.Run(ctx, eventLog{wire}) })
 	}
 	if cfg.SnapshotEvents > 0 {
-		policy := proof.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
-		n.background(life, func(ctx context.Context) { proof.KeepSnapshots(ctx, view, snapshots{wire.Snapshots()}, policy) })
+		policy := projections.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
+		n.background(life, func(ctx context.Context) { view.KeepSnapshots(ctx, snapshots{wire.Snapshots()}, policy) })
 	}
 }
 
@@ -58,11 +57,10 @@ func (n *node) background(life context.Context, f func(context.Context)) {
 	})
 }
 
-// snapshots are the bus's snapshots as the read model uses them. It implements
-// projections.Snapshots.
+// snapshots are the bus's snapshots as the projection uses them.
 type snapshots struct{ *bus.Snapshots }
 
-// Attributes stored with a snapshot.
+// What a snapshot says of itself.
 const (
 	aboutSequence = "sequence"
 	aboutHash     = "hash"
@@ -70,30 +68,28 @@ const (
 	aboutLog      = "log"
 )
 
-func (s snapshots) List(ctx context.Context) ([]proof.SnapshotInfo, error) {
+func (s snapshots) List(ctx context.Context) ([]projections.SnapshotInfo, error) {
 	found, err := s.Snapshots.List(ctx)
-	var all []proof.SnapshotInfo
+	var all []projections.SnapshotInfo
 	for _, f := range found {
-		// An unreadable sequence makes the snapshot unusable, which is what it
-		// should be.
+		// What cannot be read makes a snapshot that nobody can use.
 		sequence, _ := strconv.ParseUint(f.About[aboutSequence], 10, 64)
 		layout, _ := strconv.Atoi(f.About[aboutLayout])
-		all = append(all, proof.SnapshotInfo{
+		all = append(all, projections.SnapshotInfo{
 			Name: f.Name, Sequence: sequence, Hash: f.About[aboutHash], Layout: layout, Log: f.About[aboutLog], Size: f.Size, Made: f.Made,
 		})
 	}
 	return all, err
 }
 
-func (s snapshots) Put(ctx context.Context, info proof.SnapshotInfo, body io.Reader) error {
+func (s snapshots) Put(ctx context.Context, info projections.SnapshotInfo, body io.Reader) error {
 	return s.Snapshots.Put(ctx, map[string]string{
 		aboutSequence: strconv.FormatUint(info.Sequence, 10), aboutHash: info.Hash,
 		aboutLayout: strconv.Itoa(info.Layout), aboutLog: info.Log,
 	}, body)
 }
 
-// audited returns the reason from an audit why the node must not serve, or nil;
-// nil before the first audit.
+// audited returns why an audit forbids to serve: nil before the first one.
 func (n *node) audited() error {
 	if err := n.audits.Err(); err != nil {
 		return fmt.Errorf("audit: %w", err)

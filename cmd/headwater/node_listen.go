@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// listen serves handler at address until the node is closed. drain, if not nil,
-// is called first when the node closes.
+// listen serves handler at address until the node is closed. drain, if any, is
+// told of the close first.
 func (n *node) listen(ctx context.Context, flag, address string, handler http.Handler, drain func(), log *slog.Logger) (net.Addr, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
@@ -19,7 +19,7 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 		return nil, fmt.Errorf("%w; choose another address with --%s", err, flag)
 	}
 	server := &http.Server{
-		Handler:           withBodyDeadline(handler, bodyTime),
+		Handler:           patiently(handler, bodyPatience),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -34,8 +34,7 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 		}
 	}()
 	n.onClose(func(ctx context.Context) error {
-		// Long requests are cut short, so that the workers have time left to
-		// drain.
+		// Long waits are cut short so that the workers get their share of the drain.
 		ctx, cancel := context.WithTimeout(ctx, requestsDrain)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {

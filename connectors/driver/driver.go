@@ -83,6 +83,9 @@ type Spec struct {
 	// says nothing else: one driver of a class may have it.
 	Default bool
 	Title   string // for people
+	// Changes says that its sources are Capturers: their servers have a log of changes
+	// that can be read, if they are set up for it.
+	Changes bool
 	// Settings is a pointer to a zero value of the typed configuration. Its
 	// fields are tagged for encoding/json and invopop/jsonschema. A field is a
 	// secret unless it is tagged public:"true"; only listed keys are accepted.
@@ -222,10 +225,6 @@ type Column struct {
 	Grain time.Duration
 	// Equality is how the source compares values of the column, for keys.
 	Equality Equality
-	// Filled says that rows which were there before the column may hold something
-	// else than NULL in it: a default, or what the rewriting of the table put there.
-	// Only sources with a log of changes tell.
-	Filled bool
 }
 
 // Equality says how a source compares two values of a key column. The zero value

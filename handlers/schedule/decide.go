@@ -23,7 +23,7 @@ type Decision struct {
 // after it that are due by now too. Runs up to since are missed whatever the
 // schedule says: the source was not there. now must not be before due.
 func (p Plan) Decide(due, since, now time.Time) Decision {
-	if p.s.After != "" {
+	if p.s.After != "" || p.s.Continuous {
 		return Decision{Run: due}
 	}
 	last := p.last(due, now)

@@ -34,7 +34,7 @@ type Schedule struct {
 
 // Problem is one thing that a schedule cannot be.
 type Problem struct {
-	Field   string // cron, time_zone, every, after, jitter, missed, overlap
+	Field   string // cron, time_zone, every, after, continuous, jitter, missed, overlap
 	Message string // what is wrong with it, to follow the field's name
 }
 
@@ -67,18 +67,25 @@ func Load(given event.Schedule) (Schedule, error) {
 
 func (s *Schedule) checkKind() *Problem {
 	var given []string
-	for _, kind := range []struct{ name, value string }{{"cron", s.Cron}, {"every", s.Every}, {"after", s.After}} {
+	for _, kind := range []struct{ name, value string }{{"cron", s.Cron}, {"every", s.Every}, {"after", s.After}, {"continuous", word(s.Continuous)}} {
 		if kind.value != "" {
 			given = append(given, kind.name)
 		}
 	}
 	switch len(given) {
 	case 0:
-		return &Problem{"cron", `is missing: give one of cron (such as "30 2 * * *"), every (such as "15m") and after (the id of another source)`}
+		return &Problem{"cron", `is missing: give one of cron (such as "30 2 * * *"), every (such as "15m"), after (the id of another source) and continuous`}
 	case 1:
 		return nil
 	}
 	return &Problem{given[1], "cannot be given together with " + given[0]}
+}
+
+func word(given bool) string {
+	if given {
+		return "given"
+	}
+	return ""
 }
 
 func (s *Schedule) checkZone() *Problem {
@@ -147,6 +154,8 @@ func (s *Schedule) checkChoices() *Problem {
 		return &Problem{"missed", "must be once or skip"}
 	case s.Missed == Skip && s.After != "":
 		return &Problem{"missed", "must be once with after: it has no times that could pass"}
+	case s.Continuous && (s.Missed == Skip || s.Overlap == Skip || s.Jitter != ""):
+		return &Problem{"continuous", "goes with neither missed, overlap nor jitter: there is one sync, which goes on"}
 	case s.Overlap != Attach && s.Overlap != Skip:
 		return &Problem{"overlap", "must be attach or skip"}
 	}
@@ -171,7 +180,7 @@ func (s *Schedule) checkJitter() *Problem {
 // shortest returns how near two runs can be to each other, 0 for not known. A
 // line of cron is tried over its next 400 runs from a fixed day on.
 func (s *Schedule) shortest() time.Duration {
-	if s.After != "" || s.interval > 0 {
+	if s.After != "" || s.Continuous || s.interval > 0 {
 		return s.interval
 	}
 	var least time.Duration
@@ -222,7 +231,7 @@ func (p Plan) After(at time.Time) time.Time {
 		if passed := at.Sub(p.anchor); passed >= p.s.interval {
 			next = p.anchor.Add((passed/p.s.interval + 1) * p.s.interval)
 		}
-	case p.s.After != "":
+	case p.s.After != "" || p.s.Continuous:
 		return time.Time{}
 	default:
 		next = p.s.cron.Next(at, p.s.zone)

@@ -14,6 +14,8 @@ func (s Schedule) Sentence(name string) string {
 	switch {
 	case s.After != "":
 		text = "after each sync of " + name
+	case s.Continuous:
+		text = "continuously, as changes come"
 	case s.interval > 0:
 		text = "every " + Words(s.interval)
 	default:

@@ -66,6 +66,7 @@ func (c *check) all() (command.SyncOptions, []Problem) {
 	c.merge()
 	c.lookback()
 	c.startOver()
+	c.captured()
 	return c.fitting, c.problems
 }
 
@@ -106,8 +107,8 @@ func (c *check) meant(pattern string) []event.Table {
 
 // alone checks what can be told without a table.
 func (c *check) alone() {
-	if m := c.o.Mode; m != "" && m != command.FullRefresh && m != command.Incremental {
-		c.add("mode", "is %q; it can be %s or %s", m, command.FullRefresh, command.Incremental)
+	if m := c.o.Mode; m != "" && m != command.FullRefresh && m != command.Incremental && m != command.Capture {
+		c.add("mode", "is %q; it can be %s, %s or %s", m, command.FullRefresh, command.Incremental, command.Capture)
 	}
 	if n := c.o.Parallelism; n < 0 || n > MaxParallelism {
 		c.add("parallelism", "is %d; it can be 1 to %d", n, MaxParallelism)
@@ -128,14 +129,15 @@ func (c *check) alone() {
 	oneOf("on_replaced", c.o.OnReplaced, command.Restart, command.Stop)
 	oneOf("maintenance", c.o.Maintenance, command.MaintenanceAuto, command.MaintenanceOff)
 	oneOf("on_columns_changed", c.o.OnColumnsChanged, command.Reread, command.Keep)
-	if !c.incremental() {
+	c.capture()
+	if !c.incremental() && !c.captures() {
 		for field, given := range map[string]bool{"lookback": c.o.Lookback != "", "merge": c.o.Merge, "start_from": len(c.o.StartFrom) > 0} {
 			if given {
 				c.add(field, "goes with mode %s: a full refresh replaces every row", command.Incremental)
 			}
 		}
 	}
-	if len(c.o.Deleted) > 0 && !c.o.Merge {
+	if len(c.o.Deleted) > 0 && !c.o.Merge && !c.captures() {
 		c.add("deleted_columns", "goes with merge: rows that are appended cannot delete others")
 	}
 	slices.SortFunc(c.problems, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })

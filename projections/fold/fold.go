@@ -46,6 +46,7 @@ type Batch struct {
 	moments  *cell[layout.Moments]
 	span     int64 // of its time
 	document bool  // the source's document has changed
+	live     bool  // only what is no version of the document has changed
 }
 
 // document is the current document of a source, framed, as the batch leaves it.
@@ -97,7 +98,7 @@ func (t *Batch) Flush() error {
 // apply folds one event: first its effect on the source and its sync, then on
 // the operation that caused it.
 func (t *Batch) apply(e *event.Event) error {
-	t.sequence, t.at, t.document = e.Sequence, e.Time.UTC(), false
+	t.sequence, t.at, t.document, t.live = e.Sequence, e.Time.UTC(), false, false
 	// Consecutive events are mostly of the same sync.
 	if address := e.Address(); t.source == nil || address != t.address {
 		if t.Changed != nil {
@@ -120,7 +121,7 @@ func (t *Batch) apply(e *event.Event) error {
 		t.source.v.LastSequence = t.sequence
 		t.sources.touch(t.source)
 	}
-	if t.document {
+	if t.document || t.live {
 		if err := t.writeDocument(); err != nil {
 			return err
 		}
@@ -180,6 +181,14 @@ func (t *Batch) tell(e *event.Event) (*news, error) {
 		return t.syncFailed(d)
 	case *event.SyncCancelled:
 		return t.syncCancelled(d)
+	case *event.ChangesLanded:
+		return nil, t.changesLanded(d)
+	case *event.ChangesLagging:
+		t.changesLagging(d)
+		return nil, nil
+	case *event.ChangesGivenUp:
+		t.changesGivenUp(d)
+		return nil, nil
 	case *event.TableVerified:
 		return t.verified(d), nil
 	case *event.TableMaintained:

@@ -137,7 +137,7 @@ var endsTarget = map[string]bool{
 	"SyncCompleted": true, "SyncFailed": true, "SyncCancelled": true, "TableVerified": true, "TableMaintained": true,
 	"ScheduleChanged": true, "ScheduleFired": true, "ScheduleSkipped": false, "ScheduleMissed": true,
 	"SourceRemoved": true, "SourceRestored": true, "SourcePurged": true, "SourceDestroyed": true,
-	"SyncStarted": true, "SyncProgressed": false, "OperationAccepted": false,
+	"SyncStarted": true, "SyncProgressed": false, "ChangesLanded": false, "ChangesLagging": false, "ChangesGivenUp": false, "OperationAccepted": false,
 	"WebhookCreated": false, "WebhookRotated": false, "WebhookDeleted": false, "RequestRefused": false,
 	"TokenCreated": false, "TokenRevoked": false, "TokenUsed": false,
 }

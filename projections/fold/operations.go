@@ -240,6 +240,9 @@ func (t *Batch) rejected(d *event.CommandRejected) (*news, error) {
 		running.Operation.ID == d.Operation.ID && running.Operation.Target == d.Operation.Target {
 		return n, t.supersede(n.status, d.Reason, d.Message)
 	}
+	if s := t.source.v.Schedule; !n.follows && running == nil && s != nil && s.LastRun != nil && s.LastRun.OperationID == d.Operation.ID {
+		return n, t.again(&layout.Failure{Reason: d.Reason, Message: d.Message}, d.Operation.ID)
+	}
 	return n, nil
 }
 

@@ -44,6 +44,9 @@ func (t *Batch) revive() error {
 	if s := src.Schedule; s != nil {
 		at := t.at
 		s.Since = &at
+		if s.Continuous && !s.Paused && s.NextRun == nil {
+			s.NextRun = &at
+		}
 		if err := t.due(t.source, s.NextRun, s.AfterSync); err != nil {
 			return err
 		}
@@ -55,7 +58,7 @@ func (t *Batch) revive() error {
 // or is purged, does not change.
 func (t *Batch) restored(d *event.SourceRestored) (*news, error) {
 	n := &news{name: d.Name, result: func(r *layout.Result) {
-		r.Connector, r.ConfigVersion, r.SchemaVersion, r.Unchanged = d.Connector, d.ConfigVersion, d.SchemaVersion, d.Unchanged
+		r.Connector, r.ConfigVersion, r.SchemaVersion, r.Unchanged, r.Notes = d.Connector, d.ConfigVersion, d.SchemaVersion, d.Unchanged, d.Notes
 	}}
 	src := &t.source.v
 	if !t.source.exists || !src.Restorable() || d.Unchanged {

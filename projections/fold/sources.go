@@ -94,7 +94,7 @@ func (t *Batch) rename(before, now string) error {
 
 // removed ends a source. Its past stays readable as of an earlier sequence.
 func (t *Batch) removed(d *event.SourceRemoved) (*news, error) {
-	n := &news{name: d.Name, status: layout.StatusCompleted, result: func(r *layout.Result) { r.Purged, r.DestroyedAfter = d.Purged, d.DestroyedAfter }}
+	n := &news{name: d.Name, status: layout.StatusCompleted, result: func(r *layout.Result) { r.Purged, r.DestroyedAfter, r.Notes = d.Purged, d.DestroyedAfter, d.Notes }}
 	src := &t.source.v
 	if !t.source.exists || src.Removed {
 		return n, nil
@@ -150,7 +150,8 @@ func (t *Batch) changeDocument() {
 }
 
 // writeDocument writes the source's document as it is after this event, as the
-// current one and as a version of its history.
+// current one and, unless only what is live in it has changed, as a version of its
+// history.
 func (t *Batch) writeDocument() error {
 	src := &t.source.v
 	a := src.Address
@@ -172,6 +173,9 @@ func (t *Batch) writeDocument() error {
 		t.documents[string(k)] = doc
 	}
 	doc.gone, doc.v = false, layout.AppendSourceDocument(doc.v[:0], src)
+	if !t.document {
+		return nil
+	}
 	k[0] = layout.KeyHistory
 	return t.out.Set(layout.PutNewest(k, t.sequence), doc.v)
 }

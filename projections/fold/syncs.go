@@ -96,6 +96,9 @@ func (t *Batch) syncCompleted(d *event.SyncCompleted) (*news, error) {
 		}
 		t.changeDocument()
 	}
+	if y.v.Changes = d.Changes; t.alive() {
+		t.standAt(d.Changes)
+	}
 	status := layout.StatusCompleted
 	if d.Status == layout.StatusPartial {
 		status = layout.StatusPartial
@@ -138,7 +141,7 @@ func (t *Batch) syncFailed(d *event.SyncFailed) (*news, error) {
 	if y == nil || err != nil {
 		return t.newsOfEnded(&d.Meta, d.SyncID, err)
 	}
-	y.v.DurationMS = d.DurationMS
+	y.v.DurationMS, y.v.Changes = d.DurationMS, d.Changes
 	if err := t.tables(y, d.Tables); err != nil {
 		return nil, err
 	}
@@ -202,6 +205,9 @@ func (t *Batch) endSync(y *cell[layout.SyncEntry], status string, failure *layou
 	if !t.alive() || src.Running != nil && src.Running.SyncID != y.v.ID {
 		return nil
 	}
+	if err := t.again(failure, y.v.Operation.ID); err != nil {
+		return err
+	}
 	src.Running, src.LastSync = nil, lastSync(&y.v.Sync)
 	if src.Status = layout.StatusConnected; status == layout.StatusFailed {
 		src.Status = layout.StatusFailed
@@ -228,6 +234,9 @@ func (t *Batch) tables(y *cell[layout.SyncEntry], results []event.TableResult) e
 			t.results[string(k)] = &result{r}
 		}
 		if err := t.land(y, r); err != nil {
+			return err
+		}
+		if err := t.landedAside(r); err != nil {
 			return err
 		}
 	}

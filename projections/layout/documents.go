@@ -48,6 +48,14 @@ type Source struct {
 	Schedule        *Schedule       `json:"schedule,omitempty"`
 	ScheduleVersion int             `json:"schedule_version,omitempty"` // counts on after a schedule is removed
 	Dependents      []string        `json:"dependents,omitempty"`       // sources whose schedule follows this one's syncs
+	Changes         *Changes        `json:"changes,omitempty"`          // where it stands in its log, nil before a sync has taken that up
+}
+
+// Changes is where a source's syncs stand in its log of changes. Without a
+// Position the log was given up.
+type Changes struct {
+	event.Changes
+	Lagging bool `json:"lagging,omitempty"` // beyond sync_options.lag_warn_bytes
 }
 
 // Removal says how a source was removed.
@@ -104,6 +112,8 @@ type Landed struct {
 	CursorName string     `json:"cursor_name,omitempty"`
 	At         time.Time  `json:"at"`
 	FreshUntil *time.Time `json:"fresh_until,omitempty"` // the table is complete up to this time
+	// SetAside says that the source's log has gone on without the table.
+	SetAside bool `json:"set_aside,omitempty"`
 	// Checkpoints are the sequences of the commits that are kept, oldest first.
 	Checkpoints []uint64 `json:"checkpoints,omitempty"`
 }
@@ -131,7 +141,9 @@ type Sync struct {
 	UpdatedAt   time.Time  `json:"updated_at"`
 	FinishedAt  *time.Time `json:"finished_at,omitempty"`
 	Error       *Failure   `json:"error,omitempty"`
-	JSON        []byte     `json:"-"` // the document, with its tables
+	// Changes is where it stands, or stood at its end, in the source's log.
+	Changes *event.Changes `json:"changes,omitempty"`
+	JSON    []byte         `json:"-"` // the document, with its tables
 }
 
 // Ended reports whether the sync has its outcome.
@@ -226,4 +238,6 @@ type Result struct {
 	Destruction *event.Destruction `json:"destruction,omitempty"`
 	// DestroyedAfter is until when a removed source can be restored.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
+	// Notes say what of a removed source does not come back, or did not.
+	Notes []string `json:"notes,omitempty"`
 }

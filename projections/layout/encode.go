@@ -172,6 +172,9 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	if len(s.Dependents) > 0 {
 		err = errors.Join(err, o.any("dependents", s.Dependents))
 	}
+	if s.Changes != nil {
+		err = errors.Join(err, o.any("changes", s.Changes))
+	}
 	return o.End(), err
 }
 
@@ -202,6 +205,11 @@ func appendSync(b []byte, y *SyncEntry) ([]byte, error) {
 	}
 	if y.Error != nil {
 		o.failure("error", y.Error)
+	}
+	if y.Changes != nil {
+		if err := o.any("changes", y.Changes); err != nil {
+			return nil, err
+		}
 	}
 	if len(y.Followers) > 0 {
 		followers, err := json.Marshal(y.Followers)
@@ -257,6 +265,7 @@ func EncodeLanded(b []byte, l *Landed) ([]byte, error) {
 	if err := o.momentOrNone("fresh_until", l.FreshUntil); err != nil {
 		return nil, err
 	}
+	o.truthOrNone("set_aside", l.SetAside)
 	if len(l.Checkpoints) > 0 {
 		o.field("checkpoints")
 		before := byte('[')
@@ -313,6 +322,11 @@ func AppendTable(b []byte, r *event.TableResult) ([]byte, error) {
 	o.textOrNone("waiting_for", r.WaitingFor)
 	o.numberOrNone("bytes_uploaded", r.BytesUploaded)
 	o.numberRefOrNone("rows_uploaded", r.RowsUploaded)
+	o.numberOrNone("inserted_records", r.Inserted)
+	o.numberOrNone("updated_records", r.Updated)
+	o.numberOrNone("truncations", r.Truncated)
+	o.textOrNone("position", r.Position)
+	o.truthOrNone("set_aside", r.SetAside)
 	return o.End(), nil
 }
 
@@ -354,6 +368,9 @@ func (o *Object) result(name string, r *Result) error {
 		}
 	}
 	err := o.momentOrNone("destroyed_after", r.DestroyedAfter)
+	if len(r.Notes) > 0 {
+		err = errors.Join(err, o.any("notes", r.Notes))
+	}
 	o.close()
 	return err
 }

@@ -43,7 +43,7 @@ func TestGolden(t *testing.T) {
 	v, err = AppendSyncTable(nil, r)
 	value("sync table", v, err)
 	value("checkpoint", AppendCheckpoint(nil, "syn_1", 9, at, r), nil)
-	v, err = EncodeLanded(nil, &Landed{Records: 7, SyncID: "syn_1", Mode: "full", Location: "lake/a", SnapshotID: 1 << 60, At: at, FreshUntil: &at, Checkpoints: []uint64{8, 9}})
+	v, err = EncodeLanded(nil, &Landed{Records: 7, SyncID: "syn_1", Mode: "full", Location: "lake/a", SnapshotID: 1 << 60, At: at, FreshUntil: &at, SetAside: true, Checkpoints: []uint64{8, 9}})
 	value("landed", v, err)
 	v, err = EncodeName(nil, &Name{ID: "src_1", Incarnation: 7, Shared: true})
 	value("name", v, err)
@@ -111,11 +111,11 @@ func goldenValues() (*Source, *SyncEntry, *Operation, *Target) {
 		Schedule: &Schedule{Schedule: event.Schedule{Cron: "30 2 * * *", TimeZone: "UTC", Jitter: "1m", Missed: "once", Overlap: "attach", Options: json.RawMessage(`{"mode":"full"}`)},
 			Version: 3, Sentence: "every day", Anchor: &at, DelayMS: 7000, NextRun: &at, AfterSync: "syn_1", Since: &at,
 			LastRun: &Run{Due: at, At: at, LateMS: 5, Outcome: RunMissed, Runs: 2, SyncID: "syn_1", OperationID: "op_1", Message: "late"}},
-		ScheduleVersion: 3, Dependents: []string{"src_2"},
+		ScheduleVersion: 3, Dependents: []string{"src_2"}, Changes: &Changes{Changes: goldenChanges(at), Lagging: true},
 	}
 	y := &SyncEntry{
 		Sync: Sync{ID: "syn_1", Address: src.Address, SourceName: "a", Operation: op, Status: StatusFailed, Mode: "full", Attempt: 1,
-			TablesTotal: 4, Expected: 70, Fence: 8, Began: 7, Records: 6, Bytes: 5, DurationMS: 4, StartedAt: at, UpdatedAt: at, FinishedAt: &at, Error: failure},
+			TablesTotal: 4, Expected: 70, Fence: 8, Began: 7, Records: 6, Bytes: 5, DurationMS: 4, StartedAt: at, UpdatedAt: at, FinishedAt: &at, Error: failure, Changes: changesRef(goldenChanges(at))},
 		Followers: []Follower{{Operation: "op_2", Target: 3}},
 	}
 	o := &Operation{ID: "op_1", Organization: "acme", Workspace: "w1", Owner: "ann", Actor: "ann", Trigger: "schedule", Kind: "sync", Status: StatusPartial,
@@ -129,5 +129,12 @@ func goldenValues() (*Source, *SyncEntry, *Operation, *Target) {
 func goldenTable(at time.Time) *event.TableResult {
 	total := int64(9)
 	return &event.TableResult{Name: "a", Namespace: "public", Status: StatusCompleted, Mode: "incremental", Records: 7, Total: &total, Bytes: 8,
-		Files: 1, Cursor: "9", CursorName: "id", SnapshotID: 1 << 60, Location: "lake/a", DurationMS: 5, LastRowAt: &at}
+		Files: 1, Cursor: "9", CursorName: "id", SnapshotID: 1 << 60, Location: "lake/a", DurationMS: 5, LastRowAt: &at, Inserted: 3, Updated: 2, Truncated: 1, Position: "0/1", SetAside: true}
 }
+
+func goldenChanges(at time.Time) event.Changes {
+	n := int64(6)
+	return event.Changes{Position: "0/1", CommittedAt: &at, FreshUntil: &at, At: &at, BehindBytes: &n, BehindSeconds: &n, RetainedBytes: &n, LeftBytes: &n, SlotState: "reserved", Message: "m"}
+}
+
+func changesRef(c event.Changes) *event.Changes { return &c }

@@ -19,6 +19,7 @@ type Schedule struct {
 	AfterSync string     `json:"after_sync,omitempty"` // sync that made NextRun due
 	Since     *time.Time `json:"since,omitempty"`      // when the source that it follows was removed
 	LastRun   *Run       `json:"last_run,omitempty"`
+	Failures  int        `json:"failures,omitempty"` // in a row, of a continuous one's syncs
 }
 
 // Run is the outcome of a run of a schedule, or of several that were missed.
@@ -66,6 +67,7 @@ func (o *Object) scheduleFields(s *Schedule) {
 	o.textOrNone("time_zone", s.TimeZone)
 	o.textOrNone("every", s.Every)
 	o.textOrNone("after", s.After)
+	o.truthOrNone("continuous", s.Continuous)
 	o.textOrNone("jitter", s.Jitter)
 	o.Text("missed", s.Missed)
 	o.Text("overlap", s.Overlap)

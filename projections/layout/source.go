@@ -95,6 +95,9 @@ func sourceDocument(b []byte, src *Source) []byte {
 		o.TimeOrNull("destroyed_after", src.Removal.DestroyedAfter)
 	}
 	o.schedule("schedule", src.Schedule)
+	if src.Changes != nil {
+		o.changes("changes", &src.Changes.Changes, src.Changes.Lagging)
+	}
 	if src.LastSync == nil {
 		o.Raw("last_sync", nil)
 		return o.End()

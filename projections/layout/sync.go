@@ -42,6 +42,7 @@ func syncDocument(b []byte, y *Sync) []byte {
 	o.Time("updated_at", y.UpdatedAt)
 	o.TimeOrNull("finished_at", y.FinishedAt)
 	o.failure("error", y.Error)
+	o.changes("changes", y.Changes, false)
 	return o.End()
 }
 

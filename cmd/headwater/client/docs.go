@@ -21,14 +21,14 @@ type SourceDoc struct {
 	Records   int64           `json:"records"`
 	LastSync  *LastSync       `json:"last_sync"`
 	Metadata  json.RawMessage `json:"metadata"`
-	Sync      json.RawMessage `json:"sync_options,omitempty"` // stored with the source
+	Sync      json.RawMessage `json:"sync_options,omitempty"` // that it keeps
 	Schedule  *ScheduleDoc    `json:"schedule"`
 
-	RemovedAt      *time.Time `json:"removed_at"`      // of a removed source
-	DestroyedAfter *time.Time `json:"destroyed_after"` // of a removed source
+	RemovedAt      *time.Time `json:"removed_at"`      // of removed ones
+	DestroyedAfter *time.Time `json:"destroyed_after"` // likewise
 
-	LeftOut []LeftOutDoc `json:"left_out,omitempty"` // of a source that was just connected
-	Notes   []string     `json:"notes,omitempty"`    // of a source that was just connected
+	LeftOut []LeftOutDoc `json:"left_out,omitempty"` // of one that was just connected
+	Notes   []string     `json:"notes,omitempty"`    // likewise
 }
 
 // LeftOutDoc is something that a source has and does not offer.
@@ -39,7 +39,7 @@ type LeftOutDoc struct {
 	Reason    string `json:"reason"`
 }
 
-// LastSync is the last sync of a source.
+// LastSync is how the last sync of a source went.
 type LastSync struct {
 	SyncID     string     `json:"sync_id"`
 	Status     string     `json:"status"`
@@ -54,7 +54,7 @@ type ConnectDoc struct {
 	outcomeDoc
 }
 
-// TestDoc is the outcome of a connection test, up to the step that failed.
+// TestDoc is the outcome of a connection test, as far as it came.
 type TestDoc struct {
 	Connector string     `json:"connector"`
 	Steps     []TestStep `json:"steps"`
@@ -68,8 +68,7 @@ type TestStep struct {
 	Message    string `json:"message"`
 }
 
-// SchemaDoc is the schema of a source: what it offers, and what it has and does
-// not offer.
+// SchemaDoc is what a source offers, and what it has and does not offer.
 type SchemaDoc struct {
 	SourceID     string       `json:"source_id"`
 	Version      int          `json:"version"`
@@ -100,8 +99,8 @@ type ColumnDoc struct {
 	Nullable   bool   `json:"nullable"`
 }
 
-// OperationDoc is an operation. Its status is running until every target has
-// ended.
+// OperationDoc is one accepted request. Status is running until every target
+// has ended.
 type OperationDoc struct {
 	OperationID string      `json:"operation_id"`
 	Kind        string      `json:"kind"`
@@ -112,7 +111,7 @@ type OperationDoc struct {
 	Targets     []TargetDoc `json:"targets"`
 }
 
-// TargetDoc is one source of an operation.
+// TargetDoc is what became of one source of an operation.
 type TargetDoc struct {
 	SourceID string          `json:"source_id"`
 	Name     string          `json:"name"`
@@ -146,7 +145,7 @@ type SyncDoc struct {
 	} `json:"error"`
 }
 
-// TableSync is the result of a sync for one table.
+// TableSync is what a sync did with one table.
 type TableSync struct {
 	Name       string `json:"name"`
 	Namespace  string `json:"namespace"`
@@ -158,9 +157,9 @@ type TableSync struct {
 	Location   string `json:"location"`
 	Message    string `json:"message"`
 	DurationMS int64  `json:"duration_ms"`
-	// Notes say how landed data may differ from the source.
+	// Notes say in what what landed may differ from the source.
 	Notes []string   `json:"notes,omitempty"`
-	AsOf  *time.Time `json:"as_of,omitempty"` // when the read of the landed data began
+	AsOf  *time.Time `json:"as_of,omitempty"` // when the read began that brought it
 
 	RowsRead     int64      `json:"rows_read,omitempty"`
 	Rate         int64      `json:"rows_per_second,omitempty"`
@@ -171,7 +170,7 @@ type TableSync struct {
 	BytesUploaded int64 `json:"bytes_uploaded,omitempty"`
 }
 
-// FullName returns "namespace.name", or the name alone if there is no namespace.
+// FullName returns "namespace.table", or the name alone.
 func FullName(namespace, name string) string {
 	if namespace == "" {
 		return name
@@ -179,8 +178,7 @@ func FullName(namespace, name string) string {
 	return namespace + "." + name
 }
 
-// Fetch gets a document and decodes it. Its error is an *APIError if the service
-// refuses.
+// Fetch gets one document and decodes it.
 func Fetch[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
 	var doc T
 	a, err := c.get(ctx, path, query)
@@ -208,8 +206,8 @@ func (c *Client) syncOf(ctx context.Context, id string) (SyncDoc, error) {
 	return Fetch[SyncDoc](ctx, c, c.Path("syncs", id), nil)
 }
 
-// settled waits for the operation that a 202 names and returns it with true. It
-// returns false if the answer is already the outcome.
+// settled returns the operation behind a 202 once it has ended. It returns
+// false for an answer that is already the outcome.
 func (c *Client) settled(ctx context.Context, s terminal.Streams, a apiAnswer) (OperationDoc, bool, error) {
 	if a.Code != 202 {
 		return OperationDoc{}, false, nil
@@ -225,7 +223,7 @@ func (c *Client) settled(ctx context.Context, s terminal.Streams, a apiAnswer) (
 	return op, true, err
 }
 
-// waitOperation waits until the operation has ended and returns it.
+// waitOperation returns the operation once it has ended.
 func (c *Client) waitOperation(ctx context.Context, id string) (OperationDoc, error) {
 	for {
 		op, err := c.operation(ctx, id)

@@ -11,19 +11,19 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// MaintainCmd starts the maintenance of landed tables.
+// MaintainCmd asks for the maintenance of landed tables.
 type MaintainCmd struct {
 	tablesFlags `embed:""`
 }
 
-// maintainedDoc is the answer of POST maintenance.
+// maintainedDoc is what POST maintenance answers.
 type maintainedDoc struct {
 	Sources []tablesDoc[event.Maintenance] `json:"maintained_sources"`
 	outcomeDoc
 }
 
-// Run prints what was done to each table. It fails if a table failed, or if a
-// source could not be maintained.
+// Run prints what was done to each table. It is an error if one failed, or a
+// source could not be looked at.
 func (c *MaintainCmd) Run(ctx context.Context, s terminal.Streams) error {
 	a, op, waited, err := c.post(ctx, s, "maintenance")
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *MaintainCmd) show(s terminal.Streams, doc maintainedDoc) error {
 	return g.Print(s.Out, "no table was maintained")
 }
 
-// maintained describes in words what was done to a table.
+// maintained says in words what was done to a table.
 func maintained(t event.Maintenance) string {
 	if t.Status == event.MaintainedFailed {
 		return said(t.Message)
@@ -84,8 +84,7 @@ func maintained(t event.Maintenance) string {
 	return strings.Join(what, "; ")
 }
 
-// failure returns an error that names every source and table that was not
-// maintained, or nil.
+// failure names what was not maintained.
 func (d maintainedDoc) failure() error {
 	errs := notDone("maintained", d.Failed)
 	code := exit.Failed

@@ -14,7 +14,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// ScheduleCmd shows, sets, pauses or removes a source's schedule.
+// ScheduleCmd is when a source is synced by itself.
 type ScheduleCmd struct {
 	Show   ScheduleShowCmd   `cmd:"" default:"withargs" help:"Show a source's schedule, its next runs and what became of the last."`
 	Set    ScheduleSetCmd    `cmd:"" help:"Have a source synced by itself, in the place of the schedule it had."`
@@ -25,15 +25,16 @@ type ScheduleCmd struct {
 
 // ScheduleDoc is a schedule as the API shows it.
 type ScheduleDoc struct {
-	Cron     string          `json:"cron,omitempty"`
-	TimeZone string          `json:"time_zone,omitempty"`
-	Every    string          `json:"every,omitempty"`
-	After    string          `json:"after,omitempty"`
-	Jitter   string          `json:"jitter,omitempty"`
-	Missed   string          `json:"missed,omitempty"`
-	Overlap  string          `json:"overlap,omitempty"`
-	Paused   bool            `json:"paused"`
-	Options  json.RawMessage `json:"sync_options,omitempty"`
+	Cron       string          `json:"cron,omitempty"`
+	TimeZone   string          `json:"time_zone,omitempty"`
+	Every      string          `json:"every,omitempty"`
+	After      string          `json:"after,omitempty"`
+	Continuous bool            `json:"continuous,omitempty"`
+	Jitter     string          `json:"jitter,omitempty"`
+	Missed     string          `json:"missed,omitempty"`
+	Overlap    string          `json:"overlap,omitempty"`
+	Paused     bool            `json:"paused"`
+	Options    json.RawMessage `json:"sync_options,omitempty"`
 
 	Sentence string      `json:"sentence"`
 	NextRun  *time.Time  `json:"next_run"`
@@ -48,7 +49,7 @@ type ScheduleDoc struct {
 	} `json:"last_run"`
 }
 
-// request returns the request that sets the schedule again, paused or not.
+// request returns what sets the schedule again, paused or not.
 func (d *ScheduleDoc) request(paused bool) map[string]any {
 	body := map[string]any{"paused": paused}
 	for name, value := range map[string]string{"cron": d.Cron, "time_zone": d.TimeZone, "every": d.Every, "after": d.After, "jitter": d.Jitter, "missed": d.Missed, "overlap": d.Overlap} {
@@ -56,26 +57,29 @@ func (d *ScheduleDoc) request(paused bool) map[string]any {
 			body[name] = value
 		}
 	}
+	if d.Continuous {
+		body = map[string]any{"paused": paused, "continuous": true}
+	}
 	if len(d.Options) > 0 {
 		body["sync_options"] = d.Options
 	}
 	return body
 }
 
-// next says when the schedule's next run is due, relative to now.
+// next says when the schedule's next run is due, seen at now.
 func (d *ScheduleDoc) next(now time.Time) string {
 	switch {
 	case d.Paused:
 		return "paused"
-	case d.NextRun == nil:
-		return d.Sentence // it follows another source
+	case d.NextRun == nil || d.Continuous:
+		return d.Sentence // after another source, or going on
 	case d.NextRun.Before(now):
 		return "late since " + humanize.RelTime(*d.NextRun, now, "ago", "from now")
 	}
 	return humanize.RelTime(*d.NextRun, now, "ago", "from now")
 }
 
-// scheduleCall holds what all commands about a schedule need.
+// scheduleCall is one call about the schedule of a source.
 type scheduleCall struct {
 	ClientFlags `embed:""`
 	Source      string `arg:"" help:"Name or id of the source."`
@@ -94,7 +98,7 @@ func (c *scheduleCall) open(ctx context.Context) (*Client, string, error) {
 	return api, api.Path("sources", ids[0], "schedule") + "?" + url.Values{"scope": {c.Scope}}.Encode(), nil
 }
 
-// change sets or removes the schedule, and prints the result.
+// change sends a schedule, or its removal, and prints what holds from then on.
 func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Client, method, path string, body any) error {
 	var encoded []byte
 	if body != nil {
@@ -122,7 +126,7 @@ func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Clie
 	return c.print(s, a)
 }
 
-// print prints a schedule.
+// print shows a schedule.
 func (c *scheduleCall) print(s terminal.Streams, a apiAnswer) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
@@ -168,7 +172,7 @@ type ScheduleShowCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run prints the schedule. A source without one is not an error.
+// Run prints it. None is no error.
 func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, path, err := c.open(ctx)
 	if err != nil {
@@ -188,6 +192,7 @@ type ScheduleSetCmd struct {
 	TimeZone     string `placeholder:"ZONE" help:"Of --cron, such as Europe/Berlin; UTC without it."`
 	Every        string `help:"A length of time such as 15m, 2h or 1d, at least 1m."`
 	After        string `placeholder:"SOURCE" help:"After each sync of this source (name or id) that landed something."`
+	Continuous   bool   `help:"Land changes as they come, from the database's log (--mode cdc); pause ends it after the next commit."`
 	Jitter       string `help:"At most so much later, such as 10m; how much, the source's id decides."`
 	Missed       string `enum:",once,skip" default:"" help:"Of runs that were due while the service was down: once (the default) carries the last out, skip none that is more than 5 minutes late."`
 	Overlap      string `enum:",attach,skip" default:"" help:"When the source is syncing already: attach (the default) has that sync count, skip leaves the run out."`
@@ -195,10 +200,10 @@ type ScheduleSetCmd struct {
 	SyncFlags    `embed:""`
 }
 
-// Run sets the schedule and prints it.
+// Run sets it.
 func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
-	if c.Cron == "" && c.Every == "" && c.After == "" {
-		return exit.Usagef("when? give --cron, --every or --after, such as --every 1h")
+	if c.Cron == "" && c.Every == "" && c.After == "" && !c.Continuous {
+		return exit.Usagef("when? give --cron, --every, --after or --continuous, such as --every 1h")
 	}
 	options, err := c.options()
 	if err != nil {
@@ -208,7 +213,7 @@ func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	doc := ScheduleDoc{Cron: c.Cron, TimeZone: c.TimeZone, Every: c.Every, Jitter: c.Jitter, Missed: c.Missed, Overlap: c.Overlap}
+	doc := ScheduleDoc{Cron: c.Cron, TimeZone: c.TimeZone, Every: c.Every, Jitter: c.Jitter, Missed: c.Missed, Overlap: c.Overlap, Continuous: c.Continuous}
 	if c.After != "" {
 		ids, err := api.sourceIDs(ctx, c.Scope, []string{c.After})
 		if err != nil {
@@ -228,22 +233,22 @@ type SchedulePauseCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run pauses the schedule and prints it.
+// Run pauses it.
 func (c *SchedulePauseCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return c.pause(ctx, s, true)
 }
 
-// ScheduleResumeCmd resumes a paused schedule.
+// ScheduleResumeCmd ends a pause.
 type ScheduleResumeCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run resumes the schedule and prints it.
+// Run ends it.
 func (c *ScheduleResumeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return c.pause(ctx, s, false)
 }
 
-// pause sets the existing schedule again, paused or not.
+// pause sets the schedule that there is again, paused or not.
 func (c *scheduleCall) pause(ctx context.Context, s terminal.Streams, paused bool) error {
 	api, path, err := c.open(ctx)
 	if err != nil {
@@ -263,12 +268,12 @@ func (c *scheduleCall) pause(ctx context.Context, s terminal.Streams, paused boo
 	return c.change(ctx, s, api, http.MethodPut, path, doc.Schedule.request(paused))
 }
 
-// ScheduleRemoveCmd removes a schedule.
+// ScheduleRemoveCmd takes a schedule away.
 type ScheduleRemoveCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run removes the schedule. A source without one is not an error.
+// Run takes it away. None is no error.
 func (c *ScheduleRemoveCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, path, err := c.open(ctx)
 	if err != nil {

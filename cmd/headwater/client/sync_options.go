@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// SyncFlags are sync_options as flags. TABLE is a name or, where patterns are
-// allowed, a pattern such as public.order*.
+// SyncFlags are sync_options as flags. TABLE is a name or, where a pattern is
+// allowed, one such as public.order*.
 type SyncFlags struct {
-	Mode          string   `enum:",full_refresh,incremental" default:"" help:"full_refresh (the default) replaces what is there; incremental reads from the last cursor value on and appends what is new."`
+	Mode          string   `enum:",full_refresh,incremental,cdc" default:"" help:"full_refresh (the default) replaces what is there; incremental reads from the last cursor value on and appends what is new; cdc follows the database's log of changes."`
 	Incremental   bool     `help:"Short for --mode incremental."`
 	Table         []string `sep:"none" help:"Only this table or pattern; may repeat."`
 	BatchSize     int      `help:"Rows a batch; 0 leaves it to the service."`
@@ -27,12 +27,17 @@ type SyncFlags struct {
 	Maintenance   string   `enum:",auto,off" default:"" help:"After a sync: auto (the default) joins small files and folds deleted rows in where it pays, off leaves that to headwater maintain."`
 	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
 	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When a change of columns makes old rows differ from the source: reread (the default) reads the table once in full, keep leaves them."`
+	MaxDelay      string   `help:"With --mode cdc: how long a change may wait for its commit, 1s to 1h; 10s without it."`
+	Changes       string   `enum:",merge,append" default:"" help:"With --mode cdc: merge (the default) keeps a table what it is at its source, append makes it the log of what happened there."`
+	SoftDelete    bool     `help:"With --mode cdc: deleted rows stay, marked by _headwater_deleted."`
+	LagWarnBytes  int64    `help:"With --mode cdc: tell once the database keeps more of its log for this reader."`
+	LagLimitBytes int64    `help:"With --mode cdc: give the log up once the database keeps more."`
 	Always        bool     `help:"These options are the source's own from now on; alone it clears those it kept."`
 	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }
 
-// options returns sync_options with the options that were given. Its error names
-// a flag that is not TABLE=SOMETHING.
+// options returns sync_options with what was asked for, and an error that names
+// a flag which is not TABLE=SOMETHING.
 func (f *SyncFlags) options() (map[string]any, error) {
 	o := map[string]any{}
 	mode := f.Mode
@@ -43,7 +48,7 @@ func (f *SyncFlags) options() (map[string]any, error) {
 		mode = "incremental"
 	}
 	for name, value := range map[string]string{"mode": mode, "lookback": f.Lookback, "timeout": f.Timeout, "table_timeout": f.TableTimeout,
-		"idle_timeout": f.IdleTimeout, "on_replaced": f.OnReplaced, "maintenance": f.Maintenance, "on_columns_changed": f.OnColumns} {
+		"idle_timeout": f.IdleTimeout, "on_replaced": f.OnReplaced, "maintenance": f.Maintenance, "on_columns_changed": f.OnColumns, "max_delay": f.MaxDelay, "changes": f.Changes} {
 		if value != "" {
 			o[name] = value
 		}
@@ -58,7 +63,12 @@ func (f *SyncFlags) options() (map[string]any, error) {
 			o[name] = n
 		}
 	}
-	for name, on := range map[string]bool{"merge": f.Merge, "allow_empty": f.AllowEmpty, "always": f.Always} {
+	for name, n := range map[string]int64{"lag_warn_bytes": f.LagWarnBytes, "lag_limit_bytes": f.LagLimitBytes} {
+		if n != 0 {
+			o[name] = n
+		}
+	}
+	for name, on := range map[string]bool{"merge": f.Merge, "soft_delete": f.SoftDelete, "allow_empty": f.AllowEmpty, "always": f.Always} {
 		if on {
 			o[name] = true
 		}
@@ -85,7 +95,7 @@ func (f *SyncFlags) options() (map[string]any, error) {
 	return o, f.lists(o)
 }
 
-// lists adds the options that map a table to several columns.
+// lists adds what maps a table to several columns.
 func (f *SyncFlags) lists(o map[string]any) error {
 	var excluded []string
 	columns, keys := map[string]map[string][]string{}, map[string][]string{}

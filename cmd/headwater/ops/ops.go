@@ -14,25 +14,23 @@ import (
 	"headwater/bus/event"
 )
 
-// Config configures an Ops.
+// Config says what an Ops works with.
 type Config struct {
 	Log     *slog.Logger
 	Version string // of the build
-	Go      string // compiler of the build
-	// Describe returns the name and the connector of a source, "" if it is
-	// unknown. nil describes none.
+	Go      string // what it was built with
+	// Describe returns the name and the connector of a source, "" for one that is
+	// not known. nil knows none.
 	Describe func(a event.Address) (name, connector string)
-	// Connectors are the permitted values of the label connector; any other
-	// becomes "unknown".
+	// Connectors are the names that a label may have; any other is "unknown".
 	Connectors []string
-	// Registry is where the metrics are registered; nil creates one.
+	// Registry is where the metrics are registered. nil makes one.
 	Registry *prometheus.Registry
 	// PerSource adds series for each source.
 	PerSource bool
 }
 
-// Ops logs and counts what happens, for the operator. It is safe for concurrent
-// use.
+// Ops tells the operator what happens. It is safe for concurrent use.
 type Ops struct {
 	Config
 	metrics  *metrics
@@ -44,8 +42,7 @@ type Ops struct {
 	synced map[event.Address]time.Time // with Config.PerSource
 }
 
-// New returns an Ops and registers its metrics. It panics if they are registered
-// already.
+// New returns an Ops that has told nothing yet.
 func New(c Config) *Ops {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -63,7 +60,7 @@ func New(c Config) *Ops {
 	return o
 }
 
-// known returns the name of a connector as a label value.
+// known returns the name of a connector as a label may have it.
 func (o *Ops) known(connector string) string {
 	if slices.Contains(o.Connectors, connector) {
 		return connector
@@ -71,8 +68,7 @@ func (o *Ops) known(connector string) string {
 	return "unknown"
 }
 
-// Register adds collectors of other parts of the node. It panics if one is
-// registered already.
+// Register adds what a part of the node tells when it is asked.
 func (o *Ops) Register(all ...prometheus.Collector) { o.registry.MustRegister(all...) }
 
 // Handler serves the metrics in the formats of Prometheus.

@@ -12,12 +12,13 @@ import (
 	"headwater/bus/webhooks"
 )
 
-// Answered logs and counts a request. Changes and refusals are logged at INFO,
-// failures of the service at ERROR, and reads at DEBUG.
+// Answered logs and counts a request. Those that change something, and those
+// that were refused, are logged at INFO, our own failures at ERROR, and reads at
+// DEBUG.
 func (o *Ops) Answered(x web.Exchange) {
 	status := x.Status
 	if status == 0 {
-		status = 499 // the client disconnected
+		status = 499 // the client left
 	}
 	o.metrics.requests.WithLabelValues(methodOf(x.Method), x.Route, strconv.Itoa(status)).Observe(x.Duration.Seconds())
 	level := slog.LevelDebug
@@ -28,7 +29,7 @@ func (o *Ops) Answered(x web.Exchange) {
 		level = slog.LevelInfo
 	}
 	if x.Route == "/api/v1/readyz" && status >= 500 {
-		level = slog.LevelWarn // polled every few seconds, and the gauge shows it
+		level = slog.LevelWarn // it is asked for every few seconds, and the gauge tells
 	}
 	ctx := context.Background()
 	if !o.Log.Enabled(ctx, level) {
@@ -56,7 +57,7 @@ func (o *Ops) Answered(x web.Exchange) {
 	o.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// methodOf returns an HTTP method, or one text for all unknown ones.
+// methodOf returns a method of HTTP, or one text for all others.
 func methodOf(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -77,13 +78,13 @@ func (o *Ops) Delivered(w webhooks.Webhook, sequence uint64, a webhooks.Attempt,
 		"duration_ms", a.Duration.Milliseconds(), "consecutive_failures", failures, "reason", a.Reason)
 }
 
-// How many refused requests a node logs: a burst, then this many per second.
+// How many refused requests a node logs: a burst, and so many a second.
 const (
 	refusalBurst = 200
 	refusalRate  = 20
 )
 
-// allowance limits how often something is logged.
+// allowance bounds how often something is told.
 type allowance struct {
 	mu      sync.Mutex
 	left    float64
@@ -91,8 +92,8 @@ type allowance struct {
 	skipped uint64
 }
 
-// take reports whether it may be logged now, and how often it was suppressed
-// since the last time.
+// take reports whether it may be told now, and how often it was not since it
+// last was.
 func (a *allowance) take(now time.Time) (skipped uint64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

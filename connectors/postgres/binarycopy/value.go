@@ -7,7 +7,6 @@ import (
 	"math"
 	"unicode/utf8"
 
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"golang.org/x/text/encoding"
 )
 
@@ -25,8 +24,9 @@ const (
 	dayMicros   = 86400 * 1000000
 )
 
-// set stores the binary form of a row's value, which is not NULL.
-func (c *column) set(row int, v []byte, text encodingOf) error {
+// value sets a value of the row that is being read; it is not NULL.
+func (d *Decoder) value(c *column, v []byte) error {
+	row := d.rows
 	switch c.how {
 	case AsText, AsBytea, AsJSONB:
 		if c.how == AsJSONB {
@@ -35,9 +35,9 @@ func (c *column) set(row int, v []byte, text encodingOf) error {
 			}
 			v = v[1:]
 		}
-		if text.ascii && c.how != AsBytea {
+		if d.ASCII && c.how != AsBytea {
 			var err error
-			if v, err = decodeText(text.charset, v); err != nil {
+			if v, err = decodeText(d.Charset, v); err != nil {
 				return err
 			}
 		}
@@ -53,7 +53,13 @@ func (c *column) set(row int, v []byte, text encodingOf) error {
 		if err != nil {
 			return err
 		}
-		c.setDecimal(row, n)
+		at := c.fixed[16*row : 16*row+16]
+		low, high := at[:8], at[8:]
+		if bigEndian {
+			low, high = high, low
+		}
+		binary.NativeEndian.PutUint64(low, n.LowBits())
+		binary.NativeEndian.PutUint64(high, uint64(n.HighBits()))
 		return nil
 	case AsInt8, AsFloat8:
 		if len(v) != 8 {
@@ -109,22 +115,6 @@ func (c *column) set(row int, v []byte, text encodingOf) error {
 		return nil
 	}
 	return ErrMalformed
-}
-
-// encodingOf is what the text of a database that does not say so is in.
-type encodingOf struct {
-	ascii   bool
-	charset encoding.Encoding // nil if nobody said
-}
-
-func (c *column) setDecimal(row int, n decimal128.Num) {
-	at := c.fixed[16*row : 16*row+16]
-	low, high := at[:8], at[8:]
-	if bigEndian {
-		low, high = high, low
-	}
-	binary.NativeEndian.PutUint64(low, n.LowBits())
-	binary.NativeEndian.PutUint64(high, uint64(n.HighBits()))
 }
 
 // appendChar appends a "char", which is a byte: beyond ASCII in the octal form

@@ -1,0 +1,222 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/extract"
+	"headwater/handlers/landing"
+	"headwater/handlers/syncoptions"
+)
+
+// captured is what a round has taken up.
+type captured struct {
+	extract.Captured
+	at time.Time // everything committed before is in it
+}
+
+// begin takes the tables over and finds where the changes to each go on.
+func (f *follower) begin(work context.Context) error {
+	anew := f.at.position() == "" // what landed of a log that was given up is no place to go on from
+	for _, t := range f.attempt.tables {
+		if t.follow == nil || !t.follow.aside.IsZero() {
+			continue
+		}
+		if anew || f.rounds == 1 && f.aside[t.table.String()] {
+			t.follow.whole = true
+		}
+		t.begin()
+		one := &followed{tableRun: t}
+		f.tables = append(f.tables, one)
+		if err := one.open(work, f.attempt); err != nil {
+			f.tables = f.tables[:len(f.tables)-1]
+			if err := f.failed(work, one, err); err != nil {
+				return err
+			}
+		}
+	}
+	// Taking a table over may have made it again behind the back of a worker that
+	// removed the source.
+	return f.journal.confirm(work)
+}
+
+// take takes the log up. Where that is done for the first time, the history says so
+// before anything else: what is loaded from then on is in the log behind it.
+func (f *follower) take(work context.Context) (c captured, err error) {
+	if len(f.tables) == 0 {
+		return c, nil
+	}
+	ask := driver.Capture{
+		Reader: f.reader, Landed: f.at.position(), Delay: syncoptions.Delay(f.options), Bytes: f.h.options.CommitBytes, Continuous: f.follows > 0,
+	}
+	anew := true
+	for _, t := range f.tables {
+		ask.Tables = append(ask.Tables, t.captured())
+		anew = anew && t.after == ""
+	}
+	if anew {
+		ask.Landed = ""
+	}
+	c.at = time.Now()
+	if c.Captured, err = f.log.Capture(work, ask); err != nil {
+		return c, err
+	}
+	f.h.seam("captured")
+	if anew && c.Position != "" {
+		f.at.takenUp(c.Position)
+		if err := f.at.tell(f, true); err != nil {
+			return c, err
+		}
+	}
+	if err := f.refused(c.Refused); err != nil {
+		return c, err
+	}
+	return c, f.passedBy()
+}
+
+// refused deals with the tables whose changes cannot be had. One that could be had
+// before is read whole, unless the options say to stop.
+func (f *follower) refused(why map[int]error) error {
+	again := false
+	for i, err := range why {
+		if i < 0 || i >= len(f.tables) {
+			continue
+		}
+		t := f.tables[i]
+		if errors.Is(err, driver.ErrReplaced) && !t.follow.whole && f.options.OnReplaced != command.Stop {
+			t.follow.whole, again = true, true
+			t.note(err.Error() + ": it was read whole again")
+			continue
+		}
+		if err := f.setAside(t, err); err != nil {
+			return err
+		}
+	}
+	if again {
+		return errAgain
+	}
+	return nil
+}
+
+// passedBy marks the tables that were followed and are not taken by this sync: the
+// log goes on without them, so that a later sync that takes one must read it whole.
+func (f *follower) passedBy() error {
+	if f.rounds > 1 {
+		return nil
+	}
+	all, err := f.h.state.Landed(f.j.address)
+	if err != nil {
+		return err
+	}
+	here := map[string]bool{}
+	for _, t := range f.tables {
+		here[t.table.String()] = true
+	}
+	for _, t := range all {
+		name := nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})
+		if t.Mode != landing.Changes || t.SetAside || here[name] {
+			continue
+		}
+		if err := f.journal.tell(f.base, event.TableResult{
+			Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: landing.Changes, SetAside: true,
+			Message: "this sync does not take it, and the source's log goes on: the next sync that does reads it whole",
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads the tables whole that have to be, as of the moment of the capture
+// where there is one, and finds where their changes go on.
+func (f *follower) load(work context.Context, c captured) error {
+	var runs []*tableRun
+	var loads []*followed
+	for _, t := range f.tables {
+		if t.writer == nil || t.after != "" {
+			continue
+		}
+		t.abort(work, f.attempt)
+		t.follow.from = c.Position
+		runs, loads = append(runs, t.tableRun), append(loads, t)
+	}
+	for _, t := range f.attempt.tables {
+		if t.follow == nil && t.result.Status == statusWaiting {
+			runs = append(runs, t)
+		}
+	}
+	if len(runs) == 0 {
+		return nil
+	}
+	if err := f.read(work, runs, c); err != nil {
+		return err
+	}
+	for _, t := range loads {
+		if err := f.loaded(work, t, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read lands tables over connections of their own: the capture's holds the moment.
+func (f *follower) read(work context.Context, runs []*tableRun, c captured) error {
+	m := &f.moment
+	m.name, m.at, m.left, m.begun = c.Moment, c.at, len(runs), make(chan struct{})
+	queue := make(chan *tableRun, len(runs))
+	for _, t := range runs {
+		queue <- t
+	}
+	close(queue)
+	defer f.report(work, f.stop)()
+	var wg sync.WaitGroup
+	for range min(len(runs), f.h.options.TableParallelism) {
+		wg.Go(func() {
+			l := &lander{attempt: f.attempt}
+			defer l.close()
+			for t := range queue {
+				if err := l.table(f.base, work, t); err != nil {
+					f.stop(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(work)
+}
+
+// loaded finds where the changes to a table go on that was read whole. An earlier
+// attempt may have read it, as of another moment: then the log is taken up again,
+// from there.
+func (f *follower) loaded(work context.Context, t *followed, c captured) error {
+	if t.result.Status == statusFailed {
+		f.j.log.Debug("a table could not be read", "table", t.table.String(), "why", t.result.Message)
+		return f.setAsideFailed(t)
+	}
+	t.follow.whole = false
+	if err := t.open(work, f.attempt); err != nil {
+		return f.failed(work, t, err)
+	}
+	if t.after != c.Position {
+		return errAgain
+	}
+	at := c.at
+	t.mu.Lock()
+	t.follow.fresh, t.tableRun.changed = &at, true
+	t.mu.Unlock()
+	return f.journal.progress(f.base, t.tableRun)
+}
+
+// setAsideFailed sets a table aside whose result says why.
+func (f *follower) setAsideFailed(t *followed) error {
+	t.mu.Lock()
+	t.result.SetAside, t.result.Position, t.follow.aside = true, "", time.Now()
+	t.mu.Unlock()
+	return f.journal.progress(f.base, t.tableRun)
+}

@@ -1,0 +1,254 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/extract"
+	"headwater/handlers/outcome"
+)
+
+// stream applies the changes of the captured tables, commit by commit.
+func (f *follower) stream(work context.Context) error {
+	request := extract.ChangesRequest{TellEvery: f.h.options.TellEvery}
+	live := false
+	for _, t := range f.tables {
+		request.Tables = append(request.Tables, t.request())
+		live = live || t.writer != nil
+	}
+	if !live {
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(work)
+	defer cancel(nil)
+	f.began = time.Now()
+	defer f.beat(ctx, cancel)()
+	for m, err := range f.log.Changes(ctx, request) {
+		if err != nil {
+			return causeOf(ctx, err)
+		}
+		f.at.read(m.Rows)
+		for _, t := range f.tables {
+			t.note(m.Notes...)
+		}
+		if m.Rows > 0 {
+			f.h.seam("wrote")
+		}
+		if m.Standing != nil {
+			if err := f.stands(ctx, *m.Standing); err != nil {
+				return err
+			}
+		}
+		if m.Flush == nil {
+			continue
+		}
+		if err := f.flush(ctx, m.Flush); err != nil || m.Flush.Final {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.New("the log of changes came to no end")
+}
+
+// flush makes what was read up to a place to resume part of the tables, and then
+// has the history, and after it the source, know of it.
+func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
+	fresh := m.Committed
+	if m.Final && f.follows == 0 {
+		fresh = f.began
+	}
+	group, landing := errgroup.WithContext(ctx)
+	group.SetLimit(f.h.options.TableParallelism)
+	for _, c := range m.Tables {
+		if c.Table < 0 || c.Table >= len(f.tables) {
+			return fmt.Errorf("changes of a table that was not asked for (%d)", c.Table)
+		}
+		t := f.tables[c.Table]
+		if t.writer == nil {
+			continue // set aside
+		}
+		group.Go(func() error {
+			if err := f.commit(landing, t, c, m, fresh); err != nil {
+				return f.failed(landing, t, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return causeOf(ctx, err)
+	}
+	f.tries = 0
+	f.at.reached(m.Position, m.Committed, fresh)
+	return f.at.tell(f, m.Final)
+}
+
+func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChanges, m *extract.Flush, fresh time.Time) error {
+	if err := t.writer.Change(m.Position, c.Changes...); err != nil {
+		return err
+	}
+	t.writer.At(m.Position, m.Committed)
+	t.writer.Tell(t.notes(), fresh)
+	done := t.committing()
+	committed, err := t.writer.Commit(ctx, nil, m.Final)
+	if done(); err != nil {
+		return err
+	}
+	f.h.seam("committed")
+	t.note(t.writer.Notes()...)
+	t.landed(c, committed, m.Position, fresh)
+	return nil
+}
+
+// wanted reports whether the schedule still is the one that began the sync.
+func (a *attempt) wanted(s Source) bool {
+	k := s.Schedule
+	return k != nil && k.Continuous && !k.Paused && k.Version == a.follows
+}
+
+// beat tells of the sync while its log is read: where it stands, and of the tables
+// that have moved, more seldom where it goes on for ever. It ends the reading once
+// the schedule has changed, after the commit of what was read by then. The returned
+// function ends it.
+func (f *follower) beat(ctx context.Context, cancel context.CancelCauseFunc) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(f.h.options.ProgressEvery)
+		defer tick.Stop()
+		tended, enough := time.Now(), time.Time{}
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := f.tick(ctx, &enough); err != nil && ctx.Err() == nil {
+				var lost *overtaken
+				if errors.As(err, &lost) {
+					f.stop(err)
+				}
+				cancel(err)
+				return
+			}
+			if f.follows > 0 && time.Since(tended) >= tendEvery {
+				tended = time.Now()
+				f.tend(ctx)
+			}
+		}
+	}()
+	return func() {
+		stop()
+		<-ended
+	}
+}
+
+// tendEvery is how often a sync that goes on asks for the maintenance of its tables.
+const tendEvery = 5 * time.Minute
+
+func (f *follower) tick(ctx context.Context, enough *time.Time) error {
+	if err := f.at.tell(f, false); err != nil {
+		return err
+	}
+	every := f.h.options.ProgressEvery
+	retry := false
+	if f.follows > 0 {
+		every = f.h.options.HeartbeatEvery
+	}
+	for _, t := range f.attempt.tables {
+		if t.follow == nil {
+			continue
+		}
+		if t.stirred(every) {
+			if err := f.journal.running(ctx, t); err != nil {
+				return err
+			}
+		}
+		retry = retry || t.waitsAside(f.h.options.AsideEvery)
+	}
+	if f.follows == 0 {
+		return nil
+	}
+	if retry && f.at.idle() {
+		return errAgain
+	}
+	s, err := f.h.state.Source(f.j.address)
+	if err != nil || f.wanted(s) {
+		return err
+	}
+	if enough.IsZero() {
+		*enough = time.Now()
+	}
+	if f.at.idle() || time.Since(*enough) >= f.h.options.Grace {
+		if err := f.at.tell(f, true); err != nil {
+			return err
+		}
+		return errEnough
+	}
+	return nil
+}
+
+// stirred reports whether changes have landed that were not told of for so long.
+func (t *tableRun) stirred(every time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changed && t.result.Status == statusRunning && time.Since(t.told) >= every
+}
+
+// waitsAside reports whether the table was set aside so long ago that it is to be
+// tried again.
+func (t *tableRun) waitsAside(every time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.follow.aside.IsZero() && time.Since(t.follow.aside) >= every
+}
+
+// stands takes in what the source says of its log, and tells where that costs it
+// more than the options allow.
+func (f *follower) stands(ctx context.Context, s driver.Standing) error {
+	f.at.standing(s)
+	kept := s.Retained
+	if kept < 0 {
+		kept = s.Behind
+	}
+	if limit := f.options.LagLimit; limit > 0 && kept > limit {
+		return f.giveUp(fmt.Sprintf("the source keeps %d bytes of its log for this reader, more than sync_options.lag_limit_bytes, %d: the log was given up rather than its disk filled", kept, limit))
+	}
+	warn := f.options.LagWarn
+	if warn == 0 {
+		return nil
+	}
+	lagging := f.at.lags()
+	switch {
+	case !lagging && kept > warn:
+		return f.at.warn(f, false, fmt.Sprintf("the source keeps %d bytes of its log for this reader, more than sync_options.lag_warn_bytes, %d", kept, warn))
+	case lagging && kept < warn-warn/10:
+		return f.at.warn(f, true, fmt.Sprintf("the source keeps %d bytes of its log for this reader, no more than sync_options.lag_warn_bytes, %d", kept, warn))
+	}
+	return nil
+}
+
+// giveUp has the source forget the log, and the history know that it has.
+func (f *follower) giveUp(why string) error {
+	position := f.at.position()
+	f.close()
+	err := f.j.release(f.base, f.source)
+	if err != nil {
+		why += "; " + unreleased(f.reader, err)
+	}
+	if err := f.journal.write(f.base, move{discriminator: f.at.next(f), data: &event.ChangesGivenUp{
+		Meta: f.j.meta(false), SyncID: f.id, Reader: f.reader, Position: position, Released: err == nil, Reason: event.ReasonLimit, Message: why,
+	}}); err != nil {
+		return err
+	}
+	f.at.forget()
+	return outcome.Failf(event.ReasonLimit, "%s; the next sync reads the tables whole and takes the log up anew", why)
+}

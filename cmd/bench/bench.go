@@ -30,12 +30,13 @@ const (
 // The tables, by the names of their comments in the README.
 const (
 	tableSync    = "sync"
+	tableTPCH    = "tpch"
 	tableHistory = "history"
 	tableStart   = "start"
 	tableBucket  = "bucket"
 )
 
-var tables = []string{tableSync, tableHistory, tableStart, tableBucket}
+var tables = []string{tableSync, tableTPCH, tableHistory, tableStart, tableBucket}
 
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
@@ -54,6 +55,7 @@ var works = []work{
 	{"memory", tableSync, (*bench).memory},
 	{"incremental", tableSync, (*bench).incremental},
 	{"verify", tableSync, (*bench).verify},
+	{"tpch", tableTPCH, (*bench).tpch},
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},
 	{"unchanged", tableHistory, (*bench).unchanged},

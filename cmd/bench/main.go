@@ -35,13 +35,14 @@ func main() {
 
 // settings are what a run can be told.
 type settings struct {
-	cache    string
-	only     string
-	runs     int
-	quick    bool
-	readme   string
-	parallel int
-	program  string
+	cache     string
+	only      string
+	runs      int
+	quick     bool
+	readme    string
+	parallel  int
+	program   string
+	tpchScale float64
 }
 
 // run measures the works that were asked for and prints the table. Its error
@@ -57,18 +58,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&s.readme, "readme", "", "write the tables into this file, between the comments that name them, such as bench:sync")
 	flags.IntVar(&s.parallel, "parallel", 4, "connections of the works that read a table over several")
 	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
+	flags.Float64Var(&s.tpchScale, "scale", 1, "of the TPC-H-shaped database: 1 is 8.66 million rows")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 {
-		return errors.New("no arguments beside flags; -n is at least 1 and -parallel at least 2")
+	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 || s.tpchScale <= 0 {
+		return errors.New("no arguments beside flags; -n is at least 1, -parallel at least 2, and -scale above 0")
 	}
 	chosen, err := choose(s.only)
 	if err != nil {
 		return err
 	}
-	if s.readme != "" && (s.quick || !wholeTables(chosen)) {
-		return errors.New("-readme takes whole tables: leave out -quick, and name all works of a table or none")
+	if s.quick {
+		s.tpchScale /= quickDivisor
+	}
+	if s.readme != "" && (s.quick || s.tpchScale != 1 || !wholeTables(chosen)) {
+		return errors.New("-readme takes whole tables: leave out -quick and -scale, and name all works of a table or none")
 	}
 	b, err := newBench(ctx, s, stderr)
 	if err != nil {

@@ -54,13 +54,18 @@ func (b *bench) psqlEnv() []string {
 		"PGUSER=" + b.postgres.User, "PGPASSWORD=" + b.postgres.Password, "PGSSLMODE=disable"}
 }
 
-// psqlRun lets psql carry out a command and drops what it prints.
-func (b *bench) psqlRun(ctx context.Context, command string) (time.Duration, error) {
+// psqlRun lets psql carry out commands, one after the other, and drops what it
+// prints.
+func (b *bench) psqlRun(ctx context.Context, commands ...string) (time.Duration, error) {
 	client, err := psql()
 	if err != nil {
 		return 0, err
 	}
-	return drain(ctx, b.psqlEnv(), client, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command)
+	args := []string{"-X", "-q", "-v", "ON_ERROR_STOP=1"}
+	for _, c := range commands {
+		args = append(args, "-c", c)
+	}
+	return drain(ctx, b.psqlEnv(), client, args...)
 }
 
 // fill makes a table once, freezes it and warms the cache.

@@ -157,6 +157,7 @@ func (s *service) connect(ctx context.Context, kind, name string, config object)
 
 // landed is where a sync left a table.
 type landed struct {
+	Name       string `json:"name"`
 	Records    int64  `json:"records_processed"`
 	Location   string `json:"location"`
 	SnapshotID int64  `json:"snapshot_id,string"`
@@ -164,6 +165,18 @@ type landed struct {
 
 // sync syncs one source and returns its one table and how long the answer took.
 func (s *service) sync(ctx context.Context, source string, options object) (landed, time.Duration, error) {
+	tables, took, err := s.syncTables(ctx, source, options)
+	if err == nil && len(tables) != 1 {
+		err = fmt.Errorf("%d tables were synced", len(tables))
+	}
+	if err != nil {
+		return landed{}, 0, err
+	}
+	return tables[0], took, nil
+}
+
+// syncTables is sync of a source of many tables.
+func (s *service) syncTables(ctx context.Context, source string, options object) ([]landed, time.Duration, error) {
 	var data struct {
 		Syncs []struct {
 			ID     string `json:"sync_id"`
@@ -175,12 +188,12 @@ func (s *service) sync(ctx context.Context, source string, options object) (land
 	err := s.call(ctx, "POST", "sync", object{"source_ids": []string{source}, "sync_options": options}, &data)
 	took := time.Since(began)
 	if err != nil {
-		return landed{}, 0, err
+		return nil, 0, err
 	}
-	if len(data.Syncs) != 1 || data.Syncs[0].Status != "completed" || len(data.Syncs[0].Tables) != 1 {
-		return landed{}, 0, fmt.Errorf("the sync ended as %+v", data.Syncs)
+	if len(data.Syncs) != 1 || data.Syncs[0].Status != "completed" {
+		return nil, 0, fmt.Errorf("the sync ended as %+v", data.Syncs)
 	}
-	return data.Syncs[0].Tables[0], took, nil
+	return data.Syncs[0].Tables, took, nil
 }
 
 // syncing is the side that syncs a source and expects so many records.

@@ -1,0 +1,105 @@
+package binlog
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+)
+
+// Flags of a MariaDB GTID event (https://mariadb.com/kb/en/gtid_event/).
+const (
+	flagStandalone  = 0x01 // one statement alone: no COMMIT ends it
+	flagCommitID    = 0x02
+	flagPreparedXA  = 0x40
+	flagCompletedXA = 0x80
+)
+
+// Further flags, which are there only if one of them is set.
+const (
+	extraEngines  = 0x01
+	extraStart    = 0x02 // an ALTER begins, whose table changes later
+	extraCommit   = 0x04
+	extraRollback = 0x08
+)
+
+// Transaction is what the event says that a transaction begins with.
+type Transaction struct {
+	Maria bool
+	// Of MariaDB: seq counts within the domain, whichever server it comes from.
+	Domain, Server uint32
+	Seq            uint64 // of MySQL, too: counts within the server
+	UUID           [16]byte
+
+	Standalone  bool // one statement, without BEGIN and COMMIT; MySQL does not tell
+	PreparedXA  bool // it ends by XA PREPARE, and is not committed yet
+	CompletedXA bool // it is the XA COMMIT or XA ROLLBACK of one before
+	XID         string
+	// Of an ALTER that the log has in two parts (binlog_alter_two_phase).
+	AlterStarts, AlterFails bool
+	Anonymous               bool // MySQL without gtid_mode
+}
+
+// String writes the transaction's GTID.
+func (t Transaction) String() string {
+	if t.Maria {
+		return fmt.Sprintf("%d-%d-%d", t.Domain, t.Server, t.Seq)
+	}
+	return fmt.Sprintf("%s:%d", uuidText(t.UUID), t.Seq)
+}
+
+func uuidText(u [16]byte) string {
+	h := hex.EncodeToString(u[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// Transaction reads the event that a transaction begins with; false for another.
+func (e Event) Transaction() (t Transaction, ok bool, err error) {
+	switch e.Type {
+	case MariaGTIDEvent:
+		t, err = e.maria()
+		return t, true, err
+	case GTIDEvent, AnonymousEvent:
+		// Flags, the server's UUID, the number; what follows is of no use here.
+		if len(e.Body) < 25 {
+			return t, true, ErrEvent
+		}
+		copy(t.UUID[:], e.Body[1:])
+		t.Seq, t.Anonymous = binary.LittleEndian.Uint64(e.Body[17:]), e.Type == AnonymousEvent
+		return t, true, nil
+	}
+	return t, false, nil
+}
+
+func (e Event) maria() (Transaction, error) {
+	p := e.Body
+	if len(p) < 13 {
+		return Transaction{}, ErrEvent
+	}
+	flags := p[12]
+	t := Transaction{
+		Maria: true, Seq: binary.LittleEndian.Uint64(p), Domain: binary.LittleEndian.Uint32(p[8:]), Server: e.Server,
+		Standalone: flags&flagStandalone != 0, PreparedXA: flags&flagPreparedXA != 0, CompletedXA: flags&flagCompletedXA != 0,
+	}
+	p = p[13:]
+	ok := true
+	if flags&flagCommitID != 0 {
+		_, p, ok = take(p, 8)
+	}
+	if t.PreparedXA || t.CompletedXA {
+		if !ok || len(p) < 6 {
+			return t, ErrEvent
+		}
+		// The format's number, two lengths, and the two parts of the name.
+		n := 6 + uint64(p[4]) + uint64(p[5])
+		var name []byte
+		if name, p, ok = take(p, n); !ok {
+			return t, ErrEvent
+		}
+		t.XID = string(name)
+	}
+	if !ok || len(p) == 0 { // short ones are filled up with zeros
+		return t, nil
+	}
+	t.AlterStarts, t.AlterFails = p[0]&extraStart != 0, p[0]&extraRollback != 0
+	return t, nil
+}

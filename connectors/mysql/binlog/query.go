@@ -1,0 +1,61 @@
+package binlog
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// Bits of sql_mode that a statement is read by.
+const (
+	modeANSIQuotes  = 1 << 2
+	modeNoBackslash = 1 << 20
+)
+
+// Query is a statement as the log has it.
+type Query struct {
+	Schema  string // that it was run in
+	SQL     string
+	Seconds uint32 // it took
+	Mode    uint64 // sql_mode
+}
+
+// Query reads a QUERY event: the thread, the seconds it took, the length of the
+// schema's name, an error's number, the length of the session's variables; then
+// those, the name, a zero, and the statement, which MariaDB may have compressed.
+func (r *Reader) Query(e Event) (Query, error) {
+	fixed := r.fixed(e.Type, 13)
+	if e.Type != QueryEvent && e.Type != QueryCompressed || fixed < 13 || len(e.Body) < fixed {
+		return Query{}, ErrEvent
+	}
+	q := Query{Seconds: binary.LittleEndian.Uint32(e.Body[4:])}
+	variables, p, ok := take(e.Body[fixed:], uint64(binary.LittleEndian.Uint16(e.Body[11:])))
+	if !ok {
+		return Query{}, ErrEvent
+	}
+	q.Mode = sqlMode(variables)
+	name, p, ok := take(p, uint64(e.Body[8])+1)
+	if !ok || name[len(name)-1] != 0 {
+		return Query{}, ErrEvent
+	}
+	q.Schema = string(name[:len(name)-1])
+	if e.Type == QueryCompressed {
+		var err error
+		if p, err = r.decompress(p); err != nil {
+			return Query{}, err
+		}
+	}
+	q.SQL = string(bytes.TrimRight(p, "\x00"))
+	return q, nil
+}
+
+// sqlMode finds sql_mode among a session's variables, of which those before it have
+// known lengths.
+func sqlMode(p []byte) uint64 {
+	if len(p) >= 5 && p[0] == 0 {
+		p = p[5:]
+	}
+	if len(p) >= 9 && p[0] == 1 {
+		return binary.LittleEndian.Uint64(p[1:])
+	}
+	return 0
+}

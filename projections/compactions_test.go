@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
+	"headwater/projections/projectionstest"
 )
 
 // TestCompactionsAreHeldBack: while they are, flushed tables pile up, and with
@@ -48,13 +49,13 @@ func TestCompactionsAreHeldBack(t *testing.T) {
 
 // stuckLog is a log that does not go on after the first few events.
 type stuckLog struct {
-	*memoryLog
+	*projectionstest.Log
 	stuck chan struct{}
 }
 
 func (l *stuckLog) Replay(ctx context.Context, after, last uint64, each func(uint64, *event.Event, int, error) error) error {
 	for at := after + 1; at <= after+5; at++ {
-		if err := each(at, l.events[at-1], 100, nil); err != nil {
+		if err := each(at, l.Events[at-1], 100, nil); err != nil {
 			return err
 		}
 	}
@@ -68,7 +69,7 @@ func (l *stuckLog) Replay(ctx context.Context, after, last uint64, each func(uin
 func TestCloseEndsAReplay(t *testing.T) {
 	h := life(60)
 	s := openMem(t)
-	log := &stuckLog{memoryLog: newLog(h.events...), stuck: make(chan struct{})}
+	log := &stuckLog{Log: newLog(h.events...), stuck: make(chan struct{})}
 	ended := make(chan error, 1)
 	go func() { ended <- s.replay(t.Context(), log, uint64(len(h.events)), 3) }()
 	<-log.stuck

@@ -28,6 +28,8 @@ var (
 	// ErrAhead is returned by Follow if the log ends before the store's
 	// position: the log has lost its end.
 	ErrAhead = errors.New("the log ends before the projection does")
+	// ErrLayout says that a store was written by a build with other keys or values.
+	ErrLayout = errors.New("the store is of another version")
 	// ErrDrift says that an audit found the store to differ from the log.
 	ErrDrift = errors.New("the projection is not what the log says")
 	// ErrLost is returned by a Replayer, and thus by Follow and Audit, if the

@@ -90,7 +90,7 @@ func (s *Store) setReady(ready bool) {
 // agree checks that the log continues the store, and returns the log's last
 // sequence.
 func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
-	first, last, identity, err := state(ctx, log)
+	first, last, identity, err := StateOf(ctx, log)
 	if err != nil {
 		return 0, err
 	}
@@ -101,7 +101,7 @@ func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 			return 0, context.Cause(ctx)
 		case <-time.After(500 * time.Millisecond):
 		}
-		if first, last, identity, err = state(ctx, log); err != nil {
+		if first, last, identity, err = StateOf(ctx, log); err != nil {
 			return 0, err
 		}
 	}
@@ -109,7 +109,7 @@ func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 		return 0, err
 	}
 	if s.Position() == 0 {
-		if err := s.adopt(identity); err != nil {
+		if err := s.Adopt(identity); err != nil {
 			return 0, err
 		}
 	}
@@ -118,7 +118,7 @@ func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 }
 
 // state returns where the log begins and ends, and which stream it is.
-func state(ctx context.Context, log Log) (first, last uint64, identity string, err error) {
+func StateOf(ctx context.Context, log Log) (first, last uint64, identity string, err error) {
 	first, last, created, err := log.State(ctx)
 	return first, last, created.UTC().Format(time.RFC3339Nano), err
 }
@@ -127,8 +127,8 @@ func state(ctx context.Context, log Log) (first, last uint64, identity string, e
 // cannot be the continuation of the store, the error of reading the log's state,
 // or nil.
 func (s *Store) Agree(ctx context.Context, log Log) error {
-	position := s.Position() // read first, because it moves while the log is asked
-	first, last, identity, err := state(ctx, log)
+	position := s.Position() // first: it moves while the log is asked
+	first, last, identity, err := StateOf(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -137,11 +137,11 @@ func (s *Store) Agree(ctx context.Context, log Log) error {
 
 func (s *Store) fits(position, first, last uint64, identity string) error {
 	if position > 0 {
-		stored, err := s.identity()
+		stored, err := s.Identity()
 		if err != nil {
 			return err
 		}
-		if string(stored) != identity {
+		if stored != identity {
 			return fmt.Errorf("%w: this one was begun at %s, the projection followed one that was begun at %s; restore the broker's data, or remove %s to go on with this log",
 				ErrOtherLog, identity, stored, s.dir)
 		}
@@ -155,18 +155,19 @@ func (s *Store) fits(position, first, last uint64, identity string) error {
 	return nil
 }
 
-// identity returns which stream the store follows, nil for none yet.
-func (s *Store) identity() ([]byte, error) {
+// Identity returns which stream the store follows, as StateOf tells streams apart,
+// "" for none yet.
+func (s *Store) Identity() (string, error) {
 	db, done, err := s.using()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer done()
 	v, err := s.get(db, []byte{layout.KeyFollowed, 's'})
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil
+		return "", nil
 	}
-	return v, err
+	return string(v), err
 }
 
 // delivery is a decoded event on its way to a batch.

@@ -36,15 +36,31 @@ type TableHash struct {
 	Hash  string
 }
 
+// Differing returns the tables whose hashes differ between a and b, nil for
+// none.
+func Differing(a, b []TableHash) (tables []string) {
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i >= len(a):
+			tables = append(tables, b[i].Table)
+		case i >= len(b) || a[i] != b[i]:
+			tables = append(tables, a[i].Table)
+		}
+	}
+	return tables
+}
+
 // HashTables returns the hash of each table separately, to find where two stores
 // differ. It fails as Hash does.
 func (s *Store) HashTables(ctx context.Context) ([]TableHash, error) {
-	_, all, err := s.hashTables(ctx, nil)
+	_, all, err := s.HashesAt(ctx, func(ctx context.Context) bool { return ctx.Err() == nil })
 	return all, err
 }
 
-// hashTables also returns the position that the hashes belong to.
-func (s *Store) hashTables(ctx context.Context, p *pace) (position uint64, all []TableHash, err error) {
+// HashesAt is HashTables, and also returns the position that the hashes belong to.
+// It calls rest again and again, and ends with the cause of ctx when that returns
+// false.
+func (s *Store) HashesAt(ctx context.Context, rest func(context.Context) bool) (position uint64, all []TableHash, err error) {
 	db, done, err := s.using()
 	if err != nil {
 		return 0, nil, err
@@ -60,7 +76,7 @@ func (s *Store) hashTables(ctx context.Context, p *pace) (position uint64, all [
 		if table.Local {
 			continue
 		}
-		hashed, err := s.hashTable(ctx, snapshot, table, p)
+		hashed, err := s.hashTable(ctx, snapshot, table, rest)
 		if err != nil {
 			return 0, nil, fmt.Errorf("hash %s: %w", table.Name, err)
 		}
@@ -69,7 +85,7 @@ func (s *Store) hashTables(ctx context.Context, p *pace) (position uint64, all [
 	return layout.GetSequence(stored), all, nil
 }
 
-func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table layout.Table, p *pace) (hashed TableHash, err error) {
+func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table layout.Table, rest func(context.Context) bool) (hashed TableHash, err error) {
 	it, err := s.scan(db, []byte{table.Prefix})
 	if err != nil {
 		return hashed, err
@@ -83,7 +99,7 @@ func (s *Store) hashTable(ctx context.Context, db pebble.Reader, table layout.Ta
 		}
 		hashPart(h, it.Key())
 		hashPart(h, v)
-		if keys++; keys%4096 == 0 && !p.rest(ctx) {
+		if keys++; keys%4096 == 0 && !rest(ctx) {
 			return hashed, context.Cause(ctx)
 		}
 	}

@@ -32,7 +32,7 @@ func (s *Store) checkStored() (err error) {
 		return err
 	}
 	if got := layout.GetSequence(stored); got != layout.Version {
-		return fmt.Errorf("%w: its layout is %d, not %d", errLayout, got, layout.Version)
+		return fmt.Errorf("%w: its layout is %d, not %d", ErrLayout, got, layout.Version)
 	}
 	position, err := s.readPosition()
 	if err != nil {
@@ -101,8 +101,6 @@ func (s *Store) readAll() (through uint64, err error) {
 	return through, s.fault(it.Error())
 }
 
-var errLayout = errors.New("the store is of another version")
-
 // refusesRebuild reports whether an error of Open says nothing about the stored
 // content, so that emptying the folder would not help.
 func refusesRebuild(err error) bool {
@@ -132,8 +130,8 @@ func empty(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// adopt records which stream the empty store follows from now on.
-func (s *Store) adopt(identity string) error {
+// Adopt records which stream the empty store follows from now on.
+func (s *Store) Adopt(identity string) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if s.db == nil {

@@ -10,11 +10,12 @@ import (
 	"pgregory.net/rapid"
 
 	"headwater/bus/event"
+	"headwater/projections/projectionstest"
 )
 
 // replayLog is a memoryLog that can replay.
 type replayLog struct {
-	*memoryLog
+	*projectionstest.Log
 	replayed int
 	stop     func(sequence uint64) error // before an event, if set
 }
@@ -30,9 +31,7 @@ func (l *replayLog) Replay(ctx context.Context, after, last uint64, each func(ui
 			}
 		}
 		l.replayed++
-		l.mu.Lock()
-		e := *l.events[at-1]
-		l.mu.Unlock()
+		e := l.At(at)
 		var err error
 		if e.Data == nil {
 			err = event.ErrUnknown
@@ -57,7 +56,7 @@ func TestReplayedEqualsAppliedOneByOne(t *testing.T) {
 		fs := vfs.NewMem()
 		fast := openRapid(rt, fs)
 		applyRapid(rt, fast, events[:rapid.IntRange(0, len(events)-1).Draw(rt, "applied before")]...)
-		log := &replayLog{memoryLog: newLog(events...)}
+		log := &replayLog{Log: newLog(events...)}
 		cut, enough := uint64(rapid.IntRange(0, len(events)).Draw(rt, "cut")), errors.New("enough")
 		log.stop = func(sequence uint64) error {
 			if sequence == cut {
@@ -110,11 +109,11 @@ func TestFollowReplays(t *testing.T) {
 		s := openMem(t)
 		apply(t, s, h.events[:before]...)
 		if before > 0 {
-			if err := s.adopt(epoch.Format("2006-01-02T15:04:05.999999999Z07:00")); err != nil {
+			if err := s.Adopt(epoch.Format("2006-01-02T15:04:05.999999999Z07:00")); err != nil {
 				t.Fatal(err)
 			}
 		}
-		log := &replayLog{memoryLog: newLog(h.events...)}
+		log := &replayLog{Log: newLog(h.events...)}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		watched := s.WatchSource(ctx, at("ann", "src_1"))
@@ -131,7 +130,7 @@ func TestFollowReplays(t *testing.T) {
 			t.Errorf("%s: ready with its compactions held back", name)
 		}
 		more := busy(20, len(h.events)+8).events[len(h.events):]
-		log.add(more...)
+		log.Add(more...)
 		if err := s.Wait(ctx, more[len(more)-1].Sequence); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +146,7 @@ func TestFollowReplays(t *testing.T) {
 			t.Errorf("%s: %d were replayed, wanted %d", name, log.replayed, expected)
 		}
 		whole := openMem(t)
-		apply(t, whole, log.events...)
+		apply(t, whole, log.Events...)
 		if hashOf(t, s) != hashOf(t, whole) || hashOf(t, whole) == want {
 			t.Errorf("%s: not the history", name)
 		}
@@ -164,7 +163,7 @@ func TestPowerLossWhileReplaying(t *testing.T) {
 	for seed := range uint64(15) {
 		mem := vfs.NewCrashableMem()
 		s := openOn(t, mem)
-		log := &replayLog{memoryLog: newLog(h.events...)}
+		log := &replayLog{Log: newLog(h.events...)}
 		crash := 1 + rand.New(rand.NewPCG(seed, 3)).Uint64N(last+1) // beyond the last: when all is done
 		var crashed *vfs.MemFS
 		clone := func() {

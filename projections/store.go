@@ -65,12 +65,6 @@ type Store struct {
 // closes the Store.
 func Open(opts Options) (*Store, error) { return open(opts, (*Store).openOrRebuild) }
 
-// openSound is Open, except that it returns an error for a damaged store instead
-// of emptying it.
-func openSound(opts Options) (*Store, error) {
-	return open(opts, func(s *Store) error { s.still = true; return s.openChecked() })
-}
-
 func open(opts Options, begin func(*Store) error) (*Store, error) {
 	if opts.FS == nil {
 		opts.FS = vfs.Default
@@ -175,7 +169,7 @@ func (s *Store) Close() error {
 	if s.db != nil && s.Err() == nil {
 		err = s.db.Flush() // the next start continues from here
 	}
-	if s.db != nil { // nil after a failed RestoreSnapshot
+	if s.db != nil { // nil after a failed Replace
 		err = errors.Join(err, s.db.Close())
 		s.db = nil
 	}

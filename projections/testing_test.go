@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/bus/event"
+	"headwater/projections/projectionstest"
 )
 
 // history makes events one after the other, a second apart.
@@ -17,7 +18,7 @@ type history struct {
 	events []*event.Event
 }
 
-var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+var epoch = projectionstest.Epoch
 
 func (h *history) add(d event.Data) *event.Event {
 	n := uint64(len(h.events) + 1)

@@ -14,9 +14,11 @@ import (
 	"headwater/projections"
 )
 
-// The packages declare the interfaces they use; here the others are made to fit.
+// Each package declares the interfaces it uses; the types below adapt others to
+// them.
 
-// eventLog is the bus as the projection follows it.
+// eventLog is the bus as the read model follows it. It implements
+// projections.Replayer.
 type eventLog struct{ *bus.Bus }
 
 func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
@@ -27,7 +29,7 @@ func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequ
 	return err
 }
 
-// lakeView is the lake as the API shows it.
+// lakeView is the lake as the API sees it. It implements api.Lake.
 type lakeView struct{ *landing.Lake }
 
 func (l lakeView) Place(ctx context.Context, a event.Address, namespace, table string) (location, metadata string, err error) {
@@ -50,7 +52,8 @@ func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table st
 	}, notLanded(err)
 }
 
-// catalogView is the lake as the REST catalog tells of it.
+// catalogView is the lake as the REST catalog sees it. It implements
+// iceberg.Lake.
 type catalogView struct{ *landing.Lake }
 
 func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, table string, at time.Time) (iceberg.Table, error) {
@@ -64,7 +67,7 @@ func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, t
 	return iceberg.Table{Folder: d.Location, Location: d.Place.Metadata, Metadata: d.JSON}, err
 }
 
-// notLanded gives the lake's errors the names that the API knows them by.
+// notLanded translates the lake's errors into those of the API.
 func notLanded(err error) error {
 	for from, to := range map[error]error{
 		landing.ErrNoTable: api.ErrNotLanded, landing.ErrNoSnapshot: api.ErrNotLanded, landing.ErrExpired: api.ErrExpired, landing.ErrStorage: api.ErrLake,

@@ -18,8 +18,8 @@ import (
 	"headwater/handlers/landing/bucket"
 )
 
-// Config is everything `headwater serve` can be told, by flag or by the
-// variable of the same name. Defaults stand here and nowhere else.
+// Config holds every setting of `headwater serve`, set by a flag or by the
+// environment variable of the same name. All defaults are here.
 type Config struct {
 	Listen             string        `env:"HEADWATER_LISTEN" default:"127.0.0.1:8080" help:"Address of the REST API."`
 	DataDir            string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, projection and lake. Made with mode 0700."`
@@ -55,29 +55,29 @@ type Config struct {
 	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never, and a node without a projection replays history."`
 	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
 
-	lakeMode fs.FileMode // LakeMode, once validated
+	lakeMode fs.FileMode // LakeMode after validation
 
-	// Tests have less time than the defaults, which zero is.
+	// storeLimits shortens timeouts in tests; zero means the defaults.
 	storeLimits bucket.Limits
 	retryDelay  time.Duration
 }
 
-// The roles a node may have.
+// Roles of a node.
 const (
 	roleAPI    = "api"
 	roleWorker = "worker"
 )
 
-// maxKeep is the longest --connector-keep: a kept process holds its source's
+// maxKeep is the largest --connector-keep: a kept process has its source's
 // secrets in memory.
 const maxKeep = 10 * time.Minute
 
-// maxGrace is the longest --grace, ten years: a mistyped unit must not keep
-// secrets for ever.
+// maxGrace is the largest --grace, ten years, so that a mistyped unit cannot
+// keep secrets for ever.
 const maxGrace = 10 * 365 * 24 * time.Hour
 
-// Validate fills the defaults that depend on other settings and returns every
-// mistake, joined, each naming the flag to change.
+// Validate sets the defaults that depend on other settings, and returns every
+// mistake, joined; each names the flag to change.
 func (c *Config) Validate() error {
 	var errs []error
 	wrong := func(flag, format string, args ...any) {
@@ -193,8 +193,8 @@ func (c *Config) path(parts ...string) string {
 	return filepath.Join(append([]string{c.DataDir}, parts...)...)
 }
 
-// home returns where the catalog of the lake is, "" on a cluster: a copy of the
-// data directory has another.
+// home identifies the data directory to the lake's catalog, so that a copy of
+// the directory is recognized. It is "" on a cluster.
 func (c *Config) home() (string, error) {
 	if c.NATSURL != "" {
 		return "", nil
@@ -222,11 +222,11 @@ func (c *Config) loopback() bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// testVariables are read by the project's own tests, not by the program.
+// testVariables are read by the project's own tests.
 var testVariables = []string{"HEADWATER_TEST_REQUIRE", "HEADWATER_TEST_SIX_CALLS", "HEADWATER_TEST_PYTHON", "HEADWATER_TEST_MAIN"}
 
-// unknownVariables returns an error that names every HEADWATER_* variable of
-// the environment that no flag reads: a typo must not be silent.
+// unknownVariables returns an error that names every HEADWATER_* variable of the
+// environment that no flag reads, so that a typo cannot be silent.
 func unknownVariables(environ, known []string) error {
 	var errs []error
 	for _, entry := range environ {
@@ -238,8 +238,8 @@ func unknownVariables(environ, known []string) error {
 	return errors.Join(errs...)
 }
 
-// makeDataDir creates the data directory and the folders in it, for this user
-// alone.
+// makeDataDir creates the data directory and its folders, accessible to this
+// user alone.
 func (c *Config) makeDataDir() error {
 	for _, dir := range []string{c.DataDir, c.path("keys"), c.path("bus"), c.path("projection")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -18,11 +18,11 @@ import (
 	"headwater/handlers/extract"
 )
 
-// connectorCommand is the first argument of a child process, which the service
-// runs for each source it opens. It is not a command for people.
+// connectorCommand is the first argument of a child process. The service runs
+// one for each source it opens; people do not call it.
 const connectorCommand = "connector"
 
-// connectorSetup is what a child is told of the service's configuration.
+// connectorSetup is the part of the service's configuration that a child gets.
 type connectorSetup struct {
 	Egress    string `json:"egress"`
 	Loopback  bool   `json:"loopback"` // the API listens on loopback only
@@ -31,18 +31,18 @@ type connectorSetup struct {
 	Shared    string `json:"files_shared"`
 }
 
-// connectorPool returns the children of a service.
+// connectorPool returns the pool of the service's child processes.
 func connectorPool(cfg Config, log *slog.Logger) (*extract.Pool, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, to run connectors by it: %w", err)
 	}
-	// The file may be replaced by a newer version while the service runs.
+	// A newer version may replace the executable file while the service runs.
 	if _, err := os.Stat("/proc/self/exe"); err == nil {
 		self = "/proc/self/exe"
 	}
 	root := cfg.FilesRoot
-	if root != "" { // a child stands in another folder
+	if root != "" { // a child has another working directory
 		if root, err = filepath.Abs(root); err != nil {
 			return nil, fmt.Errorf("--files-root: %w", err)
 		}
@@ -56,7 +56,8 @@ func connectorPool(cfg Config, log *slog.Logger) (*extract.Pool, error) {
 	}), nil
 }
 
-// runConnector is the whole life of a child: one source, as it is told on in.
+// runConnector runs a child process: it opens and reads one source as in
+// requests, until in ends.
 func runConnector(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s is for the service itself", connectorCommand)
@@ -69,9 +70,9 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 		return err
 	}
 	debug.SetMemoryLimit(memory / 4 * 3)
-	debug.SetGCPercent(50) // batches come and go: half the memory for little time
-	// Bytes that nobody touches cost nothing and let the collector wait for half
-	// as much more garbage. A small limit has no room for that.
+	debug.SetGCPercent(50) // batches are short-lived: half the memory for little time
+	// The ballast is never touched and costs no memory, but raises the garbage
+	// collector's target by half its size. A small limit has no space for it.
 	ballast := make([]byte, max(0, memory-256<<20)/8)
 	defer runtime.KeepAlive(ballast)
 	return extract.Serve(ctx, in, out, func(raw json.RawMessage, log *slog.Logger) (extract.Opener, error) {

@@ -15,10 +15,10 @@ import (
 	"headwater/handlers/extract"
 )
 
-// sharedName is what --files-shared may be.
+// sharedName matches the names that --files-shared may have.
 var sharedName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// filesOf returns whose the files root is, as connectors.Options take it.
+// filesOf returns the owner of the files root in the form of connectors.Options.
 func (c *Config) filesOf() string {
 	if c.FilesOf == "" || c.FilesOf == connectors.Each {
 		return c.FilesOf
@@ -26,7 +26,7 @@ func (c *Config) filesOf() string {
 	return event.Token(c.FilesOf)
 }
 
-// filesPlace says for people where local files lie.
+// filesPlace describes for people where local files are.
 func (c *Config) filesPlace() string {
 	root := absolute(c.FilesRoot)
 	switch {
@@ -38,17 +38,17 @@ func (c *Config) filesPlace() string {
 	return root + " (of more than one organization: in a folder each)"
 }
 
-// newcomers notes in the files root which organizations have opened sources: it
-// is one organization's own only until another comes.
-type newcomers struct {
+// introducer records in the files root which organizations have opened sources.
+// The root belongs to one organization alone until a second one opens a source.
+type introducer struct {
 	handlers.Connectors
 	root string
 	log  *slog.Logger
 	seen sync.Map // by organization
 }
 
-// meet notes that an organization has come, once.
-func (n *newcomers) meet(organization string) {
+// introduce records an organization, once.
+func (n *introducer) introduce(organization string) {
 	if _, known := n.seen.LoadOrStore(organization, true); known {
 		return
 	}
@@ -57,15 +57,15 @@ func (n *newcomers) meet(organization string) {
 	}
 }
 
-// Open opens a source of an organization that has come by then.
-func (n *newcomers) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Session, error) {
-	n.meet(extract.OrganizationOf(of))
+// Open records the organization and opens its source.
+func (n *introducer) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Session, error) {
+	n.introduce(extract.OrganizationOf(of))
 	return n.Connectors.Open(ctx, of, connector, public, secret, limits)
 }
 
-// greet returns connectors that note who comes, and notes who has come before
-// that was noted. With --files-of there is nothing to note.
-func (c *Config) greet(opened handlers.Connectors, organizations func() ([]string, error), log *slog.Logger) (handlers.Connectors, error) {
+// introducing returns connectors that record organizations, and records those
+// that the read model knows. With --files-of it returns opened unchanged.
+func (c *Config) introducing(opened handlers.Connectors, organizations func() ([]string, error), log *slog.Logger) (handlers.Connectors, error) {
 	if c.FilesOf != "" {
 		return opened, nil
 	}
@@ -73,9 +73,9 @@ func (c *Config) greet(opened handlers.Connectors, organizations func() ([]strin
 	if err != nil {
 		return nil, err
 	}
-	n := &newcomers{Connectors: opened, root: c.FilesRoot, log: log}
+	n := &introducer{Connectors: opened, root: c.FilesRoot, log: log}
 	for _, organization := range known {
-		n.meet(event.Token(organization))
+		n.introduce(event.Token(organization))
 	}
 	return n, nil
 }

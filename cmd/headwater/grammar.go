@@ -8,9 +8,10 @@ import (
 	"headwater/cmd/headwater/client"
 )
 
-// grammar returns the command line of the one client command that args begin with,
-// nil where they begin with another or ask for help. Making the whole costs more
-// than many a command does; what this one does not take is for the whole to judge.
+// grammar returns the command line of the client command that args begin with,
+// or nil for another command or a request for help. Building the parser of all
+// commands takes longer than many commands run. A command line that this parser
+// rejects is parsed again by the full one.
 func grammar(args []string) any {
 	if len(args) == 0 || slices.ContainsFunc(args, asksForHelp) {
 		return nil

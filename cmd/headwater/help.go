@@ -12,7 +12,8 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// HelpCmd is there to be listed: run turns it into the --help of a command.
+// HelpCmd makes "help" appear in the list of commands. Before parsing, asHelp
+// turns it into the --help of a command.
 type HelpCmd struct {
 	Command []string `arg:"" optional:"" help:"The command to explain; all of them without."`
 }
@@ -20,7 +21,8 @@ type HelpCmd struct {
 // Run is never called; see asHelp.
 func (*HelpCmd) Run() error { return nil }
 
-// asHelp turns "help sync" into "sync --help". Other arguments stay.
+// asHelp turns "help sync" into "sync --help", and returns other arguments
+// unchanged.
 func asHelp(args []string) []string {
 	if len(args) == 0 || args[0] != "help" {
 		return args
@@ -28,7 +30,7 @@ func asHelp(args []string) []string {
 	return append(slices.Clone(args[1:]), "--help")
 }
 
-// printHelp is kong's help, and below that of the program what it ends with.
+// printHelp prints kong's help and, for the program as a whole, the exit codes.
 func printHelp(options kong.HelpOptions, c *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, c); err != nil {
 		return err
@@ -55,12 +57,12 @@ func (c *VersionCmd) Run(s terminal.Streams) error {
 	return built.print(s.Out)
 }
 
-// build is what a program was built from; what is not known is empty.
+// build is what a program was built from; unknown fields are empty.
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit"`
 	Time     string `json:"commit_time"`
-	Modified bool   `json:"modified"` // the files were not those of the commit
+	Modified bool   `json:"modified"` // the files differed from the commit
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }

@@ -9,35 +9,36 @@ import (
 
 	"headwater/bus"
 	"headwater/projections"
+	"headwater/projections/proof"
 )
 
 const (
-	// auditFirst leaves a node that just started to its clients.
+	// auditFirst is the delay before the first audit, so that clients of a
+	// starting node come first.
 	auditFirst = time.Minute
-	// auditShare is how much of a processor an audit takes.
+	// auditShare is the share of a processor that an audit may use.
 	auditShare    = 0.1
 	snapshotsKept = 2
 	snapshotLook  = time.Minute
 )
 
-// restore fills an empty projection from a snapshot, where there is a fitting
-// one.
+// restore fills an empty read model from a snapshot, if there is a suitable one.
 func restore(ctx context.Context, view *projections.Store, wire *bus.Bus) error {
-	return view.RestoreSnapshot(ctx, eventLog{wire}, snapshots{wire.Snapshots()})
+	return proof.Restore(ctx, view, eventLog{wire}, snapshots{wire.Snapshots()})
 }
 
-// tend audits the projection and makes snapshots of it, as configured, until
+// maintain audits the read model and makes snapshots of it, as configured, until
 // the node is closed.
-func (n *node) tend(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
-	n.audits = projections.NewAuditor(view, projections.AuditPolicy{
+func (n *node) maintain(life context.Context, cfg Config, view *projections.Store, wire *bus.Bus) {
+	n.audits = proof.NewAuditor(view, proof.AuditPolicy{
 		First: min(auditFirst, cfg.AuditEvery), Every: cfg.AuditEvery, Share: auditShare,
 	})
 	if cfg.AuditEvery > 0 {
 		n.background(life, func(ctx context.Context) { n.audits.Run(ctx, eventLog{wire}) })
 	}
 	if cfg.SnapshotEvents > 0 {
-		policy := projections.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
-		n.background(life, func(ctx context.Context) { view.KeepSnapshots(ctx, snapshots{wire.Snapshots()}, policy) })
+		policy := proof.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
+		n.background(life, func(ctx context.Context) { proof.KeepSnapshots(ctx, view, snapshots{wire.Snapshots()}, policy) })
 	}
 }
 
@@ -57,10 +58,11 @@ func (n *node) background(life context.Context, f func(context.Context)) {
 	})
 }
 
-// snapshots are the bus's snapshots as the projection uses them.
+// snapshots are the bus's snapshots as the read model uses them. It implements
+// projections.Snapshots.
 type snapshots struct{ *bus.Snapshots }
 
-// What a snapshot says of itself.
+// Attributes stored with a snapshot.
 const (
 	aboutSequence = "sequence"
 	aboutHash     = "hash"
@@ -68,28 +70,30 @@ const (
 	aboutLog      = "log"
 )
 
-func (s snapshots) List(ctx context.Context) ([]projections.SnapshotInfo, error) {
+func (s snapshots) List(ctx context.Context) ([]proof.SnapshotInfo, error) {
 	found, err := s.Snapshots.List(ctx)
-	var all []projections.SnapshotInfo
+	var all []proof.SnapshotInfo
 	for _, f := range found {
-		// What cannot be read makes a snapshot that nobody can use.
+		// An unreadable sequence makes the snapshot unusable, which is what it
+		// should be.
 		sequence, _ := strconv.ParseUint(f.About[aboutSequence], 10, 64)
 		layout, _ := strconv.Atoi(f.About[aboutLayout])
-		all = append(all, projections.SnapshotInfo{
+		all = append(all, proof.SnapshotInfo{
 			Name: f.Name, Sequence: sequence, Hash: f.About[aboutHash], Layout: layout, Log: f.About[aboutLog], Size: f.Size, Made: f.Made,
 		})
 	}
 	return all, err
 }
 
-func (s snapshots) Put(ctx context.Context, info projections.SnapshotInfo, body io.Reader) error {
+func (s snapshots) Put(ctx context.Context, info proof.SnapshotInfo, body io.Reader) error {
 	return s.Snapshots.Put(ctx, map[string]string{
 		aboutSequence: strconv.FormatUint(info.Sequence, 10), aboutHash: info.Hash,
 		aboutLayout: strconv.Itoa(info.Layout), aboutLog: info.Log,
 	}, body)
 }
 
-// audited returns why an audit forbids to serve: nil before the first one.
+// audited returns the reason from an audit why the node must not serve, or nil;
+// nil before the first audit.
 func (n *node) audited() error {
 	if err := n.audits.Err(); err != nil {
 		return fmt.Errorf("audit: %w", err)

@@ -59,6 +59,7 @@ func TestImportArrows(t *testing.T) {
 		{"github.com/apache/iceberg-go", []string{"headwater/handlers/landing"}, "only landing knows the table format"},
 		{"github.com/tink-crypto", []string{"headwater/bus/seal"}, "only seal handles keys"},
 		{"headwater/cmd", []string{"headwater/cmd"}, "nobody imports the wiring"},
+		{"headwater/projections/proof", []string{"headwater/cmd"}, "a node has its store proven; what answers reads knows nothing of it"},
 		{"headwater/connectors/builtin", []string{"headwater/cmd", "headwater/connectors/builtin"}, "which connectors are in the binary is read from main"},
 	}
 	walls := []struct {
@@ -82,6 +83,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/handlers/syncoptions", []string{"headwater/bus/command", "headwater/bus/event", "headwater/connectors/driver", "github.com/google/uuid"}, "syncoptions is pure: what the API refuses and what a worker finds is judged by the same lines"},
 		{"headwater/handlers/schedule", []string{"headwater/bus/command", "headwater/bus/event"}, "schedule is pure: it knows no clock and no source, and what the API refuses is what a worker cannot carry out"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
+		{"headwater/projections/proof", []string{"headwater/projections", "headwater/projections/layout", "github.com/cockroachdb/pebble/v2/vfs", "math/rand/v2"}, "proof looks at a store from outside: it reads no event and no bus, and changes nothing but whole folders"},
 		{"headwater/projections/fold", []string{"headwater/bus/event", "headwater/projections/layout"}, "fold is deterministic: it reads and writes through what it is handed, with no store, no disk and no chance"},
 	}
 	// What a package may import of the house; libraries are its own affair.

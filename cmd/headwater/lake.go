@@ -13,15 +13,16 @@ import (
 	"headwater/handlers/landing/bucket"
 )
 
-// How long a start waits for the lake, and how often it asks again from then on.
+// How long a start waits for the lake, and how often the lake is asked
+// afterwards.
 const (
 	lakeLimit = 5 * time.Second
 	lakeEvery = 5 * time.Second
 )
 
-// openLake opens the lake and makes sure that it is this instance's own. A store
-// that does not answer, or refuses, does not stop the start: reads are served,
-// syncs ask again, and /readyz says what the store said.
+// openLake opens the lake and checks that it belongs to this instance. If the
+// store does not answer or refuses, the node starts nevertheless: reads are
+// served, syncs try again, and /readyz quotes the store.
 func (n *node) openLake(ctx, life context.Context, cfg Config, kv kv.Store, log *slog.Logger) (*landing.Lake, error) {
 	lake, err := landing.Open(ctx, cfg.Lake, kv, log, landing.FileMode(cfg.lakeMode), landing.Limits(cfg.storeLimits))
 	if err != nil {
@@ -47,8 +48,8 @@ func (n *node) openLake(ctx, life context.Context, cfg Config, kv kv.Store, log 
 	return lake, nil
 }
 
-// awaitLake asks for the lake until it answers. One that turns out to be another
-// instance's ends the node, as it would have at the start.
+// awaitLake asks the lake until it answers. If it belongs to another instance
+// the node ends, as it would have at the start.
 func (n *node) awaitLake(life context.Context, lake *landing.Lake, log *slog.Logger) {
 	life, stop := context.WithCancel(life)
 	n.onClose(func(context.Context) error { stop(); return nil })
@@ -77,12 +78,13 @@ func (n *node) awaitLake(life context.Context, lake *landing.Lake, log *slog.Log
 	}()
 }
 
-// lakeError is why the lake is not ready, with what may be told to anybody.
+// lakeError says why the lake is not ready, including what may be shown to
+// anybody.
 type lakeError struct{ error }
 
 func (e lakeError) Unwrap() error { return e.error }
 
-// Told returns the store's own words without hosts and folders.
+// Told returns the store's own message without hosts and folders.
 func (e lakeError) Told() string {
 	var refused *bucket.Error
 	var foreign *landing.ForeignLakeError

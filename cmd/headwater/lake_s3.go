@@ -17,38 +17,39 @@ import (
 	"headwater/projections"
 )
 
-// lakeDoor is how readers from elsewhere reach the lake.
-type lakeDoor struct {
-	access iceberg.Access // of the catalog, nil where readers reach the lake by themselves
-	server *s3.Server     // nil for none
+// lakeEndpoint is how readers outside this machine reach the lake.
+type lakeEndpoint struct {
+	access iceberg.Access // for the catalog; nil if readers reach the lake by themselves
+	server *s3.Server     // nil if there is none on the API's address
 }
 
-// openDoor returns the S3 endpoint over a lake that is a folder, at an address of
-// its own where --lake-listen names one.
-func (n *node) openDoor(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens revocable, log *slog.Logger) (lakeDoor, error) {
+// openEndpoint returns the S3 endpoint of a lake that is a folder. It listens on
+// the address of --lake-listen, if set.
+func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens revocable, log *slog.Logger) (lakeEndpoint, error) {
 	files := lake.Views(s3.Root)
 	if files == nil {
-		return lakeDoor{access: s3.Foreign(lake.Bucket())}, nil
+		return lakeEndpoint{access: s3.Foreign(lake.Bucket())}, nil
 	}
 	if cfg.LakeListen == "off" {
-		return lakeDoor{}, nil
+		return lakeEndpoint{}, nil
 	}
 	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view, tokens), Log: log}
 	if cfg.LakeListen == "" {
 		server := s3.New(d)
-		return lakeDoor{server, server}, nil
+		return lakeEndpoint{server, server}, nil
 	}
 	server := s3.New(d)
 	address, err := n.listen(ctx, "lake-listen", cfg.LakeListen, server, nil, log)
 	if err != nil {
-		return lakeDoor{}, err
+		return lakeEndpoint{}, err
 	}
 	_, port, err := net.SplitHostPort(address.String())
-	return lakeDoor{access: server.At(port)}, err
+	return lakeEndpoint{access: server.At(port)}, err
 }
 
-// beside returns the API with the endpoint at the same address.
-func (d lakeDoor) beside(api http.Handler) http.Handler {
+// beside returns a handler that serves both the API and the endpoint on one
+// address.
+func (d lakeEndpoint) beside(api http.Handler) http.Handler {
 	if d.server == nil {
 		return api
 	}
@@ -61,12 +62,13 @@ func (d lakeDoor) beside(api http.Handler) http.Handler {
 	})
 }
 
-// revocable is who can take tokens back. Its error says why a token does not stand,
-// or is auth.ErrLookup.
+// revocable knows whether tokens are revoked. Stands returns nil, the reason, or
+// auth.ErrLookup.
 type revocable interface{ Stands(id string) error }
 
-// stands tells whether keys to a table of a source may be used: once it is removed,
-// or the token that they were had with revoked, they may not.
+// stands returns a function that says whether keys to a table may be used: not
+// after the table's source is removed, nor after the token with which the keys
+// were requested is revoked.
 func stands(view *projections.Store, tokens revocable) func(context.Context, s3.Holder) error {
 	return func(_ context.Context, h s3.Holder) error {
 		if h.TokenID != "" {
@@ -86,7 +88,7 @@ func stands(view *projections.Store, tokens revocable) func(context.Context, s3.
 	}
 }
 
-// shownLake is the lake as the endpoint shows it.
+// shownLake is the lake as the endpoint shows it. It implements s3.Files.
 type shownLake struct{ *views.Views }
 
 func (l shownLake) Open(ctx context.Context, key string) (*s3.File, error) {

@@ -1,5 +1,5 @@
 // Command headwater connects workspaces to their data sources, syncs them into
-// open tables and tells everyone what happened.
+// open tables, and publishes what happened as events.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	collector.Begin(patience(os.Args[1:]))
+	collector.Begin(collectorFactor(os.Args[1:]))
 	if len(os.Args) > 1 && os.Args[1] == connectorCommand {
 		if err := runConnector(context.Background(), os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "headwater: "+err.Error())
@@ -23,8 +23,8 @@ func main() {
 		}
 		return
 	}
-	// The first signal drains; a second one ends the process at once. A terminal
-	// that closes is one, unless nohup said to stay.
+	// The first signal drains the service; a second one ends the process at
+	// once. SIGHUP from a closed terminal counts, unless nohup ignores it.
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
@@ -38,9 +38,9 @@ func main() {
 	}
 }
 
-// patience is how many times as much garbage as GOGC says may come together: a
-// client command has ended before it is worth collecting.
-func patience(args []string) int {
+// collectorFactor returns the multiple of GOGC for a command line: a client
+// command ends before its garbage is worth collecting.
+func collectorFactor(args []string) int {
 	if grammar(args) != nil || slices.Equal(args, []string{"--version"}) {
 		return 4
 	}

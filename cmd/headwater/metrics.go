@@ -16,9 +16,11 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/projections"
+	"headwater/projections/proof"
 )
 
-// described returns what the projection knows of a source, for lines and labels.
+// described returns a function that looks up name and connector of a source, for
+// log lines and labels.
 func described(view *projections.Store) func(event.Address) (name, connector string) {
 	return func(a event.Address) (string, string) {
 		source, err := view.AnySource(a)
@@ -37,8 +39,8 @@ func connectorNames() (names []string) {
 	return names
 }
 
-// metricsHandler serves /metrics and the health of the node, which a node that
-// is only a worker has nowhere else.
+// metricsHandler serves /metrics and the node's health. A node with the worker
+// role only serves them nowhere else.
 func metricsHandler(o *ops.Ops, ready func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Handler())
@@ -71,16 +73,16 @@ func tellHealth(w http.ResponseWriter, status int, message string) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// parts are what of a node tells something when it is asked.
+// parts are the parts of a node that are queried when metrics are scraped.
 type parts struct {
 	view   *projections.Store
-	audits *projections.Auditor
+	audits *proof.Auditor
 	wire   *bus.Bus
 	lake   *landing.Lake
 	pool   *extract.Pool // nil without the worker role
 }
 
-// scrapeTime bounds what is asked of the broker for one scrape.
+// scrapeTime limits how long one scrape waits for the broker.
 const scrapeTime = 2 * time.Second
 
 var (
@@ -96,8 +98,8 @@ var (
 		"Memory of the processes that read sources: all, and the largest one.", []string{"of"}, nil)
 )
 
-// Describe and Collect make parts a prometheus.Collector. What the broker does
-// not answer in time is left out.
+// Describe and Collect implement prometheus.Collector. Collect omits what the
+// broker does not answer in time.
 func (p parts) Describe(all chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{lagDesc, queueDesc, lettersDesc, childrenDesc, memoryDesc} {
 		all <- d
@@ -110,7 +112,7 @@ func (p parts) Collect(all chan<- prometheus.Metric) {
 	tell := func(d *prometheus.Desc, value float64, labels ...string) {
 		all <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	at := p.view.Position() // before the end, which grows
+	at := p.view.Position() // read before the end of the log, which grows
 	if log, err := p.wire.EventsState(ctx); err == nil {
 		tell(lagDesc, max(0, float64(log.Last)-float64(at)))
 	}
@@ -134,7 +136,7 @@ func (p parts) Collect(all chan<- prometheus.Metric) {
 	tell(memoryDesc, float64(largest), "largest")
 }
 
-// gauges returns what of the parts is known without asking.
+// gauges returns the gauges of the parts that answer without waiting.
 func (p parts) gauges() []prometheus.Collector {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)

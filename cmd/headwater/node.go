@@ -22,36 +22,37 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/syncoptions"
 	"headwater/projections"
+	"headwater/projections/proof"
 )
 
-// How long Close waits for what runs: SIGTERM is answered within 30 s. Requests
-// and handlers share the limit, and what is left closes the rest.
+// Time limits of Close, which must end within 30 s of SIGTERM. Requests and
+// handlers share one; the rest is for closing the other parts.
 const (
 	drainLimit    = 28 * time.Second
 	requestsDrain = 7 * time.Second
 	handlersDrain = 18 * time.Second
 )
 
-// node is one running service: everything of the flow line, in one process.
+// node is a running service: every part of the flow line in one process.
 type node struct {
-	URL  string // of the REST API, "" without the api role
-	NATS string // host:port for subscribers, "" for none
+	URL  string // of the REST API; "" without the api role
+	NATS string // host:port for subscribers; "" for none
 	Lake string // where tables land
-	// Metrics is the URL of the metrics and of the node's health, "" for none.
+	// Metrics is the URL of the metrics and of the node's health; "" for none.
 	Metrics string
 
-	audits  *projections.Auditor
+	audits  *proof.Auditor
 	issue   func(auth.Claims, time.Duration) (string, error) // signs a token; nil with --jwks-url
-	failed  chan error                                       // the first part that ended by itself
-	closers []func(context.Context) error                    // run in reverse
+	failed  chan error                                       // error of the first part that ended by itself
+	closers []func(context.Context) error                    // run in reverse order
 	once    sync.Once
 	err     error
 }
 
-// startNode builds everything, in the order of the flow, and returns when the
-// projection has caught up and the API answers. It returns an error that says
-// what to change, and leaves nothing running then. Cancelling ctx does not end
-// the node; Close does.
+// startNode builds and starts every part, in the order of the flow line. It
+// returns when the read model has caught up and the API answers. If it fails,
+// its error says what to change, and nothing is left running. Cancelling ctx
+// afterwards does not end the node; call Close.
 func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	n.onClose(func(context.Context) error { end(); return nil })
 
-	made := &madeTokens{}
+	made := &apiTokens{}
 	tokens, err := newAuth(life, cfg, made, log)
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		return nil, err
 	}
 	n.onClose(func(context.Context) error { return view.Close() })
-	if cfg.SnapshotEvents > 0 { // a snapshot of what drifted would drift again
+	if cfg.SnapshotEvents > 0 { // a snapshot of a drifted store would have drifted too
 		if err := restore(ctx, view, wire); err != nil {
 			return nil, err
 		}
@@ -118,9 +119,9 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	}
 	made.serve(view, wire)
 	if cfg.NATSURL != "" {
-		n.beside(life, "tokens", func(ctx context.Context) { made.listen(ctx, view, wire) })
+		n.beside(life, "tokens", func(ctx context.Context) { made.watch(ctx, view, wire) })
 	}
-	n.tend(life, cfg, view, wire)
+	n.maintain(life, cfg, view, wire)
 
 	policy, err := connectors.ParsePolicy(cfg.EgressAllow, cfg.loopback())
 	if err != nil {
@@ -151,7 +152,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		}
 		n.onClose(func(context.Context) error { return pool.Close() })
 		tells.pool = pool
-		opened, err := cfg.greet(pool, view.Organizations, log)
+		opened, err := cfg.introducing(pool, view.Organizations, log)
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +160,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 			Events: ops.Events{Log: wire, Ops: told}, State: handlers.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
 			Options: handlers.Options{Keep: cfg.Grace, RetryDelay: cfg.retryDelay},
 		})
-		var lease time.Duration // the bus's default
+		var lease time.Duration // 0 is the bus's default
 		if cfg.NATSURL == "" {
 			lease = embeddedLease
 		}
@@ -169,12 +170,12 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		n.beside(life, "webhooks", hooks.Deliver)
 	}
 	if cfg.has(roleAPI) {
-		door, err := n.openDoor(ctx, cfg, tables, vault, view, tokens, log)
+		endpoint, err := n.openEndpoint(ctx, cfg, tables, vault, view, tokens, log)
 		if err != nil {
 			return nil, err
 		}
 		handler, err := api.New(api.Deps{
-			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables}, Catalog: catalogView{tables}, Access: door.access,
+			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables}, Catalog: catalogView{tables}, Access: endpoint.access,
 			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: syncoptions.CheckCall,
 			Answered: told.Answered, Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
@@ -182,7 +183,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 			return nil, err
 		}
 		n.onClose(handler.Close)
-		address, err := n.listen(ctx, "listen", cfg.Listen, door.beside(handler), handler.Drain, log)
+		address, err := n.listen(ctx, "listen", cfg.Listen, endpoint.beside(handler), handler.Drain, log)
 		if err != nil {
 			return nil, err
 		}
@@ -199,9 +200,10 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	return n, err
 }
 
-// ready tells whether this node can serve: the lake can be written, the store is
-// sound and was found to be what the log says, and the log answers, with a majority behind it, is the one
-// that the store follows, and is not far ahead of it.
+// ready returns a function that says whether this node can serve. It can if the
+// lake can be written, the store is sound and no audit found drift, and the log
+// answers with a majority, is the one that the store follows, and is not far
+// ahead of it.
 func (n *node) ready(wire *bus.Bus, view *projections.Store, lake *landing.Lake) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := errors.Join(view.Err(), n.audited()); err != nil {
@@ -215,7 +217,7 @@ func (n *node) ready(wire *bus.Bus, view *projections.Store, lake *landing.Lake)
 		if err := view.Agree(ctx, eventLog{wire}); err != nil {
 			return err
 		}
-		// The state may be told by a leader that was cut off and does not know.
+		// A deposed leader that does not know it yet may report an old state.
 		if err := wire.Quorum(ctx); err != nil {
 			return err
 		}
@@ -232,7 +234,7 @@ func (n *node) ready(wire *bus.Bus, view *projections.Store, lake *landing.Lake)
 
 func (n *node) onClose(f func(context.Context) error) { n.closers = append(n.closers, f) }
 
-// fail reports that a part ended by itself. The first report counts.
+// fail reports that a part ended by itself. Only the first report counts.
 func (n *node) fail(err error) {
 	select {
 	case n.failed <- err:
@@ -240,10 +242,10 @@ func (n *node) fail(err error) {
 	}
 }
 
-// Close ends the node in the reverse order of its start: no new requests, then
-// no new commands, then the broker. Running work has until the drain limit or
-// the end of ctx; what is not done then goes on at the next start. It is safe to
-// call twice.
+// Close ends the node in the reverse order of its start: it accepts no more
+// requests, then no more commands, then stops the broker. Running work has until
+// the drain limit or until ctx is done; unfinished work continues at the next
+// start. It may be called twice.
 func (n *node) Close(ctx context.Context) error {
 	n.once.Do(func() {
 		ctx, cancel := context.WithTimeout(ctx, drainLimit)
@@ -257,12 +259,12 @@ func (n *node) Close(ctx context.Context) error {
 	return n.err
 }
 
-// follow keeps the projection at the end of the log until the node is closed,
-// and returns when it has caught up with what was there.
+// follow applies the log to the read model until the node is closed. It returns
+// when the read model has caught up with the events that were there.
 func (n *node) follow(ctx, life context.Context, view *projections.Store, log eventLog) error {
 	life, stop := context.WithCancel(life)
 	ended := make(chan struct{})
-	var err error // once ended
+	var err error // set once Follow has ended
 	go func() {
 		defer close(ended)
 		if err = view.Follow(life, log); err != nil {

@@ -13,7 +13,7 @@ import (
 	"headwater/projections"
 )
 
-// newAuth returns the judge of tokens that the configuration describes.
+// newAuth returns the Authenticator that the configuration describes.
 func newAuth(ctx context.Context, cfg Config, made auth.APITokens, log *slog.Logger) (*auth.Authenticator, error) {
 	c := auth.Config{JWKSURL: cfg.JWKSURL, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Tokens: made, Log: log}
 	if c.JWKSURL == "" {
@@ -25,26 +25,26 @@ func newAuth(ctx context.Context, cfg Config, made auth.APITokens, log *slog.Log
 	return auth.New(ctx, c)
 }
 
-// madeTokens are the API tokens that the read model knows. Until there is one, and
-// it has caught up, none is known.
-type madeTokens struct {
-	view  atomic.Pointer[projections.Store]
-	heard atomic.Int64 // when the read model was last at the end of the log, in Unix seconds; 0 where it cannot be cut off
+// apiTokens looks up API tokens in the read model. It knows none until the read
+// model has caught up.
+type apiTokens struct {
+	view      atomic.Pointer[projections.Store]
+	confirmed atomic.Int64 // Unix time when the read model was last known to be at the end of the log; 0 if it cannot be cut off
 }
 
-// deafFor is how long a node takes API tokens of which it may not have heard that
-// they were revoked: one that is cut off from the log. It asks every deafEvery.
+// A node that is cut off from the log does not learn of revocations: after
+// staleAfter it accepts no API tokens. It checks every checkEvery.
 const (
-	deafFor   = 30 * time.Second
-	deafEvery = 5 * time.Second
+	staleAfter = 30 * time.Second
+	checkEvery = 5 * time.Second
 )
 
-func (m *madeTokens) APIToken(id string) (auth.APIToken, error) {
+func (m *apiTokens) APIToken(id string) (auth.APIToken, error) {
 	view := m.view.Load()
 	if view == nil {
 		return auth.APIToken{}, errors.New("the read model is not there yet")
 	}
-	if heard := m.heard.Load(); heard != 0 && time.Since(time.Unix(heard, 0)) > deafFor {
+	if confirmed := m.confirmed.Load(); confirmed != 0 && time.Since(time.Unix(confirmed, 0)) > staleAfter {
 		return auth.APIToken{}, errors.New("the log does not answer")
 	}
 	t, err := view.Token(id)
@@ -60,26 +60,26 @@ func (m *madeTokens) APIToken(id string) (auth.APIToken, error) {
 	return found, err
 }
 
-// serve begins to find the tokens of a read model that has caught up, and ends
-// their subscribers' connections when they are revoked.
-func (m *madeTokens) serve(view *projections.Store, wire *bus.Bus) {
+// serve begins to look up tokens in a read model that has caught up, and
+// disconnects subscribers whose token is revoked.
+func (m *apiTokens) serve(view *projections.Store, wire *bus.Bus) {
 	view.OnRevoked(func(id string) { go wire.Disconnect(id) })
 	m.view.Store(view)
 }
 
-// listen notes when the read model is at the end of the log, until ctx is done.
-func (m *madeTokens) listen(ctx context.Context, view *projections.Store, wire *bus.Bus) {
-	tick := time.NewTicker(deafEvery)
+// watch records when the read model is at the end of the log, until ctx is done.
+func (m *apiTokens) watch(ctx context.Context, view *projections.Store, wire *bus.Bus) {
+	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
-	for m.heard.Store(time.Now().Unix()); ; {
+	for m.confirmed.Store(time.Now().Unix()); ; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 		began := time.Now()
-		once, done := context.WithTimeout(ctx, deafEvery)
-		// The end may be told by a leader that was cut off and does not know.
+		once, done := context.WithTimeout(ctx, checkEvery)
+		// A deposed leader that does not know it yet may report an old end.
 		err := wire.Quorum(once)
 		if err == nil {
 			var log bus.StreamState
@@ -88,12 +88,13 @@ func (m *madeTokens) listen(ctx context.Context, view *projections.Store, wire *
 			}
 		}
 		if done(); err == nil {
-			m.heard.Store(began.Unix())
+			m.confirmed.Store(began.Unix())
 		}
 	}
 }
 
-// grants lets the holder of a token of the API read the same history on the bus.
+// grants returns a function that lets the holder of an API token read the same
+// history on the bus.
 func grants(tokens *auth.Authenticator) func(string) (bus.Grant, error) {
 	return func(token string) (bus.Grant, error) {
 		claims, err := tokens.Verify(token)

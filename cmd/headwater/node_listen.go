@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// listen serves handler at address until the node is closed. drain, if any, is
-// told of the close first.
+// listen serves handler at address until the node is closed. drain, if not nil,
+// is called first when the node closes.
 func (n *node) listen(ctx context.Context, flag, address string, handler http.Handler, drain func(), log *slog.Logger) (net.Addr, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
@@ -19,7 +19,7 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 		return nil, fmt.Errorf("%w; choose another address with --%s", err, flag)
 	}
 	server := &http.Server{
-		Handler:           patiently(handler, bodyPatience),
+		Handler:           withBodyDeadline(handler, bodyTime),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -34,7 +34,8 @@ func (n *node) listen(ctx context.Context, flag, address string, handler http.Ha
 		}
 	}()
 	n.onClose(func(ctx context.Context) error {
-		// Long waits are cut short so that the workers get their share of the drain.
+		// Long requests are cut short, so that the workers have time left to
+		// drain.
 		ctx, cancel := context.WithTimeout(ctx, requestsDrain)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {

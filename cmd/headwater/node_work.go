@@ -15,14 +15,14 @@ import (
 	"headwater/handlers"
 )
 
-// embeddedLease is how long a command of a process that died stays with it when
-// no other process could be at work on it: only a restart comes after it.
+// embeddedLease is how long a command stays assigned to a process that has died,
+// when the broker is embedded: only a restart can take it over.
 const embeddedLease = 5 * time.Second
 
 // work runs the handlers on a Watermill router until the node is closed.
 func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, lease time.Duration, told *ops.Ops) error {
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: handlersDrain + time.Second}, watermill.NewSlogLoggerWithLevelMapping(told.Log, map[slog.Level]slog.Level{
-		slog.LevelInfo: slog.LevelDebug, // Watermill tells of every subscription
+		slog.LevelInfo: slog.LevelDebug, // Watermill logs every subscription at INFO
 	}))
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	}()
 	n.onClose(func(ctx context.Context) error {
 		h.Stop()
-		if err := router.Close(); err != nil { // what was too slow goes on at the next start
+		if err := router.Close(); err != nil { // unfinished commands continue at the next start
 			told.Log.Warn("workers did not end within the drain", "error", err)
 		}
 		select {
@@ -65,8 +65,8 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	}
 }
 
-// beside has work done until the node is closed, which waits for its end. what
-// names it in the error of a close that ran out of time.
+// beside runs work until the node is closed, and Close waits for it. what names
+// the work if Close runs out of time.
 func (n *node) beside(life context.Context, what string, work func(context.Context)) {
 	life, stop := context.WithCancel(life)
 	ended := make(chan struct{})

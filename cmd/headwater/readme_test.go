@@ -144,7 +144,7 @@ func TestReadmeExamples(t *testing.T) {
 // TestReadmeNamesRealTests keeps the list of promises honest.
 func TestReadmeNamesRealTests(t *testing.T) {
 	folders := map[string]string{"bus": "../../bus", "api": "../../api", "handlers": "../../handlers",
-		"landing": "../../handlers/landing", "projections": "../../projections", "webhooks": "../../bus/webhooks", "cmd": "."}
+		"landing": "../../handlers/landing", "projections": "../../projections", "proof": "../../projections/proof", "webhooks": "../../bus/webhooks", "cmd": "."}
 	named := 0
 	for _, span := range strings.Split(readme(t), "`") {
 		folder, tests, ok := strings.Cut(span, ": Test")

@@ -16,19 +16,20 @@ import (
 	"headwater/projections"
 )
 
-// RebuildCmd folds history into a fresh projection.
+// RebuildCmd rebuilds the read model from the log.
 type RebuildCmd struct {
 	Config
 	Verify bool `required:"" help:"Compare the fresh projection with the stored one, table by table; change nothing."`
 }
 
-// Run prints the hashes of every table of the stored and of the rebuilt
-// projection. It returns an error when they differ.
+// Run prints the hash of every table of the stored and of the rebuilt read
+// model. It returns an error if they differ.
 func (c *RebuildCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	// The process does nothing else: a third more memory makes it some 6 % faster.
+	// The process does nothing else: a third more memory makes it about 6 %
+	// faster.
 	defer debug.SetGCPercent(debug.SetGCPercent(200))
 	log := newLog(s.Err, slog.LevelWarn)
 	wire, err := bus.Open(ctx, bus.Config{Dir: c.path("bus"), URL: c.NATSURL, Creds: c.NATSCreds, Replicas: c.Replicas, Log: log})
@@ -70,14 +71,14 @@ func (c *RebuildCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 	return nil
 }
 
-// folded is the state of a projection at the end of the log.
+// folded is the state of a read model at the end of the log.
 type folded struct {
 	took     time.Duration // until everything was flushed
 	position uint64
 	tables   []projections.TableHash
 }
 
-// fold brings the projection in dir to the end of the log and closes it again.
+// fold applies the log to the read model in dir up to its end, and closes it.
 func fold(ctx context.Context, wire *bus.Bus, dir string, log *slog.Logger) (f folded, err error) {
 	began := time.Now()
 	view, err := projections.Open(projections.Options{Dir: dir, Log: log})

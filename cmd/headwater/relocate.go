@@ -12,15 +12,15 @@ import (
 	"headwater/handlers/landing"
 )
 
-// RelocateCmd ties a data directory to a lake, wherever either of them was.
+// RelocateCmd tells a data directory where its lake is, after either was moved.
 type RelocateCmd struct {
 	Config
 	From string `help:"URL of the former lake with its options, where a bucket needs them (default: where the catalog says its tables lie)."`
 }
 
-// Run makes every table lie in --lake and prints how many did not. It returns an
-// error that says what to change; tables before the one it names have moved, and
-// the command may be given again.
+// Run changes the location of every table to --lake, and prints how many
+// changed. Its error says what to change; tables before the one it names have
+// been changed, and the command may be repeated.
 func (c *RelocateCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 	if err := c.Validate(); err != nil {
 		return err

@@ -37,8 +37,8 @@ type cli struct {
 	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
 }
 
-// run is the program: it parses args, refuses unknown HEADWATER_* variables and
-// runs the chosen command until it ends or ctx is done.
+// run is the program: it parses args, refuses unknown HEADWATER_* variables, and
+// runs the command until it ends or ctx is done.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	parser, command := light(args, environ, stdout, stderr)
 	if command == nil {
@@ -53,8 +53,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return command.Run()
 }
 
-// light parses the command line of a client command alone. It returns no command
-// where that is not all there is to it: the whole has the words for every mistake.
+// light parses the command line of one client command. It returns nil for
+// anything else, including mistakes, which only the full parser can explain.
 func light(args, environ []string, stdout, stderr io.Writer) (*kong.Kong, *kong.Context) {
 	target := grammar(args)
 	if target == nil {
@@ -87,7 +87,7 @@ func whole(args, environ []string, stdout, stderr io.Writer) (*kong.Kong, *kong.
 	return parser, command, nil
 }
 
-// parserOf returns the parser of a command line.
+// parserOf returns the parser for a command line.
 func parserOf(target any, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(target,
 		kong.Name("headwater"),
@@ -100,7 +100,7 @@ func parserOf(target any, stdout, stderr io.Writer) (*kong.Kong, error) {
 	)
 }
 
-// withHelp adds to a mistake on the command line where the right one is shown.
+// withHelp adds to an error of the command line where to find help.
 func withHelp(err error) error {
 	var mistake *kong.ParseError
 	if !errors.As(err, &mistake) {
@@ -113,7 +113,7 @@ func withHelp(err error) error {
 	return fmt.Errorf("%w; '%s --help' shows how", err, command)
 }
 
-// variables returns every environment variable that some flag reads.
+// variables returns the names of all environment variables that flags read.
 func variables(model *kong.Application) []string {
 	var names []string
 	_ = kong.Visit(model, func(node kong.Visitable, next kong.Next) error {
@@ -130,8 +130,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// newLog returns the operator's log: text for people at a terminal, JSON
-// elsewhere.
+// newLog returns the operator's log: text for people at a terminal, else JSON.
 func newLog(w io.Writer, level slog.Level) *slog.Logger {
 	if isTerminal(w) {
 		return ops.NewLog(w, level, ops.Text)

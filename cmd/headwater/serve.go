@@ -22,15 +22,14 @@ import (
 	"headwater/connectors"
 )
 
-// ServeCmd runs the service until the context ends.
+// ServeCmd runs the service until the context is done.
 type ServeCmd struct {
 	Config
 	Verbose bool `short:"v" help:"The same as --log-level debug."`
 }
 
-// Run prints where the service listens, serves until ctx is done, and drains.
-// It returns the error of a start that failed, or of a part that ended by
-// itself.
+// Run prints where the service listens, serves until ctx is done, and drains. It
+// returns the error of a failed start, or of a part that ended by itself.
 func (c *ServeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err := c.Validate(); err != nil {
 		return exit.With(exit.Usage, err)
@@ -38,7 +37,7 @@ func (c *ServeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	_, err := os.Stat(c.DataDir)
 	first := errors.Is(err, fs.ErrNotExist)
 	log := c.log(s.Err)
-	slog.SetDefault(ops.Library(log)) // and that of package log
+	slog.SetDefault(ops.Library(log)) // also sets the output of package log
 	c.useProcessors()
 	n, err := startNode(ctx, c.Config, log)
 	if err != nil {
@@ -65,7 +64,7 @@ func (c *ServeCmd) Run(ctx context.Context, s terminal.Streams) error {
 // log returns the log that the flags describe.
 func (c *ServeCmd) log(w io.Writer) *slog.Logger {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil { // of a Config that no flags filled
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil { // the level of a Config not made by flags may be empty
 		level = slog.LevelInfo
 	}
 	if c.Verbose {
@@ -77,10 +76,9 @@ func (c *ServeCmd) log(w io.Writer) *slog.Logger {
 	return newLog(w, level)
 }
 
-// useProcessors lets more goroutines run at once than there are processors, if
-// nobody said how many shall: in the broker that runs in this process, the
-// writers of commands and of events mostly wait for the disk, and the runtime
-// counts one that does as running.
+// useProcessors raises GOMAXPROCS above the number of processors, unless the
+// environment sets it. The embedded broker's writers mostly wait for the disk,
+// and the runtime counts a waiting writer as running.
 func (c *ServeCmd) useProcessors() {
 	if c.NATSURL == "" && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
@@ -88,7 +86,7 @@ func (c *ServeCmd) useProcessors() {
 }
 
 // program returns how to call this program again: as it was called, or by its
-// name alone when that was from a folder that 'go run' removes.
+// name if that was from a folder that 'go run' removes.
 func program(called string) string {
 	if !strings.ContainsRune(called, filepath.Separator) || strings.Contains(called, string(filepath.Separator)+"go-build") {
 		return "headwater"
@@ -103,7 +101,7 @@ func absolute(path string) string {
 	return path
 }
 
-// TokenCmd prints a token, signed with the service's own key.
+// TokenCmd prints a token signed with the service's own key.
 type TokenCmd struct {
 	Org           string        `required:"" help:"Organization of the bearer."`
 	User          string        `required:"" help:"User name of the bearer."`
@@ -116,8 +114,8 @@ type TokenCmd struct {
 	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Audience to name."`
 }
 
-// Run prints the token and nothing else on Out. It makes no key: the service
-// would not know one that lies elsewhere.
+// Run prints only the token on Out. It creates no key: the service would not
+// know a key stored elsewhere.
 func (c *TokenCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.JWTSecretFile == "" {
 		c.JWTSecretFile = filepath.Join(c.DataDir, "keys", "jwt.key")
@@ -141,7 +139,7 @@ func (c *TokenCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if root == "" {
 		root = filepath.Join(c.DataDir, "files")
 	}
-	// A token of a service that lies elsewhere is as good without it.
+	// For a service with its data elsewhere this is not needed.
 	if folder, err := connectors.Introduce(root, event.Token(c.Org), true); err == nil && folder != "" {
 		s.Note("Local files of %[1]s lie in %[2]s (unless the service has --files-of), and nobody's straight in %[3]s: if that was another organization's alone, move its files into its folder; if the name of either is a mistake, remove its line from %[3]s/.organizations",
 			c.Org, absolute(folder), absolute(root))
@@ -150,8 +148,7 @@ func (c *TokenCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return err
 }
 
-// startDemo runs the service for the demo: everything on this machine, and no
-// listener but the API's.
+// startDemo runs the service for the demo, with no listener but the API's.
 func startDemo(ctx context.Context, d demo.Server) (baseURL, token string, stop func(context.Context) error, err error) {
 	cfg := Config{
 		Listen: d.Listen, DataDir: d.DataDir, FilesRoot: d.FilesRoot, FilesOf: d.Organization, NATSListen: "off", EgressAllow: "auto",

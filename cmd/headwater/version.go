@@ -8,10 +8,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// versionFlag prints what the program was built from and ends it.
+// versionFlag prints what the program was built from and exits.
 type versionFlag bool
 
-// BeforeReset is kong's hook for flags that go before everything else.
+// BeforeReset is kong's hook for flags that take precedence over everything
+// else.
 func (versionFlag) BeforeReset(app *kong.Kong) error {
 	info, _ := debug.ReadBuildInfo()
 	_, err := fmt.Fprintln(app.Stdout, "headwater "+versionOf(info))
@@ -19,8 +20,8 @@ func (versionFlag) BeforeReset(app *kong.Kong) error {
 	return err
 }
 
-// versionOf returns the module's version, or the commit where there is none, and
-// what it was compiled with.
+// versionOf returns the module's version, or the commit if it has none, and the
+// compiler.
 func versionOf(info *debug.BuildInfo) string {
 	if info == nil {
 		return "of an unknown build"
@@ -42,7 +43,7 @@ func versionOf(info *debug.BuildInfo) string {
 	return version + " " + info.GoVersion
 }
 
-// buildVersion is versionOf this program, without the compiler.
+// buildVersion is versionOf for this program, without the compiler.
 func buildVersion() string {
 	info, _ := debug.ReadBuildInfo()
 	version, _, _ := strings.Cut(versionOf(info), " ")

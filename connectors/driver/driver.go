@@ -225,6 +225,10 @@ type Column struct {
 	Grain time.Duration
 	// Equality is how the source compares values of the column, for keys.
 	Equality Equality
+	// Filled says that rows which were there before the column may hold something
+	// else than NULL in it: a default, or what the rewriting of the table put there.
+	// Only sources with a log of changes tell.
+	Filled bool
 }
 
 // Equality says how a source compares two values of a key column. The zero value

@@ -234,6 +234,9 @@ func loosen(got, want driver.Table) driver.Table {
 		if ok && !column.Unique {
 			got.Columns[i].Unique = false
 		}
+		if ok && !column.Filled {
+			got.Columns[i].Filled = false
+		}
 		if ok && column.Grain == 0 {
 			got.Columns[i].Grain = 0
 		}

@@ -33,7 +33,8 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind,
   c.relpersistence = 'u', c.relispopulated, has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT'),
   (SELECT e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' LIMIT 1),
   row_security_active(c.oid), k.attnums, k.indisprimary,
-  CASE WHEN c.relkind = 'v' THEN (SELECT md5(r.ev_action::text) FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') END
+  CASE WHEN c.relkind = 'v' THEN (SELECT md5(r.ev_action::text) FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') END,
+  CASE WHEN c.relkind = 'p' THEN EXISTS (SELECT FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf AND l.relfilenode <> l.oid) ELSE c.relfilenode <> c.oid END
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
@@ -54,7 +55,8 @@ SELECT a.attrelid::int8, a.attnum, a.attname, format_type(a.atttypid, a.atttypmo
   CASE WHEN a.atttypid IN (20, 21, 23) AND (a.atthasdef OR a.attidentity <> '') THEN (
     SELECT concat_ws(' ', s.seqcache, s.seqincrement, s.seqcycle) FROM pg_sequence s WHERE s.seqrelid IN (
       SELECT p.objid FROM pg_depend p WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.classid = 'pg_class'::regclass AND p.deptype IN ('a', 'i')
-      UNION SELECT p.refobjid FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass WHERE d.adrelid = c.oid AND d.adnum = a.attnum) LIMIT 1) END
+      UNION SELECT p.refobjid FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass WHERE d.adrelid = c.oid AND d.adnum = a.attnum) LIMIT 1) END,
+  a.atthasmissing OR a.atthasdef OR a.attidentity <> '' OR a.attnotnull
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -28,6 +28,7 @@ type relationRow struct {
 	key                []int64 // attnums
 	keyIsPrimary       bool
 	rule               string // hash of a view's definition
+	rewritten          bool   // its rows were written anew since it was made
 	attributes         []attributeRow
 	family             family
 }
@@ -168,7 +169,7 @@ func (d *describing) take(statement int, row [][]byte) error {
 		r := &relationRow{
 			Table: driver.Table{Namespace: string(row[1]), Name: string(row[2]), Kind: relationKinds[string(row[3])], RowEstimate: -1},
 			oid:   number(row[0]), kind: string(row[3]), unlogged: truth(row[5]), filled: truth(row[6]), readable: truth(row[7]), extension: string(row[8]), filtered: truth(row[9]),
-			keyIsPrimary: truth(row[11]), rule: string(row[12]),
+			keyIsPrimary: truth(row[11]), rule: string(row[12]), rewritten: truth(row[13]),
 		}
 		if row[4] != nil {
 			r.RowEstimate = max(number(row[4]), -1)
@@ -197,7 +198,7 @@ func (d *describing) column(row [][]byte) error {
 	}
 	a := attributeSource{of: r, collation: string(row[14]), expression: string(row[15])}
 	a.row = attributeRow{number: number(row[1]), readable: truth(row[8]), declared: number(row[4]), rewrite: number(row[5])}
-	a.row.column = driver.Column{Name: string(row[2]), SourceType: string(row[3]), Nullable: !truth(row[6]), Comment: string(row[7]), Unique: truth(row[16])}
+	a.row.column = driver.Column{Name: string(row[2]), SourceType: string(row[3]), Nullable: !truth(row[6]), Comment: string(row[7]), Unique: truth(row[16]), Filled: r.rewritten || truth(row[18])}
 	a.typ = attribute{oid: number(row[4]), mod: int32(number(row[5])), kind: string(row[9]), category: string(row[10]), elem: number(row[11]), name: string(row[12]), system: truth(row[13])}
 	if f := strings.Fields(string(row[17])); len(f) == 3 {
 		a.row.cache, a.row.step, a.row.cycles = number([]byte(f[0])), number([]byte(f[1])), f[2] == "t"

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"time"
 
@@ -31,18 +32,23 @@ func (s *source) connectFirst(ctx context.Context, tr *sqldb.Trace) (*session, e
 // connect dials and authenticates. The password goes in the form that SCRAM
 // hashes; other methods take it as it is.
 func (s *source) connect(ctx context.Context, tr *sqldb.Trace) (*session, error) {
+	return s.connectWith(ctx, tr, nil)
+}
+
+// connectWith is connect with further parameters of the session's start.
+func (s *source) connectWith(ctx context.Context, tr *sqldb.Trace, further map[string]string) (*session, error) {
 	if tr == nil {
 		tr = &sqldb.Trace{}
 	}
 	prepared := saslprep(s.settings.Password)
-	c, err := s.login(ctx, tr, prepared)
+	c, err := s.login(ctx, tr, prepared, further)
 	if prepared != s.settings.Password && errors.Is(err, driver.ErrAuthentication) {
-		return s.login(ctx, tr, s.settings.Password)
+		return s.login(ctx, tr, s.settings.Password, further)
 	}
 	return c, err
 }
 
-func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string) (*session, error) {
+func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string, further map[string]string) (*session, error) {
 	// pgconn insists on a parsed configuration, and parsing reads the process's
 	// environment and home directory. Every field is set below, so nothing of
 	// them survives.
@@ -60,6 +66,7 @@ func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string) (*
 	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is done while dialling
 	cfg.ConnectTimeout = 0
 	cfg.RuntimeParams = map[string]string{"application_name": "headwater", "client_encoding": "UTF8", "standard_conforming_strings": "on"}
+	maps.Copy(cfg.RuntimeParams, further)
 	cfg.KerberosSrvName, cfg.KerberosSpn = "", ""
 	cfg.MinProtocolVersion, cfg.MaxProtocolVersion, cfg.ChannelBinding = "3.0", "3.0", "prefer"
 	cfg.RequireAuth = "password,md5,scram-sha-256,none"

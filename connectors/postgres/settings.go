@@ -22,6 +22,7 @@ type Settings struct {
 	Encoding       string            `json:"encoding,omitempty" public:"true" jsonschema:"maxLength=40,title=Encoding,description=Of a database of encoding SQL_ASCII: what its text is in where it is not UTF-8 such as windows-1252 or iso-8859-1"`
 	OnBadValue     string            `json:"on_bad_value,omitempty" public:"true" jsonschema:"enum=fail,enum=null,default=fail,title=Values that a type cannot hold,description=infinity and NaN and 24:00: fail ends the table; null lands NULL and says how often"`
 	ColumnTypes    map[string]string `json:"column_types,omitempty" public:"true" jsonschema:"title=Column types,description=By column or table.column or schema.table.column: string for the server's own text or decimal(p;s) for a numeric without a scale"`
+	Publication    string            `json:"publication,omitempty" public:"true" jsonschema:"maxLength=63,title=Publication,description=For mode cdc: a publication that people keep instead of one that Headwater makes; it must publish the tables whole"`
 	MaxConnections int               `json:"max_connections,omitempty" public:"true" jsonschema:"minimum=1,maximum=64,title=Connections,description=Most connections that the reading of one table takes at once"`
 }
 

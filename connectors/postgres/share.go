@@ -42,14 +42,7 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 	if s.settings.MaxConnections == 1 {
 		return "", driver.E(driver.ErrUnsupported, nil, "connection_config.max_connections allows no second connection")
 	}
-	var m shared
-	from := byControl
-	if s.uncontrolled {
-		from = byName
-	}
-	c, err := s.transaction(ctx, ofAll, "", func(c *session) string {
-		return "SELECT pg_export_snapshot(), " + c.snapshotFunction() + ", " + from
-	}, m.take)
+	c, m, err := s.export(ctx, "")
 	if err != nil {
 		return "", err
 	}
@@ -61,6 +54,25 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 		s.keep(ctx, c)
 		return "", err
 	}
+	s.hold(c)
+	return string(text), nil
+}
+
+// export begins a transaction, in a snapshot that was exported under a name or a
+// fresh one, that exports its own.
+func (s *source) export(ctx context.Context, snapshot string) (c *session, m shared, err error) {
+	from := byControl
+	if s.uncontrolled {
+		from = byName
+	}
+	c, err = s.transaction(ctx, ofAll, snapshot, func(c *session) string {
+		return "SELECT pg_export_snapshot(), " + c.snapshotFunction() + ", " + from
+	}, m.take)
+	return c, m, err
+}
+
+// hold keeps the transaction of a moment open until letGo.
+func (s *source) hold(c *session) {
 	s.letGo() // of one before
 	quiet := c.live(s.limits.Idle / 2)
 	s.mu.Lock()
@@ -72,7 +84,6 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 	if s.kept.Closed() {
 		s.letGo()
 	}
-	return string(text), nil
 }
 
 // letGo ends the transaction that holds a moment, if there is one.

@@ -17,6 +17,7 @@ const (
 	oidUUID, oidJSONB                             = 2950, 3802
 	oidChar, oidInt2Vector, oidOIDVector          = 18, 22, 30
 	oidMoney, oidMoneyArray, oidInterval          = 790, 791, 1186
+	oidCIDR, oidInet                              = 650, 869
 )
 
 // attribute is the type of one column as the catalog has it. Domains are

@@ -14,7 +14,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// AttachCmd prints what an engine takes to read the tables of a source.
+// AttachCmd prints the lines with which an engine reads the tables of a source.
 type AttachCmd struct {
 	ClientFlags `embed:""`
 	Engine      string `arg:"" enum:"duckdb,clickhouse,spark,trino,python" help:"duckdb, clickhouse, spark, trino or python."`

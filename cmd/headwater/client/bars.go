@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	mostBars = 8  // tables that have a bar of their own at once
+	mostBars = 8  // tables with a bar of their own
 	barWidth = 14 // columns
-	// workerSilence is how long a running sync may say nothing: its worker tells of it
-	// every 30 s even while it waits for the source.
+	// workerSilence is how long a running sync may go without an update before
+	// it is shown as stalled. Its worker sends one every 30 s, even while it
+	// waits for the source.
 	workerSilence = 45 * time.Second
 )
 
-// progressDoc is how far a sync is, as the API shows it.
+// progressDoc is the progress of a sync as the API shows it.
 type progressDoc struct {
 	measure
 	TablesEnded int             `json:"tables_ended"`
@@ -34,8 +35,8 @@ type tableProgress struct {
 	Status    string `json:"status"`
 }
 
-// measure is what a table's and a whole sync's progress have in common; what
-// nobody knows is nil.
+// measure holds the fields that the progress of a table and of a sync share; nil
+// is unknown.
 type measure struct {
 	Fraction     *float64   `json:"fraction"`
 	Rows         int64      `json:"rows"`
@@ -47,9 +48,10 @@ type measure struct {
 	Uploaded     int64      `json:"bytes_uploaded"`
 }
 
-// barLine shows one measure: name, bar, rows, rate, or the bytes that are uploaded
-// where those are waited for, and what is left, or for how long nothing came. Where there are fewer than most columns for all of it, the
-// bar and the name become shorter before anything is cut off.
+// barLine formats one measure in most columns: name, bar, rows, and the rate, or
+// the bytes uploaded while the upload is awaited, then the time left, or for how
+// long no rows have arrived. If most is too small, bar and name become shorter
+// before anything is cut off.
 func barLine(name string, m measure, now time.Time, most int) string {
 	const whole, longest = 78, 22
 	over := max(0, whole-most)
@@ -66,7 +68,7 @@ func barLine(name string, m measure, now time.Time, most int) string {
 		return line + "  no rows for " + lasted(now.Sub(*m.WaitingSince))
 	}
 	switch m.WaitingFor {
-	case event.WaitingUpload: // what moves are the bytes
+	case event.WaitingUpload: // only bytes make progress
 		line += fmt.Sprintf(" %11s", "↑ "+terminal.Size(m.Uploaded))
 	case event.WaitingCommit:
 		return line + "  committing"
@@ -79,7 +81,7 @@ func barLine(name string, m measure, now time.Time, most int) string {
 	return line
 }
 
-// bar shows a fraction; one that nobody knows has no marks.
+// bar draws a fraction; dots mean that it is unknown.
 func bar(fraction *float64, width int) string {
 	if fraction == nil {
 		return strings.Repeat("·", width)
@@ -88,7 +90,7 @@ func bar(fraction *float64, width int) string {
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
-// lasted shows a length of time in whole seconds: "42s", "3m10s", "2h5m".
+// lasted formats a duration in whole seconds: "42s", "3m10s", "2h5m".
 func lasted(d time.Duration) string {
 	d = max(d, 0).Round(time.Second)
 	if d >= time.Hour {
@@ -97,8 +99,8 @@ func lasted(d time.Duration) string {
 	return d.String()
 }
 
-// barsOf returns the lines of running syncs: their running tables, and of more
-// than one table the whole.
+// barsOf returns the lines for running syncs: one for each running table and, if
+// a sync has several tables, one for the whole.
 func barsOf(syncs []SyncDoc, now time.Time, most int) []string {
 	var lines []string
 	hidden := 0

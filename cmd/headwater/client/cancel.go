@@ -8,13 +8,14 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// CancelCmd stops an operation, or one sync of one.
+// CancelCmd cancels an operation, or one sync of it.
 type CancelCmd struct {
 	ClientFlags `embed:""`
 	ID          string `arg:"" name:"id" help:"Id of an operation (op_...) or of a sync (syn_...), of which the others of its operation go on."`
 }
 
-// Run cancels and prints how it ended. What had ended before is printed as it is.
+// Run cancels and prints the final status. What had ended before is printed as
+// it is.
 func (c *CancelCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -38,7 +39,7 @@ func (c *CancelCmd) sync(ctx context.Context, s terminal.Streams, api *Client) e
 		return err
 	}
 	sync, err := api.syncOf(ctx, c.ID)
-	for err == nil && sync.Status == "running" { // it was answered 202
+	for err == nil && sync.Status == "running" { // the cancel was answered 202
 		if err = sleep(ctx, api.poll); err == nil {
 			sync, err = api.syncOf(ctx, c.ID)
 		}

@@ -10,7 +10,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// CheckpointsCmd lists what of a source's tables was committed.
+// CheckpointsCmd lists the commits of a source's tables.
 type CheckpointsCmd struct {
 	ClientFlags `embed:""`
 	Source      string `arg:"" help:"Name or id of the source."`
@@ -30,7 +30,7 @@ type checkpointDoc struct {
 	Total        int64     `json:"total_records"`
 }
 
-// Run prints the checkpoints, the newest first. None is no error.
+// Run prints the checkpoints, newest first. An empty list is not an error.
 func (c *CheckpointsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {

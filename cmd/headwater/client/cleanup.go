@@ -14,7 +14,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// CleanupCmd removes sources and what was landed of them.
+// CleanupCmd removes sources and their landed tables.
 type CleanupCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
@@ -23,8 +23,9 @@ type CleanupCmd struct {
 	Purge       bool     `help:"Destroy secrets and tables at once, also of sources that were removed before: nothing can be restored."`
 }
 
-// Run removes the sources. Without any named it lists those of the scope, asks,
-// and removes exactly those listed: one connected meanwhile stays.
+// Run removes the sources. Without names it lists those of the scope, asks, and
+// removes exactly those listed; a source connected meanwhile stays. Its error
+// names every source that was not removed.
 func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -58,7 +59,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 			}
 		}
 	}
-	// Who named them, and has nobody to ask, has said what to do: scripts go on.
+	// A script that names sources is not asked: it has nobody to answer.
 	if len(c.Sources) > 0 && c.Purge && !c.Yes && !c.DryRun && s.Interactive() {
 		meant := slices.DeleteFunc(slices.Clone(listed), func(d SourceDoc) bool { return !slices.Contains(ids, d.ID) })
 		if err := c.confirm(s, meant); err != nil {
@@ -102,7 +103,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return errors.Join(c.show(s, doc, listed), operationError(op))
 }
 
-// purgedDoc is what became of a source that was to be destroyed.
+// purgedDoc reports the destruction of one source.
 type purgedDoc struct {
 	SourceID string `json:"source_id"`
 	Name     string `json:"name"`
@@ -112,7 +113,7 @@ type purgedDoc struct {
 type cleanupDoc struct {
 	Count   int      `json:"deleted_count"`
 	Deleted []string `json:"deleted_sources"`
-	// RestorableUntil is nil where nothing can be restored.
+	// RestorableUntil is nil if nothing can be restored.
 	RestorableUntil *time.Time  `json:"restorable_until,omitempty"`
 	Purged          []purgedDoc `json:"purged_sources,omitempty"`
 	Failed          []failedDoc `json:"failed_sources,omitempty"`
@@ -154,7 +155,7 @@ func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc
 	return nil
 }
 
-// confirm asks, and returns an error unless the answer is yes.
+// confirm asks the user, and returns an error unless the answer is yes.
 func (c *CleanupCmd) confirm(s terminal.Streams, listed []SourceDoc) error {
 	names := make([]string, len(listed))
 	for i, source := range listed {

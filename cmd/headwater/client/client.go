@@ -1,6 +1,5 @@
-// Package client is the command-line client: one file a noun of the API. It
-// speaks the public REST API and nothing else, so that what it does any other
-// program can do.
+// Package client is the command-line client: one file for each noun of the API.
+// It uses the public REST API only, so any other program can do what it does.
 package client
 
 import (
@@ -12,7 +11,7 @@ import (
 	"headwater/cmd/headwater/exit"
 )
 
-// Commands are what the command line has to talk to a running service.
+// Commands are the commands that talk to a running service.
 type Commands struct {
 	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
 	Test        TestCmd        `cmd:"" group:"client" help:"Try a connection and save nothing."`
@@ -40,7 +39,7 @@ type Commands struct {
 	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
 }
 
-// ClientFlags are the flags of every command that talks to a running service.
+// ClientFlags are the flags that these commands share.
 type ClientFlags struct {
 	URL       string `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Where the service is."`
 	Token     string `env:"HEADWATER_TOKEN" help:"Who you are; 'headwater token' prints one. Better in the variable than on the command line."`
@@ -49,7 +48,7 @@ type ClientFlags struct {
 	JSON      bool   `name:"json" help:"Print the answer's data as JSON, for programs."`
 }
 
-// scopes are what a source may have.
+// scopes are the scopes of a source.
 var scopes = []string{"user", "organization"}
 
 func (f ClientFlags) client() (*Client, error) { return New(f.URL, f.Token, f.Workspace) }
@@ -61,7 +60,7 @@ func otherScope(scope string) string {
 	return "organization"
 }
 
-// hint tells of a source of that name in the other scope, "" for none.
+// hint returns a sentence if the other scope has a source of that name, else "".
 func (c *Client) hint(ctx context.Context, scope, name string) string {
 	other := otherScope(scope)
 	all, err := c.Sources(ctx, other)
@@ -71,7 +70,7 @@ func (c *Client) hint(ctx context.Context, scope, name string) string {
 	return ""
 }
 
-// hints is hint for the first of the names that none of the listed has.
+// hints is hint for the first of the names that is not among the listed sources.
 func (c *Client) hints(ctx context.Context, scope string, listed []SourceDoc, named []string) string {
 	for _, name := range named {
 		if !strings.HasPrefix(name, "src_") && !slices.ContainsFunc(listed, func(d SourceDoc) bool { return d.Name == name }) {
@@ -82,7 +81,7 @@ func (c *Client) hints(ctx context.Context, scope string, listed []SourceDoc, na
 }
 
 // sourceIDs returns the ids of the sources that the arguments name, by id or by
-// name, without repeats. A name that no source of the scope has is an error.
+// name, without repeats. It fails for a name that no source of the scope has.
 func (c *Client) sourceIDs(ctx context.Context, scope string, named []string) ([]string, error) {
 	var ids []string
 	var all []SourceDoc

@@ -13,12 +13,12 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// CompletionCmd prints what a shell needs to complete command lines.
+// CompletionCmd prints a shell's completion script.
 type CompletionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish. To have it in every shell: source <(headwater completion bash) in .bashrc, the same for zsh in .zshrc; headwater completion fish | source in config.fish."`
 }
 
-// The scripts ask the program itself, so that they fit every version of it.
+// The scripts call the program itself, so that they fit every version of it.
 var completions = map[string]string{
 	"bash": `_headwater() {
   local IFS=$'\n' line
@@ -54,13 +54,13 @@ func (c *CompletionCmd) Run(s terminal.Streams) error {
 	return err
 }
 
-// CompleteCmd is what the scripts call.
+// CompleteCmd is called by the scripts.
 type CompleteCmd struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }
 
-// Run prints what the last word may become, each on a line with what it is, and
-// nothing where only a file could stand.
+// Run prints what the last word may become, one per line with a description. It
+// prints nothing where only a file name fits.
 func (c *CompleteCmd) Run(ctx context.Context, s terminal.Streams, app *kong.Kong) error {
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
@@ -92,8 +92,8 @@ func (c *CompleteCmd) Run(ctx context.Context, s terminal.Streams, app *kong.Kon
 type candidate struct{ text, what string }
 
 // whereIs returns the command that the words lead to, the flag whose value is
-// being typed, nil for none, and what of it is typed. bash makes words of the "="
-// in --flag=value.
+// being typed (nil for none), and the part of it that is typed. bash splits
+// --flag=value at the "=".
 func whereIs(node *kong.Node, words []string) (at *kong.Node, flag *kong.Flag, typed string) {
 	at = node
 	if len(words) == 0 {
@@ -121,7 +121,7 @@ func whereIs(node *kong.Node, words []string) (at *kong.Node, flag *kong.Flag, t
 	return at, flag, typed
 }
 
-// takesValue returns the flag of that spelling if a value follows it.
+// takesValue returns the flag of that spelling if it takes a value.
 func takesValue(at *kong.Node, word string) *kong.Flag {
 	for _, group := range at.AllFlags(false) {
 		for _, f := range group {
@@ -163,8 +163,8 @@ func values(v *kong.Value) (all []candidate) {
 	return all
 }
 
-// positional returns the values of a command's arguments: those that are fixed,
-// and the names of sources, if the service tells them at once.
+// positional returns the possible values of a command's arguments: the fixed
+// ones, and names of sources if the service answers at once.
 func positional(ctx context.Context, s terminal.Streams, at *kong.Node) (all []candidate) {
 	for _, p := range at.Positional {
 		all = append(all, values(p)...)

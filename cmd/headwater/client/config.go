@@ -24,8 +24,8 @@ type SourceFlags struct {
 	Secret  []string `short:"s" sep:"none" placeholder:"FIELD=FROM" help:"Secret setting that stays off the command line; may repeat. FROM is env:NAME, file:PATH, or - for one line of standard input."`
 }
 
-// source returns the type and the connection_config that address and flags
-// describe, the flags over the address.
+// source returns the type and the connection_config that the address and the
+// flags describe. Flags take precedence over the address.
 func (f SourceFlags) source(ctx context.Context, s terminal.Streams, api *Client) (kind string, config map[string]any, err error) {
 	config, err = f.connectionConfig(s)
 	if err != nil {
@@ -57,8 +57,8 @@ func (f SourceFlags) source(ctx context.Context, s terminal.Streams, api *Client
 	return kind, api.listed(ctx, kind, config), nil
 }
 
-// listed makes lists of the texts A,B of settings that are lists of texts. A
-// service that does not tell its connectors leaves them as they are.
+// listed turns the text A,B into a list where the setting is a list of strings.
+// It changes nothing if the connectors cannot be fetched.
 func (c *Client) listed(ctx context.Context, kind string, config map[string]any) map[string]any {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(config)), func(v any) bool { _, text := v.(string); return text }) {
 		return config
@@ -92,7 +92,7 @@ func (c *Client) listed(ctx context.Context, kind string, config map[string]any)
 }
 
 // connectionConfig returns the connection_config that the flags describe; later
-// flags win. Errors name the flag and the field, never a value.
+// flags take precedence. Errors name the flag and the field, never a value.
 func (f SourceFlags) connectionConfig(s terminal.Streams) (map[string]any, error) {
 	config := map[string]any{}
 	for _, flag := range f.Config {
@@ -145,7 +145,7 @@ func setting(config map[string]any, flag string) error {
 	return nil
 }
 
-// exact decodes JSON without rounding its numbers.
+// exact decodes one JSON value without rounding its numbers.
 func exact(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()

@@ -20,8 +20,8 @@ type ConnectCmd struct {
 	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks about the source, shown in lists; may repeat, same forms as --config."`
 }
 
-// Run connects the source and waits for the outcome. A source that could not be
-// connected is an error.
+// Run connects the source and waits for the outcome. It fails if the source
+// could not be connected.
 func (c *ConnectCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -63,7 +63,7 @@ func (c *ConnectCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return errors.Join(err, Failures(doc))
 }
 
-// SourceSpec is one entry of a connect request.
+// SourceSpec is a source in a connect request.
 type SourceSpec struct {
 	Type     string          `json:"type"`
 	Name     string          `json:"name"`
@@ -72,9 +72,9 @@ type SourceSpec struct {
 	Sync     json.RawMessage `json:"sync,omitempty"`
 }
 
-// Connect sends one connect request for all sources and returns the outcome,
-// decoded and as sent. Single failures are in the outcome; an error means that
-// none was connected or that the outcome is not known.
+// Connect connects all sources with one request and returns the outcome, decoded
+// and as received. Failures of single sources are part of the outcome. An error
+// means that no source was connected, or that the outcome is unknown.
 func (c *Client) Connect(ctx context.Context, s terminal.Streams, scope string, sources ...SourceSpec) (ConnectDoc, any, error) {
 	var doc ConnectDoc
 	a, err := c.post(ctx, c.Path("connect"), map[string]any{"scope": scope, "sources": sources}, "")
@@ -114,7 +114,8 @@ func connectedGrid(sources []SourceDoc) *terminal.Grid {
 	return g
 }
 
-// Failures returns an error that names every source that was not connected.
+// Failures returns an error that names every source that was not connected, or
+// nil.
 func Failures(doc ConnectDoc) error {
 	var lines []string
 	for _, f := range doc.Failed {

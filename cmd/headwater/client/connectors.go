@@ -13,13 +13,13 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// ConnectorsCmd says what kinds of source there are, or what one of them needs.
+// ConnectorsCmd lists the connectors, or shows the settings of one.
 type ConnectorsCmd struct {
 	ClientFlags `embed:""`
 	Connector   string `arg:"" optional:"" help:"Show the settings of this one, by its name or another it is known by: postgres, pg, mariadb, http, csv."`
 }
 
-// connectorDoc is one connector with the JSON Schema of its connection_config.
+// connectorDoc is a connector with the JSON Schema of its connection_config.
 type connectorDoc struct {
 	Name    string          `json:"name"`
 	Aliases []string        `json:"aliases"`
@@ -28,7 +28,7 @@ type connectorDoc struct {
 	Schema  json.RawMessage `json:"schema"`
 }
 
-// Run prints all connectors, or the settings of the one named.
+// Run prints all connectors, or the settings of the named one.
 func (c *ConnectorsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -67,13 +67,13 @@ func (c *ConnectorsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return g.Print(s.Out, "no connectors")
 }
 
-// called reports whether the connector has the name, in any letters.
+// called reports whether the connector has that name, ignoring case.
 func (d connectorDoc) called(name string) bool {
 	name = strings.ToLower(name)
 	return d.Name == name || slices.Contains(d.Aliases, name)
 }
 
-// settingDoc is what a JSON Schema says of one setting.
+// settingDoc is the JSON Schema of one setting.
 type settingDoc struct {
 	Type        any                   `json:"type"`
 	Title       string                `json:"title"`
@@ -87,8 +87,8 @@ type settingDoc struct {
 	Items       *settingDoc           `json:"items"`
 }
 
-// settings returns the schema of the connection_config, the zero one where it
-// cannot be read.
+// settings returns the schema of the connection_config, or the zero settingDoc
+// if it cannot be read.
 func (d connectorDoc) settings() (s settingDoc) {
 	_ = json.Unmarshal(d.Schema, &s)
 	return s
@@ -103,7 +103,8 @@ func settingsGrid(s terminal.Streams, connector connectorDoc) error {
 	return nil
 }
 
-// addSettings adds the settings of an object, and below each those inside it.
+// addSettings adds the settings of an object, each followed by those nested in
+// it.
 func addSettings(g *terminal.Grid, prefix string, object settingDoc, secret bool) {
 	mark := map[bool]string{true: "yes"}
 	for _, name := range slices.Sorted(maps.Keys(object.Properties)) {
@@ -124,7 +125,7 @@ func addSettings(g *terminal.Grid, prefix string, object settingDoc, secret bool
 	}
 }
 
-// kind says what a setting may be.
+// kind describes the type of a setting.
 func (p settingDoc) kind() string {
 	if len(p.Enum) > 0 {
 		all := make([]string, len(p.Enum))

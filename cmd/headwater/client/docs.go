@@ -21,14 +21,14 @@ type SourceDoc struct {
 	Records   int64           `json:"records"`
 	LastSync  *LastSync       `json:"last_sync"`
 	Metadata  json.RawMessage `json:"metadata"`
-	Sync      json.RawMessage `json:"sync_options,omitempty"` // that it keeps
+	Sync      json.RawMessage `json:"sync_options,omitempty"` // stored with the source
 	Schedule  *ScheduleDoc    `json:"schedule"`
 
-	RemovedAt      *time.Time `json:"removed_at"`      // of removed ones
-	DestroyedAfter *time.Time `json:"destroyed_after"` // likewise
+	RemovedAt      *time.Time `json:"removed_at"`      // of a removed source
+	DestroyedAfter *time.Time `json:"destroyed_after"` // of a removed source
 
-	LeftOut []LeftOutDoc `json:"left_out,omitempty"` // of one that was just connected
-	Notes   []string     `json:"notes,omitempty"`    // likewise
+	LeftOut []LeftOutDoc `json:"left_out,omitempty"` // of a source that was just connected
+	Notes   []string     `json:"notes,omitempty"`    // of a source that was just connected
 }
 
 // LeftOutDoc is something that a source has and does not offer.
@@ -39,7 +39,7 @@ type LeftOutDoc struct {
 	Reason    string `json:"reason"`
 }
 
-// LastSync is how the last sync of a source went.
+// LastSync is the last sync of a source.
 type LastSync struct {
 	SyncID     string     `json:"sync_id"`
 	Status     string     `json:"status"`
@@ -54,7 +54,7 @@ type ConnectDoc struct {
 	outcomeDoc
 }
 
-// TestDoc is the outcome of a connection test, as far as it came.
+// TestDoc is the outcome of a connection test, up to the step that failed.
 type TestDoc struct {
 	Connector string     `json:"connector"`
 	Steps     []TestStep `json:"steps"`
@@ -68,7 +68,8 @@ type TestStep struct {
 	Message    string `json:"message"`
 }
 
-// SchemaDoc is what a source offers, and what it has and does not offer.
+// SchemaDoc is the schema of a source: what it offers, and what it has and does
+// not offer.
 type SchemaDoc struct {
 	SourceID     string       `json:"source_id"`
 	Version      int          `json:"version"`
@@ -99,8 +100,8 @@ type ColumnDoc struct {
 	Nullable   bool   `json:"nullable"`
 }
 
-// OperationDoc is one accepted request. Status is running until every target
-// has ended.
+// OperationDoc is an operation. Its status is running until every target has
+// ended.
 type OperationDoc struct {
 	OperationID string      `json:"operation_id"`
 	Kind        string      `json:"kind"`
@@ -111,7 +112,7 @@ type OperationDoc struct {
 	Targets     []TargetDoc `json:"targets"`
 }
 
-// TargetDoc is what became of one source of an operation.
+// TargetDoc is one source of an operation.
 type TargetDoc struct {
 	SourceID string          `json:"source_id"`
 	Name     string          `json:"name"`
@@ -145,7 +146,7 @@ type SyncDoc struct {
 	} `json:"error"`
 }
 
-// TableSync is what a sync did with one table.
+// TableSync is the result of a sync for one table.
 type TableSync struct {
 	Name       string `json:"name"`
 	Namespace  string `json:"namespace"`
@@ -157,9 +158,9 @@ type TableSync struct {
 	Location   string `json:"location"`
 	Message    string `json:"message"`
 	DurationMS int64  `json:"duration_ms"`
-	// Notes say in what what landed may differ from the source.
+	// Notes say how landed data may differ from the source.
 	Notes []string   `json:"notes,omitempty"`
-	AsOf  *time.Time `json:"as_of,omitempty"` // when the read began that brought it
+	AsOf  *time.Time `json:"as_of,omitempty"` // when the read of the landed data began
 
 	RowsRead     int64      `json:"rows_read,omitempty"`
 	Rate         int64      `json:"rows_per_second,omitempty"`
@@ -170,7 +171,7 @@ type TableSync struct {
 	BytesUploaded int64 `json:"bytes_uploaded,omitempty"`
 }
 
-// FullName returns "namespace.table", or the name alone.
+// FullName returns "namespace.name", or the name alone if there is no namespace.
 func FullName(namespace, name string) string {
 	if namespace == "" {
 		return name
@@ -178,7 +179,8 @@ func FullName(namespace, name string) string {
 	return namespace + "." + name
 }
 
-// Fetch gets one document and decodes it.
+// Fetch gets a document and decodes it. Its error is an *APIError if the service
+// refuses.
 func Fetch[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
 	var doc T
 	a, err := c.get(ctx, path, query)
@@ -206,8 +208,8 @@ func (c *Client) syncOf(ctx context.Context, id string) (SyncDoc, error) {
 	return Fetch[SyncDoc](ctx, c, c.Path("syncs", id), nil)
 }
 
-// settled returns the operation behind a 202 once it has ended. It returns
-// false for an answer that is already the outcome.
+// settled waits for the operation that a 202 names and returns it with true. It
+// returns false if the answer is already the outcome.
 func (c *Client) settled(ctx context.Context, s terminal.Streams, a apiAnswer) (OperationDoc, bool, error) {
 	if a.Code != 202 {
 		return OperationDoc{}, false, nil
@@ -223,7 +225,7 @@ func (c *Client) settled(ctx context.Context, s terminal.Streams, a apiAnswer) (
 	return op, true, err
 }
 
-// waitOperation returns the operation once it has ended.
+// waitOperation waits until the operation has ended and returns it.
 func (c *Client) waitOperation(ctx context.Context, id string) (OperationDoc, error) {
 	for {
 		op, err := c.operation(ctx, id)

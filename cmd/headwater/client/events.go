@@ -21,7 +21,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// EventsCmd shows what happened, and goes on with what happens.
+// EventsCmd prints events, and with --follow goes on with new ones.
 type EventsCmd struct {
 	URL       string   `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Where the service is."`
 	Token     string   `env:"HEADWATER_TOKEN" help:"Who you are; 'headwater token' prints one. Better in the variable than on the command line."`
@@ -35,8 +35,8 @@ type EventsCmd struct {
 	After     uint64   `help:"Only events after this sequence."`
 }
 
-// Run prints the events, oldest first, as they come. With Follow it ends without
-// error when ctx does, and with an error when the service refuses to go on.
+// Run prints the events as they arrive, oldest first. With --follow it returns
+// nil when ctx is done, and an error if the service refuses to continue.
 func (c *EventsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := New(c.URL, c.Token, c.Workspace)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *EventsCmd) query(ctx context.Context, api *Client) (url.Values, error) 
 	return nil, fmt.Errorf("%w; the events of a source that was removed are found by its id", err)
 }
 
-// eventPages gives every event that is there now to take.
+// eventPages calls take for every event that exists now.
 func (c *Client) eventPages(ctx context.Context, query url.Values, take func(item json.RawMessage) error) error {
 	query.Set("limit", "1000")
 	for {
@@ -128,16 +128,16 @@ func (c *Client) eventPages(ctx context.Context, query url.Values, take func(ite
 }
 
 const (
-	// silence is how long a stream may say nothing before it counts as lost: the
-	// service gives a sign of life every 15 s.
+	// silence is how long a stream may send nothing before it counts as lost.
+	// The service sends at least a comment every 15 s.
 	silence = 45 * time.Second
-	// calm bounds the pause before a lost stream is taken up again.
+	// calm is the longest pause before reconnecting to a lost stream.
 	calm = 5 * time.Second
 )
 
-// followEvents prints a stream of events and takes it up again where it was
-// lost. It returns when the service cannot be reached in the first place,
-// refuses, or ctx ends.
+// followEvents prints a stream of events, and reconnects after the last printed
+// event when the stream is lost. It returns if the first connection fails, if
+// the service refuses, or if ctx is done.
 func (c *Client) followEvents(ctx context.Context, s terminal.Streams, query url.Values, p *eventPrinter) error {
 	connected, pause := false, c.poll
 	for {
@@ -172,7 +172,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// eventStream prints one stream until it ends, and reports whether it began.
+// eventStream prints one stream until it ends. opened means that the stream
+// began.
 func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrinter) (opened bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -204,13 +205,13 @@ func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrin
 			line, err = lines.ReadSlice('\n')
 		}
 		if err == io.EOF {
-			return true, nil // a line without its end is part of an event that was cut off
+			return true, nil // an incomplete line belongs to an event that was cut off
 		}
 		if err != nil {
 			return true, err
 		}
 		lost.Reset(silence)
-		// One line holds a whole event, and the event its own id and name.
+		// Each event is on one line and carries its own id and name.
 		if data, ok := bytes.CutPrefix(append(text, line...), []byte("data: ")); ok {
 			if err := p.print(bytes.TrimSuffix(data, []byte("\n"))); err != nil {
 				return true, &printError{err}
@@ -219,14 +220,14 @@ func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrin
 	}
 }
 
-// printError says that the fault is not the service's.
+// printError marks an error of the output rather than of the service.
 type printError struct{ error }
 
-// eventPrinter prints events once each, in order.
+// eventPrinter prints events in order, each once.
 type eventPrinter struct {
 	s     terminal.Streams
 	json  bool
-	last  uint64 // sequence
+	last  uint64 // sequence of the last printed event
 	count int
 }
 
@@ -260,7 +261,7 @@ type eventDoc struct {
 	Data     json.RawMessage `json:"data"`
 }
 
-// what says in a few words what happened, "" for an event of a later version.
+// what describes the event in a few words, "" for an event of a later version.
 func (e eventDoc) what() string {
 	data := event.New(event.NameOf(e.Type))
 	if data == nil || json.Unmarshal(e.Data, data) != nil {

@@ -7,8 +7,8 @@ import (
 	"headwater/cmd/headwater/exit"
 )
 
-// ExitCode tells an answer that says no before anything was done from one that says
-// how a try ended.
+// ExitCode returns the exit code for the error. It distinguishes a refusal from
+// a failed attempt.
 func (e *APIError) ExitCode() int {
 	switch {
 	case e.HTTP >= 500:
@@ -19,13 +19,12 @@ func (e *APIError) ExitCode() int {
 	return exit.Refused
 }
 
-// declined reports whether a reason is one for which nothing is tried.
+// declined reports whether that reason means that nothing was tried.
 func declined(reason string) bool {
 	return slices.Contains([]string{"invalid_config", "unsupported", "conflict", "already_syncing", "source_removed", "purged", "idempotency_mismatch"}, reason)
 }
 
-// exitOf returns what an operation that was not carried out ends the program
-// with.
+// exitOf returns the exit code for an operation that did not complete.
 func exitOf(op OperationDoc) int {
 	if op.Status == "partial" {
 		return exit.Partial
@@ -36,8 +35,8 @@ func exitOf(op OperationDoc) int {
 	return exit.Failed
 }
 
-// partly returns what a request of which some targets failed ends the program
-// with, of the others done were carried out.
+// partly returns the exit code for a request of which some targets failed and
+// done targets completed.
 func partly(done int) int {
 	if done > 0 {
 		return exit.Partial

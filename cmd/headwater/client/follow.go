@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// patience is how many looks at a running operation may fail in a row before
-	// its follower gives up.
+	// patience is the number of consecutive failed polls after which FollowSync
+	// gives up.
 	patience = 10
-	// eager is how many looks come quickly; a sync that runs longer is looked at
-	// a fifth as often.
+	// eager is the number of frequent polls; afterwards a sync is polled a fifth
+	// as often.
 	eager = 50
 )
 
-// FollowSync shows a sync operation on p until it has ended, and returns it with
-// its syncs in the order of its targets. With an error the operation is what was
-// last seen.
+// FollowSync shows a sync operation on p until it has ended. It returns the
+// operation and its syncs, in the order of the targets. With an error it returns
+// the last state that it saw.
 func (c *Client) FollowSync(ctx context.Context, id string, p *Progress) (op OperationDoc, syncs []SyncDoc, err error) {
 	over := map[string]SyncDoc{}
 	for looks, failed := 1, 0; ; looks++ {
@@ -50,10 +50,10 @@ func (c *Client) FollowSync(ctx context.Context, id string, p *Progress) (op Ope
 }
 
 // look reads an operation and its syncs. A sync that no worker has taken yet has
-// no document and is left out; one that is over is kept in over and not read
+// no document and is omitted. An ended sync is stored in over and not read
 // again.
 func (c *Client) look(ctx context.Context, id string, over map[string]SyncDoc) (OperationDoc, []SyncDoc, error) {
-	// The operation comes first: once it has ended, its syncs do not change.
+	// The operation is read first: once it has ended, its syncs do not change.
 	op, err := c.operation(ctx, id)
 	if err != nil {
 		return op, nil, err

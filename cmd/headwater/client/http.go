@@ -19,22 +19,21 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// Client speaks the public REST API and nothing else. It is safe for concurrent
-// use.
+// Client calls the public REST API. It is safe for concurrent use.
 type Client struct {
-	base      string // ends in /api/v1
+	base      string // ends with /api/v1
 	token     string
 	workspace string
 	http      *http.Client
-	poll      time.Duration // between two looks at something that runs
+	poll      time.Duration // pause between two polls
 }
 
-// maxAnswer bounds what is read of one answer: a schema of ten thousand tables
-// fits many times over.
+// maxAnswer limits the bytes read of one answer: many times a schema of ten
+// thousand tables.
 const maxAnswer = 512 << 20
 
-// New returns a client for the service at address, with or without
-// /api/v1 at its end, and an error that says which flag to change.
+// New returns a client for the service at address, with or without /api/v1 at
+// its end. Its error names the flag to change.
 func New(address, token, workspace string) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -57,19 +56,19 @@ func New(address, token, workspace string) (*Client, error) {
 		base: base, token: token, workspace: workspace, poll: 200 * time.Millisecond,
 		http: &http.Client{
 			Transport: transport,
-			// A redirect would take the token to wherever it points.
+			// Following a redirect would send the token to its target.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// apiAnswer is the envelope around every answer that is not an error.
+// apiAnswer is the envelope of an answer.
 type apiAnswer struct {
 	Code    int             `json:"-"` // HTTP status: 200 or 202
 	Status  string          `json:"status"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"`
-	// NextCursor leads to the next page, "" for none.
+	// NextCursor is the cursor of the next page, "" for none.
 	NextCursor string `json:"next_cursor"`
 	Error      *struct {
 		Code    string        `json:"code"`
@@ -80,7 +79,7 @@ type apiAnswer struct {
 type errorDetail struct {
 	Field   string `json:"field"`
 	Message string `json:"message"`
-	Name    string `json:"name"` // of the source it is about
+	Name    string `json:"name"` // of the source with the problem
 }
 
 // into decodes the answer's data.
@@ -91,17 +90,17 @@ func (a apiAnswer) into(data any) error {
 	return nil
 }
 
-// APIError is an answer of the service that refuses a request.
+// APIError is the error for an answer that refuses a request.
 type APIError struct {
 	HTTP      int    // status code
-	Code      string // from the envelope, such as not_found
+	Code      string // error code of the envelope, such as not_found
 	Message   string // for people
 	Details   []errorDetail
 	RequestID string
 }
 
-// Error returns the message, each detail on a line of its own, and for faults of
-// the service the request id to look for in its log.
+// Error returns the message and each detail on a line of its own. For errors of
+// the service it adds the request id, which is in the service's log.
 func (e *APIError) Error() string {
 	text := once(e.Message, e.Details)
 	if e.HTTP == http.StatusNotFound && strings.Contains(e.Message, "workspace and scope") {
@@ -121,7 +120,7 @@ func notFound(err error) bool {
 	return errors.As(err, &refused) && refused.HTTP == http.StatusNotFound
 }
 
-// Path returns a path below the client's workspace.
+// Path returns a path below the client's workspace. It escapes the parts.
 func (c *Client) Path(parts ...string) string {
 	path := "/data/" + url.PathEscape(c.workspace)
 	for _, part := range parts {
@@ -137,8 +136,8 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (apiAns
 	return c.do(ctx, http.MethodGet, path, nil, "")
 }
 
-// post sends body as JSON. Its idempotency key makes a repeat after a refusal or
-// a broken connection have one effect at most. prefer may be empty.
+// post sends body as JSON with an Idempotency-Key, so that its repeats have at
+// most one effect. prefer is the Prefer header, "" for none.
 func (c *Client) post(ctx context.Context, path string, body any, prefer string) (apiAnswer, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -147,9 +146,9 @@ func (c *Client) post(ctx context.Context, path string, body any, prefer string)
 	return c.do(ctx, http.MethodPost, path, encoded, prefer)
 }
 
-// do makes a request and returns its envelope, or an *APIError for an answer
-// that refuses, except that a 2xx whose status says "error" (a connection test
-// that failed) is returned as it is. Overload is tried again twice.
+// do sends a request and returns the envelope of the answer, or an *APIError if
+// the service refuses. A 2xx with status "error" (a failed connection test) is
+// returned as an answer. An overloaded service is tried twice more.
 func (c *Client) do(ctx context.Context, method, path string, body []byte, prefer string) (apiAnswer, error) {
 	header := http.Header{"Authorization": {"Bearer " + c.token}, "Accept": {"application/json"}}
 	if body != nil {
@@ -214,7 +213,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	return exit.With(exit.Unknown, fmt.Errorf("cannot reach %s: %w; is 'headwater serve' running there? --url or HEADWATER_URL says where to look", c.base, err))
 }
 
-// sleep returns early with ctx's error when ctx is done.
+// sleep waits for d. It returns ctx's error if ctx is done first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -23,7 +23,7 @@ type ListCmd struct {
 	Removed     bool   `help:"Those that were removed and can be restored."`
 }
 
-// Run prints the sources. None is no error.
+// Run prints the sources. An empty list is not an error.
 func (c *ListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *ListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return SourceGrid(sources, time.Now()).Print(s.Out, fmt.Sprintf("no sources with scope %s in workspace %s%s", c.Scope, c.Workspace, c.elsewhere(ctx, api, query)))
 }
 
-// filter says what was asked for.
+// filter describes the filters in words.
 func (c *ListCmd) filter() string {
 	text := ""
 	for _, f := range []struct{ flag, value string }{{"-q", c.Query}, {"--name", c.Name}, {"--type", c.Type}, {"--status", c.Status}} {
@@ -70,7 +70,7 @@ func (c *ListCmd) filter() string {
 	return text
 }
 
-// elsewhere tells how many the other scope has, where this one has none.
+// elsewhere says how many sources the other scope has if this one has none.
 func (c *ListCmd) elsewhere(ctx context.Context, api *Client, query url.Values) string {
 	query.Set("scope", otherScope(c.Scope))
 	found, err := Fetch[[]SourceDoc](ctx, api, api.Path("list"), query)
@@ -80,7 +80,8 @@ func (c *ListCmd) elsewhere(ctx context.Context, api *Client, query url.Values) 
 	return fmt.Sprintf("; %s with --scope %s", terminal.Count(int64(len(found))), otherScope(c.Scope))
 }
 
-// SourceGrid returns the sources as a table for people, with times as seen at now.
+// SourceGrid returns the sources as a table for people. Times are relative to
+// now.
 func SourceGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
 	columns := []string{"NAME", "TYPE", "CONNECTOR", "STATUS", "#TABLES", "#RECORDS", "LAST SYNC"}
 	scheduled := slices.ContainsFunc(sources, func(s SourceDoc) bool { return s.Schedule != nil })

@@ -11,19 +11,19 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// MaintainCmd asks for the maintenance of landed tables.
+// MaintainCmd starts the maintenance of landed tables.
 type MaintainCmd struct {
 	tablesFlags `embed:""`
 }
 
-// maintainedDoc is what POST maintenance answers.
+// maintainedDoc is the answer of POST maintenance.
 type maintainedDoc struct {
 	Sources []tablesDoc[event.Maintenance] `json:"maintained_sources"`
 	outcomeDoc
 }
 
-// Run prints what was done to each table. It is an error if one failed, or a
-// source could not be looked at.
+// Run prints what was done to each table. It fails if a table failed, or if a
+// source could not be maintained.
 func (c *MaintainCmd) Run(ctx context.Context, s terminal.Streams) error {
 	a, op, waited, err := c.post(ctx, s, "maintenance")
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *MaintainCmd) show(s terminal.Streams, doc maintainedDoc) error {
 	return g.Print(s.Out, "no table was maintained")
 }
 
-// maintained says in words what was done to a table.
+// maintained describes in words what was done to a table.
 func maintained(t event.Maintenance) string {
 	if t.Status == event.MaintainedFailed {
 		return said(t.Message)
@@ -84,7 +84,8 @@ func maintained(t event.Maintenance) string {
 	return strings.Join(what, "; ")
 }
 
-// failure names what was not maintained.
+// failure returns an error that names every source and table that was not
+// maintained, or nil.
 func (d maintainedDoc) failure() error {
 	errs := notDone("maintained", d.Failed)
 	code := exit.Failed

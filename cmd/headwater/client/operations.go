@@ -12,7 +12,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// OperationCmd shows one accepted request and what became of its targets.
+// OperationCmd shows an operation and its targets.
 type OperationCmd struct {
 	ClientFlags `embed:""`
 	ID          string `arg:"" name:"id" help:"Id of the operation, as a 202 or 'sync --detach' gives it."`
@@ -63,7 +63,7 @@ func printOperation(s terminal.Streams, op OperationDoc) error {
 	return g.Print(s.Out, "it has no targets")
 }
 
-// OperationsCmd lists what was asked for.
+// OperationsCmd lists operations.
 type OperationsCmd struct {
 	ClientFlags `embed:""`
 	Kind        string `enum:",connect,update,rename,schedule,test,sync,cancel,cleanup,discover,restore,purge,verify,maintain" default:"" help:"Only operations of this kind: connect, update, rename, schedule, test, sync, cancel, cleanup, discover, restore, purge, verify or maintain."`
@@ -82,7 +82,7 @@ type operationHead struct {
 	Finished  *time.Time `json:"finished_at"`
 }
 
-// Run prints the operations. None is no error.
+// Run prints the operations. An empty list is not an error.
 func (c *OperationsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *OperationsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	g := terminal.NewGrid("OPERATION", "KIND", "STATUS", "#TARGETS", "BY", "#TIME", "STARTED")
 	for _, o := range all {
 		lasted := ""
-		// A quick one is known only from its end.
+		// The start of a quick operation is known only from its end.
 		if o.Finished != nil && o.Finished.After(o.CreatedAt) {
 			lasted = terminal.Took(o.Finished.Sub(o.CreatedAt).Milliseconds())
 		}

@@ -24,8 +24,8 @@ type PreviewCmd struct {
 	AsOf        string `name:"as-of" help:"As the table was then: a time such as 2026-01-31T12:00:00Z, a sequence, or the id of a snapshot."`
 }
 
-// PreviewDoc is an answer of GET preview. Its values are kept as they came, so
-// that no number is rounded.
+// PreviewDoc is the answer of GET preview. Values stay encoded, so that no
+// number is rounded.
 type PreviewDoc struct {
 	Table      string                       `json:"table"`
 	SnapshotID string                       `json:"snapshot_id"`
@@ -37,10 +37,10 @@ type PreviewDoc struct {
 	Shortened  []json.RawMessage            `json:"shortened"`
 }
 
-// cellWidth is how wide a value is shown at most; --json has it whole.
+// cellWidth is the width to which a value is cut; --json prints it whole.
 const cellWidth = 48
 
-// Run prints the rows. A table without any is no error.
+// Run prints the rows. An empty table is not an error.
 func (c *PreviewCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *PreviewCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return nil
 }
 
-// Grid shows the first columns of the rows, none wider than width.
+// Grid shows the first most columns of the rows, none wider than width.
 func (d PreviewDoc) Grid(most, width int) *terminal.Grid {
 	columns := d.Columns[:min(most, len(d.Columns))]
 	headings := make([]string, len(columns))
@@ -103,7 +103,7 @@ func isNumber(kind string) bool {
 	return kind == "int32" || kind == "int64" || kind == "float32" || kind == "float64" || strings.HasPrefix(kind, "decimal(")
 }
 
-// cell is a value as a grid shows it: a text without its quotes.
+// cell formats a value for a grid: a string without its quotes.
 func cell(value json.RawMessage) string {
 	var text string
 	switch {

@@ -7,22 +7,22 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// Progress shows running syncs: every table that ends becomes a line; on a
-// terminal bars below them show the tables that run. It belongs to one goroutine.
+// Progress shows running syncs. Each table that ends becomes a line; on a
+// terminal, bars below show running tables. It is not safe for concurrent use.
 type Progress struct {
 	s      terminal.Streams
 	bars   terminal.Bars
-	ended  map[string]bool // tables that have their line
-	spoke  time.Time       // of the last line about running tables
+	ended  map[string]bool // tables that have been printed
+	spoke  time.Time       // time of the last line about running tables
 	remark time.Duration   // between two such lines
 }
 
-// NewProgress returns a display of syncs on s.Err, which shows nothing yet.
+// NewProgress returns an empty display of syncs on s.Err.
 func NewProgress(s terminal.Streams) *Progress {
 	return &Progress{s: s, bars: terminal.NewBars(s), ended: map[string]bool{}, spoke: time.Now(), remark: 10 * time.Second}
 }
 
-// show brings the display up to what the documents say.
+// show updates the display to the documents.
 func (p *Progress) show(syncs []SyncDoc) {
 	now := time.Now()
 	for _, sync := range syncs {
@@ -53,7 +53,7 @@ func (p *Progress) show(syncs []SyncDoc) {
 	p.bars.Draw(lines)
 }
 
-// line says how one table ended.
+// line prints the result of one table.
 func (p *Progress) line(source string, t TableSync) {
 	mark, text := "✓", terminal.Several(int(t.Records), "row")
 	if per := terminal.Rate(t.Records, t.DurationMS); per != "" {
@@ -73,7 +73,7 @@ func (p *Progress) line(source string, t TableSync) {
 	p.s.Note("  %s %s: %s: %s", mark, terminal.Plain(source), terminal.Plain(FullName(t.Namespace, t.Name)), terminal.Plain(text))
 }
 
-// remarkOn says now and then, where there are no bars, how far a table is.
+// remarkOn occasionally prints the progress of a table where there are no bars.
 func (p *Progress) remarkOn(sync SyncDoc, t TableSync, now time.Time) {
 	if p.s.Terminal || now.Sub(p.spoke) < p.remark {
 		return
@@ -101,7 +101,7 @@ func (p *Progress) remarkOn(sync SyncDoc, t TableSync, now time.Time) {
 	p.s.Note("  … %s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), text)
 }
 
-// left returns how many seconds a table still takes, nil where nobody knows.
+// left returns the seconds until a table is done, nil if unknown.
 func (d SyncDoc) left(t TableSync) *int64 {
 	if d.Progress == nil {
 		return nil
@@ -114,5 +114,5 @@ func (d SyncDoc) left(t TableSync) *int64 {
 	return nil
 }
 
-// Close takes the bars away. What stands above them stays.
+// Close removes the bars. The lines above them stay.
 func (p *Progress) Close() { p.bars.Erase() }

@@ -23,8 +23,8 @@ type RestoreCmd struct {
 	DryRun      bool     `help:"Say what would be restored, and restore nothing."`
 }
 
-// Run restores the sources and prints what is back. One that cannot be restored
-// is an error, after the others were.
+// Run restores the sources and prints those that exist again. It fails if a
+// source could not be restored; the others are restored nevertheless.
 func (c *RestoreCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if (len(c.Sources) == 0) == (c.AsOf == "") {
 		return exit.Usagef("name the sources to restore, or give --as-of; 'headwater list --removed' shows what can be restored")
@@ -118,8 +118,8 @@ func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDo
 }
 
 // idsAmong returns the ids of the sources that the arguments name, by id or by
-// name, without repeats. A name that none of them has is the error of the format
-// missing; one that several have is an error that lists their ids.
+// name, without repeats. missing is the format of the error for a name that no
+// source has. A name that several sources have is an error that lists their ids.
 func idsAmong(all []SourceDoc, named []string, missing string) ([]string, error) {
 	var ids []string
 	for _, arg := range named {

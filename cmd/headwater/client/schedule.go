@@ -14,7 +14,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// ScheduleCmd is when a source is synced by itself.
+// ScheduleCmd shows, sets, pauses or removes a source's schedule.
 type ScheduleCmd struct {
 	Show   ScheduleShowCmd   `cmd:"" default:"withargs" help:"Show a source's schedule, its next runs and what became of the last."`
 	Set    ScheduleSetCmd    `cmd:"" help:"Have a source synced by itself, in the place of the schedule it had."`
@@ -49,7 +49,7 @@ type ScheduleDoc struct {
 	} `json:"last_run"`
 }
 
-// request returns what sets the schedule again, paused or not.
+// request returns the request that sets the schedule again, paused or not.
 func (d *ScheduleDoc) request(paused bool) map[string]any {
 	body := map[string]any{"paused": paused}
 	for name, value := range map[string]string{"cron": d.Cron, "time_zone": d.TimeZone, "every": d.Every, "after": d.After, "jitter": d.Jitter, "missed": d.Missed, "overlap": d.Overlap} {
@@ -66,20 +66,20 @@ func (d *ScheduleDoc) request(paused bool) map[string]any {
 	return body
 }
 
-// next says when the schedule's next run is due, seen at now.
+// next says when the schedule's next run is due, relative to now.
 func (d *ScheduleDoc) next(now time.Time) string {
 	switch {
 	case d.Paused:
 		return "paused"
 	case d.NextRun == nil || d.Continuous:
-		return d.Sentence // after another source, or going on
+		return d.Sentence // it follows another source, or goes on
 	case d.NextRun.Before(now):
 		return "late since " + humanize.RelTime(*d.NextRun, now, "ago", "from now")
 	}
 	return humanize.RelTime(*d.NextRun, now, "ago", "from now")
 }
 
-// scheduleCall is one call about the schedule of a source.
+// scheduleCall holds what all commands about a schedule need.
 type scheduleCall struct {
 	ClientFlags `embed:""`
 	Source      string `arg:"" help:"Name or id of the source."`
@@ -98,7 +98,7 @@ func (c *scheduleCall) open(ctx context.Context) (*Client, string, error) {
 	return api, api.Path("sources", ids[0], "schedule") + "?" + url.Values{"scope": {c.Scope}}.Encode(), nil
 }
 
-// change sends a schedule, or its removal, and prints what holds from then on.
+// change sets or removes the schedule, and prints the result.
 func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Client, method, path string, body any) error {
 	var encoded []byte
 	if body != nil {
@@ -126,7 +126,7 @@ func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Clie
 	return c.print(s, a)
 }
 
-// print shows a schedule.
+// print prints a schedule.
 func (c *scheduleCall) print(s terminal.Streams, a apiAnswer) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
@@ -172,7 +172,7 @@ type ScheduleShowCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run prints it. None is no error.
+// Run prints the schedule. A source without one is not an error.
 func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, path, err := c.open(ctx)
 	if err != nil {
@@ -200,7 +200,7 @@ type ScheduleSetCmd struct {
 	SyncFlags    `embed:""`
 }
 
-// Run sets it.
+// Run sets the schedule and prints it.
 func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.Cron == "" && c.Every == "" && c.After == "" && !c.Continuous {
 		return exit.Usagef("when? give --cron, --every, --after or --continuous, such as --every 1h")
@@ -233,22 +233,22 @@ type SchedulePauseCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run pauses it.
+// Run pauses the schedule and prints it.
 func (c *SchedulePauseCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return c.pause(ctx, s, true)
 }
 
-// ScheduleResumeCmd ends a pause.
+// ScheduleResumeCmd resumes a paused schedule.
 type ScheduleResumeCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run ends it.
+// Run resumes the schedule and prints it.
 func (c *ScheduleResumeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return c.pause(ctx, s, false)
 }
 
-// pause sets the schedule that there is again, paused or not.
+// pause sets the existing schedule again, paused or not.
 func (c *scheduleCall) pause(ctx context.Context, s terminal.Streams, paused bool) error {
 	api, path, err := c.open(ctx)
 	if err != nil {
@@ -268,12 +268,12 @@ func (c *scheduleCall) pause(ctx context.Context, s terminal.Streams, paused boo
 	return c.change(ctx, s, api, http.MethodPut, path, doc.Schedule.request(paused))
 }
 
-// ScheduleRemoveCmd takes a schedule away.
+// ScheduleRemoveCmd removes a schedule.
 type ScheduleRemoveCmd struct {
 	scheduleCall `embed:""`
 }
 
-// Run takes it away. None is no error.
+// Run removes the schedule. A source without one is not an error.
 func (c *ScheduleRemoveCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, path, err := c.open(ctx)
 	if err != nil {

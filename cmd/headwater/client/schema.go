@@ -84,7 +84,7 @@ func (c *SchemaCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return nil
 }
 
-// refresh has a source's schema read again and waits for it.
+// refresh has the service read a source's schema again, and waits for it.
 func (c *Client) refresh(ctx context.Context, s terminal.Streams, scope, id string) error {
 	a, err := c.post(ctx, c.Path("schema", "refresh"), map[string]any{"scope": scope, "source_ids": []string{id}}, "")
 	if err != nil {
@@ -97,8 +97,8 @@ func (c *Client) refresh(ctx context.Context, s terminal.Streams, scope, id stri
 	return operationError(op)
 }
 
-// remarks prints what syncs of the tables cannot see or keep, and what of the
-// source is left out.
+// remarks prints what syncs of the tables cannot see or preserve, and what the
+// source does not offer.
 func remarks(s terminal.Streams, schema SchemaDoc) {
 	for _, t := range schema.Tables {
 		for _, text := range append(t.Notes, t.CursorNotes...) {

@@ -11,7 +11,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// SyncCmd syncs sources and shows how they come along.
+// SyncCmd syncs sources and shows their progress.
 type SyncCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
@@ -20,8 +20,8 @@ type SyncCmd struct {
 	Cancel      bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
 }
 
-// Run starts the sync and follows it to its end. A source or table that was not
-// synced is an error, and so is leaving before the end.
+// Run starts the sync and follows it until it has ended. It fails if a source or
+// table was not synced, or if it is interrupted before the end.
 func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return errors.Join(err, SyncError(op, syncs))
 }
 
-// leave ends a follow that Ctrl-C broke off, and says what becomes of the sync.
+// leave handles Ctrl-C during a sync. Its error says what becomes of the sync.
 func (c *SyncCmd) leave(ctx context.Context, api *Client, id string) error {
 	if !c.Cancel {
 		return interrupted(id, ctx.Err())
@@ -89,8 +89,8 @@ func interrupted(id string, cause error) error {
 	return exit.With(exit.Unknown, fmt.Errorf("stopped following (%w); it goes on in the service: 'headwater operation %s' shows it, with --cancel it ends", cause, id))
 }
 
-// StartSync starts a sync without waiting for it and returns its operation, ""
-// when there was nothing to sync.
+// StartSync starts a sync without waiting for it. It returns the operation's id,
+// or "" if there was nothing to sync.
 func (c *Client) StartSync(ctx context.Context, scope string, ids []string, options map[string]any) (string, error) {
 	body := map[string]any{"scope": scope}
 	if len(ids) > 0 {
@@ -112,7 +112,7 @@ func (c *Client) StartSync(ctx context.Context, scope string, ids []string, opti
 	return accepted.OperationID, nil
 }
 
-// cancel asks for an operation to be cancelled and returns it as it then is.
+// cancel cancels an operation and returns it after it has ended.
 func (c *Client) cancel(ctx context.Context, id string) (OperationDoc, error) {
 	if _, err := c.post(ctx, c.Path("operations", id, "cancel"), map[string]any{}, ""); err != nil {
 		return OperationDoc{}, err
@@ -120,7 +120,7 @@ func (c *Client) cancel(ctx context.Context, id string) (OperationDoc, error) {
 	return c.waitOperation(ctx, id)
 }
 
-// syncAnswer is what POST sync answers, for --json.
+// syncAnswer returns the answer of POST sync, for --json.
 func syncAnswer(op OperationDoc, syncs []SyncDoc) map[string]any {
 	var records int64
 	for _, sync := range syncs {
@@ -132,7 +132,7 @@ func syncAnswer(op OperationDoc, syncs []SyncDoc) map[string]any {
 	return map[string]any{"records_processed": records, "syncs": syncs, "operation_id": op.OperationID}
 }
 
-// printSyncs prints every table that was synced, and a line with the sums.
+// printSyncs prints every table that was synced, and a line with the totals.
 func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
 	var records, bytes, tables int64
 	g := terminal.NewGrid("SOURCE", "TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "#ROWS/S")
@@ -162,8 +162,8 @@ func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
 	return err
 }
 
-// SyncError returns nil when everything was synced, else an error that names
-// every source that was not and every table of the others that was not.
+// SyncError returns nil if everything was synced. Otherwise its error names
+// every source that was not synced, and every failed table of the others.
 func SyncError(op OperationDoc, syncs []SyncDoc) error {
 	if err := operationError(op); err != nil {
 		return err
@@ -182,8 +182,8 @@ func SyncError(op OperationDoc, syncs []SyncDoc) error {
 	return exit.With(exit.Partial, fmt.Errorf("%s not synced\n  %s", terminal.Several(len(lines), "table"), strings.Join(lines, "\n  ")))
 }
 
-// operationError returns nil for an operation that was carried out, else an
-// error that says what became of each target that was not.
+// operationError returns nil for a completed operation. Otherwise its error
+// names each target that did not complete, and why.
 func operationError(op OperationDoc) error {
 	if op.Status == "completed" {
 		return nil

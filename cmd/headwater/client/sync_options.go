@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// SyncFlags are sync_options as flags. TABLE is a name or, where a pattern is
-// allowed, one such as public.order*.
+// SyncFlags are sync_options as flags. TABLE is a name or, where patterns are
+// allowed, a pattern such as public.order*.
 type SyncFlags struct {
 	Mode          string   `enum:",full_refresh,incremental,cdc" default:"" help:"full_refresh (the default) replaces what is there; incremental reads from the last cursor value on and appends what is new; cdc follows the database's log of changes."`
 	Incremental   bool     `help:"Short for --mode incremental."`
@@ -36,8 +36,8 @@ type SyncFlags struct {
 	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }
 
-// options returns sync_options with what was asked for, and an error that names
-// a flag which is not TABLE=SOMETHING.
+// options returns sync_options with the options that were given. Its error names
+// a flag that is not TABLE=SOMETHING.
 func (f *SyncFlags) options() (map[string]any, error) {
 	o := map[string]any{}
 	mode := f.Mode
@@ -95,7 +95,7 @@ func (f *SyncFlags) options() (map[string]any, error) {
 	return o, f.lists(o)
 }
 
-// lists adds what maps a table to several columns.
+// lists adds the options that map a table to several columns.
 func (f *SyncFlags) lists(o map[string]any) error {
 	var excluded []string
 	columns, keys := map[string]map[string][]string{}, map[string][]string{}

@@ -20,7 +20,7 @@ type SyncsCmd struct {
 	Limit       int    `default:"20" help:"At most so many, the newest first."`
 }
 
-// Run prints the syncs. None is no error.
+// Run prints the syncs. An empty list is not an error.
 func (c *SyncsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {

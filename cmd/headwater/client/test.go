@@ -14,8 +14,8 @@ type TestCmd struct {
 	SourceFlags `embed:""`
 }
 
-// Run prints the steps of the test. A connection that does not work is an error
-// that says why.
+// Run prints the steps of the test. It fails with the reason if the connection
+// does not work.
 func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -42,8 +42,8 @@ func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return failed
 }
 
-// Test tries a connection. It returns the steps also with the error of one that
-// failed; raw is nil when there was no outcome.
+// Test tries a connection. If it does not work, Test returns the steps and an
+// error. raw is the answer as received, nil if there was none.
 func (c *Client) Test(ctx context.Context, s terminal.Streams, kind string, config map[string]any) (doc TestDoc, raw any, err error) {
 	body := map[string]any{"source_config": map[string]any{"type": kind, "connection_config": config}}
 	a, err := c.post(ctx, c.Path("test-connection"), body, "")

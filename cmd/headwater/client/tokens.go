@@ -14,7 +14,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// TokensCmd is about API tokens: those that machines keep.
+// TokensCmd creates, lists and revokes API tokens, which are for machines.
 type TokensCmd struct {
 	Create TokenCreateCmd `cmd:"" help:"Make a token for a machine, which acts for you until it expires or is revoked. Prints it, once."`
 	List   TokenListCmd   `cmd:"" help:"List your tokens; an admin sees all of the organization."`
@@ -33,7 +33,7 @@ type tokenClientDoc struct {
 	Token      string     `json:"token"`
 }
 
-// places returns the workspaces that the token reaches, for people.
+// places returns the workspaces of the token, for people.
 func (d tokenClientDoc) places() string {
 	if len(d.Workspaces) == 1 && d.Workspaces[0] == "*" {
 		return "all"
@@ -41,7 +41,7 @@ func (d tokenClientDoc) places() string {
 	return strings.Join(d.Workspaces, ",")
 }
 
-// TokenCreateCmd makes an API token.
+// TokenCreateCmd creates an API token.
 type TokenCreateCmd struct {
 	ClientFlags   `embed:""`
 	Name          string        `arg:"" help:"What it is for, such as the machine's name."`
@@ -51,7 +51,7 @@ type TokenCreateCmd struct {
 	TTL           time.Duration `name:"ttl" default:"90d" help:"How long it is valid, such as 365d; five years at most."`
 }
 
-// Run makes it and prints it, alone, on Out.
+// Run creates the token and prints it, and nothing else, on Out.
 func (c *TokenCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -92,7 +92,7 @@ type TokenListCmd struct {
 	All         bool `help:"Also those that were revoked or have expired."`
 }
 
-// Run prints them, the newest first. None is no error.
+// Run prints the tokens, newest first. An empty list is not an error.
 func (c *TokenListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -116,7 +116,8 @@ func (c *TokenListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return g.Print(s.Out, "no tokens")
 }
 
-// tokens returns the API tokens that the caller sees, and the answer as it came.
+// tokens returns the API tokens that the caller may see, and the answer as
+// received.
 func (c *Client) tokens(ctx context.Context, all bool) (found []tokenClientDoc, a apiAnswer, err error) {
 	query := url.Values{}
 	if all {
@@ -128,13 +129,13 @@ func (c *Client) tokens(ctx context.Context, all bool) (found []tokenClientDoc, 
 	return found, a, err
 }
 
-// TokenRevokeCmd ends an API token.
+// TokenRevokeCmd revokes an API token.
 type TokenRevokeCmd struct {
 	ClientFlags `embed:""`
 	Which       string `arg:"" name:"id" help:"Its id, or its name where no other has it."`
 }
 
-// Run revokes it. One that is revoked already is no error.
+// Run revokes the token. A token that is revoked already is not an error.
 func (c *TokenRevokeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -157,7 +158,7 @@ func (c *TokenRevokeCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return err
 }
 
-// tokenNamed returns the id of the one active token of that name.
+// tokenNamed returns the id of the one active token with that name.
 func (c *Client) tokenNamed(ctx context.Context, name string) (string, error) {
 	all, _, err := c.tokens(ctx, false)
 	if err != nil {

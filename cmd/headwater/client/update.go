@@ -17,7 +17,7 @@ type UpdateCmd struct {
 	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks, in the place of those before; may repeat."`
 }
 
-// Run tries the source with the new settings and keeps them if they work.
+// Run tries the source with the new settings, and saves them if they work.
 func (c *UpdateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if len(c.Config)+len(c.Secret)+len(c.Metadata) == 0 {
 		return exit.Usagef("nothing to change: give --config, --secret or --metadata, such as --secret password=-")
@@ -50,7 +50,7 @@ func (c *UpdateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return c.changed(ctx, s, api, "update", body, "updated")
 }
 
-// changed sends a change of one source and prints the source as it is then.
+// changed sends a change of one source and prints the resulting source.
 func (c *ClientFlags) changed(ctx context.Context, s terminal.Streams, api *Client, call string, body map[string]any, done string) error {
 	a, err := api.post(ctx, api.Path(call), body, "")
 	if err != nil {
@@ -92,7 +92,7 @@ type RenameCmd struct {
 	Name        string `arg:"" help:"The name it gets."`
 }
 
-// Run renames the source. What landed of it stays where it lies.
+// Run renames the source. Its landed tables stay where they are.
 func (c *RenameCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {

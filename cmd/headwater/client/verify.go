@@ -10,19 +10,19 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// VerifyCmd compares what landed with the sources.
+// VerifyCmd compares landed tables with their sources.
 type VerifyCmd struct {
 	tablesFlags `embed:""`
 }
 
-// verifiedDoc is what POST verify answers.
+// verifiedDoc is the answer of POST verify.
 type verifiedDoc struct {
 	Sources []tablesDoc[event.Verification] `json:"verified_sources"`
 	outcomeDoc
 }
 
-// Run prints how each table compares with its source. It is an error if one is
-// different, could not be compared, or a source could not be looked at.
+// Run prints how each table compares with its source. It fails if a table
+// differs or could not be compared, or if a source could not be verified.
 func (c *VerifyCmd) Run(ctx context.Context, s terminal.Streams) error {
 	a, op, waited, err := c.post(ctx, s, "verify")
 	if err != nil {
@@ -65,7 +65,8 @@ func (c *VerifyCmd) show(s terminal.Streams, doc verifiedDoc) error {
 	return nil
 }
 
-// failure names what is not known to be as in its source.
+// failure returns an error that names everything that is not known to equal its
+// source, or nil.
 func (d verifiedDoc) failure() error {
 	errs := notDone("verified", d.Failed)
 	for _, source := range d.Sources {
@@ -82,8 +83,8 @@ func (d verifiedDoc) failure() error {
 	return exit.With(d.exit(), errors.Join(errs...))
 }
 
-// exit is that of a verification which found something: a difference is one,
-// and what could not be compared beside what is right is a part.
+// exit returns the exit code of a verification: Failed if a table differs,
+// Partial if some tables could not be compared and others are right.
 func (d verifiedDoc) exit() int {
 	code := exit.Failed
 	for _, source := range d.Sources {

@@ -14,7 +14,7 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// WebhooksCmd is where events are posted to.
+// WebhooksCmd manages webhooks, the URLs that events are posted to.
 type WebhooksCmd struct {
 	Create WebhookCreateCmd `cmd:"" help:"Have events posted to a URL. Prints the secret that signs them, once."`
 	List   WebhookListCmd   `cmd:"" help:"List the webhooks of a workspace."`
@@ -54,7 +54,7 @@ type deliveryDoc struct {
 	} `json:"waiting"`
 }
 
-// types returns which events are meant, for people.
+// types returns the names of the events, for people.
 func (d webhookClientDoc) types() string {
 	if len(d.Types) == 0 {
 		return "all"
@@ -62,7 +62,7 @@ func (d webhookClientDoc) types() string {
 	return strings.Join(d.Types, ",")
 }
 
-// WebhookCreateCmd makes a webhook.
+// WebhookCreateCmd creates a webhook.
 type WebhookCreateCmd struct {
 	ClientFlags `embed:""`
 	To          string   `arg:"" name:"url" help:"Where to post to, http or https."`
@@ -72,7 +72,7 @@ type WebhookCreateCmd struct {
 	Description string   `help:"What it is for."`
 }
 
-// Run makes it and prints its secret.
+// Run creates the webhook and prints its secret.
 func (c *WebhookCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *WebhookCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return c.made(s, a)
 }
 
-// made prints a webhook whose secret is shown now and never again.
+// made prints a webhook with its secret, which is shown only once.
 func (c *ClientFlags) made(s terminal.Streams, a apiAnswer) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
@@ -115,7 +115,7 @@ type WebhookListCmd struct {
 	ClientFlags `embed:""`
 }
 
-// Run prints those of the scope. None is no error.
+// Run prints the webhooks of the scope. An empty list is not an error.
 func (c *WebhookListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *WebhookListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return g.Print(s.Out, fmt.Sprintf("no webhooks with scope %s in workspace %s", c.Scope, c.Workspace))
 }
 
-// OneWebhook is what commands about one webhook take.
+// OneWebhook holds the arguments of commands about one webhook.
 type OneWebhook struct {
 	ClientFlags `embed:""`
 	ID          string `arg:"" name:"id" help:"Id of the webhook, as 'webhooks list' shows it."`
@@ -154,7 +154,7 @@ type WebhookShowCmd struct {
 	OneWebhook `embed:""`
 }
 
-// Run prints the webhook and how far it is.
+// Run prints the webhook and its progress.
 func (c *WebhookShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -200,7 +200,7 @@ type WebhookTestCmd struct {
 	OneWebhook `embed:""`
 }
 
-// Run fails when the receiver did not take the event.
+// Run fails if the receiver did not accept the event.
 func (c *WebhookTestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *WebhookTestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return err
 }
 
-// WebhookRotateCmd exchanges a secret.
+// WebhookRotateCmd replaces a webhook's secret.
 type WebhookRotateCmd struct {
 	OneWebhook `embed:""`
 }
@@ -244,7 +244,7 @@ type WebhookDeleteCmd struct {
 	OneWebhook `embed:""`
 }
 
-// Run deletes it.
+// Run deletes the webhook.
 func (c *WebhookDeleteCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {

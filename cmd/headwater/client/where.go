@@ -11,13 +11,13 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// WhereCmd says where a landed table lies and how to read it.
+// WhereCmd says where a landed table is stored and how to read it.
 type WhereCmd struct {
 	ClientFlags `embed:""`
 	Table       string `arg:"" help:"TABLE, SCHEMA.TABLE, or with its source before it: SOURCE.TABLE, SOURCE.SCHEMA.TABLE."`
 }
 
-// PlaceDoc is a landed table as GET tables answers it.
+// PlaceDoc is a landed table as GET tables shows it.
 type PlaceDoc struct {
 	SourceID  string            `json:"source_id"`
 	Source    string            `json:"source"`
@@ -28,13 +28,15 @@ type PlaceDoc struct {
 	Records   int64             `json:"records"`
 	SyncID    string            `json:"sync_id"`
 	Storage   map[string]string `json:"storage,omitempty"` // region, endpoint and use_path_style of a bucket
-	SQL       string            `json:"duckdb,omitempty"`  // our own: what reads it
+	SQL       string            `json:"duckdb,omitempty"`  // added by the client: the statements that read it
 }
 
-// Called returns the name by which the table can be asked for.
+// Called returns the full name of the table: SOURCE.TABLE or
+// SOURCE.SCHEMA.TABLE.
 func (d PlaceDoc) Called() string { return d.Source + "." + FullName(d.Namespace, d.Name) }
 
-// Run prints the place of the table. None and several of the name are errors.
+// Run prints where the table is stored. It fails if no table or several tables
+// have the name.
 func (c *WhereCmd) Run(ctx context.Context, s terminal.Streams) error {
 	api, err := c.client()
 	if err != nil {
@@ -65,7 +67,7 @@ func (c *WhereCmd) Run(ctx context.Context, s terminal.Streams) error {
 	return err
 }
 
-// elsewhere tells of the table in the other scope.
+// elsewhere says whether the other scope has the table.
 func (c *WhereCmd) elsewhere(ctx context.Context, api *Client) string {
 	other := otherScope(c.Scope)
 	if found, err := api.places(ctx, other, c.Table); err == nil && len(found) > 0 {
@@ -74,8 +76,8 @@ func (c *WhereCmd) elsewhere(ctx context.Context, api *Client) string {
 	return ""
 }
 
-// places returns the landed tables that the text may mean: a table of any
-// source, or what is behind a source's name and a dot.
+// places returns the landed tables that the text may name: a table of any
+// source, or one of a given source, after its name and a dot.
 func (c *Client) places(ctx context.Context, scope, text string) ([]PlaceDoc, error) {
 	found, err := c.Tables(ctx, url.Values{"scope": {scope}, "table": {text}})
 	if err != nil || !strings.Contains(text, ".") {
@@ -99,7 +101,7 @@ func (c *Client) places(ctx context.Context, scope, text string) ([]PlaceDoc, er
 	return found, nil
 }
 
-// Tables returns the landed tables that the query selects, of all pages.
+// Tables returns the landed tables that the query selects, from all pages.
 func (c *Client) Tables(ctx context.Context, query url.Values) (all []PlaceDoc, err error) {
 	for {
 		a, err := c.get(ctx, c.Path("tables"), query)

@@ -7,10 +7,10 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// The service names fields of requests, and whoever typed a command knows flags:
-// what it says is told in their words.
+// The service names fields of requests; the user of a command knows flags.
+// Messages of the service are therefore translated.
 
-// flagOf is the flag of each sync option.
+// flagOf maps each sync option to its flag.
 var flagOf = map[string]string{
 	"mode": "--mode", "incremental": "--incremental", "tables": "--table", "batch_size": "--batch-size", "cursor_columns": "--cursor-column",
 	"merge": "--merge", "deleted_columns": "--deleted-column", "exclude": "--exclude", "columns": "--exclude", "key_columns": "--key-column",
@@ -20,8 +20,8 @@ var flagOf = map[string]string{
 	"always": "--always", "allow_empty": "--allow-empty",
 }
 
-// fieldWords are fields that are found in sentences, and what stands for each.
-// What comes first goes first.
+// fieldWords are patterns of field names in messages, and their translations.
+// They apply in this order.
 var fieldWords = []struct {
 	pattern *regexp.Regexp
 	words   func(parts []string) string
@@ -46,7 +46,8 @@ var fieldWords = []struct {
 
 func joinWords(a, b string) string { return strings.TrimSpace(a + " " + b) }
 
-// said is what the service says, on one line, with flags in the place of fields.
+// said returns a message of the service on one line, with flags in place of
+// fields.
 func said(text string) string {
 	text = terminal.Plain(text)
 	for _, f := range fieldWords {
@@ -57,8 +58,8 @@ func said(text string) string {
 	return text
 }
 
-// once returns a message with its details, each on a line of its own, and
-// nothing twice: a message often quotes the first of them.
+// once returns a message with its details, each on its own line. A detail that
+// the message quotes already is omitted.
 func once(message string, details []errorDetail) string {
 	text := said(message)
 	lines := make([]string, 0, len(details))
@@ -77,7 +78,7 @@ func once(message string, details []errorDetail) string {
 		lines = append(lines, line)
 	}
 	if len(lines) > 1 {
-		// It says the first and how many more there are.
+		// The message quotes the first detail and says how many more there are.
 		if at := strings.Index(text, ": "); at > 0 && strings.Contains(text, said(details[0].Message)) {
 			text = text[:at]
 		}

@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// Rule is a kind of what must not be.
+// Rule is a kind of violation.
 type Rule string
 
 const (
-	Lost     Rule = "lost"     // answered as done, or a row of a source, and not there
-	Doubled  Rule = "doubled"  // there more than once
+	Lost     Rule = "lost"     // reported as done, or a row of a source, and missing
+	Doubled  Rule = "doubled"  // present more than once
 	Stuck    Rule = "stuck"    // begun and not ended
-	Phantom  Rule = "phantom"  // answered as failed, and there
-	Stale    Rule = "stale"    // a client's own write was not read, or time went backwards for it
-	Diverged Rule = "diverged" // two copies that should be the same are not
+	Phantom  Rule = "phantom"  // reported as failed, and present
+	Stale    Rule = "stale"    // a client did not read its own write, or read an older state than before
+	Diverged Rule = "diverged" // two copies that should be equal differ
 )
 
-// Violation is one thing that is wrong.
+// Violation is one violation of a rule.
 type Violation struct {
 	Rule    Rule
 	Message string
 }
 
-// Check returns everything that is wrong with a run, in no particular order.
+// Check returns all violations of a run, in no particular order.
 func Check(history []Operation, e Evidence) []Violation {
 	c := &checker{Evidence: e, history: history}
 	c.stream()
@@ -49,7 +49,7 @@ func ends(name string) bool {
 	return name == "SyncCompleted" || name == "SyncFailed" || name == "SyncCancelled"
 }
 
-// stream: each event is there once, and what begins ends once.
+// stream checks the events: each is there once, and what begins ends once.
 func (c *checker) stream() {
 	type target struct {
 		operation string
@@ -105,10 +105,10 @@ func (c *checker) stream() {
 	}
 }
 
-// effect is the event that an operation of a kind is there for.
+// effect is the event that an operation of each kind should cause.
 var effect = map[Kind]string{Connect: "SourceConnected", Sync: "SyncCompleted", Cleanup: "SourceRemoved"}
 
-// operations: what was answered is what is in the stream.
+// operations checks that what clients were told is in the stream.
 func (c *checker) operations() {
 	byActor, completed := map[string][]Event{}, map[string]bool{}
 	for _, e := range c.Events {
@@ -138,7 +138,7 @@ func (c *checker) operations() {
 		switch op.Outcome {
 		case OK:
 			done := effects > 0
-			if op.Kind == Sync { // it may have followed one that was running
+			if op.Kind == Sync { // it may have followed a running sync
 				done = completed[op.SyncID]
 			}
 			if !done {
@@ -152,7 +152,7 @@ func (c *checker) operations() {
 	}
 }
 
-// certainty is what a client may say of one of its sources.
+// certainty is what a client may know of one of its sources.
 type certainty int
 
 const (
@@ -176,11 +176,11 @@ func (c certainty) after(op Operation) certainty {
 	return c
 }
 
-// reads: a client reads its own writes, on whichever node, and never goes back in
-// time.
+// reads checks that a client reads its own writes on every node, and never an
+// older state than before.
 func (c *checker) reads() {
 	seen, known := map[string]uint64{}, map[string]certainty{}
-	for _, op := range c.history { // a client does one thing after the other
+	for _, op := range c.history { // a client's operations do not overlap
 		source := op.Client + "\x00" + op.Source
 		if op.Kind.reads() && op.Outcome == OK {
 			what := fmt.Sprintf("%s's %s of %s on node %d (operation %d)", op.Client, op.Kind, op.Source, op.Node, op.Begin)
@@ -203,7 +203,7 @@ func (c *checker) reads() {
 	}
 }
 
-// lists: at the end each node shows what was promised.
+// lists checks that every node finally shows what was promised.
 func (c *checker) lists() {
 	known := map[string]certainty{}
 	for _, op := range c.history {
@@ -221,7 +221,8 @@ func (c *checker) lists() {
 	}
 }
 
-// rest: nothing waits, copies are the same, and tables are as their sources.
+// rest checks that nothing waits, copies are equal, and tables equal their
+// sources.
 func (c *checker) rest() {
 	for stream, n := range c.Left {
 		if n > 0 {

@@ -2,19 +2,19 @@ package clustertest
 
 import "time"
 
-// Evidence is what is there when every fault has healed and the cluster had its
-// time to become quiet.
+// Evidence is the state after every fault has healed and the cluster has become
+// idle.
 type Evidence struct {
 	Events      []Event
-	Left        map[string]uint64            // commands that wait, dead letters: messages by stream
-	Copies      map[string]map[string]string // of each stream, by server, what that server's copy holds
+	Left        map[string]uint64            // waiting commands and dead letters: messages by stream
+	Copies      map[string]map[string]string // by stream and server: a hash of what that server's copy holds
 	Projections map[string]Projection        // by node
 	Rebuilt     Projection                   // from the stream alone
-	Tables      map[string]Table             // landed tables, by the name of their source
-	Listed      map[string]map[string]bool   // by API node, the names of the sources that it lists
+	Tables      map[string]Table             // landed tables, by name of their source
+	Listed      map[string]map[string]bool   // by API node: names of the sources that it lists
 }
 
-// Event is one message of the events' stream, as far as the rules need it.
+// Event is the part of a message of the event stream that the rules need.
 type Event struct {
 	Sequence  uint64
 	ID        string
@@ -37,8 +37,8 @@ type Projection struct {
 	Hash     string
 }
 
-// Table compares what landed with its source.
+// Table compares landed data with its source.
 type Table struct{ Source, Landed Contents }
 
-// Contents is what a table holds: Sum is one of all its values.
+// Contents summarizes a table; Sum is over all its values.
 type Contents struct{ Rows, Distinct, Sum int64 }

@@ -1,7 +1,7 @@
-// Package clustertest judges a run of a cluster under faults: from what clients
-// wrote down while it ran and from what is there at its end, it finds what was
-// lost, doubled, stuck or answered stale. It knows no broker and no process; who
-// runs the cluster gathers both.
+// Package clustertest checks a run of a cluster under faults. From what clients
+// recorded during the run and from the state at its end it finds what was lost,
+// doubled, stuck or stale. It knows no broker and no process; the test that runs
+// the cluster collects both.
 package clustertest
 
 import (
@@ -13,9 +13,9 @@ import (
 type Outcome string
 
 const (
-	OK      Outcome = "ok"      // answered as done: it happened, once
-	Failed  Outcome = "fail"    // refused or answered as failed: it had no effect
-	Unknown Outcome = "unknown" // no answer, a 5xx, a time-out: it happened once or not at all
+	OK      Outcome = "ok"      // reported as done: it happened, once
+	Failed  Outcome = "fail"    // refused or reported as failed: it had no effect
+	Unknown Outcome = "unknown" // no answer, a 5xx, or a timeout: it happened once or not at all
 )
 
 // Kind is what an operation asks for.
@@ -25,45 +25,45 @@ const (
 	Connect Kind = "connect"
 	Sync    Kind = "sync"
 	Cleanup Kind = "cleanup"
-	List    Kind = "list"   // a read of one source by its name
-	Schema  Kind = "schema" // a read of one source by its id
+	List    Kind = "list"   // reads one source by its name
+	Schema  Kind = "schema" // reads one source by its id
 )
 
 func (k Kind) reads() bool { return k == List || k == Schema }
 
-// Operation is one thing that a client asked for, with all the tries that it took
-// under one Idempotency-Key.
+// Operation is one request of a client, with all its retries under one
+// Idempotency-Key.
 type Operation struct {
 	Client string
-	// Actor is the user in whose name this operation alone was sent: it is found
-	// in the stream by it also when no answer told its id.
+	// Actor is a user in whose name only this operation was sent. It identifies
+	// the operation in the stream even if no answer contained its id.
 	Actor  string
 	Kind   Kind
 	Source string // the source's name
-	Node   int    // which API node was asked last
+	Node   int    // the API node that was asked last
 	Tries  int
 
-	// Begin and End order all operations of all clients; End is 0 for one that was
-	// never completed, which counts as Unknown.
+	// Begin and End order all operations of all clients. End is 0 for an
+	// operation that was never completed, which counts as Unknown.
 	Begin, End         int64
 	Invoked, Completed time.Time
 
 	Outcome  Outcome
-	SyncID   string // of a sync that is OK: the one that did it
-	Seen     uint64 // the Min-Sequence that was asked for
-	Sequence uint64 // what the answer said; 0 for none
-	Present  bool   // of a read that is OK: the source was there
+	SyncID   string // of a successful sync: the sync that did it
+	Seen     uint64 // the Min-Sequence of the request
+	Sequence uint64 // the sequence in the answer; 0 for none
+	Present  bool   // of a successful read: the source existed
 	Answer   string // the last answer, for people
 }
 
-// History is what all clients wrote down. It may be used concurrently.
+// History is what all clients recorded. It is safe for concurrent use.
 type History struct {
 	mu   sync.Mutex
 	tick int64
 	all  []*Operation
 }
 
-// Begin notes that a client is about to send an operation.
+// Begin records that a client is about to send an operation.
 func (h *History) Begin(op Operation) *Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,8 +73,8 @@ func (h *History) Begin(op Operation) *Operation {
 	return &op
 }
 
-// End notes what a client knows of the operation that Begin returned; set fills
-// in what was answered.
+// End records the outcome of the operation that Begin returned. set fills in the
+// answer.
 func (h *History) End(op *Operation, outcome Outcome, set func(*Operation)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +85,7 @@ func (h *History) End(op *Operation, outcome Outcome, set func(*Operation)) {
 	}
 }
 
-// Operations returns a copy of everything that was noted, in the order of Begin.
+// Operations returns a copy of all records, in the order of Begin.
 func (h *History) Operations() []Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -96,7 +96,7 @@ func (h *History) Operations() []Operation {
 	return all
 }
 
-// Count returns how many operations of a kind ended so.
+// Count returns how many operations of a kind had that outcome.
 func (h *History) Count(kind Kind, outcome Outcome) (n int) {
 	for _, op := range h.Operations() {
 		if op.Kind == kind && op.Outcome == outcome && op.End > 0 {

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Fault is one thing that was done to the cluster.
+// Fault is one fault that was injected into the cluster.
 type Fault struct {
 	Name  string
 	Began time.Time
-	// Syncs says that the fault is aimed at syncs: it is recovered from when those
-	// that ran have ended.
+	// Syncs means that the fault targets syncs: recovery includes the end of the
+	// syncs that were running.
 	Syncs bool
 }
 
-// Recovery returns how long it took from the beginning of a fault until every API
-// node had acknowledged a write that began after it, and, for one that is aimed at
-// syncs, until those that it interrupted have ended. It is false when that did not
+// Recovery returns the time from the beginning of a fault until every API node
+// had acknowledged a write that began after it and, if the fault targets syncs,
+// until the interrupted syncs had ended. It returns false if that did not
 // happen.
 func Recovery(f Fault, history []Operation, events []Event, nodes int) (time.Duration, bool) {
 	first := make([]time.Time, nodes)
@@ -48,8 +48,8 @@ func Recovery(f Fault, history []Operation, events []Event, nodes int) (time.Dur
 	return last.Sub(f.Began), true
 }
 
-// interrupted returns when the syncs ended, zero for not at all, that ran when the
-// fault began and were started again after it.
+// interrupted returns the syncs that were running when the fault began and
+// started again after it, with the time when each ended, or zero.
 func interrupted(f Fault, events []Event) map[string]time.Time {
 	type life struct {
 		before, again bool
@@ -80,8 +80,8 @@ func interrupted(f Fault, events []Event) map[string]time.Time {
 	return found
 }
 
-// Report is the run for people: how often each fault was tried and what it took to
-// recover, what clients were told, and what Check found.
+// Report describes the run for people: how often each fault was tried, how long
+// recovery took, what clients were told, and what Check found.
 func Report(faults []Fault, history []Operation, e Evidence, found []Violation, nodes int) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\n%-46s %6s %12s %12s %18s\n", "fault", "times", "recovered in", "at most", "syncs interrupted")

@@ -1,18 +1,19 @@
-// Package collector holds the garbage collector back while the program's packages
-// initialise. They make some 8 MiB, nearly all of which stays, so that collecting
-// then is work for nothing.
+// Package collector holds back the garbage collector while the program's
+// packages are initialized. They allocate about 8 MiB, nearly all of which stays
+// in use, so collecting it is wasted work.
 //
-// The house has no init functions, and this is the one variable whose value is not
-// the point. Go initialises packages that are ready in the order of their paths:
-// this one, which imports nothing else, comes before the libraries that make most.
+// This is the one package variable whose initialization has a side effect; the
+// project has no init functions. Go initializes packages that are ready in the
+// order of their import paths: this one, which imports nothing of the project,
+// precedes the libraries that allocate most.
 package collector
 
 import "runtime/debug"
 
 var configured = debug.SetGCPercent(-1)
 
-// Begin lets the collector work, at n times the garbage that GOGC says: 1 for what
-// serves, more for a process that soon ends. It is called once, first of all in
+// Begin starts the garbage collector with n times the garbage that GOGC allows:
+// 1 for a service, more for a process that ends soon. Call it once, first in
 // main.
 func Begin(n int) {
 	if configured > 0 {

@@ -16,14 +16,14 @@ import (
 )
 
 // sampleAPI is the JSON API that the demo connects to: one week of earthquakes
-// at /v1/earthquakes, in pages that a Link header ties together, behind an API
-// key in X-API-Key or as a bearer token. It is safe for concurrent use.
+// at /v1/earthquakes, in pages linked by a Link header. It requires an API key,
+// in X-API-Key or as a bearer token. It is safe for concurrent use.
 type sampleAPI struct {
 	key     string
 	records []json.RawMessage
 }
 
-const page = 200 // records, unless ?limit= says less
+const page = 200 // records on a page, unless ?limit= asks for fewer
 
 func newAPI(key string) (*sampleAPI, error) {
 	body, err := demodata.Files.ReadFile("earthquakes.ndjson")
@@ -37,10 +37,11 @@ func newAPI(key string) (*sampleAPI, error) {
 	return api, nil
 }
 
-// pages returns how many requests read everything.
+// pages returns how many requests read all records.
 func (a *sampleAPI) pages() int { return (len(a.records) + page - 1) / page }
 
-// ServeHTTP answers one page, or a JSON object that says what is wrong.
+// ServeHTTP answers with one page, or with a JSON object that says what is
+// wrong.
 func (a *sampleAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path != "/v1/earthquakes":
@@ -80,7 +81,8 @@ func (a *sampleAPI) allowed(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(given), []byte(a.key)) == 1
 }
 
-// number reads a query parameter that lies in least..most.
+// number reads a query parameter between least and most. It returns otherwise if
+// the parameter is missing.
 func number(r *http.Request, name string, otherwise, least, most int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -100,7 +102,7 @@ func refuse(w http.ResponseWriter, status int, message string) {
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // an error is the reader's, who left
+	_ = json.NewEncoder(w).Encode(body) // an error means that the reader has disconnected
 }
 
 // runningAPI is the sample API on a free loopback port.
@@ -110,7 +112,7 @@ type runningAPI struct {
 	stop func(context.Context) error
 }
 
-// startAPI serves the sample API under a fresh key until stop is called.
+// startAPI serves the sample API under a new key until stop is called.
 func startAPI() (*runningAPI, error) {
 	api, err := newAPI(rand.Text())
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // files are the samples that file sources read.
 var files = []string{"airports.csv", "timezones.db"}
 
-// WriteFiles puts the samples into root, which it makes, and returns how
-// many bytes they hold.
+// WriteFiles writes the samples into root, which it creates, and returns their
+// size in bytes.
 func WriteFiles(root string) (int64, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return 0, fmt.Errorf("files root: %w", err)

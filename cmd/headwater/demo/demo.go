@@ -1,5 +1,5 @@
-// Package demo is the tour: it sees the service as its client does, and what
-// starts the service is handed to it.
+// Package demo is the tour. It uses the service through its client; the function
+// that starts the service is passed in.
 package demo
 
 import (
@@ -18,8 +18,8 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// Cmd starts everything in one process and shows the main job on the data
-// that ships with the program.
+// Cmd starts everything in one process and demonstrates it on the data that
+// ships with the program.
 type Cmd struct {
 	Once     bool   `help:"Exit after the tour: 0 when every step worked, else 1."`
 	Postgres string `placeholder:"URL" help:"Also connect this database: postgres://user:password@host:port/database."`
@@ -31,17 +31,18 @@ type Cmd struct {
 type Server struct {
 	Listen       string // host:port of the REST API
 	DataDir      string
-	FilesRoot    string // holds the sample files already
+	FilesRoot    string // holds the sample files
 	Organization string // of the token
 	User         string
 }
 
-// Starter starts the service and returns where its API is, an editor's token,
-// and what stops it. stop is safe to call once, also after ctx is done.
+// Starter starts the service. It returns the URL of its API, an editor's token,
+// and a function that stops it, which may be called once, even after ctx is
+// done.
 type Starter func(ctx context.Context, cfg Server) (baseURL, token string, stop func(context.Context) error, err error)
 
-// Run gives the tour, then keeps serving until ctx is done. It returns an error
-// that names every step that failed.
+// Run shows the tour, then serves until ctx is done. Its error names every step
+// that failed.
 func (d *Cmd) Run(ctx context.Context, s terminal.Streams, start Starter) (err error) {
 	samples := []client.SourceSpec{
 		{Type: "file", Name: "airports", Config: map[string]any{"path": "airports.csv"},
@@ -121,16 +122,15 @@ func (d *Cmd) Run(ctx context.Context, s terminal.Streams, start Starter) (err e
 	return t.err()
 }
 
-// ending runs stop with half a minute of its own: ctx is done when the user
-// pressed Ctrl-C.
+// ending runs stop with 30 s of its own, since ctx is done after Ctrl-C.
 func ending(ctx context.Context, stop func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return stop(ctx)
 }
 
-// freeAddress returns the wanted address if nobody listens there, else the same
-// host with port 0.
+// freeAddress returns the wanted address if it is free, else the same host with
+// port 0.
 func freeAddress(wanted string) string {
 	listener, err := net.Listen("tcp", wanted)
 	if err != nil {
@@ -142,7 +142,7 @@ func freeAddress(wanted string) string {
 }
 
 // postgresConfig returns the connection_config of a PostgreSQL URL. Errors never
-// hold the URL: it has a password.
+// quote the URL, which holds a password.
 func postgresConfig(text string) (map[string]any, error) {
 	kind, config, leftOut, err := address.Parse(text)
 	switch {

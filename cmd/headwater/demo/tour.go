@@ -18,8 +18,8 @@ const workspace = "demo"
 
 const scope = "user"
 
-// tour runs the demo's steps one after the other and remembers what failed. A
-// step that fails does not stop the others.
+// tour runs the demo's steps in order and collects failures. A failed step does
+// not stop the others.
 type tour struct {
 	s      terminal.Streams
 	api    *client.Client
@@ -30,8 +30,8 @@ func newTour(s terminal.Streams) *tour { return &tour{s: s} }
 
 func (t *tour) heading(text string) { section(t.s.Out, text) }
 
-// step does one thing and prints a line with its outcome and duration. It
-// returns whether it worked.
+// step runs one step and prints a line with its outcome and duration. It returns
+// true if the step succeeded.
 func (t *tour) step(name string, do func() (detail string, err error)) bool {
 	start := time.Now()
 	detail, err := do()
@@ -44,7 +44,7 @@ func (t *tour) step(name string, do func() (detail string, err error)) bool {
 	return err == nil
 }
 
-// err returns what failed so far, nil when everything worked.
+// err returns the failures so far, or nil.
 func (t *tour) err() error {
 	if len(t.failed) == 0 {
 		return nil
@@ -126,7 +126,7 @@ func (t *tour) sync(ctx context.Context) {
 	t.step("sync", func() (string, error) {
 		show := t.s
 		if !show.Terminal {
-			show.Err = show.Out // a tour that is kept in a file is kept whole
+			show.Err = show.Out // so that a tour written to a file is complete
 		}
 		p := client.NewProgress(show)
 		id, err := t.api.StartSync(ctx, scope, nil, nil)
@@ -169,8 +169,7 @@ func (t *tour) schemas(ctx context.Context) {
 	}
 }
 
-// columns lists the columns with their types in at most width characters or a
-// little more.
+// columns lists the columns with their types in about width characters.
 func columns(table client.TableDoc, width int) string {
 	var b strings.Builder
 	for i, column := range table.Columns {
@@ -186,7 +185,7 @@ func columns(table client.TableDoc, width int) string {
 	return b.String()
 }
 
-// goOn prints what to try next, ready to be pasted into another terminal.
+// goOn prints commands to try next in another terminal.
 func (t *tour) goOn(base, token string, cfg Server, temporary bool) {
 	out := t.s.Out
 	t.heading("Go on in another terminal")

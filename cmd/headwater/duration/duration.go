@@ -1,5 +1,4 @@
-// Package duration reads lengths of time as people write them: with days and
-// weeks.
+// Package duration parses lengths of time with days and weeks.
 package duration
 
 import (
@@ -15,8 +14,8 @@ import (
 
 var weeksAndDays = regexp.MustCompile(`^(?:(\d{1,6})w)?(?:(\d{1,6})d)?(.*)$`)
 
-// Parse reads a length of time as Go writes it, after weeks and days if
-// any: "90s", "2h", "30d", "1w", "1d12h". A day has 24 hours.
+// Parse parses a duration in Go's syntax, optionally preceded by weeks and days:
+// "90s", "2h", "30d", "1w", "1d12h". A day has 24 hours.
 func Parse(text string) (time.Duration, error) {
 	wrong := fmt.Errorf("%q is no length of time such as 90s, 15m, 2h, 30d or 4w", text)
 	parts := weeksAndDays.FindStringSubmatch(strings.TrimSpace(text))
@@ -45,7 +44,7 @@ func Parse(text string) (time.Duration, error) {
 	return total + more, nil
 }
 
-// Flags makes every flag that is a time.Duration take weeks and days.
+// Flags makes every flag of type time.Duration accept weeks and days.
 func Flags() kong.Option {
 	return kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(c *kong.DecodeContext, target reflect.Value) error {
 		var text string

@@ -1,5 +1,4 @@
-// Package exit has the numbers that the program ends with, and the errors that
-// decide them.
+// Package exit defines the program's exit codes and the errors that select them.
 package exit
 
 import (
@@ -10,17 +9,17 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// What the program ends with. Scripts go by these numbers: they do not change.
+// Exit codes. Scripts rely on these numbers, so they do not change.
 const (
 	Other   = 1 // this machine or program: a file that cannot be written, a service that does not start
-	Usage   = 2 // the command line is wrong; nothing was asked of anybody
-	Refused = 3 // the service, or who was asked, said no; nothing was done
+	Usage   = 2 // the command line is wrong; nothing was sent
+	Refused = 3 // the service, or the person who was asked, said no; nothing was done
 	Partial = 4 // some of it was done and some was not
 	Failed  = 5 // it was tried, and none of it could be done
-	Unknown = 6 // the service cannot be reached, or was left before the end: it may go on
+	Unknown = 6 // the service cannot be reached, or the command ended early: the work may go on
 )
 
-// Codes is what the help says of them.
+// Codes describes the exit codes for the help.
 const Codes = `Ends with
   0  done, also where there was nothing to show or do
   1  this machine or program failed
@@ -31,16 +30,16 @@ const Codes = `Ends with
      from its source
   6  unknown: the service cannot be reached, or was left before the end; it may go on`
 
-// Error is an error that decides what the program ends with.
+// Error is an error with an exit code.
 type Error struct {
 	error
 	Code int
 }
 
-// Unwrap returns the error that With was given.
+// Unwrap returns the error that was passed to With.
 func (e *Error) Unwrap() error { return e.error }
 
-// With returns err, which may be nil, as one that ends the program with code.
+// With returns err with an exit code, or nil if err is nil.
 func With(code int, err error) error {
 	if err == nil {
 		return nil
@@ -48,13 +47,13 @@ func With(code int, err error) error {
 	return &Error{err, code}
 }
 
-// Usagef is the error of a command line that is wrong.
+// Usagef returns the error for a wrong command line.
 func Usagef(format string, args ...any) error {
 	return &Error{fmt.Errorf(format, args...), Usage}
 }
 
-// Code returns what the program ends with after err, 0 for nil. An error
-// decides it by With, or by a method ExitCode.
+// Code returns the exit code for err, 0 for nil. An error has a code from With,
+// or from a method ExitCode() int.
 func Code(err error) int {
 	var told *Error
 	var mistake *kong.ParseError

@@ -12,39 +12,41 @@ import (
 	"headwater/bus/event"
 )
 
-// Log is where events are appended. *bus.Bus is one.
+// Log appends events. *bus.Bus implements it.
 type Log interface {
 	Append(ctx context.Context, after uint64, e *event.Event) (uint64, error)
 	LastSequence(ctx context.Context, a event.Address) (uint64, error)
 }
 
-// Events is a log whose events are told to the operator when they are stored.
+// Events is a Log that logs and counts events when they are stored.
 type Events struct {
 	Log
 	*Ops
 }
 
-// Append appends e and, unless it was there before, logs and counts it.
+// Append appends an event. It logs and counts the event unless it is a repeat.
+// Its result and error are those of the Log.
 func (e Events) Append(ctx context.Context, after uint64, of *event.Event) (uint64, error) {
 	sequence, err := e.Log.Append(ctx, after, of)
-	if err == nil && sequence > after { // else it is a repeat
+	if err == nil && sequence > after { // otherwise it is a repeat
 		e.appended(ctx, sequence, of)
 	}
 	return sequence, err
 }
 
-// work is the command in whose course an event is appended.
+// work is the command during which an event is appended.
 type work struct {
 	verb    string
 	sent    time.Time
-	request string // X-Request-Id of who sent it
+	request string // X-Request-Id of the request that sent it
 }
 
 type workKey struct{}
 
 var syncVerb = new(command.SyncSource).CommandName()
 
-// Middleware counts commands under way and lets what they append name them.
+// Middleware counts commands in progress, and passes the command to the events
+// that its handler appends.
 func (o *Ops) Middleware(next message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) ([]*message.Message, error) {
 		ctx, verb := o.working(msg.Context(), msg)
@@ -69,7 +71,8 @@ func (o *Ops) working(ctx context.Context, msg *message.Message) (context.Contex
 	return context.WithValue(ctx, workKey{}, w), w.verb
 }
 
-// Exhausted is tell with the dead letter counted that follows it.
+// Exhausted wraps a handler of exhausted commands and counts the dead letter
+// that follows.
 func (o *Ops) Exhausted(tell func(context.Context, *message.Message, error) error) func(context.Context, *message.Message, error) error {
 	return func(ctx context.Context, msg *message.Message, cause error) error {
 		ctx, verb := o.working(ctx, msg)
@@ -81,7 +84,7 @@ func (o *Ops) Exhausted(tell func(context.Context, *message.Message, error) erro
 	}
 }
 
-// appended tells of one new event.
+// appended logs and counts a new event.
 func (o *Ops) appended(ctx context.Context, sequence uint64, e *event.Event) {
 	w, _ := ctx.Value(workKey{}).(work)
 	name, connector := o.source(e)
@@ -118,5 +121,5 @@ func (o *Ops) described(e *event.Event) (name, connector string) {
 	return o.Describe(e.Address())
 }
 
-// verbOf returns the command that an operation of the kind consists of.
+// verbOf returns the command that an operation of that kind consists of.
 func verbOf(kind string) string { return cmp.Or(command.ForKind(kind), "other") }

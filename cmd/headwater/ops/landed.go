@@ -9,13 +9,13 @@ import (
 	"headwater/bus/event"
 )
 
-// maxLanded is how many syncs are followed at once: some may have gone to another
-// node, which ends them.
+// maxLanded is how many syncs are tracked at once. Some may continue on another
+// node and never end here.
 const maxLanded = 1024
 
-// progress is what of a sync was counted.
+// progress is what has been counted of a sync.
 type progress struct {
-	resumed bool // what an earlier attempt landed was counted by who landed it
+	resumed bool // rows of an earlier attempt were counted by its node
 	tables  map[string]counted
 }
 
@@ -32,8 +32,9 @@ func (o *Ops) begun(sync string, attempt int) {
 	}
 }
 
-// progressed counts what tables have landed since they were told of before. The
-// first news of a table that an attempt elsewhere may have begun is not counted.
+// progressed counts what tables have landed since their last report. The first
+// report of a table that an attempt on another node may have begun is not
+// counted.
 func (o *Ops) progressed(connector string, meta *event.Meta, sync string, tables ...event.TableResult) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -61,7 +62,7 @@ func (o *Ops) progressed(connector string, meta *event.Meta, sync string, tables
 	}
 }
 
-// ended lets go of a sync and counts it for its source.
+// ended stops tracking a sync and counts its end for the source.
 func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
 	var sync string
 	switch d := e.Data.(type) {
@@ -88,8 +89,8 @@ func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
 	}
 }
 
-// freshUntil returns up to when the lake is complete for every table of a sync
-// that is completed, or when that was where none of them says.
+// freshUntil returns the time up to which every table of a completed sync is
+// complete, or the time of the event if no table reports one.
 func freshUntil(e *event.Event) time.Time {
 	oldest := e.Time
 	if d, ok := e.Data.(*event.SyncCompleted); ok {
@@ -102,11 +103,10 @@ func freshUntil(e *event.Event) time.Time {
 	return oldest
 }
 
-// label returns a text as a label may have it: Prometheus takes no other bytes
-// than those of UTF-8.
+// label returns the text as a label value: Prometheus accepts only valid UTF-8.
 func label(text string) string { return strings.ToValidUTF8(text, "\ufffd") }
 
-// forget drops the series of a source that was removed.
+// forget deletes the series of a removed source.
 func (o *Ops) forget(meta *event.Meta) {
 	if !o.PerSource {
 		return
@@ -119,13 +119,13 @@ func (o *Ops) forget(meta *event.Meta) {
 	delete(o.synced, meta.Address())
 }
 
-// maxSources bounds the sources whose freshness is told.
+// maxSources is how many sources have a freshness series.
 const maxSources = 10_000
 
 var freshness = prometheus.NewDesc("headwater_source_freshness_seconds",
 	"How long ago the oldest fresh_until of a source's tables lies, by the last sync that this node completed.", []string{"organization", "workspace", "source_id"}, nil)
 
-// sources tells how fresh each source is when it is asked.
+// sources collects the freshness of each source when it is scraped.
 type sources struct{ *Ops }
 
 func (s sources) Describe(all chan<- *prometheus.Desc) { all <- freshness }

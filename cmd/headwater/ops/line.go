@@ -7,8 +7,8 @@ import (
 	"headwater/bus/event"
 )
 
-// line logs what an event says: one line for each outcome, with what it needs to
-// be found again in the history and by the request.
+// line logs an event: one line for each outcome, with the ids needed to find it
+// in the history and by its request.
 func (o *Ops) line(ctx context.Context, w work, sequence uint64, name, connector string, e *event.Event) {
 	level, text, attrs := saying(e)
 	if !o.Log.Enabled(ctx, level) {
@@ -31,7 +31,7 @@ func (o *Ops) line(ctx context.Context, w work, sequence uint64, name, connector
 	all = append(all, attrs...)
 	add("operation_id", meta.Operation.ID)
 	add("request_id", meta.Operation.RequestID)
-	if w.request != meta.Operation.RequestID { // of a cancel, say: who caused it
+	if w.request != meta.Operation.RequestID { // a cancel, for example: names the request that caused it
 		add("caused_by_request_id", w.request)
 	}
 	add("actor", meta.Operation.Actor)
@@ -39,8 +39,8 @@ func (o *Ops) line(ctx context.Context, w work, sequence uint64, name, connector
 	o.Log.LogAttrs(ctx, level, text, all...)
 }
 
-// saying returns how an event is told. An event of a later build is told by its
-// name.
+// saying returns level, message and attributes for an event. An event of a later
+// version has its name as the message.
 func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 	why := func(reason event.Reason, message string) []slog.Attr {
 		return []slog.Attr{slog.String("reason", string(reason)), slog.String("message", message)}
@@ -65,7 +65,7 @@ func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 	case *event.SchemaDiscovered:
 		level := slog.LevelInfo
 		if d.Version == 1 && d.Cause == "connect" {
-			level = slog.LevelDebug // its connect is told
+			level = slog.LevelDebug // its connect is logged
 		} else if d.Diff.Breaking {
 			level = slog.LevelWarn
 		}
@@ -112,7 +112,7 @@ func saying(e *event.Event) (slog.Level, string, []slog.Attr) {
 	return request(e)
 }
 
-// request returns how what a caller did is told. A refusal is told by the line of
+// request returns how an action of a caller is logged. A refusal is logged with
 // its request.
 func request(e *event.Event) (slog.Level, string, []slog.Attr) {
 	switch d := e.Data.(type) {
@@ -184,8 +184,8 @@ func completed(d *event.SyncCompleted) (slog.Level, string, []slog.Attr) {
 	return slog.LevelInfo, "sync completed", attrs
 }
 
-// destroyed tells what became of the files of a purged source: a warning where
-// some are left.
+// destroyed returns how the destruction of a purged source's files is logged: as
+// a warning if files are left.
 func destroyed(d *event.SourceDestroyed) (slog.Level, string, []slog.Attr) {
 	attrs := []slog.Attr{slog.String("status", d.Status), slog.Int("files_removed", d.Files)}
 	if d.Status == event.Destroyed {
@@ -209,8 +209,8 @@ func failures(tables []event.TableResult) []slog.Attr {
 	return []slog.Attr{slog.Int("tables_failed", failed)}
 }
 
-// severity is the level of a failure: an error is for the operator to mend, a
-// warning for whoever the source belongs to.
+// severity returns the level of a failure: an error is for the operator to fix,
+// a warning for the owner of the source.
 func severity(reason event.Reason) slog.Level {
 	switch reason {
 	case event.ReasonInternal, event.ReasonStorage, event.ReasonSecretDestroyed:

@@ -1,7 +1,7 @@
-// Package ops is what an operator sees of a running node: its log and its
-// metrics. Both are made where an event is stored or a request is answered, so
-// that they tell what history tells. The alert rules and the dashboard beside it
-// are for Prometheus and Grafana.
+// Package ops is what an operator sees of a running node: log and metrics. Both
+// are written where an event is stored or a request is answered, so that they
+// agree with the history. Alert rules and a dashboard for Prometheus and Grafana
+// are in the same folder.
 package ops
 
 import (
@@ -14,21 +14,20 @@ import (
 	"unicode/utf8"
 )
 
-// The formats of a log.
+// Formats of a log.
 const (
 	Text = "text" // for people: key=value
 	JSON = "json" // for programs: one object a line
 )
 
-// maxValue is how many bytes of one value a line holds; a stack may be longer.
+// Bytes of one value in a log line; a stack may be longer.
 const (
 	maxValue = 2 << 10
 	maxStack = 32 << 10
 )
 
-// NewLog returns a log of one line a record, whatever the values hold: control,
-// bidirectional and other characters that cannot be seen are escaped, and long
-// values are cut.
+// NewLog returns a log that writes one line for each record. It escapes control,
+// bidirectional and other invisible characters, and truncates long values.
 func NewLog(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: bounded}
 	if format == Text {
@@ -37,7 +36,7 @@ func NewLog(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(visible{w}, options))
 }
 
-// bounded cuts what is too long for a line.
+// bounded truncates a value that is too long for a line.
 func bounded(_ []string, a slog.Attr) slog.Attr {
 	limit := maxValue
 	if a.Key == "stack" {
@@ -66,8 +65,8 @@ func bounded(_ []string, a slog.Attr) slog.Attr {
 	return slog.String(a.Key, fmt.Sprintf("%s… (%d bytes)", text[:cut], len(text)))
 }
 
-// visible escapes in JSON what encoding/json leaves as it is though nobody sees
-// it. It loses nothing: readers of JSON get the same text.
+// visible escapes invisible characters that encoding/json leaves unescaped. JSON
+// readers decode the same text.
 type visible struct{ w io.Writer }
 
 func (v visible) Write(line []byte) (int, error) {
@@ -102,8 +101,8 @@ func escaped(line []byte, from int) []byte {
 	return out
 }
 
-// Library returns a log for what libraries say by themselves, below warnings at
-// the level of details.
+// Library returns a log for messages of libraries. It lowers messages below WARN
+// to DEBUG.
 func Library(log *slog.Logger) *slog.Logger { return slog.New(quieter{log.Handler()}) }
 
 type quieter struct{ slog.Handler }

@@ -10,8 +10,8 @@ import (
 	"headwater/bus/event"
 )
 
-// metrics are what is counted as it happens. Their labels take their values from
-// closed sets, but for those of sources.
+// metrics are updated as events happen. Label values come from closed sets,
+// except those of sources.
 type metrics struct {
 	syncs, rows, bytes, tables *prometheus.CounterVec
 	duration, took, requests   *prometheus.HistogramVec
@@ -21,7 +21,7 @@ type metrics struct {
 	syncing                    prometheus.GaugeFunc
 	build                      prometheus.Gauge
 	sourceSyncs, sourceRows    *prometheus.CounterVec
-	active                     atomic.Int64 // syncs
+	active                     atomic.Int64 // running syncs
 }
 
 var (
@@ -64,8 +64,8 @@ func newMetrics(c Config) *metrics {
 	return m
 }
 
-// begin makes the series whose labels are known, so that the first increase is
-// one that can be seen.
+// begin creates the series with known labels, so that their first increase is
+// visible as one.
 func (m *metrics) begin() {
 	for _, c := range command.All() {
 		verb := c.CommandName()
@@ -88,7 +88,7 @@ func (m *metrics) all() []prometheus.Collector {
 	return all
 }
 
-// count takes an event into the metrics.
+// count adds an event to the metrics.
 func (o *Ops) count(w work, connector string, e *event.Event) {
 	meta := e.Data.Header()
 	status, reason, took := "", event.Reason(""), int64(-1)
@@ -130,8 +130,8 @@ func (o *Ops) count(w work, connector string, e *event.Event) {
 	}
 }
 
-// outcome counts the end of a command. The command that is at work may be
-// another one, as a cancel ends what it cancels.
+// outcome counts the end of a command. The command of the event may differ from
+// that of w: a cancel ends the command it cancels.
 func (o *Ops) outcome(w work, e *event.Event, reason event.Reason) {
 	meta := e.Data.Header()
 	verb, outcome := verbOf(meta.Operation.Kind), "completed"

@@ -14,23 +14,25 @@ import (
 	"headwater/bus/event"
 )
 
-// Config says what an Ops works with.
+// Config configures an Ops.
 type Config struct {
 	Log     *slog.Logger
 	Version string // of the build
-	Go      string // what it was built with
-	// Describe returns the name and the connector of a source, "" for one that is
-	// not known. nil knows none.
+	Go      string // compiler of the build
+	// Describe returns the name and the connector of a source, "" if it is
+	// unknown. nil describes none.
 	Describe func(a event.Address) (name, connector string)
-	// Connectors are the names that a label may have; any other is "unknown".
+	// Connectors are the permitted values of the label connector; any other
+	// becomes "unknown".
 	Connectors []string
-	// Registry is where the metrics are registered. nil makes one.
+	// Registry is where the metrics are registered; nil creates one.
 	Registry *prometheus.Registry
 	// PerSource adds series for each source.
 	PerSource bool
 }
 
-// Ops tells the operator what happens. It is safe for concurrent use.
+// Ops logs and counts what happens, for the operator. It is safe for concurrent
+// use.
 type Ops struct {
 	Config
 	metrics  *metrics
@@ -42,7 +44,8 @@ type Ops struct {
 	synced map[event.Address]time.Time // with Config.PerSource
 }
 
-// New returns an Ops that has told nothing yet.
+// New returns an Ops and registers its metrics. It panics if they are registered
+// already.
 func New(c Config) *Ops {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -60,7 +63,7 @@ func New(c Config) *Ops {
 	return o
 }
 
-// known returns the name of a connector as a label may have it.
+// known returns the name of a connector as a label value.
 func (o *Ops) known(connector string) string {
 	if slices.Contains(o.Connectors, connector) {
 		return connector
@@ -68,7 +71,8 @@ func (o *Ops) known(connector string) string {
 	return "unknown"
 }
 
-// Register adds what a part of the node tells when it is asked.
+// Register adds collectors of other parts of the node. It panics if one is
+// registered already.
 func (o *Ops) Register(all ...prometheus.Collector) { o.registry.MustRegister(all...) }
 
 // Handler serves the metrics in the formats of Prometheus.

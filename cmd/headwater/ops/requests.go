@@ -12,13 +12,12 @@ import (
 	"headwater/bus/webhooks"
 )
 
-// Answered logs and counts a request. Those that change something, and those
-// that were refused, are logged at INFO, our own failures at ERROR, and reads at
-// DEBUG.
+// Answered logs and counts a request. Changes and refusals are logged at INFO,
+// failures of the service at ERROR, and reads at DEBUG.
 func (o *Ops) Answered(x web.Exchange) {
 	status := x.Status
 	if status == 0 {
-		status = 499 // the client left
+		status = 499 // the client disconnected
 	}
 	o.metrics.requests.WithLabelValues(methodOf(x.Method), x.Route, strconv.Itoa(status)).Observe(x.Duration.Seconds())
 	level := slog.LevelDebug
@@ -29,7 +28,7 @@ func (o *Ops) Answered(x web.Exchange) {
 		level = slog.LevelInfo
 	}
 	if x.Route == "/api/v1/readyz" && status >= 500 {
-		level = slog.LevelWarn // it is asked for every few seconds, and the gauge tells
+		level = slog.LevelWarn // polled every few seconds, and the gauge shows it
 	}
 	ctx := context.Background()
 	if !o.Log.Enabled(ctx, level) {
@@ -57,7 +56,7 @@ func (o *Ops) Answered(x web.Exchange) {
 	o.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// methodOf returns a method of HTTP, or one text for all others.
+// methodOf returns an HTTP method, or one text for all unknown ones.
 func methodOf(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -78,13 +77,13 @@ func (o *Ops) Delivered(w webhooks.Webhook, sequence uint64, a webhooks.Attempt,
 		"duration_ms", a.Duration.Milliseconds(), "consecutive_failures", failures, "reason", a.Reason)
 }
 
-// How many refused requests a node logs: a burst, and so many a second.
+// How many refused requests a node logs: a burst, then this many per second.
 const (
 	refusalBurst = 200
 	refusalRate  = 20
 )
 
-// allowance bounds how often something is told.
+// allowance limits how often something is logged.
 type allowance struct {
 	mu      sync.Mutex
 	left    float64
@@ -92,8 +91,8 @@ type allowance struct {
 	skipped uint64
 }
 
-// take reports whether it may be told now, and how often it was not since it
-// last was.
+// take reports whether it may be logged now, and how often it was suppressed
+// since the last time.
 func (a *allowance) take(now time.Time) (skipped uint64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

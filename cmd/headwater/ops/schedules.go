@@ -7,8 +7,8 @@ import (
 	"headwater/bus/event"
 )
 
-// scheduled returns how what a schedule came to is told. What was missed is a
-// warning: somebody counts on it.
+// scheduled returns how the decision about a scheduled run is logged. A missed
+// run is a warning.
 func scheduled(d event.Data) (slog.Level, string, []slog.Attr) {
 	switch d := d.(type) {
 	case *event.ScheduleChanged:

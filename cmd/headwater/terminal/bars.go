@@ -9,17 +9,17 @@ import (
 	"golang.org/x/term"
 )
 
-// Bars is a block of lines at the bottom of a terminal that is drawn over and
-// over.
+// Bars is a block of lines at the bottom of a terminal that is redrawn in place.
+// It is not safe for concurrent use.
 type Bars struct {
 	s     Streams
-	drawn []int // columns that each line has that stands there
+	drawn []int // width in columns of each line on the screen
 }
 
-// NewBars returns a block of which nothing is drawn yet, at the bottom of s.Err.
+// NewBars returns an empty block at the bottom of s.Err.
 func NewBars(s Streams) Bars { return Bars{s: s} }
 
-// Draw puts the lines in the place of those before.
+// Draw replaces the lines of the block.
 func (b *Bars) Draw(lines []string) {
 	var out strings.Builder
 	width, height := b.Size()
@@ -28,9 +28,9 @@ func (b *Bars) Draw(lines []string) {
 		fmt.Fprintf(&out, "\x1b[%dA", rows)
 	}
 	if rows != len(b.drawn) {
-		out.WriteString("\r\x1b[J") // the terminal became narrower, and wrapped them
+		out.WriteString("\r\x1b[J") // the terminal has become narrower and wrapped the lines
 	}
-	// What has left the top of the screen could not be drawn over.
+	// Lines that have scrolled off the screen could not be redrawn.
 	if most := max(1, height-1); len(lines) > most {
 		hidden := len(lines) - most + 1
 		lines = append(lines[:most-1:most-1], "  and "+Several(hidden, "more line"))
@@ -48,7 +48,7 @@ func (b *Bars) Draw(lines []string) {
 	fmt.Fprint(b.s.Err, out.String())
 }
 
-// Erase takes the lines away, so that something else can stand there.
+// Erase removes the lines, so that something else can be written there.
 func (b *Bars) Erase() {
 	if len(b.drawn) == 0 {
 		return
@@ -58,8 +58,8 @@ func (b *Bars) Erase() {
 	b.drawn = b.drawn[:0]
 }
 
-// rows returns how many rows the lines take that stand there: a terminal that
-// became narrower has wrapped them.
+// rows returns how many rows the drawn lines occupy. A terminal that has become
+// narrower has wrapped them.
 func (b *Bars) rows(width int) int {
 	rows := 0
 	for _, columns := range b.drawn {
@@ -68,7 +68,7 @@ func (b *Bars) rows(width int) int {
 	return rows
 }
 
-// Size is that of the terminal: a line that wraps could not be taken away.
+// Size returns the terminal's width and height in characters.
 func (b *Bars) Size() (width, height int) {
 	if f, ok := b.s.Err.(*os.File); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 1 && h > 1 {

@@ -11,9 +11,9 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Grid is a table for people: no colours and no frame, so that it reads the same
-// in a terminal, a pipe and a log. Columns whose heading begins with "#" hold
-// numbers and are set right.
+// Grid is a table for people. It has no colours and no frame, so that it reads
+// the same in a terminal, a pipe and a log. Columns whose heading begins with
+// "#" hold numbers and are aligned right.
 type Grid struct {
 	headings []string
 	rows     [][]string
@@ -22,13 +22,13 @@ type Grid struct {
 // NewGrid returns a table without rows.
 func NewGrid(headings ...string) *Grid { return &Grid{headings: headings} }
 
-// Add appends a row of as many cells as there are headings.
+// Add appends a row. It has one cell for each heading.
 func (g *Grid) Add(cells ...string) { g.rows = append(g.rows, cells) }
 
-// Empty reports whether nothing was added.
+// Empty reports whether the grid has no rows.
 func (g *Grid) Empty() bool { return len(g.rows) == 0 }
 
-// Print writes the grid, or the given sentence when it has no rows.
+// Print writes the grid, or the sentence empty if the grid has no rows.
 func (g *Grid) Print(w io.Writer, empty string) error {
 	if len(g.rows) == 0 {
 		_, err := fmt.Fprintln(w, empty)
@@ -60,7 +60,7 @@ func (g *Grid) Print(w io.Writer, empty string) error {
 	return err
 }
 
-// aligned returns the cells of a line in columns of the widths, two spaces apart.
+// aligned returns the cells of a line padded to the widths, two spaces apart.
 func aligned(cells []string, widths []int, right []bool) string {
 	var line strings.Builder
 	for i, cell := range cells {
@@ -77,8 +77,8 @@ func aligned(cells []string, widths []int, right []bool) string {
 	return line.String()
 }
 
-// Plain returns text on one line without control characters: names and messages
-// come from other people's systems and must not drive the terminal.
+// Plain returns text on one line without control characters. Names and messages
+// come from other systems and must not control the terminal.
 func Plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -91,13 +91,13 @@ func Plain(text string) string {
 	}, text)
 }
 
-// Count shows a number with commas: "1,204".
+// Count formats a number with commas: "1,204".
 func Count(n int64) string { return humanize.Comma(n) }
 
-// Size shows a number of bytes: "2.0 KiB".
+// Size formats a number of bytes: "2.0 KiB".
 func Size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
 
-// Took shows milliseconds: "12 ms", "3.4 s", "2m5s".
+// Took formats milliseconds: "12 ms", "3.4 s", "2m5s".
 func Took(ms int64) string {
 	switch {
 	case ms < 1000:
@@ -108,7 +108,7 @@ func Took(ms int64) string {
 	return (time.Duration(ms) * time.Millisecond).Round(time.Second).String()
 }
 
-// Rate shows rows per second, "" where there was no time to measure.
+// Rate formats rows per second, "" if the time is zero.
 func Rate(rows, ms int64) string {
 	if rows == 0 || ms <= 0 {
 		return ""

@@ -1,5 +1,5 @@
-// Package terminal is where a command reads and writes, and how text, numbers
-// and tables stand there for people.
+// Package terminal is where a command reads and writes, and how it formats text,
+// numbers and tables for people.
 package terminal
 
 import (
@@ -14,13 +14,13 @@ import (
 	"golang.org/x/term"
 )
 
-// Streams is where a command reads and writes. Answers go to Out, progress,
-// questions and remarks to Err, so that Out can be piped.
+// Streams is where a command reads and writes. Results go to Out; progress,
+// questions and notes go to Err, so that Out can be piped.
 type Streams struct {
 	Out, Err io.Writer
-	Terminal bool                     // Err is a terminal: bars instead of lines
-	In       io.Reader                // nil means the program's standard input
-	Getenv   func(name string) string // nil means the program's environment
+	Terminal bool                     // Err is a terminal: show bars instead of lines
+	In       io.Reader                // nil is the program's standard input
+	Getenv   func(name string) string // nil is the program's environment
 }
 
 func (s Streams) in() io.Reader {
@@ -30,7 +30,7 @@ func (s Streams) in() io.Reader {
 	return s.In
 }
 
-// Env returns a variable of the environment, "" for one that is not there.
+// Env returns an environment variable, or "" if it is not set.
 func (s Streams) Env(name string) string {
 	if s.Getenv == nil {
 		return os.Getenv(name)
@@ -38,20 +38,20 @@ func (s Streams) Env(name string) string {
 	return s.Getenv(name)
 }
 
-// Interactive reports whether somebody is there to be asked.
+// Interactive reports whether there is a person to ask.
 func (s Streams) Interactive() bool {
 	f, ok := s.in().(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Note writes one remark for people to Err.
+// Note writes one note for people to Err.
 func (s Streams) Note(format string, args ...any) {
 	fmt.Fprintf(s.Err, format+"\n", args...)
 }
 
-// Line reads one line of In, without its end. From a terminal it shows the
-// prompt and, when hidden, not what is typed. It returns io.ErrUnexpectedEOF
-// when there is no line.
+// Line reads one line of In, without its end. On a terminal it shows the prompt
+// and, if hidden, does not echo what is typed. It returns io.ErrUnexpectedEOF if
+// there is no line.
 func (s Streams) Line(prompt string, hidden bool) (string, error) {
 	if s.Interactive() {
 		fmt.Fprint(s.Err, prompt)
@@ -68,7 +68,8 @@ func (s Streams) Line(prompt string, hidden bool) (string, error) {
 	return strings.TrimRight(text, "\r\n"), nil
 }
 
-// PrintJSON writes data, indented, as the only thing on Out.
+// PrintJSON writes data as indented JSON to Out, where nothing else should be
+// written.
 func PrintJSON(s Streams, data any) error {
 	e := json.NewEncoder(s.Out)
 	e.SetIndent("", "  ")

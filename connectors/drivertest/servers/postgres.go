@@ -24,6 +24,16 @@ func StartPostgres(ctx context.Context, dir string, settings ...string) (*Server
 	if err != nil {
 		return nil, err
 	}
+	return startPostgres(ctx, initdb, dir, settings)
+}
+
+// StartPostgresOf is StartPostgres with the programs in a folder, for another version
+// than the one that is installed.
+func StartPostgresOf(ctx context.Context, programs, dir string, settings ...string) (*Server, error) {
+	return startPostgres(ctx, filepath.Join(programs, "initdb"), dir, settings)
+}
+
+func startPostgres(ctx context.Context, initdb, dir string, settings []string) (*Server, error) {
 	postgres := filepath.Join(filepath.Dir(initdb), "postgres")
 	if err := own(dir); err != nil {
 		return nil, err

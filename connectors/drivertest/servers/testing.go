@@ -15,6 +15,20 @@ func Postgres(t testing.TB) *Server {
 	return start(t, StartPostgres)
 }
 
+// PostgresWith is Postgres with further settings, such as "wal_level=logical".
+func PostgresWith(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	return start(t, StartPostgres, settings...)
+}
+
+// PostgresOf is PostgresWith of the programs in a folder.
+func PostgresOf(t testing.TB, programs string, settings ...string) *Server {
+	t.Helper()
+	return start(t, func(ctx context.Context, dir string, settings ...string) (*Server, error) {
+		return StartPostgresOf(ctx, programs, dir, settings...)
+	}, settings...)
+}
+
 // MariaDB is Postgres for MariaDB.
 func MariaDB(t testing.TB) *Server {
 	t.Helper()

@@ -185,7 +185,7 @@ func (d *Decoder) tuple(p []byte) ([]byte, error) {
 		if n > len(p) {
 			return nil, d.Malformed()
 		}
-		if err := d.value(c, p[:n:n]); err != nil {
+		if err := c.set(d.rows, p[:n:n], encodingOf{d.ASCII, d.Charset}); err != nil {
 			if !d.Nulls || !c.nullable || !slices.Contains(unheld, err) || slices.Contains(d.keys, i) {
 				return nil, d.bad(c, start, err)
 			}
@@ -236,6 +236,11 @@ var unheld = []error{errInfinite, errNotFinite, errRange, errTooLarge}
 // bad names the place of a value that cannot be held, never the value, and what
 // leads around one that only the source can change.
 func (d *Decoder) bad(c *column, row []byte, err error) error {
+	return Bad(d.Table, c.name, d.place(row), err)
+}
+
+// Bad is the error of a value that a column cannot hold, with what leads around it.
+func Bad(t driver.Table, column, place string, err error) error {
 	out := ""
 	switch {
 	case errors.Is(err, errUTF8):
@@ -245,7 +250,7 @@ func (d *Decoder) bad(c *column, row []byte, err error) error {
 	case errors.Is(err, errNull):
 		out = ": discover the schema again"
 	}
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.Table, c.name, d.place(row), err, out)
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", t, column, place, err, out)
 }
 
 // field returns the cursor's bytes in a row.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"unicode/utf8"
 
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"golang.org/x/text/encoding"
 )
 
@@ -24,9 +25,8 @@ const (
 	dayMicros   = 86400 * 1000000
 )
 
-// value sets a value of the row that is being read; it is not NULL.
-func (d *Decoder) value(c *column, v []byte) error {
-	row := d.rows
+// set stores the binary form of a row's value, which is not NULL.
+func (c *column) set(row int, v []byte, text encodingOf) error {
 	switch c.how {
 	case AsText, AsBytea, AsJSONB:
 		if c.how == AsJSONB {
@@ -35,9 +35,9 @@ func (d *Decoder) value(c *column, v []byte) error {
 			}
 			v = v[1:]
 		}
-		if d.ASCII && c.how != AsBytea {
+		if text.ascii && c.how != AsBytea {
 			var err error
-			if v, err = decodeText(d.Charset, v); err != nil {
+			if v, err = decodeText(text.charset, v); err != nil {
 				return err
 			}
 		}
@@ -53,13 +53,7 @@ func (d *Decoder) value(c *column, v []byte) error {
 		if err != nil {
 			return err
 		}
-		at := c.fixed[16*row : 16*row+16]
-		low, high := at[:8], at[8:]
-		if bigEndian {
-			low, high = high, low
-		}
-		binary.NativeEndian.PutUint64(low, n.LowBits())
-		binary.NativeEndian.PutUint64(high, uint64(n.HighBits()))
+		c.setDecimal(row, n)
 		return nil
 	case AsInt8, AsFloat8:
 		if len(v) != 8 {
@@ -115,6 +109,22 @@ func (d *Decoder) value(c *column, v []byte) error {
 		return nil
 	}
 	return ErrMalformed
+}
+
+// encodingOf is what the text of a database that does not say so is in.
+type encodingOf struct {
+	ascii   bool
+	charset encoding.Encoding // nil if nobody said
+}
+
+func (c *column) setDecimal(row int, n decimal128.Num) {
+	at := c.fixed[16*row : 16*row+16]
+	low, high := at[:8], at[8:]
+	if bigEndian {
+		low, high = high, low
+	}
+	binary.NativeEndian.PutUint64(low, n.LowBits())
+	binary.NativeEndian.PutUint64(high, uint64(n.HighBits()))
 }
 
 // appendChar appends a "char", which is a byte: beyond ASCII in the octal form

@@ -1,4 +1,4 @@
-package projections
+package proof
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"headwater/projections"
 	"headwater/projections/layout"
 )
 
@@ -41,26 +42,26 @@ type Snapshots interface {
 // and hashed before it is sent, so that a damaged store is not distributed.
 // Reads and Apply continue meanwhile. Snapshot uses a folder beside the store's,
 // with "-snapshot" appended, which must be on the same disk.
-func (s *Store) Snapshot(ctx context.Context, to Snapshots) (info SnapshotInfo, err error) {
-	dir := s.dir + "-snapshot"
-	if err := s.fs.RemoveAll(dir); err != nil {
+func Snapshot(ctx context.Context, s *projections.Store, to Snapshots) (info SnapshotInfo, err error) {
+	beside := s.Beside("snapshot")
+	if err := beside.FS.RemoveAll(beside.Dir); err != nil {
 		return info, fmt.Errorf("snapshot: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.fs.RemoveAll(dir)) }()
-	if err := s.checkpoint(dir); err != nil {
-		return info, fmt.Errorf("snapshot: %w", s.fault(err))
+	defer func() { err = errors.Join(err, beside.FS.RemoveAll(beside.Dir)) }()
+	if err := s.Checkpoint(beside.Dir); err != nil {
+		return info, fmt.Errorf("snapshot: %w", err)
 	}
-	if info, err = describe(ctx, s.options(dir)); err != nil {
+	if info, err = describe(ctx, beside); err != nil {
 		return info, fmt.Errorf("snapshot: %w", err)
 	}
 	if info.Sequence == 0 || info.Log == "" {
-		return info, fmt.Errorf("snapshot: %w: nothing is applied yet", ErrNotFound)
+		return info, fmt.Errorf("snapshot: %w: nothing is applied yet", projections.ErrNotFound)
 	}
 	body, writer := io.Pipe()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		writer.CloseWithError(writeArchive(s.fs, dir, writer))
+		writer.CloseWithError(writeArchive(beside.FS, beside.Dir, writer))
 	}()
 	err = to.Put(ctx, info, body)
 	_ = body.Close() // ends the writer if Put has stopped reading
@@ -71,37 +72,18 @@ func (s *Store) Snapshot(ctx context.Context, to Snapshots) (info SnapshotInfo, 
 	return info, nil
 }
 
-// checkpoint links the files of the store as they are now. There is no
-// write-ahead log, so they contain only what was flushed.
-func (s *Store) checkpoint(dir string) error {
-	db, done, err := s.using()
-	if err != nil {
-		return err
-	}
-	defer done()
-	if err := db.Flush(); err != nil {
-		return err
-	}
-	return db.Checkpoint(dir)
-}
-
-// options returns the options of a second store that is only read once.
-func (s *Store) options(dir string) Options {
-	return Options{Dir: dir, FS: s.fs, Cache: 8 << 20, Log: s.log}
-}
-
 // describe reads a whole store and returns its description.
-func describe(ctx context.Context, opts Options) (info SnapshotInfo, err error) {
-	s, err := openSound(opts)
+func describe(ctx context.Context, opts projections.Options) (info SnapshotInfo, err error) {
+	s, err := projections.OpenSound(opts)
 	if err != nil {
 		return info, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	log, err := s.identity()
+	log, err := s.Identity()
 	if err != nil {
 		return info, err
 	}
-	info = SnapshotInfo{Sequence: s.Position(), Layout: layout.Version, Log: string(log)}
+	info = SnapshotInfo{Sequence: s.Position(), Layout: layout.Version, Log: log}
 	info.Hash, err = s.Hash(ctx)
 	return info, err
 }

@@ -1,4 +1,4 @@
-package projections
+package proof
 
 import (
 	"archive/tar"
@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"headwater/projections"
 )
 
 // writeArchive writes the files of a folder, except its lock, as a tar archive.
@@ -61,7 +63,7 @@ func readArchive(fsys vfs.FS, dir string, from io.Reader) error {
 			return err
 		}
 		if header.Typeflag != tar.TypeReg || !plainName(header.Name) {
-			return fmt.Errorf("%w: %q is no file of a projection", ErrDamaged, header.Name)
+			return fmt.Errorf("%w: %q is no file of a projection", projections.ErrDamaged, header.Name)
 		}
 		if err := readFile(fsys, fsys.PathJoin(dir, header.Name), in); err != nil {
 			return fmt.Errorf("%s: %w", header.Name, err)

@@ -1,4 +1,4 @@
-package projections
+package proof
 
 import (
 	"bytes"
@@ -14,7 +14,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"headwater/projections"
 	"headwater/projections/layout"
+	"headwater/projections/projectionstest"
 )
 
 // memorySnapshots keeps snapshots in memory.
@@ -78,10 +80,10 @@ func (m *memorySnapshots) Remove(_ context.Context, name string) error {
 func (m *memorySnapshots) Sweep(context.Context) error { return nil }
 
 // openTold opens an empty store whose log can be read.
-func openTold(t *testing.T, fs vfs.FS) (*Store, *strings.Builder) {
+func openTold(t *testing.T, fs vfs.FS) (*projections.Store, *strings.Builder) {
 	t.Helper()
 	var told strings.Builder
-	s, err := Open(Options{Dir: "store", FS: fs, Log: slog.New(slog.NewTextHandler(&told, nil))})
+	s, err := projections.Open(projections.Options{Dir: "store", FS: fs, Log: slog.New(slog.NewTextHandler(&told, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,40 +94,40 @@ func openTold(t *testing.T, fs vfs.FS) (*Store, *strings.Builder) {
 // TestSnapshots: a store that begins from a snapshot and follows from there is
 // the store that replayed everything.
 func TestSnapshots(t *testing.T) {
-	h := life(200)
-	log := newLog(h.events[:400]...)
+	events := projectionstest.Life(200)
+	log := projectionstest.NewLog(events[:400]...)
 	s := openMem(t)
 	follow(t, s, log)
 	kept := &memorySnapshots{}
-	info, err := s.Snapshot(t.Context(), kept)
+	info, err := Snapshot(t.Context(), s, kept)
 	if err != nil || info.Sequence != 400 || info.Hash != hashOf(t, s) {
 		t.Fatalf("%+v, %v", info, err)
 	}
-	log.add(h.events[400:]...)
+	log.Add(events[400:]...)
 	follow(t, s, log)
 
 	fs := vfs.NewMem()
 	fresh, told := openTold(t, fs)
-	if err := fresh.RestoreSnapshot(t.Context(), log, kept); err != nil || fresh.Position() != 400 {
+	if err := Restore(t.Context(), fresh, log, kept); err != nil || fresh.Position() != 400 {
 		t.Fatalf("restored at %d: %v\n%s", fresh.Position(), err, told)
 	}
 	decoded := 0
-	log.decode = func(uint64) error { decoded++; return nil }
+	log.Refuse = func(uint64) error { decoded++; return nil }
 	follow(t, fresh, log)
 	if hashOf(t, fresh) != hashOf(t, s) {
 		t.Error("a store from a snapshot is another one")
 	}
-	if decoded > len(h.events)-400 {
-		t.Errorf("%d events were replayed, %d lie behind the snapshot", decoded, len(h.events)-400)
+	if decoded > len(events)-400 {
+		t.Errorf("%d events were replayed, %d lie behind the snapshot", decoded, len(events)-400)
 	}
 	if names, err := fs.List(""); err != nil || len(names) != 1 {
 		t.Errorf("left behind: %v, %v", names, err)
 	}
 	// What holds something is not replaced, and a restart keeps it.
-	if err := errors.Join(fresh.RestoreSnapshot(t.Context(), log, kept), fresh.Close()); err != nil {
+	if err := errors.Join(Restore(t.Context(), fresh, log, kept), fresh.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if again := openOn(t, fs); again.Position() != uint64(len(h.events)) || hashOf(t, again) != hashOf(t, s) {
+	if again := openOn(t, fs); again.Position() != uint64(len(events)) || hashOf(t, again) != hashOf(t, s) {
 		t.Errorf("after a restart at %d", again.Position())
 	}
 }
@@ -133,48 +135,48 @@ func TestSnapshots(t *testing.T) {
 // TestUnfitSnapshots: what cannot be gone on from is passed over with the
 // reason, for an older one or for history.
 func TestUnfitSnapshots(t *testing.T) {
-	h := life(100)
-	log := newLog(h.events...)
+	events := projectionstest.Life(100)
+	log := projectionstest.NewLog(events...)
 	s := openMem(t)
 	apply(t, s) // nothing yet
-	if _, err := s.Snapshot(t.Context(), &memorySnapshots{}); !errors.Is(err, ErrNotFound) {
+	if _, err := Snapshot(t.Context(), s, &memorySnapshots{}); !errors.Is(err, projections.ErrNotFound) {
 		t.Errorf("a snapshot of nothing: %v", err)
 	}
 	old := &memorySnapshots{}
-	half := newLog(h.events[:100]...)
+	half := projectionstest.NewLog(events[:100]...)
 	follow(t, s, half)
-	if _, err := s.Snapshot(t.Context(), old); err != nil {
+	if _, err := Snapshot(t.Context(), s, old); err != nil {
 		t.Fatal(err)
 	}
 	follow(t, s, log)
 	for name, c := range map[string]struct {
-		spoil func(*memorySnapshots, *SnapshotInfo, *memoryLog)
+		spoil func(*memorySnapshots, *SnapshotInfo, *projectionstest.Log)
 		told  string
 	}{
-		"a flipped byte": {func(m *memorySnapshots, i *SnapshotInfo, _ *memoryLog) { m.bodies[i.Name][i.Size/2] ^= 0x40 }, "name=snapshot2"},
-		"a cut end": {func(m *memorySnapshots, i *SnapshotInfo, _ *memoryLog) {
+		"a flipped byte": {func(m *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) { m.bodies[i.Name][i.Size/2] ^= 0x40 }, "name=snapshot2"},
+		"a cut end": {func(m *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) {
 			m.bodies[i.Name] = m.bodies[i.Name][:i.Size/2]
 		}, "name=snapshot2"},
-		"not a snapshot": {func(m *memorySnapshots, i *SnapshotInfo, _ *memoryLog) {
+		"not a snapshot": {func(m *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) {
 			m.bodies[i.Name] = bytes.Repeat([]byte("x"), 4096)
 		}, "name=snapshot2"},
-		"removed while it is read": {func(m *memorySnapshots, i *SnapshotInfo, _ *memoryLog) { delete(m.bodies, i.Name) }, "removed meanwhile"},
-		"another hash":             {func(_ *memorySnapshots, i *SnapshotInfo, _ *memoryLog) { i.Hash = strings.Repeat("0", 64) }, "written down"},
-		"another layout":           {func(_ *memorySnapshots, i *SnapshotInfo, _ *memoryLog) { i.Layout++ }, "layout"},
-		"another log":              {func(_ *memorySnapshots, i *SnapshotInfo, _ *memoryLog) { i.Log = "yesterday" }, "begun at"},
-		"a log that lost its end":  {func(_ *memorySnapshots, i *SnapshotInfo, l *memoryLog) { l.events = l.events[:150] }, "ends at 150"},
+		"removed while it is read": {func(m *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) { delete(m.bodies, i.Name) }, "removed meanwhile"},
+		"another hash":             {func(_ *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) { i.Hash = strings.Repeat("0", 64) }, "written down"},
+		"another layout":           {func(_ *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) { i.Layout++ }, "layout"},
+		"another log":              {func(_ *memorySnapshots, i *SnapshotInfo, _ *projectionstest.Log) { i.Log = "yesterday" }, "begun at"},
+		"a log that lost its end":  {func(_ *memorySnapshots, i *SnapshotInfo, l *projectionstest.Log) { l.Events = l.Events[:150] }, "ends at 150"},
 	} {
 		kept := &memorySnapshots{made: 1, bodies: map[string][]byte{}}
 		kept.all = append(kept.all, old.all...)
 		kept.bodies[old.all[0].Name] = old.bodies[old.all[0].Name]
-		if _, err := s.Snapshot(t.Context(), kept); err != nil {
+		if _, err := Snapshot(t.Context(), s, kept); err != nil {
 			t.Fatal(err)
 		}
-		log := newLog(h.events...)
+		log := projectionstest.NewLog(events...)
 		c.spoil(kept, &kept.all[1], log)
 		fs := vfs.NewMem()
 		fresh, told := openTold(t, fs)
-		if err := fresh.RestoreSnapshot(t.Context(), log, kept); err != nil || fresh.Position() != 100 || !strings.Contains(told.String(), c.told) {
+		if err := Restore(t.Context(), fresh, log, kept); err != nil || fresh.Position() != 100 || !strings.Contains(told.String(), c.told) {
 			t.Errorf("%s: at %d, %v\n%s", name, fresh.Position(), err, told)
 		}
 		if names, err := fs.List(""); err != nil || len(names) != 1 {
@@ -186,35 +188,35 @@ func TestUnfitSnapshots(t *testing.T) {
 		}
 	}
 	// A history without its beginning starts from what covers it.
-	short := newLog(h.events...)
-	short.first = 101
+	short := projectionstest.NewLog(events...)
+	short.First = 101
 	fresh := openMem(t)
-	if err := fresh.RestoreSnapshot(t.Context(), short, old); err != nil || fresh.Position() != 100 {
+	if err := Restore(t.Context(), fresh, short, old); err != nil || fresh.Position() != 100 {
 		t.Fatalf("at %d, %v", fresh.Position(), err)
 	}
 	follow(t, fresh, short)
-	short.first = 102
+	short.First = 102
 	late := openMem(t)
-	if err := errors.Join(late.RestoreSnapshot(t.Context(), short, old), late.Follow(t.Context(), short)); !errors.Is(err, ErrTruncated) || late.Position() != 0 {
+	if err := errors.Join(Restore(t.Context(), late, short, old), late.Follow(t.Context(), short)); !errors.Is(err, projections.ErrTruncated) || late.Position() != 0 {
 		t.Errorf("a snapshot that does not reach the log: %v at %d", err, late.Position())
 	}
 }
 
 // TestKeepSnapshots: as many as the policy says, no more than it keeps.
 func TestKeepSnapshots(t *testing.T) {
-	h := life(100)
+	events := projectionstest.Life(100)
 	s := openMem(t)
-	log := newLog()
+	log := projectionstest.NewLog()
 	kept := &memorySnapshots{all: []SnapshotInfo{
-		{Name: "other layout, old", Sequence: 1, Layout: layout.Version - 1, Log: epoch.UTC().Format(time.RFC3339Nano)},
-		{Name: "other layout", Sequence: 2, Layout: layout.Version - 1, Log: epoch.UTC().Format(time.RFC3339Nano)},
+		{Name: "other layout, old", Sequence: 1, Layout: layout.Version - 1, Log: projectionstest.Epoch.UTC().Format(time.RFC3339Nano)},
+		{Name: "other layout", Sequence: 2, Layout: layout.Version - 1, Log: projectionstest.Epoch.UTC().Format(time.RFC3339Nano)},
 		{Name: "other log", Sequence: 9, Layout: layout.Version, Log: "yesterday"},
 	}}
 	policy := SnapshotPolicy{Events: 50, Age: time.Hour, Keep: 2, Look: time.Minute}
 	for n := 10; n <= 300; n += 10 {
-		log.add(h.events[n-10 : n]...)
+		log.Add(events[n-10 : n]...)
 		follow(t, s, log)
-		if err := s.makeIfDue(t.Context(), kept, policy, time.Now()); err != nil {
+		if err := makeIfDue(t.Context(), s, kept, policy, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -226,22 +228,22 @@ func TestKeepSnapshots(t *testing.T) {
 		t.Errorf("kept %s", got)
 	}
 	// By age, if anything happened; a failure leaves nothing behind.
-	log.add(h.events[300:]...)
+	log.Add(events[300:]...)
 	follow(t, s, log)
 	policy.Age = 0
 	kept.fail = errors.New("the disk is full")
-	if err := s.makeIfDue(t.Context(), kept, policy, time.Now()); !errors.Is(err, kept.fail) || len(kept.all) != 3 {
+	if err := makeIfDue(t.Context(), s, kept, policy, time.Now()); !errors.Is(err, kept.fail) || len(kept.all) != 3 {
 		t.Errorf("%v, %v", err, kept.all)
 	}
 	kept.fail = nil
 	for range 3 {
-		if err := s.makeIfDue(t.Context(), kept, policy, time.Now()); err != nil || kept.made != 7 {
+		if err := makeIfDue(t.Context(), s, kept, policy, time.Now()); err != nil || kept.made != 7 {
 			t.Errorf("%d made: %v", kept.made, err)
 		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	s.KeepSnapshots(ctx, kept, policy)
+	KeepSnapshots(ctx, s, kept, policy)
 }
 
 // FuzzArchive: whatever a snapshot holds, only files of the folder are made.

@@ -1,4 +1,4 @@
-package projections
+package proof
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"headwater/projections"
 	"headwater/projections/layout"
 )
 
@@ -22,7 +23,7 @@ type SnapshotPolicy struct {
 // surplus ones, until ctx is done. Nodes of a cluster share snapshots, so one
 // made by another node counts. A failure is logged and tried again at the next
 // check.
-func (s *Store) KeepSnapshots(ctx context.Context, to Snapshots, policy SnapshotPolicy) {
+func KeepSnapshots(ctx context.Context, s *projections.Store, to Snapshots, policy SnapshotPolicy) {
 	began := time.Now()
 	for {
 		// Two nodes that check at the same moment would both make one.
@@ -32,25 +33,25 @@ func (s *Store) KeepSnapshots(ctx context.Context, to Snapshots, policy Snapshot
 			return
 		case <-time.After(pause):
 		}
-		if err := s.makeIfDue(ctx, to, policy, began); err != nil && ctx.Err() == nil {
-			s.log.Warn("a snapshot was not made, will try again", "error", err)
+		if err := makeIfDue(ctx, s, to, policy, began); err != nil && ctx.Err() == nil {
+			s.Beside("").Log.Warn("a snapshot was not made, will try again", "error", err)
 		}
 	}
 }
 
-func (s *Store) makeIfDue(ctx context.Context, to Snapshots, policy SnapshotPolicy, began time.Time) error {
+func makeIfDue(ctx context.Context, s *projections.Store, to Snapshots, policy SnapshotPolicy, began time.Time) error {
 	all, err := to.List(ctx)
 	if err != nil {
 		return err
 	}
-	log, err := s.identity()
+	log, err := s.Identity()
 	if err != nil {
 		return err
 	}
 	newest := SnapshotInfo{Made: began}
 	newestFirst(all)
 	for _, info := range all {
-		if info.Layout == layout.Version && info.Log == string(log) {
+		if info.Layout == layout.Version && info.Log == log {
 			newest = info
 			break
 		}
@@ -59,18 +60,18 @@ func (s *Store) makeIfDue(ctx context.Context, to Snapshots, policy SnapshotPoli
 	if position <= newest.Sequence || position-newest.Sequence < policy.Events && time.Since(newest.Made) < policy.Age {
 		return nil
 	}
-	made, err := s.Snapshot(ctx, to)
+	made, err := Snapshot(ctx, s, to)
 	if err != nil {
 		return errors.Join(err, to.Sweep(ctx))
 	}
-	s.log.Debug("made a snapshot", "sequence", made.Sequence)
-	return errors.Join(s.removeSurplus(ctx, to, policy.Keep, string(log)), to.Sweep(ctx))
+	s.Beside("").Log.Debug("made a snapshot", "sequence", made.Sequence)
+	return errors.Join(removeSurplus(ctx, to, policy.Keep, log), to.Sweep(ctx))
 }
 
 // removeSurplus removes snapshots of other logs, and all but the newest few of
 // each layout. It keeps one of every other layout, since a node of another
 // version may start from it.
-func (s *Store) removeSurplus(ctx context.Context, to Snapshots, keep int, log string) error {
+func removeSurplus(ctx context.Context, to Snapshots, keep int, log string) error {
 	all, err := to.List(ctx)
 	if err != nil {
 		return err

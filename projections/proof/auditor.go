@@ -1,12 +1,15 @@
-package projections
+package proof
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
+
+	"headwater/projections"
 )
 
 // AuditPolicy says when a node audits its store. All fields are required.
@@ -19,8 +22,9 @@ type AuditPolicy struct {
 // Auditor audits a store periodically and keeps the last result. Its methods are
 // safe for concurrent use; Run may be called once.
 type Auditor struct {
-	store  *Store
+	store  *projections.Store
 	policy AuditPolicy
+	log    *slog.Logger
 
 	mu   sync.Mutex
 	last AuditResult
@@ -28,39 +32,39 @@ type Auditor struct {
 }
 
 // NewAuditor returns an Auditor. It starts nothing; call Run.
-func NewAuditor(store *Store, policy AuditPolicy) *Auditor {
-	return &Auditor{store: store, policy: policy}
+func NewAuditor(store *projections.Store, policy AuditPolicy) *Auditor {
+	return &Auditor{store: store, policy: policy, log: store.Beside("").Log}
 }
 
-// Run audits until ctx is done. An audit that fails is logged and tried again at
-// the next time.
-func (a *Auditor) Run(ctx context.Context, log Log) {
+// Run audits until ctx ends. What keeps an audit from its end is logged and
+// tried again at the next time.
+func (a *Auditor) Run(ctx context.Context, log projections.Log) {
 	for pause := a.policy.First; ; pause = a.policy.Every {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		r, err := a.store.Audit(ctx, log, a.policy.Share)
+		r, err := Audit(ctx, a.store, log, a.policy.Share)
 		if ctx.Err() != nil {
 			return
 		}
 		a.mu.Lock()
-		if a.lost = nil; errors.Is(err, ErrLost) {
+		if a.lost = nil; errors.Is(err, projections.ErrLost) {
 			a.lost = err
 		}
 		a.mu.Unlock()
 		if err != nil {
-			a.store.log.Error("the projection could not be audited, will try again", "after", a.policy.Every, "error", err)
+			a.log.Error("the projection could not be audited, will try again", "after", a.policy.Every, "error", err)
 			continue
 		}
 		a.mu.Lock()
 		a.last = r
 		a.mu.Unlock()
 		if err := a.Err(); err != nil {
-			a.store.log.Error("audit", "error", err)
+			a.log.Error("audit", "error", err)
 		} else {
-			a.store.log.Debug("audit", "sequence", r.Sequence, "took", r.Took)
+			a.log.Debug("audit", "sequence", r.Sequence, "took", r.Took)
 		}
 	}
 }
@@ -86,5 +90,5 @@ func (a *Auditor) Err() error {
 	if len(r.Drift) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w in %s, as of sequence %d: stop the node, remove %s and start it again, with --snapshot-events 0 where a snapshot may have been made of it", ErrDrift, strings.Join(r.Drift, ", "), r.Sequence, a.store.dir)
+	return fmt.Errorf("%w in %s, as of sequence %d: stop the node, remove %s and start it again, with --snapshot-events 0 where a snapshot may have been made of it", projections.ErrDrift, strings.Join(r.Drift, ", "), r.Sequence, a.store.Dir())
 }

@@ -14,11 +14,11 @@ import (
 // for a while only, whether or not anybody wants the body.
 func TestUnsentBodiesEnd(t *testing.T) {
 	t.Parallel()
-	const patience = 200 * time.Millisecond
+	const limit = 200 * time.Millisecond
 	reads := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
-		case <-time.After(3 * patience):
+		case <-time.After(3 * limit):
 			w.WriteHeader(http.StatusNoContent)
 		case <-r.Context().Done():
 		}
@@ -34,7 +34,7 @@ func TestUnsentBodiesEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewServer(patiently(test.handler, patience))
+			server := httptest.NewServer(withBodyDeadline(test.handler, limit))
 			t.Cleanup(server.CloseClientConnections)
 			conn, err := net.Dial("tcp", server.Listener.Addr().String())
 			if err != nil {
@@ -51,7 +51,7 @@ func TestUnsentBodiesEnd(t *testing.T) {
 		})
 	}
 	// A request without a body may take its time.
-	server := httptest.NewServer(patiently(slow, patience))
+	server := httptest.NewServer(withBodyDeadline(slow, limit))
 	defer server.Close()
 	answer, err := server.Client().Get(server.URL)
 	if err != nil {

@@ -1,4 +1,4 @@
-package projections
+package proof
 
 import (
 	"context"
@@ -14,21 +14,23 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"headwater/bus/event"
+	"headwater/projections"
 	"headwater/projections/layout"
+	"headwater/projections/projectionstest"
 )
 
 // TestAudit: a sound store passes, and each table that is not what the log says
 // is named, whatever was done to it.
 func TestAudit(t *testing.T) {
-	h := life(200)
-	log := newLog(h.events...)
+	events := projectionstest.Life(200)
+	log := projectionstest.NewLog(events...)
 	fs := vfs.NewMem()
 	s := openOn(t, fs)
 	follow(t, s, log)
 	audit := func() AuditResult {
 		t.Helper()
-		r, err := s.Audit(t.Context(), log, 1)
-		if err != nil || r.Sequence != uint64(len(h.events)) || r.Ended.IsZero() {
+		r, err := Audit(t.Context(), s, log, 1)
+		if err != nil || r.Sequence != uint64(len(events)) || r.Ended.IsZero() {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if names, err := fs.List(""); err != nil || len(names) != 1 {
@@ -43,32 +45,30 @@ func TestAudit(t *testing.T) {
 		if table.Local || table.Prefix == layout.KeyPosition {
 			continue
 		}
-		it, err := s.scan(s.db, []byte{table.Prefix})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !it.First() {
-			if err := it.Close(); err != nil {
-				t.Fatal(err)
+		var k, v, changed []byte
+		s = edit(t, s, fs, func(db *pebble.DB) error {
+			it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{table.Prefix}, UpperBound: []byte{table.Prefix + 1}})
+			if err != nil {
+				return err
 			}
+			if !it.First() {
+				return it.Close()
+			}
+			k, v = append([]byte(nil), it.Key()...), append([]byte(nil), it.Value()...)
+			if changed = append([]byte(nil), v...); len(changed) > 0 {
+				changed[len(changed)-1] ^= 1
+			} else {
+				changed = []byte("x")
+			}
+			return errors.Join(it.Close(), db.Set(k, changed, pebble.NoSync))
+		})
+		if k == nil {
 			continue
-		}
-		k, v := append([]byte(nil), it.Key()...), append([]byte(nil), it.Value()...)
-		changed := append([]byte(nil), v...)
-		if len(changed) > 0 {
-			changed[len(changed)-1] ^= 1
-		} else {
-			changed = []byte("x")
-		}
-		if err := errors.Join(it.Close(), s.db.Set(k, changed, pebble.NoSync)); err != nil {
-			t.Fatal(err)
 		}
 		if r := audit(); !reflect.DeepEqual(r.Drift, []string{table.Name}) {
 			t.Errorf("a changed value of %s: drift in %v", table.Name, r.Drift)
 		}
-		if err := s.db.Set(k, v, pebble.NoSync); err != nil {
-			t.Fatal(err)
-		}
+		s = edit(t, s, fs, func(db *pebble.DB) error { return db.Set(k, v, pebble.NoSync) })
 	}
 	if r := audit(); r.Drift != nil {
 		t.Errorf("put right again, it drifts in %v", r.Drift)
@@ -78,50 +78,50 @@ func TestAudit(t *testing.T) {
 // TestAuditGoesOn: an audit that is cut off is gone on with, and one of another
 // store is not.
 func TestAuditGoesOn(t *testing.T) {
-	h := life(400)
-	log := newLog(h.events...)
+	events := projectionstest.Life(400)
+	log := projectionstest.NewLog(events...)
 	fs := vfs.NewMem()
 	s := openOn(t, fs)
 	follow(t, s, log)
 	ctx, cut := context.WithCancelCause(t.Context())
 	off := errors.New("cut off")
 	decoded := 0
-	log.decode = func(sequence uint64) error {
+	log.Refuse = func(sequence uint64) error {
 		if decoded++; sequence == 1000 {
 			cut(off)
 		}
 		return nil
 	}
-	if _, err := s.Audit(ctx, log, 1); !errors.Is(err, off) {
+	if _, err := Audit(ctx, s, log, 1); !errors.Is(err, off) {
 		t.Fatalf("cut off: %v", err)
 	}
-	decoded, log.decode = 0, func(uint64) error { decoded++; return nil }
-	if r, err := s.Audit(t.Context(), log, 1); err != nil || r.Drift != nil || decoded > len(h.events)-batchEvents {
-		t.Errorf("%+v, %v after %d of %d events", r, err, decoded, len(h.events))
+	decoded, log.Refuse = 0, func(uint64) error { decoded++; return nil }
+	if r, err := Audit(t.Context(), s, log, 1); err != nil || r.Drift != nil || decoded > len(events)-256 {
+		t.Errorf("%+v, %v after %d of %d events", r, err, decoded, len(events))
 	}
 
 	// What was left is of another log, or knows more than the store.
-	left, err := Open(Options{Dir: "store-audit", FS: fs})
+	left, err := projections.Open(projections.Options{Dir: "store-audit", FS: fs})
 	if err == nil {
-		err = errors.Join(left.Apply(h.events...), left.Apply(life(900).events...), left.Close())
+		err = errors.Join(left.Apply(events...), left.Apply(projectionstest.Life(900)...), left.Close())
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := s.Audit(t.Context(), log, 1); err != nil || r.Drift != nil {
+	if r, err := Audit(t.Context(), s, log, 1); err != nil || r.Drift != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for name, bad := range map[string]struct {
-		change func(*memoryLog)
+		change func(*projectionstest.Log)
 		want   error
 	}{
-		"another log":       {func(l *memoryLog) { l.created = epoch.Add(time.Hour) }, ErrOtherLog},
-		"a cut end":         {func(l *memoryLog) { l.events = l.events[:50] }, ErrAhead},
-		"without beginning": {func(l *memoryLog) { l.first = 2 }, ErrTruncated},
+		"another log":       {func(l *projectionstest.Log) { l.Created = projectionstest.Epoch.Add(time.Hour) }, projections.ErrOtherLog},
+		"a cut end":         {func(l *projectionstest.Log) { l.Events = l.Events[:50] }, projections.ErrAhead},
+		"without beginning": {func(l *projectionstest.Log) { l.First = 2 }, projections.ErrTruncated},
 	} {
-		log := newLog(h.events...)
+		log := projectionstest.NewLog(events...)
 		bad.change(log)
-		if r, err := s.Audit(t.Context(), log, 1); !errors.Is(err, bad.want) || r.Drift != nil {
+		if r, err := Audit(t.Context(), s, log, 1); !errors.Is(err, bad.want) || r.Drift != nil {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
@@ -129,8 +129,8 @@ func TestAuditGoesOn(t *testing.T) {
 
 // TestAuditor tells what it found, while the store goes on.
 func TestAuditor(t *testing.T) {
-	h := life(100)
-	log := newLog(h.events[:200]...)
+	events := projectionstest.Life(100)
+	log := projectionstest.NewLog(events[:200]...)
 	s := openMem(t)
 	follow(t, s, log)
 	a := NewAuditor(s, AuditPolicy{First: time.Millisecond, Every: time.Millisecond, Share: 0.5})
@@ -148,27 +148,26 @@ func TestAuditor(t *testing.T) {
 		}
 	}
 	until("a first audit", func() bool { return a.Last().Sequence == 200 })
-	log.add(h.events[200:]...)
+	log.Add(events[200:]...)
 	follow(t, s, log)
-	until("the next audit", func() bool { return a.Last().Sequence == uint64(len(h.events)) })
+	until("the next audit", func() bool { return a.Last().Sequence == uint64(len(events)) })
 	if err := a.Err(); err != nil {
 		t.Error(err)
 	}
-	k := layout.AddressKey(layout.KeySource, at("ann", "src_1"))
-	v, err := s.get(s.db, k)
-	if err == nil {
-		err = s.db.Delete(k, pebble.NoSync)
+	told := *events[0]
+	other := *told.Data.(*event.SourceConnected)
+	other.Name = "another"
+	say := func(data event.Data) {
+		e := told
+		e.Data = data
+		log.Set(&e)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	say(&other)
 	until("drift", func() bool { return a.Err() != nil })
-	if err := a.Err(); !errors.Is(err, ErrDrift) || !strings.Contains(err.Error(), "in sources, as of") {
+	if err := a.Err(); !errors.Is(err, projections.ErrDrift) || !strings.Contains(err.Error(), "sources") {
 		t.Error(err)
 	}
-	if err := s.db.Set(k, v, pebble.NoSync); err != nil {
-		t.Fatal(err)
-	}
+	say(told.Data)
 	until("no drift", func() bool { return a.Err() == nil })
 	stop()
 	<-ended
@@ -176,13 +175,13 @@ func TestAuditor(t *testing.T) {
 
 // holed is a log that has lost an event until it is mended.
 type holed struct {
-	*memoryLog
+	*projectionstest.Log
 	mended atomic.Bool
 }
 
 func (h *holed) Replay(context.Context, uint64, uint64, func(uint64, *event.Event, int, error) error) error {
 	if !h.mended.Load() {
-		return fmt.Errorf("%w: event 7 cannot be read", ErrLost)
+		return fmt.Errorf("%w: event 7 cannot be read", projections.ErrLost)
 	}
 	return errors.New("the log is away")
 }
@@ -190,16 +189,16 @@ func (h *holed) Replay(context.Context, uint64, uint64, func(uint64, *event.Even
 // TestAuditorFindsALostEvent holds that a node whose log cannot be read to its
 // end is not taken for sound.
 func TestAuditorFindsALostEvent(t *testing.T) {
-	log := &holed{memoryLog: newLog(life(10).events...)}
+	log := &holed{Log: projectionstest.NewLog(projectionstest.Life(10)...)}
 	s := openMem(t)
-	follow(t, s, log.memoryLog)
+	follow(t, s, log.Log)
 	a := NewAuditor(s, AuditPolicy{First: time.Millisecond, Every: time.Millisecond, Share: 1})
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	ended := make(chan struct{})
 	go func() { defer close(ended); a.Run(ctx, log) }()
 	for _, lost := range []bool{true, false} {
-		for errors.Is(a.Err(), ErrLost) != lost {
+		for errors.Is(a.Err(), projections.ErrLost) != lost {
 			if ctx.Err() != nil {
 				t.Fatalf("lost %v: %v", lost, a.Err())
 			}

@@ -1,4 +1,4 @@
-package projections
+package proof
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 )
 
 // pace limits work to a share of one processor: after each stretch of work it
-// pauses in proportion. A nil pace never pauses.
+// pauses in proportion.
 type pace struct {
 	share float64 // above 0 and at most 1
 	began time.Time
@@ -16,7 +16,7 @@ func newPace(share float64) *pace { return &pace{share: share, began: time.Now()
 
 // rest pauses for the work since the last rest. It returns false if ctx is done.
 func (p *pace) rest(ctx context.Context) bool {
-	if p == nil || p.share >= 1 {
+	if p.share >= 1 {
 		return ctx.Err() == nil
 	}
 	worked := time.Since(p.began)

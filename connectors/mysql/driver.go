@@ -5,6 +5,7 @@ package mysql
 import (
 	"cmp"
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +85,9 @@ type source struct {
 	dial      sqldb.Dial
 	limits    driver.Limits
 	rangeSize int64 // bytes of a range of a Scan, about; 0 for driver.RangeSize
+
+	mu   sync.Mutex
+	lost map[string]lostTable // by the table's name, until it is read whole
 
 	full atomic.Bool // the last connection was refused: the server has no more of them
 	kept sqldb.IdleSession[*session]

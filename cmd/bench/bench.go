@@ -34,9 +34,10 @@ const (
 	tableHistory = "history"
 	tableStart   = "start"
 	tableBucket  = "bucket"
+	tableLake    = "lake"
 )
 
-var tables = []string{tableSync, tableTPCH, tableHistory, tableStart, tableBucket}
+var tables = []string{tableSync, tableTPCH, tableHistory, tableStart, tableBucket, tableLake}
 
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
@@ -68,6 +69,7 @@ var works = []work{
 	{"start", tableStart, (*bench).starts},
 	{"requests", tableBucket, (*bench).requests},
 	{"uploads", tableBucket, (*bench).uploads},
+	{"merge", tableLake, (*bench).merges},
 }
 
 func names() []string {

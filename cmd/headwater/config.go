@@ -47,6 +47,7 @@ type Config struct {
 	LogLevel           string        `env:"HEADWATER_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"From which level on the log tells: debug, info, warn, error."`
 	LogFormat          string        `env:"HEADWATER_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text for people, json for programs, auto for text at a terminal and json elsewhere."`
 	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
+	KeyIndex           int64         `env:"HEADWATER_KEY_INDEX" default:"16384" help:"MiB of the data directory's disk that indexes of merged tables' keys may take, and never more than a quarter of what is free; 0 for none, and each merge reads the keys of its table."`
 	ConnectorKeep      time.Duration `env:"HEADWATER_CONNECTOR_KEEP" default:"1m" help:"How long the process of a source waits for the source's next call, which then needs no start; 0 ends it with each call."`
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
 	CORSOrigins        []string      `name:"cors-origins" env:"HEADWATER_CORS_ORIGINS" help:"Origins of web pages that may call the API, such as https://app.example.com; * for every page there is (default none)."`
@@ -167,6 +168,9 @@ func (c *Config) Validate() error {
 	}
 	if c.ConnectorMemory < 128 || c.ConnectorMemory > 1<<20 {
 		wrong("connector-memory", "must be at least 128 (MiB), not %d", c.ConnectorMemory)
+	}
+	if c.KeyIndex < 0 || c.KeyIndex > 1<<30 {
+		wrong("key-index", "must be 0 (MiB), which keeps none, or more, not %d", c.KeyIndex)
 	}
 	if c.ConnectorKeep < 0 || c.ConnectorKeep > maxKeep {
 		wrong("connector-keep", "must be 0, which keeps no process, to %v, not %v", maxKeep, c.ConnectorKeep)

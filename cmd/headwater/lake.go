@@ -11,6 +11,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/keyindex"
 )
 
 // How long a start waits for the lake, and how often the lake is asked
@@ -24,12 +25,20 @@ const (
 // store does not answer or refuses, the node starts nevertheless: reads are
 // served, syncs try again, and /readyz quotes the store.
 func (n *node) openLake(ctx, life context.Context, cfg Config, kv kv.Store, log *slog.Logger) (*landing.Lake, error) {
-	lake, err := landing.Open(ctx, cfg.Lake, kv, log, landing.FileMode(cfg.lakeMode), landing.Limits(cfg.storeLimits))
+	options := []landing.Option{landing.FileMode(cfg.lakeMode), landing.Limits(cfg.storeLimits)}
+	index := cfg.openKeyIndex(log)
+	if index != nil {
+		options = append(options, landing.KeyIndex(index))
+	}
+	lake, err := landing.Open(ctx, cfg.Lake, kv, log, options...)
 	if err != nil {
 		return nil, fmt.Errorf("--lake: %w", err)
 	}
 	n.onClose(func(context.Context) error { return lake.Close() })
 	n.Lake = lake.Location()
+	if index != nil {
+		n.pruneKeyIndex(life, lake, log)
+	}
 	home, err := cfg.home()
 	if err != nil {
 		return nil, err
@@ -46,6 +55,45 @@ func (n *node) openLake(ctx, life context.Context, cfg Config, kv kv.Store, log 
 		}
 	}
 	return lake, nil
+}
+
+// openKeyIndex opens the index of keys of a node that merges, nil for none. One that
+// cannot be opened is no reason not to start: merges read the tables' keys then.
+func (c *Config) openKeyIndex(log *slog.Logger) *keyindex.Index {
+	if c.KeyIndex == 0 || !c.has(roleWorker) {
+		return nil
+	}
+	index, err := keyindex.Open(c.path("keyindex"), c.KeyIndex<<20)
+	if err != nil {
+		log.Warn("merges will read the keys of their tables", "error", err)
+		return nil
+	}
+	return index
+}
+
+// pruneEvery is how long a node keeps indexes of tables that another has dropped.
+const pruneEvery = 10 * time.Minute
+
+// pruneKeyIndex removes what the node has indexed of tables that are dropped.
+func (n *node) pruneKeyIndex(life context.Context, lake *landing.Lake, log *slog.Logger) {
+	life, stop := context.WithCancel(life)
+	ended := make(chan struct{})
+	n.onClose(func(context.Context) error { stop(); <-ended; return nil })
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(pruneEvery)
+		defer tick.Stop()
+		for {
+			if err := lake.PruneIndex(life); err != nil && life.Err() == nil {
+				log.Warn("indexes of dropped tables could not be looked for", "error", err)
+			}
+			select {
+			case <-tick.C:
+			case <-life.Done():
+				return
+			}
+		}
+	}()
 }
 
 // awaitLake asks the lake until it answers. If it belongs to another instance

@@ -303,17 +303,14 @@ func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, 
 	if !w.merging(live) {
 		return c, nil
 	}
-	reading, end := w.lake.readingAhead(deletes...)
-	gone, err := reading.goneRows(ctx, deletes)
-	end()
-	if err != nil {
-		return c, err
-	}
 	if len(w.target.Key) == 0 {
-		c.add, c.doomed, c.dropped, err = w.unrepeated(ctx, live, gone)
+		gone, err := w.lake.goneRowsAhead(ctx, deletes)
+		if err == nil {
+			c.add, c.doomed, c.dropped, err = w.unrepeated(ctx, live, gone)
+		}
 		return c, err
 	}
-	c.doomed, c.deleted, err = w.doomedRows(ctx, incomingOf(w.pending()), live, gone, versions && !w.replace)
+	c.doomed, c.deleted, err = w.doomedRows(ctx, incomingOf(w.pending()), live, deletes, versions && !w.replace)
 	return c, err
 }
 
@@ -350,13 +347,7 @@ func (w *Writer) changeBy(ctx context.Context, at loaded, made *draft) (c change
 	if err != nil {
 		return c, err
 	}
-	reading, end := w.lake.readingAhead(deletes...)
-	gone, err := reading.goneRows(ctx, deletes)
-	end()
-	if err != nil {
-		return c, err
-	}
-	c.doomed, _, err = w.doomedRows(ctx, pending, live, gone, w.mayHoldVersions(was) && !truncated)
+	c.doomed, _, err = w.doomedRows(ctx, pending, live, deletes, w.mayHoldVersions(was) && !truncated)
 	return c, err
 }
 

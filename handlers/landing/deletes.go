@@ -62,40 +62,51 @@ func (s *rowSet) add(row int64) {
 func (l *Lake) goneRows(ctx context.Context, deletes []iceberg.DataFile) (positions, error) {
 	var names []string
 	for _, f := range deletes {
-		if f.ContentType() == iceberg.EntryContentPosDeletes && f.FileFormat() == iceberg.ParquetFile {
+		if removesRows(f) {
 			names = append(names, f.FilePath())
 		}
 	}
 	return l.goneRowsIn(ctx, names...)
 }
 
+// removesRows reports whether a file is one of position deletes.
+func removesRows(f iceberg.DataFile) bool {
+	return f.ContentType() == iceberg.EntryContentPosDeletes && f.FileFormat() == iceberg.ParquetFile
+}
+
+// goneRowsAhead is goneRows of files that are opened side by side.
+func (l *Lake) goneRowsAhead(ctx context.Context, deletes []iceberg.DataFile) (positions, error) {
+	reading, end := l.readingAhead(deletes...)
+	defer end()
+	return reading.goneRows(ctx, deletes)
+}
+
 // goneRowsIn reads files of position deletes.
 func (l *Lake) goneRowsIn(ctx context.Context, deletes ...string) (positions, error) {
 	gone := positions{}
-	fields := iceberg.PositionalDeleteSchema.Fields()
 	for _, name := range deletes {
-		err := l.columns(ctx, name, fields, func(_ int64, columns []arrow.Array) error {
-			names, ok := columns[0].(*array.String)
-			rows, ok2 := columns[1].(*array.Int64)
-			if !ok || !ok2 {
-				return storage("read position deletes", errors.New("a file of them has other columns"))
-			}
-			var set *rowSet
-			for i := range names.Len() {
-				if i == 0 || names.Value(i) != names.Value(i-1) {
-					set = gone.of(names.Value(i))
-				}
-				if row := rows.Value(i); row >= 0 {
-					set.add(row)
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := l.eachGone(ctx, name, func(_ int64, file string, row int64) { gone.add(file, row) }); err != nil {
 			return nil, err
 		}
 	}
 	return gone, nil
+}
+
+// eachGone reads a file of position deletes: the rows that its own rows remove.
+func (l *Lake) eachGone(ctx context.Context, name string, each func(at int64, file string, row int64)) error {
+	return l.columns(ctx, name, iceberg.PositionalDeleteSchema.Fields(), func(first int64, columns []arrow.Array) error {
+		names, ok := columns[0].(*array.String)
+		rows, ok2 := columns[1].(*array.Int64)
+		if !ok || !ok2 {
+			return storage("read position deletes", errors.New("a file of them has other columns"))
+		}
+		for i := range names.Len() {
+			if row := rows.Value(i); row >= 0 {
+				each(first+int64(i), names.Value(i), row)
+			}
+		}
+		return nil
+	})
 }
 
 // writeDeletes writes the positions as one file of position deletes, ordered by

@@ -55,6 +55,9 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 			if err := l.catalog.kv.Erase(ctx, kind+joined(ident)); err != nil {
 				return Dropped{Remaining: -1}, fmt.Errorf("the catalog: %w", err)
 			}
+			if l.index != nil {
+				l.index.Drop(kind+joined(ident), indexOfKeys, indexOfGone)
+			}
 		}
 	}
 	var all Dropped

@@ -48,7 +48,10 @@ type keyColumns struct {
 	alike []func(string) string
 	exact bool
 	lacks int // the column that may hold NULL in a key, -1 for none
-	buf   []byte
+	// compared says how each column's values are.
+	compared []driver.Equality
+	narrow   bool // keys are exact, and their second half is zero
+	buf      []byte
 }
 
 // keyOf returns how keys of the named columns of a table are made. It returns
@@ -67,7 +70,7 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string, merges bool) 
 		if err != nil && merges {
 			return nil, err
 		}
-		k.fields, k.forms = append(k.fields, field), append(k.forms, form)
+		k.fields, k.forms, k.compared = append(k.fields, field), append(k.forms, form), append(k.compared, column.Equality)
 		if merges && column.Equality == driver.EqualCollated && k.alike == nil {
 			k.alike = make([]func(string) string, len(names))
 		}
@@ -84,7 +87,7 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string, merges bool) 
 			width += 8
 		}
 	}
-	k.exact = width <= len(key{})
+	k.exact, k.narrow = width <= len(key{}), width <= len(key{})/2
 	if k.alike != nil {
 		for i, name := range names {
 			k.alike[i] = k.forms[i]

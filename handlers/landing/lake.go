@@ -13,6 +13,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/keyindex"
 )
 
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
@@ -28,6 +29,8 @@ type Lake struct {
 	close    func() error
 	probe    *probe
 	claim    *claim
+	index    *keyindex.Index               // nil for none
+	worth    func(rows, landed int64) bool // whether a merge into so many rows uses it
 	bucket   map[string]string
 }
 
@@ -37,6 +40,7 @@ type Option func(*options)
 type options struct {
 	mode   fs.FileMode
 	limits bucket.Limits
+	index  *keyindex.Index
 }
 
 // FileMode sets the mode of the files of a lake that is a directory, 0640 by
@@ -46,6 +50,11 @@ func FileMode(mode fs.FileMode) Option { return func(o *options) { o.mode = mode
 // Limits bounds the requests to a bucket; a zero field means its default. A
 // directory has none.
 func Limits(limits bucket.Limits) Option { return func(o *options) { o.limits = limits } }
+
+// KeyIndex has merges look keys up in an index on this node's disk, so that they cost
+// what changes and not what the table holds. Without one, or where it does not fit,
+// the keys of the table are read.
+func KeyIndex(index *keyindex.Index) Option { return func(o *options) { o.index = index } }
 
 // Open opens the lake at a directory path, a file:// URL or a bucket URL as
 // s3://bucket/folder?region=R&endpoint=URL. The credentials of a bucket come
@@ -74,6 +83,8 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 		passKeys: passKeys,
 		patience: upkeepPatience,
 		probe:    &probe{},
+		index:    o.index,
+		worth:    worthIndex,
 		claim:    &claim{turn: make(chan struct{}, 1)},
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {

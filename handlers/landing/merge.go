@@ -68,11 +68,11 @@ func (w *Writer) merging(live []iceberg.DataFile) bool {
 }
 
 // doomedRows returns the positions that a commit of pending files removes from
-// these and from the live ones, where gone is removed already, and how many pending
+// these and from the live ones, where deletes are removed already, and how many pending
 // rows are marked as deleted. Of pending files the last one that has a key counts.
 // With versions set, live files may hold several rows of a key, of which the last
 // to land stays.
-func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live []iceberg.DataFile, gone positions, versions bool) (positions, int64, error) {
+func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, deletes []iceberg.DataFile, versions bool) (positions, int64, error) {
 	keys, err := keyOf(w.schema, w.target.Table, w.target.Key, w.target.merges())
 	if err != nil {
 		return nil, 0, err
@@ -83,7 +83,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live []iceb
 	if !w.target.merges() { // versions of rows: one may have no cursor yet
 		keys.mayLack(w.target.CursorColumn)
 	}
-	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: pending, gone: gone, doomed: positions{}}
+	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: pending, doomed: positions{}}
 	if w.target.Deleted != "" {
 		field, ok := w.schema.FindFieldByName(w.target.Deleted)
 		if !ok {
@@ -103,14 +103,18 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live []iceb
 			m.live = append(m.live, f)
 		}
 	}
-	lake, end := w.lake.readingAhead(slices.Concat(dataFilesOf(m.pending), m.live)...)
+	rows := rowsIn(dataFilesOf(m.pending))
+	m.parts = int(rows/w.lake.passKeys) + 1
+	index := m.indexed(live, deletes, rows)
+	defer index.close()
+	if index == nil {
+		if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
+			return nil, 0, err
+		}
+	}
+	lake, end := w.lake.readingAhead(slices.Concat(dataFilesOf(m.pending), index.unread(m.live))...)
 	defer end()
 	m.lake = lake
-	var rows int64
-	for _, f := range m.pending {
-		rows += f.Count()
-	}
-	m.parts = int(rows/w.lake.passKeys) + 1
 	for part := range m.parts {
 		newest := make(map[key]place, rows/int64(m.parts))
 		m.sieve = newSieve(rows / int64(m.parts))
@@ -122,9 +126,20 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live []iceb
 				return nil, 0, err
 			}
 		}
-		for _, f := range m.live {
-			if err := m.find(ctx, part, f, newest); err != nil {
-				return nil, 0, err
+		found, err := index.find(ctx, m, newest)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !found {
+			if index != nil {
+				if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
+					return nil, 0, err
+				}
+			}
+			for _, f := range m.live {
+				if err := m.find(ctx, part, f, newest); err != nil {
+					return nil, 0, err
+				}
 			}
 		}
 		if err := m.settled(); err != nil {
@@ -218,10 +233,7 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 				continue
 			}
 			if _, ok := newest[k]; ok {
-				m.doomed.add(name, at)
-				if m.alike != nil {
-					m.matched[k] = true
-				}
+				m.found(k, name, at)
 			} else if m.alike != nil && m.alike[shared] != nil {
 				m.doubtful[shared] = true
 			}
@@ -236,6 +248,15 @@ func dataFilesOf(in []incoming) []iceberg.DataFile {
 		files[i] = f.DataFile
 	}
 	return files
+}
+
+// found takes the landed row of a pending key. It is told of each once or more
+// often, in no order.
+func (m *merge) found(k key, name string, row int64) {
+	m.doomed.add(name, row)
+	if m.alike != nil {
+		m.matched[k] = true
+	}
 }
 
 // partOf returns which part of the keys one belongs to.

@@ -499,7 +499,11 @@ func TestMergeIsAMap(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		l := openLakeAt(t, t.TempDir(), kvtest.New())
+		l.patience = 0
 		l.passKeys = rapid.SampledFrom([]int64{3, passKeys}).Draw(rt, "keys in memory")
+		if rapid.Bool().Draw(rt, "indexed") {
+			alwaysIndexed(t, l)
+		}
 		want := map[int64]int64{}
 		next, fence := int64(0), uint64(0)
 		for sync := range rapid.IntRange(1, 4).Draw(rt, "syncs") {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// merges measures merges of 10,000 changes into tables of several sizes, as the
+// benchmark beside the lake's code does: processor time, and memory at its peak over
+// that between the merges.
+func (b *bench) merges(ctx context.Context) ([]result, error) {
+	b.say("merging 10,000 changes into tables of up to 50,000,000 rows, %d times 9", b.runs)
+	out, err := exec.CommandContext(ctx, "go", "test", "-timeout", "1h", "-run", "^$", "-bench", "^BenchmarkMergeOfFew$", "-benchtime", fmt.Sprintf("%dx", b.runs), "./handlers/landing").Output()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s%s", err, out, stderrOf(err))
+	}
+	into := map[string]map[string]float64{}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		if name, metrics, found := benchmarkLine(lines.Text(), "BenchmarkMergeOfFew"); found {
+			_, rows, _ := strings.Cut(name, "/")
+			into[rows] = metrics
+		}
+	}
+	least := into["500000"]
+	if least["cpu-ms"] <= 0 {
+		return nil, errors.New("the benchmark of merges measured nothing")
+	}
+	var rows []result
+	for _, c := range []struct {
+		into string
+		most float64
+	}{{"5000000", 1.6}, {"50000000", 3}} {
+		m := into[c.into]
+		ratio := m["cpu-ms"] / least["cpu-ms"]
+		rows = append(rows, result{
+			work: "CPU of a merge of 10,000 changes into " + c.into + " rows; the first one, which makes the index, " + fmt.Sprintf("%.1f s", m["first-cpu-s"]),
+			ours: fmt.Sprintf("%.0f ms, %+.0f MiB", m["cpu-ms"], m["peak-MiB"]), limit: fmt.Sprintf("%.0f ms", least["cpu-ms"]), beside: "into 500000",
+			ratio: fmt.Sprintf("%.2f", ratio), target: fmt.Sprintf("at most %.2f, %+d MiB", c.most, mergeRoom),
+			ok: m["cpu-ms"] > 0 && ratio <= c.most && m["peak-MiB"] <= mergeRoom,
+		})
+	}
+	return rows, nil
+}
+
+// mergeRoom is by how much the memory of a process may grow while it merges, MiB.
+const mergeRoom = 32

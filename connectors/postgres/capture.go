@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pglogrepl"
@@ -42,7 +43,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 		return err
 	}
 	if len(l.tables) == 0 {
-		return nil
+		return l.retract(ctx)
 	}
 	floor, anew, err := l.floor()
 	if err != nil {
@@ -57,7 +58,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := l.published(ctx, anew); err != nil {
+	if err := l.published(ctx, floor, anew); err != nil {
 		return err
 	}
 	if len(l.tables) == 0 {
@@ -97,8 +98,9 @@ func (l *changeLog) find(ctx context.Context) error {
 			l.refused[i] = err
 			continue
 		}
-		l.tables = append(l.tables, &captured{index: i, table: t.Table, row: p.row, columns: p.columns, after: lsnOf([]byte(t.After))})
+		l.asked = append(l.asked, &captured{index: i, table: t.Table, row: p.row, columns: p.columns, after: lsnOf([]byte(t.After))})
 	}
+	l.tables = slices.Clone(l.asked)
 	return nil
 }
 
@@ -144,7 +146,7 @@ func (l *changeLog) floor() (floor pglogrepl.LSN, anew bool, err error) {
 }
 
 // published makes sure that the tables are published, or refuses them.
-func (l *changeLog) published(ctx context.Context, anew bool) error {
+func (l *changeLog) published(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
 	if l.source.settings.Publication != "" {
 		return l.checkGiven(ctx)
 	}
@@ -154,7 +156,7 @@ func (l *changeLog) published(ctx context.Context, anew bool) error {
 	if !l.facts.create {
 		return driver.E(driver.ErrPermission, nil, "this account may not make a publication: GRANT CREATE ON DATABASE, or have one made that connection_config.publication names")
 	}
-	return l.publish(ctx, anew)
+	return l.publish(ctx, floor, anew)
 }
 
 // decideForm has values come in binary if every column of every table is read so. One

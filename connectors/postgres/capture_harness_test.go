@@ -20,7 +20,7 @@ import (
 	"headwater/connectors/drivertest/servers"
 )
 
-var logical = []string{"wal_level=logical", "max_wal_senders=8", "max_replication_slots=8"}
+var logical = []string{"wal_level=logical", "max_wal_senders=8", "max_replication_slots=40"}
 
 // programs is where the programs of other versions are, a folder each: 14/bin or 14.
 const programs = "HEADWATER_TEST_POSTGRES"
@@ -99,7 +99,7 @@ func run(t *testing.T, db interface {
 // capture takes the log up. The caller closes it.
 func (m *mirror) capture(ctx context.Context) (driver.Log, error) {
 	m.t.Helper()
-	c := driver.Capture{Reader: "headwater_test", Landed: m.landed, Delay: time.Hour}
+	c := driver.Capture{Reader: m.reader(), Landed: m.landed, Delay: time.Hour}
 	tables, err := m.src.Discover(ctx)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (m *mirror) capture(ctx context.Context) (driver.Log, error) {
 		if to.after != "" && !goesOn(to.table, tables[at]) {
 			to.after = ""
 		}
-		to.table = tables[at]
+		to.retable(tables[at])
 		c.Tables = append(c.Tables, driver.CapturedTable{Table: to.table, After: to.after})
 	}
 	if m.change != nil {
@@ -133,6 +133,23 @@ func (m *mirror) capture(ctx context.Context) (driver.Log, error) {
 	}
 	m.log = log
 	return log, nil
+}
+
+// retable has the rows be of the table's columns as they are now.
+func (to *mirrored) retable(now driver.Table) {
+	for key, row := range to.rows {
+		var is []string
+		for _, c := range now.Columns {
+			at := slices.IndexFunc(to.table.Columns, func(was driver.Column) bool { return was.Name == c.Name })
+			if at < 0 {
+				is = append(is, null)
+			} else {
+				is = append(is, row[at])
+			}
+		}
+		to.rows[key] = is
+	}
+	to.table = now
 }
 
 // goesOn is the rule of who may go on after an ALTER TABLE.
@@ -359,7 +376,38 @@ func (m *mirror) synced() {
 	m.same()
 }
 
-// renamed has a mirror be another reader.
-func renamed(reader string) func(*driver.Capture) {
-	return func(c *driver.Capture) { c.Reader = reader }
+// reader is a name of the mirror's own.
+func (m *mirror) reader() string { return "headwater_" + m.names[0] }
+
+// waitUntil waits until a condition holds.
+func waitUntil(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// fails fails the test unless an error is of a kind and says something.
+func fails(t *testing.T, err error, kind error, text ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Errorf("%v, want an error of kind %v", err, kind)
+		return
+	}
+	for _, want := range text {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+}
+
+// value asks for one value.
+func value[T any](t *testing.T, db *sql.DB, query string, args ...any) (v T) {
+	t.Helper()
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
 }

@@ -20,11 +20,11 @@ type captured struct {
 	row      *relationRow
 	columns  []mapped // of the table's columns
 	after    pglogrepl.LSN
-	identity string              // pg_class.relreplident
-	keys     []string            // columns of the replica identity
-	leaves   map[string]int64    // of a partitioned table: filenodes of the partitions, by oid
-	computed map[string]string   // generated columns: s for stored, v for virtual
-	types    map[int64]typeFacts // of the columns, by their numbers
+	identity string               // pg_class.relreplident
+	keys     []string             // columns of the replica identity
+	leaves   map[string]partition // of a partitioned table, by oid
+	computed map[string]string    // generated columns: s for stored, v for virtual
+	types    map[int64]typeFacts  // of the columns, by their numbers
 }
 
 // typeFacts is what a column's type, behind domains, and that of its elements are.
@@ -83,7 +83,7 @@ WITH RECURSIVE tree AS (
   UNION ALL SELECT t.root, c.oid, c.relkind FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p')
 SELECT t.root::int8, c.oid::int8, c.relkind, c.relpersistence, c.relreplident, n.nspname || '.' || c.relname, pg_has_role(c.relowner, 'USAGE'), k.names, c.relfilenode::int8,
   (SELECT json_object_agg(a.attname, a.attgenerated) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped AND c.oid = t.root),
-  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
+  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname)
 FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT json_agg(a.attname ORDER BY u.n) AS names FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u (attnum, n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
   WHERE i.indrelid = c.oid AND u.n <= i.indnkeyatts AND i.indisvalid AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)) k ON true
@@ -91,12 +91,13 @@ ORDER BY t.root, c.oid <> t.root, c.oid`
 
 // relationFacts is a row of ofCaptured.
 type relationFacts struct {
-	root, oid                         int64
-	kind, persistence, identity, name string
-	owned, parent                     bool
-	keys                              []string
-	filenode                          int64
-	computed                          map[string]string
+	root, oid                              int64
+	kind, persistence, identity, name, sql string
+	owned, parent                          bool
+	keys                                   []string
+	filenode                               int64
+	xid                                    uint32
+	computed                               map[string]string
 }
 
 // examine asks what decides of each table, and refuses those of which changes cannot
@@ -114,8 +115,8 @@ func (l *changeLog) examine(ctx context.Context) error {
 			return nil
 		}
 		r := relationFacts{root: number(row[0]), oid: number(row[1]), kind: string(row[2]), persistence: string(row[3]), identity: string(row[4]), name: string(row[5]),
-			owned: truth(row[6]), filenode: number(row[8]), parent: truth(row[10])}
-		_ = json.Unmarshal(row[7], &r.keys) // NULL where there are none
+			owned: truth(row[6]), filenode: number(row[8]), parent: truth(row[10]), sql: string(row[12]), xid: uint32(number(row[11]))}
+		r.keys = listOf(row[7])
 		_ = json.Unmarshal(row[9], &r.computed)
 		if t := byOID[r.root]; t != nil {
 			l.judge(t, r)
@@ -139,9 +140,9 @@ func (l *changeLog) judge(t *captured, r relationFacts) {
 		t.identity, t.keys, t.computed = r.identity, r.keys, r.computed
 	} else if r.kind != "p" {
 		if t.leaves == nil {
-			t.leaves = map[string]int64{}
+			t.leaves = map[string]partition{}
 		}
-		t.leaves[fmt.Sprint(r.oid)] = r.filenode
+		t.leaves[fmt.Sprint(r.oid)] = partition{r.oid, r.filenode, r.sql, r.xid}
 	}
 	if why := r.unlogged(); why != "" {
 		l.refuse(t, driver.E(driver.ErrUnsupported, nil, "%s %s: sync it with mode full", r.name, why))
@@ -176,6 +177,12 @@ func (r relationFacts) unlogged() string {
 		return "has tables that inherit from it, whose rows come from the log as those of other tables"
 	}
 	return ""
+}
+
+// listOf reads a JSON list of names, NULL where there are none.
+func listOf(text []byte) (names []string) {
+	_ = json.Unmarshal(text, &names)
+	return names
 }
 
 func sameNames(a, b []string) bool {

@@ -20,7 +20,8 @@ type changeLog struct {
 	publication string
 	facts       facts
 	server      server
-	tables      []*captured
+	asked       []*captured // of all tables that the catalog has
+	tables      []*captured // of those the ones that are not refused
 	refused     map[int]error
 	moment      string        // for the tables that are read whole
 	position    pglogrepl.LSN // of it
@@ -29,14 +30,20 @@ type changeLog struct {
 	inBinary    bool
 	notes       []string // told with the first changes
 
+	idle      time.Duration // how often a place without changes comes, 0 for idlePlace
 	control   *control
 	confirmed atomic.Uint64
 	waiting   waiting
 
-	mu    sync.Mutex
-	feed  *feed  // nil before Changes
-	quiet func() // ends its signs of life
-	done  bool
+	noting    sync.Mutex // while the note is taken, and what goes into it
+	mu        sync.Mutex
+	feed      *feed            // nil before Changes
+	quiet     func()           // ends its signs of life
+	truncated map[int64]uint32 // partitioned tables that were truncated whole, with the transaction
+	suspects  []suspicion
+	done      bool
+	suspected atomic.Bool // there are suspects
+	finished  atomic.Bool // everything was read that was asked for
 }
 
 var (
@@ -100,6 +107,9 @@ func (l *changeLog) Close() error {
 		}
 		f.finish()
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit) // closing outlives the call
+	defer cancel()
+	l.noteTruncated(ctx)
 	l.source.letGo()
 	l.control.close()
 	return nil

@@ -50,8 +50,13 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 
 	began = time.Now()
 	message, err := s.sample(ctx, c, seen.candidates)
-	err = steps.Done("read", began, err, "%s", message)
-	return steps.List(), err
+	if steps.Done("read", began, err, "%s", message) != nil {
+		return steps.List(), err
+	}
+
+	began = time.Now()
+	_ = steps.Done("changes", began, nil, "%s", s.readiness(ctx))
+	return steps.List(), nil
 }
 
 // How many tables a check tries, and how long it waits for the lock of each.

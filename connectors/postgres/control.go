@@ -75,6 +75,7 @@ type facts struct {
 	end            pglogrepl.LSN
 	senderTimeout  time.Duration
 	maySendMessage bool
+	oldest         string // transaction of those that are under way
 }
 
 const endOfLog = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"
@@ -85,14 +86,15 @@ SELECT current_setting('server_version_num'), current_setting('wal_level'), pg_i
   has_database_privilege(current_database(), 'CREATE'), current_setting('max_replication_slots'), (SELECT count(*) FROM pg_replication_slots),
   current_setting('max_wal_senders'), (SELECT count(*) FROM pg_stat_replication), ` + endOfLog + `,
   (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'), ` + ofTimeline + `,
-  NOT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_proc f WHERE f.proname = 'pg_logical_emit_message' AND f.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(f.oid, 'EXECUTE'))`
+  NOT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_proc f WHERE f.proname = 'pg_logical_emit_message' AND f.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(f.oid, 'EXECUTE')),
+  (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text`
 
 // facts asks the server what it can do for a reader of its log.
 func (k *control) facts(ctx context.Context) (f facts, err error) {
 	err = k.ask(ctx, ofFacts, func(_ int, row [][]byte) error {
 		f = facts{version: number(row[0]), level: string(row[1]), standby: truth(row[2]), replication: truth(row[3]), create: truth(row[4]),
 			slots: number(row[5]), slotsUsed: number(row[6]), senders: number(row[7]), sendersUsed: number(row[8]), end: lsnOf(row[9]),
-			senderTimeout: time.Duration(number(row[10])) * time.Millisecond, timeline: number(row[11]), maySendMessage: truth(row[12])}
+			senderTimeout: time.Duration(number(row[10])) * time.Millisecond, timeline: number(row[11]), maySendMessage: truth(row[12]), oldest: string(row[13])}
 		return nil
 	})
 	return f, err
@@ -122,7 +124,7 @@ type slotRow struct {
 const ofSlot = `
 SELECT s.plugin, s.database, s.slot_type = 'logical', coalesce(s.active_pid, 0), coalesce(a.application_name, '') || CASE WHEN a.usename IS NOT NULL THEN ' of ' || a.usename ELSE '' END,
   s.restart_lsn, s.confirmed_flush_lsn, s.wal_status, coalesce(s.safe_wal_size, -1),
-  coalesce(to_jsonb(s)->>'invalidation_reason', CASE WHEN to_jsonb(s)->>'conflicting' = 'true' THEN 'conflict with recovery' END),
+  to_jsonb(s)->>'invalidation_reason',
   s.temporary, ` + endOfLog + `, (extract(epoch FROM clock_timestamp()) * 1000000)::int8
 FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = %s`
 

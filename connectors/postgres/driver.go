@@ -28,6 +28,7 @@ func (Driver) Spec() driver.Spec {
 		Ports:    []int{5432},
 		Default:  true,
 		Title:    "PostgreSQL",
+		Changes:  true,
 		Settings: &Settings{},
 	}
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -29,6 +30,7 @@ type follower struct {
 	committed time.Time
 	ends      string        // commit as text, "" if not asked for yet
 	serial    int64         // of the transaction
+	xid       uint32        // the same, of the server
 	reached   pglogrepl.LSN // everything before it was read
 	placed    pglogrepl.LSN // the last place to resume
 	placedAt  time.Time
@@ -91,7 +93,7 @@ func (f *follower) message(p []byte) error {
 	switch m.Kind {
 	case pgoutput.Begin:
 		f.inside, f.commit, f.committed, f.ends = true, pglogrepl.LSN(m.LSN), m.Time(), ""
-		f.serial++
+		f.serial, f.xid = f.serial+1, m.XID
 	case pgoutput.Commit:
 		f.inside = false
 		f.reached = pglogrepl.LSN(m.End)
@@ -227,6 +229,9 @@ func (f *follower) truncate(oid uint32) error {
 	}
 	t.rows.End(0)
 	f.count(t, driver.OpTruncate)
+	if t.row.kind == "p" {
+		f.log.explain(t.row.oid, f.xid)
+	}
 	return nil
 }
 
@@ -257,13 +262,16 @@ const idlePlace = 10 * time.Second
 // due gives a place to resume where it is time for one. It is called between
 // transactions; asked says that the server wants to know how far we are.
 func (f *follower) due(asked bool) error {
+	if err := f.log.unexplained(f.reached); err != nil {
+		return err
+	}
 	delay := f.log.capture.Delay
 	switch {
 	case f.reached <= f.placed:
 		return nil
 	case f.finished():
 	case f.pending && (f.log.capture.Bytes > 0 && f.read >= f.log.capture.Bytes || f.now().Sub(f.since) >= delay):
-	case !f.pending && (asked || f.now().Sub(f.placedAt) >= max(delay, idlePlace)):
+	case !f.pending && (asked || f.now().Sub(f.placedAt) >= max(delay, cmp.Or(f.log.idle, idlePlace))):
 	default:
 		return nil
 	}

@@ -3,11 +3,14 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pglogrepl"
 
 	"headwater/connectors/driver"
 )
@@ -36,8 +39,12 @@ type noted struct {
 	Version  string           `json:"version"`
 	Timeline int64            `json:"timeline,omitempty"`
 	Members  map[string]int64 `json:"members"` // oids of memberships, by those of the tables
-	// Leaves are, of partitioned tables, the filenodes of the partitions by oid.
+	// Leaves are, of partitioned tables, the filenodes of the partitions by oid, and
+	// Oldest a transaction such that older ones had ended when they were noted.
 	Leaves map[string]map[string]int64 `json:"leaves,omitempty"`
+	Oldest string                      `json:"oldest,omitempty"`
+	// Broken says of tables that have to be read whole why.
+	Broken map[string]string `json:"broken,omitempty"`
 }
 
 const notedPrefix = "kept by Headwater, which reads changes by it: "
@@ -111,13 +118,21 @@ func (l *changeLog) checkGiven(ctx context.Context) error {
 
 // publish makes the publication of our own publish the tables, and nothing else. With
 // anew everything is read from now on, so it is made anew.
-func (l *changeLog) publish(ctx context.Context, anew bool) error {
+func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
 	p, err := l.control.publication(ctx, l.publication)
 	if err != nil {
 		return err
 	}
 	if !anew {
 		if err := l.checkOurs(p); err != nil {
+			return err
+		}
+		suspects, err := l.checkLeaves(ctx, p.note)
+		if err != nil {
+			return err
+		}
+		l.suspect(suspects)
+		if err := l.checkTimeline(ctx, p.note.Timeline, floor); err != nil {
 			return err
 		}
 	}
@@ -182,6 +197,24 @@ func (l *changeLog) publishOptions() string {
 	return options
 }
 
+// retract takes every table out of the publication of our own: of none the changes can
+// be had, and what is published of a table without a replica identity makes its updates
+// fail.
+func (l *changeLog) retract(ctx context.Context) error {
+	if l.source.settings.Publication != "" || l.facts.standby {
+		return nil
+	}
+	p, err := l.control.publication(ctx, l.publication)
+	if err != nil || p == nil {
+		return err
+	}
+	names, err := l.dropped(ctx, p, nil)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return l.control.do(ctx, fmt.Sprintf("ALTER PUBLICATION %s DROP TABLE %s", quote(l.publication), strings.Join(names, ", ")))
+}
+
 // dropped returns the members that are not wanted, as SQL.
 func (l *changeLog) dropped(ctx context.Context, p *publication, wanted map[int64]bool) (names []string, err error) {
 	var oids []int64
@@ -217,7 +250,11 @@ func (l *changeLog) checkOurs(p *publication) error {
 		if t.after == 0 {
 			continue
 		}
-		was, ok := p.note.Members[strconv.FormatInt(t.row.oid, 10)]
+		oid := strconv.FormatInt(t.row.oid, 10)
+		if why := p.note.Broken[oid]; why != "" {
+			l.refuse(t, driver.E(driver.ErrReplaced, nil, "%s", why))
+		}
+		was, ok := p.note.Members[oid]
 		if m := p.members[t.row.oid]; !ok || m.oid != was || m.narrowed != "" {
 			l.refuse(t, driver.E(driver.ErrReplaced, nil, "%s was taken out of the publication %s, or altered in it, by hand: changes to it may be missing from the log, so it has to be read whole again", t.table, l.publication))
 		}
@@ -241,11 +278,26 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 			if n.Leaves == nil {
 				n.Leaves = map[string]map[string]int64{}
 			}
-			n.Leaves[strconv.FormatInt(t.row.oid, 10)] = t.leaves
+			nodes := map[string]int64{}
+			for oid, leaf := range t.leaves {
+				nodes[oid] = leaf.node
+			}
+			n.Leaves[strconv.FormatInt(t.row.oid, 10)] = nodes
+		}
+	}
+	for _, t := range l.asked {
+		if why := l.refused[t.index]; errors.Is(why, driver.ErrReplaced) {
+			if n.Broken == nil {
+				n.Broken = map[string]string{}
+			}
+			n.Broken[strconv.FormatInt(t.row.oid, 10)] = why.Error()
 		}
 	}
 	if n.equal(p.note) {
 		return nil
+	}
+	if n.Leaves != nil {
+		n.Oldest = l.facts.oldest
 	}
 	text, err := json.Marshal(n)
 	if err != nil {
@@ -255,5 +307,5 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 }
 
 func (n noted) equal(o noted) bool {
-	return n.Version == o.Version && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
+	return n.Version == o.Version && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +31,8 @@ func (l *changeLog) free(ctx context.Context) (*slotRow, error) {
 		if err != nil || s == nil || s.activePID == 0 {
 			return s, err
 		}
-		if !strings.HasPrefix(s.activeBy, ours+" ") && s.activeBy != ours || time.Since(began) > slotLimit {
+		// One that is in no list of sessions is about to end.
+		if s.activeBy != "" && !s.isOurs() || time.Since(began) > slotLimit {
 			return nil, driver.E(driver.ErrUnreachable, nil, "another reader has the slot %s: process %d of the server, application %s. One slot has one reader: stop that program, or give it a slot of its own", l.slot, s.activePID, orUnknown(s.activeBy))
 		}
 		select {
@@ -39,6 +41,11 @@ func (l *changeLog) free(ctx context.Context) (*slotRow, error) {
 		case <-time.After(slotPause):
 		}
 	}
+}
+
+// isOurs reports whether a session of ours reads the slot.
+func (s *slotRow) isOurs() bool {
+	return s.activeBy == ours || strings.HasPrefix(s.activeBy, ours+" of ")
 }
 
 func orUnknown(name string) string {
@@ -63,13 +70,41 @@ func (l *changeLog) goesOn(s *slotRow, landed pglogrepl.LSN) error {
 	case s.invalid != "":
 		return replaced("the server has invalidated the slot %s (%s)%s", l.slot, s.invalid, invalidAdvice[s.invalid])
 	case s.state == "lost":
-		return replaced("the server has given up the log that it kept for the slot %s, which was longer than max_slot_wal_keep_size: raise that setting, or sync more often", l.slot)
+		return replaced("the server has given up the log that it kept for the slot %s, as it was longer than max_slot_wal_keep_size (or, on a standby, in the way of its primary's changes): raise that setting, or sync more often", l.slot)
 	case s.confirmed > landed:
 		return replaced("the slot %s stands at %s, behind which nothing before %s is kept, but only what is before %s has landed: somebody else has moved it or made it anew", l.slot, s.confirmed, s.confirmed, landed)
 	case s.end != 0 && s.end < landed:
 		return replaced("the server's log ends at %s, before %s, which has landed: the server was restored or failed over to one that had not got everything", s.end, landed)
 	}
 	return nil
+}
+
+// checkTimeline reports, as an error, that what landed was on a history of the server
+// that it has left: it failed over, at a place before, to one that had not got it all.
+func (l *changeLog) checkTimeline(ctx context.Context, was int64, landed pglogrepl.LSN) error {
+	if was == 0 || l.facts.timeline == was || l.facts.timeline == 0 {
+		return nil
+	}
+	c, err := l.source.replicate(ctx, l.server)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	c.idle = false
+	history, err := pglogrepl.TimelineHistory(ctx, c.pg, int32(l.facts.timeline))
+	if err != nil {
+		return classify(ctx, err, "the history of the server's timeline")
+	}
+	for line := range strings.Lines(string(history.Content)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != strconv.FormatInt(was, 10) {
+			continue
+		}
+		if left := lsnOf([]byte(f[1])); left >= landed {
+			return nil
+		}
+	}
+	return driver.E(driver.ErrReplaced, nil, "the server has left the history on which %s had landed: it was restored, or failed over to one that had not got everything: %s", landed, wayOut)
 }
 
 const plugin = "pgoutput"
@@ -155,7 +190,7 @@ func (s *source) Release(ctx context.Context, reader string) error {
 		return err
 	}
 	if found != nil {
-		if found.activePID != 0 && (strings.HasPrefix(found.activeBy, ours+" ") || found.activeBy == ours) {
+		if found.activePID != 0 && found.isOurs() {
 			if err := l.control.do(ctx, fmt.Sprintf("SELECT pg_terminate_backend(%d)", found.activePID)); err != nil {
 				return err
 			}

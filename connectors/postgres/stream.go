@@ -52,9 +52,12 @@ func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) er
 		defer close(changes)
 		result <- l.follow(inner, feed, f)
 	}()
-	more := l.deliver(inner, changes, give, cancel)
+	more, altered := l.deliver(inner, changes, give, cancel)
 	err = <-result
+	l.finished.Store(true)
 	switch {
+	case altered != nil && ctx.Err() == nil:
+		return altered
 	case ctx.Err() != nil:
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
 	case !more:
@@ -64,9 +67,10 @@ func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) er
 }
 
 // deliver gives changes to the consumer until there are no more, and how the reader
-// stands between them. It reports whether the consumer wants more.
-func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, give func(driver.Changes) bool, cancel func()) bool {
-	more := true
+// stands between them. It reports whether the consumer wants more, and an error where
+// somebody has altered what is published.
+func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, give func(driver.Changes) bool, cancel func()) (more bool, altered error) {
+	more = true
 	beat := time.NewTicker(standingEvery)
 	defer beat.Stop()
 	for {
@@ -74,23 +78,63 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 		case c, ok := <-changes:
 			switch {
 			case !ok:
-				return more
-			case more:
+				return more, altered
+			case more && altered == nil:
 				more = give(c)
 			case c.Record != nil:
 				c.Record.Release()
 			}
 		case <-beat.C:
-			if more {
+			if more && altered == nil {
 				if s, err := l.Standing(ctx); err == nil { // whoever reads the stream finds out
 					more = give(driver.Changes{Table: -1, Standing: &s})
 				}
+				altered = l.altered(ctx)
 			}
 		}
-		if !more {
+		if !more || altered != nil {
 			cancel()
 		}
 	}
+}
+
+// altered looks whether the publication is as it was. What somebody else has altered
+// is found again, and its tables are refused, when the log is taken up anew.
+func (l *changeLog) altered(ctx context.Context) error {
+	if l.source.settings.Publication != "" {
+		return nil
+	}
+	l.noteTruncated(ctx)
+	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: l.facts, control: l.control, refused: map[int]error{}}
+	for _, t := range l.tables {
+		again.tables = append(again.tables, &captured{index: t.index, table: t.table, row: t.row, columns: t.columns, after: max(t.after, 1)})
+	}
+	p, err := l.control.publication(ctx, l.publication)
+	if err != nil {
+		return nil // of the connection: whoever reads the stream finds out
+	}
+	if err = again.checkOurs(p); err == nil {
+		if again.examine(ctx) != nil {
+			return nil
+		}
+		suspects, err2 := again.checkLeaves(ctx, p.note)
+		if err2 != nil {
+			return nil
+		}
+		if now, err := l.control.facts(ctx); err == nil { // behind what was found
+			for i := range suspects {
+				suspects[i].until = now.end
+			}
+			l.suspect(suspects)
+		}
+		for _, why := range again.refused {
+			err = why
+		}
+	}
+	if err != nil {
+		return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", err)
+	}
+	return nil
 }
 
 // follow reads the feed to its end. A panic is an error of what the server sent.
@@ -197,23 +241,24 @@ const patientIdle = 5 * time.Minute
 // pulse gives signs of life while the consumer is busy, and asks the server for its
 // own: each brings the end of its log, by which the reading moves on.
 func (l *changeLog) pulse(feed *feed) (quiet func()) {
-	every := min(longPulse, max(l.capture.Delay/4, shortPulse))
-	if !l.capture.Continuous {
-		every = shortPulse
-	}
+	calm := min(longPulse, max(l.capture.Delay/4, shortPulse))
 	if l.facts.senderTimeout > 0 {
-		every = min(every, max(l.facts.senderTimeout/4, shortPulse))
+		calm = min(calm, max(l.facts.senderTimeout/4, shortPulse))
+	}
+	every := func() time.Duration {
+		if !l.capture.Continuous && !l.finished.Load() {
+			return shortPulse
+		}
+		return calm
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // as long as the stream
 	var all sync.WaitGroup
 	all.Go(func() {
-		beat := time.NewTicker(every)
-		defer beat.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-beat.C:
+			case <-time.After(every()):
 				if feed.status(true) != nil { // whoever reads finds out
 					return
 				}

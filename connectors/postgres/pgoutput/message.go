@@ -37,6 +37,7 @@ type Message struct {
 	LSN       uint64 // of Begin and Commit: where the commit's record begins
 	End       uint64 // of Commit: where it ends
 	Committed int64  // of Begin and Commit: microseconds since 1970
+	XID       uint32 // of Begin: the transaction
 	Relation  uint32 // of Insert, Update and Delete: its oid
 	Old       byte   // of Update and Delete: which old row there is, 0 for none
 	OldRow    Row
@@ -84,7 +85,7 @@ func (m *Message) Parse(p []byte) error {
 	switch m.Kind {
 	case Begin:
 		m.LSN, m.Committed = r.uint64(), int64(r.uint64())+epochMicros
-		r.uint32() // the transaction's id
+		m.XID = r.uint32()
 	case Commit:
 		r.uint8()
 		m.LSN, m.End, m.Committed = r.uint64(), r.uint64(), int64(r.uint64())+epochMicros

@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"headwater/connectors/driver"
+)
+
+// ofCapturable selects what a publication of the account's tables would lack: how many
+// tables there are that the log has, how many of them the account does not own, and
+// the names of some without a replica identity.
+const ofCapturable = `
+SELECT count(*), count(*) FILTER (WHERE NOT pg_has_role(c.relowner, 'USAGE')), array_to_json((array_agg(n.nspname || '.' || c.relname ORDER BY 1) FILTER (WHERE NOT i.there))[1:9])
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)) AS there) i
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND has_any_column_privilege(c.oid, 'SELECT')`
+
+// readiness says that changes can be captured, or all that is missing for it. It asks
+// over connections of its own, and leaves nothing behind.
+func (s *source) readiness(ctx context.Context) string {
+	k := &control{source: s}
+	defer k.close()
+	f, err := k.facts(ctx)
+	if err != nil {
+		return "whether changes can be captured (mode cdc) is not known: " + err.Error()
+	}
+	missing, open := f.missing(s.settings.Publication != ""), f.level == "logical" && f.senders > f.sendersUsed
+	var total, foreign int64
+	var bare []string
+	where := ""
+	if len(s.settings.Schemas) > 0 {
+		where = fmt.Sprintf(ofSchema, literal(jsonList(s.settings.Schemas)))
+	}
+	err = k.ask(ctx, ofCapturable+where, func(_ int, row [][]byte) error {
+		total, foreign = number(row[0]), number(row[1])
+		bare = listOf(row[2])
+		return nil
+	})
+	if err == nil && s.settings.Publication == "" && foreign > 0 {
+		missing = append(missing, fmt.Sprintf("this account does not own %d of %d tables, and only owners publish them: give it their role, or have a publication made that connection_config.publication names", foreign, total))
+	}
+	if s.settings.Publication != "" {
+		if p, err := k.publication(ctx, s.settings.Publication); err == nil && p == nil {
+			missing = append(missing, fmt.Sprintf("connection_config.publication names %q, and there is no such publication", s.settings.Publication))
+		}
+	}
+	if open && f.replication { // a pooler in between shows only now
+		c, err := s.replicate(ctx, server{})
+		if err != nil {
+			missing = append(missing, err.Error())
+		} else {
+			c.close()
+		}
+	}
+	text := "ready for mode cdc"
+	if len(missing) > 0 {
+		text = "not ready for mode cdc: " + strings.Join(missing, "; ")
+	}
+	if len(bare) > 0 {
+		text += fmt.Sprintf("; without a primary key or replica identity, so not to be captured: %s", some(bare))
+	}
+	return text
+}
+
+// missing returns what the server and the account lack. given says that people keep a
+// publication.
+func (f facts) missing(given bool) (all []string) {
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if err := f.lacks(); err != nil {
+		say("%s", err)
+	}
+	if !f.replication {
+		say("the account needs REPLICATION: ALTER ROLE ... REPLICATION")
+	}
+	if !given && f.standby {
+		say("a standby makes no publication: make one on its primary and name it in connection_config.publication")
+	} else if !given && !f.create {
+		say("the account needs CREATE ON DATABASE for a publication: GRANT CREATE ON DATABASE, or have one made that connection_config.publication names")
+	}
+	if f.slotsUsed >= f.slots {
+		say("no replication slot is left of %d: raise max_replication_slots, or drop one that is not used", f.slots)
+	}
+	if f.sendersUsed >= f.senders {
+		say("no connection is left for readers of the log, of %d: raise max_wal_senders", f.senders)
+	}
+	return all
+}
+
+var _ driver.Stepper = (*source)(nil)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"headwater/handlers/landing/keys"
 	"headwater/handlers/landing/parts"
 )
 
@@ -22,7 +23,7 @@ var (
 	ErrNoCursor = errors.New("no cursor")
 	// ErrBadKey means that rows cannot be told apart by their key: there is none,
 	// or one of its columns holds NULL.
-	ErrBadKey = errors.New("no key to tell rows apart by")
+	ErrBadKey = keys.ErrBadKey
 	// ErrNoTable means that the table was never landed, or is gone.
 	ErrNoTable = errors.New("no such table in the lake")
 	// ErrNoSnapshot means that nothing had landed at that moment.

@@ -1,17 +1,15 @@
 package landing
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
 
 	"headwater/connectors/driver"
-	"headwater/handlers/landing/content"
+	"headwater/handlers/landing/keys"
 )
 
 // key stands for the values of a row's key columns. Keys of fixed width that
@@ -51,7 +49,6 @@ type keyColumns struct {
 	// compared says how each column's values are.
 	compared []driver.Equality
 	narrow   bool // keys are exact, and their second half is zero
-	buf      []byte
 }
 
 // keyOf returns how keys of the named columns of a table are made. It returns
@@ -66,7 +63,7 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string, merges bool) 
 			return nil, fmt.Errorf("%w: column %q is not in the table", ErrBadKey, name)
 		}
 		column, _ := t.Column(name)
-		form, err := canonical(name, column.Equality)
+		form, err := keys.Canonical(name, column.Equality)
 		if err != nil && merges {
 			return nil, err
 		}
@@ -92,7 +89,7 @@ func keyOf(schema *iceberg.Schema, t driver.Table, names []string, merges bool) 
 		for i, name := range names {
 			k.alike[i] = k.forms[i]
 			if column, _ := t.Column(name); column.Equality == driver.EqualCollated {
-				k.alike[i] = resembling
+				k.alike[i] = keys.Resembling
 			}
 		}
 	}
@@ -135,72 +132,14 @@ func (k *keyColumns) group(columns []arrow.Array) func(row int) (key, int) {
 }
 
 func (k *keyColumns) by(forms []func(string) string, columns []arrow.Array) func(row int) (key, int) {
-	add := make([]content.Appender, len(columns))
-	for i, column := range columns {
-		if column == nil && i == k.lacks {
-			continue
-		}
-		if column == nil {
-			return func(int) (key, int) { return key{}, i }
-		}
-		if forms[i] != nil {
-			add[i] = inForm(column, forms[i])
-		}
-		if add[i] == nil {
-			add[i] = appenderOf(column, k.fields[i].Type)
-		}
+	of := make([]keys.Column, len(columns))
+	for i := range columns {
+		d, ok := k.fields[i].Type.(iceberg.DecimalType)
+		of[i] = keys.Column{Form: forms[i], Short: ok && d.Precision() <= 18}
 	}
-	return func(row int) (made key, null int) {
-		k.buf = k.buf[:0]
-		for i, column := range columns {
-			if i == k.lacks {
-				if column == nil || column.IsNull(row) {
-					k.buf = append(k.buf, 0)
-					continue
-				}
-				k.buf = append(k.buf, 1)
-			}
-			if column.IsNull(row) {
-				return key{}, i
-			}
-			k.buf = add[i](k.buf, row)
-		}
-		if k.exact {
-			copy(made[:], k.buf)
-			return made, -1
-		}
-		sum := sha256.Sum256(k.buf)
-		copy(made[:], sum[:])
-		return made, -1
-	}
-}
-
-func appendText(buf, text []byte) []byte {
-	return append(binary.AppendUvarint(buf, uint64(len(text))), text...)
-}
-
-// appenderOf returns how to append the values of a key column of a type, in a
-// form that all values have which a source takes for equal.
-func appenderOf(column arrow.Array, t iceberg.Type) content.Appender {
-	switch a := column.(type) {
-	case *array.Float32:
-		return unsigned(a.Float32Values(), content.Of(a))
-	case *array.Float64:
-		return unsigned(a.Float64Values(), content.Of(a))
-	case *array.Decimal128:
-		if d, ok := t.(iceberg.DecimalType); ok && d.Precision() <= 18 {
-			return func(buf []byte, row int) []byte { return binary.LittleEndian.AppendUint64(buf, a.Value(row).LowBits()) }
-		}
-	}
-	return content.Of(column)
-}
-
-// unsigned appends zero of either sign as one value.
-func unsigned[T ~float32 | ~float64](values []T, add content.Appender) content.Appender {
-	return func(buf []byte, row int) []byte {
-		if values[row] == 0 {
-			return binary.LittleEndian.AppendUint64(buf, 0)
-		}
-		return add(buf, row)
+	make := keys.Of(of, k.exact, k.lacks, columns)
+	return func(row int) (key, int) {
+		made, null := make(row)
+		return key(made), null
 	}
 }

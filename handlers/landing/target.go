@@ -6,6 +6,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/keys"
 )
 
 // How a sync lands.
@@ -129,7 +130,7 @@ func (t Target) validateKey() error {
 			return fmt.Errorf("%w: %s has no column %q", ErrBadKey, t.Table, name)
 		}
 		if column, _ := t.Table.Column(name); t.Merge || t.follows() && !t.Log {
-			if _, err := canonical(name, column.Equality); err != nil {
+			if _, err := keys.Canonical(name, column.Equality); err != nil {
 				return err
 			}
 		}

@@ -1,4 +1,4 @@
-package landing
+package keys
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 	"headwater/handlers/landing/content"
 )
 
-// canonical returns how text of a key column is brought to the one form that all
+// Canonical returns how text of a key column is brought to the one form that all
 // texts have which its source takes for equal, nil where equal bytes alone are.
 // It returns ErrBadKey where that is not known.
-func canonical(column string, e driver.Equality) (func(text string) string, error) {
+func Canonical(column string, e driver.Equality) (func(text string) string, error) {
 	switch e {
 	case "":
 		return nil, nil
@@ -38,9 +38,9 @@ func canonical(column string, e driver.Equality) (func(text string) string, erro
 	return nil, fmt.Errorf("%w: column %q: %s; sync the table without merge, or by other sync_options.key_columns", ErrBadKey, column, why)
 }
 
-// resembling brings texts that a collation may take for equal to one form. It
+// Resembling brings texts that a collation may take for equal to one form. It
 // takes more for equal than most collations do.
-func resembling(text string) string {
+func Resembling(text string) string {
 	plain := norm.NFKD.String(unpadded(text))
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) {

@@ -45,7 +45,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.Raw
 	// with the parent.
 	calls := make(chan call)
 	ended := make(chan error, 1)
-	running := atomic.Pointer[context.CancelFunc]{}
+	running := atomic.Pointer[context.CancelCauseFunc]{}
 	go func() {
 		defer cancel()
 		defer close(calls)
@@ -55,20 +55,24 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.Raw
 				ended <- err
 				return
 			}
-			if kind == frameCancel {
+			switch kind {
+			case frameCancel:
 				if stop := running.Load(); stop != nil {
-					(*stop)()
+					(*stop)(nil)
 				}
 				continue
+			case frameLanded:
+				c.landed(ctx, payload, running.Load())
+				continue
 			}
-			ctx, stop := context.WithCancel(ctx)
+			ctx, stop := context.WithCancelCause(ctx)
 			running.Store(&stop)
 			calls <- call{ctx, kind, payload}
 		}
 	}()
 	for call := range calls {
 		answer := c.handle(call, opener)
-		(*running.Load())()
+		(*running.Load())(nil)
 		if err := c.out.sendJSON(frameResult, answer); err != nil {
 			return err
 		}
@@ -86,10 +90,11 @@ type call struct {
 }
 
 type child struct {
-	out     *pipe
-	session Session
-	files   atomic.Uint32
-	before  int64 // what was retained before there was a source
+	out      *pipe
+	session  Session
+	files    atomic.Uint32
+	confirms confirming
+	before   int64 // what was retained before there was a source
 }
 
 // handle carries one call out.
@@ -98,7 +103,10 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 	if call.kind != frameOpen && c.session == nil {
 		return fail(errors.New("no source is open"))
 	}
+	c.confirms.wait() // what was confirmed before the call is known to the source before it
 	switch call.kind {
+	case frameCapture, frameChanges, frameConfirm, frameRelease:
+		return c.follow(call)
 	case frameOpen:
 		var o openCall
 		err := json.Unmarshal(call.payload, &o)
@@ -114,6 +122,9 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		}
 		if s, ok := c.session.(Sharer); ok && err == nil {
 			answer.Shares = s.Shares()
+		}
+		if s, ok := c.session.(Capturer); ok && err == nil {
+			answer.Captures = s.Captures()
 		}
 		return answer
 	case frameCheck:
@@ -225,7 +236,10 @@ const remotePrefix = "part-"
 
 // Create sends what is written to the parent, which makes it durable before it
 // believes any Message that names the part.
-func (c *child) Create(name string) (io.WriteCloser, error) {
+func (c *child) Create(name string) (io.WriteCloser, error) { return c.create(name) }
+
+// create makes a part, of the table that table names where there are several.
+func (c *child) create(name string, table ...byte) (io.WriteCloser, error) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(name, remotePrefix), 10, 32)
 	if err != nil {
 		return nil, fmt.Errorf("a part called %q", name)
@@ -233,7 +247,7 @@ func (c *child) Create(name string) (io.WriteCloser, error) {
 	f := &remoteFile{out: c.out}
 	binary.LittleEndian.PutUint32(f.number[:], uint32(n))
 	f.buffer = bufio.NewWriterSize(writerFunc(f.send), chunk)
-	return f, f.out.send(frameCreate, f.number[:])
+	return f, f.out.send(frameCreate, f.number[:], table)
 }
 
 // remoteFile is a part on its way to the parent.

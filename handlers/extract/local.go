@@ -18,12 +18,13 @@ func Local(s Source, log *slog.Logger) Session {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &local{s, log}
+	return &local{Source: s, log: log}
 }
 
 type local struct {
 	Source
-	log *slog.Logger
+	log      *slog.Logger
+	captured captured
 }
 
 func (l *local) Knows() bool {
@@ -154,7 +155,7 @@ func undivided(err error) bool { return errors.Is(err, driver.ErrUnsupported) }
 
 // encode starts an encoder for a run of rows.
 func (e *extraction) encode() *parts.Encoder {
-	return parts.Start(parts.Config{Files: e.to, Layout: e.r.Layout, Name: e.to.NextName, Size: e.r.PartSize, Log: e.l.log})
+	return parts.Start(parts.Config{Files: e.to, Layout: e.r.Layout, Name: e.to.NextName, Size: e.r.PartSize, Log: e.l.log, Fill: true})
 }
 
 // ending is an encoder whose last rows become durable while the next one works.

@@ -41,9 +41,10 @@ type process struct {
 	files *uploads // of the running Extract, nil for none
 }
 
-// reply is a Message, or the result that ends a call.
+// reply is a message, or the result that ends a call.
 type reply struct {
 	message *Message
+	changes *ChangesMessage
 	result  *result
 }
 
@@ -117,6 +118,8 @@ func (p *process) read(r *bufio.Reader) error {
 			}
 		case frameMessage:
 			err = json.Unmarshal(payload, &next.message)
+		case frameChange:
+			err = json.Unmarshal(payload, &next.changes)
 		case frameLog:
 			p.relay(payload)
 			continue

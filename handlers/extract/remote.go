@@ -30,6 +30,7 @@ type remote struct {
 	closing sync.Once
 	knows   bool
 	shares  bool
+	follows follows
 	known   []driver.Table
 	busy    atomic.Bool // a call runs, or there will be no more
 	failed  atomic.Bool // one did: the child is not used again
@@ -46,6 +47,7 @@ func (s *remote) open(ctx context.Context, o openCall) error {
 		}
 	}
 	r, err := s.call(ctx, frameOpen, o)
+	s.follows.captures = err == nil && r.Captures
 	s.knows, s.shares = err == nil && r.Knows, err == nil && r.Shares
 	return err
 }
@@ -232,7 +234,9 @@ func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mes
 				return
 			}
 			if err == nil {
-				err = files.name(reply.message)
+				if err = errProtocol; reply.message != nil {
+					err = files.name(reply.message)
+				}
 				if err != nil {
 					s.failed.Store(true)
 					s.cancel()
@@ -265,7 +269,7 @@ func (s *remote) use(files *uploads) {
 func (s *remote) Close() error {
 	s.closing.Do(func() {
 		defer s.ended()
-		if idle := !s.busy.Swap(true); idle && !s.failed.Load() && s.closeSource() {
+		if idle := !s.busy.Swap(true); idle && !s.failed.Load() && s.closeSource() && !s.follows.held() {
 			s.rest()
 			return
 		}

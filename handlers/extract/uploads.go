@@ -19,7 +19,7 @@ var errProtocol = errors.New("the connector process sent something unexpected")
 // uploads are the files that the parts of one Extract are written to. take is
 // called by one goroutine.
 type uploads struct {
-	to     Files
+	to     []Files       // of the tables, by their numbers; nil for one without
 	failed chan struct{} // closed when a file could not be written
 	err    error         // of the first one, once failed
 	quit   chan struct{} // closed when no more is wanted
@@ -33,6 +33,7 @@ type uploads struct {
 // upload is one file. Its own goroutine writes it, so that an fsync does not
 // hold up what else the child sends.
 type upload struct {
+	to   Files
 	name string
 	in   chan []byte
 	done chan struct{}
@@ -45,7 +46,7 @@ type upload struct {
 // fails and leaves nothing.
 type aborter interface{ Abort() }
 
-func newUploads(to Files) *uploads {
+func newUploads(to ...Files) *uploads {
 	return &uploads{to: to, failed: make(chan struct{}), quit: make(chan struct{}), files: map[uint32]*upload{}}
 }
 
@@ -62,7 +63,11 @@ func (u *uploads) take(kind byte, payload []byte) error {
 	f := u.file(number)
 	switch {
 	case kind == frameCreate && f == nil:
-		f = &upload{name: u.to.NextName(), in: make(chan []byte, 2), done: make(chan struct{}), open: true}
+		to := u.of(payload[4:])
+		if to == nil {
+			return errProtocol
+		}
+		f = &upload{to: to, name: to.NextName(), in: make(chan []byte, 2), done: make(chan struct{}), open: true}
 		u.mu.Lock()
 		u.files[number] = f
 		u.mu.Unlock()
@@ -79,6 +84,19 @@ func (u *uploads) take(kind byte, payload []byte) error {
 		return errProtocol
 	}
 	return nil
+}
+
+// of returns the files of the table that a frame names, nil for none. One that names
+// none is of the only table.
+func (u *uploads) of(table []byte) Files {
+	n := uint32(0)
+	if len(table) >= 4 {
+		n = binary.LittleEndian.Uint32(table)
+	}
+	if uint64(n) >= uint64(len(u.to)) {
+		return nil
+	}
+	return u.to[n]
 }
 
 func (u *uploads) file(number uint32) *upload {
@@ -113,7 +131,7 @@ func (u *uploads) next(f *upload) ([]byte, bool) {
 }
 
 func (u *uploads) save(f *upload) (size int64, err error) {
-	w, err := u.to.Create(f.name)
+	w, err := f.to.Create(f.name)
 	if err != nil {
 		return 0, fmt.Errorf("%w: create a part: %w", parts.ErrStorage, err)
 	}
@@ -143,14 +161,17 @@ func (u *uploads) save(f *upload) (size int64, err error) {
 }
 
 // settle waits until the files of parts are durable, and names them.
-func (u *uploads) settle(made []parts.Part) error {
+func (u *uploads) settle(made []parts.Part) error { return u.settleOf(u.to[0], made) }
+
+// settleOf is settle for the parts of a table.
+func (u *uploads) settleOf(to Files, made []parts.Part) error {
 	for i := range made {
 		number, err := strconv.ParseUint(strings.TrimPrefix(made[i].Name, remotePrefix), 10, 32)
 		if err != nil {
 			return errProtocol
 		}
 		f := u.file(uint32(number))
-		if f == nil {
+		if f == nil || f.to != to {
 			return errProtocol
 		}
 		select { // the child has ended it before it told of it
@@ -165,6 +186,9 @@ func (u *uploads) settle(made []parts.Part) error {
 			return errProtocol
 		}
 		made[i].Name = f.name
+		u.mu.Lock()
+		delete(u.files, uint32(number)) // a log is read for hours
+		u.mu.Unlock()
 	}
 	return nil
 }
@@ -181,6 +205,26 @@ func (u *uploads) close() {
 	for _, f := range files {
 		<-f.done
 	}
+}
+
+// nameChanges settles the parts of a message of changes.
+func (u *uploads) nameChanges(m *ChangesMessage) error {
+	if m.Flush == nil {
+		return nil
+	}
+	for _, t := range m.Flush.Tables {
+		if t.Table < 0 || t.Table >= len(u.to) || u.to[t.Table] == nil {
+			return errProtocol
+		}
+		for _, c := range t.Changes {
+			for _, made := range [][]parts.Part{c.Rows, c.Gone, c.Kept} {
+				if err := u.settleOf(u.to[t.Table], made); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // name settles the parts of a message.

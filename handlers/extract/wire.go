@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
@@ -16,7 +17,7 @@ import (
 
 // A frame is a byte that says what it is, the length of the rest in four bytes
 // (little endian), and the rest: JSON, or for the last three the number of a
-// file in four bytes, then its bytes.
+// file in four bytes, then its bytes, or which table's it is in four.
 const (
 	frameSetup    = 'S' // to the child, first: what the Opener is made of
 	frameOpen     = 'O' // to the child: openCall
@@ -24,12 +25,18 @@ const (
 	frameDiscover = 'D' // to the child: lookCall
 	frameExtract  = 'X' // to the child: extractCall
 	frameShare    = 'H' // to the child: shareCall
+	frameCapture  = 'P' // to the child: driver.Capture
+	frameChanges  = 'G' // to the child: changesCall
+	frameConfirm  = 'K' // to the child: confirmCall
+	frameRelease  = 'Y' // to the child: releaseCall
+	frameLanded   = 'k' // to the child, while frameChanges runs: confirmCall, without an answer
 	frameClose    = 'Z' // to the child: closes the source, which may be opened again
 	frameCancel   = 'c' // to the child: ends the running call
 	frameReady    = 'r' // from the child: the answer to frameSetup
 	frameLog      = 'L' // from the child: a line of its log, as slog's JSON
 	frameResult   = 'R' // from the child: result, the end of a call
 	frameMessage  = 'M' // from the child: Message
+	frameChange   = 'N' // from the child: ChangesMessage
 	frameCreate   = 'F' // from the child: a file begins
 	frameBytes    = 'B' // from the child: more of a file
 	frameEnd      = 'E' // from the child: the file is complete
@@ -66,6 +73,37 @@ type shareCall struct {
 	Readers int `json:"readers"`
 }
 
+// changesCall reads the log that the child has taken up.
+type changesCall struct {
+	Tables    []changedTable `json:"tables"`
+	PartSize  int64          `json:"part_size"`
+	Memory    int64          `json:"memory"`
+	TellEvery time.Duration  `json:"tell_every"`
+}
+
+// changedTable is a ChangedTable on the wire; one without a Layout is left out.
+type changedTable struct {
+	Table  driver.Table `json:"table"`
+	Layout []byte       `json:"layout,omitempty"`
+	Key    []string     `json:"key,omitempty"`
+	Log    bool         `json:"log,omitempty"`
+}
+
+type confirmCall struct {
+	Position string `json:"position"`
+}
+
+type releaseCall struct {
+	Reader string `json:"reader"`
+}
+
+// captureResult is a Captured on the wire.
+type captureResult struct {
+	Moment   string           `json:"moment,omitempty"`
+	Position string           `json:"position,omitempty"`
+	Refused  map[int]*failure `json:"refused,omitempty"`
+}
+
 // result is the end of a call.
 type result struct {
 	Failure *failure       `json:"failure,omitempty"`
@@ -74,7 +112,10 @@ type result struct {
 	Knows   bool           `json:"knows,omitempty"`  // of an open: the source is a Knower
 	Shares  bool           `json:"shares,omitempty"` // of an open: the source has moments to share
 	Moment  string         `json:"moment,omitempty"` // of a share
-	Unread  []unread       `json:"unread,omitempty"` // beside Tables, and no Failure of the call
+	// Captures is of an open: the source has a log of changes. Captured is of a capture.
+	Captures bool           `json:"captures,omitempty"`
+	Captured *captureResult `json:"captured,omitempty"`
+	Unread   []unread       `json:"unread,omitempty"` // beside Tables, and no Failure of the call
 }
 
 type step struct {

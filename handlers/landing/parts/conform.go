@@ -2,8 +2,11 @@ package parts
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
 )
@@ -32,6 +35,34 @@ func (l Layout) conforms(rec arrow.RecordBatch, row int64) error {
 		}
 	}
 	return nil
+}
+
+// fill adds the layout's columns that a batch lacks at its end, which it takes over.
+func (l Layout) fill(rec arrow.RecordBatch) arrow.RecordBatch {
+	have, want := int(rec.NumCols()), l.Schema.NumFields()
+	if have >= want {
+		return rec
+	}
+	defer rec.Release()
+	fields, columns := rec.Schema().Fields(), slices.Clone(rec.Columns())
+	for i := have; i < want; i++ {
+		field := l.Schema.Field(i)
+		var c arrow.Array
+		if field.Name == DeletedColumn.Name {
+			c = falses(int(rec.NumRows()))
+		} else {
+			c = array.MakeArrayOfNull(memory.DefaultAllocator, field.Type, int(rec.NumRows()))
+		}
+		defer c.Release()
+		fields, columns = append(fields, field), append(columns, c)
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rec.NumRows())
+}
+
+func falses(rows int) arrow.Array {
+	data := array.NewData(arrow.FixedWidthTypes.Boolean, rows, []*memory.Buffer{nil, memory.NewBufferBytes(make([]byte, (rows+7)/8))}, nil, 0, 0)
+	defer data.Release()
+	return array.NewBooleanData(data)
 }
 
 // widens reports whether a column of the first type is written as the second:

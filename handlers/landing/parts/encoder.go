@@ -19,6 +19,9 @@ type Config struct {
 	Name   func() string // of the next file
 	Size   int64         // of a file, bytes, about; 0 for DefaultSize
 	Log    *slog.Logger
+	// Fill has columns of the layout behind those of a batch be filled: with false in
+	// DeletedColumn, and NULL in others.
+	Fill bool
 }
 
 // Encoder turns batches into Parquet files beside whoever reads them from the
@@ -99,6 +102,9 @@ func (e *Encoder) run() {
 }
 
 func (e *Encoder) encode(rec arrow.RecordBatch) error {
+	if e.Fill {
+		rec = e.Layout.fill(rec)
+	}
 	defer rec.Release()
 	if err := e.Layout.conforms(rec, e.rows+1); err != nil || rec.NumRows() == 0 {
 		return err

@@ -1,0 +1,315 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/handlers/extract/collapse"
+	"headwater/handlers/landing/parts"
+)
+
+const (
+	// changesMemory is ChangesRequest.Memory where it is not set.
+	changesMemory = 64 << 20
+	// standingEvery is how often a log that does not say so itself is asked how far
+	// behind its reader is.
+	standingEvery = 5 * time.Second
+)
+
+// Changes reads the log of the last Capture.
+func (l *local) Changes(ctx context.Context, r ChangesRequest) iter.Seq2[ChangesMessage, error] {
+	return func(yield func(ChangesMessage, error) bool) {
+		s, err := l.stream(r)
+		if err != nil {
+			yield(ChangesMessage{}, err)
+			return
+		}
+		ctx, stop := context.WithCancel(ctx)
+		var failed error
+		go func() {
+			defer close(s.out)
+			failed = s.run(ctx)
+		}()
+		defer func() {
+			stop()
+			for range s.out { // nobody listens any more
+			}
+		}()
+		for m := range s.out {
+			if !yield(m, nil) {
+				return
+			}
+		}
+		if failed != nil {
+			yield(ChangesMessage{}, failed)
+		}
+	}
+}
+
+func (l *local) stream(r ChangesRequest) (*stream, error) {
+	log := l.captured.get()
+	if log == nil {
+		return nil, errUntaken
+	}
+	if r.Memory <= 0 {
+		r.Memory = changesMemory
+	}
+	if r.TellEvery <= 0 {
+		r.TellEvery = 100 * time.Millisecond
+	}
+	s := &stream{log: log, memory: r.Memory, told: meter{every: r.TellEvery}, out: make(chan ChangesMessage), tables: make([]*streamed, len(r.Tables))}
+	for i, t := range r.Tables {
+		if t.Layout.Schema == nil {
+			continue
+		}
+		table, err := collapse.New(collapse.Config{Table: t.Table, Layout: t.Layout, Key: t.Key, Log: t.Log, Files: t.Files, PartSize: r.PartSize, Logger: l.log})
+		if err != nil {
+			return nil, err
+		}
+		s.tables[i] = &streamed{Table: table}
+	}
+	return s, nil
+}
+
+// stream is the reading of a log. What works on it sends messages, which are yielded
+// in the caller's loop.
+type stream struct {
+	log      driver.Log
+	memory   int64
+	tables   []*streamed // nil for one that is left out
+	told     meter
+	out      chan ChangesMessage
+	flushing chan error // the outcome of the flush under way, nil for none
+	encoding int64      // bytes that it holds
+	resume   string     // the last place
+	open     bool       // changes came behind the last place to resume
+	last     driver.Changes
+}
+
+// streamed is a table and what of it has been sealed since the last flush.
+type streamed struct {
+	*collapse.Table
+	sealed []parts.Changes
+	counts collapse.Counts
+}
+
+func (s *stream) run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer func() {
+		stop(nil)
+		if s.flushing != nil {
+			<-s.flushing
+		}
+	}()
+	standings := make(chan struct{})
+	go func() {
+		defer close(standings)
+		s.watch(ctx)
+	}()
+	defer func() {
+		stop(nil)
+		<-standings
+	}()
+	for c, err := range s.log.Changes(ctx) {
+		if err == nil {
+			err = s.take(ctx, c)
+		}
+		if err != nil {
+			if flushed := s.settle(); flushed != nil { // what came before it is told first
+				err = flushed
+			}
+			if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+				return cause
+			}
+			return err
+		}
+	}
+	// A source may take the end of its context for the end of the changes.
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if s.open {
+		return driver.E(driver.ErrBadData, nil, "the log of changes ended behind the last place to resume")
+	}
+	if err := s.settle(); err != nil {
+		return err
+	}
+	return s.send(ctx, ChangesMessage{Flush: &Flush{Position: s.resume, Committed: s.last.Committed, Final: true}})
+}
+
+// take takes what the log yields next.
+func (s *stream) take(ctx context.Context, c driver.Changes) error {
+	if c.Record != nil {
+		if err := s.hold(ctx, c); err != nil {
+			return err
+		}
+	}
+	s.told.add(driver.Batch{Bytes: c.Bytes, Notes: c.Notes}, 0)
+	if c.Standing != nil {
+		if err := s.send(ctx, ChangesMessage{Standing: c.Standing}); err != nil {
+			return err
+		}
+	}
+	if c.Resume != "" {
+		return s.flush(ctx, c)
+	}
+	if s.told.due() {
+		return s.send(ctx, ChangesMessage{})
+	}
+	return nil
+}
+
+// hold takes the changes of one table, and seals the largest ones where too much is
+// held.
+func (s *stream) hold(ctx context.Context, c driver.Changes) error {
+	if c.Table < 0 || c.Table >= len(s.tables) {
+		c.Record.Release()
+		return fmt.Errorf("changes of table %d of %d", c.Table, len(s.tables))
+	}
+	t := s.tables[c.Table]
+	if t == nil {
+		c.Record.Release()
+		return nil
+	}
+	s.open = true
+	if err := t.Take(c); err != nil {
+		return err
+	}
+	counts := t.Counted()
+	t.counts = t.counts.Plus(counts)
+	s.told.add(driver.Batch{}, counts.Rows())
+	for s.held()+s.encoding > s.memory {
+		if s.flushing != nil {
+			if err := s.settle(); err != nil {
+				return err
+			}
+			continue
+		}
+		largest := s.largest()
+		if largest == nil {
+			return nil
+		}
+		made, err := largest.Seal().Encode(ctx)
+		if err != nil {
+			return err
+		}
+		largest.sealed = append(largest.sealed, made)
+	}
+	return nil
+}
+
+func (s *stream) held() (n int64) {
+	for _, t := range s.tables {
+		if t != nil {
+			n += t.Held()
+		}
+	}
+	return n
+}
+
+func (s *stream) largest() (largest *streamed) {
+	for _, t := range s.tables {
+		if t != nil && t.Sealable() && !t.Empty() && (largest == nil || t.Held() > largest.Held()) {
+			largest = t
+		}
+	}
+	return largest
+}
+
+// flush begins to encode what came up to a place to resume, once the flush before
+// was told of. Reading goes on meanwhile.
+func (s *stream) flush(ctx context.Context, c driver.Changes) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	s.resume, s.last, s.open = c.Resume, c, false
+	f := &Flush{Position: c.Resume, Committed: c.Committed}
+	var batches []*collapse.Batch
+	for i, t := range s.tables {
+		if t == nil || t.Empty() && len(t.sealed) == 0 {
+			continue
+		}
+		if !t.Sealable() {
+			return driver.E(driver.ErrBadData, nil, "the log of changes can be resumed in the middle of a change")
+		}
+		s.encoding += t.Held()
+		n := t.counts
+		f.Tables = append(f.Tables, TableChanges{Table: i, Changes: t.sealed, Inserted: n.Inserted, Updated: n.Updated, Deleted: n.Deleted, Truncated: n.Truncated})
+		t.sealed, t.counts = nil, collapse.Counts{}
+		if t.Empty() {
+			batches = append(batches, nil)
+		} else {
+			batches = append(batches, t.Seal())
+		}
+	}
+	told := make(chan error, 1)
+	s.flushing = told
+	go func() { told <- s.encode(ctx, f, batches) }()
+	return nil
+}
+
+// encode encodes the last changes of the tables of a flush, and tells of it.
+func (s *stream) encode(ctx context.Context, f *Flush, batches []*collapse.Batch) (err error) {
+	for i, b := range batches {
+		if b == nil {
+			continue
+		}
+		if err != nil {
+			b.Release()
+			continue
+		}
+		var made parts.Changes
+		if made, err = b.Encode(ctx); err == nil {
+			f.Tables[i].Changes = append(f.Tables[i].Changes, made)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.send(ctx, ChangesMessage{Flush: f})
+}
+
+// settle waits until the flush under way, if any, was told of.
+func (s *stream) settle() error {
+	if s.flushing == nil {
+		return nil
+	}
+	err := <-s.flushing
+	s.flushing, s.encoding = nil, 0
+	return err
+}
+
+// watch asks now and then how far behind the reader is, while the log does not say
+// so itself. What keeps it from that, the reading meets as well.
+func (s *stream) watch(ctx context.Context) {
+	ticks := time.NewTicker(standingEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return
+		}
+		if standing, err := s.log.Standing(ctx); err == nil {
+			if s.send(ctx, ChangesMessage{Standing: &standing}) != nil {
+				return
+			}
+		}
+	}
+}
+
+// send hands a message to the loop, with what was counted up to now.
+func (s *stream) send(ctx context.Context, m ChangesMessage) error {
+	counted := s.told.with(Message{})
+	m.Rows, m.Bytes, m.Notes = counted.Rows, counted.Bytes, counted.Notes
+	select {
+	case s.out <- m:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -128,11 +128,11 @@ func (c *Client) eventPages(ctx context.Context, query url.Values, take func(ite
 }
 
 const (
-	// silence is how long a stream may send nothing before it counts as lost.
+	// streamTimeout is how long a stream may send nothing before it counts as lost.
 	// The service sends at least a comment every 15 s.
-	silence = 45 * time.Second
-	// calm is the longest pause before reconnecting to a lost stream.
-	calm = 5 * time.Second
+	streamTimeout = 45 * time.Second
+	// maxPause is the longest pause before reconnecting to a lost stream.
+	maxPause = 5 * time.Second
 )
 
 // followEvents prints a stream of events, and reconnects after the last printed
@@ -161,7 +161,7 @@ func (c *Client) followEvents(ctx context.Context, s terminal.Streams, query url
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
-		pause = min(2*pause, calm)
+		pause = min(2*pause, maxPause)
 	}
 }
 
@@ -194,7 +194,7 @@ func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrin
 		return false, cmp.Or(err, errors.New("the service has no event stream, is it another version?"))
 	}
 	defer response.Body.Close()
-	lost := time.AfterFunc(silence, cancel)
+	lost := time.AfterFunc(streamTimeout, cancel)
 	defer lost.Stop()
 	lines := bufio.NewReader(response.Body)
 	for {
@@ -210,7 +210,7 @@ func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrin
 		if err != nil {
 			return true, err
 		}
-		lost.Reset(silence)
+		lost.Reset(streamTimeout)
 		// Each event is on one line and carries its own id and name.
 		if data, ok := bytes.CutPrefix(append(text, line...), []byte("data: ")); ok {
 			if err := p.print(bytes.TrimSuffix(data, []byte("\n"))); err != nil {

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// patience is the number of consecutive failed polls after which FollowSync
+	// maxFailedPolls is the number of consecutive failed polls after which FollowSync
 	// gives up.
-	patience = 10
-	// eager is the number of frequent polls; afterwards a sync is polled a fifth
+	maxFailedPolls = 10
+	// quickPolls is the number of frequent polls; afterwards a sync is polled a fifth
 	// as often.
-	eager = 50
+	quickPolls = 50
 )
 
 // FollowSync shows a sync operation on p until it has ended. It returns the
@@ -35,12 +35,12 @@ func (c *Client) FollowSync(ctx context.Context, id string, p *Progress) (op Ope
 			return op, syncs, ctx.Err()
 		default:
 			var refused *APIError
-			if failed++; failed >= patience || errors.As(err, &refused) && refused.HTTP < 500 {
+			if failed++; failed >= maxFailedPolls || errors.As(err, &refused) && refused.HTTP < 500 {
 				return op, syncs, exit.With(exit.Unknown, fmt.Errorf("%w\n  the sync is %s and may go on", err, id))
 			}
 		}
 		pause := c.poll
-		if looks > eager {
+		if looks > quickPolls {
 			pause *= 5
 		}
 		if err := sleep(ctx, pause); err != nil {

@@ -16,14 +16,14 @@ import (
 )
 
 // Bucket is a key-value store on the broker, replicated and fsynced like the
-// streams. Reads go to the leader, so a value is visible to every node as soon
-// as its writer was answered. Its errors wrap ErrKeyNotFound, ErrKeyExists,
-// ErrConflict or ErrUnavailable. It may be used concurrently.
+// streams. Reads go to the leader, so every node sees a value as soon as its
+// writer has the answer. Errors wrap ErrKeyNotFound, ErrKeyExists, ErrConflict
+// or ErrUnavailable. It is safe for concurrent use.
 type Bucket = kv.Store
 
-// Bucket returns one of the buckets that Open made: BucketSecrets,
-// BucketCatalog, BucketIdempotency, BucketWebhooks. Another name is a mistake in the program
-// and yields a bucket whose every call fails.
+// Bucket returns one of the buckets that Open created: BucketSecrets,
+// BucketCatalog, BucketIdempotency or BucketWebhooks. For any other name, which
+// is a programming error, every call of the returned bucket fails.
 func (b *Bus) Bucket(name string) Bucket {
 	if found := b.buckets[name]; found != nil {
 		return found
@@ -33,7 +33,7 @@ func (b *Bus) Bucket(name string) Bucket {
 
 type bucket struct {
 	name   string
-	js     jetstream.JetStream // nil: there is no such bucket
+	js     jetstream.JetStream // nil if there is no such bucket
 	kv     jetstream.KeyValue
 	stream jetstream.Stream
 	disk   *diskReserve
@@ -82,9 +82,9 @@ func (b *bucket) Update(ctx context.Context, key string, value []byte, revision 
 	return next, nil
 }
 
-// write stores the next revision of a key. nats.go's own bucket gives a write
-// no id, so that one whose confirmation was lost cannot be repeated: the repeat
-// would meet the first and look like another writer's.
+// write stores the next revision of a key. It gives the message an id, which
+// nats.go's own bucket does not: if the confirmation of a write is lost, a
+// repeat would otherwise conflict with the first attempt.
 func (b *bucket) write(ctx context.Context, key string, value []byte, after uint64, opts ...jetstream.PublishOpt) (uint64, error) {
 	if !validKey(key) {
 		return 0, jetstream.ErrInvalidKey
@@ -102,7 +102,8 @@ func (b *bucket) write(ctx context.Context, key string, value []byte, after uint
 	return ack.Sequence, nil
 }
 
-// Put stores a value whatever was there before, for counts that nobody else writes.
+// Put stores a value and replaces any other. It is for counters with a single
+// writer.
 func (b *bucket) Put(ctx context.Context, key, value string) (uint64, error) {
 	if b.js == nil {
 		return 0, b.unknown()
@@ -114,14 +115,14 @@ func (b *bucket) Put(ctx context.Context, key, value string) (uint64, error) {
 	return revision, nil
 }
 
-// Erase removes the oldest revision first: whatever moment it is cut off at, no
-// older value comes back to life. SecureDelete writes random bytes over the
-// message in its file.
+// Erase removes revisions from the oldest on, so that no older value reappears
+// if it is interrupted. SecureDelete overwrites the message in its file with
+// random bytes.
 func (b *bucket) Erase(ctx context.Context, key string) error {
 	return b.EraseUpTo(ctx, key, math.MaxUint64)
 }
 
-// EraseUpTo is Erase that leaves what was stored after a revision.
+// EraseUpTo erases the revisions up to a given one.
 func (b *bucket) EraseUpTo(ctx context.Context, key string, revision uint64) error {
 	if b.js == nil {
 		return b.unknown()
@@ -149,9 +150,9 @@ func (b *bucket) EraseUpTo(ctx context.Context, key string, revision uint64) err
 	}
 }
 
-// erased reports whether a message is not there any more: somebody else's newer
-// revision, or another erasure, may have taken it between the look and the
-// deletion, and the client's error of that has no code.
+// erased reports whether a message no longer exists. A newer revision or another
+// erasure may have removed it between look-up and deletion, and nats.go's error
+// for that has no code.
 func (b *bucket) erased(ctx context.Context, sequence uint64) bool {
 	_, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return b.stream.GetMsg(ctx, sequence) })
 	return errors.Is(err, jetstream.ErrMsgNotFound)
@@ -161,7 +162,7 @@ func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
 	if b.js == nil {
 		return nil, b.unknown()
 	}
-	// One subject is one key: erasing leaves no delete markers behind.
+	// Each subject is an existing key: erasing leaves no delete markers.
 	subjects := []string{b.subject(">")}
 	if prefix != "" {
 		subjects = []string{b.subject(prefix), b.subject(prefix + ".>")}
@@ -184,7 +185,7 @@ func (b *bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
 
 func (b *bucket) subject(key string) string { return "$KV." + b.name + "." + key }
 
-// validKey reports whether a key is one subject below the bucket's.
+// validKey reports whether a key forms a valid subject in the bucket.
 func validKey(key string) bool {
 	return key != "" && !strings.ContainsAny(key, " \t\r\n*>") && !strings.HasPrefix(key, ".") && !strings.HasSuffix(key, ".") && !strings.Contains(key, "..")
 }
@@ -204,7 +205,7 @@ func (b *bucket) failed(doing, key string, err error) error {
 	return fmt.Errorf("bucket %s: %s %s: %w", b.name, doing, key, err)
 }
 
-// gone reports whether a message to delete is not there any more.
+// gone reports whether the error says that the message to delete does not exist.
 func gone(err error) bool {
 	code := wire.Code(err)
 	return errors.Is(err, jetstream.ErrMsgNotFound) || code == 10043 || code == jetstream.JSErrCodeMessageNotFound

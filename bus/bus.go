@@ -1,7 +1,7 @@
-// Package bus is the wire: the only package that knows NATS. It runs the
-// embedded broker or joins a cluster, keeps the streams and buckets as they
-// must be, publishes commands and events, hands commands to workers and events
-// to readers as Watermill messages.
+// Package bus is the only package that knows NATS. It runs the embedded broker
+// or joins a cluster, creates and checks streams and buckets, publishes commands
+// and events, and passes commands to workers and events to readers as Watermill
+// messages.
 package bus
 
 import (
@@ -25,41 +25,42 @@ import (
 
 // Config says which broker to use.
 type Config struct {
-	Dir      string // store of the embedded broker, used when URL is empty; becomes mode 0700
-	URL      string // external cluster: nats://host:port, several joined by commas
-	Creds    string // credentials file for URL, may be empty
-	Replicas int    // copies of every stream in an external cluster; 0 means 1; the embedded broker always has 1
-	// StartWait is how long Open waits for an external cluster that is not
-	// reachable, or not complete enough for Replicas; 0 means 30 s.
+	Dir      string // store of the embedded broker, used if URL is empty; its mode becomes 0700
+	URL      string // external cluster: nats:// external cluster: nats://host:port, several separated by commas
+	Creds    string // credentials file for URL; may be empty
+	Replicas int    // copies of every stream in an external cluster; 0 means 1. The embedded broker always has 1
+	// StartWait is how long Open waits for an external cluster that is
+	// unreachable or has too few servers for Replicas; 0 means 30 s.
 	StartWait time.Duration
-	// PlainAppends has the embedded broker store and sync messages one by one, as
-	// it does where group commit refuses to start.
+	// PlainAppends makes the embedded broker store and sync messages one by one,
+	// as it does when group commit refuses to start.
 	PlainAppends bool
-	// Listen is the host:port at which the embedded broker takes subscribers;
-	// "" or "off" takes none.
+	// Listen is the host:port at which the embedded broker accepts subscribers;
+	// "" or "off" accepts none.
 	Listen string
-	// Authenticate checks a subscriber's token, given as the password (or
-	// token) of its connection. It may be called concurrently. nil refuses
-	// every subscriber.
+	// Authenticate verifies a subscriber's token, which is the password or token
+	// of its connection. It is called concurrently. nil refuses every
+	// subscriber.
 	Authenticate func(password string) (Grant, error)
-	// AuthIssuer is the seed of the account nkey with which an external cluster
-	// lets us decide about its connections (auth_callout); nil leaves them to it.
+	// AuthIssuer is the seed of the account nkey with which this node answers
+	// the auth callouts of an external cluster; nil answers none.
 	AuthIssuer []byte
-	// AuthAccount is the account of that cluster in which subscribers are put;
-	// {organization} in it stands for the token of theirs in a subject.
+	// AuthAccount is the account of that cluster to which subscribers are
+	// assigned. {organization} in it stands for the organization's subject
+	// token.
 	AuthAccount string
 	Log         *slog.Logger // nil discards
 }
 
-// Grant is what a subscriber's token allows.
+// Grant is what a subscriber's token permits.
 type Grant = guests.Grant
 
-// AuthAccountDefault is where subscribers of an external cluster are put: an
-// account for each organization.
+// AuthAccountDefault is the default account of an external cluster's
+// subscribers: one for each organization.
 const AuthAccountDefault = guests.AuthAccountDefault
 
-// Bus is an open connection to the broker, and the broker itself when it is
-// embedded. Its methods may be called concurrently. Close it when everything
+// Bus is an open connection to the broker, and the broker itself if it is
+// embedded. Its methods are safe for concurrent use. Close it after everything
 // that uses it has ended.
 type Bus struct {
 	*readers.Readers // of the events
@@ -68,15 +69,15 @@ type Bus struct {
 	broker   *broker // nil with an external cluster
 	replicas int
 	disk     diskReserve
-	back     wire.Signal // raised when a lost connection stands again
+	back     wire.Signal // raised when a lost connection is re-established
 
 	conns   []*nats.Conn
 	publish jetstream.JetStream   // commands, events, buckets
 	jobs    jetstream.JetStream   // pulls and acks of commands
-	reads   jetstream.JetStream   // ordered reads: their bulk must not delay an ack
-	leader  nats.JetStreamManager // reads of single events that no lagging replica may answer
+	reads   jetstream.JetStream   // ordered reads, apart so that their volume does not delay an ack
+	leader  nats.JetStreamManager // reads of single events, answered by the leader and not by a lagging replica
 
-	groups    map[string]*groupcommit.Group // by stream, of the embedded broker where group commit works
+	groups    map[string]*groupcommit.Group // by stream; of the embedded broker if group commit works
 	events    jetstream.Stream
 	buckets   map[string]*bucket
 	bodies    *wire.Bodies
@@ -92,9 +93,10 @@ type Bus struct {
 	open      map[io.Closer]struct{}
 }
 
-// Open starts or reaches the broker, creates what is missing, and reads every
-// setting back. It returns ErrUnsafe, ErrHistoryMissing, or an error that says
-// what to change, and leaves nothing running then.
+// Open starts the broker or connects to it, creates missing streams and buckets,
+// and checks every setting. It returns ErrUnsafe, ErrHistoryMissing, or an error
+// that says what to change; then nothing is left running. The caller closes the
+// Bus.
 func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	log := cfg.Log
 	if log == nil {
@@ -160,17 +162,17 @@ func (b *Bus) start(ctx context.Context, cfg Config) error {
 	return b.broker.guests.Open(b.conns[0])
 }
 
-// Disconnect ends the connections of subscribers to the embedded broker that came
-// with the token of that id (Grant.ID). Those to an external cluster end within a
-// minute by themselves. It may be called concurrently and does not wait.
+// Disconnect closes the connections of the embedded broker's subscribers whose
+// token has that id (Grant.ID). Those of an external cluster end within a minute
+// by themselves. It does not wait and is safe for concurrent use.
 func (b *Bus) Disconnect(id string) {
 	if b.broker != nil {
 		b.broker.guests.Disconnect(id)
 	}
 }
 
-// Listening returns the host:port at which the embedded broker takes
-// subscribers, "" if it takes none.
+// Listening returns the host:port at which the embedded broker accepts
+// subscribers, or "" if it accepts none.
 func (b *Bus) Listening() string {
 	if b.broker == nil {
 		return ""
@@ -178,9 +180,9 @@ func (b *Bus) Listening() string {
 	return b.broker.address
 }
 
-// Close ends the subscribers (running handlers get their drain time), the
-// connections and the embedded broker, and returns what went wrong on the way.
-// It stops waiting for handlers when ctx ends. Safe to call twice.
+// Close ends the subscribers, giving running handlers their drain time, then the
+// connections and the embedded broker. It returns the errors of these steps. It
+// stops waiting for handlers when ctx is done. It may be called twice.
 func (b *Bus) Close(ctx context.Context) error {
 	b.closeOnce.Do(func() { b.closeErr = b.close(ctx) })
 	return b.closeErr
@@ -223,10 +225,10 @@ func (b *Bus) close(ctx context.Context) error {
 	return err
 }
 
-// trimmer removes the commands that are done, from the embedded broker.
+// trimmer removes finished commands from the embedded broker.
 func (b *Bus) trimmer() jobs.Trimmer { return jobs.Trimmer{JS: b.reads, Log: b.log} }
 
-// track remembers a subscriber for Close; it returns ErrClosed after Close.
+// track registers a subscriber for Close. It returns ErrClosed after Close.
 func (b *Bus) track(s io.Closer) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,12 +11,12 @@ import (
 	"headwater/bus/wire"
 )
 
-// silence is after how long at most a server that says nothing, without closing
-// the connection, is given up for another one: within what a publish may take.
+// silence is how long a server may be silent on an open connection before
+// another server is tried. It is shorter than a publish may take.
 const silence = 8 * time.Second
 
-// dialCluster returns a function that opens connections to an external cluster,
-// which are kept up for ever once they stood.
+// dialCluster returns a function that opens connections to an external cluster.
+// An established connection reconnects for ever.
 func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *wire.Signal) func(name string) (*nats.Conn, error) {
 	return func(name string) (*nats.Conn, error) {
 		opts := append(connOptions(name, log, back),
@@ -41,7 +41,7 @@ func dialCluster(ctx context.Context, cfg Config, log *slog.Logger, back *wire.S
 	}
 }
 
-// redactedURLs returns the servers of a list of URLs without credentials.
+// redactedURLs returns the servers in a list of URLs, without credentials.
 func redactedURLs(list string) []string {
 	var servers []string
 	for server := range strings.SplitSeq(list, ",") {

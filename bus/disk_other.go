@@ -4,5 +4,6 @@ package bus
 
 import "math"
 
-// freeBytes knows nothing here; the broker then stops when the disk is full.
+// freeBytes is unknown on this system; the broker then stops when the disk is
+// full.
 func freeBytes(string) (uint64, error) { return math.MaxUint64, nil }

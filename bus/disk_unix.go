@@ -4,7 +4,7 @@ package bus
 
 import "syscall"
 
-// freeBytes returns how much may still be written below dir.
+// freeBytes returns how many bytes may still be written below dir.
 func freeBytes(dir string) (uint64, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {

@@ -5,20 +5,20 @@ import (
 	"log/slog"
 )
 
-// reservedBytes are what writes leave free on the embedded broker's disk, in
-// bytes. A broker that meets a full disk switches JetStream off as a whole;
-// refusing writes before that keeps reads and acks going.
+// reservedBytes is the space that writes leave free on the embedded broker's
+// disk. A broker that finds the disk full switches off JetStream as a whole;
+// refusing writes earlier keeps reads and acks working.
 const reservedBytes = 64 << 20
 
-// diskReserve guards the embedded broker's disk. The zero value, used with an external
-// cluster, guards nothing.
+// diskReserve protects the embedded broker's disk. The zero value, used with an
+// external cluster, protects nothing.
 type diskReserve struct {
 	dir     string
 	reserve uint64
 	log     *slog.Logger
 }
 
-// check returns ErrUnavailable when the disk is too full for a body of n bytes.
+// check returns ErrUnavailable if the disk is too full for a body of n bytes.
 func (r *diskReserve) check(n int) error {
 	if r.dir == "" {
 		return nil

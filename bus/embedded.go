@@ -23,7 +23,7 @@ import (
 
 const (
 	brokerStart = 30 * time.Second // a large store takes a while to recover
-	// maxPayload leaves room for headers above MaxInline; larger bodies travel
+	// maxPayload leaves space for headers above MaxInline; larger bodies go
 	// through the object store.
 	maxPayload = 1 << 20
 )
@@ -32,16 +32,16 @@ const (
 type broker struct {
 	server   *server.Server
 	log      *slog.Logger
-	user     string // random: nobody outside this process can be us
+	user     string // random, so that nobody outside this process can use it
 	password string
-	address  string // of the TCP listener, "" without
+	address  string // of the TCP listener; "" without one
 	guests   *guests.Authenticator
 	lock     *os.File
 	staging  *groupcommit.Staging // nil with plain appends
 }
 
-// startBroker runs a server over cfg.Dir. Two servers over one store destroy
-// it, so the folder is locked.
+// startBroker runs a server over cfg.Dir. It locks the folder, because two
+// servers over one store destroy it.
 func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, err error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("the embedded broker needs a folder")
@@ -71,11 +71,11 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 		NoSigs:     true,
 		MaxPayload: maxPayload,
 		MaxSubs:    guests.MaxSubscriptions,
-		// By default the broker takes three quarters of what is free at its
-		// start, which a long log makes less with every start.
+		// The default is three quarters of the free space at the start, which
+		// shrinks with every start as the log grows.
 		JetStreamMaxStore: 1 << 50,
-		// The shares of guests bound them; the broker's own limit, 1,000 of a
-		// stream, would let a few organizations shut everybody out.
+		// Quotas limit guests. The broker's own limit of 1,000 consumers for
+		// each stream would let a few organizations exclude all others.
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: -1},
 	}
 	b.guests = guests.NewAuthenticator(b.user, b.password, cfg.Authenticate, log)
@@ -113,7 +113,7 @@ func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (_ *broker, 
 	return b, nil
 }
 
-// listenOn fills in the TCP listener after trying whether the port is free: the
+// listenOn sets the TCP listener after checking that the port is free: the
 // server itself would only log that it is not.
 func listenOn(ctx context.Context, opts *server.Options, address string) error {
 	host, portText, err := net.SplitHostPort(address)
@@ -145,7 +145,7 @@ func (b *broker) dial(name string) (*nats.Conn, error) {
 		nats.InProcessServer(b.server), nats.UserInfo(b.user, b.password), nats.MaxReconnects(-1))...)
 }
 
-// stop ends the server after it wrote everything down, and unlocks the folder.
+// stop ends the server after it has written everything, and unlocks the folder.
 func (b *broker) stop() error {
 	if b.server != nil {
 		b.server.Shutdown()
@@ -161,8 +161,8 @@ func (b *broker) stop() error {
 	return err
 }
 
-// brokerLog sends the server's log to slog. A fatal error must not end the
-// process; it is kept for the error that Open returns.
+// brokerLog sends the server's log to slog. A fatal error does not end the
+// process; it becomes part of the error that Open returns.
 type brokerLog struct {
 	log   *slog.Logger
 	mu    sync.Mutex

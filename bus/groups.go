@@ -16,10 +16,10 @@ import (
 	"headwater/bus/wire"
 )
 
-// beginGroups enables group commit on the streams of events and commands:
-// messages that arrive together are stored in one atomic batch. Where group commit
-// refuses to start, the streams take plain appends, and the log says why. An error
-// is one of the broker.
+// beginGroups enables group commit on the event and command streams: messages
+// that arrive together are stored in one atomic batch. If group commit refuses
+// to start, the streams use plain appends, and the log says why. An error is one
+// of the broker.
 func (b *Bus) beginGroups(ctx context.Context, staging *groupcommit.Staging) error {
 	groups := map[string]*groupcommit.Group{}
 	for _, name := range grouped {
@@ -36,7 +36,7 @@ func (b *Bus) beginGroups(ctx context.Context, staging *groupcommit.Staging) err
 			Batch:     groupcommit.Batches(b.conns[0]),
 			Chain:     chainOf,
 			Health:    func() error { return b.broker.health(name) },
-			Confirmed: stream.CachedInfo().State.LastSeq, // all that is there by now is synced
+			Confirmed: stream.CachedInfo().State.LastSeq, // everything stored by now is synced
 		})
 	}
 	switch err := staging.Begin(); {
@@ -53,7 +53,8 @@ func (b *Bus) beginGroups(ctx context.Context, staging *groupcommit.Staging) err
 // grouped are the streams that are busy enough for group commit.
 var grouped = []string{StreamEvents, StreamCommands}
 
-// streamOf returns which of the grouped streams keeps a subject, "" for others.
+// streamOf returns which of the grouped streams stores a subject, or "" for
+// none.
 func streamOf(subject string) string {
 	switch {
 	case strings.HasPrefix(subject, event.SubjectPrefix+"."):
@@ -64,7 +65,8 @@ func streamOf(subject string) string {
 	return ""
 }
 
-// chainOf returns the history of an event's source, "" for a command.
+// chainOf returns the history that an event's subject belongs to, or "" for a
+// command.
 func chainOf(subject string) string {
 	if streamOf(subject) != StreamEvents {
 		return ""
@@ -72,22 +74,22 @@ func chainOf(subject string) string {
 	return subject[:strings.LastIndexByte(subject, '.')]
 }
 
-// appendPlain stores one message. The same message id makes a repeat harmless, so
-// a lost confirmation need not become an error.
+// appendPlain stores one message. The message id makes a repeat harmless, so a
+// lost confirmation is retried.
 func (b *Bus) appendPlain(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, error) {
 	return wire.Retry(ctx, wire.PublishTry, func(ctx context.Context) (*jetstream.PubAck, error) {
 		return b.publish.PublishMsg(ctx, msg)
 	})
 }
 
-// synced waits until a message of a stream that a consumer handed out is on disk.
-// It returns false when ctx ended before.
+// synced waits until a message that a consumer delivered is on disk. It returns
+// false if ctx is done first.
 func (b *Bus) synced(ctx context.Context, stream string, sequence uint64) bool {
 	g := b.groups[stream]
 	return g == nil || g.Synced(ctx, sequence)
 }
 
-// health returns why the broker writes to a stream no more.
+// health returns why the broker no longer writes to a stream, or nil.
 func (b *broker) health(stream string) error {
 	h := b.server.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: stream})
 	if h.Error != "" {

@@ -8,22 +8,23 @@ import (
 	"headwater/bus/jobs"
 )
 
-// JobsConfig says how one command is handed to this process's workers.
+// JobsConfig says how one command is passed to this process's workers.
 type JobsConfig = jobs.Config
 
-// Metadata of a dead letter, beside everything the message carried.
+// Metadata of a dead letter, in addition to that of the message.
 const (
 	MetaDeadReason     = jobs.MetaDeadReason
-	MetaDeadSequence   = jobs.MetaDeadSequence // position in the stream it came from
+	MetaDeadSequence   = jobs.MetaDeadSequence // sequence in the stream it came from
 	MetaDeadDeliveries = jobs.MetaDeadDeliveries
 )
 
-// Jobs returns a Watermill subscriber that hands out one command, each message
-// to one worker of one node, as jobs.New says. It returns command.ErrUnknown for a
-// command that this build does not know, and ErrClosed after Close.
+// Jobs returns a Watermill subscriber for one command; each message goes to one
+// worker of one node, as jobs.New documents. It returns command.ErrUnknown for a
+// command that this build does not know, and ErrClosed after Close. The caller
+// closes the subscriber.
 func (b *Bus) Jobs(cfg JobsConfig) (message.Subscriber, error) { return jobs.New(b.workers(), cfg) }
 
-// workers is the bus as workers use it.
+// workers returns the bus as package jobs uses it.
 func (b *Bus) workers() jobs.Broker {
 	return jobs.Broker{
 		JS: b.jobs, Conn: b.conns[1], Embedded: b.broker != nil, Reconnected: &b.back, Bodies: b.bodies, Postponed: b.buckets[bucketPostponed],
@@ -35,8 +36,8 @@ func (b *Bus) workers() jobs.Broker {
 	}
 }
 
-// Outcomes is a Watermill middleware: it tells the Jobs subscriber why a handler
-// failed, so that Permanent and Snooze mean what they say, and turns a panic into
-// an error that is retried. Add it as the router's last middleware, nearest to the
-// handler.
+// Outcomes is a Watermill middleware that passes a handler's error to the Jobs
+// subscriber, so that Permanent and Snooze take effect, and turns a panic into
+// an error that is retried. Add it as the router's last middleware, closest to
+// the handler.
 func Outcomes(h message.HandlerFunc) message.HandlerFunc { return jobs.Outcomes(h) }

@@ -4,8 +4,8 @@ package bus
 
 import "os"
 
-// lockFile opens the file without a lock: two processes over one folder are
-// noticed only where the system has flock.
+// lockFile opens the file without a lock: this system has no flock, so two
+// processes over one folder are not detected.
 func lockFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 }

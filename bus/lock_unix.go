@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lockFile holds an exclusive lock for as long as the file is open; the kernel
-// gives it back when the process dies.
+// lockFile holds an exclusive lock while the file is open. The kernel releases
+// it when the process dies.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -9,16 +9,16 @@ import (
 	"headwater/bus/wire"
 )
 
-// Metadata that the subscribers add to what came over the wire.
+// Metadata that subscribers add to a received message.
 const (
-	MetaSubject    = wire.MetaSubject    // where the message was published
-	MetaSequence   = wire.MetaSequence   // its position in the stream, decimal
-	MetaDeliveries = wire.MetaDeliveries // how often it was handed out, from 1, decimal
+	MetaSubject    = wire.MetaSubject    // subject on which the message was published
+	MetaSequence   = wire.MetaSequence   // its sequence in the stream, decimal
+	MetaDeliveries = wire.MetaDeliveries // number of deliveries so far, from 1, decimal
 )
 
 const (
-	// MaxInline is the largest body that travels in a message, in bytes; larger
-	// ones are put into the object store and the message refers to them.
+	// MaxInline is the largest body inside a message, in bytes. A larger one is
+	// put into the object store and the message refers to it.
 	MaxInline = wire.MaxInline
 	// MaxBody is the largest body of a command or event, in bytes.
 	MaxBody = wire.MaxBody
@@ -27,11 +27,12 @@ const (
 // StreamState says which history a stream holds.
 type StreamState = readers.StreamState
 
-// EventOf reads the event from a message of the Ordered subscriber, with its
-// sequence. It returns event.ErrUnknown for an event this build does not know,
-// which a reader of everything skips, and ErrPoison for what no build reads.
+// EventOf decodes the event of a message from the Ordered subscriber, with its
+// sequence. It returns event.ErrUnknown for an event that this build does not
+// know, which a reader of all events should skip, and ErrPoison for one that no
+// build can read.
 func EventOf(msg *message.Message) (*event.Event, error) { return wire.EventOf(msg) }
 
-// CommandOf reads the command from a message of a Jobs subscriber, with the
-// count of its deliveries. It fails as EventOf does.
+// CommandOf decodes the command of a message from a Jobs subscriber, with the
+// number of its deliveries. It fails as EventOf does.
 func CommandOf(msg *message.Message) (*command.Command, error) { return wire.CommandOf(msg) }

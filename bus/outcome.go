@@ -6,16 +6,16 @@ import (
 	"headwater/bus/jobs"
 )
 
-// Permanent returns an error that says no retry can help: the message goes to
-// the dead letters at once. Permanent(nil) is nil.
+// Permanent wraps an error to say that no retry can help: the message becomes a
+// dead letter at once. Permanent(nil) is nil.
 func Permanent(err error) error { return jobs.Permanent(err) }
 
-// IsPermanent reports whether err, or what it wraps, came from Permanent.
+// IsPermanent reports whether err wraps an error from Permanent.
 func IsPermanent(err error) bool { return jobs.IsPermanent(err) }
 
-// Snooze returns an error that says "not now": the message comes again after
-// the delay, and this time does not count as a failure.
+// Snooze returns an error that means "not now": the message is delivered again
+// after the delay, and this delivery does not count as a failure.
 func Snooze(delay time.Duration) error { return jobs.Snooze(delay) }
 
-// Snoozed returns the delay of an error that came from Snooze.
+// Snoozed returns the delay of an error from Snooze, and whether err wraps one.
 func Snoozed(err error) (time.Duration, bool) { return jobs.Snoozed(err) }

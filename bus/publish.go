@@ -16,15 +16,15 @@ import (
 	"headwater/bus/wire"
 )
 
-// publisher is the Watermill side of publishing: one message after the other,
-// each confirmed as stored.
+// publisher implements Watermill's Publisher. It publishes messages one after
+// the other and waits for each confirmation.
 type publisher struct{ bus *Bus }
 
 // Publisher returns a Watermill publisher whose topics are subjects. Publish
-// returns when every message is stored and synced, or an error that wraps
-// ErrUnavailable when that is unknown; a message published again with the same
-// UUID within ten minutes is stored once. The message's context bounds the
-// wait. Closing it does nothing: the connection is the bus's.
+// returns nil when every message is stored and synced, or an error that wraps
+// ErrUnavailable if that is unknown. A message published again with the same
+// UUID within ten minutes is stored once. The message's context limits the wait.
+// Close does nothing: the connection belongs to the bus.
 func (b *Bus) Publisher() message.Publisher { return publisher{b} }
 
 func (p publisher) Publish(topic string, messages ...*message.Message) error {
@@ -38,8 +38,8 @@ func (p publisher) Publish(topic string, messages ...*message.Message) error {
 
 func (publisher) Close() error { return nil }
 
-// store publishes one message and waits until it is durable. headers are the
-// broker's own.
+// store publishes one message and waits until it is durable. headers are headers
+// for the broker.
 func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, headers ...string) (*jetstream.PubAck, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -62,7 +62,7 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, h
 		out.Data = nil
 	}
 	out.Header.Set(nats.MsgIdHdr, dedupID(subject, msg.UUID))
-	// A message that came in a batch is one of its own when it is sent on.
+	// A message that came in a batch is sent on by itself.
 	groupcommit.Unmark(out.Header)
 	for i := 0; i < len(headers); i += 2 {
 		out.Header.Set(headers[i], headers[i+1])
@@ -78,8 +78,8 @@ func (b *Bus) store(ctx context.Context, subject string, msg *message.Message, h
 	return ack, nil
 }
 
-// dedupID names a message for the broker's deduplication, which spans the whole
-// stream: the same id on another subject is another message.
+// dedupID returns the id by which the broker detects repeats. Detection spans
+// the whole stream, so the id includes the subject.
 func dedupID(subject, id string) string {
 	sum := sha256.Sum256([]byte(subject + "\x00" + id))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

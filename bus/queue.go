@@ -8,9 +8,9 @@ import (
 	"headwater/bus/wire"
 )
 
-// Queue returns how many commands of each name are stored and not done, those
-// that a worker has included. It returns ErrUnavailable when the broker did not
-// answer.
+// Queue returns, by command name, how many commands are stored and not finished,
+// including those that a worker has. It returns ErrUnavailable if the broker
+// does not answer.
 func (b *Bus) Queue(ctx context.Context) (map[string]uint64, error) {
 	stream, err := b.reads.Stream(ctx, StreamCommands)
 	if err != nil {
@@ -32,8 +32,8 @@ func (b *Bus) Queue(ctx context.Context) (map[string]uint64, error) {
 	return waiting, nil
 }
 
-// DeadLetters returns how many commands are kept that were given up. It returns
-// ErrUnavailable when the broker did not answer.
+// DeadLetters returns how many dead letters are stored. It returns
+// ErrUnavailable if the broker does not answer.
 func (b *Bus) DeadLetters(ctx context.Context) (uint64, error) {
 	stream, err := b.reads.Stream(ctx, StreamDeadLetters)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 	"headwater/bus/wire"
 )
 
-// quorumSilence is how long a copy may be silent before a leader's word that it
-// leads is not believed. Copies answer its heartbeat every second; a leader that
-// is cut off needs 10 to 20 s to notice.
+// quorumSilence is how long a copy may be silent before a leader's claim to lead
+// is not believed. Copies answer its heartbeat every second; a leader that is
+// cut off takes 10 to 20 s to notice.
 const quorumSilence = 5 * time.Second
 
-// Quorum returns nil when every stream that a write needs has a leader that heard
-// from a majority of its copies in the last 5 s, and else an error that wraps
-// ErrUnavailable. The embedded broker has one copy and always has it. A nil says
-// what was so at most 5 s ago: writes may wait all the same.
+// Quorum returns nil if every stream that a write needs has a leader that heard
+// from a majority of its copies in the last 5 s, else an error that wraps
+// ErrUnavailable. The embedded broker has one copy, so it always has a quorum.
+// The result may be up to 5 s old, so a write may still have to wait.
 func (b *Bus) Quorum(ctx context.Context) error {
 	if b.broker != nil {
 		var errs []error
@@ -59,14 +59,14 @@ func (b *Bus) Quorum(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// heard tells whether the leader that gave this answer has a majority behind it.
+// heard reports whether the leader that gave this answer has a majority.
 func heard(info *jetstream.StreamInfo) error {
 	if info.Cluster == nil || info.Cluster.Leader == "" {
 		return errors.New("it has no leader")
 	}
 	heard := 1 // the leader itself
 	for _, r := range info.Cluster.Replicas {
-		// 0 is of a copy that this leader never heard from.
+		// 0 means that this leader never heard from the copy.
 		if r.Active > 0 && r.Active <= quorumSilence {
 			heard++
 		}

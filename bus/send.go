@@ -15,10 +15,10 @@ import (
 	"headwater/bus/wire"
 )
 
-// Send publishes a command and returns when it is stored and synced. A repeat
-// with the same ID within ten minutes is stored once. It returns
-// ErrUnavailable when the broker did not confirm; the command may be carried
-// out nevertheless.
+// Send publishes a command and returns nil when it is stored and synced. A
+// command sent again with the same ID within ten minutes is stored once. Send
+// returns ErrUnavailable if the broker does not confirm; the command may then be
+// carried out or not.
 func (b *Bus) Send(ctx context.Context, c *command.Command) error {
 	headers, body, err := c.Encode()
 	if err != nil {
@@ -28,11 +28,11 @@ func (b *Bus) Send(ctx context.Context, c *command.Command) error {
 	return err
 }
 
-// Append publishes an event as the next of its source's history, whose last
-// sequence must be after (0 for none), and returns the event's own sequence,
-// also set in e. It returns ErrConflict when the history moved on, and
-// ErrUnavailable when the broker did not confirm. An event that is already
-// there with the same ID is not stored again: its sequence is returned.
+// Append publishes an event as the next of its source's history and returns its
+// sequence, which it also sets in e. The last sequence of that history must be
+// after (0 for an empty history); otherwise it returns ErrConflict. It returns
+// ErrUnavailable if the broker does not confirm. If an event with the same ID is
+// stored already, Append stores nothing and returns that event's sequence.
 func (b *Bus) Append(ctx context.Context, after uint64, e *event.Event) (uint64, error) {
 	headers, body, err := e.Encode()
 	if err != nil {
@@ -41,7 +41,7 @@ func (b *Bus) Append(ctx context.Context, after uint64, e *event.Event) (uint64,
 	ack, err := b.store(ctx, e.Subject(), newMessage(ctx, e.ID, headers, body),
 		jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(after, 10), jetstream.ExpectedLastSubjSeqSubjHeader, e.Address().Filter())
 	if errors.Is(err, ErrConflict) {
-		// Beyond the broker's memory of ids, a repeat looks like a conflict
+		// After the broker has forgotten the id, a repeat looks like a conflict
 		// with itself.
 		last, lookErr := b.newest(ctx, e.Subject())
 		if lookErr == nil && last.Header.Get(event.HeaderID) == headers[event.HeaderID] {
@@ -56,8 +56,8 @@ func (b *Bus) Append(ctx context.Context, after uint64, e *event.Event) (uint64,
 	return ack.Sequence, nil
 }
 
-// LastSequence returns the sequence of the newest event of the source's
-// history, 0 if it has none.
+// LastSequence returns the sequence of the newest event of a source's history,
+// or 0 if it is empty.
 func (b *Bus) LastSequence(ctx context.Context, a event.Address) (uint64, error) {
 	msg, err := b.newest(ctx, a.Filter())
 	if errors.Is(err, nats.ErrMsgNotFound) {
@@ -69,9 +69,9 @@ func (b *Bus) LastSequence(ctx context.Context, a event.Address) (uint64, error)
 	return msg.Sequence, nil
 }
 
-// newest returns the newest event of a subject filter as the leader has it. The
-// handle of the stream would ask any replica, and one that lags does not know
-// what its own node was told a moment ago.
+// newest returns the newest event that matches a subject filter, from the
+// leader. The stream handle would ask any replica, and a lagging one may not
+// know what its own node was told a moment ago.
 func (b *Bus) newest(ctx context.Context, filter string) (*nats.RawStreamMsg, error) {
 	return wire.Ask(ctx, func(ctx context.Context) (*nats.RawStreamMsg, error) {
 		return b.leader.GetLastMsg(StreamEvents, filter, nats.Context(ctx))

@@ -18,36 +18,36 @@ import (
 )
 
 const (
-	// snapshotPiece is how much of a snapshot is one object: what is on its way
-	// to the broker at once, and what a lost connection repeats.
+	// snapshotPiece is the size in bytes of one object of a snapshot. It limits
+	// what is in flight to the broker and what a lost connection repeats.
 	snapshotPiece = 8 << 20
-	// snapshotStale is how old what belongs to no snapshot must be before it is
-	// swept: younger, it may be of one that is being stored.
+	// snapshotStale is the age from which an object that belongs to no snapshot
+	// is swept. A younger one may belong to a snapshot being stored.
 	snapshotStale = 2 * time.Hour
-	snapshotLimit = time.Hour // to store one
-	snapshotChunk = 512 << 10 // below maxPayload
+	snapshotLimit = time.Hour // time to store a snapshot
+	snapshotChunk = 512 << 10 // bytes, less than maxPayload
 
 	aboutPieces = "pieces"
 	aboutSize   = "size"
 )
 
-// Snapshot describes a stored snapshot of a projection.
+// Snapshot describes a stored snapshot of the read model.
 type Snapshot struct {
 	Name  string
-	About map[string]string // what its maker said of it
+	About map[string]string // attributes from whoever stored it
 	Size  int64             // bytes
 	Made  time.Time
 }
 
-// Snapshots keeps snapshots in the object store HEADWATER_SNAPSHOTS, replicated
-// and fsynced like the streams. Its methods may be called concurrently and from
-// several nodes; their errors wrap ErrUnavailable, ErrKeyNotFound or ErrPoison.
+// Snapshots stores snapshots in the object store HEADWATER_SNAPSHOTS, replicated
+// and fsynced like the streams. It is safe for concurrent use, also from several
+// nodes. Errors wrap ErrUnavailable, ErrKeyNotFound or ErrPoison.
 //
-// A snapshot is many objects, and one without a dot in its name that is stored
-// last: until then it does not exist. nats.go's Put of one large object keeps up
-// to 4,000 chunks under way, in memory, and is repeated from its beginning.
-// Deleting an object leaves a marker for ever, so the marker is purged; what a
-// process that died left unfinished is swept.
+// A snapshot consists of many objects and a last one, whose name has no dot,
+// that makes it exist. nats.go's Put of one large object would hold up to 4,000
+// chunks in memory, and would start again after a failure. Deleting an object
+// leaves a marker for ever, so the marker is purged. Sweep removes what a dead
+// process left unfinished.
 type Snapshots struct {
 	disk   *diskReserve
 	store  jetstream.ObjectStore
@@ -57,7 +57,7 @@ type Snapshots struct {
 // Snapshots returns the bus's snapshots.
 func (b *Bus) Snapshots() *Snapshots { return b.snapshots }
 
-// List returns the snapshots that are stored whole, in no order.
+// List returns the complete snapshots, in no particular order.
 func (s *Snapshots) List(ctx context.Context) ([]Snapshot, error) {
 	objects, err := s.objects(ctx)
 	if err != nil {
@@ -87,8 +87,8 @@ func (s *Snapshots) objects(ctx context.Context) ([]*jetstream.ObjectInfo, error
 	return objects, nil
 }
 
-// Put stores a snapshot and returns when all of it is synced; before, List does
-// not show it. What a failure leaves behind Sweep takes away.
+// Put stores a snapshot and returns nil when all of it is synced; until then
+// List does not show it. Sweep removes what a failed Put left.
 func (s *Snapshots) Put(ctx context.Context, about map[string]string, body io.Reader) error {
 	ctx, cancel := context.WithTimeout(ctx, snapshotLimit)
 	defer cancel()
@@ -104,7 +104,7 @@ func (s *Snapshots) Put(ctx context.Context, about map[string]string, body io.Re
 		if err == nil {
 			continue
 		}
-		// Not errors.Is: a body that fails by a wrapped EOF has not ended.
+		// Not errors.Is: a body that fails with a wrapped EOF has not ended.
 		if err != io.EOF && err != io.ErrUnexpectedEOF {
 			return fmt.Errorf("read the snapshot: %w", err)
 		}
@@ -136,9 +136,9 @@ func (s *Snapshots) put(ctx context.Context, meta jetstream.ObjectMeta, body []b
 
 func pieceName(name string, piece int) string { return fmt.Sprintf("%s.%06d", name, piece) }
 
-// Get reads a snapshot. Every byte that Read returns was checked against the
-// piece's digest; a piece that is missing or another is ErrPoison. The caller
-// closes it.
+// Get returns a reader of a snapshot. Every byte that Read returns was checked
+// against the piece's digest; a missing or different piece is ErrPoison. The
+// caller closes the reader.
 func (s *Snapshots) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.ObjectInfo, error) { return s.store.GetInfo(ctx, name) })
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
@@ -186,7 +186,7 @@ func (r *snapshotReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Remove takes a snapshot away. One that is not there is no error.
+// Remove deletes a snapshot. A missing one is not an error.
 func (s *Snapshots) Remove(ctx context.Context, name string) error {
 	if err := s.remove(ctx, name); err != nil {
 		return err
@@ -205,8 +205,8 @@ func (s *Snapshots) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// remove deletes an object and the marker that says it was deleted, of which
-// there would be one more with every snapshot.
+// remove deletes an object and purges its deletion marker, since there would be
+// one more with every snapshot.
 func (s *Snapshots) remove(ctx context.Context, object string) error {
 	ctx, cancel := context.WithTimeout(ctx, wire.TransferLimit)
 	defer cancel()
@@ -221,8 +221,8 @@ func (s *Snapshots) remove(ctx context.Context, object string) error {
 	return nil
 }
 
-// Sweep takes away what belongs to no snapshot: of one that was never stored to
-// its end, by a process that died.
+// Sweep deletes objects that belong to no snapshot because a process died while
+// storing one.
 func (s *Snapshots) Sweep(ctx context.Context) error {
 	return s.sweep(ctx, time.Now().Add(-snapshotStale))
 }

@@ -17,13 +17,13 @@ import (
 // startWait is how long Open waits for an external cluster.
 const startWait = 30 * time.Second
 
-// errNoPeers is the API error of a cluster with fewer servers up than a stream
-// has copies, which nats.go has no name for.
+// errNoPeers is the API error code for a cluster with fewer running servers than
+// a stream has copies. nats.go has no name for it.
 const errNoPeers = 10005
 
-// awaitCluster repeats a step of the start while the cluster forms: servers come up in
-// any order, and elect leaders before they store anything. It returns at once
-// what waiting cannot mend.
+// awaitCluster retries a step of the start while the cluster forms: servers
+// start in any order and elect leaders before they store anything. It returns at
+// once if waiting cannot help.
 func awaitCluster(ctx context.Context, cfg Config, log *slog.Logger, step func(context.Context) error) error {
 	most := cfg.StartWait
 	if most == 0 {
@@ -33,7 +33,7 @@ func awaitCluster(ctx context.Context, cfg Config, log *slog.Logger, step func(c
 	defer cancel()
 	told := time.Now()
 	for {
-		// A question that was dropped must not use the time up.
+		// A lost request must not use up the time.
 		try, cancel := context.WithTimeout(limited, wire.PublishTry)
 		err := step(try)
 		cancel()
@@ -53,21 +53,21 @@ func awaitCluster(ctx context.Context, cfg Config, log *slog.Logger, step func(c
 	}
 }
 
-// forming reports whether a cluster that is coming up may answer so.
+// forming reports whether a cluster that is starting may give this error.
 func forming(err error) bool {
 	if errors.Is(err, nats.ErrNoServers) || wire.IsTransient(err) || wire.Code(err) == errNoPeers {
 		return true
 	}
-	// What was created a moment ago may not be known everywhere yet.
+	// What was created a moment ago may not be known on all servers.
 	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		return true
 	}
-	// A connection that is refused or cut while a server starts.
+	// A connection refused or cut while a server starts.
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout)
 }
 
-// advice says what to look at, as far as the error tells.
+// advice says what to check, as far as the error tells.
 func advice(err error, cfg Config) string {
 	switch {
 	case errors.Is(err, nats.ErrNoServers):

@@ -24,12 +24,12 @@ const dedupWindow = 10 * time.Minute
 const idempotencyTTL = 24 * time.Hour
 
 // secretHistory keeps overwritten revisions of a secret addressable until they
-// are erased; with a history of 1 the broker would drop them from its index and
+// are erased. With a history of 1 the broker would drop them from its index and
 // leave their bytes on disk.
 const secretHistory = 64
 
-// stateful are the streams without which a history with events is damaged; the
-// others may be made again at any time.
+// stateful reports whether a history with events is damaged without that stream.
+// Other streams may be recreated at any time.
 func stateful(name string) bool {
 	switch name {
 	case StreamCommands, kvStream(BucketSecrets), kvStream(BucketCatalog), objStream(ObjectsPayloads):
@@ -42,7 +42,7 @@ func kvStream(bucket string) string { return "KV_" + bucket }
 func objStream(store string) string { return "OBJ_" + store }
 
 // streamConfigs returns every stream in the order of creation. The events come
-// first: that another one exists without them shows that they were lost.
+// first: another stream without them shows that they were lost.
 func streamConfigs(replicas int, embedded bool) []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		{Name: StreamEvents, Description: "what happened", Subjects: []string{event.SubjectPrefix + ".>"},
@@ -63,8 +63,9 @@ func streamConfigs(replicas int, embedded bool) []jetstream.StreamConfig {
 			Subjects: []string{"$O." + ObjectsSnapshots + ".C.>", "$O." + ObjectsSnapshots + ".M.>"}},
 	}
 	if embedded {
-		// There an ack of a work queue is a synced write of its own; what is done
-		// is removed by many at once instead (trim).
+		// With the embedded broker an ack of a work queue would be a synced
+		// write of its own; finished commands are removed in bulk instead
+		// (jobs.Trimmer).
 		all[1].Retention, all[1].AllowAtomicPublish = jetstream.LimitsPolicy, true
 	}
 	for i := range all {
@@ -78,14 +79,14 @@ func streamConfigs(replicas int, embedded bool) []jetstream.StreamConfig {
 	return all
 }
 
-// kvConfig is a key-value bucket without direct reads, which a lagging replica
-// would answer, and with deletes allowed, which erasing needs.
+// kvConfig returns the stream of a key-value bucket, without direct reads, which
+// a lagging replica would answer, and with deletes allowed, which erasing needs.
 func kvConfig(name string, history int64, ttl time.Duration) jetstream.StreamConfig {
 	return jetstream.StreamConfig{Name: kvStream(name), Subjects: []string{"$KV." + name + ".>"},
 		MaxMsgsPerSubject: history, MaxAge: ttl, AllowRollup: true, AllowMsgTTL: true}
 }
 
-// prepareStreams creates what is missing and checks what exists.
+// prepareStreams creates missing streams and checks existing ones.
 func (b *Bus) prepareStreams(ctx context.Context) error {
 	configs := streamConfigs(b.replicas, b.broker != nil)
 	found, err := b.findStreams(ctx, configs)
@@ -94,7 +95,7 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 	}
 	events := found[StreamEvents]
 	if events == nil && len(found) > 0 {
-		// Another node may be creating them right now, events first.
+		// Another node may be creating them now, events first.
 		if found, err = b.findStreams(ctx, configs); err != nil {
 			return err
 		}
@@ -115,7 +116,7 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 		if stream, err = b.renew(ctx, stream, want); err != nil {
 			return err
 		}
-		if err := verify(stream.CachedInfo().Config, want); err != nil {
+		if err := checkSettings(stream.CachedInfo().Config, want); err != nil {
 			return err
 		}
 		if want.Name == StreamEvents && b.broker != nil {
@@ -134,7 +135,8 @@ func (b *Bus) prepareStreams(ctx context.Context) error {
 	return nil
 }
 
-// renew has a stream of an older build publish live what it stores.
+// renew makes a stream of an older build republish what it stores on live
+// subjects.
 func (b *Bus) renew(ctx context.Context, stream jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	config := stream.CachedInfo().Config
 	if want.RePublish == nil || config.RePublish != nil {
@@ -164,7 +166,7 @@ func (b *Bus) findStreams(ctx context.Context, configs []jetstream.StreamConfig)
 	return found, nil
 }
 
-// hold keeps the handles that the methods of Bus use.
+// hold stores the handles that the methods of Bus use.
 func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) error {
 	if b.buckets == nil {
 		b.buckets = map[string]*bucket{}
@@ -187,7 +189,7 @@ func (b *Bus) hold(ctx context.Context, name string, stream jetstream.Stream) er
 		b.bodies = wire.BodiesIn(store)
 	}
 	if name == objStream(ObjectsSnapshots) {
-		// Their bulk must not delay an ack.
+		// Apart from the others, so that its volume does not delay an ack.
 		store, err := b.reads.ObjectStore(ctx, ObjectsSnapshots)
 		if err != nil {
 			return fmt.Errorf("open object store %s: %w", ObjectsSnapshots, err)

@@ -1,6 +1,6 @@
-// Package fairqueue decides who is next where many tenants share a few places:
-// lines take turns, and so do the groups of lines, so that one that brings much
-// keeps another waiting for one turn, not for all of them.
+// Package fairqueue schedules many tenants on a few places. Tenants wait in
+// lines that take turns, and so do groups of lines, so that a busy tenant delays
+// another by one turn at most.
 package fairqueue
 
 import (
@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// maxWaiting is how many of all lines wait before there is no more space.
+	// maxWaiting is the number of waiting tickets, in all lines, at which the
+	// queue is full.
 	maxWaiting = 1024
-	// maxOfLine is how many of them wait in one line, which then is full.
+	// maxOfLine is the number of waiting tickets at which a line is full.
 	maxOfLine = 64
-	// maxOfGroup is how many are of one group, which may make up as many lines as
-	// it likes.
+	// maxOfGroup is the limit for one group, which may have any number of lines.
 	maxOfGroup = 256
 )
 
-// Queue hands out places: each line in its turn, in the order in which its tickets
-// came, never more to one line or to one group at once than it may have. A group
-// that had a turn comes behind the others with all of its lines. What stands before
-// the dot in a line's name is its group: an organization of workspaces. It is safe
-// for concurrent use.
+// Queue assigns places. Lines take turns; within a line tickets are served in
+// the order of Enter. A line, or a group, never has more than its maximum of
+// places at once. After a turn all lines of a group move behind the other
+// groups. The group of a line is the part of its name before the dot, such as an
+// organization in front of a workspace. It is safe for concurrent use.
 type Queue struct {
 	total, ofLine, ofGroup int
 
@@ -35,36 +35,37 @@ type Queue struct {
 	waiting int
 	lines   map[string]*line
 	groups  map[string]*group
-	order   []*line       // of those that have anything waiting, the next first
+	order   []*line       // lines with waiting tickets, the next one first
 	space   chan struct{} // closed when there is space again; nil while there is
 }
 
-// line is those that take turns as one, such as a workspace.
+// line is a set of tickets that take turns as one, such as those of a workspace.
 type line struct {
 	name    string
 	group   *group
 	running int
-	tickets []*Ticket // that wait
+	tickets []*Ticket // waiting
 }
 
-// group is lines that take turns as one, such as an organization.
+// group is a set of lines that take turns as one, such as those of an
+// organization.
 type group struct {
 	name             string
 	running, waiting int
 }
 
-// Ticket is one that waits for a place, or has it.
+// Ticket waits for a place or has one.
 type Ticket struct {
 	line  *line
-	turn  chan struct{} // closed when it is its turn
+	turn  chan struct{} // closed when it is the ticket's turn
 	taken bool
 }
 
 // Turn returns a channel that is closed when it is the ticket's turn.
 func (k *Ticket) Turn() <-chan struct{} { return k.turn }
 
-// New returns a queue of that many places, so many of them for one line, and so
-// many for one group; 0 is no limit beyond a line's.
+// New returns a queue with total places, at most ofLine of them for one line and
+// ofGroup for one group; 0 means no limit besides ofLine.
 func New(total, ofLine, ofGroup int) *Queue {
 	if ofGroup <= 0 {
 		ofGroup = total
@@ -72,7 +73,8 @@ func New(total, ofLine, ofGroup int) *Queue {
 	return &Queue{total: total, ofLine: ofLine, ofGroup: ofGroup, lines: map[string]*line{}, groups: map[string]*group{}}
 }
 
-// Enter stands in line, or returns nil when the line or its group is full.
+// Enter adds a ticket to a line. It returns nil if the line or its group is
+// full.
 func (q *Queue) Enter(name string) *Ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -97,8 +99,8 @@ func (q *Queue) Enter(name string) *Ticket {
 	return k
 }
 
-// Wait returns with a turn, which Leave ends, or with the error of ctx when that
-// ends first.
+// Wait waits for a turn in a line and returns its ticket, on which the caller
+// calls Leave; or ctx's error if ctx is done first.
 func (q *Queue) Wait(ctx context.Context, name string) (*Ticket, error) {
 	for {
 		k := q.Enter(name)
@@ -120,7 +122,7 @@ func (q *Queue) Wait(ctx context.Context, name string) (*Ticket, error) {
 	}
 }
 
-// Leave ends a ticket, whether it had its turn or not.
+// Leave ends a ticket, whether or not it had its turn.
 func (q *Queue) Leave(k *Ticket) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -140,8 +142,7 @@ func (q *Queue) Leave(k *Ticket) {
 	q.call()
 }
 
-// groupOf returns the group of a line: what stands before the dot in its
-// name.
+// groupOf returns the group of a line: the part of its name before the dot.
 func (q *Queue) groupOf(lineName string) *group {
 	name, _, _ := strings.Cut(lineName, ".")
 	g := q.groups[name]
@@ -152,7 +153,7 @@ func (q *Queue) groupOf(lineName string) *group {
 	return g
 }
 
-// forget drops a line, and a group, of which nothing is left.
+// forget drops a line, and its group, if nothing is left of them.
 func (q *Queue) forget(p *line) {
 	if p.running == 0 && len(p.tickets) == 0 {
 		delete(q.lines, p.name)
@@ -162,8 +163,9 @@ func (q *Queue) forget(p *line) {
 	}
 }
 
-// call gives turns to whoever may have one. A line that had its turn goes to
-// the end of the order, behind the others of its group, which go there too.
+// call gives turns to the tickets that may have one. A line that had its turn
+// moves to the end of the order, and so do the others of its group, in front of
+// it.
 func (q *Queue) call() {
 	for at := 0; at < len(q.order) && q.running < q.total; {
 		p := q.order[at]
@@ -198,7 +200,7 @@ func inGroup(p *line, g *group) int {
 	return 0
 }
 
-// waited counts one that waits no longer.
+// waited counts a ticket that no longer waits.
 func (q *Queue) waited() {
 	if q.waiting--; q.space != nil {
 		close(q.space)
@@ -206,7 +208,7 @@ func (q *Queue) waited() {
 	}
 }
 
-// AwaitSpace returns when there is space for another ticket, or ctx ends.
+// AwaitSpace waits until there is space for another ticket, or ctx is done.
 func (q *Queue) AwaitSpace(ctx context.Context) {
 	q.mu.Lock()
 	space := q.space

@@ -16,19 +16,19 @@ import (
 // errRefused says that the broker stored nothing of a batch.
 var errRefused = errors.New("the broker refused a batch")
 
-// errCodeRepeated is the API error of a batch that holds a message which is
-// stored, which nats.go has no name for.
+// errCodeRepeated is the API error code for a batch that contains a message
+// stored already. nats.go has no name for it.
 const errCodeRepeated = 10201
 
-// The headers of an atomic batch (NATS ADR-50). They stay on what is stored.
+// Headers of an atomic batch (NATS ADR-50). They stay on the stored messages.
 const (
 	headerBatch       = "Nats-Batch-Id"
 	headerBatchPlace  = "Nats-Batch-Sequence"
 	headerBatchCommit = "Nats-Batch-Commit"
 )
 
-// Unmark removes what a batch left on a message, so that the message is one of
-// its own when it is sent on.
+// Unmark removes the headers of a batch from a message, so that it can be sent
+// on by itself.
 func Unmark(h nats.Header) {
 	for _, key := range []string{headerBatch, headerBatchPlace, headerBatchCommit} {
 		h.Del(key)
@@ -43,9 +43,9 @@ func Batches(nc *nats.Conn) func(context.Context, []*nats.Msg) (last uint64, err
 	return func(ctx context.Context, messages []*nats.Msg) (uint64, error) { return publish(ctx, nc, messages) }
 }
 
-// publish stores all or none of several messages of one stream and returns the
-// last one's sequence; the others' are those before it. Its error wraps
-// errRefused when the broker stored none.
+// publish stores all or none of several messages of one stream. It returns the
+// sequence of the last one; the others have those before it. Its error wraps
+// errRefused if the broker stored none.
 func publish(ctx context.Context, nc *nats.Conn, messages []*nats.Msg) (uint64, error) {
 	id := wire.SecretName()
 	for i, m := range messages {
@@ -72,9 +72,9 @@ func publish(ctx context.Context, nc *nats.Conn, messages []*nats.Msg) (uint64, 
 	return last, err
 }
 
-// readAck reads the broker's answer to a batch of so many messages: the sequence
-// of the last one, errRefused with the broker's own error, or another error for
-// what is no such answer.
+// readAck reads the broker's answer to a batch of that many messages. It returns
+// the sequence of the last one, an error that wraps errRefused and the broker's
+// error, or another error if the answer is malformed.
 func readAck(answer []byte, messages int) (uint64, error) {
 	var ack struct {
 		Sequence uint64              `json:"seq"`
@@ -91,8 +91,8 @@ func readAck(answer []byte, messages int) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// refusedOne reports whether a batch was refused for one of its messages, which
-// happens: it is a repeat or its history moved on.
+// refusedOne reports whether a batch was refused because of one of its messages,
+// as is normal: it is a repeat, or its history has changed.
 func refusedOne(err error) bool {
 	return wire.WrongSequence(err) || wire.Code(err) == errCodeRepeated || wire.Code(err) == wire.ErrCodeSequenceInUse
 }

@@ -1,7 +1,7 @@
 // Package groupcommit stores messages that arrive together in one atomic batch,
-// which the embedded broker syncs once, instead of one by one, each of which it
-// syncs by itself. DESIGN.md says what it relies on in the broker; where the broker
-// is another one, Begin refuses and messages are appended one by one.
+// which the embedded broker syncs once instead of once for each message.
+// DESIGN.md says what it relies on in the broker. With a broker that it does not
+// know, Begin refuses, and messages are appended one by one.
 package groupcommit
 
 import (
@@ -21,52 +21,54 @@ import (
 )
 
 const (
-	// batchFrom is how many messages must wait before they are stored together: a
-	// batch takes the broker as long as four that it syncs one by one.
+	// batchFrom is how many messages must be waiting to be stored as a batch: a
+	// batch takes the broker as long as four messages that it syncs one by one.
 	batchFrom = 5
 	batchMost = 128
-	// batchBytes bounds a batch; a message of half of it goes alone.
+	// batchBytes is the largest batch; a message of half that size or more is
+	// stored alone.
 	batchBytes = 256 << 10
-	// batchWait is until a batch counts as lost that the broker, which is in
-	// this process, says nothing of.
+	// batchWait is the time after which an unanswered batch counts as lost. The
+	// broker is in this process.
 	batchWait = time.Minute
-	// healthAfter is from when on a batch without an answer makes the broker's
-	// health a question.
+	// healthAfter is the time after which an unanswered batch makes the group
+	// check the broker's health.
 	healthAfter = 5 * time.Second
-	// batchPause is how long nothing is stored together after the broker refused
-	// a batch for another reason than one of its messages.
+	// batchPause is how long messages are stored one by one after the broker
+	// refused a batch for a reason that is not one of its messages.
 	batchPause = 10 * time.Second
 )
 
-// errNoAnswer says that the broker did not confirm a batch, whatever the time.
+// errNoAnswer says that the broker did not confirm a batch within batchWait.
 var errNoAnswer = errors.New("the broker does not answer")
 
-// Config says what a Group stores and how.
+// Config says what a Group stores and how. All fields are required.
 type Config struct {
 	Log *slog.Logger
-	// Append stores one message by itself and returns when it is synced. It
-	// repeats what is transient.
+	// Append stores one message and returns when it is synced. It retries
+	// transient errors.
 	Append func(context.Context, *nats.Msg) (*jetstream.PubAck, error)
-	// Batch stores all or none of several messages and returns the sequence of the
-	// last one: Batches of the broker.
+	// Batch stores all or none of several messages and returns the sequence of
+	// the last one; see Batches.
 	Batch func(context.Context, []*nats.Msg) (last uint64, err error)
-	// Chain names what orders a message among others, by its subject, such as the
-	// history of an event's source; "" for none. A batch takes one message of a
-	// chain: the broker does not compare the end that is expected of a history
-	// with what the batch itself adds to it.
+	// Chain returns the name of what orders a subject's messages, such as the
+	// history of an event's source; "" for none. A batch contains at most one
+	// message of a chain, because the broker does not compare the expected end
+	// of a history with what the batch itself adds to it.
 	Chain func(subject string) string
-	// Health returns why the broker writes to the stream no more, or nil.
+	// Health returns the reason why the broker no longer writes to the stream,
+	// or nil.
 	Health func() error
 	// Confirmed is the sequence up to which the stream is synced.
 	Confirmed uint64
 }
 
-// Group stores the messages of one stream of the embedded broker, which syncs
-// each by itself: while many wait, they go as one atomic batch, which is synced
-// once. Few go one by one, which is sooner. It may be used concurrently.
+// Group stores the messages of one stream of the embedded broker. While many
+// messages wait, it stores them as one atomic batch, which is synced once. A few
+// are stored one by one, which is sooner. It is safe for concurrent use.
 //
-// The broker hands the messages of a batch to consumers before it syncs them;
-// readers and workers wait for that (Synced).
+// The broker delivers the messages of a batch to consumers before it syncs them;
+// readers and workers wait for that with Synced.
 type Group struct {
 	log    *slog.Logger
 	append func(context.Context, *nats.Msg) (*jetstream.PubAck, error)
@@ -75,12 +77,12 @@ type Group struct {
 	health func() error
 
 	mu     sync.Mutex
-	single int      // messages on their way one by one
-	queue  []*write // that wait
-	failed error    // set when the broker cannot write, for good
+	single int      // messages being stored one by one
+	queue  []*write // waiting messages
+	failed error    // set for good when the broker cannot write
 	pause  time.Time
 
-	flight    atomic.Pointer[flight] // the batch on its way, nil without
+	flight    atomic.Pointer[flight] // the batch being stored; nil for none
 	confirmed atomic.Uint64          // last sequence of the last batch
 }
 
@@ -91,24 +93,24 @@ func New(cfg Config) *Group {
 	return g
 }
 
-// flight is a batch on its way.
+// flight is a batch that is being stored.
 type flight struct{ ended chan struct{} }
 
 // write is a message that waits to be stored.
 type write struct {
 	msg     *nats.Msg
-	chain   string        // of which a batch takes one, "" for any number
-	decided chan struct{} // closed when it is: stored, to go alone, or failed
-	left    bool          // nobody waits for it
+	chain   string        // name of its chain; "" for none
+	decided chan struct{} // closed when it is stored, is to go alone, or has failed
+	left    bool          // its caller no longer waits
 	alone   bool
 	ack     *jetstream.PubAck
 	err     error
 }
 
-// Store stores a message, by itself or with others, and returns when it is synced.
-// The error is that of the broker, also for all that follows when its disk has
-// failed, or that of ctx; when that ends before, the message may be stored
-// nevertheless.
+// Store stores a message, alone or in a batch, and returns when it is synced. If
+// the broker's disk has failed it returns the broker's error, as do all later
+// calls. If ctx is done first it returns ctx's error, and the message may be
+// stored or not.
 func (g *Group) Store(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, error) {
 	w, err := g.enter(msg)
 	if err != nil {
@@ -129,12 +131,12 @@ func (g *Group) Store(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, er
 	ack, err := g.append(ctx, msg)
 	g.appended(ack, err)
 	if err == nil && ack.Duplicate && !g.Synced(ctx, ack.Sequence) {
-		return nil, ctx.Err() // the batch that it is in may not be on disk
+		return nil, ctx.Err() // the batch with the message may not be on disk
 	}
 	return ack, err
 }
 
-// enter returns no write for a message that goes alone at once.
+// enter returns nil for a message that is to be stored alone at once.
 func (g *Group) enter(msg *nats.Msg) (*write, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -151,7 +153,8 @@ func (g *Group) enter(msg *nats.Msg) (*write, error) {
 	return w, nil
 }
 
-// leave gives up waiting; it returns false when it was decided before.
+// leave removes a waiting message. It returns false if the message is no longer
+// waiting.
 func (g *Group) leave(w *write) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -165,7 +168,7 @@ func (g *Group) leave(w *write) bool {
 	return true
 }
 
-// appended ends what went alone.
+// appended ends the storing of a message alone.
 func (g *Group) appended(ack *jetstream.PubAck, err error) {
 	var broken error
 	if err != nil && wire.IsTransient(err) { // there was no answer
@@ -183,13 +186,13 @@ func (g *Group) appended(ack *jetstream.PubAck, err error) {
 	g.next()
 }
 
-// confirm notes that all up to a sequence is synced, for the broker writes one
-// after the other. The lock is held.
+// confirm records that everything up to a sequence is synced: the broker writes
+// in order. The caller holds the lock.
 func (g *Group) confirm(sequence uint64) {
 	g.confirmed.Store(max(sequence, g.confirmed.Load()))
 }
 
-// next decides about those who wait. The lock is held.
+// next decides what happens to waiting messages. The caller holds the lock.
 func (g *Group) next() {
 	if g.flight.Load() != nil {
 		return
@@ -210,7 +213,7 @@ func (g *Group) next() {
 	}
 }
 
-// together picks what may be in one batch, first come first served.
+// together picks the messages for one batch, in order of arrival.
 func together(queue []*write) (writes, rest []*write) {
 	size, taken := 0, map[string]bool{}
 	for _, w := range queue {
@@ -231,8 +234,9 @@ func (g *Group) goAlone(w *write) {
 	close(w.decided)
 }
 
-// fly stores writes as a batch, or has each go alone when the broker refuses
-// the batch, as it does when one of them is a repeat or its history moved on.
+// fly stores messages as a batch. If the broker refuses the batch, as it does if
+// one message is a repeat or its history has changed, each message is stored
+// alone.
 func (g *Group) fly(f *flight, writes []*write) {
 	messages := make([]*nats.Msg, len(writes))
 	for i, w := range writes {
@@ -268,8 +272,9 @@ func (g *Group) fly(f *flight, writes []*write) {
 		g.log.Warn("the broker stores messages one by one for a while", "error", err)
 	}
 	if unknown {
-		// What the broker could not sync it hands out and takes for stored until it
-		// is started again. So the flight never ends, and nothing follows it.
+		// The broker delivers messages that it could not sync, and treats them
+		// as stored until it is restarted. So the flight never ends, and nothing
+		// follows it.
 		g.fail(err)
 		return
 	}
@@ -278,8 +283,8 @@ func (g *Group) fly(f *flight, writes []*write) {
 	g.next()
 }
 
-// send asks the broker to store a batch. It gives up early when the broker's
-// disk has failed, for then there is no answer.
+// send asks the broker to store a batch. It gives up early if the broker's disk
+// has failed, because then there is no answer.
 func (g *Group) send(messages []*nats.Msg) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchWait)
 	defer cancel()
@@ -295,7 +300,7 @@ func (g *Group) send(messages []*nats.Msg) (last uint64, err error) {
 	return last, err
 }
 
-// fail has nothing more stored. The lock is held.
+// fail stops the group for good. The caller holds the lock.
 func (g *Group) fail(cause error) {
 	if g.failed != nil {
 		return
@@ -318,8 +323,9 @@ func (g *Group) Failure() error {
 	return g.health()
 }
 
-// Synced waits until a message that a consumer handed out is on disk, and
-// returns false when ctx ended before. Only the batch on its way may not be.
+// Synced waits until a message that a consumer delivered is on disk, and returns
+// false if ctx is done first. Only a message of the batch being stored may not
+// be on disk yet.
 func (g *Group) Synced(ctx context.Context, sequence uint64) bool {
 	f := g.flight.Load()
 	if f == nil || sequence <= g.confirmed.Load() {

@@ -9,16 +9,16 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// knownVersion is the nats-server whose store was looked at. TestTheBrokersLayout
-// holds it to what it does.
+// knownVersion is the nats-server whose store layout is known.
+// TestTheBrokersLayout checks its behaviour.
 const knownVersion = "2.15.2"
 
-// ErrLayout says that the broker does not keep batches where this build knows
-// them. Messages are then appended one by one, as safe and slower.
+// ErrLayout says that the broker does not store batches where this build expects
+// them. Messages are then appended one by one, which is as safe and slower.
 var ErrLayout = errors.New("the broker's store is not laid out as group commit knows it")
 
-// batchesOf returns where the broker stages the batches of a stream, which is
-// unexported there: its folder, account, and stream.
+// batchesOf returns the folder in which the broker stages the batches of a
+// stream, by folder, account and stream. The broker does not export this path.
 func batchesOf(dir, stream string) string {
 	return filepath.Join(streamOf(dir, stream), "batches")
 }
@@ -27,7 +27,7 @@ func streamOf(dir, stream string) string {
 	return filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)
 }
 
-// checkVersion refuses a broker that nobody has looked at.
+// checkVersion returns ErrLayout for a broker of any other version.
 func checkVersion(version string) error {
 	if version != knownVersion {
 		return fmt.Errorf("%w: this is nats-server %s, and %s is known; build with that one, or see in bus/groupcommit/DESIGN.md what another must keep", ErrLayout, version, knownVersion)
@@ -35,8 +35,8 @@ func checkVersion(version string) error {
 	return nil
 }
 
-// checkStream refuses a stream's folder that is not as known: without messages
-// and settings, or with something else in the place of the batches.
+// checkStream returns ErrLayout if a stream's folder lacks messages or settings,
+// or has something unexpected in place of the batches.
 func checkStream(dir, stream string) error {
 	at := streamOf(dir, stream)
 	for _, name := range []string{"meta.inf", "msgs"} {

@@ -4,5 +4,5 @@ package groupcommit
 
 import "os"
 
-// ownedByUs knows nothing here.
+// ownedByUs is unknown on this system and returns false.
 func ownedByUs(os.FileInfo) bool { return false }

@@ -11,17 +11,17 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// memoryRoot is a file system in memory, where there is one.
+// memoryRoot is a file system in memory, if it exists.
 const memoryRoot = "/dev/shm"
 
-// Staging is where the broker keeps the copy of a batch that it makes until the
-// batch is whole, and which it reads again when it was killed in between: links
-// in its folder that lead into memory. On disk that copy costs more than the batch
-// saves, and it need not outlive the machine: what of a batch is confirmed is
-// synced in the stream itself, and nobody relies on all of a batch being there.
+// Staging redirects the broker's staging copies of batches into memory, through
+// links in its folder. The broker makes a copy until a batch is complete, and
+// reads it again if it was killed in between. On disk the copy costs more than
+// the batch saves. It need not survive the machine: confirmed messages are
+// synced in the stream itself, and nothing relies on a whole batch being there.
 //
-// Prepare it before the broker starts, Begin when the streams stand, End it when
-// the broker has stopped. It is not for concurrent use.
+// Call Prepare before the broker starts, Begin when the streams exist, and End
+// after the broker has stopped. It is not safe for concurrent use.
 type Staging struct {
 	version string // of the broker
 	dir     string
@@ -29,10 +29,11 @@ type Staging struct {
 	streams []string
 }
 
-// Prepare removes links that a broker must not follow when it starts: those of
-// another folder, of which this one is a copy, those to what is somebody else's by
-// now, and all where the broker is one that is not known. dir is the broker's
-// folder, whose lock the caller holds. It returns an error of the file system.
+// Prepare removes links that the broker must not follow when it starts: links of
+// another folder of which this one is a copy, links to files that now belong to
+// somebody else, and all links if the broker's version is unknown. dir is the
+// broker's folder; the caller holds its lock. It returns an error of the file
+// system.
 func Prepare(dir string, streams ...string) (*Staging, error) {
 	s, err := stagingOf(dir, streams...)
 	if err == nil {
@@ -51,7 +52,7 @@ func stagingOf(dir string, streams ...string) (*Staging, error) {
 	return &Staging{version: server.VERSION, dir: dir, root: root, streams: streams}, nil
 }
 
-// target is where the batches of a stream lie.
+// target is the folder in memory for the batches of a stream.
 func (s *Staging) target(stream string) string { return filepath.Join(s.root, stream) }
 
 func (s *Staging) check() error {
@@ -68,10 +69,10 @@ func (s *Staging) check() error {
 	return errors.Join(errs...)
 }
 
-// Begin has batches staged in memory from now on. It returns ErrLayout, with what
-// to do, for a broker that is not known, and another error where there is no file
-// system in memory or somebody else made the folder there. Then nothing is linked
-// and messages must be appended one by one.
+// Begin starts staging in memory. It returns ErrLayout, with what to do, if the
+// broker's version is unknown, and another error if there is no file system in
+// memory or somebody else owns the folder there. After an error nothing is
+// linked, and messages must be appended one by one.
 func (s *Staging) Begin() error {
 	if err := checkVersion(s.version); err != nil {
 		return err
@@ -81,7 +82,7 @@ func (s *Staging) Begin() error {
 			return err
 		}
 	}
-	// What a process left that was killed has been read by the broker's start.
+	// The broker's start has read what a killed process left there.
 	if err := os.RemoveAll(s.root); err != nil {
 		return err
 	}
@@ -97,8 +98,7 @@ func (s *Staging) Begin() error {
 	return nil
 }
 
-// End removes the links and what they lead to. It returns errors of the file
-// system.
+// End removes the links and their targets. It returns errors of the file system.
 func (s *Staging) End() error {
 	var errs []error
 	for _, stream := range s.streams {

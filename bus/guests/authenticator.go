@@ -15,29 +15,30 @@ import (
 	"headwater/bus/event"
 )
 
-// maxGuests bounds the accounts of subscribers, one for each distinct grant.
+// maxGuests is the number of subscriber accounts, one for each distinct grant.
 const maxGuests = 10_000
 
 const (
-	// maxConnections bounds those of one grant at the embedded broker.
+	// maxConnections is the number of connections of one grant to the embedded
+	// broker.
 	maxConnections = 64
-	// MaxSubscriptions bounds those of one connection. Ours to the embedded
-	// broker, too, have fewer by far.
+	// MaxSubscriptions is the number of subscriptions of one connection. The
+	// service's own connections to the embedded broker need far fewer.
 	MaxSubscriptions = 2048
 )
 
-// JetStream's calls on the events, and the acknowledgement of one delivery.
+// Subjects of JetStream's calls on the events, and of acknowledgements.
 const (
 	apiConsumer = "$JS.API.CONSUMER."
 	apiNext     = "$JS.API.CONSUMER.MSG.NEXT." + event.Stream
 	apiAck      = "$JS.ACK." + event.Stream
-	apiFlow     = "$JS.FC." + event.Stream // a client that pushes go to says that it got so far
+	apiFlow     = "$JS.FC." + event.Stream // flow control: a push client reports how far it has received
 
 	inboxPrefix = "_INBOX."
 )
 
-// guestCalls are what a subscriber may publish: calls that the proxy looks at,
-// and pulls and acks.
+// guestCalls returns the subjects to which a subscriber may publish: calls that
+// the proxy checks, pulls and acks.
 func guestCalls() []string {
 	return []string{api + "INFO", api + "STREAM.NAMES", api + "STREAM.LIST", api + "STREAM.INFO." + event.Stream,
 		apiConsumer + "NAMES." + event.Stream, apiConsumer + "LIST." + event.Stream,
@@ -46,36 +47,37 @@ func guestCalls() []string {
 		apiConsumer + "RESET." + event.Stream + ".*", apiConsumer + "UNPIN." + event.Stream + ".*", apiNext + ".*", apiAck + ".>", apiFlow + ".>"}
 }
 
-// Authenticator lets connections into the embedded broker. Ours, in-process and
-// with random credentials, get the account that holds the streams. A guest gets an
-// account of its own grant, into which only its event subjects and a few JetStream
-// calls are imported: in a shared account it could name any subject, a command's or
-// a secret's, as the place to send an answer to, which no permission prevents. It
-// may be used concurrently.
+// Authenticator admits connections to the embedded broker. The service's own
+// connections, in-process and with random credentials, get the account that
+// holds the streams. A guest gets an account for its grant, into which only its
+// event subjects and a few JetStream calls are imported: in a shared account it
+// could name any subject, such as that of a command or a secret, as a reply
+// subject, which no permission prevents. It is safe for concurrent use.
 type Authenticator struct {
-	user, password string // ours
+	user, password string // of the service's own connections
 	authenticate   func(password string) (Grant, error)
 	log            *slog.Logger
 	broker         *server.Server
 
 	mu     sync.Mutex
-	proxy  *proxy // nil until the streams stand
+	proxy  *proxy // nil until the streams exist
 	guests map[string]*server.Account
-	held   map[string]map[uint64]struct{} // connections by the id of their token
+	held   map[string]map[uint64]struct{} // connections, by the id of their token
 }
 
 // NewAuthenticator returns the authenticator of a broker that is about to start.
-// user and password are those of our own connections; authenticate judges a guest's
-// token, and refuses all when it is nil.
+// user and password are those of the service's own connections. authenticate
+// verifies a guest's token; nil refuses all guests.
 func NewAuthenticator(user, password string, authenticate func(string) (Grant, error), log *slog.Logger) *Authenticator {
 	return &Authenticator{user: user, password: password, authenticate: authenticate, log: log, guests: map[string]*server.Account{}, held: map[string]map[uint64]struct{}{}}
 }
 
-// Attach says which broker it is, before that starts.
+// Attach sets the broker. Call it before the broker starts.
 func (a *Authenticator) Attach(broker *server.Server) { a.broker = broker }
 
-// Open begins to let guests in, once the streams stand. nc is a connection of ours,
-// on which their requests are answered until it is closed.
+// Open begins to admit guests; call it once the streams exist. nc is a
+// connection of the service, on which guests' requests are answered until it is
+// closed.
 func (a *Authenticator) Open(nc *nats.Conn) error {
 	home := a.broker.GlobalAccount()
 	for _, subject := range []string{SubjectLive, subjectPush} {
@@ -103,7 +105,7 @@ func (a *Authenticator) Open(nc *nats.Conn) error {
 	return nil
 }
 
-// Check decides about one connection; the server calls it.
+// Check decides whether to admit a connection. The server calls it.
 func (a *Authenticator) Check(c server.ClientAuthentication) bool {
 	opts := c.GetOpts()
 	if c.Kind() != server.CLIENT || opts == nil {
@@ -126,8 +128,8 @@ func (a *Authenticator) Check(c server.ClientAuthentication) bool {
 		return false
 	}
 	if grant.ID != "" {
-		// Whoever revokes it from now on finds the connection; whoever did it before
-		// is seen by asking once more.
+		// A later revocation finds the connection by its id. An earlier one is
+		// noticed by authenticating once more.
 		a.remember(grant.ID, c.GetID())
 		if grant, err = a.authenticate(token); err != nil {
 			a.log.Debug("refused a subscriber", "address", c.RemoteAddress().String(), "error", err)
@@ -157,9 +159,8 @@ func (a *Authenticator) Check(c server.ClientAuthentication) bool {
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// account returns the guest of a grant, with its account. Two connections with
-// the same grant share it, and with it their inboxes: neither sees more than the
-// other may.
+// account returns the guest of a grant with its account. Connections with the
+// same grant share it and its inboxes; neither sees more than the other may.
 func (a *Authenticator) account(grant Grant) (*guest, error) {
 	if !grant.Expires.IsZero() && !grant.Expires.After(time.Now()) {
 		return nil, errors.New("the token has expired")
@@ -201,7 +202,8 @@ func (a *Authenticator) build(who *guest) (*server.Account, error) {
 	if err := account.AddMappedStreamImport(home, a.proxy.pushPrefix(who)+">", inboxPrefix+">"); err != nil {
 		return nil, fmt.Errorf("import what is pushed: %w", err)
 	}
-	// Only what a mapping of the guest's leads into the passage gets to JetStream.
+	// Only calls that a mapping of the guest directs into the passage reach
+	// JetStream.
 	calls := map[string]string{who.passage + ".next.*": apiNext + ".*", who.passage + ".ack.>": apiAck + ".>", who.passage + ".flow.>": apiFlow + ".>"}
 	for _, from := range guestCalls() {
 		if call, ok := strings.CutPrefix(from, api); ok && from != apiNext+".*" {

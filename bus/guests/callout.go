@@ -18,41 +18,43 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// AuthAccountDefault is where subscribers of an external cluster are put: an
-// account for each organization.
+// AuthAccountDefault is the default account of an external cluster's
+// subscribers: one for each organization.
 const AuthAccountDefault = "HEADWATER_{organization}"
 
-// calloutRevocable is how long a connection to an external cluster lasts whose
-// token may be revoked meanwhile. Its client connects anew by itself.
+// calloutRevocable is how long a connection to an external cluster lasts if its
+// token can be revoked. The client reconnects by itself.
 const calloutRevocable = time.Minute
 
-// callout decides about the connections of an external cluster, which asks it
-// by NATS auth callout, as Authenticator does about those of the embedded broker.
+// callout decides about the connections of an external cluster, which asks by
+// NATS auth callout (NATS ADR-26), as Authenticator does for the embedded
+// broker.
 type callout struct {
 	issuer       nkeys.KeyPair
-	secret       []byte // of the names of durables
+	secret       []byte // for the names of durables
 	account      string
 	authenticate func(password string) (Grant, error)
 	log          *slog.Logger
 }
 
-// CalloutConfig says how an external cluster's connections are decided about.
+// CalloutConfig says how to decide about an external cluster's connections.
 type CalloutConfig struct {
-	// Issuer is the seed of the account nkey with which the cluster lets us decide.
+	// Issuer is the seed of the account nkey that the cluster trusts for
+	// callouts.
 	Issuer []byte
-	// Account is where guests are put; {organization} in it stands for the token of
-	// theirs in a subject. "" means AuthAccountDefault.
+	// Account is the account of guests. {organization} in it stands for the
+	// organization's subject token. "" means AuthAccountDefault.
 	Account string
-	// Authenticate judges a guest's token. It may be called concurrently.
+	// Authenticate verifies a guest's token. It is called concurrently.
 	Authenticate func(password string) (Grant, error)
-	// Replicas is how many copies durable consumers have; 0 means 1.
+	// Replicas is the number of copies of durable consumers; 0 means 1.
 	Replicas int
 	Log      *slog.Logger
 }
 
-// AnswerCallouts begins to decide about a cluster's connections, until nc is
-// closed, and to answer the requests of those that it lets in. It returns an error
-// that says what is wrong with the issuer, or one of the connection.
+// AnswerCallouts answers a cluster's auth callouts, and the requests of the
+// guests that it admits, until nc is closed. It returns an error if the issuer
+// is invalid or the connection fails.
 func AnswerCallouts(nc *nats.Conn, cfg CalloutConfig) error {
 	c := &callout{account: cfg.Account, authenticate: cfg.Authenticate, log: cfg.Log}
 	if c.account == "" {
@@ -82,21 +84,21 @@ func AnswerCallouts(nc *nats.Conn, cfg CalloutConfig) error {
 	return nc.FlushTimeout(proxyWait)
 }
 
-// receive answers one question. A question that is none is not answered: the
-// connection is refused when its time is over.
+// receive answers one callout. A malformed one is not answered: the connection
+// is refused when it times out.
 func (c *callout) receive(m *nats.Msg) {
 	question, err := jwt.DecodeAuthorizationRequestClaims(string(m.Data))
 	if err != nil {
 		c.log.Warn("the cluster asks about a connection in a way that is not understood; remove xkey from its auth_callout", "error", err)
 		return
 	}
-	// In a goroutine: a JWKS may have to be fetched first.
+	// In a goroutine, because fetching a JWKS may take time.
 	go func() {
 		answer := jwt.NewAuthorizationResponseClaims(question.UserNkey)
 		answer.Audience = question.Server.ID
 		if answer.Jwt, err = c.decide(question); err != nil {
 			c.log.Debug("refused a subscriber", "address", question.ClientInformation.Host, "error", err)
-			answer.Error = "the token is not valid" // it ends in the cluster's log
+			answer.Error = "the token is not valid" // the text ends up in the cluster's log
 		}
 		signed, err := answer.Encode(c.issuer)
 		if err == nil {
@@ -108,7 +110,7 @@ func (c *callout) receive(m *nats.Msg) {
 	}()
 }
 
-// decide returns the signed user that a connection becomes.
+// decide returns the signed user JWT for a connection.
 func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, error) {
 	token := question.ConnectOptions.Password
 	if token == "" {
@@ -131,13 +133,14 @@ func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, erro
 	filters := slices.Compact(slices.Sorted(slices.Values(grant.Subscribe)))
 
 	user := jwt.NewUserClaims(question.UserNkey)
-	user.Name = strings.Join(filters, " ") + " " + grant.Inbox // the proxy finds both in it
+	user.Name = strings.Join(filters, " ") + " " + grant.Inbox // the proxy reads both from the name
 	user.Audience = strings.ReplaceAll(c.account, "{organization}", organization)
 	if !grant.Expires.IsZero() {
 		user.Expires = grant.Expires.Unix()
 	}
 	if soon := time.Now().Add(calloutRevocable).Unix(); grant.ID != "" && (user.Expires == 0 || soon < user.Expires) {
-		// The cluster asks again then: nobody here may end its connections.
+		// The cluster asks again then. This service cannot close its
+		// connections.
 		user.Expires = soon
 	}
 	user.Limits.Subs = MaxSubscriptions
@@ -146,8 +149,8 @@ func (c *callout) decide(question *jwt.AuthorizationRequestClaims) (string, erro
 	return user.Encode(c.issuer)
 }
 
-// nameable refuses consumers whose name others could guess: here their account
-// lets several grants pull, and the name is what keeps them out.
+// nameable refuses consumers with guessable names: in this account several
+// grants can pull, and only an unguessable name keeps others out.
 func (c *callout) nameable(who *guest, config *consumerConfig) error {
 	if config.Durable == "" {
 		if len(config.Name) < 8 {

@@ -15,22 +15,24 @@ import (
 )
 
 const (
-	// maxDurables bounds the consumers a guest may leave on the stream.
+	// maxDurables is how many durable consumers a guest may have.
 	maxDurables = 20
-	// maxOrganizationDurables bounds those of all guests of one organization.
+	// maxOrganizationDurables is how many all guests of one organization may
+	// have.
 	maxOrganizationDurables = 200
-	// durableIdle is how long one stays that nobody pulls from.
+	// durableIdle is how long a durable consumer lives without a pull.
 	durableIdle = 30 * 24 * time.Hour
-	// maxUnacked and maxPulls bound what one consumer keeps in memory. Clients
-	// ask for more without being told to, so that more becomes as much as this.
+	// maxUnacked and maxPulls limit the memory of one consumer. Clients ask for
+	// more by default, so larger values are reduced to these.
 	maxUnacked = 10_000
 	maxPulls   = 512
 
-	// On a guest's consumer: whose it is, and what the guest calls it.
+	// Metadata of a guest's consumer: its guest, and the guest's name for it.
 	metaGuest = "headwater.guest"
 	metaName  = "headwater.name"
 
-	// maxSubject bounds what a guest chooses of a subject.
+	// maxSubject is the length of a subject token that a guest may choose, in
+	// bytes.
 	maxSubject = 255
 )
 
@@ -40,7 +42,7 @@ var (
 )
 
 // consumerRequest is what a subscriber may ask for. Any other field is refused,
-// so that a newer server's options stay closed until they are looked at.
+// so that options of a newer server stay unavailable until they are reviewed.
 type consumerRequest struct {
 	Stream   string         `json:"stream_name"`
 	Config   consumerConfig `json:"config"`
@@ -84,8 +86,8 @@ type consumerConfig struct {
 	Metadata          map[string]string `json:"metadata,omitempty"`
 }
 
-// create makes a consumer, or changes one of the guest's own. rest is the
-// consumer's name and maybe its filter, from the subject; both may be missing.
+// create creates a consumer, or changes one of the guest's own. rest is the
+// consumer's name and perhaps its filter, from the subject; both may be missing.
 func (p *proxy) create(who *guest, inbox, rest string, body []byte) ([]byte, error) {
 	name, filter, _ := strings.Cut(rest, ".")
 	req, err := readRequest(name, filter, body)
@@ -116,7 +118,7 @@ func (p *proxy) create(who *guest, inbox, rest string, body []byte) ([]byte, err
 		if real, err = p.newName(who, c); err != nil {
 			return nil, err
 		}
-		// Without it, an action left open could change somebody else's.
+		// Without an action the request could change somebody else's consumer.
 		req.Action = "create"
 	default:
 		return nil, err
@@ -133,8 +135,8 @@ func (p *proxy) create(who *guest, inbox, rest string, body []byte) ([]byte, err
 	return p.order(who, name, req, isNew)
 }
 
-// order has the broker make the consumer. What it pushes may be acked before the
-// broker's answer is here, so that the name leads there already.
+// order asks the broker to create the consumer. Its first deliveries may have to
+// be acked before the broker's answer arrives, so the name is mapped first.
 func (p *proxy) order(who *guest, name string, req *consumerRequest, isNew bool) ([]byte, error) {
 	real := req.Config.Name
 	call := "CONSUMER.CREATE." + event.Stream + "." + real
@@ -172,11 +174,11 @@ func readRequest(name, filter string, body []byte) (*consumerRequest, error) {
 		return nil, fmt.Errorf("subscribers may not ask for that: %w", err)
 	}
 	c := &req.Config
-	// Older calls name the consumer in the body alone, or leave its name to the broker.
+	// Older calls give the name only in the body, or leave it to the broker.
 	name = cmp.Or(name, c.Name, c.Durable, rand.Text())
 	c.Name = cmp.Or(c.Name, name)
 	if c.PauseUntil != nil && c.PauseUntil.IsZero() {
-		c.PauseUntil = nil // the CLI always sends one
+		c.PauseUntil = nil // the nats CLI always sends one
 	}
 	switch {
 	case !consumerName.MatchString(name) || c.Name != name || c.Durable != "" && c.Durable != name:
@@ -194,7 +196,7 @@ func readRequest(name, filter string, body []byte) (*consumerRequest, error) {
 	return req, nil
 }
 
-// narrow checks the filters. Without one, or with ">", a consumer reads
+// narrow checks the filters. Without a filter, or with ">", a consumer reads
 // everything that its guest may.
 func narrow(who *guest, c *consumerConfig) error {
 	if c.FilterSubject == ">" {
@@ -213,7 +215,7 @@ func narrow(who *guest, c *consumerConfig) error {
 	return nil
 }
 
-// newName returns the name on the stream of a consumer that is to be made.
+// newName returns the name on the stream for a new consumer.
 func (p *proxy) newName(who *guest, c *consumerConfig) (string, error) {
 	p.sweep()
 	if !who.count() {
@@ -234,13 +236,14 @@ func (p *proxy) newName(who *guest, c *consumerConfig) (string, error) {
 	if p.outside != nil {
 		return c.Name, p.outside.nameable(who, c)
 	}
-	// What follows the hard part is for people, and for nats.go's ordered
-	// consumer: it counts its consumers in their names and reads the count back.
+	// The part after the random one is for people and for nats.go's ordered
+	// consumer, which numbers its consumers in their names and reads the number
+	// back.
 	return rand.Text() + "-" + c.Name, nil
 }
 
-// bound gives a consumer its end: a durable one is on disk and ends 30 days
-// after the last pull, any other is in memory and ends after minutes.
+// bound limits a consumer's life: a durable one is on disk and ends 30 days
+// after the last pull; any other is in memory and ends after minutes.
 func bound(c *consumerConfig, replicas int) {
 	limit := guestWindow
 	if c.Memory, c.Replicas = true, 1; c.Durable != "" {

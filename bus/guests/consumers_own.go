@@ -11,8 +11,9 @@ import (
 	"headwater/bus/wire"
 )
 
-// owned returns the guest's consumer of that name: its name on the stream, and
-// what JetStream tells of it. It returns errNoConsumer for any other.
+// owned returns the name on the stream and JetStream's description of the
+// guest's consumer with that name. It returns errNoConsumer if the guest has
+// none.
 func (p *proxy) owned(who *guest, name string) (string, map[string]any, error) {
 	real := name
 	if p.outside == nil {
@@ -51,7 +52,8 @@ func (p *proxy) remove(who *guest, name string) ([]byte, error) {
 	return answer, who.alias(name, "")
 }
 
-// forward pauses, resets or unpins a consumer of the guest's own.
+// forward passes a pause, reset or unpin of one of the guest's consumers to
+// JetStream.
 func (p *proxy) forward(who *guest, verb, name string, body []byte) ([]byte, error) {
 	real, _, err := p.owned(who, name)
 	if err != nil {
@@ -82,7 +84,7 @@ func (p *proxy) list(who *guest, verb string, request []byte) ([]byte, error) {
 	return page("io.nats.jetstream.api.v1.consumer_names_response", "consumers", request, names)
 }
 
-// consumersOf returns the guest's consumers, as JetStream tells of them.
+// consumersOf returns JetStream's descriptions of the guest's consumers.
 func (p *proxy) consumersOf(who *guest) ([]map[string]any, error) {
 	mine := []map[string]any{}
 	err := p.eachConsumer(func(info map[string]any, metadata map[string]any) {
@@ -93,7 +95,7 @@ func (p *proxy) consumersOf(who *guest) ([]map[string]any, error) {
 	return mine, err
 }
 
-// durables counts those of the guest, and those of its organization.
+// durables returns the number of durables of the guest and of its organization.
 func (p *proxy) durables(who *guest) (mine, all int, err error) {
 	organization := wire.OrganizationIn(who.filters)
 	err = p.eachConsumer(func(info, metadata map[string]any) {
@@ -161,8 +163,8 @@ func (p *proxy) remember() error {
 	return err
 }
 
-// sweep forgets the names of consumers that the broker has ended, at most once
-// a minute.
+// sweep forgets the names of consumers that the broker has ended, at most once a
+// minute.
 func (p *proxy) sweep() {
 	p.mu.Lock()
 	if p.outside != nil || time.Since(p.swept) < time.Minute {
@@ -200,7 +202,7 @@ func (p *proxy) askJSON(call string, body []byte) (map[string]any, error) {
 	}
 	var decoded map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(answer))
-	decoder.UseNumber() // sequences do not fit a float
+	decoder.UseNumber() // a float cannot represent all sequences
 	if err := decoder.Decode(&decoded); err != nil {
 		return nil, fmt.Errorf("the broker's answer: %w", err)
 	}
@@ -212,7 +214,7 @@ func configOf(info map[string]any) map[string]any {
 	return config
 }
 
-// shown is a consumer under the name that its guest gave it.
+// shown returns a description with the name that the guest gave the consumer.
 func shown(info map[string]any) map[string]any {
 	config := configOf(info)
 	metadata, _ := config["metadata"].(map[string]any)

@@ -16,8 +16,9 @@ import (
 
 var queueName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_=/:+-][A-Za-z0-9_=/:+.-]{0,127}$`) })
 
-// pushPrefix is where the consumers of a guest deliver to: a part of its own, or
-// on an external cluster that of its organization, as accounts are there.
+// pushPrefix returns the subject prefix to which a guest's consumers deliver:
+// one for each guest or, on an external cluster, for each organization, as
+// accounts are there.
 func (p *proxy) pushPrefix(who *guest) string {
 	if p.outside == nil {
 		return subjectPush + "." + who.name + "."
@@ -25,8 +26,8 @@ func (p *proxy) pushPrefix(who *guest) string {
 	return subjectPush + "." + grantedOrganization(who.filters) + "."
 }
 
-// pushInto puts the guest's inbox below the prefix, if the consumer is to push.
-// It refuses any other subject, and inboxes that are not the asker's.
+// pushInto puts the guest's inbox below the prefix if the consumer is a push
+// consumer. It refuses any other subject, and inboxes that are not the guest's.
 func (p *proxy) pushInto(who *guest, inbox string, c *consumerConfig) error {
 	if c.DeliverSubject == "" {
 		return nil
@@ -44,7 +45,8 @@ func (p *proxy) pushInto(who *guest, inbox string, c *consumerConfig) error {
 	return nil
 }
 
-// inboxOf returns what a guest calls the subject that its consumer delivers to.
+// inboxOf returns the guest's own name for the subject to which its consumer
+// delivers.
 func inboxOf(subject string) string {
 	if rest, ok := strings.CutPrefix(subject, subjectPush+"."); ok {
 		if _, rest, ok = strings.Cut(rest, "."); ok {
@@ -54,7 +56,7 @@ func inboxOf(subject string) string {
 	return subject
 }
 
-// grantedOrganization returns the organization's part of a grant's subjects.
+// grantedOrganization returns the organization token of a grant's subjects.
 func grantedOrganization(filters []string) string {
 	organization, _, _ := strings.Cut(strings.TrimPrefix(filters[0], event.SubjectPrefix+"."), ".")
 	return organization

@@ -1,6 +1,7 @@
-// Package guests lets strangers on the bus: subscribers with a token, who read the
-// events that it grants and manage consumers of their own, and nothing else. It is
-// the security boundary between them and commands, secrets and each other.
+// Package guests admits strangers to the bus: subscribers with a token, who may
+// read the events that it grants and manage consumers of their own, and nothing
+// else. It is the security boundary between them and commands, secrets and each
+// other.
 package guests
 
 import (
@@ -10,30 +11,32 @@ import (
 	"headwater/bus/event"
 )
 
-// Grant is what a subscriber's token allows.
+// Grant is what a subscriber's token permits.
 type Grant struct {
-	// Subscribe are the event subject filters it may read. Anything that does
-	// not lie below event.SubjectPrefix is refused.
+	// Subscribe are the filters of the event subjects that it may read. A filter
+	// outside event.SubjectPrefix is refused.
 	Subscribe []string
-	// Inbox is what the bearer's answers begin with on an external cluster, such
-	// as "_INBOX.acme.ada"; nobody else's may begin so.
+	// Inbox is the prefix of the bearer's reply subjects on an external cluster,
+	// such as "_INBOX.acme.ada". No other grant may have a prefix that begins
+	// with it.
 	Inbox string
-	// Expires ends the connection at that time; the zero time does not.
+	// Expires is when the connection ends; the zero time means never.
 	Expires time.Time
-	// ID names a token that can be revoked, for Authenticator.Disconnect; "" for one
-	// that cannot.
+	// ID identifies a token that can be revoked, for Authenticator.Disconnect;
+	// "" for any other token.
 	ID string
 }
 
-// SubjectLive begins where the broker publishes an event once more when it is
-// stored: without the inbox of its writer, and only what is in the log. Guests of
-// the embedded broker get their live events from there.
+// SubjectLive is the prefix of the subjects on which the broker republishes each
+// event when it is stored, without the writer's reply subject. The embedded
+// broker's guests get live events from there.
 const SubjectLive = "headwater.live"
 
-// subjectPush begins where guests' push consumers deliver to.
+// subjectPush is the prefix of the subjects to which guests' push consumers
+// deliver.
 const subjectPush = "headwater.push"
 
-// live returns the filter of the live events that a filter of events means.
+// live returns the filter of live events that corresponds to a filter of events.
 func live(filter string) string {
 	return SubjectLive + strings.TrimPrefix(filter, event.SubjectPrefix)
 }

@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// A guest may make this many consumers that pass in each window; the broker
-	// ends one that nobody pulls from after the same time.
+	// guestConsumers is how many ephemeral consumers a guest may create in each
+	// window. The broker ends one that nobody pulls from after the same time.
 	guestConsumers = 200
 	guestWindow    = 5 * time.Minute
-	// All guests of one organization may make no more than this many.
+	// organizationConsumers is that number for all guests of one organization.
 	organizationConsumers = 400
 )
 
-// quota counts the consumers that pass of somebody, within a window, and what the
-// proxy works on for them.
+// quota counts somebody's ephemeral consumers within a window, and their
+// requests in progress.
 type quota struct {
 	working atomic.Int64
 
@@ -36,7 +36,7 @@ type quota struct {
 	n     int
 }
 
-// take counts one more, and reports whether there is room for it.
+// take counts one more consumer, and returns false if the window is full.
 func (m *quota) take(most int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -49,20 +49,21 @@ func (m *quota) take(most int) bool {
 
 // guest is everybody who holds the same grant.
 type guest struct {
-	name    string // from the filters alone: the same after a restart and on every node
+	name    string // derived from the filters alone: the same after a restart and on every node
 	filters []string
 	account *server.Account // nil on an external cluster
-	passage string          // what leads from the account to JetStream begins so: a secret
+	passage string          // secret subject prefix that leads from the account to JetStream
 
-	making sync.Mutex // held while a consumer is made or removed
+	making sync.Mutex // held while a consumer is created or removed
 
-	made, all *quota // by it, and by its organization
+	made, all *quota // by this guest, and by its organization
 
 	mu   sync.Mutex
-	real map[string]string // names on the stream of the consumers it named; unused on an external cluster
+	real map[string]string // names on the stream, by the guest's names; unused on an external cluster
 }
 
-// eventFilters reports whether every filter is one of events, and there is one.
+// eventFilters reports whether there is a filter and every filter is one of
+// events.
 func eventFilters(filters []string) bool {
 	for _, f := range filters {
 		if !covers(event.SubjectPrefix+".>", f) {
@@ -77,7 +78,7 @@ func guestName(filters []string) string {
 	return "guest-" + hex.EncodeToString(sum[:16])
 }
 
-// register returns the guest with these filters, a new one if need be.
+// register returns the guest with these filters, and creates it if needed.
 func (p *proxy) register(filters []string) *guest {
 	filters = slices.Compact(slices.Sorted(slices.Values(filters)))
 	name := guestName(filters)
@@ -86,7 +87,7 @@ func (p *proxy) register(filters []string) *guest {
 	who := p.guests[name]
 	if who == nil {
 		if len(p.guests) >= maxGuests && p.outside != nil {
-			clear(p.guests) // there they only count consumers within a window
+			clear(p.guests) // on an external cluster they only count consumers within a window
 		}
 		who = &guest{name: name, filters: filters, real: p.unclaimed[name], passage: wire.SecretName(), made: new(quota), all: p.madeBy(wire.OrganizationIn(filters))}
 		if who.real == nil {
@@ -98,8 +99,8 @@ func (p *proxy) register(filters []string) *guest {
 	return who
 }
 
-// madeBy returns what the guests of an organization count in, with "" those of
-// several. The proxy's lock is held.
+// madeBy returns the quota of an organization's guests; "" is for guests of
+// several organizations. The caller holds the proxy's lock.
 func (p *proxy) madeBy(organization string) *quota {
 	if p.made == nil || len(p.made) > maxGuests {
 		p.made = map[string]*quota{}
@@ -123,8 +124,8 @@ func (w *guest) bind(account *server.Account) error {
 	return nil
 }
 
-// alias lets the guest pull from the consumer under its own name for it and
-// confirm what it delivers, or no longer with an empty real name.
+// alias lets the guest pull from a consumer, and ack its deliveries, under the
+// guest's own name for it. An empty real name ends that.
 func (w *guest) alias(name, real string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -141,8 +142,8 @@ func (w *guest) alias(name, real string) error {
 	return w.mapCalls(name, real)
 }
 
-// mapCalls maps the pulls and acks of one consumer into the passage. Those of any
-// other have nowhere to go, whatever its name.
+// mapCalls maps the pulls and acks of one consumer into the passage. Those of
+// any other consumer go nowhere, whatever its name.
 func (w *guest) mapCalls(name, real string) error {
 	err := w.account.AddMapping(apiNext+"."+name, w.passage+".next."+real)
 	if err == nil {
@@ -164,7 +165,7 @@ func (w *guest) aliases() map[string]string {
 	return maps.Clone(w.real)
 }
 
-// forget drops a name, unless it means another consumer by now.
+// forget deletes a name, unless it stands for another consumer by now.
 func (w *guest) forget(name, real string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -188,7 +189,7 @@ func (w *guest) realName(name string) string {
 	return w.real[name]
 }
 
-// count refuses more consumers than a window has room for.
+// count returns an error if the window has no more consumers left.
 func (w *guest) count() bool {
 	return w.made.take(guestConsumers) && w.all.take(organizationConsumers)
 }
@@ -204,8 +205,8 @@ func coversAny(outer []string, inner string) bool {
 	return false
 }
 
-// covers reports whether every subject that inner matches is also matched by
-// outer. Both must be well-formed filters.
+// covers reports whether outer matches every subject that inner matches. Both
+// must be well-formed filters.
 func covers(outer, inner string) bool {
 	o, i := strings.Split(outer, "."), strings.Split(inner, ".")
 	for n, token := range i {

@@ -16,41 +16,42 @@ import (
 )
 
 const (
-	// proxySubject, a name that clusters are configured with, is where subscribers' requests to JetStream arrive, as
-	// <proxySubject>.<guest>.<what follows $JS.API.>.
+	// proxySubject is the prefix on which subscribers' JetStream requests
+	// arrive: <proxySubject>.<guest>.<what follows $JS.API.>. Clusters are
+	// configured with this name.
 	proxySubject = "headwater.gate"
-	// proxyOutside stands in the guest's place on an external cluster, where the
-	// server says in a header who asks.
+	// proxyOutside stands in place of the guest on an external cluster, where
+	// the server identifies the guest in a header.
 	proxyOutside = "_"
-	proxyQueue   = "headwater-gate" // one of several nodes answers
+	proxyQueue   = "headwater-gate" // queue group, so that one of several nodes answers
 
 	proxyWait     = 5 * time.Second
-	proxyRequests = 256 // worked on at once,
-	proxyShare    = 32  // of one organization
+	proxyRequests = 256 // in progress at once
+	proxyShare    = 32  // of these, for one organization
 	api           = "$JS.API."
 )
 
 // errDenied refuses what no subscriber may do.
 var errDenied = errors.New("subscribers may read events and manage consumers of their own, nothing else")
 
-// errCrowded refuses what comes while enough is worked on.
+// errCrowded refuses a request while too many are in progress.
 var errCrowded = errors.New("too many requests at once, try again")
 
-// proxy answers subscribers' requests to JetStream itself or passes them on, if
-// they ask for no more than a reader of granted events needs. A push consumer,
-// for instance, could be told to deliver to any subject of the streams' account.
-// What a consumer delivers does not come through here.
+// proxy answers subscribers' JetStream requests itself, or passes them on if
+// they ask for no more than a reader of the granted events needs. A push
+// consumer, for example, could otherwise deliver to any subject of the streams'
+// account. Deliveries of consumers do not pass through here.
 type proxy struct {
 	nc       *nats.Conn
 	log      *slog.Logger
 	replicas int
 	outside  *callout // nil with the embedded broker
 
-	busy   chan struct{} // one place a request that is worked on
+	busy   chan struct{} // one slot for each request in progress
 	mu     sync.Mutex
 	guests map[string]*guest
-	// unclaimed are the consumers of guests that have not come yet: names on the
-	// stream by theirs.
+	// unclaimed are the consumers of guests that have not connected yet: names
+	// on the stream, by the guests' names.
 	unclaimed map[string]map[string]string
 	swept     time.Time
 	made      map[string]*quota // by organization
@@ -67,7 +68,8 @@ func (p *proxy) listen() error {
 	return p.nc.FlushTimeout(proxyWait)
 }
 
-// receive answers in a goroutine: one slow answer must not hold up other guests.
+// receive answers in a goroutine, so that a slow answer does not delay other
+// guests.
 func (p *proxy) receive(m *nats.Msg) {
 	select {
 	case p.busy <- struct{}{}:
@@ -105,7 +107,7 @@ func (p *proxy) respond(m *nats.Msg, answer []byte) {
 	}
 }
 
-// answer works out one request.
+// answer returns the answer to one request.
 func (p *proxy) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, error) {
 	switch verb, rest := cutCall(call); verb {
 	case "INFO":
@@ -141,10 +143,10 @@ func (p *proxy) answer(who *guest, inbox, call string, m *nats.Msg) ([]byte, err
 	return nil, errDenied
 }
 
-// cutCall splits a call of the events' stream, or of none, into its verb and
-// what follows the stream's name. Any other call has no verb.
+// cutCall splits a call on the events' stream, or on no stream, into its verb
+// and what follows the stream's name. Any other call has no verb.
 func cutCall(call string) (verb, rest string) {
-	// An older way to make a durable.
+	// An older call to create a durable.
 	call = strings.Replace(call, "CONSUMER.DURABLE.CREATE.", "CONSUMER.CREATE.", 1)
 	tokens := strings.SplitN(call, ".", 4)
 	if len(tokens) < 3 {
@@ -156,10 +158,10 @@ func cutCall(call string) (verb, rest string) {
 	return tokens[0] + "." + tokens[1], strings.Join(tokens[3:], ".")
 }
 
-// find returns who asks, and below what its inboxes lie. In the broker of our
-// own the subject says it, which the asker's account fixes. On an external
-// cluster its server writes the user's name, which the callout gave it, into a
-// header that replaces any other.
+// find returns the guest that sent a request, and the prefix of its inboxes.
+// With the embedded broker the subject identifies the guest, and the guest's
+// account fixes it. On an external cluster the server writes the user's name,
+// which the callout assigned, into a header that replaces any other.
 func (p *proxy) find(name string, header nats.Header) (who *guest, inbox string, err error) {
 	if p.outside == nil {
 		p.mu.Lock()
@@ -183,8 +185,8 @@ func (p *proxy) find(name string, header nats.Header) (who *guest, inbox string,
 	return p.register(filters), inbox, nil
 }
 
-// streamNames names the events' stream, unless a client looks for the stream of
-// other subjects.
+// streamNames answers with the events' stream, or with none if the client asks
+// for the stream of other subjects.
 func streamNames(request []byte) ([]byte, error) {
 	var of struct {
 		Subject string `json:"subject"`
@@ -201,11 +203,11 @@ func streamNames(request []byte) ([]byte, error) {
 	return page("io.nats.jetstream.api.v1.stream_names_response", "streams", request, names)
 }
 
-// stream returns the stream's settings and bounds. The request's own options
-// are not passed on: they could ask for the list of everybody's subjects.
+// stream returns the stream's settings and state. The options of the request are
+// not passed on: they could ask for everybody's subjects.
 func (p *proxy) stream() ([]byte, error) { return p.ask("STREAM.INFO."+event.Stream, nil) }
 
-// ask passes a call on to JetStream, as ourselves, and returns its answer.
+// ask sends a call to JetStream as the service, and returns the answer.
 func (p *proxy) ask(call string, body []byte) ([]byte, error) {
 	answer, err := p.nc.Request(api+call, body, proxyWait)
 	if err != nil {
@@ -214,7 +216,7 @@ func (p *proxy) ask(call string, body []byte) ([]byte, error) {
 	return answer.Data, nil
 }
 
-// page is one page of a short list, as JetStream pages them.
+// page returns one page of a short list, as JetStream pages lists.
 func page[T any](kind, field string, request []byte, items []T) ([]byte, error) {
 	const limit = 256
 	var from struct {
@@ -230,7 +232,7 @@ func page[T any](kind, field string, request []byte, items []T) ([]byte, error) 
 		field: items[start:min(start+limit, len(items))]})
 }
 
-// refusal answers as JetStream does, so that clients show the reason.
+// refusal returns an error in JetStream's form, so that clients show the reason.
 func refusal(subject string, reason error) []byte {
 	kind := "io.nats.jetstream.api.v1.consumer_create_response"
 	code, number := 403, 10003

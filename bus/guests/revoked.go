@@ -1,7 +1,7 @@
 package guests
 
-// remember notes which token a connection came with. Those that have ended are
-// forgotten when there are more than may be open.
+// remember records the token of a connection. When there are more records than
+// connections can be open, it drops those of closed ones.
 func (a *Authenticator) remember(id string, connection uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -21,14 +21,14 @@ func (a *Authenticator) remember(id string, connection uint64) {
 	}
 }
 
-// Disconnect ends the connections that came with the token of that id (Grant.ID).
-// It does not wait for their end.
+// Disconnect closes the connections whose token has that id (Grant.ID). It does
+// not wait.
 func (a *Authenticator) Disconnect(id string) {
 	a.mu.Lock()
 	all := a.held[id]
 	delete(a.held, id)
 	a.mu.Unlock()
 	for connection := range all {
-		_ = a.broker.DisconnectClientByID(connection) // one that has ended is no matter
+		_ = a.broker.DisconnectClientByID(connection) // the connection may have ended already
 	}
 }

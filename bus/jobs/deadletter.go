@@ -9,17 +9,17 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// Metadata of a dead letter, beside everything the message carried.
+// Metadata of a dead letter, in addition to that of the message.
 const (
 	MetaDeadReason     = "headwater-dead-reason"
-	MetaDeadSequence   = "headwater-dead-sequence" // position in the stream it came from
+	MetaDeadSequence   = "headwater-dead-sequence" // sequence in the stream it came from
 	MetaDeadDeliveries = "headwater-dead-deliveries"
 )
 
 const maxReason = 1 << 10
 
-// bury keeps a message that was given up. Its id comes from its place in its
-// stream, so giving up twice leaves one letter.
+// bury stores a dead letter for a message. Its id derives from the message's
+// sequence, so that giving up twice leaves one letter.
 func (d *delivery) bury(ctx context.Context, cause error) error {
 	letter := message.NewMessageWithContext(ctx, "dead-"+d.meta.Stream+"-"+strconv.FormatUint(d.meta.Sequence.Stream, 10), d.in.Data())
 	for k, v := range d.msg.Metadata {
@@ -33,7 +33,7 @@ func (d *delivery) bury(ctx context.Context, cause error) error {
 	return d.jobs.broker.Bury(ctx, d.in.Subject(), letter)
 }
 
-// reasonText makes an error one header line of bounded length.
+// reasonText returns an error as one header line of limited length.
 func reasonText(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > maxReason {

@@ -14,7 +14,7 @@ import (
 	"headwater/bus/wire"
 )
 
-// delivery is one handing out of one message to one worker.
+// delivery is one delivery of a message to a worker.
 type delivery struct {
 	*subscription
 	in   jetstream.Msg
@@ -22,7 +22,7 @@ type delivery struct {
 	meta *jetstream.MsgMetadata
 
 	counted   bool
-	noted     bool // something is kept of it
+	noted     bool // its postponements have been recorded
 	postponed uint64
 }
 
@@ -47,8 +47,8 @@ func (d *delivery) heartbeat(ctx context.Context) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// failures returns how many deliveries before this one failed: all of them but
-// those that were put off or given back.
+// failures returns how many earlier deliveries failed: all but those that were
+// postponed or given back.
 func (d *delivery) failures() int {
 	before := d.meta.NumDelivered - 1
 	return int(before - min(before, d.timesPostponed()))
@@ -65,7 +65,7 @@ func (d *delivery) timesPostponed() uint64 {
 	entry, err := d.jobs.broker.Postponed.Get(d.working, d.postponedKey())
 	if err != nil && !errors.Is(err, kv.ErrKeyNotFound) {
 		// Unknown counts as never postponed: at worst the message is given up
-		// early, not retried for ever.
+		// early rather than retried for ever.
 		d.jobs.broker.Log.Warn("cannot read how often a message was put off", "message", d.msg.UUID, "error", err)
 	}
 	d.counted = true
@@ -73,8 +73,8 @@ func (d *delivery) timesPostponed() uint64 {
 	return d.postponed
 }
 
-// done tells the broker that the message was handled. An external one confirms
-// it; to one in this process nothing is lost on the way.
+// done acks the message. An external broker confirms the ack; to a broker in
+// this process it cannot be lost.
 func (d *delivery) done(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
 	defer cancel()
@@ -85,7 +85,7 @@ func (d *delivery) done(ctx context.Context) {
 		_, err = wire.Ask(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.in.DoubleAck(ctx) })
 	}
 	if err != nil {
-		// The handler's work stands; another worker will find it done.
+		// The handler's work is done; another worker will find that.
 		d.jobs.broker.Log.Warn("an ack was not confirmed, the message may come again", "message", d.msg.UUID, "error", err)
 	}
 	if d.noted || d.postponed > 0 {
@@ -95,7 +95,7 @@ func (d *delivery) done(ctx context.Context) {
 	}
 }
 
-// failed decides what a handler's error means.
+// failed decides what to do after a handler's error.
 func (d *delivery) failed(ctx context.Context, cause error) {
 	if delay, ok := Snoozed(cause); ok {
 		d.putOff(ctx, delay)
@@ -116,7 +116,7 @@ func (d *delivery) retry(delay time.Duration) {
 }
 
 // putOff gives the message back without counting the delivery as a failure. The
-// broker counts deliveries only, so the exceptions are kept beside it.
+// broker only counts deliveries, so the exceptions are stored separately.
 func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackLimit)
 	defer cancel()
@@ -124,7 +124,8 @@ func (d *delivery) putOff(ctx context.Context, delay time.Duration) {
 	d.retry(delay)
 }
 
-// notePostponed keeps how many deliveries of the message are no failures.
+// notePostponed stores how many deliveries of the message do not count as
+// failures.
 func (d *delivery) notePostponed(ctx context.Context, times uint64) {
 	count := strconv.FormatUint(times, 10)
 	_, err := wire.Ask(ctx, func(ctx context.Context) (uint64, error) {
@@ -137,11 +138,12 @@ func (d *delivery) notePostponed(ctx context.Context, times uint64) {
 	d.counted, d.noted, d.postponed = true, true, times
 }
 
-// giveBack returns a message that no handler finished, for another worker.
+// giveBack returns a message that no handler finished, so that another worker
+// gets it at once.
 func (d *delivery) giveBack(ctx context.Context) { d.putOff(ctx, 0) }
 
-// giveUp tells the owner, keeps a copy, and ends the message. Each step is safe
-// to repeat, so whatever cuts it off, the next worker takes it up again.
+// giveUp calls the hook, stores a dead letter and ends the message. Each step
+// may be repeated, so if it is interrupted the next worker continues.
 func (d *delivery) giveUp(ctx context.Context, cause error, failures int) {
 	ctx = context.WithoutCancel(ctx)
 	if hook := d.jobs.cfg.OnExhausted; hook != nil {

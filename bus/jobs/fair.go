@@ -10,25 +10,25 @@ import (
 	"headwater/bus/fairqueue"
 )
 
-// workspaceOf returns whose turn a command on a subject is.
+// workspaceOf returns the workspace for whose turn a command waits, from its
+// subject.
 func workspaceOf(subject string) string {
 	a, _, err := event.ParseAddress(command.SubjectPrefix, subject)
 	if err != nil {
-		return "" // what cannot be read shares a line
+		return "" // unreadable subjects share a line
 	}
 	return event.Token(a.Organization) + "." + event.Token(a.Workspace)
 }
 
-// organizationOf returns whose turn a command is that organizations take turns
-// with.
+// organizationOf returns the name of the line of a command if organizations take
+// turns.
 func organizationOf(subject string) string {
 	organization, _, _ := strings.Cut(workspaceOf(subject), ".")
 	return organization
 }
 
-// workFairly fetches commands whether or not a handler is free, so that one
-// behind many of another workspace is seen, and handles each when it is its
-// turn.
+// workFairly fetches commands even if no handler is free, so that it finds one
+// behind many of another workspace, and handles each when it is its turn.
 func (s *subscription) workFairly() {
 	c := s.jobs.cfg
 	lines, lineOf := fairqueue.New(c.Concurrency, c.PerWorkspace, c.PerOrganization), workspaceOf
@@ -44,7 +44,7 @@ func (s *subscription) workFairly() {
 			s.missed(err)
 			continue
 		}
-		// In line before the next one is fetched: the order stays.
+		// It enters the line before the next is fetched, to keep the order.
 		k := lines.Enter(lineOf(in.Subject()))
 		handling.Go(func() {
 			if k != nil {
@@ -55,11 +55,11 @@ func (s *subscription) workFairly() {
 	}
 }
 
-// awaitTurn returns true when it is the command's turn. Else it has given the
-// command back: the line was too long, or the subscription ends.
+// awaitTurn returns true when it is the command's turn. Otherwise it has given
+// the command back, because the line was too long or the subscription ends.
 //
-// A delivery that only waits must not look like a worker that died of it, even
-// if this process dies now: it is counted as put off beforehand, and no longer
+// A delivery that only waits must not look like one whose worker died, even if
+// this process dies now. So it is counted as postponed beforehand, and no longer
 // once it is its turn.
 func (d *delivery) awaitTurn(k *fairqueue.Ticket) bool {
 	if k == nil {
@@ -83,8 +83,8 @@ func (d *delivery) awaitTurn(k *fairqueue.Ticket) bool {
 	}
 }
 
-// overflowDelay returns how long a command stays with the broker whose
-// workspace's line is too long here: the longer, the more often it was.
+// overflowDelay returns the delay before a command is delivered again whose
+// workspace's line was full, longer each time.
 func overflowDelay(times uint64) time.Duration {
 	return time.Second << min(times, 5)
 }

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	fetchExpiry = 20 * time.Second // of one pull request that waits for work
-	fetchPulse  = 2 * time.Second  // a request without a sign of life for twice as long was forgotten by the broker
+	fetchExpiry = 20 * time.Second // of a pull request that waits for work
+	fetchPulse  = 2 * time.Second  // the broker has lost a request after twice this time without a heartbeat
 )
 
-// fetch hands messages to the workers, as many as are free.
+// fetch passes messages to the workers, as many as are free.
 func (s *subscription) fetch() {
 	defer close(s.fetched)
 	var handing sync.WaitGroup
@@ -53,19 +53,18 @@ func (s *subscription) fetch() {
 	}
 }
 
-// supply counts workers and the messages that are asked for on their behalf.
+// supply counts busy workers and the messages requested for free ones.
 type supply struct {
 	workers int
 
 	mu    sync.Mutex
 	busy  int
 	asked int
-	more  chan struct{} // has room for one
+	more  chan struct{} // signals that more may be wanted
 }
 
-// wanted returns how many messages to ask for, when it is worth it: a request
-// costs the broker and us about as much for one as for many. It returns 0 when
-// ctx ended.
+// wanted waits until it is worth asking for messages, and returns how many: a
+// request costs about as much for one as for many. It returns 0 if ctx is done.
 func (s *supply) wanted(ctx context.Context) int {
 	for ctx.Err() == nil {
 		s.mu.Lock()
@@ -84,8 +83,8 @@ func (s *supply) wanted(ctx context.Context) int {
 	return 0
 }
 
-// came says what became of messages that were asked for: so many are with
-// workers now, of so many.
+// came records the outcome of a request: of the messages asked for, this many
+// are with workers now.
 func (s *supply) came(messages, of int) {
 	s.mu.Lock()
 	s.busy += messages
@@ -122,7 +121,7 @@ func (s *subscription) next() (jetstream.Msg, error) {
 	return in, err
 }
 
-// missed mends what it can after a fetch that brought nothing.
+// missed handles a fetch that returned nothing because of an error.
 func (s *subscription) missed(err error) {
 	if s.fetching.Err() != nil || foundNothing(err) {
 		return

@@ -1,5 +1,6 @@
-// Package jobs hands commands to workers: one durable consumer a verb, each message
-// to one worker of one node for as long as the handler takes.
+// Package jobs passes commands to workers: one durable consumer for each
+// command, each message to one worker of one node for as long as its handler
+// runs.
 package jobs
 
 import (
@@ -21,60 +22,62 @@ import (
 	"headwater/bus/wire"
 )
 
-// Broker is what workers need of the bus.
+// Broker is what workers need of the bus. All fields are required.
 type Broker struct {
 	// JS pulls and acks over Conn.
 	JS   jetstream.JetStream
 	Conn *nats.Conn
-	// Embedded says that the broker is in this process: an ack that is sent is not
-	// lost on the way.
+	// Embedded means that the broker is in this process, so that a sent ack
+	// cannot be lost.
 	Embedded    bool
-	Reconnected *wire.Signal // raised when a lost connection stands again
+	Reconnected *wire.Signal // raised when a lost connection is re-established
 	Bodies      *wire.Bodies
-	// Postponed keeps how often a message was put off.
+	// Postponed stores how often a message was postponed.
 	Postponed Counts
-	// Bury stores a dead letter, a copy of a message from that subject.
+	// Bury stores a dead letter: a copy of a message from that subject.
 	Bury func(ctx context.Context, subject string, letter *message.Message) error
-	// Synced waits until a message of a stream is on disk, and returns false when
-	// ctx ended before.
+	// Synced waits until a message of a stream is on disk. It returns false if
+	// ctx is done first.
 	Synced func(ctx context.Context, stream string, sequence uint64) bool
-	// Track remembers a subscriber until Untrack, so that it is closed before the
-	// connection is; it returns wire.ErrClosed after that.
+	// Track registers a subscriber until Untrack, so that it is closed before
+	// the connection is. It returns wire.ErrClosed afterwards.
 	Track   func(io.Closer) error
 	Untrack func(io.Closer)
 	Log     *slog.Logger
 }
 
-// Counts keeps a decimal number by key. Get returns kv.ErrKeyNotFound for a key that
-// is missing.
+// Counts stores a decimal number for each key. Get returns kv.ErrKeyNotFound for
+// a missing key.
 type Counts interface {
 	Get(ctx context.Context, key string) (kv.Entry, error)
 	Put(ctx context.Context, key string, value string) (uint64, error)
 	Erase(ctx context.Context, key string) error
 }
 
-// Config says how one command is handed to this process's workers.
+// Config says how one command is passed to this process's workers.
 type Config struct {
-	Command     string        // verb, such as "SyncSource"
-	Concurrency int           // handlers at once in this process; 0 means 1
-	AckWait     time.Duration // after which a silent worker's command goes to another; 0 means 30 s
+	Command     string        // name, such as "SyncSource"
+	Concurrency int           // handlers running at once in this process; 0 means 1
+	AckWait     time.Duration // time after which a silent worker's command goes to another; 0 means 30 s
 	MaxDeliver  int           // failed deliveries before a command is given up; 0 means 5
-	// PerWorkspace bounds how many of the handlers work for one workspace, and
-	// gives workspaces their turns: one that sent many commands keeps another
-	// waiting for one turn, not for all of them. 0 hands commands out as they come.
+	// PerWorkspace is how many handlers may work for one workspace. Workspaces
+	// take turns: one that sent many commands delays another by one turn at
+	// most. 0 handles commands in order of arrival.
 	PerWorkspace int
-	// PerOrganization is PerWorkspace of all workspaces of an organization, which
-	// may make up as many as it likes. Organizations take turns in either case.
+	// PerOrganization is PerWorkspace for all workspaces of an organization,
+	// which may have any number of them. Organizations take turns in either
+	// case.
 	PerOrganization int
 	// Backoff returns the delay before the next try after that many failures,
-	// from 1; nil doubles from 1 s to 1 min, with jitter.
+	// counted from 1. nil doubles it from 1 s up to 1 min, with jitter.
 	Backoff func(failures int) time.Duration
-	// OnExhausted is told of a command that is given up, before it goes to the
-	// dead letters: after a Permanent error, MaxDeliver failures, or as
-	// unreadable (wire.ErrPoison). Its own error puts the command off and asks
-	// again, for as many times as MaxDeliver. May be nil.
+	// OnExhausted is called before a command is given up and becomes a dead
+	// letter: after a Permanent error, after MaxDeliver failures, or if it is
+	// unreadable (wire.ErrPoison). If it returns an error, the command is
+	// postponed and OnExhausted called again, up to MaxDeliver times. May be
+	// nil.
 	OnExhausted func(ctx context.Context, msg *message.Message, cause error) error
-	// Drain is how long Close lets running handlers go on; 0 means 25 s.
+	// Drain is how long Close lets running handlers continue; 0 means 25 s.
 	Drain time.Duration
 }
 
@@ -100,17 +103,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// New returns a Watermill subscriber that hands out one command, each message
-// to one worker of one node. Its topic is the command's name, or
-// command.FilterFor of it; subscribe once per subscriber. The durable consumer
-// is shared by all nodes and survives them.
+// New returns a Watermill subscriber for one command; each message goes to one
+// worker of one node. Its topic is the command's name, or command.FilterFor of
+// it; subscribe once for each subscriber. All nodes share the durable consumer,
+// which outlives them.
 //
-// A message is fetched only when a worker is free, or, with PerWorkspace, ahead
-// to wait for its workspace's turn. While it waits or its handler works, the
-// lease is renewed every third of AckWait. Ack is confirmed by the broker; Nack
-// means what the handler's error means (see Outcomes). Close stops fetching and
-// gives handlers the drain time; what they had not finished goes to another
-// worker at once and does not count as a failure.
+// A message is fetched only when a worker is free or, with PerWorkspace, ahead
+// of time to wait for its workspace's turn. While it waits or its handler runs,
+// the lease is renewed every third of AckWait. The broker confirms an Ack; a
+// Nack has the meaning of the handler's error (see Outcomes). Close stops
+// fetching and gives handlers the drain time; unfinished messages go to another
+// worker at once and do not count as failures.
 func New(broker Broker, cfg Config) (message.Subscriber, error) {
 	if command.New(cfg.Command) == nil {
 		return nil, fmt.Errorf("jobs: %w: %q", command.ErrUnknown, cfg.Command)
@@ -124,16 +127,16 @@ func New(broker Broker, cfg Config) (message.Subscriber, error) {
 	})
 }
 
-// DurableFor returns the name of the durable consumer that hands out the named
-// command. Renaming it hands out again all that is stored.
+// DurableFor returns the name of the durable consumer for a command. Renaming it
+// delivers everything stored again.
 func DurableFor(name string) string { return "workers-" + name }
 
-// maxPending is how many commands may be with workers or put off at once. One
-// workspace's that wait for their turn must not fill it: behind it nothing of
-// anybody is handed out.
+// maxPending is how many commands may be with workers or postponed at once. It
+// is large because the broker delivers nothing more once it is reached, and one
+// workspace's waiting commands must not reach it.
 const maxPending = 1_000_000
 
-// Place says which stream and durable consumer a topic is read from.
+// Place returns the stream and the durable consumer for a topic.
 type Place func(topic string) (stream string, consumer jetstream.ConsumerConfig, err error)
 
 type subscriber struct {
@@ -141,7 +144,7 @@ type subscriber struct {
 	cfg    Config
 	place  Place
 
-	stop     chan struct{} // closed by Close: fetch no more
+	stop     chan struct{} // closed by Close: stop fetching
 	stopOnce sync.Once
 	workers  sync.WaitGroup
 	mu       sync.Mutex
@@ -157,8 +160,9 @@ func At(broker Broker, cfg Config, p Place) (message.Subscriber, error) {
 	return j, nil
 }
 
-// Subscribe creates the durable consumer if need be and starts the workers. The
-// channel is closed when ctx ends or Close is called, after the last worker.
+// Subscribe creates the durable consumer if needed and starts the workers. The
+// channel is closed after the last worker has ended, when ctx is done or Close
+// is called.
 func (j *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -172,7 +176,7 @@ func (j *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	out := make(chan *message.Message)
 	s := &subscription{jobs: j, topic: topic, consumer: consumer, out: out}
 	s.fetching, s.stopFetching = context.WithCancel(ctx)
-	// Handlers outlive ctx by the drain time.
+	// handlers continue for the drain time after ctx is done
 	s.working, s.stopWorking = context.WithCancel(context.WithoutCancel(ctx))
 
 	var wg sync.WaitGroup
@@ -208,14 +212,14 @@ func (j *subscriber) consumer(ctx context.Context, topic string) (jetstream.Cons
 	}
 	cfg.AckPolicy = jetstream.AckExplicitPolicy
 	cfg.AckWait = j.cfg.AckWait
-	cfg.MaxDeliver = -1 // the broker would only strand a message; giving up is ours
+	cfg.MaxDeliver = -1 // the broker would only stop delivering the message; this package gives it up
 	cfg.MaxAckPending = maxPending
 	cfg.MaxWaiting = 10_000
 	return j.broker.JS.CreateOrUpdateConsumer(ctx, stream, cfg)
 }
 
-// Close stops fetching, waits for running handlers up to the drain time, then
-// cancels their contexts and gives their messages back. Safe to call twice.
+// Close stops fetching and waits for running handlers up to the drain time, then
+// cancels their contexts and gives their messages back. It may be called twice.
 func (j *subscriber) Close() error {
 	j.mu.Lock()
 	j.closed = true
@@ -229,7 +233,7 @@ func (j *subscriber) Close() error {
 	return nil
 }
 
-// drain waits for the end of the subscription and bounds it.
+// drain waits for the end of the subscription, up to the drain time.
 func (s *subscription) drain(done <-chan struct{}) {
 	defer s.stopWorking()
 	select {
@@ -246,7 +250,8 @@ func (s *subscription) drain(done <-chan struct{}) {
 	}
 }
 
-// foundNothing reports whether a fetch only found nothing.
+// foundNothing reports whether a fetch ended without a message and without a
+// problem.
 func foundNothing(err error) bool {
 	return errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded)
 }

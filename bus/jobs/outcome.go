@@ -15,8 +15,8 @@ type permanentError struct{ err error }
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-// Permanent returns an error that says no retry can help: the message goes to
-// the dead letters at once. Permanent(nil) is nil.
+// Permanent wraps an error to say that no retry can help: the message becomes a
+// dead letter at once. Permanent(nil) is nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -24,7 +24,7 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
-// IsPermanent reports whether err, or what it wraps, came from Permanent.
+// IsPermanent reports whether err wraps an error from Permanent.
 func IsPermanent(err error) bool {
 	var p *permanentError
 	return errors.As(err, &p)
@@ -34,11 +34,11 @@ type snoozeError struct{ delay time.Duration }
 
 func (e *snoozeError) Error() string { return fmt.Sprintf("put off for %v", e.delay) }
 
-// Snooze returns an error that says "not now": the message comes again after
-// the delay, and this time does not count as a failure.
+// Snooze returns an error that means "not now": the message is delivered again
+// after the delay, and this delivery does not count as a failure.
 func Snooze(delay time.Duration) error { return &snoozeError{max(0, delay)} }
 
-// Snoozed returns the delay of an error that came from Snooze.
+// Snoozed returns the delay of an error from Snooze, and whether err wraps one.
 func Snoozed(err error) (time.Duration, bool) {
 	var s *snoozeError
 	if !errors.As(err, &s) {
@@ -47,8 +47,8 @@ func Snoozed(err error) (time.Duration, bool) {
 	return s.delay, true
 }
 
-// outcome carries a handler's error to the subscriber. Watermill itself passes
-// only Ack or Nack; the middleware writes the error before the router nacks,
+// outcome carries a handler's error to the subscriber, because Watermill passes
+// only Ack or Nack. The middleware writes the error before the router nacks,
 // which orders the two accesses.
 type outcome struct{ err error }
 
@@ -59,10 +59,10 @@ func withOutcome(ctx context.Context) (context.Context, *outcome) {
 	return context.WithValue(ctx, outcomeKey{}, o), o
 }
 
-// Outcomes is a Watermill middleware: it tells the Jobs subscriber why a
-// handler failed, so that Permanent and Snooze mean what they say, and turns a
-// panic into an error that is retried. Add it as the router's last middleware,
-// nearest to the handler.
+// Outcomes is a Watermill middleware that passes a handler's error to the Jobs
+// subscriber, so that Permanent and Snooze take effect, and turns a panic into
+// an error that is retried. Add it as the router's last middleware, closest to
+// the handler.
 func Outcomes(h message.HandlerFunc) message.HandlerFunc {
 	return func(msg *message.Message) (produced []*message.Message, err error) {
 		o, _ := msg.Context().Value(outcomeKey{}).(*outcome)
@@ -78,8 +78,8 @@ func Outcomes(h message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-// panicError names where a panic came from but not its value, which may hold a
-// secret.
+// panicError returns an error that says where a panic occurred. It omits the
+// value, which may hold a secret.
 func panicError(p any) error {
 	what := fmt.Sprintf("%T", p)
 	var re runtime.Error

@@ -15,18 +15,18 @@ import (
 
 const (
 	trimPause = time.Minute
-	trimFrom  = 10_000 // commands that are stored before it is worth looking
-	trimAny   = 60     // pauses until it is looked for any number of them
+	trimFrom  = 10_000 // stored commands from which trimming is worthwhile
+	trimAny   = 60     // number of pauses after which any number is trimmed
 )
 
-// Trimmer removes commands that are done from the embedded broker's stream. A work
+// Trimmer removes finished commands from the embedded broker's stream. A work
 // queue would remove each with its ack, which is a synced write of its own.
 type Trimmer struct {
 	JS  jetstream.JetStream
 	Log *slog.Logger
 }
 
-// Run removes what is done, now and then, until ctx ends.
+// Run trims periodically until ctx is done.
 func (t Trimmer) Run(ctx context.Context) {
 	for n := 1; wire.Wait(ctx, trimPause); n++ {
 		from := uint64(trimFrom)
@@ -39,9 +39,10 @@ func (t Trimmer) Run(ctx context.Context) {
 	}
 }
 
-// Trim removes the commands before the first that is not done, if that many are
-// stored. Retries that are due and have no free worker at that moment come when
-// their leases end: the broker forgets their queue when it removes anything.
+// Trim removes the commands before the first unfinished one, if at least from
+// commands are stored. Retries that are due and have no free worker at that
+// moment are delivered when their leases end, because the broker drops their
+// queue when it removes messages.
 func (t Trimmer) Trim(ctx context.Context, from uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, wire.PublishWait)
 	defer cancel()
@@ -49,7 +50,7 @@ func (t Trimmer) Trim(ctx context.Context, from uint64) error {
 	if err != nil {
 		return err
 	}
-	// The end is read first: what is sent meanwhile lies behind it.
+	// The end is read first: whatever is sent meanwhile comes after it.
 	state := stream.CachedInfo().State
 	if state.Msgs == 0 || state.Msgs < from {
 		return nil
@@ -60,8 +61,8 @@ func (t Trimmer) Trim(ctx context.Context, from uint64) error {
 	}
 	keep := state.LastSeq + 1
 	for filter, floor := range acked {
-		// The stream itself is asked for the next one: what a consumer counts as
-		// pending comes later than the messages do.
+		// The stream itself is asked for the next message, because a consumer's
+		// count of pending messages lags behind.
 		next, err := stream.GetMsg(ctx, floor+1, jetstream.WithGetMsgSubject(filter))
 		switch {
 		case err == nil:
@@ -76,9 +77,9 @@ func (t Trimmer) Trim(ctx context.Context, from uint64) error {
 	return stream.Purge(ctx, jetstream.WithPurgeSequence(keep))
 }
 
-// floors returns for each filter of commands the sequence up to which all are
-// acked: 0 for a command that nobody has worked on. Those of consumers that
-// another build made, for commands that this one does not know, count too.
+// floors returns, for each filter of commands, the sequence up to which all are
+// acked; 0 for a command that no worker has handled. It includes consumers of
+// other builds, for commands that this one does not know.
 func floors(ctx context.Context, stream jetstream.Stream) (map[string]uint64, error) {
 	floors, listed := map[string]uint64{}, map[string]bool{}
 	for _, c := range command.All() {

@@ -12,7 +12,8 @@ import (
 	"headwater/bus/wire"
 )
 
-// ackLimit is for the broker to confirm an ack, across the election of a leader.
+// ackLimit is the time for the broker to confirm an ack, including the election
+// of a leader.
 const ackLimit = 15 * time.Second
 
 var errNacked = errors.New("the handler gave the message back without a reason")
@@ -26,13 +27,13 @@ type subscription struct {
 	supply   supply
 	fetched  chan jetstream.Msg
 
-	fetching     context.Context // ends: fetch no more
+	fetching     context.Context // when it ends, nothing more is fetched
 	stopFetching context.CancelFunc
-	working      context.Context // ends: handlers are out of time
+	working      context.Context // when it ends, handlers have run out of time
 	stopWorking  context.CancelFunc
 }
 
-// work is one worker: it takes a message when it is free, and holds it until it
+// work is one worker: it takes a message when it is free, and keeps it until it
 // is settled.
 func (s *subscription) work() {
 	for in := range s.fetched {
@@ -41,8 +42,8 @@ func (s *subscription) work() {
 	}
 }
 
-// handle passes one message on and settles it. ready, unless nil, is asked
-// before it is passed on; when it returns false it has settled the message.
+// handle passes one message to the handler and settles it. ready, if not nil, is
+// called first; if it returns false it has settled the message.
 func (s *subscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	msg, meta, err := wire.Receive(in)
 	if msg == nil {
@@ -57,7 +58,7 @@ func (s *subscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	d := &delivery{subscription: s, in: in, msg: msg, meta: meta}
 	defer d.heartbeat(ctx)()
 
-	// The broker hands out the messages of a batch before it syncs them.
+	// The broker delivers the messages of a batch before it syncs them.
 	if !s.jobs.broker.Synced(ctx, meta.Stream, meta.Sequence.Stream) {
 		d.giveBack(ctx)
 		return
@@ -70,7 +71,7 @@ func (s *subscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 		return
 	}
 	if d.failures() >= s.jobs.cfg.MaxDeliver {
-		// The workers that had it died with it, or were cut off before they
+		// The workers that had the message died, or were interrupted before they
 		// could give it up.
 		d.failed(ctx, fmt.Errorf("%d workers ended without an answer", d.failures()))
 		return
@@ -93,7 +94,7 @@ func (s *subscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 			err = errNacked
 		}
 		if s.working.Err() != nil && errors.Is(err, context.Canceled) {
-			d.giveBack(ctx) // cut off by us, which is not its failure
+			d.giveBack(ctx) // this process interrupted it; that is no failure of the handler
 			return
 		}
 		d.failed(ctx, err)

@@ -1,4 +1,4 @@
-// Package schemas holds the JSON Schema of every event and command payload, made
+// Package schemas generates the JSON Schema of every event and command payload
 // from the structs that are published.
 package schemas
 
@@ -12,9 +12,10 @@ import (
 	"headwater/bus/event"
 )
 
-// All returns the JSON Schema of every event and command payload,
-// under the name that its CloudEvents dataschema carries. Readers must ignore
-// fields they do not know, so the schemas allow more.
+// All returns the JSON Schema of every event and command payload, by the name in
+// its CloudEvents dataschema. The schemas permit additional fields, because
+// readers must ignore fields they do not know. It fails if a payload has no
+// schema.
 func All() (map[string][]byte, error) {
 	all := map[string][]byte{}
 	add := func(name string, payload any) error {
@@ -42,8 +43,8 @@ func All() (map[string][]byte, error) {
 	return all, nil
 }
 
-// nullable encodes a schema in which every list may be null: that is how an
-// empty one can be published, and history keeps it so.
+// nullable encodes a schema in which every list may be null, because an empty
+// list may have been published so.
 func nullable(schema *jsonschema.Schema) ([]byte, error) {
 	encoded, err := json.Marshal(schema)
 	if err != nil {

@@ -2,15 +2,16 @@ package seal
 
 import "errors"
 
-// What a Vault returns, wrapped.
+// Errors that a Vault wraps.
 var (
-	// ErrDestroyed says that a secret cannot be read any more: its keyset or
-	// its ciphertext was destroyed, forgotten or has expired, or it never was.
+	// ErrDestroyed says that a secret cannot be read any more: its keyset or its
+	// ciphertext was destroyed, deleted or has expired, or never existed.
 	ErrDestroyed = errors.New("the secret is destroyed")
-	// ErrRefused says that a ciphertext does not open under this key for this
-	// address: it was tampered with, or moved from another place.
+	// ErrRefused says that a ciphertext does not decrypt under this key and
+	// address: it was tampered with or moved.
 	ErrRefused = errors.New("the sealed bytes do not belong here")
-	// ErrMasterKey says that a master key cannot be used: wrong size, readable
-	// by others, or not the key that the stored secrets were sealed with.
+	// ErrMasterKey says that a master key cannot be used: it has the wrong size,
+	// is readable by others, or is not the key with which the stored secrets
+	// were sealed.
 	ErrMasterKey = errors.New("unusable master key")
 )

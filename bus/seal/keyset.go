@@ -13,13 +13,13 @@ import (
 	"headwater/bus/kv"
 )
 
-// What a keyset in the store begins with that is being given up: no keyset does.
+// Marks before a stored keyset that is being retired. No keyset begins with one.
 const (
-	marked = 0xff // who marked it looks whether secrets are left; it opens them as before
-	dead   = 0xfe // there were none: it opens nothing any more, and may be erased
+	marked = 0xff // its marker is checking whether secrets are left; the keyset still decrypts them
+	dead   = 0xfe // no secrets were left: the keyset decrypts nothing and may be erased
 )
 
-// sourceKeys is the keyset of a source as it lies in the store.
+// sourceKeys is the keyset of a source as it is stored.
 type sourceKeys struct {
 	handle  *keyset.Handle
 	wrapped []byte // without a mark
@@ -27,8 +27,8 @@ type sourceKeys struct {
 	entry   kv.Entry
 }
 
-// keysetFor returns the source's keyset and makes it on first use. Of two nodes
-// that make it at once, the store lets one win and both use that one.
+// keysetFor returns the source's keyset and creates it on first use. If two
+// nodes create it concurrently, the store accepts one and both use that one.
 func (v *Vault) keysetFor(ctx context.Context, a event.Address) (sourceKeys, error) {
 	for {
 		keys, err := v.loadKeyset(ctx, keysetKey(a))
@@ -52,9 +52,9 @@ func (v *Vault) keysetFor(ctx context.Context, a event.Address) (sourceKeys, err
 	}
 }
 
-// keep holds that a keyset is still there for a secret that was stored after it
-// was loaded, and takes back what somebody began who gives it up. It reports false
-// when that one was faster.
+// keep checks that a keyset still exists for a secret that was stored after the
+// keyset was loaded, and cancels a retirement that has begun. It returns false
+// if the retirement was faster.
 func (v *Vault) keep(ctx context.Context, a event.Address, was sourceKeys) (bool, error) {
 	for {
 		now, err := v.loadKeyset(ctx, keysetKey(a))
@@ -70,9 +70,9 @@ func (v *Vault) keep(ctx context.Context, a event.Address, was sourceKeys) (bool
 	}
 }
 
-// giveUp erases the source's keyset unless a secret is left. A secret that is
-// being sealed is stored either before the mark is looked behind, which finds it,
-// or after, when keep finds the mark.
+// giveUp retires and erases the source's keyset unless a secret is left. A
+// secret that is being sealed is stored either before giveUp looks for secrets,
+// which then finds it, or afterwards, when keep finds the mark.
 func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 	at := keysetKey(a)
 	if left, err := v.store.Keys(ctx, prefixSecret+"."+a.Tokens()); err != nil || len(left) > 0 {
@@ -89,7 +89,7 @@ func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 	}
 	revision, err := v.store.Update(ctx, at, append([]byte{marked}, keys.wrapped...), keys.entry.Revision)
 	if errors.Is(err, kv.ErrConflict) {
-		return nil // somebody seals, or gives it up as well
+		return nil // another process seals a secret, or retires the keyset too
 	}
 	if err != nil {
 		return err
@@ -107,11 +107,11 @@ func (v *Vault) giveUp(ctx context.Context, a event.Address) error {
 	} else if err != nil {
 		return err
 	}
-	// Whoever seals next may have made another already.
+	// The next Seal may have created another keyset already.
 	return v.store.EraseUpTo(ctx, at, revision)
 }
 
-// errDead says that a keyset was given up. It is missing, to whoever asks.
+// errDead says that a keyset is retired. To callers it is missing.
 var errDead = fmt.Errorf("given up: %w", kv.ErrKeyNotFound)
 
 func (v *Vault) newKeyset(at string) (*keyset.Handle, []byte, error) {

@@ -12,11 +12,10 @@ import (
 // MasterKeySize is the length of a master key in bytes.
 const MasterKeySize = 32
 
-// LoadOrCreateMasterKey returns the master key in the file at path, which holds
-// exactly MasterKeySize raw bytes and is readable by its owner only. If there
-// is no such file it makes one, durably, so that two processes which start at
-// once agree on one key. It returns ErrMasterKey for a file of another size or
-// one that others may read.
+// LoadOrCreateMasterKey returns the master key in the file at path: exactly
+// MasterKeySize raw bytes, readable only by its owner. It creates a missing file
+// durably, so that two processes that start concurrently agree on one key. It
+// returns ErrMasterKey for a file of another size or one that others may read.
 func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	key, err := loadMasterKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -54,8 +53,8 @@ func loadMasterKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// createMasterKey links a finished file to path, so that no reader ever sees
-// half a key. Somebody else's file there already is no error.
+// createMasterKey links a finished file to path, so that no reader sees half a
+// key. An existing file is not an error.
 func createMasterKey(path string) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".master-key-*") // mode 0600

@@ -5,11 +5,11 @@ import (
 	"log/slog"
 )
 
-// Redacted is what every printed form of a Secret says.
+// Redacted is what every printed form of a Secret shows.
 const Redacted = "[redacted]"
 
-// Secret holds bytes that must not be shown. Every printing verb, JSON, text
-// and slog form of it is Redacted; convert it to []byte to use it.
+// Secret holds bytes that must not be shown. Every verb, JSON, text and slog
+// form of it is Redacted. Convert it to []byte to use it.
 type Secret []byte
 
 // String returns Redacted.
@@ -18,7 +18,7 @@ func (Secret) String() string { return Redacted }
 // GoString returns Redacted.
 func (Secret) GoString() string { return Redacted }
 
-// Format writes Redacted for every verb, %x and %d too, which would not ask
+// Format writes Redacted for every verb, including %x and %d, which do not call
 // String.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
 
@@ -31,5 +31,5 @@ func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + Redacted + `"`
 // LogValue returns Redacted.
 func (Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
-// Wipe overwrites the bytes. Copies that others hold stay as they are.
+// Wipe overwrites the bytes. It does not reach copies.
 func (s Secret) Wipe() { clear(s) }

@@ -1,7 +1,7 @@
 // Package seal keeps secrets unreadable on the bus. A secret is encrypted under
-// a keyset of its source, the keyset under the master key; commands and events
-// carry only the reference that Seal returns. Destroying the keyset makes every
-// copy of the ciphertext unreadable, wherever it was copied to.
+// a keyset of its source, and the keyset under the master key; commands and
+// events carry only the reference that Seal returns. Destroying the keyset makes
+// every copy of the ciphertext unreadable.
 package seal
 
 import (
@@ -25,9 +25,9 @@ import (
 	"headwater/bus/kv"
 )
 
-// Where things lie in the store. A lasting source has one keyset for all its
-// secrets; a temporary secret has its own, because a keyset that expires must
-// never hold a lasting one.
+// Keys in the store. A permanent source has one keyset for all its secrets. A
+// temporary secret has its own, because a keyset that expires must never protect
+// a permanent one.
 const (
 	prefixKeyset    = "keyset"
 	prefixSecret    = "secret"
@@ -39,8 +39,8 @@ const (
 	refTemporary = "tmp_"
 )
 
-// Vault seals and opens secrets. It may be used concurrently, keeps no secret
-// and no keyset in memory, and needs no closing.
+// Vault encrypts and decrypts secrets. It is safe for concurrent use, keeps no
+// secret and no keyset in memory, and needs no closing.
 type Vault struct {
 	store  kv.Store
 	master tink.AEAD
@@ -48,13 +48,13 @@ type Vault struct {
 }
 
 // New returns a vault over the store. It returns ErrMasterKey unless the master
-// key has MasterKeySize bytes. The key's bytes are not kept.
+// key has MasterKeySize bytes. It does not keep masterKey.
 func New(masterKey []byte, store kv.Store) (*Vault, error) {
 	if len(masterKey) != MasterKeySize {
 		return nil, fmt.Errorf("%w: %d bytes, wanted %d", ErrMasterKey, len(masterKey), MasterKeySize)
 	}
-	// Separate keys for separate uses, so that no MAC tells anything about a
-	// wrapped keyset.
+	// Each use has its own key, so that a MAC reveals nothing about a wrapped
+	// keyset.
 	wrap, err := hkdf.Key(sha256.New, masterKey, nil, "headwater keyset wrapping v1", 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive the wrapping key: %w", err)
@@ -70,13 +70,13 @@ func New(masterKey []byte, store kv.Store) (*Vault, error) {
 	return &Vault{store: store, master: master, macKey: mac}, nil
 }
 
-// Verify checks that this master key is the one that the store's secrets were
-// sealed with; the first call ever marks the store with it. It returns
-// ErrMasterKey for another key. Call it at start: a lost key file would
-// otherwise show only when the first secret is needed.
+// Verify checks that the master key is the one with which the stored secrets
+// were sealed. The first call ever records the key in the store. It returns
+// ErrMasterKey for any other key. Call it at start, because a lost key file
+// would otherwise be noticed only when the first secret is needed.
 func (v *Vault) Verify(ctx context.Context) error {
 	mark := v.MAC([]byte("headwater master key check"))
-	// Read first: what is there already needs no place on a full disk.
+	// Read first: an existing check value needs no space on a full disk.
 	entry, err := v.store.Get(ctx, keyCheck)
 	if errors.Is(err, kv.ErrKeyNotFound) {
 		if _, err = v.store.Create(ctx, keyCheck, mark, 0); err == nil {
@@ -96,8 +96,8 @@ func (v *Vault) Verify(ctx context.Context) error {
 	return nil
 }
 
-// MAC returns a keyed fingerprint of 32 bytes, equal on every node with the
-// same master key. It tells nothing about data to whoever lacks the key.
+// MAC returns a keyed hash of 32 bytes that is the same on every node with this
+// master key. It reveals nothing about data without the key.
 func (v *Vault) MAC(data []byte) []byte {
 	h := hmac.New(sha256.New, v.macKey)
 	h.Write(data)
@@ -105,8 +105,8 @@ func (v *Vault) MAC(data []byte) []byte {
 }
 
 // Seal encrypts a secret of the source at the address and stores it, fsynced,
-// until Forget or Destroy. The reference may be published; it opens only with
-// the same address.
+// until Forget or Destroy. The returned reference may be published; it opens
+// only with the same address.
 func (v *Vault) Seal(ctx context.Context, a event.Address, plaintext []byte) (string, error) {
 	for {
 		ref := refLasting + newID()
@@ -124,15 +124,16 @@ func (v *Vault) Seal(ctx context.Context, a event.Address, plaintext []byte) (st
 		if kept {
 			return ref, nil
 		}
-		// Somebody gave the keyset up meanwhile: nothing opens this one.
+		// Another process has retired the keyset meanwhile: this secret could
+		// not be opened.
 		if err := v.store.Erase(ctx, secretKey(a, ref)); err != nil {
 			return "", fmt.Errorf("seal: %w", err)
 		}
 	}
 }
 
-// SealFor is Seal for a secret that expires by itself after ttl (whole seconds,
-// rounded up, at least one).
+// SealFor is Seal for a secret that expires after ttl (whole seconds, rounded
+// up, at least one).
 func (v *Vault) SealFor(ctx context.Context, a event.Address, plaintext []byte, ttl time.Duration) (string, error) {
 	ref := refTemporary + newID()
 	ttl = max(time.Second, (ttl + time.Second - 1).Truncate(time.Second))
@@ -149,11 +150,11 @@ func (v *Vault) SealFor(ctx context.Context, a event.Address, plaintext []byte, 
 	return ref, nil
 }
 
-// Open returns the secret behind a reference that was sealed for this address.
-// It returns ErrDestroyed when the keyset or the ciphertext is gone, or the
-// reference belongs to another address, and ErrRefused when the stored bytes
-// were tampered with or another master key sealed them. Keep what it returns
-// in a Secret if it lives longer than the call.
+// Open returns the secret for a reference that was sealed for this address. It
+// returns ErrDestroyed if the keyset or the ciphertext is gone or the reference
+// belongs to another address, and ErrRefused if the stored bytes were tampered
+// with or sealed with another master key. Keep the result in a Secret if it
+// outlives the call.
 func (v *Vault) Open(ctx context.Context, a event.Address, ref string) ([]byte, error) {
 	sealed, err := v.store.Get(ctx, secretKey(a, ref))
 	if err != nil {
@@ -178,9 +179,9 @@ func (v *Vault) Open(ctx context.Context, a event.Address, ref string) ([]byte, 
 	return plain, nil
 }
 
-// Destroy erases the source's keyset first, from which moment no copy of its
-// secrets can be read, and then every ciphertext. Safe to repeat; after an
-// error, repeat it.
+// Destroy erases the source's keyset, from which moment no copy of its secrets
+// can be read, and then every ciphertext. It may be repeated, and must be after
+// an error.
 func (v *Vault) Destroy(ctx context.Context, a event.Address) error {
 	for _, prefix := range []string{prefixKeyset, prefixTmpKeyset, prefixSecret, prefixTmpSecret} {
 		keys, err := v.store.Keys(ctx, prefix+"."+a.Tokens())
@@ -196,8 +197,8 @@ func (v *Vault) Destroy(ctx context.Context, a event.Address) error {
 	return nil
 }
 
-// Forget erases one secret and leaves the source's others readable; with the last
-// one goes the keyset. A missing one is no error.
+// Forget erases one secret and leaves the source's others readable. With the
+// last secret it erases the keyset. A missing secret is not an error.
 func (v *Vault) Forget(ctx context.Context, a event.Address, ref string) error {
 	if strings.HasPrefix(ref, refTemporary) {
 		if err := v.store.Erase(ctx, tmpKeysetKey(a, ref)); err != nil {
@@ -220,8 +221,8 @@ func (v *Vault) put(ctx context.Context, handle *keyset.Handle, a event.Address,
 	if err != nil {
 		return err
 	}
-	// The place is associated data: sealed bytes copied to another source, or
-	// another reference of the same source, do not open there.
+	// The key in the store is associated data: a ciphertext copied to another
+	// source or reference does not decrypt there.
 	sealed, err := cipher.Encrypt(plaintext, []byte(secretKey(a, ref)))
 	if err != nil {
 		return err

@@ -15,25 +15,25 @@ import (
 	"headwater/bus/event"
 )
 
-// MaxInline is the largest body that travels in a message, in bytes; larger
-// ones are put into the object store and the message refers to them.
+// MaxInline is the largest body inside a message, in bytes. A larger one is put
+// into the object store and the message refers to it.
 const MaxInline = 256 << 10
 
 // MaxBody is the largest body of a command or event, in bytes.
 const MaxBody = 64 << 20
 
-// TransferLimit bounds the transfer of one body: a server that dies in the middle
-// of it would be waited for without end.
+// TransferLimit limits the transfer of one body, which would wait for ever for a
+// server that dies during it.
 const TransferLimit = time.Minute
 
 const payloadScheme = "sha256:"
 
-// Bodies keeps large bodies under the hex SHA-256 of their content, so the
-// same body is stored once and a reader can tell that it got the right one. It
-// may be used concurrently.
+// Bodies stores large bodies under the hex SHA-256 of their content, so that
+// equal bodies are stored once and a reader can check what it got. It is safe
+// for concurrent use.
 type Bodies struct{ store jetstream.ObjectStore }
 
-// BodiesIn returns the bodies that an object store holds.
+// BodiesIn returns the bodies in an object store.
 func BodiesIn(store jetstream.ObjectStore) *Bodies { return &Bodies{store} }
 
 // Put stores a body, fsynced, and returns the reference for ce-dataref. It
@@ -57,9 +57,9 @@ func (p *Bodies) Put(ctx context.Context, body []byte) (string, error) {
 	return payloadScheme + name, nil
 }
 
-// Get returns the body behind a reference. It returns ErrPoison for a reference
-// that is not ours or whose body is missing or another; any other error may
-// pass.
+// Get returns the body for a reference. It returns ErrPoison for a reference
+// that Put did not return, and for a body that is missing or has changed. Any
+// other error is transient.
 func (p *Bodies) Get(ctx context.Context, ref string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, TransferLimit)
 	defer cancel()
@@ -87,7 +87,7 @@ func (p *Bodies) Get(ctx context.Context, ref string) ([]byte, error) {
 	return body, nil
 }
 
-// Resolve replaces a referenced body by the body itself, and fails as Get does.
+// Resolve replaces a reference in a message by the body. It fails as Get does.
 // The metadata keeps the reference.
 func (p *Bodies) Resolve(ctx context.Context, msg *message.Message) error {
 	ref := msg.Metadata.Get(event.HeaderDataRef)

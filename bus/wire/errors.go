@@ -9,28 +9,28 @@ import (
 	"headwater/bus/kv"
 )
 
-// What calls of the broker return, wrapped. The bus hands them to its callers.
+// Errors that calls of the broker wrap. The bus passes them to its callers.
 var (
-	// ErrUnavailable says that the broker did not confirm: it is away, full or
-	// slow. Whether it stored the message is unknown; the same message may be
-	// sent again.
+	// ErrUnavailable says that the broker did not confirm: it is unreachable,
+	// full or slow. It may have stored the message; sending the same message
+	// again is safe.
 	ErrUnavailable = errors.New("the broker did not confirm")
-	// ErrTooLarge says that a body exceeds MaxBody.
+	// ErrTooLarge says that a body is larger than MaxBody.
 	ErrTooLarge = errors.New("message too large")
-	// ErrHistoryMissing says that the events are gone while other state is
-	// still there. Nothing is recreated: restore the broker's data, or remove
-	// all of it to begin anew.
+	// ErrHistoryMissing says that events are gone while other state still
+	// exists. Nothing is recreated: restore the broker's data, or remove all of
+	// it to start anew.
 	ErrHistoryMissing = errors.New("the history of events is missing")
-	// ErrClosed says that the bus or subscriber was closed.
+	// ErrClosed says that the bus or the subscriber is closed.
 	ErrClosed = errors.New("the bus is closed")
-	// ErrPoison says that a message can never be handled: its headers or body
-	// are not what this build reads.
+	// ErrPoison says that a message can never be handled: this build cannot read
+	// its headers or body.
 	ErrPoison = errors.New("unreadable message")
 )
 
-// Unavailable marks an error of a call as the broker's, not the caller's: it
-// wraps ErrUnavailable, kv.ErrConflict where the broker refused a sequence, or is
-// err itself where the message was at fault.
+// Unavailable classifies the error of a call. It returns an error that wraps
+// ErrUnavailable, one that wraps kv.ErrConflict if the broker refused a
+// sequence, or err itself if the message was at fault.
 func Unavailable(err error) error {
 	if WrongSequence(err) {
 		return fmt.Errorf("%w: %w", kv.ErrConflict, err)
@@ -42,7 +42,7 @@ func Unavailable(err error) error {
 }
 
 // WrongSequence reports whether the broker refused a message because the history
-// or key that it continues has moved on.
+// or key that it continues has changed.
 func WrongSequence(err error) bool {
 	return Code(err) == jetstream.JSErrCodeStreamWrongLastSequence
 }

@@ -13,22 +13,23 @@ import (
 	"headwater/bus/event"
 )
 
-// Metadata that the subscribers add to what came over the wire.
+// Metadata that subscribers add to a received message.
 const (
-	MetaSubject    = "headwater-subject"    // where the message was published
-	MetaSequence   = "headwater-sequence"   // its position in the stream, decimal
-	MetaDeliveries = "headwater-deliveries" // how often it was handed out, from 1, decimal
+	MetaSubject    = "headwater-subject"    // subject on which the message was published
+	MetaSequence   = "headwater-sequence"   // its sequence in the stream, decimal
+	MetaDeliveries = "headwater-deliveries" // number of deliveries so far, from 1, decimal
 )
 
-// EventOf reads the event from a message of the Ordered subscriber, with its
-// sequence. It returns event.ErrUnknown for an event this build does not know,
-// which a reader of everything skips, and ErrPoison for what no build reads.
+// EventOf decodes the event of a message from the Ordered subscriber, with its
+// sequence. It returns event.ErrUnknown for an event that this build does not
+// know, which a reader of all events should skip, and ErrPoison for one that no
+// build can read.
 func EventOf(msg *message.Message) (*event.Event, error) {
 	e, err := event.Parse(msg.Metadata.Get, msg.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", msg.UUID, err)
 	}
-	// The subject decides who may read an event, so a body must not claim
+	// The subject decides who may read an event, so the body must not claim
 	// another address.
 	if subject := msg.Metadata.Get(MetaSubject); subject != "" && !e.Address().Publishes(subject, e.Name()) {
 		return nil, fmt.Errorf("%w: event of %s on subject %s", ErrPoison, e.Subject(), subject)
@@ -37,8 +38,8 @@ func EventOf(msg *message.Message) (*event.Event, error) {
 	return e, nil
 }
 
-// CommandOf reads the command from a message of a Jobs subscriber, with the
-// count of its deliveries. It fails as EventOf does.
+// CommandOf decodes the command of a message from a Jobs subscriber, with the
+// number of its deliveries. It fails as EventOf does.
 func CommandOf(msg *message.Message) (*command.Command, error) {
 	c, err := command.Parse(msg.Metadata.Get, msg.Payload)
 	if err != nil {
@@ -51,7 +52,7 @@ func CommandOf(msg *message.Message) (*command.Command, error) {
 	return c, nil
 }
 
-// Number returns a decimal of the metadata, 0 where there is none.
+// Number returns a decimal from the metadata, or 0 if it is missing.
 func Number(msg *message.Message, key string) uint64 {
 	n, err := strconv.ParseUint(msg.Metadata.Get(key), 10, 64)
 	if err != nil {
@@ -60,9 +61,10 @@ func Number(msg *message.Message, key string) uint64 {
 	return n
 }
 
-// Receive makes a Watermill message of what JetStream delivered. What the
-// marshaler refuses, such as a repeated header, comes back as ErrPoison
-// together with a message of the first values, so that it can be kept.
+// Receive converts a message from JetStream into a Watermill message. If the
+// marshaler refuses it, for example because of a repeated header, Receive
+// returns ErrPoison together with a message made of the first values, so that it
+// can be stored.
 func Receive(in jetstream.Msg) (*message.Message, *jetstream.MsgMetadata, error) {
 	meta, err := in.Metadata()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package wire is what everything that speaks to the broker shares: its errors,
-// how requests are repeated, the form of messages, and where large bodies lie.
+// Package wire is shared by all code that talks to the broker: errors, retries,
+// the form of messages, and the storage of large bodies.
 package wire
 
 import (
@@ -12,33 +12,32 @@ import (
 )
 
 const (
-	// AskTry is until a question counts as lost: one that reaches a broker
-	// without a leader is dropped there, not refused.
+	// AskTry is the time after which a request counts as lost: a broker without
+	// a leader drops requests instead of refusing them.
 	AskTry = 2 * time.Second
-	// PublishTry is until one publish counts as not confirmed.
+	// PublishTry is the time after which a publish counts as not confirmed.
 	PublishTry = 5 * time.Second
-	// PublishWait is for all tries together, where the context has no deadline.
+	// PublishWait limits all tries together if the context has no deadline.
 	PublishWait = 15 * time.Second
-	// pause is between two tries.
+	// pause is the time between two tries.
 	pause = 50 * time.Millisecond
 )
 
-// Codes of API errors that pass, which nats.go has no names for.
+// Codes of transient API errors for which nats.go has no names.
 const (
-	ErrCodeNoLeader      = 10008 // the cluster elects one
+	ErrCodeNoLeader      = 10008 // the cluster is electing a leader
 	ErrCodeIDInProcess   = 10158 // an earlier try of the same message is being stored
 	ErrCodeSequenceInUse = jetstream.JSErrCodeStreamWrongLastSequenceConstant
 )
 
-// Ask repeats a question, which must change nothing or be harmless to repeat,
-// until it is answered or refused, at most until ctx ends, or PublishWait if it
-// has no deadline. It returns the last try's answer and error.
+// Ask sends a request until it is answered or refused, until ctx is done, or for
+// PublishWait if ctx has no deadline. The request must be harmless to repeat. It
+// returns the answer and error of the last try.
 func Ask[T any](ctx context.Context, question func(context.Context) (T, error)) (T, error) {
 	return Retry(ctx, AskTry, question)
 }
 
-// Retry is Ask with tries of another length, for requests that are harmless to
-// repeat: it repeats while the error is transient.
+// Retry is Ask with another time limit for each try.
 func Retry[T any](ctx context.Context, each time.Duration, request func(context.Context) (T, error)) (T, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -73,7 +72,7 @@ func IsTransient(err error) bool {
 	return false
 }
 
-// Code returns the broker's own code of an error, 0 if it is not from there.
+// Code returns the broker's code of an API error, or 0 for any other error.
 func Code(err error) jetstream.ErrorCode {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
@@ -86,7 +85,7 @@ func Code(err error) jetstream.ErrorCode {
 	return 0
 }
 
-// Wait sleeps for d, and reports false at once when ctx ends before.
+// Wait sleeps for d. It returns false as soon as ctx is done.
 func Wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -2,7 +2,6 @@ package wire
 
 import "crypto/rand"
 
-// SecretName returns a name that nobody can guess, whatever other names it has
-// seen: of consumers of ours, inboxes and batches. NATS's own generator counts
-// on from a number that it shows to everybody who gets one of its names.
+// SecretName returns an unguessable name for a consumer, an inbox or a batch.
+// NATS's own generator increments a number that is visible in each of its names.
 func SecretName() string { return rand.Text() }

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// Signal wakes everybody who waits for it, any number of times, and is
-// ready as it is. After a
-// reconnect, requests that wait at the broker may be forgotten there; without
-// it they would be missed only when their heartbeats are.
+// Signal wakes all its waiters, any number of times. The zero value is ready for
+// use. It is raised after a reconnect, when the broker may have lost waiting
+// requests; without it that would be noticed only when their heartbeats are
+// missed.
 type Signal struct {
 	mu sync.Mutex
 	ch chan struct{}
 }
 
-// Raised returns a channel that is closed the next time Raise is called.
+// raised returns a channel that is closed the next time Raise is called.
 func (s *Signal) raised() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,7 +24,7 @@ func (s *Signal) raised() <-chan struct{} {
 	return s.ch
 }
 
-// Raise wakes everybody who waits.
+// Raise wakes all waiters.
 func (s *Signal) Raise() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,7 +34,8 @@ func (s *Signal) Raise() {
 	}
 }
 
-// Until returns a context that ends with ctx or when the signal is raised.
+// Until returns a context that ends with ctx or when the signal is raised. The
+// caller calls the CancelFunc.
 func (s *Signal) Until(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	raised := s.raised()

@@ -6,8 +6,8 @@ import (
 	"headwater/bus/event"
 )
 
-// OrganizationIn returns whose events the filters mean, in the form that
-// subjects have, "" for more than one organization.
+// OrganizationIn returns the subject token of the organization whose events the
+// filters match, or "" for more than one organization.
 func OrganizationIn(filters []string) string {
 	of := ""
 	for i, f := range filters {

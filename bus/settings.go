@@ -8,9 +8,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// verify compares the settings that the promises rest on. What only tunes
-// (description, compression, placement, metadata) is the operator's.
-func verify(got, want jetstream.StreamConfig) error {
+// checkSettings checks the settings on which the promises depend. Settings that only
+// tune (description, compression, placement, metadata) are left to the operator.
+func checkSettings(got, want jetstream.StreamConfig) error {
 	var wrong []error
 	check := func(setting string, same bool, is, wanted any) {
 		if !same {
@@ -20,7 +20,8 @@ func verify(got, want jetstream.StreamConfig) error {
 	check("storage", got.Storage == want.Storage, got.Storage, want.Storage)
 	check("persist_mode", got.PersistMode == jetstream.DefaultPersistMode, got.PersistMode, jetstream.DefaultPersistMode)
 	check("no_ack", !got.NoAck, got.NoAck, false)
-	// Commands were in a work queue everywhere once, which loses nothing either.
+	// Older builds had commands in a work queue everywhere, which loses nothing
+	// either.
 	queued := want.Name == StreamCommands && got.Retention == jetstream.WorkQueuePolicy
 	check("retention", got.Retention == want.Retention || queued, got.Retention, want.Retention)
 	check("subjects", slices.Equal(got.Subjects, want.Subjects), got.Subjects, want.Subjects)
@@ -28,7 +29,8 @@ func verify(got, want jetstream.StreamConfig) error {
 	check("max_age", got.MaxAge == want.MaxAge, got.MaxAge, want.MaxAge)
 	check("max_msgs", got.MaxMsgs == want.MaxMsgs, got.MaxMsgs, want.MaxMsgs)
 	check("max_msgs_per_subject", max(0, got.MaxMsgsPerSubject) == want.MaxMsgsPerSubject, got.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
-	// A limit in bytes is safe when it refuses new messages instead of dropping old ones.
+	// A limit in bytes is safe if it refuses new messages instead of dropping
+	// old ones.
 	check("discard", got.Discard == want.Discard, got.Discard, want.Discard)
 	check("max_msg_size", got.MaxMsgSize < 0 || got.MaxMsgSize >= maxPayload, got.MaxMsgSize, want.MaxMsgSize)
 	check("duplicate_window", got.Duplicates >= want.Duplicates, got.Duplicates, want.Duplicates)
@@ -46,10 +48,10 @@ func verify(got, want jetstream.StreamConfig) error {
 	return nil
 }
 
-// whole returns ErrHistoryMissing for a log of the embedded broker that has lost
-// events, as far as the broker knows without reading them. It counts up from its
-// first event without a gap: nothing deletes one, and a refused one takes no
-// sequence. A cluster makes up for what one of its servers lost.
+// whole returns ErrHistoryMissing if the embedded broker's log has lost events,
+// as far as the broker knows without reading them. Sequences count up from the
+// first event without a gap: nothing deletes an event, and a refused one takes
+// no sequence. A cluster repairs what one of its servers lost.
 func whole(state jetstream.StreamState) error {
 	switch {
 	case state.LastSeq == 0 || state.Msgs == state.LastSeq-state.FirstSeq+1 && state.Msgs > 0:

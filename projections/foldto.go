@@ -61,7 +61,7 @@ type foldTo struct {
 
 // take adds an event and reports whether it was the last.
 func (f *foldTo) take(ctx context.Context, e *event.Event, size int) (ended bool, err error) {
-	// An event beyond the last shows that the last is not there.
+	// An event after the last sequence shows that the last one is missing.
 	if e.Sequence <= f.last {
 		f.batch, f.size = append(f.batch, e), f.size+size
 	}

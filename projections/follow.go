@@ -127,7 +127,7 @@ func StateOf(ctx context.Context, log Log) (first, last uint64, identity string,
 // cannot be the continuation of the store, the error of reading the log's state,
 // or nil.
 func (s *Store) Agree(ctx context.Context, log Log) error {
-	position := s.Position() // first: it moves while the log is asked
+	position := s.Position() // read first, because it moves while the log is asked
 	first, last, identity, err := StateOf(ctx, log)
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package busbench fills the store of an embedded broker fast, and reads it as fast
-// as NATS can, for benchmarks of what reads the events.
+// Package busbench fills the store of an embedded broker quickly, and reads it
+// as fast as NATS can, for benchmarks of readers of events.
 package busbench
 
 import (
@@ -25,10 +25,10 @@ const (
 )
 
 // Fill publishes events into the store of an embedded broker at dir, which it
-// makes. They are those that bus.Append would have written, but are not synced
-// one by one, which would take minutes for a million.
+// creates. They equal those that bus.Append would write, but are not synced one
+// by one, which would take minutes for a million.
 func Fill(ctx context.Context, dir string, events iter.Seq[*event.Event]) error {
-	wire, err := bus.Open(ctx, bus.Config{Dir: dir}) // makes the streams
+	wire, err := bus.Open(ctx, bus.Config{Dir: dir}) // creates the streams
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,9 @@ func Fill(ctx context.Context, dir string, events iter.Seq[*event.Event]) error 
 	})
 }
 
-// Drain reads all events of the store at dir as fast as NATS hands them to an
-// ordered consumer in the same process, which does nothing with them, and
-// returns how many there were and how long that took, without the broker's
-// start.
+// Drain reads all events of the store at dir as fast as NATS delivers them to an
+// ordered consumer in the same process that ignores them. It returns their
+// number and the time taken, excluding the broker's start.
 func Drain(ctx context.Context, dir string) (events int, took time.Duration, err error) {
 	err = withBroker(dir, func(js jetstream.JetStream) error {
 		stream, err := js.Stream(ctx, event.Stream)
@@ -103,7 +102,7 @@ func Drain(ctx context.Context, dir string) (events int, took time.Duration, err
 	return events, took, err
 }
 
-// withBroker runs f with a connection to a broker over dir, in this process.
+// withBroker calls f with a connection to a broker over dir, in this process.
 func withBroker(dir string, f func(jetstream.JetStream) error) (err error) {
 	s, err := server.NewServer(&server.Options{JetStream: true, StoreDir: dir, DontListen: true, NoSigs: true, MaxPayload: 1 << 20, JetStreamMaxStore: 1 << 50})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Issuer returns the two halves of a new account nkey.
+// Issuer returns seed and public key of a new account nkey.
 func Issuer(t testing.TB) (seed []byte, public string) {
 	t.Helper()
 	issuer, err := nkeys.CreateAccount()
@@ -25,9 +25,9 @@ func Issuer(t testing.TB) (seed []byte, public string) {
 	return seed, public
 }
 
-// CalloutConfig returns the path of a server's configuration: bus/auth_callout.conf,
-// read from source, with the values that its user fills in, and an account for
-// the organization evil as for acme.
+// CalloutConfig returns the path of a server configuration:
+// bus/auth_callout.conf, read from source, with the values that its user fills
+// in, and an account for the organization evil in addition to acme.
 func CalloutConfig(t testing.TB, source, issuer, password string) string {
 	t.Helper()
 	text, err := os.ReadFile(source)

@@ -1,5 +1,5 @@
-// Package bustest runs a cluster of real NATS servers, each in a process of its
-// own, for tests that kill them.
+// Package bustest runs a cluster of real NATS servers, each in its own process,
+// for tests that kill them.
 package bustest
 
 import (
@@ -28,17 +28,17 @@ import (
 // limit is how long a server may take to start, and a cluster to agree.
 const limit = 30 * time.Second
 
-// Cluster is a number of NATS servers that know each other. Its methods may be
-// called concurrently, but not for the same server.
+// Cluster is a set of NATS servers that form a cluster. Its methods are safe for
+// concurrent use, except for the same server.
 type Cluster struct {
-	URL     string // of all servers, joined by commas
+	URL     string // of all servers, separated by commas
 	routes  string
 	config  string // file with further settings of every server
 	servers []*process
-	network *network // nil: servers and clients reach each other directly
+	network *network // nil: servers and clients connect directly
 }
 
-// process is one server; cmd is nil while it does not run.
+// process is one server; cmd is nil while it is not running.
 type process struct {
 	name, dir, url string
 	client, route  string
@@ -49,9 +49,9 @@ type process struct {
 	log            buffer
 }
 
-// New prepares a cluster of n servers on free loopback ports with storage below
-// the test's own folder, and starts none. What runs at the end of the test is
-// killed. The test binary must call Main first.
+// New prepares a cluster of n servers on free loopback ports, with storage in
+// the test's folder. It starts none. Servers still running at the end of the
+// test are killed. The test binary must call Main first.
 func New(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{}
@@ -87,8 +87,8 @@ func Start(t testing.TB, n int) *Cluster {
 	return c
 }
 
-// StartParted is Start with a network between the servers, and between them and
-// clients that use URL, which CutPeers and CutOff part.
+// StartParted is Start with links between the servers, and between them and
+// clients that use URL. CutPeers and CutOff interrupt the links.
 func StartParted(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := New(t, n)
@@ -108,8 +108,8 @@ func StartParted(t testing.TB, n int) *Cluster {
 	return c
 }
 
-// StartConfigured is Start with a configuration file of the server for all of
-// them, under which login is a user that may store.
+// StartConfigured is Start with a configuration file for all servers, in which
+// login is a user who may store messages.
 func StartConfigured(t testing.TB, n int, config string, login *url.Userinfo) *Cluster {
 	t.Helper()
 	c := New(t, n)
@@ -122,18 +122,18 @@ func StartConfigured(t testing.TB, n int, config string, login *url.Userinfo) *C
 	return c
 }
 
-// Address returns the host:port at which server i takes clients.
+// Address returns the host:port at which server i accepts clients.
 func (c *Cluster) Address(i int) string { return c.servers[i].client }
 
-// Start runs server i, from 0, which must not run, and returns when it takes
-// clients.
+// Start runs server i, counted from 0, which must not be running, and returns
+// when it accepts clients.
 func (c *Cluster) Start(t testing.TB, i int) {
 	t.Helper()
 	s := c.servers[i]
 	given := settings{Name: s.name, Dir: s.dir, Client: s.client, Route: s.route, Monitor: s.monitor, Routes: c.routes, Config: c.config}
 	if c.network != nil {
-		// Servers tell each other where they are. Routes that are not laid here must
-		// lead nowhere, or a cut would be gone around.
+		// Servers tell each other their addresses. Routes outside the links must
+		// lead nowhere, or a cut could be bypassed.
 		given.Routes = c.network.from(i)
 		given.AdvertisedClient, given.AdvertisedRoute = c.network.clients[i].address, c.network.nowhere
 	}
@@ -144,7 +144,8 @@ func (c *Cluster) Start(t testing.TB, i int) {
 	cmd := exec.Command(os.Args[0], mainArgument, string(told))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
-	// The server ends with the test, however that ends: its input closes.
+	// The server exits when its input closes, so it ends with the test in any
+	// case.
 	leash, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func (c *Cluster) Start(t testing.TB, i int) {
 	})
 }
 
-// Kill ends server i with SIGKILL, if it runs, and returns when it is gone.
+// Kill ends server i with SIGKILL, if it is running, and waits for its end.
 func (c *Cluster) Kill(i int) {
 	s := c.servers[i]
 	s.mu.Lock()
@@ -178,7 +179,8 @@ func (c *Cluster) Kill(i int) {
 	s.cmd = nil
 }
 
-// Leader returns which server leads the stream, from 0. It waits until one does.
+// Leader returns the index of the server that leads the stream. It waits until
+// one does.
 func (c *Cluster) Leader(t testing.TB, stream string) (leader int) {
 	t.Helper()
 	c.ask(t, "a leader of "+stream, func(ctx context.Context, js jetstream.JetStream) error {
@@ -199,8 +201,8 @@ func (c *Cluster) Leader(t testing.TB, stream string) (leader int) {
 	return leader
 }
 
-// WaitCurrent returns when every copy of every stream and durable consumer is
-// there and up to date.
+// WaitCurrent waits until every copy of every stream and durable consumer exists
+// and is up to date.
 func (c *Cluster) WaitCurrent(t testing.TB) {
 	t.Helper()
 	c.ask(t, "every copy is current", func(ctx context.Context, js jetstream.JetStream) error {
@@ -222,7 +224,7 @@ func (c *Cluster) WaitCurrent(t testing.TB) {
 	})
 }
 
-// WaitFormed returns when the servers store a stream with a copy on each.
+// WaitFormed waits until the servers store a stream with a copy on each.
 func (c *Cluster) WaitFormed(t testing.TB) {
 	t.Helper()
 	c.ask(t, "the cluster stores", func(ctx context.Context, js jetstream.JetStream) error {
@@ -267,7 +269,7 @@ func eventually(t testing.TB, what string, try func() error) {
 	}
 }
 
-// freePorts returns loopback addresses on which nobody listens.
+// freePorts returns loopback addresses with free ports.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var addresses []string
@@ -281,7 +283,7 @@ func freePorts(t testing.TB, n int) []string {
 	return addresses
 }
 
-// buffer collects what a server says.
+// buffer collects a server's output.
 type buffer struct {
 	mu  sync.Mutex
 	all bytes.Buffer

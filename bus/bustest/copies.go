@@ -15,10 +15,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Copies returns what each server's own copy of each stream holds, by stream and
-// server: counts, sequences and bytes, as the server itself tells, and for a
-// stream that allows direct reads the hash of all its messages, read from that
-// copy. Every server must run.
+// Copies returns what each server's copy of each stream holds, by stream and
+// server: counts, sequences and bytes as the server reports them and, for a
+// stream with direct reads, a hash of all messages read from that copy. Every
+// server must be running.
 func (c *Cluster) Copies(t testing.TB) map[string]map[string]string {
 	t.Helper()
 	all := map[string]map[string]string{}
@@ -38,8 +38,8 @@ func (c *Cluster) Copies(t testing.TB) map[string]map[string]string {
 	return all
 }
 
-// state adds what a server says of its copies, and returns the last sequences of
-// those that it lets others read.
+// state adds what a server reports of its copies. It returns the last sequences
+// of the streams that permit direct reads.
 func (c *Cluster) state(s *process, all map[string]map[string]string) (map[string]uint64, error) {
 	res, err := http.Get("http://" + s.monitor + "/jsz?streams=true&config=true")
 	if err != nil {
@@ -79,8 +79,8 @@ func (c *Cluster) state(s *process, all map[string]map[string]string) (map[strin
 	return direct, nil
 }
 
-// hash reads a stream from one server: a request that any copy may answer is
-// answered by the copy of the server that it was sent to.
+// hash reads a stream from one server: a direct read is answered by the copy of
+// the server that receives it.
 func (c *Cluster) hash(s *process, stream string, last uint64) (string, error) {
 	nc, err := nats.Connect(s.url, nats.DontRandomize(), nats.IgnoreDiscoveredServers())
 	if err != nil {

@@ -7,16 +7,16 @@ import (
 	"testing"
 )
 
-// network is what lies between the servers of a cluster, and between them and
-// clients. Nothing on it is lost or refused: what is held arrives when it heals,
-// as over a network that repeats what was not confirmed.
+// network is the set of links between the servers of a cluster, and between them
+// and clients. It loses and refuses nothing: held data arrives after Heal, as
+// over a network that retransmits.
 type network struct {
 	clients []*link   // to server i
 	routes  [][]*link // from server i to server j
-	nowhere string    // an address that nobody answers at
+	nowhere string    // an address where nobody answers
 }
 
-// newNetwork lays links to the servers at the given addresses.
+// newNetwork creates links to the servers at the given addresses.
 func newNetwork(t testing.TB, clients, routes []string) *network {
 	t.Helper()
 	n := &network{routes: make([][]*link, len(routes)), nowhere: freePorts(t, 1)[0]}
@@ -46,8 +46,8 @@ func (n *network) from(i int) string {
 	return strings.Join(urls, ",")
 }
 
-// CutPeers holds everything between server i and the other servers, of a cluster
-// that StartParted started; its clients still reach it.
+// CutPeers holds all data between server i and the other servers of a cluster
+// started with StartParted; its clients still reach it.
 func (c *Cluster) CutPeers(i int) {
 	for other := range c.servers {
 		if other != i {
@@ -57,13 +57,14 @@ func (c *Cluster) CutPeers(i int) {
 	}
 }
 
-// CutOff is CutPeers, and holds what is between the server and its clients too.
+// CutOff is CutPeers, and also holds the data between the server and its
+// clients.
 func (c *Cluster) CutOff(i int) {
 	c.CutPeers(i)
 	c.network.clients[i].hold()
 }
 
-// Heal lets everything through again, first what was held.
+// Heal lets data through again, first what was held.
 func (c *Cluster) Heal() {
 	for i, l := range c.network.clients {
 		l.release()
@@ -80,7 +81,7 @@ type link struct {
 	address, to string
 
 	mu    sync.Mutex
-	open  chan struct{} // closed while the link lets through
+	open  chan struct{} // closed while the link lets data through
 	ended bool
 	conns map[net.Conn]struct{}
 }
@@ -132,7 +133,7 @@ func (l *link) join(conn net.Conn) {
 }
 
 // carry copies from one connection to another while the link is open, and closes
-// both at the end of either.
+// both when either ends.
 func (l *link) carry(from, to net.Conn) {
 	defer from.Close()
 	defer to.Close()

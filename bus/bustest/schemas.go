@@ -10,9 +10,8 @@ import (
 	"headwater/bus/schemas"
 )
 
-// CheckEvents has every event that this process publishes held against the JSON
-// Schema that readers are given; one that differs fails to be published. Call
-// it in TestMain.
+// CheckEvents validates every event that this process publishes against its JSON
+// Schema; publishing an invalid event fails. Call it in TestMain.
 func CheckEvents() {
 	check, err := validator()
 	if err != nil {

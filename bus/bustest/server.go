@@ -12,21 +12,21 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// mainArgument makes the test binary be a NATS server.
+// mainArgument makes the test binary run a NATS server.
 const mainArgument = "bustest-nats-server"
 
-// settings are one server's, as the test tells them to the process.
+// settings are one server's settings, passed from the test to its process.
 type settings struct {
 	Name, Dir              string
 	Client, Route, Monitor string // host:port to listen at
-	Routes                 string // of the cluster's servers, joined by commas
+	Routes                 string // of the cluster's servers, separated by commas
 	Config                 string // file with further settings, or ""
-	// What the server tells others to reach it at, "" for where it listens.
+	// Addresses that the server advertises; "" for those it listens at.
 	AdvertisedClient, AdvertisedRoute string
 }
 
-// Main runs a NATS server when this process was started to be one, until its
-// input closes, and never returns then. Call it first in TestMain.
+// Main runs a NATS server if this process was started to be one; it then exits
+// when its input closes, and never returns. Call it first in TestMain.
 func Main() {
 	if len(os.Args) != 3 || os.Args[1] != mainArgument {
 		return
@@ -43,8 +43,8 @@ func Main() {
 	os.Exit(0)
 }
 
-// serve runs a server with the settings of a configuration file, if there is one,
-// and over them those that make it part of the test's cluster.
+// serve runs a server with the settings of a configuration file, if there is
+// one, overridden by those that make it part of the test's cluster.
 func serve(given settings) error {
 	opts := &server.Options{}
 	var err error
@@ -61,7 +61,7 @@ func serve(given settings) error {
 	if opts.HTTPHost, opts.HTTPPort, err = split(given.Monitor); err != nil {
 		return err
 	}
-	if strings.Contains(given.Routes, ",") { // a server alone is no cluster, and would wait for one
+	if strings.Contains(given.Routes, ",") { // a single server must not wait for a cluster
 		opts.Cluster = server.ClusterOpts{Name: "headwater", Advertise: given.AdvertisedRoute}
 		opts.Routes = server.RoutesFromStr(given.Routes)
 		if opts.Cluster.Host, opts.Cluster.Port, err = split(given.Route); err != nil {

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// Tool returns the path of what .ci/tools installs at the given place of its
-// cache folder. Where it is not installed the test is skipped, or fails where
-// nothing may be missing.
+// Tool returns the path of a file that .ci/tools installs in its cache folder.
+// If it is missing the test is skipped, or fails where nothing may be missing.
 func Tool(t testing.TB, place ...string) string {
 	t.Helper()
 	tools := os.Getenv("HEADWATER_TEST_TOOLS")

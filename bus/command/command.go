@@ -1,6 +1,7 @@
-// Package command is the public contract of what may be asked. Commands are
-// published by the API and carried out by exactly one worker; services that only
-// follow events never need it. It compiles neither NATS nor Pebble nor Parquet.
+// Package command is the public contract of what may be requested. The API
+// publishes commands, and exactly one worker carries out each; services that
+// only follow events do not need it. It compiles neither NATS nor Pebble nor
+// Parquet.
 package command
 
 import (
@@ -15,40 +16,40 @@ import (
 // Stream is the JetStream stream that holds commands until they are done.
 const Stream = "HEADWATER_COMMANDS"
 
-// SubjectPrefix begins the subject of every command.
+// SubjectPrefix is the prefix of every command's subject.
 const SubjectPrefix = "headwater.commands"
 
 // Command is one request about one source.
 type Command struct {
-	ID          string    // UUIDv7; derived ids make a repeated publish harmless
+	ID          string    // UUIDv7; derived from the request, so that a repeated publish is harmless
 	Time        time.Time // UTC
-	TraceParent string    // W3C trace context, may be empty
-	Deliveries  uint64    // how often a worker was handed it, from 1; 0 before publishing
+	TraceParent string    // W3C trace context; may be empty
+	Deliveries  uint64    // number of deliveries to workers, from 1; 0 before publishing
 	Data        Data      // pointer to one of the payload types
 }
 
-// Data is a payload: a pointer to one of the structs of this package.
+// Data is a payload: a pointer to one of the payload structs of this package.
 type Data interface {
-	// CommandName returns the literal verb that ends the subject and sits in
-	// the CloudEvents type, such as "SyncSource".
+	// CommandName returns the literal name at the end of the subject and in the
+	// CloudEvents type, such as "SyncSource".
 	CommandName() string
-	// Header returns the fields that every payload carries.
+	// Header returns the fields that every payload has, for reading and writing.
 	Header() *Meta
 }
 
-// Meta begins every payload.
+// Meta is the beginning of every payload.
 type Meta struct {
 	event.Meta
-	Deadline time.Time `json:"deadline"` // after it the command is failed, not begun
+	Deadline time.Time `json:"deadline"` // after this time the command fails without being started
 }
 
-// Header lets embedding payloads satisfy Data.
+// Header returns the Meta itself, so that structs that embed it implement Data.
 func (m *Meta) Header() *Meta { return m }
 
-// Name returns the command's verb, such as "SyncSource".
+// Name returns the command's name, such as "SyncSource".
 func (c *Command) Name() string { return c.Data.CommandName() }
 
-// Address returns which source the command is about.
+// Address returns the address of the source that the command is about.
 func (c *Command) Address() event.Address { return c.Data.Header().Address() }
 
 // Subject returns the subject on which the command is published.
@@ -56,7 +57,7 @@ func (c *Command) Subject() string {
 	return SubjectPrefix + "." + c.Address().Tokens() + "." + c.Name()
 }
 
-// FilterFor returns the subject filter of one verb.
+// FilterFor returns the subject filter of one command, by name.
 func FilterFor(name string) string { return SubjectPrefix + ".*.*.*.*." + name }
 
 func (*ConnectSource) CommandName() string   { return "ConnectSource" }
@@ -81,12 +82,13 @@ type ConnectSource struct {
 	Name      string          `json:"name"`
 	Type      string          `json:"type"`
 	Connector string          `json:"connector"`
-	Config    json.RawMessage `json:"config"`               // the public settings
-	SecretRef string          `json:"secret_ref,omitempty"` // sealed before the command was published
+	Config    json.RawMessage `json:"config"`               // public settings
+	SecretRef string          `json:"secret_ref,omitempty"` // secrets are sealed before the command is published
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
-	Sync      *SyncOptions    `json:"sync,omitempty"` // what every sync of it means; nil leaves what it keeps
-	// Base is the version of the source's configuration that this one was made
-	// from; it is refused where another has come between. 0 is made from none.
+	Sync      *SyncOptions    `json:"sync,omitempty"` // sync options that the source stores; nil leaves them unchanged
+	// Base is the version of the source's configuration on which this one is
+	// based. The command is refused if the version has changed since; 0 means
+	// that it is based on none.
 	Base int `json:"base_version,omitempty"`
 }
 
@@ -99,7 +101,7 @@ type TestConnection struct {
 	SecretRef string          `json:"secret_ref,omitempty"` // destroyed with the outcome
 }
 
-// CancelOperation asks to stop what another operation is doing to this source.
+// CancelOperation asks to stop what another operation does to this source.
 type CancelOperation struct {
 	Meta
 	Cancels string `json:"cancels"`           // id of the operation to stop
@@ -107,8 +109,8 @@ type CancelOperation struct {
 }
 
 // RemoveSource asks to remove a source. Its keys and tables are kept for the
-// grace period; with Purge they are destroyed at once, also those of a source
-// that is removed already.
+// grace period. With Purge they are destroyed at once, even if the source is
+// removed already.
 type RemoveSource struct {
 	Meta
 	Purge bool `json:"purge"`
@@ -117,20 +119,20 @@ type RemoveSource struct {
 // RestoreSource asks to bring a removed source back.
 type RestoreSource struct {
 	Meta
-	Name string `json:"name,omitempty"` // instead of the one it had
+	Name string `json:"name,omitempty"` // new name; "" keeps the name it had
 }
 
-// RenameSource asks to give a source another name. Everything else of it stays.
+// RenameSource asks to give a source another name. Nothing else changes.
 type RenameSource struct {
 	Meta
 	Name string `json:"name"`
 }
 
-// PurgeSource asks to destroy the keys and tables of a source whose grace
-// period has passed, if it is still removed by that event.
+// PurgeSource asks to destroy the keys and tables of a source whose grace period
+// has ended, if it is still removed by that event.
 type PurgeSource struct {
 	Meta
-	Removed uint64 `json:"removed_sequence"` // of its SourceRemoved
+	Removed uint64 `json:"removed_sequence"` // sequence of its SourceRemoved
 }
 
 // DiscoverSchema asks to read a source's schema again.
@@ -138,26 +140,26 @@ type DiscoverSchema struct {
 	Meta
 }
 
-// MaintainSource asks to join the small files of a source's landed tables and to
-// fold deleted rows in. Asked does whatever there is to do and tells of every
-// table; without it nobody asked: what pays is done, and nothing told of a table
-// where that is nothing.
+// MaintainSource asks to join small files of a source's landed tables and to
+// fold deleted rows into the data files. With Asked everything possible is done
+// and every table is reported. Without it, after a sync, only worthwhile work is
+// done, and only tables with such work are reported.
 type MaintainSource struct {
 	Meta
 	Tables []string `json:"tables,omitempty"` // patterns, all tables if empty
 	Asked  bool     `json:"asked,omitempty"`
 }
 
-// VerifySource asks to compare what landed of a source with the source.
+// VerifySource asks to compare the landed tables of a source with the source.
 type VerifySource struct {
 	Meta
 	Tables []string `json:"tables,omitempty"` // patterns, all tables if empty
 }
 
-// ErrUnknown is returned by Parse for a command this build does not know.
+// ErrUnknown is returned by Parse for a command that this build does not know.
 var ErrUnknown = errors.New("unknown command")
 
-// Parse reads a command from its headers and body, as event.Parse does.
+// Parse decodes a command from its headers and body, as event.Parse does.
 func Parse(get func(header string) string, body []byte) (*Command, error) {
 	if get(event.HeaderDataRef) != "" && len(body) == 0 {
 		return nil, event.ErrReferenced

@@ -9,7 +9,7 @@ import (
 )
 
 // Encode returns the headers and the body with which the command is published.
-// It fails for a command that lacks what every command must have.
+// It fails for a command that lacks a required field.
 func (c *Command) Encode() (headers map[string]string, body []byte, err error) {
 	if c.Data == nil {
 		return nil, nil, errors.New("command without data")

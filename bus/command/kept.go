@@ -6,18 +6,19 @@ import (
 	"slices"
 )
 
-// Kept returns what a source keeps of options that are given once and for all:
-// nothing that starts a table over, which would do so every time.
+// Kept returns the options that a source stores when options are given
+// permanently. It drops those that start a table over, which would do so in
+// every sync.
 func (o SyncOptions) Kept() SyncOptions {
 	o.Always, o.Reset, o.StartFrom = false, nil, nil
 	return o
 }
 
-// Over returns the options of a sync that gives o, of a source that keeps others.
-// A call says more and narrows: what it gives takes the place of the same of the
-// source's, table by table; but what either excludes is excluded, and Tables are
-// the call's, of which only those count that the source's mean as well. With
-// Always the call's are the source's own from now on, and nothing is merged.
+// Over returns the options of a sync that gives o, for a source that stores
+// kept. What the sync gives replaces the same option of the source, table by
+// table. Tables excluded by either are excluded. Tables are those of the sync
+// that the source's Tables also include. With Always the given options become
+// the source's, and nothing is merged.
 func (o SyncOptions) Over(kept SyncOptions) SyncOptions {
 	if o.Always {
 		return o
@@ -41,7 +42,7 @@ func (o SyncOptions) Over(kept SyncOptions) SyncOptions {
 	if m.Parallelism == 0 {
 		m.Parallelism = kept.Parallelism
 	}
-	if m.Mode == kept.Mode { // what goes with a mode stays with it
+	if m.Mode == kept.Mode { // options that belong to the mode stay with it
 		or((*string)(&m.Lookback), string(kept.Lookback))
 		m.Merge = m.Merge || kept.Merge
 		m.Deleted = over(o.Deleted, kept.Deleted)
@@ -67,7 +68,7 @@ func (o SyncOptions) Over(kept SyncOptions) SyncOptions {
 	return m
 }
 
-// over returns the entries of both, those of the first where both have one.
+// over returns the entries of both maps; those of the first take precedence.
 func over[V any](first, second map[string]V) map[string]V {
 	if len(first)+len(second) == 0 {
 		return nil

@@ -6,9 +6,9 @@ import (
 	"headwater/bus/event"
 )
 
-// registry is every command there is, with the kinds of operation that consist of
-// it. What carries commands out, gives them up, sends or counts them is held
-// against it by a test that names what it lacks.
+// registry lists every command, with the kinds of operation that consist of it.
+// Tests compare it with the code that carries out, gives up, sends and counts
+// commands, and name what is missing.
 var registry = []struct {
 	make  func() Data
 	kinds []string
@@ -25,12 +25,12 @@ var registry = []struct {
 	{func() Data { return new(MaintainSource) }, []string{event.KindMaintain}},
 	{func() Data { return new(RenameSource) }, []string{event.KindRename}},
 	{func() Data { return new(ChangeSchedule) }, []string{event.KindSchedule}},
-	{func() Data { return new(FireSchedule) }, nil}, // its operation is the sync's
+	{func() Data { return new(FireSchedule) }, nil}, // its operation is that of the sync
 	{func() Data { return new(FollowSource) }, nil}, // begun by a schedule
 	{func() Data { return new(ReleaseChanges) }, nil},
 }
 
-// All returns a fresh zero payload of every command.
+// All returns a new zero payload of every command.
 func All() []Data {
 	all := make([]Data, len(registry))
 	for i, c := range registry {
@@ -39,8 +39,8 @@ func All() []Data {
 	return all
 }
 
-// New returns a pointer to the zero payload of the named command, nil for a
-// name that is not known.
+// New returns a pointer to the zero payload of the named command, or nil for an
+// unknown name.
 func New(name string) Data {
 	for _, c := range registry {
 		if d := c.make(); d.CommandName() == name {
@@ -50,8 +50,8 @@ func New(name string) Data {
 	return nil
 }
 
-// ForKind returns the name of the command that an operation of the kind consists
-// of, "" for a kind without one: one of a later build, or event.KindRequest.
+// ForKind returns the name of the command that an operation of that kind
+// consists of, or "" if there is none, as for event.KindRequest.
 func ForKind(kind string) string {
 	for _, c := range registry {
 		if slices.Contains(c.kinds, kind) {

@@ -6,17 +6,18 @@ import (
 	"headwater/bus/event"
 )
 
-// ChangeSchedule asks to give a source another schedule, or none.
+// ChangeSchedule asks to set or remove a source's schedule.
 type ChangeSchedule struct {
 	Meta
-	Schedule *event.Schedule `json:"schedule"` // null for none
+	Schedule *event.Schedule `json:"schedule"` // null to remove it
 }
 
-// FireSchedule asks to decide about the run of a schedule that was due then, and
-// about those after it that are due by now, unless that is done. Nobody asks for
-// it: any node that sees the time sends it, and its id derives from the run.
+// FireSchedule asks to decide about a run of a schedule that is due at that
+// time, and about later runs that are due by now, unless they are decided. No
+// user requests it: any node that notices the time sends it, and its id derives
+// from the run.
 type FireSchedule struct {
 	Meta
-	Version int       `json:"version"` // of the schedule; a newer one has other runs
+	Version int       `json:"version"` // of the schedule; a newer version has other runs
 	Due     time.Time `json:"due"`
 }

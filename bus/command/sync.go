@@ -32,32 +32,33 @@ type ReleaseChanges struct {
 	Removed uint64 `json:"removed_sequence"` // of its SourceRemoved
 }
 
-// SyncOptions are the caller's sync_options. Tables are named as "table" or
-// "namespace.table"; a text that is no table's name is a pattern over the same
-// names, in which * is any text. The zero value of a field means its default.
+// SyncOptions are the sync_options of a request. Tables are named "table" or
+// "namespace.table". A text that is not the name of a table is a pattern over
+// such names, in which * matches any text. The zero value of a field means its
+// default.
 type SyncOptions struct {
 	Mode        string             `json:"mode,omitempty"`            // FullRefresh (default), Incremental or Capture
-	BatchSize   int                `json:"batch_size,omitempty"`      // rows a batch, 0 for the default
-	Tables      []string           `json:"tables,omitempty"`          // patterns, all tables if empty
-	CursorField map[string]string  `json:"cursor_columns,omitempty"`  // table to cursor column
-	Merge       bool               `json:"merge,omitempty"`           // with incremental: replace rows of the same primary key
-	Columns     map[string]Columns `json:"columns,omitempty"`         // table pattern to what of it is read
-	Lookback    Lookback           `json:"lookback,omitempty"`        // how much before the cursor an incremental read begins
-	Parallelism int                `json:"parallelism,omitempty"`     // connections that one table is read over, 0 for the default
+	BatchSize   int                `json:"batch_size,omitempty"`      // rows in a batch; 0 for the default
+	Tables      []string           `json:"tables,omitempty"`          // patterns; all tables if empty
+	CursorField map[string]string  `json:"cursor_columns,omitempty"`  // by table: cursor column
+	Merge       bool               `json:"merge,omitempty"`           // with incremental: replace rows with the same primary key
+	Columns     map[string]Columns `json:"columns,omitempty"`         // by table pattern: the columns to read
+	Lookback    Lookback           `json:"lookback,omitempty"`        // how far before the cursor an incremental read begins
+	Parallelism int                `json:"parallelism,omitempty"`     // connections used to read one table; 0 for the default
 	Reset       []string           `json:"reset,omitempty"`           // patterns of tables that start over
-	StartFrom   map[string]string  `json:"start_from,omitempty"`      // table to the cursor value of an earlier checkpoint
-	Deleted     map[string]string  `json:"deleted_columns,omitempty"` // with merge: table to the column that says a row is deleted
-	Timeout     Duration           `json:"timeout,omitempty"`         // of the whole sync
-	TableLimit  Duration           `json:"table_timeout,omitempty"`   // of one table, its retries included
-	AllowEmpty  bool               `json:"allow_empty,omitempty"`     // a file or an API that gives no row empties its table
+	StartFrom   map[string]string  `json:"start_from,omitempty"`      // by table: cursor value of an earlier checkpoint
+	Deleted     map[string]string  `json:"deleted_columns,omitempty"` // with merge, by table: column that marks deleted rows
+	Timeout     Duration           `json:"timeout,omitempty"`         // time limit of the whole sync
+	TableLimit  Duration           `json:"table_timeout,omitempty"`   // time limit of one table, including retries
+	AllowEmpty  bool               `json:"allow_empty,omitempty"`     // a file or an API that returns no row empties its table
 
-	Exclude          []string            `json:"exclude,omitempty"`            // patterns of tables that are left out, whatever Tables says
-	KeyColumns       map[string][]string `json:"key_columns,omitempty"`        // table to the columns that tell its rows apart, in the place of a primary key
-	OnReplaced       string              `json:"on_replaced,omitempty"`        // when a table is another one than its cursor belongs to: Restart (default) or Stop
-	OnColumnsChanged string              `json:"on_columns_changed,omitempty"` // when columns of old rows are no more what landed: Reread (default) or Keep
+	Exclude          []string            `json:"exclude,omitempty"`            // patterns of tables to leave out, even if Tables names them
+	KeyColumns       map[string][]string `json:"key_columns,omitempty"`        // by table: columns that identify its rows, instead of a primary key
+	OnReplaced       string              `json:"on_replaced,omitempty"`        // if a table is not the one that its cursor belongs to: Restart (default) or Stop
+	OnColumnsChanged string              `json:"on_columns_changed,omitempty"` // if columns of old rows differ from what has landed: Reread (default) or Keep
 	IdleTimeout      Duration            `json:"idle_timeout,omitempty"`       // how long a source may send nothing while it is read
 	Maintenance      string              `json:"maintenance,omitempty"`        // after a sync: MaintenanceAuto (default) or MaintenanceOff
-	Always           bool                `json:"always,omitempty"`             // they are the source's own from now on, in the place of those it kept
+	Always           bool                `json:"always,omitempty"`             // store these options with the source, in place of those it stores
 
 	// With mode Capture alone.
 	MaxDelay   Duration `json:"max_delay,omitempty"`       // from a change to its commit: 10 s
@@ -67,10 +68,10 @@ type SyncOptions struct {
 	LagLimit   int64    `json:"lag_limit_bytes,omitempty"` // the same: more, and the log is given up
 }
 
-// The modes of a sync.
+// Modes of a sync.
 const (
-	FullRefresh = "full_refresh" // replaces everything that had landed, in one commit at the end
-	Incremental = "incremental"  // appends what lies beyond the cursor
+	FullRefresh = "full_refresh" // replaces everything landed before, in one commit at the end
+	Incremental = "incremental"  // appends rows beyond the cursor
 	Capture     = "cdc"          // reads tables whole once, and then the changes to them from the source's log
 )
 
@@ -80,30 +81,30 @@ const (
 	AppendChanges = "append" // a table is the log of what happened at its source
 
 	Restart = "restart" // the table starts over
-	Stop    = "stop"    // the table fails and keeps what landed
+	Stop    = "stop"    // the table fails and keeps what has landed
 	Reread  = "reread"  // the table is read once in full
-	Keep    = "keep"    // old rows stay as they landed, which the result says
+	Keep    = "keep"    // old rows stay as they landed, and the result says so
 
-	MaintenanceAuto = "auto" // tables are maintained where it pays
-	MaintenanceOff  = "off"  // tables are maintained when somebody asks
+	MaintenanceAuto = "auto" // tables are maintained when it is worthwhile
+	MaintenanceOff  = "off"  // tables are maintained on request only
 )
 
-// Columns chooses columns of a table.
+// Columns selects columns of a table.
 type Columns struct {
-	Exclude []string `json:"exclude"` // patterns; neither read nor landed
+	Exclude []string `json:"exclude"` // patterns of columns that are neither read nor landed
 }
 
-// Duration is a length of time that is written as "90s", "15m", "2h", "3d" or "4w",
-// also in combination ("1h30m"). The empty one is none.
+// Duration is a duration written as "90s", "15m", "2h", "3d" or "4w", or a
+// combination such as "1h30m". "" is none.
 type Duration string
 
-// ErrDuration is returned for a text that is no Duration above zero.
+// ErrDuration is returned for a text that is not a Duration above zero.
 var ErrDuration = errors.New(`is not a length of time such as "90s", "15m", "2h", "3d" or "4w", of at most 36500d`)
 
 var weeksAndDays = regexp.MustCompile(`^(?:(\d{1,6})w)?(?:(\d{1,6})d)?`)
 
-// Value returns the length, 0 for the empty Duration. It returns ErrDuration for
-// one that cannot be read, is not above zero or is longer than 100 years.
+// Value returns the duration, or 0 for "". It returns ErrDuration if the text is
+// malformed, not above zero, or longer than 36500 days.
 func (d Duration) Value() (time.Duration, error) {
 	if d == "" {
 		return 0, nil
@@ -112,7 +113,7 @@ func (d Duration) Value() (time.Duration, error) {
 	var total time.Duration
 	rest := string(d)
 	if m := weeksAndDays.FindStringSubmatch(rest); m[0] != "" {
-		weeks, _ := strconv.Atoi(m[1]) // at most six digits, 0 for none
+		weeks, _ := strconv.Atoi(m[1]) // at most six digits; 0 if missing
 		days, _ := strconv.Atoi(m[2])
 		if days += 7 * weeks; days > 36_500 {
 			return 0, ErrDuration
@@ -132,12 +133,12 @@ func (d Duration) Value() (time.Duration, error) {
 	return total, nil
 }
 
-// Lookback is an overlap before the cursor: a Duration for cursors that are
-// times, a whole number for cursors that are numbers. The empty one is none.
+// Lookback is an overlap before the cursor: a Duration for a cursor of times, a
+// whole number for a cursor of numbers. "" is none.
 type Lookback string
 
-// UnmarshalJSON reads a JSON string or a whole number. For anything else it returns
-// a json.UnmarshalTypeError, to which encoding/json adds the name of the field.
+// UnmarshalJSON decodes a string or a whole number. For anything else it returns
+// a json.UnmarshalTypeError, to which encoding/json adds the field's name.
 func (l *Lookback) UnmarshalJSON(b []byte) error {
 	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '"' {
 		var text string
@@ -157,13 +158,15 @@ func (l *Lookback) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Number returns the overlap of a cursor of numbers, and whether it is one.
+// Number returns the overlap of a cursor of numbers, and false if it is not a
+// number.
 func (l Lookback) Number() (int64, bool) {
 	n, err := strconv.ParseInt(string(l), 10, 64)
 	return n, err == nil && n > 0
 }
 
-// Time returns the overlap of a cursor of times, and whether it is one.
+// Time returns the overlap of a cursor of times, and false if it is not a
+// Duration.
 func (l Lookback) Time() (time.Duration, bool) {
 	d, err := Duration(l).Value()
 	return d, err == nil && d > 0

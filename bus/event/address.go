@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Stream is the JetStream stream that keeps every event, in order, from
-// sequence 1.
+// Stream is the JetStream stream that holds every event, in order, from sequence
+// 1.
 const Stream = "HEADWATER_EVENTS"
 
-// SubjectPrefix begins the subject of every event.
+// SubjectPrefix is the prefix of every event's subject.
 const SubjectPrefix = "headwater.events"
 
-// Shared is the owner token of sources with scope "organization". No user's
-// token ever encodes to it.
+// Shared is the owner token of sources with scope "organization". No user's name
+// has this token.
 const Shared = "_"
 
-// Address says whose history a message belongs to. Every source has exactly one
+// Address identifies the history that a message belongs to. Every source has one
 // address for life; its events form one ordered history.
 type Address struct {
 	Organization string
 	Workspace    string
-	Owner        string // user name; empty for scope "organization"
-	Source       string // source id, or the id of the operation or test that has no source
+	Owner        string // user name; "" for scope "organization"
+	Source       string // source id, or the id of an operation or test without a source
 }
 
 // Scope returns "user" or "organization".
@@ -34,8 +34,8 @@ func (a Address) Scope() string {
 	return "user"
 }
 
-// Tokens returns the address as four subject tokens joined by dots. It is
-// injective: two addresses with the same tokens are equal.
+// Tokens returns the address as four subject tokens separated by dots. It is
+// injective: addresses with equal tokens are equal.
 func (a Address) Tokens() string {
 	owner := Shared
 	if a.Owner != "" {
@@ -50,8 +50,8 @@ func (a Address) Subject(name string) string {
 	return SubjectPrefix + "." + a.Tokens() + "." + name
 }
 
-// Publishes reports whether subject is the one on which the named event of this
-// address is published. It is for those who compare each message of a history.
+// Publishes reports whether subject is the subject of the named event of this
+// address. It is faster than comparing with Subject.
 func (a Address) Publishes(subject, name string) bool {
 	rest, ok := strings.CutPrefix(subject, SubjectPrefix)
 	owner := Shared
@@ -95,10 +95,10 @@ func ParseAddress(prefix, subject string) (Address, string, error) {
 
 const hexDigits = "0123456789ABCDEF"
 
-// Token encodes any text as one NATS subject token. Text of [A-Za-z0-9_-]+
-// stays as it is, except the bare "_", which is reserved for Shared; every
-// other byte becomes "=XX". It is injective and never returns "", "_", or a
-// token with a dot, a wildcard or white space.
+// Token encodes any text as one NATS subject token. Text of [A-Za-z0-9_-]+ stays
+// unchanged, except the bare "_", which is reserved for Shared; every other byte
+// becomes "=XX". It is injective and never returns "", "_", or a token with a
+// dot, a wildcard or white space.
 func Token(text string) string {
 	if text == "" {
 		return "="
@@ -124,7 +124,7 @@ func Token(text string) string {
 
 var errToken = errors.New("not an encoded subject token")
 
-// Untoken reverses Token. It refuses every text that Token does not return.
+// Untoken reverses Token. It fails for every text that Token does not return.
 func Untoken(token string) (string, error) {
 	if token == "=" {
 		return "", nil

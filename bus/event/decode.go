@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// decode reads a payload. The payloads that make up nearly all of a history are
-// read by hand as this build writes them; whatever looks otherwise, and every
-// other payload, is encoding/json's. Both give the same.
+// decode decodes a payload. The payloads that make up nearly all of a history
+// are scanned by hand in the form in which this build writes them. Any other
+// form or payload is decoded by encoding/json. Both give the same result.
 func decode(body string, data Data) error {
 	if scan(body, data) {
 		return nil
@@ -15,7 +15,7 @@ func decode(body string, data Data) error {
 	return json.Unmarshal([]byte(body), data)
 }
 
-// scan reports whether it has filled data, which it leaves alone otherwise.
+// scan reports whether it has filled data. Otherwise it leaves data unchanged.
 func scan(body string, data Data) bool {
 	p := &scanner{}
 	switch d := data.(type) {
@@ -74,9 +74,9 @@ func (p *scanner) meta(m *Meta) {
 	p.want('}')
 }
 
-// text, number, count and flag read a field if it is next. One that is not
-// there stays zero; one that is out of its place is met by whoever expects
-// another.
+// text, number, count and flag read a field if it is next. A missing field stays
+// zero. A field out of order makes the scan fail at the next field that is
+// expected.
 func (p *scanner) text(v *string, name string) {
 	if p.field(name) {
 		*v = p.quoted()

@@ -15,20 +15,20 @@ const Source = "/headwater"
 const ContentType = "application/json"
 
 // DataSchema returns the CloudEvents dataschema of the named event or command.
-// CloudEvents wants an absolute URI, and only the deployment knows its host, so
-// it is a URN; the API serves the document at /schemas/<name>.v1.json.
+// CloudEvents requires an absolute URI and only the deployment knows its host,
+// so it is a URN. The API serves the document at /schemas/<name>.v1.json.
 func DataSchema(name string) string { return "urn:headwater:schema:" + name + ":v1" }
 
 // Subject returns the subject on which the event is published.
 func (e *Event) Subject() string { return e.Address().Subject(e.Name()) }
 
-// Checked, if set, is asked about every payload before Encode returns it, and
-// its error is Encode's. Tests hold what they publish against the JSON Schemas
-// with it; set it before the first Encode.
+// Checked, if not nil, is called with every payload before Encode returns it; if
+// it fails, so does Encode. Tests use it to validate payloads against the JSON
+// Schemas. Set it before the first Encode.
 var Checked func(name string, body []byte) error
 
 // Encode returns the headers and the body with which the event is published. It
-// fails for an event that lacks what every event must have.
+// fails for an event that lacks a required field.
 func (e *Event) Encode() (headers map[string]string, body []byte, err error) {
 	if e.Data == nil {
 		return nil, nil, errors.New("event without data")
@@ -53,8 +53,8 @@ func (e *Event) Encode() (headers map[string]string, body []byte, err error) {
 
 var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-// Headers returns the CloudEvents headers of one message. A traceparent that
-// is not one is left out: it comes from outside and is nobody's outcome.
+// Headers returns the CloudEvents headers of one message. It omits an invalid
+// traceparent, which comes from outside and must not fail the request.
 func Headers(name, id string, at time.Time, trace string, m *Meta) (map[string]string, error) {
 	if id == "" || at.IsZero() {
 		return nil, fmt.Errorf("%s without id or time", name)
@@ -82,8 +82,8 @@ func Headers(name, id string, at time.Time, trace string, m *Meta) (map[string]s
 }
 
 // Attribute encodes a CloudEvents attribute as a header value, as the NATS
-// binding asks: printable ASCII stays, everything else, space, double quote and
-// percent become %XX of their UTF-8 bytes.
+// protocol binding requires: printable ASCII is unchanged, and space, double
+// quote, percent and everything else become %XX for each UTF-8 byte.
 func Attribute(value string) string {
 	var out []byte
 	for i := 0; i < len(value); i++ {

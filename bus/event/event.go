@@ -2,10 +2,10 @@
 // it to read Headwater's events; importing it compiles neither NATS nor Pebble
 // nor Parquet.
 //
-// Every event travels as a CloudEvent 1.0 in the NATS binding's binary mode:
-// the attributes are ce-* headers, the payload is the JSON of one of the Data
-// types of this package. Fields are only ever added; readers ignore fields they
-// do not know.
+// Every event travels as a CloudEvent 1.0 in the binary mode of the NATS
+// protocol binding: the attributes are ce-* headers, and the payload is the JSON
+// of one of this package's Data types. Fields are only ever added; readers
+// ignore fields they do not know.
 package event
 
 import (
@@ -15,54 +15,53 @@ import (
 	"time"
 )
 
-// Event is one thing that happened to one source, as read from or written to
-// the log.
+// Event is one thing that happened to one source, as read from or written to the
+// log.
 type Event struct {
-	ID          string    // UUIDv7, stable across redelivery
+	ID          string    // UUIDv7; the same in every delivery
 	Time        time.Time // UTC
-	Causation   string    // id of the command that led here
-	TraceParent string    // W3C trace context, may be empty
-	Sequence    uint64    // position in Stream; 0 before it is published
+	Causation   string    // id of the command that caused it
+	TraceParent string    // W3C trace context; may be empty
+	Sequence    uint64    // sequence in Stream; 0 before it is published
 	Data        Data      // pointer to one of the payload types
 }
 
-// Data is a payload: a pointer to one of the structs in payloads.go.
+// Data is a payload: a pointer to one of the payload structs of this package.
 type Data interface {
-	// EventName returns the literal name that ends the subject and sits in the
+	// EventName returns the literal name at the end of the subject and in the
 	// CloudEvents type, such as "SyncCompleted".
 	EventName() string
-	// Header returns the fields that every payload carries, for reading and
-	// writing.
+	// Header returns the fields that every payload has, for reading and writing.
 	Header() *Meta
 }
 
-// Meta begins every payload.
+// Meta is the beginning of every payload.
 type Meta struct {
 	Organization string    `json:"organization"`
 	WorkspaceID  string    `json:"workspace_id"`
-	Owner        string    `json:"owner,omitempty"` // empty for scope "organization"
+	Owner        string    `json:"owner,omitempty"` // user name; "" for scope "organization"
 	SourceID     string    `json:"source_id"`
-	SourceName   string    `json:"source_name,omitempty"` // what people called it then, if it had a name
+	SourceName   string    `json:"source_name,omitempty"` // name of the source at that time, if it had one
 	Operation    Operation `json:"operation"`
 }
 
-// Operation ties a message to the request it answers. One request may hold
-// several targets (three sources to connect); each target ends with exactly one
-// message that has Final set.
+// Operation ties a message to the request that caused it. A request may have
+// several targets, such as three sources to connect; each target ends with
+// exactly one message that has Final set.
 type Operation struct {
-	ID      string `json:"id"`              // the CloudEvents correlationid
+	ID      string `json:"id"`              // also the CloudEvents correlationid
 	Kind    string `json:"kind"`            // connect, test, sync, cancel, cleanup, discover, restore, purge, verify, maintain, update, rename, schedule, request
-	Targets int    `json:"targets"`         // how many targets the request has, at least 1
-	Target  int    `json:"target"`          // which of them this is, from 0
+	Targets int    `json:"targets"`         // number of targets of the request, at least 1
+	Target  int    `json:"target"`          // index of this target, from 0
 	Final   bool   `json:"final,omitempty"` // this message is the target's outcome
-	Actor   string `json:"actor,omitempty"` // user who asked
-	// RequestID is the X-Request-Id of the call, by which logs tell what it led to.
+	Actor   string `json:"actor,omitempty"` // user who sent the request
+	// RequestID is the X-Request-Id of the request, which also appears in logs.
 	RequestID string `json:"request_id,omitempty"`
-	// Trigger is what began an operation that nobody asked for: TriggerSchedule.
+	// Trigger is what started an operation without a request: TriggerSchedule.
 	Trigger string `json:"trigger,omitempty"`
 }
 
-// The kinds of operation.
+// Kinds of operation.
 const (
 	KindConnect  = "connect"
 	KindTest     = "test"
@@ -72,26 +71,26 @@ const (
 	KindDiscover = "discover"
 	KindRestore  = "restore"
 	KindVerify   = "verify"
-	KindMaintain = "maintain" // asked for, or by itself after a sync
+	KindMaintain = "maintain" // on request, or automatic after a sync
 	KindUpdate   = "update"
 	KindRename   = "rename"
 	KindSchedule = "schedule"
-	KindRequest  = "request" // a call that is no command: its event is all there is of it
-	KindPurge    = "purge"   // nobody asked: the grace period of a removed source has passed
+	KindRequest  = "request" // an action that is not a command: its event is all that is recorded
+	KindPurge    = "purge"   // automatic: the grace period of a removed source has ended
 )
 
-// TriggerSchedule is the Operation.Trigger of what a source's schedule began.
+// TriggerSchedule is the Operation.Trigger of what a source's schedule started.
 const TriggerSchedule = "schedule"
 
-// Header lets embedding payloads satisfy Data.
+// Header returns the Meta itself, so that structs that embed it implement Data.
 func (m *Meta) Header() *Meta { return m }
 
-// Address returns whose history the payload belongs to.
+// Address returns the history that the payload belongs to.
 func (m *Meta) Address() Address {
 	return Address{m.Organization, m.WorkspaceID, m.Owner, m.SourceID}
 }
 
-// At fills the address fields and the operation, and returns the Meta.
+// At returns a Meta with the address's fields and the operation.
 func At(a Address, op Operation) Meta {
 	return Meta{Organization: a.Organization, WorkspaceID: a.Workspace, Owner: a.Owner, SourceID: a.Source, Operation: op}
 }
@@ -99,13 +98,13 @@ func At(a Address, op Operation) Meta {
 // Name returns the event's name, such as "SyncCompleted".
 func (e *Event) Name() string { return e.Data.EventName() }
 
-// Address returns whose history the event belongs to.
+// Address returns the history that the event belongs to.
 func (e *Event) Address() Address { return e.Data.Header().Address() }
 
 // Type returns the CloudEvents type of the named event or command.
 func Type(name string) string { return "headwater." + name + ".v1" }
 
-// Headers of the CloudEvents NATS binding.
+// Headers of the CloudEvents NATS protocol binding.
 const (
 	HeaderID            = "ce-id"
 	HeaderSpecVersion   = "ce-specversion"
@@ -121,22 +120,23 @@ const (
 	HeaderContentType   = "content-type"
 )
 
-// ErrUnknown is returned by Parse for an event of a name this build does not
-// know. A reader that follows everything skips it.
+// ErrUnknown is returned by Parse for an event whose name this build does not
+// know. A reader of all events should skip it.
 var ErrUnknown = errors.New("unknown event")
 
-// ErrReferenced is returned by Parse for an event whose payload was too large
-// for the bus and lies in the object store under the name in HeaderDataRef.
-// Fetch it and call Parse again with that body.
+// ErrReferenced is returned by Parse for an event whose payload is too large for
+// the bus and is in the object store, under the name in HeaderDataRef. Fetch it
+// and call Parse again with that body.
 var ErrReferenced = errors.New("the payload is in the object store, see ce-dataref")
 
-// Parse reads an event from its headers and body. get returns the first value
-// of a header, "" where there is none. The sequence is the caller's to fill.
+// Parse decodes an event from its headers and body. get returns the first value
+// of a header, or "" if it is missing. The caller sets the sequence.
 func Parse(get func(header string) string, body []byte) (*Event, error) {
 	return ParseString(get, string(body))
 }
 
-// ParseString is Parse of a body that the event's texts may point into.
+// ParseString is Parse for a body that may stay in memory as long as the event,
+// whose strings may point into it.
 func ParseString(get func(header string) string, body string) (*Event, error) {
 	if get(HeaderDataRef) != "" && len(body) == 0 {
 		return nil, ErrReferenced
@@ -162,8 +162,8 @@ func ParseString(get func(header string) string, body string) (*Event, error) {
 	}, nil
 }
 
-// NameOf returns the name inside a CloudEvents type, "" if it is not one of
-// ours.
+// NameOf returns the event or command name in a CloudEvents type, or "" if the
+// type is not one of Headwater's.
 func NameOf(ceType string) string {
 	name, ok := strings.CutPrefix(ceType, "headwater.")
 	if !ok {

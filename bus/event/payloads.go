@@ -23,15 +23,14 @@ func (*SourceDestroyed) EventName() string     { return "SourceDestroyed" }
 func (*TableVerified) EventName() string       { return "TableVerified" }
 func (*TableMaintained) EventName() string     { return "TableMaintained" }
 
-// OperationAccepted announces an operation that outlives its request: the
-// caller was answered 202. Its address has the operation's id in the place of
-// the source.
+// OperationAccepted announces an operation that outlives its request: the caller
+// was answered 202. Its address has the operation's id in place of the source.
 type OperationAccepted struct {
 	Meta
 	Accepted []Target `json:"accepted"` // in the order of Operation.Target
 }
 
-// Target is one source that an operation is about.
+// Target is one source of an operation.
 type Target struct {
 	SourceID string `json:"source_id"`
 	Name     string `json:"name,omitempty"`
@@ -46,12 +45,12 @@ type CommandRejected struct {
 	Command string `json:"command"` // name of the command, such as "SyncSource"
 	Reason  Reason `json:"reason"`
 	Message string `json:"message"`
-	SyncID  string `json:"sync_id,omitempty"` // with ReasonAlreadySyncing: the sync to follow instead
-	By      string `json:"by,omitempty"`      // with ReasonCancelled: who asked for it
+	SyncID  string `json:"sync_id,omitempty"` // with ReasonAlreadySyncing: the sync that is running
+	By      string `json:"by,omitempty"`      // with ReasonCancelled: the user who cancelled
 }
 
-// ConnectionTested ends a test-connection. Its address has the test's own id in
-// the place of the source; nothing is saved.
+// ConnectionTested ends a connection test. Its address has the test's id in
+// place of the source; nothing is saved.
 type ConnectionTested struct {
 	Meta
 	Connector string     `json:"connector"`
@@ -70,23 +69,23 @@ type TestStep struct {
 }
 
 // SourceConnected says that a source was checked and its configuration saved
-// under a new version. It ends the target when the schema did not change with
-// it; otherwise SchemaDiscovered follows and ends it.
+// under a new version. It ends the target if the schema did not change;
+// otherwise SchemaDiscovered follows and ends it.
 type SourceConnected struct {
 	Meta
 	Name          string          `json:"name"`
-	Type          string          `json:"type"`      // as asked for: database, api, file, postgresql, ...
-	Connector     string          `json:"connector"` // the driver it resolved to
+	Type          string          `json:"type"`      // as requested: database, api, file, postgresql, ...
+	Connector     string          `json:"connector"` // the driver that the type resolved to
 	ConfigVersion int             `json:"config_version"`
-	Config        json.RawMessage `json:"config"`               // the public settings, never a secret
-	SecretRef     string          `json:"secret_ref,omitempty"` // name of the sealed secrets
+	Config        json.RawMessage `json:"config"`               // public settings, never a secret
+	SecretRef     string          `json:"secret_ref,omitempty"` // reference of the sealed secrets
 	Metadata      json.RawMessage `json:"metadata,omitempty"`   // the caller's own
-	Unchanged     bool            `json:"unchanged,omitempty"`  // the same configuration as before: no new version
-	Sync          json.RawMessage `json:"sync,omitempty"`       // the sync options that the source keeps
+	Unchanged     bool            `json:"unchanged,omitempty"`  // the configuration equals the previous one: no new version
+	Sync          json.RawMessage `json:"sync,omitempty"`       // sync options that the source stores
 }
 
-// SourceConnectFailed ends a target that could not be connected. What was
-// connected under the name before stays as it was.
+// SourceConnectFailed ends a target that could not be connected. A source that
+// was connected under the name before is unchanged.
 type SourceConnectFailed struct {
 	Meta
 	Name      string `json:"name"`
@@ -96,8 +95,8 @@ type SourceConnectFailed struct {
 	Message   string `json:"message"`
 }
 
-// SchemaDiscovered is a new version of a source's schema: whole, and as the
-// difference from the version before.
+// SchemaDiscovered is a new version of a source's schema: the whole schema, and
+// its difference from the previous version.
 type SchemaDiscovered struct {
 	Meta
 	Version int        `json:"version"` // from 1
@@ -108,46 +107,47 @@ type SchemaDiscovered struct {
 	LeftOut []LeftOut  `json:"left_out,omitempty"` // what the source has and does not offer
 }
 
-// SyncStarted says that a worker took a sync. Its own stream sequence is the
+// SyncStarted says that a worker took a sync. Its sequence in the stream is the
 // sync's fence: table commits with a smaller one are refused.
 type SyncStarted struct {
 	Meta
 	SyncID  string   `json:"sync_id"`
-	Attempt int      `json:"attempt"` // from 1; more than 1 after a worker was lost
+	Attempt int      `json:"attempt"` // from 1; higher after a worker was lost
 	Mode    string   `json:"mode"`    // full_refresh, incremental
 	Tables  []string `json:"tables"`
-	// Estimates are about how many rows each of Tables holds, -1 where the source
-	// cannot tell; absent where that says nothing of how much will be read.
+	// Estimates are approximate numbers of rows in each of Tables, -1 if the
+	// source cannot tell; absent if they would not tell how much is read.
 	Estimates []int64 `json:"row_estimates,omitempty"`
 }
 
-// SyncProgressed is a checkpoint: what of one table is durably committed.
+// SyncProgressed is a checkpoint: it says what of one table is durably
+// committed.
 type SyncProgressed struct {
 	Meta
 	SyncID  string      `json:"sync_id"`
 	Table   TableResult `json:"table"`
 	Records int64       `json:"records_processed"` // read by the whole sync so far, committed or not
-	Bytes   int64       `json:"bytes"`             // the same: of files where committed, else as the source sent them
+	Bytes   int64       `json:"bytes"`             // likewise: size of files where committed, else as the source sent them
 }
 
-// SyncCompleted ends a sync of which at least one table landed.
+// SyncCompleted ends a sync that landed at least one table.
 type SyncCompleted struct {
 	Meta
 	SyncID     string        `json:"sync_id"`
-	Status     string        `json:"status"` // completed, or partial when a table failed
+	Status     string        `json:"status"` // completed, or partial if a table failed
 	Mode       string        `json:"mode"`
 	Records    int64         `json:"records_processed"`
 	Bytes      int64         `json:"bytes"`
 	DurationMS int64         `json:"duration_ms"`
 	Tables     []TableResult `json:"tables"`
-	// Always are the sync options that the source keeps from now on, {} for none;
-	// absent where it keeps what it kept.
+	// Always are the sync options that the source stores from now on, {} for
+	// none; absent if they do not change.
 	Always json.RawMessage `json:"always,omitempty"`
 	// Changes is where a sync of mode cdc stood in the source's log at its end.
 	Changes *Changes `json:"changes,omitempty"`
 }
 
-// SyncFailed ends a sync of which no table landed.
+// SyncFailed ends a sync that landed no table.
 type SyncFailed struct {
 	Meta
 	SyncID     string        `json:"sync_id"`
@@ -158,7 +158,7 @@ type SyncFailed struct {
 	Changes    *Changes      `json:"changes,omitempty"` // as of SyncCompleted
 }
 
-// SyncCancelled ends a sync that was told to stop. What was committed stays.
+// SyncCancelled ends a sync that was cancelled. What was committed stays.
 type SyncCancelled struct {
 	Meta
 	SyncID  string `json:"sync_id"`
@@ -167,46 +167,46 @@ type SyncCancelled struct {
 	Message string `json:"message"`
 }
 
-// SourceRemoved takes a source away. A later source of the same name has another
-// id. Its history ends here, or with SourceDestroyed where it was purged, unless SourceRestored brings
-// it back before.
+// SourceRemoved removes a source. A later source of the same name has another
+// id. The history ends here, or with SourceDestroyed after a purge, unless
+// SourceRestored follows.
 type SourceRemoved struct {
 	Meta
 	Name   string `json:"name"`
 	Purged bool   `json:"purged"` // its keys and tables are destroyed at once
-	// DestroyedAfter is until when it can be restored; absent when Purged.
+	// DestroyedAfter is until when it can be restored; absent if Purged.
 	DestroyedAfter *time.Time `json:"destroyed_after,omitempty"`
 	// Notes say in sentences what a restore will not bring back, and what is left
 	// at the source.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// SourceRestored brings a removed source back, as it was when it was removed:
-// id, configuration and its secrets, schema, landed tables and their cursors.
+// SourceRestored brings a removed source back as it was: id, configuration and
+// secrets, schema, landed tables and their cursors.
 type SourceRestored struct {
 	Meta
-	Name          string `json:"name"` // from now on; another than before if that was asked for
+	Name          string `json:"name"` // its name from now on, which the restore may have changed
 	Type          string `json:"type"`
 	Connector     string `json:"connector"`
 	ConfigVersion int    `json:"config_version"`
 	SchemaVersion int    `json:"schema_version,omitempty"`
-	Removed       uint64 `json:"removed_sequence,omitempty"` // of the SourceRemoved that it undoes
-	Unchanged     bool   `json:"unchanged,omitempty"`        // the source was there: nothing was done
+	Removed       uint64 `json:"removed_sequence,omitempty"` // sequence of the SourceRemoved that it undoes
+	Unchanged     bool   `json:"unchanged,omitempty"`        // the source existed: nothing was done
 	// Notes say in sentences what is not as it was.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// SourcePurged says that a removed source cannot be restored any more: from now
-// on its keys and landed tables are destroyed. SourceDestroyed follows.
+// SourcePurged says that a removed source cannot be restored any more: its keys
+// and landed tables are being destroyed. SourceDestroyed follows.
 type SourcePurged struct {
 	Meta
 	Name    string `json:"name"`
 	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
 }
 
-// SourceDestroyed says what became of the keys and files of a purged source: once
-// when the first try has ended, which is the target's outcome, and once more when
-// what that could not remove is gone.
+// SourceDestroyed reports the destruction of a purged source's keys and files:
+// once after the first try, which is the target's outcome, and again when
+// whatever that could not remove is gone.
 type SourceDestroyed struct {
 	Meta
 	Name    string `json:"name"`
@@ -214,58 +214,59 @@ type SourceDestroyed struct {
 	Destruction
 }
 
-// Destruction is what became of the files of a purged source. Nothing is counted
-// as removed that was still listed afterwards.
+// Destruction is what became of the files of a purged source. A file that was
+// still listed afterwards does not count as removed.
 type Destruction struct {
-	Status    string `json:"status"`          // destroyed, or remaining when files are left
+	Status    string `json:"status"`          // destroyed, or remaining if files are left
 	Files     int    `json:"files_removed"`   // by this try
-	Remaining int    `json:"files_remaining"` // still in the lake; they are tried again
-	Kept      int    `json:"files_kept"`      // former versions that the bucket does not let go
+	Remaining int    `json:"files_remaining"` // still in the lake; their removal is tried again
+	Kept      int    `json:"files_kept"`      // earlier versions that the bucket retains
 	Reason    Reason `json:"reason,omitempty"`
-	Message   string `json:"message,omitempty"` // what was not removed and why, in the store's words
+	Message   string `json:"message,omitempty"` // what was not removed and why, from the store
 }
 
-// The statuses of a Destruction.
+// Values of Destruction.Status.
 const (
 	Destroyed      = "destroyed"
 	FilesRemaining = "remaining"
 )
 
-// TableVerified says how what landed of one table compares with its source. That
-// of the last table ends the target.
+// TableVerified reports how one landed table compares with its source. The event
+// for the last table ends the target.
 type TableVerified struct {
 	Meta
 	Table Verification `json:"table"`
 }
 
-// Verification is how what landed of one table compares with its source.
+// Verification is the comparison of one landed table with its source.
 type Verification struct {
 	Name      string `json:"name"`
 	Namespace string `json:"namespace,omitempty"`
-	// Status is equal; behind, when all that differs changed after the sync read
-	// the table; different; or unverified, when the two could not be compared.
+	// Status is equal; behind, if every difference was changed at the source
+	// after the sync read the table; different; or unverified, if the two could
+	// not be compared.
 	Status  string `json:"status"`
 	Reason  Reason `json:"reason,omitempty"`
 	Message string `json:"message"` // for people
-	// VerifiedThrough is up to when the lake is known to hold what the source
-	// does; absent for tables that are different or unverified.
+	// VerifiedThrough is the time up to which the lake is known to equal the
+	// source; absent if the table is different or unverified.
 	VerifiedThrough *time.Time `json:"verified_through,omitempty"`
 	SnapshotID      SnapshotID `json:"snapshot_id,omitempty"` // that was compared
-	Snapshot        string     `json:"snapshot,omitempty"`    // the same in digits, for readers whose numbers are not exact beyond 2^53
+	Snapshot        string     `json:"snapshot,omitempty"`    // the same as decimal text, for readers that cannot represent numbers above 2^53
 	SourceRows      int64      `json:"source_rows"`
 	LandedRows      int64      `json:"landed_rows"`
 	Behind          int64      `json:"behind"`             // rows of the source that changed after the sync
 	Missing         int64      `json:"missing"`            // rows of the source that did not land
 	Changed         int64      `json:"changed"`            // rows that landed with other values
-	Surplus         int64      `json:"surplus"`            // rows that landed and are not in the source
-	AtLeast         bool       `json:"at_least,omitempty"` // of the last three: more were not counted
-	// Rows are some of the rows that differ, by their keys.
+	Surplus         int64      `json:"surplus"`            // landed rows that are not in the source
+	AtLeast         bool       `json:"at_least,omitempty"` // of the last three: there may be more
+	// Rows are some of the rows that differ, by key.
 	Rows       []VerifiedRow `json:"rows,omitempty"`
 	NotRead    []string      `json:"columns_not_compared,omitempty"`
 	DurationMS int64         `json:"duration_ms"`
 }
 
-// The statuses of a Verification.
+// Values of Verification.Status.
 const (
 	VerifiedEqual     = "equal"
 	VerifiedBehind    = "behind"
@@ -273,64 +274,64 @@ const (
 	Unverified        = "unverified"
 )
 
-// VerifiedRow is one row in which a table differs from its source.
+// VerifiedRow is one row that differs between a landed table and its source.
 type VerifiedRow struct {
 	What string `json:"what"` // missing, changed, surplus
 	Key  string `json:"key"`
 }
 
-// TableResult is what a sync did to one table. It counts what the sync has
-// committed to it so far, over all its attempts.
+// TableResult is what a sync did to one table. Its counts cover everything that
+// the sync has committed to the table, in all attempts.
 type TableResult struct {
 	Name       string     `json:"name"`
 	Namespace  string     `json:"namespace,omitempty"`
 	Status     string     `json:"status"` // completed, failed, running, skipped
 	Mode       string     `json:"mode"`   // full_refresh, incremental
 	Records    int64      `json:"records_processed"`
-	Total      *int64     `json:"total_records,omitempty"` // rows of the whole table after the last commit; absent before there is one
-	Bytes      int64      `json:"bytes"`                   // of the Parquet files written
+	Total      *int64     `json:"total_records,omitempty"` // rows of the whole table after the last commit; absent before the first
+	Bytes      int64      `json:"bytes"`                   // size of the Parquet files written
 	Files      int        `json:"files"`
-	Cursor     string     `json:"cursor,omitempty"`      // value after which the next incremental sync goes on
-	CursorName string     `json:"cursor_name,omitempty"` // its column
+	Cursor     string     `json:"cursor,omitempty"`      // value after which the next incremental sync continues
+	CursorName string     `json:"cursor_name,omitempty"` // name of the cursor column
 	SnapshotID SnapshotID `json:"snapshot_id,omitempty"` // of the Iceberg table
-	Snapshot   string     `json:"snapshot,omitempty"`    // the same in digits, for readers whose numbers are not exact beyond 2^53
-	Location   string     `json:"location,omitempty"`    // of the table's folder, as a URL
+	Snapshot   string     `json:"snapshot,omitempty"`    // the same as decimal text, for readers that cannot represent numbers above 2^53
+	Location   string     `json:"location,omitempty"`    // URL of the table's folder
 	Reason     Reason     `json:"reason,omitempty"`
 	Message    string     `json:"message,omitempty"`
 	DurationMS int64      `json:"duration_ms"`
-	// Notes say in sentences in what the landed rows may differ from the source.
-	// Without any they equal it as of the moment of the read.
+	// Notes say in sentences how the landed rows may differ from the source.
+	// Without notes they equal the source as of the read.
 	Notes   []string `json:"notes,omitempty"`
 	Deleted int64    `json:"deleted_records,omitempty"` // rows that came marked as deleted, or that the source's log says were
-	// AsOf is when the read began that brought the rows, by the clock of the
-	// worker: nothing that was committed at the source before it is missing. Of
-	// several reads it is the first, and Notes say so. It is absent before
-	// anything is committed.
+	// AsOf is when the read of the landed rows began, by the worker's clock:
+	// everything committed at the source before it is included. With several
+	// reads it is that of the first, and Notes say so. It is absent before the
+	// first commit.
 	AsOf *time.Time `json:"as_of,omitempty"`
-	// FreshUntil is up to when the lake is complete: AsOf, once the table has
-	// ended as completed, and absent before. What complete means depends on the
-	// mode, as handlers/README.md says.
+	// FreshUntil is the time up to which the landed table is complete: AsOf once
+	// the table is completed, absent before. What complete means depends on the
+	// mode; see handlers/README.md.
 	FreshUntil *time.Time `json:"fresh_until,omitempty"`
 
 	RowsRead  int64  `json:"rows_read,omitempty"`       // committed or not
-	BytesRead int64  `json:"bytes_read,omitempty"`      // of files where committed, else as the source sent them
-	Rate      int64  `json:"rows_per_second,omitempty"` // of late while running, then of the whole
-	Estimate  *int64 `json:"row_estimate,omitempty"`    // about how many rows will be read; absent where nobody knows
+	BytesRead int64  `json:"bytes_read,omitempty"`      // size of files where committed, else as the source sent them
+	Rate      int64  `json:"rows_per_second,omitempty"` // recent rate while running, then the average
+	Estimate  *int64 `json:"row_estimate,omitempty"`    // approximate number of rows to read; absent if unknown
 	// LastRowAt is when the source last sent rows in this attempt.
 	LastRowAt *time.Time `json:"last_row_at,omitempty"`
-	// WaitingSince is there while the table runs and the source sends nothing:
-	// since when. A worker that waits says so again every 30 s; one that says
-	// nothing for longer has stalled.
+	// WaitingSince is set while the table is running and the source sends
+	// nothing: since when. A waiting worker reports every 30 s; one that is
+	// silent for longer has stalled.
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
-	// WaitingFor is what a running table's time goes to: one of the Waiting
+	// WaitingFor is what a running table waits for: one of the Waiting
 	// constants.
 	WaitingFor string `json:"waiting_for,omitempty"`
-	// BytesUploaded are bytes of the table's files that the lake's store has taken
-	// in this attempt.
+	// BytesUploaded is the size of the table's files that the lake's store has
+	// accepted in this attempt.
 	BytesUploaded int64 `json:"bytes_uploaded,omitempty"`
-	// RowsUploaded is about how many of RowsRead the store has taken, where it is
-	// slower than the source: rows_per_second are those then. It is absent where
-	// the store takes them as they come.
+	// RowsUploaded is approximately how many of RowsRead the store has accepted,
+	// if it is slower than the source; rows_per_second then refers to these. It
+	// is absent if the store keeps up.
 	RowsUploaded *int64 `json:"rows_uploaded,omitempty"`
 
 	// Of a sync of mode cdc, changes as the source made them.
@@ -345,7 +346,7 @@ type TableResult struct {
 	SetAside bool `json:"set_aside,omitempty"`
 }
 
-// What a running table, or a sync, waits for.
+// Values of WaitingFor.
 const (
 	WaitingRead   = "reading"
 	WaitingUpload = "uploading to the lake"

@@ -3,12 +3,12 @@ package event
 // entry is one event of the registry.
 type entry struct {
 	make     func() Data
-	ofCaller bool // it tells of what a caller did, and of no source
+	ofCaller bool // it reports an action of a caller, and concerns no source
 }
 
-// registry is every event there is: those of a source in the order of its life,
-// then those of callers. What reads, folds, describes or tells of events is held
-// against it by a test that names what it lacks.
+// registry lists every event: those of a source in the order of its life, then
+// those of callers. Tests compare it with the code that decodes, folds,
+// describes and logs events, and name what is missing.
 var registry = []entry{
 	{make: func() Data { return new(OperationAccepted) }},
 	{make: func() Data { return new(CommandRejected) }},
@@ -43,7 +43,7 @@ var registry = []entry{
 	{make: func() Data { return new(RequestRefused) }, ofCaller: true},
 }
 
-// byName is the registry under the names of the events.
+// byName is the registry by event name.
 var byName = func() map[string]entry {
 	all := make(map[string]entry, len(registry))
 	for _, e := range registry {
@@ -52,8 +52,8 @@ var byName = func() map[string]entry {
 	return all
 }()
 
-// New returns a pointer to the zero payload of the named event, nil for a name
-// that is not known.
+// New returns a pointer to the zero payload of the named event, or nil for an
+// unknown name.
 func New(name string) Data {
 	if e, known := byName[name]; known {
 		return e.make()
@@ -61,7 +61,7 @@ func New(name string) Data {
 	return nil
 }
 
-// All returns a fresh zero payload of every event: those of a source in the order
+// All returns a new zero payload of every event: those of a source in the order
 // of its life, then those of callers.
 func All() []Data {
 	all := make([]Data, len(registry))
@@ -71,11 +71,11 @@ func All() []Data {
 	return all
 }
 
-// OfSource reports whether the named event tells of a source or of what was
-// done with one, as most do; the others tell of what callers did.
+// OfSource reports whether the named event concerns a source, as most do; the
+// others report actions of callers.
 func OfSource(name string) bool { return !byName[name].ofCaller }
 
-// Reasons returns every reason there is.
+// Reasons returns every reason.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonInvalidConfig, ReasonUnreachable, ReasonAuthentication, ReasonPermission, ReasonNotFound, ReasonBadData,
@@ -84,7 +84,7 @@ func Reasons() []Reason {
 	}
 }
 
-// Kinds returns every kind of operation there is.
+// Kinds returns every kind of operation.
 func Kinds() []string {
 	return []string{
 		KindConnect, KindTest, KindSync, KindCancel, KindCleanup, KindDiscover, KindRestore, KindVerify, KindMaintain, KindUpdate, KindRename, KindSchedule,

@@ -9,9 +9,9 @@ import (
 // Every, After and Continuous is given.
 type Schedule struct {
 	Cron     string `json:"cron,omitempty"`      // five fields, or a name such as @daily
-	TimeZone string `json:"time_zone,omitempty"` // of Cron, an IANA name
-	Every    string `json:"every,omitempty"`     // a length of time such as "15m"
-	After    string `json:"after,omitempty"`     // id of another source: after each sync of it
+	TimeZone string `json:"time_zone,omitempty"` // IANA time zone of Cron
+	Every    string `json:"every,omitempty"`     // a duration such as "15m"
+	After    string `json:"after,omitempty"`     // id of another source: run after each of its syncs
 	// Continuous has changes landed as they come, by one sync that does not end.
 	Continuous bool   `json:"continuous,omitempty"`
 	Jitter     string `json:"jitter,omitempty"` // how much later a run may be; the source's id decides
@@ -25,61 +25,61 @@ type Schedule struct {
 // ScheduleChanged says that a source has another schedule from now on, or none.
 type ScheduleChanged struct {
 	Meta
-	Version  int       `json:"version"`            // from 1; it counts also where there is none any more
-	Schedule *Schedule `json:"schedule,omitempty"` // absent where the source has none
+	Version  int       `json:"version"`            // from 1; it also counts removals
+	Schedule *Schedule `json:"schedule,omitempty"` // absent if the source has none
 	Sentence string    `json:"sentence,omitempty"` // the schedule in words
-	// Anchor is the moment from which Every counts.
+	// Anchor is the time from which Every counts.
 	Anchor *time.Time `json:"anchor,omitempty"`
-	// DelayMS is how much later than named its runs are due, by Jitter.
+	// DelayMS is the delay of its runs, within Jitter.
 	DelayMS int64 `json:"delay_ms,omitempty"`
-	// NextRun is when the next run is due; absent while nothing is, or where no
-	// clock decides.
+	// NextRun is when the next run is due; absent if none is, or if the schedule
+	// follows another source.
 	NextRun   *time.Time `json:"next_run,omitempty"`
-	Unchanged bool       `json:"unchanged,omitempty"` // the same as before: no new version
+	Unchanged bool       `json:"unchanged,omitempty"` // the schedule equals the previous one: no new version
 }
 
-// ScheduleFired says that a run of a schedule was due and is carried out: by the
-// sync of the operation that the event belongs to, or by one that ran already.
+// ScheduleFired says that a run was due and is carried out, by the sync of the
+// event's operation or by one that was running already.
 type ScheduleFired struct {
 	Meta
 	Version   int        `json:"version"` // of the schedule
 	Due       time.Time  `json:"due"`
 	At        time.Time  `json:"at"`                   // by the clock of the worker that decided
-	LateMS    int64      `json:"late_ms"`              // At after Due
+	LateMS    int64      `json:"late_ms"`              // At minus Due
 	Outcome   string     `json:"outcome"`              // started or attached
-	SyncID    string     `json:"sync_id"`              // of the sync, which may yet wait for its turn
+	SyncID    string     `json:"sync_id"`              // the sync, which may still be waiting for a worker
 	AfterSync string     `json:"after_sync,omitempty"` // the sync of the other source that made it due
 	NextRun   *time.Time `json:"next_run,omitempty"`
 }
 
-// What ScheduleFired's Outcome may be.
+// Values of ScheduleFired.Outcome.
 const (
 	RunStarted  = "started"
 	RunAttached = "attached"
 )
 
-// ScheduleSkipped says that a run was due and is not carried out because the
-// source was syncing, or about to.
+// ScheduleSkipped says that a run was due and is not carried out, because the
+// source was syncing or about to.
 type ScheduleSkipped struct {
 	Meta
 	Version int        `json:"version"`
 	Due     time.Time  `json:"due"`
 	At      time.Time  `json:"at"`
 	LateMS  int64      `json:"late_ms"`
-	SyncID  string     `json:"sync_id,omitempty"` // that ran, or waits
+	SyncID  string     `json:"sync_id,omitempty"` // the sync that was running or waiting
 	Message string     `json:"message"`
 	NextRun *time.Time `json:"next_run,omitempty"`
 }
 
-// ScheduleMissed says that runs were due and will not be carried out any more.
+// ScheduleMissed says that runs were due and will not be carried out.
 type ScheduleMissed struct {
 	Meta
 	Version int        `json:"version"`
 	From    time.Time  `json:"from"`    // when the first was due
-	Through time.Time  `json:"through"` // when the last was
+	Through time.Time  `json:"through"` // when the last was due
 	At      time.Time  `json:"at"`
 	Count   int        `json:"count"`
-	AtLeast bool       `json:"at_least,omitempty"` // more were not counted
+	AtLeast bool       `json:"at_least,omitempty"` // there were more
 	Reason  Reason     `json:"reason"`             // why nobody carried them out
 	Message string     `json:"message"`
 	NextRun *time.Time `json:"next_run,omitempty"`

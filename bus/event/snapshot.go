@@ -7,11 +7,11 @@ import (
 )
 
 // SnapshotID is the id of a snapshot of an Iceberg table, a number of up to 19
-// digits. Payloads have it as the number it always was in them, and beside it as
-// text: JavaScript rounds it. It is read from both.
+// digits. Payloads contain it as a number, as they always did, and also as text,
+// because JavaScript rounds it. Either form can be decoded.
 type SnapshotID int64
 
-// Text returns the id in digits, "" for none.
+// Text returns the id as decimal text, or "" for 0.
 func (id SnapshotID) Text() string {
 	if id == 0 {
 		return ""
@@ -19,8 +19,8 @@ func (id SnapshotID) Text() string {
 	return strconv.FormatInt(int64(id), 10)
 }
 
-// UnmarshalJSON reads a number, or the text of one. It fails for anything else
-// but null, which it passes over.
+// UnmarshalJSON decodes a number or its text. It ignores null and fails for
+// anything else.
 func (id *SnapshotID) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil

@@ -13,21 +13,22 @@ import (
 // StructuredType is the media type of a CloudEvent in structured mode.
 const StructuredType = "application/cloudevents+json"
 
-// attributes are the headers that every reader knows, in the order in which
-// they are written.
+// attributes are the headers that every reader knows, in the order in which they
+// are written.
 var attributes = []string{
 	HeaderID, HeaderType, HeaderSource, HeaderSubject, HeaderTime, HeaderDataSchema,
 	HeaderCorrelationID, HeaderCausationID, HeaderTraceParent,
 }
 
-// Attributes returns the headers that every reader knows, but for the version
-// and the reference to a large body, in the order in which WriteStructured
-// writes them.
+// Attributes returns the headers that every reader knows, except the version and
+// the reference to a large body, in the order in which WriteStructured writes
+// them.
 func Attributes() []string { return slices.Clone(attributes) }
 
-// WriteStructured writes the JSON of structured mode on one line: the message's
-// ce-* headers as attributes, its sequence and its payload as it is. Attributes
-// of a later build are written too. It fails for a payload that is not JSON.
+// WriteStructured writes a CloudEvent in structured mode (JSON) on one line: the
+// message's ce-* headers as attributes, its sequence, and its payload unchanged.
+// It also writes attributes of later builds. It fails if the payload is not
+// JSON.
 func WriteStructured(b *bytes.Buffer, sequence uint64, headers map[string]string, payload []byte) error {
 	b.Grow(len(payload) + 1024)
 	b.WriteString(`{"specversion":"1.0"`)
@@ -46,7 +47,7 @@ func WriteStructured(b *bytes.Buffer, sequence uint64, headers map[string]string
 		if value == "" {
 			continue
 		}
-		if plain, err := url.PathUnescape(value); err == nil { // the binding's encoding
+		if plain, err := url.PathUnescape(value); err == nil { // the binding's percent-encoding
 			value = plain
 		}
 		b.WriteByte(',')
@@ -59,7 +60,7 @@ func WriteStructured(b *bytes.Buffer, sequence uint64, headers map[string]string
 			if err := encoder.Encode(part); err != nil {
 				return err
 			}
-			b.Truncate(b.Len() - 1) // Encode's newline
+			b.Truncate(b.Len() - 1) // newline that Encode adds
 		}
 	}
 	b.WriteString(`,"sequence":` + strconv.FormatUint(sequence, 10))

@@ -11,10 +11,10 @@ import (
 	"headwater/bus/wire"
 )
 
-// CountAfter returns how many events the log holds on the subject filters after
-// that sequence. It makes a consumer for the question, one of those of Past, and removes it; one that
-// is left by a broken connection expires within seconds. It returns
-// wire.ErrUnavailable when the broker did not answer.
+// CountAfter returns how many events after that sequence match the subject
+// filters. It creates a consumer for the question, one of those of Past, and
+// removes it; after a broken connection the consumer expires within seconds. It
+// returns wire.ErrUnavailable if the broker does not answer.
 func (rs *Readers) CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error) {
 	ticket, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {

@@ -14,28 +14,28 @@ import (
 )
 
 const (
-	// The feed keeps this much of what somebody follows. Who is further behind
-	// reads the log.
+	// feedEvents is how many of the newest events the feed keeps. A follower
+	// that is further behind reads the log.
 	feedEvents = 4096
 	feedBytes  = 16 << 20
-	// eventCost is about what an event takes beside its body.
+	// eventCost is the approximate memory of an event besides its body.
 	eventCost = 2 << 10
-	// memberQueue are the places in the log that one follower has not looked at.
+	// memberQueue is how many sequences a follower may have queued and not read.
 	memberQueue = 1024
 )
 
-// feed hands what happens to everybody in this process who follows the log, from
-// one consumer, which it has while there is anybody. Each event is kept once.
+// feed passes new events to all followers in this process, from one consumer,
+// which exists while there are followers. It keeps each event once.
 type feed struct {
 	of       *Readers
-	starting sync.Mutex // held by who may begin to read
+	starting sync.Mutex // held while the feed starts to read
 
 	mu      sync.Mutex
 	members *gsl.GenericSublist[*member] // by their filters
 	count   int
 	stop    context.CancelFunc // nil while nobody follows
-	at      uint64             // members were told of everything up to it
-	kept    []*message.Message // the newest events that a member means, in order
+	at      uint64             // members have been told of all events up to this sequence
+	kept    []*message.Message // newest events that match a member's filters, in order
 	bytes   int
 }
 
@@ -43,15 +43,16 @@ type feed struct {
 type member struct {
 	feed    *feed
 	filters []string
-	wake    chan struct{} // a place for one word that there is more
+	wake    chan struct{} // signals that there is more
 	queue   []uint64
-	lost    bool // its queue was full: what came since is in the log
+	lost    bool // its queue was full: newer events have to be read from the log
 }
 
 func newFeed(rs *Readers) *feed { return &feed{of: rs, members: gsl.NewSublist[*member]()} }
 
-// join begins to queue what happens for a follower. It returns the sequence
-// beyond which everything that its filters mean comes to it. Who joined leaves.
+// join starts queueing new events for a follower. It returns the sequence after
+// which the follower is told of every event that matches its filters. The caller
+// calls leave.
 func (f *feed) join(ctx context.Context, filters []string) (*member, uint64, error) {
 	f.starting.Lock()
 	defer f.starting.Unlock()
@@ -80,7 +81,7 @@ func (f *feed) join(ctx context.Context, filters []string) (*member, uint64, err
 	return m, at, err
 }
 
-// add takes a member in while the feed is read, and reports whether it is.
+// add adds a member if the feed is reading, which running reports.
 func (f *feed) add(m *member) (at uint64, err error, running bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,11 +98,11 @@ func (f *feed) add(m *member) (at uint64, err error, running bool) {
 	return f.at, nil, true
 }
 
-// remove forgets the first n filters of a member, and reads no longer when
-// nobody is left.
+// remove removes the first n filters of a member, and stops reading when no
+// member is left.
 func (f *feed) remove(m *member, n int) {
 	for _, filter := range m.filters[:n] {
-		_ = f.members.Remove(filter, m) // it is there
+		_ = f.members.Remove(filter, m) // the member has it
 	}
 	if f.count == 0 && f.stop != nil {
 		f.stop()
@@ -109,7 +110,7 @@ func (f *feed) remove(m *member, n int) {
 	}
 }
 
-// leave ends what join began.
+// leave ends what join started.
 func (m *member) leave() {
 	f := m.feed
 	f.mu.Lock()
@@ -151,7 +152,7 @@ func (f *feed) tell(msg *message.Message) {
 
 func (m *member) tell(sequence uint64) {
 	switch {
-	case m.lost || len(m.queue) > 0 && m.queue[len(m.queue)-1] == sequence: // two filters mean it
+	case m.lost || len(m.queue) > 0 && m.queue[len(m.queue)-1] == sequence: // two of its filters match
 	case len(m.queue) == memberQueue:
 		m.lost, m.queue = true, nil
 	default:
@@ -163,9 +164,9 @@ func (m *member) tell(sequence uint64) {
 	}
 }
 
-// take returns the events that wait for the member, some at a time. Where they
-// are not kept any more, it returns lost and up to which sequence the log has
-// what the member means.
+// take returns some of the events queued for the member. If the feed no longer
+// keeps them, it returns lost, and the sequence up to which the member has to
+// read the log.
 func (m *member) take() (found []*message.Message, lost bool, at uint64) {
 	f := m.feed
 	f.mu.Lock()

@@ -13,21 +13,21 @@ import (
 	"headwater/bus/wire"
 )
 
-// followBuffer is small because each follower has one.
+// followBuffer is small because every follower has one.
 const followBuffer = 8
 
-// Follow returns a Watermill subscriber as Ordered does, for the many who follow
-// the log at once: all of a process share one consumer, and what lies behind them
-// is read in turns. Who does not take its messages costs only those in its
-// channel, and reads on in the log when it does. A topic's filters must not
-// overlap.
+// Follow returns a Watermill subscriber like that of Ordered, for many
+// concurrent followers: those of a process share one consumer, and take turns
+// reading older events. A follower that does not take its messages delays only
+// itself, and continues from the log. The filters of a topic must not overlap.
 func (rs *Readers) Follow(after uint64) message.Subscriber {
 	return &followers{ordered{of: rs, after: after, stop: make(chan struct{})}}
 }
 
 type followers struct{ ordered }
 
-// Subscribe follows. The channel is closed when ctx ends or Close is called.
+// Subscribe follows the log. The channel is closed when ctx is done or Close is
+// called.
 func (s *followers) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,8 +64,8 @@ func (s *followers) Subscribe(ctx context.Context, topic string) (<-chan *messag
 	return f.out, nil
 }
 
-// follower is one subscription: it reads the log up to where the feed tells it,
-// and then what the feed tells, without a gap or a repeat between them.
+// follower is one subscription: it reads the log up to where the feed starts,
+// and then follows the feed, without a gap or a repeat.
 type follower struct {
 	of      *Readers
 	filters []string
@@ -74,8 +74,8 @@ type follower struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	last  uint64 // everything up to it was handed on
-	known uint64 // the feed tells of everything beyond it
+	last  uint64 // everything up to this sequence has been passed on
+	known uint64 // the feed has everything after this sequence
 }
 
 func (f *follower) run() {
@@ -86,7 +86,7 @@ func (f *follower) run() {
 		found, lost, at := f.member.take()
 		for _, msg := range found {
 			if sequence := wire.Number(msg, wire.MetaSequence); sequence > f.last {
-				// The feed's message is everybody's.
+				// All followers share the feed's message.
 				own := message.NewMessage(msg.UUID, msg.Payload)
 				own.Metadata = maps.Clone(msg.Metadata)
 				if !f.hand(own) {
@@ -109,8 +109,8 @@ func (f *follower) run() {
 	}
 }
 
-// catchUp reads the log up to where the feed begins, and reports whether it got
-// there.
+// catchUp reads the log up to where the feed starts. It returns false if it
+// could not.
 func (f *follower) catchUp() bool {
 	newest, err := f.of.NewestOf(f.ctx, f.filters...)
 	for end := min(newest, f.known); err == nil && f.last < end; {
@@ -138,11 +138,11 @@ func (f *follower) catchUp() bool {
 	return false
 }
 
-// hand gives a message to the follower, with its body.
+// hand passes a message on, with its body.
 func (f *follower) hand(msg *message.Message) bool {
 	if msg.Metadata.Get(event.HeaderDataRef) != "" {
-		// A large body is fetched when what was handed before is taken: one a
-		// follower, not a channel full of them.
+		// A large body is fetched only after the channel is empty, so that each
+		// follower holds one of them at most.
 		for len(f.out) > 0 && wire.Wait(f.ctx, 5*time.Millisecond) {
 		}
 	}

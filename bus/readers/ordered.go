@@ -17,28 +17,28 @@ import (
 const (
 	// A smaller window can stop nats.go's pulling until a heartbeat is missed.
 	orderedWindow = 1000
-	// orderedExpiry bounds such a stall.
+	// orderedExpiry limits such a stall.
 	orderedExpiry = 5 * time.Second
-	// A consumer lives on one server: when that one dies, twice this passes
-	// until its reader knows.
+	// A consumer lives on one server. When that server dies, its reader notices
+	// after twice orderedPulse.
 	orderedPulse  = time.Second
 	orderedBuffer = 256
 )
 
 // Ordered returns a Watermill subscriber that reads events in the order of the
-// log, each one once, beginning after the given sequence. Its topic is a
-// subject filter, or several joined by commas; each Subscribe reads on its own.
+// log, each once, starting after the given sequence. Its topic is a subject
+// filter, or several separated by commas; each Subscribe reads independently.
 //
-// Nothing is acknowledged: Ack and Nack mean nothing, and the next message does
-// not wait for either. A reader keeps its own position and begins after it. A
-// sequence beyond the end of the log reads nothing until the log gets there:
-// compare with EventsState first. Reading goes on across lost connections until
-// ctx ends or Close is called.
+// Nothing is acknowledged: Ack and Nack have no effect, and the next message
+// waits for neither. A reader stores its own position and starts after it. After
+// a sequence beyond the end of the log, nothing is read until the log reaches
+// it: compare with EventsState first. Reading continues across lost connections
+// until ctx is done or Close is called.
 func (rs *Readers) Ordered(after uint64) message.Subscriber {
 	return rs.OrderedOf(event.Stream, after)
 }
 
-// OrderedOf is Ordered of any stream.
+// OrderedOf is Ordered for any stream.
 func (rs *Readers) OrderedOf(stream string, after uint64) message.Subscriber {
 	return &ordered{of: rs, stream: stream, after: after, stop: make(chan struct{})}
 }
@@ -47,7 +47,7 @@ type ordered struct {
 	of     *Readers
 	stream string
 	after  uint64
-	inline bool // large bodies stay where they are
+	inline bool // large bodies are not fetched
 
 	stop    chan struct{}
 	mu      sync.Mutex
@@ -56,8 +56,8 @@ type ordered struct {
 	readers sync.WaitGroup
 }
 
-// begin and end keep the bus from remembering subscribers that read no more: a
-// client's event stream makes one, ends its context and never calls Close.
+// begin and end register the subscriber with the bus while it reads. An event
+// stream for a client creates one and ends its context without calling Close.
 func (o *ordered) begin() error {
 	o.active++
 	return o.of.broker.Track(o)
@@ -71,8 +71,8 @@ func (o *ordered) end() {
 	}
 }
 
-// Subscribe starts reading. The channel is closed when ctx ends or Close is
-// called; until then the messages' context stands.
+// Subscribe starts reading. The channel is closed when ctx is done or Close is
+// called; the messages' context lasts until then.
 func (o *ordered) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -108,8 +108,7 @@ func (o *ordered) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	return r.out, nil
 }
 
-// Close ends every subscription and returns when they ended. Safe to call
-// twice.
+// Close ends every subscription and waits for their end. It may be called twice.
 func (o *ordered) Close() error {
 	o.mu.Lock()
 	if !o.closed {
@@ -121,8 +120,8 @@ func (o *ordered) Close() error {
 	return nil
 }
 
-// orderedReader is one subscription. It replaces a consumer that broke, or lost
-// a delivery, by one that begins after the last message handed on.
+// orderedReader is one subscription. It replaces a consumer that failed or lost
+// a delivery by one that starts after the last message passed on.
 type orderedReader struct {
 	*ordered
 	filters []string
@@ -130,13 +129,13 @@ type orderedReader struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	last      uint64 // sequence handed on
-	consumer  string // name of the current one
-	delivered uint64 // its own count, without gaps unless a delivery was lost
+	last      uint64 // sequence passed on
+	consumer  string // name of the current consumer
+	delivered uint64 // the consumer's own count, which has a gap only if a delivery was lost
 }
 
-// open makes a consumer of our own rather than nats.go's OrderedConsumer: that
-// one replaces a lost consumer inside Next, where no context can end the wait.
+// open creates a consumer. It does not use nats.go's OrderedConsumer, which
+// replaces a lost consumer inside Next, where no context can end the wait.
 func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, error) {
 	ctx, cancel := context.WithTimeout(ctx, wire.PublishTry)
 	defer cancel()
@@ -159,8 +158,8 @@ func (r *orderedReader) open(ctx context.Context) (jetstream.MessagesContext, er
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 }
 
-// drop ends a consumer that is not needed any more. Failing only means that the
-// broker ends it later.
+// drop removes a consumer that is no longer needed. If that fails the broker
+// removes it later.
 func (r *orderedReader) drop(messages jetstream.MessagesContext) {
 	messages.Stop()
 	r.of.dropConsumer(r.ctx, r.consumer)
@@ -186,8 +185,8 @@ func (r *orderedReader) run(messages jetstream.MessagesContext) {
 	}
 }
 
-// read hands on messages until the consumer fails, skips one, or the reader
-// ends.
+// read passes messages on until the consumer fails or skips a message, or the
+// reader ends.
 func (r *orderedReader) read(messages jetstream.MessagesContext) {
 	ctx, forget := r.of.broker.Reconnected.Until(r.ctx)
 	defer forget()

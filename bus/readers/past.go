@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	// pastReaders read what lies in the log at once, pastEach of them for one
+	// pastReaders may read the past at once, pastEach of them for one
 	// organization. Each has a consumer while it reads a stretch.
 	pastReaders = 32
 	pastEach    = 4
-	// A stretch is what is read in one go, and kept for whoever asked.
+	// A stretch is what is read at a time and kept in memory for the caller.
 	stretchEvents = 256
 	stretchBytes  = 1 << 20
 	stretchWait   = 5 * time.Second
 )
 
-// errSkipped ends a stretch of which the broker lost a delivery.
+// errSkipped ends a stretch if the broker has lost a delivery.
 var errSkipped = errors.New("a delivery was lost")
 
-// Past hands the events on the subject filters after one sequence up to another
-// to the function, in order, each one once and with its body, until that returns
-// false. last must not lie beyond NewestOf the filters. It takes a consumer from a
-// small number that all share, for a moment at a time and never while the
-// function runs. It returns nil, wire.ErrUnavailable, or the error of ctx.
+// Past calls each with the events after one sequence and up to another that
+// match the subject filters, in order, each once and with its body, until each
+// returns false. last must not exceed NewestOf the filters. It uses a consumer
+// from a small pool that all callers share, briefly and never while each runs.
+// It returns nil, wire.ErrUnavailable, or ctx's error.
 func (rs *Readers) Past(ctx context.Context, after, last uint64, filters []string, each func(*message.Message) bool) error {
 	for after < last {
 		found, at, err := rs.stretch(ctx, after, last, filters)
@@ -52,9 +52,9 @@ func (rs *Readers) Past(ctx context.Context, after, last uint64, filters []strin
 	return nil
 }
 
-// stretch reads some of the events after a sequence. What was read is known up
-// to the sequence that it returns, which lies beyond after. An event on the
-// filters must lie at last or beyond it. Large bodies stay where they are.
+// stretch reads some of the events after a sequence. It returns the sequence,
+// greater than after, up to which all matching events were read. There must be a
+// matching event at or after last. Large bodies are not fetched.
 func (rs *Readers) stretch(ctx context.Context, after, last uint64, filters []string) (found []*message.Message, at uint64, err error) {
 	ticket, err := rs.past.Wait(ctx, wire.OrganizationIn(filters))
 	if err != nil {
@@ -118,8 +118,7 @@ func (rs *Readers) readStretch(ctx context.Context, after, last uint64, filters 
 	return nil, after, errors.Join(errSkipped, context.DeadlineExceeded)
 }
 
-// dropConsumer ends a consumer of ours. Failing only means that the broker ends
-// it later.
+// dropConsumer removes a consumer. If that fails the broker removes it later.
 func (rs *Readers) dropConsumer(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -128,9 +127,10 @@ func (rs *Readers) dropConsumer(ctx context.Context, name string) {
 	}
 }
 
-// complete fetches a large body, for as long as it takes, and reports whether ctx
-// still stands. A body that is lost for good leaves the reference in the message,
-// which EventOf reports: skipping it is not the transport's decision.
+// complete fetches a large body, however long that takes. It returns false if
+// ctx is done. If the body is lost for good it leaves the reference in the
+// message, which EventOf reports: whether to skip the event is the reader's
+// decision.
 func (rs *Readers) complete(ctx context.Context, msg *message.Message) bool {
 	for {
 		err := rs.broker.Bodies.Resolve(ctx, msg)

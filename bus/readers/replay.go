@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	replayWindow = 10000    // messages on their way, at most
-	replayBytes  = 16 << 20 // and of what size
+	replayWindow = 10000    // most messages in flight
+	replayBytes  = 16 << 20 // most bytes in flight
 	chunkEvents  = 256
 	chunkBytes   = 256 << 10
-	largeAhead   = 4  // of them with a body that lies elsewhere, up to 64 MiB each
-	chunksAhead  = 80 // chunks that are read and not handed on
+	largeAhead   = 4  // most chunks ahead with a large body, of up to 64 MiB each
+	chunksAhead  = 80 // most chunks read and not passed on
 )
 
-// Replay reads the events after one sequence up to another and hands each to
-// the function, in order, each one once. It is Ordered for a stretch of history
-// that is known to be there: several times as fast, since it makes no Watermill
-// messages and decodes on all processors. What cannot be read is handed on with
-// EventOf's error and no event. size is the length of the body.
+// Replay calls each with the events after one sequence and up to another, in
+// order, each once. It is several times as fast as Ordered, since it creates no
+// Watermill messages and decodes on all processors; the events must exist. An
+// unreadable event is passed with EventOf's error instead. size is the length of
+// the body in bytes.
 //
-// It returns nil when the last sequence, or one behind it, was read; the error
-// of the function, which ends it; wire.ErrHistoryMissing when the embedded broker's
-// log has lost an event of the stretch; or why it cannot go on: ctx ended or the
-// bus is closed. Lost connections and consumers are replaced. It waits for a
-// sequence that is beyond the end of the log.
+// It returns nil when it has read the last sequence or one after it; the error
+// of each, which ends it; wire.ErrHistoryMissing if the embedded broker's log
+// has lost an event of the stretch; or the reason why it cannot continue: ctx is
+// done or the bus is closed. It replaces lost connections and consumers, and
+// waits for a sequence beyond the end of the log.
 func (rs *Readers) Replay(ctx context.Context, after, last uint64, each func(sequence uint64, e *event.Event, size int, err error) error) error {
 	if after >= last {
 		return nil
@@ -91,29 +91,30 @@ type ending struct{ cancel context.CancelCauseFunc }
 
 func (e *ending) Close() error { e.cancel(wire.ErrClosed); return nil }
 
-// replay is one run of Replay: read -> decode, by several -> chunks, in order.
+// replay is one call of Replay: read, decode on several goroutines, pass on in
+// order.
 type replay struct {
 	of     *Readers
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	at     uint64 // sequence read
+	at     uint64 // sequence that has been read
 	last   uint64
 	decode chan *chunk
-	chunks chan *chunk   // closed when the last is read
-	large  chan struct{} // a place for each chunk ahead that ends with a large body
+	chunks chan *chunk   // closed after the last chunk is read
+	large  chan struct{} // one slot for each chunk ahead that ends with a large body
 
 	filling *chunk
 }
 
-// chunk is some messages in a row.
+// chunk is a run of consecutive messages.
 type chunk struct {
 	messages []replayed
-	bytes    int           // of bodies
-	large    bool          // the last body lies elsewhere
-	decoded  chan struct{} // closed then
+	bytes    int           // size of the bodies
+	large    bool          // the last body is in the object store
+	decoded  chan struct{} // closed when the chunk is decoded
 }
 
-// replayed is one message, then the event in it.
+// replayed is a message, and after decoding its event.
 type replayed struct {
 	sequence uint64
 	subject  string
@@ -125,13 +126,14 @@ type replayed struct {
 	err   error
 }
 
-// run gathers chunks until the last message, by as many consumers as it takes.
+// run reads chunks until the last message, with as many consumers as that takes.
 func (r *replay) run() {
 	defer close(r.decode)
 	for r.ctx.Err() == nil {
 		err := r.consume()
 		if r.at < r.last {
-			// It broke, skipped an event or has none for us: is the next one lost?
+			// The consumer failed, skipped an event or has none: check whether
+			// the next event is lost.
 			if lost := r.of.readable(r.ctx, r.at+1); lost != nil {
 				r.cancel(lost)
 				return
@@ -148,11 +150,11 @@ func (r *replay) run() {
 	}
 }
 
-// consume reads until the last message, or until the consumer breaks or skips
-// one, when it returns nil, too.
+// consume reads until the last message. It also returns nil if its consumer
+// fails or skips a message.
 func (r *replay) consume() error {
 	cfg := jetstream.ConsumerConfig{
-		Name:          wire.SecretName(), // of all subjects: the stream has no others
+		Name:          wire.SecretName(), // without a filter: the stream has events only
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.at + 1,
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: 5 * time.Minute, Replicas: 1, MemoryStorage: true,
 	}
@@ -166,12 +168,12 @@ func (r *replay) consume() error {
 	return r.read(consumer)
 }
 
-// read hands on what the consumer delivers, until the last message or a gap.
+// read reads what the consumer delivers, until the last message or a gap.
 func (r *replay) read(consumer jetstream.Consumer) error {
 	ctx, forget := r.of.broker.Reconnected.Until(r.ctx)
 	defer forget()
-	// The callback runs on one goroutine at a time; nothing else touches what it
-	// gathers until the consumer is closed.
+	// The callback runs on one goroutine at a time, and nothing else uses what
+	// it collects until the consumer is closed.
 	ended, once := make(chan struct{}), sync.Once{}
 	end := func() { once.Do(func() { close(ended) }) }
 	delivered, over := uint64(0), false
@@ -207,8 +209,8 @@ func (r *replay) read(consumer jetstream.Consumer) error {
 	return nil
 }
 
-// watch returns when the reading ended, or when it does not go on because the
-// broker's log has lost the next event, which it then does not deliver.
+// watch waits until reading has ended, or until it is stuck because the broker's
+// log has lost the next event and therefore does not deliver it.
 func (r *replay) watch(ctx context.Context, ended, closed <-chan struct{}, progress *atomic.Uint64) {
 	pulse := time.NewTicker(orderedPulse)
 	defer pulse.Stop()
@@ -231,8 +233,8 @@ func (r *replay) watch(ctx context.Context, ended, closed <-chan struct{}, progr
 }
 
 // skips reports whether events between the last one read and this one were not
-// delivered. A cluster's log may have numbers without an event, and any log's
-// beginning may be cut off.
+// delivered. A cluster's log may have sequences without an event, and the
+// beginning of any log may be cut off.
 func (r *replay) skips(sequence uint64) bool {
 	if !r.of.broker.Embedded || sequence == r.at+1 {
 		return false
@@ -251,13 +253,13 @@ func (r *replay) chunk() *chunk {
 
 func (c *chunk) add(m replayed) { c.messages, c.bytes = append(c.messages, m), c.bytes+len(m.body) }
 
-// pass hands the chunk on when it is full or ends with the last message. It
-// reports whether there is more to read.
+// pass passes the chunk on if it is full or ends with the last message. It
+// returns false if there is nothing more to read.
 func (r *replay) pass(sequence uint64) bool {
 	c := r.filling
 	newest := &c.messages[len(c.messages)-1]
 	r.at = sequence
-	if sequence > r.last { // the last itself is gone from the log
+	if sequence > r.last { // the last event itself is missing from the log
 		c.messages = c.messages[:len(c.messages)-1]
 	}
 	c.large = newest.headers.Get(event.HeaderDataRef) != ""
@@ -311,8 +313,8 @@ func (m *replayed) parse(r *replay) {
 	m.event = e
 }
 
-// resolve fetches a large body, for as long as it takes; nil for one that is
-// lost for good, which Parse reports.
+// resolve fetches a large body, however long that takes. It returns nil if the
+// body is lost for good, which Parse reports.
 func (r *replay) resolve(ref string, sequence uint64) []byte {
 	for {
 		body, err := r.of.broker.Bodies.Get(r.ctx, ref)

@@ -15,10 +15,10 @@ import (
 	"headwater/bus/wire"
 )
 
-// NewestOf returns the sequence of the newest event on any of the subject
-// filters, 0 if there is none: how far a reader of these filters has to read to
-// have seen what is there now. The stream's leader answers, because a replica
-// that lags would let the reader stop early.
+// NewestOf returns the sequence of the newest event that matches any of the
+// subject filters, or 0 if there is none: the sequence up to which a reader has
+// to read to see everything that exists now. The stream's leader answers,
+// because a lagging replica would let the reader stop early.
 func (rs *Readers) NewestOf(ctx context.Context, filters ...string) (uint64, error) {
 	js, err := rs.broker.Conn.JetStream()
 	if err != nil {
@@ -26,8 +26,8 @@ func (rs *Readers) NewestOf(ctx context.Context, filters ...string) (uint64, err
 	}
 	var newest uint64
 	for _, filter := range filters {
-		// The older call of nats.go asks the leader; its successor asks anybody
-		// where the stream allows direct reads.
+		// nats.go's older call asks the leader. Its successor asks any replica
+		// if the stream allows direct reads.
 		msg, err := js.GetLastMsg(event.Stream, filter, nats.Context(ctx))
 		switch {
 		case err == nil:
@@ -39,15 +39,16 @@ func (rs *Readers) NewestOf(ctx context.Context, filters ...string) (uint64, err
 	return newest, nil
 }
 
-// StreamState says which history a stream holds. Two streams with different
-// Created are different histories, whatever their sequences.
+// StreamState identifies the history that a stream holds. Two streams with
+// different Created have different histories, whatever their sequences.
 type StreamState struct {
-	First, Last uint64 // sequences; Last is 0 when nothing was ever published
+	First, Last uint64 // sequences; Last is 0 if nothing was ever published
 	Created     time.Time
-	Readers     int // consumers that the broker keeps for readers
+	Readers     int // number of consumers on the stream
 }
 
-// EventsState returns the state of the events' stream.
+// EventsState returns the state of the events' stream. It returns
+// wire.ErrUnavailable if the broker does not answer.
 func (rs *Readers) EventsState(ctx context.Context) (StreamState, error) {
 	info, err := wire.Ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return rs.broker.Events.Info(ctx) })
 	if err != nil {
@@ -56,15 +57,14 @@ func (rs *Readers) EventsState(ctx context.Context) (StreamState, error) {
 	return StreamState{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created, Readers: info.State.Consumers}, nil
 }
 
-// State returns what EventsState does, as those declare it who follow the log.
+// State is EventsState, in the form that interfaces of other packages declare.
 func (rs *Readers) State(ctx context.Context) (first, last uint64, created time.Time, err error) {
 	s, err := rs.EventsState(ctx)
 	return s.First, s.Last, s.Created, err
 }
 
-// Decode reads the event from a message of a reader, with its sequence, which it
-// also returns beside the error of wire.EventOf. A message without a sequence is an
-// error.
+// Decode decodes the event of a reader's message. It returns the sequence even
+// with an error of wire.EventOf. A message without a sequence is an error.
 func (rs *Readers) Decode(msg *message.Message) (uint64, *event.Event, error) {
 	sequence, err := strconv.ParseUint(msg.Metadata.Get(wire.MetaSequence), 10, 64)
 	if err != nil {
@@ -74,9 +74,9 @@ func (rs *Readers) Decode(msg *message.Message) (uint64, *event.Event, error) {
 	return sequence, e, err
 }
 
-// readable returns wire.ErrHistoryMissing when an event that the embedded broker's log
-// should hold is not there or not what was written, and nil also when the broker
-// does not say.
+// readable returns wire.ErrHistoryMissing if an event that the embedded broker's
+// log should hold is missing or damaged. It returns nil if the broker does not
+// say.
 func (rs *Readers) readable(ctx context.Context, sequence uint64) error {
 	if !rs.broker.Embedded {
 		return nil

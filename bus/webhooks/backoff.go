@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// backoff returns how long to wait after that many failures in a row: doubled
-// with each from base up to limit, and between half and the whole of it, so
-// that receivers that come back are not met by everybody at once.
+// backoff returns the delay after that many failures in a row. It doubles from
+// base up to limit, and is then reduced by a random part of up to half, so that
+// a receiver that recovers does not get everything at once.
 func backoff(failures int, base, limit time.Duration) time.Duration {
 	d := base
 	for i := 1; i < failures && d < limit; i++ {

@@ -15,10 +15,10 @@ import (
 
 const leaseKey = "lease"
 
-// Deliver delivers every webhook while this process has the lease, and waits
-// for it otherwise. It returns when ctx has ended, requests have had their
-// grace, positions are written and the lease is free. Each process calls it once
-// at most.
+// Deliver delivers every webhook while this process holds the lease, and
+// otherwise waits for the lease. It returns after ctx is done, running requests
+// have had their grace period, states are stored and the lease is released. Call
+// it at most once in each process.
 func (g *Registry) Deliver(ctx context.Context) {
 	l := &lease{bucket: g.Bucket, holder: rand.Text(), time: g.Options.Lease}
 	for ctx.Err() == nil {
@@ -33,9 +33,10 @@ func (g *Registry) Deliver(ctx context.Context) {
 	}
 }
 
-// hold delivers until ctx ends or the lease is lost.
+// hold delivers until ctx is done or the lease is lost.
 func (g *Registry) hold(ctx context.Context, l *lease) {
-	// Without the lease nothing may run on; with ctx's end requests have grace.
+	// When ctx is done requests have a grace period; without the lease nothing
+	// may go on.
 	hard, lost := context.WithCancel(context.WithoutCancel(ctx))
 	soft, stop := context.WithCancel(ctx)
 	defer lost()
@@ -56,7 +57,7 @@ func (g *Registry) hold(ctx context.Context, l *lease) {
 	}
 }
 
-// supervise keeps a runner for every webhook until ctx ends, and returns when
+// supervise runs a runner for every webhook until ctx is done, and returns when
 // all of them have ended.
 func (g *Registry) supervise(ctx, hard context.Context) {
 	active := map[string]context.CancelFunc{}
@@ -75,12 +76,12 @@ func (g *Registry) supervise(ctx, hard context.Context) {
 				look.Reset(g.Options.Poll)
 			}
 		case <-stopped:
-			stopped = nil // every runner's context has ended with this one
+			stopped = nil // its runners' contexts have ended with this one
 		}
 	}
 }
 
-// look starts what is new and stops what was deleted.
+// look starts runners for new webhooks and stops those of deleted ones.
 func (g *Registry) look(ctx, hard context.Context, active map[string]context.CancelFunc, ended chan<- string) {
 	keys, err := g.Bucket.Keys(ctx, "def")
 	if err != nil {
@@ -114,15 +115,15 @@ func (g *Registry) look(ctx, hard context.Context, active map[string]context.Can
 	}
 }
 
-// addressOf reads a webhook's address from the key of its definition.
+// addressOf returns the address of a webhook from the key of its definition.
 func addressOf(key string) (event.Address, bool) {
 	tokens, ok := strings.CutPrefix(key, "def.")
 	a, _, err := event.ParseAddress("def", "def."+tokens+".webhook")
 	return a, ok && err == nil
 }
 
-// lease is the right to deliver. It is taken from a holder whose revision has
-// not moved for its whole time, as this process's own clock tells.
+// lease is the right to deliver. A process takes it from a holder whose revision
+// has not changed for the lease's whole duration, by the process's own clock.
 type lease struct {
 	bucket   kv.Store
 	holder   string
@@ -130,7 +131,8 @@ type lease struct {
 	revision uint64
 }
 
-// acquire returns when this process has the lease, or ctx ends.
+// acquire waits until this process has the lease. It returns ctx's error if ctx
+// is done first.
 func (l *lease) acquire(ctx context.Context) error {
 	var seen uint64
 	var since time.Time
@@ -161,8 +163,8 @@ func (l *lease) acquire(ctx context.Context) error {
 	}
 }
 
-// keep renews the lease until ctx ends. It returns an error when it is lost, or
-// could not be renewed while another may not have it yet.
+// keep renews the lease until ctx is done. It returns an error if the lease is
+// lost, or could not be renewed before another process may take it.
 func (l *lease) keep(ctx context.Context) error {
 	renewed := time.Now()
 	for wait(ctx, l.time/3) {
@@ -182,14 +184,15 @@ func (l *lease) keep(ctx context.Context) error {
 	return nil
 }
 
-// free lets another take the lease at once. Failing only means that it waits.
+// free releases the lease at once. If that fails, the next holder waits for its
+// end.
 func (l *lease) free(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	_, _ = l.bucket.Update(ctx, leaseKey, nil, l.revision)
 }
 
-// wait sleeps and reports whether ctx still stands.
+// wait sleeps for d. It returns false as soon as ctx is done.
 func wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -9,18 +9,18 @@ import (
 const (
 	// maxUnderWay is how many requests of one webhook run at once.
 	maxUnderWay = 4
-	// downAfter is how many sources must fail in a row, none taken between, for
-	// the receiver to count as down.
+	// downAfter is how many sources must fail in a row, without a success
+	// between, for the receiver to count as down.
 	downAfter = 4
-	// maxWaiting is how many sources a State tells of.
+	// maxWaiting is how many sources a State lists.
 	maxWaiting = 100
 )
 
-// lane is the events of one source that wait, in their order.
+// lane is the queue of one source's events, in order.
 type lane struct {
 	source   string
 	queue    []*item
-	busy     bool // its first event is under way
+	busy     bool // its first event is being sent
 	failures int  // of its first event, in a row
 	due      time.Time
 	tried    time.Time
@@ -28,14 +28,14 @@ type lane struct {
 	reason   string
 }
 
-// lanes are those of one webhook, and what its receiver did lately.
+// lanes are the lanes of one webhook, with the recent behaviour of its receiver.
 type lanes struct {
 	all     map[string]*lane
-	known   map[string]Waiting // of before a restart, by source
+	known   map[string]Waiting // by source: what the stored state listed before a restart
 	busy    int
-	failing map[*lane]bool // that failed since an event was taken
+	failing map[*lane]bool // lanes that failed since the last success
 	probes  int            // failures in a row while the receiver counts as down
-	paused  time.Time      // nothing is sent before
+	paused  time.Time      // nothing is sent before this time
 	options Options
 }
 
@@ -47,7 +47,7 @@ func newLanes(s State, o Options) *lanes {
 	return l
 }
 
-// add puts an event at the end of its source's lane.
+// add appends an event to its source's lane.
 func (l *lanes) add(source string, i *item, now time.Time) {
 	one := l.all[source]
 	if one == nil {
@@ -55,7 +55,7 @@ func (l *lanes) add(source string, i *item, now time.Time) {
 		l.all[source] = one
 		if before, ok := l.known[source]; ok && before.Sequence == i.sequence {
 			one.failures, one.status, one.reason = before.Failures, before.Status, before.Reason
-			if before.NextAttemptAt != nil { // another clock may have written it
+			if before.NextAttemptAt != nil { // the time may be from another machine's clock
 				one.due = earlier(*before.NextAttemptAt, now.Add(l.options.Limit))
 			}
 			delete(l.known, source)
@@ -71,11 +71,11 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// down reports that the receiver as a whole does not take anything.
+// down reports whether the receiver as a whole counts as down.
 func (l *lanes) down() bool { return len(l.failing) >= downAfter }
 
-// next returns the lane whose event is to be sent now, or nil and when to ask
-// again; the zero time is after something has changed.
+// next returns the lane whose event is to be sent now, or nil and when to call
+// again; the zero time means after something has changed.
 func (l *lanes) next(now time.Time) (*lane, time.Time) {
 	limit := maxUnderWay
 	if l.down() {
@@ -93,7 +93,8 @@ func (l *lanes) next(now time.Time) (*lane, time.Time) {
 		if one.busy {
 			continue
 		}
-		// While the receiver is down its pause decides, and sources take turns.
+		// While the receiver is down its pause decides when to send, and sources
+		// take turns.
 		if !l.down() && now.Before(one.due) {
 			if wake.IsZero() || one.due.Before(wake) {
 				wake = one.due
@@ -107,13 +108,13 @@ func (l *lanes) next(now time.Time) (*lane, time.Time) {
 	return best, wake
 }
 
-// begin marks a lane's first event as under way.
+// begin marks a lane's first event as being sent.
 func (l *lanes) begin(one *lane, now time.Time) {
 	one.busy, one.tried = true, now
 	l.busy++
 }
 
-// taken ends a lane's first event and returns it.
+// taken removes a lane's first event after it was delivered, and returns it.
 func (l *lanes) taken(one *lane) *item {
 	l.ended(one)
 	done := one.queue[0]
@@ -121,7 +122,7 @@ func (l *lanes) taken(one *lane) *item {
 	if len(one.queue) == 0 {
 		delete(l.all, one.source)
 	}
-	if l.down() { // the receiver is back: nobody waits longer
+	if l.down() { // the receiver has recovered: no lane waits any longer
 		for _, other := range l.all {
 			other.due = time.Time{}
 		}
@@ -131,7 +132,7 @@ func (l *lanes) taken(one *lane) *item {
 	return done
 }
 
-// refused keeps a lane's first event for later.
+// refused schedules another attempt for a lane's first event.
 func (l *lanes) refused(one *lane, a Attempt, now time.Time) {
 	l.ended(one)
 	one.failures++
@@ -149,7 +150,8 @@ func (l *lanes) refused(one *lane, a Attempt, now time.Time) {
 	}
 }
 
-// again puts an event back that was not sent, for no fault of the receiver.
+// again reschedules an event that was not sent for a reason other than the
+// receiver.
 func (l *lanes) again(one *lane, at time.Time) {
 	l.ended(one)
 	one.due = at
@@ -174,7 +176,8 @@ func (l *lanes) waiting() []Waiting {
 		due = due.UTC()
 		all = append(all, Waiting{one.source, one.queue[0].sequence, one.failures, one.status, one.reason, &due})
 	}
-	// Those of before a restart that were not read again yet.
+	// From before a restart, for sources whose event has not been read again
+	// yet.
 	for _, before := range l.known {
 		all = append(all, before)
 	}

@@ -19,27 +19,27 @@ import (
 	"headwater/bus/seal"
 )
 
-// MaxPerScope is how many webhooks a workspace may have in one scope.
+// MaxPerScope is how many webhooks a workspace may have in each scope.
 const MaxPerScope = 50
 
-// PreviousSecretLife is how long the secret before a rotation signs too.
+// PreviousSecretLife is how long the previous secret signs after a rotation.
 const PreviousSecretLife = 24 * time.Hour
 
 // Log is the log of events. The wiring adapts the bus to it.
 type Log interface {
-	// State returns the first and last sequence that the log holds and when it
-	// was begun.
+	// State returns the first and the last sequence that the log holds, and when
+	// the log was created.
 	State(ctx context.Context) (first, last uint64, created time.Time, err error)
-	// CountAfter returns how many events lie on the subject filters after a
-	// sequence.
+	// CountAfter returns how many events after a sequence match the subject
+	// filters.
 	CountAfter(ctx context.Context, after uint64, filters ...string) (uint64, error)
 	// Follow returns a subscriber to the events after that sequence, in order.
 	Follow(after uint64) message.Subscriber
-	// Decode reads a message. The sequence is valid also when err is not nil.
+	// Decode decodes a message. The sequence is valid even if err is not nil.
 	Decode(msg *message.Message) (sequence uint64, e *event.Event, err error)
 }
 
-// Vault keeps the secrets that sign. *seal.Vault is one.
+// Vault stores signing keys. *seal.Vault implements it.
 type Vault interface {
 	Seal(ctx context.Context, a event.Address, plaintext []byte) (ref string, err error)
 	Open(ctx context.Context, a event.Address, ref string) ([]byte, error)
@@ -47,32 +47,33 @@ type Vault interface {
 	Destroy(ctx context.Context, a event.Address) error
 }
 
-// Deps are what a Registry and its Deliverer are built from. All are lent. Every
-// field but Log and Options is needed.
+// Deps are what a Registry is built from. The Registry closes none of them.
+// Every field except Told, Log and Options is required.
 type Deps struct {
-	Bucket kv.Store // HEADWATER_WEBHOOKS
+	Bucket kv.Store // the bus's bucket HEADWATER_WEBHOOKS
 	Vault  Vault
 	Events Log
-	// Dial makes every connection to a receiver; it enforces the egress policy.
+	// Dial opens every connection to a receiver, and enforces the egress policy.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Allows is the egress policy, asked when a webhook is created.
+	// Allows is the egress policy. It is asked when a webhook is created.
 	Allows func(netip.Addr) bool
-	// Told, unless nil, hears of every attempt to deliver an event, and how many
-	// have failed in a row. It must not block.
+	// Told, if not nil, is called after each attempt to deliver an event, with
+	// the number of failures in a row. It is called concurrently and must not
+	// block.
 	Told    func(w Webhook, sequence uint64, a Attempt, failures int)
 	Log     *slog.Logger // for the operator; nil discards
 	Options Options
 }
 
-// Options bound what deliveries may cost. Zero fields mean the default.
+// Options limit what deliveries may cost. A zero field means its default.
 type Options struct {
 	Timeout time.Duration // of one request, default 20 s
 	Backoff time.Duration // after the first failure, default 1 s
 	Limit   time.Duration // the longest back-off, default 5 min
 	Lease   time.Duration // of the one deliverer, default 10 s
-	Poll    time.Duration // between two looks for new webhooks, default 1 s
-	Save    time.Duration // between two writes of a state, default 500 ms
-	Grace   time.Duration // for running requests when a deliverer ends, default 5 s
+	Poll    time.Duration // between two checks for new webhooks, default 1 s
+	Save    time.Duration // between two writes of a webhook's state, default 500 ms
+	Grace   time.Duration // for running requests when Deliver ends, default 5 s
 }
 
 func (o Options) withDefaults() Options {
@@ -90,15 +91,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Registry keeps webhooks. It may be used concurrently and by any node. Close it
-// when its Deliverer has ended.
+// Registry stores webhooks. It is safe for concurrent use, on any node. Close it
+// after Deliver has returned.
 type Registry struct {
 	Deps
 	sender *sender
 	shares sharesOf
 }
 
-// New returns the registry over its parts.
+// New returns a Registry. It starts nothing.
 func New(d Deps) *Registry {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -107,7 +108,7 @@ func New(d Deps) *Registry {
 	return &Registry{Deps: d, sender: newSender(d.Dial, d.Options.Timeout)}
 }
 
-// Close lets go of idle connections and never fails.
+// Close closes idle connections. Its error is always nil.
 func (g *Registry) Close() error {
 	g.sender.close()
 	return nil
@@ -116,8 +117,8 @@ func (g *Registry) Close() error {
 func definitionKey(a event.Address) string { return "def." + a.Tokens() }
 func stateKey(a event.Address) string      { return "state." + a.Tokens() }
 
-// CheckURL returns a *Problem when events cannot be sent to the URL: it is not
-// one, or nothing may be connected to at its host.
+// CheckURL returns a *Problem if events cannot be sent to the URL: it is
+// invalid, or its host has no permitted address.
 func (g *Registry) CheckURL(ctx context.Context, text string) error {
 	u, err := checkURL(text)
 	if err != nil {
@@ -126,10 +127,10 @@ func (g *Registry) CheckURL(ctx context.Context, text string) error {
 	return checkHost(ctx, u, g.Allows)
 }
 
-// Create stores a webhook whose ID is new, with the key that signs (24 to 64
-// bytes). Deliveries begin after w.After. One that is there already is left as
-// it is, so that a repeat is harmless. It returns ErrTooMany, ErrTooManyOfAll, or
-// a *Problem for its URL.
+// Create stores a webhook with a new ID and its signing key of 24 to 64 bytes.
+// Events after w.After are delivered. If the ID exists, Create changes nothing,
+// so that it may be repeated. It returns ErrTooMany, ErrTooManyOfAll, or a
+// *Problem about the URL.
 func (g *Registry) Create(ctx context.Context, w Webhook, key []byte) error {
 	if err := g.CheckURL(ctx, w.URL); err != nil {
 		return fmt.Errorf("create a webhook: %w", err)
@@ -165,7 +166,7 @@ func (g *Registry) Create(ctx context.Context, w Webhook, key []byte) error {
 	return nil
 }
 
-// create stores a value. One that is there already stays.
+// create stores a value under a new key. An existing value stays.
 func (g *Registry) create(ctx context.Context, key string, value any) error {
 	encoded, err := json.Marshal(value)
 	if err != nil {
@@ -177,7 +178,7 @@ func (g *Registry) create(ctx context.Context, key string, value any) error {
 	return err
 }
 
-// scopeKey begins the keys of the definitions beside one.
+// scopeKey returns the key prefix of the definitions in the scope of a.
 func scopeKey(a event.Address) string {
 	key := definitionKey(a)
 	return key[:strings.LastIndexByte(key, '.')]
@@ -219,7 +220,7 @@ func (g *Registry) List(ctx context.Context, organization, workspace, owner stri
 	for _, key := range keys {
 		var w Webhook
 		switch _, err := g.read(ctx, key, &w); {
-		case errors.Is(err, ErrNotFound): // deleted meanwhile
+		case errors.Is(err, ErrNotFound): // deleted since the keys were listed
 		case err != nil:
 			return nil, err
 		default:
@@ -229,7 +230,8 @@ func (g *Registry) List(ctx context.Context, organization, workspace, owner stri
 	return all, nil
 }
 
-// Progress returns how far a webhook is, and how many events wait for it.
+// Progress returns the delivery state of a webhook and how many events are still
+// to be delivered.
 func (g *Registry) Progress(ctx context.Context, w Webhook) (s State, pending uint64, err error) {
 	if _, err := g.read(ctx, stateKey(w.Address()), &s); err != nil {
 		return s, 0, err
@@ -241,8 +243,8 @@ func (g *Registry) Progress(ctx context.Context, w Webhook) (s State, pending ui
 	return s, pending - min(pending, uint64(len(s.Ahead))), nil
 }
 
-// Rotate makes key the one that signs; the one before signs too for
-// PreviousSecretLife. With the key that signs already it changes nothing.
+// Rotate sets the signing key; the previous one signs as well for
+// PreviousSecretLife. If key is the current key, nothing changes.
 func (g *Registry) Rotate(ctx context.Context, a event.Address, key []byte) (Webhook, error) {
 	w, revision, err := g.find(ctx, a)
 	if err != nil {
@@ -272,13 +274,14 @@ func (g *Registry) Rotate(ctx context.Context, a event.Address, key []byte) (Web
 	return w, nil
 }
 
-// Delete ends a webhook: once it has returned no attempt begins. It may be
-// repeated after an error, and returns ErrNotFound for one that is not there.
+// Delete deletes a webhook: no attempt begins after it has returned. It may be
+// repeated after an error. It returns ErrNotFound for an unknown webhook.
 func (g *Registry) Delete(ctx context.Context, a event.Address) error {
 	if _, err := g.Get(ctx, a); err != nil {
 		return err
 	}
-	// The definition last: until then the deletion can be repeated.
+	// The definition is deleted last, so that the deletion can be repeated until
+	// then.
 	if err := g.Vault.Destroy(ctx, a); err != nil {
 		return fmt.Errorf("delete a webhook: %w", err)
 	}
@@ -290,7 +293,7 @@ func (g *Registry) Delete(ctx context.Context, a event.Address) error {
 	return nil
 }
 
-// keys returns what signs for a webhook now, the newest first.
+// keys returns the keys that sign for a webhook now, newest first.
 func (g *Registry) keys(ctx context.Context, w Webhook) ([][]byte, error) {
 	key, err := g.Vault.Open(ctx, w.Address(), w.SecretRef)
 	if err != nil {
@@ -309,11 +312,11 @@ func (g *Registry) keys(ctx context.Context, w Webhook) ([][]byte, error) {
 	return keys, nil
 }
 
-// TestEvent is the CloudEvents type of what Test sends. It is not in the log.
+// TestEvent is the CloudEvents type of the event that Test sends. It is not in
+// the log.
 const TestEvent = "headwater.WebhookTest.v1"
 
-// Test sends one event that did not happen, signed like any other, and returns
-// what became of it. It is not tried again.
+// Test sends a test event, signed like any other, once, and returns the attempt.
 func (g *Registry) Test(ctx context.Context, a event.Address, id string) (Attempt, error) {
 	w, err := g.Get(ctx, a)
 	if err != nil {

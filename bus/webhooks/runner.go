@@ -20,7 +20,8 @@ import (
 // process has written.
 var errSuperseded = errors.New("another process has the webhook, or nobody")
 
-// runner delivers one webhook. One goroutine owns it; attempts report to it.
+// runner delivers one webhook. It belongs to one goroutine; attempts report to
+// it.
 type runner struct {
 	*Registry
 	hook     Webhook
@@ -30,11 +31,11 @@ type runner struct {
 	window   *window
 	lanes    *lanes
 	dirty    bool
-	unsure   []byte // a state of which it is unknown whether it was stored
+	unsure   []byte // a state that may or may not have been stored
 	results  chan result
 }
 
-// result is what an attempt reports.
+// result is the outcome of an attempt.
 type result struct {
 	lane    *lane
 	attempt Attempt
@@ -42,8 +43,8 @@ type result struct {
 	err     error // nothing was sent
 }
 
-// deliver runs until ctx ends, or the webhook is deleted or another process's.
-// Running requests then have the grace period, unless hard ends too.
+// deliver runs until ctx is done, the webhook is deleted, or another process
+// takes over. Running requests then have the grace period, unless hard ends too.
 func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
 	r := &runner{Registry: g, results: make(chan result)}
 	var err error
@@ -69,7 +70,8 @@ func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
 		return err
 	}
 	defer func() {
-		// Its consumer is gone from the broker when the channel is closed.
+		// When the channel is closed, the consumer has been removed from the
+		// broker.
 		stop()
 		for range messages {
 		}
@@ -79,8 +81,8 @@ func (g *Registry) deliver(ctx, hard context.Context, a event.Address) error {
 	return r.run(ctx, sending, abort, messages)
 }
 
-// astray tells that the position lies beyond the log, which was replaced by an
-// older one: from there nothing would ever be read, in silence.
+// astray logs that the position is beyond the end of the log, which was replaced
+// by an older one: from there nothing would ever be read.
 func (r *runner) astray(ctx context.Context, last uint64) error {
 	why := fmt.Sprintf("the webhook stands at %d and the log ends at %d: was it restored? Create the webhook again", r.state.Floor, last)
 	if r.state.LastReason != why {
@@ -135,7 +137,7 @@ func (r *runner) run(ctx, sending context.Context, abort func(), messages <-chan
 	return r.finish(ended, sending, abort)
 }
 
-// finish waits for running requests and writes the state down.
+// finish waits for running requests and stores the state.
 func (r *runner) finish(ended error, sending context.Context, abort func()) error {
 	if errors.Is(ended, errSuperseded) {
 		abort()
@@ -155,7 +157,7 @@ func (r *runner) finish(ended error, sending context.Context, abort func()) erro
 	return ended
 }
 
-// start sends what is due, and sets when to look again.
+// start sends the events that are due, and sets when to check again.
 func (r *runner) start(ctx, sending context.Context, wake *time.Timer) {
 	for ctx.Err() == nil {
 		now := time.Now()
@@ -175,8 +177,8 @@ func (r *runner) start(ctx, sending context.Context, wake *time.Timer) {
 	}
 }
 
-// attempt reads what the webhook is now, signs and sends. It touches nothing of
-// the runner's.
+// attempt reads the current webhook, signs and sends an event. It uses nothing
+// of the runner that changes.
 func (r *runner) attempt(ctx context.Context, i *item) (Attempt, error) {
 	if !r.share.enter(ctx) {
 		return Attempt{}, ctx.Err()
@@ -195,12 +197,12 @@ func (r *runner) attempt(ctx context.Context, i *item) (Attempt, error) {
 	}
 	a := r.sender.send(ctx, hook.URL, i.id, i.body, keys...)
 	if !a.Taken() && ctx.Err() != nil {
-		return Attempt{}, ctx.Err() // cut off by us
+		return Attempt{}, ctx.Err() // interrupted by this process
 	}
 	return a, nil
 }
 
-// take puts an event into the window.
+// take adds an event to the window.
 func (r *runner) take(msg *message.Message) {
 	sequence, e, err := r.Events.Decode(msg)
 	i := &item{sequence: sequence, id: msg.Metadata.Get(event.HeaderID)}
@@ -214,7 +216,7 @@ func (r *runner) take(msg *message.Message) {
 		i.done = true
 	}
 	if e != nil && len(r.hook.Types) == 0 && !event.OfSource(e.Name()) {
-		i.done, body = true, bytes.Buffer{} // for those who name it
+		i.done, body = true, bytes.Buffer{} // for receivers that subscribe to it by name
 	}
 	i.body = body.Bytes()
 	if r.window.add(i) {
@@ -224,7 +226,7 @@ func (r *runner) take(msg *message.Message) {
 	r.dirty = true
 }
 
-// sourceOf returns whose history an event belongs to.
+// sourceOf returns the id of the history that an event belongs to.
 func sourceOf(msg *message.Message, e *event.Event) string {
 	if e != nil {
 		return e.Address().Source
@@ -232,7 +234,7 @@ func sourceOf(msg *message.Message, e *event.Event) string {
 	return msg.Metadata.Get(event.HeaderSubject)
 }
 
-// settle writes down what became of an attempt.
+// settle records the outcome of an attempt.
 func (r *runner) settle(done result) error {
 	now := time.Now()
 	if done.err != nil {
@@ -269,9 +271,9 @@ func (r *runner) told(i *item, a Attempt) {
 	}
 }
 
-// save writes the state if it has changed. It returns errSuperseded when
-// another has written it, or it was erased. The end of ctx does not cut it off:
-// whether it was stored would be unknown.
+// save stores the state if it has changed. It returns errSuperseded if another
+// process has written it, or it was erased. ctx does not interrupt it, since
+// then it would be unknown whether the state was stored.
 func (r *runner) save(ctx context.Context) error {
 	if !r.dirty {
 		return nil

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	maxAnswer     = 16 << 10       // bytes read of an answer; what it says does not matter
-	maxRetryAfter = 24 * time.Hour // a receiver may ask for so long a pause
+	maxAnswer     = 16 << 10       // bytes read of an answer; its content does not matter
+	maxRetryAfter = 24 * time.Hour // longest pause that a receiver may ask for
 )
 
 // sender posts events. It is safe for concurrent use.
@@ -29,8 +29,8 @@ type sender struct {
 	timeout time.Duration
 }
 
-// newSender returns a sender whose connections dial makes, and nothing else: no
-// proxy of the environment, no redirect.
+// newSender returns a sender that connects only through dial. It uses no proxy
+// of the environment and follows no redirect.
 func newSender(dial func(ctx context.Context, network, address string) (net.Conn, error), timeout time.Duration) *sender {
 	return &sender{timeout: timeout, client: &http.Client{
 		Transport: &http.Transport{
@@ -47,12 +47,12 @@ func newSender(dial func(ctx context.Context, network, address string) (net.Conn
 	}}
 }
 
-// close lets go of idle connections.
+// close closes idle connections.
 func (s *sender) close() { s.client.CloseIdleConnections() }
 
-// send posts one body, signed by each of the keys, and returns what became of
-// it. Its reason says what the receiver's owner can do, and quotes nothing of
-// the answer.
+// send posts a body, signed with each of the keys, and returns the attempt. The
+// reason of a failure says what the receiver's owner can do, and quotes nothing
+// of the answer.
 func (s *sender) send(ctx context.Context, to, id string, body []byte, keys ...[]byte) Attempt {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -71,7 +71,8 @@ func (s *sender) send(ctx context.Context, to, id string, body []byte, keys ...[
 		return Attempt{Reason: s.broken(err), Duration: time.Since(begun)}
 	}
 	defer response.Body.Close()
-	// Read so that the connection can be used again; the status has decided.
+	// Reading the answer lets the connection be reused; the status has decided
+	// already.
 	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer)
 	return Attempt{
 		Status: response.StatusCode, Reason: refusal(response.StatusCode), Duration: time.Since(begun),
@@ -103,7 +104,8 @@ func (s *sender) broken(err error) string {
 	return "the connection broke before there was an answer"
 }
 
-// refusal says what a status means, empty for one that takes the event.
+// refusal returns what a status means, or "" for a status that accepts the
+// event.
 func refusal(status int) string {
 	switch {
 	case status >= 200 && status < 300:
@@ -116,7 +118,8 @@ func refusal(status int) string {
 	return fmt.Sprintf("the receiver answered %d", status)
 }
 
-// retryAfter reads how long the receiver asks to wait: seconds, or a date.
+// retryAfter returns the pause that the receiver asks for (Retry-After, RFC
+// 9110), given in seconds or as a date.
 func retryAfter(response *http.Response, now time.Time) time.Duration {
 	text := strings.TrimSpace(response.Header.Get("Retry-After"))
 	if text == "" || response.StatusCode < 400 {

@@ -12,18 +12,18 @@ const (
 	// shareUnderWay is how many requests of one organization's webhooks run at
 	// once.
 	shareUnderWay = 64
-	// shareBytes is how large the bodies may be that wait in memory for them. One
-	// event of each webhook is always let in.
+	// shareBytes is the total size of bodies that wait in memory for one
+	// organization. One event of each webhook is always admitted.
 	shareBytes = 64 << 20
 )
 
-// share is what the webhooks of one organization may take of this process.
+// share is what the webhooks of one organization may use of this process.
 type share struct {
-	places chan struct{} // one for each request under way
-	bytes  atomic.Int64  // of bodies that wait
+	places chan struct{} // one for each running request
+	bytes  atomic.Int64  // size of waiting bodies
 }
 
-// enter waits for a place, and reports whether ctx still stands.
+// enter waits for a place. It returns false if ctx is done.
 func (s *share) enter(ctx context.Context) bool {
 	select {
 	case s.places <- struct{}{}:
@@ -35,7 +35,7 @@ func (s *share) enter(ctx context.Context) bool {
 
 func (s *share) leave() { <-s.places }
 
-// sharesOf are those of the organizations that have had webhooks.
+// sharesOf holds the shares of organizations that have had webhooks.
 type sharesOf struct {
 	mu  sync.Mutex
 	all map[string]*share

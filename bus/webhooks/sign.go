@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The headers of the Standard Webhooks convention.
+// Headers of Standard Webhooks (https://www.standardwebhooks.com).
 const (
 	HeaderID        = "webhook-id"
 	HeaderTimestamp = "webhook-timestamp"
@@ -18,11 +18,11 @@ const (
 
 const secretPrefix = "whsec_"
 
-// Secret writes a key of 24 to 64 bytes as the convention does.
+// Secret returns a key of 24 to 64 bytes in the form of Standard Webhooks.
 func Secret(key []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(key) }
 
 // signature returns the value of HeaderSignature: one signature for each key,
-// joined by spaces.
+// separated by spaces.
 func signature(id string, at time.Time, body []byte, keys ...[]byte) string {
 	var all []string
 	for _, key := range keys {

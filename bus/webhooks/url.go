@@ -40,9 +40,9 @@ func checkURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkHost returns a *Problem when no connection could be made to the host of
-// the URL now. That is decided again at every connect: what a name means
-// changes.
+// checkHost returns a *Problem if no connection to the URL's host would be
+// permitted now. Every connection is checked again, because a name may resolve
+// to another address.
 func checkHost(ctx context.Context, u *url.URL, allows func(netip.Addr) bool) error {
 	host := u.Hostname()
 	refused := &Problem{ErrUnreachable, host + " cannot be reached from here: check its spelling, and that the operator's egress policy (--egress-allow) allows its address"}

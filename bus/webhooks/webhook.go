@@ -1,5 +1,5 @@
-// Package webhooks delivers events to URLs: a Registry keeps what is delivered
-// where, a Deliverer does it. DESIGN.md says what that guarantees.
+// Package webhooks delivers events to URLs. A Registry stores which events go
+// where, and its Deliver sends them. DESIGN.md says what is guaranteed.
 package webhooks
 
 import (
@@ -9,32 +9,33 @@ import (
 	"headwater/bus/event"
 )
 
-// Webhook says which events go where. It holds no secret but references.
+// Webhook says which events are sent where. It holds references to secrets,
+// never a secret.
 type Webhook struct {
 	ID           string    `json:"id"`
 	Organization string    `json:"organization"`
 	Workspace    string    `json:"workspace_id"`
-	Owner        string    `json:"owner"` // user name; empty for scope "organization"
+	Owner        string    `json:"owner"` // user name; "" for scope "organization"
 	URL          string    `json:"url"`
 	Description  string    `json:"description"`
-	Types        []string  `json:"types"`     // names of events; all of sources if empty
+	Types        []string  `json:"types"`     // names of events; all events of sources if empty
 	SourceID     string    `json:"source_id"` // all if empty
-	After        uint64    `json:"after"`     // only later events than this sequence
+	After        uint64    `json:"after"`     // only events after this sequence
 	CreatedAt    time.Time `json:"created_at"`
 	CreatedBy    string    `json:"created_by"`
 
 	SecretRef     string    `json:"secret_ref"`
-	PreviousRef   string    `json:"previous_ref,omitempty"` // signs too, until PreviousUntil
+	PreviousRef   string    `json:"previous_ref,omitempty"` // signs as well until PreviousUntil
 	PreviousUntil time.Time `json:"previous_until"`
 }
 
-// Address returns where the webhook and its secrets belong.
+// Address returns the address of the webhook and its secrets.
 func (w *Webhook) Address() event.Address {
 	return event.Address{Organization: w.Organization, Workspace: w.Workspace, Owner: w.Owner, Source: w.ID}
 }
 
-// Filters returns the subjects of the events that the webhook means: no more
-// than its owner may read, in its workspace. No two of them overlap.
+// Filters returns the subject filters of the webhook's events. They stay within
+// what its owner may read in its workspace, and no two overlap.
 func (w *Webhook) Filters() []string {
 	owners := []string{event.Shared}
 	if w.Owner != "" {
@@ -56,23 +57,23 @@ func (w *Webhook) Filters() []string {
 	return filters
 }
 
-// State is how far a webhook is and what its last attempts came to. Times are
-// nil before there was such a thing.
+// State is the progress of a webhook and the result of its last attempts. Times
+// are nil if there was none.
 type State struct {
-	Floor uint64   `json:"floor"`           // everything up to here was taken
-	Ahead []uint64 `json:"ahead,omitempty"` // taken beyond it, ascending
+	Floor uint64   `json:"floor"`           // all events up to this sequence were delivered
+	Ahead []uint64 `json:"ahead,omitempty"` // delivered beyond Floor, ascending
 
 	LastDelivered   uint64     `json:"last_delivered"` // sequence
 	LastDeliveredAt *time.Time `json:"last_delivered_at,omitempty"`
-	Failures        int        `json:"failures"` // attempts since one was taken
+	Failures        int        `json:"failures"` // failed attempts since the last success
 	LastAttemptAt   *time.Time `json:"last_attempt_at,omitempty"`
-	LastStatus      int        `json:"last_status"` // of HTTP; 0 when there was no answer
-	LastReason      string     `json:"last_reason"` // empty when the last attempt was taken
+	LastStatus      int        `json:"last_status"` // HTTP status; 0 if there was no answer
+	LastReason      string     `json:"last_reason"` // "" if the last attempt succeeded
 	NextAttemptAt   *time.Time `json:"next_attempt_at,omitempty"`
-	Waiting         []Waiting  `json:"waiting,omitempty"` // sources whose event was not taken, at most maxWaiting
+	Waiting         []Waiting  `json:"waiting,omitempty"` // sources whose next event was refused, at most maxWaiting
 }
 
-// Waiting is a source (or operation, or test) whose next event was not taken.
+// Waiting is a source (or operation, or test) whose next event was refused.
 type Waiting struct {
 	SourceID      string     `json:"source_id"`
 	Sequence      uint64     `json:"sequence"`
@@ -82,13 +83,13 @@ type Waiting struct {
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
 }
 
-// Attempt is what became of one request to a receiver.
+// Attempt is one request to a receiver.
 type Attempt struct {
-	Status     int // 0 when there was no answer
+	Status     int // 0 if there was no answer
 	Reason     string
 	Duration   time.Duration
-	RetryAfter time.Duration // as the receiver asked, 0 if it did not
+	RetryAfter time.Duration // as the receiver asked; 0 if it did not
 }
 
-// Taken reports whether the receiver took the event.
+// Taken reports whether the receiver accepted the event.
 func (a Attempt) Taken() bool { return a.Reason == "" }

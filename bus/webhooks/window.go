@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// maxWindow is how many matching events a webhook goes beyond the oldest one
-	// that was not taken.
+	// maxWindow is how many matching events a webhook may read beyond the oldest
+	// one that was not delivered.
 	maxWindow = 1000
-	// maxWindowBytes is how large the bodies may be that wait in memory. One
-	// event is always let in.
+	// maxWindowBytes is the total size of bodies that wait in memory. One event
+	// is always admitted.
 	maxWindowBytes = 4 << 20
 )
 
@@ -22,11 +22,11 @@ type item struct {
 	done     bool
 }
 
-// window is what was read and not yet passed by the floor, in the order of the
-// log.
+// window holds events that were read and are not yet below the floor, in the
+// order of the log.
 type window struct {
 	floor uint64
-	ahead map[uint64]bool // done beyond the floor, also those of before a restart
+	ahead map[uint64]bool // done beyond the floor, including before a restart
 	items []*item
 	bytes int
 	share *share // of its organization
@@ -47,14 +47,14 @@ func (w *window) full() bool {
 	return len(w.items) >= maxWindow || w.bytes >= maxWindowBytes || w.bytes > 0 && w.share.bytes.Load() >= shareBytes
 }
 
-// hold counts bytes in, and out if there are less than none.
+// hold adds n bytes, or releases them if n is negative.
 func (w *window) hold(n int) {
 	w.bytes += n
 	w.share.bytes.Add(int64(n))
 }
 
-// add takes the next event in, and reports whether it is to be sent: false for
-// one that was taken before a restart.
+// add adds the next event. It returns false if the event was delivered before a
+// restart.
 func (w *window) add(i *item) bool {
 	if w.ahead[i.sequence] {
 		i.done = true
@@ -68,7 +68,7 @@ func (w *window) add(i *item) bool {
 	return true
 }
 
-// done marks an event and moves the floor over everything that is.
+// done marks an event as done, and moves the floor over all events that are.
 func (w *window) done(i *item) {
 	w.hold(-len(i.body))
 	i.done, i.body = true, nil
@@ -82,5 +82,5 @@ func (w *window) done(i *item) {
 	w.items = slices.Delete(w.items, 0, passed)
 }
 
-// taken returns what is done beyond the floor, ascending.
+// taken returns the sequences done beyond the floor, ascending.
 func (w *window) taken() []uint64 { return slices.Sorted(maps.Keys(w.ahead)) }

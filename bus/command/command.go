@@ -146,14 +146,14 @@ type DiscoverSchema struct {
 // done, and only tables with such work are reported.
 type MaintainSource struct {
 	Meta
-	Tables []string `json:"tables,omitempty"` // patterns, all tables if empty
+	Tables []string `json:"tables,omitempty"` // patterns; all tables if empty
 	Asked  bool     `json:"asked,omitempty"`
 }
 
 // VerifySource asks to compare the landed tables of a source with the source.
 type VerifySource struct {
 	Meta
-	Tables []string `json:"tables,omitempty"` // patterns, all tables if empty
+	Tables []string `json:"tables,omitempty"` // patterns; all tables if empty
 }
 
 // ErrUnknown is returned by Parse for a command that this build does not know.

@@ -16,20 +16,21 @@ type SyncSource struct {
 	Options SyncOptions `json:"options"`
 }
 
-// FollowSource asks to land the changes to a source's tables as they come, until
-// the source has another schedule, or none that is continuous.
+// FollowSource asks to land the changes of a source's tables as they happen, until
+// the schedule that asks for it is replaced or removed.
 type FollowSource struct {
 	Meta
 	SyncID  string      `json:"sync_id"`
-	Options SyncOptions `json:"options"` // their mode is Capture
-	Version int         `json:"version"` // of the schedule that it is of
+	Options SyncOptions `json:"options"` // with mode Capture
+	Version int         `json:"version"` // of the schedule
 }
 
-// ReleaseChanges asks to have a removed source's server forget the log that it
-// keeps for it, if it is still removed by that event. Nobody asks for it.
+// ReleaseChanges asks the server of a removed source to release the log that it
+// retains for this reader, if the source is still removed by that event. No user
+// requests it.
 type ReleaseChanges struct {
 	Meta
-	Removed uint64 `json:"removed_sequence"` // of its SourceRemoved
+	Removed uint64 `json:"removed_sequence"` // sequence of its SourceRemoved
 }
 
 // SyncOptions are the sync_options of a request. Tables are named "table" or
@@ -60,25 +61,25 @@ type SyncOptions struct {
 	Maintenance      string              `json:"maintenance,omitempty"`        // after a sync: MaintenanceAuto (default) or MaintenanceOff
 	Always           bool                `json:"always,omitempty"`             // store these options with the source, in place of those it stores
 
-	// With mode Capture alone.
-	MaxDelay   Duration `json:"max_delay,omitempty"`       // from a change to its commit: 10 s
+	// Only with mode Capture.
+	MaxDelay   Duration `json:"max_delay,omitempty"`       // longest time from a change to its commit; default 10 s
 	Changes    string   `json:"changes,omitempty"`         // MergeChanges (default) or AppendChanges
-	SoftDelete bool     `json:"soft_delete,omitempty"`     // deleted rows stay, marked
-	LagWarn    int64    `json:"lag_warn_bytes,omitempty"`  // of log that the source keeps: more is told of
-	LagLimit   int64    `json:"lag_limit_bytes,omitempty"` // the same: more, and the log is given up
+	SoftDelete bool     `json:"soft_delete,omitempty"`     // deleted rows stay and are marked
+	LagWarn    int64    `json:"lag_warn_bytes,omitempty"`  // bytes of log retained by the source, above which ChangesLagging is published
+	LagLimit   int64    `json:"lag_limit_bytes,omitempty"` // bytes of log retained by the source, above which the log is given up
 }
 
 // Modes of a sync.
 const (
 	FullRefresh = "full_refresh" // replaces everything landed before, in one commit at the end
 	Incremental = "incremental"  // appends rows beyond the cursor
-	Capture     = "cdc"          // reads tables whole once, and then the changes to them from the source's log
+	Capture     = "cdc"          // reads tables whole once, and then their changes from the source's log
 )
 
-// What SyncOptions.OnReplaced, OnColumnsChanged, Maintenance and Changes may be.
+// Values of SyncOptions.OnReplaced, OnColumnsChanged, Maintenance and Changes.
 const (
-	MergeChanges  = "merge"  // a table is what it is at its source
-	AppendChanges = "append" // a table is the log of what happened at its source
+	MergeChanges  = "merge"  // the landed table equals the source's table
+	AppendChanges = "append" // the landed table lists every change at the source
 
 	Restart = "restart" // the table starts over
 	Stop    = "stop"    // the table fails and keeps what has landed

@@ -192,7 +192,7 @@ type SourceRestored struct {
 	SchemaVersion int    `json:"schema_version,omitempty"`
 	Removed       uint64 `json:"removed_sequence,omitempty"` // sequence of the SourceRemoved that it undoes
 	Unchanged     bool   `json:"unchanged,omitempty"`        // the source existed: nothing was done
-	// Notes say in sentences what is not as it was.
+	// Notes say in sentences what differs from before the removal.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -201,7 +201,7 @@ type SourceRestored struct {
 type SourcePurged struct {
 	Meta
 	Name    string `json:"name"`
-	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
+	Removed uint64 `json:"removed_sequence"` // sequence of the SourceRemoved before
 }
 
 // SourceDestroyed reports the destruction of a purged source's keys and files:
@@ -210,7 +210,7 @@ type SourcePurged struct {
 type SourceDestroyed struct {
 	Meta
 	Name    string `json:"name"`
-	Removed uint64 `json:"removed_sequence"` // of the SourceRemoved before
+	Removed uint64 `json:"removed_sequence"` // sequence of the SourceRemoved before
 	Destruction
 }
 
@@ -302,7 +302,7 @@ type TableResult struct {
 	// Notes say in sentences how the landed rows may differ from the source.
 	// Without notes they equal the source as of the read.
 	Notes   []string `json:"notes,omitempty"`
-	Deleted int64    `json:"deleted_records,omitempty"` // rows that came marked as deleted, or that the source's log says were
+	Deleted int64    `json:"deleted_records,omitempty"` // rows that the source marked as deleted, or whose deletion is in its log
 	// AsOf is when the read of the landed rows began, by the worker's clock:
 	// everything committed at the source before it is included. With several
 	// reads it is that of the first, and Notes say so. It is absent before the
@@ -334,15 +334,15 @@ type TableResult struct {
 	// is absent if the store keeps up.
 	RowsUploaded *int64 `json:"rows_uploaded,omitempty"`
 
-	// Of a sync of mode cdc, changes as the source made them.
+	// With mode cdc: numbers of changes at the source.
 	Inserted  int64 `json:"inserted_records,omitempty"`
 	Updated   int64 `json:"updated_records,omitempty"`
 	Truncated int64 `json:"truncations,omitempty"`
-	// Position is that in the source's log up to which the table is complete; absent
-	// while it is read whole.
+	// Position is the position in the source's log up to which the table is
+	// complete; absent while the table is read whole.
 	Position string `json:"position,omitempty"`
-	// SetAside says that the source's log goes on without the table: Message says
-	// why. The next sync that takes it reads it whole.
+	// SetAside means that the log continues without the table, for the reason in
+	// Message. The next sync of the table reads it whole.
 	SetAside bool `json:"set_aside,omitempty"`
 }
 

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Schedule is when a source is synced by itself, and how. Exactly one of Cron,
-// Every, After and Continuous is given.
+// Schedule says when and how a source is synced without a request. Exactly one of
+// Cron, Every, After and Continuous is set.
 type Schedule struct {
 	Cron     string `json:"cron,omitempty"`      // five fields, or a name such as @daily
 	TimeZone string `json:"time_zone,omitempty"` // IANA time zone of Cron
 	Every    string `json:"every,omitempty"`     // a duration such as "15m"
 	After    string `json:"after,omitempty"`     // id of another source: run after each of its syncs
-	// Continuous has changes landed as they come, by one sync that does not end.
+	// Continuous lands changes as they happen, with one sync that does not end.
 	Continuous bool   `json:"continuous,omitempty"`
-	Jitter     string `json:"jitter,omitempty"` // how much later a run may be; the source's id decides
-	Missed     string `json:"missed"`           // once or skip: of runs whose time passed while nobody was there
-	Overlap    string `json:"overlap"`          // attach or skip: when the source is syncing already
+	Jitter     string `json:"jitter,omitempty"` // maximum delay of a run; the source's id determines the delay
+	Missed     string `json:"missed"`           // once or skip: what to do about runs that nobody could start in time
+	Overlap    string `json:"overlap"`          // attach or skip: what to do if the source is syncing already
 	Paused     bool   `json:"paused,omitempty"`
 	// Options are the sync_options of its syncs, as their command holds them.
 	Options json.RawMessage `json:"sync_options,omitempty"`

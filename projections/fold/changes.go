@@ -7,8 +7,8 @@ import (
 	"headwater/projections/layout"
 )
 
-// changesLanded moves a source on in its log. Its document shows it, but gains no
-// version by it: those would be most of the store.
+// changesLanded updates the position of a source in its log. The source's document
+// shows it, but gets no new version: those would be most of the store.
 func (t *Batch) changesLanded(d *event.ChangesLanded) error {
 	y, err := t.syncs.get(t.db, t.key(layout.KeySync, d.Organization, d.WorkspaceID, d.SyncID))
 	if err != nil || y.v.Began == 0 || y.v.Ended() || y.v.Address != d.Address() {
@@ -28,7 +28,7 @@ func (t *Batch) changesLanded(d *event.ChangesLanded) error {
 	return nil
 }
 
-// standAt notes where the source stands in its log.
+// standAt records the position of the source in its log.
 func (t *Batch) standAt(c *event.Changes) {
 	if c == nil || c.Position == "" {
 		return
@@ -53,8 +53,8 @@ func (t *Batch) changesLagging(d *event.ChangesLagging) {
 	t.changeDocument()
 }
 
-// changesGivenUp forgets where a source stood, also of one that is removed: should
-// it come back, its log does not.
+// changesGivenUp deletes the position of a source, even of a removed one: if the
+// source is restored, its log is not.
 func (t *Batch) changesGivenUp(d *event.ChangesGivenUp) {
 	src := &t.source.v
 	if !t.source.exists || src.Changes == nil {
@@ -67,7 +67,7 @@ func (t *Batch) changesGivenUp(d *event.ChangesGivenUp) {
 	}
 }
 
-// landedAside notes whether the log goes on without a table.
+// landedAside records whether the log continues without a table.
 func (t *Batch) landedAside(r *event.TableResult) error {
 	if !t.alive() || !r.SetAside && r.Position == "" {
 		return nil
@@ -82,15 +82,15 @@ func (t *Batch) landedAside(r *event.TableResult) error {
 	return nil
 }
 
-// The pauses before a continuous schedule begins a sync again.
+// Pauses before a continuous schedule starts its sync again.
 const (
 	againSoon  = time.Second
-	againFirst = 5 * time.Second // after a failure, twice as long after each next
+	againFirst = 5 * time.Second // after a failure, doubled with each further one
 	againLast  = 5 * time.Minute
 )
 
-// again makes a continuous schedule due once the sync of its source has ended. One
-// that somebody cancelled is paused: it was told to stop.
+// again makes a continuous schedule due after its source's sync has ended. If
+// somebody cancelled the sync, the schedule is paused instead.
 func (t *Batch) again(failure *layout.Failure, operation string) error {
 	src := &t.source.v
 	s := src.Schedule

@@ -2,8 +2,8 @@ package layout
 
 import "headwater/bus/event"
 
-// changes writes what clients are shown of where a reader stands in a log of
-// changes, nothing for none.
+// changes writes the position of a reader in a log of changes as clients see it,
+// or nothing if there is none.
 func (o *Object) changes(name string, c *event.Changes, lagging bool) {
 	if c == nil {
 		return

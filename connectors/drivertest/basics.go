@@ -50,7 +50,7 @@ func (h Harness) testCheck(t *testing.T) {
 	if err != nil || len(steps) == 0 {
 		t.Fatalf("CheckSteps = %v, %v", steps, err)
 	}
-	order := []string{"resolve", "connect", "authenticate", "permissions", "read"}
+	order := []string{"resolve", "connect", "authenticate", "permissions", "read", "changes"}
 	last := -1
 	for _, step := range steps {
 		at := slices.Index(order, step.Name)

@@ -338,7 +338,7 @@ func (l *changeLog) same(ctx context.Context, c *session, now binlog.Position) e
 		}
 	}
 	if !now.Includes(l.start) {
-		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transactions that were read last (%s): it is another server, one that lost transactions in a failover, or its log was begun anew (RESET MASTER)%s", l.start.GTIDs(), wayAnew)
+		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transactions that were read last (%s): it is another server, one that lost transactions in a failover, its log was begun anew (RESET MASTER), or its GTIDs go back (set gtid_strict_mode)%s", l.start.GTIDs(), wayAnew)
 	}
 	r, err := l.source.follow(ctx, l.start, replicaID(l.capture.Reader, "look"), false, time.Second)
 	if err != nil {

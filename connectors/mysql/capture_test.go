@@ -42,7 +42,12 @@ type copied struct {
 	after string
 	rows  map[string]string
 	ops   []string
+
+	columns []string // of rows
 }
+
+// driverNull is how a NULL is written.
+const driverNull = drivertest.Null
 
 // follower reads a log as landing does: whole tables first, then changes.
 type follower struct {
@@ -155,6 +160,7 @@ func (f *follower) apply(c driver.Changes) {
 		f.t.Fatalf("%d rows have %d operations", n, len(c.Ops))
 	}
 	f.ends = append(f.ends, c.Ends...)
+	before := ""
 	for row, op := range c.Ops {
 		key, text := table.text(c.Record.Columns(), row)
 		table.ops = append(table.ops, fmt.Sprintf("%d %s", op, text))
@@ -168,10 +174,15 @@ func (f *follower) apply(c driver.Changes) {
 			if c.Old && len(c.Kept) == 0 && table.rows[key] != text {
 				f.t.Errorf("%s: the row that is gone was\n %s, and the log says\n %s", table.table.Name, table.rows[key], text)
 			}
+			before = table.rows[key]
 			delete(table.rows, key)
+			continue
 		default:
 			if kept := c.Kept[row]; len(kept) > 0 {
-				was, is := strings.Split(table.rows[key], "|"), strings.Split(text, "|")
+				if before == "" {
+					before = table.rows[key]
+				}
+				was, is := strings.Split(before, "|"), strings.Split(text, "|")
 				for _, i := range kept {
 					is[i] = was[i]
 				}
@@ -179,6 +190,7 @@ func (f *follower) apply(c driver.Changes) {
 			}
 			table.rows[key] = text
 		}
+		before = ""
 	}
 	c.Record.Release()
 }

@@ -53,6 +53,8 @@ func (l *changeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error
 const (
 	minPause = 250 * time.Millisecond
 	maxPause = 10 * time.Second
+	// idlePause is how often a place to resume comes while others alone write.
+	idlePause = 10 * time.Second
 )
 
 // heldLimit bounds what the tables of a log hold together, in bytes; all of them are
@@ -71,6 +73,7 @@ type stream struct {
 	state   binlog.Position // the transactions that ended
 	end     *binlog.Position
 	moved   bool      // since the last place to resume
+	ours    bool      // with changes to tables of ours
 	since   time.Time // when the first transaction ended after it
 	read    int64     // bytes since then
 	held    int64     // bytes in batches
@@ -118,7 +121,17 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 	}
 	defer s.r.close()
 	defer s.r.c.watch(ctx)()
+	if from := l.start.Place; s.r.place.File == from.File && s.r.place.Made == from.Made {
+		s.r.place.At = max(s.r.place.At, from.At)
+	}
 	return s.run(delay)
+}
+
+// reached reports whether a place lies at or behind another. GTIDs that go back would
+// hide what comes in between; a server that has nothing more to send says where it
+// is.
+func reached(place, end binlog.Place) bool {
+	return end.File == "" || later(place.File, end.File) || place.File == end.File && place.At >= end.At
 }
 
 // release lets go of what was not sent.
@@ -133,11 +146,11 @@ func (s *stream) run(delay time.Duration) error {
 	bytes := cmp.Or(s.l.capture.Bytes, 64<<20)
 	for {
 		if s.now == nil {
-			over := s.end != nil && s.state.Includes(*s.end)
+			over := s.end != nil && s.state.Includes(*s.end) && reached(s.r.place, s.end.Place)
 			if over && s.stay.prepared() == 0 {
 				return s.resume()
 			}
-			if s.moved && (time.Since(s.since) >= delay || s.read >= bytes) {
+			if s.moved && (time.Since(s.since) >= delay && (s.ours || time.Since(s.since) >= idlePause) || s.read >= bytes) {
 				if err := s.resume(); err != nil {
 					return err
 				}
@@ -256,6 +269,7 @@ func (s *stream) over(e binlog.Event) error {
 	for _, t := range s.touched {
 		t.rows.ended(s.gtid, at)
 	}
+	s.ours = s.ours || len(s.touched) > 0
 	s.touched = s.touched[:0]
 	s.state.Add(*s.now)
 	s.state.Place = s.placed(e.Time)
@@ -286,7 +300,7 @@ func (s *stream) resume() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	s.moved, s.read = false, 0
+	s.moved, s.ours, s.read = false, false, 0
 	return s.send(driver.Changes{Resume: s.state.String(), Committed: s.ended})
 }
 

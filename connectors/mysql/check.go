@@ -53,8 +53,27 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, liter
 
 	began = time.Now()
 	message, err := s.readAny(ctx, c)
-	err = steps.Done("read", began, err, "%s", message)
-	return steps.List(), err
+	if steps.Done("read", began, err, "%s", message) != nil {
+		return steps.List(), err
+	}
+
+	began = time.Now()
+	readiness := s.readiness(ctx, c)
+	_ = steps.Done("changes", began, nil, "%s", readiness)
+	return steps.List(), nil
+}
+
+// readiness says for people whether the log of changes can be read. It is no part of
+// whether the source can be.
+func (s *source) readiness(ctx context.Context, c *session) string {
+	missing, _, err := s.ready(ctx, c)
+	switch {
+	case err != nil:
+		return "mode cdc: not known: " + err.Error()
+	case len(missing) > 0:
+		return "mode cdc is not possible now: " + strings.Join(missing, "; ")
+	}
+	return "ready for mode cdc"
 }
 
 // withheld names the first of the tables that cannot be read, of so many.

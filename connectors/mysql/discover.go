@@ -14,20 +14,20 @@ import (
 )
 
 // catalogQuery asks for everything at once, because every question is a round
-// trip: tables, columns and unique keys, each as fourteen texts. It has %[1]s
+// trip: tables, columns and unique keys, each as fifteen texts. It has %[1]s
 // where the database's name goes, %[2]s where a condition for one table may, and
 // %[3]s where a computed column's expression does.
-const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, UPDATE_TIME, NULL, TABLE_COMMENT, NULL, NULL, NULL, NULL
+const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, UPDATE_TIME, NULL, TABLE_COMMENT, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s AND TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')%[2]s
-UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT, %[3]s, FIND_IN_SET('select', PRIVILEGES)
+UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT, %[3]s, FIND_IN_SET('select', PRIVILEGES), COLUMN_DEFAULT
 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s%[2]s
-UNION ALL SELECT 'k', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART, INDEX_NAME, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'k', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART, INDEX_NAME, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %[1]s AND NON_UNIQUE = 0%[2]s`
 
 // jsonQuery goes on for MariaDB, which has no JSON type but this check on a
 // longtext. MySQL has a type of its own, and a CHECK_CONSTRAINTS without tables.
 const jsonQuery = `
-UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s AND CHECK_CLAUSE LIKE 'json_valid(%%'%[2]s`
 
 // described is a table with what the catalog says of its columns, in the same
@@ -176,13 +176,15 @@ func (d *described) column(row []*string, json bool, settings *Settings) {
 	m.charset, m.collation = charset, collation
 	d.columns = append(d.columns, m)
 	expression := str(row[12])
+	// MariaDB writes NULL for a column whose default that is.
+	filled := str(row[6]) == "NO" || expression != "" || str(row[14]) != "" && str(row[14]) != "NULL"
 	if expression == "auto_increment" {
 		d.counter, expression = name, ""
 	}
 	d.computed = d.computed || expression != ""
 	d.Columns = append(d.Columns, driver.Column{
 		Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11]),
-		Unordered: m.order == "" && m.typ.Ordered(), Identity: columnIdentity(str(row[5]), expression), Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
+		Unordered: m.order == "" && m.typ.Ordered(), Identity: columnIdentity(str(row[5]), expression), Filled: filled, Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
 	})
 }
 

@@ -61,6 +61,7 @@ func (Driver) Spec() driver.Spec {
 		Schemes:  []string{"mysql", "mariadb"},
 		Ports:    []int{3306},
 		Title:    "MySQL and MariaDB",
+		Changes:  true,
 		Settings: &Settings{},
 	}
 }

@@ -111,13 +111,13 @@ func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 }
 
 // onward returns the place in a file that has the lower four bytes given: files may be
-// longer than those can say.
+// longer than those can say. What comes again from before a place leaves it.
 func onward(at uint64, lower uint32) uint64 {
 	next := at&^(1<<32-1) | uint64(lower)
-	if next < at {
+	if next+1<<31 < at {
 		next += 1 << 32
 	}
-	return next
+	return max(next, at)
 }
 
 // logError is the number of everything that a server has against sending its log.

@@ -24,6 +24,7 @@ type rowBuilder struct {
 	kept     map[int][]int
 	partial  bool // a row that is gone does not have all its values
 	ends     []driver.End
+	counted  int  // rows that are in ends
 	open     bool // the transaction that is being read has rows here
 	bytes    int64
 	first    time.Time // when the batch got its first row
@@ -203,8 +204,9 @@ func (b *rowBuilder) bad(i int, fields []binlog.Field, err error) error {
 // ended notes that the transaction ended.
 func (b *rowBuilder) ended(position string, committed time.Time) {
 	b.open = false
-	if len(b.ops) > 0 {
-		b.ends = append(b.ends, driver.End{Rows: len(b.ops), Position: position, Committed: committed})
+	if n := len(b.ops) - b.counted; n > 0 {
+		b.ends = append(b.ends, driver.End{Rows: n, Position: position, Committed: committed})
+		b.counted = len(b.ops)
 	}
 }
 
@@ -214,8 +216,8 @@ func (b *rowBuilder) take(position string, committed time.Time) (driver.Changes,
 	if len(b.ops) == 0 {
 		return driver.Changes{}, false
 	}
-	if b.open {
-		b.ends = append(b.ends, driver.End{Rows: len(b.ops) + 1, Position: position, Committed: committed})
+	if n := len(b.ops) - b.counted; b.open && n > 0 {
+		b.ends = append(b.ends, driver.End{Rows: n + 1, Position: position, Committed: committed})
 	}
 	c := driver.Changes{
 		Table: b.t.index, Record: b.d.builder.NewRecordBatch(), Ops: b.ops, Kept: b.kept, Old: !b.partial, Ends: b.ends, Bytes: b.bytes,
@@ -223,7 +225,7 @@ func (b *rowBuilder) take(position string, committed time.Time) (driver.Changes,
 	for _, n := range b.d.nulled {
 		c.Notes = append(c.Notes, sqldb.NulledNote(n.times, b.t.table, b.t.table.Columns[n.column].Name, n.first))
 	}
-	b.ops, b.kept, b.partial, b.ends, b.bytes, b.d.nulled = nil, nil, false, nil, 0, nil
+	b.ops, b.kept, b.partial, b.ends, b.counted, b.bytes, b.d.nulled = nil, nil, false, nil, 0, 0, nil
 	b.d.reserve(c.Record)
 	return c, true
 }

@@ -219,7 +219,7 @@ func TestBrokenTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := steps[len(steps)-1].Message; !strings.Contains(last, "read from headwater.good") || !strings.Contains(last, "headwater.aa_all: ") || !strings.Contains(last, "headwater.ab_crashed: ") {
+	if last := steps[len(steps)-2].Message; !strings.Contains(last, "read from headwater.good") || !strings.Contains(last, "headwater.aa_all: ") || !strings.Contains(last, "headwater.ab_crashed: ") {
 		t.Errorf("the check says: %s", last)
 	}
 	found, err := src.Discover(t.Context())

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/go-sql-driver/mysql"
@@ -48,7 +50,10 @@ func StartMariaDB(ctx context.Context, dir string, options ...string) (*Server, 
 			"--socket=" + filepath.Join(dir, "s"), "--pid-file=" + filepath.Join(dir, "pid"), "--skip-log-bin", "--skip-name-resolve",
 			"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=64M", "--default-time-zone=+00:00", "--local-infile=0",
 		}
-		if err = launch(ctx, s, dir, mariadbd, append(args, options...), s.readyMariaDB); err == nil {
+		args = append(args, options...)
+		if err = launch(ctx, s, dir, mariadbd, args, s.readyMariaDB); err == nil {
+			args := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "--init-file=") })
+			s.again = func(ctx context.Context) error { return launch(ctx, s, dir, mariadbd, args, s.readyMariaDB) }
 			return s, nil
 		}
 	}

@@ -35,6 +35,7 @@ type Server struct {
 	exited chan struct{}
 	output *tail
 	stop   sync.Once
+	again  func(context.Context) error // starts it anew on its data, nil where it cannot be
 }
 
 // MissingError says which program of a server is not installed.
@@ -70,6 +71,21 @@ func (s *Server) Stop() error {
 		}
 	})
 	return err
+}
+
+// Kill ends the server as a power cut does, and waits for it.
+func (s *Server) Kill() error {
+	err := s.cmd.Process.Kill()
+	<-s.exited
+	return err
+}
+
+// Restart starts a server that has ended anew: on its data and its port.
+func (s *Server) Restart(ctx context.Context) error {
+	if s.again == nil {
+		return errors.New("this server cannot be started anew")
+	}
+	return s.again(ctx)
 }
 
 // launch starts the program and waits until ready returns nil.

@@ -51,6 +51,10 @@ func (l landed) Digest(ctx context.Context, st landing.Standing, spec digest.Spe
 	return l.lake.Digest(ctx, st, spec, newer)
 }
 
+func (l landed) UpkeepDue(ctx context.Context, a event.Address, namespace, name string) (string, bool, error) {
+	return l.lake.UpkeepDue(ctx, a, namespace, name)
+}
+
 func (l landed) Maintain(ctx context.Context, a event.Address, namespace, name string, asked bool) (landing.Maintained, error) {
 	return l.lake.Maintain(ctx, a, namespace, name, asked)
 }
@@ -138,6 +142,15 @@ func (p projected) Landed(a event.Address) ([]LandedTable, error) {
 		all[i] = LandedTable{Namespace: t.Namespace, Name: t.Name, Cursor: t.CursorName, Mode: t.Mode, SetAside: t.SetAside}
 	}
 	return all, err
+}
+
+func (p projected) LandedFrom(from string, most int) ([]PlacedTable, string, error) {
+	found, next, err := p.store.LandedFrom(from, most)
+	all := make([]PlacedTable, len(found))
+	for i, t := range found {
+		all[i] = PlacedTable(t)
+	}
+	return all, next, err
 }
 
 func (p projected) Sync(a event.Address, syncID string) (Sync, error) {

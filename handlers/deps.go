@@ -44,6 +44,9 @@ type State interface {
 	// Landed returns what lies in the lake of each of a source's tables, in no
 	// order; none of a source that is not there.
 	Landed(a event.Address) ([]LandedTable, error)
+	// LandedFrom returns up to so many landed tables of all sources from a place on, ""
+	// for the first, and the place behind them, "" for none.
+	LandedFrom(from string, most int) (tables []PlacedTable, next string, err error)
 	// Sync returns the zero Sync for an id that nothing is known of.
 	Sync(a event.Address, syncID string) (Sync, error)
 	// Operation returns the zero Operation for an id that nothing is known of.
@@ -173,6 +176,8 @@ type Lake interface {
 	Drop(ctx context.Context, a event.Address) (landing.Dropped, error)
 	// Maintain is *landing.Lake's.
 	Maintain(ctx context.Context, a event.Address, namespace, name string, asked bool) (landing.Maintained, error)
+	// UpkeepDue is *landing.Lake's.
+	UpkeepDue(ctx context.Context, a event.Address, namespace, name string) (occasion string, due bool, err error)
 	// Standing and Digest are *landing.Lake's.
 	Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (landing.Standing, error)
 	Digest(ctx context.Context, st landing.Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error)

@@ -1,8 +1,11 @@
 package handlers
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -86,3 +89,72 @@ func TestTablesAreMaintained(t *testing.T) {
 		w.wantRefused(gone, event.ReasonSourceRemoved, "not there any more")
 	})
 }
+
+// A table that no sync comes to any more is maintained all the same, once, by whoever
+// looks; not while its source is synced, and not where the source says so.
+func TestTablesAreTended(t *testing.T) {
+	clock := newSetClock("2026-03-28T12:00:00Z")
+	o := quick()
+	o.Clock = clock
+	w := newWorld(t, o)
+	w.connect()
+	off := command.SyncOptions{Maintenance: command.MaintenanceOff}
+	w.grow("orders", 1, 9, off)
+	look := func() {
+		t.Helper()
+		waits := func() bool {
+			clock.mu.Lock()
+			defer clock.mu.Unlock()
+			return len(clock.waiting) > 0
+		}
+		for range 2 {
+			w.eventually("the next look to be waited for", waits)
+			clock.add(time.Minute)
+		}
+		w.eventually("the look to end", waits)
+		w.idle()
+	}
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var looking sync.WaitGroup
+		looking.Go(func() { w.handlers.RunUpkeep(ctx) })
+		look()
+		if n := len(w.maintenances()); n != 1 {
+			t.Errorf("%d maintenances", n)
+		}
+		cancel()
+		looking.Wait()
+	}
+	m := w.maintenances()[0]
+	if v := m.Table; v.Name != "orders" || v.Status != event.Maintained || v.FilesAfter > 2 || !m.Operation.Final {
+		t.Errorf("told %+v", m)
+	}
+	w.wantLanded("orders", 0, 90)
+}
+
+// Which sources are tended is what their history says.
+func TestTends(t *testing.T) {
+	for name, c := range map[string]struct {
+		source Source
+		want   bool
+	}{
+		"connected":      {Source{Connected: true}, true},
+		"removed":        {Source{Removal: &Removal{}}, false},
+		"synced":         {Source{Connected: true, Running: &Running{}}, false},
+		"switched off":   {Source{Connected: true, Sync: []byte(`{"maintenance":"off"}`)}, false},
+		"of other rules": {Source{Connected: true, Sync: []byte(`{"batch_size":7}`)}, true},
+	} {
+		h := New(Deps{State: oneSource{source: c.source}})
+		if got, err := (&tending{h: h}).tends(event.Address{}); err != nil || got != c.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
+
+// oneSource is a State of one source.
+type oneSource struct {
+	State
+	source Source
+}
+
+func (s oneSource) Source(event.Address) (Source, error) { return s.source, nil }

@@ -42,7 +42,10 @@ type Options struct {
 	// tenth of Keep where that is less, but not below 1 s.
 	SweepEvery time.Duration
 
-	// Clock is what schedules go by: the system's.
+	// UpkeepEvery is how often RunUpkeep looks at some landed tables: 1 min.
+	UpkeepEvery time.Duration
+
+	// Clock is what schedules and RunUpkeep go by: the system's.
 	Clock Clock
 
 	// Seam is called at each step of the durability order, for tests that stop
@@ -77,6 +80,7 @@ func (o Options) WithDefaults() Options {
 	o.CommitBytes = cmp.Or(o.CommitBytes, 64<<20)
 	o.CommitEvery = cmp.Or(o.CommitEvery, 30*time.Second)
 	o.PositionEvery = cmp.Or(o.PositionEvery, 10*time.Second)
+	o.UpkeepEvery = cmp.Or(o.UpkeepEvery, time.Minute)
 	o.AsideEvery = cmp.Or(o.AsideEvery, 10*time.Minute)
 	o.ReleaseLimit = cmp.Or(o.ReleaseLimit, 10*time.Second)
 	o.Lease = cmp.Or(o.Lease, 2*time.Minute)

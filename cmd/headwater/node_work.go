@@ -59,6 +59,7 @@ func (n *node) work(life context.Context, h *handlers.Handlers, wire *bus.Bus, l
 	case <-router.Running():
 		n.beside(life, "sweep", h.Sweep)
 		n.beside(life, "schedules", h.RunSchedules)
+		n.beside(life, "upkeep", h.RunUpkeep)
 		return nil
 	case <-ended:
 		return errors.New("workers: the router did not start")

@@ -29,6 +29,7 @@ type Lake struct {
 	close    func() error
 	probe    *probe
 	claim    *claim
+	idle     *idle
 	index    *keyindex.Index               // nil for none
 	worth    func(rows, landed int64) bool // whether a merge into so many rows uses it
 	bucket   map[string]string
@@ -85,6 +86,7 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 		probe:    &probe{},
 		index:    o.index,
 		worth:    worthIndex,
+		idle:     &idle{},
 		claim:    &claim{turn: make(chan struct{}, 1)},
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {

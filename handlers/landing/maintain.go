@@ -153,7 +153,7 @@ func (m *maintenance) quiet(ctx context.Context) (loaded, error) {
 			return at, errYielded
 		}
 		late := m.hurried || time.Since(began) >= m.lake.patience
-		if !at.pointer.Unswept || m.asked && (late || m.waited == at.pointer.Fence+1) {
+		if !at.pointer.Unswept || !m.asked && !at.underWay(m.lake.now()) || m.asked && (late || m.waited == at.pointer.Fence+1) {
 			m.waited = at.pointer.Fence + 1
 			return at, nil
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -370,4 +371,56 @@ func TestSweepEndsAMaintenance(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 	wantIDs(t, l, want)
+}
+
+// A table is due while its files call for it, and once more when the grace of what its
+// last commit replaced has passed; then it is left alone until it is another one.
+func TestUpkeepDue(t *testing.T) {
+	l := openLake(t, kvtest.New())
+	clock := time.Now()
+	l.now = func() time.Time { return clock }
+	due := func(want string) {
+		t.Helper()
+		occasion, due, err := l.UpkeepDue(t.Context(), home, "public", "orders")
+		if err != nil || due != (want != "") || !strings.HasSuffix(occasion, want) {
+			t.Fatalf("due is %q, %v, %v; want %q", occasion, due, err, want)
+		}
+	}
+	land := func(fence uint64) {
+		t.Helper()
+		w := begin(t, l, incremental(fence, fmt.Sprint("syn_", fence)))
+		write(t, w, int64(fence)*10, int64(fence)*10+5)
+		commit(t, w, behind(int64(fence)*10+4), true)
+	}
+	due("")
+	land(1)
+	clock = clock.Add(syncOver + time.Minute)
+	due(" sweep")
+	clock = clock.Add(-syncOver - time.Minute)
+	for fence := uint64(2); fence <= 7; fence++ {
+		land(fence)
+	}
+	land(8)
+	due(" files")
+	w := begin(t, l, incremental(9, "syn_9")) // a sync under way, or one that died
+	due("")
+	clock = clock.Add(syncOver + time.Minute)
+	due(" files")
+	if done := maintain(t, l, "orders", false); done.Left != "" || done.FilesAfter != 1 {
+		t.Fatalf("behind a sync that died: %+v", done)
+	}
+	w.Abort(t.Context())
+	clock = clock.Add(upkeepEvery + time.Minute)
+	land(10) // by the system's time, an hour ago
+	due(" snapshots")
+	if done := maintain(t, l, "orders", false); done.Expired == 0 || done.Removed == 0 {
+		t.Fatalf("after the grace: %+v", done)
+	}
+	for range 3 {
+		clock = clock.Add(2 * time.Hour)
+		due("")
+	}
+	if parts, metadata := files(t, l); len(parts) != 2 || len(metadata) > 10 {
+		t.Errorf("left are %v and %v", parts, metadata)
+	}
 }

@@ -1,0 +1,121 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+)
+
+const (
+	tendLooks = 500       // tables that are looked at in one go
+	tendSends = 16        // and of which a maintenance is asked for
+	tendAgain = time.Hour // before the same is asked for again
+)
+
+// PlacedTable is a landed table, and whose it is.
+type PlacedTable struct {
+	Address         event.Address
+	Namespace, Name string
+}
+
+// tending goes through the landed tables of all sources, again and again.
+type tending struct {
+	h    *Handlers
+	from string               // where to go on
+	sent map[string]time.Time // by what called for it
+}
+
+// RunUpkeep asks for the maintenance of landed tables that their syncs leave in need
+// of it: those that are synced no more, that were maintained too short a time before
+// their last sync, or whose replaced files nobody needs any more. It looks at some
+// tables in turn every Options.UpkeepEvery, until ctx ends. Any number of nodes may:
+// a command's id derives from the table's state, and a maintenance that comes a
+// moment after another does nothing. Sources that are synced right now are left
+// alone, and those whose kept options say so.
+func (h *Handlers) RunUpkeep(ctx context.Context) {
+	t := &tending{h: h, sent: map[string]time.Time{}}
+	for {
+		select {
+		case <-h.options.Clock.After(h.options.UpkeepEvery):
+		case <-h.stopping:
+			return
+		case <-ctx.Done():
+			return
+		}
+		if err := t.look(ctx); err != nil && ctx.Err() == nil {
+			h.log.Warn("tables in need of maintenance could not be looked for", "error", err)
+		}
+	}
+}
+
+// look looks at the next tables.
+func (t *tending) look(ctx context.Context) error {
+	tables, next, err := t.h.state.LandedFrom(t.from, tendLooks)
+	if err != nil {
+		return fmt.Errorf("list landed tables: %w", err)
+	}
+	t.from = next
+	now := t.h.options.Clock.Now()
+	for occasion, at := range t.sent {
+		if now.Sub(at) >= tendAgain || at.After(now) {
+			delete(t.sent, occasion)
+		}
+	}
+	asked := 0
+	tended := map[event.Address]bool{}
+	for _, one := range tables {
+		tends, known := tended[one.Address]
+		if !known {
+			if tends, err = t.tends(one.Address); err != nil {
+				return err
+			}
+			tended[one.Address] = tends
+		}
+		if !tends || asked == tendSends {
+			continue
+		}
+		occasion, due, err := t.h.lake.UpkeepDue(ctx, one.Address, one.Namespace, one.Name)
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", nameOf(event.Table{Namespace: one.Namespace, Name: one.Name}), err)
+		}
+		if _, already := t.sent[occasion]; !due || already {
+			continue
+		}
+		if err := t.h.commands.Send(ctx, t.command(one, occasion, now)); err != nil {
+			return err
+		}
+		t.sent[occasion], asked = now, asked+1
+	}
+	return nil
+}
+
+// tends reports whether the tables of a source may be maintained now.
+func (t *tending) tends(a event.Address) (bool, error) {
+	s, err := t.h.state.Source(a)
+	if err != nil || !s.Connected || s.Running != nil {
+		return false, err
+	}
+	var kept command.SyncOptions
+	if len(s.Sync) > 0 {
+		if err := json.Unmarshal(s.Sync, &kept); err != nil {
+			return false, fmt.Errorf("read the kept options of %s: %w", s.Name, err)
+		}
+	}
+	return kept.Maintenance != command.MaintenanceOff, nil
+}
+
+// command is the same for a table in a state, on every node for an hour.
+func (t *tending) command(one PlacedTable, occasion string, now time.Time) *command.Command {
+	occasion += now.UTC().Truncate(tendAgain).Format(" 2006-01-02T15")
+	return &command.Command{
+		ID: eventID(occasion, "MaintainSource", ""), Time: time.Now().UTC(),
+		Data: &command.MaintainSource{
+			Meta:   command.Meta{Meta: event.At(one.Address, event.Operation{ID: derivedID("op_", occasion), Kind: event.KindMaintain, Targets: 1})},
+			Tables: []string{nameOf(event.Table{Namespace: one.Namespace, Name: one.Name})},
+		},
+	}
+}

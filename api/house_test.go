@@ -95,7 +95,7 @@ func (paperDriver) Open(context.Context, driver.Config) (driver.Source, error) {
 func testRegistry(t testing.TB) *connectors.Registry {
 	t.Helper()
 	r, err := connectors.New(connectors.Options{},
-		paperDriver{driver.Spec{Name: "postgresql", Aliases: []string{"postgres"}, Class: "database", Ports: []int{5432}, Title: "PostgreSQL", Settings: &databaseSettings{}}},
+		paperDriver{driver.Spec{Name: "postgresql", Aliases: []string{"postgres"}, Class: "database", Ports: []int{5432}, Title: "PostgreSQL", Changes: true, Settings: &databaseSettings{}}},
 		paperDriver{driver.Spec{Name: "mysql", Class: "database", Ports: []int{3306}, Title: "MySQL", Settings: &databaseSettings{}}},
 		paperDriver{driver.Spec{Name: "api", Class: "api", Title: "HTTP API", Settings: &apiSettings{}}})
 	if err != nil {

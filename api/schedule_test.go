@@ -64,7 +64,9 @@ func TestSchedule(t *testing.T) {
 		{object{"cron": "0 0 * * *", "time_zone": "Mars/Olympus"}, 422, "time_zone", "is not known"},
 		{object{"every": "10s"}, 422, "every", "must be at least 1m"},
 		{object{"every": "1h", "cron": "@daily"}, 422, "every", "cannot be given together with cron"},
-		{object{"continuous": true}, 422, "continuous", "needs change data capture"},
+		{object{"continuous": true, "every": "1h"}, 422, "continuous", "cannot be given together with every"},
+		{object{"continuous": true, "jitter": "5m"}, 422, "continuous", "goes with neither"},
+		{object{"continuous": true, "sync_options": object{"mode": "incremental"}}, 422, "sync_options.mode", "must be cdc with continuous"},
 		{object{"every": "1h", "sync_options": object{"always": true}}, 422, "sync_options.always", "is of one sync"},
 		{object{"every": "1h", "sync_options": object{"mode": "upsert"}}, 400, "sync_options.mode", ""},
 		{object{"every": "1h", "missed": "later"}, 400, "missed", ""},
@@ -97,5 +99,44 @@ func TestSchedule(t *testing.T) {
 	again := ada.call(http.MethodPut, path, object{"every": "2h"}, "Idempotency-Key", "one")
 	if first.Code != 200 || again.Code != 200 || h.worker.count("ChangeSchedule") != sent+1 {
 		t.Errorf("a repeat: %d %d, %d sent", first.Code, again.Code, h.worker.count("ChangeSchedule")-sent)
+	}
+}
+
+// Changes are followed of sources whose connector has a log of them; of others mode
+// cdc and a continuous schedule are refused, with those that have one.
+func TestSourcesWithoutALog(t *testing.T) {
+	h := newHouse(t, checked)
+	ada := h.ada()
+	config := object{"host": "db"}
+	ids := map[string]string{}
+	for _, s := range into[struct {
+		Sources []struct{ ID, Name string } `json:"connected_sources"`
+	}](t, ada.post("/data/w1/connect", object{"sources": []object{
+		{"name": "pg", "type": "postgresql", "connection_config": config}, {"name": "my", "type": "mysql", "connection_config": config}}})).Sources {
+		ids[s.Name] = s.ID
+	}
+	cdc := func(name string, options object) reply {
+		return ada.post("/data/w1/sync", object{"source_ids": []string{ids[name]}, "sync_options": options})
+	}
+	if r := cdc("my", object{"mode": "cdc"}); r.Code != 422 || !strings.Contains(r.Raw, "a source of mysql has no log of changes that can be read; postgresql have one") || !strings.Contains(r.Raw, `"field":"sync_options.mode"`) {
+		t.Errorf("a sync without a log: %d %s", r.Code, r.Raw)
+	}
+	if r := cdc("pg", object{"mode": "cdc", "lookback": "1h"}); r.Code != 422 || !strings.Contains(r.Raw, "sync_options.lookback") {
+		t.Errorf("options of another mode: %d %s", r.Code, r.Raw)
+	}
+	if r := cdc("pg", object{"mode": "incremental", "soft_delete": true}); r.Code != 422 || !strings.Contains(r.Raw, "goes with mode cdc") {
+		t.Errorf("options of cdc: %d %s", r.Code, r.Raw)
+	}
+	if r := cdc("pg", object{"mode": "cdc", "max_delay": "1s"}); r.Code != 200 {
+		t.Errorf("a sync with a log: %d %s", r.Code, r.Raw)
+	}
+	put := func(name string) reply {
+		return ada.call(http.MethodPut, "/data/w1/sources/"+ids[name]+"/schedule", object{"continuous": true})
+	}
+	if r := put("my"); r.Code != 422 || !strings.Contains(r.Raw, "needs change data capture") {
+		t.Errorf("continuous without a log: %d %s", r.Code, r.Raw)
+	}
+	if r := put("pg"); r.Code != 200 || !strings.Contains(r.Message, "pg is synced continuously, as changes come") || into[scheduleDoc](t, r).Schedule.Options["mode"] != "cdc" {
+		t.Errorf("continuous: %d %s", r.Code, r.Raw)
 	}
 }

@@ -54,7 +54,7 @@ func (h *Handler) planSync(r *request, s idempotency.Seed, prior []idempotency.T
 		}
 		for i, source := range sources {
 			t := idempotency.Target{SourceID: source.Address.Source, Name: source.Name, At: i}
-			if source.Running != nil {
+			if source.Running != nil && !goesOn(source) {
 				t.SyncID, t.Attached = source.Running.SyncID, true
 			} else {
 				t.SyncID = s.ID("syn_", t.SourceID)
@@ -90,6 +90,14 @@ func busy(sources []projections.Source, options command.SyncOptions, ids *[]stri
 		return nil
 	}
 	return none("No data source was synced", failed, fieldOf(ids))
+}
+
+// goesOn reports whether the running sync of a source is that of a continuous
+// schedule. A sync that is requested beside it ends when that one has landed what
+// there was at the time.
+func goesOn(source projections.Source) bool {
+	s := source.Schedule
+	return s != nil && s.Continuous && s.LastRun != nil && source.Running != nil && s.LastRun.OperationID == source.Running.Operation.ID
 }
 
 // fieldOf returns a function that names a source of the request in errors.

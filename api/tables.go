@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"headwater/api/web"
+	"headwater/bus/command"
 	"headwater/projections"
 )
 
@@ -117,10 +118,21 @@ func (h *Handler) landed(r *request) ([]landedTable, error) {
 		}
 		for _, t := range tables {
 			if t.SnapshotID != 0 || t.Location != "" {
-				all = append(all, landedTable{SourceID: source.Address.Source, Source: source.Name, Namespace: t.Namespace, Name: t.Name, Records: t.Records, FreshUntil: t.FreshUntil, SyncID: t.SyncID})
+				all = append(all, landedTable{SourceID: source.Address.Source, Source: source.Name, Namespace: t.Namespace, Name: t.Name, Records: t.Records, FreshUntil: freshUntil(source, t), SyncID: t.SyncID})
 			}
 		}
 	}
 	slices.SortFunc(all, func(a, b landedTable) int { return strings.Compare(a.key(), b.key()) })
 	return all, nil
+}
+
+// freshUntil returns up to when a landed table is complete. A sync of mode cdc moves
+// all of its tables on together, also those in which nothing has changed.
+func freshUntil(source projections.Source, t projections.LandedTable) *time.Time {
+	at := t.FreshUntil
+	c := source.Changes
+	if t.Mode != command.Capture || t.SetAside || at == nil || c == nil || c.FreshUntil == nil || c.FreshUntil.Before(*at) {
+		return at
+	}
+	return c.FreshUntil
 }

@@ -29,7 +29,7 @@ func newLog(t *testing.T, o Options, tables ...string) (*world, *logged) {
 }
 
 func capturing(more ...string) command.SyncOptions {
-	return command.SyncOptions{Mode: command.Capture, Reset: more}
+	return command.SyncOptions{Mode: command.Capture, Reset: more, Maintenance: command.MaintenanceOff}
 }
 
 // holds returns what lies in the lake of a table, by id.
@@ -326,8 +326,18 @@ func TestAContinuousSyncGoesOn(t *testing.T) {
 	l.do("orders", driver.OpDelete, 4, "")
 	landed()
 
+	// A sync beside it ends once what there was has landed.
+	l.do("orders", driver.OpInsert, 50, "before the sync")
+	if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted || op.Targets[0].Attached {
+		t.Errorf("a sync beside it: %s %+v", op.Status, op.Targets)
+	}
+	if !maps.Equal(w.holds("orders"), l.all()["orders"]) {
+		t.Error("a sync beside it ended before its rows had landed")
+	}
+	w.eventually("the first sync to be told of", func() bool { return slices.Contains(w.names(w.address), "SyncCompleted") })
+	before := len(w.outcomes(w.address))
 	w.continuously(true)
-	w.eventually("the sync to end", func() bool { return slices.Contains(w.names(w.address), "SyncCompleted") })
+	w.eventually("the sync to end", func() bool { return slices.Contains(w.outcomes(w.address)[before:], "SyncCompleted") })
 	l.do("orders", driver.OpInsert, 100, "while it is paused")
 	if got := last[*event.SyncCompleted](w); got.Status != "completed" || got.Changes == nil {
 		t.Errorf("%+v", got)
@@ -380,4 +390,35 @@ func TestARemovedSourceLetsItsLogGo(t *testing.T) {
 	l.do("orders", driver.OpInsert, 2, "two")
 	w.do(w.syncCommand(capturing()))
 	w.wantEqual(l)
+}
+
+// verify compares a table that follows its log, and says why it does not one that
+// holds more than its source does.
+func TestVerifyOfFollowedTables(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	l.do("orders", driver.OpInsert, 1, "one")
+	l.do("orders", driver.OpInsert, 2, "two")
+	w.do(w.syncCommand(capturing()))
+	l.do("orders", driver.OpDelete, 1, "")
+	w.do(w.syncCommand(capturing()))
+	verified := func() event.Verification {
+		t.Helper()
+		w.do(&command.VerifySource{Meta: w.operation(event.KindVerify)})
+		return last[*event.TableVerified](w).Table
+	}
+	if got := verified(); got.Status != event.VerifiedEqual {
+		t.Errorf("%+v", got)
+	}
+	l.do("orders", driver.OpInsert, 3, "three")
+	if got := verified(); got.Status != event.VerifiedDifferent || !strings.Contains(got.Message, "source's log") {
+		t.Errorf("%+v", got)
+	}
+	log := capturing()
+	log.Changes = command.AppendChanges
+	if op := w.do(w.syncCommand(log)); op.Status != projections.StatusCompleted {
+		t.Fatalf("%+v", op.Targets)
+	}
+	if got := verified(); got.Status != event.Unverified || !strings.Contains(got.Message, "log of its changes") {
+		t.Errorf("%+v", got)
+	}
 }

@@ -49,6 +49,8 @@ type attempt struct {
 	follows int
 	aside   map[string]bool // tables that the source's log has gone on without
 	changes *event.Changes  // where the source's log was left, nil for other modes
+	waits   bool            // the sync that goes on is to land what there is now
+	since   time.Time       // from then on
 }
 
 // sync lands a source's tables in the lake.
@@ -70,7 +72,7 @@ func (h *Handlers) carryOut(ctx context.Context, a *attempt) error {
 		return bus.Snooze(0)
 	default:
 	}
-	if err := a.begin(ctx); err != nil || a.fence == 0 {
+	if err := a.take(ctx); err != nil || a.fence == 0 {
 		return err
 	}
 	err := a.run(ctx)
@@ -104,7 +106,7 @@ func (h *Handlers) carryOut(ctx context.Context, a *attempt) error {
 func (a *attempt) begin(ctx context.Context) error {
 	taken := false
 	sequence, err := a.j.advance(ctx, func(v view) (move, error) {
-		taken, a.source = false, v
+		taken, a.source, a.waits = false, v, false
 		known, err := a.h.state.Sync(a.j.address, a.id)
 		switch {
 		case err != nil:
@@ -114,6 +116,8 @@ func (a *attempt) begin(ctx context.Context) error {
 		case missing(v) != nil:
 			reason, message := outcome.Explain(missing(v))
 			return a.j.rejected(reason, message), nil
+		case v.Running != nil && v.Running.SyncID != a.id && a.joins(v.Source):
+			return a.joined(v.Source), nil
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Running), nil
 		case a.follows > 0 && !a.wanted(v.Source):

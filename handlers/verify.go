@@ -147,6 +147,7 @@ type comparison struct {
 	began time.Time
 	stand landing.Standing
 	done  event.Verification
+	mode  string // of the sync that landed the table last
 }
 
 func (c *comparison) run(ctx context.Context, t driver.Table) error {
@@ -162,6 +163,9 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	c.done.Snapshot = c.done.SnapshotID.Text()
 	if len(c.stand.Spec.Columns) == 0 {
 		return outcome.Failf(event.ReasonSchemaChanged, "the table and what landed of it have no column in common")
+	}
+	if err := c.comparable(); err != nil {
+		return err
 	}
 	source, landed, err := c.both(ctx, c.stand.Spec)
 	if err != nil {
@@ -199,6 +203,28 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 		return nil
 	}
 	c.differs()
+	return nil
+}
+
+// comparable returns why what landed of a table cannot be compared with its source.
+func (c *comparison) comparable() error {
+	all, err := c.h.state.Landed(c.address)
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.Namespace == c.done.Namespace && t.Name == c.done.Name {
+			c.mode = t.Mode
+		}
+	}
+	switch {
+	case c.mode != landing.Changes:
+		return nil
+	case c.stand.Has(parts.LogColumns[0].Name):
+		return outcome.Failf(event.ReasonUnsupported, "the table is the log of its changes (sync_options.changes append) and has a row for each of them, so it cannot be compared with its source")
+	case c.stand.Has(parts.DeletedColumn.Name):
+		return outcome.Failf(event.ReasonUnsupported, "rows that its source has deleted stay in the table (sync_options.soft_delete), so it cannot be compared with its source")
+	}
 	return nil
 }
 
@@ -257,6 +283,8 @@ func (c *comparison) differs() {
 	c.done.Status, c.done.Reason = event.VerifiedDifferent, event.ReasonBadData
 	c.done.Message = "rows differ: " + atLeast + strings.Join(what, ", ")
 	switch {
+	case c.mode == landing.Changes:
+		c.done.Message += "; what changed after the last commit of the source's log counts as different: sync it, then verify it while it rests"
 	case c.stand.Versions && c.done.Missing == 0 && c.done.Changed == 0:
 		c.done.Message += "; the table is appended to, so older versions and deleted rows stay"
 	case c.stand.Spec.After == nil:

@@ -32,6 +32,12 @@ type Standing struct {
 	at loaded
 }
 
+// Has reports whether the landed table has a column.
+func (s Standing) Has(column string) bool {
+	_, has := s.at.meta.CurrentSchema().FindFieldByName(column)
+	return has
+}
+
 // Standing returns how a table stands now, by what it is at its source; key are
 // the columns that tell its rows apart, if it has any. It returns ErrNoTable for one that never
 // landed, ErrStorage or the store's error.

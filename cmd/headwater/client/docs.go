@@ -23,12 +23,26 @@ type SourceDoc struct {
 	Metadata  json.RawMessage `json:"metadata"`
 	Sync      json.RawMessage `json:"sync_options,omitempty"` // stored with the source
 	Schedule  *ScheduleDoc    `json:"schedule"`
+	Changes   *ChangesDoc     `json:"changes,omitempty"`
 
 	RemovedAt      *time.Time `json:"removed_at"`      // of a removed source
 	DestroyedAfter *time.Time `json:"destroyed_after"` // of a removed source
 
 	LeftOut []LeftOutDoc `json:"left_out,omitempty"` // of a source that was just connected
 	Notes   []string     `json:"notes,omitempty"`    // of a source that was just connected
+}
+
+// ChangesDoc is the position of a source's syncs in its log of changes.
+type ChangesDoc struct {
+	Position      string     `json:"position"`
+	CommittedAt   *time.Time `json:"committed_at"`
+	FreshUntil    *time.Time `json:"fresh_until"`
+	BehindBytes   *int64     `json:"behind_bytes"`
+	BehindSeconds *int64     `json:"behind_seconds"`
+	RetainedBytes *int64     `json:"retained_bytes"`
+	SlotState     string     `json:"slot_state"`
+	Lagging       bool       `json:"lagging"`
+	Message       string     `json:"message"`
 }
 
 // LeftOutDoc is something that a source has and does not offer.
@@ -140,6 +154,7 @@ type SyncDoc struct {
 	UpdatedAt   time.Time    `json:"updated_at"`
 	Tables      []TableSync  `json:"tables"`
 	Progress    *progressDoc `json:"progress,omitempty"`
+	Changes     *ChangesDoc  `json:"changes,omitempty"`
 	Error       *struct {
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
@@ -169,6 +184,11 @@ type TableSync struct {
 	WaitingFor   string     `json:"waiting_for,omitempty"`
 
 	BytesUploaded int64 `json:"bytes_uploaded,omitempty"`
+
+	Inserted int64 `json:"inserted_records,omitempty"`
+	Updated  int64 `json:"updated_records,omitempty"`
+	Deleted  int64 `json:"deleted_records,omitempty"`
+	SetAside bool  `json:"set_aside,omitempty"`
 }
 
 // FullName returns "namespace.name", or the name alone if there is no namespace.

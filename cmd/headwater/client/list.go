@@ -101,7 +101,7 @@ func SourceGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
 		if scheduled {
 			next := ""
 			if source.Schedule != nil {
-				next = source.Schedule.next(now)
+				next = source.Schedule.next(now) + source.Changes.lag(source.Schedule)
 			}
 			row = append(row, next)
 		}

@@ -71,7 +71,9 @@ func (d *ScheduleDoc) next(now time.Time) string {
 	switch {
 	case d.Paused:
 		return "paused"
-	case d.NextRun == nil || d.Continuous:
+	case d.Continuous:
+		return "continuous"
+	case d.NextRun == nil:
 		return d.Sentence // it follows another source, or goes on
 	case d.NextRun.Before(now):
 		return "late since " + humanize.RelTime(*d.NextRun, now, "ago", "from now")

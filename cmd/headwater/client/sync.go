@@ -17,6 +17,7 @@ type SyncCmd struct {
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
 	SyncFlags   `embed:""`
 	Detach      bool `help:"Start the sync, print its operation and return."`
+	Follow      bool `help:"Show how the changes of one source come along. Ctrl-C ends the view, never a sync that its schedule keeps going."`
 	Cancel      bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
 }
 
@@ -34,6 +35,9 @@ func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 	options, err := c.options()
 	if err != nil {
 		return exit.With(exit.Usage, err)
+	}
+	if c.Follow {
+		return c.follow(ctx, s, api, ids, options)
 	}
 	id, err := api.StartSync(ctx, c.Scope, ids, options)
 	if err != nil {

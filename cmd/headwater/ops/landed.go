@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 )
 
@@ -19,7 +20,7 @@ type progress struct {
 	tables  map[string]counted
 }
 
-type counted struct{ rows, bytes int64 }
+type counted struct{ rows, bytes, inserted, updated, deleted int64 }
 
 func (o *Ops) begun(sync string, attempt int) {
 	o.mu.Lock()
@@ -43,7 +44,10 @@ func (o *Ops) progressed(connector string, meta *event.Meta, sync string, tables
 		return
 	}
 	for _, t := range tables {
-		name, now := t.Namespace+"\x00"+t.Name, counted{t.Records, t.Bytes}
+		name, now := t.Namespace+"\x00"+t.Name, counted{t.Records, t.Bytes, t.Inserted, t.Updated, 0}
+		if t.Mode == command.Capture {
+			now.deleted = t.Deleted
+		}
 		before, known := p.tables[name]
 		p.tables[name] = now
 		if !known && p.resumed {
@@ -54,6 +58,11 @@ func (o *Ops) progressed(connector string, meta *event.Meta, sync string, tables
 			o.metrics.rows.WithLabelValues(connector).Add(float64(rows))
 			if o.PerSource {
 				o.metrics.sourceRows.WithLabelValues(label(meta.Organization), meta.WorkspaceID, meta.SourceID).Add(float64(rows))
+			}
+		}
+		for change, n := range map[string]int64{"inserted": now.inserted - before.inserted, "updated": now.updated - before.updated, "deleted": now.deleted - before.deleted} {
+			if n > 0 {
+				o.metrics.changes.WithLabelValues(connector, change).Add(float64(n))
 			}
 		}
 		if bytes > 0 {

@@ -14,6 +14,7 @@ import (
 // except those of sources.
 type metrics struct {
 	syncs, rows, bytes, tables *prometheus.CounterVec
+	changes                    *prometheus.CounterVec
 	duration, took, requests   *prometheus.HistogramVec
 	commands, failed, events   *prometheus.CounterVec
 	dead, deliveries           *prometheus.CounterVec
@@ -42,6 +43,7 @@ func newMetrics(c Config) *metrics {
 		duration: histogram("headwater_sync_duration_seconds", "How long syncs took that ended, from their first attempt.", long, "connector"),
 		rows:     counter("headwater_sync_rows_total", "Rows that syncs committed to the lake.", "connector"),
 		bytes:    counter("headwater_sync_bytes_total", "Bytes of the files that syncs committed to the lake.", "connector", "direction"),
+		changes:  counter("headwater_changes_total", "Changes of sources' logs that have landed: inserted, updated, deleted.", "connector", "change"),
 		tables:   counter("headwater_sync_table_failures_total", "Tables that a sync could not land, by reason.", "connector", "reason"),
 		commands: counter("headwater_commands_total", "Commands that have their outcome: completed, failed, cancelled, rejected.", "verb", "outcome"),
 		failed:   counter("headwater_command_failures_total", "Commands that failed or were rejected, by reason.", "verb", "reason"),
@@ -81,7 +83,7 @@ func (m *metrics) begin() {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	all := []prometheus.Collector{m.syncs, m.rows, m.bytes, m.tables, m.duration, m.took, m.requests, m.commands, m.failed, m.events, m.dead, m.deliveries, m.running, m.syncing, m.build}
+	all := []prometheus.Collector{m.syncs, m.rows, m.bytes, m.changes, m.tables, m.duration, m.took, m.requests, m.commands, m.failed, m.events, m.dead, m.deliveries, m.running, m.syncing, m.build}
 	if m.sourceSyncs != nil {
 		all = append(all, m.sourceSyncs, m.sourceRows)
 	}
@@ -99,15 +101,24 @@ func (o *Ops) count(w work, connector string, e *event.Event) {
 	case *event.SyncProgressed:
 		o.progressed(connector, meta, d.SyncID, d.Table)
 		return
+	case *event.ChangesLanded:
+		o.stood(connector, d.SyncID, meta, d.Changes)
+		return
+	case *event.ChangesGivenUp:
+		o.unfollow(meta)
+		return
 	case *event.SyncCompleted:
+		o.unfollow(meta)
 		o.progressed(connector, meta, d.SyncID, d.Tables...)
 		status, took = d.Status, d.DurationMS
 		o.unlanded(connector, d.Tables)
 	case *event.SyncFailed:
+		o.unfollow(meta)
 		o.progressed(connector, meta, d.SyncID, d.Tables...)
 		status, reason, took = "failed", d.Reason, d.DurationMS
 		o.unlanded(connector, d.Tables)
 	case *event.SyncCancelled:
+		o.unfollow(meta)
 		status, reason = "cancelled", d.Reason
 	case *event.SourceConnectFailed:
 		reason = d.Reason

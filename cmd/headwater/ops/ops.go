@@ -42,6 +42,7 @@ type Ops struct {
 	mu     sync.Mutex
 	landed map[string]*progress        // by sync
 	synced map[event.Address]time.Time // with Config.PerSource
+	logs   map[event.Address]following // of sources whose log is being followed
 }
 
 // New returns an Ops and registers its metrics. It panics if they are registered
@@ -53,10 +54,11 @@ func New(c Config) *Ops {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
-	o := &Ops{Config: c, registry: c.Registry, landed: map[string]*progress{}, synced: map[event.Address]time.Time{}}
+	o := &Ops{Config: c, registry: c.Registry, landed: map[string]*progress{}, synced: map[event.Address]time.Time{}, logs: map[event.Address]following{}}
 	o.metrics = newMetrics(c)
 	o.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.registry.MustRegister(o.metrics.all()...)
+	o.registry.MustRegister(logs{o})
 	if c.PerSource {
 		o.registry.MustRegister(sources{o})
 	}

@@ -1,0 +1,173 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/terminal"
+)
+
+// lag says how far a source that is synced continuously is behind, "" if unknown.
+func (c *ChangesDoc) lag(s *ScheduleDoc) string {
+	if c == nil || !s.Continuous || s.Paused || c.BehindSeconds == nil {
+		return ""
+	}
+	return ", " + lasted(time.Duration(*c.BehindSeconds)*time.Second) + " behind"
+}
+
+// follow shows the running sync of a source until it ends. It starts one, with the
+// options, if none is running.
+func (c *SyncCmd) follow(ctx context.Context, s terminal.Streams, api *Client, ids []string, options map[string]any) error {
+	if len(ids) != 1 {
+		return exit.Usagef("--follow shows one source: name it")
+	}
+	id, err := api.runningSync(ctx, c.Scope, ids[0])
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		if id, err = c.begun(ctx, api, ids, options); err != nil {
+			return err
+		}
+	}
+	v := &live{s: s, bars: terminal.NewBars(s), json: c.JSON}
+	defer v.bars.Erase()
+	for {
+		sync, err := api.syncOf(ctx, id)
+		switch {
+		case ctx.Err() != nil:
+			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
+		case err != nil:
+			return err
+		}
+		if err := v.show(sync, time.Now()); err != nil {
+			return err
+		}
+		if sync.Status != "running" {
+			v.bars.Erase()
+			if sync.Error != nil {
+				return exit.With(exit.Failed, fmt.Errorf("the sync %s: %s", sync.Status, said(sync.Error.Message)))
+			}
+			s.Note("the sync ended as %s", sync.Status)
+			return nil
+		}
+		if err := sleep(ctx, 2*api.poll); err != nil {
+			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
+		}
+	}
+}
+
+// begun starts a sync and returns its id once a worker has taken it.
+func (c *SyncCmd) begun(ctx context.Context, api *Client, ids []string, options map[string]any) (string, error) {
+	operation, err := api.StartSync(ctx, c.Scope, ids, options)
+	if err != nil {
+		return "", err
+	}
+	for {
+		op, err := api.operation(ctx, operation)
+		if err != nil {
+			return "", err
+		}
+		for _, t := range op.Targets {
+			if t.SyncID == "" {
+				continue
+			}
+			if _, err := api.syncOf(ctx, t.SyncID); err == nil {
+				return t.SyncID, nil
+			} else if !notFound(err) {
+				return "", err
+			}
+		}
+		if op.Status != "running" {
+			return "", operationError(op)
+		}
+		if err := sleep(ctx, api.poll); err != nil {
+			return "", err
+		}
+	}
+}
+
+// runningSync returns the id of the running sync of a source, "" for none.
+func (c *Client) runningSync(ctx context.Context, scope, source string) (string, error) {
+	syncs, err := Fetch[[]SyncDoc](ctx, c, c.Path("syncs"), url.Values{"scope": {scope}, "source_id": {source}, "status": {"running"}, "limit": {"1"}})
+	if err != nil || len(syncs) == 0 {
+		return "", err
+	}
+	return syncs[0].SyncID, nil
+}
+
+// live is the display of a sync that follows a log.
+type live struct {
+	s      terminal.Streams
+	bars   terminal.Bars
+	json   bool
+	before int64 // changes
+	at     time.Time
+	rate   int64
+	spoke  time.Time
+}
+
+// show updates the display: bars on a terminal, else a line every 10 s.
+func (v *live) show(sync SyncDoc, now time.Time) error {
+	if took := now.Sub(v.at); v.at.IsZero() || took >= time.Second {
+		if !v.at.IsZero() {
+			v.rate = int64(float64(max(0, sync.Records-v.before)) / took.Seconds())
+		}
+		v.before, v.at = sync.Records, now
+	}
+	if v.json {
+		return terminal.PrintJSON(v.s, sync)
+	}
+	if v.s.Terminal {
+		v.bars.Draw(liveLines(sync, v.rate, now))
+		return nil
+	}
+	if now.Sub(v.spoke) >= 10*time.Second || sync.Status != "running" {
+		v.spoke = now
+		v.s.Note("%s", strings.TrimSpace(liveLines(sync, v.rate, now)[0]))
+	}
+	return nil
+}
+
+// liveLines returns the display of a sync: where it stands, then its tables.
+func liveLines(sync SyncDoc, rate int64, now time.Time) []string {
+	head := "  " + terminal.Plain(sync.SourceName) + ": "
+	c := sync.Changes
+	if c == nil {
+		head += "reading its tables"
+	} else {
+		head += "up to " + terminal.Plain(c.Position)
+		if c.FreshUntil != nil {
+			head += ", complete up to " + lasted(now.Sub(*c.FreshUntil)) + " ago"
+		}
+		if c.BehindBytes != nil && c.BehindSeconds != nil {
+			head += fmt.Sprintf(", behind %s and %s", terminal.Size(*c.BehindBytes), lasted(time.Duration(*c.BehindSeconds)*time.Second))
+		}
+		if c.RetainedBytes != nil {
+			head += ", the source keeps " + terminal.Size(*c.RetainedBytes)
+		}
+	}
+	head += fmt.Sprintf(", %s changes/s", terminal.Count(rate))
+	lines := []string{head}
+	if c != nil && c.Message != "" {
+		lines = append(lines, "  "+said(c.Message))
+	}
+	for i, t := range sync.Tables {
+		if i == mostBars {
+			return append(lines, fmt.Sprintf("  and %s", terminal.Several(len(sync.Tables)-mostBars, "more table")))
+		}
+		line := fmt.Sprintf("  %-30s +%s ~%s -%s", terminal.Plain(FullName(t.Namespace, t.Name)), terminal.Count(t.Inserted), terminal.Count(t.Updated), terminal.Count(t.Deleted))
+		switch {
+		case t.SetAside:
+			line += "  set aside: " + said(t.Message)
+		case t.Inserted+t.Updated+t.Deleted == 0 && t.RowsRead > 0:
+			line += "  read whole: " + terminal.Several(int(t.RowsRead), "row")
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}

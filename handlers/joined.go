@@ -1,0 +1,53 @@
+package handlers
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"headwater/bus/command"
+	"headwater/bus/event"
+)
+
+// take begins the attempt. Where another sync of the source goes on for ever, one
+// that is asked for beside it ends once that has landed what there was at the time.
+func (a *attempt) take(ctx context.Context) error {
+	a.since = time.Now()
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	changes := a.h.state.Watch(watch, a.j.address)
+	for {
+		if err := a.begin(ctx); err != nil || !a.waits {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.h.stopping:
+			return nil // given back by who asks next
+		case <-changes:
+		case <-time.After(a.h.options.HeartbeatEvery):
+		}
+	}
+}
+
+// joins reports whether the sync that holds the source goes on for ever, and brings
+// what this one is asked for.
+func (a *attempt) joins(s Source) bool {
+	k := s.Schedule
+	own := k != nil && k.Continuous && k.Started && k.Operation == s.Running.Operation.ID
+	return own && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
+}
+
+// joined returns the end of a sync whose rows another has landed, once it has.
+func (a *attempt) joined(s Source) move {
+	fresh := s.Changes.FreshUntil
+	if a.waits = fresh == nil || fresh.Before(a.since); a.waits {
+		return move{}
+	}
+	changes := s.Changes.Changes
+	return move{stop: true, data: &event.SyncCompleted{
+		Meta: a.j.meta(true), SyncID: a.id, Status: "completed", Mode: command.Capture, DurationMS: time.Since(a.since).Milliseconds(),
+		Tables: []event.TableResult{}, Changes: &changes,
+	}}
+}

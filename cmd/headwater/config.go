@@ -22,7 +22,7 @@ import (
 // environment variable of the same name. All defaults are here.
 type Config struct {
 	Listen             string        `env:"HEADWATER_LISTEN" default:"127.0.0.1:8080" help:"Address of the REST API."`
-	DataDir            string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, projection and lake. Made with mode 0700."`
+	DataDir            string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, read model and lake. Made with mode 0700."`
 	NATSURL            string        `name:"nats-url" env:"HEADWATER_NATS_URL" help:"An external JetStream cluster. Without it the broker is embedded and every ack is fsynced."`
 	NATSCreds          string        `name:"nats-creds" env:"HEADWATER_NATS_CREDS" help:"Credentials file for --nats-url."`
 	NATSAuthIssuerFile string        `name:"nats-auth-issuer-file" env:"HEADWATER_NATS_AUTH_ISSUER_FILE" help:"Seed of the account nkey that --nats-url's auth_callout trusts: tokens become its subscribers' passwords."`
@@ -52,8 +52,8 @@ type Config struct {
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
 	CORSOrigins        []string      `name:"cors-origins" env:"HEADWATER_CORS_ORIGINS" help:"Origins of web pages that may call the API, such as https://app.example.com; * for every page there is (default none)."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
-	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the projection is compared with the log in the background; 0 for never."`
-	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the projection is made after so many events; 0 for never, and a node without a projection replays history."`
+	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the read model is compared with the log in the background; 0 for never."`
+	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the read model is made after so many events; 0 for never, and a node without one replays the history."`
 	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
 
 	lakeMode fs.FileMode // LakeMode after validation

@@ -21,7 +21,7 @@ import (
 
 // cli is the whole command line.
 type cli struct {
-	Serve ServeCmd `cmd:"" help:"Run the service: API, worker, broker and projection in one process."`
+	Serve ServeCmd `cmd:"" help:"Run the service: API, worker, broker and read model in one process."`
 	Demo  demo.Cmd `cmd:"" help:"Show all of it on data that ships with the program."`
 	Token TokenCmd `cmd:"" help:"Print a token for the API and the event stream."`
 
@@ -34,7 +34,7 @@ type cli struct {
 	VersionFlag versionFlag          `name:"version" help:"Print the version and end."`
 
 	Relocate RelocateCmd `cmd:"" help:"Make the tables of a data directory lie in --lake, after either was moved, copied or restored. The service must be stopped."`
-	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh projection and compare it with the stored one. The service must be stopped."`
+	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh read model and compare it with the stored one. The service must be stopped."`
 }
 
 // run is the program: it parses args, refuses unknown HEADWATER_* variables, and

@@ -47,7 +47,7 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 		return nil, w.wrap(err)
 	}
 	if unswept {
-		at, swept := l.tidy(ctx, w.ident, 0)
+		at, swept := l.tidy(ctx, w.ident, 0, nil)
 		if w.unswept = !swept; swept && at.pointer.Location == w.base.pointer.Location {
 			w.base = at
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
@@ -78,6 +79,103 @@ func (l *Lake) columnsBy(ctx context.Context, name string, fields []iceberg.Nest
 		return storage("read a data file", err)
 	}
 	return ctx.Err()
+}
+
+// rowBytes is about how much of the rows that rowsAt decodes is in memory at a time.
+const rowBytes = 4 << 20
+
+// rowsAt reads some columns of some rows of a data file, given in order, and decodes
+// no row group without one. each gets the columns as that of columns does, of the
+// next n of the rows.
+func (l *Lake) rowsAt(ctx context.Context, name string, fields []iceberg.NestedField, rows []int64, each func(columns []arrow.Array, n int) error) (err error) {
+	f, err := l.files.Open(name)
+	if err != nil {
+		return storage("open a data file", err)
+	}
+	by := parquet.NewReaderProperties(nil)
+	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
+	r, err := file.NewParquetReader(f, file.WithReadProps(by))
+	if err != nil {
+		return storage("read a data file", errors.Join(err, f.Close()))
+	}
+	defer func() { err = errors.Join(err, storage("close a data file", r.Close())) }()
+	leaves, at := leavesOf(r.MetaData().Schema, fields)
+	if len(leaves) == 0 {
+		return each(make([]arrow.Array, len(fields)), len(rows))
+	}
+	first := int64(0)
+	for group := range r.NumRowGroups() {
+		meta := r.MetaData().RowGroup(group)
+		n := 0
+		for n < len(rows) && rows[n] < first+meta.NumRows() {
+			n++
+		}
+		if n > 0 {
+			size := int64(0)
+			for _, leaf := range leaves {
+				if c, err := meta.ColumnChunk(leaf); err == nil {
+					size += c.TotalUncompressedSize()
+				}
+			}
+			batch := max(1, min(pieceRows, rowBytes*meta.NumRows()/max(1, size)))
+			if err := l.rowsIn(ctx, r, group, first, batch, leaves, at, rows[:n], each); err != nil {
+				return err
+			}
+		}
+		rows, first = rows[n:], first+meta.NumRows()
+	}
+	return ctx.Err()
+}
+
+// rowsIn is rowsAt in a row group that begins with a row of the file.
+func (l *Lake) rowsIn(ctx context.Context, r *file.Reader, group int, first, batch int64, leaves, at []int, rows []int64, each func(columns []arrow.Array, n int) error) error {
+	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batch}, memory.DefaultAllocator)
+	if err != nil {
+		return storage("read a data file", err)
+	}
+	batches, err := arrows.GetRecordReader(ctx, leaves, []int{group})
+	if err != nil {
+		return storage("read a data file", err)
+	}
+	defer batches.Release()
+	for len(rows) > 0 && batches.Next() {
+		rec := batches.RecordBatch()
+		var some []int32
+		for len(rows) > 0 && rows[0] < first+rec.NumRows() {
+			some, rows = append(some, int32(rows[0]-first)), rows[1:]
+		}
+		if first += rec.NumRows(); len(some) == 0 {
+			continue
+		}
+		if err := eachTaken(ctx, rec, at, some, each); err != nil {
+			return err
+		}
+	}
+	if err := batches.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return storage("read a data file", err)
+	}
+	return ctx.Err()
+}
+
+func eachTaken(ctx context.Context, rec arrow.RecordBatch, at []int, rows []int32, each func(columns []arrow.Array, n int) error) error {
+	found := make([]arrow.Array, len(at))
+	defer func() {
+		for _, c := range found {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i, column := range at {
+		if column < 0 {
+			continue
+		}
+		var err error
+		if found[i], err = taken(ctx, rec.Column(column), rows); err != nil {
+			return err
+		}
+	}
+	return each(found, len(rows))
 }
 
 // leavesOf returns the file's columns that are among fields, and for each field

@@ -75,9 +75,15 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 		return w.Landed(), w.failed
 	}
 	w.closed = final
+	w.unswept = w.unswept || final && w.base.pointer.Unswept // the key says so of a final commit that has dropped files
 	w.discard(segments)
 	if final && (w.unswept || w.lake.due(w.base.pointer)) {
-		w.lake.tidy(ctx, w.ident, w.target.Fence)
+		w.lake.tidy(ctx, w.ident, w.target.Fence, nil)
+	}
+	if !final && w.target.Mode == Changes && w.lake.due(w.base.pointer) {
+		if at, _ := w.lake.tidy(ctx, w.ident, 0, w.beside()); at.pointer.Location == w.base.pointer.Location {
+			w.base = at
+		}
 	}
 	return w.Landed(), nil
 }
@@ -212,7 +218,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 	updates = append(updates, retired...)
 	next, err := w.lake.catalog.commit(ctx, at, made, updates, func(p *pointer) {
 		p.Fence = w.target.Fence
-		p.Unswept = !final || w.unswept
+		p.Unswept = !final || w.unswept || len(c.dropped) > 0
 		p.Staged = nil
 	})
 	if err != nil {
@@ -312,57 +318,6 @@ func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, 
 	}
 	c.doomed, c.deleted, err = w.doomedRows(ctx, incomingOf(w.pending()), live, deletes, versions && !w.replace)
 	return c, err
-}
-
-// changeBy is change for the changes of a log.
-func (w *Writer) changeBy(ctx context.Context, at loaded, made *draft) (c change, err error) {
-	apply, truncated, dropped := w.pendingChanges()
-	c.replaces, c.dropped = truncated, dropped
-	var pending []incoming
-	for _, b := range w.follow.batches {
-		c.deleted += rowsIn(b.gone)
-	}
-	c.other = c.deleted
-	for _, b := range apply {
-		pending = append(pending, b.incoming()...)
-		c.add = append(c.add, b.rows...)
-		for _, f := range b.gone {
-			c.dropped = append(c.dropped, f.FilePath())
-		}
-	}
-	if len(pending) == 0 && !truncated || w.target.Log {
-		return c, nil
-	}
-	live, deletes, err := dataFilesIn(made, at.meta.CurrentSnapshot())
-	if err != nil {
-		return c, err
-	}
-	if truncated {
-		c.old, c.deletes, live, deletes = live, deletes, nil, nil
-	}
-	if len(live) == 0 && len(apply) == 1 {
-		return c, nil // one batch has a key once
-	}
-	was, err := stateOf(at.meta)
-	if err != nil {
-		return c, err
-	}
-	c.doomed, _, err = w.doomedRows(ctx, pending, live, deletes, w.mayHoldVersions(was) && !truncated)
-	return c, err
-}
-
-// place says in the state to commit how far in the source's log the table is.
-func (w *Writer) place(now *state) {
-	switch {
-	case w.target.Mode == Changes:
-		now.Position, now.Followed = w.follow.position, w.target.followed()
-		if !w.follow.at.IsZero() {
-			at := w.follow.at.UTC()
-			now.PositionAt = &at
-		}
-	case w.target.Position != "":
-		now.Position, now.Followed = w.target.Position, w.target.followed()
-	}
 }
 
 // snapshot adds a change to a transaction. A snapshot without rows still says

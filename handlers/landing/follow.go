@@ -65,9 +65,6 @@ func (w *Writer) Change(position string, made ...parts.Changes) error {
 		if w.target.Log && (c.Truncated || len(c.Gone) > 0 || len(c.Kept) > 0) {
 			return w.wrap(errors.New("a log of changes takes rows alone"))
 		}
-		if len(c.Kept) > 0 {
-			return w.wrap(errors.New("rows whose values are kept in part cannot be landed"))
-		}
 		w.follow.batches = append(w.follow.batches, b)
 	}
 	w.follow.position = position

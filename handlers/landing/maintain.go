@@ -153,7 +153,7 @@ func (m *maintenance) quiet(ctx context.Context) (loaded, error) {
 			return at, errYielded
 		}
 		late := m.hurried || time.Since(began) >= m.lake.patience
-		if !at.pointer.Unswept || !m.asked && !at.underWay(m.lake.now()) || m.asked && (late || m.waited == at.pointer.Fence+1) {
+		if !at.pointer.Unswept || goesOn(at) || !m.asked && !at.underWay(m.lake.now()) || m.asked && (late || m.waited == at.pointer.Fence+1) {
 			m.waited = at.pointer.Fence + 1
 			return at, nil
 		}
@@ -166,6 +166,13 @@ func (m *maintenance) quiet(ctx context.Context) (loaded, error) {
 			return at, ctx.Err()
 		}
 	}
+}
+
+// goesOn reports whether changes are being applied to the table: their writer commits
+// for hours, and looks again where somebody commits beside it.
+func goesOn(at loaded) bool {
+	s, err := stateOf(at.meta)
+	return err == nil && s.Mode == Changes && !s.Final && s.Fence == at.pointer.Fence
 }
 
 // tell notes how the table is, before or after.
@@ -260,7 +267,7 @@ func (m *maintenance) expire(ctx context.Context) error {
 }
 
 func (m *maintenance) sweep(ctx context.Context) error {
-	_, removed, err := m.lake.sweep(ctx, m.ident, 0)
+	_, removed, err := m.lake.sweep(ctx, m.ident, 0, nil)
 	if errors.Is(err, kv.ErrConflict) {
 		return nil // the sync that came first sweeps
 	}

@@ -353,14 +353,14 @@ func TestSweepEndsAMaintenance(t *testing.T) {
 		}
 		first = false
 		ident := identifierOf(home, "public", "orders")
-		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0); err != nil {
+		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
 			t.Error(err)
 		}
 		if parts, _ := files(t, l); len(parts) != 4 {
 			t.Errorf("a sweep beside it leaves %v", parts)
 		}
 		l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
-		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0); err != nil {
+		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
 			t.Error(err)
 		}
 		if parts, _ := files(t, l); len(parts) != 3 {

@@ -36,7 +36,8 @@ type merge struct {
 	live    []iceberg.DataFile // that the commit keeps, and that hold one row of a key
 	gone    positions
 	doomed  positions
-	parts   int // that the keys are divided into
+	at      func(k key, name string, row int64) // where landed rows are to be told instead
+	parts   int                                 // that the keys are divided into
 	sieve   sieve
 	// alike are the keys of a pass that the source may take for one another, by
 	// what they share; matched those of them that have landed before in the same
@@ -149,6 +150,31 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	return m.doomed, m.deleted, nil
 }
 
+// landedRows tells where the rows of keys are in the live files.
+func (w *Writer) landedRows(ctx context.Context, keys *keyColumns, wanted map[key]place, live, deletes []iceberg.DataFile, found func(k key, name string, row int64)) (err error) {
+	m := &merge{w: w, keys: keys, live: live, at: found, parts: 1, sieve: newSieve(int64(len(wanted)))}
+	for k := range wanted {
+		m.sieve.add(k.mixed())
+	}
+	index := m.indexed(live, deletes, int64(len(wanted)))
+	defer index.close()
+	lake, end := w.lake.readingAhead(index.unread(m.live)...)
+	defer end()
+	m.lake = lake
+	if done, err := index.find(ctx, m, wanted); err != nil || done {
+		return err
+	}
+	if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
+		return err
+	}
+	for _, f := range m.live {
+		if err := m.find(ctx, 0, f, wanted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // settled returns an ErrReplaced when a pending row may be a landed one under
 // another spelling of its key: the collation of its source decides that, and a
 // whole read shows what it has decided.
@@ -253,6 +279,10 @@ func dataFilesOf(in []incoming) []iceberg.DataFile {
 // found takes the landed row of a pending key. It is told of each once or more
 // often, in no order.
 func (m *merge) found(k key, name string, row int64) {
+	if m.at != nil {
+		m.at(k, name, row)
+		return
+	}
 	m.doomed.add(name, row)
 	if m.alike != nil {
 		m.matched[k] = true

@@ -48,9 +48,10 @@ func (l *Lake) retire(at loaded, made store) ([]table.Update, error) {
 
 // tidy sweeps, and logs what keeps it from it: a sync does not fail for files
 // that only take room. It returns the table as the sweep left its key, and
-// whether it swept all. fence is that of the writer that is done, 0 for none.
-func (l *Lake) tidy(ctx context.Context, ident table.Identifier, fence uint64) (loaded, bool) {
-	at, removed, err := l.sweep(ctx, ident, fence)
+// whether it swept all. fence is that of the writer that is done, 0 for none; writer one
+// that goes on, nil for none.
+func (l *Lake) tidy(ctx context.Context, ident table.Identifier, fence uint64, writer *beside) (loaded, bool) {
+	at, removed, err := l.sweep(ctx, ident, fence, writer)
 	if errors.Is(err, kv.ErrConflict) {
 		return at, false // somebody else commits: the next sweep finds the same and more
 	}
@@ -64,13 +65,36 @@ func (l *Lake) tidy(ctx context.Context, ident table.Identifier, fence uint64) (
 	return at, true
 }
 
+// beside is a writer that goes on while its table is swept: what it has not made part
+// of the table stays.
+type beside struct {
+	fence uint64
+	names map[string]bool // base names
+}
+
+// beside returns what a sweep beside the writer leaves alone.
+func (w *Writer) beside() *beside {
+	b := &beside{fence: w.target.Fence, names: map[string]bool{}}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range w.names {
+		b.names[path.Base(name)] = true
+	}
+	return b
+}
+
+// has reports whether a part is one that the writer may still make part of the table.
+func (b *beside) has(p part, base string) bool {
+	return b == nil || p.epoch > 0 || p.fence != b.fence || b.names[base]
+}
+
 // sweep removes the files of a table that nothing refers to and nothing can
 // refer to any more: parts of fences below the current one, and what was replaced
 // longer ago than the grace. It lists before it loads, and then changes the key,
 // so that a commit conflicts whose files were listed and are not referred to yet,
 // however long its worker stood still. That is a kv.ErrConflict here where such a
 // commit comes first. It returns how many files it removed.
-func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64) (at loaded, removed int, err error) {
+func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, writer *beside) (at loaded, removed int, err error) {
 	if err := l.Owned(ctx); err != nil {
 		return at, 0, err
 	}
@@ -85,7 +109,7 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64) 
 	if at, err = l.catalog.load(ctx, ident); err != nil {
 		return at, 0, err
 	}
-	garbage, err := l.garbage(at, found)
+	garbage, err := l.garbage(at, found, writer)
 	if err != nil {
 		return at, 0, err
 	}
@@ -117,7 +141,7 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64) 
 
 // garbage returns the names of those listed files that nothing needs. What the
 // current snapshot says is mostly all that is to be read for it.
-func (l *Lake) garbage(at loaded, found []listed) ([]string, error) {
+func (l *Lake) garbage(at loaded, found []listed, writer *beside) ([]string, error) {
 	live, err := l.named(at)
 	if err != nil {
 		return nil, err
@@ -130,7 +154,7 @@ func (l *Lake) garbage(at loaded, found []listed) ([]string, error) {
 	doomed := slices.DeleteFunc(slices.Clone(found), func(f listed) bool {
 		old := !f.modified.After(before)
 		if p, isPart := partOf(f.base); isPart {
-			return !p.past(at.pointer) && !(old && p.ended(at.pointer))
+			return !p.past(at.pointer) && !(old && (p.ended(at.pointer) || !writer.has(p, f.base)))
 		}
 		return !isMetadata(f.base) || !old
 	})

@@ -19,6 +19,13 @@ const fieldID = "PARQUET:field_id"
 // keptIDs is where the ids of columns begin that are no table's.
 const keptIDs = 1 << 30
 
+// FieldID returns the id of a column in the table, 0 where it has none.
+func FieldID(f arrow.Field) int {
+	text, _ := f.Metadata.GetValue(fieldID)
+	id, _ := strconv.Atoi(text)
+	return id
+}
+
 // KeptLayout is how Changes are laid out whose rows are not whole.
 type KeptLayout struct {
 	// Layout is that of Changes.Kept: the columns of the rows that land, each of

@@ -104,6 +104,14 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// SyscallConn lets a driver set how its socket wakes it.
+func (c *watchedConn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // Close is safe to call twice: the timer may be first.
 func (c *watchedConn) Close() error {
 	if c.once.Swap(true) {

@@ -18,6 +18,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/sqldb"
 )
 
 var logical = []string{"wal_level=logical", "max_wal_senders=8", "max_replication_slots=40"}
@@ -374,6 +375,16 @@ func (m *mirror) synced() {
 		m.t.Fatalf("refused: %v", m.refused)
 	}
 	m.same()
+}
+
+// configOf opens a server without limits or guards.
+func configOf(t testing.TB, server *servers.Server) driver.Config {
+	t.Helper()
+	raw, err := json.Marshal(Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password, SSLMode: "disable"}, Port: server.Port, Database: server.Database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return driver.Config{Settings: raw, Dial: new(net.Dialer).DialContext}
 }
 
 // reader is a name of the mirror's own.

@@ -79,6 +79,9 @@ func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string, fu
 			return nil, err
 		}
 		first := c.track(conn) // later ones carry requests to cancel, while others read what is set here
+		if first && further["replication"] != "" {
+			conn = newCalmConn(conn)
+		}
 		if tlsConfig != nil {
 			secured, err := secure(ctx, conn, tlsConfig)
 			switch {

@@ -23,9 +23,19 @@ func (h *Handler) tell(ctx context.Context, r *request, id string, at event.Addr
 	request := r.http.Header.Get(headerRequestID)
 	*data.Header() = event.At(at, event.Operation{ID: request, Kind: event.KindRequest, Targets: 1, Actor: r.caller.Username, RequestID: request})
 	e := &event.Event{ID: id, Time: time.Now().UTC(), TraceParent: traceOf(r.http.Header), Data: data}
+	return h.appendNext(ctx, at, e, func(uint64) (bool, error) { return false, nil })
+}
+
+// appendNext appends an event to the end of an address's history, and tries again
+// if another event was appended first. Before each try it calls settled with the
+// history's last sequence; if that returns true or an error, nothing is appended.
+func (h *Handler) appendNext(ctx context.Context, at event.Address, e *event.Event, settled func(after uint64) (bool, error)) error {
 	for try := 0; ; try++ {
 		after, err := h.Events.LastSequence(ctx, at)
 		if err != nil {
+			return err
+		}
+		if done, err := settled(after); done || err != nil {
 			return err
 		}
 		if _, err = h.Events.Append(ctx, after, e); err == nil || try >= appendTries || !errors.Is(err, kv.ErrConflict) {

@@ -12,7 +12,6 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
-	"headwater/bus/kv"
 	"headwater/projections"
 )
 
@@ -112,18 +111,13 @@ func (t *task) reject(ctx context.Context, i int, cause error) (bool, error) {
 		ID: t.seed.UUID("rejected", strconv.Itoa(i)), Time: time.Now().UTC(), Causation: t.commandID(i), TraceParent: t.trace,
 		Data: &event.CommandRejected{Meta: meta, Command: command.ForKind(t.kind), Reason: reason, Message: message},
 	}
-	for try := 0; ; try++ {
-		after, err := t.h.Events.LastSequence(ctx, address)
-		if err != nil {
-			return false, err
-		}
-		if status, err := t.statusBy(ctx, after, i); err != nil || status != projections.StatusRunning {
-			return status == projections.StatusCompleted, err
-		}
-		if _, err = t.h.Events.Append(ctx, after, e); err == nil || try >= 16 || !errors.Is(err, kv.ErrConflict) {
-			return false, err
-		}
-	}
+	completed := false
+	err := t.h.appendNext(ctx, address, e, func(after uint64) (bool, error) {
+		status, err := t.statusBy(ctx, after, i)
+		completed = status == projections.StatusCompleted
+		return status != projections.StatusRunning, err
+	})
+	return completed, err
 }
 
 // statusBy returns the status of a target as of that sequence of the log.

@@ -34,32 +34,16 @@ func (n *node) maintain(life context.Context, cfg Config, view *projections.Stor
 		First: min(auditFirst, cfg.AuditEvery), Every: cfg.AuditEvery, Share: auditShare,
 	})
 	if cfg.AuditEvery > 0 {
-		n.background(life, func(ctx context.Context) { n.audits.Run(ctx, eventLog{wire}) })
+		n.beside(life, "audit", func(ctx context.Context) { n.audits.Run(ctx, eventLog{wire}) })
 	}
 	if cfg.SnapshotEvents > 0 {
 		policy := proof.SnapshotPolicy{Events: cfg.SnapshotEvents, Age: cfg.SnapshotEvery, Keep: snapshotsKept, Look: min(snapshotLook, cfg.SnapshotEvery)}
-		n.background(life, func(ctx context.Context) { proof.KeepSnapshots(ctx, view, snapshots{wire.Snapshots()}, policy) })
+		n.beside(life, "snapshots", func(ctx context.Context) { proof.KeepSnapshots(ctx, view, snapshots{wire.Snapshots()}, policy) })
 	}
 }
 
-// background runs f until the node is closed.
-func (n *node) background(life context.Context, f func(context.Context)) {
-	life, stop := context.WithCancel(life)
-	ended := make(chan struct{})
-	go func() { defer close(ended); f(life) }()
-	n.onClose(func(ctx context.Context) error {
-		stop()
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
-}
-
 // snapshots are the bus's snapshots as the read model uses them. It implements
-// projections.Snapshots.
+// proof.Snapshots.
 type snapshots struct{ *bus.Snapshots }
 
 // Attributes stored with a snapshot.

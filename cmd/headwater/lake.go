@@ -57,8 +57,8 @@ func (n *node) openLake(ctx, life context.Context, cfg Config, kv kv.Store, log 
 	return lake, nil
 }
 
-// openKeyIndex opens the index of keys of a node that merges, nil for none. One that
-// cannot be opened is no reason not to start: merges read the tables' keys then.
+// openKeyIndex opens the index of keys of a node that merges, nil for none. If it
+// cannot be opened the node starts without it, and merges read the tables' keys.
 func (c *Config) openKeyIndex(log *slog.Logger) *keyindex.Index {
 	if c.KeyIndex == 0 || !c.has(roleWorker) {
 		return nil
@@ -71,41 +71,36 @@ func (c *Config) openKeyIndex(log *slog.Logger) *keyindex.Index {
 	return index
 }
 
-// pruneEvery is how long a node keeps indexes of tables that another has dropped.
+// pruneEvery is how often indexes of tables that another node has dropped are
+// removed.
 const pruneEvery = 10 * time.Minute
 
-// pruneKeyIndex removes what the node has indexed of tables that are dropped.
+// pruneKeyIndex periodically removes the indexes of dropped tables.
 func (n *node) pruneKeyIndex(life context.Context, lake *landing.Lake, log *slog.Logger) {
-	life, stop := context.WithCancel(life)
-	ended := make(chan struct{})
-	n.onClose(func(context.Context) error { stop(); <-ended; return nil })
-	go func() {
-		defer close(ended)
+	n.beside(life, "index of keys", func(ctx context.Context) {
 		tick := time.NewTicker(pruneEvery)
 		defer tick.Stop()
 		for {
-			if err := lake.PruneIndex(life); err != nil && life.Err() == nil {
+			if err := lake.PruneIndex(ctx); err != nil && ctx.Err() == nil {
 				log.Warn("indexes of dropped tables could not be looked for", "error", err)
 			}
 			select {
 			case <-tick.C:
-			case <-life.Done():
+			case <-ctx.Done():
 				return
 			}
 		}
-	}()
+	})
 }
 
 // awaitLake asks the lake until it answers. If it belongs to another instance
 // the node ends, as it would have at the start.
 func (n *node) awaitLake(life context.Context, lake *landing.Lake, log *slog.Logger) {
-	life, stop := context.WithCancel(life)
-	n.onClose(func(context.Context) error { stop(); return nil })
-	go func() {
+	n.beside(life, "lake", func(ctx context.Context) {
 		tick := time.NewTicker(lakeEvery)
 		defer tick.Stop()
 		for {
-			once, done := context.WithTimeout(life, 2*lakeLimit)
+			once, done := context.WithTimeout(ctx, 2*lakeLimit)
 			err := lake.Claimed(once)
 			done()
 			if err == nil {
@@ -119,11 +114,11 @@ func (n *node) awaitLake(life context.Context, lake *landing.Lake, log *slog.Log
 			}
 			select {
 			case <-tick.C:
-			case <-life.Done():
+			case <-ctx.Done():
 				return
 			}
 		}
-	}()
+	})
 }
 
 // lakeError says why the lake is not ready, including what may be shown to

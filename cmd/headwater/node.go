@@ -262,22 +262,12 @@ func (n *node) Close(ctx context.Context) error {
 // follow applies the log to the read model until the node is closed. It returns
 // when the read model has caught up with the events that were there.
 func (n *node) follow(ctx, life context.Context, view *projections.Store, log eventLog) error {
-	life, stop := context.WithCancel(life)
 	ended := make(chan struct{})
 	var err error // set once Follow has ended
-	go func() {
+	n.beside(life, "projection", func(ctx context.Context) {
 		defer close(ended)
-		if err = view.Follow(life, log); err != nil {
+		if err = view.Follow(ctx, log); err != nil {
 			n.fail(fmt.Errorf("projection: %w", err))
-		}
-	}()
-	n.onClose(func(ctx context.Context) error {
-		stop()
-		select {
-		case <-ended:
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("close the projection: %w", ctx.Err())
 		}
 	})
 	select {

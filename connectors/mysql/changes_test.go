@@ -149,9 +149,12 @@ func TestChangesJoinWholeRead(t *testing.T) {
 func (c *copied) upsert(changes driver.Changes) {
 	for row, op := range changes.Ops {
 		key, text := c.text(changes.Record.Columns(), row)
-		if op == driver.OpDelete || op == driver.OpOldKey {
+		switch op {
+		case driver.OpTruncate:
+			clear(c.rows)
+		case driver.OpDelete, driver.OpOldKey:
 			delete(c.rows, key)
-		} else {
+		default:
 			c.rows[key] = text
 		}
 	}

@@ -94,6 +94,9 @@ func (s *source) capture(ctx context.Context, c *session, tables []driver.Captur
 		cap.created = f.created
 		cap.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
 		slices.SortFunc(f.columns, func(a, b []*string) int { return int(integer(a[7]) - integer(b[7])) })
+		if n := len(f.columns); n > 0 && integer(f.columns[n-1][7]) != int64(n) && cap.refused == nil {
+			cap.refused = driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t.Table)
+		}
 		for _, row := range f.columns {
 			column := newLogColumn(row[2:])
 			column.text = sets[column.charset]
@@ -183,7 +186,7 @@ func (t *captured) layout(m *binlog.Table) ([]value, error) {
 		}
 	}
 	if len(there) != len(m.Columns) {
-		return nil, fmt.Errorf("its rows in the log have %d columns, and it has %d", len(m.Columns), len(there))
+		return nil, fmt.Errorf("its rows in the log have %d columns, and it has %d that this account may see", len(m.Columns), len(there))
 	}
 	for i, c := range there {
 		log := m.Columns[i]
@@ -204,7 +207,7 @@ func (t *captured) layout(m *binlog.Table) ([]value, error) {
 	values := make([]value, len(t.table.Columns))
 	for i, c := range t.table.Columns {
 		at := slices.IndexFunc(there, func(have logColumn) bool { return have.name == c.Name })
-		values[i] = value{at: at, to: &t.rows.d.columns[i]}
+		values[i] = value{at: at, to: &t.rows.d.columns[i], limit: t.rows.d.limits.MaxRowBytes}
 		if at >= 0 {
 			values[i].have, values[i].log = there[at], m.Columns[at]
 		}

@@ -96,7 +96,7 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 	s := &stream{l: l, ctx: ctx, out: out, state: l.start.Clone(), tables: map[string]*captured{}, known: map[*binlog.Table]*captured{}}
 	for _, t := range l.tables {
 		if t.refused == nil {
-			s.tables[t.table.Name] = t
+			s.tables[s.fold(t.table.Name)] = t
 		}
 	}
 	defer s.release()
@@ -184,7 +184,7 @@ func (s *stream) event(e binlog.Event) error {
 	case binlog.XIDEvent:
 		return s.commit(e)
 	case binlog.XAPrepareEvent:
-		if s.now != nil && s.now.PreparedXA {
+		if s.now != nil && s.now.PreparedXA && len(e.Body) > 0 && e.Body[0] == 0 {
 			return s.prepare(e)
 		}
 		return s.commit(e) // in one phase

@@ -377,3 +377,52 @@ func TestChangesOfPreparedTransactions(t *testing.T) {
 		t.Errorf("Changes = %v", err)
 	}
 }
+
+// The place that tables are read whole behind has no transaction before it that a
+// snapshot taken right then does not show: the server writes its log first.
+func TestPlaceIsShown(t *testing.T) {
+	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
+	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY)")
+	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	c, err := src.connect(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	number := func(p binlog.Position) (n int) {
+		_, _ = fmt.Sscanf(p.GTIDs(), "0-7-%d", &n)
+		return n
+	}
+	start, err := c.now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = db.ExecContext(ctx, "INSERT INTO t VALUES ()")
+			}
+		})
+	}
+	one, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		p, err := c.now(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen int
+		if err := one.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM t").Scan(&seen); err != nil {
+			t.Fatal(err)
+		}
+		if logged := number(p) - number(start); logged > seen {
+			t.Fatalf("%d transactions lie before the place, and %d are shown", logged, seen)
+		}
+	}
+	stop()
+	writers.Wait()
+}

@@ -101,10 +101,9 @@ type value struct {
 	have logColumn
 	log  binlog.Column
 	to   *column
-}
 
-// limit bounds a value that is stored compressed.
-const limit = 1 << 30
+	limit int64 // bytes of a value that is stored compressed
+}
 
 // append appends a value that is not NULL. scratch is used and returned.
 func (v *value) append(raw, scratch []byte) ([]byte, error) {
@@ -242,7 +241,7 @@ func (v *value) label(n uint64, scratch []byte) ([]byte, error) {
 
 // bytes writes text and bytes, and what the log has as such.
 func (v *value) bytes(raw, scratch []byte) ([]byte, error) {
-	raw, err := v.log.Decompressed(raw, limit)
+	raw, err := v.log.Decompressed(raw, v.limit)
 	if err != nil {
 		return scratch, err
 	}

@@ -14,6 +14,9 @@ import (
 // must have been made or altered for the log not to be looked at.
 const foresight = 10 * 60
 
+// foreseeLimit is how long the log is looked through.
+const foreseeLimit = 30 * time.Second
+
 // foresee finds the definitions that lie between the place where a table begins and
 // what the catalog tells of it: rows before them have other columns. Only the log
 // of tables that were altered of late is looked at, to its end, but no row of it.
@@ -43,7 +46,15 @@ func (l *changeLog) foresee(ctx context.Context, c *session) error {
 	}
 	defer r.close()
 	var now binlog.Transaction
-	for {
+	for began := time.Now(); ; {
+		if time.Since(began) > foreseeLimit {
+			for _, t := range young {
+				if t.refused == nil && !t.after.Includes(end) {
+					t.refused = driver.E(driver.ErrReplaced, nil, "table %s was made or altered of late, and its log since it landed is too long to be looked through for that: it has to be read whole again", t.table)
+				}
+			}
+			return nil
+		}
 		e, err := r.next(ctx)
 		if err == io.EOF {
 			return nil

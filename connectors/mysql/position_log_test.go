@@ -228,3 +228,41 @@ func TestContinuousChanges(t *testing.T) {
 		}
 	}
 }
+
+// Family 15: of two readers of one source the server ends the older one.
+func TestTwoReaders(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY)")
+	f := newFollower(t, server, db, func(*Settings) {})
+	f.discover("t")
+	f.catchUp()
+	f.config.Continuous, f.config.Delay = true, time.Second
+	older, err := f.capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, 30*time.Second)
+	ended := make(chan error, 1)
+	began := make(chan struct{})
+	go func() {
+		for c, err := range older.Changes(ctx) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			if c.Record != nil {
+				c.Record.Release()
+			}
+			if c.Resume != "" {
+				close(began)
+			}
+		}
+	}()
+	execute(t, db, "INSERT INTO t VALUES (1)")
+	<-began
+	f.config.Continuous = false
+	f.catchUp()
+	if err := <-ended; !errors.Is(err, driver.ErrUnreachable) {
+		t.Errorf("the older reader ended with %v", err)
+	}
+}

@@ -120,8 +120,14 @@ func onward(at uint64, lower uint32) uint64 {
 	return max(next, at)
 }
 
-// logError is the number of everything that a server has against sending its log.
-const logError = 1236
+// logError is the number of everything that a server has against sending its log, and
+// takenLog MariaDB's of one thing: another replica of the same number came.
+const (
+	logError = 1236
+	takenLog = 4052
+)
+
+var errTaken = driver.E(driver.ErrUnreachable, nil, "another reader of the same source, or a replica of the same number, took the binary log over")
 
 // explain says what an error of reading the log means.
 func (r *replica) explain(ctx context.Context, err error) error {
@@ -137,6 +143,8 @@ func (r *replica) explain(ctx context.Context, err error) error {
 		return driver.E(driver.ErrTimeout, nil, "the server did not find the place in its binary log in time: raise connection_config.first_row_seconds")
 	case errors.As(err, &server) && server.Number == logError:
 		return refusedLog(server.Message)
+	case errors.As(err, &server) && server.Number == takenLog:
+		return errTaken
 	case errors.As(err, &server) && (server.Number == 1227 || server.Number == 1045):
 		return driver.E(driver.ErrPermission, nil, "this account may not read the binary log: GRANT REPLICATION SLAVE ON *.* TO it")
 	}
@@ -155,8 +163,8 @@ func refusedLog(message string) error {
 		return driver.E(driver.ErrReplaced, nil, "the server has deleted the binary logs that were still to be read (it keeps them for binlog_expire_logs_seconds, or until PURGE BINARY LOGS): let it keep them longer%s", wayAnew)
 	case strings.Contains(lower, "not in the master's binlog"), strings.Contains(lower, "missing the gtid"), strings.Contains(lower, "more gtids than"):
 		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transaction that was read last: it is another server, one that lost transactions in a failover, or its log was begun anew (RESET MASTER)%s", wayAnew)
-	case strings.Contains(lower, "same server_uuid/server_id"), strings.Contains(lower, "same server id"):
-		return driver.E(driver.ErrUnreachable, nil, "another reader of the same source, or a replica of the same number, took the binary log over")
+	case strings.Contains(lower, "same server_uuid/server_id"):
+		return errTaken
 	case strings.Contains(lower, "max_allowed_packet"):
 		return driver.E(driver.ErrLimit, nil, "the binary log has an event that is longer than the server may send: raise max_allowed_packet on the server")
 	case strings.Contains(lower, "not open"), strings.Contains(lower, "not enabled"):

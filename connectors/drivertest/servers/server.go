@@ -80,10 +80,16 @@ func (s *Server) Kill() error {
 	return err
 }
 
-// Restart starts a server that has ended anew: on its data and its port.
+// Restart starts a server anew that was killed: on its data and its port. It waits for
+// its end.
 func (s *Server) Restart(ctx context.Context) error {
 	if s.again == nil {
 		return errors.New("this server cannot be started anew")
+	}
+	select {
+	case <-s.exited:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	return s.again(ctx)
 }
@@ -96,10 +102,11 @@ func launch(ctx context.Context, s *Server, dir, program string, args []string, 
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", program, err)
 	}
-	s.cmd, s.exited = cmd, make(chan struct{})
+	exited := make(chan struct{})
+	s.cmd, s.exited = cmd, exited
 	go func() {
 		_ = cmd.Wait()
-		close(s.exited)
+		close(exited)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

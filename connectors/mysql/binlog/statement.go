@@ -48,7 +48,8 @@ type Statement struct {
 	Kind   Kind
 	Effect Effect // of a Define
 	Tables []Name
-	Label  string // of a savepoint
+	Label  string // of a savepoint; the name of an XA transaction that begins or ends
+	Begins bool   // a CREATE whose rows follow in its transaction
 	// Added and Dropped are the columns of a Define whose Effect is Columns.
 	Added, Dropped []string
 }
@@ -110,10 +111,12 @@ func (t tokens) parse(q Query) Statement {
 		return Statement{Kind: Savepoint, Label: t.label()}
 	case "XA":
 		switch {
-		case t.is("COMMIT"):
-			return Statement{Kind: XACommit}
-		case t.is("ROLLBACK"):
-			return Statement{Kind: XARollback}
+		case t.skip("COMMIT"):
+			return Statement{Kind: XACommit, Label: t.join()}
+		case t.skip("ROLLBACK"):
+			return Statement{Kind: XARollback, Label: t.join()}
+		case t.skip("START", "BEGIN"):
+			return Statement{Kind: XA, Label: t.join()}
 		}
 		return Statement{Kind: XA}
 	case "TRUNCATE":
@@ -160,6 +163,15 @@ func (q Query) inner(t tokens) Statement {
 	return Statement{Kind: Change}
 }
 
+// join writes tokens in one form.
+func (t tokens) join() string {
+	var out strings.Builder
+	for _, tok := range t {
+		out.WriteString(tok.text + " ")
+	}
+	return out.String()
+}
+
 func (t tokens) label() string {
 	if len(t) == 0 {
 		return ""
@@ -181,7 +193,8 @@ func (t tokens) create(schema string) Statement {
 	if !ok {
 		return Statement{Kind: Change}
 	}
-	return Statement{Kind: Define, Effect: Rewrites, Tables: []Name{n}}
+	begins := len(t) > 1 && t[len(t)-2:].is("START") && t[len(t)-1:].is("TRANSACTION")
+	return Statement{Kind: Define, Effect: Rewrites, Tables: []Name{n}, Begins: begins}
 }
 
 func (t tokens) drop(schema string) Statement {

@@ -1,0 +1,62 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+)
+
+// same makes sure that the log is the one that was read before, and that it has all
+// that is still to be read.
+func (l *changeLog) same(ctx context.Context, c *session, now binlog.Position) error {
+	place := l.start.Place
+	if place.File != "" && place.Server == now.Place.Server && place.Made != 0 {
+		made, err := l.made(ctx, place.File)
+		if err != nil && !errors.Is(err, driver.ErrReplaced) {
+			return err
+		}
+		if err == nil && made != place.Made || err != nil && later(place.File, now.Place.File) {
+			return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER, or another server of that number) since %s was read%s", place.File, wayAnew)
+		}
+	}
+	if !now.Includes(l.start) {
+		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transactions that were read last (%s): it is another server, one that lost transactions in a failover, its log was begun anew (RESET MASTER), or its GTIDs go back (set gtid_strict_mode)%s", l.start.GTIDs(), wayAnew)
+	}
+	r, err := l.source.follow(ctx, l.start, replicaID(l.capture.Reader, "look"), false, time.Second)
+	if err != nil {
+		return err
+	}
+	r.close()
+	return nil
+}
+
+// later reports whether a file of the log comes after another by its number, as none
+// of a log that goes on does.
+func later(file, than string) bool {
+	number := func(name string) (string, int64) {
+		at := strings.LastIndexByte(name, '.')
+		text := name[at+1:]
+		return name[:max(at, 0)], integer(&text)
+	}
+	base, n := number(file)
+	thanBase, m := number(than)
+	return base == thanBase && n > m
+}
+
+// made returns when a file of the log was made. An ErrReplaced says that there is no
+// such file.
+func (l *changeLog) made(ctx context.Context, file string) (uint32, error) {
+	if file == "" {
+		return 0, nil
+	}
+	r, err := l.source.dump(ctx, func(c *session) error { return c.Dump(replicaID(l.capture.Reader, "look"), file, 4, false) })
+	if err != nil {
+		return 0, err
+	}
+	defer r.close()
+	return r.place.Made, nil
+}

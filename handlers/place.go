@@ -95,13 +95,14 @@ func (p *place) reached(position string, committed, fresh time.Time) {
 	}
 }
 
-// standing takes in what the source says. Where nothing waits to land, the lake is
-// complete up to the moment at which it was asked.
+// standing takes in what the source says. Where its log ends at what has landed, the
+// lake is complete up to the moment at which it was asked; that nothing which was read
+// waits to land would not do, for more may not have been read yet.
 func (p *place) standing(s driver.Standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen = &s
-	if s.Delay == 0 && p.unlanded == 0 && s.At.After(p.fresh) {
+	if s.Behind == 0 && s.Delay == 0 && p.unlanded == 0 && p.confirmed == p.landed && s.At.After(p.fresh) {
 		p.fresh = s.At
 	}
 }

@@ -138,6 +138,11 @@ func (s *stream) run(ctx context.Context) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
+	if standing, err := s.log.Standing(ctx); err == nil { // a short reading ends before watch asks
+		if err := s.send(ctx, ChangesMessage{Standing: &standing}); err != nil {
+			return err
+		}
+	}
 	return s.send(ctx, ChangesMessage{Flush: &Flush{Position: s.resume, Committed: s.last.Committed, Final: true}})
 }
 

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver of database/sql
 
@@ -57,6 +59,15 @@ func startPostgres(ctx context.Context, initdb, dir string, settings []string) (
 			args = append(args, "-c", setting)
 		}
 		if err = launch(ctx, s, dir, postgres, args, s.readyPostgres); err == nil {
+			s.again = func(ctx context.Context) error {
+				for { // until the backends of a server that was killed have found out
+					err := launch(ctx, s, dir, postgres, args, s.readyPostgres)
+					if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "in use") && !strings.Contains(err.Error(), "postmaster.pid") {
+						return err
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+			}
 			return s, nil
 		}
 	}
@@ -76,6 +87,8 @@ func (s *Server) readyPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "CREATE DATABASE "+s.Database)
+	if _, err = db.ExecContext(ctx, "CREATE DATABASE "+s.Database); err != nil && strings.Contains(err.Error(), "already exists") {
+		err = nil // it was started anew
+	}
 	return errors.Join(err, db.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/api/databaseform"
 	"headwater/api/idempotency"
 	"headwater/api/web"
 	"headwater/bus/command"
@@ -45,7 +46,7 @@ type connecting struct {
 	h       *Handler
 	r       *request
 	owner   string
-	form    *databaseForm // nil for the form with "sources"
+	form    bool // one database instead of "sources"; see databaseform
 	sources []sourceRequest
 	ready   map[int]resolved // by index in the request
 	failed  []failedSource   // sources whose configuration is invalid
@@ -61,11 +62,14 @@ func (h *Handler) planConnect(r *request, s idempotency.Seed, prior []idempotenc
 	case body.Database != nil && body.Sources != nil:
 		return nil, web.Malformed(web.Detail{Field: "database", Message: "cannot be combined with sources; send one of the two"})
 	case body.Database != nil:
-		form, source, err := parseDatabase(body.Database)
+		source, err := databaseform.Parse(body.Database)
 		if err != nil {
 			return nil, err
 		}
-		c.form, c.sources = form, []sourceRequest{source}
+		c.form, c.sources = true, []sourceRequest{{Type: source.Type, Name: source.Name, Config: source.Config}}
+		if source.Tables != nil || source.Exclude != nil {
+			c.sources[0].Sync = &syncOptions{Tables: source.Tables, Exclude: source.Exclude}
+		}
 	case body.Sources == nil:
 		return nil, web.Malformed(web.Detail{Field: "sources", Message: "is missing: send a list of at least one source"})
 	}
@@ -147,8 +151,8 @@ func (c *connecting) checkSync(i int, s sourceRequest) error {
 
 // field returns the path of a source's field in the request.
 func (c *connecting) field(i int, field string) string {
-	if c.form != nil {
-		return c.form.field(field)
+	if c.form {
+		return databaseform.Field(field)
 	}
 	name := fmt.Sprintf("sources[%d]", i)
 	if field != "" {
@@ -303,7 +307,7 @@ func (c *connecting) compose(j *job, op projections.Operation) (*web.Answer, err
 		failed = []failedSource{}
 	}
 	data := map[string]any{"connected_sources": connected, "failed_sources": failed, "operation_id": op.ID}
-	if c.form != nil {
+	if c.form {
 		data["connectionStatus"], data["sources"], data["errorMessage"] = true, connected, nil
 	}
 	return web.Success(http.StatusOK, "Connected "+web.Of(len(connected), len(c.sources), "data source"), data)
@@ -333,7 +337,7 @@ func orEmpty[T any](list []T) []T {
 // none returns the failure of a request that connected nothing.
 func (c *connecting) none(failed []failedSource) *web.Failure {
 	f := none("No data source was connected", failed, func(f failedSource) string { return c.field(f.at, "") })
-	if c.form != nil {
+	if c.form {
 		f.Data = map[string]any{"connectionStatus": false, "sources": []any{}, "errorMessage": failed[0].Error}
 	}
 	return f

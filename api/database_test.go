@@ -1,8 +1,6 @@
 package api
 
 import (
-	"encoding/json"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -65,45 +63,5 @@ func TestDatabaseForm(t *testing.T) {
 	}
 	if strings.Contains(h.answers.String()+h.logs.String(), "hunter2") {
 		t.Error("a value was echoed")
-	}
-}
-
-// What the form chooses is kept as the source's sync options, and a URL is
-// taken apart.
-func TestDatabaseFormChooses(t *testing.T) {
-	for name, test := range map[string]struct {
-		form object
-		want sourceRequest
-	}{
-		"a schema": {object{"databaseType": "postgresql", "host": "h", "schema": "sales"},
-			sourceRequest{Type: "postgresql", Config: []byte(`{"host":"h"}`), Sync: &syncOptions{Tables: []string{"sales.*"}}}},
-		"tables of a schema": {object{"databaseType": "postgresql", "host": "h", "schema": "sales", "selectedTables": []string{"orders", "public.users"}, "ignoreTables": []string{"tmp_*"}},
-			sourceRequest{Type: "postgresql", Config: []byte(`{"host":"h"}`), Sync: &syncOptions{Tables: []string{"sales.orders", "public.users"}, Exclude: []string{"tmp_*"}}}},
-		"tables": {object{"databaseType": "mysql", "host": "h", "tables": []string{"orders"}, "schema": "shop"},
-			sourceRequest{Type: "mysql", Config: []byte(`{"database":"shop","host":"h"}`), Sync: &syncOptions{Tables: []string{"orders"}}}},
-		"a URL": {object{"url": "postgresql://ada:p%40ss@db:5433/shop?sslmode=require"},
-			sourceRequest{Type: "postgresql", Config: []byte(`{"database":"shop","host":"db","password":"p@ss","port":5433,"sslmode":"require","username":"ada"}`)}},
-		"a URL of Java, beside fields": {object{"databaseType": "postgresql", "url": "jdbc:postgresql://db/shop?user=ada&password=x&currentSchema=sales", "password": "y", "host": ""},
-			sourceRequest{Type: "postgresql", Config: []byte(`{"database":"shop","host":"db","password":"y","username":"ada"}`), Sync: &syncOptions{Tables: []string{"sales.*"}}}},
-		"nothing chosen": {object{"databaseType": "postgresql", "host": "h", "schema": nil, "tables": []string{}, "url": ""},
-			sourceRequest{Type: "postgresql", Config: []byte(`{"host":"h"}`)}},
-	} {
-		encoded, err := json.Marshal(test.form)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var form map[string]json.RawMessage
-		if err := json.Unmarshal(encoded, &form); err != nil {
-			t.Fatal(err)
-		}
-		_, got, err := parseDatabase(form)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		got.Name = ""
-		if !reflect.DeepEqual(got, test.want) {
-			t.Errorf("%s: %s %s %+v", name, got.Type, got.Config, got.Sync)
-		}
 	}
 }

@@ -77,6 +77,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/bus/kv", nil, "kv is a contract and three errors: who keeps keys needs no broker, and who offers them no vault"},
 		{"headwater/api/web", []string{"headwater/api/contract", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}, "web is how answers look: it knows no call, no command and no read model"},
 		{"headwater/api/quota", nil, "quota counts what is under way by name: it knows no request"},
+		{"headwater/api/databaseform", []string{"headwater/api/contract", "headwater/api/web"}, "databaseform translates one form into settings: it knows no connector, no caller and no sync option"},
 		{"headwater/api/idempotency", []string{"headwater/api/web", "headwater/bus/event", "headwater/bus/kv"}, "idempotency keeps answers to requests, whatever they ask for"},
 		{"headwater/handlers/outcome", []string{"headwater/bus", "headwater/bus/event", "headwater/bus/seal", "headwater/connectors/driver", "headwater/handlers/landing", "headwater/handlers/landing/bucket"}, "outcome translates errors into reasons: it knows no command and no table"},
 		{"headwater/handlers/throughput", []string{"headwater/handlers/extract"}, "throughput counts bytes and rows on their way: it knows no sync"},

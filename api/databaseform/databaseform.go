@@ -1,4 +1,7 @@
-package api
+// Package databaseform translates the form in which the Python client connects one
+// database, in camel case, into the type, settings and tables of a source. It
+// knows no connector, no caller and no request.
+package databaseform
 
 import (
 	"bytes"
@@ -11,55 +14,60 @@ import (
 	"headwater/api/web"
 )
 
-// databaseForm is the form of a connect request that the Python client sends for
-// one database, in camel case.
-type databaseForm struct{}
+// Source is the source that a form describes.
+type Source struct {
+	Type    string
+	Name    string          // from the form, or made of the database and its server
+	Config  json.RawMessage // connection_config: one object
+	Tables  []string        // patterns of tables to sync, nil for all
+	Exclude []string        // patterns of tables not to sync
+}
 
-// databaseFields maps keys of the form to settings of a connection_config. A
+// fields maps keys of the form to settings of a connection_config. A
 // setting that the connector does not know is refused with the connector's own
 // list.
-var databaseFields = map[string]string{
+var fields = map[string]string{
 	"databaseName": "database", "host": "host", "port": "port", "username": "username", "password": "password",
 }
 
-// databaseChoices are the keys that select tables. A connection is to the whole
+// choices are the keys that select tables. A connection is to the whole
 // database, so they become sync options of the source.
-var databaseChoices = []string{"schema", "tables", "selectedTables", "ignoreTables"}
+var choices = []string{"schema", "tables", "selectedTables", "ignoreTables"}
 
-// databaseUnused are keys that are refused, with the reason.
-var databaseUnused = map[string]string{
+// unused are keys that are refused, with the reason.
+var unused = map[string]string{
 	"selectedColumns": "is not supported: all columns are read",
 	"ignoreColumns":   "is not supported: all columns are read",
 	"query":           "is not supported: connect the tables, or a view of that query",
 	"catalog":         "is not supported: the database to connect is databaseName",
 }
 
-// parseDatabase translates the form. A key with null, an empty string or an
-// empty list counts as absent, because the client sends all keys. Problems are
-// returned as a *web.Failure.
-func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceRequest, error) {
+// Parse translates a form, which it changes. A key with null, an empty string or an
+// empty list counts as absent, because the client sends all keys. Its error is a
+// *web.Failure with every problem; no message quotes a value of the form.
+func Parse(form map[string]json.RawMessage) (Source, error) {
 	config := map[string]json.RawMessage{}
 	if d := takeURL(form); d != nil {
-		return nil, sourceRequest{}, web.Malformed(*d)
+		return Source{}, web.Malformed(*d)
 	}
-	var s sourceRequest
+	var s Source
 	var wrong []web.Detail
 	for _, key := range slices.Sorted(maps.Keys(form)) {
 		value := bytes.TrimSpace(form[key])
-		to, known := databaseFields[key]
-		unused, refused := databaseUnused[key]
+		to, known := fields[key]
+		reason, refused := unused[key]
 		switch {
 		case key == "databaseType":
 			s.Type = text(value)
 		case key == "name":
 			s.Name = text(value)
-		case slices.Contains(databaseChoices, key):
+		case slices.Contains(choices, key):
 		case !known && !refused && key != "options":
-			keys := slices.Concat(slices.Sorted(maps.Keys(databaseFields)), databaseChoices, []string{"databaseType", "name", "options", "url"})
+			keys := slices.Concat(slices.Sorted(maps.Keys(fields)), choices, []string{"databaseType", "name", "options", "url"})
 			wrong = append(wrong, web.Detail{Field: "database." + contract.Printable(key), Message: "is not a known field; it takes " + strings.Join(keys, ", ")})
 		case empty(value):
 		case refused:
-			wrong = append(wrong, web.Detail{Field: "database." + key, Message: unused})
+			wrong = append(wrong, web.Detail{Field: "database." + key, Message: reason})
 		case key == "options":
 			var options map[string]json.RawMessage
 			if json.Unmarshal(value, &options) != nil {
@@ -83,24 +91,22 @@ func parseDatabase(form map[string]json.RawMessage) (*databaseForm, sourceReques
 	if s.Type == "" {
 		wrong = append(wrong, web.Detail{Field: "database.databaseType", Message: "is missing: say postgresql, mysql or another connector, or send a url"})
 	}
-	tables, exclude, more := chosenTables(form, s.Type, config)
+	var more []web.Detail
+	s.Tables, s.Exclude, more = chosenTables(form, s.Type, config)
 	if wrong = append(wrong, more...); wrong != nil {
-		return nil, s, web.Malformed(wrong...)
-	}
-	if tables != nil || exclude != nil {
-		s.Sync = &syncOptions{Tables: tables, Exclude: exclude}
+		return s, web.Malformed(wrong...)
 	}
 	if s.Name == "" {
-		s.Name = databaseName(config)
+		s.Name = nameOf(config)
 	}
 	var err error
 	s.Config, err = json.Marshal(config)
-	return &databaseForm{}, s, err
+	return s, err
 }
 
-// databaseName returns a name for a database that was given none. It includes
+// nameOf returns a name for a database that was given none. It includes
 // the server, so that equally named databases of two servers become two sources.
-func databaseName(config map[string]json.RawMessage) string {
+func nameOf(config map[string]json.RawMessage) string {
 	name := text(config["database"])
 	if host := text(config["host"]); host != "" {
 		name += "@" + host
@@ -114,8 +120,9 @@ func databaseName(config map[string]json.RawMessage) string {
 	return name
 }
 
-// field returns the path in the form of a source's field.
-func (*databaseForm) field(name string) string {
+// Field returns the path in the request of a source's field, such as type or
+// connection_config.host.
+func Field(name string) string {
 	if name == "type" {
 		return "database.databaseType"
 	}
@@ -123,7 +130,7 @@ func (*databaseForm) field(name string) string {
 	if !ok {
 		return "database"
 	}
-	for key, to := range databaseFields {
+	for key, to := range fields {
 		if to == setting {
 			return "database." + key
 		}

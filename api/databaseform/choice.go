@@ -1,4 +1,4 @@
-package api
+package databaseform
 
 import (
 	"encoding/json"

@@ -77,6 +77,15 @@ func ops(op driver.Op, n int) []driver.Op {
 
 func (l *fakeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error] {
 	return func(yield func(driver.Changes, error) bool) {
+		if l.kind == "huge" { // one transaction
+			for n := 0; n < 200_000; n += 1000 {
+				if !yield(driver.Changes{Table: 0, Record: ordersOf(n, n+1000), Ops: ops(driver.OpInsert, 1000), Ends: []driver.End{{Rows: 1001, Position: "1"}}, Bytes: 1000}, nil) {
+					return
+				}
+			}
+			yield(driver.Changes{Resume: "1"}, nil)
+			return
+		}
 		at := 0
 		resume := func() bool {
 			at++
@@ -308,4 +317,35 @@ func TestChangesGoOnWhileTheCallerWorks(t *testing.T) {
 	if flushes != 7 {
 		t.Errorf("%d flushes came", flushes)
 	}
+}
+
+// A transaction that is larger than the memory for changes goes into parts as it
+// comes, and is one flush.
+func TestATransactionLargerThanMemory(t *testing.T) {
+	sessions(t, "huge", func(t *testing.T, s extract.Session) {
+		log := capture(t, s, driver.Capture{})
+		to := &folder{dir: t.TempDir()}
+		r := changes(to)
+		r.Memory = 1 << 20
+		var flushes []extract.Flush
+		for m, err := range log.Changes(t.Context(), r) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Flush != nil && !m.Flush.Final {
+				flushes = append(flushes, *m.Flush)
+			}
+		}
+		if len(flushes) != 1 || len(flushes[0].Tables) != 1 {
+			t.Fatalf("flushes %+v", flushes)
+		}
+		rows := int64(0)
+		made := flushes[0].Tables[0].Changes
+		for _, c := range made {
+			rows += to.rows(t, c.Rows)
+		}
+		if rows != 200_000 || len(made) < 20 || flushes[0].Tables[0].Inserted != 200_000 {
+			t.Errorf("%d rows in %d pieces", rows, len(made))
+		}
+	})
 }

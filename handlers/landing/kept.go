@@ -2,6 +2,7 @@ package landing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,6 +67,9 @@ func (k *keeping) rows(ctx context.Context, b batch, mark int) error {
 	defer func() { some.release() }()
 	for _, p := range b.Kept {
 		err := k.w.lake.columns(ctx, p.Name, k.read, func(_ int64, columns []arrow.Array) error {
+			if err := k.fits(columns, mark); err != nil {
+				return err
+			}
 			some.add(columns)
 			if some.bytes < keptBytes {
 				return nil
@@ -80,6 +84,19 @@ func (k *keeping) rows(ctx context.Context, b batch, mark int) error {
 		}
 	}
 	return k.complete(ctx, some)
+}
+
+// fits refuses what no child of ours has made.
+func (k *keeping) fits(columns []arrow.Array, mark int) error {
+	for i, c := range columns {
+		if c == nil {
+			return storage("read rows that are not whole", fmt.Errorf("a part has no column %q", k.read[i].Name))
+		}
+	}
+	if _, ok := columns[mark].(*array.Binary); !ok || columns[mark].NullN() > 0 {
+		return storage("read rows that are not whole", errors.New("a part does not say which values are kept"))
+	}
+	return nil
 }
 
 // partial is some rows that are not whole.

@@ -86,6 +86,35 @@ func (o origin) changed(t driver.Table, landed *iceberg.Schema) (c changes) {
 	return c
 }
 
+// changedInLog is changed for a table whose every change came by its log: a column
+// that was added without a value for the rows that were there is NULL in them, and
+// so it is in the landed ones. One that came as another one went may have been
+// renamed.
+func (o origin) changedInLog(t driver.Table, landed *iceberg.Schema) (c changes) {
+	all := o.changed(t, landed)
+	renamed := false
+	for name := range o.Columns {
+		_, still := t.Column(name)
+		renamed = renamed || !still
+	}
+	for _, name := range all.names {
+		_, read := o.Columns[name]
+		column, _ := t.Column(name)
+		switch {
+		case !read && !column.Filled && !renamed:
+			continue
+		case read:
+			c.told = append(c.told, fmt.Sprintf("%q is another column or has another definition", name))
+		case renamed:
+			c.told = append(c.told, fmt.Sprintf("%q came as another column went", name))
+		default:
+			c.told = append(c.told, fmt.Sprintf("%q was added with a value for the rows that were there", name))
+		}
+		c.names = append(c.names, name)
+	}
+	return c
+}
+
 // added says how a column came that was not read before.
 func added(before map[string]string, t driver.Table, name, mark string) string {
 	for _, old := range slices.Sorted(maps.Keys(before)) {
@@ -132,6 +161,9 @@ func (w *Writer) startOver(s state) (bool, error) {
 		return false, nil
 	}
 	c := s.Origin.changed(t, w.base.meta.CurrentSchema())
+	if w.target.Mode == Changes {
+		c = s.Origin.changedInLog(t, w.base.meta.CurrentSchema())
+	}
 	if len(c.told) > 0 && !w.target.KeepRows {
 		w.note("columns changed (" + someOf(c.told) + "): the whole table was read again, and what had landed was replaced")
 		return true, nil

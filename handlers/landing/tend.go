@@ -98,7 +98,8 @@ func (i *idle) note(table, location string, until time.Time) {
 	i.tables[table] = idleTable{location, until}
 }
 
-// underWay reports whether a sync of the table has begun and not ended.
+// underWay reports whether a sync of the table has begun and not ended, before which
+// a maintenance comes to nothing.
 func (at loaded) underWay(now time.Time) bool {
-	return at.pointer.Unswept && now.Sub(time.UnixMilli(at.meta.LastUpdatedMillis())) < syncOver
+	return at.pointer.Unswept && !goesOn(at) && now.Sub(time.UnixMilli(at.meta.LastUpdatedMillis())) < syncOver
 }

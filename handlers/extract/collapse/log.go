@@ -23,28 +23,24 @@ func (t *Table) log(c driver.Changes) error {
 	defer b.Release()
 	ops, positions := b.Field(0).(*array.StringBuilder), b.Field(1).(*array.StringBuilder)
 	times, unchanged := b.Field(2).(*array.TimestampBuilder), b.Field(3).(*array.StringBuilder)
-	ends, left, truncates := c.Ends, 0, false
-	if len(ends) > 0 {
-		left = ends[0].Rows
-	}
+	next, truncates := ender{ends: c.Ends}, false
 	for row, op := range c.Ops {
-		for left == 0 && len(ends) > 1 {
-			ends = ends[1:]
-			left = ends[0].Rows
-		}
 		t.count(op)
 		truncates = truncates || op == driver.OpTruncate
 		ops.Append(opNames[op])
-		if left > 0 {
-			left--
-			positions.Append(ends[0].Position)
-		} else {
-			positions.AppendNull()
+		end := next.row()
+		if end == nil {
+			end = &driver.End{}
 		}
-		if len(ends) > 0 && !ends[0].Committed.IsZero() {
-			times.Append(arrow.Timestamp(ends[0].Committed.UnixMicro()))
+		if end.Position == "" {
+			positions.AppendNull()
 		} else {
+			positions.Append(end.Position)
+		}
+		if end.Committed.IsZero() {
 			times.AppendNull()
+		} else {
+			times.Append(arrow.Timestamp(end.Committed.UnixMicro()))
 		}
 		if err := t.unchanged(unchanged, c.Kept[row]); err != nil {
 			return err

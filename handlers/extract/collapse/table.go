@@ -58,7 +58,8 @@ type Table struct {
 	counts Counts
 	batch  *Batch
 	moving *moving // the row whose key was another, until its update comes
-	ended  int     // transactions so far
+	serial int32   // of the transaction at hand
+	ends   string  // its position
 }
 
 // entryBytes is about what a key in memory costs.
@@ -176,8 +177,14 @@ func (t *Table) Take(c driver.Changes) error {
 	}
 	of := keys.Of(t.key, t.exact, -1, columns)
 	next := ender{ends: c.Ends}
+	if len(c.Ends) == 0 {
+		t.serial++
+	}
 	rec := t.batch.add(c.Record)
 	for row, op := range c.Ops {
+		if end := next.row(); end != nil && (t.serial == 0 || end.Position != t.ends) {
+			t.serial, t.ends = t.serial+1, end.Position
+		}
 		at := place{rec, int32(row)}
 		if op == driver.OpTruncate {
 			if t.moving != nil {
@@ -196,7 +203,6 @@ func (t *Table) Take(c driver.Changes) error {
 				return err
 			}
 		}
-		t.ended += next.row()
 	}
 	return nil
 }
@@ -254,7 +260,7 @@ func (t *Table) halved() error {
 func (t *Table) put(k keys.Key, e entry, came bool) {
 	e.came = -1
 	if before, known := t.batch.find(k); came && !(known && before.gone) {
-		e.came = int32(t.ended)
+		e.came = t.serial
 	}
 	t.batch.put(k, e)
 }
@@ -263,7 +269,7 @@ func (t *Table) put(k keys.Key, e entry, came bool) {
 // it in the same transaction: two rows may have one key until a transaction ends,
 // where the source checks that so late. Then the row that came stays.
 func (t *Table) displaced(e entry, known bool, leaves place, whole bool) bool {
-	if !known || !whole || e.gone || e.patch != nil || e.came != int32(t.ended) {
+	if !known || !whole || e.gone || e.patch != nil || e.came != t.serial {
 		return false
 	}
 	return t.batch.hash(e.place) != t.batch.hash(leaves)
@@ -320,19 +326,22 @@ func (t *Table) softly(before entry, known bool, at place, whole bool) entry {
 	return entry{place: at, deleted: true, patch: &patch{kept: t.others, old: at}}
 }
 
-// ender tells where transactions end.
+// ender tells which transactions rows belong to.
 type ender struct {
 	ends []driver.End
 	seen int
 }
 
-// row returns how many transactions ended with the next row.
-func (e *ender) row() (ended int) {
-	e.seen++
+// row returns the end of the next row's transaction, nil where that is not known.
+func (e *ender) row() *driver.End {
 	for len(e.ends) > 0 && e.seen >= e.ends[0].Rows {
-		e.seen, e.ends, ended = e.seen-e.ends[0].Rows, e.ends[1:], ended+1
+		e.ends, e.seen = e.ends[1:], 0
 	}
-	return ended
+	if len(e.ends) == 0 {
+		return nil
+	}
+	e.seen++
+	return &e.ends[0]
 }
 
 // held is a batch of the table's columns; those that nobody needs are nil.

@@ -2,6 +2,7 @@ package parts
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,5 +48,38 @@ func TestWhatDoesNotConformIsRefused(t *testing.T) {
 	scaled := func(scale int32) arrow.DataType { return &arrow.Decimal128Type{Precision: 10, Scale: scale} }
 	if widens(scaled(2), scaled(3)) {
 		t.Error("another scale is no widening")
+	}
+}
+
+// A load that changes will follow fills the columns that these need: a row that is
+// read is not deleted, and no change is known of it.
+func TestColumnsBehindThoseOfABatchAreFilled(t *testing.T) {
+	_, rec := columnOf(arrow.Field{Name: "a", Type: arrow.PrimitiveTypes.Int64}, 3, func(b array.Builder, i int) { b.(*array.Int64Builder).Append(int64(i)) })
+	l := Layout{arrow.NewSchema([]arrow.Field{
+		{Name: "a", Type: arrow.PrimitiveTypes.Int64},
+		{Name: LogColumns[0].Name, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: DeletedColumn.Name, Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
+	}, nil)}
+	full := l.fill(rec)
+	defer full.Release()
+	if err := l.conforms(full, 1); err != nil {
+		t.Fatal(err)
+	}
+	for row := range 3 {
+		if deleted := full.Column(2).(*array.Boolean); full.Column(1).IsValid(row) || deleted.IsNull(row) || deleted.Value(row) {
+			t.Errorf("row %d is %v", row, full)
+		}
+	}
+}
+
+// What is kept is said by a bit for each column, whichever they are.
+func TestKeptMarks(t *testing.T) {
+	for _, columns := range [][]int{nil, {0}, {7, 8}, {0, 300}} {
+		mark := KeptMark(columns)
+		for c := range 310 {
+			if Keeps(mark, c) != slices.Contains(columns, c) {
+				t.Errorf("%v: column %d is kept: %v", columns, c, Keeps(mark, c))
+			}
+		}
 	}
 }

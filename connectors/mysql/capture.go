@@ -18,13 +18,11 @@ import (
 // end returns where the log ends. Its GTIDs are asked for last.
 func (c *session) end(ctx context.Context) (p binlog.Position, err error) {
 	var place binlog.Place
-	status, gtids := "SHOW MASTER STATUS", "SELECT @@GLOBAL.gtid_executed, UNIX_TIMESTAMP(), @@server_id"
+	gtids := "SELECT @@GLOBAL.gtid_executed, UNIX_TIMESTAMP(), @@server_id"
 	if c.mariadb {
 		gtids = "SELECT @@GLOBAL.gtid_binlog_pos, UNIX_TIMESTAMP(), @@server_id"
-	} else if c.version >= 80400 {
-		status = "SHOW BINARY LOG STATUS"
 	}
-	if err = c.query(ctx, status, func(row []*string) error {
+	if err = c.query(ctx, c.status(), func(row []*string) error {
 		place.File, place.At = str(row[0]), uint64(integer(row[1]))
 		return nil
 	}); err != nil {

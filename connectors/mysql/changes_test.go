@@ -253,7 +253,11 @@ func TestChangesNeed(t *testing.T) {
 	f = newFollower(t, server, db, as)
 	f.discover("t")
 	f.fails(driver.ErrUnsupported, "binlog_format is MIXED: set it to ROW; binlog_row_image is MINIMAL: set it to FULL")
-	execute(t, db, "SET GLOBAL binlog_format = 'ROW', GLOBAL binlog_row_image = 'FULL'")
+	execute(t, db, "SET GLOBAL binlog_format = 'ROW', GLOBAL binlog_row_image = 'FULL'; SET GLOBAL gtid_slave_pos = '9-99-5'")
+	f = newFollower(t, server, db, as)
+	f.discover("t")
+	f.fails(driver.ErrUnsupported, "log_slave_updates is OFF")
+	execute(t, db, "SET GLOBAL gtid_slave_pos = ''")
 	f = newFollower(t, server, db, as)
 	f.discover("t")
 	f.catchUp()
@@ -362,12 +366,35 @@ func TestChangesOfPreparedTransactions(t *testing.T) {
 	if len(f.tables["t"].rows) != 2 || time.Since(began) < 500*time.Millisecond {
 		t.Errorf("after %s the rows are %v", time.Since(began), f.tables["t"].rows)
 	}
+	// However much comes meanwhile: a reader that dies goes on before it.
+	if _, err := one.ExecContext(t.Context(), "XA START 'v'; INSERT INTO t VALUES (10, 1); XA END 'v'; XA PREPARE 'v'"); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "INSERT INTO t VALUES (11, 2); INSERT INTO t VALUES (12, 2)")
+	f.config.Bytes = 1
+	log, err := f.capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c, err := range log.Changes(within(t, 2*time.Second)) {
+		if err == nil && c.Record != nil {
+			c.Record.Release()
+		}
+		if c.Resume != "" {
+			t.Errorf("a place to resume lies behind what is prepared: %s", c.Resume)
+		}
+	}
+	log.Close()
+	f.config.Bytes = 0
+	if _, err := one.ExecContext(t.Context(), "XA COMMIT 'v'"); err != nil {
+		t.Fatal(err)
+	}
+	f.catchUp()
 	if _, err := one.ExecContext(t.Context(), "XA START 'x'; INSERT INTO t VALUES (3, 1); XA END 'x'; XA PREPARE 'x'"); err != nil {
 		t.Fatal(err)
 	}
 	f.reset()
-	log, err := f.capture()
-	if err != nil {
+	if log, err = f.capture(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := one.ExecContext(t.Context(), "XA COMMIT 'x'"); err != nil {
@@ -425,4 +452,15 @@ func TestPlaceIsShown(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
+}
+
+// A database that the server keeps out of its log has no changes, and says so.
+func TestChangesThatAreFiltered(t *testing.T) {
+	for option, words := range map[string]string{"--binlog-ignore-db=headwater": "binlog_ignore_db names", "--binlog-do-db=other": "binlog_do_db does not name"} {
+		server, db := logServer(t, option)
+		execute(t, db, "CREATE TABLE t (id int PRIMARY KEY)")
+		f := newFollower(t, server, db, func(*Settings) {})
+		f.discover("t")
+		f.fails(driver.ErrUnsupported, words)
+	}
 }

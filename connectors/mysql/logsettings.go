@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"headwater/connectors/driver"
@@ -15,6 +17,8 @@ type logSettings struct {
 	on                               bool
 	format, image, values, gtids, id string
 	compressed                       bool
+	relayed                          bool          // what the server gets as a replica is in its log, too
+	slave                            string        // MariaDB: how far it came as a replica, "" for one that never was
 	fold                             bool          // names of tables are the same in upper and lower case
 	kept                             time.Duration // how long it keeps its files, 0 for always
 }
@@ -22,7 +26,7 @@ type logSettings struct {
 // logSettings asks for them.
 func (c *session) logSettings(ctx context.Context) (l logSettings, err error) {
 	var days float64
-	err = c.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'binlog_transaction_compression', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names')", func(row []*string) error {
+	err = c.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'binlog_transaction_compression', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')", func(row []*string) error {
 		value := str(row[1])
 		switch str(row[0]) {
 		case "log_bin":
@@ -39,6 +43,10 @@ func (c *session) logSettings(ctx context.Context) (l logSettings, err error) {
 			l.id = value
 		case "binlog_transaction_compression":
 			l.compressed = value == "ON"
+		case "log_slave_updates", "log_replica_updates":
+			l.relayed = value == "ON"
+		case "gtid_slave_pos":
+			l.slave = value
 		case "lower_case_table_names":
 			l.fold = value != "0"
 		case "expire_logs_days":
@@ -74,6 +82,9 @@ func (l logSettings) missing(mariadb bool) (all []string) {
 	if !mariadb && l.gtids != "ON" {
 		all = append(all, "gtid_mode is "+l.gtids+": set it to ON")
 	}
+	if !l.relayed && (l.slave != "" || !mariadb) {
+		all = append(all, "log_slave_updates is OFF, so that changes which the server gets as a replica are not in its log: turn it on")
+	}
 	if l.id == "0" {
 		all = append(all, "server_id is 0: give the server one")
 	}
@@ -101,7 +112,10 @@ func (s *source) ready(ctx context.Context, c *session) (missing []string, kind 
 	if c.mariadb && c.version < 100200 || !c.mariadb && c.version < 80000 {
 		return []string{"the server is older than MariaDB 10.2 or MySQL 8.0"}, driver.ErrUnsupported, nil
 	}
-	_, err = c.end(ctx)
+	filter, err := c.filtered(ctx, s.settings.Database)
+	if filter != "" {
+		return []string{filter}, driver.ErrUnsupported, nil
+	}
 	if errors.Is(err, driver.ErrPermission) {
 		missing = append(missing, "GRANT "+c.monitor()+" ON *.* TO this account")
 	} else if err != nil {
@@ -122,4 +136,32 @@ func (s *source) ready(ctx context.Context, c *session) (missing []string, kind 
 		return nil, nil, err
 	}
 	return missing, driver.ErrPermission, nil
+}
+
+// status is the statement that tells where the log ends, and which databases it has.
+func (c *session) status() string {
+	if !c.mariadb && c.version >= 80400 {
+		return "SHOW BINARY LOG STATUS"
+	}
+	return "SHOW MASTER STATUS"
+}
+
+// filtered says that the server keeps a database out of its log, "" where it does not.
+func (c *session) filtered(ctx context.Context, database string) (why string, err error) {
+	err = c.query(ctx, c.status(), func(row []*string) error {
+		if len(row) < 4 {
+			return nil
+		}
+		has := func(list *string) bool {
+			return slices.ContainsFunc(strings.Split(str(list), ","), func(name string) bool { return strings.EqualFold(name, database) })
+		}
+		switch {
+		case str(row[2]) != "" && !has(row[2]):
+			why = "binlog_do_db does not name the database " + database + ": add it"
+		case str(row[2]) == "" && has(row[3]):
+			why = "binlog_ignore_db names the database " + database + ": remove it"
+		}
+		return nil
+	})
+	return why, err
 }

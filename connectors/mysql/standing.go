@@ -14,7 +14,7 @@ import (
 // log is deleted after a time, whoever has read it.
 func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	confirmed := l.start
-	text := ""
+	text := l.capture.Landed
 	if p := l.confirmed.Load(); p != nil {
 		text = *p
 		if parsed, err := binlog.Parse(text); err == nil {
@@ -23,11 +23,11 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	}
 	st := driver.Standing{Position: text, Behind: -1, Left: -1}
 	err := l.aside(ctx, func(c *session) error {
+		st.At = time.Now() // what is committed after it may be missing in what the server says
 		end, err := c.end(ctx)
 		if err != nil {
 			return err
 		}
-		st.At = time.Now()
 		if st.End = end.String(); confirmed.Includes(end) {
 			st.Behind = 0
 			return nil

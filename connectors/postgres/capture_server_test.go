@@ -203,6 +203,27 @@ func familyPublication(t *testing.T, server *servers.Server, db *sql.DB) {
 	}
 }
 
+// A table with a value that no type holds is refused when the log is taken up again, and
+// the others go on.
+func familyBadValue(t *testing.T, server *servers.Server, db *sql.DB) {
+	run(t, db, "CREATE TABLE bad_at (id int PRIMARY KEY, at timestamptz); CREATE TABLE bad_beside (id int PRIMARY KEY)")
+	m := newMirror(t, server, "bad_at", "bad_beside")
+	m.synced()
+	run(t, db, "INSERT INTO bad_beside VALUES (1)", "INSERT INTO bad_at VALUES (7, 'infinity')", "INSERT INTO bad_beside VALUES (2)")
+	if err := m.sync(); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, m.refused["bad_at"], driver.ErrBadData, "bad_at", "column at", "on_bad_value")
+	if len(m.tables["bad_beside"].rows) != 2 {
+		t.Errorf("%q", m.tables["bad_beside"].rows)
+	}
+	run(t, db, "DELETE FROM bad_at")
+	m.tables["bad_at"].after = "" // it is read whole
+	m.synced()
+	run(t, db, "INSERT INTO bad_at VALUES (1, now())")
+	m.synced()
+}
+
 // How the reader stands is told.
 func familyStanding(t *testing.T, server *servers.Server, db *sql.DB) {
 	run(t, db, "CREATE TABLE stand (id int PRIMARY KEY, v text)")
@@ -219,12 +240,16 @@ func familyStanding(t *testing.T, server *servers.Server, db *sql.DB) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	var seen driver.Standing
+	var told []driver.Standing
 	for c, err := range log.Changes(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if c.Record != nil {
 			c.Record.Release()
+		}
+		if c.Standing != nil {
+			told = append(told, *c.Standing)
 		}
 		if c.Resume != "" {
 			if seen, err = log.Standing(t.Context()); err != nil || seen.Delay <= 0 {
@@ -234,6 +259,9 @@ func familyStanding(t *testing.T, server *servers.Server, db *sql.DB) {
 				t.Fatal(err)
 			}
 		}
+	}
+	if len(told) < 2 || told[0].Behind < 1_000_000 || told[len(told)-1].Behind > 100_000 {
+		t.Errorf("told at the begin and the end: %+v", told)
 	}
 	if s, err = log.Standing(t.Context()); err != nil || s.Delay != 0 || s.Behind > 100_000 {
 		t.Errorf("after it is confirmed: %+v, %v", s, err)

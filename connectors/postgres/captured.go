@@ -196,6 +196,13 @@ func (l *changeLog) fits(t *captured) {
 	if l.refused[t.index] != nil {
 		return
 	}
+	l.source.mu.Lock()
+	bad, was := l.source.spoiled[t.table.Identity]
+	l.source.mu.Unlock()
+	if was && t.after != 0 && bad.at >= t.after {
+		l.refuse(t, bad.why)
+		return
+	}
 	if t.row.filtered {
 		l.refuse(t, driver.E(driver.ErrUnsupported, nil, "row security hides rows of %s from this account, and the log of changes does not: give the account BYPASSRLS, or sync the table with mode full", t.table))
 		return

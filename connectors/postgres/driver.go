@@ -61,7 +61,8 @@ type source struct {
 	kept    sqldb.IdleSession[*session]
 	mu      sync.Mutex // Close may come at any moment
 	placed  *placed
-	release func() // ends the transaction that holds a moment, nil for none
+	release func()             // ends the transaction that holds a moment, nil for none
+	spoiled map[string]spoiled // tables, by their identity, with a change that cannot land
 }
 
 // acquire returns the kept session or a new one, and which of them. The caller

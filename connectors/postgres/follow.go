@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -111,7 +113,10 @@ func (f *follower) message(p []byte) error {
 		if err := s.usable(f); err != nil {
 			return err
 		}
-		return f.change(s)
+		if err := f.change(s); err != nil {
+			return f.spoiled(s.target, err)
+		}
+		return nil
 	case pgoutput.Truncate:
 		for _, oid := range m.Truncated {
 			if err := f.truncate(oid); err != nil {
@@ -120,6 +125,29 @@ func (f *follower) message(p []byte) error {
 		}
 	}
 	return nil
+}
+
+// spoiled has a table with a value that cannot land be refused when the log is taken up
+// anew, so that the others go on without it.
+func (f *follower) spoiled(t *target, err error) error {
+	var bad *driver.Error
+	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData {
+		return err
+	}
+	l := f.log
+	l.source.mu.Lock()
+	defer l.source.mu.Unlock()
+	if l.source.spoiled == nil {
+		l.source.spoiled = map[string]spoiled{}
+	}
+	l.source.spoiled[t.table.Identity] = spoiled{at: f.commit, why: bad}
+	return driver.E(driver.ErrRetyped, nil, "%s", bad.Message)
+}
+
+// spoiled is why a table goes no further than a place in the log.
+type spoiled struct {
+	at  pglogrepl.LSN
+	why error
 }
 
 func malformedLog(err error) error {
@@ -286,10 +314,29 @@ func (f *follower) place() error {
 	if err := f.handAll(); err != nil {
 		return err
 	}
+	if f.finished() {
+		if err := f.stands(); err != nil {
+			return err
+		}
+	}
 	f.log.waiting.add(place{at: uint64(f.reached), first: f.first})
 	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Notes: append(f.notes, f.told()...)}
 	f.notes, f.placed, f.placedAt, f.pending, f.read, f.first = nil, f.reached, f.now(), false, 0, time.Time{}
 	return f.emit(c)
+}
+
+// stands tells how the reader stands at the end, when what was given has landed.
+func (f *follower) stands() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit) // it is told if the server answers
+	defer cancel()
+	s, err := f.log.Standing(ctx)
+	if err != nil {
+		return nil
+	}
+	if end, err := pglogrepl.ParseLSN(s.End); err == nil {
+		s.Position, s.Behind, s.Delay = f.reached.String(), behind(uint64(end), uint64(f.reached)), 0
+	}
+	return f.emit(driver.Changes{Table: -1, Standing: &s})
 }
 
 // told says which values became NULL, once a table and column.

@@ -142,7 +142,7 @@ func testSettings(t *testing.T, with func(func(*Settings)) Settings) {
 	for _, step := range steps {
 		names = append(names, step.Name)
 	}
-	if got := strings.Join(names, " "); got != "connect authenticate permissions read" {
+	if got := strings.Join(names, " "); got != "connect authenticate permissions read changes" {
 		t.Errorf("steps %s", got)
 	}
 	// A cursor that is no value of its column must be refused, not passed on.

@@ -71,6 +71,9 @@ func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) er
 // somebody has altered what is published.
 func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, give func(driver.Changes) bool, cancel func()) (more bool, altered error) {
 	more = true
+	if s, err := l.Standing(ctx); err == nil { // whoever reads the stream finds out
+		more = give(driver.Changes{Table: -1, Standing: &s})
+	}
 	beat := time.NewTicker(standingEvery)
 	defer beat.Stop()
 	for {

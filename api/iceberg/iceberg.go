@@ -65,6 +65,8 @@ type Lake interface {
 // Reads is the part of the read model that the catalog uses. *projections.Store
 // implements it.
 type Reads interface {
+	// The methods are documented on *projections.Store.
+
 	Sources(q projections.ListQuery) (all []projections.Source, next string, err error)
 	List(q projections.ListQuery) (projections.Page, error)
 	SequenceAt(at time.Time) (uint64, error)

@@ -60,6 +60,8 @@ func (c *Command) Subject() string {
 // FilterFor returns the subject filter of one command, by name.
 func FilterFor(name string) string { return SubjectPrefix + ".*.*.*.*." + name }
 
+// CommandName returns the literal name of the command on the wire, which never
+// changes.
 func (*ConnectSource) CommandName() string   { return "ConnectSource" }
 func (*TestConnection) CommandName() string  { return "TestConnection" }
 func (*SyncSource) CommandName() string      { return "SyncSource" }

@@ -59,6 +59,7 @@ type ChangesGivenUp struct {
 	Message  string `json:"message"` // why; what is left at the source, and how it is removed
 }
 
+// EventName returns the literal name of the event on the wire, which never changes.
 func (*ChangesLanded) EventName() string  { return "ChangesLanded" }
 func (*ChangesLagging) EventName() string { return "ChangesLagging" }
 func (*ChangesGivenUp) EventName() string { return "ChangesGivenUp" }

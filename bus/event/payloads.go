@@ -5,6 +5,7 @@ import (
 	"time"
 )
 
+// EventName returns the literal name of the event on the wire, which never changes.
 func (*OperationAccepted) EventName() string   { return "OperationAccepted" }
 func (*CommandRejected) EventName() string     { return "CommandRejected" }
 func (*ConnectionTested) EventName() string    { return "ConnectionTested" }

@@ -77,6 +77,7 @@ type RequestRefused struct {
 	Unrecorded uint64          `json:"unrecorded,omitempty"` // earlier refusals of the caller that are not in the history
 }
 
+// EventName returns the literal name of the event on the wire, which never changes.
 func (*WebhookCreated) EventName() string { return "WebhookCreated" }
 func (*WebhookRotated) EventName() string { return "WebhookRotated" }
 func (*WebhookDeleted) EventName() string { return "WebhookDeleted" }

@@ -85,6 +85,7 @@ type ScheduleMissed struct {
 	NextRun *time.Time `json:"next_run,omitempty"`
 }
 
+// EventName returns the literal name of the event on the wire, which never changes.
 func (*ScheduleChanged) EventName() string { return "ScheduleChanged" }
 func (*ScheduleFired) EventName() string   { return "ScheduleFired" }
 func (*ScheduleSkipped) EventName() string { return "ScheduleSkipped" }

@@ -49,6 +49,8 @@ type Broker struct {
 // Counts stores a decimal number for each key. Get returns kv.ErrKeyNotFound for
 // a missing key.
 type Counts interface {
+	// Get returns the number, Put stores it in place of any other, and Erase deletes
+	// it. A missing key is not an error for Erase.
 	Get(ctx context.Context, key string) (kv.Entry, error)
 	Put(ctx context.Context, key string, value string) (uint64, error)
 	Erase(ctx context.Context, key string) error

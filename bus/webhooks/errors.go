@@ -25,5 +25,8 @@ type Problem struct {
 	Message string
 }
 
+// Error returns the message.
 func (p *Problem) Error() string { return p.Message }
+
+// Unwrap returns the kind.
 func (p *Problem) Unwrap() error { return p.Kind }

@@ -41,6 +41,8 @@ type Log interface {
 
 // Vault stores signing keys. *seal.Vault implements it.
 type Vault interface {
+	// Seal stores a key and returns its reference; Open returns the key; Forget
+	// erases it; Destroy erases all keys of a webhook. See package seal.
 	Seal(ctx context.Context, a event.Address, plaintext []byte) (ref string, err error)
 	Open(ctx context.Context, a event.Address, ref string) ([]byte, error)
 	Forget(ctx context.Context, a event.Address, ref string) error

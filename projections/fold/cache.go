@@ -105,6 +105,7 @@ type Reader interface {
 // Writer receives what a batch writes; for each key the last call counts. It
 // must not keep key or value after it returns. An error ends the batch.
 type Writer interface {
+	// Set and SetText store a value under a key; Delete removes a key.
 	Set(key, value []byte) error
 	SetText(key string, value []byte) error // Set, for a key that is a string
 	Delete(key []byte) error

@@ -21,6 +21,7 @@ const (
 // Kind is what an operation asks for.
 type Kind string
 
+// Kinds of operations.
 const (
 	Connect Kind = "connect"
 	Sync    Kind = "sync"

@@ -14,6 +14,7 @@ import (
 
 // Log appends events. *bus.Bus implements it.
 type Log interface {
+	// Append and LastSequence are those of *bus.Bus.
 	Append(ctx context.Context, after uint64, e *event.Event) (uint64, error)
 	LastSequence(ctx context.Context, a event.Address) (uint64, error)
 }

@@ -1,5 +1,5 @@
-// Package clienttest is the service as tests of its client need it: it answers
-// what it is told to, and remembers what it was asked.
+// Package clienttest is a fake service for tests of the client: it gives
+// scripted answers and records the requests.
 package clienttest
 
 import (
@@ -18,8 +18,8 @@ import (
 	"headwater/cmd/headwater/terminal"
 )
 
-// Service is an API that answers as the contract says: routes are keyed by
-// "METHOD /path below /api/v1", and every request is kept.
+// Service is an API with scripted routes, keyed by "METHOD /path below /api/v1".
+// It records every request.
 type Service struct {
 	*httptest.Server
 	Routes map[string]http.HandlerFunc
@@ -33,7 +33,7 @@ type request struct {
 	Header             http.Header
 }
 
-// New starts a service with the routes, which ends with the test.
+// New starts a service with the routes. It ends with the test.
 func New(t *testing.T, routes map[string]http.HandlerFunc) *Service {
 	s := &Service{Routes: routes}
 	s.Server = httptest.NewServer(s)
@@ -41,8 +41,8 @@ func New(t *testing.T, routes map[string]http.HandlerFunc) *Service {
 	return s
 }
 
-// ServeHTTP answers by the route, 401 without the token "the-token", and 404
-// where there is no such route.
+// ServeHTTP calls the route's handler. It answers 401 without the token
+// "the-token", and 404 for an unknown route.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v1")
 	body, _ := io.ReadAll(r.Body)
@@ -61,7 +61,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// Asked returns the requests of one route.
+// Asked returns the recorded requests of one route.
 func (s *Service) Asked(route string) []request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *Service) Asked(route string) []request {
 	return found
 }
 
-// Envelope answers with a status and a whole body.
+// Envelope answers with a status and a complete body.
 func Envelope(w http.ResponseWriter, code int, body string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", "req-7")
@@ -82,21 +82,22 @@ func Envelope(w http.ResponseWriter, code int, body string) {
 	fmt.Fprint(w, body)
 }
 
-// Says answers 200 with the data.
+// Says returns a handler that answers 200 with the data.
 func Says(data string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		Envelope(w, 200, `{"status":"success","message":"done","data":`+data+`}`)
 	}
 }
 
-// Refuses answers with an error envelope.
+// Refuses returns a handler that answers with an error envelope.
 func Refuses(code int, message, details string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		Envelope(w, code, `{"status":"error","message":"`+message+`","data":null,"error":{"code":"some_code","details":`+details+`}}`)
 	}
 }
 
-// Streams returns Streams that are no terminal, with what was written to each.
+// Streams returns Streams that are not a terminal, and the buffers of what is
+// written to them.
 func Streams(in string) (s terminal.Streams, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
 	return terminal.Streams{Out: out, Err: err, In: strings.NewReader(in), Getenv: func(name string) string {
@@ -104,8 +105,8 @@ func Streams(in string) (s terminal.Streams, out, err *bytes.Buffer) {
 	}}, out, err
 }
 
-// Same fails the test where got is not want; a line break that want begins with
-// does not count.
+// Same fails the test if got differs from want. A line break at the beginning of
+// want is ignored.
 func Same(t *testing.T, what, got, want string) {
 	t.Helper()
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), got); diff != "" {
@@ -118,8 +119,8 @@ const TwoSources = `[
 	 "last_sync":{"sync_id":"syn_1","status":"completed","finished_at":"2020-01-01T00:00:00Z"}},
 	{"id":"src_b","name":"crm","type":"database","connector":"postgresql","scope":"user","status":"failed","tables":12,"records":0,"last_sync":null}]`
 
-// Looks answers the first, second, ... request with the given data, and the last
-// one from then on.
+// Looks returns a handler that answers the first, second, ... request with the
+// given data, and all later ones with the last.
 func Looks(data ...string) http.HandlerFunc {
 	var n atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +139,7 @@ func Accepts(w http.ResponseWriter, _ *http.Request) {
 	Envelope(w, 202, `{"status":"success","message":"accepted","data":{"operation_id":"op_1"}}`)
 }
 
-// Documents of a sync of one source, op_1, that is done.
+// Documents of a completed sync of one source, op_1.
 const (
 	OpDone = `{"operation_id":"op_1","kind":"sync","status":"completed","targets":[
 		{"source_id":"src_a","name":"airports","status":"completed","sync_id":"syn_a"}]}`
@@ -146,7 +147,7 @@ const (
 		{"name":"airports","status":"completed","mode":"full_refresh","records_processed":3376,"bytes":150000,"files":1,"duration_ms":500}]}`
 )
 
-// WriterFunc is a function that is written to.
+// WriterFunc is a function that implements io.Writer.
 type WriterFunc func([]byte) (int, error)
 
 // Write calls f.

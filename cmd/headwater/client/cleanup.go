@@ -117,6 +117,7 @@ type cleanupDoc struct {
 	RestorableUntil *time.Time  `json:"restorable_until,omitempty"`
 	Purged          []purgedDoc `json:"purged_sources,omitempty"`
 	Failed          []failedDoc `json:"failed_sources,omitempty"`
+	Notes           []string    `json:"notes,omitempty"`
 }
 
 // failure returns an error that names every source that was not removed.
@@ -144,6 +145,9 @@ func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc
 			}
 		}
 		fmt.Fprintln(s.Out, done+name)
+	}
+	for _, note := range doc.Notes {
+		s.Note("%s", said(note))
 	}
 	if doc.RestorableUntil != nil {
 		fmt.Fprintf(s.Out, "'headwater restore' brings back what was removed until %s\n", doc.RestorableUntil.Format(time.RFC3339))

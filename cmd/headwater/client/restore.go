@@ -85,6 +85,7 @@ type restoreDoc struct {
 	Restored  []string    `json:"restored_sources"`
 	Unchanged []string    `json:"unchanged_sources,omitempty"`
 	Failed    []failedDoc `json:"failed_sources,omitempty"`
+	Notes     []string    `json:"notes,omitempty"`
 }
 
 // failure returns an error that names every source that was not restored.
@@ -106,6 +107,9 @@ func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDo
 			name = terminal.Plain(removed[at].Name) + "  " + id
 		}
 		fmt.Fprintln(s.Out, done+name)
+	}
+	for _, note := range doc.Notes {
+		s.Note("%s", said(note))
 	}
 	for _, id := range doc.Unchanged {
 		fmt.Fprintln(s.Out, "is there already "+id)

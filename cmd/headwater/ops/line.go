@@ -161,7 +161,11 @@ func lagging(d event.Data) (slog.Level, string, []slog.Attr) {
 		}
 		return level, text, []slog.Attr{slog.String("sync_id", d.SyncID), slog.String("position", d.Changes.Position), slog.String("message", d.Message)}
 	case *event.ChangesGivenUp:
-		return severity(d.Reason), "log of changes given up", []slog.Attr{slog.String("reader", d.Reader), slog.Bool("released", d.Released), slog.String("reason", string(d.Reason)), slog.String("message", d.Message)}
+		level := severity(d.Reason)
+		if d.Released && d.Reason == event.ReasonSourceRemoved {
+			level = slog.LevelInfo
+		}
+		return level, "log of changes given up", []slog.Attr{slog.String("reader", d.Reader), slog.Bool("released", d.Released), slog.String("reason", string(d.Reason)), slog.String("message", d.Message)}
 	}
 	return slog.LevelInfo, "event", nil
 }

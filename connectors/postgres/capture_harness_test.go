@@ -32,12 +32,18 @@ func eachVersion(t *testing.T, test func(t *testing.T, server *servers.Server), 
 	t.Helper()
 	settings = append(slices.Clone(logical), settings...)
 	t.Run("installed", func(t *testing.T) { test(t, servers.PostgresWith(t, settings...)) })
+	eachProgram(t, func(t *testing.T, folder string) { test(t, servers.PostgresOf(t, folder, settings...)) })
+}
+
+// eachProgram runs a test with each folder of programs that the environment names.
+func eachProgram(t *testing.T, test func(t *testing.T, folder string)) {
+	t.Helper()
 	others, _ := filepath.Glob(filepath.Join(os.Getenv(programs), "*", "initdb"))
 	deeper, _ := filepath.Glob(filepath.Join(os.Getenv(programs), "*", "bin", "initdb"))
 	for _, initdb := range append(others, deeper...) {
 		if os.Getenv(programs) != "" {
 			name, _ := filepath.Rel(os.Getenv(programs), filepath.Dir(initdb))
-			t.Run(name, func(t *testing.T) { test(t, servers.PostgresOf(t, filepath.Dir(initdb), settings...)) })
+			t.Run(name, func(t *testing.T) { test(t, filepath.Dir(initdb)) })
 		}
 	}
 }

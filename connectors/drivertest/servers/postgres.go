@@ -74,6 +74,86 @@ func startPostgres(ctx context.Context, initdb, dir string, settings []string) (
 	return nil, err
 }
 
+// StartStandby makes a standby of a running PostgreSQL of 15 or later in dir, with the
+// programs in a folder. It follows the primary as long as both run. The caller calls
+// Stop.
+func StartStandby(ctx context.Context, programs, dir string, primary *Server) (*Server, error) {
+	data := filepath.Join(dir, "data")
+	if err := own(dir); err != nil {
+		return nil, err
+	}
+	if err := primary.backup(ctx, data); err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, Host: primary.Host, User: primary.User, Password: primary.Password, Database: primary.Database, signal: syscall.SIGINT}
+	var err error
+	for range startAttempts {
+		if s.Port, err = ports.Take(); err != nil {
+			return nil, err
+		}
+		args := []string{"-D", data, "-h", s.Host, "-p", strconv.Itoa(s.Port), "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "wal_level=logical", "-c", "max_wal_senders=8", "-c", "max_replication_slots=40",
+			"-c", "max_prepared_transactions=4", "-c", "hot_standby_feedback=on", "-c", fmt.Sprintf("primary_conninfo=host=%s port=%d user=%s password=%s", primary.Host, primary.Port, primary.User, primary.Password)}
+		if err = launch(ctx, s, dir, filepath.Join(programs, "postgres"), args, s.answers); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// backup copies the server's data while it runs, as the beginning of a standby.
+func (s *Server) backup(ctx context.Context, to string) error {
+	db, err := s.OpenPostgres()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "SELECT pg_backup_start('standby', true)"); err != nil {
+		return err
+	}
+	if err := os.CopyFS(to, os.DirFS(filepath.Join(s.Dir, "data"))); err != nil {
+		return err
+	}
+	var label string
+	if err := conn.QueryRowContext(ctx, "SELECT labelfile FROM pg_backup_stop(false)").Scan(&label); err != nil {
+		return err
+	}
+	for _, err := range []error{
+		os.Remove(filepath.Join(to, "postmaster.pid")), os.RemoveAll(filepath.Join(to, "pg_replslot")), os.Mkdir(filepath.Join(to, "pg_replslot"), 0o700),
+		os.WriteFile(filepath.Join(to, "backup_label"), []byte(label), 0o600), os.WriteFile(filepath.Join(to, "standby.signal"), nil, 0o600),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return filepath.WalkDir(to, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o600)
+		if entry.IsDir() {
+			mode = 0o700
+		}
+		if uid, gid, drop := unprivileged(); drop {
+			err = os.Chown(path, int(uid), int(gid))
+		}
+		return errors.Join(err, os.Chmod(path, mode))
+	})
+}
+
+// answers reports whether a standby can be read.
+func (s *Server) answers(ctx context.Context) error {
+	db, err := s.OpenPostgres()
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.PingContext(ctx), db.Close())
+}
+
 // OpenPostgres returns a handle for filling the server. The caller closes it.
 func (s *Server) OpenPostgres() (*sql.DB, error) { return s.openPostgres(s.Database) }
 

@@ -29,6 +29,14 @@ func PostgresOf(t testing.TB, programs string, settings ...string) *Server {
 	}, settings...)
 }
 
+// StandbyOf starts a standby of a PostgreSQL for one test, with the programs in a folder.
+func StandbyOf(t testing.TB, programs string, primary *Server) *Server {
+	t.Helper()
+	return start(t, func(ctx context.Context, dir string, _ ...string) (*Server, error) {
+		return StartStandby(ctx, programs, dir, primary)
+	})
+}
+
 // MariaDB is Postgres for MariaDB.
 func MariaDB(t testing.TB) *Server {
 	t.Helper()

@@ -17,7 +17,7 @@ import (
 
 // What applications do to rows, as one table's changes.
 func TestChangesOfRows(t *testing.T) {
-	server, db := logServer(t)
+	server, db := logServer(t, "--log-bin-trust-function-creators=1")
 	execute(t, db, `CREATE TABLE t (id int PRIMARY KEY, v varchar(50), n int); CREATE TABLE keyless (a int, b varchar(9)); CREATE TABLE pair (a int, b varchar(9), v int, PRIMARY KEY (b, a));
 CREATE TABLE mem (id int PRIMARY KEY) ENGINE=MEMORY; CREATE TABLE my (id int PRIMARY KEY, v int) ENGINE=MyISAM; CREATE TABLE aria (id int PRIMARY KEY) ENGINE=Aria;
 CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (100));
@@ -42,6 +42,8 @@ INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3); INSERT INTO 
 		{"engines mixed", "BEGIN; INSERT INTO t VALUES (70, 'a', 1); INSERT INTO my VALUES (70, 1); ROLLBACK"},
 		{"savepoint", "BEGIN; INSERT INTO t VALUES (80, 'a', 1); SAVEPOINT s; INSERT INTO t VALUES (81, 'a', 1); INSERT INTO my VALUES (81, 1); ROLLBACK TO s; INSERT INTO t VALUES (82, 'a', 1); SAVEPOINT s2; INSERT INTO t VALUES (83, 'a', 1); COMMIT"},
 		{"XA", "XA START 'a', 'b'; INSERT INTO t VALUES (90, 'xa', 1); XA END 'a', 'b'; XA PREPARE 'a', 'b'; XA COMMIT 'a', 'b'; XA START 'c'; INSERT INTO t VALUES (91, 'one phase', 1); XA END 'c'; XA COMMIT 'c' ONE PHASE; XA START 'd'; INSERT INTO t VALUES (92, 'gone', 1); XA END 'd'; XA PREPARE 'd'; XA ROLLBACK 'd'"},
+		{"loaded", "SELECT 300, 'loaded', 1 INTO OUTFILE 'loaded.txt'; LOAD DATA INFILE 'loaded.txt' INTO TABLE t"},
+		{"by the server's own programs", "CREATE PROCEDURE fill(n int) INSERT INTO t VALUES (n, UUID(), RAND() * 1000); CALL fill(310); CREATE FUNCTION one() RETURNS int BEGIN INSERT INTO t VALUES (311, 'f', 1); RETURN 1; END; DO one(); CREATE SEQUENCE seqs; DO NEXTVAL(seqs); DROP SEQUENCE seqs"},
 		{"partitions", "INSERT INTO part SELECT seq FROM seq_20_to_40; UPDATE part SET id = 5 WHERE id = 20; DELETE FROM part WHERE id = 1"},
 		{"of others", "INSERT INTO other.t VALUES (1, 'x', 1); TRUNCATE other.t; USE other; ALTER TABLE t ADD z int; USE headwater; INSERT INTO ignored VALUES (1); ALTER TABLE ignored ADD z int; SET SESSION binlog_format = 'STATEMENT'; USE other; INSERT INTO t (id) VALUES (9); USE headwater; SET SESSION binlog_format = 'ROW'"},
 		{"harmless", "CREATE INDEX i ON t (n); DROP INDEX i ON t; ALTER TABLE t COMMENT 'x'; ANALYZE TABLE t; OPTIMIZE TABLE t; ALTER TABLE t ALTER n SET DEFAULT 5; CREATE TABLE IF NOT EXISTS t (a int); FLUSH TABLES; CREATE VIEW w AS SELECT 1; DROP VIEW w; GRANT SELECT ON t TO headwater; ALTER TABLE part ADD PARTITION (PARTITION p2 VALUES LESS THAN (1000))"},

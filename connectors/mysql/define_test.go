@@ -159,3 +159,34 @@ func (f *follower) pad(name string) {
 	}
 	table.columns = columns
 }
+
+// A foreign key that comes and cascades has its table refused from there on.
+func TestForeignKeyThatComes(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, p int)")
+	f := newFollower(t, server, db, func(*Settings) {})
+	f.discover("parent", "t")
+	f.catchUp()
+	execute(t, db, "INSERT INTO parent VALUES (1); INSERT INTO t VALUES (1, 1); ALTER TABLE t ADD FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE; DELETE FROM parent")
+	f.fails(driver.ErrUnsupported, "CASCADE")
+	delete(f.tables, "t")
+	f.catchUp()
+}
+
+// Columns are told apart by whether rows of before they came may hold more than NULL in
+// them.
+func TestFilledColumns(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, plain int, text varchar(9) DEFAULT NULL, d int DEFAULT 5, e varchar(9) DEFAULT '', n int NOT NULL, v int AS (id + 1) VIRTUAL, s timestamp NULL, c datetime DEFAULT current_timestamp)")
+	f := newFollower(t, server, db, func(*Settings) {})
+	f.discover("t")
+	var filled []string
+	for _, c := range f.tables["t"].table.Columns {
+		if c.Filled {
+			filled = append(filled, c.Name)
+		}
+	}
+	if got := strings.Join(filled, " "); got != "id d e n v c" {
+		t.Errorf("filled are %s", got)
+	}
+}

@@ -94,6 +94,9 @@ func (s *source) catalog(ctx context.Context, c *session, table string) (rows []
 		only = " AND TABLE_NAME = " + literal(table)
 	}
 	err = c.query(ctx, fmt.Sprintf(query, literal(s.settings.Database), only, expression), func(row []*string) error {
+		if c.mariadb && str(row[14]) == "NULL" { // a default as it is written
+			row[14] = nil
+		}
 		rows = append(rows, row)
 		return nil
 	})
@@ -176,8 +179,7 @@ func (d *described) column(row []*string, json bool, settings *Settings) {
 	m.charset, m.collation = charset, collation
 	d.columns = append(d.columns, m)
 	expression := str(row[12])
-	// MariaDB writes NULL for a column whose default that is.
-	filled := str(row[6]) == "NO" || expression != "" || str(row[14]) != "" && str(row[14]) != "NULL"
+	filled := str(row[6]) == "NO" || expression != "" || row[14] != nil
 	if expression == "auto_increment" {
 		d.counter, expression = name, ""
 	}

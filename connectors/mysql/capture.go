@@ -139,7 +139,7 @@ func (l *changeLog) take(ctx context.Context, c *session) (err error) {
 	if now.Place.Made, err = l.made(ctx, now.Place.File); err != nil {
 		return err
 	}
-	if l.tables, err = l.source.capture(ctx, c, tablesOf(l.capture)); err != nil {
+	if l.tables, err = l.source.capture(ctx, c, l.capture.Tables); err != nil {
 		return err
 	}
 	for _, t := range l.tables {
@@ -159,8 +159,6 @@ func (l *changeLog) take(ctx context.Context, c *session) (err error) {
 	}
 	return nil
 }
-
-func tablesOf(c driver.Capture) []driver.CapturedTable { return c.Tables }
 
 // begin finds out where each table begins in the log, and where the first of them
 // does.

@@ -69,7 +69,7 @@ func (s *source) capture(ctx context.Context, c *session, tables []driver.Captur
 			f.columns = append(f.columns, row)
 			columns = append(columns, row)
 		case "f":
-			if changes(str(row[3])) || changes(str(row[4])) {
+			if cascades(str(row[3])) || cascades(str(row[4])) {
 				f.foreign = str(row[2])
 			}
 		}
@@ -84,33 +84,33 @@ func (s *source) capture(ctx context.Context, c *session, tables []driver.Captur
 	}
 	out := make([]*captured, len(tables))
 	for i, t := range tables {
-		cap := &captured{index: i, table: t.Table}
-		out[i] = cap
+		one := &captured{index: i, table: t.Table}
+		out[i] = one
 		f := all[t.Name]
 		if f == nil || t.Namespace != s.settings.Database || f.kind == "" {
-			cap.refused = driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t.Table)
+			one.refused = driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t.Table)
 			continue
 		}
-		cap.created = f.created
-		cap.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
+		one.created = f.created
+		one.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
 		slices.SortFunc(f.columns, func(a, b []*string) int { return int(integer(a[7]) - integer(b[7])) })
-		if n := len(f.columns); n > 0 && integer(f.columns[n-1][7]) != int64(n) && cap.refused == nil {
-			cap.refused = driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t.Table)
+		if n := len(f.columns); n > 0 && integer(f.columns[n-1][7]) != int64(n) && one.refused == nil {
+			one.refused = driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t.Table)
 		}
 		for _, row := range f.columns {
 			column := newLogColumn(row[2:])
 			column.text = sets[column.charset]
-			cap.columns = append(cap.columns, column)
+			one.columns = append(one.columns, column)
 		}
-		if cap.refused == nil {
-			cap.refused = s.unreadable(cap, bad)
+		if one.refused == nil {
+			one.refused = s.unreadable(one, bad)
 		}
 	}
 	return out, nil
 }
 
-// changes reports whether a foreign key's rule changes rows of its own table.
-func changes(rule string) bool {
+// cascades reports whether a foreign key's rule changes rows of its own table.
+func cascades(rule string) bool {
 	return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"
 }
 

@@ -122,7 +122,7 @@ func (v *value) append(raw, scratch []byte) ([]byte, error) {
 			return scratch, errType
 		}
 		return scratch, nil
-	case binlog.Calendar:
+	case binlog.Written:
 		if v.to.kind == driver.TimestampTZ {
 			if micros, ok := v.log.Unix(raw); ok {
 				v.to.stamp.Append(arrow.Timestamp(micros))

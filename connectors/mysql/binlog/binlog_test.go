@@ -99,7 +99,7 @@ func showRow(t *Table, fields []Field) (text string) {
 				text += fmt.Sprintf(" %d/%d", c.Int(f.Raw), c.Uint(f.Raw))
 			case Real:
 				text += fmt.Sprintf(" %g", c.Float(f.Raw))
-			case Calendar:
+			case Written:
 				micros, _ := c.Unix(f.Raw)
 				text += fmt.Sprintf(" %s/%d", c.AppendText(nil, f.Raw), micros)
 			case Bits, Label:

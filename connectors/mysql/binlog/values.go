@@ -13,7 +13,7 @@ const (
 	Unknown  Form = iota
 	Number        // Int, Uint
 	Real          // Float
-	Calendar      // AppendText: decimals, dates and times
+	Written       // AppendText: decimals, dates and times
 	Bits          // Uint
 	Label         // Uint: the number of the label, or a bit for each
 	Text          // the bytes themselves
@@ -28,7 +28,7 @@ func (c Column) Form() Form {
 	case typeFloat, typeDouble:
 		return Real
 	case typeNewDecimal, typeDate, typeNewDate, typeTime, typeDatetime, typeTimestamp, typeTime2, typeDatetime2, typeTimestamp2:
-		return Calendar
+		return Written
 	case typeBit:
 		return Bits
 	case typeEnum, typeSet:

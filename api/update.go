@@ -108,7 +108,7 @@ func (h *Handler) changed(ctx context.Context, source projections.Source, given 
 			continue
 		}
 		if err := json.Unmarshal(raw, into); err != nil {
-			return found, errors.New("the stored configuration is no object")
+			return found, errors.New("the stored configuration is not an object")
 		}
 	}
 	merged, err := connectors.Merge(source.Config, secret)
@@ -118,7 +118,7 @@ func (h *Handler) changed(ctx context.Context, source projections.Source, given 
 	defer clear(merged)
 	whole := map[string]json.RawMessage{}
 	if err := json.Unmarshal(merged, &whole); err != nil {
-		return found, errors.New("the stored configuration is no object")
+		return found, errors.New("the stored configuration is not an object")
 	}
 	for key, value := range given {
 		if whole[key] = value; string(bytes.TrimSpace(value)) == "null" {

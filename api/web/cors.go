@@ -28,7 +28,7 @@ func CheckOrigin(origin string) error {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin || strings.Contains(u.Host, "*") {
-		return errors.New("is no origin: write it as browsers send it, such as https://app.example.com or http://localhost:3000")
+		return errors.New("is not an origin: write it as browsers send it, such as https://app.example.com or http://localhost:3000")
 	}
 	return nil
 }

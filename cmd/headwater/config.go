@@ -120,7 +120,7 @@ func (c *Config) Validate() error {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
-			wrong(flag, "%q is no host:port", address)
+			wrong(flag, "%q is not a host:port", address)
 		}
 	}
 	if c.JWKSURL != "" && c.JWTSecretFile != "" {

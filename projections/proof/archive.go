@@ -63,7 +63,7 @@ func readArchive(fsys vfs.FS, dir string, from io.Reader) error {
 			return err
 		}
 		if header.Typeflag != tar.TypeReg || !plainName(header.Name) {
-			return fmt.Errorf("%w: %q is no file of a projection", projections.ErrDamaged, header.Name)
+			return fmt.Errorf("%w: %q is not a file of a projection", projections.ErrDamaged, header.Name)
 		}
 		if err := readFile(fsys, fsys.PathJoin(dir, header.Name), in); err != nil {
 			return fmt.Errorf("%s: %w", header.Name, err)

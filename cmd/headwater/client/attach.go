@@ -137,7 +137,7 @@ func (c *Client) catalog(ctx context.Context, from string, into any) error {
 		return exit.With(exit.Refused, fmt.Errorf("the catalog at %s answered %s %s", from, response.Status, terminal.Plain(failed.Error.Message)))
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return exit.With(exit.Unknown, fmt.Errorf("%s is no Iceberg REST catalog: %w", from, err))
+		return exit.With(exit.Unknown, fmt.Errorf("%s is not an Iceberg REST catalog: %w", from, err))
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestErrorsSayWhatToChange(t *testing.T) {
 			spoil: func(f *ClientFlags) { f.Token = "" },
 			want:  "no token: set HEADWATER_TOKEN or give --token; 'headwater token --org O --user U' prints one where the service runs"},
 		"no url": {
-			spoil: func(f *ClientFlags) { f.URL = "localhost:8080" }, want: `--url: "localhost:8080" is no http or https URL; write http://localhost:8080`},
+			spoil: func(f *ClientFlags) { f.URL = "localhost:8080" }, want: `--url: "localhost:8080" is not an http or https URL; write http://localhost:8080`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := clienttest.New(t, map[string]http.HandlerFunc{"GET /data/w1/list": test.answer})

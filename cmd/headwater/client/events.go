@@ -74,7 +74,7 @@ func (c *EventsCmd) query(ctx context.Context, api *Client) (url.Values, error) 
 		if err != nil {
 			ago, err := duration.Parse(c.Since)
 			if err != nil {
-				return nil, exit.Usagef("--since: %q is no time such as 2026-01-31T12:00:00Z, nor how long ago, such as 10m or 3d", c.Since)
+				return nil, exit.Usagef("--since: %q is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 10m or 3d", c.Since)
 			}
 			since = time.Now().Add(-ago)
 		}

@@ -41,7 +41,7 @@ func New(address, token, workspace string) (*Client, error) {
 		if address != "" && !strings.Contains(address, "://") {
 			hint = "; write http://" + address
 		}
-		return nil, exit.Usagef("--url: %q is no http or https URL%s", address, hint)
+		return nil, exit.Usagef("--url: %q is not an http or https URL%s", address, hint)
 	}
 	if token == "" {
 		return nil, exit.Usagef("no token: set HEADWATER_TOKEN or give --token; 'headwater token --org O --user U' prints one where the service runs")

@@ -17,7 +17,7 @@ var weeksAndDays = regexp.MustCompile(`^(?:(\d{1,6})w)?(?:(\d{1,6})d)?(.*)$`)
 // Parse parses a duration in Go's syntax, optionally preceded by weeks and days:
 // "90s", "2h", "30d", "1w", "1d12h". A day has 24 hours.
 func Parse(text string) (time.Duration, error) {
-	wrong := fmt.Errorf("%q is no length of time such as 90s, 15m, 2h, 30d or 4w", text)
+	wrong := fmt.Errorf("%q is not a duration such as 90s, 15m, 2h, 30d or 4w", text)
 	parts := weeksAndDays.FindStringSubmatch(strings.TrimSpace(text))
 	var total time.Duration
 	for i, day := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour} {

@@ -91,6 +91,9 @@ func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 }
 
 func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChanges, m *extract.Flush, fresh time.Time) error {
+	if c.Err != nil {
+		return c.Err
+	}
 	if err := t.writer.Change(m.Position, c.Changes...); err != nil {
 		return err
 	}

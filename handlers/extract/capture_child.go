@@ -61,6 +61,7 @@ func (c *child) changes(call call, log Capturer) error {
 	}
 	for m, err := range log.Changes(call.ctx, r) {
 		if err == nil {
+			m.seal()
 			err = c.out.sendJSON(frameChange, m)
 		}
 		if err != nil {
@@ -68,6 +69,23 @@ func (c *child) changes(call call, log Capturer) error {
 		}
 	}
 	return nil
+}
+
+// seal and unseal bring the errors of tables over the wire.
+func (m *ChangesMessage) seal() {
+	if m.Flush != nil {
+		for i := range m.Flush.Tables {
+			m.Flush.Tables[i].Failed = failureOf(m.Flush.Tables[i].Err)
+		}
+	}
+}
+
+func (m *ChangesMessage) unseal() {
+	if m.Flush != nil {
+		for i := range m.Flush.Tables {
+			m.Flush.Tables[i].Err, m.Flush.Tables[i].Failed = m.Flush.Tables[i].Failed.err(), nil
+		}
+	}
 }
 
 // request is what a call asks for.

@@ -140,6 +140,7 @@ func (s *remote) pump(ctx context.Context, files *uploads, q *queue) error {
 		if reply.changes == nil {
 			err = errProtocol
 		} else {
+			reply.changes.unseal()
 			err = files.nameChanges(reply.changes)
 		}
 		if err == nil {

@@ -18,6 +18,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/landing/parts"
 )
 
 // The source's log: orders 0 to 99 come, the even ones go, in transactions of 10.
@@ -84,6 +85,19 @@ func (l *fakeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error] 
 				}
 			}
 			yield(driver.Changes{Resume: "1"}, nil)
+			return
+		}
+		if l.kind == "badtable" {
+			for at := 1; at < 3; at++ {
+				bad := driver.Changes{Table: 0, Record: ordersOf(0, 2), Ops: []driver.Op{driver.OpOldKey, driver.OpDelete}}
+				good := driver.Changes{Table: 1, Record: ordersOf(at, at+1), Ops: ops(driver.OpInsert, 1)}
+				unfit := driver.Changes{Table: 2, Record: ordersOf(at, at+1), Ops: ops(driver.OpInsert, 1)}
+				for _, c := range []driver.Changes{bad, good, unfit, {Resume: fmt.Sprint(at)}} {
+					if !yield(c, nil) {
+						return
+					}
+				}
+			}
 			return
 		}
 		at := 0
@@ -346,6 +360,42 @@ func TestATransactionLargerThanMemory(t *testing.T) {
 		}
 		if rows != 200_000 || len(made) < 20 || flushes[0].Tables[0].Inserted != 200_000 {
 			t.Errorf("%d rows in %d pieces", rows, len(made))
+		}
+	})
+}
+
+// A table of which the log says what makes no rows, or rows that do not fit, is given
+// up; the others go on.
+func TestOneBadTableStopsNoOther(t *testing.T) {
+	sessions(t, "badtable", func(t *testing.T, s extract.Session) {
+		log := capture(t, s, driver.Capture{})
+		to := &folder{dir: t.TempDir()}
+		r := changes(to)
+		other := parts.Layout{Schema: arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "note", Type: arrow.FixedWidthTypes.Boolean}}, nil)}
+		r.Tables[1] = r.Tables[0]
+		r.Tables = append(r.Tables, extract.ChangedTable{Table: table(), Layout: other, Key: []string{"id"}, Files: to})
+		var flushes []extract.Flush
+		for m, err := range log.Changes(t.Context(), r) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Flush != nil {
+				flushes = append(flushes, *m.Flush)
+			}
+		}
+		if len(flushes) != 3 || len(flushes[0].Tables) != 3 || len(flushes[1].Tables) != 1 {
+			t.Fatalf("%d flushes, %d tables in the first", len(flushes), len(flushes[0].Tables))
+		}
+		for i, c := range flushes[0].Tables {
+			if bad := i != 1; (c.Err != nil) != bad || bad && len(c.Changes) > 0 {
+				t.Errorf("table %d: %+v", i, c)
+			}
+		}
+		if err := flushes[0].Tables[0].Err; !errors.Is(err, driver.ErrBadData) {
+			t.Errorf("the first table: %v", err)
+		}
+		if c := flushes[1].Tables[0]; c.Table != 1 || to.rows(t, c.Changes[0].Rows) != 1 {
+			t.Errorf("the other table: %+v", c)
 		}
 	})
 }

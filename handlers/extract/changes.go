@@ -85,4 +85,8 @@ type TableChanges struct {
 	Changes []parts.Changes
 	// Inserted, Updated, Deleted count changes as the source made them.
 	Inserted, Updated, Deleted, Truncated int64
+	// Err, if not nil, is why no more comes of this table, and nothing of what came
+	// since the flush before: what its log says makes no row of it. The others go on.
+	Err    error    `json:"-"`
+	Failed *failure `json:"failed,omitempty"` // Err on the wire
 }

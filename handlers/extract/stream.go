@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"headwater/connectors/driver"
@@ -95,6 +96,19 @@ type streamed struct {
 	*collapse.Table
 	sealed []parts.Changes
 	counts collapse.Counts
+	failed error       // why no more is taken, to be told with the next flush
+	over   atomic.Bool // nothing of it is wanted any more
+}
+
+// fail gives a table up whose changes make no rows, and returns any other error.
+func (t *streamed) fail(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, parts.ErrStorage) {
+		return err
+	}
+	t.failed, t.sealed, t.counts = err, nil, collapse.Counts{}
+	t.over.Store(true)
+	t.Seal().Release()
+	return nil
 }
 
 func (s *stream) run(ctx context.Context) error {
@@ -176,13 +190,13 @@ func (s *stream) hold(ctx context.Context, c driver.Changes) error {
 		return fmt.Errorf("changes of table %d of %d", c.Table, len(s.tables))
 	}
 	t := s.tables[c.Table]
-	if t == nil {
+	if t == nil || t.over.Load() {
 		c.Record.Release()
 		return nil
 	}
 	s.open = true
 	if err := t.Take(c); err != nil {
-		return err
+		return t.fail(ctx, err)
 	}
 	counts := t.Counted()
 	t.counts = t.counts.Plus(counts)
@@ -200,7 +214,7 @@ func (s *stream) hold(ctx context.Context, c driver.Changes) error {
 		}
 		made, err := largest.Seal().Encode(ctx)
 		if err != nil {
-			return err
+			return largest.fail(ctx, err)
 		}
 		largest.sealed = append(largest.sealed, made)
 	}
@@ -234,8 +248,19 @@ func (s *stream) flush(ctx context.Context, c driver.Changes) error {
 	s.resume, s.last, s.open = c.Resume, c, false
 	f := &Flush{Position: c.Resume, Committed: c.Committed}
 	var batches []*collapse.Batch
+	var of []*streamed
 	for i, t := range s.tables {
-		if t == nil || t.Empty() && len(t.sealed) == 0 {
+		if t != nil && t.over.Load() && t.failed == nil { // the flush before has told of it
+			t.Seal().Release()
+			t, s.tables[i] = nil, nil
+		}
+		if t == nil || t.Empty() && len(t.sealed) == 0 && t.failed == nil {
+			continue
+		}
+		of = append(of, t)
+		if t.failed != nil {
+			f.Tables, batches = append(f.Tables, TableChanges{Table: i, Err: t.failed}), append(batches, nil)
+			s.tables[i] = nil
 			continue
 		}
 		if !t.Sealable() {
@@ -253,12 +278,12 @@ func (s *stream) flush(ctx context.Context, c driver.Changes) error {
 	}
 	told := make(chan error, 1)
 	s.flushing = told
-	go func() { told <- s.encode(ctx, f, batches) }()
+	go func() { told <- s.encode(ctx, f, batches, of) }()
 	return nil
 }
 
 // encode encodes the last changes of the tables of a flush, and tells of it.
-func (s *stream) encode(ctx context.Context, f *Flush, batches []*collapse.Batch) (err error) {
+func (s *stream) encode(ctx context.Context, f *Flush, batches []*collapse.Batch, of []*streamed) (err error) {
 	for i, b := range batches {
 		if b == nil {
 			continue
@@ -267,9 +292,16 @@ func (s *stream) encode(ctx context.Context, f *Flush, batches []*collapse.Batch
 			b.Release()
 			continue
 		}
-		var made parts.Changes
-		if made, err = b.Encode(ctx); err == nil {
+		made, failed := b.Encode(ctx)
+		if failed == nil {
 			f.Tables[i].Changes = append(f.Tables[i].Changes, made)
+			continue
+		}
+		if t := of[i]; ctx.Err() != nil || errors.Is(failed, parts.ErrStorage) {
+			err = failed
+		} else {
+			t.over.Store(true)
+			f.Tables[i] = TableChanges{Table: f.Tables[i].Table, Err: failed}
 		}
 	}
 	if err != nil {

@@ -71,16 +71,18 @@ func apply(t *testing.T, l *Lake, target Target, batches ...driver.Changes) (Com
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range batches {
+	var sealed []parts.Changes
+	for _, b := range batches { // each sealed by itself
 		if err := c.Take(b); err != nil {
 			return Committed{}, err
 		}
+		made, err := c.Seal().Encode(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed = append(sealed, made)
 	}
-	made, err := c.Seal().Encode(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Change("2", made); err != nil {
+	if err := w.Change("2", sealed...); err != nil {
 		t.Fatal(err)
 	}
 	return w.Commit(t.Context(), nil, true)
@@ -105,6 +107,13 @@ func TestNoValueIsKeptOfARowThatIsNotThere(t *testing.T) {
 	_, err := apply(t, l, notesTarget(nil), logOf(false, logged{driver.OpUpdate, note{K: "b"}, true}))
 	if !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("a row that is not there: %v", err)
+	}
+	gone, kept := logged{driver.OpDelete, note{K: "a", N: -1}, false}, logged{driver.OpUpdate, note{K: "a"}, true}
+	if _, err = apply(t, l, notesTarget(nil), logOf(false, gone), logOf(false, kept)); !errors.Is(err, driver.ErrReplaced) {
+		t.Errorf("a row that went before: %v", err)
+	}
+	if _, err = apply(t, l, notesTarget(nil), logOf(false, gone, kept)); !errors.Is(err, driver.ErrBadData) {
+		t.Errorf("a row that went just before: %v", err)
 	}
 	wantNotes(t, Committed{Location: l.catalog.location(identifierOf(home, "public", "notes")), SnapshotID: snapshotOf(t, l, "notes")}, map[string]note{"a": {K: "a", Doc: text("one")}})
 }

@@ -106,6 +106,9 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	}
 	rows := rowsIn(dataFilesOf(m.pending))
 	m.parts = int(rows/w.lake.passKeys) + 1
+	if w.target.Mode == Changes { // beside them a child holds as much again
+		m.parts = int(rows/max(1, w.lake.passKeys/2)) + 1
+	}
 	index := m.indexed(live, deletes, rows)
 	defer index.close()
 	if index == nil {

@@ -17,6 +17,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors"
 	"headwater/connectors/driver"
+	"headwater/handlers/syncoptions"
 	"headwater/projections"
 )
 
@@ -173,6 +174,12 @@ func (c *connecting) resolve(i int, s sourceRequest) error {
 			messages[n] = d.Field + " " + d.Message
 		}
 		c.failed = append(c.failed, failedSource{Name: s.Name, Error: strings.Join(messages, "; "), Reason: event.ReasonInvalidConfig, Details: details, at: i})
+		return nil
+	}
+	if s.Sync != nil && s.Sync.Mode == command.Capture && !c.h.captures(found.connector) {
+		p := syncoptions.NoLog(found.connector, c.h.capturing())
+		d := web.Detail{Field: c.field(i, "sync.mode"), Message: p.Message, Reason: string(p.Reason)}
+		c.failed = append(c.failed, failedSource{Name: s.Name, Error: d.Field + " " + d.Message, Reason: p.Reason, Details: []web.Detail{d}, at: i})
 		return nil
 	}
 	c.ready[i] = found

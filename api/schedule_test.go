@@ -118,6 +118,10 @@ func TestSourcesWithoutALog(t *testing.T) {
 	cdc := func(name string, options object) reply {
 		return ada.post("/data/w1/sync", object{"source_ids": []string{ids[name]}, "sync_options": options})
 	}
+	kept := ada.post("/data/w1/connect", object{"sources": []object{{"name": "other", "type": "mysql", "connection_config": config, "sync": object{"mode": "cdc"}}}})
+	if kept.Code != 422 || !strings.Contains(kept.Raw, `"field":"sources[0].sync.mode"`) {
+		t.Errorf("cdc kept without a log: %d %s", kept.Code, kept.Raw)
+	}
 	if r := cdc("my", object{"mode": "cdc"}); r.Code != 422 || !strings.Contains(r.Raw, "a source of mysql has no log of changes that can be read; postgresql have one") || !strings.Contains(r.Raw, `"field":"sync_options.mode"`) {
 		t.Errorf("a sync without a log: %d %s", r.Code, r.Raw)
 	}

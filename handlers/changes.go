@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -169,8 +170,11 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		return f.retypedAgain(err)
 	case errors.Is(err, driver.ErrReplaced):
 		_, message := outcome.Explain(err)
-		return false, outcome.Failf(event.ReasonSchemaChanged,
-			"%s; changes since %s may be lost to it. sync_options.reset [\"*\"] reads the tables whole again and takes the log up anew", message, f.at.since())
+		message = fmt.Sprintf("%s; changes since %s may be lost to it", message, f.at.since())
+		if !strings.Contains(message, "sync_options.reset") {
+			message += `. sync_options.reset ["*"] reads the tables whole again and takes the log up anew`
+		}
+		return false, outcome.Failf(event.ReasonSchemaChanged, "%s", message)
 	case !outcome.IsTransient(err):
 		return false, err
 	}

@@ -138,5 +138,12 @@ func testSteps(told []driver.Step, failed bool) []event.TestStep {
 		}
 		steps = append(steps, step)
 	}
+	// It never fails a test: not every source is to be followed.
+	if s, ok := byName[changesStep]; ok {
+		steps = append(steps, event.TestStep{Name: changesStep, Status: "ok", DurationMS: s.Duration.Milliseconds(), Message: s.Message})
+	}
 	return steps
 }
+
+// changesStep is the step of sources with a log of changes: whether it can be read.
+const changesStep = "changes"

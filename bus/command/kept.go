@@ -57,6 +57,9 @@ func (o SyncOptions) Over(kept SyncOptions) SyncOptions {
 	}
 	m.Exclude = slices.Concat(kept.Exclude, o.Exclude)
 	m.CursorField = over(o.CursorField, kept.CursorField)
+	if m.Mode == Capture { // which follows no column
+		m.CursorField = o.CursorField
+	}
 	m.KeyColumns = over(o.KeyColumns, kept.KeyColumns)
 	m.Columns = over(kept.Columns, nil)
 	for pattern, c := range o.Columns {

@@ -125,6 +125,15 @@ func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error)
 	return &faultyWriter{Writer: w, w: f.w, table: t.Table.Name}, nil
 }
 
+func (f faultyLake) Maintain(ctx context.Context, a event.Address, namespace, name string, asked bool) (landing.Maintained, error) {
+	if hook := f.w.faults.maintain; hook != nil {
+		if err := hook(name); err != nil {
+			return landing.Maintained{}, err
+		}
+	}
+	return f.Lake.Maintain(ctx, a, namespace, name, asked)
+}
+
 func (f faultyLake) Drop(ctx context.Context, a event.Address) (landing.Dropped, error) {
 	if err := f.w.seams.alive(); err != nil {
 		return landing.Dropped{Remaining: -1}, err

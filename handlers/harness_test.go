@@ -60,11 +60,12 @@ type world struct {
 }
 
 type faults struct {
-	append func(*event.Event) error
-	commit func(table string, final bool) error
-	begin  func(landing.Target) error
-	drop   func() error
-	deaf   bool // the lake does not hear that it is to stop
+	append   func(*event.Event) error
+	commit   func(table string, final bool) error
+	begin    func(landing.Target) error
+	drop     func() error
+	maintain func(table string) error
+	deaf     bool // the lake does not hear that it is to stop
 }
 
 // quick are options under which nothing waits longer than it must.

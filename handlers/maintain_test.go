@@ -2,8 +2,10 @@ package handlers
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -158,3 +160,38 @@ type oneSource struct {
 }
 
 func (s oneSource) Source(event.Address) (Source, error) { return s.source, nil }
+
+// What keeps a table from being maintained is told, whoever asked; the tables beside it
+// are maintained, and all of them are as they were for who reads and syncs them.
+func TestAMaintenanceThatCannotBeIsTold(t *testing.T) {
+	w := newWorld(t, quick())
+	w.source.put("people", 10)
+	w.connect()
+	w.grow("orders", 1, 10, command.SyncOptions{Maintenance: command.MaintenanceOff})
+	w.faults.maintain = func(table string) error {
+		if table == "orders" {
+			return fmt.Errorf("%w: write part: %w", landing.ErrStorage, syscall.EROFS)
+		}
+		return nil
+	}
+	op := w.do(&command.MaintainSource{Meta: w.operation(event.KindMaintain), Asked: true})
+	if op.Targets[0].Result == nil || len(op.Targets[0].Result.Maintained) != 2 {
+		t.Fatalf("%s %+v", op.Status, op.Targets)
+	}
+	for _, v := range op.Targets[0].Result.Maintained {
+		if failed := v.Name == "orders"; failed != (v.Status == event.MaintainedFailed) || failed && (v.Reason != event.ReasonStorage || v.Message == "") {
+			t.Errorf("told %+v", v)
+		}
+	}
+	w.wantLanded("orders", 0, 100)
+	w.grow("orders", 11, 11, command.SyncOptions{})
+	w.eventually("who did not ask to be told, too", func() bool {
+		all := w.maintenances()
+		return len(all) == 3 && all[2].Table.Status == event.MaintainedFailed && all[2].Table.Name == "orders"
+	})
+	w.idle()
+	w.faults.maintain = nil
+	w.wantLanded("orders", 0, 110)
+	w.do(&command.MaintainSource{Meta: w.operation(event.KindMaintain), Asked: true})
+	w.wantLanded("orders", 0, 110)
+}

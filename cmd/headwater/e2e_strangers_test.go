@@ -62,6 +62,7 @@ func TestStrangers(t *testing.T) {
 	npm, readers := bustest.Tool(t, "npm", "node_modules"), bustest.Tool(t, "readers", "node_modules")
 	cfg := testConfig(t)
 	cfg.FilesRoot = filepath.Join(t.TempDir(), "files")
+	cfg.Grace = time.Hour
 	n := startTestNode(t, cfg)
 	c := n.as(t, "acme", "ada", auth.RoleEditor)
 	db, err := sql.Open("sqlite", filepath.Join(cfg.FilesRoot, "shop.db"))
@@ -82,16 +83,21 @@ func TestStrangers(t *testing.T) {
 	}
 	do(`CREATE TABLE "odd. name/_x" (id INTEGER PRIMARY KEY, note TEXT, price REAL, version INTEGER, gone INTEGER)`,
 		series(1, 2000)+`INSERT INTO "odd. name/_x" SELECT i, iif(i % 10, 'order Ω ' || i, NULL), i / 4.0, i, 0 FROM n`)
-	if a := c.post("/data/w/connect", object{"sources": []object{{"type": "file", "name": "the shop.1", "connection_config": object{"path": "shop.db"}}}}); a.Code != 200 {
-		t.Fatalf("connect: %s", a.Body)
+	connected := c.post("/data/w/connect", object{"sources": []object{{"type": "file", "name": "the shop.1", "connection_config": object{"path": "shop.db"}}}})
+	if connected.Code != 200 {
+		t.Fatalf("connect: %s", connected.Body)
 	}
 	const name = "odd_x002E__x0020_name_x002F__x005F_x"
 	var before content
 	var then time.Time
+	var source struct {
+		Sources []struct{ ID string } `json:"connected_sources"`
+	}
+	connected.into(t, &source)
 	for _, step := range []struct {
 		kind       string
 		statements []string
-		options    object
+		options    object // of a sync
 	}{
 		{"full refresh", nil, object{"mode": "full_refresh", "cursor_columns": object{"odd. name/_x": "version"}}},
 		{"append", []string{series(2001, 2500) + `INSERT INTO "odd. name/_x" SELECT i, 'new ' || i, i / 8.0, i, 0 FROM n`}, object{"mode": "incremental", "cursor_columns": object{"odd. name/_x": "version"}}},
@@ -103,9 +109,21 @@ func TestStrangers(t *testing.T) {
 			`ALTER TABLE "odd. name/_x" ADD COLUMN extra TEXT`,
 			series(3001, 3100) + `INSERT INTO "odd. name/_x" SELECT i, NULL, NULL, i + 30000, 0, 'extra ' || i FROM n`,
 		}, object{"mode": "incremental", "merge": true, "deleted_columns": object{"odd. name/_x": "gone"}, "cursor_columns": object{"odd. name/_x": "version"}}},
+		{"maintenance", nil, nil},
+		{"restore of the removed source", nil, nil},
 	} {
 		do(step.statements...)
-		a := c.post("/data/w/sync", object{"sync_options": step.options})
+		var a answer
+		switch step.kind {
+		case "maintenance":
+			a = c.post("/data/w/maintenance", object{})
+		case "restore of the removed source":
+			if a = c.post("/data/w/cleanup", object{}); a.Code == 200 {
+				a = c.post("/data/w/restore", object{"source_ids": []string{source.Sources[0].ID}})
+			}
+		default:
+			a = c.post("/data/w/sync", object{"sync_options": step.options})
+		}
 		if a.Code != 200 {
 			t.Fatalf("%s: %s", step.kind, a.Body)
 		}

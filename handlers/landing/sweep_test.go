@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -252,5 +253,46 @@ func TestLakeThatCannotBe(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
+	}
+}
+
+// On a full disk a maintenance ends with an error, and with nothing of its own left;
+// the table is as it was, is read and synced again, and maintained once there is room.
+func TestMaintenanceOnAFullDisk(t *testing.T) {
+	for _, step := range []string{"", "rewritten", "deletes", "manifests"} {
+		t.Run("from "+step, func(t *testing.T) {
+			l := openLake(t, kvtest.New())
+			d := &fullDisk{}
+			l.files, l.catalog.files = d, d
+			want := map[int64][]int64{}
+			for fence := uint64(1); fence <= 4; fence++ {
+				mergeAccounts(t, l, fence, 1, 2, int64(10+fence))
+				want[int64(10+fence)] = []int64{int64(fence)}
+			}
+			want[1], want[2] = []int64{4}, []int64{4}
+			before, _ := filesOf(t, l, "accounts")
+			if d.set.Store(step == ""); step != "" {
+				l.catalog.seam = func(at string) { d.set.Store(at == step || d.set.Load()) }
+			}
+			_, err := l.Maintain(t.Context(), home, "public", "accounts", true)
+			if !errors.Is(err, ErrStorage) || !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("a maintenance on a full disk: %v", err)
+			}
+			l.catalog.seam = nil
+			wantAccounts(t, l, want)
+			d.set.Store(false)
+			if after, _ := filesOf(t, l, "accounts"); !slices.Equal(after, before) {
+				t.Errorf("it leaves %v of %v", after, before)
+			}
+			mergeAccounts(t, l, 5, 1)
+			want[1] = []int64{5}
+			if done := maintain(t, l, "accounts", true); done.FilesAfter != 1 || done.DeletesAfter != 0 {
+				t.Errorf("with room again: %+v", done)
+			}
+			wantAccounts(t, l, want)
+			if left, err := orphans(t.Context(), l, "accounts"); err != nil || len(left) > 0 {
+				t.Errorf("orphans %v, %v", left, err)
+			}
+		})
 	}
 }

@@ -190,3 +190,17 @@ func TestFilledColumns(t *testing.T) {
 		t.Errorf("filled are %s", got)
 	}
 }
+
+// A table whose name comes in the session's own character set is not overlooked.
+func TestNamesInOtherCharacterSets(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE `größe` (id int PRIMARY KEY); INSERT INTO `größe` VALUES (1); CREATE TABLE t (id int PRIMARY KEY)")
+	f := newFollower(t, server, db, func(*Settings) {})
+	f.discover("größe", "t")
+	f.catchUp()
+	execute(t, db, "SET NAMES latin1; TRUNCATE TABLE `gr\xf6\xdfe`; SET NAMES utf8mb4; INSERT INTO `größe` VALUES (2); INSERT INTO t VALUES (1)")
+	f.fails(driver.ErrRetyped, "größe")
+	f.fails(driver.ErrReplaced, "größe")
+	f.tables["größe"].after = ""
+	f.catchUp()
+}

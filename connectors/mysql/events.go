@@ -193,17 +193,22 @@ func (s *stream) statement(q binlog.Query) error {
 // define takes a statement that makes tables other ones, or empties them.
 func (s *stream) define(st binlog.Statement) error {
 	for _, t := range s.l.tables {
-		if t.refused != nil || t.after.Covers(*s.now) || !t.named(st) {
+		unread := t.mayBe(st)
+		if t.refused != nil || t.after.Covers(*s.now) || !t.named(st) && !unread {
 			continue
 		}
+		kind, effect := st.Kind, st.Effect
+		if unread {
+			kind, effect = binlog.Define, binlog.Rewrites
+		}
 		switch {
-		case st.Kind == binlog.Truncate:
+		case kind == binlog.Truncate:
 			s.open(t)
 			t.rows.truncate()
 		case len(t.ahead) > 0 && t.ahead[0].gtid == s.gtid: // known, and in the catalog
 			t.ahead, t.rows.of = t.ahead[1:], nil
 			clear(s.known)
-		case st.Effect == binlog.Rewrites:
+		case effect == binlog.Rewrites:
 			if s.moved {
 				if err := s.resume(); err != nil {
 					return err

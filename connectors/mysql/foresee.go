@@ -4,7 +4,9 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/binlog"
@@ -80,7 +82,7 @@ func (l *changeLog) foresee(ctx context.Context, c *session) error {
 			continue
 		}
 		for _, t := range young {
-			if t.refused == nil && !t.after.Covers(now) && t.named(st) {
+			if t.refused == nil && !t.after.Covers(now) && t.named(st) { // what it may be is for the reading to say
 				t.foreseen(st, now.String())
 			}
 		}
@@ -99,4 +101,13 @@ func (t *captured) foreseen(st binlog.Statement, gtid string) {
 // named reports whether a statement means the table.
 func (t *captured) named(st binlog.Statement) bool {
 	return slices.ContainsFunc(st.Tables, func(n binlog.Name) bool { return n.Is(t.table.Namespace, t.table.Name, t.fold) })
+}
+
+// mayBe reports whether a statement names a table in a character set of its session's
+// that is not ours, which may be this one.
+func (t *captured) mayBe(st binlog.Statement) bool {
+	plain := func(name string) bool {
+		return !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf })
+	}
+	return !plain(t.table.Namespace+t.table.Name) && slices.ContainsFunc(st.Tables, func(n binlog.Name) bool { return !utf8.ValidString(n.Schema + n.Table) })
 }

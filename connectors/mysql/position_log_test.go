@@ -4,11 +4,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
 )
 
 func TestPlacesInLongFiles(t *testing.T) {
@@ -89,6 +92,32 @@ func TestLogThatDoesNotGoOn(t *testing.T) {
 		f.catchUp()
 		execute(t, db, "DO SLEEP(1.1); RESET MASTER; INSERT INTO t VALUES (10, 'i'); INSERT INTO t VALUES (11, 'i'); INSERT INTO t VALUES (12, 'i'); INSERT INTO t VALUES (13, 'i'); INSERT INTO t VALUES (14, 'i')")
 		f.fails(driver.ErrReplaced, "begun anew")
+		f.reset()
+		f.catchUp()
+	})
+	t.Run("crashed without sync_binlog", func(t *testing.T) {
+		f.t = t
+		execute(t, db, "FLUSH BINARY LOGS; INSERT INTO t VALUES (15, 'j')")
+		f.catchUp()
+		before := f.landed
+		execute(t, db, "INSERT INTO t VALUES (16, 'lost')")
+		f.catchUp()
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		place, err := binlog.Parse(before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(server.Dir, "data", place.Place.File), int64(place.Place.At)); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.fails(driver.ErrReplaced, "crashed without sync_binlog")
+		execute(t, db, "INSERT INTO t VALUES (17, 'k'); INSERT INTO t VALUES (18, 'k')") // under the numbers of what is lost
+		f.fails(driver.ErrReplaced, "crashed without sync_binlog")
 		f.reset()
 		f.catchUp()
 	})

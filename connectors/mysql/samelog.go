@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,6 +20,11 @@ func (l *changeLog) same(ctx context.Context, c *session, now binlog.Position) e
 		if err != nil && !errors.Is(err, driver.ErrReplaced) {
 			return err
 		}
+		if err == nil && made == place.Made {
+			if err := l.stillThere(ctx, c); err != nil {
+				return err
+			}
+		}
 		if err == nil && made != place.Made || err != nil && later(place.File, now.Place.File) {
 			return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER, or another server of that number) since %s was read%s", place.File, wayAnew)
 		}
@@ -32,6 +38,25 @@ func (l *changeLog) same(ctx context.Context, c *session, now binlog.Position) e
 	}
 	r.close()
 	return nil
+}
+
+// stillThere makes sure that the file still has, at the place where the position lies,
+// the transactions that it had. A server that crashed without sync_binlog, or was
+// put back to a snapshot, goes on with other ones under the same numbers.
+func (l *changeLog) stillThere(ctx context.Context, c *session) error {
+	if !c.mariadb { // MySQL has no function for it
+		return nil
+	}
+	var there bool
+	err := c.query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", literal(l.start.Place.File), l.start.Place.At), func(row []*string) error {
+		p, err := binlog.ParseGTIDs(str(row[0]))
+		there = err == nil && row[0] != nil && l.start.Same(p)
+		return nil
+	})
+	if err != nil || there {
+		return err
+	}
+	return driver.E(driver.ErrReplaced, nil, "the server's binary log has other transactions at %s:%d than were read there: the server crashed without sync_binlog=1, or was put back to an earlier state%s", l.start.Place.File, l.start.Place.At, wayAnew)
 }
 
 // later reports whether a file of the log comes after another by its number, as none

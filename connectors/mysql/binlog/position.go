@@ -233,6 +233,16 @@ func (p Position) Includes(q Position) bool {
 	return true
 }
 
+// Same reports whether the last transaction of each domain of p is that of q, too.
+func (p Position) Same(q Position) bool {
+	for name, d := range p.domains {
+		if q.domains[name] != d {
+			return false
+		}
+	}
+	return q.Includes(p)
+}
+
 // Common returns the place before which lies what lies before both. It has the
 // Place of the one that the other includes, none where neither does.
 func (p Position) Common(q Position) Position {

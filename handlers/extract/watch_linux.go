@@ -64,11 +64,15 @@ func resident(pid int) int64 {
 // has drained.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// yield has the child give way to others on the processors: all of its threads,
-// those to come included. It cannot be taken back without privileges. That it
-// failed costs others time and nothing else.
+// yield has the child give way to others on the processors, by so much more than
+// this process does: all of its threads, those to come included. It cannot be taken
+// back without privileges. That it failed costs others time and nothing else.
 func (p *process) yield(nice int) {
-	if nice > p.nice && unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, nice) == nil {
+	if nice <= p.nice {
+		return
+	}
+	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err == nil && unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, min(20-ours+nice, 19)) == nil { // the kernel says 20 - nice
 		p.nice = nice
 	}
 }

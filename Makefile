@@ -2,10 +2,11 @@
 
 GOTESTSUM   = go run gotest.tools/gotestsum@v1.13.0
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI    = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test torture faults bench deps lint contracts golden compose clean
+.PHONY: build test torture faults bench deps lint golangci contracts golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
@@ -18,6 +19,9 @@ lint: ## formatting, vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	$(STATICCHECK) ./...
+
+golangci: ## more of the same, as .golangci.yml says; its first run compiles for some minutes
+	$(GOLANGCI) run ./...
 
 contracts: deps ## Spectral, Redocly, openapi-typescript, oapi-codegen, the AsyncAPI parser, Modelina and the CloudEvents SDKs read what a running service says
 	HEADWATER_TEST_REQUIRE=1 go test -count=1 -run 'Contract|TestAsync|TestExamples|TestResultsAreDocumented|TestCloudEventsSDKs' ./api ./bus

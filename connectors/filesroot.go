@@ -83,7 +83,7 @@ func (f filesRoot) view(organization string) (*files, error) {
 		}
 	}
 	if err != nil {
-		v.close()
+		_ = v.close()
 		return nil, fmt.Errorf("files root: %w", err)
 	}
 	return v, nil

@@ -61,8 +61,8 @@ func (r *Registry) Split(connector string, config json.RawMessage) (public, secr
 		}
 	}
 	if err := e.settings.schema.Validate(object); err != nil {
-		invalid, ok := err.(*validator.ValidationError)
-		if !ok {
+		var invalid *validator.ValidationError
+		if !errors.As(err, &invalid) {
 			return nil, nil, wrong(driver.FieldError{Message: "cannot be checked"})
 		}
 		return nil, nil, wrong(explain(invalid, e.settings, nil)...)

@@ -117,7 +117,7 @@ func (s *Store) agree(ctx context.Context, log Log) (last uint64, err error) {
 	return last, nil
 }
 
-// state returns where the log begins and ends, and which stream it is.
+// StateOf returns where the log begins and ends, and which stream it is.
 func StateOf(ctx context.Context, log Log) (first, last uint64, identity string, err error) {
 	first, last, created, err := log.State(ctx)
 	return first, last, created.UTC().Format(time.RFC3339Nano), err

@@ -153,8 +153,11 @@ func (s *service) vended(ctx context.Context, namespace, table string) (vendedTa
 		Metadata struct{ Location string }
 		Config   map[string]string
 	}
-	if err := json.NewDecoder(res.Body).Decode(&loaded); err != nil || res.StatusCode != http.StatusOK {
-		return vendedTable{}, fmt.Errorf("load %s.%s: answer %d, %v", namespace, table, res.StatusCode, err)
+	if res.StatusCode != http.StatusOK {
+		return vendedTable{}, fmt.Errorf("load %s.%s: answer %d", namespace, table, res.StatusCode)
+	}
+	if err := json.NewDecoder(res.Body).Decode(&loaded); err != nil {
+		return vendedTable{}, fmt.Errorf("load %s.%s: %w", namespace, table, err)
 	}
 	bucket, folder, _ := strings.Cut(strings.TrimPrefix(loaded.Metadata.Location, "s3://"), "/")
 	c := loaded.Config

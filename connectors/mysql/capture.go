@@ -48,7 +48,7 @@ func (c *session) now(ctx context.Context) (binlog.Position, error) {
 	if err := c.exec(ctx, begin); err != nil {
 		return p, err
 	}
-	defer c.forgo()
+	defer func() { _ = c.forgo() }()
 	m, err := c.moment(ctx, time.Now())
 	if err != nil {
 		return p, err

@@ -123,7 +123,6 @@ func split(part [][]byte, answer string) [][]byte {
 		at := bytes.IndexByte(rest, '\n')
 		if at == 0 && part[i][0] == '\n' { // the line feed itself
 			lines[i], rest = rest[:1], rest[1:]
-			at = 0
 		} else if at >= 0 {
 			lines[i], rest = rest[:at], rest[at:]
 		} else {

@@ -75,11 +75,10 @@ func labelsOf(full string) (labels []string) {
 		for ; i < len(rest); i++ {
 			c := rest[i]
 			if c == '\'' {
-				if i+1 < len(rest) && rest[i+1] == '\'' {
-					i++
-				} else {
+				if i+1 >= len(rest) || rest[i+1] != '\'' {
 					break
 				}
+				i++ // two stand for one
 			} else if c == '\\' && i+1 < len(rest) {
 				i++
 				c = rest[i]

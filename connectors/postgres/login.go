@@ -117,7 +117,7 @@ func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string, fu
 
 // secure asks the server for TLS and shakes hands.
 func secure(ctx context.Context, conn net.Conn, cfg *tls.Config) (net.Conn, error) {
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), 80877103)
 	if _, err := conn.Write(request); err != nil {

@@ -75,7 +75,7 @@ func start(c PoolConfig) (*process, error) {
 	go func() {
 		broken := p.read(bufio.NewReaderSize(stdout, chunk))
 		if broken != nil {
-			cmd.Process.Kill() // what it is found guilty of is its own
+			_ = cmd.Process.Kill() // what it is found guilty of is its own
 		}
 		exit := cmd.Wait()
 		p.mu.Lock()
@@ -172,7 +172,7 @@ func (p *process) kill(why error) {
 	}
 	p.ended = true
 	p.mu.Unlock()
-	p.cmd.Process.Kill()
+	_ = p.cmd.Process.Kill() // it has ended, or does
 }
 
 // close lets the child end by itself, or kills it. It returns when it is gone.

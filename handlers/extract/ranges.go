@@ -78,7 +78,7 @@ func (e *extraction) some(ctx context.Context, scan driver.Scan, work <-chan dri
 	var before *rangeEnding
 	defer func() {
 		if before != nil {
-			before.wait()
+			_, _ = before.wait()
 		}
 	}()
 	for r := range work {
@@ -120,12 +120,12 @@ func (e *extraction) one(ctx context.Context, scan driver.Scan, r driver.Range) 
 			err = e.take(ctx, enc, seen, batch)
 		}
 		if err != nil {
-			enc.Finish()
+			_, _ = enc.Finish()
 			return nil, err
 		}
 	}
 	if err := context.Cause(ctx); err != nil {
-		enc.Finish()
+		_, _ = enc.Finish()
 		return nil, err
 	}
 	r.Rows = rows

@@ -35,10 +35,10 @@ func (e *extraction) straight(ctx context.Context) error {
 	defer func() {
 		stop()
 		if s.enc != nil {
-			s.enc.Finish()
+			_, _ = s.enc.Finish()
 		}
 		if s.telling != nil {
-			<-s.telling
+			_ = <-s.telling
 		}
 	}()
 	if err := s.watch(); err != nil {

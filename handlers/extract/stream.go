@@ -116,7 +116,7 @@ func (s *stream) run(ctx context.Context) error {
 	defer func() {
 		stop(nil)
 		if s.flushing != nil {
-			<-s.flushing
+			_ = <-s.flushing
 		}
 	}()
 	standings := make(chan struct{})

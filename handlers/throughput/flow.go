@@ -126,6 +126,7 @@ type Look struct {
 	closing       bool  // a file has all its rows
 }
 
+// Look returns how far the flow is at that moment.
 func (f *Flow) Look(now time.Time) Look {
 	f.mu.Lock()
 	defer f.mu.Unlock()

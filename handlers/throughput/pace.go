@@ -15,6 +15,7 @@ type Pace struct {
 // leastSpan is what a measurement takes at least: batches come in bursts.
 const leastSpan = 200 * time.Millisecond
 
+// Begin starts the measurement anew at that moment.
 func (p *Pace) Begin(now time.Time) { *p = Pace{at: now} }
 
 // From sets how many rows there are that did not come now.
@@ -37,6 +38,7 @@ func (p *Pace) Measure(now time.Time, rows int64) int64 {
 	return int64(p.rate)
 }
 
+// PerSecond returns so many rows in that time as rows a second, 0 for no time.
 func PerSecond(rows int64, took time.Duration) int64 {
 	if took <= 0 {
 		return 0

@@ -1,3 +1,5 @@
+// Package proof compares a store with its log, and keeps and fetches snapshots of it
+// that are proven to be what was kept.
 package proof
 
 import (

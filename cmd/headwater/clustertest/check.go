@@ -9,6 +9,7 @@ import (
 // Rule is a kind of violation.
 type Rule string
 
+// What may be broken.
 const (
 	Lost     Rule = "lost"     // reported as done, or a row of a source, and missing
 	Doubled  Rule = "doubled"  // present more than once

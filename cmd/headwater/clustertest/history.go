@@ -12,6 +12,7 @@ import (
 // Outcome is what a client knows of an operation when it stops asking.
 type Outcome string
 
+// How operations end.
 const (
 	OK      Outcome = "ok"      // reported as done: it happened, once
 	Failed  Outcome = "fail"    // refused or reported as failed: it had no effect

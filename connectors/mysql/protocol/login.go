@@ -62,7 +62,7 @@ func (l *Login) Close() error {
 	return l.socket.Close()
 }
 
-// The driver sets no deadlines that matter; idle time is the dialer's concern.
+// SetDeadline does nothing: the driver sets no deadlines that matter; idle time is the dialer's concern.
 func (l *Login) SetDeadline(time.Time) error { return nil }
 
 // Read hands on packet by packet, so that nothing is read ahead into the

@@ -14,7 +14,8 @@ const (
 	headerInfile = 0xfb // in place of a column count: the server wants a file of ours
 	headerEnd    = 0xfe // EOF, or the OK packet that took its place
 	headerErr    = 0xff
-	Null         = 0xfb // in place of a field
+	// Null stands in place of a field without a value.
+	Null = 0xfb
 
 	statusMoreResults = 0x0008
 )
@@ -121,7 +122,7 @@ func columnName(p []byte) (string, error) {
 		return "", serverError(p)
 	}
 	var name []byte
-	ok := true
+	var ok bool
 	for range 5 { // catalog, schema, table, original table, name
 		if name, p, ok = Field(p); !ok {
 			return "", ErrPacket

@@ -10,6 +10,7 @@ import (
 )
 
 var (
+	// ErrPacket says that the other side does not keep to the protocol.
 	ErrPacket = errors.New("a packet is not of the form that was expected")
 	// ErrTooLong is a packet beyond the limit. It was not read.
 	ErrTooLong = errors.New("a packet is longer than the limit")
@@ -169,7 +170,7 @@ func Field(p []byte) (text, rest []byte, ok bool) {
 	return rest[:n:n], rest[n:], true
 }
 
-// nth returns the field with that index, nil for NULL.
+// FieldAt returns the field with that index, nil for NULL.
 func FieldAt(p []byte, index int) (text []byte, ok bool) {
 	for range index + 1 {
 		if text, p, ok = Field(p); !ok {

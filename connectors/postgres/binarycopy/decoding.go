@@ -3,6 +3,7 @@ package binarycopy
 // Decoding says how a value's bytes are read.
 type Decoding uint8
 
+// How columns are decoded.
 const (
 	AsText Decoding = iota // as it is; also what was cast to text
 	AsBool

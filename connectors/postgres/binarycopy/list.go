@@ -6,6 +6,7 @@ import "bytes"
 // does it.
 type ElemKind uint8
 
+// What the elements of a list are.
 const (
 	ElemString ElemKind = iota
 	ElemNumber          // a number where it has the form of one

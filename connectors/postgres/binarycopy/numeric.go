@@ -9,6 +9,7 @@ import (
 )
 
 var (
+	// ErrMalformed says that bytes are not a value of their type.
 	ErrMalformed = errors.New("the server sent malformed bytes")
 	errNotFinite = errors.New("NaN and infinity have no decimal form")
 	errTooLarge  = errors.New("the value has more digits than its column's type")

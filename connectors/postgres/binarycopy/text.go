@@ -26,6 +26,7 @@ type Form struct {
 // FormKind is a kind of Form.
 type FormKind uint8
 
+// In which form a value is sent as text.
 const (
 	FormPlain FormKind = iota
 	FormTruth          // a boolean as text: true, false

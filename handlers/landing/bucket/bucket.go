@@ -183,12 +183,12 @@ type watched struct {
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	w.SetReadDeadline(time.Now().Add(w.stall))
+	_ = w.SetReadDeadline(time.Now().Add(w.stall))
 	return w.Conn.Read(p)
 }
 
 func (w *watched) Write(p []byte) (int, error) {
-	w.SetDeadline(time.Now().Add(w.stall))
+	_ = w.SetDeadline(time.Now().Add(w.stall))
 	return w.Conn.Write(p)
 }
 

@@ -196,7 +196,7 @@ func (w *Writer) send() error {
 			return err
 		})
 		if err != nil {
-			w.fail(err)
+			_ = w.fail(err) // which keeps it
 			return
 		}
 		w.b.buffers.Put(&content) // after a failure, a connection may still read it
@@ -265,13 +265,13 @@ func (w *Writer) Close() error {
 		return nil
 	}
 	if len(w.buf) > 0 && w.failed() == nil {
-		w.send() // which keeps its error
+		_ = w.send() // which keeps its error
 	}
 	w.wait.Wait()
 	w.buf = nil
 	if w.failed() == nil {
 		if err := w.complete(); err != nil {
-			w.fail(err)
+			_ = w.fail(err)
 		}
 	}
 	if w.err == nil && !w.repeated {
@@ -281,7 +281,7 @@ func (w *Writer) Close() error {
 	defer cancel()
 	b := w.b.Within(ctx)
 	if w.err != nil {
-		b.abort(w.key, w.upload) // a sweep aborts what this does not
+		_ = b.abort(w.key, w.upload) // a sweep aborts what this does not
 	}
 	w.endOthers(b)
 	return w.err

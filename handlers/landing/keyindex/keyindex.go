@@ -126,7 +126,7 @@ func (x *Index) Table(d Definition, live []File) (*Table, bool) {
 	t := &Table{index: x, held: h, dir: filepath.Join(x.dir, name), def: d}
 	err := os.MkdirAll(t.dir, 0o700)
 	if err == nil {
-		os.Chtimes(t.dir, h.used, h.used) // or it goes away earlier
+		_ = os.Chtimes(t.dir, h.used, h.used) // or it goes away earlier
 		err = t.load(live)
 	}
 	if err != nil {

@@ -118,7 +118,7 @@ func webAddress(text string, config map[string]any) error {
 func serverAddress(kind, rest string, config map[string]any) (leftOut []string, err error) {
 	main, query, _ := strings.Cut(rest, "?")
 	if at := strings.LastIndex(rest, "@"); at >= 0 && !strings.Contains(main, "@") && !strings.Contains(main, "/") {
-		main = rest // the question mark belongs to the password
+		// The question mark belongs to the password.
 		tail, more, _ := strings.Cut(rest[at:], "?")
 		main, query = rest[:at]+tail, more
 	}

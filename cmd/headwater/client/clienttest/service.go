@@ -114,6 +114,7 @@ func Same(t *testing.T, what, got, want string) {
 	}
 }
 
+// TwoSources is the data of a list of two sources.
 const TwoSources = `[
 	{"id":"src_a","name":"airports","type":"file","connector":"file","scope":"user","status":"connected","tables":1,"records":3376,
 	 "last_sync":{"sync_id":"syn_1","status":"completed","finished_at":"2020-01-01T00:00:00Z"}},

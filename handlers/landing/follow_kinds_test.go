@@ -11,6 +11,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
@@ -46,7 +47,7 @@ func logOf(whole bool, all ...logged) driver.Changes {
 			b.Field(2).(*array.Int32Builder).Append(int32(one.row.N))
 		}
 		b.Field(3).(*array.Int64Builder).Append(7)
-		b.Field(4).AppendNull()
+		b.Field(4).(*array.Decimal128Builder).Append(decimal128.FromI64(one.row.Amount))
 	}
 	c.Record = b.NewRecordBatch()
 	c.Ends = []driver.End{{Rows: len(all), Position: "0/1", Committed: time.Unix(5, 0)}}
@@ -104,11 +105,11 @@ func wantNotes(t *testing.T, c Committed, want map[string]note) {
 func TestNoValueIsKeptOfARowThatIsNotThere(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	loadNotes(t, l, notesTarget(nil), map[string]note{"a": {K: "a", Doc: text("one")}})
-	_, err := apply(t, l, notesTarget(nil), logOf(false, logged{driver.OpUpdate, note{K: "b"}, true}))
+	_, err := apply(t, l, notesTarget(nil), logOf(false, logged{driver.OpUpdate, note{K: "b"}, true, false}))
 	if !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("a row that is not there: %v", err)
 	}
-	gone, kept := logged{driver.OpDelete, note{K: "a", N: -1}, false}, logged{driver.OpUpdate, note{K: "a"}, true}
+	gone, kept := logged{driver.OpDelete, note{K: "a", N: -1}, false, false}, logged{driver.OpUpdate, note{K: "a"}, true, false}
 	if _, err = apply(t, l, notesTarget(nil), logOf(false, gone), logOf(false, kept)); !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("a row that went before: %v", err)
 	}
@@ -132,7 +133,7 @@ func TestTruncateLeavesDeletedRows(t *testing.T) {
 	soft := func(t *Target) { t.Soft = true }
 	l := openLake(t, kvtest.New())
 	loadNotes(t, l, notesTarget(soft), map[string]note{"a": {K: "a", Doc: text("one"), N: 1}, "b": {K: "b", N: 2}, "c": {K: "c", N: 3}})
-	c, err := apply(t, l, notesTarget(soft), logOf(false, logged{driver.OpDelete, note{K: "c", N: -1}, false}, logged{op: driver.OpTruncate}, logged{driver.OpInsert, note{K: "b", N: 9}, false}))
+	c, err := apply(t, l, notesTarget(soft), logOf(false, logged{driver.OpDelete, note{K: "c", N: -1}, false, false}, logged{op: driver.OpTruncate}, logged{driver.OpInsert, note{K: "b", N: 9}, false, false}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func TestADeletedRowThatNeverLanded(t *testing.T) {
 	soft := func(t *Target) { t.Soft = true }
 	l := openLake(t, kvtest.New())
 	loadNotes(t, l, notesTarget(soft), map[string]note{"a": {K: "a", N: 1}})
-	c, err := apply(t, l, notesTarget(soft), logOf(false, logged{driver.OpDelete, note{K: "z", N: -1}, false}))
+	c, err := apply(t, l, notesTarget(soft), logOf(false, logged{driver.OpDelete, note{K: "z", N: -1}, false, false}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +158,8 @@ func TestRowsSwapTheirKeys(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	loadNotes(t, l, notesTarget(nil), map[string]note{"a": {K: "a", Doc: text("one"), N: 1}, "b": {K: "b", Doc: text("two"), N: 2}})
 	c, err := apply(t, l, notesTarget(nil), logOf(true,
-		logged{driver.OpOldKey, note{K: "a", Doc: text("one"), N: 1}, false}, logged{driver.OpUpdate, note{K: "b", Doc: text("one"), N: 1}, false},
-		logged{driver.OpOldKey, note{K: "b", Doc: text("two"), N: 2}, false}, logged{driver.OpUpdate, note{K: "a", Doc: text("two"), N: 2}, true},
+		logged{driver.OpOldKey, note{K: "a", Doc: text("one"), N: 1}, false, false}, logged{driver.OpUpdate, note{K: "b", Doc: text("one"), N: 1}, false, false},
+		logged{driver.OpOldKey, note{K: "b", Doc: text("two"), N: 2}, false, false}, logged{driver.OpUpdate, note{K: "a", Doc: text("two"), N: 2}, true, false},
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -168,9 +169,9 @@ func TestRowsSwapTheirKeys(t *testing.T) {
 	l = openLake(t, kvtest.New())
 	loadNotes(t, l, notesTarget(nil), map[string]note{"a": {K: "a", Doc: text("one"), N: 1}, "b": {K: "b", Doc: text("two"), N: 2}})
 	c, err = apply(t, l, notesTarget(nil), logOf(false,
-		logged{driver.OpOldKey, note{K: "a", N: -1}, false}, logged{driver.OpUpdate, note{K: "tmp", N: 1}, true},
-		logged{driver.OpOldKey, note{K: "b", N: -1}, false}, logged{driver.OpUpdate, note{K: "a", N: 2}, true},
-		logged{driver.OpOldKey, note{K: "tmp", N: -1}, false}, logged{driver.OpUpdate, note{K: "b", N: 1}, true},
+		logged{driver.OpOldKey, note{K: "a", N: -1}, false, false}, logged{driver.OpUpdate, note{K: "tmp", N: 1}, true, false},
+		logged{driver.OpOldKey, note{K: "b", N: -1}, false, false}, logged{driver.OpUpdate, note{K: "a", N: 2}, true, false},
+		logged{driver.OpOldKey, note{K: "tmp", N: -1}, false, false}, logged{driver.OpUpdate, note{K: "b", N: 1}, true, false},
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -184,8 +185,8 @@ func TestALogKeepsEveryChange(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	loadNotes(t, l, notesTarget(asLog), map[string]note{"a": {K: "a", Doc: text("one"), N: 1}})
 	c, err := apply(t, l, notesTarget(asLog),
-		logOf(false, logged{driver.OpInsert, note{K: "b", Doc: text("two"), N: 2}, false}, logged{driver.OpUpdate, note{K: "b", N: 3}, true}),
-		logOf(false, logged{driver.OpOldKey, note{K: "b", N: -1}, false}, logged{driver.OpUpdate, note{K: "c", N: 3}, true}, logged{driver.OpDelete, note{K: "c", N: -1}, false}, logged{driver.OpTruncate, note{K: "x", Doc: text("x")}, false}))
+		logOf(false, logged{driver.OpInsert, note{K: "b", Doc: text("two"), N: 2}, false, false}, logged{driver.OpUpdate, note{K: "b", N: 3}, true, false}),
+		logOf(false, logged{driver.OpOldKey, note{K: "b", N: -1}, false, false}, logged{driver.OpUpdate, note{K: "c", N: 3}, true, false}, logged{driver.OpDelete, note{K: "c", N: -1}, false, false}, logged{driver.OpTruncate, note{K: "x", Doc: text("x")}, false, false}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -43,6 +44,7 @@ type note struct {
 	K       string
 	Doc     *string
 	N       int
+	Amount  int64
 	Deleted bool
 }
 
@@ -51,6 +53,7 @@ type logged struct {
 	op   driver.Op
 	row  note
 	kept bool // the document is as it was
+	sum  bool // the amount is as it was
 }
 
 // model is a source: its rows by their keys, and the transactions that made them.
@@ -80,6 +83,14 @@ func (m *model) doc() *string {
 	return &text
 }
 
+// amount changes a row's amount, or says that it is as it was.
+func (m *model) amount(row *note) (kept bool) {
+	if kept = rapid.Bool().Draw(m.rt, "amount stays"); !kept {
+		row.Amount = int64(m.next)
+	}
+	return kept
+}
+
 var noteKeys = []string{"a", "b", "c", "d", "e", "f"}
 
 // transaction makes some changes.
@@ -91,40 +102,42 @@ func (m *model) transaction() {
 		m.next++
 		switch op := rapid.IntRange(0, 9).Draw(m.rt, "what"); {
 		case !there:
-			row = note{K: m.spelled(k), Doc: m.doc(), N: m.next}
+			row = note{K: m.spelled(k), Doc: m.doc(), N: m.next, Amount: int64(m.next)}
 			m.rows[k] = row
 			delete(m.stay, k)
-			t = append(t, logged{driver.OpInsert, row, false})
+			t = append(t, logged{driver.OpInsert, row, false, false})
 		case op < 4:
 			row.N = m.next
 			kept := row.Doc != nil && rapid.Bool().Draw(m.rt, "document stays")
 			if !kept {
 				row.Doc = m.doc()
 			}
+			sum := m.amount(&row)
 			m.rows[k] = row
-			t = append(t, logged{driver.OpUpdate, row, kept})
+			t = append(t, logged{driver.OpUpdate, row, kept, sum})
 		case op < 7:
 			delete(m.rows, k)
 			if m.soft {
 				row.Deleted = true
 				m.stay[k] = row
 			}
-			t = append(t, logged{driver.OpDelete, row, false})
+			t = append(t, logged{driver.OpDelete, row, false, false})
 		case op < 9:
 			to := rapid.SampledFrom(noteKeys).Draw(m.rt, "another key")
 			if _, taken := m.rows[to]; taken && to != k {
 				continue
 			}
-			t = append(t, logged{driver.OpOldKey, row, false})
+			t = append(t, logged{driver.OpOldKey, row, false, false})
 			delete(m.rows, k)
 			row.K, row.N = m.spelled(to), m.next
 			kept := row.Doc != nil && rapid.Bool().Draw(m.rt, "document stays")
 			if !kept {
 				row.Doc = m.doc()
 			}
+			sum := m.amount(&row)
 			m.rows[to] = row
 			delete(m.stay, to)
-			t = append(t, logged{driver.OpUpdate, row, kept})
+			t = append(t, logged{driver.OpUpdate, row, kept, sum})
 		case !m.soft && rapid.IntRange(0, 2).Draw(m.rt, "truncate") == 0:
 			clear(m.rows)
 			t = append(t, logged{op: driver.OpTruncate})
@@ -176,6 +189,9 @@ func (m *model) batches(from, to int, whole bool) (made []driver.Changes) {
 			if one.kept {
 				c.Kept[row] = []int{0}
 			}
+			if one.sum {
+				c.Kept[row] = append(c.Kept[row], 4)
+			}
 			b.Field(1).(*array.StringBuilder).Append(one.row.K)
 			if keyOnly {
 				b.Field(2).AppendNull()
@@ -183,7 +199,11 @@ func (m *model) batches(from, to int, whole bool) (made []driver.Changes) {
 				b.Field(2).(*array.Int32Builder).Append(int32(one.row.N))
 			}
 			b.Field(3).(*array.Int64Builder).Append(7)
-			b.Field(4).AppendNull()
+			if one.sum || keyOnly {
+				b.Field(4).AppendNull()
+			} else {
+				b.Field(4).(*array.Decimal128Builder).Append(decimal128.FromI64(one.row.Amount))
+			}
 		}
 		c.Record = b.NewRecordBatch()
 		b.Release()
@@ -212,6 +232,11 @@ func seen(ctx context.Context, c Committed) (map[string]note, error) {
 			if doc := rec.Column(0).(*array.String); doc.IsValid(row) {
 				text := strings.Clone(doc.Value(row))
 				n.Doc = &text
+			}
+			if sums := rec.Column(4).(*array.Decimal128); sums.IsValid(row) {
+				n.Amount = int64(sums.Value(row).LowBits())
+			} else {
+				n.Amount = -1
 			}
 			if rec.NumCols() > 5 {
 				n.Deleted = rec.Column(5).(*array.Boolean).Value(row)
@@ -373,7 +398,7 @@ func loadNotes(t *testing.T, l *Lake, target Target, rows map[string]note) {
 		b.Field(1).(*array.StringBuilder).Append(n.K)
 		b.Field(2).(*array.Int32Builder).Append(int32(n.N))
 		b.Field(3).(*array.Int64Builder).Append(7)
-		b.Field(4).AppendNull()
+		b.Field(4).(*array.Decimal128Builder).Append(decimal128.FromI64(n.Amount))
 	}
 	enc := parts.Start(parts.Config{Files: w.Files(), Layout: w.Layout(), Name: w.NextName, Log: w.lake.log, Fill: true})
 	err = enc.Put(t.Context(), b.NewRecordBatch())

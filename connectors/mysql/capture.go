@@ -90,8 +90,7 @@ type changeLog struct {
 
 // newest is the last transaction that was read.
 type newest struct {
-	gtids string
-	at    time.Time // when it was committed
+	at time.Time // when it was committed
 }
 
 // lostTable is why the rows of a table in the log are no use any more, until it is

@@ -70,15 +70,14 @@ type stream struct {
 	tables map[string]*captured // by the name within the database
 	known  map[*binlog.Table]*captured
 
-	state   binlog.Position // the transactions that ended
-	end     *binlog.Position
-	moved   bool      // since the last place to resume
-	ours    bool      // with changes to tables of ours
-	since   time.Time // when the first transaction ended after it
-	read    int64     // bytes since then
-	held    int64     // bytes in batches
-	ended   time.Time // when the last transaction was committed
-	resumed bool
+	state binlog.Position // the transactions that ended
+	end   *binlog.Position
+	moved bool      // since the last place to resume
+	ours  bool      // with changes to tables of ours
+	since time.Time // when the first transaction ended after it
+	read  int64     // bytes since then
+	held  int64     // bytes in batches
+	ended time.Time // when the last transaction was committed
 
 	now     *binlog.Transaction // that is being read
 	gtid    string              // its name

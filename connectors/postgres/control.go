@@ -70,8 +70,7 @@ type facts struct {
 	slotsUsed      int64
 	senders        int64
 	sendersUsed    int64
-	system         string // of the server's data, "" if it does not tell
-	timeline       int64  // 0 on a standby
+	timeline       int64 // 0 on a standby
 	end            pglogrepl.LSN
 	senderTimeout  time.Duration
 	maySendMessage bool

@@ -361,13 +361,5 @@ func (f *follower) keepalive(end pglogrepl.LSN, asked bool) error {
 	return f.due(asked)
 }
 
-// dueAt returns when a place is due for changes that are pending, zero for none.
-func (f *follower) dueAt() time.Time {
-	if !f.pending {
-		return time.Time{}
-	}
-	return f.since.Add(f.log.capture.Delay)
-}
-
 // at says where in the log a change is, for people.
 func (f *follower) at() string { return fmt.Sprintf("a change that was committed at %s", f.commit) }

@@ -18,7 +18,6 @@ import (
 // publication is what the server publishes for a reader.
 type publication struct {
 	oid     int64
-	given   bool // by people, who keep it
 	all     bool // of all tables, or of schemas
 	every   bool // it publishes inserts, updates, deletes and truncates
 	root    bool // partitions as their root

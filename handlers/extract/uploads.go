@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"headwater/handlers/landing/parts"
 )
@@ -33,13 +34,16 @@ type uploads struct {
 // upload is one file. Its own goroutine writes it, so that an fsync does not
 // hold up what else the child sends.
 type upload struct {
-	to   Files
-	name string
-	in   chan []byte
-	done chan struct{}
-	size int64 // once done
-	err  error // once done
-	open bool  // in is not closed; of take alone
+	to    Files
+	table int // whose number that is
+	name  string
+	in    chan []byte
+	done  chan struct{}
+	size  int64 // once done
+	err   error // once done
+	open  bool  // in is not closed; of take alone
+	// ended says the same to others: nothing waits for a file that does not end.
+	ended atomic.Bool
 }
 
 // aborter is a file whose writing can be stopped while it goes on. Close then
@@ -63,11 +67,12 @@ func (u *uploads) take(kind byte, payload []byte) error {
 	f := u.file(number)
 	switch {
 	case kind == frameCreate && f == nil:
-		to := u.of(payload[4:])
+		table := tableOf(payload[4:])
+		to := u.of(table)
 		if to == nil {
 			return errProtocol
 		}
-		f = &upload{to: to, name: to.NextName(), in: make(chan []byte, 2), done: make(chan struct{}), open: true}
+		f = &upload{to: to, table: table, name: to.NextName(), in: make(chan []byte, 2), done: make(chan struct{}), open: true}
 		u.mu.Lock()
 		u.files[number] = f
 		u.mu.Unlock()
@@ -79,6 +84,7 @@ func (u *uploads) take(kind byte, payload []byte) error {
 		}
 	case kind == frameEnd && f != nil && f.open:
 		f.open = false
+		f.ended.Store(true)
 		close(f.in)
 	default:
 		return errProtocol
@@ -86,17 +92,20 @@ func (u *uploads) take(kind byte, payload []byte) error {
 	return nil
 }
 
-// of returns the files of the table that a frame names, nil for none. One that names
-// none is of the only table.
-func (u *uploads) of(table []byte) Files {
-	n := uint32(0)
-	if len(table) >= 4 {
-		n = binary.LittleEndian.Uint32(table)
+// tableOf returns which table a frame names. One that names none is of the only one.
+func tableOf(payload []byte) int {
+	if len(payload) < 4 {
+		return 0
 	}
-	if uint64(n) >= uint64(len(u.to)) {
+	return int(binary.LittleEndian.Uint32(payload))
+}
+
+// of returns the files of a table, nil where nothing is wanted of it.
+func (u *uploads) of(table int) Files {
+	if table < 0 || table >= len(u.to) {
 		return nil
 	}
-	return u.to[n]
+	return u.to[table]
 }
 
 func (u *uploads) file(number uint32) *upload {
@@ -161,20 +170,20 @@ func (u *uploads) save(f *upload) (size int64, err error) {
 }
 
 // settle waits until the files of parts are durable, and names them.
-func (u *uploads) settle(made []parts.Part) error { return u.settleOf(u.to[0], made) }
+func (u *uploads) settle(made []parts.Part) error { return u.settleOf(0, made) }
 
 // settleOf is settle for the parts of a table.
-func (u *uploads) settleOf(to Files, made []parts.Part) error {
+func (u *uploads) settleOf(table int, made []parts.Part) error {
 	for i := range made {
 		number, err := strconv.ParseUint(strings.TrimPrefix(made[i].Name, remotePrefix), 10, 32)
 		if err != nil {
 			return errProtocol
 		}
 		f := u.file(uint32(number))
-		if f == nil || f.to != to {
+		if f == nil || f.table != table || !f.ended.Load() {
 			return errProtocol
 		}
-		select { // the child has ended it before it told of it
+		select {
 		case <-f.done:
 		case <-u.quit:
 			return errProtocol
@@ -213,12 +222,12 @@ func (u *uploads) nameChanges(m *ChangesMessage) error {
 		return nil
 	}
 	for _, t := range m.Flush.Tables {
-		if t.Table < 0 || t.Table >= len(u.to) || u.to[t.Table] == nil {
+		if u.of(t.Table) == nil {
 			return errProtocol
 		}
 		for _, c := range t.Changes {
 			for _, made := range [][]parts.Part{c.Rows, c.Gone, c.Kept} {
-				if err := u.settleOf(u.to[t.Table], made); err != nil {
+				if err := u.settleOf(t.Table, made); err != nil {
 					return err
 				}
 			}

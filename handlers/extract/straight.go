@@ -38,7 +38,7 @@ func (e *extraction) straight(ctx context.Context) error {
 			_, _ = s.enc.Finish()
 		}
 		if s.telling != nil {
-			_ = <-s.telling
+			<-s.telling
 		}
 	}()
 	if err := s.watch(); err != nil {

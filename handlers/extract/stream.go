@@ -116,7 +116,7 @@ func (s *stream) run(ctx context.Context) error {
 	defer func() {
 		stop(nil)
 		if s.flushing != nil {
-			_ = <-s.flushing
+			<-s.flushing
 		}
 	}()
 	standings := make(chan struct{})

@@ -320,3 +320,27 @@ func TestAPartThatDoesNotSayWhatIsKept(t *testing.T) {
 		w.failed = nil
 	}
 }
+
+// Ranges that were read before one position do not go with those before another, and a
+// look at a table's position leaves them.
+func TestStagedRangesAreOfOnePosition(t *testing.T) {
+	l := openLake(t, kvtest.New())
+	w := follower(t, l, loading(1, "syn_1", "0/10"))
+	part, err := made(t.Context(), w, accountRows(account{1, 1, false}))
+	if err == nil {
+		err = w.Stage(t.Context(), driver.Range{Token: "a"}, nil, nil, part)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Abort(t.Context())
+	follower(t, l, behindLog(2, "syn_1")).Abort(t.Context())
+	again := follower(t, l, loading(3, "syn_1", "0/10"))
+	if got := again.Staged(); len(got) != 1 {
+		t.Errorf("at the same position %v are staged", got)
+	}
+	again.Abort(t.Context())
+	if got := follower(t, l, loading(4, "syn_1", "0/20")).Staged(); len(got) != 0 {
+		t.Errorf("at another position %v are staged", got)
+	}
+}

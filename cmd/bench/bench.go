@@ -70,6 +70,7 @@ var works = []work{
 	{"requests", tableBucket, (*bench).requests},
 	{"uploads", tableBucket, (*bench).uploads},
 	{"merge", tableLake, (*bench).merges},
+	{"day", tableLake, (*bench).day},
 }
 
 func names() []string {

@@ -50,3 +50,32 @@ func (b *bench) merges(ctx context.Context) ([]result, error) {
 
 // mergeRoom is by how much the memory of a process may grow while it merges, MiB.
 const mergeRoom = 32
+
+// day measures what ClickHouse pays for a table of which 1 % was merged every minute
+// for a day, and what the table holds, beside the same rows freshly refreshed.
+func (b *bench) day(ctx context.Context) ([]result, error) {
+	b.say("merging 1 %% of a table every minute of a day, which takes several minutes")
+	out, err := exec.CommandContext(ctx, "go", "test", "-timeout", "2h", "-run", "^$", "-bench", "^BenchmarkReadAfterADay$", "-benchtime", "1x", "./handlers/landing").Output()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s%s", err, out, stderrOf(err))
+	}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		_, m, found := benchmarkLine(lines.Text(), "BenchmarkReadAfterADay")
+		if !found || m["x-read"] <= 0 {
+			continue
+		}
+		return []result{
+			{
+				work: "CPU of ClickHouse over 1000000 rows, 1 % of them merged every minute for a day, at worst of 8 moments", ours: fmt.Sprintf("%.0f ms", m["read-ms"]),
+				limit: fmt.Sprintf("%.0f ms", m["read-ms"]/m["x-read"]), beside: "the same, freshly refreshed",
+				ratio: fmt.Sprintf("%.2f", m["x-read"]), target: "at most 1.50", ok: m["x-read"] <= 1.5,
+			},
+			{
+				work: "what that table holds", ours: fmt.Sprintf("%.1f MB", m["MB"]), limit: fmt.Sprintf("%.1f MB", m["MB"]/m["x-bytes"]), beside: "the same",
+				ratio: fmt.Sprintf("%.2f", m["x-bytes"]), target: "at most 2.00", ok: m["x-bytes"] <= 2,
+			},
+		}, nil
+	}
+	return nil, errors.New("the benchmark of a day measured nothing")
+}

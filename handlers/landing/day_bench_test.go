@@ -44,7 +44,7 @@ func diaryRows(random *rand.Rand, version int64, ids []int64) arrow.RecordBatch 
 // minute for a day, and that was maintained by itself, beside the same rows as a full
 // refresh lands them: at eight moments of the day, of which the worst counts.
 func BenchmarkReadAfterADay(b *testing.B) {
-	const rows, merges = 500_000, 24 * 60
+	const rows, merges = 1_000_000, 24 * 60
 	readers := bustest.Tool(b, "readers", "node_modules")
 	script, err := filepath.Abs("testdata/scan.cjs")
 	if err != nil {

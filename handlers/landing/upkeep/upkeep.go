@@ -26,7 +26,7 @@ type File struct {
 
 // Rule says from when on something is done.
 type Rule struct {
-	Join    int     // small files after one another; with Tiers half as many where rows are deleted
+	Join    int     // small files after one another; with Tiers a quarter of that where rows are deleted
 	Share   float64 // of a file's rows that are deleted
 	Deletes int     // files of position deletes
 	Tiers   bool    // a file is not written anew for few bytes behind it
@@ -34,7 +34,7 @@ type Rule struct {
 
 var (
 	// ByItself is the rule after syncs: each byte is written anew a few times.
-	ByItself = Rule{Join: 8, Share: 0.08, Deletes: 3, Tiers: true}
+	ByItself = Rule{Join: 8, Share: 0.06, Deletes: 3, Tiers: true}
 	// Asked is the rule for who asks: whatever makes the table quicker to read.
 	Asked = Rule{Join: 2, Share: 1e-9, Deletes: 2}
 )
@@ -98,7 +98,7 @@ func (r Rule) worth(run []File) []File {
 	}
 	least := r.Join
 	if r.Tiers && slices.ContainsFunc(run, func(f File) bool { return f.Gone > 0 }) {
-		least = r.Join / 2 // of each, readers look at the deletes of all
+		least = r.Join / 4 // of each, readers look at the deletes of all
 	}
 	if len(run) >= least {
 		return run

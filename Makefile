@@ -29,7 +29,7 @@ contracts: deps ## Spectral, Redocly, openapi-typescript, oapi-codegen, the Asyn
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
 
-torture: deps ## the same suite at full length: 200 kills amid syncs, 36 faults of a cluster, 120 of the lake's store, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
+torture: deps ## the same suite at full length: 200 kills amid syncs and 200 amid changes of a log, 36 faults of a cluster, 120 of the lake's store, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
 	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 3h ./...
 
 FAULTS ?= 36

@@ -344,14 +344,30 @@ func TestAContinuousSyncGoesOn(t *testing.T) {
 	}
 	w.continuously(false)
 	landed()
-	// A worker that stops gives the sync back.
+	// A worker that stops gives back what it waits for.
+	l.mu.Lock()
+	l.onFlush = func(int) error { time.Sleep(time.Second); return nil }
+	l.mu.Unlock()
+	waiting := w.syncCommand(command.SyncOptions{})
+	w.send(waiting)
+	w.eventually("it to wait", func() bool { return w.seams.deliveries("SyncSource") > 1 })
+	w.handlers.Stop()
+	w.eventually("it to be given back", func() bool { return w.seams.deliveries("SyncSource") > 2 })
+	if slices.ContainsFunc(w.events(w.address), func(e *event.Event) bool { return e.Data.Header().Operation.ID == waiting.Operation.ID }) {
+		t.Error("what waits was ended by a worker that stops")
+	}
+	<-runs
+}
+
+func TestAPurgedSourceLeavesNoLog(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	l.do("orders", driver.OpInsert, 1, "one")
+	w.do(w.syncCommand(capturing()))
 	w.do(&command.RemoveSource{Meta: w.operation(event.KindCleanup), Purge: true})
 	w.idle()
 	if len(l.readers) != 0 || l.releases != 1 {
 		t.Errorf("%v is left at the server", l.readers)
 	}
-	w.handlers.Stop()
-	<-runs
 }
 
 // A removed source lets its log go; where its server refuses, that is told and

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
 )
@@ -24,7 +25,7 @@ func (a *attempt) take(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-a.h.stopping:
-			return nil // given back by who asks next
+			return bus.Snooze(0) // another worker waits on
 		case <-changes:
 		case <-time.After(a.h.options.HeartbeatEvery):
 		}

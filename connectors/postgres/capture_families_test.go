@@ -42,10 +42,10 @@ func mistakes() []mistake {
 // 1: a value that the log does not repeat is as it was, also when the row came in the
 // same batch.
 func familyToast(t *testing.T, server *servers.Server, db *sql.DB) {
-	run(t, db, "CREATE TABLE toast (id int PRIMARY KEY, n int, body text, more text); ALTER TABLE toast ALTER body SET STORAGE EXTERNAL; INSERT INTO toast VALUES (1, 1, repeat('x', 5000), 'm')")
+	run(t, db, "CREATE TABLE toast (id int PRIMARY KEY, n int, body text, more text); ALTER TABLE toast ALTER body SET STORAGE EXTERNAL; INSERT INTO toast VALUES (1, 1, repeat('x', 5000), 'm'), (4, 1, repeat('w', 7000), 'n')")
 	m := newMirror(t, server, "toast")
 	m.synced()
-	run(t, db, "UPDATE toast SET n = 2", "INSERT INTO toast VALUES (2, 1, repeat('y', 9000), NULL)", "UPDATE toast SET n = n + 1", "UPDATE toast SET id = id + 10, more = 'k'", "UPDATE toast SET body = repeat('z', 6000) WHERE id = 11", "UPDATE toast SET body = NULL WHERE id = 12")
+	run(t, db, "UPDATE toast SET n = 2", "INSERT INTO toast VALUES (2, 1, repeat('y', 9000), NULL), (3, 1, repeat('v', 6000), 'o')", "UPDATE toast SET n = n + 1", "UPDATE toast SET id = id + 10, more = 'k'", "UPDATE toast SET body = repeat('z', 6000) WHERE id = 11", "UPDATE toast SET body = NULL WHERE id = 12")
 	m.synced()
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"database/sql"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,6 @@ func familyAltered(t *testing.T, server *servers.Server, db *sql.DB) {
 	done := make(chan error, 1)
 	go func() { done <- m.follow(t.Context(), log, nil) }()
 	run(t, db, "INSERT INTO alt (id, a) VALUES (500, 'while')")
-	time.Sleep(100 * time.Millisecond)
 	run(t, db, "ALTER TABLE alt ADD COLUMN f text", "INSERT INTO alt (id, f) VALUES (501, 'f')")
 	fails(t, <-done, driver.ErrRetyped, "public.alt", "f")
 	log.Close()
@@ -364,49 +364,58 @@ func TestCaptureLacks(t *testing.T) {
 	m.synced()
 }
 
+// hugeRows are changes of one transaction.
+const hugeRows = 200_000
+
 // The server is answered while the consumer lands for long, and one transaction of many
 // rows comes in batches.
 func TestCaptureSlowConsumer(t *testing.T) {
-	server := servers.PostgresWith(t, append(slices.Clone(logical), "wal_sender_timeout=1s")...)
+	server := servers.PostgresWith(t, append(slices.Clone(logical), "wal_sender_timeout=600ms")...)
 	db := handle(t, server)
 	run(t, db, "CREATE TABLE slow (id int PRIMARY KEY, v text)")
 	m := newMirror(t, server, "slow")
 	m.synced()
-	run(t, db, "INSERT INTO slow SELECT g, repeat(md5(g::text), 8) FROM generate_series(1, 200000) g")
+	run(t, db, "INSERT INTO slow SELECT g, repeat(md5(g::text), 8) FROM generate_series(1, "+fmt.Sprint(hugeRows)+") g")
 	log, err := m.capture(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	rows, most := 0, 0
+	rows, most, heap := 0, 0, uint64(0)
 	for c, err := range log.Changes(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if c.Record != nil {
 			if rows == 0 {
-				time.Sleep(3500 * time.Millisecond) // three times what the server allows
+				time.Sleep(1800 * time.Millisecond) // three times what the server allows
 			}
 			rows, most = rows+len(c.Ops), max(most, len(c.Ops))
 			c.Record.Release()
+			var now runtime.MemStats
+			runtime.ReadMemStats(&now)
+			heap = max(heap, now.HeapAlloc)
 		}
 		if c.Resume != "" {
-			if rows != 200000 {
+			if rows != hugeRows {
 				t.Errorf("a place to resume after %d rows", rows)
 			}
-			time.Sleep(2 * time.Second)
+			time.Sleep(900 * time.Millisecond)
 			if err := log.Confirm(t.Context(), c.Resume); err != nil {
 				t.Fatal(err)
 			}
 			m.landed = c.Resume
 		}
 	}
-	time.Sleep(2 * time.Second) // and when everything was read
+	time.Sleep(900 * time.Millisecond) // and when everything was read
 	if err := log.Confirm(t.Context(), m.landed); err != nil {
 		t.Error(err)
 	}
 	log.Close()
-	if rows != 200000 || most > changeRows {
+	if heap > 128<<20 {
+		t.Errorf("%d MiB of memory", heap>>20)
+	}
+	if rows != hugeRows || most > changeRows {
 		t.Errorf("%d rows, %d at most in a batch", rows, most)
 	}
 	if at := value[string](t, db, "SELECT confirmed_flush_lsn::text FROM pg_replication_slots"); at != m.landed {

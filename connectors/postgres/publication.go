@@ -181,6 +181,9 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 	if len(sql) > 0 {
 		if err := l.control.do(ctx, "BEGIN; "+strings.Join(sql, "; ")+"; COMMIT"); err != nil {
 			_ = l.control.do(context.WithoutCancel(ctx), "ROLLBACK")
+			if !errors.Is(err, driver.ErrPermission) {
+				return err
+			}
 			return driver.E(driver.ErrPermission, err, "the tables could not be published (this takes CREATE on the database and the ownership of each table; or somebody who has them makes a publication, which connection_config.publication names)")
 		}
 	}
@@ -255,7 +258,7 @@ func (l *changeLog) checkOurs(p *publication) error {
 		}
 		was, ok := p.note.Members[oid]
 		if m := p.members[t.row.oid]; !ok || m.oid != was || m.narrowed != "" {
-			l.refuse(t, driver.E(driver.ErrReplaced, nil, "%s was taken out of the publication %s, or altered in it, by hand: changes to it may be missing from the log, so it has to be read whole again", t.table, l.publication))
+			l.refuse(t, driver.E(driver.ErrReplaced, nil, "%s is not in the publication %s as it was: it was taken out or altered by hand, or could not be captured for a time. Changes to it may be missing from the log, so it has to be read whole again", t.table, l.publication))
 		}
 	}
 	l.accept()

@@ -3,6 +3,7 @@ package bus
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -69,7 +70,7 @@ func TestCloudEventsSDKs(t *testing.T) {
 	b := openBus(t, Config{Listen: "127.0.0.1:0", Authenticate: matrixGrant})
 	sent := goldens(t)
 	for i, e := range sent {
-		e.ID = strings.TrimRight(e.ID, "0123456789abcdef") + strings.Repeat("0", 11) + string(rune('a'+i)) // each its own
+		e.ID = strings.TrimRight(e.ID, "0123456789abcdef") + fmt.Sprintf("%012x", i) // each its own
 		if _, err := b.Append(t.Context(), uint64(i), e); err != nil {
 			t.Fatal(err)
 		}

@@ -214,6 +214,7 @@ func (s *subject) sync(options object) (status, message string) {
 	if s.kind == "merge" && options["mode"] == nil {
 		options["mode"], options["merge"], options["cursor_columns"] = "incremental", true, object{"t": "version"}
 	}
+	options["maintenance"] = "off" // its files come and go while these are counted
 	a := s.r.call("POST", "/data/w/sync", object{"source_ids": []string{s.id}, "sync_options": options})
 	var data struct {
 		Syncs []struct {

@@ -285,8 +285,8 @@ func TestHostilePostgres(t *testing.T) {
 	}
 	id = connect("catalog", catalog)
 	for name, c := range map[string]attempt{
-		"columns for ever": {turn: repeatCatalog(18, 2), reasons: []string{"limit"}, says: "columns"},
-		"tables for ever":  {turn: repeatCatalog(13, 2), reasons: []string{"limit"}, long: true},
+		"columns for ever": {turn: repeatCatalog(19, 2), reasons: []string{"limit"}, says: "columns"},
+		"tables for ever":  {turn: repeatCatalog(14, 2), reasons: []string{"limit"}, long: true},
 		"silent":           {turn: silent, reasons: []string{"timeout"}, says: "sync_options.timeout", long: true},
 	} {
 		a.try("catalog: "+name, id, catalog, c)

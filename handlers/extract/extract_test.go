@@ -237,7 +237,11 @@ func request() extract.Request {
 // sessions runs a test in this process and in a child.
 func sessions(t *testing.T, kind string, test func(t *testing.T, s extract.Session)) {
 	t.Helper()
-	for name, opener := range map[string]extract.Opener{"here": here(), "in a child": pool(t, 256<<20)} {
+	memory := int64(256 << 20)
+	if extract.Racing {
+		memory *= 4
+	}
+	for name, opener := range map[string]extract.Opener{"here": here(), "in a child": pool(t, memory)} {
 		t.Run(name, func(t *testing.T) { test(t, open(t, opener, kind)) })
 	}
 }

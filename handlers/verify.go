@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -254,11 +256,17 @@ func (c *comparison) both(ctx context.Context, spec digest.Spec) (source, landed
 func (c *comparison) same() {
 	if c.done.Behind == 0 {
 		c.done.Status, c.done.VerifiedThrough = event.VerifiedEqual, &c.began
-		c.done.Message = fmt.Sprintf("the %d rows are those of the source", c.done.LandedRows)
+		if c.done.Message = fmt.Sprintf("the %s rows are those of the source", humanize.Comma(c.done.LandedRows)); c.done.LandedRows == 1 {
+			c.done.Message = "the 1 row is that of the source"
+		}
 		return
 	}
 	c.done.Status, c.done.VerifiedThrough = event.VerifiedBehind, &c.stand.At
-	c.done.Message = fmt.Sprintf("%d rows of the source changed after the last sync; all others are the same", c.done.Behind)
+	rows := "1 row"
+	if c.done.Behind != 1 {
+		rows = humanize.Comma(c.done.Behind) + " rows"
+	}
+	c.done.Message = rows + " of the source changed after the last sync; all others are the same"
 }
 
 func (c *comparison) differs() {
@@ -273,7 +281,7 @@ func (c *comparison) differs() {
 		case 1:
 			what = append(what, "1 "+n.one)
 		default:
-			what = append(what, fmt.Sprintf("%d %s", n.rows, n.more))
+			what = append(what, fmt.Sprintf("%s %s", humanize.Comma(n.rows), n.more))
 		}
 	}
 	atLeast := ""

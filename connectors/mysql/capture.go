@@ -230,7 +230,7 @@ func (l *changeLog) forgetLost() {
 		case lost.err != nil:
 			t.refused = lost.err
 		default:
-			t.refused = driver.E(driver.ErrReplaced, nil, "table %s: %s: it has to be read whole again", t.table, lost.why)
+			t.refused = driver.E(driver.ErrReplaced, nil, "table %s: %s", t.table, lost.why)
 		}
 	}
 }

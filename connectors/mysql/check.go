@@ -69,9 +69,9 @@ func (s *source) readiness(ctx context.Context, c *session) string {
 	missing, _, err := s.ready(ctx, c)
 	switch {
 	case err != nil:
-		return "mode cdc: not known: " + err.Error()
+		return "whether mode cdc can be used is not known: " + err.Error()
 	case len(missing) > 0:
-		return "mode cdc is not possible now: " + strings.Join(missing, "; ")
+		return "not ready for mode cdc: " + strings.Join(missing, "; ")
 	}
 	return "ready for mode cdc"
 }

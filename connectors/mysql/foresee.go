@@ -52,7 +52,7 @@ func (l *changeLog) foresee(ctx context.Context, c *session) error {
 		if time.Since(began) > foreseeLimit {
 			for _, t := range young {
 				if t.refused == nil && !t.after.Includes(end) {
-					t.refused = driver.E(driver.ErrReplaced, nil, "table %s was made or altered of late, and its log since it landed is too long to be looked through for that: it has to be read whole again", t.table)
+					t.refused = driver.E(driver.ErrReplaced, nil, "table %s was made or altered of late, and its log since it landed is too long to be looked through for that", t.table)
 				}
 			}
 			return nil
@@ -92,7 +92,7 @@ func (l *changeLog) foresee(ctx context.Context, c *session) error {
 // foreseen notes a definition that the catalog tells the outcome of.
 func (t *captured) foreseen(st binlog.Statement, gtid string) {
 	if st.Effect == binlog.Rewrites || len(st.Dropped) > 0 {
-		t.refused = driver.E(driver.ErrReplaced, nil, "table %s was altered by transaction %s, before its log was read up to there: it has to be read whole again", t.table, gtid)
+		t.refused = driver.E(driver.ErrReplaced, nil, "table %s was altered by transaction %s, before its log was read up to there", t.table, gtid)
 		return
 	}
 	t.ahead = append(t.ahead, ahead{gtid: gtid, added: st.Added})

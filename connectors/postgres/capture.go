@@ -110,7 +110,7 @@ func (f facts) lacks() error {
 	case f.level != "logical":
 		return driver.E(driver.ErrUnsupported, nil, "the server's log has too little in it: set wal_level to logical (it is %s), and restart the server", f.level)
 	case f.version < 140000:
-		return driver.E(driver.ErrUnsupported, nil, "changes are captured from PostgreSQL 14 on: sync with mode full or incremental")
+		return driver.E(driver.ErrUnsupported, nil, "changes are captured from PostgreSQL 14 on: sync with mode full_refresh or incremental")
 	case f.standby && f.version < 160000:
 		return driver.E(driver.ErrUnsupported, nil, "a standby gives its log to readers from PostgreSQL 16 on: connect to the primary")
 	}

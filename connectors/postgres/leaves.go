@@ -86,7 +86,7 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 }
 
 func partitioned(t *captured, why string) error {
-	return driver.E(driver.ErrReplaced, nil, "%s: %s, which the log of changes does not tell, so it has to be read whole again", t.table, why)
+	return driver.E(driver.ErrReplaced, nil, "%s: %s, which the log of changes does not tell", t.table, why)
 }
 
 // suspect has the reading of the log look for what allays suspicions.

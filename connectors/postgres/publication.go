@@ -258,7 +258,7 @@ func (l *changeLog) checkOurs(p *publication) error {
 		}
 		was, ok := p.note.Members[oid]
 		if m := p.members[t.row.oid]; !ok || m.oid != was || m.narrowed != "" {
-			l.refuse(t, driver.E(driver.ErrReplaced, nil, "%s is not in the publication %s as it was: it was taken out or altered by hand, or could not be captured for a time. Changes to it may be missing from the log, so it has to be read whole again", t.table, l.publication))
+			l.refuse(t, driver.E(driver.ErrReplaced, nil, "%s is not in the publication %s as it was: it was taken out or altered by hand, or could not be captured for a time. Changes to it may be missing from the log", t.table, l.publication))
 		}
 	}
 	l.accept()

@@ -24,7 +24,7 @@ func (s *source) readiness(ctx context.Context) string {
 	defer k.close()
 	f, err := k.facts(ctx)
 	if err != nil {
-		return "whether changes can be captured (mode cdc) is not known: " + err.Error()
+		return "whether mode cdc can be used is not known: " + err.Error()
 	}
 	missing, open := f.missing(s.settings.Publication != ""), f.level == "logical" && f.senders > f.sendersUsed
 	var total, foreign int64
@@ -39,7 +39,10 @@ func (s *source) readiness(ctx context.Context) string {
 		return nil
 	})
 	if err == nil && s.settings.Publication == "" && foreign > 0 {
-		missing = append(missing, fmt.Sprintf("this account does not own %d of %d tables, and only owners publish them: give it their role, or have a publication made that connection_config.publication names", foreign, total))
+		missing = append(missing, fmt.Sprintf("this account does not own %d of %d tables, and only owners publish them: give it their role", foreign, total))
+	}
+	if s.settings.Publication == "" && (foreign > 0 || !f.create && !f.standby) {
+		missing = append(missing, "or have a publication made by somebody who may, and name it in connection_config.publication")
 	}
 	if s.settings.Publication != "" {
 		if p, err := k.publication(ctx, s.settings.Publication); err == nil && p == nil {
@@ -77,7 +80,7 @@ func (f facts) missing(given bool) (all []string) {
 	if !given && f.standby {
 		say("a standby makes no publication: make one on its primary and name it in connection_config.publication")
 	} else if !given && !f.create {
-		say("the account needs CREATE ON DATABASE for a publication: GRANT CREATE ON DATABASE, or have one made that connection_config.publication names")
+		say("the account needs CREATE on the database for a publication: GRANT CREATE ON DATABASE")
 	}
 	if f.slotsUsed >= f.slots {
 		say("no replication slot is left of %d: raise max_replication_slots, or drop one that is not used", f.slots)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,6 +148,10 @@ func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
 			tables++
 		}
 		records, bytes = records+sync.Records, bytes+sync.Bytes
+	}
+	if len(syncs) > 0 && tables == 0 && len(syncs) == len(op.Targets) && !slices.ContainsFunc(syncs, func(d SyncDoc) bool { return d.Mode != "cdc" || d.Status != "completed" }) {
+		_, err := fmt.Fprintln(s.Out, "what there was has landed, by the sync that goes on")
+		return err
 	}
 	if err := g.Print(s.Out, "no table was synced"); err != nil {
 		return err

@@ -97,6 +97,19 @@ func TestNothingToSync(t *testing.T) {
 	clienttest.Same(t, "output", out.String()+errs.String(), "there is nothing to sync with scope user in workspace w1\n")
 }
 
+// A sync that only waited for a continuous one says so, and not that nothing was done.
+func TestSyncBesideAContinuousOne(t *testing.T) {
+	api := clienttest.New(t, map[string]http.HandlerFunc{
+		"POST /data/w1/sync": clienttest.Accepts, "GET /data/w1/operations/op_1": clienttest.Looks(clienttest.OpDone),
+		"GET /data/w1/syncs/syn_a": clienttest.Looks(`{"sync_id":"syn_a","source_name":"crm","status":"completed","mode":"cdc","tables":[]}`),
+	})
+	s, out, _ := clienttest.Streams("")
+	if err := (&SyncCmd{ClientFlags: flagsFor(api)}).Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	clienttest.Same(t, "output", out.String(), "what there was has landed, by the sync that goes on\n")
+}
+
 const half = `{"fraction":0.5,"rows":1000,"rows_per_second":500,"row_estimate":2000,"eta_seconds":2,"tables_ended":0,"tables_total":1,"tables":[
 	{"name":"airports","status":"running","fraction":0.5,"rows":1000,"rows_per_second":500,"row_estimate":2000,"eta_seconds":2}]}`
 

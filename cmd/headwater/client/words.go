@@ -27,6 +27,7 @@ var fieldWords = []struct {
 	words   func(parts []string) string
 }{
 	{regexp.MustCompile(`(?:sources\[\d+\]\.)?sync\.([a-z_]+)(?:\.([^\s:;,]+))?`), func(p []string) string { return "--sync-options " + joinWords(p[1], p[2]) }},
+	{regexp.MustCompile(`sync_options\.(reset|tables|exclude):? \["([^"]*)"\]`), func(p []string) string { return flagOf[p[1]] + " '" + p[2] + "'" }},
 	{regexp.MustCompile(`sync_options\.([a-z_]+)(?:\.([^\s:;,]*[^\s:;,.]))?`), func(p []string) string {
 		if flag := flagOf[p[1]]; flag != "" {
 			return joinWords(flag, p[2])
@@ -80,7 +81,9 @@ func once(message string, details []errorDetail) string {
 	if len(lines) > 1 {
 		// The message quotes the first detail and says how many more there are.
 		if at := strings.Index(text, ": "); at > 0 && strings.Contains(text, said(details[0].Message)) {
-			text = text[:at]
+			if text = text[:at]; text == said(details[0].Field) {
+				text = "the request has " + terminal.Several(len(details), "mistake")
+			}
 		}
 	}
 	return strings.Join(append([]string{text}, lines...), "\n  ")

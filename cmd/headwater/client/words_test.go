@@ -17,6 +17,8 @@ func TestWordsOfFlags(t *testing.T) {
 		"sync_options.cursor_columns.orders: there is no column x":                            "--cursor-column orders: there is no column x",
 		"name it in sync_options.reset to start over, or set sync_options.on_replaced":        "name it in --reset to start over, or set --on-replaced",
 		"the source sent nothing for 1m, the idle limit; sync_options.idle_timeout raises it": "the source sent nothing for 1m, the idle limit; --idle-timeout raises it",
+		`the slot is gone: sync_options.reset: ["*"] reads the tables whole again`:            `the slot is gone: --reset '*' reads the tables whole again`,
+		`lost; sync_options.reset ["public.a"] reads it whole again`:                          `lost; --reset 'public.a' reads it whole again`,
 		"sources[2].name: must not be empty":                                                  "--name: must not be empty",
 		"sources[0].sync.mode: is no mode":                                                    "--sync-options mode: is no mode",
 		"as_of: lies in the future":                                                           "--as-of: lies in the future",
@@ -40,6 +42,8 @@ func TestWordsOfFlags(t *testing.T) {
 			"The configuration cannot be right: --config port must be at least 1"},
 		{"No data source was synced: no route (and 1 more)", []errorDetail{{Field: "source_ids[0]", Name: "a", Message: "no route"}, {Field: "source_ids[1]", Name: "b", Message: "no rows"}},
 			"No data source was synced\n  a: no route\n  b: no rows"},
+		{"sync_options.lookback: has no effect (and 1 more)", []errorDetail{{Field: "sync_options.lookback", Message: "has no effect"}, {Field: "sync_options.merge", Message: "needs a key"}},
+			"the request has 2 mistakes\n  --lookback: has no effect\n  --merge: needs a key"},
 		{"the request has a mistake", []errorDetail{{Field: "sources[0].name", Message: "must not be empty"}}, "the request has a mistake\n  --name: must not be empty"},
 	} {
 		if got := once(c.message, c.details); got != c.want {

@@ -246,6 +246,10 @@ func TestContinuousChanges(t *testing.T) {
 	if err := <-ended; !errors.Is(err, driver.ErrTimeout) {
 		t.Errorf("Changes whose context ended = %v", err)
 	}
+	execute(t, db, "RESET MASTER; INSERT INTO t VALUES (3000, 'unseen')")
+	if s, err := log.Standing(ctx); !errors.Is(err, driver.ErrReplaced) {
+		t.Errorf("Standing of a log that was begun anew = %+v, %v", s, err)
+	}
 	if err := errors.Join(log.Close(), log.Close(), f.src.Release(t.Context(), "headwater_test")); err != nil {
 		t.Error(err)
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // Standing says how far the reader is behind. The server keeps nothing for it: its
-// log is deleted after a time, whoever has read it.
+// log is deleted after a time, whoever has read it. An ErrReplaced says that its log
+// lacks what was read, so that nothing is known of how far the reader is behind.
 func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	confirmed := l.start
 	text := l.capture.Landed
@@ -27,6 +28,12 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 		end, err := c.end(ctx)
 		if err != nil {
 			return err
+		}
+		// A server whose log was begun anew (RESET MASTER) leaves its readers waiting at
+		// the old one's end, where nothing comes any more.
+		back := end.Place.Server == confirmed.Place.Server && end.Place.File == confirmed.Place.File && end.Place.At < confirmed.Place.At
+		if back || !end.Includes(confirmed) {
+			return driver.E(driver.ErrReplaced, nil, "the server's binary log ends at %s, before %s, which was read%s", end, confirmed, wayAnew)
 		}
 		if st.End = end.String(); confirmed.Includes(end) {
 			st.Behind = 0

@@ -30,6 +30,7 @@ const (
 // The tables, by the names of their comments in the README.
 const (
 	tableSync    = "sync"
+	tableChanges = "changes"
 	tableTPCH    = "tpch"
 	tableHistory = "history"
 	tableStart   = "start"
@@ -37,7 +38,7 @@ const (
 	tableLake    = "lake"
 )
 
-var tables = []string{tableSync, tableTPCH, tableHistory, tableStart, tableBucket, tableLake}
+var tables = []string{tableSync, tableChanges, tableTPCH, tableHistory, tableStart, tableBucket, tableLake}
 
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
@@ -56,6 +57,7 @@ var works = []work{
 	{"memory", tableSync, (*bench).memory},
 	{"incremental", tableSync, (*bench).incremental},
 	{"verify", tableSync, (*bench).verify},
+	{"changes", tableChanges, (*bench).changes},
 	{"tpch", tableTPCH, (*bench).tpch},
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},

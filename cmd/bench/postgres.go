@@ -22,7 +22,7 @@ func (b *bench) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.postgres, err = servers.StartPostgres(ctx, dir, "shared_buffers=2GB", "maintenance_work_mem=256MB", "autovacuum=off")
+	b.postgres, err = servers.StartPostgres(ctx, dir, "shared_buffers=2GB", "maintenance_work_mem=256MB", "autovacuum=off", "wal_level=logical", "max_wal_senders=10", "max_replication_slots=10", "max_wal_size=8GB")
 	if err != nil {
 		return err
 	}

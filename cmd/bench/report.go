@@ -56,7 +56,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds())
 // render returns a table as Markdown, with the machine it was measured on.
 func render(table string, rows []result, machine string, s settings) string {
 	var b strings.Builder
-	rated := table == tableSync || table == tableTPCH
+	rated := table == tableSync || table == tableTPCH || table == tableChanges
 	if rated {
 		fmt.Fprintln(&b, "| work, through the service | ours | limit, in turn | ratio | target | rate | |")
 		fmt.Fprintln(&b, "|---|---|---|---|---|---|---|")

@@ -39,7 +39,7 @@ type ChangesRequest struct {
 	Tables   []ChangedTable
 	PartSize int64 // bytes; 0 for the default
 	// Memory is about how many bytes of changes are held before they are written to
-	// parts that wait for their place to resume; 0 for 64 MiB.
+	// parts that wait for their place to resume; 0 for 16 MiB.
 	Memory    int64
 	TellEvery time.Duration // at the least between two messages that only count; 0 for 100 ms
 }

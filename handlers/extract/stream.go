@@ -15,7 +15,7 @@ import (
 
 const (
 	// changesMemory is ChangesRequest.Memory where it is not set.
-	changesMemory = 64 << 20
+	changesMemory = 16 << 20
 	// standingEvery is how often a log that does not say so itself is asked how far
 	// behind its reader is.
 	standingEvery = 5 * time.Second

@@ -53,13 +53,13 @@ func TestLogThatDoesNotGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.AfterFunc(500*time.Millisecond, func() { _ = server.Kill() })
-		defer began.Stop()
+		killed := make(chan error, 1)
+		time.AfterFunc(500*time.Millisecond, func() { killed <- server.Kill() })
 		if err := f.changes(log); !errors.Is(err, driver.ErrUnreachable) {
 			t.Errorf("Changes = %v", err)
 		}
 		f.config.Continuous = false
-		if err := server.Restart(t.Context()); err != nil {
+		if err := errors.Join(<-killed, server.Restart(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		execute(t, db, "INSERT INTO t VALUES (4, 'd')")

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -91,7 +92,7 @@ func TestWritersOfLockedTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src.limits.BatchRows = 100 // what lies ready here is little of the table
+	src = openThrough(t, settingsOf(server, func(*Settings) {}), driver.Config{Dial: (&net.Dialer{}).DialContext, Limits: driver.Limits{BatchRows: 100}}) // what lies ready here is little of the table
 	rows := int64(0)
 	for b, err := range src.Read(t.Context(), found[1], driver.Cursor{}) {
 		if err != nil {

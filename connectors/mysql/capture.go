@@ -15,14 +15,14 @@ import (
 	"headwater/connectors/mysql/binlog"
 )
 
-// end returns where the log ends. Its GTIDs are asked for last.
-func (c *session) end(ctx context.Context) (p binlog.Position, err error) {
+// logEnd returns where the log ends. Its GTIDs are asked for last.
+func logEnd(ctx context.Context, c *session) (p binlog.Position, err error) {
 	var place binlog.Place
 	gtids := "SELECT @@GLOBAL.gtid_executed, UNIX_TIMESTAMP(), @@server_id"
 	if c.mariadb {
 		gtids = "SELECT @@GLOBAL.gtid_binlog_pos, UNIX_TIMESTAMP(), @@server_id"
 	}
-	if err = c.query(ctx, c.status(), func(row []*string) error {
+	if err = c.query(ctx, statusStatement(c), func(row []*string) error {
 		place.File, place.At = str(row[0]), uint64(integer(row[1]))
 		return nil
 	}); err != nil {
@@ -37,11 +37,11 @@ func (c *session) end(ctx context.Context) (p binlog.Position, err error) {
 	return p, err
 }
 
-// now returns a place in the log before which nothing lies that a snapshot begun
+// placeNow returns a place in the log before which nothing lies that a snapshot begun
 // after this call does not show. The log has a transaction a little before
 // InnoDB shows it; MariaDB tells where its log stood for a snapshot.
-func (c *session) now(ctx context.Context) (binlog.Position, error) {
-	p, err := c.end(ctx)
+func placeNow(ctx context.Context, c *session) (binlog.Position, error) {
+	p, err := logEnd(ctx, c)
 	if err != nil || !c.mariadb {
 		return p, err
 	}
@@ -72,7 +72,7 @@ func (c *session) now(ctx context.Context) (binlog.Position, error) {
 
 // changeLog is a driver.Log.
 type changeLog struct {
-	source   *source
+	source   *capturer
 	capture  driver.Capture
 	tables   []*captured
 	position string // of the tables that are read whole
@@ -101,9 +101,20 @@ type lostTable struct {
 	dropped []string // only if it has one of these columns again
 }
 
+// capturer follows the binary log of one database. It remembers which tables were
+// found lost, until they are read whole.
+type capturer struct {
+	pool *pool
+
+	mu   sync.Mutex
+	lost map[string]lostTable // by the table's name
+}
+
+func newCapturer(p *pool) *capturer { return &capturer{pool: p} }
+
 // Capture takes the log up. Nothing is made at the server.
-func (s *source) Capture(ctx context.Context, capture driver.Capture) (driver.Log, error) {
-	c, err := s.await(ctx)
+func (s *capturer) Capture(ctx context.Context, capture driver.Capture) (driver.Log, error) {
+	c, err := s.pool.await(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +127,9 @@ func (s *source) Capture(ctx context.Context, capture driver.Capture) (driver.Lo
 }
 
 // Release does nothing: the server keeps its log for everybody alike.
-func (s *source) Release(context.Context, string) error { return nil }
+func (s *capturer) Release(context.Context, string) error { return nil }
 
-var _ driver.Capturer = (*source)(nil)
+var _ driver.Capturer = (*capturer)(nil)
 
 func (l *changeLog) take(ctx context.Context, c *session) (err error) {
 	missing, kind, err := l.source.ready(ctx, c)
@@ -128,17 +139,17 @@ func (l *changeLog) take(ctx context.Context, c *session) (err error) {
 	if len(missing) > 0 {
 		return driver.E(kind, nil, "the server's log of changes cannot be read: %s", strings.Join(missing, "; "))
 	}
-	if l.settings, err = c.logSettings(ctx); err != nil {
+	if l.settings, err = askLogSettings(ctx, c); err != nil {
 		return err
 	}
-	now, err := c.now(ctx)
+	now, err := placeNow(ctx, c)
 	if err != nil {
 		return err
 	}
 	if now.Place.Made, err = l.made(ctx, now.Place.File); err != nil {
 		return err
 	}
-	if l.tables, err = l.source.capture(ctx, c, l.capture.Tables); err != nil {
+	if l.tables, err = l.source.describe(ctx, c, l.capture.Tables); err != nil {
 		return err
 	}
 	for _, t := range l.tables {
@@ -153,7 +164,7 @@ func (l *changeLog) take(ctx context.Context, c *session) (err error) {
 	}
 	for _, t := range l.tables {
 		if t.refused == nil {
-			t.rows = newRowBuilder(t, l.limits(), l.source.settings.nulls())
+			t.rows = newRowBuilder(t, l.limits(), l.source.pool.settings.nulls())
 		}
 	}
 	return nil
@@ -236,7 +247,7 @@ func (l *changeLog) forgetLost() {
 }
 
 // lose remembers that a table's rows in the log are no use any more.
-func (s *source) lose(table string, lost lostTable) {
+func (s *capturer) lose(table string, lost lostTable) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost == nil {
@@ -247,7 +258,7 @@ func (s *source) lose(table string, lost lostTable) {
 
 // limits are those of batches of changes: tables have theirs at the same time.
 func (l *changeLog) limits() driver.Limits {
-	limits := l.source.limits
+	limits := l.source.pool.limits
 	limits.BatchBytes = min(limits.BatchBytes, 8<<20)
 	return limits
 }
@@ -298,7 +309,7 @@ func (l *changeLog) aside(ctx context.Context, f func(*session) error) error {
 		l.side.close()
 		l.side = nil
 	}
-	c, err := l.source.await(ctx)
+	c, err := l.source.pool.await(ctx)
 	if err != nil {
 		return err
 	}

@@ -45,8 +45,8 @@ UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NUL
 // writes the log.
 var logged = []string{"innodb", "myisam", "aria", "memory", "rocksdb", "archive", "csv"}
 
-// capture describes the tables of a Capture. What is wrong with one is in its refused.
-func (s *source) capture(ctx context.Context, c *session, tables []driver.CapturedTable) ([]*captured, error) {
+// describe describes the tables of a Capture. What is wrong with one is in its refused.
+func (s *capturer) describe(ctx context.Context, c *session, tables []driver.CapturedTable) ([]*captured, error) {
 	type found struct {
 		kind, engine, foreign string
 		created               int64
@@ -54,7 +54,7 @@ func (s *source) capture(ctx context.Context, c *session, tables []driver.Captur
 	}
 	all := map[string]*found{}
 	var columns [][]*string
-	err := c.query(ctx, fmt.Sprintf(capturedQuery, literal(s.settings.Database)), func(row []*string) error {
+	err := c.query(ctx, fmt.Sprintf(capturedQuery, literal(s.pool.settings.Database)), func(row []*string) error {
 		name := str(row[1])
 		if all[name] == nil {
 			all[name] = &found{}
@@ -87,7 +87,7 @@ func (s *source) capture(ctx context.Context, c *session, tables []driver.Captur
 		one := &captured{index: i, table: t.Table}
 		out[i] = one
 		f := all[t.Name]
-		if f == nil || t.Namespace != s.settings.Database || f.kind == "" {
+		if f == nil || t.Namespace != s.pool.settings.Database || f.kind == "" {
 			one.refused = driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t.Table)
 			continue
 		}
@@ -132,7 +132,7 @@ func unfit(t driver.Table, kind, engine, foreign string) error {
 }
 
 // unreadable says why values in the log cannot be read as a whole read gives them.
-func (s *source) unreadable(t *captured, bad map[string]error) error {
+func (s *capturer) unreadable(t *captured, bad map[string]error) error {
 	for _, c := range t.table.Columns {
 		at := slices.IndexFunc(t.columns, func(have logColumn) bool { return have.name == c.Name })
 		if at < 0 {
@@ -157,7 +157,7 @@ func charsets(ctx context.Context, c *session, columns [][]*string) (sets map[st
 		if _, ok := sets[name]; ok || bad[name] != nil || data == "enum" || data == "set" {
 			continue
 		}
-		cs, err := c.charset(ctx, name)
+		cs, err := learnCharset(ctx, c, name)
 		var server *mysql.MySQLError
 		var ours *driver.Error
 		switch {

@@ -106,7 +106,7 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 	}()
 	if !l.capture.Continuous {
 		err := l.aside(ctx, func(c *session) error {
-			end, err := c.end(ctx)
+			end, err := logEnd(ctx, c)
 			s.end = &end
 			return err
 		})
@@ -114,7 +114,7 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 			return err
 		}
 	}
-	pause := min(max(delay/4, minPause), maxPause, max(l.source.limits.Idle/4, minPause))
+	pause := min(max(delay/4, minPause), maxPause, max(l.source.pool.limits.Idle/4, minPause))
 	if s.r, err = l.source.follow(ctx, l.start, replicaID(l.capture.Reader, "read"), true, pause); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func reached(place, end binlog.Place) bool {
 func (s *stream) release() {
 	for _, t := range s.tables {
 		t.rows.d.release()
-		t.rows = newRowBuilder(t, s.l.limits(), t.rows.nulls)
+		t.rows = newRowBuilder(t, s.l.limits(), t.rows.d.nulls)
 	}
 }
 

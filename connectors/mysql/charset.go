@@ -35,9 +35,9 @@ func isUTF8(name string) bool {
 // have them behind 0x8f.
 var multibyte = map[string]bool{"sjis": false, "cp932": false, "gbk": false, "gb2312": false, "big5": false, "euckr": false, "ujis": true, "eucjpms": true}
 
-// charset returns how text of a character set is read, nil for UTF-8. It asks the
+// learnCharset returns how text of a character set is read, nil for UTF-8. It asks the
 // server, whose conversion a whole read has, too.
-func (c *session) charset(ctx context.Context, name string) (*charset, error) {
+func learnCharset(ctx context.Context, c *session, name string) (*charset, error) {
 	switch {
 	case isUTF8(name):
 		return nil, nil
@@ -51,7 +51,7 @@ func (c *session) charset(ctx context.Context, name string) (*charset, error) {
 		return nil, driver.E(driver.ErrUnsupported, nil, "text in the character set %s cannot be read from the log", name)
 	}
 	cs := &charset{}
-	if err := c.learn(ctx, name, bytesFrom(0, 255), func(b []byte, r rune) { cs.single[b[0]] = r }); err != nil {
+	if err := learn(ctx, c, name, bytesFrom(0, 255), func(b []byte, r rune) { cs.single[b[0]] = r }); err != nil {
 		return nil, err
 	}
 	three, several := multibyte[name]
@@ -60,12 +60,12 @@ func (c *session) charset(ctx context.Context, name string) (*charset, error) {
 	}
 	cs.double, cs.triple = map[uint16]rune{}, map[uint16]rune{}
 	two := bytesFrom(0x81, 0xfe)
-	if err := c.learn(ctx, name, product(two, bytesFrom(0x40, 0xfe)), func(b []byte, r rune) { cs.double[uint16(b[0])<<8|uint16(b[1])] = r }); err != nil {
+	if err := learn(ctx, c, name, product(two, bytesFrom(0x40, 0xfe)), func(b []byte, r rune) { cs.double[uint16(b[0])<<8|uint16(b[1])] = r }); err != nil {
 		return nil, err
 	}
 	if three {
 		trail := bytesFrom(0xa1, 0xfe)
-		if err := c.learn(ctx, name, product([][]byte{{0x8f}}, product(trail, trail)), func(b []byte, r rune) { cs.triple[uint16(b[1])<<8|uint16(b[2])] = r }); err != nil {
+		if err := learn(ctx, c, name, product([][]byte{{0x8f}}, product(trail, trail)), func(b []byte, r rune) { cs.triple[uint16(b[1])<<8|uint16(b[2])] = r }); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +91,7 @@ func product(a, b [][]byte) (all [][]byte) {
 // learn asks the server what characters some bytes are. Each stands between line
 // feeds, which no other byte is a part of; what is no character comes as a question
 // mark, or as several.
-func (c *session) learn(ctx context.Context, name string, all [][]byte, f func([]byte, rune)) error {
+func learn(ctx context.Context, c *session, name string, all [][]byte, f func([]byte, rune)) error {
 	const atOnce = 4096
 	for part := range slices.Chunk(all, atOnce) {
 		var ask strings.Builder

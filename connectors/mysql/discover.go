@@ -189,10 +189,3 @@ func (d *described) column(row []*string, json bool, settings *Settings) {
 		Unordered: m.order == "" && m.typ.Ordered(), Identity: columnIdentity(str(row[5]), expression), Filled: filled, Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
 	})
 }
-
-func str(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
-}

@@ -9,7 +9,6 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
-	"headwater/connectors/sqldb"
 )
 
 // kindOf maps server error numbers.
@@ -91,33 +90,6 @@ func (c *session) explain(ctx context.Context, err error, what string) error {
 		}
 	}
 	return classify(ctx, err, what)
-}
-
-// connectError explains a failed connect.
-func (s *source) connectError(ctx context.Context, err error, secure bool) error {
-	var server *mysql.MySQLError
-	var typed *driver.Error
-	switch {
-	case errors.As(err, &typed):
-		return typed
-	case ctx.Err() != nil:
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "the server did not answer in time")
-	case errors.As(err, &server):
-		switch server.Number {
-		case 1040, 1203, 1226:
-			s.full.Store(true)
-		case 1045, 1698:
-			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password%s", s.settings.perhaps(secure))
-		case 1049:
-			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.settings.Database)
-		}
-		return classify(ctx, err, "")
-	case errors.Is(err, mysql.ErrNoTLS):
-		return sqldb.ErrNoTLS
-	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrNativePassword), errors.Is(err, mysql.ErrUnknownPlugin):
-		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe or not supported: let the account use caching_sha2_password, ed25519 or mysql_native_password")
-	}
-	return driver.E(driver.ErrUnreachable, nil, "the connection failed while it was being made: is this a MySQL or MariaDB server, and is its TLS certificate good?")
 }
 
 // perhaps says what else may be behind a refused login: the server says the same

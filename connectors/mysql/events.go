@@ -27,7 +27,7 @@ func (s *stream) changed(e binlog.Event) error {
 		if len(s.known) > 4096 { // tables are numbered anew whenever they are opened
 			clear(s.known)
 		}
-		if s.fold(rows.Table.Schema) == s.fold(s.l.source.settings.Database) {
+		if s.fold(rows.Table.Schema) == s.fold(s.l.source.pool.settings.Database) {
 			t = s.tables[s.fold(rows.Table.Name)]
 		}
 		s.known[rows.Table] = t
@@ -183,7 +183,7 @@ func (s *stream) query(e binlog.Event) error {
 // statement refuses one that stands for rows, unless it is of another database and
 // does not speak of this one.
 func (s *stream) statement(q binlog.Query) error {
-	ours := s.l.source.settings.Database
+	ours := s.l.source.pool.settings.Database
 	if !strings.EqualFold(q.Schema, ours) && !strings.Contains(strings.ToLower(q.SQL), strings.ToLower(ours)) {
 		return nil
 	}

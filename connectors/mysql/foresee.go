@@ -38,7 +38,7 @@ func (l *changeLog) foresee(ctx context.Context, c *session) error {
 	if len(young) == 0 {
 		return nil
 	}
-	end, err := c.end(ctx)
+	end, err := logEnd(ctx, c)
 	if err != nil || from.Includes(end) {
 		return err
 	}

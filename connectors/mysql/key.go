@@ -124,11 +124,6 @@ func formOf(c driver.Column, m mapped) (form, bool) {
 	return 0, false
 }
 
-// word reports whether text may stand in a statement as it is.
-func word(text string) bool {
-	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
-}
-
 // bound is a place between rows: just before every row whose key begins with
 // these values or with higher ones. nil is the place before all rows, or behind
 // them.

@@ -35,7 +35,7 @@ func FuzzLogin(f *testing.F) {
 	f.Add(frameOf(0, greeting), true)
 	f.Add(append(frameOf(0, greeting), frameOf(2, append([]byte("\xfesha256_password\x00"), "12345678901234567890\x00"...))...), false)
 	f.Fuzz(func(t *testing.T, sent []byte, secure bool) {
-		s := &source{settings: Settings{Settings: sqldb.Settings{Host: "h", Username: "u", Password: "p", SSLMode: "disable"}, Port: 1, Database: "d"}}
+		s := &pool{settings: Settings{Settings: sqldb.Settings{Host: "h", Username: "u", Password: "p", SSLMode: "disable"}, Port: 1, Database: "d"}}
 		if secure {
 			s.settings.SSLMode = "require"
 		}

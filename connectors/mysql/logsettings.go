@@ -23,8 +23,8 @@ type logSettings struct {
 	kept                             time.Duration // how long it keeps its files, 0 for always
 }
 
-// logSettings asks for them.
-func (c *session) logSettings(ctx context.Context) (l logSettings, err error) {
+// askLogSettings asks for them.
+func askLogSettings(ctx context.Context, c *session) (l logSettings, err error) {
 	var days float64
 	err = c.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'binlog_transaction_compression', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')", func(row []*string) error {
 		value := str(row[1])
@@ -92,7 +92,7 @@ func (l logSettings) missing(mariadb bool) (all []string) {
 }
 
 // monitor is the right to see where the log ends and which files it has.
-func (c *session) monitor() string {
+func monitor(c *session) string {
 	if c.mariadb && c.version >= 100502 {
 		return "BINLOG MONITOR"
 	}
@@ -101,8 +101,8 @@ func (c *session) monitor() string {
 
 // ready says what keeps the log from being read: rights are tried, so that those that
 // come with a role count.
-func (s *source) ready(ctx context.Context, c *session) (missing []string, kind error, err error) {
-	settings, err := c.logSettings(ctx)
+func (s *capturer) ready(ctx context.Context, c *session) (missing []string, kind error, err error) {
+	settings, err := askLogSettings(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,20 +112,20 @@ func (s *source) ready(ctx context.Context, c *session) (missing []string, kind 
 	if c.mariadb && c.version < 100200 || !c.mariadb && c.version < 80000 {
 		return []string{"the server is older than MariaDB 10.2 or MySQL 8.0"}, driver.ErrUnsupported, nil
 	}
-	filter, err := c.filtered(ctx, s.settings.Database)
+	filter, err := filtered(ctx, c, s.pool.settings.Database)
 	if filter != "" {
 		return []string{filter}, driver.ErrUnsupported, nil
 	}
 	if errors.Is(err, driver.ErrPermission) {
-		missing = append(missing, "GRANT "+c.monitor()+" ON *.* TO this account")
+		missing = append(missing, "GRANT "+monitor(c)+" ON *.* TO this account")
 	} else if err != nil {
 		return nil, nil, err
 	}
 	r, err := s.dump(ctx, func(c *session) error {
 		if c.mariadb {
-			return c.Dump(replicaID(s.settings.Database, "check"), "", 4, false)
+			return c.Dump(replicaID(s.pool.settings.Database, "check"), "", 4, false)
 		}
-		return c.DumpGTID(replicaID(s.settings.Database, "check"), binlog.Position{}.Encode(), false)
+		return c.DumpGTID(replicaID(s.pool.settings.Database, "check"), binlog.Position{}.Encode(), false)
 	})
 	switch {
 	case err == nil:
@@ -138,8 +138,8 @@ func (s *source) ready(ctx context.Context, c *session) (missing []string, kind 
 	return missing, driver.ErrPermission, nil
 }
 
-// status is the statement that tells where the log ends, and which databases it has.
-func (c *session) status() string {
+// statusStatement is the statement that tells where the log ends, and which databases it has.
+func statusStatement(c *session) string {
 	if !c.mariadb && c.version >= 80400 {
 		return "SHOW BINARY LOG STATUS"
 	}
@@ -147,8 +147,8 @@ func (c *session) status() string {
 }
 
 // filtered says that the server keeps a database out of its log, "" where it does not.
-func (c *session) filtered(ctx context.Context, database string) (why string, err error) {
-	err = c.query(ctx, c.status(), func(row []*string) error {
+func filtered(ctx context.Context, c *session, database string) (why string, err error) {
+	err = c.query(ctx, statusStatement(c), func(row []*string) error {
 		if len(row) < 4 {
 			return nil
 		}

@@ -182,7 +182,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 	if r.view {
 		what, explain = "view "+r.table.String(), c.explainView
 	}
-	d := newDecoder(r.table, r.cursor, s.limits, func(b driver.Batch) error {
+	d := newDecoder(r.table, r.cursor, s.limits, s.settings.nulls(), func(b driver.Batch) error {
 		select {
 		case batches <- b:
 			return nil
@@ -191,7 +191,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 			return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s: stopped", what)
 		}
 	})
-	d.reading, d.nulls = r, s.settings.nulls()
+	d.reading = r
 	defer d.release()
 	defer func() {
 		if recover() != nil {

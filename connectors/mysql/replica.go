@@ -41,7 +41,7 @@ func replicaID(reader, purpose string) uint32 {
 // follow asks for the log behind a position. With wait it goes on when its end is
 // reached, and says something every pause. An ErrReplaced says why the log does
 // not go on there.
-func (s *source) follow(ctx context.Context, from binlog.Position, id uint32, wait bool, pause time.Duration) (*replica, error) {
+func (s *capturer) follow(ctx context.Context, from binlog.Position, id uint32, wait bool, pause time.Duration) (*replica, error) {
 	return s.dump(ctx, func(c *session) error {
 		if c.mariadb {
 			if err := c.exec(ctx, "SET @mariadb_slave_capability = 4, @slave_connect_state = "+literal(from.GTIDs())+
@@ -60,20 +60,20 @@ func (s *source) follow(ctx context.Context, from binlog.Position, id uint32, wa
 
 // dump connects, asks, and reads up to the first event that a file has, so that what
 // the server has against it is known here.
-func (s *source) dump(ctx context.Context, ask func(*session) error) (*replica, error) {
-	c, err := s.await(ctx)
+func (s *capturer) dump(ctx context.Context, ask func(*session) error) (*replica, error) {
+	c, err := s.pool.await(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r := &replica{c: c}
-	r.read.Limit = s.limits.MaxRowBytes
+	r.read.Limit = s.pool.limits.MaxRowBytes
 	err = c.exec(ctx, fmt.Sprintf("SET SESSION net_write_timeout = %d, @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'", holdLimit))
 	if err == nil {
 		if err = ask(c); err != nil {
 			err = c.explain(ctx, err, "")
 		}
 	}
-	c.patience(s.settings.FirstRow()) // it looks for the place in its files
+	c.patience(s.pool.settings.FirstRow()) // it looks for the place in its files
 	for err == nil && !r.began {
 		_, err = r.next(ctx)
 	}

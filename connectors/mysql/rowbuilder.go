@@ -7,15 +7,13 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/binlog"
-	"headwater/connectors/sqldb"
 )
 
 // rowBuilder makes batches of a table's changes.
 type rowBuilder struct {
 	t      *captured
-	d      *decoder // its columns and their builders
-	nulls  bool
-	keys   []int // of the table's columns; all where it has no key
+	d      *builder // its columns and their builders
+	keys   []int    // of the table's columns; all where it has no key
 	keyed  bool
 	of     *binlog.Table // that values are for
 	values []value
@@ -35,7 +33,7 @@ type rowBuilder struct {
 }
 
 func newRowBuilder(t *captured, limits driver.Limits, nulls bool) *rowBuilder {
-	b := &rowBuilder{t: t, nulls: nulls, d: newDecoder(t.table, "", limits, nil)}
+	b := &rowBuilder{t: t, d: newBuilder(t.table, limits, nulls)}
 	b.keys, b.keyed = b.d.keys, len(b.d.keys) > 0
 	if !b.keyed {
 		for i := range t.table.Columns {
@@ -122,8 +120,8 @@ func (b *rowBuilder) row(op driver.Op, fields, was []binlog.Field) error {
 		default:
 			var err error
 			if b.scratch, err = v.append(f.Raw, b.scratch); err != nil {
-				if err := b.amiss(i, fields, err); err != nil {
-					return err
+				if !b.d.null(i, err, func() string { return "transaction " + b.position }) {
+					return b.bad(i, fields, err)
 				}
 			}
 			b.bytes += int64(len(f.Raw)) + 2
@@ -161,22 +159,6 @@ func (b *rowBuilder) truncate() {
 	b.ops = append(b.ops, driver.OpTruncate)
 }
 
-// amiss decides about a value that its column cannot hold, as decoder.amiss does.
-func (b *rowBuilder) amiss(i int, fields []binlog.Field, err error) error {
-	c := &b.d.columns[i]
-	if !b.nulls || !c.nullable || slices.Contains(b.keys, i) && b.keyed || err != errDate && err != errTime && err != errUTF8 {
-		return b.bad(i, fields, err)
-	}
-	c.builder.AppendNull()
-	at := slices.IndexFunc(b.d.nulled, func(n nulled) bool { return n.column == i })
-	if at < 0 {
-		b.d.nulled = append(b.d.nulled, nulled{column: i, first: "transaction " + b.position})
-		at = len(b.d.nulled) - 1
-	}
-	b.d.nulled[at].times++
-	return nil
-}
-
 // bad names the place of a value that cannot be held, never the value.
 func (b *rowBuilder) bad(i int, fields []binlog.Field, err error) error {
 	key := ""
@@ -194,11 +176,7 @@ func (b *rowBuilder) bad(i int, fields []binlog.Field, err error) error {
 	if key != "" {
 		key = " (" + key + ")"
 	}
-	advice := ""
-	if (err == errDate || err == errTime) && b.d.columns[i].kind != driver.String {
-		advice = "; connection_config.column_types takes it as text, on_bad_value as NULL"
-	}
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, transaction %s%s: %v%s", b.t.table, b.t.table.Columns[i].Name, b.position, key, err, advice)
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, transaction %s%s: %v%s", b.t.table, b.t.table.Columns[i].Name, b.position, key, err, b.d.advice(i, err))
 }
 
 // ended notes that the transaction ended.
@@ -220,12 +198,9 @@ func (b *rowBuilder) take(position string, committed time.Time) (driver.Changes,
 		b.ends = append(b.ends, driver.End{Rows: n + 1, Position: position, Committed: committed})
 	}
 	c := driver.Changes{
-		Table: b.t.index, Record: b.d.builder.NewRecordBatch(), Ops: b.ops, Kept: b.kept, Old: !b.partial, Ends: b.ends, Bytes: b.bytes,
+		Table: b.t.index, Record: b.d.record.NewRecordBatch(), Ops: b.ops, Kept: b.kept, Old: !b.partial, Ends: b.ends, Bytes: b.bytes, Notes: b.d.nullNotes(),
 	}
-	for _, n := range b.d.nulled {
-		c.Notes = append(c.Notes, sqldb.NulledNote(n.times, b.t.table, b.t.table.Columns[n.column].Name, n.first))
-	}
-	b.ops, b.kept, b.partial, b.ends, b.counted, b.bytes, b.d.nulled = nil, nil, false, nil, 0, 0, nil
+	b.ops, b.kept, b.partial, b.ends, b.counted, b.bytes = nil, nil, false, nil, 0, 0
 	b.d.reserve(c.Record)
 	return c, true
 }

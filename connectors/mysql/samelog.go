@@ -44,7 +44,7 @@ func (l *changeLog) goesOn(ctx context.Context, c *session, p, now binlog.Positi
 		case err == nil && made != place.Made, err != nil && later(place.File, now.Place.File):
 			return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER, or another server of that number) since %s was read%s", place.File, wayAnew)
 		case err == nil:
-			if err := c.stillThere(ctx, p); err != nil {
+			if err := stillThere(ctx, c, p); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,7 @@ func (l *changeLog) goesOn(ctx context.Context, c *session, p, now binlog.Positi
 // stillThere makes sure that a file still has, at the place where a position lies, the
 // transactions that it had. A server that crashed without sync_binlog, or was put
 // back to a snapshot, goes on with other ones under the same numbers.
-func (c *session) stillThere(ctx context.Context, was binlog.Position) error {
+func stillThere(ctx context.Context, c *session, was binlog.Position) error {
 	if !c.mariadb { // MySQL has no function for it
 		return nil
 	}

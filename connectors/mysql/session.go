@@ -2,11 +2,8 @@ package mysql
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -47,91 +44,6 @@ const (
 	begin    = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	rollback = "ROLLBACK"
 )
-
-// connect dials, authenticates and settles.
-func (s *source) connect(ctx context.Context, tr *sqldb.Trace) (*session, error) {
-	if tr == nil {
-		tr = &sqldb.Trace{}
-	}
-	secured, err := s.settings.TLS().Config()
-	if err != nil {
-		return nil, err
-	}
-	c, err := s.connectWith(ctx, secured, tr)
-	if errors.Is(err, mysql.ErrNoTLS) && !s.settings.TLS().Strict() {
-		c, err = s.connectWith(ctx, nil, tr)
-	}
-	if err != nil {
-		return nil, s.connectError(ctx, err, tr.Secure)
-	}
-	if err := c.settle(ctx, s.limits.Idle); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// connectWith makes one attempt. The driver is configured through its struct
-// alone; everything dangerous (files, clear-text passwords, several statements,
-// fallbacks) stays off.
-func (s *source) connectWith(ctx context.Context, secured *tls.Config, tr *sqldb.Trace) (c *session, err error) {
-	cfg := mysql.NewConfig()
-	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(strings.Trim(s.settings.Host, "[]"), strconv.Itoa(s.settings.Port))
-	if secured != nil {
-		// So the driver calls every transport that is safe without its own TLS.
-		cfg.Net = "unix"
-	}
-	cfg.User, cfg.Passwd, cfg.DBName = s.settings.Account(), s.settings.Password, s.settings.Database
-	cfg.AllowNativePasswords, cfg.CheckConnLiveness = true, false
-	cfg.AllowAllFiles, cfg.AllowCleartextPasswords, cfg.AllowFallbackToPlaintext, cfg.AllowOldPasswords, cfg.MultiStatements, cfg.ParseTime = false, false, false, false, false, false
-	cfg.Logger = &mysql.NopLogger{}
-	cfg.ConnectionAttributes = "program_name:headwater"
-	var l *protocol.Login
-	var own *socket
-	cfg.DialFunc = func(ctx context.Context, _, address string) (net.Conn, error) {
-		conn, err := s.dial(ctx, "tcp", address)
-		if err != nil {
-			return nil, err
-		}
-		own = &socket{Conn: conn}
-		l = protocol.NewLogin(own, secured)
-		tr.Dialled, tr.Secure = time.Now(), secured != nil
-		return l, nil
-	}
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		return nil, driver.E(driver.ErrInvalidConfig, nil, "the connection settings are not valid together")
-	}
-	greeting, cancel := context.WithTimeout(ctx, sqldb.GreetingLimit)
-	defer cancel()
-	defer func() { // the driver trusts its servers
-		if recover() != nil {
-			if l != nil {
-				l.Close()
-			}
-			c, err = nil, driver.E(driver.ErrBadData, nil, "the server's part of the login is malformed")
-		}
-	}()
-	theirs, err := connector.Connect(greeting)
-	if err != nil {
-		if l != nil {
-			l.Close()
-			if l.Failed != nil && ctx.Err() == nil {
-				err = l.Failed
-			}
-		}
-		if greeting.Err() != nil && ctx.Err() == nil {
-			return nil, driver.E(driver.ErrTimeout, nil, "the server did not greet as MySQL does within %s: check host and port", sqldb.GreetingLimit)
-		}
-		return nil, err
-	}
-	c = &session{
-		socket: own, Conn: l.Take(s.limits.MaxRowBytes),
-		mariadb: strings.Contains(strings.ToLower(l.Version), "mariadb"), version: versionOf(l.Version),
-	}
-	_ = theirs.Close() // ends the driver's goroutine
-	return c, nil
-}
 
 // close hangs up. A result that is still being sent is cut off.
 func (c *session) close() { c.socket.Close() }
@@ -219,44 +131,3 @@ func (c *session) ask(statement string, f func(row []*string) error) error {
 func (c *session) forgo() error {
 	return c.Owe(rollback)
 }
-
-// transaction returns a session in a fresh read-only snapshot. before, unless it
-// is nil, runs on the session before the snapshot is taken.
-func (s *source) transaction(ctx context.Context, before func(*session) error) (*session, error) {
-	start := func(c *session) error {
-		if before != nil {
-			if err := before(c); err != nil {
-				return err
-			}
-		}
-		return c.exec(ctx, begin)
-	}
-	c, kept, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err = start(c); err == nil {
-		return c, nil
-	}
-	c.close()
-	if !kept || ctx.Err() != nil {
-		return nil, err
-	}
-	// The kept session may have been cut while it was not used.
-	if c, err = s.connect(ctx, nil); err != nil {
-		return nil, err
-	}
-	if err = start(c); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// quote makes an identifier.
-func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
-
-// literal makes a string constant; NO_BACKSLASH_ESCAPES is on.
-func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
-
-func relation(t driver.Table) string { return quote(t.Namespace) + "." + quote(t.Name) }

@@ -25,7 +25,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	st := driver.Standing{Position: text, Behind: -1, Left: -1}
 	err := l.aside(ctx, func(c *session) error {
 		st.At = time.Now() // what is committed after it may be missing in what the server says
-		end, err := c.end(ctx)
+		end, err := logEnd(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 		if at := int64(confirmed.Place.Time); at > 0 {
 			st.Delay = max(time.Duration(int64(end.Place.Time)-at)*time.Second, time.Second)
 		}
-		st.Behind, err = c.between(ctx, confirmed.Place, end.Place)
+		st.Behind, err = bytesBetween(ctx, c, confirmed.Place, end.Place)
 		if errors.Is(err, driver.ErrPermission) {
 			err = nil
 		}
@@ -58,9 +58,9 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	return st, err
 }
 
-// between returns how many bytes of the log lie between two places, -1 if its files do
+// bytesBetween returns how many bytes of the log lie between two places, -1 if its files do
 // not tell.
-func (c *session) between(ctx context.Context, from, to binlog.Place) (int64, error) {
+func bytesBetween(ctx context.Context, c *session, from, to binlog.Place) (int64, error) {
 	sum, found := int64(0), false
 	err := c.query(ctx, "SHOW BINARY LOGS", func(row []*string) error {
 		name, size := str(row[0]), integer(row[1])

@@ -143,11 +143,18 @@ func settingsOf(server *servers.Server, change func(*Settings)) Settings {
 
 func openSource(t testing.TB, settings Settings) *source {
 	t.Helper()
+	return openThrough(t, settings, driver.Config{Dial: (&net.Dialer{}).DialContext})
+}
+
+// openThrough opens a source with a dial and limits of the test's own.
+func openThrough(t testing.TB, settings Settings, cfg driver.Config) *source {
+	t.Helper()
 	raw, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := Driver{}.Open(t.Context(), driver.Config{Settings: raw, Dial: (&net.Dialer{}).DialContext})
+	cfg.Settings = raw
+	src, err := Driver{}.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

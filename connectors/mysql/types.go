@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"strconv"
 	"strings"
 
 	"headwater/connectors/driver"
@@ -144,14 +143,7 @@ func inUTF8(charset string) string {
 		", CONVERT(" + text + " USING binary), x'ff')"
 }
 
-// integer reads a number of the catalog, 0 for NULL.
-func integer(text *string) int64 {
-	if text == nil {
-		return 0
-	}
-	n, err := strconv.ParseInt(*text, 10, 64)
-	if err != nil { // LONGTEXT has 4294967295, other values fit
-		return 0
-	}
-	return n
+// word reports whether text may stand in a statement as it is.
+func word(text string) bool {
+	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }

@@ -14,21 +14,6 @@ import (
 	"headwater/connectors/mysql/binlog"
 )
 
-func TestPlacesInLongFiles(t *testing.T) {
-	for _, c := range []struct {
-		at    uint64
-		lower uint32
-		want  uint64
-	}{{4, 256, 256}, {322, 285, 322}, {1<<32 - 10, 5, 1<<32 + 5}, {1<<32 + 5, 1000, 1<<32 + 1000}, {3<<32 + 7, 2, 3<<32 + 7}} {
-		if got := onward(c.at, c.lower); got != c.want {
-			t.Errorf("onward(%d, %d) = %d, want %d", c.at, c.lower, got, c.want)
-		}
-	}
-	if !later("log.000010", "log.000009") || later("log.000009", "log.000010") || later("a.000010", "b.000009") || later("", "x") {
-		t.Error("files are compared wrongly")
-	}
-}
-
 // The log of a server that is killed and comes again goes on; one that was purged,
 // begun anew, or is another server's, does not.
 func TestLogThatDoesNotGoOn(t *testing.T) {

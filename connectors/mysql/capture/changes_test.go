@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
-	"headwater/connectors/mysql/binlog"
 )
 
 // What applications do to rows, as one table's changes.
@@ -274,54 +273,6 @@ func TestChangesNeed(t *testing.T) {
 	}
 }
 
-// Rows behind a savepoint or of a prepared transaction are kept until it is known what
-// becomes of them, and no more of them than the limit.
-func TestUndo(t *testing.T) {
-	rows := func(n int) binlog.Rows { return binlog.Rows{Last: n > 0} }
-	var u undo
-	if u.marked() || !u.back("x") {
-		t.Error("nothing is kept at first")
-	}
-	u.mark("a")
-	u.hold(rows(1))
-	u.mark("b")
-	u.hold(rows(2))
-	if !u.back("b") || len(u.rows) != 1 || !u.back("a") || len(u.rows) != 0 || !u.marked() {
-		t.Errorf("%d rows are left", len(u.rows))
-	}
-	u.hold(rows(1))
-	if got := len(u.pass()); got != 1 || u.marked() || u.back("a") {
-		t.Error("rows that were given are taken back")
-	}
-	if len(u.let()) != 0 || len(u.marks) != 0 {
-		t.Error("a savepoint outlives its transaction")
-	}
-	u.hold(rows(1))
-	if err := u.prepare("x", "0-1-1"); err != nil || u.prepared() != 1 || u.stuck(true) != nil {
-		t.Error("a prepared transaction is not waited for")
-	}
-	w := u.xa["x"]
-	w.since = w.since.Add(-preparedAtEnd - time.Second)
-	u.xa["x"] = w
-	if u.stuck(false) != nil || !errors.Is(u.stuck(true), driver.ErrTimeout) {
-		t.Error("a prepared transaction is waited for in vain")
-	}
-	if got, known := u.settle("x"); len(got) != 1 || !known || u.prepared() != 0 {
-		t.Error("a prepared transaction is lost")
-	}
-	if _, known := u.settle("y"); known {
-		t.Error("a transaction is known that never was")
-	}
-	u.size = undoLimit
-	if clone := (binlog.Rows{}); u.hold(clone) {
-		t.Error("nothing is too much")
-	}
-	u.size++
-	if !u.hold(binlog.Rows{}) {
-		t.Error("there is no limit")
-	}
-}
-
 // What sits between and takes us for a replica of old has the server leave GTIDs out:
 // nothing can be gone on from.
 func TestChangesWithoutGTIDs(t *testing.T) {
@@ -331,10 +282,11 @@ func TestChangesWithoutGTIDs(t *testing.T) {
 	f.discover("t")
 	f.catchUp()
 	execute(t, db, "INSERT INTO t VALUES (2)")
-	f.src.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return oldReplica{conn}, err
 	}
+	f.src = openThrough(t, settingsOf(server, func(*Settings) {}), driver.Config{Dial: dial})
 	f.fails(driver.ErrUnsupported, "without a GTID")
 }
 
@@ -405,55 +357,6 @@ func TestChangesOfPreparedTransactions(t *testing.T) {
 	if err := f.changes(log); !errors.Is(err, driver.ErrReplaced) || !strings.Contains(err.Error(), "prepared before") {
 		t.Errorf("Changes = %v", err)
 	}
-}
-
-// The place that tables are read whole behind has no transaction before it that a
-// snapshot taken right then does not show: the server writes its log first.
-func TestPlaceIsShown(t *testing.T) {
-	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
-	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY)")
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
-	c, err := src.connect(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	number := func(p binlog.Position) (n int) {
-		_, _ = fmt.Sscanf(p.GTIDs(), "0-7-%d", &n)
-		return n
-	}
-	start, err := c.now(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var writers sync.WaitGroup
-	for range 8 {
-		writers.Go(func() {
-			for ctx.Err() == nil {
-				_, _ = db.ExecContext(ctx, "INSERT INTO t VALUES ()")
-			}
-		})
-	}
-	one, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 200 {
-		p, err := c.now(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var seen int
-		if err := one.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM t").Scan(&seen); err != nil {
-			t.Fatal(err)
-		}
-		if logged := number(p) - number(start); logged > seen {
-			t.Fatalf("%d transactions lie before the place, and %d are shown", logged, seen)
-		}
-	}
-	stop()
-	writers.Wait()
 }
 
 // A database that the server keeps out of its log has no changes, and says so.

@@ -101,6 +101,11 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/cmd/headwater/terminal", nil, "what stands on a terminal knows nothing of what it says"},
 		{"headwater/cmd/headwater/exit", nil, "the numbers the program ends with are everybody's"},
 		{"headwater/cmd/headwater/duration", nil, "a length of time is read in one way, whoever asks"},
+		{"headwater/connectors/mysql/protocol", []string{"headwater/connectors/driver", "headwater/connectors/sqldb"}, "protocol knows packets: no table, no setting and not what a statement means"},
+		{"headwater/connectors/mysql/binlog", nil, "binlog decodes events: it knows no session, no catalog and no record batch"},
+		{"headwater/connectors/mysql/typemap", []string{"headwater/connectors/driver", "headwater/connectors/sqldb", "headwater/connectors/values"}, "typemap turns types and values: it speaks to no server"},
+		{"headwater/connectors/mysql/session", []string{"headwater/connectors/driver", "headwater/connectors/mysql/protocol", "headwater/connectors/sqldb"}, "a session carries statements: it knows no table, no type and not what is read"},
+		{"headwater/connectors/mysql/capture", []string{"headwater/connectors/driver", "headwater/connectors/mysql/binlog", "headwater/connectors/mysql/protocol", "headwater/connectors/mysql/session", "headwater/connectors/mysql/typemap"}, "who follows the log reads no table: the reading of tables and the following of the log meet in the driver"},
 	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {

@@ -9,11 +9,12 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/mysql/typemap"
 )
 
 // decoder turns rows of the text protocol into record batches.
 type decoder struct {
-	*builder
+	*typemap.Builder
 	cursor  int     // index of the cursor column, -1 for none
 	valued  bool    // a row with a cursor value came
 	reading reading // what is asked
@@ -30,7 +31,7 @@ type decoder struct {
 // lands as NULL. It hands each batch to emit, which owns it. The caller calls
 // release.
 func newDecoder(t driver.Table, cursor string, limits driver.Limits, nulls bool, emit func(driver.Batch) error) *decoder {
-	d := &decoder{builder: newBuilder(t, limits, nulls), emit: emit}
+	d := &decoder{Builder: typemap.NewBuilder(t, limits, nulls), emit: emit}
 	d.cursor = slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == cursor })
 	return d
 }
@@ -53,8 +54,8 @@ func (d *decoder) append(p []byte) error {
 	}
 	d.row++
 	row := p
-	for i := range d.columns {
-		c := &d.columns[i]
+	for i := range d.Columns {
+		c := &d.Columns[i]
 		// The two commonest forms of a field are read here, in place.
 		var text []byte
 		switch {
@@ -62,11 +63,11 @@ func (d *decoder) append(p []byte) error {
 			n := 1 + int(p[0])
 			text, p = p[1:n], p[n:]
 		case len(p) > 0 && p[0] == protocol.Null:
-			if !c.nullable {
-				return d.bad(i, row, errNull)
+			if !c.Nullable {
+				return d.bad(i, row, typemap.ErrNull)
 			}
 			p = p[1:]
-			c.builder.AppendNull()
+			c.Builder.AppendNull()
 			continue
 		default:
 			var ok bool
@@ -74,7 +75,7 @@ func (d *decoder) append(p []byte) error {
 				return d.malformed()
 			}
 		}
-		if err := c.append(text); err != nil && !d.null(i, err, func() string { return d.place(row) }) {
+		if err := c.Append(text); err != nil && !d.AppendNull(i, err, func() string { return d.place(row) }) {
 			return d.bad(i, row, err)
 		}
 	}
@@ -83,7 +84,7 @@ func (d *decoder) append(p []byte) error {
 	}
 	d.rows++
 	d.bytes += int64(len(row))
-	if d.rows >= d.limits.BatchRows || d.bytes >= d.limits.BatchBytes || d.pace.Due(d.rows, d.limits.BatchAge) {
+	if d.rows >= d.Limits.BatchRows || d.bytes >= d.Limits.BatchBytes || d.pace.Due(d.rows, d.Limits.BatchAge) {
 		d.full = true
 		if d.cursor >= 0 {
 			last, _ := protocol.FieldAt(row, d.cursor)
@@ -94,7 +95,7 @@ func (d *decoder) append(p []byte) error {
 }
 
 func (d *decoder) malformed() error {
-	return driver.E(driver.ErrBadData, nil, "table %s, row %d: the server sent malformed bytes", d.table, d.row)
+	return driver.E(driver.ErrBadData, nil, "table %s, row %d: the server sent malformed bytes", d.Table, d.row)
 }
 
 // finish emits the last batch.
@@ -108,7 +109,7 @@ func (d *decoder) finish() error {
 // flush emits the batch. With boundary, the next row has another cursor value;
 // with end there is none.
 func (d *decoder) flush(boundary, end bool) error {
-	record := d.record.NewRecordBatch()
+	record := d.Record.NewRecordBatch()
 	b := driver.Batch{Record: record, Bytes: d.bytes}
 	last := d.rows - 1
 	d.valued = d.valued || d.cursor >= 0 && last >= 0 && !record.Column(d.cursor).IsNull(last)
@@ -118,16 +119,16 @@ func (d *decoder) flush(boundary, end bool) error {
 	// they are no place to resume.
 	if d.cursor >= 0 && boundary && !record.Column(d.cursor).IsNull(last) {
 		value := d.below(driver.FormatCursor(record.Column(d.cursor), last))
-		b.Resume = &driver.Cursor{Column: d.table.Columns[d.cursor].Name, Value: &value, Position: d.reading.position}
+		b.Resume = &driver.Cursor{Column: d.Table.Columns[d.cursor].Name, Value: &value, Position: d.reading.position}
 	}
 	if end {
-		b.Notes = append(d.reading.notes, d.nullNotes()...)
+		b.Notes = append(d.reading.notes, d.NullNotes()...)
 	}
 	if record.NumRows() == 0 && d.reading.from != nil {
 		b.Resume = &driver.Cursor{Column: d.reading.cursor, Value: d.reading.from, Position: d.reading.position}
 	}
 	if !end {
-		d.reserve(record)
+		d.Reserve(record)
 	}
 	return d.emit(b)
 }
@@ -135,7 +136,7 @@ func (d *decoder) flush(boundary, end bool) error {
 // below returns a place to go on from that no row lies behind which is still to
 // come, and that is no step back.
 func (d *decoder) below(value string) string {
-	typ := d.table.Columns[d.cursor].Type
+	typ := d.Table.Columns[d.cursor].Type
 	lower := func(a, b string) bool {
 		order, err := driver.CompareCursors(typ, a, b)
 		return err == nil && order < 0
@@ -154,7 +155,7 @@ const maxShownKey = 80
 
 // bad names the place of a value that cannot be held, never the value.
 func (d *decoder) bad(i int, row []byte, err error) error {
-	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.table, d.table.Columns[i].Name, d.place(row), err, d.advice(i, err))
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.Table, d.Table.Columns[i].Name, d.place(row), err, d.Advice(i, err))
 }
 
 // place names a row: by its number in this read, and by its key where it has
@@ -162,12 +163,12 @@ func (d *decoder) bad(i int, row []byte, err error) error {
 func (d *decoder) place(row []byte) string {
 	place := fmt.Sprintf("row %d", d.row)
 	var parts []string
-	for _, i := range d.keys {
+	for _, i := range d.Keys {
 		text, ok := protocol.FieldAt(row, i)
-		if !ok || len(text) > maxShownKey || !utf8.Valid(text) || d.columns[i].kind == driver.Bytes {
+		if !ok || len(text) > maxShownKey || !utf8.Valid(text) || d.Columns[i].Kind == driver.Bytes {
 			return place
 		}
-		parts = append(parts, d.table.Columns[i].Name+" = "+string(text))
+		parts = append(parts, d.Table.Columns[i].Name+" = "+string(text))
 	}
 	if parts == nil {
 		return place

@@ -68,7 +68,7 @@ func FuzzRows(f *testing.F) {
 			b.Record.Release()
 			return nil
 		})
-		defer d.release()
+		defer d.Release()
 		for range 5 {
 			if d.append(packet) != nil {
 				return

@@ -6,6 +6,8 @@ import (
 	"context"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/capture"
+	"headwater/connectors/mysql/session"
 )
 
 // Driver opens MySQL and MariaDB databases. Its zero value is ready.
@@ -21,22 +23,22 @@ func (Driver) Spec() driver.Spec {
 		Ports:    []int{3306},
 		Title:    "MySQL and MariaDB",
 		Changes:  true,
-		Settings: &Settings{},
+		Settings: &session.Settings{},
 	}
 }
 
 // Open prepares the source. It does not dial.
 func (Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	p, err := newPool(cfg)
+	p, err := session.NewPool(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &source{pool: p, capturer: newCapturer(p)}, nil
+	return &source{Pool: p, Capturer: capture.New(p)}, nil
 }
 
 // source is one database.
 type source struct {
-	*pool
-	*capturer
+	*session.Pool
+	*capture.Capturer
 	rangeSize int64 // bytes of a range of a Scan, about; 0 for driver.RangeSize
 }

@@ -14,6 +14,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 const oddTables = `SET sql_mode = '';
@@ -56,7 +57,7 @@ func TestFidelity(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sent atomic.Int64
-	settings := settingsOf(server, func(*Settings) {})
+	settings := settingsOf(server, func(*session.Settings) {})
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return counting{conn, &sent}, err

@@ -12,6 +12,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 const ledger = `CREATE TABLE ledger (id int PRIMARY KEY, b bigint NOT NULL, pad varchar(200)); INSERT INTO ledger SELECT seq, 1000, REPEAT('x', 180) FROM seq_1_to_20000; ANALYZE TABLE ledger;
@@ -33,7 +34,7 @@ func TestRangesAreOfOneMoment(t *testing.T) {
 		}
 		for user, sessions := range map[string]int{"owner": 2, "plain": 1, "alone": 1} {
 			t.Run(name+"/"+user, func(t *testing.T) {
-				settings := settingsOf(server, func(s *Settings) {
+				settings := settingsOf(server, func(s *session.Settings) {
 					if user != "owner" {
 						s.Username, s.Password = user, "plain-pass-2291"
 					}
@@ -47,7 +48,7 @@ func TestRangesAreOfOneMoment(t *testing.T) {
 	}
 }
 
-func testSums(t *testing.T, db *sql.DB, settings Settings, sessions int) {
+func testSums(t *testing.T, db *sql.DB, settings session.Settings, sessions int) {
 	src := openSource(t, settings)
 	src.rangeSize = 256 << 10
 	found, err := src.Discover(t.Context())
@@ -133,7 +134,7 @@ func TestTheOnlyConnectionIsWaitedFor(t *testing.T) {
 	}
 	defer db.Close()
 	run(t, db, ledger)
-	settings := settingsOf(server, func(s *Settings) { s.Username, s.Password = "alone", "plain-pass-2291" })
+	settings := settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "alone", "plain-pass-2291" })
 	first, second := openSource(t, settings), openSource(t, settings)
 	found, err := first.Discover(t.Context())
 	if err != nil {

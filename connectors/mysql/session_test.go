@@ -11,6 +11,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 // What an administrator, or a client's init_connect, may have set for sessions
@@ -48,7 +49,7 @@ func openHostile(t *testing.T, options ...string) (*source, map[string]driver.Ta
 			t.Fatal(err)
 		}
 	}
-	src := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
+	src := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
 	found, err := src.Discover(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestBrokenTables(t *testing.T) {
 	if err := os.Truncate(filepath.Join(server.Dir, "data", "headwater", "ab_crashed.MYI"), 0); err != nil {
 		t.Fatal(err)
 	}
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
 	steps, err := src.CheckSteps(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +155,7 @@ func TestBrokenTables(t *testing.T) {
 	// Warnings of a view's own expressions say what everybody sees.
 	same(t, []string{"1"}, keysOf(t, src.Read(t.Context(), tables["loose"], driver.Cursor{})))
 
-	guest := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
+	guest := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
 	steps, err = guest.CheckSteps(t.Context())
 	if told := fmt.Sprint(steps); err != nil || !strings.Contains(told, "can be read; the first of") || !strings.Contains(told, "cannot is headwater.loose: it has no column that this account may SELECT") {
 		t.Errorf("the steps of a guest: %s, %v", told, err)
@@ -169,7 +170,7 @@ func TestBrokenTables(t *testing.T) {
 		}
 	}
 	for user, want := range map[string]string{"shut": "locked"} {
-		locked := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = user, "guest-pass-4410" }))
+		locked := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = user, "guest-pass-4410" }))
 		if err := locked.Check(t.Context()); !errors.Is(err, driver.ErrAuthentication) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", user, err)
 		}
@@ -177,7 +178,7 @@ func TestBrokenTables(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "SET GLOBAL init_connect = 'SELECT no_such_function()'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := openSource(t, guest.settings).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "init_connect") {
+	if err := openSource(t, guest.Settings).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "init_connect") {
 		t.Errorf("a broken init_connect: %v", err)
 	}
 }

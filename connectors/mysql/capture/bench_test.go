@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 const benchChanges = 1_000_000 // two thirds inserts, one third updates
@@ -37,7 +38,7 @@ func BenchmarkChanges(b *testing.B) {
 	}
 	server, db := logServer(b, "--innodb-buffer-pool-size=256M")
 	execute(b, db, ordersTable)
-	src := openSource(b, settingsOf(server, func(*Settings) {}))
+	src := openSource(b, settingsOf(server, func(*session.Settings) {}))
 	tables, err := src.Discover(b.Context())
 	if err != nil {
 		b.Fatal(err)
@@ -77,7 +78,7 @@ func BenchmarkChanges(b *testing.B) {
 }
 
 // drainChanges reads a log to its end and returns how many changes came.
-func drainChanges(t testing.TB, src *source, capture driver.Capture) (changes int) {
+func drainChanges(t testing.TB, src source, capture driver.Capture) (changes int) {
 	t.Helper()
 	log, err := src.Capture(t.Context(), capture)
 	if err != nil {
@@ -104,7 +105,7 @@ func TestOneLongTransaction(t *testing.T) {
 	}
 	server, db := logServer(t, "--max-binlog-cache-size=4G", "--innodb-buffer-pool-size=256M")
 	execute(t, db, ordersTable)
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
 	tables, err := src.Discover(t.Context())
 	if err != nil {
 		t.Fatal(err)

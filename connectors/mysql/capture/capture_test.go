@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 // logServer starts a server with a binary log.
@@ -52,7 +53,7 @@ const driverNull = drivertest.Null
 // follower reads a log as landing does: whole tables first, then changes.
 type follower struct {
 	t      testing.TB
-	src    *source
+	src    source
 	db     *sql.DB
 	tables map[string]*copied
 	landed string
@@ -61,7 +62,7 @@ type follower struct {
 	config driver.Capture
 }
 
-func newFollower(t testing.TB, server *servers.Server, db *sql.DB, change func(*Settings)) *follower {
+func newFollower(t testing.TB, server *servers.Server, db *sql.DB, change func(*session.Settings)) *follower {
 	return &follower{t: t, src: openSource(t, settingsOf(server, change)), db: db, tables: map[string]*copied{}}
 }
 

@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // What applications do to rows, as one table's changes.
@@ -23,7 +24,7 @@ CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VAL
 CREATE TABLE audit (id int AUTO_INCREMENT PRIMARY KEY, what varchar(50)); CREATE TRIGGER seen AFTER INSERT ON t FOR EACH ROW INSERT INTO audit (what) VALUES (CONCAT('t', NEW.id));
 CREATE DATABASE other; CREATE TABLE other.t (id int PRIMARY KEY, v varchar(50), n int); CREATE TABLE ignored (id int PRIMARY KEY);
 INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3); INSERT INTO keyless VALUES (1, 'a'), (2, 'b'); INSERT INTO pair VALUES (1, 'a', 1), (2, 'a', 2); INSERT INTO part VALUES (1), (11)`)
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t", "keyless", "pair", "mem", "my", "aria", "part", "audit")
 	f.catchUp()
 	for _, step := range []struct{ name, statements string }{
@@ -108,7 +109,7 @@ func TestChangesJoinWholeRead(t *testing.T) {
 	}
 	var followers []*follower
 	for range 8 {
-		f := newFollower(t, server, db, func(*Settings) {})
+		f := newFollower(t, server, db, func(*session.Settings) {})
 		f.discover("t")
 		log, err := f.capture()
 		if err != nil {
@@ -169,7 +170,7 @@ func TestChangesRefused(t *testing.T) {
 CREATE TABLE strict (id int PRIMARY KEY, p int, FOREIGN KEY (p) REFERENCES parent (id)); CREATE TABLE versioned (id int PRIMARY KEY) WITH SYSTEM VERSIONING; CREATE VIEW seen AS SELECT * FROM parent; CREATE TABLE hole (id int PRIMARY KEY) ENGINE=MRG_MyISAM;
 CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'); CREATE TABLE dated (id int PRIMARY KEY, d date)`)
 	t.Run("tables", func(t *testing.T) {
-		f := newFollower(t, server, db, func(*Settings) {})
+		f := newFollower(t, server, db, func(*session.Settings) {})
 		f.discover("child", "nulled", "parent", "strict", "versioned", "seen", "t")
 		log, err := f.capture()
 		if err != nil {
@@ -189,13 +190,13 @@ CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'
 		}
 	})
 	t.Run("bad value", func(t *testing.T) {
-		f := newFollower(t, server, db, func(*Settings) {})
+		f := newFollower(t, server, db, func(*session.Settings) {})
 		f.discover("t", "dated")
 		f.catchUp()
 		execute(t, db, "SET sql_mode = ''; INSERT INTO dated VALUES (1, '2024-01-01'), (2, '0000-00-00')")
 		f.fails(driver.ErrRetyped, "table headwater.dated, column d, transaction 0-7-")
 		f.fails(driver.ErrBadData, "(id = 2): this is no date")
-		f = newFollower(t, server, db, func(s *Settings) { s.OnBadValue = "null" })
+		f = newFollower(t, server, db, func(s *session.Settings) { s.OnBadValue = "null" })
 		f.discover("dated")
 		execute(t, db, "DELETE FROM dated")
 		log, err := f.capture()
@@ -222,7 +223,7 @@ CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'
 			if c.name == "backwards" {
 				execute(t, db, "RESET MASTER")
 			}
-			f := newFollower(t, server, db, func(*Settings) {})
+			f := newFollower(t, server, db, func(*session.Settings) {})
 			f.discover("t")
 			f.catchUp()
 			landed := f.landed
@@ -242,7 +243,7 @@ CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'
 func TestChangesNeed(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); CREATE USER plain IDENTIFIED BY 'plain-pass-7391'; GRANT SELECT ON headwater.* TO plain")
-	as := func(s *Settings) { s.Settings.Username, s.Settings.Password = "plain", "plain-pass-7391" }
+	as := func(s *session.Settings) { s.Settings.Username, s.Settings.Password = "plain", "plain-pass-7391" }
 	f := newFollower(t, server, db, as)
 	f.discover("t")
 	f.fails(driver.ErrPermission, "GRANT BINLOG MONITOR ON *.* TO this account; GRANT REPLICATION SLAVE ON *.* TO this account")
@@ -278,7 +279,7 @@ func TestChangesNeed(t *testing.T) {
 func TestChangesWithoutGTIDs(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t")
 	f.catchUp()
 	execute(t, db, "INSERT INTO t VALUES (2)")
@@ -286,7 +287,7 @@ func TestChangesWithoutGTIDs(t *testing.T) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return oldReplica{conn}, err
 	}
-	f.src = openThrough(t, settingsOf(server, func(*Settings) {}), driver.Config{Dial: dial})
+	f.src = openThrough(t, settingsOf(server, func(*session.Settings) {}), driver.Config{Dial: dial})
 	f.fails(driver.ErrUnsupported, "without a GTID")
 }
 
@@ -303,7 +304,7 @@ func (c oldReplica) Write(p []byte) (int, error) {
 func TestChangesOfPreparedTransactions(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v int)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t")
 	f.catchUp()
 	one, err := db.Conn(t.Context())
@@ -364,7 +365,7 @@ func TestChangesThatAreFiltered(t *testing.T) {
 	for option, words := range map[string]string{"--binlog-ignore-db=headwater": "binlog_ignore_db names", "--binlog-do-db=other": "binlog_do_db does not name"} {
 		server, db := logServer(t, option)
 		execute(t, db, "CREATE TABLE t (id int PRIMARY KEY)")
-		f := newFollower(t, server, db, func(*Settings) {})
+		f := newFollower(t, server, db, func(*session.Settings) {})
 		f.discover("t")
 		f.fails(driver.ErrUnsupported, words)
 	}

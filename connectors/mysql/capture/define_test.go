@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // changesTo reads until an error, which it returns with what was refused when the log
@@ -56,7 +57,7 @@ CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES
 		t.Run(c.name, func(t *testing.T) {
 			start := func() *follower {
 				execute(t, db, drop+tables)
-				f := newFollower(t, server, db, func(*Settings) {})
+				f := newFollower(t, server, db, func(*session.Settings) {})
 				f.discover("t", "u", "p")
 				f.catchUp()
 				f.pad("t")
@@ -164,7 +165,7 @@ func (f *follower) pad(name string) {
 func TestForeignKeyThatComes(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, p int)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("parent", "t")
 	f.catchUp()
 	execute(t, db, "INSERT INTO parent VALUES (1); INSERT INTO t VALUES (1, 1); ALTER TABLE t ADD FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE; DELETE FROM parent")
@@ -178,7 +179,7 @@ func TestForeignKeyThatComes(t *testing.T) {
 func TestFilledColumns(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, plain int, text varchar(9) DEFAULT NULL, d int DEFAULT 5, e varchar(9) DEFAULT '', n int NOT NULL, v int AS (id + 1) VIRTUAL, s timestamp NULL, c datetime DEFAULT current_timestamp)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t")
 	var filled []string
 	for _, c := range f.tables["t"].table.Columns {
@@ -195,7 +196,7 @@ func TestFilledColumns(t *testing.T) {
 func TestNamesInOtherCharacterSets(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE `größe` (id int PRIMARY KEY); INSERT INTO `größe` VALUES (1); CREATE TABLE t (id int PRIMARY KEY)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("größe", "t")
 	f.catchUp()
 	execute(t, db, "SET NAMES latin1; TRUNCATE TABLE `gr\xf6\xdfe`; SET NAMES utf8mb4; INSERT INTO `größe` VALUES (2); INSERT INTO t VALUES (1)")

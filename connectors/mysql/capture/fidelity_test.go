@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"strings"
@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 type arrowArray = arrow.Array
@@ -59,7 +60,7 @@ func TestLogFidelity(t *testing.T) {
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			execute(t, db, form.options+"DROP TABLE IF EXISTS every, charsets;"+logTables)
-			f := newFollower(t, server, db, func(s *Settings) {})
+			f := newFollower(t, server, db, func(s *session.Settings) {})
 			f.discover("every", "charsets")
 			log, err := f.capture()
 			if err != nil {
@@ -79,7 +80,7 @@ func TestLogFidelity(t *testing.T) {
 	}
 	t.Run("text", func(t *testing.T) {
 		execute(t, db, "DROP TABLE IF EXISTS every, charsets;"+logTables)
-		f := newFollower(t, server, db, func(s *Settings) {
+		f := newFollower(t, server, db, func(s *session.Settings) {
 			s.ColumnTypes = map[string]string{}
 			for column := range strings.FieldsSeq("tn tu si su mi mu i iu b bu d dd d9 b1 b9 b64 y y2 dt tm ts ts3 ts6 dtm dtm2 dtm6 bin vb bl u z zb zd g0 bc") {
 				s.ColumnTypes[column] = "string"

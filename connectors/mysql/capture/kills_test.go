@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // A reader that dies anywhere, and a server that is killed, under writers that do all
@@ -28,7 +29,7 @@ func TestKills(t *testing.T) {
 	for w := range 3 {
 		writers.Go(func() { write(ctx, db, uint64(w)) })
 	}
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("a", "b", "c")
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range rounds {

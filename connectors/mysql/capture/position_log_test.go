@@ -1,4 +1,4 @@
-package mysql
+package capture_test
 
 import (
 	"database/sql"
@@ -12,6 +12,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/session"
 )
 
 // The log of a server that is killed and comes again goes on; one that was purged,
@@ -19,7 +20,7 @@ import (
 func TestLogThatDoesNotGoOn(t *testing.T) {
 	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
 	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'); CREATE TABLE mem (id int PRIMARY KEY) ENGINE=MEMORY; INSERT INTO mem VALUES (1)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t", "mem")
 	f.catchUp()
 	execute(t, db, "INSERT INTO t VALUES (2, 'b')")
@@ -171,7 +172,7 @@ func (f *follower) reset() {
 func TestContinuousChanges(t *testing.T) {
 	server, db := logServer(t, "--binlog-expire-logs-seconds=86400")
 	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20))")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t")
 	f.config.Continuous, f.config.Delay = true, time.Second
 	log, err := f.capture()
@@ -253,7 +254,7 @@ func TestContinuousChanges(t *testing.T) {
 func TestTwoReaders(t *testing.T) {
 	server, db := logServer(t)
 	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY)")
-	f := newFollower(t, server, db, func(*Settings) {})
+	f := newFollower(t, server, db, func(*session.Settings) {})
 	f.discover("t")
 	f.catchUp()
 	f.config.Continuous, f.config.Delay = true, time.Second

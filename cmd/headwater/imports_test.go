@@ -81,6 +81,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/api/idempotency", []string{"headwater/api/web", "headwater/bus/event", "headwater/bus/kv"}, "idempotency keeps answers to requests, whatever they ask for"},
 		{"headwater/handlers/outcome", []string{"headwater/bus", "headwater/bus/event", "headwater/bus/seal", "headwater/connectors/driver", "headwater/handlers/landing", "headwater/handlers/landing/bucket"}, "outcome translates errors into reasons: it knows no command and no table"},
 		{"headwater/handlers/throughput", []string{"headwater/handlers/extract"}, "throughput counts bytes and rows on their way: it knows no sync"},
+		{"headwater/handlers/landing/storage", []string{"headwater/handlers/landing/bucket", "headwater/handlers/landing/parts", "github.com/apache/iceberg-go/io", "os"}, "storage knows names and bytes: it knows no table, no catalog and no sync"},
 		{"headwater/handlers/syncoptions", []string{"headwater/bus/command", "headwater/bus/event", "headwater/connectors/driver", "github.com/google/uuid"}, "syncoptions is pure: what the API refuses and what a worker finds is judged by the same lines"},
 		{"headwater/handlers/schedule", []string{"headwater/bus/command", "headwater/bus/event"}, "schedule is pure: it knows no clock and no source, and what the API refuses is what a worker cannot carry out"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},

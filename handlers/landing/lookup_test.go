@@ -20,6 +20,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/storage"
 )
 
 // alwaysIndexed has a lake look up the keys of every merge that it can, and returns
@@ -224,7 +225,7 @@ func TestAnIndexedMergeReadsNoKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := live[slices.IndexFunc(live, func(f iceberg.DataFile) bool { return f.Count() == 1000 })]
-	name, err := localPath(first.FilePath())
+	name, err := storage.LocalPath(first.FilePath())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package landing
+package storage
 
 import "os"
 

@@ -1,4 +1,4 @@
-package landing
+package storage
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 )
 
-// disk is a local lake. A file is on the disk, and its name in its folder, once
+// Disk is a local lake. A file is on the disk, and its name in its folder, once
 // its writer's Close or WriteFile returned nil. Names are file:// URLs or
 // absolute paths.
-type disk struct {
-	mode fs.FileMode     // of files
+type Disk struct {
+	Mode fs.FileMode     // of files
 	ctx  context.Context // nil for none
-	seam func(op string) // a test's stalled mount, nil otherwise
+	Seam func(op string) // a test's stalled mount, nil otherwise
 }
 
 // dirMode lets those enter folders who may read files.
-func (d disk) dirMode() fs.FileMode { return d.mode | 0o100 | d.mode&0o444>>2 }
+func (d Disk) dirMode() fs.FileMode { return d.Mode | 0o100 | d.Mode&0o444>>2 }
 
-func localPath(name string) (string, error) {
+func LocalPath(name string) (string, error) {
 	if !strings.HasPrefix(name, "file:") {
 		return name, nil
 	}
@@ -39,13 +39,13 @@ func localPath(name string) (string, error) {
 	return filepath.FromSlash(u.Path), nil
 }
 
-func fileURL(path string) string {
+func FileURL(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
 
 // Open opens a file for reading. Its reads end with the disk's context.
-func (d disk) Open(name string) (iceio.File, error) {
-	path, err := localPath(name)
+func (d Disk) Open(name string) (iceio.File, error) {
+	path, err := LocalPath(name)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +58,8 @@ func (d disk) Open(name string) (iceio.File, error) {
 
 // Create makes a new file. It never opens one that exists: no name is written
 // twice in a lake.
-func (d disk) Create(name string) (iceio.FileWriter, error) {
-	path, err := localPath(name)
+func (d Disk) Create(name string) (iceio.FileWriter, error) {
+	path, err := LocalPath(name)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (d disk) Create(name string) (iceio.FileWriter, error) {
 		if err := makeDirs(filepath.Dir(path), d.dirMode()); err != nil {
 			return nil, err
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.mode)
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, d.Mode)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (d disk) Create(name string) (iceio.FileWriter, error) {
 	})
 }
 
-func (d disk) WriteFile(name string, content []byte) error {
+func (d Disk) WriteFile(name string, content []byte) error {
 	w, err := d.Create(name)
 	if err != nil {
 		return err
@@ -84,8 +84,8 @@ func (d disk) WriteFile(name string, content []byte) error {
 	return errors.Join(err, w.Close())
 }
 
-func (d disk) Remove(name string) error {
-	path, err := localPath(name)
+func (d Disk) Remove(name string) error {
+	path, err := LocalPath(name)
 	if err != nil {
 		return err
 	}
@@ -93,21 +93,21 @@ func (d disk) Remove(name string) error {
 }
 
 // WalkDir calls fn with file:// URLs.
-func (d disk) WalkDir(root string, fn fs.WalkDirFunc) error {
-	path, err := localPath(root)
+func (d Disk) WalkDir(root string, fn fs.WalkDirFunc) error {
+	path, err := LocalPath(root)
 	if err != nil {
 		return err
 	}
 	return d.tidies("list", path, func() error {
 		return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-			return fn(fileURL(path), d, err)
+			return fn(FileURL(path), d, err)
 		})
 	})
 }
 
 // RemoveAll removes a folder and what is in it.
-func (d disk) RemoveAll(name string) error {
-	path, err := localPath(name)
+func (d Disk) RemoveAll(name string) error {
+	path, err := LocalPath(name)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ const writebackSize = 8 << 20
 // diskFile is durable once Close returned nil.
 type diskFile struct {
 	*os.File
-	disk    disk
+	disk    Disk
 	closed  bool
 	written int64
 	begun   int64 // of it, handed to the disk

@@ -1,4 +1,6 @@
-package landing
+// Package storage is where a lake's files are: a folder, whose files are on the disk
+// once closed, or a bucket. It knows names and bytes, and nothing of tables.
+package storage
 
 import (
 	"context"
@@ -16,27 +18,31 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/parts"
 )
 
-// store is where the lake's files are. Files are durable once closed.
-type store interface {
+// openLimit is how long the opening of a folder waits for it.
+const openLimit = 10 * time.Second
+
+// Store is where the lake's files are. Files are durable once closed.
+type Store interface {
 	iceio.WriteFileIO
 	iceio.ListableIO
 }
 
-// openStore returns the files under a directory path, a file:// URL or a bucket
+// Open returns the files under a directory path, a file:// URL or a bucket
 // URL, with the root that names below it begin with.
-func openStore(ctx context.Context, lake string, o options) (store, string, error) {
+func Open(ctx context.Context, lake string, mode fs.FileMode, limits bucket.Limits) (Store, string, error) {
 	if !strings.Contains(lake, "://") && !strings.HasPrefix(lake, "file:") {
-		return openDisk(ctx, lake, o.mode)
+		return openDisk(ctx, lake, mode)
 	}
 	scheme, rest, _ := strings.Cut(lake, ":")
 	if scheme == "file" {
-		path, err := localPath(lake)
+		path, err := LocalPath(lake)
 		if err != nil {
 			return nil, "", err
 		}
-		return openDisk(ctx, path, o.mode)
+		return openDisk(ctx, path, mode)
 	}
 	// The URL of a bucket is raw: a key is what it says, without escapes.
 	rest, query, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
@@ -55,7 +61,7 @@ func openStore(ctx context.Context, lake string, o options) (store, string, erro
 	if err != nil {
 		return nil, "", err
 	}
-	settings.Limits = o.limits
+	settings.Limits = limits
 	root := strings.TrimRight(scheme+"://"+name+"/"+folder, "/")
 	if scheme == "s3" {
 		files, err := bucket.Open(ctx, name, settings)
@@ -66,28 +72,39 @@ func openStore(ctx context.Context, lake string, o options) (store, string, erro
 		return nil, "", fmt.Errorf("the lake must be a directory, file:// or s3://, not %s://", scheme)
 	}
 	if err != nil {
-		return nil, "", storage("open "+root, err)
+		return nil, "", Wrap("open "+root, err)
 	}
-	files, ok := opened.(store)
+	files, ok := opened.(Store)
 	if !ok {
 		return nil, "", fmt.Errorf("the lake %s cannot be written and listed", root)
 	}
 	return files, root, nil
 }
 
-func openDisk(ctx context.Context, path string, mode fs.FileMode) (store, string, error) {
-	files := disk{mode: mode}
+func openDisk(ctx context.Context, path string, mode fs.FileMode) (Store, string, error) {
+	files := Disk{Mode: mode}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, "", storage("open the lake", err)
+		return nil, "", Wrap("open the lake", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
 	_, err = within(files.within(ctx), "open", path, func() (struct{}, error) { return struct{}{}, makeDirs(path, files.dirMode()) })
 	if err != nil && ctx.Err() == nil { // a mount that does not answer yet is told of by who asks next
-		return nil, "", storage("open the lake", err)
+		return nil, "", Wrap("open the lake", err)
 	}
-	return files, fileURL(path), nil
+	return files, FileURL(path), nil
+}
+
+// Within returns files whose calls end with ctx, or false where none can.
+func Within(ctx context.Context, files Store) (Store, bool) {
+	switch files := files.(type) {
+	case *bucket.Bucket:
+		return files.Within(ctx), true
+	case Disk:
+		return files.within(ctx), true
+	}
+	return files, false
 }
 
 // bucketSettings reads the options of a bucket's URL, named as gocloud.dev/blob
@@ -114,23 +131,23 @@ func bucketSettings(query string) (s bucket.Settings, err error) {
 	return s, nil
 }
 
-// listed is a file found by list.
-type listed struct {
-	name     string // full name, as it is referred to
-	base     string
-	modified time.Time
+// Found is a file found by list.
+type Found struct {
+	Name     string // full name, as it is referred to
+	Base     string
+	Modified time.Time
 }
 
-// list returns every file under root, at any depth. A root that does not exist
+// List returns every file under root, at any depth. A root that does not exist
 // has none.
-func list(files store, root string) ([]listed, error) {
-	var found []listed
+func List(files Store, root string) ([]Found, error) {
+	var found []Found
 	if b, ok := files.(*bucket.Bucket); ok {
 		objects, err := b.List(root)
 		for _, o := range objects {
-			found = append(found, listed{name: o.Path, base: path.Base(o.Path), modified: o.Modified})
+			found = append(found, Found{Name: o.Path, Base: path.Base(o.Path), Modified: o.Modified})
 		}
-		return found, storage("list "+root, err)
+		return found, Wrap("list "+root, err)
 	}
 	err := files.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -149,20 +166,20 @@ func list(files store, root string) ([]listed, error) {
 		if err != nil {
 			return err
 		}
-		found = append(found, listed{name: name, base: d.Name(), modified: info.ModTime()})
+		found = append(found, Found{Name: name, Base: d.Name(), Modified: info.ModTime()})
 		return nil
 	})
 	if err != nil {
-		return nil, storage("list "+root, err) // a walk that nobody waits for may still add to found
+		return nil, Wrap("list "+root, err) // a walk that nobody waits for may still add to found
 	}
 	return found, nil
 }
 
-// remove removes files; one that is gone already is no error. It tries all of
+// Remove removes files; one that is gone already is no error. It tries all of
 // them and returns every failure.
-func remove(files store, names ...string) error {
+func Remove(files Store, names ...string) error {
 	if b, ok := files.(*bucket.Bucket); ok && len(names) > 0 {
-		return storage("remove files", b.RemoveFiles(names))
+		return Wrap("remove files", b.RemoveFiles(names))
 	}
 	var failed []error
 	for _, name := range names {
@@ -170,52 +187,52 @@ func remove(files store, names ...string) error {
 			failed = append(failed, err)
 		}
 	}
-	return storage("remove files", errors.Join(failed...))
+	return Wrap("remove files", errors.Join(failed...))
 }
 
-// recorder remembers the files made through it, so that what a commit that did
+// Recorder remembers the files made through it, so that what a commit that did
 // not happen left behind can be removed.
-type recorder struct {
-	store
+type Recorder struct {
+	Store
 	mu   sync.Mutex
 	made []string
 }
 
-func (r *recorder) Create(name string) (iceio.FileWriter, error) {
+func (r *Recorder) Create(name string) (iceio.FileWriter, error) {
 	r.note(name)
-	return r.store.Create(name)
+	return r.Store.Create(name)
 }
 
-func (r *recorder) WriteFile(name string, content []byte) error {
+func (r *Recorder) WriteFile(name string, content []byte) error {
 	r.note(name)
-	return r.store.WriteFile(name, content)
+	return r.Store.WriteFile(name, content)
 }
 
-func (r *recorder) note(name string) {
+func (r *Recorder) note(name string) {
 	r.mu.Lock()
 	r.made = append(r.made, name)
 	r.mu.Unlock()
 }
 
-// names returns what was made.
-func (r *recorder) names() []string {
+// Names returns what was made.
+func (r *Recorder) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.made)
 }
 
-// undo removes what was made.
-func (r *recorder) undo() error {
+// Undo removes what was made.
+func (r *Recorder) Undo() error {
 	r.mu.Lock()
 	made := slices.Clone(r.made)
 	r.made = nil
 	r.mu.Unlock()
-	return remove(r.store, made...)
+	return Remove(r.Store, made...)
 }
 
-// bucketOptions returns the options of a bucket URL as they were given, nil for
+// BucketOptions returns the options of a bucket URL as they were given, nil for
 // a lake that is no bucket.
-func bucketOptions(lake string) map[string]string {
+func BucketOptions(lake string) map[string]string {
 	rest, ok := strings.CutPrefix(lake, "s3://")
 	if !ok {
 		return nil
@@ -230,4 +247,12 @@ func bucketOptions(lake string) map[string]string {
 		options[name] = given[len(given)-1]
 	}
 	return options
+}
+
+// Wrap wraps a failure of the lake's files with parts.ErrStorage, once.
+func Wrap(doing string, err error) error {
+	if err == nil || errors.Is(err, parts.ErrStorage) {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %w", parts.ErrStorage, doing, err)
 }

@@ -1,4 +1,4 @@
-package landing
+package storage
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 // A folder may be a mount whose server does not answer. Nothing ends a call of
 // it, so whoever waits for one leaves it behind when the context ends.
 
-// tidying is how long files are removed after the context has ended.
-const tidying = 4 * time.Second
+// Tidying is how long files are removed after the context has ended.
+const Tidying = 4 * time.Second
 
 // within returns the disk with calls that nobody waits for once ctx has ended.
-func (d disk) within(ctx context.Context) disk {
+func (d Disk) within(ctx context.Context) Disk {
 	if ctx.Done() == nil {
 		ctx = nil
 	}
@@ -24,9 +24,9 @@ func (d disk) within(ctx context.Context) disk {
 
 // tidies runs what also removes what the work has left: it has some time when
 // the context has ended already.
-func (d disk) tidies(op, path string, do func() error) error {
+func (d Disk) tidies(op, path string, do func() error) error {
 	if d.ctx != nil && d.ctx.Err() != nil {
-		late, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), tidying)
+		late, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), Tidying)
 		defer cancel()
 		d.ctx = late
 	}
@@ -37,7 +37,7 @@ func (d disk) tidies(op, path string, do func() error) error {
 // within runs a call of the folder; the error says so when the context ended
 // before the folder answered. The call goes on then, and its outcome is lost: a
 // file that it makes all the same is the sweep's.
-func within[T any](d disk, op, path string, call func() (T, error)) (T, error) {
+func within[T any](d Disk, op, path string, call func() (T, error)) (T, error) {
 	if d.ctx == nil {
 		return call()
 	}
@@ -51,8 +51,8 @@ func within[T any](d disk, op, path string, call func() (T, error)) (T, error) {
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		if d.seam != nil {
-			d.seam(op)
+		if d.Seam != nil {
+			d.Seam(op)
 		}
 		value, err := call()
 		done <- outcome{value, err}
@@ -68,7 +68,7 @@ func within[T any](d disk, op, path string, call func() (T, error)) (T, error) {
 // boundFile is a file whose reads end with a context.
 type boundFile struct {
 	*os.File
-	disk disk
+	disk Disk
 }
 
 // Unbound returns the file without the context.

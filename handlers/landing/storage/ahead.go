@@ -1,10 +1,9 @@
-package landing
+package storage
 
 import (
 	"slices"
 	"sync"
 
-	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
 
 	"headwater/handlers/landing/bucket"
@@ -31,21 +30,16 @@ type opened struct {
 	err  error
 }
 
-// readingAhead returns the lake with those files opened ahead, where that saves
+// ReadAhead returns the store with the named files opened ahead, where that saves
 // time. The caller calls end when it has read.
-func (l *Lake) readingAhead(files ...iceberg.DataFile) (reading *Lake, end func()) {
-	b, ok := l.files.(*bucket.Bucket)
-	if !ok || len(files) == 0 {
-		return l, func() {}
+func ReadAhead(files Store, names []string) (reading Store, end func()) {
+	b, ok := files.(*bucket.Bucket)
+	if !ok || len(names) == 0 {
+		return files, func() {}
 	}
-	a := &ahead{Bucket: b, slots: make(chan struct{}, aheadFiles), end: make(chan struct{}), open: map[string]chan opened{}}
-	for _, f := range files {
-		a.next = append(a.next, f.FilePath())
-	}
+	a := &ahead{Bucket: b, slots: make(chan struct{}, aheadFiles), end: make(chan struct{}), open: map[string]chan opened{}, next: names}
 	go a.run()
-	bound := *l
-	bound.files = a
-	return &bound, sync.OnceFunc(func() { close(a.end) })
+	return a, sync.OnceFunc(func() { close(a.end) })
 }
 
 func (a *ahead) run() {

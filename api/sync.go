@@ -82,14 +82,25 @@ func busy(sources []projections.Source, options command.SyncOptions, ids *[]stri
 	var failed []failedSource
 	for _, source := range sources {
 		if source.Running != nil {
-			failed = append(failed, failedSource{Name: source.Name, SourceID: source.Address.Source, Reason: event.ReasonAlreadySyncing, Error: fmt.Sprintf(
-				"%s is syncing (%s), which these sync_options cannot change; wait for it, cancel it, or leave sync_options out to follow it", source.Name, source.Running.SyncID)})
+			failed = append(failed, failedSource{Name: source.Name, SourceID: source.Address.Source, Reason: event.ReasonAlreadySyncing, Error: unchangeable(source)})
 		}
 	}
 	if len(failed) == 0 {
 		return nil
 	}
 	return none("No data source was synced", failed, fieldOf(ids))
+}
+
+// unchangeable says why options cannot be given to a running sync, and what to do.
+func unchangeable(source projections.Source) string {
+	syncing := fmt.Sprintf("%s is syncing (%s), which these sync_options cannot change; ", source.Name, source.Running.SyncID)
+	switch {
+	case !goesOn(source):
+		return syncing + "wait for it, cancel it, or leave sync_options out to follow it"
+	case source.Schedule.Paused:
+		return syncing + "its continuous schedule is paused, and it ends with its next commit: try again in a moment"
+	}
+	return syncing + fmt.Sprintf(`it goes on until its continuous schedule is paused. Pause it ("headwater schedule pause %s", or PUT sources/%s/schedule with "paused": true), sync with these, and resume it; or leave sync_options out to have it land what there is now`, source.Name, source.Address.Source)
 }
 
 // goesOn reports whether the running sync of a source is that of a continuous

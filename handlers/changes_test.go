@@ -426,9 +426,15 @@ func TestVerifyOfFollowedTables(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	l.do("orders", driver.OpInsert, 3, "three")
-	if got := verified(); got.Status != event.VerifiedDifferent || !strings.Contains(got.Message, "source's log") {
+	if got := verified(); got.Status != event.VerifiedDifferent || !strings.Contains(got.Message, `source's log`) || !strings.Contains(got.Message, `sync_options.mode cdc and sync_options.reset ["public.orders"] reads it anew`) {
 		t.Errorf("%+v", got)
 	}
+	// What it advises beside a sync that goes on is not what that sync forbids.
+	w.continuously(false)
+	if got := verified(); !strings.Contains(got.Message, "headwater schedule pause shop") {
+		t.Errorf("%+v", got)
+	}
+	w.continuously(true)
 	log := capturing()
 	log.Changes = command.AppendChanges
 	if op := w.do(w.syncCommand(log)); op.Status != projections.StatusCompleted {

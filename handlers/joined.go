@@ -35,9 +35,14 @@ func (a *attempt) take(ctx context.Context) error {
 // joins reports whether the sync that holds the source goes on for ever, and brings
 // what this one is asked for.
 func (a *attempt) joins(s Source) bool {
+	return s.goesOn() && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
+}
+
+// goesOn reports whether the sync that runs is that of the source's schedule, without
+// an end.
+func (s Source) goesOn() bool {
 	k := s.Schedule
-	own := k != nil && k.Continuous && k.Started && k.Operation == s.Running.Operation.ID
-	return own && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
+	return k != nil && k.Continuous && k.Started && s.Running != nil && k.Operation == s.Running.Operation.ID
 }
 
 // joined returns the end of a sync whose rows another has landed, once it has.

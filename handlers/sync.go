@@ -119,7 +119,7 @@ func (a *attempt) begin(ctx context.Context) error {
 		case v.Running != nil && v.Running.SyncID != a.id && a.joins(v.Source):
 			return a.joined(v.Source), nil
 		case v.Running != nil && v.Running.SyncID != a.id:
-			return a.behind(v.Running), nil
+			return a.behind(v.Source), nil
 		case a.follows > 0 && !a.wanted(v.Source):
 			return a.j.rejected(event.ReasonConflict, "the source has another schedule by now"), nil
 		}
@@ -152,11 +152,16 @@ func (a *attempt) begin(ctx context.Context) error {
 // behind returns the move for a source that another sync holds: follow that
 // one, unless its worker has not been heard of for so long that it must be lost
 // together with its command.
-func (a *attempt) behind(other *Running) move {
+func (a *attempt) behind(s Source) move {
+	other := s.Running
 	if time.Since(other.Updated) < a.h.options.StaleAfter {
 		byItself := a.j.operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
 		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
-			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; wait for it or cancel it")
+			way := "wait for it or cancel it"
+			if s.goesOn() {
+				way = "it goes on until its schedule is paused: headwater schedule pause " + s.Name
+			}
+			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; "+way)
 		}
 		m := a.j.rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
 		m.data.(*event.CommandRejected).SyncID = other.SyncID

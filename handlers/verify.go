@@ -88,7 +88,7 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 				return nil, bus.Snooze(0)
 			default:
 			}
-			if done, err = j.verifyTable(ctx, work, conn, t); err != nil {
+			if done, err = j.verifyTable(ctx, work, conn, v.Source, t); err != nil {
 				return nil, err
 			}
 		}
@@ -127,9 +127,9 @@ func (j *job) found(ctx context.Context, done event.Verification, last bool) err
 
 // verifyTable compares one table. What keeps it from it is in the result; an
 // error is a reason to try the command again.
-func (j *job) verifyTable(ctx, work context.Context, conn Conn, t driver.Table) (event.Verification, error) {
+func (j *job) verifyTable(ctx, work context.Context, conn Conn, s Source, t driver.Table) (event.Verification, error) {
 	began := time.Now().UTC()
-	c := &comparison{job: j, conn: conn, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
+	c := &comparison{job: j, conn: conn, source: s, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
 	err := c.run(work, t)
 	if err = causeOf(work, err); err != nil {
 		if !ofSource(ctx, err) {
@@ -145,12 +145,12 @@ func (j *job) verifyTable(ctx, work context.Context, conn Conn, t driver.Table) 
 // comparison is that of one table.
 type comparison struct {
 	*job
-	conn  Conn
-	began time.Time
-	stand landing.Standing
-	done  event.Verification
-
-	settled bool // what differs was looked at again, after the source's log had landed
+	conn   Conn
+	source Source
+	began  time.Time
+	stand  landing.Standing
+	done   event.Verification
+	mode   string // of the sync that landed the table last
 }
 
 func (c *comparison) run(ctx context.Context, t driver.Table) error {
@@ -188,12 +188,6 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	}
 	c.done.SourceRows, c.done.Behind = source.Rows, source.Behind
 	rows := digest.Compare(source.Listed, landed.Listed)
-	c.done.AtLeast = more || source.Cut || landed.Cut
-	if c.stand.Follows && !c.done.AtLeast {
-		if rows, err = c.settle(ctx, t, spec, rows); err != nil {
-			return err
-		}
-	}
 	for _, r := range rows {
 		switch r.What {
 		case digest.Missing:
@@ -207,8 +201,8 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 			c.done.Rows = append(c.done.Rows, event.VerifiedRow{What: r.What, Key: r.Key})
 		}
 	}
-	if len(rows) == 0 && !c.done.AtLeast {
-		c.same() // what differed had changed between the looks
+	if c.done.AtLeast = more || source.Cut || landed.Cut; len(rows) == 0 && !c.done.AtLeast {
+		c.same() // it had changed between the two looks
 		return nil
 	}
 	c.differs()
@@ -217,8 +211,17 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 
 // comparable returns why what landed of a table cannot be compared with its source.
 func (c *comparison) comparable() error {
+	all, err := c.h.state.Landed(c.address)
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.Namespace == c.done.Namespace && t.Name == c.done.Name {
+			c.mode = t.Mode
+		}
+	}
 	switch {
-	case !c.stand.Follows:
+	case c.mode != landing.Changes:
 		return nil
 	case c.stand.Has(parts.LogColumns[0].Name):
 		return outcome.Failf(event.ReasonUnsupported, "the table is the log of its changes (sync_options.changes append) and has a row for each of them, so it cannot be compared with its source")
@@ -264,11 +267,7 @@ func (c *comparison) same() {
 	if c.done.Behind != 1 {
 		rows = humanize.Comma(c.done.Behind) + " rows"
 	}
-	when := "after the last sync"
-	if c.settled {
-		when = "while the table was compared"
-	}
-	c.done.Message = rows + " of the source changed " + when + "; all others are the same"
+	c.done.Message = rows + " of the source changed after the last sync; all others are the same"
 }
 
 func (c *comparison) differs() {
@@ -293,15 +292,33 @@ func (c *comparison) differs() {
 	c.done.Status, c.done.Reason = event.VerifiedDifferent, event.ReasonBadData
 	c.done.Message = "rows differ: " + atLeast + strings.Join(what, ", ")
 	switch {
-	case c.settled:
-		c.done.Message += fmt.Sprintf("; they differed in each of %d looks, before each of which all changes up to the one before had landed", looks)
-	case c.stand.Follows:
-		c.done.Message += "; what changed after the last commit of the source's log counts as different: verify it beside a continuous sync, or sync it and verify it while it rests"
+	case c.mode == landing.Changes:
+		c.done.Message += "; what changed after the last commit of the source's log counts as different: sync it, then verify it while it rests"
 	case c.stand.Versions && c.done.Missing == 0 && c.done.Changed == 0:
 		c.done.Message += "; the table is appended to, so older versions and deleted rows stay"
 	case c.stand.Spec.After == nil:
 		c.done.Message += "; the table has no cursor, so rows that changed after the last sync count as different"
 	}
+	c.done.Message += c.anew()
+}
+
+// anew says how a table is read anew of a source that follows a log.
+func (c *comparison) anew() string {
+	k := c.source.Schedule
+	goesOn := k != nil && k.Continuous && !k.Paused
+	pause := fmt.Sprintf("pause its continuous schedule (headwater schedule pause %s), ", c.source.Name)
+	reset := fmt.Sprintf(`sync_options.mode cdc and sync_options.reset ["%s"]`, nameOf(event.Table{Namespace: c.done.Namespace, Name: c.done.Name}))
+	switch {
+	case c.source.Changes.Position == "":
+		return ""
+	case c.mode != landing.Changes && goesOn:
+		return "; a sync that goes on reads it as it begins: " + pause + "and resume it"
+	case c.mode != landing.Changes:
+		return "; each sync with sync_options.mode cdc reads it whole"
+	case goesOn:
+		return "; to have it read anew " + pause + "sync with " + reset + ", and resume it"
+	}
+	return "; a sync with " + reset + " reads it anew"
 }
 
 // noFiles is where a digest writes: it does not.

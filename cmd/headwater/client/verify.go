@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"headwater/bus/event"
 	"headwater/cmd/headwater/exit"
@@ -73,7 +74,7 @@ func (d verifiedDoc) failure() error {
 		for _, t := range source.Tables {
 			if t.Status == event.VerifiedDifferent || t.Status == event.Unverified {
 				table, mend := terminal.Plain(FullName(t.Namespace, t.Name)), ""
-				if t.Status == event.VerifiedDifferent {
+				if t.Status == event.VerifiedDifferent && !strings.Contains(t.Message, "sync_options.") && !strings.Contains(t.Message, "schedule pause") {
 					mend = "\n  a sync with --reset " + table + " reads it anew"
 				}
 				errs = append(errs, fmt.Errorf("%s: %s is %s: %s%s", terminal.Plain(source.Name), table, terminal.Plain(t.Status), said(t.Message), mend))

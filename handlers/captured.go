@@ -83,11 +83,20 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 // before is read whole, unless the options say to stop.
 func (f *follower) refused(why map[int]error) error {
 	again := false
+	for i, t := range f.tables {
+		if why[i] == nil {
+			delete(f.unlogged, t.table.String())
+			t.before = nil
+		}
+	}
 	for i, err := range why {
 		if i < 0 || i >= len(f.tables) {
 			continue
 		}
 		t := f.tables[i]
+		if f.readsWhole(t, err) {
+			continue
+		}
 		if errors.Is(err, driver.ErrReplaced) && !t.follow.whole && f.options.OnReplaced != command.Stop {
 			t.follow.whole, again = true, true
 			t.note(err.Error() + ": it was read whole again")
@@ -174,6 +183,7 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 	}
 	close(queue)
 	defer f.report(work, f.stop)()
+	defer f.guard(work)()
 	var wg sync.WaitGroup
 	for range min(len(runs), f.h.options.TableParallelism) {
 		wg.Go(func() {

@@ -19,7 +19,7 @@ import (
 // on. A round ends early where the connection is lost, the tables have changed or
 // one of them has to be read whole; the next goes on where the history says.
 func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn Conn) error {
-	f := &follower{attempt: a, base: ctx, stop: stop, reader: readerOf(a.j.address), conn: conn, known: map[string]*tableRun{}}
+	f := &follower{attempt: a, base: ctx, stop: stop, reader: readerOf(a.j.address), conn: conn, known: map[string]*tableRun{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
 	f.at.committed, f.at.fresh = timeOf(a.source.Changes.CommittedAt), timeOf(a.source.Changes.FreshUntil)
 	defer f.close()
@@ -31,6 +31,9 @@ func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFun
 			return nil
 		}
 		if again, err := f.again(ctx, work, err); !again {
+			if err != nil {
+				f.unread()
+			}
 			return err
 		}
 	}
@@ -57,7 +60,10 @@ type follower struct {
 	log    extract.Capturer // conn's
 	known  map[string]*tableRun
 	tables []*followed // as they are captured
-	at     place
+	// unlogged are tables that are read whole since the log cannot have their changes,
+	// with when that was found.
+	unlogged map[string]time.Time
+	at       place
 
 	rounds  int
 	tries   int       // that brought nothing, in a row
@@ -95,6 +101,9 @@ func (f *follower) round(work context.Context) error {
 	}
 	captured, err := f.take(work)
 	if err != nil {
+		return err
+	}
+	if err := f.followable(); err != nil {
 		return err
 	}
 	if err := f.load(work, captured); err != nil {
@@ -146,8 +155,8 @@ func (f *follower) recall(t *tableRun) {
 	case before == nil:
 	case t.follow != nil && before.follow != nil:
 		t.recall(before, f.follows > 0 && time.Since(before.follow.aside) >= f.h.options.AsideEvery)
-	case before.result.Status != statusRunning:
-		t.result = before.result // read whole by an earlier round
+	case before.follow == nil:
+		f.recallWhole(t, before)
 	}
 }
 
@@ -169,12 +178,7 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	case errors.Is(err, driver.ErrRetyped):
 		return f.retypedAgain(err)
 	case errors.Is(err, driver.ErrReplaced):
-		_, message := outcome.Explain(err)
-		message = fmt.Sprintf("%s; changes since %s may be lost to it", message, f.at.since())
-		if !strings.Contains(message, "sync_options.reset") {
-			message += `. sync_options.reset ["*"] reads the tables whole again and takes the log up anew`
-		}
-		return false, outcome.Failf(event.ReasonSchemaChanged, "%s", message)
+		return false, f.gone(err)
 	case !outcome.IsTransient(err):
 		return false, err
 	}
@@ -191,6 +195,16 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	}
 	f.j.log.Debug("the log of changes is taken up again", "try", f.tries, "error", err)
 	return true, f.rest(work)
+}
+
+// gone is the failure of a sync whose log does not go on where it was left.
+func (f *follower) gone(err error) error {
+	_, message := outcome.Explain(err)
+	message = fmt.Sprintf("%s; changes since %s may be lost to it", message, f.at.since())
+	if !strings.Contains(message, "sync_options.reset") {
+		message += `. sync_options.reset ["*"] reads the tables whole again and takes the log up anew`
+	}
+	return outcome.Failf(event.ReasonSchemaChanged, "%s", message)
 }
 
 // rest waits before another try: longer each time, up to 5 minutes.
@@ -219,9 +233,9 @@ func (f *follower) rest(work context.Context) error {
 const longestPause = 5 * time.Minute
 
 // retypedAgain has the tables found anew, unless that has changed nothing the last
-// time.
+// time. The source stays open: it knows which of its tables goes no further, and
+// refuses that one when the log is taken up again.
 func (f *follower) retypedAgain(err error) (again bool, why error) {
-	f.close()
 	schema, failed := f.h.state.Schema(f.j.address)
 	if failed != nil {
 		return false, failed

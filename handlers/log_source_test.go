@@ -38,6 +38,8 @@ type logged struct {
 	onRelease func() error
 	refuse    map[string]error
 	told      string // columns of the table of that name have changed: ErrRetyped once
+	bad       string // a change of the table of that name cannot land: ErrRetyped, and refused in the same session
+	onRead    func(ctx context.Context, table string)
 }
 
 type loggedTable struct {
@@ -109,6 +111,7 @@ type loggedSession struct {
 	l       *logged
 	capture driver.Capture
 	begin   map[string]int // by table: where its changes go on
+	spoiled string         // the table that goes no further
 }
 
 func (s *loggedSession) local() extract.Session { return extract.Local(&loggedTables{s.l}, nil) }
@@ -154,6 +157,9 @@ func (s *loggedSession) Capture(_ context.Context, c driver.Capture) (extract.Ca
 		if why := l.refuse[t.Name]; why != nil {
 			captured.Refused[i] = why
 		}
+		if t.Name == s.spoiled && t.After != "" {
+			captured.Refused[i] = driver.E(driver.ErrBadData, nil, "table %s: a date is infinity", t.Name)
+		}
 		after := now
 		if t.After == "" {
 			captured.Position = position
@@ -163,6 +169,12 @@ func (s *loggedSession) Capture(_ context.Context, c driver.Capture) (extract.Ca
 		s.begin[t.Name] = after
 	}
 	return captured, nil
+}
+
+func (s *loggedSession) Standing(context.Context) (driver.Standing, error) {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	return driver.Standing{At: time.Now(), Position: strconv.Itoa(s.l.readers[s.capture.Reader]), Retained: s.l.retained, Left: -1, State: "reserved"}, nil
 }
 
 func (s *loggedSession) Release(_ context.Context, reader string) error {
@@ -211,6 +223,10 @@ func (s *loggedSession) Changes(ctx context.Context, r extract.ChangesRequest) i
 					return
 				}
 			}
+			if s.spoils(r) {
+				yield(extract.ChangesMessage{}, driver.E(driver.ErrRetyped, nil, "table %s: a date is infinity", s.spoiled))
+				return
+			}
 			if told != "" {
 				yield(extract.ChangesMessage{}, driver.E(driver.ErrRetyped, nil, "table %s has other columns", told))
 				return
@@ -237,6 +253,18 @@ func (s *loggedSession) Changes(ctx context.Context, r extract.ChangesRequest) i
 			}
 		}
 	}
+}
+
+// spoils reports whether a table is read of which a change cannot land. The session
+// knows it from then on.
+func (s *loggedSession) spoils(r extract.ChangesRequest) bool {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	if !slices.ContainsFunc(r.Tables, func(t extract.ChangedTable) bool { return t.Files != nil && t.Table.Name == s.l.bad }) {
+		return false
+	}
+	s.spoiled = s.l.bad
+	return true
 }
 
 // flush collapses changes and makes parts of them.
@@ -355,11 +383,14 @@ func (s *loggedTables) Whole(context.Context, driver.Table, string) (driver.Scan
 	return nil, nil
 }
 
-func (s *loggedTables) Read(_ context.Context, t driver.Table, _ driver.Cursor) iter.Seq2[driver.Batch, error] {
+func (s *loggedTables) Read(ctx context.Context, t driver.Table, _ driver.Cursor) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		s.l.mu.Lock()
-		rows := maps.Clone(s.l.tables[t.Name].rows)
+		rows, wait := maps.Clone(s.l.tables[t.Name].rows), s.l.onRead
 		s.l.mu.Unlock()
+		if wait != nil {
+			wait(ctx, t.Name)
+		}
 		b := array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t))
 		defer b.Release()
 		for _, id := range slices.Sorted(maps.Keys(rows)) {

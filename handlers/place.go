@@ -19,8 +19,7 @@ type place struct {
 	fresh     time.Time // the lake is complete up to then
 	told      string    // what the history knows
 	toldAt    time.Time
-	movedAt   time.Time // when the history last learnt of another place
-	confirmed string    // what the source knows
+	confirmed string // what the source knows
 	seen      *driver.Standing
 	message   string
 	lagging   bool
@@ -108,6 +107,14 @@ func (p *place) standing(s driver.Standing) {
 	}
 }
 
+// keeps takes in what the source says while tables are read whole, when nothing is
+// known of how complete the lake is.
+func (p *place) keeps(s driver.Standing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = &s
+}
+
 func (p *place) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,18 +171,16 @@ func (p *place) nextLocked(f *follower) string {
 func (p *place) tell(f *follower, now bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := time.Now()
+	since := time.Since(p.toldAt)
+	due := now || p.landed != p.told && since >= f.h.options.PositionEvery || since >= f.h.options.HeartbeatEvery
 	c := p.changesLocked()
-	if !now && !p.due(at, f.h.options) || c == nil {
+	if !due || c == nil {
 		return nil
 	}
 	if err := f.journal.write(f.base, move{discriminator: p.nextLocked(f), data: &event.ChangesLanded{
 		Meta: f.j.meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
 	}}); err != nil {
 		return err
-	}
-	if p.told != p.landed {
-		p.movedAt = at
 	}
 	p.told, p.toldAt = p.landed, time.Now()
 	f.h.seam("checkpointed")
@@ -188,12 +193,6 @@ func (p *place) tell(f *follower, now bool) error {
 	p.confirmed = p.told
 	f.h.seam("confirmed")
 	return nil
-}
-
-// due reports whether the history is to learn of the place: of another one at once,
-// but not soon after one before, and now and then of the same.
-func (p *place) due(at time.Time, o Options) bool {
-	return p.landed != p.told && at.Sub(p.movedAt) >= o.PositionEvery || at.Sub(p.toldAt) >= o.HeartbeatEvery
 }
 
 // say tells where the sync stands and why it does not move.

@@ -37,6 +37,7 @@ type tableRun struct {
 	cursor  string // column of an incremental sync
 	options tableOptions
 	follow  *following // of a table whose changes are followed, else nil
+	before  *tableRun  // what it was in the round before, of one that the log may have by now
 	unread  error      // why nothing but the name is known of the table
 	// patience is how long the source may send nothing before it is waited for.
 	silentAfter time.Duration

@@ -41,7 +41,7 @@ func (f *follower) stream(work context.Context) error {
 			f.h.seam("wrote")
 		}
 		if m.Standing != nil {
-			if err := f.stands(ctx, *m.Standing); err != nil {
+			if err := f.stands(*m.Standing); err != nil {
 				return err
 			}
 		}
@@ -177,6 +177,9 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 		}
 		retry = retry || t.waitsAside(f.h.options.AsideEvery)
 	}
+	for _, asked := range f.unlogged {
+		retry = retry || time.Since(asked) >= f.h.options.AsideEvery
+	}
 	if f.follows == 0 {
 		return nil
 	}
@@ -216,14 +219,21 @@ func (t *tableRun) waitsAside(every time.Duration) bool {
 
 // stands takes in what the source says of its log, and tells where that costs it
 // more than the options allow.
-func (f *follower) stands(ctx context.Context, s driver.Standing) error {
+func (f *follower) stands(s driver.Standing) error {
 	f.at.standing(s)
 	kept := s.Retained
 	if kept < 0 {
 		kept = s.Behind
 	}
+	return f.bounds(kept, "")
+}
+
+// bounds tells where a source keeps more of its log for this reader than the options
+// allow, in bytes, and gives the log up where it is too much. loading leads on from
+// there.
+func (f *follower) bounds(kept int64, loading string) error {
 	if limit := f.options.LagLimit; limit > 0 && kept > limit {
-		return f.giveUp(fmt.Sprintf("the source keeps %d bytes of its log for this reader, more than sync_options.lag_limit_bytes, %d: the log was given up rather than its disk filled", kept, limit))
+		return f.giveUp(fmt.Sprintf("the source keeps %d bytes of its log for this reader, more than sync_options.lag_limit_bytes, %d: the log was given up rather than its disk filled"+loading, kept, limit))
 	}
 	warn := f.options.LagWarn
 	if warn == 0 {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
-	"headwater/connectors/mysql/session"
 )
 
 // scan is a table divided by its primary key. All that is read of it is of one
@@ -25,9 +24,9 @@ type scan struct {
 	tend sync.WaitGroup
 
 	mu     sync.Mutex
-	free   []*session.Session // each in its snapshot; the last is taken first
-	lent   int                // sessions that a Read has
-	whole  int                // ranges that were read to their end
+	free   []*session // each in its snapshot; the last is taken first
+	lent   int        // sessions that a Read has
+	whole  int        // ranges that were read to their end
 	closed bool
 	turn   chan struct{} // closed, and made anew, when one came back
 }
@@ -38,14 +37,14 @@ type scan struct {
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	begun := time.Now()
 	sc := &scan{source: s, table: t, turn: make(chan struct{}), stop: func() {}}
-	c, err := s.Transaction(ctx, func(c *session.Session) (err error) {
+	c, err := s.transaction(ctx, func(c *session) (err error) {
 		sc.witness, err = s.look(ctx, c, t)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	sc.free = []*session.Session{c}
+	sc.free = []*session{c}
 	if err = sc.divide(ctx, c, begun, landed); err == nil && len(sc.unread) > 1 && s.sessions() > 1 {
 		err = sc.join(ctx, landed)
 	}
@@ -58,17 +57,17 @@ func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range
 }
 
 // divide makes the ranges, as the session's snapshot has the table.
-func (sc *scan) divide(ctx context.Context, c *session.Session, begun time.Time, landed []driver.Range) error {
+func (sc *scan) divide(ctx context.Context, c *session, begun time.Time, landed []driver.Range) error {
 	s, t := sc.source, sc.table
 	d, columns, err := s.plan(ctx, c, t)
 	if err != nil {
 		return err
 	}
-	k, err := newKey(d, c.Server)
+	k, err := newKey(d, c.server)
 	if err != nil {
 		return err
 	}
-	now, err := c.Moment(ctx, begun)
+	now, err := c.moment(ctx, begun)
 	if err != nil {
 		return err
 	}
@@ -107,12 +106,12 @@ func (sc *scan) divide(ctx context.Context, c *session.Session, begun time.Time,
 }
 
 // check makes sure that a session's snapshot is of the table that was divided.
-func (sc *scan) check(ctx context.Context, c *session.Session) error {
+func (sc *scan) check(ctx context.Context, c *session) error {
 	d, _, err := sc.source.plan(ctx, c, sc.table)
 	if err != nil {
 		return err
 	}
-	if k, err := newKey(d, c.Server); err != nil || k.sign != sc.key.sign {
+	if k, err := newKey(d, c.server); err != nil || k.sign != sc.key.sign {
 		return driver.E(driver.ErrBadData, nil, "table %s was changed while it was read: read it again", sc.table)
 	}
 	return nil
@@ -170,7 +169,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 		sc.whole++
 	}
 	if err != nil || sc.closed {
-		c.Close()
+		c.close()
 	} else {
 		sc.free = append(sc.free, c)
 	}
@@ -181,7 +180,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 
 // take returns a session in its snapshot, and waits for one while others have
 // them all.
-func (sc *scan) take(ctx context.Context) (*session.Session, error) {
+func (sc *scan) take(ctx context.Context) (*session, error) {
 	for {
 		sc.mu.Lock()
 		n, turn := len(sc.free), sc.turn
@@ -210,19 +209,19 @@ func (sc *scan) take(ctx context.Context) (*session.Session, error) {
 
 // anew begins another snapshot when every session is lost. What has been read
 // already would be of another moment: then the Scan is over.
-func (sc *scan) anew(ctx context.Context) (*session.Session, error) {
+func (sc *scan) anew(ctx context.Context) (*session, error) {
 	if sc.whole > 0 || len(sc.kept) > 0 {
 		return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the connection that had its snapshot was lost, and what a new one shows is of another moment: it is read again", sc.table)
 	}
-	c, err := sc.source.Connect(ctx, nil)
+	c, err := sc.source.connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err = c.Exec(ctx, session.Begin); err == nil {
+	if err = c.exec(ctx, begin); err == nil {
 		err = sc.check(ctx, c)
 	}
 	if err != nil {
-		c.Close()
+		c.close()
 		return nil, err
 	}
 	sc.lent++
@@ -235,7 +234,7 @@ func (sc *scan) anew(ctx context.Context) (*session.Session, error) {
 func (sc *scan) keepAlive() {
 	ctx, cancel := context.WithCancel(context.Background())
 	sc.stop = cancel
-	every := session.HoldTime(sc.source.Limits.Idle) / 4
+	every := held(sc.source.limits.Idle) / 4
 	sc.tend.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -256,8 +255,8 @@ func (sc *scan) touch(ctx context.Context) {
 	defer sc.mu.Unlock()
 	alive := sc.free[:0]
 	for _, c := range sc.free {
-		if err := c.Run(ctx, "DO 1", nil); err != nil {
-			c.Close()
+		if err := c.run(ctx, "DO 1", nil); err != nil {
+			c.close()
 			continue
 		}
 		alive = append(alive, c)
@@ -273,7 +272,7 @@ func (sc *scan) Close() error {
 	defer sc.mu.Unlock()
 	sc.closed = true
 	for _, c := range sc.free {
-		sc.source.Keep(c)
+		sc.source.keep(c)
 	}
 	sc.free = nil
 	return nil

@@ -104,11 +104,11 @@ func (l *changeLog) checkGiven(ctx context.Context) error {
 		m, listed := p.members[t.row.oid]
 		switch {
 		case t.row.kind == "p" && !p.root:
-			l.refuse(t, driver.E(driver.ErrUnsupported, nil, "%s is partitioned, and the publication %s shows partitions as tables of their own: ALTER PUBLICATION %s SET (publish_via_partition_root = true)", t.table, l.publication, quote(l.publication)))
+			l.refuse(t, driver.E(driver.ErrInvalidConfig, nil, "%s is partitioned, and the publication %s shows partitions as tables of their own: ALTER PUBLICATION %s SET (publish_via_partition_root = true)", t.table, l.publication, quote(l.publication)))
 		case !published[t.row.oid]:
 			l.refuse(t, driver.E(driver.ErrNotFound, nil, "%s is not in the publication %s that connection_config.publication names: ALTER PUBLICATION %s ADD TABLE %s", t.table, l.publication, quote(l.publication), relation(t.table)))
 		case listed && m.narrowed != "":
-			l.refuse(t, driver.E(driver.ErrUnsupported, nil, "the publication %s leaves some %s of %s out: a publication for Headwater publishes tables whole", l.publication, m.narrowed, t.table))
+			l.refuse(t, driver.E(driver.ErrInvalidConfig, nil, "the publication %s leaves some %s of %s out: a publication for Headwater publishes tables whole", l.publication, m.narrowed, t.table))
 		}
 	}
 	l.accept()

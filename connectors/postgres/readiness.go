@@ -62,7 +62,7 @@ func (s *source) readiness(ctx context.Context) string {
 		text = "not ready for mode cdc: " + strings.Join(missing, "; ")
 	}
 	if len(bare) > 0 {
-		text += fmt.Sprintf("; without a primary key or replica identity, so not to be captured: %s", some(bare))
+		text += fmt.Sprintf("; without a primary key or replica identity, so read whole by each sync: %s", some(bare))
 	}
 	return text
 }

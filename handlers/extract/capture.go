@@ -77,6 +77,14 @@ func (l *local) Confirm(ctx context.Context, position string) error {
 	return log.Confirm(ctx, position)
 }
 
+func (l *local) Standing(ctx context.Context) (driver.Standing, error) {
+	log := l.captured.get()
+	if log == nil {
+		return driver.Standing{}, errUntaken
+	}
+	return log.Standing(ctx)
+}
+
 func (l *local) Release(ctx context.Context, reader string) error {
 	s, ok := l.Source.(capturer)
 	if !ok {

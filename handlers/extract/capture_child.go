@@ -40,6 +40,9 @@ func (c *child) follow(call call) result {
 			return fail(err)
 		}
 		return fail(log.Confirm(call.ctx, confirm.Position))
+	case frameStanding:
+		s, err := log.Standing(call.ctx)
+		return result{Failure: failureOf(err), Standing: &s}
 	case frameRelease:
 		var release releaseCall
 		if err := json.Unmarshal(call.payload, &release); err != nil {

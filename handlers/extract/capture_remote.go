@@ -67,6 +67,17 @@ func (s *remote) Confirm(ctx context.Context, position string) error {
 	return err
 }
 
+func (s *remote) Standing(ctx context.Context) (driver.Standing, error) {
+	r, err := s.call(ctx, frameStanding, struct{}{})
+	if err != nil {
+		return driver.Standing{}, err
+	}
+	if r.Standing == nil {
+		return driver.Standing{}, errProtocol
+	}
+	return *r.Standing, nil
+}
+
 func (s *remote) Release(ctx context.Context, reader string) error {
 	if !s.follows.captures {
 		return nil

@@ -154,7 +154,7 @@ func (l *fakeLog) Confirm(_ context.Context, position string) error {
 }
 
 func (l *fakeLog) Standing(context.Context) (driver.Standing, error) {
-	return driver.Standing{State: "reserved"}, nil
+	return driver.Standing{State: "reserved", Retained: 7}, nil
 }
 
 // Close tells the test what was confirmed, through a file that the reader's name says.
@@ -191,6 +191,9 @@ func TestChanges(t *testing.T) {
 	sessions(t, "log", func(t *testing.T, s extract.Session) {
 		told := filepath.Join(t.TempDir(), "confirmed")
 		log := capture(t, s, driver.Capture{Reader: told})
+		if got, err := log.Standing(t.Context()); err != nil || got.State != "reserved" || got.Retained != 7 {
+			t.Errorf("before the changes are read: %+v, %v", got, err)
+		}
 		to := &folder{dir: t.TempDir()}
 		var flushes []extract.Flush
 		var rows int64

@@ -22,6 +22,9 @@ type Capturer interface {
 	// Confirm tells the source that everything up to a Flush's position has landed.
 	// It may be called while Changes runs, and then returns before the source knows.
 	Confirm(ctx context.Context, position string) error
+	// Standing says how far the reader of the captured log is behind, see driver.Log. It
+	// is not called while Changes runs, which tells it.
+	Standing(ctx context.Context) (driver.Standing, error)
 	// Release gives up what the server keeps for a reader.
 	Release(ctx context.Context, reader string) error
 }

@@ -28,6 +28,7 @@ const (
 	frameCapture  = 'P' // to the child: driver.Capture
 	frameChanges  = 'G' // to the child: changesCall
 	frameConfirm  = 'K' // to the child: confirmCall
+	frameStanding = 'U' // to the child: nothing
 	frameRelease  = 'Y' // to the child: releaseCall
 	frameLanded   = 'k' // to the child, while frameChanges runs: confirmCall, without an answer
 	frameClose    = 'Z' // to the child: closes the source, which may be opened again
@@ -113,9 +114,10 @@ type result struct {
 	Shares  bool           `json:"shares,omitempty"` // of an open: the source has moments to share
 	Moment  string         `json:"moment,omitempty"` // of a share
 	// Captures is of an open: the source has a log of changes. Captured is of a capture.
-	Captures bool           `json:"captures,omitempty"`
-	Captured *captureResult `json:"captured,omitempty"`
-	Unread   []unread       `json:"unread,omitempty"` // beside Tables, and no Failure of the call
+	Captures bool             `json:"captures,omitempty"`
+	Captured *captureResult   `json:"captured,omitempty"`
+	Standing *driver.Standing `json:"standing,omitempty"`
+	Unread   []unread         `json:"unread,omitempty"` // beside Tables, and no Failure of the call
 }
 
 type step struct {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
-
-	"headwater/handlers/landing/storage"
 )
 
 // claim is the ownership that a lake may not have yet.
@@ -45,7 +43,7 @@ func (l *Lake) Claimed(ctx context.Context) error {
 		if last := l.claim.last.Load(); last != nil {
 			err = errors.Join(*last, err)
 		}
-		return storage.Wrap("wait for the lake's marker", err)
+		return storage("wait for the lake's marker", err)
 	}
 	if l.claim.owned.Load() {
 		return nil

@@ -12,7 +12,6 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
-	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -122,7 +121,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 		if err == nil || errors.Is(err, ErrUnknown) {
 			return err
 		}
-		if undone := made.Undo(); !errors.Is(err, kv.ErrConflict) {
+		if undone := made.undo(); !errors.Is(err, kv.ErrConflict) {
 			return errors.Join(err, undone)
 		}
 		at, err = w.lake.catalog.load(ctx, w.ident)
@@ -226,7 +225,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 		return err
 	}
 	w.base, w.cursor, w.replace, w.follow.noted = next, cursor, false, now.Position
-	w.settled(made.Recorder)
+	w.settled(made.recorder)
 	w.discard(c.dropped)
 	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
@@ -259,7 +258,7 @@ func (w *Writer) updates(ctx context.Context, at loaded, made *draft, c change, 
 	}
 	txn := w.lake.catalog.open(at, made).NewTransaction()
 	if err := w.snapshot(ctx, txn, made, c, props); err != nil {
-		return nil, storage.Wrap("write the snapshot", err)
+		return nil, storage("write the snapshot", err)
 	}
 	commit, err := txn.TableCommit()
 	if err != nil {

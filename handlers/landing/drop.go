@@ -13,7 +13,6 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
-	"headwater/handlers/landing/storage"
 )
 
 // Dropped is what became of the files of a source.
@@ -158,9 +157,9 @@ const removeAgain = 5
 func (l *Lake) removeAll(root string) (Dropped, error) {
 	if b, ok := l.files.(*bucket.Bucket); ok {
 		r, err := b.RemoveAll(root)
-		return Dropped(r), storage.Wrap("remove "+root, err)
+		return Dropped(r), storage("remove "+root, err)
 	}
-	had, err := storage.List(l.files, root)
+	had, err := list(l.files, root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Dropped{}, nil
 	}
@@ -168,7 +167,7 @@ func (l *Lake) removeAll(root string) (Dropped, error) {
 		had = nil
 	}
 	removed := l.removeHere(root, had)
-	left, err := storage.List(l.files, root)
+	left, err := list(l.files, root)
 	if errors.Is(err, fs.ErrNotExist) {
 		left, err = nil, nil
 	}
@@ -178,8 +177,8 @@ func (l *Lake) removeAll(root string) (Dropped, error) {
 	return Dropped{Removed: max(0, len(had)-len(left)), Remaining: len(left)}, removed
 }
 
-func (l *Lake) removeHere(root string, had []storage.Found) error {
-	if d, ok := l.files.(storage.Disk); ok {
+func (l *Lake) removeHere(root string, had []listed) error {
+	if d, ok := l.files.(disk); ok {
 		err := d.RemoveAll(root)
 		for range removeAgain {
 			if err == nil {
@@ -187,11 +186,11 @@ func (l *Lake) removeHere(root string, had []storage.Found) error {
 			}
 			err = d.RemoveAll(root) // a writer that does not know yet has made another file
 		}
-		return storage.Wrap("remove "+root, err)
+		return storage("remove "+root, err)
 	}
 	names := make([]string, len(had))
 	for i, f := range had {
-		names[i] = f.Name
+		names[i] = f.name
 	}
-	return storage.Remove(l.files, names...)
+	return remove(l.files, names...)
 }

@@ -21,7 +21,6 @@ import (
 	"headwater/handlers/landing/landingtest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
-	"headwater/handlers/landing/storage"
 )
 
 func text(s string) *string { return &s }
@@ -288,7 +287,7 @@ func TestAWriterThatGoesOnSweeps(t *testing.T) {
 			t.Fatalf("%d names are held after %d commits", len(w.names), i)
 		}
 	}
-	found, err := storage.List(l.files, w.folder+"/data")
+	found, err := list(l.files, w.folder+"/data")
 	if err != nil || len(found) > 6 {
 		t.Errorf("%d parts are there: %v", len(found), err)
 	}

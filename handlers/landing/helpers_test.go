@@ -16,7 +16,6 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
-	"headwater/handlers/landing/storage"
 )
 
 var home = event.Address{Organization: "acme", Workspace: "w1", Owner: "", Source: "src_1"}
@@ -148,15 +147,15 @@ func brief(ids []int64) []int64 { return ids[:min(len(ids), 20)] }
 // files returns the base names of everything in the table's folder.
 func files(t *testing.T, l *Lake) (parts, metadata []string) {
 	t.Helper()
-	found, err := storage.List(l.files, l.catalog.location(identifierOf(home, "public", "orders")))
+	found, err := list(l.files, l.catalog.location(identifierOf(home, "public", "orders")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if isMetadata(f.Base) {
-			metadata = append(metadata, f.Base)
+		if isMetadata(f.base) {
+			metadata = append(metadata, f.base)
 		} else {
-			parts = append(parts, f.Base)
+			parts = append(parts, f.base)
 		}
 	}
 	return parts, metadata

@@ -20,7 +20,6 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/retain"
-	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -115,15 +114,15 @@ func TestMergedTableStaysSmall(t *testing.T) {
 
 func filesOf(t *testing.T, l *Lake, name string) (parts, metadata []string) {
 	t.Helper()
-	found, err := storage.List(l.files, l.catalog.location(identifierOf(home, "public", name)))
+	found, err := list(l.files, l.catalog.location(identifierOf(home, "public", name)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if isMetadata(f.Base) {
-			metadata = append(metadata, f.Base)
+		if isMetadata(f.base) {
+			metadata = append(metadata, f.base)
 		} else {
-			parts = append(parts, f.Base)
+			parts = append(parts, f.base)
 		}
 	}
 	return parts, metadata

@@ -13,8 +13,7 @@ import (
 )
 
 // passKeys is about how many keys are in memory at a time. A commit with more
-// goes over the files more than once. One of changes takes an eighth of them: beside it
-// a child reads on, and going over the keys again costs less than a map of them all.
+// goes over the files more than once.
 const passKeys = 2 << 20
 
 // place is where the newest row of a key is, among the pending files.
@@ -107,8 +106,8 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	}
 	rows := rowsIn(dataFilesOf(m.pending))
 	m.parts = int(rows/w.lake.passKeys) + 1
-	if w.target.Mode == Changes {
-		m.parts = int(rows/max(1, w.lake.passKeys/8)) + 1
+	if w.target.Mode == Changes { // beside them a child holds as much again
+		m.parts = int(rows/max(1, w.lake.passKeys/2)) + 1
 	}
 	index := m.indexed(live, deletes, rows)
 	defer index.close()
@@ -120,13 +119,9 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	lake, end := w.lake.readingAhead(slices.Concat(dataFilesOf(m.pending), index.unread(m.live))...)
 	defer end()
 	m.lake = lake
-	newest := make(map[key]place, rows/int64(m.parts))
-	m.sieve = newSieve(rows / int64(m.parts))
 	for part := range m.parts {
-		if part > 0 {
-			clear(newest)
-			clear(m.sieve)
-		}
+		newest := make(map[key]place, rows/int64(m.parts))
+		m.sieve = newSieve(rows / int64(m.parts))
 		if keys.alike != nil {
 			m.alike, m.matched, m.doubtful = map[key][]key{}, map[key]bool{}, map[key]bool{}
 		}
@@ -140,7 +135,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 			return nil, 0, err
 		}
 		if !found {
-			if m.gone == nil {
+			if index != nil {
 				if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
 					return nil, 0, err
 				}

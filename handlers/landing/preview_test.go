@@ -17,7 +17,6 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
-	"headwater/handlers/landing/storage"
 )
 
 func show(t *testing.T, l *Lake, limit int, m Moment) Shown {
@@ -134,7 +133,7 @@ func TestPreviewIsBounded(t *testing.T) {
 
 // silentDisk gives no Parquet file but the first until its context is done.
 type silentDisk struct {
-	storage.Disk
+	disk
 	ctx  context.Context
 	open int
 }
@@ -146,7 +145,7 @@ func (d *silentDisk) Open(name string) (iceio.File, error) {
 			return nil, d.ctx.Err()
 		}
 	}
-	return d.Disk.Open(name)
+	return d.disk.Open(name)
 }
 
 // A lake that falls silent ends a preview with what it gave, and an error where

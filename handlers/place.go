@@ -19,7 +19,8 @@ type place struct {
 	fresh     time.Time // the lake is complete up to then
 	told      string    // what the history knows
 	toldAt    time.Time
-	confirmed string // what the source knows
+	movedAt   time.Time // when the history last learnt of another place
+	confirmed string    // what the source knows
 	seen      *driver.Standing
 	message   string
 	lagging   bool
@@ -171,16 +172,18 @@ func (p *place) nextLocked(f *follower) string {
 func (p *place) tell(f *follower, now bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	since := time.Since(p.toldAt)
-	due := now || p.landed != p.told && since >= f.h.options.PositionEvery || since >= f.h.options.HeartbeatEvery
+	at := time.Now()
 	c := p.changesLocked()
-	if !due || c == nil {
+	if !now && !p.due(at, f.h.options) || c == nil {
 		return nil
 	}
 	if err := f.journal.write(f.base, move{discriminator: p.nextLocked(f), data: &event.ChangesLanded{
 		Meta: f.j.meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
 	}}); err != nil {
 		return err
+	}
+	if p.told != p.landed {
+		p.movedAt = at
 	}
 	p.told, p.toldAt = p.landed, time.Now()
 	f.h.seam("checkpointed")
@@ -193,6 +196,12 @@ func (p *place) tell(f *follower, now bool) error {
 	p.confirmed = p.told
 	f.h.seam("confirmed")
 	return nil
+}
+
+// due reports whether the history is to learn of the place: of another one at once,
+// but not soon after one before, and now and then of the same.
+func (p *place) due(at time.Time, o Options) bool {
+	return p.landed != p.told && at.Sub(p.movedAt) >= o.PositionEvery || at.Sub(p.toldAt) >= o.HeartbeatEvery
 }
 
 // say tells where the sync stands and why it does not move.

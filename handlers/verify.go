@@ -150,7 +150,8 @@ type comparison struct {
 	began  time.Time
 	stand  landing.Standing
 	done   event.Verification
-	mode   string // of the sync that landed the table last
+
+	settled bool // what differs was looked at again, after the source's log had landed
 }
 
 func (c *comparison) run(ctx context.Context, t driver.Table) error {
@@ -188,6 +189,12 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	}
 	c.done.SourceRows, c.done.Behind = source.Rows, source.Behind
 	rows := digest.Compare(source.Listed, landed.Listed)
+	c.done.AtLeast = more || source.Cut || landed.Cut
+	if c.stand.Follows && !c.done.AtLeast {
+		if rows, err = c.settle(ctx, t, spec, rows); err != nil {
+			return err
+		}
+	}
 	for _, r := range rows {
 		switch r.What {
 		case digest.Missing:
@@ -201,8 +208,8 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 			c.done.Rows = append(c.done.Rows, event.VerifiedRow{What: r.What, Key: r.Key})
 		}
 	}
-	if c.done.AtLeast = more || source.Cut || landed.Cut; len(rows) == 0 && !c.done.AtLeast {
-		c.same() // it had changed between the two looks
+	if len(rows) == 0 && !c.done.AtLeast {
+		c.same() // what differed had changed between the looks
 		return nil
 	}
 	c.differs()
@@ -211,17 +218,8 @@ func (c *comparison) run(ctx context.Context, t driver.Table) error {
 
 // comparable returns why what landed of a table cannot be compared with its source.
 func (c *comparison) comparable() error {
-	all, err := c.h.state.Landed(c.address)
-	if err != nil {
-		return err
-	}
-	for _, t := range all {
-		if t.Namespace == c.done.Namespace && t.Name == c.done.Name {
-			c.mode = t.Mode
-		}
-	}
 	switch {
-	case c.mode != landing.Changes:
+	case !c.stand.Follows:
 		return nil
 	case c.stand.Has(parts.LogColumns[0].Name):
 		return outcome.Failf(event.ReasonUnsupported, "the table is the log of its changes (sync_options.changes append) and has a row for each of them, so it cannot be compared with its source")
@@ -267,7 +265,11 @@ func (c *comparison) same() {
 	if c.done.Behind != 1 {
 		rows = humanize.Comma(c.done.Behind) + " rows"
 	}
-	c.done.Message = rows + " of the source changed after the last sync; all others are the same"
+	when := "after the last sync"
+	if c.settled {
+		when = "while the table was compared"
+	}
+	c.done.Message = rows + " of the source changed " + when + "; all others are the same"
 }
 
 func (c *comparison) differs() {
@@ -292,8 +294,10 @@ func (c *comparison) differs() {
 	c.done.Status, c.done.Reason = event.VerifiedDifferent, event.ReasonBadData
 	c.done.Message = "rows differ: " + atLeast + strings.Join(what, ", ")
 	switch {
-	case c.mode == landing.Changes:
-		c.done.Message += "; what changed after the last commit of the source's log counts as different: sync it, then verify it while it rests"
+	case c.settled:
+		c.done.Message += fmt.Sprintf("; they differed in each of %d looks, before each of which all changes up to the one before had landed", looks)
+	case c.stand.Follows:
+		c.done.Message += "; what changed after the last commit of the source's log counts as different: verify it beside a continuous sync, or sync it and verify it while it rests"
 	case c.stand.Versions && c.done.Missing == 0 && c.done.Changed == 0:
 		c.done.Message += "; the table is appended to, so older versions and deleted rows stay"
 	case c.stand.Spec.After == nil:
@@ -311,9 +315,9 @@ func (c *comparison) anew() string {
 	switch {
 	case c.source.Changes.Position == "":
 		return ""
-	case c.mode != landing.Changes && goesOn:
+	case !c.stand.Follows && goesOn:
 		return "; a sync that goes on reads it as it begins: " + pause + "and resume it"
-	case c.mode != landing.Changes:
+	case !c.stand.Follows:
 		return "; each sync with sync_options.mode cdc reads it whole"
 	case goesOn:
 		return "; to have it read anew " + pause + "sync with " + reset + ", and resume it"

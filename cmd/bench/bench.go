@@ -58,6 +58,7 @@ var works = []work{
 	{"incremental", tableSync, (*bench).incremental},
 	{"verify", tableSync, (*bench).verify},
 	{"changes", tableChanges, (*bench).changes},
+	{"transaction", tableChanges, (*bench).transaction},
 	{"tpch", tableTPCH, (*bench).tpch},
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},

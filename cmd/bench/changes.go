@@ -16,7 +16,6 @@ const (
 	changesMemory = 300 << 20 // bytes, of all processes at once
 	changesRows   = 1_000_000 // two thirds inserts, one third updates
 	changesTable  = 500_000   // rows that are there before
-	changesOne    = 2_000_000 // in one transaction
 )
 
 // changes measures syncs of mode cdc that catch up, of one table and of twenty,
@@ -185,22 +184,10 @@ func (b *bench) catchUp(ctx context.Context, tables int) ([]result, error) {
 			return nil, fmt.Errorf("%s: %w", table, err)
 		}
 	}
-	all := []result{
+	return []result{
 		ratio(name, "pg_recvlogical to /dev/null", count, our, lim, changesWall),
 		memoryRow("the same, memory of all processes", peak, fmt.Sprintf("%.0f k changes/s of CPU", float64(count)/median(spent[1:]).Seconds()/1000)),
-	}
-	if tables > 1 {
-		return all, nil
-	}
-	big := b.rows(changesOne)
-	err = f.run(ctx, fmt.Sprintf("insert into %s select %d + i, i%%7, i*0.01, now(), 'one ' || i from generate_series(0, %d) i", f.tables[0], f.next, big-1))
-	if err != nil {
-		return all, err
-	}
-	watch := watchMemory(f.s.cmd.Process.Pid)
-	_, _, err = f.s.syncTables(ctx, f.source, f.options)
-	peak, _ = watch()
-	return append(all, memoryRow(fmt.Sprintf("one transaction of %d rows, memory of all processes", big), peak, "-")), err
+	}, nil
 }
 
 func memoryRow(work string, peak int64, rate string) result {

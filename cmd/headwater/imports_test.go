@@ -81,6 +81,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/api/idempotency", []string{"headwater/api/web", "headwater/bus/event", "headwater/bus/kv"}, "idempotency keeps answers to requests, whatever they ask for"},
 		{"headwater/handlers/outcome", []string{"headwater/bus", "headwater/bus/event", "headwater/bus/seal", "headwater/connectors/driver", "headwater/handlers/landing", "headwater/handlers/landing/bucket"}, "outcome translates errors into reasons: it knows no command and no table"},
 		{"headwater/handlers/throughput", []string{"headwater/handlers/extract"}, "throughput counts bytes and rows on their way: it knows no sync"},
+		{"headwater/handlers/landing/storage", []string{"headwater/handlers/landing/bucket", "headwater/handlers/landing/parts", "github.com/apache/iceberg-go/io", "os"}, "storage knows names and bytes: it knows no table, no catalog and no sync"},
 		{"headwater/handlers/syncoptions", []string{"headwater/bus/command", "headwater/bus/event", "headwater/connectors/driver", "github.com/google/uuid"}, "syncoptions is pure: what the API refuses and what a worker finds is judged by the same lines"},
 		{"headwater/handlers/schedule", []string{"headwater/bus/command", "headwater/bus/event"}, "schedule is pure: it knows no clock and no source, and what the API refuses is what a worker cannot carry out"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
@@ -101,6 +102,11 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/cmd/headwater/terminal", nil, "what stands on a terminal knows nothing of what it says"},
 		{"headwater/cmd/headwater/exit", nil, "the numbers the program ends with are everybody's"},
 		{"headwater/cmd/headwater/duration", nil, "a length of time is read in one way, whoever asks"},
+		{"headwater/connectors/mysql/protocol", []string{"headwater/connectors/driver", "headwater/connectors/sqldb"}, "protocol knows packets: no table, no setting and not what a statement means"},
+		{"headwater/connectors/mysql/binlog", nil, "binlog decodes events: it knows no session, no catalog and no record batch"},
+		{"headwater/connectors/mysql/typemap", []string{"headwater/connectors/driver", "headwater/connectors/sqldb", "headwater/connectors/values"}, "typemap turns types and values: it speaks to no server"},
+		{"headwater/connectors/mysql/session", []string{"headwater/connectors/driver", "headwater/connectors/mysql/protocol", "headwater/connectors/sqldb"}, "a session carries statements: it knows no table, no type and not what is read"},
+		{"headwater/connectors/mysql/capture", []string{"headwater/connectors/driver", "headwater/connectors/mysql/binlog", "headwater/connectors/mysql/protocol", "headwater/connectors/mysql/session", "headwater/connectors/mysql/typemap"}, "who follows the log reads no table: the reading of tables and the following of the log meet in the driver"},
 	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {

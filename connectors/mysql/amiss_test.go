@@ -2,11 +2,13 @@ package mysql
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 const oddDays = `SET sql_mode = '';
@@ -26,18 +28,18 @@ func TestOddDays(t *testing.T) {
 	run(t, db, oddDays)
 	const null = "\x00NULL"
 	for name, c := range map[string]struct {
-		change func(*Settings)
+		change func(*session.Settings)
 		table  string
 		rows   []string
 		says   []string // parts of the error, or of the notes
 	}{
-		"fail": {func(*Settings) {}, "days", nil, []string{"column d, row 2 (id = 7)", "column_types", "on_bad_value"}},
-		"as text": {func(s *Settings) {
+		"fail": {func(*session.Settings) {}, "days", nil, []string{"column d, row 2 (id = 7)", "column_types", "on_bad_value"}},
+		"as text": {func(s *session.Settings) {
 			s.ColumnTypes = map[string]string{"days.d": "string", "at": "string", "t": "string"}
 			s.OnBadValue = "null"
 		}, "days", []string{"1|2024-02-29|" + null + "|x", "7|0000-00-00|2024-02-00 00:00:00|" + null, "9|2024-00-10|2024-02-29 01:02:03|" + null}, []string{"1 values of headwater.days.t", "id = 7"}},
-		"as NULL":    {func(s *Settings) { s.OnBadValue = "null" }, "days", []string{"1|2024-02-29|" + null + "|x", "7|" + null + "|" + null + "|" + null, "9|" + null + "|2024-02-29T01:02:03.000000|" + null}, []string{"2 values of headwater.days.d", "the first is in row 2 (id = 7)", "1 values of headwater.days.at"}},
-		"but no key": {func(s *Settings) { s.OnBadValue = "null" }, "keyed", nil, []string{"column d, row 1"}},
+		"as NULL":    {func(s *session.Settings) { s.OnBadValue = "null" }, "days", []string{"1|2024-02-29|" + null + "|x", "7|" + null + "|" + null + "|" + null, "9|" + null + "|2024-02-29T01:02:03.000000|" + null}, []string{"2 values of headwater.days.d", "the first is in row 2 (id = 7)", "1 values of headwater.days.at"}},
+		"but no key": {func(s *session.Settings) { s.OnBadValue = "null" }, "keyed", nil, []string{"column d, row 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := openSource(t, settingsOf(server, c.change))
@@ -86,12 +88,12 @@ func TestWritersOfLockedTables(t *testing.T) {
 	}
 	defer db.Close()
 	run(t, db, "CREATE TABLE logbook (id int PRIMARY KEY, v varchar(1300)) ENGINE=MyISAM; INSERT INTO logbook SELECT seq, REPEAT('x', 1205) FROM seq_1_to_30000; CREATE TABLE inno (id int PRIMARY KEY)")
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
 	found, err := src.Discover(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	src.limits.BatchRows = 100 // what lies ready here is little of the table
+	src = openThrough(t, settingsOf(server, func(*session.Settings) {}), driver.Config{Dial: (&net.Dialer{}).DialContext, Limits: driver.Limits{BatchRows: 100}}) // what lies ready here is little of the table
 	rows := int64(0)
 	for b, err := range src.Read(t.Context(), found[1], driver.Cursor{}) {
 		if err != nil {

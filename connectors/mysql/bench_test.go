@@ -12,6 +12,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 const benchRows = 500_000
@@ -49,7 +50,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 	for _, mode := range []string{"disable", "require"} {
 		b.Run(mode, func(b *testing.B) {
-			source := openSource(b, settingsOf(server, func(s *Settings) { s.SSLMode = mode }))
+			source := openSource(b, settingsOf(server, func(s *session.Settings) { s.SSLMode = mode }))
 			tables, err := source.Discover(b.Context())
 			if err != nil {
 				b.Fatal(err)

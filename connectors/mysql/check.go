@@ -10,6 +10,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -22,22 +23,22 @@ func (s *source) Check(ctx context.Context) error {
 // CheckSteps reports what a check consists of.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	var steps sqldb.Steps
-	var c *session
+	var c *session.Session
 	err := steps.Connect(ctx, func(ctx context.Context, tr *sqldb.Trace) (server string, err error) {
-		c, err = s.connect(ctx, tr)
+		c, err = s.Connect(ctx, tr)
 		return "", err
 	})
 	if err != nil {
 		return steps.List(), err
 	}
-	defer c.close()
+	defer c.Close()
 
 	began := time.Now()
 	var total, readable int64
-	err = c.query(ctx, fmt.Sprintf(`SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s), COUNT(DISTINCT t.TABLE_NAME)
+	err = c.Query(ctx, fmt.Sprintf(`SELECT (SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s), COUNT(DISTINCT t.TABLE_NAME)
 FROM information_schema.COLUMNS c JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
-WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, literal(s.settings.Database)), func(row []*string) error {
-		total, readable = integer(row[0]), integer(row[1])
+WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, session.Literal(s.Settings.Database)), func(row []*string) error {
+		total, readable = session.Integer(row[0]), session.Integer(row[1])
 		return nil
 	})
 	if err == nil && total > 0 && readable == 0 {
@@ -65,8 +66,8 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, liter
 
 // readiness says for people whether the log of changes can be read. It is no part of
 // whether the source can be.
-func (s *source) readiness(ctx context.Context, c *session) string {
-	missing, _, err := s.ready(ctx, c)
+func (s *source) readiness(ctx context.Context, c *session.Session) string {
+	missing, _, err := s.Ready(ctx, c)
 	switch {
 	case err != nil:
 		return "whether mode cdc can be used is not known: " + err.Error()
@@ -77,11 +78,11 @@ func (s *source) readiness(ctx context.Context, c *session) string {
 }
 
 // withheld names the first of the tables that cannot be read, of so many.
-func (s *source) withheld(ctx context.Context, c *session, of int64) (message string, err error) {
-	err = c.query(ctx, fmt.Sprintf(`SELECT t.TABLE_NAME FROM information_schema.TABLES t
+func (s *source) withheld(ctx context.Context, c *session.Session, of int64) (message string, err error) {
+	err = c.Query(ctx, fmt.Sprintf(`SELECT t.TABLE_NAME FROM information_schema.TABLES t
 LEFT JOIN (SELECT DISTINCT TABLE_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', PRIVILEGES) > 0) r ON r.TABLE_NAME = t.TABLE_NAME
-WHERE t.TABLE_SCHEMA = %[1]s AND r.TABLE_NAME IS NULL ORDER BY t.TABLE_NAME LIMIT 1`, literal(s.settings.Database)), func(row []*string) error {
-		message = fmt.Sprintf("; the first of %d that cannot is %s: it has no column that this account may SELECT", of, driver.Table{Namespace: s.settings.Database, Name: str(row[0])})
+WHERE t.TABLE_SCHEMA = %[1]s AND r.TABLE_NAME IS NULL ORDER BY t.TABLE_NAME LIMIT 1`, session.Literal(s.Settings.Database)), func(row []*string) error {
+		message = fmt.Sprintf("; the first of %d that cannot is %s: it has no column that this account may SELECT", of, driver.Table{Namespace: s.Settings.Database, Name: session.Text(row[0])})
 		return nil
 	})
 	return message, err
@@ -99,14 +100,14 @@ const (
 // wrong with those before: they keep nobody from the others. It says which one
 // it was and what is wrong with the others, and fails with the first one's error
 // when none can be read.
-func (s *source) readAny(ctx context.Context, c *session) (message string, err error) {
+func (s *source) readAny(ctx context.Context, c *session.Session) (message string, err error) {
 	var names, broken []string
-	err = c.query(ctx, fmt.Sprintf("SELECT DISTINCT t.TABLE_NAME FROM information_schema.COLUMNS c JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME WHERE c.TABLE_SCHEMA = %s AND t.TABLE_TYPE <> 'VIEW' AND FIND_IN_SET('select', c.PRIVILEGES) > 0 ORDER BY t.TABLE_NAME LIMIT %d", literal(s.settings.Database), maxProbes), func(row []*string) error {
-		names = append(names, str(row[0]))
+	err = c.Query(ctx, fmt.Sprintf("SELECT DISTINCT t.TABLE_NAME FROM information_schema.COLUMNS c JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME WHERE c.TABLE_SCHEMA = %s AND t.TABLE_TYPE <> 'VIEW' AND FIND_IN_SET('select', c.PRIVILEGES) > 0 ORDER BY t.TABLE_NAME LIMIT %d", session.Literal(s.Settings.Database), maxProbes), func(row []*string) error {
+		names = append(names, session.Text(row[0]))
 		return nil
 	})
 	if err == nil {
-		err = c.exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", probeWait))
+		err = c.Exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", probeWait))
 	}
 	if err != nil {
 		return "", err
@@ -116,13 +117,13 @@ func (s *source) readAny(ctx context.Context, c *session) (message string, err e
 	}
 	var first error
 	for began := time.Now(); len(names) > 0 && time.Since(began) < probesLimit; names = names[1:] {
-		table := driver.Table{Namespace: s.settings.Database, Name: names[0]}
-		err := c.run(ctx, "SELECT 1 FROM "+relation(table)+" LIMIT 1", func([]*string) error { return nil })
+		table := driver.Table{Namespace: s.Settings.Database, Name: names[0]}
+		err := c.Run(ctx, "SELECT 1 FROM "+session.Relation(table)+" LIMIT 1", func([]*string) error { return nil })
 		if err == nil {
 			return fmt.Sprintf("read from %s%s", table, strings.Join(broken, "")), nil
 		}
 		var server *mysql.MySQLError
-		ours := c.explain(ctx, err, "table "+table.String())
+		ours := c.Explain(ctx, err, "table "+table.String())
 		if !errors.As(err, &server) {
 			return "", ours
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
 )
 
 // catalogQuery asks for everything at once, because every question is a round
@@ -34,7 +36,7 @@ FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s AND CH
 // order.
 type described struct {
 	driver.Table
-	columns   []mapped
+	columns   []typemap.Mapped
 	engine    string
 	created   string // when, as the server writes it
 	updated   string // when its rows last changed, "" if the server does not know
@@ -51,19 +53,19 @@ type described struct {
 // Discover returns the tables and views of the database with the columns that
 // the account may read.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
-	c, err := s.transaction(ctx, nil)
+	c, err := s.Transaction(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer s.keep(c)
+	defer s.Keep(c)
 	found, err := s.describe(ctx, c, "")
 	if err != nil {
 		return nil, err
 	}
 	var server *mysql.MySQLError
-	err = c.run(ctx, "SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1", func([]*string) error { return nil })
+	err = c.Run(ctx, "SELECT 1 FROM information_schema.INNODB_TRX LIMIT 1", func([]*string) error { return nil })
 	if err != nil && !errors.As(err, &server) {
-		return nil, c.explain(ctx, err, "")
+		return nil, c.Explain(ctx, err, "")
 	}
 	tables := make([]driver.Table, len(found))
 	for i, d := range found {
@@ -82,67 +84,67 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 // catalog runs the catalog's query and returns its rows. The parts of a union
 // come in no order that is promised: columns and keys are sorted by their
 // position.
-func (s *source) catalog(ctx context.Context, c *session, table string) (rows [][]*string, err error) {
+func (s *source) catalog(ctx context.Context, c *session.Session, table string) (rows [][]*string, err error) {
 	query, only, expression := catalogQuery, "", "IF(EXTRA LIKE '%auto_increment%', 'auto_increment', GENERATION_EXPRESSION)"
-	if c.mariadb {
+	if c.MariaDB {
 		query += jsonQuery
-		if c.version < 100200 {
+		if c.Version < 100200 {
 			expression = "IF(EXTRA LIKE '%auto_increment%', 'auto_increment', NULL)"
 		}
 	}
 	if table != "" {
-		only = " AND TABLE_NAME = " + literal(table)
+		only = " AND TABLE_NAME = " + session.Literal(table)
 	}
-	err = c.query(ctx, fmt.Sprintf(query, literal(s.settings.Database), only, expression), func(row []*string) error {
-		if c.mariadb && str(row[14]) == "NULL" { // a default as it is written
+	err = c.Query(ctx, fmt.Sprintf(query, session.Literal(s.Settings.Database), only, expression), func(row []*string) error {
+		if c.MariaDB && session.Text(row[14]) == "NULL" { // a default as it is written
 			row[14] = nil
 		}
 		rows = append(rows, row)
 		return nil
 	})
 	slices.SortStableFunc(rows, func(a, b []*string) int {
-		return cmp.Or(cmp.Compare(str(a[1]), str(b[1])), cmp.Compare(integer(a[3]), integer(b[3])))
+		return cmp.Or(cmp.Compare(session.Text(a[1]), session.Text(b[1])), cmp.Compare(session.Integer(a[3]), session.Integer(b[3])))
 	})
 	return rows, err
 }
 
 // describe reads the catalog of one table, or of all for "". What cannot be
 // offered has a LeftOut and no columns.
-func (s *source) describe(ctx context.Context, c *session, table string) ([]described, error) {
+func (s *source) describe(ctx context.Context, c *session.Session, table string) ([]described, error) {
 	rows, err := s.catalog(ctx, c, table)
 	if err != nil {
 		return nil, err
 	}
 	found, json := map[string]*described{}, map[[2]string]bool{}
 	for _, row := range rows {
-		switch str(row[0]) {
+		switch session.Text(row[0]) {
 		case "t":
-			found[str(row[1])] = s.table(row)
+			found[session.Text(row[1])] = s.table(row)
 		case "j":
-			name, closed := strings.CutSuffix(strings.TrimPrefix(str(row[2]), "json_valid(`"), "`)")
+			name, closed := strings.CutSuffix(strings.TrimPrefix(session.Text(row[2]), "json_valid(`"), "`)")
 			if closed {
-				json[[2]string{str(row[1]), strings.ReplaceAll(name, "``", "`")}] = true
+				json[[2]string{session.Text(row[1]), strings.ReplaceAll(name, "``", "`")}] = true
 			}
 		}
 	}
 	for _, row := range rows {
-		d := found[str(row[1])]
+		d := found[session.Text(row[1])]
 		if d == nil { // made since
 			continue
 		}
-		switch str(row[0]) {
+		switch session.Text(row[0]) {
 		case "c":
-			if len(d.Columns) == s.limits.MaxColumns {
-				return nil, driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", d.Table, s.limits.MaxColumns)
+			if len(d.Columns) == s.Limits.MaxColumns {
+				return nil, driver.E(driver.ErrLimit, nil, "table %s has more than %d columns", d.Table, s.Limits.MaxColumns)
 			}
-			d.column(row, json[[2]string{d.Name, str(row[2])}], &s.settings)
+			d.column(row, json[[2]string{d.Name, session.Text(row[2])}], &s.Settings)
 		case "k":
 			d.key(row)
 		}
 	}
 	var all []described
 	for _, d := range found {
-		d.settle(s.settings.nulls())
+		d.settle(s.Settings.Nulls())
 		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b described) int { return cmp.Compare(a.Name, b.Name) })
@@ -151,48 +153,41 @@ func (s *source) describe(ctx context.Context, c *session, table string) ([]desc
 
 // table reads a row of TABLES.
 func (s *source) table(row []*string) *described {
-	d := &described{Table: driver.Table{Namespace: s.settings.Database, Name: str(row[1]), Kind: "table", RowEstimate: -1}}
-	if str(row[2]) == "VIEW" {
+	d := &described{Table: driver.Table{Namespace: s.Settings.Database, Name: session.Text(row[1]), Kind: "table", RowEstimate: -1}}
+	if session.Text(row[2]) == "VIEW" {
 		d.Kind, d.computed = "view", true
 	} else if row[3] != nil {
-		d.RowEstimate = integer(row[3])
+		d.RowEstimate = session.Integer(row[3])
 	}
-	d.bytes, d.engine, d.created, d.updated = integer(row[4]), str(row[5]), str(row[6]), str(row[7])
+	d.bytes, d.engine, d.created, d.updated = session.Integer(row[4]), session.Text(row[5]), session.Text(row[6]), session.Text(row[7])
 	if d.engine == "" { // else it is the owner's own
-		d.comment = str(row[9])
+		d.comment = session.Text(row[9])
 	}
 	return d
 }
 
 // column adds a row of COLUMNS.
-func (d *described) column(row []*string, json bool, settings *Settings) {
-	name, full := str(row[2]), strings.ToLower(str(row[5]))
-	if integer(row[13]) == 0 {
+func (d *described) column(row []*string, json bool, settings *session.Settings) {
+	name, full := session.Text(row[2]), strings.ToLower(session.Text(row[5]))
+	if session.Integer(row[13]) == 0 {
 		d.withheld = append(d.withheld, name)
 		return
 	}
-	charset, collation, _ := strings.Cut(str(row[10]), " ")
-	m := mapType(strings.ToLower(str(row[4])), full, integer(row[7]), integer(row[8]), integer(row[9]), charset, json)
-	if settings.asText(d.Name, name) {
-		m = m.text()
+	charset, collation, _ := strings.Cut(session.Text(row[10]), " ")
+	m := typemap.MapType(strings.ToLower(session.Text(row[4])), full, session.Integer(row[7]), session.Integer(row[8]), session.Integer(row[9]), charset, json)
+	if settings.AsText(d.Name, name) {
+		m = m.Text()
 	}
-	m.charset, m.collation = charset, collation
+	m.Charset, m.Collation = charset, collation
 	d.columns = append(d.columns, m)
-	expression := str(row[12])
-	filled := str(row[6]) == "NO" || expression != "" || row[14] != nil
+	expression := session.Text(row[12])
+	filled := session.Text(row[6]) == "NO" || expression != "" || row[14] != nil
 	if expression == "auto_increment" {
 		d.counter, expression = name, ""
 	}
 	d.computed = d.computed || expression != ""
 	d.Columns = append(d.Columns, driver.Column{
-		Name: name, Type: m.typ, SourceType: str(row[5]), Nullable: str(row[6]) != "NO", Comment: str(row[11]),
-		Unordered: m.order == "" && m.typ.Ordered(), Identity: columnIdentity(str(row[5]), expression), Filled: filled, Grain: grainOf(strings.ToLower(str(row[4])), full), Equality: equalityOf(strings.ToLower(str(row[4])), charset, collation),
+		Name: name, Type: m.Type, SourceType: session.Text(row[5]), Nullable: session.Text(row[6]) != "NO", Comment: session.Text(row[11]),
+		Unordered: m.Order == "" && m.Type.Ordered(), Identity: typemap.Identity(session.Text(row[5]), expression), Filled: filled, Grain: typemap.GrainOf(strings.ToLower(session.Text(row[4])), full), Equality: typemap.EqualityOf(strings.ToLower(session.Text(row[4])), charset, collation),
 	})
-}
-
-func str(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
 }

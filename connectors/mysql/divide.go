@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
 )
 
 // maxRanges bounds how many ranges a table has, and with it the questions asked
@@ -16,7 +18,7 @@ const maxRanges = 8192
 
 // divider cuts parts of one table into ranges of about rows rows.
 type divider struct {
-	c     *session
+	c     *session.Session
 	key   *key
 	from  string // the table, read by its primary key
 	rows  int64
@@ -26,8 +28,8 @@ type divider struct {
 	empty    bool
 }
 
-func newDivider(c *session, k *key, d described, size int64) *divider {
-	v := &divider{c: c, key: k, from: relation(d.Table) + " FORCE INDEX (PRIMARY)", rows: 1 << 62, dives: 4 * maxRanges}
+func newDivider(c *session.Session, k *key, d described, size int64) *divider {
+	v := &divider{c: c, key: k, from: session.Relation(d.Table) + " FORCE INDEX (PRIMARY)", rows: 1 << 62, dives: 4 * maxRanges}
 	if d.RowEstimate > 0 && d.bytes > 0 {
 		if size <= 0 {
 			size = driver.RangeSize(int64(d.bytes))
@@ -151,12 +153,12 @@ func (v *divider) estimate(ctx context.Context, lo, hi int64) (int64, error) {
 	v.dives--
 	var rows int64
 	where := v.key.where(interval{bound{strconv.FormatInt(lo, 10)}, bound{strconv.FormatInt(hi, 10)}})
-	err := v.c.query(ctx, "EXPLAIN SELECT "+v.key.columns[0].quote+" FROM "+v.from+" WHERE "+where, func(row []*string) error {
+	err := v.c.Query(ctx, "EXPLAIN SELECT "+v.key.columns[0].quote+" FROM "+v.from+" WHERE "+where, func(row []*string) error {
 		switch {
 		case len(row) >= 12: // MySQL tells of partitions, too
-			rows = integer(row[9])
+			rows = session.Integer(row[9])
 		case len(row) >= 9:
-			rows = integer(row[8])
+			rows = session.Integer(row[8])
 		}
 		return nil
 	})
@@ -169,7 +171,7 @@ func (v *divider) span(ctx context.Context) error {
 		return nil
 	}
 	first := v.key.columns[0].quote
-	return v.c.query(ctx, fmt.Sprintf("SELECT MIN(%[1]s), MAX(%[1]s) FROM %[2]s", first, strings.TrimSuffix(v.from, " FORCE INDEX (PRIMARY)")), func(row []*string) error {
+	return v.c.Query(ctx, fmt.Sprintf("SELECT MIN(%[1]s), MAX(%[1]s) FROM %[2]s", first, strings.TrimSuffix(v.from, " FORCE INDEX (PRIMARY)")), func(row []*string) error {
 		v.empty = row[0] == nil || row[1] == nil
 		if !v.empty {
 			v.min, v.max = number(*row[0]), number(*row[1])
@@ -180,7 +182,7 @@ func (v *divider) span(ctx context.Context) error {
 
 // number reads an integer; what lies above 64 bits with a sign is cut no finer.
 func number(text string) int64 {
-	n, err := parseInt([]byte(text))
+	n, err := typemap.ParseInt([]byte(text))
 	if err != nil {
 		return 1<<63 - 1
 	}
@@ -199,10 +201,10 @@ func (v *divider) walk(ctx context.Context, gap interval, estimate int64) ([]pie
 		query += fmt.Sprintf(" ORDER BY %s LIMIT 1 OFFSET %d", v.key.list(), v.rows)
 		var next bound
 		usable := true
-		err := v.c.query(ctx, query, func(row []*string) error {
+		err := v.c.Query(ctx, query, func(row []*string) error {
 			size := 0
 			for i, c := range v.key.columns {
-				value := c.value(str(row[i]))
+				value := c.value(session.Text(row[i]))
 				_, ok := c.constant(value)
 				usable = usable && ok && row[i] != nil
 				size += len(value)

@@ -14,7 +14,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
-	"headwater/connectors/sqldb"
+	"headwater/connectors/mysql/session"
 )
 
 const oddTables = `SET sql_mode = '';
@@ -57,11 +57,12 @@ func TestFidelity(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sent atomic.Int64
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
-	src.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+	settings := settingsOf(server, func(*session.Settings) {})
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return counting{conn, &sent}, err
 	}
+	src := openSource(t, settings)
 	found, err := src.Discover(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -99,16 +100,14 @@ func TestFidelity(t *testing.T) {
 		rows := keysOf(t, src.Read(t.Context(), tables["long_row"], driver.Cursor{}))
 		want := []string{"1|short", "2|" + strings.Repeat("x", 17<<20), "3|" + strings.Repeat("y", 16777215-6), "4|short"}
 		same(t, want, rows)
-		src.limits.MaxRowBytes = 1 << 20
-		defer func() { src.limits = src.limits.WithDefaults() }()
-		src.Close() // with the session that has the old limit
-		src.kept = sqldb.IdleSession[*session]{}
-		if err := failure(t, src, tables["long_row"]); !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "row 2 has more bytes") {
+		limited := openThrough(t, settings, driver.Config{Dial: dial, Limits: driver.Limits{MaxRowBytes: 1 << 20}})
+		if err := failure(t, limited, tables["long_row"]); !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "row 2 has more bytes") {
 			t.Errorf("Read = %v, want the limit in row 2", err)
 		}
-		src.limits.MaxRowBytes = 64 << 20
 	})
-	t.Run("RoundTrips", func(t *testing.T) { testRoundTrips(t, src, tables["events"], &sent) })
+	t.Run("RoundTrips", func(t *testing.T) {
+		testRoundTrips(t, openThrough(t, settings, driver.Config{Dial: dial}), tables["events"], &sent)
+	})
 }
 
 // testRoundTrips counts what a read sends that finds nothing new. The last
@@ -116,9 +115,7 @@ func TestFidelity(t *testing.T) {
 func testRoundTrips(t *testing.T, src *source, table driver.Table, sent *atomic.Int64) {
 	last := "100"
 	from := driver.Cursor{Column: "id", Value: &last}
-	cold := int64(1 + 2 + 6) // login, settings and reading them back, and as below
-	src.Close()
-	src.kept = sqldb.IdleSession[*session]{}
+	cold := int64(1 + 2 + 6)                   // login, settings and reading them back, and as below
 	for _, want := range []int64{cold, 6, 6} { // open transactions, begin, catalog, both ends, rows, rollback
 		before := sent.Load()
 		if rows := keysOf(t, src.Read(t.Context(), table, from)); len(rows) > 0 {

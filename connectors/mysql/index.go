@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // index is a unique index, which no two rows share a value of.
@@ -18,14 +19,14 @@ type index struct {
 
 // key adds a row of STATISTICS, which come in the order of their position.
 func (d *described) key(row []*string) {
-	name := str(row[5])
+	name := session.Text(row[5])
 	at := slices.IndexFunc(d.unique, func(i index) bool { return i.name == name })
 	if at < 0 {
 		d.unique = append(d.unique, index{name: name})
 		at = len(d.unique) - 1
 	}
 	i := &d.unique[at]
-	i.columns = append(i.columns, str(row[2]))
+	i.columns = append(i.columns, session.Text(row[2]))
 	i.partial = i.partial || row[2] == nil || row[4] != nil
 }
 

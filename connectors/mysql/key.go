@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
 )
 
 // key is the primary key that a table is divided by. InnoDB keeps the rows in
@@ -92,7 +94,7 @@ func keyColumns(d described) (columns []keyColumn, err error) {
 		if !ok {
 			return nil, fmt.Errorf("values of the key column %s (%s) cannot be written exactly", c.Name, c.SourceType)
 		}
-		columns = append(columns, keyColumn{name: name, quote: quote(name), form: f, charset: m.charset, collation: m.collation})
+		columns = append(columns, keyColumn{name: name, quote: session.Quote(name), form: f, charset: m.Charset, collation: m.Collation})
 	}
 	if len(columns) == 0 {
 		return nil, errNoKey
@@ -102,18 +104,18 @@ func keyColumns(d described) (columns []keyColumn, err error) {
 
 // formOf reports false for types whose text is not their exact value or does not
 // compare as the index does.
-func formOf(c driver.Column, m mapped) (form, bool) {
+func formOf(c driver.Column, m typemap.Mapped) (form, bool) {
 	source, _, _ := strings.Cut(strings.ToLower(c.SourceType), "(")
 	source, _, _ = strings.Cut(source, " ")
 	switch source {
 	case "tinyint", "smallint", "mediumint", "int", "integer", "bigint":
 		return formInteger, true
 	case "year": // of two digits it compares as a number without its century
-		return formInteger, m.expr == ""
+		return formInteger, m.Expr == ""
 	case "decimal", "numeric":
 		return formNumber, true
 	case "char", "varchar":
-		return formText, word(m.charset) && word(m.collation)
+		return formText, typemap.IsWord(m.Charset) && typemap.IsWord(m.Collation)
 	case "binary", "varbinary":
 		return formBytes, true
 	case "date", "datetime", "timestamp":
@@ -122,11 +124,6 @@ func formOf(c driver.Column, m mapped) (form, bool) {
 		return formUUID, true
 	}
 	return 0, false
-}
-
-// word reports whether text may stand in a statement as it is.
-func word(text string) bool {
-	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 // bound is a place between rows: just before every row whose key begins with
@@ -151,12 +148,12 @@ func (k *key) token(v interval) string {
 }
 
 // momentOf returns when the rows of a range were read.
-func momentOf(text string) (moment, bool) {
+func momentOf(text string) (session.Moment, bool) {
 	var t token
 	if json.Unmarshal([]byte(text), &t) != nil {
-		return moment{}, false
+		return session.Moment{}, false
 	}
-	return parseMoment(t.At)
+	return session.ParseMoment(t.At)
 }
 
 // parse reads a token. It reports false for one of another table or key.
@@ -191,13 +188,13 @@ func (c keyColumn) value(raw string) string {
 func (c keyColumn) constant(value string) (string, bool) {
 	switch c.form {
 	case formNumber, formInteger:
-		_, _, fraction, ok := splitDecimal([]byte(value))
+		_, _, fraction, ok := typemap.SplitDecimal([]byte(value))
 		return value, ok && (c.form == formNumber || len(fraction) == 0)
 	case formMoment:
-		return literal(value), value != "" && strings.Trim(value, "0123456789-: .") == ""
+		return session.Literal(value), value != "" && strings.Trim(value, "0123456789-: .") == ""
 	case formUUID:
-		_, err := parseUUID([]byte(value))
-		return "CAST(" + literal(value) + " AS UUID)", err == nil
+		_, err := typemap.ParseUUID([]byte(value))
+		return "CAST(" + session.Literal(value) + " AS UUID)", err == nil
 	}
 	if _, err := hex.DecodeString(value); err != nil {
 		return "", false

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"headwater/connectors/mysql/session"
 )
 
 // pieceSize is how many bytes of a table are read in one statement that locks
@@ -47,7 +49,7 @@ func (d described) pieceKey() (*key, error) {
 
 // pieces returns the statements that together read the whole of a table which a
 // statement locks; the one that was given where it cannot be divided.
-func (s *source) pieces(ctx context.Context, c *session, d described, query string) ([]string, error) {
+func (s *source) pieces(ctx context.Context, c *session.Session, d described, query string) ([]string, error) {
 	k, err := d.pieceKey()
 	if err != nil || !d.locks() || d.RowEstimate <= 0 || d.bytes <= pieceSize {
 		return []string{query}, nil

@@ -12,6 +12,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 const ledger = `CREATE TABLE ledger (id int PRIMARY KEY, b bigint NOT NULL, pad varchar(200)); INSERT INTO ledger SELECT seq, 1000, REPEAT('x', 180) FROM seq_1_to_20000; ANALYZE TABLE ledger;
@@ -33,7 +34,7 @@ func TestRangesAreOfOneMoment(t *testing.T) {
 		}
 		for user, sessions := range map[string]int{"owner": 2, "plain": 1, "alone": 1} {
 			t.Run(name+"/"+user, func(t *testing.T) {
-				settings := settingsOf(server, func(s *Settings) {
+				settings := settingsOf(server, func(s *session.Settings) {
 					if user != "owner" {
 						s.Username, s.Password = user, "plain-pass-2291"
 					}
@@ -47,7 +48,7 @@ func TestRangesAreOfOneMoment(t *testing.T) {
 	}
 }
 
-func testSums(t *testing.T, db *sql.DB, settings Settings, sessions int) {
+func testSums(t *testing.T, db *sql.DB, settings session.Settings, sessions int) {
 	src := openSource(t, settings)
 	src.rangeSize = 256 << 10
 	found, err := src.Discover(t.Context())
@@ -133,7 +134,7 @@ func TestTheOnlyConnectionIsWaitedFor(t *testing.T) {
 	}
 	defer db.Close()
 	run(t, db, ledger)
-	settings := settingsOf(server, func(s *Settings) { s.Username, s.Password = "alone", "plain-pass-2291" })
+	settings := settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "alone", "plain-pass-2291" })
 	first, second := openSource(t, settings), openSource(t, settings)
 	found, err := first.Discover(t.Context())
 	if err != nil {
@@ -142,31 +143,5 @@ func TestTheOnlyConnectionIsWaitedFor(t *testing.T) {
 	time.AfterFunc(time.Second, func() { first.Close() })
 	if rows := keysOf(t, second.Read(t.Context(), found[0], driver.Cursor{})); len(rows) != 20000 {
 		t.Errorf("%d rows", len(rows))
-	}
-}
-
-func TestUnchanged(t *testing.T) {
-	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC).Unix()
-	was := moment{at: at, up: 1000, binlog: "log.000001:400"}
-	for name, c := range map[string]struct {
-		is      moment
-		updated string
-		want    bool
-	}{
-		"the log stands":                 {moment{at + 90, 1001, "log.000001:400"}, "", true},
-		"the log went on":                {moment{at + 90, 1000, "log.000001:401"}, "", false},
-		"the log went on with others":    {moment{at + 90, 1000, "log.000001:401"}, "2024-05-06 07:08:00", true},
-		"changed since":                  {moment{at + 90, 1000, ""}, "2024-05-06 07:08:10", false},
-		"changed just before":            {moment{at + 90, 1000, ""}, "2024-05-06 07:08:08", false},
-		"the server forgot":              {moment{at + 90, 1000, ""}, "", false},
-		"the server started anew":        {moment{at + 90, 2000, "log.000001:400"}, "2024-05-06 07:00:00", false},
-		"nothing is told of either time": {moment{}, "", false},
-	} {
-		if got := unchanged(was, c.is, c.updated); got != c.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-	if again, ok := parseMoment(was.String()); !ok || again != was {
-		t.Errorf("%q is read as %v", was, again)
 	}
 }

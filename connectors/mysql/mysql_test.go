@@ -10,6 +10,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -50,8 +51,8 @@ func TestMySQL(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), strings.ReplaceAll(schema, `É''\'`, `É''\\'`)); err != nil {
 		t.Fatal(err)
 	}
-	with := func(change func(*Settings)) Settings {
-		s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: "reader", Password: "reader-pass-7391"}, Port: server.Port, Database: server.Database}
+	with := func(change func(*session.Settings)) session.Settings {
+		s := session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: "reader", Password: "reader-pass-7391"}, Port: server.Port, Database: server.Database}
 		change(&s)
 		return s
 	}
@@ -68,17 +69,19 @@ func TestMySQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	drivertest.Run(t, drivertest.Harness{
-		Driver: smallRanges{}, Settings: with(func(*Settings) {}), Exact: true,
+		Driver: smallRanges{}, Settings: with(func(*session.Settings) {}), Exact: true,
 		Secrets: []string{"reader-pass-7391", "pauper-pass-7391", "wrong-pass-5520"},
 		Bad: []drivertest.Bad{
-			{Name: "password", Settings: with(func(s *Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},
-			{Name: "no password", Settings: with(func(s *Settings) { s.Password = "" }), Kind: driver.ErrAuthentication},
-			{Name: "no user", Settings: with(func(s *Settings) { s.Username = "" }), Kind: driver.ErrInvalidConfig},
-			{Name: "database", Settings: with(func(s *Settings) { s.Database, s.Username, s.Password = "missing", server.User, server.Password }), Kind: driver.ErrNotFound},
-			{Name: "database of others", Settings: with(func(s *Settings) { s.Database = "other" }), Kind: driver.ErrPermission},
-			{Name: "option in a name", Settings: with(func(s *Settings) { s.Database = "headwater?allowAllFiles=true" }), Kind: driver.ErrPermission},
-			{Name: "permission", Settings: with(func(s *Settings) { s.Username, s.Password = "pauper", "pauper-pass-7391" }), Kind: driver.ErrPermission},
-			{Name: "tls", Settings: with(func(s *Settings) { s.SSLMode = "require" }), Kind: driver.ErrUnreachable},
+			{Name: "password", Settings: with(func(s *session.Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},
+			{Name: "no password", Settings: with(func(s *session.Settings) { s.Password = "" }), Kind: driver.ErrAuthentication},
+			{Name: "no user", Settings: with(func(s *session.Settings) { s.Username = "" }), Kind: driver.ErrInvalidConfig},
+			{Name: "database", Settings: with(func(s *session.Settings) {
+				s.Database, s.Username, s.Password = "missing", server.User, server.Password
+			}), Kind: driver.ErrNotFound},
+			{Name: "database of others", Settings: with(func(s *session.Settings) { s.Database = "other" }), Kind: driver.ErrPermission},
+			{Name: "option in a name", Settings: with(func(s *session.Settings) { s.Database = "headwater?allowAllFiles=true" }), Kind: driver.ErrPermission},
+			{Name: "permission", Settings: with(func(s *session.Settings) { s.Username, s.Password = "pauper", "pauper-pass-7391" }), Kind: driver.ErrPermission},
+			{Name: "tls", Settings: with(func(s *session.Settings) { s.SSLMode = "require" }), Kind: driver.ErrUnreachable},
 			{Name: "unknown key", Settings: map[string]any{"host": "h", "allowAllFiles": true}, Kind: driver.ErrInvalidConfig},
 		},
 		Large: "headwater.large", LargeRows: 200000,

@@ -10,6 +10,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 const historyTables = `
@@ -115,7 +116,7 @@ func TestReplaced(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, db, "DROP DATABASE headwater; CREATE DATABASE headwater; USE headwater; DROP USER IF EXISTS plain;"+historyTables)
-			h := &history{t: t, src: openSource(t, settingsOf(server, func(*Settings) {})), table: c.table, at: driver.Cursor{Column: c.column}}
+			h := &history{t: t, src: openSource(t, settingsOf(server, func(*session.Settings) {})), table: c.table, at: driver.Cursor{Column: c.column}}
 			if _, _, err := h.read(); err != nil {
 				t.Fatal(err)
 			}
@@ -146,7 +147,7 @@ func TestAlteredWithinItsSecond(t *testing.T) {
 	}
 	defer db.Close()
 	run(t, db, historyTables+"ALTER TABLE bare ADD more int DEFAULT 1")
-	h := &history{t: t, src: openSource(t, settingsOf(server, func(*Settings) {})), table: "bare", at: driver.Cursor{Column: "at"}, fresh: true}
+	h := &history{t: t, src: openSource(t, settingsOf(server, func(*session.Settings) {})), table: "bare", at: driver.Cursor{Column: "at"}, fresh: true}
 	if _, _, err := h.read(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestFilledAfterEmpty(t *testing.T) {
 		{"bare", "at", "DELETE FROM bare", "INSERT INTO bare VALUES ('2023-01-01', 1), ('2025-01-01', 2)"},
 		{"empty", "id", "DELETE FROM empty", "INSERT INTO empty VALUES (1, 1), (9, 1)"},
 	} {
-		h := &history{t: t, src: openSource(t, settingsOf(server, func(*Settings) {})), table: c.table, at: driver.Cursor{Column: c.column}}
+		h := &history{t: t, src: openSource(t, settingsOf(server, func(*session.Settings) {})), table: c.table, at: driver.Cursor{Column: c.column}}
 		for _, change := range []string{"DO 0", c.empty, "DO 0"} {
 			run(t, db, change)
 			if _, _, err := h.read(); err != nil {
@@ -203,7 +204,7 @@ func TestLateCommits(t *testing.T) {
 	run(t, db, historyTables)
 	for _, column := range []string{"id", "updated_at"} {
 		for _, first := range []bool{true, false} { // open before anything was read, or since
-			h := &history{t: t, src: openSource(t, settingsOf(server, func(*Settings) {})), table: "log", at: driver.Cursor{Column: column}}
+			h := &history{t: t, src: openSource(t, settingsOf(server, func(*session.Settings) {})), table: "log", at: driver.Cursor{Column: column}}
 			if !first {
 				if _, _, err := h.read(); err != nil {
 					t.Fatal(err)
@@ -235,7 +236,7 @@ func TestLateCommits(t *testing.T) {
 			run(t, db, "DELETE FROM log WHERE v IN ('late', 'early')")
 		}
 	}
-	plain := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = "plain", "plain-pass-2291" }))
+	plain := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "plain", "plain-pass-2291" }))
 	found, err := plain.Discover(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
 	"headwater/connectors/sqldb"
 )
 
@@ -32,7 +34,7 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
 	var w witness
-	c, err := s.transaction(ctx, func(c *session) (err error) {
+	c, err := s.Transaction(ctx, func(c *session.Session) (err error) {
 		if from.Column != "" {
 			w, err = s.look(ctx, c, t)
 		}
@@ -43,7 +45,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	}
 	r, err := s.reading(ctx, c, t, from, &w)
 	if err != nil {
-		s.keep(c)
+		s.Keep(c)
 		return err
 	}
 	more := true
@@ -54,28 +56,28 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 			return more
 		})
 		if err != nil {
-			c.close()
+			c.Close()
 			return err
 		}
 		if !more {
 			break
 		}
 	}
-	s.keep(c)
+	s.Keep(c)
 	return nil
 }
 
 // Place looks at a table, or a view, as a Read by the column does.
 func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
 	var w witness
-	c, err := s.transaction(ctx, func(c *session) (err error) {
+	c, err := s.Transaction(ctx, func(c *session.Session) (err error) {
 		w, err = s.look(ctx, c, t)
 		return err
 	})
 	if err != nil {
 		return driver.Cursor{}, err
 	}
-	defer s.keep(c)
+	defer s.Keep(c)
 	d, _, err := s.plan(ctx, c, t)
 	if err == nil {
 		_, err = s.see(ctx, c, &w, d, nil, "0")
@@ -105,7 +107,7 @@ type reading struct {
 
 // reading prepares the read, and makes sure that the table is the one that from
 // belongs to.
-func (s *source) reading(ctx context.Context, c *session, t driver.Table, from driver.Cursor, w *witness) (reading, error) {
+func (s *source) reading(ctx context.Context, c *session.Session, t driver.Table, from driver.Cursor, w *witness) (reading, error) {
 	d, columns, err := s.plan(ctx, c, t)
 	if err != nil {
 		return reading{}, err
@@ -119,7 +121,7 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 		r.pieces, err = s.pieces(ctx, c, d, query)
 		if err == nil && len(r.pieces) > 1 { // no snapshot has them, and it would hold the table's definition
 			r.ahead = pieceAhead
-			err = c.exec(ctx, rollback)
+			err = c.Exec(ctx, session.RollbackStatement)
 		}
 		return r, err
 	}
@@ -151,7 +153,7 @@ func (s *source) reading(ctx context.Context, c *session, t driver.Table, from d
 
 // rows runs a query and gives its batches until give is false. With an error, or
 // when the batches were not all wanted, the session is closed.
-func (s *source) rows(ctx context.Context, c *session, r reading, give func(driver.Batch) bool) error {
+func (s *source) rows(ctx context.Context, c *session.Session, r reading, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches, done := make(chan driver.Batch, r.ahead), make(chan error, 1)
@@ -176,13 +178,13 @@ func (s *source) rows(ctx context.Context, c *session, r reading, give func(driv
 }
 
 // stream runs the query and sends its batches.
-func (s *source) stream(ctx context.Context, c *session, r reading, batches chan<- driver.Batch) (err error) {
+func (s *source) stream(ctx context.Context, c *session.Session, r reading, batches chan<- driver.Batch) (err error) {
 	what := "table " + r.table.String()
-	explain := c.explain
+	explain := c.Explain
 	if r.view {
-		what, explain = "view "+r.table.String(), c.explainView
+		what, explain = "view "+r.table.String(), c.ExplainView
 	}
-	d := newDecoder(r.table, r.cursor, s.limits, func(b driver.Batch) error {
+	d := newDecoder(r.table, r.cursor, s.Limits, s.Settings.Nulls(), func(b driver.Batch) error {
 		select {
 		case batches <- b:
 			return nil
@@ -191,21 +193,21 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 			return driver.E(driver.ErrTimeout, context.Cause(ctx), "%s: stopped", what)
 		}
 	})
-	d.reading, d.nulls = r, s.settings.nulls()
-	defer d.release()
+	d.reading = r
+	defer d.Release()
 	defer func() {
 		if recover() != nil {
 			err = d.malformed()
 		}
 		if err != nil {
-			c.close()
+			c.Close()
 		}
 	}()
-	defer c.watch(ctx)()
-	c.patience(s.settings.FirstRow())
+	defer c.Watch(ctx)()
+	c.LimitWait(s.Settings.FirstRow())
 	late := func(err error) error { // of an error before the first row
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
-			return driver.E(driver.ErrLimit, nil, "%s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", what, s.settings.FirstRow())
+			return driver.E(driver.ErrLimit, nil, "%s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", what, s.Settings.FirstRow())
 		}
 		return explain(ctx, err, what)
 	}
@@ -219,11 +221,11 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 	for {
 		p, err := c.Row()
 		if d.row == 0 {
-			c.patience(0)
+			c.LimitWait(0)
 		}
 		switch {
 		case errors.Is(err, protocol.ErrTooLong):
-			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d: raise connection_config.max_row_mib, or exclude the long column", what, d.row+1, s.limits.MaxRowBytes)
+			return driver.E(driver.ErrLimit, nil, "%s, row %d has more bytes than the limit of %d: raise connection_config.max_row_mib, or exclude the long column", what, d.row+1, s.Limits.MaxRowBytes)
 		case errors.Is(err, protocol.ErrPacket):
 			return driver.E(driver.ErrBadData, nil, "%s, after row %d: the server sent malformed bytes", what, d.row)
 		case err != nil && d.row == 0:
@@ -231,7 +233,7 @@ func (s *source) stream(ctx context.Context, c *session, r reading, batches chan
 		case err != nil:
 			return explain(ctx, err, what)
 		case p == nil && c.Warnings > 0:
-			if err := c.complaints(ctx, what, r.computed); err != nil {
+			if err := c.Complaints(ctx, what, r.computed); err != nil {
 				return err
 			}
 			return r.end(d)
@@ -255,9 +257,9 @@ func (r reading) end(d *decoder) error {
 
 // plan compares the table with the catalog and returns what is there now, and
 // how each of t's columns is read.
-func (s *source) plan(ctx context.Context, c *session, t driver.Table) (described, []mapped, error) {
+func (s *source) plan(ctx context.Context, c *session.Session, t driver.Table) (described, []typemap.Mapped, error) {
 	missing := driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
-	if t.Namespace != s.settings.Database {
+	if t.Namespace != s.Settings.Database {
 		return described{}, nil, missing
 	}
 	found, err := s.describe(ctx, c, t.Name)
@@ -271,7 +273,7 @@ func (s *source) plan(ctx context.Context, c *session, t driver.Table) (describe
 	case found[at].LeftOut != "":
 		return described{}, nil, driver.E(driver.ErrNotFound, nil, "%s %s: %s", found[at].Kind, t, found[at].LeftOut)
 	}
-	columns := make([]mapped, len(t.Columns))
+	columns := make([]typemap.Mapped, len(t.Columns))
 	for i, want := range t.Columns {
 		j := slices.IndexFunc(found[at].Columns, func(have driver.Column) bool { return have.Name == want.Name })
 		if j < 0 {
@@ -290,15 +292,15 @@ func (s *source) plan(ctx context.Context, c *session, t driver.Table) (describe
 
 // selection builds the statement. Nothing in it is SQL of the caller:
 // identifiers and the cursor's value are quoted here.
-func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, error) {
+func selection(t driver.Table, columns []typemap.Mapped, from driver.Cursor) (string, error) {
 	list := make([]string, len(columns))
 	for i, c := range t.Columns {
-		list[i] = quote(c.Name)
-		if columns[i].expr != "" {
-			list[i] = strings.ReplaceAll(columns[i].expr, "%s", list[i])
+		list[i] = session.Quote(c.Name)
+		if columns[i].Expr != "" {
+			list[i] = strings.ReplaceAll(columns[i].Expr, "%s", list[i])
 		}
 	}
-	query := "SELECT " + strings.Join(list, ", ") + " FROM " + relation(t)
+	query := "SELECT " + strings.Join(list, ", ") + " FROM " + session.Relation(t)
 	if from.Column == "" {
 		return query, nil
 	}
@@ -306,10 +308,10 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 	if at < 0 {
 		return "", driver.E(driver.ErrNotFound, nil, "table %s has no cursor column %s", t, from.Column)
 	}
-	if columns[at].order == "" {
+	if columns[at].Order == "" {
 		return "", driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s) has no order that a cursor can follow", t, from.Column, t.Columns[at].SourceType)
 	}
-	by := strings.ReplaceAll(columns[at].order, "%s", quote(from.Column))
+	by := strings.ReplaceAll(columns[at].Order, "%s", session.Quote(from.Column))
 	if from.Value != nil {
 		value, err := constant(t, t.Columns[at], *from.Value)
 		if err != nil {
@@ -321,7 +323,7 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 		}
 		where := fmt.Sprintf("%s %s %s", by, than, value)
 		if from.Nulls {
-			where = quote(from.Column) + " IS NULL OR " + where
+			where = session.Quote(from.Column) + " IS NULL OR " + where
 		}
 		query += " WHERE " + where
 	}
@@ -330,13 +332,13 @@ func selection(t driver.Table, columns []mapped, from driver.Cursor) (string, er
 
 // before is the condition for rows whose cursor lies before the one that a read
 // goes on at.
-func before(t driver.Table, columns []mapped, from driver.Cursor) (string, error) {
+func before(t driver.Table, columns []typemap.Mapped, from driver.Cursor) (string, error) {
 	at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
 	if at < 0 || from.Value == nil {
 		return "0", nil
 	}
 	value, err := constant(t, t.Columns[at], *from.Value)
-	return strings.ReplaceAll(columns[at].order, "%s", quote(from.Column)) + " < " + value, err
+	return strings.ReplaceAll(columns[at].Order, "%s", session.Quote(from.Column)) + " < " + value, err
 }
 
 // constant writes a cursor's value in the column's type.
@@ -353,9 +355,9 @@ func constant(t driver.Table, c driver.Column, value string) (string, error) {
 			return "", err
 		}
 		if c.Type.Kind == driver.Date {
-			return literal(value), nil
+			return session.Literal(value), nil
 		}
-		return literal(at.Format("2006-01-02 15:04:05.000000")), nil
+		return session.Literal(at.Format("2006-01-02 15:04:05.000000")), nil
 	}
-	return "CAST(_utf8mb4" + literal(value) + " AS BINARY)", nil
+	return "CAST(_utf8mb4" + session.Literal(value) + " AS BINARY)", nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
 )
 
 func sha256Of(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
@@ -62,7 +64,7 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 // returns what a sync is told where it goes on. Where nothing that was noted of it
 // can be found again, the rows at the cursor tell: none is left at it or behind it
 // when the table was filled anew, or when its last rows were deleted.
-func (s *source) same(ctx context.Context, c *session, t driver.Table, columns []mapped, from driver.Cursor, w *witness, again []sample, view bool) (note string, err error) {
+func (s *source) same(ctx context.Context, c *session.Session, t driver.Table, columns []typemap.Mapped, from driver.Cursor, w *witness, again []sample, view bool) (note string, err error) {
 	was := positionOf(from.Position)
 	if was == nil || from.Value == nil {
 		return "", nil
@@ -97,7 +99,7 @@ func replaced(t driver.Table) error {
 
 // extent asks whether a table has no row, one at the cursor or behind it, and one
 // before it.
-func (s *source) extent(ctx context.Context, c *session, t driver.Table, columns []mapped, from driver.Cursor) (empty, reached, passed bool, err error) {
+func (s *source) extent(ctx context.Context, c *session.Session, t driver.Table, columns []typemap.Mapped, from driver.Cursor) (empty, reached, passed bool, err error) {
 	query, err := selection(t, columns, driver.Cursor{Column: from.Column, Value: from.Value, Inclusive: true})
 	if err != nil {
 		return false, false, false, err
@@ -106,10 +108,10 @@ func (s *source) extent(ctx context.Context, c *session, t driver.Table, columns
 	if err != nil {
 		return false, false, false, err
 	}
-	_, rest, _ := strings.Cut(query, " FROM "+relation(t))
-	any := "EXISTS (SELECT 1 FROM " + relation(t)
-	err = c.query(ctx, "SELECT "+any+"), "+any+rest+"), "+any+" WHERE "+behind+")", func(row []*string) error {
-		empty, reached, passed = str(row[0]) == "0", str(row[1]) == "1", str(row[2]) == "1"
+	_, rest, _ := strings.Cut(query, " FROM "+session.Relation(t))
+	any := "EXISTS (SELECT 1 FROM " + session.Relation(t)
+	err = c.Query(ctx, "SELECT "+any+"), "+any+rest+"), "+any+" WHERE "+behind+")", func(row []*string) error {
+		empty, reached, passed = session.Text(row[0]) == "0", session.Text(row[1]) == "1", session.Text(row[2]) == "1"
 		return nil
 	})
 	return empty, reached, passed, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // maxIslands is how many separate parts of a table may have landed; of more, the
@@ -33,12 +34,12 @@ type part struct {
 // the ranges that are kept: those of this table and key in which nothing can
 // have changed since they were read, which have as many rows as landed, and do
 // not overlap.
-func (k *key) remainder(ctx context.Context, c *session, d described, now moment, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
+func (k *key) remainder(ctx context.Context, c *session.Session, d described, now session.Moment, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
 	starts := map[string]part{}
 	for _, r := range landed {
 		v, ok := k.parse(r.Token)
 		was, told := momentOf(r.Token)
-		if !ok || !told || !unchanged(was, now, d.updated) {
+		if !ok || !told || !session.Unchanged(was, now, d.updated) {
 			continue
 		}
 		lo := v.lo.name("first")
@@ -76,13 +77,13 @@ func (k *key) remainder(ctx context.Context, c *session, d described, now moment
 
 // count returns how many rows an interval has now. It reads the key alone, and
 // sends nothing: far less than reading the rows again.
-func (k *key) count(ctx context.Context, c *session, t driver.Table, v interval) (rows int64, err error) {
-	query := "SELECT COUNT(*) FROM " + relation(t) + " FORCE INDEX (PRIMARY)"
+func (k *key) count(ctx context.Context, c *session.Session, t driver.Table, v interval) (rows int64, err error) {
+	query := "SELECT COUNT(*) FROM " + session.Relation(t) + " FORCE INDEX (PRIMARY)"
 	if where := k.where(v); where != "" {
 		query += " WHERE " + where
 	}
-	err = c.query(ctx, query, func(row []*string) error {
-		rows = integer(row[0])
+	err = c.Query(ctx, query, func(row []*string) error {
+		rows = session.Integer(row[0])
 		return nil
 	})
 	return rows, err
@@ -123,7 +124,7 @@ func join(starts map[string]part) []island {
 
 // rank asks the server how the islands' bounds are ordered, as only it knows its
 // collations. Bounds that it holds for equal have the same rank.
-func (k *key) rank(ctx context.Context, c *session, islands []island) error {
+func (k *key) rank(ctx context.Context, c *session.Session, islands []island) error {
 	var rows []string
 	add := func(id int, b bound) {
 		row := fmt.Sprintf("SELECT %d AS id", id)
@@ -153,14 +154,14 @@ func (k *key) rank(ctx context.Context, c *session, islands []island) error {
 		order[i] = fmt.Sprintf("k%d", i)
 	}
 	query := fmt.Sprintf("SELECT id, DENSE_RANK() OVER (ORDER BY %s) FROM (%s) AS bounds", strings.Join(order, ", "), strings.Join(rows, " UNION ALL "))
-	return c.query(ctx, query, func(row []*string) error {
-		switch id := integer(row[0]); {
+	return c.Query(ctx, query, func(row []*string) error {
+		switch id := session.Integer(row[0]); {
 		case id < 0 || id/2 >= int64(len(islands)):
 			return driver.E(driver.ErrBadData, nil, "the server sent other rows than asked for")
 		case id%2 == 0:
-			islands[id/2].lo = integer(row[1])
+			islands[id/2].lo = session.Integer(row[1])
 		default:
-			islands[id/2].hi = integer(row[1])
+			islands[id/2].hi = session.Integer(row[1])
 		}
 		return nil
 	})

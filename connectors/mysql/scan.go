@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // scan is a table divided by its primary key. All that is read of it is of one
@@ -24,9 +25,9 @@ type scan struct {
 	tend sync.WaitGroup
 
 	mu     sync.Mutex
-	free   []*session // each in its snapshot; the last is taken first
-	lent   int        // sessions that a Read has
-	whole  int        // ranges that were read to their end
+	free   []*session.Session // each in its snapshot; the last is taken first
+	lent   int                // sessions that a Read has
+	whole  int                // ranges that were read to their end
 	closed bool
 	turn   chan struct{} // closed, and made anew, when one came back
 }
@@ -37,14 +38,14 @@ type scan struct {
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	begun := time.Now()
 	sc := &scan{source: s, table: t, turn: make(chan struct{}), stop: func() {}}
-	c, err := s.transaction(ctx, func(c *session) (err error) {
+	c, err := s.Transaction(ctx, func(c *session.Session) (err error) {
 		sc.witness, err = s.look(ctx, c, t)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	sc.free = []*session{c}
+	sc.free = []*session.Session{c}
 	if err = sc.divide(ctx, c, begun, landed); err == nil && len(sc.unread) > 1 && s.sessions() > 1 {
 		err = sc.join(ctx, landed)
 	}
@@ -57,17 +58,17 @@ func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range
 }
 
 // divide makes the ranges, as the session's snapshot has the table.
-func (sc *scan) divide(ctx context.Context, c *session, begun time.Time, landed []driver.Range) error {
+func (sc *scan) divide(ctx context.Context, c *session.Session, begun time.Time, landed []driver.Range) error {
 	s, t := sc.source, sc.table
 	d, columns, err := s.plan(ctx, c, t)
 	if err != nil {
 		return err
 	}
-	k, err := newKey(d, c.server)
+	k, err := newKey(d, c.Server)
 	if err != nil {
 		return err
 	}
-	now, err := c.moment(ctx, begun)
+	now, err := c.Moment(ctx, begun)
 	if err != nil {
 		return err
 	}
@@ -106,12 +107,12 @@ func (sc *scan) divide(ctx context.Context, c *session, begun time.Time, landed 
 }
 
 // check makes sure that a session's snapshot is of the table that was divided.
-func (sc *scan) check(ctx context.Context, c *session) error {
+func (sc *scan) check(ctx context.Context, c *session.Session) error {
 	d, _, err := sc.source.plan(ctx, c, sc.table)
 	if err != nil {
 		return err
 	}
-	if k, err := newKey(d, c.server); err != nil || k.sign != sc.key.sign {
+	if k, err := newKey(d, c.Server); err != nil || k.sign != sc.key.sign {
 		return driver.E(driver.ErrBadData, nil, "table %s was changed while it was read: read it again", sc.table)
 	}
 	return nil
@@ -169,7 +170,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 		sc.whole++
 	}
 	if err != nil || sc.closed {
-		c.close()
+		c.Close()
 	} else {
 		sc.free = append(sc.free, c)
 	}
@@ -180,7 +181,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 
 // take returns a session in its snapshot, and waits for one while others have
 // them all.
-func (sc *scan) take(ctx context.Context) (*session, error) {
+func (sc *scan) take(ctx context.Context) (*session.Session, error) {
 	for {
 		sc.mu.Lock()
 		n, turn := len(sc.free), sc.turn
@@ -209,19 +210,19 @@ func (sc *scan) take(ctx context.Context) (*session, error) {
 
 // anew begins another snapshot when every session is lost. What has been read
 // already would be of another moment: then the Scan is over.
-func (sc *scan) anew(ctx context.Context) (*session, error) {
+func (sc *scan) anew(ctx context.Context) (*session.Session, error) {
 	if sc.whole > 0 || len(sc.kept) > 0 {
 		return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the connection that had its snapshot was lost, and what a new one shows is of another moment: it is read again", sc.table)
 	}
-	c, err := sc.source.connect(ctx, nil)
+	c, err := sc.source.Connect(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err = c.exec(ctx, begin); err == nil {
+	if err = c.Exec(ctx, session.Begin); err == nil {
 		err = sc.check(ctx, c)
 	}
 	if err != nil {
-		c.close()
+		c.Close()
 		return nil, err
 	}
 	sc.lent++
@@ -234,7 +235,7 @@ func (sc *scan) anew(ctx context.Context) (*session, error) {
 func (sc *scan) keepAlive() {
 	ctx, cancel := context.WithCancel(context.Background())
 	sc.stop = cancel
-	every := held(sc.source.limits.Idle) / 4
+	every := session.HoldTime(sc.source.Limits.Idle) / 4
 	sc.tend.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -255,8 +256,8 @@ func (sc *scan) touch(ctx context.Context) {
 	defer sc.mu.Unlock()
 	alive := sc.free[:0]
 	for _, c := range sc.free {
-		if err := c.run(ctx, "DO 1", nil); err != nil {
-			c.close()
+		if err := c.Run(ctx, "DO 1", nil); err != nil {
+			c.Close()
 			continue
 		}
 		alive = append(alive, c)
@@ -272,7 +273,7 @@ func (sc *scan) Close() error {
 	defer sc.mu.Unlock()
 	sc.closed = true
 	for _, c := range sc.free {
-		sc.source.keep(c)
+		sc.source.Keep(c)
 	}
 	sc.free = nil
 	return nil

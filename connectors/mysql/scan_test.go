@@ -11,6 +11,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 // Keys of every kind, and integers that lie anything but evenly.
@@ -44,7 +45,7 @@ func TestScan(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), keyTables); err != nil {
 		t.Fatal(err)
 	}
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
 	src.rangeSize = 64 << 10
 	tables := map[string]driver.Table{}
 	found, err := src.Discover(t.Context())
@@ -125,11 +126,11 @@ func testKey(t *testing.T, src *source, table driver.Table) {
 }
 
 // reads is how many rows the server has read for the session.
-func reads(t *testing.T, c *session) int64 {
+func reads(t *testing.T, c *session.Session) int64 {
 	t.Helper()
 	var n int64
-	err := c.query(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read_next'", func(row []*string) error {
-		n += integer(row[1])
+	err := c.Query(t.Context(), "SHOW SESSION STATUS LIKE 'Handler_read_next'", func(row []*string) error {
+		n += session.Integer(row[1])
 		return nil
 	})
 	if err != nil {
@@ -139,7 +140,7 @@ func reads(t *testing.T, c *session) int64 {
 }
 
 // session is the one that the next Read takes.
-func (sc *scan) session() *session { return sc.free[len(sc.free)-1] }
+func (sc *scan) session() *session.Session { return sc.free[len(sc.free)-1] }
 
 // testMoment: reads at the same time are of one moment, as long as there are no more than
 // snapshots, and later ones are of a later one.

@@ -11,6 +11,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 )
 
 // What an administrator, or a client's init_connect, may have set for sessions
@@ -48,7 +49,7 @@ func openHostile(t *testing.T, options ...string) (*source, map[string]driver.Ta
 			t.Fatal(err)
 		}
 	}
-	src := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
+	src := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
 	found, err := src.Discover(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -93,99 +94,6 @@ func TestHostileSession(t *testing.T) {
 	}
 }
 
-// Every variable is read back: its text is what the server says, so that a
-// server that does not take it is found out.
-func TestVariablesAreReadBack(t *testing.T) {
-	t.Parallel()
-	src, _, _ := openHostile(t)
-	c, err := src.connect(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	if c.version < 100000 || !c.mariadb {
-		t.Errorf("the version is read as %d", c.version)
-	}
-	set := 0
-	for _, v := range variables {
-		if !v.since(c.mariadb, c.version) {
-			continue
-		}
-		set++
-		if v.reads == anything || v.name == "max_error_count" {
-			continue
-		}
-		// What was set is undone, one by one: reading back must tell.
-		other := "5"
-		switch v.name {
-		case "character_set_client", "character_set_connection", "character_set_results":
-			other = "latin1"
-		case "collation_connection":
-			other = "latin1_bin"
-		case "sql_mode":
-			other = "'ANSI'"
-		case "time_zone":
-			other = "'+01:00'"
-		case "system_versioning_asof":
-			other = "'2020-01-01 00:00:00'"
-		case "lc_messages", "lc_time_names":
-			other = "'fr_FR'"
-		case "old_mode":
-			other = "'ZERO_DATE_TIME_CAST'"
-		case "default_regex_flags":
-			other = "'MULTILINE'"
-		case "tx_isolation":
-			other = "'SERIALIZABLE'"
-		case "completion_type":
-			other = "1"
-		case "autocommit", "sql_big_selects":
-			other = "0"
-		case "sql_auto_is_null", "sql_notes":
-			other = "1"
-		}
-		if err := c.exec(t.Context(), fmt.Sprintf("SET SESSION %s = %s", v.name, other)); err != nil {
-			t.Errorf("%s: %v", v.name, err)
-			continue
-		}
-		if err := c.settled(t.Context(), []variable{v}, 120); !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), v.name) {
-			t.Errorf("%s = %s was not found out: %v", v.name, other, err)
-		}
-		if err := c.settle(t.Context(), src.limits.Idle); err != nil {
-			t.Fatalf("%s: %v", v.name, err)
-		}
-	}
-	if set < 30 {
-		t.Errorf("%d variables are set", set)
-	}
-	// A server of another maker lacks some: the others are set all the same.
-	variables := append([]variable{{name: "no_such_variable", value: "1", why: "a test"}}, variables...)
-	had, err := c.settleEach(t.Context(), variables[:3], 120)
-	if err != nil || len(had) != 2 {
-		t.Errorf("settleEach = %v, %v", had, err)
-	}
-}
-
-// Each variable has its reason, and stands in the design.
-func TestVariablesAreDocumented(t *testing.T) {
-	design, err := os.ReadFile("DESIGN.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range variables {
-		if len(v.why) < 5 || !strings.Contains(string(design), v.name) {
-			t.Errorf("%s is not explained", v.name)
-		}
-	}
-}
-
-func TestVersions(t *testing.T) {
-	for text, want := range map[string]int{"5.5.5-10.11.9-MariaDB-log": 101109, "8.0.36": 80036, "8.4.0-commercial": 80400, "11.4.2-MariaDB": 110402, "10.6": 0, "": 0, "x.y.z": 0} {
-		if got := versionOf(text); got != want {
-			t.Errorf("versionOf(%q) = %d, want %d", text, got, want)
-		}
-	}
-}
-
 const brokenTables = `CREATE TABLE good (id int PRIMARY KEY, v int); INSERT INTO good VALUES (1, 1), (2, 2);
 CREATE TABLE part1 (id int, KEY (id)) ENGINE=MyISAM; CREATE TABLE aa_all (id int, KEY (id)) ENGINE=MERGE UNION=(part1, part_gone);
 CREATE TABLE ab_crashed (id int, KEY (id)) ENGINE=MyISAM; INSERT INTO ab_crashed SELECT seq FROM seq_1_to_1000; FLUSH TABLES;
@@ -214,7 +122,7 @@ func TestBrokenTables(t *testing.T) {
 	if err := os.Truncate(filepath.Join(server.Dir, "data", "headwater", "ab_crashed.MYI"), 0); err != nil {
 		t.Fatal(err)
 	}
-	src := openSource(t, settingsOf(server, func(*Settings) {}))
+	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
 	steps, err := src.CheckSteps(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +155,7 @@ func TestBrokenTables(t *testing.T) {
 	// Warnings of a view's own expressions say what everybody sees.
 	same(t, []string{"1"}, keysOf(t, src.Read(t.Context(), tables["loose"], driver.Cursor{})))
 
-	guest := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
+	guest := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "guest", "guest-pass-4410" }))
 	steps, err = guest.CheckSteps(t.Context())
 	if told := fmt.Sprint(steps); err != nil || !strings.Contains(told, "can be read; the first of") || !strings.Contains(told, "cannot is headwater.loose: it has no column that this account may SELECT") {
 		t.Errorf("the steps of a guest: %s, %v", told, err)
@@ -262,7 +170,7 @@ func TestBrokenTables(t *testing.T) {
 		}
 	}
 	for user, want := range map[string]string{"shut": "locked"} {
-		locked := openSource(t, settingsOf(server, func(s *Settings) { s.Username, s.Password = user, "guest-pass-4410" }))
+		locked := openSource(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = user, "guest-pass-4410" }))
 		if err := locked.Check(t.Context()); !errors.Is(err, driver.ErrAuthentication) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", user, err)
 		}
@@ -270,7 +178,7 @@ func TestBrokenTables(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "SET GLOBAL init_connect = 'SELECT no_such_function()'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := openSource(t, guest.settings).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "init_connect") {
+	if err := openSource(t, guest.Settings).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "init_connect") {
 		t.Errorf("a broken init_connect: %v", err)
 	}
 }

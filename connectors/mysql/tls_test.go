@@ -19,6 +19,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/mysql/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -35,26 +36,30 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		change func(*Settings)
+		change func(*session.Settings)
 		step   string // the message of the connect step, or a part of the failure's
 		fails  error
 	}{
-		"verify the authority":  {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-ca", files.authority, "localhost" }, "encrypted", nil},
-		"an authority, unknown": {func(s *Settings) { s.SSLMode = "verify-ca" }, "ca_certificate", driver.ErrUnreachable},
-		"a certificate of ours": {func(s *Settings) {
+		"verify the authority": {func(s *session.Settings) {
+			s.SSLMode, s.CACertificate, s.Host = "verify-ca", files.authority, "localhost"
+		}, "encrypted", nil},
+		"an authority, unknown": {func(s *session.Settings) { s.SSLMode = "verify-ca" }, "ca_certificate", driver.ErrUnreachable},
+		"a certificate of ours": {func(s *session.Settings) {
 			as(s, "signed")
 			s.SSLMode, s.ClientCertificate, s.ClientKey = "require", files.authority, files.private
 		}, "encrypted", nil},
-		"no certificate of ours": {func(s *Settings) { as(s, "signed"); s.SSLMode = "require" }, "client_certificate", driver.ErrAuthentication},
-		"TLS is required":        {func(s *Settings) { as(s, "safe"); s.SSLMode = "disable" }, "REQUIRE SSL", driver.ErrAuthentication},
-		"TLS, as is required":    {func(s *Settings) { as(s, "safe") }, "encrypted", nil},
-		"prefer":                 {func(s *Settings) {}, "encrypted", nil},
-		"disable":                {func(s *Settings) { s.SSLMode = "disable" }, "not encrypted", nil},
-		"require":                {func(s *Settings) { s.SSLMode = "require" }, "encrypted", nil},
-		"verify":                 {func(s *Settings) { s.SSLMode, s.CACertificate = "verify-full", files.authority }, "encrypted", nil},
-		"unknown authority":      {func(s *Settings) { s.SSLMode = "verify-full" }, "ca_certificate", driver.ErrUnreachable},
-		"another name than that": {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", files.authority, "localhost" }, "another host name", driver.ErrUnreachable},
-		"wrong password":         {func(s *Settings) { s.SSLMode, s.Password = "require", "wrong-pass-5520" }, "", driver.ErrAuthentication},
+		"no certificate of ours": {func(s *session.Settings) { as(s, "signed"); s.SSLMode = "require" }, "client_certificate", driver.ErrAuthentication},
+		"TLS is required":        {func(s *session.Settings) { as(s, "safe"); s.SSLMode = "disable" }, "REQUIRE SSL", driver.ErrAuthentication},
+		"TLS, as is required":    {func(s *session.Settings) { as(s, "safe") }, "encrypted", nil},
+		"prefer":                 {func(s *session.Settings) {}, "encrypted", nil},
+		"disable":                {func(s *session.Settings) { s.SSLMode = "disable" }, "not encrypted", nil},
+		"require":                {func(s *session.Settings) { s.SSLMode = "require" }, "encrypted", nil},
+		"verify":                 {func(s *session.Settings) { s.SSLMode, s.CACertificate = "verify-full", files.authority }, "encrypted", nil},
+		"unknown authority":      {func(s *session.Settings) { s.SSLMode = "verify-full" }, "ca_certificate", driver.ErrUnreachable},
+		"another name than that": {func(s *session.Settings) {
+			s.SSLMode, s.CACertificate, s.Host = "verify-full", files.authority, "localhost"
+		}, "another host name", driver.ErrUnreachable},
+		"wrong password": {func(s *session.Settings) { s.SSLMode, s.Password = "require", "wrong-pass-5520" }, "", driver.ErrAuthentication},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := openSource(t, settingsOf(server, c.change))
@@ -98,14 +103,14 @@ func TestTLS(t *testing.T) {
 }
 
 // as makes the settings those of an account that the test made.
-func as(s *Settings, user string) { s.Username, s.Password = user, "signed-pass-1190" }
+func as(s *session.Settings, user string) { s.Username, s.Password = user, "signed-pass-1190" }
 
 // TestNoTLS has a server without TLS: only who asks for it is refused.
 func TestNoTLS(t *testing.T) {
 	t.Parallel()
 	server := servers.MariaDB(t)
 	for _, mode := range []string{"disable", "prefer", "require", "verify-ca", "verify-full"} {
-		src := openSource(t, settingsOf(server, func(s *Settings) { s.SSLMode = mode }))
+		src := openSource(t, settingsOf(server, func(s *session.Settings) { s.SSLMode = mode }))
 		_, err := src.CheckSteps(t.Context())
 		if strict := mode != "disable" && mode != "prefer"; strict != (err != nil) || strict && !strings.Contains(err.Error(), "no TLS") {
 			t.Errorf("%s, where there is no TLS: %v", mode, err)
@@ -118,14 +123,14 @@ func TestNoTLS(t *testing.T) {
 func TestClientCertificates(t *testing.T) {
 	one, other := makeCertificate(t), makeCertificate(t)
 	for name, c := range map[string]struct {
-		settings Settings
+		settings session.Settings
 		says     string
 	}{
-		"no key":         {Settings{Settings: sqldb.Settings{ClientCertificate: one.authority}}, "client_key is missing"},
-		"no certificate": {Settings{Settings: sqldb.Settings{ClientKey: one.private}}, "client_certificate is missing"},
-		"not its key":    {Settings{Settings: sqldb.Settings{ClientCertificate: one.authority, ClientKey: other.private}}, "its own"},
-		"without TLS":    {Settings{Settings: sqldb.Settings{ClientCertificate: one.authority, ClientKey: one.private, SSLMode: "disable"}}, "needs TLS"},
-		"an odd type":    {Settings{ColumnTypes: map[string]string{"t.d": "int64"}}, "column_types"},
+		"no key":         {session.Settings{Settings: sqldb.Settings{ClientCertificate: one.authority}}, "client_key is missing"},
+		"no certificate": {session.Settings{Settings: sqldb.Settings{ClientKey: one.private}}, "client_certificate is missing"},
+		"not its key":    {session.Settings{Settings: sqldb.Settings{ClientCertificate: one.authority, ClientKey: other.private}}, "its own"},
+		"without TLS":    {session.Settings{Settings: sqldb.Settings{ClientCertificate: one.authority, ClientKey: one.private, SSLMode: "disable"}}, "needs TLS"},
+		"an odd type":    {session.Settings{ColumnTypes: map[string]string{"t.d": "int64"}}, "column_types"},
 	} {
 		c.settings.Username = "u"
 		if err := c.settings.Validate(); !errors.Is(err, driver.ErrInvalidConfig) || !strings.Contains(err.Error(), c.says) {
@@ -135,19 +140,26 @@ func TestClientCertificates(t *testing.T) {
 }
 
 // settingsOf returns what opens the server's database, changed.
-func settingsOf(server *servers.Server, change func(*Settings)) Settings {
-	s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
+func settingsOf(server *servers.Server, change func(*session.Settings)) session.Settings {
+	s := session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 	change(&s)
 	return s
 }
 
-func openSource(t testing.TB, settings Settings) *source {
+func openSource(t testing.TB, settings session.Settings) *source {
+	t.Helper()
+	return openThrough(t, settings, driver.Config{Dial: (&net.Dialer{}).DialContext})
+}
+
+// openThrough opens a source with a dial and limits of the test's own.
+func openThrough(t testing.TB, settings session.Settings, cfg driver.Config) *source {
 	t.Helper()
 	raw, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := Driver{}.Open(t.Context(), driver.Config{Settings: raw, Dial: (&net.Dialer{}).DialContext})
+	cfg.Settings = raw
+	src, err := Driver{}.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

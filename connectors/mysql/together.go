@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
 )
 
 // together is how many sessions read one table at once, unless the settings say
@@ -20,8 +21,8 @@ const lockLimit = 1
 
 // sessions returns how many sessions a Scan may have.
 func (s *source) sessions() int {
-	if s.settings.MaxConnections > 0 {
-		return min(s.settings.MaxConnections, maxTogether)
+	if s.Settings.MaxConnections > 0 {
+		return min(s.Settings.MaxConnections, maxTogether)
 	}
 	return together
 }
@@ -39,19 +40,19 @@ func (sc *scan) join(ctx context.Context, landed []driver.Range) error {
 		return err
 	}
 	begun := time.Now()
-	same, err := sc.align(ctx, append([]*session{first}, more...))
+	same, err := sc.align(ctx, append([]*session.Session{first}, more...))
 	if err == nil && !same {
-		same, err = sc.locked(ctx, append([]*session{first}, more...))
+		same, err = sc.locked(ctx, append([]*session.Session{first}, more...))
 	}
 	if err != nil || !same {
 		for _, c := range more {
-			c.close()
+			c.Close()
 		}
 		if err != nil {
 			return err
 		}
 		more, begun = nil, time.Now()
-		if err := first.exec(ctx, begin); err != nil {
+		if err := first.Exec(ctx, session.Begin); err != nil {
 			return err
 		}
 	}
@@ -69,13 +70,13 @@ func (sc *scan) join(ctx context.Context, landed []driver.Range) error {
 }
 
 // open opens up to n sessions: as many as the server lets this account have.
-func (sc *scan) open(ctx context.Context, n int) (more []*session, err error) {
+func (sc *scan) open(ctx context.Context, n int) (more []*session.Session, err error) {
 	for range n {
-		c, err := sc.source.connect(ctx, nil)
+		c, err := sc.source.Connect(ctx, nil)
 		if err != nil {
 			if ctx.Err() != nil {
 				for _, c := range more {
-					c.close()
+					c.Close()
 				}
 				return nil, err
 			}
@@ -89,32 +90,32 @@ func (sc *scan) open(ctx context.Context, n int) (more []*session, err error) {
 // align begins all snapshots, each statement sent before the first answer is
 // awaited, and compares where the binary log stood for each, until they agree.
 // It reports false without a binary log, and where they never do.
-func (sc *scan) align(ctx context.Context, all []*session) (bool, error) {
+func (sc *scan) align(ctx context.Context, all []*session.Session) (bool, error) {
 	for range alignments {
 		for _, c := range all {
-			defer c.watch(ctx)()
-			if err := c.Send(begin); err != nil {
-				return false, c.explain(ctx, err, "")
+			defer c.Watch(ctx)()
+			if err := c.Send(session.Begin); err != nil {
+				return false, c.Explain(ctx, err, "")
 			}
 		}
 		for _, c := range all {
 			if _, err := c.Head(); err != nil {
-				return false, c.explain(ctx, err, "")
+				return false, c.Explain(ctx, err, "")
 			}
 		}
-		var first moment
+		var first session.Moment
 		same := true
 		for i, c := range all {
-			m, err := c.moment(ctx, time.Now())
+			m, err := c.Moment(ctx, time.Now())
 			if err != nil {
 				return false, err
 			}
 			if i == 0 {
 				first = m
 			}
-			same = same && m.binlog == first.binlog
+			same = same && m.Binlog == first.Binlog
 		}
-		if first.binlog == "" {
+		if first.Binlog == "" {
 			return false, nil
 		}
 		if same {
@@ -127,24 +128,24 @@ func (sc *scan) align(ctx context.Context, all []*session) (bool, error) {
 // locked begins the snapshots while a session of its own keeps writers out of
 // the table: for a moment, and only if it gets the lock soon. It reports false
 // where this account may not lock, or somebody holds the table.
-func (sc *scan) locked(ctx context.Context, all []*session) (bool, error) {
-	locker, err := sc.source.connect(ctx, nil)
+func (sc *scan) locked(ctx context.Context, all []*session.Session) (bool, error) {
+	locker, err := sc.source.Connect(ctx, nil)
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, err
 		}
 		return false, nil
 	}
-	defer locker.close() // which ends the lock, whatever happens
-	table := relation(sc.table)
-	if locker.exec(ctx, "SET SESSION lock_wait_timeout = "+string('0'+rune(lockLimit))) != nil {
+	defer locker.Close() // which ends the lock, whatever happens
+	table := session.Relation(sc.table)
+	if locker.Exec(ctx, "SET SESSION lock_wait_timeout = "+string('0'+rune(lockLimit))) != nil {
 		return false, ctx.Err()
 	}
-	if locker.exec(ctx, "LOCK TABLES "+table+" READ") != nil && locker.exec(ctx, "FLUSH TABLES "+table+" WITH READ LOCK") != nil {
+	if locker.Exec(ctx, "LOCK TABLES "+table+" READ") != nil && locker.Exec(ctx, "FLUSH TABLES "+table+" WITH READ LOCK") != nil {
 		return false, ctx.Err()
 	}
 	for _, c := range all {
-		if err := c.exec(ctx, begin); err != nil {
+		if err := c.Exec(ctx, session.Begin); err != nil {
 			return false, err
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
 )
 
 // witness is what is seen of a table beside its rows, just before a snapshot and
@@ -51,12 +53,12 @@ const (
 // look asks, before the snapshot, for what will tell which rows it cannot show
 // yet: transactions that are open then may commit rows later that bear an older
 // time or a lower number than rows that it shows.
-func (s *source) look(ctx context.Context, c *session, t driver.Table) (w witness, err error) {
+func (s *source) look(ctx context.Context, c *session.Session, t driver.Table) (w witness, err error) {
 	const clock = "SELECT UNIX_TIMESTAMP(SYSDATE()), (SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s), @@auto_increment_increment, %s"
 	const open = "(SELECT UNIX_TIMESTAMP(CONVERT_TZ(MIN(trx_started), 'SYSTEM', '+00:00')) FROM information_schema.INNODB_TRX WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID() AND (trx_rows_modified > 0 OR trx_query IS NOT NULL))"
 	ask := func(open string) error {
-		return c.run(ctx, fmt.Sprintf(clock, literal(t.Namespace), literal(t.Name), open), func(row []*string) error {
-			w.now, w.next, w.step, w.oldest = integer(row[0]), str(row[1]), max(integer(row[2]), 1), integer(row[3])
+		return c.Run(ctx, fmt.Sprintf(clock, session.Literal(t.Namespace), session.Literal(t.Name), open), func(row []*string) error {
+			w.now, w.next, w.step, w.oldest = session.Integer(row[0]), session.Text(row[1]), max(session.Integer(row[2]), 1), session.Integer(row[3])
 			return nil
 		})
 	}
@@ -68,15 +70,15 @@ func (s *source) look(ctx context.Context, c *session, t driver.Table) (w witnes
 		err = ask("NULL")
 	}
 	if err != nil {
-		return w, c.explain(ctx, err, "table "+t.String())
+		return w, c.Explain(ctx, err, "table "+t.String())
 	}
 	return w, nil
 }
 
 // see adds what the snapshot has: both ends of the table, and the rows of old
 // that are there now, of which behind is the condition of sample.Behind.
-func (s *source) see(ctx context.Context, c *session, w *witness, d described, old []sample, behind string) (again []sample, err error) {
-	w.server, w.created, w.counter = c.server, d.created, d.counter
+func (s *source) see(ctx context.Context, c *session.Session, w *witness, d described, old []sample, behind string) (again []sample, err error) {
+	w.server, w.created, w.counter = c.Server, d.created, d.counter
 	made, err := time.Parse(time.DateTime, d.created)
 	w.fresh = err == nil && made.Unix() >= w.now // times of creation have whole seconds
 	columns, err := keyColumns(d)
@@ -93,22 +95,22 @@ func (s *source) see(ctx context.Context, c *session, w *witness, d described, o
 		list = append(list, marked(column, d.columns[i]))
 	}
 	part := func(of string, rest string, limit int) string {
-		return fmt.Sprintf("(SELECT %s, %s FROM %s %s LIMIT %d)", of, strings.Join(list, ", "), relation(d.Table), rest, limit)
+		return fmt.Sprintf("(SELECT %s, %s FROM %s %s LIMIT %d)", of, strings.Join(list, ", "), session.Relation(d.Table), rest, limit)
 	}
 	parts := []string{part("2", "ORDER BY "+ordered(columns, ""), sampleRows), part("2", "ORDER BY "+ordered(columns, " DESC"), sampleRows)}
 	if where := k.these(old); where != "" {
 		parts = append(parts, part("COALESCE("+behind+", 0)", "WHERE "+where, 2*sampleRows))
 	}
-	err = c.run(ctx, strings.Join(parts, " UNION ALL "), func(row []*string) error {
-		r := sample{Behind: str(row[0]) == "1"}
+	err = c.Run(ctx, strings.Join(parts, " UNION ALL "), func(row []*string) error {
+		r := sample{Behind: session.Text(row[0]) == "1"}
 		for i, column := range columns {
-			r.Key = append(r.Key, column.value(str(row[1+i])))
+			r.Key = append(r.Key, column.value(session.Text(row[1+i])))
 		}
 		for _, value := range row[1+len(columns):] {
 			r.Marks += mark(value)
 		}
 		switch {
-		case str(row[0]) != "2":
+		case session.Text(row[0]) != "2":
 			again = append(again, r)
 		case !slices.ContainsFunc(w.rows, func(have sample) bool { return slices.Equal(have.Key, r.Key) }): // a small table's ends meet
 			w.rows = append(w.rows, r)
@@ -121,31 +123,31 @@ func (s *source) see(ctx context.Context, c *session, w *witness, d described, o
 		return nil, nil
 	}
 	if err != nil {
-		return nil, c.explain(ctx, err, "table "+d.String())
+		return nil, c.Explain(ctx, err, "table "+d.String())
 	}
 	return again, nil
 }
 
 // number asks for the number that InnoDB gave to a table, or to the last of its
 // partitions: making it anew and TRUNCATE give another. Not every account may.
-func (s *source) number(ctx context.Context, c *session, w *witness, d described) error {
+func (s *source) number(ctx context.Context, c *session.Session, w *witness, d described) error {
 	catalog := "INNODB_TABLES"
-	if c.mariadb {
+	if c.MariaDB {
 		catalog = "INNODB_SYS_TABLES"
 	}
 	file := func(name string) string { // as it is called there
-		return "CONVERT(CAST(CONVERT(_utf8mb4" + literal(name) + " USING filename) AS BINARY) USING utf8mb4)"
+		return "CONVERT(CAST(CONVERT(_utf8mb4" + session.Literal(name) + " USING filename) AS BINARY) USING utf8mb4)"
 	}
 	query := fmt.Sprintf("SELECT MAX(TABLE_ID) FROM information_schema.%s WHERE SUBSTRING_INDEX(LOWER(NAME), '#p#', 1) = LOWER(CONCAT(%s, '/', %s))", catalog, file(d.Namespace), file(d.Name))
-	err := c.run(ctx, query, func(row []*string) error {
-		w.id = str(row[0])
+	err := c.Run(ctx, query, func(row []*string) error {
+		w.id = session.Text(row[0])
 		return nil
 	})
 	var server *mysql.MySQLError
 	if err == nil || errors.As(err, &server) {
 		return nil
 	}
-	return c.explain(ctx, err, "table "+d.String())
+	return c.Explain(ctx, err, "table "+d.String())
 }
 
 func ordered(columns []keyColumn, direction string) string {
@@ -177,9 +179,9 @@ func (k *key) these(rows []sample) string {
 }
 
 // marked is what of a column is compared: of long values their beginning.
-func marked(c driver.Column, m mapped) string {
-	name := quote(c.Name)
-	if c.Type.Kind == driver.Bytes || c.Type.Kind == driver.JSON || c.Type.Kind == driver.String && (m.length > maxCursorText || m.length == 0) {
+func marked(c driver.Column, m typemap.Mapped) string {
+	name := session.Quote(c.Name)
+	if c.Type.Kind == driver.Bytes || c.Type.Kind == driver.JSON || c.Type.Kind == driver.String && (m.Length > typemap.MaxCursorText || m.Length == 0) {
 		return "LEFT(" + name + ", 256)"
 	}
 	return name
@@ -296,7 +298,7 @@ func (w *witness) lowest(at int64, was *position) string {
 			}
 		}
 	}
-	n, err := parseInt([]byte(w.next))
+	n, err := typemap.ParseInt([]byte(w.next))
 	if err != nil {
 		return ""
 	}

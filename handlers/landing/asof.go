@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 )
 
 // asOf returns the metadata file that was the table at a time before the present
@@ -26,7 +27,7 @@ func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (s
 	if err != nil || file != "" {
 		return file, err
 	}
-	found, err := list(l.files, path.Dir(now.Metadata))
+	found, err := storage.List(l.files, path.Dir(now.Metadata))
 	if err != nil {
 		return "", err
 	}
@@ -53,19 +54,19 @@ func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (s
 // near returns what a version says that is newer than a time, not far behind the
 // one that was the table then. Files of one version are of commits that failed,
 // but for one; each names the version before it as the others do.
-func (l *Lake) near(found []listed, newest int, at time.Time) (chronicle, bool) {
-	versions := map[int]listed{} // of several, the last that was written
+func (l *Lake) near(found []storage.Found, newest int, at time.Time) (chronicle, bool) {
+	versions := map[int]storage.Found{} // of several, the last that was written
 	for _, f := range found {
-		if v := metadataVersion(f.base); v >= 0 && f.modified.After(versions[v].modified) {
+		if v := metadataVersion(f.Base); v >= 0 && f.Modified.After(versions[v].Modified) {
 			versions[v] = f
 		}
 	}
 	v := newest
-	for versions[v-1].modified.After(at) {
+	for versions[v-1].Modified.After(at) {
 		v--
 	}
 	for v++; v < newest; v++ { // the one behind it names that of v which did not fail
-		content, err := l.content(versions[v].name)
+		content, err := l.content(versions[v].Name)
 		if err != nil {
 			continue // swept meanwhile: the way from the present one is longer
 		}
@@ -78,7 +79,7 @@ func (l *Lake) near(found []listed, newest int, at time.Time) (chronicle, bool) 
 
 func chronicleOf(content []byte) (c chronicle, err error) {
 	err = json.Unmarshal(content, &c)
-	return c, storage("read the table's former metadata", err)
+	return c, storage.Wrap("read the table's former metadata", err)
 }
 
 // before returns the file that was the table at a time before that of c, or else
@@ -123,7 +124,7 @@ func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now load
 		return now, nil, err
 	}
 	if now.meta, err = table.ParseMetadataBytes(then.JSON); err != nil {
-		return now, nil, storage("read the table's former metadata", err)
+		return now, nil, storage.Wrap("read the table's former metadata", err)
 	}
 	now.pointer.Location = then.Metadata
 	return now, now.meta.CurrentSnapshot(), nil
@@ -133,15 +134,15 @@ func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now load
 // ErrExpired. Its manifest list is there for a while, and about as old.
 func (l *Lake) unlisted(ctx context.Context, a event.Address, t driver.Table, now loaded, snapshot int64) (Described, error) {
 	const apart = time.Minute // the clocks of the store and of who commits, at most
-	found, err := list(l.files, now.pointer.folder()+"/metadata")
+	found, err := storage.List(l.files, now.pointer.folder()+"/metadata")
 	if err != nil {
 		return Described{}, err
 	}
-	i := slices.IndexFunc(found, func(f listed) bool { return strings.HasPrefix(f.base, fmt.Sprintf("snap-%d-", snapshot)) })
+	i := slices.IndexFunc(found, func(f storage.Found) bool { return strings.HasPrefix(f.Base, fmt.Sprintf("snap-%d-", snapshot)) })
 	if i < 0 {
 		return Described{}, expired(t, fs.ErrNotExist)
 	}
-	then, err := l.Metadata(ctx, a, t.Namespace, t.Name, found[i].modified.Add(apart))
+	then, err := l.Metadata(ctx, a, t.Namespace, t.Name, found[i].Modified.Add(apart))
 	for err == nil {
 		var c chronicle
 		if c, err = chronicleOf(then.JSON); err != nil {
@@ -150,7 +151,7 @@ func (l *Lake) unlisted(ctx context.Context, a event.Address, t driver.Table, no
 		if c.Current != nil && *c.Current == snapshot {
 			return then, nil
 		}
-		if len(c.Log) == 0 || c.Updated < found[i].modified.Add(-apart).UnixMilli() {
+		if len(c.Log) == 0 || c.Updated < found[i].Modified.Add(-apart).UnixMilli() {
 			return then, expired(t, fs.ErrNotExist) // it was never what readers saw
 		}
 		then.Metadata = c.Log[len(c.Log)-1].File

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 )
 
 // conflictTries bounds how often a step starts again because the table moved.
@@ -138,11 +139,11 @@ func (w *Writer) startAnew(ctx context.Context, missing error) error {
 	if p.Fence > w.target.Fence {
 		return ErrFenced
 	}
-	found, err := list(w.lake.files, p.folder()+"/metadata")
+	found, err := storage.List(w.lake.files, p.folder()+"/metadata")
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(found, func(f listed) bool { return f.base == path.Base(p.Location) }) {
+	if slices.ContainsFunc(found, func(f storage.Found) bool { return f.Base == path.Base(p.Location) }) {
 		return missing
 	}
 	cfg := w.config()

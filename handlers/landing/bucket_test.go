@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/storage"
 )
 
 func TestBucket(t *testing.T) { bucketTour(t, "mem://"+newNonce()+"/some/folder") }
@@ -48,7 +49,7 @@ func bucketTour(t *testing.T, url string) {
 	if _, err := l.Drop(t.Context(), home); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := list(l.files, l.root); err != nil || len(found) != 0 {
+	if found, err := storage.List(l.files, l.root); err != nil || len(found) != 0 {
 		t.Errorf("after the drop: %v, %v", found, err)
 	}
 	if _, err := l.Count(t.Context(), home, "public", "orders"); !errors.Is(err, ErrNoTable) {

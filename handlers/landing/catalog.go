@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"headwater/bus/kv"
+	"headwater/handlers/landing/storage"
 )
 
 // Catalog is an Apache Iceberg catalog over a kv.Store: a key for each table holds
@@ -23,7 +24,7 @@ import (
 // Parts of identifiers are of [A-Za-z0-9_=-].
 type Catalog struct {
 	kv    kv.Store
-	files store
+	files storage.Store
 	root  string
 	seam  func(step string) // a test's fault, nil otherwise
 	of    *Catalog          // whose seam counts, of one that is bound to a context
@@ -41,7 +42,7 @@ func (c *Catalog) location(ident table.Identifier) string {
 }
 
 // open makes a table of what was loaded. What it writes goes through files.
-func (c *Catalog) open(l loaded, files store) *table.Table {
+func (c *Catalog) open(l loaded, files storage.Store) *table.Table {
 	fs := func(context.Context) (iceio.IO, error) { return files, nil }
 	return table.New(l.ident, l.meta, l.pointer.Location, fs, c)
 }
@@ -63,29 +64,29 @@ func (c *Catalog) load(ctx context.Context, ident table.Identifier) (loaded, err
 func (c *Catalog) read(location string) (table.Metadata, error) {
 	f, err := c.files.Open(location)
 	if err != nil {
-		return nil, storage("open the table's metadata", err)
+		return nil, storage.Wrap("open the table's metadata", err)
 	}
 	meta, err := table.ParseMetadata(f)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, storage("read the table's metadata", err)
+		return nil, storage.Wrap("read the table's metadata", err)
 	}
 	return meta, nil
 }
 
 // write stores metadata as a new file, durably, and returns its name.
-func (c *Catalog) write(files store, meta table.Metadata, previous string) (string, error) {
+func (c *Catalog) write(files storage.Store, meta table.Metadata, previous string) (string, error) {
 	content, err := json.Marshal(meta)
 	if err != nil {
 		return "", err
 	}
 	location := fmt.Sprintf("%s/metadata/%05d-%s%s", meta.Location(), metadataVersion(previous)+1, uuid.New(), metadataSuffix)
-	return location, storage("write the table's metadata", files.WriteFile(location, content))
+	return location, storage.Wrap("write the table's metadata", files.WriteFile(location, content))
 }
 
 // commit makes updates to the table as it was loaded. mark changes the pointer
 // beside its location, and may refuse. Nothing has changed when it fails,
 // except with ErrUnknown; a table that moved meanwhile is kv.ErrConflict.
-func (c *Catalog) commit(ctx context.Context, l loaded, files store, updates []table.Update, mark func(*pointer)) (loaded, error) {
+func (c *Catalog) commit(ctx context.Context, l loaded, files storage.Store, updates []table.Update, mark func(*pointer)) (loaded, error) {
 	meta, err := table.UpdateTableMetadata(l.meta, updates, l.pointer.Location)
 	if err != nil {
 		return l, fmt.Errorf("commit to %v: %w", l.ident, err)
@@ -142,7 +143,7 @@ func (c *Catalog) create(ctx context.Context, ident table.Identifier, p pointer,
 	}
 	revision, err := c.kv.Create(ctx, tableKey(ident), value, 0)
 	if errors.Is(err, kv.ErrKeyExists) {
-		return loaded{}, errors.Join(fmt.Errorf("%w: %v", catalog.ErrTableAlreadyExists, ident), remove(c.files, p.Location))
+		return loaded{}, errors.Join(fmt.Errorf("%w: %v", catalog.ErrTableAlreadyExists, ident), storage.Remove(c.files, p.Location))
 	}
 	if err != nil {
 		return loaded{}, fmt.Errorf("the catalog: %w", err)
@@ -199,10 +200,10 @@ func (c *Catalog) CommitTable(ctx context.Context, ident table.Identifier, reqs 
 			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 		}
 	}
-	made := &recorder{store: c.files}
+	made := &storage.Recorder{Store: c.files}
 	next, err := c.commit(ctx, l, made, updates, func(*pointer) {})
 	if errors.Is(err, kv.ErrConflict) {
-		return nil, "", errors.Join(fmt.Errorf("%w: %w", table.ErrCommitFailed, err), made.undo())
+		return nil, "", errors.Join(fmt.Errorf("%w: %w", table.ErrCommitFailed, err), made.Undo())
 	}
 	if err != nil {
 		return nil, "", err

@@ -7,12 +7,13 @@ import (
 	"github.com/apache/iceberg-go/catalog/catalogtest"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/storage"
 )
 
 func TestCatalogConformance(t *testing.T) {
 	catalogtest.RunCatalogTests(t, catalogtest.Config{
 		NewCatalog: func(t *testing.T) catalog.Catalog {
-			return &Catalog{kv: kvtest.New(), files: disk{mode: 0o640}, root: fileURL(t.TempDir())}
+			return &Catalog{kv: kvtest.New(), files: storage.Disk{Mode: 0o640}, root: storage.FileURL(t.TempDir())}
 		},
 		SupportsNamespaceProperties: true,
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"headwater/handlers/landing/storage"
 )
 
 // claim is the ownership that a lake may not have yet.
@@ -43,7 +45,7 @@ func (l *Lake) Claimed(ctx context.Context) error {
 		if last := l.claim.last.Load(); last != nil {
 			err = errors.Join(*last, err)
 		}
-		return storage("wait for the lake's marker", err)
+		return storage.Wrap("wait for the lake's marker", err)
 	}
 	if l.claim.owned.Load() {
 		return nil

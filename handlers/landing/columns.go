@@ -12,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 	"github.com/apache/iceberg-go"
+
+	"headwater/handlers/landing/storage"
 )
 
 // readRows is how many rows of a few columns are read at a time, those with
@@ -41,24 +43,24 @@ func (l *Lake) allColumns(ctx context.Context, name string, fields []iceberg.Nes
 func (l *Lake) columnsBy(ctx context.Context, name string, fields []iceberg.NestedField, by *parquet.ReaderProperties, rows int64, each func(first int64, columns []arrow.Array) error) (err error) {
 	f, err := l.files.Open(name)
 	if err != nil {
-		return storage("open a data file", err)
+		return storage.Wrap("open a data file", err)
 	}
 	r, err := file.NewParquetReader(f, file.WithReadProps(by))
 	if err != nil {
-		return storage("read a data file", errors.Join(err, f.Close()))
+		return storage.Wrap("read a data file", errors.Join(err, f.Close()))
 	}
-	defer func() { err = errors.Join(err, storage("close a data file", r.Close())) }()
+	defer func() { err = errors.Join(err, storage.Wrap("close a data file", r.Close())) }()
 	leaves, at := leavesOf(r.MetaData().Schema, fields)
 	if len(leaves) == 0 {
 		return nil
 	}
 	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: rows}, by.Allocator())
 	if err != nil {
-		return storage("read a data file", err)
+		return storage.Wrap("read a data file", err)
 	}
 	batches, err := arrows.GetRecordReader(ctx, leaves, nil)
 	if err != nil {
-		return storage("read a data file", err)
+		return storage.Wrap("read a data file", err)
 	}
 	defer batches.Release()
 	first := int64(0)
@@ -76,7 +78,7 @@ func (l *Lake) columnsBy(ctx context.Context, name string, fields []iceberg.Nest
 		first += rec.NumRows()
 	}
 	if err := batches.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return storage("read a data file", err)
+		return storage.Wrap("read a data file", err)
 	}
 	return ctx.Err()
 }
@@ -90,15 +92,15 @@ const rowBytes = 4 << 20
 func (l *Lake) rowsAt(ctx context.Context, name string, fields []iceberg.NestedField, rows []int64, each func(columns []arrow.Array, n int) error) (err error) {
 	f, err := l.files.Open(name)
 	if err != nil {
-		return storage("open a data file", err)
+		return storage.Wrap("open a data file", err)
 	}
 	by := parquet.NewReaderProperties(nil)
 	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
 	r, err := file.NewParquetReader(f, file.WithReadProps(by))
 	if err != nil {
-		return storage("read a data file", errors.Join(err, f.Close()))
+		return storage.Wrap("read a data file", errors.Join(err, f.Close()))
 	}
-	defer func() { err = errors.Join(err, storage("close a data file", r.Close())) }()
+	defer func() { err = errors.Join(err, storage.Wrap("close a data file", r.Close())) }()
 	leaves, at := leavesOf(r.MetaData().Schema, fields)
 	if len(leaves) == 0 {
 		return each(make([]arrow.Array, len(fields)), len(rows))
@@ -131,11 +133,11 @@ func (l *Lake) rowsAt(ctx context.Context, name string, fields []iceberg.NestedF
 func (l *Lake) rowsIn(ctx context.Context, r *file.Reader, group int, first, batch int64, leaves, at []int, rows []int64, each func(columns []arrow.Array, n int) error) error {
 	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batch}, memory.DefaultAllocator)
 	if err != nil {
-		return storage("read a data file", err)
+		return storage.Wrap("read a data file", err)
 	}
 	batches, err := arrows.GetRecordReader(ctx, leaves, []int{group})
 	if err != nil {
-		return storage("read a data file", err)
+		return storage.Wrap("read a data file", err)
 	}
 	defer batches.Release()
 	for len(rows) > 0 && batches.Next() {
@@ -152,7 +154,7 @@ func (l *Lake) rowsIn(ctx context.Context, r *file.Reader, group int, first, bat
 		}
 	}
 	if err := batches.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return storage("read a data file", err)
+		return storage.Wrap("read a data file", err)
 	}
 	return ctx.Err()
 }

@@ -12,6 +12,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -121,7 +122,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 		if err == nil || errors.Is(err, ErrUnknown) {
 			return err
 		}
-		if undone := made.undo(); !errors.Is(err, kv.ErrConflict) {
+		if undone := made.Undo(); !errors.Is(err, kv.ErrConflict) {
 			return errors.Join(err, undone)
 		}
 		at, err = w.lake.catalog.load(ctx, w.ident)
@@ -225,7 +226,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 		return err
 	}
 	w.base, w.cursor, w.replace, w.follow.noted = next, cursor, false, now.Position
-	w.settled(made.recorder)
+	w.settled(made.Recorder)
 	w.discard(c.dropped)
 	w.again, w.reached = border.Kept{}, nil
 	w.stage.set(nil, 0, nil)
@@ -258,7 +259,7 @@ func (w *Writer) updates(ctx context.Context, at loaded, made *draft, c change, 
 	}
 	txn := w.lake.catalog.open(at, made).NewTransaction()
 	if err := w.snapshot(ctx, txn, made, c, props); err != nil {
-		return nil, storage("write the snapshot", err)
+		return nil, storage.Wrap("write the snapshot", err)
 	}
 	commit, err := txn.TableCommit()
 	if err != nil {

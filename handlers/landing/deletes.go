@@ -14,6 +14,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // positions are rows of data files by the files' names.
@@ -98,7 +99,7 @@ func (l *Lake) eachGone(ctx context.Context, name string, each func(at int64, fi
 		names, ok := columns[0].(*array.String)
 		rows, ok2 := columns[1].(*array.Int64)
 		if !ok || !ok2 {
-			return storage("read position deletes", errors.New("a file of them has other columns"))
+			return storage.Wrap("read position deletes", errors.New("a file of them has other columns"))
 		}
 		for i := range names.Len() {
 			if row := rows.Value(i); row >= 0 {
@@ -111,11 +112,11 @@ func (l *Lake) eachGone(ctx context.Context, name string, each func(at int64, fi
 
 // writeDeletes writes the positions as one file of position deletes, ordered by
 // file and row.
-func (w *Writer) writeDeletes(ctx context.Context, made store, doomed positions) (iceberg.DataFile, error) {
+func (w *Writer) writeDeletes(ctx context.Context, made storage.Store, doomed positions) (iceberg.DataFile, error) {
 	return w.lake.writeDeletes(ctx, made, w.NextName, doomed)
 }
 
-func (l *Lake) writeDeletes(ctx context.Context, made store, name func() string, doomed positions) (iceberg.DataFile, error) {
+func (l *Lake) writeDeletes(ctx context.Context, made storage.Store, name func() string, doomed positions) (iceberg.DataFile, error) {
 	sc, err := table.SchemaToArrowSchema(iceberg.PositionalDeleteSchema, nil, true, false)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func (l *Lake) writeDeletes(ctx context.Context, made store, name func() string,
 	}
 	footer, err := done[0].Metadata()
 	if err != nil {
-		return nil, storage("read the footer of position deletes", err)
+		return nil, storage.Wrap("read the footer of position deletes", err)
 	}
 	args := table.DataFileArgs{
 		Schema:   iceberg.PositionalDeleteSchema,
@@ -149,7 +150,7 @@ func (l *Lake) writeDeletes(ctx context.Context, made store, name func() string,
 		args.ReferencedDataFile = &names[0]
 	}
 	f, err := table.DataFileFromMetadata(args)
-	return f, storage("describe position deletes", err)
+	return f, storage.Wrap("describe position deletes", err)
 }
 
 // putPositions hands the positions to an encoder, some at a time.

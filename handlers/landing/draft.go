@@ -13,6 +13,8 @@ import (
 
 	iceio "github.com/apache/iceberg-go/io"
 	"golang.org/x/sync/errgroup"
+
+	"headwater/handlers/landing/storage"
 )
 
 // together is how many files are read or written side by side.
@@ -22,14 +24,14 @@ const together = 16
 // those that the commit makes stay in memory until it is known which of them it
 // needs. Everything else passes, and is recorded.
 type draft struct {
-	*recorder
+	*storage.Recorder
 	mu      sync.Mutex
 	read    map[string][]byte
 	drafted map[string][]byte // not written yet
 }
 
-func newDraft(files store) *draft {
-	return &draft{recorder: &recorder{store: files}, read: map[string][]byte{}, drafted: map[string][]byte{}}
+func newDraft(files storage.Store) *draft {
+	return &draft{Recorder: &storage.Recorder{Store: files}, read: map[string][]byte{}, drafted: map[string][]byte{}}
 }
 
 func isManifest(name string) bool { return strings.HasSuffix(name, ".avro") }
@@ -37,11 +39,11 @@ func isManifest(name string) bool { return strings.HasSuffix(name, ".avro") }
 // Open answers from memory where it can.
 func (d *draft) Open(name string) (iceio.File, error) {
 	if !isManifest(name) {
-		return d.recorder.Open(name)
+		return d.Recorder.Open(name)
 	}
 	content, ok := d.known(name)
 	if !ok {
-		f, err := d.recorder.Open(name)
+		f, err := d.Recorder.Open(name)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +71,7 @@ func (d *draft) known(name string) ([]byte, bool) {
 // Create drafts a manifest or a list of them, and makes any other file.
 func (d *draft) Create(name string) (iceio.FileWriter, error) {
 	if !isManifest(name) {
-		return d.recorder.Create(name)
+		return d.Recorder.Create(name)
 	}
 	return &drafting{of: d, name: name}, nil
 }
@@ -83,7 +85,7 @@ func (d *draft) Remove(name string) error {
 	if ok {
 		return nil
 	}
-	return d.recorder.Remove(name)
+	return d.Recorder.Remove(name)
 }
 
 // put drafts a file, in the place of one of the same name.
@@ -98,9 +100,9 @@ func (d *draft) flush() error {
 	var g errgroup.Group
 	g.SetLimit(together)
 	for name, content := range d.drafted {
-		g.Go(func() error { return d.recorder.WriteFile(name, content) })
+		g.Go(func() error { return d.Recorder.WriteFile(name, content) })
 	}
-	return storage("write the snapshot", g.Wait())
+	return storage.Wrap("write the snapshot", g.Wait())
 }
 
 // drafting is a drafted file that is being written.

@@ -13,6 +13,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/storage"
 )
 
 // Dropped is what became of the files of a source.
@@ -157,9 +158,9 @@ const removeAgain = 5
 func (l *Lake) removeAll(root string) (Dropped, error) {
 	if b, ok := l.files.(*bucket.Bucket); ok {
 		r, err := b.RemoveAll(root)
-		return Dropped(r), storage("remove "+root, err)
+		return Dropped(r), storage.Wrap("remove "+root, err)
 	}
-	had, err := list(l.files, root)
+	had, err := storage.List(l.files, root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Dropped{}, nil
 	}
@@ -167,7 +168,7 @@ func (l *Lake) removeAll(root string) (Dropped, error) {
 		had = nil
 	}
 	removed := l.removeHere(root, had)
-	left, err := list(l.files, root)
+	left, err := storage.List(l.files, root)
 	if errors.Is(err, fs.ErrNotExist) {
 		left, err = nil, nil
 	}
@@ -177,8 +178,8 @@ func (l *Lake) removeAll(root string) (Dropped, error) {
 	return Dropped{Removed: max(0, len(had)-len(left)), Remaining: len(left)}, removed
 }
 
-func (l *Lake) removeHere(root string, had []listed) error {
-	if d, ok := l.files.(disk); ok {
+func (l *Lake) removeHere(root string, had []storage.Found) error {
+	if d, ok := l.files.(storage.Disk); ok {
 		err := d.RemoveAll(root)
 		for range removeAgain {
 			if err == nil {
@@ -186,11 +187,11 @@ func (l *Lake) removeHere(root string, had []listed) error {
 			}
 			err = d.RemoveAll(root) // a writer that does not know yet has made another file
 		}
-		return storage("remove "+root, err)
+		return storage.Wrap("remove "+root, err)
 	}
 	names := make([]string, len(had))
 	for i, f := range had {
-		names[i] = f.name
+		names[i] = f.Name
 	}
-	return remove(l.files, names...)
+	return storage.Remove(l.files, names...)
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/storage"
 )
 
 // Files in a folder that may not be written are not told of as removed.
@@ -23,7 +24,7 @@ func TestDropWithoutTheRight(t *testing.T) {
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, nil, true)
-	found, err := list(l.files, l.root)
+	found, err := storage.List(l.files, l.root)
 	if err != nil || len(found) < 3 {
 		t.Fatal(found, err)
 	}

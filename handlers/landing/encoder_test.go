@@ -12,11 +12,12 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/storage"
 )
 
 // trippingDisk panics, with something of a row, when a part is written.
 type trippingDisk struct {
-	disk
+	storage.Disk
 	open atomic.Int64
 }
 
@@ -26,7 +27,7 @@ type trippingFile struct {
 }
 
 func (d *trippingDisk) Create(name string) (iceio.FileWriter, error) {
-	w, err := d.disk.Create(name)
+	w, err := d.Disk.Create(name)
 	if err != nil || path.Ext(name) != ".parquet" {
 		return w, err
 	}

@@ -2,7 +2,6 @@ package landing
 
 import (
 	"errors"
-	"fmt"
 
 	"headwater/handlers/landing/keys"
 	"headwater/handlers/landing/parts"
@@ -40,11 +39,3 @@ var (
 	// ErrClosed means that the Writer was used after Abort or its final commit.
 	ErrClosed = errors.New("the table's writer is closed")
 )
-
-// storage wraps a failure of the lake's files with ErrStorage, once.
-func storage(doing string, err error) error {
-	if err == nil || errors.Is(err, ErrStorage) {
-		return err
-	}
-	return fmt.Errorf("%w: %s: %w", ErrStorage, doing, err)
-}

@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/buckettest"
+	"headwater/handlers/landing/storage"
 )
 
 func bucketLake(t *testing.T, folder string) (*Lake, *buckettest.Proxy) {
@@ -230,13 +231,13 @@ func TestMetadataThatIsGone(t *testing.T) {
 		w := begin(t, l, full(1, "syn_1"))
 		write(t, w, 0, 10)
 		commit(t, w, nil, true)
-		found, err := list(l.files, l.root)
+		found, err := storage.List(l.files, l.root)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range found {
-			if isMetadata(f.base) {
-				if err := remove(l.files, f.name); err != nil {
+			if isMetadata(f.Base) {
+				if err := storage.Remove(l.files, f.Name); err != nil {
 					t.Fatal(err)
 				}
 			}

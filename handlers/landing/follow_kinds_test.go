@@ -21,6 +21,7 @@ import (
 	"headwater/handlers/landing/landingtest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 )
 
 func text(s string) *string { return &s }
@@ -287,7 +288,7 @@ func TestAWriterThatGoesOnSweeps(t *testing.T) {
 			t.Fatalf("%d names are held after %d commits", len(w.names), i)
 		}
 	}
-	found, err := list(l.files, w.folder+"/data")
+	found, err := storage.List(l.files, w.folder+"/data")
 	if err != nil || len(found) > 6 {
 		t.Errorf("%d parts are there: %v", len(found), err)
 	}

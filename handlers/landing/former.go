@@ -12,6 +12,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 )
 
 // metadataSuffix ends the name of a metadata file, which begins with its version:
@@ -34,8 +35,8 @@ type former struct {
 	// inForce are the metadata files of which one was the table when the grace
 	// began. Every list and manifest that is older than that and was replaced later
 	// is named by it.
-	inForce []listed
-	records []listed
+	inForce []storage.Found
+	records []storage.Found
 	known   map[string]string // the folder's files by their base names
 	now     time.Time
 }
@@ -43,19 +44,19 @@ type former struct {
 // formerOf finds them among the files of a table. Of metadata files that are
 // older than the grace the one with the largest version was the table then, or,
 // where its commit failed, the one before.
-func formerOf(found []listed, before time.Time) former {
+func formerOf(found []storage.Found, before time.Time) former {
 	f := former{known: make(map[string]string, len(found)), now: before.Add(retain.Grace)}
 	newest := -1
 	for _, one := range found {
-		f.known[one.base] = one.name
-		if strings.HasSuffix(one.base, retain.RecordSuffix) {
+		f.known[one.Base] = one.Name
+		if strings.HasSuffix(one.Base, retain.RecordSuffix) {
 			f.records = append(f.records, one)
-		} else if !one.modified.After(before) {
-			newest = max(newest, metadataVersion(one.base))
+		} else if !one.Modified.After(before) {
+			newest = max(newest, metadataVersion(one.Base))
 		}
 	}
 	for _, one := range found {
-		if v := metadataVersion(one.base); v >= 0 && v >= newest-1 && !one.modified.After(before) {
+		if v := metadataVersion(one.Base); v >= 0 && v >= newest-1 && !one.Modified.After(before) {
 			f.inForce = append(f.inForce, one)
 		}
 	}
@@ -67,13 +68,13 @@ func formerOf(found []listed, before time.Time) former {
 func (l *Lake) formerly(f former, live map[string]bool) error {
 	var lists []iceberg.ManifestFile
 	for _, one := range f.inForce {
-		live[one.base] = true
-		content, err := fs.ReadFile(readable{l.files}, one.name)
+		live[one.Base] = true
+		content, err := fs.ReadFile(readable{l.files}, one.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return storage("read the table's former metadata", err)
+			return storage.Wrap("read the table's former metadata", err)
 		}
 		meta, err := table.ParseMetadataBytes(content)
 		if err != nil || meta.CurrentSnapshot() == nil {
@@ -85,19 +86,19 @@ func (l *Lake) formerly(f former, live map[string]bool) error {
 		}
 		manifests, err := s.Manifests(l.files)
 		if err != nil {
-			return storage("read a former manifest list", err)
+			return storage.Wrap("read a former manifest list", err)
 		}
 		live[path.Base(s.ManifestList)] = true
 		lists = append(lists, manifests...)
 	}
 	var recorded []table.Snapshot
 	for _, one := range f.records {
-		content, err := fs.ReadFile(readable{l.files}, one.name)
+		content, err := fs.ReadFile(readable{l.files}, one.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return storage("read what was replaced", err)
+			return storage.Wrap("read what was replaced", err)
 		}
 		for _, base := range retain.Needed(content, f.now) {
 			if name, there := f.known[base]; there {

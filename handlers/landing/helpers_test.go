@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/storage"
 )
 
 var home = event.Address{Organization: "acme", Workspace: "w1", Owner: "", Source: "src_1"}
@@ -147,15 +148,15 @@ func brief(ids []int64) []int64 { return ids[:min(len(ids), 20)] }
 // files returns the base names of everything in the table's folder.
 func files(t *testing.T, l *Lake) (parts, metadata []string) {
 	t.Helper()
-	found, err := list(l.files, l.catalog.location(identifierOf(home, "public", "orders")))
+	found, err := storage.List(l.files, l.catalog.location(identifierOf(home, "public", "orders")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if isMetadata(f.base) {
-			metadata = append(metadata, f.base)
+		if isMetadata(f.Base) {
+			metadata = append(metadata, f.Base)
 		} else {
-			parts = append(parts, f.base)
+			parts = append(parts, f.Base)
 		}
 	}
 	return parts, metadata

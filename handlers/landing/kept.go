@@ -15,6 +15,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // keptBytes is about how much of rows that are not whole is in memory at a time.
@@ -24,7 +25,7 @@ const keptBytes = 16 << 20
 // from the rows that were there.
 type keeping struct {
 	w       *Writer
-	made    store
+	made    storage.Store
 	before  []batch // pending ones that count before the rows, whole
 	live    []iceberg.DataFile
 	deletes []iceberg.DataFile
@@ -90,11 +91,11 @@ func (k *keeping) rows(ctx context.Context, b batch, mark int) error {
 func (k *keeping) fits(columns []arrow.Array, mark int) error {
 	for i, c := range columns {
 		if c == nil {
-			return storage("read rows that are not whole", fmt.Errorf("a part has no column %q", k.read[i].Name))
+			return storage.Wrap("read rows that are not whole", fmt.Errorf("a part has no column %q", k.read[i].Name))
 		}
 	}
 	if _, ok := columns[mark].(*array.Binary); !ok || columns[mark].NullN() > 0 {
-		return storage("read rows that are not whole", errors.New("a part does not say which values are kept"))
+		return storage.Wrap("read rows that are not whole", errors.New("a part does not say which values are kept"))
 	}
 	return nil
 }
@@ -266,7 +267,7 @@ func (k *keeping) compose(ctx context.Context, p *partial, file string, rows []*
 		return err
 	})
 	if err == nil && done != len(rows) {
-		err = storage("read a data file", fmt.Errorf("%s has %d of the %d rows that are looked for", file, done, len(rows)))
+		err = storage.Wrap("read a data file", fmt.Errorf("%s has %d of the %d rows that are looked for", file, done, len(rows)))
 	}
 	return err
 }

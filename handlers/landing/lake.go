@@ -11,16 +11,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/iceberg-go"
+
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/storage"
 )
 
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the key-value store.
 type Lake struct {
 	catalog  *Catalog
-	files    store
+	files    storage.Store
 	root     string
 	log      *slog.Logger
 	now      func() time.Time
@@ -67,7 +70,7 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 	for _, opt := range opts {
 		opt(&o)
 	}
-	files, root, err := openStore(ctx, url, o)
+	files, root, err := storage.Open(ctx, url, o.mode, o.limits)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +81,7 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 		catalog:  &Catalog{kv: kv, files: files, root: root},
 		files:    files,
 		root:     root,
-		bucket:   bucketOptions(url),
+		bucket:   storage.BucketOptions(url),
 		log:      log,
 		now:      time.Now,
 		passKeys: passKeys,
@@ -99,17 +102,26 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 
 // within returns the lake with requests to its files that end with ctx.
 func (l *Lake) within(ctx context.Context) *Lake {
-	bound := *l
-	switch files := l.files.(type) {
-	case *bucket.Bucket:
-		bound.files = files.Within(ctx)
-	case disk:
-		bound.files = files.within(ctx)
-	default:
+	files, ends := storage.Within(ctx, l.files)
+	if !ends {
 		return l
 	}
-	bound.catalog = &Catalog{kv: l.catalog.kv, files: bound.files, root: l.root, of: l.catalog}
-	return &bound
+	within := *l
+	within.files = files
+	within.catalog = &Catalog{kv: l.catalog.kv, files: files, root: l.root, of: l.catalog}
+	return &within
+}
+
+// readingAhead returns the lake with those files opened before anybody asks, where
+// that saves time. The caller calls end when it has read.
+func (l *Lake) readingAhead(files ...iceberg.DataFile) (reading *Lake, end func()) {
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.FilePath()
+	}
+	ahead := *l
+	ahead.files, end = storage.ReadAhead(l.files, names)
+	return &ahead, end
 }
 
 // Close lets go of the bucket. It is safe to call twice; Writers end first.

@@ -52,6 +52,7 @@ type lookup struct {
 	keys, gone *keyindex.Table
 	files      []iceberg.DataFile // to be indexed
 	deletes    []iceberg.DataFile
+	broken     bool // it cannot be used any more
 }
 
 // indexed returns how a merge of so many rows looks its keys up, nil where it reads
@@ -59,7 +60,7 @@ type lookup struct {
 // versions, or without an index. live are all files of the table.
 func (m *merge) indexed(live, deletes []iceberg.DataFile, rows int64) *lookup {
 	l := m.w.lake
-	if l.index == nil || !m.w.target.merges() || m.older > 0 || m.keys.alike != nil || m.keys.lacks >= 0 || m.parts > 1 || !l.worth(rows, rowsIn(live)) {
+	if l.index == nil || !m.w.target.merges() || m.older > 0 || m.keys.alike != nil || m.keys.lacks >= 0 || !l.worth(rows, rowsIn(live)) {
 		return nil
 	}
 	name, id := tableKey(m.w.ident), m.w.base.meta.TableUUID().String()
@@ -120,10 +121,11 @@ func (x *lookup) close() {
 	}
 }
 
-// find finds the landed rows of keys. It returns false where the index cannot be used:
-// the files tell, then. The error is one of reading the lake.
+// find finds the landed rows of keys, which may come in several parts. It returns false
+// where the index cannot be used: the files tell, then. The error is one of reading the
+// lake.
 func (x *lookup) find(ctx context.Context, m *merge, newest map[key]place) (bool, error) {
-	if x == nil {
+	if x == nil || x.broken {
 		return false, nil
 	}
 	err := x.complete(ctx, m)
@@ -138,9 +140,13 @@ func (x *lookup) find(ctx context.Context, m *merge, newest map[key]place) (bool
 		if err := errors.Join(x.keys.Tidy(ctx), x.gone.Tidy(ctx)); err != nil {
 			x.lake.log.Debug("an index of keys could not be made smaller", "table", m.w.target.Table.String(), "error", err)
 		}
+		x.files, x.deletes = nil, nil // the next part finds them indexed
 		return true, nil
 	case errors.Is(err, ErrStorage):
 		return false, err
+	}
+	x.broken = true
+	switch {
 	case errors.Is(err, keyindex.ErrRoom):
 		x.lake.log.Debug("there is no room for an index of keys: those of the table are read", "table", m.w.target.Table.String())
 	default:

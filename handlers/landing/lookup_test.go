@@ -20,6 +20,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/storage"
 )
 
 // alwaysIndexed has a lake look up the keys of every merge that it can, and returns
@@ -85,6 +86,7 @@ func TestTheIndexFindsWhatTheFilesHold(t *testing.T) {
 		tbl.Columns = append(tbl.Columns, driver.Column{Name: "version", Type: driver.Of(driver.Int64)}, driver.Column{Name: "gone", Type: driver.Of(driver.Boolean)})
 		lakes := []*Lake{openLakeAt(t, t.TempDir(), kvtest.New()), openLakeAt(t, t.TempDir(), kvtest.New())}
 		dir := alwaysIndexed(t, lakes[1])
+		lakes[1].passKeys = rapid.SampledFrom([]int64{2, passKeys}).Draw(rt, "keys in memory")
 		var kept map[string][]byte
 		for fence := range uint64(rapid.IntRange(2, 12).Draw(rt, "syncs")) {
 			var rows []string
@@ -203,7 +205,8 @@ func harm(t *testing.T, rt *rapid.T, dir string, before map[string][]byte) map[s
 	return now
 }
 
-// A merge into a table whose keys are indexed reads none of its files.
+// A merge into a table whose keys are indexed reads none of its files, also where its
+// keys do not fit into memory at once.
 func TestAnIndexedMergeReadsNoKeys(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	alwaysIndexed(t, l)
@@ -222,13 +225,14 @@ func TestAnIndexedMergeReadsNoKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := live[slices.IndexFunc(live, func(f iceberg.DataFile) bool { return f.Count() == 1000 })]
-	name, err := localPath(first.FilePath())
+	name, err := storage.LocalPath(first.FilePath())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(name, name+".away"); err != nil {
 		t.Fatal(err)
 	}
+	l.passKeys = 1
 	if c := mergeAccounts(t, l, 3, 8, 9, 1000); c.Total != 1001 {
 		t.Errorf("there are %d rows", c.Total)
 	}

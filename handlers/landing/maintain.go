@@ -17,6 +17,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -255,7 +256,7 @@ func (m *maintenance) expire(ctx context.Context) error {
 		made := newDraft(m.lake.files)
 		next, err := m.lake.catalog.commit(ctx, at, made, []table.Update{table.NewRemoveSnapshotsUpdate(ids, false)}, func(*pointer) {})
 		if errors.Is(err, kv.ErrConflict) {
-			return errors.Join(errYielded, made.undo())
+			return errors.Join(errYielded, made.Undo())
 		}
 		if err != nil {
 			return err
@@ -293,7 +294,7 @@ func (m *maintenance) look(ctx context.Context, at loaded) (holding, error) {
 	}
 	manifests, err := s.Manifests(m.lake.files)
 	if err != nil {
-		return h, storage("read a manifest list", err)
+		return h, storage.Wrap("read a manifest list", err)
 	}
 	read, err := entriesOf(m.lake.files, manifests, true)
 	if err != nil {

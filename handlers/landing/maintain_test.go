@@ -20,6 +20,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -114,15 +115,15 @@ func TestMergedTableStaysSmall(t *testing.T) {
 
 func filesOf(t *testing.T, l *Lake, name string) (parts, metadata []string) {
 	t.Helper()
-	found, err := list(l.files, l.catalog.location(identifierOf(home, "public", name)))
+	found, err := storage.List(l.files, l.catalog.location(identifierOf(home, "public", name)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if isMetadata(f.base) {
-			metadata = append(metadata, f.base)
+		if isMetadata(f.Base) {
+			metadata = append(metadata, f.Base)
 		} else {
-			parts = append(parts, f.base)
+			parts = append(parts, f.Base)
 		}
 	}
 	return parts, metadata

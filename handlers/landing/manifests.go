@@ -12,6 +12,8 @@ import (
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+
+	"headwater/handlers/landing/storage"
 )
 
 // Manifests that a commit makes become one with those that name up to fewFiles.
@@ -32,7 +34,7 @@ func (d *draft) over(meta table.Metadata) error {
 	}
 	manifests, err := s.Manifests(d)
 	if err != nil {
-		return storage("read a manifest list", err)
+		return storage.Wrap("read a manifest list", err)
 	}
 	live := slices.DeleteFunc(slices.Clone(manifests), func(m iceberg.ManifestFile) bool { return !m.HasAddedFiles() && !m.HasExistingFiles() })
 	if len(live) == len(manifests) {
@@ -200,7 +202,7 @@ func entriesOf(files iceio.IO, manifests []iceberg.ManifestFile, live bool) ([][
 			return nil
 		})
 	}
-	return entries, storage("read a manifest", g.Wait())
+	return entries, storage.Wrap("read a manifest", g.Wait())
 }
 
 // dataFiles returns the files of a snapshot, none of nil: those of rows, and
@@ -215,7 +217,7 @@ func dataFilesIn(files iceio.IO, s *table.Snapshot) (rows, deletes []iceberg.Dat
 	}
 	manifests, err := s.Manifests(files)
 	if err != nil {
-		return nil, nil, storage("read a manifest list", err)
+		return nil, nil, storage.Wrap("read a manifest list", err)
 	}
 	read, err := entriesOf(files, manifests, true)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/storage"
 )
 
 // However often a table is committed to, few manifests name its files, and each
@@ -186,7 +187,7 @@ func TestRequestsAfterManySyncs(t *testing.T) {
 	count("full refresh after a restart", 11, func() { land(again(), full, 0, 10) })
 	count("full refresh", 8, func() { land(again(), full, 0, 20) })
 	wantIDs(t, l, span(0, 20))
-	found, err := list(l.files, l.root)
+	found, err := storage.List(l.files, l.root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestRequestsAfterManySyncs(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if found, err = list(l.files, l.root); err != nil || len(found) > 0 {
+	if found, err = storage.List(l.files, l.root); err != nil || len(found) > 0 {
 		t.Errorf("%d files are left, %v", len(found), err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // passKeys is about how many keys are in memory at a time. A commit with more
-// goes over the files more than once.
+// goes over the files more than once. One of changes takes an eighth of them: beside it
+// a child reads on, and going over the keys again costs less than a map of them all.
 const passKeys = 2 << 20
 
 // place is where the newest row of a key is, among the pending files.
@@ -106,8 +107,8 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	}
 	rows := rowsIn(dataFilesOf(m.pending))
 	m.parts = int(rows/w.lake.passKeys) + 1
-	if w.target.Mode == Changes { // beside them a child holds as much again
-		m.parts = int(rows/max(1, w.lake.passKeys/2)) + 1
+	if w.target.Mode == Changes {
+		m.parts = int(rows/max(1, w.lake.passKeys/8)) + 1
 	}
 	index := m.indexed(live, deletes, rows)
 	defer index.close()
@@ -119,9 +120,13 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	lake, end := w.lake.readingAhead(slices.Concat(dataFilesOf(m.pending), index.unread(m.live))...)
 	defer end()
 	m.lake = lake
+	newest := make(map[key]place, rows/int64(m.parts))
+	m.sieve = newSieve(rows / int64(m.parts))
 	for part := range m.parts {
-		newest := make(map[key]place, rows/int64(m.parts))
-		m.sieve = newSieve(rows / int64(m.parts))
+		if part > 0 {
+			clear(newest)
+			clear(m.sieve)
+		}
 		if keys.alike != nil {
 			m.alike, m.matched, m.doubtful = map[key][]key{}, map[key]bool{}, map[key]bool{}
 		}
@@ -135,7 +140,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 			return nil, 0, err
 		}
 		if !found {
-			if index != nil {
+			if m.gone == nil {
 				if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
 					return nil, 0, err
 				}

@@ -5,6 +5,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/buckettest"
+	"headwater/handlers/landing/storage"
 )
 
 // A lake in a bucket whose place is said to be another: the start says where the
@@ -29,7 +30,7 @@ func TestMovedInABucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantIDs(t, moved, span(0, 100))
-	found, err := list(moved.files, moved.root)
+	found, err := storage.List(moved.files, moved.root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,13 +14,15 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
+
+	"headwater/handlers/landing/storage"
 )
 
 // moving is one table on its way.
 type moving struct {
 	*relocation
 	ctx       context.Context // of the call that moves it
-	former    store
+	former    storage.Store
 	from, to  string
 	meta      table.Metadata
 	manifests map[string]iceberg.ManifestFile // that are written anew, by their former names
@@ -41,7 +43,7 @@ func (m *moving) bring(name string) error {
 	if f, err := m.lake.files.Open(there); err == nil {
 		return f.Close()
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return storage("look for "+there, err)
+		return storage.Wrap("look for "+there, err)
 	}
 	in, err := m.former.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,16 +51,16 @@ func (m *moving) bring(name string) error {
 		return m.lost
 	}
 	if err != nil {
-		return storage("open "+name, err)
+		return storage.Wrap("open "+name, err)
 	}
 	defer in.Close()
 	out, err := m.lake.files.Create(there)
 	if err != nil {
-		return storage("copy a file to the lake", err)
+		return storage.Wrap("copy a file to the lake", err)
 	}
 	_, err = io.Copy(out, in)
 	if err = errors.Join(err, out.Close()); err != nil {
-		return storage("copy a file to the lake", errors.Join(err, remove(m.lake.files, there)))
+		return storage.Wrap("copy a file to the lake", errors.Join(err, storage.Remove(m.lake.files, there)))
 	}
 	m.done.Copied++
 	return m.ctx.Err()
@@ -152,11 +154,11 @@ func (m *moving) list(s table.Snapshot) (string, error) {
 	}
 	in, err := m.lake.files.Open(m.moved(s.ManifestList))
 	if err != nil {
-		return "", storage("read a manifest list", err)
+		return "", storage.Wrap("read a manifest list", err)
 	}
 	former, err := iceberg.ReadManifestList(in)
 	if err = errors.Join(err, in.Close()); err != nil {
-		return "", storage("read a manifest list", err)
+		return "", storage.Wrap("read a manifest list", err)
 	}
 	manifests := make([]iceberg.ManifestFile, 0, len(former))
 	for _, f := range former {
@@ -170,10 +172,10 @@ func (m *moving) list(s table.Snapshot) (string, error) {
 	}
 	var content bytes.Buffer
 	if err := iceberg.WriteManifestList(2, &content, s.SnapshotID, s.ParentSnapshotID, &s.SequenceNumber, 0, manifests); err != nil {
-		return "", storage("write a manifest list", err)
+		return "", storage.Wrap("write a manifest list", err)
 	}
 	name := m.fresh(s.ManifestList)
-	return name, storage("write a manifest list", m.lake.files.WriteFile(name, content.Bytes()))
+	return name, storage.Wrap("write a manifest list", m.lake.files.WriteFile(name, content.Bytes()))
 }
 
 // manifest writes a manifest anew, once for all lists that name it. It returns nil
@@ -187,11 +189,11 @@ func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) 
 	}
 	in, err := m.lake.files.Open(m.moved(f.FilePath()))
 	if err != nil {
-		return nil, storage("read a manifest", err)
+		return nil, storage.Wrap("read a manifest", err)
 	}
 	entries, err := iceberg.ReadManifest(f, in, true)
 	if err = errors.Join(err, in.Close()); err != nil {
-		return nil, storage("read a manifest", err)
+		return nil, storage.Wrap("read a manifest", err)
 	}
 	if len(entries) == 0 {
 		m.manifests[f.FilePath()] = nil
@@ -201,7 +203,7 @@ func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) 
 	spec := m.meta.PartitionSpec()
 	w, err := iceberg.NewManifestWriter(2, &content, spec, m.meta.CurrentSchema(), f.SnapshotID(), iceberg.WithManifestWriterContent(f.ManifestContent()))
 	if err != nil {
-		return nil, storage("write a manifest", err)
+		return nil, storage.Wrap("write a manifest", err)
 	}
 	var files, rows int64
 	for _, entry := range entries {
@@ -215,16 +217,16 @@ func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) 
 			fileSeq = &seq
 		}
 		if err := w.Existing(iceberg.NewManifestEntry(iceberg.EntryStatusEXISTING, &id, &seq, fileSeq, data)); err != nil {
-			return nil, storage("write a manifest", err)
+			return nil, storage.Wrap("write a manifest", err)
 		}
 		files, rows = files+1, rows+data.Count()
 	}
 	if err := w.Close(); err != nil {
-		return nil, storage("write a manifest", err)
+		return nil, storage.Wrap("write a manifest", err)
 	}
 	name := m.fresh(f.FilePath())
 	if err := m.lake.files.WriteFile(name, content.Bytes()); err != nil {
-		return nil, storage("write a manifest", err)
+		return nil, storage.Wrap("write a manifest", err)
 	}
 	made := iceberg.NewManifestFile(2, name, int64(content.Len()), f.PartitionSpecID(), f.SnapshotID()).
 		SequenceNum(f.SequenceNum(), f.MinSequenceNum()).Content(f.ManifestContent()).
@@ -239,14 +241,14 @@ func (m *moving) dataFile(f iceberg.DataFile) (iceberg.DataFile, error) {
 	case f.ContentType() == iceberg.EntryContentPosDeletes && f.FileFormat() == iceberg.ParquetFile:
 		return m.positionDeletes(f)
 	case f.ContentType() != iceberg.EntryContentData && f.FileFormat() != iceberg.ParquetFile:
-		return nil, storage("move deletes", fmt.Errorf("%s has deletes in a form of another program: rewrite the table's data there first", f.FilePath()))
+		return nil, storage.Wrap("move deletes", fmt.Errorf("%s has deletes in a form of another program: rewrite the table's data there first", f.FilePath()))
 	}
 	if err := m.bring(f.FilePath()); err != nil {
 		return nil, err
 	}
 	b, err := iceberg.NewDataFileBuilder(m.meta.PartitionSpec(), f.ContentType(), m.moved(f.FilePath()), f.FileFormat(), f.Partition(), nil, nil, f.Count(), f.FileSizeBytes())
 	if err != nil {
-		return nil, storage("describe a file", err)
+		return nil, storage.Wrap("describe a file", err)
 	}
 	b.ColumnSizes(f.ColumnSizes()).ValueCounts(f.ValueCounts()).NullValueCounts(f.NullValueCounts()).
 		LowerBoundValues(f.LowerBoundValues()).UpperBoundValues(f.UpperBoundValues())

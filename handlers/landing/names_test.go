@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/storage"
 )
 
 // No folder of a table looks like a partition, whatever the names are, and no
@@ -86,14 +87,14 @@ func TestFoldersOfEarlierVersions(t *testing.T) {
 	commit(t, v, behind(6), true)
 
 	parts := 0
-	found, err := list(l.files, l.root)
+	found, err := storage.List(l.files, l.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if inFormer := strings.HasPrefix(f.name, former+"/"); inFormer != strings.Contains(f.name, "orders") || !inFormer && likePartition(f.name) {
-			t.Errorf("%s is not where it belongs", f.name)
-		} else if inFormer && strings.HasSuffix(f.name, ".parquet") {
+		if inFormer := strings.HasPrefix(f.Name, former+"/"); inFormer != strings.Contains(f.Name, "orders") || !inFormer && likePartition(f.Name) {
+			t.Errorf("%s is not where it belongs", f.Name)
+		} else if inFormer && strings.HasSuffix(f.Name, ".parquet") {
 			parts++
 		}
 	}
@@ -108,7 +109,7 @@ func TestFoldersOfEarlierVersions(t *testing.T) {
 	if _, err := l.Drop(t.Context(), target.Address); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := list(l.files, l.root); err != nil || len(found) != 0 {
+	if found, err := storage.List(l.files, l.root); err != nil || len(found) != 0 {
 		t.Errorf("after the drop: %v, %v", found, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/storage"
 )
 
 // markerName is the file at a lake's root that says which instance owns it.
@@ -197,10 +198,10 @@ func (l *Lake) marker() (ownership, error) {
 		return found, fs.ErrNotExist
 	}
 	if err != nil {
-		return found, storage("read the lake's marker", err)
+		return found, storage.Wrap("read the lake's marker", err)
 	}
 	if err := json.Unmarshal(content, &found); err != nil {
-		return found, storage("read the lake's marker "+markerName, err)
+		return found, storage.Wrap("read the lake's marker "+markerName, err)
 	}
 	return found, nil
 }
@@ -221,7 +222,7 @@ func (l *Lake) mark(mine ownership) error {
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	return storage("write the lake's marker: the lake must be writable", err)
+	return storage.Wrap("write the lake's marker: the lake must be writable", err)
 }
 
 func (c *Catalog) owner(ctx context.Context) (ownership, uint64, error) {

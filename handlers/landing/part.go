@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // layoutOf returns how batches of the named columns are laid out in the files
@@ -38,10 +39,10 @@ func (w *Writer) dataFiles(made []parts.Part) ([]iceberg.DataFile, error) {
 	for i, p := range made {
 		footer, err := p.Metadata()
 		if err != nil {
-			return nil, storage("read a part's footer", err)
+			return nil, storage.Wrap("read a part's footer", err)
 		}
 		if footer.NumRows != p.Rows {
-			return nil, storage("read a part's footer", fmt.Errorf("part %s has %d rows where %d were announced", p.Name, footer.NumRows, p.Rows))
+			return nil, storage.Wrap("read a part's footer", fmt.Errorf("part %s has %d rows where %d were announced", p.Name, footer.NumRows, p.Rows))
 		}
 		if files[i], err = w.describe(p.Name, p.Size, footer); err != nil {
 			return nil, err
@@ -54,14 +55,14 @@ func (w *Writer) dataFiles(made []parts.Part) ([]iceberg.DataFile, error) {
 func (l *Lake) footer(name string) (*metadata.FileMetaData, error) {
 	f, err := l.files.Open(name)
 	if err != nil {
-		return nil, storage("open a part", err)
+		return nil, storage.Wrap("open a part", err)
 	}
 	r, err := file.NewParquetReader(f)
 	if err != nil {
-		return nil, storage("read a part's footer", errors.Join(err, f.Close()))
+		return nil, storage.Wrap("read a part's footer", errors.Join(err, f.Close()))
 	}
 	footer := r.MetaData()
-	return footer, storage("close a part", r.Close())
+	return footer, storage.Wrap("close a part", r.Close())
 }
 
 // describe returns what a commit says about a data file.
@@ -81,16 +82,16 @@ func describe(schema *iceberg.Schema, props iceberg.Properties, name string, siz
 		Properties: props,
 	})
 	if err != nil {
-		return nil, storage("read a part's footer", err)
+		return nil, storage.Wrap("read a part's footer", err)
 	}
 	return described, nil
 }
 
 // partFiles makes parts in a store.
-type partFiles struct{ store }
+type partFiles struct{ storage.Store }
 
 func (f partFiles) Create(name string) (io.WriteCloser, error) {
-	w, err := f.store.Create(name)
+	w, err := f.Store.Create(name)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/storage"
 )
 
 // Bounds of a preview, whatever is asked for.
@@ -105,7 +106,7 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && len(shown.Rows) > 0 {
 		shown.Truncated, shown.Ended, err = true, EndedTime, nil
 	}
-	return shown, storage("read "+name, err)
+	return shown, storage.Wrap("read "+name, err)
 }
 
 // preview is one reading of a table.

@@ -17,6 +17,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/storage"
 )
 
 func show(t *testing.T, l *Lake, limit int, m Moment) Shown {
@@ -133,7 +134,7 @@ func TestPreviewIsBounded(t *testing.T) {
 
 // silentDisk gives no Parquet file but the first until its context is done.
 type silentDisk struct {
-	disk
+	storage.Disk
 	ctx  context.Context
 	open int
 }
@@ -145,7 +146,7 @@ func (d *silentDisk) Open(name string) (iceio.File, error) {
 			return nil, d.ctx.Err()
 		}
 	}
-	return d.disk.Open(name)
+	return d.Disk.Open(name)
 }
 
 // A lake that falls silent ends a preview with what it gave, and an error where

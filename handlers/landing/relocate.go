@@ -12,6 +12,9 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
+
+	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/storage"
 )
 
 // Relocated says what Relocate did.
@@ -40,10 +43,10 @@ func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated,
 	if err != nil {
 		return done, err
 	}
-	r := &relocation{lake: l, sources: map[string]store{}, done: &done}
+	r := &relocation{lake: l, sources: map[string]storage.Store{}, done: &done}
 	defer func() { err = errors.Join(err, r.close()) }()
 	if from != "" {
-		files, root, err := openStore(ctx, from, options{})
+		files, root, err := storage.Open(ctx, from, 0, bucket.Limits{})
 		if err != nil {
 			return done, err
 		}
@@ -68,7 +71,7 @@ func (l *Lake) adopt(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	if err := remove(l.files, l.root+"/"+markerName); err != nil {
+	if err := storage.Remove(l.files, l.root+"/"+markerName); err != nil {
 		return err
 	}
 	if err := l.mark(mine); err != nil {
@@ -86,7 +89,7 @@ func (l *Lake) adopt(ctx context.Context, home string) error {
 // relocation moves tables one after another.
 type relocation struct {
 	lake    *Lake
-	sources map[string]store // former lakes by their roots
+	sources map[string]storage.Store // former lakes by their roots
 	done    *Relocated
 }
 
@@ -101,12 +104,12 @@ func (r *relocation) close() error {
 }
 
 // source returns the files of a former lake.
-func (r *relocation) source(ctx context.Context, root string) (store, error) {
+func (r *relocation) source(ctx context.Context, root string) (storage.Store, error) {
 	if files, ok := r.sources[root]; ok {
 		return files, nil
 	}
 	if strings.HasPrefix(root, "file:") {
-		return disk{}, nil // which makes no folder
+		return storage.Disk{}, nil // which makes no folder
 	}
 	query := url.Values{}
 	if strings.HasPrefix(root, "s3:") {
@@ -114,7 +117,7 @@ func (r *relocation) source(ctx context.Context, root string) (store, error) {
 			query.Set(option, value)
 		}
 	}
-	files, _, err := openStore(ctx, strings.TrimSuffix(root+"?"+query.Encode(), "?"), options{})
+	files, _, err := storage.Open(ctx, strings.TrimSuffix(root+"?"+query.Encode(), "?"), 0, bucket.Limits{})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 	}
 	root, ok := rootOf(p.folder(), ident)
 	if !ok {
-		return storage("find the former lake", fmt.Errorf("%s is no folder of the table", p.folder()))
+		return storage.Wrap("find the former lake", fmt.Errorf("%s is no folder of the table", p.folder()))
 	}
 	files, err := r.source(ctx, root)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -31,7 +32,7 @@ type replacement struct {
 // replace writes a group of files anew, none to join files of deletes alone, and
 // commits that.
 func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.File) error {
-	made := &recorder{store: m.lake.files}
+	made := &storage.Recorder{Store: m.lake.files}
 	r := replacement{then: positions{}}
 	known := map[string]iceberg.DataFile{}
 	for _, f := range now.files {
@@ -58,12 +59,12 @@ func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.F
 	if errors.Is(err, ErrUnknown) {
 		return err // it may be part of the table
 	}
-	return errors.Join(err, made.undo())
+	return errors.Join(err, made.Undo())
 }
 
 // rewrite writes the rows of files that are not deleted into one file, in their
 // order, as the table's schema has them. It returns nil where there are none.
-func (m *maintenance) rewrite(ctx context.Context, made store, r replacement) (iceberg.DataFile, error) {
+func (m *maintenance) rewrite(ctx context.Context, made storage.Store, r replacement) (iceberg.DataFile, error) {
 	schema := m.at.meta.CurrentSchema()
 	names := make([]string, schema.NumFields())
 	for i, f := range schema.Fields() {
@@ -93,7 +94,7 @@ func (m *maintenance) rewrite(ctx context.Context, made store, r replacement) (i
 		rows += p.Rows
 	}
 	if err == nil && (len(done) > 1 || rows != want) {
-		err = storage("write files anew", fmt.Errorf("%d rows became %d in %d files", want, rows, len(done)))
+		err = storage.Wrap("write files anew", fmt.Errorf("%d rows became %d in %d files", want, rows, len(done)))
 	}
 	if err != nil || len(done) == 0 {
 		return nil, err
@@ -101,7 +102,7 @@ func (m *maintenance) rewrite(ctx context.Context, made store, r replacement) (i
 	m.written += done[0].Size
 	footer, err := done[0].Metadata()
 	if err != nil {
-		return nil, storage("read a part's footer", err)
+		return nil, storage.Wrap("read a part's footer", err)
 	}
 	return describe(schema, m.at.meta.Properties(), done[0].Name, done[0].Size, footer)
 }
@@ -122,7 +123,7 @@ func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Sc
 		kept, err := without(ctx, rec, seen, gone)
 		seen += rows
 		if err != nil {
-			return storage("leave deleted rows out", err)
+			return storage.Wrap("leave deleted rows out", err)
 		}
 		return enc.Put(ctx, kept)
 	}
@@ -133,7 +134,7 @@ func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Sc
 		err = put(make([]arrow.Array, len(fields)), min(pieceRows, f.Count()-seen))
 	}
 	if err == nil && seen != f.Count() {
-		err = storage("read a data file", fmt.Errorf("%s has %d rows where its manifest says %d", f.FilePath(), seen, f.Count()))
+		err = storage.Wrap("read a data file", fmt.Errorf("%s has %d rows where its manifest says %d", f.FilePath(), seen, f.Count()))
 	}
 	return err
 }
@@ -201,7 +202,7 @@ func (m *maintenance) land(ctx context.Context, r replacement) error {
 		if errors.Is(err, ErrUnknown) {
 			return err
 		}
-		if undone := made.undo(); !errors.Is(err, kv.ErrConflict) {
+		if undone := made.Undo(); !errors.Is(err, kv.ErrConflict) {
 			return errors.Join(err, undone)
 		}
 	}
@@ -246,7 +247,7 @@ func (m *maintenance) landOn(ctx context.Context, at loaded, made *draft, r repl
 		rewrite.AddDeleteFileWithDataSequenceNumber(deletes, last)
 	}
 	if err := rewrite.Commit(ctx); err != nil {
-		return at, storage("write the snapshot", err)
+		return at, storage.Wrap("write the snapshot", err)
 	}
 	commit, err := txn.TableCommit()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/views"
 )
 
@@ -41,7 +42,7 @@ func (l *Lake) Metadata(ctx context.Context, a event.Address, namespace, name st
 		}
 	}
 	if err != nil {
-		return Described{}, storage("read the table's metadata", err)
+		return Described{}, storage.Wrap("read the table's metadata", err)
 	}
 	now := Described{place, content}
 	if at.IsZero() {
@@ -77,7 +78,7 @@ type chronicle struct {
 func (l *Lake) former(now Described, t driver.Table, at time.Time) (Described, error) {
 	var c chronicle
 	if err := json.Unmarshal(now.JSON, &c); err != nil {
-		return now, storage("read the table's metadata", err)
+		return now, storage.Wrap("read the table's metadata", err)
 	}
 	then := now
 	if c.Updated > at.UnixMilli() {
@@ -90,7 +91,7 @@ func (l *Lake) former(now Described, t driver.Table, at time.Time) (Described, e
 		}
 		c = chronicle{}
 		if err := json.Unmarshal(then.JSON, &c); err != nil {
-			return now, storage("read the table's former metadata", err)
+			return now, storage.Wrap("read the table's former metadata", err)
 		}
 	}
 	for _, s := range c.Snapshots {
@@ -99,7 +100,7 @@ func (l *Lake) former(now Described, t driver.Table, at time.Time) (Described, e
 			if err != nil {
 				return now, expired(t, err)
 			}
-			return then, storage("read a manifest list", f.Close())
+			return then, storage.Wrap("read a manifest list", f.Close())
 		}
 	}
 	return now, fmt.Errorf("%w at that time: %s", ErrNoTable, t)
@@ -109,7 +110,7 @@ func expired(t driver.Table, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s", ErrExpired, t)
 	}
-	return storage("read the table's former metadata", err)
+	return storage.Wrap("read the table's former metadata", err)
 }
 
 // Views returns the lake's files as readers see them who know its root by another
@@ -129,10 +130,10 @@ func (f lakeFiles) Open(ctx context.Context, name string) (iceio.File, error) {
 }
 
 func (f lakeFiles) List(ctx context.Context, folder string) ([]string, error) {
-	found, err := list(f.lake.within(ctx).files, folder)
+	found, err := storage.List(f.lake.within(ctx).files, folder)
 	names := make([]string, len(found))
 	for i, one := range found {
-		names[i] = one.name
+		names[i] = one.Name
 	}
 	return names, err
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // allDeleted returns files of the rows that a table holds, each marked as deleted by
 // its source: what a TRUNCATE leaves where deleted rows stay.
-func (w *Writer) allDeleted(ctx context.Context, made store, live, deletes []iceberg.DataFile) ([]iceberg.DataFile, error) {
+func (w *Writer) allDeleted(ctx context.Context, made storage.Store, live, deletes []iceberg.DataFile) ([]iceberg.DataFile, error) {
 	gone, err := w.lake.goneRowsAhead(ctx, deletes)
 	if err != nil {
 		return nil, err
@@ -57,12 +58,12 @@ func (w *Writer) putDeleted(ctx context.Context, enc *parts.Encoder, f iceberg.D
 		}
 		kept, err := without(ctx, recordOf(sc, columns, int64(rows)), first, gone)
 		if err != nil {
-			return storage("leave deleted rows out", err)
+			return storage.Wrap("leave deleted rows out", err)
 		}
 		return enc.Put(ctx, kept)
 	})
 	if err == nil && seen != f.Count() {
-		err = storage("read a data file", fmt.Errorf("%s has %d rows where its manifest says %d", f.FilePath(), seen, f.Count()))
+		err = storage.Wrap("read a data file", fmt.Errorf("%s has %d rows where its manifest says %d", f.FilePath(), seen, f.Count()))
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // stage is what a writer has staged. Ranges that are staged while others are
@@ -237,7 +238,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 		name := w.nextName("metadata", stagedSuffix)
 		w.mu.Unlock()
 		if err := w.lake.files.WriteFile(name, content); err != nil {
-			w.failed = storage("write what is staged", err)
+			w.failed = storage.Wrap("write what is staged", err)
 			return w.failed
 		}
 		w.lake.catalog.at("staged")
@@ -289,7 +290,7 @@ func (w *Writer) point(ctx context.Context, head *stagedHead) error {
 // discard removes files that nothing refers to any more. What cannot be removed
 // is swept later.
 func (w *Writer) discard(names []string) {
-	if err := remove(w.lake.files, names...); err != nil {
+	if err := storage.Remove(w.lake.files, names...); err != nil {
 		w.unswept = true
 		w.lake.log.Warn("files that are no longer staged stay until the next sync", "table", w.target.Table.String(), "error", err)
 	}

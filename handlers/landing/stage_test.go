@@ -16,6 +16,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // stageSpan stages the orders from one id up to another as one range.
@@ -74,10 +75,10 @@ func orphans(ctx context.Context, l *Lake, name string) (found []string, err err
 	if err != nil {
 		return nil, err
 	}
-	all, err := list(l.files, at.meta.Location())
+	all, err := storage.List(l.files, at.meta.Location())
 	for _, f := range all {
-		if _, ours := partOf(f.base); ours && !live[f.base] {
-			found = append(found, f.base)
+		if _, ours := partOf(f.Base); ours && !live[f.Base] {
+			found = append(found, f.Base)
 		}
 	}
 	return found, err
@@ -173,7 +174,7 @@ func TestStagedIsGivenUp(t *testing.T) {
 		"other columns": func(_ *testing.T, _ *Lake, x *Target) { x.Table = wider },
 		"a part is gone": func(t *testing.T, l *Lake, x *Target) {
 			names, _ := files(t, l)
-			path, err := localPath(l.catalog.location(identifierOf(home, "public", "orders")) + "/data/" + names[0])
+			path, err := storage.LocalPath(l.catalog.location(identifierOf(home, "public", "orders")) + "/data/" + names[0])
 			if err == nil {
 				err = os.Remove(path)
 			}

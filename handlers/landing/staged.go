@@ -10,6 +10,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/storage"
 )
 
 // stagedSuffix ends the name of a segment.
@@ -57,14 +58,14 @@ func (l *Lake) readStaged(head *stagedHead) (found []segment, names []string, er
 	for name := head.Segment; name != ""; name = found[len(found)-1].Older {
 		content, err := fs.ReadFile(readable{l.files}, name)
 		if err != nil {
-			return nil, nil, storage("read what is staged", err)
+			return nil, nil, storage.Wrap("read what is staged", err)
 		}
 		var s segment
 		if err := json.Unmarshal(content, &s); err != nil {
-			return nil, nil, storage("read what is staged", err)
+			return nil, nil, storage.Wrap("read what is staged", err)
 		}
 		if slices.Contains(names, name) {
-			return nil, nil, storage("read what is staged", errors.New("its segments lead back to themselves"))
+			return nil, nil, storage.Wrap("read what is staged", errors.New("its segments lead back to themselves"))
 		}
 		found, names = append(found, s), append(names, name)
 	}
@@ -92,6 +93,6 @@ func (r stagedRange) names() []string {
 }
 
 // readable lets fs.ReadFile read a store's names.
-type readable struct{ store }
+type readable struct{ storage.Store }
 
-func (r readable) Open(name string) (fs.File, error) { return r.store.Open(name) }
+func (r readable) Open(name string) (fs.File, error) { return r.Store.Open(name) }

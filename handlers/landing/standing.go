@@ -21,6 +21,7 @@ type Standing struct {
 	Rows       int64
 	Cursor     driver.Cursor
 	Versions   bool // several rows of a key may have landed: they were appended
+	Follows    bool // it is complete up to a position in its source's log of changes
 	// Table is the source's table as it is to be read, so that its values are as
 	// they landed.
 	Table driver.Table
@@ -58,7 +59,7 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 	}
 	schema := at.meta.CurrentSchema()
 	as := Target{Table: t, Key: key, CursorColumn: s.Cursor.Column}.asLanded(schema, s.JSON)
-	st := Standing{SnapshotID: s.SnapshotID, Rows: s.Total, Cursor: s.Cursor, Table: as, at: at}
+	st := Standing{SnapshotID: s.SnapshotID, Rows: s.Total, Cursor: s.Cursor, Follows: s.Position != "", Table: as, at: at}
 	st.At = time.UnixMilli(at.meta.CurrentSnapshot().TimestampMs).UTC()
 	var read []driver.Column
 	for _, c := range as.Columns {

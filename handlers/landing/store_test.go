@@ -17,6 +17,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/buckettest"
+	"headwater/handlers/landing/storage"
 )
 
 // The folder of a bucket's URL is the key as written, or refused with the
@@ -170,8 +171,8 @@ func stalledLake(t *testing.T) (l *Lake, hold func(ops ...string), dir string) {
 	held <- nil
 	end := make(chan struct{})
 	t.Cleanup(func() { close(end) })
-	d := l.files.(disk)
-	d.seam = func(op string) {
+	d := l.files.(storage.Disk)
+	d.Seam = func(op string) {
 		ops := <-held
 		held <- ops
 		if slices.Contains(ops, op) {
@@ -197,7 +198,7 @@ func TestFolderThatStalls(t *testing.T) {
 		var err error
 		if op == "list" {
 			l.Drop(ctx, home)
-			_, err = list(l.within(ctx).files, l.root)
+			_, err = storage.List(l.within(ctx).files, l.root)
 		} else if w, err = beginEncoding(ctx, l, full(2, "syn_2")); err == nil {
 			rec := rows(0, 200)
 			err = w.Write(ctx, rec)
@@ -208,7 +209,7 @@ func TestFolderThatStalls(t *testing.T) {
 			w.Abort(context.Background())
 		}
 		cancel()
-		if took := time.Since(began); !errors.Is(err, ErrStorage) || !errors.Is(err, context.DeadlineExceeded) || took > 5*time.Second+tidying {
+		if took := time.Since(began); !errors.Is(err, ErrStorage) || !errors.Is(err, context.DeadlineExceeded) || took > 5*time.Second+storage.Tidying {
 			t.Errorf("%s: %v after %v", op, err, took)
 		}
 		hold()
@@ -234,7 +235,7 @@ func TestFileThatStalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := localPath(at.pointer.Location)
+	name, err := storage.LocalPath(at.pointer.Location)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +279,7 @@ func TestPartThatIsGone(t *testing.T) {
 	write(t, w, 0, 100)
 	commit(t, w, behind(99), true)
 	parts, _ := files(t, l)
-	name, err := localPath(w.folder + "/data/" + parts[0])
+	name, err := storage.LocalPath(w.folder + "/data/" + parts[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 )
 
 // due reports whether a table that is written all the time is to be swept.
@@ -23,7 +24,7 @@ func (l *Lake) due(p pointer) bool { return l.now().Sub(p.Swept) >= retain.Every
 
 // retire returns the updates by which a commit keeps the metadata small: it takes
 // snapshots from the list, and notes whose files are needed for a while.
-func (l *Lake) retire(at loaded, made store) ([]table.Update, error) {
+func (l *Lake) retire(at loaded, made storage.Store) ([]table.Update, error) {
 	var updates []table.Update
 	if logged := strconv.Itoa(retain.Logged); at.meta.Properties()[table.MetadataPreviousVersionsMaxKey] != logged {
 		updates = append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{table.MetadataPreviousVersionsMaxKey: logged}))
@@ -37,7 +38,7 @@ func (l *Lake) retire(at loaded, made store) ([]table.Update, error) {
 		err = made.WriteFile(at.meta.Location()+"/metadata/"+uuid.NewString()+retain.RecordSuffix, record)
 	}
 	if err != nil {
-		return nil, storage("note what a commit replaces", err)
+		return nil, storage.Wrap("note what a commit replaces", err)
 	}
 	gone := make([]int64, len(expired))
 	for i, s := range expired {
@@ -102,7 +103,7 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, 
 	if err != nil {
 		return at, 0, err
 	}
-	found, err := list(l.files, p.folder())
+	found, err := storage.List(l.files, p.folder())
 	if err != nil {
 		return at, 0, err
 	}
@@ -133,15 +134,15 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, 
 			return isPart && p.past(at.pointer)
 		})
 		if err != nil {
-			return at, 0, storage("end uploads of former attempts", err)
+			return at, 0, storage.Wrap("end uploads of former attempts", err)
 		}
 	}
-	return at, len(garbage), remove(l.files, garbage...)
+	return at, len(garbage), storage.Remove(l.files, garbage...)
 }
 
 // garbage returns the names of those listed files that nothing needs. What the
 // current snapshot says is mostly all that is to be read for it.
-func (l *Lake) garbage(at loaded, found []listed, writer *beside) ([]string, error) {
+func (l *Lake) garbage(at loaded, found []storage.Found, writer *beside) ([]string, error) {
 	live, err := l.named(at)
 	if err != nil {
 		return nil, err
@@ -149,14 +150,14 @@ func (l *Lake) garbage(at loaded, found []listed, writer *beside) ([]string, err
 	before := l.now().Add(-retain.Grace)
 	former := formerOf(found, before)
 	for _, f := range former.inForce {
-		live[f.base] = true
+		live[f.Base] = true
 	}
-	doomed := slices.DeleteFunc(slices.Clone(found), func(f listed) bool {
-		old := !f.modified.After(before)
-		if p, isPart := partOf(f.base); isPart {
-			return !p.past(at.pointer) && !(old && (p.ended(at.pointer) || !writer.has(p, f.base)))
+	doomed := slices.DeleteFunc(slices.Clone(found), func(f storage.Found) bool {
+		old := !f.Modified.After(before)
+		if p, isPart := partOf(f.Base); isPart {
+			return !p.past(at.pointer) && !(old && (p.ended(at.pointer) || !writer.has(p, f.Base)))
 		}
-		return !isMetadata(f.base) || !old
+		return !isMetadata(f.Base) || !old
 	})
 	steps := []func() error{
 		func() error { return nil },
@@ -173,14 +174,14 @@ func (l *Lake) garbage(at loaded, found []listed, writer *beside) ([]string, err
 		if err := look(); err != nil {
 			return nil, err
 		}
-		doomed = slices.DeleteFunc(doomed, func(f listed) bool { return live[f.base] })
+		doomed = slices.DeleteFunc(doomed, func(f storage.Found) bool { return live[f.Base] })
 		if len(doomed) == 0 {
 			return nil, nil
 		}
 	}
 	names := make([]string, len(doomed))
 	for i, f := range doomed {
-		names[i] = f.name
+		names[i] = f.Name
 	}
 	return names, nil
 }
@@ -195,7 +196,7 @@ func (l *Lake) referred(at loaded) (map[string]bool, error) {
 	if err := l.holdings(at.meta.Snapshots(), live); err != nil {
 		return nil, err
 	}
-	found, err := list(l.files, at.pointer.folder())
+	found, err := storage.List(l.files, at.pointer.folder())
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +241,7 @@ func (l *Lake) holdings(snapshots []table.Snapshot, live map[string]bool) error 
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return storage("read a manifest list", err)
+		return storage.Wrap("read a manifest list", err)
 	}
 	var unread []iceberg.ManifestFile
 	for _, m := range slices.Concat(lists...) {

@@ -17,6 +17,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/storage"
 )
 
 // A table that is synced all day does not grow by what nobody reads any more.
@@ -126,7 +127,7 @@ func TestSweepTakesOnlyGarbage(t *testing.T) {
 	w := begin(t, l, incremental(5, "syn_1"))
 	write(t, w, 0, 10)
 	commit(t, w, behind(9), false)
-	folder, err := localPath(l.catalog.location(w.ident))
+	folder, err := storage.LocalPath(l.catalog.location(w.ident))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,14 +171,14 @@ func TestSweepTakesOnlyGarbage(t *testing.T) {
 
 // fullDisk is a disk on which nothing can be written once it is set.
 type fullDisk struct {
-	disk
+	storage.Disk
 	set atomic.Bool
 }
 
 var errFull = &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
 
 func (d *fullDisk) Create(name string) (iceio.FileWriter, error) {
-	f, err := d.disk.Create(name)
+	f, err := d.Disk.Create(name)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +189,7 @@ func (d *fullDisk) WriteFile(name string, content []byte) error {
 	if d.set.Load() {
 		return errFull
 	}
-	return d.disk.WriteFile(name, content)
+	return d.Disk.WriteFile(name, content)
 }
 
 type fullFile struct {

@@ -18,6 +18,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/storage"
 )
 
 func typesTable() driver.Table {
@@ -191,19 +192,19 @@ func TestOddNames(t *testing.T) {
 			t.Errorf("%q came back as %q with %q", c.Name, columns[i].Name, rows[0][i])
 		}
 	}
-	found, err := list(l.files, l.root)
+	found, err := storage.List(l.files, l.root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if strings.Contains(f.name, "/../") {
-			t.Errorf("a path that climbs: %s", f.name)
+		if strings.Contains(f.Name, "/../") {
+			t.Errorf("a path that climbs: %s", f.Name)
 		}
 	}
 	if _, err := l.Drop(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	if found, err = list(l.files, l.root); err != nil || len(found) != 0 {
+	if found, err = storage.List(l.files, l.root); err != nil || len(found) != 0 {
 		t.Errorf("after the drop: %v, %v", found, err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"headwater/handlers/landing/storage"
 )
 
 const (
@@ -61,7 +63,7 @@ func (l *Lake) Writable(ctx context.Context) error {
 		if said := l.claim.last.Load(); said != nil {
 			last = *said
 		}
-		return errors.Join(p.err, last, storage("write a file to the lake", fmt.Errorf("no answer for %v: %w", probeWait, context.DeadlineExceeded)))
+		return errors.Join(p.err, last, storage.Wrap("write a file to the lake", fmt.Errorf("no answer for %v: %w", probeWait, context.DeadlineExceeded)))
 	}
 	return p.err
 }
@@ -74,8 +76,8 @@ func (l *Lake) find(under chan struct{}) {
 	if err == nil {
 		l := l.within(ctx)
 		name := l.root + "/" + "headwater-probe-" + uuid.NewString()
-		if err = storage("write a file to the lake", l.files.WriteFile(name, []byte("can be removed\n"))); err == nil {
-			err = remove(l.files, name)
+		if err = storage.Wrap("write a file to the lake", l.files.WriteFile(name, []byte("can be removed\n"))); err == nil {
+			err = storage.Remove(l.files, name)
 		}
 	}
 	l.probe.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/storage"
 )
 
 // Writer lands one table of one attempt of a sync. NextName, Add and Stage may
@@ -165,8 +166,8 @@ func (w *Writer) forgetAll() {
 
 // settled lets go of what a commit has made part of the table. Names of parts
 // that are written meanwhile, behind it, stay.
-func (w *Writer) settled(made *recorder) {
-	names := made.names()
+func (w *Writer) settled(made *storage.Recorder) {
+	names := made.Names()
 	for _, f := range w.added {
 		names = append(names, f.FilePath())
 	}
@@ -192,7 +193,7 @@ func (w *Writer) Abort(context.Context) error {
 	w.closed = true
 	names := w.names
 	w.names, w.added, w.follow.batches = nil, nil, nil
-	return w.wrap(remove(w.lake.files, names...))
+	return w.wrap(storage.Remove(w.lake.files, names...))
 }
 
 func (w *Writer) wrap(err error) error {

@@ -53,7 +53,7 @@ func (c *SyncCmd) follow(ctx context.Context, s terminal.Streams, api *Client, i
 				return exit.With(exit.Failed, fmt.Errorf("the sync %s: %s", sync.Status, said(sync.Error.Message)))
 			}
 			s.Note("the sync ended as %s", sync.Status)
-			return nil
+			return unsynced([]SyncDoc{sync})
 		}
 		if err := sleep(ctx, 2*api.poll); err != nil {
 			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
@@ -100,6 +100,11 @@ func (c *Client) runningSync(ctx context.Context, scope, source string) (string,
 	return syncs[0].SyncID, nil
 }
 
+const (
+	liveQuiet = 10 * time.Second // between two lines of a sync that stays where it is
+	liveSoon  = time.Second      // of one that moves
+)
+
 // live is the display of a sync that follows a log.
 type live struct {
 	s      terminal.Streams
@@ -109,9 +114,12 @@ type live struct {
 	at     time.Time
 	rate   int64
 	spoke  time.Time
+	place  string            // of the last line
+	said   map[string]string // messages by what they are of
 }
 
-// show updates the display: bars on a terminal, else a line every 10 s.
+// show updates the display: bars on a terminal, else a line when the sync has moved,
+// and now and then where it has not, and each message once.
 func (v *live) show(sync SyncDoc, now time.Time) error {
 	if took := now.Sub(v.at); v.at.IsZero() || took >= time.Second {
 		if !v.at.IsZero() {
@@ -126,11 +134,33 @@ func (v *live) show(sync SyncDoc, now time.Time) error {
 		v.bars.Draw(liveLines(sync, v.rate, now))
 		return nil
 	}
-	if now.Sub(v.spoke) >= 10*time.Second || sync.Status != "running" {
-		v.spoke = now
+	place := ""
+	if sync.Changes != nil {
+		place = sync.Changes.Position
+		v.say("", sync.Changes.Message)
+	}
+	since := now.Sub(v.spoke)
+	if since >= liveQuiet || place != v.place && since >= liveSoon || sync.Status != "running" {
+		v.spoke, v.place = now, place
 		v.s.Note("%s", strings.TrimSpace(liveLines(sync, v.rate, now)[0]))
 	}
+	for _, t := range sync.Tables {
+		if t.SetAside && sync.Status == "running" { // the end says it of all of them
+			v.say(terminal.Plain(FullName(t.Namespace, t.Name))+": set aside: ", t.Message)
+		}
+	}
 	return nil
+}
+
+// say prints a message about something, unless it was the last one about that.
+func (v *live) say(of, message string) {
+	if v.said == nil {
+		v.said = map[string]string{}
+	}
+	if message != v.said[of] && message != "" {
+		v.s.Note("%s%s", of, said(message))
+	}
+	v.said[of] = message
 }
 
 // liveLines returns the display of a sync: where it stands, then its tables.

@@ -1,8 +1,12 @@
 package client
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"headwater/cmd/headwater/client/clienttest"
 )
 
 func TestLiveLines(t *testing.T) {
@@ -37,5 +41,73 @@ func TestLiveLines(t *testing.T) {
 	}
 	if got := (*ChangesDoc)(nil).lag(on); got != "" {
 		t.Errorf("no lag is %q", got)
+	}
+}
+
+// Without a terminal a sync is told of as soon as it has moved, now and then while it
+// has not, and each message once.
+func TestLiveWithoutATerminal(t *testing.T) {
+	s, _, errs := clienttest.Streams("")
+	v := &live{s: s}
+	start := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	sync := SyncDoc{SourceName: "shop", Status: "running", Changes: &ChangesDoc{Position: "0/1"}, Tables: []TableSync{{Name: "users"}}}
+	for _, step := range []struct {
+		after             time.Duration
+		position, message string
+		aside             bool
+		want              string
+	}{
+		{0, "0/1", "", false, "shop: up to 0/1, 0 changes/s\n"},
+		{2 * time.Second, "0/1", "", false, ""},
+		{2500 * time.Millisecond, "0/2", "", false, "shop: up to 0/2, 0 changes/s\n"},
+		{3 * time.Second, "0/3", "it is tried again", false, "it is tried again\n"},
+		{3600 * time.Millisecond, "0/3", "it is tried again", false, "shop: up to 0/3, 0 changes/s\n"},
+		{4 * time.Second, "0/3", "", true, "users: set aside: no key\n"},
+		{5 * time.Second, "0/3", "it is tried again", true, "it is tried again\n"},
+		{13 * time.Second, "0/3", "it is tried again", true, ""},
+		{14 * time.Second, "0/3", "it is tried again", true, "shop: up to 0/3, 0 changes/s\n"},
+	} {
+		errs.Reset()
+		sync.Changes = &ChangesDoc{Position: step.position, Message: step.message}
+		if sync.Tables[0].SetAside = step.aside; step.aside {
+			sync.Tables[0].Message = "no key"
+		}
+		if err := v.show(sync, start.Add(step.after)); err != nil {
+			t.Fatal(err)
+		}
+		if errs.String() != step.want {
+			t.Errorf("after %s: %q, want %q", step.after, errs.String(), step.want)
+		}
+	}
+}
+
+// A followed sync of which a table was not synced is no success, and says why.
+func TestFollowedSyncIsPartial(t *testing.T) {
+	api := clienttest.New(t, map[string]http.HandlerFunc{
+		"GET /data/w1/sources": clienttest.Says(`[{"id":"src_a","name":"crm"}]`),
+		"GET /data/w1/syncs":   clienttest.Says(`[{"sync_id":"syn_a","status":"running"}]`),
+		"GET /data/w1/syncs/syn_a": clienttest.Looks(`{"sync_id":"syn_a","source_name":"crm","status":"partial","tables":[
+			{"name":"a","status":"completed","records_processed":5},{"name":"b","status":"failed","set_aside":true,"message":"it has no key"}]}`),
+	})
+	s, _, errs := clienttest.Streams("")
+	err := (&SyncCmd{ClientFlags: flagsFor(api), Sources: []string{"src_a"}, Follow: true}).Run(t.Context(), s)
+	if err == nil || err.Error() != "1 table not synced\n  crm: b: failed: it has no key" {
+		t.Errorf("got %v", err)
+	}
+	if !strings.HasSuffix(errs.String(), "the sync ended as partial\n") || strings.Contains(errs.String(), "no key") {
+		t.Errorf("said %q", errs)
+	}
+}
+
+// A running sync has taken the time since it began.
+func TestTimeOfARunningSync(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	running := SyncDoc{Status: "running", StartedAt: now.Add(-90 * time.Second)}
+	ended := SyncDoc{Status: "completed", StartedAt: now.Add(-90 * time.Second), DurationMS: 1500}
+	if running.took(now) != "1m30s" || ended.took(now) != "1.5 s" {
+		t.Errorf("%q and %q", running.took(now), ended.took(now))
+	}
+	if got := (&TableSync{Status: "running"}).took() + (&TableSync{Status: "completed"}).took(); got != "0 ms" {
+		t.Errorf("of tables: %q", got)
 	}
 }

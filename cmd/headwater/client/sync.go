@@ -160,7 +160,7 @@ func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
 		terminal.Several(int(tables), "table"), terminal.Several(len(op.Targets), "source"))
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
-			if t.Message != "" {
+			if t.Message != "" && t.Status == "completed" { // of another one its line said it
 				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), said(t.Message))
 			}
 			for _, text := range t.Notes {
@@ -177,6 +177,11 @@ func SyncError(op OperationDoc, syncs []SyncDoc) error {
 	if err := operationError(op); err != nil {
 		return err
 	}
+	return unsynced(syncs)
+}
+
+// unsynced returns an error that names the tables which were not synced, nil for none.
+func unsynced(syncs []SyncDoc) error {
 	var lines []string
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {

@@ -47,7 +47,6 @@ crm       public.people  failed     full_refresh      0      0 B   40 ms
 	clienttest.Same(t, "progress", errs.String(), `
   ✓ airports: airports: 3,376 rows, 6,752 rows/s, 500 ms
   ✗ crm: public.people: not allowed to read people
-crm: public.people: not allowed to read people
 `)
 	if asked := api.Asked("GET /data/w1/syncs/syn_a"); len(asked) != 3 {
 		t.Errorf("a sync that is over was read again: %d times in all", len(asked))

@@ -79,7 +79,7 @@ func (c *SyncsCmd) one(ctx context.Context, s terminal.Streams, api *Client) err
 		if t.Message != "" {
 			where = said(t.Message)
 		}
-		g.Add(FullName(t.Namespace, t.Name), t.Status, t.Mode, terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Count(int64(t.Files)), terminal.Took(t.DurationMS), where)
+		g.Add(FullName(t.Namespace, t.Name), t.Status, t.Mode, terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Count(int64(t.Files)), t.took(), where)
 	}
 	return g.Print(s.Out, "no tables yet")
 }
@@ -88,7 +88,23 @@ func syncGrid(syncs []SyncDoc, now time.Time) *terminal.Grid {
 	g := terminal.NewGrid("SYNC", "SOURCE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "STARTED")
 	for _, sync := range syncs {
 		g.Add(sync.SyncID, sync.SourceName, sync.Status, sync.Mode, terminal.Count(sync.Records), terminal.Size(sync.Bytes),
-			terminal.Took(sync.DurationMS), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
+			sync.took(now), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
 	}
 	return g
+}
+
+// took says how long the sync has taken, up to now while it runs.
+func (d *SyncDoc) took(now time.Time) string {
+	if d.Status == "running" && !d.StartedAt.IsZero() {
+		return lasted(now.Sub(d.StartedAt))
+	}
+	return terminal.Took(d.DurationMS)
+}
+
+// took says how long the table has taken, "" while that is not known.
+func (t *TableSync) took() string {
+	if t.Status == "running" && t.DurationMS == 0 {
+		return ""
+	}
+	return terminal.Took(t.DurationMS)
 }

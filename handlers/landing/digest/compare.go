@@ -27,6 +27,9 @@ func Differing(source, landed Sums) (buckets []int, more bool) {
 type Difference struct {
 	What string `json:"what"` // missing, changed, surplus
 	Key  string `json:"key"`
+
+	key    Hash
+	source Hash // of the source's values, zero where it has no such row
 }
 
 // The kinds of Difference.
@@ -67,16 +70,32 @@ func Compare(source, landed []Row) (found []Difference) {
 		for i := range max(len(left), len(over)) {
 			switch {
 			case i < both:
-				found = append(found, Difference{Changed, left[i].Text})
+				found = append(found, Difference{Changed, left[i].Text, left[i].Key, left[i].Content})
 			case i < len(left):
-				found = append(found, Difference{Missing, left[i].Text})
+				found = append(found, Difference{Missing, left[i].Text, left[i].Key, left[i].Content})
 			default:
-				found = append(found, Difference{Surplus, over[i].Text})
+				found = append(found, Difference{What: Surplus, Key: over[i].Text, key: over[i].Key})
 			}
 		}
 	}
 	slices.SortFunc(found, func(a, b Difference) int { return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Key, b.Key)) })
 	return found
+}
+
+// Still returns those of found that an earlier comparison had found as well, with
+// the same values at the source. The source has changed the others in between, or
+// they have landed since. Rows need a key.
+func Still(found, earlier []Difference) (still []Difference) {
+	before := make(map[Hash]Hash, len(earlier))
+	for _, d := range earlier {
+		before[d.key] = d.source
+	}
+	for _, d := range found {
+		if source, was := before[d.key]; was && source == d.source {
+			still = append(still, d)
+		}
+	}
+	return still
 }
 
 // without returns the rows whose content those of another list do not have, each

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"headwater/connectors/driver"
 )
@@ -104,13 +105,34 @@ func TestCompareNamesTheRows(t *testing.T) {
 		spec Spec
 		want []Difference
 	}{
-		"keyed":   {keyed, []Difference{{Changed, "id=4"}, {Missing, "id=2"}, {Surplus, "id=3"}}},
-		"keyless": {keyless, []Difference{{Missing, "id=2, note=b"}, {Missing, "id=4, note=d"}, {Surplus, "id=3, note=c"}, {Surplus, "id=4, note=other"}}},
+		"keyed":   {keyed, []Difference{{What: Changed, Key: "id=4"}, {What: Missing, Key: "id=2"}, {What: Surplus, Key: "id=3"}}},
+		"keyless": {keyless, []Difference{{What: Missing, Key: "id=2, note=b"}, {What: Missing, Key: "id=4, note=d"}, {What: Surplus, Key: "id=3, note=c"}, {What: Surplus, Key: "id=4, note=other"}}},
 	} {
 		found := Compare(sum(t, c.spec, nil, 3, false, a...).Listed, sum(t, c.spec, nil, 3, false, b...).Listed)
-		if diff := cmp.Diff(c.want, found); diff != "" {
+		if diff := cmp.Diff(c.want, found, cmpopts.IgnoreUnexported(Difference{})); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+// What the source changed in between, or what has landed since, differs no more;
+// what was seen with the same values twice does.
+func TestStillDiffers(t *testing.T) {
+	all := make([]int, Buckets)
+	for i := range all {
+		all[i] = i
+	}
+	spec := Spec{Columns: []string{"id", "note"}, Key: []string{"id"}, Only: all}
+	compare := func(source, landed []row) []Difference {
+		return Compare(sum(t, spec, nil, 3, false, source...).Listed, sum(t, spec, nil, 3, false, landed...).Listed)
+	}
+	first := compare([]row{{1, "a"}, {2, "b"}, {3, "c"}, {5, "e"}, {6, "f"}}, []row{{1, "x"}, {2, "x"}, {4, "d"}, {7, "g"}})
+	// 1 stays changed, 2 landed and moved on, 3 landed, 4 stays surplus, 5 stays
+	// missing, 6 was changed again, 7 was inserted with other values, 8 is new.
+	second := compare([]row{{1, "a"}, {2, "bb"}, {3, "c"}, {5, "e"}, {6, "ff"}, {7, "new"}, {8, "h"}}, []row{{1, "y"}, {2, "b"}, {3, "c"}, {4, "d"}, {7, "g"}})
+	want := []Difference{{What: Changed, Key: "id=1"}, {What: Missing, Key: "id=5"}, {What: Surplus, Key: "id=4"}}
+	if diff := cmp.Diff(want, Still(second, first), cmpopts.IgnoreUnexported(Difference{})); diff != "" {
+		t.Error(diff)
 	}
 }
 

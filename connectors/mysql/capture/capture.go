@@ -1,0 +1,321 @@
+// Package capture follows the binary log of MySQL and MariaDB: it decides which tables
+// can be followed and where each begins, and gives their changes as record batches.
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/session"
+)
+
+// logEnd returns where the log ends. Its GTIDs are asked for last.
+func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err error) {
+	var place binlog.Place
+	gtids := "SELECT @@GLOBAL.gtid_executed, UNIX_TIMESTAMP(), @@server_id"
+	if c.MariaDB {
+		gtids = "SELECT @@GLOBAL.gtid_binlog_pos, UNIX_TIMESTAMP(), @@server_id"
+	}
+	if err = c.Query(ctx, statusStatement(c), func(row []*string) error {
+		place.File, place.At = session.Text(row[0]), uint64(session.Integer(row[1]))
+		return nil
+	}); err != nil {
+		return p, err
+	}
+	err = c.Query(ctx, gtids, func(row []*string) (err error) {
+		place.Time, place.Server = uint32(session.Integer(row[1])), uint32(session.Integer(row[2]))
+		p, err = binlog.ParseGTIDs(session.Text(row[0]))
+		return err
+	})
+	p.Place = place
+	return p, err
+}
+
+// placeNow returns a place in the log before which nothing lies that a snapshot begun
+// after this call does not show. The log has a transaction a little before
+// InnoDB shows it; MariaDB tells where its log stood for a snapshot.
+func placeNow(ctx context.Context, c *session.Session) (binlog.Position, error) {
+	p, err := logEnd(ctx, c)
+	if err != nil || !c.MariaDB {
+		return p, err
+	}
+	if err := c.Exec(ctx, session.Begin); err != nil {
+		return p, err
+	}
+	defer func() { _ = c.Rollback() }()
+	m, err := c.Moment(ctx, time.Now())
+	if err != nil {
+		return p, err
+	}
+	file, at, ok := strings.Cut(m.Binlog, ":")
+	if !ok {
+		return p, driver.E(driver.ErrUnsupported, nil, "the server does not tell where its binary log stood for a snapshot")
+	}
+	place := p.Place
+	place.File, place.At = file, uint64(session.Integer(&at))
+	err = c.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", session.Literal(file), place.At), func(row []*string) (err error) {
+		if row[0] == nil {
+			return driver.E(driver.ErrUnreachable, nil, "the binary log %s was deleted while its end was looked up", file)
+		}
+		p, err = binlog.ParseGTIDs(*row[0])
+		return err
+	})
+	p.Place = place
+	return p, err
+}
+
+// changeLog is a driver.Log.
+type changeLog struct {
+	source   *Capturer
+	capture  driver.Capture
+	tables   []*captured
+	position string // of the tables that are read whole
+	start    binlog.Position
+	settings logSettings
+	mariadb  bool
+
+	confirmed atomic.Pointer[string]
+	newest    atomic.Pointer[newest]
+
+	mu     sync.Mutex
+	side   *session.Session // for what is asked while the log is read
+	closed bool
+}
+
+// newest is the last transaction that was read.
+type newest struct {
+	at time.Time // when it was committed
+}
+
+// lostTable is why the rows of a table in the log are no use any more, until it is
+// read whole.
+type lostTable struct {
+	why     string
+	err     error    // what is wrong with a row
+	dropped []string // only if it has one of these columns again
+}
+
+// Capturer follows the binary log of one database. It remembers which tables were
+// found lost, until they are read whole.
+type Capturer struct {
+	pool *session.Pool
+
+	mu   sync.Mutex
+	lost map[string]lostTable // by the table's name
+}
+
+func New(p *session.Pool) *Capturer { return &Capturer{pool: p} }
+
+// Capture takes the log up. Nothing is made at the server.
+func (s *Capturer) Capture(ctx context.Context, capture driver.Capture) (driver.Log, error) {
+	c, err := s.pool.Await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &changeLog{source: s, capture: capture, side: c, mariadb: c.MariaDB}
+	if err := l.take(ctx, c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Release does nothing: the server keeps its log for everybody alike.
+func (s *Capturer) Release(context.Context, string) error { return nil }
+
+var _ driver.Capturer = (*Capturer)(nil)
+
+func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
+	missing, kind, err := l.source.Ready(ctx, c)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return driver.E(kind, nil, "the server's log of changes cannot be read: %s", strings.Join(missing, "; "))
+	}
+	if l.settings, err = askLogSettings(ctx, c); err != nil {
+		return err
+	}
+	now, err := placeNow(ctx, c)
+	if err != nil {
+		return err
+	}
+	if now.Place.Made, err = l.made(ctx, now.Place.File); err != nil {
+		return err
+	}
+	if l.tables, err = l.source.describe(ctx, c, l.capture.Tables); err != nil {
+		return err
+	}
+	for _, t := range l.tables {
+		t.fold = l.settings.fold
+	}
+	if err := l.begin(ctx, c, now); err != nil {
+		return err
+	}
+	l.forgetLost()
+	if err := l.foresee(ctx, c); err != nil {
+		return err
+	}
+	for _, t := range l.tables {
+		if t.refused == nil {
+			t.rows = newRowBuilder(t, l.limits(), l.source.pool.Settings.Nulls())
+		}
+	}
+	return nil
+}
+
+// begin finds out where each table begins in the log, and where the first of them
+// does.
+func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Position) error {
+	var landed *binlog.Position
+	if l.capture.Landed != "" {
+		p, err := binlog.Parse(l.capture.Landed)
+		if err != nil {
+			return driver.E(driver.ErrReplaced, nil, "the position that was confirmed last is none of a binary log%s", wayAnew)
+		}
+		landed = &p
+	}
+	first, any := now, false
+	include := func(p binlog.Position) {
+		if !any {
+			first, any = p, true
+			return
+		}
+		first = first.Common(p)
+	}
+	for i, t := range l.tables {
+		text := l.capture.Tables[i].After
+		if text == "" {
+			t.after = now
+			if l.position = now.String(); t.refused == nil {
+				include(now)
+			}
+			continue
+		}
+		p, err := binlog.Parse(text)
+		if err != nil {
+			return driver.E(driver.ErrReplaced, nil, "table %s landed up to a position that is none of a binary log%s", t.table, wayAnew)
+		}
+		if landed != nil && landed.Includes(p) { // nothing of it came in between
+			p = *landed
+		}
+		if t.after = p; t.refused == nil {
+			include(p)
+		}
+	}
+	l.start = first
+	if !any {
+		return nil
+	}
+	return l.same(ctx, c, now)
+}
+
+// forgetLost refuses tables of which the log was found to be no use, and forgets
+// about those that are read whole.
+func (l *changeLog) forgetLost() {
+	s := l.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, t := range l.tables {
+		lost, ok := s.lost[t.table.Name]
+		if !ok {
+			continue
+		}
+		if l.capture.Tables[i].After == "" {
+			delete(s.lost, t.table.Name)
+			continue
+		}
+		for _, name := range lost.dropped {
+			if _, ok = t.table.Column(name); ok {
+				break
+			}
+		}
+		switch {
+		case !ok || t.refused != nil:
+		case lost.err != nil:
+			t.refused = lost.err
+		default:
+			t.refused = driver.E(driver.ErrReplaced, nil, "table %s: %s", t.table, lost.why)
+		}
+	}
+}
+
+// lose remembers that a table's rows in the log are no use any more.
+func (s *Capturer) lose(table string, lost lostTable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost == nil {
+		s.lost = map[string]lostTable{}
+	}
+	s.lost[table] = lost
+}
+
+// limits are those of batches of changes: tables have theirs at the same time.
+func (l *changeLog) limits() driver.Limits {
+	limits := l.source.pool.Limits
+	limits.BatchBytes = min(limits.BatchBytes, 8<<20)
+	return limits
+}
+
+// Moment returns the position alone: see driver.Log.
+func (l *changeLog) Moment() (moment, position string) { return "", l.position }
+
+func (l *changeLog) Refused() map[int]error {
+	refused := map[int]error{}
+	for i, t := range l.tables {
+		if t.refused != nil {
+			refused[i] = t.refused
+		}
+	}
+	return refused
+}
+
+// Confirm notes the position: the server is told nothing.
+func (l *changeLog) Confirm(_ context.Context, position string) error {
+	l.confirmed.Store(&position)
+	return nil
+}
+
+// Close ends the reading. It is safe to call twice.
+func (l *changeLog) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.side != nil {
+		l.side.Close()
+		l.side = nil
+	}
+	return nil
+}
+
+// aside runs f on the session for questions, and connects anew if it was lost.
+func (l *changeLog) aside(ctx context.Context, f func(*session.Session) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return driver.E(driver.ErrUnreachable, nil, "the log is closed")
+	}
+	var server *mysql.MySQLError
+	if l.side != nil {
+		if err := f(l.side); err == nil || errors.As(err, &server) || ctx.Err() != nil {
+			return err
+		}
+		l.side.Close()
+		l.side = nil
+	}
+	c, err := l.source.pool.Await(ctx)
+	if err != nil {
+		return err
+	}
+	l.side = c
+	return f(c)
+}

@@ -1,0 +1,217 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/session"
+)
+
+// captured is a table whose rows in the log are read.
+type captured struct {
+	index   int
+	table   driver.Table
+	after   binlog.Position // changes of transactions before it are not given
+	refused error
+	columns []logColumn // as the catalog has them, in the order of the log
+	created int64       // seconds since 1970
+	fold    bool        // its name is the same in upper and lower case
+	// ahead are the definitions that lie between after and what the catalog tells: the
+	// log's rows before each of them lack the columns that it adds.
+	ahead []ahead
+
+	rows *rowBuilder
+}
+
+// ahead is a definition that is known before the log comes to it.
+type ahead struct {
+	gtid  string
+	added []string
+}
+
+// capturedQuery asks for tables, their columns and the foreign keys that change their
+// rows.
+const capturedQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, ENGINE, UNIX_TIMESTAMP(CREATE_TIME), NULL, NULL, NULL FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s
+UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, DATETIME_PRECISION, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s
+UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NULL, NULL, NULL FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s`
+
+// logged are the engines of which every change of a row is made by the server that
+// writes the log.
+var logged = []string{"innodb", "myisam", "aria", "memory", "rocksdb", "archive", "csv"}
+
+// describe describes the tables of a Capture. What is wrong with one is in its refused.
+func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []driver.CapturedTable) ([]*captured, error) {
+	type found struct {
+		kind, engine, foreign string
+		created               int64
+		columns               [][]*string
+	}
+	all := map[string]*found{}
+	var columns [][]*string
+	err := c.Query(ctx, fmt.Sprintf(capturedQuery, session.Literal(s.pool.Settings.Database)), func(row []*string) error {
+		name := session.Text(row[1])
+		if all[name] == nil {
+			all[name] = &found{}
+		}
+		f := all[name]
+		switch session.Text(row[0]) {
+		case "t":
+			f.kind, f.engine = session.Text(row[2]), session.Text(row[3])
+			whole, _, _ := strings.Cut(session.Text(row[4]), ".")
+			f.created = session.Integer(&whole)
+		case "c":
+			f.columns = append(f.columns, row)
+			columns = append(columns, row)
+		case "f":
+			if cascades(session.Text(row[3])) || cascades(session.Text(row[4])) {
+				f.foreign = session.Text(row[2])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	sets, bad, err := charsets(ctx, c, columns)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*captured, len(tables))
+	for i, t := range tables {
+		one := &captured{index: i, table: t.Table}
+		out[i] = one
+		f := all[t.Name]
+		if f == nil || t.Namespace != s.pool.Settings.Database || f.kind == "" {
+			one.refused = driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t.Table)
+			continue
+		}
+		one.created = f.created
+		one.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
+		slices.SortFunc(f.columns, func(a, b []*string) int { return int(session.Integer(a[7]) - session.Integer(b[7])) })
+		if n := len(f.columns); n > 0 && session.Integer(f.columns[n-1][7]) != int64(n) && one.refused == nil {
+			one.refused = driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t.Table)
+		}
+		for _, row := range f.columns {
+			column := newLogColumn(row[2:])
+			column.text = sets[column.charset]
+			one.columns = append(one.columns, column)
+		}
+		if one.refused == nil {
+			one.refused = s.unreadable(one, bad)
+		}
+	}
+	return out, nil
+}
+
+// cascades reports whether a foreign key's rule changes rows of its own table.
+func cascades(rule string) bool {
+	return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"
+}
+
+// unfit says why the log has not all that happens to a table.
+func unfit(t driver.Table, kind, engine, foreign string) error {
+	switch {
+	case kind == "VIEW":
+		return driver.E(driver.ErrUnsupported, nil, "%s is a view: the log of changes has the rows of tables alone; read it by another mode", t)
+	case kind == "SYSTEM VERSIONED":
+		return driver.E(driver.ErrUnsupported, nil, "table %s is system versioned: its log mixes rows of now with those of the past; read it by another mode", t)
+	case kind != "BASE TABLE":
+		return driver.E(driver.ErrUnsupported, nil, "%s is a %s: the log of changes has no rows of it", t, strings.ToLower(kind))
+	case !slices.Contains(logged, strings.ToLower(engine)):
+		return driver.E(driver.ErrUnsupported, nil, "table %s is of the engine %s, whose rows change without the server's log; read it by another mode", t, engine)
+	case foreign != "":
+		return driver.E(driver.ErrUnsupported, nil, "table %s has the foreign key %s with CASCADE or SET NULL: the server changes its rows by it without a word in the log; make the key RESTRICT, or read the table by another mode", t, foreign)
+	}
+	return nil
+}
+
+// unreadable says why values in the log cannot be read as a whole read gives them.
+func (s *Capturer) unreadable(t *captured, bad map[string]error) error {
+	for _, c := range t.table.Columns {
+		at := slices.IndexFunc(t.columns, func(have logColumn) bool { return have.name == c.Name })
+		if at < 0 {
+			return driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t.table, c.Name)
+		}
+		have := t.columns[at]
+		if err := bad[have.charset]; err != nil {
+			return driver.E(driver.ErrUnsupported, nil, "table %s, column %s: %v; convert the column to utf8mb4, exclude it, or read the table by another mode", t.table, c.Name, err)
+		}
+		if (have.data == "float" || have.data == "double") && c.Type.Kind == driver.String {
+			return driver.E(driver.ErrUnsupported, nil, "table %s, column %s: the log has no text of a floating point number: remove connection_config.column_types of it", t.table, c.Name)
+		}
+	}
+	return nil
+}
+
+// charsets returns how each character set of some columns is read, and why not.
+func charsets(ctx context.Context, c *session.Session, columns [][]*string) (sets map[string]*charset, bad map[string]error, err error) {
+	sets, bad = map[string]*charset{}, map[string]error{}
+	for _, row := range columns {
+		name, data := session.Text(row[5]), session.Text(row[3])
+		if _, ok := sets[name]; ok || bad[name] != nil || data == "enum" || data == "set" {
+			continue
+		}
+		cs, err := learnCharset(ctx, c, name)
+		var server *mysql.MySQLError
+		var ours *driver.Error
+		switch {
+		case err == nil:
+			sets[name] = cs
+		case errors.As(err, &server), errors.As(err, &ours) && ours.Kind == driver.ErrUnsupported:
+			bad[name] = err
+		default:
+			return nil, nil, err
+		}
+	}
+	return sets, bad, nil
+}
+
+// layout says where in a row of the log each column of the table is. An error says
+// that the rows are not of the table as it is now.
+func (t *captured) layout(m *binlog.Table) ([]value, error) {
+	var later []string
+	for _, a := range t.ahead {
+		later = append(later, a.added...)
+	}
+	var there []logColumn
+	for _, c := range t.columns {
+		if !slices.ContainsFunc(later, func(name string) bool { return strings.EqualFold(name, c.name) }) {
+			there = append(there, c)
+		}
+	}
+	if len(there) != len(m.Columns) {
+		return nil, fmt.Errorf("its rows in the log have %d columns, and it has %d that this account may see", len(m.Columns), len(there))
+	}
+	for i, c := range there {
+		log := m.Columns[i]
+		switch {
+		case m.Named && log.Name != c.name:
+			return nil, fmt.Errorf("its column %s is %s in the log", c.name, log.Name)
+		case !log.Fits(c.data):
+			return nil, fmt.Errorf("its column %s (%s) has another type in the log", c.name, c.full)
+		case log.OldTime() && c.digits > 0:
+			return nil, fmt.Errorf("its column %s keeps digits after the point in the form of servers before MariaDB 10.1.2: ALTER TABLE ... FORCE with mysql56_temporal_format changes that", c.name)
+		case m.Signs && log.Unsigned != c.unsigned && log.Form() == binlog.Number:
+			return nil, fmt.Errorf("its column %s has another sign in the log", c.name)
+		}
+		if digits, scale := log.Digits(); (c.data == "decimal" || c.data == "numeric") && !strings.HasPrefix(strings.ReplaceAll(c.full, " ", ""), fmt.Sprintf("decimal(%d,%d)", digits, scale)) {
+			return nil, fmt.Errorf("its column %s (%s) has %d digits, %d after the point, in the log", c.name, c.full, digits, scale)
+		}
+	}
+	values := make([]value, len(t.table.Columns))
+	for i, c := range t.table.Columns {
+		at := slices.IndexFunc(there, func(have logColumn) bool { return have.name == c.Name })
+		values[i] = value{at: at, to: &t.rows.d.Columns[i], limit: t.rows.d.Limits.MaxRowBytes}
+		if at >= 0 {
+			values[i].have, values[i].log = there[at], m.Columns[at]
+		}
+	}
+	return values, nil
+}

@@ -1,0 +1,192 @@
+package capture
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+	"headwater/connectors/mysql/typemap"
+)
+
+// charset reads text of a character set. Rows in the log come in the bytes of their
+// column, which no server has converted.
+type charset struct {
+	unit   int  // bytes of a unit of UTF-16 and UTF-32, 0 for others
+	little bool // the least byte first
+	pairs  bool // surrogates
+
+	// What the server makes of each byte, and of each two and three that begin with
+	// it; 0 for none.
+	single [256]rune
+	double map[uint16]rune
+	triple map[uint16]rune // behind 0x8f
+}
+
+// isUTF8 reports whether text of a character set is UTF-8 already.
+func isUTF8(name string) bool {
+	return slices.Contains([]string{"utf8mb4", "utf8mb3", "utf8", "ascii", ""}, name)
+}
+
+// multibyte are the character sets with characters of two bytes; those with three
+// have them behind 0x8f.
+var multibyte = map[string]bool{"sjis": false, "cp932": false, "gbk": false, "gb2312": false, "big5": false, "euckr": false, "ujis": true, "eucjpms": true}
+
+// learnCharset returns how text of a character set is read, nil for UTF-8. It asks the
+// server, whose conversion a whole read has, too.
+func learnCharset(ctx context.Context, c *session.Session, name string) (*charset, error) {
+	switch {
+	case isUTF8(name):
+		return nil, nil
+	case name == "ucs2":
+		return &charset{unit: 2}, nil
+	case name == "utf16", name == "utf16le":
+		return &charset{unit: 2, pairs: true, little: name == "utf16le"}, nil
+	case name == "utf32":
+		return &charset{unit: 4}, nil
+	case name == "gb18030" || !typemap.IsWord(name):
+		return nil, driver.E(driver.ErrUnsupported, nil, "text in the character set %s cannot be read from the log", name)
+	}
+	cs := &charset{}
+	if err := learn(ctx, c, name, bytesFrom(0, 255), func(b []byte, r rune) { cs.single[b[0]] = r }); err != nil {
+		return nil, err
+	}
+	three, several := multibyte[name]
+	if !several {
+		return cs, nil
+	}
+	cs.double, cs.triple = map[uint16]rune{}, map[uint16]rune{}
+	two := bytesFrom(0x81, 0xfe)
+	if err := learn(ctx, c, name, product(two, bytesFrom(0x40, 0xfe)), func(b []byte, r rune) { cs.double[uint16(b[0])<<8|uint16(b[1])] = r }); err != nil {
+		return nil, err
+	}
+	if three {
+		trail := bytesFrom(0xa1, 0xfe)
+		if err := learn(ctx, c, name, product([][]byte{{0x8f}}, product(trail, trail)), func(b []byte, r rune) { cs.triple[uint16(b[1])<<8|uint16(b[2])] = r }); err != nil {
+			return nil, err
+		}
+	}
+	return cs, nil
+}
+
+func bytesFrom(first, last int) (all [][]byte) {
+	for b := first; b <= last; b++ {
+		all = append(all, []byte{byte(b)})
+	}
+	return all
+}
+
+func product(a, b [][]byte) (all [][]byte) {
+	for _, x := range a {
+		for _, y := range b {
+			all = append(all, slices.Concat(x, y))
+		}
+	}
+	return all
+}
+
+// learn asks the server what characters some bytes are. Each stands between line
+// feeds, which no other byte is a part of; what is no character comes as a question
+// mark, or as several.
+func learn(ctx context.Context, c *session.Session, name string, all [][]byte, f func([]byte, rune)) error {
+	const atOnce = 4096
+	for part := range slices.Chunk(all, atOnce) {
+		var ask strings.Builder
+		for _, b := range part {
+			ask.WriteString(hex.EncodeToString(b) + "0a0a")
+		}
+		var lines [][]byte
+		err := c.Query(ctx, "SELECT CONVERT(CONVERT(x'"+ask.String()+"' USING "+name+") USING utf8mb4)", func(row []*string) error {
+			lines = split(part, session.Text(row[0]))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, line := range lines {
+			if r, n := utf8.DecodeRune(line); n == len(line) && n > 0 && r != utf8.RuneError && (r != '?' || part[i][0] == '?') {
+				f(part[i], r)
+			}
+		}
+	}
+	return nil
+}
+
+// split cuts an answer into what each question became, nil where that does not
+// show. A line feed that was taken for a part of a character leaves the second.
+func split(part [][]byte, answer string) [][]byte {
+	lines, rest := make([][]byte, len(part)), []byte(answer)
+	for i := range part {
+		at := bytes.IndexByte(rest, '\n')
+		if at == 0 && part[i][0] == '\n' { // the line feed itself
+			lines[i], rest = rest[:1], rest[1:]
+		} else if at >= 0 {
+			lines[i], rest = rest[:at], rest[at:]
+		} else {
+			return lines
+		}
+		rest = rest[min(1, len(rest)):]
+		if len(rest) > 0 && rest[0] == '\n' {
+			rest = rest[1:]
+		}
+	}
+	return lines
+}
+
+// append appends text as UTF-8. It reports false for bytes that are no characters.
+func (cs *charset) append(dst, p []byte) ([]byte, bool) {
+	if cs.unit > 0 {
+		return cs.appendUnits(dst, p)
+	}
+	for len(p) > 0 {
+		r, n := cs.single[p[0]], 1
+		if r == 0 && p[0] != 0 && len(p) > 1 {
+			r, n = cs.double[uint16(p[0])<<8|uint16(p[1])], 2
+			if r == 0 && p[0] == 0x8f && len(p) > 2 {
+				r, n = cs.triple[uint16(p[1])<<8|uint16(p[2])], 3
+			}
+		}
+		if r == 0 && p[0] != 0 {
+			return dst, false
+		}
+		dst, p = utf8.AppendRune(dst, r), p[n:]
+	}
+	return dst, true
+}
+
+func (cs *charset) appendUnits(dst, p []byte) ([]byte, bool) {
+	if len(p)%cs.unit != 0 {
+		return dst, false
+	}
+	read := func(p []byte) (r rune) {
+		for i := range cs.unit {
+			b := p[i]
+			if cs.little {
+				b = p[cs.unit-1-i]
+			}
+			r = r<<8 | rune(b)
+		}
+		return r
+	}
+	for len(p) > 0 {
+		r := read(p)
+		p = p[cs.unit:]
+		if cs.pairs && utf16.IsSurrogate(r) && len(p) >= 2 {
+			r = utf16.DecodeRune(r, read(p))
+			p = p[2:]
+			if r == utf8.RuneError {
+				return dst, false
+			}
+		}
+		if !utf8.ValidRune(r) {
+			return dst, false
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	return dst, true
+}

@@ -1,0 +1,207 @@
+package capture_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+)
+
+// changesTo reads until an error, which it returns with what was refused when the log
+// was taken up.
+func (f *follower) changesTo() (map[int]error, error) {
+	f.t.Helper()
+	log, err := f.capture()
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	return log.Refused(), f.changes(log)
+}
+
+// Statements that make a captured table another one: columns that come and go are
+// followed, what changes rows without a word of them has the table read whole.
+func TestChangesOfTables(t *testing.T) {
+	server, db := logServer(t, "--log-bin-trust-function-creators=1")
+	const tables = `CREATE TABLE t (id int PRIMARY KEY, v varchar(20), n int); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2); CREATE TABLE u (id int PRIMARY KEY, v varchar(20)); INSERT INTO u VALUES (1, 'u');
+CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (100)); INSERT INTO p VALUES (1), (11);`
+	const drop = "DROP TABLE IF EXISTS t, u, p, old, x;"
+	const after = "; INSERT INTO u VALUES (9, 'after')"
+	for _, c := range []struct {
+		name, statements string
+		changed          string // the table
+		lost             bool   // it has to be read whole
+	}{
+		{"add column", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int, ADD INDEX (n); INSERT INTO t VALUES (4, 'd', 4, 4)", "t", false},
+		{"add column first", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD z int FIRST; INSERT INTO t VALUES (4, 4, 'd', 4); ALTER TABLE t ADD zz varchar(9) AFTER z; UPDATE t SET zz = 'q'", "t", false},
+		{"add column in two parts", "SET SESSION binlog_alter_two_phase = 1; INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int; INSERT INTO t VALUES (4, 'd', 4, 4); SET SESSION binlog_alter_two_phase = 0", "t", false},
+		{"drop column", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t DROP COLUMN n; INSERT INTO t VALUES (4, 'd')", "t", false},
+		{"drop column and make it again", "ALTER TABLE t DROP COLUMN n; ALTER TABLE t ADD COLUMN n int; INSERT INTO t VALUES (4, 'd', 5)", "t", true},
+		{"type", "ALTER TABLE t MODIFY n smallint; INSERT INTO t VALUES (4, 'd', 5)", "t", true},
+		{"not null", "UPDATE t SET n = NULL; SET sql_mode = ''; ALTER TABLE t MODIFY n int NOT NULL", "t", true},
+		{"character set", "ALTER TABLE t CONVERT TO CHARACTER SET latin1", "t", true},
+		{"rename column", "ALTER TABLE t RENAME COLUMN v TO w", "t", true},
+		{"columns that swap", "ALTER TABLE t ADD m int; UPDATE t SET m = 7; ALTER TABLE t CHANGE n m int, CHANGE m n int", "t", true},
+		{"other key", "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (id, v)", "t", true},
+		{"made anew", "DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v varchar(20), n int); INSERT INTO t VALUES (7, 'new', 7)", "t", true},
+		{"swapped", "CREATE TABLE x LIKE t; INSERT INTO x VALUES (8, 'swapped', 8); RENAME TABLE t TO old, x TO t", "t", true},
+		{"replaced", "CREATE OR REPLACE TABLE t (id int PRIMARY KEY, v varchar(20), n int) SELECT 5 AS id, 'r' AS v, 5 AS n", "t", true},
+		{"drop partition", "ALTER TABLE p DROP PARTITION p0", "p", true},
+		{"truncate partition", "ALTER TABLE p TRUNCATE PARTITION p1", "p", true},
+		{"exchange partition", "CREATE TABLE x (id int PRIMARY KEY); INSERT INTO x VALUES (5); ALTER TABLE p EXCHANGE PARTITION p0 WITH TABLE x", "p", true},
+		{"ignored duplicates", "ALTER IGNORE TABLE t ADD m int DEFAULT 1", "t", true},
+		{"in a statement", "SET STATEMENT max_statement_time = 100 FOR ALTER TABLE p DROP PARTITION p0", "p", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			start := func() *follower {
+				execute(t, db, drop+tables)
+				f := newFollower(t, server, db, func(*session.Settings) {})
+				f.discover("t", "u", "p")
+				f.catchUp()
+				f.pad("t")
+				return f
+			}
+			index := map[string]int{"p": 0, "t": 1, "u": 2}[c.changed]
+			t.Run("seen", func(t *testing.T) {
+				f := start()
+				f.t = t
+				log, err := f.capture()
+				if err != nil {
+					t.Fatal(err)
+				}
+				execute(t, db, "UPDATE u SET v = 'before'; "+c.statements+after)
+				if err = f.changes(log); !errors.Is(err, driver.ErrRetyped) || !strings.Contains(err.Error(), "headwater."+c.changed) {
+					t.Fatalf("Changes = %v", err)
+				}
+				log.Close()
+				if f.tables["u"].rows["1|"] != "1|before" {
+					t.Error("what came before it did not land")
+				}
+				f.goOn(index, c.changed, c.lost)
+			})
+			t.Run("while nobody read", func(t *testing.T) {
+				if testing.Short() && !strings.Contains("add column, drop column, made anew, drop partition", c.name) {
+					t.Skip("the others are the same way")
+				}
+				f := start()
+				f.t = t
+				execute(t, db, c.statements+after)
+				f.discover("t", "u", "p")
+				f.pad("t")
+				f.goOn(index, c.changed, c.lost || strings.HasPrefix(c.name, "drop column"))
+			})
+		})
+	}
+}
+
+// goOn captures the tables as they are now, until nothing is new. A table that was
+// lost is refused once, and read whole.
+func (f *follower) goOn(index int, name string, lost bool) {
+	f.t.Helper()
+	wasLost := false
+	for range 6 {
+		f.discover("t", "u", "p")
+		f.pad("t")
+		refused, err := f.changesTo()
+		if err != nil && !errors.Is(err, driver.ErrRetyped) {
+			f.t.Fatal(err)
+		}
+		for i, why := range refused {
+			if i != index || !errors.Is(why, driver.ErrReplaced) {
+				f.t.Errorf("table %d is refused: %v", i, why)
+			}
+		}
+		if refused[index] != nil {
+			wasLost = true
+			f.tables[name].after = ""
+			continue
+		}
+		if err == nil {
+			break
+		}
+	}
+	if wasLost != lost {
+		f.t.Errorf("the table has to be read whole: %v, want %v", wasLost, lost)
+	}
+	f.same()
+	if !strings.Contains(f.tables["u"].rows["9|"], "after") {
+		f.t.Error("what came after it did not land")
+	}
+}
+
+// pad brings rows that landed to the columns that a table has now, as landing does:
+// columns that are new are NULL, others are found by their name.
+func (f *follower) pad(name string) {
+	table := f.tables[name]
+	var columns []string
+	for _, c := range table.table.Columns {
+		columns = append(columns, c.Name)
+	}
+	if table.columns != nil {
+		for key, text := range table.rows {
+			values := map[string]string{}
+			for i, value := range strings.Split(text, "|") {
+				if i < len(table.columns) {
+					values[table.columns[i]] = value
+				}
+			}
+			var parts []string
+			for _, c := range columns {
+				value, ok := values[c]
+				if !ok {
+					value = driverNull
+				}
+				parts = append(parts, value)
+			}
+			table.rows[key] = strings.Join(parts, "|")
+		}
+	}
+	table.columns = columns
+}
+
+// A foreign key that comes and cascades has its table refused from there on.
+func TestForeignKeyThatComes(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, p int)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("parent", "t")
+	f.catchUp()
+	execute(t, db, "INSERT INTO parent VALUES (1); INSERT INTO t VALUES (1, 1); ALTER TABLE t ADD FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE; DELETE FROM parent")
+	f.fails(driver.ErrUnsupported, "CASCADE")
+	delete(f.tables, "t")
+	f.catchUp()
+}
+
+// Columns are told apart by whether rows of before they came may hold more than NULL in
+// them.
+func TestFilledColumns(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, plain int, text varchar(9) DEFAULT NULL, d int DEFAULT 5, e varchar(9) DEFAULT '', n int NOT NULL, v int AS (id + 1) VIRTUAL, s timestamp NULL, c datetime DEFAULT current_timestamp)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t")
+	var filled []string
+	for _, c := range f.tables["t"].table.Columns {
+		if c.Filled {
+			filled = append(filled, c.Name)
+		}
+	}
+	if got := strings.Join(filled, " "); got != "id d e n v c" {
+		t.Errorf("filled are %s", got)
+	}
+}
+
+// A table whose name comes in the session's own character set is not overlooked.
+func TestNamesInOtherCharacterSets(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE `größe` (id int PRIMARY KEY); INSERT INTO `größe` VALUES (1); CREATE TABLE t (id int PRIMARY KEY)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("größe", "t")
+	f.catchUp()
+	execute(t, db, "SET NAMES latin1; TRUNCATE TABLE `gr\xf6\xdfe`; SET NAMES utf8mb4; INSERT INTO `größe` VALUES (2); INSERT INTO t VALUES (1)")
+	f.fails(driver.ErrRetyped, "größe")
+	f.fails(driver.ErrReplaced, "größe")
+	f.tables["größe"].after = ""
+	f.catchUp()
+}

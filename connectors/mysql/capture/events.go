@@ -1,0 +1,251 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+)
+
+// changed takes an event of rows.
+func (s *stream) changed(e binlog.Event) error {
+	rows, err := s.r.read.Rows(e)
+	if err != nil {
+		return s.explain(err)
+	}
+	if rows.Table == nil {
+		return nil
+	}
+	if s.now == nil {
+		return s.nameless()
+	}
+	t, ok := s.known[rows.Table]
+	if !ok {
+		if len(s.known) > 4096 { // tables are numbered anew whenever they are opened
+			clear(s.known)
+		}
+		if s.fold(rows.Table.Schema) == s.fold(s.l.source.pool.Settings.Database) {
+			t = s.tables[s.fold(rows.Table.Name)]
+		}
+		s.known[rows.Table] = t
+	}
+	if t == nil || t.after.Covers(*s.now) {
+		return nil
+	}
+	s.rows = true
+	s.read += int64(len(e.Body))
+	if s.now.PreparedXA || s.stay.marked() {
+		if !s.stay.hold(rows) {
+			return nil
+		}
+		if s.now.PreparedXA {
+			return driver.E(driver.ErrLimit, nil, "the XA transaction %s has more changes than are held until it is committed (%d MiB)", s.gtid, undoLimit>>20)
+		}
+		for _, rows := range s.stay.pass() {
+			if err := s.give(&rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.give(&rows)
+}
+
+// fold returns a name as it is compared: some servers have names in lower case, however
+// they were written.
+func (s *stream) fold(name string) string {
+	if s.l.settings.fold {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
+// give appends rows to their table's batch.
+func (s *stream) give(rows *binlog.Rows) error {
+	t := s.known[rows.Table]
+	if t == nil {
+		t = s.tables[s.fold(rows.Table.Name)]
+	}
+	s.open(t)
+	b := t.rows
+	if b.of != rows.Table {
+		values, err := t.layout(rows.Table)
+		if err != nil {
+			return s.lose(t, lostTable{why: fmt.Sprintf("%v (%s)", err, s.where())})
+		}
+		b.of, b.values = rows.Table, values
+	}
+	before := b.bytes
+	if err := b.add(rows); err != nil {
+		var bad *rowError
+		if errors.As(err, &bad) {
+			return s.lose(t, lostTable{why: bad.Error(), err: bad.err})
+		}
+		return err
+	}
+	s.held += b.bytes - before
+	limits := b.d.Limits
+	if len(b.ops) >= limits.BatchRows || b.bytes >= limits.BatchBytes {
+		return s.take(t)
+	}
+	if s.held >= heldLimit {
+		return s.flush()
+	}
+	return nil
+}
+
+// open notes that the transaction has rows of a table.
+func (s *stream) open(t *captured) {
+	if !t.rows.open {
+		t.rows.open, t.rows.position = true, s.gtid
+		s.touched = append(s.touched, t)
+	}
+}
+
+// lose ends the reading: a table's rows are no use from here on. The place to resume
+// stays before the transaction.
+func (s *stream) lose(t *captured, lost lostTable) error {
+	s.l.source.lose(t.table.Name, lost)
+	if lost.err != nil {
+		return driver.E(driver.ErrRetyped, nil, "%s", lost.why)
+	}
+	return driver.E(driver.ErrRetyped, nil, "table %s: %s", t.table, lost.why)
+}
+
+// incomplete is a log that has a statement in place of rows.
+func (s *stream) incomplete(what string) error {
+	return driver.E(driver.ErrReplaced, nil, "the binary log has %s in place of the rows that it changed (%s): binlog_format has to be ROW in every session, from before the log is taken up%s", what, s.where(), wayAnew)
+}
+
+// query takes a statement.
+func (s *stream) query(e binlog.Event) error {
+	q, err := s.r.read.Query(e)
+	if err != nil {
+		return s.explain(err)
+	}
+	st := q.Parse()
+	if s.now == nil {
+		if st.Kind == binlog.Harmless { // what the server puts in place of events that old replicas do not know
+			return nil
+		}
+		return s.nameless()
+	}
+	if s.now.AlterStarts || s.now.AlterFails { // its commit comes by itself, or never
+		return s.over(e)
+	}
+	switch st.Kind {
+	case binlog.Begin:
+		s.group = true
+		return nil
+	case binlog.Commit:
+		return s.commit(e)
+	case binlog.Rollback:
+		if s.rows {
+			return driver.E(driver.ErrReplaced, nil, "the binary log has a transaction that was rolled back after changes to tables that cannot be (%s): what is left of it is not known%s", s.where(), wayAnew)
+		}
+		return s.over(e)
+	case binlog.Savepoint:
+		s.stay.mark(st.Label)
+		return nil
+	case binlog.RollbackTo:
+		if !s.stay.back(st.Label) {
+			return driver.E(driver.ErrReplaced, nil, "the binary log has more than %d MiB of changes that were rolled back to a savepoint (%s)%s", undoLimit>>20, s.where(), wayAnew)
+		}
+		return nil
+	case binlog.XA:
+		if !s.now.Maria && st.Label != "" { // MariaDB says it with the GTID
+			s.now.PreparedXA, s.now.XID = true, st.Label
+		}
+		return nil
+	case binlog.XACommit, binlog.XARollback:
+		if !s.now.Maria {
+			s.now.XID = st.Label
+		}
+		return s.settled(st.Kind == binlog.XACommit, e)
+	case binlog.Change:
+		if err := s.statement(q); err != nil {
+			return err
+		}
+	case binlog.Truncate, binlog.Define:
+		if err := s.define(st); err != nil {
+			return err
+		}
+	}
+	if s.now.Standalone || !s.now.Maria && !s.group && !st.Begins {
+		return s.over(e)
+	}
+	return nil
+}
+
+// statement refuses one that stands for rows, unless it is of another database and
+// does not speak of this one.
+func (s *stream) statement(q binlog.Query) error {
+	ours := s.l.source.pool.Settings.Database
+	if !strings.EqualFold(q.Schema, ours) && !strings.Contains(strings.ToLower(q.SQL), strings.ToLower(ours)) {
+		return nil
+	}
+	return s.incomplete("a statement")
+}
+
+// define takes a statement that makes tables other ones, or empties them.
+func (s *stream) define(st binlog.Statement) error {
+	for _, t := range s.l.tables {
+		unread := t.mayBe(st)
+		if t.refused != nil || t.after.Covers(*s.now) || !t.named(st) && !unread {
+			continue
+		}
+		kind, effect := st.Kind, st.Effect
+		if unread {
+			kind, effect = binlog.Define, binlog.Rewrites
+		}
+		switch {
+		case kind == binlog.Truncate:
+			s.open(t)
+			t.rows.truncate()
+		case len(t.ahead) > 0 && t.ahead[0].gtid == s.gtid: // known, and in the catalog
+			t.ahead, t.rows.of = t.ahead[1:], nil
+			clear(s.known)
+		case effect == binlog.Rewrites:
+			if s.moved {
+				if err := s.resume(); err != nil {
+					return err
+				}
+			}
+			return s.lose(t, lostTable{why: "a statement changed what it is or has without a word of the rows (" + s.where() + ")"})
+		default:
+			if len(st.Dropped) > 0 {
+				s.l.source.lose(t.table.Name, lostTable{why: "a column was dropped and made again (" + s.where() + ")", dropped: slices.Clone(st.Dropped)})
+			}
+			s.retyped = driver.E(driver.ErrRetyped, nil, "table %s has other columns from transaction %s on", t.table, s.gtid)
+		}
+	}
+	return nil
+}
+
+// prepare puts a transaction aside that is not committed yet.
+func (s *stream) prepare(e binlog.Event) error {
+	if err := s.stay.prepare(s.now.XID, s.gtid); err != nil {
+		return err
+	}
+	return s.over(e)
+}
+
+// settled ends a transaction that was prepared before.
+func (s *stream) settled(committed bool, e binlog.Event) error {
+	rows, known := s.stay.settle(s.now.XID)
+	switch {
+	case !committed:
+	case !known:
+		return driver.E(driver.ErrReplaced, nil, "the XA transaction that %s commits was prepared before the log was taken up%s", s.gtid, wayAnew)
+	default:
+		for _, r := range rows {
+			if err := s.give(&r); err != nil {
+				return err
+			}
+		}
+	}
+	return s.over(e)
+}

@@ -1,0 +1,178 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/mysql/session"
+)
+
+// replica is a session that reads the binary log. The server takes it for one of
+// its replicas.
+type replica struct {
+	c     *session.Session
+	read  binlog.Reader
+	place binlog.Place // of the event that came last
+	began bool         // an event of a file came
+}
+
+// holdLimit is how long, in seconds, a server waits for us to take what it sends:
+// nothing at it waits for that.
+const holdLimit = 3600
+
+// replicaID is the number that a reader has among a server's replicas. The server
+// ends the older one of two with the same: that is meant for two that follow one
+// source, and for nobody else; people number their servers from 1.
+func replicaID(reader, purpose string) uint32 {
+	const from = 3 << 30
+	return from + crc32.ChecksumIEEE([]byte(reader+" "+purpose))%(1<<32-1-from)
+}
+
+// follow asks for the log behind a position. With wait it goes on when its end is
+// reached, and says something every pause. An ErrReplaced says why the log does
+// not go on there.
+func (s *Capturer) follow(ctx context.Context, from binlog.Position, id uint32, wait bool, pause time.Duration) (*replica, error) {
+	return s.dump(ctx, func(c *session.Session) error {
+		if c.MariaDB {
+			if err := c.Exec(ctx, "SET @mariadb_slave_capability = 4, @slave_connect_state = "+session.Literal(from.GTIDs())+
+				", @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0, @master_heartbeat_period = "+fmt.Sprint(pause.Nanoseconds())); err != nil {
+				return err
+			}
+			return c.Dump(id, "", 4, wait)
+		}
+		// Both names of the variables: the newer since MySQL 8.0.26.
+		if err := c.Exec(ctx, fmt.Sprintf("SET @master_heartbeat_period = %[1]d, @source_heartbeat_period = %[1]d", pause.Nanoseconds())); err != nil {
+			return err
+		}
+		return c.DumpGTID(id, from.Encode(), wait)
+	})
+}
+
+// dump connects, asks, and reads up to the first event that a file has, so that what
+// the server has against it is known here.
+func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (*replica, error) {
+	c, err := s.pool.Await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &replica{c: c}
+	r.read.Limit = s.pool.Limits.MaxRowBytes
+	err = c.Exec(ctx, fmt.Sprintf("SET SESSION net_write_timeout = %d, @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'", holdLimit))
+	if err == nil {
+		if err = ask(c); err != nil {
+			err = c.Explain(ctx, err, "")
+		}
+	}
+	c.LimitWait(s.pool.Settings.FirstRow()) // it looks for the place in its files
+	for err == nil && !r.began {
+		_, err = r.next(ctx)
+	}
+	c.LimitWait(0)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// next returns the next event, valid until the next call; io.EOF at the end of a log
+// that is not waited at.
+func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
+	p, err := r.c.Event()
+	if err == nil {
+		e, err = r.read.Read(p)
+	}
+	if err != nil {
+		return e, r.explain(ctx, err)
+	}
+	switch e.Type {
+	case binlog.RotateEvent:
+		if r.place.File, r.place.At, err = e.Rotate(); err != nil {
+			return e, r.explain(ctx, err)
+		}
+		r.place.Made = 0
+	case binlog.FormatEvent:
+		r.began, r.place.Made, r.place.Server = true, e.Time, e.Server
+	}
+	if e.End > 0 {
+		r.place.At = onward(r.place.At, e.End)
+	}
+	return e, nil
+}
+
+// onward returns the place in a file that has the lower four bytes given: files may be
+// longer than those can say. What comes again from before a place leaves it.
+func onward(at uint64, lower uint32) uint64 {
+	next := at&^(1<<32-1) | uint64(lower)
+	if next+1<<31 < at {
+		next += 1 << 32
+	}
+	return max(next, at)
+}
+
+// logError is the number of everything that a server has against sending its log, and
+// takenLog MariaDB's of one thing: another replica of the same number came.
+const (
+	logError = 1236
+	takenLog = 4052
+)
+
+var errTaken = driver.E(driver.ErrUnreachable, nil, "another reader of the same source, or a replica of the same number, took the binary log over")
+
+// explain says what an error of reading the log means.
+func (r *replica) explain(ctx context.Context, err error) error {
+	var server *mysql.MySQLError
+	switch {
+	case err == io.EOF:
+		return err
+	case errors.Is(err, binlog.ErrLimit), errors.Is(err, protocol.ErrTooLong):
+		return driver.E(driver.ErrLimit, nil, "the binary log has an event that is longer than the limit of a row: raise connection_config.max_row_mib")
+	case errors.Is(err, binlog.ErrEvent), errors.Is(err, binlog.ErrChecksum):
+		return driver.E(driver.ErrBadData, nil, "%v (%s, before %d)", err, r.place.File, r.place.At)
+	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !r.began:
+		return driver.E(driver.ErrTimeout, nil, "the server did not find the place in its binary log in time: raise connection_config.first_row_seconds")
+	case errors.As(err, &server) && server.Number == logError:
+		return refusedLog(server.Message)
+	case errors.As(err, &server) && server.Number == takenLog:
+		return errTaken
+	case errors.As(err, &server) && (server.Number == 1227 || server.Number == 1045):
+		return driver.E(driver.ErrPermission, nil, "this account may not read the binary log: GRANT REPLICATION SLAVE ON *.* TO it")
+	}
+	return r.c.Explain(ctx, err, "the binary log")
+}
+
+// wayAnew is what to do about a log that does not go on.
+const wayAnew = `: sync_options.reset ["*"] reads the tables whole again and takes the log up anew`
+
+// refusedLog explains error 1236 by its words, which hold numbers and names of files
+// alone.
+func refusedLog(message string) error {
+	lower := strings.ToLower(message)
+	switch {
+	case strings.Contains(lower, "purged"), strings.Contains(lower, "could not find first log file"):
+		return driver.E(driver.ErrReplaced, nil, "the server has deleted the binary logs that were still to be read (it keeps them for binlog_expire_logs_seconds, or until PURGE BINARY LOGS): let it keep them longer%s", wayAnew)
+	case strings.Contains(lower, "not in the master's binlog"), strings.Contains(lower, "missing the gtid"), strings.Contains(lower, "more gtids than"):
+		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transaction that was read last: it is another server, one that lost transactions in a failover, or its log was begun anew (RESET MASTER)%s", wayAnew)
+	case strings.Contains(lower, "same server_uuid/server_id"):
+		return errTaken
+	case strings.Contains(lower, "max_allowed_packet"):
+		return driver.E(driver.ErrLimit, nil, "the binary log has an event that is longer than the server may send: raise max_allowed_packet on the server")
+	case strings.Contains(lower, "not open"), strings.Contains(lower, "not enabled"):
+		return driver.E(driver.ErrUnsupported, nil, "the server keeps no binary log: set log_bin")
+	}
+	return driver.E(driver.ErrReplaced, nil, "the server does not send its binary log: %s%s", message, wayAnew)
+}
+
+// close ends the reading.
+func (r *replica) close() { r.c.Close() }

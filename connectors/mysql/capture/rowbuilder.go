@@ -1,0 +1,207 @@
+package capture
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/typemap"
+)
+
+// rowBuilder makes batches of a table's changes.
+type rowBuilder struct {
+	t      *captured
+	d      *typemap.Builder // its columns and their builders
+	keys   []int            // of the table's columns; all where it has no key
+	keyed  bool
+	of     *binlog.Table // that values are for
+	values []value
+
+	ops      []driver.Op
+	kept     map[int][]int
+	partial  bool // a row that is gone does not have all its values
+	ends     []driver.End
+	counted  int  // rows that are in ends
+	open     bool // the transaction that is being read has rows here
+	bytes    int64
+	first    time.Time // when the batch got its first row
+	scratch  []byte
+	before   []binlog.Field
+	after    []binlog.Field
+	position string // of the transaction, for messages
+}
+
+func newRowBuilder(t *captured, limits driver.Limits, nulls bool) *rowBuilder {
+	b := &rowBuilder{t: t, d: typemap.NewBuilder(t.table, limits, nulls)}
+	b.keys, b.keyed = b.d.Keys, len(b.d.Keys) > 0
+	if !b.keyed {
+		for i := range t.table.Columns {
+			b.keys = append(b.keys, i)
+		}
+	}
+	return b
+}
+
+// add takes the rows of one event.
+func (b *rowBuilder) add(rows *binlog.Rows) error {
+	if n := len(rows.Table.Columns); len(b.before) != n {
+		b.before, b.after = make([]binlog.Field, n), make([]binlog.Field, n)
+	}
+	for rows.More() {
+		if err := rows.Next(b.before, b.after); err != nil {
+			return driver.E(driver.ErrBadData, nil, "table %s, transaction %s: %v", b.t.table, b.position, err)
+		}
+		var err error
+		switch rows.Action {
+		case binlog.Insert:
+			err = b.row(driver.OpInsert, b.after, nil)
+		case binlog.Delete:
+			err = b.row(driver.OpDelete, b.before, nil)
+		default:
+			if b.moved() {
+				err = b.row(driver.OpOldKey, b.before, nil)
+			}
+			if err == nil {
+				err = b.row(driver.OpUpdate, b.after, b.before)
+			}
+		}
+		if err != nil {
+			return &rowError{err}
+		}
+	}
+	return nil
+}
+
+// rowError is what is wrong with a row, which keeps its table alone from going on.
+type rowError struct{ err error }
+
+func (e *rowError) Error() string { return e.err.Error() }
+
+// moved reports whether an update changed the row's key. Without a key the whole row
+// is what it was known by.
+func (b *rowBuilder) moved() bool {
+	if !b.keyed {
+		return true
+	}
+	return slices.ContainsFunc(b.keys, func(i int) bool {
+		at := b.values[i].at
+		return at >= 0 && !b.after[at].Absent && !b.before[at].Equal(b.after[at])
+	})
+}
+
+// row appends a row. What it does not tell is taken from the one that was there, or
+// kept.
+func (b *rowBuilder) row(op driver.Op, fields, was []binlog.Field) error {
+	if len(b.ops) == 0 {
+		b.first = time.Now()
+	}
+	gone := op == driver.OpDelete || op == driver.OpOldKey
+	for i := range b.values {
+		v := &b.values[i]
+		if v.at < 0 {
+			v.to.Builder.AppendNull()
+			continue
+		}
+		f := fields[v.at]
+		if f.Absent && was != nil {
+			f = was[v.at]
+		}
+		switch {
+		case f.Absent:
+			if err := b.absent(op, i); err != nil {
+				return err
+			}
+		case f.Null:
+			if !v.to.Nullable && !gone {
+				return b.bad(i, fields, typemap.ErrNull)
+			}
+			v.to.Builder.AppendNull()
+		default:
+			var err error
+			if b.scratch, err = v.append(f.Raw, b.scratch); err != nil {
+				if !b.d.AppendNull(i, err, func() string { return "transaction " + b.position }) {
+					return b.bad(i, fields, err)
+				}
+			}
+			b.bytes += int64(len(f.Raw)) + 2
+		}
+	}
+	b.ops = append(b.ops, op)
+	return nil
+}
+
+// absent appends nothing for a value that a row does not tell.
+func (b *rowBuilder) absent(op driver.Op, i int) error {
+	switch {
+	case slices.Contains(b.keys, i) || op == driver.OpInsert:
+		return driver.E(driver.ErrReplaced, nil, "table %s, transaction %s: the log does not have all values of its rows: set binlog_row_image to FULL, for every session%s", b.t.table, b.position, wayAnew)
+	case op == driver.OpUpdate:
+		if b.kept == nil {
+			b.kept = map[int][]int{}
+		}
+		b.kept[len(b.ops)] = append(b.kept[len(b.ops)], i)
+	default:
+		b.partial = true
+	}
+	b.values[i].to.Builder.AppendNull()
+	return nil
+}
+
+// truncate appends that all rows are gone.
+func (b *rowBuilder) truncate() {
+	if len(b.ops) == 0 {
+		b.first = time.Now()
+	}
+	for i := range b.d.Columns {
+		b.d.Columns[i].Builder.AppendNull()
+	}
+	b.ops = append(b.ops, driver.OpTruncate)
+}
+
+// bad names the place of a value that cannot be held, never the value.
+func (b *rowBuilder) bad(i int, fields []binlog.Field, err error) error {
+	key := ""
+	for _, k := range b.d.Keys {
+		v := b.values[k]
+		if v.at < 0 || v.log.Form() != binlog.Number || fields[v.at].Null || fields[v.at].Absent {
+			key = ""
+			break
+		}
+		if key != "" {
+			key += ", "
+		}
+		key += fmt.Sprintf("%s = %d", v.have.name, v.log.Int(fields[v.at].Raw))
+	}
+	if key != "" {
+		key = " (" + key + ")"
+	}
+	return driver.E(driver.ErrBadData, nil, "table %s, column %s, transaction %s%s: %v%s", b.t.table, b.t.table.Columns[i].Name, b.position, key, err, b.d.Advice(i, err))
+}
+
+// ended notes that the transaction ended.
+func (b *rowBuilder) ended(position string, committed time.Time) {
+	b.open = false
+	if n := len(b.ops) - b.counted; n > 0 {
+		b.ends = append(b.ends, driver.End{Rows: n, Position: position, Committed: committed})
+		b.counted = len(b.ops)
+	}
+}
+
+// take returns the batch, and false if there is none. Of a transaction that goes on,
+// position and committed are given.
+func (b *rowBuilder) take(position string, committed time.Time) (driver.Changes, bool) {
+	if len(b.ops) == 0 {
+		return driver.Changes{}, false
+	}
+	if n := len(b.ops) - b.counted; b.open && n > 0 {
+		b.ends = append(b.ends, driver.End{Rows: n + 1, Position: position, Committed: committed})
+	}
+	c := driver.Changes{
+		Table: b.t.index, Record: b.d.Record.NewRecordBatch(), Ops: b.ops, Kept: b.kept, Old: !b.partial, Ends: b.ends, Bytes: b.bytes, Notes: b.d.NullNotes(),
+	}
+	b.ops, b.kept, b.partial, b.ends, b.counted, b.bytes = nil, nil, false, nil, 0, 0
+	b.d.Reserve(c.Record)
+	return c, true
+}

@@ -1,0 +1,103 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/session"
+)
+
+// same makes sure that the log is the one that was read before, up to the place of
+// each table, and that it has all that is still to be read.
+func (l *changeLog) same(ctx context.Context, c *session.Session, now binlog.Position) error {
+	places := map[string]binlog.Position{l.start.String(): l.start}
+	for _, t := range l.tables {
+		if t.refused == nil {
+			places[t.after.String()] = t.after
+		}
+	}
+	for _, p := range places {
+		if err := l.goesOn(ctx, c, p, now); err != nil {
+			return err
+		}
+	}
+	r, err := l.source.follow(ctx, l.start, replicaID(l.capture.Reader, "look"), false, time.Second)
+	if err != nil {
+		return err
+	}
+	r.close()
+	return nil
+}
+
+// goesOn makes sure that the log has what lies before a position.
+func (l *changeLog) goesOn(ctx context.Context, c *session.Session, p, now binlog.Position) error {
+	place := p.Place
+	if place.File != "" && place.Server == now.Place.Server && place.Made != 0 {
+		made, err := l.made(ctx, place.File)
+		switch {
+		case err != nil && !errors.Is(err, driver.ErrReplaced):
+			return err
+		case err == nil && made != place.Made, err != nil && later(place.File, now.Place.File):
+			return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER, or another server of that number) since %s was read%s", place.File, wayAnew)
+		case err == nil:
+			if err := stillThere(ctx, c, p); err != nil {
+				return err
+			}
+		}
+	}
+	if !now.Includes(p) {
+		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transactions that were read last (%s): it is another server, one that lost transactions in a failover, its log was begun anew (RESET MASTER), or its GTIDs go back (set gtid_strict_mode)%s", p.GTIDs(), wayAnew)
+	}
+	return nil
+}
+
+// stillThere makes sure that a file still has, at the place where a position lies, the
+// transactions that it had. A server that crashed without sync_binlog, or was put
+// back to a snapshot, goes on with other ones under the same numbers.
+func stillThere(ctx context.Context, c *session.Session, was binlog.Position) error {
+	if !c.MariaDB { // MySQL has no function for it
+		return nil
+	}
+	var there bool
+	err := c.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", session.Literal(was.Place.File), was.Place.At), func(row []*string) error {
+		p, err := binlog.ParseGTIDs(session.Text(row[0]))
+		there = err == nil && row[0] != nil && was.Same(p)
+		return nil
+	})
+	if err != nil || there {
+		return err
+	}
+	return driver.E(driver.ErrReplaced, nil, "the server's binary log has other transactions at %s:%d than were read there: the server crashed without sync_binlog=1, or was put back to an earlier state%s", was.Place.File, was.Place.At, wayAnew)
+}
+
+// later reports whether a file of the log comes after another by its number, as none
+// of a log that goes on does.
+func later(file, than string) bool {
+	number := func(name string) (string, int64) {
+		at := strings.LastIndexByte(name, '.')
+		text := name[at+1:]
+		return name[:max(at, 0)], session.Integer(&text)
+	}
+	base, n := number(file)
+	thanBase, m := number(than)
+	return base == thanBase && n > m
+}
+
+// made returns when a file of the log was made. An ErrReplaced says that there is no
+// such file.
+func (l *changeLog) made(ctx context.Context, file string) (uint32, error) {
+	if file == "" {
+		return 0, nil
+	}
+	r, err := l.source.dump(ctx, func(c *session.Session) error { return c.Dump(replicaID(l.capture.Reader, "look"), file, 4, false) })
+	if err != nil {
+		return 0, err
+	}
+	defer r.close()
+	return r.place.Made, nil
+}

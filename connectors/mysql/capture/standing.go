@@ -1,0 +1,83 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/binlog"
+	"headwater/connectors/mysql/session"
+)
+
+// Standing says how far the reader is behind. The server keeps nothing for it: its
+// log is deleted after a time, whoever has read it. An ErrReplaced says that its log
+// lacks what was read, so that nothing is known of how far the reader is behind.
+func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
+	confirmed := l.start
+	text := l.capture.Landed
+	if p := l.confirmed.Load(); p != nil {
+		text = *p
+		if parsed, err := binlog.Parse(text); err == nil {
+			confirmed = parsed
+		}
+	}
+	st := driver.Standing{Position: text, Behind: -1, Left: -1}
+	err := l.aside(ctx, func(c *session.Session) error {
+		st.At = time.Now() // what is committed after it may be missing in what the server says
+		end, err := logEnd(ctx, c)
+		if err != nil {
+			return err
+		}
+		// A server whose log was begun anew (RESET MASTER) leaves its readers waiting at
+		// the old one's end, where nothing comes any more.
+		back := end.Place.Server == confirmed.Place.Server && end.Place.File == confirmed.Place.File && end.Place.At < confirmed.Place.At
+		if back || !end.Includes(confirmed) {
+			return driver.E(driver.ErrReplaced, nil, "the server's binary log ends at %s, before %s, which was read%s", end, confirmed, wayAnew)
+		}
+		if st.End = end.String(); confirmed.Includes(end) {
+			st.Behind = 0
+			return nil
+		}
+		// About: what was committed last and is not confirmed is no older than this.
+		if at := int64(confirmed.Place.Time); at > 0 {
+			st.Delay = max(time.Duration(int64(end.Place.Time)-at)*time.Second, time.Second)
+		}
+		st.Behind, err = bytesBetween(ctx, c, confirmed.Place, end.Place)
+		if errors.Is(err, driver.ErrPermission) {
+			err = nil
+		}
+		return err
+	})
+	switch {
+	case l.settings.kept > 0:
+		st.Message = fmt.Sprintf("The server keeps its binary log for %s, whether it was read or not (binlog_expire_logs_seconds).", l.settings.kept)
+	default:
+		st.Message = "The server keeps its binary log until somebody deletes it (PURGE BINARY LOGS)."
+	}
+	return st, err
+}
+
+// bytesBetween returns how many bytes of the log lie between two places, -1 if its files do
+// not tell.
+func bytesBetween(ctx context.Context, c *session.Session, from, to binlog.Place) (int64, error) {
+	sum, found := int64(0), false
+	err := c.Query(ctx, "SHOW BINARY LOGS", func(row []*string) error {
+		name, size := session.Text(row[0]), session.Integer(row[1])
+		if name == from.File {
+			found, sum = true, -int64(from.At)
+		}
+		if found {
+			if name == to.File {
+				size = int64(to.At)
+			}
+			sum += size
+		}
+		return nil
+	})
+	if !found || err != nil {
+		return -1, err
+	}
+	return max(sum, 0), nil
+}

@@ -1,0 +1,78 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/protocol"
+)
+
+// losing are warnings that stand for values or rows that are not in the result:
+// text cut by group_concat_max_len, NULL for what is longer than
+// max_allowed_packet, characters that cannot be converted, a query that stopped
+// at its own limit of rows or of recursion.
+var losing = []uint16{1260, 1301, 1931, 1977, 3854, 4169}
+
+// harmless are warnings of how a statement is written.
+var harmless = []uint16{1287, 1681, 3719, 3778}
+
+// warned is what the server had to say of one result, by number.
+type warned struct {
+	number uint16
+	text   string // the first of it
+	times  int
+}
+
+// Complaints asks for the warnings of the result that was read last, and returns
+// the error that they are. Expressions of the source's own, in a view or a
+// computed column, may warn of values that everybody sees as we do: computed
+// says that there are some, and then only what loses something is an error.
+func (c *Session) Complaints(ctx context.Context, what string, computed bool) error {
+	var all []warned
+	err := c.Query(ctx, "SHOW WARNINGS", func(row []*string) error {
+		if len(row) < 3 {
+			return protocol.ErrPacket
+		}
+		number := uint16(min(max(Integer(row[1]), 0), 1<<16-1))
+		at := slices.IndexFunc(all, func(w warned) bool { return w.number == number })
+		if at < 0 {
+			all = append(all, warned{number: number, text: Text(row[2])})
+			at = len(all) - 1
+		}
+		all[at].times++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range all {
+		if slices.Contains(harmless, w.number) || computed && !slices.Contains(losing, w.number) {
+			continue
+		}
+		return driver.E(driver.ErrBadData, nil, "%s: the server sent the rows with a warning, so some of them may not be what is stored: %s%s", what, saying(w.number, w.text), w.advice())
+	}
+	return nil
+}
+
+// advice names the setting that decides.
+func (w warned) advice() string {
+	switch w.number {
+	case 1260:
+		return ": raise max_allowed_packet on the server, which bounds what a view strings together"
+	case 1301:
+		return ": raise max_allowed_packet on the server, or exclude the column"
+	}
+	return ""
+}
+
+// saying returns a server's message if messages of that number hold no values,
+// else its number alone.
+func saying(number uint16, message string) string {
+	if speaks(number) {
+		return fmt.Sprintf("%s (error %d)", strings.TrimSpace(message), number)
+	}
+	return fmt.Sprintf("error %d", number)
+}

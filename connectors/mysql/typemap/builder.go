@@ -1,0 +1,218 @@
+package typemap
+
+import (
+	"errors"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
+)
+
+var ErrNull = errors.New("a NULL came for a column that was not nullable when the schema was discovered")
+
+// Builder makes record batches of a table's columns. It is used by one goroutine at a
+// time.
+type Builder struct {
+	Table   driver.Table
+	Record  *array.RecordBuilder
+	Columns []Column // of the table, in its order
+	Limits  driver.Limits
+	Keys    []int // of the columns, those that name a row
+	Nulls   bool  // what a type cannot hold lands as NULL
+	nulled  []nulled
+}
+
+// nulled counts the values of a column that landed as NULL.
+type nulled struct {
+	column int
+	times  int64
+	first  string // the row of the first
+}
+
+// NewBuilder makes batches of the table's columns. With nulls, what a type cannot
+// hold lands as NULL. The caller calls release.
+func NewBuilder(t driver.Table, limits driver.Limits, nulls bool) *Builder {
+	b := &Builder{Table: t, Limits: limits, Nulls: nulls}
+	b.Record = array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t))
+	b.Columns = make([]Column, len(t.Columns))
+	for i, field := range b.Record.Fields() {
+		b.Columns[i] = newColumn(t.Columns[i], field)
+		if slices.Contains(t.PrimaryKey, t.Columns[i].Name) {
+			b.Keys = append(b.Keys, i)
+		}
+	}
+	return b
+}
+
+// Release gives the memory of rows back that are in no batch.
+func (b *Builder) Release() { b.Record.Release() }
+
+// Reserve makes room for a batch like the last one, so that it grows once.
+func (b *Builder) Reserve(last arrow.RecordBatch) {
+	b.Record.Reserve(int(last.NumRows()))
+	for i := range b.Columns {
+		if data, ok := last.Column(i).(interface{ ValueBytes() []byte }); ok && b.Columns[i].binary != nil {
+			n := len(data.ValueBytes())
+			b.Columns[i].binary.ReserveData(n + n/16)
+		}
+	}
+}
+
+// AppendNull appends NULL for a value that its column cannot hold, where the settings say
+// so, and counts it. It reports false where the value has to end the read. place
+// names the row for people.
+func (b *Builder) AppendNull(i int, err error, place func() string) bool {
+	c := &b.Columns[i]
+	if !b.Nulls || !c.Nullable || slices.Contains(b.Keys, i) || err != errDate && err != errTime && err != ErrUTF8 {
+		return false
+	}
+	c.Builder.AppendNull()
+	at := slices.IndexFunc(b.nulled, func(n nulled) bool { return n.column == i })
+	if at < 0 {
+		b.nulled = append(b.nulled, nulled{column: i, first: place()})
+		at = len(b.nulled) - 1
+	}
+	b.nulled[at].times++
+	return true
+}
+
+// Advice names the settings that decide about such a value, "" where none does.
+func (b *Builder) Advice(i int, err error) string {
+	if (err == errDate || err == errTime) && b.Columns[i].Kind != driver.String {
+		return "; connection_config.column_types takes it as text, on_bad_value as NULL"
+	}
+	return ""
+}
+
+// NullNotes says how many values landed as NULL since it was called last.
+func (b *Builder) NullNotes() (notes []string) {
+	for _, n := range b.nulled {
+		notes = append(notes, sqldb.NulledNote(n.times, b.Table, b.Table.Columns[n.column].Name, n.first))
+	}
+	b.nulled = nil
+	return notes
+}
+
+// Column appends to one column of the batch; the builder is that of its kind.
+type Column struct {
+	Kind             driver.Kind
+	Nullable         bool
+	precision, scale int32
+	Builder          array.Builder
+	binary           *array.BinaryBuilder // also of strings
+	Boolean          *array.BooleanBuilder
+	Int32            *array.Int32Builder
+	Int64            *array.Int64Builder
+	Float32          *array.Float32Builder
+	Float64          *array.Float64Builder
+	Decimal          *array.Decimal128Builder
+	date             *array.Date32Builder
+	Stamp            *array.TimestampBuilder
+	fixed            *array.FixedSizeBinaryBuilder
+}
+
+func newColumn(of driver.Column, b array.Builder) Column {
+	c := Column{Kind: of.Type.Kind, Nullable: of.Nullable, precision: of.Type.Precision, scale: of.Type.Scale, Builder: b}
+	switch b := b.(type) {
+	case *array.StringBuilder:
+		c.binary = b.BinaryBuilder
+	case *array.BinaryBuilder:
+		c.binary = b
+	case *array.BooleanBuilder:
+		c.Boolean = b
+	case *array.Int32Builder:
+		c.Int32 = b
+	case *array.Int64Builder:
+		c.Int64 = b
+	case *array.Float32Builder:
+		c.Float32 = b
+	case *array.Float64Builder:
+		c.Float64 = b
+	case *array.Decimal128Builder:
+		c.Decimal = b
+	case *array.Date32Builder:
+		c.date = b
+	case *array.TimestampBuilder:
+		c.Stamp = b
+	case interface{ StorageBuilder() array.Builder }:
+		c.fixed, _ = b.StorageBuilder().(*array.FixedSizeBinaryBuilder)
+	}
+	return c
+}
+
+// Append appends one value that is not NULL.
+func (c *Column) Append(text []byte) error {
+	switch c.Kind {
+	case driver.String, driver.JSON:
+		if !utf8.Valid(text) {
+			return ErrUTF8
+		}
+		c.binary.Append(text)
+	case driver.Bytes:
+		c.binary.Append(text)
+	case driver.Int32:
+		n, err := ParseInt(text)
+		if err == nil && int64(int32(n)) != n {
+			err = ErrRange
+		}
+		if err != nil {
+			return err
+		}
+		c.Int32.Append(int32(n))
+	case driver.Int64:
+		n, err := ParseInt(text)
+		if err != nil {
+			return err
+		}
+		c.Int64.Append(n)
+	case driver.Boolean:
+		if len(text) != 1 || text[0]&^1 != '0' {
+			return ErrRange
+		}
+		c.Boolean.Append(text[0] == '1')
+	case driver.Decimal:
+		n, err := parseDecimal(text, c.precision, c.scale)
+		if err != nil {
+			return err
+		}
+		c.Decimal.Append(n)
+	case driver.Float64:
+		n, err := parseFloat(text, 64)
+		if err != nil {
+			return err
+		}
+		c.Float64.Append(n)
+	case driver.Float32:
+		n, err := parseFloat(text, 32)
+		if err != nil {
+			return err
+		}
+		c.Float32.Append(float32(n))
+	case driver.Date:
+		n, err := parseDate(text)
+		if err != nil {
+			return err
+		}
+		c.date.Append(arrow.Date32(n))
+	case driver.Timestamp, driver.TimestampTZ:
+		n, err := parseTimestamp(text)
+		if err != nil {
+			return err
+		}
+		c.Stamp.Append(arrow.Timestamp(n))
+	case driver.UUID:
+		u, err := ParseUUID(text)
+		if err != nil {
+			return err
+		}
+		c.fixed.Append(u[:])
+	default:
+		return ErrType
+	}
+	return nil
+}

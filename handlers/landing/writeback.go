@@ -1,8 +1,0 @@
-//go:build !linux
-
-package landing
-
-import "os"
-
-// beginWriteback does nothing where the system cannot be asked for it.
-func beginWriteback(*os.File, int64, int64) {}

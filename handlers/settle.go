@@ -1,0 +1,92 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"headwater/bus"
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+	"headwater/handlers/landing/digest"
+	"headwater/handlers/outcome"
+)
+
+// looks is how often a row of a table that is followed is seen to differ, with the
+// same values at the source, before it counts as different. Between two looks
+// everything lands that was committed before the first of them. Two are enough
+// where the clocks of source and worker agree, and where no row goes back to
+// values that it had.
+const looks = 3
+
+var errNotSettled = errors.New("the source's log did not land in time")
+
+// settleLimit is how long a look waits for the changes before it to land.
+const settleLimit = 2 * time.Minute
+
+// settle tells rows that differ from rows whose changes were under way when they
+// were looked at: it returns those that stay different, and counts the others as
+// behind. Where no continuous sync lands what has changed, it returns all of them.
+func (c *comparison) settle(ctx context.Context, t driver.Table, spec digest.Spec, rows []digest.Difference) ([]digest.Difference, error) {
+	first := len(rows)
+	through := c.stand.At
+	for look := 1; look < looks && len(rows) > 0; look++ {
+		if landed, err := c.caughtUp(ctx, time.Now()); err != nil || !landed {
+			return rows, err
+		}
+		stand, err := c.h.lake.Standing(ctx, c.address, t, t.PrimaryKey)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Equal(stand.Spec.Columns, spec.Columns) || !slices.Equal(stand.Spec.Key, spec.Key) {
+			return nil, outcome.Failf(event.ReasonSchemaChanged, "the columns of the table changed while it was compared; verify it again")
+		}
+		c.stand = stand
+		source, landed, err := c.both(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		if source.Cut || landed.Cut {
+			c.done.AtLeast = true
+			return rows, nil
+		}
+		c.done.SourceRows = source.Rows
+		rows = digest.Still(digest.Compare(source.Listed, landed.Listed), rows)
+	}
+	c.settled = true
+	c.done.Behind += int64(first - len(rows))
+	c.stand.At = through // what differed then has landed since, or changed again
+	return rows, nil
+}
+
+// caughtUp waits until everything has landed that the source had committed at a
+// time. It reports false where no continuous sync is about to land it.
+func (c *comparison) caughtUp(ctx context.Context, at time.Time) (bool, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, settleLimit, errNotSettled)
+	defer stop()
+	changes := c.h.state.Watch(ctx, c.address)
+	for {
+		v, err := c.load(ctx)
+		if err != nil {
+			return false, err
+		}
+		if fresh := v.Changes.FreshUntil; fresh != nil && fresh.After(at) {
+			return true, nil
+		}
+		if k := v.Schedule; k == nil || !k.Continuous || v.Running == nil {
+			return false, nil
+		}
+		select {
+		case <-c.h.stopping:
+			return false, bus.Snooze(0)
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errNotSettled) {
+				return false, nil
+			}
+			return false, context.Cause(ctx)
+		case <-changes:
+		case <-time.After(c.h.options.HeartbeatEvery):
+		}
+	}
+}

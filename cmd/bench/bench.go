@@ -31,6 +31,7 @@ const (
 const (
 	tableSync    = "sync"
 	tableChanges = "changes"
+	tableFresh   = "fresh"
 	tableTPCH    = "tpch"
 	tableHistory = "history"
 	tableStart   = "start"
@@ -38,7 +39,7 @@ const (
 	tableLake    = "lake"
 )
 
-var tables = []string{tableSync, tableChanges, tableTPCH, tableHistory, tableStart, tableBucket, tableLake}
+var tables = []string{tableSync, tableChanges, tableFresh, tableTPCH, tableHistory, tableStart, tableBucket, tableLake}
 
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
@@ -59,6 +60,9 @@ var works = []work{
 	{"verify", tableSync, (*bench).verify},
 	{"changes", tableChanges, (*bench).changes},
 	{"transaction", tableChanges, (*bench).transaction},
+	{"visible", tableFresh, (*bench).visible},
+	{"large", tableFresh, (*bench).large},
+	{"schedules", tableFresh, (*bench).schedules},
 	{"tpch", tableTPCH, (*bench).tpch},
 	{"list", tableHistory, (*bench).list},
 	{"schema", tableHistory, (*bench).schema},

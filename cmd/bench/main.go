@@ -43,6 +43,7 @@ type settings struct {
 	parallel  int
 	program   string
 	tpchScale float64
+	largeRows int
 }
 
 // run measures the works that were asked for and prints the table. Its error
@@ -59,11 +60,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&s.parallel, "parallel", 4, "connections of the works that read a table over several")
 	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
 	flags.Float64Var(&s.tpchScale, "scale", 1, "of the TPC-H-shaped database: 1 is 8.66 million rows")
+	flags.IntVar(&s.largeRows, "large", 50_000_000, "rows of the large table that changes land in; a database of 50,000,000 takes 20 GB and some minutes to make")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 || s.tpchScale <= 0 {
-		return errors.New("no arguments beside flags; -n is at least 1, -parallel at least 2, and -scale above 0")
+	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 || s.tpchScale <= 0 || s.largeRows < largeBeside {
+		return errors.New("no arguments beside flags; -n is at least 1, -parallel at least 2, -scale above 0, and -large no less than the small table")
 	}
 	chosen, err := choose(s.only)
 	if err != nil {

@@ -45,6 +45,11 @@ func (b *bench) startAt(ctx context.Context, files, lake string) (*service, erro
 	if err != nil {
 		return nil, err
 	}
+	return b.startIn(ctx, dir, files, lake)
+}
+
+// startIn is startAt in a folder whose data directory may hold something.
+func (b *bench) startIn(ctx context.Context, dir, files, lake string) (*service, error) {
 	port, err := ports.Take()
 	if err != nil {
 		return nil, err

@@ -7,19 +7,32 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pglogrepl"
 
 	"headwater/connectors/driver"
 )
 
+// capturer follows the log of changes of one database. It remembers which tables have a
+// change that cannot land.
+type capturer struct {
+	pool   *pool
+	holder *holder // of the moment of the tables that are read whole
+
+	mu      sync.Mutex
+	spoiled map[string]spoiled // tables, by their identity
+}
+
+func newCapturer(p *pool, h *holder) *capturer { return &capturer{pool: p, holder: h} }
+
 // Capture takes the log of changes up: it holds the tables against the catalog, then
 // the slot against what has landed, then publishes, and at last makes a slot and
 // exports its snapshot for what has to be read whole.
-func (s *source) Capture(ctx context.Context, c driver.Capture) (driver.Log, error) {
-	l := &changeLog{source: s, capture: c, slot: c.Reader, publication: c.Reader, refused: map[int]error{}, control: &control{source: s}}
-	if s.settings.Publication != "" {
-		l.publication = s.settings.Publication
+func (s *capturer) Capture(ctx context.Context, c driver.Capture) (driver.Log, error) {
+	l := &changeLog{source: s, capture: c, slot: c.Reader, publication: c.Reader, refused: map[int]error{}, control: &control{pool: s.pool}}
+	if s.pool.settings.Publication != "" {
+		l.publication = s.pool.settings.Publication
 	}
 	if err := l.take(ctx); err != nil {
 		l.Close()
@@ -82,23 +95,24 @@ func (l *changeLog) find(ctx context.Context) error {
 	if len(names) == 0 {
 		return driver.E(driver.ErrInvalidConfig, nil, "there is no table to capture the changes of")
 	}
-	c, found, err := l.source.describe(ctx, reads{where: " AND (n.nspname, c.relname) IN (" + strings.Join(names, ", ") + ")"})
+	c, found, err := describe(ctx, l.source.pool, reads{where: " AND (n.nspname, c.relname) IN (" + strings.Join(names, ", ") + ")"})
 	if err != nil {
 		return err
 	}
-	l.source.keep(ctx, c)
+	l.source.pool.keep(ctx, c)
 	l.server = found.server
 	rows := map[string]*relationRow{}
 	for _, r := range found.relations {
 		rows[r.String()] = r
 	}
 	for i, t := range l.capture.Tables {
-		p := plan{table: t.Table, row: rows[t.String()]}
-		if err := p.match(); err != nil {
+		row := rows[t.String()]
+		columns, err := row.match(t.Table)
+		if err != nil {
 			l.refused[i] = err
 			continue
 		}
-		l.asked = append(l.asked, &captured{index: i, table: t.Table, row: p.row, columns: p.columns, after: lsnOf([]byte(t.After))})
+		l.asked = append(l.asked, &captured{index: i, table: t.Table, row: row, columns: columns, after: lsnOf([]byte(t.After))})
 	}
 	l.tables = slices.Clone(l.asked)
 	return nil
@@ -147,7 +161,7 @@ func (l *changeLog) floor() (floor pglogrepl.LSN, anew bool, err error) {
 
 // published makes sure that the tables are published, or refuses them.
 func (l *changeLog) published(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
-	if l.source.settings.Publication != "" {
+	if l.source.pool.settings.Publication != "" {
 		return l.checkGiven(ctx)
 	}
 	if l.facts.standby {
@@ -222,16 +236,16 @@ func (l *changeLog) begin(ctx context.Context, found *slotRow, floor pglogrepl.L
 // share imports the snapshot of a slot into a transaction that holds it, for readers
 // in whatever process.
 func (l *changeLog) share(ctx context.Context, snapshot string) error {
-	c, m, err := l.source.export(ctx, snapshot)
+	c, m, err := export(ctx, l.source.pool, snapshot)
 	if err != nil {
 		return err
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		l.source.keep(ctx, c)
+		l.source.pool.keep(ctx, c)
 		return err
 	}
 	l.moment = string(text)
-	l.source.hold(c)
+	l.source.holder.hold(c)
 	return nil
 }

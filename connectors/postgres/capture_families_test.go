@@ -176,7 +176,7 @@ func familyIdle(t *testing.T, server *servers.Server, db *sql.DB) {
 	defer log.Close()
 	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	log.(*changeLog).idle = 50 * time.Millisecond
+	SetIdle(log, 50*time.Millisecond)
 	run(t, db, "INSERT INTO neighbour SELECT generate_series(1, 100)")
 	if err := m.follow(limited, log, func() bool { return m.landed != was }); err != nil {
 		t.Fatal(err)

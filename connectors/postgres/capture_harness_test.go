@@ -82,6 +82,21 @@ func mirrorOf(t *testing.T, src *source, names ...string) *mirror {
 	return &mirror{t: t, src: src, names: names, tables: map[string]*mirrored{}}
 }
 
+// poolOf makes sessions of the source's kind.
+func poolOf(t *testing.T, settings Settings) *pool {
+	t.Helper()
+	raw, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPool(driver.Config{Settings: raw, Dial: new(net.Dialer).DialContext})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
 func handle(t *testing.T, server *servers.Server) *sql.DB {
 	t.Helper()
 	db, err := server.OpenPostgres()
@@ -233,7 +248,7 @@ func (m *mirror) another() *source {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	src, err := Driver{rangeBytes: smallRange}.Open(m.t.Context(), driver.Config{Settings: raw, Dial: new(net.Dialer).DialContext})
+	src, err := Driver{RangeBytes: smallRange}.Open(m.t.Context(), driver.Config{Settings: raw, Dial: new(net.Dialer).DialContext})
 	if err != nil {
 		m.t.Fatal(err)
 	}

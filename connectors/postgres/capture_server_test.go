@@ -128,7 +128,7 @@ func familySlotTaken(t *testing.T, server *servers.Server, db *sql.DB) {
 	run(t, db, "CREATE TABLE taken (id int PRIMARY KEY)")
 	m := newMirror(t, server, "taken")
 	m.synced()
-	c, err := m.another().connectWith(t.Context(), nil, map[string]string{"replication": "database", "application_name": "somebody"})
+	c, err := poolOf(t, m.src.settings).connectWith(t.Context(), nil, map[string]string{"replication": "database", "application_name": "somebody"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,11 +178,11 @@ func familyPublication(t *testing.T, server *servers.Server, db *sql.DB) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	if err := log.(*changeLog).altered(t.Context()); err != nil {
+	if err := Altered(t.Context(), log); err != nil {
 		t.Error(err)
 	}
 	run(t, db, "ALTER PUBLICATION headwater_pub DROP TABLE pub")
-	fails(t, log.(*changeLog).altered(t.Context()), driver.ErrRetyped, "pub")
+	fails(t, Altered(t.Context(), log), driver.ErrRetyped, "pub")
 	log.Close()
 
 	// One that people keep.
@@ -415,7 +415,7 @@ func TestCaptureSlowConsumer(t *testing.T) {
 	if heap > 128<<20 {
 		t.Errorf("%d MiB of memory", heap>>20)
 	}
-	if rows != hugeRows || most > changeRows {
+	if rows != hugeRows || most > ChangeRows {
 		t.Errorf("%d rows, %d at most in a batch", rows, most)
 	}
 	if at := value[string](t, db, "SELECT confirmed_flush_lsn::text FROM pg_replication_slots"); at != m.landed {

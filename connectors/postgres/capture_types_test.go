@@ -88,8 +88,8 @@ func testCaptureTypes(t *testing.T, server *servers.Server) {
 	plain.synced()
 	run(t, db, `INSERT INTO plain_types SELECT c.id, c0, c1, c3, c4, c5, c6, c7, c11, c12, c13, c14, c15, c16, c17, c18, c19, c21, c22, c24, c25, c26, c29 FROM all_types c`)
 	plain.synced()
-	if !plain.log.(*changeLog).inBinary || m.log.(*changeLog).inBinary {
-		t.Errorf("plain types come in binary: %v, all types: %v", plain.log.(*changeLog).inBinary, m.log.(*changeLog).inBinary)
+	if !InBinary(plain.log) || InBinary(m.log) {
+		t.Errorf("plain types come in binary: %v, all types: %v", InBinary(plain.log), InBinary(m.log))
 	}
 }
 

@@ -149,7 +149,7 @@ func (l *changeLog) judge(t *captured, r relationFacts) {
 		return
 	}
 	switch {
-	case l.source.settings.Publication == "" && r.oid == r.root && !r.owned:
+	case l.source.pool.settings.Publication == "" && r.oid == r.root && !r.owned:
 		l.refuse(t, driver.E(driver.ErrPermission, nil, "this account does not own %s, and only the owner of a table may publish it: give the account the owner's role, or have a publication made that connection_config.publication names", r.name))
 	case r.identity == "n":
 		l.refuse(t, driver.E(driver.ErrUnsupported, nil, "%s has REPLICA IDENTITY NOTHING: once it is published, every UPDATE and DELETE of it fails, for whoever does them. ALTER TABLE %s REPLICA IDENTITY DEFAULT, with a primary key, or FULL", r.name, r.name))
@@ -177,12 +177,6 @@ func (r relationFacts) unlogged() string {
 		return "has tables that inherit from it, whose rows come from the log as those of other tables"
 	}
 	return ""
-}
-
-// listOf reads a JSON list of names, NULL where there are none.
-func listOf(text []byte) (names []string) {
-	_ = json.Unmarshal(text, &names)
-	return names
 }
 
 func sameNames(a, b []string) bool {

@@ -105,3 +105,25 @@ func description(control bool, where string) string {
 		ofTypes, fmt.Sprintf(ofServer, from), ofRelations, offered, where, ";", ofColumns, offered, where, " ORDER BY a.attrelid, a.attnum;", ofChildren,
 	}, "")
 }
+
+// below selects a table and all that are part of it or inherit from it.
+const below = `
+WITH RECURSIVE tree AS (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
+
+// reached selects a table, or a view, and all whose rows it shows.
+const reached = `
+WITH RECURSIVE named AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %[2]s AND c.relname = %[3]s),
+tree AS (SELECT oid FROM named UNION SELECT k.oid FROM tree, LATERAL (
+  SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = tree.oid
+  UNION ALL SELECT d.refobjid FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    WHERE v.oid = tree.oid AND v.relkind = 'v') k (oid))`
+
+// inSchemas returns the condition for the schemas of these names, "" for all.
+func inSchemas(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(ofSchema, literal(jsonList(names)))
+}

@@ -14,7 +14,7 @@ import (
 
 // changeLog is an open log of changes: a slot, and a publication of the tables.
 type changeLog struct {
-	source      *source
+	source      *capturer
 	capture     driver.Capture
 	slot        string
 	publication string
@@ -47,7 +47,7 @@ type changeLog struct {
 }
 
 var (
-	_ driver.Capturer = (*source)(nil)
+	_ driver.Capturer = (*capturer)(nil)
 	_ driver.Log      = (*changeLog)(nil)
 )
 
@@ -110,7 +110,7 @@ func (l *changeLog) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit) // closing outlives the call
 	defer cancel()
 	l.noteTruncated(ctx)
-	l.source.letGo()
+	l.source.holder.letGo()
 	l.control.close()
 	return nil
 }

@@ -74,7 +74,7 @@ func (s *source) sample(ctx context.Context, c *session, candidates []driver.Tab
 	}
 	var failed []string
 	for _, t := range candidates {
-		if err := c.exec(ctx, "ROLLBACK;"+c.begin("")+"; SET LOCAL lock_timeout = '"+sampleLock+"';"+reading("", server{})+"SELECT 1 FROM "+relation(t)+" LIMIT 1"); err != nil {
+		if err := c.exec(ctx, "ROLLBACK;"+c.begin("")+"; SET LOCAL lock_timeout = '"+sampleLock+"';"+server{}.reading("")+"SELECT 1 FROM "+relation(t)+" LIMIT 1"); err != nil {
 			if c.pg.IsClosed() || ctx.Err() != nil {
 				return "", err
 			}
@@ -123,3 +123,5 @@ UNION ALL SELECT NULL, NULL, s, NULL FROM json_array_elements_text(CASE WHEN $1 
 	}, schemas)
 	return found, err
 }
+
+var _ driver.Stepper = (*source)(nil)

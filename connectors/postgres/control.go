@@ -14,7 +14,7 @@ import (
 // control is a session beside the stream that asks the server how it is. It is safe
 // for concurrent use.
 type control struct {
-	source  *source
+	pool    *pool
 	mu      sync.Mutex
 	session *session // nil before the first question, and after one that broke it
 	closed  bool
@@ -32,7 +32,7 @@ func (k *control) ask(ctx context.Context, sql string, f func(statement int, row
 		k.session = nil
 	}
 	if k.session == nil {
-		c, err := k.source.connectFirst(ctx, nil)
+		c, err := k.pool.connectFirst(ctx, nil)
 		if err != nil {
 			return err
 		}

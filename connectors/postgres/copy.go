@@ -34,6 +34,9 @@ type longRow struct {
 
 func (e *longRow) Error() string { return "a row is too long" }
 
+// errRewritten says that another heap came between a snapshot and the lock on it.
+var errRewritten = driver.E(driver.ErrUnreachable, nil, "the table was truncated or rewritten just now: try again")
+
 // maxReply bounds every message that is no row.
 const maxReply = 1 << 20
 

@@ -4,18 +4,15 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"sync"
-	"time"
 
 	"headwater/connectors/driver"
-	"headwater/connectors/sqldb"
 )
 
 // Driver opens PostgreSQL databases. Its zero value is ready.
 type Driver struct {
-	rangeBytes int64 // of a Scan's ranges, 0 for driver.RangeSize; tests make them small
+	RangeBytes int64 // of a Scan's ranges, about; 0 for driver.RangeSize
 }
 
 // Spec describes the driver.
@@ -35,77 +32,34 @@ func (Driver) Spec() driver.Spec {
 
 // Open prepares the source. It does not dial.
 func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	s := &source{dial: cfg.Dial, rangeBytes: d.rangeBytes}
-	if err := driver.Decode(cfg.Settings, &s.settings); err != nil {
+	p, err := newPool(cfg)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.settings.Validate(); err != nil {
-		return nil, err
-	}
-	s.limits = s.settings.Limits(cfg.Limits)
-	s.settings.Port = cmp.Or(s.settings.Port, 5432)
-	return s, nil
+	h := newHolder(p)
+	return &source{pool: p, capturer: newCapturer(p, h), holder: h, rangeBytes: d.RangeBytes}, nil
 }
 
-// source is one database. It keeps one session between calls.
+// source is one database.
 type source struct {
-	settings   Settings
-	dial       sqldb.Dial
-	limits     driver.Limits
+	*pool
+	*capturer
+	holder     *holder // of the moment that tables are read of
 	rangeBytes int64
-	// uncontrolled says that the server does not tell its system identifier.
-	uncontrolled bool
-	joined       *shared // the moment that tables are to be read of, nil for one each
-	apart        string  // why the last one was not
+	joined     *shared // the moment that tables are to be read of, nil for one each
+	apart      string  // why the last one was not
 
-	kept    sqldb.IdleSession[*session]
-	mu      sync.Mutex // Close may come at any moment
-	placed  *placed
-	release func()             // ends the transaction that holds a moment, nil for none
-	spoiled map[string]spoiled // tables, by their identity, with a change that cannot land
+	mu     sync.Mutex // Close may come at any moment
+	placed *placed
 }
 
-// acquire returns the kept session or a new one, and which of them. The caller
-// gives it back by keep or closes it.
-func (s *source) acquire(ctx context.Context) (c *session, old bool, err error) {
-	c, old, err = s.kept.Take()
-	switch {
-	case err != nil:
-		return nil, false, err
-	case old && !c.pg.IsClosed():
-		return c, true, nil
-	case old:
-		c.close()
-	}
-	c, err = s.connectFirst(ctx, nil)
-	return c, false, err
-}
-
-// keep gives a session back, ending its transaction; a broken one is closed. It
-// commits: reading tidies the server's pages, and what a transaction that rolls
-// back has logged of that waits for somebody else to write it to disk.
-func (s *source) keep(ctx context.Context, c *session) {
-	if c.pg.IsClosed() || !c.idle && c.exec(ctx, "COMMIT") != nil {
-		c.close()
-		return
-	}
-	if !s.kept.Put(c) {
-		c.close()
-	}
-}
-
-// Close ends the session. It is safe to call twice.
+// Close ends the sessions. It is safe to call twice.
 func (s *source) Close() error {
-	c, ok := s.kept.Close()
+	err := s.pool.Close()
 	was := s.takePlaced()
-	s.letGo()
-	if ok {
-		c.close()
-	}
+	s.holder.letGo()
 	if was != nil {
 		was.session.close()
 	}
-	return nil
+	return err
 }
-
-const closeLimit = 3 * time.Second

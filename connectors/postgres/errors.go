@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -76,41 +75,3 @@ var errCrowded = errors.New("all connections are taken")
 
 // plainly named SQLSTATEs of classes whose messages quote values, that do not.
 var harmless = []string{"22012", "2200H", "22004", "2201E", "2201F", "2201W", "2201X", "22030"}
-
-// connectError explains a failed connect.
-func (s *source) connectError(ctx context.Context, err error) error {
-	var server *pgconn.PgError
-	var typed *driver.Error
-	switch {
-	case errors.As(err, &typed):
-		return typed
-	case errors.As(err, &server):
-		switch server.Code {
-		case "28P01":
-			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password")
-		case "28000":
-			switch text := server.Message; {
-			case strings.Contains(text, "pg_hba.conf") && (strings.Contains(text, "no encryption") || strings.Contains(text, "SSL off")):
-				return driver.E(driver.ErrAuthentication, nil, "the server lets this account in over TLS only: set connection_config.sslmode to require, verify-ca or verify-full")
-			case strings.Contains(text, "pg_hba.conf"):
-				return driver.E(driver.ErrAuthentication, nil, "the server's pg_hba.conf lets this account into this database not from here: %s", text)
-			case strings.Contains(text, "client certificate"), strings.Contains(text, "certificate authentication"):
-				return driver.E(driver.ErrAuthentication, nil, "the server wants a client certificate that is made out to this account: set connection_config.client_certificate and client_key (%s)", text)
-			}
-		case "53300":
-			return driver.E(driver.ErrUnreachable, errCrowded, "%s: raise the account's or the server's limit, or lower sync_options.parallelism and connection_config.max_connections", server.Message)
-		case "3D000":
-			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.settings.Database)
-		}
-		return classify(ctx, err, "")
-	case ctx.Err() != nil:
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "the server did not answer in time")
-	}
-	// pgconn has no types for these.
-	if text := err.Error(); strings.Contains(text, "remote error: tls") {
-		return driver.E(driver.ErrAuthentication, nil, "the server refuses connection_config.client_certificate, or wants one: it must be signed by an authority that the server trusts")
-	} else if strings.Contains(text, "require_auth") || strings.Contains(text, "SASL") || strings.Contains(text, "unsupported authentication") {
-		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe on this connection or not supported: set sslmode to require, or let the server use scram-sha-256")
-	}
-	return driver.E(driver.ErrUnreachable, nil, "the server ended the connection while it was being made: is this a PostgreSQL server? If it is another kind of database, add \"driver\" to connection_config")
-}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -133,12 +134,20 @@ func (c *turns) Write(p []byte) (int, error) {
 // rows: sources are far away.
 func testRoundTrips(t *testing.T, server *servers.Server) {
 	fill(t, server.OpenPostgres, "CREATE TABLE seen (id bigint PRIMARY KEY); INSERT INTO seen SELECT generate_series(1, 10)")
-	src, _ := openSmall(t, server, driver.Limits{})
 	var count atomic.Int64
-	src.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+	raw, err := json.Marshal(settingsOf(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := Driver{RangeBytes: smallRange}.Open(t.Context(), driver.Config{Settings: raw, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return &turns{Conn: conn, count: &count, reading: true}, err
+	}})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer opened.Close()
+	src := opened.(*source)
 	table := tableOfName(t, src, "seen")
 	before, last := count.Load(), "10"
 	for b, err := range src.Read(t.Context(), table, driver.Cursor{Column: "id", Value: &last}) {

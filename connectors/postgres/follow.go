@@ -62,15 +62,15 @@ type target struct {
 // newFollower begins where the log begins.
 func newFollower(l *changeLog, emit func(driver.Changes) error, until pglogrepl.LSN) *follower {
 	f := &follower{log: l, emit: emit, until: until, now: time.Now, tables: map[uint32]*target{}, shapes: map[uint32]*shape{}, notes: l.notes, reached: l.from, placed: l.from, placedAt: time.Now()}
-	charset, _ := l.source.settings.charset() // validated
-	limits := l.source.limits
+	charset, _ := l.source.pool.settings.charset() // validated
+	limits := l.source.pool.limits
 	for _, t := range l.tables {
 		hows, forms := make([]binarycopy.Decoding, len(t.columns)), make([]binarycopy.Form, len(t.columns))
 		for i, c := range t.columns {
 			hows[i], forms[i] = c.how, t.form(i, l.server.moneyScale)
 		}
 		to := &target{captured: t, rows: binarycopy.NewRows(t.table, hows, forms, l.server.ascii, charset), nulled: make([]int64, len(t.columns)),
-			batch: int64(min(limits.BatchRows, changeRows)), limit: min(limits.BatchBytes, changeBytes), nullsOK: l.source.settings.nulls()}
+			batch: int64(min(limits.BatchRows, changeRows)), limit: min(limits.BatchBytes, changeBytes), nullsOK: l.source.pool.settings.nulls()}
 		f.tables[uint32(t.row.oid)] = to
 		f.order = append(f.order, to)
 	}

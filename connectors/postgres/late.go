@@ -30,26 +30,6 @@ type resumption struct {
 	border bool
 }
 
-// late is the condition for rows whose transactions were not over at the
-// position. Ids of subtransactions are not in a snapshot, so every one from its
-// xmin on counts, with those that had ended; exactly leaves these out, for tables
-// without a key that tells repeats apart.
-func (p position) late(exactly bool) string {
-	from := func(xid uint64) string {
-		// Frozen rows keep their ids, which look as if they were to come when half of
-		// the ids there are have been given out since.
-		return fmt.Sprintf("(pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(%s) AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>=) 0)", xidLiteral(xid))
-	}
-	if !exactly {
-		return from(p.xmin)
-	}
-	all := []string{from(p.xmax)}
-	for _, xid := range p.running {
-		all = append(all, "xmin OPERATOR(pg_catalog.=) "+xidLiteral(xid))
-	}
-	return "(" + strings.Join(all, " OR ") + ")"
-}
-
 // resume compares what a cursor has noted with what is there, and finds what a
 // read by its value alone would miss. ErrReplaced says that the rows that landed
 // are not those of the table any more.

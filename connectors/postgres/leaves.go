@@ -149,7 +149,7 @@ func (l *changeLog) noteTruncated(ctx context.Context) {
 	truncated := l.truncated
 	l.truncated = nil
 	l.mu.Unlock()
-	if len(truncated) == 0 || l.source.settings.Publication != "" {
+	if len(truncated) == 0 || l.source.pool.settings.Publication != "" {
 		return
 	}
 	l.noting.Lock()

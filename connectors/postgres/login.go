@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,19 +25,19 @@ const (
 )
 
 // connectFirst is connect, and waits where there is no free connection.
-func (s *source) connectFirst(ctx context.Context, tr *sqldb.Trace) (*session, error) {
+func (s *pool) connectFirst(ctx context.Context, tr *sqldb.Trace) (*session, error) {
 	crowded := func(err error) bool { return errors.Is(err, errCrowded) }
 	return sqldb.Await(ctx, crowdLimit, crowdPause, crowded, func() (*session, error) { return s.connect(ctx, tr) })
 }
 
 // connect dials and authenticates. The password goes in the form that SCRAM
 // hashes; other methods take it as it is.
-func (s *source) connect(ctx context.Context, tr *sqldb.Trace) (*session, error) {
+func (s *pool) connect(ctx context.Context, tr *sqldb.Trace) (*session, error) {
 	return s.connectWith(ctx, tr, nil)
 }
 
 // connectWith is connect with further parameters of the session's start.
-func (s *source) connectWith(ctx context.Context, tr *sqldb.Trace, further map[string]string) (*session, error) {
+func (s *pool) connectWith(ctx context.Context, tr *sqldb.Trace, further map[string]string) (*session, error) {
 	if tr == nil {
 		tr = &sqldb.Trace{}
 	}
@@ -48,7 +49,7 @@ func (s *source) connectWith(ctx context.Context, tr *sqldb.Trace, further map[s
 	return c, err
 }
 
-func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string, further map[string]string) (*session, error) {
+func (s *pool) login(ctx context.Context, tr *sqldb.Trace, password string, further map[string]string) (*session, error) {
 	// pgconn insists on a parsed configuration, and parsing reads the process's
 	// environment and home directory. Every field is set below, so nothing of
 	// them survives.
@@ -60,7 +61,7 @@ func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string, fu
 	if err != nil {
 		return nil, err
 	}
-	c := &session{source: s}
+	c := &session{pool: s}
 	cfg.Host, cfg.Port, cfg.Database = s.settings.Host, uint16(s.settings.Port), s.settings.Database
 	cfg.User, cfg.Password = s.settings.Account(), password
 	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is done while dialling
@@ -113,6 +114,44 @@ func (s *source) login(ctx context.Context, tr *sqldb.Trace, password string, fu
 		return nil, s.connectError(ctx, err)
 	}
 	return c, nil
+}
+
+// connectError explains a failed connect.
+func (s *pool) connectError(ctx context.Context, err error) error {
+	var server *pgconn.PgError
+	var typed *driver.Error
+	switch {
+	case errors.As(err, &typed):
+		return typed
+	case errors.As(err, &server):
+		switch server.Code {
+		case "28P01":
+			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password")
+		case "28000":
+			switch text := server.Message; {
+			case strings.Contains(text, "pg_hba.conf") && (strings.Contains(text, "no encryption") || strings.Contains(text, "SSL off")):
+				return driver.E(driver.ErrAuthentication, nil, "the server lets this account in over TLS only: set connection_config.sslmode to require, verify-ca or verify-full")
+			case strings.Contains(text, "pg_hba.conf"):
+				return driver.E(driver.ErrAuthentication, nil, "the server's pg_hba.conf lets this account into this database not from here: %s", text)
+			case strings.Contains(text, "client certificate"), strings.Contains(text, "certificate authentication"):
+				return driver.E(driver.ErrAuthentication, nil, "the server wants a client certificate that is made out to this account: set connection_config.client_certificate and client_key (%s)", text)
+			}
+		case "53300":
+			return driver.E(driver.ErrUnreachable, errCrowded, "%s: raise the account's or the server's limit, or lower sync_options.parallelism and connection_config.max_connections", server.Message)
+		case "3D000":
+			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.settings.Database)
+		}
+		return classify(ctx, err, "")
+	case ctx.Err() != nil:
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "the server did not answer in time")
+	}
+	// pgconn has no types for these.
+	if text := err.Error(); strings.Contains(text, "remote error: tls") {
+		return driver.E(driver.ErrAuthentication, nil, "the server refuses connection_config.client_certificate, or wants one: it must be signed by an authority that the server trusts")
+	} else if strings.Contains(text, "require_auth") || strings.Contains(text, "SASL") || strings.Contains(text, "unsupported authentication") {
+		return driver.E(driver.ErrAuthentication, nil, "the server asks for a way of authentication that is not safe on this connection or not supported: set sslmode to require, or let the server use scram-sha-256")
+	}
+	return driver.E(driver.ErrUnreachable, nil, "the server ended the connection while it was being made: is this a PostgreSQL server? If it is another kind of database, add \"driver\" to connection_config")
 }
 
 // secure asks the server for TLS and shakes hands.

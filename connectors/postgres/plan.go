@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"headwater/connectors/driver"
@@ -37,11 +36,11 @@ func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, err
 func (s *source) planAlone(ctx context.Context, t driver.Table) (*session, *plan, error) {
 	namespace, name := literal(t.Namespace), literal(t.Name)
 	p := &plan{table: t}
-	c, found, err := s.describe(ctx, reads{
+	c, found, err := describe(ctx, s.pool, reads{
 		before: fmt.Sprintf(ofActivity, namespace, name),
 		where:  fmt.Sprintf(ofTable, namespace, name),
 		further: func(c *session) string {
-			return fmt.Sprintf(ofMoment, c.snapshotFunction(), namespace, name, c.timeline())
+			return fmt.Sprintf(ofMoment, snapshotFunction(c), namespace, name, timelineFunction(c))
 		},
 		begin: func() { p.moment = moment{} },
 		first: p.moment.takeActivity,
@@ -67,40 +66,10 @@ func (p *plan) found(d *described) error {
 	return p.match()
 }
 
-// only leaves out the heaps of tables that inherit and are not read with it.
-func (m *moment) only(r *relationRow) {
-	if r.kind != "r" {
-		return
-	}
-	for oid := range m.heaps {
-		if oid != r.oid && !slices.Contains(r.family.below, oid) {
-			delete(m.heaps, oid)
-		}
-	}
-}
-
 // match compares the table with what the catalog has under its name.
-func (p *plan) match() error {
-	t := p.table
-	if p.row == nil || !p.row.readable || p.row.Namespace != t.Namespace || p.row.Name != t.Name {
-		return driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
-	}
-	p.columns = make([]mapped, len(t.Columns))
-	all := p.row.columns()
-	for i, want := range t.Columns {
-		at := slices.IndexFunc(p.row.Columns, func(have driver.Column) bool { return have.Name == want.Name })
-		if at < 0 {
-			return driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
-		}
-		if have := p.row.Columns[at]; have.Type != want.Type {
-			return driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
-		}
-		p.columns[i] = all[at]
-	}
-	if len(p.columns) == 0 {
-		return driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
-	}
-	return nil
+func (p *plan) match() (err error) {
+	p.columns, err = p.row.match(p.table)
+	return err
 }
 
 // source returns what to select from: the table, alone if others inherit from it
@@ -118,14 +87,6 @@ func (p *plan) own() string {
 		return ""
 	}
 	return "tableoid OPERATOR(pg_catalog.=) ANY (" + oidList(append([]int64{p.row.oid}, p.row.family.below...)) + ")"
-}
-
-func oidList(oids []int64) string {
-	text := make([]string, len(oids))
-	for i, oid := range oids {
-		text[i] = strconv.FormatInt(oid, 10)
-	}
-	return "'{" + strings.Join(text, ",") + "}'::pg_catalog.oid[]"
 }
 
 // order returns the expression that a cursor column is compared and sorted by.

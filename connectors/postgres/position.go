@@ -60,9 +60,9 @@ SELECT c.oid::int8, c.relfilenode::int8, coalesce(m.amname = 'heap', false), pg_
 // ofTimeline tells the timeline, which a standby does not know for sure.
 const ofTimeline = "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END"
 
-// timeline returns what tells the timeline to an account that may ask.
-func (c *session) timeline() string {
-	if c.source.uncontrolled {
+// timelineFunction returns what tells the timeline to an account that may ask.
+func timelineFunction(c *session) string {
+	if !c.controlled() {
 		return "0"
 	}
 	return ofTimeline
@@ -192,7 +192,7 @@ func (m *moment) ends() uint64 {
 }
 
 // snapshotFunction returns what tells the snapshot, which had another name once.
-func (c *session) snapshotFunction() string {
+func snapshotFunction(c *session) string {
 	if c.version() < 13 {
 		return "txid_current_snapshot()::text"
 	}
@@ -201,3 +201,45 @@ func (c *session) snapshotFunction() string {
 
 // xidLiteral is the 32 bits of a transaction id that rows have.
 func xidLiteral(xid uint64) string { return fmt.Sprintf("'%d'::pg_catalog.xid", uint32(xid)) }
+
+// late is the condition for rows whose transactions were not over at the
+// position. Ids of subtransactions are not in a snapshot, so every one from its
+// xmin on counts, with those that had ended; exactly leaves these out, for tables
+// without a key that tells repeats apart.
+func (p position) late(exactly bool) string {
+	from := func(xid uint64) string {
+		// Frozen rows keep their ids, which look as if they were to come when half of
+		// the ids there are have been given out since.
+		return fmt.Sprintf("(pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(%s) AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>=) 0)", xidLiteral(xid))
+	}
+	if !exactly {
+		return from(p.xmin)
+	}
+	all := []string{from(p.xmax)}
+	for _, xid := range p.running {
+		all = append(all, "xmin OPERATOR(pg_catalog.=) "+xidLiteral(xid))
+	}
+	return "(" + strings.Join(all, " OR ") + ")"
+}
+
+// only leaves out the heaps of tables that inherit and are not read with it.
+func (m *moment) only(r *relationRow) {
+	if r.kind != "r" {
+		return
+	}
+	for oid := range m.heaps {
+		if oid != r.oid && !slices.Contains(r.family.below, oid) {
+			delete(m.heaps, oid)
+		}
+	}
+}
+
+// has reports whether a relation, by the text of its oid, is one of the heaps.
+func (m *moment) has(oid string) bool {
+	n, err := strconv.ParseInt(oid, 10, 64)
+	_, ours := m.heaps[n]
+	return err == nil && ours
+}
+
+// firstXID is the first id that a transaction has; those before it are special.
+const firstXID = 3

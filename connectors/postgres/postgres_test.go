@@ -72,7 +72,7 @@ func TestPostgres(t *testing.T) {
 		return s
 	}
 	drivertest.Run(t, drivertest.Harness{
-		Driver: Driver{rangeBytes: smallRange}, Settings: with(func(*Settings) {}), Exact: true,
+		Driver: Driver{RangeBytes: smallRange}, Settings: with(func(*Settings) {}), Exact: true,
 		Divided: divided(t, server),
 		Secrets: []string{"reader-pass-7391", "pauper-pass-7391", "wrong-pass-5520"},
 		Bad: []drivertest.Bad{

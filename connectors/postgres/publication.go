@@ -203,7 +203,7 @@ func (l *changeLog) publishOptions() string {
 // be had, and what is published of a table without a replica identity makes its updates
 // fail.
 func (l *changeLog) retract(ctx context.Context) error {
-	if l.source.settings.Publication != "" || l.facts.standby {
+	if l.source.pool.settings.Publication != "" || l.facts.standby {
 		return nil
 	}
 	p, err := l.control.publication(ctx, l.publication)

@@ -35,20 +35,6 @@ const unreplaced = `SELECT 1 FROM %[1]s LIMIT 0; ` + reached + `
 SELECT coalesce(bool_or(c.relfilenode <> pg_relation_filenode(c.oid)), false) OR to_regclass(%[4]s)::oid IS DISTINCT FROM (SELECT min(oid) FROM named)
 FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind IN ('r', 'm') AND c.relfilenode <> 0;`
 
-// below selects a table and all that are part of it or inherit from it.
-const below = `
-WITH RECURSIVE tree AS (
-  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
-  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
-
-// reached selects a table, or a view, and all whose rows it shows.
-const reached = `
-WITH RECURSIVE named AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %[2]s AND c.relname = %[3]s),
-tree AS (SELECT oid FROM named UNION SELECT k.oid FROM tree, LATERAL (
-  SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = tree.oid
-  UNION ALL SELECT d.refobjid FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-    WHERE v.oid = tree.oid AND v.relkind = 'v') k (oid))`
-
 // read takes two round trips: one for the transaction and the catalog, one for
 // the rows and the end of the transaction. Going on from a cursor may take more.
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
@@ -73,7 +59,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 		r.notes = append(r.notes, note)
 	}
 	d.Notes, d.ExpectsRow = append(d.Notes, r.notes...), r.border
-	return c.copyTable(ctx, d, p, query, give)
+	return copyTable(ctx, c, d, p, query, give)
 }
 
 // decoder returns what makes batches of the rows of the plan's table. cursor is the
@@ -97,15 +83,15 @@ func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 }
 
 // copyTable reads what the query selects of the table and ends the transaction.
-func (c *session) copyTable(ctx context.Context, d *binarycopy.Decoder, p *plan, query string, give func(driver.Batch) bool) error {
+func copyTable(ctx context.Context, c *session, d *binarycopy.Decoder, p *plan, query string, give func(driver.Batch) bool) error {
 	t := p.table
-	return c.stream(ctx, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name), literal(relation(t)))+reading(p.row.kind, p.server)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
+	return stream(ctx, c, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name), literal(relation(t)))+p.server.reading(p.row.kind)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
 // stream runs a COPY and gives its rows to the consumer, who works on a batch
 // while the next is decoded. The decoder follows the network and is held back by
 // the consumer.
-func (c *session) stream(ctx context.Context, d *binarycopy.Decoder, sql string, give func(driver.Batch) bool) error {
+func stream(ctx context.Context, c *session, d *binarycopy.Decoder, sql string, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan driver.Batch, 1)
@@ -122,7 +108,7 @@ func (c *session) stream(ctx context.Context, d *binarycopy.Decoder, sql string,
 	result := make(chan error, 1)
 	go func() {
 		defer close(batches)
-		result <- c.decode(inner, d, sql)
+		result <- decode(inner, c, d, sql)
 	}()
 	deliver(batches, give, cancel, d)
 	err := <-result
@@ -166,7 +152,7 @@ func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel f
 }
 
 // decode runs a COPY through the decoder.
-func (c *session) decode(ctx context.Context, d *binarycopy.Decoder, sql string) (err error) {
+func decode(ctx context.Context, c *session, d *binarycopy.Decoder, sql string) (err error) {
 	defer func() {
 		if recover() != nil {
 			c.abort()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"headwater/connectors/driver"
 )
 
 // ofCapturable selects what a publication of the account's tables would lack: how many
@@ -19,34 +17,30 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartitio
 
 // readiness says that changes can be captured, or all that is missing for it. It asks
 // over connections of its own, and leaves nothing behind.
-func (s *source) readiness(ctx context.Context) string {
-	k := &control{source: s}
+func (s *capturer) readiness(ctx context.Context) string {
+	k := &control{pool: s.pool}
 	defer k.close()
 	f, err := k.facts(ctx)
 	if err != nil {
 		return "whether mode cdc can be used is not known: " + err.Error()
 	}
-	missing, open := f.missing(s.settings.Publication != ""), f.level == "logical" && f.senders > f.sendersUsed
+	missing, open := f.missing(s.pool.settings.Publication != ""), f.level == "logical" && f.senders > f.sendersUsed
 	var total, foreign int64
 	var bare []string
-	where := ""
-	if len(s.settings.Schemas) > 0 {
-		where = fmt.Sprintf(ofSchema, literal(jsonList(s.settings.Schemas)))
-	}
-	err = k.ask(ctx, ofCapturable+where, func(_ int, row [][]byte) error {
+	err = k.ask(ctx, ofCapturable+inSchemas(s.pool.settings.Schemas), func(_ int, row [][]byte) error {
 		total, foreign = number(row[0]), number(row[1])
 		bare = listOf(row[2])
 		return nil
 	})
-	if err == nil && s.settings.Publication == "" && foreign > 0 {
+	if err == nil && s.pool.settings.Publication == "" && foreign > 0 {
 		missing = append(missing, fmt.Sprintf("this account does not own %d of %d tables, and only owners publish them: give it their role", foreign, total))
 	}
-	if s.settings.Publication == "" && (foreign > 0 || !f.create && !f.standby) {
+	if s.pool.settings.Publication == "" && (foreign > 0 || !f.create && !f.standby) {
 		missing = append(missing, "or have a publication made by somebody who may, and name it in connection_config.publication")
 	}
-	if s.settings.Publication != "" {
-		if p, err := k.publication(ctx, s.settings.Publication); err == nil && p == nil {
-			missing = append(missing, fmt.Sprintf("connection_config.publication names %q, and there is no such publication", s.settings.Publication))
+	if s.pool.settings.Publication != "" {
+		if p, err := k.publication(ctx, s.pool.settings.Publication); err == nil && p == nil {
+			missing = append(missing, fmt.Sprintf("connection_config.publication names %q, and there is no such publication", s.pool.settings.Publication))
 		}
 	}
 	if open && f.replication { // a pooler in between shows only now
@@ -90,5 +84,3 @@ func (f facts) missing(given bool) (all []string) {
 	}
 	return all
 }
-
-var _ driver.Stepper = (*source)(nil)

@@ -28,8 +28,8 @@ const (
 
 // replicate connects for the replication protocol, where SQL can be said too. text is
 // as the session of a COPY has it, for the values that come as text.
-func (s *source) replicate(ctx context.Context, on server) (*session, error) {
-	c, err := s.connectWith(ctx, nil, map[string]string{"replication": "database"})
+func (s *capturer) replicate(ctx context.Context, on server) (*session, error) {
+	c, err := s.pool.connectWith(ctx, nil, map[string]string{"replication": "database"})
 	if err != nil {
 		return nil, replicationError(err)
 	}
@@ -79,7 +79,7 @@ type feed struct {
 }
 
 // startFeed has the server send a slot's changes from a position on.
-func startFeed(ctx context.Context, c *session, slot, publication string, from pglogrepl.LSN, inBinary bool, confirmed *atomic.Uint64) (*feed, error) {
+func startFeed(ctx context.Context, c *session, slot, publication string, from pglogrepl.LSN, inBinary bool, limit int64, confirmed *atomic.Uint64) (*feed, error) {
 	options := fmt.Sprintf("proto_version '1', publication_names %s", literal(quote(publication)))
 	if inBinary {
 		options += ", binary 'true'"
@@ -87,7 +87,7 @@ func startFeed(ctx context.Context, c *session, slot, publication string, from p
 	if err := c.pg.SyncConn(ctx); err != nil {
 		return nil, classify(ctx, err, "")
 	}
-	f := &feed{session: c, conn: c.pg.Conn(), limit: 2*c.source.limits.MaxRowBytes + 1<<20, buf: make([]byte, readSize), confirmed: confirmed}
+	f := &feed{session: c, conn: c.pg.Conn(), limit: limit, buf: make([]byte, readSize), confirmed: confirmed}
 	stop := f.interrupt(ctx)
 	err := f.begin(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", quote(slot), from, options))
 	if !stop() {
@@ -234,7 +234,7 @@ func (l *changeLog) streamError(ctx context.Context, err error) error {
 	var long *longRow
 	switch {
 	case errors.As(err, &long):
-		return driver.E(driver.ErrLimit, nil, "one change has %d bytes, more than the limit of %d; exclude its table from the sync, or set connection_config.max_row_mib to %d or more", long.size, l.source.limits.MaxRowBytes, long.size>>20+1)
+		return driver.E(driver.ErrLimit, nil, "one change has %d bytes, more than the limit of %d; exclude its table from the sync, or set connection_config.max_row_mib to %d or more", long.size, l.source.pool.limits.MaxRowBytes, long.size>>20+1)
 	case errors.Is(err, binarycopy.ErrMalformed):
 		return driver.E(driver.ErrBadData, nil, "the log of changes: %v", err)
 	case !errors.As(err, &server):

@@ -106,11 +106,11 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 // divide finds where the table's rows lie, holds that still, verifies what
 // landed and cuts the rest into ranges.
 func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
-	leaves, err := sc.exporter.leaves(ctx, sc.plan)
+	leaves, err := leavesOf(ctx, sc.exporter, sc.plan)
 	if err != nil {
 		return err
 	}
-	if sc.basis, err = sc.exporter.export(ctx, sc.table, sc.columns, leaves); err != nil {
+	if sc.basis, err = exportScan(ctx, sc.exporter, sc.table, sc.columns, leaves); err != nil {
 		return err
 	}
 	var blocks, size int64
@@ -122,7 +122,7 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 	if sc.basis.history != "" && !sc.basis.durable && size > rangeBytes { // else there is one range, which is soon read again
 		sc.basis.durable = sc.settle(ctx) == nil
 	}
-	held, err := sc.exporter.verify(ctx, sc.basis, leaves, landed, half(ctx))
+	held, err := verify(ctx, sc.exporter, sc.basis, leaves, landed, half(ctx))
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if len(p.more) > 0 {
 		d.Within = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
 	}
-	if err := c.stream(ctx, d, reading(sc.plan.row.kind, sc.plan.server)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
+	if err := stream(ctx, c, d, sc.plan.server.reading(sc.plan.row.kind)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
 		c.close() // a failed transaction reads nothing more
 		if c != sc.exporter {
 			sc.fewer(false)

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"headwater/connectors/driver"
@@ -132,30 +131,4 @@ func (sc *scan) enter(ctx context.Context, c *session) error {
 	}
 	c.close()
 	return err
-}
-
-// live gives signs of life to the server, which ends a transaction that stands
-// still. The function that it returns ends that.
-func (c *session) live(every time.Duration) (quiet func()) {
-	ctx, cancel := context.WithCancel(context.Background()) // as long as what it holds
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		beat := time.NewTicker(every)
-		defer beat.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-beat.C:
-				if c.exec(context.Background(), "SELECT 1") != nil { // whoever reads will find out
-					return
-				}
-			}
-		}
-	}()
-	return sync.OnceFunc(func() {
-		cancel()
-		<-done
-	})
 }

@@ -39,9 +39,9 @@ SELECT md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum`
 // maxLeaves bounds the statements of one message.
 const maxLeaves = 10_000
 
-// leaves returns the relations that hold the table's rows, an ErrUnsupported if
+// leavesOf returns the relations that hold the table's rows, an ErrUnsupported if
 // one of them cannot be read by blocks.
-func (c *session) leaves(ctx context.Context, p *plan) ([]*leaf, error) {
+func leavesOf(ctx context.Context, c *session, p *plan) ([]*leaf, error) {
 	t, columns := p.table, p.columns
 	if c.version() < 14 {
 		return nil, undivided(t, "needs PostgreSQL 14 or later")
@@ -118,8 +118,6 @@ type basis struct {
 	block   int64 // bytes
 }
 
-var errRewritten = driver.E(driver.ErrUnreachable, nil, "the table was truncated or rewritten just now: try again")
-
 // where tells the snapshot. A standby may lag behind what a token was made
 // with, so it has no history.
 const where = `
@@ -136,9 +134,9 @@ SELECT c.oid::int8, c.relfilenode::int8, pg_relation_filenode(c.oid)::int8, pg_r
   c.reltuples, c.relpages, to_regclass(quote_ident(n.nspname) || '.' || quote_ident(c.relname))::oid = c.oid
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY (%s::oid[])`
 
-// export locks the leaves against whatever would replace their heaps, exports
+// exportScan locks the leaves against whatever would replace their heaps, exports
 // the snapshot and fills in the leaves' sizes.
-func (c *session) export(ctx context.Context, t driver.Table, columns []mapped, leaves []*leaf) (basis, error) {
+func exportScan(ctx context.Context, c *session, t driver.Table, columns []mapped, leaves []*leaf) (basis, error) {
 	var b basis
 	var sql strings.Builder
 	byOID := map[int64]*leaf{}
@@ -187,14 +185,14 @@ func (c *session) export(ctx context.Context, t driver.Table, columns []mapped, 
 		told = told && !strings.HasPrefix(column.SourceType, "reg") // the text of a regclass follows what it names
 	}
 	if told {
-		err = c.history(ctx, &b)
+		err = findHistory(ctx, c, &b)
 	}
 	return b, err
 }
 
-// history finds the name of the server's history, and whether a crash could
+// findHistory finds the name of the server's history, and whether a crash could
 // bend it.
-func (c *session) history(ctx context.Context, b *basis) error {
+func findHistory(ctx context.Context, c *session, b *basis) error {
 	return c.run(ctx, fmt.Sprintf(`SELECT s.system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
   OR split_part(k.next_xid, ':', 1)::numeric * 4294967296 + split_part(k.next_xid, ':', 2)::numeric >= %d FROM pg_control_system() s, pg_control_checkpoint() k`, b.xmin), func(_ int, row [][]byte) error {
 		if name := string(row[0]); len(name) <= maxHistory && !strings.Contains(name, ":") {

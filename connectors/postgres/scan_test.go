@@ -93,7 +93,7 @@ func openSmall(t *testing.T, server *servers.Server, limits driver.Limits) (*sou
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := Driver{rangeBytes: smallRange}.Open(t.Context(), driver.Config{Settings: raw, Dial: new(net.Dialer).DialContext, Limits: limits})
+	src, err := Driver{RangeBytes: smallRange}.Open(t.Context(), driver.Config{Settings: raw, Dial: new(net.Dialer).DialContext, Limits: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func testScanLateCommit(t *testing.T, server *servers.Server) {
 	sc := second.(*scan)
 	l := sc.parts[sc.unread[0].Token].leaf
 	for late, want := range map[time.Duration]int{time.Hour: len(sc.kept), -time.Second: 0} {
-		if kept, err := sc.exporter.verify(t.Context(), sc.basis, []*leaf{l}, landed, time.Now().Add(late)); err != nil || len(kept[l]) != want {
+		if kept, err := verify(t.Context(), sc.exporter, sc.basis, []*leaf{l}, landed, time.Now().Add(late)); err != nil || len(kept[l]) != want {
 			t.Errorf("with %v to verify, %d ranges are kept (%v), want %d", late, len(kept[l]), err, want)
 		}
 	}
@@ -305,11 +305,11 @@ func testReplaced(t *testing.T, server *servers.Server) {
 	if _, err := db.ExecContext(t.Context(), "BEGIN; CREATE TABLE kept AS SELECT * FROM ONLY behind; TRUNCATE behind; INSERT INTO behind SELECT * FROM kept; COMMIT"); err != nil {
 		t.Fatal(err)
 	}
-	leaves, err := c.leaves(t.Context(), p)
+	leaves, err := leavesOf(t.Context(), c, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.export(t.Context(), table, columns, leaves); !errors.Is(err, errRewritten) {
+	if _, err := exportScan(t.Context(), c, table, columns, leaves); !errors.Is(err, errRewritten) {
 		t.Errorf("export = %v, want %v", err, errRewritten)
 	}
 	src.keep(t.Context(), c)
@@ -327,7 +327,7 @@ func testReplaced(t *testing.T, server *servers.Server) {
 				t.Fatal(err)
 			}
 		}
-		err := c.copyTable(t.Context(), src.decoder(p, ""), p, query, func(b driver.Batch) bool {
+		err := copyTable(t.Context(), c, src.decoder(p, ""), p, query, func(b driver.Batch) bool {
 			b.Record.Release()
 			return true
 		})

@@ -62,9 +62,6 @@ type held struct {
 // rows tell 32 bits of theirs; half of that orders them, and a margin is left.
 const maxAge = 1<<31 - 1<<24
 
-// firstXID is the first id that a transaction has; those before it are special.
-const firstXID = 3
-
 // verifyAtOnce is how many ranges are counted in one statement: few enough that
 // an answer comes within the idle limit.
 const verifyAtOnce = 16
@@ -77,7 +74,7 @@ const verifyAtOnce = 16
 // there are as many of them as were read, and no others, they are the rows that
 // were read. The server counts them without sending any, until the time given;
 // what it has not come to by then is not kept.
-func (c *session) verify(ctx context.Context, b basis, leaves []*leaf, landed []driver.Range, until time.Time) (map[*leaf][]held, error) {
+func verify(ctx context.Context, c *session, b basis, leaves []*leaf, landed []driver.Range, until time.Time) (map[*leaf][]held, error) {
 	candidates := b.candidates(leaves, landed)
 	kept := map[*leaf][]held{}
 	for group := range slices.Chunk(candidates, verifyAtOnce) {

@@ -28,8 +28,8 @@ func serverOf(row [][]byte) server {
 // check compares the settings of the session with those that were asked for. A
 // pooler that drops a statement, or a server that means something else by one,
 // would otherwise change what rows look like.
-func (v server) check(s *source) error {
-	want := strings.Fields("repeatable_read on 0 ISO iso_8601 hex 3 on " + s.settings.rowSecurity())
+func (v server) check(rowSecurity string) error {
+	want := strings.Fields("repeatable_read on 0 ISO iso_8601 hex 3 on " + rowSecurity)
 	have := strings.Fields(strings.Replace(v.set, "repeatable read", "repeatable_read", 1))
 	names := []string{"transaction_isolation", "transaction_read_only", "statement_timeout", "DateStyle", "IntervalStyle", "bytea_output", "extra_float_digits", "standard_conforming_strings", "row_security"}
 	if len(have) != len(want)+1 {
@@ -56,4 +56,18 @@ func (v server) identity(r *relationRow) string {
 		id += " " + r.rule
 	}
 	return id
+}
+
+// reading returns the statements before one that reads a table's rows: views and
+// policies call functions that need the account's own search path, and the dates
+// of a view depend on its time zone.
+func (v server) reading(kind string) string {
+	own := "SET LOCAL search_path TO DEFAULT;"
+	switch {
+	case kind == "v":
+		return own + "SET LOCAL TimeZone TO DEFAULT;"
+	case v.moneyScale == 2:
+		return own + "SET LOCAL lc_monetary = 'C';" // amounts within composites are text
+	}
+	return own
 }

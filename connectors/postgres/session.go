@@ -6,15 +6,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"headwater/connectors/driver"
 )
 
 // session is one connection with everything that was dialled for it.
 type session struct {
-	source  *source
+	pool    *pool
 	pg      *pgconn.PgConn
 	idle    bool // known to be outside a transaction
 	mu      sync.Mutex
@@ -38,24 +37,10 @@ func (c *session) begin(snapshot string) string {
 	}
 	// A process of ours that was stopped lets go of its locks and its snapshot
 	// after this time, also while the server sends to it.
-	frozen := 2 * c.source.limits.Idle.Milliseconds()
+	frozen := 2 * c.pool.limits.Idle.Milliseconds()
 	return first + fmt.Sprintf("; SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL tcp_user_timeout = %d;"+
 		"SET LOCAL lock_timeout = '10s'; SET LOCAL row_security = %s; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'iso_8601';"+
-		"SET LOCAL DateStyle = 'ISO'; SET LOCAL TimeZone = 'UTC'; SET LOCAL quote_all_identifiers = off", frozen, frozen, c.source.settings.rowSecurity())
-}
-
-// reading returns the statements before one that reads a table's rows: views and
-// policies call functions that need the account's own search path, and the dates
-// of a view depend on its time zone.
-func reading(kind string, on server) string {
-	own := "SET LOCAL search_path TO DEFAULT;"
-	switch {
-	case kind == "v":
-		return own + "SET LOCAL TimeZone TO DEFAULT;"
-	case on.moneyScale == 2:
-		return own + "SET LOCAL lc_monetary = 'C';" // amounts within composites are text
-	}
-	return own
+		"SET LOCAL DateStyle = 'ISO'; SET LOCAL TimeZone = 'UTC'; SET LOCAL quote_all_identifiers = off", frozen, frozen, c.pool.settings.rowSecurity())
 }
 
 // ascii reports whether the database does not say what its bytes mean.
@@ -155,61 +140,34 @@ func (c *session) query(ctx context.Context, sql string, f func(row [][]byte) er
 	return failed
 }
 
-// transaction returns a session in a fresh read-only snapshot, or one that was
-// exported under that name, in which sql has run, as session.run runs it, after
-// the statements before it. It takes one round trip.
-func (s *source) transaction(ctx context.Context, before, snapshot string, sql func(*session) string, f func(statement int, row [][]byte) error) (*session, error) {
-	c, kept, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	heard := false
-	for {
-		err := c.run(ctx, before+c.begin(snapshot)+";"+sql(c), func(statement int, row [][]byte) error {
-			heard = true
-			return f(statement, row)
-		})
-		if err == nil {
-			return c, nil
+// controlled reports whether the server tells its system identifier, as far as that is
+// known.
+func (c *session) controlled() bool { return !c.pool.uncontrolled }
+
+// live gives signs of life to the server, which ends a transaction that stands
+// still. The function that it returns ends that.
+func (c *session) live(every time.Duration) (quiet func()) {
+	ctx, cancel := context.WithCancel(context.Background()) // as long as what it holds
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		beat := time.NewTicker(every)
+		defer beat.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-beat.C:
+				if c.exec(context.Background(), "SELECT 1") != nil { // whoever reads will find out
+					return
+				}
+			}
 		}
-		lost := kept && !heard && c.pg.IsClosed() && ctx.Err() == nil // it was cut while it was not used
-		c.close()
-		if !lost {
-			return nil, err
-		}
-		kept = false
-		if c, err = s.connectFirst(ctx, nil); err != nil {
-			return nil, err
-		}
-	}
+	}()
+	return sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
 }
 
-// quote makes an identifier.
-func quote(name string) string {
-	return `"` + replaceAll(name, '"') + `"`
-}
-
-// literal makes a string constant; standard_conforming_strings is on.
-func literal(text string) string {
-	return `'` + replaceAll(text, '\'') + `'`
-}
-
-// replaceAll doubles a quote character and drops NUL, which would end the
-// statement early.
-func replaceAll(s string, q byte) string {
-	out := make([]byte, 0, len(s)+2)
-	for i := range len(s) {
-		switch s[i] {
-		case 0:
-		case q:
-			out = append(out, q, q)
-		default:
-			out = append(out, s[i])
-		}
-	}
-	return string(out)
-}
-
-func relation(t driver.Table) string {
-	return fmt.Sprintf("%s.%s", quote(t.Namespace), quote(t.Name))
-}
+const closeLimit = 3 * time.Second

@@ -5,34 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"headwater/connectors/driver"
 )
 
-// shared is a moment that the tables of several sources are read of.
-type shared struct {
-	Server   string `json:"server"`            // as in Table.Identity
-	Snapshot string `json:"snapshot"`          // the name it was exported under
-	Extent   string `json:"extent"`            // its xmin, its xmax, and those in between that were not over
-	At       int64  `json:"at"`                // the server's clock before it, in microseconds
-	Since    *int64 `json:"since,omitempty"`   // the age of the oldest transaction of others, in seconds
-	Blind    bool   `json:"blind,omitempty"`   // there may be more that the account does not see
-	Writing  string `json:"writing,omitempty"` // oids of the relations that others were writing to, allOfThem for too many
-}
-
-const (
-	allOfThem  = "*"
-	maxWriting = 1000
-	// shareLimit bounds how long a sync waits for connections that it may not have.
-	shareLimit = 3 * time.Second
-)
-
-// ofAll is ofActivity of all tables.
-var ofAll = activityBegin + activity + fmt.Sprintf(`
-  (SELECT CASE WHEN count(DISTINCT l.relation) > %d THEN '%s' ELSE string_agg(DISTINCT l.relation::int8::text, ' ') END FROM pg_locks l WHERE `, maxWriting, allOfThem) + writing + ")," + activityEnd
+// shareLimit bounds how long a sync waits for connections that it may not have.
+const shareLimit = 3 * time.Second
 
 // Share exports the snapshot of a transaction that stays open until Close. It first
 // makes sure that so many connections beside it can be had and see the snapshot:
@@ -42,7 +22,7 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 	if s.settings.MaxConnections == 1 {
 		return "", driver.E(driver.ErrUnsupported, nil, "connection_config.max_connections allows no second connection")
 	}
-	c, m, err := s.export(ctx, "")
+	c, m, err := export(ctx, s.pool, "")
 	if err != nil {
 		return "", err
 	}
@@ -54,65 +34,8 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 		s.keep(ctx, c)
 		return "", err
 	}
-	s.hold(c)
+	s.holder.hold(c)
 	return string(text), nil
-}
-
-// export begins a transaction, in a snapshot that was exported under a name or a
-// fresh one, that exports its own.
-func (s *source) export(ctx context.Context, snapshot string) (c *session, m shared, err error) {
-	from := byControl
-	if s.uncontrolled {
-		from = byName
-	}
-	c, err = s.transaction(ctx, ofAll, snapshot, func(c *session) string {
-		return "SELECT pg_export_snapshot(), " + c.snapshotFunction() + ", " + from
-	}, m.take)
-	return c, m, err
-}
-
-// hold keeps the transaction of a moment open until letGo.
-func (s *source) hold(c *session) {
-	s.letGo() // of one before
-	quiet := c.live(s.limits.Idle / 2)
-	s.mu.Lock()
-	s.release = func() {
-		quiet()
-		c.close()
-	}
-	s.mu.Unlock()
-	if s.kept.Closed() {
-		s.letGo()
-	}
-}
-
-// letGo ends the transaction that holds a moment, if there is one.
-func (s *source) letGo() {
-	s.mu.Lock()
-	release := s.release
-	s.release = nil
-	s.mu.Unlock()
-	if release != nil {
-		release()
-	}
-}
-
-// take gathers what others were doing, and the snapshot.
-func (m *shared) take(statement int, row [][]byte) error {
-	if statement == 1 {
-		m.Snapshot, m.Extent, m.Server = string(row[0]), string(row[1]), string(row[2])
-		return nil
-	}
-	var of moment
-	if err := of.takeActivity(row); err != nil {
-		return err
-	}
-	if of.known {
-		since := int64(of.since / time.Second)
-		m.Since = &since
-	}
-	m.At, m.Blind, m.Writing = of.at.UnixMicro(), of.blind, string(row[2])
-	return nil
 }
 
 // probe opens so many connections into the snapshot at once. One of them is the
@@ -137,7 +60,7 @@ func (s *source) probe(ctx context.Context, m shared, readers int) error {
 		}
 		all = append(all, c)
 		extent := ""
-		err = c.run(limited, c.begin(m.Snapshot)+"; SELECT "+c.snapshotFunction(), func(_ int, row [][]byte) error {
+		err = c.run(limited, c.begin(m.Snapshot)+"; SELECT "+snapshotFunction(c), func(_ int, row [][]byte) error {
 			extent = string(row[0])
 			return nil
 		})
@@ -153,13 +76,13 @@ func (s *source) probe(ctx context.Context, m shared, readers int) error {
 
 // Join has tables be planned at a moment that Share has returned, of whatever
 // source of the same settings.
-func (s *source) Join(moment string) {
+func (s *source) Join(text string) {
 	s.joined, s.apart = nil, ""
-	if moment == "" {
+	if text == "" {
 		return
 	}
 	var m shared
-	if json.Unmarshal([]byte(moment), &m) != nil {
+	if json.Unmarshal([]byte(text), &m) != nil {
 		s.apart = "its moment is not known"
 		return
 	}
@@ -195,12 +118,12 @@ func (s *source) planAt(ctx context.Context, t driver.Table, at *shared) (c *ses
 	asked := fmt.Sprintf(signed, "", namespace, name)
 	now, then := "", [4]string{}
 	p = &plan{table: t}
-	c, found, err := s.describe(ctx, reads{
+	c, found, err := describe(ctx, s.pool, reads{
 		before:   "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + asked + "; COMMIT;",
 		snapshot: at.Snapshot,
 		where:    fmt.Sprintf(ofTable, namespace, name),
 		further: func(c *session) string {
-			return fmt.Sprintf(ofMoment, c.snapshotFunction(), namespace, name, c.timeline()) + ";" + asked
+			return fmt.Sprintf(ofMoment, snapshotFunction(c), namespace, name, timelineFunction(c)) + ";" + asked
 		},
 		begin: func() { p.moment = moment{} },
 		first: func(row [][]byte) error { now = string(row[0]); return nil },
@@ -241,11 +164,4 @@ func (s *source) planAt(ctx context.Context, t driver.Table, at *shared) (c *ses
 	}
 	s.keep(ctx, c)
 	return nil, nil, why, err
-}
-
-// has reports whether a relation, by the text of its oid, is one of the heaps.
-func (m *moment) has(oid string) bool {
-	n, err := strconv.ParseInt(oid, 10, 64)
-	_, ours := m.heaps[n]
-	return err == nil && ours
 }

@@ -26,11 +26,11 @@ func sharing(t *testing.T, server *servers.Server) (holder, reader *source, db *
 
 func (s *source) shareOrFail(t *testing.T, readers int) string {
 	t.Helper()
-	moment, err := s.Share(t.Context(), readers)
+	at, err := s.Share(t.Context(), readers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return moment
+	return at
 }
 
 // Tables that are read one after another over several connections and in ranges
@@ -59,14 +59,14 @@ func TestTablesOfOneMoment(t *testing.T) {
 	for _, name := range []string{"orders", "items", "both_of"} {
 		tables[name] = tableOfName(t, reader, name)
 	}
-	moment := holder.shareOrFail(t, 2)
+	joined := holder.shareOrFail(t, 2)
 	if err := late.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	for i, name := range []string{"orders", "items", "both_of", "orders"} {
 		do(fmt.Sprintf("INSERT INTO orders VALUES (%[1]d, 'new'); INSERT INTO items VALUES (%[1]d, 'new'); DELETE FROM items WHERE id = %[2]d", 2000+i, 10+i))
 		src := []*source{reader, holder}[i%2]
-		src.Join(moment)
+		src.Join(joined)
 		for _, ranges := range []bool{false, name != "both_of"} {
 			rows, err := rowsOf(t, src, tables[name], ranges)
 			if err != nil || len(rows) != 200 || src.Apart() != "" {
@@ -122,7 +122,7 @@ func TestTablesApart(t *testing.T) {
 			}
 			do("DROP SCHEMA public CASCADE; CREATE SCHEMA public; " + c.make)
 			moment := holder.shareOrFail(t, 1)
-			defer holder.letGo()
+			defer holder.holder.letGo()
 			do(c.then)
 			table := tableOfName(t, reader, "x")
 			reader.Join(moment)
@@ -135,7 +135,7 @@ func TestTablesApart(t *testing.T) {
 	t.Run("lost", func(t *testing.T) {
 		moment := holder.shareOrFail(t, 1)
 		table := tableOfName(t, reader, "x")
-		holder.letGo()
+		holder.holder.letGo()
 		waitFor(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND state = 'idle in transaction'") // a server under load lets go later
 		reader.Join(moment)
 		if rows, err := rowsOf(t, reader, table, false); err != nil || len(rows) != 6 || !strings.Contains(reader.Apart(), "snapshot") {
@@ -166,7 +166,7 @@ func TestMomentThatCannotBeHad(t *testing.T) {
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+") <= 2 AND ("+sessions+" AND xact_start IS NOT NULL) = 0", "few", "few"))
 	holder.shareOrFail(t, 2)
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 1", server.User))
-	holder.letGo()
+	holder.holder.letGo()
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 0", server.User))
 }
 

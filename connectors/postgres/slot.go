@@ -65,7 +65,7 @@ func (l *changeLog) goesOn(s *slotRow, landed pglogrepl.LSN) error {
 		return replaced("the slot %s is not there any more: it was dropped, or the server is another one, as after a failover that did not take slots along", l.slot)
 	case !s.logical || s.plugin != plugin:
 		return replaced("the slot %s was made anew by somebody else: its plug-in is %q, not %s", l.slot, s.plugin, plugin)
-	case s.database != l.source.settings.Database:
+	case s.database != l.source.pool.settings.Database:
 		return replaced("the slot %s was made anew by somebody else: it belongs to database %q", l.slot, s.database)
 	case s.invalid != "":
 		return replaced("the server has invalidated the slot %s (%s)%s", l.slot, s.invalid, invalidAdvice[s.invalid])
@@ -182,8 +182,8 @@ func (l *changeLog) drop(ctx context.Context) error {
 }
 
 // Release drops the slot and the publication of a reader.
-func (s *source) Release(ctx context.Context, reader string) error {
-	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{source: s}}
+func (s *capturer) Release(ctx context.Context, reader string) error {
+	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{pool: s.pool}}
 	defer l.control.close()
 	found, err := l.control.slot(ctx, reader)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // read streams the changes to give until it wants no more, the context ends or, of a
 // Capture that does not go on, everything was read that was committed at the call.
 func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) error {
-	l.source.letGo() // whoever reads tables whole has begun
+	l.source.holder.letGo() // whoever reads tables whole has begun
 	if len(l.tables) == 0 {
 		if l.capture.Continuous {
 			<-ctx.Done()
@@ -104,7 +104,7 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 // altered looks whether the publication is as it was. What somebody else has altered
 // is found again, and its tables are refused, when the log is taken up anew.
 func (l *changeLog) altered(ctx context.Context) error {
-	if l.source.settings.Publication != "" {
+	if l.source.pool.settings.Publication != "" {
 		return nil
 	}
 	l.noteTruncated(ctx)
@@ -221,8 +221,8 @@ func (l *changeLog) open(ctx context.Context) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.wait(max(l.source.limits.Idle, patientIdle))
-	feed, err := startFeed(ctx, c, l.slot, l.publication, l.from, l.inBinary, &l.confirmed)
+	c.wait(max(l.source.pool.limits.Idle, patientIdle))
+	feed, err := startFeed(ctx, c, l.slot, l.publication, l.from, l.inBinary, 2*l.source.pool.limits.MaxRowBytes+1<<20, &l.confirmed)
 	if err != nil {
 		c.drop()
 		c.close()

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"strconv"
-
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/binarycopy"
 )
@@ -123,9 +121,4 @@ func numericMod(mod int32) (precision, scale int32, ok bool) {
 	precision = (mod - 4) >> 16 & 0xffff
 	scale = ((mod-4)&0x7ff ^ 1024) - 1024 // 11 bits with a sign
 	return precision, scale, precision >= 1 && precision <= 38 && scale >= 0 && scale <= precision
-}
-
-func number(text []byte) int64 {
-	n, _ := strconv.ParseInt(string(text), 10, 64)
-	return n
 }

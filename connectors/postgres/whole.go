@@ -23,7 +23,7 @@ func (s *source) Place(ctx context.Context, t driver.Table, column string) (driv
 	}
 	p.by = column
 	s.mu.Lock()
-	if !s.kept.Closed() {
+	if !s.closed() {
 		s.placed, c = &placed{c, p}, nil
 	}
 	s.mu.Unlock()

@@ -46,7 +46,7 @@ BENCH       ?= -readme cmd/bench/README.md
 bench: deps ## whole syncs beside the limit of their source in the same run; then reading alone (x-psql), and the projection's rates
 	@.ci/bench-deps $(BENCH_CACHE)
 	go run ./cmd/bench -cache $(BENCH_CACHE) $(BENCH)
-	go test -run '^$$' -bench . -benchtime 5x ./connectors/postgres ./connectors/mysql ./connectors/mysql/capture ./connectors/sqlite ./connectors/httpapi
+	go test -run '^$$' -bench . -benchtime 5x ./connectors/postgres ./connectors/postgres/capture ./connectors/mysql ./connectors/mysql/capture ./connectors/sqlite ./connectors/httpapi
 	go test -run '^$$' -bench . ./projections
 
 golden: ## rewrite the golden files after a deliberate change of a contract

@@ -17,6 +17,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/records"
 	"headwater/connectors/sqldb"
 )
@@ -66,7 +67,7 @@ func bench(b *testing.B) (driver.Source, driver.Table, func() time.Duration) {
 			b.Fatalf("statement %d: %v", i, err)
 		}
 	}
-	settings, err := json.Marshal(Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password, SSLMode: "disable"}, Port: server.Port, Database: server.Database})
+	settings, err := json.Marshal(session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password, SSLMode: "disable"}, Port: server.Port, Database: server.Database})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -148,14 +149,14 @@ func BenchmarkLibrary(b *testing.B) {
 	s := opened.(*source)
 	long := map[string][]byte{"t": []byte("true"), "f": []byte("false")}
 	rival(b, drain, func() (rows int64) {
-		c, err := s.connect(b.Context(), nil)
+		c, err := s.Connect(b.Context(), nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer c.close()
+		defer c.Close()
 		build := records.NewBuilder(table, driver.Limits{}.WithDefaults())
 		defer build.Release()
-		r := c.pg.ExecParams(b.Context(), "SELECT * FROM "+relation(table), nil, nil, nil, nil)
+		r := c.PG.ExecParams(b.Context(), "SELECT * FROM "+session.Relation(table), nil, nil, nil, nil)
 		for r.NextRow() {
 			size := 0
 			for i, v := range r.Values() {

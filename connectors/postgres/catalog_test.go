@@ -13,16 +13,17 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
 // settingsOf are those of a server's own account.
-func settingsOf(server *servers.Server) Settings {
-	return Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
+func settingsOf(server *servers.Server) session.Settings {
+	return session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 }
 
 // openWith opens the server's database with changed settings.
-func openWith(t *testing.T, server *servers.Server, change func(*Settings)) *source {
+func openWith(t *testing.T, server *servers.Server, change func(*session.Settings)) *source {
 	t.Helper()
 	s := settingsOf(server)
 	change(&s)
@@ -54,7 +55,7 @@ func TestCatalog(t *testing.T) {
 		CREATE VIEW looked AS SELECT 1 AS one; CREATE TABLE secret (id int); CREATE TABLE hollow ();
 		CREATE TABLE ruled (id int); ALTER TABLE ruled ENABLE ROW LEVEL SECURITY; CREATE POLICY first_only ON ruled USING (id = 1); INSERT INTO ruled VALUES (1), (2);
 		GRANT SELECT ON ruled TO reader; CREATE MATERIALIZED VIEW later AS SELECT 1 AS one WITH NO DATA; CREATE TABLE part (id int, hidden int); GRANT SELECT (id) ON part TO reader`)
-	src := openWith(t, server, func(*Settings) {})
+	src := openWith(t, server, func(*session.Settings) {})
 	table := func(name string) driver.Table { return tableOfName(t, src, name) }
 	for name, want := range map[string][]string{"payload": {"b", "a"}, "bare": {"iso", "y"}, "parent": nil, "more": nil, "counted": {"id"}} {
 		if got := table(name).PrimaryKey; !slices.Equal(got, want) {
@@ -103,7 +104,7 @@ func TestCatalog(t *testing.T) {
 
 // testReader has an account that may read some and sees a part of others.
 func testReader(t *testing.T, server *servers.Server) {
-	reader := func(s *Settings) { s.Username, s.Password = "reader", "reader-pass-7391" }
+	reader := func(s *session.Settings) { s.Username, s.Password = "reader", "reader-pass-7391" }
 	src := openWith(t, server, reader)
 	if got := tableOfName(t, src, "secret").LeftOut; !strings.Contains(got, "GRANT") {
 		t.Errorf("a table that may not be read is left out for %q", got)
@@ -118,7 +119,7 @@ func testReader(t *testing.T, server *servers.Server) {
 	if rows, err := rowsOf(t, src, tableOfName(t, src, "ruled"), false); !errors.Is(err, driver.ErrPermission) || !strings.Contains(err.Error(), "ruled") {
 		t.Errorf("filtered rows came: %v, %v", rows, err)
 	}
-	src = openWith(t, server, func(s *Settings) { reader(s); s.RowSecurity = "filter" })
+	src = openWith(t, server, func(s *session.Settings) { reader(s); s.RowSecurity = "filter" })
 	if rows, err := rowsOf(t, src, tableOfName(t, src, "ruled"), false); err != nil || len(rows) != 1 {
 		t.Errorf("the rows that the policy lets through: %v, %v", rows, err)
 	}
@@ -132,7 +133,7 @@ func testReader(t *testing.T, server *servers.Server) {
 	if _, err := rowsOf(t, src, tableOfName(t, src, "part"), false); err != nil {
 		t.Error(err)
 	}
-	src = openWith(t, server, func(s *Settings) { s.Schemas = []string{"public", "pubilc"} })
+	src = openWith(t, server, func(s *session.Settings) { s.Schemas = []string{"public", "pubilc"} })
 	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrNotFound) || !strings.Contains(err.Error(), "pubilc") {
 		t.Errorf("a schema that is not there: %v", err)
 	}
@@ -179,7 +180,7 @@ func TestSessions(t *testing.T) {
 		ALTER ROLE odd SET search_path = shop; ALTER ROLE odd SET TimeZone = 'Asia/Tokyo'; ALTER ROLE odd SET statement_timeout = '100ms'; ALTER ROLE odd SET DateStyle = 'SQL, DMY';
 		ALTER ROLE odd SET IntervalStyle = 'sql_standard'; ALTER ROLE odd SET extra_float_digits = -5; ALTER ROLE odd SET bytea_output = 'escape'; ALTER ROLE odd SET default_transaction_read_only = off;
 		CREATE TABLE shop.big AS SELECT g AS id, repeat('x', 500) AS pad FROM generate_series(1, 3000) g; GRANT SELECT ON shop.big TO odd`)
-	src := openWith(t, server, func(s *Settings) { s.Username, s.Password = "odd", "odd-pass-3310" })
+	src := openWith(t, server, func(s *session.Settings) { s.Username, s.Password = "odd", "odd-pass-3310" })
 	for name, want := range map[string]string{"v": "[[3 2026-01-02]]", "t": "[[1234.50 [1.00,2.50] P1D 0.1 x 2026-02-03]]"} {
 		if rows, err := rowsOf(t, src, tableOfName(t, src, name), false); err != nil || fmt.Sprint(rows) != want {
 			t.Errorf("%s has %v, %v, want %s", name, rows, err, want)
@@ -192,10 +193,10 @@ func TestSessions(t *testing.T) {
 		t.Errorf("over one connection: %d rows in %v, %v", len(rows), time.Since(began), err)
 	}
 	// A second source waits for the connection, and has it when it is free.
-	other := openWith(t, server, func(s *Settings) { s.Username, s.Password = "odd", "odd-pass-3310" })
+	other := openWith(t, server, func(s *session.Settings) { s.Username, s.Password = "odd", "odd-pass-3310" })
 	short, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, err := other.Discover(short); !errors.Is(err, errCrowded) {
+	if _, err := other.Discover(short); !errors.Is(err, session.ErrCrowded) {
 		t.Errorf("no connection is free: %v", err)
 	}
 	src.Close()
@@ -208,7 +209,7 @@ func TestSessions(t *testing.T) {
 func TestPreparedPassword(t *testing.T) {
 	server := servers.Postgres(t)
 	fill(t, server.OpenPostgres, "CREATE ROLE meter LOGIN PASSWORD 'area12m²'")
-	src := openWith(t, server, func(s *Settings) { s.Username, s.Password = "meter", "area12m²" })
+	src := openWith(t, server, func(s *session.Settings) { s.Username, s.Password = "meter", "area12m²" })
 	if err := src.Check(t.Context()); err != nil {
 		t.Error(err)
 	}

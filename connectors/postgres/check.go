@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -19,20 +21,20 @@ func (s *source) Check(ctx context.Context) error {
 // CheckSteps reports what a check consists of.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	var steps sqldb.Steps
-	var c *session
+	var c *session.Session
 	err := steps.Connect(ctx, func(ctx context.Context, tr *sqldb.Trace) (server string, err error) {
-		if c, err = s.connectFirst(ctx, tr); err != nil {
+		if c, err = s.ConnectFirst(ctx, tr); err != nil {
 			return "", err
 		}
-		return "PostgreSQL " + c.pg.ParameterStatus("server_version"), nil
+		return "PostgreSQL " + c.PG.ParameterStatus("server_version"), nil
 	})
 	if err != nil {
 		return steps.List(), err
 	}
-	defer c.close()
+	defer c.Close()
 
 	began := time.Now()
-	if err := c.exec(ctx, c.begin("")); err != nil {
+	if err := c.Exec(ctx, c.Begin("")); err != nil {
 		err = steps.Done("permissions", began, err, "")
 		return steps.List(), err
 	}
@@ -42,7 +44,7 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	case seen.total > 0 && seen.readable == 0:
 		err = driver.E(driver.ErrPermission, nil, "this account may read none of the %d tables: GRANT USAGE ON the schema and SELECT ON its tables", seen.total)
 	case len(seen.missing) > 0:
-		err = driver.E(driver.ErrNotFound, nil, "connection_config.schemas: there is no schema %s in the database", some(seen.missing))
+		err = driver.E(driver.ErrNotFound, nil, "connection_config.schemas: there is no schema %s in the database", catalog.Some(seen.missing))
 	}
 	if steps.Done("permissions", began, err, "%d of %d tables can be read", seen.readable, seen.total) != nil {
 		return steps.List(), err
@@ -55,7 +57,7 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	}
 
 	began = time.Now()
-	_ = steps.Done("changes", began, nil, "%s", s.readiness(ctx))
+	_ = steps.Done("changes", began, nil, "%s", s.Readiness(ctx))
 	return steps.List(), nil
 }
 
@@ -68,14 +70,14 @@ const (
 // sample reads something small of the first table that lets it. One that does
 // not, be it locked, filtered or damaged, says nothing of the others; the message
 // names it. The error is one of the connection.
-func (s *source) sample(ctx context.Context, c *session, candidates []driver.Table) (string, error) {
+func (s *source) sample(ctx context.Context, c *session.Session, candidates []driver.Table) (string, error) {
 	if len(candidates) == 0 {
 		return "there is no table to read from", nil
 	}
 	var failed []string
 	for _, t := range candidates {
-		if err := c.exec(ctx, "ROLLBACK;"+c.begin("")+"; SET LOCAL lock_timeout = '"+sampleLock+"';"+server{}.reading("")+"SELECT 1 FROM "+relation(t)+" LIMIT 1"); err != nil {
-			if c.pg.IsClosed() || ctx.Err() != nil {
+		if err := c.Exec(ctx, "ROLLBACK;"+c.Begin("")+"; SET LOCAL lock_timeout = '"+sampleLock+"';"+catalog.Server{}.BeforeRows("")+"SELECT 1 FROM "+session.Relation(t)+" LIMIT 1"); err != nil {
+			if c.PG.IsClosed() || ctx.Err() != nil {
 				return "", err
 			}
 			failed = append(failed, fmt.Sprintf("%s cannot be read: %s", t, err))
@@ -95,7 +97,7 @@ type counted struct {
 
 // count returns how many tables there are and how many may be read, and some of
 // those that hold rows of their own, small ones first: a view could take hours.
-func (s *source) count(ctx context.Context, c *session) (found counted, err error) {
+func (s *source) count(ctx context.Context, c *session.Session) (found counted, err error) {
 	const condition = `c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
     AND ($1 = 'null' OR n.nspname IN (SELECT json_array_elements_text(CASE WHEN $1 = 'null' THEN '[]' ELSE $1 END::json)))`
 	const ok = `has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')`
@@ -107,13 +109,13 @@ UNION ALL SELECT NULL, NULL, nspname, relname FROM (
   ORDER BY c.relpages > 1000, n.nspname, c.relname LIMIT %d) t
 UNION ALL SELECT NULL, NULL, s, NULL FROM json_array_elements_text(CASE WHEN $1 = 'null' THEN '[]' ELSE $1 END::json) s WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = s)`, maxSamples)
 	schemas := "null"
-	if len(s.settings.Schemas) > 0 {
-		schemas = jsonList(s.settings.Schemas)
+	if len(s.Settings.Schemas) > 0 {
+		schemas = session.JSONList(s.Settings.Schemas)
 	}
-	err = c.query(ctx, query, func(row [][]byte) error {
+	err = c.Query(ctx, query, func(row [][]byte) error {
 		switch {
 		case row[0] != nil:
-			found.total, found.readable = number(row[0]), number(row[1])
+			found.total, found.readable = session.Number(row[0]), session.Number(row[1])
 		case row[3] == nil:
 			found.missing = append(found.missing, string(row[2]))
 		default:

@@ -6,22 +6,23 @@ import (
 	"slices"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/catalog"
 )
 
 // Discover returns every relation of the database but the system's, with the
 // columns that the account may read. Those that cannot be read come with the
 // reason.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
-	c, found, err := describe(ctx, s.pool, reads{where: inSchemas(s.settings.Schemas)})
+	c, found, err := catalog.Describe(ctx, s.Pool, catalog.Reads{Where: catalog.InSchemas(s.Settings.Schemas)})
 	if err != nil {
 		return nil, err
 	}
-	defer s.keep(ctx, c)
-	tables := make([]driver.Table, 0, len(found.relations))
-	for _, r := range found.relations {
+	defer s.Keep(ctx, c)
+	tables := make([]driver.Table, 0, len(found.Relations))
+	for _, r := range found.Relations {
 		tables = append(tables, r.Table)
 	}
-	for _, name := range s.settings.Schemas {
+	for _, name := range s.Settings.Schemas {
 		if !slices.ContainsFunc(tables, func(t driver.Table) bool { return t.Namespace == name }) {
 			tables = append(tables, driver.Table{Namespace: name, Name: "*", Kind: "table", RowEstimate: -1, LeftOut: "there is no table in a schema of this name: check connection_config.schemas"})
 		}

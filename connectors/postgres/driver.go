@@ -8,6 +8,9 @@ import (
 	"sync"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/capture"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 )
 
 // Driver opens PostgreSQL databases. Its zero value is ready.
@@ -26,28 +29,28 @@ func (Driver) Spec() driver.Spec {
 		Default:  true,
 		Title:    "PostgreSQL",
 		Changes:  true,
-		Settings: &Settings{},
+		Settings: &session.Settings{},
 	}
 }
 
 // Open prepares the source. It does not dial.
 func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error) {
-	p, err := newPool(cfg)
+	p, err := session.NewPool(cfg)
 	if err != nil {
 		return nil, err
 	}
-	h := newHolder(p)
-	return &source{pool: p, capturer: newCapturer(p, h), holder: h, rangeBytes: d.RangeBytes}, nil
+	h := moment.NewHolder(p)
+	return &source{Pool: p, Capturer: capture.New(p, h), holder: h, rangeBytes: d.RangeBytes}, nil
 }
 
 // source is one database.
 type source struct {
-	*pool
-	*capturer
-	holder     *holder // of the moment that tables are read of
+	*session.Pool
+	*capture.Capturer
+	holder     *moment.Holder // of the moment that tables are read of
 	rangeBytes int64
-	joined     *shared // the moment that tables are to be read of, nil for one each
-	apart      string  // why the last one was not
+	joined     *moment.Shared // the moment that tables are to be read of, nil for one each
+	apart      string         // why the last one was not
 
 	mu     sync.Mutex // Close may come at any moment
 	placed *placed
@@ -55,11 +58,11 @@ type source struct {
 
 // Close ends the sessions. It is safe to call twice.
 func (s *source) Close() error {
-	err := s.pool.Close()
+	err := s.Pool.Close()
 	was := s.takePlaced()
-	s.holder.letGo()
+	s.holder.LetGo()
 	if was != nil {
-		was.session.close()
+		was.session.Close()
 	}
 	return err
 }

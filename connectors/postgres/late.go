@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 )
 
 // How large a table may be for all of its rows to be looked at, though the
@@ -33,16 +35,16 @@ type resumption struct {
 // resume compares what a cursor has noted with what is there, and finds what a
 // read by its value alone would miss. ErrReplaced says that the rows that landed
 // are not those of the table any more.
-func (p *plan) resume(ctx context.Context, c *session, from driver.Cursor) (r resumption, err error) {
-	old, ok := positionOf(from.Position)
-	if from.Value == nil || !ok || old.Server != p.server.name {
+func (p *plan) resume(ctx context.Context, c *session.Session, from driver.Cursor) (r resumption, err error) {
+	old, ok := moment.PositionOf(from.Position)
+	if from.Value == nil || !ok || old.Server != p.server.Name {
 		return r, nil
 	}
 	now := &p.moment
-	if old.Timeline != 0 && now.timeline != 0 && old.Timeline != now.timeline || now.ends() < old.xmax {
+	if old.Timeline != 0 && now.Timeline != 0 && old.Timeline != now.Timeline || now.Ends() < old.XMax {
 		return r, p.replaced("its server was restored, or a standby has taken over, since the last sync")
 	}
-	near := now.ends()-old.xmax <= maxAge
+	near := now.Ends()-old.XMax <= maxAge
 	truncated, err := p.compare(ctx, c, old, near, &r)
 	switch {
 	case err != nil:
@@ -60,15 +62,15 @@ func (p *plan) resume(ctx context.Context, c *session, from driver.Cursor) (r re
 	at, _ := p.table.Column(from.Column)
 	keyed := len(p.table.PrimaryKey) > 0
 	switch {
-	case keyed && now.size <= lookAlways:
+	case keyed && now.Size <= lookAlways:
 		if err := p.reloaded(ctx, c, old, from, at); err != nil {
 			return r, err
 		}
-		r.late = old.late(false)
+		r.late = old.Late(false)
 	case timely(at.Type) && !(keyed || old.Open):
 	case timely(at.Type): // the value that was noted lies before what was open
-	case (old.Open || p.behind(from.Column)) && now.size <= lookNeeded:
-		r.late = old.late(!keyed)
+	case (old.Open || p.behind(from.Column)) && now.Size <= lookNeeded:
+		r.late = old.Late(!keyed)
 	case old.Open:
 		r.notes = append(r.notes, fmt.Sprintf("%s was written to by transactions that were open when it was last read: rows of theirs with a %s below the cursor are not looked for in a table of this size; sync_options.lookback finds them.", p.table, from.Column))
 	case p.behind(from.Column):
@@ -83,60 +85,60 @@ func (p *plan) replaced(why string) error {
 
 // plain reports whether all rows tell which transaction wrote them.
 func (p *plan) plain() bool {
-	return p.moment.heap && len(p.moment.heaps) > 0 && p.row.kind != "f" && p.row.kind != "v"
+	return p.moment.Heap && len(p.moment.Heaps) > 0 && p.row.RelKind != "f" && p.row.RelKind != "v"
 }
 
 // behind reports whether sessions hold numbers of the column's sequence that they
 // will use later.
 func (p *plan) behind(column string) bool {
-	for _, a := range p.row.attributes {
-		if a.column.Name == column {
-			return a.cache > 1 || a.step > 1 // programs that count within a step
+	for _, a := range p.row.Attributes {
+		if a.Column.Name == column {
+			return a.Cache > 1 || a.Step > 1 // programs that count within a step
 		}
 	}
 	return false
 }
 
 // compare tells what became of the heaps, "" if all that were there are.
-func (p *plan) compare(ctx context.Context, c *session, old position, near bool, r *resumption) (string, error) {
-	if old.heaps == nil {
-		if len(p.moment.heaps) > maxHeaps {
-			r.notes = append(r.notes, fmt.Sprintf("%s has more than %d partitions: one that was attached or truncated is not noticed.", p.table, maxHeaps))
+func (p *plan) compare(ctx context.Context, c *session.Session, old moment.Position, near bool, r *resumption) (string, error) {
+	if old.Nodes == nil {
+		if len(p.moment.Heaps) > moment.MaxHeaps {
+			r.notes = append(r.notes, fmt.Sprintf("%s has more than %d partitions: one that was attached or truncated is not noticed.", p.table, moment.MaxHeaps))
 		}
 		return "", nil
 	}
 	var checks []string
 	var names []string
-	for oid, node := range p.moment.heaps {
-		was, known := old.heaps[oid]
+	for oid, node := range p.moment.Heaps {
+		was, known := old.Nodes[oid]
 		switch {
 		case !known:
 			r.fresh = append(r.fresh, oid)
-		case was != node && p.moment.shut[oid]:
-			return p.moment.names[oid] + ", whose rows it shows, was truncated, refreshed or rewritten", nil
+		case was != node && p.moment.Shut[oid]:
+			return p.moment.Names[oid] + ", whose rows it shows, was truncated, refreshed or rewritten", nil
 		case was != node && !near:
 			return "its heap is another one", nil
 		case was != node:
 			// Rewriting a table (VACUUM FULL) leaves the rows' transactions as they
 			// were; after TRUNCATE all rows are new.
-			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s) OR age(xmin) < 0)", len(names), p.moment.names[oid], xidLiteral(old.xmax)))
-			names = append(names, p.moment.names[oid])
+			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s) OR age(xmin) < 0)", len(names), p.moment.Names[oid], moment.XIDLiteral(old.XMax)))
+			names = append(names, p.moment.Names[oid])
 		}
 	}
-	if p.row.kind == "v" && len(r.fresh) > 0 {
+	if p.row.RelKind == "v" && len(r.fresh) > 0 {
 		r.fresh = nil // nothing tells which of a view's rows are theirs
 		r.notes = append(r.notes, fmt.Sprintf("%s shows rows of tables or partitions that were added since the last sync: those whose cursor lies below the last one are not found; sync_options.reset starts the table over.", p.table))
 	}
 	var gone []string
-	for oid := range old.heaps {
-		if _, there := p.moment.heaps[oid]; !there {
+	for oid := range old.Nodes {
+		if _, there := p.moment.Heaps[oid]; !there {
 			gone = append(gone, strconv.FormatInt(oid, 10))
 		}
 	}
 	truncated := ""
 	if len(checks) > 0 {
-		err := c.run(ctx, strings.Join(checks, " UNION ALL "), func(_ int, row [][]byte) error {
-			if at := number(row[0]); !truth(row[1]) && at >= 0 && at < int64(len(names)) {
+		err := c.Run(ctx, strings.Join(checks, " UNION ALL "), func(_ int, row [][]byte) error {
+			if at := session.Number(row[0]); !session.Truth(row[1]) && at >= 0 && at < int64(len(names)) {
 				truncated = names[at] + " was truncated"
 			}
 			return nil
@@ -149,7 +151,7 @@ func (p *plan) compare(ctx context.Context, c *session, old position, near bool,
 		return "", nil
 	}
 	dropped := len(gone)
-	err := c.run(ctx, fmt.Sprintf("SELECT oid::regclass::text FROM pg_class WHERE oid = ANY ('{%s}'::oid[])", strings.Join(gone, ",")), func(_ int, row [][]byte) error {
+	err := c.Run(ctx, fmt.Sprintf("SELECT oid::regclass::text FROM pg_class WHERE oid = ANY ('{%s}'::oid[])", strings.Join(gone, ",")), func(_ int, row [][]byte) error {
 		truncated, dropped = "its partition "+string(row[0])+" was detached", dropped-1
 		return nil
 	})
@@ -161,12 +163,12 @@ func (p *plan) compare(ctx context.Context, c *session, old position, near bool,
 
 // reloaded finds a table that was emptied by DELETE and filled again: no row is
 // as old as the cursor, and none has reached it.
-func (p *plan) reloaded(ctx context.Context, c *session, old position, from driver.Cursor, at driver.Column) error {
+func (p *plan) reloaded(ctx context.Context, c *session.Session, old moment.Position, from driver.Cursor, at driver.Column) error {
 	by := p.order(from.Column)
 	again := false
-	err := c.run(ctx, fmt.Sprintf(`SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE age(xmin) > age(%[2]s) OR age(xmin) < 0) THEN false
-  ELSE coalesce((SELECT %[3]s < %[4]s FROM %[1]s WHERE %[3]s IS NOT NULL ORDER BY %[3]s DESC LIMIT 1), false) END`, p.source(), xidLiteral(old.xmax), by, literal(*from.Value)), func(_ int, row [][]byte) error {
-		again = truth(row[0])
+	err := c.Run(ctx, fmt.Sprintf(`SELECT CASE WHEN EXISTS (SELECT FROM %[1]s WHERE age(xmin) > age(%[2]s) OR age(xmin) < 0) THEN false
+  ELSE coalesce((SELECT %[3]s < %[4]s FROM %[1]s WHERE %[3]s IS NOT NULL ORDER BY %[3]s DESC LIMIT 1), false) END`, p.source(), moment.XIDLiteral(old.XMax), by, session.Literal(*from.Value)), func(_ int, row [][]byte) error {
+		again = session.Truth(row[0])
 		return nil
 	})
 	if err != nil || !again {
@@ -186,8 +188,8 @@ const layoutTimestamp = "2006-01-02T15:04:05.000000"
 // ceiled reports whether rows that come late behind a cursor of the type are
 // found by going back in time, because not every row is looked at.
 func (p *plan) ceiled(t driver.Type) bool {
-	looked := p.plain() && len(p.table.PrimaryKey) > 0 && p.moment.size <= lookAlways
-	return !looked && timely(t) && !p.moment.at.IsZero()
+	looked := p.plain() && len(p.table.PrimaryKey) > 0 && p.moment.Size <= lookAlways
+	return !looked && timely(t) && !p.moment.At.IsZero()
 }
 
 // unseen says whose transactions are not seen where rows that come late are found
@@ -197,9 +199,9 @@ func (p *plan) unseen(column string) string {
 	switch {
 	case !p.ceiled(at.Type):
 		return ""
-	case p.server.standby:
+	case p.server.Standby:
 		return fmt.Sprintf("%s is read from a standby, which does not show what is open on the primary: rows that a transaction commits late, behind the cursor %s, are found by sync_options.lookback.", p.table, column)
-	case p.moment.blind:
+	case p.moment.Blind:
 		return fmt.Sprintf("This account does not see when other accounts' transactions began: rows of %s that they commit late, behind the cursor %s, may be missed. GRANT pg_read_all_stats shows them; sync_options.lookback finds such rows.", p.table, column)
 	}
 	return ""
@@ -214,12 +216,12 @@ func (p *plan) ceiling(column string) func(value string) string {
 	if !p.ceiled(at.Type) {
 		return same
 	}
-	begun := m.at.Add(-m.since)
+	begun := m.At.Add(-m.Since)
 	switch {
-	case at.Type.Kind == driver.TimestampTZ && m.known:
+	case at.Type.Kind == driver.TimestampTZ && m.Known:
 		text := begun.Format("2006-01-02T15:04:05.000000Z")
 		return func(value string) string { return min(value, text) }
-	case at.Type.Kind == driver.Date && m.known:
+	case at.Type.Kind == driver.Date && m.Known:
 		text := begun.AddDate(0, 0, -1).Format(time.DateOnly) // whatever zone it is written in
 		return func(value string) string { return min(value, text) }
 	case at.Type.Kind == driver.Timestamp:
@@ -229,12 +231,12 @@ func (p *plan) ceiling(column string) func(value string) string {
 				return value
 			}
 			// Times ahead of now are local times, or mistakes, at which no read goes on.
-			if t.After(m.at.Add(zones)) {
-				t = m.at.Add(-zones)
-			} else if t.After(m.at) {
-				t = m.at
+			if t.After(m.At.Add(zones)) {
+				t = m.At.Add(-zones)
+			} else if t.After(m.At) {
+				t = m.At
 			}
-			return t.Add(-m.since - summer).Format(layoutTimestamp)
+			return t.Add(-m.Since - summer).Format(layoutTimestamp)
 		}
 	}
 	return same

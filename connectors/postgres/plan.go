@@ -7,22 +7,25 @@ import (
 	"strings"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
 // plan is a table that is about to be read, as its transaction shows it.
 type plan struct {
 	table   driver.Table
-	row     *relationRow
-	columns []mapped // of the table's columns, in their order
-	server  server
-	moment  moment
+	row     *catalog.Relation
+	columns []catalog.Mapped // of the table's columns, in their order
+	server  catalog.Server
+	moment  moment.Moment
 	by      string // the column that Place was asked for, "" elsewhere
 }
 
 // plan begins a transaction and compares the table with the catalog in it: at the
 // moment that was joined, where that can be had.
-func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, error) {
+func (s *source) plan(ctx context.Context, t driver.Table) (*session.Session, *plan, error) {
 	if at := s.joined; at != nil {
 		c, p, why, err := s.planAt(ctx, t, at)
 		if s.apart = why; why == "" || ctx.Err() != nil {
@@ -33,66 +36,66 @@ func (s *source) plan(ctx context.Context, t driver.Table) (*session, *plan, err
 }
 
 // planAlone is plan in a snapshot of its own.
-func (s *source) planAlone(ctx context.Context, t driver.Table) (*session, *plan, error) {
-	namespace, name := literal(t.Namespace), literal(t.Name)
+func (s *source) planAlone(ctx context.Context, t driver.Table) (*session.Session, *plan, error) {
+	namespace, name := session.Literal(t.Namespace), session.Literal(t.Name)
 	p := &plan{table: t}
-	c, found, err := describe(ctx, s.pool, reads{
-		before: fmt.Sprintf(ofActivity, namespace, name),
-		where:  fmt.Sprintf(ofTable, namespace, name),
-		further: func(c *session) string {
-			return fmt.Sprintf(ofMoment, snapshotFunction(c), namespace, name, timelineFunction(c))
+	c, found, err := catalog.Describe(ctx, s.Pool, catalog.Reads{
+		Before: fmt.Sprintf(moment.OfActivity, namespace, name),
+		Where:  fmt.Sprintf(catalog.OfTable, namespace, name),
+		Further: func(c *session.Session) string {
+			return fmt.Sprintf(moment.OfMoment, moment.SnapshotFunction(c), namespace, name, moment.TimelineFunction(c))
 		},
-		begin: func() { p.moment = moment{} },
-		first: p.moment.takeActivity,
-		take:  p.moment.take,
+		Begin: func() { p.moment = moment.Moment{} },
+		First: p.moment.TakeActivity,
+		Take:  p.moment.Take,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := p.found(found); err != nil {
-		s.keep(ctx, c)
+		s.Keep(ctx, c)
 		return nil, nil, err
 	}
 	return c, p, nil
 }
 
 // found takes what the catalog has, and compares the table with it.
-func (p *plan) found(d *described) error {
-	p.server = d.server
-	if len(d.relations) > 0 {
-		p.row = d.relations[0]
-		p.moment.only(p.row)
+func (p *plan) found(d *catalog.Description) error {
+	p.server = d.Server
+	if len(d.Relations) > 0 {
+		p.row = d.Relations[0]
+		p.moment.Only(p.row)
 	}
 	return p.match()
 }
 
 // match compares the table with what the catalog has under its name.
 func (p *plan) match() (err error) {
-	p.columns, err = p.row.match(p.table)
+	p.columns, err = p.row.Match(p.table)
 	return err
 }
 
 // source returns what to select from: the table, alone if others inherit from it
 // that are read as themselves.
 func (p *plan) source() string {
-	if p.row.kind == "r" && len(p.row.family.apart) > 0 && len(p.row.family.below) == 0 {
-		return "ONLY " + relation(p.table)
+	if p.row.RelKind == "r" && len(p.row.Family.Apart) > 0 && len(p.row.Family.Below) == 0 {
+		return "ONLY " + session.Relation(p.table)
 	}
-	return relation(p.table)
+	return session.Relation(p.table)
 }
 
 // own returns the condition that leaves the rows of such tables out, "" for none.
 func (p *plan) own() string {
-	if len(p.row.family.apart) == 0 || len(p.row.family.below) == 0 {
+	if len(p.row.Family.Apart) == 0 || len(p.row.Family.Below) == 0 {
 		return ""
 	}
-	return "tableoid OPERATOR(pg_catalog.=) ANY (" + oidList(append([]int64{p.row.oid}, p.row.family.below...)) + ")"
+	return "tableoid OPERATOR(pg_catalog.=) ANY (" + session.OIDList(append([]int64{p.row.OID}, p.row.Family.Below...)) + ")"
 }
 
 // order returns the expression that a cursor column is compared and sorted by.
 func (p *plan) order(column string) string {
-	by := quote(column)
-	if at := slices.IndexFunc(p.table.Columns, func(c driver.Column) bool { return c.Name == column }); at >= 0 && p.columns[at].collate {
+	by := session.Quote(column)
+	if at := slices.IndexFunc(p.table.Columns, func(c driver.Column) bool { return c.Name == column }); at >= 0 && p.columns[at].Collate {
 		by += ` COLLATE pg_catalog."C"` // the order of bytes, whatever the database's own
 	}
 	return by
@@ -115,7 +118,7 @@ func (p *plan) selection(from driver.Cursor, r resumption) (string, error) {
 	if at < 0 {
 		return "", driver.E(driver.ErrNotFound, nil, "table %s has no cursor column %s", t, from.Column)
 	}
-	if !p.columns[at].ordered {
+	if !p.columns[at].Ordered {
 		return "", driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s) has no order that a cursor can follow", t, from.Column, t.Columns[at].SourceType)
 	}
 	by := p.order(from.Column)
@@ -126,7 +129,7 @@ func (p *plan) selection(from driver.Cursor, r resumption) (string, error) {
 		}
 		wanted := p.wanted(by, from, r)
 		if nullable {
-			wanted = append(wanted, quote(from.Column)+" IS NULL")
+			wanted = append(wanted, session.Quote(from.Column)+" IS NULL")
 		}
 		all = append(all, "("+strings.Join(wanted, " OR ")+")")
 	}
@@ -144,15 +147,15 @@ func (p *plan) wanted(by string, from driver.Cursor, r resumption) []string {
 	if from.Inclusive {
 		than = ">="
 	}
-	wanted := []string{fmt.Sprintf("%s OPERATOR(pg_catalog.%s) %s", by, than, literal(*from.Value))}
+	wanted := []string{fmt.Sprintf("%s OPERATOR(pg_catalog.%s) %s", by, than, session.Literal(*from.Value))}
 	behind := func(condition string) {
-		wanted = append(wanted, fmt.Sprintf("%s IS NOT NULL AND %s", quote(from.Column), condition))
+		wanted = append(wanted, fmt.Sprintf("%s IS NOT NULL AND %s", session.Quote(from.Column), condition))
 	}
 	if r.late != "" {
 		behind(r.late)
 	}
 	if len(r.fresh) > 0 {
-		behind("tableoid OPERATOR(pg_catalog.=) ANY (" + oidList(r.fresh) + ")")
+		behind("tableoid OPERATOR(pg_catalog.=) ANY (" + session.OIDList(r.fresh) + ")")
 	}
 	return wanted
 }

@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -66,27 +67,27 @@ func fill(t *testing.T, open func() (*sql.DB, error), statements string) {
 func TestPostgres(t *testing.T) {
 	server := servers.Postgres(t)
 	fill(t, server.OpenPostgres, schema)
-	with := func(change func(*Settings)) Settings {
-		s := Settings{Settings: sqldb.Settings{Host: server.Host, Username: "reader", Password: "reader-pass-7391"}, Port: server.Port, Database: server.Database}
+	with := func(change func(*session.Settings)) session.Settings {
+		s := session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: "reader", Password: "reader-pass-7391"}, Port: server.Port, Database: server.Database}
 		change(&s)
 		return s
 	}
 	drivertest.Run(t, drivertest.Harness{
-		Driver: Driver{RangeBytes: smallRange}, Settings: with(func(*Settings) {}), Exact: true,
+		Driver: Driver{RangeBytes: smallRange}, Settings: with(func(*session.Settings) {}), Exact: true,
 		Divided: divided(t, server),
 		Secrets: []string{"reader-pass-7391", "pauper-pass-7391", "wrong-pass-5520"},
 		Bad: []drivertest.Bad{
-			{Name: "password", Settings: with(func(s *Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},
-			{Name: "no password", Settings: with(func(s *Settings) { s.Password = "" }), Kind: driver.ErrAuthentication},
-			{Name: "user", Settings: with(func(s *Settings) { s.Username = "nobody" }), Kind: driver.ErrAuthentication},
-			{Name: "two users", Settings: with(func(s *Settings) { s.User = "other" }), Kind: driver.ErrInvalidConfig},
-			{Name: "no user", Settings: with(func(s *Settings) { s.Username = "" }), Kind: driver.ErrInvalidConfig},
-			{Name: "database", Settings: with(func(s *Settings) { s.Database = "missing" }), Kind: driver.ErrNotFound},
-			{Name: "permission", Settings: with(func(s *Settings) { s.Username, s.Password = "pauper", "pauper-pass-7391" }), Kind: driver.ErrPermission},
-			{Name: "tls", Settings: with(func(s *Settings) { s.SSLMode = "require" }), Kind: driver.ErrUnreachable},
-			{Name: "no certificate", Settings: with(func(s *Settings) { s.CACertificate = "x" }), Kind: driver.ErrInvalidConfig},
+			{Name: "password", Settings: with(func(s *session.Settings) { s.Password = "wrong-pass-5520" }), Kind: driver.ErrAuthentication},
+			{Name: "no password", Settings: with(func(s *session.Settings) { s.Password = "" }), Kind: driver.ErrAuthentication},
+			{Name: "user", Settings: with(func(s *session.Settings) { s.Username = "nobody" }), Kind: driver.ErrAuthentication},
+			{Name: "two users", Settings: with(func(s *session.Settings) { s.User = "other" }), Kind: driver.ErrInvalidConfig},
+			{Name: "no user", Settings: with(func(s *session.Settings) { s.Username = "" }), Kind: driver.ErrInvalidConfig},
+			{Name: "database", Settings: with(func(s *session.Settings) { s.Database = "missing" }), Kind: driver.ErrNotFound},
+			{Name: "permission", Settings: with(func(s *session.Settings) { s.Username, s.Password = "pauper", "pauper-pass-7391" }), Kind: driver.ErrPermission},
+			{Name: "tls", Settings: with(func(s *session.Settings) { s.SSLMode = "require" }), Kind: driver.ErrUnreachable},
+			{Name: "no certificate", Settings: with(func(s *session.Settings) { s.CACertificate = "x" }), Kind: driver.ErrInvalidConfig},
 			{Name: "unknown key", Settings: map[string]any{"host": "h", "service": "x"}, Kind: driver.ErrInvalidConfig},
-			{Name: "not postgres", Settings: with(func(s *Settings) { s.Port = chatter(t) }), Kind: driver.ErrUnreachable},
+			{Name: "not postgres", Settings: with(func(s *session.Settings) { s.Port = chatter(t) }), Kind: driver.ErrUnreachable},
 		},
 		Large: "shop.large", LargeRows: 200000,
 		Tables: expected(),
@@ -115,13 +116,13 @@ func chatter(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func testSettings(t *testing.T, with func(func(*Settings)) Settings) {
+func testSettings(t *testing.T, with func(func(*session.Settings)) session.Settings) {
 	t.Setenv("PGHOST", "192.0.2.1") // no environment reaches a source
 	t.Setenv("PGUSER", "somebody")
 	t.Setenv("PGPASSWORD", "environment")
 	t.Setenv("PGSSLMODE", "verify-full")
 	t.Setenv("PGOPTIONS", "-c default_transaction_isolation=serializable")
-	raw, err := json.Marshal(with(func(s *Settings) { s.Schemas, s.SSLMode = []string{`odd "name`}, "disable" }))
+	raw, err := json.Marshal(with(func(s *session.Settings) { s.Schemas, s.SSLMode = []string{`odd "name`}, "disable" }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/session"
 )
 
 // Read yields the table's rows in one snapshot.
@@ -31,7 +33,7 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 // since the snapshot, which would then find it empty: truncating, and altering a
 // column's type, do that to transactions older than they are.
 // Another table under the name, which was swapped in, shows too.
-const unreplaced = `SELECT 1 FROM %[1]s LIMIT 0; ` + reached + `
+const unreplaced = `SELECT 1 FROM %[1]s LIMIT 0; ` + catalog.ReachedFrom + `
 SELECT coalesce(bool_or(c.relfilenode <> pg_relation_filenode(c.oid)), false) OR to_regclass(%[4]s)::oid IS DISTINCT FROM (SELECT min(oid) FROM named)
 FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind IN ('r', 'm') AND c.relfilenode <> 0;`
 
@@ -42,7 +44,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	if err != nil {
 		return err
 	}
-	defer func() { s.keep(ctx, c) }()
+	defer func() { s.Keep(ctx, c) }()
 	r, err := p.resume(ctx, c, from)
 	if err != nil {
 		return err
@@ -53,7 +55,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	}
 	d := s.decoder(p, from.Column)
 	if from.Column != "" {
-		d.From, d.Ceiling, d.Position = from.Value, p.ceiling(from.Column), p.moment.position(p.server)
+		d.From, d.Ceiling, d.Position = from.Value, p.ceiling(from.Column), p.moment.Position(p.server)
 	}
 	if note := p.unseen(cmp.Or(from.Column, p.by)); note != "" {
 		r.notes = append(r.notes, note)
@@ -67,15 +69,15 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 	hows := make([]binarycopy.Decoding, len(p.columns))
 	for i, c := range p.columns {
-		hows[i] = c.how
+		hows[i] = c.How
 	}
-	d := binarycopy.NewDecoder(p.table, hows, cursor, s.limits, nil)
-	d.ASCII, d.Nulls = p.server.ascii, s.settings.nulls()
-	d.FirstRow = s.settings.FirstRow()
-	d.Charset, _ = s.settings.charset() // validated
+	d := binarycopy.NewDecoder(p.table, hows, cursor, s.Limits, nil)
+	d.ASCII, d.Nulls = p.server.ASCII, s.Settings.Nulls()
+	d.FirstRow = s.Settings.FirstRow()
+	d.Charset, _ = s.Settings.Charset() // validated
 	d.NameRows(p.table.PrimaryKey)
 	for _, note := range p.row.Notes {
-		if p.row.filtered {
+		if p.row.Filtered {
 			d.Notes = append(d.Notes, note)
 		}
 	}
@@ -83,15 +85,15 @@ func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 }
 
 // copyTable reads what the query selects of the table and ends the transaction.
-func copyTable(ctx context.Context, c *session, d *binarycopy.Decoder, p *plan, query string, give func(driver.Batch) bool) error {
+func copyTable(ctx context.Context, c *session.Session, d *binarycopy.Decoder, p *plan, query string, give func(driver.Batch) bool) error {
 	t := p.table
-	return stream(ctx, c, d, fmt.Sprintf(unreplaced, relation(t), literal(t.Namespace), literal(t.Name), literal(relation(t)))+p.server.reading(p.row.kind)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
+	return stream(ctx, c, d, fmt.Sprintf(unreplaced, session.Relation(t), session.Literal(t.Namespace), session.Literal(t.Name), session.Literal(session.Relation(t)))+p.server.BeforeRows(p.row.RelKind)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
 // stream runs a COPY and gives its rows to the consumer, who works on a batch
 // while the next is decoded. The decoder follows the network and is held back by
 // the consumer.
-func stream(ctx context.Context, c *session, d *binarycopy.Decoder, sql string, give func(driver.Batch) bool) error {
+func stream(ctx context.Context, c *session.Session, d *binarycopy.Decoder, sql string, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan driver.Batch, 1)
@@ -152,28 +154,28 @@ func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel f
 }
 
 // decode runs a COPY through the decoder.
-func decode(ctx context.Context, c *session, d *binarycopy.Decoder, sql string) (err error) {
+func decode(ctx context.Context, c *session.Session, d *binarycopy.Decoder, sql string) (err error) {
 	defer func() {
 		if recover() != nil {
-			c.abort()
+			c.Abort()
 			err = d.Malformed()
 		}
 	}()
 	d.Context = ctx
 	defer d.Release()
-	if err := c.copyOut(ctx, sql, d.Limits.MaxRowBytes, d.FirstRow, d); err != nil {
-		var long *longRow
+	if err := c.CopyOut(ctx, sql, d.Limits.MaxRowBytes, d.FirstRow, d); err != nil {
+		var long *session.LongRow
 		switch {
 		case errors.Is(err, binarycopy.ErrMalformed):
 			return d.Malformed()
 		case errors.As(err, &long):
 			d.Row++
-			return d.TooLong(long.size, long.begin)
+			return d.TooLong(long.Size, long.Begin)
 		case errors.Is(err, os.ErrDeadlineExceeded) && d.Row == 0:
 			// Whoever asks again waits as long again.
 			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.Table, d.FirstRow)
 		}
-		return classify(ctx, err, "table "+d.Table.String())
+		return session.Classify(ctx, err, "table "+d.Table.String())
 	}
 	if err := d.Finish(); err != nil || !d.ExpectsRow || d.SawValue {
 		return err

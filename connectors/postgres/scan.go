@@ -12,6 +12,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/session"
 )
 
 // scan is one exported snapshot of a table, divided by the blocks of its heap.
@@ -20,16 +22,16 @@ import (
 type scan struct {
 	source   *source
 	table    driver.Table
-	columns  []mapped
+	columns  []catalog.Mapped
 	plan     *plan
-	exporter *session
+	exporter *session.Session
 	basis    basis
 	unread   []driver.Range
 	kept     []driver.Range
 	parts    map[string]part   // by token
 	largest  map[string]string // values of a cursor, by its column
 
-	spare chan *session // in the snapshot, used by no Read
+	spare chan *session.Session // in the snapshot, used by no Read
 
 	mu      sync.Mutex
 	others  int    // connections beside the exporter's
@@ -72,7 +74,7 @@ const attempts = 3
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	for n := 1; ; n++ {
 		sc, err := s.scan(ctx, t, landed)
-		if !errors.Is(err, errRewritten) || n == attempts {
+		if !errors.Is(err, session.ErrRewritten) || n == attempts {
 			if err != nil {
 				return nil, err
 			}
@@ -86,7 +88,7 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 	if err != nil {
 		return nil, err
 	}
-	sc := &scan{source: s, table: t, columns: p.columns, plan: p, exporter: c, parts: map[string]part{}, spare: make(chan *session, maxSessions), quiet: func() {}}
+	sc := &scan{source: s, table: t, columns: p.columns, plan: p, exporter: c, parts: map[string]part{}, spare: make(chan *session.Session, maxSessions), quiet: func() {}}
 	if err := sc.divide(ctx, landed); err != nil {
 		sc.Close()
 		return nil, err
@@ -95,8 +97,8 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 		sc.Close()
 		return nil, err
 	}
-	if len(sc.unread) > 1 && s.settings.MaxConnections != 1 {
-		sc.quiet = sc.exporter.live(s.limits.Idle / 2)
+	if len(sc.unread) > 1 && s.Settings.MaxConnections != 1 {
+		sc.quiet = sc.exporter.KeepAlive(s.Limits.Idle / 2)
 	} else if !sc.alone {
 		sc.goAlone() // one connection does
 	}
@@ -249,8 +251,8 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if len(p.more) > 0 {
 		d.Within = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
 	}
-	if err := stream(ctx, c, d, sc.plan.server.reading(sc.plan.row.kind)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.pg.IsClosed() {
-		c.close() // a failed transaction reads nothing more
+	if err := stream(ctx, c, d, sc.plan.server.BeforeRows(sc.plan.row.RelKind)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.PG.IsClosed() {
+		c.Close() // a failed transaction reads nothing more
 		if c != sc.exporter {
 			sc.fewer(false)
 		}
@@ -281,10 +283,10 @@ func (sc *scan) Start(column string) driver.Cursor {
 func (sc *scan) findLargest(ctx context.Context) error {
 	p := sc.plan
 	at, ok := p.table.Column(p.table.Cursor)
-	if !ok || at.Type.Kind != driver.Timestamp || !p.ceiled(at.Type) || p.moment.size > lookAlways {
+	if !ok || at.Type.Kind != driver.Timestamp || !p.ceiled(at.Type) || p.moment.Size > lookAlways {
 		return nil
 	}
-	return sc.exporter.run(ctx, fmt.Sprintf("SELECT to_char(max(%s), 'YYYY-MM-DD\"T\"HH24:MI:SS.US') FROM %s", quote(at.Name), p.source()), func(_ int, row [][]byte) error {
+	return sc.exporter.Run(ctx, fmt.Sprintf("SELECT to_char(max(%s), 'YYYY-MM-DD\"T\"HH24:MI:SS.US') FROM %s", session.Quote(at.Name), p.source()), func(_ int, row [][]byte) error {
 		if text := string(row[0]); binarycopy.Comparable(at.Type, text) {
 			sc.largest = map[string]string{at.Name: text}
 		}
@@ -307,23 +309,23 @@ func (sc *scan) Close() error {
 		sc.quiet()
 		for len(sc.spare) > 0 {
 			if c := <-sc.spare; c != sc.exporter {
-				c.close()
+				c.Close()
 			}
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit) // closing outlives the call
+		ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // closing outlives the call
 		defer cancel()
-		sc.source.keep(ctx, sc.exporter)
+		sc.source.Keep(ctx, sc.exporter)
 	})
 	return nil
 }
 
 // list returns the columns to select.
-func list(t driver.Table, columns []mapped) string {
+func list(t driver.Table, columns []catalog.Mapped) string {
 	names := make([]string, len(columns))
 	for i, c := range t.Columns {
-		names[i] = quote(c.Name)
-		if columns[i].cast != "" {
-			names[i] = fmt.Sprintf(columns[i].cast, names[i])
+		names[i] = session.Quote(c.Name)
+		if columns[i].Cast != "" {
+			names[i] = fmt.Sprintf(columns[i].Cast, names[i])
 		}
 	}
 	return strings.Join(names, ", ")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/session"
 )
 
 // How long a further connection may take before the reading goes on over the
@@ -16,7 +17,7 @@ const (
 
 // join returns a session in the scan's snapshot that nobody uses: a spare one, a
 // new one, or where there can be none, the one that exported the snapshot.
-func (sc *scan) join(ctx context.Context) (*session, error) {
+func (sc *scan) join(ctx context.Context) (*session.Session, error) {
 	for {
 		select {
 		case c := <-sc.spare:
@@ -30,7 +31,7 @@ func (sc *scan) join(ctx context.Context) (*session, error) {
 			}
 			sc.fewer(true)
 		}
-		if sc.exporter.pg.IsClosed() {
+		if sc.exporter.PG.IsClosed() {
 			return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the connection that holds the snapshot was lost", sc.table)
 		}
 		select {
@@ -47,11 +48,11 @@ func (sc *scan) join(ctx context.Context) (*session, error) {
 func (sc *scan) may() bool {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
-	most := sc.source.settings.MaxConnections - 1
+	most := sc.source.Settings.MaxConnections - 1
 	if sc.source.joined != nil && sc.source.apart == "" {
 		most-- // one holds the moment of the sync
 	}
-	if sc.alone || sc.source.settings.MaxConnections > 0 && sc.others >= most {
+	if sc.alone || sc.source.Settings.MaxConnections > 0 && sc.others >= most {
 		return false
 	}
 	sc.others++
@@ -77,10 +78,10 @@ func (sc *scan) goAlone() {
 }
 
 // another connects and enters the snapshot.
-func (sc *scan) another(ctx context.Context) (*session, error) {
+func (sc *scan) another(ctx context.Context) (*session.Session, error) {
 	limited, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()
-	c, err := sc.source.connect(limited, nil)
+	c, err := sc.source.Connect(limited, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -91,17 +92,17 @@ func (sc *scan) another(ctx context.Context) (*session, error) {
 // it ends one that began after them. The session is there for the first Read.
 func (sc *scan) settle(ctx context.Context) error {
 	if !sc.may() {
-		return errCrowded
+		return session.ErrCrowded
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()
-	c, err := sc.source.connect(ctx, nil)
+	c, err := sc.source.Connect(ctx, nil)
 	if err != nil {
 		sc.fewer(true)
 		return err
 	}
-	if err := c.exec(ctx, "BEGIN READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
-		c.close()
+	if err := c.Exec(ctx, "BEGIN READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
+		c.Close()
 		sc.fewer(true)
 		return err
 	}
@@ -115,20 +116,20 @@ func (sc *scan) settle(ctx context.Context) error {
 
 // enter begins a transaction in the scan's snapshot. It closes the session on
 // failure.
-func (sc *scan) enter(ctx context.Context, c *session) error {
+func (sc *scan) enter(ctx context.Context, c *session.Session) error {
 	same := false
-	err := c.run(ctx, c.begin(sc.basis.snapshot)+"; SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SELECT pg_current_snapshot()::text", func(_ int, row [][]byte) error {
+	err := c.Run(ctx, c.Begin(sc.basis.snapshot)+"; SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SELECT pg_current_snapshot()::text", func(_ int, row [][]byte) error {
 		same = string(row[0]) == sc.basis.extent
 		return nil
 	})
 	switch {
 	case err == nil && same:
 		return nil
-	case err != nil && (ctx.Err() != nil || c.pg.IsClosed()):
+	case err != nil && (ctx.Err() != nil || c.PG.IsClosed()):
 	default:
 		// A pool of servers answers like this, too.
 		err = driver.E(driver.ErrUnreachable, nil, "table %s: the server no longer has the snapshot that this scan began with", sc.table)
 	}
-	c.close()
+	c.Close()
 	return err
 }

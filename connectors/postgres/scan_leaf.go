@@ -11,6 +11,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/session"
 )
 
 // leaf is one relation that holds rows of a table: the table itself, a
@@ -24,12 +26,14 @@ type leaf struct {
 	density         float64 // rows a block, -1 if unknown
 }
 
-func (l *leaf) only() string { return "ONLY " + quote(l.namespace) + "." + quote(l.name) }
+func (l *leaf) only() string {
+	return "ONLY " + session.Quote(l.namespace) + "." + session.Quote(l.name)
+}
 
 // tree lists a table and everything below it. The last column says how the
 // columns are stored: dropping one and adding another of the same name and type
 // changes its rows, and nothing else.
-const tree = below + `
+const tree = catalog.BelowTable + `
 SELECT c.oid::int8, c.relkind, n.nspname, c.relname, row_security_active(c.oid), coalesce(m.amname = 'heap', false),
   (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, a.atttypmod)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am m ON m.oid = c.relam
@@ -41,15 +45,15 @@ const maxLeaves = 10_000
 
 // leavesOf returns the relations that hold the table's rows, an ErrUnsupported if
 // one of them cannot be read by blocks.
-func leavesOf(ctx context.Context, c *session, p *plan) ([]*leaf, error) {
+func leavesOf(ctx context.Context, c *session.Session, p *plan) ([]*leaf, error) {
 	t, columns := p.table, p.columns
-	if c.version() < 14 {
+	if c.Version() < 14 {
 		return nil, undivided(t, "needs PostgreSQL 14 or later")
 	}
 	var found []*leaf
 	var stored []map[string]string
 	labels := ""
-	err := c.run(ctx, fmt.Sprintf(tree, literal(t.Namespace), literal(t.Name)), func(statement int, row [][]byte) error {
+	err := c.Run(ctx, fmt.Sprintf(tree, session.Literal(t.Namespace), session.Literal(t.Name)), func(statement int, row [][]byte) error {
 		if statement == 1 {
 			labels = string(row[0])
 			return nil
@@ -58,7 +62,7 @@ func leavesOf(ctx context.Context, c *session, p *plan) ([]*leaf, error) {
 		if kind == "p" && string(row[4]) != "t" { // it has no rows of its own
 			return nil
 		}
-		if _, ours := p.moment.heaps[number(row[0])]; !ours && kind == "r" && p.row.kind == "r" {
+		if _, ours := p.moment.Heaps[session.Number(row[0])]; !ours && kind == "r" && p.row.RelKind == "r" {
 			return nil // it inherits, and is read as itself
 		}
 		if kind != "r" && kind != "m" || string(row[4]) == "t" || string(row[5]) != "t" {
@@ -71,7 +75,7 @@ func leavesOf(ctx context.Context, c *session, p *plan) ([]*leaf, error) {
 		if err := json.Unmarshal(row[6], &attributes); err != nil {
 			return undivided(t, "has an unreadable catalog")
 		}
-		found, stored = append(found, &leaf{oid: number(row[0]), namespace: string(row[2]), name: string(row[3])}), append(stored, attributes)
+		found, stored = append(found, &leaf{oid: session.Number(row[0]), namespace: string(row[2]), name: string(row[3])}), append(stored, attributes)
 		return nil
 	})
 	if err != nil {
@@ -81,7 +85,7 @@ func leavesOf(ctx context.Context, c *session, p *plan) ([]*leaf, error) {
 		h := fnv.New64a()
 		for at, column := range t.Columns {
 			fmt.Fprintf(h, "%q %s,", column.Name, stored[i][column.Name])
-			if columns[at].cast != "" {
+			if columns[at].Cast != "" {
 				fmt.Fprintf(h, "%s,", labels) // renaming a label changes rows as well
 			}
 		}
@@ -136,7 +140,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY 
 
 // exportScan locks the leaves against whatever would replace their heaps, exports
 // the snapshot and fills in the leaves' sizes.
-func exportScan(ctx context.Context, c *session, t driver.Table, columns []mapped, leaves []*leaf) (basis, error) {
+func exportScan(ctx context.Context, c *session.Session, t driver.Table, columns []catalog.Mapped, leaves []*leaf) (basis, error) {
 	var b basis
 	var sql strings.Builder
 	byOID := map[int64]*leaf{}
@@ -145,41 +149,41 @@ func exportScan(ctx context.Context, c *session, t driver.Table, columns []mappe
 		fmt.Fprintf(&sql, "SELECT %s, xmin FROM %s WHERE ctid = '(0,0)' LIMIT 0;", list(t, columns), l.only())
 		byOID[l.oid], oids[i] = l, strconv.FormatInt(l.oid, 10)
 	}
-	sql.WriteString(where + ";" + fmt.Sprintf(sizes, literal("{"+strings.Join(oids, ",")+"}")))
+	sql.WriteString(where + ";" + fmt.Sprintf(sizes, session.Literal("{"+strings.Join(oids, ",")+"}")))
 	told, known := false, 0
-	err := c.run(ctx, sql.String(), func(statement int, row [][]byte) error {
+	err := c.Run(ctx, sql.String(), func(statement int, row [][]byte) error {
 		if statement == len(leaves) {
-			b = basis{snapshot: string(row[0]), extent: string(row[1]), block: max(number(row[4]), 1)}
+			b = basis{snapshot: string(row[0]), extent: string(row[1]), block: max(session.Number(row[4]), 1)}
 			b.xmin, _ = strconv.ParseUint(string(row[2]), 10, 64)
 			b.xmax, _ = strconv.ParseUint(string(row[3]), 10, 64)
 			told = string(row[5]) == "f" && string(row[6]) == "t"
 			return nil
 		}
-		l := byOID[number(row[0])]
+		l := byOID[session.Number(row[0])]
 		if l == nil {
 			return binarycopy.ErrMalformed
 		}
-		if row[2] == nil || number(row[1]) != number(row[2]) || !truth(row[7]) {
-			return errRewritten
+		if row[2] == nil || session.Number(row[1]) != session.Number(row[2]) || !session.Truth(row[7]) {
+			return session.ErrRewritten
 		}
 		known++
-		l.filenode = number(row[2])
-		l.blocks = max(number(row[3]), 0)/b.block + min(number(row[3])%b.block, 1)
-		l.bytes = max(number(row[3]), 0) + max(number(row[4]), 0)
+		l.filenode = session.Number(row[2])
+		l.blocks = max(session.Number(row[3]), 0)/b.block + min(session.Number(row[3])%b.block, 1)
+		l.bytes = max(session.Number(row[3]), 0) + max(session.Number(row[4]), 0)
 		tuples, _ := strconv.ParseFloat(string(row[5]), 64)
 		l.density = -1
-		if pages := number(row[6]); pages > 0 && tuples >= 0 {
+		if pages := session.Number(row[6]); pages > 0 && tuples >= 0 {
 			l.density = tuples / float64(pages)
 		}
 		return nil
 	})
 	switch {
-	case errors.Is(err, errRewritten):
-		return b, errRewritten
+	case errors.Is(err, session.ErrRewritten):
+		return b, session.ErrRewritten
 	case err != nil:
 		return b, unsupported(t, err)
 	case known < len(leaves):
-		return b, errRewritten // dropped
+		return b, session.ErrRewritten // dropped
 	}
 	for _, column := range t.Columns {
 		told = told && !strings.HasPrefix(column.SourceType, "reg") // the text of a regclass follows what it names
@@ -192,8 +196,8 @@ func exportScan(ctx context.Context, c *session, t driver.Table, columns []mappe
 
 // findHistory finds the name of the server's history, and whether a crash could
 // bend it.
-func findHistory(ctx context.Context, c *session, b *basis) error {
-	return c.run(ctx, fmt.Sprintf(`SELECT s.system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
+func findHistory(ctx context.Context, c *session.Session, b *basis) error {
+	return c.Run(ctx, fmt.Sprintf(`SELECT s.system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
   OR split_part(k.next_xid, ':', 1)::numeric * 4294967296 + split_part(k.next_xid, ':', 2)::numeric >= %d FROM pg_control_system() s, pg_control_checkpoint() k`, b.xmin), func(_ int, row [][]byte) error {
 		if name := string(row[0]); len(name) <= maxHistory && !strings.Contains(name, ":") {
 			b.history, b.durable = name, string(row[1]) == "t"

@@ -16,6 +16,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -89,7 +90,7 @@ func divided(t *testing.T, server *servers.Server) *drivertest.Divided {
 // openSmall opens a source with small ranges, and a handle to its database.
 func openSmall(t *testing.T, server *servers.Server, limits driver.Limits) (*source, *sql.DB) {
 	t.Helper()
-	raw, err := json.Marshal(Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database})
+	raw, err := json.Marshal(session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func testScanUndivided(t *testing.T, server *servers.Server) {
 	for name, narrow := range map[string]bool{"looked": false, "partial": true, "secured": true} {
 		src, _ := openSmall(t, server, driver.Limits{})
 		if narrow {
-			src.settings.Username, src.settings.Password = "narrow", "narrow-pass-4411"
+			src.Settings.Username, src.Settings.Password = "narrow", "narrow-pass-4411"
 		}
 		if _, err := src.Scan(t.Context(), tableOfName(t, src, name), nil); !errors.Is(err, driver.ErrUnsupported) {
 			t.Errorf("%s: %v, want ErrUnsupported", name, err)
@@ -309,10 +310,10 @@ func testReplaced(t *testing.T, server *servers.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := exportScan(t.Context(), c, table, columns, leaves); !errors.Is(err, errRewritten) {
-		t.Errorf("export = %v, want %v", err, errRewritten)
+	if _, err := exportScan(t.Context(), c, table, columns, leaves); !errors.Is(err, session.ErrRewritten) {
+		t.Errorf("export = %v, want %v", err, session.ErrRewritten)
 	}
-	src.keep(t.Context(), c)
+	src.Keep(t.Context(), c)
 
 	query, err := p.selection(driver.Cursor{}, resumption{})
 	if err != nil {
@@ -331,10 +332,10 @@ func testReplaced(t *testing.T, server *servers.Server) {
 			b.Record.Release()
 			return true
 		})
-		if truncate != errors.Is(err, errRewritten) || !truncate && err != nil {
+		if truncate != errors.Is(err, session.ErrRewritten) || !truncate && err != nil {
 			t.Errorf("truncated %v: %v", truncate, err)
 		}
-		src.keep(t.Context(), c)
+		src.Keep(t.Context(), c)
 	}
 
 	sc, err := src.Scan(t.Context(), table, nil)

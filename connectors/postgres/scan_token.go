@@ -11,6 +11,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 )
 
 // token names a range of a heap as one snapshot showed it.
@@ -74,7 +76,7 @@ const verifyAtOnce = 16
 // there are as many of them as were read, and no others, they are the rows that
 // were read. The server counts them without sending any, until the time given;
 // what it has not come to by then is not kept.
-func verify(ctx context.Context, c *session, b basis, leaves []*leaf, landed []driver.Range, until time.Time) (map[*leaf][]held, error) {
+func verify(ctx context.Context, c *session.Session, b basis, leaves []*leaf, landed []driver.Range, until time.Time) (map[*leaf][]held, error) {
 	candidates := b.candidates(leaves, landed)
 	kept := map[*leaf][]held{}
 	for group := range slices.Chunk(candidates, verifyAtOnce) {
@@ -85,13 +87,13 @@ func verify(ctx context.Context, c *session, b basis, leaves []*leaf, landed []d
 		for i, h := range group {
 			counts[i] = fmt.Sprintf("SELECT %d, count(*), count(*) FILTER (WHERE age(xmin) > age('%d'::xid)) FROM %s WHERE %s", i, uint32(h.xmin), h.leaf.only(), within(h.lo, h.hi, false))
 		}
-		err := c.run(ctx, "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off;"+strings.Join(counts, " UNION ALL "), func(_ int, row [][]byte) error {
-			i := number(row[0])
+		err := c.Run(ctx, "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off;"+strings.Join(counts, " UNION ALL "), func(_ int, row [][]byte) error {
+			i := session.Number(row[0])
 			if i < 0 || i >= int64(len(group)) {
 				return binarycopy.ErrMalformed
 			}
 			h := group[i]
-			if visible, old := number(row[1]), number(row[2]); visible == h.landed.Rows && old == visible {
+			if visible, old := session.Number(row[1]), session.Number(row[2]); visible == h.landed.Rows && old == visible {
 				kept[h.leaf] = append(kept[h.leaf], h)
 			}
 			return nil
@@ -112,7 +114,7 @@ func (b basis) candidates(leaves []*leaf, landed []driver.Range) []held {
 	var all []held
 	for _, r := range landed {
 		t, ok := parseToken(r.Token)
-		if !ok || t.history != b.history || t.xmin > b.xmin || b.xmax-t.xmin > maxAge || uint32(t.xmin) < firstXID {
+		if !ok || t.history != b.history || t.xmin > b.xmin || b.xmax-t.xmin > maxAge || uint32(t.xmin) < moment.FirstXID {
 			continue
 		}
 		at := slices.IndexFunc(leaves, func(l *leaf) bool { return l.oid == t.oid && l.filenode == t.filenode && l.shape == t.shape })

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 )
 
 // shareLimit bounds how long a sync waits for connections that it may not have.
@@ -19,10 +22,10 @@ const shareLimit = 3 * time.Second
 // an account with fewer, a pool of few, or one of several servers, has no such
 // moment.
 func (s *source) Share(ctx context.Context, readers int) (string, error) {
-	if s.settings.MaxConnections == 1 {
+	if s.Settings.MaxConnections == 1 {
 		return "", driver.E(driver.ErrUnsupported, nil, "connection_config.max_connections allows no second connection")
 	}
-	c, m, err := export(ctx, s.pool, "")
+	c, m, err := moment.Export(ctx, s.Pool, "")
 	if err != nil {
 		return "", err
 	}
@@ -31,36 +34,36 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 		err = s.probe(ctx, m, readers)
 	}
 	if err != nil {
-		s.keep(ctx, c)
+		s.Keep(ctx, c)
 		return "", err
 	}
-	s.holder.hold(c)
+	s.holder.Hold(c)
 	return string(text), nil
 }
 
 // probe opens so many connections into the snapshot at once. One of them is the
 // source's own from now on.
-func (s *source) probe(ctx context.Context, m shared, readers int) error {
+func (s *source) probe(ctx context.Context, m moment.Shared, readers int) error {
 	limited, cancel := context.WithTimeout(ctx, shareLimit)
 	defer cancel()
-	var all []*session
+	var all []*session.Session
 	defer func() {
 		for i, c := range all {
 			if i == 0 {
-				s.keep(ctx, c)
+				s.Keep(ctx, c)
 			} else {
-				c.close()
+				c.Close()
 			}
 		}
 	}()
 	for range max(readers, 1) {
-		c, err := s.connect(limited, nil)
+		c, err := s.Connect(limited, nil)
 		if err != nil {
 			return driver.E(driver.ErrUnsupported, nil, "the server gives this account no further connection, of %d, within %s", readers+1, shareLimit)
 		}
 		all = append(all, c)
 		extent := ""
-		err = c.run(limited, c.begin(m.Snapshot)+"; SELECT "+snapshotFunction(c), func(_ int, row [][]byte) error {
+		err = c.Run(limited, c.Begin(m.Snapshot)+"; SELECT "+moment.SnapshotFunction(c), func(_ int, row [][]byte) error {
 			extent = string(row[0])
 			return nil
 		})
@@ -81,7 +84,7 @@ func (s *source) Join(text string) {
 	if text == "" {
 		return
 	}
-	var m shared
+	var m moment.Shared
 	if json.Unmarshal([]byte(text), &m) != nil {
 		s.apart = "its moment is not known"
 		return
@@ -96,7 +99,7 @@ var _ driver.Sharer = (*source)(nil)
 
 // signed sums up everything that decides which rows a statement on a table finds
 // beside the snapshot: statements go by the catalog as it is, not as it was.
-const signed = reached + `
+const signed = catalog.ReachedFrom + `
 SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relkind, c.relrowsecurity, n.nspname, c.relname,
     (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped), ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
     (SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhparent) FROM pg_inherits i WHERE i.inhrelid = c.oid),
@@ -113,23 +116,23 @@ FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.r
 // planAt is planAlone in the snapshot of a moment, which is older. It first asks
 // what the catalog is now: where it says something else of the table than the
 // snapshot, what is read would be of neither.
-func (s *source) planAt(ctx context.Context, t driver.Table, at *shared) (c *session, p *plan, why string, err error) {
-	namespace, name := literal(t.Namespace), literal(t.Name)
+func (s *source) planAt(ctx context.Context, t driver.Table, at *moment.Shared) (c *session.Session, p *plan, why string, err error) {
+	namespace, name := session.Literal(t.Namespace), session.Literal(t.Name)
 	asked := fmt.Sprintf(signed, "", namespace, name)
 	now, then := "", [4]string{}
 	p = &plan{table: t}
-	c, found, err := describe(ctx, s.pool, reads{
-		before:   "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + asked + "; COMMIT;",
-		snapshot: at.Snapshot,
-		where:    fmt.Sprintf(ofTable, namespace, name),
-		further: func(c *session) string {
-			return fmt.Sprintf(ofMoment, snapshotFunction(c), namespace, name, timelineFunction(c)) + ";" + asked
+	c, found, err := catalog.Describe(ctx, s.Pool, catalog.Reads{
+		Before:   "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + asked + "; COMMIT;",
+		Snapshot: at.Snapshot,
+		Where:    fmt.Sprintf(catalog.OfTable, namespace, name),
+		Further: func(c *session.Session) string {
+			return fmt.Sprintf(moment.OfMoment, moment.SnapshotFunction(c), namespace, name, moment.TimelineFunction(c)) + ";" + asked
 		},
-		begin: func() { p.moment = moment{} },
-		first: func(row [][]byte) error { now = string(row[0]); return nil },
-		take: func(statement int, row [][]byte) error {
+		Begin: func() { p.moment = moment.Moment{} },
+		First: func(row [][]byte) error { now = string(row[0]); return nil },
+		Take: func(statement int, row [][]byte) error {
 			if statement < 2 {
-				return p.moment.take(statement, row)
+				return p.moment.Take(statement, row)
 			}
 			for i := range then {
 				then[i] = string(row[i])
@@ -142,7 +145,7 @@ func (s *source) planAt(ctx context.Context, t driver.Table, at *shared) (c *ses
 	}
 	err = p.found(found)
 	switch {
-	case p.server.name != at.Server || p.moment.snapshot != at.Extent:
+	case p.server.Name != at.Server || p.moment.Snapshot != at.Extent:
 		why = "another server answers than the one that has the snapshot of the sync"
 	case then[0] != now:
 		why = "it was altered, truncated or made anew after the sync began"
@@ -155,13 +158,13 @@ func (s *source) planAt(ctx context.Context, t driver.Table, at *shared) (c *ses
 	case err != nil:
 		why = err.Error()
 	default:
-		p.moment.at, p.moment.blind = time.UnixMicro(at.At).UTC(), at.Blind
+		p.moment.At, p.moment.Blind = time.UnixMicro(at.At).UTC(), at.Blind
 		if at.Since != nil {
-			p.moment.since, p.moment.known = time.Duration(*at.Since)*time.Second, true
+			p.moment.Since, p.moment.Known = time.Duration(*at.Since)*time.Second, true
 		}
-		p.moment.open = at.Writing == allOfThem || slices.ContainsFunc(strings.Fields(at.Writing), p.moment.has)
+		p.moment.Open = at.Writing == moment.AllOfThem || slices.ContainsFunc(strings.Fields(at.Writing), p.moment.Has)
 		return c, p, "", nil
 	}
-	s.keep(ctx, c)
+	s.Keep(ctx, c)
 	return nil, nil, why, err
 }

@@ -9,6 +9,8 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -87,7 +89,7 @@ func TestTablesOfOneMoment(t *testing.T) {
 	if err := l.more(tables["orders"]); err != nil || !strings.Contains(fmt.Sprint(l.rows), "late") {
 		t.Errorf("behind the moment came %v, %v, not the row of a transaction that was open then", l.rows, err)
 	}
-	if p, _ := positionOf(at.Position); !p.Open {
+	if p, _ := moment.PositionOf(at.Position); !p.Open {
 		t.Error("nobody was writing at the moment")
 	}
 }
@@ -122,7 +124,7 @@ func TestTablesApart(t *testing.T) {
 			}
 			do("DROP SCHEMA public CASCADE; CREATE SCHEMA public; " + c.make)
 			moment := holder.shareOrFail(t, 1)
-			defer holder.holder.letGo()
+			defer holder.holder.LetGo()
 			do(c.then)
 			table := tableOfName(t, reader, "x")
 			reader.Join(moment)
@@ -135,7 +137,7 @@ func TestTablesApart(t *testing.T) {
 	t.Run("lost", func(t *testing.T) {
 		moment := holder.shareOrFail(t, 1)
 		table := tableOfName(t, reader, "x")
-		holder.holder.letGo()
+		holder.holder.LetGo()
 		waitFor(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND state = 'idle in transaction'") // a server under load lets go later
 		reader.Join(moment)
 		if rows, err := rowsOf(t, reader, table, false); err != nil || len(rows) != 6 || !strings.Contains(reader.Apart(), "snapshot") {
@@ -152,7 +154,7 @@ func TestMomentThatCannotBeHad(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "CREATE ROLE few LOGIN PASSWORD 'few-pass-1188' CONNECTION LIMIT 2"); err != nil {
 		t.Fatal(err)
 	}
-	settings := Settings{Settings: sqldb.Settings{Host: server.Host, Username: "few", Password: "few-pass-1188"}, Port: server.Port, Database: server.Database}
+	settings := session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: "few", Password: "few-pass-1188"}, Port: server.Port, Database: server.Database}
 	few := openSource(t, settings).(*source)
 	began := time.Now()
 	if _, err := few.Share(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "connection") || time.Since(began) > 2*shareLimit {
@@ -166,7 +168,7 @@ func TestMomentThatCannotBeHad(t *testing.T) {
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+") <= 2 AND ("+sessions+" AND xact_start IS NOT NULL) = 0", "few", "few"))
 	holder.shareOrFail(t, 2)
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 1", server.User))
-	holder.holder.letGo()
+	holder.holder.LetGo()
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 0", server.User))
 }
 

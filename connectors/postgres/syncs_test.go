@@ -14,6 +14,8 @@ import (
 	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
 	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
@@ -186,7 +188,7 @@ func TestIncremental(t *testing.T) {
 		}
 	}
 	do(t, db, "CREATE ROLE filtered LOGIN PASSWORD 'filtered-pass-2290'")
-	filtered := openSource(t, Settings{Settings: sqldb.Settings{Host: server.Host, Username: "filtered", Password: "filtered-pass-2290"}, Port: server.Port, Database: server.Database, RowSecurity: "filter"}).(*source)
+	filtered := openSource(t, session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: "filtered", Password: "filtered-pass-2290"}, Port: server.Port, Database: server.Database, RowSecurity: "filter"}).(*source)
 	abroad := fmt.Sprintf("CREATE EXTENSION postgres_fdw SCHEMA public; CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%d', dbname '%s'); CREATE USER MAPPING FOR CURRENT_USER SERVER loop OPTIONS (user '%s', password '%s');",
 		server.Host, server.Port, server.Database, server.User, server.Password)
 	for _, c := range []struct {
@@ -280,7 +282,7 @@ func TestIncremental(t *testing.T) {
 // rows of open transactions may still come.
 func TestPlaceOfOpenTransactionsBesideTimesToCome(t *testing.T) {
 	at := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	p := &plan{table: driver.Table{Name: "x", Columns: []driver.Column{{Name: "at", Type: driver.Of(driver.Timestamp)}}}, moment: moment{at: at, since: time.Minute}}
+	p := &plan{table: driver.Table{Name: "x", Columns: []driver.Column{{Name: "at", Type: driver.Of(driver.Timestamp)}}}, moment: moment.Moment{At: at, Since: time.Minute}}
 	for value, want := range map[string]time.Time{
 		"2026-06-01T11:00:00.000000": at.Add(-time.Hour),
 		"2026-06-01T14:00:00.000000": at,

@@ -23,13 +23,14 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/session"
 	"headwater/connectors/sqldb"
 )
 
 func TestTLS(t *testing.T) {
 	server := servers.Postgres(t)
 	for _, mode := range []string{"disable", "prefer", "require", "verify-ca", "verify-full"} { // it has no TLS yet
-		src := openSource(t, Settings{Settings: sqldb.Settings{Host: server.Host, User: server.User, Password: server.Password, SSLMode: mode}, Port: server.Port, Database: server.Database})
+		src := openSource(t, session.Settings{Settings: sqldb.Settings{Host: server.Host, User: server.User, Password: server.Password, SSLMode: mode}, Port: server.Port, Database: server.Database})
 		_, err := src.(driver.Stepper).CheckSteps(t.Context())
 		if strict := mode != "disable" && mode != "prefer"; strict != (err != nil) || strict && !strings.Contains(err.Error(), "no TLS") {
 			t.Errorf("%s, where there is no TLS: %v", mode, err)
@@ -37,23 +38,23 @@ func TestTLS(t *testing.T) {
 	}
 	authority := giveCertificate(t, server)
 	for name, c := range map[string]struct {
-		change func(*Settings)
+		change func(*session.Settings)
 		step   string // the message of the connect step
 		fails  string // what the failure says
 	}{
-		"prefer":                  {func(s *Settings) {}, "encrypted", ""},
-		"disable":                 {func(s *Settings) { s.SSLMode = "disable" }, "not encrypted", ""},
-		"require":                 {func(s *Settings) { s.SSLMode = "require" }, "encrypted", ""},
-		"verify":                  {func(s *Settings) { s.SSLMode, s.CACertificate = "verify-full", authority }, "encrypted", ""},
-		"verify the authority":    {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-ca", authority, "localhost" }, "encrypted", ""},
-		"unknown authority":       {func(s *Settings) { s.SSLMode = "verify-full" }, "", "authority that is not trusted"},
-		"nobody's authority":      {func(s *Settings) { s.SSLMode = "verify-ca" }, "", "authority that is not trusted"},
-		"another name than that":  {func(s *Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", authority, "localhost" }, "", "another host name"},
-		"no TLS where it must be": {func(s *Settings) { s.SSLMode, s.User, s.Password = "disable", "over_tls", "tls-pass-8812" }, "", "over TLS only"},
-		"no certificate":          {func(s *Settings) { s.User = "by_certificate" }, "", "client certificate"},
+		"prefer":                  {func(s *session.Settings) {}, "encrypted", ""},
+		"disable":                 {func(s *session.Settings) { s.SSLMode = "disable" }, "not encrypted", ""},
+		"require":                 {func(s *session.Settings) { s.SSLMode = "require" }, "encrypted", ""},
+		"verify":                  {func(s *session.Settings) { s.SSLMode, s.CACertificate = "verify-full", authority }, "encrypted", ""},
+		"verify the authority":    {func(s *session.Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-ca", authority, "localhost" }, "encrypted", ""},
+		"unknown authority":       {func(s *session.Settings) { s.SSLMode = "verify-full" }, "", "authority that is not trusted"},
+		"nobody's authority":      {func(s *session.Settings) { s.SSLMode = "verify-ca" }, "", "authority that is not trusted"},
+		"another name than that":  {func(s *session.Settings) { s.SSLMode, s.CACertificate, s.Host = "verify-full", authority, "localhost" }, "", "another host name"},
+		"no TLS where it must be": {func(s *session.Settings) { s.SSLMode, s.User, s.Password = "disable", "over_tls", "tls-pass-8812" }, "", "over TLS only"},
+		"no certificate":          {func(s *session.Settings) { s.User = "by_certificate" }, "", "client certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			settings := Settings{Settings: sqldb.Settings{Host: server.Host, User: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
+			settings := session.Settings{Settings: sqldb.Settings{Host: server.Host, User: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 			c.change(&settings)
 			src := openSource(t, settings)
 			steps, err := src.(driver.Stepper).CheckSteps(t.Context())
@@ -79,7 +80,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func openSource(t *testing.T, settings Settings) driver.Source {
+func openSource(t *testing.T, settings session.Settings) driver.Source {
 	t.Helper()
 	raw, err := json.Marshal(settings)
 	if err != nil {
@@ -188,7 +189,7 @@ func TestPasswordIsNotTricked(t *testing.T) {
 		heard <- rest
 	}()
 	defer l.Close()
-	src := openSource(t, Settings{Settings: sqldb.Settings{Host: "127.0.0.1", Username: "u", Password: "hunter2-canary"}, Port: l.Addr().(*net.TCPAddr).Port, Database: "d"})
+	src := openSource(t, session.Settings{Settings: sqldb.Settings{Host: "127.0.0.1", Username: "u", Password: "hunter2-canary"}, Port: l.Addr().(*net.TCPAddr).Port, Database: "d"})
 	if err := src.Check(t.Context()); !errors.Is(err, driver.ErrAuthentication) {
 		t.Errorf("Check = %v, want a refusal", err)
 	}

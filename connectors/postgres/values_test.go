@@ -10,6 +10,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
+	"headwater/connectors/postgres/session"
 )
 
 // TestUnheld has values that are right in the source and have no place in their
@@ -20,7 +21,7 @@ func TestUnheld(t *testing.T) {
 		CREATE TABLE odd (id int PRIMARY KEY, until timestamptz, n numeric(9,2), free numeric, at time NOT NULL);
 		INSERT INTO odd VALUES (1, '2026-01-01', 1, 1.50, '12:00'), (7, 'infinity', 'NaN', 2.25, '24:00'), (8, '-infinity', 3, 'NaN', '12:00')`)
 	fill(t, server.OpenPostgres, "CREATE DATABASE old ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-	read := func(change func(*Settings)) (string, []string, error) {
+	read := func(change func(*session.Settings)) (string, []string, error) {
 		src := openWith(t, server, change)
 		var notes []string
 		var text string
@@ -35,14 +36,14 @@ func TestUnheld(t *testing.T) {
 		}
 		return text, notes, nil
 	}
-	if _, _, err := read(func(*Settings) {}); !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), "id = 7") || !strings.Contains(err.Error(), "on_bad_value") {
+	if _, _, err := read(func(*session.Settings) {}); !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), "id = 7") || !strings.Contains(err.Error(), "on_bad_value") {
 		t.Errorf("an infinity: %v, want its row's key and a way out", err)
 	}
-	text, notes, err := read(func(s *Settings) { s.OnBadValue = "null" })
+	text, notes, err := read(func(s *session.Settings) { s.OnBadValue = "null" })
 	if err != nil || len(notes) != 3 || !strings.Contains(notes[0], "2 values of public.odd.until") || !strings.Contains(notes[0], "id = 7") || strings.Count(text, "(null)") != 4 {
 		t.Errorf("as NULL: %s, %q, %v", text, notes, err)
 	}
-	text, _, err = read(func(s *Settings) {
+	text, _, err = read(func(s *session.Settings) {
 		s.ColumnTypes = map[string]string{"until": "string", "odd.n": "string", "public.odd.free": "decimal(9,4)", "at": "string"}
 		s.OnBadValue = "null"
 	})
@@ -51,7 +52,7 @@ func TestUnheld(t *testing.T) {
 			t.Errorf("as text: %s, %v, want %s in it", text, err, want)
 		}
 	}
-	if _, err := openWith(t, server, func(s *Settings) { s.ColumnTypes = map[string]string{"at": "decimal(9,4)"} }).Discover(t.Context()); !errors.Is(err, driver.ErrInvalidConfig) {
+	if _, err := openWith(t, server, func(s *session.Settings) { s.ColumnTypes = map[string]string{"at": "decimal(9,4)"} }).Discover(t.Context()); !errors.Is(err, driver.ErrInvalidConfig) {
 		t.Errorf("a time as a decimal: %v", err)
 	}
 	testASCII(t, server)
@@ -63,18 +64,18 @@ func testASCII(t *testing.T, server *servers.Server) {
 	server.Database = "old"
 	defer func() { server.Database = was }()
 	fill(t, server.OpenPostgres, `CREATE TABLE town (id int PRIMARY KEY, label text); INSERT INTO town VALUES (1, 'Orléans'), (2, E'Orl\351ans')`)
-	src := openWith(t, server, func(*Settings) {})
+	src := openWith(t, server, func(*session.Settings) {})
 	if _, err := rowsOf(t, src, tableOfName(t, src, "town"), false); !errors.Is(err, driver.ErrBadData) || !strings.Contains(err.Error(), "column label, the row with id = 2") || !strings.Contains(err.Error(), "encoding") {
 		t.Errorf("bytes that are no UTF-8: %v", err)
 	}
-	src = openWith(t, server, func(s *Settings) { s.Encoding = "windows-1252" })
+	src = openWith(t, server, func(s *session.Settings) { s.Encoding = "windows-1252" })
 	for _, ranges := range []bool{false, true} {
 		if rows, err := rowsOf(t, src, tableOfName(t, src, "town"), ranges); err != nil || fmt.Sprint(rows) != "[[1 Orléans] [2 Orléans]]" {
 			t.Errorf("%v, %v", rows, err)
 		}
 	}
 	fill(t, server.OpenPostgres, `DO $$ BEGIN EXECUTE E'CREATE TABLE "caf\351" (id int)'; END $$`)
-	src = openWith(t, server, func(*Settings) {})
+	src = openWith(t, server, func(*session.Settings) {})
 	if got := tableOfName(t, src, "caf?").LeftOut; !strings.Contains(got, "UTF-8") {
 		t.Errorf("a name that is no UTF-8 is left out for %q", got)
 	}

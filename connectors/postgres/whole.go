@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/session"
 )
 
 // placed is the transaction in which Place looked at a table, for the Read of all
 // of its rows that follows: one moment.
 type placed struct {
-	session *session
+	session *session.Session
 	plan    *plan
 }
 
@@ -23,12 +24,12 @@ func (s *source) Place(ctx context.Context, t driver.Table, column string) (driv
 	}
 	p.by = column
 	s.mu.Lock()
-	if !s.closed() {
+	if !s.Closed() {
 		s.placed, c = &placed{c, p}, nil
 	}
 	s.mu.Unlock()
 	if c != nil {
-		c.close()
+		c.Close()
 	}
 	return p.start(column, ""), nil
 }
@@ -46,7 +47,7 @@ func (s *source) takePlaced() *placed {
 
 // begin returns the plan of a Read: that of the Place before it, where it is of
 // the same table and the Read is of all rows.
-func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) (*session, *plan, error) {
+func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) (*session.Session, *plan, error) {
 	was := s.takePlaced()
 	if was == nil {
 		return s.plan(ctx, t)
@@ -57,7 +58,7 @@ func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) 
 			return was.session, was.plan, nil
 		}
 	}
-	s.keep(ctx, was.session)
+	s.Keep(ctx, was.session)
 	return s.plan(ctx, t)
 }
 
@@ -65,10 +66,10 @@ func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) 
 // the largest value is known or "": there, or where rows of transactions that were
 // open, or of an hour that the clock goes back over, may still come.
 func (p *plan) start(column, largest string) driver.Cursor {
-	start := driver.Cursor{Column: column, Position: p.moment.position(p.server)}
+	start := driver.Cursor{Column: column, Position: p.moment.Position(p.server)}
 	at, _ := p.table.Column(column)
 	if at.Type.Kind == driver.Timestamp && p.ceiled(at.Type) {
-		value := p.moment.at.Add(-p.moment.since - zones).Format(layoutTimestamp)
+		value := p.moment.At.Add(-p.moment.Since - zones).Format(layoutTimestamp)
 		if largest != "" {
 			value = p.ceiling(column)(largest)
 		}

@@ -1,0 +1,257 @@
+// Package capture follows the log of changes of PostgreSQL, over a slot and a
+// publication: it decides which tables can be followed and where each begins, and gives
+// their changes as record batches.
+package capture
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pglogrepl"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/moment"
+	"headwater/connectors/postgres/session"
+)
+
+// Capturer follows the log of changes of one database. It remembers which tables have a
+// change that cannot land.
+type Capturer struct {
+	pool   *session.Pool
+	holder *moment.Holder // of the moment of the tables that are read whole
+
+	mu      sync.Mutex
+	spoiled map[string]spoiled // tables, by their identity
+}
+
+func New(p *session.Pool, h *moment.Holder) *Capturer { return &Capturer{pool: p, holder: h} }
+
+// Capture takes the log of changes up: it holds the tables against the catalog, then
+// the slot against what has landed, then publishes, and at last makes a slot and
+// exports its snapshot for what has to be read whole.
+func (s *Capturer) Capture(ctx context.Context, c driver.Capture) (driver.Log, error) {
+	l := &changeLog{source: s, capture: c, slot: c.Reader, publication: c.Reader, refused: map[int]error{}, control: &control{pool: s.pool}}
+	if s.pool.Settings.Publication != "" {
+		l.publication = s.pool.Settings.Publication
+	}
+	if err := l.take(ctx); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *changeLog) take(ctx context.Context) (err error) {
+	if err := l.find(ctx); err != nil {
+		return err
+	}
+	if l.facts, err = l.control.facts(ctx); err != nil { // after the catalog was read: what commits behind its end was not in it
+		return err
+	}
+	l.known = l.facts.end
+	if err := l.facts.lacks(); err != nil {
+		return err
+	}
+	if err := l.examine(ctx); err != nil {
+		return err
+	}
+	if len(l.tables) == 0 {
+		return l.retract(ctx)
+	}
+	floor, anew, err := l.floor()
+	if err != nil {
+		return err
+	}
+	found, err := l.free(ctx)
+	if err != nil {
+		return err
+	}
+	if !anew {
+		if err := l.goesOn(found, floor); err != nil {
+			return err
+		}
+	}
+	if err := l.published(ctx, floor, anew); err != nil {
+		return err
+	}
+	if len(l.tables) == 0 {
+		return nil
+	}
+	l.decideForm()
+	if err := l.begin(ctx, found, floor, anew); err != nil {
+		return err
+	}
+	l.confirmed.Store(uint64(l.from))
+	return nil
+}
+
+// find reads the catalog's rows of the tables. A table that is another one there is
+// refused.
+func (l *changeLog) find(ctx context.Context) error {
+	names := make([]string, len(l.capture.Tables))
+	for i, t := range l.capture.Tables {
+		names[i] = "(" + session.Literal(t.Namespace) + ", " + session.Literal(t.Name) + ")"
+	}
+	if len(names) == 0 {
+		return driver.E(driver.ErrInvalidConfig, nil, "there is no table to capture the changes of")
+	}
+	c, found, err := catalog.Describe(ctx, l.source.pool, catalog.Reads{Where: " AND (n.nspname, c.relname) IN (" + strings.Join(names, ", ") + ")"})
+	if err != nil {
+		return err
+	}
+	l.source.pool.Keep(ctx, c)
+	l.server = found.Server
+	rows := map[string]*catalog.Relation{}
+	for _, r := range found.Relations {
+		rows[r.String()] = r
+	}
+	for i, t := range l.capture.Tables {
+		row := rows[t.String()]
+		columns, err := row.Match(t.Table)
+		if err != nil {
+			l.refused[i] = err
+			continue
+		}
+		l.asked = append(l.asked, &captured{index: i, table: t.Table, row: row, columns: columns, after: lsnOf([]byte(t.After))})
+	}
+	l.tables = slices.Clone(l.asked)
+	return nil
+}
+
+// lacks returns why the server's log cannot be read at all.
+func (f facts) lacks() error {
+	switch {
+	case f.level != "logical":
+		return driver.E(driver.ErrUnsupported, nil, "the server's log has too little in it: set wal_level to logical (it is %s), and restart the server", f.level)
+	case f.version < 140000:
+		return driver.E(driver.ErrUnsupported, nil, "changes are captured from PostgreSQL 14 on: sync with mode full_refresh or incremental")
+	case f.standby && f.version < 160000:
+		return driver.E(driver.ErrUnsupported, nil, "a standby gives its log to readers from PostgreSQL 16 on: connect to the primary")
+	}
+	return nil
+}
+
+// floor returns the position behind which changes are needed. anew says that every
+// table is to be read whole, so that none are.
+func (l *changeLog) floor() (floor pglogrepl.LSN, anew bool, err error) {
+	anew = true
+	var least pglogrepl.LSN
+	for _, t := range l.tables {
+		if t.after == 0 {
+			continue
+		}
+		if anew || t.after < least {
+			least = t.after
+		}
+		anew = false
+	}
+	if anew || l.capture.Landed == "" {
+		return least, anew, nil
+	}
+	if floor, err = pglogrepl.ParseLSN(l.capture.Landed); err != nil {
+		return 0, false, driver.E(driver.ErrBadData, nil, "the position that has landed is none of this kind of source: %s", wayOut)
+	}
+	for _, t := range l.tables {
+		if t.after != 0 {
+			t.after = max(t.after, floor)
+		}
+	}
+	return floor, false, nil
+}
+
+// published makes sure that the tables are published, or refuses them.
+func (l *changeLog) published(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
+	if l.source.pool.Settings.Publication != "" {
+		return l.checkGiven(ctx)
+	}
+	if l.facts.standby {
+		return driver.E(driver.ErrUnsupported, nil, "a standby makes no publication: make one of the tables on its primary, WITH (publish_via_partition_root = true), and name it in connection_config.publication")
+	}
+	if !l.facts.create {
+		return driver.E(driver.ErrPermission, nil, "this account may not make a publication: GRANT CREATE ON DATABASE, or have one made that connection_config.publication names")
+	}
+	return l.publish(ctx, floor, anew)
+}
+
+// decideForm has values come in binary if every column of every table is read so. One
+// that is not has all come as text: the plug-in knows no other choice.
+func (l *changeLog) decideForm() {
+	l.inBinary = true
+	for _, t := range l.tables {
+		for i := range t.columns {
+			l.inBinary = l.inBinary && t.inBinary(i)
+		}
+	}
+}
+
+// begin makes the slot where it is to be made, and a moment for the tables that have
+// to be read whole. found is the slot that there is, nil for none.
+func (l *changeLog) begin(ctx context.Context, found *slotRow, floor pglogrepl.LSN, anew bool) error {
+	l.from = floor
+	whole := 0
+	for _, t := range l.tables {
+		if t.after == 0 {
+			whole++
+		}
+	}
+	if whole == 0 {
+		return nil
+	}
+	c, err := l.source.replicate(ctx, l.server)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if anew && found != nil { // of an attempt that did not come to its end, or of no use any more
+		if err := l.drop(ctx); err != nil {
+			return err
+		}
+	}
+	name := l.slot
+	if !anew {
+		name = fmt.Sprintf("%s_%d", l.slot, c.PG.PID())
+	}
+	at, snapshot, err := l.create(ctx, c, name, !anew)
+	if err != nil {
+		return err
+	}
+	if err := l.share(ctx, snapshot); err != nil {
+		if anew {
+			err = errors.Join(err, l.drop(context.WithoutCancel(ctx)))
+		}
+		return err
+	}
+	l.position = at
+	for _, t := range l.tables {
+		if t.after == 0 {
+			t.after = at
+		}
+	}
+	if anew {
+		l.from = at
+	}
+	return nil
+}
+
+// share imports the snapshot of a slot into a transaction that holds it, for readers
+// in whatever process.
+func (l *changeLog) share(ctx context.Context, snapshot string) error {
+	c, m, err := moment.Export(ctx, l.source.pool, snapshot)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		l.source.pool.Keep(ctx, c)
+		return err
+	}
+	l.moment = string(text)
+	l.source.holder.Hold(c)
+	return nil
+}

@@ -1,0 +1,29 @@
+package capture
+
+import (
+	"context"
+	"time"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/session"
+)
+
+// ChangeRows is how many rows a batch of changes has at most.
+const ChangeRows = changeRows
+
+// SetIdle sets how often a place without changes comes.
+func SetIdle(l driver.Log, every time.Duration) { l.(*changeLog).idle = every }
+
+// Altered looks whether the publication is as it was, as a reading does.
+func Altered(ctx context.Context, l driver.Log) error { return l.(*changeLog).altered(ctx) }
+
+// InBinary reports whether values come in binary.
+func InBinary(l driver.Log) bool { return l.(*changeLog).inBinary }
+
+// HasSlot reports whether the server has a slot.
+func HasSlot(ctx context.Context, p *session.Pool, name string) (bool, error) {
+	k := &control{pool: p}
+	defer k.close()
+	s, err := k.slot(ctx, name)
+	return s != nil, err
+}

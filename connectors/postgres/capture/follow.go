@@ -1,0 +1,366 @@
+package capture
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/pgoutput"
+	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
+)
+
+// follower turns the messages of a stream into Changes. It is used by one goroutine.
+type follower struct {
+	log    *changeLog
+	emit   func(driver.Changes) error // takes what is ready
+	until  pglogrepl.LSN              // where the reading ends, 0 for nowhere
+	now    func() time.Time
+	tables map[uint32]*target
+	order  []*target // of the Capture
+	shapes map[uint32]*shape
+	m      pgoutput.Message
+	notes  []string // told with what comes next
+
+	inside    bool          // a transaction
+	commit    pglogrepl.LSN // where its commit begins
+	committed time.Time
+	ends      string        // commit as text, "" if not asked for yet
+	serial    int64         // of the transaction
+	xid       uint32        // the same, of the server
+	reached   pglogrepl.LSN // everything before it was read
+	placed    pglogrepl.LSN // the last place to resume
+	placedAt  time.Time
+	pending   bool      // there are changes since then
+	since     time.Time // when the first of them came
+	first     time.Time // when it was committed
+	last      time.Time // when the last one was
+	read      int64     // bytes since then
+	held      int64     // bytes in the columns
+}
+
+// target is where the changes of a table are gathered.
+type target struct {
+	*captured
+	rows    *binarycopy.Rows
+	ops     []driver.Op
+	kept    map[int][]int
+	old     bool
+	ends    []driver.End
+	serial  int64 // of the transaction of the last row
+	nulled  []int64
+	batch   int64 // rows of a batch
+	limit   int64 // bytes of one
+	nullsOK bool  // what a type cannot hold becomes NULL
+}
+
+// newFollower begins where the log begins.
+func newFollower(l *changeLog, emit func(driver.Changes) error, until pglogrepl.LSN) *follower {
+	f := &follower{log: l, emit: emit, until: until, now: time.Now, tables: map[uint32]*target{}, shapes: map[uint32]*shape{}, notes: l.notes, reached: l.from, placed: l.from, placedAt: time.Now()}
+	charset, _ := l.source.pool.Settings.Charset() // validated
+	limits := l.source.pool.Limits
+	for _, t := range l.tables {
+		hows, forms := make([]binarycopy.Decoding, len(t.columns)), make([]binarycopy.Form, len(t.columns))
+		for i, c := range t.columns {
+			hows[i], forms[i] = c.How, t.form(i, l.server.MoneyScale)
+		}
+		to := &target{captured: t, rows: binarycopy.NewRows(t.table, hows, forms, l.server.ASCII, charset), nulled: make([]int64, len(t.columns)),
+			batch: int64(min(limits.BatchRows, changeRows)), limit: min(limits.BatchBytes, changeBytes), nullsOK: l.source.pool.Settings.Nulls()}
+		f.tables[uint32(t.row.OID)] = to
+		f.order = append(f.order, to)
+	}
+	return f
+}
+
+// Of how much a batch of changes is, and of how much there may be in all tables
+// together before every one is handed over.
+const (
+	changeRows  = 16_384
+	changeBytes = 4 << 20
+	heldBytes   = 16 << 20
+)
+
+// message takes a message of the plug-in.
+func (f *follower) message(p []byte) error {
+	if err := f.m.Parse(p); err != nil {
+		return malformedLog(err)
+	}
+	f.read += int64(len(p))
+	m := &f.m
+	switch m.Kind {
+	case pgoutput.Begin:
+		f.inside, f.commit, f.committed, f.ends = true, pglogrepl.LSN(m.LSN), m.Time(), ""
+		f.serial, f.xid = f.serial+1, m.XID
+	case pgoutput.Commit:
+		f.inside = false
+		f.reached = pglogrepl.LSN(m.End)
+		return f.due(false)
+	case pgoutput.Describe:
+		f.shapes[m.Described.OID] = f.shape(m.Described)
+	case pgoutput.Insert, pgoutput.Update, pgoutput.Delete:
+		s := f.shapes[m.Relation]
+		if s == nil {
+			return malformedLog(pgoutput.ErrMalformed)
+		}
+		if s.target == nil || f.commit < s.target.after {
+			return nil
+		}
+		if err := s.usable(f); err != nil {
+			return err
+		}
+		if err := f.change(s); err != nil {
+			return f.spoiled(s.target, err)
+		}
+		return nil
+	case pgoutput.Truncate:
+		for _, oid := range m.Truncated {
+			if err := f.truncate(oid); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// spoiled has a table with a value that cannot land be refused when the log is taken up
+// anew, so that the others go on without it.
+func (f *follower) spoiled(t *target, err error) error {
+	var bad *driver.Error
+	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData {
+		return err
+	}
+	l := f.log
+	l.source.mu.Lock()
+	defer l.source.mu.Unlock()
+	if l.source.spoiled == nil {
+		l.source.spoiled = map[string]spoiled{}
+	}
+	l.source.spoiled[t.table.Identity] = spoiled{at: f.commit, why: bad}
+	return driver.E(driver.ErrRetyped, nil, "%s", bad.Message)
+}
+
+// spoiled is why a table goes no further than a place in the log.
+type spoiled struct {
+	at  pglogrepl.LSN
+	why error
+}
+
+func malformedLog(err error) error {
+	return driver.E(driver.ErrBadData, nil, "the log of changes: %v", err)
+}
+
+// change adds an insert, update or delete.
+func (f *follower) change(s *shape) error {
+	t, m := s.target, &f.m
+	if len(t.ops) > 0 && t.old != s.full {
+		if err := f.hand(t); err != nil {
+			return err
+		}
+	}
+	t.old = s.full
+	switch m.Kind {
+	case pgoutput.Insert:
+		return f.row(s, &s.whole, m.NewRow, nil, driver.OpInsert)
+	case pgoutput.Delete:
+		return f.row(s, &s.keys, m.OldRow, nil, driver.OpDelete)
+	}
+	if m.Old == 0 {
+		return f.row(s, &s.whole, m.NewRow, nil, driver.OpUpdate)
+	}
+	same, err := pgoutput.SameKey(m.OldRow, m.NewRow, s.key)
+	if err != nil {
+		return malformedLog(err)
+	}
+	if !same {
+		if err := f.row(s, &s.keys, m.OldRow, nil, driver.OpOldKey); err != nil {
+			return err
+		}
+	}
+	return f.row(s, &s.whole, m.NewRow, &m.OldRow, driver.OpUpdate)
+}
+
+// row adds a row. What it is of is handed over first if it is full, but an update
+// stays with its old key.
+func (f *follower) row(s *shape, w *pgoutput.Writer, row pgoutput.Row, old *pgoutput.Row, op driver.Op) error {
+	t := s.target
+	if (int64(len(t.ops)) >= t.batch || t.rows.Bytes() >= t.limit) && (len(t.ops) == 0 || t.ops[len(t.ops)-1] != driver.OpOldKey) {
+		if err := f.hand(t); err != nil {
+			return err
+		}
+	}
+	var was pgoutput.Row
+	if old != nil {
+		was = *old
+		old = &was
+	}
+	before := t.rows.Bytes()
+	kept, err := w.Write(row, old)
+	if err != nil {
+		return f.explain(err)
+	}
+	if len(kept) > 0 {
+		for _, at := range kept {
+			if s.keyColumn[at] {
+				return driver.E(driver.ErrBadData, nil, "table %s, column %s: the log has an update without the value of this key column", t.table, t.table.Columns[at].Name)
+			}
+		}
+		if t.kept == nil {
+			t.kept = map[int][]int{}
+		}
+		t.kept[len(t.ops)] = kept
+	}
+	f.count(t, op)
+	if f.held += t.rows.Bytes() - before; f.held >= heldBytes && op != driver.OpOldKey {
+		return f.handAll()
+	}
+	return nil
+}
+
+func (f *follower) explain(err error) error {
+	if err == pgoutput.ErrMalformed {
+		return malformedLog(err)
+	}
+	return err
+}
+
+// count notes what the row that was added is.
+func (f *follower) count(t *target, op driver.Op) {
+	t.ops = append(t.ops, op)
+	if t.serial != f.serial || len(t.ends) == 0 {
+		if f.ends == "" {
+			f.ends = f.commit.String()
+		}
+		t.serial = f.serial
+		t.ends = append(t.ends, driver.End{Position: f.ends, Committed: f.committed})
+	}
+	t.ends[len(t.ends)-1].Rows++
+	if !f.pending {
+		f.pending, f.since, f.first = true, f.now(), f.committed
+	}
+	f.last = f.committed
+}
+
+// truncate adds that a table was emptied.
+func (f *follower) truncate(oid uint32) error {
+	t := f.tables[oid]
+	if t == nil || f.commit < t.after {
+		return nil
+	}
+	t.rows.Begin()
+	for i := range t.columns {
+		t.rows.Null(i)
+	}
+	t.rows.End(0)
+	f.count(t, driver.OpTruncate)
+	if t.row.RelKind == "p" {
+		f.log.explain(t.row.OID, f.xid)
+	}
+	return nil
+}
+
+// hand hands over what a table has.
+func (f *follower) hand(t *target) error {
+	if len(t.ops) == 0 {
+		return nil
+	}
+	bytes := t.rows.Bytes()
+	f.held -= bytes
+	c := driver.Changes{Table: t.index, Record: t.rows.Record(), Ops: t.ops, Kept: t.kept, Old: t.old, Ends: t.ends, Bytes: bytes, Notes: f.notes}
+	t.ops, t.kept, t.ends, f.notes = nil, nil, nil, nil
+	return f.emit(c)
+}
+
+func (f *follower) handAll() error {
+	for _, t := range f.order {
+		if err := f.hand(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idlePlace is how often, at the most, a slot without changes gets a place to resume.
+const idlePlace = 10 * time.Second
+
+// due gives a place to resume where it is time for one. It is called between
+// transactions; asked says that the server wants to know how far we are.
+func (f *follower) due(asked bool) error {
+	if err := f.log.unexplained(f.reached); err != nil {
+		return err
+	}
+	delay := f.log.capture.Delay
+	switch {
+	case f.reached <= f.placed:
+		return nil
+	case f.finished():
+	case f.pending && (f.log.capture.Bytes > 0 && f.read >= f.log.capture.Bytes || f.now().Sub(f.since) >= delay):
+	case !f.pending && (asked || f.now().Sub(f.placedAt) >= max(delay, cmp.Or(f.log.idle, idlePlace))):
+	default:
+		return nil
+	}
+	return f.place()
+}
+
+// finished reports whether everything was read that was asked for.
+func (f *follower) finished() bool { return f.until != 0 && !f.inside && f.reached >= f.until }
+
+// place hands everything over, and then the place to resume behind it.
+func (f *follower) place() error {
+	if err := f.handAll(); err != nil {
+		return err
+	}
+	if f.finished() {
+		if err := f.stands(); err != nil {
+			return err
+		}
+	}
+	f.log.waiting.add(place{at: uint64(f.reached), first: f.first})
+	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Notes: append(f.notes, f.told()...)}
+	f.notes, f.placed, f.placedAt, f.pending, f.read, f.first = nil, f.reached, f.now(), false, 0, time.Time{}
+	return f.emit(c)
+}
+
+// stands tells how the reader stands at the end, when what was given has landed.
+func (f *follower) stands() error {
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // it is told if the server answers
+	defer cancel()
+	s, err := f.log.Standing(ctx)
+	if err != nil {
+		return nil
+	}
+	if end, err := pglogrepl.ParseLSN(s.End); err == nil {
+		s.Position, s.Behind, s.Delay = f.reached.String(), behind(uint64(end), uint64(f.reached)), 0
+	}
+	return f.emit(driver.Changes{Table: -1, Standing: &s})
+}
+
+// told says which values became NULL, once a table and column.
+func (f *follower) told() (notes []string) {
+	for _, t := range f.order {
+		for i, n := range t.nulled {
+			if n > 0 {
+				notes = append(notes, sqldb.NulledNote(n, t.table, t.table.Columns[i].Name, "one that changed"))
+				t.nulled[i] = 0
+			}
+		}
+	}
+	return notes
+}
+
+// keepalive takes a sign of life of the server, with the end of what it has sent.
+func (f *follower) keepalive(end pglogrepl.LSN, asked bool) error {
+	if f.inside {
+		return nil
+	}
+	f.reached = max(f.reached, end)
+	return f.due(asked)
+}
+
+// at says where in the log a change is, for people.
+func (f *follower) at() string { return fmt.Sprintf("a change that was committed at %s", f.commit) }

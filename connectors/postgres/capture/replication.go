@@ -1,0 +1,259 @@
+package capture
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/session"
+)
+
+// What both sides say while a log is streamed.
+const (
+	msgCopyBoth  = 'W'
+	walData      = pglogrepl.XLogDataByteID
+	walKeepalive = pglogrepl.PrimaryKeepaliveMessageByteID
+	walStatus    = pglogrepl.StandbyStatusUpdateByteID
+)
+
+// replicate connects for the replication protocol, where SQL can be said too. text is
+// as the session of a COPY has it, for the values that come as text.
+func (s *Capturer) replicate(ctx context.Context, on catalog.Server) (*session.Session, error) {
+	c, err := s.pool.ConnectWith(ctx, nil, map[string]string{"replication": "database"})
+	if err != nil {
+		return nil, replicationError(err)
+	}
+	sql := "SET statement_timeout = 0; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET intervalstyle = 'iso_8601'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET quote_all_identifiers = off"
+	if c.Version() >= 14 {
+		sql += "; SET idle_session_timeout = 0"
+	}
+	if c.IsASCII() {
+		sql += "; SET client_encoding = 'SQL_ASCII'"
+	}
+	if on.MoneyScale == 2 {
+		sql += "; SET lc_monetary = 'C'"
+	}
+	if err := c.Exec(ctx, sql); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// replicationError explains why there is no connection for the replication protocol.
+func replicationError(err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "WAL sender") || strings.Contains(text, "walsender") || strings.Contains(text, "replication role"):
+		return driver.E(driver.ErrPermission, nil, "this account may not read the server's log of changes: ALTER ROLE ... REPLICATION (of a managed server the role that it names for this, such as rds_replication)")
+	case strings.Contains(text, "max_wal_senders"):
+		return driver.E(driver.ErrUnreachable, nil, "the server has no connection left for readers of its log: raise max_wal_senders")
+	case strings.Contains(text, "startup parameter"):
+		return driver.E(driver.ErrUnsupported, nil, "what answers is a pooler that does not speak the replication protocol: connect to the server itself")
+	}
+	return err
+}
+
+// feed is a log that is being streamed over a session. One goroutine reads it;
+// everything else may be called at any time.
+type feed struct {
+	session *session.Session
+	conn    net.Conn
+	limit   int64 // bytes of a message
+
+	buf     []byte
+	at, end int // what was read and not yet taken
+
+	writing   sync.Mutex
+	confirmed *atomic.Uint64 // up to which everything has landed
+}
+
+// startFeed has the server send a slot's changes from a position on.
+func startFeed(ctx context.Context, c *session.Session, slot, publication string, from pglogrepl.LSN, inBinary bool, limit int64, confirmed *atomic.Uint64) (*feed, error) {
+	options := fmt.Sprintf("proto_version '1', publication_names %s", session.Literal(session.Quote(publication)))
+	if inBinary {
+		options += ", binary 'true'"
+	}
+	if err := c.PG.SyncConn(ctx); err != nil {
+		return nil, session.Classify(ctx, err, "")
+	}
+	f := &feed{session: c, conn: c.PG.Conn(), limit: limit, buf: make([]byte, session.ReadSize), confirmed: confirmed}
+	stop := f.interrupt(ctx)
+	err := f.begin(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", session.Quote(slot), from, options))
+	if !stop() {
+		return nil, driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
+	}
+	return f, err
+}
+
+// interrupt ends what is read when ctx ends. stop reports whether it did not.
+func (f *feed) interrupt(ctx context.Context) (stop func() bool) {
+	fired := make(chan struct{})
+	end := context.AfterFunc(ctx, func() {
+		defer close(fired)
+		_ = f.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	return func() bool {
+		if end() {
+			return true
+		}
+		<-fired
+		return false
+	}
+}
+
+func (f *feed) begin(sql string) error {
+	query := append(make([]byte, 0, len(sql)+6), 'Q')
+	query = binary.BigEndian.AppendUint32(query, uint32(len(sql)+5))
+	if _, err := f.conn.Write(append(append(query, sql...), 0)); err != nil {
+		return err
+	}
+	for {
+		kind, body, err := f.message()
+		if err != nil {
+			return err
+		}
+		var failed error
+		switch kind {
+		case msgCopyBoth:
+			return nil
+		case session.MsgError, session.MsgNotice, session.MsgParameter:
+			if done, err := f.session.Reply(kind, body, &failed); err != nil || done || failed != nil {
+				return errors.Join(err, failed)
+			}
+		default:
+			return binarycopy.ErrMalformed
+		}
+	}
+}
+
+// message returns the next message of the server, which is valid until the next
+// call.
+func (f *feed) message() (kind byte, body []byte, err error) {
+	need := 5
+	for {
+		if f.end-f.at >= 5 {
+			size := int64(binary.BigEndian.Uint32(f.buf[f.at+1:])) - 4
+			kind = f.buf[f.at]
+			switch {
+			case size < 0 || kind != session.MsgCopyData && size > session.MaxReply:
+				return 0, nil, binarycopy.ErrMalformed
+			case size > f.limit:
+				return 0, nil, &session.LongRow{Size: size}
+			}
+			if need = 5 + int(size); f.end-f.at >= need {
+				body = f.buf[f.at+5 : f.at+need]
+				f.at += need
+				return kind, body, nil
+			}
+		}
+		f.buf, f.at, f.end = session.MakeRoom(f.buf, f.at, f.end, need, false)
+		n, err := f.conn.Read(f.buf[f.end:])
+		f.end += n
+		if n == 0 && err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// next returns the body of the next CopyData message. An error of the server is a
+// *pgconn.PgError.
+func (f *feed) next() ([]byte, error) {
+	for {
+		kind, body, err := f.message()
+		if err != nil {
+			return nil, err
+		}
+		var failed error
+		switch kind {
+		case session.MsgCopyData:
+			return body, nil
+		case session.MsgCopyDone, session.MsgComplete, session.MsgReady:
+			return nil, driver.E(driver.ErrUnreachable, nil, "the server has ended the stream of changes: it is shutting down or was told to")
+		default:
+			if _, err := f.session.Reply(kind, body, &failed); err != nil || failed != nil {
+				return nil, errors.Join(err, failed)
+			}
+		}
+	}
+}
+
+// status tells the server up to where everything has landed, and with reply asks it
+// for a sign of life, with the end of its log.
+func (f *feed) status(reply bool) error {
+	m := make([]byte, 0, 39)
+	m = binary.BigEndian.AppendUint32(append(m, session.MsgCopyData), 38)
+	m = append(m, walStatus)
+	at := f.confirmed.Load()
+	for range 3 { // written, flushed, applied
+		m = binary.BigEndian.AppendUint64(m, at)
+	}
+	m = binary.BigEndian.AppendUint64(m, uint64(time.Since(epoch).Microseconds()))
+	if reply {
+		m = append(m, 1)
+	} else {
+		m = append(m, 0)
+	}
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	_ = f.conn.SetWriteDeadline(time.Now().Add(statusLimit))
+	_, err := f.conn.Write(m)
+	return err
+}
+
+// epoch is PostgreSQL's own.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// statusLimit bounds the writing of a status: the server reads them also while it
+// waits for us to read.
+const statusLimit = 10 * time.Second
+
+// finish says goodbye and closes the connection.
+func (f *feed) finish() {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	_ = f.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = f.conn.Write([]byte{session.MsgCopyDone, 0, 0, 0, 4, 'X', 0, 0, 0, 4})
+	f.session.Drop()
+	f.session.Close()
+}
+
+// streamError explains why the server ended a stream, or did not begin one.
+func (l *changeLog) streamError(ctx context.Context, err error) error {
+	var server *pgconn.PgError
+	var long *session.LongRow
+	switch {
+	case errors.As(err, &long):
+		return driver.E(driver.ErrLimit, nil, "one change has %d bytes, more than the limit of %d; exclude its table from the sync, or set connection_config.max_row_mib to %d or more", long.Size, l.source.pool.Limits.MaxRowBytes, long.Size>>20+1)
+	case errors.Is(err, binarycopy.ErrMalformed):
+		return driver.E(driver.ErrBadData, nil, "the log of changes: %v", err)
+	case !errors.As(err, &server):
+		return session.Classify(ctx, err, "the log of changes")
+	}
+	switch text := server.Message; {
+	case server.Code == "55006":
+		return driver.E(driver.ErrUnreachable, nil, "another reader has taken the slot %s: %s. If it is no copy of this source, give that program a slot of its own", l.slot, text)
+	case server.Code == "42704" && strings.Contains(text, "publication"):
+		return driver.E(driver.ErrReplaced, nil, "the publication %s did not exist for a part of the log (%s), so changes of that time are not to be had: %s", l.publication, text, wayOut)
+	case server.Code == "42704":
+		return driver.E(driver.ErrReplaced, nil, "the slot %s is gone (%s): %s", l.slot, text, wayOut)
+	case server.Code == "58P01", server.Code == "55000" && (strings.Contains(text, "slot") || strings.Contains(text, "WAL")):
+		return driver.E(driver.ErrReplaced, nil, "the server has given up what it kept for the slot %s (%s): %s", l.slot, text, wayOut)
+	}
+	return session.Classify(ctx, err, "the log of changes")
+}
+
+// wayOut is what leads on where the log does not.
+const wayOut = `sync_options.reset: ["*"] reads the tables whole again and takes the log up anew`

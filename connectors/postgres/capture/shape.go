@@ -1,0 +1,147 @@
+package capture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/pgoutput"
+)
+
+// shape is a relation as the stream has described it, held against the table that it
+// is captured as.
+type shape struct {
+	target    *target // nil for a relation that is none of ours
+	relation  *pgoutput.Relation
+	differs   string // from the catalog as it was when the log was taken up, "" for no way
+	unlike    string // why its rows cannot be those of the table, "" if they can
+	full      bool   // the old rows come whole
+	key       []bool // by the relation's columns: of the table's key, or all without one
+	keyColumn []bool // by the table's columns
+	whole     pgoutput.Writer
+	keys      pgoutput.Writer
+}
+
+// shape holds a relation against its table.
+func (f *follower) shape(r *pgoutput.Relation) *shape {
+	t := f.tables[r.OID]
+	if t == nil {
+		return &shape{}
+	}
+	s := &shape{target: t, relation: r, full: r.Identity == 'f', key: make([]bool, len(r.Columns)), keyColumn: make([]bool, len(t.columns))}
+	to := make([]int, len(r.Columns))
+	var unknown []string
+	found := make([]bool, len(t.columns))
+	identity := 0
+	for i, c := range r.Columns {
+		to[i] = -1
+		if c.Key {
+			identity++
+		}
+		a := slices.IndexFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Column.Name == c.Name })
+		if a < 0 {
+			unknown = append(unknown, c.Name)
+			continue
+		}
+		have := &t.row.Attributes[a]
+		if have.Declared != int64(c.Type) || have.Rewrite != int64(c.Mod) {
+			s.differs = "column " + c.Name + " has another type"
+		}
+		at := slices.IndexFunc(t.table.Columns, func(x driver.Column) bool { return x.Name == c.Name })
+		if at < 0 {
+			continue
+		}
+		if have.Declared != int64(c.Type) || have.Rewrite != int64(c.Mod) && !slices.Contains(catalog.Lengths, have.Declared) {
+			s.unlike = "column " + c.Name + " had another type"
+		}
+		to[i], found[at] = at, true
+		isKey := slices.Contains(t.table.PrimaryKey, c.Name)
+		s.key[i], s.keyColumn[at] = isKey || len(t.table.PrimaryKey) == 0 && c.Key, isKey
+		if isKey && !c.Key {
+			s.unlike = "its replica identity did not have the key " + strings.Join(t.table.PrimaryKey, ", ")
+		}
+		if c.Key != (t.full() || slices.Contains(t.keys, c.Name)) {
+			s.differs = "its replica identity is another one"
+		}
+	}
+	var absent []int
+	for i, ok := range found {
+		name := t.table.Columns[i].Name
+		switch {
+		case ok:
+		case t.computed[name] != "":
+			absent = append(absent, i)
+		case t.attribute(i).Column.Filled || len(unknown) > 0:
+			s.unlike = "it had no column " + name + ", which was filled when it was added, or renamed"
+			absent = append(absent, i)
+		default:
+			absent = append(absent, i)
+		}
+	}
+	s.compare(r, unknown)
+	s.whole = pgoutput.Writer{Rows: t.rows, To: to, Absent: absent, Check: f.checks(t)}
+	s.keys = pgoutput.Writer{Rows: t.rows, To: to, Absent: absent, Check: f.checksKey(t)}
+	return s
+}
+
+// compare notes how the relation differs from the catalog as it was read.
+func (s *shape) compare(r *pgoutput.Relation, unknown []string) {
+	t := s.target
+	switch {
+	case len(unknown) > 0:
+		s.differs = "it has a column " + unknown[0]
+	case r.Namespace != t.table.Namespace || r.Name != t.table.Name:
+		s.differs = fmt.Sprintf("it is called %s.%s", r.Namespace, r.Name)
+	case s.full != t.full():
+		s.differs = "its replica identity is another one"
+	}
+	for _, a := range t.row.Attributes {
+		if t.computed[a.Column.Name] == "" && !slices.ContainsFunc(r.Columns, func(c pgoutput.Column) bool { return c.Name == a.Column.Name }) {
+			s.differs = "it has no column " + a.Column.Name
+		}
+	}
+}
+
+// usable reports, as an error, that rows of this shape are not rows of the table as
+// it was captured. What was committed before the catalog was read may be of a shape
+// from before an ALTER TABLE.
+func (s *shape) usable(f *follower) error {
+	switch {
+	case s.differs != "" && f.commit >= f.log.known:
+		return driver.E(driver.ErrRetyped, nil, "table %s was altered: %s now", s.target.table, s.differs)
+	case s.unlike != "":
+		return driver.E(driver.ErrRetyped, nil, "table %s was altered: %s in changes from before that, so that it has to be read whole", s.target.table, s.unlike)
+	}
+	return nil
+}
+
+// checks returns what is asked of a NULL, and of a value that its column cannot hold.
+func (f *follower) checks(t *target) func(int, error) error {
+	return func(at int, why error) error {
+		c := t.table.Columns[at]
+		switch {
+		case why == nil && c.Nullable:
+			return nil
+		case why == nil:
+			return driver.E(driver.ErrRetyped, nil, "table %s, column %s, %s: it is NULL, and the column was NOT NULL when the schema was read", t.table, c.Name, f.at())
+		case binarycopy.Unheld(why) && t.nullsOK && c.Nullable && !slices.Contains(t.table.PrimaryKey, c.Name):
+			t.nulled[at]++
+			return nil
+		}
+		return binarycopy.Bad(t.table, c.Name, f.at(), why)
+	}
+}
+
+// checksKey is checks of old rows, which hold their keys alone.
+func (f *follower) checksKey(t *target) func(int, error) error {
+	checks := f.checks(t)
+	return func(at int, why error) error {
+		if why == nil {
+			return nil
+		}
+		return checks(at, why)
+	}
+}

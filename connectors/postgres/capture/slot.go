@@ -1,0 +1,215 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/session"
+)
+
+// ours is the application_name of our sessions.
+const ours = "headwater"
+
+// How long a Capture waits for a slot that a reader of ours still holds: one that
+// was killed lets go when the server finds out.
+const (
+	slotLimit = 15 * time.Second
+	slotPause = 100 * time.Millisecond
+)
+
+// free waits until nobody reads the slot, nil if there is none.
+func (l *changeLog) free(ctx context.Context) (*slotRow, error) {
+	for began := time.Now(); ; {
+		s, err := l.control.slot(ctx, l.slot)
+		if err != nil || s == nil || s.activePID == 0 {
+			return s, err
+		}
+		// One that is in no list of sessions is about to end.
+		if s.activeBy != "" && !s.isOurs() || time.Since(began) > slotLimit {
+			return nil, driver.E(driver.ErrUnreachable, nil, "another reader has the slot %s: process %d of the server, application %s. One slot has one reader: stop that program, or give it a slot of its own", l.slot, s.activePID, orUnknown(s.activeBy))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
+		case <-time.After(slotPause):
+		}
+	}
+}
+
+// isOurs reports whether a session of ours reads the slot.
+func (s *slotRow) isOurs() bool {
+	return s.activeBy == ours || strings.HasPrefix(s.activeBy, ours+" of ")
+}
+
+func orUnknown(name string) string {
+	if name == "" {
+		return "unknown"
+	}
+	return name
+}
+
+// goesOn reports, as an error, that the slot has not everything behind a position.
+func (l *changeLog) goesOn(s *slotRow, landed pglogrepl.LSN) error {
+	replaced := func(format string, args ...any) error {
+		return driver.E(driver.ErrReplaced, nil, "%s: %s", fmt.Sprintf(format, args...), wayOut)
+	}
+	switch {
+	case s == nil:
+		return replaced("the slot %s is not there any more: it was dropped, or the server is another one, as after a failover that did not take slots along", l.slot)
+	case !s.logical || s.plugin != plugin:
+		return replaced("the slot %s was made anew by somebody else: its plug-in is %q, not %s", l.slot, s.plugin, plugin)
+	case s.database != l.source.pool.Settings.Database:
+		return replaced("the slot %s was made anew by somebody else: it belongs to database %q", l.slot, s.database)
+	case s.invalid != "":
+		return replaced("the server has invalidated the slot %s (%s)%s", l.slot, s.invalid, invalidAdvice[s.invalid])
+	case s.state == "lost":
+		return replaced("the server has given up the log that it kept for the slot %s, as it was longer than max_slot_wal_keep_size (or, on a standby, in the way of its primary's changes): raise that setting, or sync more often", l.slot)
+	case s.confirmed > landed:
+		return replaced("the slot %s stands at %s, behind which nothing before %s is kept, but only what is before %s has landed: somebody else has moved it or made it anew", l.slot, s.confirmed, s.confirmed, landed)
+	case s.end != 0 && s.end < landed:
+		return replaced("the server's log ends at %s, before %s, which has landed: the server was restored or failed over to one that had not got everything", s.end, landed)
+	}
+	return nil
+}
+
+// checkTimeline reports, as an error, that what landed was on a history of the server
+// that it has left: it failed over, at a place before, to one that had not got it all.
+func (l *changeLog) checkTimeline(ctx context.Context, was int64, landed pglogrepl.LSN) error {
+	if was == 0 || l.facts.timeline == was || l.facts.timeline == 0 {
+		return nil
+	}
+	c, err := l.source.replicate(ctx, l.server)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.Idle = false
+	history, err := pglogrepl.TimelineHistory(ctx, c.PG, int32(l.facts.timeline))
+	if err != nil {
+		return session.Classify(ctx, err, "the history of the server's timeline")
+	}
+	for line := range strings.Lines(string(history.Content)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != strconv.FormatInt(was, 10) {
+			continue
+		}
+		if left := lsnOf([]byte(f[1])); left >= landed {
+			return nil
+		}
+	}
+	return driver.E(driver.ErrReplaced, nil, "the server has left the history on which %s had landed: it was restored, or failed over to one that had not got everything: %s", landed, wayOut)
+}
+
+const plugin = "pgoutput"
+
+// invalidAdvice leads on from the reasons that servers give.
+var invalidAdvice = map[string]string{
+	"wal_removed":            ", as it kept more than max_slot_wal_keep_size: raise that setting, or sync more often",
+	"idle_timeout":           ", as nobody read it for idle_replication_slot_timeout: raise that setting, or sync more often",
+	"rows_removed":           ", as rows of the catalog that it needed were removed: set hot_standby_feedback on the standby",
+	"wal_level_insufficient": ", as wal_level was lowered: set it to logical",
+}
+
+// create makes the slot, or one beside it that ends with the session, and returns
+// where it begins and the name of the snapshot of that moment, which lasts until the
+// session's next statement. It waits for every transaction that is under way.
+func (l *changeLog) create(ctx context.Context, c *session.Session, name string, temporary bool) (at pglogrepl.LSN, snapshot string, err error) {
+	sql := "CREATE_REPLICATION_SLOT " + session.Quote(name)
+	if temporary {
+		sql += " TEMPORARY"
+	}
+	sql += " LOGICAL " + plugin
+	switch {
+	case c.Version() >= 17 && !temporary && !l.facts.standby:
+		sql += " (SNAPSHOT 'export', FAILOVER)" // else a failover loses it
+	case c.Version() >= 15:
+		sql += " (SNAPSHOT 'export')"
+	default:
+		sql += " EXPORT_SNAPSHOT"
+	}
+	c.Idle = false
+	made, err := pglogrepl.ParseCreateReplicationSlot(c.PG.Exec(ctx, sql))
+	if err != nil {
+		return 0, "", l.createError(ctx, err)
+	}
+	if at, err = pglogrepl.ParseLSN(made.ConsistentPoint); err != nil || made.SnapshotName == "" {
+		return 0, "", driver.E(driver.ErrUnsupported, err, "the server has made a slot without a snapshot of its moment")
+	}
+	return at, made.SnapshotName, nil
+}
+
+func (l *changeLog) createError(ctx context.Context, err error) error {
+	var server *pgconn.PgError
+	switch {
+	case ctx.Err() != nil:
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "a slot begins when every transaction that was under way has ended%s", l.holding())
+	case !errors.As(err, &server):
+	case server.Code == "53400":
+		return driver.E(driver.ErrUnreachable, nil, "the server has no replication slot left (%s): drop one that is not used, or raise max_replication_slots", server.Message)
+	case server.Code == "42501":
+		return replicationError(driver.E(driver.ErrPermission, nil, "replication role: %s", server.Message))
+	}
+	return session.Classify(ctx, err, "making the replication slot")
+}
+
+// holding says who keeps a slot from beginning, for people.
+func (l *changeLog) holding() string {
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the call's own is over
+	defer cancel()
+	who := ""
+	_ = l.control.ask(ctx, `
+SELECT format(': process %s, application %s, has one open since %s', pid, application_name, date_trunc('second', xact_start)) FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND backend_xid IS NOT NULL ORDER BY xact_start LIMIT 1`, func(_ int, row [][]byte) error {
+		who = string(row[0])
+		return nil
+	})
+	if l.facts.standby {
+		who += "; on a standby it also waits for its primary to say which they are, where SELECT pg_log_standby_snapshot() helps if it is idle"
+	}
+	return who
+}
+
+// drop drops the slot, which nobody reads.
+func (l *changeLog) drop(ctx context.Context) error {
+	return l.control.do(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", session.Literal(l.slot)))
+}
+
+// Release drops the slot and the publication of a reader.
+func (s *Capturer) Release(ctx context.Context, reader string) error {
+	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{pool: s.pool}}
+	defer l.control.close()
+	found, err := l.control.slot(ctx, reader)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		if found.activePID != 0 && found.isOurs() {
+			if err := l.control.do(ctx, fmt.Sprintf("SELECT pg_terminate_backend(%d)", found.activePID)); err != nil {
+				return err
+			}
+		}
+		if _, err := l.free(ctx); err != nil {
+			return err
+		}
+		if err := l.drop(ctx); err != nil {
+			return err
+		}
+	}
+	gone := true
+	err = l.control.ask(ctx, "SELECT FROM pg_publication WHERE NOT pg_is_in_recovery() AND pubname = "+session.Literal(reader), func(int, [][]byte) error {
+		gone = false
+		return nil
+	})
+	if err != nil || gone {
+		return err
+	}
+	return l.control.do(ctx, "DROP PUBLICATION IF EXISTS "+session.Quote(reader))
+}

@@ -1,0 +1,300 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+
+	"headwater/connectors/driver"
+)
+
+// read streams the changes to give until it wants no more, the context ends or, of a
+// Capture that does not go on, everything was read that was committed at the call.
+func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) error {
+	l.source.holder.LetGo() // whoever reads tables whole has begun
+	if len(l.tables) == 0 {
+		if l.capture.Continuous {
+			<-ctx.Done()
+		}
+		return nil
+	}
+	var until pglogrepl.LSN
+	if !l.capture.Continuous {
+		var err error
+		if until, err = l.mark(ctx); err != nil {
+			return err
+		}
+	}
+	feed, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes := make(chan driver.Changes, 1)
+	stopped := driver.E(driver.ErrTimeout, context.Canceled, "stopped")
+	f := newFollower(l, func(c driver.Changes) error {
+		select {
+		case changes <- c:
+			return nil
+		case <-inner.Done():
+			if c.Record != nil {
+				c.Record.Release()
+			}
+			return stopped
+		}
+	}, until)
+	result := make(chan error, 1)
+	go func() {
+		defer close(changes)
+		result <- l.follow(inner, feed, f)
+	}()
+	more, altered := l.deliver(inner, changes, give, cancel)
+	err = <-result
+	l.finished.Store(true)
+	switch {
+	case altered != nil && ctx.Err() == nil:
+		return altered
+	case ctx.Err() != nil:
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
+	case !more:
+		return nil
+	}
+	return l.streamError(ctx, err)
+}
+
+// deliver gives changes to the consumer until there are no more, and how the reader
+// stands between them. It reports whether the consumer wants more, and an error where
+// somebody has altered what is published.
+func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, give func(driver.Changes) bool, cancel func()) (more bool, altered error) {
+	more = true
+	if s, err := l.Standing(ctx); err == nil { // whoever reads the stream finds out
+		more = give(driver.Changes{Table: -1, Standing: &s})
+	}
+	beat := time.NewTicker(standingEvery)
+	defer beat.Stop()
+	for {
+		select {
+		case c, ok := <-changes:
+			switch {
+			case !ok:
+				return more, altered
+			case more && altered == nil:
+				more = give(c)
+			case c.Record != nil:
+				c.Record.Release()
+			}
+		case <-beat.C:
+			if more && altered == nil {
+				if s, err := l.Standing(ctx); err == nil { // whoever reads the stream finds out
+					more = give(driver.Changes{Table: -1, Standing: &s})
+				}
+				altered = l.altered(ctx)
+			}
+		}
+		if !more || altered != nil {
+			cancel()
+		}
+	}
+}
+
+// altered looks whether the publication is as it was. What somebody else has altered
+// is found again, and its tables are refused, when the log is taken up anew.
+func (l *changeLog) altered(ctx context.Context) error {
+	if l.source.pool.Settings.Publication != "" {
+		return nil
+	}
+	l.noteTruncated(ctx)
+	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: l.facts, control: l.control, refused: map[int]error{}}
+	for _, t := range l.tables {
+		again.tables = append(again.tables, &captured{index: t.index, table: t.table, row: t.row, columns: t.columns, after: max(t.after, 1)})
+	}
+	p, err := l.control.publication(ctx, l.publication)
+	if err != nil {
+		return nil // of the connection: whoever reads the stream finds out
+	}
+	if err = again.checkOurs(p); err == nil {
+		if again.examine(ctx) != nil {
+			return nil
+		}
+		suspects, err2 := again.checkLeaves(ctx, p.note)
+		if err2 != nil {
+			return nil
+		}
+		if now, err := l.control.facts(ctx); err == nil { // behind what was found
+			for i := range suspects {
+				suspects[i].until = now.end
+			}
+			l.suspect(suspects)
+		}
+		for _, why := range again.refused {
+			err = why
+		}
+	}
+	if err != nil {
+		return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", err)
+	}
+	return nil
+}
+
+// follow reads the feed to its end. A panic is an error of what the server sent.
+func (l *changeLog) follow(ctx context.Context, feed *feed, f *follower) (err error) {
+	stop := feed.interrupt(ctx)
+	defer func() {
+		if !stop() {
+			err = driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
+		}
+	}()
+	for !f.finished() {
+		body, err := feed.next()
+		if err != nil {
+			return err
+		}
+		if len(body) == 0 {
+			return malformedLog(errShort)
+		}
+		switch body[0] {
+		case walData:
+			data, err := pglogrepl.ParseXLogData(body[1:])
+			if err != nil {
+				return malformedLog(errShort)
+			}
+			if err := f.message(data.WALData); err != nil {
+				return err
+			}
+		case walKeepalive:
+			k, err := pglogrepl.ParsePrimaryKeepaliveMessage(body[1:])
+			if err != nil {
+				return malformedLog(errShort)
+			}
+			if k.ReplyRequested {
+				if err := feed.status(false); err != nil {
+					return err
+				}
+			}
+			if err := f.keepalive(k.ServerWALEnd, k.ReplyRequested); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var errShort = errors.New("the server sent a message that is too short")
+
+// mark returns the end of what was committed until now. Where it may, it writes
+// something there: that has reached the disk when it returns, with everything before
+// it, and the log goes on behind it however idle the database is.
+func (l *changeLog) mark(ctx context.Context) (at pglogrepl.LSN, err error) {
+	if l.facts.maySendMessage {
+		if at, err = l.message(ctx); err == nil {
+			return at, nil
+		}
+	}
+	err = l.control.ask(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END", func(_ int, row [][]byte) error {
+		at = lsnOf(row[0])
+		return nil
+	})
+	return at, err
+}
+
+// message writes an empty message into the log, in a transaction: only behind one
+// does a slot move.
+func (l *changeLog) message(ctx context.Context) (at pglogrepl.LSN, err error) {
+	err = l.control.ask(ctx, "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'headwater', ''); COMMIT", func(_ int, row [][]byte) error {
+		at = lsnOf(row[0])
+		return nil
+	})
+	if err != nil {
+		_ = l.control.do(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return at, err
+}
+
+// open begins the stream and gives the server signs of life from then on, until
+// Close.
+func (l *changeLog) open(ctx context.Context) (*feed, error) {
+	c, err := l.source.replicate(ctx, l.server)
+	if err != nil {
+		return nil, err
+	}
+	c.LimitWait(max(l.source.pool.Limits.Idle, patientIdle))
+	feed, err := startFeed(ctx, c, l.slot, l.publication, l.from, l.inBinary, 2*l.source.pool.Limits.MaxRowBytes+1<<20, &l.confirmed)
+	if err != nil {
+		c.Drop()
+		c.Close()
+		return nil, l.streamError(ctx, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done || l.feed != nil {
+		feed.finish()
+		return nil, driver.E(driver.ErrUnreachable, nil, "the log of changes is closed, or is being read")
+	}
+	l.feed, l.quiet = feed, l.pulse(feed)
+	return feed, nil
+}
+
+// patientIdle is how long the server may say nothing while it looks through its log.
+const patientIdle = 5 * time.Minute
+
+// pulse gives signs of life while the consumer is busy, and asks the server for its
+// own: each brings the end of its log, by which the reading moves on.
+func (l *changeLog) pulse(feed *feed) (quiet func()) {
+	calm := min(longPulse, max(l.capture.Delay/4, shortPulse))
+	if l.facts.senderTimeout > 0 {
+		calm = min(calm, max(l.facts.senderTimeout/4, shortPulse))
+	}
+	every := func() time.Duration {
+		if !l.capture.Continuous && !l.finished.Load() {
+			return shortPulse
+		}
+		return calm
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // as long as the stream
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(every()):
+				if feed.status(true) != nil { // whoever reads finds out
+					return
+				}
+			}
+		}
+	})
+	if l.capture.Continuous && l.facts.maySendMessage {
+		all.Go(func() { l.heartbeat(ctx) })
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+const (
+	shortPulse = 50 * time.Millisecond
+	longPulse  = 5 * time.Second
+)
+
+// heartbeatEvery is how often something is written to the log of a database that may
+// be idle beside busy ones: else its slot keeps their log, too.
+const heartbeatEvery = 30 * time.Second
+
+func (l *changeLog) heartbeat(ctx context.Context) {
+	beat := time.NewTicker(heartbeatEvery)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+			_, _ = l.message(ctx) // the next one may do
+		}
+	}
+}

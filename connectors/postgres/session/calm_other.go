@@ -1,0 +1,6 @@
+//go:build !linux
+
+package session
+
+// wakeAt does nothing here: each change wakes a thread.
+func (c *calmConn) wakeAt(int) {}

@@ -1,0 +1,219 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/postgres/binarycopy"
+	"headwater/connectors/sqldb"
+)
+
+// ReadSize is how much is asked of the network at a time. The less often a
+// reader calls, the fewer times the server is woken.
+const ReadSize = 256 << 10
+
+// What the server says during a COPY; pgproto3 would make a value of each.
+const (
+	MsgCopyData, msgCopyOut, MsgCopyDone, MsgComplete = 'd', 'H', 'c', 'C'
+	MsgError, MsgNotice, MsgParameter, msgNotify      = 'E', 'N', 'S', 'A'
+	msgColumns, msgRow, MsgReady                      = 'T', 'D', 'Z'
+)
+
+// LongRow is a row beyond the limit, of which no more than the beginning was
+// read.
+type LongRow struct {
+	Size  int64
+	Begin []byte
+}
+
+func (e *LongRow) Error() string { return "a row is too long" }
+
+// ErrRewritten says that another heap came between a snapshot and the lock on it.
+var ErrRewritten = driver.E(driver.ErrUnreachable, nil, "the table was truncated or rewritten just now: try again")
+
+// MaxReply bounds every message that is no row.
+const MaxReply = 1 << 20
+
+// rowTaker takes the rows of a COPY.
+type rowTaker interface {
+	// Message takes the bytes of a row as they lie in the network's buffer, and
+	// keeps nothing of them.
+	Message(p []byte) error
+	// Announce says how long the next row is, before it is read into memory.
+	Announce(size int64) error
+}
+
+// CopyOut sends statements of which one is a COPY TO STDOUT, and one may be
+// unreplaced, and hands the bytes of each CopyData message, which are one row, to
+// rows. A row longer than limit is a *longRow. The first row may take as long as
+// patience says. After an error that did not come from the server the session is
+// broken and was dropped.
+//
+// It reads the socket itself: through pgconn, every row costs two calls through
+// interfaces and a copy.
+func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, patience time.Duration, rows rowTaker) error {
+	if err := c.PG.SyncConn(ctx); err != nil {
+		return Classify(ctx, err, "")
+	}
+	conn := c.PG.Conn()
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(fired)
+		_ = conn.SetDeadline(time.Unix(1, 0)) // ends the read or write in flight
+	})
+	c.LimitWait(patience)
+	err := c.exchange(sql, limit, rows)
+	c.LimitWait(0)
+	if !stop() {
+		<-fired
+		c.Abort()
+		return driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
+	}
+	var server *pgconn.PgError
+	if err != nil && !errors.As(err, &server) {
+		c.Abort()
+	}
+	return err
+}
+
+// LimitWait sets how long the session's reads may wait, 0 for the idle limit.
+func (c *Session) LimitWait(limit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sqldb.Patience(c.sockets[0], limit)
+}
+
+// exchange sends the query and takes the answer up to ReadyForQuery.
+func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
+	conn := c.PG.Conn()
+	query := append(make([]byte, 0, len(sql)+6), 'Q')
+	query = binary.BigEndian.AppendUint32(query, uint32(len(sql)+5))
+	query = append(append(query, sql...), 0)
+	if _, err := conn.Write(query); err != nil {
+		return err
+	}
+	buf := make([]byte, ReadSize)
+	at, end := 0, 0 // what was read and not yet taken
+	var failed error
+	announced, begun := false, false
+	for {
+		need := 5
+		for end-at >= 5 {
+			kind := buf[at]
+			size := int64(binary.BigEndian.Uint32(buf[at+1:])) - 4
+			switch {
+			case size < 0 || kind != MsgCopyData && size > MaxReply:
+				return binarycopy.ErrMalformed
+			case kind == MsgCopyData && size > limit:
+				if need = 5 + int(min(size, binarycopy.LongBegin)); end-at < need {
+					break
+				}
+				return &LongRow{size, buf[at+5 : at+need]}
+			}
+			if kind == MsgCopyData && size > limit {
+				break
+			}
+			if kind == MsgCopyData && size > binarycopy.LongSize && !announced {
+				if err := rows.Announce(size); err != nil {
+					return err
+				}
+				announced = true
+			}
+			if need = 5 + int(size); end-at < need {
+				break
+			}
+			body := buf[at+5 : at+need]
+			at, need = at+need, 5
+			if kind == MsgCopyData {
+				if !begun && size > 19 { // not the header alone
+					begun = true
+					c.LimitWait(0)
+				}
+				if err := rows.Message(body); err != nil {
+					return err
+				}
+				announced = false
+				continue
+			}
+			done, err := c.Reply(kind, body, &failed)
+			if err != nil {
+				return err
+			}
+			if done {
+				if at != end { // nobody may speak after that
+					return binarycopy.ErrMalformed
+				}
+				return failed
+			}
+		}
+		buf, at, end = MakeRoom(buf, at, end, need, announced)
+		n, err := conn.Read(buf[end:])
+		end += n
+		if n == 0 && err != nil {
+			return err
+		}
+	}
+}
+
+// Reply takes a message that is no row and reports whether the answer is over.
+func (c *Session) Reply(kind byte, body []byte, failed *error) (done bool, err error) {
+	switch kind {
+	case MsgReady:
+		c.Idle = len(body) == 1 && body[0] == 'I'
+		return true, nil
+	case MsgError:
+		var e pgproto3.ErrorResponse
+		if err := e.Decode(body); err != nil {
+			return false, binarycopy.ErrMalformed
+		}
+		if *failed == nil {
+			*failed = pgconn.ErrorResponseToPgError(&e)
+		}
+	case msgCopyOut:
+		if len(body) == 0 || body[0] != 1 { // not the binary format
+			return false, binarycopy.ErrMalformed
+		}
+	case msgRow: // of unreplaced
+		if string(body) != "\x00\x01\x00\x00\x00\x01f" {
+			return false, ErrRewritten
+		}
+	case msgColumns, MsgCopyDone, MsgComplete, MsgNotice, MsgParameter, msgNotify:
+	default:
+		return false, binarycopy.ErrMalformed
+	}
+	return false, nil
+}
+
+// MakeRoom makes place behind end for a message of need bytes that begins at at. It
+// grows a long row's buffer as its bytes come, not on the server's word, but for
+// an announced one, of which there is one at a time, and does not keep it.
+func MakeRoom(buf []byte, at, end, need int, announced bool) ([]byte, int, int) {
+	to := buf
+	switch {
+	case announced && need > len(buf):
+		to = make([]byte, need)
+	case at == end && len(buf) > ReadSize:
+		to = make([]byte, ReadSize)
+	case end-at == len(buf) && need > len(buf):
+		to = make([]byte, min(2*len(buf), need))
+	case at == 0:
+		return buf, at, end
+	}
+	n := copy(to, buf[at:end])
+	return to, 0, n
+}
+
+// Abort asks the server to stop what it does and drops the session.
+func (c *Session) Abort() {
+	ctx, cancel := context.WithTimeout(context.Background(), CloseLimit) // the call that failed may be over
+	defer cancel()
+	_ = c.PG.CancelRequest(ctx)
+	c.Drop()
+	c.Close()
+}

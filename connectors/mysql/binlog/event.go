@@ -212,46 +212,12 @@ func (e Event) Rotate() (file string, at uint64, err error) {
 	return string(e.Body[8:]), binary.LittleEndian.Uint64(e.Body), nil
 }
 
-// lenenc reads a length-encoded integer and returns what lies behind it.
-func lenenc(p []byte) (n uint64, rest []byte, ok bool) {
-	if len(p) == 0 {
-		return 0, nil, false
-	}
-	size := 0
-	switch c := p[0]; {
-	case c < 0xfb:
-		return uint64(c), p[1:], true
-	case c == 0xfc:
-		size = 2
-	case c == 0xfd:
-		size = 3
-	case c == 0xfe:
-		size = 8
-	}
-	if size == 0 || len(p) <= size {
-		return 0, nil, false
-	}
-	for i := size; i > 0; i-- {
-		n = n<<8 | uint64(p[i])
-	}
-	return n, p[1+size:], true
-}
-
 // take cuts n bytes off.
 func take(p []byte, n uint64) (head, rest []byte, ok bool) {
 	if n > uint64(len(p)) {
 		return nil, nil, false
 	}
 	return p[:n:n], p[n:], true
-}
-
-// short cuts a text off that has its length in front: a length-encoded one.
-func short(p []byte) (text, rest []byte, ok bool) {
-	n, rest, ok := lenenc(p)
-	if !ok {
-		return nil, nil, false
-	}
-	return take(rest, n)
 }
 
 // littleEndian and bigEndian read up to eight bytes.

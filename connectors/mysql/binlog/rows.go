@@ -3,6 +3,8 @@ package binlog
 import (
 	"bytes"
 	"encoding/binary"
+
+	"headwater/connectors/mysql/lenenc"
 )
 
 // Action is what an event of rows says of them.
@@ -96,7 +98,7 @@ func (r *Reader) Rows(e Event) (Rows, error) {
 		}
 		return Rows{}, ErrEvent
 	}
-	n, p, ok := lenenc(p)
+	n, p, ok := lenenc.Int(p)
 	if !ok || n != uint64(len(rows.Table.Columns)) {
 		return Rows{}, ErrEvent
 	}

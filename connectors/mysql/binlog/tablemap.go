@@ -3,6 +3,8 @@ package binlog
 import (
 	"bytes"
 	"encoding/binary"
+
+	"headwater/connectors/mysql/lenenc"
 )
 
 // The types of columns, as they stand in a TABLE_MAP.
@@ -136,7 +138,7 @@ func parseTable(p []byte) *Table {
 	if t.Name, ok = name(); !ok {
 		return nil
 	}
-	n, rest, ok := lenenc(p)
+	n, rest, ok := lenenc.Int(p)
 	if !ok || n > maxColumns {
 		return nil
 	}
@@ -144,7 +146,7 @@ func parseTable(p []byte) *Table {
 	if !ok {
 		return nil
 	}
-	meta, rest, ok := short(rest)
+	meta, rest, ok := lenenc.String(rest)
 	if !ok {
 		return nil
 	}
@@ -225,7 +227,7 @@ const (
 func (t *Table) optional(p []byte) bool {
 	for len(p) > 0 {
 		kind := p[0]
-		value, rest, ok := short(p[1:])
+		value, rest, ok := lenenc.String(p[1:])
 		if !ok {
 			return false
 		}
@@ -240,7 +242,7 @@ func (t *Table) optional(p []byte) bool {
 		case metaNames:
 			for i := range t.Columns {
 				var name []byte
-				if name, value, ok = short(value); !ok {
+				if name, value, ok = lenenc.String(value); !ok {
 					return false
 				}
 				t.Columns[i].Name = string(name)
@@ -251,8 +253,8 @@ func (t *Table) optional(p []byte) bool {
 		case metaKey, metaPrefixedKey:
 			for len(value) > 0 && ok {
 				var i uint64
-				if i, value, ok = lenenc(value); ok && kind == metaPrefixedKey {
-					_, value, ok = lenenc(value)
+				if i, value, ok = lenenc.Int(value); ok && kind == metaPrefixedKey {
+					_, value, ok = lenenc.Int(value)
 				}
 				if ok = ok && i < uint64(len(t.Columns)) && len(t.Key) < len(t.Columns); ok {
 					t.Key = append(t.Key, int(i))
@@ -318,17 +320,17 @@ func (t *Table) texts(labels bool, f func(*Column) bool) bool {
 
 // charset reads the commonest collation and those of the columns that have another.
 func (t *Table) charset(p []byte, labels bool) bool {
-	common, p, ok := lenenc(p)
+	common, p, ok := lenenc.Int(p)
 	if !ok {
 		return false
 	}
 	others := map[uint64]uint64{}
 	for len(p) > 0 {
 		var i, number uint64
-		if i, p, ok = lenenc(p); !ok {
+		if i, p, ok = lenenc.Int(p); !ok {
 			return false
 		}
-		if number, p, ok = lenenc(p); !ok || len(others) > maxColumns {
+		if number, p, ok = lenenc.Int(p); !ok || len(others) > maxColumns {
 			return false
 		}
 		others[i] = number
@@ -347,7 +349,7 @@ func (t *Table) charset(p []byte, labels bool) bool {
 // charsets reads a collation for each column.
 func (t *Table) charsets(p []byte, labels bool) bool {
 	return t.texts(labels, func(c *Column) (ok bool) {
-		c.Charset, p, ok = lenenc(p)
+		c.Charset, p, ok = lenenc.Int(p)
 		return ok
 	})
 }
@@ -358,14 +360,14 @@ func (t *Table) labels(p []byte, typ byte) bool {
 		if t.Columns[i].Type != typ {
 			continue
 		}
-		n, rest, ok := lenenc(p)
+		n, rest, ok := lenenc.Int(p)
 		if !ok || n > uint64(len(rest)) {
 			return false
 		}
 		p = rest
 		for range n {
 			var label []byte
-			if label, p, ok = short(p); !ok {
+			if label, p, ok = lenenc.String(p); !ok {
 				return false
 			}
 			t.Columns[i].Labels = append(t.Columns[i].Labels, bytes.Clone(label))

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/go-sql-driver/mysql"
+
+	"headwater/connectors/mysql/lenenc"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 	headerEnd    = 0xfe // EOF, or the OK packet that took its place
 	headerErr    = 0xff
 	// Null stands in place of a field without a value.
-	Null = 0xfb
+	Null = lenenc.Null
 
 	statusMoreResults = 0x0008
 )
@@ -93,7 +95,7 @@ func (c *Conn) Head() ([]string, error) {
 		_, err = ended(p, true)
 		return nil, err
 	}
-	n, flag, ok := lenenc(p)
+	n, flag, ok := lenenc.Int(p)
 	// MariaDB adds whether the columns' definitions follow, as they always do
 	// here.
 	if !ok || n == 0 || n > 1<<16 || len(flag) > 0 && flag[0] == 0 {
@@ -161,7 +163,7 @@ func ended(p []byte, byOK bool) (warnings uint16, err error) {
 	if byOK {
 		for range 2 { // affected rows, last insert id
 			var ok bool
-			if _, p, ok = lenenc(p); !ok {
+			if _, p, ok = lenenc.Int(p); !ok {
 				return 0, ErrPacket
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+
+	"headwater/connectors/mysql/lenenc"
 )
 
 var (
@@ -131,43 +133,13 @@ func (w *wire) fill(n int) error {
 	return nil
 }
 
-// lenenc reads a length-encoded integer and returns what lies behind it. NULL,
-// the ERR header and an end within are not ok.
-func lenenc(p []byte) (n uint64, rest []byte, ok bool) {
-	if len(p) == 0 {
-		return 0, nil, false
-	}
-	size := 0
-	switch c := p[0]; {
-	case c < Null:
-		return uint64(c), p[1:], true
-	case c == 0xfc:
-		size = 2
-	case c == 0xfd:
-		size = 3
-	case c == 0xfe:
-		size = 8
-	}
-	if size == 0 || len(p) <= size {
-		return 0, nil, false
-	}
-	for i := size; i > 0; i-- {
-		n = n<<8 | uint64(p[i])
-	}
-	return n, p[1+size:], true
-}
-
 // Field returns the first length-encoded string, nil for NULL, and what lies
 // behind it.
 func Field(p []byte) (text, rest []byte, ok bool) {
 	if len(p) > 0 && p[0] == Null {
 		return nil, p[1:], true
 	}
-	n, rest, ok := lenenc(p)
-	if !ok || n > uint64(len(rest)) {
-		return nil, nil, false
-	}
-	return rest[:n:n], rest[n:], true
+	return lenenc.String(p)
 }
 
 // FieldAt returns the field with that index, nil for NULL.

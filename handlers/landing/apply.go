@@ -3,10 +3,12 @@ package landing
 import (
 	"context"
 	"slices"
+
+	"headwater/handlers/landing/manifest"
 )
 
 // changeBy is change for the changes of a log.
-func (w *Writer) changeBy(ctx context.Context, at loaded, made *draft) (c change, err error) {
+func (w *Writer) changeBy(ctx context.Context, at loaded, made *manifest.Draft) (c change, err error) {
 	apply, truncated, dropped := w.pendingChanges()
 	c.replaces, c.dropped = truncated, dropped
 	for _, b := range w.follow.batches {
@@ -22,7 +24,7 @@ func (w *Writer) changeBy(ctx context.Context, at loaded, made *draft) (c change
 		}
 		return c, nil
 	}
-	live, deletes, err := dataFilesIn(made, at.meta.CurrentSnapshot())
+	live, deletes, err := manifest.DataFiles(made, at.meta.CurrentSnapshot())
 	if err != nil {
 		return c, err
 	}

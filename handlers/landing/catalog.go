@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"headwater/bus/kv"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 )
 
@@ -91,12 +92,12 @@ func (c *Catalog) commit(ctx context.Context, l loaded, files storage.Store, upd
 	if err != nil {
 		return l, fmt.Errorf("commit to %v: %w", l.ident, err)
 	}
-	if d, ok := files.(*draft); ok {
+	if d, ok := files.(*manifest.Draft); ok {
 		// The metadata is written behind what it names: some readers take the newest.
-		if err := d.settle(meta); err != nil {
+		if err := d.Settle(meta); err != nil {
 			return l, fmt.Errorf("merge manifests of %v: %w", l.ident, err)
 		}
-		if err := d.flush(); err != nil {
+		if err := d.Flush(); err != nil {
 			return l, err
 		}
 		c.at("manifests")

@@ -12,6 +12,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
 )
@@ -117,7 +118,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 		if err := w.stillOurs(at); err != nil {
 			return err
 		}
-		made := newDraft(w.lake.files)
+		made := manifest.New(w.lake.files)
 		err := w.landOn(ctx, at, made, cursor, final)
 		if err == nil || errors.Is(err, ErrUnknown) {
 			return err
@@ -161,12 +162,12 @@ func (w *Writer) stillOurs(at loaded) error {
 }
 
 // landOn commits to the table as it was loaded.
-func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driver.Cursor, final bool) error {
+func (w *Writer) landOn(ctx context.Context, at loaded, made *manifest.Draft, cursor driver.Cursor, final bool) error {
 	was, err := stateOf(at.meta)
 	if err != nil {
 		return err
 	}
-	if err := made.over(at.meta); err != nil {
+	if err := made.Over(at.meta); err != nil {
 		return err
 	}
 	c, err := w.change(ctx, at, made)
@@ -241,7 +242,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *draft, cursor driv
 
 // updates are the changes of one commit: the schema, where it changed, and one
 // snapshot.
-func (w *Writer) updates(ctx context.Context, at loaded, made *draft, c change, now state) ([]table.Update, error) {
+func (w *Writer) updates(ctx context.Context, at loaded, made *manifest.Draft, c change, now state) ([]table.Update, error) {
 	var updates []table.Update
 	if !sameColumns(at.meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
@@ -286,7 +287,7 @@ type change struct {
 }
 
 // change finds out what a commit to the table as it was loaded does.
-func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, err error) {
+func (w *Writer) change(ctx context.Context, at loaded, made *manifest.Draft) (c change, err error) {
 	if w.target.Mode == Changes {
 		return w.changeBy(ctx, at, made)
 	}
@@ -299,7 +300,7 @@ func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, 
 	if !w.replace && !w.rereads() || len(c.add) == 0 && !w.replace && !versions {
 		return c, nil
 	}
-	live, deletes, err := dataFilesIn(made, at.meta.CurrentSnapshot())
+	live, deletes, err := manifest.DataFiles(made, at.meta.CurrentSnapshot())
 	if err != nil {
 		return c, err
 	}
@@ -324,7 +325,7 @@ func (w *Writer) change(ctx context.Context, at loaded, made *draft) (c change, 
 // snapshot adds a change to a transaction. A snapshot without rows still says
 // how far the sync is. Rows that are replaced while some of their successors go
 // away at once take two snapshots, of which readers see the second.
-func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *draft, c change, props iceberg.Properties) error {
+func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *manifest.Draft, c change, props iceberg.Properties) error {
 	add := c.add
 	if len(c.old) > 0 {
 		if err := txn.ReplaceFiles(ctx, c.old, add, c.deletes, props, table.WithoutAutoNameMapping()); err != nil || len(c.doomed) == 0 {

@@ -33,9 +33,6 @@ var (
 	// ErrStorage means that the lake could not be read or written: disk full,
 	// permission, bucket unreachable. The cause is wrapped beside it.
 	ErrStorage = parts.ErrStorage
-	// ErrUnknown means that it is not known whether a commit happened, because
-	// the catalog did not answer. The next Begin finds out.
-	ErrUnknown = errors.New("it is not known whether the commit happened")
 	// ErrClosed means that the Writer was used after Abort or its final commit.
 	ErrClosed = errors.New("the table's writer is closed")
 )

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,20 +13,6 @@ import (
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
-
-// metadataSuffix ends the name of a metadata file, which begins with its version:
-// that of the file it replaces and one more.
-const metadataSuffix = ".metadata.json"
-
-// metadataVersion reads the version from a metadata file's name, -1 from others.
-func metadataVersion(location string) int {
-	digits, _, _ := strings.Cut(path.Base(location), "-")
-	version, err := strconv.Atoi(digits)
-	if err != nil || !strings.HasSuffix(location, metadataSuffix) {
-		return -1
-	}
-	return version
-}
 
 // former is what tells which files of snapshots that are listed no more are
 // needed by those who read them.

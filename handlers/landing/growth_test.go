@@ -12,12 +12,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
 	iceio "github.com/apache/iceberg-go/io"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
 )
@@ -40,7 +42,11 @@ func (m *memoryStore) Open(name string) (iceio.File, error) {
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return &inMemory{bytes.NewReader(f.content), path.Base(name), int64(len(f.content))}, nil
+	opened, err := fstest.MapFS{path.Base(name): {Data: f.content}}.Open(path.Base(name))
+	if err != nil {
+		return nil, err
+	}
+	return opened.(iceio.File), nil
 }
 
 func (m *memoryStore) WriteFile(name string, content []byte) error {
@@ -160,7 +166,7 @@ func TestCommitsCostTheSame(t *testing.T) {
 			}
 			for len(readers) > 0 && time.Since(readers[0].at) >= retain.Grace-every {
 				r := readers[0]
-				if files, _, err := l.dataFiles(r.meta.CurrentSnapshot()); err != nil || len(files)*int(p.Rows) != r.rows {
+				if files, _, err := manifest.DataFiles(l.files, r.meta.CurrentSnapshot()); err != nil || len(files)*int(p.Rows) != r.rows {
 					t.Fatalf("who began %s ago sees %d files, want %d rows: %v", time.Since(r.at), len(files), r.rows, err)
 				}
 				then, err := l.Metadata(t.Context(), home, "public", "orders", r.at)

@@ -20,6 +20,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 )
 
@@ -220,7 +221,7 @@ func TestAnIndexedMergeReadsNoKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, _, err := l.dataFiles(at.meta.CurrentSnapshot())
+	live, _, err := manifest.DataFiles(l.files, at.meta.CurrentSnapshot())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
@@ -253,7 +254,7 @@ func (m *maintenance) expire(ctx context.Context) error {
 		}
 	}
 	if len(ids) > 0 {
-		made := newDraft(m.lake.files)
+		made := manifest.New(m.lake.files)
 		next, err := m.lake.catalog.commit(ctx, at, made, []table.Update{table.NewRemoveSnapshotsUpdate(ids, false)}, func(*pointer) {})
 		if errors.Is(err, kv.ErrConflict) {
 			return errors.Join(errYielded, made.Undo())
@@ -296,7 +297,7 @@ func (m *maintenance) look(ctx context.Context, at loaded) (holding, error) {
 	if err != nil {
 		return h, storage.Wrap("read a manifest list", err)
 	}
-	read, err := entriesOf(m.lake.files, manifests, true)
+	read, err := manifest.Entries(m.lake.files, manifests, true)
 	if err != nil {
 		return h, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/manifest"
 )
 
 // accounts is a table with a key, a version to go by and a mark for deleted
@@ -96,7 +97,7 @@ func readers(ctx context.Context, l *Lake, name string) (map[int64][]int64, erro
 	if err != nil {
 		return nil, err
 	}
-	rows, deletes, err := l.dataFiles(at.meta.CurrentSnapshot())
+	rows, deletes, err := manifest.DataFiles(l.files, at.meta.CurrentSnapshot())
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +15,10 @@ import (
 
 	"headwater/bus/kv"
 )
+
+// ErrUnknown means that it is not known whether a commit happened, because the
+// catalog did not answer. The next Begin finds out.
+var ErrUnknown = errors.New("it is not known whether the commit happened")
 
 // pointer is the value of a table's key: which metadata file is the table, and
 // which worker may change it. It changes by compare-and-set only.
@@ -136,4 +142,18 @@ func (c *Catalog) ours(ctx context.Context, key string, value []byte) (uint64, e
 	// Ours may have happened and been followed by another: only the next Begin,
 	// which reads the table's history, can tell.
 	return 0, fmt.Errorf("%w: the table moved on meanwhile", ErrUnknown)
+}
+
+// metadataSuffix ends the name of a metadata file, which begins with its version:
+// that of the file it replaces and one more.
+const metadataSuffix = ".metadata.json"
+
+// metadataVersion reads the version from a metadata file's name, -1 from others.
+func metadataVersion(location string) int {
+	digits, _, _ := strings.Cut(path.Base(location), "-")
+	version, err := strconv.Atoi(digits)
+	if err != nil || !strings.HasSuffix(location, metadataSuffix) {
+		return -1
+	}
+	return version
 }

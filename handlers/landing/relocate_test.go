@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/manifest"
 )
 
 // fillLake lands two tables: one that was merged into, so that it has position
@@ -102,7 +103,7 @@ func wantAllBelow(t *testing.T, l *Lake) {
 		names := []string{at.pointer.Location, at.meta.Location()}
 		for _, s := range at.meta.Snapshots() {
 			names = append(names, s.ManifestList)
-			rows, deletes, err := l.dataFiles(&s)
+			rows, deletes, err := manifest.DataFiles(l.files, &s)
 			if err != nil {
 				t.Fatal(err)
 			}

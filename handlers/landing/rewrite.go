@@ -17,6 +17,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
@@ -193,7 +194,7 @@ func (m *maintenance) land(ctx context.Context, r replacement) error {
 		if err != nil {
 			return err
 		}
-		made := newDraft(m.lake.files)
+		made := manifest.New(m.lake.files)
 		next, err := m.landOn(ctx, at, made, r)
 		if err == nil {
 			m.at, m.hurried = next, false
@@ -209,8 +210,8 @@ func (m *maintenance) land(ctx context.Context, r replacement) error {
 	return errYielded
 }
 
-func (m *maintenance) landOn(ctx context.Context, at loaded, made *draft, r replacement) (loaded, error) {
-	if err := made.over(at.meta); err != nil {
+func (m *maintenance) landOn(ctx context.Context, at loaded, made *manifest.Draft, r replacement) (loaded, error) {
+	if err := made.Over(at.meta); err != nil {
 		return at, err
 	}
 	now, err := m.look(ctx, at)

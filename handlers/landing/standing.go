@@ -11,6 +11,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/digest"
+	"headwater/handlers/landing/manifest"
 )
 
 // Standing is a landed table at one snapshot, ready to be compared with its
@@ -90,7 +91,7 @@ func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer 
 	// What landed is at or before the cursor.
 	spec.After = nil
 	side := digest.New(spec, newer)
-	live, deletes, err := l.dataFiles(st.at.meta.CurrentSnapshot())
+	live, deletes, err := manifest.DataFiles(l.files, st.at.meta.CurrentSnapshot())
 	if err != nil {
 		return digest.Sums{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
@@ -233,7 +234,7 @@ func (l *Lake) named(at loaded) (map[string]bool, error) {
 func (l *Lake) holdings(snapshots []table.Snapshot, live map[string]bool) error {
 	lists := make([][]iceberg.ManifestFile, len(snapshots))
 	var g errgroup.Group
-	g.SetLimit(together)
+	g.SetLimit(manifest.Together)
 	for i, s := range snapshots {
 		g.Go(func() (err error) {
 			lists[i], err = s.Manifests(l.files)
@@ -251,8 +252,8 @@ func (l *Lake) holdings(snapshots []table.Snapshot, live map[string]bool) error 
 		}
 	}
 	// Not all of them are in memory at a time.
-	for some := range slices.Chunk(unread, together) {
-		read, err := entriesOf(l.files, some, true)
+	for some := range slices.Chunk(unread, manifest.Together) {
+		read, err := manifest.Entries(l.files, some, true)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 )
 
@@ -108,7 +109,7 @@ func TestTypesComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, _, err := l.dataFiles(at.meta.CurrentSnapshot())
+	parts, _, err := manifest.DataFiles(l.files, at.meta.CurrentSnapshot())
 	if err != nil || len(parts) != 1 {
 		t.Fatalf("%d parts, %v", len(parts), err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/views"
 )
 
@@ -202,7 +203,7 @@ func TestViewsOfADamagedLake(t *testing.T) {
 		commit(t, w, version(int64(i+1)), true)
 	}
 	at := ownTable(t, l)
-	_, deletes, err := l.dataFiles(at.CurrentSnapshot())
+	_, deletes, err := manifest.DataFiles(l.files, at.CurrentSnapshot())
 	if err != nil || len(deletes) != 1 {
 		t.Fatalf("%d files of deletes, %v", len(deletes), err)
 	}

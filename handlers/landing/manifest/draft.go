@@ -1,4 +1,6 @@
-package landing
+// Package manifest is the files of a snapshot beside its data: manifests and their
+// lists, read side by side, and those of one commit, merged before they are written.
+package manifest
 
 import (
 	"bytes"
@@ -17,27 +19,28 @@ import (
 	"headwater/handlers/landing/storage"
 )
 
-// together is how many files are read or written side by side.
-const together = 16
+// Together is how many files are read or written side by side.
+const Together = 16
 
-// draft is the store of one commit. Manifests and their lists are read once, and
+// Draft is the store of one commit. Manifests and their lists are read once, and
 // those that the commit makes stay in memory until it is known which of them it
 // needs. Everything else passes, and is recorded.
-type draft struct {
+type Draft struct {
 	*storage.Recorder
 	mu      sync.Mutex
 	read    map[string][]byte
 	drafted map[string][]byte // not written yet
 }
 
-func newDraft(files storage.Store) *draft {
-	return &draft{Recorder: &storage.Recorder{Store: files}, read: map[string][]byte{}, drafted: map[string][]byte{}}
+// New returns the store of one commit over the files of a lake.
+func New(files storage.Store) *Draft {
+	return &Draft{Recorder: &storage.Recorder{Store: files}, read: map[string][]byte{}, drafted: map[string][]byte{}}
 }
 
 func isManifest(name string) bool { return strings.HasSuffix(name, ".avro") }
 
 // Open answers from memory where it can.
-func (d *draft) Open(name string) (iceio.File, error) {
+func (d *Draft) Open(name string) (iceio.File, error) {
 	if !isManifest(name) {
 		return d.Recorder.Open(name)
 	}
@@ -58,7 +61,7 @@ func (d *draft) Open(name string) (iceio.File, error) {
 	return &inMemory{bytes.NewReader(content), path.Base(name), int64(len(content))}, nil
 }
 
-func (d *draft) known(name string) ([]byte, bool) {
+func (d *Draft) known(name string) ([]byte, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if content, ok := d.drafted[name]; ok {
@@ -69,7 +72,7 @@ func (d *draft) known(name string) ([]byte, bool) {
 }
 
 // Create drafts a manifest or a list of them, and makes any other file.
-func (d *draft) Create(name string) (iceio.FileWriter, error) {
+func (d *Draft) Create(name string) (iceio.FileWriter, error) {
 	if !isManifest(name) {
 		return d.Recorder.Create(name)
 	}
@@ -77,7 +80,7 @@ func (d *draft) Create(name string) (iceio.FileWriter, error) {
 }
 
 // Remove gives a drafted file up.
-func (d *draft) Remove(name string) error {
+func (d *Draft) Remove(name string) error {
 	d.mu.Lock()
 	_, ok := d.drafted[name]
 	delete(d.drafted, name)
@@ -89,16 +92,16 @@ func (d *draft) Remove(name string) error {
 }
 
 // put drafts a file, in the place of one of the same name.
-func (d *draft) put(name string, content []byte) {
+func (d *Draft) put(name string, content []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drafted[name] = content
 }
 
-// flush writes what is drafted, durably and side by side.
-func (d *draft) flush() error {
+// Flush writes what is drafted, durably and side by side.
+func (d *Draft) Flush() error {
 	var g errgroup.Group
-	g.SetLimit(together)
+	g.SetLimit(Together)
 	for name, content := range d.drafted {
 		g.Go(func() error { return d.Recorder.WriteFile(name, content) })
 	}
@@ -108,7 +111,7 @@ func (d *draft) flush() error {
 // drafting is a drafted file that is being written.
 type drafting struct {
 	bytes.Buffer
-	of   *draft
+	of   *Draft
 	name string
 }
 

@@ -1,4 +1,4 @@
-package landing
+package manifest
 
 import (
 	"bytes"
@@ -25,9 +25,9 @@ const (
 	fullManifest = 4 << 20
 )
 
-// over prepares a draft for a commit to a table: manifests of the current
+// Over prepares a draft for a commit to a table: manifests of the current
 // snapshot that hold no file any more are not in its list as the commit reads it.
-func (d *draft) over(meta table.Metadata) error {
+func (d *Draft) Over(meta table.Metadata) error {
 	s := meta.CurrentSnapshot()
 	if s == nil || meta.Version() != 2 {
 		return nil
@@ -53,9 +53,9 @@ func listOf(s *table.Snapshot, manifests []iceberg.ManifestFile) ([]byte, error)
 	return out.Bytes(), err
 }
 
-// settle merges the manifests of the snapshot that a commit has drafted, and
+// Settle merges the manifests of the snapshot that a commit has drafted, and
 // drafts its list anew. meta is the table as the commit makes it.
-func (d *draft) settle(meta table.Metadata) error {
+func (d *Draft) Settle(meta table.Metadata) error {
 	s := meta.CurrentSnapshot()
 	if s == nil || meta.Version() != 2 {
 		return nil
@@ -139,8 +139,8 @@ func entriesIn(m iceberg.ManifestFile) int {
 // left: files that an earlier snapshot has removed are named no more. A file
 // keeps its sequence number, by which deletes count for it, and the snapshot that
 // added it.
-func (d *draft) merge(meta table.Metadata, manifests []iceberg.ManifestFile) (iceberg.ManifestFile, error) {
-	read, err := entriesOf(d, manifests, false)
+func (d *Draft) merge(meta table.Metadata, manifests []iceberg.ManifestFile) (iceberg.ManifestFile, error) {
+	read, err := Entries(d, manifests, false)
 	if err != nil {
 		return nil, err
 	}
@@ -186,11 +186,12 @@ func (d *draft) merge(meta table.Metadata, manifests []iceberg.ManifestFile) (ic
 	return w.ToManifestFile(name, int64(out.Len()))
 }
 
-// entriesOf reads manifests side by side.
-func entriesOf(files iceio.IO, manifests []iceberg.ManifestFile, live bool) ([][]iceberg.ManifestEntry, error) {
+// Entries reads the entries of manifests, side by side; live leaves out those of
+// files that were removed. It returns parts.ErrStorage.
+func Entries(files iceio.IO, manifests []iceberg.ManifestFile, live bool) ([][]iceberg.ManifestEntry, error) {
 	entries := make([][]iceberg.ManifestEntry, len(manifests))
 	var g errgroup.Group
-	g.SetLimit(together)
+	g.SetLimit(Together)
 	for i, m := range manifests {
 		g.Go(func() error {
 			for e, err := range m.Entries(files, live) {
@@ -205,13 +206,9 @@ func entriesOf(files iceio.IO, manifests []iceberg.ManifestFile, live bool) ([][
 	return entries, storage.Wrap("read a manifest", g.Wait())
 }
 
-// dataFiles returns the files of a snapshot, none of nil: those of rows, and
+// DataFiles returns the files of a snapshot, none of nil: those of rows, and
 // those that delete rows.
-func (l *Lake) dataFiles(s *table.Snapshot) (rows, deletes []iceberg.DataFile, err error) {
-	return dataFilesIn(l.files, s)
-}
-
-func dataFilesIn(files iceio.IO, s *table.Snapshot) (rows, deletes []iceberg.DataFile, err error) {
+func DataFiles(files iceio.IO, s *table.Snapshot) (rows, deletes []iceberg.DataFile, err error) {
 	if s == nil {
 		return nil, nil, nil
 	}
@@ -219,7 +216,7 @@ func dataFilesIn(files iceio.IO, s *table.Snapshot) (rows, deletes []iceberg.Dat
 	if err != nil {
 		return nil, nil, storage.Wrap("read a manifest list", err)
 	}
-	read, err := entriesOf(files, manifests, true)
+	read, err := Entries(files, manifests, true)
 	if err != nil {
 		return nil, nil, err
 	}

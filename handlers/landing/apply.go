@@ -4,11 +4,12 @@ import (
 	"context"
 	"slices"
 
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 )
 
 // changeBy is change for the changes of a log.
-func (w *Writer) changeBy(ctx context.Context, at loaded, made *manifest.Draft) (c change, err error) {
+func (w *Writer) changeBy(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft) (c change, err error) {
 	apply, truncated, dropped := w.pendingChanges()
 	c.replaces, c.dropped = truncated, dropped
 	for _, b := range w.follow.batches {
@@ -24,7 +25,7 @@ func (w *Writer) changeBy(ctx context.Context, at loaded, made *manifest.Draft) 
 		}
 		return c, nil
 	}
-	live, deletes, err := manifest.DataFiles(made, at.meta.CurrentSnapshot())
+	live, deletes, err := manifest.DataFiles(made, at.Meta.CurrentSnapshot())
 	if err != nil {
 		return c, err
 	}
@@ -62,7 +63,7 @@ func (w *Writer) changeBy(ctx context.Context, at loaded, made *manifest.Draft) 
 	if len(k.live) == 0 && len(apply) == 1 {
 		return c, nil // one batch has a key once
 	}
-	was, err := stateOf(at.meta)
+	was, err := stateOf(at.Meta)
 	if err != nil {
 		return c, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
@@ -31,7 +32,7 @@ func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (s
 	if err != nil {
 		return "", err
 	}
-	if near, ok := l.near(found, metadataVersion(now.Metadata), at); ok {
+	if near, ok := l.near(found, kvcatalog.MetadataVersion(now.Metadata), at); ok {
 		if file, older, err = near.before(l.now(), t, at); err != nil || file != "" {
 			return file, err
 		}
@@ -57,7 +58,7 @@ func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (s
 func (l *Lake) near(found []storage.Found, newest int, at time.Time) (chronicle, bool) {
 	versions := map[int]storage.Found{} // of several, the last that was written
 	for _, f := range found {
-		if v := metadataVersion(f.Base); v >= 0 && f.Modified.After(versions[v].Modified) {
+		if v := kvcatalog.MetadataVersion(f.Base); v >= 0 && f.Modified.After(versions[v].Modified) {
 			versions[v] = f
 		}
 	}
@@ -96,7 +97,7 @@ func (c chronicle) before(now time.Time, t driver.Table, at time.Time) (file, ol
 		}
 		replaced = c.Log[i].At
 	}
-	if len(c.Log) == 0 || metadataVersion(c.Log[0].File) == 0 {
+	if len(c.Log) == 0 || kvcatalog.MetadataVersion(c.Log[0].File) == 0 {
 		return "", "", fmt.Errorf("%w at that time: %s", ErrNoTable, t)
 	}
 	return "", c.Log[0].File, nil
@@ -104,15 +105,15 @@ func (c chronicle) before(now time.Time, t driver.Table, at time.Time) (file, ol
 
 // at returns a table, and the snapshot of it, as of a moment; nil for one that has
 // none and is asked for as of now.
-func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now loaded, m Moment) (loaded, *table.Snapshot, error) {
+func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now kvcatalog.Loaded, m Moment) (kvcatalog.Loaded, *table.Snapshot, error) {
 	if m == (Moment{}) {
-		return now, now.meta.CurrentSnapshot(), nil
+		return now, now.Meta.CurrentSnapshot(), nil
 	}
 	var then Described
 	var err error
 	if m.SnapshotID == 0 {
 		then, err = l.Metadata(ctx, a, t.Namespace, t.Name, m.Time)
-	} else if s := now.meta.SnapshotByID(m.SnapshotID); s != nil {
+	} else if s := now.Meta.SnapshotByID(m.SnapshotID); s != nil {
 		return now, s, nil
 	} else {
 		then, err = l.unlisted(ctx, a, t, now, m.SnapshotID)
@@ -123,18 +124,18 @@ func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now load
 	if err != nil {
 		return now, nil, err
 	}
-	if now.meta, err = table.ParseMetadataBytes(then.JSON); err != nil {
+	if now.Meta, err = table.ParseMetadataBytes(then.JSON); err != nil {
 		return now, nil, storage.Wrap("read the table's former metadata", err)
 	}
-	now.pointer.Location = then.Metadata
-	return now, now.meta.CurrentSnapshot(), nil
+	now.Pointer.Location = then.Metadata
+	return now, now.Meta.CurrentSnapshot(), nil
 }
 
 // unlisted returns a table as a snapshot made it that is listed no more, or
 // ErrExpired. Its manifest list is there for a while, and about as old.
-func (l *Lake) unlisted(ctx context.Context, a event.Address, t driver.Table, now loaded, snapshot int64) (Described, error) {
+func (l *Lake) unlisted(ctx context.Context, a event.Address, t driver.Table, now kvcatalog.Loaded, snapshot int64) (Described, error) {
 	const apart = time.Minute // the clocks of the store and of who commits, at most
-	found, err := storage.List(l.files, now.pointer.folder()+"/metadata")
+	found, err := storage.List(l.files, now.Pointer.Folder()+"/metadata")
 	if err != nil {
 		return Described{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
@@ -42,14 +43,14 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 		return nil, err
 	}
 	l = l.within(ctx)
-	w := &Writer{lake: l, target: t, columns: columns, ident: identifierOf(t.Address, t.Table.Namespace, t.Table.Name), nonce: newNonce()}
+	w := &Writer{lake: l, target: t, columns: columns, ident: kvcatalog.IdentifierOf(t.Address, t.Table.Namespace, t.Table.Name), nonce: newNonce()}
 	unswept, err := w.takeOver(ctx)
 	if err != nil {
 		return nil, w.wrap(err)
 	}
 	if unswept {
 		at, swept := l.tidy(ctx, w.ident, 0, nil)
-		if w.unswept = !swept; swept && at.pointer.Location == w.base.pointer.Location {
+		if w.unswept = !swept; swept && at.Pointer.Location == w.base.Pointer.Location {
 			w.base = at
 		}
 	}
@@ -69,7 +70,7 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 // files of earlier attempts may lie about.
 func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 	for range conflictTries {
-		found, err := w.lake.catalog.load(ctx, w.ident)
+		found, err := w.lake.catalog.Load(ctx, w.ident)
 		if errors.Is(err, catalog.ErrNoSuchTable) {
 			w.base, err = w.create(ctx)
 			if errors.Is(err, catalog.ErrTableAlreadyExists) {
@@ -86,16 +87,16 @@ func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if found.pointer.Fence > w.target.Fence {
+		if found.Pointer.Fence > w.target.Fence {
 			return false, ErrFenced
 		}
-		unswept = found.pointer.Unswept
-		if s := found.pointer.Staged; s != nil && s.Sync != w.target.SyncID {
+		unswept = found.Pointer.Unswept
+		if s := found.Pointer.Staged; s != nil && s.Sync != w.target.SyncID {
 			// That sync was given up, and what it staged with it.
-			found.pointer.Staged, unswept = nil, true
+			found.Pointer.Staged, unswept = nil, true
 		}
-		found.pointer.Fence, found.pointer.Unswept = w.target.Fence, true
-		found.revision, err = w.lake.catalog.swap(ctx, w.ident, found.pointer, found.revision)
+		found.Pointer.Fence, found.Pointer.Unswept = w.target.Fence, true
+		found.Revision, err = w.lake.catalog.Swap(ctx, w.ident, found.Pointer, found.Revision)
 		if errors.Is(err, kv.ErrConflict) {
 			continue
 		}
@@ -105,14 +106,14 @@ func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
 	return false, fmt.Errorf("%w again and again", kv.ErrConflict)
 }
 
-func (w *Writer) create(ctx context.Context) (loaded, error) {
+func (w *Writer) create(ctx context.Context) (kvcatalog.Loaded, error) {
 	c := w.lake.catalog
 	err := c.CreateNamespace(ctx, catalog.NamespaceFromIdent(w.ident), nil)
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
-		return loaded{}, err
+		return kvcatalog.Loaded{}, err
 	}
-	p := pointer{Fence: w.target.Fence, Unswept: true, Swept: w.lake.now(), Name: w.target.Table.String()}
-	return c.create(ctx, w.ident, p, freshSchema(w.target.Table), w.config())
+	p := kvcatalog.Pointer{Fence: w.target.Fence, Unswept: true, Swept: w.lake.now(), Name: w.target.Table.String()}
+	return c.Create(ctx, w.ident, p, freshSchema(w.target.Table), w.config())
 }
 
 func (w *Writer) config() catalog.CreateTableCfg {
@@ -132,14 +133,14 @@ func (w *Writer) config() catalog.CreateTableCfg {
 // it is returned where a listing shows the file all the same.
 func (w *Writer) startAnew(ctx context.Context, missing error) error {
 	c := w.lake.catalog
-	p, revision, err := c.pointerOf(ctx, w.ident)
+	p, revision, err := c.Pointer(ctx, w.ident)
 	if err != nil {
 		return err
 	}
 	if p.Fence > w.target.Fence {
 		return ErrFenced
 	}
-	found, err := storage.List(w.lake.files, p.folder()+"/metadata")
+	found, err := storage.List(w.lake.files, p.Folder()+"/metadata")
 	if err != nil {
 		return err
 	}
@@ -147,30 +148,30 @@ func (w *Writer) startAnew(ctx context.Context, missing error) error {
 		return missing
 	}
 	cfg := w.config()
-	meta, err := table.NewMetadata(freshSchema(w.target.Table), cfg.PartitionSpec, cfg.SortOrder, p.folder(), cfg.Properties)
+	meta, err := table.NewMetadata(freshSchema(w.target.Table), cfg.PartitionSpec, cfg.SortOrder, p.Folder(), cfg.Properties)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadTable, err)
 	}
-	next := pointer{UUID: meta.TableUUID().String(), Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
-	if next.Location, err = c.write(c.files, meta, p.Location); err != nil {
+	next := kvcatalog.Pointer{UUID: meta.TableUUID().String(), Fence: w.target.Fence, Unswept: true, Name: w.target.Table.String()}
+	if next.Location, err = c.WriteMetadata(c.Files, meta, p.Location); err != nil {
 		return err
 	}
-	if revision, err = c.swap(ctx, w.ident, next, revision); err != nil {
+	if revision, err = c.Swap(ctx, w.ident, next, revision); err != nil {
 		return err
 	}
-	w.base = loaded{w.ident, next, revision, meta}
+	w.base = kvcatalog.Loaded{Ident: w.ident, Pointer: next, Revision: revision, Meta: meta}
 	w.note("the table's metadata was removed from the lake by somebody else: the table was started over")
 	return nil
 }
 
 // resume decides where the writer goes on and how its rows are laid out.
 func (w *Writer) resume() error {
-	s, err := stateOf(w.base.meta)
+	s, err := stateOf(w.base.Meta)
 	if err != nil {
 		return err
 	}
-	w.began, w.folder, w.props = s, w.base.meta.Location(), w.base.meta.Properties()
-	w.landed = Committed{Location: w.base.meta.Location(), Cursor: s.Cursor, Total: s.Total}
+	w.began, w.folder, w.props = s, w.base.Meta.Location(), w.base.Meta.Properties()
+	w.landed = Committed{Location: w.base.Meta.Location(), Cursor: s.Cursor, Total: s.Total}
 	if s.Sync == w.target.SyncID {
 		w.landed.Records, w.landed.Bytes, w.landed.Files, w.landed.SnapshotID = s.Records, s.Bytes, s.Files, s.SnapshotID
 		w.landed.Deleted, w.landed.AsOf = s.Deleted, s.AsOf
@@ -197,7 +198,7 @@ func (w *Writer) resume() error {
 		}
 	}
 	w.noteLacking()
-	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
+	current, last := w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID()
 	w.compare(current)
 	if w.replace {
 		w.schema = replaced(current, last, w.target.Table)

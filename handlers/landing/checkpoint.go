@@ -11,6 +11,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 )
 
 // Checkpoint is a place from which an incremental sync can go on.
@@ -29,20 +30,20 @@ type Checkpoint struct {
 // commit that has no cursor is none. It returns ErrStorage or the store's error.
 func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]Checkpoint, error) {
 	l = l.within(ctx)
-	idents, err := l.catalog.identifiers(ctx, "table.", namespaceOf(a))
+	idents, err := l.catalog.Identifiers(ctx, "table.", kvcatalog.NamespaceOf(a))
 	if err != nil {
 		return nil, err
 	}
 	all := make(map[string][]Checkpoint, len(idents))
 	for _, ident := range idents {
-		at, err := l.catalog.load(ctx, ident)
+		at, err := l.catalog.Load(ctx, ident)
 		if errors.Is(err, catalog.ErrNoSuchTable) {
 			continue // dropped meanwhile
 		}
 		if err != nil {
 			return nil, err
 		}
-		if all[at.pointer.Name], err = checkpointsOf(at.meta); err != nil {
+		if all[at.Pointer.Name], err = checkpointsOf(at.Meta); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
@@ -43,7 +44,7 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 	if w.failed != nil {
 		return w.Landed(), w.failed
 	}
-	w.lake.catalog.at("parts")
+	w.lake.catalog.At("parts")
 	if w.target.Mode == Changes {
 		if w.follow.noted == "" {
 			return w.Landed(), w.wrap(errUnread)
@@ -77,13 +78,13 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 		return w.Landed(), w.failed
 	}
 	w.closed = final
-	w.unswept = w.unswept || final && w.base.pointer.Unswept // the key says so of a final commit that has dropped files
+	w.unswept = w.unswept || final && w.base.Pointer.Unswept // the key says so of a final commit that has dropped files
 	w.discard(segments)
-	if final && (w.unswept || w.lake.due(w.base.pointer)) {
+	if final && (w.unswept || w.lake.due(w.base.Pointer)) {
 		w.lake.tidy(ctx, w.ident, w.target.Fence, nil)
 	}
-	if !final && w.target.Mode == Changes && w.lake.due(w.base.pointer) {
-		if at, _ := w.lake.tidy(ctx, w.ident, 0, w.beside()); at.pointer.Location == w.base.pointer.Location {
+	if !final && w.target.Mode == Changes && w.lake.due(w.base.Pointer) {
+		if at, _ := w.lake.tidy(ctx, w.ident, 0, w.beside()); at.Pointer.Location == w.base.Pointer.Location {
 			w.base = at
 		}
 	}
@@ -126,7 +127,7 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 		if undone := made.Undo(); !errors.Is(err, kv.ErrConflict) {
 			return errors.Join(err, undone)
 		}
-		at, err = w.lake.catalog.load(ctx, w.ident)
+		at, err = w.lake.catalog.Load(ctx, w.ident)
 		if errors.Is(err, catalog.ErrNoSuchTable) {
 			return fmt.Errorf("%w: it was dropped", ErrFenced)
 		}
@@ -140,34 +141,34 @@ func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) err
 // stillOurs refuses a table that was taken over, dropped and made again, or
 // written by another sync: the rows at hand follow the state that was read at
 // the beginning. A tool that only rearranged files does not matter.
-func (w *Writer) stillOurs(at loaded) error {
-	if at.pointer.Fence > w.target.Fence || at.meta.TableUUID() != w.base.meta.TableUUID() {
+func (w *Writer) stillOurs(at kvcatalog.Loaded) error {
+	if at.Pointer.Fence > w.target.Fence || at.Meta.TableUUID() != w.base.Meta.TableUUID() {
 		return ErrFenced
 	}
-	now, err := stateOf(at.meta)
+	now, err := stateOf(at.Meta)
 	if err != nil {
 		return err
 	}
-	before, err := stateOf(w.base.meta)
+	before, err := stateOf(w.base.Meta)
 	if err != nil {
 		return err
 	}
 	if now.SnapshotID != before.SnapshotID && now.Sync != "" {
 		return fmt.Errorf("%w: sync %s committed meanwhile", ErrFenced, now.Sync)
 	}
-	if !sameColumns(at.meta.CurrentSchema(), w.base.meta.CurrentSchema()) {
+	if !sameColumns(at.Meta.CurrentSchema(), w.base.Meta.CurrentSchema()) {
 		return fmt.Errorf("%w: its schema was changed in the lake while it was synced", ErrSchemaChanged)
 	}
 	return nil
 }
 
 // landOn commits to the table as it was loaded.
-func (w *Writer) landOn(ctx context.Context, at loaded, made *manifest.Draft, cursor driver.Cursor, final bool) error {
-	was, err := stateOf(at.meta)
+func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, cursor driver.Cursor, final bool) error {
+	was, err := stateOf(at.Meta)
 	if err != nil {
 		return err
 	}
-	if err := made.Over(at.meta); err != nil {
+	if err := made.Over(at.Meta); err != nil {
 		return err
 	}
 	c, err := w.change(ctx, at, made)
@@ -218,7 +219,7 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *manifest.Draft, cu
 		return err
 	}
 	updates = append(updates, retired...)
-	next, err := w.lake.catalog.commit(ctx, at, made, updates, func(p *pointer) {
+	next, err := w.lake.catalog.Commit(ctx, at, made, updates, func(p *kvcatalog.Pointer) {
 		p.Fence = w.target.Fence
 		p.Unswept = !final || w.unswept || len(c.dropped) > 0
 		p.Staged = nil
@@ -233,32 +234,32 @@ func (w *Writer) landOn(ctx context.Context, at loaded, made *manifest.Draft, cu
 	w.stage.set(nil, 0, nil)
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total, w.landed.Deleted, w.landed.AsOf = now.Total, now.Deleted, now.AsOf
-	if s := next.meta.CurrentSnapshot(); (final || w.target.Mode == Changes) && s.Summary != nil {
-		w.landed.Upkeep = upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) && !w.lake.now().Before(next.pointer.UpkeepAfter)
+	if s := next.Meta.CurrentSnapshot(); (final || w.target.Mode == Changes) && s.Summary != nil {
+		w.landed.Upkeep = upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) && !w.lake.now().Before(next.Pointer.UpkeepAfter)
 	}
-	w.landed.SnapshotID, w.landed.Cursor = next.meta.CurrentSnapshot().SnapshotID, cursor
+	w.landed.SnapshotID, w.landed.Cursor = next.Meta.CurrentSnapshot().SnapshotID, cursor
 	return nil
 }
 
 // updates are the changes of one commit: the schema, where it changed, and one
 // snapshot.
-func (w *Writer) updates(ctx context.Context, at loaded, made *manifest.Draft, c change, now state) ([]table.Update, error) {
+func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, c change, now state) ([]table.Update, error) {
 	var updates []table.Update
-	if !sameColumns(at.meta.CurrentSchema(), w.schema) {
+	if !sameColumns(at.Meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
 			table.NewAddSchemaUpdate(iceberg.NewSchema(0, w.schema.Fields()...)),
 			table.NewSetCurrentSchemaUpdate(-1))
-		meta, err := table.UpdateTableMetadata(at.meta, updates, at.pointer.Location)
+		meta, err := table.UpdateTableMetadata(at.Meta, updates, at.Pointer.Location)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrBadTable, err)
 		}
-		at.meta = meta
+		at.Meta = meta
 	}
 	props, err := now.properties()
 	if err != nil {
 		return nil, err
 	}
-	txn := w.lake.catalog.open(at, made).NewTransaction()
+	txn := w.lake.catalog.Open(at, made).NewTransaction()
 	if err := w.snapshot(ctx, txn, made, c, props); err != nil {
 		return nil, storage.Wrap("write the snapshot", err)
 	}
@@ -287,12 +288,12 @@ type change struct {
 }
 
 // change finds out what a commit to the table as it was loaded does.
-func (w *Writer) change(ctx context.Context, at loaded, made *manifest.Draft) (c change, err error) {
+func (w *Writer) change(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft) (c change, err error) {
 	if w.target.Mode == Changes {
 		return w.changeBy(ctx, at, made)
 	}
 	c.add, c.replaces = w.pending(), w.replace
-	was, err := stateOf(at.meta)
+	was, err := stateOf(at.Meta)
 	if err != nil {
 		return c, err
 	}
@@ -300,7 +301,7 @@ func (w *Writer) change(ctx context.Context, at loaded, made *manifest.Draft) (c
 	if !w.replace && !w.rereads() || len(c.add) == 0 && !w.replace && !versions {
 		return c, nil
 	}
-	live, deletes, err := manifest.DataFiles(made, at.meta.CurrentSnapshot())
+	live, deletes, err := manifest.DataFiles(made, at.Meta.CurrentSnapshot())
 	if err != nil {
 		return c, err
 	}
@@ -338,7 +339,7 @@ func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *man
 		if err != nil {
 			return err
 		}
-		w.lake.catalog.at("deletes")
+		w.lake.catalog.At("deletes")
 		return txn.NewRowDelta(props).AddRows(add...).AddDeletes(deletes).Commit(ctx)
 	}
 	if len(add) > 0 {

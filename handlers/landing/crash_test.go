@@ -12,6 +12,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 )
 
 var errCrash = errors.New("the process ended here")
@@ -21,7 +22,7 @@ var errCrash = errors.New("the process ended here")
 // the lake got there.
 func crash(l *Lake, step string, nth int, f func()) (crashed bool) {
 	defer func() {
-		l.catalog.seam = nil
+		l.catalog.Seam = nil
 		if p := recover(); p != nil {
 			if p != errCrash {
 				panic(p)
@@ -29,7 +30,7 @@ func crash(l *Lake, step string, nth int, f func()) (crashed bool) {
 			crashed = true
 		}
 	}()
-	l.catalog.seam = func(at string) {
+	l.catalog.Seam = func(at string) {
 		if at == step {
 			if nth--; nth == 0 {
 				panic(errCrash)
@@ -149,7 +150,7 @@ func withFence(target Target, fence uint64) Target {
 
 func liveParts(t *testing.T, l *Lake) map[string]bool {
 	t.Helper()
-	at, err := l.catalog.load(t.Context(), identifierOf(home, "public", "orders"))
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +284,7 @@ func TestCancelledCommitLandsNothing(t *testing.T) {
 	w := begin(t, l, incremental(1, "syn_1"))
 	write(t, w, 0, 100)
 	ctx, cancel := context.WithCancel(t.Context())
-	l.catalog.seam = func(step string) {
+	l.catalog.Seam = func(step string) {
 		if step == "metadata" {
 			cancel()
 		}
@@ -291,7 +292,7 @@ func TestCancelledCommitLandsNothing(t *testing.T) {
 	if _, err := w.Commit(ctx, behind(99), false); !errors.Is(err, context.Canceled) {
 		t.Fatalf("commit: %v", err)
 	}
-	l.catalog.seam = nil
+	l.catalog.Seam = nil
 	if err := w.Abort(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +390,7 @@ func TestToolsCommitMeanwhile(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	tool := func(change func(*table.Transaction) error) {
 		t.Helper()
-		tbl, err := l.Catalog().LoadTable(t.Context(), identifierOf(home, "public", "orders"))
+		tbl, err := l.Catalog().LoadTable(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,7 +424,7 @@ func TestToolsCommitMeanwhile(t *testing.T) {
 		wantIDs(t, l, span(0, 100))
 	}
 	at, err := l.current(t.Context(), home, "public", "orders")
-	if err != nil || at.meta.Properties()["owner"] != FullRefresh || at.pointer.Fence != 11 {
-		t.Errorf("%v %+v %v", at.meta.Properties(), at.pointer, err)
+	if err != nil || at.Meta.Properties()["owner"] != FullRefresh || at.Pointer.Fence != 11 {
+		t.Errorf("%v %+v %v", at.Meta.Properties(), at.Pointer, err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"headwater/bus/bustest"
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -88,13 +89,13 @@ func BenchmarkReadAfterADay(b *testing.B) {
 		return c
 	}
 	size := func(name string) float64 {
-		tbl, err := l.catalog.LoadTable(b.Context(), identifierOf(home, "public", name))
+		tbl, err := l.catalog.LoadTable(b.Context(), kvcatalog.IdentifierOf(home, "public", name))
 		if err != nil {
 			b.Fatal(err)
 		}
 		return float64(upkeep.TotalsOf(tbl.CurrentSnapshot().Summary.Properties).Size)
 	}
-	places := [2]string{folders(identifierOf(home, "public", "fresh")), folders(identifierOf(home, "public", "notes"))}
+	places := [2]string{kvcatalog.Folders(kvcatalog.IdentifierOf(home, "public", "fresh")), kvcatalog.Folders(kvcatalog.IdentifierOf(home, "public", "notes"))}
 	read := func() (took [2]float64) {
 		node := exec.CommandContext(b.Context(), "node", script, places[0], places[1])
 		node.Dir, node.Env = dir, append(os.Environ(), "NODE_PATH="+readers)

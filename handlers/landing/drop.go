@@ -13,6 +13,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
@@ -36,7 +37,7 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 		return Dropped{Remaining: -1}, err
 	}
 	l = l.within(ctx)
-	namespace := namespaceOf(a)
+	namespace := kvcatalog.NamespaceOf(a)
 	places, elsewhere, err := l.places(ctx, namespace)
 	if err != nil {
 		return Dropped{Remaining: -1}, err
@@ -45,7 +46,7 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 		return Dropped{Remaining: -1}, err
 	}
 	for _, kind := range []string{"table.", "namespace."} {
-		idents, err := l.catalog.identifiers(ctx, kind, namespace)
+		idents, err := l.catalog.Identifiers(ctx, kind, namespace)
 		if err != nil {
 			return Dropped{Remaining: -1}, err
 		}
@@ -53,11 +54,11 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 			idents = append(idents, namespace)
 		}
 		for _, ident := range idents {
-			if err := l.catalog.kv.Erase(ctx, kind+joined(ident)); err != nil {
+			if err := l.kv.Erase(ctx, kind+kvcatalog.Joined(ident)); err != nil {
 				return Dropped{Remaining: -1}, fmt.Errorf("the catalog: %w", err)
 			}
 			if l.index != nil {
-				l.index.Drop(kind+joined(ident), indexOfKeys, indexOfGone)
+				l.index.Drop(kind+kvcatalog.Joined(ident), indexOfKeys, indexOfGone)
 			}
 		}
 	}
@@ -74,12 +75,12 @@ func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 	if err := errors.Join(failed...); err != nil || len(elsewhere) == 0 {
 		return all, err
 	}
-	return all, l.catalog.kv.Erase(ctx, droppingKey(namespace))
+	return all, l.kv.Erase(ctx, droppingKey(namespace))
 }
 
 // droppingKey holds places of a source that its name does not say, from before
 // its tables are erased until the files there are gone.
-func droppingKey(namespace table.Identifier) string { return "dropping." + joined(namespace) }
+func droppingKey(namespace table.Identifier) string { return "dropping." + kvcatalog.Joined(namespace) }
 
 // remember notes where files of a source lie that is about to be forgotten.
 func (l *Lake) remember(ctx context.Context, namespace table.Identifier, elsewhere []string) error {
@@ -90,10 +91,10 @@ func (l *Lake) remember(ctx context.Context, namespace table.Identifier, elsewhe
 	if err != nil {
 		return err
 	}
-	if err := l.catalog.kv.Erase(ctx, droppingKey(namespace)); err != nil {
+	if err := l.kv.Erase(ctx, droppingKey(namespace)); err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
-	if _, err := l.catalog.kv.Create(ctx, droppingKey(namespace), value, 0); err != nil && !errors.Is(err, kv.ErrKeyExists) {
+	if _, err := l.kv.Create(ctx, droppingKey(namespace), value, 0); err != nil && !errors.Is(err, kv.ErrKeyExists) {
 		return fmt.Errorf("the catalog: %w", err)
 	}
 	return nil
@@ -104,8 +105,8 @@ func (l *Lake) remember(ctx context.Context, namespace table.Identifier, elsewhe
 // before anything is erased, for its files would stay for ever. Places that a
 // former drop noted are among the latter.
 func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, elsewhere []string, err error) {
-	places = slices.Compact([]string{l.root + "/" + folders(namespace), l.root + "/" + formerFolders(namespace)})
-	noted, err := l.catalog.kv.Get(ctx, droppingKey(namespace))
+	places = slices.Compact([]string{l.root + "/" + kvcatalog.Folders(namespace), l.root + "/" + kvcatalog.FormerFolders(namespace)})
+	noted, err := l.kv.Get(ctx, droppingKey(namespace))
 	if err == nil {
 		err = json.Unmarshal(noted.Value, &elsewhere)
 	} else if errors.Is(err, kv.ErrKeyNotFound) {
@@ -114,21 +115,21 @@ func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("the catalog: %w", err)
 	}
-	idents, err := l.catalog.identifiers(ctx, "table.", namespace)
+	idents, err := l.catalog.Identifiers(ctx, "table.", namespace)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, ident := range idents {
-		p, _, err := l.catalog.pointerOf(ctx, ident)
+		p, _, err := l.catalog.Pointer(ctx, ident)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !below(p.Location, l.root) {
-			return nil, nil, &ForeignLakeError{fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.folder(), l.root), relocateWay}
+			return nil, nil, &ForeignLakeError{fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.Folder(), l.root), relocateWay}
 		}
 		known := func(place string) bool { return below(p.Location, place) }
 		if !slices.ContainsFunc(places, known) && !slices.ContainsFunc(elsewhere, known) {
-			elsewhere = append(elsewhere, p.folder())
+			elsewhere = append(elsewhere, p.Folder())
 		}
 	}
 	return places, elsewhere, nil
@@ -137,13 +138,13 @@ func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, 
 // Tables returns the landed tables of a source by the names its source gave
 // them, in the catalog's order.
 func (l *Lake) Tables(ctx context.Context, a event.Address) ([]string, error) {
-	idents, err := l.catalog.identifiers(ctx, "table.", namespaceOf(a))
+	idents, err := l.catalog.Identifiers(ctx, "table.", kvcatalog.NamespaceOf(a))
 	if err != nil {
 		return nil, err
 	}
 	names := make([]string, 0, len(idents))
 	for _, ident := range idents {
-		p, _, err := l.catalog.pointerOf(ctx, table.Identifier(ident))
+		p, _, err := l.catalog.Pointer(ctx, table.Identifier(ident))
 		if err != nil {
 			return nil, err
 		}

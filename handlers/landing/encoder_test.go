@@ -47,7 +47,7 @@ func (f *trippingFile) Close() error {
 func TestPanicEndsTheEncoder(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	d := &trippingDisk{}
-	l.files, l.catalog.files = d, d
+	l.files, l.catalog.Files = d, d
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	w := begin(t, l, full(1, "syn_1"))
 	var err error

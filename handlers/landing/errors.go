@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"headwater/handlers/landing/keys"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 )
 
@@ -33,6 +34,9 @@ var (
 	// ErrStorage means that the lake could not be read or written: disk full,
 	// permission, bucket unreachable. The cause is wrapped beside it.
 	ErrStorage = parts.ErrStorage
+	// ErrUnknown means that it is not known whether a commit happened, because
+	// the catalog did not answer. The next Begin finds out.
+	ErrUnknown = kvcatalog.ErrUnknown
 	// ErrClosed means that the Writer was used after Abort or its final commit.
 	ErrClosed = errors.New("the table's writer is closed")
 )

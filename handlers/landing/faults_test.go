@@ -276,7 +276,7 @@ func TestRoundsOfASync(t *testing.T) {
 		{"full", full, 0, 10, 3},
 	} {
 		if s.name == "merge after a restart" {
-			l = openLakeAt(t, "s3://lab/rounds?region=us-east-1&endpoint="+proxy.URL, l.catalog.kv)
+			l = openLakeAt(t, "s3://lab/rounds?region=us-east-1&endpoint="+proxy.URL, l.kv)
 		}
 		proxy.Set(buckettest.Fault{Kind: "slow", Delay: 40 * time.Millisecond})
 		proxy.Requests()

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 )
 
 // The comparisons that iceberg-go can hand to its evaluator are carried out: it
@@ -20,7 +21,7 @@ func TestFiltersOfTheTableLibrary(t *testing.T) {
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 10)
 	commit(t, w, nil, true)
-	tbl, err := l.Catalog().LoadTable(t.Context(), identifierOf(home, "public", "orders"))
+	tbl, err := l.Catalog().LoadTable(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
 	if err != nil {
 		t.Fatal(err)
 	}

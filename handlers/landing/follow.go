@@ -88,7 +88,7 @@ func (w *Writer) resumeFollowing(s state) error {
 	if err != nil {
 		return err
 	}
-	current, last := w.base.meta.CurrentSchema(), w.base.meta.LastColumnID()
+	current, last := w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID()
 	if !again {
 		w.target.Table = w.target.asLanded(current, s.JSON)
 		w.schema, err = evolved(current, last, s.JSON, w.target.Table)
@@ -109,7 +109,7 @@ func (w *Writer) resumeFollowing(s state) error {
 // unread leaves a writer that only says that the table has to be read whole.
 func (w *Writer) unread() {
 	w.follow = following{}
-	w.schema = replaced(w.base.meta.CurrentSchema(), w.base.meta.LastColumnID(), w.target.Table)
+	w.schema = replaced(w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID(), w.target.Table)
 }
 
 // extended returns the target with the columns that changes need behind those of

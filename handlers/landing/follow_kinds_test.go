@@ -18,6 +18,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract/collapse"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/landingtest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
@@ -117,16 +118,16 @@ func TestNoValueIsKeptOfARowThatIsNotThere(t *testing.T) {
 	if _, err = apply(t, l, notesTarget(nil), logOf(false, gone, kept)); !errors.Is(err, driver.ErrBadData) {
 		t.Errorf("a row that went just before: %v", err)
 	}
-	wantNotes(t, Committed{Location: l.catalog.location(identifierOf(home, "public", "notes")), SnapshotID: snapshotOf(t, l, "notes")}, map[string]note{"a": {K: "a", Doc: text("one")}})
+	wantNotes(t, Committed{Location: l.catalog.Place(kvcatalog.IdentifierOf(home, "public", "notes")), SnapshotID: snapshotOf(t, l, "notes")}, map[string]note{"a": {K: "a", Doc: text("one")}})
 }
 
 func snapshotOf(t *testing.T, l *Lake, name string) int64 {
 	t.Helper()
-	at, err := l.catalog.load(t.Context(), identifierOf(home, "public", name))
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return at.meta.CurrentSnapshot().SnapshotID
+	return at.Meta.CurrentSnapshot().SnapshotID
 }
 
 // A TRUNCATE leaves the rows where deleted ones stay.

@@ -325,7 +325,7 @@ func (m *model) follow(ctx context.Context, w *Writer, whole bool) (c Committed,
 	if done, finished := w.Finished(); finished {
 		return done, nil
 	}
-	got, err := seen(ctx, Committed{Location: w.base.meta.Location(), SnapshotID: w.base.meta.CurrentSnapshot().SnapshotID})
+	got, err := seen(ctx, Committed{Location: w.base.Meta.Location(), SnapshotID: w.base.Meta.CurrentSnapshot().SnapshotID})
 	if err != nil {
 		return c, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
@@ -37,11 +38,11 @@ func formerOf(found []storage.Found, before time.Time) former {
 		if strings.HasSuffix(one.Base, retain.RecordSuffix) {
 			f.records = append(f.records, one)
 		} else if !one.Modified.After(before) {
-			newest = max(newest, metadataVersion(one.Base))
+			newest = max(newest, kvcatalog.MetadataVersion(one.Base))
 		}
 	}
 	for _, one := range found {
-		if v := metadataVersion(one.Base); v >= 0 && v >= newest-1 && !one.Modified.After(before) {
+		if v := kvcatalog.MetadataVersion(one.Base); v >= 0 && v >= newest-1 && !one.Modified.After(before) {
 			f.inForce = append(f.inForce, one)
 		}
 	}

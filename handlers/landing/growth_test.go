@@ -19,6 +19,7 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
@@ -119,9 +120,9 @@ func (m *memoryStore) weigh() (size int64, n int) {
 }
 
 func memoryLake() (*Lake, *memoryStore) {
-	files := &memoryStore{files: map[string]*memoryFile{}}
+	files, keys := &memoryStore{files: map[string]*memoryFile{}}, kvtest.New()
 	return &Lake{
-		catalog: &Catalog{kv: kvtest.New(), files: files, root: "mem://lake"}, files: files, root: "mem://lake",
+		catalog: kvcatalog.New(keys, files, "mem://lake"), kv: keys, files: files, root: "mem://lake",
 		log: slog.New(slog.DiscardHandler), now: time.Now, passKeys: passKeys, patience: upkeepPatience, probe: &probe{}, claim: &claim{turn: make(chan struct{}, 1)},
 		close: func() error { return nil },
 	}, files
@@ -138,7 +139,7 @@ func TestCommitsCostTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := memoryLake()
 		type reading struct {
-			loaded
+			kvcatalog.Loaded
 			rows int
 			at   time.Time
 		}
@@ -158,7 +159,7 @@ func TestCommitsCostTheSame(t *testing.T) {
 			if size, n := store.weigh(); size > 20e6/int64(every/time.Second) {
 				t.Fatalf("after %d commits %d bytes of metadata in %d files", i, size, n)
 			}
-			if n := len(w.base.meta.Snapshots()); n > retain.Listed {
+			if n := len(w.base.Meta.Snapshots()); n > retain.Listed {
 				t.Fatalf("%d snapshots are listed", n)
 			}
 			if i%20 == 10 {
@@ -166,12 +167,12 @@ func TestCommitsCostTheSame(t *testing.T) {
 			}
 			for len(readers) > 0 && time.Since(readers[0].at) >= retain.Grace-every {
 				r := readers[0]
-				if files, _, err := manifest.DataFiles(l.files, r.meta.CurrentSnapshot()); err != nil || len(files)*int(p.Rows) != r.rows {
+				if files, _, err := manifest.DataFiles(l.files, r.Meta.CurrentSnapshot()); err != nil || len(files)*int(p.Rows) != r.rows {
 					t.Fatalf("who began %s ago sees %d files, want %d rows: %v", time.Since(r.at), len(files), r.rows, err)
 				}
 				then, err := l.Metadata(t.Context(), home, "public", "orders", r.at)
-				if err != nil || then.Metadata != r.pointer.Location {
-					t.Fatalf("as of %s ago it was %s, want %s: %v", time.Since(r.at), then.Metadata, r.pointer.Location, err)
+				if err != nil || then.Metadata != r.Pointer.Location {
+					t.Fatalf("as of %s ago it was %s, want %s: %v", time.Since(r.at), then.Metadata, r.Pointer.Location, err)
 				}
 				readers = readers[1:]
 			}

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
@@ -108,7 +109,7 @@ func ids(t *testing.T, l *Lake) []int64 {
 }
 
 func scanIDs(ctx context.Context, l *Lake) ([]int64, error) {
-	tbl, err := l.catalog.LoadTable(ctx, identifierOf(home, "public", "orders"))
+	tbl, err := l.catalog.LoadTable(ctx, kvcatalog.IdentifierOf(home, "public", "orders"))
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func brief(ids []int64) []int64 { return ids[:min(len(ids), 20)] }
 // files returns the base names of everything in the table's folder.
 func files(t *testing.T, l *Lake) (parts, metadata []string) {
 	t.Helper()
-	found, err := storage.List(l.files, l.catalog.location(identifierOf(home, "public", "orders")))
+	found, err := storage.List(l.files, l.catalog.Place(kvcatalog.IdentifierOf(home, "public", "orders")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,13 +16,15 @@ import (
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the key-value store.
 type Lake struct {
-	catalog  *Catalog
+	catalog  *kvcatalog.Catalog
+	kv       kv.Store
 	files    storage.Store
 	root     string
 	log      *slog.Logger
@@ -78,7 +80,8 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Lake{
-		catalog:  &Catalog{kv: kv, files: files, root: root},
+		catalog:  kvcatalog.New(kv, files, root),
+		kv:       kv,
 		files:    files,
 		root:     root,
 		bucket:   storage.BucketOptions(url),
@@ -108,7 +111,7 @@ func (l *Lake) within(ctx context.Context) *Lake {
 	}
 	within := *l
 	within.files = files
-	within.catalog = &Catalog{kv: l.catalog.kv, files: files, root: l.root, of: l.catalog}
+	within.catalog = l.catalog.Over(files)
 	return &within
 }
 
@@ -128,7 +131,7 @@ func (l *Lake) readingAhead(files ...iceberg.DataFile) (reading *Lake, end func(
 func (l *Lake) Close() error { return l.close() }
 
 // Catalog returns the lake's Iceberg catalog.
-func (l *Lake) Catalog() *Catalog { return l.catalog }
+func (l *Lake) Catalog() *kvcatalog.Catalog { return l.catalog }
 
 // Bucket returns what a reader of the lake's bucket must know beside its
 // address: region, endpoint and use_path_style, as far as --lake said them; nil

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/kvcatalog"
 )
 
 const (
@@ -37,7 +38,7 @@ func (l *Lake) PruneIndex(ctx context.Context) error {
 	if l.index == nil {
 		return nil
 	}
-	tables, err := l.catalog.kv.Keys(ctx, "table")
+	tables, err := l.kv.Keys(ctx, "table")
 	if err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
@@ -63,7 +64,7 @@ func (m *merge) indexed(live, deletes []iceberg.DataFile, rows int64) *lookup {
 	if l.index == nil || !m.w.target.merges() || m.older > 0 || m.keys.alike != nil || m.keys.lacks >= 0 || !l.worth(rows, rowsIn(live)) {
 		return nil
 	}
-	name, id := tableKey(m.w.ident), m.w.base.meta.TableUUID().String()
+	name, id := kvcatalog.TableKey(m.w.ident), m.w.base.Meta.TableUUID().String()
 	x := &lookup{lake: l}
 	var removing []iceberg.DataFile
 	for _, f := range deletes {

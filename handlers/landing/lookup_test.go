@@ -221,7 +221,7 @@ func TestAnIndexedMergeReadsNoKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, _, err := manifest.DataFiles(l.files, at.meta.CurrentSnapshot())
+	live, _, err := manifest.DataFiles(l.files, at.Meta.CurrentSnapshot())
 	if err != nil {
 		t.Fatal(err)
 	}

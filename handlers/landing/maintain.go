@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
@@ -68,7 +69,7 @@ type maintenance struct {
 	written int64  // bytes
 	hurried bool   // a sync came before its last commit
 	waited  uint64 // for a sync of that fence, and one more
-	at      loaded
+	at      kvcatalog.Loaded
 	done    Maintained
 }
 
@@ -85,7 +86,7 @@ func (l *Lake) Maintain(ctx context.Context, a event.Address, namespace, name st
 		return Maintained{}, err
 	}
 	t := driver.Table{Namespace: namespace, Name: name}
-	m := &maintenance{lake: l.within(ctx), ident: identifierOf(a, namespace, name), rule: upkeep.ByItself, asked: asked}
+	m := &maintenance{lake: l.within(ctx), ident: kvcatalog.IdentifierOf(a, namespace, name), rule: upkeep.ByItself, asked: asked}
 	if asked {
 		m.rule = upkeep.Asked
 	}
@@ -127,17 +128,17 @@ func (m *maintenance) begin(ctx context.Context) (due bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if m.at = at; !m.asked && m.lake.now().Before(at.pointer.UpkeepAfter) {
+		if m.at = at; !m.asked && m.lake.now().Before(at.Pointer.UpkeepAfter) {
 			m.done.Left = "it was maintained a moment ago"
 			return false, m.tell(ctx, true)
 		}
-		at.pointer.Upkeep++
-		at.pointer.UpkeepAfter = m.lake.now().Add(upkeepEvery)
-		at.revision, err = m.lake.catalog.swap(ctx, m.ident, at.pointer, at.revision)
+		at.Pointer.Upkeep++
+		at.Pointer.UpkeepAfter = m.lake.now().Add(upkeepEvery)
+		at.Revision, err = m.lake.catalog.Swap(ctx, m.ident, at.Pointer, at.Revision)
 		if errors.Is(err, kv.ErrConflict) {
 			continue
 		}
-		m.at, m.epoch = at, at.pointer.Upkeep
+		m.at, m.epoch = at, at.Pointer.Upkeep
 		return err == nil, errors.Join(err, m.tell(ctx, true))
 	}
 	return false, fmt.Errorf("%w again and again", kv.ErrConflict)
@@ -145,18 +146,18 @@ func (m *maintenance) begin(ctx context.Context) (due bool, err error) {
 
 // quiet returns the table once no sync of it is under way. One that was killed
 // looks as if it were: who asks does not wait for it for ever.
-func (m *maintenance) quiet(ctx context.Context) (loaded, error) {
+func (m *maintenance) quiet(ctx context.Context) (kvcatalog.Loaded, error) {
 	for began := time.Now(); ; {
-		at, err := m.lake.catalog.load(ctx, m.ident)
+		at, err := m.lake.catalog.Load(ctx, m.ident)
 		if err != nil {
 			return at, err
 		}
-		if m.epoch > 0 && at.pointer.Upkeep != m.epoch {
+		if m.epoch > 0 && at.Pointer.Upkeep != m.epoch {
 			return at, errYielded
 		}
 		late := m.hurried || time.Since(began) >= m.lake.patience
-		if !at.pointer.Unswept || goesOn(at) || !m.asked && !at.underWay(m.lake.now()) || m.asked && (late || m.waited == at.pointer.Fence+1) {
-			m.waited = at.pointer.Fence + 1
+		if !at.Pointer.Unswept || goesOn(at) || !m.asked && !underWay(at, m.lake.now()) || m.asked && (late || m.waited == at.Pointer.Fence+1) {
+			m.waited = at.Pointer.Fence + 1
 			return at, nil
 		}
 		if late {
@@ -172,14 +173,14 @@ func (m *maintenance) quiet(ctx context.Context) (loaded, error) {
 
 // goesOn reports whether changes are being applied to the table: their writer commits
 // for hours, and looks again where somebody commits beside it.
-func goesOn(at loaded) bool {
-	s, err := stateOf(at.meta)
-	return err == nil && s.Mode == Changes && !s.Final && s.Fence == at.pointer.Fence
+func goesOn(at kvcatalog.Loaded) bool {
+	s, err := stateOf(at.Meta)
+	return err == nil && s.Mode == Changes && !s.Final && s.Fence == at.Pointer.Fence
 }
 
 // tell notes how the table is, before or after.
 func (m *maintenance) tell(ctx context.Context, before bool) error {
-	s := m.at.meta.CurrentSnapshot()
+	s := m.at.Meta.CurrentSnapshot()
 	if s == nil {
 		return nil
 	}
@@ -190,7 +191,7 @@ func (m *maintenance) tell(ctx context.Context, before bool) error {
 	m.done.SnapshotID, m.done.FilesAfter, m.done.DeletesAfter, m.done.BytesAfter = s.SnapshotID, t.Files, t.Deletes, t.Size
 	if before {
 		m.done.FilesBefore, m.done.DeletesBefore, m.done.BytesBefore = t.Files, t.Deletes, t.Size
-		m.done.snapshotsBefore = len(m.at.meta.Snapshots())
+		m.done.snapshotsBefore = len(m.at.Meta.Snapshots())
 	}
 	var err error
 	m.done.Rows, err = totalRecords(s)
@@ -199,7 +200,7 @@ func (m *maintenance) tell(ctx context.Context, before bool) error {
 
 // rewriteAll writes files anew until there is nothing left that pays.
 func (m *maintenance) rewriteAll(ctx context.Context) error {
-	if s := m.at.meta.CurrentSnapshot(); s == nil || !m.rule.Due(upkeep.TotalsOf(s.Summary.Properties)) {
+	if s := m.at.Meta.CurrentSnapshot(); s == nil || !m.rule.Due(upkeep.TotalsOf(s.Summary.Properties)) {
 		return nil
 	}
 	for {
@@ -248,14 +249,14 @@ func (m *maintenance) expire(ctx context.Context) error {
 	}
 	m.at = at
 	var ids []int64
-	for _, s := range retain.Expired(at.meta, m.lake.now()) {
+	for _, s := range retain.Expired(at.Meta, m.lake.now()) {
 		if m.lake.now().Sub(s.At) > retain.Grace {
 			ids = append(ids, s.SnapshotID)
 		}
 	}
 	if len(ids) > 0 {
 		made := manifest.New(m.lake.files)
-		next, err := m.lake.catalog.commit(ctx, at, made, []table.Update{table.NewRemoveSnapshotsUpdate(ids, false)}, func(*pointer) {})
+		next, err := m.lake.catalog.Commit(ctx, at, made, []table.Update{table.NewRemoveSnapshotsUpdate(ids, false)}, func(*kvcatalog.Pointer) {})
 		if errors.Is(err, kv.ErrConflict) {
 			return errors.Join(errYielded, made.Undo())
 		}
@@ -264,7 +265,7 @@ func (m *maintenance) expire(ctx context.Context) error {
 		}
 		m.at = next
 	}
-	m.done.Expired = max(0, m.done.snapshotsBefore-len(m.at.meta.Snapshots()))
+	m.done.Expired = max(0, m.done.snapshotsBefore-len(m.at.Meta.Snapshots()))
 	return m.tell(ctx, false)
 }
 
@@ -287,9 +288,9 @@ type holding struct {
 }
 
 // look reads what the current snapshot holds.
-func (m *maintenance) look(ctx context.Context, at loaded) (holding, error) {
+func (m *maintenance) look(ctx context.Context, at kvcatalog.Loaded) (holding, error) {
 	h := holding{sequence: map[string]int64{}}
-	s := at.meta.CurrentSnapshot()
+	s := at.Meta.CurrentSnapshot()
 	if s == nil {
 		return h, nil
 	}
@@ -332,7 +333,7 @@ func (m *maintenance) look(ctx context.Context, at loaded) (holding, error) {
 	if err != nil {
 		return h, err
 	}
-	if h.foreign || named != h.gone.count() || total != rows-named || at.meta.Version() != 2 || len(at.meta.PartitionSpecs()) != 1 || !at.meta.PartitionSpec().IsUnpartitioned() {
+	if h.foreign || named != h.gone.count() || total != rows-named || at.Meta.Version() != 2 || len(at.Meta.PartitionSpecs()) != 1 || !at.Meta.PartitionSpec().IsUnpartitioned() {
 		h.foreign, m.done.Left = true, "another program has arranged the table in a way of its own"
 	}
 	return h, nil
@@ -346,5 +347,5 @@ func (m *maintenance) name(after string) string {
 		stem = stem[:cut]
 	}
 	m.made++
-	return fmt.Sprintf("%s/data/%s%s%010d-%05d.parquet", m.at.meta.Location(), stem, upkeepMark, m.epoch, m.made)
+	return fmt.Sprintf("%s/data/%s%s%010d-%05d.parquet", m.at.Meta.Location(), stem, upkeepMark, m.epoch, m.made)
 }

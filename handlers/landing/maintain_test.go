@@ -19,6 +19,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
@@ -59,7 +60,7 @@ func TestMergedTableStaysSmall(t *testing.T) {
 		want[id] = []int64{1}
 	}
 	mergeAccounts(t, l, 1, slices.Sorted(maps.Keys(want))...)
-	var before []loaded
+	var before []kvcatalog.Loaded
 	maintained, most := 0, upkeep.Totals{}
 	for fence := uint64(2); fence < 52; fence++ {
 		var ids []int64
@@ -115,7 +116,7 @@ func TestMergedTableStaysSmall(t *testing.T) {
 
 func filesOf(t *testing.T, l *Lake, name string) (parts, metadata []string) {
 	t.Helper()
-	found, err := storage.List(l.files, l.catalog.location(identifierOf(home, "public", name)))
+	found, err := storage.List(l.files, l.catalog.Place(kvcatalog.IdentifierOf(home, "public", name)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func summed(t *testing.T, l *Lake, name string) upkeep.Totals {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return upkeep.TotalsOf(at.meta.CurrentSnapshot().Summary.Properties)
+	return upkeep.TotalsOf(at.Meta.CurrentSnapshot().Summary.Properties)
 }
 
 // A value of any type is the same in the file that took the place of its own, also
@@ -259,14 +260,14 @@ func TestMaintenanceBesideSyncs(t *testing.T) {
 		mergeAccounts(t, l, fence, 1, 2, 3, int64(10+fence), int64(20+fence))
 	}
 	meanwhile := false
-	l.catalog.seam = func(step string) {
+	l.catalog.Seam = func(step string) {
 		if step == "rewritten" && !meanwhile {
 			meanwhile = true
 			mergeAccounts(t, l, 5, 2, 12, 24, 30)
 		}
 	}
 	done := maintain(t, l, "accounts", true)
-	l.catalog.seam = nil
+	l.catalog.Seam = nil
 	if !meanwhile || done.Left != "" {
 		t.Fatalf("%v, %+v", meanwhile, done)
 	}
@@ -309,7 +310,7 @@ func TestMaintenanceYields(t *testing.T) {
 				commit(t, w, behind(int64(fence)*10+4), true)
 			}
 			first := true
-			l.catalog.seam = func(step string) {
+			l.catalog.Seam = func(step string) {
 				if step == "rewritten" && first {
 					first = false
 					meanwhile(t, l)
@@ -318,7 +319,7 @@ func TestMaintenanceYields(t *testing.T) {
 			if done := maintain(t, l, "orders", true); done.Left == "" {
 				t.Errorf("%+v", done)
 			}
-			l.catalog.seam = nil
+			l.catalog.Seam = nil
 			if left, err := orphans(t.Context(), l, "orders"); err != nil || len(left) > 0 {
 				t.Errorf("orphans %v, %v", left, err)
 			}
@@ -348,12 +349,12 @@ func TestSweepEndsAMaintenance(t *testing.T) {
 	}
 	want := ids(t, l)
 	first := true
-	l.catalog.seam = func(step string) {
+	l.catalog.Seam = func(step string) {
 		if step != "rewritten" || !first {
 			return
 		}
 		first = false
-		ident := identifierOf(home, "public", "orders")
+		ident := kvcatalog.IdentifierOf(home, "public", "orders")
 		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
 			t.Error(err)
 		}

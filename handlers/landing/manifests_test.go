@@ -8,6 +8,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 )
@@ -16,10 +17,10 @@ import (
 // snapshot goes on being read as it was.
 func TestManifestsAreMerged(t *testing.T) {
 	l := openLake(t, kvtest.New())
-	ident := identifierOf(home, "public", "orders")
+	ident := kvcatalog.IdentifierOf(home, "public", "orders")
 	type known struct{ sequence, snapshot int64 }
 	said := map[string]known{}
-	var before []loaded
+	var before []kvcatalog.Loaded
 	var rowsOf []int
 	rows := 0
 	for i := range uint64(30) {
@@ -37,11 +38,11 @@ func TestManifestsAreMerged(t *testing.T) {
 		w := begin(t, l, target)
 		write(t, w, from, to)
 		commit(t, w, next, true)
-		at, err := l.catalog.load(t.Context(), ident)
+		at, err := l.catalog.Load(t.Context(), ident)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := at.meta.CurrentSnapshot()
+		s := at.Meta.CurrentSnapshot()
 		before, rowsOf = append(before, at), append(rowsOf, rows)
 		manifests, err := s.Manifests(l.files)
 		if err != nil {
@@ -83,7 +84,7 @@ func TestManifestsAreMerged(t *testing.T) {
 	}
 	wantIDs(t, l, span(0, int64(rows)))
 	for i, at := range before {
-		_, batches, err := l.catalog.open(at, l.files).Scan().ToArrowRecords(t.Context())
+		_, batches, err := l.catalog.Open(at, l.files).Scan().ToArrowRecords(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestManifestsAreMerged(t *testing.T) {
 func TestRequestsAfterManySyncs(t *testing.T) {
 	l, proxy := bucketLake(t, "many")
 	again := func() *Lake { // as after a restart, with nothing in memory
-		return openLakeAt(t, "s3://lab/many?region=us-east-1&endpoint="+proxy.URL, l.catalog.kv)
+		return openLakeAt(t, "s3://lab/many?region=us-east-1&endpoint="+proxy.URL, l.kv)
 	}
 	fence := uint64(0)
 	land := func(l *Lake, target func(uint64, string) Target, from, to int64) {

@@ -18,6 +18,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 )
 
@@ -75,7 +76,7 @@ func put(t *testing.T, w *encoding, all ...account) {
 // the files as the table format says; it fails where the two differ, or the
 // count does.
 func readers(ctx context.Context, l *Lake, name string) (map[int64][]int64, error) {
-	ident := identifierOf(home, "public", name)
+	ident := kvcatalog.IdentifierOf(home, "public", name)
 	tbl, err := l.catalog.LoadTable(ctx, ident)
 	if err != nil {
 		return nil, err
@@ -93,11 +94,11 @@ func readers(ctx context.Context, l *Lake, name string) (map[int64][]int64, erro
 		n += rec.NumRows()
 		versionsOf(rec.Columns(), scanned, func(int) bool { return true })
 	}
-	at, err := l.catalog.load(ctx, ident)
+	at, err := l.catalog.Load(ctx, ident)
 	if err != nil {
 		return nil, err
 	}
-	rows, deletes, err := manifest.DataFiles(l.files, at.meta.CurrentSnapshot())
+	rows, deletes, err := manifest.DataFiles(l.files, at.Meta.CurrentSnapshot())
 	if err != nil {
 		return nil, err
 	}
@@ -333,11 +334,11 @@ func TestMergeAfterAppends(t *testing.T) {
 			t.Errorf("%d rows came as deleted, want %d", c.Deleted, deleted)
 		}
 		// From then on it is known, and what was merged is not looked through again.
-		at, err := l.catalog.load(t.Context(), identifierOf(home, "public", "accounts"))
+		at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "accounts"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := stateOf(at.meta)
+		s, err := stateOf(at.Meta)
 		if err != nil || !slices.Equal(s.Key, []string{"id"}) {
 			t.Errorf("after a merge the key is %v, %v", s.Key, err)
 		}

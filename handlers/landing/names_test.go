@@ -11,6 +11,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
@@ -22,7 +23,7 @@ func TestFoldersAreNoPartitions(t *testing.T) {
 		for _, namespace := range []string{"", "public", "n=1", "~", strings.Repeat("ü", 300)} {
 			a := home
 			a.Organization, a.Workspace, a.Owner, a.Source = "acme.org", "w=1", "ada@example.org", "src.1"
-			at := folders(identifierOf(a, namespace, name))
+			at := kvcatalog.Folders(kvcatalog.IdentifierOf(a, namespace, name))
 			if likePartition(at) {
 				t.Errorf("%q of %q lies in %s", name, namespace, at)
 			}
@@ -46,24 +47,24 @@ func TestFoldersOfEarlierVersions(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	target := incremental(2, "syn_2")
 	target.Address.Owner = "ada@example"
-	ident := identifierOf(target.Address, target.Table.Namespace, target.Table.Name)
+	ident := kvcatalog.IdentifierOf(target.Address, target.Table.Namespace, target.Table.Name)
 	if err := l.catalog.CreateNamespace(t.Context(), catalog.NamespaceFromIdent(ident), nil); err != nil {
 		t.Fatal(err)
 	}
-	former := l.root + "/" + formerFolders(ident)
+	former := l.root + "/" + kvcatalog.FormerFolders(ident)
 	meta, err := table.NewMetadata(freshSchema(target.Table), iceberg.UnpartitionedSpec, table.UnsortedSortOrder, former, iceberg.Properties{"format-version": "2"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := pointer{Fence: 1, UUID: meta.TableUUID().String()}
-	if p.Location, err = l.catalog.write(l.files, meta, ""); err != nil {
+	p := kvcatalog.Pointer{Fence: 1, UUID: meta.TableUUID().String()}
+	if p.Location, err = l.catalog.WriteMetadata(l.files, meta, ""); err != nil {
 		t.Fatal(err)
 	}
 	value, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.catalog.kv.Create(t.Context(), tableKey(ident), value, 0); err != nil {
+	if _, err := l.kv.Create(t.Context(), kvcatalog.TableKey(ident), value, 0); err != nil {
 		t.Fatal(err)
 	}
 

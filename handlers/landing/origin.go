@@ -160,9 +160,9 @@ func (w *Writer) startOver(s state) (bool, error) {
 	if s.Total == 0 {
 		return false, nil
 	}
-	c := s.Origin.changed(t, w.base.meta.CurrentSchema())
+	c := s.Origin.changed(t, w.base.Meta.CurrentSchema())
 	if w.target.Mode == Changes {
-		c = s.Origin.changedInLog(t, w.base.meta.CurrentSchema())
+		c = s.Origin.changedInLog(t, w.base.Meta.CurrentSchema())
 	}
 	if len(c.told) > 0 && !w.target.KeepRows {
 		w.note("columns changed (" + someOf(c.told) + "): the whole table was read again, and what had landed was replaced")
@@ -235,7 +235,7 @@ func (w *Writer) keepsLanded() bool {
 // returns its cursor.
 func (w *Writer) keepLanded() driver.Cursor {
 	w.replace, w.stays = false, true
-	w.schema, w.json = w.base.meta.CurrentSchema(), w.began.JSON
+	w.schema, w.json = w.base.Meta.CurrentSchema(), w.began.JSON
 	w.note(fmt.Sprintf("the table has no row now, and %d rows had landed: they stay until it has rows; set sync_options.allow_empty to true if it is to be empty", w.began.Total))
 	return w.began.Cursor
 }

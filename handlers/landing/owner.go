@@ -51,7 +51,7 @@ const relocateWay = "`headwater relocate` with the same --data-dir and --lake ma
 // the store's error. It is safe to call from many processes at once.
 func (l *Lake) Own(ctx context.Context, home string) error {
 	l = l.within(ctx)
-	known, _, err := l.catalog.owner(ctx)
+	known, _, err := l.owner(ctx)
 	if errors.Is(err, kv.ErrKeyNotFound) {
 		return l.take(ctx, home)
 	}
@@ -94,7 +94,7 @@ func (l *Lake) check(ctx context.Context, known ownership) error {
 // Owned returns a *ForeignLakeError when another instance has taken the lake
 // since Own, ErrStorage when its marker cannot be read, or the store's error.
 func (l *Lake) Owned(ctx context.Context) error {
-	known, _, err := l.catalog.owner(ctx)
+	known, _, err := l.owner(ctx)
 	if errors.Is(err, kv.ErrKeyNotFound) {
 		return nil // nobody asked for an owner, as tests of tables alone
 	}
@@ -143,7 +143,7 @@ func (l *Lake) take(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.catalog.kv.Create(ctx, ownerKey, value, 0); errors.Is(err, kv.ErrKeyExists) {
+	if _, err := l.kv.Create(ctx, ownerKey, value, 0); errors.Is(err, kv.ErrKeyExists) {
 		return l.Own(ctx, home) // another node of this instance was first
 	} else if err != nil {
 		return fmt.Errorf("the catalog: %w", err)
@@ -156,17 +156,17 @@ func (l *Lake) take(ctx context.Context, home string) error {
 
 // elsewhere returns where a table lies that is not in the lake, "" for none.
 func (l *Lake) elsewhere(ctx context.Context) (string, error) {
-	idents, err := l.catalog.identifiers(ctx, "table.", nil)
+	idents, err := l.catalog.Identifiers(ctx, "table.", nil)
 	if err != nil {
 		return "", err
 	}
 	for _, ident := range idents {
-		p, _, err := l.catalog.pointerOf(ctx, ident)
+		p, _, err := l.catalog.Pointer(ctx, ident)
 		if err != nil {
 			return "", err
 		}
 		if !below(p.Location, l.root) {
-			return p.folder(), nil
+			return p.Folder(), nil
 		}
 	}
 	return "", nil
@@ -175,12 +175,12 @@ func (l *Lake) elsewhere(ctx context.Context) (string, error) {
 // present fails when the catalog has tables and the lake has none of them: its
 // folder is not mounted, or was emptied.
 func (l *Lake) present(ctx context.Context) error {
-	idents, err := l.catalog.identifiers(ctx, "table.", nil)
+	idents, err := l.catalog.Identifiers(ctx, "table.", nil)
 	if err != nil || len(idents) == 0 {
 		return err
 	}
 	for _, ident := range idents {
-		if _, err := l.catalog.load(ctx, ident); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		if _, err := l.catalog.Load(ctx, ident); err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -225,8 +225,8 @@ func (l *Lake) mark(mine ownership) error {
 	return storage.Wrap("write the lake's marker: the lake must be writable", err)
 }
 
-func (c *Catalog) owner(ctx context.Context) (ownership, uint64, error) {
-	entry, err := c.kv.Get(ctx, ownerKey)
+func (l *Lake) owner(ctx context.Context) (ownership, uint64, error) {
+	entry, err := l.kv.Get(ctx, ownerKey)
 	if err != nil {
 		return ownership{}, 0, fmt.Errorf("the catalog: %w", err)
 	}

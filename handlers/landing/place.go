@@ -9,13 +9,14 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 )
 
 // current returns a table as it is now, or ErrNoTable.
-func (l *Lake) current(ctx context.Context, a event.Address, namespace, name string) (loaded, error) {
-	at, err := l.catalog.load(ctx, identifierOf(a, namespace, name))
+func (l *Lake) current(ctx context.Context, a event.Address, namespace, name string) (kvcatalog.Loaded, error) {
+	at, err := l.catalog.Load(ctx, kvcatalog.IdentifierOf(a, namespace, name))
 	if errors.Is(err, catalog.ErrNoSuchTable) {
-		return loaded{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
+		return kvcatalog.Loaded{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
 	}
 	return at, err
 }
@@ -27,7 +28,7 @@ func (l *Lake) Count(ctx context.Context, a event.Address, namespace, name strin
 	if err != nil {
 		return 0, err
 	}
-	s := at.meta.CurrentSnapshot()
+	s := at.Meta.CurrentSnapshot()
 	if s == nil {
 		return 0, nil
 	}
@@ -43,9 +44,9 @@ type Place struct {
 // Place returns where a table lies, or ErrNoTable for one that was never landed.
 // It opens no file.
 func (l *Lake) Place(ctx context.Context, a event.Address, namespace, name string) (Place, error) {
-	p, _, err := l.catalog.pointerOf(ctx, identifierOf(a, namespace, name))
+	p, _, err := l.catalog.Pointer(ctx, kvcatalog.IdentifierOf(a, namespace, name))
 	if errors.Is(err, catalog.ErrNoSuchTable) {
 		return Place{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
 	}
-	return Place{p.folder(), p.Location}, err
+	return Place{p.Folder(), p.Location}, err
 }

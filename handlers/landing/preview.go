@@ -14,6 +14,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
@@ -112,7 +113,7 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 // preview is one reading of a table.
 type preview struct {
 	lake    *Lake
-	at      loaded
+	at      kvcatalog.Loaded
 	options []table.ScanOption // that choose the snapshot
 	fields  []iceberg.NestedField
 	limit   int
@@ -123,7 +124,7 @@ type preview struct {
 }
 
 func (p *preview) scan(batch int) *table.Scan {
-	return p.lake.catalog.open(p.at, p.lake.files).Scan(append(slices.Clone(p.options), table.WithMaxConcurrency(1), table.WithArrowBatchSize(batch))...)
+	return p.lake.catalog.Open(p.at, p.lake.files).Scan(append(slices.Clone(p.options), table.WithMaxConcurrency(1), table.WithArrowBatchSize(batch))...)
 }
 
 // columns fills in the columns that the snapshot has.

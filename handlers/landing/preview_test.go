@@ -161,7 +161,7 @@ func TestPreviewEndsInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	d := &silentDisk{ctx: ctx}
-	l.files, l.catalog.files = d, d
+	l.files, l.catalog.Files = d, d
 	s, err := l.Show(ctx, home, "public", "orders", 10, Moment{})
 	if err != nil || len(s.Rows) != 3 || !s.Truncated || s.Ended != EndedTime || s.Total != 6 {
 		t.Errorf("%+v, %v", s, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
@@ -39,7 +40,7 @@ type Relocated struct {
 // *ForeignLakeError when a table's files are in neither place, ErrStorage, or
 // the store's error; tables before that one have moved.
 func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated, err error) {
-	idents, err := l.catalog.identifiers(ctx, "table.", nil)
+	idents, err := l.catalog.Identifiers(ctx, "table.", nil)
 	if err != nil {
 		return done, err
 	}
@@ -77,10 +78,10 @@ func (l *Lake) adopt(ctx context.Context, home string) error {
 	if err := l.mark(mine); err != nil {
 		return err
 	}
-	if err := l.catalog.kv.Erase(ctx, ownerKey); err != nil {
+	if err := l.kv.Erase(ctx, ownerKey); err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
-	if _, err := l.catalog.kv.Create(ctx, ownerKey, value, 0); err != nil {
+	if _, err := l.kv.Create(ctx, ownerKey, value, 0); err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
 	return l.check(ctx, mine)
@@ -127,7 +128,7 @@ func (r *relocation) source(ctx context.Context, root string) (storage.Store, er
 
 // table moves one table.
 func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
-	p, revision, err := r.lake.catalog.pointerOf(ctx, ident)
+	p, revision, err := r.lake.catalog.Pointer(ctx, ident)
 	if err != nil {
 		return err
 	}
@@ -135,9 +136,9 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 		r.done.Already++
 		return nil
 	}
-	root, ok := rootOf(p.folder(), ident)
+	root, ok := rootOf(p.Folder(), ident)
 	if !ok {
-		return storage.Wrap("find the former lake", fmt.Errorf("%s is no folder of the table", p.folder()))
+		return storage.Wrap("find the former lake", fmt.Errorf("%s is no folder of the table", p.Folder()))
 	}
 	files, err := r.source(ctx, root)
 	if err != nil {
@@ -147,7 +148,7 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 	if err := m.bring(p.Location); err != nil {
 		return err
 	}
-	meta, err := r.lake.catalog.read(m.moved(p.Location))
+	meta, err := r.lake.catalog.ReadMetadata(m.moved(p.Location))
 	if err != nil {
 		return err
 	}
@@ -155,11 +156,11 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 	if err != nil {
 		return err
 	}
-	if p.Location, err = r.lake.catalog.write(r.lake.files, next, p.Location); err != nil {
+	if p.Location, err = r.lake.catalog.WriteMetadata(r.lake.files, next, p.Location); err != nil {
 		return err
 	}
 	p.Staged, p.Unswept = nil, true
-	if _, err := r.lake.catalog.swap(ctx, ident, p, revision); err != nil {
+	if _, err := r.lake.catalog.Swap(ctx, ident, p, revision); err != nil {
 		return err
 	}
 	r.done.Tables++
@@ -168,7 +169,7 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 
 // rootOf returns the lake that a table's folder is in.
 func rootOf(folder string, ident table.Identifier) (string, bool) {
-	for _, place := range []string{folders(ident), formerFolders(ident)} {
+	for _, place := range []string{kvcatalog.Folders(ident), kvcatalog.FormerFolders(ident)} {
 		if root, ok := strings.CutSuffix(folder, "/"+place); ok {
 			return root, true
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 )
 
@@ -91,17 +92,17 @@ func TestRelocateAMovedFolder(t *testing.T) {
 // lake.
 func wantAllBelow(t *testing.T, l *Lake) {
 	t.Helper()
-	idents, err := l.catalog.identifiers(t.Context(), "table.", nil)
+	idents, err := l.catalog.Identifiers(t.Context(), "table.", nil)
 	if err != nil || len(idents) == 0 {
 		t.Fatalf("%d tables, %v", len(idents), err)
 	}
 	for _, ident := range idents {
-		at, err := l.catalog.load(t.Context(), ident)
+		at, err := l.catalog.Load(t.Context(), ident)
 		if err != nil {
 			t.Fatal(err)
 		}
-		names := []string{at.pointer.Location, at.meta.Location()}
-		for _, s := range at.meta.Snapshots() {
+		names := []string{at.Pointer.Location, at.Meta.Location()}
+		for _, s := range at.Meta.Snapshots() {
 			names = append(names, s.ManifestList)
 			rows, deletes, err := manifest.DataFiles(l.files, &s)
 			if err != nil {
@@ -217,7 +218,7 @@ func TestACopyLeavesItsOriginalAlone(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(dir, "lake2"), os.DirFS(filepath.Join(dir, "lake"))); err != nil {
 		t.Fatal(err)
 	}
-	own := openLakeAt(t, filepath.Join(dir, "lake2"), copied.catalog.kv)
+	own := openLakeAt(t, filepath.Join(dir, "lake2"), copied.kv)
 	if _, err := own.Relocate(t.Context(), "/copy", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +236,7 @@ func TestACopyLeavesItsOriginalAlone(t *testing.T) {
 	}
 	wantForeign(t, original.Own(t.Context(), "/data"), "another instance", "/copy")
 	wantForeign(t, original.Owned(t.Context()), "another instance")
-	if _, _, err := original.sweep(t.Context(), identifierOf(home, "public", "orders"), 0, nil); err == nil {
+	if _, _, err := original.sweep(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"), 0, nil); err == nil {
 		t.Error("a lake of another instance was swept")
 	}
 	_, err := original.Drop(t.Context(), home)

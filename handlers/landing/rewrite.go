@@ -17,6 +17,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
@@ -50,7 +51,7 @@ func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.F
 		r.made, err = m.rewrite(ctx, made, r)
 	}
 	if err == nil {
-		m.lake.catalog.at("rewritten")
+		m.lake.catalog.At("rewritten")
 		err = m.land(ctx, r)
 	}
 	if err == nil {
@@ -66,7 +67,7 @@ func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.F
 // rewrite writes the rows of files that are not deleted into one file, in their
 // order, as the table's schema has them. It returns nil where there are none.
 func (m *maintenance) rewrite(ctx context.Context, made storage.Store, r replacement) (iceberg.DataFile, error) {
-	schema := m.at.meta.CurrentSchema()
+	schema := m.at.Meta.CurrentSchema()
 	names := make([]string, schema.NumFields())
 	for i, f := range schema.Fields() {
 		names[i] = f.Name
@@ -105,12 +106,12 @@ func (m *maintenance) rewrite(ctx context.Context, made storage.Store, r replace
 	if err != nil {
 		return nil, storage.Wrap("read a part's footer", err)
 	}
-	return describe(schema, m.at.meta.Properties(), done[0].Name, done[0].Size, footer)
+	return describe(schema, m.at.Meta.Properties(), done[0].Name, done[0].Size, footer)
 }
 
 // copy hands the rows of a file to an encoder.
 func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, f iceberg.DataFile, gone *rowSet) error {
-	fields := m.at.meta.CurrentSchema().Fields()
+	fields := m.at.Meta.CurrentSchema().Fields()
 	by := parquet.NewReaderProperties(nil)
 	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
 	seen := int64(0)
@@ -188,7 +189,7 @@ func (m *maintenance) land(ctx context.Context, r replacement) error {
 	for try := range conflictTries {
 		m.hurried = try > 0
 		at, err := m.quiet(ctx)
-		if m.hurried && errors.Is(err, errYielded) && at.pointer.Upkeep == m.epoch {
+		if m.hurried && errors.Is(err, errYielded) && at.Pointer.Upkeep == m.epoch {
 			err = nil // syncs come all the time: this commits beside one, which looks again
 		}
 		if err != nil {
@@ -210,8 +211,8 @@ func (m *maintenance) land(ctx context.Context, r replacement) error {
 	return errYielded
 }
 
-func (m *maintenance) landOn(ctx context.Context, at loaded, made *manifest.Draft, r replacement) (loaded, error) {
-	if err := made.Over(at.meta); err != nil {
+func (m *maintenance) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, r replacement) (kvcatalog.Loaded, error) {
+	if err := made.Over(at.Meta); err != nil {
 		return at, err
 	}
 	now, err := m.look(ctx, at)
@@ -222,11 +223,11 @@ func (m *maintenance) landOn(ctx context.Context, at loaded, made *manifest.Draf
 	if !ok || now.foreign {
 		return at, errYielded
 	}
-	props, err := upkeepState(at.meta)
+	props, err := upkeepState(at.Meta)
 	if err != nil {
 		return at, err
 	}
-	txn := m.lake.catalog.open(at, made).NewTransaction()
+	txn := m.lake.catalog.Open(at, made).NewTransaction()
 	rewrite := txn.NewRewrite(props)
 	rewrite.ApplyResult(table.CompactionGroupResult{OldDataFiles: slices.Concat(r.old, now.deletes), NewDataFiles: r.files()})
 	first, last := int64(0), int64(0)
@@ -240,7 +241,7 @@ func (m *maintenance) landOn(ctx context.Context, at loaded, made *manifest.Draf
 		for _, f := range now.deletes {
 			last = max(last, now.sequence[f.FilePath()])
 		}
-		prefix := fmt.Sprintf("%020d-upkeep-%s", at.pointer.Fence, newNonce())
+		prefix := fmt.Sprintf("%020d-upkeep-%s", at.Pointer.Fence, newNonce())
 		deletes, err := m.lake.writeDeletes(ctx, made, func() string { return m.name(prefix) }, left)
 		if err != nil {
 			return at, err
@@ -264,8 +265,8 @@ func (m *maintenance) landOn(ctx context.Context, at loaded, made *manifest.Draf
 	if err != nil {
 		return at, err
 	}
-	m.lake.catalog.at("deletes")
-	return m.lake.catalog.commit(ctx, at, made, append(updates, retired...), func(*pointer) {})
+	m.lake.catalog.At("deletes")
+	return m.lake.catalog.Commit(ctx, at, made, append(updates, retired...), func(*kvcatalog.Pointer) {})
 }
 
 func (r replacement) files() []iceberg.DataFile {

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
@@ -219,7 +220,7 @@ func (w *Writer) Keep(ctx context.Context, kept []driver.Range) error {
 // restage puts a list of staged ranges, of which those from open on are written
 // as a new segment behind the older ones, in the place of the present one.
 func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, older []string) error {
-	var head *stagedHead
+	var head *kvcatalog.StagedHead
 	segments := slices.Clone(older)
 	if len(ranges) > 0 {
 		layout, err := w.layout.Marshal()
@@ -241,8 +242,8 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 			w.failed = storage.Wrap("write what is staged", err)
 			return w.failed
 		}
-		w.lake.catalog.at("staged")
-		head = &stagedHead{Sync: w.target.SyncID, Segment: name}
+		w.lake.catalog.At("staged")
+		head = &kvcatalog.StagedHead{Sync: w.target.SyncID, Segment: name}
 		segments = append(segments, name)
 	}
 	if err := w.point(ctx, head); err != nil {
@@ -252,7 +253,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 		w.failed = err
 		return err
 	}
-	w.lake.catalog.at("stage swapped")
+	w.lake.catalog.At("stage swapped")
 	w.forget(segments...)
 	w.stage.set(ranges, open, segments)
 	return nil
@@ -260,23 +261,23 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 
 // point swaps what the table's key says is staged. The fence is checked by the
 // same swap.
-func (w *Writer) point(ctx context.Context, head *stagedHead) error {
+func (w *Writer) point(ctx context.Context, head *kvcatalog.StagedHead) error {
 	at := w.base
 	for range conflictTries {
 		if err := w.stillOurs(at); err != nil {
 			return err
 		}
-		at.pointer.Staged, at.pointer.Unswept = head, true
-		revision, err := w.lake.catalog.swap(ctx, w.ident, at.pointer, at.revision)
+		at.Pointer.Staged, at.Pointer.Unswept = head, true
+		revision, err := w.lake.catalog.Swap(ctx, w.ident, at.Pointer, at.Revision)
 		if err == nil {
-			at.revision = revision
+			at.Revision = revision
 			w.base = at
 			return nil
 		}
 		if !errors.Is(err, kv.ErrConflict) {
 			return err
 		}
-		at, err = w.lake.catalog.load(ctx, w.ident)
+		at, err = w.lake.catalog.Load(ctx, w.ident)
 		if errors.Is(err, catalog.ErrNoSuchTable) {
 			return fmt.Errorf("%w: it was dropped", ErrFenced)
 		}
@@ -300,7 +301,7 @@ func (w *Writer) discard(names []string) {
 // given up when it no longer fits: the sync goes on behind a cursor, the columns
 // changed, a part is gone, or changes go on behind another position.
 func (w *Writer) resumeStaged(ctx context.Context) error {
-	segments, names, err := w.lake.readStaged(w.base.pointer.Staged)
+	segments, names, err := w.lake.readStaged(w.base.Pointer.Staged)
 	if err != nil || len(segments) == 0 {
 		return err
 	}

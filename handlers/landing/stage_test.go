@@ -15,6 +15,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
@@ -67,7 +68,7 @@ func noOrphans(t *testing.T, l *Lake) {
 }
 
 func orphans(ctx context.Context, l *Lake, name string) (found []string, err error) {
-	at, err := l.catalog.load(ctx, identifierOf(home, "public", name))
+	at, err := l.catalog.Load(ctx, kvcatalog.IdentifierOf(home, "public", name))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func orphans(ctx context.Context, l *Lake, name string) (found []string, err err
 	if err != nil {
 		return nil, err
 	}
-	all, err := storage.List(l.files, at.meta.Location())
+	all, err := storage.List(l.files, at.Meta.Location())
 	for _, f := range all {
 		if _, ours := partOf(f.Base); ours && !live[f.Base] {
 			found = append(found, f.Base)
@@ -174,7 +175,7 @@ func TestStagedIsGivenUp(t *testing.T) {
 		"other columns": func(_ *testing.T, _ *Lake, x *Target) { x.Table = wider },
 		"a part is gone": func(t *testing.T, l *Lake, x *Target) {
 			names, _ := files(t, l)
-			path, err := storage.LocalPath(l.catalog.location(identifierOf(home, "public", "orders")) + "/data/" + names[0])
+			path, err := storage.LocalPath(l.catalog.Place(kvcatalog.IdentifierOf(home, "public", "orders")) + "/data/" + names[0])
 			if err == nil {
 				err = os.Remove(path)
 			}
@@ -407,7 +408,7 @@ func TestToolsCommitWhileStaging(t *testing.T) {
 	w := begin(t, l, load(FullRefresh, 1, "syn_1"))
 	mustStage(t, w, 0, 10)
 	for i := range int64(2) {
-		tbl, err := l.Catalog().LoadTable(t.Context(), identifierOf(home, "public", "orders"))
+		tbl, err := l.Catalog().LoadTable(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 )
 
@@ -51,7 +52,7 @@ type stagedPart struct {
 
 // readStaged returns the segments that a head leads to, in the order in which
 // they were staged, and their names. No head has none.
-func (l *Lake) readStaged(head *stagedHead) (found []segment, names []string, err error) {
+func (l *Lake) readStaged(head *kvcatalog.StagedHead) (found []segment, names []string, err error) {
 	if head == nil {
 		return nil, nil, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/digest"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 )
 
@@ -31,12 +32,12 @@ type Standing struct {
 	// never read, or older rows lack them.
 	Apart []string
 
-	at loaded
+	at kvcatalog.Loaded
 }
 
 // Has reports whether the landed table has a column.
 func (s Standing) Has(column string) bool {
-	_, has := s.at.meta.CurrentSchema().FindFieldByName(column)
+	_, has := s.at.Meta.CurrentSchema().FindFieldByName(column)
 	return has
 }
 
@@ -48,7 +49,7 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 	if err != nil {
 		return Standing{}, err
 	}
-	s, err := stateOf(at.meta)
+	s, err := stateOf(at.Meta)
 	if err != nil {
 		return Standing{}, err
 	}
@@ -58,10 +59,10 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 	if len(key) == 0 {
 		key = s.Key
 	}
-	schema := at.meta.CurrentSchema()
+	schema := at.Meta.CurrentSchema()
 	as := Target{Table: t, Key: key, CursorColumn: s.Cursor.Column}.asLanded(schema, s.JSON)
 	st := Standing{SnapshotID: s.SnapshotID, Rows: s.Total, Cursor: s.Cursor, Follows: s.Position != "", Table: as, at: at}
-	st.At = time.UnixMilli(at.meta.CurrentSnapshot().TimestampMs).UTC()
+	st.At = time.UnixMilli(at.Meta.CurrentSnapshot().TimestampMs).UTC()
 	var read []driver.Column
 	for _, c := range as.Columns {
 		_, landed := schema.FindFieldByName(c.Name)
@@ -91,7 +92,7 @@ func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer 
 	// What landed is at or before the cursor.
 	spec.After = nil
 	side := digest.New(spec, newer)
-	live, deletes, err := manifest.DataFiles(l.files, st.at.meta.CurrentSnapshot())
+	live, deletes, err := manifest.DataFiles(l.files, st.at.Meta.CurrentSnapshot())
 	if err != nil {
 		return digest.Sums{}, err
 	}
@@ -99,7 +100,7 @@ func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer 
 	if err != nil {
 		return digest.Sums{}, err
 	}
-	schema := st.at.meta.CurrentSchema()
+	schema := st.at.Meta.CurrentSchema()
 	fields := make([]iceberg.NestedField, len(spec.Columns))
 	for i, name := range spec.Columns {
 		fields[i], _ = schema.FindFieldByName(name)

@@ -180,7 +180,7 @@ func stalledLake(t *testing.T) (l *Lake, hold func(ops ...string), dir string) {
 			runtime.Goexit() // the folder is removed by now
 		}
 	}
-	l.files, l.catalog.files = d, d
+	l.files, l.catalog.Files = d, d
 	return l, func(ops ...string) { <-held; held <- ops }, dir
 }
 
@@ -231,11 +231,11 @@ func TestFileThatStalls(t *testing.T) {
 	w := begin(t, l, full(1, "syn_1"))
 	write(t, w, 0, 100)
 	commit(t, w, nil, true)
-	at, err := l.catalog.load(t.Context(), w.ident)
+	at, err := l.catalog.Load(t.Context(), w.ident)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := storage.LocalPath(at.pointer.Location)
+	name, err := storage.LocalPath(at.Pointer.Location)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,28 +15,29 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
 
 // due reports whether a table that is written all the time is to be swept.
-func (l *Lake) due(p pointer) bool { return l.now().Sub(p.Swept) >= retain.Every }
+func (l *Lake) due(p kvcatalog.Pointer) bool { return l.now().Sub(p.Swept) >= retain.Every }
 
 // retire returns the updates by which a commit keeps the metadata small: it takes
 // snapshots from the list, and notes whose files are needed for a while.
-func (l *Lake) retire(at loaded, made storage.Store) ([]table.Update, error) {
+func (l *Lake) retire(at kvcatalog.Loaded, made storage.Store) ([]table.Update, error) {
 	var updates []table.Update
-	if logged := strconv.Itoa(retain.Logged); at.meta.Properties()[table.MetadataPreviousVersionsMaxKey] != logged {
+	if logged := strconv.Itoa(retain.Logged); at.Meta.Properties()[table.MetadataPreviousVersionsMaxKey] != logged {
 		updates = append(updates, table.NewSetPropertiesUpdate(iceberg.Properties{table.MetadataPreviousVersionsMaxKey: logged}))
 	}
-	expired := retain.Expired(at.meta, l.now())
+	expired := retain.Expired(at.Meta, l.now())
 	if len(expired) == 0 {
 		return updates, nil
 	}
 	record, err := retain.RecordOf(expired, l.now())
 	if err == nil && record != nil {
-		err = made.WriteFile(at.meta.Location()+"/metadata/"+uuid.NewString()+retain.RecordSuffix, record)
+		err = made.WriteFile(at.Meta.Location()+"/metadata/"+uuid.NewString()+retain.RecordSuffix, record)
 	}
 	if err != nil {
 		return nil, storage.Wrap("note what a commit replaces", err)
@@ -52,7 +53,7 @@ func (l *Lake) retire(at loaded, made storage.Store) ([]table.Update, error) {
 // that only take room. It returns the table as the sweep left its key, and
 // whether it swept all. fence is that of the writer that is done, 0 for none; writer one
 // that goes on, nil for none.
-func (l *Lake) tidy(ctx context.Context, ident table.Identifier, fence uint64, writer *beside) (loaded, bool) {
+func (l *Lake) tidy(ctx context.Context, ident table.Identifier, fence uint64, writer *beside) (kvcatalog.Loaded, bool) {
 	at, removed, err := l.sweep(ctx, ident, fence, writer)
 	if errors.Is(err, kv.ErrConflict) {
 		return at, false // somebody else commits: the next sweep finds the same and more
@@ -96,19 +97,19 @@ func (b *beside) has(p part, base string) bool {
 // so that a commit conflicts whose files were listed and are not referred to yet,
 // however long its worker stood still. That is a kv.ErrConflict here where such a
 // commit comes first. It returns how many files it removed.
-func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, writer *beside) (at loaded, removed int, err error) {
+func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, writer *beside) (at kvcatalog.Loaded, removed int, err error) {
 	if err := l.Owned(ctx); err != nil {
 		return at, 0, err
 	}
-	p, _, err := l.catalog.pointerOf(ctx, ident)
+	p, _, err := l.catalog.Pointer(ctx, ident)
 	if err != nil {
 		return at, 0, err
 	}
-	found, err := storage.List(l.files, p.folder())
+	found, err := storage.List(l.files, p.Folder())
 	if err != nil {
 		return at, 0, err
 	}
-	if at, err = l.catalog.load(ctx, ident); err != nil {
+	if at, err = l.catalog.Load(ctx, ident); err != nil {
 		return at, 0, err
 	}
 	garbage, err := l.garbage(at, found, writer)
@@ -116,23 +117,23 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, 
 		return at, 0, err
 	}
 	for _, f := range garbage {
-		if p, ok := partOf(path.Base(f)); ok && p.epoch == at.pointer.Upkeep && p.epoch > 0 {
-			at.pointer.Upkeep++ // a maintenance that stands still for so long is over
+		if p, ok := partOf(path.Base(f)); ok && p.epoch == at.Pointer.Upkeep && p.epoch > 0 {
+			at.Pointer.Upkeep++ // a maintenance that stands still for so long is over
 			break
 		}
 	}
-	at.pointer.Swept = l.now()
-	if at.pointer.Fence == fence {
-		at.pointer.Unswept = false
+	at.Pointer.Swept = l.now()
+	if at.Pointer.Fence == fence {
+		at.Pointer.Unswept = false
 	}
-	if at.revision, err = l.catalog.swap(ctx, ident, at.pointer, at.revision); err != nil {
+	if at.Revision, err = l.catalog.Swap(ctx, ident, at.Pointer, at.Revision); err != nil {
 		return at, 0, err
 	}
-	l.catalog.at("swept")
+	l.catalog.At("swept")
 	if b, ok := l.files.(*bucket.Bucket); ok {
-		err := b.AbortUploads(p.folder(), func(base string) bool {
+		err := b.AbortUploads(p.Folder(), func(base string) bool {
 			p, isPart := partOf(base)
-			return isPart && p.past(at.pointer)
+			return isPart && p.past(at.Pointer)
 		})
 		if err != nil {
 			return at, 0, storage.Wrap("end uploads of former attempts", err)
@@ -143,7 +144,7 @@ func (l *Lake) sweep(ctx context.Context, ident table.Identifier, fence uint64, 
 
 // garbage returns the names of those listed files that nothing needs. What the
 // current snapshot says is mostly all that is to be read for it.
-func (l *Lake) garbage(at loaded, found []storage.Found, writer *beside) ([]string, error) {
+func (l *Lake) garbage(at kvcatalog.Loaded, found []storage.Found, writer *beside) ([]string, error) {
 	live, err := l.named(at)
 	if err != nil {
 		return nil, err
@@ -156,19 +157,19 @@ func (l *Lake) garbage(at loaded, found []storage.Found, writer *beside) ([]stri
 	doomed := slices.DeleteFunc(slices.Clone(found), func(f storage.Found) bool {
 		old := !f.Modified.After(before)
 		if p, isPart := partOf(f.Base); isPart {
-			return !p.past(at.pointer) && !(old && (p.ended(at.pointer) || !writer.has(p, f.Base)))
+			return !p.past(at.Pointer) && !(old && (p.ended(at.Pointer) || !writer.has(p, f.Base)))
 		}
 		return !isMetadata(f.Base) || !old
 	})
 	steps := []func() error{
 		func() error { return nil },
 		func() error {
-			if s := at.meta.CurrentSnapshot(); s != nil {
+			if s := at.Meta.CurrentSnapshot(); s != nil {
 				return l.holdings([]table.Snapshot{*s}, live)
 			}
 			return nil
 		},
-		func() error { return l.holdings(at.meta.Snapshots(), live) },
+		func() error { return l.holdings(at.Meta.Snapshots(), live) },
 		func() error { return l.formerly(former, live) },
 	}
 	for _, look := range steps {
@@ -189,15 +190,15 @@ func (l *Lake) garbage(at loaded, found []storage.Found, writer *beside) ([]stri
 
 // referred returns the base names of every file that the table needs. Base
 // names are unique in a table, and do not depend on how a path is spelled.
-func (l *Lake) referred(at loaded) (map[string]bool, error) {
+func (l *Lake) referred(at kvcatalog.Loaded) (map[string]bool, error) {
 	live, err := l.named(at)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.holdings(at.meta.Snapshots(), live); err != nil {
+	if err := l.holdings(at.Meta.Snapshots(), live); err != nil {
 		return nil, err
 	}
-	found, err := storage.List(l.files, at.pointer.folder())
+	found, err := storage.List(l.files, at.Pointer.Folder())
 	if err != nil {
 		return nil, err
 	}
@@ -205,25 +206,25 @@ func (l *Lake) referred(at loaded) (map[string]bool, error) {
 }
 
 // named returns what is referred to without a look at any manifest.
-func (l *Lake) named(at loaded) (map[string]bool, error) {
-	live := map[string]bool{path.Base(at.pointer.Location): true}
-	for entry := range at.meta.PreviousFiles() {
+func (l *Lake) named(at kvcatalog.Loaded) (map[string]bool, error) {
+	live := map[string]bool{path.Base(at.Pointer.Location): true}
+	for entry := range at.Meta.PreviousFiles() {
 		live[path.Base(entry.MetadataFile)] = true
 	}
-	for s := range at.meta.Statistics() {
+	for s := range at.Meta.Statistics() {
 		live[path.Base(s.StatisticsPath)] = true
 	}
-	for s := range at.meta.PartitionStatistics() {
+	for s := range at.Meta.PartitionStatistics() {
 		live[path.Base(s.StatisticsPath)] = true
 	}
-	staged, segments, err := l.readStaged(at.pointer.Staged)
+	staged, segments, err := l.readStaged(at.Pointer.Staged)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range append(segments, partNames(staged)...) {
 		live[path.Base(name)] = true
 	}
-	for _, snapshot := range at.meta.Snapshots() {
+	for _, snapshot := range at.Meta.Snapshots() {
 		live[path.Base(snapshot.ManifestList)] = true
 	}
 	return live, nil
@@ -292,7 +293,7 @@ func partOf(base string) (p part, ok bool) {
 
 // ended reports whether whoever made a part has come to an end, or stands still:
 // the sweep that removes the part sees to it that he commits nothing any more.
-func (p part) ended(key pointer) bool {
+func (p part) ended(key kvcatalog.Pointer) bool {
 	if p.epoch > 0 {
 		return p.epoch == key.Upkeep
 	}
@@ -300,7 +301,7 @@ func (p part) ended(key pointer) bool {
 }
 
 // past reports whether whoever made a part cannot commit it any more.
-func (p part) past(key pointer) bool {
+func (p part) past(key kvcatalog.Pointer) bool {
 	if p.epoch > 0 {
 		return p.epoch < key.Upkeep
 	}
@@ -308,5 +309,5 @@ func (p part) past(key pointer) bool {
 }
 
 func isMetadata(base string) bool {
-	return strings.HasSuffix(base, ".avro") || strings.HasSuffix(base, metadataSuffix) || strings.HasSuffix(base, retain.RecordSuffix)
+	return strings.HasSuffix(base, ".avro") || strings.HasSuffix(base, kvcatalog.MetadataSuffix) || strings.HasSuffix(base, retain.RecordSuffix)
 }

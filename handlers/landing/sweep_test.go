@@ -16,6 +16,7 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 )
@@ -38,7 +39,7 @@ func TestOldGenerationsGoAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(at.meta.Snapshots()); n != 2 {
+	if n := len(at.Meta.Snapshots()); n != 2 {
 		t.Errorf("%d snapshots, want the current and the one it replaced", n)
 	}
 	parts, metadata := files(t, l)
@@ -50,7 +51,7 @@ func TestOldGenerationsGoAway(t *testing.T) {
 // What a commit replaced is read for a while by who has begun, listed or not.
 func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 	l := openLake(t, kvtest.New())
-	var before []loaded
+	var before []kvcatalog.Loaded
 	for i := range 8 {
 		w := begin(t, l, full(uint64(i+1), fmt.Sprint("syn_", i)))
 		write(t, w, 0, int64(10+i))
@@ -60,7 +61,7 @@ func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 		}
 		before = append(before, w.base)
 	}
-	if n := len(before[7].meta.Snapshots()); n > retain.Listed+2 {
+	if n := len(before[7].Meta.Snapshots()); n > retain.Listed+2 {
 		t.Errorf("%d snapshots are listed", n)
 	}
 	for i, at := range before {
@@ -72,7 +73,7 @@ func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 		t.Errorf("%d parts, want 8", len(parts))
 	}
 	l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
-	if _, _, err := l.sweep(t.Context(), before[7].ident, 0, nil); err != nil {
+	if _, _, err := l.sweep(t.Context(), before[7].Ident, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	// Those that are listed stay until the next commit.
@@ -82,8 +83,8 @@ func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 }
 
 // scanned reads a table as it was loaded.
-func scanned(ctx context.Context, l *Lake, at loaded) (n int, err error) {
-	_, batches, err := l.catalog.open(at, l.files).Scan().ToArrowRecords(ctx)
+func scanned(ctx context.Context, l *Lake, at kvcatalog.Loaded) (n int, err error) {
+	_, batches, err := l.catalog.Open(at, l.files).Scan().ToArrowRecords(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -104,7 +105,7 @@ func TestSweptCommitConflicts(t *testing.T) {
 	first := begin(t, l, incremental(1, "syn_1"))
 	write(t, first, 0, 10)
 	stood := false
-	l.catalog.seam = func(step string) {
+	l.catalog.Seam = func(step string) {
 		if step != "manifests" || stood {
 			return
 		}
@@ -127,7 +128,7 @@ func TestSweepTakesOnlyGarbage(t *testing.T) {
 	w := begin(t, l, incremental(5, "syn_1"))
 	write(t, w, 0, 10)
 	commit(t, w, behind(9), false)
-	folder, err := storage.LocalPath(l.catalog.location(w.ident))
+	folder, err := storage.LocalPath(l.catalog.Place(w.ident))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,13 +209,13 @@ func TestDiskFull(t *testing.T) {
 	for name, fill := range map[string]func(d *fullDisk, w *encoding){
 		"while rows are written": func(d *fullDisk, w *encoding) { d.set.Store(true) },
 		"at the commit": func(d *fullDisk, w *encoding) {
-			w.lake.catalog.seam = func(step string) { d.set.Store(step == "parts") }
+			w.lake.catalog.Seam = func(step string) { d.set.Store(step == "parts") }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := openLake(t, kvtest.New())
 			d := &fullDisk{}
-			l.files, l.catalog.files = d, d
+			l.files, l.catalog.Files = d, d
 			w := begin(t, l, incremental(1, "syn_1"))
 			write(t, w, 0, 100)
 			commit(t, w, behind(99), false)
@@ -224,7 +225,7 @@ func TestDiskFull(t *testing.T) {
 			if !errors.Is(err, ErrStorage) || !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("a commit on a full disk: %v", err)
 			}
-			l.catalog.seam = nil
+			l.catalog.Seam = nil
 			if err := w.Abort(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -264,7 +265,7 @@ func TestMaintenanceOnAFullDisk(t *testing.T) {
 		t.Run("from "+step, func(t *testing.T) {
 			l := openLake(t, kvtest.New())
 			d := &fullDisk{}
-			l.files, l.catalog.files = d, d
+			l.files, l.catalog.Files = d, d
 			want := map[int64][]int64{}
 			for fence := uint64(1); fence <= 4; fence++ {
 				mergeAccounts(t, l, fence, 1, 2, int64(10+fence))
@@ -273,13 +274,13 @@ func TestMaintenanceOnAFullDisk(t *testing.T) {
 			want[1], want[2] = []int64{4}, []int64{4}
 			before, _ := filesOf(t, l, "accounts")
 			if d.set.Store(step == ""); step != "" {
-				l.catalog.seam = func(at string) { d.set.Store(at == step || d.set.Load()) }
+				l.catalog.Seam = func(at string) { d.set.Store(at == step || d.set.Load()) }
 			}
 			_, err := l.Maintain(t.Context(), home, "public", "accounts", true)
 			if !errors.Is(err, ErrStorage) || !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("a maintenance on a full disk: %v", err)
 			}
-			l.catalog.seam = nil
+			l.catalog.Seam = nil
 			wantAccounts(t, l, want)
 			d.set.Store(false)
 			if after, _ := filesOf(t, l, "accounts"); !slices.Equal(after, before) {

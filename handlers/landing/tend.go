@@ -9,6 +9,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 
 	"headwater/bus/event"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/upkeep"
 )
@@ -25,22 +26,22 @@ const syncOver = time.Hour
 // catalog's error.
 func (l *Lake) UpkeepDue(ctx context.Context, a event.Address, namespace, name string) (occasion string, due bool, err error) {
 	l = l.within(ctx)
-	ident := identifierOf(a, namespace, name)
-	p, _, err := l.catalog.pointerOf(ctx, ident)
+	ident := kvcatalog.IdentifierOf(a, namespace, name)
+	p, _, err := l.catalog.Pointer(ctx, ident)
 	if errors.Is(err, catalog.ErrNoSuchTable) {
 		return "", false, nil
 	}
 	now := l.now()
-	if err != nil || now.Before(p.UpkeepAfter) || l.idle.still(tableKey(ident), p.Location, now) {
+	if err != nil || now.Before(p.UpkeepAfter) || l.idle.still(kvcatalog.TableKey(ident), p.Location, now) {
 		return "", false, err
 	}
-	meta, err := l.catalog.read(p.Location)
+	meta, err := l.catalog.ReadMetadata(p.Location)
 	if err != nil {
 		return "", false, err
 	}
-	at := loaded{ident: ident, pointer: p, meta: meta}
+	at := kvcatalog.Loaded{Ident: ident, Pointer: p, Meta: meta}
 	s := meta.CurrentSnapshot()
-	if s == nil || s.Summary == nil || at.underWay(now) {
+	if s == nil || s.Summary == nil || underWay(at, now) {
 		return "", false, nil
 	}
 	if upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) {
@@ -49,7 +50,7 @@ func (l *Lake) UpkeepDue(ctx context.Context, a event.Address, namespace, name s
 	// The syncs of a table that come often do the rest themselves.
 	last := time.UnixMilli(meta.LastUpdatedMillis())
 	if later := last.Add(syncOver); now.Before(later) {
-		l.idle.note(tableKey(ident), p.Location, later)
+		l.idle.note(kvcatalog.TableKey(ident), p.Location, later)
 		return "", false, nil
 	}
 	for _, s := range retain.Expired(meta, now) {
@@ -60,7 +61,7 @@ func (l *Lake) UpkeepDue(ctx context.Context, a event.Address, namespace, name s
 	if !p.Swept.After(last.Add(retain.Grace)) { // what the last commit replaced may be there
 		return p.Location + " sweep", true, nil
 	}
-	l.idle.note(tableKey(ident), p.Location, now.Add(longIdle))
+	l.idle.note(kvcatalog.TableKey(ident), p.Location, now.Add(longIdle))
 	return "", false, nil
 }
 
@@ -100,6 +101,6 @@ func (i *idle) note(table, location string, until time.Time) {
 
 // underWay reports whether a sync of the table has begun and not ended, before which
 // a maintenance comes to nothing.
-func (at loaded) underWay(now time.Time) bool {
-	return at.pointer.Unswept && !goesOn(at) && now.Sub(time.UnixMilli(at.meta.LastUpdatedMillis())) < syncOver
+func underWay(at kvcatalog.Loaded, now time.Time) bool {
+	return at.Pointer.Unswept && !goesOn(at) && now.Sub(time.UnixMilli(at.Meta.LastUpdatedMillis())) < syncOver
 }

@@ -109,7 +109,7 @@ func TestTypesComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts, _, err := manifest.DataFiles(l.files, at.meta.CurrentSnapshot())
+	parts, _, err := manifest.DataFiles(l.files, at.Meta.CurrentSnapshot())
 	if err != nil || len(parts) != 1 {
 		t.Fatalf("%d parts, %v", len(parts), err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/views"
 )
@@ -170,7 +171,7 @@ func shownBytes(t *testing.T, v *views.Views, name string) []byte {
 
 func ownTable(t *testing.T, l *Lake) *table.Table {
 	t.Helper()
-	tbl, err := l.catalog.LoadTable(t.Context(), identifierOf(home, "public", "accounts"))
+	tbl, err := l.catalog.LoadTable(t.Context(), kvcatalog.IdentifierOf(home, "public", "accounts"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
@@ -24,8 +25,8 @@ type Writer struct {
 	lake   *Lake
 	target Target
 	ident  table.Identifier
-	base   loaded // the table as this writer saw it last
-	began  state  // what had landed when it began
+	base   kvcatalog.Loaded // the table as this writer saw it last
+	began  state            // what had landed when it began
 	schema *iceberg.Schema
 	json   []int              // fields of the schema whose text is JSON
 	folder string             // of the table, a URL
@@ -112,7 +113,7 @@ func (w *Writer) NextName() string {
 }
 
 func (w *Writer) nextName(in, suffix string) string {
-	name := fmt.Sprintf("%s/%s/%020d-%s-%s-%05d%s", w.folder, in, w.target.Fence, folder(w.target.SyncID), w.nonce, w.begun, suffix)
+	name := fmt.Sprintf("%s/%s/%020d-%s-%s-%05d%s", w.folder, in, w.target.Fence, kvcatalog.Token(w.target.SyncID), w.nonce, w.begun, suffix)
 	w.begun++
 	w.names = append(w.names, name)
 	return name

@@ -1,4 +1,4 @@
-package landing
+package kvcatalog
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ import (
 func TestCatalogConformance(t *testing.T) {
 	catalogtest.RunCatalogTests(t, catalogtest.Config{
 		NewCatalog: func(t *testing.T) catalog.Catalog {
-			return &Catalog{kv: kvtest.New(), files: storage.Disk{Mode: 0o640}, root: storage.FileURL(t.TempDir())}
+			return New(kvtest.New(), storage.Disk{Mode: 0o640}, storage.FileURL(t.TempDir()))
 		},
 		SupportsNamespaceProperties: true,
 	})

@@ -1,4 +1,4 @@
-package landing
+package kvcatalog
 
 import (
 	"crypto/sha256"
@@ -13,10 +13,10 @@ import (
 // maxPart keeps every folder name below the 255 bytes that file systems take.
 const maxPart = 200
 
-// folder encodes any text as one catalog token and one part of an Iceberg
+// Token encodes any text as one catalog token and one part of an Iceberg
 // identifier. It is event.Token, shortened by a hash where the token is too long
 // for a folder; no Token holds the "=-" before the hash.
-func folder(text string) string { return shorten(event.Token(text)) }
+func Token(text string) string { return shorten(event.Token(text)) }
 
 func shorten(token string) string {
 	if len(token) <= maxPart {
@@ -26,25 +26,25 @@ func shorten(token string) string {
 	return token[:maxPart-40] + "=-" + hex.EncodeToString(sum[:16])
 }
 
-// namespaceOf returns the Iceberg namespace of a source: organization,
+// NamespaceOf returns the Iceberg namespace of a source: organization,
 // workspace, owner and source.
-func namespaceOf(a event.Address) table.Identifier {
+func NamespaceOf(a event.Address) table.Identifier {
 	owner := event.Shared
 	if a.Owner != "" {
-		owner = folder(a.Owner)
+		owner = Token(a.Owner)
 	}
-	return table.Identifier{folder(a.Organization), folder(a.Workspace), owner, folder(a.Source)}
+	return table.Identifier{Token(a.Organization), Token(a.Workspace), owner, Token(a.Source)}
 }
 
-// identifierOf returns the Iceberg identifier of a source's table. The source's
+// IdentifierOf returns the Iceberg identifier of a source's table. The source's
 // own namespace and the table's name are one part, joined by "==", which no
 // Token holds.
-func identifierOf(a event.Address, namespace, name string) table.Identifier {
+func IdentifierOf(a event.Address, namespace, name string) table.Identifier {
 	token := event.Token(name)
 	if namespace != "" {
 		token = event.Token(namespace) + "==" + token
 	}
-	return append(namespaceOf(a), shorten(token))
+	return append(NamespaceOf(a), shorten(token))
 }
 
 // legalPart reports whether a part of an identifier may become a catalog key
@@ -68,10 +68,13 @@ func legal(ident table.Identifier) bool {
 	return len(ident) > 0
 }
 
-func joined(ident table.Identifier) string { return strings.Join(ident, ".") }
+// Joined is an identifier as a part of a key.
+func Joined(ident table.Identifier) string { return strings.Join(ident, ".") }
 
-func tableKey(ident table.Identifier) string     { return "table." + joined(ident) }
-func namespaceKey(ident table.Identifier) string { return "namespace." + joined(ident) }
+// TableKey is the key of a table.
+func TableKey(ident table.Identifier) string { return "table." + Joined(ident) }
+
+func namespaceKey(ident table.Identifier) string { return "namespace." + Joined(ident) }
 
 // escape stands in a folder's name for an "=" that has no other beside it, which
 // readers of Parquet files take for a partition: of ".../id=2Ev2/..." they make a
@@ -79,9 +82,9 @@ func namespaceKey(ident table.Identifier) string { return "namespace." + joined(
 // two tables share a folder.
 const escape = "~"
 
-// folders returns the folders of a namespace or table below the lake's root. A
+// Folders returns the folders of a namespace or table below the lake's root. A
 // table that an earlier version has made lies where its metadata says.
-func folders(ident table.Identifier) string {
+func Folders(ident table.Identifier) string {
 	parts := make([]string, len(ident))
 	for i, part := range ident {
 		if parts[i] = part; strings.Count(part, "=") == 1 {
@@ -91,5 +94,5 @@ func folders(ident table.Identifier) string {
 	return strings.Join(parts, "/")
 }
 
-// formerFolders is what folders was when folders were named like identifiers.
-func formerFolders(ident table.Identifier) string { return strings.Join(ident, "/") }
+// FormerFolders is what folders was when folders were named like identifiers.
+func FormerFolders(ident table.Identifier) string { return strings.Join(ident, "/") }

@@ -1,4 +1,4 @@
-package landing
+package kvcatalog
 
 import (
 	"context"
@@ -44,7 +44,7 @@ func (c *Catalog) DropNamespace(ctx context.Context, namespace table.Identifier)
 		return err
 	}
 	for _, kind := range []string{"table.", "namespace."} {
-		inside, err := c.identifiers(ctx, kind, namespace)
+		inside, err := c.Identifiers(ctx, kind, namespace)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (c *Catalog) CheckNamespaceExists(ctx context.Context, namespace table.Iden
 // ListNamespaces returns the namespaces right below parent, those included that
 // exist only because others lie in them, in order.
 func (c *Catalog) ListNamespaces(ctx context.Context, parent table.Identifier) ([]table.Identifier, error) {
-	inside, err := c.identifiers(ctx, "namespace.", parent)
+	inside, err := c.Identifiers(ctx, "namespace.", parent)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package landing
+package kvcatalog
 
 import (
 	"context"
@@ -20,9 +20,9 @@ import (
 // catalog did not answer. The next Begin finds out.
 var ErrUnknown = errors.New("it is not known whether the commit happened")
 
-// pointer is the value of a table's key: which metadata file is the table, and
+// Pointer is the value of a table's key: which metadata file is the table, and
 // which worker may change it. It changes by compare-and-set only.
-type pointer struct {
+type Pointer struct {
 	Location string `json:"metadata_location"`
 	UUID     string `json:"table_uuid"`
 	// Fence is the largest fence that ever began to write.
@@ -37,29 +37,29 @@ type pointer struct {
 	// UpkeepAfter is until when no other one begins by itself.
 	UpkeepAfter time.Time `json:"upkeep_after,omitzero"`
 	// Staged is what a sync has staged, nil for nothing.
-	Staged *stagedHead `json:"staged,omitempty"`
+	Staged *StagedHead `json:"staged,omitempty"`
 	// Name is the table as its source calls it.
 	Name string `json:"name,omitempty"`
 }
 
-// folder is where the table lies, whichever version has made it.
-func (p pointer) folder() string {
+// Folder is where the table lies, whichever version has made it.
+func (p Pointer) Folder() string {
 	return p.Location[:max(0, strings.LastIndex(p.Location, "/metadata/"))]
 }
 
-// stagedHead says where the ranges are that a sync has staged.
-type stagedHead struct {
+// StagedHead says where the ranges are that a sync has staged.
+type StagedHead struct {
 	Sync string `json:"sync"`
 	// Segment is the newest file of the chain that lists them.
 	Segment string `json:"segment"`
 }
 
-// loaded is a table as one revision of its key has it.
-type loaded struct {
-	ident    table.Identifier
-	pointer  pointer
-	revision uint64
-	meta     table.Metadata
+// Loaded is a table as one revision of its key has it.
+type Loaded struct {
+	Ident    table.Identifier
+	Pointer  Pointer
+	Revision uint64
+	Meta     table.Metadata
 }
 
 // How long and how often a compare-and-set is asked about again once it was
@@ -70,29 +70,31 @@ const (
 	swapPause   = 100 * time.Millisecond
 )
 
-func (c *Catalog) pointerOf(ctx context.Context, ident table.Identifier) (pointer, uint64, error) {
+// Pointer returns the value of a table's key and its revision, or an error that
+// satisfies catalog.ErrNoSuchTable.
+func (c *Catalog) Pointer(ctx context.Context, ident table.Identifier) (Pointer, uint64, error) {
 	if len(ident) < 2 || !legal(ident) {
-		return pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
+		return Pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
 	}
-	entry, err := c.kv.Get(ctx, tableKey(ident))
+	entry, err := c.kv.Get(ctx, TableKey(ident))
 	if errors.Is(err, kv.ErrKeyNotFound) {
-		return pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
+		return Pointer{}, 0, fmt.Errorf("%w: %v", catalog.ErrNoSuchTable, ident)
 	}
 	if err != nil {
-		return pointer{}, 0, fmt.Errorf("the catalog: %w", err)
+		return Pointer{}, 0, fmt.Errorf("the catalog: %w", err)
 	}
-	var p pointer
+	var p Pointer
 	if err := json.Unmarshal(entry.Value, &p); err != nil {
-		return pointer{}, 0, fmt.Errorf("the catalog's entry of %v: %w", ident, err)
+		return Pointer{}, 0, fmt.Errorf("the catalog's entry of %v: %w", ident, err)
 	}
 	return p, entry.Revision, nil
 }
 
-// swap replaces the pointer of a revision. It returns kv.ErrConflict when the
+// Swap replaces the pointer of a revision. It returns kv.ErrConflict when the
 // pointer has moved, and ErrUnknown when the catalog stays silent. An answer
 // that never came is found out by asking for the same swap again: it conflicts
 // with itself when the first one was done.
-func (c *Catalog) swap(ctx context.Context, ident table.Identifier, p pointer, revision uint64) (uint64, error) {
+func (c *Catalog) Swap(ctx context.Context, ident table.Identifier, p Pointer, revision uint64) (uint64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -100,7 +102,7 @@ func (c *Catalog) swap(ctx context.Context, ident table.Identifier, p pointer, r
 	if err != nil {
 		return 0, err
 	}
-	key := tableKey(ident)
+	key := TableKey(ident)
 	asked := false
 	for try := 0; ; try++ {
 		next, err := c.update(ctx, key, value, revision)
@@ -144,15 +146,15 @@ func (c *Catalog) ours(ctx context.Context, key string, value []byte) (uint64, e
 	return 0, fmt.Errorf("%w: the table moved on meanwhile", ErrUnknown)
 }
 
-// metadataSuffix ends the name of a metadata file, which begins with its version:
+// MetadataSuffix ends the name of a metadata file, which begins with its version:
 // that of the file it replaces and one more.
-const metadataSuffix = ".metadata.json"
+const MetadataSuffix = ".metadata.json"
 
-// metadataVersion reads the version from a metadata file's name, -1 from others.
-func metadataVersion(location string) int {
+// MetadataVersion reads the version from a metadata file's name, -1 from others.
+func MetadataVersion(location string) int {
 	digits, _, _ := strings.Cut(path.Base(location), "-")
 	version, err := strconv.Atoi(digits)
-	if err != nil || !strings.HasSuffix(location, metadataSuffix) {
+	if err != nil || !strings.HasSuffix(location, MetadataSuffix) {
 		return -1
 	}
 	return version

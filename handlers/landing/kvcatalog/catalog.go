@@ -1,4 +1,7 @@
-package landing
+// Package kvcatalog is an Iceberg catalog over a store of keys: a key for each table,
+// changed by compare-and-set, holds which metadata file is the table and which
+// worker may change it.
+package kvcatalog
 
 import (
 	"context"
@@ -25,10 +28,20 @@ import (
 // Parts of identifiers are of [A-Za-z0-9_=-].
 type Catalog struct {
 	kv    kv.Store
-	files storage.Store
+	Files storage.Store // set by tests
 	root  string
-	seam  func(step string) // a test's fault, nil otherwise
+	Seam  func(step string) // a test's fault, nil otherwise
 	of    *Catalog          // whose seam counts, of one that is bound to a context
+}
+
+// New returns the catalog of the tables below a root.
+func New(keys kv.Store, files storage.Store, root string) *Catalog {
+	return &Catalog{kv: keys, Files: files, root: root}
+}
+
+// Over returns the catalog with other files, as those whose calls end with a context.
+func (c *Catalog) Over(files storage.Store) *Catalog {
+	return &Catalog{kv: c.kv, Files: files, root: c.root, of: c}
 }
 
 var _ catalog.Catalog = (*Catalog)(nil)
@@ -36,34 +49,35 @@ var _ catalog.Catalog = (*Catalog)(nil)
 // CatalogType returns "headwater".
 func (c *Catalog) CatalogType() catalog.Type { return "headwater" }
 
-// location is where a new table lies, and where every table of a namespace does
+// Place is where a new table lies, and where every table of a namespace does
 // that this version has made.
-func (c *Catalog) location(ident table.Identifier) string {
-	return c.root + "/" + folders(ident)
+func (c *Catalog) Place(ident table.Identifier) string {
+	return c.root + "/" + Folders(ident)
 }
 
-// open makes a table of what was loaded. What it writes goes through files.
-func (c *Catalog) open(l loaded, files storage.Store) *table.Table {
+// Open makes a table of what was loaded. What it writes goes through files.
+func (c *Catalog) Open(l Loaded, files storage.Store) *table.Table {
 	fs := func(context.Context) (iceio.IO, error) { return files, nil }
-	return table.New(l.ident, l.meta, l.pointer.Location, fs, c)
+	return table.New(l.Ident, l.Meta, l.Pointer.Location, fs, c)
 }
 
-// load returns the table as it is, or an error that satisfies
+// Load returns the table as it is, or an error that satisfies
 // catalog.ErrNoSuchTable.
-func (c *Catalog) load(ctx context.Context, ident table.Identifier) (loaded, error) {
-	p, revision, err := c.pointerOf(ctx, ident)
+func (c *Catalog) Load(ctx context.Context, ident table.Identifier) (Loaded, error) {
+	p, revision, err := c.Pointer(ctx, ident)
 	if err != nil {
-		return loaded{}, err
+		return Loaded{}, err
 	}
-	meta, err := c.read(p.Location)
+	meta, err := c.ReadMetadata(p.Location)
 	if err != nil {
-		return loaded{}, err
+		return Loaded{}, err
 	}
-	return loaded{ident, p, revision, meta}, nil
+	return Loaded{ident, p, revision, meta}, nil
 }
 
-func (c *Catalog) read(location string) (table.Metadata, error) {
-	f, err := c.files.Open(location)
+// ReadMetadata returns the metadata in a file. It returns parts.ErrStorage.
+func (c *Catalog) ReadMetadata(location string) (table.Metadata, error) {
+	f, err := c.Files.Open(location)
 	if err != nil {
 		return nil, storage.Wrap("open the table's metadata", err)
 	}
@@ -74,82 +88,82 @@ func (c *Catalog) read(location string) (table.Metadata, error) {
 	return meta, nil
 }
 
-// write stores metadata as a new file, durably, and returns its name.
-func (c *Catalog) write(files storage.Store, meta table.Metadata, previous string) (string, error) {
+// WriteMetadata stores metadata as a new file, durably, and returns its name.
+func (c *Catalog) WriteMetadata(files storage.Store, meta table.Metadata, previous string) (string, error) {
 	content, err := json.Marshal(meta)
 	if err != nil {
 		return "", err
 	}
-	location := fmt.Sprintf("%s/metadata/%05d-%s%s", meta.Location(), metadataVersion(previous)+1, uuid.New(), metadataSuffix)
+	location := fmt.Sprintf("%s/metadata/%05d-%s%s", meta.Location(), MetadataVersion(previous)+1, uuid.New(), MetadataSuffix)
 	return location, storage.Wrap("write the table's metadata", files.WriteFile(location, content))
 }
 
-// commit makes updates to the table as it was loaded. mark changes the pointer
+// Commit makes updates to the table as it was loaded. mark changes the pointer
 // beside its location, and may refuse. Nothing has changed when it fails,
 // except with ErrUnknown; a table that moved meanwhile is kv.ErrConflict.
-func (c *Catalog) commit(ctx context.Context, l loaded, files storage.Store, updates []table.Update, mark func(*pointer)) (loaded, error) {
-	meta, err := table.UpdateTableMetadata(l.meta, updates, l.pointer.Location)
+func (c *Catalog) Commit(ctx context.Context, l Loaded, files storage.Store, updates []table.Update, mark func(*Pointer)) (Loaded, error) {
+	meta, err := table.UpdateTableMetadata(l.Meta, updates, l.Pointer.Location)
 	if err != nil {
-		return l, fmt.Errorf("commit to %v: %w", l.ident, err)
+		return l, fmt.Errorf("commit to %v: %w", l.Ident, err)
 	}
 	if d, ok := files.(*manifest.Draft); ok {
 		// The metadata is written behind what it names: some readers take the newest.
 		if err := d.Settle(meta); err != nil {
-			return l, fmt.Errorf("merge manifests of %v: %w", l.ident, err)
+			return l, fmt.Errorf("merge manifests of %v: %w", l.Ident, err)
 		}
 		if err := d.Flush(); err != nil {
 			return l, err
 		}
-		c.at("manifests")
+		c.At("manifests")
 	}
 	next := l
-	next.meta = meta
-	if next.pointer.Location, err = c.write(files, meta, l.pointer.Location); err != nil {
+	next.Meta = meta
+	if next.Pointer.Location, err = c.WriteMetadata(files, meta, l.Pointer.Location); err != nil {
 		return l, err
 	}
-	mark(&next.pointer)
-	c.at("metadata")
-	if next.revision, err = c.swap(ctx, l.ident, next.pointer, l.revision); err != nil {
+	mark(&next.Pointer)
+	c.At("metadata")
+	if next.Revision, err = c.Swap(ctx, l.Ident, next.Pointer, l.Revision); err != nil {
 		return l, err
 	}
-	c.at("swapped")
+	c.At("swapped")
 	return next, nil
 }
 
-// at is where a test ends the process: "parts" once the Parquet files are
+// At is where a test ends the process: "parts" once the Parquet files are
 // durable, "manifests" once those and their list are, "metadata" once that is,
 // "swapped" once readers see it, "swept" before what nobody needs is removed.
-func (c *Catalog) at(step string) {
+func (c *Catalog) At(step string) {
 	if c.of != nil {
 		c = c.of
 	}
-	if c.seam != nil {
-		c.seam(step)
+	if c.Seam != nil {
+		c.Seam(step)
 	}
 }
 
-// create stores a new table. An existing one is catalog.ErrTableAlreadyExists.
-func (c *Catalog) create(ctx context.Context, ident table.Identifier, p pointer, sc *iceberg.Schema, cfg catalog.CreateTableCfg) (loaded, error) {
-	meta, err := table.NewMetadata(sc, cfg.PartitionSpec, cfg.SortOrder, c.location(ident), cfg.Properties)
+// Create stores a new table. An existing one is catalog.ErrTableAlreadyExists.
+func (c *Catalog) Create(ctx context.Context, ident table.Identifier, p Pointer, sc *iceberg.Schema, cfg catalog.CreateTableCfg) (Loaded, error) {
+	meta, err := table.NewMetadata(sc, cfg.PartitionSpec, cfg.SortOrder, c.Place(ident), cfg.Properties)
 	if err != nil {
-		return loaded{}, fmt.Errorf("create %v: %w", ident, err)
+		return Loaded{}, fmt.Errorf("create %v: %w", ident, err)
 	}
-	if p.Location, err = c.write(c.files, meta, ""); err != nil {
-		return loaded{}, err
+	if p.Location, err = c.WriteMetadata(c.Files, meta, ""); err != nil {
+		return Loaded{}, err
 	}
 	p.UUID = meta.TableUUID().String()
 	value, err := json.Marshal(p)
 	if err != nil {
-		return loaded{}, err
+		return Loaded{}, err
 	}
-	revision, err := c.kv.Create(ctx, tableKey(ident), value, 0)
+	revision, err := c.kv.Create(ctx, TableKey(ident), value, 0)
 	if errors.Is(err, kv.ErrKeyExists) {
-		return loaded{}, errors.Join(fmt.Errorf("%w: %v", catalog.ErrTableAlreadyExists, ident), storage.Remove(c.files, p.Location))
+		return Loaded{}, errors.Join(fmt.Errorf("%w: %v", catalog.ErrTableAlreadyExists, ident), storage.Remove(c.Files, p.Location))
 	}
 	if err != nil {
-		return loaded{}, fmt.Errorf("the catalog: %w", err)
+		return Loaded{}, fmt.Errorf("the catalog: %w", err)
 	}
-	return loaded{ident, p, revision, meta}, nil
+	return Loaded{ident, p, revision, meta}, nil
 }
 
 // CreateTable creates an empty table in an existing namespace.
@@ -161,7 +175,7 @@ func (c *Catalog) CreateTable(ctx context.Context, ident table.Identifier, sc *i
 	for _, opt := range opts {
 		opt(&cfg)
 	}
-	if cfg.Location != "" && strings.TrimSuffix(cfg.Location, "/") != c.location(ident) {
+	if cfg.Location != "" && strings.TrimSuffix(cfg.Location, "/") != c.Place(ident) {
 		return nil, fmt.Errorf("%w: tables lie where the lake puts them", errors.ErrUnsupported)
 	}
 	namespace := catalog.NamespaceFromIdent(ident)
@@ -172,44 +186,44 @@ func (c *Catalog) CreateTable(ctx context.Context, ident table.Identifier, sc *i
 	if !exists {
 		return nil, fmt.Errorf("%w: %v", catalog.ErrNoSuchNamespace, namespace)
 	}
-	l, err := c.create(ctx, ident, pointer{}, sc, cfg)
+	l, err := c.Create(ctx, ident, Pointer{}, sc, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(l, c.files), nil
+	return c.Open(l, c.Files), nil
 }
 
 // LoadTable returns the table as it is now.
 func (c *Catalog) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
-	l, err := c.load(ctx, ident)
+	l, err := c.Load(ctx, ident)
 	if err != nil {
 		return nil, err
 	}
-	return c.open(l, c.files), nil
+	return c.Open(l, c.Files), nil
 }
 
 // CommitTable commits for Iceberg's own transactions, as of a tool that
 // compacts. It leaves the fence as it is: a sync that commits at the same time
 // starts again from what this left. It does not create tables.
 func (c *Catalog) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
-	l, err := c.load(ctx, ident)
+	l, err := c.Load(ctx, ident)
 	if err != nil {
 		return nil, "", err
 	}
 	for _, r := range reqs {
-		if err := r.Validate(l.meta); err != nil {
+		if err := r.Validate(l.Meta); err != nil {
 			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 		}
 	}
-	made := &storage.Recorder{Store: c.files}
-	next, err := c.commit(ctx, l, made, updates, func(*pointer) {})
+	made := &storage.Recorder{Store: c.Files}
+	next, err := c.Commit(ctx, l, made, updates, func(*Pointer) {})
 	if errors.Is(err, kv.ErrConflict) {
 		return nil, "", errors.Join(fmt.Errorf("%w: %w", table.ErrCommitFailed, err), made.Undo())
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	return next.meta, next.pointer.Location, nil
+	return next.Meta, next.Pointer.Location, nil
 }
 
 // ListTables yields the tables right in a namespace.
@@ -223,7 +237,7 @@ func (c *Catalog) ListTables(ctx context.Context, namespace table.Identifier) it
 			yield(nil, err)
 			return
 		}
-		idents, err := c.identifiers(ctx, "table.", namespace)
+		idents, err := c.Identifiers(ctx, "table.", namespace)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -236,8 +250,8 @@ func (c *Catalog) ListTables(ctx context.Context, namespace table.Identifier) it
 	}
 }
 
-// identifiers returns what the catalog keeps below a namespace, at any depth.
-func (c *Catalog) identifiers(ctx context.Context, kind string, below table.Identifier) ([]table.Identifier, error) {
+// Identifiers returns what the catalog keeps below a namespace, at any depth.
+func (c *Catalog) Identifiers(ctx context.Context, kind string, below table.Identifier) ([]table.Identifier, error) {
 	prefix := kind
 	if len(below) > 0 {
 		if !legal(below) {
@@ -261,10 +275,10 @@ func (c *Catalog) identifiers(ctx context.Context, kind string, below table.Iden
 
 // DropTable forgets a table. Its files stay.
 func (c *Catalog) DropTable(ctx context.Context, ident table.Identifier) error {
-	if _, _, err := c.pointerOf(ctx, ident); err != nil {
+	if _, _, err := c.Pointer(ctx, ident); err != nil {
 		return err
 	}
-	return c.kv.Erase(ctx, tableKey(ident))
+	return c.kv.Erase(ctx, TableKey(ident))
 }
 
 // RenameTable is not supported: a table lies where its name says.
@@ -274,7 +288,7 @@ func (c *Catalog) RenameTable(context.Context, table.Identifier, table.Identifie
 
 // CheckTableExists reports whether the catalog has the table.
 func (c *Catalog) CheckTableExists(ctx context.Context, ident table.Identifier) (bool, error) {
-	_, _, err := c.pointerOf(ctx, ident)
+	_, _, err := c.Pointer(ctx, ident)
 	if errors.Is(err, catalog.ErrNoSuchTable) {
 		return false, nil
 	}

@@ -18,6 +18,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/tableschema"
 )
 
 // conflictTries bounds how often a step starts again because the table moved.
@@ -36,7 +37,7 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 		return nil, err
 	}
 	t = t.extended()
-	if err := checkColumns(t.Table); err != nil {
+	if err := tableschema.Check(t.Table); err != nil {
 		return nil, err
 	}
 	if err := l.Claimed(ctx); err != nil {
@@ -113,7 +114,7 @@ func (w *Writer) create(ctx context.Context) (kvcatalog.Loaded, error) {
 		return kvcatalog.Loaded{}, err
 	}
 	p := kvcatalog.Pointer{Fence: w.target.Fence, Unswept: true, Swept: w.lake.now(), Name: w.target.Table.String()}
-	return c.Create(ctx, w.ident, p, freshSchema(w.target.Table), w.config())
+	return c.Create(ctx, w.ident, p, tableschema.Fresh(w.target.Table), w.config())
 }
 
 func (w *Writer) config() catalog.CreateTableCfg {
@@ -148,7 +149,7 @@ func (w *Writer) startAnew(ctx context.Context, missing error) error {
 		return missing
 	}
 	cfg := w.config()
-	meta, err := table.NewMetadata(freshSchema(w.target.Table), cfg.PartitionSpec, cfg.SortOrder, p.Folder(), cfg.Properties)
+	meta, err := table.NewMetadata(tableschema.Fresh(w.target.Table), cfg.PartitionSpec, cfg.SortOrder, p.Folder(), cfg.Properties)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadTable, err)
 	}
@@ -201,10 +202,10 @@ func (w *Writer) resume() error {
 	current, last := w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID()
 	w.compare(current)
 	if w.replace {
-		w.schema = replaced(current, last, w.target.Table)
+		w.schema = tableschema.Replaced(current, last, w.target.Table)
 	} else {
-		w.target.Table = w.target.asLanded(current, s.JSON)
-		if w.schema, err = evolved(current, last, s.JSON, w.target.Table); err != nil {
+		w.target.Table = tableschema.AsLanded(w.target.Table, w.target.Key, w.target.CursorColumn, current, s.JSON)
+		if w.schema, err = tableschema.Evolved(current, last, s.JSON, w.target.Table); err != nil {
 			return err
 		}
 	}
@@ -213,7 +214,7 @@ func (w *Writer) resume() error {
 
 // layOut says how the target's columns are encoded, by the writer's schema.
 func (w *Writer) layOut(s state) (err error) {
-	w.json = jsonFields(w.schema, w.target.Table, s.JSON)
+	w.json = tableschema.JsonFields(w.schema, w.target.Table, s.JSON)
 	columns := make([]string, len(w.target.Table.Columns))
 	for i, c := range w.target.Table.Columns {
 		columns[i] = c.Name

@@ -15,6 +15,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/tableschema"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -156,7 +157,7 @@ func (w *Writer) stillOurs(at kvcatalog.Loaded) error {
 	if now.SnapshotID != before.SnapshotID && now.Sync != "" {
 		return fmt.Errorf("%w: sync %s committed meanwhile", ErrFenced, now.Sync)
 	}
-	if !sameColumns(at.Meta.CurrentSchema(), w.base.Meta.CurrentSchema()) {
+	if !tableschema.Same(at.Meta.CurrentSchema(), w.base.Meta.CurrentSchema()) {
 		return fmt.Errorf("%w: its schema was changed in the lake while it was synced", ErrSchemaChanged)
 	}
 	return nil
@@ -245,7 +246,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 // snapshot.
 func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, c change, now state) ([]table.Update, error) {
 	var updates []table.Update
-	if !sameColumns(at.Meta.CurrentSchema(), w.schema) {
+	if !tableschema.Same(at.Meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
 			table.NewAddSchemaUpdate(iceberg.NewSchema(0, w.schema.Fields()...)),
 			table.NewSetCurrentSchemaUpdate(-1))

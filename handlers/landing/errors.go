@@ -6,6 +6,7 @@ import (
 	"headwater/handlers/landing/keys"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/tableschema"
 )
 
 var (
@@ -14,10 +15,10 @@ var (
 	ErrFenced = errors.New("another worker has taken over this table")
 	// ErrSchemaChanged means that the landed table cannot hold what the source
 	// has become by appending to it. A full refresh can.
-	ErrSchemaChanged = errors.New("the table no longer fits what was landed before")
+	ErrSchemaChanged = tableschema.ErrChanged
 	// ErrBadTable means that a table's columns cannot be landed at all: none,
 	// two of the same name, or a name that is empty or not text.
-	ErrBadTable = errors.New("the table's columns cannot be landed")
+	ErrBadTable = tableschema.ErrBadTable
 	// ErrNoCursor means that an incremental sync has no column to go by, or
 	// that rows came without the cursor that resumes after them.
 	ErrNoCursor = errors.New("no cursor")

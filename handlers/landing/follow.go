@@ -10,6 +10,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/tableschema"
 )
 
 // following is what a writer of mode Changes has at hand.
@@ -90,8 +91,8 @@ func (w *Writer) resumeFollowing(s state) error {
 	}
 	current, last := w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID()
 	if !again {
-		w.target.Table = w.target.asLanded(current, s.JSON)
-		w.schema, err = evolved(current, last, s.JSON, w.target.Table)
+		w.target.Table = tableschema.AsLanded(w.target.Table, w.target.Key, w.target.CursorColumn, current, s.JSON)
+		w.schema, err = tableschema.Evolved(current, last, s.JSON, w.target.Table)
 	}
 	if errors.Is(err, ErrSchemaChanged) {
 		w.note(fmt.Sprintf("%v: the whole table is read again", err))
@@ -109,7 +110,7 @@ func (w *Writer) resumeFollowing(s state) error {
 // unread leaves a writer that only says that the table has to be read whole.
 func (w *Writer) unread() {
 	w.follow = following{}
-	w.schema = replaced(w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID(), w.target.Table)
+	w.schema = tableschema.Replaced(w.base.Meta.CurrentSchema(), w.base.Meta.LastColumnID(), w.target.Table)
 }
 
 // extended returns the target with the columns that changes need behind those of

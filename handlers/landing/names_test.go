@@ -13,6 +13,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/tableschema"
 )
 
 // No folder of a table looks like a partition, whatever the names are, and no
@@ -52,7 +53,7 @@ func TestFoldersOfEarlierVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	former := l.root + "/" + kvcatalog.FormerFolders(ident)
-	meta, err := table.NewMetadata(freshSchema(target.Table), iceberg.UnpartitionedSpec, table.UnsortedSortOrder, former, iceberg.Properties{"format-version": "2"})
+	meta, err := table.NewMetadata(tableschema.Fresh(target.Table), iceberg.UnpartitionedSpec, table.UnsortedSortOrder, former, iceberg.Properties{"format-version": "2"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/tableschema"
 )
 
 // Bounds of a preview, whatever is asked for.
@@ -176,7 +177,7 @@ func (p *preview) read(ctx context.Context) error {
 // plain reports whether a file and what is deleted of it are such as we write.
 func (p *preview) plain(task table.FileScanTask) bool {
 	for _, f := range p.fields {
-		if _, ok := driverType(f.Type); !ok {
+		if _, ok := tableschema.DriverType(f.Type); !ok {
 			return false
 		}
 	}

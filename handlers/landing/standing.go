@@ -13,6 +13,7 @@ import (
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/tableschema"
 )
 
 // Standing is a landed table at one snapshot, ready to be compared with its
@@ -60,7 +61,7 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 		key = s.Key
 	}
 	schema := at.Meta.CurrentSchema()
-	as := Target{Table: t, Key: key, CursorColumn: s.Cursor.Column}.asLanded(schema, s.JSON)
+	as := tableschema.AsLanded(t, key, s.Cursor.Column, schema, s.JSON)
 	st := Standing{SnapshotID: s.SnapshotID, Rows: s.Total, Cursor: s.Cursor, Follows: s.Position != "", Table: as, at: at}
 	st.At = time.UnixMilli(at.Meta.CurrentSnapshot().TimestampMs).UTC()
 	var read []driver.Column

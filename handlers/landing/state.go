@@ -1,3 +1,5 @@
+// Package syncstate is what a snapshot says about the sync that made it: how far it
+// is, and what its rows were read from.
 package landing
 
 import (
@@ -90,17 +92,12 @@ type followed struct {
 	Soft bool     `json:"soft_delete,omitempty"`
 }
 
+// same reports whether changes land in one way.
 func (f *followed) same(as *followed) bool {
 	return f != nil && as != nil && f.Log == as.Log && f.Soft == as.Soft && slices.Equal(f.Key, as.Key)
 }
 
-func (t Target) followed() *followed {
-	if t.Log {
-		return &followed{Log: true}
-	}
-	return &followed{Key: t.Key, Soft: t.Soft}
-}
-
+// properties returns what a snapshot is to say.
 func (s state) properties() (iceberg.Properties, error) {
 	props := iceberg.Properties{
 		propCursorColumn: s.Cursor.Column,

@@ -84,6 +84,14 @@ func (t Target) follows() bool { return t.Mode == Changes || t.Position != "" }
 // merges reports whether a row takes the place of the landed rows of its key.
 func (t Target) merges() bool { return t.Merge || t.Mode == Changes && !t.Log }
 
+// followed says how changes of a log land by the target.
+func (t Target) followed() *followed {
+	if t.Log {
+		return &followed{Log: true}
+	}
+	return &followed{Key: t.Key, Soft: t.Soft}
+}
+
 func (t Target) validate() error {
 	switch {
 	case t.SyncID == "":

@@ -9,10 +9,12 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/iceberg-go"
+
+	"headwater/handlers/landing/tableschema"
 )
 
 func typeName(t iceberg.Type) string {
-	if d, ok := driverType(t); ok {
+	if d, ok := tableschema.DriverType(t); ok {
 		return d.String()
 	}
 	return t.String()

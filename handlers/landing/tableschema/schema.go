@@ -1,6 +1,9 @@
-package landing
+// Package tableschema makes the Iceberg schema of a table from what its source says of
+// its columns, and judges whether rows can be added to what landed before.
+package tableschema
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +13,14 @@ import (
 
 	"headwater/connectors/driver"
 )
+
+// ErrChanged means that the landed table cannot hold what the source
+// has become by appending to it. A full refresh can.
+var ErrChanged = errors.New("the table no longer fits what was landed before")
+
+// ErrBadTable means that a table's columns cannot be landed at all: none,
+// two of the same name, or a name that is empty or not text.
+var ErrBadTable = errors.New("the table's columns cannot be landed")
 
 // icebergType returns the Iceberg type that holds every value of a column type.
 // JSON is text.
@@ -44,8 +55,8 @@ func icebergType(t driver.Type) iceberg.Type {
 	}
 }
 
-// driverType reverses icebergType, as far as text tells.
-func driverType(t iceberg.Type) (driver.Type, bool) {
+// DriverType reverses icebergType, as far as text tells.
+func DriverType(t iceberg.Type) (driver.Type, bool) {
 	if d, ok := t.(iceberg.DecimalType); ok {
 		return driver.DecimalOf(int32(d.Precision()), int32(d.Scale())), true
 	}
@@ -57,9 +68,9 @@ func driverType(t iceberg.Type) (driver.Type, bool) {
 	return driver.Type{}, false
 }
 
-// checkColumns refuses what no Iceberg table can hold. Names that differ only
+// Check refuses what no Iceberg table can hold. Names that differ only
 // by case, that hold dots, or that are words of SQL are kept as they are.
-func checkColumns(t driver.Table) error {
+func Check(t driver.Table) error {
 	if len(t.Columns) == 0 {
 		return fmt.Errorf("%w: %s has no columns", ErrBadTable, t)
 	}
@@ -86,8 +97,8 @@ func fieldOf(c driver.Column, id int) iceberg.NestedField {
 	return iceberg.NestedField{ID: id, Name: c.Name, Type: icebergType(c.Type), Required: !c.Nullable, Doc: doc}
 }
 
-// freshSchema is the schema of a new table.
-func freshSchema(t driver.Table) *iceberg.Schema {
+// Fresh is the schema of a new table.
+func Fresh(t driver.Table) *iceberg.Schema {
 	fields := make([]iceberg.NestedField, len(t.Columns))
 	for i, c := range t.Columns {
 		fields[i] = fieldOf(c, i+1)
@@ -95,10 +106,10 @@ func freshSchema(t driver.Table) *iceberg.Schema {
 	return iceberg.NewSchema(0, fields...)
 }
 
-// replaced is the schema of a table whose rows are all replaced: exactly that
+// Replaced is the schema of a table whose rows are all replaced: exactly that
 // of the source. A column keeps its id as long as its old values could be read
 // as its new type; otherwise it is another column of the same name.
-func replaced(current *iceberg.Schema, lastID int, t driver.Table) *iceberg.Schema {
+func Replaced(current *iceberg.Schema, lastID int, t driver.Table) *iceberg.Schema {
 	fields := make([]iceberg.NestedField, len(t.Columns))
 	for i, c := range t.Columns {
 		old, ok := current.FindFieldByName(c.Name)
@@ -112,13 +123,13 @@ func replaced(current *iceberg.Schema, lastID int, t driver.Table) *iceberg.Sche
 	return iceberg.NewSchema(0, fields...)
 }
 
-// evolved is the schema of a table that is appended to. Columns the source has
+// Evolved is the schema of a table that is appended to. Columns the source has
 // gained are added and read NULL in older rows, those it has lost stay and read
 // NULL in newer ones, and a type may get wider. A column that is narrower now
 // keeps the wider type. Everything else is ErrSchemaChanged, which names the
 // columns. json are the ids of the columns that were landed as JSON, nil where
 // that is not known.
-func evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*iceberg.Schema, error) {
+func Evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*iceberg.Schema, error) {
 	fields := current.Fields()
 	var changed []string
 	for i, old := range fields {
@@ -153,11 +164,12 @@ func evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*
 	return iceberg.NewSchema(0, fields...), nil
 }
 
-// asLanded returns the target's table with the types that its sampled columns
+// AsLanded returns a table with the types that its sampled columns
 // were landed as before, where they can be read as those: a type that was found
-// in values is no more than what these values allowed.
-func (t Target) asLanded(current *iceberg.Schema, json []int) driver.Table {
-	as := t.Table
+// in values is no more than what these values allowed. Rows are told apart by key
+// and ordered by cursor, none of which need be.
+func AsLanded(t driver.Table, key []string, cursor string, current *iceberg.Schema, json []int) driver.Table {
+	as := t
 	if json == nil {
 		return as
 	}
@@ -167,7 +179,7 @@ func (t Target) asLanded(current *iceberg.Schema, json []int) driver.Table {
 		if !ok || !c.Sampled {
 			continue
 		}
-		if landed := landedType(old, json); t.readAs(c, landed) {
+		if landed := landedType(old, json); readAs(key, cursor, c, landed) {
 			as.Columns[i].Type = landed
 		}
 	}
@@ -179,9 +191,9 @@ func (t Target) asLanded(current *iceberg.Schema, json []int) driver.Table {
 // anything but JSON as text. What landed as JSON stays JSON. A column that rows
 // are told apart by is never JSON, and one that they are ordered by keeps its
 // order: numbers do not follow each other as their texts do.
-func (t Target) readAs(c driver.Column, landed driver.Type) bool {
-	ordered := c.Name == t.CursorColumn
-	key := ordered || slices.Contains(t.Key, c.Name)
+func readAs(keys []string, cursor string, c driver.Column, landed driver.Type) bool {
+	ordered := c.Name == cursor
+	key := ordered || slices.Contains(keys, c.Name)
 	switch {
 	case landed.Kind == driver.JSON || key && c.Type.Kind == driver.JSON:
 		return !key && landed.Kind == driver.JSON
@@ -217,7 +229,7 @@ func schemaChanged(columns []string) error {
 	if n := len(columns) - most; n > 0 {
 		columns, more = columns[:most], fmt.Sprintf(", and %d more columns changed", n)
 	}
-	return fmt.Errorf("%w: %s%s; run a full refresh", ErrSchemaChanged, strings.Join(columns, ", "), more)
+	return fmt.Errorf("%w: %s%s; run a full refresh", ErrChanged, strings.Join(columns, ", "), more)
 }
 
 // landedType is the type of a column of the lake, as far as it is known.
@@ -225,14 +237,14 @@ func landedType(f iceberg.NestedField, json []int) driver.Type {
 	if slices.Contains(json, f.ID) {
 		return driver.Of(driver.JSON)
 	}
-	t, _ := driverType(f.Type) // String for what no sync lands
+	t, _ := DriverType(f.Type) // String for what no sync lands
 	return t
 }
 
-// jsonFields returns the ids of the columns whose text is JSON, in the schema
+// JsonFields returns the ids of the columns whose text is JSON, in the schema
 // that a sync writes the source's table by. A column that the source lacks is
 // what it was before.
-func jsonFields(s *iceberg.Schema, t driver.Table, before []int) []int {
+func JsonFields(s *iceberg.Schema, t driver.Table, before []int) []int {
 	ids := []int{}
 	for _, f := range s.Fields() {
 		c, ok := t.Column(f.Name)
@@ -257,9 +269,9 @@ func widens(from, to iceberg.Type) bool {
 		from.Equals(iceberg.PrimitiveTypes.Float32) && to.Equals(iceberg.PrimitiveTypes.Float64)
 }
 
-// sameColumns reports whether two schemas mean the same to a reader. Comments
+// Same reports whether two schemas mean the same to a reader. Comments
 // do not count.
-func sameColumns(a, b *iceberg.Schema) bool {
+func Same(a, b *iceberg.Schema) bool {
 	if a.NumFields() != b.NumFields() {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/syncstate"
 )
 
 // changeBy is change for the changes of a log.
@@ -63,7 +64,7 @@ func (w *Writer) changeBy(ctx context.Context, at kvcatalog.Loaded, made *manife
 	if len(k.live) == 0 && len(apply) == 1 {
 		return c, nil // one batch has a key once
 	}
-	was, err := stateOf(at.Meta)
+	was, err := syncstate.Of(at.Meta)
 	if err != nil {
 		return c, err
 	}
@@ -72,7 +73,7 @@ func (w *Writer) changeBy(ctx context.Context, at kvcatalog.Loaded, made *manife
 }
 
 // place says in the state to commit how far in the source's log the table is.
-func (w *Writer) place(now *state) {
+func (w *Writer) place(now *syncstate.State) {
 	switch {
 	case w.target.Mode == Changes:
 		now.Position, now.Followed = w.follow.position, w.target.followed()

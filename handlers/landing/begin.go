@@ -18,6 +18,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
 )
 
@@ -167,7 +168,7 @@ func (w *Writer) startAnew(ctx context.Context, missing error) error {
 
 // resume decides where the writer goes on and how its rows are laid out.
 func (w *Writer) resume() error {
-	s, err := stateOf(w.base.Meta)
+	s, err := syncstate.Of(w.base.Meta)
 	if err != nil {
 		return err
 	}
@@ -213,8 +214,8 @@ func (w *Writer) resume() error {
 }
 
 // layOut says how the target's columns are encoded, by the writer's schema.
-func (w *Writer) layOut(s state) (err error) {
-	w.json = tableschema.JsonFields(w.schema, w.target.Table, s.JSON)
+func (w *Writer) layOut(s syncstate.State) (err error) {
+	w.json = tableschema.JSONFields(w.schema, w.target.Table, s.JSON)
 	columns := make([]string, len(w.target.Table.Columns))
 	for i, c := range w.target.Table.Columns {
 		columns[i] = c.Name
@@ -224,7 +225,7 @@ func (w *Writer) layOut(s state) (err error) {
 }
 
 // startBehind decides where an incremental sync goes on in a table that is at s.
-func (w *Writer) startBehind(s state) error {
+func (w *Writer) startBehind(s syncstate.State) error {
 	known := s.Cursor.Column == w.target.CursorColumn && s.Cursor.Value != nil
 	if known {
 		w.cursor, w.overlap = s.Cursor, s.Overlap

@@ -12,6 +12,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/syncstate"
 )
 
 // Checkpoint is a place from which an incremental sync can go on.
@@ -53,17 +54,17 @@ func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]C
 func checkpointsOf(meta table.Metadata) ([]Checkpoint, error) {
 	found := []Checkpoint{}
 	for _, s := range slices.Backward(meta.Snapshots()) {
-		if s.Summary == nil || s.Summary.Properties[propSync] == "" || s.Summary.Properties[propStateOf] != "" {
+		if s.Summary == nil || s.Summary.Properties[syncstate.PropSync] == "" || s.Summary.Properties[syncstate.PropStateOf] != "" {
 			continue
 		}
-		was, err := stateIn(&s)
+		was, err := syncstate.In(&s)
 		if err != nil {
 			return nil, err
 		}
 		if was.Cursor.Value == nil {
 			continue
 		}
-		total, err := totalRecords(&s)
+		total, err := syncstate.TotalRecords(&s)
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
 	"headwater/handlers/landing/upkeep"
 )
@@ -146,11 +147,11 @@ func (w *Writer) stillOurs(at kvcatalog.Loaded) error {
 	if at.Pointer.Fence > w.target.Fence || at.Meta.TableUUID() != w.base.Meta.TableUUID() {
 		return ErrFenced
 	}
-	now, err := stateOf(at.Meta)
+	now, err := syncstate.Of(at.Meta)
 	if err != nil {
 		return err
 	}
-	before, err := stateOf(w.base.Meta)
+	before, err := syncstate.Of(w.base.Meta)
 	if err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (w *Writer) stillOurs(at kvcatalog.Loaded) error {
 
 // landOn commits to the table as it was loaded.
 func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, cursor driver.Cursor, final bool) error {
-	was, err := stateOf(at.Meta)
+	was, err := syncstate.Of(at.Meta)
 	if err != nil {
 		return err
 	}
@@ -176,7 +177,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 	if err != nil {
 		return err
 	}
-	now := state{
+	now := syncstate.State{
 		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
 		Generation: max(1, was.Generation), JSON: w.json,
 		Records: w.landed.Records + c.other, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
@@ -244,7 +245,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 
 // updates are the changes of one commit: the schema, where it changed, and one
 // snapshot.
-func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, c change, now state) ([]table.Update, error) {
+func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifest.Draft, c change, now syncstate.State) ([]table.Update, error) {
 	var updates []table.Update
 	if !tableschema.Same(at.Meta.CurrentSchema(), w.schema) {
 		updates = append(updates,
@@ -256,7 +257,7 @@ func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifes
 		}
 		at.Meta = meta
 	}
-	props, err := now.properties()
+	props, err := now.Properties()
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +295,7 @@ func (w *Writer) change(ctx context.Context, at kvcatalog.Loaded, made *manifest
 		return w.changeBy(ctx, at, made)
 	}
 	c.add, c.replaces = w.pending(), w.replace
-	was, err := stateOf(at.Meta)
+	was, err := syncstate.Of(at.Meta)
 	if err != nil {
 		return c, err
 	}

@@ -7,11 +7,12 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/syncstate"
 )
 
 // edgeAt decides what is known of the rows that a read which goes on at w.cursor
 // shows again, of a table at s.
-func (w *Writer) edgeAt(s state) error {
+func (w *Writer) edgeAt(s syncstate.State) error {
 	if w.cursor.Value == nil {
 		return nil
 	}
@@ -106,7 +107,7 @@ func (w *Writer) bounded(c *driver.Cursor) (*driver.Cursor, error) {
 }
 
 // edge returns the border to commit with a cursor.
-func (w *Writer) edge(cursor driver.Cursor, was state) (*border.Border, error) {
+func (w *Writer) edge(cursor driver.Cursor, was syncstate.State) (*border.Border, error) {
 	if w.stays {
 		return was.Border, nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
 )
 
@@ -80,8 +81,8 @@ func (w *Writer) At(position string, committed time.Time) {
 }
 
 // resumeFollowing decides whether changes go on in a table that is at s.
-func (w *Writer) resumeFollowing(s state) error {
-	if s.Position == "" || !s.Followed.same(w.target.followed()) || w.target.Reset && s.Sync != w.target.SyncID {
+func (w *Writer) resumeFollowing(s syncstate.State) error {
+	if s.Position == "" || !s.Followed.Same(w.target.followed()) || w.target.Reset && s.Sync != w.target.SyncID {
 		w.unread()
 		return nil
 	}

@@ -20,6 +20,7 @@ import (
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -174,7 +175,7 @@ func (m *maintenance) quiet(ctx context.Context) (kvcatalog.Loaded, error) {
 // goesOn reports whether changes are being applied to the table: their writer commits
 // for hours, and looks again where somebody commits beside it.
 func goesOn(at kvcatalog.Loaded) bool {
-	s, err := stateOf(at.Meta)
+	s, err := syncstate.Of(at.Meta)
 	return err == nil && s.Mode == Changes && !s.Final && s.Fence == at.Pointer.Fence
 }
 
@@ -194,7 +195,7 @@ func (m *maintenance) tell(ctx context.Context, before bool) error {
 		m.done.snapshotsBefore = len(m.at.Meta.Snapshots())
 	}
 	var err error
-	m.done.Rows, err = totalRecords(s)
+	m.done.Rows, err = syncstate.TotalRecords(s)
 	return err
 }
 
@@ -329,7 +330,7 @@ func (m *maintenance) look(ctx context.Context, at kvcatalog.Loaded) (holding, e
 	for _, f := range h.deletes {
 		named += f.Count()
 	}
-	total, err := totalRecords(s)
+	total, err := syncstate.TotalRecords(s)
 	if err != nil {
 		return h, err
 	}

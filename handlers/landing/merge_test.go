@@ -20,6 +20,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/syncstate"
 )
 
 // accounts is a table with a key, a version to go by and a mark for deleted
@@ -338,7 +339,7 @@ func TestMergeAfterAppends(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := stateOf(at.Meta)
+		s, err := syncstate.Of(at.Meta)
 		if err != nil || !slices.Equal(s.Key, []string{"id"}) {
 			t.Errorf("after a merge the key is %v, %v", s.Key, err)
 		}

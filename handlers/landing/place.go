@@ -10,6 +10,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/syncstate"
 )
 
 // current returns a table as it is now, or ErrNoTable.
@@ -32,7 +33,7 @@ func (l *Lake) Count(ctx context.Context, a event.Address, namespace, name strin
 	if s == nil {
 		return 0, nil
 	}
-	return totalRecords(s)
+	return syncstate.TotalRecords(s)
 }
 
 // Place is where a table lies at this moment.

@@ -16,6 +16,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
 )
 
@@ -88,7 +89,7 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 	}
 	p := preview{lake: l, at: at, shown: &shown, limit: min(limit, previewRows), deletes: map[string]bool{}, gone: map[string][]*rowSet{}}
 	if s != nil {
-		if shown.Total, err = totalRecords(s); err != nil {
+		if shown.Total, err = syncstate.TotalRecords(s); err != nil {
 			return Shown{}, err
 		}
 		shown.SnapshotID, shown.At = s.SnapshotID, time.UnixMilli(s.TimestampMs).UTC()
@@ -135,8 +136,8 @@ func (p *preview) columns(s *table.Snapshot) error {
 		return err
 	}
 	var asJSON []int
-	if s != nil && s.Summary != nil && s.Summary.Properties[propSync] != "" {
-		made, err := stateIn(s)
+	if s != nil && s.Summary != nil && s.Summary.Properties[syncstate.PropSync] != "" {
+		made, err := syncstate.In(s)
 		if err != nil {
 			return err
 		}

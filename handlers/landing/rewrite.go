@@ -21,6 +21,7 @@ import (
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -317,11 +318,11 @@ func (r replacement) over(now holding) (left positions, ok bool) {
 // that the next sync goes on from.
 func upkeepState(meta table.Metadata) (iceberg.Properties, error) {
 	props := iceberg.Properties{}
-	made := stateSnapshot(meta)
+	made := syncstate.SnapshotOf(meta)
 	if made == nil {
 		return props, nil
 	}
-	s, err := stateIn(made)
+	s, err := syncstate.In(made)
 	if err != nil {
 		return nil, err
 	}
@@ -330,6 +331,6 @@ func upkeepState(meta table.Metadata) (iceberg.Properties, error) {
 			props[name] = value
 		}
 	}
-	props[propStateOf] = fmt.Sprint(s.SnapshotID)
+	props[syncstate.PropStateOf] = fmt.Sprint(s.SnapshotID)
 	return props, nil
 }

@@ -13,6 +13,7 @@ import (
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
 )
 
@@ -50,7 +51,7 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 	if err != nil {
 		return Standing{}, err
 	}
-	s, err := stateOf(at.Meta)
+	s, err := syncstate.Of(at.Meta)
 	if err != nil {
 		return Standing{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/syncstate"
 )
 
 // compare notes which columns mean the same in older rows.
@@ -27,7 +28,7 @@ func (w *Writer) compare(landed *iceberg.Schema) {
 // startOver reports whether an incremental sync of a table at s has to read it
 // from its start, for what landed is no part of what the source is now. It is
 // driver.ErrReplaced where the target says to stop.
-func (w *Writer) startOver(s state) (bool, error) {
+func (w *Writer) startOver(s syncstate.State) (bool, error) {
 	t := w.target.Table
 	if s.SnapshotID == 0 {
 		return false, nil
@@ -45,15 +46,15 @@ func (w *Writer) startOver(s state) (bool, error) {
 	if s.Total == 0 {
 		return false, nil
 	}
-	c := s.Origin.changed(t, w.base.Meta.CurrentSchema())
+	c := s.Origin.Changed(t, w.base.Meta.CurrentSchema())
 	if w.target.Mode == Changes {
-		c = s.Origin.changedInLog(t, w.base.Meta.CurrentSchema())
+		c = s.Origin.ChangedInLog(t, w.base.Meta.CurrentSchema())
 	}
-	if len(c.told) > 0 && !w.target.KeepRows {
-		w.note("columns changed (" + someOf(c.told) + "): the whole table was read again, and what had landed was replaced")
+	if len(c.Told) > 0 && !w.target.KeepRows {
+		w.note("columns changed (" + someOf(c.Told) + "): the whole table was read again, and what had landed was replaced")
 		return true, nil
 	}
-	w.lacking = lackingOf(s.Origin.Lacking, c.names, t)
+	w.lacking = syncstate.Lacking(s.Origin.Lacking, c.Names, t)
 	return false, nil
 }
 
@@ -92,11 +93,11 @@ func (w *Writer) Notes() []string { return w.notes }
 
 // origin returns what is to be said of the rows of a table at was once this
 // writer's are in it.
-func (w *Writer) origin(was state) origin {
+func (w *Writer) origin(was syncstate.State) syncstate.Origin {
 	if w.stays {
 		return was.Origin
 	}
-	return was.Origin.of(w.target.Table, w.lacking)
+	return was.Origin.With(w.target.Table, w.lacking)
 }
 
 // keepsLanded reports whether a table that was replaced at its source has no row

@@ -7,6 +7,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/keys"
+	"headwater/handlers/landing/syncstate"
 )
 
 // How a sync lands.
@@ -85,11 +86,11 @@ func (t Target) follows() bool { return t.Mode == Changes || t.Position != "" }
 func (t Target) merges() bool { return t.Merge || t.Mode == Changes && !t.Log }
 
 // followed says how changes of a log land by the target.
-func (t Target) followed() *followed {
+func (t Target) followed() *syncstate.Followed {
 	if t.Log {
-		return &followed{Log: true}
+		return &syncstate.Followed{Log: true}
 	}
-	return &followed{Key: t.Key, Soft: t.Soft}
+	return &syncstate.Followed{Key: t.Key, Soft: t.Soft}
 }
 
 func (t Target) validate() error {

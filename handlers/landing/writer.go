@@ -16,6 +16,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/syncstate"
 )
 
 // Writer lands one table of one attempt of a sync. NextName, Add and Stage may
@@ -26,7 +27,7 @@ type Writer struct {
 	target Target
 	ident  table.Identifier
 	base   kvcatalog.Loaded // the table as this writer saw it last
-	began  state            // what had landed when it began
+	began  syncstate.State  // what had landed when it began
 	schema *iceberg.Schema
 	json   []int              // fields of the schema whose text is JSON
 	folder string             // of the table, a URL

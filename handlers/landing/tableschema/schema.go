@@ -241,10 +241,10 @@ func landedType(f iceberg.NestedField, json []int) driver.Type {
 	return t
 }
 
-// JsonFields returns the ids of the columns whose text is JSON, in the schema
+// JSONFields returns the ids of the columns whose text is JSON, in the schema
 // that a sync writes the source's table by. A column that the source lacks is
 // what it was before.
-func JsonFields(s *iceberg.Schema, t driver.Table, before []int) []int {
+func JSONFields(s *iceberg.Schema, t driver.Table, before []int) []int {
 	ids := []int{}
 	for _, f := range s.Fields() {
 		c, ok := t.Column(f.Name)

@@ -1,6 +1,6 @@
 // Package syncstate is what a snapshot says about the sync that made it: how far it
 // is, and what its rows were read from.
-package landing
+package syncstate
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ import (
 const (
 	propCursor       = "headwater.cursor" // JSON of driver.Cursor
 	propCursorColumn = "headwater.cursor-column"
-	propSync         = "headwater.sync-id"
+	PropSync         = "headwater.sync-id"
 	propFence        = "headwater.fence"
 	propGeneration   = "headwater.generation"
 	propMode         = "headwater.mode"
@@ -42,11 +42,11 @@ const (
 	propPosition     = "headwater.position"    // in the source's log: the table is complete up to there
 	propPositionAt   = "headwater.position-at" // RFC 3339: when the last transaction before it was committed at the source
 	propFollowed     = "headwater.changes"     // JSON of followed: how changes behind the position land
-	propStateOf      = "headwater.state-of"    // of a maintenance: the snapshot whose state it repeats
+	PropStateOf      = "headwater.state-of"    // of a maintenance: the snapshot whose state it repeats
 )
 
-// state is what the current snapshot says.
-type state struct {
+// State is what the current snapshot says.
+type State struct {
 	SnapshotID int64 // 0 when there is none
 	Sync       string
 	Fence      uint64
@@ -65,7 +65,7 @@ type state struct {
 	// JSON are the ids of the columns whose text is JSON. Iceberg has one type
 	// for both. It is nil where nobody noted them.
 	JSON   []int
-	Origin origin
+	Origin Origin
 	// Border is what has landed of the rows that the next read shows again, nil
 	// where that is not known.
 	Border *border.Border
@@ -81,27 +81,27 @@ type state struct {
 	// that no log is followed into. Followed says how changes land.
 	Position   string
 	PositionAt *time.Time // nil where that is not known
-	Followed   *followed
+	Followed   *Followed
 }
 
-// followed says how the changes of a log land in a table. What lands in another
+// Followed says how the changes of a log land in a table. What lands in another
 // way does not go on from there.
-type followed struct {
+type Followed struct {
 	Key  []string `json:"key,omitempty"`
 	Log  bool     `json:"log,omitempty"`
 	Soft bool     `json:"soft_delete,omitempty"`
 }
 
-// same reports whether changes land in one way.
-func (f *followed) same(as *followed) bool {
+// Same reports whether changes land in one way.
+func (f *Followed) Same(as *Followed) bool {
 	return f != nil && as != nil && f.Log == as.Log && f.Soft == as.Soft && slices.Equal(f.Key, as.Key)
 }
 
-// properties returns what a snapshot is to say.
-func (s state) properties() (iceberg.Properties, error) {
+// Properties returns what a snapshot is to say.
+func (s State) Properties() (iceberg.Properties, error) {
 	props := iceberg.Properties{
 		propCursorColumn: s.Cursor.Column,
-		propSync:         s.Sync,
+		PropSync:         s.Sync,
 		propFence:        strconv.FormatUint(s.Fence, 10),
 		propGeneration:   strconv.FormatInt(s.Generation, 10),
 		propMode:         s.Mode,
@@ -131,30 +131,30 @@ func (s state) properties() (iceberg.Properties, error) {
 	return props, nil
 }
 
-// stateOf reads the state back. Snapshots that no sync made, as a compaction's,
+// Of reads the state back. Snapshots that no sync made, as a compaction's,
 // are passed over: the newest sync before them counts.
-func stateOf(meta table.Metadata) (state, error) {
+func Of(meta table.Metadata) (State, error) {
 	head := meta.CurrentSnapshot()
 	if head == nil {
-		return state{}, nil
+		return State{}, nil
 	}
-	made := stateSnapshot(meta)
-	total, err := totalRecords(head)
+	made := SnapshotOf(meta)
+	total, err := TotalRecords(head)
 	if err != nil {
-		return state{}, err
+		return State{}, err
 	}
 	if made == nil {
-		return state{SnapshotID: head.SnapshotID, Total: total}, nil
+		return State{SnapshotID: head.SnapshotID, Total: total}, nil
 	}
-	s, err := stateIn(made)
+	s, err := In(made)
 	s.Total = total
 	return s, err
 }
 
-// stateSnapshot returns the snapshot that says how far the table is, nil for none.
-func stateSnapshot(meta table.Metadata) *table.Snapshot {
+// SnapshotOf returns the snapshot that says how far the table is, nil for none.
+func SnapshotOf(meta table.Metadata) *table.Snapshot {
 	made := meta.CurrentSnapshot()
-	for made != nil && (made.Summary == nil || made.Summary.Properties[propSync] == "") {
+	for made != nil && (made.Summary == nil || made.Summary.Properties[PropSync] == "") {
 		if made.ParentSnapshotID == nil {
 			return nil
 		}
@@ -163,17 +163,17 @@ func stateSnapshot(meta table.Metadata) *table.Snapshot {
 	return made
 }
 
-// stateIn reads what a snapshot that a sync made says, but the Total.
-func stateIn(made *table.Snapshot) (state, error) {
+// In reads what a snapshot that a sync made says, but the Total.
+func In(made *table.Snapshot) (State, error) {
 	p := made.Summary.Properties
-	s := state{SnapshotID: made.SnapshotID}
+	s := State{SnapshotID: made.SnapshotID}
 	var err error
-	if of := p[propStateOf]; of != "" {
+	if of := p[PropStateOf]; of != "" {
 		if s.SnapshotID, err = strconv.ParseInt(of, 10, 64); err != nil {
-			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propStateOf, err)
+			return State{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, PropStateOf, err)
 		}
 	}
-	s.Sync, s.Mode, s.Final = p[propSync], p[propMode], p[propFinal] == "true"
+	s.Sync, s.Mode, s.Final = p[PropSync], p[propMode], p[propFinal] == "true"
 	s.Origin.Identity, s.Position = p[propIdentity], p[propPosition]
 	for name, into := range map[string]any{ // which older snapshots lack
 		propDeleted: &s.Deleted, propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
@@ -182,31 +182,32 @@ func stateIn(made *table.Snapshot) (state, error) {
 	} {
 		if text := p[name]; text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {
-				return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, name, err)
+				return State{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, name, err)
 			}
 		}
 	}
 	if err := json.Unmarshal([]byte(p[propCursor]), &s.Cursor); err != nil {
-		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propCursor, err)
+		return State{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propCursor, err)
 	}
 	if s.Fence, err = strconv.ParseUint(p[propFence], 10, 64); err != nil {
-		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propFence, err)
+		return State{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propFence, err)
 	}
 	for _, n := range []struct {
 		name string
 		into *int64
 	}{{propGeneration, &s.Generation}, {propRecords, &s.Records}, {propBytes, &s.Bytes}} {
 		if *n.into, err = strconv.ParseInt(p[n.name], 10, 64); err != nil {
-			return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, n.name, err)
+			return State{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, n.name, err)
 		}
 	}
 	if s.Files, err = strconv.Atoi(p[propFiles]); err != nil {
-		return state{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propFiles, err)
+		return State{}, fmt.Errorf("snapshot %d: %s: %w", made.SnapshotID, propFiles, err)
 	}
 	return s, nil
 }
 
-func totalRecords(s *table.Snapshot) (int64, error) {
+// TotalRecords returns how many rows readers of a snapshot see.
+func TotalRecords(s *table.Snapshot) (int64, error) {
 	if s.Summary == nil {
 		return 0, fmt.Errorf("snapshot %d has no summary", s.SnapshotID)
 	}

@@ -1,4 +1,4 @@
-package landing
+package syncstate
 
 import (
 	"crypto/sha256"
@@ -12,9 +12,9 @@ import (
 	"headwater/connectors/driver"
 )
 
-// origin is what the rows of a table were read from. It is committed with them,
+// Origin is what the rows of a table were read from. It is committed with them,
 // and compared before anything is read that goes on behind them.
-type origin struct {
+type Origin struct {
 	Identity string // driver.Table.Identity, "" where it is not known
 	// Columns are those that were read, each with a mark of its
 	// driver.Column.Identity, "" where that is not known. nil in snapshots from
@@ -35,10 +35,10 @@ func markOf(c driver.Column) string {
 	return "sha256:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// of returns the origin of rows that are read now of a table, and are added to
+// With returns the origin of rows that are read now of a table, and are added to
 // those of o; what the source cannot tell this time stays as it was.
-func (o origin) of(t driver.Table, lacking []string) origin {
-	next := origin{Identity: t.Identity, Columns: make(map[string]string, len(t.Columns)), Lacking: lacking}
+func (o Origin) With(t driver.Table, lacking []string) Origin {
+	next := Origin{Identity: t.Identity, Columns: make(map[string]string, len(t.Columns)), Lacking: lacking}
 	if next.Identity == "" {
 		next.Identity = o.Identity
 	}
@@ -50,17 +50,17 @@ func (o origin) of(t driver.Table, lacking []string) origin {
 	return next
 }
 
-// changes are columns whose values in rows that landed before are not those of
+// Changes are columns whose values in rows that landed before are not those of
 // the source.
-type changes struct {
-	told    []string // in words, with what happened
+type Changes struct {
+	Told    []string // in words, with what happened
 	unknown []string // added, of a source that has no identities of columns
-	names   []string // of both
+	Names   []string // of both
 }
 
-// changed compares the columns of a table with those that were read before.
+// Changed compares the columns of a table with those that were read before.
 // landed is the schema of what landed, for when that was not noted.
-func (o origin) changed(t driver.Table, landed *iceberg.Schema) (c changes) {
+func (o Origin) Changed(t driver.Table, landed *iceberg.Schema) (c Changes) {
 	before := o.Columns
 	if before == nil {
 		before = map[string]string{}
@@ -74,42 +74,42 @@ func (o origin) changed(t driver.Table, landed *iceberg.Schema) (c changes) {
 		case read && (was == "" || mark == "" || was == mark):
 			continue
 		case read:
-			c.told = append(c.told, fmt.Sprintf("%q is another column or has another definition", now.Name))
+			c.Told = append(c.Told, fmt.Sprintf("%q is another column or has another definition", now.Name))
 		case mark == "":
 			c.unknown = append(c.unknown, now.Name)
 		default:
-			c.told = append(c.told, added(before, t, now.Name, mark))
+			c.Told = append(c.Told, added(before, t, now.Name, mark))
 		}
-		c.names = append(c.names, now.Name)
+		c.Names = append(c.Names, now.Name)
 	}
 	return c
 }
 
-// changedInLog is changed for a table whose every change came by its log: a column
+// ChangedInLog is Changed for a table whose every change came by its log: a column
 // that was added without a value for the rows that were there is NULL in them, and
 // so it is in the landed ones. One that came as another one went may have been
 // renamed.
-func (o origin) changedInLog(t driver.Table, landed *iceberg.Schema) (c changes) {
-	all := o.changed(t, landed)
+func (o Origin) ChangedInLog(t driver.Table, landed *iceberg.Schema) (c Changes) {
+	all := o.Changed(t, landed)
 	renamed := false
 	for name := range o.Columns {
 		_, still := t.Column(name)
 		renamed = renamed || !still
 	}
-	for _, name := range all.names {
+	for _, name := range all.Names {
 		_, read := o.Columns[name]
 		column, _ := t.Column(name)
 		switch {
 		case !read && !column.Filled && !renamed:
 			continue
 		case read:
-			c.told = append(c.told, fmt.Sprintf("%q is another column or has another definition", name))
+			c.Told = append(c.Told, fmt.Sprintf("%q is another column or has another definition", name))
 		case renamed:
-			c.told = append(c.told, fmt.Sprintf("%q came as another column went", name))
+			c.Told = append(c.Told, fmt.Sprintf("%q came as another column went", name))
 		default:
-			c.told = append(c.told, fmt.Sprintf("%q was added with a value for the rows that were there", name))
+			c.Told = append(c.Told, fmt.Sprintf("%q was added with a value for the rows that were there", name))
 		}
-		c.names = append(c.names, name)
+		c.Names = append(c.Names, name)
 	}
 	return c
 }
@@ -124,9 +124,9 @@ func added(before map[string]string, t driver.Table, name, mark string) string {
 	return fmt.Sprintf("%q was not read before", name)
 }
 
-// lackingOf joins two lists of columns, without those that the table has no
+// Lacking joins two lists of columns, without those that the table has no
 // longer.
-func lackingOf(before, more []string, t driver.Table) (all []string) {
+func Lacking(before, more []string, t driver.Table) (all []string) {
 	for _, name := range append(slices.Clone(before), more...) {
 		if _, ok := t.Column(name); ok && !slices.Contains(all, name) {
 			all = append(all, name)

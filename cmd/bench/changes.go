@@ -3,30 +3,29 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // What catching up with a log of changes must reach.
 const (
-	changesWall   = 1.3       // of the time of receiving the same changes and dropping them
+	postgresWall  = 1.3       // of the time of receiving the same changes and dropping them
+	mariadbWall   = 1.5       // the same, of a reader that costs its server less
 	changesMemory = 300 << 20 // bytes, of all processes at once
 	changesRows   = 1_000_000 // two thirds inserts, one third updates
 	changesTable  = 500_000   // rows that are there before
 )
 
-// changes measures syncs of mode cdc that catch up, of one table and of twenty,
-// beside pg_recvlogical, which receives the same changes of a slot like ours.
-func (b *bench) changes(ctx context.Context) ([]result, error) {
-	if err := b.startPostgres(ctx); err != nil {
-		return nil, err
-	}
+// changesPostgres measures syncs of mode cdc that catch up with one table and with
+// twenty, beside pg_recvlogical, which receives the same changes of a slot like ours.
+func (b *bench) changesPostgres(ctx context.Context) ([]result, error) {
 	var all []result
 	for _, tables := range []int{1, 20} {
-		rows, err := b.catchUp(ctx, tables)
+		c, err := b.changingPostgres(ctx, tables)
+		if err != nil {
+			return all, err
+		}
+		rows, err := b.catchUp(ctx, c)
 		all = append(all, rows...)
 		if err != nil {
 			return all, err
@@ -35,157 +34,96 @@ func (b *bench) changes(ctx context.Context) ([]result, error) {
 	return all, nil
 }
 
-// followed is a service that follows tables of a database of its own, and a slot
-// beside its.
-type followed struct {
-	b        *bench
-	s        *service
-	database string
-	source   string
-	tables   []string
-	options  object
-	each     int // changes to each table at a time
-	next     int // id
+// changing is a database whose tables change: followed0 and on, of changesTable rows
+// together.
+type changing interface {
+	// name is the product's, and beside what receives its changes and drops them,
+	// which may take so many times less than ours.
+	name() string
+	beside() (what string, most float64)
+	tables() int
+	source() (kind string, config object)
+	// begin is called once the service follows the tables.
+	begin(ctx context.Context) error
+	// change adds so many pairs of rows to each table from an id on, the first behind
+	// those that are there, and updates as many, in transactions of about a thousand
+	// changes.
+	change(ctx context.Context, next, rounds int) error
+	// receive receives the changes since it was called before, and drops them.
+	receive(ctx context.Context) (time.Duration, error)
 }
 
-func (b *bench) follow(ctx context.Context, tables int) (*followed, error) {
-	server, database := b.postgres, fmt.Sprintf("changes%d", tables)
-	if _, err := b.psqlRun(ctx, "create database "+database); err != nil {
-		return nil, err
-	}
-	f := &followed{b: b, database: database, options: object{"mode": "cdc"}, each: b.rows(changesRows) / tables, next: b.rows(changesTable)/tables + 1}
-	var making []string
-	for i := range tables {
-		name := fmt.Sprintf("followed%d", i)
-		f.tables = append(f.tables, name)
-		making = append(making,
-			"create table "+name+" (id bigint primary key, kind int not null, amount numeric(15,2) not null, at timestamptz not null, note text)",
-			fmt.Sprintf("insert into %s select i, i%%7, (i%%100000)*0.01, timestamptz '2024-01-01' + i * interval '1 second', 'note ' || i%%1000 from generate_series(1, %d) i", name, f.next-1))
-	}
-	making = append(making, "create publication beside for table "+strings.Join(f.tables, ", "))
-	if err := f.run(ctx, making...); err != nil {
-		return nil, err
-	}
+// followed is a service that follows a database's tables.
+type followed struct {
+	changing
+	b       *bench
+	s       *service
+	id      string // of the source
+	options object
+	each    int // changes to each table at a time
+	next    int // id
+}
+
+func followedTable(i int) string { return fmt.Sprintf("followed%d", i) }
+
+func (b *bench) follow(ctx context.Context, c changing) (*followed, error) {
 	s, err := b.start(ctx, b.cache)
 	if err != nil {
 		return nil, err
 	}
-	f.s = s
-	f.source, err = s.connect(ctx, "postgresql", "postgres", object{"host": server.Host, "port": server.Port, "database": database,
-		"username": server.User, "password": server.Password, "sslmode": "disable"})
-	if err != nil {
+	f := &followed{changing: c, b: b, s: s, options: object{"mode": "cdc"}, each: b.rows(changesRows) / c.tables(), next: b.rows(changesTable)/c.tables() + 1}
+	kind, config := c.source()
+	if f.id, err = s.connect(ctx, kind, strings.ToLower(c.name()), config); err != nil {
 		return nil, err
 	}
-	if _, _, err := s.syncTables(ctx, f.source, f.options); err != nil {
+	if _, _, err := s.syncTables(ctx, f.id, f.options); err != nil {
 		return nil, err
 	}
-	return f, f.run(ctx, "select pg_create_logical_replication_slot('"+f.slot()+"', 'pgoutput')")
+	return f, c.begin(ctx)
 }
 
-// slot is the one that the limit receives.
-func (f *followed) slot() string { return "beside_" + f.database }
-
-// env is that of the clients.
-func (f *followed) env() []string { return append(f.b.psqlEnv(), "PGDATABASE="+f.database) }
-
-// run lets psql carry out commands in the database that is followed.
-func (f *followed) run(ctx context.Context, commands ...string) error {
-	client, err := psql()
-	if err != nil {
-		return err
-	}
-	args := []string{"-X", "-q", "-v", "ON_ERROR_STOP=1"}
-	for _, c := range commands {
-		args = append(args, "-c", c)
-	}
-	_, err = drain(ctx, f.env(), client, args...)
-	return err
-}
-
-// change makes changes to every table, two inserts and an update at a time, in
-// transactions of about a thousand.
-func (f *followed) change(ctx context.Context) error {
-	rounds, most := f.each/3, f.next
-	var body strings.Builder
-	for _, table := range f.tables {
-		fmt.Fprintf(&body, `insert into %[1]s select %[2]d + 2*done + i, i%%7, i*0.01, now(), 'new ' || i from generate_series(0, 2*n-1) i;
-  update %[1]s set amount = amount + 1, note = 'changed ' || id where id in (select 1 + ((done + i) * 7919::bigint) %% %[3]d from generate_series(0, n-1) i);
-  `, table, most, most-1)
-	}
-	f.next += 2 * rounds
-	return f.run(ctx, fmt.Sprintf(`do $$ declare done int := 0; n int; begin
-while done < %[1]d loop
-  n := least(334, %[1]d - done);
-  %[2]s
-  done := done + n; commit;
-end loop; end $$`, rounds, body.String()), "checkpoint")
-}
-
-// limit receives what the slot beside ours has, and drops it.
-func (f *followed) limit(ctx context.Context) (time.Duration, error) {
-	client, err := psql()
-	if err != nil {
-		return 0, err
-	}
-	end, err := f.end(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return drain(ctx, f.env(), filepath.Join(filepath.Dir(client), "pg_recvlogical"), "--dbname="+f.database, "--slot="+f.slot(), "--start", "--no-loop", "--endpos="+end,
-		"-o", "proto_version=1", "-o", "publication_names=beside", "-o", "binary=true", "-f", "/dev/null")
-}
-
-// end returns where the server's log ends now.
-func (f *followed) end(ctx context.Context) (string, error) {
-	p := f.b.postgres
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", p.User, p.Password, p.Address(), f.database))
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	found, err := conn.Exec(ctx, "select pg_current_wal_flush_lsn()").ReadAll()
-	if err != nil {
-		return "", err
-	}
-	return string(found[0].Rows[0][0]), nil
-}
-
-// catchUp measures the changes to so many tables.
-func (b *bench) catchUp(ctx context.Context, tables int) ([]result, error) {
-	f, err := b.follow(ctx, tables)
+// catchUp measures the changes to a database.
+func (b *bench) catchUp(ctx context.Context, c changing) ([]result, error) {
+	f, err := b.follow(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	defer f.s.stop()
+	return f.catchUp(ctx)
+}
+
+func (f *followed) catchUp(ctx context.Context) ([]result, error) {
 	var spent []time.Duration
 	var peak int64
 	ours := func(ctx context.Context) (time.Duration, error) {
-		if err := f.change(ctx); err != nil {
+		if err := f.change(ctx, f.next, f.each/3); err != nil {
 			return 0, err
 		}
+		f.next += 2 * (f.each / 3)
 		before, watch := cpuOf(f.s.cmd.Process.Pid), watchMemory(f.s.cmd.Process.Pid)
-		_, took, err := f.s.syncTables(ctx, f.source, f.options)
+		_, took, err := f.s.syncTables(ctx, f.id, f.options)
 		most, _ := watch()
 		spent, peak = append(spent, cpuOf(f.s.cmd.Process.Pid)-before), max(peak, most)
-		b.say("%.2f s of CPU, at most %d MiB at once", spent[len(spent)-1].Seconds(), most>>20)
+		f.b.say("%.2f s, %.2f s of CPU, at most %d MiB at once", took.Seconds(), spent[len(spent)-1].Seconds(), most>>20)
 		return took, err
 	}
-	count := f.each / 3 * 3 * tables
-	name := fmt.Sprintf("PostgreSQL, catching up with %d changes of one table", count)
-	if tables > 1 {
-		name = fmt.Sprintf("PostgreSQL, catching up with %d changes of %d tables", count, tables)
+	count := f.each / 3 * 3 * f.tables()
+	name := fmt.Sprintf("%s, catching up with %d changes of one table", f.name(), count)
+	if f.tables() > 1 {
+		name = fmt.Sprintf("%s, catching up with %d changes of %d tables", f.name(), count, f.tables())
 	}
-	our, lim, err := b.pair(ctx, name, ours, f.limit)
+	our, lim, err := f.b.pair(ctx, name, ours, f.receive)
 	if err != nil {
 		return nil, err
 	}
-	for _, table := range f.tables {
-		if _, err := f.s.verify(ctx, f.source, table, int64(f.next-1)); err != nil {
-			return nil, fmt.Errorf("%s: %w", table, err)
+	for i := range f.tables() {
+		if _, err := f.s.verify(ctx, f.id, followedTable(i), int64(f.next-1)); err != nil {
+			return nil, fmt.Errorf("%s: %w", followedTable(i), err)
 		}
 	}
+	what, most := f.beside()
 	return []result{
-		ratio(name, "pg_recvlogical to /dev/null", count, our, lim, changesWall),
+		ratio(name, what, count, our, lim, most),
 		memoryRow("the same, memory of all processes", peak, fmt.Sprintf("%.0f k changes/s of CPU", float64(count)/median(spent[1:]).Seconds()/1000)),
 	}, nil
 }

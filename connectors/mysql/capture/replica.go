@@ -21,10 +21,20 @@ import (
 // replica is a session that reads the binary log. The server takes it for one of
 // its replicas.
 type replica struct {
-	c     *session.Session
-	read  binlog.Reader
-	place binlog.Place // of the event that came last
-	began bool         // an event of a file came
+	c      *session.Session
+	read   binlog.Reader
+	place  binlog.Place // of the event that came last
+	began  bool         // an event of a file came
+	mapped binlog.Event // of the table whose rows come next
+}
+
+// reading names what is being read.
+func (r *replica) reading() string {
+	t, err := r.read.Map(r.mapped)
+	if r.mapped.Body == nil || err != nil || t == nil {
+		return "an event"
+	}
+	return "table " + t.Schema + "." + t.Name + ": a change"
 }
 
 // holdLimit is how long, in seconds, a server waits for us to take what it sends:
@@ -97,6 +107,10 @@ func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 		return e, r.explain(ctx, err)
 	}
 	switch e.Type {
+	case binlog.TableMapEvent:
+		body := append(r.mapped.Body[:0], e.Body...)
+		r.mapped = e
+		r.mapped.Body = body
 	case binlog.RotateEvent:
 		if r.place.File, r.place.At, err = e.Rotate(); err != nil {
 			return e, r.explain(ctx, err)
@@ -137,7 +151,7 @@ func (r *replica) explain(ctx context.Context, err error) error {
 	case err == io.EOF:
 		return err
 	case errors.Is(err, binlog.ErrLimit), errors.Is(err, protocol.ErrTooLong):
-		return driver.E(driver.ErrLimit, nil, "the binary log has an event that is longer than the limit of a row: raise connection_config.max_row_mib")
+		return driver.E(driver.ErrLimit, nil, "%s in the binary log is longer than connection_config.max_row_mib (%d): raise it, or sync_options.reset [\"*\"] reads the tables whole again and takes the log up behind it", r.reading(), r.read.Limit>>20)
 	case errors.Is(err, binlog.ErrEvent), errors.Is(err, binlog.ErrChecksum):
 		return driver.E(driver.ErrBadData, nil, "%v (%s, before %d)", err, r.place.File, r.place.At)
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !r.began:

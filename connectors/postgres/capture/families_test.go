@@ -36,7 +36,7 @@ func mistakes() []mistake {
 		{"UnchangedToast", familyToast}, {"ConfirmedIsWhatLanded", familyConfirmed}, {"AfterACrash", familyCrash}, {"IdleSlot", familyIdle},
 		{"HandOver", familyHandOver}, {"LostSnapshot", familySnapshot}, {"KeyChange", familyKey}, {"Truncate", familyTruncate}, {"Partitions", familyPartitions},
 		{"GeneratedColumns", familyGenerated}, {"Altered", familyAltered}, {"SlotLost", familySlotLost}, {"SlotTaken", familySlotTaken}, {"Released", familyReleased},
-		{"PublicationByHand", familyPublication}, {"WholeIdentity", familyWhole}, {"Prepared", familyPrepared}, {"Standing", familyStanding}, {"BadValue", familyBadValue},
+		{"PublicationByHand", familyPublication}, {"WholeIdentity", familyWhole}, {"Prepared", familyPrepared}, {"Standing", familyStanding}, {"BadValue", familyBadValue}, {"LongChange", familyLongChange},
 	}
 }
 

@@ -3,6 +3,7 @@ package capture
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -132,7 +133,7 @@ func (f *follower) message(p []byte) error {
 // anew, so that the others go on without it.
 func (f *follower) spoiled(t *target, err error) error {
 	var bad *driver.Error
-	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData {
+	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData && bad.Kind != driver.ErrLimit {
 		return err
 	}
 	l := f.log
@@ -143,6 +144,27 @@ func (f *follower) spoiled(t *target, err error) error {
 	}
 	l.source.spoiled[t.table.Identity] = spoiled{at: f.commit, why: bad}
 	return driver.E(driver.ErrRetyped, nil, "%s", bad.Message)
+}
+
+// long takes a change that is longer than the limit. That of a table which is not
+// followed is nothing to this reading.
+func (f *follower) long(l *session.LongRow) error {
+	body := l.Begin
+	if len(body) < longHead || body[0] != walData {
+		return l
+	}
+	switch m := body[25:]; m[0] {
+	case 'I', 'U', 'D':
+		s := f.shapes[binary.BigEndian.Uint32(m[1:])]
+		if s == nil {
+			return malformedLog(pgoutput.ErrMalformed)
+		}
+		if f.read += l.Size; s.target == nil || f.commit < s.target.after {
+			return nil
+		}
+		return f.spoiled(s.target, f.log.tooLong(fmt.Sprintf("table %s: one change", s.target.table), l))
+	}
+	return l
 }
 
 // spoiled is why a table goes no further than a place in the log.

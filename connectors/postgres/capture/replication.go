@@ -151,12 +151,15 @@ func (f *feed) message() (kind byte, body []byte, err error) {
 			case size < 0 || kind != session.MsgCopyData && size > session.MaxReply:
 				return 0, nil, binarycopy.ErrMalformed
 			case size > f.limit:
-				return 0, nil, &session.LongRow{Size: size}
-			}
-			if need = 5 + int(size); f.end-f.at >= need {
-				body = f.buf[f.at+5 : f.at+need]
-				f.at += need
-				return kind, body, nil
+				if need = 5 + longHead; f.end-f.at >= need {
+					return kind, nil, &session.LongRow{Size: size, Begin: f.buf[f.at+5 : f.at+need]}
+				}
+			default:
+				if need = 5 + int(size); f.end-f.at >= need {
+					body = f.buf[f.at+5 : f.at+need]
+					f.at += need
+					return kind, body, nil
+				}
 			}
 		}
 		f.buf, f.at, f.end = session.MakeRoom(f.buf, f.at, f.end, need, false)
@@ -164,6 +167,28 @@ func (f *feed) message() (kind byte, body []byte, err error) {
 		f.end += n
 		if n == 0 && err != nil {
 			return 0, nil, err
+		}
+	}
+}
+
+// longHead is what is read of a message that is too long: it ends with the number of
+// the table.
+const longHead = 30
+
+// pass leaves out the message that was too long.
+func (f *feed) pass(long *session.LongRow) error {
+	rest := 5 + long.Size
+	for {
+		n := min(rest, int64(f.end-f.at))
+		f.at += int(n)
+		if rest -= n; rest == 0 {
+			return nil
+		}
+		f.at, f.end = 0, 0
+		n2, err := f.conn.Read(f.buf)
+		f.end = n2
+		if n2 == 0 && err != nil {
+			return err
 		}
 	}
 }
@@ -236,7 +261,7 @@ func (l *changeLog) streamError(ctx context.Context, err error) error {
 	var long *session.LongRow
 	switch {
 	case errors.As(err, &long):
-		return driver.E(driver.ErrLimit, nil, "one change has %d bytes, more than the limit of %d; exclude its table from the sync, or set connection_config.max_row_mib to %d or more", long.Size, l.source.pool.Limits.MaxRowBytes, long.Size>>20+1)
+		return l.tooLong("one change", long)
 	case errors.Is(err, binarycopy.ErrMalformed):
 		return driver.E(driver.ErrBadData, nil, "the log of changes: %v", err)
 	case !errors.As(err, &server):
@@ -253,6 +278,11 @@ func (l *changeLog) streamError(ctx context.Context, err error) error {
 		return driver.E(driver.ErrReplaced, nil, "the server has given up what it kept for the slot %s (%s): %s", l.slot, text, wayOut)
 	}
 	return session.Classify(ctx, err, "the log of changes")
+}
+
+// tooLong says what to do about a change beyond the limit.
+func (l *changeLog) tooLong(what string, long *session.LongRow) error {
+	return driver.E(driver.ErrLimit, nil, "%s has %d bytes in the log of changes, more than the limit of %d: set connection_config.max_row_mib to %d or more, or exclude the table from the sync", what, long.Size, l.source.pool.Limits.MaxRowBytes, long.Size>>20+1)
 }
 
 // wayOut is what leads on where the log does not.

@@ -226,6 +226,25 @@ func familyBadValue(t *testing.T, server *servers.Server, db *sql.DB) {
 	m.synced()
 }
 
+// A change beyond the limit sets its own table aside, by name and with the setting;
+// the others go on, also past it.
+func familyLongChange(t *testing.T, server *servers.Server, db *sql.DB) {
+	run(t, db, "CREATE TABLE long_of (id int PRIMARY KEY, body text); CREATE TABLE long_beside (id int PRIMARY KEY); ALTER TABLE long_of ALTER body SET STORAGE EXTERNAL")
+	m := mirrorOf(t, openWith(t, server, func(s *session.Settings) { s.MaxRowMiB = 1 }), "long_of", "long_beside")
+	m.synced()
+	run(t, db, "INSERT INTO long_beside VALUES (1)", "BEGIN; INSERT INTO long_of VALUES (7, repeat('x', 5000000)); INSERT INTO long_beside VALUES (2); COMMIT", "INSERT INTO long_beside VALUES (3)")
+	if err := m.sync(); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, m.refused["long_of"], driver.ErrLimit, "table public.long_of", "connection_config.max_row_mib to 5")
+	if len(m.tables["long_beside"].rows) != 3 {
+		t.Errorf("%q", m.tables["long_beside"].rows)
+	}
+	run(t, db, "UPDATE long_of SET body = 'short'")
+	m.tables["long_of"].after = "" // it is read whole
+	m.synced()
+}
+
 // How the reader stands is told.
 func familyStanding(t *testing.T, server *servers.Server, db *sql.DB) {
 	run(t, db, "CREATE TABLE stand (id int PRIMARY KEY, v text)")

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pglogrepl"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/postgres/session"
 )
 
 // read streams the changes to give until it wants no more, the context ends or, of a
@@ -150,6 +151,15 @@ func (l *changeLog) follow(ctx context.Context, feed *feed, f *follower) (err er
 	}()
 	for !f.finished() {
 		body, err := feed.next()
+		var long *session.LongRow
+		if errors.As(err, &long) {
+			if err = f.long(long); err == nil {
+				err = feed.pass(long)
+			}
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}

@@ -86,9 +86,31 @@ type Deps struct {
 	// Port is where clients reach the endpoint, on the host by which they reach
 	// the catalog; "" for the catalog's own port. See At.
 	Port string
-	Now  func() time.Time // nil for time.Now
-	Log  *slog.Logger     // nil discards
+	// Answered is called once for each request after its answer, from any
+	// goroutine; nil for nobody.
+	Answered func(Answer)
+	Now      func() time.Time // nil for time.Now
+	Log      *slog.Logger     // nil discards
 }
+
+// Answer tells of one request. Method is the client's text, and what the others
+// say comes from closed sets.
+type Answer struct {
+	Method    string
+	Route     string // RouteBucket or RouteObject
+	Status    int    // 0 if the client disconnected before the whole answer
+	Bytes     int64  // of the answer's body
+	Duration  time.Duration
+	RequestID string
+	Code      string // of a refusal, in S3's words; "" for none
+	Message   string // what a refusal said
+}
+
+// Routes of an Answer.
+const (
+	RouteBucket = "/" + Bucket
+	RouteObject = "/" + Bucket + "/{key}"
+)
 
 // Server is the endpoint. It is safe for concurrent use and has no state.
 type Server struct{ Deps }
@@ -119,7 +141,13 @@ func Asks(r *http.Request) bool {
 
 // ServeHTTP answers one request. The path begins with the bucket.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun, counted := time.Now(), &counter{ResponseWriter: w}
+	w = counted
 	x := &exchange{w: w, r: r, id: requestID()}
+	var refused *failure
+	if s.Answered != nil {
+		defer func() { s.Answered(counted.answer(x, refused, time.Since(begun))) }()
+	}
 	w.Header().Set("X-Amz-Request-Id", x.id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	x.allow(answerTime)
@@ -132,6 +160,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.status >= 500 && r.Context().Err() == nil {
 		s.Log.Error("the lake's S3 endpoint cannot answer", "request_id", x.id, "path", r.URL.Path, "error", err)
 	}
+	refused = f
 	x.fail(f)
 }
 

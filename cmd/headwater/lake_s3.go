@@ -25,7 +25,7 @@ type lakeEndpoint struct {
 
 // openEndpoint returns the S3 endpoint of a lake that is a folder. It listens on
 // the address of --lake-listen, if set.
-func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens revocable, log *slog.Logger) (lakeEndpoint, error) {
+func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens revocable, answered func(s3.Answer), log *slog.Logger) (lakeEndpoint, error) {
 	files := lake.Views(s3.Root)
 	if files == nil {
 		return lakeEndpoint{access: s3.Foreign(lake.Bucket())}, nil
@@ -33,7 +33,7 @@ func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake,
 	if cfg.LakeListen == "off" {
 		return lakeEndpoint{}, nil
 	}
-	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view, tokens), Log: log}
+	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view, tokens), Answered: answered, Log: log}
 	if cfg.LakeListen == "" {
 		server := s3.New(d)
 		return lakeEndpoint{server, server}, nil

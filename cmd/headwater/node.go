@@ -170,7 +170,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		n.beside(life, "webhooks", hooks.Deliver)
 	}
 	if cfg.has(roleAPI) {
-		endpoint, err := n.openEndpoint(ctx, cfg, tables, vault, view, tokens, log)
+		endpoint, err := n.openEndpoint(ctx, cfg, tables, vault, view, tokens, told.Served, log)
 		if err != nil {
 			return nil, err
 		}

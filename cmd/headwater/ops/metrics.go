@@ -18,6 +18,7 @@ type metrics struct {
 	duration, took, requests   *prometheus.HistogramVec
 	commands, failed, events   *prometheus.CounterVec
 	dead, deliveries           *prometheus.CounterVec
+	served                     prometheus.Counter
 	running                    *prometheus.GaugeVec
 	syncing                    prometheus.GaugeFunc
 	build                      prometheus.Gauge
@@ -53,6 +54,7 @@ func newMetrics(c Config) *metrics {
 		events:     counter("headwater_events_appended_total", "Events that this node appended to the log.", "type"),
 		requests:   histogram("http_server_request_duration_seconds", "How long requests took, streams of events until they ended.", quick, "http_request_method", "http_route", "http_response_status_code"),
 		deliveries: counter("headwater_webhook_deliveries_total", "Attempts to deliver an event to a webhook: taken, failed.", "outcome"),
+		served:     prometheus.NewCounter(prometheus.CounterOpts{Name: "headwater_lake_served_bytes_total", Help: "Bytes of the lake that readers took through its S3 endpoint."}),
 		dead:       counter("headwater_dead_letters_total", "Commands that were given up and kept as dead letters.", "verb"),
 		build: prometheus.NewGauge(prometheus.GaugeOpts{Name: "headwater_build_info", Help: "1, with what the program was built from.",
 			ConstLabels: prometheus.Labels{"version": c.Version, "goversion": c.Go}}),
@@ -83,7 +85,7 @@ func (m *metrics) begin() {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	all := []prometheus.Collector{m.syncs, m.rows, m.bytes, m.changes, m.tables, m.duration, m.took, m.requests, m.commands, m.failed, m.events, m.dead, m.deliveries, m.running, m.syncing, m.build}
+	all := []prometheus.Collector{m.syncs, m.rows, m.bytes, m.changes, m.tables, m.duration, m.took, m.requests, m.commands, m.failed, m.events, m.dead, m.deliveries, m.served, m.running, m.syncing, m.build}
 	if m.sourceSyncs != nil {
 		all = append(all, m.sourceSyncs, m.sourceRows)
 	}

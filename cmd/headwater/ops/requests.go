@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"headwater/api/s3"
 	"headwater/api/web"
 	"headwater/bus/webhooks"
 )
@@ -54,6 +55,12 @@ func (o *Ops) Answered(x web.Exchange) {
 		attrs = append(attrs, slog.Uint64("refusals_not_logged", skipped))
 	}
 	o.Log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// Served logs and counts a request of a reader to the lake's S3 endpoint.
+func (o *Ops) Served(a s3.Answer) {
+	o.metrics.served.Add(float64(a.Bytes))
+	o.Answered(web.Exchange{Method: a.Method, Route: a.Route, Status: a.Status, Bytes: a.Bytes, Duration: a.Duration, RequestID: a.RequestID, Code: a.Code, Message: a.Message})
 }
 
 // methodOf returns an HTTP method, or one text for all unknown ones.

@@ -185,10 +185,10 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 	defer f.report(work, f.stop)()
 	defer f.guard(work)()
 	var wg sync.WaitGroup
-	for range min(len(runs), f.h.options.TableParallelism) {
+	for _, l := range f.landers(len(runs)) {
 		wg.Go(func() {
-			l := &lander{attempt: f.attempt}
 			defer l.close()
+			defer f.width.leave(l)
 			for t := range queue {
 				if err := l.table(f.base, work, t); err != nil {
 					f.stop(err)

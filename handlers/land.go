@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,18 +29,18 @@ func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFun
 	close(queue)
 	stopReports := a.report(work, stop)
 	defer stopReports()
-	landers := min(len(a.tables), a.h.options.TableParallelism)
-	a.share(work, first, landers)
+	landers := a.landers(len(a.tables))
+	a.share(work, first, len(landers))
 
 	var wg sync.WaitGroup
-	for i := range landers {
+	for i, l := range landers {
 		wg.Go(func() {
-			l := &lander{attempt: a}
 			if i == 0 {
 				l.conn = first
 				defer a.release(work)
 			}
 			defer l.close()
+			defer a.width.leave(l)
 			for t := range queue {
 				if err := l.table(ctx, work, t); err != nil {
 					stop(err)
@@ -69,6 +68,7 @@ type lander struct {
 // close ends the connection, unless the moment of the sync hangs on it: then it is
 // not used any more.
 func (l *lander) close() {
+	l.width.forget(l)
 	if l.conn != nil && l.conn != l.moment.holder {
 		l.j.closing(l.conn)
 	}
@@ -302,6 +302,11 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 
 // request says what is to be read of a table.
 func (l *lander) request(t *tableRun, writer Writer) extract.Request {
+	parallelism, narrow := l.options.Parallelism, 0
+	if parallelism == 0 {
+		parallelism = l.h.options.RangeParallelism
+		narrow = l.width.narrow(l, l.h.options.RangesAtOnce, parallelism)
+	}
 	from := writer.Cursor()
 	whole := from.Value == nil
 	t.expect(whole)
@@ -316,7 +321,7 @@ func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 	return extract.Request{
 		Table: writer.Table(), Layout: writer.Layout(),
 		Whole: whole, From: from, Border: reached, Keyless: len(t.options.Key) == 0, Landed: writer.Staged(), Largest: t.cursor,
-		Parallelism:     cmp.Or(l.options.Parallelism, l.h.options.RangeParallelism),
+		Parallelism: parallelism, Narrow: narrow,
 		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,
 	}
 }

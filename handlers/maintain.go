@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -106,6 +107,9 @@ func (j *job) maintainAll(ctx context.Context, due []LandedTable, asked bool) er
 			return err
 		}
 		told = &last // a worker that died had told of others
+	}
+	if told.Status == event.Maintained {
+		debug.FreeOSMemory() // else what decoding files took stays with the service for minutes
 	}
 	return j.maintained(ctx, *told, true)
 }

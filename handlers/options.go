@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"maps"
+	"runtime"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type Options struct {
 
 	TableParallelism int           // tables of one sync that are read at once: 2
 	RangeParallelism int           // ranges of one table that are read at once: 2
+	RangesAtOnce     int           // ranges of all tables of one sync, while several are read: the processors, at least 2
 	TableRetries     int           // of a table whose failure may pass: 3; negative for none
 	RetryDelay       time.Duration // before the first, four times as long before each next: 1 s
 	IdleLimit        time.Duration // without a batch from the source: 10 min
@@ -71,6 +73,7 @@ func (o Options) WithDefaults() Options {
 	o.MaxColumns = cmp.Or(o.MaxColumns, 1_000_000)
 	o.TableParallelism = cmp.Or(o.TableParallelism, 2)
 	o.RangeParallelism = cmp.Or(o.RangeParallelism, 2)
+	o.RangesAtOnce = cmp.Or(o.RangesAtOnce, max(2, runtime.NumCPU()))
 	o.TableRetries = cmp.Or(o.TableRetries, 3)
 	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
 	o.IdleLimit = cmp.Or(o.IdleLimit, 10*time.Minute)

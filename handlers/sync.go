@@ -44,6 +44,7 @@ type attempt struct {
 	gone    []event.TableResult // of what the sync would take and the source does not offer
 	totals  totals
 	moment  moment
+	width   width
 	// follows is the version of the schedule of a sync that goes on, 0 for one that
 	// ends at the end of what there is.
 	follows int

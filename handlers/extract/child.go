@@ -64,6 +64,11 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.Raw
 			case frameLanded:
 				c.landed(ctx, payload, running.Load())
 				continue
+			case frameWiden:
+				if w := c.widens.Load(); w != nil {
+					(*w).Widen()
+				}
+				continue
 			}
 			ctx, stop := context.WithCancelCause(ctx)
 			running.Store(&stop)
@@ -92,6 +97,7 @@ type call struct {
 type child struct {
 	out      *pipe
 	session  Session
+	widens   atomic.Pointer[Widener] // the session's
 	files    atomic.Uint32
 	confirms confirming
 	before   int64 // what was retained before there was a source
@@ -117,6 +123,9 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 			c.session, err = opener.Open(call.ctx, o.Of, o.Connector, o.Public, o.Secret, o.Limits)
 		}
 		answer := fail(err)
+		if w, ok := c.session.(Widener); ok && err == nil {
+			c.widens.Store(&w)
+		}
 		if k, ok := c.session.(Knower); ok && err == nil {
 			answer.Knows = k.Knows()
 		}
@@ -174,6 +183,7 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 	case frameClose:
 		err := c.session.Close()
 		c.session = nil
+		c.widens.Store(nil)
 		c.giveBack() // it may wait for its source for a while
 		return fail(err)
 	}

@@ -97,6 +97,8 @@ type Request struct {
 	// Parallelism is how many ranges are read at once, each over its own
 	// connection. 0 is 1.
 	Parallelism int
+	// Narrow is how many of them until the Session is told to Widen. 0 is all.
+	Narrow int
 
 	// A checkpoint is due after so many bytes or so much time, where the source
 	// can resume. Zero fields mean the default: 64 MiB, 30 s.

@@ -168,6 +168,9 @@ func (s *source) Read(ctx context.Context, _ driver.Table, from driver.Cursor) i
 func (*source) Whole(context.Context, driver.Table, string) (driver.Scan, error) { return nil, nil }
 
 func (s *source) Scan(_ context.Context, _ driver.Table, landed []driver.Range) (driver.Scan, error) {
+	if s.kind == "meets" || s.kind == "alone" {
+		return &meeting{scan: scan{s, landed}, first: make(chan struct{}), second: make(chan struct{})}, nil
+	}
 	if s.kind != "divides" {
 		return nil, driver.E(driver.ErrUnsupported, nil, "in one go only")
 	}
@@ -193,6 +196,41 @@ func (s *scan) Read(_ context.Context, r driver.Range) iter.Seq2[driver.Batch, e
 	return func(yield func(driver.Batch, error) bool) {
 		n, _ := strconv.Atoi(r.Token)
 		yield(s.batch(n), nil)
+	}
+}
+
+// meeting is a scan whose first Read waits a while for a second one beside it.
+type meeting struct {
+	scan
+	reads         atomic.Int32
+	first, second chan struct{}
+}
+
+func (m *meeting) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
+	return func(yield func(driver.Batch, error) bool) {
+		n, _ := strconv.Atoi(r.Token)
+		b := m.batch(n)
+		switch m.reads.Add(1) {
+		case 1:
+			wait := time.Minute
+			if m.kind == "alone" {
+				wait = 200 * time.Millisecond // for one that never comes
+			}
+			select {
+			case <-m.second:
+				b.Notes = []string{"two at once"}
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+			close(m.first)
+		case 2:
+			select {
+			case <-m.first: // it has gone: this is the same connection's
+			default:
+				close(m.second)
+			}
+		}
+		yield(b, nil)
 	}
 }
 
@@ -351,6 +389,47 @@ func TestRanges(t *testing.T) {
 			t.Errorf("planned %t, final %t, %d ranges, %d rows", planned, final, len(seen), rows)
 		}
 	})
+}
+
+// A narrow read goes over one connection until its session is widened, whether that
+// is before or while it runs, and has every row either way.
+func TestWiden(t *testing.T) {
+	for when, kind := range map[string]string{"never": "alone", "before": "meets", "meanwhile": "meets"} {
+		t.Run(when, func(t *testing.T) {
+			sessions(t, kind, func(t *testing.T, s extract.Session) {
+				r, to := request(), &folder{dir: t.TempDir()}
+				r.Whole, r.Parallelism, r.Narrow = true, 2, 1
+				if when == "before" {
+					s.(extract.Widener).Widen()
+				}
+				var rows int64
+				met, final := false, false
+				for m, err := range s.Extract(t.Context(), r, to) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if m.Plan != nil && when == "meanwhile" {
+						s.(extract.Widener).Widen()
+						s.(extract.Widener).Widen()
+					}
+					for _, note := range m.Notes {
+						met = met || note == "two at once"
+					}
+					if m.Range != nil {
+						rows += to.rows(t, m.Range.Parts)
+					}
+					final = final || m.Checkpoint != nil
+				}
+				if rows != 10*batches || !final || met != (when != "never") {
+					t.Errorf("%d rows, final %t, two ranges at once %t", rows, final, met)
+				}
+				livesOn(t, s)
+				if s.Close(); true {
+					s.(extract.Widener).Widen() // nobody minds
+				}
+			})
+		})
+	}
 }
 
 func livesOn(t *testing.T, s extract.Session) {

@@ -18,11 +18,12 @@ func Local(s Source, log *slog.Logger) Session {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &local{Source: s, log: log}
+	return &local{Source: s, log: log, wide: wide{c: make(chan struct{})}}
 }
 
 type local struct {
 	Source
+	wide
 	log      *slog.Logger
 	captured captured
 }

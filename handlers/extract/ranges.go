@@ -2,7 +2,6 @@ package extract
 
 import (
 	"context"
-	"sync"
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
@@ -36,15 +35,11 @@ func (e *extraction) ranges(ctx context.Context, scan driver.Scan) error {
 	close(work)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var wg sync.WaitGroup
-	for range min(e.r.Parallelism, len(unread)) {
-		wg.Go(func() {
-			if err := e.some(ctx, scan, work); err != nil {
-				stop(err)
-			}
-		})
-	}
-	wg.Wait()
+	e.l.each(ctx, min(e.r.Parallelism, len(unread)), e.r.Narrow, func() {
+		if err := e.some(ctx, scan, work); err != nil {
+			stop(err)
+		}
+	})
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

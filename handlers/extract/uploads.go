@@ -37,7 +37,7 @@ type upload struct {
 	to    Files
 	table int // whose number that is
 	name  string
-	in    chan []byte
+	in    chan []byte // payloads: what comes after the number is the file's
 	done  chan struct{}
 	size  int64 // once done
 	err   error // once done
@@ -79,7 +79,7 @@ func (u *uploads) take(kind byte, payload []byte) error {
 		go u.write(f)
 	case kind == frameBytes && f != nil && f.open:
 		select {
-		case f.in <- payload[4:]:
+		case f.in <- payload:
 		case <-u.quit:
 		}
 	case kind == frameEnd && f != nil && f.open:
@@ -129,7 +129,7 @@ func (u *uploads) write(f *upload) {
 	}
 }
 
-// next returns more of a file, false when there is no more.
+// next returns a payload with more of a file, false when there is no more.
 func (u *uploads) next(f *upload) ([]byte, bool) {
 	select {
 	case b, more := <-f.in:
@@ -156,7 +156,8 @@ func (u *uploads) save(f *upload) (size int64, err error) {
 		}
 	}()
 	for b, more := u.next(f); more; b, more = u.next(f) {
-		n, err := w.Write(b)
+		n, err := w.Write(b[4:])
+		reuse(b)
 		size += int64(n)
 		if err != nil {
 			w.Close()

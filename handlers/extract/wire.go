@@ -31,6 +31,7 @@ const (
 	frameStanding = 'U' // to the child: nothing
 	frameRelease  = 'Y' // to the child: releaseCall
 	frameLanded   = 'k' // to the child, while frameChanges runs: confirmCall, without an answer
+	frameWiden    = 'W' // to the child, at any time: Widener, without an answer
 	frameClose    = 'Z' // to the child: closes the source, which may be opened again
 	frameCancel   = 'c' // to the child: ends the running call
 	frameReady    = 'r' // from the child: the answer to frameSetup
@@ -226,7 +227,19 @@ func (p *pipe) sendJSON(kind byte, v any) error {
 	return p.send(kind, b)
 }
 
-// receive reads one frame. Its payload is the caller's.
+// payloads are those of frames of bytes that nobody needs any more. They are most
+// of what goes through a pipe.
+var payloads = sync.Pool{New: func() any { return new([chunk + 4]byte) }}
+
+// reuse gives up a payload of frameBytes.
+func reuse(payload []byte) {
+	if cap(payload) == chunk+4 {
+		payloads.Put((*[chunk + 4]byte)(payload[:chunk+4]))
+	}
+}
+
+// receive reads one frame. Its payload is the caller's, who may give one of
+// frameBytes up by reuse.
 func receive(r *bufio.Reader) (kind byte, payload []byte, err error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -240,7 +253,11 @@ func receive(r *bufio.Reader) (kind byte, payload []byte, err error) {
 	if n > limit {
 		return 0, nil, fmt.Errorf("a frame %q of %d bytes", head[0], n)
 	}
-	payload = make([]byte, n)
+	if head[0] == frameBytes && n <= chunk+4 {
+		payload = payloads.Get().(*[chunk + 4]byte)[:n]
+	} else {
+		payload = make([]byte, n)
+	}
 	_, err = io.ReadFull(r, payload)
 	return head[0], payload, err
 }

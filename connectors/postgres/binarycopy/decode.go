@@ -78,9 +78,10 @@ type Decoder struct {
 // consumer too often.
 const batchRows = 16_384
 
-// batchBytes is the same for long rows, of which three batches are in memory for
-// every Read: one that is decoded, one that waits, one with the consumer.
-const batchBytes = 4 << 20
+// batchBytes is the same for rows of many columns or long ones, of which five
+// batches are in memory for every Read: one that is decoded, and those that wait or
+// are worked on at either side of the consumer.
+const batchBytes = 1 << 20
 
 // NewDecoder reads rows of the table's columns. It hands each batch to emit,
 // which owns it.
@@ -220,7 +221,7 @@ func (d *Decoder) tuple(p []byte) ([]byte, error) {
 func (d *Decoder) reserve() {
 	rows := max(2*d.room, 256)
 	if d.room == 0 {
-		rows = max(d.before, 256)
+		rows = max(d.before+d.before/16, 256) // a batch that ends by its bytes has now more rows, now fewer
 	}
 	rows = min(rows, d.Limits.BatchRows)
 	for i := range d.columns {

@@ -89,6 +89,8 @@ func (e *Encoder) run() {
 		}
 		if e.open != nil {
 			e.open.drop()
+		} else if e.press != nil {
+			e.press.retire()
 		}
 	}()
 	for rec := range e.in {

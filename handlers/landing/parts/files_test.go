@@ -2,6 +2,7 @@ package parts
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -234,5 +235,36 @@ func TestAnEncoderIsSmall(t *testing.T) {
 	}
 	if _, err := f.close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Encoders hand what they have done with to the next ones, and no file has anything
+// of another.
+func TestEncodersReuse(t *testing.T) {
+	s, _ := columnOf(arrow.Field{Name: "a", Type: arrow.BinaryTypes.String}, 0, nil)
+	rows := func(of, n int) arrow.RecordBatch {
+		b := array.NewRecordBuilder(memory.DefaultAllocator, s)
+		defer b.Release()
+		for i := range n {
+			text := fmt.Sprintf("%d of %d, %x", i, of, i*0x12345)
+			if of%5 == 0 && i == 0 { // a page longer than what pages are gathered in
+				random := make([]byte, 600<<10)
+				_, _ = rand.NewChaCha8([32]byte{byte(of)}).Read(random) // it never fails
+				text = hex.EncodeToString(random)
+			}
+			b.Field(0).(*array.StringBuilder).Append(text)
+		}
+		return b.NewRecordBatch()
+	}
+	for of := range 12 {
+		t.Run(fmt.Sprint(of), func(t *testing.T) {
+			t.Parallel()
+			rec := rows(of, 30_000+of)
+			want := cells(1, rec)
+			made, files := encode(t, s, usual, 0, rec)
+			if got := read(t, s, made, files); !slices.Equal(got[0], want[0]) {
+				t.Error("what was read differs")
+			}
+		})
 	}
 }

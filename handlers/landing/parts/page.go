@@ -2,6 +2,7 @@ package parts
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/klauspost/compress/zstd"
@@ -21,9 +22,8 @@ type press struct {
 	zstd   *zstd.Encoder
 	raw    []byte // of the page that is made
 	packed []byte
-	slabs  [][]byte // that hold pages; the last one is being filled
-	spare  [][]byte
-	held   int64 // bytes of pages
+	slabs  []*slab // that hold pages; the last one is being filled
+	held   int64   // bytes of pages
 }
 
 const (
@@ -31,7 +31,24 @@ const (
 	zstdWindow = 256 << 10
 )
 
+// slab holds pages one behind the other.
+type slab struct {
+	bytes [slabSize]byte
+	used  int
+}
+
+// Encoders come and go with the ranges of a table, and several work at once: what
+// one has done with is the next one's. A garbage collection takes what nobody uses.
+var (
+	presses = sync.Pool{}
+	slabs   = sync.Pool{New: func() any { return new(slab) }}
+)
+
+// newPress returns a press of its caller's, who gives it up by retire.
 func newPress() (*press, error) {
+	if p, ok := presses.Get().(*press); ok {
+		return p, nil
+	}
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithZeroFrames(true), zstd.WithWindowSize(zstdWindow))
 	if err != nil {
@@ -40,36 +57,39 @@ func newPress() (*press, error) {
 	return &press{zstd: z}, nil
 }
 
+// retire gives the press up, and all pages.
+func (p *press) retire() {
+	p.reset()
+	if cap(p.raw) > 2*slabSize || cap(p.packed) > 2*slabSize { // a long value's
+		p.raw, p.packed = nil, nil
+	}
+	presses.Put(p)
+}
+
 // compress returns a copy of raw that is valid until reset.
 func (p *press) compress(raw []byte) []byte {
 	p.packed = p.zstd.EncodeAll(raw, p.packed[:0])
 	n := len(p.packed)
 	p.held += int64(n)
+	if n > slabSize {
+		return append(make([]byte, 0, n), p.packed...)
+	}
 	last := len(p.slabs) - 1
-	if last < 0 || cap(p.slabs[last])-len(p.slabs[last]) < n {
-		p.slabs = append(p.slabs, p.slab(n))
+	if last < 0 || slabSize-p.slabs[last].used < n {
+		p.slabs = append(p.slabs, slabs.Get().(*slab))
 		last++
 	}
-	start := len(p.slabs[last])
-	p.slabs[last] = append(p.slabs[last], p.packed...)
-	return p.slabs[last][start : start+n : start+n]
-}
-
-func (p *press) slab(n int) []byte {
-	if last := len(p.spare) - 1; n <= slabSize && last >= 0 {
-		s := p.spare[last]
-		p.spare = p.spare[:last]
-		return s
-	}
-	return make([]byte, 0, max(n, slabSize))
+	s := p.slabs[last]
+	page := s.bytes[s.used : s.used+n : s.used+n]
+	s.used += copy(page, p.packed)
+	return page
 }
 
 // reset gives up all pages.
 func (p *press) reset() {
 	for _, s := range p.slabs {
-		if cap(s) == slabSize {
-			p.spare = append(p.spare, s[:0])
-		}
+		s.used = 0
+		slabs.Put(s)
 	}
 	clear(p.slabs)
 	p.slabs, p.held = p.slabs[:0], 0

@@ -151,7 +151,7 @@ func (b *Batch) putWhole(ctx context.Context, put putter, rec, n int, live, dele
 	keep := booleans(live, h.rows)
 	defer keep.Release()
 	for i, c := range columns {
-		some, err := compute.FilterArray(ctx, c, keep, *compute.DefaultFilterOptions())
+		some, err := pick(ctx, c, keep)
 		if err != nil {
 			releaseAll(columns)
 			return err
@@ -163,7 +163,7 @@ func (b *Batch) putWhole(ctx context.Context, put putter, rec, n int, live, dele
 }
 
 // booleans makes a column of bits; nil bits are all false.
-func booleans(bits []byte, rows int) arrow.Array {
+func booleans(bits []byte, rows int) *array.Boolean {
 	if bits == nil {
 		bits = make([]byte, (rows+7)/8)
 	}

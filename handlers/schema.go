@@ -146,8 +146,9 @@ func (j *job) versionMove(final bool, cause, syncID string, current Schema, tabl
 	if current.Version > 0 && d.Empty() && slices.EqualFunc(current.LeftOut, left, sameLeftOut) && slices.EqualFunc(current.Tables, tables, sameNotes) {
 		return move{}
 	}
-	return move{data: &event.SchemaDiscovered{
-		Meta: j.meta(final), Version: current.Version + 1, Cause: cause, SyncID: syncID, Tables: tables, Diff: d, LeftOut: left,
+	version := current.Version + 1 // a sync that goes on finds more than one
+	return move{discriminator: strconv.Itoa(version), data: &event.SchemaDiscovered{
+		Meta: j.meta(final), Version: version, Cause: cause, SyncID: syncID, Tables: tables, Diff: d, LeftOut: left,
 	}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
+	"headwater/handlers/outcome"
 	"headwater/handlers/syncoptions"
 )
 
@@ -100,6 +101,10 @@ func (f *follower) refused(why map[int]error) error {
 		if errors.Is(err, driver.ErrReplaced) && !t.follow.whole && f.options.OnReplaced != command.Stop {
 			t.follow.whole, again = true, true
 			t.note(err.Error() + ": it was read whole again")
+			continue
+		}
+		if reason, _ := outcome.Explain(err); t.seek(reason, event.ReasonNotFound, event.ReasonBadData) {
+			again = true
 			continue
 		}
 		if err := f.setAside(t, err); err != nil {
@@ -207,6 +212,9 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 	if t.result.Status == statusFailed {
 		f.j.log.Debug("a table could not be read", "table", t.table.String(), "why", t.result.Message)
+		if t.seek(t.result.Reason, event.ReasonNotFound) {
+			return errAgain
+		}
 		return f.setAsideFailed(t)
 	}
 	t.follow.whole = false

@@ -65,11 +65,9 @@ type follower struct {
 	unlogged map[string]time.Time
 	at       place
 
-	rounds  int
-	tries   int       // that brought nothing, in a row
-	retyped string    // where the log told of other columns the last time
-	version int       // of the schema then
-	began   time.Time // the round's changes: all that was committed before is in them
+	rounds int
+	tries  int       // that brought nothing, in a row
+	began  time.Time // the round's changes: all that was committed before is in them
 }
 
 // followed is a table whose changes are followed.
@@ -86,7 +84,8 @@ var (
 	errEnough = errors.New("the schedule has changed")
 )
 
-// maxAgain bounds how often in a row tables are captured anew.
+// maxAgain bounds how often in a row tables are captured anew, without anything landed
+// in between.
 const maxAgain = 8
 
 // round goes through the tables once.
@@ -176,15 +175,15 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		f.tries++
 		return f.tries <= maxAgain, err
 	case errors.Is(err, driver.ErrRetyped):
-		return f.retypedAgain(err)
+		return f.retyped(work, err)
 	case errors.Is(err, driver.ErrReplaced):
 		return false, f.gone(err)
-	case !outcome.IsTransient(err):
+	case !mayPass(err):
 		return false, err
 	}
 	f.close()
 	f.tries++
-	if f.follows == 0 && f.tries > f.h.options.TableRetries || f.follows > 0 && f.at.position() == "" {
+	if endless := f.follows > 0 && f.at.position() != "" && !errors.Is(err, extract.ErrKilled); !endless && f.tries > f.h.options.TableRetries {
 		return false, err
 	}
 	_, message := outcome.Explain(err)
@@ -232,21 +231,16 @@ func (f *follower) rest(work context.Context) error {
 
 const longestPause = 5 * time.Minute
 
-// retypedAgain has the tables found anew, unless that has changed nothing the last
-// time. The source stays open: it knows which of its tables goes no further, and
-// refuses that one when the log is taken up again.
-func (f *follower) retypedAgain(err error) (again bool, why error) {
-	schema, failed := f.h.state.Schema(f.j.address)
-	if failed != nil {
-		return false, failed
-	}
-	position := f.at.position()
-	if f.retyped == position && f.version == schema.Version && f.tries > 1 {
+// retyped has the tables found anew. The source stays open: it knows which of its tables
+// another look does not mend, and refuses that one when the log is taken up again.
+func (f *follower) retyped(work context.Context, err error) (again bool, why error) {
+	if f.tries++; f.tries > maxAgain {
 		return false, err
 	}
-	f.tries++
-	f.retyped, f.version = position, schema.Version
-	return true, nil
+	if f.tries == 1 {
+		return true, nil
+	}
+	return true, f.rest(work)
 }
 
 // ended marks the tables as completed that were followed up to the end.

@@ -19,6 +19,7 @@ type following struct {
 	log, soft bool
 	from      string     // the position of the load at hand
 	whole     bool       // it is to be read whole, whatever it says itself
+	sought    bool       // it was looked for once more, and nothing of it has landed since
 	aside     time.Time  // when it was set aside, zero while it is followed
 	fresh     *time.Time // up to when it is complete
 	tally     extract.TableChanges
@@ -31,7 +32,7 @@ func (t *tableRun) recall(before *tableRun, retry bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.began = before.began
-	t.follow.fresh, t.follow.whole, t.follow.tally = before.follow.fresh, before.follow.whole, before.follow.tally
+	t.follow.fresh, t.follow.whole, t.follow.tally, t.follow.sought = before.follow.fresh, before.follow.whole, before.follow.tally, before.follow.sought
 	t.tallied()
 	if before.follow.aside.IsZero() {
 		return
@@ -107,7 +108,7 @@ func (t *followed) landed(c extract.TableChanges, committed landing.Committed, p
 	sum.Inserted, sum.Updated = sum.Inserted+c.Inserted, sum.Updated+c.Updated
 	sum.Deleted, sum.Truncated = sum.Deleted+c.Deleted, sum.Truncated+c.Truncated
 	t.tallied()
-	t.result.Position, t.tableRun.changed = position, true
+	t.result.Position, t.tableRun.changed, t.follow.sought = position, true, false
 	if !fresh.IsZero() {
 		t.follow.fresh = &fresh
 	}
@@ -144,10 +145,20 @@ func (f *follower) failed(work context.Context, t *followed, err error) error {
 		if lost := f.journal.confirm(f.base); lost != nil {
 			return lost
 		}
-	case outcome.IsTransient(err):
+	case mayPass(err):
 		return err
 	}
 	return f.setAside(t, err)
+}
+
+// seek reports whether the table is to be discovered once more, because it was altered
+// since: that its columns are not there may be as short-lived.
+func (t *followed) seek(reason event.Reason, reasons ...event.Reason) bool {
+	if t.follow.sought || !slices.Contains(reasons, reason) {
+		return false
+	}
+	t.follow.sought = true
+	return true
 }
 
 // setAside has the log go on without the table.

@@ -59,6 +59,10 @@ func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFun
 	return nil
 }
 
+// mayPass reports whether another try is worth it: what went wrong may go away by
+// itself, or was done to the connector's process, which another one follows.
+func mayPass(err error) bool { return outcome.IsTransient(err) || errors.Is(err, extract.ErrKilled) }
+
 // lander lands one table after another over one connection.
 type lander struct {
 	*attempt
@@ -127,7 +131,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			}
 		}
 		t.alone = true
-		if !outcome.IsTransient(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
+		if !mayPass(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
 			return l.failed(ctx, t, err, time.Since(began))
 		}
 		l.j.log.Debug("a table is tried again", "table", t.table.String(), "try", tries+1, "error", err)

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 
@@ -59,8 +60,12 @@ func (s *remote) Capture(ctx context.Context, c driver.Capture) (Captured, error
 func (s *remote) Confirm(ctx context.Context, position string) error {
 	s.follows.mu.Lock()
 	if s.follows.reading {
-		defer s.follows.mu.Unlock()
-		return s.in.sendJSON(frameLanded, confirmCall{position})
+		err := s.in.sendJSON(frameLanded, confirmCall{position})
+		s.follows.mu.Unlock()
+		if err != nil {
+			return s.lost()
+		}
+		return nil
 	}
 	s.follows.mu.Unlock()
 	_, err := s.call(ctx, frameConfirm, confirmCall{position})
@@ -153,6 +158,10 @@ func (s *remote) pump(ctx context.Context, files *uploads, q *queue) error {
 		} else {
 			reply.changes.unseal()
 			err = files.nameChanges(reply.changes)
+		}
+		if errors.Is(err, errAbandoned) {
+			<-s.dead
+			return s.err
 		}
 		if err == nil {
 			err = q.put(ctx, *reply.changes)

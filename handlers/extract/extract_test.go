@@ -609,7 +609,7 @@ func TestKilledChild(t *testing.T) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
-	if !errors.Is(failed, driver.ErrLimit) || !strings.Contains(failed.Error(), "killed from outside") {
+	if !errors.Is(failed, driver.ErrLimit) || !errors.Is(failed, extract.ErrKilled) || !strings.Contains(failed.Error(), "killed from outside") {
 		t.Errorf("%v", failed)
 	}
 }

@@ -209,7 +209,7 @@ func (p *process) obituary(exit error, last *tail) error {
 	}
 	p.log.Error("a connector process ended by itself", "exit", exit, "stack", stack)
 	if exit.Error() == "signal: killed" {
-		return driver.E(driver.ErrLimit, nil, "the connector's process was killed from outside, as by a system that is short of memory")
+		return killedError{driver.E(driver.ErrLimit, nil, "the connector's process was killed from outside, as by a system that is short of memory")}
 	}
 	return driver.E(driver.ErrBadData, nil, "the connector failed while it worked on what the source sent (%s)", exit)
 }
@@ -217,6 +217,16 @@ func (p *process) obituary(exit error, last *tail) error {
 func tooLarge(memory int64) error {
 	return driver.E(driver.ErrLimit, nil, "what the source sent needs more than the %d MiB that a connector may have", memory>>20)
 }
+
+// ErrKilled is what a killed child's error is, beside its kind: errors.Is finds it.
+// The source is not to blame, so another child may do what this one did not.
+var ErrKilled = errors.New("a connector process was killed from outside")
+
+type killedError struct{ why *driver.Error }
+
+func (e killedError) Error() string        { return e.why.Error() }
+func (e killedError) Unwrap() error        { return e.why }
+func (e killedError) Is(target error) bool { return target == ErrKilled }
 
 // errClosed is the end of a child that was asked to end.
 var errClosed = errors.New("the source is closed")

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -84,10 +85,21 @@ func (s *remote) begin(ctx context.Context, kind byte, v any) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		<-s.killed()
-		return s.err
+		return s.lost()
 	}
 	return nil
+}
+
+// lost says why a child takes nothing more: it has ended, or does.
+func (s *remote) lost() error {
+	dead := s.drained()
+	select { // by itself, which tells more
+	case <-dead:
+	case <-time.After(closeGrace):
+		s.kill(nil)
+		<-dead
+	}
+	return s.err
 }
 
 // killed ends a child that cannot be talked to.
@@ -236,6 +248,10 @@ func (s *remote) Extract(ctx context.Context, r Request, to Files) iter.Seq2[Mes
 			if err == nil {
 				if err = errProtocol; reply.message != nil {
 					err = files.name(reply.message)
+				}
+				if errors.Is(err, errAbandoned) {
+					<-s.dead
+					err = s.err
 				}
 				if err != nil {
 					s.failed.Store(true)

@@ -17,6 +17,9 @@ import (
 // errProtocol means that a child sent what makes no sense.
 var errProtocol = errors.New("the connector process sent something unexpected")
 
+// errAbandoned means that the child has ended while a file of its own was waited for.
+var errAbandoned = errors.New("the connector process has ended")
+
 // uploads are the files that the parts of one Extract are written to. take is
 // called by one goroutine.
 type uploads struct {
@@ -187,7 +190,7 @@ func (u *uploads) settleOf(table int, made []parts.Part) error {
 		select {
 		case <-f.done:
 		case <-u.quit:
-			return errProtocol
+			return errAbandoned
 		}
 		if f.err != nil {
 			return f.err

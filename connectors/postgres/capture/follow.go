@@ -136,14 +136,19 @@ func (f *follower) spoiled(t *target, err error) error {
 	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData && bad.Kind != driver.ErrLimit {
 		return err
 	}
+	return f.spoil(t, bad)
+}
+
+// spoil has the table be refused with why when the log is taken up anew.
+func (f *follower) spoil(t *target, why *driver.Error) error {
 	l := f.log
 	l.source.mu.Lock()
 	defer l.source.mu.Unlock()
 	if l.source.spoiled == nil {
 		l.source.spoiled = map[string]spoiled{}
 	}
-	l.source.spoiled[t.table.Identity] = spoiled{at: f.commit, why: bad}
-	return driver.E(driver.ErrRetyped, nil, "%s", bad.Message)
+	l.source.spoiled[t.table.Identity] = spoiled{at: f.commit, why: why}
+	return driver.E(driver.ErrRetyped, nil, "%s", why.Message)
 }
 
 // long takes a change that is longer than the limit. That of a table which is not

@@ -113,7 +113,8 @@ func (s *shape) usable(f *follower) error {
 	case s.differs != "" && f.commit >= f.log.known:
 		return driver.E(driver.ErrRetyped, nil, "table %s was altered: %s now", s.target.table, s.differs)
 	case s.unlike != "":
-		return driver.E(driver.ErrRetyped, nil, "table %s was altered: %s in changes from before that, so that it has to be read whole", s.target.table, s.unlike)
+		// The catalog need not show it: columns come and go between two looks.
+		return f.spoil(s.target, driver.E(driver.ErrReplaced, nil, "table %s was altered: %s in changes from before that", s.target.table, s.unlike))
 	}
 	return nil
 }

@@ -34,7 +34,8 @@ func newShop(t *testing.T, o Options) *shop {
 	t.Cleanup(func() { db.Close() })
 	o.PositionEvery = 20 * time.Millisecond
 	s := &shop{w: newWorld(t, o), server: server, db: db}
-	s.exec(`create table orders (id bigint primary key, note text, price numeric(12,2), at timestamptz)`,
+	s.w.asks = server.PostgresActivity
+	s.exec(`create table orders (id bigint primary key, note text, price numeric(12,2), at timestamptz, done boolean default true)`,
 		`create table lines (shop int, number int, note text, primary key (shop, number))`,
 		`create table parted (id bigint primary key, note text) partition by range (id)`,
 		`create table parted_low partition of parted for values from (0) to (500)`,
@@ -115,7 +116,7 @@ func TestChangesOfPostgreSQL(t *testing.T) {
 		t.Fatalf("%+v", done)
 	}
 	s.wantVerified()
-	s.exec(`alter table orders add column more text`, `update orders set more = 'x' where id % 3 = 0`, `insert into orders values (99999, 'new', 1, now(), 'y')`)
+	s.exec(`alter table orders add column more text`, `update orders set more = 'x' where id % 3 = 0`, `insert into orders values (99999, 'new', 1, now(), false, 'y')`)
 	if s.sync(command.SyncOptions{}); !slices.Contains(s.w.names(s.w.address), "SchemaDiscovered") {
 		t.Error("the new column was not found")
 	}
@@ -154,7 +155,7 @@ func (s *shop) write(r *rand.Rand, n int) {
 			id := r.IntN(300)
 			statements := []string{
 				fmt.Sprintf(`insert into orders values (%d, 'n%d', %d, now()) on conflict (id) do update set note = excluded.note`, id, r.IntN(1000), r.IntN(1000)),
-				fmt.Sprintf(`update orders set price = price + 1, note = 'u%d' where id = %d`, r.IntN(1000), id),
+				fmt.Sprintf(`update orders set price = price + 1, done = not done, note = 'u%d' where id = %d`, r.IntN(1000), id),
 				fmt.Sprintf(`delete from orders where id = %d`, id),
 				fmt.Sprintf(`update orders set id = %d where id = %d and not exists (select from orders where id = %d)`, id+1000, id, id+1000),
 				fmt.Sprintf(`insert into lines values (%d, %d, 'l%d') on conflict (shop, number) do update set note = excluded.note`, id%5, id, r.IntN(1000)),

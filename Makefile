@@ -1,7 +1,8 @@
 # Everything a contributor runs. `make test` is what CI runs.
 
 GOTESTSUM   = go run gotest.tools/gotestsum@v1.13.0
-STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+STATICCHECK_VERSION = v0.8.2
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
 GOLANGCI    = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 export CGO_ENABLED ?= 0
@@ -15,9 +16,11 @@ deps: ## what the tests need and the machine may lack: private PostgreSQL and Ma
 	@.ci/deps
 	@.ci/tools
 
+# In `make test` the linters read the same packages that its tests are linked from:
+# without, or with, the race detector is a compilation each of a thousand packages.
 lint: ## formatting, vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
-	go vet ./...
+	$(AS_TESTED) go vet $(RACE) ./...
 	$(STATICCHECK) ./...
 
 golangci: ## more of the same, as .golangci.yml says; its first run compiles for some minutes
@@ -26,11 +29,22 @@ golangci: ## more of the same, as .golangci.yml says; its first run compiles for
 contracts: deps ## Spectral, Redocly, openapi-typescript, oapi-codegen, the AsyncAPI parser, Modelina and the CloudEvents SDKs read what a running service says
 	HEADWATER_TEST_REQUIRE=1 go test -count=1 -run 'Contract|TestAsync|TestExamples|TestResultsAreDocumented|TestCloudEventsSDKs' ./api ./bus
 
+test: RACE        = $(TESTED)
+test: AS_TESTED   = CGO_ENABLED=1
+test: STATICCHECK = go run -exec 'env CGO_ENABLED=1 "GOFLAGS=$(TESTED)"' honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+# The race detector needs cgo, with which Pebble would take its compression from C and
+# not from Go, as the program does.
+TESTED = -race -tags=pebblegozstd
+
+# Without GORACE every process with the race detector sleeps a second before it ends.
+GO_TEST = GORACE=atexit_sleep_ms=0 HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- $(TESTED)
+
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
-	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -short -timeout 20m ./...
+	$(GO_TEST) -vet=off -short -timeout 20m ./...
 
 torture: deps ## the same suite at full length: 200 kills amid syncs and 200 amid changes of a log, 36 faults of a cluster, 120 of the lake's store, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
-	HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- -race -count=1 -timeout 3h ./...
+	$(GO_TEST) -count=1 -timeout 3h ./...
 
 FAULTS ?= 36
 

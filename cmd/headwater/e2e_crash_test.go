@@ -43,7 +43,7 @@ func startProcessOf(t *testing.T, program, dir, listen string, flags ...string) 
 		program = os.Args[0]
 	}
 	p.cmd = exec.Command(program, append([]string{"serve", "--data-dir", dir, "--listen", listen, "--nats-listen", "off", "--metrics-listen", "off", "--files-of", "acme"}, flags...)...)
-	p.cmd.Env = []string{mainVariable + "=1", "PATH=" + os.Getenv("PATH")}
+	p.cmd.Env = programEnv()
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,15 @@ import (
 // mainVariable makes the test binary be the program: tests that kill it need a
 // process of its own.
 const mainVariable = "HEADWATER_TEST_MAIN"
+
+// raceSettings are for every process that these tests start: a race ends it, so that
+// whoever waits for it fails, and it does not sleep a second before it ends.
+const raceSettings = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
+
+// programEnv is the environment of a process that is to be the program.
+func programEnv(more ...string) []string {
+	return append([]string{mainVariable + "=1", raceSettings, "PATH=" + os.Getenv("PATH")}, more...)
+}
 
 func TestMain(m *testing.M) {
 	bustest.Main()
@@ -38,6 +48,8 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	name, value, _ := strings.Cut(raceSettings, "=")
+	_ = os.Setenv(name, value) // children of nodes in this process have it from here
 	collector.Begin(1)
 	os.Exit(m.Run())
 }

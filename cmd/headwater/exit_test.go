@@ -18,7 +18,7 @@ import (
 func runProgram(t *testing.T, env []string, args ...string) (out, errs string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append([]string{mainVariable + "=1", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.Env = programEnv(env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -65,7 +65,7 @@ func (f *fair) flood(name string) (stop func() string) {
 		f.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{floodVariable + "=" + string(told)}
+	cmd.Env = []string{floodVariable + "=" + string(told), raceSettings}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.Stderr = os.Stderr
 	hold, err := cmd.StdinPipe()

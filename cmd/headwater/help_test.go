@@ -108,7 +108,7 @@ func TestCompletionScripts(t *testing.T) {
 		}
 		cmd := exec.Command(path)
 		cmd.Stdin = strings.NewReader(script)
-		cmd.Env = []string{mainVariable + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+		cmd.Env = programEnv("HOME=" + t.TempDir())
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "found stop") {
 			t.Errorf("%s: %v\n%s", shell, err, out)

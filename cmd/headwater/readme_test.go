@@ -101,7 +101,8 @@ func readmeDir(t *testing.T) string {
 	if err := os.Symlink(demodata, filepath.Join(dir, "cmd", "headwater", "demodata")); err != nil {
 		t.Fatal(err)
 	}
-	wrapper := fmt.Sprintf("#!/bin/sh\n%s=1 exec %q \"$@\"\n", mainVariable, os.Args[0])
+	race, told, _ := strings.Cut(raceSettings, "=")
+	wrapper := fmt.Sprintf("#!/bin/sh\nexport %s=1 %s='%s'\nexec %q \"$@\"\n", mainVariable, race, told, os.Args[0])
 	if err := os.WriteFile(filepath.Join(dir, "headwater"), []byte(wrapper), 0o700); err != nil {
 		t.Fatal(err)
 	}

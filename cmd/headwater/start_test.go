@@ -26,7 +26,7 @@ var initLine = regexp.MustCompile(`(?m)^init (\S+) @.*, (\d+) allocs$`)
 // name: one that did cost 534,000 allocations and two thirds of the start.
 func TestStartIsCheap(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "--version")
-	cmd.Env = append(os.Environ(), mainVariable+"=1", "GODEBUG=inittrace=1,gctrace=1", "GOGC=100")
+	cmd.Env = programEnv("GODEBUG=inittrace=1,gctrace=1", "GOGC=100")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {

@@ -11,7 +11,7 @@ import (
 
 func TestVersion(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "--version")
-	cmd.Env = []string{mainVariable + "=1"}
+	cmd.Env = programEnv()
 	out, err := cmd.Output()
 	if said := string(out); err != nil || !strings.HasPrefix(said, "headwater ") || !strings.HasSuffix(said, " "+runtime.Version()+"\n") {
 		t.Errorf("--version: %q, %v", out, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -22,6 +23,10 @@ const (
 	cancelGrace = 2 * time.Second
 	closeGrace  = 2 * time.Second
 )
+
+// raceVariable is how a build with the race detector is told what to do about a race,
+// in its children as well.
+const raceVariable = "GORACE"
 
 // process is one child.
 type process struct {
@@ -56,6 +61,9 @@ func start(c PoolConfig) (*process, error) {
 	// packages make at their start is not worth a collection: a child that works sets
 	// a pace of its own.
 	cmd.Env, cmd.Dir = []string{"GOGC=off"}, "/"
+	if told := os.Getenv(raceVariable); told != "" {
+		cmd.Env = append(cmd.Env, raceVariable+"="+told)
+	}
 	cmd.SysProcAttr = ownGroup()
 	last := &tail{}
 	cmd.Stderr = last

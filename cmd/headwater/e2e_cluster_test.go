@@ -330,6 +330,9 @@ func (k *told) waitOK(t *testing.T, n int) {
 // again. A request whose outcome is unknown is repeated under its key.
 func (k *told) work(ctx context.Context, t *testing.T, client string, nodes ...*caller) {
 	for i := 0; ctx.Err() == nil; i++ {
+		if i > 0 && testing.Short() {
+			time.Sleep(200 * time.Millisecond) // the servers' end is to meet requests, not many
+		}
 		name := fmt.Sprintf("%s-%d", client, i)
 		a, done := k.until(ctx, t, nodes, i, "/data/w/connect", object{"sources": []object{{
 			"type": "file", "name": name, "connection_config": object{"path": "rows.csv"}}}}, "Idempotency-Key", "connect-"+name)

@@ -17,7 +17,8 @@ import (
 type faultClient struct {
 	run  *faultRun
 	name string
-	bulk int // rows of the one table of a client whose syncs take long, else 0
+	bulk int           // rows of the one table of a client whose syncs take long, else 0
+	rest time.Duration // that it takes after each round
 
 	operations, tables int
 	seen               uint64 // the newest event that an answer told of
@@ -67,6 +68,10 @@ func (c *faultClient) work(ctx context.Context) {
 			s := c.sources[0]
 			c.sources = c.sources[1:]
 			c.cleanup(ctx, s)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(c.rest):
 		}
 	}
 }

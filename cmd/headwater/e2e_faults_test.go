@@ -107,7 +107,7 @@ func (r *faultRun) busy() {
 
 func newFaultRun(t *testing.T) *faultRun {
 	t.Helper()
-	r := &faultRun{t: t, shared: t.TempDir(), bulk: 40_000, history: new(clustertest.History)}
+	r := &faultRun{t: t, shared: t.TempDir(), bulk: 20_000, history: new(clustertest.History)}
 	if !testing.Short() {
 		r.program, r.bulk = filepath.Join(t.TempDir(), "headwater"), 400_000
 		if out, err := exec.Command("go", "build", "-o", r.program, ".").CombinedOutput(); err != nil {
@@ -148,15 +148,18 @@ func newFaultRun(t *testing.T) *faultRun {
 	for _, n := range append(r.nodes, r.workers...) {
 		r.start(n)
 	}
-	small := 2
+	small, rest := 2, 500*time.Millisecond // what they do shall be there to be broken, not to be much
 	if !testing.Short() {
-		small = 6
+		small, rest = 6, 0
 	}
 	for i := range small {
 		r.clients = append(r.clients, newFaultClient(r, fmt.Sprint("small", i), 0))
 	}
 	for i := range 2 {
 		r.clients = append(r.clients, newFaultClient(r, fmt.Sprint("bulk", i), r.bulk))
+	}
+	for _, c := range r.clients {
+		c.rest = rest
 	}
 	return r
 }

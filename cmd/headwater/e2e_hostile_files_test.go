@@ -117,7 +117,7 @@ func TestHostileFiles(t *testing.T) {
 		long       bool // left to the long suite: connectors/formats refuses the same, smaller
 	}{
 		{"a line of 10 GiB", "line.csv", false}, {"a string of 10 GiB", "line.json", false}, {"a record of 10 GiB", "line.ndjson", true},
-		{"a gzip bomb", "bomb.csv.gz", false}, {"a zstd bomb", "bomb.csv.zst", true}, {"a wide zstd window", "window.csv.zst", false},
+		{"a gzip bomb", "bomb.csv.gz", true}, {"a zstd bomb", "bomb.csv.zst", true}, {"a wide zstd window", "window.csv.zst", false},
 		{"deep JSON", "deep.json", false}, {"deep NDJSON", "deep.ndjson", true},
 	} {
 		if testing.Short() && c.long {

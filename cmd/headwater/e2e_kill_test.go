@@ -63,7 +63,7 @@ func TestKilledSyncsLoseAndRepeatNothing(t *testing.T) {
 	t.Parallel() // it waits more than it computes
 	kills, rows := 200, 1_000_000
 	if testing.Short() {
-		kills, rows = 3, 60_000
+		kills, rows = 3, 20_000
 	}
 	if *killsWanted > 0 {
 		kills = *killsWanted

@@ -15,6 +15,7 @@ import (
 
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
@@ -220,7 +221,7 @@ func (w *Writer) layOut(s syncstate.State) (err error) {
 	for i, c := range w.target.Table.Columns {
 		columns[i] = c.Name
 	}
-	w.layout, err = layoutOf(w.schema, columns)
+	w.layout, err = datafiles.LayoutOf(w.schema, columns)
 	return err
 }
 

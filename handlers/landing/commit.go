@@ -12,6 +12,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
@@ -204,12 +205,12 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 		now.Total += f.Count()
 		now.Bytes += f.FileSizeBytes()
 	}
-	now.Total -= c.doomed.count()
+	now.Total -= c.doomed.Count()
 	if was.Total > 0 && now.Total == 0 && w.replace {
 		w.note(fmt.Sprintf("the table has no row now: the %d rows that had landed were removed", was.Total))
 	}
 	if len(w.target.Key) == 0 && !w.target.merges() { // what is removed are copies of what had landed
-		now.Records -= c.doomed.count()
+		now.Records -= c.doomed.Count()
 	}
 	now.Notes = w.told
 	updates, err := w.updates(ctx, at, made, c, now)
@@ -282,11 +283,11 @@ func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifes
 type change struct {
 	old, deletes []iceberg.DataFile // what it replaces
 	add          []iceberg.DataFile
-	doomed       positions // what it removes from files that stay or are added
-	dropped      []string  // names of parts that hold no new row
-	deleted      int64     // rows that were added marked as deleted
-	other        int64     // changes that add no row
-	replaces     bool      // no row of those before stays
+	doomed       datafiles.Positions // what it removes from files that stay or are added
+	dropped      []string            // names of parts that hold no new row
+	deleted      int64               // rows that were added marked as deleted
+	other        int64               // changes that add no row
+	replaces     bool                // no row of those before stays
 }
 
 // change finds out what a commit to the table as it was loaded does.
@@ -315,7 +316,7 @@ func (w *Writer) change(ctx context.Context, at kvcatalog.Loaded, made *manifest
 		return c, nil
 	}
 	if len(w.target.Key) == 0 {
-		gone, err := w.lake.goneRowsAhead(ctx, deletes)
+		gone, err := datafiles.GoneRowsAhead(ctx, w.lake.files, deletes)
 		if err == nil {
 			c.add, c.doomed, c.dropped, err = w.unrepeated(ctx, live, gone)
 		}
@@ -337,7 +338,7 @@ func (w *Writer) snapshot(ctx context.Context, txn *table.Transaction, made *man
 		add = nil
 	}
 	if len(c.doomed) > 0 {
-		deletes, err := w.writeDeletes(ctx, made, c.doomed)
+		deletes, err := datafiles.WriteDeletes(ctx, made, w.NextName, c.doomed, w.lake.log)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
@@ -50,7 +51,7 @@ func (k *keeping) whole(ctx context.Context, b batch) ([]iceberg.DataFile, error
 		}
 		k.read = append(k.read, field)
 	}
-	k.enc = parts.Start(parts.Config{Files: partFiles{k.made}, Layout: k.w.layout, Name: k.w.NextName, Log: k.w.lake.log})
+	k.enc = parts.Start(parts.Config{Files: datafiles.Files{Store: k.made}, Layout: k.w.layout, Name: k.w.NextName, Log: k.w.lake.log})
 	err = k.rows(ctx, b, kept.Mark)
 	done, failed := k.enc.Finish()
 	if err == nil {
@@ -67,7 +68,7 @@ func (k *keeping) rows(ctx context.Context, b batch, mark int) error {
 	some := &partial{mark: mark}
 	defer func() { some.release() }()
 	for _, p := range b.Kept {
-		err := k.w.lake.columns(ctx, p.Name, k.read, func(_ int64, columns []arrow.Array) error {
+		err := datafiles.Columns(ctx, k.w.lake.files, p.Name, k.read, func(_ int64, columns []arrow.Array) error {
 			if err := k.fits(columns, mark); err != nil {
 				return err
 			}
@@ -194,9 +195,9 @@ func (k *keeping) deletedColumn(p *partial, r *keptRow) bool {
 func (k *keeping) find(ctx context.Context, keys *keyColumns, wanted map[key]*keptRow) error {
 	left := len(wanted)
 	look := func(f iceberg.DataFile, gone bool) error {
-		return k.w.lake.columns(ctx, f.FilePath(), keys.fields, func(first int64, columns []arrow.Array) error {
+		return datafiles.Columns(ctx, k.w.lake.files, f.FilePath(), keys.fields, func(first int64, columns []arrow.Array) error {
 			of := keys.of(columns)
-			for row := range rowsOf(columns) {
+			for row := range datafiles.Rows(columns) {
 				at, null := of(row)
 				r := wanted[at]
 				if null >= 0 || r == nil || r.file != "" || r.away {
@@ -261,7 +262,7 @@ func (k *keeping) compose(ctx context.Context, p *partial, file string, rows []*
 		positions[i] = r.at
 	}
 	done := 0
-	err := k.w.lake.rowsAt(ctx, file, fields, positions, func(old []arrow.Array, n int) error {
+	err := datafiles.RowsAt(ctx, k.w.lake.files, file, fields, positions, func(old []arrow.Array, n int) error {
 		err := k.put(ctx, p, rows[done:done+n], old, place)
 		done += n
 		return err
@@ -331,7 +332,7 @@ func (p *partial) column(ctx context.Context, column int, rows []*keptRow) (arro
 	for i, r := range rows {
 		at[i] = base[r.batch] + int32(r.row)
 	}
-	return taken(ctx, one, at)
+	return datafiles.Taken(ctx, one, at)
 }
 
 // chosen returns values of two columns, the second behind the first, as from says. It
@@ -348,7 +349,7 @@ func chosen(ctx context.Context, news, was arrow.Array, from []int32) (arrow.Arr
 		return nil, err
 	}
 	defer both.Release()
-	return taken(ctx, both, from)
+	return datafiles.Taken(ctx, both, from)
 }
 
 // widened returns a column as one of a type that it landed as before it got wider.
@@ -364,13 +365,4 @@ func widened(ctx context.Context, column arrow.Array, to arrow.DataType) (arrow.
 		return array.NewDecimal128Data(data), nil
 	}
 	return compute.CastArray(ctx, column, compute.SafeCastOptions(to))
-}
-
-// taken returns some rows of a column.
-func taken(ctx context.Context, column arrow.Array, rows []int32) (arrow.Array, error) {
-	data := array.NewData(arrow.PrimitiveTypes.Int32, len(rows), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(rows))}, nil, 0, 0)
-	defer data.Release()
-	at := array.NewInt32Data(data)
-	defer at.Release()
-	return compute.TakeArrayOpts(ctx, column, at, compute.TakeOptions{BoundsCheck: false})
 }

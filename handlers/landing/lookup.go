@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/iceberg-go"
 
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/keyindex"
 	"headwater/handlers/landing/kvcatalog"
 )
@@ -68,7 +69,7 @@ func (m *merge) indexed(live, deletes []iceberg.DataFile, rows int64) *lookup {
 	x := &lookup{lake: l}
 	var removing []iceberg.DataFile
 	for _, f := range deletes {
-		if removesRows(f) {
+		if datafiles.RemovesRows(f) {
 			removing = append(removing, f)
 		}
 	}
@@ -167,9 +168,9 @@ func (x *lookup) complete(ctx context.Context, m *merge) error {
 		}
 		for _, f := range x.files {
 			build.File(indexFile(f))
-			err := m.lake.columns(ctx, f.FilePath(), m.keys.fields, func(first int64, columns []arrow.Array) error {
+			err := datafiles.Columns(ctx, m.lake.files, f.FilePath(), m.keys.fields, func(first int64, columns []arrow.Array) error {
 				of := m.keys.of(columns)
-				for row := range rowsOf(columns) {
+				for row := range datafiles.Rows(columns) {
 					if k, null := of(row); null < 0 {
 						build.Add(keyindex.Key(k), first+int64(row))
 					}
@@ -194,7 +195,7 @@ func (x *lookup) complete(ctx context.Context, m *merge) error {
 	keys := goneKeys{}
 	for _, f := range x.deletes {
 		build.File(indexFile(f))
-		err := m.lake.eachGone(ctx, f.FilePath(), func(at int64, file string, row int64) { build.Add(keys.of(file, row), at) })
+		err := datafiles.EachGone(ctx, m.lake.files, f.FilePath(), func(at int64, file string, row int64) { build.Add(keys.of(file, row), at) })
 		if err != nil {
 			return err
 		}

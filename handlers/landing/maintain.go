@@ -16,6 +16,7 @@ import (
 	"headwater/bus/event"
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/retain"
@@ -213,7 +214,7 @@ func (m *maintenance) rewriteAll(ctx context.Context) error {
 		for i, f := range now.files {
 			files[i] = upkeep.File{Name: f.FilePath(), Rows: f.Count(), Size: f.FileSizeBytes()}
 			if set := now.gone[f.FilePath()]; set != nil {
-				files[i].Gone = set.n
+				files[i].Gone = set.N
 			}
 		}
 		groups := m.rule.Groups(files)
@@ -284,7 +285,7 @@ type holding struct {
 	files    []iceberg.DataFile // of rows, in the order in which they landed
 	deletes  []iceberg.DataFile
 	sequence map[string]int64 // data sequence numbers
-	gone     positions
+	gone     datafiles.Positions
 	foreign  bool // deletes of a kind that only other programs write
 }
 
@@ -316,11 +317,11 @@ func (m *maintenance) look(ctx context.Context, at kvcatalog.Loaded) (holding, e
 		}
 	}
 	h.files = inOrder(h.files)
-	gone, err := m.lake.goneRows(ctx, h.deletes)
+	gone, err := datafiles.GoneRows(ctx, m.lake.files, h.deletes)
 	if err != nil {
 		return h, err
 	}
-	h.gone = positions{}
+	h.gone = datafiles.Positions{}
 	rows, named := int64(0), int64(0)
 	for _, f := range h.files {
 		if rows += f.Count(); gone[f.FilePath()] != nil {
@@ -334,7 +335,7 @@ func (m *maintenance) look(ctx context.Context, at kvcatalog.Loaded) (holding, e
 	if err != nil {
 		return h, err
 	}
-	if h.foreign || named != h.gone.count() || total != rows-named || at.Meta.Version() != 2 || len(at.Meta.PartitionSpecs()) != 1 || !at.Meta.PartitionSpec().IsUnpartitioned() {
+	if h.foreign || named != h.gone.Count() || total != rows-named || at.Meta.Version() != 2 || len(at.Meta.PartitionSpecs()) != 1 || !at.Meta.PartitionSpec().IsUnpartitioned() {
 		h.foreign, m.done.Left = true, "another program has arranged the table in a way of its own"
 	}
 	return h, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/datafiles"
 )
 
 // passKeys is about how many keys are in memory at a time. A commit with more
@@ -35,8 +36,8 @@ type merge struct {
 	older   int                // of pending, the first ones: live files, in the order in which they landed
 	deleted int64              // rows of the others that are marked as deleted
 	live    []iceberg.DataFile // that the commit keeps, and that hold one row of a key
-	gone    positions
-	doomed  positions
+	gone    datafiles.Positions
+	doomed  datafiles.Positions
 	at      func(k key, name string, row int64) // where landed rows are to be told instead
 	parts   int                                 // that the keys are divided into
 	sieve   sieve
@@ -74,7 +75,7 @@ func (w *Writer) merging(live []iceberg.DataFile) bool {
 // rows are marked as deleted. Of pending files the last one that has a key counts.
 // With versions set, live files may hold several rows of a key, of which the last
 // to land stays.
-func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, deletes []iceberg.DataFile, versions bool) (positions, int64, error) {
+func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, deletes []iceberg.DataFile, versions bool) (datafiles.Positions, int64, error) {
 	keys, err := keyOf(w.schema, w.target.Table, w.target.Key, w.target.merges())
 	if err != nil {
 		return nil, 0, err
@@ -85,7 +86,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	if !w.target.merges() { // versions of rows: one may have no cursor yet
 		keys.mayLack(w.target.CursorColumn)
 	}
-	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: pending, doomed: positions{}}
+	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: pending, doomed: datafiles.Positions{}}
 	if w.target.Deleted != "" {
 		field, ok := w.schema.FindFieldByName(w.target.Deleted)
 		if !ok {
@@ -113,7 +114,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	index := m.indexed(live, deletes, rows)
 	defer index.close()
 	if index == nil {
-		if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
+		if m.gone, err = datafiles.GoneRowsAhead(ctx, w.lake.files, deletes); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -141,7 +142,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 		}
 		if !found {
 			if m.gone == nil {
-				if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
+				if m.gone, err = datafiles.GoneRowsAhead(ctx, w.lake.files, deletes); err != nil {
 					return nil, 0, err
 				}
 			}
@@ -172,7 +173,7 @@ func (w *Writer) landedRows(ctx context.Context, keys *keyColumns, wanted map[ke
 	if done, err := index.find(ctx, m, wanted); err != nil || done {
 		return err
 	}
-	if m.gone, err = w.lake.goneRowsAhead(ctx, deletes); err != nil {
+	if m.gone, err = datafiles.GoneRowsAhead(ctx, w.lake.files, deletes); err != nil {
 		return err
 	}
 	for _, f := range m.live {
@@ -199,16 +200,16 @@ func (m *merge) settled() error {
 
 // take reads the keys of a pending file.
 func (m *merge) take(ctx context.Context, part int, number int32, f incoming, newest map[key]place) error {
-	return m.lake.columns(ctx, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
+	return datafiles.Columns(ctx, m.lake.files, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
 		of := m.keys.of(columns[:len(m.keys.fields)])
 		group := m.keys.group(columns[:len(m.keys.fields)])
 		deleted := func(int) bool { return false }
 		if len(columns) > len(m.keys.fields) {
 			deleted = deletedIn(columns[len(columns)-1])
 		}
-		for row := range rowsOf(columns) {
+		for row := range datafiles.Rows(columns) {
 			k, null := of(row)
-			if landed := int(number) < m.older; landed && (null >= 0 || m.gone[f.FilePath()].has(first+int64(row))) {
+			if landed := int(number) < m.older; landed && (null >= 0 || m.gone[f.FilePath()].Has(first+int64(row))) {
 				continue
 			}
 			if null >= 0 {
@@ -225,14 +226,14 @@ func (m *merge) take(ctx context.Context, part int, number int32, f incoming, ne
 			m.sieve.add(mixed)
 			if before, ok := newest[k]; ok {
 				if was := m.pending[before.file]; !was.gone {
-					m.doomed.add(was.FilePath(), before.row)
+					m.doomed.Add(was.FilePath(), before.row)
 				}
 			} else if m.alike != nil {
 				m.alike[shared] = append(m.alike[shared], k)
 			}
 			at := place{number, first + int64(row)}
 			if deleted(row) {
-				m.doomed.add(f.FilePath(), at.row)
+				m.doomed.Add(f.FilePath(), at.row)
 				if int(number) >= m.older {
 					m.deleted++
 				}
@@ -247,10 +248,10 @@ func (m *merge) take(ctx context.Context, part int, number int32, f incoming, ne
 func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest map[key]place) error {
 	name := f.FilePath()
 	gone := m.gone[name]
-	return m.lake.columns(ctx, name, m.keys.fields, func(first int64, columns []arrow.Array) error {
+	return datafiles.Columns(ctx, m.lake.files, name, m.keys.fields, func(first int64, columns []arrow.Array) error {
 		of := m.keys.of(columns)
 		group := m.keys.group(columns)
-		for row, n := 0, rowsOf(columns); row < n; row++ {
+		for row, n := 0, datafiles.Rows(columns); row < n; row++ {
 			shared, null := group(row)
 			if null >= 0 {
 				continue
@@ -263,7 +264,7 @@ func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest m
 				k, _ = of(row)
 			}
 			at := first + int64(row)
-			if gone.has(at) {
+			if gone.Has(at) {
 				continue
 			}
 			if _, ok := newest[k]; ok {
@@ -291,7 +292,7 @@ func (m *merge) found(k key, name string, row int64) {
 		m.at(k, name, row)
 		return
 	}
-	m.doomed.add(name, row)
+	m.doomed.Add(name, row)
 	if m.alike != nil {
 		m.matched[k] = true
 	}
@@ -299,15 +300,6 @@ func (m *merge) found(k key, name string, row int64) {
 
 // partOf returns which part of the keys one belongs to.
 func (m *merge) partOf(mixed uint64) int { return int((mixed >> 32) % uint64(m.parts)) }
-
-func rowsOf(columns []arrow.Array) int {
-	for _, c := range columns {
-		if c != nil {
-			return c.Len()
-		}
-	}
-	return 0
-}
 
 // deletedIn returns which rows a column says are deleted: true, a number other
 // than zero, or anything but NULL of another type.

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/storage"
 )
 
@@ -280,17 +281,17 @@ func (m *moving) positionDeletes(f iceberg.DataFile) (iceberg.DataFile, error) {
 		return nil, err
 	}
 	there := m.moved(f.FilePath())
-	gone, err := m.lake.goneRowsIn(m.ctx, there)
+	gone, err := datafiles.GoneRowsIn(m.ctx, m.lake.files, there)
 	if err != nil {
 		return nil, err
 	}
-	moved := positions{}
+	moved := datafiles.Positions{}
 	for name, rows := range gone {
 		moved[m.moved(name)] = rows
 	}
-	made, err := m.lake.writeDeletes(m.ctx, m.lake.files, func() string {
+	made, err := datafiles.WriteDeletes(m.ctx, m.lake.files, func() string {
 		return strings.TrimSuffix(there, path.Ext(there)) + "-" + uuid.NewString()[:8] + path.Ext(there)
-	}, moved)
+	}, moved, m.lake.log)
 	if err != nil {
 		return nil, err
 	}

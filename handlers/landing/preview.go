@@ -14,6 +14,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/syncstate"
@@ -87,7 +88,7 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 	if err != nil {
 		return Shown{}, err
 	}
-	p := preview{lake: l, at: at, shown: &shown, limit: min(limit, previewRows), deletes: map[string]bool{}, gone: map[string][]*rowSet{}}
+	p := preview{lake: l, at: at, shown: &shown, limit: min(limit, previewRows), deletes: map[string]bool{}, gone: map[string][]*datafiles.RowSet{}}
 	if s != nil {
 		if shown.Total, err = syncstate.TotalRecords(s); err != nil {
 			return Shown{}, err
@@ -119,9 +120,9 @@ type preview struct {
 	options []table.ScanOption // that choose the snapshot
 	fields  []iceberg.NestedField
 	limit   int
-	size    int                  // of the values so far
-	deletes map[string]bool      // the files of position deletes that were read
-	gone    map[string][]*rowSet // what they delete, by data file
+	size    int                            // of the values so far
+	deletes map[string]bool                // the files of position deletes that were read
+	gone    map[string][]*datafiles.RowSet // what they delete, by data file
 	shown   *Shown
 }
 
@@ -201,7 +202,7 @@ func (p *preview) readFile(ctx context.Context, task table.FileScanTask) error {
 		if p.deletes[d.FilePath()] {
 			continue
 		}
-		gone, err := p.lake.goneRowsIn(ctx, d.FilePath())
+		gone, err := datafiles.GoneRowsIn(ctx, p.lake.files, d.FilePath())
 		if err != nil {
 			return err
 		}
@@ -212,8 +213,8 @@ func (p *preview) readFile(ctx context.Context, task table.FileScanTask) error {
 	}
 	gone := p.gone[task.File.FilePath()]
 	by := parquet.NewReaderProperties(nil)
-	by.BufferedStreamEnabled, by.BufferSize = true, max(4<<10, min(pieceBytes, previewBytes/int64(len(p.fields))))
-	err := p.lake.columnsBy(ctx, task.File.FilePath(), p.fields, by, int64(batchOf(task.File, p.limit)), func(first int64, columns []arrow.Array) error {
+	by.BufferedStreamEnabled, by.BufferSize = true, max(4<<10, min(datafiles.PieceBytes, previewBytes/int64(len(p.fields))))
+	err := datafiles.ColumnsBy(ctx, p.lake.files, task.File.FilePath(), p.fields, by, int64(batchOf(task.File, p.limit)), func(first int64, columns []arrow.Array) error {
 		rows := 0
 		for _, column := range columns {
 			if column != nil {
@@ -221,7 +222,7 @@ func (p *preview) readFile(ctx context.Context, task table.FileScanTask) error {
 			}
 		}
 		for r := range rows {
-			if slices.ContainsFunc(gone, func(set *rowSet) bool { return set.has(first + int64(r)) }) {
+			if slices.ContainsFunc(gone, func(set *datafiles.RowSet) bool { return set.Has(first + int64(r)) }) {
 				continue
 			}
 			if p.add(columns, r) {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 )
@@ -111,7 +112,7 @@ func wantAllBelow(t *testing.T, l *Lake) {
 			for _, f := range slices.Concat(rows, deletes) {
 				names = append(names, f.FilePath())
 			}
-			gone, err := l.goneRows(t.Context(), deletes)
+			gone, err := datafiles.GoneRows(t.Context(), l.files, deletes)
 			if err != nil {
 				t.Fatal(err)
 			}

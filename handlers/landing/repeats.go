@@ -8,6 +8,7 @@ import (
 	"github.com/apache/iceberg-go"
 
 	"headwater/handlers/landing/content"
+	"headwater/handlers/landing/datafiles"
 )
 
 // repeats finds the pending rows that have landed just as they are, each as often
@@ -22,7 +23,7 @@ type repeats struct {
 // unrepeated returns the pending files whose rows are to be added to the live
 // ones, the positions in them that are not, and the names of those that hold no
 // new row at all.
-func (w *Writer) unrepeated(ctx context.Context, live []iceberg.DataFile, gone positions) (fresh []iceberg.DataFile, doomed positions, dropped []string, err error) {
+func (w *Writer) unrepeated(ctx context.Context, live []iceberg.DataFile, gone datafiles.Positions) (fresh []iceberg.DataFile, doomed datafiles.Positions, dropped []string, err error) {
 	r := &repeats{w: w}
 	for _, name := range w.comparable {
 		if field, ok := w.schema.FindFieldByName(name); ok {
@@ -35,7 +36,7 @@ func (w *Writer) unrepeated(ctx context.Context, live []iceberg.DataFile, gone p
 	defer end()
 	r.lake = lake
 	r.parts = int(rowsIn(pending)/w.lake.passKeys) + 1
-	doomed = positions{}
+	doomed = datafiles.Positions{}
 	for part := range r.parts {
 		if err := r.pass(ctx, part, pending, live, gone, doomed); err != nil {
 			return nil, nil, nil, err
@@ -43,7 +44,7 @@ func (w *Writer) unrepeated(ctx context.Context, live []iceberg.DataFile, gone p
 	}
 	for _, f := range pending {
 		name := f.FilePath()
-		if set := doomed[name]; set != nil && set.n == f.Count() {
+		if set := doomed[name]; set != nil && set.N == f.Count() {
 			delete(doomed, name)
 			dropped = append(dropped, name)
 			continue
@@ -79,7 +80,7 @@ func mayHoldNull(f iceberg.DataFile, field iceberg.NestedField) bool {
 }
 
 // pass looks at those rows whose content belongs to a part.
-func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.DataFile, gone, doomed positions) error {
+func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.DataFile, gone, doomed datafiles.Positions) error {
 	landed := map[key]int{}
 	for _, f := range pending {
 		err := r.each(ctx, part, f, func(k key, _ int64) { landed[k] = 0 })
@@ -90,7 +91,7 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 	for _, f := range live {
 		away := gone[f.FilePath()]
 		err := r.each(ctx, part, f, func(k key, row int64) {
-			if n, ok := landed[k]; ok && !away.has(row) {
+			if n, ok := landed[k]; ok && !away.Has(row) {
 				landed[k] = n + 1
 			}
 		})
@@ -103,7 +104,7 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 		err := r.each(ctx, part, f, func(k key, row int64) {
 			if landed[k] > 0 {
 				landed[k]--
-				doomed.add(name, row)
+				doomed.Add(name, row)
 			}
 		})
 		if err != nil {
@@ -115,9 +116,9 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 
 // each calls use for the rows of a file that belong to a part.
 func (r *repeats) each(ctx context.Context, part int, f iceberg.DataFile, use func(k key, row int64)) error {
-	return r.lake.allColumns(ctx, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
+	return datafiles.AllColumns(ctx, r.lake.files, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
 		rows := content.RowsOf(columns)
-		for row := range rowsOf(columns) {
+		for row := range datafiles.Rows(columns) {
 			if k := key(rows.Hash(row)); r.parts == 1 || int((k.mixed()>>32)%uint64(r.parts)) == part {
 				use(k, first+int64(row))
 			}

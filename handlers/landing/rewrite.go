@@ -17,6 +17,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/kv"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
@@ -28,7 +29,7 @@ import (
 // replacement is files that became one.
 type replacement struct {
 	old  []iceberg.DataFile
-	then positions // what of them is not in the new one
+	then datafiles.Positions // what of them is not in the new one
 	made iceberg.DataFile
 }
 
@@ -36,7 +37,7 @@ type replacement struct {
 // commits that.
 func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.File) error {
 	made := &storage.Recorder{Store: m.lake.files}
-	r := replacement{then: positions{}}
+	r := replacement{then: datafiles.Positions{}}
 	known := map[string]iceberg.DataFile{}
 	for _, f := range now.files {
 		known[f.FilePath()] = f
@@ -56,7 +57,7 @@ func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.F
 		err = m.land(ctx, r)
 	}
 	if err == nil {
-		m.done.Folded += r.then.count()
+		m.done.Folded += r.then.Count()
 		return nil
 	}
 	if errors.Is(err, ErrUnknown) {
@@ -73,16 +74,16 @@ func (m *maintenance) rewrite(ctx context.Context, made storage.Store, r replace
 	for i, f := range schema.Fields() {
 		names[i] = f.Name
 	}
-	layout, err := layoutOf(schema, names)
+	layout, err := datafiles.LayoutOf(schema, names)
 	if err != nil {
 		return nil, err
 	}
 	name := m.name(r.old[len(r.old)-1].FilePath())
-	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: layout, Name: func() string { return name }, Size: 1 << 60, Log: m.lake.log})
+	enc := parts.Start(parts.Config{Files: datafiles.Files{Store: made}, Layout: layout, Name: func() string { return name }, Size: 1 << 60, Log: m.lake.log})
 	want := int64(0)
 	for _, f := range r.old {
 		if want += f.Count(); r.then[f.FilePath()] != nil {
-			want -= r.then[f.FilePath()].n
+			want -= r.then[f.FilePath()].N
 		}
 		if err = m.copy(ctx, enc, layout.Schema, f, r.then[f.FilePath()]); err != nil {
 			break
@@ -107,14 +108,14 @@ func (m *maintenance) rewrite(ctx context.Context, made storage.Store, r replace
 	if err != nil {
 		return nil, storage.Wrap("read a part's footer", err)
 	}
-	return describe(schema, m.at.Meta.Properties(), done[0].Name, done[0].Size, footer)
+	return datafiles.Describe(schema, m.at.Meta.Properties(), done[0].Name, done[0].Size, footer)
 }
 
 // copy hands the rows of a file to an encoder.
-func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, f iceberg.DataFile, gone *rowSet) error {
+func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, f iceberg.DataFile, gone *datafiles.RowSet) error {
 	fields := m.at.Meta.CurrentSchema().Fields()
 	by := parquet.NewReaderProperties(nil)
-	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
+	by.BufferedStreamEnabled, by.BufferSize = true, datafiles.PieceBytes
 	seen := int64(0)
 	put := func(columns []arrow.Array, rows int64) error {
 		for i, c := range columns {
@@ -130,11 +131,11 @@ func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Sc
 		}
 		return enc.Put(ctx, kept)
 	}
-	err := m.lake.columnsBy(ctx, f.FilePath(), fields, by, pieceRows, func(_ int64, columns []arrow.Array) error {
-		return put(columns, int64(rowsOf(columns)))
+	err := datafiles.ColumnsBy(ctx, m.lake.files, f.FilePath(), fields, by, datafiles.PieceRows, func(_ int64, columns []arrow.Array) error {
+		return put(columns, int64(datafiles.Rows(columns)))
 	})
 	for err == nil && seen < f.Count() && noneOf(fields, f) { // a file of columns that the table has not any more
-		err = put(make([]arrow.Array, len(fields)), min(pieceRows, f.Count()-seen))
+		err = put(make([]arrow.Array, len(fields)), min(datafiles.PieceRows, f.Count()-seen))
 	}
 	if err == nil && seen != f.Count() {
 		err = storage.Wrap("read a data file", fmt.Errorf("%s has %d rows where its manifest says %d", f.FilePath(), seen, f.Count()))
@@ -165,10 +166,10 @@ func recordOf(sc *arrow.Schema, columns []arrow.Array, rows int64) arrow.RecordB
 
 // without returns a batch, whose first row is that of its file, without deleted
 // rows.
-func without(ctx context.Context, rec arrow.RecordBatch, first int64, gone *rowSet) (arrow.RecordBatch, error) {
+func without(ctx context.Context, rec arrow.RecordBatch, first int64, gone *datafiles.RowSet) (arrow.RecordBatch, error) {
 	any := false
 	for row := range rec.NumRows() {
-		any = any || gone.has(first+row)
+		any = any || gone.Has(first+row)
 	}
 	if !any {
 		return rec, nil
@@ -177,7 +178,7 @@ func without(ctx context.Context, rec arrow.RecordBatch, first int64, gone *rowS
 	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
 	defer mask.Release()
 	for row := range rec.NumRows() {
-		mask.Append(!gone.has(first + row))
+		mask.Append(!gone.Has(first + row))
 	}
 	keep := mask.NewBooleanArray()
 	defer keep.Release()
@@ -238,12 +239,12 @@ func (m *maintenance) landOn(ctx context.Context, at kvcatalog.Loaded, made *man
 	if r.made != nil {
 		rewrite.DataSequenceNumber(first)
 	}
-	if left.count() > 0 {
+	if left.Count() > 0 {
 		for _, f := range now.deletes {
 			last = max(last, now.sequence[f.FilePath()])
 		}
 		prefix := fmt.Sprintf("%020d-upkeep-%s", at.Pointer.Fence, newNonce())
-		deletes, err := m.lake.writeDeletes(ctx, made, func() string { return m.name(prefix) }, left)
+		deletes, err := datafiles.WriteDeletes(ctx, made, func() string { return m.name(prefix) }, left, m.lake.log)
 		if err != nil {
 			return at, err
 		}
@@ -280,7 +281,7 @@ func (r replacement) files() []iceberg.DataFile {
 // over returns what is deleted of the table once the replacement is made, with
 // what was deleted of the old files meanwhile. It is not ok where one of those is
 // not part of the table any more.
-func (r replacement) over(now holding) (left positions, ok bool) {
+func (r replacement) over(now holding) (left datafiles.Positions, ok bool) {
 	left = maps.Clone(now.gone)
 	live := map[string]bool{}
 	for _, f := range now.files {
@@ -294,18 +295,18 @@ func (r replacement) over(now holding) (left positions, ok bool) {
 		}
 		delete(left, name)
 		then, later, kept := r.then[name], now.gone[name], int64(0)
-		if later == nil || then != nil && then.n == later.n { // nothing meanwhile
+		if later == nil || then != nil && then.N == later.N { // nothing meanwhile
 			if before += f.Count(); then != nil {
-				before -= then.n
+				before -= then.N
 			}
 			continue
 		}
 		for row := range f.Count() {
-			if then.has(row) {
+			if then.Has(row) {
 				continue
 			}
-			if later.has(row) {
-				left.add(r.made.FilePath(), before+kept)
+			if later.Has(row) {
+				left.Add(r.made.FilePath(), before+kept)
 			}
 			kept++
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/iceberg-go"
 
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
@@ -17,11 +18,11 @@ import (
 // allDeleted returns files of the rows that a table holds, each marked as deleted by
 // its source: what a TRUNCATE leaves where deleted rows stay.
 func (w *Writer) allDeleted(ctx context.Context, made storage.Store, live, deletes []iceberg.DataFile) ([]iceberg.DataFile, error) {
-	gone, err := w.lake.goneRowsAhead(ctx, deletes)
+	gone, err := datafiles.GoneRowsAhead(ctx, w.lake.files, deletes)
 	if err != nil {
 		return nil, err
 	}
-	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: w.layout, Name: w.NextName, Log: w.lake.log})
+	enc := parts.Start(parts.Config{Files: datafiles.Files{Store: made}, Layout: w.layout, Name: w.NextName, Log: w.lake.log})
 	for _, f := range inOrder(live) {
 		if err = w.putDeleted(ctx, enc, f, gone[f.FilePath()]); err != nil {
 			break
@@ -37,17 +38,17 @@ func (w *Writer) allDeleted(ctx context.Context, made storage.Store, live, delet
 	return w.dataFiles(done)
 }
 
-func (w *Writer) putDeleted(ctx context.Context, enc *parts.Encoder, f iceberg.DataFile, gone *rowSet) error {
+func (w *Writer) putDeleted(ctx context.Context, enc *parts.Encoder, f iceberg.DataFile, gone *datafiles.RowSet) error {
 	sc := w.layout.Schema
 	fields := make([]iceberg.NestedField, sc.NumFields())
 	for i, field := range sc.Fields() {
 		fields[i], _ = w.schema.FindFieldByName(field.Name)
 	}
 	by := parquet.NewReaderProperties(nil)
-	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
+	by.BufferedStreamEnabled, by.BufferSize = true, datafiles.PieceBytes
 	seen := int64(0)
-	err := w.lake.columnsBy(ctx, f.FilePath(), fields, by, pieceRows, func(first int64, columns []arrow.Array) error {
-		rows := rowsOf(columns)
+	err := datafiles.ColumnsBy(ctx, w.lake.files, f.FilePath(), fields, by, datafiles.PieceRows, func(first int64, columns []arrow.Array) error {
+		rows := datafiles.Rows(columns)
 		seen += int64(rows)
 		for i, c := range columns {
 			if fields[i].Name == parts.DeletedColumn.Name {

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
@@ -337,11 +338,11 @@ func (w *Writer) resumeStaged(ctx context.Context) error {
 func (w *Writer) reread(staged []stagedPart) ([]iceberg.DataFile, error) {
 	files := make([]iceberg.DataFile, len(staged))
 	for i, p := range staged {
-		footer, err := w.lake.footer(p.Name)
+		footer, err := datafiles.Footer(w.lake.files, p.Name)
 		if err != nil {
 			return nil, err
 		}
-		if files[i], err = w.describe(p.Name, p.Size, footer); err != nil {
+		if files[i], err = datafiles.Describe(w.schema, w.props, p.Name, p.Size, footer); err != nil {
 			return nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
@@ -98,7 +99,7 @@ func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer 
 	if err != nil {
 		return digest.Sums{}, err
 	}
-	gone, err := l.goneRows(ctx, deletes)
+	gone, err := datafiles.GoneRows(ctx, l.files, deletes)
 	if err != nil {
 		return digest.Sums{}, err
 	}
@@ -110,16 +111,16 @@ func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer 
 	for _, f := range live {
 		away := gone[f.FilePath()]
 		seen := int64(0)
-		err := l.allColumns(ctx, f.FilePath(), fields, func(first int64, columns []arrow.Array) error {
-			rows := rowsOf(columns)
+		err := datafiles.AllColumns(ctx, l.files, f.FilePath(), fields, func(first int64, columns []arrow.Array) error {
+			rows := datafiles.Rows(columns)
 			seen += int64(rows)
-			return side.Add(columns, rows, func(row int) bool { return away.has(first + int64(row)) })
+			return side.Add(columns, rows, func(row int) bool { return away.Has(first + int64(row)) })
 		})
 		if err != nil {
 			return digest.Sums{}, err
 		}
 		if rest := f.Count() - seen; rest > 0 && len(fields) > 0 { // a file without any of the columns
-			if err := side.Add(make([]arrow.Array, len(fields)), int(rest), func(row int) bool { return away.has(int64(row)) }); err != nil {
+			if err := side.Add(make([]arrow.Array, len(fields)), int(rest), func(row int) bool { return away.Has(int64(row)) }); err != nil {
 				return digest.Sums{}, err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/border"
+	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
@@ -103,7 +104,7 @@ func (w *Writer) Layout() parts.Layout { return w.layout }
 func (w *Writer) Table() driver.Table { return w.read() }
 
 // Files returns where parts are written, under the names of NextName.
-func (w *Writer) Files() parts.Files { return partFiles{w.lake.files} }
+func (w *Writer) Files() parts.Files { return datafiles.Files{Store: w.lake.files} }
 
 // NextName names a file so that a sweep can tell whose it was: by the fence.
 // The nonce keeps two writers of one fence apart. A name need not be used.
@@ -203,4 +204,22 @@ func (w *Writer) wrap(err error) error {
 		return nil
 	}
 	return fmt.Errorf("landing %s: %w", w.target.Table, err)
+}
+
+// dataFiles returns what a commit says about parts.
+func (w *Writer) dataFiles(made []parts.Part) ([]iceberg.DataFile, error) {
+	files := make([]iceberg.DataFile, len(made))
+	for i, p := range made {
+		footer, err := p.Metadata()
+		if err != nil {
+			return nil, storage.Wrap("read a part's footer", err)
+		}
+		if footer.NumRows != p.Rows {
+			return nil, storage.Wrap("read a part's footer", fmt.Errorf("part %s has %d rows where %d were announced", p.Name, footer.NumRows, p.Rows))
+		}
+		if files[i], err = datafiles.Describe(w.schema, w.props, p.Name, p.Size, footer); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }

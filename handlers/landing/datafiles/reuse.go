@@ -1,4 +1,4 @@
-package landing
+package datafiles
 
 import (
 	"math/bits"

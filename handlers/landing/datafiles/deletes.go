@@ -1,8 +1,9 @@
-package landing
+package datafiles
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -17,85 +18,92 @@ import (
 	"headwater/handlers/landing/storage"
 )
 
-// positions are rows of data files by the files' names.
-type positions map[string]*rowSet
+// Positions are rows of data files by the files' names.
+type Positions map[string]*RowSet
 
-func (p positions) of(name string) *rowSet {
+func (p Positions) of(name string) *RowSet {
 	set := p[name]
 	if set == nil {
-		set = &rowSet{}
+		set = &RowSet{}
 		p[strings.Clone(name)] = set
 	}
 	return set
 }
 
-func (p positions) add(name string, row int64) { p.of(name).add(row) }
+// Add adds a row of a file.
+func (p Positions) Add(name string, row int64) { p.of(name).add(row) }
 
-func (p positions) count() (n int64) {
+// Count returns how many rows there are, of all files.
+func (p Positions) Count() (n int64) {
 	for _, set := range p {
-		n += set.n
+		n += set.N
 	}
 	return n
 }
 
-// rowSet is a set of row numbers, a bit each. A nil one is empty.
-type rowSet struct {
+// RowSet is a set of row numbers, a bit each. A nil one is empty.
+type RowSet struct {
 	words []uint64
-	n     int64
+	N     int64 // how many it has
 }
 
-func (s *rowSet) has(row int64) bool {
+// Has reports whether a row is in the set.
+func (s *RowSet) Has(row int64) bool {
 	return s != nil && row>>6 < int64(len(s.words)) && s.words[row>>6]&(1<<(row&63)) != 0
 }
 
-func (s *rowSet) add(row int64) {
-	if s.has(row) {
+func (s *RowSet) add(row int64) {
+	if s.Has(row) {
 		return
 	}
 	if need := int(row>>6) + 1; need > len(s.words) {
 		s.words = append(s.words, make([]uint64, need-len(s.words))...)
 	}
 	s.words[row>>6] |= 1 << (row & 63)
-	s.n++
+	s.N++
 }
 
-// goneRows reads what position deletes of a table remove.
-func (l *Lake) goneRows(ctx context.Context, deletes []iceberg.DataFile) (positions, error) {
+// GoneRows reads what position deletes of a table remove.
+func GoneRows(ctx context.Context, files storage.Store, deletes []iceberg.DataFile) (Positions, error) {
 	var names []string
 	for _, f := range deletes {
-		if removesRows(f) {
+		if RemovesRows(f) {
 			names = append(names, f.FilePath())
 		}
 	}
-	return l.goneRowsIn(ctx, names...)
+	return GoneRowsIn(ctx, files, names...)
 }
 
-// removesRows reports whether a file is one of position deletes.
-func removesRows(f iceberg.DataFile) bool {
+// RemovesRows reports whether a file is one of position deletes.
+func RemovesRows(f iceberg.DataFile) bool {
 	return f.ContentType() == iceberg.EntryContentPosDeletes && f.FileFormat() == iceberg.ParquetFile
 }
 
-// goneRowsAhead is goneRows of files that are opened side by side.
-func (l *Lake) goneRowsAhead(ctx context.Context, deletes []iceberg.DataFile) (positions, error) {
-	reading, end := l.readingAhead(deletes...)
+// GoneRowsAhead is goneRows of files that are opened side by side.
+func GoneRowsAhead(ctx context.Context, files storage.Store, deletes []iceberg.DataFile) (Positions, error) {
+	names := make([]string, len(deletes))
+	for i, f := range deletes {
+		names[i] = f.FilePath()
+	}
+	reading, end := storage.ReadAhead(files, names)
 	defer end()
-	return reading.goneRows(ctx, deletes)
+	return GoneRows(ctx, reading, deletes)
 }
 
-// goneRowsIn reads files of position deletes.
-func (l *Lake) goneRowsIn(ctx context.Context, deletes ...string) (positions, error) {
-	gone := positions{}
+// GoneRowsIn reads files of position deletes.
+func GoneRowsIn(ctx context.Context, files storage.Store, deletes ...string) (Positions, error) {
+	gone := Positions{}
 	for _, name := range deletes {
-		if err := l.eachGone(ctx, name, func(_ int64, file string, row int64) { gone.add(file, row) }); err != nil {
+		if err := EachGone(ctx, files, name, func(_ int64, file string, row int64) { gone.Add(file, row) }); err != nil {
 			return nil, err
 		}
 	}
 	return gone, nil
 }
 
-// eachGone reads a file of position deletes: the rows that its own rows remove.
-func (l *Lake) eachGone(ctx context.Context, name string, each func(at int64, file string, row int64)) error {
-	return l.columns(ctx, name, iceberg.PositionalDeleteSchema.Fields(), func(first int64, columns []arrow.Array) error {
+// EachGone reads a file of position deletes: the rows that its own rows remove.
+func EachGone(ctx context.Context, files storage.Store, name string, each func(at int64, file string, row int64)) error {
+	return Columns(ctx, files, name, iceberg.PositionalDeleteSchema.Fields(), func(first int64, columns []arrow.Array) error {
 		names, ok := columns[0].(*array.String)
 		rows, ok2 := columns[1].(*array.Int64)
 		if !ok || !ok2 {
@@ -110,18 +118,14 @@ func (l *Lake) eachGone(ctx context.Context, name string, each func(at int64, fi
 	})
 }
 
-// writeDeletes writes the positions as one file of position deletes, ordered by
+// WriteDeletes writes the positions as one file of position deletes, ordered by
 // file and row.
-func (w *Writer) writeDeletes(ctx context.Context, made storage.Store, doomed positions) (iceberg.DataFile, error) {
-	return w.lake.writeDeletes(ctx, made, w.NextName, doomed)
-}
-
-func (l *Lake) writeDeletes(ctx context.Context, made storage.Store, name func() string, doomed positions) (iceberg.DataFile, error) {
+func WriteDeletes(ctx context.Context, made storage.Store, name func() string, doomed Positions, log *slog.Logger) (iceberg.DataFile, error) {
 	sc, err := table.SchemaToArrowSchema(iceberg.PositionalDeleteSchema, nil, true, false)
 	if err != nil {
 		return nil, err
 	}
-	enc := parts.Start(parts.Config{Files: partFiles{made}, Layout: parts.Layout{Schema: sc}, Name: name, Size: 1 << 40, Log: l.log})
+	enc := parts.Start(parts.Config{Files: Files{made}, Layout: parts.Layout{Schema: sc}, Name: name, Size: 1 << 40, Log: log})
 	names := slices.Sorted(maps.Keys(doomed))
 	err = putPositions(ctx, enc, sc, names, doomed)
 	done, failed := enc.Finish()
@@ -154,7 +158,7 @@ func (l *Lake) writeDeletes(ctx context.Context, made storage.Store, name func()
 }
 
 // putPositions hands the positions to an encoder, some at a time.
-func putPositions(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, names []string, doomed positions) error {
+func putPositions(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, names []string, doomed Positions) error {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
 	defer b.Release()
 	paths, rows := b.Field(0).(*array.StringBuilder), b.Field(1).(*array.Int64Builder)

@@ -1,4 +1,6 @@
-package landing
+// Package datafiles reads columns of the Parquet files of a table, and reads and writes
+// the files that say which of their rows are deleted.
+package datafiles
 
 import (
 	"context"
@@ -6,6 +8,8 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -17,31 +21,35 @@ import (
 )
 
 // readRows is how many rows of a few columns are read at a time, those with
-// their whole part of a file. Of all columns at once that would be most of the
-// file, so these come in pieces.
+// their whole part of a file.
+const readRows = 32 << 10
+
+// PieceRows and PieceBytes are how much of all columns is read at a time: with their
+// whole parts of a file that would be most of the file.
 const (
-	readRows   = 32 << 10
-	pieceRows  = 8 << 10
-	pieceBytes = 256 << 10
+	PieceRows  = 8 << 10
+	PieceBytes = 256 << 10
 )
 
-// columns reads some columns of a data file, and nothing of the others. each
+// Columns reads some columns of a data file, and nothing of the others. each
 // gets them in the order of fields, nil for one that the file does not have, and
 // the number of their first row. They are valid until it returns.
-func (l *Lake) columns(ctx context.Context, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
-	return l.columnsBy(ctx, name, fields, parquet.NewReaderProperties(nil), readRows, each)
+func Columns(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
+	return ColumnsBy(ctx, files, name, fields, parquet.NewReaderProperties(nil), readRows, each)
 }
 
-// allColumns is columns of which there may be many. What each gets is
+// AllColumns is readColumns of which there may be many. What each gets is
 // overwritten after it returned.
-func (l *Lake) allColumns(ctx context.Context, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
+func AllColumns(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
 	by := parquet.NewReaderProperties(newReuse())
-	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
-	return l.columnsBy(ctx, name, fields, by, pieceRows, each)
+	by.BufferedStreamEnabled, by.BufferSize = true, PieceBytes
+	return ColumnsBy(ctx, files, name, fields, by, PieceRows, each)
 }
 
-func (l *Lake) columnsBy(ctx context.Context, name string, fields []iceberg.NestedField, by *parquet.ReaderProperties, rows int64, each func(first int64, columns []arrow.Array) error) (err error) {
-	f, err := l.files.Open(name)
+// ColumnsBy is readColumns with properties of reading of its own, and so many rows
+// at a time. It returns parts.ErrStorage, or the error of each.
+func ColumnsBy(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, by *parquet.ReaderProperties, rows int64, each func(first int64, columns []arrow.Array) error) (err error) {
+	f, err := files.Open(name)
 	if err != nil {
 		return storage.Wrap("open a data file", err)
 	}
@@ -83,19 +91,19 @@ func (l *Lake) columnsBy(ctx context.Context, name string, fields []iceberg.Nest
 	return ctx.Err()
 }
 
-// rowBytes is about how much of the rows that rowsAt decodes is in memory at a time.
+// rowBytes is about how much of the rows that readRowsAt decodes is in memory at a time.
 const rowBytes = 4 << 20
 
-// rowsAt reads some columns of some rows of a data file, given in order, and decodes
+// RowsAt reads some columns of some rows of a data file, given in order, and decodes
 // no row group without one. each gets the columns as that of columns does, of the
 // next n of the rows.
-func (l *Lake) rowsAt(ctx context.Context, name string, fields []iceberg.NestedField, rows []int64, each func(columns []arrow.Array, n int) error) (err error) {
-	f, err := l.files.Open(name)
+func RowsAt(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, rows []int64, each func(columns []arrow.Array, n int) error) (err error) {
+	f, err := files.Open(name)
 	if err != nil {
 		return storage.Wrap("open a data file", err)
 	}
 	by := parquet.NewReaderProperties(nil)
-	by.BufferedStreamEnabled, by.BufferSize = true, pieceBytes
+	by.BufferedStreamEnabled, by.BufferSize = true, PieceBytes
 	r, err := file.NewParquetReader(f, file.WithReadProps(by))
 	if err != nil {
 		return storage.Wrap("read a data file", errors.Join(err, f.Close()))
@@ -119,8 +127,8 @@ func (l *Lake) rowsAt(ctx context.Context, name string, fields []iceberg.NestedF
 					size += c.TotalUncompressedSize()
 				}
 			}
-			batch := max(1, min(pieceRows, rowBytes*meta.NumRows()/max(1, size)))
-			if err := l.rowsIn(ctx, r, group, first, batch, leaves, at, rows[:n], each); err != nil {
+			batch := max(1, min(PieceRows, rowBytes*meta.NumRows()/max(1, size)))
+			if err := rowsInGroup(ctx, r, group, first, batch, leaves, at, rows[:n], each); err != nil {
 				return err
 			}
 		}
@@ -129,8 +137,8 @@ func (l *Lake) rowsAt(ctx context.Context, name string, fields []iceberg.NestedF
 	return ctx.Err()
 }
 
-// rowsIn is rowsAt in a row group that begins with a row of the file.
-func (l *Lake) rowsIn(ctx context.Context, r *file.Reader, group int, first, batch int64, leaves, at []int, rows []int64, each func(columns []arrow.Array, n int) error) error {
+// rowsInGroup is readRowsAt in a row group that begins with a row of the file.
+func rowsInGroup(ctx context.Context, r *file.Reader, group int, first, batch int64, leaves, at []int, rows []int64, each func(columns []arrow.Array, n int) error) error {
 	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batch}, memory.DefaultAllocator)
 	if err != nil {
 		return storage.Wrap("read a data file", err)
@@ -173,7 +181,7 @@ func eachTaken(ctx context.Context, rec arrow.RecordBatch, at []int, rows []int3
 			continue
 		}
 		var err error
-		if found[i], err = taken(ctx, rec.Column(column), rows); err != nil {
+		if found[i], err = Taken(ctx, rec.Column(column), rows); err != nil {
 			return err
 		}
 	}
@@ -202,4 +210,23 @@ func leavesOf(sc *schema.Schema, fields []iceberg.NestedField) (leaves, at []int
 		}
 	}
 	return leaves, at
+}
+
+// Taken returns some rows of a column.
+func Taken(ctx context.Context, column arrow.Array, rows []int32) (arrow.Array, error) {
+	data := array.NewData(arrow.PrimitiveTypes.Int32, len(rows), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(rows))}, nil, 0, 0)
+	defer data.Release()
+	at := array.NewInt32Data(data)
+	defer at.Release()
+	return compute.TakeArrayOpts(ctx, column, at, compute.TakeOptions{BoundsCheck: false})
+}
+
+// Rows returns how many rows columns have, of which some may be nil.
+func Rows(columns []arrow.Array) int {
+	for _, c := range columns {
+		if c != nil {
+			return c.Len()
+		}
+	}
+	return 0
 }

@@ -423,7 +423,7 @@ func TestToolsCommitMeanwhile(t *testing.T) {
 		}
 		wantIDs(t, l, span(0, 100))
 	}
-	at, err := l.current(t.Context(), home, "public", "orders")
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
 	if err != nil || at.Meta.Properties()["owner"] != FullRefresh || at.Pointer.Fence != 11 {
 		t.Errorf("%v %+v %v", at.Meta.Properties(), at.Pointer, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"headwater/handlers/landing/keys"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/tableschema"
 )
 
@@ -26,12 +27,12 @@ var (
 	// or one of its columns holds NULL.
 	ErrBadKey = keys.ErrBadKey
 	// ErrNoTable means that the table was never landed, or is gone.
-	ErrNoTable = errors.New("no such table in the lake")
+	ErrNoTable = reading.ErrNoTable
 	// ErrNoSnapshot means that nothing had landed at that moment.
-	ErrNoSnapshot = errors.New("nothing had landed then")
+	ErrNoSnapshot = reading.ErrNoSnapshot
 	// ErrExpired means that the snapshot of that moment is not kept any longer, or
 	// never was one of the table's, or that its files are gone.
-	ErrExpired = errors.New("the table no longer has the snapshot of that moment")
+	ErrExpired = reading.ErrExpired
 	// ErrStorage means that the lake could not be read or written: disk full,
 	// permission, bucket unreachable. The cause is wrapped beside it.
 	ErrStorage = parts.ErrStorage

@@ -138,12 +138,12 @@ func TestCommitsCostTheSame(t *testing.T) {
 	content, p := onePart(t)
 	synctest.Test(t, func(t *testing.T) {
 		l, store := memoryLake()
-		type reading struct {
+		type readBy struct {
 			kvcatalog.Loaded
 			rows int
 			at   time.Time
 		}
-		var readers []reading
+		var readers []readBy
 		var spent []int64
 		for i := range commits {
 			time.Sleep(every)
@@ -163,7 +163,7 @@ func TestCommitsCostTheSame(t *testing.T) {
 				t.Fatalf("%d snapshots are listed", n)
 			}
 			if i%20 == 10 {
-				readers = append(readers, reading{w.base, rows, time.Now()})
+				readers = append(readers, readBy{w.base, rows, time.Now()})
 			}
 			for len(readers) > 0 && time.Since(readers[0].at) >= retain.Grace-every {
 				r := readers[0]

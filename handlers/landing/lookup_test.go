@@ -20,6 +20,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/keyindex"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/storage"
 )
@@ -217,7 +218,7 @@ func TestAnIndexedMergeReadsNoKeys(t *testing.T) {
 	}
 	mergeAccounts(t, l, 1, ids...)
 	mergeAccounts(t, l, 2, 7, 8)
-	at, err := l.current(t.Context(), home, "public", "accounts")
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "accounts"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/upkeep"
@@ -72,7 +73,7 @@ func TestMergedTableStaysSmall(t *testing.T) {
 		}
 		clock = clock.Add(15 * time.Second)
 		if c := mergeAccounts(t, l, fence, ids...); c.Upkeep {
-			at, err := l.current(t.Context(), home, "public", "accounts")
+			at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "accounts"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +133,7 @@ func filesOf(t *testing.T, l *Lake, name string) (parts, metadata []string) {
 
 func summed(t *testing.T, l *Lake, name string) upkeep.Totals {
 	t.Helper()
-	at, err := l.current(t.Context(), home, "public", name)
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestMaintenanceKeepsValues(t *testing.T) {
 		commit(t, w, nil, false)
 	}
 	commit(t, w, nil, true)
-	show := func() Shown {
+	show := func() reading.Shown {
 		t.Helper()
 		shown, err := l.Show(t.Context(), home, "", "types", 100, Moment{})
 		if err != nil {

@@ -1,7 +1,6 @@
 package landing
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"path"
@@ -17,10 +16,11 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/storage"
 )
 
-func show(t *testing.T, l *Lake, limit int, m Moment) Shown {
+func show(t *testing.T, l *Lake, limit int, m Moment) reading.Shown {
 	t.Helper()
 	shown, err := l.Show(t.Context(), home, "public", "orders", limit, m)
 	if err != nil {
@@ -109,12 +109,9 @@ func TestPreviewIsBounded(t *testing.T) {
 	}
 	commit(t, w, nil, true)
 	s := show(t, l, 50, Moment{})
-	if len(s.Rows) != 8 || !s.Truncated || s.Ended != EndedBytes || len(s.Shortened) != 8 || s.Shortened[7] != (Shortened{Row: 7, Column: 1, Bytes: len(long)}) ||
+	if len(s.Rows) != 8 || !s.Truncated || s.Ended != reading.EndedBytes || len(s.Shortened) != 8 || s.Shortened[7] != (reading.Shortened{Row: 7, Column: 1, Bytes: len(long)}) ||
 		s.Rows[0][1] != long[:1<<20-1] {
 		t.Errorf("%d rows, %q, shortened %+v", len(s.Rows), s.Ended, s.Shortened)
-	}
-	if short, whole := beginning(bytes.Repeat([]byte{1}, 2<<20)); len(short.([]byte)) != 1<<20 || whole != 2<<20 {
-		t.Errorf("bytes: %d of %d", len(short.([]byte)), whole)
 	}
 
 	w = begin(t, l, merging(3, "syn_3"))
@@ -163,7 +160,7 @@ func TestPreviewEndsInTime(t *testing.T) {
 	d := &silentDisk{ctx: ctx}
 	l.files, l.catalog.Files = d, d
 	s, err := l.Show(ctx, home, "public", "orders", 10, Moment{})
-	if err != nil || len(s.Rows) != 3 || !s.Truncated || s.Ended != EndedTime || s.Total != 6 {
+	if err != nil || len(s.Rows) != 3 || !s.Truncated || s.Ended != reading.EndedTime || s.Total != 6 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if _, err := l.Show(ctx, home, "public", "orders", 10, Moment{}); !errors.Is(err, ErrStorage) {

@@ -13,6 +13,7 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/reading"
 )
 
 func column(name string, t driver.Type, nullable bool) driver.Column {
@@ -50,67 +51,67 @@ func TestSchemaEvolution(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, after []driver.Column
 		first, second string
-		columns       []Column // of the table then, without the id
-		one, two      []any    // the rows then, without the id
-		refused       string   // by an incremental sync: what it says
-		replacedType  string   // of column x after a full refresh
+		columns       []reading.Column // of the table then, without the id
+		one, two      []any            // the rows then, without the id
+		refused       string           // by an incremental sync: what it says
+		replacedType  string           // of column x after a full refresh
 		replacedValue any
 	}{
 		"a column more": {
 			before: []driver.Column{column("x", text, false)}, after: []driver.Column{column("x", text, false), column("y", i32, false)},
 			first: `{"id":1,"x":"a"}`, second: `{"id":2,"x":"b","y":5}`,
-			columns: []Column{{"x", "string"}, {"y", "int32"}}, one: []any{"a", nil}, two: []any{"b", int64(5)},
+			columns: []reading.Column{{Name: "x", Type: "string"}, {Name: "y", Type: "int32"}}, one: []any{"a", nil}, two: []any{"b", int64(5)},
 			replacedType: "string", replacedValue: "b",
 		},
 		"a column less": {
 			before: []driver.Column{column("x", text, false), column("y", i32, false)}, after: []driver.Column{column("x", text, false)},
 			first: `{"id":1,"x":"a","y":5}`, second: `{"id":2,"x":"b"}`,
-			columns: []Column{{"x", "string"}, {"y", "int32"}}, one: []any{"a", int64(5)}, two: []any{"b", nil},
+			columns: []reading.Column{{Name: "x", Type: "string"}, {Name: "y", Type: "int32"}}, one: []any{"a", int64(5)}, two: []any{"b", nil},
 			replacedType: "string", replacedValue: "b",
 		},
 		"another order": {
 			before: []driver.Column{column("x", text, true), column("y", i32, true)}, after: []driver.Column{column("y", i32, true), column("x", text, true)},
 			first: `{"id":1,"x":"a","y":5}`, second: `{"id":2,"x":"b","y":6}`,
-			columns: []Column{{"x", "string"}, {"y", "int32"}}, one: []any{"a", int64(5)}, two: []any{"b", int64(6)},
+			columns: []reading.Column{{Name: "x", Type: "string"}, {Name: "y", Type: "int32"}}, one: []any{"a", int64(5)}, two: []any{"b", int64(6)},
 			replacedType: "string", replacedValue: "b",
 		},
 		"may be NULL now": {
 			before: []driver.Column{column("x", i32, false)}, after: []driver.Column{column("x", i32, true)},
 			first: `{"id":1,"x":1}`, second: `{"id":2,"x":null}`,
-			columns: []Column{{"x", "int32"}}, one: []any{int64(1)}, two: []any{nil}, replacedType: "int32",
+			columns: []reading.Column{{Name: "x", Type: "int32"}}, one: []any{int64(1)}, two: []any{nil}, replacedType: "int32",
 		},
 		"int32 to int64": {
 			before: []driver.Column{column("x", i32, true)}, after: []driver.Column{column("x", i64, true)},
 			first: `{"id":1,"x":-1}`, second: `{"id":2,"x":5000000000}`,
-			columns: []Column{{"x", "int64"}}, one: []any{int64(-1)}, two: []any{int64(5_000_000_000)},
+			columns: []reading.Column{{Name: "x", Type: "int64"}}, one: []any{int64(-1)}, two: []any{int64(5_000_000_000)},
 			replacedType: "int64", replacedValue: int64(5_000_000_000),
 		},
 		"int64 back to int32": {
 			before: []driver.Column{column("x", i64, true)}, after: []driver.Column{column("x", i32, true)},
 			first: `{"id":1,"x":5000000000}`, second: `{"id":2,"x":-1}`,
-			columns: []Column{{"x", "int64"}}, one: []any{int64(5_000_000_000)}, two: []any{int64(-1)},
+			columns: []reading.Column{{Name: "x", Type: "int64"}}, one: []any{int64(5_000_000_000)}, two: []any{int64(-1)},
 			replacedType: "int32", replacedValue: int64(-1),
 		},
 		"float32 to float64": {
 			before: []driver.Column{column("x", f32, true)}, after: []driver.Column{column("x", f64, true)},
 			first: `{"id":1,"x":0.5}`, second: `{"id":2,"x":0.1}`,
-			columns: []Column{{"x", "float64"}}, one: []any{0.5}, two: []any{0.1}, replacedType: "float64", replacedValue: 0.1,
+			columns: []reading.Column{{Name: "x", Type: "float64"}}, one: []any{0.5}, two: []any{0.1}, replacedType: "float64", replacedValue: 0.1,
 		},
 		"float64 back to float32": {
 			before: []driver.Column{column("x", f64, true)}, after: []driver.Column{column("x", f32, true)},
 			first: `{"id":1,"x":0.1}`, second: `{"id":2,"x":0.5}`,
-			columns: []Column{{"x", "float64"}}, one: []any{0.1}, two: []any{0.5}, replacedType: "float32", replacedValue: 0.5,
+			columns: []reading.Column{{Name: "x", Type: "float64"}}, one: []any{0.1}, two: []any{0.5}, replacedType: "float32", replacedValue: 0.5,
 		},
 		"more digits": {
 			before: []driver.Column{column("x", driver.DecimalOf(5, 2), true)}, after: []driver.Column{column("x", driver.DecimalOf(20, 2), true)},
 			first: `{"id":1,"x":"1.25"}`, second: `{"id":2,"x":"123456789012345678.25"}`,
-			columns: []Column{{"x", "decimal(20,2)"}}, one: []any{"1.25"}, two: []any{"123456789012345678.25"},
+			columns: []reading.Column{{Name: "x", Type: "decimal(20,2)"}}, one: []any{"1.25"}, two: []any{"123456789012345678.25"},
 			replacedType: "decimal(20,2)", replacedValue: "123456789012345678.25",
 		},
 		"fewer digits again": {
 			before: []driver.Column{column("x", driver.DecimalOf(20, 2), true)}, after: []driver.Column{column("x", driver.DecimalOf(5, 2), true)},
 			first: `{"id":1,"x":"123456789012345678.25"}`, second: `{"id":2,"x":"1.25"}`,
-			columns: []Column{{"x", "decimal(20,2)"}}, one: []any{"123456789012345678.25"}, two: []any{"1.25"},
+			columns: []reading.Column{{Name: "x", Type: "decimal(20,2)"}}, one: []any{"123456789012345678.25"}, two: []any{"1.25"},
 			replacedType: "decimal(5,2)", replacedValue: "1.25",
 		},
 		"text to JSON": {
@@ -126,7 +127,7 @@ func TestSchemaEvolution(t *testing.T) {
 		"JSON stays": {
 			before: []driver.Column{column("x", json, true)}, after: []driver.Column{column("x", json, true)},
 			first: `{"id":1,"x":"{}"}`, second: `{"id":2,"x":"[]"}`,
-			columns: []Column{{"x", "json"}}, one: []any{"{}"}, two: []any{"[]"}, replacedType: "json", replacedValue: "[]",
+			columns: []reading.Column{{Name: "x", Type: "json"}}, one: []any{"{}"}, two: []any{"[]"}, replacedType: "json", replacedValue: "[]",
 		},
 		"another scale": {
 			before: []driver.Column{column("x", driver.DecimalOf(10, 2), true)}, after: []driver.Column{column("x", driver.DecimalOf(10, 3), true)},
@@ -158,7 +159,7 @@ func TestSchemaEvolution(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(append([]Column{{"id", "int64"}}, c.columns...), columns); diff != "" {
+				if diff := cmp.Diff(append([]reading.Column{{Name: "id", Type: "int64"}}, c.columns...), columns); diff != "" {
 					t.Error(diff)
 				}
 				want := [][]any{append([]any{int64(1)}, c.one...), append([]any{int64(2)}, c.two...)}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"headwater/bus/kv/kvtest"
+	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/retain"
 )
 
@@ -24,12 +25,14 @@ func nextMillisecond() time.Time {
 
 func TestMetadataAsItWas(t *testing.T) {
 	l := openLake(t, kvtest.New())
-	ask := func(at time.Time) (Described, error) { return l.Metadata(t.Context(), home, "public", "orders", at) }
+	ask := func(at time.Time) (reading.Described, error) {
+		return l.Metadata(t.Context(), home, "public", "orders", at)
+	}
 	if _, err := ask(time.Time{}); !errors.Is(err, ErrNoTable) {
 		t.Errorf("before anything landed: %v", err)
 	}
 	before := nextMillisecond()
-	var places []Described
+	var places []reading.Described
 	var times []time.Time
 	for fence := uint64(1); fence <= 3; fence++ {
 		w := begin(t, l, full(fence, fmt.Sprintf("syn%d", fence)))
@@ -51,7 +54,11 @@ func TestMetadataAsItWas(t *testing.T) {
 	if _, err := ask(before); !errors.Is(err, ErrNoTable) {
 		t.Errorf("before the first commit: %v", err)
 	}
-	var c chronicle
+	var c struct {
+		Snapshots []struct {
+			List string `json:"manifest-list"`
+		} `json:"snapshots"`
+	}
 	if err := json.Unmarshal(places[0].JSON, &c); err != nil {
 		t.Fatal(err)
 	}

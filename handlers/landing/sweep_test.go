@@ -35,7 +35,7 @@ func TestOldGenerationsGoAway(t *testing.T) {
 		commit(t, w, nil, true)
 	}
 	wantIDs(t, l, span(0, 10))
-	at, err := l.current(t.Context(), home, "public", "orders")
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,12 +13,12 @@ import (
 // How a sync lands.
 const (
 	// FullRefresh replaces everything the table held, in one commit at the end.
-	FullRefresh = "full_refresh"
+	FullRefresh = syncstate.FullRefresh
 	// Incremental appends rows beyond the cursor, in as many commits as wanted.
-	Incremental = "incremental"
+	Incremental = syncstate.Incremental
 	// Changes applies changes of the source's log to what a FullRefresh with a
 	// Position has landed, in as many commits as wanted.
-	Changes = "cdc"
+	Changes = syncstate.Changes
 )
 
 // Target says what one attempt of a sync lands where.
@@ -188,10 +188,4 @@ type Committed struct {
 	// AsOf is when the first read began of those that brought the rows of the
 	// sync, nil while none is committed or nobody said so.
 	AsOf *time.Time
-}
-
-// Column is one column of a landed table.
-type Column struct {
-	Name string `json:"name"`
-	Type string `json:"type"` // as driver.Type names it; JSON is a string
 }

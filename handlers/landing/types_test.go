@@ -18,7 +18,9 @@ import (
 
 	"headwater/bus/kv/kvtest"
 	"headwater/connectors/driver"
+	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/storage"
 )
 
@@ -89,7 +91,7 @@ func TestTypesComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, c := range tbl.Columns {
-		if columns[i] != (Column{Name: c.Name, Type: c.Type.String()}) {
+		if columns[i] != (reading.Column{Name: c.Name, Type: c.Type.String()}) {
 			t.Errorf("column %d: %+v", i, columns[i])
 		}
 	}
@@ -105,7 +107,7 @@ func TestTypesComeBack(t *testing.T) {
 	}
 
 	// Other readers go by the files alone: types, field ids and statistics.
-	at, err := l.current(t.Context(), home, "", "types")
+	at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "", "types"))
 	if err != nil {
 		t.Fatal(err)
 	}

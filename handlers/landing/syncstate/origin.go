@@ -50,9 +50,9 @@ func (o Origin) With(t driver.Table, lacking []string) Origin {
 	return next
 }
 
-// Changes are columns whose values in rows that landed before are not those of
+// Difference says which columns' values in rows that landed before are not those of
 // the source.
-type Changes struct {
+type Difference struct {
 	Told    []string // in words, with what happened
 	unknown []string // added, of a source that has no identities of columns
 	Names   []string // of both
@@ -60,7 +60,7 @@ type Changes struct {
 
 // Changed compares the columns of a table with those that were read before.
 // landed is the schema of what landed, for when that was not noted.
-func (o Origin) Changed(t driver.Table, landed *iceberg.Schema) (c Changes) {
+func (o Origin) Changed(t driver.Table, landed *iceberg.Schema) (c Difference) {
 	before := o.Columns
 	if before == nil {
 		before = map[string]string{}
@@ -89,7 +89,7 @@ func (o Origin) Changed(t driver.Table, landed *iceberg.Schema) (c Changes) {
 // that was added without a value for the rows that were there is NULL in them, and
 // so it is in the landed ones. One that came as another one went may have been
 // renamed.
-func (o Origin) ChangedInLog(t driver.Table, landed *iceberg.Schema) (c Changes) {
+func (o Origin) ChangedInLog(t driver.Table, landed *iceberg.Schema) (c Difference) {
 	all := o.Changed(t, landed)
 	renamed := false
 	for name := range o.Columns {

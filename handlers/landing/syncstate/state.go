@@ -16,6 +16,13 @@ import (
 	"headwater/handlers/landing/border"
 )
 
+// How a sync lands, as State.Mode says it.
+const (
+	FullRefresh = "full_refresh"
+	Incremental = "incremental"
+	Changes     = "cdc"
+)
+
 // What a snapshot says about the sync that made it, beside what Iceberg itself
 // says. These names are read by other services.
 const (

@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 // asOf returns the metadata file that was the table at a time before the present
 // one, by way of what each says of those before it, which are few. Far back it
 // begins where the files' own times say.
-func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (string, error) {
+func (l *Reader) asOf(now Described, c chronicle, t driver.Table, at time.Time) (string, error) {
 	file, older, err := c.before(l.now(), t, at)
 	if err != nil || file != "" {
 		return file, err
@@ -55,7 +55,7 @@ func (l *Lake) asOf(now Described, c chronicle, t driver.Table, at time.Time) (s
 // near returns what a version says that is newer than a time, not far behind the
 // one that was the table then. Files of one version are of commits that failed,
 // but for one; each names the version before it as the others do.
-func (l *Lake) near(found []storage.Found, newest int, at time.Time) (chronicle, bool) {
+func (l *Reader) near(found []storage.Found, newest int, at time.Time) (chronicle, bool) {
 	versions := map[int]storage.Found{} // of several, the last that was written
 	for _, f := range found {
 		if v := kvcatalog.MetadataVersion(f.Base); v >= 0 && f.Modified.After(versions[v].Modified) {
@@ -105,7 +105,7 @@ func (c chronicle) before(now time.Time, t driver.Table, at time.Time) (file, ol
 
 // at returns a table, and the snapshot of it, as of a moment; nil for one that has
 // none and is asked for as of now.
-func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now kvcatalog.Loaded, m Moment) (kvcatalog.Loaded, *table.Snapshot, error) {
+func (l *Reader) at(ctx context.Context, a event.Address, t driver.Table, now kvcatalog.Loaded, m Moment) (kvcatalog.Loaded, *table.Snapshot, error) {
 	if m == (Moment{}) {
 		return now, now.Meta.CurrentSnapshot(), nil
 	}
@@ -133,7 +133,7 @@ func (l *Lake) at(ctx context.Context, a event.Address, t driver.Table, now kvca
 
 // unlisted returns a table as a snapshot made it that is listed no more, or
 // ErrExpired. Its manifest list is there for a while, and about as old.
-func (l *Lake) unlisted(ctx context.Context, a event.Address, t driver.Table, now kvcatalog.Loaded, snapshot int64) (Described, error) {
+func (l *Reader) unlisted(ctx context.Context, a event.Address, t driver.Table, now kvcatalog.Loaded, snapshot int64) (Described, error) {
 	const apart = time.Minute // the clocks of the store and of who commits, at most
 	found, err := storage.List(l.files, now.Pointer.Folder()+"/metadata")
 	if err != nil {

@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"cmp"
@@ -63,7 +63,7 @@ type Shortened struct {
 }
 
 // Preview returns the columns and rows of Show as of now.
-func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name string, limit int) ([]Column, [][]any, error) {
+func (l *Reader) Preview(ctx context.Context, a event.Address, namespace, name string, limit int) ([]Column, [][]any, error) {
 	shown, err := l.Show(ctx, a, namespace, name, limit, Moment{})
 	return shown.Columns, shown.Rows, err
 }
@@ -76,7 +76,7 @@ func (l *Lake) Preview(ctx context.Context, a event.Address, namespace, name str
 // bytes of more than 1 MiB are shortened. It returns ErrNoTable for a table that
 // was never landed, ErrNoSnapshot for a moment before the first snapshot and
 // ErrExpired for a snapshot that is no longer kept.
-func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string, limit int, moment Moment) (shown Shown, err error) {
+func (l *Reader) Show(ctx context.Context, a event.Address, namespace, name string, limit int, moment Moment) (shown Shown, err error) {
 	ctx, cancel := context.WithTimeout(ctx, previewTime)
 	defer cancel()
 	l = l.within(ctx)
@@ -115,7 +115,7 @@ func (l *Lake) Show(ctx context.Context, a event.Address, namespace, name string
 
 // preview is one reading of a table.
 type preview struct {
-	lake    *Lake
+	lake    *Reader
 	at      kvcatalog.Loaded
 	options []table.ScanOption // that choose the snapshot
 	fields  []iceberg.NestedField

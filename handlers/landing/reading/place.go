@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 )
 
 // current returns a table as it is now, or ErrNoTable.
-func (l *Lake) current(ctx context.Context, a event.Address, namespace, name string) (kvcatalog.Loaded, error) {
+func (l *Reader) current(ctx context.Context, a event.Address, namespace, name string) (kvcatalog.Loaded, error) {
 	at, err := l.catalog.Load(ctx, kvcatalog.IdentifierOf(a, namespace, name))
 	if errors.Is(err, catalog.ErrNoSuchTable) {
 		return kvcatalog.Loaded{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})
@@ -24,7 +24,7 @@ func (l *Lake) current(ctx context.Context, a event.Address, namespace, name str
 
 // Count returns how many rows readers of the table see now. It returns
 // ErrNoTable for a table that was never landed.
-func (l *Lake) Count(ctx context.Context, a event.Address, namespace, name string) (int64, error) {
+func (l *Reader) Count(ctx context.Context, a event.Address, namespace, name string) (int64, error) {
 	at, err := l.within(ctx).current(ctx, a, namespace, name)
 	if err != nil {
 		return 0, err
@@ -44,7 +44,7 @@ type Place struct {
 
 // Place returns where a table lies, or ErrNoTable for one that was never landed.
 // It opens no file.
-func (l *Lake) Place(ctx context.Context, a event.Address, namespace, name string) (Place, error) {
+func (l *Reader) Place(ctx context.Context, a event.Address, namespace, name string) (Place, error) {
 	p, _, err := l.catalog.Pointer(ctx, kvcatalog.IdentifierOf(a, namespace, name))
 	if errors.Is(err, catalog.ErrNoSuchTable) {
 		return Place{}, fmt.Errorf("%w: %s", ErrNoTable, driver.Table{Namespace: namespace, Name: name})

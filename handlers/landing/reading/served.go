@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type Described struct {
 // then: its metadata file of that time, whose files are still there. It returns
 // ErrNoTable for one that had not landed by then, ErrExpired for one that was
 // replaced since and whose files were swept, or ErrStorage.
-func (l *Lake) Metadata(ctx context.Context, a event.Address, namespace, name string, at time.Time) (Described, error) {
+func (l *Reader) Metadata(ctx context.Context, a event.Address, namespace, name string, at time.Time) (Described, error) {
 	l = l.within(ctx)
 	place, err := l.Place(ctx, a, namespace, name)
 	if err != nil {
@@ -51,7 +51,7 @@ func (l *Lake) Metadata(ctx context.Context, a event.Address, namespace, name st
 	return l.former(now, driver.Table{Namespace: namespace, Name: name}, at)
 }
 
-func (l *Lake) content(name string) ([]byte, error) {
+func (l *Reader) content(name string) ([]byte, error) {
 	f, err := l.files.Open(name)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ type chronicle struct {
 }
 
 // former returns a table as it was at a time.
-func (l *Lake) former(now Described, t driver.Table, at time.Time) (Described, error) {
+func (l *Reader) former(now Described, t driver.Table, at time.Time) (Described, error) {
 	var c chronicle
 	if err := json.Unmarshal(now.JSON, &c); err != nil {
 		return now, storage.Wrap("read the table's metadata", err)
@@ -115,7 +115,7 @@ func expired(t driver.Table, err error) error {
 
 // Views returns the lake's files as readers see them who know its root by another
 // name, nil for a lake in a bucket: such readers reach it themselves.
-func (l *Lake) Views(as string) *views.Views {
+func (l *Reader) Views(as string) *views.Views {
 	if _, ok := l.files.(*bucket.Bucket); ok {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (l *Lake) Views(as string) *views.Views {
 }
 
 // lakeFiles are the lake's files, opened within a context.
-type lakeFiles struct{ lake *Lake }
+type lakeFiles struct{ lake *Reader }
 
 func (f lakeFiles) Open(ctx context.Context, name string) (iceio.File, error) {
 	return f.lake.within(ctx).files.Open(name)

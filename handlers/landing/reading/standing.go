@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func (s Standing) Has(column string) bool {
 // Standing returns how a table stands now, by what it is at its source; key are
 // the columns that tell its rows apart, if it has any. It returns ErrNoTable for one that never
 // landed, ErrStorage or the store's error.
-func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (Standing, error) {
+func (l *Reader) Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (Standing, error) {
 	at, err := l.within(ctx).current(ctx, a, t.Namespace, t.Name)
 	if err != nil {
 		return Standing{}, err
@@ -84,13 +84,13 @@ func (l *Lake) Standing(ctx context.Context, a event.Address, t driver.Table, ke
 	if c, ok := st.Table.Column(s.Cursor.Column); ok && s.Cursor.Value != nil && c.Type.Ordered() {
 		st.Spec.Cursor, st.Spec.Type, st.Spec.After = c.Name, c.Type, s.Cursor.Value
 	}
-	st.Versions = len(s.Key) == 0 && len(key) > 0 && s.Mode == Incremental
+	st.Versions = len(s.Key) == 0 && len(key) > 0 && s.Mode == syncstate.Incremental
 	return st, nil
 }
 
 // Digest sums up the rows of a table that stands so, but for those of the keys
 // that the source has in a newer form. It returns ErrStorage.
-func (l *Lake) Digest(ctx context.Context, st Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error) {
+func (l *Reader) Digest(ctx context.Context, st Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error) {
 	l = l.within(ctx)
 	// What landed is at or before the cursor.
 	spec.After = nil

@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"context"
@@ -29,7 +29,7 @@ type Checkpoint struct {
 // Checkpoints returns, for each landed table of a source by the name its source
 // gave it, the checkpoints that its snapshots still tell of, newest first. A
 // commit that has no cursor is none. It returns ErrStorage or the store's error.
-func (l *Lake) Checkpoints(ctx context.Context, a event.Address) (map[string][]Checkpoint, error) {
+func (l *Reader) Checkpoints(ctx context.Context, a event.Address) (map[string][]Checkpoint, error) {
 	l = l.within(ctx)
 	idents, err := l.catalog.Identifiers(ctx, "table.", kvcatalog.NamespaceOf(a))
 	if err != nil {

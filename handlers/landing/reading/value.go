@@ -1,4 +1,4 @@
-package landing
+package reading
 
 import (
 	"math"
@@ -163,4 +163,10 @@ func sizeOf(value any) int {
 		}
 	}
 	return size
+}
+
+// Column is one column of a landed table.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // as driver.Type names it; JSON is a string
 }

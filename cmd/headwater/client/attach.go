@@ -104,7 +104,7 @@ func (c *Client) attachment(ctx context.Context, source string) (at engines.Tabl
 		}
 		switch {
 		case loaded.Config["s3.access-key-id"] != "":
-			at.Files = engines.ByKeys
+			at.Files, at.Endpoint = engines.ByKeys, loaded.Config["s3.endpoint"]
 		case strings.HasPrefix(loaded.Metadata.Location, "file:") || strings.HasPrefix(loaded.Metadata.Location, "/"):
 			at.Files = engines.ByFolder
 		default:

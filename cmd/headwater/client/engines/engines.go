@@ -25,6 +25,7 @@ type Table struct {
 	Namespace string
 	Name      string
 	Files     string // ByKeys, ByFolder or ByBucket
+	Endpoint  string // of S3, where the keys are for; "" without keys
 }
 
 // placeholders stand for a token in the lines, in a form that suits each engine.
@@ -88,7 +89,9 @@ var writers = map[string]func(at Table, token string) []string{
 			"iceberg.rest-catalog.warehouse=" + at.Warehouse, "iceberg.rest-catalog.security=OAUTH2", "iceberg.rest-catalog.oauth2.token=" + token,
 			"iceberg.rest-catalog.case-insensitive-name-matching=true"}
 		if at.Files == ByKeys {
-			lines = append(lines, "iceberg.rest-catalog.vended-credentials-enabled=true", "fs.native-s3.enabled=true", "s3.region=us-east-1")
+			lines = append(lines, "iceberg.rest-catalog.vended-credentials-enabled=true", "# fs.s3.enabled=true in newer releases", "fs.native-s3.enabled=true",
+				// Older releases take no more than the keys from the catalog.
+				"s3.endpoint="+at.Endpoint, "s3.path-style-access=true", "s3.region=us-east-1")
 		}
 		return append(lines, "# then, in Trino", fmt.Sprintf(`SELECT * FROM lake."%s"."%s" LIMIT 10;`, strings.ToLower(at.Namespace), strings.ToLower(at.Name)))
 	},

@@ -36,9 +36,11 @@ func (b *bench) capture(ctx context.Context, database string, rows int) (*captur
 	c := &captured{b: b, database: database, rows: rows}
 	b.onClose(c.close)
 	err := c.run(ctx,
+		// What the server keeps of its log to write it again would be most of the disk.
+		"alter system set max_wal_size = '1GB'", "select pg_reload_conf()",
 		"create table "+capturedName+" (id bigint, kind int not null, amount numeric(15,2) not null, at timestamptz not null, note text)",
 		fmt.Sprintf("insert into %s select i, i%%7, (i%%100000)*0.01, timestamptz '2024-01-01' + i * interval '1 second', 'note ' || i%%1000 from generate_series(1, %d) i", capturedName, rows),
-		"checkpoint", "alter table "+capturedName+" add primary key (id)", "checkpoint")
+		"checkpoint", "alter table "+capturedName+" add primary key (id)", "checkpoint", "alter system reset max_wal_size", "select pg_reload_conf()")
 	if err != nil {
 		return nil, err
 	}

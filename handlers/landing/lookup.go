@@ -203,17 +203,30 @@ func (x *lookup) complete(ctx context.Context, m *merge) error {
 	return build.Close()
 }
 
+// lookedUp is how many keys are looked up at a time.
+const lookedUp = 64 << 10
+
 // look finds the rows of keys that are not removed already.
 func (x *lookup) look(ctx context.Context, m *merge, newest map[key]place) error {
-	keys := make([]keyindex.Key, 0, len(newest))
+	made := goneKeys{}
+	some := make([]keyindex.Key, 0, min(len(newest), lookedUp))
 	for k := range newest {
-		keys = append(keys, keyindex.Key(k))
+		if some = append(some, keyindex.Key(k)); len(some) == lookedUp {
+			if err := x.lookAt(ctx, m, made, some); err != nil {
+				return err
+			}
+			some = some[:0]
+		}
 	}
+	return x.lookAt(ctx, m, made, some)
+}
+
+func (x *lookup) lookAt(ctx context.Context, m *merge, made goneKeys, keys []keyindex.Key) error {
 	places, err := x.keys.Find(ctx, keys)
 	if err != nil {
 		return err
 	}
-	made, rows := goneKeys{}, make([]keyindex.Key, len(places))
+	rows := make([]keyindex.Key, len(places))
 	for i, p := range places {
 		rows[i] = made.of(p.File, p.Row)
 	}

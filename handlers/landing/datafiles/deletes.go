@@ -11,12 +11,17 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
+
+// deletedRows is how many rows of position deletes are read or written at a time: each
+// has the whole name of a file, so that many would be most of a merge's memory.
+const deletedRows = 8 << 10
 
 // Positions are rows of data files by the files' names.
 type Positions map[string]*RowSet
@@ -103,7 +108,7 @@ func GoneRowsIn(ctx context.Context, files storage.Store, deletes ...string) (Po
 
 // EachGone reads a file of position deletes: the rows that its own rows remove.
 func EachGone(ctx context.Context, files storage.Store, name string, each func(at int64, file string, row int64)) error {
-	return Columns(ctx, files, name, iceberg.PositionalDeleteSchema.Fields(), func(first int64, columns []arrow.Array) error {
+	return ColumnsBy(ctx, files, name, iceberg.PositionalDeleteSchema.Fields(), parquet.NewReaderProperties(nil), deletedRows, func(first int64, columns []arrow.Array) error {
 		names, ok := columns[0].(*array.String)
 		rows, ok2 := columns[1].(*array.Int64)
 		if !ok || !ok2 {
@@ -171,7 +176,7 @@ func putPositions(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, nam
 					rows.Append(int64(at)<<6 + bit)
 				}
 			}
-			if rows.Len() >= readRows {
+			if rows.Len() >= deletedRows {
 				if err := enc.Put(ctx, b.NewRecordBatch()); err != nil {
 					return err
 				}

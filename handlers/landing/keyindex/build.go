@@ -7,7 +7,7 @@ import (
 
 const (
 	// batch is how many keys are in memory while an index is built.
-	batch = 512 << 10
+	batch = 256 << 10
 	// mostRows is how many rows the files of a run have.
 	mostRows = 1 << 31
 	// openRuns is how many there are before they are merged, also amid a build.
@@ -31,7 +31,7 @@ func (t *Table) Build(ctx context.Context, rows int64) (*Builder, error) {
 	if err := t.index.reserve(rows * int64(widthOf(t.def.Narrow)) * 5 / 2); err != nil {
 		return nil, err
 	}
-	return &Builder{ctx: ctx, table: t}, nil
+	return &Builder{ctx: ctx, table: t, entries: make([]entry, 0, min(max(0, rows), batch))}, nil
 }
 
 // File begins a file, whose rows follow in their order. The one before is complete.

@@ -45,7 +45,7 @@ func (t *Table) Find(ctx context.Context, keys []Key) ([]Place, error) {
 	for i := range workers {
 		some := wanted[len(wanted)*i/workers : len(wanted)*(i+1)/workers]
 		g.Go(func() error {
-			s := search{buf: make([]byte, mostBlocks*blockSize)}
+			s := search{buf: make([]byte, mostBlocks*blockSize), found: make([]Place, 0, len(some))}
 			for _, r := range t.runs {
 				if err := ctx.Err(); err != nil {
 					return err

@@ -10,6 +10,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/landing"
 	"headwater/projections"
 )
 
@@ -106,4 +107,27 @@ func TestAContinuousSyncTellsOfEverySchema(t *testing.T) {
 	if got := w.outcomes(w.address); slices.Contains(got, "SyncFailed") || slices.Contains(got, "SyncCompleted") {
 		t.Errorf("the sync has ended: %v", got)
 	}
+}
+
+// A column that comes between the discovery of a table and the capture of its log is in
+// the lake with what changes have put into it.
+func TestAColumnThatComesAmidASyncIsNotLost(t *testing.T) {
+	s := newShop(t, quick())
+	s.exec(`insert into orders select i, 'order ' || i, i, now() from generate_series(1, 20) i`)
+	s.connect()
+	s.sync(command.SyncOptions{})
+	s.w.faults.begin = func(target landing.Target) error {
+		if target.Table.Name == "orders" && target.Mode == landing.Changes {
+			s.w.faults.begin = nil
+			s.exec(`alter table orders add column late text`, `update orders set late = 'set' where id < 10`)
+		}
+		return nil
+	}
+	s.sync(command.SyncOptions{})
+	if s.w.faults.begin != nil {
+		t.Error("the column did not come")
+	}
+	s.exec(`update orders set note = 'later' where id = 15`)
+	s.sync(command.SyncOptions{})
+	s.wantVerified()
 }

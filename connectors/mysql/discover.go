@@ -70,6 +70,11 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	tables := make([]driver.Table, len(found))
 	for i, d := range found {
 		tables[i] = d.Table
+		columns := slices.Clone(d.withheld)
+		for _, c := range d.Columns {
+			columns = append(columns, c.Name)
+		}
+		s.Discovered(d.Name, columns)
 		switch {
 		case d.Cursor == "":
 		case d.Kind == "view":

@@ -18,6 +18,7 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 		return nil, err
 	}
 	defer s.Keep(ctx, c)
+	s.Discovered(found.Relations)
 	tables := make([]driver.Table, 0, len(found.Relations))
 	for _, r := range found.Relations {
 		tables = append(tables, r.Table)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,9 +112,36 @@ type Capturer struct {
 
 	mu   sync.Mutex
 	lost map[string]lostTable // by the table's name
+	seen map[string][]string  // columns that were discovered last, by their table's name
 }
 
 func New(p *session.Pool) *Capturer { return &Capturer{pool: p} }
+
+// Discovered notes the columns that a table was found to have. A Capture of one that has
+// others by then has it discovered again: what its changes put into a column that nobody
+// knows of would be lost.
+func (s *Capturer) Discovered(table string, columns []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil {
+		s.seen = map[string][]string{}
+	}
+	s.seen[table] = columns
+}
+
+// unseen reports, as an error, that a table has a column that it had not when it was
+// discovered.
+func (s *Capturer) unseen(t *captured) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen, ok := s.seen[t.table.Name]
+	for _, c := range t.columns {
+		if ok && !slices.Contains(seen, c.name) {
+			return driver.E(driver.ErrRetyped, nil, "table %s was altered: it has a column %s now", t.table, c.name)
+		}
+	}
+	return nil
+}
 
 // Capture takes the log up. Nothing is made at the server.
 func (s *Capturer) Capture(ctx context.Context, capture driver.Capture) (driver.Log, error) {

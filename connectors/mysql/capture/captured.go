@@ -103,6 +103,9 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			column.text = sets[column.charset]
 			one.columns = append(one.columns, column)
 		}
+		if err := s.unseen(one); err != nil {
+			return nil, err
+		}
 		if one.refused == nil {
 			one.refused = s.unreadable(one, bad)
 		}

@@ -28,9 +28,36 @@ type Capturer struct {
 
 	mu      sync.Mutex
 	spoiled map[string]spoiled // tables, by their identity
+	seen    map[int64][]string // columns that were discovered last, by their table's oid
 }
 
 func New(p *session.Pool, h *moment.Holder) *Capturer { return &Capturer{pool: p, holder: h} }
+
+// Discovered notes the columns that each table was found to have. A Capture of tables
+// that have others by then has them discovered again: what its changes put into a column
+// that nobody knows of would be lost.
+func (s *Capturer) Discovered(found []*catalog.Relation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = make(map[int64][]string, len(found))
+	for _, r := range found {
+		for _, c := range r.Columns {
+			s.seen[r.OID] = append(s.seen[r.OID], c.Name)
+		}
+	}
+}
+
+// unseen returns a column that a table has and had not when it was discovered, "" for
+// none.
+func (s *Capturer) unseen(r *catalog.Relation) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen, ok := s.seen[r.OID]
+	if i := slices.IndexFunc(r.Columns, func(c driver.Column) bool { return ok && !slices.Contains(seen, c.Name) }); i >= 0 {
+		return r.Columns[i].Name
+	}
+	return ""
+}
 
 // Capture takes the log of changes up: it holds the tables against the catalog, then
 // the slot against what has landed, then publishes, and at last makes a slot and
@@ -117,6 +144,9 @@ func (l *changeLog) find(ctx context.Context) error {
 		if err != nil {
 			l.refused[i] = err
 			continue
+		}
+		if column := l.source.unseen(row); column != "" {
+			return driver.E(driver.ErrRetyped, nil, "table %s was altered: it has a column %s now", t, column)
 		}
 		l.asked = append(l.asked, &captured{index: i, table: t.Table, row: row, columns: columns, after: lsnOf([]byte(t.After))})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -146,9 +147,14 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 				return err
 			}
 			if done {
-				if at != end { // nobody may speak after that
+				if at == end {
+					return failed
+				}
+				if !slices.Contains(unasked, buf[at]) { // nobody else may speak after that
 					return binarycopy.ErrMalformed
 				}
+				c.Drop() // what it says was read, and so is lost to the session
+				c.Close()
 				return failed
 			}
 		}
@@ -160,6 +166,10 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 		}
 	}
 }
+
+// unasked are the messages that a server may send at any time: it ends, or a setting has
+// changed.
+var unasked = []byte{MsgError, MsgNotice, MsgParameter, msgNotify}
 
 // Reply takes a message that is no row and reports whether the answer is over.
 func (c *Session) Reply(kind byte, body []byte, failed *error) (done bool, err error) {

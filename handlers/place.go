@@ -19,7 +19,8 @@ type place struct {
 	fresh     time.Time // the lake is complete up to then
 	told      string    // what the history knows
 	toldAt    time.Time
-	movedAt   time.Time // when the history last learnt of another place
+	stirred   bool      // changes have landed that the history does not know of
+	stirredAt time.Time // when it last learnt of some
 	confirmed string    // what the source knows
 	seen      *driver.Standing
 	message   string
@@ -94,6 +95,13 @@ func (p *place) reached(position string, committed, fresh time.Time) {
 	if fresh.After(p.fresh) {
 		p.fresh = fresh
 	}
+}
+
+// stir notes that changes have landed.
+func (p *place) stir() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stirred = true
 }
 
 // standing takes in what the source says. Where its log ends at what has landed, the
@@ -182,8 +190,8 @@ func (p *place) tell(f *follower, now bool) error {
 	}}); err != nil {
 		return err
 	}
-	if p.told != p.landed {
-		p.movedAt = at
+	if p.stirred {
+		p.stirred, p.stirredAt = false, at
 	}
 	p.told, p.toldAt = p.landed, time.Now()
 	f.h.seam("checkpointed")
@@ -198,10 +206,10 @@ func (p *place) tell(f *follower, now bool) error {
 	return nil
 }
 
-// due reports whether the history is to learn of the place: of another one at once,
-// but not soon after one before, and now and then of the same.
+// due reports whether the history is to learn of the place: of changes at once, but not
+// soon after others, of another place a little later, and of the same now and then.
 func (p *place) due(at time.Time, o Options) bool {
-	return p.landed != p.told && at.Sub(p.movedAt) >= o.PositionEvery || at.Sub(p.toldAt) >= o.HeartbeatEvery
+	return p.stirred && at.Sub(p.stirredAt) >= o.PositionEvery || p.landed != p.told && at.Sub(p.toldAt) >= o.PositionEvery || at.Sub(p.toldAt) >= o.HeartbeatEvery
 }
 
 // say tells where the sync stands and why it does not move.

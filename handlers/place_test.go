@@ -5,20 +5,30 @@ import (
 	"time"
 )
 
-// What lands after a quiet time is told at once, what lands soon after that a little
-// later, and that nothing lands now and then.
-func TestAPlaceIsToldOnceItHasMoved(t *testing.T) {
+// Changes that land after a quiet time are told of at once, those soon after others and
+// a place that moves without changes a little later, and the same place now and then.
+func TestAPlaceIsToldOnceChangesLand(t *testing.T) {
 	o := Options{PositionEvery: 10 * time.Second, HeartbeatEvery: 30 * time.Second}
 	start := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	p := &place{landed: "1", told: "1", movedAt: start, toldAt: start.Add(60 * time.Second)} // two heartbeats later
 	for _, c := range []struct {
-		landed string
-		after  time.Duration
-		want   bool
-	}{{"1", 61 * time.Second, false}, {"1", 90 * time.Second, true}, {"2", 61 * time.Second, true}, {"2", 9 * time.Second, false}, {"2", 10 * time.Second, true}} {
-		p.landed = c.landed
-		if got := p.due(start.Add(c.after), o); got != c.want {
-			t.Errorf("place %s, %s after the last move: %v", c.landed, c.after, got)
+		name    string
+		stirred bool
+		landed  string
+		after   time.Duration // since changes were told of
+		quiet   time.Duration // since anything was
+		want    bool
+	}{
+		{"nothing new", false, "1", time.Minute, 20 * time.Second, false},
+		{"a sign of life", false, "1", time.Minute, 30 * time.Second, true},
+		{"changes after a quiet time", true, "2", time.Minute, time.Second, true},
+		{"changes soon after others", true, "2", 9 * time.Second, 9 * time.Second, false},
+		{"a little later", true, "2", 10 * time.Second, 9 * time.Second, true},
+		{"an idle log that moves", false, "2", time.Minute, 9 * time.Second, false},
+		{"the same, later", false, "2", time.Minute, 10 * time.Second, true},
+	} {
+		p := &place{landed: c.landed, told: "1", stirred: c.stirred, stirredAt: start.Add(-c.after), toldAt: start.Add(-c.quiet)}
+		if got := p.due(start, o); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }

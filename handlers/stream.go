@@ -86,6 +86,9 @@ func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 		return causeOf(ctx, err)
 	}
 	f.tries = 0
+	if len(m.Tables) > 0 {
+		f.at.stir()
+	}
 	f.at.reached(m.Position, m.Committed, fresh)
 	return f.at.tell(f, m.Final)
 }

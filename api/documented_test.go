@@ -2,15 +2,19 @@ package api
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// openAPI returns the contract as tests go through it.
+var ownDocument = sync.OnceValues(func() (*openapi3.T, error) { return openapi3.NewLoader().LoadFromData(openapi) })
+
+// openAPI returns the contract as tests go through it: one for all of them, to be
+// read alone.
 func openAPI(t testing.TB) *openapi3.T {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromData(openapi)
+	doc, err := ownDocument()
 	if err != nil {
 		t.Fatal(err)
 	}

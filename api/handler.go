@@ -39,6 +39,13 @@ type Handler struct {
 	telling   chan struct{}  // one slot for each use of a token that is being recorded
 }
 
+// What is the same for every handler of a process takes a while to read. Both are
+// read alone by whoever has them.
+var (
+	ownSchemas  = sync.OnceValues(schemas.All)
+	ownContract = sync.OnceValues(func() (*contract.Contract, error) { return contract.Load(openapi) })
+)
+
 // New returns the handler of the whole API. It fails if a required field of d is
 // missing or if openapi.yaml and the routes do not match.
 func New(d Deps) (*Handler, error) {
@@ -52,10 +59,10 @@ func New(d Deps) (*Handler, error) {
 	h := &Handler{Deps: d, draining: make(chan struct{}), telling: make(chan struct{}, 8)}
 	h.repeats = &idempotency.Keeper{Bucket: d.Idempotency, MAC: h.fingerprint, Lease: d.Options.Lease, Keep: d.Options.KeepAnswers, Log: d.Log}
 	var err error
-	if h.schemas, err = schemas.All(); err != nil {
+	if h.schemas, err = ownSchemas(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	if h.contract, err = contract.Load(openapi); err != nil {
+	if h.contract, err = ownContract(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	if h.router, err = h.routes(); err != nil {

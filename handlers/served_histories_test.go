@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	stepsFlag = flag.Int("steps", 0, "steps of the random histories of each database server; 0 for 1000, or 32 with -short")
+	stepsFlag = flag.Int("steps", 0, "steps of the random histories of each database server; 0 for 1000, or one short history with -short")
 	seedFlag  = flag.Uint64("seed", 0, "the seed of the one history of each database server that is run")
 )
 
@@ -25,10 +25,10 @@ var (
 // merging the same rows and at most some that were deleted; by appending every
 // row, and beside it those alone that were there. What a sync cannot see it says.
 func TestHistoriesOfServers(t *testing.T) {
-	steps := *stepsFlag
+	steps, years := *stepsFlag, 8
 	if steps == 0 {
 		if steps = 1000; testing.Short() {
-			steps = 12
+			steps, years = 12, 5
 		}
 	}
 	for _, server := range []struct {
@@ -48,7 +48,7 @@ func TestHistoriesOfServers(t *testing.T) {
 						options.CommitBytes = 1
 					}
 					a := newAnnals(t, open(t, options), server.name, seed)
-					for range 8 {
+					for range years {
 						a.year()
 					}
 					done += a.steps

@@ -46,24 +46,24 @@ func manyOfOneCursor(t *testing.T, fresh func(*testing.T, Options) *served) {
 	row := func(day string) func(int) string {
 		return func(i int) string { return fmt.Sprintf("(%d, '2024-01-%s 10:00:00', 'n%d')", i, day, i) }
 	}
-	s.exec("INSERT INTO ties VALUES " + seed(0, 10_000, row("02")))
+	s.exec("INSERT INTO ties VALUES " + seed(0, 5_000, row("02")))
 	s.open()
 	options := byCursors("ties", "at")
 	options.BatchSize = 1000
 	s.same(s.sync(options)["ties"], "ties", "id", "note")
 
 	// Behind a cursor, and with a worker that dies among them.
-	s.exec("INSERT INTO ties VALUES " + seed(10_000, 20_000, row("03")))
+	s.exec("INSERT INTO ties VALUES " + seed(5_000, 10_000, row("03")))
 	s.seams.kill("wrote", 5)
 	s.same(s.sync(options)["ties"], "ties", "id", "note")
 	if s.seams.killed() != 1 {
 		t.Error("nothing was killed")
 	}
-	s.exec("INSERT INTO ties VALUES " + seed(20_000, 20_100, row("03")))
+	s.exec("INSERT INTO ties VALUES " + seed(10_000, 10_100, row("03")))
 	s.same(s.sync(options)["ties"], "ties", "id", "note")
-	s.exec("INSERT INTO ties VALUES " + seed(20_100, 20_200, row("04")))
+	s.exec("INSERT INTO ties VALUES " + seed(10_100, 10_200, row("04")))
 	s.same(s.sync(options)["ties"], "ties", "id", "note")
-	s.exec("INSERT INTO ties VALUES " + seed(20_200, 20_210, row("04")))
+	s.exec("INSERT INTO ties VALUES " + seed(10_200, 10_210, row("04")))
 	for _, want := range []int64{10, 0} {
 		if r := s.sync(options)["ties"]; r.Records != want {
 			t.Errorf("%d records, want the %d with the cursor's own value that did not land", r.Records, want)

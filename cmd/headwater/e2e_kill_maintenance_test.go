@@ -21,7 +21,7 @@ func TestKilledMaintenancesLoseNothing(t *testing.T) {
 	t.Parallel() // it waits more than it computes
 	kills, rows := 60, 60_000
 	if testing.Short() {
-		kills, rows = 2, 10_000
+		kills, rows = 2, 20_000
 	}
 	if *killsWanted > 0 {
 		kills = *killsWanted

@@ -54,7 +54,7 @@ func TestMergedTableStaysSmall(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	clock := time.Now()
 	l.now = func() time.Time { return clock }
-	const rows = 40_000
+	const rows = 20_000
 	random := rand.New(rand.NewPCG(1, 2))
 	want := map[int64][]int64{}
 	for id := range int64(rows) {

@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/projections/layout"
+	"headwater/projections/pagecache"
 )
 
 // filter decides which sources a list includes.
@@ -43,15 +44,15 @@ func (s *Store) List(q ListQuery) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	k := pageKey{q, version}
-	answer, epoch := s.pages.get(k)
+	k := pagecache.Key{Query: q, Version: version}
+	answer, epoch := s.pages.Get(k)
 	if page, ok := answer.(Page); ok {
 		page.Sequence = position
 		return page, nil
 	}
 	page, err := s.list(q)
 	if err == nil {
-		s.pages.put(k, epoch, page, len(page.JSON)+len(page.Next))
+		s.pages.Put(k, epoch, page, len(page.JSON)+len(page.Next))
 	}
 	return page, err
 }
@@ -247,4 +248,13 @@ func (s *Store) ListVersion(organization, workspace, owner string) (version uint
 		return 0, 0, nil
 	}
 	return scope.Version, int(scope.Count), err
+}
+
+// versionOf returns the version of an owner's sources and their number.
+func (s *Store) versionOf(db pebble.Reader, organization, workspace, owner string) (layout.Scope, error) {
+	v, err := s.get(db, layout.Key(layout.KeyScope, organization, workspace, owner))
+	if err != nil {
+		return layout.Scope{}, err
+	}
+	return layout.DecodeScope(v)
 }

@@ -16,6 +16,11 @@ type ListQuery struct {
 	Removed                 bool   // removed sources that can be restored, instead of existing ones
 }
 
+// Size returns the number of bytes in the query's texts.
+func (q ListQuery) Size() int {
+	return len(q.Organization) + len(q.Workspace) + len(q.Owner) + len(q.Type) + len(q.Name) + len(q.Status) + len(q.Search) + len(q.Cursor)
+}
+
 // SchemaQuery selects tables of one source's schema.
 type SchemaQuery struct {
 	Address event.Address
@@ -23,6 +28,12 @@ type SchemaQuery struct {
 	Limit   int    // tables per page; 0 for all
 	Cursor  string // SchemaPage.Next of the previous page; stays at that page's version
 	AsOf    uint64 // as it was after that sequence; 0 for now
+}
+
+// Size returns the number of bytes in the query's texts.
+func (q SchemaQuery) Size() int {
+	a := q.Address
+	return len(a.Organization) + len(a.Workspace) + len(a.Owner) + len(a.Source) + len(q.Table) + len(q.Cursor)
 }
 
 // OperationQuery selects operations of one owner, newest first.

@@ -63,8 +63,8 @@ func (s *Store) replay(ctx context.Context, from Replayer, last uint64, most int
 	}()
 	r := &replayed{store: s, most: most, at: s.Position()}
 	if r.at == 0 {
-		s.compactions.hold(true)
-		defer s.compactions.hold(false)
+		s.compactions.Hold(true)
+		defer s.compactions.Hold(false)
 	}
 	err := errors.Join(from.Replay(ctx, r.at, last, r.take), r.end())
 	if settled := r.settle(); err == nil {
@@ -128,7 +128,7 @@ func (r *replayed) end() error {
 		return errors.Join(err, t.writes.Close())
 	}
 	if r.at, r.ended = t.Position, r.ended+1; r.ended == uncompactedBatches {
-		r.store.compactions.hold(false)
+		r.store.compactions.Hold(false)
 	}
 	done := make(chan error, 1)
 	r.committing = done

@@ -126,7 +126,7 @@ func TestFollowReplays(t *testing.T) {
 				t.Errorf("%s: a watched source was not told of", name)
 			}
 		}
-		if s.compactions.held {
+		if s.compactions.Held() {
 			t.Errorf("%s: ready with its compactions held back", name)
 		}
 		more := busy(20, len(h.events)+8).events[len(h.events):]

@@ -12,6 +12,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/projections/layout"
+	"headwater/projections/pagecache"
 )
 
 // SchemaPage returns one page of a version of a source's schema, as the API
@@ -29,13 +30,13 @@ func (s *Store) SchemaPage(q SchemaQuery) (page SchemaPage, err error) {
 	if err != nil {
 		return page, err
 	}
-	k := pageKey{q, version}
-	answer, epoch := s.pages.get(k)
+	k := pagecache.Key{Query: q, Version: version}
+	answer, epoch := s.pages.Get(k)
 	if page, ok := answer.(SchemaPage); ok {
 		return page, nil
 	}
 	if page, err = s.schemaPage(q); err == nil {
-		s.pages.put(k, epoch, page, len(page.JSON)+len(page.Next))
+		s.pages.Put(k, epoch, page, len(page.JSON)+len(page.Next))
 	}
 	return page, err
 }

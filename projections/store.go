@@ -16,8 +16,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"headwater/projections/compactions"
 	"headwater/projections/fold"
 	"headwater/projections/layout"
+	"headwater/projections/pagecache"
 )
 
 // Options configures a Store.
@@ -39,7 +41,7 @@ type Store struct {
 	lock    *pebble.Lock
 	damaged atomic.Bool
 
-	compactions *compactions
+	compactions *compactions.Scheduler
 
 	open   sync.RWMutex  // held for reading while db is used, for writing by Close
 	db     *pebble.DB    // nil after Close
@@ -53,7 +55,7 @@ type Store struct {
 	exists    *fold.Filter // nil for a store that is opened to be read once
 	position  atomic.Uint64
 	waiting   waiting
-	pages     pageCache
+	pages     pagecache.Cache
 
 	readyMu sync.Mutex
 	ready   chan struct{} // closed when the store has caught up; a new channel after setReady(false)
@@ -107,7 +109,7 @@ func (s *Store) openChecked() (err error) {
 		return err
 	}
 	s.cells = fold.NewCache(s.exists)
-	s.pages.reset()
+	s.pages.Reset()
 	return nil
 }
 
@@ -148,7 +150,7 @@ func (s *Store) openDB() (*pebble.DB, error) {
 			BackgroundError: func(err error) { s.log.Error("projection", "error", err) },
 		},
 	}
-	s.compactions = newCompactions()
+	s.compactions = compactions.New()
 	opts.Experimental.CompactionScheduler = s.compactions
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	return pebble.Open(s.dir, opts)

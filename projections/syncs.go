@@ -38,19 +38,19 @@ func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
 	if err != nil {
 		return y, err
 	}
-	p := progress{sync: &y}
+	p := layout.Progress{Sync: &y}
 	var failed error
 	doc, err = layout.WithArray(doc, "tables", func(add func([]byte)) error {
 		return s.syncTables(snapshot, &y, organization, workspace, func(table []byte) {
 			add(table)
-			failed = errors.Join(failed, p.add(table))
+			failed = errors.Join(failed, p.Add(table))
 		})
 	})
 	if err = errors.Join(err, failed); err != nil {
 		return y, err
 	}
 	o := layout.Extend(doc)
-	o.Raw("progress", p.document())
+	o.Raw("progress", p.Document())
 	y.JSON = o.End()
 	return y, nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,43 +131,4 @@ func TestKeptPagesWhileWriting(t *testing.T) {
 		applied.Add(1)
 	}
 	readers.Wait()
-}
-
-// An answer of before a reset is not kept behind it, and however much is asked
-// for, what is kept is bounded.
-func TestKeptPagesAreBounded(t *testing.T) {
-	var p pageCache
-	k := pageKey{ListQuery{Workspace: "w"}, 1}
-	_, before := p.get(k)
-	p.reset()
-	p.put(k, before, Page{Count: 1}, 10)
-	if answer, _ := p.get(k); answer != nil {
-		t.Errorf("kept from before the reset: %v", answer)
-	}
-	_, epoch := p.get(k)
-	p.put(k, epoch, Page{}, pageBytes+1)
-	if answer, _ := p.get(k); answer != nil {
-		t.Error("a page that is too large is kept")
-	}
-	long := pageKey{ListQuery{Search: strings.Repeat("x", pageBytes)}, 1}
-	p.put(long, epoch, Page{}, 1)
-	if answer, _ := p.get(long); answer != nil {
-		t.Error("a page with a query that is too large is kept")
-	}
-	for i := range 10_000 {
-		p.put(pageKey{ListQuery{Workspace: fmt.Sprint(i)}, 1}, epoch, Page{}, 64<<10)
-		p.get(pageKey{ListQuery{Workspace: "0"}, 1})
-	}
-	total := 0
-	for _, half := range []map[pageKey]kept{p.young, p.old} {
-		for _, v := range half {
-			total += v.size
-		}
-	}
-	if total > pagesBytes {
-		t.Errorf("%d bytes are kept", total)
-	}
-	if answer, _ := p.get(pageKey{ListQuery{Workspace: "0"}, 1}); answer == nil {
-		t.Error("what is asked for all the time is forgotten")
-	}
 }

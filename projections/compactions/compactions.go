@@ -1,4 +1,5 @@
-package projections
+// Package compactions schedules the compactions of a database, and can hold them back.
+package compactions
 
 import (
 	"sync"
@@ -6,10 +7,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// compactions schedules the compactions of one database like Pebble's own
+// Scheduler schedules the compactions of one database like Pebble's own
 // scheduler, and can suspend them: while a long history is replayed they would
 // rewrite most of it several times. It implements Pebble's CompactionScheduler.
-type compactions struct {
+type Scheduler struct {
 	db   pebble.DBForCompaction
 	poke chan struct{} // signals that a compaction may be startable
 	done chan struct{} // closed when no more compactions will be started
@@ -21,23 +22,31 @@ type compactions struct {
 	refused bool // the database was refused and waits to be called again
 }
 
-var _ pebble.CompactionScheduler = (*compactions)(nil)
+var _ pebble.CompactionScheduler = (*Scheduler)(nil)
 
-func newCompactions() *compactions {
-	return &compactions{poke: make(chan struct{}, 1), done: make(chan struct{})}
+// New returns the scheduler of one database that is about to be opened.
+func New() *Scheduler {
+	return &Scheduler{poke: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// hold suspends or resumes compactions. Running ones continue.
-func (c *compactions) hold(held bool) {
+// Hold suspends or resumes compactions. Running ones continue.
+func (c *Scheduler) Hold(held bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = held
 	c.look()
 }
 
+// Held reports whether compactions are suspended.
+func (c *Scheduler) Held() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held
+}
+
 // look wakes start. The database calls with its locks held, under which it
 // cannot be called back. The caller holds mu.
-func (c *compactions) look() {
+func (c *Scheduler) look() {
 	if c.closed {
 		return
 	}
@@ -49,7 +58,7 @@ func (c *compactions) look() {
 
 // take counts one more compaction if it may run. asked means that the database
 // requested it.
-func (c *compactions) take(asked bool) bool {
+func (c *Scheduler) take(asked bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held || c.closed || c.running >= c.db.GetAllowedWithoutPermission() {
@@ -62,7 +71,7 @@ func (c *compactions) take(asked bool) bool {
 
 // giveBack returns the slot of a compaction that turned out not to be needed. A
 // database that was refused because of it is called again.
-func (c *compactions) giveBack() {
+func (c *Scheduler) giveBack() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.running--; c.refused {
@@ -71,7 +80,7 @@ func (c *compactions) giveBack() {
 	}
 }
 
-func (c *compactions) start() {
+func (c *Scheduler) start() {
 	defer close(c.done)
 	for range c.poke {
 		for c.take(false) {
@@ -84,14 +93,14 @@ func (c *compactions) start() {
 }
 
 // Register is called when the database is open.
-func (c *compactions) Register(_ int, db pebble.DBForCompaction) {
+func (c *Scheduler) Register(_ int, db pebble.DBForCompaction) {
 	c.db = db
 	go c.start()
 }
 
 // Unregister is called when the database closes. It is not called back
 // afterwards.
-func (c *compactions) Unregister() {
+func (c *Scheduler) Unregister() {
 	c.mu.Lock()
 	c.closed = true
 	close(c.poke)
@@ -101,21 +110,21 @@ func (c *compactions) Unregister() {
 
 // TrySchedule is called when a compaction could run. It returns false if that
 // has to wait.
-func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) { return c.take(true), c }
+func (c *Scheduler) TrySchedule() (bool, pebble.CompactionGrantHandle) { return c.take(true), c }
 
 // UpdateGetAllowedWithoutPermission is called after a flush.
-func (c *compactions) UpdateGetAllowedWithoutPermission() { c.changed(0) }
+func (c *Scheduler) UpdateGetAllowedWithoutPermission() { c.changed(0) }
 
 // Done is called when a compaction has ended.
-func (c *compactions) Done() { c.changed(-1) }
+func (c *Scheduler) Done() { c.changed(-1) }
 
-func (c *compactions) changed(by int) {
+func (c *Scheduler) changed(by int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running += by
 	c.look()
 }
 
-func (c *compactions) Started()                                          {}
-func (c *compactions) MeasureCPU(pebble.CompactionGoroutineKind)         {}
-func (c *compactions) CumulativeStats(pebble.CompactionGrantHandleStats) {}
+func (c *Scheduler) Started()                                          {}
+func (c *Scheduler) MeasureCPU(pebble.CompactionGoroutineKind)         {}
+func (c *Scheduler) CumulativeStats(pebble.CompactionGrantHandleStats) {}

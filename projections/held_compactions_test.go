@@ -3,11 +3,8 @@ package projections
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"headwater/bus/event"
 	"headwater/projections/projectionstest"
@@ -18,7 +15,7 @@ import (
 func TestCompactionsAreHeldBack(t *testing.T) {
 	h := life(60)
 	s := openMem(t)
-	s.compactions.hold(true)
+	s.compactions.Hold(true)
 	flushed := 0
 	for from := 0; from+10 <= len(h.events); from += 10 {
 		apply(t, s, h.events[from:from+10]...)
@@ -32,7 +29,7 @@ func TestCompactionsAreHeldBack(t *testing.T) {
 		t.Errorf("%d compactions, %d sublevels after %d flushes", m.Compact.DefaultCount, m.Levels[0].Sublevels, flushed)
 	}
 	before := hashOf(t, s)
-	s.compactions.hold(false)
+	s.compactions.Hold(false)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if m = s.db.Metrics(); m.Compact.DefaultCount > 0 && m.Compact.NumInProgress == 0 && m.Levels[0].Sublevels < 4 {
 			break
@@ -44,7 +41,7 @@ func TestCompactionsAreHeldBack(t *testing.T) {
 	if hashOf(t, s) != before {
 		t.Error("compacting changed what is stored")
 	}
-	s.compactions.hold(true) // and closed so
+	s.compactions.Hold(true) // and closed so
 }
 
 // stuckLog is a log that does not go on after the first few events.
@@ -88,60 +85,4 @@ func TestCloseEndsAReplay(t *testing.T) {
 	if s.Position() != 5 {
 		t.Errorf("what was folded is at %d", s.Position())
 	}
-}
-
-// askedDB stands in for a database: what can be compacted after GetWaitingCompaction
-// has said that nothing can.
-type askedDB struct {
-	c       *compactions
-	mu      sync.Mutex
-	waiting bool
-	between func()
-	ran     chan struct{}
-}
-
-func (d *askedDB) GetAllowedWithoutPermission() int { return 1 }
-
-func (d *askedDB) GetWaitingCompaction() (bool, pebble.WaitingCompaction) {
-	d.mu.Lock()
-	waiting, between := d.waiting, d.between
-	d.between = nil
-	d.mu.Unlock()
-	if between != nil {
-		between()
-	}
-	return waiting, pebble.WaitingCompaction{}
-}
-
-func (d *askedDB) Schedule(pebble.CompactionGrantHandle) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.waiting {
-		return false
-	}
-	d.waiting = false
-	close(d.ran)
-	return true
-}
-
-// TestNoCompactionIsForgotten: a database asks once whether a compaction may run
-// and is told when it may.
-func TestNoCompactionIsForgotten(t *testing.T) {
-	d := &askedDB{c: newCompactions(), ran: make(chan struct{})}
-	d.between = func() {
-		if granted, _ := d.c.TrySchedule(); granted {
-			t.Error("two at once")
-		}
-		d.mu.Lock()
-		d.waiting = true
-		d.mu.Unlock()
-	}
-	d.c.Register(2, d)
-	d.c.UpdateGetAllowedWithoutPermission()
-	select {
-	case <-d.ran:
-	case <-time.After(20 * time.Second):
-		t.Error("a compaction waits for ever")
-	}
-	d.c.Unregister()
 }

@@ -1,4 +1,4 @@
-package projections
+package layout
 
 import (
 	"encoding/json"
@@ -6,13 +6,12 @@ import (
 	"time"
 
 	"headwater/bus/event"
-	"headwater/projections/layout"
 )
 
-// progress summarizes how far a sync is, from the last progress of each table.
+// Progress summarizes how far a sync is, from the last progress of each table.
 // It knows no clock: the age of updated_at shows whether the worker still lives.
-type progress struct {
-	sync *Sync
+type Progress struct {
+	Sync *Sync
 
 	rows, bytes, rate int64
 	done, uploaded    int64 // rows that are settled, and bytes that are uploaded
@@ -26,10 +25,11 @@ type progress struct {
 	tables            []byte
 }
 
-func (p *progress) add(doc []byte) error {
+// Add counts the result of one table, as it is stored. It returns ErrDamaged.
+func (p *Progress) Add(doc []byte) error {
 	var r event.TableResult
 	if err := json.Unmarshal(doc, &r); err != nil {
-		return fmt.Errorf("%w: table of sync %s: %w", ErrDamaged, p.sync.ID, err)
+		return fmt.Errorf("%w: table of sync %s: %w", ErrDamaged, p.Sync.ID, err)
 	}
 	read := max(r.RowsRead, r.Records)
 	settled := read
@@ -71,7 +71,7 @@ func (p *progress) add(doc []byte) error {
 			}
 		}
 	}
-	o := layout.NewObject(240)
+	o := NewObject(240)
 	o.Text("name", r.Name)
 	o.Text("namespace", r.Namespace)
 	o.Text("status", r.Status)
@@ -95,30 +95,31 @@ func (p *progress) add(doc []byte) error {
 
 // total returns the expected number of rows, or nil if it is unknown. Tables
 // that have not reported yet count with what was expected at the start.
-func (p *progress) total() *int64 {
-	if p.sync.Ended() {
+func (p *Progress) total() *int64 {
+	if p.Sync.Ended() {
 		return &p.rows
 	}
-	rest := p.sync.Expected - p.planned
-	if p.unknown || p.told < p.sync.TablesTotal && p.sync.Expected < 0 {
+	rest := p.Sync.Expected - p.planned
+	if p.unknown || p.told < p.Sync.TablesTotal && p.Sync.Expected < 0 {
 		return nil
 	}
 	total := p.expected
-	if p.told < p.sync.TablesTotal {
+	if p.told < p.Sync.TablesTotal {
 		total += max(rest, 0)
 	}
 	return &total
 }
 
-func (p *progress) document() []byte {
-	y, total := p.sync, p.total()
+// Document returns what readers of the sync see of it.
+func (p *Progress) Document() []byte {
+	y, total := p.Sync, p.total()
 	if y.Ended() {
 		p.rate = 0
 		if y.DurationMS > 0 {
 			p.rate = int64(float64(p.rows) * 1000 / float64(y.DurationMS))
 		}
 	}
-	o := layout.NewObject(400 + len(p.tables))
+	o := NewObject(400 + len(p.tables))
 	o.Fraction("fraction", p.done, total, y.Status == StatusCompleted)
 	o.Number("rows", p.rows)
 	o.Number("bytes", p.bytes)
@@ -144,9 +145,9 @@ func (p *progress) document() []byte {
 
 // waitingFor returns what the sync waits for, or "" once it has ended. A table
 // that waits for the lake takes precedence over tables that read.
-func (p *progress) waitingFor() string {
+func (p *Progress) waitingFor() string {
 	switch {
-	case p.sync.Ended():
+	case p.Sync.Ended():
 		return ""
 	case p.uploads > 0:
 		return event.WaitingUpload

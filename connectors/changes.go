@@ -33,6 +33,19 @@ func (c *Conn) Capture(ctx context.Context, capture driver.Capture) (driver.Log,
 	return &guardedLog{conn: c, log: log}, nil
 }
 
+// Holds reports whether the server keeps the log for a reader, as driver.Capturer says.
+func (c *Conn) Holds(ctx context.Context, reader string) (holds bool, err error) {
+	s, ok := c.source.(driver.Capturer)
+	if !ok {
+		return false, nil
+	}
+	err = c.guard(ctx, "looking for the log of changes", c.timeouts.Check, func(ctx context.Context) (err error) {
+		holds, err = s.Holds(ctx, reader)
+		return err
+	})
+	return holds, err
+}
+
 // Release gives up what the server keeps for a reader, as driver.Capturer says.
 func (c *Conn) Release(ctx context.Context, reader string) error {
 	s, ok := c.source.(driver.Capturer)

@@ -115,10 +115,14 @@ func (f *follower) round(work context.Context) error {
 // they are now. What the sync has read of them is counted anew.
 func (f *follower) open(work context.Context) error {
 	if f.conn == nil {
+		if f.given(work) {
+			f.at.forget()
+		}
 		v, err := f.j.load(work)
 		if err != nil {
 			return err
 		}
+		f.source = v
 		if f.conn, err = f.j.openCurrent(work, v, limitsOf(f.options)); err != nil {
 			return err
 		}
@@ -176,6 +180,13 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		return f.tries <= maxAgain, err
 	case errors.Is(err, driver.ErrRetyped):
 		return f.retyped(work, err)
+	case errors.Is(err, errGiven) || errors.Is(err, driver.ErrReplaced) && f.given(ctx):
+		f.close()
+		f.at.forget()
+		if f.tries++; f.tries > maxAgain {
+			return false, f.gone(err)
+		}
+		return true, f.rest(work) // until the source's new settings are known
 	case errors.Is(err, driver.ErrReplaced):
 		return false, f.gone(err)
 	case !mayPass(err):

@@ -98,7 +98,7 @@ func (r *removing) log(v view, purges bool) (m move, wait bool) {
 	case purges && len(r.notes) > 0:
 		return r.j.givenUp(v, r.released, r.notes[0]), false
 	case purges:
-		return r.j.givenUp(v, true, purgedLog(r.j, nil)), false
+		return r.j.givenUp(v, true, purgedLog(r.j, v.Connector, nil)), false
 	case r.released:
 		return r.j.givenUp(v, true, rereads), false
 	}

@@ -45,6 +45,11 @@ func (h *Handlers) connect(ctx context.Context, j *job, c *command.ConnectSource
 				return err
 			}
 		}
+		if why == nil {
+			if err := j.moveAway(ctx, c); err != nil {
+				return err
+			}
+		}
 		if err := j.recordConnect(ctx, c, found, why); err != nil {
 			return err
 		}

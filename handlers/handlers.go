@@ -32,6 +32,8 @@ type Deps struct {
 	Commands   Commands     // where Sweep sends what is due
 	Log        *slog.Logger // nil discards
 	Options    Options
+	// LetGo returns driver.Spec.LetGo of a connector; nil for none.
+	LetGo func(connector string) string
 }
 
 // Handlers carries commands out. It is safe for concurrent use.
@@ -44,6 +46,7 @@ type Handlers struct {
 	commands   Commands
 	log        *slog.Logger
 	options    Options
+	letGo      func(connector string) string // nil for none
 
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -57,7 +60,7 @@ func New(d Deps) *Handlers {
 	}
 	return &Handlers{
 		events: d.Events, state: d.State, connectors: d.Connectors, lake: d.Lake, vault: d.Vault, commands: d.Commands, log: log,
-		options: d.Options.WithDefaults(), stopping: make(chan struct{}),
+		options: d.Options.WithDefaults(), letGo: d.LetGo, stopping: make(chan struct{}),
 	}
 }
 

@@ -177,6 +177,13 @@ func (s *loggedSession) Standing(context.Context) (driver.Standing, error) {
 	return driver.Standing{At: time.Now(), Position: strconv.Itoa(s.l.readers[s.capture.Reader]), Retained: s.l.retained, Left: -1, State: "reserved"}, nil
 }
 
+func (s *loggedSession) Holds(_ context.Context, reader string) (bool, error) {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	_, there := s.l.readers[reader]
+	return there, nil
+}
+
 func (s *loggedSession) Release(_ context.Context, reader string) error {
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()

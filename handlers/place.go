@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -8,6 +9,10 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 )
+
+// errGiven says that the log was given up beside its reader, as by an update that
+// moved the source: what was to be told is of a place that is none any more.
+var errGiven = errors.New("the log of changes was given up meanwhile")
 
 // place is where a sync stands in its source's log. The order is always: tables'
 // commits, the event that says so, and then the source, which forgets what lies
@@ -39,6 +44,13 @@ func (p *place) freshUntil() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.fresh
+}
+
+// tellsNothing reports whether the history knows of no place yet.
+func (p *place) tellsNothing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.told == ""
 }
 
 func (p *place) lags() bool {
@@ -185,10 +197,19 @@ func (p *place) tell(f *follower, now bool) error {
 	if !now && !p.due(at, f.h.options) || c == nil {
 		return nil
 	}
-	if err := f.journal.write(f.base, move{discriminator: p.nextLocked(f), data: &event.ChangesLanded{
-		Meta: f.j.meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
-	}}); err != nil {
+	id, given := p.nextLocked(f), false
+	if err := f.journal.decide(f.base, func(v view) (move, error) {
+		if given = p.told != "" && v.Changes.Position == ""; given {
+			return move{}, nil
+		}
+		return move{discriminator: id, data: &event.ChangesLanded{
+			Meta: f.j.meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
+		}}, nil
+	}); err != nil {
 		return err
+	}
+	if given {
+		return errGiven
 	}
 	if p.stirred {
 		p.stirred, p.stirredAt = false, at

@@ -73,10 +73,10 @@ func (j *job) letGo(ctx context.Context, v view, purges bool) (released bool, no
 	case err == nil:
 		return true, []string{rereads}, nil
 	case purges:
-		return false, []string{purgedLog(j, err)}, nil
+		return false, []string{purgedLog(j, v.Connector, err)}, nil
 	}
 	j.log.Warn("a removed source's log of changes could not be released and will be tried again", "error", err)
-	return false, []string{unreleased(readerOf(j.address), err) + "; this is tried again until the source can be restored no more"}, nil
+	return false, []string{unreleased(readerOf(j.address), err) + j.byHand(v.Connector) + "; this is tried again until the source can be restored no more"}, nil
 }
 
 // releaseLater has the log released that could not be when the source was removed.
@@ -143,7 +143,7 @@ func (j *job) releasePurged(ctx context.Context, removed uint64) error {
 		if !due(v) {
 			return move{}, nil
 		}
-		m := j.givenUp(v, failed == nil, purgedLog(j, failed))
+		m := j.givenUp(v, failed == nil, purgedLog(j, v.Connector, failed))
 		m.stop = true
 		return m, nil
 	})
@@ -151,9 +151,13 @@ func (j *job) releasePurged(ctx context.Context, removed uint64) error {
 }
 
 // purgedLog says what became of the log of a source that is destroyed.
-func purgedLog(j *job, failed error) string {
+func purgedLog(j *job, connector string, failed error) string {
 	if failed == nil {
 		return "the source was purged, and its server keeps the log of changes for it no more"
 	}
-	return "the source was purged; " + unreleased(readerOf(j.address), failed) + "; it must be dropped there"
+	by := j.byHand(connector)
+	if by == "" {
+		by = "; it must be dropped there"
+	}
+	return "the source was purged; " + unreleased(readerOf(j.address), failed) + by
 }

@@ -190,7 +190,7 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 		return errAgain
 	}
 	s, err := f.h.state.Source(f.j.address)
-	if err != nil || f.wanted(s) {
+	if err != nil || f.wanted(s) && s.ConfigVersion == f.source.ConfigVersion { // other settings are those of the next one
 		return err
 	}
 	if enough.IsZero() {

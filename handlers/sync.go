@@ -262,9 +262,14 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 		return err
 	}
 	if a.mode == landing.Changes {
-		return a.capture(ctx, work, stop, conn)
+		err = a.capture(ctx, work, stop, conn)
+	} else {
+		err = a.landAll(ctx, work, stop, conn)
 	}
-	return a.landAll(ctx, work, stop, conn)
+	if err != nil {
+		return err
+	}
+	return a.leaveLog(ctx)
 }
 
 // recordSchema writes a new version of the schema if the source has changed, and

@@ -39,6 +39,16 @@ func connectorNames() (names []string) {
 	return names
 }
 
+// letGo returns driver.Spec.LetGo of a connector.
+func letGo(connector string) string {
+	for _, d := range builtin.Drivers() {
+		if s := d.Spec(); s.Name == connector {
+			return s.LetGo
+		}
+	}
+	return ""
+}
+
 // metricsHandler serves /metrics and the node's health. A node with the worker
 // role only serves them nowhere else.
 func metricsHandler(o *ops.Ops, ready func(context.Context) error) http.Handler {

@@ -21,6 +21,10 @@ type Capturer interface {
 	// whole. An ErrPermission or ErrUnsupported says what the server lacks. ctx bounds
 	// the call, not the Log. The caller closes the Log.
 	Capture(ctx context.Context, c Capture) (Log, error)
+	// Holds reports whether the server keeps the log for a reader, so that a Capture
+	// of the same Reader may go on there. It is true where the server keeps its log
+	// for everybody alike.
+	Holds(ctx context.Context, reader string) (bool, error)
 	// Release gives up what the server keeps for a reader: after it, the log is not
 	// kept for it any more. It is nil where there is nothing.
 	Release(ctx context.Context, reader string) error

@@ -86,6 +86,9 @@ type Spec struct {
 	// Changes says that its sources are Capturers: their servers have a log of changes
 	// that can be read, if they are set up for it.
 	Changes bool
+	// LetGo is what somebody does by hand at a server that cannot be reached in place
+	// of Capturer.Release, with %s for the reader: a statement; "" for nothing.
+	LetGo string
 	// Settings is a pointer to a zero value of the typed configuration. Its
 	// fields are tagged for encoding/json and invopop/jsonschema. A field is a
 	// secret unless it is tagged public:"true"; only listed keys are accepted.

@@ -29,6 +29,7 @@ func (Driver) Spec() driver.Spec {
 		Default:  true,
 		Title:    "PostgreSQL",
 		Changes:  true,
+		LetGo:    "SELECT pg_drop_replication_slot('%s')",
 		Settings: &session.Settings{},
 	}
 }

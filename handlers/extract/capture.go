@@ -12,6 +12,7 @@ import (
 type capturer interface {
 	Captures() bool
 	Capture(ctx context.Context, c driver.Capture) (driver.Log, error)
+	Holds(ctx context.Context, reader string) (bool, error)
 	Release(ctx context.Context, reader string) error
 }
 
@@ -83,6 +84,14 @@ func (l *local) Standing(ctx context.Context) (driver.Standing, error) {
 		return driver.Standing{}, errUntaken
 	}
 	return log.Standing(ctx)
+}
+
+func (l *local) Holds(ctx context.Context, reader string) (bool, error) {
+	s, ok := l.Source.(capturer)
+	if !ok {
+		return false, nil
+	}
+	return s.Holds(ctx, reader)
 }
 
 func (l *local) Release(ctx context.Context, reader string) error {

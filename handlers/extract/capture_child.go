@@ -43,6 +43,13 @@ func (c *child) follow(call call) result {
 	case frameStanding:
 		s, err := log.Standing(call.ctx)
 		return result{Failure: failureOf(err), Standing: &s}
+	case frameHolds:
+		var holds releaseCall
+		if err := json.Unmarshal(call.payload, &holds); err != nil {
+			return fail(err)
+		}
+		there, err := log.Holds(call.ctx, holds.Reader)
+		return result{Failure: failureOf(err), Holds: there}
 	case frameRelease:
 		var release releaseCall
 		if err := json.Unmarshal(call.payload, &release); err != nil {

@@ -83,6 +83,17 @@ func (s *remote) Standing(ctx context.Context) (driver.Standing, error) {
 	return *r.Standing, nil
 }
 
+func (s *remote) Holds(ctx context.Context, reader string) (bool, error) {
+	if !s.follows.captures {
+		return false, nil
+	}
+	r, err := s.call(ctx, frameHolds, releaseCall{reader})
+	if err != nil {
+		return false, err
+	}
+	return r.Holds, nil
+}
+
 func (s *remote) Release(ctx context.Context, reader string) error {
 	if !s.follows.captures {
 		return nil

@@ -31,6 +31,10 @@ func (s *source) Capture(_ context.Context, c driver.Capture) (driver.Log, error
 	return &fakeLog{kind: s.kind, capture: c}, nil
 }
 
+func (s *source) Holds(_ context.Context, reader string) (bool, error) {
+	return reader == "ours", nil
+}
+
 func (s *source) Release(_ context.Context, reader string) error {
 	if s.kind == "busy" {
 		return driver.E(driver.ErrPermission, nil, "%s is in use", reader)
@@ -193,6 +197,11 @@ func TestChanges(t *testing.T) {
 		log := capture(t, s, driver.Capture{Reader: told})
 		if got, err := log.Standing(t.Context()); err != nil || got.State != "reserved" || got.Retained != 7 {
 			t.Errorf("before the changes are read: %+v, %v", got, err)
+		}
+		for reader, want := range map[string]bool{"ours": true, "theirs": false} {
+			if got, err := log.Holds(t.Context(), reader); err != nil || got != want {
+				t.Errorf("holds %s: %v, %v", reader, got, err)
+			}
 		}
 		to := &folder{dir: t.TempDir()}
 		var flushes []extract.Flush

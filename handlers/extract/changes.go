@@ -25,6 +25,9 @@ type Capturer interface {
 	// Standing says how far the reader of the captured log is behind, see driver.Log. It
 	// is not called while Changes runs, which tells it.
 	Standing(ctx context.Context) (driver.Standing, error)
+	// Holds reports whether the source's server keeps the log for a reader, see
+	// driver.Capturer.
+	Holds(ctx context.Context, reader string) (bool, error)
 	// Release gives up what the server keeps for a reader.
 	Release(ctx context.Context, reader string) error
 }

@@ -111,7 +111,7 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 	}
 	c.confirms.wait() // what was confirmed before the call is known to the source before it
 	switch call.kind {
-	case frameCapture, frameChanges, frameConfirm, frameStanding, frameRelease:
+	case frameCapture, frameChanges, frameConfirm, frameStanding, frameHolds, frameRelease:
 		return c.follow(call)
 	case frameOpen:
 		var o openCall

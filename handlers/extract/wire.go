@@ -29,6 +29,7 @@ const (
 	frameChanges  = 'G' // to the child: changesCall
 	frameConfirm  = 'K' // to the child: confirmCall
 	frameStanding = 'U' // to the child: nothing
+	frameHolds    = 'V' // to the child: releaseCall
 	frameRelease  = 'Y' // to the child: releaseCall
 	frameLanded   = 'k' // to the child, while frameChanges runs: confirmCall, without an answer
 	frameWiden    = 'W' // to the child, at any time: Widener, without an answer
@@ -118,6 +119,7 @@ type result struct {
 	Captures bool             `json:"captures,omitempty"`
 	Captured *captureResult   `json:"captured,omitempty"`
 	Standing *driver.Standing `json:"standing,omitempty"`
+	Holds    bool             `json:"holds,omitempty"`
 	Unread   []unread         `json:"unread,omitempty"` // beside Tables, and no Failure of the call
 }
 

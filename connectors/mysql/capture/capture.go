@@ -157,6 +157,9 @@ func (s *Capturer) Capture(ctx context.Context, capture driver.Capture) (driver.
 	return l, nil
 }
 
+// Holds is true: whether the log goes on behind a position, Capture finds out.
+func (s *Capturer) Holds(context.Context, string) (bool, error) { return true, nil }
+
 // Release does nothing: the server keeps its log for everybody alike.
 func (s *Capturer) Release(context.Context, string) error { return nil }
 

@@ -110,7 +110,10 @@ func familyReleased(t *testing.T, server *servers.Server, db *sql.DB) {
 	done := make(chan error, 1)
 	go func() { done <- m.follow(t.Context(), log, nil) }() // a reader of ours that still goes on
 	waitFor(t, db, "SELECT active FROM pg_replication_slots WHERE slot_name = 'headwater_freed'")
-	for range 2 {
+	for _, there := range []bool{true, false} {
+		if holds, err := m.another().Holds(t.Context(), m.reader()); err != nil || holds != there {
+			t.Errorf("the server holds it: %v, %v", holds, err)
+		}
 		if err := m.another().Release(t.Context(), m.reader()); err != nil {
 			t.Fatal(err)
 		}

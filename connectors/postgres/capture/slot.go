@@ -182,6 +182,14 @@ func (l *changeLog) drop(ctx context.Context) error {
 	return l.control.do(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", session.Literal(l.slot)))
 }
 
+// Holds reports whether the reader's slot is there, of this database.
+func (s *Capturer) Holds(ctx context.Context, reader string) (bool, error) {
+	k := &control{pool: s.pool}
+	defer k.close()
+	found, err := k.slot(ctx, reader)
+	return found != nil && found.logical && found.database == s.pool.Settings.Database, err
+}
+
 // Release drops the slot and the publication of a reader.
 func (s *Capturer) Release(ctx context.Context, reader string) error {
 	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{pool: s.pool}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"time"
 
 	"headwater/connectors/driver"
 )
@@ -157,7 +158,7 @@ func (s *remote) Changes(ctx context.Context, r ChangesRequest) iter.Seq2[Change
 func (s *remote) pump(ctx context.Context, files *uploads, q *queue) error {
 	defer s.follows.set(false)
 	for {
-		reply, err := s.next(ctx)
+		reply, err := s.nextWithin(ctx, muteLimit)
 		if err == nil && reply.result != nil {
 			return nil
 		}
@@ -183,6 +184,17 @@ func (s *remote) pump(ctx context.Context, files *uploads, q *queue) error {
 			return err
 		}
 	}
+}
+
+// muteLimit is how long a child may say nothing of a log, of which it tells every few
+// seconds how its reader stands. It is longer than any driver waits for its server.
+var muteLimit = callLimit // tests shorten it
+
+// nextWithin is next of a child that must say something in time.
+func (s *remote) nextWithin(ctx context.Context, limit time.Duration) (reply, error) {
+	ctx, done := context.WithTimeoutCause(ctx, limit, errMute)
+	defer done()
+	return s.next(ctx)
 }
 
 // flushesAhead is how many flushes may wait for the caller of Changes.

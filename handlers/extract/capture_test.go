@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -342,6 +343,28 @@ func TestChangesGoOnWhileTheCallerWorks(t *testing.T) {
 	}
 	if flushes != 7 {
 		t.Errorf("%d flushes came", flushes)
+	}
+}
+
+// A child that stands still is ended, and whoever reads its log is told.
+func TestALogThatFallsSilent(t *testing.T) {
+	defer extract.Mute(500 * time.Millisecond)()
+	p := pool(t, 0)
+	pid := p.Spare()
+	for deadline := time.Now().Add(10 * time.Second); pid == 0 && time.Now().Before(deadline); pid = p.Spare() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	log := capture(t, open(t, p, "log"), driver.Capture{Continuous: true})
+	var failed error
+	for m, err := range log.Changes(t.Context(), changes(&folder{dir: t.TempDir()})) {
+		if failed = err; m.Flush != nil && m.Flush.Position == "6" {
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !errors.Is(failed, driver.ErrTimeout) {
+		t.Errorf("%v", failed)
 	}
 }
 

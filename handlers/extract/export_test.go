@@ -1,5 +1,7 @@
 package extract
 
+import "time"
+
 // Racing says that the race detector runs, whose own memory stays.
 const Racing = racing
 
@@ -11,4 +13,12 @@ func (p *Pool) Spare() int {
 		return 0
 	}
 	return p.spare.cmd.Process.Pid
+}
+
+// Mute sets how long a child may say nothing of a log, until the returned function is
+// called.
+func Mute(limit time.Duration) (restore func()) {
+	was := muteLimit
+	muteLimit = limit
+	return func() { muteLimit = was }
 }

@@ -52,6 +52,13 @@ func (k *control) do(ctx context.Context, sql string) error {
 	return k.ask(ctx, sql, func(int, [][]byte) error { return nil })
 }
 
+// rollBack ends a transaction that failed, if the server answers.
+func (k *control) rollBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), session.CloseLimit)
+	defer cancel()
+	_ = k.do(ctx, "ROLLBACK")
+}
+
 func (k *control) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -181,7 +181,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 	}
 	if len(sql) > 0 {
 		if err := l.control.do(ctx, "BEGIN; "+strings.Join(sql, "; ")+"; COMMIT"); err != nil {
-			_ = l.control.do(context.WithoutCancel(ctx), "ROLLBACK")
+			l.control.rollBack(ctx)
 			if !errors.Is(err, driver.ErrPermission) {
 				return err
 			}

@@ -219,7 +219,7 @@ func (l *changeLog) message(ctx context.Context) (at pglogrepl.LSN, err error) {
 		return nil
 	})
 	if err != nil {
-		_ = l.control.do(context.WithoutCancel(ctx), "ROLLBACK")
+		l.control.rollBack(ctx)
 	}
 	return at, err
 }

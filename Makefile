@@ -43,7 +43,7 @@ GO_TEST = GORACE=atexit_sleep_ms=0 HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTE
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	$(GO_TEST) -vet=off -p 3 -short -timeout 20m ./...
 
-torture: deps ## the same suite at full length: 200 kills amid syncs and 200 amid changes of a log, 36 faults of a cluster, 120 of the lake's store, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
+torture: deps ## the same suite at full length: 200 kills amid syncs, 200 amid changes of a log and 200 of a program that follows one, 36 faults of a cluster, 120 of the lake's store, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
 	$(GO_TEST) -count=1 -timeout 3h ./...
 
 FAULTS ?= 36

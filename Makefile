@@ -7,7 +7,7 @@ GOLANGCI    = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test torture faults bench deps lint golangci contracts golden compose clean
+.PHONY: build test torture versions faults bench deps lint golangci contracts golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
@@ -45,6 +45,14 @@ test: deps lint ## the whole suite; ends with how many tests ran and how many we
 
 torture: deps ## the same suite at full length: 200 kills amid syncs, 200 amid changes of a log and 200 of a program that follows one, 36 faults of a cluster, 120 of the lake's store, stopped owners, more histories (1000 steps of each database server), longer Watermill suites
 	$(GO_TEST) -count=1 -timeout 3h ./...
+
+# Versions of PostgreSQL beside the installed one, and where they are kept.
+POSTGRES       ?= 14 16 17 18
+POSTGRES_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-postgres
+
+versions: deps ## the log of changes with other versions of PostgreSQL, which npm brings: POSTGRES='16 18'
+	@.ci/postgres-versions $(POSTGRES_CACHE) $(POSTGRES)
+	HEADWATER_TEST_POSTGRES=$(POSTGRES_CACHE) go test -count=1 -timeout 1h ./connectors/postgres/capture
 
 FAULTS ?= 36
 

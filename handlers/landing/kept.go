@@ -15,6 +15,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/datafiles"
+	"headwater/handlers/landing/mergekeys"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/storage"
 )
@@ -140,18 +141,18 @@ type keptRow struct {
 
 // complete finds the rows that were there and puts together what lands.
 func (k *keeping) complete(ctx context.Context, p *partial) error {
-	keys, err := keyOf(k.w.schema, k.w.target.Table, k.w.target.Key, true)
+	keys, err := mergekeys.Of(k.w.schema, k.w.target.Table, k.w.target.Key, true)
 	if err != nil {
 		return err
 	}
-	keys.alike = nil
-	wanted := map[key]*keptRow{}
+	keys.Alike = nil
+	wanted := map[mergekeys.Key]*keptRow{}
 	for n, columns := range p.batches {
-		of := keys.of(columns[p.mark+1:])
+		of := keys.Keys(columns[p.mark+1:])
 		for row := range columns[p.mark].Len() {
 			old, null := of(row)
 			if null >= 0 {
-				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, keys.fields[null].Name)
+				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, keys.Fields[null].Name)
 			}
 			if wanted[old] != nil {
 				return driver.E(driver.ErrBadData, nil, "two rows of %s keep the values of one", k.w.target.Table)
@@ -192,11 +193,11 @@ func (k *keeping) deletedColumn(p *partial, r *keptRow) bool {
 
 // find looks for the rows in what is pending, the last first, and then in what
 // landed.
-func (k *keeping) find(ctx context.Context, keys *keyColumns, wanted map[key]*keptRow) error {
+func (k *keeping) find(ctx context.Context, keys *mergekeys.Columns, wanted map[mergekeys.Key]*keptRow) error {
 	left := len(wanted)
 	look := func(f iceberg.DataFile, gone bool) error {
-		return datafiles.Columns(ctx, k.w.lake.files, f.FilePath(), keys.fields, func(first int64, columns []arrow.Array) error {
-			of := keys.of(columns)
+		return datafiles.Columns(ctx, k.w.lake.files, f.FilePath(), keys.Fields, func(first int64, columns []arrow.Array) error {
+			of := keys.Keys(columns)
 			for row := range datafiles.Rows(columns) {
 				at, null := of(row)
 				r := wanted[at]
@@ -227,13 +228,13 @@ func (k *keeping) find(ctx context.Context, keys *keyColumns, wanted map[key]*ke
 	if left == 0 || len(k.live) == 0 {
 		return nil
 	}
-	newest := make(map[key]place, left)
+	newest := make(map[mergekeys.Key]place, left)
 	for at, r := range wanted {
 		if r.file == "" && !r.away {
 			newest[at] = place{}
 		}
 	}
-	return k.w.landedRows(ctx, keys, newest, k.live, k.deletes, func(at key, file string, row int64) {
+	return k.w.landedRows(ctx, keys, newest, k.live, k.deletes, func(at mergekeys.Key, file string, row int64) {
 		if r := wanted[at]; r != nil {
 			r.file, r.at = strings.Clone(file), row
 		}

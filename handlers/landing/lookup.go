@@ -14,6 +14,7 @@ import (
 	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/keyindex"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/mergekeys"
 )
 
 const (
@@ -62,7 +63,7 @@ type lookup struct {
 // versions, or without an index. live are all files of the table.
 func (m *merge) indexed(live, deletes []iceberg.DataFile, rows int64) *lookup {
 	l := m.w.lake
-	if l.index == nil || !m.w.target.merges() || m.older > 0 || m.keys.alike != nil || m.keys.lacks >= 0 || !l.worth(rows, rowsIn(live)) {
+	if l.index == nil || !m.w.target.merges() || m.older > 0 || m.keys.Alike != nil || m.keys.Lacks >= 0 || !l.worth(rows, rowsIn(live)) {
 		return nil
 	}
 	name, id := kvcatalog.TableKey(m.w.ident), m.w.base.Meta.TableUUID().String()
@@ -74,7 +75,7 @@ func (m *merge) indexed(live, deletes []iceberg.DataFile, rows int64) *lookup {
 		}
 	}
 	var ok bool
-	x.keys, ok = l.index.Table(keyindex.Definition{Table: name, Kind: indexOfKeys, Keys: id + "\n" + m.keys.made(), Narrow: m.keys.narrow}, indexFiles(live))
+	x.keys, ok = l.index.Table(keyindex.Definition{Table: name, Kind: indexOfKeys, Keys: id + "\n" + madeOf(m.keys), Narrow: m.keys.Narrow}, indexFiles(live))
 	if !ok {
 		return nil
 	}
@@ -126,7 +127,7 @@ func (x *lookup) close() {
 // find finds the landed rows of keys, which may come in several parts. It returns false
 // where the index cannot be used: the files tell, then. The error is one of reading the
 // lake.
-func (x *lookup) find(ctx context.Context, m *merge, newest map[key]place) (bool, error) {
+func (x *lookup) find(ctx context.Context, m *merge, newest map[mergekeys.Key]place) (bool, error) {
 	if x == nil || x.broken {
 		return false, nil
 	}
@@ -168,8 +169,8 @@ func (x *lookup) complete(ctx context.Context, m *merge) error {
 		}
 		for _, f := range x.files {
 			build.File(indexFile(f))
-			err := datafiles.Columns(ctx, m.lake.files, f.FilePath(), m.keys.fields, func(first int64, columns []arrow.Array) error {
-				of := m.keys.of(columns)
+			err := datafiles.Columns(ctx, m.lake.files, f.FilePath(), m.keys.Fields, func(first int64, columns []arrow.Array) error {
+				of := m.keys.Keys(columns)
 				for row := range datafiles.Rows(columns) {
 					if k, null := of(row); null < 0 {
 						build.Add(keyindex.Key(k), first+int64(row))
@@ -207,7 +208,7 @@ func (x *lookup) complete(ctx context.Context, m *merge) error {
 const lookedUp = 64 << 10
 
 // look finds the rows of keys that are not removed already.
-func (x *lookup) look(ctx context.Context, m *merge, newest map[key]place) error {
+func (x *lookup) look(ctx context.Context, m *merge, newest map[mergekeys.Key]place) error {
 	made := goneKeys{}
 	some := make([]keyindex.Key, 0, min(len(newest), lookedUp))
 	for k := range newest {
@@ -240,7 +241,7 @@ func (x *lookup) lookAt(ctx context.Context, m *merge, made goneKeys, keys []key
 	}
 	for i, p := range places {
 		if !away[i] {
-			m.found(key(keys[p.Key]), p.File, p.Row)
+			m.found(mergekeys.Key(keys[p.Key]), p.File, p.Row)
 		}
 	}
 	return nil
@@ -262,12 +263,12 @@ func (g goneKeys) of(file string, row int64) (k keyindex.Key) {
 	return k
 }
 
-// made says how keys are made of values: whoever makes them otherwise has another
+// madeOf says how keys are made of values: whoever makes them otherwise has another
 // index.
-func (k *keyColumns) made() string {
+func madeOf(k *mergekeys.Columns) string {
 	var b strings.Builder
-	for i, f := range k.fields {
-		fmt.Fprintf(&b, "%d %s %s\n", f.ID, f.Type, k.compared[i])
+	for i, f := range k.Fields {
+		fmt.Fprintf(&b, "%d %s %s\n", f.ID, f.Type, k.Compared[i])
 	}
 	return b.String()
 }

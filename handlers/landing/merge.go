@@ -11,6 +11,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/datafiles"
+	"headwater/handlers/landing/mergekeys"
 )
 
 // passKeys is about how many keys are in memory at a time. A commit with more
@@ -30,7 +31,7 @@ type place struct {
 type merge struct {
 	w       *Writer
 	lake    *Lake // that reads the files
-	keys    *keyColumns
+	keys    *mergekeys.Columns
 	read    []iceberg.NestedField // the key's, and the one that says deleted
 	pending []incoming
 	older   int                // of pending, the first ones: live files, in the order in which they landed
@@ -38,16 +39,16 @@ type merge struct {
 	live    []iceberg.DataFile // that the commit keeps, and that hold one row of a key
 	gone    datafiles.Positions
 	doomed  datafiles.Positions
-	at      func(k key, name string, row int64) // where landed rows are to be told instead
-	parts   int                                 // that the keys are divided into
-	sieve   sieve
+	at      func(k mergekeys.Key, name string, row int64) // where landed rows are to be told instead
+	parts   int                                           // that the keys are divided into
+	sieve   mergekeys.Sieve
 	// alike are the keys of a pass that the source may take for one another, by
 	// what they share; matched those of them that have landed before in the same
 	// spelling; doubtful what a pending and a landed key share that differ. All
 	// are nil where equal keys have one form.
-	alike    map[key][]key
-	matched  map[key]bool
-	doubtful map[key]bool
+	alike    map[mergekeys.Key][]mergekeys.Key
+	matched  map[mergekeys.Key]bool
+	doubtful map[mergekeys.Key]bool
 }
 
 // rereads reports whether rows that were read may have landed.
@@ -76,17 +77,17 @@ func (w *Writer) merging(live []iceberg.DataFile) bool {
 // With versions set, live files may hold several rows of a key, of which the last
 // to land stays.
 func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, deletes []iceberg.DataFile, versions bool) (datafiles.Positions, int64, error) {
-	keys, err := keyOf(w.schema, w.target.Table, w.target.Key, w.target.merges())
+	keys, err := mergekeys.Of(w.schema, w.target.Table, w.target.Key, w.target.merges())
 	if err != nil {
 		return nil, 0, err
 	}
 	if w.target.Mode == Changes {
-		keys.alike = nil // a log names the key of the row that was there as it was written
+		keys.Alike = nil // a log names the key of the row that was there as it was written
 	}
 	if !w.target.merges() { // versions of rows: one may have no cursor yet
-		keys.mayLack(w.target.CursorColumn)
+		keys.MayLack(w.target.CursorColumn)
 	}
-	m := &merge{w: w, keys: keys, read: slices.Clone(keys.fields), pending: pending, doomed: datafiles.Positions{}}
+	m := &merge{w: w, keys: keys, read: slices.Clone(keys.Fields), pending: pending, doomed: datafiles.Positions{}}
 	if w.target.Deleted != "" {
 		field, ok := w.schema.FindFieldByName(w.target.Deleted)
 		if !ok {
@@ -95,14 +96,14 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 		m.read = append(m.read, field)
 	}
 	// Bounds are of values as they landed.
-	bounded := keys.asLanded()
-	within := spansOf(dataFilesOf(m.pending), bounded)
+	bounded := keys.AsLanded()
+	within := mergekeys.SpansOf(dataFilesOf(m.pending), bounded)
 	if versions {
 		older := inOrder(live)
 		m.older, m.pending, live = len(older), slices.Concat(incomingOf(older), m.pending), nil
 	}
 	for _, f := range live {
-		if !within.apart(f, bounded) {
+		if !within.Apart(f, bounded) {
 			m.live = append(m.live, f)
 		}
 	}
@@ -121,15 +122,15 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	lake, end := w.lake.readingAhead(slices.Concat(dataFilesOf(m.pending), index.unread(m.live))...)
 	defer end()
 	m.lake = lake
-	newest := make(map[key]place, rows/int64(m.parts))
-	m.sieve = newSieve(rows / int64(m.parts))
+	newest := make(map[mergekeys.Key]place, rows/int64(m.parts))
+	m.sieve = mergekeys.NewSieve(rows / int64(m.parts))
 	for part := range m.parts {
 		if part > 0 {
 			clear(newest)
 			clear(m.sieve)
 		}
-		if keys.alike != nil {
-			m.alike, m.matched, m.doubtful = map[key][]key{}, map[key]bool{}, map[key]bool{}
+		if keys.Alike != nil {
+			m.alike, m.matched, m.doubtful = map[mergekeys.Key][]mergekeys.Key{}, map[mergekeys.Key]bool{}, map[mergekeys.Key]bool{}
 		}
 		for i, f := range m.pending {
 			if err := m.take(ctx, part, int32(i), f, newest); err != nil {
@@ -160,10 +161,10 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 }
 
 // landedRows tells where the rows of keys are in the live files.
-func (w *Writer) landedRows(ctx context.Context, keys *keyColumns, wanted map[key]place, live, deletes []iceberg.DataFile, found func(k key, name string, row int64)) (err error) {
-	m := &merge{w: w, keys: keys, live: live, at: found, parts: 1, sieve: newSieve(int64(len(wanted)))}
+func (w *Writer) landedRows(ctx context.Context, keys *mergekeys.Columns, wanted map[mergekeys.Key]place, live, deletes []iceberg.DataFile, found func(k mergekeys.Key, name string, row int64)) (err error) {
+	m := &merge{w: w, keys: keys, live: live, at: found, parts: 1, sieve: mergekeys.NewSieve(int64(len(wanted)))}
 	for k := range wanted {
-		m.sieve.add(k.mixed())
+		m.sieve.Add(k.Mixed())
 	}
 	index := m.indexed(live, deletes, int64(len(wanted)))
 	defer index.close()
@@ -199,12 +200,12 @@ func (m *merge) settled() error {
 }
 
 // take reads the keys of a pending file.
-func (m *merge) take(ctx context.Context, part int, number int32, f incoming, newest map[key]place) error {
+func (m *merge) take(ctx context.Context, part int, number int32, f incoming, newest map[mergekeys.Key]place) error {
 	return datafiles.Columns(ctx, m.lake.files, f.FilePath(), m.read, func(first int64, columns []arrow.Array) error {
-		of := m.keys.of(columns[:len(m.keys.fields)])
-		group := m.keys.group(columns[:len(m.keys.fields)])
+		of := m.keys.Keys(columns[:len(m.keys.Fields)])
+		group := m.keys.Group(columns[:len(m.keys.Fields)])
 		deleted := func(int) bool { return false }
-		if len(columns) > len(m.keys.fields) {
+		if len(columns) > len(m.keys.Fields) {
 			deleted = deletedIn(columns[len(columns)-1])
 		}
 		for row := range datafiles.Rows(columns) {
@@ -213,17 +214,17 @@ func (m *merge) take(ctx context.Context, part int, number int32, f incoming, ne
 				continue
 			}
 			if null >= 0 {
-				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, m.keys.fields[null].Name)
+				return fmt.Errorf("%w: column %q of the key holds NULL", ErrBadKey, m.keys.Fields[null].Name)
 			}
 			shared := k
 			if m.alike != nil {
 				shared, _ = group(row)
 			}
-			mixed := shared.mixed()
+			mixed := shared.Mixed()
 			if m.partOf(mixed) != part {
 				continue
 			}
-			m.sieve.add(mixed)
+			m.sieve.Add(mixed)
 			if before, ok := newest[k]; ok {
 				if was := m.pending[before.file]; !was.gone {
 					m.doomed.Add(was.FilePath(), before.row)
@@ -245,18 +246,18 @@ func (m *merge) take(ctx context.Context, part int, number int32, f incoming, ne
 }
 
 // find looks for the keys in a live file.
-func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest map[key]place) error {
+func (m *merge) find(ctx context.Context, part int, f iceberg.DataFile, newest map[mergekeys.Key]place) error {
 	name := f.FilePath()
 	gone := m.gone[name]
-	return datafiles.Columns(ctx, m.lake.files, name, m.keys.fields, func(first int64, columns []arrow.Array) error {
-		of := m.keys.of(columns)
-		group := m.keys.group(columns)
+	return datafiles.Columns(ctx, m.lake.files, name, m.keys.Fields, func(first int64, columns []arrow.Array) error {
+		of := m.keys.Keys(columns)
+		group := m.keys.Group(columns)
 		for row, n := 0, datafiles.Rows(columns); row < n; row++ {
 			shared, null := group(row)
 			if null >= 0 {
 				continue
 			}
-			if mixed := shared.mixed(); !m.sieve.mayHave(mixed) || m.partOf(mixed) != part {
+			if mixed := shared.Mixed(); !m.sieve.MayHave(mixed) || m.partOf(mixed) != part {
 				continue
 			}
 			k := shared
@@ -287,7 +288,7 @@ func dataFilesOf(in []incoming) []iceberg.DataFile {
 
 // found takes the landed row of a pending key. It is told of each once or more
 // often, in no order.
-func (m *merge) found(k key, name string, row int64) {
+func (m *merge) found(k mergekeys.Key, name string, row int64) {
 	if m.at != nil {
 		m.at(k, name, row)
 		return

@@ -9,6 +9,7 @@ import (
 
 	"headwater/handlers/landing/content"
 	"headwater/handlers/landing/datafiles"
+	"headwater/handlers/landing/mergekeys"
 )
 
 // repeats finds the pending rows that have landed just as they are, each as often
@@ -62,12 +63,12 @@ func (r *repeats) near(pending, live []iceberg.DataFile) (near []iceberg.DataFil
 		return live
 	}
 	cursor := []iceberg.NestedField{field}
-	within, nulls := spansOf(pending, cursor), false
+	within, nulls := mergekeys.SpansOf(pending, cursor), false
 	for _, f := range pending {
 		nulls = nulls || mayHoldNull(f, field)
 	}
 	for _, f := range live {
-		if !within.apart(f, cursor) || nulls && mayHoldNull(f, field) {
+		if !within.Apart(f, cursor) || nulls && mayHoldNull(f, field) {
 			near = append(near, f)
 		}
 	}
@@ -81,16 +82,16 @@ func mayHoldNull(f iceberg.DataFile, field iceberg.NestedField) bool {
 
 // pass looks at those rows whose content belongs to a part.
 func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.DataFile, gone, doomed datafiles.Positions) error {
-	landed := map[key]int{}
+	landed := map[mergekeys.Key]int{}
 	for _, f := range pending {
-		err := r.each(ctx, part, f, func(k key, _ int64) { landed[k] = 0 })
+		err := r.each(ctx, part, f, func(k mergekeys.Key, _ int64) { landed[k] = 0 })
 		if err != nil {
 			return err
 		}
 	}
 	for _, f := range live {
 		away := gone[f.FilePath()]
-		err := r.each(ctx, part, f, func(k key, row int64) {
+		err := r.each(ctx, part, f, func(k mergekeys.Key, row int64) {
 			if n, ok := landed[k]; ok && !away.Has(row) {
 				landed[k] = n + 1
 			}
@@ -101,7 +102,7 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 	}
 	for _, f := range pending {
 		name := f.FilePath()
-		err := r.each(ctx, part, f, func(k key, row int64) {
+		err := r.each(ctx, part, f, func(k mergekeys.Key, row int64) {
 			if landed[k] > 0 {
 				landed[k]--
 				doomed.Add(name, row)
@@ -115,11 +116,11 @@ func (r *repeats) pass(ctx context.Context, part int, pending, live []iceberg.Da
 }
 
 // each calls use for the rows of a file that belong to a part.
-func (r *repeats) each(ctx context.Context, part int, f iceberg.DataFile, use func(k key, row int64)) error {
+func (r *repeats) each(ctx context.Context, part int, f iceberg.DataFile, use func(k mergekeys.Key, row int64)) error {
 	return datafiles.AllColumns(ctx, r.lake.files, f.FilePath(), r.fields, func(first int64, columns []arrow.Array) error {
 		rows := content.RowsOf(columns)
 		for row := range datafiles.Rows(columns) {
-			if k := key(rows.Hash(row)); r.parts == 1 || int((k.mixed()>>32)%uint64(r.parts)) == part {
+			if k := mergekeys.Key(rows.Hash(row)); r.parts == 1 || int((k.Mixed()>>32)%uint64(r.parts)) == part {
 				use(k, first+int64(row))
 			}
 		}

@@ -1,4 +1,4 @@
-package landing
+package mergekeys
 
 import (
 	"bytes"
@@ -8,13 +8,13 @@ import (
 	"github.com/apache/iceberg-go"
 )
 
-// spans are the least and greatest value of some columns, in Iceberg's binary
+// Spans are the least and greatest value of some columns, in Iceberg's binary
 // form; a column without them may hold anything.
-type spans struct{ lower, upper map[int][]byte }
+type Spans struct{ lower, upper map[int][]byte }
 
-// spansOf returns what the rows of all files lie between.
-func spansOf(files []iceberg.DataFile, fields []iceberg.NestedField) spans {
-	all := spans{map[int][]byte{}, map[int][]byte{}}
+// SpansOf returns what the rows of all files lie between.
+func SpansOf(files []iceberg.DataFile, fields []iceberg.NestedField) Spans {
+	all := Spans{map[int][]byte{}, map[int][]byte{}}
 	for _, field := range fields {
 		for i, f := range files {
 			lower, upper := f.LowerBoundValues()[field.ID], f.UpperBoundValues()[field.ID]
@@ -34,8 +34,8 @@ func spansOf(files []iceberg.DataFile, fields []iceberg.NestedField) spans {
 	return all
 }
 
-// apart reports that no row of the file can have the key of a row in the spans.
-func (s spans) apart(f iceberg.DataFile, fields []iceberg.NestedField) bool {
+// Apart reports that no row of the file can have the key of a row in the spans.
+func (s Spans) Apart(f iceberg.DataFile, fields []iceberg.NestedField) bool {
 	for _, field := range fields {
 		lower, upper := f.LowerBoundValues()[field.ID], f.UpperBoundValues()[field.ID]
 		if order, ok := compareBounds(field.Type, lower, s.upper[field.ID]); ok && order > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -170,11 +171,15 @@ func putPositions(ctx context.Context, enc *parts.Encoder, sc *arrow.Schema, nam
 	for _, name := range names {
 		set := doomed[name]
 		for at := range set.words {
-			for bit, word := int64(0), set.words[at]; word != 0; bit, word = bit+1, word>>1 {
-				if word&1 != 0 {
-					paths.Append(name)
-					rows.Append(int64(at)<<6 + bit)
-				}
+			if rows.Len() == 0 {
+				room := int(min(set.N, deletedRows) + 64)
+				paths.Reserve(room)
+				paths.ReserveData(room * len(name))
+				rows.Reserve(room)
+			}
+			for word := set.words[at]; word != 0; word &= word - 1 {
+				paths.Append(name)
+				rows.Append(int64(at)<<6 + int64(bits.TrailingZeros64(word)))
 			}
 			if rows.Len() >= deletedRows {
 				if err := enc.Put(ctx, b.NewRecordBatch()); err != nil {

@@ -41,6 +41,8 @@ type changing interface {
 	// which may take so many times less than ours.
 	name() string
 	beside() (what string, most float64)
+	// shape says how the changes come, "" for the way that the README describes.
+	shape() string
 	tables() int
 	source() (kind string, config object)
 	// begin is called once the service follows the tables.
@@ -108,10 +110,11 @@ func (f *followed) catchUp(ctx context.Context) ([]result, error) {
 		return took, err
 	}
 	count := f.each / 3 * 3 * f.tables()
-	name := fmt.Sprintf("%s, catching up with %d changes of one table", f.name(), count)
+	of := "one table"
 	if f.tables() > 1 {
-		name = fmt.Sprintf("%s, catching up with %d changes of %d tables", f.name(), count, f.tables())
+		of = fmt.Sprintf("%d tables", f.tables())
 	}
+	name := fmt.Sprintf("%s, catching up with %d changes of %s%s", f.name(), count, of, f.shape())
 	our, lim, err := f.b.pair(ctx, name, ours, f.receive)
 	if err != nil {
 		return nil, err

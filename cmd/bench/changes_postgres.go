@@ -43,6 +43,8 @@ func (*postgresChanging) beside() (string, float64) {
 	return "pg_recvlogical to /dev/null", postgresWall
 }
 
+func (*postgresChanging) shape() string { return "" }
+
 func (p *postgresChanging) tables() int { return len(p.names) }
 
 func (p *postgresChanging) source() (string, object) {

@@ -49,6 +49,9 @@ func show(r *Reader, p []byte) (string, error) {
 	case RotateEvent:
 		file, at, err := e.Rotate()
 		return fmt.Sprintf("%s: goes on in %q at %d", text, file, at), err
+	case GTIDListEvent:
+		before, ok, err := e.GTIDList()
+		return fmt.Sprintf("%s: behind %q %v", text, before.GTIDs(), ok), err
 	case QueryEvent, QueryCompressed:
 		q, err := r.Query(e)
 		if err != nil {

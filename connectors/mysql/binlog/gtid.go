@@ -103,3 +103,29 @@ func (e Event) maria() (Transaction, error) {
 	t.AlterStarts, t.AlterFails = p[0]&extraStart != 0, p[0]&extraRollback != 0
 	return t, nil
 }
+
+// GTIDList reads the event that a file of MariaDB's log begins with: the transactions
+// that lie in the files before it. It is false for another event, and for a list that
+// is meant for something else.
+func (e Event) GTIDList() (p Position, ok bool, err error) {
+	if e.Type != GTIDListEvent {
+		return p, false, nil
+	}
+	if len(e.Body) < 4 {
+		return p, false, ErrEvent
+	}
+	// The upper four bits are flags, of lists that a server makes up.
+	n := binary.LittleEndian.Uint32(e.Body)
+	if n>>28 != 0 {
+		return p, false, nil
+	}
+	body := e.Body[4:]
+	if uint64(len(body)) < 16*uint64(n) {
+		return p, false, ErrEvent
+	}
+	p.domains = map[uint32]domain{}
+	for ; n > 0; n, body = n-1, body[16:] { // the last one of a domain is its newest
+		p.domains[binary.LittleEndian.Uint32(body)] = domain{binary.LittleEndian.Uint32(body[4:]), binary.LittleEndian.Uint64(body[8:])}
+	}
+	return p, true, nil
+}

@@ -216,6 +216,17 @@ func (p Position) Covers(t Transaction) bool {
 	return slices.ContainsFunc(p.sets[t.UUID], func(n numbers) bool { return n.first <= t.Seq && t.Seq <= n.last })
 }
 
+// Within returns what p has of the domains of q.
+func (p Position) Within(q Position) Position {
+	out := Position{domains: map[uint32]domain{}}
+	for name, d := range p.domains {
+		if _, ok := q.domains[name]; ok {
+			out.domains[name] = d
+		}
+	}
+	return out
+}
+
 // Includes reports whether every transaction before q lies before p, too.
 func (p Position) Includes(q Position) bool {
 	for name, d := range q.domains {

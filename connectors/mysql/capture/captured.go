@@ -122,17 +122,22 @@ func cascades(rule string) bool {
 func unfit(t driver.Table, kind, engine, foreign string) error {
 	switch {
 	case kind == "VIEW":
-		return driver.E(driver.ErrUnsupported, nil, "%s is a view: the log of changes has the rows of tables alone; read it by another mode", t)
+		return driver.E(driver.ErrUnsupported, nil, "%s is a view: the log of changes has the rows of tables alone; %s", t, elsewhere(t))
 	case kind == "SYSTEM VERSIONED":
-		return driver.E(driver.ErrUnsupported, nil, "table %s is system versioned: its log mixes rows of now with those of the past; read it by another mode", t)
+		return driver.E(driver.ErrUnsupported, nil, "table %s is system versioned: its log mixes rows of now with those of the past; %s", t, elsewhere(t))
 	case kind != "BASE TABLE":
 		return driver.E(driver.ErrUnsupported, nil, "%s is a %s: the log of changes has no rows of it", t, strings.ToLower(kind))
 	case !slices.Contains(logged, strings.ToLower(engine)):
-		return driver.E(driver.ErrUnsupported, nil, "table %s is of the engine %s, whose rows change without the server's log; read it by another mode", t, engine)
+		return driver.E(driver.ErrUnsupported, nil, "table %s is of the engine %s, whose rows change without the server's log; %s", t, engine, elsewhere(t))
 	case foreign != "":
-		return driver.E(driver.ErrUnsupported, nil, "table %s has the foreign key %s with CASCADE or SET NULL: the server changes its rows by it without a word in the log; make the key RESTRICT, or read the table by another mode", t, foreign)
+		return driver.E(driver.ErrUnsupported, nil, "table %s has the foreign key %s with CASCADE or SET NULL: the server changes its rows by it without a word in the log; make the key RESTRICT, or %s", t, foreign, elsewhere(t))
 	}
 	return nil
+}
+
+// elsewhere is what to do with a table whose changes cannot be had.
+func elsewhere(t driver.Table) string {
+	return fmt.Sprintf("leave the table out (sync_options.exclude [%q]) and sync it by another mode", t)
 }
 
 // unreadable says why values in the log cannot be read as a whole read gives them.

@@ -3,6 +3,7 @@ package capture
 import (
 	"cmp"
 	"context"
+	"io"
 	"iter"
 	"time"
 
@@ -87,13 +88,15 @@ type stream struct {
 	rows    bool                // rows of ours came
 	touched []*captured
 	stay    undo
-	retyped error // to end with, once the transaction has ended
+	files   int             // that the log was read of
+	seen    binlog.Position // the transactions that came
+	retyped error           // to end with, once the transaction has ended
 }
 
 // read reads the log and sends what it has. It returns nil at the end of now.
 func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err error) {
 	delay := cmp.Or(l.capture.Delay, 10*time.Second)
-	s := &stream{l: l, ctx: ctx, out: out, state: l.start.Clone(), tables: map[string]*captured{}, known: map[*binlog.Table]*captured{}}
+	s := &stream{l: l, ctx: ctx, out: out, state: l.start.Clone(), seen: binlog.Position{}.Clone(), tables: map[string]*captured{}, known: map[*binlog.Table]*captured{}}
 	for _, t := range l.tables {
 		if t.refused == nil {
 			s.tables[s.fold(t.table.Name)] = t
@@ -160,6 +163,9 @@ func (s *stream) run(delay time.Duration) error {
 			}
 		}
 		e, err := s.r.next(s.ctx)
+		if err == io.EOF { // which it should wait at
+			err = driver.E(driver.ErrUnreachable, nil, "the server ended the sending of its binary log at %s: it was begun anew there (RESET MASTER), or the server is about to end", s.r.place.File)
+		}
 		if err == nil {
 			err = s.event(e)
 		}
@@ -191,9 +197,11 @@ func (s *stream) event(e binlog.Event) error {
 	case binlog.QueryEvent, binlog.QueryCompressed:
 		return s.query(e)
 	case binlog.RotateEvent, binlog.FormatEvent, binlog.StopEvent, binlog.HeartbeatEvent, binlog.HeartbeatV2Event, binlog.IgnorableEvent, binlog.RowsQueryEvent,
-		binlog.PreviousEvent, binlog.ContextEvent, binlog.ViewChangeEvent, binlog.AnnotateEvent, binlog.CheckpointEvent, binlog.GTIDListEvent, binlog.EncryptionEvent,
+		binlog.PreviousEvent, binlog.ContextEvent, binlog.ViewChangeEvent, binlog.AnnotateEvent, binlog.CheckpointEvent, binlog.EncryptionEvent,
 		binlog.IntvarEvent, binlog.RandEvent, binlog.UserVarEvent: // the last three are of a statement that follows
 		return nil
+	case binlog.GTIDListEvent:
+		return s.listed(e)
 	case binlog.BeginLoadEvent, binlog.ExecuteLoadEvent:
 		return s.incomplete("a LOAD DATA")
 	case binlog.IncidentEvent:
@@ -272,6 +280,7 @@ func (s *stream) over(e binlog.Event) error {
 	s.ours = s.ours || len(s.touched) > 0
 	s.touched = s.touched[:0]
 	s.state.Add(*s.now)
+	s.seen.Add(*s.now)
 	s.state.Place = s.placed(e.Time)
 	s.now, s.ended = nil, at
 	if !s.moved {

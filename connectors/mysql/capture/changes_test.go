@@ -183,6 +183,9 @@ CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'
 			if err := refused[i]; (err == nil) != (words == "") || err != nil && (!errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), words)) {
 				t.Errorf("%s: %v, want %q", name, err, words)
 			}
+			if err != nil && !strings.Contains(err.Error(), `sync_options.exclude ["headwater.`+name+`"]`) {
+				t.Errorf("%s: %v has no way out", name, err)
+			}
 		}
 		execute(t, db, "INSERT INTO t VALUES (2, 'b')")
 		if err := f.changes(log); err != nil {

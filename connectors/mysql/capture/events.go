@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,6 +53,21 @@ func (s *stream) changed(e binlog.Event) error {
 		return nil
 	}
 	return s.give(&rows)
+}
+
+// listed looks at what lies before the file of the log that begins. A server whose log
+// is begun anew leaves its readers at the end of the old one, of which the names of
+// files and the numbers come again, and sends the new log from its second file on. What
+// was read before may be behind the files that are looked through for its place.
+func (s *stream) listed(e binlog.Event) error {
+	before, ok, err := e.GTIDList()
+	if err != nil || !ok {
+		return s.explain(err)
+	}
+	if s.files++; s.files == 1 || s.state.Includes(before) && before.Includes(s.seen.Within(before)) {
+		return nil
+	}
+	return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER) while it was read: before %s lies %s, and %s was read%s", s.r.place.File, cmp.Or(before.GTIDs(), "no transaction"), s.state.GTIDs(), wayAnew)
 }
 
 // fold returns a name as it is compared: some servers have names in lower case, however

@@ -121,7 +121,7 @@ func (a *attempt) begin(ctx context.Context) error {
 			return a.joined(v.Source), nil
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Source), nil
-		case a.follows > 0 && !a.wanted(v.Source):
+		case a.follows > 0 && v.Running == nil && !a.wanted(v.Source): // one that runs has to come to its end
 			return a.j.rejected(event.ReasonConflict, "the source has another schedule by now"), nil
 		}
 		names, estimates, err := a.expected()

@@ -227,9 +227,12 @@ func (r *followedRun) wantMarks(landed uint64) {
 	}
 }
 
-// end pauses the schedule, and has one last sync land what is left.
+// end pauses the schedule while nobody has the sync, which ends all the same, and has
+// one last sync land what is left.
 func (r *followedRun) end() {
 	r.t.Helper()
+	r.process.kill()
+	r.restart()
 	r.schedule(true)
 	r.eventually("the sync to end", func() bool {
 		r.story.read(r.caller, r.id)

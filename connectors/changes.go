@@ -73,34 +73,11 @@ func (g *guardedLog) Refused() map[int]error {
 }
 
 func (g *guardedLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error] {
-	return func(yield func(driver.Changes, error) bool) {
-		inBody, done := false, false
-		give := func(b driver.Changes, err error) bool {
-			inBody = true
-			more := yield(b, err)
-			inBody = false
-			done = !more || err != nil
-			return !done
-		}
-		defer func() {
-			if p := recover(); p != nil {
-				if inBody || done { // the consumer's own panic, or too late to report
-					panic(p)
-				}
-				give(driver.Changes{}, g.conn.clean(ctx, panicked("reading the log of changes", p)))
-			}
-		}()
-		g.log.Changes(ctx)(func(b driver.Changes, err error) bool {
-			if err != nil {
-				return give(driver.Changes{}, g.conn.clean(ctx, err))
-			}
-			b.Notes = g.conn.scrubber.all(b.Notes)
-			g.conn.batches.Add(1)
-			g.conn.bytes.Add(b.Bytes)
-			g.conn.rows.Add(int64(len(b.Ops)))
-			return give(b, nil)
-		})
-	}
+	return guardedLoop(ctx, g.conn, "reading the log of changes", g.log.Changes(ctx), func(b *driver.Changes) error {
+		b.Notes = g.conn.scrubber.all(b.Notes)
+		g.conn.count(int64(len(b.Ops)), b.Bytes)
+		return nil
+	})
 }
 
 func (g *guardedLog) Confirm(ctx context.Context, position string) error {

@@ -133,15 +133,41 @@ func (c *Conn) Read(ctx context.Context, t driver.Table, from driver.Cursor) ite
 	return c.guarded(ctx, t, func(yield func(driver.Batch, error) bool) { c.source.Read(ctx, t, from)(yield) })
 }
 
-// guarded adds to a driver's loop what a Conn adds: counts, limits, and errors
-// without secrets.
+// guarded adds to the loop of a driver's Read what a Conn adds: counts, the limit of
+// bytes, and errors and notes without secrets.
 func (c *Conn) guarded(ctx context.Context, t driver.Table, read iter.Seq2[driver.Batch, error]) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		var total int64
+		guardedLoop(ctx, c, "reading "+t.String(), read, func(b *driver.Batch) error {
+			b.Notes = c.scrubber.all(b.Notes)
+			total += b.Bytes
+			c.count(b.Record.NumRows(), b.Bytes)
+			if c.limits.MaxBytes > 0 && total > c.limits.MaxBytes {
+				b.Record.Release()
+				return driver.E(driver.ErrLimit, nil, "%s sent more than %d bytes in one read", t, c.limits.MaxBytes)
+			}
+			return nil
+		})(yield)
+	}
+}
+
+// count adds a batch to the Stats.
+func (c *Conn) count(rows, bytes int64) {
+	c.batches.Add(1)
+	c.rows.Add(rows)
+	c.bytes.Add(bytes)
+}
+
+// guardedLoop runs a driver's loop for its consumer. Each value goes through take,
+// which may change it, and whose error ends the loop in its place. Errors are cleaned,
+// and a panic of the driver becomes one; a panic of the consumer stays its own.
+func guardedLoop[T any](ctx context.Context, c *Conn, what string, loop iter.Seq2[T, error], take func(*T) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		inBody, done := false, false
-		give := func(b driver.Batch, err error) bool {
+		give := func(value T, err error) bool {
 			inBody = true
-			more := yield(b, err)
+			more := yield(value, err)
 			inBody = false
 			done = !more || err != nil
 			return !done
@@ -151,23 +177,17 @@ func (c *Conn) guarded(ctx context.Context, t driver.Table, read iter.Seq2[drive
 				if inBody || done { // the consumer's own panic, or too late to report
 					panic(p)
 				}
-				give(driver.Batch{}, c.clean(ctx, panicked("reading "+t.String(), p)))
+				give(none, c.clean(ctx, panicked(what, p)))
 			}
 		}()
-		read(func(b driver.Batch, err error) bool {
+		loop(func(value T, err error) bool {
 			if err != nil {
-				return give(driver.Batch{}, c.clean(ctx, err))
+				return give(none, c.clean(ctx, err))
 			}
-			b.Notes = c.scrubber.all(b.Notes)
-			total += b.Bytes
-			c.batches.Add(1)
-			c.rows.Add(b.Record.NumRows())
-			c.bytes.Add(b.Bytes)
-			if c.limits.MaxBytes > 0 && total > c.limits.MaxBytes {
-				b.Record.Release()
-				return give(driver.Batch{}, driver.E(driver.ErrLimit, nil, "%s sent more than %d bytes in one read", t, c.limits.MaxBytes))
+			if err := take(&value); err != nil {
+				return give(none, err)
 			}
-			return give(b, nil)
+			return give(value, nil)
 		})
 	}
 }

@@ -83,9 +83,9 @@ type watchedConn struct {
 	once    atomic.Bool
 }
 
-// Patience sets how long a read may wait for its first byte from now on, 0 for
+// SetReadTimeout sets how long a read may wait for its first byte from now on, 0 for
 // the usual idle limit. A driver that has asked for what takes long says so.
-func (c *watchedConn) Patience(limit time.Duration) { c.patient.Store(int64(limit)) }
+func (c *watchedConn) SetReadTimeout(limit time.Duration) { c.patient.Store(int64(limit)) }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	idle := c.idle

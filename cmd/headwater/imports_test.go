@@ -122,7 +122,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/connectors/mysql/binlog", []string{"headwater/connectors/mysql/lenenc"}, "binlog decodes events: it knows no session, no catalog and no record batch"},
 		{"headwater/connectors/mysql/typemap", []string{"headwater/connectors/driver", "headwater/connectors/sqldb", "headwater/connectors/values"}, "typemap turns types and values: it speaks to no server"},
 		{"headwater/connectors/mysql/session", []string{"headwater/connectors/driver", "headwater/connectors/mysql/protocol", "headwater/connectors/sqldb"}, "a session carries statements: it knows no table, no type and not what is read"},
-		{"headwater/connectors/mysql/capture", []string{"headwater/connectors/driver", "headwater/connectors/mysql/binlog", "headwater/connectors/mysql/protocol", "headwater/connectors/mysql/session", "headwater/connectors/mysql/typemap"}, "who follows the log reads no table: the reading of tables and the following of the log meet in the driver"},
+		{"headwater/connectors/mysql/capture", []string{"headwater/connectors/driver", "headwater/connectors/mysql/binlog", "headwater/connectors/mysql/protocol", "headwater/connectors/mysql/session", "headwater/connectors/mysql/typemap", "headwater/connectors/sqldb"}, "who follows the log reads no table: the reading of tables and the following of the log meet in the driver"},
 	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {

@@ -59,22 +59,9 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, sessi
 	}
 
 	began = time.Now()
-	readiness := s.readiness(ctx, c)
-	_ = steps.Done("changes", began, nil, "%s", readiness)
+	missing, _, err := s.Ready(ctx, c) // which is no part of whether the source can be read
+	_ = steps.Done("changes", began, nil, "%s", sqldb.Readiness(missing, err))
 	return steps.List(), nil
-}
-
-// readiness says for people whether the log of changes can be read. It is no part of
-// whether the source can be.
-func (s *source) readiness(ctx context.Context, c *session.Session) string {
-	missing, _, err := s.Ready(ctx, c)
-	switch {
-	case err != nil:
-		return "whether mode cdc can be used is not known: " + err.Error()
-	case len(missing) > 0:
-		return "not ready for mode cdc: " + strings.Join(missing, "; ")
-	}
-	return "ready for mode cdc"
 }
 
 // withheld names the first of the tables that cannot be read, of so many.

@@ -204,7 +204,7 @@ func (s *source) stream(ctx context.Context, c *session.Session, r reading, batc
 		}
 	}()
 	defer c.Watch(ctx)()
-	c.LimitWait(s.Settings.FirstRow())
+	c.SetReadTimeout(s.Settings.FirstRow())
 	late := func(err error) error { // of an error before the first row
 		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 			return driver.E(driver.ErrLimit, nil, "%s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", what, s.Settings.FirstRow())
@@ -221,7 +221,7 @@ func (s *source) stream(ctx context.Context, c *session.Session, r reading, batc
 	for {
 		p, err := c.Row()
 		if d.row == 0 {
-			c.LimitWait(0)
+			c.SetReadTimeout(0)
 		}
 		switch {
 		case errors.Is(err, protocol.ErrTooLong):

@@ -69,10 +69,11 @@ type Dial = func(ctx context.Context, network, address string) (net.Conn, error)
 // server of another protocol waits for us as we wait for it.
 const GreetingLimit = 10 * time.Second
 
-// Patience sets how long a connection of driver.Config.Dial may wait for the server
-// to say something, 0 for as long as always.
-func Patience(conn net.Conn, limit time.Duration) {
-	if conn, ok := conn.(interface{ Patience(time.Duration) }); ok {
-		conn.Patience(limit)
+// SetReadTimeout sets how long a read of a connection of driver.Config.Dial may wait for
+// its first byte, 0 for the idle limit. It holds from the next read on, and may be called
+// at any moment.
+func SetReadTimeout(conn net.Conn, limit time.Duration) {
+	if conn, ok := conn.(interface{ SetReadTimeout(time.Duration) }); ok {
+		conn.SetReadTimeout(limit)
 	}
 }

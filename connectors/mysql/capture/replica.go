@@ -16,6 +16,7 @@ import (
 	"headwater/connectors/mysql/binlog"
 	"headwater/connectors/mysql/protocol"
 	"headwater/connectors/mysql/session"
+	"headwater/connectors/sqldb"
 )
 
 // replica is a session that reads the binary log. The server takes it for one of
@@ -84,11 +85,11 @@ func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (
 			err = c.Explain(ctx, err, "")
 		}
 	}
-	c.LimitWait(s.pool.Settings.FirstRow()) // it looks for the place in its files
+	c.SetReadTimeout(s.pool.Settings.FirstRow()) // it looks for the place in its files
 	for err == nil && !r.began {
 		_, err = r.next(ctx)
 	}
-	c.LimitWait(0)
+	c.SetReadTimeout(0)
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -166,8 +167,8 @@ func (r *replica) explain(ctx context.Context, err error) error {
 	return r.c.Explain(ctx, err, "the binary log")
 }
 
-// wayAnew is what to do about a log that does not go on.
-const wayAnew = `: sync_options.reset ["*"] reads the tables whole again and takes the log up anew`
+// wayAnew ends the message about a log that cannot be continued.
+const wayAnew = ": " + sqldb.ReadAnew
 
 // refusedLog explains error 1236 by its words, which hold numbers and names of files
 // alone.

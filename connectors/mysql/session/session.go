@@ -56,10 +56,10 @@ func (c *Session) Watch(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, c.Close)
 }
 
-// LimitWait sets how long the server may take before it says something, 0 for as
+// SetReadTimeout sets how long the server may take before it says something, 0 for as
 // long as always.
-func (c *Session) LimitWait(limit time.Duration) {
-	sqldb.Patience(c.socket.Conn, limit)
+func (c *Session) SetReadTimeout(limit time.Duration) {
+	sqldb.SetReadTimeout(c.socket.Conn, limit)
 }
 
 // Exec runs a statement of ours without rows.

@@ -18,6 +18,7 @@ import (
 	"headwater/connectors/postgres/catalog"
 	"headwater/connectors/postgres/moment"
 	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
 )
 
 // Capturer follows the log of changes of one database. It remembers which tables have a
@@ -185,7 +186,7 @@ func (l *changeLog) floor() (floor pglogrepl.LSN, anew bool, err error) {
 		return least, anew, nil
 	}
 	if floor, err = pglogrepl.ParseLSN(l.capture.Landed); err != nil {
-		return 0, false, driver.E(driver.ErrBadData, nil, "the position that has landed is none of this kind of source: %s", wayOut)
+		return 0, false, driver.E(driver.ErrBadData, nil, "the position that has landed is none of this kind of source: %s", sqldb.ReadAnew)
 	}
 	for _, t := range l.tables {
 		if t.after != 0 {

@@ -14,6 +14,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
 )
 
 // publication is what the server publishes for a reader.
@@ -241,7 +242,7 @@ func (l *changeLog) dropped(ctx context.Context, p *publication, wanted map[int6
 // out and in again, is refused.
 func (l *changeLog) checkOurs(p *publication) error {
 	altered := func(how string) error {
-		return driver.E(driver.ErrReplaced, nil, "the publication %s %s, so changes may be missing from the log: %s", l.publication, how, wayOut)
+		return driver.E(driver.ErrReplaced, nil, "the publication %s %s, so changes may be missing from the log: %s", l.publication, how, sqldb.ReadAnew)
 	}
 	switch {
 	case p == nil:

@@ -3,10 +3,10 @@ package capture
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"headwater/connectors/postgres/catalog"
 	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
 )
 
 // ofCapturable selects what a publication of the account's tables would lack: how many
@@ -25,7 +25,7 @@ func (s *Capturer) Readiness(ctx context.Context) string {
 	defer k.close()
 	f, err := k.facts(ctx)
 	if err != nil {
-		return "whether mode cdc can be used is not known: " + err.Error()
+		return sqldb.Readiness(nil, err)
 	}
 	missing, open := f.missing(s.pool.Settings.Publication != ""), f.level == "logical" && f.senders > f.sendersUsed
 	var total, foreign int64
@@ -54,10 +54,7 @@ func (s *Capturer) Readiness(ctx context.Context) string {
 			c.Close()
 		}
 	}
-	text := "ready for mode cdc"
-	if len(missing) > 0 {
-		text = "not ready for mode cdc: " + strings.Join(missing, "; ")
-	}
+	text := sqldb.Readiness(missing, nil)
 	if len(bare) > 0 {
 		text += fmt.Sprintf("; without a primary key or replica identity, so read whole by each sync: %s", catalog.Some(bare))
 	}

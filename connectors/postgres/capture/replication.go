@@ -18,6 +18,7 @@ import (
 	"headwater/connectors/postgres/binarycopy"
 	"headwater/connectors/postgres/catalog"
 	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
 )
 
 // What both sides say while a log is streamed.
@@ -271,11 +272,11 @@ func (l *changeLog) streamError(ctx context.Context, err error) error {
 	case server.Code == "55006":
 		return driver.E(driver.ErrUnreachable, nil, "another reader has taken the slot %s: %s. If it is no copy of this source, give that program a slot of its own", l.slot, text)
 	case server.Code == "42704" && strings.Contains(text, "publication"):
-		return driver.E(driver.ErrReplaced, nil, "the publication %s did not exist for a part of the log (%s), so changes of that time are not to be had: %s", l.publication, text, wayOut)
+		return driver.E(driver.ErrReplaced, nil, "the publication %s did not exist for a part of the log (%s), so changes of that time are not to be had: %s", l.publication, text, sqldb.ReadAnew)
 	case server.Code == "42704":
-		return driver.E(driver.ErrReplaced, nil, "the slot %s is gone (%s): %s", l.slot, text, wayOut)
+		return driver.E(driver.ErrReplaced, nil, "the slot %s is gone (%s): %s", l.slot, text, sqldb.ReadAnew)
 	case server.Code == "58P01", server.Code == "55000" && (strings.Contains(text, "slot") || strings.Contains(text, "WAL")):
-		return driver.E(driver.ErrReplaced, nil, "the server has given up what it kept for the slot %s (%s): %s", l.slot, text, wayOut)
+		return driver.E(driver.ErrReplaced, nil, "the server has given up what it kept for the slot %s (%s): %s", l.slot, text, sqldb.ReadAnew)
 	}
 	return session.Classify(ctx, err, "the log of changes")
 }
@@ -284,6 +285,3 @@ func (l *changeLog) streamError(ctx context.Context, err error) error {
 func (l *changeLog) tooLong(what string, long *session.LongRow) error {
 	return driver.E(driver.ErrLimit, nil, "%s has %d bytes in the log of changes, more than the limit of %d: set connection_config.max_row_mib to %d or more, or exclude the table from the sync", what, long.Size, l.source.pool.Limits.MaxRowBytes, long.Size>>20+1)
 }
-
-// wayOut is what leads on where the log does not.
-const wayOut = `sync_options.reset: ["*"] reads the tables whole again and takes the log up anew`

@@ -13,6 +13,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
 )
 
 // ours is the application_name of our sessions.
@@ -59,7 +60,7 @@ func orUnknown(name string) string {
 // goesOn reports, as an error, that the slot has not everything behind a position.
 func (l *changeLog) goesOn(s *slotRow, landed pglogrepl.LSN) error {
 	replaced := func(format string, args ...any) error {
-		return driver.E(driver.ErrReplaced, nil, "%s: %s", fmt.Sprintf(format, args...), wayOut)
+		return driver.E(driver.ErrReplaced, nil, "%s: %s", fmt.Sprintf(format, args...), sqldb.ReadAnew)
 	}
 	switch {
 	case s == nil:
@@ -105,7 +106,7 @@ func (l *changeLog) checkTimeline(ctx context.Context, was int64, landed pglogre
 			return nil
 		}
 	}
-	return driver.E(driver.ErrReplaced, nil, "the server has left the history on which %s had landed: it was restored, or failed over to one that had not got everything: %s", landed, wayOut)
+	return driver.E(driver.ErrReplaced, nil, "the server has left the history on which %s had landed: it was restored, or failed over to one that had not got everything: %s", landed, sqldb.ReadAnew)
 }
 
 const plugin = "pgoutput"

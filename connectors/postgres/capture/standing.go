@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pglogrepl"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // standingEvery is how often Changes tells how the reader stands.
@@ -20,7 +21,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 		return driver.Standing{}, err
 	}
 	if s == nil {
-		return driver.Standing{}, driver.E(driver.ErrReplaced, nil, "the slot %s is not there any more: %s", l.slot, wayOut)
+		return driver.Standing{}, driver.E(driver.ErrReplaced, nil, "the slot %s is not there any more: %s", l.slot, sqldb.ReadAnew)
 	}
 	at := max(uint64(s.confirmed), l.confirmed.Load())
 	st := driver.Standing{At: s.at, Position: pglogrepl.LSN(at).String(), End: s.end.String(), Behind: behind(uint64(s.end), at), Retained: -1, Left: s.left, State: s.state, Message: l.told(s)}

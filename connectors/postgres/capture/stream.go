@@ -231,7 +231,7 @@ func (l *changeLog) open(ctx context.Context) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.LimitWait(max(l.source.pool.Limits.Idle, patientIdle))
+	c.SetReadTimeout(max(l.source.pool.Limits.Idle, patientIdle))
 	feed, err := startFeed(ctx, c, l.slot, l.publication, l.from, l.inBinary, 2*l.source.pool.Limits.MaxRowBytes+1<<20, &l.confirmed)
 	if err != nil {
 		c.Drop()

@@ -68,9 +68,9 @@ func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, patience
 		defer close(fired)
 		_ = conn.SetDeadline(time.Unix(1, 0)) // ends the read or write in flight
 	})
-	c.LimitWait(patience)
+	c.SetReadTimeout(patience)
 	err := c.exchange(sql, limit, rows)
-	c.LimitWait(0)
+	c.SetReadTimeout(0)
 	if !stop() {
 		<-fired
 		c.Abort()
@@ -83,11 +83,11 @@ func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, patience
 	return err
 }
 
-// LimitWait sets how long the session's reads may wait, 0 for the idle limit.
-func (c *Session) LimitWait(limit time.Duration) {
+// SetReadTimeout sets how long the session's reads may wait, 0 for the idle limit.
+func (c *Session) SetReadTimeout(limit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sqldb.Patience(c.sockets[0], limit)
+	sqldb.SetReadTimeout(c.sockets[0], limit)
 }
 
 // exchange sends the query and takes the answer up to ReadyForQuery.
@@ -134,7 +134,7 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 			if kind == MsgCopyData {
 				if !begun && size > 19 { // not the header alone
 					begun = true
-					c.LimitWait(0)
+					c.SetReadTimeout(0)
 				}
 				if err := rows.Message(body); err != nil {
 					return err

@@ -32,9 +32,9 @@ const jsonQuery = `
 UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s AND CHECK_CLAUSE LIKE 'json_valid(%%'%[2]s`
 
-// described is a table with what the catalog says of its columns, in the same
+// tableInfo is a table with what the catalog says of its columns, in the same
 // order.
-type described struct {
+type tableInfo struct {
 	driver.Table
 	columns   []typemap.Mapped
 	engine    string
@@ -115,12 +115,12 @@ func (s *source) catalog(ctx context.Context, c *session.Session, table string) 
 
 // describe reads the catalog of one table, or of all for "". What cannot be
 // offered has a LeftOut and no columns.
-func (s *source) describe(ctx context.Context, c *session.Session, table string) ([]described, error) {
+func (s *source) describe(ctx context.Context, c *session.Session, table string) ([]tableInfo, error) {
 	rows, err := s.catalog(ctx, c, table)
 	if err != nil {
 		return nil, err
 	}
-	found, json := map[string]*described{}, map[[2]string]bool{}
+	found, json := map[string]*tableInfo{}, map[[2]string]bool{}
 	for _, row := range rows {
 		switch session.Text(row[0]) {
 		case "t":
@@ -147,18 +147,18 @@ func (s *source) describe(ctx context.Context, c *session.Session, table string)
 			d.key(row)
 		}
 	}
-	var all []described
+	var all []tableInfo
 	for _, d := range found {
 		d.settle(s.Settings.Nulls())
 		all = append(all, *d)
 	}
-	slices.SortFunc(all, func(a, b described) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b tableInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
 // table reads a row of TABLES.
-func (s *source) table(row []*string) *described {
-	d := &described{Table: driver.Table{Namespace: s.Settings.Database, Name: session.Text(row[1]), Kind: "table", RowEstimate: -1}}
+func (s *source) table(row []*string) *tableInfo {
+	d := &tableInfo{Table: driver.Table{Namespace: s.Settings.Database, Name: session.Text(row[1]), Kind: "table", RowEstimate: -1}}
 	if session.Text(row[2]) == "VIEW" {
 		d.Kind, d.computed = "view", true
 	} else if row[3] != nil {
@@ -172,7 +172,7 @@ func (s *source) table(row []*string) *described {
 }
 
 // column adds a row of COLUMNS.
-func (d *described) column(row []*string, json bool, settings *session.Settings) {
+func (d *tableInfo) column(row []*string, json bool, settings *session.Settings) {
 	name, full := session.Text(row[2]), strings.ToLower(session.Text(row[5]))
 	if session.Integer(row[13]) == 0 {
 		d.withheld = append(d.withheld, name)

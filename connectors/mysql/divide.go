@@ -28,7 +28,7 @@ type divider struct {
 	empty    bool
 }
 
-func newDivider(c *session.Session, k *key, d described, size int64) *divider {
+func newDivider(c *session.Session, k *key, d tableInfo, size int64) *divider {
 	v := &divider{c: c, key: k, from: session.Relation(d.Table) + " FORCE INDEX (PRIMARY)", rows: 1 << 62, dives: 4 * maxRanges}
 	if d.RowEstimate > 0 && d.bytes > 0 {
 		if size <= 0 {

@@ -18,7 +18,7 @@ type index struct {
 }
 
 // key adds a row of STATISTICS, which come in the order of their position.
-func (d *described) key(row []*string) {
+func (d *tableInfo) key(row []*string) {
 	name := session.Text(row[5])
 	at := slices.IndexFunc(d.unique, func(i index) bool { return i.name == name })
 	if at < 0 {
@@ -32,7 +32,7 @@ func (d *described) key(row []*string) {
 
 // settle works out what follows from columns and indexes together. With nulls, a
 // time that is none lands as NULL.
-func (d *described) settle(nulls bool) {
+func (d *tableInfo) settle(nulls bool) {
 	if len(d.Columns) == 0 {
 		d.LeftOut = d.unoffered()
 		return
@@ -66,7 +66,7 @@ func (d *described) settle(nulls bool) {
 }
 
 // unoffered says why a table without a column to read is none.
-func (d *described) unoffered() string {
+func (d *tableInfo) unoffered() string {
 	switch {
 	case len(d.withheld) > 0:
 		return "this account may read none of its columns: GRANT SELECT on it"
@@ -78,7 +78,7 @@ func (d *described) unoffered() string {
 
 // chooseKey takes the primary key, else the shortest unique index whose columns
 // are all there and never NULL: its values tell rows apart just as well.
-func (d *described) chooseKey() {
+func (d *tableInfo) chooseKey() {
 	whole := func(i index) bool {
 		return !slices.ContainsFunc(i.columns, func(name string) bool { _, ok := d.Column(name); return !ok })
 	}

@@ -49,7 +49,7 @@ const longBound = 180
 
 // newKey returns an error of kind driver.ErrUnsupported for a table that cannot
 // be divided.
-func newKey(d described, server string) (*key, error) {
+func newKey(d tableInfo, server string) (*key, error) {
 	no := func(why string) (*key, error) {
 		return nil, driver.E(driver.ErrUnsupported, nil, "table %s cannot be read in ranges: %s", d.Table, why)
 	}
@@ -86,7 +86,7 @@ var errNoKey = errors.New("it has no key")
 
 // keyColumns returns the columns of the table's key. An error says why a row
 // cannot be named by it.
-func keyColumns(d described) (columns []keyColumn, err error) {
+func keyColumns(d tableInfo) (columns []keyColumn, err error) {
 	for _, name := range d.PrimaryKey {
 		at := slices.IndexFunc(d.Columns, func(c driver.Column) bool { return c.Name == name })
 		c, m := d.Columns[at], d.columns[at]

@@ -18,7 +18,7 @@ const (
 
 // locks reports whether a read keeps writers out until its last row is sent:
 // engines without versions of rows lock the table for each statement.
-func (d described) locks() bool {
+func (d tableInfo) locks() bool {
 	switch strings.ToLower(d.engine) {
 	case "myisam", "aria", "memory", "mrg_myisam", "csv":
 		return d.Kind != "view"
@@ -28,7 +28,7 @@ func (d described) locks() bool {
 
 // locking says what a read of such a table means for who writes to it, "" for
 // other tables.
-func (d described) locking() string {
+func (d tableInfo) locking() string {
 	if !d.locks() {
 		return ""
 	}
@@ -39,7 +39,7 @@ func (d described) locking() string {
 }
 
 // pieceKey is the key that a table is read in pieces by.
-func (d described) pieceKey() (*key, error) {
+func (d tableInfo) pieceKey() (*key, error) {
 	if !d.clustered || d.prefixed { // it has no primary key, or not all of it
 		return nil, errNoKey
 	}
@@ -49,7 +49,7 @@ func (d described) pieceKey() (*key, error) {
 
 // pieces returns the statements that together read the whole of a table which a
 // statement locks; the one that was given where it cannot be divided.
-func (s *source) pieces(ctx context.Context, c *session.Session, d described, query string) ([]string, error) {
+func (s *source) pieces(ctx context.Context, c *session.Session, d tableInfo, query string) ([]string, error) {
 	k, err := d.pieceKey()
 	if err != nil || !d.locks() || d.RowEstimate <= 0 || d.bytes <= pieceSize {
 		return []string{query}, nil

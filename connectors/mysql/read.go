@@ -138,7 +138,7 @@ func (s *source) reading(ctx context.Context, c *session.Session, t driver.Table
 	if err != nil {
 		return reading{}, err
 	}
-	note, err := s.same(ctx, c, t, columns, from, w, again, r.view)
+	note, err := s.sameTable(ctx, c, t, columns, from, w, again, r.view)
 	if err != nil {
 		return reading{}, err
 	}
@@ -233,7 +233,7 @@ func (s *source) stream(ctx context.Context, c *session.Session, r reading, batc
 		case err != nil:
 			return explain(ctx, err, what)
 		case p == nil && c.Warnings > 0:
-			if err := c.Complaints(ctx, what, r.computed); err != nil {
+			if err := c.CheckWarnings(ctx, what, r.computed); err != nil {
 				return err
 			}
 			return r.end(d)
@@ -257,35 +257,35 @@ func (r reading) end(d *decoder) error {
 
 // plan compares the table with the catalog and returns what is there now, and
 // how each of t's columns is read.
-func (s *source) plan(ctx context.Context, c *session.Session, t driver.Table) (described, []typemap.Mapped, error) {
+func (s *source) plan(ctx context.Context, c *session.Session, t driver.Table) (tableInfo, []typemap.Mapped, error) {
 	missing := driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
 	if t.Namespace != s.Settings.Database {
-		return described{}, nil, missing
+		return tableInfo{}, nil, missing
 	}
 	found, err := s.describe(ctx, c, t.Name)
 	if err != nil {
-		return described{}, nil, err
+		return tableInfo{}, nil, err
 	}
-	at := slices.IndexFunc(found, func(d described) bool { return d.Name == t.Name })
+	at := slices.IndexFunc(found, func(d tableInfo) bool { return d.Name == t.Name })
 	switch {
 	case at < 0:
-		return described{}, nil, missing
+		return tableInfo{}, nil, missing
 	case found[at].LeftOut != "":
-		return described{}, nil, driver.E(driver.ErrNotFound, nil, "%s %s: %s", found[at].Kind, t, found[at].LeftOut)
+		return tableInfo{}, nil, driver.E(driver.ErrNotFound, nil, "%s %s: %s", found[at].Kind, t, found[at].LeftOut)
 	}
 	columns := make([]typemap.Mapped, len(t.Columns))
 	for i, want := range t.Columns {
 		j := slices.IndexFunc(found[at].Columns, func(have driver.Column) bool { return have.Name == want.Name })
 		if j < 0 {
-			return described{}, nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
+			return tableInfo{}, nil, driver.E(driver.ErrNotFound, nil, "table %s has no column %s any more, or this account may not read it: discover the schema again", t, want.Name)
 		}
 		if have := found[at].Columns[j]; have.Type != want.Type {
-			return described{}, nil, driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
+			return tableInfo{}, nil, driver.E(driver.ErrBadData, nil, "table %s, column %s is %s now, not %s: discover the schema again", t, want.Name, have.Type, want.Type)
 		}
 		columns[i] = found[at].columns[j]
 	}
 	if len(columns) == 0 {
-		return described{}, nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
+		return tableInfo{}, nil, driver.E(driver.ErrUnsupported, nil, "table %s has no columns to read", t)
 	}
 	return found[at], columns, nil
 }

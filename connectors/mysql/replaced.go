@@ -60,11 +60,11 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 	return verdict{replaced: true}
 }
 
-// same makes sure that a table is the one that was read up to a cursor, and
+// sameTable makes sure that a table is the one that was read up to a cursor, and
 // returns what a sync is told where it goes on. Where nothing that was noted of it
 // can be found again, the rows at the cursor tell: none is left at it or behind it
 // when the table was filled anew, or when its last rows were deleted.
-func (s *source) same(ctx context.Context, c *session.Session, t driver.Table, columns []typemap.Mapped, from driver.Cursor, w *witness, again []sample, view bool) (note string, err error) {
+func (s *source) sameTable(ctx context.Context, c *session.Session, t driver.Table, columns []typemap.Mapped, from driver.Cursor, w *witness, again []sample, view bool) (note string, err error) {
 	was := positionOf(from.Position)
 	if was == nil || from.Value == nil {
 		return "", nil

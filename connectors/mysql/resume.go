@@ -34,7 +34,7 @@ type part struct {
 // the ranges that are kept: those of this table and key in which nothing can
 // have changed since they were read, which have as many rows as landed, and do
 // not overlap.
-func (k *key) remainder(ctx context.Context, c *session.Session, d described, now session.Moment, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
+func (k *key) remainder(ctx context.Context, c *session.Session, d tableInfo, now session.Moment, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
 	starts := map[string]part{}
 	for _, r := range landed {
 		v, ok := k.parse(r.Token)

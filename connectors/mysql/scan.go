@@ -24,12 +24,12 @@ type scan struct {
 	stop func() // ends the goroutine that keeps the sessions
 	tend sync.WaitGroup
 
-	mu     sync.Mutex
-	free   []*session.Session // each in its snapshot; the last is taken first
-	lent   int                // sessions that a Read has
-	whole  int                // ranges that were read to their end
-	closed bool
-	turn   chan struct{} // closed, and made anew, when one came back
+	mu       sync.Mutex
+	free     []*session.Session // each in its snapshot; the last is taken first
+	lent     int                // sessions that a Read has
+	whole    int                // ranges that were read to their end
+	closed   bool
+	returned chan struct{} // closed, and made anew, when one came back
 }
 
 // Scan divides an InnoDB table by its primary key. InnoDB cannot hand a snapshot
@@ -37,7 +37,7 @@ type scan struct {
 // same rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	begun := time.Now()
-	sc := &scan{source: s, table: t, turn: make(chan struct{}), stop: func() {}}
+	sc := &scan{source: s, table: t, returned: make(chan struct{}), stop: func() {}}
 	c, err := s.Transaction(ctx, func(c *session.Session) (err error) {
 		sc.witness, err = s.look(ctx, c, t)
 		return err
@@ -174,8 +174,8 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	} else {
 		sc.free = append(sc.free, c)
 	}
-	close(sc.turn)
-	sc.turn = make(chan struct{})
+	close(sc.returned)
+	sc.returned = make(chan struct{})
 	return err
 }
 
@@ -184,7 +184,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 func (sc *scan) take(ctx context.Context) (*session.Session, error) {
 	for {
 		sc.mu.Lock()
-		n, turn := len(sc.free), sc.turn
+		n, turn := len(sc.free), sc.returned
 		switch {
 		case sc.closed:
 			sc.mu.Unlock()

@@ -77,7 +77,7 @@ func (s *source) look(ctx context.Context, c *session.Session, t driver.Table) (
 
 // see adds what the snapshot has: both ends of the table, and the rows of old
 // that are there now, of which behind is the condition of sample.Behind.
-func (s *source) see(ctx context.Context, c *session.Session, w *witness, d described, old []sample, behind string) (again []sample, err error) {
+func (s *source) see(ctx context.Context, c *session.Session, w *witness, d tableInfo, old []sample, behind string) (again []sample, err error) {
 	w.server, w.created, w.counter = c.Server, d.created, d.counter
 	made, err := time.Parse(time.DateTime, d.created)
 	w.fresh = err == nil && made.Unix() >= w.now // times of creation have whole seconds
@@ -98,7 +98,7 @@ func (s *source) see(ctx context.Context, c *session.Session, w *witness, d desc
 		return fmt.Sprintf("(SELECT %s, %s FROM %s %s LIMIT %d)", of, strings.Join(list, ", "), session.Relation(d.Table), rest, limit)
 	}
 	parts := []string{part("2", "ORDER BY "+ordered(columns, ""), sampleRows), part("2", "ORDER BY "+ordered(columns, " DESC"), sampleRows)}
-	if where := k.these(old); where != "" {
+	if where := k.anyOf(old); where != "" {
 		parts = append(parts, part("COALESCE("+behind+", 0)", "WHERE "+where, 2*sampleRows))
 	}
 	err = c.Run(ctx, strings.Join(parts, " UNION ALL "), func(row []*string) error {
@@ -130,7 +130,7 @@ func (s *source) see(ctx context.Context, c *session.Session, w *witness, d desc
 
 // number asks for the number that InnoDB gave to a table, or to the last of its
 // partitions: making it anew and TRUNCATE give another. Not every account may.
-func (s *source) number(ctx context.Context, c *session.Session, w *witness, d described) error {
+func (s *source) number(ctx context.Context, c *session.Session, w *witness, d tableInfo) error {
 	catalog := "INNODB_TABLES"
 	if c.MariaDB {
 		catalog = "INNODB_SYS_TABLES"
@@ -158,8 +158,8 @@ func ordered(columns []keyColumn, direction string) string {
 	return strings.Join(names, ", ")
 }
 
-// these is the condition for rows with those keys, "" for none.
-func (k *key) these(rows []sample) string {
+// anyOf is the condition for rows with those keys, "" for none.
+func (k *key) anyOf(rows []sample) string {
 	var any []string
 	for _, r := range rows {
 		if len(r.Key) != len(k.columns) {

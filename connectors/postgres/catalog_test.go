@@ -196,7 +196,7 @@ func TestSessions(t *testing.T) {
 	other := openWith(t, server, func(s *session.Settings) { s.Username, s.Password = "odd", "odd-pass-3310" })
 	short, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, err := other.Discover(short); !errors.Is(err, session.ErrCrowded) {
+	if _, err := other.Discover(short); !errors.Is(err, session.ErrTooManyConnections) {
 		t.Errorf("no connection is free: %v", err)
 	}
 	src.Close()

@@ -61,7 +61,7 @@ type source struct {
 func (s *source) Close() error {
 	err := s.Pool.Close()
 	was := s.takePlaced()
-	s.holder.LetGo()
+	s.holder.Release()
 	if was != nil {
 		was.session.Close()
 	}

@@ -92,7 +92,7 @@ func (sc *scan) another(ctx context.Context) (*session.Session, error) {
 // it ends one that began after them. The session is there for the first Read.
 func (sc *scan) settle(ctx context.Context) error {
 	if !sc.may() {
-		return session.ErrCrowded
+		return session.ErrTooManyConnections
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()

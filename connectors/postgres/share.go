@@ -162,7 +162,7 @@ func (s *source) planAt(ctx context.Context, t driver.Table, at *moment.Shared) 
 		if at.Since != nil {
 			p.moment.Since, p.moment.Known = time.Duration(*at.Since)*time.Second, true
 		}
-		p.moment.Open = at.Writing == moment.AllOfThem || slices.ContainsFunc(strings.Fields(at.Writing), p.moment.Has)
+		p.moment.Open = at.Writing == moment.AllTables || slices.ContainsFunc(strings.Fields(at.Writing), p.moment.Has)
 		return c, p, "", nil
 	}
 	s.Keep(ctx, c)

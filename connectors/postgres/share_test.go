@@ -124,7 +124,7 @@ func TestTablesApart(t *testing.T) {
 			}
 			do("DROP SCHEMA public CASCADE; CREATE SCHEMA public; " + c.make)
 			moment := holder.shareOrFail(t, 1)
-			defer holder.holder.LetGo()
+			defer holder.holder.Release()
 			do(c.then)
 			table := tableOfName(t, reader, "x")
 			reader.Join(moment)
@@ -137,7 +137,7 @@ func TestTablesApart(t *testing.T) {
 	t.Run("lost", func(t *testing.T) {
 		moment := holder.shareOrFail(t, 1)
 		table := tableOfName(t, reader, "x")
-		holder.holder.LetGo()
+		holder.holder.Release()
 		waitFor(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND state = 'idle in transaction'") // a server under load lets go later
 		reader.Join(moment)
 		if rows, err := rowsOf(t, reader, table, false); err != nil || len(rows) != 6 || !strings.Contains(reader.Apart(), "snapshot") {
@@ -168,7 +168,7 @@ func TestMomentThatCannotBeHad(t *testing.T) {
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+") <= 2 AND ("+sessions+" AND xact_start IS NOT NULL) = 0", "few", "few"))
 	holder.shareOrFail(t, 2)
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 1", server.User))
-	holder.holder.LetGo()
+	holder.holder.Release()
 	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 0", server.User))
 }
 

@@ -193,7 +193,7 @@ func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
 		return err
 	}
 	l.forgetLost()
-	if err := l.foresee(ctx, c); err != nil {
+	if err := l.lookAhead(ctx, c); err != nil {
 		return err
 	}
 	for _, t := range l.tables {
@@ -247,7 +247,7 @@ func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Po
 	if !any {
 		return nil
 	}
-	return l.same(ctx, c, now)
+	return l.checkContinues(ctx, c, now)
 }
 
 // forgetLost refuses tables of which the log was found to be no use, and forgets

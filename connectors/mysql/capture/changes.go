@@ -87,7 +87,7 @@ type stream struct {
 	group   bool                // a BEGIN came
 	rows    bool                // rows of ours came
 	touched []*captured
-	stay    undo
+	undo    undo
 	files   int             // that the log was read of
 	seen    binlog.Position // the transactions that came
 	retyped error           // to end with, once the transaction has ended
@@ -99,7 +99,7 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 	s := &stream{l: l, ctx: ctx, out: out, state: l.start.Clone(), seen: binlog.Position{}.Clone(), tables: map[string]*captured{}, known: map[*binlog.Table]*captured{}}
 	for _, t := range l.tables {
 		if t.refused == nil {
-			s.tables[s.fold(t.table.Name)] = t
+			s.tables[s.foldCase(t.table.Name)] = t
 		}
 	}
 	defer s.release()
@@ -134,7 +134,7 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 // hide what comes in between; a server that has nothing more to send says where it
 // is.
 func reached(place, end binlog.Place) bool {
-	return end.File == "" || later(place.File, end.File) || place.File == end.File && place.At >= end.At
+	return end.File == "" || isLaterFile(place.File, end.File) || place.File == end.File && place.At >= end.At
 }
 
 // release lets go of what was not sent.
@@ -150,7 +150,7 @@ func (s *stream) run(delay time.Duration) error {
 	for {
 		if s.now == nil {
 			over := s.end != nil && s.state.Includes(*s.end) && reached(s.r.place, s.end.Place)
-			if over && s.stay.prepared() == 0 {
+			if over && s.undo.prepared() == 0 {
 				return s.resume()
 			}
 			if s.moved && (time.Since(s.since) >= delay && (s.ours || time.Since(s.since) >= idlePause) || s.read >= bytes) {
@@ -158,7 +158,7 @@ func (s *stream) run(delay time.Duration) error {
 					return err
 				}
 			}
-			if why := s.stay.stuck(over); why != nil {
+			if why := s.undo.overdue(over); why != nil {
 				return why
 			}
 		}
@@ -250,7 +250,7 @@ func (s *stream) begin(tx binlog.Transaction, e binlog.Event) error {
 		return driver.E(driver.ErrBadData, nil, "the binary log has a transaction (%s) that another one begins in", s.gtid)
 	}
 	s.now, s.gtid, s.group, s.rows = &tx, tx.String(), false, false
-	s.stay.let()
+	s.undo.endTransaction()
 	s.began = time.Unix(int64(e.Time), 0).UTC()
 	if s.state.Covers(tx) {
 		return driver.E(driver.ErrUnsupported, nil, "the GTIDs of the binary log go back at %s (several servers write in one domain, or gtid_seq_no was set): let each server have a gtid_domain_id of its own and set gtid_strict_mode%s", s.gtid, wayAnew)
@@ -261,9 +261,9 @@ func (s *stream) begin(tx binlog.Transaction, e binlog.Event) error {
 // commit ends the transaction.
 func (s *stream) commit(e binlog.Event) error {
 	if s.now == nil {
-		return s.nameless()
+		return s.withoutGTID()
 	}
-	for _, rows := range s.stay.let() {
+	for _, rows := range s.undo.endTransaction() {
 		if err := s.give(&rows); err != nil {
 			return err
 		}
@@ -297,13 +297,13 @@ func (s *stream) placed(at uint32) binlog.Place {
 	return place
 }
 
-func (s *stream) nameless() error {
+func (s *stream) withoutGTID() error {
 	return driver.E(driver.ErrUnsupported, nil, "the binary log has a transaction without a GTID (%s): what sits between takes this reader for an old replica; connect to the server itself", s.r.place.File)
 }
 
 // resume gives all batches and a place to resume.
 func (s *stream) resume() error {
-	if s.stay.prepared() > 0 { // what it holds would be lost
+	if s.undo.prepared() > 0 { // what it holds would be lost
 		return nil
 	}
 	if err := s.flush(); err != nil {

@@ -21,15 +21,15 @@ func (s *stream) changed(e binlog.Event) error {
 		return nil
 	}
 	if s.now == nil {
-		return s.nameless()
+		return s.withoutGTID()
 	}
 	t, ok := s.known[rows.Table]
 	if !ok {
 		if len(s.known) > 4096 { // tables are numbered anew whenever they are opened
 			clear(s.known)
 		}
-		if s.fold(rows.Table.Schema) == s.fold(s.l.source.pool.Settings.Database) {
-			t = s.tables[s.fold(rows.Table.Name)]
+		if s.foldCase(rows.Table.Schema) == s.foldCase(s.l.source.pool.Settings.Database) {
+			t = s.tables[s.foldCase(rows.Table.Name)]
 		}
 		s.known[rows.Table] = t
 	}
@@ -38,14 +38,14 @@ func (s *stream) changed(e binlog.Event) error {
 	}
 	s.rows = true
 	s.read += int64(len(e.Body))
-	if s.now.PreparedXA || s.stay.marked() {
-		if !s.stay.hold(rows) {
+	if s.now.PreparedXA || s.undo.held() {
+		if !s.undo.hold(rows) {
 			return nil
 		}
 		if s.now.PreparedXA {
 			return driver.E(driver.ErrLimit, nil, "the XA transaction %s has more changes than are held until it is committed (%d MiB)", s.gtid, undoLimit>>20)
 		}
-		for _, rows := range s.stay.pass() {
+		for _, rows := range s.undo.release() {
 			if err := s.give(&rows); err != nil {
 				return err
 			}
@@ -70,9 +70,9 @@ func (s *stream) listed(e binlog.Event) error {
 	return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER) while it was read: before %s lies %s, and %s was read%s", s.r.place.File, cmp.Or(before.GTIDs(), "no transaction"), s.state.GTIDs(), wayAnew)
 }
 
-// fold returns a name as it is compared: some servers have names in lower case, however
+// foldCase returns a name as it is compared: some servers have names in lower case, however
 // they were written.
-func (s *stream) fold(name string) string {
+func (s *stream) foldCase(name string) string {
 	if s.l.settings.fold {
 		return strings.ToLower(name)
 	}
@@ -83,7 +83,7 @@ func (s *stream) fold(name string) string {
 func (s *stream) give(rows *binlog.Rows) error {
 	t := s.known[rows.Table]
 	if t == nil {
-		t = s.tables[s.fold(rows.Table.Name)]
+		t = s.tables[s.foldCase(rows.Table.Name)]
 	}
 	s.open(t)
 	b := t.rows
@@ -147,7 +147,7 @@ func (s *stream) query(e binlog.Event) error {
 		if st.Kind == binlog.Harmless { // what the server puts in place of events that old replicas do not know
 			return nil
 		}
-		return s.nameless()
+		return s.withoutGTID()
 	}
 	if s.now.AlterStarts || s.now.AlterFails { // its commit comes by itself, or never
 		return s.over(e)
@@ -164,10 +164,10 @@ func (s *stream) query(e binlog.Event) error {
 		}
 		return s.over(e)
 	case binlog.Savepoint:
-		s.stay.mark(st.Label)
+		s.undo.savepoint(st.Label)
 		return nil
 	case binlog.RollbackTo:
-		if !s.stay.back(st.Label) {
+		if !s.undo.rollbackTo(st.Label) {
 			return driver.E(driver.ErrReplaced, nil, "the binary log has more than %d MiB of changes that were rolled back to a savepoint (%s)%s", undoLimit>>20, s.where(), wayAnew)
 		}
 		return nil
@@ -209,8 +209,8 @@ func (s *stream) statement(q binlog.Query) error {
 // define takes a statement that makes tables other ones, or empties them.
 func (s *stream) define(st binlog.Statement) error {
 	for _, t := range s.l.tables {
-		unread := t.mayBe(st)
-		if t.refused != nil || t.after.Covers(*s.now) || !t.named(st) && !unread {
+		unread := t.mayBeNamed(st)
+		if t.refused != nil || t.after.Covers(*s.now) || !t.isNamed(st) && !unread {
 			continue
 		}
 		kind, effect := st.Kind, st.Effect
@@ -243,7 +243,7 @@ func (s *stream) define(st binlog.Statement) error {
 
 // prepare puts a transaction aside that is not committed yet.
 func (s *stream) prepare(e binlog.Event) error {
-	if err := s.stay.prepare(s.now.XID, s.gtid); err != nil {
+	if err := s.undo.prepare(s.now.XID, s.gtid); err != nil {
 		return err
 	}
 	return s.over(e)
@@ -251,7 +251,7 @@ func (s *stream) prepare(e binlog.Event) error {
 
 // settled ends a transaction that was prepared before.
 func (s *stream) settled(committed bool, e binlog.Event) error {
-	rows, known := s.stay.settle(s.now.XID)
+	rows, known := s.undo.settle(s.now.XID)
 	switch {
 	case !committed:
 	case !known:

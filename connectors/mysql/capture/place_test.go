@@ -25,7 +25,7 @@ func TestPlacesInLongFiles(t *testing.T) {
 			t.Errorf("onward(%d, %d) = %d, want %d", c.at, c.lower, got, c.want)
 		}
 	}
-	if !later("log.000010", "log.000009") || later("log.000009", "log.000010") || later("a.000010", "b.000009") || later("", "x") {
+	if !isLaterFile("log.000010", "log.000009") || isLaterFile("log.000009", "log.000010") || isLaterFile("a.000010", "b.000009") || isLaterFile("", "x") {
 		t.Error("files are compared wrongly")
 	}
 }

@@ -32,9 +32,9 @@ type waiting struct {
 // undoLimit bounds what is kept, in bytes.
 const undoLimit = 32 << 20
 
-func (u *undo) marked() bool { return len(u.marks) > 0 && !u.marks[len(u.marks)-1].passed }
+func (u *undo) held() bool { return len(u.marks) > 0 && !u.marks[len(u.marks)-1].passed }
 
-func (u *undo) mark(label string) {
+func (u *undo) savepoint(label string) {
 	u.marks = append(u.marks, savepoint{label: label, at: len(u.rows)})
 }
 
@@ -45,8 +45,8 @@ func (u *undo) hold(rows binlog.Rows) (full bool) {
 	return u.size > undoLimit
 }
 
-// pass gives all up that is kept of this transaction.
-func (u *undo) pass() []binlog.Rows {
+// release gives all up that is kept of this transaction.
+func (u *undo) release() []binlog.Rows {
 	rows := u.rows
 	u.rows, u.size = nil, 0
 	for i := range u.marks {
@@ -55,15 +55,15 @@ func (u *undo) pass() []binlog.Rows {
 	return rows
 }
 
-// let is pass at the transaction's end.
-func (u *undo) let() []binlog.Rows {
+// endTransaction is pass at the transaction's end.
+func (u *undo) endTransaction() []binlog.Rows {
 	rows := u.rows
 	u.rows, u.size, u.marks = nil, 0, nil
 	return rows
 }
 
-// back forgets rows behind a savepoint. It reports false if some were given.
-func (u *undo) back(label string) bool {
+// rollbackTo forgets rows behind a savepoint. It reports false if some were given.
+func (u *undo) rollbackTo(label string) bool {
 	for i := len(u.marks) - 1; i >= 0; i-- {
 		if u.marks[i].label != label {
 			continue
@@ -112,8 +112,8 @@ const (
 	preparedAtEnd = 15 * time.Second // when nothing else is left to read
 )
 
-// stuck says that a prepared transaction is waited for no longer.
-func (u *undo) stuck(over bool) error {
+// overdue says that a prepared transaction is waited for no longer.
+func (u *undo) overdue(over bool) error {
 	for _, w := range u.xa {
 		limit := preparedLimit
 		if over {

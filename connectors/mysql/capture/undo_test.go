@@ -14,31 +14,31 @@ import (
 func TestUndo(t *testing.T) {
 	rows := func(n int) binlog.Rows { return binlog.Rows{Last: n > 0} }
 	var u undo
-	if u.marked() || !u.back("x") {
+	if u.held() || !u.rollbackTo("x") {
 		t.Error("nothing is kept at first")
 	}
-	u.mark("a")
+	u.savepoint("a")
 	u.hold(rows(1))
-	u.mark("b")
+	u.savepoint("b")
 	u.hold(rows(2))
-	if !u.back("b") || len(u.rows) != 1 || !u.back("a") || len(u.rows) != 0 || !u.marked() {
+	if !u.rollbackTo("b") || len(u.rows) != 1 || !u.rollbackTo("a") || len(u.rows) != 0 || !u.held() {
 		t.Errorf("%d rows are left", len(u.rows))
 	}
 	u.hold(rows(1))
-	if got := len(u.pass()); got != 1 || u.marked() || u.back("a") {
+	if got := len(u.release()); got != 1 || u.held() || u.rollbackTo("a") {
 		t.Error("rows that were given are taken back")
 	}
-	if len(u.let()) != 0 || len(u.marks) != 0 {
+	if len(u.endTransaction()) != 0 || len(u.marks) != 0 {
 		t.Error("a savepoint outlives its transaction")
 	}
 	u.hold(rows(1))
-	if err := u.prepare("x", "0-1-1"); err != nil || u.prepared() != 1 || u.stuck(true) != nil {
+	if err := u.prepare("x", "0-1-1"); err != nil || u.prepared() != 1 || u.overdue(true) != nil {
 		t.Error("a prepared transaction is not waited for")
 	}
 	w := u.xa["x"]
 	w.since = w.since.Add(-preparedAtEnd - time.Second)
 	u.xa["x"] = w
-	if u.stuck(false) != nil || !errors.Is(u.stuck(true), driver.ErrTimeout) {
+	if u.overdue(false) != nil || !errors.Is(u.overdue(true), driver.ErrTimeout) {
 		t.Error("a prepared transaction is waited for in vain")
 	}
 	if got, known := u.settle("x"); len(got) != 1 || !known || u.prepared() != 0 {

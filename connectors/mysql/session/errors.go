@@ -32,11 +32,11 @@ func kindOf(number uint16) error {
 	return driver.ErrBadData
 }
 
-// spoken are further numbers whose messages hold names, paths and the server's
+// shownErrors are further numbers whose messages hold names, paths and the server's
 // own numbers, but no value of any row. What is not listed may quote one, such
 // as 1292 (incorrect value: '...'), 1062 (duplicate entry '...') and 1690 (out
 // of range in '...').
-var spoken = []uint16{
+var shownErrors = []uint16{
 	126, 127, 132, 134, 141, 144, 145, // a table file is damaged
 	1016, 1017, 1018, 1020, 1021, 1024, 1025, 1030, 1033, 1034, 1035, 1036, 1037, 1038, 1041, 1042, 1043, 1047,
 	1081, 1102, 1103, 1104, 1105, 1112, 1114, 1115, 1116, 1117, 1119, 1141, 1145, 1147, 1148, 1154, 1155, 1156, 1157, 1158, 1160,
@@ -46,9 +46,9 @@ var spoken = []uint16{
 	1911, 1915, 1924, 1926, 1930, 1931, 1932, 1943, 1955, 1956, 1964, 1977, 1981, 3144, 3170, 3572, 3577, 3636, 3730, 3854, 3950, 4008, 4023, 4078, 4079, 4084, 4086, 4137, 4169,
 }
 
-// speaks reports whether the message of a number may be shown.
-func speaks(number uint16) bool {
-	return kindOf(number) != driver.ErrBadData || slices.Contains(spoken, number)
+// isShown reports whether the message of a number may be shown.
+func isShown(number uint16) bool {
+	return kindOf(number) != driver.ErrBadData || slices.Contains(shownErrors, number)
 }
 
 // Classify turns an error of the driver into one of ours. what names what was
@@ -70,10 +70,10 @@ func Classify(ctx context.Context, err error, what string) error {
 	var server *mysql.MySQLError
 	switch {
 	case errors.As(err, &server):
-		if !speaks(server.Number) {
+		if !isShown(server.Number) {
 			return driver.E(kindOf(server.Number), nil, "%sthe server cannot answer (error %d)", what, server.Number)
 		}
-		return driver.E(kindOf(server.Number), nil, "%s%s%s", what, saying(server.Number, server.Message), wayOut(server.Number))
+		return driver.E(kindOf(server.Number), nil, "%s%s%s", what, messageOf(server.Number, server.Message), adviceFor(server.Number))
 	case errors.Is(err, protocol.ErrPacket), errors.Is(err, protocol.ErrTooLong):
 		return driver.E(driver.ErrBadData, nil, "%sthe server sent malformed bytes", what)
 	}
@@ -92,9 +92,9 @@ func (c *Session) Explain(ctx context.Context, err error, what string) error {
 	return Classify(ctx, err, what)
 }
 
-// perhaps says what else may be behind a refused login: the server says the same
+// loginHint says what else may be behind a refused login: the server says the same
 // of a wrong password and of an account that asks for more than one.
-func (s *Settings) perhaps(secure bool) string {
+func (s *Settings) loginHint(secure bool) string {
 	switch {
 	case !secure:
 		return ", or the account is made with REQUIRE SSL: set sslmode to require"
@@ -104,8 +104,8 @@ func (s *Settings) perhaps(secure bool) string {
 	return ", or not this client certificate: its authority, issuer or subject may not be what the account requires"
 }
 
-// wayOut is what to do about an error, where the server's words do not say it.
-func wayOut(number uint16) string {
+// adviceFor is what to do about an error, where the server's words do not say it.
+func adviceFor(number uint16) string {
 	switch number {
 	case 1040, 1203, 1226:
 		return ": let the account have more connections, or set connection_config.max_connections"
@@ -136,7 +136,7 @@ func (c *Session) ExplainView(ctx context.Context, err error, what string) error
 		if server.Number == 1356 {
 			kind = driver.ErrNotFound
 		}
-		return driver.E(kind, nil, "%s: the view's definer, the account whose rights it is read with, is gone or lacks a right, or a table or column of it is: %s", what, saying(server.Number, server.Message))
+		return driver.E(kind, nil, "%s: the view's definer, the account whose rights it is read with, is gone or lacks a right, or a table or column of it is: %s", what, messageOf(server.Number, server.Message))
 	}
 	return c.Explain(ctx, err, what)
 }

@@ -105,7 +105,7 @@ func (s *Pool) Connect(ctx context.Context, tr *sqldb.Trace) (*Session, error) {
 	if err != nil {
 		return nil, s.connectError(ctx, err, tr.Secure)
 	}
-	if err := c.settle(ctx, s.Limits.Idle); err != nil {
+	if err := c.setVariables(ctx, s.Limits.Idle); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (s *Pool) connectError(ctx context.Context, err error, secure bool) error {
 		case 1040, 1203, 1226:
 			s.full.Store(true)
 		case 1045, 1698:
-			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password%s", s.Settings.perhaps(secure))
+			return driver.E(driver.ErrAuthentication, nil, "the server does not accept this username and password%s", s.Settings.loginHint(secure))
 		case 1049:
 			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.Settings.Database)
 		}

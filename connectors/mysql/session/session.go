@@ -81,7 +81,7 @@ func (c *Session) Query(ctx context.Context, statement string, f func(row []*str
 // in order.
 func (c *Session) Run(ctx context.Context, statement string, f func(row []*string) error) error {
 	defer c.Watch(ctx)()
-	err := c.ask(statement, f)
+	err := c.collect(statement, f)
 	var server *mysql.MySQLError
 	var ours *driver.Error
 	if err != nil && !errors.As(err, &server) && !errors.As(err, &ours) {
@@ -90,7 +90,7 @@ func (c *Session) Run(ctx context.Context, statement string, f func(row []*strin
 	return err
 }
 
-func (c *Session) ask(statement string, f func(row []*string) error) error {
+func (c *Session) collect(statement string, f func(row []*string) error) error {
 	names, err := c.Start(statement)
 	if err != nil || len(names) == 0 {
 		return err

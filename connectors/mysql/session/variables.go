@@ -113,9 +113,9 @@ func (v variable) read() string {
 	return "@@SESSION." + v.name
 }
 
-// settle sets the session's variables and reads them back: a server, or what
+// setVariables sets the session's variables and reads them back: a server, or what
 // sits in between, that does not take one is an error that names it.
-func (c *Session) settle(ctx context.Context, idle time.Duration) error {
+func (c *Session) setVariables(ctx context.Context, idle time.Duration) error {
 	seconds := int64(HoldTime(idle) / time.Second)
 	var ours []variable
 	var assignments []string
@@ -130,16 +130,16 @@ func (c *Session) settle(ctx context.Context, idle time.Duration) error {
 		if !errors.As(err, &server) || server.Number == abortedConnection {
 			return c.Explain(ctx, err, "")
 		}
-		if ours, err = c.settleEach(ctx, ours, seconds); err != nil {
+		if ours, err = c.setEachVariable(ctx, ours, seconds); err != nil {
 			return err
 		}
 	}
-	return c.settled(ctx, ours, seconds)
+	return c.checkVariables(ctx, ours, seconds)
 }
 
-// settleEach sets one variable after another and returns those that the server
+// setEachVariable sets one variable after another and returns those that the server
 // has: servers of other makers lack some.
-func (c *Session) settleEach(ctx context.Context, all []variable, seconds int64) (had []variable, err error) {
+func (c *Session) setEachVariable(ctx context.Context, all []variable, seconds int64) (had []variable, err error) {
 	for _, v := range all {
 		assignment, _ := v.set(seconds)
 		err := c.Run(ctx, "SET "+assignment, nil)
@@ -161,8 +161,8 @@ const (
 	abortedConnection = 1184 // such as by a broken init_connect
 )
 
-// settled reads the variables back.
-func (c *Session) settled(ctx context.Context, ours []variable, seconds int64) error {
+// checkVariables reads the variables back.
+func (c *Session) checkVariables(ctx context.Context, ours []variable, seconds int64) error {
 	reads := make([]string, len(ours), len(ours)+1)
 	for i, v := range ours {
 		reads[i] = v.read()

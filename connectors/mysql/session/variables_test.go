@@ -94,10 +94,10 @@ func TestVariablesAreReadBack(t *testing.T) {
 			t.Errorf("%s: %v", v.name, err)
 			continue
 		}
-		if err := c.settled(t.Context(), []variable{v}, 120); !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), v.name) {
+		if err := c.checkVariables(t.Context(), []variable{v}, 120); !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), v.name) {
 			t.Errorf("%s = %s was not found out: %v", v.name, other, err)
 		}
-		if err := c.settle(t.Context(), pool.Limits.Idle); err != nil {
+		if err := c.setVariables(t.Context(), pool.Limits.Idle); err != nil {
 			t.Fatalf("%s: %v", v.name, err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestVariablesAreReadBack(t *testing.T) {
 	}
 	// A server of another maker lacks some: the others are set all the same.
 	variables := append([]variable{{name: "no_such_variable", value: "1", why: "a test"}}, variables...)
-	had, err := c.settleEach(t.Context(), variables[:3], 120)
+	had, err := c.setEachVariable(t.Context(), variables[:3], 120)
 	if err != nil || len(had) != 2 {
 		t.Errorf("settleEach = %v, %v", had, err)
 	}

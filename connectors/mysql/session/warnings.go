@@ -10,14 +10,14 @@ import (
 	"headwater/connectors/mysql/protocol"
 )
 
-// losing are warnings that stand for values or rows that are not in the result:
+// lossyWarnings are warnings that stand for values or rows that are not in the result:
 // text cut by group_concat_max_len, NULL for what is longer than
 // max_allowed_packet, characters that cannot be converted, a query that stopped
 // at its own limit of rows or of recursion.
-var losing = []uint16{1260, 1301, 1931, 1977, 3854, 4169}
+var lossyWarnings = []uint16{1260, 1301, 1931, 1977, 3854, 4169}
 
-// harmless are warnings of how a statement is written.
-var harmless = []uint16{1287, 1681, 3719, 3778}
+// harmlessWarnings are warnings of how a statement is written.
+var harmlessWarnings = []uint16{1287, 1681, 3719, 3778}
 
 // warned is what the server had to say of one result, by number.
 type warned struct {
@@ -26,11 +26,11 @@ type warned struct {
 	times  int
 }
 
-// Complaints asks for the warnings of the result that was read last, and returns
+// CheckWarnings asks for the warnings of the result that was read last, and returns
 // the error that they are. Expressions of the source's own, in a view or a
 // computed column, may warn of values that everybody sees as we do: computed
 // says that there are some, and then only what loses something is an error.
-func (c *Session) Complaints(ctx context.Context, what string, computed bool) error {
+func (c *Session) CheckWarnings(ctx context.Context, what string, computed bool) error {
 	var all []warned
 	err := c.Query(ctx, "SHOW WARNINGS", func(row []*string) error {
 		if len(row) < 3 {
@@ -49,10 +49,10 @@ func (c *Session) Complaints(ctx context.Context, what string, computed bool) er
 		return err
 	}
 	for _, w := range all {
-		if slices.Contains(harmless, w.number) || computed && !slices.Contains(losing, w.number) {
+		if slices.Contains(harmlessWarnings, w.number) || computed && !slices.Contains(lossyWarnings, w.number) {
 			continue
 		}
-		return driver.E(driver.ErrBadData, nil, "%s: the server sent the rows with a warning, so some of them may not be what is stored: %s%s", what, saying(w.number, w.text), w.advice())
+		return driver.E(driver.ErrBadData, nil, "%s: the server sent the rows with a warning, so some of them may not be what is stored: %s%s", what, messageOf(w.number, w.text), w.advice())
 	}
 	return nil
 }
@@ -68,10 +68,10 @@ func (w warned) advice() string {
 	return ""
 }
 
-// saying returns a server's message if messages of that number hold no values,
+// messageOf returns a server's message if messages of that number hold no values,
 // else its number alone.
-func saying(number uint16, message string) string {
-	if speaks(number) {
+func messageOf(number uint16, message string) string {
+	if isShown(number) {
 		return fmt.Sprintf("%s (error %d)", strings.TrimSpace(message), number)
 	}
 	return fmt.Sprintf("error %d", number)

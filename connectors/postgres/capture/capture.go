@@ -27,9 +27,9 @@ type Capturer struct {
 	pool   *session.Pool
 	holder *moment.Holder // of the moment of the tables that are read whole
 
-	mu      sync.Mutex
-	spoiled map[string]spoiled // tables, by their identity
-	seen    map[int64][]string // columns that were discovered last, by their table's oid
+	mu         sync.Mutex
+	unlandable map[string]unlandable // tables, by their identity
+	seen       map[int64][]string    // columns that were discovered last, by their table's oid
 }
 
 func New(p *session.Pool, h *moment.Holder) *Capturer { return &Capturer{pool: p, holder: h} }
@@ -83,7 +83,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 		return err
 	}
 	l.known = l.facts.end
-	if err := l.facts.lacks(); err != nil {
+	if err := l.facts.unsupported(); err != nil {
 		return err
 	}
 	if err := l.examine(ctx); err != nil {
@@ -101,7 +101,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 		return err
 	}
 	if !anew {
-		if err := l.goesOn(found, floor); err != nil {
+		if err := l.checkContinues(found, floor); err != nil {
 			return err
 		}
 	}
@@ -155,8 +155,8 @@ func (l *changeLog) find(ctx context.Context) error {
 	return nil
 }
 
-// lacks returns why the server's log cannot be read at all.
-func (f facts) lacks() error {
+// unsupported returns why the server's log cannot be read at all.
+func (f facts) unsupported() error {
 	switch {
 	case f.level != "logical":
 		return driver.E(driver.ErrUnsupported, nil, "the server's log has too little in it: set wal_level to logical (it is %s), and restart the server", f.level)

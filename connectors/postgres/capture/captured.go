@@ -121,7 +121,7 @@ func (l *changeLog) examine(ctx context.Context) error {
 		r.keys = session.ListOf(row[7])
 		_ = json.Unmarshal(row[9], &r.computed)
 		if t := byOID[r.root]; t != nil {
-			l.judge(t, r)
+			l.checkRelation(t, r)
 		}
 		return nil
 	})
@@ -129,15 +129,15 @@ func (l *changeLog) examine(ctx context.Context) error {
 		return err
 	}
 	for _, t := range l.tables {
-		l.fits(t)
+		l.checkTypes(t)
 	}
 	l.accept()
 	return nil
 }
 
-// judge takes what the catalog says of a table, or of a partition of it, and refuses what
+// checkRelation takes what the catalog says of a table, or of a partition of it, and refuses what
 // cannot be captured.
-func (l *changeLog) judge(t *captured, r relationFacts) {
+func (l *changeLog) checkRelation(t *captured, r relationFacts) {
 	if r.oid == r.root {
 		t.identity, t.keys, t.computed = r.identity, r.keys, r.computed
 	} else if r.kind != "p" {
@@ -186,14 +186,14 @@ func sameNames(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// fits refuses a table whose key the log does not have, or of which a value would be
+// checkTypes refuses a table whose key the log does not have, or of which a value would be
 // another one from the log than from a SELECT.
-func (l *changeLog) fits(t *captured) {
+func (l *changeLog) checkTypes(t *captured) {
 	if l.refused[t.index] != nil {
 		return
 	}
 	l.source.mu.Lock()
-	bad, was := l.source.spoiled[t.table.Identity]
+	bad, was := l.source.unlandable[t.table.Identity]
 	l.source.mu.Unlock()
 	if was && t.after != 0 && bad.at >= t.after {
 		l.refuse(t, bad.why)

@@ -112,7 +112,7 @@ func (l *changeLog) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // closing outlives the call
 	defer cancel()
 	l.noteTruncated(ctx)
-	l.source.holder.LetGo()
+	l.source.holder.Release()
 	l.control.close()
 	return nil
 }

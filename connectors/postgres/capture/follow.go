@@ -116,7 +116,7 @@ func (f *follower) message(p []byte) error {
 			return err
 		}
 		if err := f.change(s); err != nil {
-			return f.spoiled(s.target, err)
+			return f.refuseTable(s.target, err)
 		}
 		return nil
 	case pgoutput.Truncate:
@@ -129,25 +129,25 @@ func (f *follower) message(p []byte) error {
 	return nil
 }
 
-// spoiled has a table with a value that cannot land be refused when the log is taken up
+// refuseTable has a table with a value that cannot land be refused when the log is taken up
 // anew, so that the others go on without it.
-func (f *follower) spoiled(t *target, err error) error {
+func (f *follower) refuseTable(t *target, err error) error {
 	var bad *driver.Error
 	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData && bad.Kind != driver.ErrLimit {
 		return err
 	}
-	return f.spoil(t, bad)
+	return f.refuse(t, bad)
 }
 
-// spoil has the table be refused with why when the log is taken up anew.
-func (f *follower) spoil(t *target, why *driver.Error) error {
+// refuse has the table be refused with why when the log is taken up anew.
+func (f *follower) refuse(t *target, why *driver.Error) error {
 	l := f.log
 	l.source.mu.Lock()
 	defer l.source.mu.Unlock()
-	if l.source.spoiled == nil {
-		l.source.spoiled = map[string]spoiled{}
+	if l.source.unlandable == nil {
+		l.source.unlandable = map[string]unlandable{}
 	}
-	l.source.spoiled[t.table.Identity] = spoiled{at: f.commit, why: why}
+	l.source.unlandable[t.table.Identity] = unlandable{at: f.commit, why: why}
 	return driver.E(driver.ErrRetyped, nil, "%s", why.Message)
 }
 
@@ -167,13 +167,13 @@ func (f *follower) long(l *session.LongRow) error {
 		if f.read += l.Size; s.target == nil || f.commit < s.target.after {
 			return nil
 		}
-		return f.spoiled(s.target, f.log.tooLong(fmt.Sprintf("table %s: one change", s.target.table), l))
+		return f.refuseTable(s.target, f.log.tooLong(fmt.Sprintf("table %s: one change", s.target.table), l))
 	}
 	return l
 }
 
-// spoiled is why a table goes no further than a place in the log.
-type spoiled struct {
+// unlandable is why a table goes no further than a place in the log.
+type unlandable struct {
 	at  pglogrepl.LSN
 	why error
 }
@@ -286,7 +286,7 @@ func (f *follower) truncate(oid uint32) error {
 	t.rows.End(0)
 	f.count(t, driver.OpTruncate)
 	if t.row.RelKind == "p" {
-		f.log.explain(t.row.OID, f.xid)
+		f.log.allay(t.row.OID, f.xid)
 	}
 	return nil
 }

@@ -90,8 +90,8 @@ func partitioned(t *captured, why string) error {
 	return driver.E(driver.ErrReplaced, nil, "%s: %s, which the log of changes does not tell", t.table, why)
 }
 
-// suspect has the reading of the log look for what allays suspicions.
-func (l *changeLog) suspect(all []suspicion) {
+// addSuspicions has the reading of the log look for what allays suspicions.
+func (l *changeLog) addSuspicions(all []suspicion) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range all {
@@ -103,8 +103,8 @@ func (l *changeLog) suspect(all []suspicion) {
 	l.suspected.Store(len(l.suspects) > 0)
 }
 
-// explain notes that a partitioned table was truncated as a whole.
-func (l *changeLog) explain(table int64, xid uint32) {
+// allay notes that a partitioned table was truncated as a whole.
+func (l *changeLog) allay(table int64, xid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.truncated == nil {

@@ -132,7 +132,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 		if err != nil {
 			return err
 		}
-		l.suspect(suspects)
+		l.addSuspicions(suspects)
 		if err := l.checkTimeline(ctx, p.note.Timeline, floor); err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (s *Capturer) Readiness(ctx context.Context) string {
 // publication.
 func (f facts) missing(given bool) (all []string) {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	if err := f.lacks(); err != nil {
+	if err := f.unsupported(); err != nil {
 		say("%s", err)
 	}
 	if !f.replication {

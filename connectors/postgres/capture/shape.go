@@ -114,7 +114,7 @@ func (s *shape) usable(f *follower) error {
 		return driver.E(driver.ErrRetyped, nil, "table %s was altered: %s now", s.target.table, s.differs)
 	case s.unlike != "":
 		// The catalog need not show it: columns come and go between two looks.
-		return f.spoil(s.target, driver.E(driver.ErrReplaced, nil, "table %s was altered: %s in changes from before that", s.target.table, s.unlike))
+		return f.refuse(s.target, driver.E(driver.ErrReplaced, nil, "table %s was altered: %s in changes from before that", s.target.table, s.unlike))
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func orUnknown(name string) string {
 	return name
 }
 
-// goesOn reports, as an error, that the slot has not everything behind a position.
-func (l *changeLog) goesOn(s *slotRow, landed pglogrepl.LSN) error {
+// checkContinues reports, as an error, that the slot has not everything behind a position.
+func (l *changeLog) checkContinues(s *slotRow, landed pglogrepl.LSN) error {
 	replaced := func(format string, args ...any) error {
 		return driver.E(driver.ErrReplaced, nil, "%s: %s", fmt.Sprintf(format, args...), sqldb.ReadAnew)
 	}

@@ -24,7 +24,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 		return driver.Standing{}, driver.E(driver.ErrReplaced, nil, "the slot %s is not there any more: %s", l.slot, sqldb.ReadAnew)
 	}
 	at := max(uint64(s.confirmed), l.confirmed.Load())
-	st := driver.Standing{At: s.at, Position: pglogrepl.LSN(at).String(), End: s.end.String(), Behind: behind(uint64(s.end), at), Retained: -1, Left: s.left, State: s.state, Message: l.told(s)}
+	st := driver.Standing{At: s.at, Position: pglogrepl.LSN(at).String(), End: s.end.String(), Behind: behind(uint64(s.end), at), Retained: -1, Left: s.left, State: s.state, Message: l.slotMessage(s)}
 	if s.restart != 0 {
 		st.Retained = behind(uint64(s.end), uint64(s.restart))
 	}
@@ -41,8 +41,8 @@ func behind(end, at uint64) int64 {
 	return int64(end - at)
 }
 
-// told says what somebody should know of the slot.
-func (l *changeLog) told(s *slotRow) string {
+// slotMessage says what somebody should know of the slot.
+func (l *changeLog) slotMessage(s *slotRow) string {
 	switch {
 	case s.invalid != "":
 		return fmt.Sprintf("the server has invalidated the slot %s (%s)%s", l.slot, s.invalid, invalidAdvice[s.invalid])

@@ -15,7 +15,7 @@ import (
 // read streams the changes to give until it wants no more, the context ends or, of a
 // Capture that does not go on, everything was read that was committed at the call.
 func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) error {
-	l.source.holder.LetGo() // whoever reads tables whole has begun
+	l.source.holder.Release() // whoever reads tables whole has begun
 	if len(l.tables) == 0 {
 		if l.capture.Continuous {
 			<-ctx.Done()
@@ -129,7 +129,7 @@ func (l *changeLog) altered(ctx context.Context) error {
 			for i := range suspects {
 				suspects[i].until = now.end
 			}
-			l.suspect(suspects)
+			l.addSuspicions(suspects)
 		}
 		for _, why := range again.refused {
 			err = why

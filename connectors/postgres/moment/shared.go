@@ -22,13 +22,13 @@ type Shared struct {
 }
 
 const (
-	AllOfThem  = "*"
+	AllTables  = "*"
 	maxWriting = 1000
 )
 
 // ofAll is ofActivity of all tables.
 var ofAll = activityBegin + activity + fmt.Sprintf(`
-  (SELECT CASE WHEN count(DISTINCT l.relation) > %d THEN '%s' ELSE string_agg(DISTINCT l.relation::int8::text, ' ') END FROM pg_locks l WHERE `, maxWriting, AllOfThem) + writing + ")," + activityEnd
+  (SELECT CASE WHEN count(DISTINCT l.relation) > %d THEN '%s' ELSE string_agg(DISTINCT l.relation::int8::text, ' ') END FROM pg_locks l WHERE `, maxWriting, AllTables) + writing + ")," + activityEnd
 
 // Export begins a transaction, in a snapshot that was exported under a name or a
 // fresh one, that exports its own.
@@ -52,9 +52,9 @@ type Holder struct {
 
 func NewHolder(p *session.Pool) *Holder { return &Holder{pool: p} }
 
-// Hold keeps the transaction of a moment open until letGo.
+// Hold keeps the transaction of a moment open until Release.
 func (h *Holder) Hold(c *session.Session) {
-	h.LetGo() // of one before
+	h.Release() // of one before
 	quiet := c.KeepAlive(h.pool.Limits.Idle / 2)
 	h.mu.Lock()
 	h.release = func() {
@@ -63,12 +63,12 @@ func (h *Holder) Hold(c *session.Session) {
 	}
 	h.mu.Unlock()
 	if h.pool.Closed() {
-		h.LetGo()
+		h.Release()
 	}
 }
 
-// LetGo ends the transaction that holds a moment, if there is one.
-func (h *Holder) LetGo() {
+// Release ends the transaction that holds a moment, if there is one.
+func (h *Holder) Release() {
 	h.mu.Lock()
 	release := h.release
 	h.release = nil

@@ -11,8 +11,8 @@ import (
 	"headwater/connectors/driver"
 )
 
-// kinds maps SQLSTATEs and, by two characters, their classes.
-var kinds = map[string]error{
+// kindsOfCodes maps SQLSTATEs and, by two characters, their classes.
+var kindsOfCodes = map[string]error{
 	"28P01": driver.ErrAuthentication, "28": driver.ErrAuthentication,
 	"42501": driver.ErrPermission,
 	"3D000": driver.ErrNotFound, "3F000": driver.ErrNotFound, "42P01": driver.ErrNotFound, "42703": driver.ErrNotFound,
@@ -41,9 +41,9 @@ func Classify(ctx context.Context, err error, what string) error {
 	}
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
-		kind, ok := kinds[server.Code]
+		kind, ok := kindsOfCodes[server.Code]
 		if !ok && len(server.Code) == 5 {
-			kind, ok = kinds[server.Code[:2]]
+			kind, ok = kindsOfCodes[server.Code[:2]]
 		}
 		if !ok {
 			kind = driver.ErrBadData
@@ -70,8 +70,8 @@ var advice = map[string]string{
 	"53100": ": the server's disk is full",
 }
 
-// ErrCrowded says that the server has no free connection for the account.
-var ErrCrowded = errors.New("all connections are taken")
+// ErrTooManyConnections says that the server has no free connection for the account.
+var ErrTooManyConnections = errors.New("all connections are taken")
 
 // plainly named SQLSTATEs of classes whose messages quote values, that do not.
 var harmless = []string{"22012", "2200H", "22004", "2201E", "2201F", "2201W", "2201X", "22030"}

@@ -20,14 +20,14 @@ import (
 // How long a source waits for its first connection where the account has no
 // free one: others of ours are soon done with theirs.
 const (
-	crowdLimit = 50 * time.Second
-	crowdPause = 500 * time.Millisecond
+	connectionLimit = 50 * time.Second
+	connectionPause = 500 * time.Millisecond
 )
 
 // ConnectFirst is connect, and waits where there is no free connection.
 func (s *Pool) ConnectFirst(ctx context.Context, tr *sqldb.Trace) (*Session, error) {
-	crowded := func(err error) bool { return errors.Is(err, ErrCrowded) }
-	return sqldb.Await(ctx, crowdLimit, crowdPause, crowded, func() (*Session, error) { return s.Connect(ctx, tr) })
+	crowded := func(err error) bool { return errors.Is(err, ErrTooManyConnections) }
+	return sqldb.Await(ctx, connectionLimit, connectionPause, crowded, func() (*Session, error) { return s.Connect(ctx, tr) })
 }
 
 // Connect dials and authenticates. The password goes in the form that SCRAM
@@ -81,7 +81,7 @@ func (s *Pool) login(ctx context.Context, tr *sqldb.Trace, password string, furt
 		}
 		first := c.track(conn) // later ones carry requests to cancel, while others read what is set here
 		if first && further["replication"] != "" {
-			conn = newCalmConn(conn)
+			conn = newCoalescingConn(conn)
 		}
 		if tlsConfig != nil {
 			secured, err := secure(ctx, conn, tlsConfig)
@@ -137,7 +137,7 @@ func (s *Pool) connectError(ctx context.Context, err error) error {
 				return driver.E(driver.ErrAuthentication, nil, "the server wants a client certificate that is made out to this account: set connection_config.client_certificate and client_key (%s)", text)
 			}
 		case "53300":
-			return driver.E(driver.ErrUnreachable, ErrCrowded, "%s: raise the account's or the server's limit, or lower sync_options.parallelism and connection_config.max_connections", server.Message)
+			return driver.E(driver.ErrUnreachable, ErrTooManyConnections, "%s: raise the account's or the server's limit, or lower sync_options.parallelism and connection_config.max_connections", server.Message)
 		case "3D000":
 			return driver.E(driver.ErrNotFound, nil, "database %q does not exist on the server", s.Settings.Database)
 		}

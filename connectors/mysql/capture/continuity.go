@@ -12,9 +12,9 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// same makes sure that the log is the one that was read before, up to the place of
+// checkContinues makes sure that the log is the one that was read before, up to the place of
 // each table, and that it has all that is still to be read.
-func (l *changeLog) same(ctx context.Context, c *session.Session, now binlog.Position) error {
+func (l *changeLog) checkContinues(ctx context.Context, c *session.Session, now binlog.Position) error {
 	places := map[string]binlog.Position{l.start.String(): l.start}
 	for _, t := range l.tables {
 		if t.refused == nil {
@@ -22,7 +22,7 @@ func (l *changeLog) same(ctx context.Context, c *session.Session, now binlog.Pos
 		}
 	}
 	for _, p := range places {
-		if err := l.goesOn(ctx, c, p, now); err != nil {
+		if err := l.checkPlace(ctx, c, p, now); err != nil {
 			return err
 		}
 	}
@@ -34,15 +34,15 @@ func (l *changeLog) same(ctx context.Context, c *session.Session, now binlog.Pos
 	return nil
 }
 
-// goesOn makes sure that the log has what lies before a position.
-func (l *changeLog) goesOn(ctx context.Context, c *session.Session, p, now binlog.Position) error {
+// checkPlace makes sure that the log has what lies before a position.
+func (l *changeLog) checkPlace(ctx context.Context, c *session.Session, p, now binlog.Position) error {
 	place := p.Place
 	if place.File != "" && place.Server == now.Place.Server && place.Made != 0 {
 		made, err := l.made(ctx, place.File)
 		switch {
 		case err != nil && !errors.Is(err, driver.ErrReplaced):
 			return err
-		case err == nil && made != place.Made, err != nil && later(place.File, now.Place.File):
+		case err == nil && made != place.Made, err != nil && isLaterFile(place.File, now.Place.File):
 			return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER, or another server of that number) since %s was read%s", place.File, wayAnew)
 		case err == nil:
 			if err := stillThere(ctx, c, p); err != nil {
@@ -75,9 +75,9 @@ func stillThere(ctx context.Context, c *session.Session, was binlog.Position) er
 	return driver.E(driver.ErrReplaced, nil, "the server's binary log has other transactions at %s:%d than were read there: the server crashed without sync_binlog=1, or was put back to an earlier state%s", was.Place.File, was.Place.At, wayAnew)
 }
 
-// later reports whether a file of the log comes after another by its number, as none
+// isLaterFile reports whether a file of the log comes after another by its number, as none
 // of a log that goes on does.
-func later(file, than string) bool {
+func isLaterFile(file, than string) bool {
 	number := func(name string) (string, int64) {
 		at := strings.LastIndexByte(name, '.')
 		text := name[at+1:]

@@ -3,4 +3,4 @@
 package session
 
 // wakeAt does nothing here: each change wakes a thread.
-func (c *calmConn) wakeAt(int) {}
+func (c *coalescingConn) wakeAt(int) {}

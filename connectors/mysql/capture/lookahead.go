@@ -13,21 +13,21 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// foresight is how long before a position, by the catalog's time of creation, a table
+// recentlyAltered is how long before a position, by the catalog's time of creation, a table
 // must have been made or altered for the log not to be looked at.
-const foresight = 10 * 60
+const recentlyAltered = 10 * 60
 
-// foreseeLimit is how long the log is looked through.
-const foreseeLimit = 30 * time.Second
+// lookAheadLimit is how long the log is looked through.
+const lookAheadLimit = 30 * time.Second
 
-// foresee finds the definitions that lie between the place where a table begins and
+// lookAhead finds the definitions that lie between the place where a table begins and
 // what the catalog tells of it: rows before them have other columns. Only the log
 // of tables that were altered of late is looked at, to its end, but no row of it.
-func (l *changeLog) foresee(ctx context.Context, c *session.Session) error {
+func (l *changeLog) lookAhead(ctx context.Context, c *session.Session) error {
 	var young []*captured
 	var from binlog.Position
 	for _, t := range l.tables {
-		if t.refused != nil || t.created > 0 && t.created+foresight < int64(t.after.Place.Time) {
+		if t.refused != nil || t.created > 0 && t.created+recentlyAltered < int64(t.after.Place.Time) {
 			continue
 		}
 		if young = append(young, t); len(young) == 1 {
@@ -50,7 +50,7 @@ func (l *changeLog) foresee(ctx context.Context, c *session.Session) error {
 	defer r.close()
 	var now binlog.Transaction
 	for began := time.Now(); ; {
-		if time.Since(began) > foreseeLimit {
+		if time.Since(began) > lookAheadLimit {
 			for _, t := range young {
 				if t.refused == nil && !t.after.Includes(end) {
 					t.refused = driver.E(driver.ErrReplaced, nil, "table %s was made or altered of late, and its log since it landed is too long to be looked through for that", t.table)
@@ -83,15 +83,15 @@ func (l *changeLog) foresee(ctx context.Context, c *session.Session) error {
 			continue
 		}
 		for _, t := range young {
-			if t.refused == nil && !t.after.Covers(now) && t.named(st) { // what it may be is for the reading to say
-				t.foreseen(st, now.String())
+			if t.refused == nil && !t.after.Covers(now) && t.isNamed(st) { // what it may be is for the reading to say
+				t.noteDefinition(st, now.String())
 			}
 		}
 	}
 }
 
-// foreseen notes a definition that the catalog tells the outcome of.
-func (t *captured) foreseen(st binlog.Statement, gtid string) {
+// noteDefinition notes a definition that the catalog tells the outcome of.
+func (t *captured) noteDefinition(st binlog.Statement, gtid string) {
 	if st.Effect == binlog.Rewrites || len(st.Dropped) > 0 {
 		t.refused = driver.E(driver.ErrReplaced, nil, "table %s was altered by transaction %s, before its log was read up to there", t.table, gtid)
 		return
@@ -99,14 +99,14 @@ func (t *captured) foreseen(st binlog.Statement, gtid string) {
 	t.ahead = append(t.ahead, ahead{gtid: gtid, added: st.Added})
 }
 
-// named reports whether a statement means the table.
-func (t *captured) named(st binlog.Statement) bool {
+// isNamed reports whether a statement means the table.
+func (t *captured) isNamed(st binlog.Statement) bool {
 	return slices.ContainsFunc(st.Tables, func(n binlog.Name) bool { return n.Is(t.table.Namespace, t.table.Name, t.fold) })
 }
 
-// mayBe reports whether a statement names a table in a character set of its session's
+// mayBeNamed reports whether a statement names a table in a character set of its session's
 // that is not ours, which may be this one.
-func (t *captured) mayBe(st binlog.Statement) bool {
+func (t *captured) mayBeNamed(st binlog.Statement) bool {
 	plain := func(name string) bool {
 		return !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf })
 	}

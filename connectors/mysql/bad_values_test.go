@@ -111,7 +111,7 @@ func TestWritersOfLockedTables(t *testing.T) {
 	if notes := strings.Join(found[1].Notes, " "); !strings.Contains(notes, "several moments") || len(found[0].Notes) > 0 {
 		t.Errorf("the notes are %q and %q", notes, found[0].Notes)
 	}
-	whole := described{Table: driver.Table{Name: "t", Kind: "table"}, engine: "Aria"}
+	whole := tableInfo{Table: driver.Table{Name: "t", Kind: "table"}, engine: "Aria"}
 	if note := whole.locking(); !strings.Contains(note, "while it is read") {
 		t.Errorf("a table without a key: %q", note)
 	}

@@ -8,9 +8,9 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// together is how many sessions read one table at once, unless the settings say
+// defaultSessions is how many sessions read one table at once, unless the settings say
 // otherwise.
-const together = 2
+const defaultSessions = 2
 
 // alignments is how often several snapshots are begun before it is given up that
 // no transaction commits in between.
@@ -22,13 +22,13 @@ const lockLimit = 1
 // sessions returns how many sessions a Scan may have.
 func (s *source) sessions() int {
 	if s.Settings.MaxConnections > 0 {
-		return min(s.Settings.MaxConnections, maxTogether)
+		return min(s.Settings.MaxConnections, maxSessions)
 	}
-	return together
+	return defaultSessions
 }
 
-// maxTogether bounds how many sessions a table is read over.
-const maxTogether = 16
+// maxSessions bounds how many sessions a table is read over.
+const maxSessions = 16
 
 // join brings further sessions to show the rows that the first one shows. Where
 // that cannot be had, the first reads alone: rows of one moment are worth more

@@ -8,15 +8,15 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// defaultSessions is how many sessions read one table at once, unless the settings say
-// otherwise.
+// defaultSessions is how many sessions read one table at the same time when the settings
+// do not say.
 const defaultSessions = 2
 
-// alignments is how often several snapshots are begun before it is given up that
-// no transaction commits in between.
+// alignments is how often the snapshots are begun again because a transaction was
+// committed between them.
 const alignments = 8
 
-// lockLimit is how long, in seconds, a lock that keeps writers out is waited for.
+// lockLimit is how many seconds to wait for a lock that keeps writers out.
 const lockLimit = 1
 
 // sessions returns how many sessions a Scan may have.
@@ -27,12 +27,12 @@ func (s *source) sessions() int {
 	return defaultSessions
 }
 
-// maxSessions bounds how many sessions a table is read over.
+// maxSessions is the most sessions that one table is read over.
 const maxSessions = 16
 
-// join brings further sessions to show the rows that the first one shows. Where
-// that cannot be had, the first reads alone: rows of one moment are worth more
-// than a second connection.
+// join opens further sessions and begins snapshots that all show the same rows. If that
+// is not possible the first session reads alone: rows of one moment are worth more than
+// a second connection.
 func (sc *scan) join(ctx context.Context, landed []driver.Range) error {
 	first := sc.free[0]
 	more, err := sc.open(ctx, min(sc.source.sessions(), len(sc.unread))-1)
@@ -57,7 +57,7 @@ func (sc *scan) join(ctx context.Context, landed []driver.Range) error {
 		}
 	}
 	sc.free = append(sc.free, more...)
-	// The first session's snapshot is another one now.
+	// The first session has a new snapshot now.
 	if len(landed) > 0 {
 		return sc.divide(ctx, first, begun, landed)
 	}
@@ -69,7 +69,8 @@ func (sc *scan) join(ctx context.Context, landed []driver.Range) error {
 	return nil
 }
 
-// open opens up to n sessions: as many as the server lets this account have.
+// open opens up to n sessions, fewer if the server refuses more. It fails only if ctx
+// has ended.
 func (sc *scan) open(ctx context.Context, n int) (more []*session.Session, err error) {
 	for range n {
 		c, err := sc.source.Connect(ctx, nil)
@@ -80,16 +81,17 @@ func (sc *scan) open(ctx context.Context, n int) (more []*session.Session, err e
 				}
 				return nil, err
 			}
-			break // one connection less is slower, no more
+			break // fewer connections are slower, nothing else
 		}
 		more = append(more, c)
 	}
 	return more, nil
 }
 
-// align begins all snapshots, each statement sent before the first answer is
-// awaited, and compares where the binary log stood for each, until they agree.
-// It reports false without a binary log, and where they never do.
+// align begins the snapshot of each session, sending every statement before it waits for
+// the first answer, until the binary log stood at the same place for all of them. It
+// returns false if the server has no binary log, or if the places differed after every
+// attempt.
 func (sc *scan) align(ctx context.Context, all []*session.Session) (bool, error) {
 	for range alignments {
 		for _, c := range all {
@@ -125,9 +127,9 @@ func (sc *scan) align(ctx context.Context, all []*session.Session) (bool, error)
 	return false, nil
 }
 
-// locked begins the snapshots while a session of its own keeps writers out of
-// the table: for a moment, and only if it gets the lock soon. It reports false
-// where this account may not lock, or somebody holds the table.
+// locked begins the snapshots while a further session locks the table against writers.
+// The lock is held for a moment and given up if it does not come soon. It returns false
+// if this account may not lock the table or somebody else holds it.
 func (sc *scan) locked(ctx context.Context, all []*session.Session) (bool, error) {
 	locker, err := sc.source.Connect(ctx, nil)
 	if err != nil {

@@ -14,13 +14,14 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Check connects anew and reads something small.
+// Check connects and reads a row. The error is that of the step that failed.
 func (s *source) Check(ctx context.Context) error {
 	_, err := s.CheckSteps(ctx)
 	return err
 }
 
-// CheckSteps reports what a check consists of.
+// CheckSteps connects, looks at the rights, reads a row and asks whether changes can be
+// followed. It returns the steps up to the one that failed, and that step's error.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	var steps sqldb.Steps
 	var c *session.Session
@@ -64,7 +65,8 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, sessi
 	return steps.List(), nil
 }
 
-// withheld names the first of the tables that cannot be read, of so many.
+// withheld counts the tables that this account cannot read and names the first of them,
+// for people.
 func (s *source) withheld(ctx context.Context, c *session.Session, of int64) (message string, err error) {
 	err = c.Query(ctx, fmt.Sprintf(`SELECT t.TABLE_NAME FROM information_schema.TABLES t
 LEFT JOIN (SELECT DISTINCT TABLE_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', PRIVILEGES) > 0) r ON r.TABLE_NAME = t.TABLE_NAME
@@ -75,18 +77,17 @@ WHERE t.TABLE_SCHEMA = %[1]s AND r.TABLE_NAME IS NULL ORDER BY t.TABLE_NAME LIMI
 	return message, err
 }
 
-// How many tables a check tries until one can be read, how long it goes on to
-// the next, and how long each may be locked by others, in seconds.
+// How many tables a check tries, for how long, and how many seconds it waits for a table
+// that somebody else has locked.
 const (
 	maxProbes   = 50
 	probesLimit = 10 * time.Second
 	probeWait   = 2
 )
 
-// readAny reads a row of a table, and of the next ones while there is something
-// wrong with those before: they keep nobody from the others. It says which one
-// it was and what is wrong with the others, and fails with the first one's error
-// when none can be read.
+// readAny reads one row of the first table that can be read. It says which table that
+// was and what was wrong with those before it. If none can be read it returns the error
+// of the first.
 func (s *source) readAny(ctx context.Context, c *session.Session) (message string, err error) {
 	var names, broken []string
 	err = c.Query(ctx, fmt.Sprintf("SELECT DISTINCT t.TABLE_NAME FROM information_schema.COLUMNS c JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME WHERE c.TABLE_SCHEMA = %s AND t.TABLE_TYPE <> 'VIEW' AND FIND_IN_SET('select', c.PRIVILEGES) > 0 ORDER BY t.TABLE_NAME LIMIT %d", session.Literal(s.Settings.Database), maxProbes), func(row []*string) error {

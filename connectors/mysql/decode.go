@@ -16,30 +16,30 @@ import (
 type decoder struct {
 	*typemap.Builder
 	cursor  int     // index of the cursor column, -1 for none
-	valued  bool    // a row with a cursor value came
-	reading reading // what is asked
+	valued  bool    // a row with a cursor value has come
+	reading reading // the statement and what is done with its rows
 	emit    func(driver.Batch) error
 	row     int64 // of the read, from 1
 	rows    int   // in the batch
 	bytes   int64 // in the batch
 	pace    driver.Pace
-	full    bool   // the batch is complete but for its Resume
+	full    bool   // the batch has all its rows; its Resume waits for the next row
 	last    []byte // the cursor in the last row of a full batch, nil for NULL
 }
 
-// newDecoder reads rows of the table's columns. With nulls, what a type cannot hold
-// lands as NULL. It hands each batch to emit, which owns it. The caller calls
-// release.
+// newDecoder decodes rows of the table's columns. With nulls, a value that its type
+// cannot hold lands as NULL. Each batch is handed to emit, which owns it. The caller
+// calls Release.
 func newDecoder(t driver.Table, cursor string, limits driver.Limits, nulls bool, emit func(driver.Batch) error) *decoder {
 	d := &decoder{Builder: typemap.NewBuilder(t, limits, nulls), emit: emit}
 	d.cursor = slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == cursor })
 	return d
 }
 
-// append takes the packet of one row; it keeps nothing of it.
+// append decodes the packet of one row. It keeps nothing of p.
 func (d *decoder) append(p []byte) error {
 	if d.full {
-		// Only now it shows whether the next row shares the cursor's value.
+		// Whether the next row has the same cursor value is known only now.
 		boundary := false
 		if d.cursor >= 0 {
 			next, ok := protocol.FieldAt(p, d.cursor)
@@ -56,7 +56,7 @@ func (d *decoder) append(p []byte) error {
 	row := p
 	for i := range d.Columns {
 		c := &d.Columns[i]
-		// The two commonest forms of a field are read here, in place.
+		// The two most common forms of a field are read here, without a call.
 		var text []byte
 		switch {
 		case len(p) > 0 && p[0] < protocol.Null && int(p[0]) < len(p):
@@ -98,7 +98,7 @@ func (d *decoder) malformed() error {
 	return driver.E(driver.ErrBadData, nil, "table %s, row %d: the server sent malformed bytes", d.Table, d.row)
 }
 
-// finish emits the last batch.
+// finish emits the last batch, if there are rows or notes.
 func (d *decoder) finish() error {
 	if d.rows == 0 && len(d.reading.notes) == 0 {
 		return nil
@@ -106,8 +106,8 @@ func (d *decoder) finish() error {
 	return d.flush(true, true)
 }
 
-// flush emits the batch. With boundary, the next row has another cursor value;
-// with end there is none.
+// flush emits the batch. boundary says that the next row has another cursor value, end
+// that there is no next row.
 func (d *decoder) flush(boundary, end bool) error {
 	record := d.Record.NewRecordBatch()
 	b := driver.Batch{Record: record, Bytes: d.bytes}
@@ -115,8 +115,8 @@ func (d *decoder) flush(boundary, end bool) error {
 	d.valued = d.valued || d.cursor >= 0 && last >= 0 && !record.Column(d.cursor).IsNull(last)
 	boundary = boundary && d.rows > 0
 	d.rows, d.bytes, d.full = 0, 0, false
-	// Rows with a NULL cursor come first and only to a read from the start, so
-	// they are no place to resume.
+	// Rows with a NULL cursor come first, and only in a read from the start: a read
+	// cannot be resumed behind them.
 	if d.cursor >= 0 && boundary && !record.Column(d.cursor).IsNull(last) {
 		value := d.below(driver.FormatCursor(record.Column(d.cursor), last))
 		b.Resume = &driver.Cursor{Column: d.Table.Columns[d.cursor].Name, Value: &value, Position: d.reading.position}
@@ -133,8 +133,8 @@ func (d *decoder) flush(boundary, end bool) error {
 	return d.emit(b)
 }
 
-// below returns a place to go on from that no row lies behind which is still to
-// come, and that is no step back.
+// below lowers a cursor value to where the next read has to begin: no row that is still
+// to be committed lies before it. It never goes back behind where this read began.
 func (d *decoder) below(value string) string {
 	typ := d.Table.Columns[d.cursor].Type
 	lower := func(a, b string) bool {
@@ -150,16 +150,16 @@ func (d *decoder) below(value string) string {
 	return value
 }
 
-// maxShownKey bounds how much of a row's key is shown.
+// maxShownKey is the most bytes of a row's key that a message shows.
 const maxShownKey = 80
 
-// bad names the place of a value that cannot be held, never the value.
+// bad returns the error of a value that its column cannot hold. It names the row, never
+// the value.
 func (d *decoder) bad(i int, row []byte, err error) error {
 	return driver.E(driver.ErrBadData, nil, "table %s, column %s, %s: %v%s", d.Table, d.Table.Columns[i].Name, d.place(row), err, d.Advice(i, err))
 }
 
-// place names a row: by its number in this read, and by its key where it has
-// one, which finds it in the table.
+// place names a row by its number in this read and, if it has a key, by the key.
 func (d *decoder) place(row []byte) string {
 	place := fmt.Sprintf("row %d", d.row)
 	var parts []string

@@ -15,10 +15,9 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// catalogQuery asks for everything at once, because every question is a round
-// trip: tables, columns and unique keys, each as fifteen texts. It has %[1]s
-// where the database's name goes, %[2]s where a condition for one table may, and
-// %[3]s where a computed column's expression does.
+// catalogQuery asks for tables, columns and unique keys in one round trip, each as
+// fifteen texts. %[1]s is the name of the database, %[2]s a condition for one table or
+// "", %[3]s the expression of a computed column.
 const catalogQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, TABLE_ROWS, DATA_LENGTH, ENGINE, CREATE_TIME, UPDATE_TIME, NULL, TABLE_COMMENT, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s AND TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')%[2]s
 UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, CONCAT_WS(' ', CHARACTER_SET_NAME, COLLATION_NAME), COLUMN_COMMENT, %[3]s, FIND_IN_SET('select', PRIVILEGES), COLUMN_DEFAULT
@@ -26,32 +25,32 @@ FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s%[2]s
 UNION ALL SELECT 'k', TABLE_NAME, COLUMN_NAME, SEQ_IN_INDEX, SUB_PART, INDEX_NAME, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = %[1]s AND NON_UNIQUE = 0%[2]s`
 
-// jsonQuery goes on for MariaDB, which has no JSON type but this check on a
-// longtext. MySQL has a type of its own, and a CHECK_CONSTRAINTS without tables.
+// jsonQuery adds the checks that MariaDB has in place of a JSON type. MySQL has the
+// type, and its CHECK_CONSTRAINTS does not name tables.
 const jsonQuery = `
 UNION ALL SELECT 'j', TABLE_NAME, CHECK_CLAUSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s AND CHECK_CLAUSE LIKE 'json_valid(%%'%[2]s`
 
-// tableInfo is a table with what the catalog says of its columns, in the same
-// order.
+// tableInfo is a table with what the catalog says about it. columns are in the order of
+// Columns.
 type tableInfo struct {
 	driver.Table
 	columns   []typemap.Mapped
 	engine    string
-	created   string // when, as the server writes it
-	updated   string // when its rows last changed, "" if the server does not know
-	counter   string // the column that AUTO_INCREMENT is of, "" for none
-	comment   string // why it cannot be described, where it cannot
-	bytes     int64  // of its rows, an estimate
+	created   string // when, as text of the server
+	updated   string // when a row last changed, "" if the server does not know
+	counter   string // the AUTO_INCREMENT column, "" for none
+	comment   string // why the server cannot describe it, "" if it can
+	bytes     int64  // of its rows, estimated
 	unique    []index
 	clustered bool     // PrimaryKey is the primary key, in whose order InnoDB keeps the rows
 	prefixed  bool     // the primary key holds only the beginning of a column
-	computed  bool     // reading it evaluates expressions of the source's own
+	computed  bool     // a read evaluates expressions: it is a view or has computed columns
 	withheld  []string // columns that this account may not read
 }
 
-// Discover returns the tables and views of the database with the columns that
-// the account may read.
+// Discover returns the tables and views of the database with the columns that the
+// account may read. Those that cannot be read have a LeftOut and no columns.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	c, err := s.Transaction(ctx, nil)
 	if err != nil {
@@ -86,9 +85,8 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	return tables, nil
 }
 
-// catalog runs the catalog's query and returns its rows. The parts of a union
-// come in no order that is promised: columns and keys are sorted by their
-// position.
+// catalog runs the catalog query and returns its rows, sorted by table and position: a
+// UNION promises no order.
 func (s *source) catalog(ctx context.Context, c *session.Session, table string) (rows [][]*string, err error) {
 	query, only, expression := catalogQuery, "", "IF(EXTRA LIKE '%auto_increment%', 'auto_increment', GENERATION_EXPRESSION)"
 	if c.MariaDB {
@@ -101,7 +99,7 @@ func (s *source) catalog(ctx context.Context, c *session.Session, table string) 
 		only = " AND TABLE_NAME = " + session.Literal(table)
 	}
 	err = c.Query(ctx, fmt.Sprintf(query, session.Literal(s.Settings.Database), only, expression), func(row []*string) error {
-		if c.MariaDB && session.Text(row[14]) == "NULL" { // a default as it is written
+		if c.MariaDB && session.Text(row[14]) == "NULL" { // how MariaDB writes that there is no default
 			row[14] = nil
 		}
 		rows = append(rows, row)
@@ -113,7 +111,7 @@ func (s *source) catalog(ctx context.Context, c *session.Session, table string) 
 	return rows, err
 }
 
-// describe reads the catalog of one table, or of all for "". What cannot be
+// describe reads the catalog of one table, or of all if table is "". What cannot be
 // offered has a LeftOut and no columns.
 func (s *source) describe(ctx context.Context, c *session.Session, table string) ([]tableInfo, error) {
 	rows, err := s.catalog(ctx, c, table)
@@ -134,7 +132,7 @@ func (s *source) describe(ctx context.Context, c *session.Session, table string)
 	}
 	for _, row := range rows {
 		d := found[session.Text(row[1])]
-		if d == nil { // made since
+		if d == nil { // created after the tables were listed
 			continue
 		}
 		switch session.Text(row[0]) {
@@ -165,7 +163,7 @@ func (s *source) table(row []*string) *tableInfo {
 		d.RowEstimate = session.Integer(row[3])
 	}
 	d.bytes, d.engine, d.created, d.updated = session.Integer(row[4]), session.Text(row[5]), session.Text(row[6]), session.Text(row[7])
-	if d.engine == "" { // else it is the owner's own
+	if d.engine == "" { // else it is the comment of the owner
 		d.comment = session.Text(row[9])
 	}
 	return d

@@ -12,18 +12,18 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// maxRanges bounds how many ranges a table has, and with it the questions asked
-// of the index; those of larger tables are longer.
+// maxRanges is the most ranges of one table. Ranges of larger tables are longer.
 const maxRanges = 8192
 
-// divider cuts parts of one table into ranges of about rows rows.
+// divider cuts parts of one table into ranges of about rows rows each. It is used by one
+// goroutine.
 type divider struct {
 	c     *session.Session
 	key   *key
 	from  string // the table, read by its primary key
 	rows  int64
-	dives int // estimates that may still be asked for
-	// The first column's values now; the outermost ranges go beyond.
+	dives int // how many more estimates may be asked for
+	// The values of the first column now; the outermost ranges are open.
 	min, max int64
 	empty    bool
 }
@@ -39,22 +39,22 @@ func newDivider(c *session.Session, k *key, d tableInfo, size int64) *divider {
 	return v
 }
 
-// piece is a range to be: where it ends, and about how many rows it has.
+// piece is a range to be made: where it ends, and about how many rows it has.
 type piece struct {
 	hi   bound
 	rows int64
 }
 
-// divide cuts an interval. Integers are cut by arithmetic and by the estimates
-// that the server makes of the index; for other keys it walks along the index,
-// which reads it once.
+// divide cuts an interval into ranges. Integer keys are cut by arithmetic and the
+// server's estimates of the index; for other keys it walks along the index, which reads
+// the index once.
 func (v *divider) divide(ctx context.Context, gap interval, estimate int64) ([]driver.Range, error) {
 	pieces := []piece{{gap.hi, estimate}}
 	var err error
 	if estimate > v.rows {
 		if v.key.columns[0].form == formInteger {
 			pieces, err = v.byNumber(ctx, gap, estimate)
-			// Many rows may share one value of the first of several columns.
+			// Many rows may have the same value in the first of several columns.
 			if err == nil && len(v.key.columns) > 1 && slices.ContainsFunc(pieces, func(p piece) bool { return p.rows > 4*v.rows }) {
 				pieces, err = v.walk(ctx, gap, estimate)
 			}
@@ -74,8 +74,8 @@ func (v *divider) divide(ctx context.Context, gap interval, estimate int64) ([]d
 	return ranges, nil
 }
 
-// byNumber cuts by the values of the first column. Where values lie dense it
-// cuts fine, where there are none it does not cut.
+// byNumber cuts by the values of the first column: finely where many rows lie close
+// together, not at all where there are none.
 func (v *divider) byNumber(ctx context.Context, gap interval, estimate int64) ([]piece, error) {
 	if err := v.span(ctx); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (v *divider) byNumber(ctx context.Context, gap interval, estimate int64) ([
 		return nil, err
 	}
 	if gap.lo == nil && gap.hi == nil {
-		// The server's guesses of parts are less even than its count of all.
+		// The server estimates the whole better than its parts.
 		var sum int64
 		for _, leaf := range leaves {
 			sum += leaf.rows
@@ -104,7 +104,7 @@ func (v *divider) byNumber(ctx context.Context, gap interval, estimate int64) ([
 			leaves[i].rows = int64(float64(leaves[i].rows) * float64(estimate) / float64(max(sum, 1)))
 		}
 	}
-	// Small neighbours become one.
+	// Small neighbours are joined.
 	var pieces []piece
 	var rows int64
 	for i, leaf := range leaves {
@@ -120,8 +120,8 @@ func (v *divider) byNumber(ctx context.Context, gap interval, estimate int64) ([
 	return append(pieces, piece{gap.hi, rows}), nil
 }
 
-// leaves appends the pieces of the values from lo to before hi, which are about
-// rows rows. Each lies strictly inside but the last, which ends at hi.
+// leaves appends pieces for the values from lo to before hi, which have about rows rows.
+// The last piece ends at hi.
 func (v *divider) leaves(ctx context.Context, lo, hi, rows int64, to []piece) ([]piece, error) {
 	width := uint64(hi) - uint64(lo)
 	if rows <= v.rows+v.rows/2 || width < 2 || v.dives <= 0 {
@@ -147,15 +147,15 @@ func (v *divider) leaves(ctx context.Context, lo, hi, rows int64, to []piece) ([
 	return to, nil
 }
 
-// estimate asks how many rows have a first column from lo to before hi. The
-// server looks at both places in the index and guesses what lies between.
+// estimate returns about how many rows have a first column from lo to before hi. The
+// server guesses it from two places of the index.
 func (v *divider) estimate(ctx context.Context, lo, hi int64) (int64, error) {
 	v.dives--
 	var rows int64
 	where := v.key.where(interval{bound{strconv.FormatInt(lo, 10)}, bound{strconv.FormatInt(hi, 10)}})
 	err := v.c.Query(ctx, "EXPLAIN SELECT "+v.key.columns[0].quote+" FROM "+v.from+" WHERE "+where, func(row []*string) error {
 		switch {
-		case len(row) >= 12: // MySQL tells of partitions, too
+		case len(row) >= 12: // MySQL has a column for partitions
 			rows = session.Integer(row[9])
 		case len(row) >= 9:
 			rows = session.Integer(row[8])
@@ -165,7 +165,7 @@ func (v *divider) estimate(ctx context.Context, lo, hi int64) (int64, error) {
 	return rows, err
 }
 
-// span asks once for the first and the last value.
+// span asks for the lowest and the highest value of the first column, once.
 func (v *divider) span(ctx context.Context) error {
 	if v.empty || v.min != v.max {
 		return nil
@@ -189,7 +189,7 @@ func number(text string) int64 {
 	return n
 }
 
-// walk steps along the index, a range at a time.
+// walk steps along the index, one range at a time.
 func (v *divider) walk(ctx context.Context, gap interval, estimate int64) ([]piece, error) {
 	var pieces []piece
 	rest := gap
@@ -216,7 +216,7 @@ func (v *divider) walk(ctx context.Context, gap interval, estimate int64) ([]pie
 		if err != nil {
 			return nil, err
 		}
-		if next == nil || !usable { // the end, or a key too long to be kept
+		if next == nil || !usable { // the end of the table, or a key that is too long for a token
 			break
 		}
 		pieces = append(pieces, piece{next, v.rows})

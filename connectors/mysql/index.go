@@ -10,14 +10,14 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// index is a unique index, which no two rows share a value of.
+// index is a unique index.
 type index struct {
 	name    string
 	columns []string
-	partial bool // it holds the beginning of a column, or an expression
+	partial bool // it holds only the beginning of a column, or an expression
 }
 
-// key adds a row of STATISTICS, which come in the order of their position.
+// key adds a row of STATISTICS. Rows come in the order of their position in the index.
 func (d *tableInfo) key(row []*string) {
 	name := session.Text(row[5])
 	at := slices.IndexFunc(d.unique, func(i index) bool { return i.name == name })
@@ -30,8 +30,8 @@ func (d *tableInfo) key(row []*string) {
 	i.partial = i.partial || row[2] == nil || row[4] != nil
 }
 
-// settle works out what follows from columns and indexes together. With nulls, a
-// time that is none lands as NULL.
+// settle chooses key, cursor and notes once all columns and indexes are there. With
+// nulls, dates and times become nullable, because an invalid one lands as NULL.
 func (d *tableInfo) settle(nulls bool) {
 	if len(d.Columns) == 0 {
 		d.LeftOut = d.unoffered()
@@ -65,7 +65,7 @@ func (d *tableInfo) settle(nulls bool) {
 	}
 }
 
-// unoffered says why a table without a column to read is none.
+// unoffered says why a table has no column that can be read.
 func (d *tableInfo) unoffered() string {
 	switch {
 	case len(d.withheld) > 0:
@@ -76,8 +76,8 @@ func (d *tableInfo) unoffered() string {
 	return "the server shows this account none of its columns: it may refer to what is not there any more, or to what its definer may not read"
 }
 
-// chooseKey takes the primary key, else the shortest unique index whose columns
-// are all there and never NULL: its values tell rows apart just as well.
+// chooseKey takes the primary key, or else the shortest unique index whose columns are
+// all readable and never NULL.
 func (d *tableInfo) chooseKey() {
 	whole := func(i index) bool {
 		return !slices.ContainsFunc(i.columns, func(name string) bool { _, ok := d.Column(name); return !ok })

@@ -14,21 +14,20 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// key is the primary key that a table is divided by. InnoDB keeps the rows in
-// its order.
+// key is the primary key that a table is divided by. InnoDB keeps the rows in its order.
 type key struct {
 	columns []keyColumn
-	// sign tells this table and key, and the order that it has, from others: a
-	// token with another sign says nothing about this one.
+	// sign stands for the table, the columns of the key and their order. A token with
+	// another sign is of another table or key.
 	sign string
-	at   string // the moment of the snapshot that ranges are read of
+	at   string // the moment of the snapshot that the ranges are read in
 }
 
 type keyColumn struct {
 	name  string
 	quote string // as an identifier
 	form  form
-	// introduces text in the column's own character set, and the order it has
+	// of text: the character set of its bytes and the collation of the index
 	charset, collation string
 }
 
@@ -44,11 +43,11 @@ const (
 	formUUID
 )
 
-// longBound is how many bytes a bound may have as text: tokens are kept.
+// longBound is the most bytes of a bound as text: tokens are stored.
 const longBound = 180
 
-// newKey returns an error of kind driver.ErrUnsupported for a table that cannot
-// be divided.
+// newKey returns the key that a table is divided by, or an ErrUnsupported that says why
+// the table cannot be divided.
 func newKey(d tableInfo, server string) (*key, error) {
 	no := func(why string) (*key, error) {
 		return nil, driver.E(driver.ErrUnsupported, nil, "table %s cannot be read in ranges: %s", d.Table, why)
@@ -84,8 +83,8 @@ func newKey(d tableInfo, server string) (*key, error) {
 
 var errNoKey = errors.New("it has no key")
 
-// keyColumns returns the columns of the table's key. An error says why a row
-// cannot be named by it.
+// keyColumns returns the columns of the table's key, or an error that says why the key
+// cannot name a row.
 func keyColumns(d tableInfo) (columns []keyColumn, err error) {
 	for _, name := range d.PrimaryKey {
 		at := slices.IndexFunc(d.Columns, func(c driver.Column) bool { return c.Name == name })
@@ -102,15 +101,15 @@ func keyColumns(d tableInfo) (columns []keyColumn, err error) {
 	return columns, nil
 }
 
-// formOf reports false for types whose text is not their exact value or does not
-// compare as the index does.
+// formOf says how values of a column are written. It returns false for types whose text
+// is not the exact value, or does not compare as the index does.
 func formOf(c driver.Column, m typemap.Mapped) (form, bool) {
 	source, _, _ := strings.Cut(strings.ToLower(c.SourceType), "(")
 	source, _, _ = strings.Cut(source, " ")
 	switch source {
 	case "tinyint", "smallint", "mediumint", "int", "integer", "bigint":
 		return formInteger, true
-	case "year": // of two digits it compares as a number without its century
+	case "year": // one of two digits compares without its century
 		return formInteger, m.Expr == ""
 	case "decimal", "numeric":
 		return formNumber, true
@@ -126,15 +125,14 @@ func formOf(c driver.Column, m typemap.Mapped) (form, bool) {
 	return 0, false
 }
 
-// bound is a place between rows: just before every row whose key begins with
-// these values or with higher ones. nil is the place before all rows, or behind
-// them.
+// bound is a place between rows: just before the first row whose key is not less than
+// these values. nil is the place before all rows or behind all rows.
 type bound []string
 
 // interval is a part of a table: the rows from lo to before hi.
 type interval struct{ lo, hi bound }
 
-// token is an interval, and of what moment, as text.
+// token is an interval, and the moment it was read at, as it is stored.
 type token struct {
 	Key string `json:"key"`
 	At  string `json:"at,omitempty"`
@@ -143,11 +141,12 @@ type token struct {
 }
 
 func (k *key) token(v interval) string {
-	text, _ := json.Marshal(token{k.sign, k.at, v.lo, v.hi}) // strings cannot fail
+	text, _ := json.Marshal(token{k.sign, k.at, v.lo, v.hi}) // strings always marshal
 	return string(text)
 }
 
-// momentOf returns when the rows of a range were read.
+// momentOf returns when the rows of a range were read, or false if the token does not
+// say.
 func momentOf(text string) (session.Moment, bool) {
 	var t token
 	if json.Unmarshal([]byte(text), &t) != nil {
@@ -156,7 +155,7 @@ func momentOf(text string) (session.Moment, bool) {
 	return session.ParseMoment(t.At)
 }
 
-// parse reads a token. It reports false for one of another table or key.
+// parse reads a token. It returns false for a token of another table or key.
 func (k *key) parse(text string) (interval, bool) {
 	var t token
 	if err := json.Unmarshal([]byte(text), &t); err != nil || t.Key != k.sign {
@@ -175,7 +174,7 @@ func (k *key) parse(text string) (interval, bool) {
 	return interval{t.Lo, t.Hi}, true
 }
 
-// value writes what the server sent of a key's column.
+// value turns what the server sent for a key column into the text of a bound.
 func (c keyColumn) value(raw string) string {
 	if c.form == formText || c.form == formBytes {
 		return hex.EncodeToString([]byte(raw))
@@ -183,8 +182,8 @@ func (c keyColumn) value(raw string) string {
 	return raw
 }
 
-// constant writes a value as SQL that compares with the column as the index is
-// ordered. It reports false for what is no value of the column.
+// constant writes a value as SQL that compares as the index is ordered. It returns false
+// for text that is not a value of the column.
 func (c keyColumn) constant(value string) (string, bool) {
 	switch c.form {
 	case formNumber, formInteger:
@@ -205,9 +204,8 @@ func (c keyColumn) constant(value string) (string, bool) {
 	return fmt.Sprintf("_%s x'%s' COLLATE %s", c.charset, value, c.collation), true
 }
 
-// where returns the condition for the rows of an interval, "" for all of them.
-// It is written out column by column: servers do not use an index for
-// comparisons of whole rows.
+// where returns the condition for the rows of an interval, "" for all rows. It compares
+// column by column: servers use no index for comparisons of whole rows.
 func (k *key) where(v interval) string {
 	var parts []string
 	if v.lo != nil {
@@ -224,7 +222,7 @@ func (k *key) where(v interval) string {
 func (k *key) side(b bound, strict, last string) string {
 	condition := ""
 	for i := len(b) - 1; i >= 0; i-- {
-		value, _ := k.columns[i].constant(b[i]) // checked when the bound was made
+		value, _ := k.columns[i].constant(b[i]) // was checked when the bound was made
 		if i == len(b)-1 {
 			condition = fmt.Sprintf("%s %s %s", k.columns[i].quote, last, value)
 			continue
@@ -234,7 +232,7 @@ func (k *key) side(b bound, strict, last string) string {
 	return condition
 }
 
-// list returns the key's columns for a statement.
+// list returns the columns of the key as SQL.
 func (k *key) list() string {
 	names := make([]string, len(k.columns))
 	for i, c := range k.columns {

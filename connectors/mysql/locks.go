@@ -8,16 +8,15 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// pieceSize is how many bytes of a table are read in one statement that locks
-// it. They are taken as fast as they come, whatever becomes of them then, for
-// which pieceAhead batches may wait.
+// A statement that locks its table reads pieceSize bytes of it. Batches are taken from the
+// server as fast as they come; up to pieceAhead of them wait for the consumer.
 const (
 	pieceSize  = 8 << 20
 	pieceAhead = 4096
 )
 
-// locks reports whether a read keeps writers out until its last row is sent:
-// engines without versions of rows lock the table for each statement.
+// locks reports whether a read keeps writers waiting until its last row was sent:
+// engines without row versions lock the table for each statement.
 func (d tableInfo) locks() bool {
 	switch strings.ToLower(d.engine) {
 	case "myisam", "aria", "memory", "mrg_myisam", "csv":
@@ -26,8 +25,8 @@ func (d tableInfo) locks() bool {
 	return false
 }
 
-// locking says what a read of such a table means for who writes to it, "" for
-// other tables.
+// locking says, as a note, what a read of such a table means for its writers. It returns
+// "" for other tables.
 func (d tableInfo) locking() string {
 	if !d.locks() {
 		return ""
@@ -38,17 +37,18 @@ func (d tableInfo) locking() string {
 	return fmt.Sprintf("%s keeps no versions of rows (%s): it is read in pieces, so that who writes to this table waits for a lock no longer than a piece is read; its rows are of several moments.", d.Table, d.engine)
 }
 
-// pieceKey is the key that a table is read in pieces by.
+// pieceKey returns the key that a table is read in pieces by, or an error if it has
+// none.
 func (d tableInfo) pieceKey() (*key, error) {
-	if !d.clustered || d.prefixed { // it has no primary key, or not all of it
+	if !d.clustered || d.prefixed { // it has no primary key, or the key has only the beginning of a column
 		return nil, errNoKey
 	}
 	columns, err := keyColumns(d)
 	return &key{columns: columns}, err
 }
 
-// pieces returns the statements that together read the whole of a table which a
-// statement locks; the one that was given where it cannot be divided.
+// pieces returns the statements that together read a table which each statement locks.
+// It returns query alone where the table need not or cannot be divided.
 func (s *source) pieces(ctx context.Context, c *session.Session, d tableInfo, query string) ([]string, error) {
 	k, err := d.pieceKey()
 	if err != nil || !d.locks() || d.RowEstimate <= 0 || d.bytes <= pieceSize {

@@ -17,8 +17,8 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Read yields the table's rows in one snapshot. Rows are read and decoded on
-// their own; the consumer's pace holds them back.
+// Read yields the table's rows in one snapshot. Rows are fetched and decoded by a
+// goroutine of their own, which waits for the consumer.
 func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		more := true
@@ -67,7 +67,8 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	return nil
 }
 
-// Place looks at a table, or a view, as a Read by the column does.
+// Place returns where an incremental read by the column begins if all rows are read now.
+// It works for views, too.
 func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
 	var w witness
 	c, err := s.Transaction(ctx, func(c *session.Session) (err error) {
@@ -87,26 +88,26 @@ func (s *source) Place(ctx context.Context, t driver.Table, column string) (driv
 
 var _ driver.Placer = (*source)(nil)
 
-// reading is what is asked of a table, and how its answer is understood.
+// reading is a statement to run, and what is done with its rows.
 type reading struct {
 	table    driver.Table
 	view     bool
-	computed bool   // some values are of the source's own expressions
-	border   bool   // a row at the cursor or behind it is expected
+	computed bool   // some values are expressions of the source
+	border   bool   // at least one row at or behind the cursor is expected
 	cursor   string // "" for none
 	query    string
-	pieces   []string // statements in its place, none for the one
-	ahead    int      // batches that may wait to be given
+	pieces   []string // statements that take the place of query, if there are any
+	ahead    int      // batches that may wait for the consumer
 	notes    []string // of the table's result
-	// Of a read by a cursor: what is noted beside its value, and the value behind
-	// which rows may still come, "" for none.
+	// Of a read by a cursor: what is noted beside its value, and the lowest value that
+	// a row which is still to be committed may have, "" if there is none.
 	position json.RawMessage
 	ceiling  string
-	from     *string // no place to go on from lies before it
+	from     *string // the value that this read began at
 }
 
-// reading prepares the read, and makes sure that the table is the one that from
-// belongs to.
+// reading prepares a read. It fails with ErrReplaced if the table is not the one that
+// the cursor belongs to.
 func (s *source) reading(ctx context.Context, c *session.Session, t driver.Table, from driver.Cursor, w *witness) (reading, error) {
 	d, columns, err := s.plan(ctx, c, t)
 	if err != nil {
@@ -119,7 +120,7 @@ func (s *source) reading(ctx context.Context, c *session.Session, t driver.Table
 	r := reading{table: t, view: d.Kind == "view", computed: d.computed, cursor: from.Column, query: query, from: from.Value}
 	if from.Column == "" {
 		r.pieces, err = s.pieces(ctx, c, d, query)
-		if err == nil && len(r.pieces) > 1 { // no snapshot has them, and it would hold the table's definition
+		if err == nil && len(r.pieces) > 1 { // these engines have no snapshots, and a transaction would lock the definition
 			r.ahead = pieceAhead
 			err = c.Exec(ctx, session.RollbackStatement)
 		}
@@ -151,8 +152,8 @@ func (s *source) reading(ctx context.Context, c *session.Session, t driver.Table
 	return r, nil
 }
 
-// rows runs a query and gives its batches until give is false. With an error, or
-// when the batches were not all wanted, the session is closed.
+// rows runs a statement and gives its batches until give returns false. After an error,
+// or if not all batches were wanted, the session is closed.
 func (s *source) rows(ctx context.Context, c *session.Session, r reading, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -177,7 +178,7 @@ func (s *source) rows(ctx context.Context, c *session.Session, r reading, give f
 	return err
 }
 
-// stream runs the query and sends its batches.
+// stream runs a statement and sends its batches. It closes the session on failure.
 func (s *source) stream(ctx context.Context, c *session.Session, r reading, batches chan<- driver.Batch) (err error) {
 	what := "table " + r.table.String()
 	explain := c.Explain
@@ -246,8 +247,8 @@ func (s *source) stream(ctx context.Context, c *session.Session, r reading, batc
 	}
 }
 
-// end gives the last rows. A view in which nothing is left at the cursor that it
-// had reached may be another one.
+// end sends the last rows. A view without a row at or behind the cursor that it had
+// reached may be another view: that is ErrReplaced.
 func (r reading) end(d *decoder) error {
 	if err := d.finish(); err != nil || !r.border || d.valued {
 		return err
@@ -255,8 +256,9 @@ func (r reading) end(d *decoder) error {
 	return replaced(r.table)
 }
 
-// plan compares the table with the catalog and returns what is there now, and
-// how each of t's columns is read.
+// plan compares the table with the catalog. It returns what the catalog has, and how
+// each of t's columns is read. ErrNotFound and ErrBadData say that the schema has to be
+// discovered again.
 func (s *source) plan(ctx context.Context, c *session.Session, t driver.Table) (tableInfo, []typemap.Mapped, error) {
 	missing := driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)
 	if t.Namespace != s.Settings.Database {
@@ -290,8 +292,8 @@ func (s *source) plan(ctx context.Context, c *session.Session, t driver.Table) (
 	return found[at], columns, nil
 }
 
-// selection builds the statement. Nothing in it is SQL of the caller:
-// identifiers and the cursor's value are quoted here.
+// selection builds the statement. It contains no SQL of the caller: identifiers and the
+// cursor's value are quoted here.
 func selection(t driver.Table, columns []typemap.Mapped, from driver.Cursor) (string, error) {
 	list := make([]string, len(columns))
 	for i, c := range t.Columns {
@@ -327,11 +329,11 @@ func selection(t driver.Table, columns []typemap.Mapped, from driver.Cursor) (st
 		}
 		query += " WHERE " + where
 	}
-	return query + " ORDER BY " + by, nil // NULL comes first
+	return query + " ORDER BY " + by, nil // NULL sorts first
 }
 
-// before is the condition for rows whose cursor lies before the one that a read
-// goes on at.
+// before returns the condition for rows whose cursor is less than the one that a read
+// goes on from.
 func before(t driver.Table, columns []typemap.Mapped, from driver.Cursor) (string, error) {
 	at := slices.IndexFunc(t.Columns, func(c driver.Column) bool { return c.Name == from.Column })
 	if at < 0 || from.Value == nil {
@@ -341,14 +343,15 @@ func before(t driver.Table, columns []typemap.Mapped, from driver.Cursor) (strin
 	return strings.ReplaceAll(columns[at].Order, "%s", session.Quote(from.Column)) + " < " + value, err
 }
 
-// constant writes a cursor's value in the column's type.
+// constant writes a cursor's value as SQL of the column's type. A value of another type
+// is an ErrInvalidConfig.
 func constant(t driver.Table, c driver.Column, value string) (string, error) {
 	switch c.Type.Kind {
 	case driver.Int32, driver.Int64, driver.Decimal:
 		if _, err := sqldb.CheckCursor(t, c, value); err != nil {
 			return "", err
 		}
-		return value, nil // not quoted: a string would be compared as floating point
+		return value, nil // without quotes: a string would be compared as floating point
 	case driver.Date, driver.Timestamp, driver.TimestampTZ:
 		at, err := sqldb.CheckCursor(t, c, value)
 		if err != nil {

@@ -14,16 +14,16 @@ import (
 
 func sha256Of(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
 
-// verdict is whether a table is the one that a position was noted of.
+// verdict says whether a table is the one that a position was noted for.
 type verdict struct {
 	replaced bool
-	note     string // what speaks against it, where it is taken for the same
+	note     string // what speaks against it, if it counts as the same table
 }
 
-// judge compares a table with what was noted of it. A time of creation changes
-// by ALTER and RENAME as well as by making the table anew, and not by TRUNCATE;
-// another server may be a copy. So those are reasons to look at rows that were
-// seen before: they tell.
+// judge compares a table with what was noted about it. The time of creation changes with
+// ALTER and RENAME as well as when the table is made again, and not with TRUNCATE;
+// another server may hold a copy. So the catalog only gives a reason to look at rows
+// that were seen before, and those decide.
 func (w *witness) judge(was *position, again []sample, column string) verdict {
 	reason := ""
 	switch {
@@ -40,8 +40,8 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 		reason = "the table may have been altered or made anew in the second in which it was made"
 	}
 	if len(w.rows) == 0 || len(was.Rows) == 0 {
-		// Without a row now, nothing is missed by going on; without one noted, or a
-		// key to find it by, the outward signs alone are left.
+		// If the table has no row now, nothing is missed. If no row was noted, or there is
+		// no key to find it by, only the catalog can tell.
 		return verdict{replaced: reason != "" && (len(was.Rows) > 0 || len(w.columns) == 0 || len(w.rows) > 0)}
 	}
 	intact, changed, gone := w.compare(was, again, column)
@@ -54,23 +54,23 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 		return verdict{note: fmt.Sprintf("%s; %d rows at its ends are as they were, so it was gone on from: if it is another table, sync it with reset", reason, intact)}
 	case total == 0 || 2*intact >= total:
 		return verdict{}
-	case changed == 0 && w.next != "" && !w.lower(was): // old rows were deleted, and numbers went on
+	case changed == 0 && w.next != "" && !w.lower(was): // old rows were deleted, and AUTO_INCREMENT went on
 		return verdict{}
 	}
 	return verdict{replaced: true}
 }
 
-// sameTable makes sure that a table is the one that was read up to a cursor, and
-// returns what a sync is told where it goes on. Where nothing that was noted of it
-// can be found again, the rows at the cursor tell: none is left at it or behind it
-// when the table was filled anew, or when its last rows were deleted.
+// sameTable fails with ErrReplaced if a table is not the one that was read up to a
+// cursor. It returns a note for the sync if there is doubt. If none of the noted rows
+// can be found, the rows at the cursor decide: there is none at or behind it after the
+// table was filled again, and after its last rows were deleted.
 func (s *source) sameTable(ctx context.Context, c *session.Session, t driver.Table, columns []typemap.Mapped, from driver.Cursor, w *witness, again []sample, view bool) (note string, err error) {
 	was := positionOf(from.Position)
 	if was == nil || from.Value == nil {
 		return "", nil
 	}
 	v := w.judge(was, again, from.Column)
-	if view { // what it yields tells
+	if view { // its rows tell, when they are read
 		if v.replaced {
 			return "", replaced(t)
 		}
@@ -97,7 +97,7 @@ func replaced(t driver.Table) error {
 	return driver.E(driver.ErrReplaced, nil, "table %s is not the one that was read before: it was made anew, swapped, emptied or restored, or its last rows were deleted, or the source leads elsewhere", t)
 }
 
-// extent asks whether a table has no row, one at the cursor or behind it, and one
+// extent asks whether the table is empty, has a row at or behind the cursor, and has one
 // before it.
 func (s *source) extent(ctx context.Context, c *session.Session, t driver.Table, columns []typemap.Mapped, from driver.Cursor) (empty, reached, passed bool, err error) {
 	query, err := selection(t, columns, driver.Cursor{Column: from.Column, Value: from.Value, Inclusive: true})
@@ -117,9 +117,9 @@ func (s *source) extent(ctx context.Context, c *session.Session, t driver.Table,
 	return empty, reached, passed, err
 }
 
-// compare counts the rows of old that are there as they were, are there and
-// differ, and are gone. A row whose cursor moved on says nothing: it is read anew. One whose cursor
-// moved back is not, and differs.
+// compare counts the noted rows that are unchanged, changed and gone. A row whose cursor
+// moved forward counts as neither, because it is read again. A row whose cursor moved
+// back is not read again, so it counts as changed.
 func (w *witness) compare(was *position, again []sample, cursor string) (intact, changed, gone int) {
 	for _, old := range was.Rows {
 		at := slices.IndexFunc(again, func(now sample) bool { return slices.Equal(now.Key, old.Key) })
@@ -148,8 +148,8 @@ func (w *witness) compare(was *position, again []sample, cursor string) (intact,
 	return intact, changed, gone
 }
 
-// lower reports whether a row has a number below all that were seen before.
-// Numbers that go on give none.
+// lower reports whether a row has a lower number than every row that was seen before.
+// Numbers that go on never do.
 func (w *witness) lower(was *position) bool {
 	lowest := func(rows []sample) (n string) {
 		for _, r := range rows {
@@ -162,7 +162,7 @@ func (w *witness) lower(was *position) bool {
 	return less(lowest(w.rows), lowest(was.Rows))
 }
 
-// less compares two numbers of AUTO_INCREMENT; what is none is not less.
+// less compares two AUTO_INCREMENT values. Text that is not a number is never less.
 func less(a, b string) bool {
 	if a == "" || b == "" {
 		return false

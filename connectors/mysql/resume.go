@@ -12,8 +12,8 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// maxIslands is how many separate parts of a table may have landed; of more, the
-// smallest are read again. The server is asked for the order of their ends.
+// maxIslands is the most separate parts of a table that are kept when a Scan goes on. If
+// there are more, the smallest are read again: the server has to sort all their ends.
 const maxIslands = 100
 
 // island is a run of landed ranges without a gap.
@@ -30,10 +30,9 @@ type part struct {
 	driver.Range
 }
 
-// remainder returns the gaps that landed ranges leave, in the key's order, and
-// the ranges that are kept: those of this table and key in which nothing can
-// have changed since they were read, which have as many rows as landed, and do
-// not overlap.
+// remainder returns the gaps between landed ranges, in the order of the key, and the
+// ranges that are kept: those of this table and key that cannot have changed since they
+// were read, have as many rows as landed, and do not overlap.
 func (k *key) remainder(ctx context.Context, c *session.Session, d tableInfo, now session.Moment, landed []driver.Range) (gaps []interval, kept []driver.Range, err error) {
 	starts := map[string]part{}
 	for _, r := range landed {
@@ -75,8 +74,8 @@ func (k *key) remainder(ctx context.Context, c *session.Session, d tableInfo, no
 	return append(gaps, interval{at, nil}), kept, nil
 }
 
-// count returns how many rows an interval has now. It reads the key alone, and
-// sends nothing: far less than reading the rows again.
+// count returns how many rows an interval has now. It reads only the key and sends no
+// rows.
 func (k *key) count(ctx context.Context, c *session.Session, t driver.Table, v interval) (rows int64, err error) {
 	query := "SELECT COUNT(*) FROM " + session.Relation(t) + " FORCE INDEX (PRIMARY)"
 	if where := k.where(v); where != "" {
@@ -89,7 +88,7 @@ func (k *key) count(ctx context.Context, c *session.Session, t driver.Table, v i
 	return rows, err
 }
 
-// name makes a bound the key of a map; open stands for nil.
+// name turns a bound into the key of a map. open stands for nil.
 func (b bound) name(open string) string {
 	if b == nil {
 		return open
@@ -97,8 +96,8 @@ func (b bound) name(open string) string {
 	return strings.Join(b, "\x00")
 }
 
-// join makes islands of ranges that begin where others end, by the names of
-// their beginnings.
+// join makes islands of ranges of which one begins where another ends. starts has them
+// by the names of their beginnings.
 func join(starts map[string]part) []island {
 	ends := map[string]bool{}
 	for _, p := range starts {
@@ -111,7 +110,7 @@ func join(starts map[string]part) []island {
 		}
 		v := island{interval: interval{lo: p.interval.lo}}
 		for ok := true; ok; p, ok = starts[v.interval.hi.name("last")] {
-			delete(starts, p.interval.lo.name("first")) // a circle must end
+			delete(starts, p.interval.lo.name("first")) // so that a circle ends
 			v.interval.hi = p.interval.hi
 			v.ranges = append(v.ranges, p.Range)
 			v.rows += p.Rows
@@ -122,14 +121,14 @@ func join(starts map[string]part) []island {
 	return all[:min(len(all), maxIslands)]
 }
 
-// rank asks the server how the islands' bounds are ordered, as only it knows its
-// collations. Bounds that it holds for equal have the same rank.
+// rank asks the server for the order of the islands' bounds, because only the server
+// knows its collations. Equal bounds get the same rank.
 func (k *key) rank(ctx context.Context, c *session.Session, islands []island) error {
 	var rows []string
 	add := func(id int, b bound) {
 		row := fmt.Sprintf("SELECT %d AS id", id)
 		for i, column := range k.columns {
-			value := "NULL" // before all values
+			value := "NULL" // sorts before all values
 			if i < len(b) {
 				value, _ = column.constant(b[i])
 			}

@@ -10,31 +10,31 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// scan is a table divided by its primary key. All that is read of it is of one
-// moment: of one session, or of several whose snapshots show the same rows.
+// scan is a table divided by its primary key. All its rows are of one moment: they are
+// read in one session, or in several whose snapshots show the same rows.
 type scan struct {
 	source       *source
 	table        driver.Table
 	key          *key
-	query        string // for all rows
-	computed     bool   // some values are of the source's own expressions
+	query        string // selects all rows
+	computed     bool   // some values are expressions of the source
 	unread, kept []driver.Range
 	witness      witness
 
-	stop func() // ends the goroutine that keeps the sessions
+	stop func() // ends the goroutine that keeps the sessions alive
 	tend sync.WaitGroup
 
 	mu       sync.Mutex
-	free     []*session.Session // each in its snapshot; the last is taken first
-	lent     int                // sessions that a Read has
-	whole    int                // ranges that were read to their end
+	free     []*session.Session // each in its snapshot; the last one is taken first
+	lent     int                // sessions that Reads have now
+	whole    int                // ranges that were read to the end
 	closed   bool
-	returned chan struct{} // closed, and made anew, when one came back
+	returned chan struct{} // closed and replaced whenever a session comes back
 }
 
-// Scan divides an InnoDB table by its primary key. InnoDB cannot hand a snapshot
-// from one session to another: see DESIGN.md for how several come to show the
-// same rows.
+// Scan divides an InnoDB table by its primary key, and returns ErrUnsupported for other
+// tables. InnoDB cannot hand a snapshot from one session to another: DESIGN.md says how
+// several come to show the same rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	begun := time.Now()
 	sc := &scan{source: s, table: t, returned: make(chan struct{}), stop: func() {}}
@@ -57,7 +57,7 @@ func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range
 	return sc, nil
 }
 
-// divide makes the ranges, as the session's snapshot has the table.
+// divide makes the ranges from the table as the session's snapshot shows it.
 func (sc *scan) divide(ctx context.Context, c *session.Session, begun time.Time, landed []driver.Range) error {
 	s, t := sc.source, sc.table
 	d, columns, err := s.plan(ctx, c, t)
@@ -99,14 +99,14 @@ func (sc *scan) divide(ctx context.Context, c *session.Session, begun time.Time,
 			return err
 		}
 		if len(ranges) == 1 && len(gaps) > 1 {
-			ranges[0].Rows = -1 // left is of all the gaps
+			ranges[0].Rows = -1 // left is the sum for all gaps
 		}
 		sc.unread = append(sc.unread, ranges...)
 	}
 	return nil
 }
 
-// check makes sure that a session's snapshot is of the table that was divided.
+// check fails if a session's snapshot shows another table than the one that was divided.
 func (sc *scan) check(ctx context.Context, c *session.Session) error {
 	d, _, err := sc.source.plan(ctx, c, sc.table)
 	if err != nil {
@@ -118,21 +118,24 @@ func (sc *scan) check(ctx context.Context, c *session.Session) error {
 	return nil
 }
 
+// Unread returns the ranges that are still to be read, in the order of the key.
 func (sc *scan) Unread() []driver.Range { return sc.unread }
-func (sc *scan) Kept() []driver.Range   { return sc.kept }
 
-// Start returns the largest value that was read, but for rows that were still to
-// be committed: every range is of the Scan's one moment, and a kept one has not
-// changed since its own.
+// Kept returns the landed ranges that need not be read again.
+func (sc *scan) Kept() []driver.Range { return sc.kept }
+
+// Start returns where an incremental read by the column begins after this Scan: before
+// every row that was not committed yet. All ranges are of one moment, and a kept range
+// has not changed since it was read.
 func (sc *scan) Start(column string) driver.Cursor {
 	return sc.witness.start(sc.table, column)
 }
 
-// Notes returns nothing: the rows are of one moment.
+// Notes returns nothing, because all rows are of one moment.
 func (sc *scan) Notes() []string { return nil }
 
-// Read yields the rows of a range in the order of the key. It waits while other
-// Reads have all the sessions.
+// Read yields the rows of a range in the order of the key. It waits while other Reads
+// use all sessions.
 func (sc *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		more := true
@@ -151,7 +154,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	if !ok {
 		return driver.E(driver.ErrInvalidConfig, nil, "table %s: this range is of another table or of another division", sc.table)
 	}
-	if ctx.Err() != nil { // a small range might be read before anybody notices
+	if ctx.Err() != nil { // a small range might be read to its end without anybody noticing
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", sc.table)
 	}
 	c, err := sc.take(ctx)
@@ -179,8 +182,8 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	return err
 }
 
-// take returns a session in its snapshot, and waits for one while others have
-// them all.
+// take returns a session in its snapshot. It waits while others use all of them, and
+// fails if ctx ends or the Scan is closed.
 func (sc *scan) take(ctx context.Context) (*session.Session, error) {
 	for {
 		sc.mu.Lock()
@@ -208,8 +211,8 @@ func (sc *scan) take(ctx context.Context) (*session.Session, error) {
 	}
 }
 
-// anew begins another snapshot when every session is lost. What has been read
-// already would be of another moment: then the Scan is over.
+// anew begins another snapshot after every session was lost. It fails if rows were read
+// already, because those would be of another moment.
 func (sc *scan) anew(ctx context.Context) (*session.Session, error) {
 	if sc.whole > 0 || len(sc.kept) > 0 {
 		return nil, driver.E(driver.ErrUnreachable, nil, "table %s: the connection that had its snapshot was lost, and what a new one shows is of another moment: it is read again", sc.table)
@@ -229,9 +232,9 @@ func (sc *scan) anew(ctx context.Context) (*session.Session, error) {
 	return c, nil
 }
 
-// keepAlive says something on sessions that no Read has: the server ends those
-// that it takes for forgotten, and would the sooner let go of a snapshot, and of
-// what waits behind it, of a process that stands still.
+// keepAlive runs a statement from time to time on sessions that no Read uses. So the
+// server may end sessions of a process that hangs, and with them their snapshots and
+// locks, soon.
 func (sc *scan) keepAlive() {
 	ctx, cancel := context.WithCancel(context.Background())
 	sc.stop = cancel
@@ -250,7 +253,7 @@ func (sc *scan) keepAlive() {
 	})
 }
 
-// touch runs a statement on each free session, which others wait for meanwhile.
+// touch runs a statement on each free session. Reads wait meanwhile.
 func (sc *scan) touch(ctx context.Context) {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
@@ -265,7 +268,7 @@ func (sc *scan) touch(ctx context.Context) {
 	sc.free = alive
 }
 
-// Close ends the snapshots.
+// Close ends the snapshots. It is safe to call twice.
 func (sc *scan) Close() error {
 	sc.stop()
 	sc.tend.Wait()

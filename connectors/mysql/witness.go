@@ -17,29 +17,29 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// witness is what is seen of a table beside its rows, just before a snapshot and
-// in it.
+// witness is what is noted about a table beside its rows: some of it just before a
+// snapshot, the rest in the snapshot.
 type witness struct {
 	now    int64  // seconds since 1970 by the server's clock, before the snapshot
-	next   string // AUTO_INCREMENT before the snapshot, "" for none
-	sees   bool   // this account sees the transactions of others
-	oldest int64  // when the oldest that writes was begun, 0 if none is open
+	next   string // AUTO_INCREMENT before the snapshot, "" if there is none
+	sees   bool   // this account may see transactions of others
+	oldest int64  // when the oldest writing transaction began, 0 if there is none
 	step   int64  // auto_increment_increment
 
 	server, created string
-	id              string // InnoDB's number of a table whose rows cannot be found again, "" where it is not known
-	counter         string // the column that AUTO_INCREMENT is of
+	id              string // InnoDB's number of a table without a key, "" if it is not known
+	counter         string // the AUTO_INCREMENT column
 	columns         []string
-	rows            []sample // both ends of the table in the order of its key
+	rows            []sample // from both ends of the table, in the order of its key
 	empty           bool     // it has no row
-	fresh           bool     // it was made or altered so lately that doing so again may not show
+	fresh           bool     // it was made or altered in this second, so another change may leave the same time
 }
 
-// sample is a row that was seen: its key, and a mark of each column's value.
+// sample is a row that was seen: its key, and a mark for the value of each column.
 type sample struct {
 	Key   []string `json:"k"`
 	Marks string   `json:"m"` // four characters a column
-	// Behind says that its cursor is before the one that a read goes on at.
+	// Behind says that its cursor is less than the one that the read goes on from.
 	Behind bool `json:"-"`
 }
 
@@ -47,12 +47,12 @@ const (
 	sampleRows    = 16 // at each end of a table
 	sampleColumns = 64
 	markLen       = 4
-	noProcess     = 1227 // the error of an account that may not see transactions
+	noProcess     = 1227 // the server's error for an account that may not see transactions
 )
 
-// look asks, before the snapshot, for what will tell which rows it cannot show
-// yet: transactions that are open then may commit rows later that bear an older
-// time or a lower number than rows that it shows.
+// look asks, before the snapshot, what the snapshot cannot show yet: transactions that
+// are open then may later commit rows with an older time or a lower number than rows it
+// shows.
 func (s *source) look(ctx context.Context, c *session.Session, t driver.Table) (w witness, err error) {
 	const clock = "SELECT UNIX_TIMESTAMP(SYSDATE()), (SELECT AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s), @@auto_increment_increment, %s"
 	const open = "(SELECT UNIX_TIMESTAMP(CONVERT_TZ(MIN(trx_started), 'SYSTEM', '+00:00')) FROM information_schema.INNODB_TRX WHERE trx_is_read_only = 0 AND trx_mysql_thread_id <> CONNECTION_ID() AND (trx_rows_modified > 0 OR trx_query IS NOT NULL))"
@@ -75,17 +75,17 @@ func (s *source) look(ctx context.Context, c *session.Session, t driver.Table) (
 	return w, nil
 }
 
-// see adds what the snapshot has: both ends of the table, and the rows of old
-// that are there now, of which behind is the condition of sample.Behind.
+// see adds what the snapshot shows: rows from both ends of the table. It returns the
+// rows of old that are still there; behind is the SQL for sample.Behind.
 func (s *source) see(ctx context.Context, c *session.Session, w *witness, d tableInfo, old []sample, behind string) (again []sample, err error) {
 	w.server, w.created, w.counter = c.Server, d.created, d.counter
 	made, err := time.Parse(time.DateTime, d.created)
-	w.fresh = err == nil && made.Unix() >= w.now // times of creation have whole seconds
+	w.fresh = err == nil && made.Unix() >= w.now // times of creation are in whole seconds
 	columns, err := keyColumns(d)
 	if d.Kind == "view" {
 		return nil, nil
 	}
-	if err != nil { // no row of it can be found again
+	if err != nil { // its rows cannot be found again
 		return nil, s.number(ctx, c, w, d)
 	}
 	k := &key{columns: columns}
@@ -112,13 +112,13 @@ func (s *source) see(ctx context.Context, c *session.Session, w *witness, d tabl
 		switch {
 		case session.Text(row[0]) != "2":
 			again = append(again, r)
-		case !slices.ContainsFunc(w.rows, func(have sample) bool { return slices.Equal(have.Key, r.Key) }): // a small table's ends meet
+		case !slices.ContainsFunc(w.rows, func(have sample) bool { return slices.Equal(have.Key, r.Key) }): // the ends of a small table overlap
 			w.rows = append(w.rows, r)
 		}
 		return nil
 	})
 	var server *mysql.MySQLError
-	if errors.As(err, &server) { // the rows are not read for it: outward signs are left
+	if errors.As(err, &server) { // without the rows the catalog alone has to tell
 		w.rows, w.columns = nil, nil
 		return nil, nil
 	}
@@ -128,14 +128,15 @@ func (s *source) see(ctx context.Context, c *session.Session, w *witness, d tabl
 	return again, nil
 }
 
-// number asks for the number that InnoDB gave to a table, or to the last of its
-// partitions: making it anew and TRUNCATE give another. Not every account may.
+// number asks for the number that InnoDB gave the table or its last partition. Making a
+// table again and TRUNCATE give another number. Not every account may ask: then it stays
+// "".
 func (s *source) number(ctx context.Context, c *session.Session, w *witness, d tableInfo) error {
 	catalog := "INNODB_TABLES"
 	if c.MariaDB {
 		catalog = "INNODB_SYS_TABLES"
 	}
-	file := func(name string) string { // as it is called there
+	file := func(name string) string { // as InnoDB's catalog spells it
 		return "CONVERT(CAST(CONVERT(_utf8mb4" + session.Literal(name) + " USING filename) AS BINARY) USING utf8mb4)"
 	}
 	query := fmt.Sprintf("SELECT MAX(TABLE_ID) FROM information_schema.%s WHERE SUBSTRING_INDEX(LOWER(NAME), '#p#', 1) = LOWER(CONCAT(%s, '/', %s))", catalog, file(d.Namespace), file(d.Name))
@@ -158,7 +159,8 @@ func ordered(columns []keyColumn, direction string) string {
 	return strings.Join(names, ", ")
 }
 
-// anyOf is the condition for rows with those keys, "" for none.
+// anyOf returns the condition for rows with these keys, "" if one of them is not of this
+// key.
 func (k *key) anyOf(rows []sample) string {
 	var any []string
 	for _, r := range rows {
@@ -178,7 +180,8 @@ func (k *key) anyOf(rows []sample) string {
 	return strings.Join(any, " OR ")
 }
 
-// marked is what of a column is compared: of long values their beginning.
+// marked returns the SQL of a column's mark: the beginning of long values, other values
+// whole.
 func marked(c driver.Column, m typemap.Mapped) string {
 	name := session.Quote(c.Name)
 	if c.Type.Kind == driver.Bytes || c.Type.Kind == driver.JSON || c.Type.Kind == driver.String && (m.Length > typemap.MaxCursorText || m.Length == 0) {
@@ -187,7 +190,7 @@ func marked(c driver.Column, m typemap.Mapped) string {
 	return name
 }
 
-// mark stands for a value.
+// mark returns four characters that stand for a value.
 func mark(value *string) string {
 	if value == nil {
 		return "NULL" // no base64 of three bytes that is likelier than others
@@ -196,8 +199,8 @@ func mark(value *string) string {
 	return base64.RawStdEncoding.EncodeToString(sum[:3])
 }
 
-// position is what is kept of a witness beside a cursor's value, for the read
-// that goes on there.
+// position is what is noted beside a cursor's value, for the read that goes on from
+// there.
 type position struct {
 	Server  string    `json:"server"`
 	Created string    `json:"created"`
@@ -210,7 +213,7 @@ type position struct {
 	Seen    []numbers `json:"seen,omitempty"`
 }
 
-// numbers say which number would have been given out next at a time.
+// numbers is which number AUTO_INCREMENT would have given next at a time.
 type numbers struct {
 	At   int64  `json:"at"`
 	Next string `json:"next"`
@@ -218,8 +221,8 @@ type numbers struct {
 
 const maxSeen = 24
 
-// note writes the witness down behind what was noted before. Where nothing of
-// the table moved it is the same text.
+// note writes a position from the witness and the position before it. If nothing in the
+// table changed it is the same text.
 func (w *witness) note(was *position) json.RawMessage {
 	p := position{Server: w.server, Created: w.created, ID: w.id, Empty: w.empty, Fresh: w.fresh, Next: w.next, Columns: w.columns, Rows: w.rows}
 	if was != nil {
@@ -227,19 +230,19 @@ func (w *witness) note(was *position) json.RawMessage {
 	}
 	if n := len(p.Seen); w.next != "" && (n == 0 || p.Seen[n-1].Next != w.next) {
 		p.Seen = append(slices.Clone(p.Seen), numbers{w.now, w.next})
-		if len(p.Seen) > maxSeen { // of older ones every other stays
+		if len(p.Seen) > maxSeen { // the older they are, the fewer are kept
 			p.Seen = slices.Delete(p.Seen, 1, 2)
 		}
 	}
 	text, err := json.Marshal(p)
 	if err != nil || len(text) > driver.MaxPosition {
 		p.Rows, p.Columns = nil, nil
-		text, _ = json.Marshal(p) // strings and numbers cannot fail
+		text, _ = json.Marshal(p) // strings and numbers always marshal
 	}
 	return text
 }
 
-// positionOf reads what was noted, nil for nothing.
+// positionOf reads a position, nil if there is none or it cannot be read.
 func positionOf(text json.RawMessage) *position {
 	var p position
 	if len(text) == 0 || json.Unmarshal(text, &p) != nil || p.Created == "" && p.Server == "" {
@@ -248,20 +251,20 @@ func positionOf(text json.RawMessage) *position {
 	return &p
 }
 
-// ceiling returns the value of a column that no row which comes late can lie
-// below, "" where there is none such: nobody writes, or it cannot be told.
+// ceiling returns the value that no row which is committed later can be below, "" if
+// there is no such value: nobody writes, or this account cannot see who does.
 func (w *witness) ceiling(c driver.Column, was *position) string {
 	if !w.sees {
 		return ""
 	}
-	at := w.now - 1 // who began since is not among those that were seen
+	at := w.now - 1 // whoever began after that was not seen
 	if w.oldest > 0 {
 		at = min(at, w.oldest-1)
 	}
 	switch {
 	case c.Type.Kind == driver.TimestampTZ:
 		return time.Unix(at, 0).UTC().Format("2006-01-02T15:04:05.000000Z")
-	case c.Type.Kind == driver.Timestamp && w.oldest > 0: // of any zone
+	case c.Type.Kind == driver.Timestamp && w.oldest > 0: // in any time zone
 		return time.Unix(at, 0).Add(-12 * time.Hour).UTC().Format("2006-01-02T15:04:05.000000")
 	case c.Type.Kind == driver.Date && w.oldest > 0:
 		return time.Unix(at, 0).Add(-12 * time.Hour).UTC().Format(time.DateOnly)
@@ -271,7 +274,7 @@ func (w *witness) ceiling(c driver.Column, was *position) string {
 	return ""
 }
 
-// start is the place to go on from after a read of all rows.
+// start returns where an incremental read begins after a read of all rows.
 func (w *witness) start(t driver.Table, column string) driver.Cursor {
 	at := driver.Cursor{Column: column, Position: w.note(nil)}
 	c, _ := t.Column(column)
@@ -281,12 +284,12 @@ func (w *witness) start(t driver.Table, column string) driver.Cursor {
 	return at
 }
 
-// blindRows is how many numbers are looked back over for a transaction that is
-// older than what is known of the numbers.
+// blindRows is how many numbers are gone back for a transaction that began before any
+// number was noted.
 const blindRows = 1000
 
-// lowest returns the lowest number that a transaction begun at that time may
-// hold.
+// lowest returns the lowest number that a transaction begun at that time may have, "" if
+// it is not known.
 func (w *witness) lowest(at int64, was *position) string {
 	if w.oldest == 0 {
 		return w.next

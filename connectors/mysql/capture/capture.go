@@ -19,7 +19,8 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// logEnd returns where the log ends. Its GTIDs are asked for last.
+// logEnd returns where the log ends. It asks for the GTIDs last, so they are never
+// behind the place.
 func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err error) {
 	var place binlog.Place
 	gtids := "SELECT @@GLOBAL.gtid_executed, UNIX_TIMESTAMP(), @@server_id"
@@ -41,9 +42,9 @@ func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err err
 	return p, err
 }
 
-// placeNow returns a place in the log before which nothing lies that a snapshot begun
-// after this call does not show. The log has a transaction a little before
-// InnoDB shows it; MariaDB tells where its log stood for a snapshot.
+// placeNow returns a place in the log that every snapshot begun after this call shows
+// completely. MariaDB writes a transaction to the log a little before InnoDB shows it,
+// so there the place is where the log stood for a snapshot.
 func placeNow(ctx context.Context, c *session.Session) (binlog.Position, error) {
 	p, err := logEnd(ctx, c)
 	if err != nil || !c.MariaDB {
@@ -74,12 +75,12 @@ func placeNow(ctx context.Context, c *session.Session) (binlog.Position, error) 
 	return p, err
 }
 
-// changeLog is a driver.Log.
+// changeLog is a driver.Log of the binary log.
 type changeLog struct {
 	source   *Capturer
 	capture  driver.Capture
 	tables   []*captured
-	position string // of the tables that are read whole
+	position string // where the tables that are read whole begin
 	start    binlog.Position
 	settings logSettings
 	mariadb  bool
@@ -88,7 +89,7 @@ type changeLog struct {
 	newest    atomic.Pointer[newest]
 
 	mu     sync.Mutex
-	side   *session.Session // for what is asked while the log is read
+	side   *session.Session // for questions while the log is read
 	closed bool
 }
 
@@ -97,16 +98,16 @@ type newest struct {
 	at time.Time // when it was committed
 }
 
-// lostTable is why the rows of a table in the log are no use any more, until it is
+// lostTable says why the rows of a table in the log cannot be used until the table is
 // read whole.
 type lostTable struct {
 	why     string
-	err     error    // what is wrong with a row
-	dropped []string // only if it has one of these columns again
+	err     error    // set if a row is wrong
+	dropped []string // set if the table is lost only when it has one of these columns again
 }
 
-// Capturer follows the binary log of one database. It remembers which tables were
-// found lost, until they are read whole.
+// Capturer follows the binary log of one database. It remembers lost tables until they
+// are read whole. Its methods are called one at a time.
 type Capturer struct {
 	pool *session.Pool
 
@@ -115,6 +116,7 @@ type Capturer struct {
 	seen map[string][]string  // columns that were discovered last, by their table's name
 }
 
+// New makes a Capturer of the sessions of a pool.
 func New(p *session.Pool) *Capturer { return &Capturer{pool: p} }
 
 // Discovered notes the columns that a table was found to have. A Capture of one that has
@@ -143,7 +145,8 @@ func (s *Capturer) unseen(t *captured) error {
 	return nil
 }
 
-// Capture takes the log up. Nothing is made at the server.
+// Capture opens the log for some tables, as driver.Capturer says. It changes nothing on
+// the server.
 func (s *Capturer) Capture(ctx context.Context, capture driver.Capture) (driver.Log, error) {
 	c, err := s.pool.Await(ctx)
 	if err != nil {
@@ -160,11 +163,12 @@ func (s *Capturer) Capture(ctx context.Context, capture driver.Capture) (driver.
 // Holds is true: whether the log goes on behind a position, Capture finds out.
 func (s *Capturer) Holds(context.Context, string) (bool, error) { return true, nil }
 
-// Release does nothing: the server keeps its log for everybody alike.
+// Release does nothing, because the server keeps nothing for a single reader.
 func (s *Capturer) Release(context.Context, string) error { return nil }
 
 var _ driver.Capturer = (*Capturer)(nil)
 
+// take looks at the server, the tables and the log, and decides where each table begins.
 func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
 	missing, kind, err := l.source.Ready(ctx, c)
 	if err != nil {
@@ -204,8 +208,7 @@ func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
 	return nil
 }
 
-// begin finds out where each table begins in the log, and where the first of them
-// does.
+// begin decides where each table begins in the log, and where the first of them begins.
 func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Position) error {
 	var landed *binlog.Position
 	if l.capture.Landed != "" {
@@ -236,7 +239,7 @@ func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Po
 		if err != nil {
 			return driver.E(driver.ErrReplaced, nil, "table %s landed up to a position that is none of a binary log%s", t.table, wayAnew)
 		}
-		if landed != nil && landed.Includes(p) { // nothing of it came in between
+		if landed != nil && landed.Includes(p) { // it has no changes in between
 			p = *landed
 		}
 		if t.after = p; t.refused == nil {
@@ -250,8 +253,7 @@ func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Po
 	return l.checkContinues(ctx, c, now)
 }
 
-// forgetLost refuses tables of which the log was found to be no use, and forgets
-// about those that are read whole.
+// forgetLost refuses lost tables, and forgets those that are read whole now.
 func (l *changeLog) forgetLost() {
 	s := l.source
 	s.mu.Lock()
@@ -280,7 +282,7 @@ func (l *changeLog) forgetLost() {
 	}
 }
 
-// lose remembers that a table's rows in the log are no use any more.
+// lose remembers a lost table.
 func (s *Capturer) lose(table string, lost lostTable) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,16 +292,19 @@ func (s *Capturer) lose(table string, lost lostTable) {
 	s.lost[table] = lost
 }
 
-// limits are those of batches of changes: tables have theirs at the same time.
+// limits are those of batches of changes. They are lower, because all tables have a
+// batch at the same time.
 func (l *changeLog) limits() driver.Limits {
 	limits := l.source.pool.Limits
 	limits.BatchBytes = min(limits.BatchBytes, 8<<20)
 	return limits
 }
 
-// Moment returns the position alone: see driver.Log.
+// Moment returns no moment, only the position: tables that are read whole need no common
+// snapshot.
 func (l *changeLog) Moment() (moment, position string) { return "", l.position }
 
+// Refused returns the tables whose changes cannot be had, with the reason.
 func (l *changeLog) Refused() map[int]error {
 	refused := map[int]error{}
 	for i, t := range l.tables {
@@ -310,13 +315,13 @@ func (l *changeLog) Refused() map[int]error {
 	return refused
 }
 
-// Confirm notes the position: the server is told nothing.
+// Confirm remembers the position. The server is told nothing.
 func (l *changeLog) Confirm(_ context.Context, position string) error {
 	l.confirmed.Store(&position)
 	return nil
 }
 
-// Close ends the reading. It is safe to call twice.
+// Close closes the session for questions. It is safe to call twice and at any moment.
 func (l *changeLog) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -328,7 +333,7 @@ func (l *changeLog) Close() error {
 	return nil
 }
 
-// aside runs f on the session for questions, and connects anew if it was lost.
+// aside runs f on the session for questions. If that session was lost it connects again.
 func (l *changeLog) aside(ctx context.Context, f func(*session.Session) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

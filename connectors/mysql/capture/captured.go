@@ -18,13 +18,12 @@ import (
 type captured struct {
 	index   int
 	table   driver.Table
-	after   binlog.Position // changes of transactions before it are not given
+	after   binlog.Position // transactions before it are skipped
 	refused error
 	columns []logColumn // as the catalog has them, in the order of the log
 	created int64       // seconds since 1970
-	fold    bool        // its name is the same in upper and lower case
-	// ahead are the definitions that lie between after and what the catalog tells: the
-	// log's rows before each of them lack the columns that it adds.
+	fold    bool        // the server ignores case in names of tables
+	// ahead is an ALTER that was found before the reading comes to it.
 	ahead []ahead
 
 	rows *rowBuilder
@@ -36,17 +35,17 @@ type ahead struct {
 	added []string
 }
 
-// capturedQuery asks for tables, their columns and the foreign keys that change their
-// rows.
+// capturedQuery asks for tables, their columns, and the foreign keys that may change
+// their rows.
 const capturedQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, ENGINE, UNIX_TIMESTAMP(CREATE_TIME), NULL, NULL, NULL FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s
 UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, DATETIME_PRECISION, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s
 UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NULL, NULL, NULL FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s`
 
-// logged are the engines of which every change of a row is made by the server that
-// writes the log.
+// logged are the engines whose rows change only through the server that writes the log.
 var logged = []string{"innodb", "myisam", "aria", "memory", "rocksdb", "archive", "csv"}
 
-// describe describes the tables of a Capture. What is wrong with one is in its refused.
+// describe returns what the catalog says of the tables. What is wrong with a table is in
+// its refused.
 func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []driver.CapturedTable) ([]*captured, error) {
 	type found struct {
 		kind, engine, foreign string
@@ -113,12 +112,13 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	return out, nil
 }
 
-// cascades reports whether a foreign key's rule changes rows of its own table.
+// cascades reports whether a rule of a foreign key changes rows of the table that has
+// the key.
 func cascades(rule string) bool {
 	return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"
 }
 
-// unfit says why the log has not all that happens to a table.
+// unfit says why the log does not have all changes of a table, nil if it has.
 func unfit(t driver.Table, kind, engine, foreign string) error {
 	switch {
 	case kind == "VIEW":
@@ -140,7 +140,8 @@ func elsewhere(t driver.Table) string {
 	return fmt.Sprintf("leave the table out (sync_options.exclude [%q]) and sync it by another mode", t)
 }
 
-// unreadable says why values in the log cannot be read as a whole read gives them.
+// unreadable says why a value in the log cannot be read as a whole read reads it, nil if
+// all can.
 func (s *Capturer) unreadable(t *captured, bad map[string]error) error {
 	for _, c := range t.table.Columns {
 		at := slices.IndexFunc(t.columns, func(have logColumn) bool { return have.name == c.Name })
@@ -158,7 +159,8 @@ func (s *Capturer) unreadable(t *captured, bad map[string]error) error {
 	return nil
 }
 
-// charsets returns how each character set of some columns is read, and why not.
+// charsets returns how text of each character set is read, and for some why it cannot
+// be.
 func charsets(ctx context.Context, c *session.Session, columns [][]*string) (sets map[string]*charset, bad map[string]error, err error) {
 	sets, bad = map[string]*charset{}, map[string]error{}
 	for _, row := range columns {
@@ -181,7 +183,7 @@ func charsets(ctx context.Context, c *session.Session, columns [][]*string) (set
 	return sets, bad, nil
 }
 
-// layout says where in a row of the log each column of the table is. An error says
+// layout returns where each column of the table is in a row of the log. An error says
 // that the rows are not of the table as it is now.
 func (t *captured) layout(m *binlog.Table) ([]value, error) {
 	var later []string

@@ -12,8 +12,8 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// Changes yields the changes of the tables, read and decoded on their own: the
-// consumer's pace holds them back.
+// Changes yields the changes of the tables. The log is read by a goroutine of its own,
+// which waits for the consumer.
 func (l *changeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error] {
 	return func(yield func(driver.Changes, error) bool) {
 		inner, cancel := context.WithCancel(ctx)
@@ -28,7 +28,7 @@ func (l *changeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error
 			if more && yield(c, nil) {
 				continue
 			}
-			if more = false; c.Record != nil { // the consumer's own, but for those that it did not see
+			if more = false; c.Record != nil { // given records are the consumer's, others are released
 				cancel()
 			}
 			break
@@ -50,17 +50,17 @@ func (l *changeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error
 	}
 }
 
-// How often the server says something when nothing happens: four times in the delay
-// that a place to resume may have.
+// How often the server sends a heartbeat when nothing happens: four times within the
+// delay of a place to resume.
 const (
 	minPause = 250 * time.Millisecond
 	maxPause = 10 * time.Second
-	// idlePause is how often a place to resume comes while others alone write.
+	// idlePause is how often a place to resume is given while only other tables change.
 	idlePause = 10 * time.Second
 )
 
-// heldLimit bounds what the tables of a log hold together, in bytes; all of them are
-// given then.
+// heldLimit bounds the bytes that the batches of all tables hold together. When it is
+// reached all batches are given.
 const heldLimit = 32 << 20
 
 // stream reads a log once.
@@ -69,23 +69,23 @@ type stream struct {
 	ctx    context.Context
 	out    chan<- driver.Changes
 	r      *replica
-	tables map[string]*captured // by the name within the database
+	tables map[string]*captured // by their names, folded as the server compares them
 	known  map[*binlog.Table]*captured
 
-	state binlog.Position // the transactions that ended
+	state binlog.Position // all transactions that have ended
 	end   *binlog.Position
-	moved bool      // since the last place to resume
-	ours  bool      // with changes to tables of ours
-	since time.Time // when the first transaction ended after it
-	read  int64     // bytes since then
+	moved bool      // a transaction has ended since the last place to resume
+	ours  bool      // one with changes to our tables has
+	since time.Time // when the first of them ended
+	read  int64     // bytes since the last place to resume
 	held  int64     // bytes in batches
 	ended time.Time // when the last transaction was committed
 
-	now     *binlog.Transaction // that is being read
-	gtid    string              // its name
+	now     *binlog.Transaction // the one that is being read, nil between two
+	gtid    string              // of that transaction
 	began   time.Time           // by the server's clock
-	group   bool                // a BEGIN came
-	rows    bool                // rows of ours came
+	group   bool                // it has a BEGIN
+	rows    bool                // it has rows of our tables
 	touched []*captured
 	undo    undo
 	files   int             // that the log was read of
@@ -93,7 +93,8 @@ type stream struct {
 	retyped error           // to end with, once the transaction has ended
 }
 
-// read reads the log and sends what it has. It returns nil at the end of now.
+// read reads the log and sends what it has. Unless the reading is continuous it returns
+// nil at the place where the log ended when it began.
 func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err error) {
 	delay := cmp.Or(l.capture.Delay, 10*time.Second)
 	s := &stream{l: l, ctx: ctx, out: out, state: l.start.Clone(), seen: binlog.Position{}.Clone(), tables: map[string]*captured{}, known: map[*binlog.Table]*captured{}}
@@ -130,14 +131,13 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 	return s.run(delay)
 }
 
-// reached reports whether a place lies at or behind another. GTIDs that go back would
-// hide what comes in between; a server that has nothing more to send says where it
-// is.
+// reached reports whether a place lies at or behind another. GTIDs alone do not tell: if
+// they go back they hide what comes in between.
 func reached(place, end binlog.Place) bool {
 	return end.File == "" || isLaterFile(place.File, end.File) || place.File == end.File && place.At >= end.At
 }
 
-// release lets go of what was not sent.
+// release frees the rows that were not sent.
 func (s *stream) release() {
 	for _, t := range s.tables {
 		t.rows.d.Release()
@@ -145,6 +145,7 @@ func (s *stream) release() {
 	}
 }
 
+// run reads events until the end, and gives places to resume.
 func (s *stream) run(delay time.Duration) error {
 	bytes := cmp.Or(s.l.capture.Bytes, 64<<20)
 	for {
@@ -181,7 +182,7 @@ func (s *stream) run(delay time.Duration) error {
 	}
 }
 
-// event takes one event.
+// event handles one event.
 func (s *stream) event(e binlog.Event) error {
 	switch e.Type {
 	case binlog.TableMapEvent:
@@ -193,7 +194,7 @@ func (s *stream) event(e binlog.Event) error {
 		if s.now != nil && s.now.PreparedXA && len(e.Body) > 0 && e.Body[0] == 0 {
 			return s.prepare(e)
 		}
-		return s.commit(e) // in one phase
+		return s.commit(e) // committed in one phase
 	case binlog.QueryEvent, binlog.QueryCompressed:
 		return s.query(e)
 	case binlog.RotateEvent, binlog.FormatEvent, binlog.StopEvent, binlog.HeartbeatEvent, binlog.HeartbeatV2Event, binlog.IgnorableEvent, binlog.RowsQueryEvent,
@@ -226,7 +227,7 @@ func (s *stream) event(e binlog.Event) error {
 	return driver.E(driver.ErrUnsupported, nil, "the binary log has an event of type %d (%s), which this version of Headwater does not know", e.Type, s.where())
 }
 
-// where names the place of what is wrong.
+// where names the place in the log, for people.
 func (s *stream) where() string {
 	if s.gtid != "" {
 		return "transaction " + s.gtid
@@ -258,7 +259,7 @@ func (s *stream) begin(tx binlog.Transaction, e binlog.Event) error {
 	return nil
 }
 
-// commit ends the transaction.
+// commit ends a transaction and gives the rows that were held.
 func (s *stream) commit(e binlog.Event) error {
 	if s.now == nil {
 		return s.withoutGTID()
@@ -290,7 +291,7 @@ func (s *stream) over(e binlog.Event) error {
 	return nil
 }
 
-// placed returns where the reader is.
+// placed returns the place in the files that the reader has reached.
 func (s *stream) placed(at uint32) binlog.Place {
 	place := s.r.place
 	place.Server, place.Time = s.l.start.Place.Server, max(at, s.state.Place.Time)
@@ -301,9 +302,9 @@ func (s *stream) withoutGTID() error {
 	return driver.E(driver.ErrUnsupported, nil, "the binary log has a transaction without a GTID (%s): what sits between takes this reader for an old replica; connect to the server itself", s.r.place.File)
 }
 
-// resume gives all batches and a place to resume.
+// resume gives all batches, then a place to resume.
 func (s *stream) resume() error {
-	if s.undo.prepared() > 0 { // what it holds would be lost
+	if s.undo.prepared() > 0 { // a reader that resumes there would not have its rows
 		return nil
 	}
 	if err := s.flush(); err != nil {
@@ -313,7 +314,7 @@ func (s *stream) resume() error {
 	return s.send(driver.Changes{Resume: s.state.String(), Committed: s.ended})
 }
 
-// flush gives all batches.
+// flush gives the batches of all tables.
 func (s *stream) flush() error {
 	for _, t := range s.l.tables {
 		if t.refused == nil {

@@ -14,31 +14,32 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// charset reads text of a character set. Rows in the log come in the bytes of their
-// column, which no server has converted.
+// charset turns text of a character set into UTF-8. Rows of the log have the bytes that
+// the column stores.
 type charset struct {
 	unit   int  // bytes of a unit of UTF-16 and UTF-32, 0 for others
-	little bool // the least byte first
-	pairs  bool // surrogates
+	little bool // little-endian
+	pairs  bool // with surrogate pairs
 
-	// What the server makes of each byte, and of each two and three that begin with
-	// it; 0 for none.
+	// The character that the server makes of one byte, of two, and of three that begin
+	// with 0x8f; 0 if there is none.
 	single [256]rune
 	double map[uint16]rune
-	triple map[uint16]rune // behind 0x8f
+	triple map[uint16]rune // by the second and third byte
 }
 
-// isUTF8 reports whether text of a character set is UTF-8 already.
+// isUTF8 reports whether text of a character set is UTF-8.
 func isUTF8(name string) bool {
 	return slices.Contains([]string{"utf8mb4", "utf8mb3", "utf8", "ascii", ""}, name)
 }
 
-// multibyte are the character sets with characters of two bytes; those with three
-// have them behind 0x8f.
+// multibyte are the character sets with characters of two bytes, and whether they have
+// some of three, which begin with 0x8f.
 var multibyte = map[string]bool{"sjis": false, "cp932": false, "gbk": false, "gb2312": false, "big5": false, "euckr": false, "ujis": true, "eucjpms": true}
 
 // learnCharset returns how text of a character set is read, nil for UTF-8. It asks the
-// server, whose conversion a whole read has, too.
+// server, so that the result is that of a whole read. ErrUnsupported says that the set
+// cannot be read from the log.
 func learnCharset(ctx context.Context, c *session.Session, name string) (*charset, error) {
 	switch {
 	case isUTF8(name):
@@ -90,9 +91,9 @@ func product(a, b [][]byte) (all [][]byte) {
 	return all
 }
 
-// learn asks the server what characters some bytes are. Each stands between line
-// feeds, which no other byte is a part of; what is no character comes as a question
-// mark, or as several.
+// learn asks the server which character each sequence of bytes is. Line feeds separate
+// them, because no other character contains that byte. What is not a character comes
+// back as one or more question marks.
 func learn(ctx context.Context, c *session.Session, name string, all [][]byte, f func([]byte, rune)) error {
 	const atOnce = 4096
 	for part := range slices.Chunk(all, atOnce) {
@@ -117,8 +118,8 @@ func learn(ctx context.Context, c *session.Session, name string, all [][]byte, f
 	return nil
 }
 
-// split cuts an answer into what each question became, nil where that does not
-// show. A line feed that was taken for a part of a character leaves the second.
+// split cuts the answer into the character of each sequence, nil where that is not
+// clear. Two line feeds follow each, because one may be taken for a part of a character.
 func split(part [][]byte, answer string) [][]byte {
 	lines, rest := make([][]byte, len(part)), []byte(answer)
 	for i := range part {
@@ -138,7 +139,7 @@ func split(part [][]byte, answer string) [][]byte {
 	return lines
 }
 
-// append appends text as UTF-8. It reports false for bytes that are no characters.
+// append appends text as UTF-8. It returns false if bytes are not characters.
 func (cs *charset) append(dst, p []byte) ([]byte, bool) {
 	if cs.unit > 0 {
 		return cs.appendUnits(dst, p)

@@ -12,8 +12,9 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// checkContinues makes sure that the log is the one that was read before, up to the place of
-// each table, and that it has all that is still to be read.
+// checkContinues makes sure that the log is the one that was read before, up to the
+// place of each table, and that it has everything behind. Otherwise the error is an
+// ErrReplaced.
 func (l *changeLog) checkContinues(ctx context.Context, c *session.Session, now binlog.Position) error {
 	places := map[string]binlog.Position{l.start.String(): l.start}
 	for _, t := range l.tables {
@@ -34,7 +35,7 @@ func (l *changeLog) checkContinues(ctx context.Context, c *session.Session, now 
 	return nil
 }
 
-// checkPlace makes sure that the log has what lies before a position.
+// checkPlace makes sure that the log has the transactions before a position.
 func (l *changeLog) checkPlace(ctx context.Context, c *session.Session, p, now binlog.Position) error {
 	place := p.Place
 	if place.File != "" && place.Server == now.Place.Server && place.Made != 0 {
@@ -56,11 +57,11 @@ func (l *changeLog) checkPlace(ctx context.Context, c *session.Session, p, now b
 	return nil
 }
 
-// stillThere makes sure that a file still has, at the place where a position lies, the
-// transactions that it had. A server that crashed without sync_binlog, or was put
-// back to a snapshot, goes on with other ones under the same numbers.
+// stillThere makes sure that a file has, up to the place of a position, the transactions
+// that it had. A server that crashed without sync_binlog, or was restored to a snapshot,
+// gives the same numbers to other transactions.
 func stillThere(ctx context.Context, c *session.Session, was binlog.Position) error {
-	if !c.MariaDB { // MySQL has no function for it
+	if !c.MariaDB { // MySQL has no function that tells
 		return nil
 	}
 	var there bool
@@ -75,8 +76,8 @@ func stillThere(ctx context.Context, c *session.Session, was binlog.Position) er
 	return driver.E(driver.ErrReplaced, nil, "the server's binary log has other transactions at %s:%d than were read there: the server crashed without sync_binlog=1, or was put back to an earlier state%s", was.Place.File, was.Place.At, wayAnew)
 }
 
-// isLaterFile reports whether a file of the log comes after another by its number, as none
-// of a log that goes on does.
+// isLaterFile reports whether a file of the log has a higher number than another file of
+// the same name.
 func isLaterFile(file, than string) bool {
 	number := func(name string) (string, int64) {
 		at := strings.LastIndexByte(name, '.')
@@ -88,8 +89,8 @@ func isLaterFile(file, than string) bool {
 	return base == thanBase && n > m
 }
 
-// made returns when a file of the log was made. An ErrReplaced says that there is no
-// such file.
+// made returns when a file of the log was created, in seconds since 1970. ErrReplaced
+// says that there is no such file.
 func (l *changeLog) made(ctx context.Context, file string) (uint32, error) {
 	if file == "" {
 		return 0, nil

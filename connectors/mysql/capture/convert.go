@@ -18,22 +18,22 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// logColumn is a column as the catalog has it, for rows of the log.
+// logColumn is a column as the catalog describes it, for rows of the log.
 type logColumn struct {
 	name     string
 	data     string // DATA_TYPE
 	full     string // COLUMN_TYPE
 	unsigned bool
-	digits   int // after the point of a time
+	digits   int // of a time's fraction of a second
 	charset  string
 	text     *charset // nil for UTF-8
 	labels   []string
-	padded   int  // characters that ZEROFILL fills up to, 0 without
-	swapped  bool // a uuid of the form that every uuid once had
+	padded   int  // the width that ZEROFILL pads to, 0 without ZEROFILL
+	swapped  bool // a uuid column whose values all have the old order of bytes
 }
 
 // newLogColumn reads a row of the catalog: name, DATA_TYPE, COLUMN_TYPE,
-// CHARACTER_SET_NAME, DATETIME_PRECISION.
+// CHARACTER_SET_NAME and DATETIME_PRECISION.
 func newLogColumn(row []*string) logColumn {
 	full := session.Text(row[2])
 	lower := strings.ToLower(full)
@@ -58,7 +58,7 @@ func widthOf(full, data string) int {
 	digits, _, _ := strings.Cut(rest, ")")
 	whole, scale, point := strings.Cut(digits, ",")
 	n, err := strconv.Atoi(whole)
-	if err != nil { // MySQL tells no widths any more
+	if err != nil { // MySQL 8.0.19 and later say no width
 		return map[string]int{"tinyint": 3, "smallint": 5, "mediumint": 8, "int": 10, "integer": 10, "bigint": 20}[data]
 	}
 	if point && scale != "0" {
@@ -67,8 +67,8 @@ func widthOf(full, data string) int {
 	return n
 }
 
-// labelsOf reads the labels of "enum('a','b')". Quotes are doubled, and what has no
-// form of its own is written with a backslash.
+// labelsOf reads the labels of "enum('a','b')". Quotes are doubled; control characters
+// are written with a backslash.
 func labelsOf(full string) (labels []string) {
 	_, rest, _ := strings.Cut(full, "(")
 	for strings.HasPrefix(rest, "'") {
@@ -80,7 +80,7 @@ func labelsOf(full string) (labels []string) {
 				if i+1 >= len(rest) || rest[i+1] != '\'' {
 					break
 				}
-				i++ // two stand for one
+				i++ // a doubled quote
 			} else if c == '\\' && i+1 < len(rest) {
 				i++
 				c = rest[i]
@@ -96,17 +96,18 @@ func labelsOf(full string) (labels []string) {
 	return labels
 }
 
-// value appends a column's values from the log to a batch.
+// value appends the values of one column from the log to a batch.
 type value struct {
-	at   int // in the log's rows, -1 for a column that is not there yet
+	at   int // index in the log's rows, -1 if they lack the column
 	have logColumn
 	log  binlog.Column
 	to   *typemap.Column
 
-	limit int64 // bytes of a value that is stored compressed
+	limit int64 // most bytes of a value that is stored compressed
 }
 
-// append appends a value that is not NULL. scratch is used and returned.
+// append appends a value that is not NULL. scratch is a buffer, which it returns for the
+// next call.
 func (v *value) append(raw, scratch []byte) ([]byte, error) {
 	scratch = scratch[:0]
 	switch v.log.Form() {
@@ -151,7 +152,7 @@ func (v *value) append(raw, scratch []byte) ([]byte, error) {
 
 func (v *value) padded() bool { return v.have.padded > 0 }
 
-// pad fills a number up with zeros, as ZEROFILL shows it.
+// pad puts zeros in front of a number, as ZEROFILL does.
 func pad(text []byte, width int) []byte {
 	if missing := width - len(text); missing > 0 {
 		return append(bytes.Repeat([]byte("0"), missing), text...)
@@ -161,7 +162,7 @@ func pad(text []byte, width int) []byte {
 
 func (v *value) number(raw, scratch []byte) ([]byte, error) {
 	signed := v.log.Int(raw)
-	if v.have.full == "year(2)" && signed == 0 { // which a whole read has as 2000, too
+	if v.have.full == "year(2)" && signed == 0 { // a whole read has it as 2000 as well
 		signed = 2000
 	}
 	switch {
@@ -215,7 +216,8 @@ func (v *value) bits(n uint64, scratch []byte) ([]byte, error) {
 	return scratch, nil
 }
 
-// label writes an enum's label, none for 0, or a set's, with commas.
+// label appends the label of an enum, "" for 0, or the labels of a set with commas
+// between them.
 func (v *value) label(n uint64, scratch []byte) ([]byte, error) {
 	if v.have.data == "enum" {
 		if n > uint64(len(v.have.labels)) {
@@ -240,7 +242,7 @@ func (v *value) label(n uint64, scratch []byte) ([]byte, error) {
 	return scratch, v.to.Append(scratch)
 }
 
-// bytes writes text and bytes, and what the log has as such.
+// bytes appends text and bytes, and the types that the log has as bytes.
 func (v *value) bytes(raw, scratch []byte) ([]byte, error) {
 	raw, err := v.log.Decompressed(raw, v.limit)
 	if err != nil {
@@ -256,7 +258,7 @@ func (v *value) bytes(raw, scratch []byte) ([]byte, error) {
 	case "inet4":
 		scratch = netip.AddrFrom4([4]byte(fill(raw, 4))).AppendTo(scratch)
 		return scratch, v.to.Append(scratch)
-	case "binary": // zeros at its end are not sent
+	case "binary": // the log leaves out zeros at the end
 		n, _ := v.log.Digits()
 		raw = fill(raw, n)
 	}
@@ -274,7 +276,7 @@ func (v *value) bytes(raw, scratch []byte) ([]byte, error) {
 	return scratch, v.to.Append(scratch)
 }
 
-// fill returns p with zeros at its end, up to n bytes.
+// fill returns p with zeros at the end, n bytes long.
 func fill(p []byte, n int) []byte {
 	if len(p) >= n {
 		return p[:n]
@@ -282,9 +284,9 @@ func fill(p []byte, n int) []byte {
 	return append(bytes.Clone(p), make([]byte, n-len(p))...)
 }
 
-// appendUUID writes a uuid. MariaDB keeps those of the versions up to 5 with their
-// parts in the opposite order, so that they sort by time; columns made before
-// MariaDB 10.10.6 and 10.11.5 keep all so.
+// appendUUID writes a UUID. MariaDB stores versions up to 5 with their parts in the
+// opposite order, so that they sort by time. Columns created before MariaDB 10.10.6 and
+// 10.11.5 store every version so: always.
 func appendUUID(dst, p []byte, always bool) []byte {
 	if always || p[6]&0x80 != 0 && p[8] > 0 && p[8] < 0x60 {
 		p = bytes.Join([][]byte{p[12:16], p[10:12], p[8:10], p[6:8], p[:6]}, nil)
@@ -298,9 +300,9 @@ func appendUUID(dst, p []byte, always bool) []byte {
 	return dst
 }
 
-// appendInet6 writes an address as MariaDB does: the first of the longest runs of
-// zeros, even of one, is left out, and the last four bytes of what may be an IPv4
-// address are written so.
+// appendInet6 writes an address as MariaDB does: the first of the longest runs of zeros,
+// even a single zero, is left out, and the last four bytes of what may be an IPv4
+// address are written in its form.
 func appendInet6(dst []byte, p [16]byte) []byte {
 	var words [8]uint16
 	for i := range words {

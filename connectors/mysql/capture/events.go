@@ -11,7 +11,7 @@ import (
 	"headwater/connectors/mysql/binlog"
 )
 
-// changed takes an event of rows.
+// changed handles an event with rows.
 func (s *stream) changed(e binlog.Event) error {
 	rows, err := s.r.read.Rows(e)
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *stream) changed(e binlog.Event) error {
 	}
 	t, ok := s.known[rows.Table]
 	if !ok {
-		if len(s.known) > 4096 { // tables are numbered anew whenever they are opened
+		if len(s.known) > 4096 { // a table gets another number whenever it is opened
 			clear(s.known)
 		}
 		if s.foldCase(rows.Table.Schema) == s.foldCase(s.l.source.pool.Settings.Database) {
@@ -70,8 +70,7 @@ func (s *stream) listed(e binlog.Event) error {
 	return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER) while it was read: before %s lies %s, and %s was read%s", s.r.place.File, cmp.Or(before.GTIDs(), "no transaction"), s.state.GTIDs(), wayAnew)
 }
 
-// foldCase returns a name as it is compared: some servers have names in lower case, however
-// they were written.
+// foldCase returns a table's name as the server compares it: some servers ignore case.
 func (s *stream) foldCase(name string) string {
 	if s.l.settings.fold {
 		return strings.ToLower(name)
@@ -79,7 +78,7 @@ func (s *stream) foldCase(name string) string {
 	return name
 }
 
-// give appends rows to their table's batch.
+// give appends rows to the batch of their table.
 func (s *stream) give(rows *binlog.Rows) error {
 	t := s.known[rows.Table]
 	if t == nil {
@@ -121,8 +120,8 @@ func (s *stream) open(t *captured) {
 	}
 }
 
-// lose ends the reading: a table's rows are no use from here on. The place to resume
-// stays before the transaction.
+// lose ends the reading, because the rows of a table cannot be used from here on. The
+// last place to resume lies before the transaction.
 func (s *stream) lose(t *captured, lost lostTable) error {
 	s.l.source.lose(t.table.Name, lost)
 	if lost.err != nil {
@@ -131,12 +130,12 @@ func (s *stream) lose(t *captured, lost lostTable) error {
 	return driver.E(driver.ErrRetyped, nil, "table %s: %s", t.table, lost.why)
 }
 
-// incomplete is a log that has a statement in place of rows.
+// incomplete returns the error of a log that has a statement in place of rows.
 func (s *stream) incomplete(what string) error {
 	return driver.E(driver.ErrReplaced, nil, "the binary log has %s in place of the rows that it changed (%s): binlog_format has to be ROW in every session, from before the log is taken up%s", what, s.where(), wayAnew)
 }
 
-// query takes a statement.
+// query handles a statement.
 func (s *stream) query(e binlog.Event) error {
 	q, err := s.r.read.Query(e)
 	if err != nil {
@@ -144,12 +143,12 @@ func (s *stream) query(e binlog.Event) error {
 	}
 	st := q.Parse()
 	if s.now == nil {
-		if st.Kind == binlog.Harmless { // what the server puts in place of events that old replicas do not know
+		if st.Kind == binlog.Harmless { // stands in for an event that old replicas do not know
 			return nil
 		}
 		return s.withoutGTID()
 	}
-	if s.now.AlterStarts || s.now.AlterFails { // its commit comes by itself, or never
+	if s.now.AlterStarts || s.now.AlterFails { // the ALTER is committed by a transaction of its own, or never
 		return s.over(e)
 	}
 	switch st.Kind {
@@ -172,7 +171,7 @@ func (s *stream) query(e binlog.Event) error {
 		}
 		return nil
 	case binlog.XA:
-		if !s.now.Maria && st.Label != "" { // MariaDB says it with the GTID
+		if !s.now.Maria && st.Label != "" { // MariaDB says it in the event of the GTID
 			s.now.PreparedXA, s.now.XID = true, st.Label
 		}
 		return nil
@@ -196,8 +195,8 @@ func (s *stream) query(e binlog.Event) error {
 	return nil
 }
 
-// statement refuses one that stands for rows, unless it is of another database and
-// does not speak of this one.
+// statement refuses a statement that stands for rows, unless it is of another database
+// and does not contain the name of this one.
 func (s *stream) statement(q binlog.Query) error {
 	ours := s.l.source.pool.Settings.Database
 	if !strings.EqualFold(q.Schema, ours) && !strings.Contains(strings.ToLower(q.SQL), strings.ToLower(ours)) {
@@ -206,7 +205,7 @@ func (s *stream) statement(q binlog.Query) error {
 	return s.incomplete("a statement")
 }
 
-// define takes a statement that makes tables other ones, or empties them.
+// define handles a statement that changes or empties tables.
 func (s *stream) define(st binlog.Statement) error {
 	for _, t := range s.l.tables {
 		unread := t.mayBeNamed(st)
@@ -221,7 +220,7 @@ func (s *stream) define(st binlog.Statement) error {
 		case kind == binlog.Truncate:
 			s.open(t)
 			t.rows.truncate()
-		case len(t.ahead) > 0 && t.ahead[0].gtid == s.gtid: // known, and in the catalog
+		case len(t.ahead) > 0 && t.ahead[0].gtid == s.gtid: // it was looked ahead to, and is in the catalog
 			t.ahead, t.rows.of = t.ahead[1:], nil
 			clear(s.known)
 		case effect == binlog.Rewrites:
@@ -241,7 +240,7 @@ func (s *stream) define(st binlog.Statement) error {
 	return nil
 }
 
-// prepare puts a transaction aside that is not committed yet.
+// prepare puts an XA transaction aside until it is committed or rolled back.
 func (s *stream) prepare(e binlog.Event) error {
 	if err := s.undo.prepare(s.now.XID, s.gtid); err != nil {
 		return err
@@ -249,7 +248,7 @@ func (s *stream) prepare(e binlog.Event) error {
 	return s.over(e)
 }
 
-// settled ends a transaction that was prepared before.
+// settled ends an XA transaction that was prepared before.
 func (s *stream) settled(committed bool, e binlog.Event) error {
 	rows, known := s.undo.settle(s.now.XID)
 	switch {

@@ -13,18 +13,18 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// logSettings are what a server says of its binary log.
+// logSettings is what a server says about its binary log.
 type logSettings struct {
 	on                               bool
 	format, image, values, gtids, id string
 	compressed                       bool
-	relayed                          bool          // what the server gets as a replica is in its log, too
-	slave                            string        // MariaDB: how far it came as a replica, "" for one that never was
-	fold                             bool          // names of tables are the same in upper and lower case
-	kept                             time.Duration // how long it keeps its files, 0 for always
+	relayed                          bool          // the log has what the server gets as a replica
+	slave                            string        // MariaDB: its position as a replica, "" if it never was one
+	fold                             bool          // the server ignores case in names of tables
+	kept                             time.Duration // how long it keeps files of the log, 0 for ever
 }
 
-// askLogSettings asks for them.
+// askLogSettings asks the server for its settings.
 func askLogSettings(ctx context.Context, c *session.Session) (l logSettings, err error) {
 	var days float64
 	err = c.Query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'binlog_transaction_compression', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')", func(row []*string) error {
@@ -63,7 +63,7 @@ func askLogSettings(ctx context.Context, c *session.Session) (l logSettings, err
 	return l, err
 }
 
-// missing says what of the settings has to be another way for rows to be read.
+// missing says which settings have to change before rows can be read from the log.
 func (l logSettings) missing(mariadb bool) (all []string) {
 	if !l.on {
 		return []string{"log_bin is off: start the server with log_bin and server_id"}
@@ -92,7 +92,7 @@ func (l logSettings) missing(mariadb bool) (all []string) {
 	return all
 }
 
-// monitor is the right to see where the log ends and which files it has.
+// monitor names the right to see where the log ends and which files it has.
 func monitor(c *session.Session) string {
 	if c.MariaDB && c.Version >= 100502 {
 		return "BINLOG MONITOR"
@@ -100,8 +100,8 @@ func monitor(c *session.Session) string {
 	return "REPLICATION CLIENT"
 }
 
-// Ready says what keeps the log from being read: rights are tried, so that those that
-// come with a role count.
+// Ready says what keeps the log from being read: settings, with the kind ErrUnsupported,
+// or rights, with ErrPermission. It tries the rights out, so that those of a role count.
 func (s *Capturer) Ready(ctx context.Context, c *session.Session) (missing []string, kind error, err error) {
 	settings, err := askLogSettings(ctx, c)
 	if err != nil {
@@ -133,13 +133,14 @@ func (s *Capturer) Ready(ctx context.Context, c *session.Session) (missing []str
 		r.close()
 	case errors.Is(err, driver.ErrPermission):
 		missing = append(missing, "GRANT REPLICATION SLAVE ON *.* TO this account")
-	case !errors.Is(err, driver.ErrReplaced): // from its beginning the log may be gone
+	case !errors.Is(err, driver.ErrReplaced): // the beginning of the log may be deleted
 		return nil, nil, err
 	}
 	return missing, driver.ErrPermission, nil
 }
 
-// statusStatement is the statement that tells where the log ends, and which databases it has.
+// statusStatement is the statement that says where the log ends and which databases it
+// contains.
 func statusStatement(c *session.Session) string {
 	if !c.MariaDB && c.Version >= 80400 {
 		return "SHOW BINARY LOG STATUS"
@@ -147,7 +148,7 @@ func statusStatement(c *session.Session) string {
 	return "SHOW MASTER STATUS"
 }
 
-// filtered says that the server keeps a database out of its log, "" where it does not.
+// filtered says why the server leaves a database out of its log, "" if it does not.
 func filtered(ctx context.Context, c *session.Session, database string) (why string, err error) {
 	err = c.Query(ctx, statusStatement(c), func(row []*string) error {
 		if len(row) < 4 {

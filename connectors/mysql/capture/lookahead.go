@@ -13,16 +13,17 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// recentlyAltered is how long before a position, by the catalog's time of creation, a table
-// must have been made or altered for the log not to be looked at.
+// recentlyAltered is a number of seconds. If a table was created or altered, by the
+// catalog, longer than that before its position, the log behind the position has no
+// ALTER of it.
 const recentlyAltered = 10 * 60
 
-// lookAheadLimit is how long the log is looked through.
+// lookAheadLimit is how long the log is searched.
 const lookAheadLimit = 30 * time.Second
 
-// lookAhead finds the definitions that lie between the place where a table begins and
-// what the catalog tells of it: rows before them have other columns. Only the log
-// of tables that were altered of late is looked at, to its end, but no row of it.
+// lookAhead finds the ALTERs between the place where a table begins and the catalog:
+// rows before them have other columns. It searches the log, to its end, only if a table
+// was altered recently, and looks at no row.
 func (l *changeLog) lookAhead(ctx context.Context, c *session.Session) error {
 	var young []*captured
 	var from binlog.Position
@@ -83,14 +84,15 @@ func (l *changeLog) lookAhead(ctx context.Context, c *session.Session) error {
 			continue
 		}
 		for _, t := range young {
-			if t.refused == nil && !t.after.Covers(now) && t.isNamed(st) { // what it may be is for the reading to say
+			if t.refused == nil && !t.after.Covers(now) && t.isNamed(st) { // a name that may be this one is left to the reading
 				t.noteDefinition(st, now.String())
 			}
 		}
 	}
 }
 
-// noteDefinition notes a definition that the catalog tells the outcome of.
+// noteDefinition notes an ALTER whose outcome the catalog shows, or refuses the table if
+// rows before it cannot be read.
 func (t *captured) noteDefinition(st binlog.Statement, gtid string) {
 	if st.Effect == binlog.Rewrites || len(st.Dropped) > 0 {
 		t.refused = driver.E(driver.ErrReplaced, nil, "table %s was altered by transaction %s, before its log was read up to there", t.table, gtid)
@@ -99,13 +101,13 @@ func (t *captured) noteDefinition(st binlog.Statement, gtid string) {
 	t.ahead = append(t.ahead, ahead{gtid: gtid, added: st.Added})
 }
 
-// isNamed reports whether a statement means the table.
+// isNamed reports whether a statement names the table.
 func (t *captured) isNamed(st binlog.Statement) bool {
 	return slices.ContainsFunc(st.Tables, func(n binlog.Name) bool { return n.Is(t.table.Namespace, t.table.Name, t.fold) })
 }
 
-// mayBeNamed reports whether a statement names a table in a character set of its session's
-// that is not ours, which may be this one.
+// mayBeNamed reports whether a statement names a table in another character set, which
+// may be this table.
 func (t *captured) mayBeNamed(st binlog.Statement) bool {
 	plain := func(name string) bool {
 		return !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf })

@@ -10,23 +10,23 @@ import (
 	"headwater/connectors/mysql/typemap"
 )
 
-// rowBuilder makes batches of a table's changes.
+// rowBuilder makes batches of the changes of one table.
 type rowBuilder struct {
 	t      *captured
 	d      *typemap.Builder // its columns and their builders
-	keys   []int            // of the table's columns; all where it has no key
+	keys   []int            // the columns of the key; all columns if it has none
 	keyed  bool
-	of     *binlog.Table // that values are for
+	of     *binlog.Table // what values were made for
 	values []value
 
 	ops      []driver.Op
 	kept     map[int][]int
-	partial  bool // a row that is gone does not have all its values
+	partial  bool // a deleted row lacks values
 	ends     []driver.End
-	counted  int  // rows that are in ends
-	open     bool // the transaction that is being read has rows here
+	counted  int  // rows that ends covers
+	open     bool // the current transaction has rows here
 	bytes    int64
-	first    time.Time // when the batch got its first row
+	first    time.Time // when the first row of the batch came
 	scratch  []byte
 	before   []binlog.Field
 	after    []binlog.Field
@@ -44,7 +44,7 @@ func newRowBuilder(t *captured, limits driver.Limits, nulls bool) *rowBuilder {
 	return b
 }
 
-// add takes the rows of one event.
+// add takes the rows of one event. A *rowError says that a row cannot land.
 func (b *rowBuilder) add(rows *binlog.Rows) error {
 	if n := len(rows.Table.Columns); len(b.before) != n {
 		b.before, b.after = make([]binlog.Field, n), make([]binlog.Field, n)
@@ -74,13 +74,14 @@ func (b *rowBuilder) add(rows *binlog.Rows) error {
 	return nil
 }
 
-// rowError is what is wrong with a row, which keeps its table alone from going on.
+// rowError is an error in a row. It keeps only the row's table from going on.
 type rowError struct{ err error }
 
+// Error returns the text of the error.
 func (e *rowError) Error() string { return e.err.Error() }
 
-// moved reports whether an update changed the row's key. Without a key the whole row
-// is what it was known by.
+// moved reports whether an update changed the row's key. If there is no key the whole
+// row is its key.
 func (b *rowBuilder) moved() bool {
 	if !b.keyed {
 		return true
@@ -91,8 +92,8 @@ func (b *rowBuilder) moved() bool {
 	})
 }
 
-// row appends a row. What it does not tell is taken from the one that was there, or
-// kept.
+// row appends a row. Values that it lacks are taken from was, the row before the update,
+// or marked as kept.
 func (b *rowBuilder) row(op driver.Op, fields, was []binlog.Field) error {
 	if len(b.ops) == 0 {
 		b.first = time.Now()
@@ -132,7 +133,7 @@ func (b *rowBuilder) row(op driver.Op, fields, was []binlog.Field) error {
 	return nil
 }
 
-// absent appends nothing for a value that a row does not tell.
+// absent handles a value that a row does not have.
 func (b *rowBuilder) absent(op driver.Op, i int) error {
 	switch {
 	case slices.Contains(b.keys, i) || op == driver.OpInsert:
@@ -149,7 +150,7 @@ func (b *rowBuilder) absent(op driver.Op, i int) error {
 	return nil
 }
 
-// truncate appends that all rows are gone.
+// truncate appends that all rows were deleted.
 func (b *rowBuilder) truncate() {
 	if len(b.ops) == 0 {
 		b.first = time.Now()
@@ -160,7 +161,8 @@ func (b *rowBuilder) truncate() {
 	b.ops = append(b.ops, driver.OpTruncate)
 }
 
-// bad names the place of a value that cannot be held, never the value.
+// bad returns the error of a value that its column cannot hold. It names the row, never
+// the value.
 func (b *rowBuilder) bad(i int, fields []binlog.Field, err error) error {
 	key := ""
 	for _, k := range b.d.Keys {
@@ -180,7 +182,7 @@ func (b *rowBuilder) bad(i int, fields []binlog.Field, err error) error {
 	return driver.E(driver.ErrBadData, nil, "table %s, column %s, transaction %s%s: %v%s", b.t.table, b.t.table.Columns[i].Name, b.position, key, err, b.d.Advice(i, err))
 }
 
-// ended notes that the transaction ended.
+// ended notes that the transaction has ended.
 func (b *rowBuilder) ended(position string, committed time.Time) {
 	b.open = false
 	if n := len(b.ops) - b.counted; n > 0 {
@@ -189,8 +191,8 @@ func (b *rowBuilder) ended(position string, committed time.Time) {
 	}
 }
 
-// take returns the batch, and false if there is none. Of a transaction that goes on,
-// position and committed are given.
+// take returns the batch, or false if it is empty. position and committed are those of a
+// transaction that has not ended.
 func (b *rowBuilder) take(position string, committed time.Time) (driver.Changes, bool) {
 	if len(b.ops) == 0 {
 		return driver.Changes{}, false

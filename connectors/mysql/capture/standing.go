@@ -11,9 +11,9 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// Standing says how far the reader is behind. The server keeps nothing for it: its
-// log is deleted after a time, whoever has read it. An ErrReplaced says that its log
-// lacks what was read, so that nothing is known of how far the reader is behind.
+// Standing says how far the reader is behind. The server keeps nothing for it: it
+// deletes its log after some time, read or not. ErrReplaced says that the log lacks what
+// was read, so that the distance is not known.
 func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	confirmed := l.start
 	text := l.capture.Landed
@@ -25,13 +25,13 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	}
 	st := driver.Standing{Position: text, Behind: -1, Left: -1}
 	err := l.aside(ctx, func(c *session.Session) error {
-		st.At = time.Now() // what is committed after it may be missing in what the server says
+		st.At = time.Now() // what is committed later may be missing in the answer
 		end, err := logEnd(ctx, c)
 		if err != nil {
 			return err
 		}
-		// A server whose log was begun anew (RESET MASTER) leaves its readers waiting at
-		// the old one's end, where nothing comes any more.
+		// After RESET MASTER a server leaves its readers waiting at the end of the old
+		// log, where nothing comes any more.
 		back := end.Place.Server == confirmed.Place.Server && end.Place.File == confirmed.Place.File && end.Place.At < confirmed.Place.At
 		if back || !end.Includes(confirmed) {
 			return driver.E(driver.ErrReplaced, nil, "the server's binary log ends at %s, before %s, which was read%s", end, confirmed, wayAnew)
@@ -40,7 +40,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 			st.Behind = 0
 			return nil
 		}
-		// About: what was committed last and is not confirmed is no older than this.
+		// An estimate: the newest unconfirmed change is no older than this.
 		if at := int64(confirmed.Place.Time); at > 0 {
 			st.Delay = max(time.Duration(int64(end.Place.Time)-at)*time.Second, time.Second)
 		}
@@ -59,8 +59,8 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	return st, err
 }
 
-// bytesBetween returns how many bytes of the log lie between two places, -1 if its files do
-// not tell.
+// bytesBetween returns how many bytes of the log lie between two places, -1 if the list
+// of files does not say.
 func bytesBetween(ctx context.Context, c *session.Session, from, to binlog.Place) (int64, error) {
 	sum, found := int64(0), false
 	err := c.Query(ctx, "SHOW BINARY LOGS", func(row []*string) error {

@@ -7,10 +7,10 @@ import (
 	"headwater/connectors/mysql/binlog"
 )
 
-// undo keeps rows that may still be taken back: those behind a savepoint, and those of
-// transactions that are prepared.
+// undo holds rows that may still be rolled back: those behind a savepoint, and those of
+// prepared XA transactions.
 type undo struct {
-	rows  []binlog.Rows // of the transaction that is being read
+	rows  []binlog.Rows // of the current transaction
 	size  int
 	marks []savepoint
 	xa    map[string]waiting
@@ -18,34 +18,37 @@ type undo struct {
 
 type savepoint struct {
 	label  string
-	at     int  // of rows
-	passed bool // rows behind it were given
+	at     int  // index of the first row behind it
+	passed bool // rows behind it were given already
 }
 
-// waiting is a transaction that is prepared.
+// waiting is a prepared transaction.
 type waiting struct {
 	gtid  string
 	rows  []binlog.Rows
 	since time.Time
 }
 
-// undoLimit bounds what is kept, in bytes.
+// undoLimit is the most bytes that are held.
 const undoLimit = 32 << 20
 
+// held reports whether rows of the current transaction have to be held.
 func (u *undo) held() bool { return len(u.marks) > 0 && !u.marks[len(u.marks)-1].passed }
 
+// savepoint notes a savepoint.
 func (u *undo) savepoint(label string) {
 	u.marks = append(u.marks, savepoint{label: label, at: len(u.rows)})
 }
 
-// hold keeps rows. It reports true when there are too many.
+// hold keeps a copy of rows. It returns true if the limit is exceeded.
 func (u *undo) hold(rows binlog.Rows) (full bool) {
 	clone, size := rows.Clone()
 	u.rows, u.size = append(u.rows, clone), u.size+size
 	return u.size > undoLimit
 }
 
-// release gives all up that is kept of this transaction.
+// release returns all rows of the current transaction that are held, to be given before
+// it ends.
 func (u *undo) release() []binlog.Rows {
 	rows := u.rows
 	u.rows, u.size = nil, 0
@@ -55,14 +58,15 @@ func (u *undo) release() []binlog.Rows {
 	return rows
 }
 
-// endTransaction is pass at the transaction's end.
+// endTransaction returns the rows that are held, and forgets the savepoints.
 func (u *undo) endTransaction() []binlog.Rows {
 	rows := u.rows
 	u.rows, u.size, u.marks = nil, 0, nil
 	return rows
 }
 
-// rollbackTo forgets rows behind a savepoint. It reports false if some were given.
+// rollbackTo drops the rows behind a savepoint. It returns false if some of them were
+// given already.
 func (u *undo) rollbackTo(label string) bool {
 	for i := len(u.marks) - 1; i >= 0; i-- {
 		if u.marks[i].label != label {
@@ -77,9 +81,11 @@ func (u *undo) rollbackTo(label string) bool {
 	return len(u.rows) == 0
 }
 
-// maxPrepared bounds how many transactions may be prepared at once.
+// maxPrepared is the most transactions that may be prepared at the same time.
 const maxPrepared = 1024
 
+// prepare puts the rows of the current transaction aside. ErrLimit says that too many
+// are prepared.
 func (u *undo) prepare(xid, gtid string) error {
 	if u.xa == nil {
 		u.xa = map[string]waiting{}
@@ -87,7 +93,7 @@ func (u *undo) prepare(xid, gtid string) error {
 	if len(u.xa) >= maxPrepared {
 		return driver.E(driver.ErrLimit, nil, "more than %d XA transactions are prepared and not committed", maxPrepared)
 	}
-	// What is prepared counts on until it is settled.
+	// Its bytes count until it is settled.
 	u.xa[xid] = waiting{gtid, u.rows, time.Now()}
 	u.rows, u.marks = nil, nil
 	return nil
@@ -95,7 +101,8 @@ func (u *undo) prepare(xid, gtid string) error {
 
 func (u *undo) prepared() int { return len(u.xa) }
 
-// settle returns what is kept of a prepared transaction.
+// settle returns the rows of a prepared transaction and forgets it. known is false if it
+// was prepared before the log was taken up.
 func (u *undo) settle(xid string) (rows []binlog.Rows, known bool) {
 	w, known := u.xa[xid]
 	delete(u.xa, xid)
@@ -105,14 +112,15 @@ func (u *undo) settle(xid string) (rows []binlog.Rows, known bool) {
 	return w.rows, known
 }
 
-// How long a transaction may be prepared before the reading ends with an error: it
-// keeps every place to resume from being given.
+// How long a transaction may be prepared before the reading ends with an error: until it
+// is settled no place to resume can be given.
 const (
 	preparedLimit = 10 * time.Minute
 	preparedAtEnd = 15 * time.Second // when nothing else is left to read
 )
 
-// overdue says that a prepared transaction is waited for no longer.
+// overdue returns an error if a prepared transaction has been waited for long enough.
+// over says that there is nothing else to read.
 func (u *undo) overdue(over bool) error {
 	for _, w := range u.xa {
 		limit := preparedLimit

@@ -11,14 +11,14 @@ import (
 	"headwater/connectors/mysql/protocol"
 )
 
-// kindOf maps server error numbers.
+// kindOf returns the kind of error that a number of the server stands for.
 func kindOf(number uint16) error {
 	switch number {
-	case 1045, 1698, 1130, 1251, 1862, 1820, 4151, 3118: // denied, host not allowed, old protocol, password expired, account locked
+	case 1045, 1698, 1130, 1251, 1862, 1820, 4151, 3118: // access denied, host not allowed, old protocol, password expired, account locked
 		return driver.ErrAuthentication
-	case 1044, 1142, 1143, 1227, 1370, 1449, 3159, 4189: // no right, a definer that is gone, transport not encrypted
+	case 1044, 1142, 1143, 1227, 1370, 1449, 3159, 4189: // no right, definer gone, transport not encrypted
 		return driver.ErrPermission
-	case 1049, 1054, 1146, 1356: // a view whose tables are gone is not there either
+	case 1049, 1054, 1146, 1356: // 1356 is a view whose tables are gone
 		return driver.ErrNotFound
 	case 1205, 1317, 1969, 3024:
 		return driver.ErrTimeout
@@ -32,10 +32,9 @@ func kindOf(number uint16) error {
 	return driver.ErrBadData
 }
 
-// shownErrors are further numbers whose messages hold names, paths and the server's
-// own numbers, but no value of any row. What is not listed may quote one, such
-// as 1292 (incorrect value: '...'), 1062 (duplicate entry '...') and 1690 (out
-// of range in '...').
+// shownErrors are further numbers whose messages contain names, paths and numbers of the
+// server, but no value of a row. Others may quote a value, such as 1292 (incorrect
+// value: '...'), 1062 (duplicate entry '...') and 1690 (out of range in '...').
 var shownErrors = []uint16{
 	126, 127, 132, 134, 141, 144, 145, // a table file is damaged
 	1016, 1017, 1018, 1020, 1021, 1024, 1025, 1030, 1033, 1034, 1035, 1036, 1037, 1038, 1041, 1042, 1043, 1047,
@@ -46,13 +45,13 @@ var shownErrors = []uint16{
 	1911, 1915, 1924, 1926, 1930, 1931, 1932, 1943, 1955, 1956, 1964, 1977, 1981, 3144, 3170, 3572, 3577, 3636, 3730, 3854, 3950, 4008, 4023, 4078, 4079, 4084, 4086, 4137, 4169,
 }
 
-// isShown reports whether the message of a number may be shown.
+// isShown reports whether the server's message of that number may be shown to people.
 func isShown(number uint16) bool {
 	return kindOf(number) != driver.ErrBadData || slices.Contains(shownErrors, number)
 }
 
-// Classify turns an error of the driver into one of ours. what names what was
-// being read, "" if nothing in particular.
+// Classify turns an error of go-sql-driver or protocol into a *driver.Error. what names
+// what was being read, "" for nothing in particular.
 func Classify(ctx context.Context, err error, what string) error {
 	if err == nil {
 		return nil
@@ -80,8 +79,8 @@ func Classify(ctx context.Context, err error, what string) error {
 	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
 }
 
-// Explain classifies an error of this session. When it was our own side that
-// gave up waiting, that is the reason.
+// Explain is Classify for an error of this session. If our own side gave up waiting,
+// that is the reason it gives.
 func (c *Session) Explain(ctx context.Context, err error, what string) error {
 	if failed := c.socket.failed.Load(); failed != nil && ctx.Err() == nil {
 		err = failed
@@ -92,8 +91,9 @@ func (c *Session) Explain(ctx context.Context, err error, what string) error {
 	return Classify(ctx, err, what)
 }
 
-// loginHint says what else may be behind a refused login: the server says the same
-// of a wrong password and of an account that asks for more than one.
+// loginHint says what else may be the reason of a refused login: the server gives the
+// same answer to a wrong password and to an account that requires TLS or a client
+// certificate.
 func (s *Settings) loginHint(secure bool) string {
 	switch {
 	case !secure:
@@ -104,7 +104,8 @@ func (s *Settings) loginHint(secure bool) string {
 	return ", or not this client certificate: its authority, issuer or subject may not be what the account requires"
 }
 
-// adviceFor is what to do about an error, where the server's words do not say it.
+// adviceFor says what to do about an error if the server's message does not, "" if it
+// does.
 func adviceFor(number uint16) string {
 	switch number {
 	case 1040, 1203, 1226:
@@ -121,14 +122,14 @@ func adviceFor(number uint16) string {
 	return ""
 }
 
-// ofDefiner are what a view answers whose definer is gone or lacks a right: its
-// rows are read with that account's rights, not with ours.
+// ofDefiner reports whether an error is a view's whose definer is gone or lacks a right.
+// A view's rows are read with the rights of its definer.
 func ofDefiner(err error) bool {
 	var server *mysql.MySQLError
 	return errors.As(err, &server) && slices.Contains([]uint16{1045, 1142, 1143, 1227, 1356, 1370, 1449, 1698}, server.Number)
 }
 
-// ExplainView is explain for what was read through a view.
+// ExplainView is Explain for what was read through a view.
 func (c *Session) ExplainView(ctx context.Context, err error, what string) error {
 	var server *mysql.MySQLError
 	if errors.As(err, &server) && ofDefiner(err) {

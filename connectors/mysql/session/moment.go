@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Moment is when a snapshot was taken, as far as the server tells it.
+// Moment is when a snapshot was taken, as far as the server tells.
 type Moment struct {
 	at     int64  // seconds since 1970 by the server's clock, no later than the snapshot
-	up     int64  // the same of the server's start
-	Binlog string // file and place in the binary log, "" without one
+	up     int64  // when the server started, by the same clock
+	Binlog string // file and place in the binary log, "" if there is none
 }
 
-// clockSlack is how far apart in seconds two looks at one clock may be: the
-// catalog's times are whole seconds, and the uptime is rounded.
+// clockSlack is how many seconds two readings of one clock may differ: times of the
+// catalog are in whole seconds, and the uptime is rounded.
 const clockSlack = 3
 
-// Moment asks for the moment of the session's snapshot, which was begun no
-// earlier than that.
+// Moment returns the moment of the session's snapshot. begun is a time before which the
+// snapshot was not begun.
 func (c *Session) Moment(ctx context.Context, begun time.Time) (m Moment, err error) {
 	var uptime, now int64
 	var file, place string
@@ -49,9 +49,10 @@ func (c *Session) Moment(ctx context.Context, begun time.Time) (m Moment, err er
 	return m, err
 }
 
-// String writes a moment for a token.
+// String writes a moment for a token. ParseMoment reads it.
 func (m Moment) String() string { return fmt.Sprintf("%d %d %s", m.at, m.up, m.Binlog) }
 
+// ParseMoment reads what String wrote. It returns false for other text.
 func ParseMoment(text string) (m Moment, ok bool) {
 	parts := strings.SplitN(text, " ", 3)
 	if len(parts) != 3 {
@@ -64,11 +65,11 @@ func ParseMoment(text string) (m Moment, ok bool) {
 	return m, err == nil && err2 == nil
 }
 
-// Unchanged reports whether nothing of a table can have changed from one
-// snapshot to another: the binary log stands where it stood, or the server, which
-// has run all the while, saw the table's last change before the first. It
-// forgets that time when it starts, and for tables that it closes: then it is
-// not known. How many rows there are says nothing: they may be others.
+// Unchanged reports whether a table is certainly the same in two snapshots: the binary
+// log stands at the same place, or the server has run all the time and saw the last
+// change of the table, updated, before the first. The server forgets that time at a
+// restart, and for tables that it closes; then the answer is false. The number of rows
+// proves nothing, because they may be other rows.
 func Unchanged(was, is Moment, updated string) bool {
 	if d := was.up - is.up; d > clockSlack || d < -clockSlack {
 		return false

@@ -18,19 +18,19 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Pool makes sessions of one database. It keeps one of them between calls. It may be
-// used concurrently.
+// Pool makes sessions of one database and keeps one of them between calls. It is safe
+// for concurrent use.
 type Pool struct {
 	Settings Settings
 	dial     sqldb.Dial
 	Limits   driver.Limits
 
-	full atomic.Bool // the last connection was refused: the server has no more of them
+	full atomic.Bool // the last connection was refused because the server has no more
 	kept sqldb.IdleSession[*Session]
 }
 
-// NewPool prepares the sessions of a source. It does not dial. An ErrInvalidConfig
-// names the setting that cannot be used.
+// NewPool reads the settings of a source. It does not connect. An ErrInvalidConfig names
+// the setting that cannot be used.
 func NewPool(cfg driver.Config) (*Pool, error) {
 	s := &Pool{dial: cfg.Dial}
 	if err := driver.Decode(cfg.Settings, &s.Settings); err != nil {
@@ -44,8 +44,8 @@ func NewPool(cfg driver.Config) (*Pool, error) {
 	return s, nil
 }
 
-// acquire returns the kept session, and that it is that one, or a new one. The
-// caller gives it back by keep or closes it.
+// acquire returns the kept session, or a new one; kept says which. The caller gives it
+// back with Keep or closes it.
 func (s *Pool) acquire(ctx context.Context) (c *Session, kept bool, err error) {
 	if c, kept, err = s.kept.Take(); err != nil || kept {
 		return c, kept, err
@@ -54,14 +54,15 @@ func (s *Pool) acquire(ctx context.Context) (c *Session, kept bool, err error) {
 	return c, false, err
 }
 
-// How long a connection is waited for that the server has none of now, and how
-// often it is asked for: another table of the same sync may have the only one.
+// How long to wait if the server has no free connection, and how often to ask again:
+// another table of the same sync may have the only one.
 const (
 	fullLimit = 15 * time.Second
 	fullPause = 300 * time.Millisecond
 )
 
-// Await connects, and waits for a while where there is no connection to be had.
+// Await connects. If the server has no free connection it tries again for a while, then
+// returns the last error.
 func (s *Pool) Await(ctx context.Context) (*Session, error) {
 	full := func(error) bool { return s.full.Load() }
 	return sqldb.Await(ctx, fullLimit, fullPause, full, func() (*Session, error) {
@@ -70,7 +71,8 @@ func (s *Pool) Await(ctx context.Context) (*Session, error) {
 	})
 }
 
-// Keep gives a session back, ending its transaction; a broken one is closed.
+// Keep ends the session's transaction and keeps it for the next call. If that fails, or
+// one is kept already, it closes the session.
 func (s *Pool) Keep(c *Session) {
 	if c.Rollback() != nil {
 		c.Close()
@@ -81,7 +83,8 @@ func (s *Pool) Keep(c *Session) {
 	}
 }
 
-// Close ends the session. It is safe to call twice.
+// Close closes the kept session. Sessions that others use stay open. It is safe to call
+// twice.
 func (s *Pool) Close() error {
 	if c, ok := s.kept.Close(); ok {
 		c.Close()
@@ -89,7 +92,8 @@ func (s *Pool) Close() error {
 	return nil
 }
 
-// Connect dials, authenticates and settles.
+// Connect dials, logs in and sets the session's variables. tr may be nil. The caller
+// closes the session.
 func (s *Pool) Connect(ctx context.Context, tr *sqldb.Trace) (*Session, error) {
 	if tr == nil {
 		tr = &sqldb.Trace{}
@@ -112,14 +116,14 @@ func (s *Pool) Connect(ctx context.Context, tr *sqldb.Trace) (*Session, error) {
 	return c, nil
 }
 
-// connectWith makes one attempt. The driver is configured through its struct
-// alone; everything dangerous (files, clear-text passwords, several statements,
-// fallbacks) stays off.
+// connectWith makes one attempt, over TLS if secured is not nil. go-sql-driver is
+// configured only through its struct; everything dangerous (files, passwords in clear
+// text, several statements, fallbacks) stays off.
 func (s *Pool) connectWith(ctx context.Context, secured *tls.Config, tr *sqldb.Trace) (c *Session, err error) {
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(strings.Trim(s.Settings.Host, "[]"), strconv.Itoa(s.Settings.Port))
 	if secured != nil {
-		// So the driver calls every transport that is safe without its own TLS.
+		// go-sql-driver takes "unix" for a transport that is safe without its own TLS.
 		cfg.Net = "unix"
 	}
 	cfg.User, cfg.Passwd, cfg.DBName = s.Settings.Account(), s.Settings.Password, s.Settings.Database
@@ -145,7 +149,7 @@ func (s *Pool) connectWith(ctx context.Context, secured *tls.Config, tr *sqldb.T
 	}
 	greeting, cancel := context.WithTimeout(ctx, sqldb.GreetingLimit)
 	defer cancel()
-	defer func() { // the driver trusts its servers
+	defer func() { // go-sql-driver panics on malformed packets
 		if recover() != nil {
 			if l != nil {
 				l.Close()
@@ -170,11 +174,11 @@ func (s *Pool) connectWith(ctx context.Context, secured *tls.Config, tr *sqldb.T
 		socket: own, Conn: l.Take(s.Limits.MaxRowBytes),
 		MariaDB: strings.Contains(strings.ToLower(l.Version), "mariadb"), Version: versionOf(l.Version),
 	}
-	_ = theirs.Close() // ends the driver's goroutine
+	_ = theirs.Close() // ends go-sql-driver's goroutine
 	return c, nil
 }
 
-// connectError explains a failed connect.
+// connectError explains why a connection was not made.
 func (s *Pool) connectError(ctx context.Context, err error, secure bool) error {
 	var server *mysql.MySQLError
 	var typed *driver.Error
@@ -201,8 +205,9 @@ func (s *Pool) connectError(ctx context.Context, err error, secure bool) error {
 	return driver.E(driver.ErrUnreachable, nil, "the connection failed while it was being made: is this a MySQL or MariaDB server, and is its TLS certificate good?")
 }
 
-// Transaction returns a session in a fresh read-only snapshot. before, unless it
-// is nil, runs on the session before the snapshot is taken.
+// Transaction returns a session in a new read-only snapshot. before, if it is not nil,
+// runs on the session before the snapshot is taken. The caller gives the session back
+// with Keep or closes it.
 func (s *Pool) Transaction(ctx context.Context, before func(*Session) error) (*Session, error) {
 	start := func(c *Session) error {
 		if before != nil {
@@ -223,7 +228,7 @@ func (s *Pool) Transaction(ctx context.Context, before func(*Session) error) (*S
 	if !kept || ctx.Err() != nil {
 		return nil, err
 	}
-	// The kept session may have been cut while it was not used.
+	// The kept session may have been closed while it was not used.
 	if c, err = s.Connect(ctx, nil); err != nil {
 		return nil, err
 	}

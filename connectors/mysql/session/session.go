@@ -16,23 +16,25 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Session is one connection. go-sql-driver logs in; statements and rows go over
-// our own wire. It is used by one goroutine at a time.
+// Session is one connection that is logged in and whose variables are set. go-sql-driver
+// does the login; statements and rows go through protocol. It is used by one goroutine
+// at a time, except Close.
 type Session struct {
 	*protocol.Conn
 	socket  *socket
 	MariaDB bool
-	Version int    // 101109 for 10.11.9, 0 if it is not told
-	Server  string // which one it is, as far as it tells
+	Version int    // 101109 for 10.11.9, 0 if the server does not say
+	Server  string // what tells this server from others
 }
 
-// socket keeps the error that ended it: TLS wraps it, and a closed socket hides
-// that it was our own side that gave up waiting.
+// socket remembers the error of our own side that ended it: TLS wraps that error, and a
+// closed socket hides that it was our side that gave up waiting.
 type socket struct {
 	net.Conn
 	failed atomic.Pointer[driver.Error]
 }
 
+// Read is net.Conn.Read.
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	var typed *driver.Error
@@ -42,33 +44,35 @@ func (s *socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// The statements that begin and end a read-only snapshot.
 const (
 	Begin             = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	RollbackStatement = "ROLLBACK"
 )
 
-// Close hangs up. A result that is still being sent is cut off.
+// Close hangs up. A result that is still being sent is cut off. It may be called at any
+// moment.
 func (c *Session) Close() { c.socket.Close() }
 
-// Watch closes the session when ctx ends; the caller calls the stop that it
-// returns.
+// Watch closes the session when ctx ends. The caller calls stop, which it returns, when
+// that is no longer wanted.
 func (c *Session) Watch(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, c.Close)
 }
 
-// SetReadTimeout sets how long the server may take before it says something, 0 for as
-// long as always.
+// SetReadTimeout sets how long the server may take before its next byte, 0 for the idle
+// limit.
 func (c *Session) SetReadTimeout(limit time.Duration) {
 	sqldb.SetReadTimeout(c.socket.Conn, limit)
 }
 
-// Exec runs a statement of ours without rows.
+// Exec runs a statement that returns no rows. The error is a *driver.Error.
 func (c *Session) Exec(ctx context.Context, statement string) error {
 	return c.Query(ctx, statement, nil)
 }
 
-// Query runs one statement of ours and hands each row to f as text; nil is
-// NULL.
+// Query runs one statement and hands each row to f as text; nil is NULL. After an error
+// of f the other rows are read and dropped. The error is a *driver.Error.
 func (c *Session) Query(ctx context.Context, statement string, f func(row []*string) error) error {
 	err := c.Run(ctx, statement, f)
 	if err == nil {
@@ -77,19 +81,20 @@ func (c *Session) Query(ctx context.Context, statement string, f func(row []*str
 	return c.Explain(ctx, err, "")
 }
 
-// Run is query with the error as it is: a *mysql.MySQLError leaves the session
-// in order.
+// Run is Query with the error as it came. After a *mysql.MySQLError the session can be
+// used further; after other errors of the connection it is closed.
 func (c *Session) Run(ctx context.Context, statement string, f func(row []*string) error) error {
 	defer c.Watch(ctx)()
 	err := c.collect(statement, f)
 	var server *mysql.MySQLError
 	var ours *driver.Error
 	if err != nil && !errors.As(err, &server) && !errors.As(err, &ours) {
-		c.Close() // who knows what comes next on it
+		c.Close() // what would come next on it is not known
 	}
 	return err
 }
 
+// collect runs a statement and hands its rows to f.
 func (c *Session) collect(statement string, f func(row []*string) error) error {
 	names, err := c.Start(statement)
 	if err != nil || len(names) == 0 {
@@ -98,7 +103,7 @@ func (c *Session) collect(statement string, f func(row []*string) error) error {
 	if f == nil {
 		return protocol.ErrPacket
 	}
-	var failed error // of f: the rest is read all the same
+	var failed error // the error of f: the other rows are read nevertheless
 	for {
 		p, err := c.Row()
 		if err != nil {
@@ -128,8 +133,8 @@ func (c *Session) collect(statement string, f func(row []*string) error) error {
 	}
 }
 
-// Rollback ends the transaction. The answer is read before the next statement,
-// which saves waiting for it now.
+// Rollback ends the transaction without waiting: the server's answer is read before the
+// next statement.
 func (c *Session) Rollback() error {
 	return c.Owe(RollbackStatement)
 }

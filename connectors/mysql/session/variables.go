@@ -12,15 +12,14 @@ import (
 	"headwater/connectors/driver"
 )
 
-// variable is a session variable that changes what a plain SELECT returns, or
-// whether it ends. A new session inherits it from the server's configuration,
-// from init_connect and from whoever sits in between.
+// variable is a session variable that changes what a SELECT returns, or whether it ends.
+// A new session inherits its value from the server's configuration, from init_connect,
+// or from a proxy in between.
 type variable struct {
 	name  string
-	value string // as it is set; the seconds of held for %d
-	reads string // what it reads as afterwards, "" for value without quotes
-	// Versions as numbers, 100304 for 10.3.4: the first that has it, 0 for all,
-	// never for none.
+	value string // as it is set; %d stands for the seconds of HoldTime
+	reads string // the value that it has afterwards, "" for value without quotes
+	// The first version that has it, 100304 for 10.3.4: 0 for all, never for none.
 	mariadb, mysql int
 	why            string
 }
@@ -45,7 +44,7 @@ var variables = []variable{
 	{name: "max_sort_length", value: "4096", why: "text cursors are sorted by no more bytes"},
 	{name: "max_error_count", value: "65535", why: "how many warnings can be looked at"},
 	{name: "sql_notes", value: "0", why: "notes would be counted as warnings"},
-	// What a statement and a value mean.
+	// The meaning of statements and values.
 	{name: "character_set_client", value: "utf8mb4", why: "our statements are UTF-8, also under skip-character-set-client-handshake"},
 	{name: "character_set_connection", value: "utf8mb4", why: "constants in them, too"},
 	{name: "collation_connection", value: "utf8mb4_general_ci", why: "one that every server has"},
@@ -61,8 +60,8 @@ var variables = []variable{
 	{name: "lc_messages", value: "'en_US'", why: "one language for what the server says"},
 	{name: "old_mode", value: asGlobal, mariadb: 100002, mysql: never, why: "casts as they were"},
 	{name: "default_regex_flags", value: asGlobal, mariadb: 100000, mysql: never, why: "what a view's patterns match"},
-	// One moment, and how long the server keeps for a process of ours that stands
-	// still what it holds for it: a snapshot, a table's definition, a table lock.
+	// Snapshots, and how long the server holds a snapshot, a definition or a lock for a
+	// process that hangs.
 	{name: "tx_isolation", value: "'REPEATABLE-READ'", mysql: never, why: "a snapshot"},
 	{name: "transaction_isolation", value: "'REPEATABLE-READ'", mariadb: 110101, why: "a snapshot"},
 	{name: "autocommit", value: "1", why: "a statement outside a transaction holds nothing"},
@@ -72,15 +71,15 @@ var variables = []variable{
 	{name: "idle_transaction_timeout", value: "%d", mariadb: 100300, mysql: never, why: "the server's own may be shorter"},
 	{name: "idle_readonly_transaction_timeout", value: "%d", mariadb: 100300, mysql: never, why: "the server's own may be shorter"},
 	{name: "lock_wait_timeout", value: "30", why: "a table that somebody locked is named in time"},
-	// What catalogs say.
+	// What the catalog says.
 	{name: "information_schema_stats_expiry", value: "0", mariadb: never, mysql: 80003, why: "sizes and counters are of the day before"},
 }
 
-// anything as reads: not compared.
+// anything as reads says that the value is not compared.
 const anything = "*"
 
-// HoldTime is how long the server waits for a process of ours that stands still:
-// twice as long as we wait for the server.
+// HoldTime is how long the server waits for a process that hangs: twice as long as we
+// wait for the server, and a minute at least.
 func HoldTime(idle time.Duration) time.Duration { return max(2*idle, time.Minute) }
 
 // since reports whether this server has the variable.
@@ -91,21 +90,21 @@ func (v variable) since(mariadb bool, version int) bool {
 	return version >= v.mysql
 }
 
-// set returns the assignment and what the variable must read as.
+// set returns the assignment, and the value that the variable must have afterwards.
 func (v variable) set(seconds int64) (assignment, reads string) {
 	value := strings.Replace(v.value, "%d", fmt.Sprint(seconds), 1)
 	reads = v.reads
 	switch {
 	case reads != "":
 	case value == asGlobal:
-		reads = "1" // it equals the global one
+		reads = "1" // it equals the global value
 	default:
 		reads = strings.Trim(value, "'")
 	}
 	return "SESSION " + v.name + " = " + value, reads
 }
 
-// read is the expression that tells whether it was set.
+// read returns the expression that shows whether it was set.
 func (v variable) read() string {
 	if v.value == asGlobal && v.reads == "" {
 		return "@@SESSION." + v.name + " <=> @@GLOBAL." + v.name
@@ -113,8 +112,8 @@ func (v variable) read() string {
 	return "@@SESSION." + v.name
 }
 
-// setVariables sets the session's variables and reads them back: a server, or what
-// sits in between, that does not take one is an error that names it.
+// setVariables sets the session's variables and reads them back. If the server, or a
+// proxy in between, does not take one, the error names it.
 func (c *Session) setVariables(ctx context.Context, idle time.Duration) error {
 	seconds := int64(HoldTime(idle) / time.Second)
 	var ours []variable
@@ -137,8 +136,8 @@ func (c *Session) setVariables(ctx context.Context, idle time.Duration) error {
 	return c.checkVariables(ctx, ours, seconds)
 }
 
-// setEachVariable sets one variable after another and returns those that the server
-// has: servers of other makers lack some.
+// setEachVariable sets the variables one by one and returns those that the server has:
+// servers of other makers lack some.
 func (c *Session) setEachVariable(ctx context.Context, all []variable, seconds int64) (had []variable, err error) {
 	for _, v := range all {
 		assignment, _ := v.set(seconds)
@@ -149,7 +148,7 @@ func (c *Session) setEachVariable(ctx context.Context, all []variable, seconds i
 			had = append(had, v)
 		case !errors.As(err, &server):
 			return nil, c.Explain(ctx, err, "")
-		case server.Number != unknownVariable: // it may have the value already
+		case server.Number != unknownVariable: // it may have the value nevertheless
 			had = append(had, v)
 		}
 	}
@@ -158,10 +157,10 @@ func (c *Session) setEachVariable(ctx context.Context, all []variable, seconds i
 
 const (
 	unknownVariable   = 1193
-	abortedConnection = 1184 // such as by a broken init_connect
+	abortedConnection = 1184 // for example by a broken init_connect
 )
 
-// checkVariables reads the variables back.
+// checkVariables reads the variables back, and fails if one has another value.
 func (c *Session) checkVariables(ctx context.Context, ours []variable, seconds int64) error {
 	reads := make([]string, len(ours), len(ours)+1)
 	for i, v := range ours {
@@ -183,7 +182,7 @@ func (c *Session) checkVariables(ctx context.Context, ours []variable, seconds i
 	})
 }
 
-// identity is the expression that tells this server from others.
+// identity returns the expression that tells this server from others.
 func (c *Session) identity() string {
 	if c.MariaDB {
 		return "CONCAT_WS(' ', @@hostname, @@port, @@server_id)"
@@ -191,10 +190,10 @@ func (c *Session) identity() string {
 	return "@@server_uuid"
 }
 
-// versionOf reads "5.5.5-10.11.9-MariaDB" as 101109 and "8.0.36" as 80036, 0 for
-// anything else.
+// versionOf reads "5.5.5-10.11.9-MariaDB" as 101109 and "8.0.36" as 80036. It returns 0
+// for other text.
 func versionOf(greeting string) int {
-	text := strings.TrimPrefix(greeting, "5.5.5-") // in front of MariaDB's, for old clients
+	text := strings.TrimPrefix(greeting, "5.5.5-") // MariaDB puts it in front for old clients
 	n := 0
 	for i, part := range strings.SplitN(text, ".", 3) {
 		digits := 0

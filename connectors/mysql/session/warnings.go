@@ -10,26 +10,26 @@ import (
 	"headwater/connectors/mysql/protocol"
 )
 
-// lossyWarnings are warnings that stand for values or rows that are not in the result:
-// text cut by group_concat_max_len, NULL for what is longer than
-// max_allowed_packet, characters that cannot be converted, a query that stopped
-// at its own limit of rows or of recursion.
+// lossyWarnings say that values or rows are missing in the result: text cut by
+// group_concat_max_len, NULL in place of what is longer than max_allowed_packet,
+// characters that cannot be converted, a query that stopped at its own limit of rows or
+// recursion.
 var lossyWarnings = []uint16{1260, 1301, 1931, 1977, 3854, 4169}
 
-// harmlessWarnings are warnings of how a statement is written.
+// harmlessWarnings are about how a statement is written.
 var harmlessWarnings = []uint16{1287, 1681, 3719, 3778}
 
-// warned is what the server had to say of one result, by number.
+// warned is the server's warnings of one number about one result.
 type warned struct {
 	number uint16
-	text   string // the first of it
+	text   string // of the first
 	times  int
 }
 
-// CheckWarnings asks for the warnings of the result that was read last, and returns
-// the error that they are. Expressions of the source's own, in a view or a
-// computed column, may warn of values that everybody sees as we do: computed
-// says that there are some, and then only what loses something is an error.
+// CheckWarnings asks for the warnings about the last result and returns an error for
+// those that make its rows doubtful. computed says that the rows contain expressions of
+// the source, in a view or a computed column: these may warn of values that everybody
+// reads as we do, so only warnings that lose something count then.
 func (c *Session) CheckWarnings(ctx context.Context, what string, computed bool) error {
 	var all []warned
 	err := c.Query(ctx, "SHOW WARNINGS", func(row []*string) error {
@@ -57,7 +57,7 @@ func (c *Session) CheckWarnings(ctx context.Context, what string, computed bool)
 	return nil
 }
 
-// advice names the setting that decides.
+// advice names the setting that helps, "" if there is none.
 func (w warned) advice() string {
 	switch w.number {
 	case 1260:
@@ -68,8 +68,8 @@ func (w warned) advice() string {
 	return ""
 }
 
-// messageOf returns a server's message if messages of that number hold no values,
-// else its number alone.
+// messageOf returns the server's message if messages of that number contain no values,
+// and the number alone if they may.
 func messageOf(number uint16, message string) string {
 	if isShown(number) {
 		return fmt.Sprintf("%s (error %d)", strings.TrimSpace(message), number)

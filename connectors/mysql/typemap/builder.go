@@ -13,6 +13,7 @@ import (
 	"headwater/connectors/sqldb"
 )
 
+// ErrNull says that a column which was not nullable has a NULL.
 var ErrNull = errors.New("a NULL came for a column that was not nullable when the schema was discovered")
 
 // Builder makes record batches of a table's columns. It is used by one goroutine at a
@@ -20,10 +21,10 @@ var ErrNull = errors.New("a NULL came for a column that was not nullable when th
 type Builder struct {
 	Table   driver.Table
 	Record  *array.RecordBuilder
-	Columns []Column // of the table, in its order
+	Columns []Column // in the order of the table's columns
 	Limits  driver.Limits
-	Keys    []int // of the columns, those that name a row
-	Nulls   bool  // what a type cannot hold lands as NULL
+	Keys    []int // indexes of the columns of the key
+	Nulls   bool  // a value that its type cannot hold lands as NULL
 	nulled  []nulled
 }
 
@@ -31,11 +32,11 @@ type Builder struct {
 type nulled struct {
 	column int
 	times  int64
-	first  string // the row of the first
+	first  string // names the row of the first
 }
 
-// NewBuilder makes batches of the table's columns. With nulls, what a type cannot
-// hold lands as NULL. The caller calls release.
+// NewBuilder makes a builder for the table's columns. With nulls, a value that its type
+// cannot hold lands as NULL. The caller calls Release.
 func NewBuilder(t driver.Table, limits driver.Limits, nulls bool) *Builder {
 	b := &Builder{Table: t, Limits: limits, Nulls: nulls}
 	b.Record = array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t))
@@ -49,10 +50,10 @@ func NewBuilder(t driver.Table, limits driver.Limits, nulls bool) *Builder {
 	return b
 }
 
-// Release gives the memory of rows back that are in no batch.
+// Release frees the memory of rows that are in no batch yet.
 func (b *Builder) Release() { b.Record.Release() }
 
-// Reserve makes room for a batch like the last one, so that it grows once.
+// Reserve allocates room for a batch like the last one.
 func (b *Builder) Reserve(last arrow.RecordBatch) {
 	b.Record.Reserve(int(last.NumRows()))
 	for i := range b.Columns {
@@ -63,9 +64,9 @@ func (b *Builder) Reserve(last arrow.RecordBatch) {
 	}
 }
 
-// AppendNull appends NULL for a value that its column cannot hold, where the settings say
-// so, and counts it. It reports false where the value has to end the read. place
-// names the row for people.
+// AppendNull handles a value that its column cannot hold. If the settings allow it, it
+// appends NULL, counts it and returns true. If it returns false the caller ends the
+// read. place names the row for people.
 func (b *Builder) AppendNull(i int, err error, place func() string) bool {
 	c := &b.Columns[i]
 	if !b.Nulls || !c.Nullable || slices.Contains(b.Keys, i) || err != errDate && err != errTime && err != ErrUTF8 {
@@ -81,7 +82,7 @@ func (b *Builder) AppendNull(i int, err error, place func() string) bool {
 	return true
 }
 
-// Advice names the settings that decide about such a value, "" where none does.
+// Advice names the settings that decide about such a value, "" if none does.
 func (b *Builder) Advice(i int, err error) string {
 	if (err == errDate || err == errTime) && b.Columns[i].Kind != driver.String {
 		return "; connection_config.column_types takes it as text, on_bad_value as NULL"
@@ -89,7 +90,7 @@ func (b *Builder) Advice(i int, err error) string {
 	return ""
 }
 
-// NullNotes says how many values landed as NULL since it was called last.
+// NullNotes says, for people, how many values landed as NULL since the last call.
 func (b *Builder) NullNotes() (notes []string) {
 	for _, n := range b.nulled {
 		notes = append(notes, sqldb.NulledNote(n.times, b.Table, b.Table.Columns[n.column].Name, n.first))
@@ -98,13 +99,14 @@ func (b *Builder) NullNotes() (notes []string) {
 	return notes
 }
 
-// Column appends to one column of the batch; the builder is that of its kind.
+// Column appends to one column of the batch. Of the typed builders only that of its Kind
+// is set; Builder is the same one.
 type Column struct {
 	Kind             driver.Kind
 	Nullable         bool
 	precision, scale int32
 	Builder          array.Builder
-	binary           *array.BinaryBuilder // also of strings
+	binary           *array.BinaryBuilder // also for strings
 	Boolean          *array.BooleanBuilder
 	Int32            *array.Int32Builder
 	Int64            *array.Int64Builder
@@ -145,7 +147,8 @@ func newColumn(of driver.Column, b array.Builder) Column {
 	return c
 }
 
-// Append appends one value that is not NULL.
+// Append appends a value that is not NULL, given as the text of the protocol. It appends
+// nothing if it returns an error.
 func (c *Column) Append(text []byte) error {
 	switch c.Kind {
 	case driver.String, driver.JSON:

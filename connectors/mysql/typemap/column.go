@@ -9,14 +9,13 @@ import (
 	"headwater/connectors/driver"
 )
 
-// width is how many digits a client may show of an integer: no part of its
-// type, and gone since MySQL 8.0.19.
+// width is the display width of an integer type. It is not part of the type, and MySQL
+// has none since 8.0.19.
 var width = regexp.MustCompile(`^((?:tiny|small|medium|big)?int)\(\d+\)`)
 
-// Identity says when values that landed are not those of the column any
-// more: its type with the labels of an enum, and the expression that it is
-// computed by. The server knows no number of a column; its place changes when
-// another one is added before it.
+// Identity is text that changes when values which landed are no longer those of the
+// column: its type with the labels of an enum, and the expression that computes it. The
+// server has no stable number for a column.
 func Identity(full, expression string) string {
 	if kind, rest, ok := strings.Cut(full, "("); ok && !strings.EqualFold(kind, "enum") && !strings.EqualFold(kind, "set") {
 		full = width.ReplaceAllString(strings.ToLower(kind+"("+rest), "$1")
@@ -27,7 +26,8 @@ func Identity(full, expression string) string {
 	return full
 }
 
-// GrainOf returns the step of a time column's values, 0 for microseconds.
+// GrainOf returns the step between the values of a time column, 0 for microseconds and
+// for other types.
 func GrainOf(data, full string) time.Duration {
 	switch data {
 	case "date":
@@ -49,13 +49,13 @@ func GrainOf(data, full string) time.Duration {
 	return 0
 }
 
-// EqualityOf says how the server compares two values of a key.
+// EqualityOf returns how the server compares two values of a key column.
 func EqualityOf(data, charset, collation string) driver.Equality {
 	if data == "enum" || data == "set" || charset == "" || charset == "binary" || collation == "" {
 		return ""
 	}
 	switch rule := strings.TrimPrefix(collation, charset+"_"); {
-	case rule == "nopad_bin", rule == "0900_bin", rule == "bin" && data == "char": // a char loses the spaces at its end
+	case rule == "nopad_bin", rule == "0900_bin", rule == "bin" && data == "char": // char values have no spaces at the end
 		return ""
 	case rule == "bin":
 		return driver.EqualPadded

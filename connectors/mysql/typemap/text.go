@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/values"
 )
 
+// What is wrong with the text of a value.
 var (
 	errNumber = errors.New("this is no number")
 	ErrRange  = errors.New("the value lies outside what this type can hold")
@@ -21,7 +22,8 @@ var (
 	ErrUTF8   = errors.New("the text is not valid in its character set: store it as binary, or correct it")
 )
 
-// ParseInt reads an integer, with the leading zeros of ZEROFILL.
+// ParseInt reads an integer. It may have the leading zeros of ZEROFILL. What is not an
+// integer, or does not fit, is an error.
 func ParseInt(text []byte) (int64, error) {
 	if n, ok := values.Int(text); ok {
 		return n, nil
@@ -37,7 +39,7 @@ func ParseInt(text []byte) (int64, error) {
 	return n, nil
 }
 
-// parseFloat reads a floating point number of that many bits.
+// parseFloat reads a floating point number of 32 or 64 bits.
 func parseFloat(text []byte, bits int) (float64, error) {
 	n, err := strconv.ParseFloat(string(text), bits)
 	if errors.Is(err, strconv.ErrRange) {
@@ -49,8 +51,8 @@ func parseFloat(text []byte, bits int) (float64, error) {
 	return n, nil
 }
 
-// SplitDecimal parts "-12.34" into sign and digits. It reports false for
-// anything else.
+// SplitDecimal splits "-12.34" into sign, whole digits and digits after the point. It
+// returns false for other text.
 func SplitDecimal(text []byte) (negative bool, whole, fraction []byte, ok bool) {
 	if len(text) > 0 && text[0] == '-' {
 		negative, text = true, text[1:]
@@ -74,7 +76,7 @@ func SplitDecimal(text []byte) (negative bool, whole, fraction []byte, ok bool) 
 	return negative, whole, fraction, len(whole) > 0
 }
 
-// parseDecimal returns the unscaled value.
+// parseDecimal returns the unscaled value of a decimal.
 func parseDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
 	if n := len(text); n > 0 && text[0] != '.' && text[n-1] != '.' && (n < 2 || text[1] != '.' || text[0] != '-') {
 		if n, ok := values.Decimal(text, precision, scale); ok {
@@ -85,7 +87,7 @@ func parseDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
 	if !ok {
 		return decimal128.Num{}, errNumber
 	}
-	for len(fraction) > int(scale) && fraction[len(fraction)-1] == '0' { // another scale, if nothing is lost
+	for len(fraction) > int(scale) && fraction[len(fraction)-1] == '0' { // zeros at the end can go
 		fraction = fraction[:len(fraction)-1]
 	}
 	n, ok := values.Decimal(plainNumber(negative, whole, fraction), precision, scale)
@@ -95,7 +97,7 @@ func parseDecimal(text []byte, precision, scale int32) (decimal128.Num, error) {
 	return n, nil
 }
 
-// plainNumber writes a number without the zeros that it begins with.
+// plainNumber writes a number without leading zeros.
 func plainNumber(negative bool, whole, fraction []byte) []byte {
 	whole = bytes.TrimLeft(whole, "0")
 	var out []byte
@@ -158,7 +160,7 @@ func ParseUUID(text []byte) (u [16]byte, err error) {
 	return u, nil
 }
 
-// nibble is the value of a hexadecimal digit, 255 of another byte.
+// nibble maps a hexadecimal digit to its value, and every other byte to 255.
 var nibble = func() (n [256]byte) {
 	for i := range n {
 		n[i] = 255

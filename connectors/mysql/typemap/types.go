@@ -8,29 +8,30 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Mapped is what becomes of a column.
+// Mapped is how a column is read: its type, and the expressions that select and order
+// it.
 type Mapped struct {
 	Type   driver.Type
-	Expr   string // wraps the quoted column, each %s of it; "" selects it as it is
-	Length int64  // characters of a text column
-	// Order is the expression to compare a cursor by, "" if the column has no
-	// Order that can be followed. Text is compared by the bytes of its UTF-8.
+	Expr   string // selects the column; %s stands for its quoted name. "" is the column alone
+	Length int64  // of a text column, in characters
+	// Order is the expression that a cursor is compared by, "" if no cursor can follow
+	// the column. Text is compared by its bytes in UTF-8.
 	Order string
-	// of a text column, as the server calls them
+	// of a text column, as the server names them
 	Charset, Collation string
 }
 
 const (
-	asNumber   = "%s + 0" // a bit column itself comes as raw bytes
+	asNumber   = "%s + 0" // a bit column alone comes as raw bytes
 	twoDigits  = "IF(YEAR(%s) = 1900, 0, YEAR(%s))"
 	plainOrder = "%s"
-	// Collations order, and pad, in their own ways.
+	// Collations have orders of their own, and ignore spaces at the end.
 	textOrder = "CAST(CONVERT(%s USING utf8mb4) AS BINARY)"
 	uuidOrder = "CAST(CAST(%s AS CHAR) AS BINARY)"
 )
 
-// MaxCursorText is how long a text column may be that a cursor follows: the
-// server sorts longer values by their beginning only.
+// MaxCursorText is the most characters of a text column that a cursor can follow: the
+// server sorts longer values only by their beginning.
 const MaxCursorText = 255
 
 // MapType maps a column by information_schema's DATA_TYPE and COLUMN_TYPE.
@@ -45,7 +46,7 @@ func MapType(data, full string, length, precision, scale int64, charset string, 
 	case "tinyint", "smallint", "mediumint":
 		return number(driver.Int32)
 	case "year":
-		if full == "year(2)" { // its number has two digits, too
+		if full == "year(2)" { // as a number it has two digits as well
 			return Mapped{Type: driver.Of(driver.Int32), Expr: twoDigits, Order: twoDigits}
 		}
 		return number(driver.Int32)
@@ -109,8 +110,7 @@ func MapType(data, full string, length, precision, scale int64, charset string, 
 	return Mapped{Type: driver.Of(driver.String), Expr: "CAST(%s AS CHAR)"}
 }
 
-// Text returns how the column's own text is read: numbers, dates and times come
-// as text anyway.
+// Text returns how the column is read as the server's own text.
 func (m Mapped) Text() Mapped {
 	switch m.Type.Kind {
 	case driver.String, driver.JSON:
@@ -121,19 +121,18 @@ func (m Mapped) Text() Mapped {
 	return Mapped{Type: driver.Of(driver.String), Expr: m.Expr}
 }
 
-// inUTF8 returns the expression that reads text of a character set as UTF-8, ""
-// if its bytes are that already. A server that converts writes a question mark
-// for what it cannot, so text without one lost nothing. Text that has some is
-// good if it comes back as the same bytes, or, as where two codes are one
-// character, if it had as many before. Else it is read as 0xff, which no text
-// holds. Conversions have no limit of length; other functions return NULL for
-// what is longer than max_allowed_packet.
+// inUTF8 returns the expression that reads text of a character set as UTF-8, "" if its
+// bytes are UTF-8 already. A server writes a question mark for a character that it
+// cannot convert, so a result without one lost nothing. A result with question marks is
+// good if it converts back to the same bytes, or if the text had as many before.
+// Otherwise the value is read as 0xff, which is never valid text. CONVERT has no limit
+// of length; CAST returns NULL for what is longer than max_allowed_packet.
 func inUTF8(charset string) string {
 	const text = "CONVERT(%s USING utf8mb4)"
 	switch charset {
 	case "utf8mb4", "utf8mb3", "utf8", "ascii", "":
 		return ""
-	case "latin1": // has a character for every byte
+	case "latin1": // every byte is a character
 		return text
 	}
 	if !IsWord(charset) {
@@ -145,7 +144,8 @@ func inUTF8(charset string) string {
 		", CONVERT(" + text + " USING binary), x'ff')"
 }
 
-// IsWord reports whether text may stand in a statement as it is.
+// IsWord reports whether a name of a character set or collation may stand in a statement
+// without quotes.
 func IsWord(text string) bool {
 	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }

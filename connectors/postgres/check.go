@@ -12,13 +12,15 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Check connects anew and reads something small.
+// Check connects and reads a row. The error is that of the step that failed.
 func (s *source) Check(ctx context.Context) error {
 	_, err := s.CheckSteps(ctx)
 	return err
 }
 
-// CheckSteps reports what a check consists of.
+// CheckSteps connects, counts the tables that can be read, reads a row, and asks whether
+// changes can be followed. It returns the steps up to the one that failed, and that
+// step's error.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	var steps sqldb.Steps
 	var c *session.Session
@@ -61,15 +63,15 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	return steps.List(), nil
 }
 
-// How many tables a check tries, and how long it waits for the lock of each.
+// How many tables a check tries, and how long it waits for a lock of each.
 const (
 	maxSamples = 12
 	sampleLock = "1500ms"
 )
 
-// sample reads something small of the first table that lets it. One that does
-// not, be it locked, filtered or damaged, says nothing of the others; the message
-// names it. The error is one of the connection.
+// sample reads a row of the first table that can be read. A table that is locked,
+// filtered or damaged says nothing about the others; the message names it. The error is
+// one of the connection.
 func (s *source) sample(ctx context.Context, c *session.Session, candidates []driver.Table) (string, error) {
 	if len(candidates) == 0 {
 		return "there is no table to read from", nil
@@ -91,12 +93,13 @@ func (s *source) sample(ctx context.Context, c *session.Session, candidates []dr
 // counted is what a check finds in the catalog.
 type counted struct {
 	total, readable int64
-	candidates      []driver.Table // to read from
-	missing         []string       // configured schemas that are not there
+	candidates      []driver.Table // tables to try
+	missing         []string       // configured schemas that do not exist
 }
 
-// count returns how many tables there are and how many may be read, and some of
-// those that hold rows of their own, small ones first: a view could take hours.
+// count returns how many tables there are, how many may be read, and some of them to
+// try: tables that hold rows themselves, small ones first, because a view could take
+// hours.
 func (s *source) count(ctx context.Context, c *session.Session) (found counted, err error) {
 	const condition = `c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
     AND ($1 = 'null' OR n.nspname IN (SELECT json_array_elements_text(CASE WHEN $1 = 'null' THEN '[]' ELSE $1 END::json)))`

@@ -9,9 +9,8 @@ import (
 	"headwater/connectors/postgres/catalog"
 )
 
-// Discover returns every relation of the database but the system's, with the
-// columns that the account may read. Those that cannot be read come with the
-// reason.
+// Discover returns every relation of the database except the system's, with the columns
+// that the account may read. Those that cannot be read have a LeftOut.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	c, found, err := catalog.Describe(ctx, s.Pool, catalog.Reads{Where: catalog.InSchemas(s.Settings.Schemas)})
 	if err != nil {
@@ -28,7 +27,7 @@ func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 			tables = append(tables, driver.Table{Namespace: name, Name: "*", Kind: "table", RowEstimate: -1, LeftOut: "there is no table in a schema of this name: check connection_config.schemas"})
 		}
 	}
-	// The server has sorted by its own idea of bytes, ours is the contract.
+	// The server sorts by a collation of its own; the contract is the order of bytes.
 	slices.SortFunc(tables, func(a, b driver.Table) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})

@@ -15,7 +15,7 @@ import (
 
 // Driver opens PostgreSQL databases. Its zero value is ready.
 type Driver struct {
-	RangeBytes int64 // of a Scan's ranges, about; 0 for driver.RangeSize
+	RangeBytes int64 // about how long ranges of a Scan are, 0 for driver.RangeSize
 }
 
 // Spec describes the driver.
@@ -48,16 +48,16 @@ func (d Driver) Open(_ context.Context, cfg driver.Config) (driver.Source, error
 type source struct {
 	*session.Pool
 	*capture.Capturer
-	holder     *moment.Holder // of the moment that tables are read of
+	holder     *moment.Holder // keeps the moment of a sync
 	rangeBytes int64
-	joined     *moment.Shared // the moment that tables are to be read of, nil for one each
-	apart      string         // why the last one was not
+	joined     *moment.Shared // the moment that tables are read at, nil if each has its own
+	apart      string         // why the last table was not read at it, "" if it was
 
-	mu     sync.Mutex // Close may come at any moment
+	mu     sync.Mutex // Close may be called at any moment
 	placed *placed
 }
 
-// Close ends the sessions. It is safe to call twice.
+// Close ends the sessions, and the moment that is held. It is safe to call twice.
 func (s *source) Close() error {
 	err := s.Pool.Close()
 	was := s.takePlaced()

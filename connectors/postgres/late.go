@@ -12,29 +12,28 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// How large a table may be for all of its rows to be looked at, though the
-// cursor's index leads to the new ones: always, and where it is known that rows
-// came behind the cursor.
+// How many bytes a table may have for all its rows to be looked at for late ones, although
+// an index leads to the new ones: in any case, and if late rows are likely.
 const (
 	lookAlways = 256 << 20
 	lookNeeded = 4 << 30
 )
 
-// summer is how far local time goes back in autumn, and a bit.
+// summer is a little more than local time goes back in autumn.
 const summer = 65 * time.Minute
 
-// resumption is how a read goes on from a cursor beyond the cursor's value.
+// resumption is what a read from a cursor needs besides the cursor's value.
 type resumption struct {
-	late  string  // the condition for rows that came behind the value, "" for none
-	fresh []int64 // heaps that were not part of the table
+	late  string  // the condition for late rows, "" if they are not looked for
+	fresh []int64 // oids of heaps that were not part of the table before
 	notes []string
-	// border says that a row at the cursor or behind it is expected.
+	// border says that at least one row at or behind the cursor is expected.
 	border bool
 }
 
-// resume compares what a cursor has noted with what is there, and finds what a
-// read by its value alone would miss. ErrReplaced says that the rows that landed
-// are not those of the table any more.
+// resume compares the position beside a cursor with what is there now, and finds what a
+// read by value alone would miss. ErrReplaced says that the table no longer has the rows
+// that landed.
 func (p *plan) resume(ctx context.Context, c *session.Session, from driver.Cursor) (r resumption, err error) {
 	old, ok := moment.PositionOf(from.Position)
 	if from.Value == nil || !ok || old.Server != p.server.Name {
@@ -52,8 +51,8 @@ func (p *plan) resume(ctx context.Context, c *session.Session, from driver.Curso
 	case truncated != "":
 		return r, p.replaced(truncated)
 	case !p.plain():
-		// Its rows do not tell when they came. When none is left at the cursor that it
-		// had reached, nor behind it, they are others.
+		// Its rows do not show when they were written. If none is left at or behind the
+		// cursor that was reached, they are other rows.
 		r.border = from.Inclusive
 		return r, nil
 	case !near:
@@ -68,7 +67,7 @@ func (p *plan) resume(ctx context.Context, c *session.Session, from driver.Curso
 		}
 		r.late = old.Late(false)
 	case timely(at.Type) && !(keyed || old.Open):
-	case timely(at.Type): // the value that was noted lies before what was open
+	case timely(at.Type): // the noted value lies before every open transaction
 	case (old.Open || p.behind(from.Column)) && now.Size <= lookNeeded:
 		r.late = old.Late(!keyed)
 	case old.Open:
@@ -83,23 +82,23 @@ func (p *plan) replaced(why string) error {
 	return driver.E(driver.ErrReplaced, nil, "table %s: %s", p.table, why)
 }
 
-// plain reports whether all rows tell which transaction wrote them.
+// plain reports whether every row of the table shows which transaction wrote it.
 func (p *plan) plain() bool {
 	return p.moment.Heap && len(p.moment.Heaps) > 0 && p.row.RelKind != "f" && p.row.RelKind != "v"
 }
 
-// behind reports whether sessions hold numbers of the column's sequence that they
+// behind reports whether sessions may hold numbers of the column's sequence that they
 // will use later.
 func (p *plan) behind(column string) bool {
 	for _, a := range p.row.Attributes {
 		if a.Column.Name == column {
-			return a.Cache > 1 || a.Step > 1 // programs that count within a step
+			return a.Cache > 1 || a.Step > 1 // programs hand out numbers within a step
 		}
 	}
 	return false
 }
 
-// compare tells what became of the heaps, "" if all that were there are.
+// compare says what became of the heaps that were noted, "" if all are there.
 func (p *plan) compare(ctx context.Context, c *session.Session, old moment.Position, near bool, r *resumption) (string, error) {
 	if old.Nodes == nil {
 		if len(p.moment.Heaps) > moment.MaxHeaps {
@@ -119,14 +118,14 @@ func (p *plan) compare(ctx context.Context, c *session.Session, old moment.Posit
 		case was != node && !near:
 			return "its heap is another one", nil
 		case was != node:
-			// Rewriting a table (VACUUM FULL) leaves the rows' transactions as they
-			// were; after TRUNCATE all rows are new.
+			// A rewrite (VACUUM FULL) keeps the xmin of rows; after TRUNCATE all rows are
+			// new.
 			checks = append(checks, fmt.Sprintf("SELECT %d, EXISTS (SELECT FROM ONLY %s WHERE age(xmin) > age(%s) OR age(xmin) < 0)", len(names), p.moment.Names[oid], moment.XIDLiteral(old.XMax)))
 			names = append(names, p.moment.Names[oid])
 		}
 	}
 	if p.row.RelKind == "v" && len(r.fresh) > 0 {
-		r.fresh = nil // nothing tells which of a view's rows are theirs
+		r.fresh = nil // which rows of a view they hold cannot be told
 		r.notes = append(r.notes, fmt.Sprintf("%s shows rows of tables or partitions that were added since the last sync: those whose cursor lies below the last one are not found; sync_options.reset starts the table over.", p.table))
 	}
 	var gone []string
@@ -161,8 +160,8 @@ func (p *plan) compare(ctx context.Context, c *session.Session, old moment.Posit
 	return truncated, err
 }
 
-// reloaded finds a table that was emptied by DELETE and filled again: no row is
-// as old as the cursor, and none has reached it.
+// reloaded reports whether a table was emptied by DELETE and filled again: no row is as
+// old as the cursor, and none has reached it.
 func (p *plan) reloaded(ctx context.Context, c *session.Session, old moment.Position, from driver.Cursor, at driver.Column) error {
 	by := p.order(from.Column)
 	again := false
@@ -177,23 +176,23 @@ func (p *plan) reloaded(ctx context.Context, c *session.Session, old moment.Posi
 	return p.replaced("all of its rows were deleted and others loaded, which do not reach the cursor of the last sync")
 }
 
-// timely reports whether a cursor's values are times, of which those of a
-// transaction are not before its begin.
+// timely reports whether the values of a cursor are times, which are not before the
+// begin of the transaction that writes them.
 func timely(t driver.Type) bool {
 	return t.Kind == driver.TimestampTZ || t.Kind == driver.Timestamp || t.Kind == driver.Date
 }
 
 const layoutTimestamp = "2006-01-02T15:04:05.000000"
 
-// ceiled reports whether rows that come late behind a cursor of the type are
-// found by going back in time, because not every row is looked at.
+// ceiled reports whether late rows are found by going back in time, because not every
+// row is looked at.
 func (p *plan) ceiled(t driver.Type) bool {
 	looked := p.plain() && len(p.table.PrimaryKey) > 0 && p.moment.Size <= lookAlways
 	return !looked && timely(t) && !p.moment.At.IsZero()
 }
 
-// unseen says whose transactions are not seen where rows that come late are found
-// by when theirs began, "" where none are missing.
+// unseen says, for people, whose transactions are not seen if late rows are found by
+// going back in time, "" if none are missed.
 func (p *plan) unseen(column string) string {
 	at, _ := p.table.Column(column)
 	switch {
@@ -207,8 +206,8 @@ func (p *plan) unseen(column string) string {
 	return ""
 }
 
-// ceiling returns the function that brings a cursor's value back to where rows
-// of transactions that are open now may still come.
+// ceiling returns the function that moves a cursor's value back to before the rows that
+// open transactions may still commit.
 func (p *plan) ceiling(column string) func(value string) string {
 	at, _ := p.table.Column(column)
 	m := &p.moment
@@ -222,7 +221,7 @@ func (p *plan) ceiling(column string) func(value string) string {
 		text := begun.Format("2006-01-02T15:04:05.000000Z")
 		return func(value string) string { return min(value, text) }
 	case at.Type.Kind == driver.Date && m.Known:
-		text := begun.AddDate(0, 0, -1).Format(time.DateOnly) // whatever zone it is written in
+		text := begun.AddDate(0, 0, -1).Format(time.DateOnly) // in whatever time zone it was written
 		return func(value string) string { return min(value, text) }
 	case at.Type.Kind == driver.Timestamp:
 		return func(value string) string {
@@ -230,7 +229,7 @@ func (p *plan) ceiling(column string) func(value string) string {
 			if err != nil || t.Year() < 2 {
 				return value
 			}
-			// Times ahead of now are local times, or mistakes, at which no read goes on.
+			// A time in the future is local time or a mistake: no read goes on from it.
 			if t.After(m.At.Add(zones)) {
 				t = m.At.Add(-zones)
 			} else if t.After(m.At) {

@@ -8,15 +8,15 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// placed is the transaction in which Place looked at a table, for the Read of all
-// of its rows that follows: one moment.
+// placed is the transaction in which Place looked at a table. The Read of all rows that
+// follows uses it, so that both are of one moment.
 type placed struct {
 	session *session.Session
 	plan    *plan
 }
 
-// Place looks at what Scan cannot divide: a view, a foreign table, a table under
-// row security. Its transaction stays open for a Read of all rows that comes next.
+// Place looks at a table that Scan cannot divide: a view, a foreign table, a table with
+// row security. Its transaction stays open for a Read of all rows that follows.
 func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
 	c, p, err := s.plan(ctx, t)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *source) Place(ctx context.Context, t driver.Table, column string) (driv
 
 var _ driver.Placer = (*source)(nil)
 
-// takePlaced returns what Place has left, nil for nothing.
+// takePlaced returns the transaction that Place left, nil if there is none.
 func (s *source) takePlaced() *placed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,8 +45,8 @@ func (s *source) takePlaced() *placed {
 	return was
 }
 
-// begin returns the plan of a Read: that of the Place before it, where it is of
-// the same table and the Read is of all rows.
+// begin returns the plan of a Read: that of the Place before it, if that was of the same
+// table and the Read is of all rows, or a new one.
 func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) (*session.Session, *plan, error) {
 	was := s.takePlaced()
 	if was == nil {
@@ -62,9 +62,10 @@ func (s *source) begin(ctx context.Context, t driver.Table, from driver.Cursor) 
 	return s.plan(ctx, t)
 }
 
-// start returns where an incremental read goes on after one of all rows, of which
-// the largest value is known or "": there, or where rows of transactions that were
-// open, or of an hour that the clock goes back over, may still come.
+// start returns where an incremental read begins after a read of all rows. largest is
+// the largest value of the column, "" if it is not known. It goes back to before the
+// rows that open transactions may still commit, and over the hour that local time goes
+// back.
 func (p *plan) start(column, largest string) driver.Cursor {
 	start := driver.Cursor{Column: column, Position: p.moment.Position(p.server)}
 	at, _ := p.table.Column(column)
@@ -80,8 +81,8 @@ func (p *plan) start(column, largest string) driver.Cursor {
 	return start
 }
 
-// farthest is behind every time that a cursor may have, zones is how far local
-// time may lie behind.
+// farthest is behind every time that a cursor may have. zones is how far local time may be
+// behind UTC.
 const (
 	farthest = "9999-12-31T23:59:59.999999Z"
 	zones    = 15 * time.Hour

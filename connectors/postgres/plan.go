@@ -17,14 +17,14 @@ import (
 type plan struct {
 	table   driver.Table
 	row     *catalog.Relation
-	columns []catalog.Mapped // of the table's columns, in their order
+	columns []catalog.Mapped // in the order of the table's columns
 	server  catalog.Server
 	moment  moment.Moment
-	by      string // the column that Place was asked for, "" elsewhere
+	by      string // the column of a Place, "" for a Read or Scan
 }
 
-// plan begins a transaction and compares the table with the catalog in it: at the
-// moment that was joined, where that can be had.
+// plan begins a transaction and compares the table with the catalog in it: at the moment
+// of the sync if possible, or at one of its own.
 func (s *source) plan(ctx context.Context, t driver.Table) (*session.Session, *plan, error) {
 	if at := s.joined; at != nil {
 		c, p, why, err := s.planAt(ctx, t, at)
@@ -59,7 +59,7 @@ func (s *source) planAlone(ctx context.Context, t driver.Table) (*session.Sessio
 	return c, p, nil
 }
 
-// found takes what the catalog has, and compares the table with it.
+// found takes a description of the table and compares the table with it.
 func (p *plan) found(d *catalog.Description) error {
 	p.server = d.Server
 	if len(d.Relations) > 0 {
@@ -69,14 +69,14 @@ func (p *plan) found(d *catalog.Description) error {
 	return p.match()
 }
 
-// match compares the table with what the catalog has under its name.
+// match compares the table with the catalog's row.
 func (p *plan) match() (err error) {
 	p.columns, err = p.row.Match(p.table)
 	return err
 }
 
-// source returns what to select from: the table, alone if others inherit from it
-// that are read as themselves.
+// source returns what to select from: the table, with ONLY if tables that inherit from
+// it are read on their own.
 func (p *plan) source() string {
 	if p.row.RelKind == "r" && len(p.row.Family.Apart) > 0 && len(p.row.Family.Below) == 0 {
 		return "ONLY " + session.Relation(p.table)
@@ -84,7 +84,8 @@ func (p *plan) source() string {
 	return session.Relation(p.table)
 }
 
-// own returns the condition that leaves the rows of such tables out, "" for none.
+// own returns the condition that leaves out the rows of tables which are read on their
+// own, "" if it is not needed.
 func (p *plan) own() string {
 	if len(p.row.Family.Apart) == 0 || len(p.row.Family.Below) == 0 {
 		return ""
@@ -92,18 +93,18 @@ func (p *plan) own() string {
 	return "tableoid OPERATOR(pg_catalog.=) ANY (" + session.OIDList(append([]int64{p.row.OID}, p.row.Family.Below...)) + ")"
 }
 
-// order returns the expression that a cursor column is compared and sorted by.
+// order returns the expression by which a cursor column is compared and sorted.
 func (p *plan) order(column string) string {
 	by := session.Quote(column)
 	if at := slices.IndexFunc(p.table.Columns, func(c driver.Column) bool { return c.Name == column }); at >= 0 && p.columns[at].Collate {
-		by += ` COLLATE pg_catalog."C"` // the order of bytes, whatever the database's own
+		by += ` COLLATE pg_catalog."C"` // the order of bytes
 	}
 	return by
 }
 
-// selection builds the statement. Nothing in it is SQL of the caller:
-// identifiers and the cursor's value are quoted here. Names are qualified, since
-// the account's own search path is in force.
+// selection builds the statement. It contains no SQL of the caller: identifiers and the
+// cursor's value are quoted here. Names are qualified, because the account's own search
+// path is in force.
 func (p *plan) selection(from driver.Cursor, r resumption) (string, error) {
 	t := p.table
 	query := "SELECT " + list(t, p.columns) + " FROM " + p.source()
@@ -134,14 +135,14 @@ func (p *plan) selection(from driver.Cursor, r resumption) (string, error) {
 		all = append(all, "("+strings.Join(wanted, " OR ")+")")
 	}
 	query += whereAll(all) + " ORDER BY " + by
-	if nullable { // else an index serves this
+	if nullable { // NULLS FIRST would keep the server from using an index
 		query += " NULLS FIRST"
 	}
 	return query, nil
 }
 
-// wanted returns the conditions of which a row that is read meets one, beside
-// those without a cursor.
+// wanted returns conditions of which a row has to meet one. Rows without a cursor value
+// are not among them.
 func (p *plan) wanted(by string, from driver.Cursor, r resumption) []string {
 	than := ">"
 	if from.Inclusive {

@@ -29,16 +29,15 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 	}
 }
 
-// unreplaced locks a table and answers whether one of its heaps was replaced
-// since the snapshot, which would then find it empty: truncating, and altering a
-// column's type, do that to transactions older than they are.
-// Another table under the name, which was swapped in, shows too.
+// unreplaced locks a table, then tells whether one of its heaps was replaced after the
+// snapshot was taken. TRUNCATE, and ALTER of a column's type, do that, and an older
+// snapshot then finds the table empty. It also tells if another table has taken the name.
 const unreplaced = `SELECT 1 FROM %[1]s LIMIT 0; ` + catalog.ReachedFrom + `
 SELECT coalesce(bool_or(c.relfilenode <> pg_relation_filenode(c.oid)), false) OR to_regclass(%[4]s)::oid IS DISTINCT FROM (SELECT min(oid) FROM named)
 FROM tree JOIN pg_class c ON c.oid = tree.oid WHERE c.relkind IN ('r', 'm') AND c.relfilenode <> 0;`
 
-// read takes two round trips: one for the transaction and the catalog, one for
-// the rows and the end of the transaction. Going on from a cursor may take more.
+// read takes two round trips: one for the transaction and the catalog, one for the rows
+// and the end of the transaction. A read from a cursor may take more.
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, give func(driver.Batch) bool) error {
 	c, p, err := s.begin(ctx, t, from)
 	if err != nil {
@@ -64,8 +63,8 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, g
 	return copyTable(ctx, c, d, p, query, give)
 }
 
-// decoder returns what makes batches of the rows of the plan's table. cursor is the
-// column in whose order they come, "" for none.
+// decoder returns the decoder for rows of the plan's table. cursor is the column by
+// which they are sorted, "" for none.
 func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 	hows := make([]binarycopy.Decoding, len(p.columns))
 	for i, c := range p.columns {
@@ -74,7 +73,7 @@ func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 	d := binarycopy.NewDecoder(p.table, hows, cursor, s.Limits, nil)
 	d.ASCII, d.Nulls = p.server.ASCII, s.Settings.Nulls()
 	d.FirstRow = s.Settings.FirstRow()
-	d.Charset, _ = s.Settings.Charset() // validated
+	d.Charset, _ = s.Settings.Charset() // Validate has checked it
 	d.NameRows(p.table.PrimaryKey)
 	for _, note := range p.row.Notes {
 		if p.row.Filtered {
@@ -84,15 +83,14 @@ func (s *source) decoder(p *plan, cursor string) *binarycopy.Decoder {
 	return d
 }
 
-// copyTable reads what the query selects of the table and ends the transaction.
+// copyTable reads what the query selects from the table, and ends the transaction.
 func copyTable(ctx context.Context, c *session.Session, d *binarycopy.Decoder, p *plan, query string, give func(driver.Batch) bool) error {
 	t := p.table
 	return stream(ctx, c, d, fmt.Sprintf(unreplaced, session.Relation(t), session.Literal(t.Namespace), session.Literal(t.Name), session.Literal(session.Relation(t)))+p.server.BeforeRows(p.row.RelKind)+"COPY ("+query+") TO STDOUT (FORMAT binary); COMMIT", give)
 }
 
-// stream runs a COPY and gives its rows to the consumer, who works on a batch
-// while the next is decoded. The decoder follows the network and is held back by
-// the consumer.
+// stream runs a COPY and gives its rows to the consumer, who works on one batch while
+// the next is decoded. The decoder waits for the consumer.
 func stream(ctx context.Context, c *session.Session, d *binarycopy.Decoder, sql string, give func(driver.Batch) bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -120,11 +118,10 @@ func stream(ctx context.Context, c *session.Session, d *binarycopy.Decoder, sql 
 	return err
 }
 
-// heartbeat is how often a batch without rows says that a query is still at work.
+// heartbeat is how often a batch without rows says that a query is still running.
 const heartbeat = 20 * time.Second
 
-// deliver gives batches to the consumer until there are no more, those behind
-// one that it wants no more of to nobody.
+// deliver gives batches to the consumer. After it wants no more it releases the others.
 func deliver(batches <-chan driver.Batch, give func(driver.Batch) bool, cancel func(), d *binarycopy.Decoder) {
 	more := true
 	beat := time.NewTicker(heartbeat)
@@ -172,7 +169,7 @@ func decode(ctx context.Context, c *session.Session, d *binarycopy.Decoder, sql 
 			d.Row++
 			return d.TooLong(long.Size, long.Begin)
 		case errors.Is(err, os.ErrDeadlineExceeded) && d.Row == 0:
-			// Whoever asks again waits as long again.
+			// A retry would wait as long again.
 			return driver.E(driver.ErrLimit, nil, "table %s: no row came within %s: raise connection_config.first_row_seconds, or give the query less to do", d.Table, d.FirstRow)
 		}
 		return session.Classify(ctx, err, "table "+d.Table.String())

@@ -16,9 +16,9 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// scan is one exported snapshot of a table, divided by the blocks of its heap.
-// The session that exported the snapshot does nothing else: as long as its
-// transaction is open, others can join it.
+// scan is an exported snapshot of a table, divided by the blocks of its heap. The
+// session that exported the snapshot does nothing else: others can join the snapshot as
+// long as its transaction is open.
 type scan struct {
 	source   *source
 	table    driver.Table
@@ -28,35 +28,35 @@ type scan struct {
 	basis    basis
 	unread   []driver.Range
 	kept     []driver.Range
-	parts    map[string]part   // by token
-	largest  map[string]string // values of a cursor, by its column
+	parts    map[string]part   // by the token of a range
+	largest  map[string]string // the largest value of a cursor, by its column
 
-	spare chan *session.Session // in the snapshot, used by no Read
+	spare chan *session.Session // sessions in the snapshot that no Read uses
 
 	mu      sync.Mutex
-	others  int    // connections beside the exporter's
-	alone   bool   // there can be no others
-	many    bool   // leaves, of which small ones are joined
-	joining int    // 1 + the place in unread of the range that small ones join, 0 for none
-	quiet   func() // ends the exporter's signs of life
+	others  int    // how many connections there are besides the exporter's
+	alone   bool   // no others can be had
+	many    bool   // there are many leaves, of which small ones are joined
+	joining int    // 1 + the index in unread of the range that small leaves join, 0 for none
+	quiet   func() // ends the exporter's KeepAlive
 	close   sync.Once
 }
 
-// maxSessions bounds the sessions of a scan.
+// maxSessions is the most sessions of a scan.
 const maxSessions = 256
 
 // part is what a Read of a range needs.
 type part struct {
 	leaf   *leaf
 	lo, hi int64   // blocks
-	open   bool    // nothing lies behind it
-	more   []*leaf // read whole after it
-	bytes  int64   // of all of it
+	open   bool    // it is the last, and open at its end
+	more   []*leaf // leaves that are read whole after it
+	bytes  int64   // of all leaves
 }
 
-// A table of many small leaves is not read as one range each, and does not
-// become a file each: leaves of less than smallLeaf are joined, up to joinedBytes
-// and joinedLeaves. A joined range is read again after a crash.
+// Small leaves of a table with many of them share a range, and so a file: leaves of less
+// than smallLeaf are joined, up to joinedBytes and joinedLeaves. A joined range is always
+// read again after a crash.
 const (
 	manyLeaves   = 16
 	smallLeaf    = 4 << 20
@@ -64,13 +64,13 @@ const (
 	joinedLeaves = 500
 )
 
-// attempts is how often a table may be rewritten while a Scan begins.
+// attempts is how often a table may be rewritten while a Scan begins before it fails.
 const attempts = 3
 
-// Scan divides a table, an inheritance tree or all partitions of one by ranges
-// of blocks. Views, foreign tables, storage other than PostgreSQL's own, tables
-// with row security and accounts that may read some columns alone are left to
-// Read.
+// Scan divides a table, an inheritance tree or all partitions of one by ranges of
+// blocks. It returns ErrUnsupported for what only Read can read: views, foreign tables,
+// other table access methods, tables with row security, and accounts that may read only
+// some columns.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	for n := 1; ; n++ {
 		sc, err := s.scan(ctx, t, landed)
@@ -100,13 +100,13 @@ func (s *source) scan(ctx context.Context, t driver.Table, landed []driver.Range
 	if len(sc.unread) > 1 && s.Settings.MaxConnections != 1 {
 		sc.quiet = sc.exporter.KeepAlive(s.Limits.Idle / 2)
 	} else if !sc.alone {
-		sc.goAlone() // one connection does
+		sc.goAlone() // one connection is enough
 	}
 	return sc, nil
 }
 
-// divide finds where the table's rows lie, holds that still, verifies what
-// landed and cuts the rest into ranges.
+// divide finds the leaves of the table, locks them, verifies what landed, and cuts the
+// rest into ranges.
 func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 	leaves, err := leavesOf(ctx, sc.exporter, sc.plan)
 	if err != nil {
@@ -121,7 +121,7 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 		size += l.bytes
 	}
 	rangeBytes := cmp.Or(sc.source.rangeBytes, driver.RangeSize(size))
-	if sc.basis.history != "" && !sc.basis.durable && size > rangeBytes { // else there is one range, which is soon read again
+	if sc.basis.history != "" && !sc.basis.durable && size > rangeBytes { // a single range is quickly read again
 		sc.basis.durable = sc.settle(ctx) == nil
 	}
 	held, err := verify(ctx, sc.exporter, sc.basis, leaves, landed, half(ctx))
@@ -142,8 +142,8 @@ func (sc *scan) divide(ctx context.Context, landed []driver.Range) error {
 	return nil
 }
 
-// half returns when half of the time that the call has left will be over: a
-// Scan that keeps a part is better than one that fails, again and again.
+// half returns when half of the call's remaining time is over: a Scan that keeps only
+// some ranges is better than one that fails again and again.
 func half(ctx context.Context) time.Time {
 	now := time.Now()
 	if end, ok := ctx.Deadline(); ok {
@@ -152,10 +152,10 @@ func half(ctx context.Context) time.Time {
 	return now.Add(longVerify)
 }
 
-// longVerify is how long verifying may take where nothing else bounds it.
+// longVerify is how long verifying may take if the call has no limit.
 const longVerify = time.Hour
 
-// maxRanges bounds the ranges of a table: beyond 1 TiB they grow.
+// maxRanges is the most ranges of a table: beyond 1 TiB they get longer.
 const maxRanges = 16_384
 
 // stepOf returns how many blocks have about rangeBytes, with what they hold
@@ -212,13 +212,13 @@ func (sc *scan) joins(l *leaf) bool {
 	return true
 }
 
-// Unread returns the ranges in the order of the heap.
+// Unread returns the ranges that are still to be read, in the order of the heap.
 func (sc *scan) Unread() []driver.Range { return sc.unread }
 
 // Kept returns the landed ranges whose rows are the same in this snapshot.
 func (sc *scan) Kept() []driver.Range { return sc.kept }
 
-// Read yields the rows of a range.
+// Read yields the rows of a range. Several Reads may run at the same time.
 func (sc *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		more := true
@@ -252,7 +252,7 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 		d.Within = fmt.Sprintf(" of those in %d partitions from %s.%s on", len(p.more)+1, p.leaf.namespace, p.leaf.name)
 	}
 	if err := stream(ctx, c, d, sc.plan.server.BeforeRows(sc.plan.row.RelKind)+"COPY ("+query+") TO STDOUT (FORMAT binary)", give); err != nil || c.PG.IsClosed() {
-		c.Close() // a failed transaction reads nothing more
+		c.Close() // the transaction has failed
 		if c != sc.exporter {
 			sc.fewer(false)
 		}
@@ -262,8 +262,8 @@ func (sc *scan) read(ctx context.Context, r driver.Range, give func(driver.Batch
 	return nil
 }
 
-// within is the condition for rows in blocks. A scan by it begins and ends
-// there, since PostgreSQL 14.
+// within returns the condition for rows in blocks. Since PostgreSQL 14 the server reads
+// only those blocks for it.
 func within(lo, hi int64, open bool) string {
 	if open {
 		return fmt.Sprintf("ctid OPERATOR(pg_catalog.>=) '(%d,0)'", lo)
@@ -271,15 +271,15 @@ func within(lo, hi int64, open bool) string {
 	return fmt.Sprintf("ctid OPERATOR(pg_catalog.>=) '(%d,0)' AND ctid OPERATOR(pg_catalog.<) '(%d,0)'", lo, hi)
 }
 
-// Start returns where an incremental read goes on: at the largest value that was
-// read, or where rows of transactions that were open, or of an hour that the clock
-// goes back over, may still come.
+// Start returns where an incremental read begins after this Scan: at the largest value,
+// moved back to before the rows that open transactions may still commit and over the
+// hour that local time goes back.
 func (sc *scan) Start(column string) driver.Cursor {
 	return sc.plan.start(column, sc.largest[column])
 }
 
-// findLargest finds the last value of the default cursor where Start needs it.
-// Only small tables are looked at twice.
+// findLargest finds the largest value of the default cursor if Start needs it. Only for
+// small tables, because it reads them again.
 func (sc *scan) findLargest(ctx context.Context) error {
 	p := sc.plan
 	at, ok := p.table.Column(p.table.Cursor)
@@ -294,8 +294,9 @@ func (sc *scan) findLargest(ctx context.Context) error {
 	})
 }
 
-// Notes says what the place of Start cannot know. However often a Scan is begun
-// again, what it keeps and what it reads are of its own snapshot: one moment.
+// Notes says what the place of Start cannot know. It says nothing of moments: what a
+// Scan keeps and what it reads are of its own snapshot, however often it was begun
+// again.
 func (sc *scan) Notes() []string {
 	if note := sc.plan.unseen(sc.table.Cursor); note != "" {
 		return []string{note}
@@ -303,7 +304,7 @@ func (sc *scan) Notes() []string {
 	return nil
 }
 
-// Close ends every session but one, which the source keeps.
+// Close ends all sessions but one, which the pool keeps. It is safe to call twice.
 func (sc *scan) Close() error {
 	sc.close.Do(func() {
 		sc.quiet()

@@ -8,15 +8,15 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// How long a further connection may take before the reading goes on over the
-// first: a pooler that has none may leave us waiting for minutes.
+// How long to wait for a further connection before reading over the first one: a pooler
+// without a free connection may let us wait for minutes.
 const (
 	joinLimit = 6 * time.Second
 	joinPause = 200 * time.Millisecond
 )
 
-// join returns a session in the scan's snapshot that nobody uses: a spare one, a
-// new one, or where there can be none, the one that exported the snapshot.
+// join returns a free session in the scan's snapshot: a spare one, a new one, or, if no
+// other can be had, the one that exported the snapshot.
 func (sc *scan) join(ctx context.Context) (*session.Session, error) {
 	for {
 		select {
@@ -39,7 +39,7 @@ func (sc *scan) join(ctx context.Context) (*session.Session, error) {
 			return c, nil
 		case <-ctx.Done():
 			return nil, driver.E(driver.ErrTimeout, context.Cause(ctx), "table %s: stopped", sc.table)
-		case <-time.After(joinPause): // one may have broken, and another be had
+		case <-time.After(joinPause): // a session may have broken, so that another can be had
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (sc *scan) may() bool {
 	defer sc.mu.Unlock()
 	most := sc.source.Settings.MaxConnections - 1
 	if sc.source.joined != nil && sc.source.apart == "" {
-		most-- // one holds the moment of the sync
+		most-- // one session holds the moment of the sync
 	}
 	if sc.alone || sc.source.Settings.MaxConnections > 0 && sc.others >= most {
 		return false
@@ -59,8 +59,8 @@ func (sc *scan) may() bool {
 	return true
 }
 
-// fewer counts a connection that is no more. With alone, no other is tried: the
-// one that exported the snapshot is read over.
+// fewer counts a connection that is gone. With alone, no other is tried and the session
+// that exported the snapshot is read over.
 func (sc *scan) fewer(alone bool) {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
@@ -70,7 +70,8 @@ func (sc *scan) fewer(alone bool) {
 	}
 }
 
-// goAlone offers the session that exported the snapshot. sc.mu is held.
+// goAlone offers the session that exported the snapshot to Reads. The caller holds
+// sc.mu.
 func (sc *scan) goAlone() {
 	sc.alone = true
 	sc.quiet()
@@ -88,8 +89,8 @@ func (sc *scan) another(ctx context.Context) (*session.Session, error) {
 	return c, sc.enter(limited, c)
 }
 
-// settle makes the server write to disk that the snapshot's transactions began:
-// it ends one that began after them. The session is there for the first Read.
+// settle makes the server write to disk that the transactions before the snapshot began,
+// by committing one that began after them. The session is kept for the first Read.
 func (sc *scan) settle(ctx context.Context) error {
 	if !sc.may() {
 		return session.ErrTooManyConnections
@@ -114,8 +115,7 @@ func (sc *scan) settle(ctx context.Context) error {
 	return nil
 }
 
-// enter begins a transaction in the scan's snapshot. It closes the session on
-// failure.
+// enter begins a transaction in the scan's snapshot. It closes the session on failure.
 func (sc *scan) enter(ctx context.Context, c *session.Session) error {
 	same := false
 	err := c.Run(ctx, c.Begin(sc.basis.snapshot)+"; SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SELECT pg_current_snapshot()::text", func(_ int, row [][]byte) error {
@@ -127,7 +127,7 @@ func (sc *scan) enter(ctx context.Context, c *session.Session) error {
 		return nil
 	case err != nil && (ctx.Err() != nil || c.PG.IsClosed()):
 	default:
-		// A pool of servers answers like this, too.
+		// A pooler in front of several servers answers like this, too.
 		err = driver.E(driver.ErrUnreachable, nil, "table %s: the server no longer has the snapshot that this scan began with", sc.table)
 	}
 	c.Close()

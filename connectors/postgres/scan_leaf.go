@@ -15,24 +15,24 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// leaf is one relation that holds rows of a table: the table itself, a
-// partition, or one that inherits from it.
+// leaf is one relation that holds rows of a table: the table itself, a partition, or one
+// that inherits from it.
 type leaf struct {
 	oid, filenode   int64
 	namespace, name string
-	shape           uint64  // of its columns, which change without the heap
+	shape           uint64  // stands for its columns, which may change while the heap stays
 	blocks          int64   // of the heap
-	bytes           int64   // of the heap and what it keeps outside
-	density         float64 // rows a block, -1 if unknown
+	bytes           int64   // of the heap and its TOAST
+	density         float64 // rows per block, -1 if not known
 }
 
 func (l *leaf) only() string {
 	return "ONLY " + session.Quote(l.namespace) + "." + session.Quote(l.name)
 }
 
-// tree lists a table and everything below it. The last column says how the
-// columns are stored: dropping one and adding another of the same name and type
-// changes its rows, and nothing else.
+// tree lists a table and everything below it. Its last column shows how the columns are
+// stored: dropping one and adding another of the same name and type changes rows and
+// leaves no other trace.
 const tree = catalog.BelowTable + `
 SELECT c.oid::int8, c.relkind, n.nspname, c.relname, row_security_active(c.oid), coalesce(m.amname = 'heap', false),
   (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, a.atttypmod)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
@@ -40,10 +40,11 @@ FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.r
 ORDER BY c.oid;
 SELECT md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum`
 
-// maxLeaves bounds the statements of one message.
+// maxLeaves is the most leaves of a table that is divided: each has a statement in one
+// message.
 const maxLeaves = 10_000
 
-// leavesOf returns the relations that hold the table's rows, an ErrUnsupported if
+// leavesOf returns the relations that hold the table's rows. ErrUnsupported says that
 // one of them cannot be read by blocks.
 func leavesOf(ctx context.Context, c *session.Session, p *plan) ([]*leaf, error) {
 	t, columns := p.table, p.columns
@@ -59,11 +60,11 @@ func leavesOf(ctx context.Context, c *session.Session, p *plan) ([]*leaf, error)
 			return nil
 		}
 		kind := string(row[1])
-		if kind == "p" && string(row[4]) != "t" { // it has no rows of its own
+		if kind == "p" && string(row[4]) != "t" { // a partitioned table has no rows itself
 			return nil
 		}
 		if _, ours := p.moment.Heaps[session.Number(row[0])]; !ours && kind == "r" && p.row.RelKind == "r" {
-			return nil // it inherits, and is read as itself
+			return nil // it inherits, and is read on its own
 		}
 		if kind != "r" && kind != "m" || string(row[4]) == "t" || string(row[5]) != "t" {
 			return undivided(t, "is not stored as plain tables, or has row security")
@@ -98,8 +99,8 @@ func undivided(t driver.Table, why string) error {
 	return driver.E(driver.ErrUnsupported, nil, "table %s cannot be read in ranges: it %s", t, why)
 }
 
-// unsupported turns a server's refusal into ErrUnsupported: what speaks
-// PostgreSQL's protocol need not store rows as it does.
+// unsupported turns a refusal of the server into ErrUnsupported: a server that speaks
+// PostgreSQL's protocol may store rows in another way.
 func unsupported(t driver.Table, err error) error {
 	if errors.Is(err, driver.ErrUnreachable) || errors.Is(err, driver.ErrTimeout) || errors.Is(err, driver.ErrUnsupported) {
 		return err
@@ -109,37 +110,37 @@ func unsupported(t driver.Table, err error) error {
 
 // basis is the snapshot of a scan.
 type basis struct {
-	snapshot string // its exported name
-	extent   string // xmin, xmax and who was active
-	xmin     uint64 // every transaction before it had ended
+	snapshot string // the name under which it is exported
+	extent   string // xmin, xmax, and the transactions in between that were active
+	xmin     uint64 // all transactions before it had ended
 	xmax     uint64
-	// history names the server and its timeline: transaction ids mean nothing
-	// elsewhere. It is "" when the server does not tell, and nothing is kept.
+	// history names the server and its timeline, without which transaction ids mean
+	// nothing. If the server does not tell, it is "" and no range is kept.
 	history string
-	// durable says that the server has written to disk that transactions up to
-	// xmin began. If it had not, a crash would have it give out their ids again.
+	// durable says that the server has written to disk that transactions up to xmin
+	// began. Otherwise it would give out their ids again after a crash.
 	durable bool
-	block   int64 // bytes
+	block   int64 // bytes of a block
 }
 
-// where tells the snapshot. A standby may lag behind what a token was made
-// with, so it has no history.
+// where asks about the snapshot. A standby may be older than a token, so it gets no
+// history.
 const where = `
 SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_snapshot_xmin(pg_current_snapshot())::text, pg_snapshot_xmax(pg_current_snapshot())::text, current_setting('block_size'),
   pg_is_in_recovery(), bool_and(has_function_privilege(f, 'EXECUTE'))
 FROM unnest(array['pg_control_system()', 'pg_control_checkpoint()', 'pg_walfile_name(pg_lsn)', 'pg_current_wal_lsn()', 'pg_current_wal_insert_lsn()', 'pg_current_wal_flush_lsn()']) f`
 
-// sizes tells how large the relations are now: larger than anything that the
-// snapshot, which is older, shows of them. The two filenodes differ when the
-// heap was replaced between the snapshot and our lock on it, and the snapshot
-// would find it empty.
+// sizes asks how large the relations are now, which is at least what the older snapshot
+// shows of them. The two filenodes differ if the heap was replaced after the snapshot
+// and before our lock: the snapshot would find it empty.
 const sizes = `
 SELECT c.oid::int8, c.relfilenode::int8, pg_relation_filenode(c.oid)::int8, pg_relation_size(c.oid), CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END,
   c.reltuples, c.relpages, to_regclass(quote_ident(n.nspname) || '.' || quote_ident(c.relname))::oid = c.oid
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY (%s::oid[])`
 
-// exportScan locks the leaves against whatever would replace their heaps, exports
-// the snapshot and fills in the leaves' sizes.
+// exportScan locks the leaves so that their heaps cannot be replaced, exports the
+// snapshot, and fills in the sizes of the leaves. ErrRewritten says that a heap was
+// replaced just before.
 func exportScan(ctx context.Context, c *session.Session, t driver.Table, columns []catalog.Mapped, leaves []*leaf) (basis, error) {
 	var b basis
 	var sql strings.Builder
@@ -183,10 +184,10 @@ func exportScan(ctx context.Context, c *session.Session, t driver.Table, columns
 	case err != nil:
 		return b, unsupported(t, err)
 	case known < len(leaves):
-		return b, session.ErrRewritten // dropped
+		return b, session.ErrRewritten // it was dropped
 	}
 	for _, column := range t.Columns {
-		told = told && !strings.HasPrefix(column.SourceType, "reg") // the text of a regclass follows what it names
+		told = told && !strings.HasPrefix(column.SourceType, "reg") // the text of a regclass changes with what it names
 	}
 	if told {
 		err = findHistory(ctx, c, &b)
@@ -194,8 +195,8 @@ func exportScan(ctx context.Context, c *session.Session, t driver.Table, columns
 	return b, err
 }
 
-// findHistory finds the name of the server's history, and whether a crash could
-// bend it.
+// findHistory asks for the name of the server's history, and whether it is safe from a
+// crash.
 func findHistory(ctx context.Context, c *session.Session, b *basis) error {
 	return c.Run(ctx, fmt.Sprintf(`SELECT s.system_identifier || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()
   OR split_part(k.next_xid, ':', 1)::numeric * 4294967296 + split_part(k.next_xid, ':', 2)::numeric >= %d FROM pg_control_system() s, pg_control_checkpoint() k`, b.xmin), func(_ int, row [][]byte) error {

@@ -18,7 +18,7 @@ import (
 // token names a range of a heap as one snapshot showed it.
 type token struct {
 	history       string
-	oid, filenode int64 // a filenode is a heap: rewriting the table makes another
+	oid, filenode int64 // a rewrite gives the table another filenode
 	shape         uint64
 	xmin          uint64 // of the snapshot
 	lo, hi        int64  // blocks
@@ -32,12 +32,12 @@ func (b basis) token(l *leaf, lo, hi int64) token {
 	return t
 }
 
-// String returns the form in which the token is kept.
+// String returns the token as it is stored. parseToken reads it.
 func (t token) String() string {
 	return fmt.Sprintf("1:%s:%d:%d:%x:%d:%d:%d", t.history, t.oid, t.filenode, t.shape, t.xmin, t.lo, t.hi)
 }
 
-// parseToken reverses String. It reports false for everything else.
+// parseToken reads what String wrote. It returns false for other text.
 func parseToken(text string) (token, bool) {
 	f := strings.Split(text, ":")
 	if len(f) != 8 {
@@ -50,7 +50,7 @@ func parseToken(text string) (token, bool) {
 	return t, t.String() == text && t.history != "" && len(t.history) <= maxHistory && t.lo >= 0 && t.lo < t.hi && t.hi <= 1<<32
 }
 
-// maxHistory bounds what a server says of itself: two numbers.
+// maxHistory is the most bytes of a history: it is two numbers.
 const maxHistory = 64
 
 // held is a landed range that may be kept.
@@ -60,22 +60,21 @@ type held struct {
 	leaf   *leaf
 }
 
-// maxAge is how many transactions may have begun since a range was read. The
-// rows tell 32 bits of theirs; half of that orders them, and a margin is left.
+// maxAge is how many transactions may have begun since a range was read. Rows have 32
+// bits of a transaction id, half of which can be ordered; a margin is left.
 const maxAge = 1<<31 - 1<<24
 
-// verifyAtOnce is how many ranges are counted in one statement: few enough that
-// an answer comes within the idle limit.
+// verifyAtOnce is how many ranges one statement counts, so that an answer comes within
+// the idle limit.
 const verifyAtOnce = 16
 
-// verify returns those of the landed ranges that a read in this snapshot would
-// find to hold the very same rows, by leaf and in the order of blocks.
+// verify returns the landed ranges that have exactly the same rows in this snapshot, by
+// leaf and in the order of blocks.
 //
-// All rows that are visible now and whose transactions had ended before the
-// older snapshot were visible in it: a row that is still there was there. If
-// there are as many of them as were read, and no others, they are the rows that
-// were read. The server counts them without sending any, until the time given;
-// what it has not come to by then is not kept.
+// A row that is visible now and whose transaction had ended before the older snapshot was
+// visible in that snapshot, too. If there are as many such rows as were read, and no
+// others, they are the rows that were read. The server counts them and sends none. Ranges
+// that are not counted by the given time are not kept.
 func verify(ctx context.Context, c *session.Session, b basis, leaves []*leaf, landed []driver.Range, until time.Time) (map[*leaf][]held, error) {
 	candidates := b.candidates(leaves, landed)
 	kept := map[*leaf][]held{}
@@ -108,8 +107,7 @@ func verify(ctx context.Context, c *session.Session, b basis, leaves []*leaf, la
 	return kept, nil
 }
 
-// candidates returns the landed ranges that were read of these heaps, none
-// overlapping another.
+// candidates returns the landed ranges of these heaps. No two of them overlap.
 func (b basis) candidates(leaves []*leaf, landed []driver.Range) []held {
 	var all []held
 	for _, r := range landed {

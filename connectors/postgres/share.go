@@ -14,13 +14,14 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// shareLimit bounds how long a sync waits for connections that it may not have.
+// shareLimit bounds how long a sync waits for connections that it may not be able to
+// have.
 const shareLimit = 3 * time.Second
 
-// Share exports the snapshot of a transaction that stays open until Close. It first
-// makes sure that so many connections beside it can be had and see the snapshot:
-// an account with fewer, a pool of few, or one of several servers, has no such
-// moment.
+// Share exports the snapshot of a transaction that stays open until Close, and returns
+// it as text for Join. First it opens as many connections as there are readers, and
+// makes sure that they see the snapshot. ErrUnsupported says that there is no such
+// moment: the account may have fewer connections, or a pooler is in between.
 func (s *source) Share(ctx context.Context, readers int) (string, error) {
 	if s.Settings.MaxConnections == 1 {
 		return "", driver.E(driver.ErrUnsupported, nil, "connection_config.max_connections allows no second connection")
@@ -41,8 +42,8 @@ func (s *source) Share(ctx context.Context, readers int) (string, error) {
 	return string(text), nil
 }
 
-// probe opens so many connections into the snapshot at once. One of them is the
-// source's own from now on.
+// probe opens that many connections at the same time and enters the snapshot with each.
+// One of them is kept.
 func (s *source) probe(ctx context.Context, m moment.Shared, readers int) error {
 	limited, cancel := context.WithTimeout(ctx, shareLimit)
 	defer cancel()
@@ -77,8 +78,8 @@ func (s *source) probe(ctx context.Context, m moment.Shared, readers int) error 
 	return nil
 }
 
-// Join has tables be planned at a moment that Share has returned, of whatever
-// source of the same settings.
+// Join makes later reads be of the moment that Share returned, from any source with the
+// same settings. "" leaves the moment.
 func (s *source) Join(text string) {
 	s.joined, s.apart = nil, ""
 	if text == "" {
@@ -92,13 +93,13 @@ func (s *source) Join(text string) {
 	s.joined = &m
 }
 
-// Apart says why the table that was planned last is not of the moment.
+// Apart says why the last table was not read at the moment of the sync, "" if it was.
 func (s *source) Apart() string { return s.apart }
 
 var _ driver.Sharer = (*source)(nil)
 
-// signed sums up everything that decides which rows a statement on a table finds
-// beside the snapshot: statements go by the catalog as it is, not as it was.
+// signed sums up what decides, besides the snapshot, which rows a statement finds: a
+// statement uses the catalog as it is now.
 const signed = catalog.ReachedFrom + `
 SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relkind, c.relrowsecurity, n.nspname, c.relname,
     (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped), ',' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
@@ -113,9 +114,9 @@ SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relkind, c.relrowse
     WHERE current_setting('row_security') = 'on' AND (d.refclassid = 'pg_proc'::regclass OR d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid))
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace`
 
-// planAt is planAlone in the snapshot of a moment, which is older. It first asks
-// what the catalog is now: where it says something else of the table than the
-// snapshot, what is read would be of neither.
+// planAt is planAlone in the older snapshot of a moment. It first asks what the catalog
+// says of the table now: if the snapshot has something else, the rows would be of
+// neither. why says why the table cannot be read at the moment.
 func (s *source) planAt(ctx context.Context, t driver.Table, at *moment.Shared) (c *session.Session, p *plan, why string, err error) {
 	namespace, name := session.Literal(t.Namespace), session.Literal(t.Name)
 	asked := fmt.Sprintf(signed, "", namespace, name)

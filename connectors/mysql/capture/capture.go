@@ -19,8 +19,8 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// logEnd returns where the log ends. It asks for the GTIDs last, so they are never
-// behind the place.
+// logEnd returns where the log ends. It asks for the GTIDs last, so that they include
+// all transactions before the place.
 func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err error) {
 	var place binlog.Place
 	gtids := "SELECT @@GLOBAL.gtid_executed, UNIX_TIMESTAMP(), @@server_id"
@@ -42,9 +42,9 @@ func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err err
 	return p, err
 }
 
-// placeNow returns a place in the log that every snapshot begun after this call shows
-// completely. MariaDB writes a transaction to the log a little before InnoDB shows it,
-// so there the place is where the log stood for a snapshot.
+// placeNow returns a place in the log: every snapshot that is begun after this call
+// shows all transactions before it. MariaDB writes a transaction to the log a little
+// before InnoDB shows it, so there the place is where the log stood for a snapshot.
 func placeNow(ctx context.Context, c *session.Session) (binlog.Position, error) {
 	p, err := logEnd(ctx, c)
 	if err != nil || !c.MariaDB {

@@ -21,17 +21,18 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Capturer follows the log of changes of one database. It remembers which tables have a
-// change that cannot land.
+// Capturer follows the log of changes of one database. It remembers the tables that have
+// a change which cannot land. Its methods are called one at a time.
 type Capturer struct {
 	pool   *session.Pool
-	holder *moment.Holder // of the moment of the tables that are read whole
+	holder *moment.Holder // keeps the moment of tables that are read whole
 
 	mu         sync.Mutex
-	unlandable map[string]unlandable // tables, by their identity
-	seen       map[int64][]string    // columns that were discovered last, by their table's oid
+	unlandable map[string]unlandable // by the identity of the table
+	seen       map[int64][]string    // columns that were discovered last, by the oid of their table
 }
 
+// New makes a Capturer of the sessions of a pool. It keeps moments with h.
 func New(p *session.Pool, h *moment.Holder) *Capturer { return &Capturer{pool: p, holder: h} }
 
 // Discovered notes the columns that each table was found to have. A Capture of tables
@@ -60,9 +61,9 @@ func (s *Capturer) unseen(r *catalog.Relation) string {
 	return ""
 }
 
-// Capture takes the log of changes up: it holds the tables against the catalog, then
-// the slot against what has landed, then publishes, and at last makes a slot and
-// exports its snapshot for what has to be read whole.
+// Capture opens the log of changes for some tables, as driver.Capturer says. It compares
+// the tables with the catalog and the slot with what has landed, publishes the tables,
+// and, for tables that are read whole, makes a slot and exports its snapshot.
 func (s *Capturer) Capture(ctx context.Context, c driver.Capture) (driver.Log, error) {
 	l := &changeLog{source: s, capture: c, slot: c.Reader, publication: c.Reader, refused: map[int]error{}, control: &control{pool: s.pool}}
 	if s.pool.Settings.Publication != "" {
@@ -79,7 +80,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 	if err := l.find(ctx); err != nil {
 		return err
 	}
-	if l.facts, err = l.control.facts(ctx); err != nil { // after the catalog was read: what commits behind its end was not in it
+	if l.facts, err = l.control.facts(ctx); err != nil { // asked after the catalog was read: the catalog does not show what commits behind this end
 		return err
 	}
 	l.known = l.facts.end
@@ -119,8 +120,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 	return nil
 }
 
-// find reads the catalog's rows of the tables. A table that is another one there is
-// refused.
+// find reads the tables from the catalog. It refuses a table that is another one now.
 func (l *changeLog) find(ctx context.Context) error {
 	names := make([]string, len(l.capture.Tables))
 	for i, t := range l.capture.Tables {
@@ -155,7 +155,7 @@ func (l *changeLog) find(ctx context.Context) error {
 	return nil
 }
 
-// unsupported returns why the server's log cannot be read at all.
+// unsupported returns why the server's log cannot be read at all, nil if it can.
 func (f facts) unsupported() error {
 	switch {
 	case f.level != "logical":
@@ -168,8 +168,8 @@ func (f facts) unsupported() error {
 	return nil
 }
 
-// floor returns the position behind which changes are needed. anew says that every
-// table is to be read whole, so that none are.
+// floor returns the position behind which changes are needed. anew says that every table
+// is read whole, so that there is no such position.
 func (l *changeLog) floor() (floor pglogrepl.LSN, anew bool, err error) {
 	anew = true
 	var least pglogrepl.LSN
@@ -210,8 +210,8 @@ func (l *changeLog) published(ctx context.Context, floor pglogrepl.LSN, anew boo
 	return l.publish(ctx, floor, anew)
 }
 
-// decideForm has values come in binary if every column of every table is read so. One
-// that is not has all come as text: the plug-in knows no other choice.
+// decideForm decides whether values come in binary: only if every column of every table
+// can be read so, because the plug-in has one form for all.
 func (l *changeLog) decideForm() {
 	l.inBinary = true
 	for _, t := range l.tables {
@@ -221,8 +221,8 @@ func (l *changeLog) decideForm() {
 	}
 }
 
-// begin makes the slot where it is to be made, and a moment for the tables that have
-// to be read whole. found is the slot that there is, nil for none.
+// begin makes a slot and a moment if tables have to be read whole. found is the existing
+// slot, nil if there is none.
 func (l *changeLog) begin(ctx context.Context, found *slotRow, floor pglogrepl.LSN, anew bool) error {
 	l.from = floor
 	whole := 0
@@ -239,7 +239,7 @@ func (l *changeLog) begin(ctx context.Context, found *slotRow, floor pglogrepl.L
 		return err
 	}
 	defer c.Close()
-	if anew && found != nil { // of an attempt that did not come to its end, or of no use any more
+	if anew && found != nil { // it is left from an attempt that failed, or of no use
 		if err := l.drop(ctx); err != nil {
 			return err
 		}
@@ -270,8 +270,8 @@ func (l *changeLog) begin(ctx context.Context, found *slotRow, floor pglogrepl.L
 	return nil
 }
 
-// share imports the snapshot of a slot into a transaction that holds it, for readers
-// in whatever process.
+// share imports the snapshot of a slot into a transaction that is held open, for readers
+// in any process.
 func (l *changeLog) share(ctx context.Context, snapshot string) error {
 	c, m, err := moment.Export(ctx, l.source.pool, snapshot)
 	if err != nil {

@@ -17,19 +17,20 @@ import (
 
 // captured is a table whose changes are read.
 type captured struct {
-	index    int // in driver.Capture.Tables
+	index    int // index in driver.Capture.Tables
 	table    driver.Table
 	row      *catalog.Relation
-	columns  []catalog.Mapped // of the table's columns
+	columns  []catalog.Mapped // in the order of the table's columns
 	after    pglogrepl.LSN
 	identity string               // pg_class.relreplident
 	keys     []string             // columns of the replica identity
-	leaves   map[string]partition // of a partitioned table, by oid
+	leaves   map[string]partition // partitions of a partitioned table, by oid
 	computed map[string]string    // generated columns: s for stored, v for virtual
-	types    map[int64]typeFacts  // of the columns, by their numbers
+	types    map[int64]typeFacts  // of the columns, by attnum
 }
 
-// typeFacts is what a column's type, behind domains, and that of its elements are.
+// typeFacts is what the catalog says about the type of a column, behind domains, and of
+// its elements.
 type typeFacts struct {
 	oid                int64
 	kind, name         string
@@ -55,7 +56,7 @@ SELECT b.attrelid::int8, b.attnum, t.oid::int8, t.typtype, t.typname, t.typnames
 FROM base b JOIN pg_type t ON t.oid = b.typ AND t.typtype <> 'd'
 LEFT JOIN (elem l JOIN pg_type e ON e.oid = l.typ AND e.typtype <> 'd') ON l.attrelid = b.attrelid AND l.attnum = b.attnum`
 
-// published is the table as SQL of a publication has it.
+// published writes the table as SQL for a publication.
 func (t *captured) published() string {
 	if t.row.RelKind == "p" {
 		return session.Relation(t.table)
@@ -66,7 +67,7 @@ func (t *captured) published() string {
 // full reports whether changes come with every column of the old row.
 func (t *captured) full() bool { return t.identity == "f" }
 
-// refuse says why a table is not captured. accept takes the refused ones out.
+// refuse notes why a table is not captured. accept then takes the refused tables out.
 func (l *changeLog) refuse(t *captured, why error) {
 	if l.refused[t.index] == nil {
 		l.refused[t.index] = why
@@ -77,7 +78,7 @@ func (l *changeLog) accept() {
 	l.tables = slices.DeleteFunc(l.tables, func(t *captured) bool { return l.refused[t.index] != nil })
 }
 
-// ofCaptured selects the tables and, of partitioned ones, every partition, with what
+// ofCaptured selects the tables, and every partition of partitioned ones, with what
 // decides whether their changes can be had.
 const ofCaptured = `
 WITH RECURSIVE tree AS (
@@ -102,8 +103,7 @@ type relationFacts struct {
 	computed                               map[string]string
 }
 
-// examine asks what decides of each table, and refuses those of which changes cannot
-// be had, before anything is published.
+// examine refuses, before anything is published, tables whose changes cannot be had.
 func (l *changeLog) examine(ctx context.Context) error {
 	oids, byOID := make([]int64, len(l.tables)), map[int64]*captured{}
 	for i, t := range l.tables {
@@ -135,8 +135,8 @@ func (l *changeLog) examine(ctx context.Context) error {
 	return nil
 }
 
-// checkRelation takes what the catalog says of a table, or of a partition of it, and refuses what
-// cannot be captured.
+// checkRelation takes what the catalog says of a table or of one of its partitions, and
+// refuses the table if its changes cannot be had.
 func (l *changeLog) checkRelation(t *captured, r relationFacts) {
 	if r.oid == r.root {
 		t.identity, t.keys, t.computed = r.identity, r.keys, r.computed
@@ -164,7 +164,7 @@ func (l *changeLog) checkRelation(t *captured, r relationFacts) {
 
 const deferrable = " that is checked at once"
 
-// unlogged returns why the changes of a relation are in no log.
+// unlogged returns why no log has the changes of a relation, "" if one has.
 func (r relationFacts) unlogged() string {
 	switch {
 	case r.kind == "f":
@@ -186,8 +186,8 @@ func sameNames(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// checkTypes refuses a table whose key the log does not have, or of which a value would be
-// another one from the log than from a SELECT.
+// checkTypes refuses a table if the log does not have its key, or if a value would be
+// different in the log and in a SELECT.
 func (l *changeLog) checkTypes(t *captured) {
 	if l.refused[t.index] != nil {
 		return
@@ -243,17 +243,17 @@ func (t *captured) takeType(row [][]byte) {
 	t.types[session.Number(row[1])] = f
 }
 
-// typeOf returns the type of a column of the table.
+// typeOf returns the type of a column.
 func (t *captured) typeOf(i int) typeFacts { return t.types[t.attribute(i).Number] }
 
-// attribute returns what the catalog has of a column of the table.
+// attribute returns what the catalog has about a column.
 func (t *captured) attribute(i int) *catalog.Attribute {
 	at := slices.IndexFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Column.Name == t.table.Columns[i].Name })
 	return &t.row.Attributes[at]
 }
 
-// unreadable returns why a column's values in the log are not those of a SELECT, ""
-// if they are.
+// unreadable returns why a column's values in the log are not those of a SELECT, "" if
+// they are.
 func (t *captured) unreadable(i int) string {
 	a, cast := t.typeOf(i), t.columns[i].Cast
 	switch {
@@ -271,17 +271,16 @@ func (t *captured) unreadable(i int) string {
 	return ""
 }
 
-// textCasts are types that have a function for their cast to text, of which the
-// result is known.
+// textCasts are types whose cast to text is a function with a known result.
 var textCasts = []string{"bool", "inet", "cidr", "bpchar", "char", "name", "geometry"}
 
-// inBinary reports whether the binary form of a column's values is read as a COPY's.
+// inBinary reports whether a column's binary form in the log is that of a COPY.
 func (t *captured) inBinary(i int) bool {
 	a, cast := t.typeOf(i), t.columns[i].Cast
 	return cast == "" || cast == catalog.CastNumeric && a.oid == catalog.OIDNumeric || cast == catalog.CastText && a.kind == "e"
 }
 
-// form returns how a column's text becomes what a COPY sends.
+// form returns how a column's text is turned into what a COPY sends.
 func (t *captured) form(i int, moneyScale int32) binarycopy.Form {
 	a, cast := t.typeOf(i), t.columns[i].Cast
 	switch {

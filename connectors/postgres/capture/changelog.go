@@ -14,7 +14,7 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// changeLog is an open log of changes: a slot, and a publication of the tables.
+// changeLog is a driver.Log: a slot and a publication of the tables.
 type changeLog struct {
 	source      *Capturer
 	capture     driver.Capture
@@ -22,30 +22,30 @@ type changeLog struct {
 	publication string
 	facts       facts
 	server      catalog.Server
-	asked       []*captured // of all tables that the catalog has
-	tables      []*captured // of those the ones that are not refused
+	asked       []*captured // the tables that the catalog has
+	tables      []*captured // those of asked that are not refused
 	refused     map[int]error
-	moment      string        // for the tables that are read whole
-	position    pglogrepl.LSN // of it
+	moment      string        // of the tables that are read whole
+	position    pglogrepl.LSN // of that moment
 	from        pglogrepl.LSN // where the stream begins
-	known       pglogrepl.LSN // the end of the log when the catalog had been read
+	known       pglogrepl.LSN // the end of the log after the catalog was read
 	inBinary    bool
-	notes       []string // told with the first changes
+	notes       []string // given with the first changes
 
-	idle      time.Duration // how often a place without changes comes, 0 for idlePlace
+	idle      time.Duration // how often a place to resume without changes is given, 0 for idlePlace
 	control   *control
 	confirmed atomic.Uint64
 	waiting   waiting
 
-	noting    sync.Mutex // while the note is taken, and what goes into it
+	noting    sync.Mutex // guards what goes into the note, and its writing
 	mu        sync.Mutex
 	feed      *feed            // nil before Changes
-	quiet     func()           // ends its signs of life
-	truncated map[int64]uint32 // partitioned tables that were truncated whole, with the transaction
+	quiet     func()           // ends the signs of life of feed
+	truncated map[int64]uint32 // partitioned tables that were truncated as a whole, and by which transaction
 	suspects  []suspicion
 	done      bool
 	suspected atomic.Bool // there are suspects
-	finished  atomic.Bool // everything was read that was asked for
+	finished  atomic.Bool // all that was asked for was read
 }
 
 var (
@@ -53,7 +53,8 @@ var (
 	_ driver.Log      = (*changeLog)(nil)
 )
 
-// Moment returns the moment at which the tables that have to be read whole are read.
+// Moment returns the moment for the tables that have to be read whole, and its position.
+// Both are "" if there are none.
 func (l *changeLog) Moment() (moment, position string) {
 	if l.moment == "" {
 		return "", ""
@@ -61,11 +62,11 @@ func (l *changeLog) Moment() (moment, position string) {
 	return l.moment, l.position.String()
 }
 
-// Refused says why tables are not captured.
+// Refused returns the tables that are not captured, with the reason.
 func (l *changeLog) Refused() map[int]error { return l.refused }
 
-// Confirm notes the position and tells it to the server, which hears of it again
-// with every sign of life until Close.
+// Confirm remembers a position and tells it to the server, which hears it again with
+// every sign of life until Close. It may be called while Changes runs.
 func (l *changeLog) Confirm(_ context.Context, position string) error {
 	at, err := pglogrepl.ParseLSN(position)
 	if err != nil {
@@ -90,8 +91,8 @@ func (l *changeLog) Confirm(_ context.Context, position string) error {
 	return l.streamError(context.Background(), f.status(false))
 }
 
-// Close ends the reading. The server has heard of everything that was confirmed
-// when it returns, if it answers.
+// Close ends the reading. If the server answers, it has heard of everything that was
+// confirmed when Close returns. It is safe to call twice.
 func (l *changeLog) Close() error {
 	l.mu.Lock()
 	f, quiet, done := l.feed, l.quiet, l.done
@@ -109,7 +110,7 @@ func (l *changeLog) Close() error {
 		}
 		f.finish()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // closing outlives the call
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the context of the call may have ended
 	defer cancel()
 	l.noteTruncated(ctx)
 	l.source.holder.Release()
@@ -117,9 +118,9 @@ func (l *changeLog) Close() error {
 	return nil
 }
 
-// settle waits until the server has taken note of a confirmed position.
+// settle waits until the server has recorded a confirmed position.
 func (l *changeLog) settle(at pglogrepl.LSN) {
-	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // closing outlives the call
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the context of the call may have ended
 	defer cancel()
 	for ctx.Err() == nil {
 		s, err := l.control.slot(ctx, l.slot)
@@ -147,8 +148,8 @@ func (l *changeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error
 	}
 }
 
-// waiting are the places to resume that are not confirmed, with the time of the
-// first change before each.
+// waiting are the places to resume that are not confirmed yet. It is safe for concurrent
+// use.
 type waiting struct {
 	mu     sync.Mutex
 	places []place
@@ -156,7 +157,7 @@ type waiting struct {
 
 type place struct {
 	at    uint64
-	first time.Time // zero for a place without changes
+	first time.Time // of the first change, zero if there is none
 }
 
 func (w *waiting) add(p place) {
@@ -173,7 +174,8 @@ func (w *waiting) confirm(at uint64) {
 	}
 }
 
-// oldest returns when the oldest change was committed that is not confirmed.
+// oldest returns when the oldest unconfirmed change was committed, zero if there is
+// none.
 func (w *waiting) oldest() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()

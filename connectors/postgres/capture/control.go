@@ -13,16 +13,17 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// control is a session beside the stream that asks the server how it is. It is safe
-// for concurrent use.
+// control asks the server questions over a session of its own, while the log is streamed
+// over another. It is safe for concurrent use.
 type control struct {
 	pool    *session.Pool
 	mu      sync.Mutex
-	session *session.Session // nil before the first question, and after one that broke it
+	session *session.Session // nil until the first question, and after the connection was lost
 	closed  bool
 }
 
-// ask runs statements and hands each row to f, as session.run does.
+// ask runs statements and hands each row to f, as Session.Run does. It connects if there
+// is no session.
 func (k *control) ask(ctx context.Context, sql string, f func(statement int, row [][]byte) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -47,7 +48,7 @@ func (k *control) ask(ctx context.Context, sql string, f func(statement int, row
 	return k.session.Run(ctx, sql, f)
 }
 
-// do is ask without rows.
+// do is ask for statements without rows.
 func (k *control) do(ctx context.Context, sql string) error {
 	return k.ask(ctx, sql, func(int, [][]byte) error { return nil })
 }
@@ -68,13 +69,13 @@ func (k *control) close() {
 	k.session, k.closed = nil, true
 }
 
-// facts are what decides whether a server's log can be read by the account.
+// facts decide whether the account can read the server's log.
 type facts struct {
-	version        int64 // as 150004
+	version        int64 // for example 150004
 	level          string
 	standby        bool
-	replication    bool // of the account
-	create         bool // it may make publications in the database
+	replication    bool // the account has the right
+	create         bool // the account may make publications in the database
 	slots          int64
 	slotsUsed      int64
 	senders        int64
@@ -83,7 +84,7 @@ type facts struct {
 	end            pglogrepl.LSN
 	senderTimeout  time.Duration
 	maySendMessage bool
-	oldest         string // transaction of those that are under way
+	oldest         string // the oldest transaction that is under way
 }
 
 const endOfLog = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"
@@ -97,7 +98,7 @@ SELECT current_setting('server_version_num'), current_setting('wal_level'), pg_i
   NOT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_proc f WHERE f.proname = 'pg_logical_emit_message' AND f.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(f.oid, 'EXECUTE')),
   (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text`
 
-// facts asks the server what it can do for a reader of its log.
+// facts asks for the facts.
 func (k *control) facts(ctx context.Context) (f facts, err error) {
 	err = k.ask(ctx, ofFacts, func(_ int, row [][]byte) error {
 		f = facts{version: session.Number(row[0]), level: string(row[1]), standby: session.Truth(row[2]), replication: session.Truth(row[3]), create: session.Truth(row[4]),
@@ -108,7 +109,7 @@ func (k *control) facts(ctx context.Context) (f facts, err error) {
 	return f, err
 }
 
-// lsnOf reads a position, 0 for NULL.
+// lsnOf reads a position in the log, 0 for NULL.
 func lsnOf(text []byte) pglogrepl.LSN {
 	at, _ := pglogrepl.ParseLSN(string(text))
 	return at
@@ -118,12 +119,12 @@ func lsnOf(text []byte) pglogrepl.LSN {
 type slotRow struct {
 	plugin, database   string
 	logical            bool
-	activePID          int64 // 0 for nobody
+	activePID          int64 // 0 if nobody reads it
 	activeBy           string
 	restart, confirmed pglogrepl.LSN
 	state              string // wal_status
 	left               int64  // safe_wal_size, -1 if unbounded
-	invalid            string // why it is of no use any more
+	invalid            string // why the server has invalidated it, "" if it has not
 	temporary          bool
 	end                pglogrepl.LSN
 	at                 time.Time

@@ -20,33 +20,33 @@ import (
 // follower turns the messages of a stream into Changes. It is used by one goroutine.
 type follower struct {
 	log    *changeLog
-	emit   func(driver.Changes) error // takes what is ready
-	until  pglogrepl.LSN              // where the reading ends, 0 for nowhere
+	emit   func(driver.Changes) error // takes what is ready to be given
+	until  pglogrepl.LSN              // where the reading ends, 0 if it does not
 	now    func() time.Time
 	tables map[uint32]*target
-	order  []*target // of the Capture
+	order  []*target // in the order of the Capture
 	shapes map[uint32]*shape
 	m      pgoutput.Message
-	notes  []string // told with what comes next
+	notes  []string // given with the next changes
 
-	inside    bool          // a transaction
-	commit    pglogrepl.LSN // where its commit begins
+	inside    bool          // within a transaction
+	commit    pglogrepl.LSN // where the record of its commit begins
 	committed time.Time
-	ends      string        // commit as text, "" if not asked for yet
-	serial    int64         // of the transaction
-	xid       uint32        // the same, of the server
-	reached   pglogrepl.LSN // everything before it was read
+	ends      string        // the end of the commit as text, "" until it is needed
+	serial    int64         // counts transactions
+	xid       uint32        // the server's id of the transaction
+	reached   pglogrepl.LSN // everything before it has been read
 	placed    pglogrepl.LSN // the last place to resume
 	placedAt  time.Time
-	pending   bool      // there are changes since then
-	since     time.Time // when the first of them came
+	pending   bool      // there are changes behind it
+	since     time.Time // when the first of those came
 	first     time.Time // when it was committed
-	last      time.Time // when the last one was
-	read      int64     // bytes since then
-	held      int64     // bytes in the columns
+	last      time.Time // when the last one was committed
+	read      int64     // bytes behind the last place to resume
+	held      int64     // bytes in the batches
 }
 
-// target is where the changes of a table are gathered.
+// target gathers the changes of a table.
 type target struct {
 	*captured
 	rows    *binarycopy.Rows
@@ -54,17 +54,17 @@ type target struct {
 	kept    map[int][]int
 	old     bool
 	ends    []driver.End
-	serial  int64 // of the transaction of the last row
+	serial  int64 // the transaction of the last row
 	nulled  []int64
-	batch   int64 // rows of a batch
-	limit   int64 // bytes of one
-	nullsOK bool  // what a type cannot hold becomes NULL
+	batch   int64 // most rows of a batch
+	limit   int64 // most bytes of a batch
+	nullsOK bool  // a value that its type cannot hold becomes NULL
 }
 
-// newFollower begins where the log begins.
+// newFollower makes a follower of the tables of a log.
 func newFollower(l *changeLog, emit func(driver.Changes) error, until pglogrepl.LSN) *follower {
 	f := &follower{log: l, emit: emit, until: until, now: time.Now, tables: map[uint32]*target{}, shapes: map[uint32]*shape{}, notes: l.notes, reached: l.from, placed: l.from, placedAt: time.Now()}
-	charset, _ := l.source.pool.Settings.Charset() // validated
+	charset, _ := l.source.pool.Settings.Charset() // Validate has checked it
 	limits := l.source.pool.Limits
 	for _, t := range l.tables {
 		hows, forms := make([]binarycopy.Decoding, len(t.columns)), make([]binarycopy.Form, len(t.columns))
@@ -79,15 +79,15 @@ func newFollower(l *changeLog, emit func(driver.Changes) error, until pglogrepl.
 	return f
 }
 
-// Of how much a batch of changes is, and of how much there may be in all tables
-// together before every one is handed over.
+// How many rows and bytes a batch of changes has, and how many bytes all batches hold
+// together before they are given.
 const (
 	changeRows  = 16_384
 	changeBytes = 4 << 20
 	heldBytes   = 16 << 20
 )
 
-// message takes a message of the plug-in.
+// message handles a message of the plug-in.
 func (f *follower) message(p []byte) error {
 	if err := f.m.Parse(p); err != nil {
 		return malformedLog(err)
@@ -129,8 +129,8 @@ func (f *follower) message(p []byte) error {
 	return nil
 }
 
-// refuseTable has a table with a value that cannot land be refused when the log is taken up
-// anew, so that the others go on without it.
+// refuseTable remembers a table with a value that cannot land. It is refused when the
+// log is opened the next time, so that the others go on without it.
 func (f *follower) refuseTable(t *target, err error) error {
 	var bad *driver.Error
 	if !errors.As(err, &bad) || bad.Kind != driver.ErrBadData && bad.Kind != driver.ErrLimit {
@@ -172,7 +172,7 @@ func (f *follower) long(l *session.LongRow) error {
 	return l
 }
 
-// unlandable is why a table goes no further than a place in the log.
+// unlandable says why a table cannot go on behind a place in the log.
 type unlandable struct {
 	at  pglogrepl.LSN
 	why error
@@ -212,8 +212,8 @@ func (f *follower) change(s *shape) error {
 	return f.row(s, &s.whole, m.NewRow, &m.OldRow, driver.OpUpdate)
 }
 
-// row adds a row. What it is of is handed over first if it is full, but an update
-// stays with its old key.
+// row adds a row. A full batch is given before it, except between an update and its old
+// key.
 func (f *follower) row(s *shape, w *pgoutput.Writer, row pgoutput.Row, old *pgoutput.Row, op driver.Op) error {
 	t := s.target
 	if (int64(len(t.ops)) >= t.batch || t.rows.Bytes() >= t.limit) && (len(t.ops) == 0 || t.ops[len(t.ops)-1] != driver.OpOldKey) {
@@ -256,7 +256,7 @@ func (f *follower) explain(err error) error {
 	return err
 }
 
-// count notes what the row that was added is.
+// count notes what kind of change the last row is.
 func (f *follower) count(t *target, op driver.Op) {
 	t.ops = append(t.ops, op)
 	if t.serial != f.serial || len(t.ends) == 0 {
@@ -291,7 +291,7 @@ func (f *follower) truncate(oid uint32) error {
 	return nil
 }
 
-// hand hands over what a table has.
+// hand gives the batch of a table.
 func (f *follower) hand(t *target) error {
 	if len(t.ops) == 0 {
 		return nil
@@ -312,11 +312,11 @@ func (f *follower) handAll() error {
 	return nil
 }
 
-// idlePlace is how often, at the most, a slot without changes gets a place to resume.
+// idlePlace is how often a slot without changes gets a place to resume, at most.
 const idlePlace = 10 * time.Second
 
-// due gives a place to resume where it is time for one. It is called between
-// transactions; asked says that the server wants to know how far we are.
+// due gives a place to resume if it is time for one. It is called between transactions.
+// asked says that the server asks how far we are.
 func (f *follower) due(asked bool) error {
 	if err := f.log.unexplained(f.reached); err != nil {
 		return err
@@ -334,10 +334,10 @@ func (f *follower) due(asked bool) error {
 	return f.place()
 }
 
-// finished reports whether everything was read that was asked for.
+// finished reports whether everything that was asked for has been read.
 func (f *follower) finished() bool { return f.until != 0 && !f.inside && f.reached >= f.until }
 
-// place hands everything over, and then the place to resume behind it.
+// place gives all batches, then the place to resume behind them.
 func (f *follower) place() error {
 	if err := f.handAll(); err != nil {
 		return err
@@ -355,7 +355,7 @@ func (f *follower) place() error {
 
 // stands tells how the reader stands at the end, when what was given has landed.
 func (f *follower) stands() error {
-	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // it is told if the server answers
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // only if the server answers
 	defer cancel()
 	s, err := f.log.Standing(ctx)
 	if err != nil {
@@ -380,7 +380,7 @@ func (f *follower) told() (notes []string) {
 	return notes
 }
 
-// keepalive takes a sign of life of the server, with the end of what it has sent.
+// keepalive handles a sign of life of the server, which has the end of what it has sent.
 func (f *follower) keepalive(end pglogrepl.LSN, asked bool) error {
 	if f.inside {
 		return nil

@@ -13,38 +13,38 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// What is done to a partition alone is in no message: TRUNCATE of it, DETACH, DROP, and
-// ATTACH of a table with rows. So the note beside the publication has the partitions'
-// heaps, and what has become of them since decides whether a table goes on.
+// No message of the log says what is done to a single partition: TRUNCATE, DETACH, DROP, and
+// ATTACH of a table with rows. So the note beside the publication has the heaps of the
+// partitions, and what became of them decides whether the table can go on.
 
-// partition is one that holds rows.
+// partition is a partition that holds rows.
 type partition struct {
 	oid  int64
 	node int64  // filenode
-	name string // as SQL
-	xid  uint32 // the transaction that has written its row of the catalog
+	name string // quoted
+	xid  uint32 // the transaction that wrote its row of the catalog
 }
 
 const (
-	// rowsFromBefore tells whether a partition has rows that were in it before it, or a
-	// parent of it, was attached: those that came with it are in no log.
+	// rowsFromBefore asks whether a partition has rows that are older than its ATTACH, or
+	// that of a parent: no log has them.
 	rowsFromBefore = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) >= (SELECT min(age(i.xmin)) FROM pg_inherits i WHERE i.inhrelid = %[2]d OR i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(%[2]d))))`
-	// rowsOlder tells whether a partition has a row from before the note: then its new
-	// heap is not one that TRUNCATE has left.
+	// rowsOlder asks whether a partition has a row that is older than the note. Then its
+	// new heap does not come from a TRUNCATE.
 	rowsOlder = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) > age('%[2]s'::xid))`
 )
 
 // suspicion is that a partition was truncated alone: it has another heap, and no row
-// from before. It is allayed by a TRUNCATE of the whole table in the log, of the
-// transaction that has left that heap.
+// older than the note. A TRUNCATE of the whole table in the log, by the transaction that
+// made the heap, removes the suspicion.
 type suspicion struct {
 	table *captured
 	leaf  partition
-	until pglogrepl.LSN // by where in the log the TRUNCATE would have come
+	until pglogrepl.LSN // where in the log the TRUNCATE would have been by then
 }
 
-// checkLeaves refuses partitioned tables of which a partition has come or gone with its
-// rows since the note was taken, and returns which may have been emptied alone.
+// checkLeaves refuses partitioned tables if a partition came or went with its rows after
+// the note was written. It returns the partitions that may have been truncated alone.
 func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicion, err error) {
 	for _, t := range l.tables {
 		was := note.Leaves[strconv.FormatInt(t.row.OID, 10)]
@@ -65,7 +65,7 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 			if before != 0 {
 				question = fmt.Sprintf(rowsOlder, now.name, note.Oldest)
 			}
-			answer := "" // where this account may not look
+			answer := "" // if this account may not look
 			if err := l.control.ask(ctx, question, func(_ int, row [][]byte) error {
 				answer = string(row[0])
 				return nil
@@ -77,7 +77,7 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 				l.refuse(t, partitioned(t, "a partition with rows was attached to it"))
 			case before != 0 && answer != "t":
 				all = append(all, suspicion{table: t, leaf: now, until: l.facts.end})
-				now.node = before // in the next note, too
+				now.node = before // so that the next note has the old heap
 				t.leaves[oid] = now
 			}
 		}
@@ -90,7 +90,7 @@ func partitioned(t *captured, why string) error {
 	return driver.E(driver.ErrReplaced, nil, "%s: %s, which the log of changes does not tell", t.table, why)
 }
 
-// addSuspicions has the reading of the log look for what allays suspicions.
+// addSuspicions makes the reading look for what removes the suspicions.
 func (l *changeLog) addSuspicions(all []suspicion) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +103,8 @@ func (l *changeLog) addSuspicions(all []suspicion) {
 	l.suspected.Store(len(l.suspects) > 0)
 }
 
-// allay notes that a partitioned table was truncated as a whole.
+// allay notes that a partitioned table was truncated as a whole, and removes its
+// suspicions.
 func (l *changeLog) allay(table int64, xid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,8 +116,8 @@ func (l *changeLog) allay(table int64, xid uint32) {
 	l.suspected.Store(len(l.suspects) > 0)
 }
 
-// unexplained returns an error where the log was read up to a place without what would
-// have allayed a suspicion. The table is refused from then on.
+// unexplained returns an error if the log was read far enough and a suspicion was not
+// removed. The table is refused from then on.
 func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	if !l.suspected.Load() {
 		return nil
@@ -131,7 +132,7 @@ func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	if at < 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the note is taken whoever stops
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the note has to be written even if the reading stops
 	defer cancel()
 	l.noting.Lock()
 	defer l.noting.Unlock()
@@ -143,8 +144,8 @@ func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", why)
 }
 
-// noteTruncated takes the partitions of tables that were truncated as a whole into the
-// note: their heaps are those that the truncating transaction has left.
+// noteTruncated writes the new heaps of tables that were truncated as a whole into the
+// note.
 func (l *changeLog) noteTruncated(ctx context.Context) {
 	l.mu.Lock()
 	truncated := l.truncated
@@ -160,7 +161,7 @@ func (l *changeLog) noteTruncated(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		_ = l.control.ask(ctx, fmt.Sprintf(ofCaptured, session.OIDList([]int64{t.row.OID})), func(_ int, row [][]byte) error { // else the table is read whole the next time
+		_ = l.control.ask(ctx, fmt.Sprintf(ofCaptured, session.OIDList([]int64{t.row.OID})), func(_ int, row [][]byte) error { // if it fails the table is read whole the next time
 			oid := string(row[1])
 			if before, ok := t.leaves[oid]; ok && uint32(session.Number(row[11])) == xid {
 				before.node = session.Number(row[8])

@@ -17,12 +17,12 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// publication is what the server publishes for a reader.
+// publication is a publication as the server has it.
 type publication struct {
 	oid     int64
-	all     bool // of all tables, or of schemas
+	all     bool // it is of all tables, or of schemas
 	every   bool // it publishes inserts, updates, deletes and truncates
-	root    bool // partitions as their root
+	root    bool // changes of partitions come as changes of the root
 	version string
 	note    noted
 	members map[int64]member // by the table's oid
@@ -30,21 +30,21 @@ type publication struct {
 
 // member is a table of a publication.
 type member struct {
-	oid      int64  // of its membership: another one is another membership
-	narrowed string // what it leaves out, "" for nothing
+	oid      int64  // of its membership, which another ADD TABLE changes
+	narrowed string // what it leaves out, "" if nothing
 }
 
-// noted is kept as the comment of a publication of our own: what shows whether
-// somebody else has changed it since.
+// noted is the comment of our own publication. It shows whether somebody else has
+// changed the publication since.
 type noted struct {
 	Version  string           `json:"version"`
 	Timeline int64            `json:"timeline,omitempty"`
-	Members  map[string]int64 `json:"members"` // oids of memberships, by those of the tables
-	// Leaves are, of partitioned tables, the filenodes of the partitions by oid, and
-	// Oldest a transaction such that older ones had ended when they were noted.
+	Members  map[string]int64 `json:"members"` // oids of memberships, by oids of tables
+	// Leaves are the filenodes of the partitions of partitioned tables, by oid. Oldest is
+	// a transaction: all older ones had ended when the note was written.
 	Leaves map[string]map[string]int64 `json:"leaves,omitempty"`
 	Oldest string                      `json:"oldest,omitempty"`
-	// Broken says of tables that have to be read whole why.
+	// Broken says why tables have to be read whole.
 	Broken map[string]string `json:"broken,omitempty"`
 }
 
@@ -62,7 +62,7 @@ func (k *control) publication(ctx context.Context, name string) (p *publication,
 		if statement == 0 {
 			p = &publication{oid: session.Number(row[0]), all: session.Truth(row[1]), every: session.Truth(row[2]), root: session.Truth(row[3]), version: string(row[4]), members: map[int64]member{}}
 			if text, ok := strings.CutPrefix(string(row[5]), notedPrefix); ok {
-				_ = json.Unmarshal([]byte(text), &p.note) // what cannot be read is as good as nothing
+				_ = json.Unmarshal([]byte(text), &p.note) // a note that cannot be read counts as none
 			}
 			return nil
 		}
@@ -74,8 +74,8 @@ func (k *control) publication(ctx context.Context, name string) (p *publication,
 	return p, err
 }
 
-// publishes reports which of the tables a publication publishes, also one of all
-// tables.
+// publishes returns which of the tables a publication publishes. A publication may be of
+// all tables.
 func (k *control) publishes(ctx context.Context, name string) (map[int64]bool, error) {
 	found := map[int64]bool{}
 	err := k.ask(ctx, "SELECT relid::int8 FROM pg_get_publication_tables("+session.Literal(name)+")", func(_ int, row [][]byte) error {
@@ -85,8 +85,8 @@ func (k *control) publishes(ctx context.Context, name string) (map[int64]bool, e
 	return found, err
 }
 
-// checkGiven holds a publication that people keep against what is needed. Tables that
-// it does not have, or not whole, are refused.
+// checkGiven checks a publication that people keep. Tables that it lacks, or does not
+// publish as a whole, are refused.
 func (l *changeLog) checkGiven(ctx context.Context) error {
 	p, err := l.control.publication(ctx, l.publication)
 	if err != nil {
@@ -117,8 +117,8 @@ func (l *changeLog) checkGiven(ctx context.Context) error {
 	return nil
 }
 
-// publish makes the publication of our own publish the tables, and nothing else. With
-// anew everything is read from now on, so it is made anew.
+// publish makes our own publication publish these tables and nothing else. With anew it
+// is dropped and made again, because everything is read from now on.
 func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
 	p, err := l.control.publication(ctx, l.publication)
 	if err != nil {
@@ -150,7 +150,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 				if t.after != 0 && m.narrowed == "" {
 					continue
 				}
-				remove = append(remove, t.published()) // it is read whole, whatever was done to it
+				remove = append(remove, t.published()) // it is read whole in any case
 			}
 		}
 		add = append(add, t.published())
@@ -158,7 +158,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 	if p != nil {
 		for oid := range p.members {
 			if !wanted[oid] {
-				remove = append(remove, "") // by its name, which the catalog has
+				remove = append(remove, "") // the catalog has its name
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 	return l.takeNote(ctx)
 }
 
-// publishOptions are those of a publication of our own.
+// publishOptions are the options of our own publication.
 func (l *changeLog) publishOptions() string {
 	options := "publish = 'insert, update, delete, truncate', publish_via_partition_root = true"
 	if l.facts.version >= 180000 {
@@ -201,9 +201,8 @@ func (l *changeLog) publishOptions() string {
 	return options
 }
 
-// retract takes every table out of the publication of our own: of none the changes can
-// be had, and what is published of a table without a replica identity makes its updates
-// fail.
+// retract takes every table out of our own publication, because no changes can be had: a
+// published table without a replica identity refuses its users' updates.
 func (l *changeLog) retract(ctx context.Context) error {
 	if l.source.pool.Settings.Publication != "" || l.facts.standby {
 		return nil
@@ -237,9 +236,8 @@ func (l *changeLog) dropped(ctx context.Context, p *publication, wanted map[int6
 	return names, err
 }
 
-// checkOurs finds out whether somebody else has changed the publication, which
-// leaves changes out of the log that nobody can know. A table that was taken out, or
-// out and in again, is refused.
+// checkOurs finds out whether somebody else has changed our publication, so that the log
+// may lack changes. A table that was taken out, or out and in again, is refused.
 func (l *changeLog) checkOurs(p *publication) error {
 	altered := func(how string) error {
 		return driver.E(driver.ErrReplaced, nil, "the publication %s %s, so changes may be missing from the log: %s", l.publication, how, sqldb.ReadAnew)
@@ -267,7 +265,7 @@ func (l *changeLog) checkOurs(p *publication) error {
 	return nil
 }
 
-// takeNote keeps beside the publication what it is now.
+// takeNote writes the note beside our publication.
 func (l *changeLog) takeNote(ctx context.Context) error {
 	p, err := l.control.publication(ctx, l.publication)
 	if err != nil || p == nil {

@@ -9,17 +9,16 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// ofCapturable selects what a publication of the account's tables would lack: how many
-// tables there are that the log has, how many of them the account does not own, and
-// the names of some without a replica identity.
+// ofCapturable counts the tables whose changes a log can have, and those that the
+// account does not own, and names some that have no replica identity.
 const ofCapturable = `
 SELECT count(*), count(*) FILTER (WHERE NOT pg_has_role(c.relowner, 'USAGE')), array_to_json((array_agg(n.nspname || '.' || c.relname ORDER BY 1) FILTER (WHERE NOT i.there))[1:9])
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)) AS there) i
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND has_any_column_privilege(c.oid, 'SELECT')`
 
-// Readiness says that changes can be captured, or all that is missing for it. It asks
-// over connections of its own, and leaves nothing behind.
+// Readiness says, for people, whether changes can be captured, and what is missing if
+// they cannot. It connects on its own and leaves nothing behind.
 func (s *Capturer) Readiness(ctx context.Context) string {
 	k := &control{pool: s.pool}
 	defer k.close()
@@ -46,7 +45,7 @@ func (s *Capturer) Readiness(ctx context.Context) string {
 			missing = append(missing, fmt.Sprintf("connection_config.publication names %q, and there is no such publication", s.pool.Settings.Publication))
 		}
 	}
-	if open && f.replication { // a pooler in between shows only now
+	if open && f.replication { // only this shows a pooler in between
 		c, err := s.replicate(ctx, catalog.Server{})
 		if err != nil {
 			missing = append(missing, err.Error())
@@ -61,7 +60,7 @@ func (s *Capturer) Readiness(ctx context.Context) string {
 	return text
 }
 
-// missing returns what the server and the account lack. given says that people keep a
+// missing returns what the server and the account lack. given says that people keep the
 // publication.
 func (f facts) missing(given bool) (all []string) {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }

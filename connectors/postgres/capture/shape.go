@@ -11,21 +11,21 @@ import (
 	"headwater/connectors/postgres/pgoutput"
 )
 
-// shape is a relation as the stream has described it, held against the table that it
-// is captured as.
+// shape is a relation as the stream describes it, compared with the table that it is
+// captured as.
 type shape struct {
-	target    *target // nil for a relation that is none of ours
+	target    *target // nil if the relation is not captured
 	relation  *pgoutput.Relation
-	differs   string // from the catalog as it was when the log was taken up, "" for no way
+	differs   string // how it differs from the catalog when the log was opened, "" if it does not
 	unlike    string // why its rows cannot be those of the table, "" if they can
-	full      bool   // the old rows come whole
-	key       []bool // by the relation's columns: of the table's key, or all without one
-	keyColumn []bool // by the table's columns
+	full      bool   // old rows have all columns
+	key       []bool // for each column of the relation: it is of the table's key, or there is no key
+	keyColumn []bool // for each column of the table
 	whole     pgoutput.Writer
 	keys      pgoutput.Writer
 }
 
-// shape holds a relation against its table.
+// shape compares a relation with its table.
 func (f *follower) shape(r *pgoutput.Relation) *shape {
 	t := f.tables[r.OID]
 	if t == nil {
@@ -119,7 +119,7 @@ func (s *shape) usable(f *follower) error {
 	return nil
 }
 
-// checks returns what is asked of a NULL, and of a value that its column cannot hold.
+// checks returns what to do about a NULL, and about a value that its column cannot hold.
 func (f *follower) checks(t *target) func(int, error) error {
 	return func(at int, why error) error {
 		c := t.table.Columns[at]
@@ -136,7 +136,7 @@ func (f *follower) checks(t *target) func(int, error) error {
 	}
 }
 
-// checksKey is checks of old rows, which hold their keys alone.
+// checksKey is checks for old rows that have only their keys.
 func (f *follower) checksKey(t *target) func(int, error) error {
 	checks := f.checks(t)
 	return func(at int, why error) error {

@@ -19,21 +19,22 @@ import (
 // ours is the application_name of our sessions.
 const ours = "headwater"
 
-// How long a Capture waits for a slot that a reader of ours still holds: one that
-// was killed lets go when the server finds out.
+// How long a Capture waits for a slot that another reader of ours still has, and how often it
+// looks: the server takes a while to notice that a reader was killed.
 const (
 	slotLimit = 15 * time.Second
 	slotPause = 100 * time.Millisecond
 )
 
-// free waits until nobody reads the slot, nil if there is none.
+// free waits until nobody reads the slot, and returns it, nil if there is none.
+// ErrUnreachable names a reader that is not ours.
 func (l *changeLog) free(ctx context.Context) (*slotRow, error) {
 	for began := time.Now(); ; {
 		s, err := l.control.slot(ctx, l.slot)
 		if err != nil || s == nil || s.activePID == 0 {
 			return s, err
 		}
-		// One that is in no list of sessions is about to end.
+		// A reader that no list of sessions has is about to end.
 		if s.activeBy != "" && !s.isOurs() || time.Since(began) > slotLimit {
 			return nil, driver.E(driver.ErrUnreachable, nil, "another reader has the slot %s: process %d of the server, application %s. One slot has one reader: stop that program, or give it a slot of its own", l.slot, s.activePID, orUnknown(s.activeBy))
 		}
@@ -57,7 +58,8 @@ func orUnknown(name string) string {
 	return name
 }
 
-// checkContinues reports, as an error, that the slot has not everything behind a position.
+// checkContinues fails with ErrReplaced if the slot does not have everything behind a
+// position.
 func (l *changeLog) checkContinues(s *slotRow, landed pglogrepl.LSN) error {
 	replaced := func(format string, args ...any) error {
 		return driver.E(driver.ErrReplaced, nil, "%s: %s", fmt.Sprintf(format, args...), sqldb.ReadAnew)
@@ -81,8 +83,8 @@ func (l *changeLog) checkContinues(s *slotRow, landed pglogrepl.LSN) error {
 	return nil
 }
 
-// checkTimeline reports, as an error, that what landed was on a history of the server
-// that it has left: it failed over, at a place before, to one that had not got it all.
+// checkTimeline fails with ErrReplaced if what landed is not in the server's history: it
+// failed over to a server that had not received all of it.
 func (l *changeLog) checkTimeline(ctx context.Context, was int64, landed pglogrepl.LSN) error {
 	if was == 0 || l.facts.timeline == was || l.facts.timeline == 0 {
 		return nil
@@ -111,7 +113,7 @@ func (l *changeLog) checkTimeline(ctx context.Context, was int64, landed pglogre
 
 const plugin = "pgoutput"
 
-// invalidAdvice leads on from the reasons that servers give.
+// invalidAdvice says what to do about the reasons for which servers invalidate slots.
 var invalidAdvice = map[string]string{
 	"wal_removed":            ", as it kept more than max_slot_wal_keep_size: raise that setting, or sync more often",
 	"idle_timeout":           ", as nobody read it for idle_replication_slot_timeout: raise that setting, or sync more often",
@@ -119,9 +121,9 @@ var invalidAdvice = map[string]string{
 	"wal_level_insufficient": ", as wal_level was lowered: set it to logical",
 }
 
-// create makes the slot, or one beside it that ends with the session, and returns
-// where it begins and the name of the snapshot of that moment, which lasts until the
-// session's next statement. It waits for every transaction that is under way.
+// create makes the slot, or a temporary one that ends with the session. It returns where
+// the slot begins and the name of the snapshot of that moment, which lasts until the
+// session's next statement. The server waits for every transaction that is under way.
 func (l *changeLog) create(ctx context.Context, c *session.Session, name string, temporary bool) (at pglogrepl.LSN, snapshot string, err error) {
 	sql := "CREATE_REPLICATION_SLOT " + session.Quote(name)
 	if temporary {
@@ -130,7 +132,7 @@ func (l *changeLog) create(ctx context.Context, c *session.Session, name string,
 	sql += " LOGICAL " + plugin
 	switch {
 	case c.Version() >= 17 && !temporary && !l.facts.standby:
-		sql += " (SNAPSHOT 'export', FAILOVER)" // else a failover loses it
+		sql += " (SNAPSHOT 'export', FAILOVER)" // without FAILOVER a failover loses the slot
 	case c.Version() >= 15:
 		sql += " (SNAPSHOT 'export')"
 	default:
@@ -161,9 +163,9 @@ func (l *changeLog) createError(ctx context.Context, err error) error {
 	return session.Classify(ctx, err, "making the replication slot")
 }
 
-// holding says who keeps a slot from beginning, for people.
+// holding says, for people, which transactions keep a slot from beginning.
 func (l *changeLog) holding() string {
-	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the call's own is over
+	ctx, cancel := context.WithTimeout(context.Background(), session.CloseLimit) // the context of the call may have ended
 	defer cancel()
 	who := ""
 	_ = l.control.ask(ctx, `
@@ -191,7 +193,8 @@ func (s *Capturer) Holds(ctx context.Context, reader string) (bool, error) {
 	return found != nil && found.logical && found.database == s.pool.Settings.Database, err
 }
 
-// Release drops the slot and the publication of a reader.
+// Release ends a session of ours that reads the slot, and drops the slot and the
+// publication of a reader. It is not an error if they do not exist.
 func (s *Capturer) Release(ctx context.Context, reader string) error {
 	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{pool: s.pool}}
 	defer l.control.close()

@@ -11,10 +11,11 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// standingEvery is how often Changes tells how the reader stands.
+// standingEvery is how often Changes gives a Standing.
 const standingEvery = 10 * time.Second
 
-// Standing asks the server how far the reader is behind.
+// Standing asks the server how far the reader is behind. ErrReplaced says that the slot
+// is gone.
 func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	s, err := l.control.slot(ctx, l.slot)
 	if err != nil {
@@ -41,7 +42,7 @@ func behind(end, at uint64) int64 {
 	return int64(end - at)
 }
 
-// slotMessage says what somebody should know of the slot.
+// slotMessage says what people should know about the slot, "" if nothing.
 func (l *changeLog) slotMessage(s *slotRow) string {
 	switch {
 	case s.invalid != "":

@@ -12,10 +12,10 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// read streams the changes to give until it wants no more, the context ends or, of a
-// Capture that does not go on, everything was read that was committed at the call.
+// read gives changes until give wants no more, the context ends, or, unless the Capture
+// is continuous, everything that was committed at the call has been read.
 func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) error {
-	l.source.holder.Release() // whoever reads tables whole has begun
+	l.source.holder.Release() // every reader of whole tables has begun
 	if len(l.tables) == 0 {
 		if l.capture.Continuous {
 			<-ctx.Done()
@@ -67,12 +67,12 @@ func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) er
 	return l.streamError(ctx, err)
 }
 
-// deliver gives changes to the consumer until there are no more, and how the reader
-// stands between them. It reports whether the consumer wants more, and an error where
-// somebody has altered what is published.
+// deliver gives changes to the consumer until there are no more, and a Standing from
+// time to time. It returns whether the consumer wants more, and an error if somebody has
+// changed what is published.
 func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, give func(driver.Changes) bool, cancel func()) (more bool, altered error) {
 	more = true
-	if s, err := l.Standing(ctx); err == nil { // whoever reads the stream finds out
+	if s, err := l.Standing(ctx); err == nil { // an error shows in the stream
 		more = give(driver.Changes{Table: -1, Standing: &s})
 	}
 	beat := time.NewTicker(standingEvery)
@@ -90,7 +90,7 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 			}
 		case <-beat.C:
 			if more && altered == nil {
-				if s, err := l.Standing(ctx); err == nil { // whoever reads the stream finds out
+				if s, err := l.Standing(ctx); err == nil { // an error shows in the stream
 					more = give(driver.Changes{Table: -1, Standing: &s})
 				}
 				altered = l.altered(ctx)
@@ -102,8 +102,8 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 	}
 }
 
-// altered looks whether the publication is as it was. What somebody else has altered
-// is found again, and its tables are refused, when the log is taken up anew.
+// altered fails if the publication is not as it was. The next Capture then refuses the
+// tables concerned.
 func (l *changeLog) altered(ctx context.Context) error {
 	if l.source.pool.Settings.Publication != "" {
 		return nil
@@ -115,7 +115,7 @@ func (l *changeLog) altered(ctx context.Context) error {
 	}
 	p, err := l.control.publication(ctx, l.publication)
 	if err != nil {
-		return nil // of the connection: whoever reads the stream finds out
+		return nil // an error of the connection shows in the stream
 	}
 	if err = again.checkOurs(p); err == nil {
 		if again.examine(ctx) != nil {
@@ -125,7 +125,7 @@ func (l *changeLog) altered(ctx context.Context) error {
 		if err2 != nil {
 			return nil
 		}
-		if now, err := l.control.facts(ctx); err == nil { // behind what was found
+		if now, err := l.control.facts(ctx); err == nil { // an end behind what was found
 			for i := range suspects {
 				suspects[i].until = now.end
 			}
@@ -141,7 +141,7 @@ func (l *changeLog) altered(ctx context.Context) error {
 	return nil
 }
 
-// follow reads the feed to its end. A panic is an error of what the server sent.
+// follow reads the feed to its end. A panic becomes an error about what the server sent.
 func (l *changeLog) follow(ctx context.Context, feed *feed, f *follower) (err error) {
 	stop := feed.interrupt(ctx)
 	defer func() {
@@ -195,9 +195,9 @@ func (l *changeLog) follow(ctx context.Context, feed *feed, f *follower) (err er
 
 var errShort = errors.New("the server sent a message that is too short")
 
-// mark returns the end of what was committed until now. Where it may, it writes
-// something there: that has reached the disk when it returns, with everything before
-// it, and the log goes on behind it however idle the database is.
+// mark returns the end of what is committed now. If the account may, it writes a message
+// into the log there: then everything before is on disk, and the log goes on behind it
+// even if the database is idle.
 func (l *changeLog) mark(ctx context.Context) (at pglogrepl.LSN, err error) {
 	if l.facts.maySendMessage {
 		if at, err = l.message(ctx); err == nil {
@@ -211,8 +211,8 @@ func (l *changeLog) mark(ctx context.Context) (at pglogrepl.LSN, err error) {
 	return at, err
 }
 
-// message writes an empty message into the log, in a transaction: only behind one
-// does a slot move.
+// message writes an empty message into the log, in a transaction, because a slot moves
+// only behind transactions.
 func (l *changeLog) message(ctx context.Context) (at pglogrepl.LSN, err error) {
 	err = l.control.ask(ctx, "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'headwater', ''); COMMIT", func(_ int, row [][]byte) error {
 		at = lsnOf(row[0])
@@ -224,8 +224,7 @@ func (l *changeLog) message(ctx context.Context) (at pglogrepl.LSN, err error) {
 	return at, err
 }
 
-// open begins the stream and gives the server signs of life from then on, until
-// Close.
+// open begins the stream and sends signs of life to the server until Close.
 func (l *changeLog) open(ctx context.Context) (*feed, error) {
 	c, err := l.source.replicate(ctx, l.server)
 	if err != nil {
@@ -248,11 +247,11 @@ func (l *changeLog) open(ctx context.Context) (*feed, error) {
 	return feed, nil
 }
 
-// patientIdle is how long the server may say nothing while it looks through its log.
+// patientIdle is how long the server may send nothing while it searches its log.
 const patientIdle = 5 * time.Minute
 
-// pulse gives signs of life while the consumer is busy, and asks the server for its
-// own: each brings the end of its log, by which the reading moves on.
+// pulse sends signs of life while the consumer is busy, and asks the server for its own,
+// which have the end of its log.
 func (l *changeLog) pulse(feed *feed) (quiet func()) {
 	calm := min(longPulse, max(l.capture.Delay/4, shortPulse))
 	if l.facts.senderTimeout > 0 {
@@ -264,7 +263,7 @@ func (l *changeLog) pulse(feed *feed) (quiet func()) {
 		}
 		return calm
 	}
-	ctx, cancel := context.WithCancel(context.Background()) // as long as the stream
+	ctx, cancel := context.WithCancel(context.Background()) // until quiet is called
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -272,7 +271,7 @@ func (l *changeLog) pulse(feed *feed) (quiet func()) {
 			case <-ctx.Done():
 				return
 			case <-time.After(every()):
-				if feed.status(true) != nil { // whoever reads finds out
+				if feed.status(true) != nil { // the reader of the stream will notice
 					return
 				}
 			}
@@ -292,8 +291,8 @@ const (
 	longPulse  = 5 * time.Second
 )
 
-// heartbeatEvery is how often something is written to the log of a database that may
-// be idle beside busy ones: else its slot keeps their log, too.
+// heartbeatEvery is how often a message is written into the log of a database that may
+// be idle beside busy ones: otherwise its slot would keep their log.
 const heartbeatEvery = 30 * time.Second
 
 func (l *changeLog) heartbeat(ctx context.Context) {
@@ -304,7 +303,7 @@ func (l *changeLog) heartbeat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			_, _ = l.message(ctx) // the next one may do
+			_, _ = l.message(ctx) // the next attempt may succeed
 		}
 	}
 }

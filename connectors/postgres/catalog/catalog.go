@@ -9,27 +9,26 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// The catalog is read in one message of several statements, each with rows of
-// its own. All of them run with pg_catalog as the search path.
+// The catalog is read with several statements in one message. All run with pg_catalog as
+// the search path.
 const (
-	// ofTypes tells what each domain is made of, and the labels of enumerations.
+	// ofTypes selects what each domain is made of, and the labels of enumerations.
 	ofTypes = `
 SELECT d.oid::int8, d.typbasetype::int8, d.typtypmod, b.typtype, b.typcategory, b.typelem::int8, b.typname, b.typnamespace = 'pg_catalog'::regnamespace
 FROM pg_type d JOIN pg_type b ON b.oid = d.typbasetype WHERE d.typtype = 'd';
 SELECT enumtypid::int8, md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum GROUP BY 1;`
 
-	// ofServer tells where the tables are, and reads back what the session was
-	// set to. %s is where the server's own identity comes from.
+	// ofServer selects what tells this server from others, and reads back the settings of
+	// the session. %s is ByControl or ByName.
 	ofServer = `
 SELECT %s, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()), pg_is_in_recovery(), scale('1'::money::numeric),
   concat_ws(' ', current_setting('transaction_isolation'), current_setting('transaction_read_only'), current_setting('statement_timeout'), split_part(current_setting('DateStyle'), ',', 1),
     current_setting('IntervalStyle'), current_setting('bytea_output'), current_setting('extra_float_digits'), current_setting('standard_conforming_strings'), current_setting('row_security'), current_setting('client_encoding'));`
 	ByControl = `(SELECT system_identifier::text FROM pg_control_system())`
-	ByName    = `current_setting('cluster_name') || '/' || current_database()` // accounts that may not ask for more
+	ByName    = `current_setting('cluster_name') || '/' || current_database()` // for accounts that may not read the system identifier
 
-	// ofRelations selects one row a relation: tables, partitioned tables as one
-	// (their partitions are left out), views, materialized views and foreign
-	// tables, but not the system's.
+	// ofRelations selects one row for each table, partitioned table (without its
+	// partitions), view, materialized view and foreign table, except the system's.
 	ofRelations = `
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind,
   CASE WHEN c.relkind = 'p' THEN (SELECT sum(l.reltuples)::int8 FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf AND l.reltuples >= 0)
@@ -49,7 +48,7 @@ LEFT JOIN LATERAL (
     WHERE u.n <= i.indnkeyatts AND (NOT a.attnotnull OR EXISTS (SELECT FROM pg_constraint t WHERE t.conrelid = c.oid AND t.contype = 'n' AND NOT t.convalidated AND t.conkey[1] = u.attnum))))
   ORDER BY i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts, i.indexrelid LIMIT 1) k ON true`
 
-	// ofColumns selects one row a column of the same relations.
+	// ofColumns selects one row for each column of the same relations.
 	ofColumns = `
 SELECT a.attrelid::int8, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::int8, a.atttypmod, a.attnotnull AND c.relkind <> 'f' AND v.conrelid IS NULL, col_description(c.oid, a.attnum),
   has_column_privilege(c.oid, a.attnum, 'SELECT'), t.typtype, t.typcategory, t.typelem::int8, t.typname, t.typnamespace = 'pg_catalog'::regnamespace,
@@ -68,13 +67,12 @@ JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN (SELECT DISTINCT indrelid, indkey[0] AS attnum FROM pg_index WHERE indisunique AND indisvalid AND indimmediate AND indpred IS NULL AND indexprs IS NULL AND indnkeyatts = 1) u ON u.indrelid = c.oid AND u.attnum = a.attnum
 LEFT JOIN (SELECT conrelid, conkey[1] AS attnum FROM pg_constraint WHERE contype = 'n' AND NOT convalidated) v ON v.conrelid = c.oid AND v.attnum = a.attnum`
 
-	// offered is the condition that both have in common.
+	// offered is the condition of both.
 	offered = `
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`
 
-	// ofChildren selects the tables that inherit from another that is not
-	// partitioned: whether they have columns of their own, and which of theirs may
-	// be NULL.
+	// ofChildren selects the tables that inherit from a table that is not partitioned:
+	// whether they have columns of their own, and which columns may be NULL.
 	ofChildren = `
 SELECT i.inhrelid::int8, i.inhparent::int8, n.nspname, c.relname,
   EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0),
@@ -95,11 +93,10 @@ const (
 	rowsRelations
 	rowsColumns
 	rowsChildren
-	rowsFurther // those of whoever describes
+	rowsFurther // those of Reads.Further
 )
 
-// description returns the statements that describe the relations that where
-// narrows down to.
+// description returns the statements that describe the relations for which where holds.
 func description(control bool, where string) string {
 	from := ByControl
 	if !control {
@@ -110,13 +107,13 @@ func description(control bool, where string) string {
 	}, "")
 }
 
-// BelowTable selects a table and all that are part of it or inherit from it.
+// BelowTable selects a table and everything that is a part of it or inherits from it.
 const BelowTable = `
 WITH RECURSIVE tree AS (
   SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
   UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
 
-// ReachedFrom selects a table, or a view, and all whose rows it shows.
+// ReachedFrom selects a table or view, and everything whose rows it shows.
 const ReachedFrom = `
 WITH RECURSIVE named AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %[2]s AND c.relname = %[3]s),
 tree AS (SELECT oid FROM named UNION SELECT k.oid FROM tree, LATERAL (
@@ -124,7 +121,7 @@ tree AS (SELECT oid FROM named UNION SELECT k.oid FROM tree, LATERAL (
   UNION ALL SELECT d.refobjid FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
     WHERE v.oid = tree.oid AND v.relkind = 'v') k (oid))`
 
-// InSchemas returns the condition for the schemas of these names, "" for all.
+// InSchemas returns the condition for relations in these schemas, "" for all.
 func InSchemas(names []string) string {
 	if len(names) == 0 {
 		return ""

@@ -14,17 +14,17 @@ type Attribute struct {
 	Column            driver.Column
 	mapped            Mapped
 	readable          bool
-	Cache, Step       int64 // of the sequence that its values come from, 0 for none
+	Cache, Step       int64 // of the sequence of its values, 0 if there is none
 	cycles            bool
-	Declared, Rewrite int64 // the declared type, and its modifier
+	Declared, Rewrite int64 // the oid and the modifier of the declared type
 }
 
-// Lengths are types whose modifier bounds a length: another bound leaves the
-// values that there are as they were.
+// Lengths are types whose modifier is a length: changing it leaves stored values as they
+// are.
 var Lengths = []int64{1043 /* varchar */, 1562 /* varbit */}
 
-// identity returns what tells a column and its values from another of the same
-// name. labels are those of its enumeration.
+// identity returns text that changes when stored values are no longer those of the
+// column. labels are those of its enumeration.
 func (a *Attribute) identity(labels, expression string) string {
 	mod := a.Rewrite
 	if slices.Contains(Lengths, a.Declared) {
@@ -40,7 +40,8 @@ func (a *Attribute) identity(labels, expression string) string {
 	return id
 }
 
-// grainOf returns the step of a time column's values.
+// grainOf returns the step between the values of a time column, 0 for microseconds and
+// other types.
 func grainOf(a attribute) time.Duration {
 	switch a.oid {
 	case OIDDate:
@@ -63,11 +64,12 @@ var plainly = []int64{
 	26 /* oid */, 28 /* xid */, 650 /* cidr */, 774 /* macaddr8 */, 829 /* macaddr */, 869 /* inet */, 1266 /* timetz */, 1560 /* bit */, 1562 /* varbit */, 3220 /* pg_lsn */, 5069, /* xid8 */
 }
 
-// plainNames are types of extensions that are the same.
+// plainNames are types of extensions for which that holds.
 var plainNames = []string{"ltree", "hstore", "uint8", "uint4", "ulid"}
 
-// equalityOf says how the source compares values of the type. collation is the
-// name of one for which different text may be equal, "" for all others.
+// equalityOf returns how the source compares values of a type. collation names a
+// nondeterministic collation, for which different text may be equal; it is "" for all
+// others.
 func equalityOf(a attribute, collation string) driver.Equality {
 	switch {
 	case a.name == "citext" && !a.system:
@@ -91,7 +93,7 @@ func equalityOf(a attribute, collation string) driver.Equality {
 	return driver.NotComparable + driver.Equality(fmt.Sprintf("values of type %s that the source holds for equal may have different text", a.name))
 }
 
-// uncertain marks types with values that their kind cannot hold.
+// uncertain reports whether a type has values that its driver.Kind cannot hold.
 func uncertain(t driver.Type) bool {
 	return slices.Contains([]driver.Kind{driver.Decimal, driver.Date, driver.Time, driver.Timestamp, driver.TimestampTZ}, t.Kind)
 }

@@ -16,24 +16,25 @@ import (
 // relationKinds maps relkind to Table.Kind.
 var relationKinds = map[string]string{"r": "table", "p": "table", "f": "table", "v": "view", "m": "view"}
 
-// Relation is a table with what the catalog says of it and its columns.
+// Relation is a table with what the catalog says about it and its columns.
 type Relation struct {
 	driver.Table
 	OID                int64
 	RelKind            string // relkind
 	unlogged, filled   bool
-	unnamed            bool // in bytes that are no UTF-8
+	unnamed            bool // its name is not UTF-8
 	readable, Filtered bool
 	extension          string
 	key                []int64 // attnums
 	keyIsPrimary       bool
 	rule               string // hash of a view's definition
-	rewritten          bool   // its rows were written anew since it was made
+	rewritten          bool   // its heap was rewritten after it was created
 	Attributes         []Attribute
 	Family             family
 }
 
-// columns returns how each of the table's columns is read, in their order.
+// columns returns how each column of the table is read, in the order of the table's
+// columns.
 func (r *Relation) columns() []Mapped {
 	all := make([]Mapped, 0, len(r.Attributes))
 	for _, a := range r.Attributes {
@@ -44,25 +45,26 @@ func (r *Relation) columns() []Mapped {
 	return all
 }
 
-// Description is what a description found.
+// Description is what was found.
 type Description struct {
 	Server    Server
 	Relations []*Relation
 	children  []child
 }
 
-// Reads says what to describe, and what else to ask on the way.
+// Reads says what to describe, and what else to ask in the same round trip.
 type Reads struct {
-	Where    string                                  // a further condition on the relations
-	Before   string                                  // statements before the transaction, of which one returns a row
-	Snapshot string                                  // the name of the one to read in, "" for a fresh one
-	Further  func(c *session.Session) string         // statements behind the description
-	Begin    func()                                  // called before each try
-	First    func(row [][]byte) error                // takes what before returns
-	Take     func(statement int, row [][]byte) error // takes what further returns
+	Where    string                                  // further conditions on the relations
+	Before   string                                  // statements ahead of the transaction, of which one returns a row
+	Snapshot string                                  // the name of an exported snapshot, "" for a new one
+	Further  func(c *session.Session) string         // returns statements that follow the description
+	Begin    func()                                  // is called before each attempt
+	First    func(row [][]byte) error                // takes the row of Before
+	Take     func(statement int, row [][]byte) error // takes the rows of Further
 }
 
-// Describe reads the catalog in a new transaction, whose session it returns.
+// Describe reads the catalog in a new transaction. It returns the session in that
+// transaction, which the caller gives back to the pool or closes.
 func Describe(ctx context.Context, p *session.Pool, r Reads) (*session.Session, *Description, error) {
 	for {
 		d := &describing{pool: p, Reads: r, types: typeMap{}, labels: map[int64]string{}, byOID: map[int64]*Relation{}}
@@ -80,7 +82,7 @@ func Describe(ctx context.Context, p *session.Pool, r Reads) (*session.Session, 
 		var refused *driver.Error
 		switch {
 		case errors.As(err, &refused) && !p.Uncontrolled && (strings.Contains(refused.Message, "pg_control_system") || strings.Contains(refused.Message, "pg_walfile_name") || strings.Contains(refused.Message, "pg_current_wal_lsn")):
-			p.Uncontrolled = true // this account may not ask, or this server does not know
+			p.Uncontrolled = true // this account has no right to it, or the server has no such function
 			continue
 		case err != nil:
 			return nil, nil, err
@@ -174,7 +176,7 @@ func (d *describing) column(row [][]byte) error {
 	return nil
 }
 
-// finish puts together what the statements told.
+// finish builds the description from the rows.
 func (d *describing) finish() (*Description, error) {
 	for _, raw := range d.raw {
 		typ := d.types.resolve(raw.typ)
@@ -225,8 +227,8 @@ func (r *Relation) complete(on Server, settings *session.Settings) {
 	r.Notes = r.notes(settings, hidden)
 }
 
-// chooseCursor sets the default cursor. Numbers that a sequence counts down, or
-// gives out again, are none.
+// chooseCursor sets the default cursor. Numbers of a sequence that counts down or cycles
+// are not used.
 func (r *Relation) chooseCursor() {
 	t := r.Table
 	for _, a := range r.Attributes {
@@ -237,8 +239,8 @@ func (r *Relation) chooseCursor() {
 	r.Cursor, r.CursorNotes = driver.DefaultCursor(t)
 }
 
-// keyNames returns the columns of the key, none if one may not be read or the
-// rows of other tables are among those of this one.
+// keyNames returns the columns of the key. It returns nil if one of them may not be
+// read, or if rows of other tables are among those of this one.
 func (r *Relation) keyNames() []string {
 	if r.Family.mixed() {
 		return nil
@@ -254,11 +256,11 @@ func (r *Relation) keyNames() []string {
 	return names
 }
 
-// typeMap leads from a domain to the type it is made of.
+// typeMap maps a domain to the type it is made of.
 type typeMap map[int64]attribute
 
-// resolve follows domains of domains. A server that answers with a circle is
-// stopped by the count.
+// resolve follows domains of domains. The count ends it if a server answers with a
+// circle.
 func (m typeMap) resolve(a attribute) attribute {
 	for range 32 {
 		base, ok := m[a.oid]
@@ -273,9 +275,9 @@ func (m typeMap) resolve(a attribute) attribute {
 	return attribute{}
 }
 
-// Match compares a table with what the catalog has under its name, nil for nothing, and
-// returns how each of the table's columns is read. It fails with ErrNotFound or
-// ErrBadData where the schema has to be discovered again.
+// Match compares a table with the catalog's row of that name, which is nil if there is
+// none. It returns how each of the table's columns is read. ErrNotFound and ErrBadData
+// say that the schema has to be discovered again.
 func (r *Relation) Match(t driver.Table) ([]Mapped, error) {
 	if r == nil || !r.readable || r.Namespace != t.Namespace || r.Name != t.Name {
 		return nil, driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t)

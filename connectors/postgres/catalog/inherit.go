@@ -8,38 +8,38 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// child is a table that inherits from another one, which is not partitioned.
+// child is a table that inherits from a table that is not partitioned.
 type child struct {
 	oid, parent int64
 	name        string
 	own         bool     // it has columns of its own
-	nullable    []string // columns that may be NULL in it
+	nullable    []string // its columns that may be NULL
 }
 
 func childOf(row [][]byte) child {
 	c := child{oid: session.Number(row[0]), parent: session.Number(row[1]), name: string(row[2]) + "." + string(row[3]), own: session.Truth(row[4])}
-	_ = json.Unmarshal(row[5], &c.nullable) // NULL where there are none
+	_ = json.Unmarshal(row[5], &c.nullable) // NULL if there are none
 	return c
 }
 
-// family is how a table stands to those that inherit from it. A SELECT of the
-// parent returns their rows too; each row is to land once, with all its columns.
-// So a child with columns of its own is a table of its own and is not read with
-// its parent; any other is read with it and nowhere else.
+// family is a table and those that inherit from it. A SELECT of the parent returns the
+// rows of all, and each row has to land once with all its columns. So a child with
+// columns of its own is read on its own; any other is read with its parent and nowhere
+// else.
 type family struct {
-	Below    []int64  // read with the table
-	names    []string // of those
+	Below    []int64  // oids of the tables that are read with it
+	names    []string // of those tables
 	nullable []string // columns that may be NULL in one of them
-	Apart    []string // inherit from it and are not read with it
+	Apart    []string // names of the tables that inherit and are read on their own
 	within   string   // the table that this one is read with, "" for none
 }
 
-// chunks is where TimescaleDB keeps the parts of its tables, over all of which
-// their keys are unique.
+// chunks is the schema where TimescaleDB keeps parts of its tables. Their keys are
+// unique over all parts.
 const chunks = "_timescaledb_internal."
 
-// mixed reports whether rows of other tables are among the table's own, over
-// which its key is not unique.
+// mixed reports whether rows of other tables are among the table's own, so that its key
+// is not unique.
 func (f family) mixed() bool {
 	return slices.ContainsFunc(f.names, func(name string) bool { return !strings.HasPrefix(name, chunks) })
 }
@@ -57,7 +57,7 @@ func (d *describing) families() {
 	plain := func(c child) bool { return !c.own && parents[c.oid] == 1 }
 	for _, r := range d.Relations {
 		if !r.readable || r.extension != "" {
-			continue // its children are read as themselves
+			continue // its children are read on their own
 		}
 		queue := []int64{r.OID}
 		for len(queue) > 0 {

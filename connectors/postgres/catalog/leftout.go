@@ -26,7 +26,7 @@ func (r *Relation) leftOut(on Server) string {
 	return ""
 }
 
-// notes returns what a sync of the table cannot see or keep.
+// notes returns, for people, what a sync of the table cannot see or keep.
 func (r *Relation) notes(settings *session.Settings, hidden []string) []string {
 	if r.LeftOut != "" {
 		return nil
@@ -57,7 +57,7 @@ func (r *Relation) notes(settings *session.Settings, hidden []string) []string {
 	return notes
 }
 
-// Some lists names, but not hundreds.
+// Some lists names, at most eight of them, and counts the others.
 func Some(names []string) string {
 	const most = 8
 	if more := len(names) - most; more > 0 {

@@ -6,7 +6,8 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// override applies column_types to a column.
+// override applies column_types to a column. A type that the column cannot be read as is
+// an ErrInvalidConfig.
 func override(s *session.Settings, t driver.Table, column string, a attribute, m *Mapped) error {
 	for _, name := range []string{t.Namespace + "." + t.Name + "." + column, t.Name + "." + column, column} {
 		text, ok := s.ColumnTypes[name]

@@ -8,14 +8,14 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// Server is what the server says of itself and of the session.
+// Server is what a server says about itself and about the session.
 type Server struct {
-	Name       string // of its data, for as long as it lives
-	database   int64  // oid
+	Name       string // the system identifier, or the names of cluster and database
+	database   int64  // oid of the database
 	Standby    bool
 	MoneyScale int32
-	set        string // what the session was set to, as the server has it
-	ASCII      bool   // its text may be in any encoding
+	set        string // the session's settings as the server has them
+	ASCII      bool   // the database is of SQL_ASCII: its text may be in any encoding
 }
 
 func serverOf(row [][]byte) Server {
@@ -26,9 +26,9 @@ func serverOf(row [][]byte) Server {
 	return Server{Name: string(row[0]), database: session.Number(row[1]), Standby: session.Truth(row[2]), MoneyScale: int32(scale), set: string(row[4])}
 }
 
-// check compares the settings of the session with those that were asked for. A
-// pooler that drops a statement, or a server that means something else by one,
-// would otherwise change what rows look like.
+// check compares the session's settings with those that were asked for. A pooler that
+// drops a statement, or a server that means something else by it, would change what rows
+// look like.
 func (v Server) check(rowSecurity string) error {
 	want := strings.Fields("repeatable_read on 0 ISO iso_8601 hex 3 on " + rowSecurity)
 	have := strings.Fields(strings.Replace(v.set, "repeatable read", "repeatable_read", 1))
@@ -47,7 +47,7 @@ func (v Server) check(rowSecurity string) error {
 	return nil
 }
 
-// identity names a relation among all there are: another text is another table.
+// identity names a relation. Another table has another name.
 func (v Server) identity(r *Relation) string {
 	id := "pg " + v.Name + " " + strconv.FormatInt(v.database, 10) + " " + strconv.FormatInt(r.OID, 10)
 	if len(id) > 512 {
@@ -59,16 +59,16 @@ func (v Server) identity(r *Relation) string {
 	return id
 }
 
-// BeforeRows returns the statements before one that reads a table's rows: views and
-// policies call functions that need the account's own search path, and the dates
-// of a view depend on its time zone.
+// BeforeRows returns the statements ahead of one that reads a table's rows: views and
+// policies call functions that need the account's own search path, and dates of a view
+// depend on the account's time zone.
 func (v Server) BeforeRows(kind string) string {
 	own := "SET LOCAL search_path TO DEFAULT;"
 	switch {
 	case kind == "v":
 		return own + "SET LOCAL TimeZone TO DEFAULT;"
 	case v.MoneyScale == 2:
-		return own + "SET LOCAL lc_monetary = 'C';" // amounts within composites are text
+		return own + "SET LOCAL lc_monetary = 'C';" // amounts in composite types come as text
 	}
 	return own
 }

@@ -5,7 +5,7 @@ import (
 	"headwater/connectors/postgres/binarycopy"
 )
 
-// Type ids of PostgreSQL's own types; they never change.
+// The oids of PostgreSQL's own types. They never change.
 const (
 	OIDBool, OIDBytea, OIDName                    = 16, 17, 19
 	OIDInt8, OIDInt2, OIDInt4                     = 20, 21, 23
@@ -18,8 +18,8 @@ const (
 	OIDCIDR, OIDInet                              = 650, 869
 )
 
-// attribute is the type of one column as the catalog has it. Domains are
-// resolved to the types they are made of.
+// attribute is the type of a column as the catalog has it. Domains are resolved to their
+// base types.
 type attribute struct {
 	oid, elem int64
 	mod       int32
@@ -29,32 +29,32 @@ type attribute struct {
 	system    bool // of pg_catalog
 }
 
-// Mapped is what becomes of a column.
+// Mapped is how a column is read.
 type Mapped struct {
 	Type driver.Type
 	How  binarycopy.Decoding
-	Cast string // the expression to select, with %s for the column; "" for the column itself
-	// follow is how a cursor may be compared: ordered says whether at all,
-	// Collate that bytes are to decide.
+	Cast string // the expression to select, with %s for the column; "" is the column alone
+	// Ordered says that a cursor can follow the column, Collate that it is compared by
+	// bytes.
 	Ordered, Collate bool
 }
 
-// What is selected instead of a column. Everything is qualified, since the
-// account's own search path is in force.
+// What is selected in place of a column. Names are qualified, because the account's own
+// search path is in force.
 const (
 	CastText    = "%s::pg_catalog.text"
-	CastNumeric = "%s::pg_catalog.numeric" // of money: its text follows lc_monetary
+	CastNumeric = "%s::pg_catalog.numeric" // for money, whose text depends on lc_monetary
 	CastList    = "pg_catalog.to_json(%s)"
 	CastAmounts = "pg_catalog.to_json(%s::pg_catalog.numeric[])"
 )
 
-// moneyDigits is how many digits money has: it is an int64 of the smallest unit.
+// moneyDigits is the most digits of money, which is an int64 of the smallest unit.
 const moneyDigits = 19
 
-// mapType maps a column. Arrays become JSON lists. Everything else that no kind
-// holds (numeric without a fixed scale or of more than 38 digits, intervals,
-// ranges, network addresses, enumerations, composites, geometry) becomes its
-// text. moneyScale is how many digits of money are behind the point.
+// mapType maps a column. Arrays become JSON lists. What no kind holds becomes text:
+// numeric without a fixed scale or of more than 38 digits, intervals, ranges, network
+// addresses, enumerations, composites, geometry. moneyScale is how many digits of money
+// are behind the point.
 func mapType(a attribute, moneyScale int32) Mapped {
 	plain := func(k driver.Kind, how binarycopy.Decoding, ordered bool) Mapped {
 		return Mapped{Type: driver.Of(k), How: how, Ordered: ordered}
@@ -111,9 +111,9 @@ func mapType(a attribute, moneyScale int32) Mapped {
 	return Mapped{Type: driver.Of(driver.String), Cast: CastText}
 }
 
-// numericMod reads precision and scale out of a numeric's type modifier. It
-// reports false when no Decimal holds them: none were declared, too many
-// digits, or a scale below zero or above the precision.
+// numericMod reads precision and scale from the type modifier of a numeric. It returns
+// false if no Decimal holds them: none were declared, there are too many digits, or the
+// scale is below zero or above the precision.
 func numericMod(mod int32) (precision, scale int32, ok bool) {
 	if mod < 4 {
 		return 0, 0, false

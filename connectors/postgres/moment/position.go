@@ -16,15 +16,15 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// Position is what is noted beside a cursor's value: which transactions were not
-// over, and which heaps held the rows.
+// Position is what is noted beside a cursor's value: the snapshot, and the heaps that
+// held the rows.
 type Position struct {
 	Server   string `json:"server"`             // as in Table.Identity
-	Timeline int64  `json:"timeline,omitempty"` // 0 on a standby, which does not know it for sure
-	Snapshot string `json:"snapshot"`           // its xmin, its xmax, and those in between that were not over
+	Timeline int64  `json:"timeline,omitempty"` // 0 on a standby, which is not sure of it
+	Snapshot string `json:"snapshot"`           // xmin, xmax, and the transactions in between that were active
 	Open     bool   `json:"open,omitempty"`     // others were writing to the table
-	// Heaps are the leaves by oid, with their filenodes, in base 36: "abc.abd abe.abf",
-	// noHeaps where there are none, "" where they are too many.
+	// Heaps are the leaves by oid, with their filenodes, in base 36: "abc.abd abe.abf".
+	// It is noHeaps if there are none and "" if there are too many.
 	Heaps string `json:"heaps,omitempty"`
 
 	xmin, XMax uint64
@@ -32,15 +32,15 @@ type Position struct {
 	Nodes      map[int64]int64
 }
 
-// maxHeaps keeps a position within driver.MaxPosition.
+// These keep a position within driver.MaxPosition.
 const (
 	MaxHeaps    = 2_000
 	maxSnapshot = 4 << 10 // bytes
 	noHeaps     = "-"
 )
 
-// ofActivity is what other sessions were doing before the snapshot was taken, so
-// that nothing that ended in between escapes it.
+// OfActivity asks what other sessions do. It is asked before the snapshot is taken, so that
+// it includes what ends in between.
 const (
 	OfActivity = activityBegin + catalog.BelowTable + activity + `
   EXISTS (SELECT FROM pg_locks l JOIN tree ON tree.oid = l.relation WHERE ` + writing + ")," + activityEnd
@@ -55,16 +55,17 @@ SELECT (SELECT extract(epoch FROM statement_timestamp() - min(a.xact_start))::in
   statement_timestamp() AT TIME ZONE 'UTC'; COMMIT;`
 )
 
-// OfMoment tells the snapshot, and where the rows of the table are.
+// OfMoment asks for the snapshot, and for the heaps of the table.
 const OfMoment = `
 SELECT %[1]s, %[4]s;` + catalog.ReachedFrom + `
 SELECT c.oid::int8, c.relfilenode::int8, coalesce(m.amname = 'heap', false), pg_relation_size(c.oid), c.oid::regclass::text,
   has_schema_privilege(c.relnamespace, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) FROM tree JOIN pg_class c ON c.oid = tree.oid LEFT JOIN pg_am m ON m.oid = c.relam WHERE c.relkind IN ('r', 'm', 'f')`
 
-// OfTimeline tells the timeline, which a standby does not know for sure.
+// OfTimeline is the expression for the timeline, 0 on a standby, which is not sure of it.
 const OfTimeline = "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END"
 
-// TimelineFunction returns what tells the timeline to an account that may ask.
+// TimelineFunction returns the expression for the timeline, "0" if the account may not
+// ask for it.
 func TimelineFunction(c *session.Session) string {
 	if !c.Controlled() {
 		return "0"
@@ -72,23 +73,24 @@ func TimelineFunction(c *session.Session) string {
 	return OfTimeline
 }
 
-// Moment is when and of what a read is.
+// Moment is the snapshot of a read, and what was under way then. It is filled by
+// TakeActivity and Take.
 type Moment struct {
 	Snapshot string
 	Timeline int64
 	Since    time.Duration // the age of the oldest transaction of others
-	Known    bool          // there was one
-	Blind    bool          // there may be more that the account does not see
+	Known    bool          // there was such a transaction
+	Blind    bool          // there may be others, which this account may not see
 	Open     bool          // others were writing to the table
 	At       time.Time
 	Heaps    map[int64]int64
-	Names    map[int64]string // of the heaps, as SQL
+	Names    map[int64]string // of the heaps by oid, as SQL
 	Size     int64            // bytes of the heaps
-	Heap     bool             // all are PostgreSQL's own
-	Shut     map[int64]bool   // heaps that this account may not look into, below a view
+	Heap     bool             // all heaps are of PostgreSQL's own table access method
+	Shut     map[int64]bool   // heaps below a view that this account may not read
 }
 
-// Take gathers the rows of ofMoment.
+// Take takes the rows of OfMoment.
 func (m *Moment) Take(statement int, row [][]byte) error {
 	switch statement {
 	case 0:
@@ -105,7 +107,7 @@ func (m *Moment) Take(statement int, row [][]byte) error {
 	return nil
 }
 
-// TakeActivity takes the row of ofActivity.
+// TakeActivity takes the row of OfActivity.
 func (m *Moment) TakeActivity(row [][]byte) error {
 	if row[0] != nil {
 		m.Since, m.Known = time.Duration(max(session.Number(row[0]), 0))*time.Second, true
@@ -115,8 +117,8 @@ func (m *Moment) TakeActivity(row [][]byte) error {
 	return nil
 }
 
-// Position returns what is to be noted of the moment, nil where nothing helps. Of
-// a view it has the heaps that it shows rows of.
+// Position returns what to note of the moment, nil if there is nothing to note. For a
+// view it has the heaps whose rows the view shows.
 func (m *Moment) Position(on catalog.Server) json.RawMessage {
 	if m.Snapshot == "" {
 		return nil
@@ -147,7 +149,7 @@ func (m *Moment) Position(on catalog.Server) json.RawMessage {
 	return text
 }
 
-// PositionOf reads what was noted. It reports false for everything that was not.
+// PositionOf reads what was noted. It returns false for anything else.
 func PositionOf(text json.RawMessage) (Position, bool) {
 	var p Position
 	if len(text) == 0 || json.Unmarshal(text, &p) != nil {
@@ -185,7 +187,7 @@ func PositionOf(text json.RawMessage) (Position, bool) {
 	return p, true
 }
 
-// Ends returns the xmax of the moment's snapshot.
+// Ends returns the xmax of the snapshot, 0 if there is none.
 func (m *Moment) Ends() uint64 {
 	f := strings.SplitN(m.Snapshot, ":", 3)
 	if len(f) < 2 {
@@ -195,7 +197,8 @@ func (m *Moment) Ends() uint64 {
 	return n
 }
 
-// SnapshotFunction returns what tells the snapshot, which had another name once.
+// SnapshotFunction returns the expression for the snapshot, whose name depends on the
+// server's version.
 func SnapshotFunction(c *session.Session) string {
 	if c.Version() < 13 {
 		return "txid_current_snapshot()::text"
@@ -203,17 +206,17 @@ func SnapshotFunction(c *session.Session) string {
 	return "pg_current_snapshot()::text"
 }
 
-// XIDLiteral is the 32 bits of a transaction id that rows have.
+// XIDLiteral writes the 32 bits of a transaction id that rows have.
 func XIDLiteral(xid uint64) string { return fmt.Sprintf("'%d'::pg_catalog.xid", uint32(xid)) }
 
-// Late is the condition for rows whose transactions were not over at the
-// position. Ids of subtransactions are not in a snapshot, so every one from its
-// xmin on counts, with those that had ended; exactly leaves these out, for tables
-// without a key that tells repeats apart.
+// Late returns the condition for rows whose transactions were not over at the position.
+// A snapshot does not list the ids of subtransactions, so every row from its xmin on
+// counts, also of transactions that had ended. exactly leaves these out, for tables
+// without a key, by which repeated rows could be told.
 func (p Position) Late(exactly bool) string {
 	from := func(xid uint64) string {
-		// Frozen rows keep their ids, which look as if they were to come when half of
-		// the ids there are have been given out since.
+		// Frozen rows keep their ids. When half of all ids have been given out since,
+		// those look as if they were still to come.
 		return fmt.Sprintf("(pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(%s) AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>=) 0)", XIDLiteral(xid))
 	}
 	if !exactly {
@@ -226,7 +229,7 @@ func (p Position) Late(exactly bool) string {
 	return "(" + strings.Join(all, " OR ") + ")"
 }
 
-// Only leaves out the heaps of tables that inherit and are not read with it.
+// Only leaves out the heaps of tables that inherit and are read on their own.
 func (m *Moment) Only(r *catalog.Relation) {
 	if r.RelKind != "r" {
 		return
@@ -238,12 +241,12 @@ func (m *Moment) Only(r *catalog.Relation) {
 	}
 }
 
-// Has reports whether a relation, by the text of its oid, is one of the heaps.
+// Has reports whether a relation, given by the text of its oid, is one of the heaps.
 func (m *Moment) Has(oid string) bool {
 	n, err := strconv.ParseInt(oid, 10, 64)
 	_, ours := m.Heaps[n]
 	return err == nil && ours
 }
 
-// FirstXID is the first id that a transaction has; those before it are special.
+// FirstXID is the first id of an ordinary transaction; lower ids are special.
 const FirstXID = 3

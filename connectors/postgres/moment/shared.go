@@ -10,15 +10,15 @@ import (
 	"headwater/connectors/postgres/session"
 )
 
-// Shared is a moment that the tables of several sources are read of.
+// Shared is a moment that tables of several sources are read at.
 type Shared struct {
 	Server   string `json:"server"`            // as in Table.Identity
 	Snapshot string `json:"snapshot"`          // the name it was exported under
-	Extent   string `json:"extent"`            // its xmin, its xmax, and those in between that were not over
-	At       int64  `json:"at"`                // the server's clock before it, in microseconds
+	Extent   string `json:"extent"`            // xmin, xmax, and the transactions in between that were active
+	At       int64  `json:"at"`                // the server's clock before the snapshot, in microseconds since 1970
 	Since    *int64 `json:"since,omitempty"`   // the age of the oldest transaction of others, in seconds
-	Blind    bool   `json:"blind,omitempty"`   // there may be more that the account does not see
-	Writing  string `json:"writing,omitempty"` // oids of the relations that others were writing to, allOfThem for too many
+	Blind    bool   `json:"blind,omitempty"`   // there may be others, which the account may not see
+	Writing  string `json:"writing,omitempty"` // oids of the relations that others were writing to, AllTables if there were too many
 }
 
 const (
@@ -26,12 +26,13 @@ const (
 	maxWriting = 1000
 )
 
-// ofAll is ofActivity of all tables.
+// ofAll is OfActivity for all tables.
 var ofAll = activityBegin + activity + fmt.Sprintf(`
   (SELECT CASE WHEN count(DISTINCT l.relation) > %d THEN '%s' ELSE string_agg(DISTINCT l.relation::int8::text, ' ') END FROM pg_locks l WHERE `, maxWriting, AllTables) + writing + ")," + activityEnd
 
-// Export begins a transaction, in a snapshot that was exported under a name or a
-// fresh one, that exports its own.
+// Export begins a transaction that exports its snapshot: the one that was exported under
+// a name, or a new one for "". The caller passes the session to a Holder, or gives it
+// back.
 func Export(ctx context.Context, p *session.Pool, snapshot string) (c *session.Session, m Shared, err error) {
 	from := catalog.ByControl
 	if p.Uncontrolled {
@@ -47,14 +48,16 @@ func Export(ctx context.Context, p *session.Pool, snapshot string) (c *session.S
 type Holder struct {
 	pool    *session.Pool
 	mu      sync.Mutex
-	release func() // ends the transaction, nil for none
+	release func() // ends the transaction, nil if there is none
 }
 
+// NewHolder makes a Holder that keeps nothing yet.
 func NewHolder(p *session.Pool) *Holder { return &Holder{pool: p} }
 
-// Hold keeps the transaction of a moment open until Release.
+// Hold keeps the transaction of a session open until Release. It ends the one before. If
+// the pool is closed already the transaction ends at once.
 func (h *Holder) Hold(c *session.Session) {
-	h.Release() // of one before
+	h.Release() // the one before
 	quiet := c.KeepAlive(h.pool.Limits.Idle / 2)
 	h.mu.Lock()
 	h.release = func() {
@@ -67,7 +70,7 @@ func (h *Holder) Hold(c *session.Session) {
 	}
 }
 
-// Release ends the transaction that holds a moment, if there is one.
+// Release ends the transaction that is held, if there is one.
 func (h *Holder) Release() {
 	h.mu.Lock()
 	release := h.release
@@ -78,7 +81,7 @@ func (h *Holder) Release() {
 	}
 }
 
-// take gathers what others were doing, and the snapshot.
+// take takes what others were doing, and the snapshot.
 func (m *Shared) take(statement int, row [][]byte) error {
 	if statement == 1 {
 		m.Snapshot, m.Extent, m.Server = string(row[0]), string(row[1]), string(row[2])

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// coalescingConn reads a connection on which the server flushes every change on its own: it
-// lets some come together. Without it each change costs a read and the waking of a
-// thread, several times as much as its decoding (BenchmarkChanges). One goroutine reads.
+// coalescingConn reads a connection on which the server sends every change on its own.
+// It waits a little, so that several come with one read. Otherwise each change costs a
+// system call and the waking of a thread, several times as much as decoding it
+// (BenchmarkChanges). It is read by one goroutine.
 type coalescingConn struct {
 	net.Conn
-	raw     syscall.RawConn // nil where there is none
+	raw     syscall.RawConn // nil if there is none
 	buf     []byte
 	at, end int
-	short   bool // the last read brought little
+	short   bool // the last read returned few bytes
 }
 
 const (
@@ -30,6 +31,7 @@ func newCoalescingConn(conn net.Conn) *coalescingConn {
 	return c
 }
 
+// Read is net.Conn.Read.
 func (c *coalescingConn) Read(p []byte) (int, error) {
 	if c.at == c.end {
 		if c.short {

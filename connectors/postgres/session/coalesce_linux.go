@@ -2,10 +2,10 @@ package session
 
 import "syscall"
 
-// wakeAt has the system wake nobody for less than so many bytes.
+// wakeAt makes the system wake a reader only for that many bytes.
 func (c *coalescingConn) wakeAt(bytes int) {
 	if c.raw != nil {
-		_ = c.raw.Control(func(fd uintptr) { // without it, it only costs more
+		_ = c.raw.Control(func(fd uintptr) { // if this fails, reading only costs more
 			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes)
 		})
 	}

@@ -15,50 +15,49 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// ReadSize is how much is asked of the network at a time. The less often a
-// reader calls, the fewer times the server is woken.
+// ReadSize is how many bytes are asked of the network at a time. Fewer, longer reads
+// wake the server less often.
 const ReadSize = 256 << 10
 
-// What the server says during a COPY; pgproto3 would make a value of each.
+// Types of the server's messages. pgproto3 would allocate a value for each message.
 const (
 	MsgCopyData, msgCopyOut, MsgCopyDone, MsgComplete = 'd', 'H', 'c', 'C'
 	MsgError, MsgNotice, MsgParameter, msgNotify      = 'E', 'N', 'S', 'A'
 	msgColumns, msgRow, MsgReady                      = 'T', 'D', 'Z'
 )
 
-// LongRow is a row beyond the limit, of which no more than the beginning was
-// read.
+// LongRow is the error for a row longer than the limit. Only its beginning was read.
 type LongRow struct {
 	Size  int64
 	Begin []byte
 }
 
+// Error returns the text of the error.
 func (e *LongRow) Error() string { return "a row is too long" }
 
-// ErrRewritten says that another heap came between a snapshot and the lock on it.
+// ErrRewritten says that a heap was replaced between the snapshot and our lock on it.
 var ErrRewritten = driver.E(driver.ErrUnreachable, nil, "the table was truncated or rewritten just now: try again")
 
-// MaxReply bounds every message that is no row.
+// MaxReply is the most bytes of a message that is not a row.
 const MaxReply = 1 << 20
 
 // rowTaker takes the rows of a COPY.
 type rowTaker interface {
-	// Message takes the bytes of a row as they lie in the network's buffer, and
-	// keeps nothing of them.
+	// Message takes the bytes of a row from the network's buffer. It keeps none of them.
 	Message(p []byte) error
-	// Announce says how long the next row is, before it is read into memory.
+	// Announce says how long the next row is, before a long row is read into memory.
 	Announce(size int64) error
 }
 
-// CopyOut sends statements of which one is a COPY TO STDOUT, and one may be
-// unreplaced, and hands the bytes of each CopyData message, which are one row, to
-// rows. A row longer than limit is a *longRow. The first row may take as long as
-// patience says. After an error that did not come from the server the session is
-// broken and was dropped.
+// CopyOut sends statements of which one is a COPY TO STDOUT, and hands each CopyData
+// message, which is one row, to rows. A row longer than limit is a *LongRow. One further
+// statement may return a row, which has to be false: otherwise the error is ErrRewritten.
+// The first row may take firstRow. After an error that is not the server's the session is
+// closed.
 //
-// It reads the socket itself: through pgconn, every row costs two calls through
+// CopyOut reads the socket itself: through pgconn each row costs two calls through
 // interfaces and a copy.
-func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, patience time.Duration, rows rowTaker) error {
+func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, firstRow time.Duration, rows rowTaker) error {
 	if err := c.PG.SyncConn(ctx); err != nil {
 		return Classify(ctx, err, "")
 	}
@@ -66,9 +65,9 @@ func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, patience
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(fired)
-		_ = conn.SetDeadline(time.Unix(1, 0)) // ends the read or write in flight
+		_ = conn.SetDeadline(time.Unix(1, 0)) // ends a read or write that waits
 	})
-	c.SetReadTimeout(patience)
+	c.SetReadTimeout(firstRow)
 	err := c.exchange(sql, limit, rows)
 	c.SetReadTimeout(0)
 	if !stop() {
@@ -83,14 +82,14 @@ func (c *Session) CopyOut(ctx context.Context, sql string, limit int64, patience
 	return err
 }
 
-// SetReadTimeout sets how long the session's reads may wait, 0 for the idle limit.
+// SetReadTimeout sets how long a read may wait for the server, 0 for the idle limit.
 func (c *Session) SetReadTimeout(limit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sqldb.SetReadTimeout(c.sockets[0], limit)
 }
 
-// exchange sends the query and takes the answer up to ReadyForQuery.
+// exchange sends statements and takes the answer up to ReadyForQuery.
 func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 	conn := c.PG.Conn()
 	query := append(make([]byte, 0, len(sql)+6), 'Q')
@@ -100,7 +99,7 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 		return err
 	}
 	buf := make([]byte, ReadSize)
-	at, end := 0, 0 // what was read and not yet taken
+	at, end := 0, 0 // buf[at:end] was read and is not taken yet
 	var failed error
 	announced, begun := false, false
 	for {
@@ -132,7 +131,7 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 			body := buf[at+5 : at+need]
 			at, need = at+need, 5
 			if kind == MsgCopyData {
-				if !begun && size > 19 { // not the header alone
+				if !begun && size > 19 { // it is more than the header
 					begun = true
 					c.SetReadTimeout(0)
 				}
@@ -150,10 +149,10 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 				if at == end {
 					return failed
 				}
-				if !slices.Contains(unasked, buf[at]) { // nobody else may speak after that
+				if !slices.Contains(unasked, buf[at]) { // nothing else may follow
 					return binarycopy.ErrMalformed
 				}
-				c.Drop() // what it says was read, and so is lost to the session
+				c.Drop() // the session cannot read it again
 				c.Close()
 				return failed
 			}
@@ -171,7 +170,8 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 // changed.
 var unasked = []byte{MsgError, MsgNotice, MsgParameter, msgNotify}
 
-// Reply takes a message that is no row and reports whether the answer is over.
+// Reply takes a message that is not a row. It returns true at the end of the answer. The
+// first error of the server is put into failed.
 func (c *Session) Reply(kind byte, body []byte, failed *error) (done bool, err error) {
 	switch kind {
 	case MsgReady:
@@ -189,7 +189,7 @@ func (c *Session) Reply(kind byte, body []byte, failed *error) (done bool, err e
 		if len(body) == 0 || body[0] != 1 { // not the binary format
 			return false, binarycopy.ErrMalformed
 		}
-	case msgRow: // of unreplaced
+	case msgRow: // the answer whether a heap was replaced
 		if string(body) != "\x00\x01\x00\x00\x00\x01f" {
 			return false, ErrRewritten
 		}
@@ -200,9 +200,10 @@ func (c *Session) Reply(kind byte, body []byte, failed *error) (done bool, err e
 	return false, nil
 }
 
-// MakeRoom makes place behind end for a message of need bytes that begins at at. It
-// grows a long row's buffer as its bytes come, not on the server's word, but for
-// an announced one, of which there is one at a time, and does not keep it.
+// MakeRoom makes place in buf for a message of need bytes that begins at at, and returns
+// the buffer with the new at and end. The buffer of a long row grows as bytes come,
+// because the server's word for its length is not trusted, unless the row was announced.
+// It is not kept afterwards.
 func MakeRoom(buf []byte, at, end, need int, announced bool) ([]byte, int, int) {
 	to := buf
 	switch {
@@ -219,9 +220,9 @@ func MakeRoom(buf []byte, at, end, need int, announced bool) ([]byte, int, int) 
 	return to, 0, n
 }
 
-// Abort asks the server to stop what it does and drops the session.
+// Abort asks the server to cancel what it does, then closes the session.
 func (c *Session) Abort() {
-	ctx, cancel := context.WithTimeout(context.Background(), CloseLimit) // the call that failed may be over
+	ctx, cancel := context.WithTimeout(context.Background(), CloseLimit) // the context of the call may have ended
 	defer cancel()
 	_ = c.PG.CancelRequest(ctx)
 	c.Drop()

@@ -11,7 +11,8 @@ import (
 	"headwater/connectors/driver"
 )
 
-// kindsOfCodes maps SQLSTATEs and, by two characters, their classes.
+// kindsOfCodes maps SQLSTATEs, and classes of them by two characters, to kinds of
+// errors.
 var kindsOfCodes = map[string]error{
 	"28P01": driver.ErrAuthentication, "28": driver.ErrAuthentication,
 	"42501": driver.ErrPermission,
@@ -20,11 +21,11 @@ var kindsOfCodes = map[string]error{
 	"08": driver.ErrUnreachable, "53": driver.ErrUnreachable, "57": driver.ErrUnreachable, "58": driver.ErrUnreachable, "40": driver.ErrUnreachable,
 	"0A": driver.ErrUnsupported, "42": driver.ErrUnsupported,
 	"54":    driver.ErrLimit,
-	"08001": driver.ErrUnsupported, "HV": driver.ErrUnsupported, // of a foreign table: this server is reached
+	"08001": driver.ErrUnsupported, "HV": driver.ErrUnsupported, // from a foreign table: our own server was reached
 }
 
-// Classify turns an error of pgconn into one of ours. what names what was being
-// read, "" if nothing in particular.
+// Classify turns an error of pgconn into a *driver.Error. what names what was being
+// read, "" for nothing in particular.
 func Classify(ctx context.Context, err error, what string) error {
 	if err == nil {
 		return nil
@@ -61,7 +62,7 @@ func Classify(ctx context.Context, err error, what string) error {
 	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
 }
 
-// advice is what leads on from what a server says.
+// advice says what to do about an error of the server.
 var advice = map[string]string{
 	"55P03": ": another session holds a lock on it for long (ALTER, VACUUM FULL or LOCK TABLE in an open transaction)",
 	"55000": ": if it is a materialized view, REFRESH it",
@@ -73,5 +74,5 @@ var advice = map[string]string{
 // ErrTooManyConnections says that the server has no free connection for the account.
 var ErrTooManyConnections = errors.New("all connections are taken")
 
-// plainly named SQLSTATEs of classes whose messages quote values, that do not.
+// harmless are SQLSTATEs whose messages quote no values, although others of their class do.
 var harmless = []string{"22012", "2200H", "22004", "2201E", "2201F", "2201W", "2201X", "22030"}

@@ -17,26 +17,27 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// How long a source waits for its first connection where the account has no
-// free one: others of ours are soon done with theirs.
+// How long to wait for a first connection if the account has no free one, and how often to
+// ask again: other readers of ours are soon done.
 const (
 	connectionLimit = 50 * time.Second
 	connectionPause = 500 * time.Millisecond
 )
 
-// ConnectFirst is connect, and waits where there is no free connection.
+// ConnectFirst is Connect. If the account has no free connection it tries again for a
+// while, then returns ErrTooManyConnections.
 func (s *Pool) ConnectFirst(ctx context.Context, tr *sqldb.Trace) (*Session, error) {
 	crowded := func(err error) bool { return errors.Is(err, ErrTooManyConnections) }
 	return sqldb.Await(ctx, connectionLimit, connectionPause, crowded, func() (*Session, error) { return s.Connect(ctx, tr) })
 }
 
-// Connect dials and authenticates. The password goes in the form that SCRAM
-// hashes; other methods take it as it is.
+// Connect dials and logs in. tr may be nil. The password is tried in the form that SCRAM
+// requires, then as it is. The caller closes the session.
 func (s *Pool) Connect(ctx context.Context, tr *sqldb.Trace) (*Session, error) {
 	return s.ConnectWith(ctx, tr, nil)
 }
 
-// ConnectWith is connect with further parameters of the session's start.
+// ConnectWith is Connect with further parameters of the startup message.
 func (s *Pool) ConnectWith(ctx context.Context, tr *sqldb.Trace, further map[string]string) (*Session, error) {
 	if tr == nil {
 		tr = &sqldb.Trace{}
@@ -50,9 +51,8 @@ func (s *Pool) ConnectWith(ctx context.Context, tr *sqldb.Trace, further map[str
 }
 
 func (s *Pool) login(ctx context.Context, tr *sqldb.Trace, password string, further map[string]string) (*Session, error) {
-	// pgconn insists on a parsed configuration, and parsing reads the process's
-	// environment and home directory. Every field is set below, so nothing of
-	// them survives.
+	// pgconn requires a parsed configuration, and parsing reads the environment and the
+	// home directory. Every field is set below, so nothing of them is used.
 	cfg, err := pgconn.ParseConfig("host=invalid port=1 user=invalid password=invalid dbname=invalid sslmode=disable sslcertmode=disable passfile='' target_session_attrs=any connect_timeout=0")
 	if err != nil {
 		return nil, driver.E(driver.ErrInvalidConfig, nil, "the PG* variables in the environment of this process are not usable: unset them")
@@ -64,7 +64,7 @@ func (s *Pool) login(ctx context.Context, tr *sqldb.Trace, password string, furt
 	c := &Session{pool: s}
 	cfg.Host, cfg.Port, cfg.Database = s.Settings.Host, uint16(s.Settings.Port), s.Settings.Database
 	cfg.User, cfg.Password = s.Settings.Account(), password
-	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is done while dialling
+	cfg.TLSConfig, cfg.Fallbacks, cfg.SSLNegotiation, cfg.SSLCertMode = nil, nil, "", "allow" // TLS is set up while dialling
 	cfg.ConnectTimeout = 0
 	cfg.RuntimeParams = map[string]string{"application_name": "headwater", "client_encoding": "UTF8", "standard_conforming_strings": "on"}
 	maps.Copy(cfg.RuntimeParams, further)
@@ -73,13 +73,13 @@ func (s *Pool) login(ctx context.Context, tr *sqldb.Trace, password string, furt
 	cfg.RequireAuth = "password,md5,scram-sha-256,none"
 	cfg.ValidateConnect, cfg.AfterConnect, cfg.AfterNetConnect, cfg.OnNotice, cfg.OnNotification, cfg.OAuthTokenProvider = nil, nil, nil, nil, nil, nil
 	cfg.MaxProtocolMessageBodyLen = int(min(s.Limits.MaxRowBytes, 1<<30))
-	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil } // Dial resolves, and checks what it resolved
+	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil } // Dial resolves names and checks the addresses
 	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := s.dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		first := c.track(conn) // later ones carry requests to cancel, while others read what is set here
+		first := c.track(conn) // later ones carry requests to cancel
 		if first && further["replication"] != "" {
 			conn = newCoalescingConn(conn)
 		}
@@ -116,7 +116,7 @@ func (s *Pool) login(ctx context.Context, tr *sqldb.Trace, password string, furt
 	return c, nil
 }
 
-// connectError explains a failed connect.
+// connectError explains why a connection was not made.
 func (s *Pool) connectError(ctx context.Context, err error) error {
 	var server *pgconn.PgError
 	var typed *driver.Error
@@ -145,7 +145,7 @@ func (s *Pool) connectError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return driver.E(driver.ErrTimeout, context.Cause(ctx), "the server did not answer in time")
 	}
-	// pgconn has no types for these.
+	// pgconn has no types for these errors.
 	if text := err.Error(); strings.Contains(text, "remote error: tls") {
 		return driver.E(driver.ErrAuthentication, nil, "the server refuses connection_config.client_certificate, or wants one: it must be signed by an authority that the server trusts")
 	} else if strings.Contains(text, "require_auth") || strings.Contains(text, "SASL") || strings.Contains(text, "unsupported authentication") {
@@ -154,7 +154,8 @@ func (s *Pool) connectError(ctx context.Context, err error) error {
 	return driver.E(driver.ErrUnreachable, nil, "the server ended the connection while it was being made: is this a PostgreSQL server? If it is another kind of database, add \"driver\" to connection_config")
 }
 
-// secure asks the server for TLS and shakes hands.
+// secure asks the server for TLS and makes the handshake. sqldb.ErrNoTLS says that the
+// server has none.
 func secure(ctx context.Context, conn net.Conn, cfg *tls.Config) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()

@@ -8,20 +8,21 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// Pool makes sessions of one database. It keeps one of them between calls. Its Close
-// may come at any moment.
+// Pool makes sessions of one database and keeps one of them between calls. Its methods
+// are called one at a time, except Connect, ConnectWith, ConnectFirst and Close.
 type Pool struct {
 	Settings Settings
 	dial     sqldb.Dial
 	Limits   driver.Limits
-	// Uncontrolled says that the server does not tell its system identifier.
+	// Uncontrolled says that the server, or the account's rights, keep the system
+	// identifier from being read.
 	Uncontrolled bool
 
 	kept sqldb.IdleSession[*Session]
 }
 
-// NewPool prepares the sessions of a source. It does not dial. An ErrInvalidConfig
-// names the setting that cannot be used.
+// NewPool reads the settings of a source. It does not connect. An ErrInvalidConfig names
+// the setting that cannot be used.
 func NewPool(cfg driver.Config) (*Pool, error) {
 	s := &Pool{dial: cfg.Dial}
 	if err := driver.Decode(cfg.Settings, &s.Settings); err != nil {
@@ -35,8 +36,8 @@ func NewPool(cfg driver.Config) (*Pool, error) {
 	return s, nil
 }
 
-// acquire returns the kept session or a new one, and which of them. The caller
-// gives it back by keep or closes it.
+// acquire returns the kept session, or a new one; old says which. The caller gives it
+// back with Keep or closes it.
 func (s *Pool) acquire(ctx context.Context) (c *Session, old bool, err error) {
 	c, old, err = s.kept.Take()
 	switch {
@@ -51,9 +52,10 @@ func (s *Pool) acquire(ctx context.Context) (c *Session, old bool, err error) {
 	return c, false, err
 }
 
-// Keep gives a session back, ending its transaction; a broken one is closed. It
-// commits: reading tidies the server's pages, and what a transaction that rolls
-// back has logged of that waits for somebody else to write it to disk.
+// Keep ends the session's transaction and keeps it for the next call. If that fails, or
+// one is kept already, it closes the session. It commits: reading cleans pages of the
+// server, and what a transaction that rolls back has logged about that is written to
+// disk only with somebody else's commit.
 func (s *Pool) Keep(ctx context.Context, c *Session) {
 	if c.PG.IsClosed() || !c.Idle && c.Exec(ctx, "COMMIT") != nil {
 		c.Close()
@@ -67,7 +69,8 @@ func (s *Pool) Keep(ctx context.Context, c *Session) {
 // Closed reports whether Close was called.
 func (s *Pool) Closed() bool { return s.kept.Closed() }
 
-// Close ends the kept session. It is safe to call twice.
+// Close closes the kept session. Sessions that others use stay open. It is safe to call
+// twice.
 func (s *Pool) Close() error {
 	if c, ok := s.kept.Close(); ok {
 		c.Close()
@@ -75,9 +78,10 @@ func (s *Pool) Close() error {
 	return nil
 }
 
-// Transaction returns a session in a fresh read-only snapshot, or one that was
-// exported under that name, in which sql has run, as session.run runs it, after
-// the statements before it. It takes one round trip.
+// Transaction returns a session in a new read-only snapshot, or in the one that was
+// exported under the name snapshot. before runs ahead of the transaction, sql in it, as
+// Session.Run runs them. All of it is one round trip. The caller gives the session back
+// with Keep or closes it.
 func (s *Pool) Transaction(ctx context.Context, before, snapshot string, sql func(*Session) string, f func(statement int, row [][]byte) error) (*Session, error) {
 	c, kept, err := s.acquire(ctx)
 	if err != nil {
@@ -92,7 +96,7 @@ func (s *Pool) Transaction(ctx context.Context, before, snapshot string, sql fun
 		if err == nil {
 			return c, nil
 		}
-		lost := kept && !heard && c.PG.IsClosed() && ctx.Err() == nil // it was cut while it was not used
+		lost := kept && !heard && c.PG.IsClosed() && ctx.Err() == nil // it was closed while it was not used
 		c.Close()
 		if !lost {
 			return nil, err

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// saslprep returns the form of a password that SCRAM hashes, as PostgreSQL and
-// its own clients make it (RFC 4013): spaces of all kinds become one kind, what
-// cannot be seen goes, and compatibility characters become what they stand for.
-// A password with a character that the form does not know stays as it is. pgx
-// leaves compatibility characters alone (NFC instead of NFKC).
+// saslprep returns the form of a password that SCRAM hashes, as PostgreSQL and its
+// clients make it (RFC 4013): all kinds of spaces become one kind, invisible characters
+// are left out, and compatibility characters become what they stand for. A password with
+// a character that RFC 4013 does not allow stays as it is. pgx does not normalize
+// compatibility characters (NFC in place of NFKC).
 func saslprep(password string) string {
 	if !utf8.ValidString(password) {
 		return password
@@ -54,8 +54,8 @@ func prohibited(r rune) bool {
 	return false
 }
 
-// unassigned reports whether Unicode 3.2, which the form is made of, does not
-// know a character.
+// unassigned reports whether a character is not in Unicode 3.2, on which RFC 4013 is
+// based.
 func unassigned(r rune) bool {
 	_, found := slices.BinarySearchFunc(unassignedRanges, r, func(within [2]rune, r rune) int {
 		switch {

@@ -37,12 +37,11 @@ func (s *Settings) Validate() error {
 	return err
 }
 
-// Nulls reports whether a value that its column's type cannot hold lands as
-// NULL.
+// Nulls reports whether a value that its column's type cannot hold lands as NULL.
 func (s *Settings) Nulls() bool { return s.OnBadValue == "null" }
 
-// RowSecuritySetting returns the server's setting: off makes an error of a query that a
-// policy would filter.
+// RowSecuritySetting returns the value of the server's row_security: with off, a query
+// that a policy would filter is an error.
 func (s *Settings) RowSecuritySetting() string {
 	if s.RowSecurity == "filter" {
 		return "on"
@@ -50,7 +49,7 @@ func (s *Settings) RowSecuritySetting() string {
 	return "off"
 }
 
-// Charset returns what text that is not UTF-8 is in, nil where nobody said.
+// Charset returns the encoding of text that is not UTF-8, nil if the settings name none.
 func (s *Settings) Charset() (encoding.Encoding, error) {
 	if s.Encoding == "" {
 		return nil, nil

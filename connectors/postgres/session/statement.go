@@ -9,18 +9,18 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Quote makes an identifier.
+// Quote writes a name as an identifier.
 func Quote(name string) string {
 	return `"` + replaceAll(name, '"') + `"`
 }
 
-// Literal makes a string constant; standard_conforming_strings is on.
+// Literal writes text as a string constant. standard_conforming_strings is on in every
+// session.
 func Literal(text string) string {
 	return `'` + replaceAll(text, '\'') + `'`
 }
 
-// replaceAll doubles a quote character and drops NUL, which would end the
-// statement early.
+// replaceAll doubles a quote character, and drops NUL, which would end the statement.
 func replaceAll(s string, q byte) string {
 	out := make([]byte, 0, len(s)+2)
 	for i := range len(s) {
@@ -35,11 +35,12 @@ func replaceAll(s string, q byte) string {
 	return string(out)
 }
 
+// Relation writes a table's name as SQL.
 func Relation(t driver.Table) string {
 	return fmt.Sprintf("%s.%s", Quote(t.Namespace), Quote(t.Name))
 }
 
-// OIDList makes an array of oids.
+// OIDList writes oids as an array.
 func OIDList(oids []int64) string {
 	text := make([]string, len(oids))
 	for i, oid := range oids {
@@ -48,23 +49,23 @@ func OIDList(oids []int64) string {
 	return "'{" + strings.Join(text, ",") + "}'::pg_catalog.oid[]"
 }
 
-// JSONList makes the text of a JSON list of names.
+// JSONList writes names as the text of a JSON list.
 func JSONList(names []string) string {
 	text, _ := json.Marshal(names) // strings always marshal
 	return string(text)
 }
 
-// ListOf reads a JSON list of names, NULL where there are none.
+// ListOf reads a JSON list of names, nil for NULL.
 func ListOf(text []byte) (names []string) {
 	_ = json.Unmarshal(text, &names)
 	return names
 }
 
-// Number reads an integer of the catalog, 0 for NULL.
+// Number reads an integer of a row, 0 for NULL.
 func Number(text []byte) int64 {
 	n, _ := strconv.ParseInt(string(text), 10, 64)
 	return n
 }
 
-// Truth reads a boolean of the catalog, false for NULL.
+// Truth reads a boolean of a row, false for NULL.
 func Truth(text []byte) bool { return string(text) == "t" }

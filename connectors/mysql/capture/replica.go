@@ -19,17 +19,17 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// replica is a session that reads the binary log. The server takes it for one of
-// its replicas.
+// replica is a session that reads the binary log. The server takes it for one of its
+// replicas.
 type replica struct {
 	c      *session.Session
 	read   binlog.Reader
 	place  binlog.Place // of the event that came last
 	began  bool         // an event of a file came
-	mapped binlog.Event // of the table whose rows come next
+	mapped binlog.Event // the table map of the rows that come next
 }
 
-// reading names what is being read.
+// reading names, for people, what is being read.
 func (r *replica) reading() string {
 	t, err := r.read.Map(r.mapped)
 	if r.mapped.Body == nil || err != nil || t == nil {
@@ -38,21 +38,21 @@ func (r *replica) reading() string {
 	return "table " + t.Schema + "." + t.Name + ": a change"
 }
 
-// holdLimit is how long, in seconds, a server waits for us to take what it sends:
-// nothing at it waits for that.
+// holdLimit is how many seconds the server waits for us to take what it sends. Nothing
+// on the server waits with it.
 const holdLimit = 3600
 
-// replicaID is the number that a reader has among a server's replicas. The server
-// ends the older one of two with the same: that is meant for two that follow one
-// source, and for nobody else; people number their servers from 1.
+// replicaID is the number of a reader among the server's replicas. The server ends the
+// older one of two replicas with the same number: that is meant for two readers of one
+// source, so the numbers are far from those that people give to servers.
 func replicaID(reader, purpose string) uint32 {
 	const from = 3 << 30
 	return from + crc32.ChecksumIEEE([]byte(reader+" "+purpose))%(1<<32-1-from)
 }
 
-// follow asks for the log behind a position. With wait it goes on when its end is
-// reached, and says something every pause. An ErrReplaced says why the log does
-// not go on there.
+// follow asks for the log behind a position. With wait the server waits at the end of
+// the log and sends a heartbeat every pause. ErrReplaced says why the log cannot be
+// continued there.
 func (s *Capturer) follow(ctx context.Context, from binlog.Position, id uint32, wait bool, pause time.Duration) (*replica, error) {
 	return s.dump(ctx, func(c *session.Session) error {
 		if c.MariaDB {
@@ -62,7 +62,7 @@ func (s *Capturer) follow(ctx context.Context, from binlog.Position, id uint32, 
 			}
 			return c.Dump(id, "", 4, wait)
 		}
-		// Both names of the variables: the newer since MySQL 8.0.26.
+		// Both names of the variables: MySQL has the second since 8.0.26.
 		if err := c.Exec(ctx, fmt.Sprintf("SET @master_heartbeat_period = %[1]d, @source_heartbeat_period = %[1]d", pause.Nanoseconds())); err != nil {
 			return err
 		}
@@ -70,8 +70,8 @@ func (s *Capturer) follow(ctx context.Context, from binlog.Position, id uint32, 
 	})
 }
 
-// dump connects, asks, and reads up to the first event that a file has, so that what
-// the server has against it is known here.
+// dump connects, asks for the log, and reads up to the first event of a file, so that a
+// refusal of the server shows here.
 func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (*replica, error) {
 	c, err := s.pool.Await(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (
 			err = c.Explain(ctx, err, "")
 		}
 	}
-	c.SetReadTimeout(s.pool.Settings.FirstRow()) // it looks for the place in its files
+	c.SetReadTimeout(s.pool.Settings.FirstRow()) // the server searches its files for the place
 	for err == nil && !r.began {
 		_, err = r.next(ctx)
 	}
@@ -97,8 +97,8 @@ func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (
 	return r, nil
 }
 
-// next returns the next event, valid until the next call; io.EOF at the end of a log
-// that is not waited at.
+// next returns the next event, valid until the next call. It returns io.EOF at the end
+// of a log that is not waited for.
 func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 	p, err := r.c.Event()
 	if err == nil {
@@ -126,8 +126,9 @@ func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 	return e, nil
 }
 
-// onward returns the place in a file that has the lower four bytes given: files may be
-// longer than those can say. What comes again from before a place leaves it.
+// onward returns the place in a file whose lower four bytes are given: files may be
+// longer than four bytes can say. A place before at is an event that comes again, and
+// leaves at as it is.
 func onward(at uint64, lower uint32) uint64 {
 	next := at&^(1<<32-1) | uint64(lower)
 	if next+1<<31 < at {
@@ -136,8 +137,8 @@ func onward(at uint64, lower uint32) uint64 {
 	return max(next, at)
 }
 
-// logError is the number of everything that a server has against sending its log, and
-// takenLog MariaDB's of one thing: another replica of the same number came.
+// logError is the server's error for every reason not to send its log. takenLog is
+// MariaDB's error for one reason: another replica with the same number has come.
 const (
 	logError = 1236
 	takenLog = 4052
@@ -145,7 +146,7 @@ const (
 
 var errTaken = driver.E(driver.ErrUnreachable, nil, "another reader of the same source, or a replica of the same number, took the binary log over")
 
-// explain says what an error of reading the log means.
+// explain returns the *driver.Error for an error of reading the log.
 func (r *replica) explain(ctx context.Context, err error) error {
 	var server *mysql.MySQLError
 	switch {
@@ -170,8 +171,8 @@ func (r *replica) explain(ctx context.Context, err error) error {
 // wayAnew ends the message about a log that cannot be continued.
 const wayAnew = ": " + sqldb.ReadAnew
 
-// refusedLog explains error 1236 by its words, which hold numbers and names of files
-// alone.
+// refusedLog explains error 1236 by the words of its message, which contains only
+// numbers and names of files.
 func refusedLog(message string) error {
 	lower := strings.ToLower(message)
 	switch {

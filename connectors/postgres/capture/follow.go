@@ -139,7 +139,8 @@ func (f *follower) refuseTable(t *target, err error) error {
 	return f.refuse(t, bad)
 }
 
-// refuse has the table be refused with why when the log is taken up anew.
+// refuse remembers why a table cannot go on. It is refused with why when the log is
+// opened the next time.
 func (f *follower) refuse(t *target, why *driver.Error) error {
 	l := f.log
 	l.source.mu.Lock()
@@ -151,8 +152,8 @@ func (f *follower) refuse(t *target, why *driver.Error) error {
 	return driver.E(driver.ErrRetyped, nil, "%s", why.Message)
 }
 
-// long takes a change that is longer than the limit. That of a table which is not
-// followed is nothing to this reading.
+// long handles a change that is longer than the limit. If its table is not followed, the
+// change is skipped.
 func (f *follower) long(l *session.LongRow) error {
 	body := l.Begin
 	if len(body) < longHead || body[0] != walData {

@@ -21,7 +21,7 @@ import (
 	"headwater/connectors/sqldb"
 )
 
-// What both sides say while a log is streamed.
+// Types of messages while a log is streamed.
 const (
 	msgCopyBoth  = 'W'
 	walData      = pglogrepl.XLogDataByteID
@@ -29,8 +29,8 @@ const (
 	walStatus    = pglogrepl.StandbyStatusUpdateByteID
 )
 
-// replicate connects for the replication protocol, where SQL can be said too. text is
-// as the session of a COPY has it, for the values that come as text.
+// replicate connects for the replication protocol, over which SQL can be sent as well.
+// Values that come as text are written as in the session of a COPY.
 func (s *Capturer) replicate(ctx context.Context, on catalog.Server) (*session.Session, error) {
 	c, err := s.pool.ConnectWith(ctx, nil, map[string]string{"replication": "database"})
 	if err != nil {
@@ -67,21 +67,22 @@ func replicationError(err error) error {
 	return err
 }
 
-// feed is a log that is being streamed over a session. One goroutine reads it;
-// everything else may be called at any time.
+// feed is a log that is streamed over a session. One goroutine reads it; status and
+// finish may be called at any time.
 type feed struct {
 	session *session.Session
 	conn    net.Conn
-	limit   int64 // bytes of a message
+	limit   int64 // most bytes of a message
 
 	buf     []byte
-	at, end int // what was read and not yet taken
+	at, end int // buf[at:end] was read and is not taken yet
 
 	writing   sync.Mutex
-	confirmed *atomic.Uint64 // up to which everything has landed
+	confirmed *atomic.Uint64 // everything up to this position has landed
 }
 
-// startFeed has the server send a slot's changes from a position on.
+// startFeed makes the server send the changes of a slot from a position on. limit is the
+// most bytes of a message.
 func startFeed(ctx context.Context, c *session.Session, slot, publication string, from pglogrepl.LSN, inBinary bool, limit int64, confirmed *atomic.Uint64) (*feed, error) {
 	options := fmt.Sprintf("proto_version '1', publication_names %s", session.Literal(session.Quote(publication)))
 	if inBinary {
@@ -99,7 +100,8 @@ func startFeed(ctx context.Context, c *session.Session, slot, publication string
 	return f, err
 }
 
-// interrupt ends what is read when ctx ends. stop reports whether it did not.
+// interrupt ends a read when ctx ends. stop, which it returns, says whether that did not
+// happen.
 func (f *feed) interrupt(ctx context.Context) (stop func() bool) {
 	fired := make(chan struct{})
 	end := context.AfterFunc(ctx, func() {
@@ -140,8 +142,8 @@ func (f *feed) begin(sql string) error {
 	}
 }
 
-// message returns the next message of the server, which is valid until the next
-// call.
+// message returns the next message of the server, valid until the next call. A message
+// beyond the limit is a *session.LongRow.
 func (f *feed) message() (kind byte, body []byte, err error) {
 	need := 5
 	for {
@@ -194,8 +196,8 @@ func (f *feed) pass(long *session.LongRow) error {
 	}
 }
 
-// next returns the body of the next CopyData message. An error of the server is a
-// *pgconn.PgError.
+// next returns the body of the next CopyData message, valid until the next call. An
+// error of the server is a *pgconn.PgError.
 func (f *feed) next() ([]byte, error) {
 	for {
 		kind, body, err := f.message()
@@ -216,8 +218,8 @@ func (f *feed) next() ([]byte, error) {
 	}
 }
 
-// status tells the server up to where everything has landed, and with reply asks it
-// for a sign of life, with the end of its log.
+// status tells the server the confirmed position. With reply it asks for a sign of life,
+// which has the end of the server's log.
 func (f *feed) status(reply bool) error {
 	m := make([]byte, 0, 39)
 	m = binary.BigEndian.AppendUint32(append(m, session.MsgCopyData), 38)
@@ -239,14 +241,14 @@ func (f *feed) status(reply bool) error {
 	return err
 }
 
-// epoch is PostgreSQL's own.
+// epoch is where PostgreSQL counts time from.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// statusLimit bounds the writing of a status: the server reads them also while it
-// waits for us to read.
+// statusLimit bounds the writing of a status. The server reads while it waits for us to
+// read.
 const statusLimit = 10 * time.Second
 
-// finish says goodbye and closes the connection.
+// finish ends the stream and closes the connection.
 func (f *feed) finish() {
 	f.writing.Lock()
 	defer f.writing.Unlock()
@@ -281,7 +283,7 @@ func (l *changeLog) streamError(ctx context.Context, err error) error {
 	return session.Classify(ctx, err, "the log of changes")
 }
 
-// tooLong says what to do about a change beyond the limit.
+// tooLong returns the error of a change beyond the limit.
 func (l *changeLog) tooLong(what string, long *session.LongRow) error {
 	return driver.E(driver.ErrLimit, nil, "%s has %d bytes in the log of changes, more than the limit of %d: set connection_config.max_row_mib to %d or more, or exclude the table from the sync", what, long.Size, l.source.pool.Limits.MaxRowBytes, long.Size>>20+1)
 }

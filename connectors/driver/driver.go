@@ -1,7 +1,7 @@
-// Package driver is the contract between Headwater and what talks to sources.
-// A connector implements Driver and Source and imports nothing else of the
-// project; callers hold a *connectors.Conn, which adds time limits, error kinds
-// and the scrubbing of secrets around every Source.
+// Package driver is the contract between Headwater and its connectors. A connector
+// implements Driver and Source and imports nothing else of the project. Callers hold a
+// *connectors.Conn, which adds time limits, kinds of errors and the scrubbing of secrets
+// to every Source.
 package driver
 
 import (
@@ -20,13 +20,13 @@ import (
 type Driver interface {
 	Spec() Spec
 	// Open prepares a source from a configuration that was validated against
-	// Spec().Settings. It may dial; a failure is an *Error. The caller closes
-	// the source.
+	// Spec().Settings. It may dial. A failure is an *Error. The caller closes the
+	// source.
 	Open(ctx context.Context, cfg Config) (Source, error)
 }
 
-// Source is one open database, API or set of files. Its methods are called one
-// at a time, except that Read's loop may be left at any moment.
+// Source is one open database, API or set of files. Its methods are called one at a
+// time, except that the loop of a Read may be left at any moment.
 type Source interface {
 	// Check proves that the source can be read: it connects, authenticates and
 	// reads something small. A failure is an *Error.
@@ -35,30 +35,28 @@ type Source interface {
 	// name. A source without tables returns an empty list, not an error. With an
 	// *UnreadTables it returns the others.
 	Discover(ctx context.Context) ([]Table, error)
-	// Read yields the rows of t's columns, in t's column order, as record
-	// batches of ArrowSchema(t). With from.Column set it yields only rows whose
-	// cursor lies after from.Value (at or after it if from.Inclusive is set), and
-	// rows with a NULL cursor only when from.Value is nil or from.Nulls is set;
-	// those come first. A table that is not the one that from belongs to is an
-	// error of kind ErrReplaced before the first row. It stops at the first
-	// error, which it yields with a zero Batch. A batch without rows is allowed: it says that the read goes on
-	// while none of its rows are wanted. The consumer owns each Batch.Record and
-	// releases it.
+	// Read yields the rows of t, with t's columns in their order, as record batches of
+	// ArrowSchema(t). With from.Column set it yields only rows whose cursor lies after
+	// from.Value (at or after it if from.Inclusive is set), and rows with a NULL
+	// cursor, which come first, only if from.Value is nil or from.Nulls is set. If t
+	// is not the table that from belongs to, it fails with ErrReplaced before the
+	// first row. It stops at the first error, which it yields with a zero Batch. A
+	// batch without rows is allowed: it says that the read goes on although none of
+	// its rows are wanted. The consumer releases each Batch.Record.
 	Read(ctx context.Context, t Table, from Cursor) iter.Seq2[Batch, error]
 	// Close releases everything. It is safe to call twice.
 	Close() error
 }
 
-// Stepper is an optional interface of a Source whose check has parts worth
-// reporting: resolve, connect, authenticate, permissions, read. It returns the
-// steps done so far together with the error of the one that failed.
+// Stepper is an optional interface of a Source whose check has parts worth reporting.
+// It returns the steps done so far, and the error of the one that failed.
 type Stepper interface {
 	CheckSteps(ctx context.Context) ([]Step, error)
 }
 
-// Knower is an optional interface of a Source that guesses how its tables are
-// written. It is told before Discover which tables it had when it was last looked
-// at, so that what was guessed then is not guessed otherwise now.
+// Knower is an optional interface of a Source that guesses how its tables are written.
+// Before Discover it is told which tables it had the last time, so that it makes the
+// same guesses.
 type Knower interface {
 	Know(tables []Table)
 }
@@ -156,31 +154,31 @@ type Table struct {
 	Namespace   string
 	Name        string
 	Kind        string // table, view, file, endpoint
-	RowEstimate int64  // -1 where the source cannot tell
+	RowEstimate int64  // -1 if the source does not know
 	PrimaryKey  []string
 	Cursor      string // column that an incremental sync would use by default, "" if none fits
 	Columns     []Column
-	// Identity says what a cursor of this table belongs to: the server, database
-	// and table, or the file. A landed cursor under another Identity is not gone
-	// on from. The core compares it and nothing else; it is short, holds no
-	// secret, and is "" where the source cannot tell.
+	// Identity says what a cursor of this table belongs to: the server, database and
+	// table, or the file. A sync does not go on from a cursor with another Identity.
+	// The core only compares it; it is short, contains no secret, and is "" if the
+	// source cannot tell.
 	Identity string
-	// Notes say in whole sentences, for people, what a sync of this table cannot
-	// see or keep. They are shown by connect, schema and every sync.
+	// Notes say, in whole sentences for people, what a sync of this table cannot see
+	// or keep. They are shown by connect, schema and every sync.
 	Notes []string
-	// Blank says that there was no row to find columns, key and cursor by: what
-	// was known of them before stays.
+	// Blank says that there was no row from which columns, key and cursor could be
+	// found: what was known of them stays.
 	Blank bool
-	// Emptied says that the source itself made it clear that it has no row now.
-	// Without it a full refresh of a file or an endpoint that yields none, where
-	// there were rows, is refused.
+	// Emptied says that the source itself states that it has no row now. Without it a
+	// full refresh of a file or endpoint that yields none, where there were rows, is
+	// refused.
 	Emptied bool
 	// CursorNotes say what an incremental sync that follows Cursor cannot see, as
-	// DefaultCursor returns them. They are told only by a sync that does.
+	// DefaultCursor returns them. Only such a sync shows them.
 	CursorNotes []string
-	// LeftOut is why the source does not offer what it has under this name. Such
-	// a table has a Namespace, Name and Kind, and is never read. "" for every
-	// table that is offered.
+	// LeftOut is why the source does not offer what it has under this name, "" if it
+	// does. A table that is left out has a Namespace, Name and Kind, and is never
+	// read.
 	LeftOut string
 }
 
@@ -192,7 +190,7 @@ func (t Table) String() string {
 	return t.Namespace + "." + t.Name
 }
 
-// Column returns the named column.
+// Column returns the named column, or false if there is none.
 func (t Table) Column(name string) (Column, bool) {
 	for _, c := range t.Columns {
 		if c.Name == name {
@@ -206,36 +204,36 @@ func (t Table) Column(name string) (Column, bool) {
 type Column struct {
 	Name       string
 	Type       Type
-	SourceType string // as the source calls it
+	SourceType string // the source's name of the type
 	Nullable   bool
 	Comment    string
-	// Sampled says that the type was found by looking at JSON values, and may be
-	// another the next time: the column can be read as JSON just as well, and as
-	// any type when it held nothing (SourceType Unseen).
+	// Sampled says that the type was found by looking at JSON values and may be
+	// another one the next time: the column can also be read as JSON, and as any type
+	// if it had no value (SourceType Unseen).
 	Sampled bool
-	// Identity is the source's own identity of the column: its number, type with
-	// labels, the expression it is generated by, the default that filled rows
-	// that were there before it. When it changes, values that landed before may
-	// not be those of the source. "" where the source cannot tell.
+	// Identity is the source's own identity of the column: its number, its type with
+	// labels, the expression that generates it, the default that filled existing rows.
+	// If it changes, values that landed before may not be those of the source. "" if
+	// the source cannot tell.
 	Identity string
-	// Unordered says that the source has no order of the column's values that a
-	// cursor can follow, though its Type has one: an enum, a time that is text.
+	// Unordered says that a cursor cannot follow the column although its Type has an
+	// order: an enum, a time that is text.
 	Unordered bool
-	// Unique says that no two rows share a value.
+	// Unique says that no two rows have the same value.
 	Unique bool
-	// Grain is the step of the values of a time column: 24 h for dates, 1 s for
-	// whole seconds; 0 for microseconds.
+	// Grain is the step between values of a time column: 24 h for dates, 1 s for whole
+	// seconds, 0 for microseconds.
 	Grain time.Duration
 	// Equality is how the source compares values of the column, for keys.
 	Equality Equality
-	// Filled says that rows which were there before the column may hold something
-	// else than NULL in it: a default, or what the rewriting of the table put there.
-	// Only sources with a log of changes tell.
+	// Filled says that rows which existed before the column may have something other
+	// than NULL in it: a default, or what a rewrite of the table put there. Only
+	// sources with a log of changes tell.
 	Filled bool
 }
 
 // Equality says how a source compares two values of a key column. The zero value
-// compares what lands, byte by byte.
+// compares what lands byte by byte.
 type Equality string
 
 // The other equalities. What begins with NotComparable ends with the reason, for
@@ -252,14 +250,14 @@ const (
 // Unseen is the SourceType of a Sampled column that held no value.
 const Unseen = "null"
 
-// Cursor says where an incremental read goes on. The zero Cursor reads
-// everything, in any order.
+// Cursor says where an incremental read goes on. The zero Cursor reads everything, in
+// any order.
 type Cursor struct {
 	Column string  `json:"column,omitempty"`
-	Value  *string `json:"value,omitempty"` // in the text form of FormatCursor; nil before the first row
-	// Position is what the source noted beside the value, such as which
-	// transactions were open then. It is opaque, at most MaxPosition bytes of
-	// JSON, and given back to the next Read as it was.
+	Value  *string `json:"value,omitempty"` // in the form of FormatCursor; nil before the first row
+	// Position is what the source noted beside the value, such as the transactions
+	// that were open then. It is opaque JSON of at most MaxPosition bytes, and the
+	// next Read gets it back unchanged.
 	Position json.RawMessage `json:"position,omitempty"`
 	// Inclusive asks a Read for rows at Value, too.
 	Inclusive bool `json:"inclusive,omitempty"`
@@ -273,20 +271,20 @@ const MaxPosition = 64 << 10
 // Batch is one record batch of a Read.
 type Batch struct {
 	Record arrow.RecordBatch
-	// Resume is the cursor to read on from once every batch up to and including
-	// this one is kept: no row would be missing and none twice. nil means that
-	// this is no place to resume, as between rows that share one cursor value.
-	// A read without a column to follow may have a Position in its last one.
+	// Resume is the cursor to read on from when every batch up to and including this
+	// one is kept: no row would be missing and none would come twice. It is nil where
+	// a read cannot be resumed, as between rows with the same cursor value. A read
+	// without a column to follow may have a Position in its last Resume.
 	Resume *Cursor
 	// Bytes is about how much the source sent for this batch.
 	Bytes int64
-	// Notes say in whole sentences what of the table this read could not see or
-	// keep. Each is told once in the table's result, however often it comes.
+	// Notes say, in whole sentences, what this read could not see or keep. Each is
+	// shown once in the table's result, however often it comes.
 	Notes []string
 }
 
-// Validator is an optional interface of a pointer to Spec.Settings for what a
-// JSON Schema cannot say. The error names the field and never its value.
+// Validator is an optional interface of a pointer to Spec.Settings, for what a JSON
+// Schema cannot say. The error names the field and never its value.
 type Validator interface {
 	Validate() error
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Kinds of failure. They are the reasons that cross the bus and the API; a
-// driver wraps every error it returns with one of them by E.
+// Kinds of failure. They cross the bus and the API as reasons. Every error of a driver has
+// one of them, from E or InvalidField.
 var (
 	ErrInvalidConfig  = errors.New("invalid configuration")
 	ErrUnreachable    = errors.New("unreachable")
@@ -22,22 +22,23 @@ var (
 	ErrUnsupported    = errors.New("unsupported")
 	ErrLimit          = errors.New("limit passed")
 	ErrTimeout        = errors.New("timed out")
-	// ErrReplaced says that a table is not the one that a cursor belongs to: it
-	// was truncated, swapped or restored. The table is to be read from its start.
+	// ErrReplaced says that a table is not the one that a cursor belongs to: it was
+	// truncated, swapped or restored. It has to be read from its start.
 	ErrReplaced = errors.New("the table was replaced")
-	// ErrRetyped says that a Read met a value which does not fit the type that a
-	// sample had shown. Discover of the same Source then returns that table, at
-	// least, with types that fit, and it is to be read from its start.
+	// ErrRetyped says that a Read met a value that does not fit the type which a sample
+	// had shown. Discover of the same Source then returns the table with types that fit,
+	// and it has to be read from its start.
 	ErrRetyped = errors.New("values of other types came")
 )
 
-// FieldError is what is wrong with one setting, and what to change. It holds
-// neither the value nor a secret.
+// FieldError says what is wrong with one setting. It contains neither its value nor a
+// secret.
 type FieldError struct {
 	Field   string // below connection_config: "port", "auth.token"; "" is the whole of it
-	Message string // goes on after the field: "must be 1 to 65535"
+	Message string // continues the field's name: "must be 1 to 65535"
 }
 
+// Error returns the field's full name and the message.
 func (e FieldError) Error() string {
 	name := "connection_config"
 	if e.Field != "" {
@@ -46,8 +47,8 @@ func (e FieldError) Error() string {
 	return name + " " + e.Message
 }
 
-// Error is a failure with its kind and a message written for people, which says
-// what to change. It never holds a secret; connectors.Conn scrubs it again.
+// Error is a failure: its kind, and a message for people that says what to change. It
+// contains no secret; connectors.Conn scrubs it nevertheless.
 type Error struct {
 	Kind    error  // one of the kinds above
 	Message string // "table public.orders, row 12: ..."
@@ -68,6 +69,7 @@ func InvalidField(field, format string, args ...any) *Error {
 	return &Error{Kind: ErrInvalidConfig, Message: wrong.Error(), Field: &wrong}
 }
 
+// Error returns the message, and the cause if there is one.
 func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Message
@@ -87,8 +89,9 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
-// Decode reads settings into the driver's typed struct. Unknown keys are an
-// ErrInvalidConfig that names the key; values are never quoted.
+// Decode reads settings into the driver's typed struct. An unknown key, a value of
+// another type and a second value are ErrInvalidConfig. Errors name the key and never
+// the value.
 func Decode(settings json.RawMessage, into any) error {
 	d := json.NewDecoder(bytes.NewReader(settings))
 	d.DisallowUnknownFields()
@@ -105,8 +108,8 @@ func Decode(settings json.RawMessage, into any) error {
 	return nil
 }
 
-// keyPath returns the path of a field by its keys. The library names embedded
-// structs in it, too, which have no key; keys begin with no capital.
+// keyPath returns the path of a field by its keys. The library puts embedded structs into
+// it, which have no key; only they begin with a capital.
 func keyPath(path string) string {
 	parts := strings.Split(path, ".")
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part != "" && part[0] >= 'A' && part[0] <= 'Z' }), ".")

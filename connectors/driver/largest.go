@@ -9,9 +9,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/extensions"
 )
 
-// Largest returns the row of an ordered column that holds the largest value, -1
-// when all are NULL. The order is that of CompareCursors. It panics on a column
-// that is not Ordered.
+// Largest returns the index of the largest value of an ordered column, -1 if all are
+// NULL. The order is that of CompareCursors. It panics on a column that is not
+// Ordered.
 func Largest(column arrow.Array) int {
 	switch a := column.(type) {
 	case *array.Int32:

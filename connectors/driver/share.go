@@ -2,16 +2,16 @@ package driver
 
 import "context"
 
-// Sharer is an optional interface of a Source of which several tables can be read
-// as of one moment, over several connections and by several processes.
+// Sharer is an optional interface of a Source of which several tables can be read at
+// one moment, over several connections and by several processes.
 type Sharer interface {
-	// Share fixes a moment for so many Sources of the same settings that read at
-	// once, and returns its name for their Join: text without a secret. It holds the
-	// moment until Close. An ErrUnsupported says why there can be none.
+	// Share fixes a moment for that many Sources with the same settings that read at
+	// the same time. It returns the moment's name for Join, text without a secret, and
+	// holds the moment until Close. ErrUnsupported says why there is none.
 	Share(ctx context.Context, readers int) (moment string, err error)
-	// Join has what is read from now on be of a moment, where it can. "" ends that.
+	// Join makes later reads be of a moment, if that is possible. "" ends that.
 	Join(moment string)
-	// Apart says why what Read, Scan or Place began last is not of the moment that
-	// was joined, "" if it is.
+	// Apart says why the last Read, Scan or Place is not of the moment that was
+	// joined, "" if it is.
 	Apart() string
 }

@@ -2,20 +2,20 @@ package driver
 
 import "fmt"
 
-// UnreadTables is an error of Discover that leaves the tables beside it whole:
-// these others are there, but what they hold could not be told. It has the kind
-// of the first. Whoever needs every table treats it as any other error.
+// UnreadTables is an error of Discover beside which the returned tables are valid:
+// these further tables exist, but cannot be described. It has the kind of the first
+// one's error.
 type UnreadTables struct {
 	Tables []UnreadTable // at least one
 }
 
-// UnreadTable is one table of which Discover could tell nothing but the name.
+// UnreadTable is a table of which Discover knows only the name.
 type UnreadTable struct {
 	Namespace, Name string
 	Err             error // an *Error
 }
 
-// Error says why the first could not be read, and how many more.
+// Error says why the first one cannot be read, and how many more cannot.
 func (e *UnreadTables) Error() string {
 	first := e.Tables[0].Err.Error()
 	if more := len(e.Tables) - 1; more > 0 {
@@ -24,5 +24,5 @@ func (e *UnreadTables) Error() string {
 	return first
 }
 
-// Unwrap returns why the first could not be read.
+// Unwrap returns the error of the first one.
 func (e *UnreadTables) Unwrap() error { return e.Tables[0].Err }

@@ -11,19 +11,19 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Trace is what connecting tells a check.
+// Trace is what connecting notes for a check.
 type Trace struct {
 	Dialled time.Time // zero when dialling failed
 	Secure  bool      // TLS
 }
 
-// Steps are those of a check, in their order.
+// Steps are the steps of a check, in their order. It is not safe for concurrent use.
 type Steps struct{ list []driver.Step }
 
 // List returns the steps so far.
 func (s *Steps) List() []driver.Step { return s.list }
 
-// Done adds a step that began at a time and is over now. It returns err.
+// Done adds a step that began at a time and has ended now. It returns err.
 func (s *Steps) Done(name string, began time.Time, err error, format string, args ...any) error {
 	return s.took(name, time.Since(began), err, format, args...)
 }
@@ -33,9 +33,8 @@ func (s *Steps) took(name string, took time.Duration, err error, format string, 
 	return err
 }
 
-// Connect connects in steps of its own: resolve, connect, authenticate. connect
-// fills in the trace and says which server it is, "" for nothing. The error is the
-// one of the last step.
+// Connect adds the steps resolve, connect and authenticate. connect fills in the trace
+// and says which server it is, "" for nothing. The error is that of the last step.
 func (s *Steps) Connect(ctx context.Context, connect func(context.Context, *Trace) (server string, err error)) error {
 	began := time.Now()
 	var resolved time.Time

@@ -15,8 +15,9 @@ const (
 	TimestampLayout = "2006-01-02T15:04:05.999999"
 )
 
-// CheckCursor returns an ErrInvalidConfig if a value is none of the column's type:
-// it becomes a part of a statement. Of a date or time it returns which one it is.
+// CheckCursor returns an ErrInvalidConfig if a cursor's value is not one of the
+// column's type, because the value becomes a part of a statement. For dates and times
+// it returns the time.
 func CheckCursor(t driver.Table, c driver.Column, value string) (at time.Time, err error) {
 	switch c.Type.Kind {
 	case driver.Int32, driver.Int64, driver.Decimal:
@@ -42,16 +43,16 @@ func CheckCursor(t driver.Table, c driver.Column, value string) (at time.Time, e
 
 var errNotPlain = errors.New("no plain value")
 
-// plainNumber reports whether a text is digits, perhaps with a minus before them
-// and a point between them: it can stand in a statement without quotes.
+// plainNumber reports whether text is digits, perhaps with a minus in front and a
+// point among them, so that it can be in a statement without quotes.
 func plainNumber(text string) bool {
 	whole, fraction, point := strings.Cut(strings.TrimPrefix(text, "-"), ".")
 	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 	return digits(whole) && (!point || digits(fraction))
 }
 
-// NulledNote says for people how many values of a column that its type cannot hold
-// landed as NULL. first is the place of the first of them.
+// NulledNote says, for people, how many values landed as NULL because the column's
+// type cannot hold them. first names the place of the first one.
 func NulledNote(times int64, t driver.Table, column, first string) string {
 	return fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", times, t, column, first)
 }

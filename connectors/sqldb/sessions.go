@@ -8,8 +8,8 @@ import (
 	"headwater/connectors/driver"
 )
 
-// IdleSession keeps one session of a source between its calls. It is safe for concurrent
-// use. The zero value is ready.
+// IdleSession keeps one session of a source between its calls. It is safe for
+// concurrent use. The zero value is ready.
 type IdleSession[S any] struct {
 	mu      sync.Mutex // closing may come at any moment
 	session S
@@ -17,8 +17,8 @@ type IdleSession[S any] struct {
 	closed  bool
 }
 
-// Take returns the kept session, which is the caller's from then on, or false for
-// none. After Close it is an ErrUnreachable.
+// Take returns the kept session, which then belongs to the caller, or false if there
+// is none. After Close it returns ErrUnreachable.
 func (k *IdleSession[S]) Take() (session S, ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -31,8 +31,8 @@ func (k *IdleSession[S]) Take() (session S, ok bool, err error) {
 	return session, ok, nil
 }
 
-// Put keeps a session for the next call. False says that it was not kept: the
-// caller closes it.
+// Put keeps a session for the next call. If it returns false the session is not kept,
+// and the caller closes it.
 func (k *IdleSession[S]) Put(session S) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -43,8 +43,8 @@ func (k *IdleSession[S]) Put(session S) bool {
 	return true
 }
 
-// Close keeps no session any more, and returns the one that was kept, which the
-// caller closes, or false for none.
+// Close returns the kept session, which the caller closes, or false if there is none.
+// Nothing is kept afterwards.
 func (k *IdleSession[S]) Close() (session S, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -61,9 +61,9 @@ func (k *IdleSession[S]) Closed() bool {
 	return k.closed
 }
 
-// Await connects, and waits up to limit where crowded says of an error that the
-// server has no connection to give now: others of ours are soon done with theirs.
-// It asks again after every pause, and returns the last error.
+// Await connects. While crowded says of the error that the server has no free
+// connection, it tries again after each pause, until limit or ctx ends. It returns the
+// last error.
 func Await[S any](ctx context.Context, limit, pause time.Duration, crowded func(error) bool, connect func() (S, error)) (S, error) {
 	for began := time.Now(); ; {
 		session, err := connect()

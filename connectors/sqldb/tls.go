@@ -8,8 +8,8 @@ import (
 	"headwater/connectors/driver"
 )
 
-// TLS is how a source speaks TLS, as the clients of databases know it: the modes
-// of sslmode, an authority of one's own, a client's certificate.
+// TLS says how a source speaks TLS, in the terms of database clients: the modes of
+// sslmode, a certificate authority, a client certificate.
 type TLS struct {
 	Host        string
 	Mode        string // disable, prefer, require, verify-ca, verify-full
@@ -18,7 +18,7 @@ type TLS struct {
 	Key         string // PEM of the certificate
 }
 
-// Validate returns an error that names the setting that cannot be.
+// Validate returns an error that names a setting which cannot be used.
 func (s TLS) Validate() error {
 	if _, err := s.identity(); err != nil {
 		return err
@@ -27,10 +27,10 @@ func (s TLS) Validate() error {
 	return err
 }
 
-// ErrNoTLS is a server that has no TLS.
+// ErrNoTLS says that the server has no TLS.
 var ErrNoTLS = driver.E(driver.ErrUnreachable, nil, "the server has no TLS: set sslmode to prefer, or to disable, if that is acceptable")
 
-// Config returns nil for no TLS. On failure it names the setting.
+// Config returns the configuration of a client, nil for no TLS. The error names the setting.
 func (s TLS) Config() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.Host, InsecureSkipVerify: true}
 	switch s.Mode {
@@ -55,12 +55,12 @@ func (s TLS) Config() (*tls.Config, error) {
 	return cfg, err
 }
 
-// Strict reports whether a connection without TLS will not do.
+// Strict reports whether TLS is required.
 func (s TLS) Strict() bool {
 	return s.Mode == "require" || s.Mode == "verify-ca" || s.Mode == "verify-full"
 }
 
-// signed verifies who signed the server's certificate, whatever name it has.
+// signed verifies who signed the server's certificate, and not its name.
 func signed(state tls.ConnectionState, roots *x509.CertPool) error {
 	if len(state.PeerCertificates) == 0 {
 		return x509.UnknownAuthorityError{}
@@ -73,7 +73,7 @@ func signed(state tls.ConnectionState, roots *x509.CertPool) error {
 	return err
 }
 
-// identity returns the client certificate, nil for none.
+// identity returns the client certificate, nil if there is none.
 func (s TLS) identity() (*tls.Certificate, error) {
 	switch {
 	case s.Certificate == "" && s.Key == "":
@@ -87,13 +87,13 @@ func (s TLS) identity() (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair([]byte(s.Certificate), []byte(s.Key))
 	if err != nil {
-		// What the library says may hold a part of the key.
+		// The library's error may contain a part of the key.
 		return nil, driver.InvalidField("client_certificate", "and client_key are not a PEM certificate and its own unencrypted PEM key")
 	}
 	return &pair, nil
 }
 
-// roots returns the authorities to trust, nil for the system's.
+// roots returns the trusted authorities, nil for the system's.
 func (s TLS) roots() (*x509.CertPool, error) {
 	if s.Authority == "" {
 		return nil, nil
@@ -105,7 +105,7 @@ func (s TLS) roots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// HandshakeError says which of the two sides did not trust the other, and why.
+// HandshakeError explains a failed handshake: which side did not trust the other, and why.
 func HandshakeError(err error) error {
 	var (
 		authority x509.UnknownAuthorityError

@@ -12,9 +12,10 @@ const (
 	keptBytes  = 4 << 20 // that one of them may have
 )
 
-// body is the bytes of an answer and where its records lie in them. Whoever
-// needs it after the pager went on keeps it, and lets go of it; then it is used
-// for another answer. One that is forgotten is garbage, nothing else.
+// body is the bytes of an answer, and where its records are in them. Who needs it after
+// the pager has gone on takes a further use of it and ends that use later; without users
+// it is filled with another answer. If a use is never ended the body is garbage, and
+// nothing else happens.
 type body struct {
 	bytes []byte
 	index records.Index
@@ -47,8 +48,8 @@ func (s *source) letGo(b *body) {
 	}
 }
 
-// read reads all of r, of which about so many bytes are expected, but no more
-// than one byte over maxPage.
+// read reads all of r, at most one byte more than maxPage. size is about how many bytes
+// are expected.
 func (b *body) read(r io.Reader, expected int64) error {
 	if room := int(min(max(expected+1, 64<<10), 1<<20)); cap(b.bytes) < room {
 		b.bytes = make([]byte, 0, room)

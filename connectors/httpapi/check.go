@@ -9,9 +9,9 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Check reads the first page of every endpoint, and the second where there is
-// one, so that the way to it is proven. Of several endpoints one must be
-// readable: Discover tells why the others are not.
+// Check reads the first page of every endpoint, and the second if there is one, so that
+// the way to it is proven. It succeeds if one of several endpoints can be read: Discover
+// says why the others cannot.
 func (s *source) Check(ctx context.Context) error {
 	s.checking.Store(true)
 	s.cautious.Store(true)
@@ -34,7 +34,7 @@ func (s *source) Check(ctx context.Context) error {
 	return first
 }
 
-// CheckSteps is Check in its parts.
+// CheckSteps is Check, with its steps.
 func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	began := time.Now()
 	var connected time.Duration

@@ -10,8 +10,8 @@ import (
 	"headwater/connectors/records"
 )
 
-// take accepts a page and finds the way to the one after it. It returns nil for
-// an answer that is no page but the end.
+// take accepts a page and finds the way to the one after it. It returns nil if the
+// answer is the end and not a page.
 func (p *pager) take(a *answer, pg page) (*page, error) {
 	g := a.signs
 	p.note(g, pg)
@@ -37,7 +37,7 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 	return &pg, nil
 }
 
-// note remembers what an answer says of all pages.
+// note remembers what an answer says about all pages.
 func (p *pager) note(g signs, pg page) {
 	p.pages = -1
 	if g.pages.known {
@@ -78,8 +78,8 @@ func (p *pager) advance(a *answer, g signs, pg page) error {
 	return p.numbered(g, pg)
 }
 
-// configure replaces what was found by what the settings say. A field that they
-// name must be in the first answer, unless that has few records.
+// configure replaces what was found with what the settings say. A field that they name
+// must be in the first answer, unless that has few records.
 func (p *pager) configure(a *answer, g *signs) error {
 	c := p.s.settings.Pagination
 	set := func(setting, name string, raw []byte, there bool) error {
@@ -132,8 +132,8 @@ func (p *pager) configure(a *answer, g *signs) error {
 	return nil
 }
 
-// choose finds the way to the second page by what the first answer says. What it
-// does not know for sure it leaves to probe.
+// choose finds the way to the second page from the first answer. What is not certain it
+// leaves to probe.
 func (p *pager) choose(a *answer, g signs, pg page) error {
 	c := p.s.settings.Pagination
 	kind := p.configured()
@@ -189,8 +189,8 @@ func (p *pager) choose(a *answer, g signs, pg page) error {
 	return p.atEnd(g, pg)
 }
 
-// atEnd ends the walk after a first page that names no other, if something says
-// that there is none or the page is no full one.
+// atEnd ends the walk after a first page that names no other, if a sign says that there
+// is none or the page is not full.
 func (p *pager) atEnd(g signs, pg page) error {
 	if g.linked || len(g.gone) > 0 {
 		return p.over(append(g.gone, "Link")[0])
@@ -201,7 +201,8 @@ func (p *pager) atEnd(g signs, pg page) error {
 	return p.unproven(g, pg, nil)
 }
 
-// complete returns the numbers that say that the first page is all, "" for none.
+// complete returns the numbers which say that the first page is all, "" if there are
+// none.
 func (p *pager) complete(g signs, pg page) string {
 	switch {
 	case g.pages.known && (g.pages.n <= 1 || g.page.known && g.page.n >= g.pages.n):
@@ -214,7 +215,7 @@ func (p *pager) complete(g signs, pg page) string {
 	return ""
 }
 
-// over ends the walk by a sign, or tells of another that contradicts it.
+// over ends the walk by a sign, or fails if another sign contradicts it.
 func (p *pager) over(proof string) error {
 	p.done = true
 	if p.begun == nil {
@@ -227,8 +228,8 @@ func (p *pager) over(proof string) error {
 	return nil
 }
 
-// covered returns how many records the pages read so far had room for: some APIs
-// leave out of a page what the caller may not see.
+// covered returns how many records the pages so far had room for: some APIs leave out of
+// a page what the caller may not see.
 func (p *pager) covered() int64 {
 	step := int64(p.largest) // what a page was seen to hold, not what was asked for
 	if p.mode != "offset" {
@@ -247,15 +248,15 @@ func (p *pager) totalName() string {
 	return orElse(p.begun.signs.total.name, "total")
 }
 
-// contradiction is the error of signs of which one says that there is more and
-// another that there is not.
+// contradiction is the error for signs of which one says that there is more and another
+// that there is not.
 func (p *pager) contradiction(more, over string) error {
 	return driver.E(driver.ErrBadData, nil, "%s contradicts itself on page %d: %s says that there is a next page and %s that there is none; set connection_config.pagination, with \"ignore\": [%q] in it if that means something else",
 		where(p.e.url), p.count, more, over, more)
 }
 
-// unproven ends the walk after a first page where nothing says that it is all,
-// or refuses to where it may well not be.
+// unproven ends the walk after a first page if nothing says that there is more. It fails
+// if there may well be more.
 func (p *pager) unproven(g signs, pg page, tried []string) error {
 	p.done = true
 	why := p.untold(g, pg)
@@ -271,8 +272,8 @@ func (p *pager) unproven(g signs, pg page, tried []string) error {
 	return driver.E(driver.ErrInvalidConfig, nil, "%s %s%s", where(p.e.url), why, p.offer(g))
 }
 
-// untold returns what says that there are more records than those of the first
-// page, "" for nothing.
+// untold returns what says that there are more records than those of the first page, ""
+// if nothing does.
 func (p *pager) untold(g signs, pg page) string {
 	switch {
 	case g.said() != "":
@@ -296,8 +297,8 @@ func (p *pager) full(g signs, pg page) bool {
 	return n > 0 && (words.Round(n) || n == p.s.settings.PageSize || g.size.known && words.FullBy[words.Plain(name)] && int64(n) == g.size.n)
 }
 
-// counting returns the sign of no known name that is a number larger than a
-// page, "" for none.
+// counting returns a sign without a known name that is a number larger than a page, ""
+// if there is none.
 func (g *signs) counting(pg page) string {
 	for _, m := range g.maybe {
 		if pg.records > 0 && m.n > int64(pg.records) {
@@ -307,7 +308,7 @@ func (g *signs) counting(pg page) string {
 	return ""
 }
 
-// offer is the settings to choose from where the way to the next page is open.
+// offer is the settings to choose from if the way to the next page is not certain.
 func (p *pager) offer(g signs) string {
 	var list []string
 	for _, t := range g.tokens {

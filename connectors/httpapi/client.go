@@ -62,7 +62,7 @@ type statusError struct {
 func (e *statusError) Error() string { return e.err.Error() }
 func (e *statusError) Unwrap() error { return e.err }
 
-// redirect follows redirects on the same host alone.
+// redirect follows redirects only within the same host.
 func redirect(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if len(via) >= 5 {
@@ -93,8 +93,8 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// ask is one request: the credentials and, unless the URL is one that the API
-// gave, the parameters of the settings go with it.
+// ask is one request. The credentials go with it, and the parameters of the settings
+// unless the API gave the URL.
 type ask struct {
 	url   *url.URL
 	given bool
@@ -111,7 +111,7 @@ type failedTry struct {
 	wait  time.Duration // that it asks for
 }
 
-// get makes a request, again after failures that may pass.
+// get makes a request, and repeats it after failures that may pass.
 func (s *source) get(ctx context.Context, q ask) (*answer, error) {
 	var p patience
 	for {
@@ -142,7 +142,7 @@ func (s *source) get(ctx context.Context, q ask) (*answer, error) {
 	}
 }
 
-// backoff returns how long to wait before a try, where nobody says.
+// backoff returns how long to wait before a retry if the API does not say.
 func backoff(try int) time.Duration {
 	return time.Duration(float64(500*time.Millisecond<<(try-1)) * (0.75 + rand.Float64()/2))
 }
@@ -186,7 +186,7 @@ func (s *source) try(ctx context.Context, q ask) (*answer, *failedTry) {
 	return a, nil
 }
 
-// waitIn reads how long an error's body asks to wait, as {"retry_after": 1.5}.
+// waitIn reads from an error's body how long to wait, as in {"retry_after": 1.5}.
 func waitIn(body []byte) (time.Duration, bool) {
 	if body = bytes.TrimSpace(body); len(body) == 0 || body[0] != '{' || !records.Valid(body) {
 		return 0, false
@@ -194,7 +194,7 @@ func waitIn(body []byte) (time.Duration, bool) {
 	return moment(string(records.Field(body, "retry_after")), time.Now())
 }
 
-// answered reads an answer of a good status.
+// answered reads an answer with a good status.
 func (s *source) answered(q ask, res *http.Response, in *body) (*answer, error) {
 	u, body := q.url, in.bytes
 	if len(body) > maxPage {
@@ -215,7 +215,7 @@ func (s *source) answered(q ask, res *http.Response, in *body) (*answer, error) 
 	return a, nil
 }
 
-// notJSON says what the answer is instead, as far as can be told.
+// notJSON says what an answer is if it is not JSON, as far as can be told.
 func notJSON(u *url.URL, contentType string, body []byte) error {
 	kind, _, _ := strings.Cut(contentType, ";")
 	switch {
@@ -256,8 +256,8 @@ func (s *source) statusOf(u *url.URL, status int, body []byte) error {
 	return &statusError{status, driver.E(kind, nil, "%s answers %s: %s", where(u), text, advice)}
 }
 
-// failed turns an error of the HTTP client into a driver's, without the URL
-// that the client puts into it.
+// failed turns an error of the HTTP client into a *driver.Error without the URL, which
+// the client puts into its errors.
 func (s *source) failed(ctx context.Context, u *url.URL, err error) error {
 	var typed *driver.Error
 	if errors.As(err, &typed) {

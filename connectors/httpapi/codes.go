@@ -72,8 +72,8 @@ func isOutcome(text string) bool {
 	return false
 }
 
-// listedErrors returns the error that a list of nothing but errors is, as in
-// [{"errorCode":"INVALID_SESSION_ID","message":"Session expired"}].
+// listedErrors returns the error if a list contains only errors, as in
+// [{"errorCode":"INVALID_SESSION_ID","message":"Session expired"}], nil if it does not.
 func (s *source) listedErrors(a *answer) error {
 	if len(a.body) == 0 || a.body[0] != '[' || a.in.index.Len() > 3 {
 		return nil

@@ -22,12 +22,12 @@ const (
 	asNothing
 )
 
-// guessed reports whether nothing says how the API wants its key.
+// guessed reports whether the settings do not say how the API wants its key.
 func (c *Settings) guessed() bool {
 	return c.APIKey != "" && c.APIKeyHeader == "" && c.APIKeyParam == "" && c.BearerToken == "" && c.Username == ""
 }
 
-// secretive reports whether any credential is set that could have an effect.
+// secretive reports whether a credential is set that may have an effect.
 func (c *Settings) secretive() bool {
 	for name := range c.Headers {
 		if secretName(name) {
@@ -116,10 +116,10 @@ func (s *source) authorize(req *http.Request, way int32) {
 // anonymously is the key of a context whose requests go without credentials.
 type anonymously struct{}
 
-// otherwise makes a request that was refused once more, in another way: an API
-// key as a bearer token where nothing says how the API wants it, and the
-// parameters of the settings behind a URL that the API gave. It keeps to what
-// worked. An error other than a refusal says more than the refusal did.
+// otherwise repeats a request that was refused in another way: with the API key as a
+// bearer token if the settings do not say how to give it, and with the parameters of the
+// settings for a URL that the API gave. A way that worked is used from then on. An error
+// that is not a refusal says more than the refusal did, and is returned.
 func (s *source) otherwise(ctx context.Context, q ask, refused error) (*answer, error) {
 	if q.given && len(s.settings.Params) > 0 {
 		q.given = false
@@ -146,9 +146,9 @@ func (s *source) otherwise(ctx context.Context, q ask, refused error) (*answer, 
 	return nil, f.err
 }
 
-// credible returns the answer to a first request, or that to another way of
-// giving the key. It asks once a source what the credentials are worth: always
-// where nothing says how to give them, and in a check.
+// credible returns the answer to a first request, or to another way of giving the key.
+// Once for each source it asks whether the credentials have an effect: always if the
+// settings do not say how to give them, and in a check.
 func (s *source) credible(ctx context.Context, q ask, a *answer) (*answer, error) {
 	if !s.settings.secretive() || !s.settings.guessed() && !s.checking.Load() || s.judged.Swap(true) {
 		return a, nil
@@ -156,10 +156,9 @@ func (s *source) credible(ctx context.Context, q ask, a *answer) (*answer, error
 	return s.effect(ctx, q, a)
 }
 
-// effect finds out whether the credentials make a difference to the first answer
-// of an endpoint, by one request without them. A key of which nothing says how
-// to give it must make one: an API that ignores it would give what it gives to
-// everybody.
+// effect finds out, with one request without credentials, whether they change the first
+// answer of an endpoint. If the settings do not say how to give a key it must: an API
+// that ignores the key would give what it gives to everybody.
 func (s *source) effect(ctx context.Context, q ask, with *answer) (*answer, error) {
 	c := &s.settings
 	if s.way.Load() != asHeader && c.guessed() {
@@ -187,8 +186,7 @@ func (s *source) effect(ctx context.Context, q ask, with *answer) (*answer, erro
 	return nil, driver.E(driver.ErrInvalidConfig, nil, "%s gives the same answer with connection_config.api_key and without it, sent as X-API-Key, as a bearer token and as Authorization: set connection_config.bearer_token, api_key_header or api_key_param to say how it wants the key, or leave the key out if it needs none", where(q.url))
 }
 
-// sameAnswer reports whether two answers are the same to whoever has the
-// credentials and whoever has not.
+// sameAnswer reports whether an answer with credentials and one without are the same.
 func sameAnswer(a, b *answer) bool {
 	if a.status != b.status || !bytes.Equal(recordsOf(a), recordsOf(b)) {
 		return false
@@ -201,8 +199,8 @@ func sameAnswer(a, b *answer) bool {
 	return true
 }
 
-// recordsOf returns the records of an answer as it gave them, or all of it where
-// they are not found: what else is in it may differ from one time to the next.
+// recordsOf returns the records of an answer as they came. If they are not found it
+// returns the whole answer: what surrounds records may differ every time.
 func recordsOf(a *answer) []byte {
 	if len(a.body) == 0 {
 		return nil

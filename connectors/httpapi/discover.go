@@ -10,12 +10,12 @@ import (
 	"headwater/connectors/records"
 )
 
-// Discover reads the first pages of every endpoint and finds the fields and
-// their types by them; it keeps the pages for Read. Where the sample does not
-// reach the last page the table gets the column records.Extra for fields that
-// come later. Endpoints that cannot be read are in a *driver.UnreadTables,
-// unless there are no others. After a Read's ErrRetyped it returns the tables
-// whose types that Read found, and asks for nothing.
+// Discover reads the first pages of every endpoint and finds fields and their types.
+// Read then begins with these pages. If the sample does not reach the last page the
+// table gets the column records.Extra for fields that come later. Endpoints that cannot
+// be read are in a *driver.UnreadTables, unless no other can be read. After an
+// ErrRetyped of a Read it returns the tables with the types that the Read found, and
+// makes no request.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	if len(s.retyped) > 0 {
 		return slices.Clone(s.retyped), nil
@@ -62,8 +62,8 @@ func (s *source) discover(ctx context.Context, e endpoint) (driver.Table, error)
 	return s.tableOf(e, m, w.p)
 }
 
-// sample looks at the first pages: until there are records enough, but so far
-// that the way to the second page is proven.
+// sample reads first pages until there are enough records and the way to the second page
+// is proven.
 func (s *source) sample(ctx context.Context, e endpoint, w *walk) (*sampled, error) {
 	m := newSampled()
 	limit, pages := s.settings.SampleRows, s.maxPages
@@ -128,7 +128,7 @@ func (s *source) tableOf(e endpoint, m *sampled, p *pager) (driver.Table, error)
 	return table, s.keys(&table, e, m)
 }
 
-// keys sets the primary key and cursor that the settings name.
+// keys sets the primary key and the cursor that the settings name.
 func (s *source) keys(table *driver.Table, e endpoint, m *sampled) error {
 	for _, name := range append(slices.Clone(e.PrimaryKey), e.Cursor) {
 		if _, ok := table.Column(name); name != "" && !ok && len(table.Columns) > 1 {

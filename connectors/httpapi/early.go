@@ -9,8 +9,7 @@ import (
 // defaultRequests are under way at once where pages are known beforehand.
 const defaultRequests = 3
 
-// early is a request that may have been made before the answers to those before
-// it were looked at.
+// early is a request that may be made before earlier answers were looked at.
 type early struct {
 	url    *url.URL
 	cancel context.CancelFunc
@@ -19,8 +18,8 @@ type early struct {
 	err    error
 }
 
-// get returns the answer to p.url, and has the pages after it asked for where it
-// is sure that there are any.
+// get returns the answer to p.url, and requests the pages after it if it is certain that
+// they exist.
 func (p *pager) get(ctx context.Context) (*answer, error) {
 	if len(p.early) > 0 && p.early[0].url.String() != p.url.String() {
 		p.stop()
@@ -52,9 +51,8 @@ func (p *pager) ask(ctx context.Context, u *url.URL) {
 	}()
 }
 
-// foresee asks for pages after the one at p.url until as many requests are under
-// way as may be. taken is how many of the pages from p.url on are not among them
-// any more.
+// foresee requests pages after the one at p.url until as many requests are under way as
+// allowed. taken is how many pages from p.url on are not among them any more.
 func (p *pager) foresee(ctx context.Context, taken int) {
 	for len(p.early) < p.s.atOnce() {
 		next := p.foreseen(int64(len(p.early) + taken))
@@ -65,10 +63,9 @@ func (p *pager) foresee(ctx context.Context, taken int) {
 	}
 }
 
-// foreseen returns the URL of the page so many steps after the one at p.url, if
-// pages are numbered and what the API said before means that there is one: an
-// API is never asked for pages that it may not have. It is nil else, and where
-// a sample does not need the page.
+// foreseen returns the URL of the page that is that many steps after p.url, nil if pages
+// are not numbered, if the API has not said that there is such a page, or if a sample
+// does not need it. An API is never asked for a page that it may not have.
 func (p *pager) foreseen(steps int64) *url.URL {
 	size := int64(p.last.records)
 	if p.count == 0 || size == 0 || int64(p.count)+1+steps > int64(p.s.maxPages) || p.sample > 0 && p.seen+size*steps >= p.sample {
@@ -89,8 +86,8 @@ func (p *pager) foreseen(steps int64) *url.URL {
 	return with(p.first, p.param, strconv.FormatInt(after, 10))
 }
 
-// atOnce returns how many requests may be under way. An API that asked to wait
-// gets one at a time from then on.
+// atOnce returns how many requests may be under way. For an API that has asked to wait
+// it is one from then on.
 func (s *source) atOnce() int {
 	if s.throttled.Load() {
 		return 1
@@ -98,8 +95,7 @@ func (s *source) atOnce() int {
 	return s.requests
 }
 
-// stop ends the requests that nobody waits for any more. It is safe to call
-// twice.
+// stop ends requests whose answers nobody waits for. It is safe to call twice.
 func (p *pager) stop() {
 	for _, e := range p.early {
 		e.cancel()

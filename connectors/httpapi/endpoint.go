@@ -13,7 +13,7 @@ import (
 	"headwater/connectors/records"
 )
 
-// endpoint is one table's address.
+// endpoint is the address of one table.
 type endpoint struct {
 	Endpoint
 	url   *url.URL
@@ -82,8 +82,8 @@ func (s *Settings) endpoints() ([]endpoint, error) {
 	return endpoints, nil
 }
 
-// baseURL parses the address. It must hold no credentials, because it is not
-// kept secret.
+// baseURL parses the address. It must contain no credentials, because it is not kept
+// secret.
 func baseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -108,14 +108,13 @@ func nameOf(p string) string {
 	return name
 }
 
-// Validate returns an ErrInvalidConfig that names the field that is wrong, but
-// never its value.
+// Validate returns an ErrInvalidConfig that names the wrong field, and never its value.
 func (s *Settings) Validate() error {
 	_, err := s.endpoints()
 	return err
 }
 
-// check refuses what requests could not be made with.
+// check refuses settings with which requests could not be made.
 func (s *Settings) check() error {
 	bad := func(field, what string) error {
 		return driver.InvalidField(field, "%s", what)
@@ -170,8 +169,8 @@ func shapesOf(endpoints []Endpoint) (shapes []string) {
 	return shapes
 }
 
-// authorities returns the TLS configuration that trusts the settings' authority
-// beside the system's, nil where there is none.
+// authorities returns the TLS configuration that trusts the authority of the settings
+// besides the system's, nil if there is none.
 func (s *Settings) authorities() (*tls.Config, error) {
 	if s.CACertificate == "" {
 		return nil, nil
@@ -186,7 +185,7 @@ func (s *Settings) authorities() (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// headerName returns what is wrong with a header's name, or "".
+// headerName returns what is wrong with a header's name, "" if nothing is.
 func headerName(name string) string {
 	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r) }) {
 		return "must be a name that HTTP allows, such as X-Api-Token"

@@ -13,7 +13,7 @@ import (
 	"headwater/connectors/records"
 )
 
-// longestWords bounds what is repeated of an API's own words, in bytes.
+// longestWords is the most bytes of an API's own words that are repeated.
 const longestWords = 300
 
 var (
@@ -23,8 +23,8 @@ var (
 	failed   = words.Of(`error fail failed failure denied unauthorized forbidden`)
 )
 
-// own returns what an API says of an error in its own words, "" for nothing. It
-// may hold what was sent: whoever shows it takes secrets out.
+// own returns what an API says about an error in its own words, "" if nothing. It may
+// contain what was sent: secrets are taken out before it is shown.
 func own(body []byte) string {
 	body = []byte(strings.TrimSpace(string(body)))
 	if len(body) == 0 || !records.Valid(body) {
@@ -76,9 +76,9 @@ func readable(text string) string {
 	return text
 }
 
-// failure returns the error that an answer with a good status is all the same,
-// nil for one that is none: {"ok":false}, {"errors":[...]} and the like. listed
-// says that it holds a list of records.
+// failure returns the error if an answer with a good status says that it failed, as
+// {"ok":false} and {"errors":[...]} do, nil if it does not. listed says that it has a
+// list of records.
 func (s *source) failure(a *answer, listed bool) error {
 	if a.status == http.StatusAccepted {
 		return s.refused(a.url, driver.ErrUnreachable, a.body, "202 Accepted: it prepares the answer; sync later")
@@ -164,9 +164,9 @@ func nestedFailure(plain string, object []byte) bool {
 	return false
 }
 
-// nestedPartial returns the flag by which an object beside the records says that
-// some are missing, as in {"meta":{"is_partial":true}} or the shards of a search
-// that failed; "" for none.
+// nestedPartial returns the flag by which an object beside the records says that some
+// are missing, as in {"meta":{"is_partial":true}} or the failed shards of a search; ""
+// if there is none.
 func nestedPartial(plain string, object []byte) string {
 	shards := plain == "shards"
 	if object[0] != '{' || !shards && !words.Envelopes[plain] {
@@ -181,7 +181,7 @@ func nestedPartial(plain string, object []byte) string {
 	return ""
 }
 
-// isFailing reports whether a code is one of HTTP's for failures, or more.
+// isFailing reports whether a code is 400 or more.
 func isFailing(value []byte) bool {
 	n, ok := whole(value)
 	return ok && n >= 400
@@ -195,7 +195,7 @@ func (s *source) refused(u *url.URL, kind error, body []byte, what string) error
 	return driver.E(kind, nil, "%s answers %s", where(u), what)
 }
 
-// clean takes what is secret in the settings out of a text.
+// clean removes the secrets of the settings from text.
 func (s *source) clean(text string) string {
 	c := s.settings
 	for _, secret := range []string{c.APIKey, c.BearerToken, c.Password} {
@@ -213,7 +213,7 @@ func (s *source) clean(text string) string {
 	return text
 }
 
-// ignored reports whether the settings say not to look at a sign.
+// ignored reports whether the settings say to ignore a sign.
 func (s *source) ignored(name string) bool {
 	for _, i := range s.settings.Pagination.Ignore {
 		if words.Plain(i) == words.Plain(name) {

@@ -45,8 +45,8 @@ func (f *first) repeats(pg page) int {
 	return n
 }
 
-// again reports whether a page is the first once more: most of its records were
-// on it. The records of a page of which each is the same tell nothing.
+// again reports whether a page is the first page once more: most of its records were on
+// it. If all records of a page are equal they prove nothing.
 func (f *first) again(pg page) bool {
 	if pg.records == 0 || pg.single {
 		return false
@@ -59,7 +59,7 @@ func (f *first) again(pg page) bool {
 	return some && f.repeats(pg)*2 > pg.records
 }
 
-// alike reports whether a page's records have the fields of the first's.
+// alike reports whether the records of a page have the fields of those of the first.
 func (f *first) alike(pg page) bool {
 	for raw := range pg.elements() {
 		same := 0

@@ -10,8 +10,7 @@ import (
 	"headwater/connectors/records"
 )
 
-// follow goes to the URL of the next page, which must be on the same host. It is
-// taken as it is given.
+// follow goes to the URL of the next page as it was given. It must be on the same host.
 func (p *pager) follow(from *url.URL, g signs, sign string) error {
 	next := ""
 	for _, l := range g.nexts {
@@ -52,8 +51,8 @@ func (p *pager) follow(from *url.URL, g signs, sign string) error {
 	return p.to(u)
 }
 
-// unread reports whether the address of the last page has the number or the
-// offset of one that was not read.
+// unread reports whether the address of the last page has a number or an offset that was
+// not read.
 func (p *pager) unread(last string) bool {
 	u, err := url.Parse(last)
 	if err != nil {
@@ -126,7 +125,7 @@ func (p *pager) after(g signs, pg page) error {
 	return p.to(with(p.first, p.param, id))
 }
 
-// lastID returns the id of the last record, "" where it has none.
+// lastID returns the id of the last record, "" if it has none.
 func lastID(pg page) string {
 	var id []byte
 	for element := range pg.elements() {

@@ -11,7 +11,7 @@ import (
 	"headwater/connectors/httpapi/words"
 )
 
-// headers reads the signs that headers hold.
+// headers reads the signs in headers.
 func (g *signs) headers(header http.Header) {
 	if g.ignores("Link") {
 		header = header.Clone()
@@ -39,7 +39,7 @@ func (g *signs) headers(header http.Header) {
 
 func (g *signs) ignores(name string) bool { return slices.Contains(g.ignore, words.Plain(name)) }
 
-// header takes one header into account, such as X-Next-Page, X-WP-TotalPages,
+// header reads the signs of one header, such as X-Next-Page, X-WP-TotalPages,
 // x-ms-continuationtoken or X-Pagination with JSON in it.
 func (g *signs) header(name, value string) {
 	plain := words.Plain(name)
@@ -105,7 +105,7 @@ func (g *signs) header(name, value string) {
 	}
 }
 
-// headerParams returns the parameters that may take what a header holds.
+// headerParams returns the request parameters that may take the value of a header.
 func headerParams(plain string) []string {
 	for _, h := range []struct{ end, as string }{
 		{"continuationtoken", "continuationToken"}, {"continuation", "continuation"}, {"nextpagetoken", "next_page_token"}, {"nextcursor", "next_cursor"},
@@ -136,9 +136,9 @@ func (g *signs) contentRange(name, value string) {
 	}
 }
 
-// nextLink returns the targets of rel="next" and rel="last" of the Link headers
-// (RFC 8288), "" for none. over is set where such a link says results="false", linked where there was
-// any link to a page.
+// nextLink returns the targets of rel="next" and rel="last" of the Link headers (RFC
+// 8288), "" if there are none. over says that such a link has results="false", linked
+// that there was any link to a page.
 func nextLink(header http.Header) (next, last string, over, linked bool) {
 	for _, value := range header.Values("Link") {
 		for len(value) > 0 {

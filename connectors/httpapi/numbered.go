@@ -12,8 +12,8 @@ import (
 	"headwater/connectors/records"
 )
 
-// stepOf returns how far an offset goes on: by what was asked for, not by what
-// came, because some APIs hide records after they counted them.
+// stepOf returns how far an offset moves: by what was asked for and not by what came,
+// because some APIs hide records after counting them.
 func (p *pager) stepOf(g signs, pg page) int64 {
 	switch {
 	case p.s.settings.PageSize > 0:
@@ -24,8 +24,8 @@ func (p *pager) stepOf(g signs, pg page) int64 {
 	return int64(pg.records)
 }
 
-// doubtful has the step of offsets found out by probe where fewer records came
-// than were asked for, or than the API says that a page has.
+// doubtful makes probe find out the step of offsets if fewer records came than were
+// asked for, or than the API says that a page has.
 func (p *pager) doubtful(pg page) {
 	if n := int64(pg.records); n > 0 && n < p.step {
 		p.doubt = true
@@ -33,10 +33,9 @@ func (p *pager) doubtful(pg page) {
 	}
 }
 
-// settle asks for what comes behind the records that came: where some of them
-// come again, or the same comes behind all that was asked for, others were
-// hidden, and offsets go by what was asked for; else the API gives no more to a
-// page.
+// settle asks for what is behind the records that came. If some of them come again, or
+// the same comes behind all that was asked for, others were hidden, and offsets move by
+// what was asked for. Otherwise the API gives no more to a page.
 func (p *pager) settle(ctx context.Context, w way) error {
 	p.doubt, p.ways = false, nil
 	e, pg, verdict, err := p.attempt(ctx, w)
@@ -58,8 +57,8 @@ func (p *pager) turn(at int64) {
 	p.url = with(p.first, p.param, strconv.FormatInt(at, 10))
 }
 
-// repeated tells a page that was asked for from the end that answers an earlier
-// one once more. It ends the walk there.
+// repeated tells a page from an end that answers an earlier page once more, at which it
+// ends the walk.
 func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
 	g := a.signs
 	more := p.promised(g)
@@ -92,9 +91,9 @@ func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
 	return true, driver.E(driver.ErrBadData, nil, "%s gives the same records again as its next page; set pagination, with cursor_param for example", where(p.e.url))
 }
 
-// moved finds out whether records came or went while numbered pages were read,
-// which pushes others from one page to another. What was on the page before is not
-// taken again; what may be missing is told.
+// moved finds out whether records came or went while numbered pages were read, which
+// moves others from one page to another. Records of the page before are not taken again;
+// a note says what may be missing.
 func (p *pager) moved(g signs, pg *page) {
 	if before := p.begun.signs.total; before.known && g.total.known && g.total.n < before.n && !g.atLeast {
 		pg.note = fmt.Sprintf("%s told of %d records on its first page and of %d on a later one: some were removed while it was read, and as many others may be missing. A sync at a quieter time has them.", p.e.Name, before.n, g.total.n)
@@ -129,8 +128,8 @@ func (p *pager) echoes(g signs) bool {
 	return p.mode == "page" && g.page.known && g.page.n == p.at && p.begun.signs.page.known && p.begun.signs.page.n != p.at || p.mode == "offset" && g.offset.known && g.offset.n == p.at
 }
 
-// promised returns the sign that says that there are pages after the one at p.at,
-// "" for none.
+// promised returns the sign which says that there are pages after the one at p.at, "" if
+// there is none.
 func (p *pager) promised(g signs) string {
 	if s := g.said(); s != "" {
 		return s
@@ -141,8 +140,8 @@ func (p *pager) promised(g signs) string {
 	return ""
 }
 
-// lastPage returns the number of the last page. Pages counted from 0 have it
-// before the number of pages.
+// lastPage returns the number of the last page, which is one less than the number of
+// pages if they are counted from 0.
 func (p *pager) lastPage(g signs) int64 {
 	if p.zero {
 		return g.pages.n - 1
@@ -150,8 +149,8 @@ func (p *pager) lastPage(g signs) int64 {
 	return g.pages.n
 }
 
-// numbered goes on by page number or offset, or ends on proof: a sign that says
-// so, all that the total counts, or an empty page.
+// numbered goes on by page number or offset, or ends on proof: a sign, as many records
+// as the total counts, or an empty page.
 func (p *pager) numbered(g signs, pg page) error {
 	step := int64(1)
 	if p.mode == "offset" {

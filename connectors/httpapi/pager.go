@@ -122,7 +122,7 @@ func with(u *url.URL, name, value string) *url.URL {
 	return &out
 }
 
-// next returns the next page, or nil after the last.
+// next returns the next page, nil after the last.
 func (p *pager) next(ctx context.Context) (*page, error) {
 	if len(p.ways) > 0 && !p.done {
 		if err := p.probe(ctx); err != nil {
@@ -167,8 +167,8 @@ func (p *pager) asked(u *url.URL) ask {
 	return q
 }
 
-// past tells the end of numbered pages from a failure: some APIs answer 404 or
-// 416 after the last page.
+// past tells the end of numbered pages from a failure: some APIs answer 404 or 416
+// behind the last page.
 func (p *pager) past(err error) error {
 	var status *statusError
 	if !errors.As(err, &status) {
@@ -183,7 +183,7 @@ func (p *pager) past(err error) error {
 	return status.err
 }
 
-// plain returns the *driver.Error in an error, which is all that callers know.
+// plain returns the *driver.Error in an error.
 func plain(err error) error {
 	var status *statusError
 	if errors.As(err, &status) {
@@ -315,8 +315,8 @@ func (p *pager) locate(a *answer) (places.Place, error) {
 	return at, nil
 }
 
-// enveloped refuses an object that tells of pages but has no list: it is no
-// record. One that says that there are no records has none.
+// enveloped refuses an object that has signs of pages and no list, because it is not a
+// record. If it says that there are no records it has none.
 func (p *pager) enveloped(a *answer) error {
 	g := signsOf(a, nil, p.s.settings.Pagination.Ignore)
 	none := g.total.known && g.total.n == 0 || g.count.known && g.count.n == 0
@@ -326,8 +326,8 @@ func (p *pager) enveloped(a *answer) error {
 	return driver.E(driver.ErrInvalidConfig, nil, "the answer tells of pages but holds no list of records: set connection_config.records_path to it, or record_shape to \"single\" if the answer is one record")
 }
 
-// missing accepts an answer behind the first that has no list if it is an empty
-// page: it has no field that the first answer had not.
+// missing accepts a later answer without a list as an empty page if it has no field that
+// the first answer did not have.
 func (p *pager) missing(a *answer, at places.Place) error {
 	if p.count == 0 || len(a.body) == 0 {
 		return nil
@@ -361,7 +361,7 @@ func (pg *page) elements() iter.Seq[[]byte] {
 	}
 }
 
-// same reports whether a page has the very records of the one before.
+// same reports whether a page has exactly the records of the page before.
 func (p *pager) same(pg page) bool {
 	return p.count > 0 && pg.records > 0 && bytes.Equal(pg.list, p.last.list)
 }

@@ -11,7 +11,7 @@ import (
 	"headwater/connectors/httpapi/words"
 )
 
-// way is one way to ask for the second page, which its answer proves or not.
+// way is one way to ask for the second page. The answer proves it, or does not.
 type way struct {
 	mode, param, value string
 	sign               string
@@ -20,9 +20,8 @@ type way struct {
 	near               bool // goes on behind the records that came, not those that were asked for
 }
 
-// waysOf returns the ways to a second page, the likeliest first. Where nothing
-// says that there is one, those that most APIs understand are tried all the
-// same.
+// waysOf returns the ways to a second page, the likeliest first. If nothing says that
+// there is one, the ways that most APIs understand are tried nevertheless.
 func (p *pager) waysOf(g signs, pg page, kind string) (ways []way) {
 	for _, t := range g.tokens {
 		for i, param := range t.params {
@@ -118,8 +117,8 @@ func (p *pager) numberedWays(g signs, pg page, wide bool) []way {
 	return append(pages, offsets...)
 }
 
-// paramsLike returns the parameters that a field which tells where a page is may
-// be asked for by: its own name, unless it is among others.
+// paramsLike returns the parameters that a field which says where a page is may be asked
+// for by: its own name, unless it is among several.
 func paramsLike(name string, others ...string) []string {
 	if at := strings.LastIndexByte(name, '.'); at >= 0 {
 		name = name[at+1:]
@@ -132,7 +131,7 @@ func paramsLike(name string, others ...string) []string {
 	return []string{name}
 }
 
-// tried is what came of a way.
+// tried is the outcome of a way.
 type tried int
 
 const (
@@ -141,8 +140,8 @@ const (
 	accepted              // it answered with other records
 )
 
-// probe asks for the second page in one way after the other until an answer has
-// other records like those of the first page. The answer is kept for next.
+// probe asks for the second page in one way after another until an answer has other
+// records like those of the first page. next then returns that answer.
 func (p *pager) probe(ctx context.Context) error {
 	ways, g := p.ways, p.begun.signs
 	if p.doubt {
@@ -255,16 +254,16 @@ func (p *pager) attempt(ctx context.Context, w way) (e *early, pg page, verdict 
 	return e, pg, accepted, nil
 }
 
-// done is the channel of requests whose answer is there.
+// done is a closed channel, for requests that are answered already.
 var done = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
 }()
 
-// numbering finds out from where pages are counted: the page with the number 1
-// is the first one or the second. It also proves that a parameter that gave
-// nothing has an effect.
+// numbering finds out whether pages are counted from 0 or 1: whether the page with the
+// number 1 is the second one or the first. It also proves that a parameter has an effect
+// if its answer was empty.
 func (p *pager) numbering(ctx context.Context, w way, second *early, pg page, verdict tried) (tried, error) {
 	one, first, v, err := p.attempt(ctx, way{mode: "page", param: w.param, at: 1})
 	if err != nil {
@@ -291,7 +290,7 @@ func (p *pager) numbering(ctx context.Context, w way, second *early, pg page, ve
 	return ignored, nil
 }
 
-// keep goes on in a way that was proven, by the answer that proved it.
+// keep goes on in the way that an answer has proven, with that answer.
 func (p *pager) keep(w way, e *early) {
 	p.mode, p.param, p.sign, p.at, p.tried = w.mode, w.param, w.sign, w.at, w.value
 	if w.mode == "page" && p.begun.signs.page.known {

@@ -11,10 +11,10 @@ import (
 	"headwater/connectors/records"
 )
 
-// Read reads every page of the table's endpoint, those first that Discover read
-// before. APIs promise no order: an incremental read looks at every record that
-// comes and has one place to resume, at its end. A value that does not fit the
-// type which the first records had is an ErrRetyped.
+// Read reads every page of the table's endpoint, beginning with those that Discover has
+// read. APIs promise no order, so an incremental read looks at every record and has one
+// place to resume, at its end. A value that does not fit the type which the first
+// records had is an ErrRetyped.
 func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
 	batches := func(yield func(driver.Batch, error) bool) {
 		if err := s.read(ctx, t, from, yield); err != nil && err != errLeft {
@@ -27,8 +27,8 @@ func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) i
 // errLeft ends a read whose loop was left.
 var errLeft = errors.New("left")
 
-// pageAge is how long records wait for their batch to fill: readers tell people
-// how many came.
+// pageAge is how long records wait for their batch to fill, because people are told how
+// many have come.
 const pageAge = 2 * time.Second
 
 func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, yield func(driver.Batch, error) bool) error {
@@ -126,7 +126,7 @@ func (s *source) read(ctx context.Context, t driver.Table, from driver.Cursor, y
 	return nil
 }
 
-// reader returns the pager of a read and the pages that it has already.
+// reader returns the pager of a read, and the pages that it has already.
 func (s *source) reader(e endpoint, t driver.Table, from driver.Cursor) (*pager, []*page, error) {
 	more, err := e.since(s.settings, t, from)
 	if err != nil {
@@ -139,10 +139,9 @@ func (s *source) reader(e endpoint, t driver.Table, from driver.Cursor) (*pager,
 	return p, pages, nil
 }
 
-// ahead yields the pages, those that were read before first, while the one after
-// is already being fetched. Their bodies are kept, for whoever reads them to let
-// go of. A nil page says that the next is waited for. It returns when nothing runs
-// any more.
+// ahead yields pages, first those that were read before, while the one after is already
+// requested. The consumer ends its use of their bodies. A nil page says that the next
+// one is waited for. When ahead returns no goroutine of it runs.
 func ahead(ctx context.Context, p *pager, before []*page) iter.Seq2[*page, error] {
 	type result struct {
 		page *page

@@ -9,12 +9,12 @@ import (
 	"headwater/connectors/records"
 )
 
-// lookFor bounds how long a read that cannot go on looks for other values that
-// do not fit. What it does not see, the next read meets.
+// lookFor bounds how long a read that cannot go on looks for other values that do not
+// fit. The next read meets those that it does not see.
 const lookFor = time.Minute
 
-// retyping is a read that met a value which does not fit its column: it reads on
-// to find types for all records, and then begins anew with them.
+// retyping is a read that met a value which does not fit its column. It reads on to find
+// types for all records; then the read begins again with them.
 type retyping struct {
 	s     *source
 	e     endpoint
@@ -24,9 +24,9 @@ type retyping struct {
 	begun time.Time
 }
 
-// misfit begins to find types anew, by the sample and what comes from that page
-// on. It returns nil where the value is an error: its column has the type that
-// the settings say, or the record is none.
+// misfit begins to find types again, from the sample and the pages from here on. It
+// returns nil if the value is an error: the settings name the column's type, or the
+// record is not a record.
 func (s *source) misfit(e endpoint, t driver.Table, why error) *retyping {
 	var wrong *records.Misfit
 	if !errors.As(why, &wrong) || s.settings.ColumnTypes[wrong.Column] != "" {
@@ -40,7 +40,7 @@ func (s *source) misfit(e endpoint, t driver.Table, why error) *retyping {
 	return &retyping{s: s, e: e, table: t, why: why, m: m, begun: time.Now()}
 }
 
-// look takes a page into account and reports whether that is enough.
+// look adds a page, and reports whether enough was seen.
 func (r *retyping) look(pg *page) (enough bool, err error) {
 	if err := r.m.look(r.s, r.e, pg); err != nil {
 		return true, err
@@ -48,9 +48,9 @@ func (r *retyping) look(pg *page) (enough bool, err error) {
 	return time.Since(r.begun) > lookFor, nil
 }
 
-// end remembers the types for Discover and returns the error that a reader reads
-// again by. Whole numbers become fractions where there is one, and text where
-// there are others; every value has the type that holds them all.
+// end remembers the types for Discover, and returns the ErrRetyped by which a reader
+// reads again. Whole numbers become fractions if there is a fraction, and text if there
+// are other values.
 func (r *retyping) end() error {
 	columns, err := r.m.shape.Columns(r.s.settings.ColumnTypes, true)
 	if err != nil {

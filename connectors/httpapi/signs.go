@@ -12,10 +12,10 @@ import (
 	"headwater/connectors/httpapi/words"
 )
 
-// deepestSign is how many objects down an answer's signs are looked for.
+// deepestSign is how many objects deep signs are looked for.
 const deepestSign = 4
 
-// number is a whole number that an answer tells, under its name there.
+// number is a whole number in an answer, with the name it has there.
 type number struct {
 	name  string
 	n     int64
@@ -31,8 +31,8 @@ type token struct {
 // link is the address of the next page.
 type link struct{ name, url string }
 
-// signs are what an answer tells about the pages after it, each under its name:
-// the dotted path to a field, or a header.
+// signs are what an answer says about the pages after it, with their names: the dotted
+// path to a field, or a header.
 type signs struct {
 	nexts  []link
 	tokens []token
@@ -52,7 +52,7 @@ type signs struct {
 	url    *url.URL // of the answer
 }
 
-// said reports whether an answer says that there is a next page, and by what.
+// said reports whether an answer says that there is a next page, and by which sign.
 func (g *signs) said() string {
 	switch {
 	case g.over != "":
@@ -65,8 +65,7 @@ func (g *signs) said() string {
 	return g.more
 }
 
-// signsOf reads the signs of an answer. inside are the keys on the way to its
-// records.
+// signsOf reads the signs of an answer. inside are the keys on the way to its records.
 func signsOf(a *answer, inside, ignore []string) signs {
 	g := signs{url: a.url}
 	for _, name := range ignore {
@@ -94,7 +93,7 @@ func rank(later bool) int {
 
 func isWhole(address string) bool { return strings.Contains(address, "://") }
 
-// scope is where in an answer an object lies.
+// scope is where in an answer an object is.
 type scope struct {
 	path     []string
 	inside   []string // keys that still lead to the records
@@ -172,7 +171,7 @@ func (g *signs) nested(name, key, plain string, value []byte, in scope) {
 	g.object(records.Fields(value), child)
 }
 
-// scalar takes one field into account that is no object and no list.
+// scalar reads a field that is neither an object nor a list.
 func (g *signs) scalar(name, plain string, value []byte, in scope) {
 	text := string(records.Unquote(value))
 	_, next := words.Next(plain)
@@ -221,8 +220,8 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 	}
 }
 
-// continuation takes what says where the next page is: its address, or what it
-// is asked for with. One that says none is gone.
+// continuation reads a field that says where the next page is: its address, or what it
+// is asked for with. A field that says "none" means that there is no next page.
 func (g *signs) continuation(name string, value []byte, text string, wanted bool) {
 	switch {
 	case !wanted:
@@ -248,7 +247,7 @@ func (g *signs) setOver(name string) {
 	}
 }
 
-// counts takes a number into account that tells of pages or records.
+// counts reads a number of pages or records.
 func (g *signs) counts(name, plain string, value []byte, in scope) {
 	n, ok := whole(value)
 	if !ok {
@@ -324,8 +323,8 @@ func flagOf(text string) (flag, ok bool) {
 	return false, false
 }
 
-// whole reads a whole number of at least 0, also between quotes, with commas
-// between its thousands or as 40.0.
+// whole reads a whole number of at least 0, also in quotes, with commas between
+// thousands, or as 40.0.
 func whole(value []byte) (int64, bool) {
 	text := string(records.Unquote(value))
 	if head, tail, ok := strings.Cut(text, "."); ok && tail != "" && strings.Trim(tail, "0") == "" {
@@ -342,7 +341,7 @@ func digits(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
-// empty reports whether a value says "none".
+// empty reports whether a value means "none".
 func empty(raw []byte) bool {
 	switch string(raw) {
 	case "null", `""`, "false":

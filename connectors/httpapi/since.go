@@ -12,8 +12,8 @@ import (
 	"headwater/connectors/httpapi/words"
 )
 
-// since returns the parameters by which an incremental read asks for what
-// changed since its cursor, none where the settings name none.
+// since returns the parameters with which an incremental read asks for what changed
+// since its cursor, none if the settings name none.
 func (e *endpoint) since(c Settings, t driver.Table, from driver.Cursor) (url.Values, error) {
 	if e.SinceParam == "" || from.Value == nil {
 		return nil, nil
@@ -29,7 +29,7 @@ func (e *endpoint) since(c Settings, t driver.Table, from driver.Cursor) (url.Va
 	return url.Values{e.SinceParam: {value}}, nil
 }
 
-// sinceValue writes a cursor as an API wants it, the look-back earlier.
+// sinceValue writes a cursor as the API wants it, moved back by the look-back.
 func sinceValue(typ driver.Type, value, format, lookback string) (string, error) {
 	bad := driver.InvalidField("since_format", "and since_lookback do not fit a cursor of type %s", typ)
 	back, err := lookbackOf(lookback)
@@ -64,7 +64,7 @@ func sinceValue(typ driver.Type, value, format, lookback string) (string, error)
 	return at.Format("2006-01-02T15:04:05.999999Z07:00"), nil
 }
 
-// timeOf returns the time that a cursor of a time is.
+// timeOf returns the time that a cursor stands for.
 func timeOf(typ driver.Type, value string) (time.Time, bool) {
 	layout := ""
 	switch typ.Kind {
@@ -81,7 +81,7 @@ func timeOf(typ driver.Type, value string) (time.Time, bool) {
 	return at, err == nil
 }
 
-// lookbackOf reads a length of time such as 15m, 2d or 1w, or a whole number.
+// lookbackOf reads a duration such as 15m, 2d or 1w, or a whole number.
 func lookbackOf(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -102,9 +102,8 @@ func lookbackOf(text string) (time.Duration, error) {
 	return 0, driver.InvalidField("since_lookback", "must be a length of time such as \"15m\", \"2h\" or \"3d\", or a whole number for cursors that are numbers")
 }
 
-// nested returns a record with the fields of its objects that are key or cursor
-// beside the others, under their dotted paths. It writes into scratch and
-// returns that for the next.
+// nested returns a record with the fields of nested objects that are key or cursor added
+// under their dotted paths. It writes into scratch, which it returns for the next call.
 func (e *endpoint) nested(raw, scratch []byte) (record, next []byte) {
 	if len(e.nests) == 0 || len(raw) == 0 || raw[0] != '{' {
 		return raw, scratch
@@ -126,7 +125,7 @@ func (e *endpoint) nested(raw, scratch []byte) (record, next []byte) {
 	return to, to
 }
 
-// nestsOf returns the names among key and cursor that may be paths.
+// nestsOf returns the names of key and cursor that may be paths.
 func nestsOf(e Endpoint) (nests []string) {
 	for _, name := range append(append([]string{}, e.PrimaryKey...), e.Cursor) {
 		if strings.Contains(name, ".") {

@@ -10,11 +10,11 @@ import (
 	"headwater/connectors/driver"
 )
 
-// defaultMaxWait is how long a read waits for an API that asks to, in all for
-// one request, where the settings do not say.
+// defaultMaxWait is how long one request waits in all for an API that asks to wait, if
+// the settings do not say.
 const defaultMaxWait = 2 * time.Minute
 
-// passes reports whether an answer of that status may be another the next time.
+// passes reports whether a failure of that status may pass.
 func passes(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -25,8 +25,8 @@ func passes(status int) bool {
 	return status >= 500
 }
 
-// limited reports whether an answer is a limit of the rate: 429, or 403 or 503
-// whose headers say so.
+// limited reports whether an answer is a rate limit: 429, or 403 or 503 with headers
+// that say so.
 func limited(res *http.Response) bool {
 	switch res.StatusCode {
 	case http.StatusTooManyRequests:
@@ -38,8 +38,8 @@ func limited(res *http.Response) bool {
 	return false
 }
 
-// waitOf returns how long the headers of a refusal ask to wait. Budgets that are
-// not spent ask for nothing.
+// waitOf returns how long the headers of a refusal ask to wait. Headers of a budget that
+// is not spent do not ask.
 func waitOf(header http.Header, now time.Time) (wait time.Duration, asked bool) {
 	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
 		if n, err := strconv.ParseFloat(header.Get(name), 64); err == nil && n >= 0 {
@@ -91,8 +91,8 @@ func structured(values []string) (wait time.Duration, asked bool) {
 	return wait, asked
 }
 
-// moment reads seconds to wait, decimals included, a date, or a time in seconds
-// or milliseconds since 1970.
+// moment reads a number of seconds to wait, which may have decimals, a date, or a time
+// in seconds or milliseconds since 1970.
 func moment(text string, now time.Time) (time.Duration, bool) {
 	text = strings.TrimSpace(text)
 	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && !math.IsInf(n, 0) {
@@ -113,21 +113,21 @@ func moment(text string, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// until leaves a moment for clocks that differ by a little.
+// until returns the time to wait, with a little more for clocks that differ.
 func until(at, now time.Time) time.Duration { return max(at.Sub(now), 0) + 250*time.Millisecond }
 
 func lasting(seconds float64) time.Duration {
 	return time.Duration(min(seconds, 1e8) * float64(time.Second))
 }
 
-// patience is how often a request may be repeated, and how long be waited with.
+// patience counts how often a request may be repeated and how long it may still wait.
 type patience struct {
 	tries  int
 	waited time.Duration
 }
 
-// again returns how long to wait before a request that failed is made again, or
-// the error to end with.
+// again returns how long to wait before a failed request is repeated, or the error to
+// end with.
 func (p *patience) again(s *source, f *failedTry, first bool) (time.Duration, error) {
 	most := attempts
 	if first {

@@ -11,13 +11,13 @@ import (
 	"headwater/connectors/records"
 )
 
-// changeNames are the fields that say when a record was last changed, the
-// likeliest first, plain.
+// changeNames are fields that say when a record was last changed, the likeliest first,
+// in plain form.
 var changeNames = strings.Fields(`updatedat modifiedat lastmodifiedat lastupdatedat lastmodified lastupdated lastupdate updatedon modifiedon updateddatetime lastmodifieddatetime
 	lastmodifieddate lastupdateddate datemodified dateupdated updateddate modifieddate updatetime modifiedtime updatedtime lastmodifiedtime systemmodstamp updatedtimestamp
 	hslastmodifieddate lasteditedtime editedat changedat lastchanged lastchangedat mtime updated modified`)
 
-// timeField is what is known of a field that may say when a record was changed.
+// timeField is what is known about a field that may say when a record was changed.
 type timeField struct {
 	values int64
 	nulls  int64
@@ -25,7 +25,7 @@ type timeField struct {
 	width  int  // of texts that are all times in UTC of one form, 0 for none
 }
 
-// lookAtTimes takes the times of one record into account.
+// lookAtTimes adds the times of one record.
 func (m *sampled) lookAtTimes(raw []byte) {
 	for key, value := range records.Fields(raw) {
 		name := string(key)
@@ -67,10 +67,9 @@ func isChange(name string) bool {
 	return false
 }
 
-// cursorOf returns the column that an incremental sync follows when nothing else
-// is said, and what people are to know of it: a time of the last change, also one
-// in seconds since 1970 or in texts whose order is that of the times; else what
-// every source goes by.
+// cursorOf returns the column that an incremental sync follows by default, and what
+// people should know about it: a time of the last change, also in seconds since 1970 or
+// as text that sorts by time; otherwise what driver.DefaultCursor finds.
 func (m *sampled) cursorOf(t driver.Table) (cursor string, notes []string) {
 	// A field that every record of the sample has is taken to be always there.
 	always := t

@@ -10,8 +10,8 @@ import (
 	"headwater/connectors/httpapi/words"
 )
 
-// unknown notes what stands among an answer's signs and has no name that is
-// known: it may say that there is more.
+// unknown notes what is among an answer's signs and has no known name: it may say that
+// there is more.
 func (g *signs) unknown(name, plain string, value []byte, in scope) {
 	text := string(records.Unquote(value))
 	switch {
@@ -45,11 +45,11 @@ func (g *signs) unknown(name, plain string, value []byte, in scope) {
 	}
 }
 
-// mostCounted is more than what stands beside a list counts: times are larger.
+// mostCounted is the largest number that may count records: times are larger.
 const mostCounted = 1e9
 
-// beside notes a number beside the records that may count them, unless its name
-// says that it counts or measures something else.
+// beside notes a number beside the records that may count them, unless its name says
+// that it counts or measures something else.
 func (g *signs) beside(name string, value []byte) {
 	n, ok := whole(value)
 	if !ok || value[0] == '"' || n >= mostCounted || slices.ContainsFunc(wordsIn(name), func(w string) bool { return words.Uncounted[w] }) {
@@ -98,8 +98,8 @@ func (g *signs) nextOf(name string, list []byte) {
 	g.gone = append(g.gone, name)
 }
 
-// elsewhere reports whether an address is that of the same list with another
-// query: another page of it.
+// elsewhere reports whether an address is that of the same list with another query, so
+// another page of it.
 func (g *signs) elsewhere(address string) bool {
 	u, err := g.url.Parse(address)
 	return err == nil && u.Path == g.url.Path && u.RawQuery != "" && u.RawQuery != g.url.RawQuery
@@ -111,7 +111,7 @@ func lastNumber(text string) (int64, bool) {
 	return whole([]byte(text[strings.LastIndexFunc(text, func(r rune) bool { return r != ',' && (r < '0' || r > '9') })+1:]))
 }
 
-// saysYes reads a flag that is no boolean: yes and no, or how many there are.
+// saysYes reads a flag that is not a boolean: yes or no, or how many there are.
 func saysYes(text string) (flag, ok bool) {
 	switch strings.ToLower(text) {
 	case "y", "yes":

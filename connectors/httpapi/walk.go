@@ -19,8 +19,8 @@ const (
 	keptFor = 2 * time.Minute
 )
 
-// walk is the beginning of a read: the pages that the columns were found by, kept
-// so that the read does not ask for them again.
+// walk is the beginning of a read: the pages from which the columns were found are kept,
+// so that the read does not request them again.
 type walk struct {
 	p      *pager
 	pages  []*page
@@ -34,7 +34,7 @@ func (s *source) walk(e endpoint) *walk {
 	return &walk{p: newPager(s, e, nil), begun: time.Now()}
 }
 
-// next returns the next page and keeps it, as far as there is room.
+// next returns the next page, and keeps it if there is room.
 func (w *walk) next(ctx context.Context) (*page, error) {
 	pg, err := w.p.next(ctx)
 	if pg == nil || err != nil {
@@ -54,7 +54,7 @@ func (w *walk) next(ctx context.Context) (*page, error) {
 	return pg, nil
 }
 
-// drop lets go of the pages.
+// drop ends the use of the pages.
 func (w *walk) drop() {
 	for _, pg := range w.pages {
 		w.p.s.letGo(pg.body)
@@ -64,14 +64,14 @@ func (w *walk) drop() {
 	w.bytes = 0
 }
 
-// end ends the requests that are under way and lets go of the pages.
+// end ends the requests that are under way, and the use of the pages.
 func (w *walk) end() {
 	w.p.stop()
 	w.drop()
 }
 
-// taken returns a pager for a read of the endpoint, and the pages that were read
-// by it already.
+// taken returns a pager for a read of the endpoint, and the pages that it has read
+// already.
 func (s *source) taken(e endpoint) (*pager, []*page) {
 	w := s.walks[e.Name]
 	delete(s.walks, e.Name)
@@ -99,7 +99,7 @@ func newSampled() *sampled {
 	return &sampled{ids: map[string]bool{}, times: map[string]*timeField{}}
 }
 
-// look takes a page's records into account.
+// look adds the records of a page.
 func (m *sampled) look(s *source, e endpoint, pg *page) error {
 	var scratch []byte
 	for raw := range pg.elements() {
@@ -113,8 +113,8 @@ func (m *sampled) look(s *source, e endpoint, pg *page) error {
 	return nil
 }
 
-// beginning checks that an endpoint can be read and how it pages: it reads the
-// first page and, if there is one, the second.
+// beginning checks that an endpoint can be read and how it pages: it reads the first
+// page and, if there is one, the second.
 func (s *source) beginning(ctx context.Context, e endpoint) error {
 	if w := s.walks[e.Name]; w != nil {
 		w.end()

@@ -11,8 +11,8 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// nulled decides about the values of one read that their columns' types cannot
-// hold, and counts those that land as NULL.
+// nulled handles values that their columns' types cannot hold in one read, and counts
+// those that land as NULL.
 type nulled struct {
 	table   driver.Table
 	allowed bool // by on_bad_value
@@ -25,17 +25,17 @@ type nulledColumn struct {
 	first  string // the row of the first
 }
 
-// maxShownKey bounds how many bytes of a part of a row's key are shown.
+// maxShownKey is the most bytes of a part of a row's key that a message shows.
 const maxShownKey = 80
 
-// take reports whether such a value of a column lands as NULL: never one of a
-// key, which tells rows apart.
+// take reports whether such a value of a column lands as NULL. A value of a key never
+// does, because keys tell rows apart.
 func (n *nulled) take(column int) bool {
 	c := n.table.Columns[column]
 	return n.allowed && c.Nullable && !slices.Contains(n.table.PrimaryKey, c.Name)
 }
 
-// count counts a value; where names its row and is asked for the first alone.
+// count counts a value. where names its row, and is called only for the first one.
 func (n *nulled) count(column int, where func() string) {
 	at := slices.IndexFunc(n.columns, func(c nulledColumn) bool { return c.column == column })
 	if at < 0 {
@@ -45,7 +45,7 @@ func (n *nulled) count(column int, where func() string) {
 	n.columns[at].times++
 }
 
-// notes say how many values landed as NULL.
+// notes say, for people, how many values landed as NULL.
 func (n *nulled) notes() (notes []string) {
 	for _, c := range n.columns {
 		notes = append(notes, fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", c.times, n.table, n.table.Columns[c.column].Name, c.first))
@@ -53,7 +53,8 @@ func (n *nulled) notes() (notes []string) {
 	return notes
 }
 
-// misfit names a value that its column's type cannot hold, and what lands it.
+// misfit returns the error of a value that its column's type cannot hold, with the
+// settings that land it.
 func (n *nulled) misfit(column int, row string, v *btree.Value) error {
 	c := n.table.Columns[column]
 	null := ""
@@ -76,8 +77,7 @@ func (n *nulled) misfit(column int, row string, v *btree.Value) error {
 	return driver.E(driver.ErrBadData, nil, "table %s, %s: column %q holds %s that does not fit %s; set connection_config.column_types.%s %s, or connection_config.sample_rows to -1 to have every row looked at%s", n.table, row, c.Name, v.Kind(), c.Type, c.Name, advice, null)
 }
 
-// named returns a row by its place in the table, and by its key where that is
-// short, which finds it.
+// named names a row by its place in the table, and by its key if that is short.
 func (s *source) named(ctx context.Context, t driver.Table, p plan, number int64, row []btree.Value) string {
 	place := fmt.Sprintf("row %d", s.place(ctx, p, number))
 	var parts []string

@@ -14,8 +14,8 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// sampleValues is how many values of a table are looked at when the settings
-// do not say how many rows.
+// sampleValues is how many values of a table are looked at if the settings do not say
+// how many rows.
 const sampleValues = 5_000_000
 
 // errEnough ends a scan early.
@@ -43,11 +43,11 @@ type dbColumn struct {
 	key      int64 // place in the primary key, from 1
 }
 
-// quote returns an identifier for a statement.
+// quote writes a name as an identifier.
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// tables lists tables and views, without SQLite's own. Virtual tables and what
-// they keep their content in are left out.
+// tables lists tables and views, without SQLite's own. Virtual tables, and the tables
+// that have their content, are left out.
 func (s *source) tables(ctx context.Context) ([]dbTable, error) {
 	var tables []dbTable
 	err := s.rows(ctx, "PRAGMA main.table_list", nil, func(row []sqldriver.Value) error {
@@ -74,7 +74,7 @@ func (s *source) tables(ctx context.Context) ([]dbTable, error) {
 	return leaveOut(tables), nil
 }
 
-// describe fills in a table's columns.
+// describe fills in the columns of a table.
 func (s *source) describe(ctx context.Context, t *dbTable) error {
 	err := s.rows(ctx, "PRAGMA main.table_xinfo("+quote(t.name)+")", nil, func(row []sqldriver.Value) error {
 		if row[6] == int64(1) { // hidden column of a virtual table
@@ -92,8 +92,8 @@ func (s *source) describe(ctx context.Context, t *dbTable) error {
 	return s.evaluated(ctx, t)
 }
 
-// evaluated drops the computed columns whose expression only the program that
-// made them can evaluate.
+// evaluated drops computed columns whose expression only the program that created them
+// can evaluate.
 func (s *source) evaluated(ctx context.Context, t *dbTable) error {
 	var kept []dbColumn
 	for _, c := range t.columns {
@@ -113,10 +113,10 @@ func (s *source) evaluated(ctx context.Context, t *dbTable) error {
 	return nil
 }
 
-// Discover lists tables and views. The types are those of the values that a
-// column really holds, as far as the sample goes, because SQLite lets any value
-// into any column. A table that cannot be read is among the UnreadTables; a view
-// that SQLite itself cannot read is left out, with its reason.
+// Discover lists tables and views. SQLite lets any value into any column, so types are
+// those of the values in the sample. A table that cannot be read is in the
+// *driver.UnreadTables; a view that SQLite itself cannot read is left out with the
+// reason.
 func (s *source) Discover(ctx context.Context) ([]driver.Table, error) {
 	end, err := s.begin(ctx)
 	if err != nil {
@@ -216,8 +216,8 @@ func (s *source) discover(ctx context.Context, t dbTable) (driver.Table, error) 
 	return table, nil
 }
 
-// mayBeNull makes columns nullable of which a value may land as NULL because its
-// type does not hold it: bytes hold every value.
+// mayBeNull makes columns nullable if a value may land as NULL because the type does not
+// hold it. Bytes hold every value.
 func mayBeNull(table *driver.Table) {
 	for i := range table.Columns {
 		c := &table.Columns[i]
@@ -227,8 +227,9 @@ func mayBeNull(table *driver.Table) {
 	}
 }
 
-// chooseCursor sets the default cursor. Row numbers without AUTOINCREMENT are
-// given out again once rows at the end are deleted, and such rows would be missed.
+// chooseCursor sets the default cursor. Row numbers without AUTOINCREMENT are given
+// again after rows at the end were deleted, and such rows would be missed, so they are
+// not chosen.
 func (s *source) chooseCursor(table *driver.Table, t dbTable, rowid string, guesses []guess) {
 	choice := *table
 	if rowid != "" && !autoincrement(t.sql) {
@@ -251,7 +252,7 @@ func (s *source) chooseCursor(table *driver.Table, t dbTable, rowid string, gues
 	}
 }
 
-// rowidAlias returns the column that is SQLite's own row number, or "".
+// rowidAlias returns the column that is the row number, "" if there is none.
 func rowidAlias(t dbTable, keys []dbColumn) string {
 	if len(keys) == 1 && !t.withoutRowid && strings.EqualFold(keys[0].declared, "INTEGER") {
 		return keys[0].name
@@ -291,8 +292,8 @@ func (s *source) scan(ctx context.Context, t dbTable, names []string, guesses []
 	return rows, false, s.failed(ctx, err, "reading "+t.name)
 }
 
-// selectFrom reads columns as they are stored: the plus sign takes away the
-// declared type, by which the library would parse dates.
+// selectFrom reads columns as they are stored: the plus sign removes the declared type,
+// by which the library would parse dates.
 func selectFrom(table string, columns []string) string {
 	var q strings.Builder
 	q.WriteString("SELECT ")
@@ -306,8 +307,8 @@ func selectFrom(table string, columns []string) string {
 	return q.String()
 }
 
-// estimate guesses the number of rows of a table by its greatest row number,
-// or returns -1.
+// estimate returns about how many rows a table has, by its largest row number, -1 if
+// that is not known.
 func (s *source) estimate(ctx context.Context, t dbTable) int64 {
 	rows := int64(-1)
 	name := rowidName(t)

@@ -10,8 +10,8 @@ import (
 // oneName is what SQLite calls the file. It never sees the real path.
 const oneName = "main.db"
 
-// oneFile is a file system that holds one open file, so that nothing in a
-// database can make SQLite open another.
+// oneFile is a file system with one open file, so that nothing in a database can make
+// SQLite open another.
 type oneFile struct{ source *source }
 
 func (f oneFile) Open(name string) (fs.File, error) {
@@ -21,8 +21,8 @@ func (f oneFile) Open(name string) (fs.File, error) {
 	return &view{source: f.source}, nil
 }
 
-// view is SQLite's handle on the database as it is at the source's moment, with
-// its own position.
+// view is SQLite's handle on the database at the moment of the source, with a position
+// of its own.
 type view struct {
 	source *source
 	at     int64
@@ -52,7 +52,7 @@ func (v *view) Seek(offset int64, whence int) (int64, error) {
 	return v.at, nil
 }
 
-// sized is a regular file of so many bytes.
+// sized is a regular file of that many bytes.
 type sized int64
 
 func (s sized) Name() string       { return oneName }

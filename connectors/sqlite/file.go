@@ -12,15 +12,15 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// regular is an open file that can be read anywhere.
+// regular is an open file that can be read at any place.
 type regular interface {
 	fs.File
 	io.ReaderAt
 }
 
-// dbFile is the content of a database at one moment: the file, and over it pages
-// that are in a log beside it. While it is held, no program can change what it
-// reads. It is safe for concurrent use.
+// dbFile is the content of a database at one moment: the file with pages of a log over
+// it. While it is held no program can change what it reads. It is safe for concurrent
+// use.
 type dbFile struct {
 	btree.Layout
 	name  string // as it was asked for
@@ -39,7 +39,7 @@ type dbFile struct {
 	lease            lease
 }
 
-// stamp is what tells one content of a database from another.
+// stamp tells one content of a database from another.
 type stamp struct {
 	inode          uint64
 	header         [100]byte // of the file itself, with its change counter
@@ -51,8 +51,8 @@ type stamp struct {
 	journaled      int64
 }
 
-// openFile opens the database at name as it is at this moment. Short transactions
-// are waited for; an ErrUnreachable says that somebody goes on writing.
+// openFile opens the database as it is now. It waits for short transactions;
+// ErrUnreachable says that a program goes on writing.
 func openFile(ctx context.Context, files fs.FS, name string, maxSize int64, patience time.Duration) (*dbFile, error) {
 	for until := time.Now().Add(patience); ; {
 		f, err := openOnce(files, name, maxSize)
@@ -120,7 +120,7 @@ func fileError(err error, name string) error {
 	return driver.E(driver.ErrInvalidConfig, nil, "%s cannot be opened: it must lie below the files root, also through links", name)
 }
 
-// begin holds the database, finds what a log adds to it, and reads its header.
+// begin locks the database, finds what a log adds to it, and reads its header.
 func (f *dbFile) begin(files fs.FS, real string, maxSize int64) error {
 	info, err := f.file.Stat()
 	if err != nil {
@@ -148,7 +148,7 @@ func (f *dbFile) begin(files fs.FS, real string, maxSize int64) error {
 	return f.inspect(maxSize)
 }
 
-// inspect reads the database header, which a log may have anew.
+// inspect reads the header of the database, of which a log may have a newer one.
 func (f *dbFile) inspect(maxSize int64) error {
 	if f.log != nil && f.size == 0 {
 		return f.empty()
@@ -186,7 +186,7 @@ func (f *dbFile) empty() error {
 	return driver.E(driver.ErrBadData, nil, "%s is empty (0 bytes), not a SQLite database", f.name)
 }
 
-// ReadAt reads the database as it was, pages of the log in their places.
+// ReadAt reads the database at its moment, with pages of the log in their places.
 func (f *dbFile) ReadAt(b []byte, at int64) (int, error) {
 	if f.log == nil {
 		return f.file.ReadAt(b, at)

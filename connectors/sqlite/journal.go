@@ -13,25 +13,25 @@ const (
 	journalHeader = 28
 )
 
-// journal is a rollback journal of a transaction whose program has ended without
-// ending it: pages as they were before.
+// journal is a rollback journal that a program left in the middle of a transaction:
+// pages as they were before.
 type journal struct {
 	size  int              // of a page
 	pages uint32           // of the database before the transaction
 	at    map[uint32]int64 // where the content of a page before it begins
 }
 
-// over reports whether a journal belongs to no transaction: the header of one
-// that is kept (PERSIST) or cut off (TRUNCATE) is zero.
+// over reports whether a journal belongs to no transaction: the header of one that is
+// kept (PERSIST) or cut off (TRUNCATE) is zero.
 func over(file io.ReaderAt) bool {
 	var first [1]byte
 	n, _ := file.ReadAt(first[:], 0)
 	return n == 0 || first[0] == 0
 }
 
-// readJournal returns the pages that SQLite would put back, up to the first whose
-// sum is not right: that one had not reached the disk, and so the page of the
-// database was not written. A journal without a header holds nothing.
+// readJournal returns the pages that SQLite would restore, up to the first with a wrong
+// checksum: that one had not reached the disk, so its page of the database was not
+// written. A journal without a header has none.
 func readJournal(file io.ReaderAt, length int64) (*journal, error) {
 	j := &journal{at: map[uint32]int64{}}
 	var header [journalHeader]byte
@@ -68,8 +68,8 @@ func readJournal(file io.ReaderAt, length int64) (*journal, error) {
 	return j, nil
 }
 
-// records reads the records behind a header and reports whether they end before
-// their number is reached.
+// records reads the records behind a header, and reports whether there are fewer than it
+// says.
 func (j *journal) records(file io.ReaderAt, at *int64, length int64, n, nonce uint32) (done bool, err error) {
 	record := make([]byte, 4+j.size+4)
 	locks := uint32(pendingByte/j.size) + 1 // the page that holds no content
@@ -96,8 +96,8 @@ func (j *journal) records(file io.ReaderAt, at *int64, length int64, n, nonce ui
 	return false, nil
 }
 
-// super reports whether a journal is one of several files' of one transaction:
-// then the last bytes name the journal that decides about all of them.
+// super reports whether a journal is of a transaction over several files. Its last bytes
+// then name the journal that decides for all of them.
 func super(file io.ReaderAt, length int64) bool {
 	var tail [16]byte
 	if length < int64(len(tail)) || btree.ReadAt(file, tail[:], length-int64(len(tail))) != nil {

@@ -11,21 +11,21 @@ import (
 	"headwater/connectors/driver"
 )
 
-// keyColumn is a column of a key and how SQLite compares it.
+// keyColumn is a column of a key, and how SQLite compares it.
 type keyColumn struct {
 	name      string
 	collation string
 }
 
-// index is a unique index over columns alone, without a condition.
+// index is a unique index over columns, without a condition and without expressions.
 type index struct {
 	name    string
 	primary bool
 	columns []keyColumn
 }
 
-// keysOf returns the columns of the table's primary key, or of the shortest unique
-// index over columns that are never NULL, and which columns are unique.
+// keysOf returns the columns of the primary key, or of the shortest unique index over
+// columns that are never NULL. It also returns which columns are unique.
 func (s *source) keysOf(ctx context.Context, t dbTable) (key []keyColumn, unique map[string]bool, err error) {
 	unique = map[string]bool{}
 	if t.kind != "table" {
@@ -53,7 +53,7 @@ func (s *source) keysOf(ctx context.Context, t dbTable) (key []keyColumn, unique
 	return key, unique, nil
 }
 
-// never reports whether none of the columns may be NULL.
+// never reports whether none of the columns can be NULL.
 func (t dbTable) never(columns []keyColumn) bool {
 	for _, k := range columns {
 		for _, c := range t.columns {
@@ -97,8 +97,7 @@ func (s *source) indexes(ctx context.Context, t dbTable) (found []index, err err
 	return whole, nil
 }
 
-// equality returns how SQLite compares the column where that is not by what
-// lands.
+// equality returns how SQLite compares the column if that is not byte by byte.
 func (k keyColumn) equality(g *guess) driver.Equality {
 	kinds := 0
 	for _, seen := range []bool{g.integers || g.reals, g.texts, g.blobs} {
@@ -123,9 +122,9 @@ func (k keyColumn) equality(g *guess) driver.Equality {
 	return driver.Equality(driver.NotComparable + "its collation " + k.collation + " is the program's own")
 }
 
-// identity is what the values of old rows of a column depend on: its type, the
-// default that rows have which are older, and where it is computed all of the
-// statement that made the table.
+// identity is what the values of old rows of a column depend on: its type, the default
+// that older rows have, and for a computed column the whole statement that created the
+// table.
 func (t dbTable) identity(c dbColumn) string {
 	text := c.declared + "\x00" + c.fallback
 	if c.computed {
@@ -135,6 +134,6 @@ func (t dbTable) identity(c dbColumn) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// autoincrement reports whether the statement that made a table keeps its row
-// numbers from being given out twice.
+// autoincrement reports whether the statement that created a table keeps row numbers
+// from being given twice.
 func autoincrement(sql string) bool { return strings.Contains(strings.ToUpper(sql), "AUTOINCREMENT") }

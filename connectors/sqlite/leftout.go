@@ -8,7 +8,7 @@ import (
 
 var virtualModule = regexp.MustCompile(`(?is)^\s*CREATE\s+VIRTUAL\s+TABLE\s.*?\sUSING\s+["\[` + "`" + `]?(\w+)`)
 
-// shadows are the endings of the tables in which the usual modules keep the
+// shadows are the endings of the names of tables in which common modules keep the
 // content of a virtual table.
 var shadows = map[string]*regexp.Regexp{
 	"fts3": regexp.MustCompile(`^(content|segments|segdir)$`), "fts4": regexp.MustCompile(`^(content|segments|segdir|docsize|stat)$`),
@@ -17,9 +17,9 @@ var shadows = map[string]*regexp.Regexp{
 	"vec0": regexp.MustCompile(`^(chunks|rowids|info|auxiliary|metadata(chunks|text)[0-9]+|vector_chunks[0-9]+)$`),
 }
 
-// leaveOut says why virtual tables are not read, and returns the tables without
-// those that hold the content of one: they are no tables of their own. SQLite
-// itself knows those alone whose module it has.
+// leaveOut says why virtual tables are not read, and returns the tables without those
+// that have the content of a virtual table. SQLite knows these only if it has the
+// module.
 func leaveOut(tables []dbTable) []dbTable {
 	virtual := map[string]string{}
 	for i := range tables {
@@ -47,7 +47,7 @@ func leaveOut(tables []dbTable) []dbTable {
 	})
 }
 
-// prefixes are the beginnings of a name that end before an underscore.
+// prefixes are the parts of a name that end before an underscore.
 func prefixes(name string) (all []string) {
 	for i, c := range name {
 		if c == '_' {

@@ -9,12 +9,12 @@ import (
 	"headwater/connectors/driver"
 )
 
-// mostLinks is how many links a name may lead through, as many as Linux follows.
+// mostLinks is how many symbolic links are followed, as many as Linux follows.
 const mostLinks = 40
 
-// resolve returns the name of the file that a name leads to by symbolic links:
-// a log lies beside the file, not beside a link to it. A name that cannot be
-// followed comes back as it is, for whoever opens it to say why.
+// resolve returns the name of the file that symbolic links lead to, because a log lies
+// beside the file and not beside a link. If a name cannot be followed it is returned as
+// it is: opening it then gives the error.
 func resolve(files fs.FS, name string) string {
 	links, ok := files.(fs.ReadLinkFS)
 	if !ok {
@@ -52,9 +52,9 @@ func resolve(files fs.FS, name string) string {
 	return at
 }
 
-// logged returns the name beside which a file's logs lie. That is another one of
-// its folder where the file has several (hard links) and a program opened it by
-// that. seen is how many of its names are there.
+// logged returns the name beside which the logs of a file lie. If the file has several
+// names in its folder (hard links), a program may have opened it by another one. seen is
+// how many of its names there are.
 func logged(files fs.FS, name string, info fs.FileInfo) (beside string, seen int, err error) {
 	if names(info) < 2 {
 		return name, 1, nil

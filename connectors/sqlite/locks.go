@@ -28,8 +28,8 @@ const (
 	anewByte = copyByte + 4
 )
 
-// share takes SQLite's own lock of readers, as a reader does: not past a writer
-// that waits for the readers to end.
+// share takes SQLite's SHARED lock as a reader does. It fails if a writer waits for
+// readers to end.
 func share(file fs.File) error {
 	if err := hold(file, pendingByte, 1); err != nil {
 		return err
@@ -38,8 +38,8 @@ func share(file fs.File) error {
 	return hold(file, sharedBytes, sharedLength)
 }
 
-// keep holds the log as it is, but for transactions that are added to it, and the
-// database beside it.
+// keep locks the log, to which programs can then only append, and the database beside
+// it.
 func keep(index fs.File) error {
 	if err := hold(index, copyByte, 1); err != nil {
 		return err

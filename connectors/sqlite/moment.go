@@ -17,9 +17,8 @@ const (
 	settle = 20 * time.Millisecond
 )
 
-// lease is how long programs' writers are kept out for nothing: a consumer that
-// takes nothing for so long loses the lock, and has it again with its next batch
-// if nobody wrote.
+// lease is how long writers are kept out while a consumer takes nothing. After that the
+// lock is given up; the next batch takes it again if nothing was written.
 type lease struct {
 	mu    sync.Mutex
 	held  bool // the database
@@ -43,8 +42,8 @@ func (f *dbFile) hold(files fs.FS, beside string) error {
 	return f.follow(files, beside)
 }
 
-// share locks the database, where there are locks; where there are none, it looks
-// whether anybody writes.
+// share locks the database if there are locks, and otherwise looks whether anybody
+// writes.
 func (f *dbFile) share() error {
 	switch err := share(f.file); {
 	case err == nil:
@@ -61,8 +60,8 @@ func (f *dbFile) busy() error {
 	return driver.E(driver.ErrUnreachable, nil, "%s is being written: another program is in the middle of a transaction; try again when it is done, or make a copy with VACUUM INTO", f.name)
 }
 
-// rollBack takes back what a program that ended in the middle of its transaction
-// left in the file, without writing: the pages as they were are in its journal.
+// rollBack undoes, without writing, what a program left in the middle of a transaction:
+// the old pages are in its journal.
 func (f *dbFile) rollBack(files fs.FS, beside string) error {
 	name := beside + "-journal"
 	if !filled(files, name) {
@@ -116,8 +115,8 @@ func (f *dbFile) rollBack(files fs.FS, beside string) error {
 	return nil
 }
 
-// follow finds what a write-ahead log adds to the database, and holds both as
-// they are: programs go on writing to the log.
+// follow finds what a write-ahead log adds to the database, and locks both as they are.
+// Programs can go on appending to the log.
 func (f *dbFile) follow(files fs.FS, beside string) error {
 	if index, err := openRegular(files, beside+"-shm", beside+"-shm"); err == nil {
 		f.index = index
@@ -164,8 +163,8 @@ func (f *dbFile) keepLog() error {
 	return nil
 }
 
-// settled waits until the file's time of change tells the next write, and notes
-// what the file is: the locks keep writers out, but not every file system has any.
+// settled waits until another write would change the file's time, and notes the state of
+// the file: not every file system has the locks that keep writers out.
 func (f *dbFile) settled() error {
 	for {
 		info, err := f.file.Stat()
@@ -187,9 +186,8 @@ func (f *dbFile) settled() error {
 	}
 }
 
-// unchanged returns an error if what was read up to now may not be what the
-// database held at this moment: an ErrUnreachable, since the next read may find
-// it at rest. The locks rule it out; this also sees writers that heed none.
+// unchanged fails with ErrUnreachable if what was read may not be what the database had
+// at this moment. Locks prevent that; this also notices writers that ignore them.
 func (f *dbFile) unchanged() error {
 	held, err := f.again()
 	if err != nil {
@@ -207,7 +205,7 @@ func (f *dbFile) unchanged() error {
 	return nil
 }
 
-// renew puts off the end of the locks.
+// renew extends the lease of the locks.
 func (f *dbFile) renew() {
 	if f.lease.timer == nil {
 		f.lease.timer = time.AfterFunc(leaseTime, f.letGo)
@@ -216,8 +214,8 @@ func (f *dbFile) renew() {
 	f.lease.timer.Reset(leaseTime)
 }
 
-// again has the locks once more that a slow consumer lost. What was written in
-// between is seen by whoever compares.
+// again takes the locks that a slow consumer lost. unchanged tells whether something was
+// written meanwhile.
 func (f *dbFile) again() (held bool, err error) {
 	f.lease.mu.Lock()
 	defer f.lease.mu.Unlock()

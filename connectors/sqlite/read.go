@@ -21,9 +21,9 @@ import (
 // errLeft ends a read whose loop was left.
 var errLeft = errors.New("left")
 
-// Read reads the table. It follows an integer cursor, and a text cursor of a
-// TEXT column, in order where an index gives that order without sorting; any
-// other cursor by reading every row, with one place to resume at the end.
+// Read yields the table's rows. It follows an integer cursor, and a text cursor of a
+// TEXT column, in their order if an index has that order. For any other cursor it reads
+// every row, with one place to resume at the end.
 func (s *source) Read(ctx context.Context, t driver.Table, from driver.Cursor) iter.Seq2[driver.Batch, error] {
 	return func(yield func(driver.Batch, error) bool) {
 		end, err := s.begin(ctx)
@@ -85,8 +85,8 @@ type plan struct {
 	part    bool // the rows are those of one range of a Scan
 }
 
-// each gives the rows of a plan to f, until it returns an error, and io.EOF
-// after the last. The values are valid until f returns.
+// each gives the rows of a plan to f until f returns an error, and returns io.EOF after
+// the last. The values are valid until f returns.
 func (s *source) each(ctx context.Context, p plan, f func(row []btree.Value, idle *watchdog) error) error {
 	ctx, idle := watch(ctx, s.limits.Idle)
 	defer idle.stop()
@@ -105,7 +105,7 @@ func (s *source) each(ctx context.Context, p plan, f func(row []btree.Value, idl
 	return err
 }
 
-// step has the engine go through the rows of a plan.
+// step runs a plan's statement with SQLite's engine.
 func (s *source) step(ctx context.Context, p plan, idle *watchdog, f func(row []btree.Value, idle *watchdog) error) error {
 	var values []btree.Value
 	return s.rows(ctx, p.query, p.args, func(row []sqldriver.Value) error {
@@ -118,8 +118,8 @@ func (s *source) step(ctx context.Context, p plan, idle *watchdog, f func(row []
 	})
 }
 
-// find returns the table as it is in the file and the names of t's columns, all
-// of which it has.
+// find returns the table as it is in the file. It fails if the table, or a column of t,
+// is not there.
 func (s *source) find(ctx context.Context, t driver.Table) (dbTable, []string, error) {
 	tables, err := s.tables(ctx)
 	if err != nil {
@@ -182,8 +182,7 @@ func (s *source) plan(ctx context.Context, t driver.Table, from driver.Cursor) (
 	return ordered, nil
 }
 
-// after returns the plan for the rows behind a row number, or from it on, in its
-// order.
+// after returns the plan for the rows from a row number on, or behind it, in order.
 func (p plan) after(from driver.Cursor) plan {
 	p.ordered = true
 	if from.Value == nil {
@@ -203,8 +202,8 @@ func (p plan) after(from driver.Cursor) plan {
 	return p
 }
 
-// follow returns the statement that reads in the order of the cursor, where
-// SQLite's order is that of the contract.
+// follow returns the statement that reads in the order of the cursor. It returns false
+// if SQLite's order is not that of the contract.
 func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query string) (plan, bool) {
 	c, _ := t.Column(from.Column)
 	at := slices.IndexFunc(found.columns, func(f dbColumn) bool { return f.name == c.Name })
@@ -244,7 +243,7 @@ func (s *source) follow(t driver.Table, found dbTable, from driver.Cursor, query
 	return p, true
 }
 
-// read carries the plan out and yields full batches, of committed rows alone.
+// read carries the plan out and yields full batches, which contain only committed rows.
 func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(driver.Batch, error) bool) error {
 	b := records.NewBuilder(t, s.limits)
 	defer b.Release()
@@ -317,8 +316,8 @@ func (s *source) read(ctx context.Context, t driver.Table, p plan, yield func(dr
 	return nil
 }
 
-// place returns which row of the table the nth of a plan is, as far as it can
-// be told: rows behind a cursor are counted from there.
+// place returns which row of the table the nth row of a plan is, as far as that is
+// known.
 func (s *source) place(ctx context.Context, p plan, number int64) int64 {
 	if !p.part || p.span.First == math.MinInt64 {
 		return number
@@ -332,7 +331,8 @@ func (s *source) place(ctx context.Context, p plan, number int64) int64 {
 	return before + number
 }
 
-// appender appends a value that is not NULL, or returns false.
+// appender appends a value that is not NULL. It returns false if the column's type
+// cannot hold it.
 type appender func(v *btree.Value) bool
 
 func appenderOf(b *records.Builder, i int, t driver.Type) appender {

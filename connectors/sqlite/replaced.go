@@ -14,8 +14,8 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// noted is what a read keeps beside the place where the next one goes on, to find
-// that the table is another one by then, or was filled anew.
+// noted is what a read notes beside the place where the next one begins, to find out
+// whether the table is still the same and was not filled again.
 type noted struct {
 	// Largest is the cursor that was reached; a lookback begins before it.
 	Largest *string `json:"largest,omitempty"`
@@ -26,8 +26,8 @@ type noted struct {
 	Seen *samples `json:"seen,omitempty"`
 }
 
-// note returns the Position of a place to go on from; value is nil for the end of
-// a Scan, seen what sampled returned before the read.
+// note returns the Position of a place to go on from. value is nil at the end of a Scan;
+// seen are the samples from before the read.
 func (s *source) note(ctx context.Context, found dbTable, column string, value *string, seen samples) (_ json.RawMessage, err error) {
 	n := noted{Largest: value}
 	if len(seen.Rows) > 0 && column != rowidAlias(found, found.keys()) {
@@ -41,8 +41,8 @@ func (s *source) note(ctx context.Context, found dbTable, column string, value *
 	return json.Marshal(n)
 }
 
-// rowSum sums up the row of a number, or that of the largest; "" where there is
-// none.
+// rowSum returns a checksum of the row with a number, or of the row with the largest; ""
+// if there is none.
 func (s *source) rowSum(ctx context.Context, found dbTable, column string, value *string) (string, error) {
 	var names []string
 	for _, c := range found.columns {
@@ -75,10 +75,9 @@ func (s *source) rowSum(ctx context.Context, found dbTable, column string, value
 	return sum, nil
 }
 
-// same returns an ErrReplaced where the table shows that it is not the one, or no
-// longer holds the rows, that a cursor with a Position was noted of: nothing in it
-// reaches what was reached, or the row there is another one, so that numbers below
-// it may have been given out again.
+// same fails with ErrReplaced if the table is not the one for which a Position was
+// noted, or no longer has its rows: no row reaches what was reached, or the row there is
+// another one, so that lower numbers may have been given again.
 func (s *source) same(ctx context.Context, t driver.Table, from driver.Cursor) error {
 	if from.Value == nil || len(from.Position) == 0 || t.Kind == "view" {
 		return nil
@@ -116,7 +115,7 @@ func (s *source) same(ctx context.Context, t driver.Table, from driver.Cursor) e
 	return err
 }
 
-// reaches reports whether a row has a cursor at or after reached.
+// reaches reports whether a row has a cursor at or behind reached.
 func (s *source) reaches(ctx context.Context, t driver.Table, column, reached string) (bool, error) {
 	c, _ := t.Column(column)
 	one := driver.Table{Name: t.Name, Kind: t.Kind, Columns: []driver.Column{c}}
@@ -151,8 +150,7 @@ func (s *source) reaches(ctx context.Context, t driver.Table, column, reached st
 	return some, nil
 }
 
-// positions notes what note does for every column that has an order, at the end
-// of the table.
+// positions makes the note for every column that has an order, at the end of the table.
 func (s *source) positions(ctx context.Context, t driver.Table, found dbTable) (map[string]json.RawMessage, error) {
 	all := map[string]json.RawMessage{}
 	seen, err := s.sampled(ctx, found, nil)
@@ -172,7 +170,7 @@ func (s *source) positions(ctx context.Context, t driver.Table, found dbTable) (
 	return all, nil
 }
 
-// Place notes what the end of a Scan would, of a table that has none.
+// Place notes what the end of a Scan would note, for a table that cannot be divided.
 func (s *source) Place(ctx context.Context, t driver.Table, column string) (driver.Cursor, error) {
 	from := driver.Cursor{Column: column}
 	end, err := s.begin(ctx)
@@ -196,12 +194,12 @@ var (
 	_ driver.Placer  = (*source)(nil)
 )
 
-// Start returns the place to go on from after the Scan, which is of one moment.
+// Start returns where an incremental read begins after the Scan.
 func (c *scan) Start(column string) driver.Cursor {
 	from := driver.Cursor{Column: column}
 	from.Position = c.positions[column]
 	return from
 }
 
-// Notes are none: all ranges are of one moment.
+// Notes returns nothing: all ranges are of one moment.
 func (c *scan) Notes() []string { return nil }

@@ -20,15 +20,15 @@ const (
 	markLen       = 4
 )
 
-// samples are rows that were seen, by which a table is told from another one that
-// took its place or its name: SQLite has no number for a table that lasts.
+// samples are rows that were seen. They tell a table from another one that took its
+// place or name, because SQLite has no lasting number for a table.
 type samples struct {
 	Columns []string         `json:"columns,omitempty"`
 	Rows    map[int64]string `json:"rows,omitempty"` // marks of the values by row number
 }
 
-// rowNumber returns a name of the table's row number, "" where it has none, or
-// none that is not a column's.
+// rowNumber returns a name of the row number, "" if the table has none, or if columns
+// have all its names.
 func rowNumber(t dbTable) string {
 	if t.kind != "table" || t.withoutRowid {
 		return ""
@@ -41,8 +41,8 @@ func rowNumber(t dbTable) string {
 	return ""
 }
 
-// sampled returns rows of both ends of the table; with only, those of these
-// numbers. There are none of a view, and of a table without row numbers.
+// sampled returns rows from both ends of the table, or, with only, the rows with these
+// numbers. Views and tables without row numbers have none.
 func (s *source) sampled(ctx context.Context, t dbTable, only *samples) (samples, error) {
 	number := rowNumber(t)
 	found := samples{Rows: map[int64]string{}}
@@ -93,7 +93,7 @@ func (m *samples) numbers() string {
 	return strings.Join(all, ", ")
 }
 
-// mark returns the mark of a row's value, "" where it was not taken.
+// mark returns the mark of a value in a row, "" if it was not noted.
 func (m *samples) mark(n int64, column string) string {
 	at := slices.Index(m.Columns, column)
 	if row := m.Rows[n]; at >= 0 && len(row) >= (at+1)*markLen {
@@ -102,17 +102,16 @@ func (m *samples) mark(n int64, column string) string {
 	return ""
 }
 
-// covers reports whether a row of that number would have been among the samples,
-// had it been there.
+// covers reports whether a row with that number would have been among the samples.
 func (m *samples) covers(n int64) bool {
 	all := slices.Sorted(maps.Keys(m.Rows))
 	return len(all) < 2*sampleRows || n < all[sampleRows] || n > all[sampleRows-1]
 }
 
-// filledAnew reports whether the rows that were seen before are others now: the
-// most of them have other values under a cursor that did not move on, or all are
-// gone, or there are as many that have come since with an older cursor. A row
-// whose cursor moved on says nothing, as it is read again.
+// filledAnew reports whether the sampled rows are other rows now: most have other values
+// and a cursor that did not move forward, or all are gone, or as many new ones with an
+// older cursor are among them. A row whose cursor moved forward proves nothing, because
+// it is read again.
 func (s *source) filledAnew(ctx context.Context, t driver.Table, from driver.Cursor, was samples) (bool, error) {
 	if len(was.Rows) == 0 {
 		return false, nil
@@ -161,8 +160,8 @@ func (s *source) filledAnew(ctx context.Context, t driver.Table, from driver.Cur
 	return changed > intact || intact == 0 && gone > onward, err
 }
 
-// movedBack counts the rows that have a cursor before the one that a read goes on
-// at, and are not read.
+// movedBack counts rows whose cursor lies before the one that a read begins at, so that
+// they are not read.
 func (s *source) movedBack(ctx context.Context, t driver.Table, found dbTable, from driver.Cursor, moved samples) (n int, err error) {
 	c, ok := t.Column(from.Column)
 	if !ok || len(moved.Rows) == 0 {

@@ -15,13 +15,13 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// rangeBytes is about how much of the file one range is.
+// rangeBytes is about how many bytes of the file one range has.
 const rangeBytes = 64 << 20
 
 var _ driver.Scanner = (*source)(nil)
 
-// scan is a table divided at the row numbers that the tree itself is divided
-// at. The snapshot is the moment that it holds.
+// scan is a table divided where its tree is divided, by row numbers. Its snapshot is the
+// moment that it holds.
 type scan struct {
 	end func()
 	// positions are what is noted beside each column that may be a cursor.
@@ -35,10 +35,10 @@ type scan struct {
 	kept      []driver.Range
 }
 
-// Scan divides a table that is read without SQLite's engine into intervals of
-// row numbers of about 64 MiB of pages. A landed range is kept if the file's
-// header, which every transaction changes, its size and the time of its last
-// change are what they were, and if it still holds as many rows.
+// Scan divides a table that is read without SQLite's engine into intervals of row
+// numbers of about 64 MiB of pages, and returns ErrUnsupported for others. A landed
+// range is kept if the file's header, which every transaction changes, its size and its
+// time are unchanged, and the range still has as many rows.
 func (s *source) Scan(ctx context.Context, t driver.Table, landed []driver.Range) (driver.Scan, error) {
 	end, err := s.begin(ctx)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *source) divided(ctx context.Context, t driver.Table, landed []driver.Ra
 func (c *scan) Unread() []driver.Range { return slices.Clone(c.unread) }
 func (c *scan) Kept() []driver.Range   { return slices.Clone(c.kept) }
 
-// Close lets go of the moment.
+// Close ends the moment. It is safe to call twice.
 func (c *scan) Close() error {
 	c.end()
 	return nil
@@ -124,8 +124,8 @@ func (c *scan) Read(ctx context.Context, r driver.Range) iter.Seq2[driver.Batch,
 	}
 }
 
-// mark names what the ranges of a table belong to: this content of the file,
-// and these columns.
+// mark says what the ranges of a table belong to: this content of the file, and these
+// columns.
 func (f *dbFile) mark(t driver.Table, root uint32) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%+v %d %q", f.stamp, root, t.Name)
@@ -135,8 +135,8 @@ func (f *dbFile) mark(t driver.Table, root uint32) string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-// divide returns intervals that together hold every row number, each of about
-// so many bytes of leaf pages. It reads the interior pages alone.
+// divide returns intervals that together contain every row number, each of about that
+// many bytes of leaf pages. It reads only interior pages.
 func (d *stored) divide(ctx context.Context, size int64) ([]btree.Span, error) {
 	perRange := max(size/int64(d.tree.Size), 1)
 	spans := []btree.Span{}
@@ -165,7 +165,7 @@ func (d *stored) count(ctx context.Context, s btree.Span) (int64, error) {
 	return n, d.failed(err)
 }
 
-// failed says that the file is damaged where it is.
+// failed returns the error of a damaged file.
 func (d *stored) failed(err error) error {
 	if errors.Is(err, btree.ErrDamaged) {
 		return driver.E(driver.ErrBadData, nil, "%s, reading %s: the file is damaged, not a readable SQLite database", d.source.name, d.table.name)

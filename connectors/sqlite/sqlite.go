@@ -63,7 +63,7 @@ func (Driver) Spec() driver.Spec {
 	}
 }
 
-// Open opens the file and checks that it is a whole SQLite database.
+// Open checks that the file is a whole SQLite database.
 func (d Driver) Open(ctx context.Context, cfg driver.Config) (driver.Source, error) {
 	var settings Settings
 	if err := driver.Decode(cfg.Settings, &settings); err != nil {
@@ -111,7 +111,7 @@ func (s *Settings) name() (string, error) {
 	return clean, nil
 }
 
-// Validate returns an ErrInvalidConfig that names the field that is wrong.
+// Validate returns an ErrInvalidConfig that names the wrong field.
 func (s *Settings) Validate() error {
 	if _, err := s.name(); err != nil {
 		return err
@@ -145,12 +145,12 @@ type source struct {
 // options harden the connection before the file's schema is parsed.
 const options = "&mode=ro&immutable=1&_defensive=1&_dqs=0&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&_pragma=mmap_size(0)&_pragma=temp_store(2)&_pragma=cache_size(-8192)&_query_only=1"
 
-// patience is how long a transaction that keeps readers out is waited for.
+// patience is how long to wait for a transaction that keeps readers out.
 const patience = 5 * time.Second
 
-// begin opens the database as it is now, or joins those who read it already, and
-// holds it until end is called. Where nothing was written since the last time,
-// the engine goes on with what it knows.
+// begin opens the database as it is now, or joins those who read it already. It is held
+// until end is called. If nothing was written since the last time, the engine keeps what
+// it has read.
 func (s *source) begin(ctx context.Context) (end func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *source) disconnect() error {
 	return errors.Join(errs...)
 }
 
-// connect opens the one connection, which lives as long as the content.
+// connect opens the one connection, which is kept as long as the content is the same.
 func (s *source) connect(ctx context.Context) error {
 	name, files, err := vfs.New(oneFile{s})
 	if err != nil {
@@ -283,8 +283,8 @@ func (s *source) Close() error {
 	return s.closeErr
 }
 
-// rows runs one statement and gives each row to f, until it returns an error.
-// The values are valid until it returns.
+// rows runs one statement and gives each row to f, until f returns an error. The values
+// are valid until f returns.
 func (s *source) rows(ctx context.Context, query string, args []sqldriver.NamedValue, f func(row []sqldriver.Value) error) error {
 	return s.conn.Raw(func(conn any) error {
 		rows, err := conn.(sqldriver.QueryerContext).QueryContext(ctx, query, args)
@@ -304,7 +304,7 @@ func (s *source) rows(ctx context.Context, query string, args []sqldriver.NamedV
 	})
 }
 
-// failed turns an error of SQLite into a driver's.
+// failed turns an error of SQLite into a *driver.Error.
 func (s *source) failed(ctx context.Context, err error, doing string) error {
 	var typed *driver.Error
 	if errors.As(err, &typed) {

@@ -11,9 +11,8 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// stored is a table whose rows are read straight out of the file's pages, which
-// is several times faster than SQLite's engine stepping over them. It is not
-// safe for concurrent use.
+// stored reads a table's rows from the pages of the file, several times faster than
+// SQLite's engine. It is not safe for concurrent use.
 type stored struct {
 	source   *source
 	table    dbTable
@@ -80,8 +79,8 @@ func (t dbTable) keys() []dbColumn {
 	return keys
 }
 
-// rowidName returns a name of the row number that no column of the table has,
-// or "".
+// rowidName returns a name of the row number that no column of the table has, "" if
+// there is none.
 func rowidName(t dbTable) string {
 	for _, name := range []string{"_rowid_", "rowid", "oid"} {
 		if !slices.ContainsFunc(t.columns, func(c dbColumn) bool { return strings.EqualFold(c.name, name) }) {
@@ -91,7 +90,7 @@ func rowidName(t dbTable) string {
 	return ""
 }
 
-// realAffinity follows SQLite's rules in their order.
+// realAffinity applies SQLite's rules of affinity, in their order.
 func realAffinity(declared string) bool {
 	s := strings.ToUpper(declared)
 	for _, other := range []string{"INT", "CHAR", "CLOB", "TEXT", "BLOB"} {
@@ -102,9 +101,8 @@ func realAffinity(declared string) bool {
 	return strings.Contains(s, "REAL") || strings.Contains(s, "FLOA") || strings.Contains(s, "DOUB")
 }
 
-// rows gives the rows within s to f, in the order of their row numbers, until
-// it returns an error, and io.EOF after the last. The values are valid until f
-// returns.
+// rows gives the rows within s to f in the order of their row numbers, until f returns
+// an error, and returns io.EOF after the last. The values are valid until f returns.
 func (d *stored) rows(ctx context.Context, s btree.Span, f func(row []btree.Value) error) error {
 	err := d.tree.Rows(ctx, s, func(rowid int64, payload []byte) error {
 		n, err := btree.DecodeRecord(payload, d.target, d.row)
@@ -130,9 +128,8 @@ func (d *stored) rows(ctx context.Context, s btree.Span, f func(row []btree.Valu
 	return d.failed(err)
 }
 
-// complete fills in the columns from the nth on of a row that is older than
-// they are. They have their default, the same in every such row, which only the
-// engine can work out.
+// complete fills in columns that are newer than the row, from the nth on. They have
+// their default, the same in every such row, which only the engine can compute.
 func (d *stored) complete(ctx context.Context, rowid int64, n int) error {
 	for i := n; i < len(d.target); i++ {
 		at := d.target[i]

@@ -11,7 +11,7 @@ import (
 	"headwater/connectors/sqlite/btree"
 )
 
-// declaration is what a declared type promises, which SQLite does not keep.
+// declaration is what a declared type says. SQLite does not enforce it.
 type declaration uint8
 
 const (
@@ -59,7 +59,7 @@ func declaredAs(s string) declaration {
 	return asIs
 }
 
-// guess finds the type that holds every value seen in a column unchanged.
+// guess finds the type that holds every value of a column unchanged.
 type guess struct {
 	declared declaration
 	integers, reals, texts, blobs,
@@ -108,8 +108,8 @@ func ascii(v []byte) bool {
 	return true
 }
 
-// midnight returns the time that a day alone stands for in a column of times, as
-// SQLite's own functions take it, and any other text as it is.
+// midnight returns the time that a date stands for in a column of times, as SQLite's
+// functions take it. Other text is returned as it is.
 func midnight(v []byte) []byte {
 	if len(v) != len("2006-01-02") || v[4] != '-' || v[7] != '-' {
 		return v
@@ -117,8 +117,8 @@ func midnight(v []byte) []byte {
 	return append(append(make([]byte, 0, 19), v...), " 00:00:00"...)
 }
 
-// grain is the step of the times of a column: whole seconds unless one has a
-// fraction, as CURRENT_TIMESTAMP gives them.
+// grain is the step between the times of a column: whole seconds unless one has a
+// fraction.
 func (g *guess) grain() time.Duration {
 	switch g.columnType().Kind {
 	case driver.Date:
@@ -131,10 +131,9 @@ func (g *guess) grain() time.Duration {
 	return 0
 }
 
-// columnType returns the type: that of the values where they agree, text where
-// numbers and text mix, bytes where blobs and others do. Decimals and money are
-// float64, because that is what SQLite stores. Without a value it is what was
-// declared.
+// columnType returns the type of the values if they agree, text if numbers and text are
+// mixed, bytes if blobs and others are. Decimals and money are float64, because that is
+// what SQLite stores. Without a value it is the declared type.
 func (g *guess) columnType() driver.Type {
 	numbers := g.integers || g.reals
 	switch {

@@ -14,9 +14,9 @@ const (
 	walVersion  = 3007000
 )
 
-// wal is the write-ahead log as far as transactions in it are whole: frames,
-// each a page with the sum of all before it, the last of a transaction with the
-// size of the database. It is read again from where it was read to. It is not
+// wal is the write-ahead log, as far as its transactions are complete. A frame is a page
+// with a checksum over everything before it; the last frame of a transaction has the
+// size of the database. advance goes on reading where the last call ended. It is not
 // safe for concurrent use.
 type wal struct {
 	file   io.ReaderAt
@@ -34,8 +34,8 @@ type wal struct {
 	begunAt int64
 }
 
-// readWAL returns what is committed in a log. One that is no log, or belongs to
-// none, holds nothing: SQLite itself ignores it.
+// readWAL returns what is committed in a log. A file that is not a log of this database
+// has nothing, as for SQLite itself.
 func readWAL(file io.ReaderAt) (*wal, error) {
 	w := &wal{file: file, at: map[uint32]int64{}}
 	n, err := file.ReadAt(w.header[:], 0)
@@ -61,7 +61,7 @@ func readWAL(file io.ReaderAt) (*wal, error) {
 	return w, w.advance()
 }
 
-// add sums up bytes, a multiple of eight, as the log does.
+// add adds bytes, a multiple of eight, to the checksum.
 func (w *wal) add(sum [2]uint32, b []byte) [2]uint32 {
 	s0, s1 := sum[0], sum[1]
 	if w.order == binary.BigEndian {
@@ -78,7 +78,7 @@ func (w *wal) add(sum [2]uint32, b []byte) [2]uint32 {
 	return [2]uint32{s0, s1}
 }
 
-// advance reads the transactions that were committed since.
+// advance reads the transactions that were committed since the last call.
 func (w *wal) advance() error {
 	if w.size == 0 {
 		return nil
@@ -132,8 +132,8 @@ func (w *wal) advance() error {
 	}
 }
 
-// stands reports whether the log still holds what was read of it: it was neither
-// begun anew nor was its last transaction given up after all.
+// stands reports whether the log still has what was read of it: it was not started
+// again, and its last transaction was not given up.
 func (w *wal) stands() bool {
 	var header [walHeader]byte
 	if n, _ := w.file.ReadAt(header[:], 0); n < walHeader {

@@ -7,8 +7,7 @@ import (
 	"headwater/connectors/driver"
 )
 
-// watchdog cancels a statement that yields no row for too long, such as an
-// endless view.
+// watchdog cancels a statement that yields no row for too long, such as an endless view.
 type watchdog struct {
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
@@ -16,8 +15,8 @@ type watchdog struct {
 	ticks  int
 }
 
-// watch returns a context that ends when the watchdog is not told for idle that
-// the statement is alive. The caller stops it.
+// watch returns a context that ends if alive is not called for the time idle. The caller
+// stops it.
 func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watchdog{cancel: cancel, idle: idle}
@@ -27,14 +26,14 @@ func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog)
 	return ctx, w
 }
 
-// alive resets the timer, not at every row because that costs more than a row.
+// alive resets the timer, but not at every row, because that costs more than a row.
 func (w *watchdog) alive() {
 	if w.ticks++; w.ticks%256 == 1 {
 		w.timer.Reset(w.idle)
 	}
 }
 
-// pause lets the consumer take its time.
+// pause stops the time while the consumer works.
 func (w *watchdog) pause() {
 	w.timer.Stop()
 	w.ticks = 0

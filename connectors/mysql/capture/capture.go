@@ -119,9 +119,9 @@ type Capturer struct {
 // New makes a Capturer of the sessions of a pool.
 func New(p *session.Pool) *Capturer { return &Capturer{pool: p} }
 
-// Discovered notes the columns that a table was found to have. A Capture of one that has
-// others by then has it discovered again: what its changes put into a column that nobody
-// knows of would be lost.
+// Discovered notes the columns of a table that was discovered. If it has others at a
+// Capture, it has to be discovered again: otherwise changes to a column that nobody
+// knows would be lost.
 func (s *Capturer) Discovered(table string, columns []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *Capturer) Discovered(table string, columns []string) {
 	s.seen[table] = columns
 }
 
-// unseen reports, as an error, that a table has a column that it had not when it was
+// unseen fails with ErrRetyped if a table has a column that it did not have when it was
 // discovered.
 func (s *Capturer) unseen(t *captured) error {
 	s.mu.Lock()

@@ -35,9 +35,9 @@ type Capturer struct {
 // New makes a Capturer of the sessions of a pool. It keeps moments with h.
 func New(p *session.Pool, h *moment.Holder) *Capturer { return &Capturer{pool: p, holder: h} }
 
-// Discovered notes the columns that each table was found to have. A Capture of tables
-// that have others by then has them discovered again: what its changes put into a column
-// that nobody knows of would be lost.
+// Discovered notes the columns of the tables that were discovered. If a table has others
+// at a Capture, it has to be discovered again: otherwise changes to a column that nobody
+// knows would be lost.
 func (s *Capturer) Discovered(found []*catalog.Relation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,8 +49,8 @@ func (s *Capturer) Discovered(found []*catalog.Relation) {
 	}
 }
 
-// unseen returns a column that a table has and had not when it was discovered, "" for
-// none.
+// unseen returns a column that a table has now and did not have when it was discovered,
+// "" if there is none.
 func (s *Capturer) unseen(r *catalog.Relation) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -166,8 +166,8 @@ func (c *Session) exchange(sql string, limit int64, rows rowTaker) error {
 	}
 }
 
-// unasked are the messages that a server may send at any time: it ends, or a setting has
-// changed.
+// unasked are the messages that a server may send at any time: that it ends, or that a
+// setting has changed.
 var unasked = []byte{MsgError, MsgNotice, MsgParameter, msgNotify}
 
 // Reply takes a message that is not a row. It returns true at the end of the answer. The

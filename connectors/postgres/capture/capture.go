@@ -101,10 +101,14 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !anew {
-		if err := l.checkContinues(found, floor); err != nil {
-			return err
-		}
+	switch {
+	case !anew:
+		err = l.checkContinues(found, floor)
+	case found != nil:
+		err = l.checkOwn(found)
+	}
+	if err != nil {
+		return err
 	}
 	if err := l.published(ctx, floor, anew); err != nil {
 		return err

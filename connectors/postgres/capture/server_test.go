@@ -152,6 +152,32 @@ func familySlotTaken(t *testing.T, server *servers.Server, db *sql.DB) {
 	m.synced()
 }
 
+// A slot of the same name in another database of the server is another source's: it
+// is neither taken over nor dropped.
+func familySlotElsewhere(t *testing.T, server *servers.Server, db *sql.DB) {
+	run(t, db, "CREATE TABLE elsewhere (id int PRIMARY KEY)", "CREATE DATABASE elsewhere")
+	other := openWith(t, server, func(s *session.Settings) { s.Database = "elsewhere" })
+	c, err := poolOf(t, other.settings).ConnectWith(t.Context(), nil, map[string]string{"replication": "database"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := newMirror(t, server, "elsewhere")
+	if err := c.Exec(t.Context(), "CREATE_REPLICATION_SLOT "+m.reader()+" LOGICAL pgoutput"); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, m.sync(), driver.ErrInvalidConfig, m.reader(), "elsewhere", "pg_drop_replication_slot", "another name")
+	if err := m.another().Release(t.Context(), m.reader()); err != nil {
+		t.Error(err)
+	}
+	if holds, err := m.another().Holds(t.Context(), m.reader()); holds || err != nil {
+		t.Errorf("holds %v, %v", holds, err)
+	}
+	waitFor(t, db, "SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = 'headwater_elsewhere' AND database = 'elsewhere'")
+	run(t, db, "SELECT pg_drop_replication_slot('headwater_elsewhere')")
+	m.synced()
+}
+
 // A publication that somebody has changed leaves changes out: that is told.
 func familyPublication(t *testing.T, server *servers.Server, db *sql.DB) {
 	run(t, db, "CREATE TABLE pub (id int PRIMARY KEY); CREATE TABLE pub_too (id int PRIMARY KEY); CREATE TABLE pub_new (id int PRIMARY KEY)")

@@ -185,16 +185,31 @@ func (l *changeLog) drop(ctx context.Context) error {
 	return l.control.do(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", session.Literal(l.slot)))
 }
 
+// checkOwn returns an error if a slot of the reader's name is none of this database:
+// slots belong to the whole server, and another source may use the same name.
+func (l *changeLog) checkOwn(s *slotRow) error {
+	if l.source.made(s) {
+		return nil
+	}
+	return driver.E(driver.ErrInvalidConfig, nil, "the server has a slot %s already, of database %q: another source follows that one, or did. If nobody reads it any more, SELECT pg_drop_replication_slot('%s') there; else give this source another name", l.slot, s.database, l.slot)
+}
+
+// made reports whether a slot can be one that a Capture of this database made.
+func (s *Capturer) made(found *slotRow) bool {
+	return found.logical && found.database == s.pool.Settings.Database
+}
+
 // Holds reports whether the reader's slot is there, of this database.
 func (s *Capturer) Holds(ctx context.Context, reader string) (bool, error) {
 	k := &control{pool: s.pool}
 	defer k.close()
 	found, err := k.slot(ctx, reader)
-	return found != nil && found.logical && found.database == s.pool.Settings.Database, err
+	return found != nil && s.made(found), err
 }
 
 // Release ends a session of ours that reads the slot, and drops the slot and the
-// publication of a reader. It is not an error if they do not exist.
+// publication of a reader. It is not an error if they do not exist, or if the slot of
+// that name is another database's, which stays.
 func (s *Capturer) Release(ctx context.Context, reader string) error {
 	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{pool: s.pool}}
 	defer l.control.close()
@@ -202,7 +217,7 @@ func (s *Capturer) Release(ctx context.Context, reader string) error {
 	if err != nil {
 		return err
 	}
-	if found != nil {
+	if found != nil && s.made(found) {
 		if found.activePID != 0 && found.isOurs() {
 			if err := l.control.do(ctx, fmt.Sprintf("SELECT pg_terminate_backend(%d)", found.activePID)); err != nil {
 				return err

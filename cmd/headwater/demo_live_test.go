@@ -14,6 +14,7 @@ import (
 
 	"headwater/cmd/headwater/client"
 	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/demo"
 	"headwater/cmd/headwater/terminal"
 )
@@ -68,8 +69,8 @@ func TestDemoForReal(t *testing.T) {
 	if export == nil {
 		t.Fatal("no line to export")
 	}
-	flags := client.ClientFlags{URL: export[1], Workspace: export[2], Token: export[3], Scope: "user"}
-	tryCurlLines(t, shown, flags)
+	shared := client.ClientFlags{URL: export[1], Workspace: export[2], Token: export[3], Scope: "user"}
+	tryCurlLines(t, shown, shared)
 
 	run := func(cmd interface {
 		Run(context.Context, terminal.Streams) error
@@ -88,26 +89,26 @@ func TestDemoForReal(t *testing.T) {
 		}
 		want string
 	}{
-		{&client.ConnectorsCmd{ClientFlags: flags}, "sqlite"},
-		{&client.ConnectorsCmd{ClientFlags: flags, Connector: "api"}, "api_key"},
-		{&client.ListCmd{ClientFlags: flags, Name: "airports"}, "3,376"},
-		{&client.SchemaCmd{ClientFlags: flags, Source: "timezones"}, "zone_id, country_code"},
-		{&client.SchemaCmd{ClientFlags: flags, Source: "timezones", Table: "zones"}, "latitude"},
-		{&client.TestCmd{ClientFlags: flags, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
-		{&client.ConnectCmd{ClientFlags: flags, Name: "again", SourceFlags: client.SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
-		{&client.SyncCmd{ClientFlags: flags, Sources: []string{"again"}, SyncFlags: client.SyncFlags{Mode: "full_refresh"}}, "3,376 rows"},
-		{&client.SyncsCmd{ClientFlags: flags, Source: "again", Limit: 5}, "completed"},
-		{&client.CleanupCmd{ClientFlags: flags, Sources: []string{"again"}, DryRun: true}, "would remove again"},
-		{&client.CleanupCmd{ClientFlags: flags, Sources: []string{"again"}}, "removed again"},
-		{&client.CleanupCmd{ClientFlags: flags, Yes: true}, "removed timezones"},
-		{&client.ListCmd{ClientFlags: flags}, "no sources"},
+		{&client.ConnectorsCmd{ClientFlags: shared}, "sqlite"},
+		{&client.ConnectorsCmd{ClientFlags: shared, Connector: "api"}, "api_key"},
+		{&client.ListCmd{ClientFlags: shared, Name: "airports"}, "3,376"},
+		{&client.SchemaCmd{ClientFlags: shared, Source: "timezones"}, "zone_id, country_code"},
+		{&client.SchemaCmd{ClientFlags: shared, Source: "timezones", Table: "zones"}, "latitude"},
+		{&client.TestCmd{ClientFlags: shared, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
+		{&client.ConnectCmd{ClientFlags: shared, Name: "again", SourceFlags: client.SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
+		{&client.SyncCmd{ClientFlags: shared, Sources: []string{"again"}, SyncFlags: flags.SyncFlags{Mode: "full_refresh"}}, "3,376 rows"},
+		{&client.SyncsCmd{ClientFlags: shared, Source: "again", Limit: 5}, "completed"},
+		{&client.CleanupCmd{ClientFlags: shared, Sources: []string{"again"}, DryRun: true}, "would remove again"},
+		{&client.CleanupCmd{ClientFlags: shared, Sources: []string{"again"}}, "removed again"},
+		{&client.CleanupCmd{ClientFlags: shared, Yes: true}, "removed timezones"},
+		{&client.ListCmd{ClientFlags: shared}, "no sources"},
 	} {
 		if got := run(test.cmd); !strings.Contains(got, test.want) {
 			t.Errorf("%T: %q is not in\n%s", test.cmd, test.want, got)
 		}
 	}
 	s, _, _ := clienttest.Streams("")
-	err := (&client.TestCmd{ClientFlags: flags, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=nowhere.csv"}}}).Run(t.Context(), s)
+	err := (&client.TestCmd{ClientFlags: shared, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=nowhere.csv"}}}).Run(t.Context(), s)
 	if err == nil || !strings.Contains(err.Error(), "nowhere.csv") {
 		t.Errorf("a test of a missing file: %v", err)
 	}
@@ -135,7 +136,7 @@ func TestDemoWithPostgres(t *testing.T) {
 }
 
 // tryCurlLines makes the requests of the printed curl lines.
-func tryCurlLines(t *testing.T, shown string, flags client.ClientFlags) {
+func tryCurlLines(t *testing.T, shown string, shared client.ClientFlags) {
 	t.Helper()
 	lines := regexp.MustCompile(`curl -s (?:-X (\w+) )?"\$HEADWATER_URL([^"]+)" -H "Authorization: Bearer \$HEADWATER_TOKEN"(?: -H "Content-Type: ([^"]+)" -d '([^']+)')?`).
 		FindAllStringSubmatch(shown, -1)
@@ -147,11 +148,11 @@ func tryCurlLines(t *testing.T, shown string, flags client.ClientFlags) {
 		if method == "" {
 			method = http.MethodGet
 		}
-		request, err := http.NewRequestWithContext(t.Context(), method, flags.URL+line[2], strings.NewReader(line[4]))
+		request, err := http.NewRequestWithContext(t.Context(), method, shared.URL+line[2], strings.NewReader(line[4]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("Authorization", "Bearer "+flags.Token)
+		request.Header.Set("Authorization", "Bearer "+shared.Token)
 		if line[3] != "" {
 			request.Header.Set("Content-Type", line[3])
 		}

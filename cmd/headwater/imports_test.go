@@ -103,10 +103,14 @@ func TestImportArrows(t *testing.T) {
 		may     []string
 		because string
 	}{
-		{"headwater/cmd/headwater/client", []string{"headwater/bus/event", "headwater/cmd/headwater/client/address", "headwater/cmd/headwater/client/engines", "headwater/cmd/headwater/duration", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "the client speaks the public REST API and nothing else: what it does any other program can do"},
+		{"headwater/cmd/headwater/client", []string{"headwater/bus/event", "headwater/cmd/headwater/client/address", "headwater/cmd/headwater/client/engines", "headwater/cmd/headwater/client/flags", "headwater/cmd/headwater/client/progress", "headwater/cmd/headwater/client/rest", "headwater/cmd/headwater/duration", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "the client speaks the public REST API and nothing else: what it does any other program can do"},
+		{"headwater/cmd/headwater/client/rest", []string{"headwater/cmd/headwater/client/flags", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "rest carries requests and answers: it knows no command, and no struct of the service"},
+		{"headwater/cmd/headwater/client/progress", []string{"headwater/bus/event", "headwater/cmd/headwater/client/flags", "headwater/cmd/headwater/client/rest", "headwater/cmd/headwater/exit", "headwater/cmd/headwater/terminal"}, "progress shows syncs, whoever started them: it knows no command"},
+		{"headwater/cmd/headwater/client/flags", []string{"headwater/cmd/headwater/terminal"}, "which flag an option is can be said without a service to ask"},
+		{"headwater/cmd/headwater/client/completion", []string{"headwater/cmd/headwater/client/rest", "headwater/cmd/headwater/terminal"}, "completion reads the grammar that it is handed: it knows no command"},
 		{"headwater/cmd/headwater/client/address", nil, "an address becomes settings without a service to ask"},
 		{"headwater/cmd/headwater/client/engines", nil, "the lines for an engine are text: they know no service and no command"},
-		{"headwater/cmd/headwater/demo", []string{"headwater/cmd/headwater/client", "headwater/cmd/headwater/client/address", "headwater/cmd/headwater/demodata", "headwater/cmd/headwater/terminal"}, "the demo sees the service as its client does; what starts it is handed in"},
+		{"headwater/cmd/headwater/demo", []string{"headwater/cmd/headwater/client", "headwater/cmd/headwater/client/address", "headwater/cmd/headwater/client/progress", "headwater/cmd/headwater/client/rest", "headwater/cmd/headwater/demodata", "headwater/cmd/headwater/terminal"}, "the demo sees the service as its client does; what starts it is handed in"},
 		{"headwater/cmd/headwater/collector", nil, "what waits for nothing is initialised first"},
 		{"headwater/cmd/headwater/terminal", nil, "what stands on a terminal knows nothing of what it says"},
 		{"headwater/cmd/headwater/exit", nil, "the numbers the program ends with are everybody's"},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"headwater/cmd/headwater/client"
+	"headwater/cmd/headwater/client/completion"
 	"headwater/cmd/headwater/demo"
 	"headwater/cmd/headwater/duration"
 	"headwater/cmd/headwater/exit"
@@ -27,11 +28,11 @@ type cli struct {
 
 	client.Commands `embed:""`
 
-	Help        HelpCmd              `cmd:"" help:"Explain a command."`
-	Completion  client.CompletionCmd `cmd:"" help:"Print what bash, zsh or fish needs to complete command lines."`
-	Complete    client.CompleteCmd   `cmd:"" hidden:""`
-	Version     VersionCmd           `cmd:"" help:"Print the version, the commit and the compiler."`
-	VersionFlag versionFlag          `name:"version" help:"Print the version and end."`
+	Help        HelpCmd                  `cmd:"" help:"Explain a command."`
+	Completion  completion.CompletionCmd `cmd:"" help:"Print what bash, zsh or fish needs to complete command lines."`
+	Complete    completion.CompleteCmd   `cmd:"" hidden:""`
+	Version     VersionCmd               `cmd:"" help:"Print the version, the commit and the compiler."`
+	VersionFlag versionFlag              `name:"version" help:"Print the version and end."`
 
 	Relocate RelocateCmd `cmd:"" help:"Make the tables of a data directory lie in --lake, after either was moved, copied or restored. The service must be stopped."`
 	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh read model and compare it with the stored one. The service must be stopped."`

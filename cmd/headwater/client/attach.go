@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"headwater/cmd/headwater/client/engines"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -64,8 +65,8 @@ func (c *AttachCmd) Run(ctx context.Context, s terminal.Streams) error {
 // attachment asks the catalog what it calls a source and one of its tables, and
 // how their files are read.
 func (c *Client) attachment(ctx context.Context, source string) (at engines.Table, err error) {
-	at = engines.Table{Catalog: strings.TrimSuffix(c.base, "/api/v1") + "/iceberg", Warehouse: c.workspace}
-	prefix := "/v1/" + url.PathEscape(c.workspace) + "/namespaces"
+	at = engines.Table{Catalog: strings.TrimSuffix(c.Base, "/api/v1") + "/iceberg", Warehouse: c.Workspace}
+	prefix := "/v1/" + url.PathEscape(c.Workspace) + "/namespaces"
 	var list struct {
 		Namespaces [][]string `json:"namespaces"`
 	}
@@ -121,15 +122,15 @@ func (c *Client) catalog(ctx context.Context, from string, into any) error {
 	if err != nil {
 		return err
 	}
-	request.Header = http.Header{"Authorization": {"Bearer " + c.token}, "X-Iceberg-Access-Delegation": {"vended-credentials"}}
-	response, err := c.http.Do(request)
+	request.Header = http.Header{"Authorization": {"Bearer " + c.Token}, "X-Iceberg-Access-Delegation": {"vended-credentials"}}
+	response, err := c.HTTP.Do(request)
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return c.Unreachable(ctx, err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, rest.MaxAnswer))
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return c.Unreachable(ctx, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		var failed struct{ Error struct{ Message string } }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -35,13 +36,13 @@ func (c *CancelCmd) Run(ctx context.Context, s terminal.Streams) error {
 }
 
 func (c *CancelCmd) sync(ctx context.Context, s terminal.Streams, api *Client) error {
-	if _, err := api.post(ctx, api.Path("syncs", c.ID, "cancel"), map[string]any{}, ""); err != nil {
+	if _, err := api.Post(ctx, api.Path("syncs", c.ID, "cancel"), map[string]any{}, ""); err != nil {
 		return err
 	}
-	sync, err := api.syncOf(ctx, c.ID)
+	sync, err := api.Sync(ctx, c.ID)
 	for err == nil && sync.Status == "running" { // the cancel was answered 202
-		if err = sleep(ctx, api.poll); err == nil {
-			sync, err = api.syncOf(ctx, c.ID)
+		if err = rest.Sleep(ctx, api.Poll); err == nil {
+			sync, err = api.Sync(ctx, c.ID)
 		}
 	}
 	if err != nil {
@@ -50,5 +51,5 @@ func (c *CancelCmd) sync(ctx context.Context, s terminal.Streams, api *Client) e
 	if c.JSON {
 		return terminal.PrintJSON(s, sync)
 	}
-	return syncGrid([]SyncDoc{sync}, time.Now()).Print(s.Out, "")
+	return syncGrid([]rest.SyncDoc{sync}, time.Now()).Print(s.Out, "")
 }

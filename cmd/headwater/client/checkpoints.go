@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -47,7 +48,7 @@ func (c *CheckpointsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.Limit > 0 {
 		query.Set("limit", strconv.Itoa(c.Limit))
 	}
-	a, err := api.get(ctx, api.Path("checkpoints"), query)
+	a, err := api.Get(ctx, api.Path("checkpoints"), query)
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,12 @@ func (c *CheckpointsCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var all []checkpointDoc
-	if err := a.into(&all); err != nil {
+	if err := a.Into(&all); err != nil {
 		return err
 	}
 	g := terminal.NewGrid("TIME", "TABLE", "CURSOR", "VALUE", "#RECORDS", "#SEQUENCE", "SYNC")
 	for _, d := range all {
-		g.Add(d.Time.UTC().Format(time.RFC3339), FullName(d.Namespace, d.Table), d.CursorColumn, d.Cursor, terminal.Count(d.Total), strconv.FormatInt(d.Sequence, 10), d.SyncID)
+		g.Add(d.Time.UTC().Format(time.RFC3339), rest.FullName(d.Namespace, d.Table), d.CursorColumn, d.Cursor, terminal.Count(d.Total), strconv.FormatInt(d.Sequence, 10), d.SyncID)
 	}
 	if c.Table != "" {
 		return g.Print(s.Out, fmt.Sprintf("nothing of a table %s was committed yet", terminal.Plain(c.Table)))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -36,7 +38,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return err
 	}
 	if c.Purge {
-		removed, err := api.removedSources(ctx, c.Scope)
+		removed, err := api.RemovedSources(ctx, c.Scope)
 		if err != nil {
 			return err
 		}
@@ -61,7 +63,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 	}
 	// A script that names sources is not asked: it has nobody to answer.
 	if len(c.Sources) > 0 && c.Purge && !c.Yes && !c.DryRun && s.Interactive() {
-		meant := slices.DeleteFunc(slices.Clone(listed), func(d SourceDoc) bool { return !slices.Contains(ids, d.ID) })
+		meant := slices.DeleteFunc(slices.Clone(listed), func(d rest.SourceDoc) bool { return !slices.Contains(ids, d.ID) })
 		if err := c.confirm(s, meant); err != nil {
 			return err
 		}
@@ -73,17 +75,17 @@ func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.Purge {
 		body["purge"] = true
 	}
-	a, err := api.post(ctx, api.Path("cleanup"), body, "")
+	a, err := api.Post(ctx, api.Path("cleanup"), body, "")
 	if err != nil {
 		return err
 	}
-	op, waited, err := api.settled(ctx, s, a)
+	op, waited, err := api.Settled(ctx, s, a)
 	if err != nil {
 		return err
 	}
 	var doc cleanupDoc
 	if !waited {
-		if err := a.into(&doc); err != nil {
+		if err := a.Into(&doc); err != nil {
 			return err
 		}
 		return errors.Join(c.show(s, doc, listed), doc.failure())
@@ -100,7 +102,7 @@ func (c *CleanupCmd) Run(ctx context.Context, s terminal.Streams) error {
 		}
 	}
 	doc.Count = len(doc.Deleted)
-	return errors.Join(c.show(s, doc, listed), operationError(op))
+	return errors.Join(c.show(s, doc, listed), rest.OperationError(op))
 }
 
 // purgedDoc reports the destruction of one source.
@@ -114,18 +116,18 @@ type cleanupDoc struct {
 	Count   int      `json:"deleted_count"`
 	Deleted []string `json:"deleted_sources"`
 	// RestorableUntil is nil if nothing can be restored.
-	RestorableUntil *time.Time  `json:"restorable_until,omitempty"`
-	Purged          []purgedDoc `json:"purged_sources,omitempty"`
-	Failed          []failedDoc `json:"failed_sources,omitempty"`
-	Notes           []string    `json:"notes,omitempty"`
+	RestorableUntil *time.Time       `json:"restorable_until,omitempty"`
+	Purged          []purgedDoc      `json:"purged_sources,omitempty"`
+	Failed          []rest.FailedDoc `json:"failed_sources,omitempty"`
+	Notes           []string         `json:"notes,omitempty"`
 }
 
 // failure returns an error that names every source that was not removed.
 func (d cleanupDoc) failure() error {
-	return exit.With(partly(d.Count), errors.Join(notDone("removed", d.Failed)...))
+	return exit.With(rest.Partly(d.Count), errors.Join(notDone("removed", d.Failed)...))
 }
 
-func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc) error {
+func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []rest.SourceDoc) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, doc)
 	}
@@ -135,7 +137,7 @@ func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc
 	}
 	for _, id := range doc.Deleted {
 		name := id
-		if at := slices.IndexFunc(listed, func(d SourceDoc) bool { return d.ID == id }); at >= 0 {
+		if at := slices.IndexFunc(listed, func(d rest.SourceDoc) bool { return d.ID == id }); at >= 0 {
 			name = terminal.Plain(listed[at].Name) + "  " + id
 		}
 		if at := slices.IndexFunc(doc.Purged, func(d purgedDoc) bool { return d.SourceID == id }); at >= 0 {
@@ -147,7 +149,7 @@ func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc
 		fmt.Fprintln(s.Out, done+name)
 	}
 	for _, note := range doc.Notes {
-		s.Note("%s", said(note))
+		s.Note("%s", flags.Said(note))
 	}
 	if doc.RestorableUntil != nil {
 		fmt.Fprintf(s.Out, "'headwater restore' brings back what was removed until %s\n", doc.RestorableUntil.Format(time.RFC3339))
@@ -160,7 +162,7 @@ func (c *CleanupCmd) show(s terminal.Streams, doc cleanupDoc, listed []SourceDoc
 }
 
 // confirm asks the user, and returns an error unless the answer is yes.
-func (c *CleanupCmd) confirm(s terminal.Streams, listed []SourceDoc) error {
+func (c *CleanupCmd) confirm(s terminal.Streams, listed []rest.SourceDoc) error {
 	names := make([]string, len(listed))
 	for i, source := range listed {
 		names[i] = terminal.Plain(source.Name)

@@ -1,5 +1,5 @@
-// Package client is the command-line client: one file for each noun of the API.
-// It uses the public REST API only, so any other program can do what it does.
+// Package client holds the commands that talk to a running service: one file for each
+// noun of the API. They use the public REST API only, so any other program can do what it does.
 package client
 
 import (
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 )
 
@@ -48,32 +49,36 @@ type ClientFlags struct {
 	JSON      bool   `name:"json" help:"Print the answer's data as JSON, for programs."`
 }
 
-// scopes are the scopes of a source.
-var scopes = []string{"user", "organization"}
+// Client is a connection to the service, with the calls of the commands. It is safe
+// for concurrent use.
+type Client struct{ *rest.Conn }
 
-func (f ClientFlags) client() (*Client, error) { return New(f.URL, f.Token, f.Workspace) }
-
-func otherScope(scope string) string {
-	if scope == "organization" {
-		return "user"
+// NewClient returns a client for the service at address, with or without /api/v1 at
+// its end. Its error names the flag to change.
+func NewClient(address, token, workspace string) (*Client, error) {
+	conn, err := rest.New(address, token, workspace)
+	if err != nil {
+		return nil, err
 	}
-	return "organization"
+	return &Client{conn}, nil
 }
+
+func (f ClientFlags) client() (*Client, error) { return NewClient(f.URL, f.Token, f.Workspace) }
 
 // hint returns a sentence if the other scope has a source of that name, else "".
 func (c *Client) hint(ctx context.Context, scope, name string) string {
-	other := otherScope(scope)
+	other := rest.OtherScope(scope)
 	all, err := c.Sources(ctx, other)
-	if err == nil && slices.ContainsFunc(all, func(s SourceDoc) bool { return s.Name == name }) {
+	if err == nil && slices.ContainsFunc(all, func(s rest.SourceDoc) bool { return s.Name == name }) {
 		return "; it is there with --scope " + other
 	}
 	return ""
 }
 
 // hints is hint for the first of the names that is not among the listed sources.
-func (c *Client) hints(ctx context.Context, scope string, listed []SourceDoc, named []string) string {
+func (c *Client) hints(ctx context.Context, scope string, listed []rest.SourceDoc, named []string) string {
 	for _, name := range named {
-		if !strings.HasPrefix(name, "src_") && !slices.ContainsFunc(listed, func(d SourceDoc) bool { return d.Name == name }) {
+		if !strings.HasPrefix(name, "src_") && !slices.ContainsFunc(listed, func(d rest.SourceDoc) bool { return d.Name == name }) {
 			return c.hint(ctx, scope, name)
 		}
 	}
@@ -84,7 +89,7 @@ func (c *Client) hints(ctx context.Context, scope string, listed []SourceDoc, na
 // name, without repeats. It fails for a name that no source of the scope has.
 func (c *Client) sourceIDs(ctx context.Context, scope string, named []string) ([]string, error) {
 	var ids []string
-	var all []SourceDoc
+	var all []rest.SourceDoc
 	for _, arg := range named {
 		id := arg
 		if !strings.HasPrefix(arg, "src_") {
@@ -93,11 +98,11 @@ func (c *Client) sourceIDs(ctx context.Context, scope string, named []string) ([
 				if err != nil {
 					return nil, err
 				}
-				all = append([]SourceDoc{}, listed...)
+				all = append([]rest.SourceDoc{}, listed...)
 			}
-			at := slices.IndexFunc(all, func(s SourceDoc) bool { return s.Name == arg || s.ID == arg })
+			at := slices.IndexFunc(all, func(s rest.SourceDoc) bool { return s.Name == arg || s.ID == arg })
 			if at < 0 {
-				return nil, exit.With(exit.Refused, fmt.Errorf("no source %q with scope %s in workspace %s%s; 'headwater list' shows what is there", arg, scope, c.workspace, c.hint(ctx, scope, arg)))
+				return nil, exit.With(exit.Refused, fmt.Errorf("no source %q with scope %s in workspace %s%s; 'headwater list' shows what is there", arg, scope, c.Workspace, c.hint(ctx, scope, arg)))
 			}
 			id = all[at].ID
 		}

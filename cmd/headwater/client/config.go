@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"headwater/cmd/headwater/client/address"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -63,7 +64,7 @@ func (c *Client) listed(ctx context.Context, kind string, config map[string]any)
 	if !slices.ContainsFunc(slices.Collect(maps.Values(config)), func(v any) bool { _, text := v.(string); return text }) {
 		return config
 	}
-	connectors, err := Fetch[[]connectorDoc](ctx, c, "/connectors", nil)
+	connectors, err := rest.Fetch[[]connectorDoc](ctx, c.Conn, "/connectors", nil)
 	if err != nil {
 		return config
 	}

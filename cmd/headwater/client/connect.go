@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -53,10 +55,10 @@ func (c *ConnectCmd) Run(ctx context.Context, s terminal.Streams) error {
 		err = connectedGrid(doc.Connected).Print(s.Out, "nothing was connected")
 		for _, source := range doc.Connected {
 			for _, l := range source.LeftOut {
-				s.Note("%s: %s is left out: %s", terminal.Plain(source.Name), terminal.Plain(FullName(l.Namespace, l.Name)), said(l.Reason))
+				s.Note("%s: %s is left out: %s", terminal.Plain(source.Name), terminal.Plain(rest.FullName(l.Namespace, l.Name)), flags.Said(l.Reason))
 			}
 			for _, text := range source.Notes {
-				s.Note("%s: %s", terminal.Plain(source.Name), said(text))
+				s.Note("%s: %s", terminal.Plain(source.Name), flags.Said(text))
 			}
 		}
 	}
@@ -75,20 +77,20 @@ type SourceSpec struct {
 // Connect connects all sources with one request and returns the outcome, decoded
 // and as received. Failures of single sources are part of the outcome. An error
 // means that no source was connected, or that the outcome is unknown.
-func (c *Client) Connect(ctx context.Context, s terminal.Streams, scope string, sources ...SourceSpec) (ConnectDoc, any, error) {
-	var doc ConnectDoc
-	a, err := c.post(ctx, c.Path("connect"), map[string]any{"scope": scope, "sources": sources}, "")
+func (c *Client) Connect(ctx context.Context, s terminal.Streams, scope string, sources ...SourceSpec) (rest.ConnectDoc, any, error) {
+	var doc rest.ConnectDoc
+	a, err := c.Post(ctx, c.Path("connect"), map[string]any{"scope": scope, "sources": sources}, "")
 	if err != nil {
 		return doc, nil, err
 	}
-	op, waited, err := c.settled(ctx, s, a)
+	op, waited, err := c.Settled(ctx, s, a)
 	if err != nil {
 		return doc, nil, err
 	}
 	if !waited {
-		return doc, a.Data, a.into(&doc)
+		return doc, a.Data, a.Into(&doc)
 	}
-	if err := operationError(op); err != nil {
+	if err := rest.OperationError(op); err != nil {
 		return doc, nil, err
 	}
 	listed, err := c.Sources(ctx, scope)
@@ -106,7 +108,7 @@ func (c *Client) Connect(ctx context.Context, s terminal.Streams, scope string, 
 	return doc, doc, nil
 }
 
-func connectedGrid(sources []SourceDoc) *terminal.Grid {
+func connectedGrid(sources []rest.SourceDoc) *terminal.Grid {
 	g := terminal.NewGrid("NAME", "TYPE", "CONNECTOR", "SCOPE", "STATUS", "#TABLES", "ID")
 	for _, source := range sources {
 		g.Add(source.Name, source.Type, source.Connector, source.Scope, source.Status, terminal.Count(int64(source.Tables)), source.ID)
@@ -116,10 +118,10 @@ func connectedGrid(sources []SourceDoc) *terminal.Grid {
 
 // Failures returns an error that names every source that was not connected, or
 // nil.
-func Failures(doc ConnectDoc) error {
+func Failures(doc rest.ConnectDoc) error {
 	var lines []string
 	for _, f := range doc.Failed {
-		lines = append(lines, terminal.Plain(f.Name)+": "+said(f.Error))
+		lines = append(lines, terminal.Plain(f.Name)+": "+flags.Said(f.Error))
 	}
 	if lines == nil {
 		return nil

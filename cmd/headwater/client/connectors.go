@@ -34,7 +34,7 @@ func (c *ConnectorsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.get(ctx, "/connectors", nil)
+	a, err := api.Get(ctx, "/connectors", nil)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (c *ConnectorsCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var connectors []connectorDoc
-	if err := a.into(&connectors); err != nil {
+	if err := a.Into(&connectors); err != nil {
 		return err
 	}
 	g := terminal.NewGrid("NAME", "TYPE", "ALSO", "WHAT")

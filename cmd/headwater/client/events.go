@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/duration"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
@@ -38,7 +39,7 @@ type EventsCmd struct {
 // Run prints the events as they arrive, oldest first. With --follow it returns
 // nil when ctx is done, and an error if the service refuses to continue.
 func (c *EventsCmd) Run(ctx context.Context, s terminal.Streams) error {
-	api, err := New(c.URL, c.Token, c.Workspace)
+	api, err := NewClient(c.URL, c.Token, c.Workspace)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (c *EventsCmd) query(ctx context.Context, api *Client) (url.Values, error) 
 			query.Set("source_id", ids[0])
 			return query, nil
 		}
-		if refused := (*APIError)(nil); errors.As(err, &refused) {
+		if refused := (*rest.APIError)(nil); errors.As(err, &refused) {
 			break
 		}
 	}
@@ -107,12 +108,12 @@ func (c *EventsCmd) query(ctx context.Context, api *Client) (url.Values, error) 
 func (c *Client) eventPages(ctx context.Context, query url.Values, take func(item json.RawMessage) error) error {
 	query.Set("limit", "1000")
 	for {
-		a, err := c.get(ctx, c.Path("events"), query)
+		a, err := c.Get(ctx, c.Path("events"), query)
 		if err != nil {
 			return err
 		}
 		var items []json.RawMessage
-		if err := a.into(&items); err != nil {
+		if err := a.Into(&items); err != nil {
 			return err
 		}
 		for _, item := range items {
@@ -139,13 +140,13 @@ const (
 // event when the stream is lost. It returns if the first connection fails, if
 // the service refuses, or if ctx is done.
 func (c *Client) followEvents(ctx context.Context, s terminal.Streams, query url.Values, p *eventPrinter) error {
-	connected, pause := false, c.poll
+	connected, pause := false, c.Poll
 	for {
 		opened, err := c.eventStream(ctx, query, p)
 		if opened {
-			connected, pause = true, c.poll
+			connected, pause = true, c.Poll
 		}
-		var refused *APIError
+		var refused *rest.APIError
 		var unwritten *printError
 		switch {
 		case ctx.Err() != nil:
@@ -158,7 +159,7 @@ func (c *Client) followEvents(ctx context.Context, s terminal.Streams, query url
 		if opened {
 			s.Note("the stream ended (%s), going on after %d", terminal.Plain(cause(err)), p.last)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := rest.Sleep(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(2*pause, maxPause)
@@ -177,20 +178,20 @@ func cause(err error) string {
 func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrinter) (opened bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+c.Path("events")+"?"+query.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Base+c.Path("events")+"?"+query.Encode(), nil)
 	if err != nil {
 		return false, err
 	}
-	request.Header = http.Header{"Authorization": {"Bearer " + c.token}, "Accept": {"text/event-stream"}}
+	request.Header = http.Header{"Authorization": {"Bearer " + c.Token}, "Accept": {"text/event-stream"}}
 	if p.last > 0 {
 		request.Header.Set("Last-Event-ID", strconv.FormatUint(p.last, 10))
 	}
-	response, err := c.http.Do(request)
+	response, err := c.HTTP.Do(request)
 	if err != nil {
-		return false, c.unreachable(ctx, err)
+		return false, c.Unreachable(ctx, err)
 	}
 	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" {
-		_, err := c.read(response)
+		_, err := c.Read(response)
 		return false, cmp.Or(err, errors.New("the service has no event stream, is it another version?"))
 	}
 	defer response.Body.Close()
@@ -200,7 +201,7 @@ func (c *Client) eventStream(ctx context.Context, query url.Values, p *eventPrin
 	for {
 		line, err := lines.ReadSlice('\n')
 		var text []byte
-		for err == bufio.ErrBufferFull && len(text) < maxAnswer {
+		for err == bufio.ErrBufferFull && len(text) < rest.MaxAnswer {
 			text = append(text, line...)
 			line, err = lines.ReadSlice('\n')
 		}
@@ -291,7 +292,7 @@ func (e eventDoc) what() string {
 	case *event.SyncStarted:
 		return fmt.Sprintf("%s, %s, attempt %d", d.Mode, terminal.Several(len(d.Tables), "table"), d.Attempt)
 	case *event.SyncProgressed:
-		return fmt.Sprintf("%s: %s", FullName(d.Table.Namespace, d.Table.Name), terminal.Several(int(d.Table.Records), "row"))
+		return fmt.Sprintf("%s: %s", rest.FullName(d.Table.Namespace, d.Table.Name), terminal.Several(int(d.Table.Records), "row"))
 	case *event.ChangesLanded:
 		return fmt.Sprintf("up to %s: %s", d.Changes.Position, terminal.Several(int(d.Records), "change"))
 	case *event.ChangesLagging:
@@ -321,9 +322,9 @@ func (e eventDoc) what() string {
 	case *event.ScheduleMissed:
 		return fmt.Sprintf("%s from %s on: %s", terminal.Several(d.Count, "run"), d.From.Local().Format(time.DateTime), d.Message)
 	case *event.TableVerified:
-		return fmt.Sprintf("%s is %s: %s", FullName(d.Table.Namespace, d.Table.Name), d.Table.Status, d.Table.Message)
+		return fmt.Sprintf("%s is %s: %s", rest.FullName(d.Table.Namespace, d.Table.Name), d.Table.Status, d.Table.Message)
 	case *event.TableMaintained:
-		return fmt.Sprintf("%s: %s", FullName(d.Table.Namespace, d.Table.Name), maintained(d.Table))
+		return fmt.Sprintf("%s: %s", rest.FullName(d.Table.Namespace, d.Table.Name), maintained(d.Table))
 	case *event.CommandRejected:
 		return fmt.Sprintf("%s: %s: %s", d.Command, d.Reason, d.Message)
 	case *event.OperationAccepted:

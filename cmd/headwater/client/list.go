@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -38,15 +39,15 @@ func (c *ListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.Removed {
 		query.Set("removed", "true")
 	}
-	a, err := api.get(ctx, api.Path("list"), query)
+	a, err := api.Get(ctx, api.Path("list"), query)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	var sources []SourceDoc
-	if err := a.into(&sources); err != nil {
+	var sources []rest.SourceDoc
+	if err := a.Into(&sources); err != nil {
 		return err
 	}
 	if c.Removed {
@@ -72,19 +73,19 @@ func (c *ListCmd) filter() string {
 
 // elsewhere says how many sources the other scope has if this one has none.
 func (c *ListCmd) elsewhere(ctx context.Context, api *Client, query url.Values) string {
-	query.Set("scope", otherScope(c.Scope))
-	found, err := Fetch[[]SourceDoc](ctx, api, api.Path("list"), query)
+	query.Set("scope", rest.OtherScope(c.Scope))
+	found, err := rest.Fetch[[]rest.SourceDoc](ctx, api.Conn, api.Path("list"), query)
 	if err != nil || len(found) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s with --scope %s", terminal.Count(int64(len(found))), otherScope(c.Scope))
+	return fmt.Sprintf("; %s with --scope %s", terminal.Count(int64(len(found))), rest.OtherScope(c.Scope))
 }
 
 // SourceGrid returns the sources as a table for people. Times are relative to
 // now.
-func SourceGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
+func SourceGrid(sources []rest.SourceDoc, now time.Time) *terminal.Grid {
 	columns := []string{"NAME", "TYPE", "CONNECTOR", "STATUS", "#TABLES", "#RECORDS", "LAST SYNC"}
-	scheduled := slices.ContainsFunc(sources, func(s SourceDoc) bool { return s.Schedule != nil })
+	scheduled := slices.ContainsFunc(sources, func(s rest.SourceDoc) bool { return s.Schedule != nil })
 	if scheduled {
 		columns = append(columns, "NEXT")
 	}
@@ -101,7 +102,7 @@ func SourceGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
 		if scheduled {
 			next := ""
 			if source.Schedule != nil {
-				next = source.Schedule.next(now) + source.Changes.lag(source.Schedule)
+				next = nextRun(source.Schedule, now) + lag(source.Changes, source.Schedule)
 			}
 			row = append(row, next)
 		}

@@ -7,16 +7,19 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/progress"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
 
 // lag says how far a source that is synced continuously is behind, "" if unknown.
-func (c *ChangesDoc) lag(s *ScheduleDoc) string {
+func lag(c *rest.ChangesDoc, s *rest.ScheduleDoc) string {
 	if c == nil || !s.Continuous || s.Paused || c.BehindSeconds == nil {
 		return ""
 	}
-	return ", " + lasted(time.Duration(*c.BehindSeconds)*time.Second) + " behind"
+	return ", " + terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second) + " behind"
 }
 
 // follow shows the running sync of a source until it ends. It starts one, with the
@@ -37,7 +40,7 @@ func (c *SyncCmd) follow(ctx context.Context, s terminal.Streams, api *Client, i
 	v := &live{s: s, bars: terminal.NewBars(s), json: c.JSON}
 	defer v.bars.Erase()
 	for {
-		sync, err := api.syncOf(ctx, id)
+		sync, err := api.Sync(ctx, id)
 		switch {
 		case ctx.Err() != nil:
 			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
@@ -50,12 +53,12 @@ func (c *SyncCmd) follow(ctx context.Context, s terminal.Streams, api *Client, i
 		if sync.Status != "running" {
 			v.bars.Erase()
 			if sync.Error != nil {
-				return exit.With(exit.Failed, fmt.Errorf("the sync %s: %s", sync.Status, said(sync.Error.Message)))
+				return exit.With(exit.Failed, fmt.Errorf("the sync %s: %s", sync.Status, flags.Said(sync.Error.Message)))
 			}
 			s.Note("the sync ended as %s", sync.Status)
-			return unsynced([]SyncDoc{sync})
+			return unsynced([]rest.SyncDoc{sync})
 		}
-		if err := sleep(ctx, 2*api.poll); err != nil {
+		if err := rest.Sleep(ctx, 2*api.Poll); err != nil {
 			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
 		}
 	}
@@ -68,7 +71,7 @@ func (c *SyncCmd) begun(ctx context.Context, api *Client, ids []string, options 
 		return "", err
 	}
 	for {
-		op, err := api.operation(ctx, operation)
+		op, err := api.Operation(ctx, operation)
 		if err != nil {
 			return "", err
 		}
@@ -76,16 +79,16 @@ func (c *SyncCmd) begun(ctx context.Context, api *Client, ids []string, options 
 			if t.SyncID == "" {
 				continue
 			}
-			if _, err := api.syncOf(ctx, t.SyncID); err == nil {
+			if _, err := api.Sync(ctx, t.SyncID); err == nil {
 				return t.SyncID, nil
-			} else if !notFound(err) {
+			} else if !rest.NotFound(err) {
 				return "", err
 			}
 		}
 		if op.Status != "running" {
-			return "", operationError(op)
+			return "", rest.OperationError(op)
 		}
-		if err := sleep(ctx, api.poll); err != nil {
+		if err := rest.Sleep(ctx, api.Poll); err != nil {
 			return "", err
 		}
 	}
@@ -93,7 +96,7 @@ func (c *SyncCmd) begun(ctx context.Context, api *Client, ids []string, options 
 
 // runningSync returns the id of the running sync of a source, "" for none.
 func (c *Client) runningSync(ctx context.Context, scope, source string) (string, error) {
-	syncs, err := Fetch[[]SyncDoc](ctx, c, c.Path("syncs"), url.Values{"scope": {scope}, "source_id": {source}, "status": {"running"}, "limit": {"1"}})
+	syncs, err := rest.Fetch[[]rest.SyncDoc](ctx, c.Conn, c.Path("syncs"), url.Values{"scope": {scope}, "source_id": {source}, "status": {"running"}, "limit": {"1"}})
 	if err != nil || len(syncs) == 0 {
 		return "", err
 	}
@@ -120,7 +123,7 @@ type live struct {
 
 // show updates the display: bars on a terminal, else a line when the sync has moved,
 // and now and then where it has not, and each message once.
-func (v *live) show(sync SyncDoc, now time.Time) error {
+func (v *live) show(sync rest.SyncDoc, now time.Time) error {
 	if took := now.Sub(v.at); v.at.IsZero() || took >= time.Second {
 		if !v.at.IsZero() {
 			v.rate = int64(float64(max(0, sync.Records-v.before)) / took.Seconds())
@@ -146,7 +149,7 @@ func (v *live) show(sync SyncDoc, now time.Time) error {
 	}
 	for _, t := range sync.Tables {
 		if t.SetAside && sync.Status == "running" { // the end says it of all of them
-			v.say(terminal.Plain(FullName(t.Namespace, t.Name))+": set aside: ", t.Message)
+			v.say(terminal.Plain(rest.FullName(t.Namespace, t.Name))+": set aside: ", t.Message)
 		}
 	}
 	return nil
@@ -158,13 +161,13 @@ func (v *live) say(of, message string) {
 		v.said = map[string]string{}
 	}
 	if message != v.said[of] && message != "" {
-		v.s.Note("%s%s", of, said(message))
+		v.s.Note("%s%s", of, flags.Said(message))
 	}
 	v.said[of] = message
 }
 
 // liveLines returns the display of a sync: where it stands, then its tables.
-func liveLines(sync SyncDoc, rate int64, now time.Time) []string {
+func liveLines(sync rest.SyncDoc, rate int64, now time.Time) []string {
 	head := "  " + terminal.Plain(sync.SourceName) + ": "
 	c := sync.Changes
 	if c == nil {
@@ -172,10 +175,10 @@ func liveLines(sync SyncDoc, rate int64, now time.Time) []string {
 	} else {
 		head += "up to " + terminal.Plain(c.Position)
 		if c.FreshUntil != nil {
-			head += ", complete up to " + lasted(now.Sub(*c.FreshUntil)) + " ago"
+			head += ", complete up to " + terminal.Lasted(now.Sub(*c.FreshUntil)) + " ago"
 		}
 		if c.BehindBytes != nil && c.BehindSeconds != nil {
-			head += fmt.Sprintf(", behind %s and %s", terminal.Size(*c.BehindBytes), lasted(time.Duration(*c.BehindSeconds)*time.Second))
+			head += fmt.Sprintf(", behind %s and %s", terminal.Size(*c.BehindBytes), terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second))
 		}
 		if c.RetainedBytes != nil {
 			head += ", the source keeps " + terminal.Size(*c.RetainedBytes)
@@ -184,16 +187,16 @@ func liveLines(sync SyncDoc, rate int64, now time.Time) []string {
 	head += fmt.Sprintf(", %s changes/s", terminal.Count(rate))
 	lines := []string{head}
 	if c != nil && c.Message != "" {
-		lines = append(lines, "  "+said(c.Message))
+		lines = append(lines, "  "+flags.Said(c.Message))
 	}
 	for i, t := range sync.Tables {
-		if i == mostBars {
-			return append(lines, fmt.Sprintf("  and %s", terminal.Several(len(sync.Tables)-mostBars, "more table")))
+		if i == progress.MostBars {
+			return append(lines, fmt.Sprintf("  and %s", terminal.Several(len(sync.Tables)-progress.MostBars, "more table")))
 		}
-		line := fmt.Sprintf("  %-30s +%s ~%s -%s", terminal.Plain(FullName(t.Namespace, t.Name)), terminal.Count(t.Inserted), terminal.Count(t.Updated), terminal.Count(t.Deleted))
+		line := fmt.Sprintf("  %-30s +%s ~%s -%s", terminal.Plain(rest.FullName(t.Namespace, t.Name)), terminal.Count(t.Inserted), terminal.Count(t.Updated), terminal.Count(t.Deleted))
 		switch {
 		case t.SetAside:
-			line += "  set aside: " + said(t.Message)
+			line += "  set aside: " + flags.Said(t.Message)
 		case t.Inserted+t.Updated+t.Deleted == 0 && t.RowsRead > 0:
 			line += "  read whole: " + terminal.Several(int(t.RowsRead), "row")
 		}

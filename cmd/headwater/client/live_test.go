@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/client/rest"
 )
 
 func TestLiveLines(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	fresh, bytes, seconds, kept := now.Add(-3*time.Second), int64(4096), int64(2), int64(16<<20)
-	sync := SyncDoc{SourceName: "shop", Tables: []TableSync{
+	sync := rest.SyncDoc{SourceName: "shop", Tables: []rest.TableSync{
 		{Namespace: "public", Name: "orders", Inserted: 1200, Updated: 30, Deleted: 4},
 		{Namespace: "public", Name: "carts", RowsRead: 7},
 		{Namespace: "public", Name: "users", SetAside: true, Message: "it has no replica identity"},
@@ -32,14 +33,14 @@ func TestLiveLines(t *testing.T) {
 		}
 	}
 	check(liveLines(sync, 0, now))
-	sync.Changes = &ChangesDoc{Position: "0/1A2B", FreshUntil: &fresh, BehindBytes: &bytes, BehindSeconds: &seconds, RetainedBytes: &kept, Message: "it is tried again"}
+	sync.Changes = &rest.ChangesDoc{Position: "0/1A2B", FreshUntil: &fresh, BehindBytes: &bytes, BehindSeconds: &seconds, RetainedBytes: &kept, Message: "it is tried again"}
 	want = []string{"  shop: up to 0/1A2B, complete up to 3s ago, behind 4.0 KiB and 2s, the source keeps 16 MiB, 1,234 changes/s", "  it is tried again"}
 	check(liveLines(sync, 1234, now))
-	on := &ScheduleDoc{Continuous: true}
-	if got := sync.Changes.lag(on); got != ", 2s behind" {
+	on := &rest.ScheduleDoc{Continuous: true}
+	if got := lag(sync.Changes, on); got != ", 2s behind" {
 		t.Errorf("lag %q", got)
 	}
-	if got := (*ChangesDoc)(nil).lag(on); got != "" {
+	if got := lag((*rest.ChangesDoc)(nil), on); got != "" {
 		t.Errorf("no lag is %q", got)
 	}
 }
@@ -50,7 +51,7 @@ func TestLiveWithoutATerminal(t *testing.T) {
 	s, _, errs := clienttest.Streams("")
 	v := &live{s: s}
 	start := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	sync := SyncDoc{SourceName: "shop", Status: "running", Changes: &ChangesDoc{Position: "0/1"}, Tables: []TableSync{{Name: "users"}}}
+	sync := rest.SyncDoc{SourceName: "shop", Status: "running", Changes: &rest.ChangesDoc{Position: "0/1"}, Tables: []rest.TableSync{{Name: "users"}}}
 	for _, step := range []struct {
 		after             time.Duration
 		position, message string
@@ -68,7 +69,7 @@ func TestLiveWithoutATerminal(t *testing.T) {
 		{14 * time.Second, "0/3", "it is tried again", true, "shop: up to 0/3, 0 changes/s\n"},
 	} {
 		errs.Reset()
-		sync.Changes = &ChangesDoc{Position: step.position, Message: step.message}
+		sync.Changes = &rest.ChangesDoc{Position: step.position, Message: step.message}
 		if sync.Tables[0].SetAside = step.aside; step.aside {
 			sync.Tables[0].Message = "no key"
 		}
@@ -102,12 +103,12 @@ func TestFollowedSyncIsPartial(t *testing.T) {
 // A running sync has taken the time since it began.
 func TestTimeOfARunningSync(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	running := SyncDoc{Status: "running", StartedAt: now.Add(-90 * time.Second)}
-	ended := SyncDoc{Status: "completed", StartedAt: now.Add(-90 * time.Second), DurationMS: 1500}
-	if running.took(now) != "1m30s" || ended.took(now) != "1.5 s" {
-		t.Errorf("%q and %q", running.took(now), ended.took(now))
+	running := rest.SyncDoc{Status: "running", StartedAt: now.Add(-90 * time.Second)}
+	ended := rest.SyncDoc{Status: "completed", StartedAt: now.Add(-90 * time.Second), DurationMS: 1500}
+	if syncTook(&running, now) != "1m30s" || syncTook(&ended, now) != "1.5 s" {
+		t.Errorf("%q and %q", syncTook(&running, now), syncTook(&ended, now))
 	}
-	if got := (&TableSync{Status: "running"}).took() + (&TableSync{Status: "completed"}).took(); got != "0 ms" {
+	if got := tableTook(&rest.TableSync{Status: "running"}) + tableTook(&rest.TableSync{Status: "completed"}); got != "0 ms" {
 		t.Errorf("of tables: %q", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"headwater/bus/event"
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -19,7 +21,7 @@ type MaintainCmd struct {
 // maintainedDoc is the answer of POST maintenance.
 type maintainedDoc struct {
 	Sources []tablesDoc[event.Maintenance] `json:"maintained_sources"`
-	outcomeDoc
+	rest.OutcomeDoc
 }
 
 // Run prints what was done to each table. It fails if a table failed, or if a
@@ -31,7 +33,7 @@ func (c *MaintainCmd) Run(ctx context.Context, s terminal.Streams) error {
 	}
 	var doc maintainedDoc
 	if !waited {
-		if err := a.into(&doc); err != nil {
+		if err := a.Into(&doc); err != nil {
 			return err
 		}
 		return errors.Join(c.show(s, doc), doc.failure())
@@ -40,7 +42,7 @@ func (c *MaintainCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return err
 	}
 	doc.OperationID = op.OperationID
-	return errors.Join(c.show(s, doc), doc.failure(), operationError(op))
+	return errors.Join(c.show(s, doc), doc.failure(), rest.OperationError(op))
 }
 
 func (c *MaintainCmd) show(s terminal.Streams, doc maintainedDoc) error {
@@ -50,7 +52,7 @@ func (c *MaintainCmd) show(s terminal.Streams, doc maintainedDoc) error {
 	g := terminal.NewGrid("SOURCE", "TABLE", "STATUS", "#FILES", "#BYTES", "#TIME", "WHAT")
 	for _, source := range doc.Sources {
 		for _, t := range source.Tables {
-			g.Add(source.Name, FullName(t.Namespace, t.Name), t.Status, fmt.Sprintf("%d -> %d", t.FilesBefore+t.DeleteFilesBefore, t.FilesAfter+t.DeleteFilesAfter),
+			g.Add(source.Name, rest.FullName(t.Namespace, t.Name), t.Status, fmt.Sprintf("%d -> %d", t.FilesBefore+t.DeleteFilesBefore, t.FilesAfter+t.DeleteFilesAfter),
 				terminal.Size(t.BytesBefore)+" -> "+terminal.Size(t.BytesAfter), terminal.Took(t.DurationMS), maintained(t))
 		}
 	}
@@ -60,7 +62,7 @@ func (c *MaintainCmd) show(s terminal.Streams, doc maintainedDoc) error {
 // maintained describes in words what was done to a table.
 func maintained(t event.Maintenance) string {
 	if t.Status == event.MaintainedFailed {
-		return said(t.Message)
+		return flags.Said(t.Message)
 	}
 	var what []string
 	if t.FilesBefore != t.FilesAfter || t.DeletesFolded > 0 || t.DeleteFilesBefore != t.DeleteFilesAfter {
@@ -92,7 +94,7 @@ func (d maintainedDoc) failure() error {
 	for _, source := range d.Sources {
 		for _, t := range source.Tables {
 			if t.Status == event.MaintainedFailed {
-				errs = append(errs, fmt.Errorf("%s: %s: %s", terminal.Plain(source.Name), terminal.Plain(FullName(t.Namespace, t.Name)), said(t.Message)))
+				errs = append(errs, fmt.Errorf("%s: %s: %s", terminal.Plain(source.Name), terminal.Plain(rest.FullName(t.Namespace, t.Name)), flags.Said(t.Message)))
 			} else {
 				code = exit.Partial
 			}

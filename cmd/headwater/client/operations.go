@@ -9,6 +9,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -26,14 +28,14 @@ func (c *OperationCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	var op OperationDoc
+	var op rest.OperationDoc
 	switch {
 	case c.Cancel:
 		op, err = api.cancel(ctx, c.ID)
 	case c.Wait:
-		op, err = api.waitOperation(ctx, c.ID)
+		op, err = api.WaitOperation(ctx, c.ID)
 	default:
-		op, err = api.operation(ctx, c.ID)
+		op, err = api.Operation(ctx, c.ID)
 	}
 	if err != nil {
 		return err
@@ -44,12 +46,12 @@ func (c *OperationCmd) Run(ctx context.Context, s terminal.Streams) error {
 		err = printOperation(s, op)
 	}
 	if c.Wait && !c.Cancel {
-		return errors.Join(err, operationError(op))
+		return errors.Join(err, rest.OperationError(op))
 	}
 	return err
 }
 
-func printOperation(s terminal.Streams, op OperationDoc) error {
+func printOperation(s terminal.Streams, op rest.OperationDoc) error {
 	fmt.Fprintf(s.Out, "%s  %s  %s  started %s by %s\n", terminal.Plain(op.OperationID), terminal.Plain(op.Kind), terminal.Plain(op.Status),
 		op.CreatedAt.Local().Format(time.DateTime), terminal.Plain(op.Actor))
 	g := terminal.NewGrid("SOURCE", "STATUS", "REASON", "SYNC", "MESSAGE")
@@ -58,7 +60,7 @@ func printOperation(s terminal.Streams, op OperationDoc) error {
 		if name == "" {
 			name = target.SourceID
 		}
-		g.Add(name, target.Status, target.Reason, target.SyncID, said(target.Message))
+		g.Add(name, target.Status, target.Reason, target.SyncID, flags.Said(target.Message))
 	}
 	return g.Print(s.Out, "it has no targets")
 }
@@ -94,7 +96,7 @@ func (c *OperationsCmd) Run(ctx context.Context, s terminal.Streams) error {
 			query.Set(name, value)
 		}
 	}
-	a, err := api.get(ctx, api.Path("operations"), query)
+	a, err := api.Get(ctx, api.Path("operations"), query)
 	if err != nil {
 		return err
 	}
@@ -102,7 +104,7 @@ func (c *OperationsCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var all []operationHead
-	if err := a.into(&all); err != nil {
+	if err := a.Into(&all); err != nil {
 		return err
 	}
 	g := terminal.NewGrid("OPERATION", "KIND", "STATUS", "#TARGETS", "BY", "#TIME", "STARTED")

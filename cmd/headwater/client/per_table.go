@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -13,18 +15,6 @@ type tablesFlags struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
 	Table       []string `sep:"none" help:"Only this table, or those that match a pattern; may be given several times."`
-}
-
-// outcomeDoc is what the outcomes of calls on several sources have in common.
-type outcomeDoc struct {
-	Failed      []failedDoc `json:"failed_sources"`
-	OperationID string      `json:"operation_id"`
-}
-
-// failedDoc is a source for which a call failed.
-type failedDoc struct {
-	Name  string `json:"name"`
-	Error string `json:"error"`
 }
 
 // tablesDoc is a source with a result R for each of its tables.
@@ -36,7 +26,7 @@ type tablesDoc[R any] struct {
 
 // post sends the call and returns its answer. If the service answered 202, post
 // waits and returns the operation instead.
-func (f *tablesFlags) post(ctx context.Context, s terminal.Streams, call string) (a apiAnswer, op OperationDoc, waited bool, err error) {
+func (f *tablesFlags) post(ctx context.Context, s terminal.Streams, call string) (a rest.Answer, op rest.OperationDoc, waited bool, err error) {
 	api, err := f.client()
 	if err != nil {
 		return a, op, false, err
@@ -50,16 +40,16 @@ func (f *tablesFlags) post(ctx context.Context, s terminal.Streams, call string)
 	if len(f.Table) > 0 {
 		body["tables"] = f.Table
 	}
-	if a, err = api.post(ctx, api.Path(call), body, ""); err != nil {
+	if a, err = api.Post(ctx, api.Path(call), body, ""); err != nil {
 		return a, op, false, err
 	}
-	op, waited, err = api.settled(ctx, s, a)
+	op, waited, err = api.Settled(ctx, s, a)
 	return a, op, waited, err
 }
 
 // tablesOf returns the results that the completed targets of an operation hold
 // under that name.
-func tablesOf[R any](op OperationDoc, name string) ([]tablesDoc[R], error) {
+func tablesOf[R any](op rest.OperationDoc, name string) ([]tablesDoc[R], error) {
 	var all []tablesDoc[R]
 	for _, target := range op.Targets {
 		if target.Status != "completed" {
@@ -81,9 +71,9 @@ func tablesOf[R any](op OperationDoc, name string) ([]tablesDoc[R], error) {
 
 // notDone returns an error for each source for which a call failed. done is what
 // was to happen to it, such as "verified".
-func notDone(done string, failed []failedDoc) (errs []error) {
+func notDone(done string, failed []rest.FailedDoc) (errs []error) {
 	for _, f := range failed {
-		errs = append(errs, fmt.Errorf("not %s: %s: %s", done, terminal.Plain(f.Name), said(f.Error)))
+		errs = append(errs, fmt.Errorf("not %s: %s: %s", done, terminal.Plain(f.Name), flags.Said(f.Error)))
 	}
 	return errs
 }

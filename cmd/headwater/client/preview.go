@@ -11,6 +11,8 @@ import (
 
 	"github.com/clipperhouse/displaywidth"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -31,7 +33,7 @@ type PreviewDoc struct {
 	SnapshotID string                       `json:"snapshot_id"`
 	SnapshotAt *time.Time                   `json:"snapshot_at"`
 	Total      int64                        `json:"total_records"`
-	Columns    []ColumnDoc                  `json:"columns"`
+	Columns    []rest.ColumnDoc             `json:"columns"`
 	Rows       []map[string]json.RawMessage `json:"rows"`
 	Truncated  bool                         `json:"truncated"`
 	Shortened  []json.RawMessage            `json:"shortened"`
@@ -57,7 +59,7 @@ func (c *PreviewCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.AsOf != "" {
 		query.Set("as_of", c.AsOf)
 	}
-	a, err := api.get(ctx, api.Path("preview"), query)
+	a, err := api.Get(ctx, api.Path("preview"), query)
 	if err != nil {
 		return err
 	}
@@ -65,14 +67,14 @@ func (c *PreviewCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var doc PreviewDoc
-	if err := a.into(&doc); err != nil {
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	if err := doc.Grid(len(doc.Columns), cellWidth).Print(s.Out, fmt.Sprintf("%s has no rows", terminal.Plain(doc.Table))); err != nil {
 		return err
 	}
 	if doc.SnapshotAt != nil {
-		s.Note("%s of %s, snapshot %s of %s", said(a.Message), terminal.Plain(doc.Table), terminal.Plain(doc.SnapshotID), doc.SnapshotAt.Format(time.RFC3339))
+		s.Note("%s of %s, snapshot %s of %s", flags.Said(a.Message), terminal.Plain(doc.Table), terminal.Plain(doc.SnapshotID), doc.SnapshotAt.Format(time.RFC3339))
 	}
 	return nil
 }

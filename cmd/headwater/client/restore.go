@@ -10,6 +10,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -36,7 +38,7 @@ func (c *RestoreCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	removed, err := api.removedSources(ctx, c.Scope)
+	removed, err := api.RemovedSources(ctx, c.Scope)
 	if err != nil {
 		return err
 	}
@@ -56,17 +58,17 @@ func (c *RestoreCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.DryRun {
 		body["dry_run"] = true
 	}
-	a, err := api.post(ctx, api.Path("restore"), body, "")
+	a, err := api.Post(ctx, api.Path("restore"), body, "")
 	if err != nil {
 		return err
 	}
-	op, waited, err := api.settled(ctx, s, a)
+	op, waited, err := api.Settled(ctx, s, a)
 	if err != nil {
 		return err
 	}
 	var doc restoreDoc
 	if !waited {
-		if err := a.into(&doc); err != nil {
+		if err := a.Into(&doc); err != nil {
 			return err
 		}
 		return errors.Join(c.show(s, doc, removed), doc.failure())
@@ -77,23 +79,23 @@ func (c *RestoreCmd) Run(ctx context.Context, s terminal.Streams) error {
 		}
 	}
 	doc.Count = len(doc.Restored)
-	return errors.Join(c.show(s, doc, removed), operationError(op))
+	return errors.Join(c.show(s, doc, removed), rest.OperationError(op))
 }
 
 type restoreDoc struct {
-	Count     int         `json:"restored_count"`
-	Restored  []string    `json:"restored_sources"`
-	Unchanged []string    `json:"unchanged_sources,omitempty"`
-	Failed    []failedDoc `json:"failed_sources,omitempty"`
-	Notes     []string    `json:"notes,omitempty"`
+	Count     int              `json:"restored_count"`
+	Restored  []string         `json:"restored_sources"`
+	Unchanged []string         `json:"unchanged_sources,omitempty"`
+	Failed    []rest.FailedDoc `json:"failed_sources,omitempty"`
+	Notes     []string         `json:"notes,omitempty"`
 }
 
 // failure returns an error that names every source that was not restored.
 func (d restoreDoc) failure() error {
-	return exit.With(partly(d.Count), errors.Join(notDone("restored", d.Failed)...))
+	return exit.With(rest.Partly(d.Count), errors.Join(notDone("restored", d.Failed)...))
 }
 
-func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDoc) error {
+func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []rest.SourceDoc) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, doc)
 	}
@@ -103,13 +105,13 @@ func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDo
 	}
 	for _, id := range doc.Restored {
 		name := id
-		if at := slices.IndexFunc(removed, func(d SourceDoc) bool { return d.ID == id }); at >= 0 {
+		if at := slices.IndexFunc(removed, func(d rest.SourceDoc) bool { return d.ID == id }); at >= 0 {
 			name = terminal.Plain(removed[at].Name) + "  " + id
 		}
 		fmt.Fprintln(s.Out, done+name)
 	}
 	for _, note := range doc.Notes {
-		s.Note("%s", said(note))
+		s.Note("%s", flags.Said(note))
 	}
 	for _, id := range doc.Unchanged {
 		fmt.Fprintln(s.Out, "is there already "+id)
@@ -124,7 +126,7 @@ func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []SourceDo
 // idsAmong returns the ids of the sources that the arguments name, by id or by
 // name, without repeats. missing is the format of the error for a name that no
 // source has. A name that several sources have is an error that lists their ids.
-func idsAmong(all []SourceDoc, named []string, missing string) ([]string, error) {
+func idsAmong(all []rest.SourceDoc, named []string, missing string) ([]string, error) {
 	var ids []string
 	for _, arg := range named {
 		var found []string
@@ -149,7 +151,7 @@ func idsAmong(all []SourceDoc, named []string, missing string) ([]string, error)
 	return ids, nil
 }
 
-func removedGrid(sources []SourceDoc, now time.Time) *terminal.Grid {
+func removedGrid(sources []rest.SourceDoc, now time.Time) *terminal.Grid {
 	g := terminal.NewGrid("NAME", "TYPE", "CONNECTOR", "#TABLES", "#RECORDS", "REMOVED", "UNTIL", "ID")
 	for _, source := range sources {
 		removed, until := "", ""

@@ -10,6 +10,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -23,34 +25,8 @@ type ScheduleCmd struct {
 	Remove ScheduleRemoveCmd `cmd:"" help:"Have a source synced only when somebody asks."`
 }
 
-// ScheduleDoc is a schedule as the API shows it.
-type ScheduleDoc struct {
-	Cron       string          `json:"cron,omitempty"`
-	TimeZone   string          `json:"time_zone,omitempty"`
-	Every      string          `json:"every,omitempty"`
-	After      string          `json:"after,omitempty"`
-	Continuous bool            `json:"continuous,omitempty"`
-	Jitter     string          `json:"jitter,omitempty"`
-	Missed     string          `json:"missed,omitempty"`
-	Overlap    string          `json:"overlap,omitempty"`
-	Paused     bool            `json:"paused"`
-	Options    json.RawMessage `json:"sync_options,omitempty"`
-
-	Sentence string      `json:"sentence"`
-	NextRun  *time.Time  `json:"next_run"`
-	NextRuns []time.Time `json:"next_runs"`
-	LastRun  *struct {
-		Due     time.Time `json:"due"`
-		LateMS  int64     `json:"late_ms"`
-		Outcome string    `json:"outcome"`
-		Runs    int       `json:"runs"`
-		SyncID  string    `json:"sync_id"`
-		Message string    `json:"message"`
-	} `json:"last_run"`
-}
-
-// request returns the request that sets the schedule again, paused or not.
-func (d *ScheduleDoc) request(paused bool) map[string]any {
+// scheduleRequest returns the request that sets the schedule again, paused or not.
+func scheduleRequest(d *rest.ScheduleDoc, paused bool) map[string]any {
 	body := map[string]any{"paused": paused}
 	for name, value := range map[string]string{"cron": d.Cron, "time_zone": d.TimeZone, "every": d.Every, "after": d.After, "jitter": d.Jitter, "missed": d.Missed, "overlap": d.Overlap} {
 		if value != "" {
@@ -66,8 +42,8 @@ func (d *ScheduleDoc) request(paused bool) map[string]any {
 	return body
 }
 
-// next says when the schedule's next run is due, relative to now.
-func (d *ScheduleDoc) next(now time.Time) string {
+// nextRun says when the schedule's next run is due, relative to now.
+func nextRun(d *rest.ScheduleDoc, now time.Time) string {
 	switch {
 	case d.Paused:
 		return "paused"
@@ -109,19 +85,19 @@ func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Clie
 			return err
 		}
 	}
-	a, err := api.do(ctx, method, path, encoded, "")
+	a, err := api.Do(ctx, method, path, encoded, "")
 	if err != nil {
 		return err
 	}
-	op, waited, err := api.settled(ctx, s, a)
+	op, waited, err := api.Settled(ctx, s, a)
 	if err != nil {
 		return err
 	}
 	if waited {
-		if err := operationError(op); err != nil {
+		if err := rest.OperationError(op); err != nil {
 			return err
 		}
-		if a, err = api.do(ctx, http.MethodGet, path, nil, ""); err != nil {
+		if a, err = api.Do(ctx, http.MethodGet, path, nil, ""); err != nil {
 			return err
 		}
 	}
@@ -129,12 +105,12 @@ func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Clie
 }
 
 // print prints a schedule.
-func (c *scheduleCall) print(s terminal.Streams, a apiAnswer) error {
+func (c *scheduleCall) print(s terminal.Streams, a rest.Answer) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	var doc struct{ Schedule *ScheduleDoc }
-	if err := a.into(&doc); err != nil {
+	var doc struct{ Schedule *rest.ScheduleDoc }
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(s.Out, terminal.Plain(a.Message)); err != nil || doc.Schedule == nil {
@@ -180,7 +156,7 @@ func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.do(ctx, http.MethodGet, path, nil, "")
+	a, err := api.Do(ctx, http.MethodGet, path, nil, "")
 	if err != nil {
 		return err
 	}
@@ -189,17 +165,17 @@ func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 
 // ScheduleSetCmd sets a schedule.
 type ScheduleSetCmd struct {
-	scheduleCall `embed:""`
-	Cron         string `placeholder:"LINE" help:"minute hour day-of-month month day-of-week, such as '30 2 * * *', or @daily."`
-	TimeZone     string `placeholder:"ZONE" help:"Of --cron, such as Europe/Berlin; UTC without it."`
-	Every        string `help:"A length of time such as 15m, 2h or 1d, at least 1m."`
-	After        string `placeholder:"SOURCE" help:"After each sync of this source (name or id) that landed something."`
-	Continuous   bool   `help:"Land changes as they come, from the database's log (--mode cdc); pause ends it after the next commit."`
-	Jitter       string `help:"At most so much later, such as 10m; how much, the source's id decides."`
-	Missed       string `enum:",once,skip" default:"" help:"Of runs that were due while the service was down: once (the default) carries the last out, skip none that is more than 5 minutes late."`
-	Overlap      string `enum:",attach,skip" default:"" help:"When the source is syncing already: attach (the default) has that sync count, skip leaves the run out."`
-	Paused       bool   `help:"Begin no sync until 'resume'."`
-	SyncFlags    `embed:""`
+	scheduleCall    `embed:""`
+	Cron            string `placeholder:"LINE" help:"minute hour day-of-month month day-of-week, such as '30 2 * * *', or @daily."`
+	TimeZone        string `placeholder:"ZONE" help:"Of --cron, such as Europe/Berlin; UTC without it."`
+	Every           string `help:"A length of time such as 15m, 2h or 1d, at least 1m."`
+	After           string `placeholder:"SOURCE" help:"After each sync of this source (name or id) that landed something."`
+	Continuous      bool   `help:"Land changes as they come, from the database's log (--mode cdc); pause ends it after the next commit."`
+	Jitter          string `help:"At most so much later, such as 10m; how much, the source's id decides."`
+	Missed          string `enum:",once,skip" default:"" help:"Of runs that were due while the service was down: once (the default) carries the last out, skip none that is more than 5 minutes late."`
+	Overlap         string `enum:",attach,skip" default:"" help:"When the source is syncing already: attach (the default) has that sync count, skip leaves the run out."`
+	Paused          bool   `help:"Begin no sync until 'resume'."`
+	flags.SyncFlags `embed:""`
 }
 
 // Run sets the schedule and prints it.
@@ -207,7 +183,7 @@ func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.Cron == "" && c.Every == "" && c.After == "" && !c.Continuous {
 		return exit.Usagef("when? give --cron, --every, --after or --continuous, such as --every 1h")
 	}
-	options, err := c.options()
+	options, err := c.Options()
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}
@@ -215,7 +191,7 @@ func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	doc := ScheduleDoc{Cron: c.Cron, TimeZone: c.TimeZone, Every: c.Every, Jitter: c.Jitter, Missed: c.Missed, Overlap: c.Overlap, Continuous: c.Continuous}
+	doc := rest.ScheduleDoc{Cron: c.Cron, TimeZone: c.TimeZone, Every: c.Every, Jitter: c.Jitter, Missed: c.Missed, Overlap: c.Overlap, Continuous: c.Continuous}
 	if c.After != "" {
 		ids, err := api.sourceIDs(ctx, c.Scope, []string{c.After})
 		if err != nil {
@@ -223,7 +199,7 @@ func (c *ScheduleSetCmd) Run(ctx context.Context, s terminal.Streams) error {
 		}
 		doc.After = ids[0]
 	}
-	body := doc.request(c.Paused)
+	body := scheduleRequest(&doc, c.Paused)
 	if len(options) > 0 {
 		body["sync_options"] = options
 	}
@@ -256,18 +232,18 @@ func (c *scheduleCall) pause(ctx context.Context, s terminal.Streams, paused boo
 	if err != nil {
 		return err
 	}
-	a, err := api.do(ctx, http.MethodGet, path, nil, "")
+	a, err := api.Do(ctx, http.MethodGet, path, nil, "")
 	if err != nil {
 		return err
 	}
-	var doc struct{ Schedule *ScheduleDoc }
-	if err := a.into(&doc); err != nil {
+	var doc struct{ Schedule *rest.ScheduleDoc }
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	if doc.Schedule == nil {
 		return exit.With(exit.Refused, fmt.Errorf("%s; set one with 'headwater schedule set'", a.Message))
 	}
-	return c.change(ctx, s, api, http.MethodPut, path, doc.Schedule.request(paused))
+	return c.change(ctx, s, api, http.MethodPut, path, scheduleRequest(doc.Schedule, paused))
 }
 
 // ScheduleRemoveCmd removes a schedule.

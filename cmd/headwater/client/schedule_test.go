@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 )
 
@@ -61,7 +63,7 @@ func TestScheduleChanges(t *testing.T) {
 		body string
 	}{
 		{func() error {
-			return (&ScheduleSetCmd{scheduleCall: scheduleOf(api), Cron: "30 2 * * *", Jitter: "10m", SyncFlags: SyncFlags{Incremental: true}}).Run(t.Context(), s)
+			return (&ScheduleSetCmd{scheduleCall: scheduleOf(api), Cron: "30 2 * * *", Jitter: "10m", SyncFlags: flags.SyncFlags{Incremental: true}}).Run(t.Context(), s)
 		}, "PUT", `{"cron":"30 2 * * *","jitter":"10m","paused":false,"sync_options":{"mode":"incremental"}}`},
 		{func() error {
 			return (&ScheduleSetCmd{scheduleCall: scheduleOf(api), After: "airports"}).Run(t.Context(), s)
@@ -94,9 +96,9 @@ func TestListTellsOfSchedules(t *testing.T) {
 	now := time.Date(2026, 1, 3, 2, 0, 0, 0, time.UTC)
 	due, late := now.Add(30*time.Minute), now.Add(-10*time.Minute)
 	_, out, _ := clienttest.Streams("")
-	g := SourceGrid([]SourceDoc{
-		{Name: "a", ID: "src_a"}, {Name: "b", ID: "src_b", Schedule: &ScheduleDoc{NextRun: &due}}, {Name: "c", ID: "src_c", Schedule: &ScheduleDoc{NextRun: &late}},
-		{Name: "d", ID: "src_d", Schedule: &ScheduleDoc{Paused: true, NextRun: &due}}, {Name: "e", ID: "src_e", Schedule: &ScheduleDoc{Sentence: "after each sync of a"}},
+	g := SourceGrid([]rest.SourceDoc{
+		{Name: "a", ID: "src_a"}, {Name: "b", ID: "src_b", Schedule: &rest.ScheduleDoc{NextRun: &due}}, {Name: "c", ID: "src_c", Schedule: &rest.ScheduleDoc{NextRun: &late}},
+		{Name: "d", ID: "src_d", Schedule: &rest.ScheduleDoc{Paused: true, NextRun: &due}}, {Name: "e", ID: "src_e", Schedule: &rest.ScheduleDoc{Sentence: "after each sync of a"}},
 	}, now)
 	if err := g.Print(out, ""); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -45,15 +47,15 @@ func (c *SchemaCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.AsOf != "" {
 		query.Set("as_of", c.AsOf)
 	}
-	a, err := api.get(ctx, api.Path("schema"), query)
+	a, err := api.Get(ctx, api.Path("schema"), query)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	var schema SchemaDoc
-	if err := a.into(&schema); err != nil {
+	var schema rest.SchemaDoc
+	if err := a.Into(&schema); err != nil {
 		return err
 	}
 	if c.Table != "" && len(schema.Tables) == 0 {
@@ -70,15 +72,15 @@ func (c *SchemaCmd) Run(ctx context.Context, s terminal.Streams) error {
 		if i > 0 {
 			fmt.Fprintln(s.Out)
 		}
-		fmt.Fprintln(s.Out, terminal.Plain(FullName(t.Namespace, t.Name)))
+		fmt.Fprintln(s.Out, terminal.Plain(rest.FullName(t.Namespace, t.Name)))
 		if err := columnGrid(t).Print(s.Out, "the table has no columns"); err != nil {
 			return err
 		}
 		if t.NotSeen != "" {
-			fmt.Fprintln(s.Out, "An incremental sync: "+said(t.NotSeen))
+			fmt.Fprintln(s.Out, "An incremental sync: "+flags.Said(t.NotSeen))
 		}
 		for _, text := range append(t.Notes, t.CursorNotes...) {
-			fmt.Fprintln(s.Out, said(text))
+			fmt.Fprintln(s.Out, flags.Said(text))
 		}
 	}
 	return nil
@@ -86,43 +88,43 @@ func (c *SchemaCmd) Run(ctx context.Context, s terminal.Streams) error {
 
 // refresh has the service read a source's schema again, and waits for it.
 func (c *Client) refresh(ctx context.Context, s terminal.Streams, scope, id string) error {
-	a, err := c.post(ctx, c.Path("schema", "refresh"), map[string]any{"scope": scope, "source_ids": []string{id}}, "")
+	a, err := c.Post(ctx, c.Path("schema", "refresh"), map[string]any{"scope": scope, "source_ids": []string{id}}, "")
 	if err != nil {
 		return err
 	}
-	op, waited, err := c.settled(ctx, s, a)
+	op, waited, err := c.Settled(ctx, s, a)
 	if err != nil || !waited {
 		return err
 	}
-	return operationError(op)
+	return rest.OperationError(op)
 }
 
 // remarks prints what syncs of the tables cannot see or preserve, and what the
 // source does not offer.
-func remarks(s terminal.Streams, schema SchemaDoc) {
+func remarks(s terminal.Streams, schema rest.SchemaDoc) {
 	for _, t := range schema.Tables {
 		for _, text := range append(t.Notes, t.CursorNotes...) {
-			s.Note("%s: %s", terminal.Plain(FullName(t.Namespace, t.Name)), said(text))
+			s.Note("%s: %s", terminal.Plain(rest.FullName(t.Namespace, t.Name)), flags.Said(text))
 		}
 	}
 	for _, l := range schema.LeftOut {
-		s.Note("%s is left out: %s", terminal.Plain(FullName(l.Namespace, l.Name)), said(l.Reason))
+		s.Note("%s is left out: %s", terminal.Plain(rest.FullName(l.Namespace, l.Name)), flags.Said(l.Reason))
 	}
 }
 
-func tableGrid(tables []TableDoc) *terminal.Grid {
+func tableGrid(tables []rest.TableDoc) *terminal.Grid {
 	g := terminal.NewGrid("TABLE", "KIND", "#ROWS", "KEY", "CURSOR", "#COLUMNS")
 	for _, t := range tables {
 		rows := ""
 		if t.RowEstimate != nil && *t.RowEstimate >= 0 {
 			rows = terminal.Count(*t.RowEstimate)
 		}
-		g.Add(FullName(t.Namespace, t.Name), t.Kind, rows, strings.Join(t.PrimaryKey, ", "), t.Cursor, terminal.Count(int64(len(t.Columns))))
+		g.Add(rest.FullName(t.Namespace, t.Name), t.Kind, rows, strings.Join(t.PrimaryKey, ", "), t.Cursor, terminal.Count(int64(len(t.Columns))))
 	}
 	return g
 }
 
-func columnGrid(t TableDoc) *terminal.Grid {
+func columnGrid(t rest.TableDoc) *terminal.Grid {
 	g := terminal.NewGrid("COLUMN", "TYPE", "SOURCE TYPE", "NULLABLE", "KEY")
 	for _, column := range t.Columns {
 		null, key := "no", ""

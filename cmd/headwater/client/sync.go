@@ -8,18 +8,21 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/progress"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
 
 // SyncCmd syncs sources and shows their progress.
 type SyncCmd struct {
-	ClientFlags `embed:""`
-	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	SyncFlags   `embed:""`
-	Detach      bool `help:"Start the sync, print its operation and return."`
-	Follow      bool `help:"Show how the changes of one source come along. Ctrl-C ends the view, never a sync that its schedule keeps going."`
-	Cancel      bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
+	ClientFlags     `embed:""`
+	Sources         []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
+	flags.SyncFlags `embed:""`
+	Detach          bool `help:"Start the sync, print its operation and return."`
+	Follow          bool `help:"Show how the changes of one source come along. Ctrl-C ends the view, never a sync that its schedule keeps going."`
+	Cancel          bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
 }
 
 // Run starts the sync and follows it until it has ended. It fails if a source or
@@ -33,7 +36,7 @@ func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	options, err := c.options()
+	options, err := c.Options()
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}
@@ -47,7 +50,7 @@ func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if id == "" {
 		s.Note("there is nothing to sync with scope %s in workspace %s", c.Scope, c.Workspace)
 		if c.JSON {
-			return terminal.PrintJSON(s, syncAnswer(OperationDoc{}, nil))
+			return terminal.PrintJSON(s, syncAnswer(rest.OperationDoc{}, nil))
 		}
 		return nil
 	}
@@ -58,8 +61,8 @@ func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 		_, err := fmt.Fprintln(s.Out, id)
 		return err
 	}
-	p := NewProgress(s)
-	op, syncs, err := api.FollowSync(ctx, id, p)
+	p := progress.New(s)
+	op, syncs, err := progress.Follow(ctx, api.Conn, id, p)
 	p.Close()
 	if ctx.Err() != nil {
 		return c.leave(ctx, api, id)
@@ -78,7 +81,7 @@ func (c *SyncCmd) Run(ctx context.Context, s terminal.Streams) error {
 // leave handles Ctrl-C during a sync. Its error says what becomes of the sync.
 func (c *SyncCmd) leave(ctx context.Context, api *Client, id string) error {
 	if !c.Cancel {
-		return interrupted(id, ctx.Err())
+		return rest.Interrupted(id, ctx.Err())
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer stop()
@@ -87,11 +90,6 @@ func (c *SyncCmd) leave(ctx context.Context, api *Client, id string) error {
 		return exit.With(exit.Unknown, fmt.Errorf("the sync could not be cancelled and may go on as %s: %w", id, err))
 	}
 	return exit.With(exit.Failed, fmt.Errorf("interrupted; the sync ended as %s", op.Status))
-}
-
-// interrupted is the error of a command that stopped following an operation.
-func interrupted(id string, cause error) error {
-	return exit.With(exit.Unknown, fmt.Errorf("stopped following (%w); it goes on in the service: 'headwater operation %s' shows it, with --cancel it ends", cause, id))
 }
 
 // StartSync starts a sync without waiting for it. It returns the operation's id,
@@ -104,52 +102,52 @@ func (c *Client) StartSync(ctx context.Context, scope string, ids []string, opti
 	if len(options) > 0 {
 		body["sync_options"] = options
 	}
-	a, err := c.post(ctx, c.Path("sync"), body, "respond-async")
+	a, err := c.Post(ctx, c.Path("sync"), body, "respond-async")
 	if err != nil {
 		return "", err
 	}
 	var accepted struct {
 		OperationID string `json:"operation_id"`
 	}
-	if err := a.into(&accepted); err != nil {
+	if err := a.Into(&accepted); err != nil {
 		return "", err
 	}
 	return accepted.OperationID, nil
 }
 
 // cancel cancels an operation and returns it after it has ended.
-func (c *Client) cancel(ctx context.Context, id string) (OperationDoc, error) {
-	if _, err := c.post(ctx, c.Path("operations", id, "cancel"), map[string]any{}, ""); err != nil {
-		return OperationDoc{}, err
+func (c *Client) cancel(ctx context.Context, id string) (rest.OperationDoc, error) {
+	if _, err := c.Post(ctx, c.Path("operations", id, "cancel"), map[string]any{}, ""); err != nil {
+		return rest.OperationDoc{}, err
 	}
-	return c.waitOperation(ctx, id)
+	return c.WaitOperation(ctx, id)
 }
 
 // syncAnswer returns the answer of POST sync, for --json.
-func syncAnswer(op OperationDoc, syncs []SyncDoc) map[string]any {
+func syncAnswer(op rest.OperationDoc, syncs []rest.SyncDoc) map[string]any {
 	var records int64
 	for _, sync := range syncs {
 		records += sync.Records
 	}
 	if syncs == nil {
-		syncs = []SyncDoc{}
+		syncs = []rest.SyncDoc{}
 	}
 	return map[string]any{"records_processed": records, "syncs": syncs, "operation_id": op.OperationID}
 }
 
 // printSyncs prints every table that was synced, and a line with the totals.
-func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
+func printSyncs(s terminal.Streams, op rest.OperationDoc, syncs []rest.SyncDoc) error {
 	var records, bytes, tables int64
 	g := terminal.NewGrid("SOURCE", "TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "#ROWS/S")
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
-			g.Add(sync.SourceName, FullName(t.Namespace, t.Name), t.Status, t.Mode,
+			g.Add(sync.SourceName, rest.FullName(t.Namespace, t.Name), t.Status, t.Mode,
 				terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Took(t.DurationMS), terminal.Rate(t.Records, t.DurationMS))
 			tables++
 		}
 		records, bytes = records+sync.Records, bytes+sync.Bytes
 	}
-	if len(syncs) > 0 && tables == 0 && len(syncs) == len(op.Targets) && !slices.ContainsFunc(syncs, func(d SyncDoc) bool { return d.Mode != "cdc" || d.Status != "completed" }) {
+	if len(syncs) > 0 && tables == 0 && len(syncs) == len(op.Targets) && !slices.ContainsFunc(syncs, func(d rest.SyncDoc) bool { return d.Mode != "cdc" || d.Status != "completed" }) {
 		_, err := fmt.Fprintln(s.Out, "what there was has landed, by the sync that goes on")
 		return err
 	}
@@ -161,10 +159,10 @@ func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
 			if t.Message != "" && t.Status == "completed" { // of another one its line said it
-				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), said(t.Message))
+				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(rest.FullName(t.Namespace, t.Name)), flags.Said(t.Message))
 			}
 			for _, text := range t.Notes {
-				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), said(text))
+				s.Note("%s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(rest.FullName(t.Namespace, t.Name)), flags.Said(text))
 			}
 		}
 	}
@@ -173,20 +171,20 @@ func printSyncs(s terminal.Streams, op OperationDoc, syncs []SyncDoc) error {
 
 // SyncError returns nil if everything was synced. Otherwise its error names
 // every source that was not synced, and every failed table of the others.
-func SyncError(op OperationDoc, syncs []SyncDoc) error {
-	if err := operationError(op); err != nil {
+func SyncError(op rest.OperationDoc, syncs []rest.SyncDoc) error {
+	if err := rest.OperationError(op); err != nil {
 		return err
 	}
 	return unsynced(syncs)
 }
 
 // unsynced returns an error that names the tables which were not synced, nil for none.
-func unsynced(syncs []SyncDoc) error {
+func unsynced(syncs []rest.SyncDoc) error {
 	var lines []string
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
 			if sync.Status != "completed" && t.Status != "completed" {
-				lines = append(lines, said(fmt.Sprintf("%s: %s: %s: %s", sync.SourceName, FullName(t.Namespace, t.Name), t.Status, t.Message)))
+				lines = append(lines, flags.Said(fmt.Sprintf("%s: %s: %s: %s", sync.SourceName, rest.FullName(t.Namespace, t.Name), t.Status, t.Message)))
 			}
 		}
 	}
@@ -194,30 +192,4 @@ func unsynced(syncs []SyncDoc) error {
 		return nil
 	}
 	return exit.With(exit.Partial, fmt.Errorf("%s not synced\n  %s", terminal.Several(len(lines), "table"), strings.Join(lines, "\n  ")))
-}
-
-// operationError returns nil for a completed operation. Otherwise its error
-// names each target that did not complete, and why.
-func operationError(op OperationDoc) error {
-	if op.Status == "completed" {
-		return nil
-	}
-	text := fmt.Sprintf("%s %s", op.Kind, op.Status)
-	for _, target := range op.Targets {
-		if target.Status == "completed" {
-			continue
-		}
-		name := target.Name
-		if name == "" {
-			name = target.SourceID
-		}
-		why := []string{target.Status}
-		for _, part := range []string{target.Reason, target.Message} {
-			if part != "" && part != target.Status {
-				why = append(why, part)
-			}
-		}
-		text += "\n  " + said(name+": "+strings.Join(why, ": "))
-	}
-	return exit.With(exitOf(op), errors.New(text))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/client/flags"
 )
 
 const (
@@ -33,7 +34,7 @@ func TestSyncFollowsToTheEnd(t *testing.T) {
 		"GET /data/w1/syncs/syn_b":     clienttest.Looks("", "", syncFailed),
 	})
 	s, out, errs := clienttest.Streams("")
-	err := (&SyncCmd{ClientFlags: flagsFor(api), Sources: []string{"src_a", "src_b", "src_a"}, SyncFlags: SyncFlags{Mode: "full_refresh", Table: []string{"airports"}, BatchSize: 500}}).Run(t.Context(), s)
+	err := (&SyncCmd{ClientFlags: flagsFor(api), Sources: []string{"src_a", "src_b", "src_a"}, SyncFlags: flags.SyncFlags{Mode: "full_refresh", Table: []string{"airports"}, BatchSize: 500}}).Run(t.Context(), s)
 	if err == nil {
 		t.Fatal("a sync that failed in part is no success")
 	}
@@ -171,54 +172,6 @@ func TestInterruptLeavesTheSyncRunning(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A service that restarts while a sync is followed is waited for; one that says
-// the operation does not exist is not.
-func TestFollowOutlivesAnOutage(t *testing.T) {
-	failing := atomic.Int64{}
-	failing.Store(3)
-	api := clienttest.New(t, map[string]http.HandlerFunc{
-		"POST /data/w1/sync": clienttest.Accepts,
-		"GET /data/w1/operations/op_1": func(w http.ResponseWriter, r *http.Request) {
-			if failing.Add(-1) >= 0 {
-				clienttest.Refuses(500, "starting", `[]`)(w, r)
-				return
-			}
-			clienttest.Says(clienttest.OpDone)(w, r)
-		},
-		"GET /data/w1/syncs/syn_a": clienttest.Looks(clienttest.SyncDone),
-	})
-	c, err := New(api.URL, "the-token", "w1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.poll = time.Millisecond
-	s, _, _ := clienttest.Streams("")
-	op, syncs, err := c.FollowSync(t.Context(), "op_1", NewProgress(s))
-	if err != nil || op.Status != "completed" || len(syncs) != 1 {
-		t.Errorf("got %+v, %+v, %v", op, syncs, err)
-	}
-	if _, _, err := c.FollowSync(t.Context(), "op_2", NewProgress(s)); !notFound(err) {
-		t.Errorf("got %v", err)
-	}
-	failing.Store(1 << 40)
-	if _, _, err := c.FollowSync(t.Context(), "op_1", NewProgress(s)); err == nil || !strings.Contains(err.Error(), "the sync is op_1 and may go on") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestLongTablesAreRemarkedOn(t *testing.T) {
-	s, _, errs := clienttest.Streams("")
-	p := NewProgress(s)
-	doc := SyncDoc{SyncID: "syn_a", SourceName: "crm", Status: "running", UpdatedAt: time.Now(),
-		Tables: []TableSync{{Name: "people", Status: "running", Records: 20_000, RowsRead: 40_000, Rate: 2000}}}
-	p.show([]SyncDoc{doc})
-	clienttest.Same(t, "too early", errs.String(), "")
-	p.spoke = time.Now().Add(-p.remark)
-	p.show([]SyncDoc{doc})
-	p.show([]SyncDoc{doc})
-	clienttest.Same(t, "a remark", errs.String(), "  … crm: people: 40,000 rows, 2,000 rows/s\n")
 }
 
 func TestOperationAndSyncs(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -40,69 +42,69 @@ func (c *SyncsCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.Status != "" {
 		query.Set("status", c.Status)
 	}
-	a, err := api.get(ctx, api.Path("syncs"), query)
+	a, err := api.Get(ctx, api.Path("syncs"), query)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	var syncs []SyncDoc
-	if err := a.into(&syncs); err != nil {
+	var syncs []rest.SyncDoc
+	if err := a.Into(&syncs); err != nil {
 		return err
 	}
 	return syncGrid(syncs, time.Now()).Print(s.Out, "no syncs yet")
 }
 
 func (c *SyncsCmd) one(ctx context.Context, s terminal.Streams, api *Client) error {
-	a, err := api.get(ctx, api.Path("syncs", c.ID), nil)
+	a, err := api.Get(ctx, api.Path("syncs", c.ID), nil)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	var sync SyncDoc
-	if err := a.into(&sync); err != nil {
+	var sync rest.SyncDoc
+	if err := a.Into(&sync); err != nil {
 		return err
 	}
-	if err := syncGrid([]SyncDoc{sync}, time.Now()).Print(s.Out, ""); err != nil {
+	if err := syncGrid([]rest.SyncDoc{sync}, time.Now()).Print(s.Out, ""); err != nil {
 		return err
 	}
 	if sync.Error != nil {
-		fmt.Fprintf(s.Out, "%s: %s\n", terminal.Plain(sync.Error.Reason), said(sync.Error.Message))
+		fmt.Fprintf(s.Out, "%s: %s\n", terminal.Plain(sync.Error.Reason), flags.Said(sync.Error.Message))
 	}
 	fmt.Fprintln(s.Out)
 	g := terminal.NewGrid("TABLE", "STATUS", "MODE", "#ROWS", "#BYTES", "#FILES", "#TIME", "LANDED AT")
 	for _, t := range sync.Tables {
 		where := t.Location
 		if t.Message != "" {
-			where = said(t.Message)
+			where = flags.Said(t.Message)
 		}
-		g.Add(FullName(t.Namespace, t.Name), t.Status, t.Mode, terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Count(int64(t.Files)), t.took(), where)
+		g.Add(rest.FullName(t.Namespace, t.Name), t.Status, t.Mode, terminal.Count(t.Records), terminal.Size(t.Bytes), terminal.Count(int64(t.Files)), tableTook(&t), where)
 	}
 	return g.Print(s.Out, "no tables yet")
 }
 
-func syncGrid(syncs []SyncDoc, now time.Time) *terminal.Grid {
+func syncGrid(syncs []rest.SyncDoc, now time.Time) *terminal.Grid {
 	g := terminal.NewGrid("SYNC", "SOURCE", "STATUS", "MODE", "#ROWS", "#BYTES", "#TIME", "STARTED")
 	for _, sync := range syncs {
 		g.Add(sync.SyncID, sync.SourceName, sync.Status, sync.Mode, terminal.Count(sync.Records), terminal.Size(sync.Bytes),
-			sync.took(now), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
+			syncTook(&sync, now), humanize.RelTime(sync.StartedAt, now, "ago", "from now"))
 	}
 	return g
 }
 
-// took says how long the sync has taken, up to now while it runs.
-func (d *SyncDoc) took(now time.Time) string {
+// syncTook says how long the sync has taken, up to now while it runs.
+func syncTook(d *rest.SyncDoc, now time.Time) string {
 	if d.Status == "running" && !d.StartedAt.IsZero() {
-		return lasted(now.Sub(d.StartedAt))
+		return terminal.Lasted(now.Sub(d.StartedAt))
 	}
 	return terminal.Took(d.DurationMS)
 }
 
-// took says how long the table has taken, "" while that is not known.
-func (t *TableSync) took() string {
+// tableTook says how long the table has taken, "" while that is not known.
+func tableTook(t *rest.TableSync) string {
 	if t.Status == "running" && t.DurationMS == 0 {
 		return ""
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -34,7 +36,7 @@ func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	}
 	g := terminal.NewGrid("STEP", "RESULT", "#TIME", "MESSAGE")
 	for _, step := range doc.Steps {
-		g.Add(step.Name, step.Status, terminal.Took(step.DurationMS), said(step.Message))
+		g.Add(step.Name, step.Status, terminal.Took(step.DurationMS), flags.Said(step.Message))
 	}
 	if err := g.Print(s.Out, "no steps were reported"); err != nil {
 		return err
@@ -44,32 +46,32 @@ func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
 
 // Test tries a connection. If it does not work, Test returns the steps and an
 // error. raw is the answer as received, nil if there was none.
-func (c *Client) Test(ctx context.Context, s terminal.Streams, kind string, config map[string]any) (doc TestDoc, raw any, err error) {
+func (c *Client) Test(ctx context.Context, s terminal.Streams, kind string, config map[string]any) (doc rest.TestDoc, raw any, err error) {
 	body := map[string]any{"source_config": map[string]any{"type": kind, "connection_config": config}}
-	a, err := c.post(ctx, c.Path("test-connection"), body, "")
+	a, err := c.Post(ctx, c.Path("test-connection"), body, "")
 	if err != nil {
 		return doc, nil, err
 	}
-	op, waited, err := c.settled(ctx, s, a)
+	op, waited, err := c.Settled(ctx, s, a)
 	if err != nil {
 		return doc, nil, err
 	}
 	if waited {
 		if len(op.Targets) != 1 {
-			return doc, op, operationError(op)
+			return doc, op, rest.OperationError(op)
 		}
-		a = apiAnswer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
+		a = rest.Answer{Status: "success", Message: op.Targets[0].Message, Data: op.Targets[0].Result}
 		if op.Targets[0].Status != "completed" {
 			a.Status = "error"
 		}
 	}
 	if len(a.Data) > 0 && string(a.Data) != "null" {
-		if err := a.into(&doc); err != nil {
+		if err := a.Into(&doc); err != nil {
 			return doc, nil, err
 		}
 	}
 	if a.Status != "success" {
-		return doc, a.Data, exit.With(exit.Failed, errors.New(said(a.Message)))
+		return doc, a.Data, exit.With(exit.Failed, errors.New(flags.Said(a.Message)))
 	}
 	return doc, a.Data, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -69,7 +71,7 @@ func (c *TokenCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	case len(c.For) > 0:
 		body["workspaces"] = c.For
 	}
-	a, err := api.post(ctx, api.Path("tokens"), body, "")
+	a, err := api.Post(ctx, api.Path("tokens"), body, "")
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (c *TokenCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var doc tokenClientDoc
-	if err := a.into(&doc); err != nil {
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	s.Note("%s: %s, workspaces %s, until %s. Keep it: it is not shown again. 'headwater tokens revoke %s' ends it",
@@ -118,13 +120,13 @@ func (c *TokenListCmd) Run(ctx context.Context, s terminal.Streams) error {
 
 // tokens returns the API tokens that the caller may see, and the answer as
 // received.
-func (c *Client) tokens(ctx context.Context, all bool) (found []tokenClientDoc, a apiAnswer, err error) {
+func (c *Client) tokens(ctx context.Context, all bool) (found []tokenClientDoc, a rest.Answer, err error) {
 	query := url.Values{}
 	if all {
 		query.Set("all", "true")
 	}
-	if a, err = c.get(ctx, c.Path("tokens"), query); err == nil {
-		err = a.into(&found)
+	if a, err = c.Get(ctx, c.Path("tokens"), query); err == nil {
+		err = a.Into(&found)
 	}
 	return found, a, err
 }
@@ -147,14 +149,14 @@ func (c *TokenRevokeCmd) Run(ctx context.Context, s terminal.Streams) error {
 			return err
 		}
 	}
-	a, err := api.do(ctx, http.MethodDelete, api.Path("tokens", id), nil, "")
+	a, err := api.Do(ctx, http.MethodDelete, api.Path("tokens", id), nil, "")
 	if err != nil {
 		return err
 	}
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	_, err = fmt.Fprintln(s.Out, said(a.Message))
+	_, err = fmt.Fprintln(s.Out, flags.Said(a.Message))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -52,16 +53,16 @@ func (c *UpdateCmd) Run(ctx context.Context, s terminal.Streams) error {
 
 // changed sends a change of one source and prints the resulting source.
 func (c *ClientFlags) changed(ctx context.Context, s terminal.Streams, api *Client, call string, body map[string]any, done string) error {
-	a, err := api.post(ctx, api.Path(call), body, "")
+	a, err := api.Post(ctx, api.Path(call), body, "")
 	if err != nil {
 		return err
 	}
-	op, waited, err := api.settled(ctx, s, a)
+	op, waited, err := api.Settled(ctx, s, a)
 	if err != nil {
 		return err
 	}
 	if waited {
-		if err := operationError(op); err != nil || c.JSON {
+		if err := rest.OperationError(op); err != nil || c.JSON {
 			return orPrint(s, op, err)
 		}
 		_, err = fmt.Fprintln(s.Out, done)
@@ -70,8 +71,8 @@ func (c *ClientFlags) changed(ctx context.Context, s terminal.Streams, api *Clie
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
-	var doc struct{ Source SourceDoc }
-	if err := a.into(&doc); err != nil {
+	var doc struct{ Source rest.SourceDoc }
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.Out, "%s %s  %s\n", done, terminal.Plain(doc.Source.Name), doc.Source.ID)

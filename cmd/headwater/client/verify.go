@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"headwater/bus/event"
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -19,7 +21,7 @@ type VerifyCmd struct {
 // verifiedDoc is the answer of POST verify.
 type verifiedDoc struct {
 	Sources []tablesDoc[event.Verification] `json:"verified_sources"`
-	outcomeDoc
+	rest.OutcomeDoc
 }
 
 // Run prints how each table compares with its source. It fails if a table
@@ -31,7 +33,7 @@ func (c *VerifyCmd) Run(ctx context.Context, s terminal.Streams) error {
 	}
 	var doc verifiedDoc
 	if !waited {
-		if err := a.into(&doc); err != nil {
+		if err := a.Into(&doc); err != nil {
 			return err
 		}
 		return errors.Join(c.show(s, doc), doc.failure())
@@ -40,7 +42,7 @@ func (c *VerifyCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return err
 	}
 	doc.OperationID = op.OperationID
-	return errors.Join(c.show(s, doc), doc.failure(), operationError(op))
+	return errors.Join(c.show(s, doc), doc.failure(), rest.OperationError(op))
 }
 
 func (c *VerifyCmd) show(s terminal.Streams, doc verifiedDoc) error {
@@ -50,7 +52,7 @@ func (c *VerifyCmd) show(s terminal.Streams, doc verifiedDoc) error {
 	g := terminal.NewGrid("SOURCE", "TABLE", "STATUS", "#SOURCE", "#LANDED", "#TIME", "WHAT")
 	for _, source := range doc.Sources {
 		for _, t := range source.Tables {
-			g.Add(source.Name, FullName(t.Namespace, t.Name), t.Status, terminal.Count(t.SourceRows), terminal.Count(t.LandedRows), terminal.Took(t.DurationMS), t.Message)
+			g.Add(source.Name, rest.FullName(t.Namespace, t.Name), t.Status, terminal.Count(t.SourceRows), terminal.Count(t.LandedRows), terminal.Took(t.DurationMS), t.Message)
 		}
 	}
 	if err := g.Print(s.Out, "no table was compared"); err != nil {
@@ -59,7 +61,7 @@ func (c *VerifyCmd) show(s terminal.Streams, doc verifiedDoc) error {
 	for _, source := range doc.Sources {
 		for _, t := range source.Tables {
 			for _, r := range t.Rows {
-				s.Note("%s: %s: %s: %s", terminal.Plain(source.Name), terminal.Plain(FullName(t.Namespace, t.Name)), terminal.Plain(r.What), terminal.Plain(r.Key))
+				s.Note("%s: %s: %s: %s", terminal.Plain(source.Name), terminal.Plain(rest.FullName(t.Namespace, t.Name)), terminal.Plain(r.What), terminal.Plain(r.Key))
 			}
 		}
 	}
@@ -73,11 +75,11 @@ func (d verifiedDoc) failure() error {
 	for _, source := range d.Sources {
 		for _, t := range source.Tables {
 			if t.Status == event.VerifiedDifferent || t.Status == event.Unverified {
-				table, mend := terminal.Plain(FullName(t.Namespace, t.Name)), ""
+				table, mend := terminal.Plain(rest.FullName(t.Namespace, t.Name)), ""
 				if t.Status == event.VerifiedDifferent && !strings.Contains(t.Message, "sync_options.") && !strings.Contains(t.Message, "schedule pause") {
 					mend = "\n  a sync with --reset " + table + " reads it anew"
 				}
-				errs = append(errs, fmt.Errorf("%s: %s is %s: %s%s", terminal.Plain(source.Name), table, terminal.Plain(t.Status), said(t.Message), mend))
+				errs = append(errs, fmt.Errorf("%s: %s is %s: %s%s", terminal.Plain(source.Name), table, terminal.Plain(t.Status), flags.Said(t.Message), mend))
 			}
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -89,7 +91,7 @@ func (c *WebhookCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if c.After != nil {
 		body["after"] = *c.After
 	}
-	a, err := api.post(ctx, api.Path("webhooks"), body, "")
+	a, err := api.Post(ctx, api.Path("webhooks"), body, "")
 	if err != nil {
 		return err
 	}
@@ -97,12 +99,12 @@ func (c *WebhookCreateCmd) Run(ctx context.Context, s terminal.Streams) error {
 }
 
 // made prints a webhook with its secret, which is shown only once.
-func (c *ClientFlags) made(s terminal.Streams, a apiAnswer) error {
+func (c *ClientFlags) made(s terminal.Streams, a rest.Answer) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var doc webhookClientDoc
-	if err := a.into(&doc); err != nil {
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	s.Note("keep the secret: it is not shown again")
@@ -121,7 +123,7 @@ func (c *WebhookListCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.get(ctx, api.Path("webhooks"), url.Values{"scope": {c.Scope}})
+	a, err := api.Get(ctx, api.Path("webhooks"), url.Values{"scope": {c.Scope}})
 	if err != nil {
 		return err
 	}
@@ -129,7 +131,7 @@ func (c *WebhookListCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var all []webhookClientDoc
-	if err := a.into(&all); err != nil {
+	if err := a.Into(&all); err != nil {
 		return err
 	}
 	g := terminal.NewGrid("ID", "URL", "EVENTS", "SOURCE", "DESCRIPTION")
@@ -160,7 +162,7 @@ func (c *WebhookShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.get(ctx, api.Path("webhooks", c.ID), nil)
+	a, err := api.Get(ctx, api.Path("webhooks", c.ID), nil)
 	if err != nil {
 		return err
 	}
@@ -168,7 +170,7 @@ func (c *WebhookShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 		return terminal.PrintJSON(s, a.Data)
 	}
 	var doc webhookClientDoc
-	if err := a.into(&doc); err != nil {
+	if err := a.Into(&doc); err != nil {
 		return err
 	}
 	fmt.Fprintf(s.Out, "%s  %s  events %s\n", terminal.Plain(doc.ID), terminal.Plain(doc.URL), terminal.Plain(doc.types()))
@@ -206,7 +208,7 @@ func (c *WebhookTestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.post(ctx, api.Path("webhooks", c.ID, "test"), struct{}{}, "")
+	a, err := api.Post(ctx, api.Path("webhooks", c.ID, "test"), struct{}{}, "")
 	if err != nil {
 		return err
 	}
@@ -216,7 +218,7 @@ func (c *WebhookTestCmd) Run(ctx context.Context, s terminal.Streams) error {
 		_, err = fmt.Fprintln(s.Out, terminal.Plain(a.Message))
 	}
 	if a.Status != "success" {
-		return errors.Join(err, exit.With(exit.Failed, errors.New(said(a.Message))))
+		return errors.Join(err, exit.With(exit.Failed, errors.New(flags.Said(a.Message))))
 	}
 	return err
 }
@@ -232,7 +234,7 @@ func (c *WebhookRotateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.post(ctx, api.Path("webhooks", c.ID, "rotate"), struct{}{}, "")
+	a, err := api.Post(ctx, api.Path("webhooks", c.ID, "rotate"), struct{}{}, "")
 	if err != nil {
 		return err
 	}
@@ -250,7 +252,7 @@ func (c *WebhookDeleteCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	a, err := api.do(ctx, http.MethodDelete, api.Path("webhooks", c.ID), nil, "")
+	a, err := api.Do(ctx, http.MethodDelete, api.Path("webhooks", c.ID), nil, "")
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"headwater/cmd/headwater/client/engines"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -33,7 +34,7 @@ type PlaceDoc struct {
 
 // Called returns the full name of the table: SOURCE.TABLE or
 // SOURCE.SCHEMA.TABLE.
-func (d PlaceDoc) Called() string { return d.Source + "." + FullName(d.Namespace, d.Name) }
+func (d PlaceDoc) Called() string { return d.Source + "." + rest.FullName(d.Namespace, d.Name) }
 
 // Run prints where the table is stored. It fails if no table or several tables
 // have the name.
@@ -69,7 +70,7 @@ func (c *WhereCmd) Run(ctx context.Context, s terminal.Streams) error {
 
 // elsewhere says whether the other scope has the table.
 func (c *WhereCmd) elsewhere(ctx context.Context, api *Client) string {
-	other := otherScope(c.Scope)
+	other := rest.OtherScope(c.Scope)
 	if found, err := api.places(ctx, other, c.Table); err == nil && len(found) > 0 {
 		return "; it is there with --scope " + other
 	}
@@ -104,12 +105,12 @@ func (c *Client) places(ctx context.Context, scope, text string) ([]PlaceDoc, er
 // Tables returns the landed tables that the query selects, from all pages.
 func (c *Client) Tables(ctx context.Context, query url.Values) (all []PlaceDoc, err error) {
 	for {
-		a, err := c.get(ctx, c.Path("tables"), query)
+		a, err := c.Get(ctx, c.Path("tables"), query)
 		if err != nil {
 			return nil, err
 		}
 		var page []PlaceDoc
-		if err := a.into(&page); err != nil {
+		if err := a.Into(&page); err != nil {
 			return nil, err
 		}
 		if all = append(all, page...); a.NextCursor == "" {

@@ -104,7 +104,7 @@ func (d *Cmd) Run(ctx context.Context, s terminal.Streams, start Starter) (err e
 	}
 	defer func() { err = errors.Join(err, ending(ctx, stop)) }()
 
-	api, err := client.New(base, token, workspace)
+	api, err := client.NewClient(base, token, workspace)
 	if err != nil {
 		return err
 	}

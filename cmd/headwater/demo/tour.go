@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/client"
+	"headwater/cmd/headwater/client/progress"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -100,7 +102,7 @@ func (t *tour) rows(ctx context.Context) {
 			continue
 		}
 		shown[place.Source] = true
-		rows, err := client.Fetch[client.PreviewDoc](ctx, t.api, t.api.Path("preview"), url.Values{"scope": {scope}, "source_id": {place.SourceID}, "table": {client.FullName(place.Namespace, place.Name)}, "limit": {"3"}})
+		rows, err := rest.Fetch[client.PreviewDoc](ctx, t.api.Conn, t.api.Path("preview"), url.Values{"scope": {scope}, "source_id": {place.SourceID}, "table": {rest.FullName(place.Namespace, place.Name)}, "limit": {"3"}})
 		if err != nil {
 			t.step("rows", func() (string, error) { return "", fmt.Errorf("%s: %w", place.Called(), err) })
 			continue
@@ -128,12 +130,12 @@ func (t *tour) sync(ctx context.Context) {
 		if !show.Terminal {
 			show.Err = show.Out // so that a tour written to a file is complete
 		}
-		p := client.NewProgress(show)
+		p := progress.New(show)
 		id, err := t.api.StartSync(ctx, scope, nil, nil)
 		if err != nil {
 			return "", err
 		}
-		op, syncs, err := t.api.FollowSync(ctx, id, p)
+		op, syncs, err := progress.Follow(ctx, t.api.Conn, id, p)
 		p.Close()
 		if err != nil {
 			return "", err
@@ -155,13 +157,13 @@ func (t *tour) schemas(ctx context.Context) {
 	}
 	g := terminal.NewGrid("SOURCE", "TABLE", "KIND", "KEY", "COLUMNS")
 	for _, source := range sources {
-		schema, err := client.Fetch[client.SchemaDoc](ctx, t.api, t.api.Path("schema"), map[string][]string{"scope": {scope}, "source_id": {source.ID}})
+		schema, err := rest.Fetch[rest.SchemaDoc](ctx, t.api.Conn, t.api.Path("schema"), map[string][]string{"scope": {scope}, "source_id": {source.ID}})
 		if err != nil {
 			t.step("schema", func() (string, error) { return "", fmt.Errorf("%s: %w", source.Name, err) })
 			continue
 		}
 		for _, table := range schema.Tables {
-			g.Add(source.Name, client.FullName(table.Namespace, table.Name), table.Kind, strings.Join(table.PrimaryKey, ", "), columns(table, 40))
+			g.Add(source.Name, rest.FullName(table.Namespace, table.Name), table.Kind, strings.Join(table.PrimaryKey, ", "), columns(table, 40))
 		}
 	}
 	if err := g.Print(t.s.Out, "no tables"); err != nil {
@@ -170,7 +172,7 @@ func (t *tour) schemas(ctx context.Context) {
 }
 
 // columns lists the columns with their types in about width characters.
-func columns(table client.TableDoc, width int) string {
+func columns(table rest.TableDoc, width int) string {
 	var b strings.Builder
 	for i, column := range table.Columns {
 		if i > 0 {

@@ -97,6 +97,15 @@ func Count(n int64) string { return humanize.Comma(n) }
 // Size formats a number of bytes: "2.0 KiB".
 func Size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
 
+// Lasted formats a duration in whole seconds: "42s", "3m10s", "2h5m".
+func Lasted(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	if d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return d.String()
+}
+
 // Took formats milliseconds: "12 ms", "3.4 s", "2m5s".
 func Took(ms int64) string {
 	switch {

@@ -1,15 +1,19 @@
-package client
+// Package progress follows the syncs of an operation and draws how far they are: bars
+// on a terminal, lines elsewhere.
+package progress
 
 import (
 	"time"
 
 	"headwater/bus/event"
+	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
-// Progress shows running syncs. Each table that ends becomes a line; on a
+// Display shows running syncs. Each table that ends becomes a line; on a
 // terminal, bars below show running tables. It is not safe for concurrent use.
-type Progress struct {
+type Display struct {
 	s      terminal.Streams
 	bars   terminal.Bars
 	ended  map[string]bool // tables that have been printed
@@ -17,17 +21,17 @@ type Progress struct {
 	remark time.Duration   // between two such lines
 }
 
-// NewProgress returns an empty display of syncs on s.Err.
-func NewProgress(s terminal.Streams) *Progress {
-	return &Progress{s: s, bars: terminal.NewBars(s), ended: map[string]bool{}, spoke: time.Now(), remark: 10 * time.Second}
+// New returns an empty display of syncs on s.Err.
+func New(s terminal.Streams) *Display {
+	return &Display{s: s, bars: terminal.NewBars(s), ended: map[string]bool{}, spoke: time.Now(), remark: 10 * time.Second}
 }
 
 // show updates the display to the documents.
-func (p *Progress) show(syncs []SyncDoc) {
+func (p *Display) show(syncs []rest.SyncDoc) {
 	now := time.Now()
 	for _, sync := range syncs {
 		for _, t := range sync.Tables {
-			key := sync.SyncID + "\x00" + FullName(t.Namespace, t.Name)
+			key := sync.SyncID + "\x00" + rest.FullName(t.Namespace, t.Name)
 			if t.Status == "running" {
 				p.remarkOn(sync, t, now)
 			} else if !p.ended[key] {
@@ -54,7 +58,7 @@ func (p *Progress) show(syncs []SyncDoc) {
 }
 
 // line prints the result of one table.
-func (p *Progress) line(source string, t TableSync) {
+func (p *Display) line(source string, t rest.TableSync) {
 	mark, text := "✓", terminal.Several(int(t.Records), "row")
 	if per := terminal.Rate(t.Records, t.DurationMS); per != "" {
 		text += ", " + per + " rows/s"
@@ -62,19 +66,19 @@ func (p *Progress) line(source string, t TableSync) {
 	text += ", " + terminal.Took(t.DurationMS)
 	switch t.Status {
 	case "failed":
-		mark, text = "✗", said(t.Message)
+		mark, text = "✗", flags.Said(t.Message)
 	case "skipped":
 		mark, text = "-", "skipped"
 		if t.Message != "" {
-			text += ": " + said(t.Message)
+			text += ": " + flags.Said(t.Message)
 		}
 	}
 	p.bars.Erase()
-	p.s.Note("  %s %s: %s: %s", mark, terminal.Plain(source), terminal.Plain(FullName(t.Namespace, t.Name)), terminal.Plain(text))
+	p.s.Note("  %s %s: %s: %s", mark, terminal.Plain(source), terminal.Plain(rest.FullName(t.Namespace, t.Name)), terminal.Plain(text))
 }
 
 // remarkOn occasionally prints the progress of a table where there are no bars.
-func (p *Progress) remarkOn(sync SyncDoc, t TableSync, now time.Time) {
+func (p *Display) remarkOn(sync rest.SyncDoc, t rest.TableSync, now time.Time) {
 	if p.s.Terminal || now.Sub(p.spoke) < p.remark {
 		return
 	}
@@ -87,22 +91,22 @@ func (p *Progress) remarkOn(sync SyncDoc, t TableSync, now time.Time) {
 		if t.BytesUploaded > 0 {
 			text += " (" + terminal.Size(t.BytesUploaded) + " are there)"
 		}
-		if left := sync.left(t); left != nil {
-			text += ", about " + lasted(time.Duration(*left)*time.Second) + " left"
+		if seconds := left(sync, t); seconds != nil {
+			text += ", about " + terminal.Lasted(time.Duration(*seconds)*time.Second) + " left"
 		}
 	} else if t.WaitingSince != nil {
-		text += ", no rows for " + lasted(now.Sub(*t.WaitingSince))
+		text += ", no rows for " + terminal.Lasted(now.Sub(*t.WaitingSince))
 	} else if t.Rate > 0 {
 		text += ", " + terminal.Count(t.Rate) + " rows/s"
 	}
 	if quiet := now.Sub(sync.UpdatedAt); !sync.UpdatedAt.IsZero() && quiet > workerSilence {
-		text += ", no sign of its worker for " + lasted(quiet)
+		text += ", no sign of its worker for " + terminal.Lasted(quiet)
 	}
-	p.s.Note("  … %s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(FullName(t.Namespace, t.Name)), text)
+	p.s.Note("  … %s: %s: %s", terminal.Plain(sync.SourceName), terminal.Plain(rest.FullName(t.Namespace, t.Name)), text)
 }
 
-// left returns the seconds until a table is done, nil if unknown.
-func (d SyncDoc) left(t TableSync) *int64 {
+// left returns the seconds until a table of a sync is done, nil if unknown.
+func left(d rest.SyncDoc, t rest.TableSync) *int64 {
 	if d.Progress == nil {
 		return nil
 	}
@@ -115,4 +119,4 @@ func (d SyncDoc) left(t TableSync) *int64 {
 }
 
 // Close removes the bars. The lines above them stay.
-func (p *Progress) Close() { p.bars.Erase() }
+func (p *Display) Close() { p.bars.Erase() }

@@ -1,4 +1,6 @@
-package client
+// Package completion answers what a shell asks to complete a command line of the
+// program.
+package completion
 
 import (
 	"context"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
@@ -171,13 +174,13 @@ func positional(ctx context.Context, s terminal.Streams, at *kong.Node) (all []c
 		if p.Name != "source" && p.Name != "sources" {
 			continue
 		}
-		api, err := New(orDefault(s.Env("HEADWATER_URL"), "http://127.0.0.1:8080"), s.Env("HEADWATER_TOKEN"), orDefault(s.Env("HEADWATER_WORKSPACE"), "default"))
+		api, err := rest.New(orDefault(s.Env("HEADWATER_URL"), "http://127.0.0.1:8080"), s.Env("HEADWATER_TOKEN"), orDefault(s.Env("HEADWATER_WORKSPACE"), "default"))
 		if err != nil {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		for _, scope := range scopes {
+		for _, scope := range rest.Scopes {
 			sources, err := api.Sources(ctx, scope)
 			if err != nil {
 				break

@@ -1,4 +1,4 @@
-package client
+package flags
 
 import (
 	"fmt"
@@ -36,9 +36,9 @@ type SyncFlags struct {
 	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
 }
 
-// options returns sync_options with the options that were given. Its error names
+// Options returns sync_options with the options that were given. Its error names
 // a flag that is not TABLE=SOMETHING.
-func (f *SyncFlags) options() (map[string]any, error) {
+func (f *SyncFlags) Options() (map[string]any, error) {
 	o := map[string]any{}
 	mode := f.Mode
 	if f.Incremental {

@@ -1,58 +1,15 @@
-package client
+package progress
 
 import (
 	"fmt"
-	"net/http"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"headwater/cmd/headwater/client/clienttest"
-	"headwater/cmd/headwater/exit"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
-
-// openTerminal returns both ends of a terminal of that size.
-func openTerminal(t *testing.T, columns, rows uint16) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no terminals here: %v", err)
-	}
-	t.Cleanup(func() { master.Close() })
-	var number uint32
-	var unlocked int32
-	control(t, master, syscall.TIOCSPTLCK, unsafe.Pointer(&unlocked))
-	control(t, master, syscall.TIOCGPTN, unsafe.Pointer(&number))
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { slave.Close() })
-	resize(t, slave, columns, rows)
-	return master, slave
-}
-
-func resize(t *testing.T, slave *os.File, columns, rows uint16) {
-	t.Helper()
-	size := [4]uint16{rows, columns}
-	control(t, slave, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-}
-
-func control(t *testing.T, f *os.File, request uintptr, at unsafe.Pointer) {
-	t.Helper()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var failed syscall.Errno
-	if err := raw.Control(func(fd uintptr) { _, _, failed = syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(at)) }); err != nil || failed != 0 {
-		t.Fatal(err, failed)
-	}
-}
 
 // screen is what a terminal shows: of the signs that steer one, those that we
 // write.
@@ -138,16 +95,16 @@ func (s *screen) narrower(columns int) {
 }
 
 // running is n syncs under way, each with a table and some of it read.
-func running(n int, rows int64) []SyncDoc {
+func running(n int, rows int64) []rest.SyncDoc {
 	part := float64(rows%100) / 100
 	eta := int64(42)
-	var all []SyncDoc
+	var all []rest.SyncDoc
 	for i := range n {
 		name := fmt.Sprintf("orders_of_the_year_%d", 2000+i)
-		m := measure{Fraction: &part, Rows: rows, Rate: 123_456, ETA: &eta}
-		all = append(all, SyncDoc{SyncID: fmt.Sprint("syn_", i), SourceName: fmt.Sprint("shop ", i), Status: "running", UpdatedAt: time.Now(),
-			Tables:   []TableSync{{Namespace: "public", Name: name, Status: "running"}},
-			Progress: &progressDoc{measure: m, TablesTotal: 2, Tables: []tableProgress{{Namespace: "public", Name: name, Status: "running", measure: m}}}})
+		m := rest.Measure{Fraction: &part, Rows: rows, Rate: 123_456, ETA: &eta}
+		all = append(all, rest.SyncDoc{SyncID: fmt.Sprint("syn_", i), SourceName: fmt.Sprint("shop ", i), Status: "running", UpdatedAt: time.Now(),
+			Tables:   []rest.TableSync{{Namespace: "public", Name: name, Status: "running"}},
+			Progress: &rest.ProgressDoc{Measure: m, TablesTotal: 2, Tables: []rest.TableProgress{{Namespace: "public", Name: name, Status: "running", Measure: m}}}})
 	}
 	return all
 }
@@ -161,7 +118,7 @@ func TestNarrowTerminal(t *testing.T) {
 		syncs         int
 		narrower      uint16
 	}{{60, 24, 2, 0}, {60, 24, 30, 0}, {100, 24, 3, 60}, {40, 10, 12, 0}, {120, 5, 4, 0}} {
-		master, slave := openTerminal(t, c.columns, c.rows)
+		master, slave := clienttest.OpenTerminal(t, c.columns, c.rows)
 		got := make(chan []byte, 1000)
 		go func() {
 			for {
@@ -175,7 +132,7 @@ func TestNarrowTerminal(t *testing.T) {
 			}
 		}()
 		s := &screen{columns: int(c.columns), rows: int(c.rows)}
-		p := NewProgress(terminal.Streams{Err: slave, Terminal: true})
+		p := New(terminal.Streams{Err: slave, Terminal: true})
 		settle := func() {
 			for {
 				select {
@@ -190,7 +147,7 @@ func TestNarrowTerminal(t *testing.T) {
 			p.show(running(c.syncs, int64(1_000_042+round)))
 			settle()
 			if c.narrower != 0 && round == 0 {
-				resize(t, slave, c.narrower, c.rows)
+				clienttest.Resize(t, slave, c.narrower, c.rows)
 				s.narrower(int(c.narrower))
 			}
 		}
@@ -208,44 +165,5 @@ func TestNarrowTerminal(t *testing.T) {
 		}
 		slave.Close()
 		master.Close()
-	}
-}
-
-// TestPurgeAsks answers the question at a terminal; a script is not asked.
-func TestPurgeAsks(t *testing.T) {
-	for _, c := range []struct {
-		typed    string // "" is no terminal
-		yes, dry bool
-		want     bool
-	}{{"n", false, false, false}, {"", false, false, true}, {"y", false, false, true}, {"never read", true, false, true}, {"never read", false, true, true}} {
-		api := clienttest.New(t, map[string]http.HandlerFunc{
-			"GET /data/w1/list": func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Query().Get("removed") != "" {
-					clienttest.Says(`[]`)(w, r)
-					return
-				}
-				clienttest.Says(`[{"id":"src_a","name":"airports"},{"id":"src_b","name":"crm"}]`)(w, r)
-			},
-			"POST /data/w1/cleanup": clienttest.Says(`{"deleted_count":1,"deleted_sources":["src_a"]}`),
-		})
-		s, out, errs := clienttest.Streams("")
-		if c.typed != "" {
-			master, slave := openTerminal(t, 80, 24)
-			if _, err := master.WriteString(c.typed + "\n"); err != nil {
-				t.Fatal(err)
-			}
-			s.In = slave
-		}
-		err := (&CleanupCmd{ClientFlags: flagsFor(api), Sources: []string{"airports"}, Purge: true, Yes: c.yes, DryRun: c.dry}).Run(t.Context(), s)
-		if (err == nil) != c.want || (len(api.Asked("POST /data/w1/cleanup")) == 1) != c.want {
-			t.Errorf("%+v: %v, %s", c, err, out)
-		}
-		asked := strings.Contains(errs.String(), "Destroy for good 1 source with scope user of workspace w1 (airports)? [y/N]")
-		if want := c.typed == "n" || c.typed == "y"; asked != want {
-			t.Errorf("%+v asked %q", c, errs)
-		}
-		if !c.want && exit.Code(err) != exit.Refused {
-			t.Errorf("no is %d", exit.Code(err))
-		}
 	}
 }

@@ -1,12 +1,8 @@
-package client
+package rest
 
 import (
-	"context"
 	"encoding/json"
-	"net/url"
 	"time"
-
-	"headwater/cmd/headwater/terminal"
 )
 
 // SourceDoc is a source as the API shows it.
@@ -65,7 +61,7 @@ type LastSync struct {
 // ConnectDoc is the outcome of a connect request.
 type ConnectDoc struct {
 	Connected []SourceDoc `json:"connected_sources"`
-	outcomeDoc
+	OutcomeDoc
 }
 
 // TestDoc is the outcome of a connection test, up to the step that failed.
@@ -153,7 +149,7 @@ type SyncDoc struct {
 	StartedAt   time.Time    `json:"started_at"`
 	UpdatedAt   time.Time    `json:"updated_at"`
 	Tables      []TableSync  `json:"tables"`
-	Progress    *progressDoc `json:"progress,omitempty"`
+	Progress    *ProgressDoc `json:"progress,omitempty"`
 	Changes     *ChangesDoc  `json:"changes,omitempty"`
 	Error       *struct {
 		Reason  string `json:"reason"`
@@ -191,69 +187,77 @@ type TableSync struct {
 	SetAside bool  `json:"set_aside,omitempty"`
 }
 
+// ProgressDoc is the progress of a sync as the API shows it.
+type ProgressDoc struct {
+	Measure
+	TablesEnded int             `json:"tables_ended"`
+	TablesTotal int             `json:"tables_total"`
+	Tables      []TableProgress `json:"tables"`
+}
+
+// TableProgress is the progress of one table of a sync.
+type TableProgress struct {
+	Measure
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Status    string `json:"status"`
+}
+
+// Measure holds the fields that the progress of a table and of a sync share; nil
+// is unknown.
+type Measure struct {
+	Fraction     *float64   `json:"fraction"`
+	Rows         int64      `json:"rows"`
+	Rate         int64      `json:"rows_per_second"`
+	Estimate     *int64     `json:"row_estimate"`
+	ETA          *int64     `json:"eta_seconds"`
+	WaitingSince *time.Time `json:"waiting_since"`
+	WaitingFor   string     `json:"waiting_for"`
+	Uploaded     int64      `json:"bytes_uploaded"`
+}
+
+// ScheduleDoc is a schedule as the API shows it.
+type ScheduleDoc struct {
+	Cron       string          `json:"cron,omitempty"`
+	TimeZone   string          `json:"time_zone,omitempty"`
+	Every      string          `json:"every,omitempty"`
+	After      string          `json:"after,omitempty"`
+	Continuous bool            `json:"continuous,omitempty"`
+	Jitter     string          `json:"jitter,omitempty"`
+	Missed     string          `json:"missed,omitempty"`
+	Overlap    string          `json:"overlap,omitempty"`
+	Paused     bool            `json:"paused"`
+	Options    json.RawMessage `json:"sync_options,omitempty"`
+
+	Sentence string      `json:"sentence"`
+	NextRun  *time.Time  `json:"next_run"`
+	NextRuns []time.Time `json:"next_runs"`
+	LastRun  *struct {
+		Due     time.Time `json:"due"`
+		LateMS  int64     `json:"late_ms"`
+		Outcome string    `json:"outcome"`
+		Runs    int       `json:"runs"`
+		SyncID  string    `json:"sync_id"`
+		Message string    `json:"message"`
+	} `json:"last_run"`
+}
+
+// OutcomeDoc is what the outcomes of calls on several sources have in common.
+type OutcomeDoc struct {
+	Failed      []FailedDoc `json:"failed_sources"`
+	OperationID string      `json:"operation_id"`
+}
+
+// FailedDoc is a source for which a call failed.
+type FailedDoc struct {
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
 // FullName returns "namespace.name", or the name alone if there is no namespace.
 func FullName(namespace, name string) string {
 	if namespace == "" {
 		return name
 	}
 	return namespace + "." + name
-}
-
-// Fetch gets a document and decodes it. Its error is an *APIError if the service
-// refuses.
-func Fetch[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
-	var doc T
-	a, err := c.get(ctx, path, query)
-	if err != nil {
-		return doc, err
-	}
-	return doc, a.into(&doc)
-}
-
-// Sources returns the sources of a scope of the workspace.
-func (c *Client) Sources(ctx context.Context, scope string) ([]SourceDoc, error) {
-	return Fetch[[]SourceDoc](ctx, c, c.Path("list"), url.Values{"scope": {scope}})
-}
-
-// removedSources returns the sources that can be restored.
-func (c *Client) removedSources(ctx context.Context, scope string) ([]SourceDoc, error) {
-	return Fetch[[]SourceDoc](ctx, c, c.Path("list"), url.Values{"scope": {scope}, "removed": {"true"}})
-}
-
-func (c *Client) operation(ctx context.Context, id string) (OperationDoc, error) {
-	return Fetch[OperationDoc](ctx, c, c.Path("operations", id), nil)
-}
-
-func (c *Client) syncOf(ctx context.Context, id string) (SyncDoc, error) {
-	return Fetch[SyncDoc](ctx, c, c.Path("syncs", id), nil)
-}
-
-// settled waits for the operation that a 202 names and returns it with true. It
-// returns false if the answer is already the outcome.
-func (c *Client) settled(ctx context.Context, s terminal.Streams, a apiAnswer) (OperationDoc, bool, error) {
-	if a.Code != 202 {
-		return OperationDoc{}, false, nil
-	}
-	var accepted struct {
-		OperationID string `json:"operation_id"`
-	}
-	if err := a.into(&accepted); err != nil {
-		return OperationDoc{}, false, err
-	}
-	s.Note("accepted as %s, still running", accepted.OperationID)
-	op, err := c.waitOperation(ctx, accepted.OperationID)
-	return op, true, err
-}
-
-// waitOperation waits until the operation has ended and returns it.
-func (c *Client) waitOperation(ctx context.Context, id string) (OperationDoc, error) {
-	for {
-		op, err := c.operation(ctx, id)
-		if err != nil || op.Status != "running" {
-			return op, err
-		}
-		if err := sleep(ctx, c.poll); err != nil {
-			return op, interrupted(id, err)
-		}
-	}
 }

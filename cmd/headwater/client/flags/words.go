@@ -1,4 +1,6 @@
-package client
+// Package flags holds the options of a sync as flags, and translates the field names in
+// the service's messages into the flags that the user typed. It knows no service.
+package flags
 
 import (
 	"regexp"
@@ -47,9 +49,9 @@ var fieldWords = []struct {
 
 func joinWords(a, b string) string { return strings.TrimSpace(a + " " + b) }
 
-// said returns a message of the service on one line, with flags in place of
+// Said returns a message of the service on one line, with flags in place of
 // fields.
-func said(text string) string {
+func Said(text string) string {
 	text = terminal.Plain(text)
 	for _, f := range fieldWords {
 		text = f.pattern.ReplaceAllStringFunc(text, func(found string) string {
@@ -57,34 +59,4 @@ func said(text string) string {
 		})
 	}
 	return text
-}
-
-// once returns a message with its details, each on its own line. A detail that
-// the message quotes already is omitted.
-func once(message string, details []errorDetail) string {
-	text := said(message)
-	lines := make([]string, 0, len(details))
-	for _, d := range details {
-		about := d.Field
-		if about == "" || strings.HasPrefix(about, "source_ids[") || about == d.Name {
-			about = d.Name
-		}
-		line := said(d.Message)
-		if about != "" {
-			line = said(about + ": " + d.Message)
-		}
-		if len(details) == 1 && strings.Contains(strings.ToLower(text), strings.ToLower(said(d.Message))) {
-			continue
-		}
-		lines = append(lines, line)
-	}
-	if len(lines) > 1 {
-		// The message quotes the first detail and says how many more there are.
-		if at := strings.Index(text, ": "); at > 0 && strings.Contains(text, said(details[0].Message)) {
-			if text = text[:at]; text == said(details[0].Field) {
-				text = "the request has " + terminal.Several(len(details), "mistake")
-			}
-		}
-	}
-	return strings.Join(append([]string{text}, lines...), "\n  ")
 }

@@ -1,9 +1,13 @@
-package client
+package rest
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
+	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/exit"
 )
 
@@ -35,11 +39,37 @@ func exitOf(op OperationDoc) int {
 	return exit.Failed
 }
 
-// partly returns the exit code for a request of which some targets failed and
+// Partly returns the exit code for a request of which some targets failed and
 // done targets completed.
-func partly(done int) int {
+func Partly(done int) int {
 	if done > 0 {
 		return exit.Partial
 	}
 	return exit.Failed
+}
+
+// OperationError returns nil for a completed operation. Otherwise its error
+// names each target that did not complete, and why.
+func OperationError(op OperationDoc) error {
+	if op.Status == "completed" {
+		return nil
+	}
+	text := fmt.Sprintf("%s %s", op.Kind, op.Status)
+	for _, target := range op.Targets {
+		if target.Status == "completed" {
+			continue
+		}
+		name := target.Name
+		if name == "" {
+			name = target.SourceID
+		}
+		why := []string{target.Status}
+		for _, part := range []string{target.Reason, target.Message} {
+			if part != "" && part != target.Status {
+				why = append(why, part)
+			}
+		}
+		text += "\n  " + flags.Said(name+": "+strings.Join(why, ": "))
+	}
+	return exit.With(exitOf(op), errors.New(text))
 }

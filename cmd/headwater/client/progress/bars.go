@@ -1,4 +1,4 @@
-package client
+package progress
 
 import (
 	"fmt"
@@ -8,11 +8,12 @@ import (
 	"github.com/clipperhouse/displaywidth"
 
 	"headwater/bus/event"
+	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
 
 const (
-	mostBars = 8  // tables with a bar of their own
+	MostBars = 8  // tables with a bar of their own
 	barWidth = 14 // columns
 	// workerSilence is how long a running sync may go without an update before
 	// it is shown as stalled. Its worker sends one every 30 s, even while it
@@ -20,39 +21,11 @@ const (
 	workerSilence = 45 * time.Second
 )
 
-// progressDoc is the progress of a sync as the API shows it.
-type progressDoc struct {
-	measure
-	TablesEnded int             `json:"tables_ended"`
-	TablesTotal int             `json:"tables_total"`
-	Tables      []tableProgress `json:"tables"`
-}
-
-type tableProgress struct {
-	measure
-	Name      string `json:"name"`
-	Namespace string `json:"namespace"`
-	Status    string `json:"status"`
-}
-
-// measure holds the fields that the progress of a table and of a sync share; nil
-// is unknown.
-type measure struct {
-	Fraction     *float64   `json:"fraction"`
-	Rows         int64      `json:"rows"`
-	Rate         int64      `json:"rows_per_second"`
-	Estimate     *int64     `json:"row_estimate"`
-	ETA          *int64     `json:"eta_seconds"`
-	WaitingSince *time.Time `json:"waiting_since"`
-	WaitingFor   string     `json:"waiting_for"`
-	Uploaded     int64      `json:"bytes_uploaded"`
-}
-
 // barLine formats one measure in most columns: name, bar, rows, and the rate, or
 // the bytes uploaded while the upload is awaited, then the time left, or for how
 // long no rows have arrived. If most is too small, bar and name become shorter
 // before anything is cut off.
-func barLine(name string, m measure, now time.Time, most int) string {
+func barLine(name string, m rest.Measure, now time.Time, most int) string {
 	const whole, longest = 78, 22
 	over := max(0, whole-most)
 	shorter := min(over, barWidth)
@@ -65,7 +38,7 @@ func barLine(name string, m measure, now time.Time, most int) string {
 	}
 	line += fmt.Sprintf(" %4s %11s", percent, terminal.Count(m.Rows))
 	if m.WaitingSince != nil {
-		return line + "  no rows for " + lasted(now.Sub(*m.WaitingSince))
+		return line + "  no rows for " + terminal.Lasted(now.Sub(*m.WaitingSince))
 	}
 	switch m.WaitingFor {
 	case event.WaitingUpload: // only bytes make progress
@@ -76,7 +49,7 @@ func barLine(name string, m measure, now time.Time, most int) string {
 		line += fmt.Sprintf(" %11s", terminal.Count(m.Rate)+"/s")
 	}
 	if m.ETA != nil {
-		line += fmt.Sprintf(" %9s", lasted(time.Duration(*m.ETA)*time.Second)+" left")
+		line += fmt.Sprintf(" %9s", terminal.Lasted(time.Duration(*m.ETA)*time.Second)+" left")
 	}
 	return line
 }
@@ -90,18 +63,9 @@ func bar(fraction *float64, width int) string {
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
-// lasted formats a duration in whole seconds: "42s", "3m10s", "2h5m".
-func lasted(d time.Duration) string {
-	d = max(d, 0).Round(time.Second)
-	if d >= time.Hour {
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	}
-	return d.String()
-}
-
 // barsOf returns the lines for running syncs: one for each running table and, if
 // a sync has several tables, one for the whole.
-func barsOf(syncs []SyncDoc, now time.Time, most int) []string {
+func barsOf(syncs []rest.SyncDoc, now time.Time, most int) []string {
 	var lines []string
 	hidden := 0
 	for _, sync := range syncs {
@@ -117,17 +81,17 @@ func barsOf(syncs []SyncDoc, now time.Time, most int) []string {
 			if t.Status != "running" {
 				continue
 			}
-			if len(lines) >= mostBars {
+			if len(lines) >= MostBars {
 				hidden++
 				continue
 			}
-			lines = append(lines, barLine(terminal.Plain(FullName(t.Namespace, t.Name)), t.measure, now, most))
+			lines = append(lines, barLine(terminal.Plain(rest.FullName(t.Namespace, t.Name)), t.Measure, now, most))
 		}
 		if p.TablesTotal > 1 {
-			lines = append(lines, barLine(fmt.Sprintf("%s: %d of %d", terminal.Plain(sync.SourceName), p.TablesEnded, p.TablesTotal), p.measure, now, most))
+			lines = append(lines, barLine(fmt.Sprintf("%s: %d of %d", terminal.Plain(sync.SourceName), p.TablesEnded, p.TablesTotal), p.Measure, now, most))
 		}
 		if quiet := now.Sub(sync.UpdatedAt); !sync.UpdatedAt.IsZero() && quiet > workerSilence {
-			lines = append(lines, "  "+terminal.Plain(sync.SourceName)+": stalled, no sign of its worker for "+lasted(quiet))
+			lines = append(lines, "  "+terminal.Plain(sync.SourceName)+": stalled, no sign of its worker for "+terminal.Lasted(quiet))
 		}
 	}
 	if hidden > 0 {

@@ -1,4 +1,7 @@
-package client
+// Package rest calls the public REST API of a running service: one connection, the
+// documents it answers with, waiting for operations, and errors with their exit codes.
+// It knows no command.
+package rest
 
 import (
 	"bytes"
@@ -15,26 +18,28 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
 
-// Client calls the public REST API. It is safe for concurrent use.
-type Client struct {
-	base      string // ends with /api/v1
-	token     string
-	workspace string
-	http      *http.Client
-	poll      time.Duration // pause between two polls
+// Conn calls the public REST API of one service, in one workspace. It is safe for
+// concurrent use.
+type Conn struct {
+	Base      string // ends with /api/v1
+	Token     string
+	Workspace string
+	HTTP      *http.Client
+	Poll      time.Duration // pause between two polls
 }
 
-// maxAnswer limits the bytes read of one answer: many times a schema of ten
+// MaxAnswer limits the bytes read of one answer: many times a schema of ten
 // thousand tables.
-const maxAnswer = 512 << 20
+const MaxAnswer = 512 << 20
 
-// New returns a client for the service at address, with or without /api/v1 at
+// New returns a connection to the service at address, with or without /api/v1 at
 // its end. Its error names the flag to change.
-func New(address, token, workspace string) (*Client, error) {
+func New(address, token, workspace string) (*Conn, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		hint := ""
@@ -52,9 +57,9 @@ func New(address, token, workspace string) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 5 * time.Minute
-	return &Client{
-		base: base, token: token, workspace: workspace, poll: 200 * time.Millisecond,
-		http: &http.Client{
+	return &Conn{
+		Base: base, Token: token, Workspace: workspace, Poll: 200 * time.Millisecond,
+		HTTP: &http.Client{
 			Transport: transport,
 			// Following a redirect would send the token to its target.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -62,8 +67,8 @@ func New(address, token, workspace string) (*Client, error) {
 	}, nil
 }
 
-// apiAnswer is the envelope of an answer.
-type apiAnswer struct {
+// Answer is the envelope of an answer.
+type Answer struct {
 	Code    int             `json:"-"` // HTTP status: 200 or 202
 	Status  string          `json:"status"`
 	Message string          `json:"message"`
@@ -82,8 +87,8 @@ type errorDetail struct {
 	Name    string `json:"name"` // of the source with the problem
 }
 
-// into decodes the answer's data.
-func (a apiAnswer) into(data any) error {
+// Into decodes the answer's data.
+func (a Answer) Into(data any) error {
 	if err := json.Unmarshal(a.Data, data); err != nil {
 		return fmt.Errorf("the service's answer is not as expected, is it another version? %w", err)
 	}
@@ -115,42 +120,45 @@ func (e *APIError) Error() string {
 	return text
 }
 
-func notFound(err error) bool {
+// NotFound reports whether the error is a refusal because something does not exist.
+func NotFound(err error) bool {
 	var refused *APIError
 	return errors.As(err, &refused) && refused.HTTP == http.StatusNotFound
 }
 
 // Path returns a path below the client's workspace. It escapes the parts.
-func (c *Client) Path(parts ...string) string {
-	path := "/data/" + url.PathEscape(c.workspace)
+func (c *Conn) Path(parts ...string) string {
+	path := "/data/" + url.PathEscape(c.Workspace)
 	for _, part := range parts {
 		path += "/" + url.PathEscape(part)
 	}
 	return path
 }
 
-func (c *Client) get(ctx context.Context, path string, query url.Values) (apiAnswer, error) {
+// Get requests a path with a query, which may be nil. Its error is an *APIError if the
+// service refuses.
+func (c *Conn) Get(ctx context.Context, path string, query url.Values) (Answer, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return c.do(ctx, http.MethodGet, path, nil, "")
+	return c.Do(ctx, http.MethodGet, path, nil, "")
 }
 
-// post sends body as JSON with an Idempotency-Key, so that its repeats have at
+// Post sends body as JSON with an Idempotency-Key, so that its repeats have at
 // most one effect. prefer is the Prefer header, "" for none.
-func (c *Client) post(ctx context.Context, path string, body any, prefer string) (apiAnswer, error) {
+func (c *Conn) Post(ctx context.Context, path string, body any, prefer string) (Answer, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		return apiAnswer{}, err
+		return Answer{}, err
 	}
-	return c.do(ctx, http.MethodPost, path, encoded, prefer)
+	return c.Do(ctx, http.MethodPost, path, encoded, prefer)
 }
 
-// do sends a request and returns the envelope of the answer, or an *APIError if
+// Do sends a request and returns the envelope of the answer, or an *APIError if
 // the service refuses. A 2xx with status "error" (a failed connection test) is
 // returned as an answer. An overloaded service is tried twice more.
-func (c *Client) do(ctx context.Context, method, path string, body []byte, prefer string) (apiAnswer, error) {
-	header := http.Header{"Authorization": {"Bearer " + c.token}, "Accept": {"application/json"}}
+func (c *Conn) Do(ctx context.Context, method, path string, body []byte, prefer string) (Answer, error) {
+	header := http.Header{"Authorization": {"Bearer " + c.Token}, "Accept": {"application/json"}}
 	if body != nil {
 		header.Set("Content-Type", "application/json")
 		header.Set("Idempotency-Key", rand.Text())
@@ -159,37 +167,39 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, prefe
 		header.Set("Prefer", prefer)
 	}
 	for try := 1; ; try++ {
-		request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+		request, err := http.NewRequestWithContext(ctx, method, c.Base+path, bytes.NewReader(body))
 		if err != nil {
-			return apiAnswer{}, err
+			return Answer{}, err
 		}
 		request.Header = header
-		response, err := c.http.Do(request)
+		response, err := c.HTTP.Do(request)
 		if err != nil {
-			return apiAnswer{}, c.unreachable(ctx, err)
+			return Answer{}, c.Unreachable(ctx, err)
 		}
 		again := response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable
 		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); again && err == nil && seconds <= 10 && try < 3 {
 			response.Body.Close()
-			if err := sleep(ctx, time.Duration(seconds)*time.Second); err != nil {
-				return apiAnswer{}, err
+			if err := Sleep(ctx, time.Duration(seconds)*time.Second); err != nil {
+				return Answer{}, err
 			}
 			continue
 		}
-		return c.read(response)
+		return c.Read(response)
 	}
 }
 
-func (c *Client) read(response *http.Response) (apiAnswer, error) {
+// Read reads and closes a response and returns the envelope of the answer, or an
+// *APIError if the service refuses.
+func (c *Conn) Read(response *http.Response) (Answer, error) {
 	defer response.Body.Close()
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, MaxAnswer))
 	if err != nil {
-		return apiAnswer{}, exit.With(exit.Unknown, fmt.Errorf("the answer of %s broke off: %w", c.base, err))
+		return Answer{}, exit.With(exit.Unknown, fmt.Errorf("the answer of %s broke off: %w", c.Base, err))
 	}
-	var a apiAnswer
+	var a Answer
 	if err := json.Unmarshal(body, &a); err != nil || a.Status == "" {
-		return apiAnswer{}, exit.With(exit.Unknown, fmt.Errorf("%s answered %s (%s), which is not Headwater's API; is --url right?", c.base, response.Status, terminal.Plain(kind)))
+		return Answer{}, exit.With(exit.Unknown, fmt.Errorf("%s answered %s (%s), which is not Headwater's API; is --url right?", c.Base, response.Status, terminal.Plain(kind)))
 	}
 	a.Code = response.StatusCode
 	if a.Code >= 200 && a.Code < 300 {
@@ -199,10 +209,12 @@ func (c *Client) read(response *http.Response) (apiAnswer, error) {
 	if a.Error != nil {
 		refused.Code, refused.Details = a.Error.Code, a.Error.Details
 	}
-	return apiAnswer{}, refused
+	return Answer{}, refused
 }
 
-func (c *Client) unreachable(ctx context.Context, err error) error {
+// Unreachable returns the error of a command whose request failed with err: ctx's error
+// if ctx is done, else one that names the service's address.
+func (c *Conn) Unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -210,11 +222,11 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}
-	return exit.With(exit.Unknown, fmt.Errorf("cannot reach %s: %w; is 'headwater serve' running there? --url or HEADWATER_URL says where to look", c.base, err))
+	return exit.With(exit.Unknown, fmt.Errorf("cannot reach %s: %w; is 'headwater serve' running there? --url or HEADWATER_URL says where to look", c.Base, err))
 }
 
-// sleep waits for d. It returns ctx's error if ctx is done first.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d. It returns ctx's error if ctx is done first.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -223,4 +235,34 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// once returns a message with its details, each on its own line. A detail that
+// the message quotes already is omitted.
+func once(message string, details []errorDetail) string {
+	text := flags.Said(message)
+	lines := make([]string, 0, len(details))
+	for _, d := range details {
+		about := d.Field
+		if about == "" || strings.HasPrefix(about, "source_ids[") || about == d.Name {
+			about = d.Name
+		}
+		line := flags.Said(d.Message)
+		if about != "" {
+			line = flags.Said(about + ": " + d.Message)
+		}
+		if len(details) == 1 && strings.Contains(strings.ToLower(text), strings.ToLower(flags.Said(d.Message))) {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) > 1 {
+		// The message quotes the first detail and says how many more there are.
+		if at := strings.Index(text, ": "); at > 0 && strings.Contains(text, flags.Said(details[0].Message)) {
+			if text = text[:at]; text == flags.Said(details[0].Field) {
+				text = "the request has " + terminal.Several(len(details), "mistake")
+			}
+		}
+	}
+	return strings.Join(append([]string{text}, lines...), "\n  ")
 }

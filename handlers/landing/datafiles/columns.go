@@ -31,23 +31,25 @@ const (
 	PieceBytes = 256 << 10
 )
 
-// Columns reads some columns of a data file, and nothing of the others. each
-// gets them in the order of fields, nil for one that the file does not have, and
-// the number of their first row. They are valid until it returns.
+// Columns reads some columns of a data file, and nothing of the others. It calls each
+// with the columns in the order of fields, nil for one that the file does not have, and
+// the number of their first row, from 0. They are valid until each returns. Without any
+// of the fields in the file it calls nothing. It returns parts.ErrStorage, ctx's error
+// or that of each, which ends the reading.
 func Columns(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
 	return ColumnsBy(ctx, files, name, fields, parquet.NewReaderProperties(nil), readRows, each)
 }
 
-// AllColumns is readColumns of which there may be many. What each gets is
-// overwritten after it returned.
+// AllColumns is Columns for many fields: it decodes PieceRows at a time, into buffers
+// that it uses again after each has returned.
 func AllColumns(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, each func(first int64, columns []arrow.Array) error) error {
 	by := parquet.NewReaderProperties(newReuse())
 	by.BufferedStreamEnabled, by.BufferSize = true, PieceBytes
 	return ColumnsBy(ctx, files, name, fields, by, PieceRows, each)
 }
 
-// ColumnsBy is readColumns with properties of reading of its own, and so many rows
-// at a time. It returns parts.ErrStorage, or the error of each.
+// ColumnsBy is Columns with the reader's properties by, which decodes so many rows at a
+// time.
 func ColumnsBy(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, by *parquet.ReaderProperties, rows int64, each func(first int64, columns []arrow.Array) error) (err error) {
 	f, err := files.Open(name)
 	if err != nil {
@@ -91,12 +93,12 @@ func ColumnsBy(ctx context.Context, files storage.Store, name string, fields []i
 	return ctx.Err()
 }
 
-// rowBytes is about how much of the rows that readRowsAt decodes is in memory at a time.
+// rowBytes is about how many bytes of decoded rows RowsAt has in memory at a time.
 const rowBytes = 4 << 20
 
-// RowsAt reads some columns of some rows of a data file, given in order, and decodes
-// no row group without one. each gets the columns as that of columns does, of the
-// next n of the rows.
+// RowsAt reads some columns of some rows of a data file, which must ascend, and decodes
+// no row group without one of them. It calls each as Columns does, with the next n of the
+// rows, even if the file has none of the fields. It returns parts.ErrStorage, ctx's error or that of each.
 func RowsAt(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, rows []int64, each func(columns []arrow.Array, n int) error) (err error) {
 	f, err := files.Open(name)
 	if err != nil {
@@ -137,7 +139,7 @@ func RowsAt(ctx context.Context, files storage.Store, name string, fields []iceb
 	return ctx.Err()
 }
 
-// rowsInGroup is readRowsAt in a row group that begins with a row of the file.
+// rowsInGroup is RowsAt for one row group; first is the number of its first row.
 func rowsInGroup(ctx context.Context, r *file.Reader, group int, first, batch int64, leaves, at []int, rows []int64, each func(columns []arrow.Array, n int) error) error {
 	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batch}, memory.DefaultAllocator)
 	if err != nil {
@@ -212,7 +214,8 @@ func leavesOf(sc *schema.Schema, fields []iceberg.NestedField) (leaves, at []int
 	return leaves, at
 }
 
-// Taken returns some rows of a column.
+// Taken returns the given rows of a column, in their order. The caller releases the
+// array. A row that is out of range is not checked for.
 func Taken(ctx context.Context, column arrow.Array, rows []int32) (arrow.Array, error) {
 	data := array.NewData(arrow.PrimitiveTypes.Int32, len(rows), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(rows))}, nil, 0, 0)
 	defer data.Release()

@@ -69,7 +69,8 @@ func (s *RowSet) add(row int64) {
 	s.N++
 }
 
-// GoneRows reads what position deletes of a table remove.
+// GoneRows returns the rows that a table's position deletes remove; other files among
+// deletes are ignored. It returns parts.ErrStorage or ctx's error.
 func GoneRows(ctx context.Context, files storage.Store, deletes []iceberg.DataFile) (Positions, error) {
 	var names []string
 	for _, f := range deletes {
@@ -85,7 +86,7 @@ func RemovesRows(f iceberg.DataFile) bool {
 	return f.ContentType() == iceberg.EntryContentPosDeletes && f.FileFormat() == iceberg.ParquetFile
 }
 
-// GoneRowsAhead is goneRows of files that are opened side by side.
+// GoneRowsAhead is GoneRows with the files of a bucket opened ahead, several at a time.
 func GoneRowsAhead(ctx context.Context, files storage.Store, deletes []iceberg.DataFile) (Positions, error) {
 	names := make([]string, len(deletes))
 	for i, f := range deletes {
@@ -96,7 +97,7 @@ func GoneRowsAhead(ctx context.Context, files storage.Store, deletes []iceberg.D
 	return GoneRows(ctx, reading, deletes)
 }
 
-// GoneRowsIn reads files of position deletes.
+// GoneRowsIn is GoneRows for files of position deletes by their names.
 func GoneRowsIn(ctx context.Context, files storage.Store, deletes ...string) (Positions, error) {
 	gone := Positions{}
 	for _, name := range deletes {
@@ -107,7 +108,9 @@ func GoneRowsIn(ctx context.Context, files storage.Store, deletes ...string) (Po
 	return gone, nil
 }
 
-// EachGone reads a file of position deletes: the rows that its own rows remove.
+// EachGone reads a file of position deletes, and calls each with the number of each of
+// its rows and the file and row that it removes. It returns parts.ErrStorage or ctx's
+// error.
 func EachGone(ctx context.Context, files storage.Store, name string, each func(at int64, file string, row int64)) error {
 	return ColumnsBy(ctx, files, name, iceberg.PositionalDeleteSchema.Fields(), parquet.NewReaderProperties(nil), deletedRows, func(first int64, columns []arrow.Array) error {
 		names, ok := columns[0].(*array.String)
@@ -124,8 +127,9 @@ func EachGone(ctx context.Context, files storage.Store, name string, each func(a
 	})
 }
 
-// WriteDeletes writes the positions as one file of position deletes, ordered by
-// file and row.
+// WriteDeletes writes the positions, of which there must be one, as one file of position
+// deletes, ordered by file and row. After an error the file, or its beginning, may be
+// there.
 func WriteDeletes(ctx context.Context, made storage.Store, name func() string, doomed Positions, log *slog.Logger) (iceberg.DataFile, error) {
 	sc, err := table.SchemaToArrowSchema(iceberg.PositionalDeleteSchema, nil, true, false)
 	if err != nil {

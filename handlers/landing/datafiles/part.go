@@ -16,7 +16,8 @@ import (
 )
 
 // LayoutOf returns how batches of the named columns are laid out in the files
-// of a table with the schema.
+// of a table with the schema. A column that the schema lacks is
+// tableschema.ErrBadTable.
 func LayoutOf(schema *iceberg.Schema, columns []string) (parts.Layout, error) {
 	fields := make([]iceberg.NestedField, len(columns))
 	for i, name := range columns {
@@ -34,7 +35,7 @@ func LayoutOf(schema *iceberg.Schema, columns []string) (parts.Layout, error) {
 	return parts.Layout{Schema: sc}, nil
 }
 
-// Footer reads the metadata of a Parquet file.
+// Footer reads the metadata of a Parquet file. It returns parts.ErrStorage.
 func Footer(files storage.Store, name string) (*metadata.FileMetaData, error) {
 	f, err := files.Open(name)
 	if err != nil {
@@ -48,7 +49,8 @@ func Footer(files storage.Store, name string) (*metadata.FileMetaData, error) {
 	return footer, storage.Wrap("close a part", r.Close())
 }
 
-// Describe returns what a commit says about a data file.
+// Describe returns what a commit says about a data file of size bytes. A footer that
+// does not fit the schema is parts.ErrStorage.
 func Describe(schema *iceberg.Schema, props iceberg.Properties, name string, size int64, footer *metadata.FileMetaData) (iceberg.DataFile, error) {
 	described, err := table.DataFileFromMetadata(table.DataFileArgs{
 		Schema:     schema,

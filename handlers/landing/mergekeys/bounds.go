@@ -34,7 +34,8 @@ func SpansOf(files []iceberg.DataFile, fields []iceberg.NestedField) Spans {
 	return all
 }
 
-// Apart reports that no row of the file can have the key of a row in the spans.
+// Apart reports whether no row of the file can have the key of a row in the spans. False
+// proves nothing.
 func (s Spans) Apart(f iceberg.DataFile, fields []iceberg.NestedField) bool {
 	for _, field := range fields {
 		lower, upper := f.LowerBoundValues()[field.ID], f.UpperBoundValues()[field.ID]

@@ -27,8 +27,8 @@ func (k Key) Mixed() uint64 {
 	return h ^ h>>29
 }
 
-// Sieve tells most keys that are not in a set apart without a look at the set:
-// looks at a large map cost most of a merge.
+// Sieve is a filter in front of a set of keys: it rejects most keys that are not in the
+// set. Lookups in a large map would cost most of a merge. It may be read concurrently.
 type Sieve []uint64
 
 // NewSieve returns an empty sieve for so many keys.
@@ -101,8 +101,7 @@ func Of(schema *iceberg.Schema, t driver.Table, names []string, merges bool) (*C
 	return k, nil
 }
 
-// MayLack says that a key may hold NULL in a column, which is a value like
-// others.
+// MayLack has NULL in a column be a value like others. It is called before Keys.
 func (k *Columns) MayLack(column string) {
 	for i, field := range k.Fields {
 		if field.Name == column && !field.Required {
@@ -127,8 +126,8 @@ func (k *Columns) Keys(columns []arrow.Array) func(row int) (Key, int) {
 	return k.by(k.forms, columns)
 }
 
-// Group is as of, for what keys share that the source may take for one. Without
-// such keys it is the key itself.
+// Group is Keys for what keys share that the source may take for equal: two keys that it
+// may take for equal have the same. Where none can be it is the key itself.
 func (k *Columns) Group(columns []arrow.Array) func(row int) (Key, int) {
 	if k.Alike == nil {
 		return k.by(k.forms, columns)

@@ -30,8 +30,8 @@ type opened struct {
 	err  error
 }
 
-// ReadAhead returns the store with the named files opened ahead, where that saves
-// time. The caller calls end when it has read.
+// ReadAhead returns the store with the named files opened ahead if it is a bucket, else
+// the store itself. The caller opens the files in this order, and calls end after it.
 func ReadAhead(files Store, names []string) (reading Store, end func()) {
 	b, ok := files.(*bucket.Bucket)
 	if !ok || len(names) == 0 {

@@ -25,6 +25,8 @@ type Disk struct {
 // dirMode lets those enter folders who may read files.
 func (d Disk) dirMode() fs.FileMode { return d.Mode | 0o100 | d.Mode&0o444>>2 }
 
+// LocalPath returns the path of a file:// URL, or a path as it is. A URL of another host
+// is an *fs.PathError.
 func LocalPath(name string) (string, error) {
 	if !strings.HasPrefix(name, "file:") {
 		return name, nil
@@ -39,6 +41,7 @@ func LocalPath(name string) (string, error) {
 	return filepath.FromSlash(u.Path), nil
 }
 
+// FileURL returns the file:// URL of an absolute path.
 func FileURL(path string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()
 }
@@ -75,6 +78,7 @@ func (d Disk) Create(name string) (iceio.FileWriter, error) {
 	})
 }
 
+// WriteFile makes a new file, as Create does; it is durable once nil is returned.
 func (d Disk) WriteFile(name string, content []byte) error {
 	w, err := d.Create(name)
 	if err != nil {
@@ -84,6 +88,7 @@ func (d Disk) WriteFile(name string, content []byte) error {
 	return errors.Join(err, w.Close())
 }
 
+// Remove removes a file. One that is not there is fs.ErrNotExist.
 func (d Disk) Remove(name string) error {
 	path, err := LocalPath(name)
 	if err != nil {

@@ -131,7 +131,7 @@ func bucketSettings(query string) (s bucket.Settings, err error) {
 	return s, nil
 }
 
-// Found is a file found by list.
+// Found is a file that List found.
 type Found struct {
 	Name     string // full name, as it is referred to
 	Base     string
@@ -139,7 +139,7 @@ type Found struct {
 }
 
 // List returns every file under root, at any depth. A root that does not exist
-// has none.
+// has none. It returns parts.ErrStorage, and then no files.
 func List(files Store, root string) ([]Found, error) {
 	var found []Found
 	if b, ok := files.(*bucket.Bucket); ok {
@@ -190,8 +190,8 @@ func Remove(files Store, names ...string) error {
 	return Wrap("remove files", errors.Join(failed...))
 }
 
-// Recorder remembers the files made through it, so that what a commit that did
-// not happen left behind can be removed.
+// Recorder remembers the files made through it, so that those of a commit that failed
+// can be removed. It is safe for concurrent use.
 type Recorder struct {
 	Store
 	mu   sync.Mutex
@@ -214,14 +214,14 @@ func (r *Recorder) note(name string) {
 	r.mu.Unlock()
 }
 
-// Names returns what was made.
+// Names returns the files that were made.
 func (r *Recorder) Names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.made)
 }
 
-// Undo removes what was made.
+// Undo removes the files that were made, and forgets them. It returns every failure.
 func (r *Recorder) Undo() error {
 	r.mu.Lock()
 	made := slices.Clone(r.made)

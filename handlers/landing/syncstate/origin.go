@@ -50,8 +50,7 @@ func (o Origin) With(t driver.Table, lacking []string) Origin {
 	return next
 }
 
-// Difference says which columns' values in rows that landed before are not those of
-// the source.
+// Difference names the columns whose values in landed rows are not those of the source.
 type Difference struct {
 	Told    []string // in words, with what happened
 	unknown []string // added, of a source that has no identities of columns

@@ -138,8 +138,9 @@ func (s State) Properties() (iceberg.Properties, error) {
 	return props, nil
 }
 
-// Of reads the state back. Snapshots that no sync made, as a compaction's,
-// are passed over: the newest sync before them counts.
+// Of reads the state of a table back. Snapshots that no sync made, such as another
+// tool's compaction, are skipped: the newest sync before them counts. It returns an error
+// that names the snapshot and the property that cannot be read.
 func Of(meta table.Metadata) (State, error) {
 	head := meta.CurrentSnapshot()
 	if head == nil {
@@ -170,7 +171,7 @@ func SnapshotOf(meta table.Metadata) *table.Snapshot {
 	return made
 }
 
-// In reads what a snapshot that a sync made says, but the Total.
+// In reads the state from a snapshot that a sync made, without the Total.
 func In(made *table.Snapshot) (State, error) {
 	p := made.Summary.Properties
 	s := State{SnapshotID: made.SnapshotID}
@@ -213,7 +214,8 @@ func In(made *table.Snapshot) (State, error) {
 	return s, nil
 }
 
-// TotalRecords returns how many rows readers of a snapshot see.
+// TotalRecords returns how many rows readers of a snapshot see. A summary without the
+// counts is an error.
 func TotalRecords(s *table.Snapshot) (int64, error) {
 	if s.Summary == nil {
 		return 0, fmt.Errorf("snapshot %d has no summary", s.SnapshotID)

@@ -68,7 +68,7 @@ func DriverType(t iceberg.Type) (driver.Type, bool) {
 	return driver.Type{}, false
 }
 
-// Check refuses what no Iceberg table can hold. Names that differ only
+// Check returns ErrBadTable for what no Iceberg table can hold. Names that differ only
 // by case, that hold dots, or that are words of SQL are kept as they are.
 func Check(t driver.Table) error {
 	if len(t.Columns) == 0 {
@@ -126,7 +126,7 @@ func Replaced(current *iceberg.Schema, lastID int, t driver.Table) *iceberg.Sche
 // Evolved is the schema of a table that is appended to. Columns the source has
 // gained are added and read NULL in older rows, those it has lost stay and read
 // NULL in newer ones, and a type may get wider. A column that is narrower now
-// keeps the wider type. Everything else is ErrSchemaChanged, which names the
+// keeps the wider type. Everything else is ErrChanged, which names the
 // columns. json are the ids of the columns that were landed as JSON, nil where
 // that is not known.
 func Evolved(current *iceberg.Schema, lastID int, json []int, t driver.Table) (*iceberg.Schema, error) {

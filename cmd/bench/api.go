@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/widetable"
 )
 
 // record is one object of the API: an order line as order APIs send them, about
@@ -35,19 +38,19 @@ type record struct {
 }
 
 // recordOf returns the generator's last row.
-func recordOf(g *generator) record {
+func recordOf(g *widetable.Generator) record {
 	text := func(column int) *string {
-		if g.null[column] {
+		if g.Null[column] {
 			return nil
 		}
-		value := g.values[column]
+		value := g.Values[column]
 		return &value
 	}
 	r := record{
-		ID: g.id, OrderID: g.id/4 + 1, LineNo: int(g.id%7 + 1), Quantity: json.Number(g.values[3]), Price: json.Number(g.values[4]),
-		Discount: (*json.Number)(text(5)), ShipDate: g.values[6], ReceiptDate: text(7),
-		UpdatedAt:  g.values[8][:10] + "T" + g.values[8][11:] + "Z",
-		ReturnFlag: g.values[9], ShipMode: g.values[10], ShipInstruct: g.values[11], Comment: text(12), UUID: g.values[15],
+		ID: g.ID, OrderID: g.ID/4 + 1, LineNo: int(g.ID%7 + 1), Quantity: json.Number(g.Values[3]), Price: json.Number(g.Values[4]),
+		Discount: (*json.Number)(text(5)), ShipDate: g.Values[6], ReceiptDate: text(7),
+		UpdatedAt:  g.Values[8][:10] + "T" + g.Values[8][11:] + "Z",
+		ReturnFlag: g.Values[9], ShipMode: g.Values[10], ShipInstruct: g.Values[11], Comment: text(12), UUID: g.Values[15],
 	}
 	if value := text(13); value != nil {
 		r.Attrs = json.RawMessage(*value)
@@ -72,10 +75,10 @@ const apiDelay = 2 * time.Millisecond
 // pages serves records in numbered pages and encodes each page when it is asked
 // for, as APIs do. Below /slow it takes apiDelay to find a page.
 func pages(records int) (server *httptest.Server, count int) {
-	g := newGenerator()
+	g := widetable.NewGenerator()
 	all := make([]record, records)
 	for i := range all {
-		g.next()
+		g.Next()
 		all[i] = recordOf(g)
 	}
 	count = (records + apiPage - 1) / apiPage
@@ -135,7 +138,7 @@ func fetchAhead(ctx context.Context, url string, count int) (time.Duration, erro
 	}
 }
 
-func (b *bench) api(ctx context.Context) ([]result, error) {
+func (b *bench) api(ctx context.Context) ([]report.Row, error) {
 	records := b.rows(apiRecords)
 	server, count := pages(records)
 	defer server.Close()
@@ -143,7 +146,7 @@ func (b *bench) api(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var results []result
+	var results []report.Row
 	for _, path := range []string{"/records", "/slow/records"} {
 		url := server.URL + path
 		source, err := s.connect(ctx, "api", strings.ReplaceAll(path[1:], "/", "_"), object{"base_url": url, "max_pages": count + 1})
@@ -160,7 +163,7 @@ func (b *bench) api(ctx context.Context) ([]result, error) {
 			return nil, err
 		}
 		// As fast as 0.8 of the loop is to take 1.25 times as long.
-		results = append(results, ratio(name, "loop, one connection ahead", records, ours, limit, 1.25))
+		results = append(results, report.Ratio(name, "loop, one connection ahead", records, ours, limit, 1.25))
 	}
 	return results, nil
 }

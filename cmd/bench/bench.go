@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/bench/report"
 	"headwater/connectors/drivertest/servers"
 )
 
@@ -27,58 +28,44 @@ const (
 	quickDivisor = 10
 )
 
-// The tables, by the names of their comments in the README.
-const (
-	tableSync    = "sync"
-	tableChanges = "changes"
-	tableFresh   = "fresh"
-	tableTPCH    = "tpch"
-	tableHistory = "history"
-	tableStart   = "start"
-	tableBucket  = "bucket"
-	tableLake    = "lake"
-)
-
-var tables = []string{tableSync, tableChanges, tableFresh, tableTPCH, tableHistory, tableStart, tableBucket, tableLake}
-
 // work is one part of the bench; it may give several rows of its table.
 type work struct {
 	name  string
 	table string
-	run   func(*bench, context.Context) ([]result, error)
+	run   func(*bench, context.Context) ([]report.Row, error)
 }
 
 var works = []work{
-	{"postgres-wide", tableSync, (*bench).postgresWide},
-	{"postgres-accounts", tableSync, (*bench).postgresAccounts},
-	{"mariadb", tableSync, (*bench).mariadbWide},
-	{"csv", tableSync, (*bench).csv},
-	{"sqlite", tableSync, (*bench).sqlite},
-	{"api", tableSync, (*bench).api},
-	{"memory", tableSync, (*bench).memory},
-	{"incremental", tableSync, (*bench).incremental},
-	{"verify", tableSync, (*bench).verify},
-	{"changes-postgres", tableChanges, (*bench).changesPostgres},
-	{"changes-mariadb", tableChanges, (*bench).changesMariaDB},
-	{"transaction", tableChanges, (*bench).transaction},
-	{"visible", tableFresh, (*bench).visible},
-	{"large", tableFresh, (*bench).large},
-	{"schedules", tableFresh, (*bench).schedules},
-	{"tpch", tableTPCH, (*bench).tpch},
-	{"list", tableHistory, (*bench).list},
-	{"schema", tableHistory, (*bench).schema},
-	{"unchanged", tableHistory, (*bench).unchanged},
-	{"scan", tableHistory, (*bench).scan},
-	{"scale", tableHistory, (*bench).scale},
-	{"commits", tableHistory, (*bench).commits},
-	{"rebuild", tableHistory, (*bench).rebuild},
-	{"command-one", tableHistory, (*bench).command},
-	{"command-many", tableHistory, (*bench).commands},
-	{"start", tableStart, (*bench).starts},
-	{"requests", tableBucket, (*bench).requests},
-	{"uploads", tableBucket, (*bench).uploads},
-	{"merge", tableLake, (*bench).merges},
-	{"day", tableLake, (*bench).day},
+	{"postgres-wide", report.TableSync, (*bench).postgresWide},
+	{"postgres-accounts", report.TableSync, (*bench).postgresAccounts},
+	{"mariadb", report.TableSync, (*bench).mariadbWide},
+	{"csv", report.TableSync, (*bench).csv},
+	{"sqlite", report.TableSync, (*bench).sqlite},
+	{"api", report.TableSync, (*bench).api},
+	{"memory", report.TableSync, (*bench).memory},
+	{"incremental", report.TableSync, (*bench).incremental},
+	{"verify", report.TableSync, (*bench).verify},
+	{"changes-postgres", report.TableChanges, (*bench).changesPostgres},
+	{"changes-mariadb", report.TableChanges, (*bench).changesMariaDB},
+	{"transaction", report.TableChanges, (*bench).transaction},
+	{"visible", report.TableFresh, (*bench).visible},
+	{"large", report.TableFresh, (*bench).large},
+	{"schedules", report.TableFresh, (*bench).schedules},
+	{"tpch", report.TableTPCH, (*bench).tpch},
+	{"list", report.TableHistory, (*bench).list},
+	{"schema", report.TableHistory, (*bench).schema},
+	{"unchanged", report.TableHistory, (*bench).unchanged},
+	{"scan", report.TableHistory, (*bench).scan},
+	{"scale", report.TableHistory, (*bench).scale},
+	{"commits", report.TableHistory, (*bench).commits},
+	{"rebuild", report.TableHistory, (*bench).rebuild},
+	{"command-one", report.TableHistory, (*bench).command},
+	{"command-many", report.TableHistory, (*bench).commands},
+	{"start", report.TableStart, (*bench).starts},
+	{"requests", report.TableBucket, (*bench).requests},
+	{"uploads", report.TableBucket, (*bench).uploads},
+	{"merge", report.TableLake, (*bench).merges},
+	{"day", report.TableLake, (*bench).day},
 }
 
 func names() []string {

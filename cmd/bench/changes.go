@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 )
 
 // What catching up with a log of changes must reach.
@@ -18,8 +21,8 @@ const (
 
 // changesPostgres measures syncs of mode cdc that catch up with one table and with
 // twenty, beside pg_recvlogical, which receives the same changes of a slot like ours.
-func (b *bench) changesPostgres(ctx context.Context) ([]result, error) {
-	var all []result
+func (b *bench) changesPostgres(ctx context.Context) ([]report.Row, error) {
+	var all []report.Row
 	for _, tables := range []int{1, 20} {
 		c, err := b.changingPostgres(ctx, tables)
 		if err != nil {
@@ -85,7 +88,7 @@ func (b *bench) follow(ctx context.Context, c changing) (*followed, error) {
 }
 
 // catchUp measures the changes to a database.
-func (b *bench) catchUp(ctx context.Context, c changing) ([]result, error) {
+func (b *bench) catchUp(ctx context.Context, c changing) ([]report.Row, error) {
 	f, err := b.follow(ctx, c)
 	if err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func (b *bench) catchUp(ctx context.Context, c changing) ([]result, error) {
 	return f.catchUp(ctx)
 }
 
-func (f *followed) catchUp(ctx context.Context) ([]result, error) {
+func (f *followed) catchUp(ctx context.Context) ([]report.Row, error) {
 	var spent []time.Duration
 	var peak int64
 	ours := func(ctx context.Context) (time.Duration, error) {
@@ -102,10 +105,10 @@ func (f *followed) catchUp(ctx context.Context) ([]result, error) {
 			return 0, err
 		}
 		f.next += 2 * (f.each / 3)
-		before, watch := cpuOf(f.s.cmd.Process.Pid), watchMemory(f.s.cmd.Process.Pid)
+		before, watch := processes.CPU(f.s.cmd.Process.Pid), processes.WatchMemory(f.s.cmd.Process.Pid)
 		_, took, err := f.s.syncTables(ctx, f.id, f.options)
 		most, _ := watch()
-		spent, peak = append(spent, cpuOf(f.s.cmd.Process.Pid)-before), max(peak, most)
+		spent, peak = append(spent, processes.CPU(f.s.cmd.Process.Pid)-before), max(peak, most)
 		f.b.say("%.2f s, %.2f s of CPU, at most %d MiB at once", took.Seconds(), spent[len(spent)-1].Seconds(), most>>20)
 		return took, err
 	}
@@ -125,12 +128,12 @@ func (f *followed) catchUp(ctx context.Context) ([]result, error) {
 		}
 	}
 	what, most := f.beside()
-	return []result{
-		ratio(name, what, count, our, lim, most),
+	return []report.Row{
+		report.Ratio(name, what, count, our, lim, most),
 		memoryRow("the same, memory of all processes", peak, fmt.Sprintf("%.0f k changes/s of CPU", float64(count)/median(spent[1:]).Seconds()/1000)),
 	}, nil
 }
 
-func memoryRow(work string, peak int64, rate string) result {
-	return result{work: work, ours: fmt.Sprintf("%d MiB", peak>>20), limit: "-", ratio: "-", target: fmt.Sprintf("at most %d MiB", changesMemory>>20), rate: rate, ok: peak <= changesMemory}
+func memoryRow(work string, peak int64, rate string) report.Row {
+	return report.Row{Work: work, Ours: fmt.Sprintf("%d MiB", peak>>20), Limit: "-", Ratio: "-", Target: fmt.Sprintf("at most %d MiB", changesMemory>>20), Rate: rate, OK: peak <= changesMemory}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 	"headwater/connectors/drivertest/servers"
 )
 
@@ -15,7 +17,7 @@ import (
 // mariadb-binlog, which receives the same log, and the memory that one long transaction
 // takes. mariadb-binlog copies events as they are: what it costs goes by their number,
 // and hardly by the rows in them. So the changes come in two ways.
-func (b *bench) changesMariaDB(ctx context.Context) ([]result, error) {
+func (b *bench) changesMariaDB(ctx context.Context) ([]report.Row, error) {
 	m, err := b.changingMariaDB(ctx)
 	if err != nil {
 		return nil, err
@@ -25,7 +27,7 @@ func (b *bench) changesMariaDB(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	defer f.s.stop()
-	var all []result
+	var all []report.Row
 	for _, m.single = range []bool{true, false} {
 		rows, err := f.catchUp(ctx)
 		all = append(all, rows...)
@@ -37,7 +39,7 @@ func (b *bench) changesMariaDB(ctx context.Context) ([]result, error) {
 	if err := m.addAll(ctx, f.next, big); err != nil {
 		return all, err
 	}
-	watch := watchMemory(f.s.cmd.Process.Pid)
+	watch := processes.WatchMemory(f.s.cmd.Process.Pid)
 	_, _, err = f.s.syncTables(ctx, f.id, f.options)
 	peak, _ := watch()
 	return append(all, memoryRow(fmt.Sprintf("MariaDB, one transaction of %d rows, memory of all processes", big), peak, "-")), err

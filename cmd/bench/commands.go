@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"headwater/cmd/bench/report"
 )
 
 const (
@@ -156,23 +158,23 @@ func (b *bench) commanded(ctx context.Context) (*service, []string, error) {
 }
 
 // command measures how long one caller waits for a command.
-func (b *bench) command(ctx context.Context) ([]result, error) {
+func (b *bench) command(ctx context.Context) ([]report.Row, error) {
 	ours, limit, name, err := b.order(ctx, "command sent to result readable over REST, 1 caller", 1, lonelyCommands)
 	if err != nil {
 		return nil, err
 	}
-	r := ratio(name, "two appends of 400 B with fsync", 1, ours/lonelyCommands, limit/lonelyCommands, 4)
-	r.ours, r.limit = milliseconds(ours/lonelyCommands), milliseconds(limit/lonelyCommands)
-	return []result{r}, nil
+	r := report.Ratio(name, "two appends of 400 B with fsync", 1, ours/lonelyCommands, limit/lonelyCommands, 4)
+	r.Ours, r.Limit = milliseconds(ours/lonelyCommands), milliseconds(limit/lonelyCommands)
+	return []report.Row{r}, nil
 }
 
 // commands measures how many commands many callers get done.
-func (b *bench) commands(ctx context.Context) ([]result, error) {
+func (b *bench) commands(ctx context.Context) ([]report.Row, error) {
 	ours, limit, name, err := b.order(ctx, fmt.Sprintf("commands over REST, %d callers", crowd), crowd, crowdCommands)
 	if err != nil {
 		return nil, err
 	}
-	return []result{pace(name, "appends of 400 B with fsync / 2 messages", crowdCommands, ours, limit, 0.8)}, nil
+	return []report.Row{report.Pace(name, "appends of 400 B with fsync / 2 messages", crowdCommands, ours, limit, 0.8)}, nil
 }
 
 // order measures so many commands beside the appends that they cannot do

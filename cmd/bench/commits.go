@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+
+	"headwater/cmd/bench/report"
 )
 
 // commits measures a commit to a table of 3,600 others beside one of its first
 // hundred, as the benchmark beside the lake's code does.
-func (b *bench) commits(ctx context.Context) ([]result, error) {
+func (b *bench) commits(ctx context.Context) ([]report.Row, error) {
 	b.say("committing 3,700 times to one table")
 	out, err := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkCommits$", "-benchtime", "1x", "./handlers/landing").Output()
 	if err != nil {
@@ -27,9 +29,9 @@ func (b *bench) commits(ctx context.Context) ([]result, error) {
 		if first <= 0 {
 			return nil, fmt.Errorf("the benchmark prints %q", lines.Text())
 		}
-		return []result{{
-			work: "commit of a small file after 3,600 to the same table, without the disk", ours: fmt.Sprintf("%.2f ms", last/1000), limit: fmt.Sprintf("%.2f ms", first/1000),
-			beside: "among the first 100", ratio: fmt.Sprintf("%.2f", last/first), target: "at most 1.20", ok: last <= 1.2*first,
+		return []report.Row{{
+			Work: "commit of a small file after 3,600 to the same table, without the disk", Ours: fmt.Sprintf("%.2f ms", last/1000), Limit: fmt.Sprintf("%.2f ms", first/1000),
+			Beside: "among the first 100", Ratio: fmt.Sprintf("%.2f", last/first), Target: "at most 1.20", OK: last <= 1.2*first,
 		}}, nil
 	}
 	return nil, errors.New("the benchmark of commits measured nothing")

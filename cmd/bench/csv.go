@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"headwater/cmd/bench/report"
 )
 
 // duckdbScript runs a statement on two threads and prints the seconds it took.
@@ -28,7 +30,7 @@ const { DuckDBInstance } = require(process.argv[2]);
 
 // csv compares with DuckDB converting the same file into Parquet, types sniffed
 // by both.
-func (b *bench) csv(ctx context.Context) ([]result, error) {
+func (b *bench) csv(ctx context.Context) ([]report.Row, error) {
 	module := filepath.Join(b.cache, "npm", "node_modules", "@duckdb", "node-api")
 	if _, err := os.Stat(module); err != nil {
 		return nil, fmt.Errorf("DuckDB is not installed, run .ci/bench-deps %s: %w", b.cache, err)
@@ -88,7 +90,7 @@ func (b *bench) csv(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := ratio(name, "DuckDB COPY, 2 threads", rows, ours, lim, 1.00)
-	r.rate += fmt.Sprintf(", %.0f MB/s", float64(info.Size())/1e6/ours.Seconds())
-	return []result{r}, b.check(ctx, last, file.Sums)
+	r := report.Ratio(name, "DuckDB COPY, 2 threads", rows, ours, lim, 1.00)
+	r.Rate += fmt.Sprintf(", %.0f MB/s", float64(info.Size())/1e6/ours.Seconds())
+	return []report.Row{r}, b.check(ctx, last, file.Sums)
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"headwater/cmd/bench/report"
 )
 
 // incremental measures a sync that finds nothing new, beside the one query that
 // tells the source so.
-func (b *bench) incremental(ctx context.Context) ([]result, error) {
+func (b *bench) incremental(ctx context.Context) ([]report.Row, error) {
 	const most = 50 * time.Millisecond
 	want, err := b.fillWide(ctx)
 	if err != nil {
@@ -49,6 +51,6 @@ func (b *bench) incremental(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
-	return []result{{work: name, ours: ms(ours), limit: ms(lim), beside: "the query", ratio: "+" + ms(ours-lim),
-		target: "at most +" + ms(most), rate: "-", ok: ours-lim <= most}}, nil
+	return []report.Row{{Work: name, Ours: ms(ours), Limit: ms(lim), Beside: "the query", Ratio: "+" + ms(ours-lim),
+		Target: "at most +" + ms(most), Rate: "-", OK: ours-lim <= most}}, nil
 }

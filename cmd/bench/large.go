@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 )
 
 // What changes to a large table may cost beside the same to a small one.
@@ -20,7 +23,7 @@ const (
 // large table beside the same to a small one: that of the syncs and of the maintenance
 // that follows them. The first syncs, which make the index of keys and join the files of
 // the load, are not measured.
-func (b *bench) large(ctx context.Context) ([]result, error) {
+func (b *bench) large(ctx context.Context) ([]report.Row, error) {
 	var tables [2]*captured
 	for i, rows := range []int{b.rows(b.largeRows), b.rows(largeBeside)} {
 		c, err := b.capture(ctx, fmt.Sprintf("large%d", i), rows)
@@ -43,14 +46,14 @@ func (b *bench) large(ctx context.Context) ([]result, error) {
 			if err := c.change(ctx, largeChanges); err != nil {
 				return nil, err
 			}
-			before := cpuOf(c.pid())
+			before := processes.CPU(c.pid())
 			if _, err := c.sync(ctx); err != nil {
 				return nil, err
 			}
 			if err := c.quiet(ctx); err != nil {
 				return nil, err
 			}
-			spent[i] = cpuOf(c.pid()) - before
+			spent[i] = processes.CPU(c.pid()) - before
 		}
 		b.say("%s, %d: %.2f s, %.2f s into the small one", name, run-largeWarm+1, spent[0].Seconds(), spent[1].Seconds())
 		if run >= largeWarm {
@@ -66,9 +69,9 @@ func (b *bench) large(ctx context.Context) ([]result, error) {
 	each := func(d time.Duration) string {
 		return fmt.Sprintf("%.1f µs a change", d.Seconds()*1e6/float64(largeChanges*b.runs))
 	}
-	return []result{{
-		work: name, ours: each(sum[0]), limit: each(sum[1]), beside: fmt.Sprintf("to a table of %d", b.rows(largeBeside)),
-		ratio: fmt.Sprintf("%.2f", x), target: fmt.Sprintf("at most %.2f", largeRatio), ok: x <= largeRatio,
+	return []report.Row{{
+		Work: name, Ours: each(sum[0]), Limit: each(sum[1]), Beside: fmt.Sprintf("to a table of %d", b.rows(largeBeside)),
+		Ratio: fmt.Sprintf("%.2f", x), Target: fmt.Sprintf("at most %.2f", largeRatio), OK: x <= largeRatio,
 	}}, nil
 }
 
@@ -76,13 +79,13 @@ func (b *bench) large(ctx context.Context) ([]result, error) {
 func (c *captured) quiet(ctx context.Context) error {
 	until := time.Now().Add(largeWait)
 	for time.Now().Before(until) {
-		before := cpuOf(c.pid())
+		before := processes.CPU(c.pid())
 		select {
 		case <-time.After(largeQuiet):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if cpuOf(c.pid())-before < largeQuiet/20 {
+		if processes.CPU(c.pid())-before < largeQuiet/20 {
 			return nil
 		}
 	}

@@ -2,6 +2,10 @@
 // fastest that its source can be read at all, and reads and commands beside what
 // a server and a disk can do at all, in turn on the same machine in the same run.
 // `make bench` runs it; it makes its data and starts its own servers.
+//
+// A file here is a work that is measured. What they share and what knows no service lies
+// below: report (rows and tables), widetable and tpch (data), history (events), processes
+// (memory and time of the processor).
 package main
 
 import (
@@ -15,6 +19,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"headwater/cmd/bench/report"
 )
 
 func main() {
@@ -83,29 +89,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer b.close()
 
-	rows := map[string][]result{}
+	rows := map[string][]report.Row{}
 	var failed []error
 	for _, w := range chosen {
 		found, err := w.run(b, ctx)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", w.name, err))
 			b.say("%s: %v", w.name, err)
-			found = append(found, result{work: w.name, failed: true})
+			found = append(found, report.Row{Work: w.name, Failed: true})
 		}
 		rows[w.table] = append(rows[w.table], found...)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	machine := b.machine(ctx)
-	for _, name := range tables {
+	where := report.Machine(ctx, b.versions)
+	for _, name := range report.Tables {
 		if len(rows[name]) == 0 {
 			continue
 		}
-		table := render(name, rows[name], machine, s)
+		table := report.Render(name, rows[name], where, s.runs, s.quick)
 		fmt.Fprintln(stdout, table)
 		if s.readme != "" && len(failed) == 0 {
-			failed = append(failed, writeBetween(s.readme, name, table))
+			failed = append(failed, report.WriteBetween(s.readme, name, table))
 		}
 	}
 	return errors.Join(failed...)

@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"time"
 
+	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/widetable"
 	"headwater/connectors/drivertest/servers"
 )
 
-func (b *bench) mariadbWide(ctx context.Context) ([]result, error) {
+func (b *bench) mariadbWide(ctx context.Context) ([]report.Row, error) {
 	client, err := exec.LookPath("mariadb")
 	if err != nil {
 		return nil, err
@@ -34,7 +36,7 @@ func (b *bench) mariadbWide(ctx context.Context) ([]result, error) {
 	}
 	b.say("loading wide into MariaDB")
 	for _, s := range []string{
-		"create table wide (" + columnsOf(func(c column) string { return c.my }) + ") engine=InnoDB default charset=utf8mb4",
+		"create table wide (" + widetable.ColumnsOf(func(c widetable.Column) string { return c.MariaDB }) + ") engine=InnoDB default charset=utf8mb4",
 		"set time_zone='+00:00'; load data local infile '" + file.Path + "' into table wide character set utf8mb4",
 		"analyze table wide; select count(*) from wide",
 	} {
@@ -63,7 +65,7 @@ func (b *bench) mariadbWide(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	rows := int(file.Sums.Rows)
-	name := fmt.Sprintf("MariaDB wide, %d x %d", rows, len(wide))
+	name := fmt.Sprintf("MariaDB wide, %d x %d", rows, len(widetable.Columns))
 	var last landed
 	ours, limit, err := b.pair(ctx, name,
 		s.syncing(source, object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
@@ -71,5 +73,5 @@ func (b *bench) mariadbWide(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []result{ratio(name, "mariadb --quick", rows, ours, limit, 1.20)}, b.check(ctx, last, file.Sums)
+	return []report.Row{report.Ratio(name, "mariadb --quick", rows, ours, limit, 1.20)}, b.check(ctx, last, file.Sums)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/widetable"
 	"headwater/connectors/drivertest/servers"
 )
 
@@ -86,13 +88,13 @@ func (b *bench) fill(ctx context.Context, table string, statements ...string) er
 	return nil
 }
 
-func (b *bench) fillWide(ctx context.Context) (sums, error) {
+func (b *bench) fillWide(ctx context.Context) (widetable.Sums, error) {
 	file, err := b.tabbed()
 	if err != nil {
-		return sums{}, err
+		return widetable.Sums{}, err
 	}
 	return file.Sums, b.fill(ctx, "wide",
-		"create table wide ("+columnsOf(func(c column) string { return c.pg })+")",
+		"create table wide ("+widetable.ColumnsOf(func(c widetable.Column) string { return c.Postgres })+")",
 		`\copy wide from '`+file.Path+`'`)
 }
 
@@ -126,15 +128,15 @@ func (b *bench) connectPostgres(ctx context.Context, s *service) (string, error)
 		"username": p.User, "password": p.Password, "sslmode": "disable"})
 }
 
-func (b *bench) postgresWide(ctx context.Context) ([]result, error) {
+func (b *bench) postgresWide(ctx context.Context) ([]report.Row, error) {
 	want, err := b.fillWide(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return b.drained(ctx, "wide", int(want.Rows), len(wide), func(l landed) error { return b.check(ctx, l, want) })
+	return b.drained(ctx, "wide", int(want.Rows), len(widetable.Columns), func(l landed) error { return b.check(ctx, l, want) })
 }
 
-func (b *bench) postgresAccounts(ctx context.Context) ([]result, error) {
+func (b *bench) postgresAccounts(ctx context.Context) ([]report.Row, error) {
 	rows := b.rows(accountRows)
 	err := b.fill(ctx, "accounts",
 		"create table accounts (aid int primary key, bid int, abalance int, filler char(84))",
@@ -147,7 +149,7 @@ func (b *bench) postgresAccounts(ctx context.Context) ([]result, error) {
 
 // drained measures a table of PostgreSQL over one connection and over several,
 // both beside one connection's binary \copy.
-func (b *bench) drained(ctx context.Context, table string, rows, columns int, check func(landed) error) ([]result, error) {
+func (b *bench) drained(ctx context.Context, table string, rows, columns int, check func(landed) error) ([]report.Row, error) {
 	s, err := b.serve(ctx)
 	if err != nil {
 		return nil, err
@@ -159,7 +161,7 @@ func (b *bench) drained(ctx context.Context, table string, rows, columns int, ch
 	limit := func(ctx context.Context) (time.Duration, error) {
 		return b.psqlRun(ctx, `\copy (select * from `+table+`) to /dev/null (format binary)`)
 	}
-	var all []result
+	var all []report.Row
 	for _, connections := range []int{1, b.parallel} {
 		options, most, over := object{"mode": "full_refresh", "tables": []string{table}}, 1.10, "one connection"
 		if connections > 1 {
@@ -183,7 +185,7 @@ func (b *bench) drained(ctx context.Context, table string, rows, columns int, ch
 				return all, err
 			}
 		}
-		all = append(all, ratio(name, `\copy (format binary)`, rows, ours, lim, most))
+		all = append(all, report.Ratio(name, `\copy (format binary)`, rows, ours, lim, most))
 	}
 	return all, nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"headwater/cmd/bench/report"
 )
 
 const (
@@ -93,7 +95,7 @@ func (s *service) look(ctx context.Context, path string) (constant, error) {
 	return constant{res.StatusCode, http.Header{"Content-Type": res.Header["Content-Type"], "Content-Length": res.Header["Content-Length"], "Etag": res.Header["Etag"]}, body}, err
 }
 
-func (b *bench) list(ctx context.Context) ([]result, error) {
+func (b *bench) list(ctx context.Context) ([]report.Row, error) {
 	r, err := b.reads(ctx)
 	if err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (b *bench) list(ctx context.Context) ([]result, error) {
 	return b.readBeside(ctx, r, fmt.Sprintf("list of %d sources", listSources), dataPath+"list", 0.5)
 }
 
-func (b *bench) schema(ctx context.Context) ([]result, error) {
+func (b *bench) schema(ctx context.Context) ([]report.Row, error) {
 	r, err := b.reads(ctx)
 	if err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func (b *bench) schema(ctx context.Context) ([]result, error) {
 }
 
 // readBeside measures a read beside a bare server that answers the same bytes.
-func (b *bench) readBeside(ctx context.Context, r *reading, name, path string, least float64) ([]result, error) {
+func (b *bench) readBeside(ctx context.Context, r *reading, name, path string, least float64) ([]report.Row, error) {
 	answer, err := r.look(ctx, path)
 	if err != nil {
 		return nil, err
@@ -127,11 +129,11 @@ func (b *bench) readBeside(ctx context.Context, r *reading, name, path string, l
 	if err != nil {
 		return nil, err
 	}
-	return []result{pace(name, "bare net/http, the same bytes", n, ours, limit, least)}, nil
+	return []report.Row{report.Pace(name, "bare net/http, the same bytes", n, ours, limit, least)}, nil
 }
 
 // unchanged measures lists that the client has already.
-func (b *bench) unchanged(ctx context.Context) ([]result, error) {
+func (b *bench) unchanged(ctx context.Context) ([]report.Row, error) {
 	r, err := b.reads(ctx)
 	if err != nil {
 		return nil, err
@@ -156,5 +158,5 @@ func (b *bench) unchanged(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []result{pace(name, "bare net/http, 304", n, ours, limit, 0.6)}, nil
+	return []report.Row{report.Pace(name, "bare net/http, 304", n, ours, limit, 0.6)}, nil
 }

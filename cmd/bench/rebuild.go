@@ -17,17 +17,19 @@ import (
 	"time"
 
 	"headwater/bus/busbench"
+	"headwater/cmd/bench/history"
+	"headwater/cmd/bench/report"
 )
 
 const (
 	historyEvents = 1_000_000
-	// historyVersion goes up with every change of what historyOf makes.
+	// historyVersion goes up with every change of what history.Of makes.
 	historyVersion = 1
 )
 
 // rebuild measures `headwater rebuild --verify` beside the bare drain of the
 // same stream, each by a process of its own.
-func (b *bench) rebuild(ctx context.Context) ([]result, error) {
+func (b *bench) rebuild(ctx context.Context) ([]report.Row, error) {
 	count := b.rows(historyEvents)
 	dir, err := b.history(ctx, count)
 	if err != nil {
@@ -60,7 +62,7 @@ func (b *bench) rebuild(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	name += fmt.Sprintf(", at most %d MiB", peak>>20)
-	return []result{pace(name, "bare ordered consumer, the same stream", count, our, limit, 0.5)}, nil
+	return []report.Row{report.Pace(name, "bare ordered consumer, the same stream", count, our, limit, 0.5)}, nil
 }
 
 // history returns a data directory whose bus holds so many events, made by the
@@ -78,7 +80,7 @@ func (b *bench) history(ctx context.Context, count int) (string, error) {
 	if err := os.MkdirAll(making, 0o755); err != nil {
 		return "", err
 	}
-	if err := busbench.Fill(ctx, filepath.Join(making, "bus"), historyOf(count)); err != nil {
+	if err := busbench.Fill(ctx, filepath.Join(making, "bus"), history.Of(count)); err != nil {
 		return "", fmt.Errorf("publish a history: %w", err)
 	}
 	return dir, os.Rename(making, dir)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"headwater/cmd/bench/report"
 	"headwater/handlers/landing/buckettest"
 )
 
@@ -91,7 +92,7 @@ func (s *store) change(ctx context.Context) error {
 }
 
 // requests measures what a sync asks of a bucket, beside the least that does.
-func (b *bench) requests(ctx context.Context) ([]result, error) {
+func (b *bench) requests(ctx context.Context) ([]report.Row, error) {
 	s, err := b.stored(ctx, true, "create table t(id integer primary key, at integer not null);")
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (b *bench) requests(ctx context.Context) ([]result, error) {
 	some := object{"mode": "incremental", "tables": []string{"t"}, "cursor_columns": object{"t": "at"}}
 	merge := object{"mode": "incremental", "merge": true, "tables": []string{"t"}, "cursor_columns": object{"t": "at"}}
 	nothing := func(context.Context) error { return nil }
-	var rows []result
+	var rows []report.Row
 	for _, kind := range []struct {
 		name        string
 		options     object
@@ -147,32 +148,32 @@ func (b *bench) requests(ctx context.Context) ([]result, error) {
 	return append(rows, purged, far), err
 }
 
-func asked(work, why string, ours, least, most int) result {
-	return result{work: work, ours: fmt.Sprint(ours), limit: fmt.Sprint(least), beside: why,
-		ratio: fmt.Sprintf("%.1f", float64(ours)/float64(least)), target: fmt.Sprintf("at most %d", most), ok: ours <= most}
+func asked(work, why string, ours, least, most int) report.Row {
+	return report.Row{Work: work, Ours: fmt.Sprint(ours), Limit: fmt.Sprint(least), Beside: why,
+		Ratio: fmt.Sprintf("%.1f", float64(ours)/float64(least)), Target: fmt.Sprintf("at most %d", most), OK: ours <= most}
 }
 
 // purge removes the source and its files.
-func (s *store) purge(ctx context.Context, b *bench) (result, error) {
+func (s *store) purge(ctx context.Context, b *bench) (report.Row, error) {
 	found, err := s.files()
 	if err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	s.proxy.Requests()
 	var answer any
 	if err := s.call(ctx, "POST", "cleanup", object{"source_ids": []string{s.source}, "purge": true}, &answer); err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		left, err := s.files()
 		if err != nil {
-			return result{}, err
+			return report.Row{}, err
 		}
 		if left == 0 {
 			break
 		}
 		if time.Now().After(end) {
-			return result{}, fmt.Errorf("%d of %d files are still there a minute after the purge: %v", left, found, answer)
+			return report.Row{}, fmt.Errorf("%d of %d files are still there a minute after the purge: %v", left, found, answer)
 		}
 	}
 	time.Sleep(time.Second) // it lists once more
@@ -196,7 +197,7 @@ func (s *store) files() (n int, err error) {
 }
 
 // far measures a full refresh of many small tables in a bucket that is far away.
-func (b *bench) far(ctx context.Context) (result, error) {
+func (b *bench) far(ctx context.Context) (report.Row, error) {
 	const most = 12 * time.Second
 	var script strings.Builder
 	for i := range farTables {
@@ -204,20 +205,20 @@ func (b *bench) far(ctx context.Context) (result, error) {
 	}
 	s, err := b.stored(ctx, true, script.String())
 	if err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	if s.source, err = s.connect(ctx, "sqlite", "many", object{"path": "t.db"}); err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	options := object{"mode": "full_refresh"}
 	if err := s.all(ctx, options); err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	s.proxy.Set(buckettest.Fault{Kind: "slow", Delay: farLatency})
 	s.proxy.Requests()
 	began := time.Now()
 	if err := s.all(ctx, options); err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	took := time.Since(began)
 	n, by := s.proxy.Requests()
@@ -225,8 +226,8 @@ func (b *bench) far(ctx context.Context) (result, error) {
 	// Two tables are read at a time; of each, data, manifest and list, and metadata
 	// follow one another.
 	least := farTables / 2 * 3 * farLatency
-	r := result{work: fmt.Sprintf("full refresh of %d tables of 10 rows at %v a request", farTables, farLatency), ours: seconds(took), limit: seconds(least), beside: "three requests after one another, two tables at a time",
-		ratio: fmt.Sprintf("%.2f", took.Seconds()/least.Seconds()), target: "at most " + seconds(most), ok: took <= most}
+	r := report.Row{Work: fmt.Sprintf("full refresh of %d tables of 10 rows at %v a request", farTables, farLatency), Ours: report.Seconds(took), Limit: report.Seconds(least), Beside: "three requests after one another, two tables at a time",
+		Ratio: fmt.Sprintf("%.2f", took.Seconds()/least.Seconds()), Target: "at most " + report.Seconds(most), OK: took <= most}
 	return r, nil
 }
 

@@ -9,18 +9,20 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"headwater/cmd/bench/report"
 )
 
 // scale measures calls among 100,000 sources and in a source of 10,000 tables
 // beside the same among 10 and 10, as the benchmark beside the API's code does.
-func (b *bench) scale(ctx context.Context) ([]result, error) {
+func (b *bench) scale(ctx context.Context) ([]report.Row, error) {
 	b.say("filling two stores for the calls at scale")
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Scale", "-benchtime", "1000x", "./api")
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s%s", err, out, stderrOf(err))
 	}
-	var results []result
+	var results []report.Row
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
 		name, metrics, found := benchmarkLine(lines.Text(), "BenchmarkScale/")
@@ -31,9 +33,9 @@ func (b *bench) scale(ctx context.Context) ([]result, error) {
 		if small <= 0 || x <= 0 {
 			return nil, fmt.Errorf("the benchmark prints %q", lines.Text())
 		}
-		results = append(results, result{
-			work: name + " among 100,000 sources, 10,000 tables", ours: fmt.Sprintf("%.0f µs", small*x), limit: fmt.Sprintf("%.0f µs", small),
-			beside: "among 10 and 10", ratio: fmt.Sprintf("%.2f", x), target: "at most 2.00", ok: x <= 2,
+		results = append(results, report.Row{
+			Work: name + " among 100,000 sources, 10,000 tables", Ours: fmt.Sprintf("%.0f µs", small*x), Limit: fmt.Sprintf("%.0f µs", small),
+			Beside: "among 10 and 10", Ratio: fmt.Sprintf("%.2f", x), Target: "at most 2.00", OK: x <= 2,
 		})
 	}
 	if len(results) == 0 {

@@ -22,12 +22,15 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/widetable"
 )
 
 // scan measures a full scan of a landed table over the service's S3 endpoint, by
 // keys of its catalog, beside the same scan of the files themselves. The reader has
 // one core, and so has the service.
-func (b *bench) scan(ctx context.Context) ([]result, error) {
+func (b *bench) scan(ctx context.Context) ([]report.Row, error) {
 	shell, err := exec.LookPath("sqlite3")
 	if err != nil {
 		return nil, err
@@ -90,12 +93,12 @@ func (b *bench) scan(ctx context.Context) ([]result, error) {
 			return time.Since(began), nil
 		}
 	}
-	name := fmt.Sprintf("full scan over S3, %d x %d, a core each", want.Rows, len(wide))
+	name := fmt.Sprintf("full scan over S3, %d x %d, a core each", want.Rows, len(widetable.Columns))
 	ours, limit, err := b.pair(ctx, name, side(there), side(here))
 	if err != nil {
 		return nil, err
 	}
-	return []result{ratio(name, "the files themselves", int(want.Rows), ours, limit, 1.30)}, nil
+	return []report.Row{report.Ratio(name, "the files themselves", int(want.Rows), ours, limit, 1.30)}, nil
 }
 
 // scanFile decodes every column of a Parquet file and returns its rows.

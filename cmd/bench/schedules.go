@@ -10,6 +10,8 @@ import (
 
 	"headwater/bus/busbench"
 	"headwater/bus/event"
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 )
 
 // What schedules may cost while none of them is due.
@@ -22,7 +24,7 @@ const (
 
 // schedules measures the processor time of a service with many schedules of which none
 // is due, beside that of one without a source, at the same time.
-func (b *bench) schedules(ctx context.Context) ([]result, error) {
+func (b *bench) schedules(ctx context.Context) ([]report.Row, error) {
 	count := b.rows(scheduleCount)
 	dir, err := b.folder("schedules")
 	if err != nil {
@@ -59,22 +61,22 @@ func (b *bench) schedules(ctx context.Context) ([]result, error) {
 	var x, y []time.Duration
 	for range b.runs {
 		began := time.Now()
-		a, z := cpuOf(ours.cmd.Process.Pid), cpuOf(idle.cmd.Process.Pid)
+		a, z := processes.CPU(ours.cmd.Process.Pid), processes.CPU(idle.cmd.Process.Pid)
 		if err := rest(scheduleWindow); err != nil {
 			return nil, err
 		}
 		took := time.Since(began).Seconds()
 		each := func(of *service, before time.Duration) time.Duration { // a second
-			return time.Duration(float64(cpuOf(of.cmd.Process.Pid)-before) / took)
+			return time.Duration(float64(processes.CPU(of.cmd.Process.Pid)-before) / took)
 		}
 		x, y = append(x, each(ours, a)), append(y, each(idle, z))
 		b.say("%d schedules: %.2f %% of a core, an idle service %.2f %%", count, 100*x[len(x)-1].Seconds(), 100*y[len(y)-1].Seconds())
 	}
 	most, least := median(x).Seconds(), median(y).Seconds()
-	return []result{{
-		work: fmt.Sprintf("CPU of a service with %d schedules, none due", count), ours: fmt.Sprintf("%.2f %% of a core", 100*most),
-		limit: fmt.Sprintf("%.2f %%", 100*least), beside: "a service without a source", ratio: fmt.Sprintf("%+.2f %%", 100*(most-least)),
-		target: fmt.Sprintf("at most %+.2f %%", 100*scheduleOver), ok: most-least <= scheduleOver,
+	return []report.Row{{
+		Work: fmt.Sprintf("CPU of a service with %d schedules, none due", count), Ours: fmt.Sprintf("%.2f %% of a core", 100*most),
+		Limit: fmt.Sprintf("%.2f %%", 100*least), Beside: "a service without a source", Ratio: fmt.Sprintf("%+.2f %%", 100*(most-least)),
+		Target: fmt.Sprintf("at most %+.2f %%", 100*scheduleOver), OK: most-least <= scheduleOver,
 	}}, nil
 }
 

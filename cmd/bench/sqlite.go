@@ -9,13 +9,16 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/widetable"
 )
 
 // fillSQLite makes the wide table as a SQLite file in the cache.
-func (b *bench) fillSQLite(ctx context.Context, shell string) (path string, want sums, err error) {
+func (b *bench) fillSQLite(ctx context.Context, shell string) (path string, want widetable.Sums, err error) {
 	short, err := b.tabbed()
 	if err != nil {
-		return "", sums{}, err
+		return "", widetable.Sums{}, err
 	}
 	path = filepath.Join(filepath.Dir(short.Path), "wide.db")
 	if _, err := os.Stat(path); err == nil {
@@ -23,17 +26,17 @@ func (b *bench) fillSQLite(ctx context.Context, shell string) (path string, want
 	}
 	long, err := b.commas()
 	if err != nil {
-		return "", sums{}, err
+		return "", widetable.Sums{}, err
 	}
 	b.say("loading wide into SQLite")
 	var values []string
-	for _, c := range wide {
-		value := "nullif(" + c.name + ", '')"
-		switch c.kind {
-		case yesNo:
-			value = "case " + c.name + " when 'true' then 1 when 'false' then 0 end"
-		case instant:
-			value = "substr(" + c.name + ", 1, 26)"
+	for _, c := range widetable.Columns {
+		value := "nullif(" + c.Name + ", '')"
+		switch c.Kind {
+		case widetable.YesNo:
+			value = "case " + c.Name + " when 'true' then 1 when 'false' then 0 end"
+		case widetable.Instant:
+			value = "substr(" + c.Name + ", 1, 26)"
 		}
 		values = append(values, value)
 	}
@@ -43,19 +46,19 @@ func (b *bench) fillSQLite(ctx context.Context, shell string) (path string, want
 		".bail on", "pragma journal_mode=off;", "pragma synchronous=off;", ".mode csv",
 		"attach '' as scratch;",
 		".import --schema scratch '" + long.Path + "' raw",
-		"create table wide (" + columnsOf(func(c column) string { return c.pg }) + ");",
+		"create table wide (" + widetable.ColumnsOf(func(c widetable.Column) string { return c.Postgres }) + ");",
 		fmt.Sprintf("insert into wide select %s from scratch.raw where cast(id as integer) <= %d;", strings.Join(values, ", "), short.Sums.Rows),
 		"analyze;",
 	}, "\n") + "\n"
 	cmd := exec.CommandContext(ctx, shell, making)
 	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", sums{}, errors.Join(err, errors.New(string(out)))
+		return "", widetable.Sums{}, errors.Join(err, errors.New(string(out)))
 	}
 	return path, short.Sums, os.Rename(making, path)
 }
 
-func (b *bench) sqlite(ctx context.Context) ([]result, error) {
+func (b *bench) sqlite(ctx context.Context) ([]report.Row, error) {
 	shell, err := exec.LookPath("sqlite3")
 	if err != nil {
 		return nil, err
@@ -79,7 +82,7 @@ func (b *bench) sqlite(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	rows := int(want.Rows)
-	name := fmt.Sprintf("SQLite wide, %d x %d", rows, len(wide))
+	name := fmt.Sprintf("SQLite wide, %d x %d", rows, len(widetable.Columns))
 	var last landed
 	ours, limit, err := b.pair(ctx, name,
 		s.syncing(source, object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
@@ -89,5 +92,5 @@ func (b *bench) sqlite(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []result{ratio(name, "sqlite3", rows, ours, limit, 1.30)}, b.check(ctx, last, want)
+	return []report.Row{report.Ratio(name, "sqlite3", rows, ours, limit, 1.30)}, b.check(ctx, last, want)
 }

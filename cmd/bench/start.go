@@ -15,6 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 )
 
 // What a process may take before it does its work, and a connect beside reading
@@ -69,7 +72,7 @@ func (b *bench) empty(ctx context.Context) (string, error) {
 
 // starts measures what a start costs: of a client command, of the process of a
 // source, and of a whole connect.
-func (b *bench) starts(ctx context.Context) ([]result, error) {
+func (b *bench) starts(ctx context.Context) ([]report.Row, error) {
 	empty, err := b.empty(ctx)
 	if err != nil {
 		return nil, err
@@ -92,26 +95,26 @@ func (b *bench) starts(ctx context.Context) ([]result, error) {
 	}
 	child = startRow(child, held)
 	connect, err := b.connectBeside(ctx)
-	return append([]result{client, child}, connect...), err
+	return append([]report.Row{client, child}, connect...), err
 }
 
 // startBeside measures a start in CPU time beside that of an empty program.
-func (b *bench) startBeside(ctx context.Context, name string, ours, limit side, own int64) (result, error) {
+func (b *bench) startBeside(ctx context.Context, name string, ours, limit side, own int64) (report.Row, error) {
 	x, y, err := b.pairIn(ctx, name, 5, ours, limit)
 	if err != nil {
-		return result{}, err
+		return report.Row{}, err
 	}
 	x, y = x/5, y/5
-	return startRow(result{work: name, ours: milliseconds(x) + " of CPU", limit: milliseconds(y), beside: "an empty Go program",
-		ratio: "+" + milliseconds(x-y), ok: x <= startCPU}, own), nil
+	return startRow(report.Row{Work: name, Ours: milliseconds(x) + " of CPU", Limit: milliseconds(y), Beside: "an empty Go program",
+		Ratio: "+" + milliseconds(x-y), OK: x <= startCPU}, own), nil
 }
 
 // startRow adds to a row what memory was held that is not pages of the program.
-func startRow(r result, own int64) result {
-	r.target = fmt.Sprintf("at most %d ms, %d MiB", startCPU.Milliseconds(), startOwn>>20)
+func startRow(r report.Row, own int64) report.Row {
+	r.Target = fmt.Sprintf("at most %d ms, %d MiB", startCPU.Milliseconds(), startOwn>>20)
 	if own > 0 {
-		r.ours += fmt.Sprintf(", %d MiB that are not pages of the program", own>>20)
-		r.ok = r.ok && own <= startOwn
+		r.Ours += fmt.Sprintf(", %d MiB that are not pages of the program", own>>20)
+		r.OK = r.OK && own <= startOwn
 	}
 	return r
 }
@@ -132,7 +135,7 @@ func (b *bench) waitingClient(ctx context.Context) (int64, error) {
 	own := int64(0)
 	if err == nil {
 		_, err = bufio.NewReader(conn).ReadString('\n')
-		own = held(cmd.Process.Pid)["Pss_Anon"]
+		own = processes.Held(cmd.Process.Pid)["Pss_Anon"]
 		_ = conn.Close()
 	}
 	_ = cmd.Process.Signal(syscall.SIGKILL)
@@ -162,7 +165,7 @@ func (b *bench) connector(ctx context.Context) (took time.Duration, own int64, e
 	if err == nil {
 		_, err = io.ReadFull(stdout, ready)
 	}
-	own = held(cmd.Process.Pid)["Pss_Anon"]
+	own = processes.Held(cmd.Process.Pid)["Pss_Anon"]
 	_ = stdin.Close()
 	_, _ = io.Copy(io.Discard, stdout)
 	if err = errors.Join(err, cmd.Wait()); err == nil && ready[0] != 'r' {
@@ -176,7 +179,7 @@ func (b *bench) connector(ctx context.Context) (took time.Duration, own int64, e
 
 // connectBeside measures the connect of a small file from the REST call to its
 // answer, with a check, a discovery and everything durable, beside reading the file.
-func (b *bench) connectBeside(ctx context.Context) ([]result, error) {
+func (b *bench) connectBeside(ctx context.Context) ([]report.Row, error) {
 	files, err := b.folder("sources")
 	if err != nil {
 		return nil, err
@@ -212,6 +215,6 @@ func (b *bench) connectBeside(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []result{{work: name, ours: milliseconds(x), limit: milliseconds(y), beside: "reading the file", ratio: "+" + milliseconds(x-y),
-		target: "at most +" + milliseconds(connectOver), ok: x-y <= connectOver}}, nil
+	return []report.Row{{Work: name, Ours: milliseconds(x), Limit: milliseconds(y), Beside: "reading the file", Ratio: "+" + milliseconds(x-y),
+		Target: "at most +" + milliseconds(connectOver), OK: x-y <= connectOver}}, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 	"headwater/cmd/bench/tpch"
 	"headwater/handlers/landing/landingtest"
 )
@@ -21,7 +23,7 @@ const (
 
 // tpch measures syncs of a database of eight tables, from PostgreSQL to the lake, and
 // compares every row of the last one with PostgreSQL.
-func (b *bench) tpch(ctx context.Context) ([]result, error) {
+func (b *bench) tpch(ctx context.Context) ([]report.Row, error) {
 	conn, rows, err := b.fillTPCH(ctx)
 	if err != nil {
 		return nil, err
@@ -47,11 +49,11 @@ func (b *bench) tpch(ctx context.Context) ([]result, error) {
 	var spent []time.Duration
 	var peak, own int64
 	ours := func(ctx context.Context) (took time.Duration, err error) {
-		before := cpuOf(s.cmd.Process.Pid)
-		watch := watchMemory(s.cmd.Process.Pid)
+		before := processes.CPU(s.cmd.Process.Pid)
+		watch := processes.WatchMemory(s.cmd.Process.Pid)
 		last, took, err = s.syncTables(ctx, source, options)
 		most, mostOwn := watch()
-		spent = append(spent, cpuOf(s.cmd.Process.Pid)-before)
+		spent = append(spent, processes.CPU(s.cmd.Process.Pid)-before)
 		peak, own = max(peak, most), max(own, mostOwn)
 		b.say("tpch: %.2f s of CPU, at most %d MiB at once, %d MiB without pages of files", spent[len(spent)-1].Seconds(), most>>20, mostOwn>>20)
 		return took, err
@@ -67,12 +69,12 @@ func (b *bench) tpch(ctx context.Context) ([]result, error) {
 	}
 	cpu := median(spent[1:])
 	rate := float64(rows) / cpu.Seconds()
-	return []result{
-		ratio(name, `\copy (format binary) of one after the other`, int(rows), our, lim, tpchWall),
-		{work: "the same, rows per second of CPU time of all processes", ours: seconds(cpu), limit: "-", ratio: "-", target: fmt.Sprintf("at least %d krows/s", tpchRate/1000),
-			rate: fmt.Sprintf("%.0f krows/s", rate/1000), ok: rate >= tpchRate},
-		{work: "the same, memory of all processes", ours: fmt.Sprintf("%d MiB (%d of them not pages of the program)", peak>>20, own>>20), limit: "-", ratio: "-",
-			target: fmt.Sprintf("at most %d MiB", tpchMemory>>20), rate: "-", ok: peak <= tpchMemory},
+	return []report.Row{
+		report.Ratio(name, `\copy (format binary) of one after the other`, int(rows), our, lim, tpchWall),
+		{Work: "the same, rows per second of CPU time of all processes", Ours: report.Seconds(cpu), Limit: "-", Ratio: "-", Target: fmt.Sprintf("at least %d krows/s", tpchRate/1000),
+			Rate: fmt.Sprintf("%.0f krows/s", rate/1000), OK: rate >= tpchRate},
+		{Work: "the same, memory of all processes", Ours: fmt.Sprintf("%d MiB (%d of them not pages of the program)", peak>>20, own>>20), Limit: "-", Ratio: "-",
+			Target: fmt.Sprintf("at most %d MiB", tpchMemory>>20), Rate: "-", OK: peak <= tpchMemory},
 	}, nil
 }
 

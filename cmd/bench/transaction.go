@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 )
 
 const (
@@ -13,7 +16,7 @@ const (
 
 // transaction measures the memory of all processes while they catch up with one
 // transaction of many rows.
-func (b *bench) transaction(ctx context.Context) ([]result, error) {
+func (b *bench) transaction(ctx context.Context) ([]report.Row, error) {
 	c, err := b.capture(ctx, "transaction", b.rows(transactionBefore))
 	if err != nil {
 		return nil, err
@@ -28,16 +31,16 @@ func (b *bench) transaction(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	c.rows += rows
-	watch := watchMemory(c.pid())
+	watch := processes.WatchMemory(c.pid())
 	took, err := c.sync(ctx)
 	peak, own := watch()
 	if err != nil {
 		return nil, err
 	}
 	b.say("one transaction of %d rows: %.2f s, at most %d MiB at once, %d MiB without pages of files", rows, took.Seconds(), peak>>20, own>>20)
-	return []result{{
-		work: fmt.Sprintf("one transaction of %d rows, memory of all processes", rows),
-		ours: fmt.Sprintf("%d MiB (%d of them not pages of the program)", peak>>20, own>>20), limit: "-", ratio: "-",
-		target: fmt.Sprintf("at most %d MiB", transactionMemory>>20), rate: fmt.Sprintf("%.0f krows/s", float64(rows)/took.Seconds()/1000), ok: peak <= transactionMemory,
+	return []report.Row{{
+		Work: fmt.Sprintf("one transaction of %d rows, memory of all processes", rows),
+		Ours: fmt.Sprintf("%d MiB (%d of them not pages of the program)", peak>>20, own>>20), Limit: "-", Ratio: "-",
+		Target: fmt.Sprintf("at most %d MiB", transactionMemory>>20), Rate: fmt.Sprintf("%.0f krows/s", float64(rows)/took.Seconds()/1000), OK: peak <= transactionMemory,
 	}}, c.equal(ctx)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 	"headwater/handlers/landing/buckettest"
 )
 
@@ -13,18 +15,17 @@ const (
 	uploadRows = 32 << 10 // of a KiB that nothing compresses
 	// Two tables of a sync are read at a time, and one sync of each workspace.
 	uploadsOfSync = 2
-	uploadRuns    = 3
 )
 
 // uploads measures the memory of a node that uploads to a slow bucket, less that
 // of one that writes the same into a folder.
-func (b *bench) uploads(ctx context.Context) ([]result, error) {
+func (b *bench) uploads(ctx context.Context) ([]report.Row, error) {
 	const most = 24 << 20
-	var rows []result
+	var rows []report.Row
 	for _, c := range []struct{ workspaces, tables int }{{1, 1}, {4, uploadsOfSync}} {
 		count := c.workspaces * c.tables
 		var peaks [2][]int64
-		for range uploadRuns {
+		for range report.UploadRuns {
 			for i, bucket := range []bool{false, true} {
 				peak, err := b.peakOf(ctx, bucket, c.workspaces, c.tables)
 				if err != nil {
@@ -33,12 +34,12 @@ func (b *bench) uploads(ctx context.Context) ([]result, error) {
 				peaks[i] = append(peaks[i], peak)
 			}
 		}
-		folder, bucket := slices.Sorted(slices.Values(peaks[0]))[uploadRuns/2], slices.Sorted(slices.Values(peaks[1]))[uploadRuns/2]
+		folder, bucket := slices.Sorted(slices.Values(peaks[0]))[report.UploadRuns/2], slices.Sorted(slices.Values(peaks[1]))[report.UploadRuns/2]
 		each := (bucket - folder) / int64(count)
 		b.say("memory, %d uploads: %d MiB, into a folder %d MiB", count, bucket>>20, folder>>20)
-		rows = append(rows, result{work: fmt.Sprintf("memory of a node, uploads at once: %d", count), ours: fmt.Sprintf("%d MiB", bucket>>20),
-			limit: fmt.Sprintf("%d MiB", folder>>20), beside: "the same into a folder", ratio: fmt.Sprintf("+%d MiB each", each>>20),
-			target: fmt.Sprintf("at most +%d MiB each", most>>20), ok: each <= most})
+		rows = append(rows, report.Row{Work: fmt.Sprintf("memory of a node, uploads at once: %d", count), Ours: fmt.Sprintf("%d MiB", bucket>>20),
+			Limit: fmt.Sprintf("%d MiB", folder>>20), Beside: "the same into a folder", Ratio: fmt.Sprintf("+%d MiB each", each>>20),
+			Target: fmt.Sprintf("at most +%d MiB each", most>>20), OK: each <= most})
 	}
 	return rows, nil
 }
@@ -65,7 +66,7 @@ func (b *bench) peakOf(ctx context.Context, bucket bool, workspaces, tables int)
 			return 0, err
 		}
 	}
-	watch := watchAlone(s.cmd.Process.Pid)
+	watch := processes.WatchAlone(s.cmd.Process.Pid)
 	var wg sync.WaitGroup
 	failed := make([]error, workspaces)
 	for i, source := range sources {

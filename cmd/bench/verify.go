@@ -3,19 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
-)
 
-// ticks is how many units of CPU time the kernel's files count in a second.
-const ticks = 100
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/widetable"
+)
 
 // verify measures the CPU time that the comparison of a table with its source
 // takes, beside that of the full sync that landed it, and the most memory.
-func (b *bench) verify(ctx context.Context) ([]result, error) {
+func (b *bench) verify(ctx context.Context) ([]report.Row, error) {
 	const most, held = 1.5, 200 << 20
 	want, err := b.fillWide(ctx)
 	if err != nil {
@@ -35,7 +32,7 @@ func (b *bench) verify(ctx context.Context) ([]result, error) {
 	if _, err := syncing(ctx); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("CPU of verify beside a full sync, PostgreSQL wide, %d x %d", want.Rows, len(wide))
+	name := fmt.Sprintf("CPU of verify beside a full sync, PostgreSQL wide, %d x %d", want.Rows, len(widetable.Columns))
 	ours, limit, err := b.pair(ctx, name, busy(verifying, s.cmd.Process.Pid), busy(syncing, s.cmd.Process.Pid))
 	if err != nil {
 		return nil, err
@@ -44,19 +41,19 @@ func (b *bench) verify(ctx context.Context) ([]result, error) {
 	if _, err := syncing(ctx); err != nil {
 		return nil, err
 	}
-	watch := watchMemory(s.cmd.Process.Pid)
+	watch := processes.WatchMemory(s.cmd.Process.Pid)
 	_, err = verifying(ctx)
 	peak, own := watch()
 	if err != nil {
 		return nil, err
 	}
 	b.say("%s: at most %d MiB at once, %d MiB without pages of files", name, peak>>20, own>>20)
-	r := ratio(name, "the full sync", int(want.Rows), ours, limit, most)
-	r.ours = fmt.Sprintf("%s, %d MiB (%d of them not pages of the program)", r.ours, peak>>20, own>>20)
-	r.target += ", 200 MiB"
-	r.rate = "-" // of CPU time, not of time
-	r.ok = r.ok && peak <= held
-	return []result{r}, nil
+	r := report.Ratio(name, "the full sync", int(want.Rows), ours, limit, most)
+	r.Ours = fmt.Sprintf("%s, %d MiB (%d of them not pages of the program)", r.Ours, peak>>20, own>>20)
+	r.Target += ", 200 MiB"
+	r.Rate = "-" // of CPU time, not of time
+	r.OK = r.OK && peak <= held
+	return []report.Row{r}, nil
 }
 
 // verify compares one table with its source, which must be equal.
@@ -89,30 +86,10 @@ func (s *service) verify(ctx context.Context, source, table string, rows int64) 
 // those that ended too, for the time of what it does.
 func busy(does side, pid int) side {
 	return func(ctx context.Context) (time.Duration, error) {
-		before := cpuOf(pid)
+		before := processes.CPU(pid)
 		if _, err := does(ctx); err != nil {
 			return 0, err
 		}
-		return cpuOf(pid) - before, nil
+		return processes.CPU(pid) - before, nil
 	}
-}
-
-// cpuOf returns the CPU time of a process and of all below it.
-func cpuOf(pid int) time.Duration {
-	var sum int64
-	for _, p := range family(pid) {
-		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p), "stat"))
-		if err != nil {
-			continue // it has ended, and its parent counts it
-		}
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		if len(fields) < 15 {
-			continue
-		}
-		for _, f := range fields[11:15] { // utime, stime, and those of children that were waited for
-			n, _ := strconv.ParseInt(f, 10, 64)
-			sum += n
-		}
-	}
-	return time.Duration(sum) * time.Second / ticks
 }

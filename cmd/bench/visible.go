@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"headwater/cmd/bench/processes"
+	"headwater/cmd/bench/report"
 )
 
 // What a continuous sync must reach: from a commit at the source to readers of the lake.
@@ -41,7 +44,7 @@ type (
 
 // visible measures how long after its commit at the source a change is seen by readers
 // of the lake, with a steady load on a source that is synced continuously.
-func (b *bench) visible(ctx context.Context) ([]result, error) {
+func (b *bench) visible(ctx context.Context) ([]report.Row, error) {
 	c, err := b.capture(ctx, "visible", b.rows(visibleBefore))
 	if err != nil {
 		return nil, err
@@ -65,9 +68,9 @@ func (b *bench) visible(ctx context.Context) ([]result, error) {
 	go func() {
 		looks <- c.s.watchTable(watching, table, func(rows int64) bool { return rows >= int64(c.rows) }, visibleWait)
 	}()
-	cpu := cpuOf(c.pid())
+	cpu := processes.CPU(c.pid())
 	all, err := c.write(ctx, visibleWarm+time.Duration(b.runs)*visibleRun)
-	cpu = cpuOf(c.pid()) - cpu
+	cpu = processes.CPU(c.pid()) - cpu
 	stop()
 	if err != nil {
 		return nil, err
@@ -86,10 +89,10 @@ func (b *bench) visible(ctx context.Context) ([]result, error) {
 	if err := c.s.idle(ctx); err != nil {
 		return nil, err
 	}
-	return []result{{
-		work: fmt.Sprintf("PostgreSQL, continuous, `max_delay` 1s, %.0f changes/s: from the commit to readers of the lake", rate),
-		ours: fmt.Sprintf("p50 %.2f s, p99 %.2f s", p50.Seconds(), p99.Seconds()), limit: "-", ratio: "-",
-		target: fmt.Sprintf("p50 at most %.1f s, p99 %.1f s", visibleMedian.Seconds(), visibleMost.Seconds()), ok: p50 <= visibleMedian && p99 <= visibleMost,
+	return []report.Row{{
+		Work: fmt.Sprintf("PostgreSQL, continuous, `max_delay` 1s, %.0f changes/s: from the commit to readers of the lake", rate),
+		Ours: fmt.Sprintf("p50 %.2f s, p99 %.2f s", p50.Seconds(), p99.Seconds()), Limit: "-", Ratio: "-",
+		Target: fmt.Sprintf("p50 at most %.1f s, p99 %.1f s", visibleMedian.Seconds(), visibleMost.Seconds()), OK: p50 <= visibleMedian && p99 <= visibleMost,
 	}}, c.equal(ctx)
 }
 

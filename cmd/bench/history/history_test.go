@@ -1,4 +1,4 @@
-package main
+package history
 
 import (
 	"reflect"
@@ -17,7 +17,7 @@ func TestHistoryIsOneOfAService(t *testing.T) {
 	kinds := map[string]int{}
 	var some []*event.Event
 	n := 0
-	for e := range historyOf(count) {
+	for e := range Of(count) {
 		n++
 		if kinds[e.Name()]++; n%100 != 0 {
 			continue
@@ -39,7 +39,7 @@ func TestHistoryIsOneOfAService(t *testing.T) {
 		}
 	}
 	i, at := 0, 0
-	for e := range historyOf(count) {
+	for e := range Of(count) {
 		if at++; at%100 != 0 {
 			continue
 		}

@@ -1,4 +1,6 @@
-package main
+// Package history makes the events of an organization that has synced for years, the same
+// each time. It knows no broker.
+package history
 
 import (
 	"encoding/json"
@@ -41,8 +43,8 @@ type lived struct {
 
 var landedTables = []string{"orders", "customers", "order_items"}
 
-// historyOf yields so many events, the first at sequence 1.
-func historyOf(count int) iter.Seq[*event.Event] {
+// Of yields so many events, the first at sequence 1.
+func Of(count int) iter.Seq[*event.Event] {
 	return func(yield func(*event.Event) bool) {
 		l := &life{rng: rand.New(rand.NewPCG(1, 2)), left: count, yield: yield}
 		for i := range historySources {

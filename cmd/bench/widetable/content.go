@@ -1,7 +1,6 @@
-package main
+package widetable
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,42 +9,24 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/extensions"
-
-	"headwater/handlers/landing/landingtest"
 )
 
-// check reads what a sync landed and compares it with what was generated.
-func (b *bench) check(ctx context.Context, l landed, want sums) error {
-	b.say("comparing what landed with the source")
-	var got sums
-	buffer := make([]byte, 0, 256)
-	for rec, err := range landingtest.Rows(ctx, l.Location, l.SnapshotID) {
-		if err != nil {
-			return err
-		}
-		if err := got.addBatch(rec, buffer); err != nil {
-			return err
-		}
-	}
-	return got.compare(want)
-}
-
-// addBatch counts the rows of a batch, whose columns may be in any order.
-func (s *sums) addBatch(rec arrow.RecordBatch, buffer []byte) error {
+// AddBatch counts the rows of a batch, whose columns may be in any order.
+func (s *Sums) AddBatch(rec arrow.RecordBatch, buffer []byte) error {
 	ids := make([][]byte, rec.NumRows())
-	for i, c := range wide {
-		at := rec.Schema().FieldIndices(c.name)
+	for i, c := range Columns {
+		at := rec.Schema().FieldIndices(c.Name)
 		if len(at) != 1 {
-			return fmt.Errorf("%d columns named %s landed", len(at), c.name)
+			return fmt.Errorf("%d columns named %s landed", len(at), c.Name)
 		}
 		column := rec.Column(at[0])
 		for row := range ids {
 			if column.IsNull(row) {
 				continue
 			}
-			value, err := canonical(c.kind, column, row)
+			value, err := canonical(c.Kind, column, row)
 			if err != nil {
-				return fmt.Errorf("column %s: %w", c.name, err)
+				return fmt.Errorf("column %s: %w", c.Name, err)
 			}
 			if i == 0 {
 				ids[row] = []byte(value)
@@ -72,11 +53,11 @@ func canonical(k kind, column arrow.Array, row int) (string, error) {
 	case *array.Int64:
 		return canonicalInt(k, a.Value(row)), nil
 	case *array.Float64:
-		if k == money {
+		if k == Money {
 			return strconv.FormatFloat(a.Value(row), 'f', 2, 64), nil
 		}
 	case *array.Decimal128:
-		if k != money {
+		if k != Money {
 			break
 		}
 		digits := a.Value(row).ToString(a.DataType().(*arrow.Decimal128Type).Scale)
@@ -99,9 +80,9 @@ func canonical(k kind, column arrow.Array, row int) (string, error) {
 
 func canonicalInt(k kind, n int64) string {
 	switch k {
-	case yesNo:
+	case YesNo:
 		return strconv.FormatBool(n != 0)
-	case money:
+	case Money:
 		return strconv.FormatInt(n, 10) + ".00"
 	}
 	return strconv.FormatInt(n, 10)
@@ -109,11 +90,11 @@ func canonicalInt(k kind, n int64) string {
 
 func canonicalText(k kind, s string) string {
 	switch k {
-	case instant:
+	case Instant:
 		return strings.TrimSuffix(strings.TrimSuffix(strings.Replace(s, "T", " ", 1), "+00"), "Z")
-	case money:
+	case Money:
 		return padded(s)
-	case yesNo:
+	case YesNo:
 		return map[string]string{"1": "true", "0": "false"}[s]
 	}
 	return strings.TrimRight(s, " ")

@@ -15,15 +15,16 @@ import (
 	"headwater/handlers/syncoptions"
 )
 
-// captured is what a round has taken up.
+// captured is the log that a round has opened.
 type captured struct {
 	extract.Captured
-	at time.Time // everything committed before is in it
+	at time.Time // when it was opened: a whole read at its moment has everything committed before
 }
 
-// begin takes the tables over and finds where the changes to each go on.
+// begin takes the tables over and finds where the changes to each go on. A table that
+// cannot be taken over is set aside; the error is of the whole round.
 func (f *follower) begin(work context.Context) error {
-	anew := f.at.position() == "" // what landed of a log that was given up is no place to go on from
+	anew := f.at.position() == "" // the tables' positions are of a log that was given up
 	for _, t := range f.attempt.tables {
 		if t.follow == nil || !t.follow.aside.IsZero() {
 			continue
@@ -46,8 +47,10 @@ func (f *follower) begin(work context.Context) error {
 	return f.journal.confirm(work)
 }
 
-// take takes the log up. Where that is done for the first time, the history says so
-// before anything else: what is loaded from then on is in the log behind it.
+// take opens the log for the tables, and returns the zero captured without any. If no
+// table goes on in it, its position is in the history before anything is read whole: all
+// that changes from then on is in the log after it. It returns errAgain if the tables
+// have to be discovered once more.
 func (f *follower) take(work context.Context) (c captured, err error) {
 	if len(f.tables) == 0 {
 		return c, nil
@@ -80,8 +83,8 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 	return c, f.passedBy()
 }
 
-// refused deals with the tables whose changes cannot be had. One that could be had
-// before is read whole, unless the options say to stop.
+// refused deals with the tables whose changes the source refused, by their index: each is
+// read whole or set aside. It returns errAgain if one is to be captured once more.
 func (f *follower) refused(why map[int]error) error {
 	again := false
 	for i, t := range f.tables {
@@ -118,7 +121,7 @@ func (f *follower) refused(why map[int]error) error {
 }
 
 // passedBy marks the tables that were followed and are not taken by this sync: the
-// log goes on without them, so that a later sync that takes one must read it whole.
+// log goes on without them, so that the next sync that takes one must read it whole.
 func (f *follower) passedBy() error {
 	if f.rounds > 1 {
 		return nil
@@ -146,8 +149,8 @@ func (f *follower) passedBy() error {
 	return nil
 }
 
-// load reads the tables whole that have to be, as of the moment of the capture
-// where there is one, and finds where their changes go on.
+// load reads whole the tables that need it, as of the moment of the capture if it has
+// one, and finds where their changes go on.
 func (f *follower) load(work context.Context, c captured) error {
 	var runs []*tableRun
 	var loads []*followed
@@ -178,7 +181,8 @@ func (f *follower) load(work context.Context, c captured) error {
 	return nil
 }
 
-// read lands tables over connections of their own: the capture's holds the moment.
+// read reads tables whole, over connections of their own, because the capture's holds the
+// moment. It returns when all have ended, with what ended the work, if anything did.
 func (f *follower) read(work context.Context, runs []*tableRun, c captured) error {
 	m := &f.moment
 	m.name, m.at, m.left, m.begun = c.Moment, c.at, len(runs), make(chan struct{})
@@ -206,8 +210,8 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 	return context.Cause(work)
 }
 
-// loaded finds where the changes to a table go on that was read whole. An earlier
-// attempt may have read it, as of another moment: then the log is taken up again,
+// loaded finds where the changes go on to a table that was read whole. If an earlier
+// attempt read it, as of another moment, it returns errAgain: the next round opens the log
 // from there.
 func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 	if t.result.Status == statusFailed {
@@ -231,7 +235,7 @@ func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 	return f.journal.progress(f.base, t.tableRun)
 }
 
-// setAsideFailed sets a table aside whose result says why.
+// setAsideFailed sets aside a table whose result already says why.
 func (f *follower) setAsideFailed(t *followed) error {
 	t.mu.Lock()
 	t.result.SetAside, t.result.Position, t.follow.aside = true, "", time.Now()

@@ -13,11 +13,12 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// capture lands what a source's log of changes has, in rounds: each opens the
-// source, finds where its tables are, reads those whole that have to be, and then
-// applies changes until the end of what there is, or for as long as the sync goes
-// on. A round ends early where the connection is lost, the tables have changed or
-// one of them has to be read whole; the next goes on where the history says.
+// capture lands the changes of a source's log in rounds. Each round opens the source,
+// finds where its tables are, reads whole those that need it, and then applies changes
+// until the log's end, or without end in a continuous sync. A round ends early if the
+// connection is lost, the tables have changed or one of them has to be read whole; the
+// next goes on where the history says. It returns nil when the sync has ended as it
+// should, and takes over conn. stop ends work with a cause.
 func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn Conn) error {
 	f := &follower{attempt: a, base: ctx, stop: stop, reader: readerOf(a.j.address), conn: conn, known: map[string]*tableRun{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
@@ -39,7 +40,8 @@ func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFun
 	}
 }
 
-// readerOf returns what a source's server calls the reader of its log.
+// readerOf returns the name under which a source's server knows the reader of its log,
+// such as that of a slot: at most 40 of a-z, 0-9 and _.
 func readerOf(a event.Address) string {
 	name := "headwater_" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
@@ -50,45 +52,47 @@ func readerOf(a event.Address) string {
 	return name[:min(len(name), 40)]
 }
 
-// follower is an attempt at a sync that follows its source's log.
+// follower is an attempt at a sync that follows its source's log. Its fields belong to
+// the goroutine of capture, except for at and for what a tableRun's own mutex guards.
 type follower struct {
 	*attempt
-	base   context.Context // of what is told, which outlives the work
+	base   context.Context // of the events, which outlives the work
 	stop   context.CancelCauseFunc
 	reader string
-	conn   Conn             // nil after a failure
-	log    extract.Capturer // conn's
-	known  map[string]*tableRun
-	tables []*followed // as they are captured
-	// unlogged are tables that are read whole since the log cannot have their changes,
-	// with when that was found.
+	conn   Conn                 // nil after a failure
+	log    extract.Capturer     // conn's
+	known  map[string]*tableRun // of the round before, by name
+	tables []*followed          // in the order of the capture
+	// unlogged has the tables that are read whole because the log cannot have their
+	// changes, with the time when that was found.
 	unlogged map[string]time.Time
 	at       place
 
 	rounds int
-	tries  int       // that brought nothing, in a row
-	began  time.Time // the round's changes: all that was committed before is in them
+	tries  int       // rounds in a row without a commit
+	began  time.Time // when the round began to read changes: they include all that was committed before
 }
 
 // followed is a table whose changes are followed.
 type followed struct {
 	*tableRun
-	writer Writer // nil before it is begun and once it is set aside
-	after  string // up to where it is complete, "" for one that is read whole first
+	writer Writer // nil before begin and once the table is set aside
+	after  string // the position up to which it is complete, "" if it is read whole first
 }
 
 var (
-	// errAgain ends a round whose tables have to be captured anew.
+	// errAgain ends a round whose tables have to be captured again.
 	errAgain = errors.New("the tables are captured again")
-	// errEnough ends a sync that was to go on.
+	// errEnough ends a continuous sync, as completed, whose schedule has changed.
 	errEnough = errors.New("the schedule has changed")
 )
 
-// maxAgain bounds how often in a row tables are captured anew, without anything landed
-// in between.
+// maxAgain bounds how often in a row tables are captured again without a commit in
+// between.
 const maxAgain = 8
 
-// round goes through the tables once.
+// round opens the log once and reads it to the end of the round. It returns nil at the
+// log's end, and errEnough when a continuous sync is to end.
 func (f *follower) round(work context.Context) error {
 	f.rounds++
 	if err := f.open(work); err != nil {
@@ -111,8 +115,9 @@ func (f *follower) round(work context.Context) error {
 	return f.stream(work)
 }
 
-// open opens the source for another round than the first and finds its tables as
-// they are now. What the sync has read of them is counted anew.
+// open opens the source if it is not open, and in every round but the first finds its
+// tables as they are now and counts from zero what the sync has read of them. It returns
+// ReasonUnsupported for a source without a log.
 func (f *follower) open(work context.Context) error {
 	if f.conn == nil {
 		if f.given(work) {
@@ -149,7 +154,7 @@ func (f *follower) open(work context.Context) error {
 	return nil
 }
 
-// recall gives a table what the rounds before found out about it.
+// recall gives a table what the earlier rounds found out about it.
 func (f *follower) recall(t *tableRun) {
 	name := t.table.String()
 	before := f.known[name]
@@ -163,7 +168,9 @@ func (f *follower) recall(t *tableRun) {
 	}
 }
 
-// again says what becomes of a sync whose round has failed.
+// again decides what follows a round that ended with err. It returns true for another
+// round, once it has waited if a pause is due, and otherwise the error with which the sync
+// ends, nil for a complete one.
 func (f *follower) again(ctx, work context.Context, err error) (again bool, why error) {
 	var lost *overtaken
 	var unwritten *historyError
@@ -207,7 +214,7 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	return true, f.rest(work)
 }
 
-// gone is the failure of a sync whose log does not go on where it was left.
+// gone returns the failure of a sync whose log no longer has the position it was left at.
 func (f *follower) gone(err error) error {
 	_, message := outcome.Explain(err)
 	message = fmt.Sprintf("%s; changes since %s may be lost to it", message, f.at.since())
@@ -217,7 +224,8 @@ func (f *follower) gone(err error) error {
 	return outcome.Failf(event.ReasonSchemaChanged, "%s", message)
 }
 
-// rest waits before another try: longer each time, up to 5 minutes.
+// rest waits before another round: RetryDelay, and twice as long each time, up to 5
+// minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end.
 func (f *follower) rest(work context.Context) error {
 	pause := f.h.options.RetryDelay
 	for range f.tries - 1 {
@@ -242,8 +250,9 @@ func (f *follower) rest(work context.Context) error {
 
 const longestPause = 5 * time.Minute
 
-// retyped has the tables found anew. The source stays open: it knows which of its tables
-// another look does not mend, and refuses that one when the log is taken up again.
+// retyped has the next round discover the tables again, at most maxAgain times. The source
+// stays open: it knows for which of its tables that did not help, and refuses that one when
+// the log is opened again.
 func (f *follower) retyped(work context.Context, err error) (again bool, why error) {
 	if f.tries++; f.tries > maxAgain {
 		return false, err
@@ -254,7 +263,7 @@ func (f *follower) retyped(work context.Context, err error) (again bool, why err
 	return true, f.rest(work)
 }
 
-// ended marks the tables as completed that were followed up to the end.
+// ended marks as completed the tables that were followed to the end.
 func (f *follower) ended() {
 	fresh := f.at.freshUntil()
 	for _, t := range f.attempt.tables {
@@ -274,7 +283,7 @@ func (f *follower) abort() {
 	f.tables = nil
 }
 
-// close lets go of the source. The server keeps the reader's place.
+// close closes the source. The server keeps the reader's position.
 func (f *follower) close() {
 	if f.conn != nil {
 		f.j.closing(f.conn)

@@ -14,11 +14,11 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// Exhausted ends the target of a command that the bus hands out no more: its
-// error was permanent, its retries are used up, or it cannot be read. The
-// subscriber calls it before it moves the message to the dead letters; an error
-// means that the outcome could not be told and the call is to be repeated.
-// A message that does not even name an operation has no target to end.
+// Exhausted ends the target of a command that the bus delivers no more: its error was
+// permanent, its retries are used up, or it cannot be read. The subscriber calls it
+// before it moves the message to the dead letters. An error means that the failure event
+// could not be appended; the caller tries again. A message that does not name an operation
+// has no target: it is logged, and nil is returned.
 func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause error) error {
 	c, err := bus.CommandOf(msg)
 	if err == nil {

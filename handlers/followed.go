@@ -14,19 +14,20 @@ import (
 	"headwater/handlers/throughput"
 )
 
-// following is what is particular to a table whose changes are followed.
+// following is the part of a tableRun for a table whose changes are followed. The
+// tableRun's mutex guards it.
 type following struct {
-	log, soft bool
-	from      string     // the position of the load at hand
-	whole     bool       // it is to be read whole, whatever it says itself
-	sought    bool       // it was looked for once more, and nothing of it has landed since
-	aside     time.Time  // when it was set aside, zero while it is followed
-	fresh     *time.Time // up to when it is complete
-	tally     extract.TableChanges
+	log, soft bool                 // changes: append, and soft_delete
+	from      string               // the position at which the whole read under way was captured
+	whole     bool                 // it must be read whole, whatever position it has
+	sought    bool                 // it was discovered once more, and nothing of it has landed since
+	aside     time.Time            // when it was set aside, zero while it is followed
+	fresh     *time.Time           // the time up to which it is complete, nil if not known
+	tally     extract.TableChanges // the changes that have landed
 }
 
-// recall goes on with what a table of an earlier round was; with retry, also where
-// it was set aside.
+// recall takes over the state of the same table in an earlier round. With retry, a table
+// that was set aside is read whole instead of staying so.
 func (t *tableRun) recall(before *tableRun, retry bool) {
 	was := before.snapshot()
 	t.mu.Lock()
@@ -45,7 +46,7 @@ func (t *tableRun) recall(before *tableRun, retry bool) {
 	t.result.Status, t.result.Reason, t.result.Message, t.result.SetAside = was.Status, was.Reason, was.Message, true
 }
 
-// target says how the changes of a table land.
+// target returns how the changes of a table land.
 func (t *followed) target(a *attempt) landing.Target {
 	return landing.Target{
 		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: landing.Changes,
@@ -53,6 +54,8 @@ func (t *followed) target(a *attempt) landing.Target {
 	}
 }
 
+// abort ends the table's writer, if it has one. A failure goes to the log: the files
+// that stay are removed when the table is written again.
 func (t *followed) abort(ctx context.Context, a *attempt) {
 	if t.writer == nil {
 		return
@@ -63,7 +66,8 @@ func (t *followed) abort(ctx context.Context, a *attempt) {
 	t.writer = nil
 }
 
-// open takes a table over and finds where its changes go on.
+// open takes a table over and finds where its changes go on. It returns the error of
+// Lake.Begin.
 func (t *followed) open(ctx context.Context, a *attempt) (err error) {
 	if t.writer, err = a.h.lake.Begin(ctx, t.target(a)); err != nil {
 		return err
@@ -82,14 +86,15 @@ func (t *followed) open(ctx context.Context, a *attempt) (err error) {
 	return nil
 }
 
-// captured returns the table as its changes are asked for.
+// captured returns the table as the capture is asked for it.
 func (t *followed) captured() driver.CapturedTable {
 	table := t.writer.Table()
 	table.PrimaryKey = t.options.Key
 	return driver.CapturedTable{Table: table, After: t.after, Whole: t.follow.log}
 }
 
-// request returns the table as its changes are read.
+// request returns the table as its changes are asked for; without a Layout if it is set
+// aside.
 func (t *followed) request() extract.ChangedTable {
 	if t.writer == nil {
 		return extract.ChangedTable{Table: t.table} // left out
@@ -99,7 +104,7 @@ func (t *followed) request() extract.ChangedTable {
 	}
 }
 
-// landed notes changes that have landed.
+// landed notes a commit of changes up to a position; a zero fresh is not known.
 func (t *followed) landed(c extract.TableChanges, committed landing.Committed, position string, fresh time.Time) {
 	t.commit(committed, false)
 	t.mu.Lock()
@@ -114,13 +119,14 @@ func (t *followed) landed(c extract.TableChanges, committed landing.Committed, p
 	}
 }
 
-// tallied tells the changes that have landed, as the source made them.
+// tallied copies the counts of landed changes into the result. The caller holds the mutex.
 func (t *tableRun) tallied() {
 	sum := t.follow.tally
 	t.result.Inserted, t.result.Updated, t.result.Deleted, t.result.Truncated = sum.Inserted, sum.Updated, sum.Deleted, sum.Truncated
 }
 
-// complete ends a table that was followed up to the end.
+// complete marks a table as completed that was followed to the end; a zero fresh is not
+// known.
 func (t *tableRun) complete(fresh time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -134,8 +140,8 @@ func (t *tableRun) complete(fresh time.Time) {
 	}
 }
 
-// failed says what the failure of one table means. It returns the error where all
-// of them wait for what it says, and sets the table aside where it is its own.
+// failed decides what the failure of one table means. A transient failure, or one that
+// ends the work, is returned and ends the round. Any other sets only this table aside.
 func (f *follower) failed(work context.Context, t *followed, err error) error {
 	err = causeOf(work, err)
 	switch {
@@ -151,8 +157,8 @@ func (f *follower) failed(work context.Context, t *followed, err error) error {
 	return f.setAside(t, err)
 }
 
-// seek reports whether the table is to be discovered once more, because it was altered
-// since: that its columns are not there may be as short-lived.
+// seek reports whether the table is to be discovered once more, because it may have been
+// altered since. It does so once until something of the table lands.
 func (t *followed) seek(reason event.Reason, reasons ...event.Reason) bool {
 	if t.follow.sought || !slices.Contains(reasons, reason) {
 		return false
@@ -161,7 +167,8 @@ func (t *followed) seek(reason event.Reason, reasons ...event.Reason) bool {
 	return true
 }
 
-// setAside has the log go on without the table.
+// setAside has the log go on without the table, and writes so to the history before the
+// log is confirmed. It returns the error of that event.
 func (f *follower) setAside(t *followed, why error) error {
 	reason, message := outcome.Explain(why)
 	if reason == event.ReasonInternal {

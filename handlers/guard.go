@@ -8,13 +8,13 @@ import (
 	"headwater/connectors/driver"
 )
 
-// loading is what a log that is given up while tables are read whole leads on to.
+// loading is what the message about a given up log adds while tables are read whole.
 const loading = ", while tables were read whole; raise sync_options.lag_limit_bytes for the first read"
 
-// guard looks at what the source keeps of its log while tables are read whole, which
-// may take hours: nothing is confirmed meanwhile, and the log is kept from where it
-// was taken up. It tells of it and bounds it as while changes are read, and ends a
-// reading whose changes are not to be had any more. The returned function ends it.
+// guard watches how much of its log the source keeps while tables are read whole, which
+// may take hours: nothing is confirmed meanwhile, so the log grows. It asks every
+// HeartbeatEvery, applies the same bounds as while changes are read, and ends the work if
+// the log is gone. The caller calls end, which waits for its goroutine.
 func (f *follower) guard(work context.Context) (end func()) {
 	if f.log == nil || len(f.tables) == 0 || f.at.position() == "" {
 		return func() {}
@@ -46,8 +46,8 @@ func (f *follower) guard(work context.Context) (end func()) {
 	}
 }
 
-// look asks the source once. What a server keeps for nobody in particular fills no
-// disk by the reader's fault, so only what it retains counts.
+// look asks the source once. Only bytes that it retains for this reader count: a server
+// that keeps its log for nobody in particular does not fill its disk because of it.
 func (f *follower) look(work context.Context) error {
 	s, err := f.log.Standing(work)
 	switch {

@@ -1,12 +1,11 @@
-// Package handlers carries commands out: one file a command, each of which
-// turns a command into what a connector does and what the source's history says
-// about it.
+// Package handlers carries commands out: one file a command. Each turns a command into
+// calls of a connector and events in the source's history.
 //
-// Every command names one target of one operation, and every target ends with
-// exactly one final event, whatever happens to its worker: a handler decides
-// from the source's state what is left to say, says it at the history's
-// expected end, and only then lets the command go. So a command that is handed
-// out again finishes what was begun and repeats nothing.
+// Every command names one target of one operation, and every target ends with exactly
+// one final event, whatever happens to its worker: a handler decides from the source's
+// state which event is missing, appends it at the history's expected end, and only then
+// acknowledges the command. So a redelivered command finishes what was begun and repeats
+// nothing.
 package handlers
 
 import (
@@ -22,14 +21,14 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// Deps are what handlers work with. They are lent: nothing of them is closed.
+// Deps are what handlers work with. They are lent: handlers close none of them.
 type Deps struct {
 	Events     Events
 	State      State
 	Connectors Connectors
 	Lake       Lake
 	Vault      Vault
-	Commands   Commands     // where Sweep sends what is due
+	Commands   Commands     // where handlers, Sweep, RunSchedules and RunUpkeep send commands
 	Log        *slog.Logger // nil discards
 	Options    Options
 	// LetGo returns driver.Spec.LetGo of a connector; nil for none.
@@ -52,7 +51,7 @@ type Handlers struct {
 	stopOnce sync.Once
 }
 
-// New returns handlers that work with d.
+// New returns handlers that work with d. It starts nothing.
 func New(d Deps) *Handlers {
 	log := d.Log
 	if log == nil {
@@ -64,9 +63,9 @@ func New(d Deps) *Handlers {
 	}
 }
 
-// Stop ends the syncs that run on this node, at their last commit, and gives
-// their commands back for another worker; everything else is short enough to be
-// finished. Call it before the router is closed. It is safe to call twice.
+// Stop ends the syncs that run on this node at their last commit, and returns their
+// commands to the bus for another worker; other commands are short and finish. It does
+// not wait. Call it before the router is closed. It is safe to call twice.
 func (h *Handlers) Stop() { h.stopOnce.Do(func() { close(h.stopping) }) }
 
 // HandlerFor returns the durable name of the Watermill handler of a command.
@@ -75,7 +74,8 @@ func HandlerFor(name string) string { return "handle-" + name }
 // Register adds one handler a command to the router, each with a subscriber of
 // its own, so that a slow sync never holds up a connect. jobs returns the
 // subscriber of a command that hands out at most concurrency messages at a
-// time; it must call Exhausted for a message that it gives up.
+// time; it must call Exhausted for a message that it gives up. Register returns the
+// error of jobs, or one for a command without a handler.
 func (h *Handlers) Register(router *message.Router, jobs func(command string, concurrency int) (message.Subscriber, error)) error {
 	table := verbs()
 	for _, c := range command.All() {
@@ -94,8 +94,8 @@ func (h *Handlers) Register(router *message.Router, jobs func(command string, co
 	return nil
 }
 
-// PerWorkspace returns how many commands of a name may run at once for one
-// workspace on this node, 0 for as many as there are: those take turns.
+// PerWorkspace returns how many commands of a name may run at once for one workspace on
+// this node, so that workspaces take turns; 0 means no limit.
 func (h *Handlers) PerWorkspace(name string) int {
 	switch name {
 	case new(command.SyncSource).CommandName():
@@ -107,9 +107,9 @@ func (h *Handlers) PerWorkspace(name string) int {
 }
 
 // PerOrganization returns how many commands of a name may run at once for one
-// organization on this node, 0 for those that do not take turns so: half of the
-// places, of commands that wait for a source, so that one whose servers say
-// nothing leaves places to others, and all but one of those for syncs.
+// organization on this node; 0 means no limit. It is half of the places for commands that
+// wait for a source, so that an organization whose servers do not answer leaves places to
+// others, and all but one for syncs.
 func (h *Handlers) PerOrganization(name string) int {
 	if share := verbs()[name].share; share != nil {
 		return share(h.options.Concurrency[name])

@@ -10,8 +10,9 @@ import (
 	"headwater/bus/event"
 )
 
-// take begins the attempt. Where another sync of the source goes on for ever, one
-// that is asked for beside it ends once that has landed what there was at the time.
+// take begins the attempt. While a continuous sync of the source runs, a sync without
+// options that is requested beside it waits, and ends once that one has landed everything
+// that was committed before its start. A worker that stops snoozes it.
 func (a *attempt) take(ctx context.Context) error {
 	a.since = time.Now()
 	watch, stop := context.WithCancel(ctx)
@@ -32,20 +33,20 @@ func (a *attempt) take(ctx context.Context) error {
 	}
 }
 
-// joins reports whether the sync that holds the source goes on for ever, and brings
-// what this one is asked for.
+// joins reports whether a live continuous sync holds the source and lands what this one
+// was requested for.
 func (a *attempt) joins(s Source) bool {
 	return s.goesOn() && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
 }
 
-// goesOn reports whether the sync that runs is that of the source's schedule, without
-// an end.
+// goesOn reports whether the running sync is the continuous one of the source's schedule.
 func (s Source) goesOn() bool {
 	k := s.Schedule
 	return k != nil && k.Continuous && k.Started && s.Running != nil && k.Operation == s.Running.Operation.ID
 }
 
-// joined returns the end of a sync whose rows another has landed, once it has.
+// joined returns the end of a sync whose changes the continuous one has landed, or no move
+// while it has not.
 func (a *attempt) joined(s Source) move {
 	fresh := s.Changes.FreshUntil
 	if a.waits = fresh == nil || fresh.Before(a.since); a.waits {

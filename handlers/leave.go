@@ -14,9 +14,9 @@ import (
 	"headwater/handlers/landing"
 )
 
-// leaveLog has the source's server forget the log that no table follows any more:
-// the last syncs read them by other modes, and another sync of mode cdc would read
-// them whole and take the log up anew. Until it can be done, each sync tries again.
+// leaveLog releases the log once no table follows it any more, because the last syncs
+// read them by other modes: another sync of mode cdc would read them whole and start a new
+// log. A failure goes to the log, and each later sync tries again.
 func (a *attempt) leaveLog(ctx context.Context) error {
 	v, err := a.j.load(ctx)
 	if err != nil || v.Changes.Position == "" {
@@ -57,10 +57,11 @@ func (a *attempt) followed() (bool, error) {
 	return false, nil
 }
 
-// moveAway has the server that a source is about to be moved away from forget its
-// log, while its settings and secrets are there to ask with. A server that has the
-// log is the one that it was, by another name, or one that took over. What cannot be
-// released is told, with what somebody has to do there.
+// moveAway releases the log at the server that an update is about to move a source away
+// from, while its settings and secrets are still there. If the new server has the log, it
+// is the old one by another name, or one that took over: nothing is released. A failure to
+// release is in ChangesGivenUp, with what to do at the old server, and is not returned; a
+// new server that cannot be asked is.
 func (j *job) moveAway(ctx context.Context, c *command.ConnectSource) error {
 	v, err := j.load(ctx)
 	if err != nil || v.ended || v.Changes.Position == "" || !elsewhere(v, c) {
@@ -131,7 +132,8 @@ func serverOf(config json.RawMessage) string {
 	return s.Host + "/" + s.Database
 }
 
-// byHand says what somebody does at a server that was not reached.
+// byHand returns the part of a message that says how to drop the log at a server that was
+// not reached, "" if the connector has no such statement.
 func (j *job) byHand(connector string) string {
 	if j.h.letGo == nil || j.h.letGo(connector) == "" {
 		return ""
@@ -139,8 +141,8 @@ func (j *job) byHand(connector string) string {
 	return "; drop it there: " + fmt.Sprintf(j.h.letGo(connector), readerOf(j.address))
 }
 
-// given reports whether the log was given up beside this sync: it goes on without a
-// place in it then, and reads whole what the server has that the source is at now.
+// given reports whether the log was given up while this sync read it. The sync then has
+// no position, and reads the tables whole at the server that the source now has.
 func (f *follower) given(ctx context.Context) bool {
 	v, err := f.j.load(ctx)
 	return err == nil && v.Changes.Position == "" && !f.at.tellsNothing()

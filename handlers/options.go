@@ -11,9 +11,9 @@ import (
 type Options struct {
 	// Concurrency is how many commands of a name run at once on this node.
 	Concurrency map[string]int
-	// SyncsPerWorkspace is how many of them may be one workspace's syncs: 2.
+	// SyncsPerWorkspace is how many SyncSource commands of one workspace run at once: 2.
 	SyncsPerWorkspace int
-	// FollowsPerWorkspace is how many may be one workspace's syncs that go on: 16.
+	// FollowsPerWorkspace is the same for FollowSource, continuous syncs: 16.
 	FollowsPerWorkspace int
 
 	InspectLimit time.Duration // to open, check and discover a source: 2 min
@@ -24,40 +24,42 @@ type Options struct {
 	TableParallelism int           // tables of one sync that are read at once: 2
 	RangeParallelism int           // ranges of one table that are read at once: 2
 	RangesAtOnce     int           // ranges of all tables of one sync, while several are read: the processors, at least 2
-	TableRetries     int           // of a table whose failure may pass: 3; negative for none
-	RetryDelay       time.Duration // before the first, four times as long before each next: 1 s
+	TableRetries     int           // of a table after a transient failure: 3; negative for none
+	RetryDelay       time.Duration // before the first, four times as long before each next (twice for a log of changes, at most 5 min): 1 s
 	IdleLimit        time.Duration // without a batch from the source: 10 min
 	ProgressEvery    time.Duration // between progress events while rows flow: 2 s
 	TellEvery        time.Duration // between two looks at what was read: 100 ms
 	HeartbeatEvery   time.Duration // between progress events while none do: 30 s
-	StaleAfter       time.Duration // without any event, a sync is taken for lost: 15 min
+	StaleAfter       time.Duration // without any event, after which a sync is considered lost: 15 min
 	CommitBytes      int64         // read since the last commit of an incremental sync: 64 MiB
 	CommitEvery      time.Duration // since the last commit of an incremental sync: 30 s
 	PositionEvery    time.Duration // between checkpoints of a log of changes while changes come: 10 s
-	AsideEvery       time.Duration // after which a table that was set aside is tried again by a sync that goes on: 10 min
-	ReleaseLimit     time.Duration // for a removed source's server to let its log go before that is left to later: 10 s
-	Lease            time.Duration // how long a worker that was overtaken leaves the command alone: 2 min
+	AsideEvery       time.Duration // after which a continuous sync tries a table again that was set aside: 10 min
+	ReleaseLimit     time.Duration // for a source's server to release its log; a removal tries again later: 10 s
+	Lease            time.Duration // how long an overtaken worker delays the command: 2 min
 
-	// Keep is how long what is removed can be restored: 0, which is not at all.
+	// Keep is how long a removed source can be restored: 0, which is not at all.
 	Keep time.Duration
-	// SweepEvery is how often Sweep looks for what is kept no longer: 1 min, or a
-	// tenth of Keep where that is less, but not below 1 s.
+	// SweepEvery is how often Sweep looks for sources whose grace period has passed:
+	// 1 min, or a tenth of Keep if that is less, but not below 1 s.
 	SweepEvery time.Duration
 
 	// UpkeepEvery is how often RunUpkeep looks at some landed tables: 1 min.
 	UpkeepEvery time.Duration
 
-	// Clock is what schedules and RunUpkeep go by: the system's.
+	// Clock tells schedules and RunUpkeep the time: the system's.
 	Clock Clock
 
 	// Seam is called at each step of the durability order, for tests that stop
-	// a worker there: "appended <Event>", "wrote" (some
-	// rows), "staged" (a range), "committed" (to a table), "decided" (about a run of a schedule), "checkpointed" (the commit was told of), "destroyed" (the keys of
-	// a purged source). nil in production.
+	// a worker there: "appended <Event>", "wrote" (some rows), "staged" (a range),
+	// "committed" (to a table), "decided" (about a run of a schedule), "checkpointed" (the
+	// event of a commit is in the history), "captured" (a log of changes was opened),
+	// "confirmed" (the source knows what landed), "destroyed" (the keys of a purged
+	// source). nil in production. It may be called concurrently.
 	Seam func(step string)
 }
 
-// WithDefaults fills the zero fields.
+// WithDefaults returns the options with defaults in place of zero fields.
 func (o Options) WithDefaults() Options {
 	concurrency := map[string]int{}
 	for name, v := range verbs() {

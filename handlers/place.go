@@ -10,28 +10,28 @@ import (
 	"headwater/connectors/driver"
 )
 
-// errGiven says that the log was given up beside its reader, as by an update that
-// moved the source: what was to be told is of a place that is none any more.
+// errGiven says that the log was given up while this sync read it, as by an update that
+// moved the source: the position that was to be written is no longer valid.
 var errGiven = errors.New("the log of changes was given up meanwhile")
 
-// place is where a sync stands in its source's log. The order is always: tables'
-// commits, the event that says so, and then the source, which forgets what lies
-// before. It is safe for concurrent use.
+// place is the position of a sync in its source's log. The order is always: commits of
+// the tables, the event that says so, and then the confirmation to the source, which may
+// discard what lies before. It is safe for concurrent use.
 type place struct {
 	mu        sync.Mutex
-	landed    string    // everything up to it has landed
-	committed time.Time // the last transaction before it
-	fresh     time.Time // the lake is complete up to then
-	told      string    // what the history knows
+	landed    string    // the position up to which everything has landed, "" before there is one
+	committed time.Time // when the last transaction before it was committed
+	fresh     time.Time // the time up to which the lake is complete
+	told      string    // the position in the history
 	toldAt    time.Time
-	stirred   bool      // changes have landed that the history does not know of
-	stirredAt time.Time // when it last learnt of some
-	confirmed string    // what the source knows
+	stirred   bool      // changes have landed that are not in the history
+	stirredAt time.Time // when changes were last written to it
+	confirmed string    // the position that the source was told
 	seen      *driver.Standing
 	message   string
 	lagging   bool
-	unlanded  int64 // changes that were read since
-	written   int
+	unlanded  int64 // changes that were read and have not landed
+	written   int   // events of this attempt
 }
 
 func (p *place) position() string {
@@ -46,7 +46,7 @@ func (p *place) freshUntil() time.Time {
 	return p.fresh
 }
 
-// tellsNothing reports whether the history knows of no place yet.
+// tellsNothing reports whether the history has no position yet.
 func (p *place) tellsNothing() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *place) idle() bool {
 	return p.unlanded == 0
 }
 
-// since says for people what is known to have landed.
+// since returns, for a message, up to when or where changes have landed.
 func (p *place) since() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +85,7 @@ func (p *place) read(rows int64) {
 	p.unlanded += rows
 }
 
-// takenUp notes where a log begins that is followed from now on.
+// takenUp notes the first position of a log that is followed from now on.
 func (p *place) takenUp(position string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,9 +116,9 @@ func (p *place) stir() {
 	p.stirred = true
 }
 
-// standing takes in what the source says. Where its log ends at what has landed, the
-// lake is complete up to the moment at which it was asked; that nothing which was read
-// waits to land would not do, for more may not have been read yet.
+// standing notes what the source says of its log. If the log ends at what has landed, the
+// lake is complete up to the moment of the question. That no change which was read waits
+// to land would not prove it: more may not have been read yet.
 func (p *place) standing(s driver.Standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,14 +128,15 @@ func (p *place) standing(s driver.Standing) {
 	}
 }
 
-// keeps takes in what the source says while tables are read whole, when nothing is
-// known of how complete the lake is.
+// keeps notes what the source says while tables are read whole, when it proves nothing
+// about how complete the lake is.
 func (p *place) keeps(s driver.Standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen = &s
 }
 
+// forget goes back to no position, after the log was given up.
 func (p *place) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,7 +144,7 @@ func (p *place) forget() {
 	p.committed, p.fresh = time.Time{}, time.Time{}
 }
 
-// changes returns the place as events tell it, nil before there is one.
+// changes returns the place as events have it, nil before there is a position.
 func (p *place) changes() *event.Changes {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,7 +175,7 @@ func (p *place) changesLocked() *event.Changes {
 	return c
 }
 
-// next returns what tells the events of an attempt apart.
+// next returns what distinguishes the events of an attempt, another text each time.
 func (p *place) next(f *follower) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,9 +187,10 @@ func (p *place) nextLocked(f *follower) string {
 	return strconv.FormatUint(f.fence, 10) + ".log." + strconv.Itoa(p.written)
 }
 
-// tell writes where the sync stands, now or once it is time to, and then has the
-// source forget what lies before. The source never learns of more than the history
-// knows: the next attempt goes on where that says.
+// tell writes ChangesLanded, with now at once and else if it is due, and then confirms
+// the position to the source. The source is never told of more than the history has,
+// because the next attempt goes on from there. It returns errGiven if the log was given
+// up meanwhile, or the error of the event or of the source.
 func (p *place) tell(f *follower, now bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -227,13 +229,14 @@ func (p *place) tell(f *follower, now bool) error {
 	return nil
 }
 
-// due reports whether the history is to learn of the place: of changes at once, but not
-// soon after others, of another place a little later, and of the same now and then.
+// due reports whether the place is to be written: changes at once, but PositionEvery
+// after the last, another position after PositionEvery, and the same one after
+// HeartbeatEvery.
 func (p *place) due(at time.Time, o Options) bool {
 	return p.stirred && at.Sub(p.stirredAt) >= o.PositionEvery || p.landed != p.told && at.Sub(p.toldAt) >= o.PositionEvery || at.Sub(p.toldAt) >= o.HeartbeatEvery
 }
 
-// say tells where the sync stands and why it does not move.
+// say writes the place with a message that says why it does not move.
 func (p *place) say(f *follower, message string) error {
 	p.mu.Lock()
 	p.message = message
@@ -241,7 +244,8 @@ func (p *place) say(f *follower, message string) error {
 	return p.tell(f, true)
 }
 
-// warn tells that the source keeps too much of its log, or does no more.
+// warn writes ChangesLagging: the source keeps too much of its log, or with over no
+// longer does. Without a position it writes nothing.
 func (p *place) warn(f *follower, over bool, message string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -47,9 +47,10 @@ func purged(j *job, v view) move {
 	}
 }
 
-// Sweep sends PurgeSource for every removed source whose grace period has
-// passed, again and again until ctx ends. Any number of nodes may sweep: a
-// command's id derives from the removal, and a second one finds nothing to do.
+// Sweep sends PurgeSource for every removed source whose grace period has passed. It
+// looks every Options.SweepEvery until ctx ends; failures go to the log. Any number of
+// nodes may run it: a command's id derives from the removal, and a second one finds
+// nothing to do.
 func (h *Handlers) Sweep(ctx context.Context) {
 	tick := time.NewTicker(h.options.SweepEvery)
 	defer tick.Stop()

@@ -14,8 +14,9 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// release has a source's server forget the log that it keeps for this reader. One
-// that is still being read is let go in a moment: it is asked again.
+// release has a source's server drop the log that it keeps for this reader. Transient
+// failures, and a log that is still being read, are tried again for ReleaseLimit; then the
+// last error is returned.
 func (j *job) release(ctx context.Context, v view) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, j.h.options.ReleaseLimit, driver.E(driver.ErrTimeout, nil, "the source did not let its log go in time"))
 	defer cancel()
@@ -44,13 +45,13 @@ func (j *job) releaseOnce(ctx context.Context, v view) error {
 	return nil
 }
 
-// unreleased says what is left at a source.
+// unreleased returns the part of a message that says what is left at a source.
 func unreleased(reader string, err error) string {
 	_, message := outcome.Explain(err)
 	return fmt.Sprintf("its server still keeps the log for the reader %s, which fills its disk: %s", reader, message)
 }
 
-// givenUp returns the event that forgets where a removed source stood.
+// givenUp returns the event that forgets a source's position in its log.
 func (j *job) givenUp(v view, released bool, message string) move {
 	return move{discriminator: v.Changes.Position, data: &event.ChangesGivenUp{
 		Meta: j.meta(false), Reader: readerOf(j.address), Position: v.Changes.Position, Released: released,
@@ -58,11 +59,12 @@ func (j *job) givenUp(v view, released bool, message string) move {
 	}}
 }
 
-// Of a removed source, what a restore does not bring back, and what is left.
+// rereads says what a restore does not bring back.
 const rereads = "the source was removed, and its server keeps the log of changes for it no more: a restore brings back what had landed, and the next sync of mode cdc reads the tables whole"
 
-// letGo releases the log of a source that is being removed. The error is a reason to
-// try the command again; whether the server did is in the notes.
+// letGo releases the log of a source that is being removed, and reports whether the
+// server did. notes say so to people; with purges they are about a source that cannot be
+// restored. The error, of ctx alone, is a reason to try the command again.
 func (j *job) letGo(ctx context.Context, v view, purges bool) (released bool, notes []string, err error) {
 	if err = j.release(ctx, v); ctx.Err() != nil {
 		return false, nil, ctx.Err()
@@ -79,7 +81,8 @@ func (j *job) letGo(ctx context.Context, v view, purges bool) (released bool, no
 	return false, []string{unreleased(readerOf(j.address), err) + j.byHand(v.Connector) + "; this is tried again until the source can be restored no more"}, nil
 }
 
-// releaseLater has the log released that could not be when the source was removed.
+// releaseLater sends ReleaseChanges if the log could not be released when the source was
+// removed.
 func (j *job) releaseLater(ctx context.Context) error {
 	v, err := j.load(ctx)
 	if err != nil || !v.restorable() || v.Changes.Position == "" {
@@ -94,8 +97,8 @@ func (j *job) releaseLater(ctx context.Context) error {
 	})
 }
 
-// releaseChanges tries to release the log of a removed source until that is done,
-// or the source is restored or purged, which does so itself.
+// releaseChanges releases the log of a removed source. It snoozes after a failure, until
+// the source is restored or purged; a purge releases the log itself.
 func (h *Handlers) releaseChanges(ctx context.Context, j *job, c *command.ReleaseChanges) error {
 	v, err := j.load(ctx)
 	if err != nil {
@@ -125,8 +128,9 @@ func (h *Handlers) releaseChanges(ctx context.Context, j *job, c *command.Releas
 	return err
 }
 
-// releasePurged tries a last time to release the log of a removed source whose time
-// has passed: with its secrets gone, nobody can any more.
+// releasePurged tries a last time to release the log of a removed source whose grace
+// period has passed: without its secrets nobody can. A failure is in ChangesGivenUp and
+// not returned; the error is of ctx or of the event.
 func (j *job) releasePurged(ctx context.Context, removed uint64) error {
 	v, err := j.load(ctx)
 	due := func(v view) bool {
@@ -150,7 +154,8 @@ func (j *job) releasePurged(ctx context.Context, removed uint64) error {
 	return err
 }
 
-// purgedLog says what became of the log of a source that is destroyed.
+// purgedLog returns a sentence about the log of a source that is destroyed; failed is why
+// it could not be released, nil if it was.
 func purgedLog(j *job, connector string, failed error) string {
 	if failed == nil {
 		return "the source was purged, and its server keeps the log of changes for it no more"

@@ -19,7 +19,7 @@ import (
 	"headwater/handlers/schedule"
 )
 
-// Clock is what schedules go by. Tests set one.
+// Clock tells schedules the time. Tests set one. It is safe for concurrent use.
 type Clock interface {
 	Now() time.Time
 	// After returns a channel that receives once the duration has passed.
@@ -31,13 +31,13 @@ type systemClock struct{}
 func (systemClock) Now() time.Time                         { return time.Now() }
 func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// Scheduled is a source's schedule as its history tells it.
+// Scheduled is the state of a source's schedule.
 type Scheduled struct {
 	event.Schedule
 	Version   int
 	Sentence  string
 	Anchor    time.Time
-	Next      time.Time // zero while no run is due ahead
+	Next      time.Time // when the next run is due, zero for none
 	AfterSync string
 	Since     time.Time // the source was removed before
 	Operation string    // of its last run, "" before the first
@@ -55,7 +55,7 @@ func (s *Scheduled) plan(source string) (schedule.Plan, error) {
 	return parsed.Of(source, s.Anchor), nil
 }
 
-// DueRun is a run of a schedule that nobody has decided about.
+// DueRun is a run of a schedule that is due and not decided yet.
 type DueRun struct {
 	Address event.Address
 	Version int
@@ -71,10 +71,10 @@ const (
 	retryRuns   = 10 * time.Second // after an error
 )
 
-// RunSchedules sends FireSchedule for every run of a schedule that is due, until
-// ctx ends. Between two runs it sleeps: what is due next is the first key of an
-// index. Any number of nodes may do so at once: a command's id derives from the
-// run, the bus stores it once, and its handler decides once.
+// RunSchedules sends FireSchedule for every run of a schedule that is due, until ctx
+// ends or Stop is called. Between two runs it sleeps until the first key of an index of due times. Any
+// number of nodes may run it: a command's id derives from the run, the bus stores it
+// once, and its handler decides once. Failures go to the log and are tried again.
 func (h *Handlers) RunSchedules(ctx context.Context) {
 	changes := h.state.WatchRuns(ctx)
 	sent := map[string]time.Time{}

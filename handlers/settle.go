@@ -13,11 +13,10 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// looks is how often a row of a table that is followed is seen to differ, with the
-// same values at the source, before it counts as different. Between two looks
-// everything lands that was committed before the first of them. Two are enough
-// where the clocks of source and worker agree, and where no row goes back to
-// values that it had.
+// looks is how often a row of a followed table must be found to differ, with the same
+// values at the source, before it counts as different. Between two looks everything lands
+// that was committed before the first of them. Two would be enough if the clocks of
+// source and worker agreed and no row went back to values that it had.
 const looks = 3
 
 var errNotSettled = errors.New("the source's log did not land in time")
@@ -25,9 +24,10 @@ var errNotSettled = errors.New("the source's log did not land in time")
 // settleLimit is how long a look waits for the changes before it to land.
 const settleLimit = 2 * time.Minute
 
-// settle tells rows that differ from rows whose changes were under way when they
-// were looked at: it returns those that stay different, and counts the others as
-// behind. Where no continuous sync lands what has changed, it returns all of them.
+// settle distinguishes rows that differ from rows whose changes had not landed when they
+// were compared: it returns those that stay different, and counts the others as behind.
+// Without a continuous sync that lands changes, or if they do not land in time, it returns
+// all that still differed. It returns ReasonSchemaChanged if the columns change meanwhile.
 func (c *comparison) settle(ctx context.Context, t driver.Table, spec digest.Spec, rows []digest.Difference) ([]digest.Difference, error) {
 	first := len(rows)
 	through := c.stand.At
@@ -60,8 +60,8 @@ func (c *comparison) settle(ctx context.Context, t driver.Table, spec digest.Spe
 	return rows, nil
 }
 
-// caughtUp waits until everything has landed that the source had committed at a
-// time. It reports false where no continuous sync is about to land it.
+// caughtUp waits until everything has landed that the source had committed by a time. It
+// returns false if no continuous sync is running, or after settleLimit.
 func (c *comparison) caughtUp(ctx context.Context, at time.Time) (bool, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, settleLimit, errNotSettled)
 	defer stop()

@@ -14,7 +14,8 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// stream applies the changes of the captured tables, commit by commit.
+// stream applies the changes of the captured tables, flush by flush. It returns nil after
+// the final flush, and at once without a table to follow.
 func (f *follower) stream(work context.Context) error {
 	request := extract.ChangesRequest{TellEvery: f.h.options.TellEvery}
 	live := false
@@ -58,8 +59,9 @@ func (f *follower) stream(work context.Context) error {
 	return errors.New("the log of changes came to no end")
 }
 
-// flush makes what was read up to a place to resume part of the tables, and then
-// has the history, and after it the source, know of it.
+// flush commits the changes up to a place to resume to their tables, several at a time,
+// then writes the position to the history and confirms it to the source. A failure of one
+// table sets that one aside; any other ends the round.
 func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 	fresh := m.Committed
 	if m.Final && f.follows == 0 {
@@ -93,6 +95,7 @@ func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 	return f.at.tell(f, m.Final)
 }
 
+// commit commits the changes of one table.
 func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChanges, m *extract.Flush, fresh time.Time) error {
 	if c.Err != nil {
 		return c.Err
@@ -113,16 +116,16 @@ func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChang
 	return nil
 }
 
-// wanted reports whether the schedule still is the one that began the sync.
+// wanted reports whether the schedule is still the one that began this continuous sync.
 func (a *attempt) wanted(s Source) bool {
 	k := s.Schedule
 	return k != nil && k.Continuous && !k.Paused && k.Version == a.follows
 }
 
-// beat tells of the sync while its log is read: where it stands, and of the tables
-// that have moved, more seldom where it goes on for ever. It ends the reading once
-// the schedule has changed, after the commit of what was read by then. The returned
-// function ends it.
+// beat writes progress events while the log is read: the position, and the tables that
+// have moved, less often in a continuous sync. It ends the reading, by cancel, once the
+// schedule has changed and what was read by then has landed. The caller calls end, which
+// waits for its goroutine.
 func (f *follower) beat(ctx context.Context, cancel context.CancelCauseFunc) (end func()) {
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -157,9 +160,11 @@ func (f *follower) beat(ctx context.Context, cancel context.CancelCauseFunc) (en
 	}
 }
 
-// tendEvery is how often a sync that goes on asks for the maintenance of its tables.
+// tendEvery is how often a continuous sync asks for the maintenance of its tables.
 const tendEvery = 5 * time.Minute
 
+// tick is one beat. enough is since when the sync is to end, zero while it is not. The
+// error ends the reading: errEnough, errAgain, or that of an event.
 func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 	if err := f.at.tell(f, false); err != nil {
 		return err
@@ -205,14 +210,14 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 	return nil
 }
 
-// stirred reports whether changes have landed that were not told of for so long.
+// stirred reports whether changes have landed and the last event of the table is so old.
 func (t *tableRun) stirred(every time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.changed && t.result.Status == statusRunning && time.Since(t.told) >= every
 }
 
-// waitsAside reports whether the table was set aside so long ago that it is to be
+// waitsAside reports whether the table was set aside so long ago that it is due to be
 // tried again.
 func (t *tableRun) waitsAside(every time.Duration) bool {
 	t.mu.Lock()
@@ -220,8 +225,8 @@ func (t *tableRun) waitsAside(every time.Duration) bool {
 	return !t.follow.aside.IsZero() && time.Since(t.follow.aside) >= every
 }
 
-// stands takes in what the source says of its log, and tells where that costs it
-// more than the options allow.
+// stands notes what the source says of its log, and checks it against the options (see
+// bounds).
 func (f *follower) stands(s driver.Standing) error {
 	f.at.standing(s)
 	kept := s.Retained
@@ -231,9 +236,9 @@ func (f *follower) stands(s driver.Standing) error {
 	return f.bounds(kept, "")
 }
 
-// bounds tells where a source keeps more of its log for this reader than the options
-// allow, in bytes, and gives the log up where it is too much. loading leads on from
-// there.
+// bounds compares the bytes of its log that a source keeps for this reader with the
+// options: beyond lag_warn_bytes it writes ChangesLagging, beyond lag_limit_bytes it gives
+// the log up and returns ReasonLimit. loading is put into that message.
 func (f *follower) bounds(kept int64, loading string) error {
 	if limit := f.options.LagLimit; limit > 0 && kept > limit {
 		return f.giveUp(fmt.Sprintf("the source keeps %d bytes of its log for this reader, more than sync_options.lag_limit_bytes, %d: the log was given up rather than its disk filled"+loading, kept, limit))
@@ -252,7 +257,8 @@ func (f *follower) bounds(kept int64, loading string) error {
 	return nil
 }
 
-// giveUp has the source forget the log, and the history know that it has.
+// giveUp releases the log and writes ChangesGivenUp, whether or not the source could be
+// reached. It returns ReasonLimit with why, or the error of the event.
 func (f *follower) giveUp(why string) error {
 	position := f.at.position()
 	f.close()

@@ -16,7 +16,7 @@ const (
 	tendAgain = time.Hour // before the same is asked for again
 )
 
-// PlacedTable is a landed table, and whose it is.
+// PlacedTable is a landed table with the address of its source.
 type PlacedTable struct {
 	Address         event.Address
 	Namespace, Name string
@@ -29,13 +29,13 @@ type tending struct {
 	sent map[string]time.Time // by what called for it
 }
 
-// RunUpkeep asks for the maintenance of landed tables that their syncs leave in need
-// of it: those that are synced no more, that were maintained too short a time before
-// their last sync, or whose replaced files nobody needs any more. It looks at some
-// tables in turn every Options.UpkeepEvery, until ctx ends. Any number of nodes may:
-// a command's id derives from the table's state, and a maintenance that comes a
-// moment after another does nothing. Sources that are synced right now are left
-// alone, and those whose kept options say so.
+// RunUpkeep sends MaintainSource for landed tables that need maintenance after their
+// syncs: they are no longer synced, were maintained too shortly before their last sync,
+// or have replaced files that nobody needs any more. It looks at some tables in turn every
+// Options.UpkeepEvery, until ctx ends or Stop is called; failures go to the log. Any
+// number of nodes may run it: a command's id derives from the table's state, and a second
+// maintenance does nothing. It skips sources that are being synced, and those whose kept
+// options turn maintenance off.
 func (h *Handlers) RunUpkeep(ctx context.Context) {
 	t := &tending{h: h, sent: map[string]time.Time{}}
 	for {

@@ -12,10 +12,10 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// readsWhole has a table be read whole, as one without a key is, where the source's
-// log cannot have its changes (driver.ErrUnsupported): its rows can be had all the
-// same. It reports whether it does. A table that holds its log, or deleted rows, is
-// nothing that a read of now gives: such a one is set aside.
+// readsWhole has a table read whole, like one without a key, if the source's log cannot
+// have its changes (driver.ErrUnsupported), and reports whether it does. It does not for a
+// table that holds its log or deleted rows, because a whole read gives neither: that one
+// is set aside.
 func (f *follower) readsWhole(t *followed, why error) bool {
 	if !errors.Is(why, driver.ErrUnsupported) || t.follow.log || t.follow.soft {
 		return false
@@ -35,8 +35,8 @@ func (f *follower) readsWhole(t *followed, why error) bool {
 	return true
 }
 
-// over goes on with what an earlier round has read of a table whole, or with nothing
-// where that was interrupted.
+// over takes over what an earlier round has read of a table whole, or nothing if that was
+// interrupted.
 func (t *tableRun) over(before *tableRun) {
 	before.mu.Lock()
 	was, committed := before.result, before.committed
@@ -51,9 +51,8 @@ func (t *tableRun) over(before *tableRun) {
 	t.count(committed.Records, committed.Bytes)
 }
 
-// recallWhole gives a table that was read whole what an earlier round found. Of one
-// whose changes could not be had, the source is asked again now and then by a sync
-// that goes on.
+// recallWhole takes over what an earlier round found about a table that was read whole. A
+// continuous sync asks the source every AsideEvery whether its log now has the changes.
 func (f *follower) recallWhole(t, before *tableRun) {
 	asked, unlogged := f.unlogged[t.table.String()]
 	switch {
@@ -69,7 +68,8 @@ func (f *follower) recallWhole(t, before *tableRun) {
 	t.over(before)
 }
 
-// followable returns why a sync that goes on has nothing to go on with.
+// followable returns ReasonUnsupported for a continuous sync without a table to follow,
+// else nil.
 func (f *follower) followable() error {
 	if f.follows == 0 {
 		return nil
@@ -89,7 +89,8 @@ func (f *follower) followable() error {
 	return outcome.Failf(event.ReasonUnsupported, "the log has the changes of none of the tables, so that there is nothing to go on with: give the schedule every in place of continuous, or have the changes of one be had. %s", message)
 }
 
-// unread says of the tables that were to be read whole that they were not.
+// unread says in the results of tables that were still to be read whole that they were
+// not read.
 func (f *follower) unread() {
 	for _, t := range f.attempt.tables {
 		t.mu.Lock()

@@ -19,10 +19,10 @@ import (
 	"headwater/handlers/landing/parts"
 )
 
-// Serve is a child: it opens a source as it is told on in, one at a time, answers
-// on out, and returns when in ends. setup makes the Opener out of
-// PoolConfig.Setup; what goes to the log it is given comes out of PoolConfig.Log.
-// The error is that of the pipes.
+// Serve runs this process as a child of a Pool: it carries out the calls that come on
+// in, answers on out, and returns when in ends. setup makes the Opener from
+// PoolConfig.Setup; lines of the log that it is given go to PoolConfig.Log. Serve returns
+// the error of the pipes, or that of setup.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, setup func(json.RawMessage, *slog.Logger) (Opener, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -142,8 +142,8 @@ func (p *Pool) Resident() []int64 {
 	return sizes
 }
 
-// Open opens a source in a child of its own. The caller closes the Session,
-// which ends the child.
+// Open opens a source in a child of its own. The caller closes the Session, which ends
+// the child or keeps it for the same source. After Close of the pool it fails.
 func (p *Pool) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (Session, error) {
 	key := sourceKey{of, hashOf(connector, public, secret)}
 	source := openCall{Of: of, Connector: connector, Public: public, Secret: secret, Limits: limits}

@@ -6,14 +6,14 @@ import (
 	"headwater/connectors/driver"
 )
 
-// Sharer is an optional interface of a Session: several tables of its source can
-// be read as of one moment, over several Sessions.
+// Sharer is an optional interface of a Session whose source can read several tables as
+// of one moment, over several Sessions.
 type Sharer interface {
 	// Shares reports whether the source has such moments at all.
 	Shares() bool
-	// Share fixes one for so many Sessions that read at once, and returns its name
-	// for their Request.Moment. The Session holds it until Close. An error says why
-	// there is none.
+	// Share fixes a moment for so many Sessions that read at once, and returns its name
+	// for their Request.Moment. The Session holds the moment until Close. The error says
+	// why there is none; driver.ErrUnsupported if Shares is false.
 	Share(ctx context.Context, readers int) (moment string, err error)
 }
 

@@ -5,10 +5,9 @@ import (
 	"sync"
 )
 
-// Widener is an optional interface of a Session. Widen has the read under way, and
-// those that follow it, go over as many connections as Request.Parallelism says,
-// where Request.Narrow held it to fewer. It may be called at any moment, more than
-// once.
+// Widener is an optional interface of a Session. Widen lifts Request.Narrow: the read
+// under way and those that follow it use as many connections as Request.Parallelism says.
+// It may be called at any moment, concurrently, and more than once.
 type Widener interface{ Widen() }
 
 // wide is closed once its Session was widened.

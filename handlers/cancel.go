@@ -14,9 +14,9 @@ import (
 // that does it finds it. Whatever has its outcome already is left alone, so a
 // cancel that is handed out again does nothing.
 //
-// A target that waits for a sync of another operation is let go; that sync
-// stays. The cancel itself has no outcome of its own: who asked waits for the
-// cancelled operation to end.
+// A target that waits for a sync of another operation ends; that sync goes on. The
+// cancel itself has no outcome of its own: its caller waits for the cancelled operation
+// to end.
 func (h *Handlers) cancel(ctx context.Context, j *job, c *command.CancelOperation) error {
 	if err := j.awaitAccepted(ctx, c.Cancels); err != nil {
 		return err
@@ -47,8 +47,8 @@ func (h *Handlers) cancel(ctx context.Context, j *job, c *command.CancelOperatio
 	return err
 }
 
-// awaitAccepted waits until this node knows of the operation what the log does:
-// a queued sync is known by its operation alone.
+// awaitAccepted waits until this node's read model has the operation, because a queued
+// sync is known by its operation alone.
 func (j *job) awaitAccepted(ctx context.Context, operation string) error {
 	address := j.address
 	address.Source = operation

@@ -25,7 +25,7 @@ func (t *tableRun) read() int64 {
 	return t.result.Records
 }
 
-// parts notes parts that are whole in the lake.
+// parts counts parts that are complete in the lake.
 func (t *tableRun) parts(made []parts.Part) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -35,8 +35,7 @@ func (t *tableRun) parts(made []parts.Part) {
 	}
 }
 
-// committing says that the table waits for a commit from now on, and from the
-// call of the returned function on no more.
+// committing notes that the table waits for a commit, until done is called.
 func (t *tableRun) committing() (done func()) {
 	set := func(to bool) {
 		t.mu.Lock()
@@ -54,7 +53,7 @@ func (t *tableRun) lookLocked(now time.Time) throughput.Look {
 	return t.flow.Look(now)
 }
 
-// doingLocked returns what the table's time goes to.
+// doingLocked returns what the table waits for or does now, for waiting_for.
 func (t *tableRun) doingLocked(l throughput.Look) string {
 	switch {
 	case t.commits:

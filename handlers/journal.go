@@ -89,8 +89,8 @@ func (g *journal) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// confirm returns *overtaken if the sync is not this attempt's any more by what
-// the log holds at this moment, whatever the projection has seen of it.
+// confirm returns *overtaken if the sync is no longer this attempt's by the history as it
+// is now, however far the projection is.
 func (g *journal) confirm(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -104,7 +104,8 @@ func (g *journal) confirm(ctx context.Context) error {
 	return g.catchUp(ctx)
 }
 
-// decide appends what next makes of the source's newest state, if anything.
+// decide appends the move that next decides on from the source's newest state, if it has
+// one. Its errors are those of write, and that of next.
 func (g *journal) decide(ctx context.Context, next func(view) (move, error)) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,15 +125,15 @@ func (g *journal) decide(ctx context.Context, next func(view) (move, error)) err
 	return err
 }
 
-// progress writes how far a table is.
+// progress writes the progress of a table.
 func (g *journal) progress(ctx context.Context, t *tableRun) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.progressLocked(ctx, t)
 }
 
-// running is progress for a table that still runs when it is its turn; nothing
-// is written of one that has ended, which has told so itself.
+// running is progress for a table that still runs once it has the journal's lock. It
+// writes nothing for one that has ended, whose last event says so.
 func (g *journal) running(ctx context.Context, t *tableRun) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -142,8 +143,8 @@ func (g *journal) running(ctx context.Context, t *tableRun) error {
 	return g.progressLocked(ctx, t)
 }
 
-// progressLocked looks at the table under the journal's lock, so that a later
-// event never tells of an earlier state.
+// progressLocked reads the table under the journal's lock, so that a later event never
+// has an earlier state.
 func (g *journal) progressLocked(ctx context.Context, t *tableRun) error {
 	g.written++
 	return g.writeLocked(ctx, move{
@@ -155,7 +156,7 @@ func (g *journal) progressLocked(ctx context.Context, t *tableRun) error {
 	})
 }
 
-// tell writes what became of a table that the sync does not run.
+// tell writes the result of a table that the sync does not run.
 func (g *journal) tell(ctx context.Context, result event.TableResult) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -169,9 +170,9 @@ func (g *journal) tell(ctx context.Context, result event.TableResult) error {
 	})
 }
 
-// watch ends the attempt's work as soon as this node's projection shows that
-// the sync is not this attempt's any more. The returned function waits until it
-// has stopped watching, which it does when work ends.
+// watch ends the attempt's work, by stop, as soon as this node's projection shows that
+// the sync is no longer this attempt's. It stops watching when work ends; the returned
+// function waits for that.
 func (a *attempt) watch(work context.Context, stop context.CancelCauseFunc) (wait func()) {
 	var wg sync.WaitGroup
 	changes := a.h.state.Watch(work, a.j.address)

@@ -59,8 +59,8 @@ func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFun
 	return nil
 }
 
-// mayPass reports whether another try is worth it: what went wrong may go away by
-// itself, or was done to the connector's process, which another one follows.
+// mayPass reports whether another try is worth it: the failure is transient, or the
+// connector's process was killed and another can be started.
 func mayPass(err error) bool { return outcome.IsTransient(err) || errors.Is(err, extract.ErrKilled) }
 
 // lander lands one table after another over one connection.
@@ -69,8 +69,8 @@ type lander struct {
 	conn Conn // nil before the first use and after a failure
 }
 
-// close ends the connection, unless the moment of the sync hangs on it: then it is
-// not used any more.
+// close ends the connection, unless it holds the moment of the sync: then it stays open
+// and is no longer used.
 func (l *lander) close() {
 	l.width.forget(l)
 	if l.conn != nil && l.conn != l.moment.holder {
@@ -155,7 +155,7 @@ func (l *lander) restart(t *tableRun, err error) (again bool, why error) {
 	return true, nil
 }
 
-// failed writes down that a table did not land.
+// failed writes that a table did not land. Its error is that of the event.
 func (l *lander) failed(ctx context.Context, t *tableRun, err error, took time.Duration) error {
 	reason, message := outcome.Explain(err)
 	if reason == event.ReasonInternal {

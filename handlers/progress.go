@@ -181,8 +181,8 @@ func (t *tableRun) fail(reason event.Reason, message string, took time.Duration)
 	t.result.DurationMS, t.result.Rate = took.Milliseconds(), 0
 }
 
-// snapshot returns the table as events tell of it: with what is committed, and
-// beside it what is read.
+// snapshot returns the table as events have it: with what is committed and, in fields of
+// their own, what is read.
 func (t *tableRun) snapshot() event.TableResult {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -219,9 +219,9 @@ func (t *tableRun) waitsLocked(now time.Time) bool {
 	return t.result.Status == statusRunning && now.Sub(t.moved) >= t.silentAfter && t.doingLocked(t.lookLocked(now)) == event.WaitingRead
 }
 
-// due reports whether a running table is to be told of: it moved since it was
-// last told of, it begins to wait or ends to, or was silent for so long that its
-// worker could be taken for lost.
+// due reports whether an event of a running table is due: it moved since the last one,
+// it began or stopped waiting, or it was silent for so long that its worker could be
+// considered lost.
 func (t *tableRun) due(heartbeat time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -249,9 +249,9 @@ func (a *attempt) results() []event.TableResult {
 	return tables
 }
 
-// report writes the progress of running tables: of those that move often, and
-// of one that stands still now and then, so that a sync which waits for its
-// source is told from one whose worker is lost. The returned function ends it.
+// report writes the progress of running tables: often for those that move, and every
+// HeartbeatEvery for those that do not, so that a sync which waits for its source differs
+// from one whose worker is lost. The caller calls end.
 func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (end func()) {
 	ctx, cancel := context.WithCancel(work)
 	var wg sync.WaitGroup
@@ -307,7 +307,7 @@ func (t *tableRun) note(texts ...string) {
 	}
 }
 
-// notes returns what the table's result says up to now.
+// notes returns the notes of the table's result up to now.
 func (t *tableRun) notes() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

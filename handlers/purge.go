@@ -20,9 +20,9 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// purge destroys what a removed source could be restored from. A source that
-// was restored meanwhile, or removed once more, is left alone: nobody asked for
-// the command, so nobody is told.
+// purge destroys the keys and tables of a removed source. It leaves a source alone that
+// was restored meanwhile, or removed once more, and writes nothing then: no request led to
+// the command.
 func (h *Handlers) purge(ctx context.Context, j *job, c *command.PurgeSource) error {
 	if err := j.releasePurged(ctx, c.Removed); err != nil {
 		return err
@@ -132,8 +132,8 @@ func (j *job) destroy(ctx context.Context) (landing.Dropped, error) {
 	return dropped, err
 }
 
-// left returns why a source is not destroyed as far as it can be: versions that a
-// bucket keeps on purpose do not come to be removed by asking again.
+// left returns why a purge must be tried again, nil if nothing is left that a repeat
+// could remove: versions that a bucket keeps on purpose are not removed by asking again.
 func left(d landing.Dropped, err error) error {
 	var b *bucket.Error
 	if d.Remaining == 0 && d.Kept > 0 && errors.As(err, &b) && b.Lasting {
@@ -142,7 +142,7 @@ func left(d landing.Dropped, err error) error {
 	return err
 }
 
-// destruction tells what a try to destroy a source came to.
+// destruction returns the result of a try to destroy a source, as its event has it.
 func destruction(d landing.Dropped, err error) event.Destruction {
 	out := event.Destruction{Status: event.Destroyed, Files: d.Removed, Remaining: max(0, d.Remaining), Kept: d.Kept}
 	if err == nil {

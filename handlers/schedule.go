@@ -83,8 +83,8 @@ func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleCha
 	return nil, nil
 }
 
-// followed returns the name of the source whose syncs a schedule is to go by, or
-// why it cannot.
+// followed returns the name of the source that a schedule's after names, or why it cannot
+// be named.
 func (j *job) followed(id string) (name string, why, err error) {
 	other := j.address
 	other.Source = id
@@ -102,7 +102,8 @@ func (j *job) followed(id string) (name string, why, err error) {
 	return s.Name, nil, err
 }
 
-// normal returns a schedule in which nothing is told apart that means the same.
+// normal returns the schedule in its normal form: schedules that mean the same are equal
+// in it.
 func normal(s event.Schedule) event.Schedule {
 	if len(s.Options) == 0 || string(s.Options) == "{}" || string(s.Options) == "null" {
 		s.Options = nil

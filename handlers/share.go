@@ -9,8 +9,8 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// moment is the one that the tables of an attempt are read of, where their source
-// has such moments. Its holder keeps it until every table's read has begun.
+// moment is the point in time at which all tables of an attempt are read, if their source
+// can. Its holder keeps it until every table's read has begun.
 type moment struct {
 	name   string    // for Request.Moment, "" for none
 	at     time.Time // no row is older
@@ -85,7 +85,7 @@ func (m *moment) of(t *tableRun) string {
 	return ""
 }
 
-// apart says why a table is of a moment of its own.
+// apart notes why a table is read at a moment of its own.
 func (t *tableRun) apart(why string) {
 	t.note("it was read as of a moment of its own (as_of), not of one with the sync's other tables: " + why)
 }

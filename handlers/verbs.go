@@ -12,8 +12,8 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// verb is what there is to say of one command: how it is carried out, how many
-// at once, and how it ends when it is given up.
+// verb describes one command: its handler, how many run at once, and the event with which
+// it fails for good.
 type verb struct {
 	handle      func(h *Handlers) message.NoPublishHandlerFunc
 	concurrency int // on a node, unless Options say another number
@@ -28,7 +28,7 @@ type verb struct {
 	settle func(ctx context.Context, j *job) error
 }
 
-// verbs is the table of them: one row a command. A command without a row fails
+// verbs returns the table of all commands, one row each. A command without a row fails
 // TestEveryCommandHasAVerb, and no router is set up.
 func verbs() map[string]verb {
 	return map[string]verb{

@@ -25,8 +25,8 @@ import (
 // shownRows is how many rows that differ are named of a table.
 const shownRows = 20
 
-// verify compares what landed of a source with the source, table by table. Each
-// has its event; a worker that dies is followed by one that begins again.
+// verify compares the landed tables of a source with the source, table by table. Each has
+// an event of its own. If a worker dies another begins again with the first table.
 func (h *Handlers) verify(ctx context.Context, j *job, c *command.VerifySource) error {
 	v, err := j.load(ctx)
 	if err != nil || v.ended {
@@ -99,7 +99,8 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 	return nil, nil
 }
 
-// sorted tells the source's own failure from a reason to try again.
+// sorted returns err as why if it is a failure of the source, which is the outcome, and
+// else as again.
 func (j *job) sorted(ctx, work context.Context, err error) (why, again error) {
 	if err = causeOf(work, err); ofSource(ctx, err) {
 		return err, nil
@@ -142,7 +143,7 @@ func (j *job) verifyTable(ctx, work context.Context, conn Conn, s Source, t driv
 	return c.done, nil
 }
 
-// comparison is that of one table.
+// comparison is the comparison of one table.
 type comparison struct {
 	*job
 	conn   Conn
@@ -306,7 +307,7 @@ func (c *comparison) differs() {
 	c.done.Message += c.anew()
 }
 
-// anew says how a table is read anew of a source that follows a log.
+// anew returns how to have a table of a source that follows a log read whole again.
 func (c *comparison) anew() string {
 	k := c.source.Schedule
 	goesOn := k != nil && k.Continuous && !k.Paused
@@ -325,7 +326,7 @@ func (c *comparison) anew() string {
 	return "; a sync with " + reset + " reads it anew"
 }
 
-// noFiles is where a digest writes: it does not.
+// noFiles are the files of a digest, which writes none.
 type noFiles struct{}
 
 func (noFiles) Create(string) (io.WriteCloser, error) {

@@ -40,7 +40,7 @@ func (w *width) narrow(l *lander, ranges, parallelism int) int {
 	return share
 }
 
-// forget sees to it that a connection which is about to be closed is not widened.
+// forget keeps a connection that is about to be closed from being widened.
 func (w *width) forget(l *lander) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

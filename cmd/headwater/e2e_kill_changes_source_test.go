@@ -360,14 +360,35 @@ func sumsOf(rows []map[string]string, columns []column) map[string]string {
 	return all
 }
 
-// newest returns the rows of a landed table, each value as the source writes it.
-func (r *followedRun) newest(location string) (all []map[string]string) {
+// landedPlace is where a table lies, by the service's catalog.
+type landedPlace struct {
+	Name     string
+	Location string
+	Metadata string `json:"metadata_location"`
+}
+
+// place asks the service where a table lies. The newest file of its folder may be of
+// a commit that was cut off.
+func (r *followedRun) place(table string) landedPlace {
 	r.t.Helper()
-	snapshot, err := landingtest.Newest(location)
+	var all []landedPlace
+	r.caller.get("/data/changes/tables?source_id="+r.id).into(r.t, &all)
+	for _, p := range all {
+		if p.Name == table {
+			return p
+		}
+	}
+	return landedPlace{}
+}
+
+// rows returns the rows of a table that lies there, each value as the source writes it.
+func (r *followedRun) rows(at landedPlace) (all []map[string]string) {
+	r.t.Helper()
+	snapshot, err := landingtest.Current(at.Metadata)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	for rec, err := range landingtest.Rows(r.t.Context(), location, snapshot) {
+	for rec, err := range landingtest.Rows(r.t.Context(), at.Location, snapshot) {
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -13,9 +13,8 @@ import (
 
 // story is what the history tells of a followed source.
 type story struct {
-	t         *testing.T
-	events    []toldEvent
-	locations map[string]string // of tables
+	t      *testing.T
+	events []toldEvent
 }
 
 type toldEvent struct {
@@ -73,9 +72,6 @@ func (e toldEvent) name() string {
 // read takes in what has been told since the last time.
 func (s *story) read(c *caller, source string) {
 	s.t.Helper()
-	if s.locations == nil {
-		s.locations = map[string]string{}
-	}
 	for {
 		after := uint64(0)
 		if n := len(s.events); n > 0 {
@@ -90,16 +86,6 @@ func (s *story) read(c *caller, source string) {
 			return
 		}
 		s.events = append(s.events, page...)
-		for _, e := range page {
-			if t := e.Data.Table; t != nil && t.Location != "" {
-				s.locations[t.Name] = t.Location
-			}
-			for _, t := range e.Data.Tables {
-				if t.Location != "" {
-					s.locations[t.Name] = t.Location
-				}
-			}
-		}
 	}
 }
 

@@ -158,8 +158,9 @@ func (r *followedRun) kill(what string) {
 	}
 	switch what {
 	case "service":
+		at := r.place("marks")
 		r.process.kill()
-		r.wantMarks(landed)
+		r.wantMarks(landed, at)
 		r.restart()
 	case "server":
 		if err := r.source.server.Kill(); err != nil {
@@ -207,15 +208,14 @@ func (r *followedRun) eventually(what string, ok func() bool) {
 }
 
 // wantMarks holds that the lake has all that was committed before a position that the
-// history tells.
-func (r *followedRun) wantMarks(landed uint64) {
+// history tells. at is where the table lay after that was told.
+func (r *followedRun) wantMarks(landed uint64, at landedPlace) {
 	r.t.Helper()
-	location := r.story.locations["marks"]
-	if location == "" || landed == 0 {
+	if at.Metadata == "" || landed == 0 {
 		return
 	}
 	have := map[int64]bool{}
-	for _, row := range r.newest(location) {
+	for _, row := range r.rows(at) {
 		id, _ := strconv.ParseInt(row["id"], 10, 64)
 		have[id] = true
 	}
@@ -249,12 +249,12 @@ func (r *followedRun) end() {
 func (r *followedRun) compare() {
 	r.t.Helper()
 	for _, table := range r.source.tables {
-		location := r.story.locations[table]
-		if location == "" {
+		at := r.place(table)
+		if at.Metadata == "" {
 			r.t.Errorf("table %s has not landed", table)
 			continue
 		}
-		want, rows := r.source.sums(table), r.newest(location)
+		want, rows := r.source.sums(table), r.rows(at)
 		got := sumsOf(rows, r.source.columns(table))
 		r.source.rows += len(want)
 		if len(rows) != len(got) || !maps.Equal(got, want) {

@@ -100,7 +100,17 @@ func Newest(location string) (snapshot int64, err error) {
 	if err != nil || len(found) == 0 {
 		return 0, err
 	}
-	text, err := os.ReadFile(slices.Max(found))
+	return Current(slices.Max(found))
+}
+
+// Current returns the current snapshot of a metadata file, named by a path or a
+// file:// URL, 0 for one without.
+func Current(metadata string) (snapshot int64, err error) {
+	path, err := localPath(metadata)
+	if err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}

@@ -39,6 +39,7 @@ type follower struct {
 	placed    pglogrepl.LSN // the last place to resume
 	placedAt  time.Time
 	pending   bool      // there are changes behind it
+	passed    bool      // the transactions are of after the catalog was read
 	since     time.Time // when the first of those came
 	first     time.Time // when it was committed
 	last      time.Time // when the last one was committed
@@ -96,6 +97,9 @@ func (f *follower) message(p []byte) error {
 	m := &f.m
 	switch m.Kind {
 	case pgoutput.Begin:
+		if err := f.passes(pglogrepl.LSN(m.LSN)); err != nil {
+			return err
+		}
 		f.inside, f.commit, f.committed, f.ends = true, pglogrepl.LSN(m.LSN), m.Time(), ""
 		f.serial, f.xid = f.serial+1, m.XID
 	case pgoutput.Commit:
@@ -330,6 +334,19 @@ func (f *follower) due(asked bool) error {
 	case f.pending && (f.log.capture.Bytes > 0 && f.read >= f.log.capture.Bytes || f.now().Sub(f.since) >= delay):
 	case !f.pending && (asked || f.now().Sub(f.placedAt) >= max(delay, cmp.Or(f.log.idle, idlePlace))):
 	default:
+		return nil
+	}
+	return f.place()
+}
+
+// passes gives what was committed before the catalog was read, once, ahead of the first
+// transaction after that: one of those may be of a table that was altered, which ends the
+// reading. Where tables are altered again and again, each reading lands something.
+func (f *follower) passes(commit pglogrepl.LSN) error {
+	if f.passed || commit < f.log.known {
+		return nil
+	}
+	if f.passed = true; !f.pending || f.reached <= f.placed {
 		return nil
 	}
 	return f.place()

@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -175,6 +176,44 @@ func familySlotElsewhere(t *testing.T, server *servers.Server, db *sql.DB) {
 	}
 	waitFor(t, db, "SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = 'headwater_elsewhere' AND database = 'elsewhere'")
 	run(t, db, "SELECT pg_drop_replication_slot('headwater_elsewhere')")
+	m.synced()
+}
+
+// What was committed before a table was altered lands, however long changes may wait:
+// else a reading of a table that is altered again and again would bring nothing.
+func familyAlteredAgain(t *testing.T, server *servers.Server, db *sql.DB) {
+	run(t, db, "CREATE TABLE again (id int PRIMARY KEY)")
+	m := newMirror(t, server, "again")
+	m.synced()
+	run(t, db, "INSERT INTO again VALUES (1)")
+	m.change = func(c *driver.Capture) { c.Delay, c.Continuous = time.Hour, true }
+	log, err := m.capture(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	run(t, db, "ALTER TABLE again ADD more int", "INSERT INTO again VALUES (2, 2)")
+	rows, placed := int64(0), int64(-1)
+	for c, err := range log.Changes(t.Context()) {
+		if err != nil {
+			if !errors.Is(err, driver.ErrRetyped) {
+				t.Error(err)
+			}
+			break
+		}
+		if c.Record != nil {
+			rows += c.Record.NumRows()
+			c.Record.Release()
+		}
+		if c.Resume != "" {
+			placed = rows
+		}
+	}
+	if placed != 1 {
+		t.Errorf("%d rows before the last place to resume, want 1", placed)
+	}
+	log.Close()
+	m.change = nil
 	m.synced()
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -36,7 +37,7 @@ type broker struct {
 	password string
 	address  string // of the TCP listener; "" without one
 	guests   *guests.Authenticator
-	lock     *os.File
+	lock     io.Closer            // of the folder
 	staging  *groupcommit.Staging // nil with plain appends
 }
 

@@ -4,13 +4,23 @@ package bus
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
-// lockFile holds an exclusive lock while the file is open. The kernel releases
-// it when the process dies.
-func lockFile(path string) (*os.File, error) {
+// folderLock is an exclusive lock of a file.
+type folderLock struct{ file *os.File }
+
+// Close releases the lock and closes the file. Closing alone would not do: a child
+// process that is being started has the file open for a moment, and keeps the lock.
+func (l folderLock) Close() error {
+	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
+}
+
+// lockFile locks a file until the result is closed. The kernel releases the lock
+// when the process dies.
+func lockFile(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -21,5 +31,5 @@ func lockFile(path string) (*os.File, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return folderLock{f}, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"headwater/cmd/bench/processes"
@@ -78,7 +77,9 @@ func (b *bench) follow(ctx context.Context, c changing) (*followed, error) {
 	}
 	f := &followed{changing: c, b: b, s: s, options: object{"mode": "cdc"}, each: b.rows(changesRows) / c.tables(), next: b.rows(changesTable)/c.tables() + 1}
 	kind, config := c.source()
-	if f.id, err = s.connect(ctx, kind, strings.ToLower(c.name()), config); err != nil {
+	// A slot has the source's name, and is one of the whole server.
+	name := fmt.Sprint(kind, " ", config["database"])
+	if f.id, err = s.connect(ctx, kind, name, config); err != nil {
 		return nil, err
 	}
 	if _, _, err := s.syncTables(ctx, f.id, f.options); err != nil {

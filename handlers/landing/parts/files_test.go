@@ -238,6 +238,35 @@ func TestAnEncoderIsSmall(t *testing.T) {
 	}
 }
 
+// A slab that was given up is of one press alone: whoever begins and ends meanwhile, the
+// pages of a press at work keep their bytes.
+func TestPressesShareNoSlab(t *testing.T) {
+	type work struct {
+		press       *press
+		pages, want [][]byte
+	}
+	begin := func() *work {
+		p, err := newPress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &work{press: p}
+	}
+	at := []*work{begin(), begin(), begin()}
+	for i := range 1000 {
+		w := at[i%len(at)]
+		page := w.press.compress(fmt.Appendf(nil, "page %d of %d", i, i%len(at)))
+		w.pages, w.want = append(w.pages, page), append(w.want, slices.Clone(page))
+		if !slices.EqualFunc(w.pages, w.want, slices.Equal) {
+			t.Fatalf("page %d: one before it was overwritten", i)
+		}
+		if i%7 == 0 { // ends between the pages of the others
+			w.press.retire()
+			at[i%len(at)] = begin()
+		}
+	}
+}
+
 // Encoders hand what they have done with to the next ones, and no file has anything
 // of another.
 func TestEncodersReuse(t *testing.T) {

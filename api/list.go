@@ -94,7 +94,7 @@ func (r *request) limit() int {
 	return n
 }
 
-// asOf returns the sequence that the parameter as_of selects, or 0 for now.
+// asOf returns the sequence that the parameter as_of selects, 0 for the present.
 func (h *Handler) asOf(r *request) (uint64, error) {
 	text := r.query.Get("as_of")
 	if text == "" {

@@ -11,8 +11,8 @@ import (
 // place is what a warehouse or prefix names: a workspace at a time.
 type place struct {
 	workspace string
-	at        time.Time // zero for now
-	sequence  uint64    // of the last event up to that time; 0 for now
+	at        time.Time // zero for the present
+	sequence  uint64    // of the last event up to that time; 0 for the present
 }
 
 // momentLayout is how a prefix writes a time: always in UTC, so that no

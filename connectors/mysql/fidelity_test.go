@@ -137,21 +137,15 @@ func series(first, end int) string {
 }
 
 // keysOf returns the rows of a read as text, values parted by bars.
-func keysOf(t *testing.T, rows iter.Seq2[driver.Batch, error]) []string {
+func keysOf(t *testing.T, batches iter.Seq2[driver.Batch, error]) []string {
 	t.Helper()
+	rows, err := drivertest.Rows(batches)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var keys []string
-	for b, err := range rows {
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range int(b.Record.NumRows()) {
-			var text []string
-			for _, column := range b.Record.Columns() {
-				text = append(text, drivertest.Text(column, i))
-			}
-			keys = append(keys, strings.Join(text, "|"))
-		}
-		b.Record.Release()
+	for _, row := range rows {
+		keys = append(keys, strings.Join(row, "|"))
 	}
 	return keys
 }

@@ -17,35 +17,10 @@ import (
 
 // rowsOf reads a table as text, by Read or by the ranges of a Scan.
 func rowsOf(t *testing.T, src *source, table driver.Table, ranges bool) (rows [][]string, failed error) {
-	t.Helper()
-	reads := []func(func(driver.Batch, error) bool){src.Read(t.Context(), table, driver.Cursor{})}
 	if ranges {
-		sc, err := src.Scan(t.Context(), table, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sc.Close()
-		reads = nil
-		for _, r := range sc.Unread() {
-			reads = append(reads, sc.Read(t.Context(), r))
-		}
+		return drivertest.RangeRows(t.Context(), src, table)
 	}
-	for _, read := range reads {
-		for b, err := range read {
-			if err != nil {
-				return rows, err
-			}
-			for i := range int(b.Record.NumRows()) {
-				var row []string
-				for _, column := range b.Record.Columns() {
-					row = append(row, drivertest.Text(column, i))
-				}
-				rows = append(rows, row)
-			}
-			b.Record.Release()
-		}
-	}
-	return rows, nil
+	return drivertest.Rows(src.Read(t.Context(), table, driver.Cursor{}))
 }
 
 // testFidelity reads what lies at the edge of PostgreSQL's types: the value

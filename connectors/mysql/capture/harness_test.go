@@ -53,21 +53,15 @@ func openThrough(t testing.TB, settings session.Settings, cfg driver.Config) sou
 }
 
 // keysOf returns each row as text.
-func keysOf(t *testing.T, rows iter.Seq2[driver.Batch, error]) []string {
+func keysOf(t *testing.T, batches iter.Seq2[driver.Batch, error]) []string {
 	t.Helper()
+	rows, err := drivertest.Rows(batches)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var keys []string
-	for b, err := range rows {
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range int(b.Record.NumRows()) {
-			var text []string
-			for _, column := range b.Record.Columns() {
-				text = append(text, drivertest.Text(column, i))
-			}
-			keys = append(keys, strings.Join(text, "|"))
-		}
-		b.Record.Release()
+	for _, row := range rows {
+		keys = append(keys, strings.Join(row, "|"))
 	}
 	return keys
 }

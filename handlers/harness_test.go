@@ -321,7 +321,16 @@ func (w *world) seen() string {
 // last event is done.
 func (w *world) idle() {
 	w.t.Helper()
-	w.eventually("the commands to be acked", func() bool { return w.seams.running.Load() == 0 })
+	w.eventually("the commands to be acked", func() bool {
+		waiting, err := w.bus.Queue(w.t.Context())
+		w.check(err)
+		for _, commands := range waiting {
+			if commands > 0 {
+				return false
+			}
+		}
+		return w.seams.running.Load() == 0
+	})
 }
 
 func (w *world) seal(secret string) string {

@@ -121,6 +121,8 @@ func TestTablesAreTended(t *testing.T) {
 		var looking sync.WaitGroup
 		looking.Go(func() { w.handlers.RunUpkeep(ctx) })
 		look()
+		w.eventually("the table to be maintained", func() bool { return len(w.maintenances()) > 0 })
+		w.idle()
 		if n := len(w.maintenances()); n != 1 {
 			t.Errorf("%d maintenances", n)
 		}

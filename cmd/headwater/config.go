@@ -22,39 +22,39 @@ import (
 // environment variable of the same name. All defaults are here.
 type Config struct {
 	Listen             string        `env:"HEADWATER_LISTEN" default:"127.0.0.1:8080" help:"Address of the REST API."`
-	DataDir            string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Keys, embedded broker, read model and lake. Made with mode 0700."`
+	DataDir            string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Folder of the keys, the embedded broker, the read model and the lake. Created with mode 0700."`
 	NATSURL            string        `name:"nats-url" env:"HEADWATER_NATS_URL" help:"An external JetStream cluster. Without it the broker is embedded and every ack is fsynced."`
 	NATSCreds          string        `name:"nats-creds" env:"HEADWATER_NATS_CREDS" help:"Credentials file for --nats-url."`
 	NATSAuthIssuerFile string        `name:"nats-auth-issuer-file" env:"HEADWATER_NATS_AUTH_ISSUER_FILE" help:"Seed of the account nkey that --nats-url's auth_callout trusts: tokens become its subscribers' passwords."`
 	NATSAuthAccount    string        `name:"nats-auth-account" env:"HEADWATER_NATS_AUTH_ACCOUNT" help:"Account of --nats-url for those subscribers (default HEADWATER_{organization})."`
 	Replicas           int           `env:"HEADWATER_REPLICAS" default:"0" help:"Copies of every stream with --nats-url. 0 means 3."`
-	NATSListen         string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Where subscribers reach the embedded broker; off for nowhere."`
+	NATSListen         string        `name:"nats-listen" env:"HEADWATER_NATS_LISTEN" default:"127.0.0.1:4222" help:"Address at which subscribers reach the embedded broker; off for none."`
 	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
-	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory, so that an account of readers may have it: 0600, 0640, 0644."`
-	LakeListen         string        `env:"HEADWATER_LAKE_LISTEN" help:"Where a lake that is a directory is offered read-only over S3, by keys that the Iceberg catalog gives out: an address, or off (default at --listen, beside the API)."`
-	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files). Each organization reads its own folder in it."`
-	FilesOf            string        `name:"files-of" env:"HEADWATER_FILES_OF" help:"Whose --files-root is: an organization that has all of it, or each for a folder each. By default it is that of the first token, until another organization comes."`
+	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory: 0600, 0640, or 0644, which lets every account of the machine read them."`
+	LakeListen         string        `env:"HEADWATER_LAKE_LISTEN" help:"Address at which a lake that is a directory is served read-only over S3, with keys from the Iceberg catalog; off for none (default: at --listen, beside the API)."`
+	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files). Each organization reads its own subfolder."`
+	FilesOf            string        `name:"files-of" env:"HEADWATER_FILES_OF" help:"The organization that owns all of --files-root, or each for one subfolder each. Default: the first token's organization, while there is no other."`
 	FilesShared        string        `name:"files-shared" env:"HEADWATER_FILES_SHARED" help:"A folder in --files-root that every organization may read, under its name (default none)."`
 	EgressAllow        string        `env:"HEADWATER_EGRESS_ALLOW" default:"auto" help:"CIDRs beyond the public internet that sources and webhooks may reach, separated by commas; auto, alone or among them, allows private and loopback addresses only while the API itself listens on loopback."`
-	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"Public keys of whoever signs tokens."`
-	JWTSecretFile      string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key, made on first start)."`
+	JWKSURL            string        `name:"jwks-url" env:"HEADWATER_JWKS_URL" help:"URL of the public keys (JWKS) of the tokens' issuer."`
+	JWTSecretFile      string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"File of the HS256 key that signs tokens (default <data-dir>/keys/jwt.key, created on first start)."`
 	JWTIssuer          string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Required issuer of tokens."`
 	JWTAudience        string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Required audience of tokens."`
-	MasterKeyFile      string        `env:"HEADWATER_MASTER_KEY_FILE" help:"Wraps the secrets' keys (default <data-dir>/keys/master.key, made on first start)."`
+	MasterKeyFile      string        `env:"HEADWATER_MASTER_KEY_FILE" help:"File of the key that encrypts the secrets' keys (default <data-dir>/keys/master.key, created on first start)."`
 	Roles              []string      `env:"HEADWATER_ROLES" default:"api,worker" help:"What this node does: api, worker or both."`
 	MetricsListen      string        `env:"HEADWATER_METRICS_LISTEN" default:"127.0.0.1:9464" help:"Address of the Prometheus metrics; off for none."`
 	MetricsPerSource   bool          `env:"HEADWATER_METRICS_PER_SOURCE" help:"Adds metrics for each source, labelled with its organization, workspace and id: as many series as there are sources."`
-	LogLevel           string        `env:"HEADWATER_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"From which level on the log tells: debug, info, warn, error."`
+	LogLevel           string        `env:"HEADWATER_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Lowest level of log lines: debug, info, warn, error."`
 	LogFormat          string        `env:"HEADWATER_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text for people, json for programs, auto for text at a terminal and json elsewhere."`
-	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"MiB that the process of one open source may have. A source that needs more fails, and nothing else does. 0 means 512."`
+	ConnectorMemory    int64         `env:"HEADWATER_CONNECTOR_MEMORY" default:"0" help:"Memory of the process of one open source, MiB. If a source needs more, only it fails. 0 means 512."`
 	KeyIndex           int64         `env:"HEADWATER_KEY_INDEX" default:"16384" help:"MiB of the data directory's disk that indexes of merged tables' keys may take, and never more than a quarter of what is free; 0 for none, and each merge reads the keys of its table."`
 	ConnectorKeep      time.Duration `env:"HEADWATER_CONNECTOR_KEEP" default:"1m" help:"How long the process of a source waits for the source's next call, which then needs no start; 0 ends it with each call."`
 	Grace              time.Duration `env:"HEADWATER_GRACE" default:"168h" help:"How long a removed source can be restored before its keys and tables are destroyed; 0 destroys them at once."`
-	CORSOrigins        []string      `name:"cors-origins" env:"HEADWATER_CORS_ORIGINS" help:"Origins of web pages that may call the API, such as https://app.example.com; * for every page there is (default none)."`
+	CORSOrigins        []string      `name:"cors-origins" env:"HEADWATER_CORS_ORIGINS" help:"Origins of web pages that may call the API, such as https://app.example.com; * for every page (default none)."`
 	Wait               time.Duration `env:"HEADWATER_WAIT" default:"60s" help:"How long a POST waits for its outcome before it answers 202."`
 	AuditEvery         time.Duration `env:"HEADWATER_AUDIT_EVERY" default:"24h" help:"How often the read model is compared with the log in the background; 0 for never."`
-	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"A snapshot of the read model is made after so many events; 0 for never, and a node without one replays the history."`
-	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"And after so long, if anything happened."`
+	SnapshotEvents     uint64        `env:"HEADWATER_SNAPSHOT_EVENTS" default:"100000" help:"Store a snapshot of the read model after this many events; 0 for never, and new nodes then replay the history."`
+	SnapshotEvery      time.Duration `env:"HEADWATER_SNAPSHOT_EVERY" default:"24h" help:"Store one after this time too, if anything happened."`
 
 	lakeMode fs.FileMode // LakeMode after validation
 

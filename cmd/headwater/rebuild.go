@@ -19,7 +19,7 @@ import (
 // RebuildCmd rebuilds the read model from the log.
 type RebuildCmd struct {
 	Config
-	Verify bool `required:"" help:"Compare the fresh read model with the stored one, table by table; change nothing."`
+	Verify bool `required:"" help:"Compare the new read model with the stored one, table by table; nothing is changed."`
 }
 
 // Run prints the hash of every table of the stored and of the rebuilt read

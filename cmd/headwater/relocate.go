@@ -15,7 +15,7 @@ import (
 // RelocateCmd tells a data directory where its lake is, after either was moved.
 type RelocateCmd struct {
 	Config
-	From string `help:"URL of the former lake with its options, where a bucket needs them (default: where the catalog says its tables lie)."`
+	From string `help:"URL of the former lake, with its options if it is a bucket (default: where the catalog says that its tables are)."`
 }
 
 // Run changes the location of every table to --lake, and prints how many

@@ -23,19 +23,19 @@ import (
 // cli is the whole command line.
 type cli struct {
 	Serve ServeCmd `cmd:"" help:"Run the service: API, worker, broker and read model in one process."`
-	Demo  demo.Cmd `cmd:"" help:"Show all of it on data that ships with the program."`
+	Demo  demo.Cmd `cmd:"" help:"Run the service and show what it does, on sample data that ships with the program."`
 	Token TokenCmd `cmd:"" help:"Print a token for the API and the event stream."`
 
 	client.Commands `embed:""`
 
-	Help        HelpCmd                  `cmd:"" help:"Explain a command."`
+	Help        HelpCmd                  `cmd:"" help:"Show the help of a command."`
 	Completion  completion.CompletionCmd `cmd:"" help:"Print what bash, zsh or fish needs to complete command lines."`
 	Complete    completion.CompleteCmd   `cmd:"" hidden:""`
 	Version     VersionCmd               `cmd:"" help:"Print the version, the commit and the compiler."`
 	VersionFlag versionFlag              `name:"version" help:"Print the version and end."`
 
-	Relocate RelocateCmd `cmd:"" help:"Make the tables of a data directory lie in --lake, after either was moved, copied or restored. The service must be stopped."`
-	Rebuild  RebuildCmd  `cmd:"" help:"Fold history into a fresh read model and compare it with the stored one. The service must be stopped."`
+	Relocate RelocateCmd `cmd:"" help:"Rewrite the paths of tables after the data directory or the lake was moved, copied or restored. The service must be stopped."`
+	Rebuild  RebuildCmd  `cmd:"" help:"Replay the history into a new read model and compare it with the stored one. The service must be stopped."`
 }
 
 // run is the program: it parses args, refuses unknown HEADWATER_* variables, and

@@ -103,15 +103,15 @@ func absolute(path string) string {
 
 // TokenCmd prints a token signed with the service's own key.
 type TokenCmd struct {
-	Org           string        `required:"" help:"Organization of the bearer."`
-	User          string        `required:"" help:"User name of the bearer."`
+	Org           string        `required:"" help:"Organization of the token's user."`
+	User          string        `required:"" help:"User name of the token's user."`
 	Role          string        `enum:"viewer,editor,admin" default:"editor" help:"viewer, editor or admin."`
 	TTL           time.Duration `name:"ttl" default:"24h" help:"How long the token is valid."`
 	DataDir       string        `env:"HEADWATER_DATA_DIR" default:"./headwater-data" help:"Data directory of the service."`
-	FilesRoot     string        `env:"HEADWATER_FILES_ROOT" help:"Files root of the service (default <data-dir>/files): it is the first token's organization's own, until another comes."`
+	FilesRoot     string        `env:"HEADWATER_FILES_ROOT" help:"Files root of the service (default <data-dir>/files). It belongs to the first token's organization, while there is no other."`
 	JWTSecretFile string        `name:"jwt-secret-file" env:"HEADWATER_JWT_SECRET_FILE" help:"HS256 key that signs tokens (default <data-dir>/keys/jwt.key)."`
-	JWTIssuer     string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Issuer to name."`
-	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Audience to name."`
+	JWTIssuer     string        `name:"jwt-issuer" env:"HEADWATER_JWT_ISSUER" help:"Issuer claim of the token."`
+	JWTAudience   string        `name:"jwt-audience" env:"HEADWATER_JWT_AUDIENCE" help:"Audience claim of the token."`
 }
 
 // Run prints only the token on Out. It creates no key: the service would not

@@ -20,7 +20,7 @@ type AttachCmd struct {
 	ClientFlags `embed:""`
 	Engine      string `arg:"" enum:"duckdb,clickhouse,spark,trino,python" help:"duckdb, clickhouse, spark, trino or python."`
 	Source      string `arg:"" help:"Name or id of the source."`
-	ShowToken   bool   `help:"Write the token of --token into the lines, instead of what stands for one."`
+	ShowToken   bool   `help:"Print the token of --token in the lines instead of a placeholder."`
 }
 
 // Run asks the catalog for the names that it gives the source and one of its

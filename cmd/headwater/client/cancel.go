@@ -12,7 +12,7 @@ import (
 // CancelCmd cancels an operation, or one sync of it.
 type CancelCmd struct {
 	ClientFlags `embed:""`
-	ID          string `arg:"" name:"id" help:"Id of an operation (op_...) or of a sync (syn_...), of which the others of its operation go on."`
+	ID          string `arg:"" name:"id" help:"Id of an operation (op_...), or of one sync (syn_...): other syncs of its operation go on."`
 }
 
 // Run cancels and prints the final status. What had ended before is printed as

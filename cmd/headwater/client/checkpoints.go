@@ -16,7 +16,7 @@ type CheckpointsCmd struct {
 	ClientFlags `embed:""`
 	Source      string `arg:"" help:"Name or id of the source."`
 	Table       string `help:"Only this table."`
-	Limit       int    `default:"20" help:"At most so many; 0 is all that are kept, 100 of each table."`
+	Limit       int    `default:"20" help:"At most this many; 0 for all that are kept, which are 100 of each table."`
 }
 
 type checkpointDoc struct {

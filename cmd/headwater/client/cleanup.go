@@ -19,10 +19,10 @@ import (
 // CleanupCmd removes sources and their landed tables.
 type CleanupCmd struct {
 	ClientFlags `embed:""`
-	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
-	Yes         bool     `short:"y" help:"Do not ask before all sources are removed, or before any are destroyed for good."`
+	Sources     []string `arg:"" optional:"" help:"Names or ids of sources; default: all of the scope."`
+	Yes         bool     `short:"y" help:"Do not ask for confirmation, neither before all sources are removed nor before any is destroyed."`
 	DryRun      bool     `help:"Say what would be removed, and remove nothing."`
-	Purge       bool     `help:"Destroy secrets and tables at once, also of sources that were removed before: nothing can be restored."`
+	Purge       bool     `help:"Destroy secrets and tables at once, also of sources that were removed earlier. They cannot be restored."`
 }
 
 // Run removes the sources. Without names it lists those of the scope, asks, and

@@ -14,38 +14,38 @@ import (
 
 // Commands are the commands that talk to a running service.
 type Commands struct {
-	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"What kinds of source there are and what each needs."`
-	Test        TestCmd        `cmd:"" group:"client" help:"Try a connection and save nothing."`
+	Connectors  ConnectorsCmd  `cmd:"" group:"client" help:"List the connectors, and the settings of each."`
+	Test        TestCmd        `cmd:"" group:"client" help:"Test a connection; nothing is saved."`
 	Connect     ConnectCmd     `cmd:"" group:"client" help:"Connect a source to a workspace."`
 	Update      UpdateCmd      `cmd:"" group:"client" help:"Change some settings of a source, such as its password, and keep the others."`
-	Rename      RenameCmd      `cmd:"" group:"client" help:"Give a source another name."`
+	Rename      RenameCmd      `cmd:"" group:"client" help:"Rename a source. Its tables stay where they are."`
 	List        ListCmd        `cmd:"" group:"client" help:"List the sources of a workspace."`
 	Schema      SchemaCmd      `cmd:"" group:"client" help:"Show a source's tables and columns."`
 	Sync        SyncCmd        `cmd:"" group:"client" help:"Sync sources into the lake."`
-	Schedule    ScheduleCmd    `cmd:"" group:"client" help:"Have a source synced by itself."`
-	Where       WhereCmd       `cmd:"" group:"client" help:"Say where a landed table lies and how to read it."`
+	Schedule    ScheduleCmd    `cmd:"" group:"client" help:"Sync a source automatically."`
+	Where       WhereCmd       `cmd:"" group:"client" help:"Show where a landed table is stored and how to read it."`
 	Preview     PreviewCmd     `cmd:"" group:"client" help:"Show some rows of a landed table."`
-	Attach      AttachCmd      `cmd:"" group:"client" help:"Print the lines with which an engine reads the tables of a source."`
-	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare what landed with the sources."`
-	Maintain    MaintainCmd    `cmd:"" group:"client" help:"Join small files of landed tables and fold deleted rows in."`
+	Attach      AttachCmd      `cmd:"" group:"client" help:"Print what to paste into an engine so that it can read the tables of a source."`
+	Verify      VerifyCmd      `cmd:"" group:"client" help:"Compare landed tables with their sources, row by row."`
+	Maintain    MaintainCmd    `cmd:"" group:"client" help:"Compact landed tables: join small files and apply their deletes."`
 	Syncs       SyncsCmd       `cmd:"" group:"client" help:"List past and running syncs."`
-	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List what of a source's tables was committed, and where a sync could start from."`
+	Checkpoints CheckpointsCmd `cmd:"" group:"client" help:"List the commits of a source's tables, from which a sync can start."`
 	Operations  OperationsCmd  `cmd:"" group:"client" help:"List past and running operations."`
 	Operation   OperationCmd   `cmd:"" group:"client" help:"Show or cancel an operation."`
-	Cancel      CancelCmd      `cmd:"" group:"client" help:"Stop an operation or one sync."`
-	Events      EventsCmd      `cmd:"" group:"client" help:"Show what happened, and follow what happens."`
-	Tokens      TokensCmd      `cmd:"" group:"client" help:"Make, list and revoke API tokens, which machines keep."`
-	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Have events posted to URLs."`
+	Cancel      CancelCmd      `cmd:"" group:"client" help:"Cancel an operation, or one sync of it."`
+	Events      EventsCmd      `cmd:"" group:"client" help:"Show past events, and follow new ones."`
+	Tokens      TokensCmd      `cmd:"" group:"client" help:"Create, list and revoke API tokens for machines."`
+	Webhooks    WebhooksCmd    `cmd:"" group:"client" help:"Post events to URLs."`
 	Cleanup     CleanupCmd     `cmd:"" group:"client" help:"Remove sources."`
-	Restore     RestoreCmd     `cmd:"" group:"client" help:"Bring removed sources back."`
+	Restore     RestoreCmd     `cmd:"" group:"client" help:"Restore removed sources."`
 }
 
 // ClientFlags are the flags that these commands share.
 type ClientFlags struct {
-	URL       string `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Where the service is."`
-	Token     string `env:"HEADWATER_TOKEN" help:"Who you are; 'headwater token' prints one. Better in the variable than on the command line."`
+	URL       string `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Address of the service."`
+	Token     string `env:"HEADWATER_TOKEN" help:"Token that says who you are; 'headwater token' prints one. Other users of the machine can see a command line: prefer the variable."`
 	Workspace string `short:"w" env:"HEADWATER_WORKSPACE" default:"default" help:"Workspace to work in."`
-	Scope     string `enum:"user,organization" default:"user" help:"Your own sources (user) or those shared in the organization."`
+	Scope     string `enum:"user,organization" default:"user" help:"Your own sources (user) or the shared ones of the organization (organization)."`
 	JSON      bool   `name:"json" help:"Print the answer's data as JSON, for programs."`
 }
 

@@ -24,15 +24,15 @@ import (
 
 // EventsCmd prints events, and with --follow goes on with new ones.
 type EventsCmd struct {
-	URL       string   `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Where the service is."`
-	Token     string   `env:"HEADWATER_TOKEN" help:"Who you are; 'headwater token' prints one. Better in the variable than on the command line."`
+	URL       string   `name:"url" env:"HEADWATER_URL" default:"http://127.0.0.1:8080" help:"Address of the service."`
+	Token     string   `env:"HEADWATER_TOKEN" help:"Token that says who you are; 'headwater token' prints one. Other users of the machine can see a command line: prefer the variable."`
 	Workspace string   `short:"w" env:"HEADWATER_WORKSPACE" default:"default" help:"Workspace to work in."`
-	Scope     string   `enum:",user,organization" default:"" help:"Only your own sources (user), or only those shared in the organization; all you may see without."`
+	Scope     string   `enum:",user,organization" default:"" help:"Only your own sources (user), or only the shared ones of the organization (organization); by default all that you may see."`
 	JSON      bool     `name:"json" help:"Print each event as a CloudEvent in JSON, one a line, for programs."`
-	Follow    bool     `short:"f" help:"Go on with each event as it happens, until Ctrl-C."`
+	Follow    bool     `short:"f" help:"Continue with new events, until Ctrl-C."`
 	Type      []string `help:"Only events of this name, such as SyncCompleted; may repeat."`
 	Source    string   `help:"Only events of this source, by name or id."`
-	Since     string   `help:"Only events since then: a time such as 2026-01-31T12:00:00Z, or how long ago, such as 10m or 3d."`
+	Since     string   `help:"Only events since a time such as 2026-01-31T12:00:00Z, or since 10m or 3d ago."`
 	After     uint64   `help:"Only events after this sequence."`
 }
 

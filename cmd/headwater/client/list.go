@@ -19,9 +19,9 @@ type ListCmd struct {
 	Type        string `help:"Only sources of this type."`
 	Name        string `help:"Only the source of this name."`
 	Status      string `help:"Only sources with this status: connected, syncing or failed."`
-	Query       string `short:"q" help:"Only sources whose name holds this text."`
-	AsOf        string `name:"as-of" help:"As they were then: a sequence, or a time such as 2026-01-31T12:00:00Z."`
-	Removed     bool   `help:"Those that were removed and can be restored."`
+	Query       string `short:"q" help:"Only sources whose name contains this text."`
+	AsOf        string `name:"as-of" help:"As they were at a sequence of the log, or at a time such as 2026-01-31T12:00:00Z."`
+	Removed     bool   `help:"List removed sources that can be restored."`
 }
 
 // Run prints the sources. An empty list is not an error.

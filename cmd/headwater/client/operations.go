@@ -18,7 +18,7 @@ import (
 type OperationCmd struct {
 	ClientFlags `embed:""`
 	ID          string `arg:"" name:"id" help:"Id of the operation, as a 202 or 'sync --detach' gives it."`
-	Wait        bool   `help:"Wait until it has ended. It is then an error if it was not carried out."`
+	Wait        bool   `help:"Wait until it has ended; fail unless it was carried out."`
 	Cancel      bool   `help:"Cancel it."`
 }
 
@@ -70,7 +70,7 @@ type OperationsCmd struct {
 	ClientFlags `embed:""`
 	Kind        string `enum:",connect,update,rename,schedule,test,sync,cancel,cleanup,discover,restore,purge,verify,maintain" default:"" help:"Only operations of this kind: connect, update, rename, schedule, test, sync, cancel, cleanup, discover, restore, purge, verify or maintain."`
 	Status      string `enum:",running,completed,partial,failed,cancelled" default:"" help:"Only operations with this status: running, completed, partial, failed or cancelled."`
-	Limit       int    `default:"20" help:"At most so many, the newest first."`
+	Limit       int    `default:"20" help:"At most this many, newest first."`
 }
 
 // operationHead is an operation without its targets.

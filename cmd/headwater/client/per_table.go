@@ -13,7 +13,7 @@ import (
 // tablesFlags are the flags of a command on landed tables: verify, maintain.
 type tablesFlags struct {
 	ClientFlags `embed:""`
-	Sources     []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
+	Sources     []string `arg:"" optional:"" help:"Names or ids of sources; default: all of the scope."`
 	Table       []string `sep:"none" help:"Only this table, or those that match a pattern; may be given several times."`
 }
 

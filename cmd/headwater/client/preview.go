@@ -22,8 +22,8 @@ type PreviewCmd struct {
 	ClientFlags `embed:""`
 	Source      string `arg:"" help:"Name or id of the source."`
 	Table       string `arg:"" help:"TABLE or SCHEMA.TABLE."`
-	Limit       int    `default:"20" help:"At most so many rows, up to 1,000."`
-	AsOf        string `name:"as-of" help:"As the table was then: a time such as 2026-01-31T12:00:00Z, a sequence, or the id of a snapshot."`
+	Limit       int    `default:"20" help:"At most this many rows, up to 1,000."`
+	AsOf        string `name:"as-of" help:"As the table was at a time such as 2026-01-31T12:00:00Z, at a sequence of the log, or in a snapshot, by its id."`
 }
 
 // PreviewDoc is the answer of GET preview. Values stay encoded, so that no

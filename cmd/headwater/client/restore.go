@@ -20,8 +20,8 @@ import (
 type RestoreCmd struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of removed sources; 'headwater list --removed' shows them."`
-	AsOf        string   `help:"All sources that were there at this time (2026-01-31T12:00:00Z) or sequence and are removed now."`
-	Rename      string   `help:"Name that the one source gets instead of the one it had."`
+	AsOf        string   `help:"All sources that existed at this time (2026-01-31T12:00:00Z) or sequence and are removed now."`
+	Rename      string   `help:"New name of the one source."`
 	DryRun      bool     `help:"Say what would be restored, and restore nothing."`
 }
 

@@ -18,11 +18,11 @@ import (
 
 // ScheduleCmd shows, sets, pauses or removes a source's schedule.
 type ScheduleCmd struct {
-	Show   ScheduleShowCmd   `cmd:"" default:"withargs" help:"Show a source's schedule, its next runs and what became of the last."`
-	Set    ScheduleSetCmd    `cmd:"" help:"Have a source synced by itself, in the place of the schedule it had."`
-	Pause  SchedulePauseCmd  `cmd:"" help:"Begin no more syncs until 'resume'."`
-	Resume ScheduleResumeCmd `cmd:"" help:"Go on where a pause began. What was due meanwhile is not made up for."`
-	Remove ScheduleRemoveCmd `cmd:"" help:"Have a source synced only when somebody asks."`
+	Show   ScheduleShowCmd   `cmd:"" default:"withargs" help:"Show a source's schedule, its next runs and the outcome of the last one."`
+	Set    ScheduleSetCmd    `cmd:"" help:"Sync a source automatically from now on. Replaces its schedule, if it has one."`
+	Pause  SchedulePauseCmd  `cmd:"" help:"Start no scheduled syncs until 'resume'."`
+	Resume ScheduleResumeCmd `cmd:"" help:"Continue a paused schedule. Runs that were due during the pause are not made up for."`
+	Remove ScheduleRemoveCmd `cmd:"" help:"Remove the schedule. The source is then synced only on request."`
 }
 
 // scheduleRequest returns the request that sets the schedule again, paused or not.
@@ -167,14 +167,14 @@ func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 type ScheduleSetCmd struct {
 	scheduleCall    `embed:""`
 	Cron            string `placeholder:"LINE" help:"minute hour day-of-month month day-of-week, such as '30 2 * * *', or @daily."`
-	TimeZone        string `placeholder:"ZONE" help:"Of --cron, such as Europe/Berlin; UTC without it."`
-	Every           string `help:"A length of time such as 15m, 2h or 1d, at least 1m."`
+	TimeZone        string `placeholder:"ZONE" help:"Time zone of --cron, such as Europe/Berlin; default: UTC."`
+	Every           string `help:"Time between syncs, such as 15m, 2h or 1d; at least 1m."`
 	After           string `placeholder:"SOURCE" help:"After each sync of this source (name or id) that landed something."`
-	Continuous      bool   `help:"Land changes as they come, from the database's log (--mode cdc); pause ends it after the next commit."`
-	Jitter          string `help:"At most so much later, such as 10m; how much, the source's id decides."`
-	Missed          string `enum:",once,skip" default:"" help:"Of runs that were due while the service was down: once (the default) carries the last out, skip none that is more than 5 minutes late."`
-	Overlap         string `enum:",attach,skip" default:"" help:"When the source is syncing already: attach (the default) has that sync count, skip leaves the run out."`
-	Paused          bool   `help:"Begin no sync until 'resume'."`
+	Continuous      bool   `help:"Follow the database's log of changes without an end (--mode cdc); 'pause' ends that after the next commit."`
+	Jitter          string `help:"Start up to this much later, such as 10m; the source's id decides how much, so that sources are spread."`
+	Missed          string `enum:",once,skip" default:"" help:"Runs that were due while the service was down: once (the default) carries out the last of them; skip carries out none that is more than 5 minutes late."`
+	Overlap         string `enum:",attach,skip" default:"" help:"When the source is already syncing: attach (the default) lets that sync count as the run, skip drops the run."`
+	Paused          bool   `help:"Start no sync until 'resume'."`
 	flags.SyncFlags `embed:""`
 }
 

@@ -18,8 +18,8 @@ type SchemaCmd struct {
 	Source      string `arg:"" help:"Name or id of the source."`
 	Table       string `help:"Only this table, with its columns."`
 	Columns     bool   `help:"Every table with its columns."`
-	AsOf        string `name:"as-of" help:"As it was then: a sequence, or a time such as 2026-01-31T12:00:00Z."`
-	Refresh     bool   `help:"Have the source's schema read again first."`
+	AsOf        string `name:"as-of" help:"As it was at a sequence of the log, or at a time such as 2026-01-31T12:00:00Z."`
+	Refresh     bool   `help:"Read the schema from the source again first."`
 }
 
 // Run prints the schema as it was last discovered.

@@ -18,10 +18,10 @@ import (
 // SyncCmd syncs sources and shows their progress.
 type SyncCmd struct {
 	ClientFlags     `embed:""`
-	Sources         []string `arg:"" optional:"" help:"Names or ids of the sources; all of the scope without any."`
+	Sources         []string `arg:"" optional:"" help:"Names or ids of sources; default: all of the scope."`
 	flags.SyncFlags `embed:""`
-	Detach          bool `help:"Start the sync, print its operation and return."`
-	Follow          bool `help:"Show how the changes of one source come along. Ctrl-C ends the view, never a sync that its schedule keeps going."`
+	Detach          bool `help:"Start the sync, print the id of its operation and return."`
+	Follow          bool `help:"Show how the changes of one source land, with the lag. Ctrl-C ends the view; a sync that its schedule keeps running goes on."`
 	Cancel          bool `help:"Cancel the sync on Ctrl-C. Without it the sync goes on in the service."`
 }
 

@@ -19,7 +19,7 @@ type SyncsCmd struct {
 	ID          string `arg:"" name:"id" optional:"" help:"Show this sync with its tables."`
 	Source      string `help:"Only syncs of this source, by name or id."`
 	Status      string `help:"Only syncs with this status: running, completed, partial, failed or cancelled."`
-	Limit       int    `default:"20" help:"At most so many, the newest first."`
+	Limit       int    `default:"20" help:"At most this many, newest first."`
 }
 
 // Run prints the syncs. An empty list is not an error.

@@ -18,9 +18,9 @@ import (
 
 // TokensCmd creates, lists and revokes API tokens, which are for machines.
 type TokensCmd struct {
-	Create TokenCreateCmd `cmd:"" help:"Make a token for a machine, which acts for you until it expires or is revoked. Prints it, once."`
-	List   TokenListCmd   `cmd:"" help:"List your tokens; an admin sees all of the organization."`
-	Revoke TokenRevokeCmd `cmd:"" help:"End a token at once, everywhere."`
+	Create TokenCreateCmd `cmd:"" help:"Create a token for a machine, which acts for you until it expires or is revoked. It is printed once."`
+	List   TokenListCmd   `cmd:"" help:"List your tokens; for an admin, those of the whole organization."`
+	Revoke TokenRevokeCmd `cmd:"" help:"Revoke a token at once, on every node."`
 }
 
 type tokenClientDoc struct {
@@ -47,9 +47,9 @@ func (d tokenClientDoc) places() string {
 type TokenCreateCmd struct {
 	ClientFlags   `embed:""`
 	Name          string        `arg:"" help:"What it is for, such as the machine's name."`
-	Role          string        `enum:"viewer,editor,admin" default:"viewer" help:"What it may: viewer, editor or admin, not more than you."`
-	For           []string      `name:"for" placeholder:"WORKSPACE" help:"Workspaces that it reaches; without any that of --workspace."`
-	AllWorkspaces bool          `help:"It reaches all workspaces."`
+	Role          string        `enum:"viewer,editor,admin" default:"viewer" help:"Its role: viewer, editor or admin; at most your own."`
+	For           []string      `name:"for" placeholder:"WORKSPACE" help:"Workspaces that it may use; default: that of --workspace."`
+	AllWorkspaces bool          `help:"It may use all workspaces."`
 	TTL           time.Duration `name:"ttl" default:"90d" help:"How long it is valid, such as 365d; five years at most."`
 }
 

@@ -13,9 +13,9 @@ import (
 type UpdateCmd struct {
 	ClientFlags `embed:""`
 	Source      string   `arg:"" help:"Name or id of the source."`
-	Config      []string `short:"c" sep:"none" placeholder:"FIELD=VALUE" help:"Setting to change, as in 'connect'; FIELD=null takes one away. May repeat."`
+	Config      []string `short:"c" sep:"none" placeholder:"FIELD=VALUE" help:"Setting to change, as in 'connect'; FIELD=null removes it. May repeat."`
 	Secret      []string `short:"s" sep:"none" placeholder:"FIELD=FROM" help:"Secret setting to change: env:NAME, file:PATH, or - for one line of standard input. May repeat."`
-	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks, in the place of those before; may repeat."`
+	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks, which replace the earlier ones; may repeat."`
 }
 
 // Run tries the source with the new settings, and saves them if they work.
@@ -90,7 +90,7 @@ func orPrint(s terminal.Streams, data any, err error) error {
 type RenameCmd struct {
 	ClientFlags `embed:""`
 	Source      string `arg:"" help:"Name or id of the source."`
-	Name        string `arg:"" help:"The name it gets."`
+	Name        string `arg:"" help:"Its new name."`
 }
 
 // Run renames the source. Its landed tables stay where they are.

@@ -18,11 +18,11 @@ import (
 
 // WebhooksCmd manages webhooks, the URLs that events are posted to.
 type WebhooksCmd struct {
-	Create WebhookCreateCmd `cmd:"" help:"Have events posted to a URL. Prints the secret that signs them, once."`
+	Create WebhookCreateCmd `cmd:"" help:"Post events to a URL. The secret that signs them is printed once."`
 	List   WebhookListCmd   `cmd:"" help:"List the webhooks of a workspace."`
-	Show   WebhookShowCmd   `cmd:"" help:"Show one webhook and how far it is."`
-	Test   WebhookTestCmd   `cmd:"" help:"Post one event that did not happen."`
-	Rotate WebhookRotateCmd `cmd:"" help:"Give a webhook a new secret. Both sign for 24 h."`
+	Show   WebhookShowCmd   `cmd:"" help:"Show one webhook, its position and its last delivery."`
+	Test   WebhookTestCmd   `cmd:"" help:"Post a test event."`
+	Rotate WebhookRotateCmd `cmd:"" help:"Create a new secret. For 24 h, the old one signs too."`
 	Delete WebhookDeleteCmd `cmd:"" help:"Delete a webhook."`
 }
 
@@ -70,7 +70,7 @@ type WebhookCreateCmd struct {
 	To          string   `arg:"" name:"url" help:"Where to post to, http or https."`
 	Type        []string `help:"Only events of these names, such as SyncCompleted,SyncFailed."`
 	Source      string   `help:"Only events of this source, by name or id."`
-	After       *uint64  `help:"Only later events than this sequence; 0 is the beginning, without it now."`
+	After       *uint64  `help:"Only events after this sequence; 0 for all; default: new events only."`
 	Description string   `help:"What it is for."`
 }
 

@@ -15,7 +15,7 @@ const (
 	Usage   = 2 // the command line is wrong; nothing was sent
 	Refused = 3 // the service, or the person who was asked, said no; nothing was done
 	Partial = 4 // some of it was done and some was not
-	Failed  = 5 // it was tried, and none of it could be done
+	Failed  = 5 // it was tried, and nothing could be done
 	Unknown = 6 // the service cannot be reached, or the command ended early: the work may go on
 )
 
@@ -23,12 +23,12 @@ const (
 const Codes = `Ends with
   0  done, also where there was nothing to show or do
   1  this machine or program failed
-  2  the command line is wrong; nothing was asked of anybody
-  3  refused: the service, or who was asked, said no; nothing was done
-  4  partial: some of it was done and some was not
-  5  failed: it was tried, and none of it could be done; or a table is different
-     from its source
-  6  unknown: the service cannot be reached, or was left before the end; it may go on`
+  2  the command line is wrong; nothing was sent to the service
+  3  refused by the service or by the user; nothing was done
+  4  partial: some of it was done, some was not
+  5  failed: it was tried, and nothing could be done; or a table differs from
+     its source
+  6  unknown: the service cannot be reached, or the wait was ended; the work may go on`
 
 // Error is an error with an exit code.
 type Error struct {

@@ -11,29 +11,29 @@ type SyncFlags struct {
 	Mode          string   `enum:",full_refresh,incremental,cdc" default:"" help:"full_refresh (the default) replaces what is there; incremental reads from the last cursor value on and appends what is new; cdc follows the database's log of changes."`
 	Incremental   bool     `help:"Short for --mode incremental."`
 	Table         []string `sep:"none" help:"Only this table or pattern; may repeat."`
-	BatchSize     int      `help:"Rows a batch; 0 leaves it to the service."`
-	CursorColumn  []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What an incremental sync of a table goes by; may repeat."`
-	Merge         bool     `help:"With --mode incremental: rows take the place of those with the same key."`
+	BatchSize     int      `help:"Rows in a batch; 0 lets the service decide."`
+	CursorColumn  []string `sep:"none" placeholder:"TABLE=COLUMN" help:"Cursor of an incremental sync of a table; may repeat."`
+	Merge         bool     `help:"With --mode incremental: rows replace those with the same key."`
 	DeletedColumn []string `sep:"none" placeholder:"TABLE=COLUMN" help:"With --merge: the column that says a row is deleted; may repeat."`
 	Exclude       []string `sep:"none" placeholder:"TABLE[=COLUMN]" help:"Tables, or columns of them (patterns), that are neither read nor landed; may repeat."`
-	KeyColumn     []string `sep:"none" placeholder:"TABLE=COLUMN" help:"What tells the rows of a table apart, in the place of a primary key; repeat for a key of several columns."`
-	Lookback      string   `help:"Begin so much before the cursor: 15m, 2h, 3d, or a number for cursors that are numbers."`
-	Parallelism   int      `help:"Connections that one table is read over, 1 to 16; 0 leaves it to the service."`
-	Reset         []string `sep:"none" placeholder:"TABLE" help:"This table (or pattern) starts over; may repeat."`
+	KeyColumn     []string `sep:"none" placeholder:"TABLE=COLUMN" help:"Key of a table that has no primary key; repeat for a key of several columns."`
+	Lookback      string   `help:"Start reading this far before the cursor: 15m, 2h, 3d, or a number for numeric cursors."`
+	Parallelism   int      `help:"Connections used to read one table, 1 to 16; 0 lets the service decide."`
+	Reset         []string `sep:"none" placeholder:"TABLE" help:"Read this table (or pattern) from the start; may repeat."`
 	StartFrom     []string `sep:"none" placeholder:"TABLE=VALUE" help:"Start from an earlier checkpoint, see 'headwater checkpoints'; may repeat."`
 	Timeout       string   `help:"Limit of the whole sync, such as 2h."`
 	TableTimeout  string   `help:"Limit of each table, such as 30m."`
-	IdleTimeout   string   `help:"How long a source may send nothing while it is read, such as 10m."`
-	Maintenance   string   `enum:",auto,off" default:"" help:"After a sync: auto (the default) joins small files and folds deleted rows in where it pays, off leaves that to headwater maintain."`
-	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table is another one than its cursor belongs to: restart (the default) starts it over, stop fails it."`
-	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When a change of columns makes old rows differ from the source: reread (the default) reads the table once in full, keep leaves them."`
-	MaxDelay      string   `help:"With --mode cdc: how long a change may wait for its commit, 1s to 1h; 10s without it."`
-	Changes       string   `enum:",merge,append" default:"" help:"With --mode cdc: merge (the default) keeps a table what it is at its source, append makes it the log of what happened there."`
-	SoftDelete    bool     `help:"With --mode cdc: deleted rows stay, marked by _headwater_deleted."`
-	LagWarnBytes  int64    `help:"With --mode cdc: tell once the database keeps more of its log for this reader."`
-	LagLimitBytes int64    `help:"With --mode cdc: give the log up once the database keeps more."`
-	Always        bool     `help:"These options are the source's own from now on; alone it clears those it kept."`
-	AllowEmpty    bool     `help:"A file or an API that gives no row where there were some empties its table."`
+	IdleTimeout   string   `help:"How long a source may be silent while it is read, such as 10m."`
+	Maintenance   string   `enum:",auto,off" default:"" help:"After a sync: auto (the default) compacts a table when that is worth it; off leaves it to 'headwater maintain'."`
+	OnReplaced    string   `enum:",restart,stop" default:"" help:"When a table was replaced by another of its name: restart (the default) reads it from the start, stop fails it."`
+	OnColumns     string   `name:"on-columns-changed" enum:",reread,keep" default:"" help:"When a change of columns makes landed rows differ from the source: reread (the default) reads the whole table once, keep leaves them as they are."`
+	MaxDelay      string   `help:"With --mode cdc: how long a change may wait to be committed, 1s to 1h; the default is 10s."`
+	Changes       string   `enum:",merge,append" default:"" help:"With --mode cdc: merge (the default) applies changes, so that the table equals its source; append keeps every change as a row."`
+	SoftDelete    bool     `help:"With --mode cdc: deleted rows are kept and marked in _headwater_deleted."`
+	LagWarnBytes  int64    `help:"With --mode cdc: warn when the database retains more than this of its log for the sync."`
+	LagLimitBytes int64    `help:"With --mode cdc: stop following, and release the log, when the database retains more than this of it."`
+	Always        bool     `help:"Keep these options for every later sync of the source; without other options, clear the kept ones."`
+	AllowEmpty    bool     `help:"Accept a file or an API that has no rows any more: its table becomes empty."`
 }
 
 // Options returns sync_options with the options that were given. Its error names

@@ -14,6 +14,7 @@ import (
 	"headwater/bus/kv"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/storage"
 )
 
@@ -124,10 +125,10 @@ func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, 
 		if err != nil {
 			return nil, nil, err
 		}
-		if !below(p.Location, l.root) {
-			return nil, nil, &ForeignLakeError{fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.Folder(), l.root), relocateWay}
+		if !storage.Below(p.Location, l.root) {
+			return nil, nil, &ForeignLakeError{What: fmt.Sprintf("a table of the source lies in %s, which is not in --lake %s", p.Folder(), l.root), Way: ownership.RelocateWay}
 		}
-		known := func(place string) bool { return below(p.Location, place) }
+		known := func(place string) bool { return storage.Below(p.Location, place) }
 		if !slices.ContainsFunc(places, known) && !slices.ContainsFunc(elsewhere, known) {
 			elsewhere = append(elsewhere, p.Folder())
 		}

@@ -5,6 +5,7 @@ import (
 
 	"headwater/handlers/landing/keys"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/tableschema"
@@ -42,3 +43,7 @@ var (
 	// ErrClosed means that the Writer was used after Abort or its final commit.
 	ErrClosed = errors.New("the table's writer is closed")
 )
+
+// ForeignLakeError says that this instance may not write a lake, because the lake or
+// the catalog in its data directory belongs elsewhere. Nothing was changed.
+type ForeignLakeError = ownership.ForeignLakeError

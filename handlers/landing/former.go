@@ -55,7 +55,7 @@ func (l *Lake) formerly(f former, live map[string]bool) error {
 	var lists []iceberg.ManifestFile
 	for _, one := range f.inForce {
 		live[one.Base] = true
-		content, err := fs.ReadFile(readable{l.files}, one.Name)
+		content, err := storage.ReadFile(l.files, one.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -79,7 +79,7 @@ func (l *Lake) formerly(f former, live map[string]bool) error {
 	}
 	var recorded []table.Snapshot
 	for _, one := range f.records {
-		content, err := fs.ReadFile(readable{l.files}, one.Name)
+		content, err := storage.ReadFile(l.files, one.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

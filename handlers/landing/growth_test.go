@@ -21,6 +21,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
 )
@@ -120,10 +121,11 @@ func (m *memoryStore) weigh() (size int64, n int) {
 }
 
 func memoryLake() (*Lake, *memoryStore) {
-	files, keys := &memoryStore{files: map[string]*memoryFile{}}, kvtest.New()
+	files, keys, log := &memoryStore{files: map[string]*memoryFile{}}, kvtest.New(), slog.New(slog.DiscardHandler)
+	catalog := kvcatalog.New(keys, files, "mem://lake")
 	return &Lake{
-		catalog: kvcatalog.New(keys, files, "mem://lake"), kv: keys, files: files, root: "mem://lake",
-		log: slog.New(slog.DiscardHandler), now: time.Now, passKeys: passKeys, patience: upkeepPatience, probe: &probe{}, claim: &claim{turn: make(chan struct{}, 1)},
+		Owner: ownership.New(keys, catalog, "mem://lake", nil, log), catalog: catalog, kv: keys, files: files, root: "mem://lake",
+		log: log, now: time.Now, passKeys: passKeys, patience: upkeepPatience,
 		close: func() error { return nil },
 	}, files
 }

@@ -17,12 +17,14 @@ import (
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/keyindex"
 	"headwater/handlers/landing/kvcatalog"
+	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/storage"
 )
 
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the key-value store.
 type Lake struct {
+	*ownership.Owner
 	catalog  *kvcatalog.Catalog
 	kv       kv.Store
 	files    storage.Store
@@ -32,8 +34,6 @@ type Lake struct {
 	passKeys int64         // keys of a merge that are in memory at a time
 	patience time.Duration // of a maintenance, for a sync of its table
 	close    func() error
-	probe    *probe
-	claim    *claim
 	idle     *idle
 	index    *keyindex.Index               // nil for none
 	worth    func(rows, landed int64) bool // whether a merge into so many rows uses it
@@ -79,21 +79,21 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	catalog, settings := kvcatalog.New(kv, files, root), storage.BucketOptions(url)
 	return &Lake{
-		catalog:  kvcatalog.New(kv, files, root),
+		Owner:    ownership.New(kv, catalog, root, settings, log),
+		catalog:  catalog,
 		kv:       kv,
 		files:    files,
 		root:     root,
-		bucket:   storage.BucketOptions(url),
+		bucket:   settings,
 		log:      log,
 		now:      time.Now,
 		passKeys: passKeys,
 		patience: upkeepPatience,
-		probe:    &probe{},
 		index:    o.index,
 		worth:    worthIndex,
 		idle:     &idle{},
-		claim:    &claim{turn: make(chan struct{}, 1)},
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {
 				return c.Close()

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,6 +15,8 @@ import (
 	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/ownership"
+	"headwater/handlers/landing/storage"
 )
 
 // fillLake lands two tables: one that was merged into, so that it has position
@@ -68,7 +69,7 @@ func TestRelocateAMovedFolder(t *testing.T) {
 	wantForeign(t, moved.Own(t.Context(), "/data"), "old", "new", "headwater relocate")
 
 	done, err := moved.Relocate(t.Context(), "/data", "")
-	if want := (Relocated{Tables: 2}); err != nil || done != want {
+	if want := (ownership.Relocated{Tables: 2}); err != nil || done != want {
 		t.Fatalf("%+v, %v; want %+v", done, err, want)
 	}
 	owned(t, moved, "/data")
@@ -84,7 +85,7 @@ func TestRelocateAMovedFolder(t *testing.T) {
 	wantAccounts(t, moved, map[int64][]int64{2: {3}, 4: {2}})
 
 	again, err := moved.Relocate(t.Context(), "/data", "")
-	if want := (Relocated{Already: 2}); err != nil || again != want {
+	if want := (ownership.Relocated{Already: 2}); err != nil || again != want {
 		t.Errorf("a second time: %+v, %v; want %+v", again, err, want)
 	}
 }
@@ -121,7 +122,7 @@ func wantAllBelow(t *testing.T, l *Lake) {
 			}
 		}
 		for _, name := range names {
-			if !below(name, l.root) {
+			if !storage.Below(name, l.root) {
 				t.Errorf("%s is named by %v and does not lie in %s", name, ident, l.root)
 			}
 		}
@@ -256,12 +257,12 @@ func TestOneOwner(t *testing.T) {
 	// A lake that lost its marker gets it again; one that lost its tables is not
 	// taken for an empty one.
 	fillLake(t, first)
-	if err := os.Remove(filepath.Join(dir, markerName)); err != nil {
+	if err := os.Remove(filepath.Join(dir, ownership.MarkerName)); err != nil {
 		t.Fatal(err)
 	}
 	owned(t, first, "/one")
 	found, err := os.ReadDir(dir)
-	if err != nil || !slices.ContainsFunc(found, func(e os.DirEntry) bool { return e.Name() == markerName }) {
+	if err != nil || !slices.ContainsFunc(found, func(e os.DirEntry) bool { return e.Name() == ownership.MarkerName }) {
 		t.Fatalf("no marker in %v, %v", found, err)
 	}
 	for _, e := range found {
@@ -270,28 +271,6 @@ func TestOneOwner(t *testing.T) {
 		}
 	}
 	wantForeign(t, first.Own(t.Context(), "/one"), "none of the 2 tables", "mount")
-}
-
-// What of a lake cannot be written is told in the store's own words, and looked
-// at anew after a while.
-func TestWritable(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "lake")
-	l := openLakeAt(t, dir, kvtest.New())
-	now := time.Now()
-	l.now = func() time.Time { return now }
-	if err := l.Writable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Writable(t.Context()); err != nil {
-		t.Errorf("asked again at once: %v", err)
-	}
-	now = now.Add(probeEvery)
-	if err := l.Writable(t.Context()); !errors.Is(err, ErrStorage) || !strings.Contains(err.Error(), "not a directory") {
-		t.Errorf("a lake that is a file: %v", err)
-	}
 }
 
 // BenchmarkRelocate moves a table of two snapshots a time.

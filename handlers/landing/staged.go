@@ -3,7 +3,6 @@ package landing
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"slices"
 
 	"github.com/apache/iceberg-go"
@@ -57,7 +56,7 @@ func (l *Lake) readStaged(head *kvcatalog.StagedHead) (found []segment, names []
 		return nil, nil, nil
 	}
 	for name := head.Segment; name != ""; name = found[len(found)-1].Older {
-		content, err := fs.ReadFile(readable{l.files}, name)
+		content, err := storage.ReadFile(l.files, name)
 		if err != nil {
 			return nil, nil, storage.Wrap("read what is staged", err)
 		}
@@ -92,8 +91,3 @@ func (r stagedRange) names() []string {
 	}
 	return names
 }
-
-// readable lets fs.ReadFile read a store's names.
-type readable struct{ storage.Store }
-
-func (r readable) Open(name string) (fs.File, error) { return r.Store.Open(name) }

@@ -17,6 +17,7 @@ import (
 	"headwater/bus/kv/kvtest"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/buckettest"
+	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/storage"
 )
 
@@ -42,7 +43,7 @@ func TestFoldersOfABucket(t *testing.T) {
 		write(t, w, 0, 10)
 		commit(t, w, nil, true)
 		wantIDs(t, l, span(0, 10))
-		if _, err := os.Stat(filepath.Join(dir, "lab", folder, markerName)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, "lab", folder, ownership.MarkerName)); err != nil {
 			t.Errorf("the key of %q is another: %v", folder, err)
 		}
 		if _, err := l.Drop(t.Context(), home); err != nil {
@@ -128,8 +129,8 @@ func TestClaimOfASilentStore(t *testing.T) {
 	}
 	proxy.Set()
 	begin(t, l, full(1, "syn_1"))
-	if found, err := l.marker(); err != nil || found.Home != "/home" {
-		t.Errorf("the marker: %+v, %v", found, err)
+	if marker, err := storage.ReadFile(l.files, l.root+"/"+ownership.MarkerName); err != nil || !strings.Contains(string(marker), `"home": "/home"`) {
+		t.Errorf("the marker: %s, %v", marker, err)
 	}
 
 	other := openLakeAt(t, "s3://lab/claimed?region=us-east-1&endpoint="+proxy.URL, kvtest.New())
@@ -139,26 +140,6 @@ func TestClaimOfASilentStore(t *testing.T) {
 	}
 	if _, err := other.Begin(t.Context(), full(1, "syn_1")); !errors.As(err, &foreign) {
 		t.Errorf("begun in another's lake: %v", err)
-	}
-}
-
-// What a store refuses is told as it said it, also by what asks whether the lake
-// can be written.
-func TestWritableSaysWhatTheStoreSaid(t *testing.T) {
-	l, proxy := bucketLake(t, "told")
-	for _, kind := range []string{"403 AccessDenied", "404 NoSuchBucket", "301 PermanentRedirect"} {
-		l.probe = &probe{}
-		proxy.Set(buckettest.Fault{Method: "PUT", Kind: kind})
-		err := l.Writable(t.Context())
-		var said *bucket.Error
-		if !errors.As(err, &said) || !strings.HasPrefix(said.Told(), "PutObject told/headwater-probe-") || !strings.HasSuffix(said.Told(), ": "+kind) {
-			t.Errorf("%s: %v", kind, err)
-		}
-	}
-	proxy.Set()
-	l.probe.at = time.Time{}
-	if err := l.Writable(t.Context()); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -256,3 +256,14 @@ func Wrap(doing string, err error) error {
 	}
 	return fmt.Errorf("%w: %s: %w", parts.ErrStorage, doing, err)
 }
+
+// ReadFile returns the content of a file, or the store's error as it is.
+func ReadFile(files Store, name string) ([]byte, error) { return fs.ReadFile(readable{files}, name) }
+
+// readable lets fs.ReadFile read a store's names.
+type readable struct{ Store }
+
+func (r readable) Open(name string) (fs.File, error) { return r.Store.Open(name) }
+
+// Below reports whether a URL is that of something in a folder.
+func Below(url, folder string) bool { return strings.HasPrefix(url, folder+"/") }

@@ -1,4 +1,4 @@
-package landing
+package ownership
 
 import (
 	"context"
@@ -20,31 +20,31 @@ import (
 
 // Relocated says what Relocate did.
 type Relocated struct {
-	Tables  int // that lie in the lake now
-	Already int // that lay there before
-	Copied  int // files that were brought from where they were
+	Tables  int // moved into the lake
+	Already int // tables that lay there before
+	Copied  int // files copied from the former place
 }
 
-// Relocate makes every table of the catalog lie in this lake, and the lake its
-// own. Iceberg's files name each other in full, so what names others is written
-// anew: metadata, manifest lists, manifests and position deletes. Files of rows
-// are used where they lie below the lake's root, as after a move of the folder;
-// those that are not there are copied from where the catalog says they are. The
-// files at the former place are left as they are.
+// Relocate makes every table of the catalog lie in this lake, and ties the two to
+// each other as Own does, whatever they belonged to before. Iceberg's files name each
+// other by full paths, so each file that names others is written anew: metadata,
+// manifest lists, manifests and position deletes. Files of rows are used if they lie
+// below the lake's root, as after a move of the folder; otherwise they are copied
+// from where the catalog says they are. Files at the former place stay unchanged.
 //
-// A table moves in one step, so Relocate may be stopped and called again. What
-// a sync had staged is given up. Nothing else may use the catalog meanwhile.
-// from opens the former lake where that needs options, such as a bucket's
-// endpoint; "" means that its location will do, with the options of this lake where
-// both are buckets. It returns a
-// *ForeignLakeError when a table's files are in neither place, ErrStorage, or
-// the store's error; tables before that one have moved.
-func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated, err error) {
-	idents, err := l.catalog.Identifiers(ctx, "table.", nil)
+// A table moves in one step, so Relocate may be stopped and called again. Ranges that
+// a sync had staged are read again. Nothing else may use the catalog meanwhile.
+// from is the URL of the former lake, for options that it needs, such as a bucket's
+// endpoint; "" means the location that the catalog knows, with the options of this
+// lake if both are buckets. Relocate returns a *ForeignLakeError if a file of a table
+// is in neither place, parts.ErrStorage, or the store's error; tables before that one
+// have moved.
+func (o *Owner) Relocate(ctx context.Context, home, from string) (done Relocated, err error) {
+	idents, err := o.catalog.Identifiers(ctx, "table.", nil)
 	if err != nil {
 		return done, err
 	}
-	r := &relocation{lake: l, sources: map[string]storage.Store{}, done: &done}
+	r := &relocation{owner: o, sources: map[string]storage.Store{}, done: &done}
 	defer func() { err = errors.Join(err, r.close()) }()
 	if from != "" {
 		files, root, err := storage.Open(ctx, from, 0, bucket.Limits{})
@@ -61,35 +61,35 @@ func (l *Lake) Relocate(ctx context.Context, home, from string) (done Relocated,
 			return done, fmt.Errorf("table %s: %w", strings.Join(ident, "."), err)
 		}
 	}
-	return done, l.adopt(ctx, home)
+	return done, o.adopt(ctx, home)
 }
 
 // adopt ties the catalog and the lake to each other, whatever they were before.
 // The instance is a new one: whoever else has the former one stops.
-func (l *Lake) adopt(ctx context.Context, home string) error {
-	mine := ownership{Instance: uuid.NewString(), Root: l.root, Home: home}
+func (o *Owner) adopt(ctx context.Context, home string) error {
+	mine := record{Instance: uuid.NewString(), Root: o.root, Home: home}
 	value, err := json.Marshal(mine)
 	if err != nil {
 		return err
 	}
-	if err := storage.Remove(l.files, l.root+"/"+markerName); err != nil {
+	if err := storage.Remove(o.files(), o.root+"/"+MarkerName); err != nil {
 		return err
 	}
-	if err := l.mark(mine); err != nil {
+	if err := o.mark(mine); err != nil {
 		return err
 	}
-	if err := l.kv.Erase(ctx, ownerKey); err != nil {
+	if err := o.keys.Erase(ctx, ownerKey); err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
-	if _, err := l.kv.Create(ctx, ownerKey, value, 0); err != nil {
+	if _, err := o.keys.Create(ctx, ownerKey, value, 0); err != nil {
 		return fmt.Errorf("the catalog: %w", err)
 	}
-	return l.check(ctx, mine)
+	return o.check(ctx, mine)
 }
 
 // relocation moves tables one after another.
 type relocation struct {
-	lake    *Lake
+	owner   *Owner
 	sources map[string]storage.Store // former lakes by their roots
 	done    *Relocated
 }
@@ -114,7 +114,7 @@ func (r *relocation) source(ctx context.Context, root string) (storage.Store, er
 	}
 	query := url.Values{}
 	if strings.HasPrefix(root, "s3:") {
-		for option, value := range r.lake.bucket {
+		for option, value := range r.owner.bucket {
 			query.Set(option, value)
 		}
 	}
@@ -128,11 +128,11 @@ func (r *relocation) source(ctx context.Context, root string) (storage.Store, er
 
 // table moves one table.
 func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
-	p, revision, err := r.lake.catalog.Pointer(ctx, ident)
+	p, revision, err := r.owner.catalog.Pointer(ctx, ident)
 	if err != nil {
 		return err
 	}
-	if below(p.Location, r.lake.root) {
+	if storage.Below(p.Location, r.owner.root) {
 		r.done.Already++
 		return nil
 	}
@@ -144,11 +144,11 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 	if err != nil {
 		return err
 	}
-	m := &moving{relocation: r, ctx: ctx, former: files, from: root, to: r.lake.root, manifests: map[string]iceberg.ManifestFile{}, deletes: map[string]iceberg.DataFile{}}
+	m := &moving{relocation: r, ctx: ctx, former: files, from: root, to: r.owner.root, manifests: map[string]iceberg.ManifestFile{}, deletes: map[string]iceberg.DataFile{}}
 	if err := m.bring(p.Location); err != nil {
 		return err
 	}
-	meta, err := r.lake.catalog.ReadMetadata(m.moved(p.Location))
+	meta, err := r.owner.catalog.ReadMetadata(m.moved(p.Location))
 	if err != nil {
 		return err
 	}
@@ -156,11 +156,11 @@ func (r *relocation) table(ctx context.Context, ident table.Identifier) error {
 	if err != nil {
 		return err
 	}
-	if p.Location, err = r.lake.catalog.WriteMetadata(r.lake.files, next, p.Location); err != nil {
+	if p.Location, err = r.owner.catalog.WriteMetadata(r.owner.files(), next, p.Location); err != nil {
 		return err
 	}
 	p.Staged, p.Unswept = nil, true
-	if _, err := r.lake.catalog.Swap(ctx, ident, p, revision); err != nil {
+	if _, err := r.owner.catalog.Swap(ctx, ident, p, revision); err != nil {
 		return err
 	}
 	r.done.Tables++

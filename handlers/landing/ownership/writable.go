@@ -1,4 +1,4 @@
-package landing
+package ownership
 
 import (
 	"context"
@@ -27,25 +27,24 @@ type probe struct {
 	under chan struct{} // closed when the probe under way has its answer
 }
 
-// Writable tries whether a file can be made in the lake and removed again, at
-// most every 30 s, or 2 s after a failure; between, it returns what it found
-// last. It waits for 2 s, however long the store takes. The error is an
-// ErrStorage with the store's own words, or a *ForeignLakeError of a lake that
-// was claimed.
-func (l *Lake) Writable(ctx context.Context) error {
-	p := l.probe
+// Writable returns nil if a file can be made in the lake and removed again. It tries
+// at most every 30 s, or 2 s after a failure, and otherwise returns what it found
+// last. It waits for at most 2 s, however long the store takes. The error is a
+// parts.ErrStorage with the store's own words, or the *ForeignLakeError of Claimed.
+func (o *Owner) Writable(ctx context.Context) error {
+	p := o.probe
 	p.mu.Lock()
 	every := probeEvery
 	if p.err != nil {
 		every = badEvery
 	}
-	if p.under == nil && !p.at.IsZero() && l.now().Sub(p.at) < every {
+	if p.under == nil && !p.at.IsZero() && o.now().Sub(p.at) < every {
 		defer p.mu.Unlock()
 		return p.err
 	}
 	if p.under == nil {
 		p.under = make(chan struct{})
-		go l.find(p.under)
+		go o.find(p.under)
 	}
 	under := p.under
 	p.mu.Unlock()
@@ -60,7 +59,7 @@ func (l *Lake) Writable(ctx context.Context) error {
 	defer p.mu.Unlock()
 	if p.under == under {
 		var last error
-		if said := l.claim.last.Load(); said != nil {
+		if said := o.claim.last.Load(); said != nil {
 			last = *said
 		}
 		return errors.Join(p.err, last, storage.Wrap("write a file to the lake", fmt.Errorf("no answer for %v: %w", probeWait, context.DeadlineExceeded)))
@@ -69,19 +68,19 @@ func (l *Lake) Writable(ctx context.Context) error {
 }
 
 // find finds out whether the lake can be written.
-func (l *Lake) find(under chan struct{}) {
+func (o *Owner) find(under chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), probeLimit)
 	defer cancel()
-	err := l.Claimed(ctx)
+	err := o.Claimed(ctx)
 	if err == nil {
-		l := l.within(ctx)
-		name := l.root + "/" + "headwater-probe-" + uuid.NewString()
-		if err = storage.Wrap("write a file to the lake", l.files.WriteFile(name, []byte("can be removed\n"))); err == nil {
-			err = storage.Remove(l.files, name)
+		o := o.within(ctx)
+		name := o.root + "/" + "headwater-probe-" + uuid.NewString()
+		if err = storage.Wrap("write a file to the lake", o.files().WriteFile(name, []byte("can be removed\n"))); err == nil {
+			err = storage.Remove(o.files(), name)
 		}
 	}
-	l.probe.mu.Lock()
-	defer l.probe.mu.Unlock()
-	l.probe.at, l.probe.err, l.probe.under = l.now(), err, nil
+	o.probe.mu.Lock()
+	defer o.probe.mu.Unlock()
+	o.probe.at, o.probe.err, o.probe.under = o.now(), err, nil
 	close(under)
 }

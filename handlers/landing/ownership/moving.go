@@ -1,4 +1,4 @@
-package landing
+package ownership
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 	"headwater/handlers/landing/storage"
 )
 
-// moving is one table on its way.
+// moving is one table that is being moved.
 type moving struct {
 	*relocation
 	ctx       context.Context // of the call that moves it
@@ -41,7 +41,7 @@ func (m *moving) moved(name string) string {
 // bring makes sure that a file is in the lake.
 func (m *moving) bring(name string) error {
 	there := m.moved(name)
-	if f, err := m.lake.files.Open(there); err == nil {
+	if f, err := m.owner.files().Open(there); err == nil {
 		return f.Close()
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return storage.Wrap("look for "+there, err)
@@ -55,13 +55,13 @@ func (m *moving) bring(name string) error {
 		return storage.Wrap("open "+name, err)
 	}
 	defer in.Close()
-	out, err := m.lake.files.Create(there)
+	out, err := m.owner.files().Create(there)
 	if err != nil {
 		return storage.Wrap("copy a file to the lake", err)
 	}
 	_, err = io.Copy(out, in)
 	if err = errors.Join(err, out.Close()); err != nil {
-		return storage.Wrap("copy a file to the lake", errors.Join(err, storage.Remove(m.lake.files, there)))
+		return storage.Wrap("copy a file to the lake", errors.Join(err, storage.Remove(m.owner.files(), there)))
 	}
 	m.done.Copied++
 	return m.ctx.Err()
@@ -153,7 +153,7 @@ func (m *moving) list(s table.Snapshot) (string, error) {
 	if err := m.bring(s.ManifestList); err != nil {
 		return "", err
 	}
-	in, err := m.lake.files.Open(m.moved(s.ManifestList))
+	in, err := m.owner.files().Open(m.moved(s.ManifestList))
 	if err != nil {
 		return "", storage.Wrap("read a manifest list", err)
 	}
@@ -176,7 +176,7 @@ func (m *moving) list(s table.Snapshot) (string, error) {
 		return "", storage.Wrap("write a manifest list", err)
 	}
 	name := m.fresh(s.ManifestList)
-	return name, storage.Wrap("write a manifest list", m.lake.files.WriteFile(name, content.Bytes()))
+	return name, storage.Wrap("write a manifest list", m.owner.files().WriteFile(name, content.Bytes()))
 }
 
 // manifest writes a manifest anew, once for all lists that name it. It returns nil
@@ -188,7 +188,7 @@ func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) 
 	if err := m.bring(f.FilePath()); err != nil {
 		return nil, err
 	}
-	in, err := m.lake.files.Open(m.moved(f.FilePath()))
+	in, err := m.owner.files().Open(m.moved(f.FilePath()))
 	if err != nil {
 		return nil, storage.Wrap("read a manifest", err)
 	}
@@ -226,7 +226,7 @@ func (m *moving) manifest(f iceberg.ManifestFile) (iceberg.ManifestFile, error) 
 		return nil, storage.Wrap("write a manifest", err)
 	}
 	name := m.fresh(f.FilePath())
-	if err := m.lake.files.WriteFile(name, content.Bytes()); err != nil {
+	if err := m.owner.files().WriteFile(name, content.Bytes()); err != nil {
 		return nil, storage.Wrap("write a manifest", err)
 	}
 	made := iceberg.NewManifestFile(2, name, int64(content.Len()), f.PartitionSpecID(), f.SnapshotID()).
@@ -281,7 +281,7 @@ func (m *moving) positionDeletes(f iceberg.DataFile) (iceberg.DataFile, error) {
 		return nil, err
 	}
 	there := m.moved(f.FilePath())
-	gone, err := datafiles.GoneRowsIn(m.ctx, m.lake.files, there)
+	gone, err := datafiles.GoneRowsIn(m.ctx, m.owner.files(), there)
 	if err != nil {
 		return nil, err
 	}
@@ -289,9 +289,9 @@ func (m *moving) positionDeletes(f iceberg.DataFile) (iceberg.DataFile, error) {
 	for name, rows := range gone {
 		moved[m.moved(name)] = rows
 	}
-	made, err := datafiles.WriteDeletes(m.ctx, m.lake.files, func() string {
+	made, err := datafiles.WriteDeletes(m.ctx, m.owner.files(), func() string {
 		return strings.TrimSuffix(there, path.Ext(there)) + "-" + uuid.NewString()[:8] + path.Ext(there)
-	}, moved, m.lake.log)
+	}, moved, m.owner.log)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,6 @@ import (
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
-	"headwater/handlers/landing/upkeep"
 )
 
 // Commit makes the parts added so far visible together with next, the cursor
@@ -238,7 +237,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total, w.landed.Deleted, w.landed.AsOf = now.Total, now.Deleted, now.AsOf
 	if s := next.Meta.CurrentSnapshot(); (final || w.target.Mode == Changes) && s.Summary != nil {
-		w.landed.Upkeep = upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) && !w.lake.now().Before(next.Pointer.UpkeepAfter)
+		w.landed.Upkeep = upkeepDue(s) && !w.lake.now().Before(next.Pointer.UpkeepAfter)
 	}
 	w.landed.SnapshotID, w.landed.Cursor = next.Meta.CurrentSnapshot().SnapshotID, cursor
 	return nil

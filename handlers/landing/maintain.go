@@ -88,10 +88,7 @@ func (l *Lake) Maintain(ctx context.Context, a event.Address, namespace, name st
 		return Maintained{}, err
 	}
 	t := driver.Table{Namespace: namespace, Name: name}
-	m := &maintenance{lake: l.within(ctx), ident: kvcatalog.IdentifierOf(a, namespace, name), rule: upkeep.ByItself, asked: asked}
-	if asked {
-		m.rule = upkeep.Asked
-	}
+	m := &maintenance{lake: l.within(ctx), ident: kvcatalog.IdentifierOf(a, namespace, name), rule: upkeep.Asked, asked: asked}
 	err := m.run(ctx)
 	if errors.Is(err, errYielded) {
 		m.done.Left, err = "a sync or another maintenance of the table came first", nil
@@ -202,7 +199,14 @@ func (m *maintenance) tell(ctx context.Context, before bool) error {
 
 // rewriteAll writes files anew until there is nothing left that pays.
 func (m *maintenance) rewriteAll(ctx context.Context) error {
-	if s := m.at.Meta.CurrentSnapshot(); s == nil || !m.rule.Due(upkeep.TotalsOf(s.Summary.Properties)) {
+	s := m.at.Meta.CurrentSnapshot()
+	if s == nil {
+		return nil
+	}
+	if !m.asked {
+		m.rule = upkeepRule(s)
+	}
+	if !m.rule.Due(upkeep.TotalsOf(s.Summary.Properties)) {
 		return nil
 	}
 	for {

@@ -427,3 +427,31 @@ func TestUpkeepDue(t *testing.T) {
 		t.Errorf("left are %v and %v", parts, metadata)
 	}
 }
+
+// The files of a table are joined by another rule while each sync replaces all of them,
+// also after a maintenance of it.
+func TestUpkeepOfRefreshes(t *testing.T) {
+	l := openLake(t, kvtest.New())
+	rule := func(want upkeep.Rule) {
+		t.Helper()
+		at, err := l.catalog.Load(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := upkeepRule(at.Meta.CurrentSnapshot()); got != want {
+			t.Errorf("the rule is %+v", got)
+		}
+	}
+	w := begin(t, l, full(1, "syn_1"))
+	for from := int64(1); from < 5; from++ {
+		write(t, w, from*10, from*10+5)
+	}
+	commit(t, w, nil, true)
+	rule(upkeep.Replaced)
+	maintain(t, l, "orders", true)
+	rule(upkeep.Replaced)
+	w = begin(t, l, incremental(2, "syn_2"))
+	write(t, w, 100, 105)
+	commit(t, w, behind(104), true)
+	rule(upkeep.ByItself)
+}

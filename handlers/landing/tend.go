@@ -7,16 +7,31 @@ import (
 	"time"
 
 	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
 
 	"headwater/bus/event"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/upkeep"
 )
 
 // syncOver is after how long without a commit a sync that has not ended counts as
 // over, for a maintenance that nobody asked for: a worker that died leaves one.
 const syncOver = time.Hour
+
+// upkeepRule returns the rule for a maintenance of a table that nobody asks for. s is the
+// table's current snapshot, with a summary.
+func upkeepRule(s *table.Snapshot) upkeep.Rule {
+	if syncstate.Replaced(s.Summary.Properties) {
+		return upkeep.Replaced
+	}
+	return upkeep.ByItself
+}
+
+func upkeepDue(s *table.Snapshot) bool {
+	return upkeepRule(s).Due(upkeep.TotalsOf(s.Summary.Properties))
+}
 
 // UpkeepDue reports whether a maintenance of a table that nobody asks for has
 // something to do now: files to join, snapshots to list no more, or files that
@@ -44,7 +59,7 @@ func (l *Lake) UpkeepDue(ctx context.Context, a event.Address, namespace, name s
 	if s == nil || s.Summary == nil || underWay(at, now) {
 		return "", false, nil
 	}
-	if upkeep.ByItself.Due(upkeep.TotalsOf(s.Summary.Properties)) {
+	if upkeepDue(s) {
 		return p.Location + " files", true, nil
 	}
 	// The syncs of a table that come often do the rest themselves.

@@ -52,6 +52,10 @@ const (
 	PropStateOf      = "headwater.state-of"    // of a maintenance: the snapshot whose state it repeats
 )
 
+// Replaced reports whether the sync that made a snapshot replaced all rows of its table,
+// as the snapshot's summary says.
+func Replaced(summary map[string]string) bool { return summary[propMode] == FullRefresh }
+
 // State is what the current snapshot says.
 type State struct {
 	SnapshotID int64 // 0 when there is none

@@ -8,12 +8,8 @@ import (
 	"strconv"
 )
 
-const (
-	// Full is about how large a file becomes, bytes.
-	Full = 96 << 20
-	// small files are joined with their neighbours.
-	small = Full / 4
-)
+// Full is about how large a file becomes, bytes.
+const Full = 96 << 20
 
 // File is a file of rows. The order of files is that in which they landed, and
 // those that are joined follow each other, so that it stays.
@@ -30,13 +26,19 @@ type Rule struct {
 	Share   float64 // of a file's rows that are deleted
 	Deletes int     // files of position deletes
 	Tiers   bool    // a file is not written anew for few bytes behind it
+	Small   int64   // bytes under which a file is joined with its neighbours
+	Mean    int64   // bytes of a file, on average, under which a look at them is worth it
 }
 
 var (
 	// ByItself is the rule after syncs: each byte is written anew a few times.
-	ByItself = Rule{Join: 8, Share: 0.06, Deletes: 3, Tiers: true}
+	ByItself = Rule{Join: 8, Share: 0.06, Deletes: 3, Tiers: true, Small: Full / 4, Mean: Full / 2}
+	// Replaced is ByItself for a table whose last sync replaced all rows, as the next will:
+	// joining its files would write each row twice a sync, so that readers open a few files
+	// less. Only very small ones are joined.
+	Replaced = Rule{Join: 8, Share: 0.06, Deletes: 3, Tiers: true, Small: Full / 24, Mean: Full / 24}
 	// Asked is the rule for who asks: whatever makes the table quicker to read.
-	Asked = Rule{Join: 2, Share: 1e-9, Deletes: 2}
+	Asked = Rule{Join: 2, Share: 1e-9, Deletes: 2, Small: Full / 4, Mean: Full / 2}
 )
 
 // Totals are what a snapshot's summary says.
@@ -60,7 +62,7 @@ func TotalsOf(summary map[string]string) Totals {
 
 // Due reports whether a look at the files of a table is worth it.
 func (r Rule) Due(t Totals) bool {
-	return t.Deletes >= r.Deletes || float64(t.Gone) >= r.Share*float64(max(1, t.Rows)) || t.Files >= r.Join+2*int(t.Size/Full)
+	return t.Deletes >= r.Deletes || float64(t.Gone) >= r.Share*float64(max(1, t.Rows)) || t.Files >= r.Join+int(t.Size/r.Mean)
 }
 
 // Groups returns the files that are to become one each, the quickest to write
@@ -76,7 +78,7 @@ func (r Rule) Groups(files []File) [][]File {
 		run, size = nil, 0
 	}
 	for _, f := range files {
-		if f.Size >= small && !r.worn(f) {
+		if f.Size >= r.Small && !r.worn(f) {
 			end()
 			continue
 		}

@@ -26,6 +26,10 @@ func TestGroups(t *testing.T) {
 		"nothing":                      {Asked, nil, "[]"},
 		"one":                          {Asked, files([2]int{1, 0}), "[]"},
 		"few":                          {ByItself, files(times(7, [2]int{1, 0})...), "[]"},
+		"of a refresh":                 {Replaced, files(times(40, [2]int{5, 0})...), "[]"},
+		"of a refresh, tiny":           {Replaced, files(times(8, [2]int{1, 0})...), "[[0 1 2 3 4 5 6 7]]"},
+		"of a refresh, asked for":      {Asked, files(times(4, [2]int{5, 0})...), "[[0 1 2 3]]"},
+		"of a refresh, merged into":    {Replaced, files([2]int{20, 0}, [2]int{20, 7}), "[[1]]"},
 		"few, asked for":               {Asked, files(times(3, [2]int{1, 0})...), "[[0 1 2]]"},
 		"many":                         {ByItself, files(times(8, [2]int{1, 0})...), "[[0 1 2 3 4 5 6 7]]"},
 		"large ones":                   {Asked, files(times(3, [2]int{90, 0})...), "[]"},
@@ -53,6 +57,26 @@ func TestGroups(t *testing.T) {
 				t.Errorf("groups are %s, want %s", text, c.want)
 			}
 		})
+	}
+}
+
+// A look is worth it only where Groups would find something.
+func TestDue(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule   Rule
+		totals Totals
+		want   bool
+	}{
+		"few files":                    {ByItself, Totals{Files: 7, Rows: 1, Size: 7 << 20}, false},
+		"many small ones":              {ByItself, Totals{Files: 8, Rows: 1, Size: 8 << 20}, true},
+		"many large ones":              {ByItself, Totals{Files: 40, Rows: 1, Size: 40 * Full}, false},
+		"ranges of a refresh":          {Replaced, Totals{Files: 64, Rows: 1, Size: 64 * 5 << 20}, false},
+		"tiny ranges of a refresh":     {Replaced, Totals{Files: 64, Rows: 1, Size: 64 << 20}, true},
+		"a refresh that was merged to": {Replaced, Totals{Files: 3, Rows: 100, Gone: 7, Size: 64 << 20}, true},
+	} {
+		if got := c.rule.Due(c.totals); got != c.want {
+			t.Errorf("%s: due is %v", name, got)
+		}
 	}
 }
 

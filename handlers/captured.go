@@ -55,6 +55,9 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 	if len(f.tables) == 0 {
 		return c, nil
 	}
+	if err := f.at.catchUp(f); err != nil {
+		return c, err
+	}
 	ask := driver.Capture{
 		Reader: f.reader, Landed: f.at.position(), Delay: syncoptions.Delay(f.options), Bytes: f.h.options.CommitBytes, Continuous: f.follows > 0,
 	}

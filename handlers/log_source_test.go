@@ -150,6 +150,8 @@ func (s *loggedSession) Capture(_ context.Context, c driver.Capture) (extract.Ca
 		return extract.Captured{}, driver.E(driver.ErrReplaced, nil, "the slot %s is not there any more", c.Reader)
 	case at > landed && c.Landed != "":
 		return extract.Captured{}, driver.E(driver.ErrReplaced, nil, "the slot %s was moved by somebody else", c.Reader)
+	default: // a log that is opened at a position is told that this has landed
+		l.readers[c.Reader] = max(at, landed)
 	}
 	captured := extract.Captured{Refused: map[int]error{}}
 	s.capture, s.begin = c, map[string]int{}

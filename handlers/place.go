@@ -194,10 +194,40 @@ func (p *place) nextLocked(f *follower) string {
 func (p *place) tell(f *follower, now bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !now && !p.due(time.Now(), f.h.options) {
+		return nil
+	}
+	if wrote, err := p.write(f); err != nil || !wrote || p.confirmed == p.told || f.log == nil {
+		return err
+	}
+	if err := f.log.Confirm(f.base, p.told); err != nil {
+		return err
+	}
+	p.confirmed = p.told
+	f.h.seam("confirmed")
+	return nil
+}
+
+// catchUp writes ChangesLanded if more has landed than the history has, before the log is
+// opened there: by that, too, the source is told of it. It returns errGiven if the log was
+// given up meanwhile, or the error of the event.
+func (p *place) catchUp(f *follower) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.landed == p.told {
+		return nil
+	}
+	_, err := p.write(f)
+	return err
+}
+
+// write writes ChangesLanded, and reports whether there was a position to write. The
+// caller holds the mutex.
+func (p *place) write(f *follower) (wrote bool, err error) {
 	at := time.Now()
 	c := p.changesLocked()
-	if !now && !p.due(at, f.h.options) || c == nil {
-		return nil
+	if c == nil {
+		return false, nil
 	}
 	id, given := p.nextLocked(f), false
 	if err := f.journal.decide(f.base, func(v view) (move, error) {
@@ -208,25 +238,17 @@ func (p *place) tell(f *follower, now bool) error {
 			Meta: f.j.meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
 		}}, nil
 	}); err != nil {
-		return err
+		return false, err
 	}
 	if given {
-		return errGiven
+		return false, errGiven
 	}
 	if p.stirred {
 		p.stirred, p.stirredAt = false, at
 	}
 	p.told, p.toldAt = p.landed, time.Now()
 	f.h.seam("checkpointed")
-	if p.confirmed == p.told || f.log == nil {
-		return nil
-	}
-	if err := f.log.Confirm(f.base, p.told); err != nil {
-		return err
-	}
-	p.confirmed = p.told
-	f.h.seam("confirmed")
-	return nil
+	return true, nil
 }
 
 // due reports whether the place is to be written: changes at once, but PositionEvery

@@ -3,6 +3,9 @@ package handlers
 import (
 	"testing"
 	"time"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
 )
 
 // Changes that land after a quiet time are told of at once, those soon after others and
@@ -30,5 +33,39 @@ func TestAPlaceIsToldOnceChangesLand(t *testing.T) {
 		if got := p.due(start, o); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
+	}
+}
+
+// A log that is opened again amid a sync, at what has landed since the last event, is not
+// told of more than the history has: a worker that dies then is followed by one that goes
+// on, and does not find a log that was moved.
+func TestALogIsOpenedWhereTheHistoryIs(t *testing.T) {
+	o := quick()
+	o.PositionEvery, o.HeartbeatEvery = time.Hour, time.Hour
+	w, l := newWorld(t, o), newLogged("orders")
+	w.handlers.connectors = l
+	w.connect()
+	l.do("orders", driver.OpInsert, 1, "one")
+	w.do(w.syncCommand(capturing()))
+	for id := range int64(20) {
+		l.do("orders", driver.OpInsert, id, notesText(id))
+	}
+	altered := false
+	l.onFlush = func(n int) error {
+		if n < 3 || altered {
+			return nil
+		}
+		altered = true
+		return driver.E(driver.ErrRetyped, nil, "table orders has other columns")
+	}
+	w.seams.kill("captured", 2)
+	w.do(w.syncCommand(capturing()))
+	w.idle()
+	w.wantEqual(l)
+	if !altered || w.seams.killed() == 0 {
+		t.Error("nothing was killed")
+	}
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" || done.Changes.Position != "21" {
+		t.Errorf("%s at %+v", done.Status, done.Changes)
 	}
 }

@@ -152,7 +152,8 @@ func (r *followedRun) kill(what string) {
 			break
 		}
 		if time.Now().After(deadline) {
-			r.t.Errorf("the source was told of %x, and the history ends at %x", confirmed, landed)
+			r.t.Errorf("the source was told of %x, and the history ends at %x; the source's server:\n%s", confirmed, landed, r.source.activity())
+			r.story.tell()
 			break
 		}
 	}

@@ -29,7 +29,7 @@ func (h *Handlers) cancel(ctx context.Context, j *job, c *command.CancelOperatio
 		if v.Running != nil && v.Running.Operation.ID == c.Cancels {
 			return cancelled(j, v.Running.SyncID, v.Running.Operation, event.ReasonCancelled, "the sync was cancelled"), nil
 		}
-		target, ok := targetOf(op, j.address.Source, c.SyncID)
+		target, ok := op.TargetOf(j.address.Source, c.SyncID)
 		if !ok || target.Ended {
 			return move{}, nil
 		}
@@ -68,14 +68,4 @@ func cancelled(j *job, syncID string, op event.Operation, reason event.Reason, m
 	return move{discriminator: syncID, data: &event.SyncCancelled{
 		Meta: event.At(j.address, op), SyncID: syncID, Reason: reason, By: j.operation.Actor, Message: message,
 	}}
-}
-
-// targetOf returns the operation's target that is the source.
-func targetOf(op Operation, source, syncID string) (Target, bool) {
-	for _, t := range op.Targets {
-		if t.SourceID == source && (syncID == "" || t.SyncID == "" || t.SyncID == syncID) {
-			return t, true
-		}
-	}
-	return Target{}, false
 }

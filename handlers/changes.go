@@ -22,7 +22,7 @@ import (
 func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn Conn) error {
 	f := &follower{attempt: a, base: ctx, stop: stop, reader: readerOf(a.j.address), conn: conn, known: map[string]*tableRun{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
-	f.at.committed, f.at.fresh = timeOf(a.source.Changes.CommittedAt), timeOf(a.source.Changes.FreshUntil)
+	f.at.committed, f.at.fresh = orZero(a.source.Changes.CommittedAt), orZero(a.source.Changes.FreshUntil)
 	defer f.close()
 	defer func() { a.changes = f.at.changes() }()
 	for {
@@ -38,6 +38,14 @@ func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFun
 			return err
 		}
 	}
+}
+
+// orZero returns the zero time for nil.
+func orZero(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return *at
 }
 
 // readerOf returns the name under which a source's server knows the reader of its log,

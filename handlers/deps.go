@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"headwater/bus/command"
@@ -16,7 +15,7 @@ import (
 )
 
 // Events is the log of events as handlers write it. *bus.Bus is one. It is safe for
-// concurrent use, as are State, Commands, Lake and Vault.
+// concurrent use, as are Commands, Lake and Vault.
 type Events interface {
 	// Append publishes e as the next event of its source's history, whose last
 	// sequence must be after, and returns its sequence. It returns an error
@@ -25,135 +24,6 @@ type Events interface {
 	// LastSequence returns the sequence of the address's last event, 0 if it
 	// has none.
 	LastSequence(ctx context.Context, a event.Address) (uint64, error)
-}
-
-// State is the read model of sources on this node, which may lag behind the history. Its
-// errors are those of the store. See Projected.
-type State interface {
-	// Wait returns once the answers of the other methods include the event at sequence
-	// and all before it, or with ctx's error.
-	Wait(ctx context.Context, sequence uint64) error
-	// Source returns the zero Source for an address that never had one. One that was
-	// removed has a Removal.
-	Source(a event.Address) (Source, error)
-	// SourceID returns the id of the source of that name. If there is none it returns the
-	// id that the next one will have, which no former source of the name had.
-	SourceID(organization, workspace, owner, name string) (string, error)
-	// Schema returns the newest version of an address's schema, the zero Schema
-	// before the first.
-	Schema(a event.Address) (Schema, error)
-	// Landed returns the landed tables of a source, in no order; none for a source that is
-	// not there.
-	Landed(a event.Address) ([]LandedTable, error)
-	// LandedFrom returns up to most landed tables of all sources, beginning at from ("" is
-	// the start), and where the next call begins, "" at the end.
-	LandedFrom(from string, most int) (tables []PlacedTable, next string, err error)
-	// Sync returns the zero Sync for an unknown id.
-	Sync(a event.Address, syncID string) (Sync, error)
-	// Operation returns the zero Operation for an unknown id.
-	Operation(a event.Address, id string) (Operation, error)
-	// Due returns the removed sources whose grace period ended before the time
-	// and that are not purged.
-	Due(before time.Time) ([]Due, error)
-	// DueRuns returns up to most runs of schedules that are due and undecided, the oldest
-	// first, and when the first run after those is due, zero for none.
-	DueRuns(now time.Time, most int) (due []DueRun, next time.Time, err error)
-	// WatchRuns is Watch for what DueRuns returns.
-	WatchRuns(ctx context.Context) <-chan struct{}
-	// Watch returns a channel that receives after an event of the address was applied,
-	// until ctx ends. Events that come close together may be one receive.
-	Watch(ctx context.Context, a event.Address) <-chan struct{}
-}
-
-// Source is the state of a source.
-type Source struct {
-	Last            uint64   // sequence of the newest event that it includes, 0 if that is not known
-	Connected       bool     // and not removed
-	Removal         *Removal // of one that was removed, else nil
-	Name            string
-	Type            string
-	Connector       string
-	Config          json.RawMessage // public settings
-	SecretRef       string
-	Metadata        json.RawMessage
-	Sync            json.RawMessage // the sync options that it keeps, nil for none
-	ConfigVersion   int
-	SchemaVersion   int
-	Running         *Running // the sync that was started and has not ended
-	Schedule        *Scheduled
-	ScheduleVersion int // of the last schedule, also once that is removed
-	// Changes is the source's place in its log; without a Position it follows none.
-	Changes Changes
-}
-
-// Changes is a source's place in its log of changes.
-type Changes struct {
-	event.Changes
-	Lagging bool // the last ChangesLagging says that sync_options.lag_warn_bytes is exceeded
-}
-
-// Schema is one version of a source's schema.
-type Schema struct {
-	Version int // from 1
-	Tables  []event.Table
-	LeftOut []event.LeftOut
-}
-
-// LandedTable is a table of which a sync has committed something.
-type LandedTable struct {
-	Namespace, Name string
-	Cursor          string // cursor column of the last sync that had one
-	Mode            string // of the sync that committed last
-	SetAside        bool   // the source's log has gone on without it
-}
-
-// Removal is how a source was removed.
-type Removal struct {
-	Sequence       uint64 // of its SourceRemoved
-	Purged         bool   // it can never be restored; its keys and tables are destroyed or about to be
-	Destroyed      bool   // nothing of it is left
-	DestroyedAfter time.Time
-}
-
-// Due is a removal whose grace period has passed.
-type Due struct {
-	Address event.Address
-	Removed uint64 // Removal.Sequence
-}
-
-// Running is a sync under way.
-type Running struct {
-	SyncID    string
-	Attempt   int
-	Fence     uint64 // sequence of its newest SyncStarted
-	Operation event.Operation
-	Started   time.Time // its first attempt
-	Updated   time.Time // its newest event
-}
-
-// Sync is one sync, under way or ended.
-type Sync struct {
-	Ended   bool
-	Attempt int
-	Started time.Time
-}
-
-// Operation is what one request asked for, target by target.
-type Operation struct {
-	Kind    string
-	Actor   string
-	Total   int      // targets it has
-	Targets []Target // those that have had an event
-}
-
-// Target is one source of an Operation.
-type Target struct {
-	Index    int
-	SourceID string
-	SyncID   string
-	Ended    bool
-	Done     bool // ended as asked for
-	Attached bool // a sync of another operation ends it
 }
 
 // Commands sends commands. *bus.Bus is one.

@@ -19,12 +19,13 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 )
 
 // Deps are what handlers work with. They are lent: handlers close none of them.
 type Deps struct {
 	Events     Events
-	State      State
+	State      readmodel.State
 	Connectors Connectors
 	Lake       Lake
 	Vault      Vault
@@ -38,7 +39,7 @@ type Deps struct {
 // Handlers carries commands out. It is safe for concurrent use.
 type Handlers struct {
 	events     Events
-	state      State
+	state      readmodel.State
 	connectors Connectors
 	lake       Lake
 	vault      Vault

@@ -30,6 +30,7 @@ import (
 	"headwater/connectors/postgres"
 	"headwater/connectors/sqlite"
 	"headwater/handlers/landing"
+	"headwater/handlers/readmodel"
 	"headwater/projections"
 )
 
@@ -128,7 +129,7 @@ func newWorldOn(t *testing.T, lake string, options Options) *world {
 
 	options.Seam = w.seams.reached
 	w.handlers = New(Deps{
-		Events: faultyEvents{w}, State: Projected(w.store), Connectors: Opened(registry, w.log), Lake: faultyLake{Landing(w.lake), w},
+		Events: faultyEvents{w}, State: readmodel.Projected(w.store), Connectors: Opened(registry, w.log), Lake: faultyLake{Landing(w.lake), w},
 		Vault: w.vault, Commands: w.bus, Log: w.log, Options: options,
 	})
 	w.start()

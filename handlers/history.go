@@ -14,6 +14,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 )
 
 // Bounds of one command's dealings with a history. Each conflict means that
@@ -66,7 +67,7 @@ func (j *job) meta(final bool) event.Meta {
 
 // view is a source as its history tells it up to the event at after.
 type view struct {
-	Source
+	readmodel.Source
 	after uint64
 	// ended says that the job's target needs nothing more: it has its outcome,
 	// or will get that of a sync it is attached to.

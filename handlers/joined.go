@@ -8,6 +8,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/readmodel"
 )
 
 // take begins the attempt. While a continuous sync of the source runs, a sync without
@@ -35,19 +36,13 @@ func (a *attempt) take(ctx context.Context) error {
 
 // joins reports whether a live continuous sync holds the source and lands what this one
 // was requested for.
-func (a *attempt) joins(s Source) bool {
-	return s.goesOn() && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
-}
-
-// goesOn reports whether the running sync is the continuous one of the source's schedule.
-func (s Source) goesOn() bool {
-	k := s.Schedule
-	return k != nil && k.Continuous && k.Started && s.Running != nil && k.Operation == s.Running.Operation.ID
+func (a *attempt) joins(s readmodel.Source) bool {
+	return s.GoesOn() && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
 }
 
 // joined returns the end of a sync whose changes the continuous one has landed, or no move
 // while it has not.
-func (a *attempt) joined(s Source) move {
+func (a *attempt) joined(s readmodel.Source) move {
 	fresh := s.Changes.FreshUntil
 	if a.waits = fresh == nil || fresh.Before(a.since); a.waits {
 		return move{}

@@ -10,6 +10,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/event"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 )
 
 // overtaken says that a sync is no longer this worker's.
@@ -31,7 +32,7 @@ func (e *historyError) Error() string { return e.err.Error() }
 func (e *historyError) Unwrap() error { return e.err }
 
 // owns returns *overtaken if the source is not in the hands of this attempt.
-func (a *attempt) owns(s Source) error {
+func (a *attempt) owns(s readmodel.Source) error {
 	switch {
 	case s.Running == nil || s.Running.SyncID != a.id:
 		return &overtaken{}

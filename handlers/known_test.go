@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus"
 	"headwater/bus/event"
+	"headwater/handlers/readmodel"
 )
 
 // countedLog is a history of one source that holds nothing but its length.
@@ -32,7 +33,7 @@ func (l *countedLog) LastSequence(context.Context, event.Address) (uint64, error
 
 // lateState is a projection that has applied what it was made wait for.
 type lateState struct {
-	State
+	readmodel.State
 	applied uint64
 	ended   bool
 }
@@ -42,10 +43,12 @@ func (s *lateState) Wait(_ context.Context, sequence uint64) error {
 	return nil
 }
 
-func (s *lateState) Source(event.Address) (Source, error) { return Source{Last: s.applied}, nil }
+func (s *lateState) Source(event.Address) (readmodel.Source, error) {
+	return readmodel.Source{Last: s.applied}, nil
+}
 
-func (s *lateState) Operation(event.Address, string) (Operation, error) {
-	return Operation{Targets: []Target{{Ended: s.ended}}}, nil
+func (s *lateState) Operation(event.Address, string) (readmodel.Operation, error) {
+	return readmodel.Operation{Targets: []readmodel.Target{{Ended: s.ended}}}, nil
 }
 
 // What a node knows may be old. A decision on that is carried out only when the

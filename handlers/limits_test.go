@@ -9,6 +9,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/landing"
+	"headwater/handlers/readmodel"
 	"headwater/projections"
 )
 
@@ -171,11 +172,11 @@ func TestSyncsTakeTurns(t *testing.T) {
 
 // gatedState lets each sync look at its source when it is told to.
 type gatedState struct {
-	State
+	readmodel.State
 	step <-chan struct{}
 }
 
-func (g gatedState) Source(a event.Address) (Source, error) {
+func (g gatedState) Source(a event.Address) (readmodel.Source, error) {
 	if strings.HasPrefix(a.Source, "src_") && len(a.Source) < 10 {
 		<-g.step
 	}

@@ -16,6 +16,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 	"headwater/handlers/syncoptions"
 )
 
@@ -29,7 +30,7 @@ func (h *Handlers) maintain(ctx context.Context, j *job, c *command.MaintainSour
 		return err
 	}
 	why := missing(v)
-	var due []LandedTable
+	var due []readmodel.LandedTable
 	if why == nil {
 		if due, err = j.landedLike(c.Tables); err != nil {
 			return err
@@ -55,7 +56,7 @@ func (h *Handlers) maintain(ctx context.Context, j *job, c *command.MaintainSour
 }
 
 // landedLike returns the landed tables that patterns name.
-func (j *job) landedLike(patterns []string) ([]LandedTable, error) {
+func (j *job) landedLike(patterns []string) ([]readmodel.LandedTable, error) {
 	landed, err := j.h.state.Landed(j.address)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (j *job) landedLike(patterns []string) ([]LandedTable, error) {
 		tables[i] = event.Table{Namespace: t.Namespace, Name: t.Name}
 	}
 	only := syncoptions.NewChoice(command.SyncOptions{Tables: patterns}, tables)
-	var due []LandedTable
+	var due []readmodel.LandedTable
 	for _, t := range landed {
 		if only.Takes(t.Namespace, t.Name) {
 			due = append(due, t)
@@ -76,7 +77,7 @@ func (j *job) landedLike(patterns []string) ([]LandedTable, error) {
 
 // maintainAll maintains tables one after another. What is told of one waits for
 // the next, for the last ends the target.
-func (j *job) maintainAll(ctx context.Context, due []LandedTable, asked bool) error {
+func (j *job) maintainAll(ctx context.Context, due []readmodel.LandedTable, asked bool) error {
 	work, cancel := j.work(ctx)
 	defer cancel()
 	var told *event.Maintenance
@@ -132,7 +133,7 @@ func (j *job) maintained(ctx context.Context, did event.Maintenance, last bool) 
 
 // maintainTable maintains one table. What keeps it from it is in the result; an
 // error is a reason to try the command again.
-func (j *job) maintainTable(ctx, work context.Context, t LandedTable, asked bool) (event.Maintenance, error) {
+func (j *job) maintainTable(ctx, work context.Context, t readmodel.LandedTable, asked bool) (event.Maintenance, error) {
 	began := time.Now()
 	did := event.Maintenance{Name: t.Name, Namespace: t.Namespace}
 	m, err := j.h.lake.Maintain(work, j.address, t.Namespace, t.Name, asked)

@@ -12,6 +12,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/landing"
+	"headwater/handlers/readmodel"
 	"headwater/projections"
 )
 
@@ -139,14 +140,14 @@ func TestTablesAreTended(t *testing.T) {
 // Which sources are tended is what their history says.
 func TestTends(t *testing.T) {
 	for name, c := range map[string]struct {
-		source Source
+		source readmodel.Source
 		want   bool
 	}{
-		"connected":      {Source{Connected: true}, true},
-		"removed":        {Source{Removal: &Removal{}}, false},
-		"synced":         {Source{Connected: true, Running: &Running{}}, false},
-		"switched off":   {Source{Connected: true, Sync: []byte(`{"maintenance":"off"}`)}, false},
-		"of other rules": {Source{Connected: true, Sync: []byte(`{"batch_size":7}`)}, true},
+		"connected":      {readmodel.Source{Connected: true}, true},
+		"removed":        {readmodel.Source{Removal: &readmodel.Removal{}}, false},
+		"synced":         {readmodel.Source{Connected: true, Running: &readmodel.Running{}}, false},
+		"switched off":   {readmodel.Source{Connected: true, Sync: []byte(`{"maintenance":"off"}`)}, false},
+		"of other rules": {readmodel.Source{Connected: true, Sync: []byte(`{"batch_size":7}`)}, true},
 	} {
 		h := New(Deps{State: oneSource{source: c.source}})
 		if got, err := (&tending{h: h}).tends(event.Address{}); err != nil || got != c.want {
@@ -157,11 +158,11 @@ func TestTends(t *testing.T) {
 
 // oneSource is a State of one source.
 type oneSource struct {
-	State
-	source Source
+	readmodel.State
+	source readmodel.Source
 }
 
-func (s oneSource) Source(event.Address) (Source, error) { return s.source, nil }
+func (s oneSource) Source(event.Address) (readmodel.Source, error) { return s.source, nil }
 
 // What keeps a table from being maintained is told, whoever asked; the tables beside it
 // are maintained, and all of them are as they were for who reads and syncs them.

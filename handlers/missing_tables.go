@@ -7,6 +7,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 	"headwater/handlers/syncoptions"
 )
 
@@ -36,7 +37,7 @@ func nothingFound(known []event.Table, left []event.LeftOut) error {
 // lost returns the names of the tables that were known or have landed, and that
 // are not among those offered. A table that was lost long ago is told of by
 // every sync: what lies in the lake is as old as that.
-func lost(known []event.Table, landed []LandedTable, offered []event.Table) (names []event.Table) {
+func lost(known []event.Table, landed []readmodel.LandedTable, offered []event.Table) (names []event.Table) {
 	seen := make(map[event.LeftOut]bool, len(offered))
 	for _, t := range offered {
 		seen[event.LeftOut{Namespace: t.Namespace, Name: t.Name}] = true

@@ -16,6 +16,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 	"headwater/handlers/schedule"
 )
 
@@ -31,35 +32,14 @@ type systemClock struct{}
 func (systemClock) Now() time.Time                         { return time.Now() }
 func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// Scheduled is the state of a source's schedule.
-type Scheduled struct {
-	event.Schedule
-	Version   int
-	Sentence  string
-	Anchor    time.Time
-	Next      time.Time // when the next run is due, zero for none
-	AfterSync string
-	Since     time.Time // the source was removed before
-	Operation string    // of its last run, "" before the first
-	Started   bool      // that run began the sync SyncID
-	SyncID    string
-}
-
-// plan returns when the schedule's runs are due. A schedule is checked before it
+// planOf returns when a schedule's runs are due. A schedule is checked before it
 // is stored, so an error says that this build knows less than the one that did.
-func (s *Scheduled) plan(source string) (schedule.Plan, error) {
+func planOf(s *readmodel.Scheduled, source string) (schedule.Plan, error) {
 	parsed, err := schedule.Load(s.Schedule)
 	if err != nil {
 		return schedule.Plan{}, fmt.Errorf("read the schedule: %w", err)
 	}
 	return parsed.Of(source, s.Anchor), nil
-}
-
-// DueRun is a run of a schedule that is due and not decided yet.
-type DueRun struct {
-	Address event.Address
-	Version int
-	Due     time.Time
 }
 
 const (
@@ -131,7 +111,7 @@ func (h *Handlers) sendDue(ctx context.Context, sent map[string]time.Time) (time
 }
 
 // fireCommand returns the command of a due run, the same on every node.
-func fireCommand(d DueRun) *command.Command {
+func fireCommand(d readmodel.DueRun) *command.Command {
 	run := d.Address.Tokens() + "." + strconv.Itoa(d.Version) + "." + strconv.FormatInt(d.Due.UnixMilli(), 10)
 	return &command.Command{
 		ID: eventID(run, "FireSchedule", ""), Time: time.Now().UTC(),
@@ -188,7 +168,7 @@ func (h *Handlers) fire(ctx context.Context, j *job, c *command.FireSchedule) er
 }
 
 // unsentSync returns the command of a sync that no worker is known to have got.
-func (j *job) unsentSync(s *Scheduled) (command.Data, error) {
+func (j *job) unsentSync(s *readmodel.Scheduled) (command.Data, error) {
 	known, err := j.h.state.Sync(j.address, s.SyncID)
 	if err != nil || known.Attempt > 0 {
 		return nil, err
@@ -197,7 +177,7 @@ func (j *job) unsentSync(s *Scheduled) (command.Data, error) {
 }
 
 // scheduledSync returns the command of the sync that a run has begun.
-func (j *job) scheduledSync(s *Scheduled) (command.Data, error) {
+func (j *job) scheduledSync(s *readmodel.Scheduled) (command.Data, error) {
 	var options command.SyncOptions
 	if len(s.Options) > 0 {
 		if err := json.Unmarshal(s.Options, &options); err != nil {
@@ -212,8 +192,8 @@ func (j *job) scheduledSync(s *Scheduled) (command.Data, error) {
 }
 
 // decideRun returns the event that says what becomes of the runs that are due.
-func (j *job) decideRun(v view, s *Scheduled, now time.Time) (move, error) {
-	plan, err := s.plan(j.address.Source)
+func (j *job) decideRun(v view, s *readmodel.Scheduled, now time.Time) (move, error) {
+	plan, err := planOf(s, j.address.Source)
 	if err != nil {
 		return move{}, err
 	}
@@ -255,7 +235,7 @@ func (j *job) decideRun(v view, s *Scheduled, now time.Time) (move, error) {
 
 // overlap says why a run is not carried out now, or the id of the sync that it
 // is carried out by already; neither where it begins one of its own.
-func (j *job) overlap(v view, s *Scheduled) (skip, sync string, err error) {
+func (j *job) overlap(v view, s *readmodel.Scheduled) (skip, sync string, err error) {
 	if v.Running != nil {
 		if s.Overlap == schedule.Skip {
 			return "the source was syncing", v.Running.SyncID, nil
@@ -275,7 +255,7 @@ func (j *job) overlap(v view, s *Scheduled) (skip, sync string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("read the state of the run before: %w", err)
 	}
-	if target, ok := targetOf(op, j.address.Source, s.SyncID); ok && !target.Ended {
+	if target, ok := op.TargetOf(j.address.Source, s.SyncID); ok && !target.Ended {
 		// It has yet to read, so it brings what this run would.
 		return "the sync of the run before still waits for its turn", s.SyncID, nil
 	}
@@ -320,7 +300,7 @@ func runGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
 		return move{}, nil
 	}
 	now := j.h.options.Clock.Now()
-	plan, err := s.plan(j.address.Source)
+	plan, err := planOf(s, j.address.Source)
 	if err != nil {
 		j.log.Error("a schedule stops: this build cannot read it", "error", err)
 		plan = schedule.Plan{}

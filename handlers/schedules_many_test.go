@@ -11,6 +11,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/readmodel"
 )
 
 // countedSends takes the syncs that runs begin, and leaves the rest to the bus.
@@ -102,12 +103,12 @@ func TestThousandsAtOnce(t *testing.T) {
 
 // countedLooks is a State without runs that counts who looks for them.
 type countedLooks struct {
-	State
+	readmodel.State
 	looks chan struct{}
 	next  time.Time
 }
 
-func (c countedLooks) DueRuns(time.Time, int) ([]DueRun, time.Time, error) {
+func (c countedLooks) DueRuns(time.Time, int) ([]readmodel.DueRun, time.Time, error) {
 	c.looks <- struct{}{}
 	return nil, c.next, nil
 }

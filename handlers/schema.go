@@ -9,6 +9,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/readmodel"
 )
 
 // tablesOf returns the tables in the form that events carry, sorted by
@@ -141,7 +142,7 @@ func (j *job) schemaMove(final bool, cause, syncID string, found discovered) (mo
 }
 
 // versionMove is schemaMove for a schema that is whole.
-func (j *job) versionMove(final bool, cause, syncID string, current Schema, tables []event.Table, left []event.LeftOut) move {
+func (j *job) versionMove(final bool, cause, syncID string, current readmodel.Schema, tables []event.Table, left []event.LeftOut) move {
 	d := diff(current.Tables, tables)
 	if current.Version > 0 && d.Empty() && slices.EqualFunc(current.LeftOut, left, sameLeftOut) && slices.EqualFunc(current.Tables, tables, sameNotes) {
 		return move{}

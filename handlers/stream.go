@@ -12,6 +12,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 )
 
 // stream applies the changes of the captured tables, flush by flush. It returns nil after
@@ -117,7 +118,7 @@ func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChang
 }
 
 // wanted reports whether the schedule is still the one that began this continuous sync.
-func (a *attempt) wanted(s Source) bool {
+func (a *attempt) wanted(s readmodel.Source) bool {
 	k := s.Schedule
 	return k != nil && k.Continuous && !k.Paused && k.Version == a.follows
 }

@@ -14,6 +14,7 @@ import (
 	"headwater/bus/event"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 	"headwater/handlers/syncoptions"
 )
 
@@ -153,13 +154,13 @@ func (a *attempt) begin(ctx context.Context) error {
 // behind returns the move for a source that another sync holds: follow that
 // one, unless its worker has not been heard of for so long that it must be lost
 // together with its command.
-func (a *attempt) behind(s Source) move {
+func (a *attempt) behind(s readmodel.Source) move {
 	other := s.Running
 	if time.Since(other.Updated) < a.h.options.StaleAfter {
 		byItself := a.j.operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
 		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
 			way := "wait for it or cancel it"
-			if s.goesOn() {
+			if s.GoesOn() {
 				way = "it goes on until its schedule is paused: headwater schedule pause " + s.Name
 			}
 			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; "+way)

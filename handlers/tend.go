@@ -8,6 +8,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/readmodel"
 )
 
 const (
@@ -15,12 +16,6 @@ const (
 	tendSends = 16        // and of which a maintenance is asked for
 	tendAgain = time.Hour // before the same is asked for again
 )
-
-// PlacedTable is a landed table with the address of its source.
-type PlacedTable struct {
-	Address         event.Address
-	Namespace, Name string
-}
 
 // tending goes through the landed tables of all sources, again and again.
 type tending struct {
@@ -109,7 +104,7 @@ func (t *tending) tends(a event.Address) (bool, error) {
 }
 
 // command is the same for a table in a state, on every node for an hour.
-func (t *tending) command(one PlacedTable, occasion string, now time.Time) *command.Command {
+func (t *tending) command(one readmodel.PlacedTable, occasion string, now time.Time) *command.Command {
 	occasion += now.UTC().Truncate(tendAgain).Format(" 2006-01-02T15")
 	return &command.Command{
 		ID: eventID(occasion, "MaintainSource", ""), Time: time.Now().UTC(),

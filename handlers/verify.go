@@ -19,6 +19,7 @@ import (
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 	"headwater/handlers/syncoptions"
 )
 
@@ -128,7 +129,7 @@ func (j *job) found(ctx context.Context, done event.Verification, last bool) err
 
 // verifyTable compares one table. What keeps it from it is in the result; an
 // error is a reason to try the command again.
-func (j *job) verifyTable(ctx, work context.Context, conn Conn, s Source, t driver.Table) (event.Verification, error) {
+func (j *job) verifyTable(ctx, work context.Context, conn Conn, s readmodel.Source, t driver.Table) (event.Verification, error) {
 	began := time.Now().UTC()
 	c := &comparison{job: j, conn: conn, source: s, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
 	err := c.run(work, t)
@@ -147,7 +148,7 @@ func (j *job) verifyTable(ctx, work context.Context, conn Conn, s Source, t driv
 type comparison struct {
 	*job
 	conn   Conn
-	source Source
+	source readmodel.Source
 	began  time.Time
 	stand  landing.Standing
 	done   event.Verification

@@ -20,6 +20,7 @@ import (
 	"headwater/connectors/builtin"
 	"headwater/handlers"
 	"headwater/handlers/landing"
+	"headwater/handlers/readmodel"
 	"headwater/handlers/syncoptions"
 	"headwater/projections"
 	"headwater/projections/proof"
@@ -157,7 +158,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 			return nil, err
 		}
 		h := handlers.New(handlers.Deps{
-			Events: ops.Events{Log: wire, Ops: told}, State: handlers.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
+			Events: ops.Events{Log: wire, Ops: told}, State: readmodel.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
 			Options: handlers.Options{Keep: cfg.Grace, RetryDelay: cfg.retryDelay}, LetGo: letGo,
 		})
 		var lease time.Duration // 0 is the bus's default

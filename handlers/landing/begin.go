@@ -23,9 +23,6 @@ import (
 	"headwater/handlers/landing/tableschema"
 )
 
-// conflictTries bounds how often a step starts again because the table moved.
-const conflictTries = 10
-
 // Begin takes the table over for one attempt of a sync: it raises the table's
 // fence, so that no commit of an earlier attempt can land any more, removes
 // what earlier attempts left behind, and says where to go on. A table that does
@@ -52,7 +49,7 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 		return nil, w.wrap(err)
 	}
 	if unswept {
-		at, swept := l.tidy(ctx, w.ident, 0, nil)
+		at, swept := l.sweeper().Tidy(ctx, w.ident, 0, nil)
 		if w.unswept = !swept; swept && at.Pointer.Location == w.base.Pointer.Location {
 			w.base = at
 		}
@@ -72,7 +69,7 @@ func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 // takeOver raises the fence and leaves the table in w.base. It reports whether
 // files of earlier attempts may lie about.
 func (w *Writer) takeOver(ctx context.Context) (unswept bool, err error) {
-	for range conflictTries {
+	for range kvcatalog.Tries {
 		found, err := w.lake.catalog.Load(ctx, w.ident)
 		if errors.Is(err, catalog.ErrNoSuchTable) {
 			w.base, err = w.create(ctx)

@@ -15,9 +15,11 @@ import (
 	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
+	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/syncstate"
 	"headwater/handlers/landing/tableschema"
+	"headwater/handlers/landing/upkeep"
 )
 
 // Commit makes the parts added so far visible together with next, the cursor
@@ -82,11 +84,11 @@ func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (C
 	w.closed = final
 	w.unswept = w.unswept || final && w.base.Pointer.Unswept // the key says so of a final commit that has dropped files
 	w.discard(segments)
-	if final && (w.unswept || w.lake.due(w.base.Pointer)) {
-		w.lake.tidy(ctx, w.ident, w.target.Fence, nil)
+	if final && (w.unswept || w.lake.sweeper().Due(w.base.Pointer)) {
+		w.lake.sweeper().Tidy(ctx, w.ident, w.target.Fence, nil)
 	}
-	if !final && w.target.Mode == Changes && w.lake.due(w.base.Pointer) {
-		if at, _ := w.lake.tidy(ctx, w.ident, 0, w.beside()); at.Pointer.Location == w.base.Pointer.Location {
+	if !final && w.target.Mode == Changes && w.lake.sweeper().Due(w.base.Pointer) {
+		if at, _ := w.lake.sweeper().Tidy(ctx, w.ident, 0, w.beside()); at.Pointer.Location == w.base.Pointer.Location {
 			w.base = at
 		}
 	}
@@ -117,7 +119,7 @@ func (w *Writer) advance(next *driver.Cursor) (driver.Cursor, error) {
 // land commits what is pending, starting again when the table moves.
 func (w *Writer) land(ctx context.Context, cursor driver.Cursor, final bool) error {
 	at := w.base
-	for range conflictTries {
+	for range kvcatalog.Tries {
 		if err := w.stillOurs(at); err != nil {
 			return err
 		}
@@ -216,7 +218,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 	if err != nil {
 		return err
 	}
-	retired, err := w.lake.retire(at, made)
+	retired, err := retain.Retire(at.Meta, made, w.lake.now())
 	if err != nil {
 		return err
 	}
@@ -237,7 +239,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 	w.landed.Records, w.landed.Bytes, w.landed.Files = now.Records, now.Bytes, now.Files
 	w.landed.Total, w.landed.Deleted, w.landed.AsOf = now.Total, now.Deleted, now.AsOf
 	if s := next.Meta.CurrentSnapshot(); (final || w.target.Mode == Changes) && s.Summary != nil {
-		w.landed.Upkeep = upkeepDue(s) && !w.lake.now().Before(next.Pointer.UpkeepAfter)
+		w.landed.Upkeep = upkeep.FilesDue(s) && !w.lake.now().Before(next.Pointer.UpkeepAfter)
 	}
 	w.landed.SnapshotID, w.landed.Cursor = next.Meta.CurrentSnapshot().SnapshotID, cursor
 	return nil

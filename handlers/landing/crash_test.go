@@ -154,7 +154,7 @@ func liveParts(t *testing.T, l *Lake) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, err := l.referred(at)
+	live, err := l.sweeper().Needed(at)
 	if err != nil {
 		t.Fatal(err)
 	}

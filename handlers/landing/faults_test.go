@@ -12,6 +12,7 @@ import (
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/landing/buckettest"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/sweep"
 )
 
 func bucketLake(t *testing.T, folder string) (*Lake, *buckettest.Proxy) {
@@ -236,7 +237,7 @@ func TestMetadataThatIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range found {
-			if isMetadata(f.Base) {
+			if sweep.IsMetadata(f.Base) {
 				if err := storage.Remove(l.files, f.Name); err != nil {
 					t.Fatal(err)
 				}

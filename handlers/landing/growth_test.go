@@ -24,6 +24,8 @@ import (
 	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/landing/retain"
+	"headwater/handlers/landing/sweep"
+	"headwater/handlers/landing/upkeep"
 )
 
 // memoryStore is a lake in memory whose files are as old as the clock says.
@@ -113,7 +115,7 @@ func (m *memoryStore) weigh() (size int64, n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, f := range m.files {
-		if isMetadata(path.Base(name)) {
+		if sweep.IsMetadata(path.Base(name)) {
 			size, n = size+int64(len(f.content)), n+1
 		}
 	}
@@ -125,7 +127,7 @@ func memoryLake() (*Lake, *memoryStore) {
 	catalog := kvcatalog.New(keys, files, "mem://lake")
 	return &Lake{
 		Owner: ownership.New(keys, catalog, "mem://lake", nil, log), catalog: catalog, kv: keys, files: files, root: "mem://lake",
-		log: log, now: time.Now, passKeys: passKeys, patience: upkeepPatience,
+		log: log, now: time.Now, passKeys: passKeys, patience: upkeep.Patience,
 		close: func() error { return nil },
 	}, files
 }

@@ -18,6 +18,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/sweep"
 )
 
 var home = event.Address{Organization: "acme", Workspace: "w1", Owner: "", Source: "src_1"}
@@ -154,7 +155,7 @@ func files(t *testing.T, l *Lake) (parts, metadata []string) {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if isMetadata(f.Base) {
+		if sweep.IsMetadata(f.Base) {
 			metadata = append(metadata, f.Base)
 		} else {
 			parts = append(parts, f.Base)

@@ -309,7 +309,7 @@ func (k *keeping) put(ctx context.Context, p *partial, rows []*keptRow, old []ar
 			return err
 		}
 	}
-	rec := recordOf(k.w.layout.Schema, columns, int64(len(rows)))
+	rec := datafiles.RecordOf(k.w.layout.Schema, columns, int64(len(rows)))
 	return k.enc.Put(ctx, rec)
 }
 

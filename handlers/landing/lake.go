@@ -19,6 +19,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/upkeep"
 )
 
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
@@ -34,7 +35,7 @@ type Lake struct {
 	passKeys int64         // keys of a merge that are in memory at a time
 	patience time.Duration // of a maintenance, for a sync of its table
 	close    func() error
-	idle     *idle
+	idle     *upkeep.Idle
 	index    *keyindex.Index               // nil for none
 	worth    func(rows, landed int64) bool // whether a merge into so many rows uses it
 	bucket   map[string]string
@@ -90,10 +91,10 @@ func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts .
 		log:      log,
 		now:      time.Now,
 		passKeys: passKeys,
-		patience: upkeepPatience,
+		patience: upkeep.Patience,
 		index:    o.index,
 		worth:    worthIndex,
-		idle:     &idle{},
+		idle:     &upkeep.Idle{},
 		close: sync.OnceValue(func() error {
 			if c, ok := files.(io.Closer); ok {
 				return c.Close()

@@ -23,6 +23,7 @@ import (
 	"headwater/handlers/landing/reading"
 	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/sweep"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -122,7 +123,7 @@ func filesOf(t *testing.T, l *Lake, name string) (parts, metadata []string) {
 		t.Fatal(err)
 	}
 	for _, f := range found {
-		if isMetadata(f.Base) {
+		if sweep.IsMetadata(f.Base) {
 			metadata = append(metadata, f.Base)
 		} else {
 			parts = append(parts, f.Base)
@@ -356,14 +357,14 @@ func TestSweepEndsAMaintenance(t *testing.T) {
 		}
 		first = false
 		ident := kvcatalog.IdentifierOf(home, "public", "orders")
-		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
+		if _, _, err := l.sweeper().Sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
 			t.Error(err)
 		}
 		if parts, _ := files(t, l); len(parts) != 4 {
 			t.Errorf("a sweep beside it leaves %v", parts)
 		}
 		l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
-		if _, _, err := l.sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
+		if _, _, err := l.sweeper().Sweep(context.WithoutCancel(t.Context()), ident, 0, nil); err != nil {
 			t.Error(err)
 		}
 		if parts, _ := files(t, l); len(parts) != 3 {
@@ -397,9 +398,9 @@ func TestUpkeepDue(t *testing.T) {
 	}
 	due("")
 	land(1)
-	clock = clock.Add(syncOver + time.Minute)
+	clock = clock.Add(upkeep.SyncOver + time.Minute)
 	due(" sweep")
-	clock = clock.Add(-syncOver - time.Minute)
+	clock = clock.Add(-upkeep.SyncOver - time.Minute)
 	for fence := uint64(2); fence <= 7; fence++ {
 		land(fence)
 	}
@@ -407,13 +408,13 @@ func TestUpkeepDue(t *testing.T) {
 	due(" files")
 	w := begin(t, l, incremental(9, "syn_9")) // a sync under way, or one that died
 	due("")
-	clock = clock.Add(syncOver + time.Minute)
+	clock = clock.Add(upkeep.SyncOver + time.Minute)
 	due(" files")
 	if done := maintain(t, l, "orders", false); done.Left != "" || done.FilesAfter != 1 {
 		t.Fatalf("behind a sync that died: %+v", done)
 	}
 	w.Abort(t.Context())
-	clock = clock.Add(upkeepEvery + time.Minute)
+	clock = clock.Add(upkeep.Every + time.Minute)
 	land(10) // by the system's time, an hour ago
 	due(" snapshots")
 	if done := maintain(t, l, "orders", false); done.Expired == 0 || done.Removed == 0 {
@@ -438,7 +439,7 @@ func TestUpkeepOfRefreshes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := upkeepRule(at.Meta.CurrentSnapshot()); got != want {
+		if got := upkeep.RuleFor(at.Meta.CurrentSnapshot()); got != want {
 			t.Errorf("the rule is %+v", got)
 		}
 	}

@@ -99,7 +99,7 @@ func (w *Writer) doomedRows(ctx context.Context, pending []incoming, live, delet
 	bounded := keys.AsLanded()
 	within := mergekeys.SpansOf(dataFilesOf(m.pending), bounded)
 	if versions {
-		older := inOrder(live)
+		older := datafiles.InOrder(live)
 		m.older, m.pending, live = len(older), slices.Concat(incomingOf(older), m.pending), nil
 	}
 	for _, f := range live {

@@ -238,7 +238,7 @@ func TestACopyLeavesItsOriginalAlone(t *testing.T) {
 	}
 	wantForeign(t, original.Own(t.Context(), "/data"), "another instance", "/copy")
 	wantForeign(t, original.Owned(t.Context()), "another instance")
-	if _, _, err := original.sweep(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"), 0, nil); err == nil {
+	if _, _, err := original.sweeper().Sweep(t.Context(), kvcatalog.IdentifierOf(home, "public", "orders"), 0, nil); err == nil {
 		t.Error("a lake of another instance was swept")
 	}
 	_, err := original.Drop(t.Context(), home)

@@ -23,7 +23,7 @@ func (w *Writer) allDeleted(ctx context.Context, made storage.Store, live, delet
 		return nil, err
 	}
 	enc := parts.Start(parts.Config{Files: datafiles.Files{Store: made}, Layout: w.layout, Name: w.NextName, Log: w.lake.log})
-	for _, f := range inOrder(live) {
+	for _, f := range datafiles.InOrder(live) {
 		if err = w.putDeleted(ctx, enc, f, gone[f.FilePath()]); err != nil {
 			break
 		}
@@ -57,7 +57,7 @@ func (w *Writer) putDeleted(ctx context.Context, enc *parts.Encoder, f iceberg.D
 				columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, sc.Field(i).Type, rows)
 			}
 		}
-		kept, err := without(ctx, recordOf(sc, columns, int64(rows)), first, gone)
+		kept, err := datafiles.Without(ctx, datafiles.RecordOf(sc, columns, int64(rows)), first, gone)
 		if err != nil {
 			return storage.Wrap("leave deleted rows out", err)
 		}

@@ -19,6 +19,7 @@ import (
 	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/staged"
 	"headwater/handlers/landing/storage"
 )
 
@@ -28,19 +29,19 @@ type stage struct {
 	flushing sync.Mutex // held while a group is written down
 	mu       sync.Mutex // of what follows
 	waiting  []*staging
-	ranges   []stagedRange  // never changed in place
+	ranges   []staged.Range // never changed in place
 	open     int            // the first range of the newest segment
 	segments []string       // names of the chain, oldest first
 	start    *driver.Cursor // where the next read goes on at the latest, nil where that is not known
 }
 
-func (s *stage) list() []stagedRange {
+func (s *stage) list() []staged.Range {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ranges
 }
 
-func (s *stage) set(ranges []stagedRange, open int, segments []string) {
+func (s *stage) set(ranges []staged.Range, open int, segments []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ranges, s.open, s.segments = ranges, open, segments
@@ -48,7 +49,7 @@ func (s *stage) set(ranges []stagedRange, open int, segments []string) {
 
 // staging is a range that waits to be written down.
 type staging struct {
-	stagedRange
+	staged.Range
 	done bool // guarded by stage.flushing, as is err
 	err  error
 }
@@ -56,9 +57,9 @@ type staging struct {
 // Staged returns the ranges of this sync that are staged, with the counts of
 // their rows: at first those of earlier attempts.
 func (w *Writer) Staged() []driver.Range {
-	staged := w.stage.list()
-	ranges := make([]driver.Range, len(staged))
-	for i, r := range staged {
+	list := w.stage.list()
+	ranges := make([]driver.Range, len(list))
+	for i, r := range list {
 		ranges[i] = r.Range
 	}
 	return ranges
@@ -134,7 +135,7 @@ func (w *Writer) Hold(ctx context.Context, r driver.Range, max *driver.Cursor, e
 	}
 	one, err := w.staging(r, max, edge, made)
 	if err == nil {
-		w.stage.set([]stagedRange{one.stagedRange}, 0, nil)
+		w.stage.set([]staged.Range{one.Range}, 0, nil)
 	}
 	return err
 }
@@ -150,14 +151,14 @@ func (w *Writer) staging(r driver.Range, max *driver.Cursor, edge *border.Border
 	if max != nil && max.Column != w.target.CursorColumn {
 		return nil, w.wrap(fmt.Errorf("%w: a range by %q came with a cursor of %q", ErrNoCursor, w.target.CursorColumn, max.Column))
 	}
-	one := &staging{stagedRange: stagedRange{Range: r, Max: max, Border: edge}}
+	one := &staging{Range: staged.Range{Range: r, Max: max, Border: edge}}
 	one.Rows = 0
 	for _, p := range made {
 		one.Rows += p.Rows
-		one.Parts = append(one.Parts, stagedPart{Name: p.Name, Rows: p.Rows, Size: p.Size})
+		one.Parts = append(one.Parts, staged.Part{Name: p.Name, Rows: p.Rows, Size: p.Size})
 	}
 	var err error
-	one.files, err = w.dataFiles(made)
+	one.Files, err = w.dataFiles(made)
 	return one, w.wrap(err)
 }
 
@@ -168,13 +169,13 @@ func (w *Writer) stageGroup(ctx context.Context, group []*staging) error {
 	}
 	next, open := slices.Clip(w.stage.ranges), w.stage.open
 	for _, g := range group {
-		if slices.ContainsFunc(next, func(r stagedRange) bool { return r.Token == g.Token }) {
+		if slices.ContainsFunc(next, func(r staged.Range) bool { return r.Token == g.Token }) {
 			return fmt.Errorf("range %q was staged before", g.Token)
 		}
-		next = append(next, g.stagedRange)
+		next = append(next, g.Range)
 	}
 	older, replaced := w.stage.segments, []string(nil)
-	if n := len(older); n > 0 && len(w.stage.ranges)-open < segmentRanges {
+	if n := len(older); n > 0 && len(w.stage.ranges)-open < staged.Most {
 		older, replaced = older[:n-1], older[n-1:]
 	} else {
 		open = len(w.stage.ranges)
@@ -183,7 +184,7 @@ func (w *Writer) stageGroup(ctx context.Context, group []*staging) error {
 		return err
 	}
 	for _, g := range group {
-		w.forget(g.names()...)
+		w.forget(g.PartNames()...)
 	}
 	w.discard(replaced)
 	return nil
@@ -198,13 +199,13 @@ func (w *Writer) Keep(ctx context.Context, kept []driver.Range) error {
 	if w.failed != nil {
 		return w.failed
 	}
-	var next []stagedRange
+	var next []staged.Range
 	var given []string
 	for _, r := range w.stage.ranges {
 		if slices.ContainsFunc(kept, func(k driver.Range) bool { return k.Token == r.Token }) {
 			next = append(next, r)
 		} else {
-			given = append(given, r.names()...)
+			given = append(given, r.PartNames()...)
 		}
 	}
 	if len(next) == len(w.stage.ranges) {
@@ -220,7 +221,7 @@ func (w *Writer) Keep(ctx context.Context, kept []driver.Range) error {
 
 // restage puts a list of staged ranges, of which those from open on are written
 // as a new segment behind the older ones, in the place of the present one.
-func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, older []string) error {
+func (w *Writer) restage(ctx context.Context, ranges []staged.Range, open int, older []string) error {
 	var head *kvcatalog.StagedHead
 	segments := slices.Clone(older)
 	if len(ranges) > 0 {
@@ -228,7 +229,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 		if err != nil {
 			return err
 		}
-		s := segment{Layout: layout, Start: w.stage.start, Position: w.target.Position, Ranges: ranges[open:]}
+		s := staged.Segment{Layout: layout, Start: w.stage.start, Position: w.target.Position, Ranges: ranges[open:]}
 		if len(older) > 0 {
 			s.Older = older[len(older)-1]
 		}
@@ -237,7 +238,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 			return err
 		}
 		w.mu.Lock()
-		name := w.nextName("metadata", stagedSuffix)
+		name := w.nextName("metadata", staged.Suffix)
 		w.mu.Unlock()
 		if err := w.lake.files.WriteFile(name, content); err != nil {
 			w.failed = storage.Wrap("write what is staged", err)
@@ -264,7 +265,7 @@ func (w *Writer) restage(ctx context.Context, ranges []stagedRange, open int, ol
 // same swap.
 func (w *Writer) point(ctx context.Context, head *kvcatalog.StagedHead) error {
 	at := w.base
-	for range conflictTries {
+	for range kvcatalog.Tries {
 		if err := w.stillOurs(at); err != nil {
 			return err
 		}
@@ -302,7 +303,7 @@ func (w *Writer) discard(names []string) {
 // given up when it no longer fits: the sync goes on behind a cursor, the columns
 // changed, a part is gone, or changes go on behind another position.
 func (w *Writer) resumeStaged(ctx context.Context) error {
-	segments, names, err := w.lake.readStaged(w.base.Pointer.Staged)
+	segments, names, err := staged.Read(w.lake.files, w.base.Pointer.Staged)
 	if err != nil || len(segments) == 0 {
 		return err
 	}
@@ -321,7 +322,7 @@ func (w *Writer) resumeStaged(ctx context.Context) error {
 	}
 	for i := 0; fits && i < len(w.stage.ranges); i++ {
 		r := &w.stage.ranges[i]
-		r.files, err = w.reread(r.Parts)
+		r.Files, err = w.reread(r.Parts)
 		if errors.Is(err, fs.ErrNotExist) {
 			fits = false
 		} else if err != nil {
@@ -335,9 +336,9 @@ func (w *Writer) resumeStaged(ctx context.Context) error {
 }
 
 // reread returns what a commit says about parts of an earlier attempt.
-func (w *Writer) reread(staged []stagedPart) ([]iceberg.DataFile, error) {
-	files := make([]iceberg.DataFile, len(staged))
-	for i, p := range staged {
+func (w *Writer) reread(made []staged.Part) ([]iceberg.DataFile, error) {
+	files := make([]iceberg.DataFile, len(made))
+	for i, p := range made {
 		footer, err := datafiles.Footer(w.lake.files, p.Name)
 		if err != nil {
 			return nil, err
@@ -353,7 +354,7 @@ func (w *Writer) reread(staged []stagedPart) ([]iceberg.DataFile, error) {
 func (w *Writer) pending() []iceberg.DataFile {
 	var files []iceberg.DataFile
 	for _, r := range w.stage.list() {
-		files = append(files, r.files...)
+		files = append(files, r.Files...)
 	}
 	return append(files, w.added...)
 }

@@ -17,7 +17,9 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/staged"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/sweep"
 )
 
 // stageSpan stages the orders from one id up to another as one range.
@@ -72,13 +74,13 @@ func orphans(ctx context.Context, l *Lake, name string) (found []string, err err
 	if err != nil {
 		return nil, err
 	}
-	live, err := l.referred(at)
+	live, err := l.sweeper().Needed(at)
 	if err != nil {
 		return nil, err
 	}
 	all, err := storage.List(l.files, at.Meta.Location())
 	for _, f := range all {
-		if _, ours := partOf(f.Base); ours && !live[f.Base] {
+		if sweep.IsPart(f.Base) && !live[f.Base] {
 			found = append(found, f.Base)
 		}
 	}
@@ -202,7 +204,7 @@ func TestStagedIsGivenUp(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 			parts, metadata := files(t, l)
-			if len(parts) != 0 || slices.ContainsFunc(metadata, func(n string) bool { return strings.HasSuffix(n, stagedSuffix) }) {
+			if len(parts) != 0 || slices.ContainsFunc(metadata, func(n string) bool { return strings.HasSuffix(n, staged.Suffix) }) {
 				t.Errorf("left behind: %v %v", parts, metadata)
 			}
 			commit(t, w, nil, true)

@@ -56,7 +56,7 @@ func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 		w := begin(t, l, full(uint64(i+1), fmt.Sprint("syn_", i)))
 		write(t, w, 0, int64(10+i))
 		commit(t, w, nil, true)
-		if _, _, err := l.sweep(t.Context(), w.ident, 0, nil); err != nil {
+		if _, _, err := l.sweeper().Sweep(t.Context(), w.ident, 0, nil); err != nil {
 			t.Fatal(err)
 		}
 		before = append(before, w.base)
@@ -73,7 +73,7 @@ func TestReplacedGenerationStaysForAWhile(t *testing.T) {
 		t.Errorf("%d parts, want 8", len(parts))
 	}
 	l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
-	if _, _, err := l.sweep(t.Context(), before[7].Ident, 0, nil); err != nil {
+	if _, _, err := l.sweeper().Sweep(t.Context(), before[7].Ident, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	// Those that are listed stay until the next commit.
@@ -111,7 +111,7 @@ func TestSweptCommitConflicts(t *testing.T) {
 		}
 		stood = true
 		l.now = func() time.Time { return time.Now().Add(retain.Grace + time.Minute) }
-		if _, n, err := l.sweep(t.Context(), first.ident, 0, nil); err != nil || n < 2 {
+		if _, n, err := l.sweeper().Sweep(t.Context(), first.ident, 0, nil); err != nil || n < 2 {
 			t.Errorf("the sweep removed %d files, %v", n, err)
 		}
 	}

@@ -1,11 +1,7 @@
 package landing
 
 import (
-	"cmp"
-	"path"
 	"slices"
-
-	"github.com/apache/iceberg-go"
 
 	"headwater/handlers/landing/syncstate"
 )
@@ -32,12 +28,4 @@ func (w *Writer) distinctBy(was syncstate.State, c change) []string {
 		return was.Key
 	}
 	return nil
-}
-
-// inOrder returns files in the order in which they landed: their names begin
-// with the fence, and end with their number.
-func inOrder(files []iceberg.DataFile) []iceberg.DataFile {
-	return slices.SortedStableFunc(slices.Values(files), func(a, b iceberg.DataFile) int {
-		return cmp.Compare(path.Base(a.FilePath()), path.Base(b.FilePath()))
-	})
 }

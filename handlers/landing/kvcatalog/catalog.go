@@ -22,6 +22,9 @@ import (
 	"headwater/handlers/landing/storage"
 )
 
+// Tries is how often a caller begins a step again that a kv.ErrConflict ended.
+const Tries = 10
+
 // Catalog is an Apache Iceberg catalog over a kv.Store: a key for each table holds
 // the place of its metadata file and its fence, and changes by compare-and-set.
 // It is safe for concurrent use, by many processes over one store and one lake.

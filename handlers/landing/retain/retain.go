@@ -1,5 +1,5 @@
 // Package retain says which snapshots a table lists, and which files of others
-// are still needed: it knows no store and no clock.
+// are still needed. It knows no clock, no catalog and no sync.
 package retain
 
 import (

@@ -1,4 +1,4 @@
-package landing
+package upkeep
 
 import (
 	"context"
@@ -10,20 +10,20 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
 
 	"headwater/bus/kv"
 	"headwater/handlers/landing/datafiles"
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/manifest"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/landing/retain"
 	"headwater/handlers/landing/storage"
 	"headwater/handlers/landing/syncstate"
-	"headwater/handlers/landing/upkeep"
 )
 
 // replacement is files that became one.
@@ -35,8 +35,8 @@ type replacement struct {
 
 // replace writes a group of files anew, none to join files of deletes alone, and
 // commits that.
-func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.File) error {
-	made := &storage.Recorder{Store: m.lake.files}
+func (m *maintenance) replace(ctx context.Context, now holding, group []File) error {
+	made := &storage.Recorder{Store: m.files()}
 	r := replacement{then: datafiles.Positions{}}
 	known := map[string]iceberg.DataFile{}
 	for _, f := range now.files {
@@ -53,14 +53,14 @@ func (m *maintenance) replace(ctx context.Context, now holding, group []upkeep.F
 		r.made, err = m.rewrite(ctx, made, r)
 	}
 	if err == nil {
-		m.lake.catalog.At("rewritten")
+		m.catalog.At("rewritten")
 		err = m.land(ctx, r)
 	}
 	if err == nil {
 		m.done.Folded += r.then.Count()
 		return nil
 	}
-	if errors.Is(err, ErrUnknown) {
+	if errors.Is(err, kvcatalog.ErrUnknown) {
 		return err // it may be part of the table
 	}
 	return errors.Join(err, made.Undo())
@@ -79,7 +79,7 @@ func (m *maintenance) rewrite(ctx context.Context, made storage.Store, r replace
 		return nil, err
 	}
 	name := m.name(r.old[len(r.old)-1].FilePath())
-	enc := parts.Start(parts.Config{Files: datafiles.Files{Store: made}, Layout: layout, Name: func() string { return name }, Size: 1 << 60, Log: m.lake.log})
+	enc := parts.Start(parts.Config{Files: datafiles.Files{Store: made}, Layout: layout, Name: func() string { return name }, Size: 1 << 60, Log: m.log})
 	want := int64(0)
 	for _, f := range r.old {
 		if want += f.Count(); r.then[f.FilePath()] != nil {
@@ -123,15 +123,15 @@ func (m *maintenance) copy(ctx context.Context, enc *parts.Encoder, sc *arrow.Sc
 				columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, sc.Field(i).Type, int(rows))
 			}
 		}
-		rec := recordOf(sc, columns, rows)
-		kept, err := without(ctx, rec, seen, gone)
+		rec := datafiles.RecordOf(sc, columns, rows)
+		kept, err := datafiles.Without(ctx, rec, seen, gone)
 		seen += rows
 		if err != nil {
 			return storage.Wrap("leave deleted rows out", err)
 		}
 		return enc.Put(ctx, kept)
 	}
-	err := datafiles.ColumnsBy(ctx, m.lake.files, f.FilePath(), fields, by, datafiles.PieceRows, func(_ int64, columns []arrow.Array) error {
+	err := datafiles.ColumnsBy(ctx, m.files(), f.FilePath(), fields, by, datafiles.PieceRows, func(_ int64, columns []arrow.Array) error {
 		return put(columns, int64(datafiles.Rows(columns)))
 	})
 	for err == nil && seen < f.Count() && noneOf(fields, f) { // a file of columns that the table has not any more
@@ -153,42 +153,10 @@ func noneOf(fields []iceberg.NestedField, f iceberg.DataFile) bool {
 	return true
 }
 
-// recordOf makes a batch of columns as they were read: some are narrower than the
-// table by now.
-func recordOf(sc *arrow.Schema, columns []arrow.Array, rows int64) arrow.RecordBatch {
-	fields := make([]arrow.Field, len(columns))
-	for i, c := range columns {
-		fields[i] = sc.Field(i)
-		fields[i].Type = c.DataType()
-	}
-	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rows)
-}
-
-// without returns a batch, whose first row is that of its file, without deleted
-// rows.
-func without(ctx context.Context, rec arrow.RecordBatch, first int64, gone *datafiles.RowSet) (arrow.RecordBatch, error) {
-	any := false
-	for row := range rec.NumRows() {
-		any = any || gone.Has(first+row)
-	}
-	if !any {
-		return rec, nil
-	}
-	defer rec.Release()
-	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
-	defer mask.Release()
-	for row := range rec.NumRows() {
-		mask.Append(!gone.Has(first + row))
-	}
-	keep := mask.NewBooleanArray()
-	defer keep.Release()
-	return compute.FilterRecordBatch(ctx, rec, keep, compute.DefaultFilterOptions())
-}
-
 // land commits a replacement to the table as it is by now: syncs may have come
 // meanwhile, and have deleted rows of what is replaced.
 func (m *maintenance) land(ctx context.Context, r replacement) error {
-	for try := range conflictTries {
+	for try := range kvcatalog.Tries {
 		m.hurried = try > 0
 		at, err := m.quiet(ctx)
 		if m.hurried && errors.Is(err, errYielded) && at.Pointer.Upkeep == m.epoch {
@@ -197,13 +165,13 @@ func (m *maintenance) land(ctx context.Context, r replacement) error {
 		if err != nil {
 			return err
 		}
-		made := manifest.New(m.lake.files)
+		made := manifest.New(m.files())
 		next, err := m.landOn(ctx, at, made, r)
 		if err == nil {
 			m.at, m.hurried = next, false
 			return nil
 		}
-		if errors.Is(err, ErrUnknown) {
+		if errors.Is(err, kvcatalog.ErrUnknown) {
 			return err
 		}
 		if undone := made.Undo(); !errors.Is(err, kv.ErrConflict) {
@@ -225,11 +193,11 @@ func (m *maintenance) landOn(ctx context.Context, at kvcatalog.Loaded, made *man
 	if !ok || now.foreign {
 		return at, errYielded
 	}
-	props, err := upkeepState(at.Meta)
+	props, err := stateIn(at.Meta)
 	if err != nil {
 		return at, err
 	}
-	txn := m.lake.catalog.Open(at, made).NewTransaction()
+	txn := m.catalog.Open(at, made).NewTransaction()
 	rewrite := txn.NewRewrite(props)
 	rewrite.ApplyResult(table.CompactionGroupResult{OldDataFiles: slices.Concat(r.old, now.deletes), NewDataFiles: r.files()})
 	first, last := int64(0), int64(0)
@@ -243,8 +211,8 @@ func (m *maintenance) landOn(ctx context.Context, at kvcatalog.Loaded, made *man
 		for _, f := range now.deletes {
 			last = max(last, now.sequence[f.FilePath()])
 		}
-		prefix := fmt.Sprintf("%020d-upkeep-%s", at.Pointer.Fence, newNonce())
-		deletes, err := datafiles.WriteDeletes(ctx, made, func() string { return m.name(prefix) }, left, m.lake.log)
+		prefix := fmt.Sprintf("%020d-upkeep-%s", at.Pointer.Fence, uuid.NewString()[:8])
+		deletes, err := datafiles.WriteDeletes(ctx, made, func() string { return m.name(prefix) }, left, m.log)
 		if err != nil {
 			return at, err
 		}
@@ -263,12 +231,12 @@ func (m *maintenance) landOn(ctx context.Context, at kvcatalog.Loaded, made *man
 			updates = append(updates, u)
 		}
 	}
-	retired, err := m.lake.retire(at, made)
+	retired, err := retain.Retire(at.Meta, made, m.now())
 	if err != nil {
 		return at, err
 	}
-	m.lake.catalog.At("deletes")
-	return m.lake.catalog.Commit(ctx, at, made, append(updates, retired...), func(*kvcatalog.Pointer) {})
+	m.catalog.At("deletes")
+	return m.catalog.Commit(ctx, at, made, append(updates, retired...), func(*kvcatalog.Pointer) {})
 }
 
 func (r replacement) files() []iceberg.DataFile {
@@ -315,9 +283,9 @@ func (r replacement) over(now holding) (left datafiles.Positions, ok bool) {
 	return left, true
 }
 
-// upkeepState is what the snapshot of a maintenance says: all that the one says
-// that the next sync goes on from.
-func upkeepState(meta table.Metadata) (iceberg.Properties, error) {
+// stateIn returns what the snapshot of a maintenance says: all that the snapshot says
+// from which the next sync goes on.
+func stateIn(meta table.Metadata) (iceberg.Properties, error) {
 	props := iceberg.Properties{}
 	made := syncstate.SnapshotOf(meta)
 	if made == nil {

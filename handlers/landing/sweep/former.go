@@ -1,4 +1,4 @@
-package landing
+package sweep
 
 import (
 	"errors"
@@ -51,11 +51,11 @@ func formerOf(found []storage.Found, before time.Time) former {
 
 // formerly adds to live what readers of former snapshots need. What somebody has
 // removed by hand is passed over.
-func (l *Lake) formerly(f former, live map[string]bool) error {
+func (s *Sweeper) formerly(f former, live map[string]bool) error {
 	var lists []iceberg.ManifestFile
 	for _, one := range f.inForce {
 		live[one.Base] = true
-		content, err := storage.ReadFile(l.files, one.Name)
+		content, err := storage.ReadFile(s.files(), one.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -66,20 +66,20 @@ func (l *Lake) formerly(f former, live map[string]bool) error {
 		if err != nil || meta.CurrentSnapshot() == nil {
 			continue // nobody can read it, or it has no row
 		}
-		s := meta.CurrentSnapshot()
-		if _, there := f.known[path.Base(s.ManifestList)]; !there {
+		now := meta.CurrentSnapshot()
+		if _, there := f.known[path.Base(now.ManifestList)]; !there {
 			continue
 		}
-		manifests, err := s.Manifests(l.files)
+		manifests, err := now.Manifests(s.files())
 		if err != nil {
 			return storage.Wrap("read a former manifest list", err)
 		}
-		live[path.Base(s.ManifestList)] = true
+		live[path.Base(now.ManifestList)] = true
 		lists = append(lists, manifests...)
 	}
 	var recorded []table.Snapshot
 	for _, one := range f.records {
-		content, err := storage.ReadFile(l.files, one.Name)
+		content, err := storage.ReadFile(s.files(), one.Name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -93,7 +93,7 @@ func (l *Lake) formerly(f former, live map[string]bool) error {
 			}
 		}
 	}
-	if err := l.holdings(recorded, live); err != nil {
+	if err := s.holdings(recorded, live); err != nil {
 		return err
 	}
 	for _, m := range lists { // whose files are those of the current snapshot, or recorded

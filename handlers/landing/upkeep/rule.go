@@ -1,5 +1,3 @@
-// Package upkeep decides which files of a table are to be written anew: small ones
-// are joined, and rows that are deleted go away. It opens none of them.
 package upkeep
 
 import (

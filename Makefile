@@ -31,6 +31,7 @@ contracts: deps ## Spectral, Redocly, openapi-typescript, oapi-codegen, the Asyn
 
 test: RACE        = $(TESTED)
 test: AS_TESTED   = CGO_ENABLED=1
+test: SCRATCH     = .ci/scratch
 test: STATICCHECK = go run -exec 'env CGO_ENABLED=1 "GOFLAGS=$(TESTED)"' honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
 
 # The race detector needs cgo, with which Pebble would take its compression from C and
@@ -38,7 +39,7 @@ test: STATICCHECK = go run -exec 'env CGO_ENABLED=1 "GOFLAGS=$(TESTED)"' honnef.
 TESTED = -race -tags=pebblegozstd
 
 # Without GORACE every process with the race detector sleeps a second before it ends.
-GO_TEST = GORACE=atexit_sleep_ms=0 HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- $(TESTED)
+GO_TEST = $(SCRATCH) env GORACE=atexit_sleep_ms=0 HEADWATER_TEST_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) --format pkgname-and-test-fails -- $(TESTED)
 
 test: deps lint ## the whole suite; ends with how many tests ran and how many were skipped
 	$(GO_TEST) -vet=off -p 3 -short -timeout 20m ./...

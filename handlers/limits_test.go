@@ -89,14 +89,14 @@ func TestProgressTellsOfRowsAndOfSilence(t *testing.T) {
 	var waiting event.TableResult
 	w.eventually("the silence to be told of", func() bool {
 		for _, e := range w.events(w.address) {
-			if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.WaitingSince != nil {
+			if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.WaitingSince != nil && p.Table.RowsRead == 30 { // with fewer, the reader was slow
 				waiting = p.Table
 				return true
 			}
 		}
 		return false
 	})
-	if waiting.RowsRead != 30 || waiting.Records != 0 || waiting.Estimate == nil || *waiting.Estimate != 100 || waiting.LastRowAt == nil || waiting.WaitingSince.After(time.Now()) {
+	if waiting.Records != 0 || waiting.Estimate == nil || *waiting.Estimate != 100 || waiting.LastRowAt == nil || waiting.WaitingSince.After(time.Now()) {
 		t.Errorf("%+v", waiting)
 	}
 	release()

@@ -183,11 +183,14 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	var lost *overtaken
 	var unwritten *historyError
 	switch {
-	case errors.Is(err, errEnough):
-		f.ended()
-		return false, nil
 	case ctx.Err() != nil:
 		return false, ctx.Err()
+	case errors.Is(err, errEnough):
+		if err = f.prove(work); err != nil {
+			return f.again(ctx, work, err)
+		}
+		f.ended()
+		return false, nil
 	case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping), work.Err() != nil:
 		return false, err
 	case errors.Is(err, errAgain):
@@ -209,6 +212,9 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	}
 	f.close()
 	f.tries++
+	if f.follows > 0 && !f.wantedStill() { // whoever paused it does not wait for the source
+		return false, err
+	}
 	if endless := f.follows > 0 && f.at.position() != "" && !errors.Is(err, extract.ErrKilled); !endless && f.tries > f.h.options.TableRetries {
 		return false, err
 	}
@@ -222,6 +228,32 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	return true, f.rest(work)
 }
 
+// prove asks the source, once the reading was ended, whether its log is still the one that
+// was read. Otherwise what lay behind the position may be lost, and a sync that says
+// nothing of it would be believed. Transient failures are tried again at once, proofTries
+// times.
+func (f *follower) prove(work context.Context) (err error) {
+	for range proofTries {
+		if _, err = f.log.Standing(work); err == nil || !mayPass(err) || work.Err() != nil {
+			break
+		}
+		select {
+		case <-work.Done():
+		case <-time.After(f.h.options.RetryDelay / 4):
+		}
+	}
+	return causeOf(work, err)
+}
+
+const proofTries = 3
+
+// wantedStill reports whether the schedule is still the one that began this continuous
+// sync. If that cannot be read it is true.
+func (f *follower) wantedStill() bool {
+	s, err := f.h.state.Source(f.j.address)
+	return err != nil || f.wanted(s)
+}
+
 // gone returns the failure of a sync whose log no longer has the position it was left at.
 func (f *follower) gone(err error) error {
 	_, message := outcome.Explain(err)
@@ -233,7 +265,8 @@ func (f *follower) gone(err error) error {
 }
 
 // rest waits before another round: RetryDelay, and twice as long each time, up to 5
-// minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end.
+// minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end,
+// or with nil if a continuous sync is wanted no more.
 func (f *follower) rest(work context.Context) error {
 	pause := f.h.options.RetryDelay
 	for range f.tries - 1 {
@@ -251,6 +284,9 @@ func (f *follower) rest(work context.Context) error {
 		case <-heartbeat.C:
 			if err := f.at.tell(f, false); err != nil {
 				return err
+			}
+			if f.follows > 0 && !f.wantedStill() {
+				return nil
 			}
 		}
 	}

@@ -36,6 +36,7 @@ type logged struct {
 	onCapture func(driver.Capture) error
 	onFlush   func(n int) error
 	onRelease func() error
+	onStand   func() error // of Standing
 	refuse    map[string]error
 	told      string // columns of the table of that name have changed: ErrRetyped once
 	bad       string // a change of the table of that name cannot land: ErrRetyped, and refused in the same session
@@ -176,6 +177,11 @@ func (s *loggedSession) Capture(_ context.Context, c driver.Capture) (extract.Ca
 func (s *loggedSession) Standing(context.Context) (driver.Standing, error) {
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
+	if s.l.onStand != nil {
+		if err := s.l.onStand(); err != nil {
+			return driver.Standing{}, err
+		}
+	}
 	return driver.Standing{At: time.Now(), Position: strconv.Itoa(s.l.readers[s.capture.Reader]), Retained: s.l.retained, Left: -1, State: "reserved"}, nil
 }
 

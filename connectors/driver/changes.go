@@ -82,7 +82,10 @@ type Log interface {
 	// can delete its log up to there. The position is a place to resume that Changes
 	// gave.
 	Confirm(ctx context.Context, position string) error
-	// Standing says how far the reader is behind.
+	// Standing says how far the reader is behind. ErrReplaced says that the log is no
+	// longer the one that was read, or lacks what lies behind: Changes need not notice, and
+	// may wait for ever at the end of what was, or end there. So the consumer asks while it
+	// waits, and once more behind the last change.
 	Standing(ctx context.Context) (Standing, error)
 	// Close ends the reading. The server keeps the reader's place. It is safe to call
 	// twice.

@@ -159,6 +159,12 @@ func (l *fakeLog) Confirm(_ context.Context, position string) error {
 }
 
 func (l *fakeLog) Standing(context.Context) (driver.Standing, error) {
+	switch l.kind {
+	case "anew":
+		return driver.Standing{}, driver.E(driver.ErrReplaced, nil, "the log was begun anew")
+	case "unasked":
+		return driver.Standing{}, driver.E(driver.ErrUnreachable, nil, "the server does not answer")
+	}
 	return driver.Standing{State: "reserved", Retained: 7}, nil
 }
 
@@ -288,6 +294,37 @@ func TestChangesEndInAnError(t *testing.T) {
 			t.Error("a source without a log has one")
 		}
 	})
+}
+
+// That no more changes come is the end only of a log of which the source says that it is
+// still the one that was read. A reader that waits at the end of another one is told.
+func TestChangesOfALogThatIsAnotherOne(t *testing.T) {
+	for kind, want := range map[string]error{"anew": driver.ErrReplaced, "unasked": driver.ErrUnreachable} {
+		sessions(t, kind, func(t *testing.T, s extract.Session) {
+			log := capture(t, s, driver.Capture{})
+			var failed error
+			for m, err := range log.Changes(t.Context(), changes(&folder{dir: t.TempDir()})) {
+				if failed = err; m.Flush != nil && m.Flush.Final {
+					t.Errorf("%s: the last flush came", kind)
+				}
+			}
+			if !errors.Is(failed, want) {
+				t.Errorf("%s: %v", kind, failed)
+			}
+		})
+	}
+	defer extract.StandEvery(20 * time.Millisecond)()
+	s := extract.Local(&source{kind: "anew"}, nil)
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var failed error
+	for _, err := range capture(t, s, driver.Capture{Continuous: true}).Changes(ctx, changes(&folder{dir: t.TempDir()})) {
+		failed = err
+	}
+	if !errors.Is(failed, driver.ErrReplaced) {
+		t.Errorf("a reader that waits: %v", failed)
+	}
 }
 
 // Changes that go on end when their caller leaves, or its context does.

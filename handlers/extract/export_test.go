@@ -15,6 +15,14 @@ func (p *Pool) Spare() int {
 	return p.spare.cmd.Process.Pid
 }
 
+// StandEvery sets how often a log is asked how its reader stands, in this process, until
+// the returned function is called.
+func StandEvery(every time.Duration) (restore func()) {
+	was := standingEvery
+	standingEvery = every
+	return func() { standingEvery = was }
+}
+
 // Mute sets how long a child may say nothing of a log, until the returned function is
 // called.
 func Mute(limit time.Duration) (restore func()) {

@@ -13,13 +13,12 @@ import (
 	"headwater/handlers/landing/parts"
 )
 
-const (
-	// changesMemory is ChangesRequest.Memory where it is not set.
-	changesMemory = 16 << 20
-	// standingEvery is how often a log that does not say so itself is asked how far
-	// behind its reader is.
-	standingEvery = 5 * time.Second
-)
+// changesMemory is ChangesRequest.Memory where it is not set.
+const changesMemory = 16 << 20
+
+// standingEvery is how often a log that does not say so itself is asked how far behind its
+// reader is.
+var standingEvery = 5 * time.Second // tests shorten it
 
 // Changes reads the log of the last Capture.
 func (l *local) Changes(ctx context.Context, r ChangesRequest) iter.Seq2[ChangesMessage, error] {
@@ -122,7 +121,7 @@ func (s *stream) run(ctx context.Context) error {
 	standings := make(chan struct{})
 	go func() {
 		defer close(standings)
-		s.watch(ctx)
+		s.watch(ctx, stop)
 	}()
 	defer func() {
 		stop(nil)
@@ -136,10 +135,7 @@ func (s *stream) run(ctx context.Context) error {
 			if flushed := s.settle(); flushed != nil { // what came before it is told first
 				err = flushed
 			}
-			if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
-				return cause
-			}
-			return err
+			return s.why(ctx, err)
 		}
 	}
 	// A source may take the end of its context for the end of the changes.
@@ -152,12 +148,25 @@ func (s *stream) run(ctx context.Context) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	if standing, err := s.log.Standing(ctx); err == nil { // a short reading ends before watch asks
-		if err := s.send(ctx, ChangesMessage{Standing: &standing}); err != nil {
-			return err
-		}
+	// That nothing more came is the end only if the log is still the one that was read. And
+	// a short reading ends before watch asks.
+	standing, err := s.log.Standing(ctx)
+	if err == nil {
+		err = s.send(ctx, ChangesMessage{Standing: &standing})
+	}
+	if err != nil {
+		return s.why(ctx, err)
 	}
 	return s.send(ctx, ChangesMessage{Flush: &Flush{Position: s.resume, Committed: s.last.Committed, Final: true}})
+}
+
+// why returns why the reading ends, which was ended with a cause or fails with err.
+func (s *stream) why(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if cause != nil && (errors.Is(err, context.Canceled) || errors.Is(cause, driver.ErrReplaced)) {
+		return cause
+	}
+	return err
 }
 
 // take takes what the log yields next.
@@ -321,8 +330,9 @@ func (s *stream) settle() error {
 }
 
 // watch asks now and then how far behind the reader is, while the log does not say
-// so itself. What keeps it from that, the reading meets as well.
-func (s *stream) watch(ctx context.Context) {
+// so itself. It ends the reading, by stop, if the log is another one than was read: there
+// a reader may wait for ever. What else keeps it from asking, the reading meets as well.
+func (s *stream) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	ticks := time.NewTicker(standingEvery)
 	defer ticks.Stop()
 	for {
@@ -331,10 +341,13 @@ func (s *stream) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if standing, err := s.log.Standing(ctx); err == nil {
-			if s.send(ctx, ChangesMessage{Standing: &standing}) != nil {
-				return
-			}
+		standing, err := s.log.Standing(ctx)
+		if errors.Is(err, driver.ErrReplaced) {
+			stop(err)
+			return
+		}
+		if err == nil && s.send(ctx, ChangesMessage{Standing: &standing}) != nil {
+			return
 		}
 	}
 }

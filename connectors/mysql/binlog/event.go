@@ -100,6 +100,7 @@ type Event struct {
 	End    uint32 // where it ends in its file, by 4 GiB; 0 for one that is in no file
 	Flags  uint16
 	Body   []byte // without header and checksum
+	Cut    bool   // only the beginning of the event is here, because it is longer than the limit
 }
 
 // Ignorable reports whether an event of a type that is not known may be left out.
@@ -131,10 +132,7 @@ func (r *Reader) Read(p []byte) (Event, error) {
 	if len(p) < headerLen {
 		return Event{}, ErrEvent
 	}
-	e := Event{
-		Time: binary.LittleEndian.Uint32(p), Type: Type(p[4]), Server: binary.LittleEndian.Uint32(p[5:]),
-		End: binary.LittleEndian.Uint32(p[13:]), Flags: binary.LittleEndian.Uint16(p[17:]), Body: p[headerLen:],
-	}
+	e := eventOf(p)
 	if uint64(binary.LittleEndian.Uint32(p[9:])) != uint64(len(p)) {
 		return Event{}, ErrEvent
 	}
@@ -157,6 +155,25 @@ func (r *Reader) Read(p []byte) (Event, error) {
 		clear(r.tables)
 	}
 	return e, nil
+}
+
+// Cut reads the beginning of an event that is longer than the limit. Such an event may
+// only be asked for its Rows, which say of which table it is.
+func (r *Reader) Cut(p []byte) (Event, error) {
+	if len(p) < headerLen || !r.known {
+		return Event{}, ErrEvent
+	}
+	e := eventOf(p)
+	e.Cut = true
+	return e, nil
+}
+
+// eventOf reads the header of an event.
+func eventOf(p []byte) Event {
+	return Event{
+		Time: binary.LittleEndian.Uint32(p), Type: Type(p[4]), Server: binary.LittleEndian.Uint32(p[5:]),
+		End: binary.LittleEndian.Uint32(p[13:]), Flags: binary.LittleEndian.Uint16(p[17:]), Body: p[headerLen:],
+	}
 }
 
 // sum reports whether an event ends with the checksum of what is before it.

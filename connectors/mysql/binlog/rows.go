@@ -62,7 +62,8 @@ func (e Event) HasRows() bool {
 const dummyTable = 0x00ffffff
 
 // Rows reads an event of rows. Its Table is nil if it only ends a statement. The
-// rows are valid until the next event is read.
+// rows are valid until the next event is read. ErrLimit comes with the Table that the
+// event is of, which is longer than the limit.
 func (r *Reader) Rows(e Event) (Rows, error) {
 	action, version, compressed, ok := rowsForm(e.Type)
 	id, p, okID := r.tableID(e)
@@ -98,6 +99,9 @@ func (r *Reader) Rows(e Event) (Rows, error) {
 		}
 		return Rows{}, ErrEvent
 	}
+	if e.Cut {
+		return rows, ErrLimit
+	}
 	n, p, ok := lenenc.Int(p)
 	if !ok || n != uint64(len(rows.Table.Columns)) {
 		return Rows{}, ErrEvent
@@ -114,7 +118,7 @@ func (r *Reader) Rows(e Event) (Rows, error) {
 	if compressed {
 		var err error
 		if p, err = r.decompress(p); err != nil {
-			return Rows{}, err
+			return rows, err
 		}
 	}
 	rows.data = p

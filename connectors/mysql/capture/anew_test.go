@@ -63,3 +63,45 @@ func TestLogBegunAnewBesideItsReader(t *testing.T) {
 		})
 	}
 }
+
+// Whoever asks how the reader stands is told that the log was begun anew, whatever the
+// new one has: a reader at the end of the old one may wait for ever.
+func TestStandingOfALogBegunAnew(t *testing.T) {
+	server, db := logServer(t)
+	for name, anew := range map[string]string{
+		"nothing":                       "",
+		"less than was read":            "INSERT INTO t VALUES (900, 'new')",
+		"more, with the numbers passed": strings.Repeat("INSERT INTO t SELECT MAX(id) + 1, 'new' FROM t; ", 40),
+	} {
+		t.Run(name, func(t *testing.T) {
+			execute(t, db, "RESET MASTER; DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, v varchar(100)); "+strings.Repeat("INSERT INTO t SELECT COUNT(*) + 1, 'old' FROM t; ", 10))
+			f := newFollower(t, server, db, func(*session.Settings) {})
+			f.discover("t")
+			f.config.Continuous, f.config.Delay = true, time.Second
+			log, err := f.capture()
+			if err != nil {
+				t.Fatal(err)
+			}
+			execute(t, db, "INSERT INTO t VALUES (800, 'old')")
+			for c, err := range log.Changes(within(t, 30*time.Second)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.Record != nil {
+					c.Record.Release()
+				}
+				if c.Resume == "" {
+					continue
+				}
+				if s, err := log.Standing(t.Context()); err != nil {
+					t.Errorf("before: %+v, %v", s, err)
+				}
+				break // nothing is confirmed
+			}
+			execute(t, db, "RESET MASTER; "+anew)
+			if s, err := log.Standing(t.Context()); !errors.Is(err, driver.ErrReplaced) || !strings.Contains(err.Error(), "RESET MASTER") {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+}

@@ -86,16 +86,11 @@ type changeLog struct {
 	mariadb  bool
 
 	confirmed atomic.Pointer[string]
-	newest    atomic.Pointer[newest]
+	came      atomic.Pointer[binlog.Position] // the last place to resume
 
 	mu     sync.Mutex
 	side   *session.Session // for questions while the log is read
 	closed bool
-}
-
-// newest is the last transaction that was read.
-type newest struct {
-	at time.Time // when it was committed
 }
 
 // lostTable says why the rows of a table in the log cannot be used until the table is
@@ -250,7 +245,7 @@ func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Po
 	if !any {
 		return nil
 	}
-	return l.checkContinues(ctx, c, now)
+	return l.checkContinues(ctx, c)
 }
 
 // forgetLost refuses lost tables, and forgets those that are read whole now.

@@ -91,6 +91,9 @@ type stream struct {
 	files   int             // that the log was read of
 	seen    binlog.Position // the transactions that came
 	retyped error           // to end with, once the transaction has ended
+	// unheld are the tables, by the XID of a prepared transaction, that were read whole
+	// behind its changes, which were not yet committed.
+	unheld map[string][]*captured
 }
 
 // read reads the log and sends what it has. Unless the reading is continuous it returns
@@ -184,6 +187,13 @@ func (s *stream) run(delay time.Duration) error {
 
 // event handles one event.
 func (s *stream) event(e binlog.Event) error {
+	if e.Cut && !e.HasRows() {
+		switch e.Type {
+		case binlog.AnnotateEvent, binlog.RowsQueryEvent: // the text of a statement
+			return nil
+		}
+		return s.r.tooLong("an event")
+	}
 	switch e.Type {
 	case binlog.TableMapEvent:
 		_, err := s.r.read.Map(e)
@@ -287,7 +297,6 @@ func (s *stream) over(e binlog.Event) error {
 	if !s.moved {
 		s.moved, s.since = true, time.Now()
 	}
-	s.l.newest.Store(&newest{at: at})
 	return nil
 }
 
@@ -311,6 +320,8 @@ func (s *stream) resume() error {
 		return err
 	}
 	s.moved, s.ours, s.read = false, false, 0
+	at := s.state.Clone()
+	s.l.came.Store(&at)
 	return s.send(driver.Changes{Resume: s.state.String(), Committed: s.ended})
 }
 

@@ -212,14 +212,6 @@ CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'
 		}
 		f.same()
 	})
-	t.Run("long change", func(t *testing.T) {
-		f := newFollower(t, server, db, func(s *session.Settings) { s.MaxRowMiB = 1 })
-		execute(t, db, "CREATE TABLE long_of (id int PRIMARY KEY, body longtext)")
-		f.discover("t", "long_of")
-		f.catchUp()
-		execute(t, db, "INSERT INTO long_of VALUES (1, REPEAT('x', 3000000))")
-		f.fails(driver.ErrLimit, "table headwater.long_of: a change in the binary log is longer than connection_config.max_row_mib (1)")
-	})
 	for _, c := range []struct {
 		name, statements string
 		kind             error

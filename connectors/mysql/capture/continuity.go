@@ -15,7 +15,11 @@ import (
 // checkContinues makes sure that the log is the one that was read before, up to the
 // place of each table, and that it has everything behind. Otherwise the error is an
 // ErrReplaced.
-func (l *changeLog) checkContinues(ctx context.Context, c *session.Session, now binlog.Position) error {
+func (l *changeLog) checkContinues(ctx context.Context, c *session.Session) error {
+	now, err := logEnd(ctx, c) // what was read may be behind what a snapshot shows
+	if err != nil {
+		return err
+	}
 	places := map[string]binlog.Position{l.start.String(): l.start}
 	for _, t := range l.tables {
 		if t.refused == nil {
@@ -35,7 +39,8 @@ func (l *changeLog) checkContinues(ctx context.Context, c *session.Session, now 
 	return nil
 }
 
-// checkPlace makes sure that the log has the transactions before a position.
+// checkPlace makes sure that the log, which ends at now, has the transactions before a
+// position, and is the one that they were read from.
 func (l *changeLog) checkPlace(ctx context.Context, c *session.Session, p, now binlog.Position) error {
 	place := p.Place
 	if place.File != "" && place.Server == now.Place.Server && place.Made != 0 {
@@ -43,7 +48,7 @@ func (l *changeLog) checkPlace(ctx context.Context, c *session.Session, p, now b
 		switch {
 		case err != nil && !errors.Is(err, driver.ErrReplaced):
 			return err
-		case err == nil && made != place.Made, err != nil && isLaterFile(place.File, now.Place.File):
+		case err == nil && made != place.Made, err != nil && isLaterFile(place.File, now.Place.File), place.File == now.Place.File && now.Place.At < place.At:
 			return driver.E(driver.ErrReplaced, nil, "the server's binary log was begun anew (RESET MASTER, or another server of that number) since %s was read%s", place.File, wayAnew)
 		case err == nil:
 			if err := stillThere(ctx, c, p); err != nil {

@@ -14,7 +14,8 @@ import (
 // changed handles an event with rows.
 func (s *stream) changed(e binlog.Event) error {
 	rows, err := s.r.read.Rows(e)
-	if err != nil {
+	long := errors.Is(err, binlog.ErrLimit) && rows.Table != nil
+	if err != nil && !long {
 		return s.explain(err)
 	}
 	if rows.Table == nil {
@@ -23,6 +24,41 @@ func (s *stream) changed(e binlog.Event) error {
 	if s.now == nil {
 		return s.withoutGTID()
 	}
+	t := s.followed(&rows)
+	if t == nil {
+		return nil
+	}
+	if t.after.Covers(*s.now) {
+		if s.now.PreparedXA {
+			s.unhold(t)
+		}
+		return nil
+	}
+	if long {
+		err := s.r.tooLong(fmt.Sprintf("table %s: a change (%s)", t.table, s.where()))
+		return s.lose(t, lostTable{why: err.Message, err: err})
+	}
+	s.rows = true
+	s.read += int64(len(e.Body))
+	if s.now.PreparedXA || s.undo.held() {
+		if !s.undo.hold(rows) {
+			return nil
+		}
+		if s.now.PreparedXA {
+			return s.loseTransaction(driver.ErrLimit, fmt.Sprintf("the XA transaction %s has more changes than are held until it is committed (%d MiB)", s.gtid, undoLimit>>20))
+		}
+		for _, rows := range s.undo.release() {
+			if err := s.give(&rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.give(&rows)
+}
+
+// followed returns the table that rows are of, nil if it is not followed.
+func (s *stream) followed(rows *binlog.Rows) *captured {
 	t, ok := s.known[rows.Table]
 	if !ok {
 		if len(s.known) > 4096 { // a table gets another number whenever it is opened
@@ -33,26 +69,7 @@ func (s *stream) changed(e binlog.Event) error {
 		}
 		s.known[rows.Table] = t
 	}
-	if t == nil || t.after.Covers(*s.now) {
-		return nil
-	}
-	s.rows = true
-	s.read += int64(len(e.Body))
-	if s.now.PreparedXA || s.undo.held() {
-		if !s.undo.hold(rows) {
-			return nil
-		}
-		if s.now.PreparedXA {
-			return driver.E(driver.ErrLimit, nil, "the XA transaction %s has more changes than are held until it is committed (%d MiB)", s.gtid, undoLimit>>20)
-		}
-		for _, rows := range s.undo.release() {
-			if err := s.give(&rows); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return s.give(&rows)
+	return t
 }
 
 // listed looks at what lies before the file of the log that begins. A server whose log
@@ -80,10 +97,7 @@ func (s *stream) foldCase(name string) string {
 
 // give appends rows to the batch of their table.
 func (s *stream) give(rows *binlog.Rows) error {
-	t := s.known[rows.Table]
-	if t == nil {
-		t = s.tables[s.foldCase(rows.Table.Name)]
-	}
+	t := s.followed(rows)
 	s.open(t)
 	b := t.rows
 	if b.of != rows.Table {
@@ -130,6 +144,36 @@ func (s *stream) lose(t *captured, lost lostTable) error {
 	return driver.E(driver.ErrRetyped, nil, "table %s: %s", t.table, lost.why)
 }
 
+// loseTransaction loses every table that the current transaction has rows of. The kind
+// of the error is that with which they are refused.
+func (s *stream) loseTransaction(kind error, why string) error {
+	all := slices.Clone(s.touched)
+	for i := range s.undo.rows {
+		if t := s.followed(&s.undo.rows[i]); !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	for _, t := range all {
+		lost := lostTable{why: why}
+		if kind != driver.ErrReplaced {
+			lost.err = driver.E(kind, nil, "table %s: %s", t.table, why)
+		}
+		s.l.source.lose(t.table.Name, lost)
+	}
+	return driver.E(driver.ErrRetyped, nil, "%s", why)
+}
+
+// unhold notes that a prepared transaction has rows of a table that was read whole behind
+// them.
+func (s *stream) unhold(t *captured) {
+	if s.unheld == nil {
+		s.unheld = map[string][]*captured{}
+	}
+	if xid := s.now.XID; !slices.Contains(s.unheld[xid], t) {
+		s.unheld[xid] = append(s.unheld[xid], t)
+	}
+}
+
 // incomplete returns the error of a log that has a statement in place of rows.
 func (s *stream) incomplete(what string) error {
 	return driver.E(driver.ErrReplaced, nil, "the binary log has %s in place of the rows that it changed (%s): binlog_format has to be ROW in every session, from before the log is taken up%s", what, s.where(), wayAnew)
@@ -159,7 +203,7 @@ func (s *stream) query(e binlog.Event) error {
 		return s.commit(e)
 	case binlog.Rollback:
 		if s.rows {
-			return driver.E(driver.ErrReplaced, nil, "the binary log has a transaction that was rolled back after changes to tables that cannot be (%s): what is left of it is not known%s", s.where(), wayAnew)
+			return s.loseTransaction(driver.ErrReplaced, "the binary log has a transaction that was rolled back after changes to tables that cannot be ("+s.where()+"): what is left of it is not known")
 		}
 		return s.over(e)
 	case binlog.Savepoint:
@@ -167,7 +211,7 @@ func (s *stream) query(e binlog.Event) error {
 		return nil
 	case binlog.RollbackTo:
 		if !s.undo.rollbackTo(st.Label) {
-			return driver.E(driver.ErrReplaced, nil, "the binary log has more than %d MiB of changes that were rolled back to a savepoint (%s)%s", undoLimit>>20, s.where(), wayAnew)
+			return s.loseTransaction(driver.ErrReplaced, fmt.Sprintf("the binary log has more than %d MiB of changes that were rolled back to a savepoint (%s)", undoLimit>>20, s.where()))
 		}
 		return nil
 	case binlog.XA:
@@ -251,8 +295,16 @@ func (s *stream) prepare(e binlog.Event) error {
 // settled ends an XA transaction that was prepared before.
 func (s *stream) settled(committed bool, e binlog.Event) error {
 	rows, known := s.undo.settle(s.now.XID)
+	unheld := slices.DeleteFunc(s.unheld[s.now.XID], func(t *captured) bool { return t.after.Covers(*s.now) })
+	delete(s.unheld, s.now.XID)
 	switch {
 	case !committed:
+	case len(unheld) > 0: // some were read whole between the PREPARE and the COMMIT
+		why := "the XA transaction that " + s.gtid + " commits was prepared before the table was read whole"
+		for _, t := range unheld {
+			s.l.source.lose(t.table.Name, lostTable{why: why})
+		}
+		return driver.E(driver.ErrRetyped, nil, "table %s: %s", unheld[0].table, why)
 	case !known:
 		return driver.E(driver.ErrReplaced, nil, "the XA transaction that %s commits was prepared before the log was taken up%s", s.gtid, wayAnew)
 	default:

@@ -22,20 +22,10 @@ import (
 // replica is a session that reads the binary log. The server takes it for one of its
 // replicas.
 type replica struct {
-	c      *session.Session
-	read   binlog.Reader
-	place  binlog.Place // of the event that came last
-	began  bool         // an event of a file came
-	mapped binlog.Event // the table map of the rows that come next
-}
-
-// reading names, for people, what is being read.
-func (r *replica) reading() string {
-	t, err := r.read.Map(r.mapped)
-	if r.mapped.Body == nil || err != nil || t == nil {
-		return "an event"
-	}
-	return "table " + t.Schema + "." + t.Name + ": a change"
+	c     *session.Session
+	read  binlog.Reader
+	place binlog.Place // of the event that came last
+	began bool         // an event of a file came
 }
 
 // holdLimit is how many seconds the server waits for us to take what it sends. Nothing
@@ -78,7 +68,9 @@ func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (
 		return nil, err
 	}
 	r := &replica{c: c}
-	r.read.Limit = s.pool.Limits.MaxRowBytes
+	// An UPDATE of one row has it twice.
+	r.read.Limit = 2*s.pool.Limits.MaxRowBytes + 1<<20
+	c.SetLimit(r.read.Limit)
 	err = c.Exec(ctx, fmt.Sprintf("SET SESSION net_write_timeout = %d, @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'", holdLimit))
 	if err == nil {
 		if err = ask(c); err != nil {
@@ -101,17 +93,17 @@ func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (
 // of a log that is not waited for.
 func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 	p, err := r.c.Event()
-	if err == nil {
+	var long *protocol.LongEvent
+	switch {
+	case err == nil:
 		e, err = r.read.Read(p)
+	case errors.As(err, &long):
+		e, err = r.read.Cut(long.Begin)
 	}
 	if err != nil {
 		return e, r.explain(ctx, err)
 	}
 	switch e.Type {
-	case binlog.TableMapEvent:
-		body := append(r.mapped.Body[:0], e.Body...)
-		r.mapped = e
-		r.mapped.Body = body
 	case binlog.RotateEvent:
 		if r.place.File, r.place.At, err = e.Rotate(); err != nil {
 			return e, r.explain(ctx, err)
@@ -153,7 +145,7 @@ func (r *replica) explain(ctx context.Context, err error) error {
 	case err == io.EOF:
 		return err
 	case errors.Is(err, binlog.ErrLimit), errors.Is(err, protocol.ErrTooLong):
-		return driver.E(driver.ErrLimit, nil, "%s in the binary log is longer than connection_config.max_row_mib (%d): raise it, or sync_options.reset [\"*\"] reads the tables whole again and takes the log up behind it", r.reading(), r.read.Limit>>20)
+		return r.tooLong("an event")
 	case errors.Is(err, binlog.ErrEvent), errors.Is(err, binlog.ErrChecksum):
 		return driver.E(driver.ErrBadData, nil, "%v (%s, before %d)", err, r.place.File, r.place.At)
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !r.began:
@@ -166,6 +158,11 @@ func (r *replica) explain(ctx context.Context, err error) error {
 		return driver.E(driver.ErrPermission, nil, "this account may not read the binary log: GRANT REPLICATION SLAVE ON *.* TO it")
 	}
 	return r.c.Explain(ctx, err, "the binary log")
+}
+
+// tooLong says that an event is longer than may be read.
+func (r *replica) tooLong(what string) *driver.Error {
+	return driver.E(driver.ErrLimit, nil, "%s in the binary log is longer than connection_config.max_row_mib (%d) allows: raise it, or sync_options.reset [\"*\"] reads the tables whole again and takes the log up behind it", what, (r.read.Limit-1<<20)/2>>20)
 }
 
 // wayAnew ends the message about a log that cannot be continued.

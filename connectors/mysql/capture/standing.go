@@ -12,8 +12,10 @@ import (
 )
 
 // Standing says how far the reader is behind. The server keeps nothing for it: it
-// deletes its log after some time, read or not. ErrReplaced says that the log lacks what
-// was read, so that the distance is not known.
+// deletes its log after some time, read or not. ErrReplaced says that the log is another
+// one than was read: after RESET MASTER a server leaves its readers waiting at the end of
+// the old log, where nothing comes any more. ErrUnreachable says that another server
+// answered.
 func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	confirmed := l.start
 	text := l.capture.Landed
@@ -23,6 +25,10 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 			confirmed = parsed
 		}
 	}
+	places := []binlog.Position{confirmed}
+	if read := l.came.Load(); read != nil && read.Place != confirmed.Place {
+		places = append(places, *read)
+	}
 	st := driver.Standing{Position: text, Behind: -1, Left: -1}
 	err := l.aside(ctx, func(c *session.Session) error {
 		st.At = time.Now() // what is committed later may be missing in the answer
@@ -30,11 +36,13 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 		if err != nil {
 			return err
 		}
-		// After RESET MASTER a server leaves its readers waiting at the end of the old
-		// log, where nothing comes any more.
-		back := end.Place.Server == confirmed.Place.Server && end.Place.File == confirmed.Place.File && end.Place.At < confirmed.Place.At
-		if back || !end.Includes(confirmed) {
-			return driver.E(driver.ErrReplaced, nil, "the server's binary log ends at %s, before %s, which was read%s", end, confirmed, wayAnew)
+		for _, p := range places {
+			if p.Place.Server != end.Place.Server && !end.Includes(p) {
+				return driver.E(driver.ErrUnreachable, nil, "the server with the number %d was asked about the log of number %d, and has not all of it", end.Place.Server, p.Place.Server)
+			}
+			if err := l.checkPlace(ctx, c, p, end); err != nil {
+				return err
+			}
 		}
 		if st.End = end.String(); confirmed.Includes(end) {
 			st.Behind = 0

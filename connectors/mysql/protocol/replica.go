@@ -46,10 +46,37 @@ func dumpFlags(wait bool) uint16 {
 	return dumpNoWait
 }
 
+// LongEvent is the error for an event beyond the limit. It was left out, and the one
+// behind it comes next.
+type LongEvent struct {
+	Begin []byte // how it begins
+	Size  int64
+}
+
+// Error returns that of ErrTooLong.
+func (*LongEvent) Error() string { return ErrTooLong.Error() }
+
+// Unwrap returns ErrTooLong.
+func (*LongEvent) Unwrap() error { return ErrTooLong }
+
+// SetLimit sets how many bytes a packet may have.
+func (c *Conn) SetLimit(bytes int64) { c.wire.limit = bytes }
+
 // Event returns the next event, valid until the next call; io.EOF at the end of a
-// log that is not waited at. A *mysql.MySQLError ends it.
+// log that is not waited at. A *LongEvent may be followed by others, any other error
+// ends it, as a *mysql.MySQLError does.
 func (c *Conn) Event() ([]byte, error) {
 	p, err := c.wire.packet()
+	if err == ErrTooLong {
+		begin, size, err := c.wire.skip()
+		if err == nil && (len(begin) == 0 || begin[0] != headerOK) {
+			err = ErrPacket
+		}
+		if err != nil {
+			return nil, err
+		}
+		return nil, &LongEvent{Begin: begin[1:], Size: size - 1}
+	}
 	switch {
 	case err != nil:
 		return nil, err

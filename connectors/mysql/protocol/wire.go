@@ -4,6 +4,7 @@
 package protocol
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -59,11 +60,11 @@ func (w *wire) command(code byte, text string) error {
 // A packet over the limit is errTooLong before it is read, an end within one is
 // io.ErrUnexpectedEOF.
 func (w *wire) packet() ([]byte, error) {
+	w.whole = w.whole[:0]
 	p, more, err := w.frame(w.limit)
 	if err != nil || !more {
 		return p, err
 	}
-	w.whole = w.whole[:0]
 	for {
 		w.whole = append(w.whole, p...)
 		if !more {
@@ -78,6 +79,50 @@ func (w *wire) packet() ([]byte, error) {
 		w.whole = nil
 	}
 	return whole, nil
+}
+
+// skippedBegin is how much of a packet that is skipped is kept.
+const skippedBegin = 256
+
+// skip reads past the packet of which packet has just returned ErrTooLong, and returns
+// how it begins, skippedBegin bytes at most, and how long it is.
+func (w *wire) skip() (begin []byte, size int64, err error) {
+	begin, size = bytes.Clone(w.whole[:min(len(w.whole), skippedBegin)]), int64(len(w.whole))
+	w.whole = nil
+	for more := true; more; {
+		n, err := w.header()
+		if err != nil {
+			return nil, 0, err
+		}
+		w.r, size, more = w.r+headerLen, size+int64(n), n == maxFrame
+		for n > 0 {
+			if w.w == w.r {
+				if err := w.fill(1); err != nil {
+					return nil, 0, err
+				}
+			}
+			part := w.buf[w.r:min(w.w, w.r+n)]
+			begin = append(begin, part[:min(len(part), skippedBegin-len(begin))]...)
+			w.r, n = w.r+len(part), n-len(part)
+		}
+		w.seq++
+	}
+	return begin, size, nil
+}
+
+// header returns the length of the next frame, which stays to be read. It is ErrPacket
+// for a frame out of turn.
+func (w *wire) header() (n int, err error) {
+	if w.w-w.r < headerLen {
+		if err := w.fill(headerLen); err != nil {
+			return 0, err
+		}
+	}
+	h := w.buf[w.r : w.r+headerLen]
+	if h[3] != w.seq {
+		return 0, ErrPacket
+	}
+	return int(h[0]) | int(h[1])<<8 | int(h[2])<<16, nil
 }
 
 // frame returns one frame and whether its packet goes on.

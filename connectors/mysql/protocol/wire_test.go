@@ -140,3 +140,25 @@ func FuzzResult(f *testing.F) {
 		}
 	})
 }
+
+// An event over the limit is left out, however many frames it has, and the next one comes.
+func TestLongEventsAreSkipped(t *testing.T) {
+	long := append([]byte{headerOK}, bytes.Repeat([]byte("0123456789abcdef"), 1<<20)...)
+	for _, limit := range []int64{100, 1 << 20, maxFrame} {
+		c := &Conn{wire: replay(packets(0, append([]byte{headerOK}, "one"...), long, append([]byte{headerOK}, "two"...)), limit)}
+		if p, err := c.Event(); err != nil || string(p) != "one" {
+			t.Fatalf("%d: %q, %v", limit, p, err)
+		}
+		var skipped *LongEvent
+		if _, err := c.Event(); !errors.As(err, &skipped) || !errors.Is(err, ErrTooLong) || skipped.Size != 1<<24 || !bytes.HasPrefix(skipped.Begin, long[1:100]) || len(skipped.Begin) > skippedBegin {
+			t.Fatalf("%d: %+v, %v", limit, skipped, err)
+		}
+		if p, err := c.Event(); err != nil || string(p) != "two" {
+			t.Errorf("%d: behind it %q, %v", limit, p, err)
+		}
+	}
+	c := &Conn{wire: replay(packets(0, long)[:1<<20], 100)}
+	if _, err := c.Event(); err != io.ErrUnexpectedEOF {
+		t.Errorf("an end within one: %v", err)
+	}
+}

@@ -1,0 +1,103 @@
+package capture_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"headwater/connectors/driver"
+	"headwater/connectors/mysql/session"
+)
+
+// alone reads the log up to a table that cannot go on, and holds that the next capture
+// refuses that table and no other, which then go on. It returns the refusal.
+func (f *follower) alone(name string) (refused error) {
+	f.t.Helper()
+	f.fails(driver.ErrRetyped, "")
+	log, err := f.capture()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer log.Close()
+	for i, why := range log.Refused() {
+		if f.names()[i] != name {
+			f.t.Errorf("%s is refused as well: %v", f.names()[i], why)
+		}
+		refused = why
+	}
+	if err := f.changes(log); err != nil {
+		f.t.Errorf("the others do not go on: %v", err)
+	}
+	table := f.tables[name]
+	delete(f.tables, name)
+	f.same()
+	f.tables[name] = table
+	return refused
+}
+
+// A change that is longer than may be read sets its own table aside, however it comes;
+// that of a table which nobody follows is left out.
+func TestALongChangeStopsItsOwnTable(t *testing.T) {
+	server, db := logServer(t, "--max-allowed-packet=67108864", "--log-bin-compress-min-len=256")
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE others (id int PRIMARY KEY, body longtext); CREATE TABLE long_of (id int PRIMARY KEY, body longtext); INSERT INTO long_of VALUES (1, 'short')")
+	for name, statements := range map[string]string{
+		"one packet":      "INSERT INTO long_of VALUES (2, REPEAT('x', 5000000))",
+		"several packets": "INSERT INTO long_of VALUES (2, REPEAT('x', 40000000))",
+		"compressed":      "SET GLOBAL log_bin_compress = 1; INSERT INTO long_of VALUES (2, REPEAT('x', 5000000)); SET GLOBAL log_bin_compress = 0",
+		"update":          "UPDATE long_of SET body = REPEAT('y', 5000000) WHERE id = 1",
+		"savepoint":       "BEGIN; INSERT INTO t VALUES (5, 'in it'); SAVEPOINT s; INSERT INTO long_of VALUES (2, REPEAT('x', 5000000)); COMMIT",
+	} {
+		t.Run(name, func(t *testing.T) {
+			execute(t, db, "DELETE FROM t; DELETE FROM others; DELETE FROM long_of WHERE id > 1; UPDATE long_of SET body = 'short'")
+			f := newFollower(t, server, db, func(s *session.Settings) { s.MaxRowMiB = 1 })
+			f.discover("t", "long_of")
+			f.catchUp()
+			execute(t, db, "INSERT INTO t VALUES (1, 'before'); INSERT INTO others VALUES (1, REPEAT('z', 20000000)); INSERT INTO t VALUES (2, 'between'); "+statements+"; INSERT INTO t VALUES (3, 'behind')")
+			if err := f.alone("long_of"); !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "table headwater.long_of: a change (transaction ") || !strings.Contains(err.Error(), "connection_config.max_row_mib (1)") {
+				t.Errorf("refused: %v", err)
+			}
+			// Read whole, it is followed again.
+			execute(t, db, "DELETE FROM long_of WHERE id > 1; UPDATE long_of SET body = 'short'")
+			f.tables["long_of"].after = ""
+			f.catchUp()
+		})
+	}
+}
+
+// A prepared transaction with more changes than can be held sets its own tables aside.
+func TestALongXATransactionStopsItsOwnTables(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE xa (id int PRIMARY KEY, body longtext)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t", "xa")
+	f.catchUp()
+	execute(t, db, "XA START 'a'; INSERT INTO xa SELECT seq, REPEAT('x', 1000000) FROM seq_1_to_40; XA END 'a'; XA PREPARE 'a'; XA COMMIT 'a'; INSERT INTO t VALUES (1, 'behind')")
+	if err := f.alone("xa"); !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "XA transaction 0-7-") {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+// A table that is read whole while a transaction is prepared has nothing of it, and what
+// the log says of it lies before the table's place: it is read whole again once that
+// transaction is committed.
+func TestATableReadWholeBesideAPreparedTransaction(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE late (id int PRIMARY KEY)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t")
+	f.catchUp()
+	execute(t, db, "XA START 'a'; INSERT INTO t VALUES (1, 'xa'); INSERT INTO late VALUES (1); XA END 'a'; XA PREPARE 'a'")
+	f.discover("t", "late")
+	log, err := f.capture() // reads late whole
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	execute(t, db, "XA COMMIT 'a'; INSERT INTO t VALUES (2, 'behind')")
+	if err := f.changes(log); !errors.Is(err, driver.ErrRetyped) || !strings.Contains(err.Error(), "table headwater.late") {
+		t.Errorf("Changes = %v", err)
+	}
+	f.fails(driver.ErrReplaced, "was prepared before the table was read whole")
+	f.tables["late"].after = ""
+	f.catchUp()
+}

@@ -7,6 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"headwater/api/call"
 	"headwater/bus/event"
 )
 
@@ -105,7 +106,7 @@ func TestAsyncContract(t *testing.T) {
 			t.Errorf("the header %s is not described", name)
 		}
 	}
-	if all.Address != basePath+"/data/{workspace}/events" {
+	if all.Address != call.BasePath+"/data/{workspace}/events" {
 		t.Errorf("over HTTP at %q", all.Address)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"headwater/api/call"
 )
 
 func TestBadInput(t *testing.T) {
@@ -109,7 +111,7 @@ func TestBadInput(t *testing.T) {
 		{"empty key", "POST", "cleanup", `{}`, []string{"Idempotency-Key", `""`}, 400, "invalid_request", "Idempotency-Key"},
 		{"long key", "POST", "cleanup", `{}`, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, "invalid_request", "Idempotency-Key"},
 		{"bad key", "POST", "cleanup", `{}`, []string{"Idempotency-Key", "schlüssel"}, 400, "invalid_request", "Idempotency-Key"},
-		{"bad sequence", "GET", "list", nil, []string{headerMinSequence, "soon"}, 400, "invalid_request", headerMinSequence},
+		{"bad sequence", "GET", "list", nil, []string{call.HeaderMinSequence, "soon"}, 400, "invalid_request", call.HeaderMinSequence},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c.t = t

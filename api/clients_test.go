@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/call"
 	"headwater/bus/bustest"
 	"headwater/bus/event"
 )
@@ -138,7 +139,7 @@ func main() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.TrimSpace(string(golang(t, folder, "run", ".", h.server.URL+basePath, token))); got != "customer_db postgresql" {
+	if got := strings.TrimSpace(string(golang(t, folder, "run", ".", h.server.URL+call.BasePath, token))); got != "customer_db postgresql" {
 		t.Errorf("the client read %q", got)
 	}
 }

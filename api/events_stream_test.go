@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/call"
+	"headwater/api/events"
 	"headwater/bus/event"
 )
 
@@ -133,7 +135,7 @@ func TestStreamWhileOthersPublish(t *testing.T) {
 				if last == 0 {
 					s = c.stream("/data/w1/events?type=ConnectionTested")
 				} else {
-					s = c.stream("/data/w1/events?type=ConnectionTested&after=0", headerLastEvent, strconv.FormatUint(last, 10))
+					s = c.stream("/data/w1/events?type=ConnectionTested&after=0", events.HeaderLastEvent, strconv.FormatUint(last, 10))
 				}
 				for range 10 + 20*r { // then the connection is lost
 					e := s.next()
@@ -164,7 +166,7 @@ func TestStreamIsLive(t *testing.T) {
 	h := newHouse(t, func(d *Deps) { d.Options.Heartbeat = 20 * time.Millisecond })
 	c := h.ada()
 	s := c.stream("/data/w1/events?type=SourceConnected,SyncCompleted")
-	if s.header.Get("Content-Type") != "text/event-stream" || s.header.Get("Cache-Control") != "no-store" || s.header.Get(headerSequence) != "0" || s.header.Get(headerRequestID) == "" {
+	if s.header.Get("Content-Type") != "text/event-stream" || s.header.Get("Cache-Control") != "no-store" || s.header.Get(call.HeaderSequence) != "0" || s.header.Get(call.HeaderRequestID) == "" {
 		t.Errorf("header %v", s.header)
 	}
 	id := c.connected("user", source("one", "db"))["one"]

@@ -14,6 +14,8 @@ import (
 	ce "github.com/cloudevents/sdk-go/v2/event"
 
 	"headwater/api/auth"
+	"headwater/api/call"
+	"headwater/api/events"
 	"headwater/api/idempotency"
 	"headwater/bus/event"
 )
@@ -90,8 +92,8 @@ func TestEvents(t *testing.T) {
 	if want := "SourceConnected SchemaDiscovered SourceConnected SchemaDiscovered SyncStarted SyncCompleted"; strings.Join(types, " ") != want || r.NextCursor != "" {
 		t.Errorf("got %v, next %q", types, r.NextCursor)
 	}
-	if r.Header.Get(headerSequence) != "7" {
-		t.Errorf("sequence %s, wanted the whole log's", r.Header.Get(headerSequence))
+	if r.Header.Get(call.HeaderSequence) != "7" {
+		t.Errorf("sequence %s, wanted the whole log's", r.Header.Get(call.HeaderSequence))
 	}
 	for _, raw := range into[[]json.RawMessage](t, r) {
 		var e ce.Event
@@ -180,8 +182,8 @@ func TestEventPages(t *testing.T) {
 			if (path == "") != (r.NextCursor == "") || len(events) > size || path != "" && len(events) != size {
 				t.Fatalf("%d events, next %q, Link %q", len(events), r.NextCursor, path)
 			}
-			if path == "" && r.Header.Get(headerSequence) != "50" || path != "" && r.Header.Get(headerSequence) != r.NextCursor {
-				t.Errorf("sequence %s, next %q", r.Header.Get(headerSequence), r.NextCursor)
+			if path == "" && r.Header.Get(call.HeaderSequence) != "50" || path != "" && r.Header.Get(call.HeaderSequence) != r.NextCursor {
+				t.Errorf("sequence %s, next %q", r.Header.Get(call.HeaderSequence), r.NextCursor)
 			}
 			path = strings.TrimPrefix(path, c.base)
 		}
@@ -198,7 +200,7 @@ func TestEventPages(t *testing.T) {
 func TestLargeEvents(t *testing.T) {
 	h := newHouse(t)
 	c := h.ada()
-	text := strings.Repeat("x", pageBytes/2)
+	text := strings.Repeat("x", events.PageBytes/2)
 	h.happen(adas("tst_1"), "a"+text, "b"+text, "c"+text)
 	r := c.get("/data/w1/events")
 	first := into[[]shown](t, r)
@@ -252,15 +254,15 @@ func TestEventsBadInput(t *testing.T) {
 		{"unknown parameter", "from=1", "", "", 400, "from", "it takes"},
 		{"all at once", "after=9&type=x&source_id=*", "", "", 400, "source_id type", "wildcards"},
 		{"stream of a page", "limit=1&until=2026-01-01T00:00:00Z&cursor=1", stream, "", 400, "cursor limit until", "has no end"},
-		{"stream from nowhere", "", stream, "x", 400, headerLastEvent, "sequence"},
-		{"stream beyond the end", "", stream, "3", 400, headerLastEvent, "beyond the end"},
+		{"stream from nowhere", "", stream, "x", 400, events.HeaderLastEvent, "sequence"},
+		{"stream beyond the end", "", stream, "3", 400, events.HeaderLastEvent, "beyond the end"},
 		{"stream of nothing known", "type=*", stream, "1", 400, "type", "wildcards"},
 		{"a page does not resume", "", "application/json", "x", 200, "", ""},
 		{"not wanted", "", "text/event-stream;q=0, */*", "x", 200, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c.t = t
-			r := c.get("/data/w1/events?"+test.query, "Accept", test.accept, headerLastEvent, test.last)
+			r := c.get("/data/w1/events?"+test.query, "Accept", test.accept, events.HeaderLastEvent, test.last)
 			if r.Code != test.code || r.fields() != test.fields || !strings.Contains(r.Raw, test.says) {
 				t.Errorf("got %d %q, want %d %q with %q\n%s", r.Code, r.fields(), test.code, test.fields, test.says, r.Raw)
 			}

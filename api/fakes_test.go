@@ -5,7 +5,9 @@ import (
 	"net/http/httptest"
 	"time"
 
+	"headwater/api/call"
 	"headwater/api/idempotency"
+	"headwater/api/jobs"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/kv"
@@ -31,7 +33,7 @@ func (b behind) AnySource(a event.Address) (projections.Source, error) {
 
 // sender is a bus that may refuse commands.
 type sender struct {
-	Commands
+	jobs.Commands
 	send func(ctx context.Context, c *command.Command) error
 }
 
@@ -44,7 +46,7 @@ func (s sender) Send(ctx context.Context, c *command.Command) error {
 
 // writer is a log that may refuse events.
 type writer struct {
-	Events
+	call.Events
 	append func(e *event.Event) error
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,32 +12,38 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"headwater/api/commands"
 	"headwater/api/contract"
+	"headwater/api/events"
 	"headwater/api/idempotency"
+	"headwater/api/jobs"
 	"headwater/api/quota"
+	"headwater/api/reads"
+	"headwater/api/tokens"
 	"headwater/api/web"
+	"headwater/api/webhooks"
 	"headwater/bus/schemas"
 )
 
 // Handler serves the REST API. It is an http.Handler and safe for concurrent
 // use. Call Drain when the server begins to shut down, and Close afterwards.
 type Handler struct {
-	refusals quota.Refusals // limits how many refusals enter the history
 	Deps
 	contract *contract.Contract
 	router   *mux.Router
-	repeats  *idempotency.Keeper // of requests with an Idempotency-Key
-	limits   quota.Limiter       // commands in progress
-	streams  quota.Limiter       // event streams
-	pages    quota.Limiter       // pages of events
-	unread   quota.Limiter       // bytes of answers that clients have not read
-	making   quota.Queues        // pages of events being built
-	schemas  map[string][]byte   // JSON Schemas of payloads by name
+	schemas  map[string][]byte // JSON Schemas of payloads by name
+	refusals quota.Refusals    // limits how many refusals enter the history
+	unread   quota.Limiter     // bytes of answers that clients have not read
+
+	runner   *jobs.Runner
+	commands *commands.Calls
+	reads    *reads.Calls
+	events   *events.Calls
+	tokens   *tokens.Calls
+	webhooks *webhooks.Calls
 
 	draining  chan struct{}
 	drainOnce sync.Once
-	work      sync.WaitGroup // commands in progress
-	telling   chan struct{}  // one slot for each use of a token that is being recorded
 }
 
 // What is the same for every handler of a process takes a while to read. Both are
@@ -56,8 +63,8 @@ func New(d Deps) (*Handler, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.Options = d.Options.withDefaults()
-	h := &Handler{Deps: d, draining: make(chan struct{}), telling: make(chan struct{}, 8)}
-	h.repeats = &idempotency.Keeper{Bucket: d.Idempotency, MAC: h.fingerprint, Lease: d.Options.Lease, Keep: d.Options.KeepAnswers, Log: d.Log}
+	h := &Handler{Deps: d, draining: make(chan struct{})}
+	h.group()
 	var err error
 	if h.schemas, err = ownSchemas(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -69,8 +76,37 @@ func New(d Deps) (*Handler, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	h.mountCatalog()
-	h.Auth.OnUse(h.tokenUsed)
+	h.Auth.OnUse(h.tokens.Used)
 	return h, nil
+}
+
+// group gives each group of calls what it needs.
+func (h *Handler) group() {
+	d, o := h.Deps, h.Options
+	h.runner = &jobs.Runner{
+		Commands: d.Commands, Events: d.Events, Model: d.Reads, Secrets: d.Vault, Draining: h.draining, Log: d.Log,
+		Repeats: &idempotency.Keeper{Bucket: d.Idempotency, MAC: h.fingerprint, Lease: o.Lease, Keep: o.KeepAnswers, Log: d.Log},
+		Limits:  jobs.Limits{Wait: o.Wait, MaxWait: o.MaxWait, Send: o.Send, Deadline: o.Deadline, SyncDeadline: o.SyncDeadline, MaxInFlight: o.MaxInFlight},
+	}
+	h.reads = &reads.Calls{Model: d.Reads, Lake: d.Lake}
+	h.commands = &commands.Calls{
+		Model: d.Reads, Connectors: d.Connectors, Vault: d.Vault, CheckSync: d.CheckSync, MaxMetadata: o.MaxMetadata, Deadline: o.Deadline,
+	}
+	h.events = &events.Calls{
+		History: d.History, Model: d.Reads, Auth: d.Auth, Unread: &h.unread, Draining: h.draining, Log: d.Log,
+		Limits: events.Limits{
+			MaxStreams: o.MaxStreams, MaxPages: o.MaxPages, MaxUnread: o.MaxUnread, Heartbeat: o.Heartbeat, StreamWrite: o.StreamWrite,
+			PageWait: o.PageWait, MinSequenceWait: o.MinSequenceWait,
+		},
+	}
+	h.tokens = &tokens.Calls{Model: d.Reads, Events: d.Events, Fingerprint: h.fingerprint, MinSequenceWait: o.MinSequenceWait, Log: d.Log}
+	h.webhooks = &webhooks.Calls{Registry: d.Webhooks, Events: d.Events, History: d.History, Fingerprint: h.fingerprint}
+}
+
+// fingerprint returns a keyed hash of the texts.
+func (h *Handler) fingerprint(purpose string, parts ...string) []byte {
+	encoded, _ := json.Marshal(append([]string{purpose}, parts...)) // strings always marshal
+	return h.Vault.MAC(encoded)
 }
 
 func (d *Deps) check() error {
@@ -111,7 +147,8 @@ func (h *Handler) Close(ctx context.Context) error {
 	h.Drain()
 	done := make(chan struct{})
 	go func() {
-		h.work.Wait()
+		h.runner.Wait()
+		h.tokens.Wait()
 		close(done)
 	}()
 	select {

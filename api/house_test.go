@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headwater/api/auth"
+	"headwater/api/call"
 	"headwater/api/web"
 	"headwater/bus"
 	"headwater/bus/bustest"
@@ -295,7 +296,7 @@ func (c caller) try(ctx context.Context, method, path string, body any, headers 
 		}
 		c.holds(method, path, r)
 	}
-	if r.Header.Get(headerRequestID) == "" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
+	if r.Header.Get(call.HeaderRequestID) == "" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
 		c.t.Errorf("%s %s: answer without its headers: %v", method, path, r.Header)
 	}
 	return r, nil

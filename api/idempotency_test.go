@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/jobs"
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -191,7 +192,7 @@ func TestBusRefusesOne(t *testing.T) {
 // TestDoneThoughNotConfirmed holds that a target which a worker has ended is not
 // ended again because the broker did not confirm its command.
 func TestDoneThoughNotConfirmed(t *testing.T) {
-	var inner Commands
+	var inner jobs.Commands
 	var reads Reads
 	h := newHouse(t, func(d *Deps) {
 		inner, reads = d.Commands, d.Reads

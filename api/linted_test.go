@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"headwater/api/call"
 	"headwater/bus/bustest"
 	"headwater/bus/event"
 )
@@ -43,7 +44,7 @@ func packaged(t *testing.T, place ...string) string {
 // copy: nothing lies beside it and no service runs.
 func saved(t *testing.T, path string) string {
 	t.Helper()
-	r := caller{newHouse(t), "", basePath}.get(path)
+	r := caller{newHouse(t), "", call.BasePath}.get(path)
 	file := filepath.Join(t.TempDir(), filepath.Base(path))
 	if err := os.WriteFile(file, []byte(r.Raw), 0o600); err != nil || r.Code != 200 {
 		t.Fatalf("%s: %d %v", path, r.Code, err)

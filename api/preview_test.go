@@ -9,32 +9,33 @@ import (
 	"testing"
 	"time"
 
+	"headwater/api/reads"
 	"headwater/bus/event"
 )
 
 // Show has two rows of any table, and says in the first which moment was asked
 // for.
-func (paperLake) Show(_ context.Context, a event.Address, _, table string, limit int, m Moment) (Shown, error) {
+func (paperLake) Show(_ context.Context, a event.Address, _, table string, limit int, m reads.Moment) (reads.Shown, error) {
 	switch {
 	case table == "away":
-		return Shown{}, errors.Join(ErrLake, errors.New("s3://hidden does not answer"))
+		return reads.Shown{}, errors.Join(reads.ErrLake, errors.New("s3://hidden does not answer"))
 	case m.SnapshotID == 5000000000000000009:
-		return Shown{}, ErrExpired
+		return reads.Shown{}, reads.ErrExpired
 	case !m.Time.IsZero() && m.SnapshotID == 0 && m.Time.Year() < 2026:
-		return Shown{}, ErrNotLanded
+		return reads.Shown{}, reads.ErrNotLanded
 	}
 	asked := "now"
-	if m != (Moment{}) {
+	if m != (reads.Moment{}) {
 		asked = strconv.FormatInt(m.SnapshotID, 10) + m.Time.UTC().Format(" 2006-01-02")
 	}
 	rows := [][]any{
 		{int64(1) << 60, "12.50", nil, asked, []any{map[string]any{"n": int64(-1) << 60}}},
 		{int64(7), "0.10", []byte{1, 2}, "<&>", []any{}},
 	}
-	return Shown{
+	return reads.Shown{
 		SnapshotID: 5000000000000000001, At: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Total: 42, Rows: rows[:min(limit, 2)], Truncated: true, Ended: "bytes",
-		Columns:   []ShownColumn{{"id", "int64"}, {"price", "decimal(9,2)"}, {"raw", "bytes"}, {"a text", "string"}, {"tags", "list<long>"}},
-		Shortened: []ShownShort{{1, 2, 9 << 20}},
+		Columns:   []reads.ShownColumn{{Name: "id", Type: "int64"}, {Name: "price", Type: "decimal(9,2)"}, {Name: "raw", Type: "bytes"}, {Name: "a text", Type: "string"}, {Name: "tags", Type: "list<long>"}},
+		Shortened: []reads.ShownShort{{Row: 1, Column: 2, Bytes: 9 << 20}},
 	}, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"headwater/api/call"
 )
 
 func TestListIsReadOnce(t *testing.T) {
@@ -17,7 +19,7 @@ func TestListIsReadOnce(t *testing.T) {
 	}
 	all := c.get("/data/w1/list")
 	tag := all.Header.Get("ETag")
-	if all.Header.Get("Cache-Control") != "private, no-cache" || !strings.HasPrefix(tag, `W/"`) || tag == "" || all.Header.Get(headerSequence) == "" {
+	if all.Header.Get("Cache-Control") != "private, no-cache" || !strings.HasPrefix(tag, `W/"`) || tag == "" || all.Header.Get(call.HeaderSequence) == "" {
 		t.Errorf("headers: %v", all.Header)
 	}
 	for _, match := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {
@@ -28,7 +30,7 @@ func TestListIsReadOnce(t *testing.T) {
 	if r := c.get("/data/w1/list?limit=2", "If-None-Match", tag); r.Code != 200 {
 		t.Errorf("another query: %d", r.Code)
 	}
-	before := all.Header.Get(headerSequence)
+	before := all.Header.Get(call.HeaderSequence)
 	c.connected("user", source("s5", "db"))
 	if r := c.get("/data/w1/list", "If-None-Match", tag); r.Code != 200 || r.Header.Get("ETag") == tag {
 		t.Errorf("after a change: %d", r.Code)
@@ -82,18 +84,18 @@ func TestMinSequence(t *testing.T) {
 	})
 	c := h.ada()
 	c.connected("user", source("x", "db"))
-	at := c.get("/data/w1/list").Header.Get(headerSequence)
-	if r := c.get("/data/w1/list", headerMinSequence, at); r.Code != 200 {
+	at := c.get("/data/w1/list").Header.Get(call.HeaderSequence)
+	if r := c.get("/data/w1/list", call.HeaderMinSequence, at); r.Code != 200 {
 		t.Errorf("a sequence that is there: %d", r.Code)
 	}
-	for _, r := range []reply{c.get("/data/w1/list", headerMinSequence, "1000000"), c.post("/data/w1/cleanup", object{}, headerMinSequence, "1000000")} {
+	for _, r := range []reply{c.get("/data/w1/list", call.HeaderMinSequence, "1000000"), c.post("/data/w1/cleanup", object{}, call.HeaderMinSequence, "1000000")} {
 		// No answer can have told it: the client's mistake, at once.
-		if r.Code != 400 || !strings.Contains(r.Raw, headerMinSequence) || !strings.Contains(r.Raw, "beyond the end of the log") {
+		if r.Code != 400 || !strings.Contains(r.Raw, call.HeaderMinSequence) || !strings.Contains(r.Raw, "beyond the end of the log") {
 			t.Errorf("one that is not: %d %s", r.Code, r.Raw)
 		}
 	}
 	behind.Store(true)
-	if r := c.get("/data/w1/list", headerMinSequence, at); r.Code != 503 || r.code() != "behind" || r.Header.Get("Retry-After") != "1" {
+	if r := c.get("/data/w1/list", call.HeaderMinSequence, at); r.Code != 503 || r.code() != "behind" || r.Header.Get("Retry-After") != "1" {
 		t.Errorf("one that this node has not reached: %d %v", r.Code, r.Header)
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gorilla/mux"
-
+	"headwater/api/call"
 	"headwater/api/idempotency"
 	"headwater/api/web"
 	"headwater/bus/event"
@@ -27,30 +26,30 @@ const refusalTime = 2 * time.Second
 
 // recordRefusal appends RequestRefused to the history of the caller's
 // organization. The request stays refused if that fails.
-func (h *Handler) recordRefusal(r *request, f *web.Failure) {
-	if r.caller.Organization == "" || !recorded(r.route.method, f) {
+func (h *Handler) recordRefusal(r *call.Request, f *web.Failure) {
+	if r.Caller.Organization == "" || !recorded(r.Method, f) {
 		return
 	}
-	workspace := r.workspace
+	workspace := r.Workspace
 	if workspace == "" {
-		workspace = r.variable("workspace_id")
+		workspace = r.Variable("workspace_id")
 	}
-	if !workspaceID().MatchString(workspace) {
+	if !call.WorkspaceID().MatchString(workspace) {
 		return
 	}
-	skipped, ok := h.refusals.Take(r.caller.Organization, r.caller.Username, time.Now())
+	skipped, ok := h.refusals.Take(r.Caller.Organization, r.Caller.Username, time.Now())
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.http.Context()), refusalTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.HTTP.Context()), refusalTime)
 	defer cancel()
-	at := event.Address{Organization: r.caller.Organization, Workspace: workspace, Owner: r.caller.Username, Source: refusedSource}
-	err := h.tell(ctx, r, idempotency.NewSeed(time.Now()).UUID("refused"), at, &event.RequestRefused{
-		Method: r.route.method, Route: basePath + r.route.path, Status: f.Status, Code: f.Code, Message: cut(f.Message, maxRefusal),
+	at := event.Address{Organization: r.Caller.Organization, Workspace: workspace, Owner: r.Caller.Username, Source: refusedSource}
+	err := r.Tell(ctx, h.Events, idempotency.NewSeed(time.Now()).UUID("refused"), at, &event.RequestRefused{
+		Method: r.Method, Route: call.BasePath + r.Path, Status: f.Status, Code: f.Code, Message: cut(f.Message, maxRefusal),
 		Options: publicOptions(r), Unrecorded: skipped,
 	})
 	if err != nil {
-		h.Log.Warn("a refusal is not in the history", "request_id", r.http.Header.Get(headerRequestID), "error", err)
+		h.Log.Warn("a refusal is not in the history", "request_id", r.ID(), "error", err)
 	}
 }
 
@@ -84,15 +83,15 @@ var publicKeys = []string{"scope", "source_id", "source_ids", "sync_options", "t
 // publicOptions returns the parts of a request that are known not to be secret:
 // names in the path and the publicKeys of the body. It returns nil if there are
 // none, or too many to record.
-func publicOptions(r *request) json.RawMessage {
+func publicOptions(r *call.Request) json.RawMessage {
 	options := map[string]any{}
-	for name := range mux.Vars(r.http) {
-		if value := r.variable(name); name != "org" && name != "user" && name != "workspace_id" && historyID().MatchString(value) {
+	for name := range r.Vars {
+		if value := r.Variable(name); name != "org" && name != "user" && name != "workspace_id" && call.HistoryID().MatchString(value) {
 			options[name] = value
 		}
 	}
 	var body map[string]json.RawMessage
-	if json.Unmarshal(r.body, &body) == nil {
+	if json.Unmarshal(r.Body, &body) == nil {
 		for _, key := range publicKeys {
 			if value, there := body[key]; there {
 				options[key] = value
@@ -107,7 +106,7 @@ func publicOptions(r *request) json.RawMessage {
 				Type string `json:"type"`
 			} `json:"source_config"`
 		}
-		if json.Unmarshal(r.body, &named) == nil {
+		if json.Unmarshal(r.Body, &named) == nil {
 			if len(named.Sources) > 0 {
 				options["sources"] = named.Sources
 			}

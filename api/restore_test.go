@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/call"
 )
 
 type back struct {
@@ -87,7 +88,7 @@ func TestRestoreAsOf(t *testing.T) {
 	c := h.ada()
 	ids := c.connected("user", source("gone before", "db"), source("one", "db"))
 	c.post("/data/w1/cleanup", object{"source_ids": []string{ids["gone before"]}})
-	then := c.get("/data/w1/list").Header.Get(headerSequence)
+	then := c.get("/data/w1/list").Header.Get(call.HeaderSequence)
 	later := c.connected("user", source("later", "db"))
 	shared := c.connected("organization", source("one", "db"))
 	c.post("/data/w1/cleanup", object{})

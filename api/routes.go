@@ -8,29 +8,26 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"headwater/api/call"
 	"headwater/api/contract"
+	"headwater/api/jobs"
 	"headwater/api/web"
 )
 
-// The two base paths of the API; see servers in openapi.yaml.
-const (
-	basePath    = "/api/v1"
-	tenantPath  = "/jarvispy/{org}/{user}/api/v1"
-	allowMethod = "Allow"
-)
+const allowMethod = "Allow"
 
 // read answers a GET or a DELETE.
-type read func(h *Handler, ctx context.Context, r *request) (*web.Answer, error)
+type read func(ctx context.Context, r *call.Request) (*web.Answer, error)
 
 // route is an operation of the contract and the function that carries it out.
 type route struct {
-	method, path string // as in openapi.yaml
-	open         bool   // needs no token; also served at the root
-	read         read   // for a GET or DELETE
-	plan         plan   // for a call that sends commands
-	act          act    // for a POST that sends no command
-	unkept       bool   // the answer of act shows a secret and is not stored
-	anyRole      bool   // a viewer may call it too
+	method, path string    // as in openapi.yaml
+	open         bool      // needs no token; also served at the root
+	read         read      // for a GET or DELETE
+	plan         jobs.Plan // for a call that sends commands
+	act          jobs.Act  // for a POST that sends no command
+	unkept       bool      // the answer of act shows a secret and is not stored
+	anyRole      bool      // a viewer may call it too
 
 	operation *contract.Operation
 }
@@ -40,48 +37,48 @@ func (h *Handler) table() []route {
 	return []route{
 		// The router tries routes in order, so the most frequent ones come
 		// first.
-		{method: http.MethodGet, path: data + "/list", read: (*Handler).list},
-		{method: http.MethodGet, path: data + "/schema", read: (*Handler).schema},
-		{method: http.MethodPost, path: data + "/connect", plan: (*Handler).planConnect},
-		{method: http.MethodPost, path: data + "/sync", plan: (*Handler).planSync},
-		{method: http.MethodPost, path: data + "/update", plan: (*Handler).planUpdate},
-		{method: http.MethodPost, path: data + "/rename", plan: (*Handler).planRename},
-		{method: http.MethodPost, path: data + "/cleanup", plan: (*Handler).planCleanup},
-		{method: http.MethodPost, path: data + "/restore", plan: (*Handler).planRestore},
-		{method: http.MethodPost, path: data + "/test-connection", plan: (*Handler).planTest},
-		{method: http.MethodPost, path: data + "/verify", plan: (*Handler).planVerify},
-		{method: http.MethodPost, path: data + "/maintenance", plan: (*Handler).planMaintain},
-		{method: http.MethodGet, path: data + "/schema/history", read: (*Handler).schemaHistory},
-		{method: http.MethodPost, path: data + "/schema/refresh", plan: (*Handler).planRefresh},
-		{method: http.MethodGet, path: data + "/schema/columns", read: (*Handler).schemaColumns},
-		{method: http.MethodGet, path: data + "/syncs", read: (*Handler).syncs},
-		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: (*Handler).sync},
-		{method: http.MethodGet, path: data + "/checkpoints", read: (*Handler).checkpoints},
-		{method: http.MethodGet, path: data + "/tables", read: (*Handler).tables},
-		{method: http.MethodGet, path: data + "/sources/{source_id}/schedule", read: (*Handler).schedule},
-		{method: http.MethodPut, path: data + "/sources/{source_id}/schedule", plan: (*Handler).planSchedule},
-		{method: http.MethodDelete, path: data + "/sources/{source_id}/schedule", plan: (*Handler).planUnschedule},
-		{method: http.MethodGet, path: data + "/preview", read: (*Handler).preview},
-		{method: http.MethodPost, path: data + "/syncs/{sync_id}/cancel", plan: (*Handler).planCancelSync},
-		{method: http.MethodGet, path: data + "/operations", read: (*Handler).operations},
-		{method: http.MethodGet, path: data + "/operations/{operation_id}", read: (*Handler).operation},
-		{method: http.MethodPost, path: data + "/operations/{operation_id}/cancel", plan: (*Handler).planCancel},
-		{method: http.MethodGet, path: data + "/events", read: (*Handler).events},
-		{method: http.MethodPost, path: data + "/webhooks", act: (*Handler).createWebhook, unkept: true},
-		{method: http.MethodGet, path: data + "/webhooks", read: (*Handler).webhooks},
-		{method: http.MethodGet, path: data + "/webhooks/{webhook_id}", read: (*Handler).webhook},
-		{method: http.MethodDelete, path: data + "/webhooks/{webhook_id}", read: (*Handler).deleteWebhook},
-		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/test", act: (*Handler).testWebhook},
-		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/rotate", act: (*Handler).rotateWebhook, unkept: true},
-		{method: http.MethodPost, path: data + "/tokens", act: (*Handler).createToken, unkept: true, anyRole: true},
-		{method: http.MethodGet, path: data + "/tokens", read: (*Handler).tokens},
-		{method: http.MethodDelete, path: data + "/tokens/{token_id}", read: (*Handler).revokeToken, anyRole: true},
-		{method: http.MethodGet, path: "/connectors", read: (*Handler).connectors},
-		{method: http.MethodGet, path: "/healthz", open: true, read: (*Handler).healthz},
-		{method: http.MethodGet, path: "/readyz", open: true, read: (*Handler).readyz},
-		{method: http.MethodGet, path: "/openapi.yaml", open: true, read: (*Handler).openapi},
-		{method: http.MethodGet, path: "/asyncapi.yaml", open: true, read: (*Handler).asyncapi},
-		{method: http.MethodGet, path: "/schemas/{name}", open: true, read: (*Handler).payloadSchema},
+		{method: http.MethodGet, path: data + "/list", read: h.reads.List},
+		{method: http.MethodGet, path: data + "/schema", read: h.reads.Schema},
+		{method: http.MethodPost, path: data + "/connect", plan: h.commands.Connect},
+		{method: http.MethodPost, path: data + "/sync", plan: h.commands.Sync},
+		{method: http.MethodPost, path: data + "/update", plan: h.commands.Update},
+		{method: http.MethodPost, path: data + "/rename", plan: h.commands.Rename},
+		{method: http.MethodPost, path: data + "/cleanup", plan: h.commands.Cleanup},
+		{method: http.MethodPost, path: data + "/restore", plan: h.commands.Restore},
+		{method: http.MethodPost, path: data + "/test-connection", plan: h.commands.Test},
+		{method: http.MethodPost, path: data + "/verify", plan: h.commands.Verify},
+		{method: http.MethodPost, path: data + "/maintenance", plan: h.commands.Maintain},
+		{method: http.MethodGet, path: data + "/schema/history", read: h.reads.SchemaHistory},
+		{method: http.MethodPost, path: data + "/schema/refresh", plan: h.commands.Refresh},
+		{method: http.MethodGet, path: data + "/schema/columns", read: h.reads.SchemaColumns},
+		{method: http.MethodGet, path: data + "/syncs", read: h.reads.Syncs},
+		{method: http.MethodGet, path: data + "/syncs/{sync_id}", read: h.reads.Sync},
+		{method: http.MethodGet, path: data + "/checkpoints", read: h.reads.Checkpoints},
+		{method: http.MethodGet, path: data + "/tables", read: h.reads.Tables},
+		{method: http.MethodGet, path: data + "/sources/{source_id}/schedule", read: h.reads.Schedule},
+		{method: http.MethodPut, path: data + "/sources/{source_id}/schedule", plan: h.commands.SetSchedule},
+		{method: http.MethodDelete, path: data + "/sources/{source_id}/schedule", plan: h.commands.RemoveSchedule},
+		{method: http.MethodGet, path: data + "/preview", read: h.reads.Preview},
+		{method: http.MethodPost, path: data + "/syncs/{sync_id}/cancel", plan: h.commands.CancelSync},
+		{method: http.MethodGet, path: data + "/operations", read: h.reads.Operations},
+		{method: http.MethodGet, path: data + "/operations/{operation_id}", read: h.reads.Operation},
+		{method: http.MethodPost, path: data + "/operations/{operation_id}/cancel", plan: h.commands.CancelOperation},
+		{method: http.MethodGet, path: data + "/events", read: h.events.Events},
+		{method: http.MethodPost, path: data + "/webhooks", act: h.webhooks.Create, unkept: true},
+		{method: http.MethodGet, path: data + "/webhooks", read: h.webhooks.List},
+		{method: http.MethodGet, path: data + "/webhooks/{webhook_id}", read: h.webhooks.Get},
+		{method: http.MethodDelete, path: data + "/webhooks/{webhook_id}", read: h.webhooks.Delete},
+		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/test", act: h.webhooks.Test},
+		{method: http.MethodPost, path: data + "/webhooks/{webhook_id}/rotate", act: h.webhooks.Rotate, unkept: true},
+		{method: http.MethodPost, path: data + "/tokens", act: h.tokens.Create, unkept: true, anyRole: true},
+		{method: http.MethodGet, path: data + "/tokens", read: h.tokens.List},
+		{method: http.MethodDelete, path: data + "/tokens/{token_id}", read: h.tokens.Revoke, anyRole: true},
+		{method: http.MethodGet, path: "/connectors", read: h.connectors},
+		{method: http.MethodGet, path: "/healthz", open: true, read: h.healthz},
+		{method: http.MethodGet, path: "/readyz", open: true, read: h.readyz},
+		{method: http.MethodGet, path: "/openapi.yaml", open: true, read: h.openapi},
+		{method: http.MethodGet, path: "/asyncapi.yaml", open: true, read: h.asyncapi},
+		{method: http.MethodGet, path: "/schemas/{name}", open: true, read: h.payloadSchema},
 	}
 }
 
@@ -104,7 +101,7 @@ func (h *Handler) routes() (*mux.Router, error) {
 	}
 	for _, path := range paths {
 		methods := byPath[path]
-		mounts := []string{basePath, tenantPath}
+		mounts := []string{call.BasePath, call.TenantPath}
 		if methods[0].open {
 			mounts = append(mounts, "")
 		}

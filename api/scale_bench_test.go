@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"headwater/api/auth"
+	"headwater/api/events"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -24,7 +25,7 @@ import (
 // instant is a log without a disk and a worker without sources: what it is
 // told is in the projection at once, and every sync completes.
 type instant struct {
-	History
+	events.History
 	mu   sync.Mutex
 	view *projections.Store
 }

@@ -8,22 +8,23 @@ import (
 	"strings"
 	"time"
 
+	"headwater/api/call"
 	"headwater/api/web"
 )
 
 // connectors answers with the connectors of this build.
-func (h *Handler) connectors(_ context.Context, _ *request) (*web.Answer, error) {
+func (h *Handler) connectors(_ context.Context, _ *call.Request) (*web.Answer, error) {
 	all := h.Connectors.Describe()
 	return web.Success(http.StatusOK, web.Count(len(all), "connector"), all)
 }
 
 // healthz answers 200 while the process is alive.
-func (h *Handler) healthz(context.Context, *request) (*web.Answer, error) {
+func (h *Handler) healthz(context.Context, *call.Request) (*web.Answer, error) {
 	return web.Success(http.StatusOK, "alive", nil)
 }
 
 // readyz answers whether this node can serve: 200 or 503.
-func (h *Handler) readyz(ctx context.Context, _ *request) (*web.Answer, error) {
+func (h *Handler) readyz(ctx context.Context, _ *call.Request) (*web.Answer, error) {
 	select {
 	case <-h.draining:
 		return nil, web.Fail(http.StatusServiceUnavailable, "not_ready", "The node is shutting down").Later(5 * time.Second)
@@ -53,12 +54,12 @@ var openapi []byte
 var asyncapi []byte
 
 // openapi answers with the contract of the calls.
-func (h *Handler) openapi(context.Context, *request) (*web.Answer, error) {
+func (h *Handler) openapi(context.Context, *call.Request) (*web.Answer, error) {
 	return document("application/yaml", openapi), nil
 }
 
 // asyncapi answers with the contract of the events.
-func (h *Handler) asyncapi(context.Context, *request) (*web.Answer, error) {
+func (h *Handler) asyncapi(context.Context, *call.Request) (*web.Answer, error) {
 	return document("application/yaml", asyncapi), nil
 }
 
@@ -69,8 +70,8 @@ func document(kind string, body []byte) *web.Answer {
 
 // payloadSchema answers with the JSON Schema of an event's or a command's
 // payload.
-func (h *Handler) payloadSchema(_ context.Context, r *request) (*web.Answer, error) {
-	name := strings.TrimSuffix(strings.TrimSuffix(r.variable("name"), ".json"), ".v1")
+func (h *Handler) payloadSchema(_ context.Context, r *call.Request) (*web.Answer, error) {
+	name := strings.TrimSuffix(strings.TrimSuffix(r.Variable("name"), ".json"), ".v1")
 	schema, ok := h.schemas[name]
 	if !ok {
 		return nil, web.Fail(http.StatusNotFound, "not_found", "There is no payload of that name; names look like SyncCompleted.v1.json")

@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
 
+	"headwater/api/call"
 	"headwater/bus/event"
 	"headwater/projections"
 )
@@ -69,10 +70,10 @@ func TestService(t *testing.T) {
 	if r := anyone.get("/schemas/Nothing"); r.Code != 404 {
 		t.Errorf("unknown schema: %d", r.Code)
 	}
-	if r := c.get("/data/w1/list", headerRequestID, "my-id.1"); r.Header.Get(headerRequestID) != "my-id.1" {
+	if r := c.get("/data/w1/list", call.HeaderRequestID, "my-id.1"); r.Header.Get(call.HeaderRequestID) != "my-id.1" {
 		t.Errorf("request id: %v", r.Header)
 	}
-	if r := c.get("/data/w1/list", headerRequestID, "a b;c"); r.Header.Get(headerRequestID) == "a b;c" {
+	if r := c.get("/data/w1/list", call.HeaderRequestID, "a b;c"); r.Header.Get(call.HeaderRequestID) == "a b;c" {
 		t.Error("any text is a request id")
 	}
 }
@@ -126,33 +127,6 @@ func TestEveryKindIsInTheContract(t *testing.T) {
 	}
 }
 
-// TestEveryReasonHasAStatus holds that the table of reasons is whole.
-func TestEveryReasonHasAStatus(t *testing.T) {
-	if len(outcomes) != len(event.Reasons()) {
-		t.Errorf("%d reasons have a status, there are %d", len(outcomes), len(event.Reasons()))
-	}
-	for _, reason := range event.Reasons() {
-		if outcomes[reason] == 0 {
-			t.Errorf("%s has no status", reason)
-		}
-	}
-	for _, test := range []struct {
-		reasons []event.Reason
-		status  int
-		code    string
-	}{
-		{[]event.Reason{event.ReasonConflict, event.ReasonConflict}, 409, "conflict"},
-		{[]event.Reason{event.ReasonConflict, event.ReasonUnreachable}, 422, "failed"},
-		{[]event.Reason{event.ReasonTimeout, event.ReasonUnreachable}, 422, "failed"},
-		{[]event.Reason{"new_reason"}, 422, "new_reason"},
-		{nil, 422, "failed"},
-	} {
-		if status, code := statusOf(test.reasons); status != test.status || code != test.code {
-			t.Errorf("%v: %d %s", test.reasons, status, code)
-		}
-	}
-}
-
 // panicking is a read model with a defect.
 type panicking struct{ Reads }
 
@@ -173,7 +147,7 @@ func TestOurOwnFaults(t *testing.T) {
 		if r.Code != http.StatusInternalServerError || r.code() != "internal" {
 			t.Errorf("%s: %d %s", name, r.Code, r.Raw)
 		}
-		if id := r.Header.Get(headerRequestID); !strings.Contains(h.logs.String(), id) {
+		if id := r.Header.Get(call.HeaderRequestID); !strings.Contains(h.logs.String(), id) {
 			t.Errorf("%s: the log does not know %s", name, id)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"headwater/api/auth"
+	"headwater/api/events"
 )
 
 // What clients of one organization have not read is bounded, and costs no other
@@ -55,8 +56,8 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 // A large event of a stream that nobody reads counts, and another stream of the
 // organization ends with the reason, before that event.
 func TestUnreadStreamsAreBounded(t *testing.T) {
-	h := newHouse(t, func(d *Deps) { d.Options.MaxUnread = pageBytes })
-	h.happen(adas("tst_1"), "small", strings.Repeat("x", pageBytes*3/4))
+	h := newHouse(t, func(d *Deps) { d.Options.MaxUnread = events.PageBytes })
+	h.happen(adas("tst_1"), "small", strings.Repeat("x", events.PageBytes*3/4))
 	c := h.ada()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.URL, "http://"))
 	if err != nil {

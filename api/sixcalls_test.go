@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"headwater/api/jobs"
 )
 
 func TestSixCalls(t *testing.T) {
@@ -37,7 +39,7 @@ func sixCalls(t *testing.T, c caller) {
 	r = c.post("/data/w1/connect", object{"scope": "user", "sources": []object{good, source("lost", "unreachable"), web, {"type": "oracle", "name": "other", "connection_config": object{}}}})
 	connected := into[struct {
 		Connected []struct{ ID, Name, Type, Connector string } `json:"connected_sources"`
-		Failed    []failedSource                               `json:"failed_sources"`
+		Failed    []jobs.FailedSource                          `json:"failed_sources"`
 	}](t, r)
 	if r.Code != 200 || len(connected.Connected) != 2 || len(connected.Failed) != 2 || r.Message != "Connected 2 of 4 data sources" {
 		t.Fatalf("connect: %d %s", r.Code, r.Raw)

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"headwater/api/auth"
+	"headwater/api/call"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/syncoptions"
@@ -158,13 +159,13 @@ func TestCheckpoints(t *testing.T) {
 			t.Fatal(err)
 		}
 		sequence, err = h.bus.Append(t.Context(), last, &event.Event{ID: fmt.Sprint("done", n), Time: time.Now(), Data: &event.SyncCompleted{
-			Meta: event.At(a, event.Operation{ID: fmt.Sprint("op_", n), Kind: event.KindSync, Targets: 1, Final: true}), SyncID: fmt.Sprint("syn_", n), Status: "completed", Mode: modeIncremental,
-			Tables: []event.TableResult{{Name: "orders", Namespace: "public", Status: "completed", Mode: modeIncremental, Records: n, Total: &n, SnapshotID: event.SnapshotID(1<<60 + n), Cursor: fmt.Sprint(n), CursorName: "id"}}}})
+			Meta: event.At(a, event.Operation{ID: fmt.Sprint("op_", n), Kind: event.KindSync, Targets: 1, Final: true}), SyncID: fmt.Sprint("syn_", n), Status: "completed", Mode: "incremental",
+			Tables: []event.TableResult{{Name: "orders", Namespace: "public", Status: "completed", Mode: "incremental", Records: n, Total: &n, SnapshotID: event.SnapshotID(1<<60 + n), Cursor: fmt.Sprint(n), CursorName: "id"}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	min := []string{headerMinSequence, fmt.Sprint(sequence)}
+	min := []string{call.HeaderMinSequence, fmt.Sprint(sequence)}
 	path := "/data/w1/checkpoints?source_id=" + id
 	r := c.get(path+"&table=orders&limit=2", min...)
 	var docs []struct {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headwater/api/iceberg"
+	"headwater/api/reads"
 	"headwater/bus/event"
 )
 
@@ -16,7 +17,7 @@ type paperLake struct{}
 
 func (paperLake) Place(_ context.Context, a event.Address, namespace, table string) (location, metadata string, err error) {
 	if table == "dropped" {
-		return "", "", ErrNotLanded
+		return "", "", reads.ErrNotLanded
 	}
 	folder := "file:///lake/" + a.Source + "/" + namespace + "/" + table
 	return folder, folder + "/metadata/00007-x.metadata.json", nil
@@ -34,6 +35,20 @@ func (l paperLake) Metadata(ctx context.Context, a event.Address, namespace, tab
 
 // paperAge is when the tables of the paper lake came to be.
 var paperAge = time.Now().Add(-time.Hour)
+
+// landedTable is a landed table as clients read it.
+type landedTable struct {
+	SourceID        string `json:"source_id"`
+	Source          string
+	Namespace, Name string
+	Location        string
+	Metadata        string `json:"metadata_location"`
+	Records         int64
+	SyncID          string `json:"sync_id"`
+	Storage         map[string]string
+}
+
+func (t landedTable) key() string { return t.SourceID + "\x00" + t.Namespace + "\x00" + t.Name }
 
 func TestTables(t *testing.T) {
 	h := newHouse(t)

@@ -33,6 +33,16 @@ func (p paperTokens) APIToken(id string) (auth.APIToken, error) {
 	return found, err
 }
 
+// tokenDoc is an API token as clients read it.
+type tokenDoc struct {
+	ID, Name, Role, User, Status, Token string
+	Workspaces                          []string
+	CreatedAt                           time.Time  `json:"created_at"`
+	ExpiresAt                           time.Time  `json:"expires_at"`
+	LastUsedAt                          *time.Time `json:"last_used_at"`
+	RevokedBy                           *string    `json:"revoked_by"`
+}
+
 // made has the caller make an API token and returns who uses it.
 func (c caller) made(body object) (tokenDoc, caller) {
 	c.t.Helper()

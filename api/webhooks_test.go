@@ -20,6 +20,19 @@ import (
 	"headwater/connectors"
 )
 
+// webhookDoc is a webhook as clients read it.
+type webhookDoc struct {
+	ID, Scope, Secret string
+	Owner             *string
+	Types             []string
+	After             uint64
+	PreviousSecret    *time.Time `json:"previous_secret_until"`
+	Delivery          *struct {
+		Position, Pending uint64
+		LastAttemptAt     *time.Time `json:"last_attempt_at"`
+	}
+}
+
 // testWebhooks is the registry of a house; nothing delivers unless a test does.
 func testWebhooks(t *testing.T, h *house) *webhooks.Registry {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"headwater/api/jobs"
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -114,7 +115,7 @@ func (w *worker) say(ctx context.Context, c *command.Command, final bool, data e
 		}
 		known, err := w.view.Operation(c.Address().Organization, c.Address().Workspace, op.ID)
 		if err == nil {
-			if g := reported(known, op.Target); g != nil && g.Status != projections.StatusRunning {
+			if g := jobs.Reported(known, op.Target); g != nil && g.Status != projections.StatusRunning {
 				return nil
 			}
 		}
@@ -273,7 +274,7 @@ func (w *worker) sync(ctx context.Context, c *command.Command, d *command.SyncSo
 	}
 	mode := d.Options.Mode
 	if mode == "" {
-		mode = modeFull
+		mode = "full_refresh"
 	}
 	if err := w.say(ctx, c, false, &event.SyncStarted{SyncID: d.SyncID, Attempt: 1, Mode: mode, Tables: []string{"public.customers"}}); err != nil {
 		return err

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"headwater/api"
 	"headwater/api/iceberg"
+	"headwater/api/reads"
 	"headwater/bus"
 	"headwater/bus/event"
 	"headwater/handlers/landing"
@@ -29,7 +29,7 @@ func (l eventLog) Replay(ctx context.Context, after, last uint64, each func(sequ
 	return err
 }
 
-// lakeView is the lake as the API sees it. It implements api.Lake.
+// lakeView is the lake as the API sees it. It implements reads.Lake.
 type lakeView struct{ *landing.Lake }
 
 func (l lakeView) Place(ctx context.Context, a event.Address, namespace, table string) (location, metadata string, err error) {
@@ -37,16 +37,16 @@ func (l lakeView) Place(ctx context.Context, a event.Address, namespace, table s
 	return p.Location, p.Metadata, notLanded(err)
 }
 
-func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table string, limit int, moment api.Moment) (api.Shown, error) {
+func (l lakeView) Show(ctx context.Context, a event.Address, namespace, table string, limit int, moment reads.Moment) (reads.Shown, error) {
 	shown, err := l.Lake.Show(ctx, a, namespace, table, limit, landing.Moment(moment))
-	columns, short := make([]api.ShownColumn, len(shown.Columns)), make([]api.ShownShort, len(shown.Shortened))
+	columns, short := make([]reads.ShownColumn, len(shown.Columns)), make([]reads.ShownShort, len(shown.Shortened))
 	for i, c := range shown.Columns {
-		columns[i] = api.ShownColumn(c)
+		columns[i] = reads.ShownColumn(c)
 	}
 	for i, s := range shown.Shortened {
-		short[i] = api.ShownShort(s)
+		short[i] = reads.ShownShort(s)
 	}
-	return api.Shown{
+	return reads.Shown{
 		SnapshotID: shown.SnapshotID, At: shown.At, Total: shown.Total, Columns: columns, Rows: shown.Rows,
 		Shortened: short, Truncated: shown.Truncated, Ended: shown.Ended,
 	}, notLanded(err)
@@ -70,7 +70,7 @@ func (l catalogView) Metadata(ctx context.Context, a event.Address, namespace, t
 // notLanded translates the lake's errors into those of the API.
 func notLanded(err error) error {
 	for from, to := range map[error]error{
-		landing.ErrNoTable: api.ErrNotLanded, landing.ErrNoSnapshot: api.ErrNotLanded, landing.ErrExpired: api.ErrExpired, landing.ErrStorage: api.ErrLake,
+		landing.ErrNoTable: reads.ErrNotLanded, landing.ErrNoSnapshot: reads.ErrNotLanded, landing.ErrExpired: reads.ErrExpired, landing.ErrStorage: reads.ErrLake,
 	} {
 		if errors.Is(err, from) {
 			return fmt.Errorf("%w: %w", to, err)

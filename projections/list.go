@@ -12,6 +12,25 @@ import (
 	"headwater/projections/pagecache"
 )
 
+// ListQuery selects sources of one owner, in the order they were first
+// connected.
+type ListQuery struct {
+	Organization, Workspace string
+	Owner                   string // "" for scope "organization"
+	Type                    string // type or connector, exactly; "" for any
+	Name, Status            string // exactly; "" for any
+	Search                  string // substring of the name, ignoring case
+	Limit                   int    // documents per page; 0 for all
+	Cursor                  string // Page.Next of the previous page
+	AsOf                    uint64 // as it was after that sequence; 0 for now
+	Removed                 bool   // removed sources that can be restored, instead of existing ones
+}
+
+// Size returns the number of bytes in the query's texts.
+func (q ListQuery) Size() int {
+	return len(q.Organization) + len(q.Workspace) + len(q.Owner) + len(q.Type) + len(q.Name) + len(q.Status) + len(q.Search) + len(q.Cursor)
+}
+
 // filter decides which sources a list includes.
 type filter struct{ typ, name, status, search string }
 

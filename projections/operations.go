@@ -2,7 +2,6 @@ package projections
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -109,87 +108,45 @@ func (s *Store) targets(db pebble.Reader, total int, prefix []byte, each func(in
 	return s.fault(it.Error())
 }
 
-// WaitOperation waits until the operation has ended, even if nothing is known of
-// it yet, and returns it. If ctx is done first, it returns ctx's error and the
-// operation as it is by then, or the zero Operation if it is unknown.
-func (s *Store) WaitOperation(ctx context.Context, organization, workspace, id string) (Operation, error) {
-	// Register first and look afterwards: the end is then either seen or
-	// signalled.
-	ended, stop := s.waiting.operation(string(layout.Key(layout.KeyOperation, organization, workspace, id)))
-	defer stop()
-	o, err := s.Operation(organization, workspace, id)
-	if err == nil && o.Ended() || err != nil && !isNotFound(err) {
-		return o, err
-	}
-	select {
-	case <-ended:
-		return s.Operation(organization, workspace, id)
-	case <-s.closed:
-		return o, ErrClosed
-	case <-ctx.Done():
-		if o, err = s.Operation(organization, workspace, id); err == nil && o.Ended() {
-			return o, nil
-		}
-		return o, fmt.Errorf("wait for operation %s: %w", id, context.Cause(ctx))
-	}
+// OperationQuery selects operations of one owner, newest first.
+type OperationQuery struct {
+	Organization, Workspace string
+	Owner                   string // "" for scope "organization"
+	Kind, Status            string // exactly; "" for any
+	Limit                   int    // documents per page; 0 for all
+	Cursor                  string // Page.Next of the previous page
 }
 
 // Operations returns documents of operations without their targets, newest
 // first. It returns ErrBadCursor for a cursor of another query.
-func (s *Store) Operations(q OperationQuery) (page Page, err error) {
-	bound := binding("operations", q.Organization, q.Workspace, q.Owner, q.Kind, q.Status)
-	place, err := readCursor(q.Cursor, bound)
-	if err == nil && place != nil && len(place) != 8 {
-		err = ErrBadCursor
+func (s *Store) Operations(q OperationQuery) (Page, error) {
+	paged := pageQuery{
+		what: "operations", bound: binding("operations", q.Organization, q.Workspace, q.Owner, q.Kind, q.Status), cursor: q.Cursor, place: 8, limit: q.Limit,
 	}
-	if err != nil {
-		return page, fmt.Errorf("operations: %w", err)
-	}
-	db, done, err := s.using()
-	if err != nil {
-		return page, err
-	}
-	defer done()
-	page.Sequence = s.position.Load()
-	snapshot := db.NewSnapshot()
-	defer s.finish(snapshot, &err)
-	prefix := layout.Key(layout.KeyOperationOf, q.Organization, q.Workspace, q.Owner)
-	it, err := s.scan(snapshot, prefix)
-	if err != nil {
-		return page, err
-	}
-	defer s.finish(it, &err)
-	out := []byte{'['}
-	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; ok = it.Next() {
-		suffix := it.Key()[len(prefix):]
-		id, _, err := layout.GetText(suffix[8:])
+	return s.pageOf(paged, func(db pebble.Reader, place []byte, add func(place, doc []byte) bool) (err error) {
+		prefix := layout.Key(layout.KeyOperationOf, q.Organization, q.Workspace, q.Owner)
+		it, err := s.scan(db, prefix)
 		if err != nil {
-			return page, err
+			return err
 		}
-		v, err := s.get(snapshot, layout.Key(layout.KeyOperation, q.Organization, q.Workspace, id))
-		if err != nil {
-			return page, fmt.Errorf("operation %s: %w", id, err)
+		defer s.finish(it, &err)
+		for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; ok = it.Next() {
+			suffix := it.Key()[len(prefix):]
+			id, _, err := layout.GetText(suffix[8:])
+			if err != nil {
+				return err
+			}
+			is, doc, err := documentAt[struct{ Kind, Status string }](s, db, layout.Key(layout.KeyOperation, q.Organization, q.Workspace, id), "operation "+id)
+			if err != nil {
+				return err
+			}
+			if q.Kind != "" && is.Kind != q.Kind || q.Status != "" && is.Status != q.Status {
+				continue
+			}
+			if !add(suffix[:8], doc) {
+				break
+			}
 		}
-		state, doc, err := layout.Unframe(v)
-		if err != nil {
-			return page, err
-		}
-		var head struct{ Kind, Status string }
-		if err := json.Unmarshal(state, &head); err != nil {
-			return page, fmt.Errorf("%w: operation %s: %w", ErrDamaged, id, err)
-		}
-		if q.Kind != "" && head.Kind != q.Kind || q.Status != "" && head.Status != q.Status {
-			continue
-		}
-		if q.Limit > 0 && page.Count == q.Limit {
-			page.Next = makeCursor(bound, append([]byte(nil), suffix[:8]...))
-			break
-		}
-		if page.Count++; page.Count > 1 {
-			out = append(out, ',')
-		}
-		out = append(out, doc...)
-	}
-	page.JSON = append(out, ']')
-	return page, s.fault(it.Error())
+		return s.fault(it.Error())
+	})
 }

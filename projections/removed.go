@@ -56,11 +56,8 @@ func (s *Store) Due(before time.Time) (all []Due, err error) {
 			return nil, s.fault(err)
 		}
 		due := Due{Removed: layout.GetSequence(v)}
-		rest := it.Key()[9:]
-		for _, text := range []*string{&due.Address.Organization, &due.Address.Workspace, &due.Address.Owner, &due.Address.Source} {
-			if *text, rest, err = layout.GetText(rest); err != nil {
-				return nil, err
-			}
+		if _, err := layout.GetAddress(it.Key()[9:], &due.Address); err != nil {
+			return nil, err
 		}
 		all = append(all, due)
 	}

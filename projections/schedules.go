@@ -37,11 +37,9 @@ func (s *Store) DueRuns(now time.Time, most int) (all []DueRun, next time.Time, 
 		if err != nil {
 			return nil, next, s.fault(err)
 		}
-		due, rest := DueRun{Version: int(layout.GetSequence(v)), Due: at}, it.Key()[9:]
-		for _, text := range []*string{&due.Address.Organization, &due.Address.Workspace, &due.Address.Owner, &due.Address.Source} {
-			if *text, rest, err = layout.GetText(rest); err != nil {
-				return nil, next, err
-			}
+		due := DueRun{Version: int(layout.GetSequence(v)), Due: at}
+		if _, err := layout.GetAddress(it.Key()[9:], &due.Address); err != nil {
+			return nil, next, err
 		}
 		all = append(all, due)
 	}

@@ -15,6 +15,41 @@ import (
 	"headwater/projections/pagecache"
 )
 
+// Schema is one version of a source's schema, decoded.
+type Schema struct {
+	Version      int
+	Sequence     uint64 // of its SchemaDiscovered event
+	DiscoveredAt time.Time
+	Tables       []event.Table
+	LeftOut      []event.LeftOut
+}
+
+// SchemaPage is one page of a version of a source's schema, as the API returns
+// it.
+type SchemaPage struct {
+	JSON     []byte // the document {"source_id","version","discovered_at","tables"}
+	Version  int
+	Sequence uint64 // of its SchemaDiscovered event; changes exactly when the schema does
+	Tables   int    // number of tables in JSON
+	Places   uint64 // changes when the storage locations of the tables in JSON change
+	Next     string // cursor of the next page; "" on the last
+}
+
+// SchemaQuery selects tables of one source's schema.
+type SchemaQuery struct {
+	Address event.Address
+	Table   string // "table" or "namespace.table", exactly; "" for all
+	Limit   int    // tables per page; 0 for all
+	Cursor  string // SchemaPage.Next of the previous page; stays at that page's version
+	AsOf    uint64 // as it was after that sequence; 0 for now
+}
+
+// Size returns the number of bytes in the query's texts.
+func (q SchemaQuery) Size() int {
+	a := q.Address
+	return len(a.Organization) + len(a.Workspace) + len(a.Owner) + len(a.Source) + len(q.Table) + len(q.Cursor)
+}
+
 // SchemaPage returns one page of a version of a source's schema, as the API
 // returns it. It returns ErrNotFound for an unknown source or one without a
 // schema, ErrBadCursor for a cursor of another query, and ErrFuture for a
@@ -272,50 +307,33 @@ func (v *schemaVersion) named(s *Store, name string, from int, add func(index in
 // SchemaHistory returns the versions of a source's schema, newest first, each
 // with its diff, its cause and its sync. It fails as SchemaPage does, except
 // that a source without a schema has an empty history.
-func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (page Page, err error) {
-	bound := binding("history", a.Tokens())
-	place, err := readCursor(cursor, bound)
-	if err == nil && place != nil && len(place) != 8 {
-		err = ErrBadCursor
-	}
-	if err != nil {
-		return page, fmt.Errorf("schema history of %s: %w", a.Source, err)
-	}
-	db, done, err := s.using()
-	if err != nil {
-		return page, err
-	}
-	defer done()
-	page.Sequence = s.position.Load()
-	if err := s.wasThere(db, a, 0); err != nil {
-		return page, fmt.Errorf("schema history of %s: %w", a.Source, err)
-	}
-	prefix := layout.AddressKey(layout.KeySchema, a)
-	it, err := s.scan(db, prefix)
-	if err != nil {
-		return page, err
-	}
-	defer s.finish(it, &err)
-	out := []byte{'['}
-	for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; {
-		version := append([]byte(nil), it.Key()[:len(prefix)+8]...)
-		if limit > 0 && page.Count == limit {
-			page.Next = makeCursor(bound, version[len(prefix):])
-			break
+func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (Page, error) {
+	what := "schema history of " + a.Source
+	paged := pageQuery{what: what, bound: binding("history", a.Tokens()), cursor: cursor, place: 8, limit: limit}
+	return s.pageOf(paged, func(db pebble.Reader, place []byte, add func(place, doc []byte) bool) (err error) {
+		if err := s.wasThere(db, a, 0); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
-		if !it.SeekGE(append(version, layout.PartEntry)) {
-			break
-		}
-		entry, err := it.ValueAndErr()
+		prefix := layout.AddressKey(layout.KeySchema, a)
+		it, err := s.scan(db, prefix)
 		if err != nil {
-			return page, s.fault(err)
+			return err
 		}
-		if page.Count++; page.Count > 1 {
-			out = append(out, ',')
+		defer s.finish(it, &err)
+		for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; {
+			version := append([]byte(nil), it.Key()[:len(prefix)+8]...)
+			if !it.SeekGE(append(version, layout.PartEntry)) {
+				break
+			}
+			entry, err := it.ValueAndErr()
+			if err != nil {
+				return s.fault(err)
+			}
+			if !add(version[len(prefix):], entry) {
+				break
+			}
+			ok = it.SeekGE(append(version, layout.PartEnd))
 		}
-		out = append(out, entry...)
-		ok = it.SeekGE(append(version, layout.PartEnd))
-	}
-	page.JSON = append(out, ']')
-	return page, s.fault(it.Error())
+		return s.fault(it.Error())
+	})
 }

@@ -1,8 +1,12 @@
 package projections
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -89,13 +93,11 @@ func (s *Store) createdAt(db pebble.Reader, a event.Address) (created uint64, re
 // FindSource returns the source that has a name. If none has it, found is false,
 // and incarnation is to be passed to SourceID for the next source of that name.
 func (s *Store) FindSource(organization, workspace, owner, name string) (src Source, incarnation uint64, found bool, err error) {
-	db, done, err := s.using()
+	snapshot, done, err := s.snapshot()
 	if err != nil {
 		return src, 0, false, err
 	}
-	defer done()
-	snapshot := db.NewSnapshot()
-	defer s.finish(snapshot, &err)
+	defer done(&err)
 	entry, err := s.nameAt(snapshot, organization, workspace, owner, name)
 	if err != nil || entry.ID == "" {
 		return src, entry.Incarnation, false, err
@@ -130,4 +132,22 @@ func (s *Store) sourceAt(db pebble.Reader, a event.Address) (Source, error) {
 		return Source{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return src, nil
+}
+
+// SourceID returns the id of the source with that name: "src_" and 26 lower-case
+// base32 letters. incarnation is the sequence of the SourceRemoved event that
+// ended the previous source of the name, or 0. Nodes that connect the same name
+// concurrently derive the same id.
+func SourceID(organization, workspace, owner, name string, incarnation uint64) string {
+	h := sha256.New()
+	var size [8]byte
+	for _, part := range []string{organization, workspace, owner, name} {
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write([]byte(part))
+	}
+	binary.BigEndian.PutUint64(size[:], incarnation)
+	h.Write(size[:])
+	sum := h.Sum(nil)
+	return "src_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }

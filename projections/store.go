@@ -208,6 +208,20 @@ func (s *Store) using() (db *pebble.DB, done func(), err error) {
 	return s.db, s.open.RUnlock, nil
 }
 
+// snapshot returns the database as it is at this moment. If err is nil the caller
+// must call done, which sets its argument to the first error.
+func (s *Store) snapshot() (db *pebble.Snapshot, done func(*error), err error) {
+	live, release, err := s.using()
+	if err != nil {
+		return nil, nil, err
+	}
+	db = live.NewSnapshot()
+	return db, func(err *error) {
+		s.finish(db, err)
+		release()
+	}, nil
+}
+
 // fault translates an error of Pebble into one of this package.
 func (s *Store) fault(err error) error {
 	if err == nil || errors.Is(err, ErrDamaged) {

@@ -15,13 +15,11 @@ import (
 // Sync returns one sync of a workspace with its document, even if its source is
 // removed. It returns ErrNotFound for an unknown id.
 func (s *Store) Sync(organization, workspace, id string) (y Sync, err error) {
-	db, done, err := s.using()
+	snapshot, done, err := s.snapshot()
 	if err != nil {
 		return y, err
 	}
-	defer done()
-	snapshot := db.NewSnapshot()
-	defer s.finish(snapshot, &err)
+	defer done(&err)
 	v, err := s.get(snapshot, layout.Key(layout.KeySync, organization, workspace, id))
 	if err != nil {
 		return y, fmt.Errorf("sync %s: %w", id, err)
@@ -99,65 +97,34 @@ func stopped(doc []byte, y *Sync) ([]byte, error) {
 	return layout.AppendTable(nil, &r)
 }
 
+// SyncQuery selects syncs of one workspace, newest first.
+type SyncQuery struct {
+	Organization, Workspace string
+	Owners                  []string // whose syncs; "" for scope "organization"
+	SourceID                string
+	Status                  string
+	Limit                   int    // documents per page; 0 for all
+	Cursor                  string // Page.Next of the previous page
+}
+
 // Syncs returns documents of syncs without their tables, newest first. It
 // returns ErrBadCursor for a cursor of another query.
-func (s *Store) Syncs(q SyncQuery) (page Page, err error) {
+func (s *Store) Syncs(q SyncQuery) (Page, error) {
 	owners := slices.Clone(q.Owners)
 	slices.Sort(owners)
 	owners = slices.Compact(owners)
-	bound := binding("syncs", q.Organization, q.Workspace, owners, q.SourceID, q.Status)
-	place, err := readCursor(q.Cursor, bound)
-	if err == nil && place != nil && len(place) != 8 {
-		err = ErrBadCursor
+	paged := pageQuery{
+		what: "syncs", bound: binding("syncs", q.Organization, q.Workspace, owners, q.SourceID, q.Status), cursor: q.Cursor, place: 8, limit: q.Limit,
 	}
-	if err != nil {
-		return page, fmt.Errorf("syncs: %w", err)
-	}
-	db, done, err := s.using()
-	if err != nil {
-		return page, err
-	}
-	defer done()
-	page.Sequence = s.position.Load()
-	snapshot := db.NewSnapshot()
-	defer s.finish(snapshot, &err)
-	out := []byte{'['}
-	err = s.newest(snapshot, q, owners, place, func(began []byte, id string) (bool, error) {
-		status, doc, err := s.syncDoc(snapshot, q.Organization, q.Workspace, id)
-		if err != nil || q.Status != "" && status != q.Status {
-			return true, err
-		}
-		if q.Limit > 0 && page.Count == q.Limit {
-			page.Next = makeCursor(bound, began)
-			return false, nil
-		}
-		if page.Count++; page.Count > 1 {
-			out = append(out, ',')
-		}
-		out = append(out, doc...)
-		return true, nil
+	return s.pageOf(paged, func(db pebble.Reader, place []byte, add func(place, doc []byte) bool) error {
+		return s.newest(db, q, owners, place, func(began []byte, id string) (bool, error) {
+			is, doc, err := documentAt[struct{ Status string }](s, db, layout.Key(layout.KeySync, q.Organization, q.Workspace, id), "sync "+id)
+			if err != nil || q.Status != "" && is.Status != q.Status {
+				return true, err
+			}
+			return add(began, doc), nil
+		})
 	})
-	page.JSON = append(out, ']')
-	return page, err
-}
-
-// syncDoc returns the status and the document of a sync without its tables.
-func (s *Store) syncDoc(db pebble.Reader, organization, workspace, id string) (status string, doc []byte, err error) {
-	v, err := s.get(db, layout.Key(layout.KeySync, organization, workspace, id))
-	if err != nil {
-		return "", nil, fmt.Errorf("sync %s: %w", id, err)
-	}
-	state, doc, err := layout.Unframe(v)
-	if err != nil {
-		return "", nil, err
-	}
-	var head struct {
-		Status string `json:"status"`
-	}
-	if err := json.Unmarshal(state, &head); err != nil {
-		return "", nil, fmt.Errorf("%w: sync %s: %w", ErrDamaged, id, err)
-	}
-	return head.Status, doc, nil
 }
 
 // newest merges the owners' syncs, newest first, from place on. An event begins
@@ -208,60 +175,4 @@ func (s *Store) newest(db pebble.Reader, q SyncQuery, owners []string, place []b
 		}
 	}
 	return nil
-}
-
-// LandedTables returns the state of each landed table, sorted by namespace and
-// name. It returns ErrNotFound if the source is removed.
-func (s *Store) LandedTables(a event.Address) (all []LandedTable, err error) {
-	db, done, err := s.using()
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	if err := s.wasThere(db, a, 0); err != nil {
-		return nil, fmt.Errorf("tables of %s: %w", a.Source, err)
-	}
-	prefix := layout.AddressKey(layout.KeyLanded, a)
-	it, err := s.scan(db, prefix)
-	if err != nil {
-		return nil, err
-	}
-	defer s.finish(it, &err)
-	for ok := it.First(); ok; ok = it.Next() {
-		var t LandedTable
-		var rest []byte
-		if t.Namespace, rest, err = layout.GetText(it.Key()[len(prefix):]); err != nil {
-			return nil, err
-		}
-		if t.Name, _, err = layout.GetText(rest); err != nil {
-			return nil, err
-		}
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return nil, s.fault(err)
-		}
-		if t.Landed, err = layout.DecodeLanded(v); err != nil {
-			return nil, err
-		}
-		all = append(all, t)
-	}
-	return all, s.fault(it.Error())
-}
-
-// Landed returns the state of one landed table, whose namespace is empty if the
-// source has none. It returns ErrNotFound before the table's first sync, and if
-// the source is removed.
-func (s *Store) Landed(a event.Address, namespace, table string) (l Landed, err error) {
-	db, done, err := s.using()
-	if err != nil {
-		return l, err
-	}
-	defer done()
-	if err = s.wasThere(db, a, 0); err == nil {
-		var v []byte
-		if v, err = s.get(db, layout.Key(layout.KeyLanded, a.Organization, a.Workspace, a.Owner, a.Source, namespace, table)); err == nil {
-			return layout.DecodeLanded(v)
-		}
-	}
-	return l, fmt.Errorf("table %s of %s: %w", table, a.Source, err)
 }

@@ -30,13 +30,11 @@ func (s *Store) Token(id string) (t Token, err error) {
 // Tokens calls use with the API tokens of an organization, newest first, until
 // use returns false.
 func (s *Store) Tokens(organization string, use func(Token) bool) (err error) {
-	db, done, err := s.using()
+	snapshot, done, err := s.snapshot()
 	if err != nil {
 		return err
 	}
-	defer done()
-	snapshot := db.NewSnapshot()
-	defer s.finish(snapshot, &err)
+	defer done(&err)
 	prefix := layout.Key(layout.KeyTokenOf, organization)
 	it, err := s.scan(snapshot, prefix)
 	if err != nil {

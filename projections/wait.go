@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"headwater/bus/event"
+	"headwater/projections/layout"
 )
 
 // waiting holds the callers that wait, by what wakes them. A waiter costs no
@@ -133,6 +134,31 @@ func (s *Store) Wait(ctx context.Context, sequence uint64) error {
 		return ErrClosed
 	}
 	return fmt.Errorf("wait for sequence %d: %w", sequence, context.Cause(ctx))
+}
+
+// WaitOperation waits until the operation has ended, even if nothing is known of
+// it yet, and returns it. If ctx is done first, it returns ctx's error and the
+// operation as it is by then, or the zero Operation if it is unknown.
+func (s *Store) WaitOperation(ctx context.Context, organization, workspace, id string) (Operation, error) {
+	// Register first and look afterwards: the end is then either seen or
+	// signalled.
+	ended, stop := s.waiting.operation(string(layout.Key(layout.KeyOperation, organization, workspace, id)))
+	defer stop()
+	o, err := s.Operation(organization, workspace, id)
+	if err == nil && o.Ended() || err != nil && !isNotFound(err) {
+		return o, err
+	}
+	select {
+	case <-ended:
+		return s.Operation(organization, workspace, id)
+	case <-s.closed:
+		return o, ErrClosed
+	case <-ctx.Done():
+		if o, err = s.Operation(organization, workspace, id); err == nil && o.Ended() {
+			return o, nil
+		}
+		return o, fmt.Errorf("wait for operation %s: %w", id, context.Cause(ctx))
+	}
 }
 
 // WatchSource returns a channel that receives a signal after events of that

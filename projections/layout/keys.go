@@ -148,6 +148,22 @@ func GetText(k []byte) (text string, rest []byte, err error) {
 	return "", nil, fmt.Errorf("%w: key text without end", ErrDamaged)
 }
 
+// GetAddress reverses Key for the four texts of an address, and returns what
+// follows. It fails as GetText does.
+func GetAddress(k []byte, a *event.Address) (rest []byte, err error) {
+	return GetTexts(k, &a.Organization, &a.Workspace, &a.Owner, &a.Source)
+}
+
+// GetTexts is GetText for one text after the other.
+func GetTexts(k []byte, texts ...*string) (rest []byte, err error) {
+	for _, text := range texts {
+		if *text, k, err = GetText(k); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
 // PutSequence appends a sequence so that the oldest sorts first.
 func PutSequence(k []byte, sequence uint64) []byte { return binary.BigEndian.AppendUint64(k, sequence) }
 

@@ -15,6 +15,7 @@ import (
 	"headwater/cmd/headwater/client"
 	"headwater/cmd/headwater/client/clienttest"
 	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/settings"
 	"headwater/cmd/headwater/demo"
 	"headwater/cmd/headwater/terminal"
 )
@@ -94,8 +95,8 @@ func TestDemoForReal(t *testing.T) {
 		{&client.ListCmd{ClientFlags: shared, Name: "airports"}, "3,376"},
 		{&client.SchemaCmd{ClientFlags: shared, Source: "timezones"}, "zone_id, country_code"},
 		{&client.SchemaCmd{ClientFlags: shared, Source: "timezones", Table: "zones"}, "latitude"},
-		{&client.TestCmd{ClientFlags: shared, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
-		{&client.ConnectCmd{ClientFlags: shared, Name: "again", SourceFlags: client.SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
+		{&client.TestCmd{ClientFlags: shared, SourceFlags: settings.SourceFlags{Type: "file", Config: []string{"path=airports.csv"}}}, "read"},
+		{&client.ConnectCmd{ClientFlags: shared, Name: "again", SourceFlags: settings.SourceFlags{Type: "csv", Config: []string{"path=airports.csv"}}}, "again"},
 		{&client.SyncCmd{ClientFlags: shared, Sources: []string{"again"}, SyncFlags: flags.SyncFlags{Mode: "full_refresh"}}, "3,376 rows"},
 		{&client.SyncsCmd{ClientFlags: shared, Source: "again", Limit: 5}, "completed"},
 		{&client.CleanupCmd{ClientFlags: shared, Sources: []string{"again"}, DryRun: true}, "would remove again"},
@@ -108,7 +109,7 @@ func TestDemoForReal(t *testing.T) {
 		}
 	}
 	s, _, _ := clienttest.Streams("")
-	err := (&client.TestCmd{ClientFlags: shared, SourceFlags: client.SourceFlags{Type: "file", Config: []string{"path=nowhere.csv"}}}).Run(t.Context(), s)
+	err := (&client.TestCmd{ClientFlags: shared, SourceFlags: settings.SourceFlags{Type: "file", Config: []string{"path=nowhere.csv"}}}).Run(t.Context(), s)
 	if err == nil || !strings.Contains(err.Error(), "nowhere.csv") {
 		t.Errorf("a test of a missing file: %v", err)
 	}

@@ -9,17 +9,18 @@ import (
 
 	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/client/rest"
+	"headwater/cmd/headwater/client/settings"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
 
 // ConnectCmd connects one source.
 type ConnectCmd struct {
-	ClientFlags `embed:""`
-	SourceFlags `embed:""`
-	Name        string   `short:"n" required:"" help:"Name of the source in its workspace. A name that exists gets a new version of its configuration."`
-	SyncOptions string   `placeholder:"JSON" help:"Sync options that the source keeps for every sync of it, such as '{\"mode\":\"incremental\"}'; {} clears them."`
-	Metadata    []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks about the source, shown in lists; may repeat, same forms as --config."`
+	ClientFlags          `embed:""`
+	settings.SourceFlags `embed:""`
+	Name                 string   `short:"n" required:"" help:"Name of the source in its workspace. A name that exists gets a new version of its configuration."`
+	SyncOptions          string   `placeholder:"JSON" help:"Sync options that the source keeps for every sync of it, such as '{\"mode\":\"incremental\"}'; {} clears them."`
+	Metadata             []string `short:"m" sep:"none" placeholder:"FIELD=VALUE" help:"Your own remarks about the source, shown in lists; may repeat, same forms as --config."`
 }
 
 // Run connects the source and waits for the outcome. It fails if the source
@@ -29,13 +30,13 @@ func (c *ConnectCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	kind, config, err := c.source(ctx, s, api)
+	kind, config, err := c.Source(ctx, s, api.Conn)
 	if err != nil {
 		return err
 	}
 	metadata := map[string]any{}
 	for _, flag := range c.Metadata {
-		if err := setting(metadata, flag); err != nil {
+		if err := settings.Set(metadata, flag); err != nil {
 			return exit.Usagef("--metadata: %w", err)
 		}
 	}

@@ -3,70 +3,21 @@ package client
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
 	"headwater/cmd/headwater/client/clienttest"
+	"headwater/cmd/headwater/client/settings"
 )
-
-func TestConnectionConfig(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "config.json")
-	key := filepath.Join(dir, "key")
-	for path, text := range map[string]string{file: `{"host":"db","port":5432}`, key: "from a file\n"} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, test := range []struct {
-		config, secret []string
-		want           string // the JSON, or part of the error after "!"
-	}{
-		{[]string{"host=db", "port=5432", "ssl=true", `zip="01234"`, "name=a=b,c", "empty="}, nil,
-			`{"empty":"","host":"db","name":"a=b,c","port":5432,"ssl":true,"zip":"01234"}`},
-		{[]string{"id=9007199254740993", "day=2024-01-01", "word=nullable"}, nil,
-			`{"day":"2024-01-01","id":9007199254740993,"word":"nullable"}`},
-		{[]string{"@" + file, "port=5433"}, nil, `{"host":"db","port":5433}`},
-		{[]string{`{"host":"x","headers":{"a":"b"}}`}, []string{"password=env:PASSWORD"},
-			`{"headers":{"a":"b"},"host":"x","password":"from the environment"}`},
-		{nil, []string{"api_key=file:" + key}, `{"api_key":"from a file"}`},
-		{nil, []string{"password=-"}, `{"password":"12 typed"}`},
-		{[]string{"hunter2"}, nil, "!--config: want FIELD=VALUE, a JSON object or @FILE"},
-		{[]string{`{"a":1} {"b":2}`}, nil, "!--config: no JSON object could be read"},
-		{[]string{"@" + key}, nil, "!--config: no JSON object could be read"},
-		{nil, []string{"password=hunter2"}, "!--secret password: want env:NAME, file:PATH or -"},
-		{nil, []string{"password=env:NOWHERE"}, "!--secret password: the variable NOWHERE is not set"},
-	} {
-		s, _, _ := clienttest.Streams("12 typed\nnot this\n")
-		config, err := SourceFlags{Config: test.config, Secret: test.secret}.connectionConfig(s)
-		if want, wrong := strings.CutPrefix(test.want, "!"); wrong {
-			if err == nil || err.Error() != want {
-				t.Errorf("%q %q: got error %v, want %s", test.config, test.secret, err, want)
-			}
-			continue
-		}
-		got, _ := json.Marshal(config)
-		if err != nil || string(got) != test.want {
-			t.Errorf("%q %q: got %s, %v, want %s", test.config, test.secret, got, err, test.want)
-		}
-	}
-	s, _, _ := clienttest.Streams("")
-	if _, err := (SourceFlags{Secret: []string{"password=-"}}).connectionConfig(s); err == nil {
-		t.Error("an empty standard input passed for a password")
-	}
-}
 
 func TestConnect(t *testing.T) {
 	api := clienttest.New(t, map[string]http.HandlerFunc{"POST /data/w1/connect": clienttest.Says(`{
 		"connected_sources":[{"id":"src_b","name":"crm","type":"database","connector":"postgresql","scope":"user","status":"connected","tables":12}],
 		"failed_sources":[],"operation_id":"op_1"}`)})
 	cmd := ConnectCmd{ClientFlags: flagsFor(api), Name: "crm", Metadata: []string{"team=sales"},
-		SourceFlags: SourceFlags{Type: "database", Config: []string{"host=db", "port=5432"}, Secret: []string{"password=env:PASSWORD"}}}
+		SourceFlags: settings.SourceFlags{Type: "database", Config: []string{"host=db", "port=5432"}, Secret: []string{"password=env:PASSWORD"}}}
 	s, out, _ := clienttest.Streams("")
 	if err := cmd.Run(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -103,7 +54,7 @@ func TestConnectThatTakesLong(t *testing.T) {
 		},
 		"GET /data/w1/list": clienttest.Says(clienttest.TwoSources),
 	})
-	cmd := ConnectCmd{ClientFlags: flagsFor(api), Name: "crm", SourceFlags: SourceFlags{Type: "database"}}
+	cmd := ConnectCmd{ClientFlags: flagsFor(api), Name: "crm", SourceFlags: settings.SourceFlags{Type: "database"}}
 	s, out, errs := clienttest.Streams("")
 	if err := cmd.Run(t.Context(), s); err != nil {
 		t.Fatal(err)
@@ -121,7 +72,7 @@ func TestTest(t *testing.T) {
 			{"name":"resolve","status":"ok","duration_ms":1},{"name":"connect","status":"ok","duration_ms":1250},
 			{"name":"authenticate","status":"failed","duration_ms":3,"message":"the password was refused"}]}}`)
 	}})
-	cmd := TestCmd{ClientFlags: flagsFor(api), SourceFlags: SourceFlags{Type: "database", Config: []string{"host=db"}}}
+	cmd := TestCmd{ClientFlags: flagsFor(api), SourceFlags: settings.SourceFlags{Type: "database", Config: []string{"host=db"}}}
 	s, out, _ := clienttest.Streams("")
 	err := cmd.Run(t.Context(), s)
 	if err == nil || err.Error() != "the password was refused" {

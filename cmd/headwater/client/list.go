@@ -110,3 +110,11 @@ func SourceGrid(sources []rest.SourceDoc, now time.Time) *terminal.Grid {
 	}
 	return g
 }
+
+// lag says how far a source that is synced continuously is behind, "" if unknown.
+func lag(c *rest.ChangesDoc, s *rest.ScheduleDoc) string {
+	if c == nil || !s.Continuous || s.Paused || c.BehindSeconds == nil {
+		return ""
+	}
+	return ", " + terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second) + " behind"
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,89 @@ func (c *SyncCmd) leave(ctx context.Context, api *Client, id string) error {
 		return exit.With(exit.Unknown, fmt.Errorf("the sync could not be cancelled and may go on as %s: %w", id, err))
 	}
 	return exit.With(exit.Failed, fmt.Errorf("interrupted; the sync ended as %s", op.Status))
+}
+
+// follow shows the running sync of a source until it ends. It starts one, with the
+// options, if none is running.
+func (c *SyncCmd) follow(ctx context.Context, s terminal.Streams, api *Client, ids []string, options map[string]any) error {
+	if len(ids) != 1 {
+		return exit.Usagef("--follow shows one source: name it")
+	}
+	id, err := api.runningSync(ctx, c.Scope, ids[0])
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		if id, err = c.begun(ctx, api, ids, options); err != nil {
+			return err
+		}
+	}
+	v := progress.NewLive(s)
+	defer v.Close()
+	for {
+		sync, err := api.Sync(ctx, id)
+		switch {
+		case ctx.Err() != nil:
+			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
+		case err != nil:
+			return err
+		}
+		if !c.JSON {
+			v.Show(sync, time.Now())
+		} else if err := terminal.PrintJSON(s, sync); err != nil {
+			return err
+		}
+		if sync.Status != "running" {
+			v.Close()
+			if sync.Error != nil {
+				return exit.With(exit.Failed, fmt.Errorf("the sync %s: %s", sync.Status, flags.Said(sync.Error.Message)))
+			}
+			s.Note("the sync ended as %s", sync.Status)
+			return unsynced([]rest.SyncDoc{sync})
+		}
+		if err := rest.Sleep(ctx, 2*api.Poll); err != nil {
+			return exit.With(exit.Unknown, fmt.Errorf("stopped following; the sync %s goes on in the service", id))
+		}
+	}
+}
+
+// begun starts a sync and returns its id once a worker has taken it.
+func (c *SyncCmd) begun(ctx context.Context, api *Client, ids []string, options map[string]any) (string, error) {
+	operation, err := api.StartSync(ctx, c.Scope, ids, options)
+	if err != nil {
+		return "", err
+	}
+	for {
+		op, err := api.Operation(ctx, operation)
+		if err != nil {
+			return "", err
+		}
+		for _, t := range op.Targets {
+			if t.SyncID == "" {
+				continue
+			}
+			if _, err := api.Sync(ctx, t.SyncID); err == nil {
+				return t.SyncID, nil
+			} else if !rest.NotFound(err) {
+				return "", err
+			}
+		}
+		if op.Status != "running" {
+			return "", rest.OperationError(op)
+		}
+		if err := rest.Sleep(ctx, api.Poll); err != nil {
+			return "", err
+		}
+	}
+}
+
+// runningSync returns the id of the running sync of a source, "" for none.
+func (c *Client) runningSync(ctx context.Context, scope, source string) (string, error) {
+	syncs, err := rest.Fetch[[]rest.SyncDoc](ctx, c.Conn, c.Path("syncs"), url.Values{"scope": {scope}, "source_id": {source}, "status": {"running"}, "limit": {"1"}})
+	if err != nil || len(syncs) == 0 {
+		return "", err
+	}
+	return syncs[0].SyncID, nil
 }
 
 // StartSync starts a sync without waiting for it. It returns the operation's id,

@@ -10,6 +10,7 @@ import (
 
 	"headwater/cmd/headwater/client/clienttest"
 	"headwater/cmd/headwater/client/flags"
+	"headwater/cmd/headwater/client/rest"
 )
 
 const (
@@ -202,5 +203,48 @@ crm       failed     permission  syn_b  not allowed to read people
 	}
 	if query := api.Asked("GET /data/w1/syncs")[0].Query; query != "limit=5&scope=user" {
 		t.Errorf("asked for %q", query)
+	}
+}
+
+// A followed sync of which a table was not synced is no success, and says why.
+func TestFollowedSyncIsPartial(t *testing.T) {
+	api := clienttest.New(t, map[string]http.HandlerFunc{
+		"GET /data/w1/sources": clienttest.Says(`[{"id":"src_a","name":"crm"}]`),
+		"GET /data/w1/syncs":   clienttest.Says(`[{"sync_id":"syn_a","status":"running"}]`),
+		"GET /data/w1/syncs/syn_a": clienttest.Looks(`{"sync_id":"syn_a","source_name":"crm","status":"partial","tables":[
+			{"name":"a","status":"completed","records_processed":5},{"name":"b","status":"failed","set_aside":true,"message":"it has no key"}]}`),
+	})
+	s, _, errs := clienttest.Streams("")
+	err := (&SyncCmd{ClientFlags: flagsFor(api), Sources: []string{"src_a"}, Follow: true}).Run(t.Context(), s)
+	if err == nil || err.Error() != "1 table not synced\n  crm: b: failed: it has no key" {
+		t.Errorf("got %v", err)
+	}
+	if !strings.HasSuffix(errs.String(), "the sync ended as partial\n") || strings.Contains(errs.String(), "no key") {
+		t.Errorf("said %q", errs)
+	}
+}
+
+// A running sync has taken the time since it began.
+func TestTimeOfARunningSync(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	running := rest.SyncDoc{Status: "running", StartedAt: now.Add(-90 * time.Second)}
+	ended := rest.SyncDoc{Status: "completed", StartedAt: now.Add(-90 * time.Second), DurationMS: 1500}
+	if syncTook(&running, now) != "1m30s" || syncTook(&ended, now) != "1.5 s" {
+		t.Errorf("%q and %q", syncTook(&running, now), syncTook(&ended, now))
+	}
+	if got := tableTook(&rest.TableSync{Status: "running"}) + tableTook(&rest.TableSync{Status: "completed"}); got != "0 ms" {
+		t.Errorf("of tables: %q", got)
+	}
+}
+
+// A source that is synced continuously says how far it is behind.
+func TestLag(t *testing.T) {
+	seconds := int64(2)
+	on := &rest.ScheduleDoc{Continuous: true}
+	if got := lag(&rest.ChangesDoc{BehindSeconds: &seconds}, on); got != ", 2s behind" {
+		t.Errorf("lag %q", got)
+	}
+	if got := lag((*rest.ChangesDoc)(nil), on); got != "" {
+		t.Errorf("no lag is %q", got)
 	}
 }

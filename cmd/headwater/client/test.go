@@ -6,14 +6,15 @@ import (
 
 	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/client/rest"
+	"headwater/cmd/headwater/client/settings"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
 
 // TestCmd tries a connection and saves nothing.
 type TestCmd struct {
-	ClientFlags `embed:""`
-	SourceFlags `embed:""`
+	ClientFlags          `embed:""`
+	settings.SourceFlags `embed:""`
 }
 
 // Run prints the steps of the test. It fails with the reason if the connection
@@ -23,7 +24,7 @@ func (c *TestCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	kind, config, err := c.source(ctx, s, api)
+	kind, config, err := c.Source(ctx, s, api.Conn)
 	if err != nil {
 		return err
 	}

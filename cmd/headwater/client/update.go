@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"headwater/cmd/headwater/client/rest"
+	"headwater/cmd/headwater/client/settings"
 	"headwater/cmd/headwater/exit"
 	"headwater/cmd/headwater/terminal"
 )
@@ -31,18 +32,18 @@ func (c *UpdateCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	config, err := SourceFlags{Config: c.Config, Secret: c.Secret}.connectionConfig(s)
+	config, err := settings.SourceFlags{Config: c.Config, Secret: c.Secret}.Settings(s)
 	if err != nil {
 		return err
 	}
 	body := map[string]any{"scope": c.Scope, "source_id": ids[0]}
 	if len(config) > 0 {
-		body["connection_config"] = api.listed(ctx, "", config)
+		body["connection_config"] = settings.Listed(ctx, api.Conn, "", config)
 	}
 	if len(c.Metadata) > 0 {
 		metadata := map[string]any{}
 		for _, flag := range c.Metadata {
-			if err := setting(metadata, flag); err != nil {
+			if err := settings.Set(metadata, flag); err != nil {
 				return exit.Usagef("--metadata: %w", err)
 			}
 		}

@@ -1,8 +1,6 @@
-package client
+package progress
 
 import (
-	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,20 +34,13 @@ func TestLiveLines(t *testing.T) {
 	sync.Changes = &rest.ChangesDoc{Position: "0/1A2B", FreshUntil: &fresh, BehindBytes: &bytes, BehindSeconds: &seconds, RetainedBytes: &kept, Message: "it is tried again"}
 	want = []string{"  shop: up to 0/1A2B, complete up to 3s ago, behind 4.0 KiB and 2s, the source keeps 16 MiB, 1,234 changes/s", "  it is tried again"}
 	check(liveLines(sync, 1234, now))
-	on := &rest.ScheduleDoc{Continuous: true}
-	if got := lag(sync.Changes, on); got != ", 2s behind" {
-		t.Errorf("lag %q", got)
-	}
-	if got := lag((*rest.ChangesDoc)(nil), on); got != "" {
-		t.Errorf("no lag is %q", got)
-	}
 }
 
 // Without a terminal a sync is told of as soon as it has moved, now and then while it
 // has not, and each message once.
 func TestLiveWithoutATerminal(t *testing.T) {
 	s, _, errs := clienttest.Streams("")
-	v := &live{s: s}
+	v := NewLive(s)
 	start := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	sync := rest.SyncDoc{SourceName: "shop", Status: "running", Changes: &rest.ChangesDoc{Position: "0/1"}, Tables: []rest.TableSync{{Name: "users"}}}
 	for _, step := range []struct {
@@ -73,42 +64,9 @@ func TestLiveWithoutATerminal(t *testing.T) {
 		if sync.Tables[0].SetAside = step.aside; step.aside {
 			sync.Tables[0].Message = "no key"
 		}
-		if err := v.show(sync, start.Add(step.after)); err != nil {
-			t.Fatal(err)
-		}
+		v.Show(sync, start.Add(step.after))
 		if errs.String() != step.want {
 			t.Errorf("after %s: %q, want %q", step.after, errs.String(), step.want)
 		}
-	}
-}
-
-// A followed sync of which a table was not synced is no success, and says why.
-func TestFollowedSyncIsPartial(t *testing.T) {
-	api := clienttest.New(t, map[string]http.HandlerFunc{
-		"GET /data/w1/sources": clienttest.Says(`[{"id":"src_a","name":"crm"}]`),
-		"GET /data/w1/syncs":   clienttest.Says(`[{"sync_id":"syn_a","status":"running"}]`),
-		"GET /data/w1/syncs/syn_a": clienttest.Looks(`{"sync_id":"syn_a","source_name":"crm","status":"partial","tables":[
-			{"name":"a","status":"completed","records_processed":5},{"name":"b","status":"failed","set_aside":true,"message":"it has no key"}]}`),
-	})
-	s, _, errs := clienttest.Streams("")
-	err := (&SyncCmd{ClientFlags: flagsFor(api), Sources: []string{"src_a"}, Follow: true}).Run(t.Context(), s)
-	if err == nil || err.Error() != "1 table not synced\n  crm: b: failed: it has no key" {
-		t.Errorf("got %v", err)
-	}
-	if !strings.HasSuffix(errs.String(), "the sync ended as partial\n") || strings.Contains(errs.String(), "no key") {
-		t.Errorf("said %q", errs)
-	}
-}
-
-// A running sync has taken the time since it began.
-func TestTimeOfARunningSync(t *testing.T) {
-	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	running := rest.SyncDoc{Status: "running", StartedAt: now.Add(-90 * time.Second)}
-	ended := rest.SyncDoc{Status: "completed", StartedAt: now.Add(-90 * time.Second), DurationMS: 1500}
-	if syncTook(&running, now) != "1m30s" || syncTook(&ended, now) != "1.5 s" {
-		t.Errorf("%q and %q", syncTook(&running, now), syncTook(&ended, now))
-	}
-	if got := tableTook(&rest.TableSync{Status: "running"}) + tableTook(&rest.TableSync{Status: "completed"}); got != "0 ms" {
-		t.Errorf("of tables: %q", got)
 	}
 }

@@ -1,4 +1,6 @@
-package client
+// Package settings makes the configuration of a source from what stands on a command
+// line: an address, settings as text, and secrets that are named and not written.
+package settings
 
 import (
 	"bytes"
@@ -25,10 +27,10 @@ type SourceFlags struct {
 	Secret  []string `short:"s" sep:"none" placeholder:"FIELD=FROM" help:"Secret setting that stays off the command line; may repeat. FROM is env:NAME, file:PATH, or - for one line of standard input."`
 }
 
-// source returns the type and the connection_config that the address and the
+// Source returns the type and the connection_config that the address and the
 // flags describe. Flags take precedence over the address.
-func (f SourceFlags) source(ctx context.Context, s terminal.Streams, api *Client) (kind string, config map[string]any, err error) {
-	config, err = f.connectionConfig(s)
+func (f SourceFlags) Source(ctx context.Context, s terminal.Streams, c *rest.Conn) (kind string, config map[string]any, err error) {
+	config, err = f.Settings(s)
 	if err != nil {
 		return "", nil, err
 	}
@@ -55,16 +57,16 @@ func (f SourceFlags) source(ctx context.Context, s terminal.Streams, api *Client
 	if kind == "" {
 		return "", nil, exit.Usagef("give an address, or say with --type what the source is")
 	}
-	return kind, api.listed(ctx, kind, config), nil
+	return kind, Listed(ctx, c, kind, config), nil
 }
 
-// listed turns the text A,B into a list where the setting is a list of strings.
+// Listed turns the text A,B into a list where the setting is a list of strings.
 // It changes nothing if the connectors cannot be fetched.
-func (c *Client) listed(ctx context.Context, kind string, config map[string]any) map[string]any {
+func Listed(ctx context.Context, c *rest.Conn, kind string, config map[string]any) map[string]any {
 	if !slices.ContainsFunc(slices.Collect(maps.Values(config)), func(v any) bool { _, text := v.(string); return text }) {
 		return config
 	}
-	connectors, err := rest.Fetch[[]connectorDoc](ctx, c.Conn, "/connectors", nil)
+	connectors, err := rest.Fetch[[]Connector](ctx, c, "/connectors", nil)
 	if err != nil {
 		return config
 	}
@@ -75,10 +77,10 @@ func (c *Client) listed(ctx context.Context, kind string, config map[string]any)
 		}
 		lists, others := 0, 0
 		for _, connector := range connectors {
-			if kind != "" && !connector.called(kind) && connector.Class != kind {
+			if kind != "" && !connector.Called(kind) && connector.Class != kind {
 				continue
 			}
-			switch p, known := connector.settings().Properties[key]; {
+			switch p, known := connector.Settings().Properties[key]; {
 			case known && p.Type == "array" && p.Items != nil && p.Items.Type == "string":
 				lists++
 			case known:
@@ -92,12 +94,12 @@ func (c *Client) listed(ctx context.Context, kind string, config map[string]any)
 	return config
 }
 
-// connectionConfig returns the connection_config that the flags describe; later
+// Settings returns the connection_config that the flags describe; later
 // flags take precedence. Errors name the flag and the field, never a value.
-func (f SourceFlags) connectionConfig(s terminal.Streams) (map[string]any, error) {
+func (f SourceFlags) Settings(s terminal.Streams) (map[string]any, error) {
 	config := map[string]any{}
 	for _, flag := range f.Config {
-		if err := setting(config, flag); err != nil {
+		if err := Set(config, flag); err != nil {
 			return nil, exit.Usagef("--config: %w", err)
 		}
 	}
@@ -115,7 +117,9 @@ func (f SourceFlags) connectionConfig(s terminal.Streams) (map[string]any, error
 	return config, nil
 }
 
-func setting(config map[string]any, flag string) error {
+// Set adds what a text FIELD=VALUE, a JSON object or @FILE says to a configuration.
+// Its error does not quote the text.
+func Set(config map[string]any, flag string) error {
 	object := []byte(flag)
 	if path, ok := strings.CutPrefix(flag, "@"); ok {
 		body, err := os.ReadFile(path)

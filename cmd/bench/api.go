@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/cmd/bench/widetable"
 )
 
@@ -139,17 +140,17 @@ func fetchAhead(ctx context.Context, url string, count int) (time.Duration, erro
 }
 
 func (b *bench) api(ctx context.Context) ([]report.Row, error) {
-	records := b.rows(apiRecords)
+	records := b.Rows(apiRecords)
 	server, count := pages(records)
 	defer server.Close()
-	s, err := b.serve(ctx)
+	s, err := b.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var results []report.Row
 	for _, path := range []string{"/records", "/slow/records"} {
 		url := server.URL + path
-		source, err := s.connect(ctx, "api", strings.ReplaceAll(path[1:], "/", "_"), object{"base_url": url, "max_pages": count + 1})
+		source, err := s.Connect(ctx, "api", strings.ReplaceAll(path[1:], "/", "_"), rig.Object{"base_url": url, "max_pages": count + 1})
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +158,7 @@ func (b *bench) api(ctx context.Context) ([]report.Row, error) {
 		if path != "/records" {
 			name = fmt.Sprintf("the same, %v to find a page", apiDelay)
 		}
-		ours, limit, err := b.pair(ctx, name, s.syncing(source, object{"mode": "full_refresh"}, records, nil),
+		ours, limit, err := b.Pair(ctx, name, s.Syncing(source, rig.Object{"mode": "full_refresh"}, records, nil),
 			func(ctx context.Context) (time.Duration, error) { return fetchAhead(ctx, url, count) })
 		if err != nil {
 			return nil, err

@@ -1,21 +1,18 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
+	"headwater/cmd/bench/load"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 const (
@@ -27,79 +24,9 @@ const (
 	commandMessages = 2   // that a command costs at least: itself, and the event that it leads to
 )
 
-// orders is what the generator of commands is told. Each caller has a source of
-// its own, which it removes and restores again and again: commands that ask
-// nothing of anybody outside.
-type orders struct {
-	Address string
-	Token   string
-	Sources []string // one a caller
-	Each    int      // commands of one caller, an even number
-}
-
-// ordering is the side that sends commands from a process of its own. A command
-// has ended when its answer is there, which comes once the result can be read.
-func ordering(o orders) side {
-	return func(ctx context.Context) (time.Duration, error) { return apart(ctx, "order", o) }
-}
-
-// generate sends the commands, one after another for each caller, and returns
-// how long that took.
-func (o orders) generate() (time.Duration, error) {
-	conns := make([]net.Conn, len(o.Sources))
-	for i := range conns {
-		var err error
-		if conns[i], err = net.Dial("tcp", o.Address); err != nil {
-			return 0, err
-		}
-		defer conns[i].Close()
-	}
-	errs := make([]error, len(conns))
-	var all sync.WaitGroup
-	began := time.Now()
-	for i, conn := range conns {
-		all.Go(func() {
-			requests := [2][]byte{o.request("cleanup", o.Sources[i]), o.request("restore", o.Sources[i])}
-			answers := bufio.NewReaderSize(conn, 16<<10)
-			for n := range o.Each {
-				if _, errs[i] = conn.Write(requests[n%2]); errs[i] != nil {
-					return
-				}
-				if errs[i] = done(answers); errs[i] != nil {
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	return time.Since(began), errors.Join(errs...)
-}
-
-func (o orders) request(call, source string) []byte {
-	body, _ := json.Marshal(object{"source_ids": []string{source}}) // texts always marshal
-	return fmt.Appendf(nil, "POST %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		dataPath, call, o.Address, o.Token, len(body), body)
-}
-
-// done reads an answer, which must say that the command was carried out.
-func done(in *bufio.Reader) error {
-	status, length, err := readHead(in)
-	if err != nil {
-		return err
-	}
-	body := make([]byte, length)
-	if _, err := io.ReadFull(in, body); err != nil {
-		return err
-	}
-	if status != "200" || !bytes.HasPrefix(body, []byte(`{"status":"success"`)) {
-		return fmt.Errorf("the answer is %s: %s", status, body)
-	}
-	return nil
-}
-
 // appending is the side that appends so many messages to a file, each of them
 // synced before the next.
-func appending(dir string, count int) side {
+func appending(dir string, count int) rig.Side {
 	return func(context.Context) (took time.Duration, err error) {
 		f, err := os.CreateTemp(dir, "append-")
 		if err != nil {
@@ -122,29 +49,29 @@ func appending(dir string, count int) side {
 
 // commanded returns a service with a source for every caller, started by the
 // first work that asks.
-func (b *bench) commanded(ctx context.Context) (*service, []string, error) {
+func (b *bench) commanded(ctx context.Context) (*rig.Service, []string, error) {
 	if b.ordered != nil {
 		return b.ordered, b.orderable, nil
 	}
-	files, err := b.folder("sources")
+	files, err := b.Folder("sources")
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := os.WriteFile(filepath.Join(files, "narrow.csv"), []byte("id,name\n1,one\n"), 0o644); err != nil {
 		return nil, nil, err
 	}
-	s, err := b.start(ctx, files)
+	s, err := b.Start(ctx, files)
 	if err != nil {
 		return nil, nil, err
 	}
-	var sources []object
+	var sources []rig.Object
 	for i := range crowd {
-		sources = append(sources, object{"type": "csv", "name": fmt.Sprintf("source_%02d", i), "connection_config": object{"path": "narrow.csv"}})
+		sources = append(sources, rig.Object{"type": "csv", "name": fmt.Sprintf("source_%02d", i), "connection_config": rig.Object{"path": "narrow.csv"}})
 	}
 	var data struct {
 		Connected []struct{ ID string } `json:"connected_sources"`
 	}
-	if err := s.call(ctx, "POST", "connect", object{"sources": sources}, &data); err != nil {
+	if err := s.Call(ctx, "POST", "connect", rig.Object{"sources": sources}, &data); err != nil {
 		return nil, nil, err
 	}
 	if len(data.Connected) != crowd {
@@ -184,12 +111,12 @@ func (b *bench) order(ctx context.Context, name string, callers, count int) (our
 	if err != nil {
 		return 0, 0, "", err
 	}
-	dir, err := b.folder("appends")
+	dir, err := b.Folder("appends")
 	if err != nil {
 		return 0, 0, "", err
 	}
-	o := orders{strings.TrimPrefix(s.base, "http://"), s.token, sources[:callers], count / callers / turnsOfRun}
-	ours, limit, err = b.pairIn(ctx, name, turnsOfRun, ordering(o), appending(dir, commandMessages*count/turnsOfRun))
+	o := load.Orders{Address: strings.TrimPrefix(s.Base, "http://"), Token: s.Token, Path: rig.DataPath, Sources: sources[:callers], Each: count / callers / turnsOfRun}
+	ours, limit, err = b.PairIn(ctx, name, turnsOfRun, o.Apart, appending(dir, commandMessages*count/turnsOfRun))
 	return ours, limit, name, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 // duckdbScript runs a statement on two threads and prints the seconds it took.
@@ -31,15 +32,15 @@ const { DuckDBInstance } = require(process.argv[2]);
 // csv compares with DuckDB converting the same file into Parquet, types sniffed
 // by both.
 func (b *bench) csv(ctx context.Context) ([]report.Row, error) {
-	module := filepath.Join(b.cache, "npm", "node_modules", "@duckdb", "node-api")
+	module := filepath.Join(b.Cache, "npm", "node_modules", "@duckdb", "node-api")
 	if _, err := os.Stat(module); err != nil {
-		return nil, fmt.Errorf("DuckDB is not installed, run .ci/bench-deps %s: %w", b.cache, err)
+		return nil, fmt.Errorf("DuckDB is not installed, run .ci/bench-deps %s: %w", b.Cache, err)
 	}
-	file, err := b.commas()
+	file, err := b.Commas()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.folder("csv")
+	dir, err := b.Folder("csv")
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +65,18 @@ func (b *bench) csv(ctx context.Context) ([]report.Row, error) {
 		if err := json.Unmarshal(text, &answer); err != nil {
 			return 0, err
 		}
-		b.uses("DuckDB " + answer.Version)
+		b.Uses("DuckDB " + answer.Version)
 		return time.Duration(answer.Took * float64(time.Second)), nil
 	}
-	s, err := b.serve(ctx)
+	s, err := b.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	inside, err := filepath.Rel(filepath.Join(b.cache, "files"), file.Path)
+	inside, err := filepath.Rel(filepath.Join(b.Cache, "files"), file.Path)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.connect(ctx, "csv", "csv", object{"path": inside})
+	source, err := s.Connect(ctx, "csv", "csv", rig.Object{"path": inside})
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +86,12 @@ func (b *bench) csv(ctx context.Context) ([]report.Row, error) {
 	}
 	rows := int(file.Sums.Rows)
 	name := fmt.Sprintf("CSV, %d MB, %d rows", info.Size()/1_000_000, rows)
-	var last landed
-	ours, lim, err := b.pair(ctx, name, s.syncing(source, object{"mode": "full_refresh"}, rows, &last), limit)
+	var last rig.Landed
+	ours, lim, err := b.Pair(ctx, name, s.Syncing(source, rig.Object{"mode": "full_refresh"}, rows, &last), limit)
 	if err != nil {
 		return nil, err
 	}
 	r := report.Ratio(name, "DuckDB COPY, 2 threads", rows, ours, lim, 1.00)
 	r.Rate += fmt.Sprintf(", %.0f MB/s", float64(info.Size())/1e6/ours.Seconds())
-	return []report.Row{r}, b.check(ctx, last, file.Sums)
+	return []report.Row{r}, b.Check(ctx, last, file.Sums)
 }

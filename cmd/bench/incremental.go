@@ -6,29 +6,30 @@ import (
 	"time"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 // incremental measures a sync that finds nothing new, beside the one query that
 // tells the source so.
 func (b *bench) incremental(ctx context.Context) ([]report.Row, error) {
 	const most = 50 * time.Millisecond
-	want, err := b.fillWide(ctx)
+	want, err := b.FillWide(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.serve(ctx)
+	s, err := b.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	source, err := b.connectPostgres(ctx, s)
+	source, err := b.ConnectPostgres(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	options := object{"mode": "incremental", "tables": []string{"wide"}, "cursor_columns": object{"wide": "id"}}
-	if _, _, err := s.sync(ctx, source, options); err != nil {
+	options := rig.Object{"mode": "incremental", "tables": []string{"wide"}, "cursor_columns": rig.Object{"wide": "id"}}
+	if _, _, err := s.Sync(ctx, source, options); err != nil {
 		return nil, err
 	}
-	db, err := b.postgres.OpenPostgres()
+	db, err := b.Postgres.OpenPostgres()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func (b *bench) incremental(ctx context.Context) ([]report.Row, error) {
 		return time.Since(began), rows.Err()
 	}
 	name := fmt.Sprintf("incremental, nothing new in %d rows", want.Rows)
-	ours, lim, err := b.pair(ctx, name, s.syncing(source, options, 0, nil), limit)
+	ours, lim, err := b.Pair(ctx, name, s.Syncing(source, options, 0, nil), limit)
 	if err != nil {
 		return nil, err
 	}

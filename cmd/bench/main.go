@@ -3,9 +3,10 @@
 // a server and a disk can do at all, in turn on the same machine in the same run.
 // `make bench` runs it; it makes its data and starts its own servers.
 //
-// A file here is a work that is measured. What they share and what knows no service lies
-// below: report (rows and tables), widetable and tpch (data), history (events), processes
-// (memory and time of the processor).
+// A file here is a work that is measured; those that follow a log are in changes. They
+// stand on rig (the service, databases, two sides in turn) and load (requests from a
+// process of their own). What knows no service lies beside: report (rows and tables),
+// widetable and tpch (data), history (events), processes (memory and time of the processor).
 package main
 
 import (
@@ -20,11 +21,14 @@ import (
 	"strings"
 	"syscall"
 
+	"headwater/cmd/bench/changes"
+	"headwater/cmd/bench/load"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 func main() {
-	if played, err := play(os.Getenv(partVariable), os.Stdin, os.Stdout); played {
+	if played, err := load.Play(os.Getenv(load.Variable), os.Stdin, os.Stdout, map[string]func(io.Reader, io.Writer) error{"drain": drainStream}); played {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
@@ -41,13 +45,10 @@ func main() {
 
 // settings are what a run can be told.
 type settings struct {
-	cache     string
+	rig       rig.Settings
 	only      string
-	runs      int
-	quick     bool
 	readme    string
 	parallel  int
-	program   string
 	tpchScale float64
 	largeRows int
 }
@@ -58,36 +59,37 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.cache, "cache", filepath.Join(os.TempDir(), "headwater-bench"), "folder for the data, which is kept; servers must be able to read below it")
+	flags.StringVar(&s.rig.Cache, "cache", filepath.Join(os.TempDir(), "headwater-bench"), "folder for the data, which is kept; servers must be able to read below it")
 	flags.StringVar(&s.only, "only", "", "works to run, by the start of their names, separated by commas: "+strings.Join(names(), ", "))
-	flags.IntVar(&s.runs, "n", 5, "measured runs of each side; the median counts")
-	flags.BoolVar(&s.quick, "quick", false, "a tenth of the rows")
+	flags.IntVar(&s.rig.Runs, "n", 5, "measured runs of each side; the median counts")
+	flags.BoolVar(&s.rig.Quick, "quick", false, "a tenth of the rows")
 	flags.StringVar(&s.readme, "readme", "", "write the tables into this file, between the comments that name them, such as bench:sync")
 	flags.IntVar(&s.parallel, "parallel", 4, "connections of the works that read a table over several")
-	flags.StringVar(&s.program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
+	flags.StringVar(&s.rig.Program, "headwater", "", "the service to measure; built from ./cmd/headwater when absent")
 	flags.Float64Var(&s.tpchScale, "scale", 1, "of the TPC-H-shaped database: 1 is 8.66 million rows")
 	flags.IntVar(&s.largeRows, "large", 50_000_000, "rows of the large table that changes land in; a database of 50,000,000 takes 20 GB and some minutes to make")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || s.runs < 1 || s.parallel < 2 || s.tpchScale <= 0 || s.largeRows < largeBeside {
+	if flags.NArg() > 0 || s.rig.Runs < 1 || s.parallel < 2 || s.tpchScale <= 0 || s.largeRows < changes.LargeBeside {
 		return errors.New("no arguments beside flags; -n is at least 1, -parallel at least 2, -scale above 0, and -large no less than the small table")
 	}
 	chosen, err := choose(s.only)
 	if err != nil {
 		return err
 	}
-	if s.quick {
-		s.tpchScale /= quickDivisor
+	if s.rig.Quick {
+		s.tpchScale /= rig.QuickDivisor
 	}
-	if s.readme != "" && (s.quick || s.tpchScale != 1 || !wholeTables(chosen)) {
+	if s.readme != "" && (s.rig.Quick || s.tpchScale != 1 || !wholeTables(chosen)) {
 		return errors.New("-readme takes whole tables: leave out -quick and -scale, and name all works of a table or none")
 	}
-	b, err := newBench(ctx, s, stderr)
+	shared, err := rig.New(ctx, s.rig, stderr)
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	defer shared.Close()
+	b := &bench{Rig: shared, settings: s}
 
 	rows := map[string][]report.Row{}
 	var failed []error
@@ -95,7 +97,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		found, err := w.run(b, ctx)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", w.name, err))
-			b.say("%s: %v", w.name, err)
+			b.Say("%s: %v", w.name, err)
 			found = append(found, report.Row{Work: w.name, Failed: true})
 		}
 		rows[w.table] = append(rows[w.table], found...)
@@ -103,54 +105,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			break
 		}
 	}
-	where := report.Machine(ctx, b.versions)
+	where := report.Machine(ctx, b.Versions())
 	for _, name := range report.Tables {
 		if len(rows[name]) == 0 {
 			continue
 		}
-		table := report.Render(name, rows[name], where, s.runs, s.quick)
+		table := report.Render(name, rows[name], where, s.rig.Runs, s.rig.Quick)
 		fmt.Fprintln(stdout, table)
 		if s.readme != "" && len(failed) == 0 {
 			failed = append(failed, report.WriteBetween(s.readme, name, table))
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// choose returns the works whose names begin with one of the parts of only, all
-// for none.
-func choose(only string) ([]work, error) {
-	if only == "" {
-		return works, nil
-	}
-	var chosen []work
-	for part := range strings.SplitSeq(only, ",") {
-		found := false
-		for _, w := range works {
-			if strings.HasPrefix(w.name, strings.TrimSpace(part)) {
-				chosen, found = append(chosen, w), true
-			}
-		}
-		if !found {
-			return nil, fmt.Errorf("-only: there is no work %q; there are %s", part, strings.Join(names(), ", "))
-		}
-	}
-	return chosen, nil
-}
-
-// wholeTables reports whether works are all of every table that they are of.
-func wholeTables(chosen []work) bool {
-	parts := map[string]map[string]bool{}
-	for _, w := range chosen {
-		if parts[w.table] == nil {
-			parts[w.table] = map[string]bool{}
-		}
-		parts[w.table][w.name] = true
-	}
-	for _, w := range works {
-		if parts[w.table] != nil && !parts[w.table][w.name] {
-			return false
-		}
-	}
-	return true
 }

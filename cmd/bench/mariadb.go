@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/cmd/bench/widetable"
 	"headwater/connectors/drivertest/servers"
 )
@@ -17,11 +18,11 @@ func (b *bench) mariadbWide(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := b.tabbed()
+	file, err := b.Tabbed()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.folder("mariadb")
+	dir, err := b.Folder("mariadb")
 	if err != nil {
 		return nil, err
 	}
@@ -31,10 +32,10 @@ func (b *bench) mariadbWide(ctx context.Context) ([]report.Row, error) {
 	}
 	defer server.Stop()
 	execute := func(ctx context.Context, statement string) (time.Duration, error) {
-		return drain(ctx, []string{"MYSQL_PWD=" + server.Password}, client, "--no-defaults", "--local-infile=1", "--quick", "-B", "-N",
+		return rig.Drain(ctx, []string{"MYSQL_PWD=" + server.Password}, client, "--no-defaults", "--local-infile=1", "--quick", "-B", "-N",
 			"-h", server.Host, "-P", strconv.Itoa(server.Port), "-u", server.User, server.Database, "-e", statement)
 	}
-	b.say("loading wide into MariaDB")
+	b.Say("loading wide into MariaDB")
 	for _, s := range []string{
 		"create table wide (" + widetable.ColumnsOf(func(c widetable.Column) string { return c.MariaDB }) + ") engine=InnoDB default charset=utf8mb4",
 		"set time_zone='+00:00'; load data local infile '" + file.Path + "' into table wide character set utf8mb4",
@@ -53,25 +54,25 @@ func (b *bench) mariadbWide(ctx context.Context) ([]report.Row, error) {
 	if err := db.QueryRowContext(ctx, "select substring_index(version(), '-', 1)").Scan(&version); err != nil {
 		return nil, err
 	}
-	b.uses("MariaDB " + version)
+	b.Uses("MariaDB " + version)
 
-	s, err := b.serve(ctx)
+	s, err := b.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.connect(ctx, "mariadb", "mariadb", object{"host": server.Host, "port": server.Port, "database": server.Database,
+	source, err := s.Connect(ctx, "mariadb", "mariadb", rig.Object{"host": server.Host, "port": server.Port, "database": server.Database,
 		"username": server.User, "password": server.Password, "sslmode": "disable"})
 	if err != nil {
 		return nil, err
 	}
 	rows := int(file.Sums.Rows)
 	name := fmt.Sprintf("MariaDB wide, %d x %d", rows, len(widetable.Columns))
-	var last landed
-	ours, limit, err := b.pair(ctx, name,
-		s.syncing(source, object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
+	var last rig.Landed
+	ours, limit, err := b.Pair(ctx, name,
+		s.Syncing(source, rig.Object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
 		func(ctx context.Context) (time.Duration, error) { return execute(ctx, "select * from wide") })
 	if err != nil {
 		return nil, err
 	}
-	return []report.Row{report.Ratio(name, "mariadb --quick", rows, ours, limit, 1.20)}, b.check(ctx, last, file.Sums)
+	return []report.Row{report.Ratio(name, "mariadb --quick", rows, ours, limit, 1.20)}, b.Check(ctx, last, file.Sums)
 }

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"headwater/cmd/bench/load"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 
 // reading is a service with sources to list, shared by the works that read.
 type reading struct {
-	*service
+	*rig.Service
 	wide string // a source with a schema of 9 KB
 }
 
@@ -33,7 +35,7 @@ func (b *bench) reads(ctx context.Context) (*reading, error) {
 	if b.listed != nil {
 		return b.listed, nil
 	}
-	files, err := b.folder("sources")
+	files, err := b.Folder("sources")
 	if err != nil {
 		return nil, err
 	}
@@ -46,25 +48,25 @@ func (b *bench) reads(ctx context.Context) (*reading, error) {
 			return nil, err
 		}
 	}
-	s, err := b.start(ctx, files)
+	s, err := b.Start(ctx, files)
 	if err != nil {
 		return nil, err
 	}
-	var sources []object
+	var sources []rig.Object
 	for i := range listSources {
 		name := "narrow.csv"
 		if i == 0 {
 			name = "wide.csv"
 		}
-		sources = append(sources, object{
-			"type": "csv", "name": fmt.Sprintf("source_%03d", i), "connection_config": object{"path": name},
-			"metadata": object{"note": strings.Repeat("x", metadataPadding)},
+		sources = append(sources, rig.Object{
+			"type": "csv", "name": fmt.Sprintf("source_%03d", i), "connection_config": rig.Object{"path": name},
+			"metadata": rig.Object{"note": strings.Repeat("x", metadataPadding)},
 		})
 	}
 	var data struct {
 		Connected []struct{ ID string } `json:"connected_sources"`
 	}
-	if err := s.call(ctx, "POST", "connect", object{"sources": sources}, &data); err != nil {
+	if err := s.Call(ctx, "POST", "connect", rig.Object{"sources": sources}, &data); err != nil {
 		return nil, err
 	}
 	if len(data.Connected) != listSources {
@@ -74,25 +76,24 @@ func (b *bench) reads(ctx context.Context) (*reading, error) {
 	return b.listed, nil
 }
 
-const dataPath = "/api/v1/data/bench/"
-
 // look makes one GET and returns the whole answer.
-func (s *service) look(ctx context.Context, path string) (constant, error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", s.base+path, nil)
+func look(ctx context.Context, s *rig.Service, path string) (load.Constant, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", s.Base+path, nil)
 	if err != nil {
-		return constant{}, err
+		return load.Constant{}, err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("Authorization", "Bearer "+s.Token)
+	req.Header.Set("Accept-Encoding", "identity") // as the load asks, or the answer has no length here
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return constant{}, err
+		return load.Constant{}, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: answer %d: %s", path, res.StatusCode, body)
 	}
-	return constant{res.StatusCode, http.Header{"Content-Type": res.Header["Content-Type"], "Content-Length": res.Header["Content-Length"], "Etag": res.Header["Etag"]}, body}, err
+	return load.Constant{Status: res.StatusCode, Header: http.Header{"Content-Type": res.Header["Content-Type"], "Content-Length": res.Header["Content-Length"], "Etag": res.Header["Etag"]}, Body: body}, err
 }
 
 func (b *bench) list(ctx context.Context) ([]report.Row, error) {
@@ -100,7 +101,7 @@ func (b *bench) list(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.readBeside(ctx, r, fmt.Sprintf("list of %d sources", listSources), dataPath+"list", 0.5)
+	return b.readBeside(ctx, r, fmt.Sprintf("list of %d sources", listSources), rig.DataPath+"list", 0.5)
 }
 
 func (b *bench) schema(ctx context.Context) ([]report.Row, error) {
@@ -108,12 +109,21 @@ func (b *bench) schema(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.readBeside(ctx, r, fmt.Sprintf("schema of %d columns", schemaColumns), dataPath+"schema?source_id="+r.wide, 0.6)
+	return b.readBeside(ctx, r, fmt.Sprintf("schema of %d columns", schemaColumns), rig.DataPath+"schema?source_id="+r.wide, 0.6)
+}
+
+// bare starts a server that answers the same bytes to every request, until the run ends.
+func (b *bench) bare(ctx context.Context, c load.Constant) (string, error) {
+	base, stop, err := load.Bare(ctx, c)
+	if err == nil {
+		b.OnClose(stop)
+	}
+	return base, err
 }
 
 // readBeside measures a read beside a bare server that answers the same bytes.
 func (b *bench) readBeside(ctx context.Context, r *reading, name, path string, least float64) ([]report.Row, error) {
-	answer, err := r.look(ctx, path)
+	answer, err := look(ctx, r.Service, path)
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +131,11 @@ func (b *bench) readBeside(ctx context.Context, r *reading, name, path string, l
 	if err != nil {
 		return nil, err
 	}
-	name = fmt.Sprintf("%s, %.1f KB, %d connections", name, float64(len(answer.Body))/1000, callers)
-	n := b.rows(readRequests)
-	bearer := []string{"Authorization", "Bearer " + r.token}
-	ours, limit, err := b.pair(ctx, name, generating(get(r.base, path, 200, len(answer.Body), n, bearer...)),
-		generating(get(bare, path, 200, len(answer.Body), n, bearer...)))
+	name = fmt.Sprintf("%s, %.1f KB, %d connections", name, float64(len(answer.Body))/1000, load.Callers)
+	n := b.Rows(readRequests)
+	bearer := []string{"Authorization", "Bearer " + r.Token}
+	ours, limit, err := b.Pair(ctx, name, load.Get(r.Base, path, 200, len(answer.Body), n, bearer...).Apart,
+		load.Get(bare, path, 200, len(answer.Body), n, bearer...).Apart)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +148,8 @@ func (b *bench) unchanged(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := dataPath + "list"
-	answer, err := r.look(ctx, path)
+	path := rig.DataPath + "list"
+	answer, err := look(ctx, r.Service, path)
 	if err != nil {
 		return nil, err
 	}
@@ -147,14 +157,14 @@ func (b *bench) unchanged(ctx context.Context) ([]report.Row, error) {
 	if tag == "" {
 		return nil, errors.New("the list has no ETag")
 	}
-	bare, err := b.bare(ctx, constant{Status: http.StatusNotModified, Header: http.Header{"Etag": {tag}}})
+	bare, err := b.bare(ctx, load.Constant{Status: http.StatusNotModified, Header: http.Header{"Etag": {tag}}})
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("list of %d sources with If-None-Match, unchanged, %d connections", listSources, callers)
-	n := b.rows(noteRequests)
-	headers := []string{"Authorization", "Bearer " + r.token, "If-None-Match", tag}
-	ours, limit, err := b.pair(ctx, name, generating(get(r.base, path, 304, 0, n, headers...)), generating(get(bare, path, 304, 0, n, headers...)))
+	name := fmt.Sprintf("list of %d sources with If-None-Match, unchanged, %d connections", listSources, load.Callers)
+	n := b.Rows(noteRequests)
+	headers := []string{"Authorization", "Bearer " + r.Token, "If-None-Match", tag}
+	ours, limit, err := b.Pair(ctx, name, load.Get(r.Base, path, 304, 0, n, headers...).Apart, load.Get(bare, path, 304, 0, n, headers...).Apart)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"headwater/bus/busbench"
 	"headwater/cmd/bench/history"
+	"headwater/cmd/bench/load"
 	"headwater/cmd/bench/report"
 )
 
@@ -30,7 +31,7 @@ const (
 // rebuild measures `headwater rebuild --verify` beside the bare drain of the
 // same stream, each by a process of its own.
 func (b *bench) rebuild(ctx context.Context) ([]report.Row, error) {
-	count := b.rows(historyEvents)
+	count := b.Rows(historyEvents)
 	dir, err := b.history(ctx, count)
 	if err != nil {
 		return nil, err
@@ -46,18 +47,18 @@ func (b *bench) rebuild(ctx context.Context) ([]report.Row, error) {
 		if err != nil {
 			return 0, err
 		}
-		cmd, err := self(ctx, "drain", told)
+		cmd, err := load.Self(ctx, "drain", told)
 		if err != nil {
 			return 0, err
 		}
 		out, err := cmd.Output()
 		if err != nil {
-			return 0, fmt.Errorf("drain: %w: %s", err, stderrOf(err))
+			return 0, fmt.Errorf("drain: %w: %s", err, load.StderrOf(err))
 		}
 		return time.ParseDuration(strings.TrimSpace(string(out)))
 	}
 	name := fmt.Sprintf("rebuild of the projection, %d events", count)
-	our, limit, err := b.pair(ctx, name, ours, drained)
+	our, limit, err := b.Pair(ctx, name, ours, drained)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +69,11 @@ func (b *bench) rebuild(ctx context.Context) ([]report.Row, error) {
 // history returns a data directory whose bus holds so many events, made by the
 // first run that needs it.
 func (b *bench) history(ctx context.Context, count int) (string, error) {
-	dir := filepath.Join(b.cache, fmt.Sprintf("history-%d-v%d", count, historyVersion))
+	dir := filepath.Join(b.Cache, fmt.Sprintf("history-%d-v%d", count, historyVersion))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	b.say("publishing %d events", count)
+	b.Say("publishing %d events", count)
 	making := dir + ".making"
 	if err := os.RemoveAll(making); err != nil {
 		return "", err
@@ -92,7 +93,7 @@ var foldedLine = regexp.MustCompile(`(?m)^(\d+) events folded in (\S+)$`)
 // that with the one of the run before. It returns how long folding took and the
 // most memory that the process held, in bytes.
 func (b *bench) fold(ctx context.Context, dir string, count int) (took time.Duration, peak int64, err error) {
-	cmd := exec.CommandContext(ctx, b.program, "rebuild", "--verify", "--data-dir", dir)
+	cmd := exec.CommandContext(ctx, b.Program, "rebuild", "--verify", "--data-dir", dir)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
 	var said bytes.Buffer
 	cmd.Stderr = &said

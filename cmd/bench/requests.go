@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/handlers/landing/buckettest"
 )
 
@@ -24,7 +24,7 @@ const (
 
 // store is a service whose lake is a bucket, behind a proxy that counts.
 type store struct {
-	*service
+	*rig.Service
 	proxy  *buckettest.Proxy
 	bucket string // the folder that the server keeps it in
 	shell  string
@@ -40,7 +40,7 @@ func (b *bench) stored(ctx context.Context, inBucket bool, schema string) (*stor
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.folder("bucket")
+	dir, err := b.Folder("bucket")
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +48,13 @@ func (b *bench) stored(ctx context.Context, inBucket bool, schema string) (*stor
 	if err != nil {
 		return nil, err
 	}
-	b.onClose(stop)
+	b.OnClose(stop)
 	proxy, end, err := buckettest.Before(server)
 	if err != nil {
 		return nil, err
 	}
-	b.onClose(end)
-	files, err := b.folder("sources")
+	b.OnClose(end)
+	files, err := b.Folder("sources")
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (b *bench) stored(ctx context.Context, inBucket bool, schema string) (*stor
 	if inBucket {
 		lake = "s3://bench/lake?region=us-east-1&endpoint=" + proxy.URL
 	}
-	s.service, err = b.startAt(ctx, files, lake)
+	s.Service, err = b.StartAt(ctx, files, lake)
 	return s, err
 }
 
@@ -97,17 +97,17 @@ func (b *bench) requests(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.source, err = s.connect(ctx, "sqlite", "few", object{"path": "t.db"}); err != nil {
+	if s.source, err = s.Connect(ctx, "sqlite", "few", rig.Object{"path": "t.db"}); err != nil {
 		return nil, err
 	}
-	full := object{"mode": "full_refresh", "tables": []string{"t"}}
-	some := object{"mode": "incremental", "tables": []string{"t"}, "cursor_columns": object{"t": "at"}}
-	merge := object{"mode": "incremental", "merge": true, "tables": []string{"t"}, "cursor_columns": object{"t": "at"}}
+	full := rig.Object{"mode": "full_refresh", "tables": []string{"t"}}
+	some := rig.Object{"mode": "incremental", "tables": []string{"t"}, "cursor_columns": rig.Object{"t": "at"}}
+	merge := rig.Object{"mode": "incremental", "merge": true, "tables": []string{"t"}, "cursor_columns": rig.Object{"t": "at"}}
 	nothing := func(context.Context) error { return nil }
 	var rows []report.Row
 	for _, kind := range []struct {
 		name        string
-		options     object
+		options     rig.Object
 		prepare     func(context.Context) error
 		before      int // appends that are not counted
 		least, most int
@@ -125,7 +125,7 @@ func (b *bench) requests(ctx context.Context) ([]report.Row, error) {
 			if err := s.add(ctx); err != nil {
 				return rows, err
 			}
-			if _, _, err := s.sync(ctx, s.source, some); err != nil {
+			if _, _, err := s.Sync(ctx, s.source, some); err != nil {
 				return rows, err
 			}
 		}
@@ -133,11 +133,11 @@ func (b *bench) requests(ctx context.Context) ([]report.Row, error) {
 			return rows, err
 		}
 		s.proxy.Requests()
-		if _, _, err := s.sync(ctx, s.source, kind.options); err != nil {
+		if _, _, err := s.Sync(ctx, s.source, kind.options); err != nil {
 			return rows, err
 		}
 		n, by := s.proxy.Requests()
-		b.say("%s: %d requests %v", kind.name, n, by)
+		b.Say("%s: %d requests %v", kind.name, n, by)
 		rows = append(rows, asked(kind.name, kind.why, n, kind.least, kind.most))
 	}
 	purged, err := s.purge(ctx, b)
@@ -161,7 +161,7 @@ func (s *store) purge(ctx context.Context, b *bench) (report.Row, error) {
 	}
 	s.proxy.Requests()
 	var answer any
-	if err := s.call(ctx, "POST", "cleanup", object{"source_ids": []string{s.source}, "purge": true}, &answer); err != nil {
+	if err := s.Call(ctx, "POST", "cleanup", rig.Object{"source_ids": []string{s.source}, "purge": true}, &answer); err != nil {
 		return report.Row{}, err
 	}
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -178,7 +178,7 @@ func (s *store) purge(ctx context.Context, b *bench) (report.Row, error) {
 	}
 	time.Sleep(time.Second) // it lists once more
 	n, by := s.proxy.Requests()
-	b.say("purge: %d requests %v", n, by)
+	b.Say("purge: %d requests %v", n, by)
 	return asked(fmt.Sprintf("purge of %d files", found), "a listing, a removal", n, 2, 8), nil
 }
 
@@ -207,10 +207,10 @@ func (b *bench) far(ctx context.Context) (report.Row, error) {
 	if err != nil {
 		return report.Row{}, err
 	}
-	if s.source, err = s.connect(ctx, "sqlite", "many", object{"path": "t.db"}); err != nil {
+	if s.source, err = s.Connect(ctx, "sqlite", "many", rig.Object{"path": "t.db"}); err != nil {
 		return report.Row{}, err
 	}
-	options := object{"mode": "full_refresh"}
+	options := rig.Object{"mode": "full_refresh"}
 	if err := s.all(ctx, options); err != nil {
 		return report.Row{}, err
 	}
@@ -222,7 +222,7 @@ func (b *bench) far(ctx context.Context) (report.Row, error) {
 	}
 	took := time.Since(began)
 	n, by := s.proxy.Requests()
-	b.say("%d tables: %d requests %v, %.1f s", farTables, n, by, took.Seconds())
+	b.Say("%d tables: %d requests %v, %.1f s", farTables, n, by, took.Seconds())
 	// Two tables are read at a time; of each, data, manifest and list, and metadata
 	// follow one another.
 	least := farTables / 2 * 3 * farLatency
@@ -232,22 +232,13 @@ func (b *bench) far(ctx context.Context) (report.Row, error) {
 }
 
 // all syncs every table of the source.
-func (s *store) all(ctx context.Context, options object) error {
+func (s *store) all(ctx context.Context, options rig.Object) error {
 	var data struct {
 		Syncs []struct{ Status string }
 	}
-	err := s.call(ctx, "POST", "sync", object{"source_ids": []string{s.source}, "sync_options": options}, &data)
+	err := s.Call(ctx, "POST", "sync", rig.Object{"source_ids": []string{s.source}, "sync_options": options}, &data)
 	if err == nil && (len(data.Syncs) != 1 || data.Syncs[0].Status != "completed") {
 		err = fmt.Errorf("the sync ended as %+v", data.Syncs)
 	}
 	return err
-}
-
-// environmentOf returns what a service with such a lake is started with.
-func environmentOf(lake, dir string) []string {
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
-	if lake != "" {
-		env = append(env, buckettest.Environment()...)
-	}
-	return env
 }

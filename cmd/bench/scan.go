@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/cmd/bench/widetable"
 )
 
@@ -39,23 +40,23 @@ func (b *bench) scan(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.serve(ctx)
+	s, err := b.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	inside, err := filepath.Rel(filepath.Join(b.cache, "files"), path)
+	inside, err := filepath.Rel(filepath.Join(b.Cache, "files"), path)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.connect(ctx, "sqlite", "scanned", object{"path": inside})
+	source, err := s.Connect(ctx, "sqlite", "scanned", rig.Object{"path": inside})
 	if err != nil {
 		return nil, err
 	}
-	l, _, err := s.sync(ctx, source, object{"mode": "full_refresh", "tables": []string{"wide"}})
+	l, _, err := s.Sync(ctx, source, rig.Object{"mode": "full_refresh", "tables": []string{"wide"}})
 	if err != nil {
 		return nil, err
 	}
-	bucket, err := s.vended(ctx, "scanned", "wide")
+	bucket, err := vended(ctx, s, "scanned", "wide")
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (b *bench) scan(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	side := func(files []func() (parquet.ReaderAtSeeker, error)) side {
+	side := func(files []func() (parquet.ReaderAtSeeker, error)) rig.Side {
 		return func(ctx context.Context) (time.Duration, error) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 			began := time.Now()
@@ -94,7 +95,7 @@ func (b *bench) scan(ctx context.Context) ([]report.Row, error) {
 		}
 	}
 	name := fmt.Sprintf("full scan over S3, %d x %d, a core each", want.Rows, len(widetable.Columns))
-	ours, limit, err := b.pair(ctx, name, side(there), side(here))
+	ours, limit, err := b.Pair(ctx, name, side(there), side(here))
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +141,12 @@ type vendedTable struct {
 }
 
 // vended asks the catalog for a table and keys to its files.
-func (s *service) vended(ctx context.Context, namespace, table string) (vendedTable, error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", s.base+"/iceberg/v1/bench/namespaces/"+namespace+"/tables/"+table, nil)
+func vended(ctx context.Context, s *rig.Service, namespace, table string) (vendedTable, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", s.Base+"/iceberg/v1/bench/namespaces/"+namespace+"/tables/"+table, nil)
 	if err != nil {
 		return vendedTable{}, err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("Authorization", "Bearer "+s.Token)
 	req.Header.Set("X-Iceberg-Access-Delegation", "vended-credentials")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

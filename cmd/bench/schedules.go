@@ -12,6 +12,7 @@ import (
 	"headwater/bus/event"
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 // What schedules may cost while none of them is due.
@@ -25,28 +26,28 @@ const (
 // schedules measures the processor time of a service with many schedules of which none
 // is due, beside that of one without a source, at the same time.
 func (b *bench) schedules(ctx context.Context) ([]report.Row, error) {
-	count := b.rows(scheduleCount)
-	dir, err := b.folder("schedules")
+	count := b.Rows(scheduleCount)
+	dir, err := b.Folder("schedules")
 	if err != nil {
 		return nil, err
 	}
-	b.say("publishing %d sources with a schedule each", count)
+	b.Say("publishing %d sources with a schedule each", count)
 	if err := busbench.Fill(ctx, filepath.Join(dir, "data", "bus"), scheduled(count, time.Now().UTC().Truncate(time.Second))); err != nil {
 		return nil, err
 	}
-	ours, err := b.startIn(ctx, dir, b.cache, "")
+	ours, err := b.StartIn(ctx, dir, b.Cache, "")
 	if err != nil {
 		return nil, err
 	}
-	defer ours.stop()
-	if err := ours.hasSchedules(ctx, count); err != nil {
+	defer ours.Stop()
+	if err := hasSchedules(ctx, ours, count); err != nil {
 		return nil, err
 	}
-	idle, err := b.start(ctx, b.cache)
+	idle, err := b.Start(ctx, b.Cache)
 	if err != nil {
 		return nil, err
 	}
-	defer idle.stop()
+	defer idle.Stop()
 	rest := func(long time.Duration) error {
 		select {
 		case <-time.After(long):
@@ -59,20 +60,20 @@ func (b *bench) schedules(ctx context.Context) ([]report.Row, error) {
 		return nil, err
 	}
 	var x, y []time.Duration
-	for range b.runs {
+	for range b.Runs {
 		began := time.Now()
-		a, z := processes.CPU(ours.cmd.Process.Pid), processes.CPU(idle.cmd.Process.Pid)
+		a, z := processes.CPU(ours.Pid()), processes.CPU(idle.Pid())
 		if err := rest(scheduleWindow); err != nil {
 			return nil, err
 		}
 		took := time.Since(began).Seconds()
-		each := func(of *service, before time.Duration) time.Duration { // a second
-			return time.Duration(float64(processes.CPU(of.cmd.Process.Pid)-before) / took)
+		each := func(of *rig.Service, before time.Duration) time.Duration { // a second
+			return time.Duration(float64(processes.CPU(of.Pid())-before) / took)
 		}
 		x, y = append(x, each(ours, a)), append(y, each(idle, z))
-		b.say("%d schedules: %.2f %% of a core, an idle service %.2f %%", count, 100*x[len(x)-1].Seconds(), 100*y[len(y)-1].Seconds())
+		b.Say("%d schedules: %.2f %% of a core, an idle service %.2f %%", count, 100*x[len(x)-1].Seconds(), 100*y[len(y)-1].Seconds())
 	}
-	most, least := median(x).Seconds(), median(y).Seconds()
+	most, least := rig.Median(x).Seconds(), rig.Median(y).Seconds()
 	return []report.Row{{
 		Work: fmt.Sprintf("CPU of a service with %d schedules, none due", count), Ours: fmt.Sprintf("%.2f %% of a core", 100*most),
 		Limit: fmt.Sprintf("%.2f %%", 100*least), Beside: "a service without a source", Ratio: fmt.Sprintf("%+.2f %%", 100*(most-least)),
@@ -111,14 +112,14 @@ func scheduled(count int, now time.Time) iter.Seq[*event.Event] {
 
 // hasSchedules says whether the service knows the last of the schedules, and when it is
 // due.
-func (s *service) hasSchedules(ctx context.Context, count int) error {
+func hasSchedules(ctx context.Context, s *rig.Service, count int) error {
 	var data struct {
 		Schedule *struct {
 			NextRun  *time.Time  `json:"next_run"`
 			NextRuns []time.Time `json:"next_runs"`
 		}
 	}
-	if err := s.call(ctx, "GET", fmt.Sprintf("sources/src_%026d/schedule?scope=user", count-1), nil, &data); err != nil {
+	if err := s.Call(ctx, "GET", fmt.Sprintf("sources/src_%026d/schedule?scope=user", count-1), nil, &data); err != nil {
 		return err
 	}
 	if data.Schedule == nil || data.Schedule.NextRun == nil || time.Until(*data.Schedule.NextRun) < time.Hour {

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/cmd/bench/widetable"
 )
 
 // fillSQLite makes the wide table as a SQLite file in the cache.
 func (b *bench) fillSQLite(ctx context.Context, shell string) (path string, want widetable.Sums, err error) {
-	short, err := b.tabbed()
+	short, err := b.Tabbed()
 	if err != nil {
 		return "", widetable.Sums{}, err
 	}
@@ -24,11 +25,11 @@ func (b *bench) fillSQLite(ctx context.Context, shell string) (path string, want
 	if _, err := os.Stat(path); err == nil {
 		return path, short.Sums, nil
 	}
-	long, err := b.commas()
+	long, err := b.Commas()
 	if err != nil {
 		return "", widetable.Sums{}, err
 	}
-	b.say("loading wide into SQLite")
+	b.Say("loading wide into SQLite")
 	var values []string
 	for _, c := range widetable.Columns {
 		value := "nullif(" + c.Name + ", '')"
@@ -63,34 +64,34 @@ func (b *bench) sqlite(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, _, _ := strings.Cut(versionOf(ctx, shell, "--version"), " ")
-	b.uses("SQLite " + version)
+	version, _, _ := strings.Cut(rig.VersionOf(ctx, shell, "--version"), " ")
+	b.Uses("SQLite " + version)
 	path, want, err := b.fillSQLite(ctx, shell)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.serve(ctx)
+	s, err := b.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	inside, err := filepath.Rel(filepath.Join(b.cache, "files"), path)
+	inside, err := filepath.Rel(filepath.Join(b.Cache, "files"), path)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.connect(ctx, "sqlite", "sqlite", object{"path": inside})
+	source, err := s.Connect(ctx, "sqlite", "sqlite", rig.Object{"path": inside})
 	if err != nil {
 		return nil, err
 	}
 	rows := int(want.Rows)
 	name := fmt.Sprintf("SQLite wide, %d x %d", rows, len(widetable.Columns))
-	var last landed
-	ours, limit, err := b.pair(ctx, name,
-		s.syncing(source, object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
+	var last rig.Landed
+	ours, limit, err := b.Pair(ctx, name,
+		s.Syncing(source, rig.Object{"mode": "full_refresh", "tables": []string{"wide"}}, rows, &last),
 		func(ctx context.Context) (time.Duration, error) {
-			return drain(ctx, nil, shell, path, "select * from wide")
+			return rig.Drain(ctx, nil, shell, path, "select * from wide")
 		})
 	if err != nil {
 		return nil, err
 	}
-	return []report.Row{report.Ratio(name, "sqlite3", rows, ours, limit, 1.30)}, b.check(ctx, last, want)
+	return []report.Row{report.Ratio(name, "sqlite3", rows, ours, limit, 1.30)}, b.Check(ctx, last, want)
 }

@@ -18,6 +18,7 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 // What a process may take before it does its work, and a connect beside reading
@@ -31,7 +32,7 @@ const (
 
 // setupFrame is how the service begins with a child: a byte, the length, and JSON.
 func setupFrame(files string) []byte {
-	payload, _ := json.Marshal(object{"egress": "auto", "loopback": true, "files_root": files}) // texts always marshal
+	payload, _ := json.Marshal(rig.Object{"egress": "auto", "loopback": true, "files_root": files}) // texts always marshal
 	return append(binary.LittleEndian.AppendUint32([]byte{'S'}, uint32(len(payload))), payload...)
 }
 
@@ -41,7 +42,7 @@ func spent(cmd *exec.Cmd) time.Duration {
 }
 
 // running is the side that runs a program to its end, in CPU time.
-func running(program string, args ...string) side {
+func running(program string, args ...string) rig.Side {
 	return func(ctx context.Context) (time.Duration, error) {
 		cmd := exec.CommandContext(ctx, program, args...)
 		if err := cmd.Run(); err != nil {
@@ -53,7 +54,7 @@ func running(program string, args ...string) side {
 
 // empty returns a Go program that does nothing.
 func (b *bench) empty(ctx context.Context) (string, error) {
-	dir, err := b.folder("empty")
+	dir, err := b.Folder("empty")
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +82,7 @@ func (b *bench) starts(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := b.startBeside(ctx, "start of a client command", running(b.program, "--version"), running(empty), waiting)
+	client, err := b.startBeside(ctx, "start of a client command", running(b.Program, "--version"), running(empty), waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +100,8 @@ func (b *bench) starts(ctx context.Context) ([]report.Row, error) {
 }
 
 // startBeside measures a start in CPU time beside that of an empty program.
-func (b *bench) startBeside(ctx context.Context, name string, ours, limit side, own int64) (report.Row, error) {
-	x, y, err := b.pairIn(ctx, name, 5, ours, limit)
+func (b *bench) startBeside(ctx context.Context, name string, ours, limit rig.Side, own int64) (report.Row, error) {
+	x, y, err := b.PairIn(ctx, name, 5, ours, limit)
 	if err != nil {
 		return report.Row{}, err
 	}
@@ -127,7 +128,7 @@ func (b *bench) waitingClient(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	defer listener.Close()
-	cmd := exec.CommandContext(ctx, b.program, "list", "--url", "http://"+listener.Addr().String(), "--token", "none")
+	cmd := exec.CommandContext(ctx, b.Program, "list", "--url", "http://"+listener.Addr().String(), "--token", "none")
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
@@ -147,7 +148,7 @@ func (b *bench) waitingClient(ctx context.Context) (int64, error) {
 // it is ready. It returns the CPU time and the memory that are not pages of the
 // program.
 func (b *bench) connector(ctx context.Context) (took time.Duration, own int64, err error) {
-	cmd := exec.CommandContext(ctx, b.program, "connector", fmt.Sprint(512<<20))
+	cmd := exec.CommandContext(ctx, b.Program, "connector", fmt.Sprint(512<<20))
 	cmd.Env = []string{"GOGC=off"}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -160,7 +161,7 @@ func (b *bench) connector(ctx context.Context) (took time.Duration, own int64, e
 	if err := cmd.Start(); err != nil {
 		return 0, 0, err
 	}
-	_, err = stdin.Write(setupFrame(b.cache))
+	_, err = stdin.Write(setupFrame(b.Cache))
 	ready := make([]byte, 5)
 	if err == nil {
 		_, err = io.ReadFull(stdout, ready)
@@ -180,7 +181,7 @@ func (b *bench) connector(ctx context.Context) (took time.Duration, own int64, e
 // connectBeside measures the connect of a small file from the REST call to its
 // answer, with a check, a discovery and everything durable, beside reading the file.
 func (b *bench) connectBeside(ctx context.Context) ([]report.Row, error) {
-	files, err := b.folder("sources")
+	files, err := b.Folder("sources")
 	if err != nil {
 		return nil, err
 	}
@@ -193,16 +194,16 @@ func (b *bench) connectBeside(ctx context.Context) ([]report.Row, error) {
 	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
 		return nil, err
 	}
-	s, err := b.start(ctx, files)
+	s, err := b.Start(ctx, files)
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
+	defer s.Stop()
 	made := 0
 	ours := func(ctx context.Context) (time.Duration, error) {
 		made++
 		began := time.Now()
-		_, err := s.connect(ctx, "csv", fmt.Sprintf("started_%d", made), object{"path": "started.csv"})
+		_, err := s.Connect(ctx, "csv", fmt.Sprintf("started_%d", made), rig.Object{"path": "started.csv"})
 		return time.Since(began), err
 	}
 	limit := func(context.Context) (time.Duration, error) {
@@ -211,7 +212,7 @@ func (b *bench) connectBeside(ctx context.Context) ([]report.Row, error) {
 		return time.Since(began), err
 	}
 	name := fmt.Sprintf("connect of one CSV file, end to end, %d rows", startedRows)
-	x, y, err := b.pair(ctx, name, ours, limit)
+	x, y, err := b.Pair(ctx, name, ours, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/cmd/bench/tpch"
 	"headwater/handlers/landing/landingtest"
 )
@@ -29,45 +30,45 @@ func (b *bench) tpch(ctx context.Context) ([]report.Row, error) {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	s, err := b.start(ctx, b.cache)
+	s, err := b.Start(ctx, b.Cache)
 	if err != nil {
 		return nil, err
 	}
-	defer s.stop()
-	source, err := b.connectPostgres(ctx, s)
+	defer s.Stop()
+	source, err := b.ConnectPostgres(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	options := object{"mode": "full_refresh"}
+	options := rig.Object{"mode": "full_refresh"}
 	var names, copies []string
 	for _, t := range tpch.Tables() {
 		names, copies = append(names, t.Name), append(copies, `\copy (select * from `+t.Name+`) to /dev/null (format binary)`)
 	}
 	options["tables"] = names
 
-	var last []landed
+	var last []rig.Landed
 	var spent []time.Duration
 	var peak, own int64
 	ours := func(ctx context.Context) (took time.Duration, err error) {
-		before := processes.CPU(s.cmd.Process.Pid)
-		watch := processes.WatchMemory(s.cmd.Process.Pid)
-		last, took, err = s.syncTables(ctx, source, options)
+		before := processes.CPU(s.Pid())
+		watch := processes.WatchMemory(s.Pid())
+		last, took, err = s.SyncTables(ctx, source, options)
 		most, mostOwn := watch()
-		spent = append(spent, processes.CPU(s.cmd.Process.Pid)-before)
+		spent = append(spent, processes.CPU(s.Pid())-before)
 		peak, own = max(peak, most), max(own, mostOwn)
-		b.say("tpch: %.2f s of CPU, at most %d MiB at once, %d MiB without pages of files", spent[len(spent)-1].Seconds(), most>>20, mostOwn>>20)
+		b.Say("tpch: %.2f s of CPU, at most %d MiB at once, %d MiB without pages of files", spent[len(spent)-1].Seconds(), most>>20, mostOwn>>20)
 		return took, err
 	}
-	limit := func(ctx context.Context) (time.Duration, error) { return b.psqlRun(ctx, copies...) }
+	limit := func(ctx context.Context) (time.Duration, error) { return b.PsqlRun(ctx, copies...) }
 	name := fmt.Sprintf("TPC-H-shaped database of scale %g, 8 tables, %d rows", b.tpchScale, rows)
-	our, lim, err := b.pair(ctx, name, ours, limit)
+	our, lim, err := b.Pair(ctx, name, ours, limit)
 	if err != nil {
 		return nil, err
 	}
 	if err := b.checkTPCH(ctx, conn, last); err != nil {
 		return nil, err
 	}
-	cpu := median(spent[1:])
+	cpu := rig.Median(spent[1:])
 	rate := float64(rows) / cpu.Seconds()
 	return []report.Row{
 		report.Ratio(name, `\copy (format binary) of one after the other`, int(rows), our, lim, tpchWall),
@@ -81,19 +82,19 @@ func (b *bench) tpch(ctx context.Context) ([]report.Row, error) {
 // fillTPCH makes the database and returns how many rows it has. The caller closes the
 // connection.
 func (b *bench) fillTPCH(ctx context.Context) (conn *pgconn.PgConn, rows int64, err error) {
-	if err := b.startPostgres(ctx); err != nil {
+	if err := b.StartPostgres(ctx); err != nil {
 		return nil, 0, err
 	}
-	p := b.postgres
+	p := b.Postgres
 	conn, err = pgconn.Connect(ctx, fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", p.User, p.Password, p.Address(), p.Database))
 	if err != nil {
 		return nil, 0, err
 	}
-	b.say("making a TPC-H-shaped database of scale %g in PostgreSQL", b.tpchScale)
+	b.Say("making a TPC-H-shaped database of scale %g in PostgreSQL", b.tpchScale)
 	for _, t := range tpch.Tables() {
 		n, err := t.Load(ctx, conn, b.tpchScale)
 		if err == nil {
-			_, err = b.psqlRun(ctx, "vacuum (freeze, analyze) "+t.Name, "select count(*) from "+t.Name)
+			_, err = b.PsqlRun(ctx, "vacuum (freeze, analyze) "+t.Name, "select count(*) from "+t.Name)
 		}
 		if err != nil {
 			return nil, 0, errors.Join(err, conn.Close(ctx))
@@ -104,9 +105,9 @@ func (b *bench) fillTPCH(ctx context.Context) (conn *pgconn.PgConn, rows int64, 
 }
 
 // checkTPCH compares what landed with what PostgreSQL has.
-func (b *bench) checkTPCH(ctx context.Context, conn *pgconn.PgConn, all []landed) error {
-	b.say("comparing what landed with the source")
-	where := map[string]landed{}
+func (b *bench) checkTPCH(ctx context.Context, conn *pgconn.PgConn, all []rig.Landed) error {
+	b.Say("comparing what landed with the source")
+	where := map[string]rig.Landed{}
 	for _, l := range all {
 		where[l.Name] = l
 	}

@@ -8,6 +8,7 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/handlers/landing/buckettest"
 )
 
@@ -36,7 +37,7 @@ func (b *bench) uploads(ctx context.Context) ([]report.Row, error) {
 		}
 		folder, bucket := slices.Sorted(slices.Values(peaks[0]))[report.UploadRuns/2], slices.Sorted(slices.Values(peaks[1]))[report.UploadRuns/2]
 		each := (bucket - folder) / int64(count)
-		b.say("memory, %d uploads: %d MiB, into a folder %d MiB", count, bucket>>20, folder>>20)
+		b.Say("memory, %d uploads: %d MiB, into a folder %d MiB", count, bucket>>20, folder>>20)
 		rows = append(rows, report.Row{Work: fmt.Sprintf("memory of a node, uploads at once: %d", count), Ours: fmt.Sprintf("%d MiB", bucket>>20),
 			Limit: fmt.Sprintf("%d MiB", folder>>20), Beside: "the same into a folder", Ratio: fmt.Sprintf("+%d MiB each", each>>20),
 			Target: fmt.Sprintf("at most +%d MiB each", most>>20), OK: each <= most})
@@ -55,25 +56,25 @@ func (b *bench) peakOf(ctx context.Context, bucket bool, workspaces, tables int)
 	if err != nil {
 		return 0, err
 	}
-	defer s.stop()
+	defer s.Stop()
 	if bucket {
 		s.proxy.Set(buckettest.Fault{Kind: "slow", Delay: farLatency})
 	}
 	sources := make([]string, workspaces)
 	for i := range sources {
-		s.workspace = fmt.Sprintf("bench%d", i)
-		if sources[i], err = s.connect(ctx, "sqlite", "big", object{"path": "t.db"}); err != nil {
+		s.Workspace = fmt.Sprintf("bench%d", i)
+		if sources[i], err = s.Connect(ctx, "sqlite", "big", rig.Object{"path": "t.db"}); err != nil {
 			return 0, err
 		}
 	}
-	watch := processes.WatchAlone(s.cmd.Process.Pid)
+	watch := processes.WatchAlone(s.Pid())
 	var wg sync.WaitGroup
 	failed := make([]error, workspaces)
 	for i, source := range sources {
-		of := *s.service
-		of.workspace = fmt.Sprintf("bench%d", i)
+		of := *s.Service
+		of.Workspace = fmt.Sprintf("bench%d", i)
 		wg.Go(func() {
-			failed[i] = (&store{service: &of, source: source}).all(ctx, object{"mode": "full_refresh"})
+			failed[i] = (&store{Service: &of, source: source}).all(ctx, rig.Object{"mode": "full_refresh"})
 		})
 	}
 	wg.Wait()

@@ -1,4 +1,6 @@
-package main
+// Package changes measures syncs that follow a source's log: how fast they catch up, what
+// memory and processor time that takes, and how soon a change is seen in the lake.
+package changes
 
 import (
 	"context"
@@ -7,6 +9,7 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 // What catching up with a log of changes must reach.
@@ -18,16 +21,16 @@ const (
 	changesTable  = 500_000   // rows that are there before
 )
 
-// changesPostgres measures syncs of mode cdc that catch up with one table and with
+// Postgres measures syncs of mode cdc that catch up with one table and with
 // twenty, beside pg_recvlogical, which receives the same changes of a slot like ours.
-func (b *bench) changesPostgres(ctx context.Context) ([]report.Row, error) {
+func Postgres(ctx context.Context, b *rig.Rig) ([]report.Row, error) {
 	var all []report.Row
 	for _, tables := range []int{1, 20} {
-		c, err := b.changingPostgres(ctx, tables)
+		c, err := changingPostgres(ctx, b, tables)
 		if err != nil {
 			return all, err
 		}
-		rows, err := b.catchUp(ctx, c)
+		rows, err := catchUp(ctx, b, c)
 		all = append(all, rows...)
 		if err != nil {
 			return all, err
@@ -46,7 +49,7 @@ type changing interface {
 	// shape says how the changes come, "" for the way that the README describes.
 	shape() string
 	tables() int
-	source() (kind string, config object)
+	source() (kind string, config rig.Object)
 	// begin is called once the service follows the tables.
 	begin(ctx context.Context) error
 	// change adds so many pairs of rows to each table from an id on, the first behind
@@ -60,41 +63,41 @@ type changing interface {
 // followed is a service that follows a database's tables.
 type followed struct {
 	changing
-	b       *bench
-	s       *service
+	b       *rig.Rig
+	s       *rig.Service
 	id      string // of the source
-	options object
+	options rig.Object
 	each    int // changes to each table at a time
 	next    int // id
 }
 
 func followedTable(i int) string { return fmt.Sprintf("followed%d", i) }
 
-func (b *bench) follow(ctx context.Context, c changing) (*followed, error) {
-	s, err := b.start(ctx, b.cache)
+func follow(ctx context.Context, b *rig.Rig, c changing) (*followed, error) {
+	s, err := b.Start(ctx, b.Cache)
 	if err != nil {
 		return nil, err
 	}
-	f := &followed{changing: c, b: b, s: s, options: object{"mode": "cdc"}, each: b.rows(changesRows) / c.tables(), next: b.rows(changesTable)/c.tables() + 1}
+	f := &followed{changing: c, b: b, s: s, options: rig.Object{"mode": "cdc"}, each: b.Rows(changesRows) / c.tables(), next: b.Rows(changesTable)/c.tables() + 1}
 	kind, config := c.source()
 	// A slot has the source's name, and is one of the whole server.
 	name := fmt.Sprint(kind, " ", config["database"])
-	if f.id, err = s.connect(ctx, kind, name, config); err != nil {
+	if f.id, err = s.Connect(ctx, kind, name, config); err != nil {
 		return nil, err
 	}
-	if _, _, err := s.syncTables(ctx, f.id, f.options); err != nil {
+	if _, _, err := s.SyncTables(ctx, f.id, f.options); err != nil {
 		return nil, err
 	}
 	return f, c.begin(ctx)
 }
 
 // catchUp measures the changes to a database.
-func (b *bench) catchUp(ctx context.Context, c changing) ([]report.Row, error) {
-	f, err := b.follow(ctx, c)
+func catchUp(ctx context.Context, b *rig.Rig, c changing) ([]report.Row, error) {
+	f, err := follow(ctx, b, c)
 	if err != nil {
 		return nil, err
 	}
-	defer f.s.stop()
+	defer f.s.Stop()
 	return f.catchUp(ctx)
 }
 
@@ -106,11 +109,11 @@ func (f *followed) catchUp(ctx context.Context) ([]report.Row, error) {
 			return 0, err
 		}
 		f.next += 2 * (f.each / 3)
-		before, watch := processes.CPU(f.s.cmd.Process.Pid), processes.WatchMemory(f.s.cmd.Process.Pid)
-		_, took, err := f.s.syncTables(ctx, f.id, f.options)
+		before, watch := processes.CPU(f.s.Pid()), processes.WatchMemory(f.s.Pid())
+		_, took, err := f.s.SyncTables(ctx, f.id, f.options)
 		most, _ := watch()
-		spent, peak = append(spent, processes.CPU(f.s.cmd.Process.Pid)-before), max(peak, most)
-		f.b.say("%.2f s, %.2f s of CPU, at most %d MiB at once", took.Seconds(), spent[len(spent)-1].Seconds(), most>>20)
+		spent, peak = append(spent, processes.CPU(f.s.Pid())-before), max(peak, most)
+		f.b.Say("%.2f s, %.2f s of CPU, at most %d MiB at once", took.Seconds(), spent[len(spent)-1].Seconds(), most>>20)
 		return took, err
 	}
 	count := f.each / 3 * 3 * f.tables()
@@ -119,19 +122,19 @@ func (f *followed) catchUp(ctx context.Context) ([]report.Row, error) {
 		of = fmt.Sprintf("%d tables", f.tables())
 	}
 	name := fmt.Sprintf("%s, catching up with %d changes of %s%s", f.name(), count, of, f.shape())
-	our, lim, err := f.b.pair(ctx, name, ours, f.receive)
+	our, lim, err := f.b.Pair(ctx, name, ours, f.receive)
 	if err != nil {
 		return nil, err
 	}
 	for i := range f.tables() {
-		if _, err := f.s.verify(ctx, f.id, followedTable(i), int64(f.next-1)); err != nil {
+		if _, err := f.s.Verify(ctx, f.id, followedTable(i), int64(f.next-1)); err != nil {
 			return nil, fmt.Errorf("%s: %w", followedTable(i), err)
 		}
 	}
 	what, most := f.beside()
 	return []report.Row{
 		report.Ratio(name, what, count, our, lim, most),
-		memoryRow("the same, memory of all processes", peak, fmt.Sprintf("%.0f k changes/s of CPU", float64(count)/median(spent[1:]).Seconds()/1000)),
+		memoryRow("the same, memory of all processes", peak, fmt.Sprintf("%.0f k changes/s of CPU", float64(count)/rig.Median(spent[1:]).Seconds()/1000)),
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package changes
 
 import (
 	"context"
@@ -7,23 +7,23 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"headwater/cmd/bench/rig"
 )
 
 // postgresChanging is a database of the run's server, and a slot beside the
 // service's.
 type postgresChanging struct {
-	b        *bench
+	b        *rig.Rig
 	database string
 	names    []string
 }
 
-func (b *bench) changingPostgres(ctx context.Context, tables int) (changing, error) {
-	if err := b.startPostgres(ctx); err != nil {
+func changingPostgres(ctx context.Context, b *rig.Rig, tables int) (changing, error) {
+	if err := b.StartPostgres(ctx); err != nil {
 		return nil, err
 	}
 	p := &postgresChanging{b: b, database: fmt.Sprintf("changes%d", tables)}
-	if _, err := b.psqlRun(ctx, "create database "+p.database); err != nil {
+	if _, err := b.PsqlRun(ctx, "create database "+p.database); err != nil {
 		return nil, err
 	}
 	var making []string
@@ -32,7 +32,7 @@ func (b *bench) changingPostgres(ctx context.Context, tables int) (changing, err
 		p.names = append(p.names, name)
 		making = append(making,
 			"create table "+name+" (id bigint primary key, kind int not null, amount numeric(15,2) not null, at timestamptz not null, note text)",
-			fmt.Sprintf("insert into %s select i, i%%7, (i%%100000)*0.01, timestamptz '2024-01-01' + i * interval '1 second', 'note ' || i%%1000 from generate_series(1, %d) i", name, b.rows(changesTable)/tables))
+			fmt.Sprintf("insert into %s select i, i%%7, (i%%100000)*0.01, timestamptz '2024-01-01' + i * interval '1 second', 'note ' || i%%1000 from generate_series(1, %d) i", name, b.Rows(changesTable)/tables))
 	}
 	return p, p.run(ctx, append(making, "create publication beside for table "+strings.Join(p.names, ", "))...)
 }
@@ -47,9 +47,8 @@ func (*postgresChanging) shape() string { return "" }
 
 func (p *postgresChanging) tables() int { return len(p.names) }
 
-func (p *postgresChanging) source() (string, object) {
-	s := p.b.postgres
-	return "postgresql", object{"host": s.Host, "port": s.Port, "database": p.database, "username": s.User, "password": s.Password, "sslmode": "disable"}
+func (p *postgresChanging) source() (string, rig.Object) {
+	return "postgresql", p.b.PostgresConfig(p.database)
 }
 
 func (p *postgresChanging) begin(ctx context.Context) error {
@@ -59,20 +58,9 @@ func (p *postgresChanging) begin(ctx context.Context) error {
 // slot is the one that the limit receives.
 func (p *postgresChanging) slot() string { return "beside_" + p.database }
 
-// env is that of the clients.
-func (p *postgresChanging) env() []string { return append(p.b.psqlEnv(), "PGDATABASE="+p.database) }
-
 // run lets psql carry out commands in the database.
 func (p *postgresChanging) run(ctx context.Context, commands ...string) error {
-	client, err := psql()
-	if err != nil {
-		return err
-	}
-	args := []string{"-X", "-q", "-v", "ON_ERROR_STOP=1"}
-	for _, c := range commands {
-		args = append(args, "-c", c)
-	}
-	_, err = drain(ctx, p.env(), client, args...)
+	_, err := p.b.PsqlIn(ctx, p.database, commands...)
 	return err
 }
 
@@ -92,7 +80,7 @@ end loop; end $$`, rounds, body.String()), "checkpoint")
 }
 
 func (p *postgresChanging) receive(ctx context.Context) (time.Duration, error) {
-	client, err := psql()
+	client, err := rig.Psql()
 	if err != nil {
 		return 0, err
 	}
@@ -100,14 +88,13 @@ func (p *postgresChanging) receive(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	return drain(ctx, p.env(), filepath.Join(filepath.Dir(client), "pg_recvlogical"), "--dbname="+p.database, "--slot="+p.slot(), "--start", "--no-loop", "--endpos="+end,
+	return rig.Drain(ctx, p.b.PsqlEnv(p.database), filepath.Join(filepath.Dir(client), "pg_recvlogical"), "--dbname="+p.database, "--slot="+p.slot(), "--start", "--no-loop", "--endpos="+end,
 		"-o", "proto_version=1", "-o", "publication_names=beside", "-o", "binary=true", "-f", "/dev/null")
 }
 
 // end returns where the server's log ends now.
 func (p *postgresChanging) end(ctx context.Context) (string, error) {
-	s := p.b.postgres
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", s.User, s.Password, s.Address(), p.database))
+	conn, err := p.b.DialPostgres(ctx, p.database)
 	if err != nil {
 		return "", err
 	}

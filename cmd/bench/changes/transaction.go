@@ -1,4 +1,4 @@
-package main
+package changes
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 const (
@@ -14,10 +15,10 @@ const (
 	transactionMemory = 300 << 20 // bytes, of all processes at once
 )
 
-// transaction measures the memory of all processes while they catch up with one
+// Transaction measures the memory of all processes while they catch up with one
 // transaction of many rows.
-func (b *bench) transaction(ctx context.Context) ([]report.Row, error) {
-	c, err := b.capture(ctx, "transaction", b.rows(transactionBefore))
+func Transaction(ctx context.Context, b *rig.Rig) ([]report.Row, error) {
+	c, err := capture(ctx, b, "transaction", b.Rows(transactionBefore))
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +26,7 @@ func (b *bench) transaction(ctx context.Context) ([]report.Row, error) {
 	if _, err := c.sync(ctx); err != nil {
 		return nil, err
 	}
-	rows := b.rows(transactionRows)
+	rows := b.Rows(transactionRows)
 	err = c.run(ctx, fmt.Sprintf("insert into %s select %d + i, i%%7, i*0.01, now(), 'one ' || i from generate_series(1, %d) i", capturedName, c.rows, rows))
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (b *bench) transaction(ctx context.Context) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.say("one transaction of %d rows: %.2f s, at most %d MiB at once, %d MiB without pages of files", rows, took.Seconds(), peak>>20, own>>20)
+	b.Say("one transaction of %d rows: %.2f s, at most %d MiB at once, %d MiB without pages of files", rows, took.Seconds(), peak>>20, own>>20)
 	return []report.Row{{
 		Work: fmt.Sprintf("one transaction of %d rows, memory of all processes", rows),
 		Ours: fmt.Sprintf("%d MiB (%d of them not pages of the program)", peak>>20, own>>20), Limit: "-", Ratio: "-",

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"io"
@@ -27,13 +27,13 @@ func TestLoad(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	for name, test := range map[string]struct {
-		load load
+		load Load
 		ok   bool
 	}{
-		"whole":        {get(server.URL, "/", 200, 5000, 300), true},
-		"unchanged":    {get(server.URL, "/", 304, 0, 300, "If-None-Match", "x"), true},
-		"wrong length": {get(server.URL, "/", 200, 4999, 300), false},
-		"wrong status": {get(server.URL, "/", 304, 0, 300), false},
+		"whole":        {Get(server.URL, "/", 200, 5000, 300), true},
+		"unchanged":    {Get(server.URL, "/", 304, 0, 300, "If-None-Match", "x"), true},
+		"wrong length": {Get(server.URL, "/", 200, 4999, 300), false},
+		"wrong status": {Get(server.URL, "/", 304, 0, 300), false},
 	} {
 		asked.Store(0)
 		took, err := test.load.generate()
@@ -60,7 +60,7 @@ func TestOrders(t *testing.T) {
 		_, _ = io.WriteString(w, `{"status":"success"}`)
 	}))
 	t.Cleanup(server.Close)
-	o := orders{Address: strings.TrimPrefix(server.URL, "http://"), Token: "t", Sources: []string{"a", "b"}, Each: 2}
+	o := Orders{Path: "/api/v1/data/bench/", Address: strings.TrimPrefix(server.URL, "http://"), Token: "t", Sources: []string{"a", "b"}, Each: 2}
 	if took, err := o.generate(); err != nil || took <= 0 {
 		t.Fatal(took, err)
 	}

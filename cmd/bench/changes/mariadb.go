@@ -1,4 +1,4 @@
-package main
+package changes
 
 import (
 	"context"
@@ -10,23 +10,24 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 	"headwater/connectors/drivertest/servers"
 )
 
-// changesMariaDB measures syncs of mode cdc that catch up with one table, beside
+// MariaDB measures syncs of mode cdc that catch up with one table, beside
 // mariadb-binlog, which receives the same log, and the memory that one long transaction
 // takes. mariadb-binlog copies events as they are: what it costs goes by their number,
 // and hardly by the rows in them. So the changes come in two ways.
-func (b *bench) changesMariaDB(ctx context.Context) ([]report.Row, error) {
-	m, err := b.changingMariaDB(ctx)
+func MariaDB(ctx context.Context, b *rig.Rig) ([]report.Row, error) {
+	m, err := changingMariaDB(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	f, err := b.follow(ctx, m)
+	f, err := follow(ctx, b, m)
 	if err != nil {
 		return nil, err
 	}
-	defer f.s.stop()
+	defer f.s.Stop()
 	var all []report.Row
 	for _, m.single = range []bool{true, false} {
 		rows, err := f.catchUp(ctx)
@@ -35,12 +36,12 @@ func (b *bench) changesMariaDB(ctx context.Context) ([]report.Row, error) {
 			return all, err
 		}
 	}
-	big := b.rows(transactionRows)
+	big := b.Rows(transactionRows)
 	if err := m.addAll(ctx, f.next, big); err != nil {
 		return all, err
 	}
-	watch := processes.WatchMemory(f.s.cmd.Process.Pid)
-	_, _, err = f.s.syncTables(ctx, f.id, f.options)
+	watch := processes.WatchMemory(f.s.Pid())
+	_, _, err = f.s.SyncTables(ctx, f.id, f.options)
 	peak, _ := watch()
 	return append(all, memoryRow(fmt.Sprintf("MariaDB, one transaction of %d rows, memory of all processes", big), peak, "-")), err
 }
@@ -48,7 +49,7 @@ func (b *bench) changesMariaDB(ctx context.Context) ([]report.Row, error) {
 // mariadbChanging is a server of its own, with a binary log, and the place up to which
 // mariadb-binlog has read that.
 type mariadbChanging struct {
-	b      *bench
+	b      *rig.Rig
 	server *servers.Server
 	db     *sql.DB
 	client string
@@ -57,12 +58,12 @@ type mariadbChanging struct {
 	at     int64
 }
 
-func (b *bench) changingMariaDB(ctx context.Context) (*mariadbChanging, error) {
+func changingMariaDB(ctx context.Context, b *rig.Rig) (*mariadbChanging, error) {
 	client, err := exec.LookPath("mariadb-binlog")
 	if err != nil {
 		return nil, err
 	}
-	dir, err := b.folder("mariadb")
+	dir, err := b.Folder("mariadb")
 	if err != nil {
 		return nil, err
 	}
@@ -70,20 +71,20 @@ func (b *bench) changingMariaDB(ctx context.Context) (*mariadbChanging, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.onClose(func() { _ = server.Stop() })
+	b.OnClose(func() { _ = server.Stop() })
 	db, err := server.OpenMariaDB()
 	if err != nil {
 		return nil, err
 	}
-	b.onClose(func() { _ = db.Close() })
+	b.OnClose(func() { _ = db.Close() })
 	m := &mariadbChanging{b: b, server: server, db: db, client: client}
 	var version string
 	if err := db.QueryRowContext(ctx, "select substring_index(version(), '-', 1)").Scan(&version); err != nil {
 		return nil, err
 	}
-	b.uses("MariaDB " + version)
+	b.Uses("MariaDB " + version)
 	return m, m.run(ctx, "create table "+followedTable(0)+" (id bigint primary key, kind int not null, amount decimal(15,2) not null, at timestamp(6) not null, note text)",
-		fmt.Sprintf("insert into %s select seq, seq mod 7, (seq mod 100000)*0.01, '2024-01-01' + interval seq second, concat('note ', seq mod 1000) from seq_1_to_%d", followedTable(0), b.rows(changesTable)))
+		fmt.Sprintf("insert into %s select seq, seq mod 7, (seq mod 100000)*0.01, '2024-01-01' + interval seq second, concat('note ', seq mod 1000) from seq_1_to_%d", followedTable(0), b.Rows(changesTable)))
 }
 
 func (*mariadbChanging) name() string { return "MariaDB" }
@@ -101,9 +102,9 @@ func (m *mariadbChanging) shape() string {
 
 func (*mariadbChanging) tables() int { return 1 }
 
-func (m *mariadbChanging) source() (string, object) {
+func (m *mariadbChanging) source() (string, rig.Object) {
 	s := m.server
-	return "mariadb", object{"host": s.Host, "port": s.Port, "database": s.Database, "username": s.User, "password": s.Password, "sslmode": "disable"}
+	return "mariadb", rig.Object{"host": s.Host, "port": s.Port, "database": s.Database, "username": s.User, "password": s.Password, "sslmode": "disable"}
 }
 
 // begin notes where the log stands.
@@ -163,7 +164,7 @@ func (m *mariadbChanging) addAll(ctx context.Context, next, rows int) error {
 // receive reads the log to its end, from where it stood the last time.
 func (m *mariadbChanging) receive(ctx context.Context) (time.Duration, error) {
 	s := m.server
-	took, err := drain(ctx, nil, m.client, "--no-defaults", "--read-from-remote-server", "--to-last-log", "--host="+s.Host, fmt.Sprintf("--port=%d", s.Port), "--user="+s.User, "--password="+s.Password,
+	took, err := rig.Drain(ctx, nil, m.client, "--no-defaults", "--read-from-remote-server", "--to-last-log", "--host="+s.Host, fmt.Sprintf("--port=%d", s.Port), "--user="+s.User, "--password="+s.Password,
 		fmt.Sprintf("--start-position=%d", m.at), m.file)
 	if err != nil {
 		return 0, err

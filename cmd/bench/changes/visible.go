@@ -1,4 +1,4 @@
-package main
+package changes
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"headwater/cmd/bench/processes"
 	"headwater/cmd/bench/report"
+	"headwater/cmd/bench/rig"
 )
 
 // What a continuous sync must reach: from a commit at the source to readers of the lake.
@@ -42,10 +43,10 @@ type (
 	}
 )
 
-// visible measures how long after its commit at the source a change is seen by readers
+// Visible measures how long after its commit at the source a change is seen by readers
 // of the lake, with a steady load on a source that is synced continuously.
-func (b *bench) visible(ctx context.Context) ([]report.Row, error) {
-	c, err := b.capture(ctx, "visible", b.rows(visibleBefore))
+func Visible(ctx context.Context, b *rig.Rig) ([]report.Row, error) {
+	c, err := capture(ctx, b, "visible", b.Rows(visibleBefore))
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +56,10 @@ func (b *bench) visible(ctx context.Context) ([]report.Row, error) {
 	}
 	path := "sources/" + c.source + "/schedule"
 	var answer json.RawMessage
-	if err := c.s.call(ctx, "PUT", path, object{"continuous": true, "sync_options": object{"mode": "cdc", "max_delay": "1s"}}, &answer); err != nil {
+	if err := c.s.Call(ctx, "PUT", path, rig.Object{"continuous": true, "sync_options": rig.Object{"mode": "cdc", "max_delay": "1s"}}, &answer); err != nil {
 		return nil, err
 	}
-	table, err := c.s.tableURL(ctx, c.source)
+	table, err := tableURL(ctx, c.s, c.source)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +67,10 @@ func (b *bench) visible(ctx context.Context) ([]report.Row, error) {
 	defer stop()
 	looks := make(chan []seen, 1)
 	go func() {
-		looks <- c.s.watchTable(watching, table, func(rows int64) bool { return rows >= int64(c.rows) }, visibleWait)
+		looks <- watchTable(watching, c.s, table, func(rows int64) bool { return rows >= int64(c.rows) }, visibleWait)
 	}()
 	cpu := processes.CPU(c.pid())
-	all, err := c.write(ctx, visibleWarm+time.Duration(b.runs)*visibleRun)
+	all, err := c.write(ctx, visibleWarm+time.Duration(b.Runs)*visibleRun)
 	cpu = processes.CPU(c.pid()) - cpu
 	stop()
 	if err != nil {
@@ -82,11 +83,11 @@ func (b *bench) visible(ctx context.Context) ([]report.Row, error) {
 	took := all[len(all)-1].began.Sub(all[0].began)
 	rate := float64((len(all)-1)*(visibleInserts+visibleUpdates)) / took.Seconds()
 	p50, p99 := lags[len(lags)/2], lags[len(lags)*99/100]
-	b.say("%d transactions, %.0f changes/s, %.2f s of CPU a second: after %.2f s half of them, %.2f s 99 %%, %.2f s all", len(lags), rate, cpu.Seconds()/took.Seconds(), p50.Seconds(), p99.Seconds(), lags[len(lags)-1].Seconds())
-	if err := c.s.call(ctx, "DELETE", path, object{}, &answer); err != nil {
+	b.Say("%d transactions, %.0f changes/s, %.2f s of CPU a second: after %.2f s half of them, %.2f s 99 %%, %.2f s all", len(lags), rate, cpu.Seconds()/took.Seconds(), p50.Seconds(), p99.Seconds(), lags[len(lags)-1].Seconds())
+	if err := c.s.Call(ctx, "DELETE", path, rig.Object{}, &answer); err != nil {
 		return nil, err
 	}
-	if err := c.s.idle(ctx); err != nil {
+	if err := idle(ctx, c.s); err != nil {
 		return nil, err
 	}
 	return []report.Row{{
@@ -149,16 +150,16 @@ func lagsOf(all []written, looks []seen) ([]time.Duration, error) {
 }
 
 // tableURL returns where the catalog tells of the one table of a source.
-func (s *service) tableURL(ctx context.Context, source string) (string, error) {
-	base := s.base + "/iceberg/v1/bench/namespaces"
+func tableURL(ctx context.Context, s *rig.Service, source string) (string, error) {
+	base := s.Base + "/iceberg/v1/bench/namespaces"
 	var list struct{ Namespaces [][]string }
-	if err := s.get(ctx, base, &list); err != nil {
+	if err := get(ctx, s, base, &list); err != nil {
 		return "", err
 	}
 	for _, n := range list.Namespaces {
 		at := base + "/" + url.PathEscape(n[0])
 		var one struct{ Properties map[string]string }
-		if err := s.get(ctx, at, &one); err != nil {
+		if err := get(ctx, s, at, &one); err != nil {
 			return "", err
 		}
 		if one.Properties["source_id"] == source {
@@ -170,7 +171,7 @@ func (s *service) tableURL(ctx context.Context, source string) (string, error) {
 
 // watchTable looks at a table again and again until ctx ends, and then until done or
 // for as long as it may. It returns the looks that found other rows than the one before.
-func (s *service) watchTable(ctx context.Context, table string, done func(rows int64) bool, most time.Duration) (all []seen) {
+func watchTable(ctx context.Context, s *rig.Service, table string, done func(rows int64) bool, most time.Duration) (all []seen) {
 	looking := context.WithoutCancel(ctx)
 	var until time.Time
 	for {
@@ -178,7 +179,7 @@ func (s *service) watchTable(ctx context.Context, table string, done func(rows i
 			until = time.Now().Add(most)
 		}
 		// A look that fails sees nothing; the rows are late then.
-		if rows, err := s.rowsSeen(looking, table); err == nil && (len(all) == 0 || all[len(all)-1].rows != rows) {
+		if rows, err := rowsSeen(looking, s, table); err == nil && (len(all) == 0 || all[len(all)-1].rows != rows) {
 			all = append(all, seen{time.Now(), rows})
 		}
 		if !until.IsZero() && (time.Now().After(until) || len(all) > 0 && done(all[len(all)-1].rows)) {
@@ -189,7 +190,7 @@ func (s *service) watchTable(ctx context.Context, table string, done func(rows i
 }
 
 // rowsSeen asks the catalog how many rows readers of a table see now.
-func (s *service) rowsSeen(ctx context.Context, table string) (int64, error) {
+func rowsSeen(ctx context.Context, s *rig.Service, table string) (int64, error) {
 	var loaded struct {
 		Metadata struct {
 			Current   int64 `json:"current-snapshot-id"`
@@ -199,7 +200,7 @@ func (s *service) rowsSeen(ctx context.Context, table string) (int64, error) {
 			}
 		}
 	}
-	if err := s.get(ctx, table, &loaded); err != nil {
+	if err := get(ctx, s, table, &loaded); err != nil {
 		return 0, err
 	}
 	for _, snapshot := range loaded.Metadata.Snapshots {
@@ -216,12 +217,12 @@ func (s *service) rowsSeen(ctx context.Context, table string) (int64, error) {
 }
 
 // get reads a document that is not of the API's own form.
-func (s *service) get(ctx context.Context, from string, into any) error {
+func get(ctx context.Context, s *rig.Service, from string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("Authorization", "Bearer "+s.Token)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -234,10 +235,10 @@ func (s *service) get(ctx context.Context, from string, into any) error {
 }
 
 // idle waits until no sync runs.
-func (s *service) idle(ctx context.Context) error {
+func idle(ctx context.Context, s *rig.Service) error {
 	for range 600 {
 		var syncs []json.RawMessage
-		if err := s.call(ctx, "GET", "syncs?scope=user&status=running", nil, &syncs); err != nil {
+		if err := s.Call(ctx, "GET", "syncs?scope=user&status=running", nil, &syncs); err != nil {
 			return err
 		}
 		if len(syncs) == 0 {

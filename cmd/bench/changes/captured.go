@@ -1,4 +1,4 @@
-package main
+package changes
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"headwater/cmd/bench/rig"
 )
 
 // capturedName is the table of a captured database.
@@ -16,8 +18,8 @@ const capturedName = "captured"
 // captured is a service of its own and a database of its own, of whose one table the
 // changes land.
 type captured struct {
-	b        *bench
-	s        *service
+	b        *rig.Rig
+	s        *rig.Service
 	database string
 	source   string
 	rows     int // that the table has, with the ids from 1 on
@@ -25,16 +27,16 @@ type captured struct {
 
 // capture makes a table of so many rows, and a service to which its database is
 // connected. Nothing has landed yet. The caller closes it.
-func (b *bench) capture(ctx context.Context, database string, rows int) (*captured, error) {
-	if err := b.startPostgres(ctx); err != nil {
+func capture(ctx context.Context, b *rig.Rig, database string, rows int) (*captured, error) {
+	if err := b.StartPostgres(ctx); err != nil {
 		return nil, err
 	}
-	b.say("making a table of %d rows", rows)
-	if _, err := b.psqlRun(ctx, "create database "+database); err != nil {
+	b.Say("making a table of %d rows", rows)
+	if _, err := b.PsqlRun(ctx, "create database "+database); err != nil {
 		return nil, err
 	}
 	c := &captured{b: b, database: database, rows: rows}
-	b.onClose(c.close)
+	b.OnClose(c.close)
 	err := c.run(ctx,
 		// What the server keeps of its log to write it again would be most of the disk.
 		"alter system set max_wal_size = '1GB'", "select pg_reload_conf()",
@@ -44,43 +46,32 @@ func (b *bench) capture(ctx context.Context, database string, rows int) (*captur
 	if err != nil {
 		return nil, err
 	}
-	if c.s, err = b.start(ctx, b.cache); err != nil {
+	if c.s, err = b.Start(ctx, b.Cache); err != nil {
 		return nil, err
 	}
-	p := b.postgres
 	// A source's id, and the name of its slot on the one server, follow from its name.
-	c.source, err = c.s.connect(ctx, "postgresql", database, object{"host": p.Host, "port": p.Port, "database": database,
-		"username": p.User, "password": p.Password, "sslmode": "disable"})
+	c.source, err = c.s.Connect(ctx, "postgresql", database, b.PostgresConfig(database))
 	return c, err
 }
 
 // sync catches up, or reads the table whole the first time.
 func (c *captured) sync(ctx context.Context) (time.Duration, error) {
-	_, took, err := c.s.syncTables(ctx, c.source, object{"mode": "cdc"})
+	_, took, err := c.s.SyncTables(ctx, c.source, rig.Object{"mode": "cdc"})
 	return took, err
 }
 
 // pid is that of the service.
-func (c *captured) pid() int { return c.s.cmd.Process.Pid }
+func (c *captured) pid() int { return c.s.Pid() }
 
 // run lets psql carry out commands in the database.
 func (c *captured) run(ctx context.Context, commands ...string) error {
-	client, err := psql()
-	if err != nil {
-		return err
-	}
-	args := []string{"-X", "-q", "-v", "ON_ERROR_STOP=1"}
-	for _, command := range commands {
-		args = append(args, "-c", command)
-	}
-	_, err = drain(ctx, append(c.b.psqlEnv(), "PGDATABASE="+c.database), client, args...)
+	_, err := c.b.PsqlIn(ctx, c.database, commands...)
 	return err
 }
 
 // dial connects to the database.
 func (c *captured) dial(ctx context.Context) (*pgconn.PgConn, error) {
-	p := c.b.postgres
-	return pgconn.Connect(ctx, fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", p.User, p.Password, p.Address(), c.database))
+	return c.b.DialPostgres(ctx, c.database)
 }
 
 // change makes so many changes, two inserts and an update of a row anywhere in the
@@ -100,7 +91,7 @@ end loop; end $$`, rounds, capturedName, c.rows+1, c.rows), "checkpoint")
 
 // equal compares every row with what landed.
 func (c *captured) equal(ctx context.Context) error {
-	_, err := c.s.verify(ctx, c.source, capturedName, int64(c.rows))
+	_, err := c.s.Verify(ctx, c.source, capturedName, int64(c.rows))
 	return err
 }
 
@@ -111,19 +102,19 @@ func (c *captured) close() {
 		return
 	}
 	if c.s != nil {
-		c.s.stop()
+		c.s.Stop()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	err := errors.New("not tried")
 	for err != nil && ctx.Err() == nil { // the server may take a moment to see that the reader is gone
-		_, err = c.b.psqlRun(ctx, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '"+c.database+"'", "drop database "+c.database+" with (force)")
+		_, err = c.b.PsqlRun(ctx, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '"+c.database+"'", "drop database "+c.database+" with (force)")
 		if err != nil {
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
 	if err != nil {
-		c.b.say("the database %s stays until the server ends: %s", c.database, strings.TrimSpace(err.Error()))
+		c.b.Say("the database %s stays until the server ends: %s", c.database, strings.TrimSpace(err.Error()))
 	}
 	c.database = ""
 }

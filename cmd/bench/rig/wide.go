@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bufio"
@@ -14,21 +14,27 @@ import (
 	"headwater/handlers/landing/landingtest"
 )
 
-// made is a generated file and what its rows add up to.
-type made struct {
+// Rows of the wide table in full size, and of the longer one that CSV is read from.
+const (
+	wideRows = 2_000_000
+	csvRows  = 4_000_000
+)
+
+// File is a generated file and what its rows add up to.
+type File struct {
 	Path string
 	Sums widetable.Sums
 }
 
 // generate returns a file of so many wide rows in the cache, made by write
 // unless it is there from a run before.
-func (b *bench) generate(name string, rows int, header string, write func(*bufio.Writer, *widetable.Generator)) (made, error) {
-	m := made{Path: filepath.Join(b.cache, "files", fmt.Sprintf("%d", rows), name)}
+func (b *Rig) generate(name string, rows int, header string, write func(*bufio.Writer, *widetable.Generator)) (File, error) {
+	m := File{Path: filepath.Join(b.Cache, "files", fmt.Sprintf("%d", rows), name)}
 	note := m.Path + ".sums"
 	if text, err := os.ReadFile(note); err == nil && json.Unmarshal(text, &m.Sums) == nil && m.Sums.Rows == int64(rows) {
 		return m, nil
 	}
-	b.say("generating %s, %d rows", name, rows)
+	b.Say("generating %s, %d rows", name, rows)
 	if err := os.MkdirAll(filepath.Dir(m.Path), 0o755); err != nil {
 		return m, err
 	}
@@ -55,10 +61,10 @@ func (b *bench) generate(name string, rows int, header string, write func(*bufio
 	return m, os.WriteFile(note, text, 0o644)
 }
 
-// tabbed is the wide table as both databases load it: tabs between values, \N
+// Tabbed is the wide table as both databases load it: tabs between values, \N
 // for NULL.
-func (b *bench) tabbed() (made, error) {
-	return b.generate("wide.tsv", b.rows(wideRows), "", func(out *bufio.Writer, g *widetable.Generator) {
+func (b *Rig) Tabbed() (File, error) {
+	return b.generate("wide.tsv", b.Rows(wideRows), "", func(out *bufio.Writer, g *widetable.Generator) {
 		for i, value := range g.Values {
 			if i > 0 {
 				out.WriteByte('\t')
@@ -75,8 +81,8 @@ func (b *bench) tabbed() (made, error) {
 	})
 }
 
-// commas is the wide table as RFC 4180 has it, twice as long.
-func (b *bench) commas() (made, error) {
+// Commas is the wide table as RFC 4180 has it, twice as long.
+func (b *Rig) Commas() (File, error) {
 	var header strings.Builder
 	for i, c := range widetable.Columns {
 		if i > 0 {
@@ -84,7 +90,7 @@ func (b *bench) commas() (made, error) {
 		}
 		header.WriteString(c.Name)
 	}
-	return b.generate("big.csv", b.rows(csvRows), header.String()+"\n", func(out *bufio.Writer, g *widetable.Generator) {
+	return b.generate("big.csv", b.Rows(csvRows), header.String()+"\n", func(out *bufio.Writer, g *widetable.Generator) {
 		for i, value := range g.Values {
 			if i > 0 {
 				out.WriteByte(',')
@@ -103,9 +109,9 @@ func (b *bench) commas() (made, error) {
 	})
 }
 
-// check reads what a sync landed and compares it with what was generated.
-func (b *bench) check(ctx context.Context, l landed, want widetable.Sums) error {
-	b.say("comparing what landed with the source")
+// Check reads what a sync landed and returns how it differs from what was generated.
+func (b *Rig) Check(ctx context.Context, l Landed, want widetable.Sums) error {
+	b.Say("comparing what landed with the source")
 	var got widetable.Sums
 	buffer := make([]byte, 0, 256)
 	for rec, err := range landingtest.Rows(ctx, l.Location, l.SnapshotID) {

@@ -119,3 +119,37 @@ func TestCursorsThatMayStandInStatements(t *testing.T) {
 		t.Errorf("%v, %v", at, err)
 	}
 }
+
+func TestClassify(t *testing.T) {
+	typed, refused := driver.E(driver.ErrLimit, nil, "too many rows"), errors.New("42")
+	serverError := func(err error, prefix string) error {
+		if errors.Is(err, refused) {
+			return driver.E(driver.ErrPermission, nil, "%sno right", prefix)
+		}
+		return nil
+	}
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("removed"))
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		err  error
+		what string
+		kind error
+		says string
+	}{
+		"one of ours":   {ended, typed, "orders", driver.ErrLimit, "too many rows"},
+		"after the end": {ended, refused, "orders", driver.ErrTimeout, "orders: stopped"},
+		"the server's":  {t.Context(), refused, "orders", driver.ErrPermission, "orders: no right"},
+		"of nothing":    {t.Context(), refused, "", driver.ErrPermission, "no right"},
+		"anything else": {t.Context(), net.ErrClosed, "orders", driver.ErrUnreachable, "orders: the connection to the server was lost"},
+	} {
+		err := Classify(c.ctx, c.err, c.what, serverError)
+		var of *driver.Error
+		if !errors.As(err, &of) || !errors.Is(err, c.kind) || of.Message != c.says {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Classify(t.Context(), nil, "orders", serverError); err != nil {
+		t.Errorf("no error: %v", err)
+	}
+}

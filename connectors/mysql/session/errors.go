@@ -9,6 +9,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/protocol"
+	"headwater/connectors/sqldb"
 )
 
 // kindOf returns the kind of error that a number of the server stands for.
@@ -53,30 +54,23 @@ func isShown(number uint16) bool {
 // Classify turns an error of go-sql-driver or protocol into a *driver.Error. what names
 // what was being read, "" for nothing in particular.
 func Classify(ctx context.Context, err error, what string) error {
-	if err == nil {
-		return nil
-	}
-	if what != "" {
-		what += ": "
-	}
-	var typed *driver.Error
-	if errors.As(err, &typed) {
-		return typed
-	}
-	if ctx.Err() != nil {
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "%sstopped", what)
-	}
+	return sqldb.Classify(ctx, err, what, serverError)
+}
+
+// serverError classifies what the server or protocol says, behind a prefix; it returns nil for
+// anything else.
+func serverError(err error, prefix string) error {
 	var server *mysql.MySQLError
 	switch {
 	case errors.As(err, &server):
 		if !isShown(server.Number) {
-			return driver.E(kindOf(server.Number), nil, "%sthe server cannot answer (error %d)", what, server.Number)
+			return driver.E(kindOf(server.Number), nil, "%sthe server cannot answer (error %d)", prefix, server.Number)
 		}
-		return driver.E(kindOf(server.Number), nil, "%s%s%s", what, messageOf(server.Number, server.Message), adviceFor(server.Number))
+		return driver.E(kindOf(server.Number), nil, "%s%s%s", prefix, messageOf(server.Number, server.Message), adviceFor(server.Number))
 	case errors.Is(err, protocol.ErrPacket), errors.Is(err, protocol.ErrTooLong):
-		return driver.E(driver.ErrBadData, nil, "%sthe server sent malformed bytes", what)
+		return driver.E(driver.ErrBadData, nil, "%sthe server sent malformed bytes", prefix)
 	}
-	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
+	return nil
 }
 
 // Explain is Classify for an error of this session. If our own side gave up waiting,

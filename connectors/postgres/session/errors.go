@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/sqldb"
 )
 
 // kindsOfCodes maps SQLSTATEs, and classes of them by two characters, to kinds of
@@ -27,19 +28,12 @@ var kindsOfCodes = map[string]error{
 // Classify turns an error of pgconn into a *driver.Error. what names what was being
 // read, "" for nothing in particular.
 func Classify(ctx context.Context, err error, what string) error {
-	if err == nil {
-		return nil
-	}
-	if what != "" {
-		what += ": "
-	}
-	var typed *driver.Error
-	if errors.As(err, &typed) {
-		return typed
-	}
-	if ctx.Err() != nil {
-		return driver.E(driver.ErrTimeout, context.Cause(ctx), "%sstopped", what)
-	}
+	return sqldb.Classify(ctx, err, what, serverError)
+}
+
+// serverError classifies what the server or pgproto3 says, behind a prefix; it returns nil for
+// anything else.
+func serverError(err error, prefix string) error {
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
 		kind, ok := kindsOfCodes[server.Code]
@@ -51,15 +45,15 @@ func Classify(ctx context.Context, err error, what string) error {
 		}
 		if len(server.Code) == 5 && slices.Contains([]string{"22", "23", "P0"}, server.Code[:2]) && !slices.Contains(harmless, server.Code) {
 			// These messages may quote the value.
-			return driver.E(kind, nil, "%sthe server cannot evaluate a row (SQLSTATE %s)", what, server.Code)
+			return driver.E(kind, nil, "%sthe server cannot evaluate a row (SQLSTATE %s)", prefix, server.Code)
 		}
-		return driver.E(kind, nil, "%s%s%s (SQLSTATE %s)", what, server.Message, advice[server.Code], server.Code)
+		return driver.E(kind, nil, "%s%s%s (SQLSTATE %s)", prefix, server.Message, advice[server.Code], server.Code)
 	}
 	var tooLong *pgproto3.ExceededMaxBodyLenErr
 	if errors.As(err, &tooLong) {
-		return driver.E(driver.ErrLimit, nil, "%sa row has %d bytes, more than the limit of %d", what, tooLong.ActualBodyLen, tooLong.MaxExpectedBodyLen)
+		return driver.E(driver.ErrLimit, nil, "%sa row has %d bytes, more than the limit of %d", prefix, tooLong.ActualBodyLen, tooLong.MaxExpectedBodyLen)
 	}
-	return driver.E(driver.ErrUnreachable, nil, "%sthe connection to the server was lost", what)
+	return nil
 }
 
 // advice says what to do about an error of the server.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"headwater/bus/bustest/broker"
 	"headwater/bus/event"
 )
 
@@ -81,17 +82,6 @@ func enter(t *testing.T, address, token string) jetstream.JetStream {
 	return js
 }
 
-// eventually waits for a condition instead of sleeping for luck.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within a minute: %s", what)
-}
-
 func consumerNames(t *testing.T, s jetstream.Stream) (names []string) {
 	t.Helper()
 	list := s.ConsumerNames(t.Context())
@@ -135,7 +125,7 @@ func TestEndedConsumersAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the broker ends it", func() bool { return slices.Equal(consumerNames(t, stream), []string{"stays"}) })
+	broker.Eventually(t, "the broker ends it", func() bool { return slices.Equal(consumerNames(t, stream), []string{"stays"}) })
 	p := a.proxy
 	p.mu.Lock()
 	p.swept = time.Time{}
@@ -221,5 +211,5 @@ func TestOrganizationsShareTheProxy(t *testing.T) {
 	if err := asks(eve); err != nil {
 		t.Errorf("with its share free again: %v", err)
 	}
-	eventually(t, "nothing is worked on", func() bool { return evil.working.Load() == 0 && len(p.busy) == 0 })
+	broker.Eventually(t, "nothing is worked on", func() bool { return evil.working.Load() == 0 && len(p.busy) == 0 })
 }

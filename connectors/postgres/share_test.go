@@ -138,7 +138,7 @@ func TestTablesApart(t *testing.T) {
 		moment := holder.shareOrFail(t, 1)
 		table := tableOfName(t, reader, "x")
 		holder.holder.Release()
-		waitFor(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND state = 'idle in transaction'") // a server under load lets go later
+		servers.Await(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND state = 'idle in transaction'") // a server under load lets go later
 		reader.Join(moment)
 		if rows, err := rowsOf(t, reader, table, false); err != nil || len(rows) != 6 || !strings.Contains(reader.Apart(), "snapshot") {
 			t.Errorf("%d rows, %v, apart %q", len(rows), err, reader.Apart())
@@ -165,11 +165,11 @@ func TestMomentThatCannotBeHad(t *testing.T) {
 		t.Errorf("Share = %v", err)
 	}
 	sessions := "SELECT count(*) FROM pg_stat_activity WHERE usename = '%s' AND application_name = 'headwater'"
-	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+") <= 2 AND ("+sessions+" AND xact_start IS NOT NULL) = 0", "few", "few"))
+	servers.Await(t, db, fmt.Sprintf("SELECT ("+sessions+") <= 2 AND ("+sessions+" AND xact_start IS NOT NULL) = 0", "few", "few"))
 	holder.shareOrFail(t, 2)
-	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 1", server.User))
+	servers.Await(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 1", server.User))
 	holder.holder.Release()
-	waitFor(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 0", server.User))
+	servers.Await(t, db, fmt.Sprintf("SELECT ("+sessions+" AND xact_start IS NOT NULL) = 0", server.User))
 }
 
 // A table that another is swapped for while a read waits for its lock is not taken
@@ -215,7 +215,7 @@ func TestSwappedWhileTheLockIsAwaited(t *testing.T) {
 				t.Errorf("read %d rows in ranges", total)
 			}
 		}()
-		waitFor(t, db, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+		servers.Await(t, db, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
@@ -233,21 +233,4 @@ func collect(t *testing.T, read func(func(driver.Batch, error) bool)) (rows int,
 		b.Record.Release()
 	}
 	return rows, nil
-}
-
-func waitFor(t *testing.T, db *sql.DB, query string) {
-	t.Helper()
-	for until := time.Now().Add(20 * time.Second); ; {
-		ok := false
-		if err := db.QueryRowContext(t.Context(), query).Scan(&ok); err != nil {
-			t.Fatal(err)
-		}
-		if ok {
-			return
-		}
-		if time.Now().After(until) {
-			t.Fatalf("never came true: %s", query)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }

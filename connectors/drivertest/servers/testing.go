@@ -2,9 +2,11 @@ package servers
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"testing"
+	"time"
 )
 
 // Postgres starts a private PostgreSQL for one test and stops it when the test
@@ -71,4 +73,25 @@ func start(t testing.TB, launch func(context.Context, string, ...string) (*Serve
 		}
 	})
 	return s
+}
+
+// awaitLimit is how long Await waits.
+const awaitLimit = 20 * time.Second
+
+// Await asks a database again and again until a query of one boolean answers true. It
+// fails the test if the query fails, or is not true within 20 s.
+func Await(t testing.TB, db *sql.DB, query string) {
+	t.Helper()
+	for until := time.Now().Add(awaitLimit); ; time.Sleep(5 * time.Millisecond) {
+		ok := false
+		if err := db.QueryRowContext(t.Context(), query).Scan(&ok); err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("never came true: %s", query)
+		}
+	}
 }

@@ -199,7 +199,7 @@ func familyHandOver(t *testing.T, server *servers.Server, db *sql.DB) {
 	m.names = append(m.names, "later")
 	done := make(chan error, 1)
 	go func() { done <- m.sync() }() // waits for the transaction
-	waitFor(t, db, "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'walsender' AND wait_event_type = 'Lock'")
+	servers.Await(t, db, "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'walsender' AND wait_event_type = 'Lock'")
 	other := newWriter(t, db)
 	run(t, tx, "INSERT INTO later VALUES (4, 'open still')")
 	if err := tx.Commit(); err != nil {
@@ -258,7 +258,7 @@ func familySnapshot(t *testing.T, server *servers.Server, db *sql.DB) {
 		}
 	}
 	log.Close() // with its moment
-	waitFor(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND xact_start IS NOT NULL AND state = 'idle in transaction'")
+	servers.Await(t, db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND xact_start IS NOT NULL AND state = 'idle in transaction'")
 	reader := m.another()
 	reader.Join(moment)
 	if _, err := rowsOf(t, reader, tableOfName(t, reader, "snap"), false); err != nil || reader.Apart() == "" {

@@ -110,7 +110,7 @@ func familyReleased(t *testing.T, server *servers.Server, db *sql.DB) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- m.follow(t.Context(), log, nil) }() // a reader of ours that still goes on
-	waitFor(t, db, "SELECT active FROM pg_replication_slots WHERE slot_name = 'headwater_freed'")
+	servers.Await(t, db, "SELECT active FROM pg_replication_slots WHERE slot_name = 'headwater_freed'")
 	for _, there := range []bool{true, false} {
 		if holds, err := m.another().Holds(t.Context(), m.reader()); err != nil || holds != there {
 			t.Errorf("the server holds it: %v, %v", holds, err)
@@ -126,7 +126,7 @@ func familyReleased(t *testing.T, server *servers.Server, db *sql.DB) {
 	if n := left(); n != 0 {
 		t.Errorf("%d are left", n)
 	}
-	waitFor(t, db, "SELECT count(*) = 0 FROM pg_stat_replication")
+	servers.Await(t, db, "SELECT count(*) = 0 FROM pg_stat_replication")
 }
 
 // 15: two readers of one slot.
@@ -142,14 +142,14 @@ func familySlotTaken(t *testing.T, server *servers.Server, db *sql.DB) {
 	go func() {
 		_ = c.Exec(t.Context(), `START_REPLICATION SLOT "headwater_taken" LOGICAL 0/0 (proto_version '1', publication_names '"headwater_taken"')`)
 	}()
-	waitFor(t, db, "SELECT active FROM pg_replication_slots WHERE slot_name = 'headwater_taken'")
+	servers.Await(t, db, "SELECT active FROM pg_replication_slots WHERE slot_name = 'headwater_taken'")
 	began := time.Now()
 	fails(t, m.sync(), driver.ErrUnreachable, "another reader has the slot", "somebody", fmt.Sprint(c.PG.PID()))
 	if time.Since(began) > 10*time.Second {
 		t.Error("it waited for a reader that is none of ours")
 	}
 	c.Drop()
-	waitFor(t, db, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'headwater_taken'")
+	servers.Await(t, db, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'headwater_taken'")
 	m.synced()
 }
 
@@ -174,7 +174,7 @@ func familySlotElsewhere(t *testing.T, server *servers.Server, db *sql.DB) {
 	if holds, err := m.another().Holds(t.Context(), m.reader()); holds || err != nil {
 		t.Errorf("holds %v, %v", holds, err)
 	}
-	waitFor(t, db, "SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = 'headwater_elsewhere' AND database = 'elsewhere'")
+	servers.Await(t, db, "SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = 'headwater_elsewhere' AND database = 'elsewhere'")
 	run(t, db, "SELECT pg_drop_replication_slot('headwater_elsewhere')")
 	m.synced()
 }

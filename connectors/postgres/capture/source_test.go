@@ -1,7 +1,6 @@
 package capture_test
 
 import (
-	"database/sql"
 	"encoding/json"
 	"net"
 	"slices"
@@ -69,23 +68,6 @@ func rowsOf(t *testing.T, src *source, table driver.Table, ranges bool) (rows []
 		return drivertest.RangeRows(t.Context(), src, table)
 	}
 	return drivertest.Rows(src.Read(t.Context(), table, driver.Cursor{}))
-}
-
-func waitFor(t *testing.T, db *sql.DB, query string) {
-	t.Helper()
-	for until := time.Now().Add(20 * time.Second); ; {
-		ok := false
-		if err := db.QueryRowContext(t.Context(), query).Scan(&ok); err != nil {
-			t.Fatal(err)
-		}
-		if ok {
-			return
-		}
-		if time.Now().After(until) {
-			t.Fatalf("never came true: %s", query)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // processorTime is what this process has used.

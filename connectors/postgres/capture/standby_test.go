@@ -36,7 +36,7 @@ func TestCaptureStandby(t *testing.T) {
 		m.synced()
 		run(t, db, "INSERT INTO far VALUES (2, 'b')", "UPDATE far SET v = 'c' WHERE id = 1", "SELECT pg_switch_wal()")
 		end := value[string](t, db, "SELECT pg_current_wal_lsn()::text")
-		waitFor(t, replica, "SELECT pg_last_wal_replay_lsn() >= '"+end+"'::pg_lsn")
+		servers.Await(t, replica, "SELECT pg_last_wal_replay_lsn() >= '"+end+"'::pg_lsn")
 		m.synced()
 		there, err := capture.HasSlot(t.Context(), poolOf(t, m.src.settings), m.reader())
 		if err != nil || !there {
@@ -73,10 +73,10 @@ func TestCaptureFailover(t *testing.T) {
 		cancel()
 		run(t, db, "INSERT INTO over VALUES (2)")
 		m.synced()
-		waitFor(t, replica, "SELECT pg_last_wal_replay_lsn() >= '"+m.landed+"'::pg_lsn")
+		servers.Await(t, replica, "SELECT pg_last_wal_replay_lsn() >= '"+m.landed+"'::pg_lsn")
 		before := m.landed
 		run(t, replica, "SELECT pg_promote()")
-		waitFor(t, replica, "SELECT NOT pg_is_in_recovery()")
+		servers.Await(t, replica, "SELECT NOT pg_is_in_recovery()")
 
 		run(t, db, "INSERT INTO over VALUES (3)") // on the server that is left
 		m.synced()

@@ -205,7 +205,7 @@ func TestLargeEvents(t *testing.T) {
 	r := c.get("/data/w1/events")
 	first := into[[]shown](t, r)
 	if len(first) != 2 || r.NextCursor != "2" || first[0].Data.Message != "a"+text {
-		t.Fatalf("%d events, next %q", len(first), r.NextCursor)
+		t.Fatalf("%d: %d events, next %q", r.Code, len(first), r.NextCursor)
 	}
 	if rest := into[[]shown](t, c.get("/data/w1/events?cursor="+r.NextCursor)); len(rest) != 1 || rest[0].Data.Message != "c"+text {
 		t.Fatalf("%d events", len(rest))

@@ -87,10 +87,27 @@ func TestKilledMaintenancesLoseNothing(t *testing.T) {
 	ended := func(operation string) time.Duration {
 		t.Helper()
 		for began := time.Now(); ; time.Sleep(2 * time.Millisecond) {
-			var o struct{ Status string }
-			if r.caller.get("/data/w/operations/"+operation).into(t, &o); o.Status != "running" {
-				if o.Status != "completed" {
-					t.Fatalf("the maintenance is %s", o.Status)
+			var o struct {
+				Status  string
+				Targets []struct {
+					Result struct {
+						Maintained []struct {
+							Status  string
+							Rows    int64
+							Files   int `json:"files_after"`
+							Deletes int `json:"delete_files_after"`
+						}
+					}
+				}
+			}
+			a := r.caller.get("/data/w/operations/" + operation)
+			if a.into(t, &o); o.Status != "running" {
+				if o.Status != "completed" || len(o.Targets) != 1 || len(o.Targets[0].Result.Maintained) != 1 {
+					t.Fatalf("the maintenance ended as %s", a.Body)
+				}
+				// One that fails, or does nothing, loses nothing either.
+				if did := o.Targets[0].Result.Maintained[0]; did.Status != "maintained" && did.Status != "nothing_to_do" || did.Rows != int64(rows) || did.Files != 1 || did.Deletes != 0 {
+					t.Fatalf("the table is not maintained: %s", a.Body)
 				}
 				return time.Since(began)
 			}

@@ -3,6 +3,7 @@ package landing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,20 @@ func TestMetadataThatIsGone(t *testing.T) {
 
 // The latency of a store is waited for few times: what may be side by side is.
 func TestRoundsOfASync(t *testing.T) {
+	var late []string
+	// What a busy machine sends side by side may come one after another; a longer latency
+	// tells that from a request that waits for another.
+	for _, latency := range []time.Duration{40 * time.Millisecond, 200 * time.Millisecond, time.Second} {
+		if late = roundsBeyond(t, latency); len(late) == 0 {
+			return
+		}
+	}
+	t.Errorf("at any latency: %s", strings.Join(late, "; "))
+}
+
+// roundsBeyond returns which syncs waited for a store's latency more often than they may.
+func roundsBeyond(t *testing.T, latency time.Duration) (late []string) {
+	t.Helper()
 	l, proxy := bucketLake(t, "rounds")
 	fence := uint64(0)
 	for i, s := range []struct {
@@ -279,7 +294,7 @@ func TestRoundsOfASync(t *testing.T) {
 		if s.name == "merge after a restart" {
 			l = openLakeAt(t, "s3://lab/rounds?region=us-east-1&endpoint="+proxy.URL, l.kv)
 		}
-		proxy.Set(buckettest.Fault{Kind: "slow", Delay: 40 * time.Millisecond})
+		proxy.Set(buckettest.Fault{Kind: "slow", Delay: latency})
 		proxy.Requests()
 		fence = uint64(i + 1)
 		w := begin(t, l, s.target(fence, "syn_"+newNonce()))
@@ -292,10 +307,11 @@ func TestRoundsOfASync(t *testing.T) {
 		}
 		commit(t, w, next, true)
 		rounds := proxy.Rounds()
-		if n, _ := proxy.Requests(); rounds > s.most {
-			t.Errorf("%s: %d requests in %d rounds, want at most %d", s.name, n, rounds, s.most)
-		} else {
-			t.Logf("%s: %d requests in %d rounds", s.name, n, rounds)
+		n, _ := proxy.Requests()
+		t.Logf("%s: %d requests in %d rounds", s.name, n, rounds)
+		if rounds > s.most {
+			late = append(late, fmt.Sprintf("%s: %d requests in %d rounds, want at most %d", s.name, n, rounds, s.most))
 		}
 	}
+	return late
 }

@@ -24,12 +24,13 @@ import (
 )
 
 // Begin takes the table over for one attempt of a sync: it raises the table's
-// fence, so that no commit of an earlier attempt can land any more, removes
-// what earlier attempts left behind, and says where to go on. A table that does
-// not exist is created, empty. It returns ErrFenced when a later attempt has
-// begun already, ErrSchemaChanged when an incremental sync cannot append,
-// ErrBadTable, ErrNoCursor, ErrStorage, or the store's error. The caller ends the
-// Writer.
+// fence, so that no earlier attempt can commit any more, removes the files that earlier
+// attempts left behind, and finds out where to go on. A table that does not exist is
+// created, empty. Begin returns ErrFenced if a later attempt has begun already,
+// ErrSchemaChanged if an incremental sync cannot append to the table,
+// driver.ErrReplaced if the target is to stop at a table that was replaced,
+// ErrBadTable, ErrBadKey, ErrNoCursor, ErrStorage, the error of Claimed, or the store's.
+// The caller ends the Writer.
 func (l *Lake) Begin(ctx context.Context, t Target) (*Writer, error) {
 	columns := t.Table.Columns
 	if err := t.validate(); err != nil {

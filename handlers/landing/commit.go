@@ -22,25 +22,23 @@ import (
 	"headwater/handlers/landing/upkeep"
 )
 
-// Commit makes the parts added so far visible together with next, the cursor
-// that resumes behind them, in one step. final ends this table of this sync,
-// makes everything that is staged visible too, and closes the writer; without a
-// next it takes StagedMax.
+// Commit makes the parts added so far visible, in one step with next, the cursor from
+// which the next read goes on. A final commit also makes all staged ranges visible, ends
+// the sync of this table and closes the writer; if next is nil it takes StagedMax.
 //
-// Of mode Changes each commit makes the changes up to the position of Change or At
-// visible, which it notes; next is nil. One that is not final does nothing where
-// there is nothing new.
+// A commit that is not final makes nothing visible, and the parts wait for a later one,
+// if next is nil, if ranges are staged, or if the sync replaces all rows. So readers of a
+// full refresh, or of an incremental sync that had no cursor to start from, see the old
+// generation or the new one, whole.
 //
-// Otherwise nothing becomes visible, and the parts wait for a later Commit, while a commit
-// that is not final has no cursor to resume from, replaces everything, or comes
-// while ranges are staged: of a full refresh, and of an incremental sync that
-// had no cursor to start from, readers see the whole new generation or the old
-// one.
+// In mode Changes, next is nil: a commit makes all changes visible up to the position of
+// Change or At, and notes it. One that is not final does nothing if nothing is new.
 //
-// It returns ErrFenced when a later attempt took over, ErrNoCursor when rows
-// behind a cursor come to their end without a new one, ErrStorage, or
-// ErrUnknown. After any error the caller aborts; what was committed before
-// stays.
+// Commit returns how much of the sync has landed, and ErrFenced if a later attempt took
+// over, ErrNoCursor if rows were added behind a cursor and there is no new one,
+// driver.ErrReplaced if only a whole read can tell the table's rows, ErrSchemaChanged,
+// ErrBadKey, ErrStorage or ErrUnknown. After any error the caller aborts; what was
+// committed before stays.
 func (w *Writer) Commit(ctx context.Context, next *driver.Cursor, final bool) (Committed, error) {
 	if w.closed {
 		return w.Landed(), ErrClosed
@@ -284,7 +282,7 @@ func (w *Writer) updates(ctx context.Context, at kvcatalog.Loaded, made *manifes
 type change struct {
 	old, deletes []iceberg.DataFile // what it replaces
 	add          []iceberg.DataFile
-	doomed       datafiles.Positions // what it removes from files that stay or are added
+	doomed       datafiles.Positions // rows that it removes from files that stay or are added
 	dropped      []string            // names of parts that hold no new row
 	deleted      int64               // rows that were added marked as deleted
 	other        int64               // changes that add no row

@@ -18,18 +18,18 @@ import (
 	"headwater/handlers/landing/storage"
 )
 
-// Dropped is what became of the files of a source.
+// Dropped says what became of the files of a source.
 type Dropped struct {
-	Removed   int // files that are not there any more
-	Remaining int // files that are; -1 where nobody could look
+	Removed   int // files that are gone
+	Remaining int // files that are still there; -1 if the lake could not be listed
 	Kept      int // former versions that the bucket keeps
 }
 
-// Drop removes every table of a source: from the catalog first, which fences
-// out whoever still writes, then the files, and looks again. A source without
-// tables is no error, so it may be repeated after a failure. It returns a
-// *ForeignLakeError when the lake has another owner, ErrStorage or the store's
-// error.
+// Drop removes every table of a source. It removes their keys from the catalog first, so
+// that nobody can commit to them any more, then the files, and then lists what is left. A
+// source without tables is no error, so Drop may be repeated after a failure. It returns
+// a *ForeignLakeError if the lake belongs to another instance or a table lies outside of
+// it, ErrStorage, or the store's error.
 func (l *Lake) Drop(ctx context.Context, a event.Address) (Dropped, error) {
 	if err := l.Claimed(ctx); err != nil {
 		return Dropped{Remaining: -1}, err
@@ -136,8 +136,8 @@ func (l *Lake) places(ctx context.Context, namespace table.Identifier) (places, 
 	return places, elsewhere, nil
 }
 
-// Tables returns the landed tables of a source by the names its source gave
-// them, in the catalog's order.
+// Tables returns the names of a source's landed tables, as the source has them, in the
+// catalog's order. It returns the catalog's error.
 func (l *Lake) Tables(ctx context.Context, a event.Address) ([]string, error) {
 	idents, err := l.catalog.Identifiers(ctx, "table.", kvcatalog.NamespaceOf(a))
 	if err != nil {

@@ -42,20 +42,19 @@ func (w *Writer) edgeAt(s syncstate.State) error {
 	return nil
 }
 
-// Border returns what is known of the rows that a read at Cursor shows again, nil
-// where it starts from the beginning.
+// Border returns what is known of the landed rows that a read at Cursor returns again,
+// nil if the read starts from the beginning.
 func (w *Writer) Border() *border.Border { return w.border }
 
-// Reached says of the next Commit which rows a read that goes on at its cursor
-// will show again, and what of the rows that were added since the Commit before
-// is not known.
+// Reached tells the next Commit which rows a read that goes on at its cursor will return
+// again, and whether rows added since the Commit before may have landed already.
 func (w *Writer) Reached(b *border.Border, kept border.Kept) {
 	w.reached = b
 	w.again.Add(kept)
 }
 
-// Tell says of the next Commit what is told of the table in this sync, and when
-// the read of its rows began.
+// Tell gives the next Commit the notes that this sync has on the table, and the time at
+// which the read of its rows began.
 func (w *Writer) Tell(notes []string, asOf time.Time) {
 	w.told, w.asOf = slices.Clone(notes), asOf
 }
@@ -77,9 +76,9 @@ func (w *Writer) moment(added int64) *time.Time {
 	return &at
 }
 
-// Start says where the next read goes on at the latest, as the source says it of
-// the first snapshot of this read. An earlier attempt whose ranges are kept has
-// said so of theirs, which is earlier, and counts.
+// Start says where the next read goes on at the latest: at the place that the source
+// gives for the first snapshot of this read. If ranges of an earlier attempt are kept,
+// its start counts, which is earlier.
 func (w *Writer) Start(at *driver.Cursor) {
 	if len(w.stage.list()) == 0 {
 		w.stage.start = at

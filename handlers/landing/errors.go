@@ -13,19 +13,19 @@ import (
 
 var (
 	// ErrFenced means that another worker took the table over, or that the
-	// table was dropped: nothing of this writer may land any more.
+	// table was dropped: this writer can commit nothing any more.
 	ErrFenced = errors.New("another worker has taken over this table")
-	// ErrSchemaChanged means that the landed table cannot hold what the source
-	// has become by appending to it. A full refresh can.
+	// ErrSchemaChanged means that rows as the source has them now cannot be appended to
+	// the landed table. A full refresh can replace it.
 	ErrSchemaChanged = tableschema.ErrChanged
-	// ErrBadTable means that a table's columns cannot be landed at all: none,
-	// two of the same name, or a name that is empty or not text.
+	// ErrBadTable means that a table cannot be landed at all: it has no column, two of
+	// the same name, or one whose name is empty or not UTF-8.
 	ErrBadTable = tableschema.ErrBadTable
-	// ErrNoCursor means that an incremental sync has no column to go by, or
-	// that rows came without the cursor that resumes after them.
+	// ErrNoCursor means that an incremental sync has no cursor column, or that rows came
+	// without the cursor from which the next read goes on.
 	ErrNoCursor = errors.New("no cursor")
-	// ErrBadKey means that rows cannot be told apart by their key: there is none,
-	// or one of its columns holds NULL.
+	// ErrBadKey means that a key does not identify rows: it has no columns, one that the
+	// table lacks or whose values cannot be compared, or one that holds NULL.
 	ErrBadKey = keys.ErrBadKey
 	// ErrNoTable means that the table was never landed, or is gone.
 	ErrNoTable = reading.ErrNoTable
@@ -37,8 +37,8 @@ var (
 	// ErrStorage means that the lake could not be read or written: disk full,
 	// permission, bucket unreachable. The cause is wrapped beside it.
 	ErrStorage = parts.ErrStorage
-	// ErrUnknown means that it is not known whether a commit happened, because
-	// the catalog did not answer. The next Begin finds out.
+	// ErrUnknown means that the catalog did not answer, so that a commit may or may not
+	// have happened. The next Begin finds out.
 	ErrUnknown = kvcatalog.ErrUnknown
 	// ErrClosed means that the Writer was used after Abort or its final commit.
 	ErrClosed = errors.New("the table's writer is closed")

@@ -38,16 +38,15 @@ func (b batch) names() (names []string) {
 // errUnread is the answer of a writer whose table has no Position.
 var errUnread = errors.New("the table has to be read whole before changes can be applied to it")
 
-// Position returns up to where in the source's log the table is complete, for a
-// writer of mode Changes: its changes go on behind it. It is "" for a table that
-// has to be read whole first: never landed so that changes can follow, another
-// one than landed, of other columns or another key, or to be reset.
+// Position returns the place in the source's log up to which the table is complete, for
+// a writer of mode Changes: changes go on behind it. It is "" if the table has to be read
+// whole first: because no whole read has noted a position, because the source's table,
+// its columns or its key are others than those that landed, or because of Reset.
 func (w *Writer) Position() string { return w.follow.noted }
 
-// Change takes durable changes, of files and layouts as Add takes them, up to a
-// position in the source's log. The next Commit makes them visible, those of all
-// calls in their order, and notes the position. It fails where Position is "", and
-// as Add does.
+// Change takes durable changes up to a position in the source's log, in files as Add
+// takes them. The next Commit applies those of all calls in their order, and notes the
+// position. Change fails if Position returns "", and with the errors of Add.
 func (w *Writer) Change(position string, made ...parts.Changes) error {
 	if w.closed {
 		return ErrClosed
@@ -73,9 +72,9 @@ func (w *Writer) Change(position string, made ...parts.Changes) error {
 	return nil
 }
 
-// At says of the next Commit up to which position the table is complete, and when
-// the last transaction before it was committed at the source, zero where that is
-// not known.
+// At tells the next Commit up to which position the table is complete, and when the
+// last transaction before it was committed at the source, the zero time if that is not
+// known.
 func (w *Writer) At(position string, committed time.Time) {
 	w.follow.position, w.follow.at = position, committed
 }

@@ -1,6 +1,6 @@
-// Package landing is where a sync lands: Parquet files that a connector's rows
-// became, and one atomic commit of an Apache Iceberg table makes them, and the cursor
-// that resumes behind them, visible together.
+// Package landing writes what a sync reads into tables of Apache Iceberg. Rows arrive as
+// Parquet files; one atomic commit of a table makes them visible together with the cursor
+// from which the next sync goes on.
 package landing
 
 import (
@@ -25,20 +25,20 @@ import (
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the key-value store.
 type Lake struct {
-	*ownership.Owner
-	catalog  *kvcatalog.Catalog
-	kv       kv.Store
-	files    storage.Store
-	root     string
-	log      *slog.Logger
-	now      func() time.Time
-	passKeys int64         // keys of a merge that are in memory at a time
-	patience time.Duration // of a maintenance, for a sync of its table
-	close    func() error
-	idle     *upkeep.Idle
-	index    *keyindex.Index               // nil for none
-	worth    func(rows, landed int64) bool // whether a merge into so many rows uses it
-	bucket   map[string]string
+	*ownership.Owner // whose lake it is
+	catalog          *kvcatalog.Catalog
+	kv               kv.Store
+	files            storage.Store
+	root             string
+	log              *slog.Logger
+	now              func() time.Time
+	passKeys         int64         // how many keys of a merge are in memory at a time
+	patience         time.Duration // how long a maintenance waits for a sync of its table
+	close            func() error
+	idle             *upkeep.Idle
+	index            *keyindex.Index               // nil for none
+	worth            func(rows, landed int64) bool // whether a merge into so many rows uses it
+	bucket           map[string]string
 }
 
 // Option changes how a lake is opened.
@@ -51,23 +51,23 @@ type options struct {
 }
 
 // FileMode sets the mode of the files of a lake that is a directory, 0640 by
-// default. Folders can be entered by whoever can read files. A bucket has none.
+// default. Whoever may read its files may also enter its folders. A bucket ignores it.
 func FileMode(mode fs.FileMode) Option { return func(o *options) { o.mode = mode } }
 
 // Limits bounds the requests to a bucket; a zero field means its default. A
-// directory has none.
+// directory ignores them.
 func Limits(limits bucket.Limits) Option { return func(o *options) { o.limits = limits } }
 
-// KeyIndex has merges look keys up in an index on this node's disk, so that they cost
-// what changes and not what the table holds. Without one, or where it does not fit,
-// the keys of the table are read.
+// KeyIndex has merges look keys up in an index on this node's disk, so that their cost
+// depends on what changes, not on what the table holds. Without an index, or if it does
+// not fit, a merge reads the keys of the table.
 func KeyIndex(index *keyindex.Index) Option { return func(o *options) { o.index = index } }
 
-// Open opens the lake at a directory path, a file:// URL or a bucket URL as
+// Open opens the lake at a directory path, a file:// URL or a bucket URL such as
 // s3://bucket/folder?region=R&endpoint=URL. The credentials of a bucket come
 // from the environment, as the AWS tools take them. A directory is created. A
-// nil log is silent. It returns an ErrStorage when the lake cannot be reached.
-// The caller closes the lake.
+// nil log is silent. Open returns an error that names what is wrong with the URL, or
+// ErrStorage if the lake cannot be opened. The caller closes the lake.
 func Open(ctx context.Context, url string, kv kv.Store, log *slog.Logger, opts ...Option) (*Lake, error) {
 	o := options{mode: 0o640}
 	for _, opt := range opts {
@@ -128,15 +128,16 @@ func (l *Lake) readingAhead(files ...iceberg.DataFile) (reading *Lake, end func(
 	return &ahead, end
 }
 
-// Close lets go of the bucket. It is safe to call twice; Writers end first.
+// Close closes the connections to a bucket. It is safe to call twice. All Writers have
+// ended before.
 func (l *Lake) Close() error { return l.close() }
 
 // Catalog returns the lake's Iceberg catalog.
 func (l *Lake) Catalog() *kvcatalog.Catalog { return l.catalog }
 
-// Bucket returns what a reader of the lake's bucket must know beside its
-// address: region, endpoint and use_path_style, as far as --lake said them; nil
-// for a folder.
+// Bucket returns what a reader of the lake's bucket must know beside its address:
+// region, endpoint and use_path_style, as far as the lake's URL has them; nil for a
+// folder.
 func (l *Lake) Bucket() map[string]string { return l.bucket }
 
 // Location returns the lake's root as a URL.

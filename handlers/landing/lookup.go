@@ -34,8 +34,8 @@ func worthIndex(rows, landed int64) bool {
 	return landed >= indexedRows && rows*indexedShare <= landed
 }
 
-// PruneIndex removes what this node's index of keys holds of tables that are not in
-// the lake any more: another node has dropped them. It returns the catalog's error.
+// PruneIndex removes from this node's index of keys the tables that another node has
+// dropped. Without an index it does nothing. It returns the catalog's error.
 func (l *Lake) PruneIndex(ctx context.Context) error {
 	if l.index == nil {
 		return nil

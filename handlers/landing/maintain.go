@@ -15,7 +15,7 @@ import (
 	"headwater/handlers/landing/upkeep"
 )
 
-// Maintained is the name of upkeep for whoever knows the lake alone.
+// Maintained is upkeep.Maintained, for callers that import only landing.
 type Maintained = upkeep.Maintained
 
 // sweeper removes files of the lake's tables.

@@ -11,7 +11,7 @@ import (
 	"headwater/handlers/landing/views"
 )
 
-// Standing and Moment are the names of reading for whoever knows the lake alone.
+// Types of reading, for callers that import only landing.
 type (
 	Standing = reading.Standing
 	Moment   = reading.Moment

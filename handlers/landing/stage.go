@@ -54,8 +54,8 @@ type staging struct {
 	err  error
 }
 
-// Staged returns the ranges of this sync that are staged, with the counts of
-// their rows: at first those of earlier attempts.
+// Staged returns the ranges of this sync that are staged, each with the number of its
+// rows. After Begin these are the ranges of earlier attempts.
 func (w *Writer) Staged() []driver.Range {
 	list := w.stage.list()
 	ranges := make([]driver.Range, len(list))
@@ -65,7 +65,9 @@ func (w *Writer) Staged() []driver.Range {
 	return ranges
 }
 
-// StagedMax returns the largest of the cursors that were staged, nil for none.
+// StagedMax returns the largest of the staged ranges' cursors, no further than the start
+// of the first read of them; nil if they have none. It fails if a cursor cannot be
+// compared.
 func (w *Writer) StagedMax() (*driver.Cursor, error) {
 	column, _ := w.target.Table.Column(w.target.CursorColumn)
 	var largest *driver.Cursor
@@ -88,13 +90,14 @@ func (w *Writer) StagedMax() (*driver.Cursor, error) {
 	return w.bounded(largest)
 }
 
-// Stage durably remembers that r is read to its end and lies in made, zero or
-// more durable parts as Add takes them. max is the largest cursor among the
-// rows that a read can go on at, nil for none, and edge what such a read shows
-// again of the range, nil where that is not known. Nothing is visible before the final Commit, and a later
-// attempt of the same sync finds the range in Staged. Only a sync that starts
-// from the beginning stages. It returns ErrFenced when a later attempt took
-// over, ErrStorage, or ErrUnknown; after any error the caller aborts.
+// Stage notes durably that the range r was read to its end into made, zero or more
+// durable parts as Add takes them. max is the largest cursor of its rows from which a
+// read can go on, nil for none; edge is which of the range's rows such a read returns
+// again, nil if that is not known. Readers see nothing before the final Commit; a later
+// attempt of the same sync finds the range in Staged. Only a sync that starts from the
+// beginning can stage. Stage returns ErrFenced if a later attempt took over, ErrClosed,
+// ErrNoCursor, ErrStorage or ErrUnknown; after any error the caller aborts. It is safe
+// for concurrent use.
 func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
 	one, err := w.staging(r, max, edge, made)
 	if err != nil {
@@ -123,8 +126,8 @@ func (w *Writer) Stage(ctx context.Context, r driver.Range, max *driver.Cursor, 
 // heldBytes is up to where a range that is alone is rather read again than staged.
 const heldBytes = 8 << 20
 
-// Hold is Stage for the only range of a read, of which little is lost: what is
-// small waits for the final Commit without being written down.
+// Hold is Stage for a read of one range: if its parts are small the range only waits for
+// the final Commit, and an attempt that ends before reads it again.
 func (w *Writer) Hold(ctx context.Context, r driver.Range, max *driver.Cursor, edge *border.Border, made []parts.Part) error {
 	size := int64(0)
 	for _, p := range made {
@@ -190,8 +193,8 @@ func (w *Writer) stageGroup(ctx context.Context, group []*staging) error {
 	return nil
 }
 
-// Keep gives up what is staged except the kept ranges, which it tells by their
-// Tokens, and removes the parts of the others. It returns what Stage returns.
+// Keep gives up all staged ranges but those of kept, compared by their Tokens, and
+// removes the parts of the others. It returns the errors of Stage.
 func (w *Writer) Keep(ctx context.Context, kept []driver.Range) error {
 	if w.closed {
 		return ErrClosed

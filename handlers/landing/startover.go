@@ -87,8 +87,8 @@ func (w *Writer) note(text string) {
 	}
 }
 
-// Notes returns in what the rows that this writer lands may differ from the
-// source, or why they are read anew, in sentences.
+// Notes returns sentences for people: how the rows of this sync may differ from the
+// source's, and why the table is read again.
 func (w *Writer) Notes() []string { return w.notes }
 
 // origin returns what is to be said of the rows of a table at was once this

@@ -21,7 +21,7 @@ const (
 	Changes = syncstate.Changes
 )
 
-// Target says what one attempt of a sync lands where.
+// Target says what one attempt of a sync lands, and where.
 type Target struct {
 	Address event.Address
 	Table   driver.Table
@@ -32,50 +32,48 @@ type Target struct {
 	// CursorColumn is what an incremental sync goes by. A full refresh may name
 	// it too, so that later incremental syncs go on behind it.
 	CursorColumn string
-	// Merge, with Incremental, lets a row replace the landed rows of the same
-	// Key.
+	// Merge, with Incremental, has a row replace the landed rows of the same Key.
 	Merge bool
-	// Key are the columns that identify a row: the primary key for Merge and for
-	// Changes, and for the FullRefresh that these go on from; the
-	// primary key and the cursor column, which together identify a version of a
-	// row, for an append that reads versions again (From).
+	// Key are the columns that identify a row. For Merge, for Changes and for the
+	// FullRefresh before them it is the primary key. For an append that reads rows
+	// again (From), it is the primary key and the cursor column, which together
+	// identify a version of a row.
 	Key []string
-	// Deleted, with Merge, is a column that says that the source deleted the
-	// row: true of a boolean, anything but NULL of another type. Such a row
+	// Deleted, with Merge, is a column that says whether the source deleted the row:
+	// true of a boolean, not zero of an integer, not NULL of another type. Such a row
 	// removes the landed rows of its key and does not stay itself.
 	Deleted string
-	// Reset forgets what landed before: the table starts over, and replaces
-	// what there is in the one final commit.
+	// Reset has the table start over: its rows are replaced in the final commit.
 	Reset bool
-	// Replaced says that Reset is set because the source has shown that the table
-	// is another one than that which landed.
+	// Replaced says that Reset is set because the source's table is another one than
+	// the table that landed.
 	Replaced bool
-	// StopReplaced makes Begin return driver.ErrReplaced for a table that is
-	// another one, instead of reading it from its start.
+	// StopReplaced has Begin return driver.ErrReplaced if the source's table is
+	// another one than the table that landed, instead of reading it from its start.
 	StopReplaced bool
-	// KeepRows goes on from the cursor when columns have changed, and leaves the
-	// rows that landed before as they are, instead of reading the table again.
+	// KeepRows has a sync go on from its cursor if columns have changed, and leave the
+	// landed rows as they are, instead of reading the table again.
 	KeepRows bool
-	// AllowEmpty lets a table that was replaced at its source, and that has no row
-	// now, replace what landed.
+	// AllowEmpty lets a table that was replaced at its source and has no row now
+	// replace the landed rows. Otherwise they stay.
 	AllowEmpty bool
-	// From is where an incremental sync starts instead of at the committed
-	// cursor: an earlier checkpoint, or an overlap with it. Rows behind it that
-	// have landed are told by Key, or by all that they hold. Later attempts of the sync go on behind
-	// what the first ones committed. A nil Value is the beginning.
+	// From is where an incremental sync starts instead of at the committed cursor, such
+	// as an earlier checkpoint; a nil Value is the beginning. Rows behind it that have
+	// landed are recognised by Key, or without one by all their values. Later attempts
+	// of the sync go on from what earlier ones committed.
 	From *driver.Cursor
-	// Back returns where an incremental sync starts that goes on at a committed
-	// cursor: some way before it, so that rows which came late are found. nil
-	// starts at the cursor.
+	// Back returns where an incremental sync starts that would go on at a committed
+	// cursor: some way before it, so that rows that came late are found. A nil Back
+	// means the cursor itself.
 	Back func(driver.Cursor) driver.Cursor
-	// Position, with FullRefresh, is the place in the source's log behind which
-	// changes go on from what is read. The final commit notes it.
+	// Position, with FullRefresh, is the place in the source's log behind which the
+	// changes to the rows that are read begin. The final commit notes it.
 	Position string
 	// Log, with Changes and the FullRefresh before them, has each change be a row of
 	// its own, with parts.LogColumns behind the table's. Nothing is replaced.
 	Log bool
-	// Soft, with Changes and the FullRefresh before them, has rows stay that were
-	// deleted, with true in parts.DeletedColumn behind the table's columns.
+	// Soft, with Changes and the FullRefresh before them, has rows stay that the source
+	// deleted, with true in parts.DeletedColumn, a column behind the table's.
 	Soft bool
 }
 
@@ -181,11 +179,11 @@ type Committed struct {
 	// Cursor is where the next incremental read goes on.
 	Cursor driver.Cursor
 	// Deleted counts the rows of the sync that came marked as deleted, and the keys
-	// that changes removed; Records counts them, too.
+	// that changes removed; Records includes them.
 	Deleted int64
-	// Upkeep says that a maintenance of the table would pay, after a final commit.
+	// Upkeep says, after a final commit, that a maintenance of the table is due.
 	Upkeep bool
-	// AsOf is when the first read began of those that brought the rows of the
-	// sync, nil while none is committed or nobody said so.
+	// AsOf is when the read of the sync's rows began, the first one if there were
+	// several attempts; nil if nothing is committed or the time is not known.
 	AsOf *time.Time
 }

@@ -20,9 +20,9 @@ import (
 	"headwater/handlers/landing/syncstate"
 )
 
-// Writer lands one table of one attempt of a sync. NextName, Add and Stage may
-// be called concurrently; everything else comes when they have returned, from
-// one goroutine, which ends the writer with a final Commit or with Abort.
+// Writer lands one table of one attempt of a sync. NextName, Add and Stage may be
+// called concurrently. All other methods are called by one goroutine while none of these
+// runs; it ends the writer with a final Commit or with Abort.
 type Writer struct {
 	lake   *Lake
 	target Target
@@ -34,11 +34,10 @@ type Writer struct {
 	folder string             // of the table, a URL
 	props  iceberg.Properties // of the table
 	layout parts.Layout
-	// replace says that the next commit puts a new generation in the place of
-	// everything there is.
+	// replace says that the next commit replaces all rows by a new generation.
 	replace bool
-	// overlap, if not nil, says that rows which are read may have landed: up to
-	// that cursor.
+	// overlap, if not nil, is the cursor up to which rows that are read may have
+	// landed before.
 	overlap *driver.Cursor
 	cursor  driver.Cursor
 	// restarted says that what landed is replaced because the source shows
@@ -70,20 +69,20 @@ type Writer struct {
 	closed  bool
 }
 
-// Cursor returns where an incremental read goes on: the zero value's column
-// alone when it starts from the beginning.
+// Cursor returns where an incremental read goes on. If it starts from the beginning,
+// the cursor has a column and no value.
 func (w *Writer) Cursor() driver.Cursor { return w.cursor }
 
-// Finished returns what of this sync has landed or is staged, and whether an
-// earlier attempt has already finished this table, in this mode and, of a load that
-// changes follow, up to this position. Nothing is to be added then.
+// Finished returns what of this sync has landed or is staged, and whether an earlier
+// attempt has already finished this table: in this mode, and up to the target's position
+// if changes follow. Nothing is added then.
 func (w *Writer) Finished() (Committed, bool) {
 	s := w.began
 	ended := s.Sync == w.target.SyncID && s.Final && (s.Mode == Changes) == (w.target.Mode == Changes)
 	return w.Landed(), ended && (w.target.Mode == Changes || s.Position == w.target.Position)
 }
 
-// Landed returns what of this sync has landed or is staged up to now.
+// Landed returns how much of this sync has landed or is staged until now.
 func (w *Writer) Landed() Committed {
 	c := w.landed
 	for _, r := range w.stage.list() {
@@ -99,15 +98,16 @@ func (w *Writer) Landed() Committed {
 // Layout returns how the target's columns are encoded in parts.
 func (w *Writer) Layout() parts.Layout { return w.layout }
 
-// Table returns the target's table as it is to be read: columns whose types were
-// found in a sample have those that were landed before, where they can.
+// Table returns the target's table as it is to be read: a column whose type was found
+// in a sample has the type that landed before, if its values can be read as such.
 func (w *Writer) Table() driver.Table { return w.read() }
 
-// Files returns where parts are written, under the names of NextName.
+// Files returns where parts are written, under names of NextName.
 func (w *Writer) Files() parts.Files { return datafiles.Files{Store: w.lake.files} }
 
-// NextName names a file so that a sweep can tell whose it was: by the fence.
-// The nonce keeps two writers of one fence apart. A name need not be used.
+// NextName returns a name for a new part, a URL. It begins with the fence, by which a
+// sweep tells whose part it is; a nonce keeps two writers of one fence apart. A name need
+// not be used. It is safe for concurrent use.
 func (w *Writer) NextName() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,9 +121,10 @@ func (w *Writer) nextName(in, suffix string) string {
 	return name
 }
 
-// Add takes durable parts that the next Commit makes visible: files of Files,
-// under names of NextName, in the Layout. Their order is that of the rows. It
-// fails on a part whose footer is no Parquet footer of the layout.
+// Add takes durable parts that the next Commit makes visible: files written to Files
+// under names of NextName, encoded by the Layout, in the order of their rows. It returns
+// ErrClosed, or ErrStorage if a part's footer is not a Parquet footer of the layout. It
+// is safe for concurrent use.
 func (w *Writer) Add(made ...parts.Part) error {
 	if w.closed {
 		return ErrClosed
@@ -184,11 +185,11 @@ func (w *Writer) settled(made *storage.Recorder) {
 	w.forget(names...)
 }
 
-// Abort ends the writer and removes the files that are neither committed nor
-// staged. The next attempt of the sync goes on with those. Whoever still writes
-// to Files ends first. It is safe to call twice, and does nothing after a final
-// Commit. Files that an unanswered commit may refer to stay for the next Begin
-// to judge.
+// Abort ends the writer and removes the files that are neither committed nor staged;
+// the next attempt of the sync goes on with what is. Whoever writes to Files ends
+// before. After ErrUnknown, files that the commit may refer to stay until the next Begin.
+// Abort is safe to call twice, and does nothing after a final Commit. It returns
+// ErrStorage if files could not be removed; a later sweep removes them.
 func (w *Writer) Abort(context.Context) error {
 	if w.closed {
 		return nil

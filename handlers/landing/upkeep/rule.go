@@ -18,12 +18,12 @@ type File struct {
 	Size int64 // bytes
 }
 
-// Rule says from when on something is done.
+// Rule says when files are worth being written anew.
 type Rule struct {
-	Join    int     // small files after one another; with Tiers a quarter of that where rows are deleted
-	Share   float64 // of a file's rows that are deleted
-	Deletes int     // files of position deletes
-	Tiers   bool    // a file is not written anew for few bytes behind it
+	Join    int     // how many small files after one another; with Tiers a quarter of that if rows of them are deleted
+	Share   float64 // which share of a file's rows is deleted
+	Deletes int     // how many files of position deletes
+	Tiers   bool    // a file waits until the files behind it have a third of its bytes
 	Small   int64   // bytes under which a file is joined with its neighbours
 	Mean    int64   // bytes of a file, on average, under which a look at them is worth it
 }
@@ -35,18 +35,20 @@ var (
 	// joining its files would write each row twice a sync, so that readers open a few files
 	// less. Only very small ones are joined.
 	Replaced = Rule{Join: 8, Share: 0.06, Deletes: 3, Tiers: true, Small: Full / 24, Mean: Full / 24}
-	// Asked is the rule for who asks: whatever makes the table quicker to read.
+	// Asked is the rule for a maintenance that was asked for: whatever makes the table
+	// quicker to read.
 	Asked = Rule{Join: 2, Share: 1e-9, Deletes: 2, Small: Full / 4, Mean: Full / 2}
 )
 
-// Totals are what a snapshot's summary says.
+// Totals are what a snapshot's summary says of the table's files.
 type Totals struct {
 	Files, Deletes int   // of rows, of position deletes
 	Rows, Gone     int64 // in the files, deleted
 	Size           int64 // bytes
 }
 
-// TotalsOf reads them from the properties of a summary; what it lacks is 0.
+// TotalsOf returns the totals in the properties of a snapshot's summary, 0 for one that is
+// not there.
 func TotalsOf(summary map[string]string) Totals {
 	n := func(name string) int64 {
 		n, _ := strconv.ParseInt(summary[name], 10, 64)

@@ -75,6 +75,10 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 	}
 	f.h.seam("captured")
 	if anew && c.Position != "" {
+		if err := f.behind("the log was taken up anew: it is read whole", func(string) bool { return true }); err != nil {
+			return c, err
+		}
+		f.h.seam("anew")
 		f.at.takenUp(c.Position)
 		if err := f.at.tell(f, true); err != nil {
 			return c, err
@@ -105,6 +109,9 @@ func (f *follower) refused(why map[int]error) error {
 			continue
 		}
 		if errors.Is(err, driver.ErrReplaced) && !t.follow.whole && f.options.OnReplaced != command.Stop {
+			if err := f.behind("it is read whole again: "+err.Error(), func(name string) bool { return name == t.table.String() }); err != nil {
+				return err
+			}
 			t.follow.whole, again = true, true
 			t.note(err.Error() + ": it was read whole again")
 			continue
@@ -129,22 +136,27 @@ func (f *follower) passedBy() error {
 	if f.rounds > 1 {
 		return nil
 	}
-	all, err := f.h.state.Landed(f.j.address)
-	if err != nil {
-		return err
-	}
 	here := map[string]bool{}
 	for _, t := range f.tables {
 		here[t.table.String()] = true
 	}
+	return f.behind("this sync does not take it, and the source's log goes on: the next sync that does reads it whole", func(name string) bool { return !here[name] })
+}
+
+// behind marks tables that were followed in the history, by name, as ones that the log has
+// gone on without, until they are read whole. What has landed of them does not show it:
+// another attempt, or another sync, would go on where they are.
+func (f *follower) behind(why string, is func(name string) bool) error {
+	all, err := f.h.state.Landed(f.j.address)
+	if err != nil {
+		return err
+	}
 	for _, t := range all {
-		name := nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})
-		if t.Mode != landing.Changes || t.SetAside || here[name] {
+		if t.Mode != landing.Changes || t.SetAside || !is(nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})) {
 			continue
 		}
 		if err := f.journal.tell(f.base, event.TableResult{
-			Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: landing.Changes, SetAside: true,
-			Message: "this sync does not take it, and the source's log goes on: the next sync that does reads it whole",
+			Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: landing.Changes, SetAside: true, Message: why,
 		}); err != nil {
 			return err
 		}

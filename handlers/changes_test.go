@@ -134,6 +134,9 @@ func TestChangesSurviveEveryStep(t *testing.T) {
 			if w.seams.killed() == 0 {
 				t.Error("nothing was killed")
 			}
+			if given := w.givenUp(); len(given) > 0 {
+				t.Errorf("a log that is followed was given up: %s", given[0].Message)
+			}
 		})
 	}
 }

@@ -143,3 +143,25 @@ func TestAMovedSourceIsFollowed(t *testing.T) {
 	w.continuously(true)
 	w.idle()
 }
+
+// What a first sync has landed is not in the history yet if its worker died after the
+// commit. The next one does not take the log for one that no table follows.
+func TestAFirstSyncWhoseWorkerDiedKeepsItsLog(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	l.do("orders", driver.OpInsert, 1, "one")
+	w.seams.kill("committed", 1)
+	w.do(w.syncCommand(capturing()))
+	w.idle()
+	if w.seams.killed() == 0 {
+		t.Error("nothing was killed")
+	}
+	if l.reads() != 1 || len(w.givenUp()) != 0 {
+		t.Fatalf("%d readers, %v", l.reads(), w.givenUp())
+	}
+	l.do("orders", driver.OpInsert, 2, "two")
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+	if c := l.captures[len(l.captures)-1]; c.Tables[0].After == "" {
+		t.Error("the table was read whole again")
+	}
+}

@@ -1,0 +1,80 @@
+package handlers
+
+import (
+	"testing"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+)
+
+// A log that was given up is taken up anew at a later position. A worker that dies before
+// the tables were read whole is followed by one that reads them whole, not by one that
+// goes on from there and misses what lies between.
+func TestALogTakenUpAnewIsReadWholeByTheNextWorker(t *testing.T) {
+	for _, step := range []string{"anew", "appended ChangesLanded", "wrote"} {
+		t.Run(step, func(t *testing.T) {
+			w, l := newLog(t, quick(), "orders", "carts")
+			change := func(from int64) {
+				for id := from; id < from+5; id++ {
+					l.do("orders", driver.OpInsert, id, notesText(id))
+					l.do("carts", driver.OpInsert, id, notesText(id))
+				}
+			}
+			change(0)
+			w.do(w.syncCommand(capturing()))
+			w.wantEqual(l)
+			change(10)
+			limited := capturing()
+			limited.LagWarn, limited.LagLimit = 1<<20, 1<<30
+			l.retained = 2 << 30
+			w.do(w.syncCommand(limited))
+			if len(w.givenUp()) == 0 {
+				t.Fatal("the log was not given up")
+			}
+			l.retained = 0
+			change(20)
+			w.seams.kill(step, 1)
+			w.do(w.syncCommand(capturing()))
+			w.idle()
+			w.wantEqual(l)
+			if w.seams.killed() == 0 {
+				t.Error("nothing was killed")
+			}
+			change(30)
+			w.do(w.syncCommand(capturing()))
+			w.wantEqual(l)
+		})
+	}
+}
+
+// The same holds for one table whose changes the source refuses once: what it was about is
+// not told again.
+func TestARefusedTableIsReadWholeByTheNextWorker(t *testing.T) {
+	w, l := newLog(t, quick(), "orders", "carts")
+	l.do("orders", driver.OpInsert, 1, "one")
+	l.do("carts", driver.OpInsert, 1, "one")
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+	l.mu.Lock()
+	l.tables["orders"].rows[1] = "without a word in the log"
+	l.mu.Unlock()
+	refused := false
+	l.onCapture = func(driver.Capture) error {
+		delete(l.refuse, "orders")
+		if !refused {
+			l.refuse["orders"] = driver.E(driver.ErrReplaced, nil, "a partition was truncated")
+		}
+		refused = true
+		return nil
+	}
+	w.seams.kill("wrote", 1)
+	w.do(w.syncCommand(capturing()))
+	w.idle()
+	w.wantEqual(l)
+	if w.seams.killed() == 0 {
+		t.Error("nothing was killed")
+	}
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" {
+		t.Errorf("%s: %v", done.Status, done.Tables)
+	}
+}

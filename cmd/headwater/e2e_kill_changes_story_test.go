@@ -63,6 +63,7 @@ type toldTable struct {
 	Location string
 	Records  int64 `json:"records_processed"`
 	Inserted int64 `json:"inserted_records"`
+	Total    int64 `json:"total_records"`
 }
 
 func (e toldEvent) name() string {
@@ -104,6 +105,18 @@ func (s *story) position() uint64 {
 		return placeOf(e.Data.Changes.Position)
 	}
 	return 0
+}
+
+// total returns how many rows the last sync that ended says that a table has.
+func (s *story) total(table string) int64 {
+	if e := s.last("SyncCompleted"); e != nil {
+		for _, t := range e.Data.Tables {
+			if t.Name == table {
+				return t.Total
+			}
+		}
+	}
+	return -1
 }
 
 // running returns the sync that runs.
@@ -206,9 +219,6 @@ func (s *story) check() {
 	}
 	if running != "" {
 		s.t.Errorf("%s is still running", running)
-	}
-	if s.t.Failed() {
-		s.tell()
 	}
 }
 

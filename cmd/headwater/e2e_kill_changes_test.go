@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -25,10 +23,10 @@ var killSeed = flag.Uint64("kill-seed", 0, "the seed of TestKilledWhileChangesAr
 const postgresPrograms = "HEADWATER_TEST_POSTGRES"
 
 // TestKilledWhileChangesAreFollowed kills the service, its connectors and the database
-// server with SIGKILL at random moments of a continuous sync, under a writer that
-// inserts, updates, deletes, changes keys, truncates and alters. At the end every row
-// of the lake is that of its source, the source keeps nothing for us, and the history
-// tells no other story.
+// server with SIGKILL at random moments of continuous syncs, cuts their connections and
+// pauses them, under writers that insert, update, delete, change keys, truncate, alter and
+// write much at once. At the end every row of the lake is that of its source, the source
+// keeps nothing for us, and the history tells no other story.
 func TestKilledWhileChangesAreFollowed(t *testing.T) {
 	t.Parallel() // it waits more than it computes
 	kills, others := 200, 40
@@ -60,16 +58,29 @@ func TestKilledWhileChangesAreFollowed(t *testing.T) {
 	}
 }
 
-// followedRun is a service that follows a changing source, and what was done to both.
+// tracked is a source that is followed: the same database, landed in one of the ways.
+type tracked struct {
+	name    string
+	options object // sync_options
+	id      string
+	story   story
+}
+
+// followedRun is a service that follows a changing database, and what was done to both.
 type followedRun struct {
 	*killRun
-	source *changingSource
-	id     string
-	random *rand.Rand
-	killed map[string]int
-	again  map[string][]time.Duration // from a kill until something landed
-	story  story
+	source  *changingSource
+	tracked []*tracked // the first is merged
+	random  *rand.Rand
+	killed  map[string]int
+	again   map[string][]time.Duration // from a kill until something landed
 }
+
+// fewKills is how many kills follow one source only.
+const fewKills = 3
+
+// harms are what is done to a run, the first three in this order at the beginning.
+var harms = []string{"connector", "service", "server", "connector", "service", "server", "service and server", "connection", "pause"}
 
 func killChanges(t *testing.T, source *changingSource, kills int) {
 	seed := *killSeed
@@ -79,117 +90,191 @@ func killChanges(t *testing.T, source *changingSource, kills int) {
 	t.Logf("-kill-seed %d", seed)
 	r := &followedRun{source: source, random: rand.New(rand.NewPCG(seed, 1)), killed: map[string]int{}, again: map[string][]time.Duration{}}
 	r.killRun = newKillRunOf(t, nil)
-	r.story.t = t
+	r.tracked = []*tracked{{name: "shop", options: object{}}}
+	if kills > fewKills {
+		r.tracked = append(r.tracked, &tracked{name: "kept", options: object{"soft_delete": true}}, &tracked{name: "log", options: object{"changes": "append"}})
+	}
 	source.write(r.random, 200)
 	r.follow()
-	stop := source.keepWriting(rand.New(rand.NewPCG(seed, 2)))
+	stop := source.keepWriting(seed)
 	defer stop()
-	order := []string{"connector", "service", "server"}
 	for n := range kills {
-		what := order[n%len(order)]
-		if n >= len(order) {
-			what = order[r.random.IntN(len(order))]
+		what := harms[n%len(harms)]
+		if n >= fewKills {
+			what = harms[r.random.IntN(len(harms))]
 		}
 		time.Sleep(time.Duration(r.random.IntN(500)) * time.Millisecond) // the moment is the point
 		began := time.Now()
 		r.kill(what)
-		if r.killed[what]++; n < len(order) || r.random.IntN(3) > 0 { // else amid what the last one has left
+		if r.killed[what]++; n < fewKills || r.random.IntN(3) > 0 { // else amid what the last one has left
 			r.recover(what, began)
 		}
 		if t.Failed() {
+			r.tell()
 			return
 		}
 	}
 	stop()
 	r.end()
-	r.compare()
-	r.purge()
-	r.story.read(r.caller, r.id)
-	r.story.check()
-	if t.Failed() {
-		t.Logf("altered:\n%s", strings.Join(source.altered, "\n"))
+	for _, of := range r.tracked {
+		r.compare(of)
 	}
-	for _, what := range order {
+	r.purge()
+	events := 0
+	for _, of := range r.tracked {
+		of.story.read(r.caller, of.id)
+		of.story.check()
+		events += len(of.story.events)
+	}
+	if !testing.Short() { // TestRebuild has the rule
+		r.rebuild()
+	}
+	if t.Failed() {
+		r.tell()
+		return
+	}
+	for _, what := range harms[fewKills:] {
 		slices.Sort(r.again[what])
 		if n := len(r.again[what]); n > 0 {
-			t.Logf("%s: %d kills of the %s; changes landed again after %v (median), %v at most", source.name, r.killed[what], what,
+			t.Logf("%s: %d times %s; changes landed again after %v (median), %v at most", source.name, r.killed[what], what,
 				r.again[what][n/2].Round(10*time.Millisecond), r.again[what][n-1].Round(10*time.Millisecond))
 		}
 	}
-	t.Logf("%s: %d transactions, %d rows in the end, %d events: nothing lost, doubled or left over", source.name, source.written.Load(), source.rows, len(r.story.events))
+	t.Logf("%s: %d transactions, %d rows in the end, %d events: nothing lost, doubled or left over", source.name, source.written.Load(), source.rows, events)
 }
 
-// follow connects the source and has it synced continuously.
+// tell logs what happened to the tables and what the histories have.
+func (r *followedRun) tell() {
+	r.t.Logf("altered:\n%s", strings.Join(r.source.altered, "\n"))
+	for _, of := range r.tracked {
+		r.t.Logf("the history of %s:", of.name)
+		of.story.t = r.t
+		of.story.tell()
+	}
+}
+
+// follow connects the sources and has them synced continuously.
 func (r *followedRun) follow() {
 	r.t.Helper()
-	a := r.caller.post("/data/changes/connect", object{"sources": []object{{"type": r.source.kind, "name": "shop", "connection_config": r.source.settings()}}})
-	var connected struct {
-		Sources []struct{ ID string } `json:"connected_sources"`
+	for _, of := range r.tracked {
+		a := r.caller.post("/data/changes/connect", object{"sources": []object{{"type": r.source.kind, "name": of.name, "connection_config": r.source.settings()}}})
+		var connected struct {
+			Sources []struct{ ID string } `json:"connected_sources"`
+		}
+		if a.into(r.t, &connected); len(connected.Sources) != 1 {
+			r.t.Fatalf("connect: %s", a.Body)
+		}
+		of.id, of.story.t = connected.Sources[0].ID, r.t
+		r.schedule(of, false)
 	}
-	if a.into(r.t, &connected); len(connected.Sources) != 1 {
-		r.t.Fatalf("connect: %s", a.Body)
-	}
-	r.id = connected.Sources[0].ID
-	r.schedule(false)
 }
 
-func (r *followedRun) schedule(paused bool) {
+func (of *tracked) with(key string, value any) object {
+	all := object{key: value}
+	for k, v := range of.options {
+		all[k] = v
+	}
+	return all
+}
+
+func (r *followedRun) schedule(of *tracked, paused bool) {
 	r.t.Helper()
-	a := r.caller.call(http.MethodPut, "/data/changes/sources/"+r.id+"/schedule", object{"continuous": true, "paused": paused, "sync_options": object{"max_delay": "1s"}})
+	a := r.caller.call(http.MethodPut, "/data/changes/sources/"+of.id+"/schedule", object{"continuous": true, "paused": paused, "sync_options": of.with("max_delay", "1s")})
 	if a.Code != http.StatusOK {
 		r.t.Fatalf("schedule: %d %s", a.Code, a.Body)
 	}
 }
 
-// kill kills one of the three that work together, and starts again what does not come
-// back by itself. What the history and the source say beforehand, must be in the lake.
-func (r *followedRun) kill(what string) {
+// told holds that no source was told of more than its history has. It returns how much has
+// landed of the first, as its history says.
+func (r *followedRun) told() uint64 {
 	r.t.Helper()
-	confirmed, landed := r.source.confirmed(), uint64(0)
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the read model is a moment behind
-		r.story.read(r.caller, r.id)
-		if landed = r.story.position(); confirmed <= landed || landed == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			r.t.Errorf("the source was told of %x, and the history ends at %x; the source's server:\n%s", confirmed, landed, r.source.activity())
-			r.story.tell()
-			break
+	for _, of := range r.tracked {
+		confirmed := r.source.confirmed(of.id)
+		for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the read model is a moment behind
+			of.story.read(r.caller, of.id)
+			landed := of.story.position()
+			if confirmed <= landed || landed == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				r.t.Errorf("the source of %s was told of %x, and the history ends at %x; its server:\n%s", of.name, confirmed, landed, r.source.activity())
+				break
+			}
 		}
 	}
+	return r.tracked[0].story.position()
+}
+
+// kill kills one of those that work together, or what holds them together, and starts
+// again what does not come back by itself. What the history and the source say
+// beforehand, must be in the lake.
+func (r *followedRun) kill(what string) {
+	r.t.Helper()
+	landed := r.told()
 	switch what {
 	case "service":
-		at := r.place("marks")
+		at := r.place(r.tracked[0], "marks")
 		r.process.kill()
 		r.wantMarks(landed, at)
 		r.restart()
 	case "server":
-		if err := r.source.server.Kill(); err != nil {
-			r.t.Fatal(err)
+		r.killServer()
+		time.Sleep(time.Duration(r.random.IntN(2)*r.random.IntN(1500)) * time.Millisecond) // it is away for a while
+		r.restartServer()
+	case "service and server":
+		r.killServer()
+		r.process.kill()
+		if r.random.IntN(2) == 0 {
+			r.restartServer()
+			r.restart()
+			break
 		}
-		if err := r.source.server.Restart(r.t.Context()); err != nil {
-			r.t.Fatal(err)
-		}
+		r.restart()
+		r.restartServer()
 	case "connector":
 		r.eventually("a connector to be connected", func() bool {
 			children := connectorsAt(r.process.cmd.Process.Pid, r.source.server.Port)
 			return len(children) > 0 && syscall.Kill(children[r.random.IntN(len(children))], syscall.SIGKILL) == nil
 		})
+	case "connection":
+		r.source.disconnect()
+	case "pause":
+		of := r.tracked[r.random.IntN(len(r.tracked))]
+		r.schedule(of, true)
+		time.Sleep(time.Duration(r.random.IntN(1500)) * time.Millisecond) // shorter than its end takes, or longer
+		r.schedule(of, false)
 	}
 }
 
-// recover waits until changes land again.
+func (r *followedRun) killServer() {
+	r.t.Helper()
+	if err := r.source.server.Kill(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *followedRun) restartServer() {
+	r.t.Helper()
+	if err := r.source.server.Restart(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// recover waits until changes land again, of every source.
 func (r *followedRun) recover(what string, killed time.Time) {
 	r.t.Helper()
 	since := time.Now()
-	r.eventually("changes to land after the "+what+" was killed", func() bool {
-		found, _ := filepath.Glob(filepath.Join(r.dir, "lake", "acme", "changes", "*", r.id, "*marks*", "metadata", "*.metadata.json"))
-		deeper, _ := filepath.Glob(filepath.Join(r.dir, "lake", "acme", "changes", "*", r.id, "*", "*marks*", "metadata", "*.metadata.json"))
-		return slices.ContainsFunc(append(found, deeper...), func(name string) bool {
-			info, err := os.Stat(name)
-			return err == nil && info.ModTime().After(since)
+	for _, of := range r.tracked {
+		r.eventually("changes of "+of.name+" to land after this: "+what, func() bool {
+			found, _ := filepath.Glob(filepath.Join(r.dir, "lake", "acme", "changes", "*", of.id, "*marks*", "metadata", "*.metadata.json"))
+			deeper, _ := filepath.Glob(filepath.Join(r.dir, "lake", "acme", "changes", "*", of.id, "*", "*marks*", "metadata", "*.metadata.json"))
+			return slices.ContainsFunc(append(found, deeper...), func(name string) bool {
+				info, err := os.Stat(name)
+				return err == nil && info.ModTime().After(since)
+			})
 		})
-	})
+	}
 	r.again[what] = append(r.again[what], time.Since(killed))
 }
 
@@ -201,6 +286,10 @@ func (r *followedRun) eventually(what string, ok func() bool) {
 	for deadline := time.Now().Add(landsWithin); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			server := r.source.activity()
+			for _, of := range r.tracked {
+				of.story.read(r.caller, of.id)
+			}
+			r.tell()
 			_ = r.process.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines are in its log, which is shown
 			_ = r.process.cmd.Wait()
 			r.t.Fatalf("waited %v in vain for %s; the source's server:\n%s", landsWithin, what, server)
@@ -225,73 +314,6 @@ func (r *followedRun) wantMarks(landed uint64, at landedPlace) {
 			r.t.Errorf("the history says that %x has landed; row %d was committed at %x and is not in the lake", landed, m.id, m.at)
 			return
 		}
-	}
-}
-
-// end pauses the schedule while nobody has the sync, which ends all the same, and has
-// one last sync land what is left.
-func (r *followedRun) end() {
-	r.t.Helper()
-	r.process.kill()
-	r.restart()
-	r.schedule(true)
-	r.eventually("the sync to end", func() bool {
-		r.story.read(r.caller, r.id)
-		return r.story.running() == ""
-	})
-	a := r.caller.post("/data/changes/sync", object{"source_ids": []string{r.id}, "sync_options": object{"mode": "cdc"}})
-	r.story.read(r.caller, r.id)
-	if last := r.story.last("SyncCompleted"); last == nil || last.Data.Status != "completed" {
-		r.t.Fatalf("the last sync: %d %s", a.Code, a.Body)
-	}
-}
-
-// compare compares each row with its source's, by the md5 of all of its columns.
-func (r *followedRun) compare() {
-	r.t.Helper()
-	for _, table := range r.source.tables {
-		at := r.place(table)
-		if at.Metadata == "" {
-			r.t.Errorf("table %s has not landed", table)
-			continue
-		}
-		want, rows := r.source.sums(table), r.rows(at)
-		got := sumsOf(rows, r.source.columns(table))
-		r.source.rows += len(want)
-		if len(rows) != len(got) || !maps.Equal(got, want) {
-			r.t.Errorf("table %s: %d rows landed, the source has %d; not the same are, of columns %v:\n%s\nof the source:\n%s",
-				table, len(rows), len(want), r.source.columns(table), besides(got, want), besides(want, got))
-		}
-	}
-	a := r.caller.post("/data/changes/verify", object{"source_ids": []string{r.id}})
-	if a.Code != http.StatusOK || bytes.Contains(a.Body, []byte(`"different"`)) {
-		r.t.Errorf("verify: %d %s", a.Code, a.Body)
-	}
-}
-
-// besides returns a few of the rows that others are not.
-func besides(rows, others map[string]string) string {
-	var all []string
-	for sum, text := range rows {
-		if _, ok := others[sum]; !ok {
-			all = append(all, text)
-		}
-	}
-	slices.Sort(all)
-	return strings.Join(all[:min(len(all), 8)], "\n")
-}
-
-// purge removes the source, and holds that nothing of it is left at the server or runs.
-func (r *followedRun) purge() {
-	r.t.Helper()
-	if a := r.caller.post("/data/changes/cleanup", object{"source_ids": []string{r.id}, "purge": true}); a.Code != http.StatusOK {
-		r.t.Fatalf("cleanup: %s", a.Body)
-	}
-	if left := r.source.left(); left != "" {
-		r.t.Errorf("after the purge the server still has %s", left)
-	}
-	if children := connectorsAt(r.process.cmd.Process.Pid, r.source.server.Port); len(children) > 0 {
-		r.t.Errorf("after the purge %d connectors are connected", len(children))
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *Store) commit(t *batch, err error) error {
 	}
 	if e.Touched {
 		s.position.Store(e.Position)
-		s.waiting.wake(e.Position, e.Changed, e.Ended, e.Revoked, e.Scheduled)
+		s.waiting.Wake(e.Position, e.Changed, e.Ended, e.Revoked, e.Scheduled)
 	}
 	return nil
 }

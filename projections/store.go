@@ -20,6 +20,7 @@ import (
 	"headwater/projections/fold"
 	"headwater/projections/layout"
 	"headwater/projections/pagecache"
+	"headwater/projections/waiters"
 )
 
 // Options configures a Store.
@@ -54,7 +55,7 @@ type Store struct {
 	batchSize int          // bytes of the previous batch
 	exists    *fold.Filter // nil for a store that is opened to be read once
 	position  atomic.Uint64
-	waiting   waiting
+	waiting   waiters.Waiters
 	pages     pagecache.Cache
 
 	readyMu sync.Mutex

@@ -63,13 +63,3 @@ func (s *Store) Tokens(organization string, use func(Token) bool) (err error) {
 	}
 	return s.fault(it.Error())
 }
-
-// OnRevoked registers a function that is called with the id of each API token
-// that is revoked from now on, once the store has applied the event. It must not
-// block. It is called once for each applied event.
-func (s *Store) OnRevoked(told func(id string)) {
-	w := &s.waiting
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.revoked = append(w.revoked, told)
-}

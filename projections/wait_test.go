@@ -65,14 +65,13 @@ func TestNobodySleepsOn(t *testing.T) {
 	}
 	all.Wait()
 	stop()
-	empty := func() bool {
-		s.waiting.mu.Lock()
-		defer s.waiting.mu.Unlock()
-		return len(s.waiting.sequences)+len(s.waiting.operations)+len(s.waiting.sources) == 0
-	}
-	for deadline := time.Now().Add(10 * time.Second); !empty(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		sequences, operations, sources := s.waiting.Waiting()
+		if sequences+operations+sources == 0 {
+			break
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d waits, %d operations, %d sources are still registered", len(s.waiting.sequences), len(s.waiting.operations), len(s.waiting.sources))
+			t.Fatalf("%d waits, %d operations, %d sources are still registered", sequences, operations, sources)
 		}
 	}
 	if err := s.Close(); err != nil {

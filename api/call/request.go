@@ -47,8 +47,9 @@ var (
 )
 
 // Request is an authorized request for a call. Everything about it is validated
-// before the call's own function sees it. It is used by one goroutine at a time,
-// except for what it only reads.
+// before the call's own function sees it, and does not change afterwards: commands
+// of one job are made of it concurrently. Only Hold and Release are for the
+// goroutine that answers.
 type Request struct {
 	Method, Path string // of the call, as in openapi.yaml
 	HTTP         *http.Request

@@ -97,6 +97,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/handlers/syncoptions", []string{"headwater/bus/command", "headwater/bus/event", "headwater/connectors/driver", "github.com/google/uuid"}, "syncoptions is pure: what the API refuses and what a worker finds is judged by the same lines"},
 		{"headwater/handlers/schedule", []string{"headwater/bus/command", "headwater/bus/event"}, "schedule is pure: it knows no clock and no source, and what the API refuses is what a worker cannot carry out"},
 		{"headwater/projections/compactions", []string{"github.com/cockroachdb/pebble/v2"}, "compactions knows a database and nothing of what is in it"},
+		{"headwater/projections/waiters", []string{"headwater/bus/event"}, "waiters knows what is waited for, and no store"},
 		{"headwater/projections/pagecache", nil, "pagecache keeps answers whatever was asked: a version says how long one is true"},
 		{"headwater/projections/layout", []string{"headwater/bus/event"}, "layout turns values into bytes and back: it knows no store and not what an event means"},
 		{"headwater/projections/proof", []string{"headwater/projections", "headwater/projections/layout", "github.com/cockroachdb/pebble/v2/vfs", "math/rand/v2"}, "proof looks at a store from outside: it reads no event and no bus, and changes nothing but whole folders"},

@@ -25,20 +25,21 @@ import (
 // Lake is a folder or bucket of tables. It is safe for concurrent use, also by
 // many processes that share the files and the key-value store.
 type Lake struct {
-	*ownership.Owner // whose lake it is
-	catalog          *kvcatalog.Catalog
-	kv               kv.Store
-	files            storage.Store
-	root             string
-	log              *slog.Logger
-	now              func() time.Time
-	passKeys         int64         // how many keys of a merge are in memory at a time
-	patience         time.Duration // how long a maintenance waits for a sync of its table
-	close            func() error
-	idle             *upkeep.Idle
-	index            *keyindex.Index               // nil for none
-	worth            func(rows, landed int64) bool // whether a merge into so many rows uses it
-	bucket           map[string]string
+	*ownership.Owner
+
+	catalog  *kvcatalog.Catalog
+	kv       kv.Store
+	files    storage.Store
+	root     string
+	log      *slog.Logger
+	now      func() time.Time
+	passKeys int64         // how many keys of a merge are in memory at a time
+	patience time.Duration // how long a maintenance waits for a sync of its table
+	close    func() error
+	idle     *upkeep.Idle
+	index    *keyindex.Index               // nil for none
+	worth    func(rows, landed int64) bool // whether a merge into so many rows uses it
+	bucket   map[string]string
 }
 
 // Option changes how a lake is opened.

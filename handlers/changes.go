@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +59,15 @@ func readerOf(a event.Address) string {
 		return '_'
 	}, strings.ToLower(a.Source))
 	return name[:min(len(name), 40)]
+}
+
+// ownerOf returns what tells a source from those of other services that have the same id,
+// because they have the same name: when it was connected.
+func ownerOf(v view) string {
+	if v.Created.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(v.Created.UnixMicro(), 36)
 }
 
 // follower is an attempt at a sync that follows its source's log. Its fields belong to

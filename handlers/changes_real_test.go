@@ -26,21 +26,26 @@ type shop struct {
 
 func newShop(t *testing.T, o Options) *shop {
 	t.Helper()
-	server := servers.PostgresWith(t, "wal_level=logical", "synchronous_commit=on", "max_wal_senders=8", "max_replication_slots=8")
-	db, err := server.OpenPostgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
 	o.PositionEvery = 20 * time.Millisecond
-	s := &shop{w: newWorld(t, o), server: server, db: db}
-	s.w.asks = server.PostgresActivity
+	s := &shop{w: newWorld(t, o)}
+	s.open(servers.PostgresWith(t, shopSettings...))
+	return s
+}
+
+var shopSettings = []string{"wal_level=logical", "synchronous_commit=on", "max_wal_senders=8", "max_replication_slots=8"}
+
+// open makes the shop's tables on a server, and goes on with that one.
+func (s *shop) open(server *servers.Server) {
+	s.w.t.Helper()
+	db, err := server.OpenPostgres()
+	s.w.check(err)
+	s.w.t.Cleanup(func() { db.Close() })
+	s.server, s.db, s.w.asks = server, db, server.PostgresActivity
 	s.exec(`create table orders (id bigint primary key, note text, price numeric(12,2), at timestamptz, done boolean default true)`,
 		`create table lines (shop int, number int, note text, primary key (shop, number))`,
 		`create table parted (id bigint primary key, note text) partition by range (id)`,
 		`create table parted_low partition of parted for values from (0) to (500)`,
 		`create table parted_high partition of parted for values from (500) to (1000000)`)
-	return s
 }
 
 func (s *shop) exec(statements ...string) {
@@ -52,8 +57,12 @@ func (s *shop) exec(statements ...string) {
 	}
 }
 
-func (s *shop) connect() {
-	config, err := json.Marshal(map[string]any{"host": s.server.Host, "port": s.server.Port, "database": s.server.Database, "username": s.server.User})
+func (s *shop) connect() { s.connectAt(s.server.Port) }
+
+// connectAt connects the source, or moves it, to the server behind a port.
+func (s *shop) connectAt(port int) {
+	s.w.t.Helper()
+	config, err := json.Marshal(map[string]any{"host": s.server.Host, "port": port, "database": s.server.Database, "username": s.server.User})
 	s.w.check(err)
 	op := s.w.do(&command.ConnectSource{
 		Meta: s.w.operation(event.KindConnect), Name: "shop", Type: "postgresql", Connector: "postgresql", Config: config,

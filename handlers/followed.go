@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
@@ -51,6 +52,7 @@ func (t *followed) target(a *attempt) landing.Target {
 	return landing.Target{
 		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: landing.Changes,
 		Key: slices.Clone(t.options.Key), Reset: t.options.Reset, Log: t.follow.log, Soft: t.follow.soft,
+		StopReplaced: a.options.OnReplaced == command.Stop,
 	}
 }
 
@@ -174,7 +176,11 @@ func (f *follower) setAside(t *followed, why error) error {
 	if reason == event.ReasonInternal {
 		f.j.log.Error("a table's changes could not be landed", "table", t.table.String(), "error", why)
 	}
-	t.fail(reason, message+"; the other tables go on without it, and the next sync that takes it reads it whole", time.Since(t.began))
+	next := ", and the next sync that takes it reads it whole"
+	if errors.Is(why, driver.ErrReplaced) && f.options.OnReplaced == command.Stop {
+		next = ", as sync_options.on_replaced is stop; sync_options.reset of it, or restart, reads it whole"
+	}
+	t.fail(reason, message+"; the other tables go on without it"+next, time.Since(t.began))
 	t.mu.Lock()
 	t.result.SetAside, t.result.Position, t.follow.aside = true, "", time.Now()
 	t.mu.Unlock()

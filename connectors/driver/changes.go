@@ -34,6 +34,9 @@ type Capture struct {
 	// Reader names the reader on the server. It is the same for every Capture of a
 	// source: lower-case letters, digits and underscores, at most 40 bytes.
 	Reader string
+	// Owner tells services apart whose sources have the same Reader: what a server keeps
+	// for another Owner's Reader is not taken. "" is nobody in particular.
+	Owner  string
 	Tables []CapturedTable
 	// Landed is the position that the reader confirmed last: everything up to it has
 	// landed. "" before the first time. No change behind it may be missing.

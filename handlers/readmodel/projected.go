@@ -27,7 +27,7 @@ func (p projected) Source(a event.Address) (Source, error) {
 		return Source{}, err
 	}
 	source := Source{
-		Last:      s.LastSequence,
+		Last: s.LastSequence, Created: s.CreatedAt,
 		Connected: s.ConfigVersion > 0 && !s.Removed, Name: s.Name, Type: s.Type, Connector: s.Connector,
 		Config: s.Config, SecretRef: s.SecretRef, Metadata: s.Metadata, ConfigVersion: s.ConfigVersion,
 		SchemaVersion: s.SchemaVersion, Sync: s.Sync,

@@ -50,9 +50,10 @@ type State interface {
 
 // Source is the state of a source.
 type Source struct {
-	Last            uint64   // sequence of the newest event that it includes, 0 if that is not known
-	Connected       bool     // and not removed
-	Removal         *Removal // of one that was removed, else nil
+	Last            uint64    // sequence of the newest event that it includes, 0 if that is not known
+	Connected       bool      // and not removed
+	Removal         *Removal  // of one that was removed, else nil
+	Created         time.Time // when it was connected first
 	Name            string
 	Type            string
 	Connector       string

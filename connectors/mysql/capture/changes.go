@@ -123,7 +123,7 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 		}
 	}
 	pause := min(max(delay/4, minPause), maxPause, max(l.source.pool.Limits.Idle/4, minPause))
-	if s.r, err = l.source.follow(ctx, l.start, replicaID(l.capture.Reader, "read"), true, pause); err != nil {
+	if s.r, err = l.source.follow(ctx, l.start, replicaID(l.capture, "read"), true, pause); err != nil {
 		return err
 	}
 	defer s.r.close()

@@ -31,7 +31,7 @@ func (l *changeLog) checkContinues(ctx context.Context, c *session.Session) erro
 			return err
 		}
 	}
-	r, err := l.source.follow(ctx, l.start, replicaID(l.capture.Reader, "look"), false, time.Second)
+	r, err := l.source.follow(ctx, l.start, replicaID(l.capture, "look"), false, time.Second)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,8 @@ func (l *changeLog) made(ctx context.Context, file string) (uint32, error) {
 	if file == "" {
 		return 0, nil
 	}
-	r, err := l.source.dump(ctx, func(c *session.Session) error { return c.Dump(replicaID(l.capture.Reader, "look"), file, 4, false) })
+	id := replicaID(l.capture, "look")
+	r, err := l.source.dump(ctx, id, func(c *session.Session) error { return c.Dump(id, file, 4, false) })
 	if err != nil {
 		return 0, err
 	}

@@ -122,11 +122,12 @@ func (s *Capturer) Ready(ctx context.Context, c *session.Session) (missing []str
 	} else if err != nil {
 		return nil, nil, err
 	}
-	r, err := s.dump(ctx, func(c *session.Session) error {
+	id := replicaID(driver.Capture{Reader: s.pool.Settings.Database, Owner: fmt.Sprint(time.Now().UnixNano())}, "check")
+	r, err := s.dump(ctx, id, func(c *session.Session) error {
 		if c.MariaDB {
-			return c.Dump(replicaID(s.pool.Settings.Database, "check"), "", 4, false)
+			return c.Dump(id, "", 4, false)
 		}
-		return c.DumpGTID(replicaID(s.pool.Settings.Database, "check"), binlog.Position{}.Encode(), false)
+		return c.DumpGTID(id, binlog.Position{}.Encode(), false)
 	})
 	switch {
 	case err == nil:

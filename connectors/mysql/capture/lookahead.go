@@ -44,7 +44,7 @@ func (l *changeLog) lookAhead(ctx context.Context, c *session.Session) error {
 	if err != nil || from.Includes(end) {
 		return err
 	}
-	r, err := l.source.follow(ctx, from, replicaID(l.capture.Reader, "look"), false, time.Second)
+	r, err := l.source.follow(ctx, from, replicaID(l.capture, "look"), false, time.Second)
 	if err != nil {
 		return err
 	}

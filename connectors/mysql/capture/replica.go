@@ -23,6 +23,7 @@ import (
 // replicas.
 type replica struct {
 	c     *session.Session
+	id    uint32 // by which the server knows it
 	read  binlog.Reader
 	place binlog.Place // of the event that came last
 	began bool         // an event of a file came
@@ -34,17 +35,17 @@ const holdLimit = 3600
 
 // replicaID is the number of a reader among the server's replicas. The server ends the
 // older one of two replicas with the same number: that is meant for two readers of one
-// source, so the numbers are far from those that people give to servers.
-func replicaID(reader, purpose string) uint32 {
+// source of one service, so the numbers are far from those that people give to servers.
+func replicaID(c driver.Capture, purpose string) uint32 {
 	const from = 3 << 30
-	return from + crc32.ChecksumIEEE([]byte(reader+" "+purpose))%(1<<32-1-from)
+	return from + crc32.ChecksumIEEE([]byte(c.Reader+" "+purpose+c.Owner))%(1<<32-1-from)
 }
 
 // follow asks for the log behind a position. With wait the server waits at the end of
 // the log and sends a heartbeat every pause. ErrReplaced says why the log cannot be
 // continued there.
 func (s *Capturer) follow(ctx context.Context, from binlog.Position, id uint32, wait bool, pause time.Duration) (*replica, error) {
-	return s.dump(ctx, func(c *session.Session) error {
+	return s.dump(ctx, id, func(c *session.Session) error {
 		if c.MariaDB {
 			if err := c.Exec(ctx, "SET @mariadb_slave_capability = 4, @slave_connect_state = "+session.Literal(from.GTIDs())+
 				", @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0, @master_heartbeat_period = "+fmt.Sprint(pause.Nanoseconds())); err != nil {
@@ -62,12 +63,12 @@ func (s *Capturer) follow(ctx context.Context, from binlog.Position, id uint32, 
 
 // dump connects, asks for the log, and reads up to the first event of a file, so that a
 // refusal of the server shows here.
-func (s *Capturer) dump(ctx context.Context, ask func(*session.Session) error) (*replica, error) {
+func (s *Capturer) dump(ctx context.Context, id uint32, ask func(*session.Session) error) (*replica, error) {
 	c, err := s.pool.Await(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{c: c}
+	r := &replica{c: c, id: id}
 	// An UPDATE of one row has it twice.
 	r.read.Limit = 2*s.pool.Limits.MaxRowBytes + 1<<20
 	c.SetLimit(r.read.Limit)
@@ -136,7 +137,10 @@ const (
 	takenLog = 4052
 )
 
-var errTaken = driver.E(driver.ErrUnreachable, nil, "another reader of the same source, or a replica of the same number, took the binary log over")
+// taken is the error of a reader that the server ended for another one of its number.
+func (r *replica) taken() error {
+	return driver.E(driver.ErrUnreachable, nil, "another reader took the binary log over under the same number (%d): it is an earlier one of this source, a second service with a copy of this one's data, or a replica whose server_id that is. Stop the other, or give the replica another server_id", r.id)
+}
 
 // explain returns the *driver.Error for an error of reading the log.
 func (r *replica) explain(ctx context.Context, err error) error {
@@ -151,9 +155,12 @@ func (r *replica) explain(ctx context.Context, err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !r.began:
 		return driver.E(driver.ErrTimeout, nil, "the server did not find the place in its binary log in time: raise connection_config.first_row_seconds")
 	case errors.As(err, &server) && server.Number == logError:
+		if strings.Contains(strings.ToLower(server.Message), "same server_uuid/server_id") {
+			return r.taken()
+		}
 		return refusedLog(server.Message)
 	case errors.As(err, &server) && server.Number == takenLog:
-		return errTaken
+		return r.taken()
 	case errors.As(err, &server) && (server.Number == 1227 || server.Number == 1045):
 		return driver.E(driver.ErrPermission, nil, "this account may not read the binary log: GRANT REPLICATION SLAVE ON *.* TO it")
 	}
@@ -177,8 +184,6 @@ func refusedLog(message string) error {
 		return driver.E(driver.ErrReplaced, nil, "the server has deleted the binary logs that were still to be read (it keeps them for binlog_expire_logs_seconds, or until PURGE BINARY LOGS): let it keep them longer%s", wayAnew)
 	case strings.Contains(lower, "not in the master's binlog"), strings.Contains(lower, "missing the gtid"), strings.Contains(lower, "more gtids than"):
 		return driver.E(driver.ErrReplaced, nil, "the server's binary log does not have the transaction that was read last: it is another server, one that lost transactions in a failover, or its log was begun anew (RESET MASTER)%s", wayAnew)
-	case strings.Contains(lower, "same server_uuid/server_id"):
-		return errTaken
 	case strings.Contains(lower, "max_allowed_packet"):
 		return driver.E(driver.ErrLimit, nil, "the binary log has an event that is longer than the server may send: raise max_allowed_packet on the server")
 	case strings.Contains(lower, "not open"), strings.Contains(lower, "not enabled"):

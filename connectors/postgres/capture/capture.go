@@ -97,6 +97,11 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if anew {
+		if err := l.checkOwner(ctx); err != nil {
+			return err
+		}
+	}
 	found, err := l.free(ctx)
 	if err != nil {
 		return err

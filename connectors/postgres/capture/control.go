@@ -121,6 +121,7 @@ type slotRow struct {
 	logical            bool
 	activePID          int64 // 0 if nobody reads it
 	activeBy           string
+	activeFrom         string // its address, and since when, "" if the account may not see it
 	restart, confirmed pglogrepl.LSN
 	state              string // wal_status
 	left               int64  // safe_wal_size, -1 if unbounded
@@ -134,7 +135,8 @@ const ofSlot = `
 SELECT s.plugin, s.database, s.slot_type = 'logical', coalesce(s.active_pid, 0), coalesce(a.application_name, '') || CASE WHEN a.usename IS NOT NULL THEN ' of ' || a.usename ELSE '' END,
   s.restart_lsn, s.confirmed_flush_lsn, s.wal_status, coalesce(s.safe_wal_size, -1),
   to_jsonb(s)->>'invalidation_reason',
-  s.temporary, ` + endOfLog + `, (extract(epoch FROM clock_timestamp()) * 1000000)::int8
+  s.temporary, ` + endOfLog + `, (extract(epoch FROM clock_timestamp()) * 1000000)::int8,
+  coalesce(', from ' || host(a.client_addr), '') || coalesce(', since ' || date_trunc('second', a.backend_start)::text, '')
 FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = %s`
 
 // slot returns a slot, nil if there is none.
@@ -142,7 +144,7 @@ func (k *control) slot(ctx context.Context, name string) (found *slotRow, err er
 	err = k.ask(ctx, fmt.Sprintf(ofSlot, session.Literal(name)), func(_ int, row [][]byte) error {
 		found = &slotRow{plugin: string(row[0]), database: string(row[1]), logical: session.Truth(row[2]), activePID: session.Number(row[3]), activeBy: string(row[4]),
 			restart: lsnOf(row[5]), confirmed: lsnOf(row[6]), state: string(row[7]), left: session.Number(row[8]), invalid: string(row[9]),
-			temporary: session.Truth(row[10]), end: lsnOf(row[11]), at: time.UnixMicro(session.Number(row[12])).UTC()}
+			temporary: session.Truth(row[10]), end: lsnOf(row[11]), at: time.UnixMicro(session.Number(row[12])).UTC(), activeFrom: string(row[13])}
 		return nil
 	})
 	return found, err

@@ -38,6 +38,7 @@ type member struct {
 // changed the publication since.
 type noted struct {
 	Version  string           `json:"version"`
+	Owner    string           `json:"owner,omitempty"` // driver.Capture.Owner
 	Timeline int64            `json:"timeline,omitempty"`
 	Members  map[string]int64 `json:"members"` // oids of memberships, by oids of tables
 	// Leaves are the filenodes of the partitions of partitioned tables, by oid. Oldest is
@@ -271,7 +272,7 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 	if err != nil || p == nil {
 		return err
 	}
-	n := noted{Version: p.version, Timeline: l.facts.timeline, Members: map[string]int64{}}
+	n := noted{Version: p.version, Owner: l.capture.Owner, Timeline: l.facts.timeline, Members: map[string]int64{}}
 	for oid, m := range p.members {
 		n.Members[strconv.FormatInt(oid, 10)] = m.oid
 	}
@@ -309,5 +310,5 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 }
 
 func (n noted) equal(o noted) bool {
-	return n.Version == o.Version && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
+	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
 }

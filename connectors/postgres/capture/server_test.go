@@ -153,6 +153,53 @@ func familySlotTaken(t *testing.T, server *servers.Server, db *sql.DB) {
 	m.synced()
 }
 
+// Two services that follow a source of the same name: the later one is told so at once,
+// whether the other reads its slot or not, and the other goes on.
+func familySlotOfAnother(t *testing.T, server *servers.Server, db *sql.DB) {
+	run(t, db, "CREATE TABLE owned (id int PRIMARY KEY)", "INSERT INTO owned VALUES (1)")
+	owned := func(by string) func(*driver.Capture) { return func(c *driver.Capture) { c.Owner = by } }
+	ours, theirs := newMirror(t, server, "owned"), newMirror(t, server, "owned")
+	ours.change, theirs.change = owned("we"), owned("they")
+	ours.synced()
+	refused := func(words ...string) {
+		t.Helper()
+		began := time.Now()
+		fails(t, theirs.sync(), driver.ErrInvalidConfig, append(words, "slot headwater_owned is another Headwater's", "another name", "pg_drop_replication_slot")...)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it was told after %s", took)
+		}
+	}
+	refused("nobody reads it now")
+	run(t, db, "INSERT INTO owned VALUES (2)")
+	ours.synced()
+	ours.change = func(c *driver.Capture) { c.Owner, c.Continuous, c.Delay = "we", true, 10*time.Millisecond }
+	log, err := ours.capture(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	run(t, db, "INSERT INTO owned VALUES (3)")
+	asked := false
+	if err := ours.follow(t.Context(), log, func() bool {
+		if !asked {
+			asked = true
+			refused("reads it, from 127.0.0.1")
+			run(t, db, "INSERT INTO owned VALUES (4)")
+		}
+		return len(ours.tables["owned"].rows) == 4
+	}); err != nil {
+		t.Fatal(err)
+	}
+	log.Close()
+	ours.change = owned("we")
+	ours.landed, ours.tables["owned"].after = "", "" // made anew, as a reset does: the slot is ours
+	ours.synced()
+	if err := ours.another().Release(t.Context(), ours.reader()); err != nil {
+		t.Fatal(err)
+	}
+	theirs.synced() // the slot is not there any more
+}
+
 // A slot of the same name in another database of the server is another source's: it
 // is neither taken over nor dropped.
 func familySlotElsewhere(t *testing.T, server *servers.Server, db *sql.DB) {

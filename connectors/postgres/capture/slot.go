@@ -35,6 +35,9 @@ func (l *changeLog) free(ctx context.Context) (*slotRow, error) {
 			return s, err
 		}
 		// A reader that no list of sessions has is about to end.
+		if s.isOurs() && time.Since(began) > slotLimit {
+			return nil, driver.E(driver.ErrUnreachable, nil, "another Headwater reads the slot %s (process %d of the server%s): two services follow sources of the same name in this database. Give the source another name in one of them, or stop that service", l.slot, s.activePID, s.activeFrom)
+		}
 		if s.activeBy != "" && !s.isOurs() || time.Since(began) > slotLimit {
 			return nil, driver.E(driver.ErrUnreachable, nil, "another reader has the slot %s: process %d of the server, application %s. One slot has one reader: stop that program, or give it a slot of its own", l.slot, s.activePID, orUnknown(s.activeBy))
 		}
@@ -76,7 +79,7 @@ func (l *changeLog) checkContinues(s *slotRow, landed pglogrepl.LSN) error {
 	case s.state == "lost":
 		return replaced("the server has given up the log that it kept for the slot %s, as it was longer than max_slot_wal_keep_size (or, on a standby, in the way of its primary's changes): raise that setting, or sync more often", l.slot)
 	case s.confirmed > landed:
-		return replaced("the slot %s stands at %s, behind which nothing before %s is kept, but only what is before %s has landed: somebody else has moved it or made it anew", l.slot, s.confirmed, s.confirmed, landed)
+		return replaced("the slot %s stands at %s, behind which nothing before %s is kept, but only what is before %s has landed: somebody else has moved it or made it anew, as another Headwater does that follows a source of the same name (give one of them another name)", l.slot, s.confirmed, s.confirmed, landed)
 	case s.end != 0 && s.end < landed:
 		return replaced("the server's log ends at %s, before %s, which has landed: the server was restored or failed over to one that had not got everything", s.end, landed)
 	}
@@ -192,6 +195,27 @@ func (l *changeLog) checkOwn(s *slotRow) error {
 		return nil
 	}
 	return driver.E(driver.ErrInvalidConfig, nil, "the server has a slot %s already, of database %q: another source follows that one, or did. If nobody reads it any more, SELECT pg_drop_replication_slot('%s') there; else give this source another name", l.slot, s.database, l.slot)
+}
+
+// checkOwner returns an error if the slot, which is to be made anew, is that of another
+// service, as the note beside its publication says.
+func (l *changeLog) checkOwner(ctx context.Context) error {
+	if l.source.pool.Settings.Publication != "" || l.capture.Owner == "" {
+		return nil
+	}
+	s, err := l.control.slot(ctx, l.slot)
+	if err != nil || s == nil || !l.source.made(s) {
+		return err
+	}
+	p, err := l.control.publication(ctx, l.publication)
+	if err != nil || p == nil || p.note.Owner == "" || p.note.Owner == l.capture.Owner {
+		return err
+	}
+	reads := "nobody reads it now"
+	if s.activePID != 0 {
+		reads = fmt.Sprintf("process %d of the server reads it%s", s.activePID, s.activeFrom)
+	}
+	return driver.E(driver.ErrInvalidConfig, nil, "the slot %[1]s is another Headwater's, which follows a source of the same name in this database (%[2]s): connect this source under another name. If the other is gone for good, SELECT pg_drop_replication_slot('%[1]s')", l.slot, reads)
 }
 
 // made reports whether a slot can be one that a Capture of this database made.

@@ -8,23 +8,22 @@ import (
 	"github.com/jackc/pglogrepl"
 
 	"headwater/connectors/driver"
-	"headwater/connectors/sqldb"
 )
 
 // standingEvery is how often Changes gives a Standing.
 const standingEvery = 10 * time.Second
 
 // Standing asks the server how far the reader is behind. ErrReplaced says that the slot
-// is gone.
+// is gone, or has not everything behind what was confirmed.
 func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	s, err := l.control.slot(ctx, l.slot)
 	if err != nil {
 		return driver.Standing{}, err
 	}
-	if s == nil {
-		return driver.Standing{}, driver.E(driver.ErrReplaced, nil, "the slot %s is not there any more: %s", l.slot, sqldb.ReadAnew)
+	at := l.confirmed.Load()
+	if err := l.checkContinues(s, pglogrepl.LSN(at)); err != nil {
+		return driver.Standing{}, err
 	}
-	at := max(uint64(s.confirmed), l.confirmed.Load())
 	st := driver.Standing{At: s.at, Position: pglogrepl.LSN(at).String(), End: s.end.String(), Behind: behind(uint64(s.end), at), Retained: -1, Left: s.left, State: s.state, Message: l.slotMessage(s)}
 	if s.restart != 0 {
 		st.Retained = behind(uint64(s.end), uint64(s.restart))

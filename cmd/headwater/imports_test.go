@@ -136,7 +136,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/cmd/headwater/terminal", nil, "what stands on a terminal knows nothing of what it says"},
 		{"headwater/cmd/headwater/exit", nil, "the numbers the program ends with are everybody's"},
 		{"headwater/cmd/headwater/duration", nil, "a length of time is read in one way, whoever asks"},
-		{"headwater/connectors/postgres/binarycopy", []string{"headwater/connectors/driver", "headwater/connectors/sqldb", "headwater/connectors/values"}, "binarycopy decodes rows: it knows no session and no catalog"},
+		{"headwater/connectors/postgres/binarycopy", []string{"headwater/connectors/driver", "headwater/connectors/reuse", "headwater/connectors/sqldb", "headwater/connectors/values"}, "binarycopy decodes rows: it knows no session and no catalog"},
 		{"headwater/connectors/postgres/pgoutput", []string{"headwater/connectors/postgres/binarycopy"}, "pgoutput decodes messages: it knows no session, no catalog and no slot"},
 		{"headwater/connectors/postgres/session", []string{"headwater/connectors/driver", "headwater/connectors/postgres/binarycopy", "headwater/connectors/sqldb"}, "a session carries statements: it knows no table, no type and not what is read"},
 		{"headwater/connectors/postgres/catalog", []string{"headwater/connectors/driver", "headwater/connectors/postgres/binarycopy", "headwater/connectors/postgres/session"}, "catalog says what there is: it reads no rows and knows no snapshot but its own"},

@@ -270,6 +270,8 @@ const MaxPosition = 64 << 10
 
 // Batch is one record batch of a Read.
 type Batch struct {
+	// Record is the consumer's, who releases it. Its memory may then be that of a
+	// later batch: what points into it, such as a string of it, is to be copied before.
 	Record arrow.RecordBatch
 	// Resume is the cursor to read on from when every batch up to and including this
 	// one is kept: no row would be missing and none would come twice. It is nil where

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/reuse"
 	"headwater/handlers/landing/parts"
 )
 
@@ -225,6 +226,7 @@ const worthGiving = 16 << 20
 // giveBack returns to the system what calls before have left over.
 func (c *child) giveBack() {
 	if retained() > c.before+worthGiving {
+		reuse.Drop()
 		debug.FreeOSMemory()
 	}
 }

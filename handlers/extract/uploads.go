@@ -160,7 +160,7 @@ func (u *uploads) save(f *upload) (size int64, err error) {
 	}()
 	for b, more := u.next(f); more; b, more = u.next(f) {
 		n, err := w.Write(b[4:])
-		reuse(b)
+		giveUp(b)
 		size += int64(n)
 		if err != nil {
 			w.Close()

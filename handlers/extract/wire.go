@@ -233,15 +233,15 @@ func (p *pipe) sendJSON(kind byte, v any) error {
 // of what goes through a pipe.
 var payloads = sync.Pool{New: func() any { return new([chunk + 4]byte) }}
 
-// reuse gives up a payload of frameBytes.
-func reuse(payload []byte) {
+// giveUp gives up a payload of frameBytes.
+func giveUp(payload []byte) {
 	if cap(payload) == chunk+4 {
 		payloads.Put((*[chunk + 4]byte)(payload[:chunk+4]))
 	}
 }
 
 // receive reads one frame. Its payload is the caller's, who may give one of
-// frameBytes up by reuse.
+// frameBytes up by giveUp.
 func receive(r *bufio.Reader) (kind byte, payload []byte, err error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

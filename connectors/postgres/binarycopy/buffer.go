@@ -2,13 +2,13 @@ package binarycopy
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/reuse"
 )
 
 // column gathers the values of one column for a batch in the layout of Arrow.
@@ -26,7 +26,8 @@ type column struct {
 	offsets []byte // where in bytes each value begins and the last ends, as int32
 	valid   []byte // bits, nil while there is no NULL
 	nulls   int
-	before  int // length of bytes in the batch before, which the next will be like
+	before  int  // length of bytes in the batch before, which the next will be like
+	reuses  bool // a batch that is released gives up what holds its values
 
 	nulled int64  // values that became NULL, in the whole read
 	first  string // the row of the first of them
@@ -53,25 +54,50 @@ func (c *column) reserve(have, rows int) {
 	switch {
 	case c.variable():
 		if have == 0 {
-			c.bytes = make([]byte, 0, c.before+c.before/16+64)
+			c.bytes = c.room(c.before + c.before/16 + 64)[:0]
 		}
-		c.offsets = grow(c.offsets, 4*(rows+1))
+		c.offsets = c.grow(c.offsets, 4*(rows+1))
+		if have == 0 {
+			binary.NativeEndian.PutUint32(c.offsets, 0)
+		}
 	case c.how == AsBool:
-		c.fixed = grow(c.fixed, (rows+7)/8)
+		from := len(c.fixed)
+		c.fixed = c.grow(c.fixed, (rows+7)/8)
+		clear(c.fixed[from:])
 	default:
-		c.fixed = grow(c.fixed, rows*c.width)
+		c.fixed = c.grow(c.fixed, rows*c.width)
 	}
 	if c.valid != nil {
 		from := len(c.valid)
-		c.valid = grow(c.valid, (rows+7)/8)
+		c.valid = c.grow(c.valid, (rows+7)/8)
 		setAll(c.valid[from:])
 	}
 }
 
-func grow(b []byte, size int) []byte {
-	to := make([]byte, size)
+// room returns so many bytes, which mean nothing.
+func (c *column) room(size int) []byte {
+	if c.reuses {
+		return reuse.Take[byte](size)
+	}
+	return make([]byte, size)
+}
+
+// grow returns so many bytes that begin with b, which it takes over.
+func (c *column) grow(b []byte, size int) []byte {
+	to := c.room(size)
 	copy(to, b)
+	if c.reuses {
+		reuse.GiveUp(b)
+	}
 	return to
+}
+
+// add appends to the bytes.
+func (c *column) add(v []byte) {
+	if need := len(c.bytes) + len(v); need > cap(c.bytes) {
+		c.bytes = c.grow(c.bytes, max(need, min(2*cap(c.bytes), cap(c.bytes)+batchBytes)))[:len(c.bytes)]
+	}
+	c.bytes = append(c.bytes, v...)
 }
 
 func setAll(b []byte) {
@@ -83,13 +109,16 @@ func setAll(b []byte) {
 // setNull marks a row; rows is how many there is room for.
 func (c *column) setNull(row, rows int) {
 	if c.valid == nil {
-		c.valid = make([]byte, (rows+7)/8)
+		c.valid = c.room((rows + 7) / 8)
 		setAll(c.valid)
 	}
 	c.valid[row>>3] &^= 1 << (row & 7)
 	c.nulls++
-	if c.variable() {
+	switch {
+	case c.variable():
 		c.endBytes(row)
+	case c.how != AsBool:
+		clear(c.fixed[row*c.width : (row+1)*c.width]) // of an earlier batch
 	}
 }
 
@@ -102,19 +131,23 @@ func (c *column) endBytes(row int) {
 func (c *column) array(rows int, l *lease) arrow.Array {
 	buffers := make([]*memory.Buffer, 2, 3)
 	if c.nulls > 0 {
-		buffers[0] = memory.NewBufferBytes(c.valid[:(rows+7)/8])
+		buffers[0] = c.buffer(c.valid[:(rows+7)/8])
 	}
 	switch {
 	case c.variable():
 		if cap(c.bytes) > 2*len(c.bytes)+1024 { // not what a longer batch before has asked for
-			c.bytes = slices.Clone(c.bytes)
+			c.bytes = c.grow(c.bytes, len(c.bytes))
 		}
-		buffers[1] = memory.NewBufferBytes(c.offsets[:4*(rows+1)])
-		buffers = append(buffers, buffer(c.bytes, l))
+		buffers[1] = c.buffer(c.offsets[:4*(rows+1)])
+		if l != nil && len(c.bytes) >= LongSize/64 {
+			buffers = append(buffers, l.buffer(c.bytes))
+		} else {
+			buffers = append(buffers, c.buffer(c.bytes))
+		}
 	case c.how == AsBool:
-		buffers[1] = memory.NewBufferBytes(c.fixed[:(rows+7)/8])
+		buffers[1] = c.buffer(c.fixed[:(rows+7)/8])
 	default:
-		buffers[1] = memory.NewBufferBytes(c.fixed[:rows*c.width])
+		buffers[1] = c.buffer(c.fixed[:rows*c.width])
 	}
 	data := array.NewData(c.arrow, rows, buffers, nil, c.nulls, 0)
 	defer data.Release()
@@ -126,4 +159,12 @@ func (c *column) array(rows int, l *lease) arrow.Array {
 	c.before = min(len(c.bytes), batchBytes)
 	c.fixed, c.bytes, c.offsets, c.valid, c.nulls = nil, nil, nil, nil, 0
 	return array.MakeFromData(data)
+}
+
+// buffer returns an Arrow buffer of b.
+func (c *column) buffer(b []byte) *memory.Buffer {
+	if c.reuses {
+		return reuse.Buffer(b)
+	}
+	return memory.NewBufferBytes(b)
 }

@@ -91,7 +91,7 @@ func NewDecoder(t driver.Table, hows []Decoding, cursor string, limits driver.Li
 	for i := range d.columns {
 		c := t.Columns[i]
 		how := hows[i]
-		d.columns[i] = column{name: c.Name, how: how, nullable: c.Nullable, decimal: c.Type, arrow: d.schema.Field(i).Type, width: widths[how]}
+		d.columns[i] = column{name: c.Name, how: how, nullable: c.Nullable, decimal: c.Type, arrow: d.schema.Field(i).Type, width: widths[how], reuses: true}
 		if c.Name == cursor {
 			d.cursor = i
 		}

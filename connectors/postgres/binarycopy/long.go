@@ -64,10 +64,7 @@ func (leased) Reallocate(int, []byte) []byte { panic("a leased buffer does not g
 func (l leased) Free([]byte) { l.free() }
 
 // buffer returns an Arrow buffer of b, which keeps the lease of a long row.
-func buffer(b []byte, l *lease) *memory.Buffer {
-	if l == nil || len(b) < LongSize/64 {
-		return memory.NewBufferBytes(b)
-	}
+func (l *lease) buffer(b []byte) *memory.Buffer {
 	l.hold()
 	return memory.NewBufferWithAllocator(b, leased{l})
 }

@@ -41,7 +41,7 @@ func (c *column) set(row int, v []byte, text encodingOf) error {
 				return err
 			}
 		}
-		c.bytes = append(c.bytes, v...)
+		c.add(v)
 		c.endBytes(row)
 		return nil
 	case AsChar:

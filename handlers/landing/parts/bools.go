@@ -64,3 +64,5 @@ func (v *bools) bounds() (bounds, bool) {
 }
 
 func (v *bools) reset() { v.no, v.yes = false, false }
+
+func (v *bools) retire() { *v = bools{} }

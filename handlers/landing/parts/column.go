@@ -30,6 +30,8 @@ type values interface {
 	bounds() (b bounds, ok bool)
 	// reset begins another row group.
 	reset()
+	// retire gives all buffers up to other columns. Nothing else is called behind it.
+	retire()
 }
 
 // bounds are the ends of a column chunk's values.

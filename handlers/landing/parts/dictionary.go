@@ -3,6 +3,8 @@ package parts
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"headwater/connectors/reuse"
 )
 
 // mix spreads the bits of what it is multiplied with.
@@ -28,7 +30,9 @@ func newIntDict[T int32 | int64](limit sizes) *intDict[T] {
 }
 
 func (d *intDict[T]) resize(log uint) {
-	d.slots, d.shift = make([]uint32, 1<<log), 64-log
+	reuse.GiveUp(d.slots)
+	d.slots, d.shift = reuse.Take[uint32](1<<log), 64-log
+	clear(d.slots)
 	for i, n := range d.entries {
 		s := d.slot(n)
 		for d.slots[s] != 0 {
@@ -61,12 +65,17 @@ func (d *intDict[T]) insert(n T, slot int) (uint32, bool) {
 	if len(d.entries) >= d.most {
 		return 0, false
 	}
-	d.entries = append(d.entries, n)
+	d.entries = append(reuse.Room(d.entries, 1), n)
 	d.slots[slot] = uint32(len(d.entries))
 	if 2*len(d.entries) > len(d.slots) {
 		d.resize(uint(bits.Len(uint(len(d.slots)))))
 	}
 	return uint32(len(d.entries) - 1), true
+}
+
+func (d *intDict[T]) giveUp() {
+	reuse.GiveUp(d.entries)
+	reuse.GiveUp(d.slots)
 }
 
 func (d *intDict[T]) reset() {
@@ -86,7 +95,9 @@ type byteDict struct {
 // newByteDict returns a dictionary of values with their length in front, if
 // before is 4, or without anything, if it is 0.
 func newByteDict(before int, limit sizes) *byteDict {
-	return &byteDict{limit: limit, before: before, slots: make([]uint64, 256)}
+	d := &byteDict{limit: limit, before: before, slots: reuse.Take[uint64](256)}
+	clear(d.slots)
+	return d
 }
 
 func (d *byteDict) len() int { return len(d.ends) }
@@ -142,11 +153,12 @@ func (d *byteDict) insert(v []byte, hash uint64, slot int) (uint32, bool) {
 	if len(d.ends) >= d.limit.entries || len(d.data)+d.before+len(v) > d.limit.entriesBytes {
 		return 0, false
 	}
+	d.data = reuse.Room(d.data, d.before+len(v))
 	if d.before == 4 {
 		d.data = binary.LittleEndian.AppendUint32(d.data, uint32(len(v)))
 	}
 	d.data = append(d.data, v...)
-	d.ends = append(d.ends, uint32(len(d.data)))
+	d.ends = append(reuse.Room(d.ends, 1), uint32(len(d.data)))
 	d.slots[slot] = hash>>32<<32 | uint64(len(d.ends))
 	if 2*len(d.ends) > len(d.slots) {
 		d.resize(1 << bits.Len(uint(len(d.slots))))
@@ -155,7 +167,9 @@ func (d *byteDict) insert(v []byte, hash uint64, slot int) (uint32, bool) {
 }
 
 func (d *byteDict) resize(n int) {
-	d.slots = make([]uint64, n)
+	reuse.GiveUp(d.slots)
+	d.slots = reuse.Take[uint64](n)
+	clear(d.slots)
 	for i := range d.ends {
 		hash := hashOf(d.value(i))
 		s := int(hash) & (n - 1)
@@ -164,6 +178,12 @@ func (d *byteDict) resize(n int) {
 		}
 		d.slots[s] = hash>>32<<32 | uint64(i+1)
 	}
+}
+
+func (d *byteDict) giveUp() {
+	reuse.GiveUp(d.data)
+	reuse.GiveUp(d.ends)
+	reuse.GiveUp(d.slots)
 }
 
 func (d *byteDict) reset() {

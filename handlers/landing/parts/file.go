@@ -173,6 +173,9 @@ func (f *file) close() (Part, error) {
 	if err := f.file.Close(); err != nil {
 		return Part{}, storage("finish a part", err)
 	}
+	for _, c := range f.columns {
+		c.retire()
+	}
 	return Part{Name: f.name, Rows: f.rows, Size: f.out.n, Footer: footer}, nil
 }
 

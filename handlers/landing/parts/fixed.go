@@ -6,6 +6,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/parquet"
+
+	"headwater/connectors/reuse"
 )
 
 // fixed are values of a fixed number of bytes: UUIDs, and decimals of more than
@@ -35,7 +37,8 @@ func (v *fixed) take(a arrow.Array, from, to, room int) int {
 		a = e.Storage()
 	}
 	start := len(v.plain)
-	v.plain = grow(v.plain, (to-from)*v.width)
+	size := (to - from) * v.width
+	v.plain = reuse.Room(v.plain, size)[:start+size]
 	dst, at := v.plain[start:], 0
 	switch a := a.(type) {
 	case *array.Decimal128:
@@ -69,6 +72,7 @@ func (v *fixed) take(a arrow.Array, from, to, room int) int {
 		return to
 	}
 	v.plain = v.plain[:0] // nothing else is plain in the open page
+	v.at = reuse.Room(v.at, to-from)
 	for i := 0; i < len(dst); i += v.width {
 		at, ok := v.dict.place(dst[i : i+v.width])
 		if !ok {
@@ -82,14 +86,16 @@ func (v *fixed) take(a arrow.Array, from, to, room int) int {
 
 // giveUp turns the open page into a plain one, to which it appends the rest.
 func (v *fixed) giveUp(rest []byte) {
-	open := make([]byte, 0, len(v.at)*v.width+len(rest))
+	open := reuse.Take[byte](len(v.at)*v.width + len(rest))[:0]
 	for _, at := range v.at {
 		open = append(open, v.dict.entry(int(at))...)
 	}
 	for i := 0; i < len(rest); i += v.width {
 		v.bound(rest[i : i+v.width])
 	}
-	v.plain, v.at, v.dictFull = append(open, rest...), v.at[:0], true
+	open = append(open, rest...)
+	reuse.GiveUp(v.plain) // where rest was
+	v.plain, v.at, v.dictFull = open, v.at[:0], true
 }
 
 // bound notes a value. Decimals order by their sign first: with its bit turned
@@ -141,9 +147,20 @@ func (v *fixed) bounds() (bounds, bool) {
 func (v *fixed) reset() {
 	v.ends, v.dictUsed = extremes{}, false
 	if v.dictFull {
+		reuse.GiveUp(v.at)
+		v.dict.giveUp()
 		v.dict, v.dictFull, v.at = nil, false, nil
 	}
 	if v.dict != nil {
 		v.dict.reset()
 	}
+}
+
+func (v *fixed) retire() {
+	reuse.GiveUp(v.plain)
+	reuse.GiveUp(v.at)
+	if v.dict != nil {
+		v.dict.giveUp()
+	}
+	*v = fixed{}
 }

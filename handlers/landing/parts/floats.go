@@ -7,6 +7,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/parquet"
+
+	"headwater/connectors/reuse"
 )
 
 type floats[T float32 | float64] struct {
@@ -18,7 +20,7 @@ type floats[T float32 | float64] struct {
 func (v *floats[T]) take(a arrow.Array, from, to, room int) int {
 	to = min(to, from+max(1, room/int(unsafe.Sizeof(v.least))))
 	start := len(v.plain)
-	v.plain = grow(v.plain, to-from)
+	v.plain = reuse.Room(v.plain, to-from)[:start+to-from]
 	dst := v.plain[start:]
 	if narrow, ok := a.(*array.Float32); ok { // perhaps where the table has float64
 		for i, f := range narrow.Float32Values()[from:to] {
@@ -72,3 +74,8 @@ func (v *floats[T]) bounds() (bounds, bool) {
 }
 
 func (v *floats[T]) reset() { v.any = false }
+
+func (v *floats[T]) retire() {
+	reuse.GiveUp(v.plain)
+	*v = floats[T]{}
+}

@@ -6,6 +6,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/parquet"
+
+	"headwater/connectors/reuse"
 )
 
 // ints are integers, and what is stored as integers: dates, times, and decimals
@@ -32,7 +34,7 @@ func newInts[T int32 | int64](limit sizes) *ints[T] {
 func (v *ints[T]) take(a arrow.Array, from, to, room int) int {
 	to = min(to, from+max(1, room/int(unsafe.Sizeof(v.least))))
 	start := len(v.plain)
-	v.plain = grow(v.plain, to-from)
+	v.plain = reuse.Room(v.plain, to-from)[:start+to-from]
 	dst := v.plain[start:]
 	switch a := a.(type) {
 	case *array.Decimal128:
@@ -51,6 +53,7 @@ func (v *ints[T]) take(a arrow.Array, from, to, room int) int {
 	if v.dict != nil && !v.dictFull {
 		// Nothing is plain in the open page, so dst is all of v.plain.
 		v.plain = v.plain[:0]
+		v.at = reuse.Room(v.at, len(dst))
 		for i, n := range dst {
 			at, ok := v.dict.place(n)
 			if !ok {
@@ -68,11 +71,13 @@ func (v *ints[T]) take(a arrow.Array, from, to, room int) int {
 // giveUp turns the open page into a plain one, to which it appends the rest.
 func (v *ints[T]) giveUp(rest []T) {
 	v.bound(rest)
-	open := make([]T, 0, len(v.at)+len(rest))
+	open := reuse.Take[T](len(v.at) + len(rest))[:0]
 	for _, at := range v.at {
 		open = append(open, v.dict.entries[at])
 	}
-	v.plain, v.at, v.dictFull = append(open, rest...), v.at[:0], true
+	open = append(open, rest...)
+	reuse.GiveUp(v.plain) // where rest was
+	v.plain, v.at, v.dictFull = open, v.at[:0], true
 }
 
 func (v *ints[T]) bound(values []T) {
@@ -124,11 +129,22 @@ func (v *ints[T]) bounds() (b bounds, ok bool) {
 func (v *ints[T]) reset() {
 	v.any, v.dictUsed = false, false
 	if v.dictFull {
+		reuse.GiveUp(v.at)
+		v.dict.giveUp()
 		v.dict, v.dictFull, v.at = nil, false, nil
 	}
 	if v.dict != nil {
 		v.dict.reset()
 	}
+}
+
+func (v *ints[T]) retire() {
+	reuse.GiveUp(v.plain)
+	reuse.GiveUp(v.at)
+	if v.dict != nil {
+		v.dict.giveUp()
+	}
+	*v = ints[T]{}
 }
 
 // fixedValues are the values of a column of a fixed width.

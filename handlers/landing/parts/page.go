@@ -2,10 +2,11 @@ package parts
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/klauspost/compress/zstd"
+
+	"headwater/connectors/reuse"
 )
 
 // page is a compressed data page that waits for the end of its row group.
@@ -22,8 +23,8 @@ type press struct {
 	zstd   *zstd.Encoder
 	raw    []byte // of the page that is made
 	packed []byte
-	slabs  []*slab // that hold pages; the last one is being filled
-	held   int64   // bytes of pages
+	slabs  [][]byte // that hold pages, one behind the other; the last one is being filled
+	held   int64    // bytes of pages
 }
 
 const (
@@ -31,18 +32,9 @@ const (
 	zstdWindow = 256 << 10
 )
 
-// slab holds pages one behind the other.
-type slab struct {
-	bytes [slabSize]byte
-	used  int
-}
-
 // Encoders come and go with the ranges of a table, and several work at once: what
-// one has done with is the next one's. A garbage collection takes what nobody uses.
-var (
-	presses = sync.Pool{}
-	slabs   = sync.Pool{New: func() any { return new(slab) }}
-)
+// one has done with is the next one's.
+var presses reuse.Pool
 
 // newPress returns a press of its caller's, who gives it up by retire.
 func newPress() (*press, error) {
@@ -75,21 +67,19 @@ func (p *press) compress(raw []byte) []byte {
 		return append(make([]byte, 0, n), p.packed...)
 	}
 	last := len(p.slabs) - 1
-	if last < 0 || slabSize-p.slabs[last].used < n {
-		p.slabs = append(p.slabs, slabs.Get().(*slab))
+	if last < 0 || cap(p.slabs[last])-len(p.slabs[last]) < n {
+		p.slabs = append(p.slabs, reuse.Take[byte](slabSize)[:0])
 		last++
 	}
-	s := p.slabs[last]
-	page := s.bytes[s.used : s.used+n : s.used+n]
-	s.used += copy(page, p.packed)
-	return page
+	from := len(p.slabs[last])
+	p.slabs[last] = append(p.slabs[last], p.packed...)
+	return p.slabs[last][from : from+n : from+n]
 }
 
 // reset gives up all pages.
 func (p *press) reset() {
 	for _, s := range p.slabs {
-		s.used = 0
-		slabs.Put(s)
+		reuse.GiveUp(s)
 	}
 	clear(p.slabs)
 	p.slabs, p.held = p.slabs[:0], 0

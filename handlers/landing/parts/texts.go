@@ -7,6 +7,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/parquet"
+
+	"headwater/connectors/reuse"
 )
 
 // texts are strings and bytes of any length.
@@ -46,6 +48,7 @@ func (v *texts) take(a arrow.Array, from, to, room int) int {
 	if v.dict != nil && !v.dictFull {
 		nulls := a.NullN() > 0
 		valid, offset := a.NullBitmapBytes(), a.Data().Offset()
+		v.at = reuse.Room(v.at, to-from)
 		for i := from; i < to; i++ {
 			if nulls && valid[(offset+i)>>3]>>((offset+i)&7)&1 == 0 {
 				continue
@@ -67,7 +70,8 @@ func (v *texts) take(a arrow.Array, from, to, room int) int {
 func (v *texts) add(a arrow.Array, raw []byte, offsets []int32, from, to int) {
 	at := len(v.plain)
 	// Rows that are NULL may own bytes too; they need no less room.
-	v.plain = grow(v.plain, 4*(to-from)+int(offsets[to]-offsets[from]))
+	room := 4*(to-from) + int(offsets[to]-offsets[from])
+	v.plain = reuse.Room(v.plain, room)[:at+room]
 	nulls := a.NullN() > 0
 	valid, offset := a.NullBitmapBytes(), a.Data().Offset()
 	for i := from; i < to; i++ {
@@ -86,7 +90,8 @@ func (v *texts) add(a arrow.Array, raw []byte, offsets []int32, from, to int) {
 // giveUp turns the open page into a plain one.
 func (v *texts) giveUp() {
 	for _, at := range v.at {
-		v.plain = append(v.plain, v.dict.entry(int(at))...)
+		entry := v.dict.entry(int(at))
+		v.plain = append(reuse.Room(v.plain, len(entry)), entry...)
 	}
 	v.at, v.dictFull = v.at[:0], true
 }
@@ -101,6 +106,7 @@ func (v *texts) encode(dst []byte) ([]byte, parquet.Encoding) {
 	}
 	dst = append(dst, v.plain...)
 	if v.plain = v.plain[:0]; cap(v.plain) > 2*v.page {
+		reuse.GiveUp(v.plain)
 		v.plain = nil
 	}
 	return dst, parquet.Encodings.Plain
@@ -125,11 +131,22 @@ func (v *texts) bounds() (bounds, bool) {
 func (v *texts) reset() {
 	v.ends, v.dictUsed = extremes{}, false
 	if v.dictFull {
+		reuse.GiveUp(v.at)
+		v.dict.giveUp()
 		v.dict, v.dictFull, v.at = nil, false, nil
 	}
 	if v.dict != nil {
 		v.dict.reset()
 	}
+}
+
+func (v *texts) retire() {
+	reuse.GiveUp(v.plain)
+	reuse.GiveUp(v.at)
+	if v.dict != nil {
+		v.dict.giveUp()
+	}
+	*v = texts{}
 }
 
 // stringBytes are the bytes that the offsets of a column point into.

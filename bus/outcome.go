@@ -10,6 +10,9 @@ import (
 // dead letter at once. Permanent(nil) is nil.
 func Permanent(err error) error { return jobs.Permanent(err) }
 
+// UnansweredError is the cause of giving up a command that no worker has answered.
+type UnansweredError = jobs.UnansweredError
+
 // IsPermanent reports whether err wraps an error from Permanent.
 func IsPermanent(err error) bool { return jobs.IsPermanent(err) }
 

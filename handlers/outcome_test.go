@@ -37,6 +37,7 @@ func TestReasons(t *testing.T) {
 		{fmt.Errorf("open: %w", seal.ErrDestroyed), event.ReasonSecretDestroyed, "connect it again"},
 		{context.DeadlineExceeded, event.ReasonTimeout, "time limit"},
 		{context.Canceled, event.ReasonCancelled, "stopped"},
+		{fmt.Errorf("give up: %w", &bus.UnansweredError{Workers: 5}), event.ReasonInternal, "ended 5 times while it was at it (killed, or out of memory), and it is tried no more often: request it again"},
 		{errors.New("dial hunter2"), event.ReasonInternal, "the service's log"},
 		{outcome.Failf(event.ReasonLimit, "%d tables", 3), event.ReasonLimit, "3 tables"},
 	} {

@@ -24,6 +24,14 @@ func Permanent(err error) error {
 	return &permanentError{err}
 }
 
+// UnansweredError is the cause of giving up a command that no worker has answered: each
+// died, or was interrupted before it could say why.
+type UnansweredError struct{ Workers int }
+
+func (e *UnansweredError) Error() string {
+	return fmt.Sprintf("%d workers ended without an answer", e.Workers)
+}
+
 // IsPermanent reports whether err wraps an error from Permanent.
 func IsPermanent(err error) bool {
 	var p *permanentError

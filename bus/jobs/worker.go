@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -73,7 +72,7 @@ func (s *subscription) handle(in jetstream.Msg, ready func(*delivery) bool) {
 	if d.failures() >= s.jobs.cfg.MaxDeliver {
 		// The workers that had the message died, or were interrupted before they
 		// could give it up.
-		d.failed(ctx, fmt.Errorf("%d workers ended without an answer", d.failures()))
+		d.failed(ctx, &UnansweredError{d.failures()})
 		return
 	}
 	if ready != nil && !ready(d) {

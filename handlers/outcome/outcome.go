@@ -88,6 +88,11 @@ func Explain(err error) (event.Reason, string) {
 	if errors.As(err, &foreign) {
 		return event.ReasonStorage, foreign.Error()
 	}
+	var unanswered *bus.UnansweredError
+	if errors.As(err, &unanswered) {
+		return event.ReasonInternal, fmt.Sprintf("the service was ended %d times while it was at it (killed, or out of memory), and it is tried no more often: request it again, "+
+			"a sync goes on from what has landed; its log, or the system's, has what ended it", unanswered.Workers)
+	}
 	for _, r := range reasons {
 		if !errors.Is(err, r.err) {
 			continue

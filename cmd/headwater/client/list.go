@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/cmd/headwater/client/progress"
 	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/terminal"
 )
@@ -102,7 +103,7 @@ func SourceGrid(sources []rest.SourceDoc, now time.Time) *terminal.Grid {
 		if scheduled {
 			next := ""
 			if source.Schedule != nil {
-				next = nextRun(source.Schedule, now) + lag(source.Changes, source.Schedule)
+				next = nextRun(source.Schedule, now) + lag(source.Changes, source.Schedule, now)
 			}
 			row = append(row, next)
 		}
@@ -112,9 +113,9 @@ func SourceGrid(sources []rest.SourceDoc, now time.Time) *terminal.Grid {
 }
 
 // lag says how far a source that is synced continuously is behind, "" if unknown.
-func lag(c *rest.ChangesDoc, s *rest.ScheduleDoc) string {
+func lag(c *rest.ChangesDoc, s *rest.ScheduleDoc, now time.Time) string {
 	if c == nil || !s.Continuous || s.Paused || c.BehindSeconds == nil {
 		return ""
 	}
-	return ", " + terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second) + " behind"
+	return ", " + terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second) + " behind" + progress.Asked(c.At, now)
 }

@@ -239,12 +239,16 @@ func TestTimeOfARunningSync(t *testing.T) {
 
 // A source that is synced continuously says how far it is behind.
 func TestLag(t *testing.T) {
-	seconds := int64(2)
+	seconds, now := int64(2), time.Now()
+	at := now.Add(-7900 * time.Millisecond)
 	on := &rest.ScheduleDoc{Continuous: true}
-	if got := lag(&rest.ChangesDoc{BehindSeconds: &seconds}, on); got != ", 2s behind" {
+	if got := lag(&rest.ChangesDoc{BehindSeconds: &seconds, At: &now}, on, now); got != ", 2s behind" {
 		t.Errorf("lag %q", got)
 	}
-	if got := lag((*rest.ChangesDoc)(nil), on); got != "" {
+	if got := lag(&rest.ChangesDoc{BehindSeconds: &seconds, At: &at}, on, now); got != ", 2s behind (7s ago)" {
+		t.Errorf("an older lag %q", got)
+	}
+	if got := lag((*rest.ChangesDoc)(nil), on, now); got != "" {
 		t.Errorf("no lag is %q", got)
 	}
 }

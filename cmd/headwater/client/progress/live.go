@@ -75,6 +75,14 @@ func (v *Live) say(of, message string) {
 	v.said[of] = message
 }
 
+// Asked says how old an answer is, "" if it is of this moment.
+func Asked(at *time.Time, now time.Time) string {
+	if at == nil || now.Sub(*at) < 2*time.Second {
+		return ""
+	}
+	return " (" + terminal.Lasted(now.Sub(*at).Truncate(time.Second)) + " ago)"
+}
+
 // liveLines returns the display of a sync: where it stands, then its tables.
 func liveLines(sync rest.SyncDoc, rate int64, now time.Time) []string {
 	head := "  " + terminal.Plain(sync.SourceName) + ": "
@@ -87,7 +95,7 @@ func liveLines(sync rest.SyncDoc, rate int64, now time.Time) []string {
 			head += ", complete up to " + terminal.Lasted(now.Sub(*c.FreshUntil)) + " ago"
 		}
 		if c.BehindBytes != nil && c.BehindSeconds != nil {
-			head += fmt.Sprintf(", behind %s and %s", terminal.Size(*c.BehindBytes), terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second))
+			head += fmt.Sprintf(", behind %s and %s%s", terminal.Size(*c.BehindBytes), terminal.Lasted(time.Duration(*c.BehindSeconds)*time.Second), Asked(c.At, now))
 		}
 		if c.RetainedBytes != nil {
 			head += ", the source keeps " + terminal.Size(*c.RetainedBytes)

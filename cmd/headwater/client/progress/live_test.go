@@ -34,6 +34,10 @@ func TestLiveLines(t *testing.T) {
 	sync.Changes = &rest.ChangesDoc{Position: "0/1A2B", FreshUntil: &fresh, BehindBytes: &bytes, BehindSeconds: &seconds, RetainedBytes: &kept, Message: "it is tried again"}
 	want = []string{"  shop: up to 0/1A2B, complete up to 3s ago, behind 4.0 KiB and 2s, the source keeps 16 MiB, 1,234 changes/s", "  it is tried again"}
 	check(liveLines(sync, 1234, now))
+	old := now.Add(-7900 * time.Millisecond)
+	sync.Changes.At = &old // an answer that is older than the display says so
+	want[0] = "  shop: up to 0/1A2B, complete up to 3s ago, behind 4.0 KiB and 2s (7s ago), the source keeps 16 MiB, 1,234 changes/s"
+	check(liveLines(sync, 1234, now))
 }
 
 // Without a terminal a sync is told of as soon as it has moved, now and then while it

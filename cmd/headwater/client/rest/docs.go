@@ -33,6 +33,7 @@ type ChangesDoc struct {
 	Position      string     `json:"position"`
 	CommittedAt   *time.Time `json:"committed_at"`
 	FreshUntil    *time.Time `json:"fresh_until"`
+	At            *time.Time `json:"at"` // when the source said how far it is behind
 	BehindBytes   *int64     `json:"behind_bytes"`
 	BehindSeconds *int64     `json:"behind_seconds"`
 	RetainedBytes *int64     `json:"retained_bytes"`

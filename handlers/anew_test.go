@@ -78,3 +78,26 @@ func TestARefusedTableIsReadWholeByTheNextWorker(t *testing.T) {
 		t.Errorf("%s: %v", done.Status, done.Tables)
 	}
 }
+
+// A table that is altered each time it is looked at is discovered again a few times, and
+// not set aside at the second.
+func TestATableThatIsAlteredSeveralTimesIsFollowed(t *testing.T) {
+	w, l := newLog(t, quick(), "orders", "carts")
+	l.do("orders", driver.OpInsert, 1, "one")
+	w.do(w.syncCommand(capturing()))
+	l.do("orders", driver.OpInsert, 2, "two")
+	captures := 0
+	l.onCapture = func(driver.Capture) error {
+		captures++
+		delete(l.refuse, "orders")
+		if captures <= mostSought {
+			l.refuse["orders"] = driver.E(driver.ErrNotFound, nil, "orders has no column c1 any more")
+		}
+		return nil
+	}
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" || captures != mostSought+1 {
+		t.Errorf("%s after %d captures: %v", done.Status, captures, done.Tables)
+	}
+}

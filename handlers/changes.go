@@ -214,7 +214,7 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		if f.tries++; f.tries > maxAgain {
 			return false, f.gone(err)
 		}
-		return true, f.rest(work) // until the source's new settings are known
+		return true, f.rest(work, f.tries) // until the source's new settings are known
 	case errors.Is(err, driver.ErrReplaced):
 		return false, f.gone(err)
 	case !mayPass(err):
@@ -235,7 +235,7 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		}
 	}
 	f.j.log.Debug("the log of changes is taken up again", "try", f.tries, "error", err)
-	return true, f.rest(work)
+	return true, f.rest(work, f.tries)
 }
 
 // prove asks the source, once the reading was ended, whether its log is still the one that
@@ -274,12 +274,12 @@ func (f *follower) gone(err error) error {
 	return outcome.Failf(event.ReasonSchemaChanged, "%s", message)
 }
 
-// rest waits before another round: RetryDelay, and twice as long each time, up to 5
-// minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end,
+// rest waits before another round, the nth time: RetryDelay, and twice as long each time, up
+// to 5 minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end,
 // or with nil if a continuous sync is wanted no more.
-func (f *follower) rest(work context.Context) error {
+func (f *follower) rest(work context.Context, nth int) error {
 	pause := f.h.options.RetryDelay
-	for range f.tries - 1 {
+	for range nth - 1 {
 		pause = min(2*pause, longestPause)
 	}
 	heartbeat := time.NewTicker(f.h.options.HeartbeatEvery)
@@ -304,6 +304,10 @@ func (f *follower) rest(work context.Context) error {
 
 const longestPause = 5 * time.Minute
 
+// soonAgain is how often in a row tables that were altered are discovered without a pause.
+// One that is altered every second is seldom met as it was found, and a pause does not help.
+const soonAgain = 3
+
 // retyped has the next round discover the tables again, at most maxAgain times. The source
 // stays open: it knows for which of its tables that did not help, and refuses that one when
 // the log is opened again.
@@ -311,10 +315,10 @@ func (f *follower) retyped(work context.Context, err error) (again bool, why err
 	if f.tries++; f.tries > maxAgain {
 		return false, err
 	}
-	if f.tries == 1 {
+	if f.tries <= soonAgain {
 		return true, nil
 	}
-	return true, f.rest(work)
+	return true, f.rest(work, f.tries-soonAgain)
 }
 
 // ended marks as completed the tables that were followed to the end.

@@ -21,7 +21,7 @@ type following struct {
 	log, soft bool                 // changes: append, and soft_delete
 	from      string               // the position at which the whole read under way was captured
 	whole     bool                 // it must be read whole, whatever position it has
-	sought    bool                 // it was discovered once more, and nothing of it has landed since
+	sought    int                  // how often it was discovered once more since something of it has landed
 	aside     time.Time            // when it was set aside, zero while it is followed
 	fresh     *time.Time           // the time up to which it is complete, nil if not known
 	tally     extract.TableChanges // the changes that have landed
@@ -115,7 +115,7 @@ func (t *followed) landed(c extract.TableChanges, committed landing.Committed, p
 	sum.Inserted, sum.Updated = sum.Inserted+c.Inserted, sum.Updated+c.Updated
 	sum.Deleted, sum.Truncated = sum.Deleted+c.Deleted, sum.Truncated+c.Truncated
 	t.tallied()
-	t.result.Position, t.tableRun.changed, t.follow.sought = position, true, false
+	t.result.Position, t.tableRun.changed, t.follow.sought = position, true, 0
 	if !fresh.IsZero() {
 		t.follow.fresh = &fresh
 	}
@@ -160,14 +160,17 @@ func (f *follower) failed(work context.Context, t *followed, err error) error {
 }
 
 // seek reports whether the table is to be discovered once more, because it may have been
-// altered since. It does so once until something of the table lands.
+// altered since. It does so mostSought times until something of the table lands: a table
+// may be altered several times in a row.
 func (t *followed) seek(reason event.Reason, reasons ...event.Reason) bool {
-	if t.follow.sought || !slices.Contains(reasons, reason) {
+	if t.follow.sought >= mostSought || !slices.Contains(reasons, reason) {
 		return false
 	}
-	t.follow.sought = true
+	t.follow.sought++
 	return true
 }
+
+const mostSought = 4
 
 // setAside has the log go on without the table, and writes so to the history before the
 // log is confirmed. It returns the error of that event.

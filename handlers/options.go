@@ -54,7 +54,7 @@ type Options struct {
 	// a worker there: "appended <Event>", "wrote" (some rows), "staged" (a range),
 	// "committed" (to a table), "decided" (about a run of a schedule), "checkpointed" (the
 	// event of a commit is in the history), "captured" (a log of changes was opened),
-	// "confirmed" (the source knows what landed), "destroyed" (the keys of a purged
+	// "anew" (the tables of a log that is taken up anew are set aside), "confirmed" (the source knows what landed), "destroyed" (the keys of a purged
 	// source). nil in production. It may be called concurrently.
 	Seam func(step string)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -260,7 +261,14 @@ func TestStreamsAreBounded(t *testing.T) {
 func TestSlowReaderIsCut(t *testing.T) {
 	h := newHouse(t, func(d *Deps) { d.Options.StreamWrite, d.Options.MaxStreams = 100*time.Millisecond, 1 })
 	c := h.ada()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.URL, "http://"))
+	small := httptest.NewUnstartedServer(h.handler) // of which a socket holds little, too
+	small.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
+		return ctx
+	}
+	small.Start()
+	defer small.Close()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(small.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,11 +277,11 @@ func TestSlowReaderIsCut(t *testing.T) {
 	fmt.Fprintf(conn, "GET /api/v1/data/w1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n", c.token)
 	eventually(t, "the stream is open", func() bool { _, code := c.tryStream("/data/w1/events"); return code == 429 })
 	text := strings.Repeat("x", 200<<10)
-	for range 100 { // more than the sockets hold
+	for range 20 { // more than the sockets hold
 		h.happen(adas("tst_1"), text)
 	}
 	eventually(t, "the reader is cut", func() bool {
-		s, code := c.tryStream("/data/w1/events?after=100")
+		s, code := c.tryStream("/data/w1/events?after=20")
 		s.close()
 		return code == 200
 	})

@@ -3,6 +3,7 @@ package bustest
 import (
 	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -13,21 +14,33 @@ import (
 // CheckEvents validates every event that this process publishes against its JSON
 // Schema; publishing an invalid event fails. Call it in TestMain.
 func CheckEvents() {
-	check, err := validator()
-	if err != nil {
-		panic(err)
+	// Read when an event is published: a process that tests start may publish few or none.
+	all := sync.OnceValues(compile)
+	event.Checked = func(name string, body []byte) error {
+		of, err := all()
+		if err != nil {
+			return err
+		}
+		schema, err := of(name)
+		if err != nil {
+			return err
+		}
+		payload, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		return schema.Validate(payload)
 	}
-	event.Checked = check
 }
 
-func validator() (func(name string, body []byte) error, error) {
+// compile returns what compiles the schema of a name, once.
+func compile() (func(name string) (*jsonschema.Schema, error), error) {
 	documents, err := schemas.All()
 	if err != nil {
 		return nil, err
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	compiled := map[string]*jsonschema.Schema{}
 	for name, document := range documents {
 		parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 		if err != nil {
@@ -37,20 +50,17 @@ func validator() (func(name string, body []byte) error, error) {
 			return nil, fmt.Errorf("schema of %s: %w", name, err)
 		}
 	}
-	for name := range documents {
-		if compiled[name], err = compiler.Compile(event.DataSchema(name)); err != nil {
+	var mu sync.Mutex // a compiler is for one at a time
+	return func(name string) (*jsonschema.Schema, error) {
+		if documents[name] == nil {
+			return nil, fmt.Errorf("%s has no schema", name)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		schema, err := compiler.Compile(event.DataSchema(name))
+		if err != nil {
 			return nil, fmt.Errorf("schema of %s: %w", name, err)
 		}
-	}
-	return func(name string, body []byte) error {
-		schema := compiled[name]
-		if schema == nil {
-			return fmt.Errorf("%s has no schema", name)
-		}
-		payload, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
-		if err != nil {
-			return err
-		}
-		return schema.Validate(payload)
+		return schema, nil
 	}, nil
 }

@@ -181,6 +181,29 @@ func TestSchemas(t *testing.T) {
 	if err != nil || rest.Version != 2 || rest.Tables != 2 {
 		t.Errorf("%+v, %v", rest, err)
 	}
+	// A refresh that finds nothing new is no version of its own, wherever a page ends.
+	for range 2 {
+		again := discovered(ann, final("op_4", "discover", 1, 0), 3, "new")
+		again.Cause = "discover"
+		apply(t, s, h.add(again))
+	}
+	for limit := range 4 {
+		got, cursor := "", ""
+		for {
+			page, err := s.SchemaHistory(ann, limit, cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += column(t, page.JSON, "version") + " " + column(t, page.JSON, "cause") + ", "
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+		want := map[int]string{0: "3 2 1 connect sync connect, ", 1: "3 connect, 2 sync, 1 connect, ", 2: "3 2 connect sync, 1 connect, ", 3: "3 2 1 connect sync connect, "}[limit]
+		if got != want {
+			t.Errorf("limit %d: %s, want %s", limit, got, want)
+		}
+	}
 }
 
 func TestSyncs(t *testing.T) {

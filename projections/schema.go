@@ -305,7 +305,8 @@ func (v *schemaVersion) named(s *Store, name string, from int, add func(index in
 }
 
 // SchemaHistory returns the versions of a source's schema, newest first, each
-// with its diff, its cause and its sync. It fails as SchemaPage does, except
+// with its diff, its cause and its sync. A refresh that found nothing new writes the same
+// version again, which the first of its events tells. It fails as SchemaPage does, except
 // that a source without a schema has an empty history.
 func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (Page, error) {
 	what := "schema history of " + a.Source
@@ -320,19 +321,32 @@ func (s *Store) SchemaHistory(a event.Address, limit int, cursor string) (Page, 
 			return err
 		}
 		defer s.finish(it, &err)
-		for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok; {
+		var of struct {
+			Version int `json:"version"`
+		}
+		var newest, first []byte // of the events of one version: the place of one, the entry of the other
+		last, more := 0, true
+		for ok := it.SeekGE(append(prefix[:len(prefix):len(prefix)], place...)); ok && more; {
 			version := append([]byte(nil), it.Key()[:len(prefix)+8]...)
 			if !it.SeekGE(append(version, layout.PartEntry)) {
 				break
 			}
 			entry, err := it.ValueAndErr()
+			if err == nil {
+				err = json.Unmarshal(entry, &of)
+			}
 			if err != nil {
 				return s.fault(err)
 			}
-			if !add(version[len(prefix):], entry) {
-				break
+			if of.Version != last {
+				more = newest == nil || add(newest, first)
+				newest, last = version[len(prefix):], of.Version
 			}
+			first = append([]byte(nil), entry...)
 			ok = it.SeekGE(append(version, layout.PartEnd))
+		}
+		if more && newest != nil {
+			add(newest, first)
 		}
 		return s.fault(it.Error())
 	})

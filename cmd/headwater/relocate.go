@@ -47,6 +47,9 @@ func (c *RelocateCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 	}
 	done, err := lake.Relocate(ctx, home, c.From)
 	s.Note("%d tables now lie in %s, %d lay there before, %d files were copied", done.Tables, lake.Location(), done.Already, done.Copied)
+	if done.Tables > 0 {
+		s.Note("'headwater where' shows them there at once; location in list and schema is as of each table's last sync")
+	}
 	if done.Copied > 0 {
 		s.Note("what was copied is still at the former place, which no cleanup reaches: remove it there once the service runs")
 	}

@@ -129,21 +129,20 @@ func (c *RestoreCmd) show(s terminal.Streams, doc restoreDoc, removed []rest.Sou
 func idsAmong(all []rest.SourceDoc, named []string, missing string) ([]string, error) {
 	var ids []string
 	for _, arg := range named {
-		var found []string
-		if strings.HasPrefix(arg, "src_") {
-			found = []string{arg}
-		} else {
-			for _, source := range all {
-				if source.Name == arg {
-					found = append(found, source.ID)
-				}
+		var found, which []string
+		for _, source := range all {
+			if source.ID == arg || source.Name == arg {
+				found, which = append(found, source.ID), append(which, fmt.Sprintf("%s (%s, named %s)", source.ID, source.Status, source.Name))
 			}
+		}
+		if len(found) == 0 && strings.HasPrefix(arg, "src_") {
+			found = []string{arg}
 		}
 		switch {
 		case len(found) == 0:
 			return nil, exit.With(exit.Refused, fmt.Errorf(missing, arg))
 		case len(found) > 1:
-			return nil, exit.With(exit.Refused, fmt.Errorf("several sources are named %q; give the id of the one you mean: %s", arg, strings.Join(found, ", ")))
+			return nil, exit.With(exit.Refused, fmt.Errorf("several sources are named %q; give the id of the one you mean: %s", arg, strings.Join(which, ", ")))
 		case !slices.Contains(ids, found[0]):
 			ids = append(ids, found[0])
 		}

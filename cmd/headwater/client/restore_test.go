@@ -40,7 +40,7 @@ func TestRestoreCommand(t *testing.T) {
 			request: `{"scope":"user","source_ids":["src_x","src_y"]}`, out: "is there already src_x\n", failed: "not restored: old: it is destroyed"},
 		"nothing":   {cmd: RestoreCmd{}, failed: "name the sources to restore, or give --as-of; 'headwater list --removed' shows what can be restored"},
 		"both":      {cmd: RestoreCmd{Sources: []string{"crm"}, AsOf: "17"}, failed: "name the sources to restore, or give --as-of; 'headwater list --removed' shows what can be restored"},
-		"ambiguous": {cmd: RestoreCmd{Sources: []string{"old"}}, failed: `several sources are named "old"; give the id of the one you mean: src_y, src_z`},
+		"ambiguous": {cmd: RestoreCmd{Sources: []string{"old"}}, failed: `several sources are named "old"; give the id of the one you mean: src_y (removed, named old), src_z (removed, named old)`},
 		"mistaken":  {cmd: RestoreCmd{Sources: []string{"new"}}, failed: `no removed source "new" with scope user in workspace w1; 'headwater list --removed' shows what can be restored`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,6 +80,23 @@ func TestCleanupPurgesWhatIsRemoved(t *testing.T) {
 	if err := (&CleanupCmd{ClientFlags: flagsFor(api), Purge: true}).Run(t.Context(), s); err == nil || len(api.Asked("POST /data/w1/cleanup")) != 1 {
 		t.Errorf("all were purged without a yes: %v", err)
 	}
+}
+
+// A name that several sources have, or one has that looks like an id, removes no other.
+func TestCleanupOfANameThatSeveralHave(t *testing.T) {
+	api := clienttest.New(t, map[string]http.HandlerFunc{
+		"GET /data/w1/list":     byRemoved(`[{"id":"src_x","name":"shop","status":"connected"},{"id":"src_w","name":"src_orders","status":"connected"}]`, `[{"id":"src_y","name":"shop","status":"removed"}]`),
+		"POST /data/w1/cleanup": clienttest.Says(`{"deleted_count":1,"deleted_sources":["src_w"]}`),
+	})
+	s, _, _ := clienttest.Streams("")
+	err := (&CleanupCmd{ClientFlags: flagsFor(api), Sources: []string{"shop"}, Purge: true}).Run(t.Context(), s)
+	if err == nil || !strings.Contains(err.Error(), "src_x (connected, named shop), src_y (removed, named shop)") || len(api.Asked("POST /data/w1/cleanup")) != 0 {
+		t.Errorf("two of one name: %v", err)
+	}
+	if err := (&CleanupCmd{ClientFlags: flagsFor(api), Sources: []string{"src_orders"}, Purge: true}).Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	clienttest.Same(t, "request", api.Asked("POST /data/w1/cleanup")[0].Body, `{"purge":true,"scope":"user","source_ids":["src_w"]}`)
 }
 
 func TestListRemoved(t *testing.T) {

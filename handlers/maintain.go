@@ -14,6 +14,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/connectors/reuse"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
@@ -110,6 +111,7 @@ func (j *job) maintainAll(ctx context.Context, due []readmodel.LandedTable, aske
 		told = &last // a worker that died had told of others
 	}
 	if told.Status == event.Maintained {
+		reuse.Drop()
 		debug.FreeOSMemory() // else what decoding files took stays with the service for minutes
 	}
 	return j.maintained(ctx, *told, true)

@@ -36,6 +36,7 @@ var fieldWords = []struct {
 		}
 		return p[1]
 	}},
+	{regexp.MustCompile(`connection_config\.([a-z_]+)\.([^\s"'\\:;,](?:[^"'\\:;,]*?)) to ("[^"'\\]*"|true|false|-?\d+)`), func(p []string) string { return `--config '` + p[1] + `={"` + p[2] + `":` + p[3] + `}'` }},
 	{regexp.MustCompile(`(?:sources\[\d+\]\.|source_config\.)?connection_config(?:\.([^\s:;,]*[^\s:;,.]))?`), func(p []string) string { return joinWords("--config", p[1]) }},
 	{regexp.MustCompile(`(?:sources\[\d+\]|source_config)\.(name|type|metadata)\b`), func(p []string) string { return "--" + p[1] }},
 	{regexp.MustCompile(`sources\[\d+\]: ?`), func([]string) string { return "" }},

@@ -251,7 +251,7 @@ func once(message string, details []errorDetail) string {
 		if about != "" {
 			line = flags.Said(about + ": " + d.Message)
 		}
-		if len(details) == 1 && strings.Contains(strings.ToLower(text), strings.ToLower(flags.Said(d.Message))) {
+		if len(details) == 1 && (holds(text, flags.Said(d.Message)) || holds(message, d.Message)) {
 			continue
 		}
 		lines = append(lines, line)
@@ -265,4 +265,9 @@ func once(message string, details []errorDetail) string {
 		}
 	}
 	return strings.Join(append([]string{text}, lines...), "\n  ")
+}
+
+// holds reports whether a text holds another, ignoring case.
+func holds(text, other string) bool {
+	return strings.Contains(strings.ToLower(text), strings.ToLower(other))
 }

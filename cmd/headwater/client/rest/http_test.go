@@ -16,6 +16,8 @@ func TestDetails(t *testing.T) {
 			"No data source was synced\n  a: no route\n  b: no rows"},
 		{"sync_options.lookback: has no effect (and 1 more)", []errorDetail{{Field: "sync_options.lookback", Message: "has no effect"}, {Field: "sync_options.merge", Message: "needs a key"}},
 			"the request has 2 mistakes\n  --lookback: has no effect\n  --merge: needs a key"},
+		{"The schedule was not changed: after: a is synced after this one", []errorDetail{{Field: "schedule", Message: "after: a is synced after this one"}},
+			"The schedule was not changed: after: a is synced after this one"},
 		{"the request has a mistake", []errorDetail{{Field: "sources[0].name", Message: "must not be empty"}}, "the request has a mistake\n  --name: must not be empty"},
 	} {
 		if got := once(c.message, c.details); got != c.want {
